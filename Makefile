@@ -1,0 +1,123 @@
+# aio.h needs no building: copy it. This builds and runs its examples, tests, checks and benchmarks, all under build/.
+
+FUZZ_CC  ?= clang
+CFLAGS   ?= -O1 -g
+WARN     := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wimplicit-fallthrough -Wundef -Wvla
+LDLIBS   := -lssl -lcrypto -lpthread
+PREFIX   ?= /usr/local
+ONLY     ?=
+FUZZ_SECONDS ?= 10
+# What ThreadSanitizer and valgrind are to run, as patterns on the names that `build/test --list` gives.
+THREADED ?= thread|executor|signal|getaddrinfo|resolve|wake|loops
+SLOW     ?= 100k|million|10000|many|deep
+
+# Homebrew keeps OpenSSL where no compiler looks.
+TLS_HOME := $(firstword $(wildcard /opt/homebrew/opt/openssl@3 /usr/local/opt/openssl@3))
+override CPPFLAGS += $(TLS_HOME:%=-I%/include)
+override LDFLAGS  += $(TLS_HOME:%=-L%/lib)
+
+EXAMPLES  := $(patsubst examples/%.c,build/examples/%,$(wildcard examples/*.c))
+TEST_FILES := $(wildcard tests/*.c tests/*.h tests/fuzz/*.c)
+FUZZERS   := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
+COMPILE    = $(CC) -std=c99 $(WARN) $(CPPFLAGS) $(CFLAGS)
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: build/examples/crawl ## build and run the crawler: 1000 pages, 100 at once, on a server of its own
+	build/examples/crawl --self 1000 --limit 100
+
+test: build/test ## run the tests; make test ONLY=name runs one, build/test --list names them
+	build/test $(ONLY)
+
+examples: $(EXAMPLES) $(EXAMPLES:=.cpp.o) ## build the examples, as C99 and, where there is a C++ compiler, as C++20
+
+torture: build/test ## every scenario in every way: failing allocations and calls, slices, cancellation, shuffled order
+	build/test --torture $(ONLY)
+
+test-sanitize: build/test-address build/test-thread ## address, leak, undefined behaviour; threads where there are some
+	build/test-address $(ONLY)
+	build/test-thread $(or $(ONLY),$$(build/test-thread --list | grep -E '$(THREADED)'))
+
+test-valgrind: build/test ## the quicker tests under valgrind
+	valgrind -q --leak-check=full --errors-for-leak-kinds=definite,possible --error-exitcode=99 \
+	    build/test $(or $(ONLY),$$(build/test --list | grep -vE '$(SLOW)'))
+
+test-matrix: | setup ## compilers, standards, 32 bits, musl, other processors, switches; what is missing is skipped
+	@bash tests/matrix.sh
+
+fuzz: $(FUZZERS) ## fuzz each parser for FUZZ_SECONDS (10)
+	@[ -n "$(FUZZERS)" ] || echo "fuzz: no target yet"
+	@for fuzzer in $(FUZZERS); do \
+	    name=$${fuzzer##*/fuzz_}; mkdir -p build/fuzz/corpus/$$name tests/fuzz/corpus/$$name; \
+	    echo "fuzz: $$name"; \
+	    $$fuzzer -max_total_time=$(FUZZ_SECONDS) -timeout=10 -print_final_stats=0 -verbosity=0 \
+	        -artifact_prefix=build/fuzz/$$name- build/fuzz/corpus/$$name tests/fuzz/corpus/$$name || exit 1; \
+	done
+
+coverage: build/coverage/test ## lines and branches that the tests reach, by section of aio.h
+	@rm -f build/coverage/*.gcda
+	build/coverage/test $(ONLY) >build/coverage/log || { cat build/coverage/log; exit 1; }
+	@python3 tests/coverage.py aio.h build/coverage
+
+integration: ## try it against the real servers that are installed
+	@if [ -e tests/integration/run ]; then tests/integration/run; else echo "integration: nothing there yet"; fi
+
+check-layout: ## contents, layers, lengths, names and seam of aio.h; and the check itself
+	@python3 tests/layout/check_test.py
+	@python3 tests/layout/check.py aio.h
+
+install: ## copy aio.h to PREFIX/share/aio: include it by its path, or copy it; -I would hide the system's <aio.h>
+	mkdir -p $(DESTDIR)$(PREFIX)/share/aio
+	cp aio.h $(DESTDIR)$(PREFIX)/share/aio/aio.h
+	@echo 'use it as: #include "$(PREFIX)/share/aio/aio.h"'
+
+clean: ## remove build/
+	rm -rf build
+
+ifeq ($(wildcard tests/bench/bench.mk),)
+bench: ## measure against peers, in one interleaved run
+	@echo "bench: nothing there yet"
+bench-programs: ## build the programs that bench measures
+	@echo "bench-programs: nothing there yet"
+else
+include tests/bench/bench.mk
+endif
+
+# A compiler and OpenSSL's headers, installed when they are missing and that is allowed.
+setup:
+	@sh tests/setup.sh
+
+build/examples/%: examples/%.c aio.h | setup
+	@mkdir -p $(@D)
+	$(COMPILE) -o $@ $< $(LDFLAGS) $(LDLIBS)
+
+build/examples/%.cpp.o: examples/%.c aio.h | setup
+	@mkdir -p $(@D)
+	@if command -v $(CXX) >/dev/null; then set -x; $(CXX) -x c++ -std=c++20 $(CPPFLAGS) $(CFLAGS) -c -o $@ $<; \
+	else echo "no $(CXX): $< was not tried as C++"; fi
+
+build/test: $(TEST_FILES) aio.h | setup
+	@mkdir -p $(@D)
+	$(COMPILE) -o $@ tests/main.c $(LDFLAGS) $(LDLIBS)
+
+build/test-address: $(TEST_FILES) aio.h | setup
+	@mkdir -p $(@D)
+	$(COMPILE) -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -o $@ tests/main.c \
+	    $(LDFLAGS) $(LDLIBS)
+
+build/test-thread: $(TEST_FILES) aio.h | setup
+	@mkdir -p $(@D)
+	$(COMPILE) -fsanitize=thread -o $@ tests/main.c $(LDFLAGS) $(LDLIBS)
+
+build/coverage/test: $(TEST_FILES) aio.h | setup
+	@mkdir -p $(@D) && rm -f $(@D)/*.gc*
+	$(CC) -std=c99 -O0 -g --coverage $(CPPFLAGS) -c -o $(@D)/main.o tests/main.c
+	$(CC) --coverage -o $@ $(@D)/main.o $(LDFLAGS) $(LDLIBS)
+
+build/fuzz/%: tests/fuzz/%.c aio.h
+	@mkdir -p $(@D)
+	$(FUZZ_CC) -std=c99 -O1 -g -fsanitize=fuzzer,address,undefined $(CPPFLAGS) -o $@ $< $(LDFLAGS) $(LDLIBS)
+
+.PHONY: help demo test examples torture test-sanitize test-valgrind test-matrix fuzz coverage integration bench \
+    bench-programs check-layout install clean setup

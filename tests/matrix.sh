@@ -1,0 +1,202 @@
+#!/usr/bin/env bash
+# Builds aio.h with every compiler, standard, switch and processor at hand, warnings being errors, and runs the tests
+# on some of them. What is not installed is skipped and named.
+#
+# usage: tests/matrix.sh [PATTERN]      only the cells whose name matches
+#   MATRIX_JOBS    cells at once (2)
+#   MATRIX_SUBSET  the tests to run on emulated processors, as a pattern on their names
+# Flags are lists of words.
+# shellcheck disable=SC2086
+set -u
+cd "$(dirname "$0")/.." || exit 1
+only=${1:-.}
+jobs=${MATRIX_JOBS:-2}
+subset=${MATRIX_SUBSET:-future|task|gather|lock|queue|timer|heap|url|parse|stream|http}
+out=$PWD/build/matrix
+rm -rf "$out"
+mkdir -p "$out"
+
+warn="-Werror -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wimplicit-fallthrough -Wundef -Wvla"
+warn_c="$warn -Wstrict-prototypes"
+declare -A own=([gcc]="-Wjump-misses-init" [clang]="" [g++]="" [clang++]="")
+libs="-lssl -lcrypto -lpthread"
+
+printf '#define AIO_IMPLEMENTATION\n#include "../../aio.h"\n' >"$out/implementation.c"
+printf '#include "../../aio.h"\nint main(void) { return 0; }\n' >"$out/declarations.c"
+cat >"$out/other.c" <<'END'
+#include "../../aio.h"
+int other(void);
+int other(void)
+{
+    void (*volatile entry)(void) = (void (*)(void))aio_get_event_loop;
+    return !entry;
+}
+END
+printf '#define AIO_IMPLEMENTATION\n#include "../../aio.h"\nint other(void);\nint main(void) { return other(); }\n' \
+    >"$out/main.c"
+printf '#define AIO_STATIC\n#include "main.c"\n' >"$out/static_main.c"
+printf '#define AIO_STATIC\n#define AIO_IMPLEMENTATION\n#include "other.c"\n' >"$out/static_other.c"
+
+# Runs a cell's command; its output is kept for the report.
+run() {
+    local name=$1
+    shift
+    local log="$out/${name//[^A-Za-z0-9+_-]/_}.log" started=$SECONDS
+    if "$@" >"$log" 2>&1; then
+        printf 'ok       %-50s %4d s\n' "$name" $((SECONDS - started))
+        echo ok >>"$out/results"
+    else
+        printf 'FAIL     %-50s %4d s\n%s\n' "$name" $((SECONDS - started)) "$(grep -E 'error|not ok|FAIL|ERROR' "$log" |
+            head -n 8 | cut -c 1-300 | sed 's/^/         /')"
+        printf '         the whole of it: %s\n' "${log#"$PWD"/}"
+        echo FAIL >>"$out/results"
+    fi
+}
+
+# cell NAME COMMAND...: at most $jobs of them at once.
+cell() {
+    [[ $1 =~ $only ]] || return 0
+    while (($(jobs -rp | wc -l) >= jobs)); do wait -n; done
+    run "$@" &
+}
+
+skip() {
+    [[ $1 =~ $only ]] || return 0
+    printf 'skipped  %-50s (%s)\n' "$1" "$2"
+    echo skipped >>"$out/results"
+}
+
+have() { command -v "$1" >/dev/null; }
+
+# object COMPILER FLAGS... SOURCE
+object() {
+    local object
+    object=$(mktemp "$out/XXXXXX.o")
+    "$@" -c -o "$object"
+}
+
+# Compiles each example for itself.
+each_example() {
+    local example
+    for example in examples/*.c; do "$@" "$example" || return 1; done
+}
+
+# tests BINARY COMPILER-AND-FLAGS... -- COMMAND-BEFORE-IT...: builds the test binary and runs it.
+tests() {
+    local binary=$out/$1 build=()
+    shift
+    while [ "$1" != -- ]; do build+=("$1"); shift; done
+    shift
+    "${build[@]}" -o "$binary" || return 1
+    timeout 300 "$@" "$binary"
+}
+
+# The tests of the subset, on an emulator.
+emulated() {
+    local binary=$out/$1 emulator=$2 names
+    shift 2
+    "$@" -o "$binary" || return 1
+    names=$("$emulator" "$binary" --list | grep -E "$subset")
+    timeout 300 "$emulator" "$binary" $names
+}
+
+# linked NAME COMPILER FLAGS... -- SOURCE...: links the sources and runs the program.
+linked() {
+    local binary=$out/$1 build=() object objects=()
+    shift
+    while [ "$1" != -- ]; do build+=("$1"); shift; done
+    shift
+    for source in "$@"; do
+        object=$binary-$(basename "$source").o
+        "${build[@]}" -c -o "$object" "$source" || return 1
+        objects+=("$object")
+    done
+    "${build[@]}" -o "$binary" "${objects[@]}" $libs && "$binary"
+}
+
+has_tests=$([ -e tests/main.c ] && echo yes)
+with_tests() {
+    if [ -n "$has_tests" ]; then cell "$@"; else skip "$1" "there are no tests yet"; fi
+}
+
+# The long ones first, so that they do not end alone.
+with_tests "tests gcc c99 -O2" tests gcc-O2 gcc -std=c99 -O2 $warn_c ${own[gcc]} tests/main.c $libs --
+if have clang; then
+    with_tests "tests clang gnu17 -O2" tests clang-O2 clang -std=gnu17 -O2 $warn_c tests/main.c $libs --
+fi
+with_tests "tests AIO_NO_LINUX" tests no-linux gcc -std=c99 -O1 -g $warn_c -DAIO_NO_LINUX tests/main.c $libs --
+with_tests "tests AIO_NO_TLS" tests no-tls gcc -std=c99 -O1 -g $warn_c -DAIO_NO_TLS tests/main.c -lpthread --
+
+# 32 bits: a compiler that can, and OpenSSL for it if there is one.
+gcc32="gcc -m32 -idirafter /usr/include/$(gcc -print-multiarch)"
+echo 'int main(void) { return 0; }' >"$out/empty.c"
+if $gcc32 -o "$out/empty" "$out/empty.c" 2>/dev/null && "$out/empty"; then
+    if $gcc32 -o "$out/empty" "$out/empty.c" -lssl -lcrypto 2>/dev/null; then
+        with_tests "tests -m32" tests m32 $gcc32 -std=c99 -O1 $warn_c tests/main.c $libs --
+    else
+        with_tests "tests -m32 AIO_NO_TLS" tests m32 $gcc32 -std=c99 -O1 $warn_c -DAIO_NO_TLS tests/main.c -lpthread --
+        skip "tests -m32" "no 32-bit OpenSSL; tried with AIO_NO_TLS"
+    fi
+    cell "implementation -m32 c99 -O2" object $gcc32 -std=c99 -O2 $warn_c -DAIO_NO_TLS "$out/implementation.c"
+else
+    skip "tests -m32" "no 32-bit libc"
+fi
+
+if have musl-gcc; then
+    with_tests "tests musl AIO_NO_TLS" tests musl musl-gcc -static -std=c99 -O1 $warn_c -DAIO_NO_TLS tests/main.c --
+else
+    skip "tests musl" "no musl-gcc"
+fi
+
+for machine in aarch64 s390x powerpc64; do
+    compiler=$machine-linux-gnu-gcc
+    emulator=$(command -v qemu-${machine/powerpc/ppc}-static || command -v qemu-${machine/powerpc/ppc})
+    if ! have $compiler; then
+        [ $machine = powerpc64 ] || skip "tests $machine" "no $compiler"
+    elif [ -z "$emulator" ]; then
+        skip "tests $machine" "no qemu-user"
+    else
+        with_tests "tests $machine AIO_NO_TLS" emulated $machine "$emulator" $compiler -static -std=c99 -O1 $warn_c \
+            -DAIO_NO_TLS tests/main.c -lpthread
+    fi
+done
+
+for compiler in gcc clang; do
+    if ! have $compiler; then
+        skip "everything with $compiler" "no $compiler"
+        continue
+    fi
+    for standard in c99 c11 c17 gnu17; do
+        for level in -O0 -O2; do
+            cell "implementation $compiler $standard $level" object $compiler -std=$standard $level $warn_c \
+                ${own[$compiler]} "$out/implementation.c"
+        done
+    done
+    for switch in AIO_NO_TLS AIO_NO_LINUX "AIO_NO_TLS AIO_NO_LINUX"; do
+        flags=-D${switch// / -D}
+        cell "implementation $compiler c99 -O2 $switch" object $compiler -std=c99 -O2 $warn_c ${own[$compiler]} $flags \
+            "$out/implementation.c"
+    done
+    cell "examples $compiler c99" each_example object $compiler -std=c99 -O0 $warn_c ${own[$compiler]}
+    cell "two files $compiler" linked two-$compiler $compiler -std=c99 -O0 $warn_c -- "$out/main.c" "$out/other.c"
+    cell "two files $compiler AIO_STATIC" linked static-$compiler $compiler -std=c99 -O0 $warn_c -- \
+        "$out/static_main.c" "$out/static_other.c"
+done
+
+for compiler in g++ clang++; do
+    if ! have $compiler; then
+        skip "everything with $compiler" "no $compiler"
+        continue
+    fi
+    for standard in c++11 c++17 c++20; do
+        cell "declarations $compiler $standard" object $compiler -x c++ -std=$standard $warn "$out/declarations.c"
+    done
+    cell "implementation $compiler c++20" object $compiler -x c++ -std=c++20 -O2 $warn "$out/implementation.c"
+    cell "examples $compiler c++20" each_example object $compiler -x c++ -std=c++20 -O0 $warn
+done
+
+wait
+count() { grep -c "^$1" "$out/results" 2>/dev/null; }
+failed=$(count FAIL)
+echo "$(count ok) passed, $failed failed, $(count skipped) skipped"
+[ "$failed" = 0 ]
