@@ -49,10 +49,10 @@ test-matrix: | setup ## compilers, standards, 32 bits, musl, other processors, s
 fuzz: $(FUZZERS) ## fuzz each parser for FUZZ_SECONDS (10)
 	@[ -n "$(FUZZERS)" ] || echo "fuzz: no target yet"
 	@for fuzzer in $(FUZZERS); do \
-	    name=$${fuzzer##*/fuzz_}; mkdir -p build/fuzz/corpus/$$name tests/fuzz/corpus/$$name; \
-	    echo "fuzz: $$name"; \
+	    name=$${fuzzer##*/fuzz_}; seeds=tests/fuzz/corpus/$$name; [ -d $$seeds ] || seeds=; \
+	    mkdir -p build/fuzz/corpus/$$name; echo "fuzz: $$name"; \
 	    $$fuzzer -max_total_time=$(FUZZ_SECONDS) -timeout=10 -print_final_stats=0 -verbosity=0 \
-	        -artifact_prefix=build/fuzz/$$name- build/fuzz/corpus/$$name tests/fuzz/corpus/$$name || exit 1; \
+	        -artifact_prefix=build/fuzz/$$name- build/fuzz/corpus/$$name $$seeds || exit 1; \
 	done
 
 coverage: build/coverage/test ## lines and branches that the tests reach, by section of aio.h
@@ -117,7 +117,7 @@ build/coverage/test: $(TEST_FILES) aio.h | setup
 
 build/fuzz/%: tests/fuzz/%.c aio.h
 	@mkdir -p $(@D)
-	$(FUZZ_CC) -std=c99 -O1 -g -fsanitize=fuzzer,address,undefined $(CPPFLAGS) -o $@ $< $(LDFLAGS) $(LDLIBS)
+	$(FUZZ_CC) -std=c99 -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all $(CPPFLAGS) -o $@ $< $(LDFLAGS) $(LDLIBS)
 
 .PHONY: help demo test examples torture test-sanitize test-valgrind test-matrix fuzz coverage integration bench \
     bench-programs check-layout install clean setup

@@ -152,26 +152,31 @@ def declare(tokens, found):
         return
     declare_tags(tokens, found)
     declare_enumerators(tokens, found)
-    depth = 0
-    for i, (text, line) in enumerate(tokens):
-        if text == "=" and depth == 0:
-            name, _ = declarator(tokens[:i])
-            found.declare("global", name[0], name[1])
-            found.initialisers.append(Function(name[0], name[1], tokens[-1][1], tokens[i + 1:], True))
-            return
-        depth += (text in "([{") - (text in ")]}")
-    name, is_function = declarator(tokens)
-    if not name:
-        return
-    if tokens[0][0] == "typedef":
-        found.declare("type", name[0], name[1])
-    elif is_function:
-        found.declare("function", name[0], name[1])
-    elif tokens[0][0] in ("struct", "union", "enum") and (len(tokens) == 2 or tokens[-1][0] == "}"):
+    head = tokens[0][0]
+    if head in ("struct", "union", "enum") and (len(tokens) == 2 or tokens[-1][0] == "}"):
         if len(tokens) == 2 and tokens[1][0].lower().startswith("aio"):
-            found.declare("type", name[0], name[1])
-    elif name[0] not in ("struct", "union", "enum"):
-        found.declare("global", name[0], name[1])
+            found.declare("type", tokens[1][0], tokens[1][1])
+        return
+    for part in split(tokens, ","):
+        left, right = (list(split(part, "=", 1)) + [None])[:2]
+        name, is_function = declarator(left)
+        if not name:
+            continue
+        kind = "type" if head == "typedef" else "function" if is_function and right is None else "global"
+        found.declare(kind, name[0], name[1])
+        if right is not None:
+            found.initialisers.append(Function(name[0], name[1], right[-1][1], right, True))
+
+
+def split(tokens, mark, times=None):
+    """Parts of the tokens between marks that stand in no bracket."""
+    depth, start = 0, 0
+    for i, (text, _) in enumerate(tokens):
+        if text == mark and depth == 0 and times != 0:
+            yield tokens[start:i]
+            start, times = i + 1, times and times - 1
+        depth += (text in "([{") - (text in ")]}")
+    yield tokens[start:]
 
 
 def define(run_of_tokens, end, body, found):

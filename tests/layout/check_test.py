@@ -166,6 +166,7 @@ class Rules(unittest.TestCase):
                 ("type visit_fn", "aio_visit_fn", "visit_fn"),
                 ("type number", "typedef enum {", "struct number { int x; };\ntypedef enum {"),
                 ("global counter", "static int aio__twice(", "static int counter;\nstatic int aio__twice("),
+                ("global second", "static int aio__twice(", "static int aio__first = 1, *second;\nstatic int aio__twice("),
                 ("global counters", "static int aio__twice(", "static int counters[] = { 1 };\nstatic int aio__twice(")):
             text = GOOD.replace(old, new, 1)
             said = [message for _, rule, message in findings(text) if rule == "names"]
