@@ -1,0 +1,67 @@
+# Benchmark targets, included by the Makefile at the top; every path is relative to the top of the tree.
+#
+#   make bench-programs   our programs: build/bench_echo, build/bench_tasks, build/bench_http
+#   make bench-peers      the peers: build/bench/* (with -k, one whose library is missing fails alone)
+#   make bench            both, then sizes, system calls a message and every table, also as build/bench/table.md
+#                         BENCH_ARGS="--rounds 3 echo tasks" runs a part (see tests/bench/run.py --help)
+#   make bench-size       only the sizes; make bench-counts only the system calls
+#   make bench-install    the distribution's packages that the peers need (Debian, as root)
+
+BENCH          := tests/bench
+BENCH_OUT      := build/bench
+BENCH_CFLAGS   := -O2 -g -Wall -Wextra
+BENCH_GO       ?= go
+BENCH_ARGS     ?=
+BENCH_MAKE      = $(MAKE) --no-print-directory -f $(firstword $(MAKEFILE_LIST))
+BENCH_GOAL     := $(.DEFAULT_GOAL)
+
+BENCH_PROGRAMS := bench_echo bench_tasks bench_http
+BENCH_TOOLS    := launch echo_load
+BENCH_C        := $(BENCH_TOOLS) echo_raw timers_raw tasks_raw echo_uv echo_ev echo_event timers_uv timers_ev \
+                  http_raw http_curl
+BENCH_GOS      := echo http_client timers tasks
+
+bench: bench-programs
+	@$(BENCH_MAKE) -k bench-peers || echo 'bench: the peers that did not build are left out'
+	@$(BENCH_MAKE) bench-size bench-counts
+	$(BENCH)/run.py --markdown $(BENCH_OUT)/table.md $(BENCH_ARGS)
+
+# A program whose source is not there yet is named and counts for nothing.
+bench-programs: $(patsubst $(BENCH)/%.c,build/%,$(wildcard $(BENCH_PROGRAMS:%=$(BENCH)/%.c)))
+	@for p in $(BENCH_PROGRAMS); do [ -e $(BENCH)/$$p.c ] || echo "$$p: not written yet"; done
+
+bench-peers: $(BENCH_C:%=$(BENCH_OUT)/%) $(BENCH_GOS:%=$(BENCH_OUT)/go_%)
+
+bench-size:
+	@CC='$(CC)' $(BENCH)/size.py
+
+bench-counts: $(BENCH_TOOLS:%=$(BENCH_OUT)/%)
+	@$(BENCH)/counts.py
+
+bench-install:
+	apt-get update
+	DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $$(cat $(BENCH)/packages)
+
+$(BENCH_PROGRAMS:%=build/%): build/%: $(BENCH)/%.c $(BENCH)/src/common.h aio.h
+	@mkdir -p $(@D)
+	$(CC) $(BENCH_CFLAGS) -o $@ $< -lssl -lcrypto -lpthread
+
+$(BENCH_OUT)/echo_uv $(BENCH_OUT)/timers_uv: BENCH_LIBS = -luv
+$(BENCH_OUT)/echo_ev $(BENCH_OUT)/timers_ev: BENCH_LIBS = -lev
+$(BENCH_OUT)/echo_ev $(BENCH_OUT)/timers_ev: BENCH_CFLAGS += -fno-strict-aliasing # as libev's documentation asks
+$(BENCH_OUT)/echo_event: BENCH_LIBS = -levent
+$(BENCH_OUT)/http_raw:   BENCH_LIBS = -lssl -lcrypto
+$(BENCH_OUT)/http_curl:  BENCH_LIBS = -lcurl
+
+$(BENCH_C:%=$(BENCH_OUT)/%): $(BENCH_OUT)/%: $(BENCH)/src/%.c $(BENCH)/src/common.h
+	@mkdir -p $(@D)
+	$(CC) $(BENCH_CFLAGS) -o $@ $< $(BENCH_LIBS)
+
+$(BENCH_GOS:%=$(BENCH_OUT)/go_%): $(BENCH_OUT)/go_%: $(BENCH)/go/%.go
+	@mkdir -p $(@D)
+	GO111MODULE=off $(BENCH_GO) build -o $@ $<
+
+.PHONY: bench bench-programs bench-peers bench-size bench-counts bench-install
+
+# The goal of a plain `make` is the including file's business.
+.DEFAULT_GOAL := $(BENCH_GOAL)
