@@ -30,21 +30,21 @@ bench: bench-programs
 bench-programs: $(patsubst $(BENCH)/%.c,build/%,$(wildcard $(BENCH_PROGRAMS:%=$(BENCH)/%.c)))
 	@for p in $(BENCH_PROGRAMS); do [ -e $(BENCH)/$$p.c ] || echo "$$p: not written yet"; done
 
-bench-peers: $(BENCH_C:%=$(BENCH_OUT)/%) $(BENCH_GOS:%=$(BENCH_OUT)/go_%)
+bench-peers: $(BENCH_C:%=$(BENCH_OUT)/%) $(BENCH_GOS:%=$(BENCH_OUT)/go_%) ## build the programs of the peers; -k goes on past what is missing
 
-bench-size:
+bench-size: ## what including aio.h costs: parsing, compiling, bytes
 	@CC='$(CC)' $(BENCH)/size.py
 
-bench-counts: $(BENCH_TOOLS:%=$(BENCH_OUT)/%)
+bench-counts: $(BENCH_TOOLS:%=$(BENCH_OUT)/%) $(BENCH_OUT)/echo_raw ## system calls an echo server makes for a message
 	@$(BENCH)/counts.py
 
-bench-install:
+bench-install: ## install the packages that the peers need (Debian, as root)
 	apt-get update
 	DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $$(cat $(BENCH)/packages)
 
 $(BENCH_PROGRAMS:%=build/%): build/%: $(BENCH)/%.c $(BENCH)/src/common.h aio.h
 	@mkdir -p $(@D)
-	$(CC) $(BENCH_CFLAGS) -o $@ $< -lssl -lcrypto -lpthread
+	$(CC) $(CPPFLAGS) $(BENCH_CFLAGS) -o $@ $< $(LDFLAGS) -lssl -lcrypto -lpthread
 
 $(BENCH_OUT)/echo_uv $(BENCH_OUT)/timers_uv: BENCH_LIBS = -luv
 $(BENCH_OUT)/echo_ev $(BENCH_OUT)/timers_ev: BENCH_LIBS = -lev
@@ -55,7 +55,7 @@ $(BENCH_OUT)/http_curl:  BENCH_LIBS = -lcurl
 
 $(BENCH_C:%=$(BENCH_OUT)/%): $(BENCH_OUT)/%: $(BENCH)/src/%.c $(BENCH)/src/common.h
 	@mkdir -p $(@D)
-	$(CC) $(BENCH_CFLAGS) -o $@ $< $(BENCH_LIBS)
+	$(CC) $(CPPFLAGS) $(BENCH_CFLAGS) -o $@ $< $(LDFLAGS) $(BENCH_LIBS)
 
 $(BENCH_GOS:%=$(BENCH_OUT)/go_%): $(BENCH_OUT)/go_%: $(BENCH)/go/%.go
 	@mkdir -p $(@D)
