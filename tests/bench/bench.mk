@@ -30,7 +30,7 @@ bench: bench-programs
 bench-programs: $(patsubst $(BENCH)/%.c,build/%,$(wildcard $(BENCH_PROGRAMS:%=$(BENCH)/%.c)))
 	@for p in $(BENCH_PROGRAMS); do [ -e $(BENCH)/$$p.c ] || echo "$$p: not written yet"; done
 
-bench-peers: $(BENCH_C:%=$(BENCH_OUT)/%) $(BENCH_GOS:%=$(BENCH_OUT)/go_%) ## build the programs of the peers; -k goes on past what is missing
+bench-peers: $(BENCH_C:%=$(BENCH_OUT)/%) $(BENCH_GOS:%=$(BENCH_OUT)/go_%) ## build the peers; -k skips what cannot be
 
 bench-size: ## what including aio.h costs: parsing, compiling, bytes
 	@CC='$(CC)' $(BENCH)/size.py
