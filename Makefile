@@ -63,7 +63,7 @@ coverage: build/coverage/test ## lines and branches that the tests reach, by sec
 integration: ## try it against the real servers that are installed
 	@if [ -e tests/integration/run ]; then tests/integration/run; else echo "integration: nothing there yet"; fi
 
-check-layout: ## contents, layers, lengths, names and seam of aio.h; and the check itself
+check-layout: ## aio.h's contents, form, lengths, layers, names, seam; and the check itself
 	@python3 tests/layout/check_test.py
 	@python3 tests/layout/check.py aio.h
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Proves the standing rules of aio.h: contents, layers, lengths, names, seam.
+"""Proves the standing rules of aio.h: contents, form, lengths, layers, names, seam.
 
 usage: check.py [HEADER]
 
@@ -14,6 +14,8 @@ import sys
 import tempfile
 
 LONGEST = 70
+COLUMNS = 120
+MARK = re.compile(r"\b(%s)\b" % "|".join(("TO" "DO", "FIX" "ME", "X" "XX", "HA" "CK")))
 CONFIGURATIONS = ([], ["-DAIO_NO_TLS"], ["-DAIO_NO_LINUX"])
 
 _POSIX_CALLS = "cancel error fsync init read return suspend write".split()
@@ -292,6 +294,14 @@ class Checker:
             if line > 1 and line not in [banner[0] for banner in self.sections]:
                 self.say(line, "contents", "this looks like a banner, and has not a banner's form")
 
+    def form(self):
+        for number, row in enumerate(self.lines, 1):
+            for broken, what in ((len(row) > COLUMNS, "more than %d columns" % COLUMNS), ("\t" in row, "a tab"),
+                                 (row != row.rstrip(), "blanks at the end"),
+                                 (MARK.search(row), "a mark of work left undone")):
+                if broken:
+                    self.say(number, "form", what)
+
     def length(self, found):
         for function in found.functions:
             if function.last - function.first + 1 > LONGEST:
@@ -407,6 +417,7 @@ class Checker:
 
     def check(self):
         self.contents()
+        self.form()
         usable = None
         for flags in CONFIGURATIONS:
             tokens, errors = preprocessed(self.compiler, self.header, flags)
@@ -428,7 +439,7 @@ class Checker:
         return self.findings
 
 
-RULES = ("contents", "length", "layers", "names", "seam", "symbols", "neighbours")
+RULES = ("contents", "form", "length", "layers", "names", "seam", "symbols", "neighbours")
 
 
 def main(arguments):

@@ -123,6 +123,11 @@ class Rules(unittest.TestCase):
         self.broken("contents", "no line `#ifdef AIO_IMPLEMENTATION`", "#ifdef AIO_IMPLEMENTATION",
                     "#if defined(AIO_IMPLEMENTATION)")
 
+    def test_form(self):
+        for message, line in (("more than 120 columns", "/* %s */" % ("x" * 115)), ("a tab", "/*\t*/"),
+                              ("blanks at the end", "/* */ "), ("a mark of work", "/* TO" + "DO */")):
+            self.broken("form", message, "#define AIO_LIMIT 3\n", "#define AIO_LIMIT 3\n" + line + "\n")
+
     def test_length(self):
         body = "    value++;\n" * 68
         self.broken("length", "aio__twice has 71 lines", "static int aio__twice(int value) { return 2 * value; }",
