@@ -117,7 +117,8 @@ build/coverage/test: $(TEST_FILES) aio.h | setup
 
 build/fuzz/%: tests/fuzz/%.c aio.h
 	@mkdir -p $(@D)
-	$(FUZZ_CC) -std=c99 -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all $(CPPFLAGS) -o $@ $< $(LDFLAGS) $(LDLIBS)
+	$(FUZZ_CC) -std=c99 -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all $(CPPFLAGS) \
+	    -o $@ $< $(LDFLAGS) $(LDLIBS)
 
 .PHONY: help demo test examples torture test-sanitize test-valgrind test-matrix fuzz coverage integration bench \
     bench-programs check-layout install clean setup

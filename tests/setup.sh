@@ -17,7 +17,8 @@ has_openssl || missing="$missing openssl"
 [ -z "$missing" ] && exit 0
 
 if command -v apt-get >/dev/null; then
-    line="apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends gcc libc6-dev make libssl-dev"
+    line="apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends"
+    line="$line gcc libc6-dev make libssl-dev"
 elif command -v dnf >/dev/null; then
     line="dnf install -y gcc make openssl-devel"
 elif command -v apk >/dev/null; then

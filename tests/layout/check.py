@@ -22,7 +22,8 @@ _POSIX_CALLS = "cancel error fsync init read return suspend write".split()
 POSIX_NAMES = frozenset(
     ["aio_" + call for call in _POSIX_CALLS] + ["aio_" + call + "64" for call in _POSIX_CALLS]
     + "aio_waitcomplete aio_mlock aio_readv aio_writev aio_read2 aio_write2".split()
-    + "aio_fildes aio_lio_opcode aio_reqprio aio_buf aio_nbytes aio_sigevent aio_offset aio_flags aio_data aio_key".split()
+    + "aio_fildes aio_lio_opcode aio_reqprio aio_buf aio_nbytes aio_sigevent aio_offset".split()
+    + "aio_flags aio_data aio_key".split()
     + "AIO_CANCELED AIO_NOTCANCELED AIO_ALLDONE AIO_PRIO_DELTA_MAX AIO_LISTIO_MAX AIO_MAX".split()
     + "aiocb aiocb64 aioinit lio_listio lio_listio64 LIO_READ LIO_WRITE LIO_NOP LIO_WAIT LIO_NOWAIT".split())
 
@@ -31,7 +32,7 @@ HARMLESS = re.compile(
     r"mem(cpy|move|set|cmp|chr|rchr|mem)|str(n?len|n?cmp|n?casecmp|chr|rchr|str|spn|cspn|pbrk|to[dlu]\w*|error(_r)?)"
     r"|__xpg_strerror_r|v?snprintf|(__isoc\d+_)?(sscanf|strto\w+)|[fv]*printf|f?puts|f?putc|fwrite|fflush|std(err|out)"
     r"|qsort|bsearch|abort|getenv|__errno_location|__assert_fail|[hn]to[hn][sl]|inet_(pton|ntop)"
-    r"|sig(empty|fill|add|del)set|sigismember|pthread_(mutex|cond|condattr|mutexattr|attr)_\w+|pthread_(once|self|equal)"
+    r"|sig(empty|fill|add|del)set|sigismember|pthread_((mutex|cond|condattr|mutexattr|attr)_\w+|once|self|equal)"
     r"|(is|to)[a-z]+|fmod|floor|ceil|_GLOBAL_OFFSET_TABLE_|__tls_get_addr|__stack_chk_fail|__sched_cpucount")
 
 # Names that only ask the system headers for something.
@@ -363,7 +364,8 @@ class Checker:
                 after = body[at + 1][0] if at + 1 < len(body) else ";"
                 called = after == "(" and before not in (".", "->")
                 passed = before in ("(", ",", "=", "&") and after in (")", ",", ";") and not any(
-                    body[k][0] == text and (is_name(body[k - 1][0]) or body[k - 1][0] == "*") for k in range(1, len(body)))
+                    body[k][0] == text and (is_name(body[k - 1][0]) or body[k - 1][0] == "*")
+                    for k in range(1, len(body)))
                 if text in names and (called or passed):
                     self.say(line, "seam", "%s uses %s past the table aio__os" % (function.name, text))
         return names
@@ -381,7 +383,8 @@ class Checker:
         if code:
             self.say(1, "symbols", "the implementation does not compile: " + first_error(errors))
             return
-        ours = {row.split()[-1] for row in run(["nm", "-g", "--defined-only", self.folder + "/try.o"])[1].split("\n") if row}
+        exported = run(["nm", "-g", "--defined-only", self.folder + "/try.o"])[1]
+        ours = {row.split()[-1] for row in exported.split("\n") if row}
         libraries = set()
         for library in ("libc.so.6", "librt.so.1", "libpthread.so.0"):
             path = run(self.compiler + ["-print-file-name=" + library])[1].strip()
@@ -443,7 +446,7 @@ RULES = ("contents", "form", "length", "layers", "names", "seam", "symbols", "ne
 
 
 def main(arguments):
-    header = arguments[0] if arguments else os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "aio.h")
+    header = arguments[0] if arguments else "aio.h"
     if not os.path.exists(header):
         print("check-layout: no %s yet: nothing to check" % os.path.basename(header))
         return 0

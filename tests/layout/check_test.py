@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The checker's own tests: a small header that keeps every rule, and one broken copy of it for each way to break one."""
+"""The checker's own tests: a small header that keeps every rule, and a broken copy for each way to break one."""
 import os
 import sys
 import tempfile
@@ -99,13 +99,15 @@ class Rules(unittest.TestCase):
         self.assertEqual(findings(GOOD), [])
 
     def test_contents_title(self):
-        self.broken("contents", "`3. Counts` where the banners have `3. Numbers`", " *    3. Numbers", " *    3. Counts")
+        self.broken("contents", "`3. Counts` where the banners have `3. Numbers`",
+                    " *    3. Numbers", " *    3. Counts")
 
     def test_contents_entry_missing(self):
         self.broken("contents", "the table has nothing", " *    3. Numbers\n", "")
 
     def test_contents_order(self):
-        self.broken("contents", "`2. Numbers`", " *    2. Platform\n *    3. Numbers", " *    2. Numbers\n *    3. Platform")
+        self.broken("contents", "`2. Numbers`", " *    2. Platform\n *    3. Numbers",
+                    " *    2. Numbers\n *    3. Platform")
 
     def test_contents_table_missing(self):
         self.broken("contents", "no table of contents", " * CONTENTS\n", " * INSIDE\n")
@@ -129,11 +131,11 @@ class Rules(unittest.TestCase):
             self.broken("form", message, "#define AIO_LIMIT 3\n", "#define AIO_LIMIT 3\n" + line + "\n")
 
     def test_length(self):
-        body = "    value++;\n" * 68
-        self.broken("length", "aio__twice has 71 lines", "static int aio__twice(int value) { return 2 * value; }",
-                    "static int aio__twice(int value)\n{\n" + body + "    return value; }")
-        self.assertEqual(findings(GOOD.replace("static int aio__twice(int value) { return 2 * value; }",
-                                               "static int aio__twice(int value)\n{\n" + body[13:] + "    return value; }")), [])
+        def long(lines):
+            return "static int aio__twice(int value)\n{\n" + "    value++;\n" * (lines - 3) + "    return value; }"
+        short = "static int aio__twice(int value) { return 2 * value; }"
+        self.broken("length", "aio__twice has 71 lines", short, long(71))
+        self.assertEqual(findings(GOOD.replace(short, long(70))), [])
 
     def test_layers_call(self):
         self.broken("layers", "aio__early, in `2. Platform`, uses aio__twice of `3. Numbers`",
@@ -142,7 +144,8 @@ class Rules(unittest.TestCase):
 
     def test_layers_address(self):
         self.broken("layers", "aio__hook, in `2. Platform`, uses aio__twice", "static long aio__call_read",
-                    "static int aio__twice(int value);\nstatic int (*aio__hook)(int) = aio__twice;\nstatic long aio__call_read")
+                    "static int aio__twice(int value);\nstatic int (*aio__hook)(int) = aio__twice;\n"
+                    "static long aio__call_read")
 
     def test_layers_through_a_macro(self):
         self.broken("layers", "uses aio_number_close", "static long aio__call_read",
@@ -171,14 +174,17 @@ class Rules(unittest.TestCase):
                 ("type visit_fn", "aio_visit_fn", "visit_fn"),
                 ("type number", "typedef enum {", "struct number { int x; };\ntypedef enum {"),
                 ("global counter", "static int aio__twice(", "static int counter;\nstatic int aio__twice("),
-                ("global second", "static int aio__twice(", "static int aio__first = 1, *second;\nstatic int aio__twice("),
-                ("global counters", "static int aio__twice(", "static int counters[] = { 1 };\nstatic int aio__twice(")):
+                ("global second", "static int aio__twice(",
+                 "static int aio__first = 1, *second;\nstatic int aio__twice("),
+                ("global counters", "static int aio__twice(",
+                 "static int counters[] = { 1 };\nstatic int aio__twice(")):
             text = GOOD.replace(old, new, 1)
             said = [message for _, rule, message in findings(text) if rule == "names"]
             self.assertTrue(any(kind + " has not the prefix" in message for message in said), (kind, said))
 
     def test_names_private(self):
-        self.broken("names", "function aio_twice is private", "aio__twice(int value) {", "aio_twice(int value) {", "seam")
+        self.broken("names", "function aio_twice is private", "aio__twice(int value) {",
+                    "aio_twice(int value) {", "seam")
 
     def test_names_of_posix(self):
         for kind, old, new in (
@@ -209,11 +215,12 @@ class Rules(unittest.TestCase):
 
     def test_symbols_of_libc(self):
         self.broken("symbols", "aio_fsync is a symbol of libc's", "static int aio__twice(int value) {",
-                    "int aio_fsync(int value);\nint aio_fsync(int value) { return value; }\nstatic int aio__twice(int value) {",
-                    "names", "neighbours")
+                    "int aio_fsync(int value);\nint aio_fsync(int value) { return value; }\n"
+                    "static int aio__twice(int value) {", "names", "neighbours")
 
     def test_symbols_exported(self):
-        self.broken("symbols", "aio__twice is exported", "static int aio__twice(", "int aio__twice(int);\nint aio__twice(")
+        self.broken("symbols", "aio__twice is exported", "static int aio__twice(",
+                    "int aio__twice(int);\nint aio__twice(")
 
     def test_neighbours(self):
         self.broken("neighbours", "no C++", "typedef enum {", "struct aio_odd { int class; };\ntypedef enum {")
