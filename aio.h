@@ -1,0 +1,3473 @@
+/* aio.h: asyncio and aiohttp for C, in one file.
+ *
+ *   An event loop, coroutines, tasks, futures, gather and wait, TCP and TLS streams, and an HTTP/1.1 client and
+ *   server, with nothing beyond libc and OpenSSL. Who knows asyncio knows the names.
+ *
+ * FIRST PROGRAM
+ *
+ *   #define AIO_IMPLEMENTATION                      // in exactly one source file
+ *   #include "aio.h"
+ *   #include <stdio.h>
+ *
+ *   struct greet { aio_task task; const char *name; double delay; };
+ *   static AIO_CORO(greet)
+ *   {
+ *       AIO_BEGIN(greet);
+ *       AIO_AWAIT(aio_sleep(self->delay));
+ *       printf("hello %s\n", self->name);
+ *       AIO_END;
+ *   }
+ *   int main(void) { return aio_run(AIO_CALL(greet, .name = "world", .delay = 1.0)); }
+ *
+ *   cc hello.c -lssl -lcrypto -lpthread             (with -DAIO_NO_TLS: cc hello.c -lpthread)
+ *
+ *   Include it as "aio.h", with quotes, and keep its folder off -I: <aio.h> is a POSIX header of its own.
+ *
+ * COROUTINES
+ *
+ *   A coroutine is a struct and a function. The struct begins with `aio_task task`; its other members are the
+ *   arguments, the locals that must outlive an await, and, named `result`, what it returns. The function is
+ *   AIO_CORO(name) { AIO_BEGIN(name); ... AIO_END; } and finds its struct as `self`.
+ *
+ *   AIO_CALL(name, .argument = value, ...)   makes a coroutine object, which has not started
+ *   AIO_AWAIT(expr);                         waits for any awaitable
+ *   AIO_AWAIT(lhs, expr);                    and takes its result, type-checked
+ *   AIO_RETURN(value);  AIO_RETURN();        through AIO_FINALLY, if there is one
+ *   AIO_RAISE(code);  AIO_RAISE(code, "format", ...);
+ *   AIO_TRY { ... } AIO_CATCH { ... } AIO_END_TRY;      in AIO_CATCH: aio_caught(self), AIO_RERAISE();
+ *   AIO_FINALLY;                             what follows, up to AIO_END, runs on every way out, and may await
+ *   AIO_ASYNC_FOR(lhs, expr) { ... }         awaits expr again and again, until it raises AIO_ESTOPITERATION
+ *   AIO_ASYNC_WITH(enter, exit) { ... }      awaits enter; exit runs, and may await, on every way out of the block
+ *   AIO_TIMEOUT(seconds) { ... }             AIO_ETIMEOUT for what takes longer
+ *
+ *   Three rules. C locals do not survive an await: keep them in the struct (compilers tell: -Wjump-misses-init, or
+ *   compile as C++). One await a line. No await inside a `switch` of yours (the program stops and says so).
+ *   `break` and `continue` inside AIO_ASYNC_WITH and AIO_TIMEOUT leave that block.
+ *
+ * OWNERSHIP
+ *
+ *   One future is taken, an array is lent. What you await, or hand to a function that takes one awaitable
+ *   (aio_create_task, aio_wait_for, aio_shield), is no longer yours. What you pass as an array (aio_gather, aio_wait,
+ *   aio_as_completed) stays yours, so that you can read its `result` afterwards; aio_unref gives it back.
+ *   aio_ref makes one more owner. NULL for an awaitable means out of memory: awaiting it raises ENOMEM.
+ *
+ * ERRORS
+ *
+ *   An aio_exception has a code (errno values for what the system says, AIO_E... for what is ours), a phase, a message
+ *   and the traceback of the awaits that it passed. One that nobody catches ends aio_run, which prints it.
+ *
+ * OPTIONS
+ *
+ *   AIO_IMPLEMENTATION   the implementation is compiled here
+ *   AIO_STATIC           everything is static to this source file
+ *   AIO_NO_TLS           without OpenSSL
+ *   AIO_NO_LINUX         only what POSIX has, on Linux too
+ *   AIO_MALLOC(n), AIO_REALLOC(p, n), AIO_FREE(p)   thread-safe, aligned as malloc's; all three or none
+ *
+ *   Options of a call are members of a struct whose zero is the default, written as .name = value after the
+ *   arguments. In the environment: AIO_POLLER=poll|epoll, AIO_DEBUG=1.
+ *
+ * CONTENTS
+ *
+ *    1. Linkage and compilers
+ *    2. Errors
+ *    3. Futures
+ *    4. Tasks and coroutines
+ *    5. Event loop
+ *    6. Combinators
+ *    7. Timeouts and task groups
+ *    8. Locks and queues
+ *    9. Threads
+ *   10. Signals
+ *   11. Streams
+ *   12. URLs and headers
+ *   13. HTTP client
+ *   14. HTTP server
+ *   15. Introspection
+ *   16. Platform and the seam
+ *   17. Memory
+ *   18. Errors and tracebacks
+ *   19. The loop's data
+ *   20. Pollers
+ *   21. Timers
+ *   22. Futures: states and waiters
+ *   23. Event loop: iterations and callbacks
+ *   24. Tasks and coroutines: steps and cancellation
+ *   25. Combinators: how they wait
+ *   26. Timeouts and task groups: scopes
+ *   27. Locks: first in, first out
+ *   28. Queues: getters and putters
+ *   29. Threads: executor and concurrent futures
+ *   30. Signals: the self-pipe
+ *   31. Running a program
+ *   32. Names: the getaddrinfo lane
+ *   33. TLS: OpenSSL over our own BIO
+ *   34. Streams: buffers and transports
+ *   35. URLs
+ *   36. Headers
+ *   37. HTTP messages
+ *   38. Connections: the pool
+ *   39. HTTP client: session, request, response
+ *   40. HTTP server: connections and handlers
+ *   41. Introspection: task dump and call graph
+ *
+ * LICENCE: MIT-0 or public domain, as you like; see the end of the file.
+ */
+#ifndef AIO_H_INCLUDED
+#define AIO_H_INCLUDED
+
+#if defined(AIO_IMPLEMENTATION) && !defined(_GNU_SOURCE)
+#if defined(_FEATURES_H) || defined(__DARWIN_C_LEVEL) || defined(_SYS_CDEFS_H_)
+#error "aio.h: #include it, with AIO_IMPLEMENTATION, before any system header, or compile this file with -D_GNU_SOURCE"
+#endif
+#define _GNU_SOURCE 1 /* memmem, accept4, pipe2 and struct ucred are behind it */
+#endif
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* ============================================================================
+ * 1. Linkage and compilers
+ *
+ * How declarations are exported, and what differs between C and C++, gcc and clang.
+ * ============================================================================ */
+
+#ifdef AIO_STATIC
+#define AIO_API static __attribute__((__unused__))
+#else
+#define AIO_API extern
+#endif
+
+#define AIO__PRINTF(string, first) __attribute__((__format__(__printf__, string, first)))
+#define AIO__FALLTHROUGH           __attribute__((__fallthrough__))
+#ifdef __clang__
+#define AIO__LABEL_BEGIN _Pragma("clang diagnostic push") _Pragma("clang diagnostic ignored \"-Wimplicit-fallthrough\"")
+#define AIO__LABEL_END   _Pragma("clang diagnostic pop")
+#define AIO__ARGS_BEGIN \
+    _Pragma("clang diagnostic push") _Pragma("clang diagnostic ignored \"-Wmissing-field-initializers\"")
+#define AIO__ARGS_END    _Pragma("clang diagnostic pop")
+#else
+#define AIO__LABEL_BEGIN
+#define AIO__LABEL_END
+#define AIO__ARGS_BEGIN
+#define AIO__ARGS_END
+#endif
+#define AIO__QUIET_BEGIN _Pragma("GCC diagnostic push") _Pragma("GCC diagnostic ignored \"-Wshadow\"")
+#define AIO__QUIET_END   _Pragma("GCC diagnostic pop")
+
+/* AIO__OPTIONS(type, .a = 1, ...) is a `const type *` that lives as long as the call it is an argument of. */
+#ifdef __cplusplus
+#define AIO__OPTIONS(type, ...)                                                                                       \
+    (&static_cast<const type &>([&]() -> type {                                                                       \
+        _Pragma("GCC diagnostic push") _Pragma("GCC diagnostic ignored \"-Wmissing-field-initializers\"")              \
+        type aio__options = { .aio__begin = 0, __VA_ARGS__ };                                                         \
+        _Pragma("GCC diagnostic pop") return aio__options; }()))
+#else
+#define AIO__OPTIONS(type, ...) (AIO__ARGS_BEGIN &(const type){ .aio__begin = 0, __VA_ARGS__ } AIO__ARGS_END)
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct aio_loop aio_loop;
+typedef struct aio_future aio_future;
+typedef struct aio_task aio_task;
+
+/* A piece of bytes. Whether it is borrowed or owned is said where it is given; text has a NUL after it. */
+typedef struct aio_text {
+    const char *data;
+    size_t      length;
+} aio_text;
+
+/* ============================================================================
+ * 2. Errors
+ *
+ * Codes, and the exception that carries one. errno values stand for what the system says; the list below is ours.
+ * ============================================================================ */
+
+/* X(name, asyncio's or aiohttp's name, text) */
+#define AIO__ERRORS(X)                                                                                \
+    X(AIO_ECANCELLED, "CancelledError", "cancelled")                                                  \
+    X(AIO_ETIMEOUT, "TimeoutError", "timed out")                                                      \
+    X(AIO_ESTOPITERATION, "StopAsyncIteration", "the iterator has ended")                             \
+    X(AIO_EINVALIDSTATE, "InvalidStateError", "invalid state")                                        \
+    X(AIO_ERUNTIME, "RuntimeError", "wrong use")                                                      \
+    X(AIO_ENOLOOP, "RuntimeError", "no running event loop")                                           \
+    X(AIO_ELOOPRUNNING, "RuntimeError", "this event loop is already running")                         \
+    X(AIO_ELOOPCLOSED, "RuntimeError", "event loop is closed")                                        \
+    X(AIO_ESTOPPED, "RuntimeError", "event loop stopped before Future completed")                     \
+    X(AIO_EWRONGLOOP, "RuntimeError", "attached to a different loop")                                 \
+    X(AIO_EWRONGTHREAD, "RuntimeError", "called from another thread than the loop's")                 \
+    X(AIO_EGROUP, "ExceptionGroup", "several errors")                                                 \
+    X(AIO_EBROKENBARRIER, "BrokenBarrierError", "the barrier is broken")                              \
+    X(AIO_EQUEUEEMPTY, "QueueEmpty", "the queue is empty")                                            \
+    X(AIO_EQUEUEFULL, "QueueFull", "the queue is full")                                               \
+    X(AIO_EQUEUESHUTDOWN, "QueueShutDown", "the queue is shut down")                                  \
+    X(AIO_EINCOMPLETE, "IncompleteReadError", "the stream ended early")                               \
+    X(AIO_ELIMIT, "LimitOverrunError", "a limit was exceeded")                                        \
+    X(AIO_ERESOLVE, "gaierror", "the name cannot be resolved")                                        \
+    X(AIO_ETLS, "SSLError", "TLS failed")                                                             \
+    X(AIO_ECERTIFICATE, "SSLCertVerificationError", "the certificate is not valid")                   \
+    X(AIO_EURL, "InvalidURL", "the URL is not valid")                                                 \
+    X(AIO_EHTTP, "BadHttpMessage", "the HTTP message is not valid")                                   \
+    X(AIO_ESTATUS, "ClientResponseError", "the server answered with an error status")                 \
+    X(AIO_EDISCONNECTED, "ServerDisconnectedError", "the server closed the connection")               \
+    X(AIO_EREDIRECTS, "TooManyRedirects", "too many redirects")                                       \
+    X(AIO_EPAYLOAD, "ClientPayloadError", "the body is incomplete")                                   \
+    X(AIO_ECONTENT, "ContentTypeError", "the content has another type than expected")
+
+enum aio_code {
+    AIO__EFIRST = 10000, /* above any errno */
+#define AIO__CODE(name, python, text) name,
+    AIO__ERRORS(AIO__CODE)
+#undef AIO__CODE
+    AIO__ELAST
+};
+
+/* One place that an error passed on its way out. */
+typedef struct aio_traceback_entry {
+    const char *file, *name; /* of the coroutine; static strings */
+    int         line;
+} aio_traceback_entry;
+
+/* An error. Read-only; belongs to who gave it, unless said otherwise. */
+typedef struct aio_exception aio_exception;
+struct aio_exception {
+    int                   code;      /* errno or AIO_E... */
+    const char           *phase;     /* "resolve", "connect", "TLS handshake", ...; "" if there is none */
+    const char           *message;   /* names the thing: host, address, limit */
+    aio_traceback_entry  *traceback; /* innermost first */
+    int                   traceback_count;
+    int                   traceback_left_out; /* places that a long way out had beyond the bound */
+    aio_exception       **members;   /* of a group (AIO_EGROUP): all of its errors */
+    int                   member_count;
+    int                   refs;      /* private; negative: static */
+};
+
+/* The class name that Python would print for a code: "TimeoutError", "ConnectionRefusedError", "OSError". */
+AIO_API const char *aio_code_name(int code);
+/* What a code means, as strerror() says it. Static text for AIO_E..., strerror's for errno values. */
+AIO_API const char *aio_code_text(int code);
+/* Writes "name: message" and the traceback to a stdio stream (a FILE *). asyncio: traceback.print_exception. */
+AIO_API void aio_exception_print(const aio_exception *exception, void *file);
+
+/* ============================================================================
+ * 3. Futures
+ *
+ * aio_future is the base of everything awaitable. A typed future is a struct that begins with one and has a member
+ * `result`. Functions take `void *` where any such struct, or a coroutine's, may stand.
+ * ============================================================================ */
+
+typedef enum { AIO_SUSPENDED, AIO_FINISHED } aio_step;
+typedef aio_step aio_coro_fn(aio_task *);
+
+/* A link in one list: the loop's ready queue, or the waiters of a future. */
+typedef struct aio__node aio__node;
+struct aio__node { aio__node *next, *prev; };
+
+typedef struct aio__ops aio__ops;
+
+struct aio_future { /* all private: use the functions */
+    uint32_t        refs;
+    uint8_t         state;
+    uint8_t         slab;    /* size class */
+    uint16_t        flags;
+    aio_loop       *loop;
+    aio_exception  *error;
+    union {
+        aio__node *first;  /* a future's waiters, a ring; NULL if there are none */
+        aio_task  *parent; /* a coroutine's: what awaits it */
+    } waiters;
+    union {
+        aio_coro_fn    *coro;
+        const aio__ops *ops; /* of a future that is no coroutine; NULL for a plain one */
+    } run;
+};
+
+/* Called when a future is done. */
+typedef void aio_done_callback(aio_future *future, void *arg);
+
+/* AIO_FUTURE(struct answer): a new pending future of that type (a struct whose first member is an aio_future), for the
+ * current loop, with one owner. NULL without memory or loop. asyncio: loop.create_future */
+#define AIO_FUTURE(type) ((type *)aio__future_new(sizeof(type), __FILE__, __LINE__))
+AIO_API void *aio__future_new(size_t size, const char *file, int line);
+/* A plain one, without a result. */
+AIO_API aio_future *aio_future_create(void);
+
+/* One more owner / one less. NULL is fine. aio_ref gives its argument back. */
+AIO_API void *aio_ref(void *awaitable);
+AIO_API void  aio_unref(void *awaitable);
+/* aio_unref for each of an array of `count` pointers to awaitables; NULLs are fine. The pointers become NULL. */
+AIO_API void  aio_unref_all(void *array, size_t count);
+
+AIO_API bool aio_future_done(const void *future);
+AIO_API bool aio_future_cancelled(const void *future);
+/* The error of a future that is done, or NULL; marks it as seen. Borrowed. asyncio: Future.exception */
+AIO_API const aio_exception *aio_future_exception(void *future);
+/* Asks to cancel. False if it is done already. For a task: as aio_task_cancel. */
+AIO_API bool aio_future_cancel(void *future);
+
+/* Each gives 0, or AIO_EINVALIDSTATE when the future is done already (which changes nothing), or EINVAL. */
+#define aio_future_set_result(future, value) \
+    (aio__future_settable(future) ? (void)((future)->result = (value)) : (void)0, aio_future_set_done(future))
+AIO_API bool aio__future_settable(const void *future);
+AIO_API int  aio_future_set_done(void *future);
+AIO_API int  aio_future_set_exception(void *future, int code, const char *format, ...) AIO__PRINTF(3, 4);
+
+/* callback(future, arg) runs through call_soon once the future is done, or soon when it is already. 0 or ENOMEM. */
+AIO_API int aio_future_add_done_callback(void *future, aio_done_callback *callback, void *arg);
+/* Takes back every registration of this pair; gives their number. */
+AIO_API int aio_future_remove_done_callback(void *future, aio_done_callback *callback, void *arg);
+
+/* ============================================================================
+ * 4. Tasks and coroutines
+ *
+ * The macros of the manual above. A coroutine's state is the source line where it stands; aio__await decides
+ * whether it goes on at once or is suspended there.
+ * ============================================================================ */
+
+typedef struct aio__extra aio__extra;
+
+struct aio_task { /* private; 104 bytes on 64-bit */
+    aio_future     future;
+    aio__node      node;     /* in the ready queue, or among the waiters of what it awaits */
+    union {
+        aio_task *root;      /* a coroutine that another one awaits: the task it runs in */
+        aio_task *leaf;      /* a task: its innermost coroutine */
+    } link;
+    aio_future    *awaiting;
+    aio_exception *thrown;   /* on its way out */
+    aio_exception *caught;   /* of the latest AIO_CATCH */
+    aio__extra    *extra;    /* name, open AIO_TIMEOUT and AIO_ASYNC_WITH blocks */
+    int32_t        line;
+    uint16_t       cancels;  /* cancel() less uncancel() */
+    uint8_t        must_cancel, exiting;
+};
+
+enum { AIO__START = 0, AIO__EXIT = -1, AIO__LEAVE = -2, AIO__WHO = -3, AIO__SECOND = 0x40000000 };
+#define AIO__HANDLER (-__LINE__ - 10)
+
+/* ---- defining a coroutine ---- */
+#define AIO_CORO(name) aio_step name##_coro(aio_task *aio__t)
+#define AIO_BEGIN(name)                                                                                     \
+    enum { aio__handler = AIO__EXIT, aio__first = sizeof(char[offsetof(struct name, task) ? -1 : 1]) };     \
+    struct name *const self = (struct name *)(void *)aio__t;                                                \
+    aio__resume: __attribute__((__unused__));                                                                   \
+    switch (aio__t->line) {                                                                                 \
+    case AIO__WHO: aio__tell(aio__t, #name, __FILE__); return AIO_FINISHED;                                 \
+    case AIO__START:
+#define AIO_FINALLY AIO__FALLTHROUGH; case AIO__EXIT: aio__finally(aio__t)
+#define AIO_END     AIO__FALLTHROUGH; case AIO__LEAVE: break; \
+                    default: aio__lost(aio__t); } (void)self; return AIO_FINISHED
+
+/* ---- inside one ---- */
+#define AIO__GOTO(where) do { aio__t->line = aio__unwind(aio__t, (where)); goto aio__resume; } while (0)
+#define AIO__FAILED      ((aio__t->thrown || aio__t->awaiting->error) && aio__failed(aio__t))
+#define AIO__SUSPEND(expr)                                                              \
+    if (aio__await(aio__t, (expr), __LINE__)) return AIO_SUSPENDED;                     \
+    AIO__FALLTHROUGH; case __LINE__:                                                    \
+    if (AIO__FAILED) AIO__GOTO(aio__handler)
+#define AIO__RESULT(expr)          (((__typeof__(expr))(void *)aio__t->awaiting)->result)
+#define AIO__PICK(_1, _2, N, ...)  N
+#define AIO_AWAIT(...)             AIO__PICK(__VA_ARGS__, AIO__AWAIT_TO, AIO__AWAIT, 0)(__VA_ARGS__)
+#define AIO__AWAIT(expr)           do { AIO__SUSPEND(expr); aio__release(aio__t); } while (0)
+#define AIO__AWAIT_TO(lhs, expr)   do { AIO__SUSPEND(expr); (lhs) = AIO__RESULT(expr); aio__release(aio__t); } while (0)
+#define AIO_ASYNC_FOR(lhs, expr)                                                                    \
+    for (;;)                                                                                        \
+        if (aio__await(aio__t, (expr), __LINE__)) return AIO_SUSPENDED;                             \
+        else AIO__LABEL_BEGIN case __LINE__: AIO__LABEL_END                                         \
+        if (aio__stopped(aio__t)) break;                                                            \
+        else if (AIO__FAILED) AIO__GOTO(aio__handler);                                              \
+        else if ((void)((lhs) = AIO__RESULT(expr)), aio__release(aio__t), 0) { }                    \
+        else
+
+/* AIO_RETURN() or AIO_RETURN(value): AIO__IS_EMPTY(...) is 1 for no argument. A comma appears, among the four tries,
+ * only where nothing stands between AIO__COMMA and the parentheses. */
+#define AIO__COMMA(...)                                 ,
+#define AIO__NINTH(a, b, c, d, e, f, g, h, n, ...)      n
+#define AIO__HAS_COMMA(...)                             AIO__NINTH(__VA_ARGS__, 1, 1, 1, 1, 1, 1, 1, 0, 0)
+#define AIO__IS_EMPTY(...)                                                                     \
+    AIO__IS_EMPTY_(AIO__HAS_COMMA(__VA_ARGS__), AIO__HAS_COMMA(AIO__COMMA __VA_ARGS__),         \
+                   AIO__HAS_COMMA(__VA_ARGS__ ()), AIO__HAS_COMMA(AIO__COMMA __VA_ARGS__ ()))
+#define AIO__IS_EMPTY_(a, b, c, d)                      AIO__IS_EMPTY__(a, b, c, d)
+#define AIO__IS_EMPTY__(a, b, c, d)                     AIO__HAS_COMMA(AIO__EMPTY_##a##b##c##d)
+#define AIO__EMPTY_0001                                 ,
+#define AIO__RETURN_0(...)                              self->result = __VA_ARGS__
+#define AIO__RETURN_1(...)                              (void)0
+#define AIO__RETURN_(empty)                             AIO__RETURN__(empty)
+#define AIO__RETURN__(empty)                            AIO__RETURN_##empty
+#define AIO_RETURN(...) \
+    do { AIO__RETURN_(AIO__IS_EMPTY(__VA_ARGS__))(__VA_ARGS__); AIO__GOTO(AIO__EXIT); } while (0)
+
+#define AIO_RAISE(...) do { aio__raise(aio__t, __LINE__, AIO__RAISED(__VA_ARGS__)); AIO__GOTO(aio__handler); } while (0)
+#define AIO__RAISED(...)  AIO__RAISED_(AIO__HAS_COMMA(__VA_ARGS__), __VA_ARGS__)
+#define AIO__RAISED_(more, ...)  AIO__RAISED__(more, __VA_ARGS__)
+#define AIO__RAISED__(more, ...) AIO__RAISED_##more(__VA_ARGS__)
+#define AIO__RAISED_0(code)      code, NULL
+#define AIO__RAISED_1(code, ...) code, __VA_ARGS__
+/* Raises a future's error, or any exception, as it is: one more place is added to its traceback. */
+#define AIO_RAISE_EXCEPTION(exception) \
+    do { aio__raise_exception(aio__t, __LINE__, (exception)); AIO__GOTO(aio__handler); } while (0)
+/* In AIO_CATCH, or after it: raises what was caught again, traceback and all. */
+#define AIO_RERAISE() do { aio__reraise(aio__t); AIO__GOTO(aio__handler); } while (0)
+
+/* The enum constant makes the handler lexical: the innermost block that declares it names where an error goes. */
+#define AIO_TRY       AIO__FALLTHROUGH; case AIO__HANDLER: if (!aio__t->thrown) { \
+                      AIO__QUIET_BEGIN enum { aio__handler = AIO__HANDLER }; AIO__QUIET_END
+#define AIO_CATCH     } else { aio__catch(aio__t);
+#define AIO_END_TRY   }
+
+/* Blocks with an exit. The block's record (in task.extra) knows its own exit label and the handler outside of it, so
+ * an error whose handler lies outside, and AIO_RETURN, find the exit first (aio__unwind). The inner `while` catches
+ * the body's break and continue; the outer `for` then runs the exit. */
+#define AIO__BLOCK(close)                                                                           \
+    for (;;)                                                                                        \
+        if (aio__block_left(aio__t)) {                                                              \
+            AIO__FALLTHROUGH; case AIO__HANDLER:                                                    \
+            close;                                                                                  \
+            if (aio__block_onward(aio__t, aio__handler)) goto aio__resume;                          \
+            break;                                                                                  \
+        } else while (aio__block_entered(aio__t))
+#define AIO_TIMEOUT(seconds)                                                                        \
+    if (aio__timeout_open(aio__t, __LINE__, (seconds), aio__handler)) AIO__GOTO(aio__handler);      \
+    else AIO__BLOCK(aio__timeout_close(aio__t))
+#define AIO_TIMEOUT_AT(when)                                                                        \
+    if (aio__timeout_at_open(aio__t, __LINE__, (when), aio__handler)) AIO__GOTO(aio__handler);      \
+    else AIO__BLOCK(aio__timeout_close(aio__t))
+/* `enter` is awaited. `leave` is an awaitable, which is awaited, or an int: 0 or an error code, which is raised. */
+#define AIO_ASYNC_WITH(enter, leave)                                                                \
+    if (aio__with_open(aio__t, __LINE__, aio__handler)) AIO__GOTO(aio__handler);                    \
+    else if (aio__await(aio__t, (enter), __LINE__)) return AIO_SUSPENDED;                           \
+    else AIO__LABEL_BEGIN case __LINE__: AIO__LABEL_END                                             \
+    if (aio__with_failed(aio__t)) AIO__GOTO(aio__handler);                                          \
+    else AIO__BLOCK(                                                                                \
+        if (aio__with_close(aio__t, (intptr_t)(leave), __builtin_classify_type(leave) == 5, AIO__SECOND + __LINE__)) \
+            return AIO_SUSPENDED;                                                                   \
+        AIO__FALLTHROUGH; case AIO__SECOND + __LINE__: aio__with_closed(aio__t))
+
+/* The exception of the latest AIO_CATCH of this coroutine; never NULL after one. Borrowed. */
+#define aio_caught(self) aio__caught(&(self)->task)
+
+/* ---- calling one ---- */
+#define AIO_CALL(...) AIO__CALL(__VA_ARGS__, )
+#ifdef __cplusplus
+#define AIO__CALL(name, ...)                                                                                    \
+    ([&]() -> struct name * {                                                                                   \
+        _Pragma("GCC diagnostic push") _Pragma("GCC diagnostic ignored \"-Wmissing-field-initializers\"")        \
+        struct name aio__arguments = { .task = {}, __VA_ARGS__ };                                               \
+        _Pragma("GCC diagnostic pop")                                                                           \
+        return (struct name *)aio__new(sizeof(struct name), &aio__arguments, name##_coro, __FILE__, __LINE__);   \
+    }())
+#else
+#define AIO__CALL(name, ...)                                                                                    \
+    ((struct name *)aio__new(sizeof(struct name),                                                               \
+        AIO__ARGS_BEGIN &(struct name){ .task = { .line = 0 }, __VA_ARGS__ } AIO__ARGS_END,                     \
+        name##_coro, __FILE__, __LINE__))
+#endif
+
+typedef struct aio_task_options {
+    char        aio__begin;
+    const char *name;        /* copied */
+    bool        eager_start; /* runs at once, up to its first suspension. asyncio: eager_start=True */
+} aio_task_options;
+
+/* aio_create_task(coroutine, .name = "...", .eager_start = true): schedules it and gives it back, of its own type, with
+ * one owner (you) beside the loop, which keeps a running task alive whatever its owners do. Takes the coroutine.
+ * NULL without memory, without a running loop, or for NULL. asyncio: create_task */
+#define aio_create_task(...) AIO__CREATE_TASK(AIO__HAS_COMMA(__VA_ARGS__), __VA_ARGS__)
+#define AIO__CREATE_TASK(more, ...)   AIO__CREATE_TASK_(more, __VA_ARGS__)
+#define AIO__CREATE_TASK_(more, ...)  AIO__CREATE_TASK_##more(__VA_ARGS__)
+#define AIO__CREATE_TASK_0(coroutine) ((__typeof__(coroutine))aio__create_task((coroutine), NULL))
+#define AIO__CREATE_TASK_1(coroutine, ...) \
+    ((__typeof__(coroutine))aio__create_task((coroutine), AIO__OPTIONS(aio_task_options, __VA_ARGS__)))
+AIO_API void *aio__create_task(void *coroutine, const aio_task_options *options);
+/* A task for a coroutine; any other awaitable as it is. Takes it. asyncio: ensure_future */
+AIO_API aio_future *aio_ensure_future(void *awaitable);
+
+/* The running task / all tasks of the running loop that are not done, each with one more owner (you): `tasks` is filled
+ * up to `capacity`; gives how many there are. asyncio: current_task, all_tasks */
+AIO_API aio_task *aio_current_task(void);
+AIO_API size_t    aio_all_tasks(aio_task **tasks, size_t capacity);
+
+/* Asks a task to cancel: AIO_ECANCELLED is raised where it awaits. False if it is done. The message may be NULL; it is
+ * copied. asyncio: Task.cancel(msg) */
+AIO_API bool        aio_task_cancel(void *task);
+AIO_API bool        aio_task_cancel_message(void *task, const char *message);
+/* cancel() requests not taken back yet / takes one back, gives what is left. asyncio: Task.cancelling, Task.uncancel */
+AIO_API int         aio_task_cancelling(const void *task);
+AIO_API int         aio_task_uncancel(void *task);
+/* The name; "Task" if none was given. / Copies one. 0 or ENOMEM. */
+AIO_API const char *aio_task_name(const void *task);
+AIO_API int         aio_task_set_name(void *task, const char *name);
+
+/* Wakes after `delay` seconds; at the next iteration for 0 or less. EINVAL if NaN or infinite. asyncio: sleep */
+AIO_API aio_future *aio_sleep(double delay);
+
+/* Private: what the macros call. */
+AIO_API void *aio__new(size_t size, const void *arguments, aio_coro_fn *coro, const char *file, int line);
+AIO_API int   aio__await(aio_task *t, void *awaitable, int line);
+AIO_API int   aio__failed(aio_task *t);
+AIO_API int   aio__stopped(aio_task *t);
+AIO_API void  aio__release(aio_task *t);
+AIO_API int   aio__unwind(aio_task *t, int where);
+AIO_API void  aio__finally(aio_task *t);
+AIO_API void  aio__lost(aio_task *t);
+AIO_API void  aio__tell(aio_task *t, const char *name, const char *file);
+AIO_API void  aio__raise(aio_task *t, int line, int code, const char *format, ...) AIO__PRINTF(4, 5);
+AIO_API void  aio__raise_exception(aio_task *t, int line, const aio_exception *exception);
+AIO_API void  aio__reraise(aio_task *t);
+AIO_API void  aio__catch(aio_task *t);
+AIO_API const aio_exception *aio__caught(const aio_task *t);
+AIO_API int   aio__block_left(aio_task *t);
+AIO_API int   aio__block_entered(aio_task *t);
+AIO_API int   aio__block_onward(aio_task *t, int handler);
+AIO_API int   aio__timeout_open(aio_task *t, int line, double seconds, int handler);
+AIO_API int   aio__timeout_at_open(aio_task *t, int line, double when, int handler);
+AIO_API void  aio__timeout_close(aio_task *t);
+AIO_API int   aio__with_open(aio_task *t, int line, int handler);
+AIO_API int   aio__with_failed(aio_task *t);
+AIO_API int   aio__with_close(aio_task *t, intptr_t leave, bool is_awaitable, int line);
+AIO_API void  aio__with_closed(aio_task *t);
+
+/* ============================================================================
+ * 5. Event loop
+ *
+ * One loop a thread. Everything here is for the loop's own thread, but aio_loop_call_soon_threadsafe.
+ * ============================================================================ */
+
+/* Runs the coroutine (taken) in a new loop, as asyncio.run does: cancels the tasks that are left, waits for them, ends
+ * the executor, closes. The first SIGINT cancels the coroutine, the second ends the program. Gives 0; or 1 after an
+ * error, which is printed with its traceback; or 130 after SIGINT. */
+#define aio_run(...) AIO__RUN(__VA_ARGS__, )
+#define AIO__RUN(coroutine, ...) aio__run((coroutine), AIO__OPTIONS(aio_run_options, __VA_ARGS__))
+typedef struct aio_run_options {
+    char aio__begin;
+    bool debug; /* debug mode; also by AIO_DEBUG=1 in the environment */
+} aio_run_options;
+AIO_API int aio__run(void *coroutine, const aio_run_options *options);
+
+/* A policy makes loops: its poller is what it is about. asyncio: policies */
+typedef struct aio_policy {
+    const char *name; /* "epoll", "poll" */
+} aio_policy;
+/* The policy of that name, or NULL if there is none here (epoll exists on Linux only). */
+AIO_API const aio_policy *aio_policy_find(const char *name);
+/* For this thread; NULL: the default (AIO_POLLER in the environment, else the best one). asyncio: set_event_loop_policy */
+AIO_API void              aio_set_event_loop_policy(const aio_policy *policy);
+AIO_API const aio_policy *aio_get_event_loop_policy(void);
+
+/* A new loop of the thread's policy; NULL, with errno set, without memory or descriptors. */
+AIO_API aio_loop *aio_new_event_loop(void);
+/* The running loop of this thread, or NULL. */
+AIO_API aio_loop *aio_get_running_loop(void);
+/* The running one, else the one set, or NULL. */
+AIO_API aio_loop *aio_get_event_loop(void);
+AIO_API void      aio_set_event_loop(aio_loop *loop);
+
+/* Runs until the future or coroutine (taken) is done. 0, or an error code: the future's own (which is reported to
+ * `error` if that is not NULL, as a new owner: aio_exception_unref), AIO_ESTOPPED, AIO_ELOOPRUNNING, AIO_ELOOPCLOSED. */
+AIO_API int    aio_loop_run_until_complete(aio_loop *loop, void *awaitable, aio_exception **error);
+/* Runs until aio_loop_stop. 0 or an error code. */
+AIO_API int    aio_loop_run_forever(aio_loop *loop);
+/* The current iteration is finished, then the loop returns; before a run: it runs one iteration. */
+AIO_API void   aio_loop_stop(aio_loop *loop);
+/* Idempotent. 0, or AIO_ELOOPRUNNING. */
+AIO_API int    aio_loop_close(aio_loop *loop);
+/* Closes it and gives its memory back, with every future of it. NULL is fine. */
+AIO_API void   aio_loop_free(aio_loop *loop);
+AIO_API bool   aio_loop_is_running(const aio_loop *loop);
+AIO_API bool   aio_loop_is_closed(const aio_loop *loop);
+/* Seconds of the loop's monotonic clock. */
+AIO_API double aio_loop_time(const aio_loop *loop);
+/* "epoll", "poll". */
+AIO_API const char *aio_loop_poller(const aio_loop *loop);
+
+typedef void aio_callback(void *arg);
+/* A callback that is to run. A value, safe to keep: cancelling what has run, or what never was, does nothing. */
+typedef struct aio_handle {
+    aio_loop *loop;
+    uint32_t  index, generation; /* generation 0: none, the call failed (errno says why) */
+} aio_handle;
+/* callback(arg) in the next iteration, first come first served. On an error: generation 0 and errno: EINVAL, ENOMEM,
+ * AIO_ELOOPCLOSED, AIO_EWRONGTHREAD. */
+AIO_API aio_handle aio_loop_call_soon(aio_loop *loop, aio_callback *callback, void *arg);
+/* ... `delay` seconds from now / at that time of aio_loop_time. Equal times in the order made. */
+AIO_API aio_handle aio_loop_call_later(aio_loop *loop, double delay, aio_callback *callback, void *arg);
+AIO_API aio_handle aio_loop_call_at(aio_loop *loop, double when, aio_callback *callback, void *arg);
+/* From any thread; wakes the loop. 0, ENOMEM, EINVAL or AIO_ELOOPCLOSED. */
+AIO_API int        aio_loop_call_soon_threadsafe(aio_loop *loop, aio_callback *callback, void *arg);
+/* True if it was still to run. Idempotent. */
+AIO_API bool       aio_handle_cancel(aio_handle handle);
+/* True while it is still to run. */
+AIO_API bool       aio_handle_pending(aio_handle handle);
+
+/* What the loop has to say of errors that have nowhere else to go. exception may be NULL. */
+typedef void aio_exception_handler(aio_loop *loop, const char *message, const aio_exception *exception, void *arg);
+/* NULL: the default, which prints to stderr. */
+AIO_API void aio_loop_set_exception_handler(aio_loop *loop, aio_exception_handler *handler, void *arg);
+AIO_API void aio_loop_call_exception_handler(aio_loop *loop, const char *message, const aio_exception *exception);
+
+/* Debug mode reports what was made where and never awaited, retrieved or released. */
+AIO_API void aio_loop_set_debug(aio_loop *loop, bool debug);
+AIO_API bool aio_loop_get_debug(const aio_loop *loop);
+/* Steps of at least this many seconds are reported, in every mode: 0.1 by default; 0 reports none. EINVAL for NaN or
+ * negative. asyncio: loop.slow_callback_duration */
+AIO_API int  aio_loop_set_slow_callback_duration(aio_loop *loop, double seconds);
+
+/* One more owner of an exception / one less. NULL is fine. */
+AIO_API aio_exception *aio_exception_ref(const aio_exception *exception);
+AIO_API void           aio_exception_unref(const aio_exception *exception);
+
+/* ============================================================================
+ * 6. Combinators
+ *
+ * gather, wait, wait_for, as_completed, shield.
+ * ============================================================================ */
+
+/* ============================================================================
+ * 7. Timeouts and task groups
+ *
+ * AIO_TIMEOUT is above; here is what reschedules it, and the task group.
+ * ============================================================================ */
+
+/* ============================================================================
+ * 8. Locks and queues
+ *
+ * Lock, Semaphore, BoundedSemaphore, Event, Condition, Barrier; Queue, PriorityQueue, LifoQueue.
+ * ============================================================================ */
+
+/* ============================================================================
+ * 9. Threads
+ *
+ * The executor, to_thread, run_coroutine_threadsafe and concurrent futures.
+ * ============================================================================ */
+
+/* ============================================================================
+ * 10. Signals
+ *
+ * Handlers that run in the loop.
+ * ============================================================================ */
+
+/* ============================================================================
+ * 11. Streams
+ *
+ * TCP and TLS connections and servers.
+ * ============================================================================ */
+
+/* ============================================================================
+ * 12. URLs and headers
+ *
+ * What the HTTP client and server have in common.
+ * ============================================================================ */
+
+/* ============================================================================
+ * 13. HTTP client
+ *
+ * aiohttp's ClientSession, request and response.
+ * ============================================================================ */
+
+/* ============================================================================
+ * 14. HTTP server
+ *
+ * A small HTTP/1.1 server: handler coroutines, keep-alive, chunked bodies, TLS.
+ * ============================================================================ */
+
+/* ============================================================================
+ * 15. Introspection
+ *
+ * Who awaits what: the tasks of a loop as a tree, on demand or on a signal.
+ * ============================================================================ */
+
+#ifdef __cplusplus
+}
+#endif
+#endif /* AIO_H_INCLUDED */
+
+#ifdef AIO_IMPLEMENTATION
+#ifndef AIO_IMPLEMENTATION_INCLUDED
+#define AIO_IMPLEMENTATION_INCLUDED
+
+/* ============================================================================
+ * 16. Platform and the seam
+ *
+ * System headers, and aio__os: the one table through which every allocation, system call, OpenSSL call and reading of
+ * the clock goes. A test replaces an entry to fail the Nth call, to shorten a read, or to own the time. A program
+ * that never writes to the table pays nothing for it: the compiler sees that.
+ * ============================================================================ */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <math.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+#if defined(__linux__) && !defined(AIO_NO_LINUX)
+#define AIO__LINUX 1
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#else
+#define AIO__LINUX 0
+#endif
+
+#ifndef AIO_MALLOC
+#define AIO_MALLOC(size)           malloc(size)
+#define AIO_REALLOC(pointer, size) realloc(pointer, size)
+#define AIO_FREE(pointer)          free(pointer)
+#endif
+
+#define AIO__LIKELY(condition)   __builtin_expect(!!(condition), 1)
+#define AIO__UNLIKELY(condition) __builtin_expect(!!(condition), 0)
+#define AIO__CONTAINER(pointer, type, member) ((type *)(void *)((char *)(pointer) - offsetof(type, member)))
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+static void *aio__os_malloc(size_t size) { return AIO_MALLOC(size); }
+static void *aio__os_realloc(void *pointer, size_t size) { return AIO_REALLOC(pointer, size); }
+static void aio__os_free(void *pointer) { AIO_FREE(pointer); }
+
+/* Nanoseconds of the monotonic clock. */
+static int64_t aio__os_clock(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+static int aio__os_fcntl(int fd, int command, int value) { return fcntl(fd, command, value); }
+
+struct aio__os {
+    bool    plain; /* no slabs: every object is an allocation of its own, which can fail and which checkers see */
+    void   *(*malloc)(size_t);
+    void   *(*realloc)(void *, size_t);
+    void    (*free)(void *);
+    int64_t (*clock)(void);
+    int     (*poll)(struct pollfd *, nfds_t, int);
+    int     (*pipe)(int *);
+    int     (*fcntl)(int, int, int);
+    ssize_t (*read)(int, void *, size_t);
+    ssize_t (*write)(int, const void *, size_t);
+    int     (*close)(int);
+#if AIO__LINUX
+    int     (*epoll_create1)(int);
+    int     (*epoll_ctl)(int, int, int, struct epoll_event *);
+    int     (*epoll_wait)(int, struct epoll_event *, int, int);
+    int     (*eventfd)(unsigned, int);
+#endif
+};
+static struct aio__os aio__os = {
+    false, aio__os_malloc, aio__os_realloc, aio__os_free, aio__os_clock, poll, pipe, aio__os_fcntl, read, write, close,
+#if AIO__LINUX
+    epoll_create1, epoll_ctl, epoll_wait, eventfd,
+#endif
+};
+
+/* A misuse that cannot be given back as an error: says what and where, and ends the program. */
+static void aio__abort(const char *what, const char *file, int line)
+{
+    fprintf(stderr, "aio.h: %s (%s:%d)\n", what, file, line);
+    abort();
+}
+
+/* Non-blocking and closed on exec. 0, or -1 with errno. */
+static int aio__fd_prepare(int fd)
+{
+    int status = aio__os.fcntl(fd, F_GETFL, 0);
+    if (status < 0 || aio__os.fcntl(fd, F_SETFL, status | O_NONBLOCK) < 0) return -1;
+    return aio__os.fcntl(fd, F_SETFD, FD_CLOEXEC) < 0 ? -1 : 0;
+}
+
+/* ============================================================================
+ * 17. Memory
+ *
+ * General allocations (aio__malloc), and the slabs of a loop: free lists by size class, carved from blocks of 64 KiB.
+ * A heap keeps every object of one kind of use: `frames` all begin with an aio_future, so that the live ones can be
+ * visited. With aio__os.plain, in debug mode, and above 1 KiB an object has an allocation of its own, a prefix before
+ * it, and a place in a list. Blocks go back when the loop is freed.
+ * ============================================================================ */
+
+enum { AIO__GRAIN = 16, AIO__SLAB_MAX = 1024, AIO__CLASSES = AIO__SLAB_MAX / AIO__GRAIN, AIO__SLAB_BLOCK = 65536 - 64 };
+
+typedef struct aio__block_head aio__block_head;
+struct aio__block_head { /* a block; the slots follow */
+    aio__block_head *next;
+    size_t           slot;
+};
+
+/* What a free slot is. `refs` stands where an aio_future has its own: 0 says that nobody lives here. */
+typedef struct aio__slot aio__slot;
+struct aio__slot {
+    uint32_t   refs;
+    aio__slot *next;
+};
+
+/* Before an object that has an allocation of its own. */
+typedef struct aio__prefix {
+    aio__node   node;   /* in heap.own */
+    const char *file;   /* where it was made, in debug mode */
+    int         line;
+    int         listed;
+} aio__prefix;
+
+typedef struct aio__heap {
+    aio__slot       *free[AIO__CLASSES];
+    char            *bump[AIO__CLASSES], *end[AIO__CLASSES]; /* what is left of the newest block of a class */
+    aio__block_head *blocks[AIO__CLASSES];                   /* newest first */
+    aio__node        own;
+} aio__heap;
+
+static __thread bool aio__out_of_memory; /* the latest failure of this thread: tells NULL the error from NULL the slip */
+
+static void *aio__malloc(size_t size)
+{
+    void *memory = aio__os.malloc(size ? size : 1);
+    if (!memory) aio__out_of_memory = true;
+    return memory;
+}
+
+static void *aio__calloc(size_t size)
+{
+    void *memory = aio__malloc(size);
+    if (memory) memset(memory, 0, size);
+    return memory;
+}
+
+static void *aio__realloc(void *pointer, size_t size)
+{
+    void *memory = aio__os.realloc(pointer, size ? size : 1);
+    if (!memory) aio__out_of_memory = true;
+    return memory;
+}
+
+static void aio__free(void *pointer)
+{
+    if (pointer) aio__os.free(pointer);
+}
+
+static char *aio__strndup(const char *text, size_t length)
+{
+    char *copy = (char *)aio__malloc(length + 1);
+    if (!copy) return NULL;
+    memcpy(copy, text, length);
+    copy[length] = 0;
+    return copy;
+}
+
+static void aio__ring_insert(aio__node *before, aio__node *node)
+{
+    node->next = before;
+    node->prev = before->prev;
+    before->prev->next = node;
+    before->prev = node;
+}
+
+static void aio__ring_remove(aio__node *node)
+{
+    node->prev->next = node->next;
+    node->next->prev = node->prev;
+    node->next = node->prev = NULL;
+}
+
+static void aio__ring_clear(aio__node *ring) { ring->next = ring->prev = ring; }
+
+static bool aio__ring_empty(const aio__node *ring) { return ring->next == ring; }
+
+/* Everything in `from` goes to the end of `to`. */
+static void aio__ring_move(aio__node *to, aio__node *from)
+{
+    if (aio__ring_empty(from)) return;
+    from->next->prev = to->prev;
+    to->prev->next = from->next;
+    from->prev->next = to;
+    to->prev = from->prev;
+    aio__ring_clear(from);
+}
+
+static void *aio__heap_refill(aio__heap *heap, size_t class_)
+{
+    size_t slot = (class_ + 1) * AIO__GRAIN;
+    aio__block_head *block = (aio__block_head *)aio__malloc(AIO__SLAB_BLOCK);
+    if (!block) return NULL;
+    block->next = heap->blocks[class_];
+    block->slot = slot;
+    heap->blocks[class_] = block;
+    char *first = (char *)block + ((sizeof *block + AIO__GRAIN - 1) & ~(size_t)(AIO__GRAIN - 1));
+    heap->bump[class_] = first + slot;
+    heap->end[class_] = (char *)block + AIO__SLAB_BLOCK;
+    return first;
+}
+
+/* A slot for `size` bytes, at most AIO__SLAB_MAX, not cleared; NULL without memory. */
+static inline void *aio__heap_slot(aio__heap *heap, size_t size)
+{
+    size_t class_ = (size - 1) / AIO__GRAIN;
+    aio__slot *slot = heap->free[class_];
+    if (AIO__LIKELY(slot != NULL)) {
+        heap->free[class_] = slot->next;
+        return slot;
+    }
+    char *bump = heap->bump[class_];
+    size_t step = (class_ + 1) * AIO__GRAIN;
+    if (!bump || (size_t)(heap->end[class_] - bump) < step) return aio__heap_refill(heap, class_);
+    heap->bump[class_] = bump + step;
+    return bump;
+}
+
+static inline void aio__heap_give(aio__heap *heap, void *memory, size_t size)
+{
+    size_t class_ = (size - 1) / AIO__GRAIN;
+    aio__slot *slot = (aio__slot *)memory;
+    slot->refs = 0;
+    slot->next = heap->free[class_];
+    heap->free[class_] = slot;
+}
+
+/* An object with an allocation of its own; heap may be NULL: it is then in no list. */
+static void *aio__heap_own(aio__heap *heap, size_t size, const char *file, int line)
+{
+    aio__prefix *prefix = (aio__prefix *)aio__malloc(sizeof *prefix + size);
+    if (!prefix) return NULL;
+    prefix->file = file;
+    prefix->line = line;
+    prefix->listed = heap != NULL;
+    if (heap) aio__ring_insert(&heap->own, &prefix->node);
+    return prefix + 1;
+}
+
+static void aio__heap_disown(void *memory)
+{
+    aio__prefix *prefix = (aio__prefix *)memory - 1;
+    if (prefix->listed) aio__ring_remove(&prefix->node);
+    aio__os.free(prefix);
+}
+
+/* An object that is no future. The same size is needed to free it. */
+static void *aio__pool_alloc(aio__heap *heap, size_t size)
+{
+    if (aio__os.plain || size > AIO__SLAB_MAX) return aio__heap_own(heap, size, NULL, 0);
+    return aio__heap_slot(heap, size);
+}
+
+static void aio__pool_free(aio__heap *heap, void *memory, size_t size)
+{
+    if (aio__os.plain || size > AIO__SLAB_MAX) aio__heap_disown(memory);
+    else aio__heap_give(heap, memory, size);
+}
+
+/* Calls visit for every live object of a heap of futures. It must not make or free any. */
+static void aio__heap_each(aio__heap *heap, void (*visit)(void *object, void *arg), void *arg)
+{
+    for (int i = 0; i < AIO__CLASSES; i++) {
+        for (aio__block_head *block = heap->blocks[i]; block; block = block->next) {
+            char *slot = (char *)block + ((sizeof *block + AIO__GRAIN - 1) & ~(size_t)(AIO__GRAIN - 1));
+            char *end = block == heap->blocks[i] ? heap->bump[i] : (char *)block + AIO__SLAB_BLOCK;
+            for (; (size_t)(end - slot) >= block->slot; slot += block->slot)
+                if (((aio__slot *)(void *)slot)->refs) visit(slot, arg);
+        }
+    }
+    aio__node *next;
+    for (aio__node *node = heap->own.next; node != &heap->own; node = next) {
+        next = node->next;
+        visit(AIO__CONTAINER(node, aio__prefix, node) + 1, arg);
+    }
+}
+
+static void aio__heap_clear(aio__heap *heap)
+{
+    while (!aio__ring_empty(&heap->own)) aio__heap_disown(AIO__CONTAINER(heap->own.next, aio__prefix, node) + 1);
+    for (int i = 0; i < AIO__CLASSES; i++) {
+        while (heap->blocks[i]) {
+            aio__block_head *block = heap->blocks[i];
+            heap->blocks[i] = block->next;
+            aio__os.free(block);
+        }
+        heap->free[i] = NULL;
+        heap->bump[i] = heap->end[i] = NULL;
+    }
+}
+
+/* ============================================================================
+ * 18. Errors and tracebacks
+ *
+ * Making, copying and printing exceptions. The two that must never fail for want of memory, ENOMEM and a bare
+ * AIO_ECANCELLED, are static; all others are one allocation each, and ENOMEM stands in for one that cannot be made.
+ * ============================================================================ */
+
+enum { AIO__MESSAGE_MAX = 512, AIO__TRACEBACK_MAX = 64 };
+
+static const struct { const char *name, *text; } aio__code_table[] = {
+#define AIO__ENTRY(name, python, text) { python, text },
+    AIO__ERRORS(AIO__ENTRY)
+#undef AIO__ENTRY
+};
+
+static const struct { int code; const char *name; } aio__errno_table[] = {
+    { ENOMEM, "MemoryError" }, { EINVAL, "ValueError" }, { ECONNREFUSED, "ConnectionRefusedError" },
+    { ECONNRESET, "ConnectionResetError" }, { ECONNABORTED, "ConnectionAbortedError" }, { EPIPE, "BrokenPipeError" },
+    { ENOENT, "FileNotFoundError" }, { EEXIST, "FileExistsError" }, { EACCES, "PermissionError" },
+    { EPERM, "PermissionError" }, { EINTR, "InterruptedError" }, { ECHILD, "ChildProcessError" },
+    { ESRCH, "ProcessLookupError" }, { ENOTDIR, "NotADirectoryError" }, { EISDIR, "IsADirectoryError" },
+    { ETIMEDOUT, "TimeoutError" }, { ENOSYS, "NotImplementedError" },
+};
+
+AIO_API const char *aio_code_name(int code)
+{
+    if (code > AIO__EFIRST && code < AIO__ELAST) return aio__code_table[code - AIO__EFIRST - 1].name;
+    for (size_t i = 0; i < sizeof aio__errno_table / sizeof *aio__errno_table; i++)
+        if (aio__errno_table[i].code == code) return aio__errno_table[i].name;
+    return "OSError";
+}
+
+AIO_API const char *aio_code_text(int code)
+{
+    if (code > AIO__EFIRST && code < AIO__ELAST) return aio__code_table[code - AIO__EFIRST - 1].text;
+    return strerror(code);
+}
+
+static aio_exception aio__no_memory = { ENOMEM, "", "out of memory", NULL, 0, 0, NULL, 0, -1 };
+static aio_exception aio__cancelled = { AIO_ECANCELLED, "", "cancelled", NULL, 0, 0, NULL, 0, -1 };
+
+AIO_API aio_exception *aio_exception_ref(const aio_exception *exception)
+{
+    aio_exception *e = (aio_exception *)(uintptr_t)exception;
+    if (e && e->refs >= 0) e->refs++;
+    return e;
+}
+
+AIO_API void aio_exception_unref(const aio_exception *exception)
+{
+    aio_exception *e = (aio_exception *)(uintptr_t)exception;
+    if (!e || e->refs < 0 || --e->refs > 0) return;
+    for (int i = 0; i < e->member_count; i++) aio_exception_unref(e->members[i]);
+    aio__free(e->members);
+    aio__free(e->traceback);
+    aio__free(e);
+}
+
+/* One owner; never NULL. `phase` is static text; the message is copied behind the struct. */
+static aio_exception *aio__exception_text(int code, const char *phase, const char *message)
+{
+    size_t length = strlen(message);
+    aio_exception *e = (aio_exception *)aio__calloc(sizeof *e + length + 1);
+    if (!e) return code == AIO_ECANCELLED ? &aio__cancelled : &aio__no_memory;
+    memcpy(e + 1, message, length + 1);
+    e->code = code;
+    e->phase = phase;
+    e->message = (const char *)(e + 1);
+    e->refs = 1;
+    return e;
+}
+
+static aio_exception *aio__exception_va(int code, const char *phase, const char *format, va_list arguments)
+{
+    if (code == ENOMEM) return &aio__no_memory;
+    char message[AIO__MESSAGE_MAX];
+    if (!format) return aio__exception_text(code, phase, aio_code_text(code));
+    vsnprintf(message, sizeof message, format, arguments);
+    return aio__exception_text(code, phase, message);
+}
+
+AIO__PRINTF(3, 4)
+static aio_exception *aio__exception(int code, const char *phase, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    aio_exception *e = aio__exception_va(code, phase, format, arguments);
+    va_end(arguments);
+    return e;
+}
+
+/* A copy that shares nothing with the original, as another thread, or another way out, needs it. Never NULL. */
+static aio_exception *aio__exception_copy(const aio_exception *from)
+{
+    if (from->refs < 0) return aio_exception_ref(from);
+    aio_exception *e = aio__exception_text(from->code, from->phase, from->message);
+    if (e->refs < 0) return e;
+    e->traceback_left_out = from->traceback_left_out;
+    if (from->traceback_count) {
+        size_t size = (size_t)from->traceback_count * sizeof *from->traceback;
+        e->traceback = (aio_traceback_entry *)aio__malloc(size);
+        if (e->traceback) {
+            memcpy(e->traceback, from->traceback, size);
+            e->traceback_count = from->traceback_count;
+        } else e->traceback_left_out += from->traceback_count;
+    }
+    if (from->member_count) {
+        e->members = (aio_exception **)aio__malloc((size_t)from->member_count * sizeof *e->members);
+        for (int i = 0; e->members && i < from->member_count; i++, e->member_count++)
+            e->members[i] = aio__exception_copy(from->members[i]);
+    }
+    return e;
+}
+
+/* Adds the place that the error has just passed; beyond the bound it is only counted. */
+static void aio__exception_add(aio_exception *e, const char *file, const char *name, int line)
+{
+    if (e->refs < 0) return;
+    int n = e->traceback_count;
+    if (n < AIO__TRACEBACK_MAX && (n & (n - 1)) == 0) { /* room for 1, 2, 4, ... */
+        void *more = aio__realloc(e->traceback, (size_t)(n ? 2 * n : 1) * sizeof *e->traceback);
+        if (more) e->traceback = (aio_traceback_entry *)more;
+        else n = AIO__TRACEBACK_MAX;
+    }
+    if (n >= AIO__TRACEBACK_MAX) {
+        e->traceback_left_out++;
+        return;
+    }
+    e->traceback[n].file = file;
+    e->traceback[n].name = name;
+    e->traceback[n].line = line;
+    e->traceback_count++;
+}
+
+static void aio__exception_print_at(const aio_exception *e, FILE *out, int depth)
+{
+    int indent = 2 * depth;
+    if (e->traceback_count) fprintf(out, "%*sTraceback (most recent await last):\n", indent, "");
+    if (e->traceback_left_out) fprintf(out, "%*s  ... %d more\n", indent, "", e->traceback_left_out);
+    for (int i = e->traceback_count - 1; i >= 0; i--) {
+        const aio_traceback_entry *entry = &e->traceback[i];
+        fprintf(out, "%*s  %s:%d, in %s\n", indent, "", entry->file, entry->line, entry->name);
+    }
+    fprintf(out, "%*s%s: %s\n", indent, "", aio_code_name(e->code), e->message);
+    for (int i = 0; i < e->member_count; i++) {
+        fprintf(out, "%*s  --- %d of %d ---\n", indent, "", i + 1, e->member_count);
+        if (depth < 8) aio__exception_print_at(e->members[i], out, depth + 1);
+    }
+}
+
+AIO_API void aio_exception_print(const aio_exception *exception, void *file)
+{
+    if (exception && file) aio__exception_print_at(exception, (FILE *)file, 0);
+}
+
+/* ============================================================================
+ * 19. The loop's data
+ *
+ * The types that the rooms below share: handles, descriptors, timers, the poller's interface, and the loop itself.
+ * ============================================================================ */
+
+/* A callback in the ready queue or among a future's waiters. Objects lie at multiples of 16, a handle's node at offset
+ * 0 of it and a coroutine's node at an odd multiple of the pointer size: an address tells which one a node is in. */
+typedef struct aio__handle aio__handle;
+struct aio__handle {
+    aio__node node;
+    void    (*run)(aio__handle *);
+    void     *owner;
+};
+
+static inline bool aio__node_is_task(const aio__node *node) { return ((uintptr_t)node & sizeof(void *)) != 0; }
+
+typedef char aio__check_task_node[(offsetof(aio_task, node) & sizeof(void *)) ? 1 : -1];
+
+/* The kind of a future that is no coroutine. Each may be NULL. */
+struct aio__ops {
+    const char *name;
+    /* Asks a pending one to cancel; `why` is borrowed. False: it cannot. NULL: it becomes cancelled at once. */
+    bool (*cancel)(aio_future *, aio_exception *why);
+    /* Its last owner is gone: gives back references and pool memory. Other memory would leak when a loop dies. */
+    void (*destroy)(aio_future *);
+    /* Who it waits for: the i-th, or NULL after the last. For the call graph. */
+    aio_future *(*child)(aio_future *, size_t i);
+};
+
+enum { AIO__NEW = 0xA0, AIO__PENDING, AIO__DONE, AIO__CANCELLED }; /* aio_future.state; the last two are final */
+enum { /* aio_future.flags */
+    AIO__F_CORO = 1,      /* a coroutine: an aio_task */
+    AIO__F_TASK = 2,      /* scheduled as a task of its own */
+    AIO__F_YIELD = 4,     /* the loop's own, for sleep(0) */
+    AIO__F_OWN = 8,       /* has an allocation of its own (aio__heap_own) */
+    AIO__F_SEEN = 16,     /* its error was retrieved */
+    AIO__F_SHARED = 32,   /* a cancelled waiter only leaves it; it goes on for the others */
+    AIO__F_IN_TIMERS = 64,/* a sleep that is in the timer heap */
+    AIO__F_DEAD = 128,    /* a sleep without owners: freed when the timer heap drops it */
+    AIO__F_QUIET = 256,   /* an error nobody retrieves is not reported */
+    AIO__F_STATIC = 512   /* part of the loop */
+};
+typedef struct aio__descriptor aio__descriptor;
+enum { AIO__READ = 1, AIO__WRITE = 2, AIO__HANGUP = 4 };
+
+/* A registered file descriptor. A poller sets `ready`; what waits for it is in `reader` and `writer`. */
+struct aio__descriptor {
+    int         fd;
+    uint8_t     ready;  /* AIO__READ, AIO__WRITE: worth a try; AIO__HANGUP: the peer has gone, reads end at 0 or an error */
+    uint8_t     want;   /* directions whose handle waits for readiness */
+    bool        always; /* a regular file: every try is worth it */
+    bool        added;
+    uint32_t    slot;   /* the poll poller's index */
+    aio__handle reader, writer;
+};
+
+/* A poller tells when descriptors are ready. A completion poller (io_uring) fits behind it by posting a poll request for
+ * what `want` names and marking it ready on completion. Each gives 0, or -1 with errno. */
+typedef struct aio__poller {
+    aio_policy policy;
+    int  (*open)(aio_loop *);
+    void (*close)(aio_loop *);
+    int  (*add)(aio_loop *, aio__descriptor *);
+    void (*want)(aio_loop *, aio__descriptor *); /* `want` has changed; NULL: it need not know */
+    void (*remove)(aio_loop *, aio__descriptor *);
+    int  (*wait)(aio_loop *, int64_t timeout);   /* nanoseconds; negative: until something happens */
+} aio__poller;
+
+typedef struct aio__timer {
+    uint64_t seq;
+    void   (*fire)(struct aio__timer *); /* NULL: cancelled, dropped when the heap comes to it */
+    void    *owner;
+} aio__timer;
+
+/* One of the timer heap. `what` is an aio__timer with the lowest bit set, or a sleep. */
+typedef struct aio__entry {
+    int64_t   when;
+    uintptr_t what;
+} aio__entry;
+
+/* What a callback of call_soon and call_later is. */
+typedef struct aio__call {
+    aio__handle  handle;
+    aio_callback *callback;
+    void         *arg;
+    aio__timer   *timer;
+    uint32_t      index;
+    bool          ready;
+} aio__call;
+
+typedef struct aio__call_slot {
+    aio__call *call;
+    uint32_t   generation, next_free;
+} aio__call_slot;
+
+/* To be done when a loop closes, last made first. */
+typedef struct aio__closer {
+    struct aio__closer *next;
+    void (*close)(aio_loop *, struct aio__closer *);
+} aio__closer;
+
+typedef struct aio__threadsafe_call {
+    struct aio__threadsafe_call *next;
+    aio_callback *callback;
+    void         *arg;
+} aio__threadsafe_call;
+
+enum { AIO__RECENT = 32 }; /* steps between two readings of the clock, at most */
+
+/* What ran lately: named in the report of a slow step. */
+typedef struct aio__recent {
+    aio_coro_fn  *coro; /* NULL: a callback */
+    aio_callback *callback;
+    int           line;
+} aio__recent;
+
+struct aio_loop {
+    aio__node      ready;     /* what runs in the next iteration, in order */
+    aio__node      batch;     /* what is still to run in this one */
+    aio_task      *starting;  /* a coroutine that the running one awaits: runs next, within the same step */
+    aio_task      *current;   /* the task of the running step */
+    int            steps_left;/* until the clock is read and the poller asked, though the queue is not empty */
+    bool           running, stopping, closed, debug, precise;
+    int            eager_depth;
+    size_t         task_count;
+    int64_t        now;       /* of the latest reading */
+    aio__heap      frames, pool;
+    aio_future     yield, done;
+    /* timers: a 4-ary heap */
+    aio__entry    *entries;
+    size_t         entry_count, entry_capacity, entry_dead;
+    uint64_t       timer_seq;
+    /* handles */
+    aio__call_slot *slots;
+    uint32_t       slot_count, slot_capacity, slot_free;
+    /* poller */
+    const aio__poller *poller;
+    int            epoll_fd;
+    void          *poll_data;
+    size_t         poll_count, poll_capacity;
+    size_t         descriptor_count;
+    /* other threads */
+    pthread_mutex_t mutex;     /* guards `incoming` and `incoming_closed` */
+    aio__threadsafe_call *incoming, **incoming_tail;
+    bool           incoming_closed;
+    int            wake_read, wake_write;
+    aio__descriptor wake;
+    aio__closer   *closers;
+    /* reports */
+    aio_exception_handler *handler;
+    void          *handler_arg;
+    int64_t        slow;      /* nanoseconds; 0: none */
+    int64_t        step_clock;/* since when the steps in `recent` run */
+    int            recent_count;
+    aio__recent    recent[AIO__RECENT];
+};
+
+static __thread aio_loop *aio__running; /* the loop that runs in this thread */
+static __thread aio_loop *aio__set;     /* aio_set_event_loop */
+static __thread const aio_policy *aio__policy;
+
+/* ============================================================================
+ * 20. Pollers
+ *
+ * epoll, edge-triggered, one registration a descriptor; and poll, whose list names what is wanted at the moment. They
+ * only set `ready` and queue the handles that waited: no code of a user's runs while they look at descriptors.
+ * ============================================================================ */
+
+static void aio__enqueue(aio_loop *loop, aio__node *node) { aio__ring_insert(&loop->ready, node); }
+
+/* Something is ready: what waited for it runs in the next iteration. */
+static void aio__descriptor_ready(aio_loop *loop, aio__descriptor *d, int ready)
+{
+    d->ready = (uint8_t)(d->ready | ready);
+    int woken = d->want & ready;
+    d->want = (uint8_t)(d->want & ~woken);
+    if ((woken & AIO__READ) && !d->reader.node.next) aio__enqueue(loop, &d->reader.node);
+    if ((woken & AIO__WRITE) && !d->writer.node.next) aio__enqueue(loop, &d->writer.node);
+}
+
+/* Queues the direction's handle as soon as a try is worth it, which may be now. */
+static void aio__descriptor_wait(aio_loop *loop, aio__descriptor *d, int direction)
+{
+    aio__handle *handle = direction == AIO__READ ? &d->reader : &d->writer;
+    if (handle->node.next) return;
+    if (d->always || (d->ready & direction)) {
+        aio__enqueue(loop, &handle->node);
+        return;
+    }
+    d->want = (uint8_t)(d->want | direction);
+    if (loop->poller->want) loop->poller->want(loop, d);
+}
+
+/* A try said EAGAIN, or gave less than was asked for: nothing more until the poller says so. */
+static void aio__descriptor_drained(aio__descriptor *d, int direction)
+{
+    if (direction == AIO__READ && (d->ready & AIO__HANGUP)) return;
+    d->ready = (uint8_t)(d->ready & ~direction);
+}
+
+static void aio__descriptor_unwait(aio_loop *loop, aio__descriptor *d, int direction)
+{
+    aio__handle *handle = direction == AIO__READ ? &d->reader : &d->writer;
+    if (handle->node.next) aio__ring_remove(&handle->node);
+    d->want = (uint8_t)(d->want & ~direction);
+    if (loop->poller->want) loop->poller->want(loop, d);
+}
+
+static int aio__descriptor_add(aio_loop *loop, aio__descriptor *d, int fd)
+{
+    d->fd = fd;
+    d->ready = d->want = 0;
+    d->always = false;
+    d->reader.node.next = d->writer.node.next = NULL;
+    if (loop->poller->add(loop, d) < 0) {
+        if (errno != EPERM) return -1;
+        d->always = true; /* epoll's answer to a regular file, which never blocks */
+        return 0;
+    }
+    d->added = true;
+    loop->descriptor_count++;
+    return 0;
+}
+
+static void aio__descriptor_remove(aio_loop *loop, aio__descriptor *d)
+{
+    aio__descriptor_unwait(loop, d, AIO__READ);
+    aio__descriptor_unwait(loop, d, AIO__WRITE);
+    if (!d->added) return;
+    d->added = false;
+    loop->descriptor_count--;
+    loop->poller->remove(loop, d);
+}
+
+/* Milliseconds for a wait of `timeout` nanoseconds: rounded up, so that a timer never finds itself early. */
+static int aio__milliseconds(int64_t timeout)
+{
+    if (timeout < 0) return -1;
+    int64_t ms = timeout / 1000000 + (timeout % 1000000 != 0);
+    return ms > 86400000 ? 86400000 : (int)ms;
+}
+
+#if AIO__LINUX
+static int aio__epoll_open(aio_loop *loop)
+{
+    loop->epoll_fd = aio__os.epoll_create1(EPOLL_CLOEXEC);
+    return loop->epoll_fd < 0 ? -1 : 0;
+}
+
+static void aio__epoll_close(aio_loop *loop) { aio__os.close(loop->epoll_fd); }
+
+static int aio__epoll_add(aio_loop *loop, aio__descriptor *d)
+{
+    struct epoll_event event;
+    memset(&event, 0, sizeof event);
+    event.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
+    event.data.ptr = d;
+    return aio__os.epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, d->fd, &event);
+}
+
+static void aio__epoll_remove(aio_loop *loop, aio__descriptor *d)
+{
+    struct epoll_event event;
+    memset(&event, 0, sizeof event);
+    aio__os.epoll_ctl(loop->epoll_fd, EPOLL_CTL_DEL, d->fd, &event);
+}
+
+static int aio__epoll_wait(aio_loop *loop, int64_t timeout)
+{
+    struct epoll_event events[256];
+    int n = aio__os.epoll_wait(loop->epoll_fd, events, 256, aio__milliseconds(timeout));
+    if (n < 0) return errno == EINTR ? 0 : -1;
+    for (int i = 0; i < n; i++) {
+        uint32_t e = events[i].events;
+        int ready = 0;
+        if (e & (EPOLLIN | EPOLLPRI)) ready |= AIO__READ;
+        if (e & EPOLLOUT) ready |= AIO__WRITE;
+        if (e & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) ready |= AIO__READ | AIO__HANGUP;
+        if (e & (EPOLLHUP | EPOLLERR)) ready |= AIO__WRITE;
+        aio__descriptor_ready(loop, (aio__descriptor *)events[i].data.ptr, ready);
+    }
+    return 0;
+}
+#endif
+
+/* What the poll poller keeps: the list for poll(2), and whose each entry is. */
+typedef struct aio__poll_data {
+    struct pollfd    *fds;
+    aio__descriptor **owners;
+} aio__poll_data;
+
+static int aio__poll_open(aio_loop *loop)
+{
+    loop->poll_data = aio__calloc(sizeof(aio__poll_data));
+    loop->poll_count = loop->poll_capacity = 0;
+    return loop->poll_data ? 0 : -1;
+}
+
+static void aio__poll_close(aio_loop *loop)
+{
+    aio__poll_data *data = (aio__poll_data *)loop->poll_data;
+    aio__free(data->fds);
+    aio__free(data->owners);
+    aio__free(data);
+    loop->poll_data = NULL;
+}
+
+static int aio__poll_grow(aio_loop *loop, aio__poll_data *data)
+{
+    size_t capacity = loop->poll_capacity ? 2 * loop->poll_capacity : 16;
+    struct pollfd *fds = (struct pollfd *)aio__realloc(data->fds, capacity * sizeof *fds);
+    if (!fds) return -1;
+    data->fds = fds;
+    aio__descriptor **owners = (aio__descriptor **)aio__realloc(data->owners, capacity * sizeof *owners);
+    if (!owners) return -1;
+    data->owners = owners;
+    loop->poll_capacity = capacity;
+    return 0;
+}
+
+static int aio__poll_add(aio_loop *loop, aio__descriptor *d)
+{
+    aio__poll_data *data = (aio__poll_data *)loop->poll_data;
+    if (loop->poll_count == loop->poll_capacity && aio__poll_grow(loop, data) < 0) {
+        errno = ENOMEM;
+        return -1;
+    }
+    d->slot = (uint32_t)loop->poll_count++;
+    data->fds[d->slot].fd = -1 - d->fd; /* negative: poll passes over it; nothing is wanted yet */
+    data->fds[d->slot].events = 0;
+    data->fds[d->slot].revents = 0;
+    data->owners[d->slot] = d;
+    return 0;
+}
+
+static void aio__poll_want(aio_loop *loop, aio__descriptor *d)
+{
+    if (!d->added) return;
+    struct pollfd *entry = &((aio__poll_data *)loop->poll_data)->fds[d->slot];
+    entry->events = (short)(((d->want & AIO__READ) ? POLLIN : 0) | ((d->want & AIO__WRITE) ? POLLOUT : 0));
+    entry->fd = d->want ? d->fd : -1 - d->fd;
+}
+
+static void aio__poll_remove(aio_loop *loop, aio__descriptor *d)
+{
+    aio__poll_data *data = (aio__poll_data *)loop->poll_data;
+    size_t last = --loop->poll_count;
+    data->fds[d->slot] = data->fds[last];
+    data->owners[d->slot] = data->owners[last];
+    data->owners[d->slot]->slot = d->slot;
+}
+
+static int aio__poll_wait(aio_loop *loop, int64_t timeout)
+{
+    aio__poll_data *data = (aio__poll_data *)loop->poll_data;
+    int n = aio__os.poll(data->fds, (nfds_t)loop->poll_count, aio__milliseconds(timeout));
+    if (n < 0) return errno == EINTR ? 0 : -1;
+    for (size_t i = 0; n > 0 && i < loop->poll_count; i++) {
+        short e = data->fds[i].revents;
+        if (!e) continue;
+        n--;
+        int ready = 0;
+        if (e & (POLLIN | POLLPRI)) ready |= AIO__READ;
+        if (e & POLLOUT) ready |= AIO__WRITE;
+        if (e & (POLLHUP | POLLERR | POLLNVAL)) ready |= AIO__READ | AIO__WRITE;
+        aio__descriptor_ready(loop, data->owners[i], ready);
+        aio__poll_want(loop, data->owners[i]);
+    }
+    return 0;
+}
+
+static const aio__poller aio__pollers[] = { /* the best first */
+#if AIO__LINUX
+    { { "epoll" }, aio__epoll_open, aio__epoll_close, aio__epoll_add, NULL, aio__epoll_remove, aio__epoll_wait },
+#endif
+    { { "poll" }, aio__poll_open, aio__poll_close, aio__poll_add, aio__poll_want, aio__poll_remove, aio__poll_wait },
+};
+
+AIO_API const aio_policy *aio_policy_find(const char *name)
+{
+    for (size_t i = 0; name && i < sizeof aio__pollers / sizeof *aio__pollers; i++)
+        if (!strcmp(aio__pollers[i].policy.name, name)) return &aio__pollers[i].policy;
+    return NULL;
+}
+
+AIO_API void aio_set_event_loop_policy(const aio_policy *policy) { aio__policy = policy; }
+
+AIO_API const aio_policy *aio_get_event_loop_policy(void)
+{
+    if (aio__policy) return aio__policy;
+    const char *name = getenv("AIO_POLLER");
+    if (!name || !*name) return &aio__pollers[0].policy;
+    const aio_policy *policy = aio_policy_find(name);
+    if (policy) return policy;
+    fprintf(stderr, "aio.h: AIO_POLLER=%s: there is no such poller here; taking %s\n", name, aio__pollers[0].policy.name);
+    return &aio__pollers[0].policy;
+}
+
+/* ============================================================================
+ * 21. Timers
+ *
+ * A 4-ary heap of 16-byte entries, ordered by time, then by when they were made. A cancelled one stays as a dead entry
+ * until the heap comes to it, or until dead ones are more than half of over 100.
+ * ============================================================================ */
+
+typedef struct aio__sleep { /* what aio_sleep gives */
+    aio_future future;
+    uint64_t   seq;
+} aio__sleep;
+
+static uint64_t aio__entry_seq(uintptr_t what)
+{
+    return (what & 1) ? ((aio__timer *)(what - 1))->seq : ((aio__sleep *)what)->seq;
+}
+
+static inline bool aio__entry_before(const aio__entry *a, const aio__entry *b)
+{
+    if (AIO__LIKELY(a->when != b->when)) return a->when < b->when;
+    return aio__entry_seq(a->what) < aio__entry_seq(b->what);
+}
+
+static void aio__entry_up(aio__entry *heap, size_t i, aio__entry entry)
+{
+    while (i > 0) {
+        size_t parent = (i - 1) / 4;
+        if (!aio__entry_before(&entry, &heap[parent])) break;
+        heap[i] = heap[parent];
+        i = parent;
+    }
+    heap[i] = entry;
+}
+
+static void aio__entry_down(aio__entry *heap, size_t count, size_t i, aio__entry entry)
+{
+    for (;;) {
+        size_t best = 4 * i + 1;
+        if (best >= count) break;
+        size_t end = best + 4 < count ? best + 4 : count;
+        for (size_t k = best + 1; k < end; k++)
+            if (aio__entry_before(&heap[k], &heap[best])) best = k;
+        if (!aio__entry_before(&heap[best], &entry)) break;
+        heap[i] = heap[best];
+        i = best;
+    }
+    heap[i] = entry;
+}
+
+/* 0 or ENOMEM. */
+static int aio__timers_push(aio_loop *loop, int64_t when, uintptr_t what)
+{
+    if (loop->entry_count == loop->entry_capacity) {
+        size_t capacity = loop->entry_capacity ? 2 * loop->entry_capacity : 64;
+        aio__entry *entries = (aio__entry *)aio__realloc(loop->entries, capacity * sizeof *entries);
+        if (!entries) return ENOMEM;
+        loop->entries = entries;
+        loop->entry_capacity = capacity;
+    }
+    aio__entry entry = { when, what };
+    aio__entry_up(loop->entries, loop->entry_count++, entry);
+    return 0;
+}
+
+static aio__entry aio__timers_pop(aio_loop *loop)
+{
+    aio__entry top = loop->entries[0], last = loop->entries[--loop->entry_count];
+    if (loop->entry_count) aio__entry_down(loop->entries, loop->entry_count, 0, last);
+    return top;
+}
+
+static bool aio__entry_dead(uintptr_t what)
+{
+    if (what & 1) return !((aio__timer *)(what - 1))->fire;
+    return ((aio__sleep *)what)->future.state >= AIO__DONE || (((aio__sleep *)what)->future.flags & AIO__F_DEAD);
+}
+
+static void aio__frame_free(aio_future *future);
+
+/* A dead entry has left the heap. */
+static void aio__entry_drop(aio_loop *loop, uintptr_t what)
+{
+    loop->entry_dead--;
+    if (what & 1) {
+        aio__pool_free(&loop->pool, (void *)(what - 1), sizeof(aio__timer));
+        return;
+    }
+    aio__sleep *sleep_ = (aio__sleep *)what;
+    sleep_->future.flags = (uint16_t)(sleep_->future.flags & ~AIO__F_IN_TIMERS);
+    if (sleep_->future.flags & AIO__F_DEAD) aio__frame_free(&sleep_->future);
+}
+
+/* Drops every dead entry and builds the heap again: O(n), and as many were cancelled since the last time. */
+static void aio__timers_rebuild(aio_loop *loop)
+{
+    size_t kept = 0, count = loop->entry_count;
+    for (size_t i = 0; i < count; i++) {
+        aio__entry entry = loop->entries[i];
+        if (aio__entry_dead(entry.what)) aio__entry_drop(loop, entry.what);
+        else loop->entries[kept++] = entry;
+    }
+    loop->entry_count = kept;
+    for (size_t i = kept / 4 + 1; i-- > 0;)
+        if (i < kept) aio__entry_down(loop->entries, kept, i, loop->entries[i]);
+}
+
+static void aio__timers_trim(aio_loop *loop)
+{
+    if (loop->entry_dead > 100 && loop->entry_dead * 2 > loop->entry_count) aio__timers_rebuild(loop);
+    while (loop->entry_dead && loop->entry_count && aio__entry_dead(loop->entries[0].what))
+        aio__entry_drop(loop, aio__timers_pop(loop).what);
+}
+
+/* A timer calls fire(timer) at `when`, from the loop, and is freed after that. NULL without memory. */
+static aio__timer *aio__timer_start(aio_loop *loop, int64_t when, void (*fire)(aio__timer *), void *owner)
+{
+    aio__timer *timer = (aio__timer *)aio__pool_alloc(&loop->pool, sizeof *timer);
+    if (!timer) return NULL;
+    timer->seq = loop->timer_seq++;
+    timer->fire = fire;
+    timer->owner = owner;
+    if (aio__timers_push(loop, when, (uintptr_t)timer | 1) == 0) return timer;
+    aio__pool_free(&loop->pool, timer, sizeof *timer);
+    return NULL;
+}
+
+/* The timer is not the caller's any more. NULL is fine. */
+static void aio__timer_cancel(aio_loop *loop, aio__timer *timer)
+{
+    if (!timer) return;
+    timer->fire = NULL;
+    loop->entry_dead++;
+}
+
+/* seconds → nanoseconds from now, or -1 for NaN and infinities. The end of time is 146 years away. */
+static int64_t aio__deadline(int64_t now, double seconds)
+{
+    if (!(seconds == seconds) || seconds - seconds != 0) return -1;
+    double ns = seconds * 1e9;
+    if (ns > 4.6e18) ns = 4.6e18;
+    if (ns < 0) ns = 0;
+    return now + (int64_t)ns;
+}
+
+static void aio__sleep_fire(aio_loop *loop, aio__sleep *sleep_);
+
+/* Everything due goes where it belongs: waiters of sleeps into the ready queue. */
+static void aio__timers_run(aio_loop *loop)
+{
+    while (loop->entry_count && loop->entries[0].when <= loop->now) {
+        uintptr_t what = aio__timers_pop(loop).what;
+        if (aio__entry_dead(what)) {
+            aio__entry_drop(loop, what);
+        } else if (what & 1) {
+            aio__timer *timer = (aio__timer *)(what - 1);
+            timer->fire(timer);
+            aio__pool_free(&loop->pool, timer, sizeof *timer);
+        } else {
+            aio__sleep_fire(loop, (aio__sleep *)what);
+        }
+    }
+}
+
+static void aio__timers_close(aio_loop *loop)
+{
+    while (loop->entry_count) {
+        uintptr_t what = loop->entries[--loop->entry_count].what;
+        if (what & 1) aio__pool_free(&loop->pool, (void *)(what - 1), sizeof(aio__timer));
+        else if (((aio__sleep *)what)->future.flags & AIO__F_DEAD)
+            aio__frame_free((aio_future *)what);
+        else ((aio__sleep *)what)->future.flags &= (uint16_t)~AIO__F_IN_TIMERS;
+    }
+    aio__free(loop->entries);
+    loop->entries = NULL;
+    loop->entry_capacity = loop->entry_dead = 0;
+}
+
+/* ============================================================================
+ * 22. Futures: states and waiters
+ *
+ * States, waiters, callbacks, and the end of a future's life. Completing one moves its whole ring of waiters to the
+ * ready queue at once. May call the loop's queue and timers.
+ * ============================================================================ */
+
+static aio_loop *aio__loop_now(void) { return aio__running ? aio__running : aio__set; }
+
+/* Aborts, naming the function, when what it was given is no awaitable. */
+static aio_future *aio__future_of(const void *awaitable, const char *function)
+{
+    aio_future *future = (aio_future *)(uintptr_t)awaitable;
+    if (AIO__UNLIKELY((future->state & 0xFC) != AIO__NEW || future->refs == 0))
+        aio__abort("not a future, or one that is freed already: the struct must begin with aio_task or aio_future",
+                   function, 0);
+    return future;
+}
+
+/* Memory for a future or coroutine of `size` bytes: the first `clear` are zero, and the base is that of a new one with
+ * one owner. loop may be NULL: it joins one when it is first used. NULL without memory. */
+static inline aio_future *aio__frame_alloc(aio_loop *loop, size_t size, size_t clear, const char *file, int line)
+{
+    aio_future *future;
+    bool own = aio__os.plain || !loop || size > AIO__SLAB_MAX || loop->debug;
+    if (AIO__LIKELY(!own)) future = (aio_future *)aio__heap_slot(&loop->frames, size);
+    else future = (aio_future *)aio__heap_own(loop ? &loop->frames : NULL, size, file, line);
+    if (AIO__UNLIKELY(!future)) return NULL;
+    memset(future, 0, clear);
+    future->refs = 1;
+    future->state = AIO__NEW;
+    future->slab = (uint8_t)((size - 1) / AIO__GRAIN);
+    future->flags = own ? AIO__F_OWN : 0;
+    future->loop = loop;
+    return future;
+}
+
+static void aio__frame_free(aio_future *future)
+{
+    if (AIO__UNLIKELY(future->flags & AIO__F_OWN)) aio__heap_disown(future);
+    else aio__heap_give(&future->loop->frames, future, ((size_t)future->slab + 1) * AIO__GRAIN);
+}
+
+/* A pending future with one owner; the rest of the struct is zero. NULL without memory. */
+static void *aio__future_make(aio_loop *loop, const aio__ops *ops, size_t size, const char *file, int line)
+{
+    aio_future *future = aio__frame_alloc(loop, size, size, file, line);
+    if (!future) return NULL;
+    future->state = AIO__PENDING;
+    future->run.ops = ops;
+    return future;
+}
+
+static const char *aio__made_at(const aio_future *future, int *line)
+{
+    const aio__prefix *prefix = (const aio__prefix *)(const void *)future - 1;
+    *line = (future->flags & AIO__F_OWN) ? prefix->line : 0;
+    return (future->flags & AIO__F_OWN) && prefix->file ? prefix->file : NULL;
+}
+
+/* The waiters run in the next iteration, first come first served. */
+static void aio__future_wake(aio_future *future)
+{
+    aio__node *first = future->waiters.first;
+    if (!first) return;
+    aio__node *ready = &future->loop->ready, *last = first->prev;
+    future->waiters.first = NULL;
+    first->prev = ready->prev;
+    ready->prev->next = first;
+    last->next = ready;
+    ready->prev = last;
+}
+
+static void aio__future_finish(aio_future *future, int state)
+{
+    future->state = (uint8_t)state;
+    aio__future_wake(future);
+}
+
+/* Takes the exception. */
+static void aio__future_fail(aio_future *future, aio_exception *exception)
+{
+    future->error = exception;
+    aio__future_finish(future, exception->code == AIO_ECANCELLED ? AIO__CANCELLED : AIO__DONE);
+}
+
+static void aio__waiters_add(aio_future *future, aio__node *node)
+{
+    if (future->waiters.first) {
+        aio__ring_insert(future->waiters.first, node);
+    } else {
+        node->next = node->prev = node;
+        future->waiters.first = node;
+    }
+}
+
+static void aio__waiters_remove(aio_future *future, aio__node *node)
+{
+    if (future->waiters.first == node) future->waiters.first = node->next == node ? NULL : node->next;
+    aio__ring_remove(node);
+}
+
+/* A future that is done already, with an error. Takes the exception; it is not reported when nobody looks at it. */
+static aio_future *aio__failed_future(aio_loop *loop, aio_exception *exception)
+{
+    aio_future *future = (aio_future *)aio__future_make(loop, NULL, sizeof *future, NULL, 0);
+    if (!future) {
+        aio_exception_unref(exception);
+        return NULL;
+    }
+    future->error = exception;
+    future->state = AIO__DONE;
+    return future;
+}
+
+AIO__PRINTF(2, 3)
+static aio_future *aio__failure(int code, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    aio_exception *exception = aio__exception_va(code, "", format, arguments);
+    va_end(arguments);
+    return aio__failed_future(aio__loop_now(), exception);
+}
+
+AIO_API void *aio__future_new(size_t size, const char *file, int line)
+{
+    aio_loop *loop = aio__loop_now();
+    if (!loop || loop->closed) return NULL;
+    return aio__future_make(loop, NULL, size, file, line);
+}
+
+AIO_API aio_future *aio_future_create(void) { return AIO_FUTURE(aio_future); }
+
+AIO_API void *aio_ref(void *awaitable)
+{
+    if (awaitable) aio__future_of(awaitable, "aio_ref")->refs++;
+    return awaitable;
+}
+
+AIO_API bool aio_future_done(const void *future)
+{
+    return future && aio__future_of(future, "aio_future_done")->state >= AIO__DONE;
+}
+
+AIO_API bool aio_future_cancelled(const void *future)
+{
+    return future && aio__future_of(future, "aio_future_cancelled")->state == AIO__CANCELLED;
+}
+
+AIO_API const aio_exception *aio_future_exception(void *future)
+{
+    if (!future) return &aio__no_memory;
+    aio_future *f = aio__future_of(future, "aio_future_exception");
+    f->flags |= AIO__F_SEEN;
+    return f->state >= AIO__DONE ? f->error : NULL;
+}
+
+AIO_API bool aio__future_settable(const void *future)
+{
+    if (!future) return false;
+    const aio_future *f = aio__future_of(future, "aio_future_set_result");
+    return f->state == AIO__PENDING && !(f->flags & AIO__F_CORO);
+}
+
+AIO_API int aio_future_set_done(void *future)
+{
+    if (!future) return EINVAL;
+    if (!aio__future_settable(future)) return AIO_EINVALIDSTATE;
+    aio__future_finish((aio_future *)future, AIO__DONE);
+    return 0;
+}
+
+AIO_API int aio_future_set_exception(void *future, int code, const char *format, ...)
+{
+    if (!future || code <= 0) return EINVAL;
+    if (!aio__future_settable(future)) return AIO_EINVALIDSTATE;
+    va_list arguments;
+    va_start(arguments, format);
+    aio__future_fail((aio_future *)future, aio__exception_va(code, "", format, arguments));
+    va_end(arguments);
+    return 0;
+}
+
+typedef struct aio__done_call { /* a done callback; holds a reference to its future */
+    aio__handle        handle;
+    aio_done_callback *callback;
+    void              *arg;
+} aio__done_call;
+
+static void aio__done_run(aio__handle *handle)
+{
+    aio__done_call call = *AIO__CONTAINER(handle, aio__done_call, handle);
+    aio_future *future = (aio_future *)handle->owner;
+    aio__pool_free(&future->loop->pool, handle, sizeof call);
+    call.callback(future, call.arg);
+    aio_unref(future);
+}
+
+AIO_API int aio_future_add_done_callback(void *future, aio_done_callback *callback, void *arg)
+{
+    if (!future || !callback) return EINVAL;
+    aio_future *f = aio__future_of(future, "aio_future_add_done_callback");
+    if (!f->loop || ((f->flags & AIO__F_CORO) && !(f->flags & AIO__F_TASK))) return EINVAL;
+    aio__done_call *call = (aio__done_call *)aio__pool_alloc(&f->loop->pool, sizeof *call);
+    if (!call) return ENOMEM;
+    call->handle.run = aio__done_run;
+    call->handle.owner = aio_ref(f);
+    call->callback = callback;
+    call->arg = arg;
+    if (f->state >= AIO__DONE) aio__enqueue(f->loop, &call->handle.node);
+    else aio__waiters_add(f, &call->handle.node);
+    return 0;
+}
+
+AIO_API int aio_future_remove_done_callback(void *future, aio_done_callback *callback, void *arg)
+{
+    if (!future) return 0;
+    aio_future *f = aio__future_of(future, "aio_future_remove_done_callback");
+    int removed = 0;
+    aio__node *node = f->state >= AIO__DONE ? NULL : f->waiters.first, *last = node ? node->prev : NULL;
+    while (node) {
+        aio__node *next = node == last ? NULL : node->next;
+        aio__done_call *call = (aio__done_call *)(void *)node;
+        if (!aio__node_is_task(node) && call->handle.run == aio__done_run && call->callback == callback &&
+            call->arg == arg) {
+            aio__waiters_remove(f, node);
+            aio__pool_free(&f->loop->pool, call, sizeof *call);
+            removed++;
+        }
+        node = next;
+    }
+    for (int i = 0; i < removed; i++) aio_unref(f);
+    return removed;
+}
+
+/* ============================================================================
+ * 23. Event loop: iterations and callbacks
+ *
+ * Iterations, callbacks, the clock, reports. One iteration: trim the timers, poll, queue what is due, then run what was
+ * ready when it began. With work queued, the clock is read and the poller asked only once in AIO__RECENT steps.
+ * ============================================================================ */
+
+static void aio__task_step(aio_loop *loop, aio_task *t);
+
+AIO_API aio_loop *aio_get_running_loop(void) { return aio__running; }
+AIO_API aio_loop *aio_get_event_loop(void) { return aio__loop_now(); }
+AIO_API void      aio_set_event_loop(aio_loop *loop) { aio__set = loop; }
+AIO_API bool      aio_loop_is_running(const aio_loop *loop) { return loop && loop->running; }
+AIO_API bool      aio_loop_is_closed(const aio_loop *loop) { return !loop || loop->closed; }
+AIO_API const char *aio_loop_poller(const aio_loop *loop) { return loop->poller->policy.name; }
+AIO_API void      aio_loop_set_debug(aio_loop *loop, bool debug) { loop->debug = debug; }
+AIO_API bool      aio_loop_get_debug(const aio_loop *loop) { return loop->debug; }
+
+AIO_API double aio_loop_time(const aio_loop *loop)
+{
+    (void)loop;
+    return (double)aio__os.clock() / 1e9;
+}
+
+AIO_API int aio_loop_set_slow_callback_duration(aio_loop *loop, double seconds)
+{
+    if (!loop || !(seconds >= 0)) return EINVAL;
+    loop->slow = seconds > 4e9 ? 0 : (int64_t)(seconds * 1e9);
+    return 0;
+}
+
+AIO_API void aio_loop_set_exception_handler(aio_loop *loop, aio_exception_handler *handler, void *arg)
+{
+    loop->handler = handler;
+    loop->handler_arg = arg;
+}
+
+AIO_API void aio_loop_call_exception_handler(aio_loop *loop, const char *message, const aio_exception *exception)
+{
+    if (loop && loop->handler) {
+        loop->handler(loop, message, exception, loop->handler_arg);
+        return;
+    }
+    fprintf(stderr, "aio.h: %s\n", message);
+    aio_exception_print(exception, stderr);
+}
+
+AIO__PRINTF(3, 4)
+static void aio__report(aio_loop *loop, const aio_exception *exception, const char *format, ...)
+{
+    char message[AIO__MESSAGE_MAX];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(message, sizeof message, format, arguments);
+    va_end(arguments);
+    aio_loop_call_exception_handler(loop, message, exception);
+}
+
+/* Where a coroutine's function was written; the function answers itself, without running. */
+typedef struct aio__probe {
+    aio_task    task;
+    const char *name, *file;
+} aio__probe;
+
+static void aio__who(aio_coro_fn *coro, aio__probe *probe)
+{
+    memset(probe, 0, sizeof *probe);
+    probe->task.line = AIO__WHO;
+    coro(&probe->task);
+}
+
+AIO_API void aio__tell(aio_task *t, const char *name, const char *file)
+{
+    ((aio__probe *)(void *)t)->name = name;
+    ((aio__probe *)(void *)t)->file = file;
+}
+
+static int aio__line_of(int line) { return line < 0 ? 0 : line & ~AIO__SECOND; }
+
+/* The steps since the last look took too long. With one step in between it is known which; else all of the few are
+ * named, and from then on the clock is read after each. */
+static void aio__report_slow(aio_loop *loop, int64_t took)
+{
+    char list[AIO__MESSAGE_MAX - 64];
+    size_t used = 0;
+    list[0] = 0;
+    for (int i = 0; i < loop->recent_count && used < sizeof list - 1; i++) {
+        aio__recent *recent = &loop->recent[i];
+        const char *comma = i ? ", " : "";
+        aio__probe probe;
+        if (recent->coro) {
+            aio__who(recent->coro, &probe);
+            used += (size_t)snprintf(list + used, sizeof list - used, "%s%s:%d, in %s", comma, probe.file,
+                                     aio__line_of(recent->line), probe.name);
+        } else {
+            used += (size_t)snprintf(list + used, sizeof list - used, "%scallback %p", comma,
+                                     (void *)(uintptr_t)recent->callback);
+        }
+    }
+    aio__report(loop, NULL, "slow step: %.0f ms in %s%s", (double)took / 1e6, loop->recent_count > 1 ? "one of " : "", list);
+    loop->precise = true;
+}
+
+enum { AIO__SHORT_STEP = 200 }; /* ns: while steps take less on average, the clock is not read after each */
+
+/* Reads the clock and looks at what ran since the last time. */
+static void aio__look(aio_loop *loop)
+{
+    loop->now = aio__os.clock();
+    int64_t took = loop->now - loop->step_clock;
+    if (AIO__UNLIKELY(loop->slow && took >= loop->slow && loop->recent_count)) aio__report_slow(loop, took);
+    else loop->precise = loop->recent_count ? took > AIO__SHORT_STEP * (int64_t)loop->recent_count : loop->precise;
+    loop->step_clock = loop->now;
+    loop->recent_count = 0;
+}
+
+static inline void aio__run_node(aio_loop *loop, aio__node *node)
+{
+    aio__recent *recent = &loop->recent[loop->recent_count++];
+    node->next = NULL;
+    if (AIO__LIKELY(aio__node_is_task(node))) {
+        aio_task *t = AIO__CONTAINER(node, aio_task, node);
+        recent->coro = t->future.run.coro;
+        recent->line = t->line;
+        aio__task_step(loop, t);
+    } else {
+        aio__handle *handle = (aio__handle *)(void *)node;
+        recent->coro = NULL;
+        recent->callback = (aio_callback *)(uintptr_t)handle->run;
+        handle->run(handle);
+    }
+    loop->steps_left--;
+    if (AIO__UNLIKELY(loop->precise || loop->recent_count == AIO__RECENT)) aio__look(loop);
+}
+
+/* How long the poller may wait: nothing while something is to run, else until the next timer. */
+static int64_t aio__poll_timeout(aio_loop *loop)
+{
+    if (loop->stopping || !aio__ring_empty(&loop->ready)) return 0;
+    if (!loop->entry_count) return -1;
+    int64_t left = loop->entries[0].when - loop->now;
+    return left > 0 ? left : 0;
+}
+
+/* 0, or the code of a poller that failed. */
+static int aio__poll(aio_loop *loop)
+{
+    if (loop->recent_count) aio__look(loop);
+    int64_t timeout = aio__poll_timeout(loop);
+    if (loop->poller->wait(loop, timeout) < 0) return errno;
+    if (timeout != 0) loop->step_clock = loop->now = aio__os.clock();
+    loop->steps_left = AIO__RECENT;
+    return 0;
+}
+
+/* 0, or the code of a poller that failed. */
+static int aio__run_once(aio_loop *loop)
+{
+    aio__timers_trim(loop);
+    if (aio__ring_empty(&loop->ready) || loop->steps_left <= 0) {
+        int code = aio__poll(loop);
+        if (code) return code;
+    }
+    if (loop->entry_count && loop->entries[0].when <= loop->now) aio__timers_run(loop);
+    aio__ring_move(&loop->batch, &loop->ready);
+    aio__node *batch = &loop->batch, *node;
+    while ((node = batch->next) != batch) {
+        batch->next = node->next;
+        node->next->prev = batch;
+        aio__run_node(loop, node);
+    }
+    return 0;
+}
+
+AIO_API void aio_loop_stop(aio_loop *loop) { loop->stopping = true; }
+
+/* 0, or why a run cannot begin. */
+static int aio__loop_can_run(const aio_loop *loop)
+{
+    if (!loop) return EINVAL;
+    if (loop->closed) return AIO_ELOOPCLOSED;
+    return loop->running || aio__running ? AIO_ELOOPRUNNING : 0;
+}
+
+AIO_API int aio_loop_run_forever(aio_loop *loop)
+{
+    int code = aio__loop_can_run(loop);
+    if (code) return code;
+    loop->running = true;
+    aio__running = loop;
+    loop->step_clock = loop->now = aio__os.clock();
+    loop->recent_count = 0;
+    loop->steps_left = 0;
+    do code = aio__run_once(loop); while (!code && !loop->stopping);
+    loop->stopping = false;
+    loop->running = false;
+    aio__running = NULL;
+    return code;
+}
+
+/* ---- handles ---- */
+
+/* 0, or why nothing can be scheduled from here. */
+static int aio__loop_can_schedule(const aio_loop *loop)
+{
+    if (!loop) return EINVAL;
+    if (loop->closed) return AIO_ELOOPCLOSED;
+    return loop->running && aio__running != loop ? AIO_EWRONGTHREAD : 0;
+}
+
+static aio__call *aio__call_new(aio_loop *loop, aio_callback *callback, void *arg)
+{
+    if (loop->slot_free == 0) {
+        uint32_t capacity = loop->slot_capacity ? 2 * loop->slot_capacity : 16;
+        aio__call_slot *slots = (aio__call_slot *)aio__realloc(loop->slots, capacity * sizeof *slots);
+        if (!slots) return NULL;
+        memset(slots + loop->slot_capacity, 0, (capacity - loop->slot_capacity) * sizeof *slots);
+        for (uint32_t i = capacity; i-- > loop->slot_capacity;) {
+            slots[i].next_free = loop->slot_free;
+            loop->slot_free = i + 1; /* index + 1; 0 ends the list */
+        }
+        loop->slots = slots;
+        loop->slot_capacity = capacity;
+    }
+    aio__call *call = (aio__call *)aio__pool_alloc(&loop->pool, sizeof *call);
+    if (!call) return NULL;
+    memset(call, 0, sizeof *call);
+    call->callback = callback;
+    call->arg = arg;
+    call->handle.owner = loop;
+    call->index = loop->slot_free - 1;
+    aio__call_slot *slot = &loop->slots[call->index];
+    loop->slot_free = slot->next_free;
+    slot->call = call;
+    if (++slot->generation == 0) slot->generation = 1;
+    return call;
+}
+
+static void aio__call_free(aio_loop *loop, aio__call *call)
+{
+    aio__call_slot *slot = &loop->slots[call->index];
+    slot->call = NULL;
+    slot->next_free = loop->slot_free;
+    loop->slot_free = call->index + 1;
+    aio__pool_free(&loop->pool, call, sizeof *call);
+}
+
+static void aio__call_run(aio__handle *handle)
+{
+    aio__call *call = AIO__CONTAINER(handle, aio__call, handle);
+    aio_loop *loop = (aio_loop *)handle->owner;
+    aio_callback *callback = call->callback;
+    void *arg = call->arg;
+    loop->recent[loop->recent_count ? loop->recent_count - 1 : 0].callback = callback;
+    aio__call_free(loop, call);
+    callback(arg);
+}
+
+static aio_handle aio__handle_of(aio_loop *loop, aio__call *call, int code)
+{
+    aio_handle handle = { NULL, 0, 0 };
+    if (!call) {
+        errno = code;
+        return handle;
+    }
+    handle.loop = loop;
+    handle.index = call->index;
+    handle.generation = loop->slots[call->index].generation;
+    return handle;
+}
+
+AIO_API aio_handle aio_loop_call_soon(aio_loop *loop, aio_callback *callback, void *arg)
+{
+    int code = callback ? aio__loop_can_schedule(loop) : EINVAL;
+    aio__call *call = code ? NULL : aio__call_new(loop, callback, arg);
+    if (!call) return aio__handle_of(loop, NULL, code ? code : ENOMEM);
+    call->handle.run = aio__call_run;
+    call->ready = true;
+    aio__enqueue(loop, &call->handle.node);
+    return aio__handle_of(loop, call, 0);
+}
+
+static void aio__call_fire(aio__timer *timer)
+{
+    aio__call *call = (aio__call *)timer->owner;
+    call->timer = NULL;
+    call->ready = true;
+    call->handle.run = aio__call_run;
+    aio__enqueue((aio_loop *)call->handle.owner, &call->handle.node);
+}
+
+static aio_handle aio__call_when(aio_loop *loop, int64_t when, aio_callback *callback, void *arg)
+{
+    int code = callback && when >= 0 ? aio__loop_can_schedule(loop) : EINVAL;
+    aio__call *call = code ? NULL : aio__call_new(loop, callback, arg);
+    if (!call) return aio__handle_of(loop, NULL, code ? code : ENOMEM);
+    call->timer = aio__timer_start(loop, when, aio__call_fire, call);
+    if (call->timer) return aio__handle_of(loop, call, 0);
+    aio__call_free(loop, call);
+    return aio__handle_of(loop, NULL, ENOMEM);
+}
+
+AIO_API aio_handle aio_loop_call_later(aio_loop *loop, double delay, aio_callback *callback, void *arg)
+{
+    return aio__call_when(loop, aio__deadline(aio__os.clock(), delay), callback, arg);
+}
+
+AIO_API aio_handle aio_loop_call_at(aio_loop *loop, double when, aio_callback *callback, void *arg)
+{
+    return aio__call_when(loop, aio__deadline(0, when), callback, arg);
+}
+
+AIO_API bool aio_handle_pending(aio_handle handle)
+{
+    return handle.generation && handle.index < handle.loop->slot_capacity &&
+           handle.loop->slots[handle.index].generation == handle.generation && handle.loop->slots[handle.index].call;
+}
+
+AIO_API bool aio_handle_cancel(aio_handle handle)
+{
+    if (!aio_handle_pending(handle)) return false;
+    aio__call *call = handle.loop->slots[handle.index].call;
+    if (call->ready) aio__ring_remove(&call->handle.node);
+    else aio__timer_cancel(handle.loop, call->timer);
+    aio__call_free(handle.loop, call);
+    return true;
+}
+
+/* ---- other threads ---- */
+
+static void aio__wake_run(aio__handle *handle)
+{
+    aio_loop *loop = (aio_loop *)handle->owner;
+    char drain[64];
+    while (aio__os.read(loop->wake_read, drain, sizeof drain) == (ssize_t)sizeof drain) { }
+    aio__descriptor_drained(&loop->wake, AIO__READ);
+    aio__descriptor_wait(loop, &loop->wake, AIO__READ);
+    pthread_mutex_lock(&loop->mutex);
+    aio__threadsafe_call *call = loop->incoming;
+    loop->incoming = NULL;
+    loop->incoming_tail = &loop->incoming;
+    pthread_mutex_unlock(&loop->mutex);
+    while (call) {
+        aio__threadsafe_call *next = call->next;
+        call->callback(call->arg);
+        aio__free(call);
+        call = next;
+    }
+}
+
+AIO_API int aio_loop_call_soon_threadsafe(aio_loop *loop, aio_callback *callback, void *arg)
+{
+    if (!loop || !callback) return EINVAL;
+    aio__threadsafe_call *call = (aio__threadsafe_call *)aio__malloc(sizeof *call);
+    if (!call) return ENOMEM;
+    call->next = NULL;
+    call->callback = callback;
+    call->arg = arg;
+    pthread_mutex_lock(&loop->mutex);
+    bool closed = loop->incoming_closed, first = !loop->incoming;
+    if (!closed) {
+        *loop->incoming_tail = call;
+        loop->incoming_tail = &call->next;
+        /* within the mutex, so that the loop cannot close the descriptor in between; a full pipe wakes as well */
+        static const uint64_t one = 1;
+        while (first && aio__os.write(loop->wake_write, &one, sizeof one) < 0 && errno == EINTR) { }
+    }
+    pthread_mutex_unlock(&loop->mutex);
+    if (closed) aio__free(call);
+    return closed ? AIO_ELOOPCLOSED : 0;
+}
+
+static int aio__wake_open(aio_loop *loop)
+{
+    int fds[2];
+#if AIO__LINUX
+    fds[0] = fds[1] = aio__os.eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    if (fds[0] < 0) return -1;
+#else
+    if (aio__os.pipe(fds) < 0) return -1;
+    if (aio__fd_prepare(fds[0]) < 0 || aio__fd_prepare(fds[1]) < 0) {
+        aio__os.close(fds[0]);
+        aio__os.close(fds[1]);
+        return -1;
+    }
+#endif
+    loop->wake_read = fds[0];
+    loop->wake_write = fds[1];
+    loop->wake.reader.run = aio__wake_run;
+    loop->wake.reader.owner = loop;
+    if (aio__descriptor_add(loop, &loop->wake, fds[0]) < 0) {
+        aio__os.close(fds[0]);
+        if (fds[1] != fds[0]) aio__os.close(fds[1]);
+        return -1;
+    }
+    aio__descriptor_wait(loop, &loop->wake, AIO__READ);
+    return 0;
+}
+
+/* ---- life ---- */
+
+static void aio__static_future(aio_loop *loop, aio_future *future, int state, int flags)
+{
+    memset(future, 0, sizeof *future);
+    future->refs = 1;
+    future->state = (uint8_t)state;
+    future->flags = (uint16_t)(flags | AIO__F_STATIC);
+    future->loop = loop;
+}
+
+AIO_API aio_loop *aio_new_event_loop(void)
+{
+    aio_loop *loop = (aio_loop *)aio__calloc(sizeof *loop);
+    if (!loop) {
+        errno = ENOMEM;
+        return NULL;
+    }
+    aio__ring_clear(&loop->ready);
+    aio__ring_clear(&loop->batch);
+    aio__ring_clear(&loop->frames.own);
+    aio__ring_clear(&loop->pool.own);
+    aio__static_future(loop, &loop->yield, AIO__PENDING, AIO__F_YIELD);
+    aio__static_future(loop, &loop->done, AIO__DONE, 0);
+    loop->incoming_tail = &loop->incoming;
+    loop->slow = 100000000;
+    const char *debug = getenv("AIO_DEBUG");
+    loop->debug = debug && *debug && *debug != '0';
+    loop->poller = (const aio__poller *)(const void *)aio_get_event_loop_policy();
+    pthread_mutex_init(&loop->mutex, NULL);
+    int code = 0;
+    if (loop->poller->open(loop) < 0) {
+        code = errno;
+    } else if (aio__wake_open(loop) < 0) {
+        code = errno;
+        loop->poller->close(loop);
+    }
+    if (!code) return loop;
+    pthread_mutex_destroy(&loop->mutex);
+    aio__free(loop);
+    errno = code;
+    return NULL;
+}
+
+static void aio__loop_at_close(aio_loop *loop, aio__closer *closer)
+{
+    closer->next = loop->closers;
+    loop->closers = closer;
+}
+
+static void aio__calls_close(aio_loop *loop)
+{
+    for (uint32_t i = 0; i < loop->slot_capacity; i++) {
+        aio__call *call = loop->slots[i].call;
+        if (!call) continue;
+        if (call->ready) aio__ring_remove(&call->handle.node);
+        aio__call_free(loop, call);
+    }
+    aio__free(loop->slots);
+    loop->slots = NULL;
+    loop->slot_capacity = loop->slot_free = 0;
+}
+
+static void aio__frames_close(aio_loop *loop);
+static void aio__frame_clear(void *object, void *arg);
+
+AIO_API int aio_loop_close(aio_loop *loop)
+{
+    if (!loop || loop->closed) return 0;
+    if (loop->running) return AIO_ELOOPRUNNING;
+    while (loop->closers) {
+        aio__closer *closer = loop->closers;
+        loop->closers = closer->next;
+        closer->close(loop, closer);
+    }
+    pthread_mutex_lock(&loop->mutex);
+    loop->incoming_closed = true;
+    aio__threadsafe_call *call = loop->incoming;
+    loop->incoming = NULL;
+    pthread_mutex_unlock(&loop->mutex);
+    while (call) {
+        aio__threadsafe_call *next = call->next;
+        aio__free(call);
+        call = next;
+    }
+    aio__descriptor_remove(loop, &loop->wake);
+    aio__os.close(loop->wake_read);
+    if (loop->wake_write != loop->wake_read) aio__os.close(loop->wake_write);
+    aio__calls_close(loop);
+    aio__frames_close(loop);
+    aio__timers_close(loop);
+    loop->poller->close(loop);
+    loop->closed = true;
+    if (aio__set == loop) aio__set = NULL;
+    return 0;
+}
+
+AIO_API void aio_loop_free(aio_loop *loop)
+{
+    if (!loop) return;
+    if (aio_loop_close(loop)) aio__abort("aio_loop_free of a running loop", "aio_loop_free", 0);
+    aio__heap_each(&loop->frames, aio__frame_clear, NULL);
+    aio__heap_clear(&loop->frames);
+    aio__heap_clear(&loop->pool);
+    pthread_mutex_destroy(&loop->mutex);
+    aio__free(loop);
+}
+
+/* ============================================================================
+ * 24. Tasks and coroutines: steps and cancellation
+ *
+ * What the coroutine macros call, the steps of tasks, cancellation, and the reports of what was forgotten. A step runs
+ * the innermost coroutine; one that it awaits runs next in the same loop, and one that ends hands over to its parent:
+ * one C frame however deep the awaits are.
+ * ============================================================================ */
+
+enum { AIO__EXTRA_NAME, AIO__EXTRA_CANCEL, AIO__EXTRA_BLOCK };
+
+struct aio__extra { /* from the loop's pool */
+    aio__extra *next;
+    int         kind;
+    size_t      size;
+};
+
+typedef struct aio__name {
+    aio__extra extra;
+    char       text[1];
+} aio__name;
+
+typedef struct aio__cancel_reason { /* of a cancel that waits for the task's next step */
+    aio__extra     extra;
+    aio_exception *why;
+} aio__cancel_reason;
+
+enum { AIO__OPENING, AIO__FRESH, AIO__BODY, AIO__EXITING };         /* aio__block.stage */
+enum { AIO__GO_ON, AIO__GO_RAISE, AIO__GO_RETURN };                 /* aio__block.after */
+
+typedef struct aio__block { /* an open AIO_TIMEOUT or AIO_ASYNC_WITH */
+    aio__extra     extra;
+    int            exit_line, outer; /* its own exit; the handler outside of it */
+    uint8_t        stage, after;
+    bool           expired;
+    int            cancels;          /* the task's count when it was opened */
+    aio_exception *error;            /* after the exit, with AIO__GO_RAISE */
+    aio__timer    *timer;
+    aio_task      *frame;
+} aio__block;
+
+static aio__extra *aio__extra_find(const aio_task *t, int kind)
+{
+    aio__extra *extra = t->extra;
+    while (extra && extra->kind != kind) extra = extra->next;
+    return extra;
+}
+
+/* A record of `size` bytes, zero but for its base, in front of the others. NULL without memory. */
+static aio__extra *aio__extra_add(aio_task *t, int kind, size_t size)
+{
+    aio__extra *extra = (aio__extra *)aio__pool_alloc(&t->future.loop->pool, size);
+    if (!extra) return NULL;
+    memset(extra, 0, size);
+    extra->kind = kind;
+    extra->size = size;
+    extra->next = t->extra;
+    t->extra = extra;
+    return extra;
+}
+
+static void aio__extra_drop(aio_task *t, aio__extra *extra)
+{
+    aio__extra **link = &t->extra;
+    while (*link != extra) link = &(*link)->next;
+    *link = extra->next;
+    if (extra->kind == AIO__EXTRA_CANCEL) aio_exception_unref(((aio__cancel_reason *)(void *)extra)->why);
+    if (extra->kind == AIO__EXTRA_BLOCK) {
+        aio__block *block = (aio__block *)(void *)extra;
+        aio__timer_cancel(t->future.loop, block->timer);
+        aio_exception_unref(block->error);
+    }
+    aio__pool_free(&t->future.loop->pool, extra, extra->size);
+}
+
+static inline aio_task *aio__root(aio_task *t) { return (t->future.flags & AIO__F_TASK) ? t : t->link.root; }
+
+/* Joins a future made outside of a loop; 0, or AIO_EWRONGLOOP. */
+static int aio__adopt(aio_loop *loop, aio_future *future)
+{
+    if (AIO__LIKELY(future->loop == loop)) return 0;
+    if (future->loop) return AIO_EWRONGLOOP;
+    aio__prefix *prefix = (aio__prefix *)(void *)future - 1;
+    aio__ring_insert(&loop->frames.own, &prefix->node);
+    prefix->listed = true;
+    future->loop = loop;
+    return 0;
+}
+
+/* ---- the life of a coroutine ---- */
+
+AIO_API void *aio__new(size_t size, const void *arguments, aio_coro_fn *coro, const char *file, int line)
+{
+    aio_task *t = (aio_task *)(void *)aio__frame_alloc(aio__running, size, sizeof *t, file, line);
+    if (AIO__UNLIKELY(!t)) return NULL;
+    memcpy(t + 1, (const char *)arguments + sizeof *t, size - sizeof *t);
+    t->future.flags = (uint16_t)(t->future.flags | AIO__F_CORO);
+    t->future.run.coro = coro;
+    return t;
+}
+
+static void aio__coroutine_destroy(aio_task *t)
+{
+    if (t->future.state != AIO__NEW || !(t->future.flags & AIO__F_OWN)) return;
+    aio__probe probe;
+    int line;
+    aio__who(t->future.run.coro, &probe);
+    const char *file = aio__made_at(&t->future, &line);
+    if (t->future.loop && !t->future.loop->debug) return;
+    if (file && (t->future.loop || aio__loop_now()))
+        aio__report(aio__loop_now(), NULL, "coroutine '%s' was never awaited (made at %s:%d)", probe.name, file, line);
+}
+
+static void aio__report_unseen(aio_future *future)
+{
+    int line;
+    const char *file = aio__made_at(future, &line);
+    const char *what = "future";
+    aio__probe probe;
+    if (future->flags & AIO__F_CORO) {
+        aio__who(future->run.coro, &probe);
+        what = probe.name;
+    }
+    if (file) aio__report(future->loop, future->error, "error of '%s' was never retrieved (made at %s:%d)", what, file, line);
+    else aio__report(future->loop, future->error, "error of '%s' was never retrieved", what);
+}
+
+static void aio__future_destroy(aio_future *future)
+{
+    if (future->flags & AIO__F_STATIC) {
+        future->refs = 1;
+        return;
+    }
+    if (future->flags & AIO__F_CORO) aio__coroutine_destroy((aio_task *)(void *)future);
+    else if (future->run.ops && future->run.ops->destroy) future->run.ops->destroy(future);
+    if (AIO__UNLIKELY(future->error != NULL)) {
+        if (future->state == AIO__DONE && !(future->flags & (AIO__F_SEEN | AIO__F_QUIET)) && future->loop)
+            aio__report_unseen(future);
+        aio_exception_unref(future->error);
+        future->error = NULL;
+    }
+    if (future->flags & AIO__F_IN_TIMERS) { /* the timer heap frees it, when it comes to it */
+        if (future->state < AIO__DONE) future->loop->entry_dead++;
+        future->refs = 1;
+        future->flags |= AIO__F_DEAD;
+        return;
+    }
+    aio__frame_free(future);
+}
+
+AIO_API void aio_unref(void *awaitable)
+{
+    aio_future *future = (aio_future *)awaitable;
+    if (!future) return;
+    if (AIO__UNLIKELY(future->refs == 0)) aio__abort("unref of a future that is freed already", "aio_unref", 0);
+    if (--future->refs == 0) aio__future_destroy(future);
+}
+
+AIO_API void aio_unref_all(void *array, size_t count)
+{
+    void **futures = (void **)array;
+    for (size_t i = 0; i < count; i++) {
+        aio_unref(futures[i]);
+        futures[i] = NULL;
+    }
+}
+
+/* The coroutine's function has returned for good. */
+static void aio__coroutine_finish(aio_task *t)
+{
+    t->future.state = AIO__DONE;
+    if (AIO__LIKELY(!t->thrown && !t->future.error && !t->caught && !t->extra)) return;
+    while (t->extra) aio__extra_drop(t, t->extra);
+    aio_exception_unref(t->caught);
+    t->caught = NULL;
+    if (t->thrown) {
+        aio_exception_unref(t->future.error);
+        t->future.error = t->thrown;
+        t->thrown = NULL;
+    }
+    if (t->future.error && t->future.error->code == AIO_ECANCELLED) t->future.state = AIO__CANCELLED;
+}
+
+static aio_exception *aio__take_reason(aio_task *root)
+{
+    root->must_cancel = 0;
+    aio__cancel_reason *reason = (aio__cancel_reason *)(void *)aio__extra_find(root, AIO__EXTRA_CANCEL);
+    if (!reason) return &aio__cancelled;
+    aio_exception *why = aio_exception_ref(reason->why);
+    aio__extra_drop(root, &reason->extra);
+    return why;
+}
+
+static void aio__task_finish(aio_loop *loop, aio_task *root)
+{
+    if (AIO__UNLIKELY(root->must_cancel)) {
+        aio_exception *why = aio__take_reason(root);
+        if (!root->future.error) {
+            root->future.error = why;
+            root->future.state = AIO__CANCELLED;
+        } else aio_exception_unref(why);
+    }
+    loop->task_count--;
+    aio__future_wake(&root->future);
+    aio_unref(root);
+}
+
+/* Runs t, then what it starts, then what it returns to, until the task is suspended or done. */
+static void aio__task_run(aio_loop *loop, aio_task *root, aio_task *t)
+{
+    for (;;) {
+        if (t->future.run.coro(t) == AIO_SUSPENDED) {
+            aio_task *child = loop->starting;
+            if (AIO__LIKELY(!child)) {
+                root->link.leaf = t;
+                return;
+            }
+            loop->starting = NULL;
+            t = child;
+            continue;
+        }
+        bool is_root = t == root;
+        aio_task *parent = t->future.waiters.parent;
+        if (!is_root) t->future.waiters.parent = NULL;
+        aio__coroutine_finish(t);
+        if (is_root) {
+            aio__task_finish(loop, root);
+            return;
+        }
+        t = parent;
+    }
+}
+
+/* t is the innermost coroutine of its task. */
+static void aio__task_step(aio_loop *loop, aio_task *t)
+{
+    aio_task *root = aio__root(t), *outer = loop->current;
+    loop->current = root;
+    if (AIO__UNLIKELY(root->must_cancel)) {
+        t->thrown = aio__take_reason(root);
+        if (t->line == AIO__START) { /* cancelled before its first step: none of it runs */
+            aio__coroutine_finish(t);
+            aio__task_finish(loop, root);
+            loop->current = outer;
+            return;
+        }
+    }
+    aio__task_run(loop, root, t);
+    loop->current = outer;
+}
+
+/* ---- await ---- */
+
+/* An await that cannot be: the coroutine goes on at once, with this error. */
+static int aio__await_fails(aio_task *t, aio_future *f, aio_exception *why)
+{
+    aio_unref(f);
+    t->awaiting = NULL;
+    t->thrown = why;
+    return 0;
+}
+
+static int aio__await_null(aio_task *t)
+{
+    bool memory = aio__out_of_memory;
+    aio__out_of_memory = false;
+    return aio__await_fails(t, NULL, memory ? &aio__no_memory : aio__exception(EINVAL, "", "NULL was awaited"));
+}
+
+/* Starts a coroutine within the caller's task. */
+static int aio__await_coroutine(aio_task *t, aio_task *child)
+{
+    if (child->future.state != AIO__NEW)
+        return aio__await_fails(t, NULL, aio__exception(AIO_ERUNTIME, "", "coroutine is being awaited already"));
+    child->future.state = AIO__PENDING;
+    child->future.waiters.parent = t;
+    child->link.root = aio__root(t);
+    t->future.loop->starting = child;
+    return 1;
+}
+
+/* Pending futures that are not awaited in the plain way. 1: suspended. */
+static int aio__await_special(aio_task *t, aio_future *f)
+{
+    aio_loop *loop = t->future.loop;
+    if (aio__adopt(loop, f))
+        return aio__await_fails(t, f, aio__exception(AIO_EWRONGLOOP, "", "the awaited future is attached to a different loop"));
+    if ((f->flags & (AIO__F_CORO | AIO__F_TASK)) == AIO__F_CORO) return aio__await_coroutine(t, (aio_task *)(void *)f);
+    if (f == &aio__root(t)->future)
+        return aio__await_fails(t, f, aio__exception(AIO_ERUNTIME, "", "Task cannot await on itself"));
+    aio__waiters_add(f, &t->node);
+    return 1;
+}
+
+/* 0: the coroutine goes on at once; 1: it is suspended at `line`. Takes the awaitable. */
+AIO_API int aio__await(aio_task *t, void *awaitable, int line)
+{
+    aio_future *f = (aio_future *)awaitable;
+    t->line = line;
+    t->awaiting = f;
+    if (AIO__UNLIKELY(!f)) return aio__await_null(t);
+    if (AIO__UNLIKELY((f->state & 0xFC) != AIO__NEW || f->refs == 0)) aio__future_of(f, "AIO_AWAIT");
+    if (f->state >= AIO__DONE) return 0;
+    if (f->flags & AIO__F_YIELD) {
+        aio__enqueue(t->future.loop, &t->node);
+        return 1;
+    }
+    return aio__await_special(t, f);
+}
+
+AIO_API void aio__release(aio_task *t)
+{
+    aio_future *f = t->awaiting;
+    t->awaiting = NULL;
+    if (--f->refs == 0) aio__future_destroy(f);
+}
+
+/* Adds the place where t stands to the error that it throws; the error becomes its own, if others have it too. */
+static void aio__trace(aio_task *t)
+{
+    if (t->thrown->refs < 0) return;
+    if (t->thrown->refs > 1) {
+        aio_exception *copy = aio__exception_copy(t->thrown);
+        if (copy->code != t->thrown->code) return;
+        aio_exception_unref(t->thrown);
+        t->thrown = copy;
+    }
+    aio__probe probe;
+    aio__who(t->future.run.coro, &probe);
+    aio__exception_add(t->thrown, probe.file, probe.name, aio__line_of(t->line));
+}
+
+/* The error of what was awaited, or a cancel, becomes what t throws. 1 if there was one. */
+AIO_API int aio__failed(aio_task *t)
+{
+    aio_future *f = t->awaiting;
+    if (!t->thrown) {
+        f->flags |= AIO__F_SEEN;
+        if (f->refs == 1 && !(f->flags & AIO__F_STATIC)) { /* moved, not shared */
+            t->thrown = f->error;
+            f->error = NULL;
+        } else t->thrown = aio_exception_ref(f->error);
+    }
+    t->awaiting = NULL;
+    if (f) aio_unref(f);
+    aio__trace(t);
+    return 1;
+}
+
+AIO_API int aio__stopped(aio_task *t)
+{
+    if (t->thrown || !t->awaiting->error || t->awaiting->error->code != AIO_ESTOPITERATION) return 0;
+    t->awaiting->flags |= AIO__F_SEEN;
+    aio__release(t);
+    return 1;
+}
+
+/* ---- raise, catch, finally ---- */
+
+AIO_API void aio__raise(aio_task *t, int line, int code, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    t->thrown = aio__exception_va(code > 0 ? code : AIO_ERUNTIME, "", format, arguments);
+    va_end(arguments);
+    t->line = line;
+    aio__trace(t);
+}
+
+AIO_API void aio__raise_exception(aio_task *t, int line, const aio_exception *exception)
+{
+    t->thrown = exception ? aio_exception_ref(exception) : aio__exception(AIO_ERUNTIME, "", "no exception to raise");
+    t->line = line;
+    aio__trace(t);
+}
+
+AIO_API void aio__reraise(aio_task *t)
+{
+    t->thrown = t->caught ? t->caught : aio__exception(AIO_ERUNTIME, "", "no exception to re-raise");
+    t->caught = NULL;
+}
+
+AIO_API void aio__catch(aio_task *t)
+{
+    aio_exception_unref(t->caught);
+    t->caught = t->thrown;
+    t->thrown = NULL;
+}
+
+AIO_API const aio_exception *aio__caught(const aio_task *t) { return t->caught; }
+
+AIO_API void aio__finally(aio_task *t)
+{
+    t->exiting = 1;
+    t->future.error = t->thrown;
+    t->thrown = NULL;
+}
+
+AIO_API void aio__lost(aio_task *t)
+{
+    if (t->line == AIO__EXIT) return; /* a coroutine without AIO_FINALLY */
+    aio__probe probe;
+    aio__who(t->future.run.coro, &probe);
+    fprintf(stderr, "aio.h: in %s: there is no way back to this line: AIO_AWAIT inside a switch? (%s:%d)\n", probe.name,
+            probe.file, aio__line_of(t->line));
+    abort();
+}
+
+/* Where an error whose handler is `where`, or with AIO__EXIT and no error a return, leads: to the exit of a block that
+ * it leaves; to AIO_FINALLY on the first way out; out of a coroutine that is in it. */
+AIO_API int aio__unwind(aio_task *t, int where)
+{
+    aio__block *block = (aio__block *)(void *)aio__extra_find(t, AIO__EXTRA_BLOCK);
+    if (block && block->stage == AIO__BODY && (t->thrown ? block->outer == where : where == AIO__EXIT)) {
+        block->stage = AIO__EXITING;
+        block->after = t->thrown ? AIO__GO_RAISE : AIO__GO_RETURN;
+        block->error = t->thrown;
+        t->thrown = NULL;
+        return block->exit_line;
+    }
+    if (where != AIO__EXIT) return where;
+    return t->exiting ? AIO__LEAVE : AIO__EXIT;
+}
+
+/* ---- blocks with an exit ---- */
+
+static aio__block *aio__block_top(aio_task *t)
+{
+    return (aio__block *)(void *)aio__extra_find(t, AIO__EXTRA_BLOCK);
+}
+
+/* NULL, and ENOMEM thrown, without memory. */
+static aio__block *aio__block_open(aio_task *t, int line, int handler, int stage)
+{
+    aio__block *block = (aio__block *)(void *)aio__extra_add(t, AIO__EXTRA_BLOCK, sizeof *block);
+    if (!block) {
+        t->thrown = &aio__no_memory;
+        return NULL;
+    }
+    block->exit_line = -line - 10;
+    block->outer = handler;
+    block->stage = (uint8_t)stage;
+    block->frame = t;
+    return block;
+}
+
+AIO_API int aio__block_left(aio_task *t)
+{
+    aio__block *block = aio__block_top(t);
+    if (block->stage != AIO__BODY) return 0;
+    block->stage = AIO__EXITING;
+    return 1;
+}
+
+AIO_API int aio__block_entered(aio_task *t)
+{
+    aio__block *block = aio__block_top(t);
+    if (block->stage != AIO__FRESH) return 0;
+    block->stage = AIO__BODY;
+    return 1;
+}
+
+/* After the exit: 1 if what led out of the block goes on, to t->line. */
+AIO_API int aio__block_onward(aio_task *t, int handler)
+{
+    aio__block *block = aio__block_top(t);
+    int after = block->after;
+    t->thrown = block->error;
+    block->error = NULL;
+    aio__extra_drop(t, &block->extra);
+    if (after == AIO__GO_ON) return 0;
+    t->line = aio__unwind(t, after == AIO__GO_RAISE ? handler : AIO__EXIT);
+    return 1;
+}
+
+AIO_API int aio__with_open(aio_task *t, int line, int handler)
+{
+    return !aio__block_open(t, line, handler, AIO__OPENING);
+}
+
+static bool aio__await_failed(aio_task *t) { return (t->thrown || t->awaiting->error) && aio__failed(t); }
+
+AIO_API int aio__with_failed(aio_task *t)
+{
+    aio__block *block = aio__block_top(t);
+    if (!aio__await_failed(t)) {
+        aio__release(t);
+        block->stage = AIO__FRESH;
+        return 0;
+    }
+    aio__extra_drop(t, &block->extra);
+    return 1;
+}
+
+AIO_API int aio__with_close(aio_task *t, intptr_t leave, bool is_awaitable, int line)
+{
+    if (is_awaitable) return aio__await(t, (void *)leave, line);
+    t->line = line;
+    t->awaiting = NULL;
+    if (leave) aio__raise(t, line, (int)leave, NULL);
+    return 0;
+}
+
+AIO_API void aio__with_closed(aio_task *t)
+{
+    if (t->awaiting && !aio__await_failed(t)) aio__release(t);
+    if (!t->thrown) return;
+    aio__block *block = aio__block_top(t);
+    aio_exception_unref(block->error);
+    block->error = t->thrown;
+    block->after = AIO__GO_RAISE;
+    t->thrown = NULL;
+}
+
+/* ---- tasks ---- */
+
+AIO_API int aio_task_set_name(void *task, const char *name)
+{
+    if (!task || !name) return EINVAL;
+    aio_task *t = (aio_task *)(void *)aio__future_of(task, "aio_task_set_name");
+    if (!t->future.loop || !(t->future.flags & AIO__F_TASK)) return EINVAL;
+    if (t->future.state >= AIO__DONE) return AIO_EINVALIDSTATE;
+    aio__extra *old = aio__extra_find(t, AIO__EXTRA_NAME);
+    size_t length = strlen(name);
+    aio__name *record = (aio__name *)(void *)aio__extra_add(t, AIO__EXTRA_NAME, sizeof *record + length);
+    if (!record) return ENOMEM;
+    memcpy(record->text, name, length);
+    if (old) aio__extra_drop(t, old);
+    return 0;
+}
+
+AIO_API const char *aio_task_name(const void *task)
+{
+    if (!task) return "Task";
+    const aio_task *t = (const aio_task *)(const void *)aio__future_of(task, "aio_task_name");
+    if (!(t->future.flags & AIO__F_CORO)) return "Task";
+    const aio__name *name = (const aio__name *)(const void *)aio__extra_find(t, AIO__EXTRA_NAME);
+    return name ? name->text : "Task";
+}
+
+enum { AIO__EAGER_MAX = 64 }; /* eager starts within eager starts: each takes C stack */
+
+static void aio__task_start_eager(aio_loop *loop, aio_task *t)
+{
+    aio_task *starting = loop->starting;
+    loop->starting = NULL;
+    loop->eager_depth++;
+    aio__task_step(loop, t);
+    loop->eager_depth--;
+    loop->starting = starting;
+}
+
+AIO_API void *aio__create_task(void *coroutine, const aio_task_options *options)
+{
+    aio_loop *loop = aio__loop_now();
+    if (!coroutine) return NULL;
+    aio_task *t = (aio_task *)(void *)aio__future_of(coroutine, "aio_create_task");
+    if (AIO__UNLIKELY(!(t->future.flags & AIO__F_CORO) || t->future.state != AIO__NEW))
+        aio__abort("aio_create_task needs a coroutine that has not started", "aio_create_task", t->line);
+    int code = loop ? loop->closed ? AIO_ELOOPCLOSED : aio__adopt(loop, &t->future) : AIO_ENOLOOP;
+    if (AIO__UNLIKELY(code != 0)) {
+        aio_unref(t);
+        errno = code;
+        return NULL;
+    }
+    t->future.state = AIO__PENDING;
+    t->future.flags |= AIO__F_TASK;
+    if (options && options->name && aio_task_set_name(t, options->name)) {
+        t->future.state = AIO__NEW;
+        aio_unref(t);
+        return NULL;
+    }
+    t->future.refs++;
+    loop->task_count++;
+    t->link.leaf = t;
+    if (options && options->eager_start && aio__running == loop && loop->eager_depth < AIO__EAGER_MAX)
+        aio__task_start_eager(loop, t);
+    else aio__enqueue(loop, &t->node);
+    return t;
+}
+
+AIO_API aio_task *aio_current_task(void) { return aio__running ? aio__running->current : NULL; }
+
+typedef struct aio__task_list {
+    aio_task **tasks;
+    size_t     capacity, count;
+} aio__task_list;
+
+static void aio__list_task(void *object, void *arg)
+{
+    aio_task *t = (aio_task *)object;
+    aio__task_list *list = (aio__task_list *)arg;
+    if (!(t->future.flags & AIO__F_TASK) || t->future.state >= AIO__DONE) return;
+    if (list->count < list->capacity) list->tasks[list->count] = (aio_task *)aio_ref(t);
+    list->count++;
+}
+
+AIO_API size_t aio_all_tasks(aio_task **tasks, size_t capacity)
+{
+    aio__task_list list = { tasks, capacity, 0 };
+    aio_loop *loop = aio__loop_now();
+    if (loop && !loop->closed) aio__heap_each(&loop->frames, aio__list_task, &list);
+    return list.count;
+}
+
+/* ---- cancellation ---- */
+
+/* The task throws at its next step. */
+static void aio__cancel_later(aio_task *root, aio_exception *why)
+{
+    root->must_cancel = 1;
+    if (why->refs < 0 || aio__extra_find(root, AIO__EXTRA_CANCEL)) return;
+    aio__cancel_reason *reason =
+        (aio__cancel_reason *)(void *)aio__extra_add(root, AIO__EXTRA_CANCEL, sizeof *reason);
+    if (reason) reason->why = aio_exception_ref(why);
+}
+
+/* What a task that is asked to cancel awaits, if the request goes on to that; NULL if it is dealt with here. */
+static aio_future *aio__cancel_task(aio_task *root, aio_exception *why)
+{
+    aio_loop *loop = root->future.loop;
+    aio_task *leaf = root->link.leaf;
+    aio_future *f = loop->current == root || leaf->line == AIO__START ? NULL : leaf->awaiting;
+    if (root->cancels < UINT16_MAX) root->cancels++;
+    if (!f || f->state >= AIO__DONE || (f->flags & AIO__F_YIELD) || root->must_cancel) {
+        aio__cancel_later(root, why);
+        return NULL;
+    }
+    if (!(f->flags & AIO__F_SHARED)) return f;
+    aio__waiters_remove(f, &leaf->node);
+    aio__cancel_later(root, why);
+    aio__enqueue(loop, &leaf->node);
+    return NULL;
+}
+
+/* Iterative: a chain of tasks that await tasks may be long. `why` is borrowed. */
+static bool aio__cancel(aio_future *f, aio_exception *why)
+{
+    if (f->state >= AIO__DONE) return false;
+    for (;;) {
+        if (f->flags & AIO__F_TASK) {
+            aio_task *root = (aio_task *)(void *)f;
+            f = aio__cancel_task(root, why);
+            if (!f) return true;
+            if (!(f->flags & AIO__F_CORO) && f->run.ops && f->run.ops->cancel) {
+                if (!f->run.ops->cancel(f, why)) aio__cancel_later(root, why);
+                return true;
+            }
+        } else if (f->flags & AIO__F_CORO) { /* not started: it never will */
+            if (f->state != AIO__NEW) return false;
+            f->error = aio_exception_ref(why);
+            f->state = AIO__CANCELLED;
+            return true;
+        } else if (f->flags & AIO__F_STATIC) {
+            return false;
+        } else if (f->run.ops && f->run.ops->cancel) {
+            return f->run.ops->cancel(f, why);
+        } else {
+            aio__future_fail(f, aio_exception_ref(why));
+            return true;
+        }
+    }
+}
+
+AIO_API bool aio_future_cancel(void *future)
+{
+    return future && aio__cancel(aio__future_of(future, "aio_future_cancel"), &aio__cancelled);
+}
+
+AIO_API bool aio_task_cancel(void *task)
+{
+    return task && aio__cancel(aio__future_of(task, "aio_task_cancel"), &aio__cancelled);
+}
+
+AIO_API bool aio_task_cancel_message(void *task, const char *message)
+{
+    if (!task) return false;
+    aio_exception *why = message ? aio__exception_text(AIO_ECANCELLED, "", message) : &aio__cancelled;
+    bool asked = aio__cancel(aio__future_of(task, "aio_task_cancel_message"), why);
+    aio_exception_unref(why);
+    return asked;
+}
+
+AIO_API int aio_task_cancelling(const void *task)
+{
+    return task ? ((const aio_task *)(const void *)aio__future_of(task, "aio_task_cancelling"))->cancels : 0;
+}
+
+AIO_API int aio_task_uncancel(void *task)
+{
+    if (!task) return 0;
+    aio_task *t = (aio_task *)(void *)aio__future_of(task, "aio_task_uncancel");
+    if (t->cancels && --t->cancels == 0 && t->must_cancel) aio_exception_unref(aio__take_reason(t));
+    return t->cancels;
+}
+
+/* ---- sleep ---- */
+
+static bool aio__sleep_cancel(aio_future *future, aio_exception *why)
+{
+    future->loop->entry_dead++;
+    aio__future_fail(future, aio_exception_ref(why));
+    return true;
+}
+
+static const aio__ops aio__sleep_ops = { "sleep", aio__sleep_cancel, NULL, NULL };
+
+static void aio__sleep_fire(aio_loop *loop, aio__sleep *sleep_)
+{
+    (void)loop;
+    sleep_->future.flags = (uint16_t)(sleep_->future.flags & ~AIO__F_IN_TIMERS);
+    aio__future_finish(&sleep_->future, AIO__DONE);
+}
+
+/* A sleep until `when`, nanoseconds of the loop's clock. */
+static aio_future *aio__sleep_until(aio_loop *loop, int64_t when)
+{
+    aio__sleep *sleep_ = (aio__sleep *)aio__future_make(loop, &aio__sleep_ops, sizeof *sleep_, NULL, 0);
+    if (!sleep_) return NULL;
+    sleep_->seq = loop->timer_seq++;
+    if (aio__timers_push(loop, when, (uintptr_t)sleep_)) {
+        aio_unref(sleep_);
+        return NULL;
+    }
+    sleep_->future.flags |= AIO__F_IN_TIMERS;
+    return &sleep_->future;
+}
+
+AIO_API aio_future *aio_sleep(double delay)
+{
+    aio_loop *loop = aio__running;
+    if (AIO__UNLIKELY(!loop)) return aio__failure(AIO_ENOLOOP, "aio_sleep: no running event loop");
+    if (delay <= 0 && delay - delay == 0) {
+        loop->yield.refs++;
+        return &loop->yield;
+    }
+    int64_t when = aio__deadline(aio__os.clock(), delay);
+    if (when < 0) return aio__failure(EINVAL, "aio_sleep: the delay is not a finite number");
+    return aio__sleep_until(loop, when);
+}
+
+static void aio__yield_done(void *arg)
+{
+    aio_future *future = (aio_future *)arg;
+    if (future->state == AIO__PENDING) aio__future_finish(future, AIO__DONE);
+    aio_unref(future);
+}
+
+/* For what keeps a future, not awaits it at once: sleep(0) is no future of its own until then. Takes it. */
+static aio_future *aio__real_future(aio_future *f)
+{
+    if (!f || !(f->flags & AIO__F_YIELD)) return f;
+    aio_loop *loop = f->loop;
+    aio_unref(f);
+    aio_future *future = (aio_future *)aio__future_make(loop, NULL, sizeof *future, NULL, 0);
+    if (!future) return NULL;
+    if (aio_loop_call_soon(loop, aio__yield_done, aio_ref(future)).generation) return future;
+    aio_unref(future);
+    aio_unref(future);
+    return NULL;
+}
+
+AIO_API aio_future *aio_ensure_future(void *awaitable)
+{
+    if (!awaitable) return NULL;
+    aio_future *f = aio__future_of(awaitable, "aio_ensure_future");
+    if ((f->flags & AIO__F_CORO) && !(f->flags & AIO__F_TASK) && f->state == AIO__NEW)
+        return (aio_future *)aio__create_task(f, NULL);
+    return aio__real_future(f);
+}
+
+/* ---- running ---- */
+
+static void aio__stop_when_done(aio_future *future, void *arg)
+{
+    (void)future;
+    aio_loop_stop((aio_loop *)arg);
+}
+
+AIO_API int aio_loop_run_until_complete(aio_loop *loop, void *awaitable, aio_exception **error)
+{
+    if (error) *error = NULL;
+    int code = awaitable ? aio__loop_can_run(loop) : aio__out_of_memory ? ENOMEM : EINVAL;
+    if (code) {
+        aio_unref(awaitable);
+        return code;
+    }
+    aio_loop *set = aio__set;
+    aio__set = loop;
+    aio_future *f = aio_ensure_future(awaitable);
+    aio__set = set;
+    if (!f) return ENOMEM;
+    if (aio__adopt(loop, f)) code = AIO_EWRONGLOOP;
+    else code = aio_future_add_done_callback(f, aio__stop_when_done, loop);
+    if (!code) {
+        code = aio_loop_run_forever(loop);
+        aio_future_remove_done_callback(f, aio__stop_when_done, loop);
+        if (!code && f->state < AIO__DONE) code = AIO_ESTOPPED;
+    }
+    if (!code && f->error) {
+        f->flags |= AIO__F_SEEN;
+        code = f->error->code;
+        if (error) *error = aio_exception_ref(f->error);
+    }
+    aio_unref(f);
+    return code;
+}
+
+/* What lives when a loop closes: tasks can never go on; in debug mode every other future was forgotten by someone. */
+static void aio__frame_close(void *object, void *arg)
+{
+    aio_future *future = (aio_future *)object;
+    aio_loop *loop = (aio_loop *)arg;
+    aio__probe probe;
+    int line;
+    const char *file = aio__made_at(future, &line), *name = "future";
+    if (future->flags & AIO__F_CORO) {
+        aio__who(future->run.coro, &probe);
+        name = probe.name;
+    } else if (future->run.ops) name = future->run.ops->name;
+    bool pending_task = (future->flags & AIO__F_TASK) && future->state < AIO__DONE;
+    if (pending_task)
+        aio__report(loop, NULL, "task '%s' was destroyed but it is pending (at %s:%d)", name, probe.file,
+                    aio__line_of(((aio_task *)object)->link.leaf->line));
+    else if (loop->debug && !(future->flags & AIO__F_IN_TIMERS))
+        aio__report(loop, NULL, "'%s' was never released (made at %s:%d)", name, file ? file : "?", line);
+    if (future->state >= AIO__DONE) return;
+    future->state = AIO__CANCELLED;
+    future->flags |= AIO__F_QUIET;
+}
+
+static void aio__frames_close(aio_loop *loop) { aio__heap_each(&loop->frames, aio__frame_close, loop); }
+
+/* Exceptions are no memory of the loop's. */
+static void aio__frame_clear(void *object, void *arg)
+{
+    (void)arg;
+    aio_task *t = (aio_task *)object;
+    aio_exception_unref(t->future.error);
+    if (!(t->future.flags & AIO__F_CORO)) return;
+    aio_exception_unref(t->thrown);
+    aio_exception_unref(t->caught);
+    for (aio__extra *extra = t->extra; extra; extra = extra->next) {
+        if (extra->kind == AIO__EXTRA_CANCEL) aio_exception_unref(((aio__cancel_reason *)(void *)extra)->why);
+        if (extra->kind == AIO__EXTRA_BLOCK) aio_exception_unref(((aio__block *)(void *)extra)->error);
+    }
+}
+
+/* ============================================================================
+ * 25. Combinators: how they wait
+ *
+ * Futures over futures. Each child carries a small record of the combinator among its waiters.
+ * ============================================================================ */
+
+/* ============================================================================
+ * 26. Timeouts and task groups: scopes
+ *
+ * What AIO_TIMEOUT calls, and groups of tasks that end together.
+ * ============================================================================ */
+
+/* ============================================================================
+ * 27. Locks: first in, first out
+ *
+ * Waiters are futures in a ring. A waiter that is cancelled after its wake-up hands it on.
+ * ============================================================================ */
+
+/* ============================================================================
+ * 28. Queues: getters and putters
+ *
+ * Queue, PriorityQueue and LifoQueue over one ring of items.
+ * ============================================================================ */
+
+/* ============================================================================
+ * 29. Threads: executor and concurrent futures
+ *
+ * The only room that starts threads, but for the resolver's.
+ * ============================================================================ */
+
+/* ============================================================================
+ * 30. Signals: the self-pipe
+ *
+ * A handler writes the signal's number to a pipe that the loop reads.
+ * ============================================================================ */
+
+/* ============================================================================
+ * 31. Running a program
+ *
+ * aio_run: one loop from beginning to end.
+ * ============================================================================ */
+
+/* ============================================================================
+ * 32. Names: the getaddrinfo lane
+ *
+ * Lookups in threads of their own; one that is given up is orphaned, never joined.
+ * ============================================================================ */
+
+/* ============================================================================
+ * 33. TLS: OpenSSL over our own BIO
+ *
+ * Contexts, verification and sessions.
+ * ============================================================================ */
+
+/* ============================================================================
+ * 34. Streams: buffers and transports
+ *
+ * Reading, writing, connecting, listening; plain or over TLS.
+ * ============================================================================ */
+
+/* ============================================================================
+ * 35. URLs
+ *
+ * RFC 3986, as yarl reads it.
+ * ============================================================================ */
+
+/* ============================================================================
+ * 36. Headers
+ *
+ * An ordered multi-map without case.
+ * ============================================================================ */
+
+/* ============================================================================
+ * 37. HTTP messages
+ *
+ * Heads, bodies and chunks of HTTP/1.1, parsed in place.
+ * ============================================================================ */
+
+/* ============================================================================
+ * 38. Connections: the pool
+ *
+ * Keep-alive connections by host, and who waits for one.
+ * ============================================================================ */
+
+/* ============================================================================
+ * 39. HTTP client: session, request, response
+ *
+ * One request is one coroutine.
+ * ============================================================================ */
+
+/* ============================================================================
+ * 40. HTTP server: connections and handlers
+ *
+ * One connection is one coroutine.
+ * ============================================================================ */
+
+/* ============================================================================
+ * 41. Introspection: task dump and call graph
+ *
+ * Walks what waits for what. Called by nobody above.
+ * ============================================================================ */
+
+#ifdef __cplusplus
+}
+#endif
+#endif /* AIO_IMPLEMENTATION_INCLUDED */
+#endif /* AIO_IMPLEMENTATION */
+
+/*
+aio.h is available under either of two licences; choose the one you prefer.
+
+------------------------------------------------------------------------------
+ALTERNATIVE A: MIT No Attribution (MIT-0)
+
+Copyright (c) 2026 the aio.h authors
+
+Permission is hereby granted, free of charge, to any person obtaining a copy
+of this software and associated documentation files (the "Software"), to deal
+in the Software without restriction, including without limitation the rights
+to use, copy, modify, merge, publish, distribute, sublicense, and/or sell
+copies of the Software, and to permit persons to whom the Software is
+furnished to do so.
+
+THE SOFTWARE IS PROVIDED "AS IS", WITHOUT WARRANTY OF ANY KIND, EXPRESS OR
+IMPLIED, INCLUDING BUT NOT LIMITED TO THE WARRANTIES OF MERCHANTABILITY,
+FITNESS FOR A PARTICULAR PURPOSE AND NONINFRINGEMENT. IN NO EVENT SHALL THE
+AUTHORS OR COPYRIGHT HOLDERS BE LIABLE FOR ANY CLAIM, DAMAGES OR OTHER
+LIABILITY, WHETHER IN AN ACTION OF CONTRACT, TORT OR OTHERWISE, ARISING FROM,
+OUT OF OR IN CONNECTION WITH THE SOFTWARE OR THE USE OR OTHER DEALINGS IN THE
+SOFTWARE.
+
+------------------------------------------------------------------------------
+ALTERNATIVE B: Public Domain (www.unlicense.org)
+
+This is free and unencumbered software released into the public domain.
+
+Anyone is free to copy, modify, publish, use, compile, sell, or distribute
+this software, either in source code form or as a compiled binary, for any
+purpose, commercial or non-commercial, and by any means.
+
+In jurisdictions that recognize copyright laws, the author or authors of this
+software dedicate any and all copyright interest in the software to the public
+domain. We make this dedication for the benefit of the public at large and to
+the detriment of our heirs and successors. We intend this dedication to be an
+overt act of relinquishment in perpetuity of all present and future rights to
+this software under copyright law.
+
+THE SOFTWARE IS PROVIDED "AS IS", WITHOUT WARRANTY OF ANY KIND, EXPRESS OR
+IMPLIED, INCLUDING BUT NOT LIMITED TO THE WARRANTIES OF MERCHANTABILITY,
+FITNESS FOR A PARTICULAR PURPOSE AND NONINFRINGEMENT. IN NO EVENT SHALL THE
+AUTHORS BE LIABLE FOR ANY CLAIM, DAMAGES OR OTHER LIABILITY, WHETHER IN AN
+ACTION OF CONTRACT, TORT OR OTHERWISE, ARISING FROM, OUT OF OR IN CONNECTION
+WITH THE SOFTWARE OR THE USE OR OTHER DEALINGS IN THE SOFTWARE.
+*/
