@@ -17,7 +17,7 @@ override CPPFLAGS += $(TLS_HOME:%=-I%/include)
 override LDFLAGS  += $(TLS_HOME:%=-L%/lib)
 
 EXAMPLES  := $(patsubst examples/%.c,build/examples/%,$(wildcard examples/*.c))
-TEST_FILES := $(wildcard tests/*.c tests/*.h tests/fuzz/*.c)
+TEST_FILES := $(wildcard tests/*.[ch] tests/fuzz/*.[ch])
 FUZZERS   := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 COMPILE    = $(CC) -std=c99 $(WARN) $(CPPFLAGS) $(CFLAGS)
 

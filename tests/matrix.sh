@@ -114,9 +114,12 @@ linked() {
     "${build[@]}" -o "$binary" "${objects[@]}" $libs && "$binary"
 }
 
-has_tests=$([ -e tests/main.c ] && echo yes)
 with_tests() {
-    if [ -n "$has_tests" ]; then cell "$@"; else skip "$1" "there are no tests yet"; fi
+    if [ -e tests/main.c ]; then cell "$@"; else skip "$1" "there are no tests yet"; fi
+}
+
+with_examples() {
+    if compgen -G 'examples/*.c' >/dev/null; then cell "$@"; else skip "$1" "there are no examples yet"; fi
 }
 
 # The long ones first, so that they do not end alone.
@@ -177,7 +180,7 @@ for compiler in gcc clang; do
         cell "implementation $compiler c99 -O2 $switch" object $compiler -std=c99 -O2 $warn_c ${own[$compiler]} $flags \
             "$out/implementation.c"
     done
-    cell "examples $compiler c99" each_example object $compiler -std=c99 -O0 $warn_c ${own[$compiler]}
+    with_examples "examples $compiler c99" each_example object $compiler -std=c99 -O0 $warn_c ${own[$compiler]}
     cell "two files $compiler" linked two-$compiler $compiler -std=c99 -O0 $warn_c -- "$out/main.c" "$out/other.c"
     cell "two files $compiler AIO_STATIC" linked static-$compiler $compiler -std=c99 -O0 $warn_c -- \
         "$out/static_main.c" "$out/static_other.c"
@@ -192,7 +195,7 @@ for compiler in g++ clang++; do
         cell "declarations $compiler $standard" object $compiler -x c++ -std=$standard $warn "$out/declarations.c"
     done
     cell "implementation $compiler c++20" object $compiler -x c++ -std=c++20 -O2 $warn "$out/implementation.c"
-    cell "examples $compiler c++20" each_example object $compiler -x c++ -std=c++20 -O0 $warn
+    with_examples "examples $compiler c++20" each_example object $compiler -x c++ -std=c++20 -O0 $warn
 done
 
 wait

@@ -245,6 +245,8 @@ class Checker:
         self.sections = [(self.line_of(m.start()), int(m.group(1)), m.group(2).strip(), m.group(3))
                          for m in BANNER.finditer(self.text)]
         divides = [n for n, row in enumerate(self.lines, 1) if re.match(r"#\s*ifdef\s+AIO_IMPLEMENTATION\b", row)]
+        # Words of the manual: a macro that it describes is the user's to define, and the implementation's to default.
+        self.manual = set(re.findall(r"\w+", self.text[:self.text.find("*/")]))
         self.divide = divides[-1] if divides else len(self.lines) + 1
         if not divides:
             self.say(1, "contents", "no line `#ifdef AIO_IMPLEMENTATION` divides the file")
@@ -326,6 +328,7 @@ class Checker:
         macros = [("macro", m.group(1), self.line_of(m.start()))
                   for m in re.finditer(r"^[ \t]*#[ \t]*define[ \t]+(\w+)", self.text, re.M)]
         public = {name for _, name, line in found.names + macros if line < self.divide}
+        public |= {name for _, name, _ in macros if name in self.manual}
         for kind, name, line in found.names + macros:
             if FEATURE_MACRO.match(name):
                 continue

@@ -186,6 +186,12 @@ class Rules(unittest.TestCase):
         self.broken("names", "function aio_twice is private", "aio__twice(int value) {",
                     "aio_twice(int value) {", "seam")
 
+    def test_names_private_macro(self):
+        default = "#ifndef AIO_MALLOC\n#define AIO_MALLOC malloc\n#endif\n"
+        self.broken("names", "macro AIO_MALLOC is private", "#define AIO__NEW", default + "#define AIO__NEW")
+        self.assertEqual(findings(GOOD.replace("#define AIO__NEW", default + "#define AIO__NEW")
+                                  .replace(" * CONTENTS", " * OPTIONS: AIO_MALLOC\n *\n * CONTENTS")), [])
+
     def test_names_of_posix(self):
         for kind, old, new in (
                 ("macro aio_buf", "#define AIO_LIMIT", "#define aio_buf"),
