@@ -1192,7 +1192,8 @@ enum { /* aio_future.flags */
     AIO__F_IN_TIMERS = 64,/* a sleep that is in the timer heap */
     AIO__F_DEAD = 128,    /* a sleep without owners: freed when the timer heap drops it */
     AIO__F_QUIET = 256,   /* an error nobody retrieves is not reported */
-    AIO__F_STATIC = 512   /* part of the loop */
+    AIO__F_STATIC = 512,  /* part of the loop */
+    AIO__F_ASKED = 1024   /* a task that aio_run has cancelled at its end */
 };
 typedef struct aio__descriptor aio__descriptor;
 enum { AIO__READ = 1, AIO__WRITE = 2, AIO__HANGUP = 4 };
@@ -3009,6 +3010,16 @@ AIO_API const char *aio_task_name(const void *task)
     return name ? name->text : "Task";
 }
 
+/* The name that was given, or else the coroutine's: for reports. */
+static const char *aio__task_label(const aio_task *t)
+{
+    const aio__name *name = (const aio__name *)(const void *)aio__extra_find(t, AIO__EXTRA_NAME);
+    if (name) return name->text;
+    aio__probe probe;
+    aio__who(t->future.run.coro, &probe);
+    return probe.name;
+}
+
 enum { AIO__EAGER_MAX = 64 }; /* eager starts within eager starts: each takes C stack */
 
 static void aio__task_start_eager(aio_loop *loop, aio_task *t)
@@ -3356,8 +3367,122 @@ static void aio__frame_clear(void *object, void *arg)
 /* ============================================================================
  * 31. Running a program
  *
- * aio_run: one loop from beginning to end.
+ * aio_run: one loop from beginning to end. It needs no memory of its own to end in order: what waits is on the stack.
  * ============================================================================ */
+
+enum { AIO__RUN_FEW = 64, AIO__RUN_ROUNDS = 8 };
+
+typedef struct aio__stopper { /* a waiter that stops the loop */
+    aio__handle handle;
+} __attribute__((__aligned__(16))) aio__stopper;
+
+static void aio__stopper_run(aio__handle *handle) { aio_loop_stop((aio_loop *)handle->owner); }
+
+/* Runs the loop until the future is done, or until somebody stops it. 0, or the code of a loop that failed. */
+static int aio__run_until_done(aio_loop *loop, aio_future *future)
+{
+    if (future->state >= AIO__DONE) return 0;
+    aio__stopper stopper;
+    stopper.handle.run = aio__stopper_run;
+    stopper.handle.owner = loop;
+    aio__waiters_add(future, &stopper.handle.node);
+    int code = aio_loop_run_forever(loop);
+    if (future->state < AIO__DONE) aio__waiters_remove(future, &stopper.handle.node);
+    else if (stopper.handle.node.next) aio__ring_remove(&stopper.handle.node);
+    return code;
+}
+
+static void aio__list_unasked(void *object, void *arg)
+{
+    aio_task *t = (aio_task *)object;
+    aio__task_list *list = (aio__task_list *)arg;
+    if (!(t->future.flags & AIO__F_TASK) || t->future.state >= AIO__DONE || (t->future.flags & AIO__F_ASKED)) return;
+    if (list->count == list->capacity) return;
+    t->future.flags |= AIO__F_ASKED;
+    list->tasks[list->count++] = (aio_task *)aio_ref(t);
+}
+
+/* Cancels the listed tasks, waits for each, and reports the errors they ended with. */
+static void aio__run_cancel(aio_loop *loop, aio__task_list *list)
+{
+    for (size_t i = 0; i < list->count; i++) aio__cancel(&list->tasks[i]->future, &aio__cancelled);
+    for (size_t i = 0; i < list->count; i++) {
+        aio_task *t = list->tasks[i];
+        while (t->future.state < AIO__DONE && aio__run_until_done(loop, &t->future) == 0) { }
+        if (t->future.state == AIO__DONE && t->future.error) {
+            t->future.flags |= AIO__F_SEEN;
+            aio__report(loop, t->future.error, "unhandled error of task '%s' while the program was ending",
+                        aio__task_label(t));
+        }
+        aio_unref(t);
+    }
+}
+
+/* Cancels every task that is left, and those that they start while they end, for a bounded number of rounds. Without
+ * memory for a list of all it takes a few at a time. */
+static void aio__run_cancel_all(aio_loop *loop)
+{
+    for (int round = 0; round < AIO__RUN_ROUNDS && loop->task_count; round++) {
+        aio_task *few[AIO__RUN_FEW];
+        aio_task **all = (aio_task **)aio__malloc(loop->task_count * sizeof *all);
+        aio__task_list list = { all ? all : few, all ? loop->task_count : (size_t)AIO__RUN_FEW, 0 };
+        do {
+            list.count = 0;
+            aio__heap_each(&loop->frames, aio__list_unasked, &list);
+            aio__run_cancel(loop, &list);
+        } while (list.count == list.capacity);
+        aio__free(all);
+    }
+}
+
+/* What is left is cancelled, late callbacks run, and the loop is freed. */
+static void aio__run_end(aio_loop *loop)
+{
+    aio__run_cancel_all(loop);
+    aio_loop_stop(loop);
+    aio_loop_run_forever(loop);
+    aio_loop_free(loop);
+}
+
+/* A run that cannot begin: says why, and drops the coroutine without complaint that nobody awaited it. */
+static int aio__run_refuse(void *coroutine, int code)
+{
+    if (coroutine) aio__cancel(aio__future_of(coroutine, "aio_run"), &aio__cancelled);
+    aio_unref(coroutine);
+    fprintf(stderr, "aio.h: aio_run: %s\n", aio_code_text(code));
+    return 1;
+}
+
+/* Runs the coroutine in the loop. Gives its error (a new owner), or NULL. */
+static aio_exception *aio__run_main(aio_loop *loop, void *coroutine)
+{
+    aio_future *f = aio_ensure_future(coroutine);
+    if (!f) return &aio__no_memory;
+    int code = aio__adopt(loop, f);
+    if (!code) code = aio__run_until_done(loop, f);
+    if (!code && f->state < AIO__DONE) code = AIO_ESTOPPED;
+    f->flags |= AIO__F_SEEN;
+    aio_exception *error = code ? aio__exception(code, "", NULL) : aio_exception_ref(f->error);
+    aio_unref(f);
+    return error;
+}
+
+AIO_API int aio__run(void *coroutine, const aio_run_options *options)
+{
+    if (!coroutine) return aio__run_refuse(NULL, aio__out_of_memory ? ENOMEM : EINVAL);
+    if (aio__running) return aio__run_refuse(coroutine, AIO_ELOOPRUNNING);
+    aio_loop *loop = aio_new_event_loop(), *set = aio__set;
+    if (!loop) return aio__run_refuse(coroutine, errno);
+    if (options->debug) loop->debug = true;
+    aio__set = loop;
+    aio_exception *error = aio__run_main(loop, coroutine);
+    aio__run_end(loop);
+    aio__set = set;
+    if (!error) return 0;
+    aio_exception_print(error, stderr);
+    aio_exception_unref(error);
+    return 1;
+}
 
 /* ============================================================================
  * 32. Names: the getaddrinfo lane
