@@ -46,9 +46,9 @@ run() {
         printf 'ok       %-50s %4d s\n' "$name" $((SECONDS - started))
         echo ok >>"$out/results"
     else
-        printf 'FAIL     %-50s %4d s\n%s\n' "$name" $((SECONDS - started)) "$(grep -E 'error|not ok|FAIL|ERROR' "$log" |
-            head -n 8 | cut -c 1-300 | sed 's/^/         /')"
-        printf '         the whole of it: %s\n' "${log#"$PWD"/}"
+        printf 'FAIL     %-50s %4d s\n%s\n         the whole of it: %s\n' "$name" $((SECONDS - started)) \
+            "$( (grep -E 'error|not ok|FAIL|ERROR' "$log" || tail -n 3 "$log") | head -n 8 | cut -c 1-300 |
+                sed 's/^/         /')" "${log#"$PWD"/}"
         echo FAIL >>"$out/results"
     fi
 }
