@@ -746,6 +746,60 @@ static int64_t aio__os_clock(void)
 
 static int aio__os_fcntl(int fd, int command, int value) { return fcntl(fd, command, value); }
 
+/* Nanoseconds < 0: until it is signalled. 0, or ETIMEDOUT. The condition is of aio__os_cond_init. */
+static int aio__os_cond_wait(pthread_cond_t *condition, pthread_mutex_t *mutex, int64_t nanoseconds)
+{
+    if (nanoseconds < 0) return pthread_cond_wait(condition, mutex);
+    struct timespec until;
+#ifdef __APPLE__
+    until.tv_sec = (time_t)(nanoseconds / 1000000000);
+    until.tv_nsec = (long)(nanoseconds % 1000000000);
+    return pthread_cond_timedwait_relative_np(condition, mutex, &until);
+#else
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    int64_t most = INT32_MAX, seconds = nanoseconds / 1000000000;
+    until.tv_sec += (time_t)(seconds < most ? seconds : most);
+    until.tv_nsec += (long)(nanoseconds % 1000000000);
+    if (until.tv_nsec >= 1000000000) {
+        until.tv_sec++;
+        until.tv_nsec -= 1000000000;
+    }
+    return pthread_cond_timedwait(condition, mutex, &until);
+#endif
+}
+
+/* A condition that counts time on the monotonic clock. 0 or a code. */
+static int aio__os_cond_init(pthread_cond_t *condition)
+{
+#ifdef __APPLE__
+    return pthread_cond_init(condition, NULL);
+#else
+    pthread_condattr_t attributes;
+    int code = pthread_condattr_init(&attributes);
+    if (code) return code;
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    code = pthread_cond_init(condition, &attributes);
+    pthread_condattr_destroy(&attributes);
+    return code;
+#endif
+}
+
+static int aio__os_mutex_init(pthread_mutex_t *mutex) { return pthread_mutex_init(mutex, NULL); }
+
+static int aio__os_thread(pthread_t *thread, void *(*run)(void *), void *arg)
+{
+    return pthread_create(thread, NULL, run, arg);
+}
+
+static int aio__os_join(pthread_t thread) { return pthread_join(thread, NULL); }
+
+static int aio__os_cores(void) { return (int)sysconf(_SC_NPROCESSORS_ONLN); }
+
+static int aio__os_sigaction(int signum, const struct sigaction *action, struct sigaction *old)
+{
+    return sigaction(signum, action, old);
+}
+
 struct aio__os {
     bool    plain; /* no slabs: every object is an allocation of its own, which can fail and which checkers see */
     void   *(*malloc)(size_t);
@@ -758,6 +812,13 @@ struct aio__os {
     ssize_t (*read)(int, void *, size_t);
     ssize_t (*write)(int, const void *, size_t);
     int     (*close)(int);
+    int     (*mutex_init)(pthread_mutex_t *); /* these five give 0 or a code */
+    int     (*cond_init)(pthread_cond_t *);
+    int     (*cond_wait)(pthread_cond_t *, pthread_mutex_t *, int64_t);
+    int     (*thread)(pthread_t *, void *(*)(void *), void *);
+    int     (*join)(pthread_t);
+    int     (*cores)(void);
+    int     (*sigaction)(int, const struct sigaction *, struct sigaction *);
 #if AIO__LINUX
     int     (*epoll_create1)(int);
     int     (*epoll_ctl)(int, int, int, struct epoll_event *);
@@ -767,6 +828,8 @@ struct aio__os {
 };
 static struct aio__os aio__os = {
     false, aio__os_malloc, aio__os_realloc, aio__os_free, aio__os_clock, poll, pipe, aio__os_fcntl, read, write, close,
+    aio__os_mutex_init, aio__os_cond_init, aio__os_cond_wait, aio__os_thread, aio__os_join, aio__os_cores,
+    aio__os_sigaction,
 #if AIO__LINUX
     epoll_create1, epoll_ctl, epoll_wait, eventfd,
 #endif
@@ -1258,6 +1321,7 @@ typedef struct aio__threadsafe_call {
     struct aio__threadsafe_call *next;
     aio_callback *callback;
     void         *arg;
+    bool          kept; /* part of another object: it is not freed, and it is called even when the loop closes first */
 } aio__threadsafe_call;
 
 enum { AIO__RECENT = 32 }; /* steps between two readings of the clock, at most */
@@ -1301,6 +1365,15 @@ struct aio_loop {
     int            wake_read, wake_write;
     aio__descriptor wake;
     aio__closer   *closers;
+    /* executor, jobs and concurrent futures */
+    struct aio_executor *executor; /* the default one, made when it is first used */
+    aio__node      jobs, concurrents; /* what other threads still do for this loop, or wait for */
+    aio__closer    threads_closer;
+    bool           threads_used;
+    /* signals */
+    void         (*on_wake)(aio_loop *);
+    aio__closer    signals_closer;
+    int            signalled;   /* atomic: a handler has run */
     /* reports */
     aio_exception_handler *handler;
     void          *handler_arg;
@@ -2308,20 +2381,18 @@ static void aio__wake_run(aio__handle *handle)
     pthread_mutex_unlock(&loop->mutex);
     while (call) {
         aio__threadsafe_call *next = call->next;
+        bool kept = call->kept; /* one that is kept may be gone after it */
         call->callback(call->arg);
-        aio__free(call);
+        if (!kept) aio__free(call);
         call = next;
     }
+    if (loop->on_wake) loop->on_wake(loop);
 }
 
-AIO_API int aio_loop_call_soon_threadsafe(aio_loop *loop, aio_callback *callback, void *arg)
+/* From any thread; needs no memory. 0 or AIO_ELOOPCLOSED. */
+static int aio__threadsafe_post(aio_loop *loop, aio__threadsafe_call *call)
 {
-    if (!loop || !callback) return EINVAL;
-    aio__threadsafe_call *call = (aio__threadsafe_call *)aio__malloc(sizeof *call);
-    if (!call) return ENOMEM;
     call->next = NULL;
-    call->callback = callback;
-    call->arg = arg;
     pthread_mutex_lock(&loop->mutex);
     bool closed = loop->incoming_closed, first = !loop->incoming;
     if (!closed) {
@@ -2332,8 +2403,20 @@ AIO_API int aio_loop_call_soon_threadsafe(aio_loop *loop, aio_callback *callback
         while (first && aio__os.write(loop->wake_write, &one, sizeof one) < 0 && errno == EINTR) { }
     }
     pthread_mutex_unlock(&loop->mutex);
-    if (closed) aio__free(call);
     return closed ? AIO_ELOOPCLOSED : 0;
+}
+
+AIO_API int aio_loop_call_soon_threadsafe(aio_loop *loop, aio_callback *callback, void *arg)
+{
+    if (!loop || !callback) return EINVAL;
+    aio__threadsafe_call *call = (aio__threadsafe_call *)aio__malloc(sizeof *call);
+    if (!call) return ENOMEM;
+    call->callback = callback;
+    call->arg = arg;
+    call->kept = false;
+    int code = aio__threadsafe_post(loop, call);
+    if (code) aio__free(call);
+    return code;
 }
 
 static int aio__wake_open(aio_loop *loop)
@@ -2388,20 +2471,23 @@ AIO_API aio_loop *aio_new_event_loop(void)
     aio__static_future(loop, &loop->yield, AIO__PENDING, AIO__F_YIELD);
     aio__static_future(loop, &loop->done, AIO__DONE, 0);
     loop->incoming_tail = &loop->incoming;
+    aio__ring_clear(&loop->jobs);
+    aio__ring_clear(&loop->concurrents);
     loop->slow = 100000000;
     const char *debug = getenv("AIO_DEBUG");
     loop->debug = debug && *debug && *debug != '0';
     loop->poller = (const aio__poller *)(const void *)aio_get_event_loop_policy();
-    pthread_mutex_init(&loop->mutex, NULL);
-    int code = 0;
-    if (loop->poller->open(loop) < 0) {
-        code = errno;
-    } else if (aio__wake_open(loop) < 0) {
-        code = errno;
-        loop->poller->close(loop);
+    int code = aio__os.mutex_init(&loop->mutex);
+    if (!code) {
+        if (loop->poller->open(loop) < 0) {
+            code = errno;
+        } else if (aio__wake_open(loop) < 0) {
+            code = errno;
+            loop->poller->close(loop);
+        }
+        if (!code) return loop;
+        pthread_mutex_destroy(&loop->mutex);
     }
-    if (!code) return loop;
-    pthread_mutex_destroy(&loop->mutex);
     aio__free(loop);
     errno = code;
     return NULL;
@@ -2429,15 +2515,9 @@ static void aio__calls_close(aio_loop *loop)
 static void aio__frames_close(aio_loop *loop);
 static void aio__frame_clear(void *object, void *arg);
 
-AIO_API int aio_loop_close(aio_loop *loop)
+/* From here on other threads are refused. A call that was posted is dropped, or, if it is kept, made now. */
+static void aio__incoming_close(aio_loop *loop)
 {
-    if (!loop || loop->closed) return 0;
-    if (loop->running) return AIO_ELOOPRUNNING;
-    while (loop->closers) {
-        aio__closer *closer = loop->closers;
-        loop->closers = closer->next;
-        closer->close(loop, closer);
-    }
     pthread_mutex_lock(&loop->mutex);
     loop->incoming_closed = true;
     aio__threadsafe_call *call = loop->incoming;
@@ -2445,8 +2525,21 @@ AIO_API int aio_loop_close(aio_loop *loop)
     pthread_mutex_unlock(&loop->mutex);
     while (call) {
         aio__threadsafe_call *next = call->next;
-        aio__free(call);
+        if (call->kept) call->callback(call->arg);
+        else aio__free(call);
         call = next;
+    }
+}
+
+AIO_API int aio_loop_close(aio_loop *loop)
+{
+    if (!loop || loop->closed) return 0;
+    if (loop->running) return AIO_ELOOPRUNNING;
+    aio__incoming_close(loop);
+    while (loop->closers) {
+        aio__closer *closer = loop->closers;
+        loop->closers = closer->next;
+        closer->close(loop, closer);
     }
     aio__descriptor_remove(loop, &loop->wake);
     aio__os.close(loop->wake_read);
