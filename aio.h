@@ -1059,6 +1059,41 @@ static void aio__heap_clear(aio__heap *heap)
     }
 }
 
+/* Bytes on their way: data[start..end) is what is there. A zeroed one is empty. */
+typedef struct aio__buffer {
+    char  *data; /* owned */
+    size_t start, end, capacity;
+} aio__buffer;
+
+/* Makes room for n more bytes after the end: moves what is there to the front if that does it, else grows. */
+static bool aio__buffer_reserve(aio__buffer *buffer, size_t n)
+{
+    size_t length = buffer->end - buffer->start, capacity = buffer->capacity;
+    if (capacity - buffer->end >= n) return true;
+    if (n > SIZE_MAX / 4 || length > SIZE_MAX / 4) return false;
+    if (buffer->start) {
+        memmove(buffer->data, buffer->data + buffer->start, length);
+        buffer->start = 0;
+        buffer->end = length;
+        if (capacity - length >= n && length <= capacity / 2) return true;
+    }
+    capacity = capacity / 2 + length + n;
+    if (capacity < 256) capacity = 256;
+    char *data = (char *)aio__realloc(buffer->data, capacity);
+    if (!data) return false;
+    buffer->data = data;
+    buffer->capacity = capacity;
+    return true;
+}
+
+static bool aio__buffer_append(aio__buffer *buffer, const char *data, size_t n)
+{
+    if (!aio__buffer_reserve(buffer, n)) return false;
+    if (n) memcpy(buffer->data + buffer->end, data, n);
+    buffer->end += n;
+    return true;
+}
+
 /* ============================================================================
  * 18. Errors and tracebacks
  *
