@@ -659,8 +659,84 @@ AIO_API void           aio_exception_unref(const aio_exception *exception);
 /* ============================================================================
  * 12. URLs and headers
  *
- * What the HTTP client and server have in common.
+ * URLs as yarl has them, headers as multidict.CIMultiDict has them: what the HTTP client and server have in common.
  * ============================================================================ */
+
+/* A URL taken apart, as yarl.URL has it (RFC 3986). Made by aio_url_parse or aio_url_join, freed by aio_url_clear; a
+ * zeroed one is empty. Every part points into one block that the URL owns. A part that is absent has data NULL; one
+ * that is there and empty has length 0. `text`, `user`, `password` and `host` end in a NUL. */
+typedef struct aio_url {
+    char    *block;     /* owns the bytes of all parts */
+    aio_text text;      /* the whole URL in normal form, with user info and fragment */
+    aio_text scheme;    /* in lower case */
+    aio_text user;      /* decoded */
+    aio_text password;  /* decoded */
+    aio_text host;      /* in lower case; IPv6 without brackets and in its shortest form, with %zone if it has one */
+    aio_text authority; /* host and port as a Host header has them: IPv6 in brackets, the default port left out */
+    aio_text path;      /* percent-encoded, without dot segments; "/" at least, where there is a host */
+    aio_text query;     /* percent-encoded, without the '?' */
+    aio_text fragment;  /* percent-encoded, without the '#' */
+    aio_text target;    /* path and query: what a request line has */
+    uint16_t port;      /* 1 to 65535, by scheme when the URL names none; 0 where neither is known */
+    bool     is_tls;    /* https and wss */
+    bool     is_http;   /* http, https, ws and wss */
+    bool     is_ipv4;
+    bool     is_ipv6;
+} aio_url;
+
+/* Parses an absolute URL of any scheme: yarl.URL(text). Spaces and other bytes that do not belong are percent-encoded,
+ * %XX of unreserved characters decoded (RFC 3986 6.2.2), dot segments removed, the default port dropped; leading spaces
+ * are skipped. Refused: control characters; a host that is empty, is not ASCII (write it in punycode, xn--...), or
+ * looks like a number without being an IPv4 address in four decimal parts; ports but 1 to 65535; more than
+ * AIO_URL_MAX bytes.
+ * Gives 0, AIO_EURL or ENOMEM; on an error `url` is zeroed and *reason (may be NULL) is a static text that says why. */
+AIO_API int aio_url_parse(aio_url *url, const char *text, size_t length, const char **reason);
+
+/* Resolves a reference against a base (RFC 3986 5.3): base.join(URL(reference)). `url` may not be `base`. A fragment
+ * of the base is not inherited. Result and errors as aio_url_parse. */
+AIO_API int aio_url_join(aio_url *url, const aio_url *base, const char *reference, size_t length, const char **reason);
+
+/* `base` with an encoded query appended to its own: what `params=` does. The fragment is kept. `url` may not be
+ * `base`. */
+AIO_API int aio_url_extend_query(aio_url *url, const aio_url *base, const char *query, size_t length, const char **reason);
+
+/* Frees what the URL owns and zeroes it. */
+AIO_API void aio_url_clear(aio_url *url);
+
+/* Whether both have the same scheme, host and port: the rule by which credentials travel. False for URLs without a
+ * host. */
+AIO_API bool aio_url_same_origin(const aio_url *a, const aio_url *b);
+
+enum { AIO_URL_MAX = 65536 };
+
+/* Headers: an ordered multi-map with names of any case, as multidict.CIMultiDict. A zeroed one is empty. Texts it gives
+ * end in a NUL and are valid until the next change. */
+typedef struct aio__field { uint32_t name, name_length, value, value_length; } aio__field;
+typedef struct aio_headers {
+    char       *text;     /* owned: names and values, each with a NUL */
+    aio__field *fields;   /* owned: where they are in text, in order */
+    uint32_t    length, capacity, wasted, count, room;
+} aio_headers;
+
+/* Adds a field after those there are: headers.add(). EINVAL when the name is not a token (RFC 9110 5.6.2) or the value
+ * has a control character but HTAB; AIO_ELIMIT over 16 MiB in all; ENOMEM. The headers are unchanged on an error. */
+AIO_API int aio_headers_add(aio_headers *headers, const char *name, const char *value);
+/* Gives the first field of this name the value, in its place, and removes the others: headers[name] = value. Result
+ * and errors as aio_headers_add. */
+AIO_API int aio_headers_set(aio_headers *headers, const char *name, const char *value);
+/* Removes all fields of the name: how many there were. */
+AIO_API size_t aio_headers_remove(aio_headers *headers, const char *name);
+/* The first value of the name; data is NULL when there is none. */
+AIO_API aio_text aio_headers_get(const aio_headers *headers, const char *name);
+/* Steps through all fields: start with *position 0, ends with false. */
+AIO_API bool aio_headers_next(const aio_headers *headers, size_t *position, aio_text *name, aio_text *value);
+/* Steps through the values of one name: headers.getall(name). */
+AIO_API bool aio_headers_next_of(const aio_headers *headers, const char *name, size_t *position, aio_text *value);
+/* Frees everything; the headers are empty and can be used again. */
+AIO_API void aio_headers_clear(aio_headers *headers);
+
+/* The standard phrase of a status ("Not Found" of 404), or "" when it has none: http.HTTPStatus(status).phrase. */
+AIO_API const char *aio_http_reason(int status);
 
 /* ============================================================================
  * 13. HTTP client
@@ -3633,14 +3709,904 @@ AIO_API int aio__run(void *coroutine, const aio_run_options *options)
 /* ============================================================================
  * 35. URLs
  *
- * RFC 3986, as yarl reads it.
+ * RFC 3986 with yarl's habits: splits a reference, checks and normalises each part, writes the whole into one block.
+ * Owns nothing beyond the block of each aio_url. Calls memory and buffers only.
  * ============================================================================ */
+
+enum { /* classes of bytes; a name is what the class may be in without being encoded */
+    AIO__TOKEN = 0x01, AIO__PATH = 0x02, AIO__QUERY = 0x04, AIO__UNRESERVED = 0x08,
+    AIO__FORM = 0x10, AIO__DIGIT = 0x20, AIO__HEX = 0x40, AIO__HOST = 0x80
+};
+static const unsigned char aio__byte_class[256] = {
+    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+    0, 0x07, 0, 0x01, 0x07, 0x01, 0x07, 0x07, 0x06, 0x06, 0x17, 0x07, 0x06, 0x9f, 0x9f, 0x06,
+    0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x06, 0x06, 0, 0x06, 0, 0x04,
+    0x06, 0xdf, 0xdf, 0xdf, 0xdf, 0xdf, 0xdf, 0x9f, 0x9f, 0x9f, 0x9f, 0x9f, 0x9f, 0x9f, 0x9f, 0x9f,
+    0x9f, 0x9f, 0x9f, 0x9f, 0x9f, 0x9f, 0x9f, 0x9f, 0x9f, 0x9f, 0x9f, 0, 0, 0, 0x01, 0x9f,
+    0x01, 0xdf, 0xdf, 0xdf, 0xdf, 0xdf, 0xdf, 0x9f, 0x9f, 0x9f, 0x9f, 0x9f, 0x9f, 0x9f, 0x9f, 0x9f,
+    0x9f, 0x9f, 0x9f, 0x9f, 0x9f, 0x9f, 0x9f, 0x9f, 0x9f, 0x9f, 0x9f, 0, 0x01, 0, 0x0f, 0
+};
+
+static inline bool aio__is(char c, unsigned wanted)
+{
+    return (aio__byte_class[(unsigned char)c] & wanted) != 0;
+}
+
+static inline char aio__lower(char c)
+{
+    return c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c;
+}
+
+static inline bool aio__is_letter(char c)
+{
+    return aio__lower(c) >= 'a' && aio__lower(c) <= 'z';
+}
+
+static inline int aio__hex_value(char c)
+{
+    if (c >= '0' && c <= '9') return c - '0';
+    c = aio__lower(c);
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+static aio_text aio__text(const char *data, size_t length)
+{
+    aio_text text;
+    text.data = data;
+    text.length = length;
+    return text;
+}
+
+/* Equal but for the case of ASCII letters. */
+static bool aio__same_word(const char *a, size_t a_length, const char *b, size_t b_length)
+{
+    if (a_length != b_length) return false;
+    for (size_t i = 0; i < a_length; i++)
+        if (a[i] != b[i] && aio__lower(a[i]) != aio__lower(b[i])) return false;
+    return true;
+}
+
+#define AIO__SAME_WORD(data, length, literal) aio__same_word((data), (length), "" literal, sizeof(literal) - 1)
+
+/* Whether there is a control character; HTAB counts as one only if `tab`. Eight bytes a step: a byte b < 0x20 or
+ * b == 0x7f leaves its high bit set. */
+static bool aio__has_control(const char *data, size_t n, bool tab)
+{
+    const uint64_t ones = UINT64_C(0x0101010101010101), high = ones << 7;
+    size_t i = 0;
+    for (; i < n; i += 8) {
+        uint64_t word = ones * ' ', delete_mark;
+        size_t width = n - i < 8 ? n - i : 8;
+        memcpy(&word, data + i, width);
+        delete_mark = word ^ (ones * 0x7f);
+        if (!((((word - ones * 0x20) & ~word) | ((delete_mark - ones) & ~delete_mark)) & high)) continue;
+        for (size_t k = i; k < i + width; k++) {
+            unsigned char c = (unsigned char)data[k];
+            if ((c < 0x20 && (tab || c != '\t')) || c == 0x7f) return true;
+        }
+    }
+    return false;
+}
+
+enum { AIO__QUOTE_PLUS = 1, AIO__QUOTE_AGAIN = 2 };
+
+/* Appends n bytes with those outside the class `keep` as %XX. AIO__QUOTE_PLUS: a space becomes '+'. AIO__QUOTE_AGAIN:
+ * the text may be encoded already: %XX stays, with upper-case digits, or is decoded if unreserved. */
+static bool aio__quote(aio__buffer *out, const char *data, size_t n, unsigned keep, unsigned how)
+{
+    static const char digits[] = "0123456789ABCDEF";
+    size_t i = 0;
+    while (i < n) {
+        size_t run = i;
+        while (run < n && aio__is(data[run], keep)) run++;
+        if (!aio__buffer_append(out, data + i, run - i)) return false;
+        i = run;
+        if (i == n) break;
+        char c = data[i++], escape[3];
+        size_t width = 1;
+        if ((how & AIO__QUOTE_AGAIN) && c == '%' && n - i >= 2 && aio__is(data[i], AIO__HEX)
+            && aio__is(data[i + 1], AIO__HEX)) {
+            c = (char)(aio__hex_value(data[i]) * 16 + aio__hex_value(data[i + 1]));
+            i += 2;
+            width = aio__is(c, AIO__UNRESERVED) ? 1 : 3;
+        } else if (c == ' ' && (how & AIO__QUOTE_PLUS)) {
+            c = '+';
+        } else {
+            width = 3;
+        }
+        escape[0] = width == 1 ? c : '%';
+        escape[1] = digits[(unsigned char)c >> 4];
+        escape[2] = digits[(unsigned char)c & 15];
+        if (!aio__buffer_append(out, escape, width)) return false;
+    }
+    return true;
+}
+
+/* Appends n bytes with %XX decoded, and '+' as a space if `plus`; a '%' without two digits stays. */
+static bool aio__unquote(aio__buffer *out, const char *data, size_t n, bool plus)
+{
+    for (size_t i = 0; i < n;) {
+        size_t run = i;
+        while (run < n && data[run] != '%' && !(plus && data[run] == '+')) run++;
+        if (!aio__buffer_append(out, data + i, run - i)) return false;
+        i = run;
+        if (i == n) break;
+        char c = data[i++];
+        if (c == '+') {
+            c = ' ';
+        } else if (n - i >= 2 && aio__is(data[i], AIO__HEX) && aio__is(data[i + 1], AIO__HEX)) {
+            c = (char)(aio__hex_value(data[i]) * 16 + aio__hex_value(data[i + 1]));
+            i += 2;
+        }
+        if (!aio__buffer_append(out, &c, 1)) return false;
+    }
+    return true;
+}
+
+/* Appends name=value as application/x-www-form-urlencoded has it, after a '&' if the buffer has pairs already. */
+static inline bool aio__form_pair(aio__buffer *out, aio_text name, aio_text value)
+{
+    if (out->end > out->start && !aio__buffer_append(out, "&", 1)) return false;
+    return aio__quote(out, name.data, name.length, AIO__FORM, AIO__QUOTE_PLUS) && aio__buffer_append(out, "=", 1)
+        && aio__quote(out, value.data, value.length, AIO__FORM, AIO__QUOTE_PLUS);
+}
+
+/* Takes the next pair off a query or a urlencoded form, still encoded; empty pairs are skipped. */
+static inline bool aio__form_next(aio_text *rest, aio_text *name, aio_text *value)
+{
+    while (rest->length) {
+        const char *pair = rest->data;
+        const char *stop = (const char *)memchr(pair, '&', rest->length);
+        size_t length = stop ? (size_t)(stop - pair) : rest->length;
+        rest->data += length + (stop ? 1 : 0);
+        rest->length -= length + (stop ? 1 : 0);
+        if (!length) continue;
+        const char *equals = (const char *)memchr(pair, '=', length);
+        *name = aio__text(pair, equals ? (size_t)(equals - pair) : length);
+        *value = equals ? aio__text(equals + 1, length - name->length - 1) : aio__text(pair + length, 0);
+        return true;
+    }
+    return false;
+}
+
+/* Four decimal parts without leading zeros: the only notation that everybody reads alike. */
+static bool aio__ipv4_parse(const char *text, size_t n, unsigned char address[4])
+{
+    size_t i = 0;
+    for (int part = 0; part < 4; part++) {
+        unsigned value = 0;
+        size_t start = i;
+        if (part && (i >= n || text[i++] != '.')) return false;
+        start = i;
+        while (i < n && i - start < 4 && aio__is(text[i], AIO__DIGIT)) value = value * 10 + (unsigned)(text[i++] - '0');
+        if (i == start || value > 255 || (i - start > 1 && text[start] == '0')) return false;
+        address[part] = (unsigned char)value;
+    }
+    return i == n;
+}
+
+/* RFC 4291 2.2, all three notations. The groups before and after "::" are gathered in order, then spread. */
+static bool aio__ipv6_parse(const char *text, size_t n, unsigned char address[16])
+{
+    unsigned char bytes[18];
+    size_t i = 0, used = 0, gap = SIZE_MAX;
+    if (n >= 2 && text[0] == ':' && text[1] == ':') { gap = 0; i = 2; }
+    while (i < n) {
+        size_t start = i;
+        unsigned value = 0;
+        while (i < n && i - start < 4 && aio__is(text[i], AIO__HEX))
+            value = value * 16 + (unsigned)aio__hex_value(text[i++]);
+        if (i == start || used > 14) return false;
+        if (i < n && text[i] == '.') {
+            if (used > 12 || !aio__ipv4_parse(text + start, n - start, bytes + used)) return false;
+            used += 4;
+            break;
+        }
+        bytes[used++] = (unsigned char)(value >> 8);
+        bytes[used++] = (unsigned char)(value & 255);
+        if (i == n) break;
+        if (text[i++] != ':') return false;
+        if (i < n && text[i] == ':') {
+            if (gap != SIZE_MAX) return false;
+            gap = used;
+            i++;
+        } else if (i == n) {
+            return false;
+        }
+    }
+    if (gap == SIZE_MAX ? used != 16 : used > 14) return false;
+    if (gap == SIZE_MAX) gap = used;
+    memset(address, 0, 16);
+    memcpy(address, bytes, gap);
+    memcpy(address + 16 - (used - gap), bytes + gap, used - gap);
+    return true;
+}
+
+/* Where the longest run of at least two zero groups begins (8: there is none), and how long it is: RFC 5952 4.2. */
+static int aio__ipv6_zeros(const unsigned char address[16], int *length)
+{
+    int best = 8, run = 0;
+    *length = 1;
+    for (int i = 0; i < 8; i++) {
+        run = address[2 * i] || address[2 * i + 1] ? 0 : run + 1;
+        if (run > *length) {
+            *length = run;
+            best = i + 1 - run;
+        }
+    }
+    return best;
+}
+
+/* Writes the one form of RFC 5952; IPv4-mapped addresses with their dots. Gives the length; out takes 46 bytes. */
+static size_t aio__ipv6_format(const unsigned char address[16], char *out)
+{
+    static const unsigned char mapped[12] = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255 };
+    int zeros, start = aio__ipv6_zeros(address, &zeros), n = 0;
+    if (!memcmp(address, mapped, 12))
+        return (size_t)snprintf(out, 46, "::ffff:%u.%u.%u.%u", (unsigned)address[12], (unsigned)address[13],
+                                (unsigned)address[14], (unsigned)address[15]);
+    for (int i = 0; i < 8; i++) {
+        if (i == start) {
+            n += snprintf(out + n, (size_t)(46 - n), "::");
+            i += zeros - 1;
+            continue;
+        }
+        n += snprintf(out + n, (size_t)(46 - n), i && i != start + zeros ? ":%x" : "%x",
+                      (unsigned)address[2 * i] << 8 | address[2 * i + 1]);
+    }
+    return (size_t)n;
+}
+
+enum { AIO__HOST_MAX = 253, AIO__LABEL_MAX = 63, AIO__ZONE_MAX = 32 };
+typedef struct aio__host {
+    char   name[AIO__HOST_MAX + 3];
+    size_t length, address_length; /* the latter without %zone */
+    bool   is_ipv4, is_ipv6;
+} aio__host;
+
+/* inet_aton reads such names as addresses, each in a way of its own: the last label a decimal, octal or hex number. */
+static bool aio__host_looks_numeric(const char *name, size_t n)
+{
+    if (n && name[n - 1] == '.') n--;
+    size_t start = n, i;
+    while (start && name[start - 1] != '.') start--;
+    bool hex = n - start >= 2 && name[start] == '0' && aio__lower(name[start + 1]) == 'x';
+    for (i = start + (hex ? 2 : 0); i < n; i++)
+        if (!aio__is(name[i], hex ? AIO__HEX : AIO__DIGIT)) return false;
+    return i > start;
+}
+
+static const char *aio__host_name(aio__host *host, const char *text, size_t n)
+{
+    unsigned char address[4];
+    size_t label = 0, shown = n && text[n - 1] == '.' ? n - 1 : n;
+    if (!shown) return "the host is empty";
+    if (shown > AIO__HOST_MAX) return "the host is longer than 253 bytes";
+    for (size_t i = 0; i < n; i++) {
+        if ((unsigned char)text[i] >= 0x80) return "the host is not ASCII: write it in punycode (xn--...)";
+        if (!aio__is(text[i], AIO__HOST)) return "the host has a character that no host has";
+        if (text[i] == '.' && !label) return "the host has an empty label";
+        label = text[i] == '.' ? 0 : label + 1;
+        if (label > AIO__LABEL_MAX) return "the host has a label longer than 63 bytes";
+        host->name[i] = aio__lower(text[i]);
+    }
+    host->length = host->address_length = n;
+    host->is_ipv4 = aio__ipv4_parse(text, n, address);
+    if (!host->is_ipv4 && aio__host_looks_numeric(text, n))
+        return "the host looks like a number but is not an IPv4 address in four decimal parts";
+    return NULL;
+}
+
+/* What stands between brackets; RFC 6874 writes the zone after "%25", most people after '%'. */
+static const char *aio__host_ipv6(aio__host *host, const char *text, size_t n)
+{
+    unsigned char address[16];
+    const char *percent = (const char *)memchr(text, '%', n);
+    size_t length = percent ? (size_t)(percent - text) : n, zone = length + 1;
+    if (!aio__ipv6_parse(text, length, address)) return "the host in brackets is not an IPv6 address";
+    host->is_ipv6 = true;
+    host->length = host->address_length = aio__ipv6_format(address, host->name);
+    if (!percent) return NULL;
+    if (n - zone > 2 && text[zone] == '2' && text[zone + 1] == '5') zone += 2;
+    if (zone == n || n - zone > AIO__ZONE_MAX) return "the IPv6 zone is empty or longer than 32 bytes";
+    host->name[host->length++] = '%';
+    for (size_t i = zone; i < n; i++) {
+        if (!aio__is(text[i], AIO__UNRESERVED)) return "the IPv6 zone has a character that no zone has";
+        host->name[host->length++] = text[i];
+    }
+    return NULL;
+}
+
+typedef struct aio__url_parts {
+    aio_text scheme, authority, base_path, path, query, fragment; /* base_path: goes before path */
+} aio__url_parts;
+
+/* RFC 3986 appendix B: takes a reference apart; whatever the bytes, the parts are all of them. */
+static void aio__url_split(const char *text, size_t n, aio__url_parts *parts)
+{
+    const char *end = text + n, *at = text, *stop;
+    memset(parts, 0, sizeof *parts);
+    if ((stop = (const char *)memchr(text, '#', n))) {
+        parts->fragment = aio__text(stop + 1, (size_t)(end - stop - 1));
+        end = stop;
+    }
+    if ((stop = (const char *)memchr(text, '?', (size_t)(end - text)))) {
+        parts->query = aio__text(stop + 1, (size_t)(end - stop - 1));
+        end = stop;
+    }
+    while (at < end && (aio__is_letter(*at) || (at > text && (aio__is(*at, AIO__DIGIT) || memchr("+-.", *at, 3)))))
+        at++;
+    if (at > text && at < end && *at == ':') {
+        parts->scheme = aio__text(text, (size_t)(at - text));
+        text = at + 1;
+    }
+    if (end - text >= 2 && text[0] == '/' && text[1] == '/') {
+        const char *start = text + 2;
+        stop = (const char *)memchr(start, '/', (size_t)(end - start));
+        text = stop ? stop : end;
+        parts->authority = aio__text(start, (size_t)(text - start));
+    }
+    parts->path = aio__text(text, (size_t)(end - text));
+}
+
+/* RFC 3986 5.2.4, in place, for a path that begins with '/'. Gives the new length. */
+static size_t aio__url_remove_dots(char *path, size_t n)
+{
+    size_t in = 0, out = 0;
+    while (in < n) {
+        size_t end = in + 1;
+        while (end < n && path[end] != '/') end++;
+        size_t length = end - in - 1;
+        bool one = length == 1 && path[in + 1] == '.';
+        bool two = length == 2 && path[in + 1] == '.' && path[in + 2] == '.';
+        if (two)
+            while (out && path[--out] != '/') { }
+        if (!one && !two) {
+            memmove(path + out, path + in, end - in);
+            out += end - in;
+        } else if (end == n) {
+            path[out++] = '/';
+        }
+        in = end;
+    }
+    return out;
+}
+
+typedef struct aio__span { size_t at, length; bool there; } aio__span;
+typedef struct aio__url_draft {
+    aio__buffer out;
+    aio__host   host;
+    aio_text    raw_user, raw_password;
+    aio__span   text, scheme, user, password, name, authority, path, query, fragment;
+    unsigned    port, default_port;
+    bool        memory;  /* false: an append failed */
+    bool        is_http;
+} aio__url_draft;
+
+static void aio__draft_put(aio__url_draft *draft, const char *data, size_t n)
+{
+    draft->memory = draft->memory && aio__buffer_append(&draft->out, data, n);
+}
+
+static void aio__draft_open(aio__url_draft *draft, aio__span *span)
+{
+    span->at = draft->out.end;
+    span->there = true;
+}
+
+static void aio__draft_close(aio__url_draft *draft, aio__span *span)
+{
+    span->length = draft->out.end - span->at;
+}
+
+static const char *aio__draft_scheme(aio__url_draft *draft, aio_text scheme)
+{
+    static const struct { const char *name; uint16_t port; bool http; } known[] = {
+        { "http", 80, true }, { "https", 443, true }, { "ws", 80, true }, { "wss", 443, true }, { "ftp", 21, false },
+        { "socks4", 1080, false }, { "socks4a", 1080, false }, { "socks5", 1080, false }, { "socks5h", 1080, false }
+    };
+    if (!scheme.length) return "the URL has no scheme (http://...)";
+    aio__draft_open(draft, &draft->scheme);
+    for (size_t i = 0; i < scheme.length; i++) {
+        char c = aio__lower(scheme.data[i]);
+        aio__draft_put(draft, &c, 1);
+    }
+    aio__draft_close(draft, &draft->scheme);
+    aio__draft_put(draft, ":", 1);
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (aio__same_word(scheme.data, scheme.length, known[i].name, strlen(known[i].name))) {
+            draft->default_port = known[i].port;
+            draft->is_http = known[i].http;
+        }
+    draft->port = draft->default_port;
+    return NULL;
+}
+
+static const char *aio__draft_port(aio__url_draft *draft, aio_text digits)
+{
+    unsigned port = 0;
+    if (!digits.length) return NULL;
+    for (size_t i = 0; i < digits.length; i++) {
+        if (!aio__is(digits.data[i], AIO__DIGIT)) return "the port is not a number";
+        port = port * 10 + (unsigned)(digits.data[i] - '0');
+        if (port > 65535) return "the port is above 65535";
+    }
+    if (!port) return "the port is 0";
+    draft->port = port;
+    return NULL;
+}
+
+/* Takes an authority apart: user info up to the last '@', as yarl and browsers read it, then host and port. */
+static const char *aio__draft_authority(aio__url_draft *draft, aio_text text)
+{
+    const char *host = text.data, *end = text.data + text.length, *stop, *why;
+    if (memchr(text.data, '\\', text.length)) return "the host part has a backslash";
+    for (const char *at = text.data; at < end; at++)
+        if (*at == '@') host = at + 1;
+    if (host > text.data) {
+        const char *info_end = host - 1, *colon = (const char *)memchr(text.data, ':', (size_t)(info_end - text.data));
+        draft->raw_user = aio__text(text.data, (size_t)((colon ? colon : info_end) - text.data));
+        if (colon) draft->raw_password = aio__text(colon + 1, (size_t)(info_end - colon - 1));
+    }
+    if (host < end && *host == '[') {
+        stop = (const char *)memchr(host, ']', (size_t)(end - host));
+        if (!stop) return "the host has '[' without ']'";
+        why = aio__host_ipv6(&draft->host, host + 1, (size_t)(stop - host - 1));
+        stop++;
+        if (!why && stop < end && *stop != ':') why = "the host in brackets is followed by something else than a port";
+    } else {
+        stop = (const char *)memchr(host, ':', (size_t)(end - host));
+        if (!stop) stop = end;
+        if (stop == end && stop == host && !draft->is_http && host == text.data) return NULL;
+        why = aio__host_name(&draft->host, host, (size_t)(stop - host));
+    }
+    if (why || stop == end) return why;
+    return aio__draft_port(draft, aio__text(stop + 1, (size_t)(end - stop - 1)));
+}
+
+/* Writes user info and host in normal form. */
+static void aio__draft_put_authority(aio__url_draft *draft)
+{
+    aio__host *host = &draft->host;
+    char port[8];
+    for (int i = 0; i < 2; i++) {
+        aio_text raw = i ? draft->raw_password : draft->raw_user;
+        if (!raw.data) continue;
+        if (i) aio__draft_put(draft, ":", 1);
+        draft->memory = draft->memory
+            && aio__quote(&draft->out, raw.data, raw.length, AIO__UNRESERVED, AIO__QUOTE_AGAIN);
+    }
+    if (draft->raw_user.data) aio__draft_put(draft, "@", 1);
+    aio__draft_open(draft, &draft->authority);
+    if (host->is_ipv6) aio__draft_put(draft, "[", 1);
+    aio__draft_put(draft, host->name, host->address_length);
+    if (host->length > host->address_length) {
+        aio__draft_put(draft, "%25", 3);
+        aio__draft_put(draft, host->name + host->address_length + 1, host->length - host->address_length - 1);
+    }
+    if (host->is_ipv6) aio__draft_put(draft, "]", 1);
+    if (draft->port != draft->default_port)
+        aio__draft_put(draft, port, (size_t)snprintf(port, sizeof port, ":%u", draft->port));
+    aio__draft_close(draft, &draft->authority);
+}
+
+static const char *aio__draft_path(aio__url_draft *draft, const aio__url_parts *parts)
+{
+    aio_text pieces[2];
+    pieces[0] = parts->base_path;
+    pieces[1] = parts->path;
+    aio__draft_open(draft, &draft->path);
+    for (int i = 0; i < 2; i++)
+        draft->memory = draft->memory
+            && aio__quote(&draft->out, pieces[i].data, pieces[i].length, AIO__PATH, AIO__QUOTE_AGAIN);
+    if (!draft->memory) return NULL;
+    char *path = draft->out.data + draft->path.at;
+    aio__draft_close(draft, &draft->path);
+    if (draft->path.length && *path == '/') {
+        draft->path.length = aio__url_remove_dots(path, draft->path.length);
+        draft->out.end = draft->path.at + draft->path.length;
+    } else if (parts->authority.data) {
+        aio__draft_put(draft, "/", 1);
+        draft->path.length = 1;
+    }
+    if (!parts->authority.data && draft->path.length >= 2 && path[0] == '/' && path[1] == '/')
+        return "the path begins with '//' and there is no host";
+    return NULL;
+}
+
+static void aio__draft_tail(aio__url_draft *draft, aio__span *span, char mark, aio_text text, unsigned how)
+{
+    if (!text.data) return;
+    aio__draft_put(draft, &mark, 1);
+    aio__draft_open(draft, span);
+    draft->memory = draft->memory
+        && aio__quote(&draft->out, text.data, text.length, AIO__QUERY, how | AIO__QUOTE_AGAIN);
+    aio__draft_close(draft, span);
+}
+
+/* After the URL itself: host, user and password, decoded, each with a NUL. RFC 7617 has no control characters in
+ * them. */
+static const char *aio__draft_copies(aio__url_draft *draft)
+{
+    aio__draft_put(draft, "", 1);
+    aio__draft_open(draft, &draft->name);
+    aio__draft_put(draft, draft->host.name, draft->host.length);
+    aio__draft_close(draft, &draft->name);
+    draft->name.there = draft->host.length > 0;
+    aio__draft_put(draft, "", 1);
+    for (int i = 0; i < 2; i++) {
+        aio_text raw = i ? draft->raw_password : draft->raw_user;
+        aio__span *span = i ? &draft->password : &draft->user;
+        if (!raw.data) continue;
+        aio__draft_open(draft, span);
+        draft->memory = draft->memory && aio__unquote(&draft->out, raw.data, raw.length, false);
+        if (!draft->memory) break;
+        aio__draft_close(draft, span);
+        if (aio__has_control(draft->out.data + span->at, span->length, true))
+            return "the user info has a control character";
+        aio__draft_put(draft, "", 1);
+    }
+    return NULL;
+}
+
+static aio_text aio__draft_text(const aio__url_draft *draft, aio__span span)
+{
+    return span.there ? aio__text(draft->out.data + span.at, span.length) : aio__text(NULL, 0);
+}
+
+static void aio__draft_finish(const aio__url_draft *draft, aio_url *url)
+{
+    aio__span target = draft->path;
+    if (draft->query.there) target.length += draft->query.length + 1;
+    url->block = draft->out.data;
+    url->text = aio__draft_text(draft, draft->text);
+    url->scheme = aio__draft_text(draft, draft->scheme);
+    url->user = aio__draft_text(draft, draft->user);
+    url->password = aio__draft_text(draft, draft->password);
+    url->host = aio__draft_text(draft, draft->name);
+    url->authority = aio__draft_text(draft, draft->authority);
+    url->path = aio__draft_text(draft, draft->path);
+    url->query = aio__draft_text(draft, draft->query);
+    url->fragment = aio__draft_text(draft, draft->fragment);
+    url->target = aio__draft_text(draft, target);
+    url->port = (uint16_t)draft->port;
+    url->is_tls = AIO__SAME_WORD(url->scheme.data, url->scheme.length, "https")
+               || AIO__SAME_WORD(url->scheme.data, url->scheme.length, "wss");
+    url->is_http = draft->is_http;
+    url->is_ipv4 = draft->host.is_ipv4;
+    url->is_ipv6 = draft->host.is_ipv6;
+}
+
+static const char *aio__draft_write(aio__url_draft *draft, const aio__url_parts *parts)
+{
+    const char *why = aio__draft_scheme(draft, parts->scheme);
+    if (!why && draft->is_http && !parts->authority.data) why = "the URL has no host";
+    if (!why && parts->authority.data) {
+        why = aio__draft_authority(draft, parts->authority);
+        if (why) return why;
+        aio__draft_put(draft, "//", 2);
+        aio__draft_put_authority(draft);
+    }
+    if (!why) why = aio__draft_path(draft, parts);
+    if (why) return why;
+    aio__draft_tail(draft, &draft->query, '?', parts->query, draft->is_http ? AIO__QUOTE_PLUS : 0);
+    aio__draft_tail(draft, &draft->fragment, '#', parts->fragment, 0);
+    draft->text.there = true;
+    draft->text.length = draft->out.end;
+    return aio__draft_copies(draft);
+}
+
+/* Checks, normalises and writes the parts into a URL of their own. */
+static int aio__url_compose(aio_url *url, const aio__url_parts *parts, const char **reason)
+{
+    aio__url_draft draft;
+    memset(&draft, 0, sizeof draft);
+    draft.memory = true;
+    const char *why = aio__draft_write(&draft, parts);
+    if (!why && draft.memory && draft.text.length > AIO_URL_MAX) why = "the URL is longer than 65536 bytes";
+    if (!draft.memory) why = "out of memory";
+    if (!why) {
+        aio__draft_finish(&draft, url);
+        return 0;
+    }
+    aio__free(draft.out.data);
+    if (reason) *reason = why;
+    return draft.memory ? AIO_EURL : ENOMEM;
+}
+
+/* Skips leading spaces, and refuses what no URL may have, so that nothing after it meets a control character. */
+static const char *aio__url_trim(const char **text, size_t *length)
+{
+    while (*length && **text == ' ') {
+        (*text)++;
+        (*length)--;
+    }
+    if (*length > AIO_URL_MAX) return "the URL is longer than 65536 bytes";
+    return aio__has_control(*text, *length, true) ? "the URL has a control character" : NULL;
+}
+
+AIO_API int aio_url_parse(aio_url *url, const char *text, size_t length, const char **reason)
+{
+    aio__url_parts parts;
+    const char *why = text ? aio__url_trim(&text, &length) : "the URL is NULL";
+    memset(url, 0, sizeof *url);
+    if (!why && !length) why = "the URL is empty";
+    if (why) {
+        if (reason) *reason = why;
+        return AIO_EURL;
+    }
+    aio__url_split(text, length, &parts);
+    return aio__url_compose(url, &parts, reason);
+}
+
+/* The authority as the URL's text has it, with user info. */
+static aio_text aio__url_raw_authority(const aio_url *url)
+{
+    const char *start = url->scheme.data + url->scheme.length + 3;
+    return url->authority.data ? aio__text(start, (size_t)(url->path.data - start)) : aio__text(NULL, 0);
+}
+
+AIO_API int aio_url_join(aio_url *url, const aio_url *base, const char *reference, size_t length, const char **reason)
+{
+    aio__url_parts parts;
+    const char *why = reference ? aio__url_trim(&reference, &length) : "the reference is NULL";
+    memset(url, 0, sizeof *url);
+    if (!why && !base->block) why = "the base URL is empty";
+    if (why) {
+        if (reason) *reason = why;
+        return AIO_EURL;
+    }
+    aio__url_split(reference, length, &parts);
+    if (parts.scheme.data) return aio__url_compose(url, &parts, reason);
+    parts.scheme = base->scheme;
+    if (parts.authority.data) return aio__url_compose(url, &parts, reason);
+    parts.authority = aio__url_raw_authority(base);
+    if (!parts.path.length) {
+        parts.path = base->path;
+        if (!parts.query.data) parts.query = base->query;
+    } else if (*parts.path.data != '/') {
+        parts.base_path = base->path;
+        while (parts.base_path.length && parts.base_path.data[parts.base_path.length - 1] != '/')
+            parts.base_path.length--;
+    }
+    return aio__url_compose(url, &parts, reason);
+}
+
+AIO_API int aio_url_extend_query(aio_url *url, const aio_url *base, const char *query, size_t length,
+                                 const char **reason)
+{
+    aio__url_parts parts;
+    aio__buffer joined;
+    memset(url, 0, sizeof *url);
+    memset(&parts, 0, sizeof parts);
+    memset(&joined, 0, sizeof joined);
+    parts.scheme = base->scheme;
+    parts.authority = aio__url_raw_authority(base);
+    parts.path = base->path;
+    parts.fragment = base->fragment;
+    bool stored = aio__buffer_append(&joined, base->query.data, base->query.length)
+        && aio__buffer_append(&joined, "&", base->query.length && length ? 1 : 0)
+        && aio__buffer_append(&joined, query, length);
+    parts.query = joined.end || base->query.data ? aio__text(joined.data ? joined.data : "", joined.end) : base->query;
+    const char *why = stored ? aio__url_trim(&parts.query.data, &parts.query.length) : "out of memory";
+    int code = why ? (stored ? AIO_EURL : ENOMEM) : aio__url_compose(url, &parts, reason);
+    if (why && reason) *reason = why;
+    aio__free(joined.data);
+    return code;
+}
+
+AIO_API void aio_url_clear(aio_url *url)
+{
+    aio__free(url->block);
+    memset(url, 0, sizeof *url);
+}
+
+AIO_API bool aio_url_same_origin(const aio_url *a, const aio_url *b)
+{
+    return a->host.data && b->host.data && a->port == b->port
+        && aio__same_word(a->scheme.data, a->scheme.length, b->scheme.data, b->scheme.length)
+        && aio__same_word(a->host.data, a->host.length, b->host.data, b->host.length);
+}
 
 /* ============================================================================
  * 36. Headers
  *
- * An ordered multi-map without case.
+ * The multi-map: one block of text and an index into it. Growing copies what is alive into a new block, and frees the
+ * old one only after the new field is in, so that a value may come from the headers themselves. Calls memory only.
  * ============================================================================ */
+
+enum { AIO__HEADERS_MAX = 16 * 1024 * 1024 };
+
+static const char *aio__header_name_problem(const char *name, size_t n)
+{
+    if (!n) return "a header name is empty";
+    for (size_t i = 0; i < n; i++)
+        if (!aio__is(name[i], AIO__TOKEN)) return "a header name has a character that no token has";
+    return NULL;
+}
+
+static const char *aio__header_value_problem(const char *value, size_t n)
+{
+    return aio__has_control(value, n, false) ? "a header value has a control character" : NULL;
+}
+
+/* The index of the first field of this name from `from` on, or the count. */
+static uint32_t aio__headers_find(const aio_headers *headers, const char *name, size_t n, uint32_t from)
+{
+    const char first = n ? aio__lower(*name) : '\0';
+    for (uint32_t i = from; i < headers->count; i++) {
+        const aio__field *field = &headers->fields[i];
+        const char *there = headers->text + field->name;
+        if (field->name_length == n && aio__lower(*there) == first && aio__same_word(there, n, name, n)) return i;
+    }
+    return headers->count;
+}
+
+/* Makes the index take at least `room` fields. */
+static bool aio__headers_index(aio_headers *headers, uint32_t room)
+{
+    if (room <= headers->room) return true;
+    uint32_t wanted = headers->room ? headers->room * 2 : 16;
+    if (wanted < room) wanted = room;
+    aio__field *fields = (aio__field *)aio__realloc(headers->fields, (size_t)wanted * sizeof *fields);
+    if (!fields) return false;
+    headers->fields = fields;
+    headers->room = wanted;
+    return true;
+}
+
+static uint32_t aio__headers_store(aio_headers *headers, const char *data, size_t n)
+{
+    uint32_t at = headers->length;
+    if (n) memmove(headers->text + at, data, n);
+    headers->text[at + n] = '\0';
+    headers->length += (uint32_t)n + 1;
+    return at;
+}
+
+/* Moves what is alive into a block with room for `more` bytes; the old block is handed to the caller. */
+static bool aio__headers_move(aio_headers *headers, size_t more, char **old)
+{
+    size_t capacity = (size_t)(headers->length - headers->wasted) + more;
+    if (headers->text) capacity += capacity / 2;
+    if (capacity < 256) capacity = 256;
+    char *text = (char *)aio__malloc(capacity);
+    if (!text) return false;
+    *old = headers->text;
+    headers->text = text;
+    headers->capacity = (uint32_t)capacity;
+    headers->length = headers->wasted = 0;
+    for (uint32_t i = 0; i < headers->count; i++) {
+        aio__field *field = &headers->fields[i];
+        field->name = aio__headers_store(headers, *old + field->name, field->name_length);
+        field->value = aio__headers_store(headers, *old + field->value, field->value_length);
+    }
+    return true;
+}
+
+/* Adds a field without looking at its bytes. */
+static int aio__headers_append(aio_headers *headers, const char *name, size_t name_length, const char *value,
+                               size_t value_length)
+{
+    if (name_length > AIO__HEADERS_MAX || value_length > AIO__HEADERS_MAX) return AIO_ELIMIT;
+    size_t more = name_length + value_length + 2;
+    char *old = NULL;
+    if (headers->length - headers->wasted + more > AIO__HEADERS_MAX) return AIO_ELIMIT;
+    if (!aio__headers_index(headers, headers->count + 1)) return ENOMEM;
+    if (headers->capacity - headers->length < more && !aio__headers_move(headers, more, &old)) return ENOMEM;
+    aio__field *field = &headers->fields[headers->count++];
+    field->name_length = (uint32_t)name_length;
+    field->value_length = (uint32_t)value_length;
+    field->name = aio__headers_store(headers, name, name_length);
+    field->value = aio__headers_store(headers, value, value_length);
+    aio__free(old);
+    return 0;
+}
+
+/* Removes the fields of a name from the index `from` on. */
+static size_t aio__headers_drop(aio_headers *headers, const char *name, size_t n, uint32_t from)
+{
+    uint32_t kept = from;
+    for (uint32_t i = from; i < headers->count; i++) {
+        aio__field field = headers->fields[i];
+        if (aio__same_word(headers->text + field.name, field.name_length, name, n))
+            headers->wasted += field.name_length + field.value_length + 2;
+        else
+            headers->fields[kept++] = field;
+    }
+    size_t dropped = headers->count - kept;
+    headers->count = kept;
+    return dropped;
+}
+
+/* As aio_headers_set, without looking at the bytes. */
+static int aio__headers_put(aio_headers *headers, const char *name, size_t name_length, const char *value,
+                            size_t value_length)
+{
+    uint32_t at = aio__headers_find(headers, name, name_length, 0);
+    if (at == headers->count) return aio__headers_append(headers, name, name_length, value, value_length);
+    aio__field *field = &headers->fields[at];
+    if (value_length <= field->value_length) {
+        char *text = headers->text;
+        memmove(text + field->name, name, name_length);
+        if (value_length) memmove(text + field->value, value, value_length);
+        text[field->value + value_length] = '\0';
+        headers->wasted += field->value_length - (uint32_t)value_length;
+        field->value_length = (uint32_t)value_length;
+    } else {
+        int code = aio__headers_append(headers, name, name_length, value, value_length);
+        if (code) return code;
+        field = &headers->fields[at];
+        headers->wasted += field->name_length + field->value_length + 2;
+        *field = headers->fields[--headers->count];
+    }
+    aio__headers_drop(headers, headers->text + field->name, field->name_length, at + 1);
+    return 0;
+}
+
+static aio_text aio__headers_value(const aio_headers *headers, const char *name, size_t n)
+{
+    uint32_t at = aio__headers_find(headers, name, n, 0);
+    if (at == headers->count) return aio__text(NULL, 0);
+    return aio__text(headers->text + headers->fields[at].value, headers->fields[at].value_length);
+}
+
+/* Forgets the fields and keeps the memory. */
+static void aio__headers_reset(aio_headers *headers)
+{
+    headers->length = headers->wasted = headers->count = 0;
+}
+
+AIO_API int aio_headers_add(aio_headers *headers, const char *name, const char *value)
+{
+    if (!name || !value || aio__header_name_problem(name, strlen(name))
+        || aio__header_value_problem(value, strlen(value)))
+        return EINVAL;
+    return aio__headers_append(headers, name, strlen(name), value, strlen(value));
+}
+
+AIO_API int aio_headers_set(aio_headers *headers, const char *name, const char *value)
+{
+    if (!name || !value || aio__header_name_problem(name, strlen(name))
+        || aio__header_value_problem(value, strlen(value)))
+        return EINVAL;
+    return aio__headers_put(headers, name, strlen(name), value, strlen(value));
+}
+
+AIO_API size_t aio_headers_remove(aio_headers *headers, const char *name)
+{
+    return name ? aio__headers_drop(headers, name, strlen(name), 0) : 0;
+}
+
+AIO_API aio_text aio_headers_get(const aio_headers *headers, const char *name)
+{
+    return name ? aio__headers_value(headers, name, strlen(name)) : aio__text(NULL, 0);
+}
+
+AIO_API bool aio_headers_next(const aio_headers *headers, size_t *position, aio_text *name, aio_text *value)
+{
+    if (*position >= headers->count) return false;
+    const aio__field *field = &headers->fields[(*position)++];
+    if (name) *name = aio__text(headers->text + field->name, field->name_length);
+    if (value) *value = aio__text(headers->text + field->value, field->value_length);
+    return true;
+}
+
+AIO_API bool aio_headers_next_of(const aio_headers *headers, const char *name, size_t *position, aio_text *value)
+{
+    if (!name || *position >= headers->count) return false;
+    uint32_t at = aio__headers_find(headers, name, strlen(name), (uint32_t)*position);
+    *position = at;
+    return aio_headers_next(headers, position, NULL, value);
+}
+
+AIO_API void aio_headers_clear(aio_headers *headers)
+{
+    aio__free(headers->text);
+    aio__free(headers->fields);
+    memset(headers, 0, sizeof *headers);
+}
 
 /* ============================================================================
  * 37. HTTP messages
