@@ -4611,8 +4611,706 @@ AIO_API void aio_headers_clear(aio_headers *headers)
 /* ============================================================================
  * 37. HTTP messages
  *
- * Heads, bodies and chunks of HTTP/1.1, parsed in place.
+ * RFC 9112: heads in and out, body framing, dates. The parser goes line by line over the bytes as they arrive, never
+ * twice over one, and copies nothing until the head is whole. What a hostile peer may send is refused with a reason: no
+ * leniency but `lax`, which lets a response end its lines in a bare LF. Owns nothing but the headers it fills.
  * ============================================================================ */
+
+enum {
+    AIO__HTTP_LINE_MAX = 8190,         /* bytes of a start line */
+    AIO__HTTP_FIELD_MAX = 8190,        /* bytes of a header line */
+    AIO__HTTP_HEADERS_MAX = 128,       /* header lines, also of trailers */
+    AIO__HTTP_HEAD_MAX = 131072,       /* bytes of a head: what a stream holds before it stops reading */
+    AIO__HTTP_BLANK_LINES_MAX = 4,     /* empty lines before a request (RFC 9112 2.2) */
+    AIO__CHUNK_DIGITS_MAX = 15,        /* hex digits of a chunk size */
+    AIO__CHUNK_EXTENSION_MAX = 1024,   /* bytes of one chunk's extensions */
+    AIO__CHUNK_EXCESS_MAX = 16384,     /* bytes of extensions beyond what the body's bytes pay for, one by one */
+    AIO__CHUNK_TINY = 16,              /* a chunk below this many bytes is tiny */
+    AIO__CHUNK_TINY_MAX = 1048576,     /* tiny chunks of one body */
+    AIO__TRAILERS_MAX = 8190           /* bytes of all trailers */
+};
+
+enum { AIO__MORE = -1 }; /* the bytes so far are good, and not all */
+
+typedef struct aio__http_limits { uint32_t line, field, count, total; } aio__http_limits;
+
+/* One head on its way in. Zeroed but for what the caller sets; aio__http_head_reset makes it ready for the next. */
+typedef struct aio__http_head {
+    /* set by the caller */
+    aio__http_limits limits;     /* 0: the default */
+    aio_headers *headers;        /* where the fields go; reset at the start, and filled when the head is whole */
+    bool is_request, lax;
+    /* on the way */
+    size_t   scanned;            /* bytes in which no line end is left to find */
+    size_t   line;               /* where the unfinished line begins */
+    uint32_t fields, blank_lines;
+    bool     started, whole, connection_upgrade, has_upgrade, has_encoding, has_host, connection_close, connection_keep;
+    size_t   at[2], width[2];    /* reason, or method and target */
+    /* results; texts lie in the headers' block and are valid until the headers change */
+    aio_text method, target, reason;
+    uint64_t length;             /* Content-Length */
+    int      status, minor;      /* HTTP/1.minor */
+    bool     has_length, chunked;
+    bool     keep_alive;         /* as version and Connection have it; a body until close overrules it */
+    bool     upgrade;            /* Connection: upgrade and an Upgrade field */
+    bool     expect_continue, expect_other;
+    const char *problem;         /* after an error: why, a static text */
+    int      refuse;             /* after an error: the status with which a server refuses such a request */
+} aio__http_head;
+
+static int aio__http_fail(aio__http_head *head, int refuse, const char *why)
+{
+    head->problem = why;
+    head->refuse = refuse;
+    return refuse == 414 || refuse == 431 ? AIO_ELIMIT : AIO_EHTTP;
+}
+
+static inline void aio__http_head_reset(aio__http_head *head, aio_headers *headers, bool is_request)
+{
+    aio__http_limits limits = head->limits;
+    bool lax = head->lax;
+    memset(head, 0, sizeof *head);
+    if (!limits.line) limits.line = AIO__HTTP_LINE_MAX;
+    if (!limits.field) limits.field = AIO__HTTP_FIELD_MAX;
+    if (!limits.count) limits.count = AIO__HTTP_HEADERS_MAX;
+    if (!limits.total) limits.total = AIO__HTTP_HEAD_MAX;
+    head->limits = limits;
+    head->lax = lax;
+    head->headers = headers;
+    head->is_request = is_request;
+    aio__headers_reset(headers);
+}
+
+/* "HTTP/1.x" in eight bytes; later minor versions are read as 1.1 (RFC 9110 2.5). */
+static int aio__http_version(aio__http_head *head, const char *text)
+{
+    if (memcmp(text, "HTTP/", 5) != 0 || !aio__is(text[5], AIO__DIGIT) || text[6] != '.'
+        || !aio__is(text[7], AIO__DIGIT))
+        return aio__http_fail(head, 400, "the start line has no HTTP version");
+    if (text[5] != '1') return aio__http_fail(head, 505, "the HTTP version is not 1.0 or 1.1");
+    head->minor = text[7] == '0' ? 0 : 1;
+    return 0;
+}
+
+static int aio__http_status_line(aio__http_head *head, const char *data, size_t at, size_t end)
+{
+    const char *text = data + at;
+    size_t n = end - at;
+    if (n < 12 || text[8] != ' ')
+        return aio__http_fail(head, 400, "the answer does not begin with an HTTP status line");
+    int code = aio__http_version(head, text);
+    if (code) return code;
+    if (!aio__is(text[9], AIO__DIGIT) || !aio__is(text[10], AIO__DIGIT) || !aio__is(text[11], AIO__DIGIT)
+        || text[9] == '0' || (n > 12 && text[12] != ' '))
+        return aio__http_fail(head, 400, "the status is not exactly three digits from 100 on");
+    head->status = (text[9] - '0') * 100 + (text[10] - '0') * 10 + (text[11] - '0');
+    head->at[0] = n > 12 ? at + 13 : end;
+    head->width[0] = end - head->at[0];
+    if (aio__has_control(data + head->at[0], head->width[0], false))
+        return aio__http_fail(head, 400, "the reason phrase has a control character");
+    return 0;
+}
+
+/* The four forms of a target (RFC 9112 3.2), by its first byte and the method. */
+static bool aio__http_target_fits(const char *method, size_t n, const char *target, size_t target_length)
+{
+    bool connect = n == 7 && !memcmp(method, "CONNECT", 7);
+    if (connect) return *target != '/' && *target != '*' && !memchr(target, '/', target_length);
+    if (*target == '*') return target_length == 1 && n == 7 && !memcmp(method, "OPTIONS", 7);
+    return *target == '/' || aio__is_letter(*target);
+}
+
+static int aio__http_request_line(aio__http_head *head, const char *data, size_t at, size_t end)
+{
+    size_t i = at, target;
+    while (i < end && aio__is(data[i], AIO__TOKEN)) i++;
+    if (i == at || i == end || data[i] != ' ') return aio__http_fail(head, 400, "the request's method is not a token");
+    head->at[0] = at;
+    head->width[0] = i - at;
+    target = ++i;
+    while (i < end && data[i] > ' ' && data[i] < 0x7f && data[i] != '#') i++;
+    if (i == target || i == end || data[i] != ' ')
+        return aio__http_fail(head, 400, "the request's target is empty or has a character that no target has");
+    if (end - i != 9) return aio__http_fail(head, 400, "the start line has no HTTP version");
+    head->at[1] = target;
+    head->width[1] = i - target;
+    if (!aio__http_target_fits(data + at, head->width[0], data + target, head->width[1]))
+        return aio__http_fail(head, 400, "the request's target does not fit its method");
+    return aio__http_version(head, data + i + 1);
+}
+
+/* Takes the next element off a comma-separated list (RFC 9110 5.6.1), without its white space; may be empty. */
+static bool aio__http_list_next(aio_text *rest, aio_text *item)
+{
+    if (!rest->data) return false;
+    const char *comma = rest->length ? (const char *)memchr(rest->data, ',', rest->length) : NULL;
+    const char *start = rest->data, *end = comma ? comma : start + rest->length;
+    if (comma) *rest = aio__text(comma + 1, rest->length - (size_t)(comma - start) - 1);
+    else *rest = aio__text(NULL, 0);
+    while (start < end && (*start == ' ' || *start == '\t')) start++;
+    while (end > start && (end[-1] == ' ' || end[-1] == '\t')) end--;
+    *item = aio__text(start, (size_t)(end - start));
+    return true;
+}
+
+static int aio__http_content_length(aio__http_head *head, aio_text value)
+{
+    uint64_t length = 0;
+    if (!value.length) return aio__http_fail(head, 400, "Content-Length is empty");
+    for (size_t i = 0; i < value.length; i++) {
+        if (!aio__is(value.data[i], AIO__DIGIT)) return aio__http_fail(head, 400, "Content-Length is not digits only");
+        unsigned digit = (unsigned)(value.data[i] - '0');
+        if (length > (uint64_t)(INT64_MAX - digit) / 10)
+            return aio__http_fail(head, 400, "Content-Length is too large");
+        length = length * 10 + digit;
+    }
+    if (head->has_length && head->length != length) return aio__http_fail(head, 400, "two Content-Lengths differ");
+    head->has_length = true;
+    head->length = length;
+    return 0;
+}
+
+/* Only "chunked", once: it is the one coding we know, and nothing may come after it. */
+static int aio__http_transfer_encoding(aio__http_head *head, aio_text value)
+{
+    aio_text item;
+    head->has_encoding = true;
+    while (aio__http_list_next(&value, &item)) {
+        if (!item.length) continue;
+        if (head->chunked) return aio__http_fail(head, 400, "chunked is not the last transfer coding");
+        if (!AIO__SAME_WORD(item.data, item.length, "chunked"))
+            return aio__http_fail(head, 501, "Transfer-Encoding has a coding other than chunked");
+        head->chunked = true;
+    }
+    return 0;
+}
+
+static void aio__http_connection(aio__http_head *head, aio_text value)
+{
+    aio_text item;
+    while (aio__http_list_next(&value, &item)) {
+        if (AIO__SAME_WORD(item.data, item.length, "close")) head->connection_close = true;
+        else if (AIO__SAME_WORD(item.data, item.length, "keep-alive")) head->connection_keep = true;
+        else if (AIO__SAME_WORD(item.data, item.length, "upgrade")) head->connection_upgrade = true;
+    }
+}
+
+/* Fields that decide about framing and connection, found by length first. */
+static int aio__http_known_field(aio__http_head *head, aio_text name, aio_text value)
+{
+    switch (name.length) {
+    case 4:
+        if (!head->is_request || !AIO__SAME_WORD(name.data, 4, "host")) return 0;
+        if (head->has_host) return aio__http_fail(head, 400, "the request has two Host fields");
+        head->has_host = true;
+        return 0;
+    case 6:
+        if (!head->is_request || !AIO__SAME_WORD(name.data, 6, "expect")) return 0;
+        if (AIO__SAME_WORD(value.data, value.length, "100-continue")) head->expect_continue = true;
+        else head->expect_other = true;
+        return 0;
+    case 7:
+        if (AIO__SAME_WORD(name.data, 7, "upgrade")) head->has_upgrade = true;
+        return 0;
+    case 10:
+        if (AIO__SAME_WORD(name.data, 10, "connection")) aio__http_connection(head, value);
+        return 0;
+    case 14:
+        return AIO__SAME_WORD(name.data, 14, "content-length") ? aio__http_content_length(head, value) : 0;
+    case 17:
+        return AIO__SAME_WORD(name.data, 17, "transfer-encoding") ? aio__http_transfer_encoding(head, value) : 0;
+    default:
+        return 0;
+    }
+}
+
+/* One header line without its end: checked, and its place noted. */
+static int aio__http_field_line(aio__http_head *head, const char *data, size_t at, size_t end)
+{
+    size_t i = at, from, to = end;
+    while (i < end && aio__is(data[i], AIO__TOKEN)) i++;
+    if (i == at && (data[i] == ' ' || data[i] == '\t')) return aio__http_fail(head, 400, "a header line is folded");
+    if (i == end || data[i] != ':') return aio__http_fail(head, 400, "a header line has no name and colon");
+    if (i == at) return aio__http_fail(head, 400, "a header name is empty");
+    for (from = i + 1; from < to && (data[from] == ' ' || data[from] == '\t');) from++;
+    while (to > from && (data[to - 1] == ' ' || data[to - 1] == '\t')) to--;
+    if (aio__has_control(data + from, to - from, false))
+        return aio__http_fail(head, 400, "a header value has a control character");
+    if (head->fields >= head->limits.count) return aio__http_fail(head, 431, "the head has too many fields");
+    if (!aio__headers_index(head->headers, head->fields + 1)) {
+        aio__http_fail(head, 503, "out of memory");
+        return ENOMEM;
+    }
+    aio__field *field = &head->headers->fields[head->fields++];
+    field->name = (uint32_t)at;
+    field->name_length = (uint32_t)(i - at);
+    field->value = (uint32_t)from;
+    field->value_length = (uint32_t)(to - from);
+    return aio__http_known_field(head, aio__text(data + at, i - at), aio__text(data + from, to - from));
+}
+
+/* What the fields say together. */
+static int aio__http_judge(aio__http_head *head)
+{
+    if (head->has_encoding && head->has_length)
+        return aio__http_fail(head, 400, "the head has Transfer-Encoding and Content-Length");
+    if (head->has_encoding && !head->chunked) return aio__http_fail(head, 400, "Transfer-Encoding is empty");
+    if (head->has_encoding && !head->minor) return aio__http_fail(head, 400, "Transfer-Encoding in HTTP/1.0");
+    if (head->is_request && head->minor && !head->has_host) return aio__http_fail(head, 400, "the request has no Host");
+    head->keep_alive = !head->connection_close && (head->minor || head->connection_keep);
+    head->upgrade = head->connection_upgrade && head->has_upgrade;
+    return 0;
+}
+
+/* Copies the whole head into the headers' block and puts a NUL after each name and value: there is a byte to spare,
+ * the colon or the line's end. */
+static int aio__http_take(aio__http_head *head, const char *data, size_t n)
+{
+    aio_headers *headers = head->headers;
+    if (headers->capacity < n) {
+        size_t capacity = n < 512 ? 512 : n;
+        char *block = (char *)aio__malloc(capacity);
+        if (!block) {
+            aio__http_fail(head, 503, "out of memory");
+            return ENOMEM;
+        }
+        aio__free(headers->text);
+        headers->text = block;
+        headers->capacity = (uint32_t)capacity;
+    }
+    char *text = headers->text;
+    memcpy(text, data, n);
+    headers->length = (uint32_t)n;
+    headers->count = head->fields;
+    headers->wasted = 0;
+    for (uint32_t i = 0; i < head->fields; i++) {
+        const aio__field *field = &headers->fields[i];
+        text[field->name + field->name_length] = text[field->value + field->value_length] = '\0';
+    }
+    for (int i = 0; i < 2; i++)
+        if (head->at[i] || head->width[i]) text[head->at[i] + head->width[i]] = '\0';
+    if (head->is_request) {
+        head->method = aio__text(text + head->at[0], head->width[0]);
+        head->target = aio__text(text + head->at[1], head->width[1]);
+    } else {
+        head->reason = aio__text(text + head->at[0], head->width[0]);
+    }
+    head->whole = true;
+    return 0;
+}
+
+/* Whether the first bytes of a start line already show that it is none. */
+static int aio__http_first_bytes(aio__http_head *head, const char *text, size_t n)
+{
+    if (!n || (n == 1 && *text == '\r')) return 0;
+    if (!head->is_request && memcmp(text, "HTTP/", n < 5 ? n : 5) != 0)
+        return aio__http_fail(head, 400, "the answer does not begin with an HTTP status line");
+    if (head->is_request && !aio__is(*text, AIO__TOKEN))
+        return aio__http_fail(head, 400, "the request's method is not a token");
+    return 0;
+}
+
+/* One line; `end` is where its LF is. */
+static int aio__http_line(aio__http_head *head, const char *data, size_t at, size_t end)
+{
+    bool has_cr = end > at && data[end - 1] == '\r';
+    size_t stop = has_cr ? end - 1 : end;
+    uint32_t limit = head->started ? head->limits.field : head->limits.line;
+    if (!head->started && aio__http_first_bytes(head, data + at, stop - at)) return AIO_EHTTP;
+    if (stop - at > limit)
+        return head->started ? aio__http_fail(head, 431, "a header line is too long")
+                             : aio__http_fail(head, 414, "the start line is too long");
+    if (end >= head->limits.total) return aio__http_fail(head, 431, "the head is too long");
+    if (!has_cr && (head->is_request || !head->lax)) return aio__http_fail(head, 400, "a line ends without CR");
+    if (stop > at && head->started) return aio__http_field_line(head, data, at, stop);
+    if (stop > at) {
+        head->started = true;
+        return head->is_request ? aio__http_request_line(head, data, at, stop)
+                                : aio__http_status_line(head, data, at, stop);
+    }
+    if (!head->started) {
+        if (head->is_request && ++head->blank_lines <= AIO__HTTP_BLANK_LINES_MAX) return 0;
+        return aio__http_fail(head, 400, "the message begins with an empty line");
+    }
+    int code = aio__http_judge(head);
+    return code ? code : aio__http_take(head, data, end + 1);
+}
+
+/* No line end in what there is: whether it can still become a line. The one byte more is for a CR. */
+static int aio__http_wait(aio__http_head *head, const char *data, size_t n)
+{
+    size_t length = n - head->line;
+    if (head->started) {
+        if (length > (size_t)head->limits.field + 1) return aio__http_fail(head, 431, "a header line is too long");
+    } else {
+        if (aio__http_first_bytes(head, data + head->line, length)) return AIO_EHTTP;
+        if (length > (size_t)head->limits.line + 1) return aio__http_fail(head, 414, "the start line is too long");
+    }
+    return n >= head->limits.total ? aio__http_fail(head, 431, "the head is too long") : AIO__MORE;
+}
+
+/* Goes on with a head; `data` holds all n bytes since its first, also those given before (it may have moved). 0: it is
+ * whole, *used bytes long. AIO__MORE: call again with more bytes. Else AIO_EHTTP, AIO_ELIMIT or ENOMEM, with
+ * head->problem; the head is of no use then until it is reset. */
+static inline int aio__http_head_feed(aio__http_head *head, const char *data, size_t n, size_t *used)
+{
+    while (head->scanned < n) {
+        const char *lf = (const char *)memchr(data + head->scanned, '\n', n - head->scanned);
+        if (!lf) break;
+        size_t end = (size_t)(lf - data), at = head->line;
+        head->scanned = head->line = end + 1;
+        int code = aio__http_line(head, data, at, end);
+        if (code) return code;
+        if (head->whole) {
+            *used = end + 1;
+            return 0;
+        }
+    }
+    head->scanned = n;
+    return n ? aio__http_wait(head, data, n) : AIO__MORE;
+}
+
+/* timeout=N of a Keep-Alive field in seconds, or -1. */
+static inline long aio__http_keep_alive_timeout(aio_text value)
+{
+    aio_text item;
+    while (aio__http_list_next(&value, &item)) {
+        long seconds = 0;
+        size_t i = 8;
+        if (item.length <= 8 || !AIO__SAME_WORD(item.data, 8, "timeout=")) continue;
+        while (i < item.length && i < 17 && aio__is(item.data[i], AIO__DIGIT))
+            seconds = seconds * 10 + (item.data[i++] - '0');
+        if (i == item.length) return seconds;
+    }
+    return -1;
+}
+
+typedef enum { AIO__BODY_NONE, AIO__BODY_LENGTH, AIO__BODY_CHUNKED, AIO__BODY_CLOSE } aio__body_kind;
+typedef enum { AIO__BODY_MORE, AIO__BODY_DATA, AIO__BODY_DONE, AIO__BODY_ERROR } aio__body_step;
+typedef enum {
+    AIO__CHUNK_SIZE, AIO__CHUNK_EXTENSION, AIO__CHUNK_SIZE_LF, AIO__CHUNK_DATA, AIO__CHUNK_DATA_CR, AIO__CHUNK_DATA_LF,
+    AIO__TRAILER_START, AIO__TRAILER_NAME, AIO__TRAILER_VALUE, AIO__TRAILER_LF, AIO__CHUNK_END_LF,
+    AIO__CHUNK_END, AIO__CHUNK_BAD
+} aio__chunk_state;
+
+/* A body on its way in: gives slices of the input, holds no bytes. */
+typedef struct aio__body {
+    aio__body_kind   kind;
+    aio__chunk_state state;      /* only of chunked, but CHUNK_END and CHUNK_BAD are of all */
+    uint64_t         left;       /* bytes of data still to come: of the body, or of this chunk */
+    uint64_t         received;   /* bytes of data so far */
+    uint32_t         digits, extension, excess, tiny, trailer_bytes, trailer_lines;
+    const char      *problem;    /* after an error: why */
+} aio__body;
+
+static void aio__body_start(aio__body *body, aio__body_kind kind, uint64_t length)
+{
+    memset(body, 0, sizeof *body);
+    body->kind = kind;
+    if (kind == AIO__BODY_LENGTH) body->left = length;
+    if (kind == AIO__BODY_NONE || (kind == AIO__BODY_LENGTH && !length)) body->state = AIO__CHUNK_END;
+}
+
+/* The body that follows a head (RFC 9112 6.3). `method`: of the request, also where the head is a response's. Gives
+ * whether the connection can carry another message after it: keep-alive, and neither a body until close, nor a
+ * tunnel. */
+static inline bool aio__http_body_of(const aio__http_head *head, aio_text method, aio__body *body)
+{
+    bool connect = method.length == 7 && !memcmp(method.data, "CONNECT", 7);
+    bool head_only = method.length == 4 && !memcmp(method.data, "HEAD", 4);
+    bool tunnel = !head->is_request && (head->status == 101 || (head->status / 100 == 2 && connect));
+    bool bodyless = !head->is_request && (tunnel || head_only || head->status / 100 == 1 || head->status == 204
+                                          || head->status == 304);
+    if (bodyless) aio__body_start(body, AIO__BODY_NONE, 0);
+    else if (head->chunked) aio__body_start(body, AIO__BODY_CHUNKED, 0);
+    else if (head->has_length) aio__body_start(body, AIO__BODY_LENGTH, head->length);
+    else if (head->is_request) aio__body_start(body, AIO__BODY_NONE, 0);
+    else aio__body_start(body, AIO__BODY_CLOSE, 0);
+    return head->keep_alive && !tunnel && body->kind != AIO__BODY_CLOSE;
+}
+
+static aio__chunk_state aio__chunk_fail(aio__body *body, const char *why)
+{
+    body->problem = why;
+    return AIO__CHUNK_BAD;
+}
+
+/* The line of a chunk's size is over. */
+static aio__chunk_state aio__chunk_begin(aio__body *body)
+{
+    uint32_t paid = body->left < body->excess ? (uint32_t)body->left : body->excess;
+    body->excess = body->excess - paid + body->extension;
+    if (body->excess > AIO__CHUNK_EXCESS_MAX) return aio__chunk_fail(body, "the chunk extensions are too long in all");
+    if (!body->left) return AIO__TRAILER_START;
+    if (body->left < AIO__CHUNK_TINY && ++body->tiny > AIO__CHUNK_TINY_MAX)
+        return aio__chunk_fail(body, "the body has too many tiny chunks");
+    return AIO__CHUNK_DATA;
+}
+
+static aio__chunk_state aio__chunk_size_byte(aio__body *body, char c)
+{
+    int digit = aio__hex_value(c);
+    if (digit >= 0) {
+        if (++body->digits > AIO__CHUNK_DIGITS_MAX)
+            return aio__chunk_fail(body, "a chunk size has more than 15 digits");
+        body->left = body->left * 16 + (unsigned)digit;
+        return AIO__CHUNK_SIZE;
+    }
+    if (!body->digits) return aio__chunk_fail(body, "a chunk size is not hexadecimal");
+    if (c == '\r') return AIO__CHUNK_SIZE_LF;
+    return c == ';' ? AIO__CHUNK_EXTENSION : aio__chunk_fail(body, "a chunk size is not hexadecimal");
+}
+
+/* A byte of the trailers, which are checked and dropped, as aiohttp drops them. */
+static aio__chunk_state aio__trailer_byte(aio__body *body, char c)
+{
+    if (++body->trailer_bytes > AIO__TRAILERS_MAX) return aio__chunk_fail(body, "the trailers are too long");
+    switch (body->state) {
+    case AIO__TRAILER_START:
+        if (c == '\r') return AIO__CHUNK_END_LF;
+        if (++body->trailer_lines > AIO__HTTP_HEADERS_MAX) return aio__chunk_fail(body, "there are too many trailers");
+        return aio__is(c, AIO__TOKEN) ? AIO__TRAILER_NAME : aio__chunk_fail(body, "a trailer's name is not a token");
+    case AIO__TRAILER_NAME:
+        if (c == ':') return AIO__TRAILER_VALUE;
+        return aio__is(c, AIO__TOKEN) ? AIO__TRAILER_NAME : aio__chunk_fail(body, "a trailer's name is not a token");
+    case AIO__TRAILER_VALUE:
+        if (c == '\r') return AIO__TRAILER_LF;
+        if (aio__has_control(&c, 1, false)) return aio__chunk_fail(body, "a trailer has a control character");
+        return AIO__TRAILER_VALUE;
+    default:
+        return c == '\n' ? AIO__TRAILER_START : aio__chunk_fail(body, "a trailer's CR is not followed by LF");
+    }
+}
+
+/* One byte of the framing between the data. */
+static aio__chunk_state aio__chunk_byte(aio__body *body, char c)
+{
+    switch (body->state) {
+    case AIO__CHUNK_SIZE:
+        return aio__chunk_size_byte(body, c);
+    case AIO__CHUNK_EXTENSION:
+        if (c == '\r') return AIO__CHUNK_SIZE_LF;
+        if (aio__has_control(&c, 1, false)) return aio__chunk_fail(body, "a chunk extension has a control character");
+        if (++body->extension > AIO__CHUNK_EXTENSION_MAX) return aio__chunk_fail(body, "a chunk extension is too long");
+        return AIO__CHUNK_EXTENSION;
+    case AIO__CHUNK_SIZE_LF:
+        return c == '\n' ? aio__chunk_begin(body) : aio__chunk_fail(body, "a chunk size's CR is not followed by LF");
+    case AIO__CHUNK_DATA_CR:
+        return c == '\r' ? AIO__CHUNK_DATA_LF : aio__chunk_fail(body, "a chunk is not followed by CR LF");
+    case AIO__CHUNK_DATA_LF:
+        if (c != '\n') return aio__chunk_fail(body, "a chunk is not followed by CR LF");
+        body->left = body->digits = body->extension = 0;
+        return AIO__CHUNK_SIZE;
+    case AIO__CHUNK_END_LF:
+        return c == '\n' ? AIO__CHUNK_END : aio__chunk_fail(body, "the last CR is not followed by LF");
+    default:
+        return aio__trailer_byte(body, c);
+    }
+}
+
+/* How many of the next bytes are data for certain, so that they can be read straight to where they belong, and then be
+ * told by aio__body_took; UINT64_MAX for a body until close. */
+static uint64_t aio__body_ahead(const aio__body *body)
+{
+    if (body->state >= AIO__CHUNK_END) return 0;
+    if (body->kind == AIO__BODY_CLOSE) return UINT64_MAX;
+    return body->kind == AIO__BODY_LENGTH || body->state == AIO__CHUNK_DATA ? body->left : 0;
+}
+
+static void aio__body_took(aio__body *body, size_t n)
+{
+    body->received += n;
+    if (body->kind == AIO__BODY_CLOSE) return;
+    body->left -= n;
+    if (!body->left) body->state = body->kind == AIO__BODY_LENGTH ? AIO__CHUNK_END : AIO__CHUNK_DATA_CR;
+}
+
+/* Takes the next step through n bytes, of which it uses *used. AIO__BODY_DATA: *out is a piece of them, call again with
+ * the rest. AIO__BODY_MORE: all are used. AIO__BODY_DONE: the body is over, what is not used is not its.
+ * AIO__BODY_ERROR: body->problem. */
+static inline aio__body_step aio__body_feed(aio__body *body, const char *data, size_t n, size_t *used, aio_text *out)
+{
+    size_t i = 0;
+    *used = 0;
+    *out = aio__text(NULL, 0);
+    for (;;) {
+        if (body->state == AIO__CHUNK_BAD) return AIO__BODY_ERROR;
+        if (body->state == AIO__CHUNK_END) return AIO__BODY_DONE;
+        uint64_t ahead = aio__body_ahead(body);
+        if (i == n) return AIO__BODY_MORE;
+        if (ahead) {
+            size_t take = n - i < ahead ? n - i : (size_t)ahead;
+            *out = aio__text(data + i, take);
+            *used = i + take;
+            aio__body_took(body, take);
+            return AIO__BODY_DATA;
+        }
+        body->state = aio__chunk_byte(body, data[i++]);
+        *used = i;
+    }
+}
+
+/* The peer has closed: whether that is where the body ends. Else body->problem says what is missing. */
+static inline bool aio__body_closed(aio__body *body)
+{
+    if (body->state == AIO__CHUNK_END) return true;
+    if (body->state == AIO__CHUNK_BAD) return false;
+    if (body->kind == AIO__BODY_CLOSE) {
+        body->state = AIO__CHUNK_END;
+        return true;
+    }
+    body->problem = body->kind == AIO__BODY_LENGTH ? "the connection was closed before Content-Length bytes had come"
+                                                   : "the connection was closed before the last chunk";
+    body->state = AIO__CHUNK_BAD;
+    return false;
+}
+
+static bool aio__buffer_word(aio__buffer *out, const char *text)
+{
+    return aio__buffer_append(out, text, strlen(text));
+}
+
+/* Appends one field; the bytes have been checked when they came into the headers. */
+static bool aio__http_put_field(aio__buffer *out, aio_text name, aio_text value)
+{
+    return aio__buffer_append(out, name.data, name.length) && aio__buffer_append(out, ": ", 2)
+        && aio__buffer_append(out, value.data, value.length) && aio__buffer_append(out, "\r\n", 2);
+}
+
+/* Appends all fields and the empty line. */
+static bool aio__http_put_headers(aio__buffer *out, const aio_headers *headers)
+{
+    aio_text name, value;
+    size_t position = 0;
+    while (aio_headers_next(headers, &position, &name, &value))
+        if (!aio__http_put_field(out, name, value)) return false;
+    return aio__buffer_append(out, "\r\n", 2);
+}
+
+/* Appends a request's head. 0, EINVAL with *reason when method or target could not be read back as what they are, or
+ * ENOMEM, after which the buffer may end in a part of it. */
+static inline int aio__http_put_request(aio__buffer *out, aio_text method, aio_text target, const aio_headers *headers,
+                                 const char **reason)
+{
+    const char *why = aio__header_name_problem(method.data, method.length) ? "the method is not a token" : NULL;
+    if (!target.length) why = "the target is empty";
+    for (size_t i = 0; !why && i < target.length; i++)
+        if (target.data[i] <= ' ' || target.data[i] >= 0x7f) why = "the target has a character that no target has";
+    if (why) {
+        if (reason) *reason = why;
+        return EINVAL;
+    }
+    bool stored = aio__buffer_append(out, method.data, method.length) && aio__buffer_append(out, " ", 1)
+        && aio__buffer_append(out, target.data, target.length) && aio__buffer_word(out, " HTTP/1.1\r\n")
+        && aio__http_put_headers(out, headers);
+    if (!stored && reason) *reason = "out of memory";
+    return stored ? 0 : ENOMEM;
+}
+
+/* Appends the first line of a response: the standard phrase where `phrase` is NULL. Result as aio__http_put_request. */
+static inline int aio__http_put_status(aio__buffer *out, int status, const char *phrase)
+{
+    char line[16] = "HTTP/1.1 000 ";
+    if (!phrase) phrase = aio_http_reason(status);
+    if (status < 100 || status > 999 || aio__header_value_problem(phrase, strlen(phrase))) return EINVAL;
+    line[9] = (char)('0' + status / 100);
+    line[10] = (char)('0' + status / 10 % 10);
+    line[11] = (char)('0' + status % 10);
+    bool stored = aio__buffer_append(out, line, 13) && aio__buffer_word(out, phrase)
+        && aio__buffer_append(out, "\r\n", 2);
+    return stored ? 0 : ENOMEM;
+}
+
+/* Writes the line before a chunk of `size` bytes, at most 18 bytes; the chunk is to be followed by CR LF. */
+static inline size_t aio__http_chunk_line(char *out, uint64_t size)
+{
+    size_t digits = 1;
+    for (uint64_t rest = size >> 4; rest; rest >>= 4) digits++;
+    for (size_t i = digits; i-- > 0; size >>= 4) out[i] = "0123456789abcdef"[size & 15];
+    out[digits] = '\r';
+    out[digits + 1] = '\n';
+    return digits + 2;
+}
+
+#define AIO__HTTP_LAST_CHUNK "0\r\n\r\n"
+
+AIO_API const char *aio_http_reason(int status)
+{
+    static const struct { int status; const char *phrase; } known[] = {
+        { 100, "Continue" }, { 101, "Switching Protocols" }, { 102, "Processing" }, { 103, "Early Hints" },
+        { 200, "OK" }, { 201, "Created" }, { 202, "Accepted" }, { 203, "Non-Authoritative Information" },
+        { 204, "No Content" }, { 205, "Reset Content" }, { 206, "Partial Content" }, { 207, "Multi-Status" },
+        { 208, "Already Reported" }, { 226, "IM Used" }, { 300, "Multiple Choices" }, { 301, "Moved Permanently" },
+        { 302, "Found" }, { 303, "See Other" }, { 304, "Not Modified" }, { 305, "Use Proxy" },
+        { 307, "Temporary Redirect" }, { 308, "Permanent Redirect" }, { 400, "Bad Request" }, { 401, "Unauthorized" },
+        { 402, "Payment Required" }, { 403, "Forbidden" }, { 404, "Not Found" }, { 405, "Method Not Allowed" },
+        { 406, "Not Acceptable" }, { 407, "Proxy Authentication Required" }, { 408, "Request Timeout" },
+        { 409, "Conflict" }, { 410, "Gone" }, { 411, "Length Required" }, { 412, "Precondition Failed" },
+        { 413, "Content Too Large" }, { 414, "URI Too Long" }, { 415, "Unsupported Media Type" },
+        { 416, "Range Not Satisfiable" }, { 417, "Expectation Failed" }, { 418, "I'm a Teapot" },
+        { 421, "Misdirected Request" }, { 422, "Unprocessable Content" }, { 423, "Locked" },
+        { 424, "Failed Dependency" }, { 425, "Too Early" }, { 426, "Upgrade Required" },
+        { 428, "Precondition Required" }, { 429, "Too Many Requests" }, { 431, "Request Header Fields Too Large" },
+        { 451, "Unavailable For Legal Reasons" }, { 500, "Internal Server Error" }, { 501, "Not Implemented" },
+        { 502, "Bad Gateway" }, { 503, "Service Unavailable" }, { 504, "Gateway Timeout" },
+        { 505, "HTTP Version Not Supported" }, { 506, "Variant Also Negotiates" }, { 507, "Insufficient Storage" },
+        { 508, "Loop Detected" }, { 510, "Not Extended" }, { 511, "Network Authentication Required" }
+    };
+    size_t low = 0, high = sizeof known / sizeof *known;
+    while (low < high) {
+        size_t middle = (low + high) / 2;
+        if (known[middle].status < status) low = middle + 1;
+        else high = middle;
+    }
+    return low < sizeof known / sizeof *known && known[low].status == status ? known[low].phrase : "";
+}
+
+enum { AIO__HTTP_DATE_LENGTH = 29 };
+
+static void aio__put_two(char *out, int value)
+{
+    out[0] = (char)('0' + value / 10);
+    out[1] = (char)('0' + value % 10);
+}
+
+/* Writes an IMF-fixdate (RFC 9110 5.6.7), 29 bytes and a NUL, of seconds since 1970; clamped to the years 1 to 9999.
+ * Years are counted from March, so that the leap day is the last of its year. */
+static void aio__http_date(char *out, int64_t seconds)
+{
+    static const char days[] = "ThuFriSatSunMonTueWed", months[] = "MarAprMayJunJulAugSepOctNovDecJanFeb";
+    const int64_t first = INT64_C(-62135596800), last = INT64_C(253402300799);
+    int64_t clamped = seconds < first ? first : seconds > last ? last : seconds;
+    int64_t since = (clamped - first) / 86400;              /* days since 0001-01-01 */
+    int second = (int)((clamped - first) % 86400);
+    int day = (int)since + 306;                             /* days since 0000-03-01 */
+    int weekday = (int)((since + 4) % 7);                   /* 0001-01-01 was a Monday */
+    int era = day / 146097, of_era = day % 146097;
+    int year = (of_era - of_era / 1460 + of_era / 36524 - of_era / 146096) / 365;
+    int of_year = of_era - (365 * year + year / 4 - year / 100);
+    int month = (5 * of_year + 2) / 153;
+    year += era * 400 + (month >= 10);
+    memcpy(out, "Www, dd Mmm yyyy hh:mm:ss GMT", 30);
+    memcpy(out, days + 3 * weekday, 3);
+    aio__put_two(out + 5, of_year - (153 * month + 2) / 5 + 1);
+    memcpy(out + 8, months + 3 * month, 3);
+    aio__put_two(out + 12, year / 100);
+    aio__put_two(out + 14, year % 100);
+    aio__put_two(out + 17, second / 3600);
+    aio__put_two(out + 20, second / 60 % 60);
+    aio__put_two(out + 23, second % 60);
+}
+
+/* The date of a second, written once; a zeroed one is empty. */
+typedef struct aio__http_clock { int64_t second; char text[AIO__HTTP_DATE_LENGTH + 1]; } aio__http_clock;
+
+static inline const char *aio__http_clock_text(aio__http_clock *clock, int64_t second)
+{
+    if (clock->second != second || !clock->text[0]) {
+        aio__http_date(clock->text, second);
+        clock->second = second;
+    }
+    return clock->text;
+}
 
 /* ============================================================================
  * 38. Connections: the pool
