@@ -313,8 +313,10 @@ TEST(http_head_total_limit)
         memcpy(data + n + 1400, "\r\n", 2);
         n += 1402;
     }
-    for (size_t step = 999; step <= n; step *= 3) {
-        http_parse(data, n, false, false, step, step, &outcome);
+    memcpy(data + n, "\r\n", 2);
+    n += 2;
+    for (size_t step = 999; step < 3 * n; step *= 3) {
+        http_parse(data, n, false, false, step < n ? step : n, step, &outcome);
         CHECK_STR(outcome.text, "431 limit: the head is too long");
     }
     free(data);
