@@ -698,7 +698,8 @@ AIO_API int aio_url_join(aio_url *url, const aio_url *base, const char *referenc
 
 /* `base` with an encoded query appended to its own: what `params=` does. The fragment is kept. `url` may not be
  * `base`. */
-AIO_API int aio_url_extend_query(aio_url *url, const aio_url *base, const char *query, size_t length, const char **reason);
+AIO_API int aio_url_extend_query(aio_url *url, const aio_url *base, const char *query, size_t length,
+                                 const char **reason);
 
 /* Frees what the URL owns and zeroes it. */
 AIO_API void aio_url_clear(aio_url *url);
