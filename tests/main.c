@@ -1,0 +1,9 @@
+/* The test binary: aio.h, the harness and every test in one translation unit, so that tests see private names. */
+#define AIO_IMPLEMENTATION
+#include "../aio.h"
+
+#include "harness.h"
+
+#include "test_loop.c"
+
+int main(int argc, char **argv) { return harness_main(argc, argv); }
