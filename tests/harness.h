@@ -7,7 +7,7 @@
  * may turn into on its way, beside its own).
  *
  * CHECK(condition), CHECK_INT(actual, expected), CHECK_NEAR(actual, expected, within), CHECK_STR, CHECK_PTR,
- * CHECK_BYTES(actual, length, expected, length), CHECK_ABORTS("message", statement); REQUIRE(condition), in a
+ * CHECK_BYTES(actual, length, expected[, length]), CHECK_ABORTS("message", statement); REQUIRE(condition), in a
  * scenario: a CHECK that, failing, raises what was injected; ALWAYS(condition): see below; expect_report("part"): the
  * next report of the loop is wanted, and must come.
  *
@@ -49,7 +49,7 @@ static const struct way { const char *name, *poller; int kind, variant; } ways[]
     { "shuffle", NULL, KIND_SHUFFLE, 0 },     /* what is ready comes in seeded random order */
     { "shuffle-poll", "poll", KIND_SHUFFLE, 0 },
 };
-enum { WAYS = sizeof ways / sizeof *ways };
+enum { WAYS = sizeof ways / sizeof *ways, MOST = 5 /* failures that a way prints */ };
 
 typedef struct test {
     const char  *name, *file;
@@ -99,7 +99,7 @@ AIO__PRINTF(1, 2)
 static void fail(const char *format, ...)
 {
     va_list arguments;
-    if (++now.failures > 5) return;
+    if (++now.failures > MOST) return;
     printf("# ");
     va_start(arguments, format);
     vprintf(format, arguments);
@@ -167,7 +167,10 @@ static bool check_str(const char *a, const char *b, const char *text, const char
 #define CHECK_NEAR(a, b, d)     check_near((double)(a), (double)(b), (d), #a, __FILE__, __LINE__)
 #define CHECK_PTR(a, b)         check_ptr((a), (b), #a, __FILE__, __LINE__)
 #define CHECK_STR(a, b)         check_str((a), (b), #a, __FILE__, __LINE__)
-#define CHECK_BYTES(a, n, b, m) check_bytes((a), (n), (b), (m), #a, __FILE__, __LINE__)
+/* (actual, length, text) or (actual, length, expected, length) */
+#define CHECK_BYTES(a, n, ...)  CHECK_BYTES_(a, n, __VA_ARGS__, strlen(CHECK_FIRST(__VA_ARGS__, 0)), 0)
+#define CHECK_BYTES_(a, n, b, m, ...) check_bytes((a), (n), (b), (m), #a, __FILE__, __LINE__)
+#define CHECK_FIRST(a, ...)     ((const char *)(a))
 #define REQUIRE(condition) \
     do if (!CHECK(condition)) AIO_RAISE(seam.touched ? seam.touched : AIO_ERUNTIME, "%s", #condition); while (0)
 

@@ -9,8 +9,9 @@
  * The time is virtual, one for each thread. A wait looks at the real descriptors with a timeout of 0 first. If nothing is
  * ready, time jumps to the end of the wait, so no test sleeps. Two things come from outside of the process's own steps
  * and get a real, short wait before time jumps: bytes on their way through the kernel (SEAM_SETTLE, when sockets are
- * watched), and threads and children (SEAM_GRACE, while seam.outside is not 0). A wait without end waits really: for
- * whatever comes, or for the watchdog. */
+ * watched or threads idle), and jobs of threads and children (SEAM_GRACE, while the loop has jobs, or seam.outside, which
+ * tests may count up with threads of their own, is not 0). A wait without end waits really: for whatever comes, or for
+ * the watchdog. */
 #include <sys/socket.h>
 #include <sys/stat.h>
 
@@ -27,7 +28,8 @@ enum { SEAM_SETTLE = 1, SEAM_GRACE = 20 /* ms */, SEAM_FDS = 65536 };
 #define SEAM_CALLS(X)                                                                             \
     X(poll, EINTR, ENOMEM) X(pipe, EMFILE, ENFILE) X(fcntl, EBADF)                                \
     X(read, EINTR, EAGAIN, ECONNRESET, EIO) X(write, EINTR, EAGAIN, EPIPE, ECONNRESET, ENOSPC)    \
-    X(close, EINTR, EIO)                                                                          \
+    X(close, EINTR, EIO) X(mutex_init, ENOMEM) X(cond_init, ENOMEM) X(thread, EAGAIN)             \
+    X(sigaction, EINVAL)                                                                          \
     SEAM_CALLS_LINUX(X)
 
 enum seam_call {
@@ -53,7 +55,7 @@ static struct seam {
     int      touched;           /* what happened: the code of the visible fault that was injected, or 0 */
     bool     fired;             /* a fault was injected, visible or not */
     bool     bad_close;         /* a descriptor was closed that was not open */
-    long     allocations, live, calls[CALLS], outside;
+    long     allocations, live, calls[CALLS], threads, outside;
     int      highest;           /* descriptor seen */
     uint64_t random;
 } seam;
@@ -111,7 +113,8 @@ static void clock_advance(double seconds) { seam_now += (int64_t)(seconds * 1e9)
 /* How long to wait really before time may jump by `timeout` ms. */
 static int seam_real_wait(int timeout, bool sockets)
 {
-    int grace = SEAM_GET(seam.outside) ? SEAM_GRACE : sockets ? SEAM_SETTLE : 0;
+    bool jobs = SEAM_GET(seam.outside) || (aio__running && !aio__ring_empty(&aio__running->jobs));
+    int grace = jobs ? SEAM_GRACE : sockets || SEAM_GET(seam.threads) ? SEAM_SETTLE : 0;
     return timeout < 0 ? -1 : timeout < grace ? timeout : grace;
 }
 
@@ -177,6 +180,12 @@ static size_t seam_slice(int fd, size_t size)
         (size) = seam_slice((fd), (size));                        \
         return seam_real.name arguments;                          \
     }
+/* For what gives 0 or a code. */
+#define SEAM_CODE(name, parameters, arguments) \
+    static int seam_##name parameters { return seam_fault(CALL_##name, -1) ? errno : seam_real.name arguments; }
+SEAM_CODE(mutex_init, (pthread_mutex_t *mutex), (mutex))
+SEAM_CODE(cond_init, (pthread_cond_t *condition), (condition))
+SEAM_PLAIN(int, sigaction, (int number, const struct sigaction *action, struct sigaction *old), -1, (number, action, old))
 SEAM_PLAIN(int, pipe, (int *fds), -1, (fds))
 SEAM_PLAIN(int, fcntl, (int fd, int command, int value), -1, (fd, command, value))
 SEAM_STREAM(read, (int fd, void *data, size_t size), fd, size, (fd, data, size))
@@ -243,6 +252,31 @@ static int seam_epoll_wait(int epoll, struct epoll_event *events, int capacity, 
     return ready;
 }
 #endif
+
+/* ---- threads ---- */
+struct seam_thread { void *(*run)(void *); void *arg; };
+
+static void *seam_thread_run(void *arg)
+{
+    struct seam_thread thread = *(struct seam_thread *)arg;
+    free(arg);
+    void *result = thread.run(thread.arg);
+    SEAM_ADD(seam.threads, -1);
+    return result;
+}
+
+static int seam_thread(pthread_t *id, void *(*run)(void *), void *arg)
+{
+    if (seam_fault(CALL_thread, -1)) return errno;
+    struct seam_thread *thread = (struct seam_thread *)malloc(sizeof *thread);
+    thread->run = run;
+    thread->arg = arg;
+    SEAM_ADD(seam.threads, 1);
+    int code = seam_real.thread(id, seam_thread_run, thread);
+    if (code) SEAM_ADD(seam.threads, -1);
+    if (code) free(thread);
+    return code;
+}
 
 /* ---- a run ---- */
 static int seam_descriptors(void)
