@@ -626,6 +626,49 @@ AIO_API void           aio_exception_unref(const aio_exception *exception);
  * gather, wait, wait_for, as_completed, shield.
  * ============================================================================ */
 
+/* For a `.timeout`, or any delay: not at all. In an option 0, the default, is none: it waits for ever. */
+#define AIO_NOW (-1.0)
+
+/* The arrays of this room are lent: pointers to any awaitables, `count` of them. Coroutines in one are scheduled as
+ * tasks, in order; every entry stays the caller's, who reads its `result` and gives it back (aio_unref_all). An entry
+ * that stands twice is one child; a NULL is a child whose error is ENOMEM. EINVAL: NULL for the array. AIO_EWRONGLOOP:
+ * an entry of another loop. AIO_ERUNTIME: a coroutine that is being awaited already. AIO_ENOLOOP: no loop. */
+
+typedef struct aio_gather_options {
+    char aio__begin;
+    bool return_exceptions; /* waits for all and raises nothing: ask aio_future_exception of each entry */
+} aio_gather_options;
+
+/* aio_gather(array, count, .return_exceptions = true): done when all children are, at once for none of them. The first
+ * error, a child's own cancellation included, is raised while its siblings run on, whose errors are then nobody's.
+ * Cancelling it cancels every pending child; it ends cancelled once they have ended. asyncio: gather */
+#define aio_gather(...)                    AIO__GATHER(__VA_ARGS__, )
+#define AIO__GATHER(array, count, ...)     aio__gather((array), (count), AIO__OPTIONS(aio_gather_options, __VA_ARGS__))
+AIO_API aio_future *aio__gather(void *array, size_t count, const aio_gather_options *options);
+
+typedef enum { AIO_ALL_COMPLETED, AIO_FIRST_COMPLETED, AIO_FIRST_EXCEPTION } aio_return_when;
+
+typedef struct aio_wait_options {
+    char            aio__begin;
+    double          timeout;     /* seconds; 0: none; AIO_NOW, or any negative: what is done at the next iteration */
+    aio_return_when return_when; /* AIO_FIRST_EXCEPTION: an error that is no cancellation, or all are done */
+} aio_wait_options;
+typedef struct aio_wait_future {
+    aio_future future;
+    size_t     result; /* how many entries are done */
+} aio_wait_future;
+
+/* aio_wait(array, count, .timeout = 1.5, .return_when = AIO_FIRST_COMPLETED): its result is how many entries are done;
+ * aio_future_done(array[i]) tells which, or aio_wait_partition. The children's errors are not raised; a timeout raises
+ * nothing and cancels nothing; neither does cancelling the wait cancel them. EINVAL also for no entries, and for a
+ * timeout that is no finite number. asyncio: wait */
+#define aio_wait(...)                      AIO__WAIT(__VA_ARGS__, )
+#define AIO__WAIT(array, count, ...)       aio__wait((array), (count), AIO__OPTIONS(aio_wait_options, __VA_ARGS__))
+AIO_API aio_wait_future *aio__wait(void *array, size_t count, const aio_wait_options *options);
+/* Moves the entries that are done (or NULL) to the front, in their order; gives their number. What follows them is
+ * pending. asyncio: done, pending = await wait(...) */
+AIO_API size_t aio_wait_partition(void *array, size_t count);
+
 /* ============================================================================
  * 7. Timeouts and task groups
  *
@@ -3538,6 +3581,293 @@ static void aio__frame_clear(void *object, void *arg)
  *
  * Futures over futures. Each child carries a small record of the combinator among its waiters.
  * ============================================================================ */
+
+typedef struct aio__many aio__many;
+struct aio__many { /* a gather, wait or as_completed; its handles, children and, of the last, order follow it */
+    aio_future   future;     /* while a gather is pending: `error` is why it is being cancelled */
+    size_t       result;     /* of a wait: how many entries are done */
+    size_t       count, pending;
+    aio__handle *handles;    /* among the waiters of the children; node.next is NULL for one that waits for nothing */
+    aio_future **children;   /* each holds a reference; NULL: the entry was NULL, or is let go */
+    aio__timer  *timer;
+    aio__many   *next;       /* in the list of gathers that are being cancelled */
+    uint8_t      mode;       /* aio_return_when */
+    bool         keep_errors, cancelling;
+};
+
+/* 0, or why these cannot be waited for. */
+static int aio__many_check(aio_loop *loop, void **array, size_t count, const char *function)
+{
+    if (!loop) return AIO_ENOLOOP;
+    if (loop->closed) return AIO_ELOOPCLOSED;
+    if (!array && count) return EINVAL;
+    for (size_t i = 0; i < count; i++) {
+        if (!array[i]) continue;
+        aio_future *f = aio__future_of(array[i], function);
+        if (f->loop && f->loop != loop) return AIO_EWRONGLOOP;
+        if ((f->flags & (AIO__F_CORO | AIO__F_TASK)) == AIO__F_CORO && f->state == AIO__PENDING) return AIO_ERUNTIME;
+    }
+    return 0;
+}
+
+/* A pending one, without children yet. `extra` more bytes for each. NULL without memory. */
+static aio__many *aio__many_make(aio_loop *loop, const aio__ops *ops, size_t count, size_t extra)
+{
+    size_t head = (sizeof(aio__many) + 15) & ~(size_t)15, each = sizeof(aio__handle) + sizeof(aio_future *) + extra;
+    if (count > (SIZE_MAX / 2 - head) / each) {
+        aio__out_of_memory = true;
+        return NULL;
+    }
+    aio__many *many = (aio__many *)aio__future_make(loop, ops, head + count * each, NULL, 0);
+    if (!many) return NULL;
+    many->handles = (aio__handle *)(void *)((char *)many + head);
+    many->children = (aio_future **)(void *)(many->handles + count);
+    many->count = count;
+    return many;
+}
+
+/* Coroutines become tasks, in order, before anything is waited for. */
+static void aio__many_schedule(aio_loop *loop, void **array, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        aio_future *f = (aio_future *)array[i];
+        if (!f) continue;
+        aio__adopt(loop, f);
+        if ((f->flags & AIO__F_CORO) && f->state == AIO__NEW) {
+            aio_loop *set = aio__set;
+            aio__set = loop;
+            aio__create_task(f, NULL);
+            aio__set = set;
+        } else if (f->flags & AIO__F_YIELD) array[i] = aio__real_future(f);
+    }
+}
+
+/* Keeps the i-th entry, and waits for it if it is pending. One that stood in the array before needs no second handle:
+ * the latest of its waiters is a handle of ours. */
+static void aio__many_watch(aio__many *many, size_t i, aio_future *f, void (*run)(aio__handle *))
+{
+    f->refs++;
+    many->children[i] = f;
+    if (f->state >= AIO__DONE) return;
+    uintptr_t last = f->waiters.first ? (uintptr_t)f->waiters.first->prev : 0;
+    if (last >= (uintptr_t)many->handles && last < (uintptr_t)(many->handles + many->count)) return;
+    many->handles[i].run = run;
+    many->handles[i].owner = many;
+    many->pending++;
+    aio__waiters_add(f, &many->handles[i].node);
+}
+
+/* Waits no more for the children that are left, and lets all go. */
+static void aio__many_leave(aio__many *many)
+{
+    for (size_t i = 0; i < many->count; i++) {
+        aio_future *f = many->children[i];
+        if (!f) continue;
+        many->children[i] = NULL;
+        aio__node *node = &many->handles[i].node;
+        if (node->next && f->state < AIO__DONE) aio__waiters_remove(f, node);
+        else if (node->next) aio__ring_remove(node);
+        aio_unref(f);
+    }
+    aio__timer_cancel(many->future.loop, many->timer);
+    many->timer = NULL;
+}
+
+static void aio__many_destroy(aio_future *future) { aio__many_leave((aio__many *)(void *)future); }
+
+static aio_future *aio__many_child(aio_future *future, size_t i)
+{
+    aio__many *many = (aio__many *)(void *)future;
+    for (size_t k = 0; k < many->count; k++)
+        if (many->handles[k].node.next && many->children[k]->state < AIO__DONE && i-- == 0) return many->children[k];
+    return NULL;
+}
+
+/* What the caller gets instead of a combinator. */
+static aio_future *aio__many_refused(int code, const char *function)
+{
+    return aio__failure(code, "%s: %s", function, code == EINVAL ? "wrong arguments" : aio_code_text(code));
+}
+
+/* ---- gather ---- */
+
+/* The gather ends: with this error, or with why it was cancelled, or well. The exception is borrowed. */
+static void aio__gather_finish(aio__many *g, aio_exception *error)
+{
+    for (size_t i = 0; error && i < g->count; i++) /* their errors come too late for anybody */
+        if (g->children[i]) g->children[i]->flags |= AIO__F_QUIET;
+    aio_exception *why = g->future.error;
+    g->future.error = aio_exception_ref(error ? error : why);
+    aio_exception_unref(why);
+    aio__many_leave(g);
+    error = g->future.error;
+    aio__future_finish(&g->future, error && error->code == AIO_ECANCELLED ? AIO__CANCELLED : AIO__DONE);
+}
+
+/* True if the gather ends with this child's error. */
+static bool aio__gather_failed(aio__many *g, aio_future *child)
+{
+    if (!child->error) return false;
+    child->flags |= AIO__F_SEEN;
+    if (g->keep_errors) return false;
+    aio__gather_finish(g, child->error);
+    return true;
+}
+
+static void aio__gather_run(aio__handle *handle)
+{
+    aio__many *g = (aio__many *)handle->owner;
+    aio_future *child = g->children[handle - g->handles];
+    g->pending--;
+    if (aio__gather_failed(g, child)) return;
+    g->children[handle - g->handles] = NULL;
+    aio_unref(child);
+    if (!g->pending) aio__gather_finish(g, NULL);
+}
+
+/* Gathers whose children are still to be cancelled: a list, since a chain of gathers may be longer than the C stack. */
+static __thread aio__many *aio__cancelling;
+static __thread bool aio__cancelling_runs;
+
+static void aio__gather_cancel_children(aio__many *g)
+{
+    for (size_t i = 0; i < g->count; i++)
+        if (g->handles[i].node.next && g->children[i]->state < AIO__DONE) aio__cancel(g->children[i], g->future.error);
+    g->cancelling = false;
+    aio_unref(g);
+}
+
+static bool aio__gather_cancel(aio_future *future, aio_exception *why)
+{
+    aio__many *g = (aio__many *)(void *)future;
+    if (g->cancelling) return true;
+    if (!aio__many_child(future, 0)) return false;
+    if (!future->error) future->error = aio_exception_ref(why);
+    future->refs++;
+    g->cancelling = true;
+    g->next = aio__cancelling;
+    aio__cancelling = g;
+    if (aio__cancelling_runs) return true;
+    aio__cancelling_runs = true;
+    while (aio__cancelling) {
+        g = aio__cancelling;
+        aio__cancelling = g->next;
+        aio__gather_cancel_children(g);
+    }
+    aio__cancelling_runs = false;
+    return true;
+}
+
+static const aio__ops aio__gather_ops = { "gather", aio__gather_cancel, aio__many_destroy, aio__many_child };
+
+AIO_API aio_future *aio__gather(void *array, size_t count, const aio_gather_options *options)
+{
+    void **entries = (void **)array;
+    aio_loop *loop = aio__loop_now();
+    int code = aio__many_check(loop, entries, count, "aio_gather");
+    if (code) return aio__many_refused(code, "aio_gather");
+    aio__many *g = aio__many_make(loop, &aio__gather_ops, count, 0);
+    if (!g) return NULL;
+    g->keep_errors = options->return_exceptions;
+    aio__many_schedule(loop, entries, count);
+    aio_exception *first = NULL;
+    for (size_t i = 0; i < count; i++) {
+        aio_future *f = (aio_future *)entries[i];
+        if (f) aio__many_watch(g, i, f, aio__gather_run);
+        aio_exception *error = !f ? &aio__no_memory : f->state >= AIO__DONE ? f->error : NULL;
+        if (f && error) f->flags |= AIO__F_SEEN;
+        if (!first && !g->keep_errors) first = error;
+    }
+    if (first || !g->pending) aio__gather_finish(g, first);
+    return &g->future;
+}
+
+/* ---- wait ---- */
+
+static void aio__wait_finish(aio__many *w)
+{
+    for (size_t i = 0; i < w->count; i++) w->result += !w->children[i] || w->children[i]->state >= AIO__DONE;
+    aio__many_leave(w);
+    aio__future_finish(&w->future, AIO__DONE);
+}
+
+/* Is this one, which is done, enough? NULL: it was NULL. */
+static bool aio__wait_enough(const aio__many *w, const aio_future *f)
+{
+    if (w->mode == AIO_FIRST_COMPLETED) return true;
+    return w->mode == AIO_FIRST_EXCEPTION && (!f || (f->error && f->state != AIO__CANCELLED));
+}
+
+static void aio__wait_run(aio__handle *handle)
+{
+    aio__many *w = (aio__many *)handle->owner;
+    w->pending--;
+    if (!w->pending || aio__wait_enough(w, w->children[handle - w->handles])) aio__wait_finish(w);
+}
+
+static void aio__wait_fire(aio__timer *timer)
+{
+    aio__many *w = (aio__many *)timer->owner;
+    w->timer = NULL;
+    aio__wait_finish(w);
+}
+
+static bool aio__wait_cancel(aio_future *future, aio_exception *why)
+{
+    aio__many_leave((aio__many *)(void *)future);
+    aio__future_fail(future, aio_exception_ref(why));
+    return true;
+}
+
+static const aio__ops aio__wait_ops = { "wait", aio__wait_cancel, aio__many_destroy, aio__many_child };
+
+/* Starts the timer of an option: 0 is none, a negative one is due at the next iteration. 0, EINVAL or ENOMEM. */
+static int aio__many_limit(aio__many *many, double seconds, void (*fire)(aio__timer *))
+{
+    int64_t when = seconds < 0 ? 0 : aio__deadline(aio__os.clock(), seconds);
+    if (when < 0 || seconds - seconds != 0) return EINVAL;
+    if (seconds == 0) return 0;
+    many->timer = aio__timer_start(many->future.loop, when, fire, many);
+    return many->timer ? 0 : ENOMEM;
+}
+
+AIO_API aio_wait_future *aio__wait(void *array, size_t count, const aio_wait_options *options)
+{
+    void **entries = (void **)array;
+    aio_loop *loop = aio__loop_now();
+    int code = count ? aio__many_check(loop, entries, count, "aio_wait") : EINVAL;
+    if (code) return (aio_wait_future *)(void *)aio__many_refused(code, "aio_wait");
+    aio__many *w = aio__many_make(loop, &aio__wait_ops, count, 0);
+    if (!w) return NULL;
+    w->mode = (uint8_t)options->return_when;
+    code = aio__many_limit(w, options->timeout, aio__wait_fire);
+    if (code) {
+        aio_unref(w);
+        return code == ENOMEM ? NULL : (aio_wait_future *)(void *)aio__many_refused(code, "aio_wait");
+    }
+    aio__many_schedule(loop, entries, count);
+    bool enough = false;
+    for (size_t i = 0; i < count; i++) {
+        aio_future *f = (aio_future *)entries[i];
+        if (f) aio__many_watch(w, i, f, aio__wait_run);
+        if (!f || f->state >= AIO__DONE) enough |= aio__wait_enough(w, f);
+    }
+    if (enough || !w->pending) aio__wait_finish(w);
+    return (aio_wait_future *)(void *)w;
+}
+
+AIO_API size_t aio_wait_partition(void *array, size_t count)
+{
+    void **entries = (void **)array;
+    size_t done = 0;
+    for (size_t i = 0; entries && i < count; i++) {
+        if (entries[i] && !aio_future_done(entries[i])) continue;
+        void *entry = entries[i];
+        entries[i] = entries[done];
+        entries[done++] = entry;
+    }
+    return done;
+}
 
 /* ============================================================================
  * 26. Timeouts and task groups: scopes
