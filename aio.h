@@ -684,8 +684,84 @@ AIO_API size_t aio_wait_partition(void *array, size_t count);
 /* ============================================================================
  * 9. Threads
  *
- * The executor, to_thread, run_coroutine_threadsafe and concurrent futures.
+ * Blocking calls in threads of an executor, and coroutines run from other threads. A job is a function: it gives a
+ * pointer, or fails with aio_job_raise. Awaitables are for the loop's own thread, as everywhere.
  * ============================================================================ */
+
+typedef void *aio_job(void *arg);
+typedef struct aio_job_future {
+    aio_future future;
+    void      *result; /* what the job gave */
+} aio_job_future;
+typedef struct aio_job_options {
+    char   aio__begin;
+    void (*drop)(void *result); /* gets a result that nobody waits for any more; from any thread, before the job is over */
+    void (*skip)(void *arg);    /* called in place of the job when it is cancelled before a thread took it */
+} aio_job_options;
+
+/* Inside a job: it fails with this error when it returns. Gives NULL: `return aio_job_raise(ENOENT, "no %s", name);` */
+AIO_API void *aio_job_raise(int code, const char *format, ...) AIO__PRINTF(2, 3);
+
+/* aio_to_thread(function, arg, .drop = ..., .skip = ...): function(arg) in a thread of the running loop's default
+ * executor. Awaiting it gives its result. Cancelling it ends the wait at once: a job that no thread has taken never
+ * runs; one that runs cannot be stopped, and its late result is dropped: `arg` must live until then. Errors: ENOMEM,
+ * EAGAIN when there is no thread and none can be made, AIO_ERUNTIME after the executor's end, AIO_ENOLOOP.
+ * asyncio: to_thread */
+#define aio_to_thread(function, ...) AIO__TO_THREAD(function, __VA_ARGS__, )
+#define AIO__TO_THREAD(function, arg, ...) \
+    aio__run_in_executor(aio_get_running_loop(), NULL, (function), (arg), AIO__OPTIONS(aio_job_options, __VA_ARGS__))
+
+/* A pool of threads, made when there are jobs for them and kept for the next. It may serve several loops. */
+typedef struct aio_executor aio_executor;
+typedef struct aio_executor_options {
+    char aio__begin;
+    int  max_workers; /* 0: min(32, cores + 4) */
+} aio_executor_options;
+/* aio_executor_open(.max_workers = n). NULL, with errno: ENOMEM, EINVAL. asyncio: ThreadPoolExecutor */
+#define aio_executor_open(...) aio__executor_open(AIO__OPTIONS(aio_executor_options, __VA_ARGS__))
+AIO_API aio_executor *aio__executor_open(const aio_executor_options *options);
+/* Waits for its jobs, the queued ones too, then frees it: this blocks the thread. 0, or EDEADLK inside one of its
+ * jobs. NULL is fine. asyncio: Executor.shutdown(wait=True) */
+AIO_API int aio_executor_close(aio_executor *executor);
+
+/* As aio_to_thread, in an executor; NULL: the loop's default one. asyncio: loop.run_in_executor */
+#define aio_loop_run_in_executor(loop, executor, function, ...) \
+    AIO__RUN_IN_EXECUTOR(loop, executor, function, __VA_ARGS__, )
+#define AIO__RUN_IN_EXECUTOR(loop, executor, function, arg, ...) \
+    aio__run_in_executor((loop), (executor), (function), (arg), AIO__OPTIONS(aio_job_options, __VA_ARGS__))
+AIO_API aio_job_future *aio__run_in_executor(aio_loop *loop, aio_executor *executor, aio_job *function, void *arg,
+                                             const aio_job_options *options);
+/* The loop takes the executor and closes it when it closes itself. 0, or AIO_EINVALIDSTATE when it has one already, or
+ * EINVAL, AIO_ELOOPCLOSED, AIO_EWRONGTHREAD. asyncio: loop.set_default_executor */
+AIO_API int         aio_loop_set_default_executor(aio_loop *loop, aio_executor *executor);
+/* No new jobs; done when every job of the default executor is, the queued ones too. aio_run does it.
+ * asyncio: loop.shutdown_default_executor */
+AIO_API aio_future *aio_loop_shutdown_default_executor(aio_loop *loop);
+
+/* A coroutine that another thread waits for. It is for any thread but the loop's; release it when you are done. */
+typedef struct aio_concurrent_future aio_concurrent_future;
+/* Runs the coroutine (taken) as a task of a loop that runs, or will run, in another thread. NULL, with errno: ENOMEM,
+ * EINVAL (no coroutine, or it has started), AIO_ELOOPCLOSED. asyncio: run_coroutine_threadsafe */
+#define aio_run_coroutine_threadsafe(loop, coroutine) \
+    aio__run_threadsafe((loop), (coroutine), sizeof(*(coroutine)))
+AIO_API aio_concurrent_future *aio__run_threadsafe(aio_loop *loop, void *coroutine, size_t size);
+/* Waits until the coroutine has ended, at most `seconds` (INFINITY: as long as it takes). 0 when it has, whatever came of
+ * it; AIO_ETIMEOUT; EINVAL for NaN; EDEADLK in the loop's own thread. asyncio: Future.result(timeout) */
+AIO_API int  aio_concurrent_wait(aio_concurrent_future *future, double seconds);
+AIO_API bool aio_concurrent_done(aio_concurrent_future *future);
+AIO_API bool aio_concurrent_cancelled(aio_concurrent_future *future);
+/* Cancels the task. It is done when the task has ended, which may take time, or may end in another way. False if it is
+ * done already. */
+AIO_API bool aio_concurrent_cancel(aio_concurrent_future *future);
+/* The error of one that is done, or NULL. A copy that shares nothing with the loop's; yours until the release. A loop
+ * that closes before the coroutine has ended makes it AIO_ELOOPCLOSED. */
+AIO_API const aio_exception *aio_concurrent_exception(aio_concurrent_future *future);
+/* aio_concurrent_result(future, struct fetch): what the coroutine, a struct fetch, returned; zero before it is done. */
+#define aio_concurrent_result(future, type) (((const type *)aio__concurrent_frame((future), sizeof(type)))->result)
+/* A copy of the coroutine's struct as it was at its end, with its `task` zeroed; all zero before that. */
+AIO_API const void *aio__concurrent_frame(aio_concurrent_future *future, size_t size);
+/* The last call. The coroutine goes on. NULL is fine. */
+AIO_API void aio_concurrent_release(aio_concurrent_future *future);
 
 /* ============================================================================
  * 10. Signals
@@ -1000,7 +1076,7 @@ typedef struct aio__prefix {
     const char *file;   /* where it was made, in debug mode */
     int         line;
     int         listed;
-} aio__prefix;
+} __attribute__((__aligned__(16))) aio__prefix;
 
 typedef struct aio__heap {
     aio__slot       *free[AIO__CLASSES];
@@ -1382,7 +1458,7 @@ struct aio__handle {
     aio__node node;
     void    (*run)(aio__handle *);
     void     *owner;
-};
+} __attribute__((__aligned__(2 * sizeof(void *))));
 
 static inline bool aio__node_is_task(const aio__node *node) { return ((uintptr_t)node & sizeof(void *)) != 0; }
 
@@ -1524,7 +1600,8 @@ struct aio_loop {
     struct aio_executor *executor; /* the default one, made when it is first used */
     aio__node      jobs, concurrents; /* what other threads still do for this loop, or wait for */
     aio__closer    threads_closer;
-    bool           threads_used;
+    aio_future    *executor_empty; /* done when the default executor's last thread has ended; owned */
+    bool           executor_ended;
     /* signals */
     void         (*on_wake)(aio_loop *);
     aio__closer    signals_closer;
@@ -3890,8 +3967,641 @@ AIO_API size_t aio_wait_partition(void *array, size_t count)
 /* ============================================================================
  * 29. Threads: executor and concurrent futures
  *
- * The only room that starts threads, but for the resolver's.
+ * The only room that starts threads, but for the resolver's. An executor owns its threads and queue, under its mutex.
+ * A job is shared by its executor and by its loop: `loop` and `state` are under the executor's mutex, the future is
+ * touched in the loop's thread only. A concurrent future is shared by its loop and by who waits, under its own mutex.
+ * Mutexes are taken in this order: concurrent future or executor, then loop.
  * ============================================================================ */
+
+enum { AIO__JOB_QUEUED, AIO__JOB_RUNNING, AIO__JOB_POSTED, AIO__JOB_REFUSED }; /* refused: the loop is closing */
+
+typedef struct aio__job aio__job;
+
+typedef struct aio__job_future {
+    aio_job_future base;
+    aio__job      *job; /* NULL once it is done or cancelled */
+} aio__job_future;
+
+struct aio__job {
+    aio__threadsafe_call post;    /* what tells the loop that it is over */
+    aio__node        queue_node;  /* in executor->queue */
+    aio__node        loop_node;   /* in loop->jobs, while the loop waits for it */
+    aio_executor    *executor;
+    aio_loop        *loop;        /* NULL: nobody waits */
+    aio__job_future *future;      /* owned; NULL: cancelled */
+    int              state;
+    aio_job         *function;
+    void            *arg, *result;
+    aio_exception   *error;
+    void           (*drop)(void *);
+    void           (*skip)(void *);
+};
+
+typedef struct aio__worker {
+    struct aio__worker *next;
+    aio_executor       *executor;
+    pthread_t           thread;
+} aio__worker;
+
+struct aio_executor {
+    pthread_mutex_t mutex;
+    pthread_cond_t  work;
+    aio__node       queue;
+    int             queued, idle, alive, most;
+    int             refs;         /* atomic: of its owner, and of jobs */
+    bool            closing;
+    aio__worker    *workers;
+    aio_loop       *loop;         /* to be told when the last thread has ended */
+    aio__threadsafe_call post;
+};
+
+static __thread aio__job *aio__job_running;        /* of this thread */
+static __thread aio_executor *aio__job_executor;   /* whose thread this is */
+
+AIO_API void *aio_job_raise(int code, const char *format, ...)
+{
+    aio__job *job = aio__job_running;
+    if (!job || job->error) return NULL;
+    va_list arguments;
+    va_start(arguments, format);
+    job->error = aio__exception_va(code > 0 ? code : AIO_ERUNTIME, "", format, arguments);
+    va_end(arguments);
+    return NULL;
+}
+
+/* ---- executors ---- */
+
+static void aio__executor_unref(aio_executor *executor)
+{
+    if (__atomic_sub_fetch(&executor->refs, 1, __ATOMIC_ACQ_REL) > 0) return;
+    pthread_cond_destroy(&executor->work);
+    pthread_mutex_destroy(&executor->mutex);
+    aio__free(executor);
+}
+
+AIO_API aio_executor *aio__executor_open(const aio_executor_options *options)
+{
+    int cores = aio__os.cores(), most = options->max_workers, code = most < 0 ? EINVAL : 0;
+    aio_executor *executor = code ? NULL : (aio_executor *)aio__calloc(sizeof *executor);
+    if (!executor) {
+        errno = code ? code : ENOMEM;
+        return NULL;
+    }
+    if (cores < 1) cores = 1;
+    executor->most = most ? most : cores + 4 < 32 ? cores + 4 : 32;
+    executor->refs = 1;
+    aio__ring_clear(&executor->queue);
+    code = aio__os.mutex_init(&executor->mutex);
+    if (!code) {
+        code = aio__os.cond_init(&executor->work);
+        if (!code) return executor;
+        pthread_mutex_destroy(&executor->mutex);
+    }
+    aio__free(executor);
+    errno = code;
+    return NULL;
+}
+
+AIO_API int aio_executor_close(aio_executor *executor)
+{
+    if (!executor) return 0;
+    if (aio__job_executor == executor) return EDEADLK;
+    pthread_mutex_lock(&executor->mutex);
+    executor->closing = true;
+    pthread_cond_broadcast(&executor->work);
+    pthread_mutex_unlock(&executor->mutex);
+    while (executor->workers) {
+        aio__worker *worker = executor->workers;
+        executor->workers = worker->next;
+        aio__os.join(worker->thread);
+        aio__free(worker);
+    }
+    aio__executor_unref(executor);
+    return 0;
+}
+
+static void aio__job_free(aio__job *job)
+{
+    aio_exception_unref(job->error);
+    aio__executor_unref(job->executor);
+    aio__free(job);
+}
+
+/* What came of a job that nobody waits for. */
+static void aio__job_drop(aio__job *job)
+{
+    if (job->drop && !job->error) job->drop(job->result);
+    aio__job_free(job);
+}
+
+/* In the executor's thread, after the function has returned. */
+static void aio__job_over(aio__job *job)
+{
+    aio_executor *executor = job->executor;
+    pthread_mutex_lock(&executor->mutex);
+    bool orphan = !job->loop;
+    if (!orphan) {
+        job->state = AIO__JOB_POSTED;
+        if (aio__threadsafe_post(job->loop, &job->post)) job->state = AIO__JOB_REFUSED;
+    }
+    pthread_mutex_unlock(&executor->mutex);
+    if (orphan) aio__job_drop(job);
+}
+
+/* Called with the executor's mutex held. NULL: no more to come. */
+static aio__job *aio__job_next(aio_executor *executor)
+{
+    while (aio__ring_empty(&executor->queue)) {
+        if (executor->closing) return NULL;
+        executor->idle++;
+        aio__os.cond_wait(&executor->work, &executor->mutex, -1);
+        executor->idle--;
+    }
+    aio__job *job = AIO__CONTAINER(executor->queue.next, aio__job, queue_node);
+    aio__ring_remove(&job->queue_node);
+    executor->queued--;
+    job->state = AIO__JOB_RUNNING;
+    return job;
+}
+
+static void *aio__worker_main(void *arg)
+{
+    aio_executor *executor = ((aio__worker *)arg)->executor;
+    aio__job *job;
+    aio__job_executor = executor;
+    pthread_mutex_lock(&executor->mutex);
+    while ((job = aio__job_next(executor)) != NULL) {
+        pthread_mutex_unlock(&executor->mutex);
+        aio__job_running = job;
+        job->result = job->function(job->arg);
+        aio__job_running = NULL;
+        aio__job_over(job);
+        pthread_mutex_lock(&executor->mutex);
+    }
+    if (--executor->alive == 0 && executor->loop) aio__threadsafe_post(executor->loop, &executor->post);
+    pthread_mutex_unlock(&executor->mutex);
+    return NULL;
+}
+
+/* One more thread; with the mutex held. 0 or a code. */
+static int aio__worker_start(aio_executor *executor)
+{
+    aio__worker *worker = (aio__worker *)aio__malloc(sizeof *worker);
+    if (!worker) return ENOMEM;
+    worker->executor = executor;
+    int code = aio__os.thread(&worker->thread, aio__worker_main, worker);
+    if (code) {
+        aio__free(worker);
+        return code;
+    }
+    worker->next = executor->workers;
+    executor->workers = worker;
+    executor->alive++;
+    return 0;
+}
+
+/* Queues a job. Fewer threads than wished are no error; none at all is. 0 or a code. */
+static int aio__executor_submit(aio_executor *executor, aio__job *job)
+{
+    int code = 0;
+    pthread_mutex_lock(&executor->mutex);
+    if (executor->closing) code = AIO_ERUNTIME;
+    else if (executor->queued >= executor->idle && executor->alive < executor->most) {
+        code = aio__worker_start(executor);
+        if (executor->alive) code = 0;
+    }
+    if (!code) {
+        aio__ring_insert(&executor->queue, &job->queue_node);
+        executor->queued++;
+        __atomic_add_fetch(&executor->refs, 1, __ATOMIC_RELAXED);
+        pthread_cond_signal(&executor->work);
+    }
+    pthread_mutex_unlock(&executor->mutex);
+    return code;
+}
+
+/* ---- jobs of a loop ---- */
+
+/* In the loop's thread: the job is over. */
+static void aio__job_done(void *arg)
+{
+    aio__job *job = (aio__job *)arg;
+    aio__job_future *future = job->future;
+    aio__ring_remove(&job->loop_node);
+    if (!future) {
+        aio__job_drop(job);
+        return;
+    }
+    future->job = NULL;
+    future->base.result = job->result;
+    if (job->error) aio__future_fail(&future->base.future, aio_exception_ref(job->error));
+    else aio__future_finish(&future->base.future, AIO__DONE);
+    aio_unref(future);
+    aio__job_free(job);
+}
+
+/* The loop waits no longer: takes a job out of the queue, or leaves it to its thread. Its future is not touched. */
+static void aio__job_leave(aio__job *job)
+{
+    aio_executor *executor = job->executor;
+    pthread_mutex_lock(&executor->mutex);
+    int state = job->state;
+    job->future = NULL;
+    if (state != AIO__JOB_POSTED) aio__ring_remove(&job->loop_node);
+    if (state == AIO__JOB_RUNNING) job->loop = NULL;
+    if (state == AIO__JOB_QUEUED) {
+        aio__ring_remove(&job->queue_node);
+        executor->queued--;
+    }
+    pthread_mutex_unlock(&executor->mutex);
+    if (state == AIO__JOB_REFUSED) aio__job_drop(job);
+    if (state != AIO__JOB_QUEUED) return;
+    if (job->skip) job->skip(job->arg);
+    aio__job_free(job);
+}
+
+static bool aio__job_cancel(aio_future *f, aio_exception *why)
+{
+    aio__job_future *future = (aio__job_future *)(void *)f;
+    aio__job *job = future->job;
+    future->job = NULL;
+    aio__job_leave(job);
+    aio__future_fail(f, aio_exception_ref(why));
+    aio_unref(f);
+    return true;
+}
+
+static const aio__ops aio__job_ops = { "executor job", aio__job_cancel, NULL, NULL };
+
+static void aio__concurrent_close(aio__node *node);
+
+/* The loop closes: who still waits for it is told, queued jobs are skipped, running ones waited for. */
+static void aio__threads_close(aio_loop *loop, aio__closer *closer)
+{
+    (void)closer;
+    while (!aio__ring_empty(&loop->concurrents)) aio__concurrent_close(loop->concurrents.next);
+    while (!aio__ring_empty(&loop->jobs)) {
+        aio__job *job = AIO__CONTAINER(loop->jobs.next, aio__job, loop_node);
+        aio__job_cancel(&job->future->base.future, &aio__cancelled);
+    }
+    aio_executor_close(loop->executor);
+    loop->executor = NULL;
+    aio_unref(loop->executor_empty);
+    loop->executor_empty = NULL;
+}
+
+static void aio__threads_use(aio_loop *loop)
+{
+    if (loop->threads_closer.close) return;
+    loop->threads_closer.close = aio__threads_close;
+    aio__loop_at_close(loop, &loop->threads_closer);
+}
+
+/* Makes what the job and its future need, and queues it. 0 or a code. */
+static int aio__job_start(aio_loop *loop, aio_executor *executor, aio__job_future *future, const aio__job *template_)
+{
+    aio__job *job = (aio__job *)aio__malloc(sizeof *job);
+    if (!job) return ENOMEM;
+    *job = *template_;
+    job->post.callback = aio__job_done;
+    job->post.arg = job;
+    job->post.kept = true;
+    job->executor = executor;
+    job->loop = loop;
+    job->future = future;
+    aio__ring_insert(&loop->jobs, &job->loop_node);
+    future->job = job;
+    aio_ref(future);
+    int code = aio__executor_submit(executor, job);
+    if (!code) return 0;
+    future->job = NULL;
+    aio_unref(future);
+    aio__ring_remove(&job->loop_node);
+    aio__free(job);
+    return code;
+}
+
+/* The executor that a job goes to; NULL, with errno, if there is none. */
+static aio_executor *aio__executor_of(aio_loop *loop, aio_executor *executor)
+{
+    if (executor) return executor;
+    if (!loop->executor && !loop->executor_ended) loop->executor = aio_executor_open(.max_workers = 0);
+    if (loop->executor_ended) errno = AIO_ERUNTIME;
+    return loop->executor_ended ? NULL : loop->executor;
+}
+
+AIO_API aio_job_future *aio__run_in_executor(aio_loop *loop, aio_executor *executor, aio_job *function, void *arg,
+                                             const aio_job_options *options)
+{
+    int code = !loop ? AIO_ENOLOOP : function ? aio__loop_can_schedule(loop) : EINVAL;
+    aio__job_future *future =
+        (aio__job_future *)aio__future_make(code ? aio__loop_now() : loop, &aio__job_ops, sizeof *future, NULL, 0);
+    if (!future) return NULL;
+    if (!code) {
+        aio__threads_use(loop);
+        executor = aio__executor_of(loop, executor);
+        aio__job job;
+        memset(&job, 0, sizeof job);
+        job.function = function;
+        job.arg = arg;
+        job.drop = options->drop;
+        job.skip = options->skip;
+        code = executor ? aio__job_start(loop, executor, future, &job) : errno;
+    }
+    if (!code) return &future->base;
+    const char *why = code == AIO_ERUNTIME ? "the executor takes no more jobs" : aio_code_text(code);
+    future->base.future.error = aio__exception(code, "", "run in executor: %s", why);
+    future->base.future.state = AIO__DONE;
+    return &future->base;
+}
+
+AIO_API int aio_loop_set_default_executor(aio_loop *loop, aio_executor *executor)
+{
+    int code = executor ? aio__loop_can_schedule(loop) : EINVAL;
+    if (code) return code;
+    if (loop->executor || loop->executor_ended) return AIO_EINVALIDSTATE;
+    loop->executor = executor;
+    aio__threads_use(loop);
+    return 0;
+}
+
+/* In the loop's thread: the last thread of the default executor has ended. */
+static void aio__executor_emptied(void *arg)
+{
+    aio_loop *loop = (aio_loop *)arg;
+    if (loop->executor_empty->state == AIO__PENDING) aio__future_finish(loop->executor_empty, AIO__DONE);
+}
+
+AIO_API aio_future *aio_loop_shutdown_default_executor(aio_loop *loop)
+{
+    int code = aio__loop_can_schedule(loop);
+    if (code) return aio__failure(code, "shutdown_default_executor: %s", aio_code_text(code));
+    if (!loop->executor_empty) {
+        loop->executor_empty = (aio_future *)aio__future_make(loop, NULL, sizeof(aio_future), NULL, 0);
+        if (!loop->executor_empty) return NULL;
+        loop->executor_empty->flags |= AIO__F_SHARED;
+        loop->executor_ended = true;
+        aio_executor *executor = loop->executor;
+        aio__threads_use(loop);
+        int alive = 0;
+        if (executor) {
+            pthread_mutex_lock(&executor->mutex);
+            executor->closing = true;
+            executor->loop = loop;
+            executor->post.callback = aio__executor_emptied;
+            executor->post.arg = loop;
+            executor->post.kept = true;
+            alive = executor->alive;
+            pthread_cond_broadcast(&executor->work);
+            pthread_mutex_unlock(&executor->mutex);
+        }
+        if (!alive) aio__executor_emptied(loop);
+    }
+    return (aio_future *)aio_ref(loop->executor_empty);
+}
+
+/* ---- concurrent futures ---- */
+
+struct aio_concurrent_future {
+    aio__handle     done;      /* among the task's waiters */
+    aio__node       node;      /* in loop->concurrents, from the task's start to its end */
+    aio__threadsafe_call start, cancel;
+    pthread_mutex_t mutex;
+    pthread_cond_t  ended;
+    int             refs;      /* atomic: of who waits, and of the loop */
+    aio_loop       *loop;      /* under the mutex, as the next four; NULL once it is done */
+    int             state;
+    bool            cancelling;
+    aio_exception  *error;
+    aio_task       *task;      /* the loop's thread only, until it is done; owned */
+    size_t          size;
+    char           *frame;
+};
+
+static void aio__concurrent_unref(aio_concurrent_future *future)
+{
+    if (__atomic_sub_fetch(&future->refs, 1, __ATOMIC_ACQ_REL) > 0) return;
+    pthread_cond_destroy(&future->ended);
+    pthread_mutex_destroy(&future->mutex);
+    aio_exception_unref(future->error);
+    aio__free(future->frame);
+    aio__free(future);
+}
+
+/* In the loop's thread: takes the error, gives the loop's share back. */
+static void aio__concurrent_finish(aio_concurrent_future *future, aio_exception *error)
+{
+    pthread_mutex_lock(&future->mutex);
+    future->error = error;
+    future->state = error && error->code == AIO_ECANCELLED ? AIO__CANCELLED : AIO__DONE;
+    future->loop = NULL;
+    pthread_cond_broadcast(&future->ended);
+    pthread_mutex_unlock(&future->mutex);
+    aio__concurrent_unref(future);
+}
+
+/* The task has ended. What is taken over from it shares nothing with the loop. */
+static void aio__concurrent_done(aio__handle *handle)
+{
+    aio_concurrent_future *future = AIO__CONTAINER(handle, aio_concurrent_future, done);
+    aio_task *t = future->task;
+    future->task = NULL;
+    memcpy(future->frame + sizeof *t, t + 1, future->size - sizeof *t);
+    t->future.flags |= AIO__F_SEEN;
+    aio_exception *error = t->future.error ? aio__exception_copy(t->future.error) : NULL;
+    aio__ring_remove(&future->node);
+    aio_unref(t);
+    aio__concurrent_finish(future, error);
+}
+
+/* The loop closes before the task has ended. */
+static void aio__concurrent_close(aio__node *node)
+{
+    aio_concurrent_future *future = AIO__CONTAINER(node, aio_concurrent_future, node);
+    aio_task *t = future->task;
+    if (t->future.state < AIO__DONE) {
+        aio__waiters_remove(&t->future, &future->done.node);
+    } else { /* it has, a moment ago */
+        aio__ring_remove(&future->done.node);
+        aio__concurrent_done(&future->done);
+        return;
+    }
+    future->task = NULL;
+    aio__ring_remove(&future->node);
+    aio_unref(t);
+    aio__concurrent_finish(future, aio__exception(AIO_ELOOPCLOSED, "", NULL));
+}
+
+/* A coroutine that will not run, without complaint that nobody awaited it. */
+static void aio__coroutine_drop(aio_task *t)
+{
+    aio__cancel(&t->future, &aio__cancelled);
+    aio_unref(t);
+}
+
+static void aio__concurrent_start(void *arg)
+{
+    aio_concurrent_future *future = (aio_concurrent_future *)arg;
+    aio_loop *loop = future->loop;
+    aio_task *t = future->task;
+    if (loop->incoming_closed) {
+        future->task = NULL;
+        aio__coroutine_drop(t);
+        aio__concurrent_finish(future, aio__exception(AIO_ELOOPCLOSED, "", NULL));
+        return;
+    }
+    aio__threads_use(loop);
+    aio__ring_insert(&loop->concurrents, &future->node);
+    aio__create_task(t, NULL); /* cannot fail: it needs no memory without a name */
+    aio__waiters_add(&t->future, &future->done.node);
+}
+
+static void aio__concurrent_cancel(void *arg)
+{
+    aio_concurrent_future *future = (aio_concurrent_future *)arg;
+    if (future->task && !future->task->future.loop->incoming_closed)
+        aio__cancel(&future->task->future, &aio__cancelled);
+    aio__concurrent_unref(future);
+}
+
+/* A coroutine of no loop, for another thread's to adopt: one that was made under a running loop is copied. NULL, with
+ * errno; the argument is taken in any case. */
+static aio_task *aio__coroutine_free_of_loop(aio_loop *loop, aio_task *t, size_t size)
+{
+    if (!t->future.loop || t->future.loop == loop) return t;
+    int code = t->future.slab == (uint8_t)((size - 1) / AIO__GRAIN) ? 0 : EINVAL, line;
+    const char *file = aio__made_at(&t->future, &line);
+    aio_task *copy = code ? NULL : (aio_task *)(void *)aio__frame_alloc(NULL, size, sizeof *t, file, line);
+    if (copy) {
+        memcpy(copy + 1, t + 1, size - sizeof *t);
+        copy->future.flags |= AIO__F_CORO;
+        copy->future.run.coro = t->future.run.coro;
+    }
+    aio__coroutine_drop(t);
+    errno = code ? code : ENOMEM;
+    return copy;
+}
+
+/* The object alone: nothing is posted. NULL without memory. */
+static aio_concurrent_future *aio__concurrent_new(aio_loop *loop, size_t size)
+{
+    aio_concurrent_future *future = (aio_concurrent_future *)aio__calloc(sizeof *future);
+    if (!future) return NULL;
+    future->refs = 2;
+    future->state = AIO__PENDING;
+    future->loop = loop;
+    future->size = size;
+    future->done.run = aio__concurrent_done;
+    future->start.callback = aio__concurrent_start;
+    future->cancel.callback = aio__concurrent_cancel;
+    future->start.arg = future->cancel.arg = future;
+    future->start.kept = future->cancel.kept = true;
+    future->frame = (char *)aio__calloc(size);
+    if (future->frame && aio__os.mutex_init(&future->mutex) == 0) {
+        if (aio__os.cond_init(&future->ended) == 0) return future;
+        pthread_mutex_destroy(&future->mutex);
+    }
+    aio__free(future->frame);
+    aio__free(future);
+    return NULL;
+}
+
+AIO_API aio_concurrent_future *aio__run_threadsafe(aio_loop *loop, void *coroutine, size_t size)
+{
+    errno = aio__out_of_memory ? ENOMEM : EINVAL;
+    if (!coroutine) return NULL;
+    aio_task *t = (aio_task *)(void *)aio__future_of(coroutine, "aio_run_coroutine_threadsafe");
+    bool fresh = (t->future.flags & AIO__F_CORO) && t->future.state == AIO__NEW && size >= sizeof *t;
+    if (!loop || !fresh) {
+        if (fresh) aio__coroutine_drop(t);
+        else aio_unref(t);
+        errno = EINVAL;
+        return NULL;
+    }
+    t = aio__coroutine_free_of_loop(loop, t, size);
+    if (!t) return NULL;
+    int code = 0;
+    aio_concurrent_future *future = aio__concurrent_new(loop, size);
+    if (future) {
+        future->task = t;
+        code = aio__threadsafe_post(loop, &future->start);
+        if (!code) return future;
+        future->refs = 1;
+        aio__concurrent_unref(future);
+    }
+    aio__coroutine_drop(t);
+    errno = code ? code : ENOMEM;
+    return NULL;
+}
+
+AIO_API int aio_concurrent_wait(aio_concurrent_future *future, double seconds)
+{
+    if (!future || seconds != seconds) return EINVAL;
+    int64_t until = seconds > 4e9 ? -1 : aio__deadline(aio__os.clock(), seconds);
+    int code = 0;
+    pthread_mutex_lock(&future->mutex);
+    if (future->state < AIO__DONE && future->loop == aio__running) code = EDEADLK;
+    while (!code && future->state < AIO__DONE) {
+        int64_t left = until < 0 ? -1 : until - aio__os.clock();
+        if (until >= 0 && left <= 0) code = AIO_ETIMEOUT;
+        else if (aio__os.cond_wait(&future->ended, &future->mutex, left) == ETIMEDOUT) until = 0;
+    }
+    pthread_mutex_unlock(&future->mutex);
+    return code;
+}
+
+static int aio__concurrent_state(aio_concurrent_future *future)
+{
+    if (!future) return AIO__PENDING;
+    pthread_mutex_lock(&future->mutex);
+    int state = future->state;
+    pthread_mutex_unlock(&future->mutex);
+    return state;
+}
+
+AIO_API bool aio_concurrent_done(aio_concurrent_future *future)
+{
+    return aio__concurrent_state(future) >= AIO__DONE;
+}
+
+AIO_API bool aio_concurrent_cancelled(aio_concurrent_future *future)
+{
+    return aio__concurrent_state(future) == AIO__CANCELLED;
+}
+
+AIO_API bool aio_concurrent_cancel(aio_concurrent_future *future)
+{
+    if (!future) return false;
+    pthread_mutex_lock(&future->mutex);
+    bool pending = future->state < AIO__DONE;
+    if (pending && !future->cancelling) {
+        future->cancelling = true;
+        __atomic_add_fetch(&future->refs, 1, __ATOMIC_RELAXED);
+        /* refused by a loop that is closing: that ends the future as well */
+        if (aio__threadsafe_post(future->loop, &future->cancel)) __atomic_sub_fetch(&future->refs, 1, __ATOMIC_RELAXED);
+    }
+    pthread_mutex_unlock(&future->mutex);
+    return pending;
+}
+
+AIO_API const aio_exception *aio_concurrent_exception(aio_concurrent_future *future)
+{
+    return aio__concurrent_state(future) >= AIO__DONE ? future->error : NULL;
+}
+
+AIO_API const void *aio__concurrent_frame(aio_concurrent_future *future, size_t size)
+{
+    if (!future || size > future->size)
+        aio__abort("aio_concurrent_result of another type than the coroutine's", "aio_concurrent_result", 0);
+    static const double zero[128];
+    if (aio__concurrent_state(future) < AIO__DONE && size <= sizeof zero) return zero;
+    return future->frame;
+}
+
+AIO_API void aio_concurrent_release(aio_concurrent_future *future)
+{
+    if (future) aio__concurrent_unref(future);
+}
 
 /* ============================================================================
  * 30. Signals: the self-pipe
@@ -3907,23 +4617,19 @@ AIO_API size_t aio_wait_partition(void *array, size_t count)
 
 enum { AIO__RUN_FEW = 64, AIO__RUN_ROUNDS = 8 };
 
-typedef struct aio__stopper { /* a waiter that stops the loop */
-    aio__handle handle;
-} __attribute__((__aligned__(16))) aio__stopper;
-
 static void aio__stopper_run(aio__handle *handle) { aio_loop_stop((aio_loop *)handle->owner); }
 
 /* Runs the loop until the future is done, or until somebody stops it. 0, or the code of a loop that failed. */
 static int aio__run_until_done(aio_loop *loop, aio_future *future)
 {
     if (future->state >= AIO__DONE) return 0;
-    aio__stopper stopper;
-    stopper.handle.run = aio__stopper_run;
-    stopper.handle.owner = loop;
-    aio__waiters_add(future, &stopper.handle.node);
+    aio__handle stopper; /* a waiter that stops the loop */
+    stopper.run = aio__stopper_run;
+    stopper.owner = loop;
+    aio__waiters_add(future, &stopper.node);
     int code = aio_loop_run_forever(loop);
-    if (future->state < AIO__DONE) aio__waiters_remove(future, &stopper.handle.node);
-    else if (stopper.handle.node.next) aio__ring_remove(&stopper.handle.node);
+    if (future->state < AIO__DONE) aio__waiters_remove(future, &stopper.node);
+    else if (stopper.node.next) aio__ring_remove(&stopper.node);
     return code;
 }
 
@@ -3974,6 +4680,9 @@ static void aio__run_cancel_all(aio_loop *loop)
 static void aio__run_end(aio_loop *loop)
 {
     aio__run_cancel_all(loop);
+    aio_future *empty = loop->executor ? aio_loop_shutdown_default_executor(loop) : NULL;
+    while (empty && empty->state < AIO__DONE && aio__run_until_done(loop, empty) == 0) { }
+    aio_unref(empty);
     aio_loop_stop(loop);
     aio_loop_run_forever(loop);
     aio_loop_free(loop);
