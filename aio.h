@@ -4593,7 +4593,7 @@ AIO_API const void *aio__concurrent_frame(aio_concurrent_future *future, size_t 
 {
     if (!future || size > future->size)
         aio__abort("aio_concurrent_result of another type than the coroutine's", "aio_concurrent_result", 0);
-    static const double zero[128];
+    static const double zero[128] = { 0 };
     if (aio__concurrent_state(future) < AIO__DONE && size <= sizeof zero) return zero;
     return future->frame;
 }
