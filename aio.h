@@ -343,7 +343,7 @@ struct aio_task { /* private; 104 bytes on 64-bit */
     aio__extra    *extra;    /* name, open AIO_TIMEOUT and AIO_ASYNC_WITH blocks */
     int32_t        line;
     uint16_t       cancels;  /* cancel() less uncancel() */
-    uint8_t        must_cancel, exiting;
+    uint8_t        must_cancel, exiting; /* must_cancel 2: it left what it awaited, uncancel() comes too late */
 };
 
 enum { AIO__START = 0, AIO__EXIT = -1, AIO__LEAVE = -2, AIO__WHO = -3, AIO__SECOND = 0x40000000 };
@@ -679,7 +679,96 @@ AIO_API size_t aio_wait_partition(void *array, size_t count);
  * 8. Locks and queues
  *
  * Lock, Semaphore, BoundedSemaphore, Event, Condition, Barrier; Queue, PriorityQueue, LifoQueue.
+ *
+ * A lock, event, condition, semaphore or barrier is a struct of yours: a static one, a member of a coroutine or of any
+ * object. Zero is ready to use (semaphores and barriers need their number). It owns nothing while nobody waits, so that
+ * there is nothing to free; it must not move, or go, while somebody does, unless aio_..._destroy has given everyone who
+ * waits AIO_ERUNTIME. It belongs to the loop of those who wait. An operation that needs not wait is done by the call,
+ * without an allocation; one that must wait takes its place in the line when it is awaited.
+ *
+ * The functions that give an int give 0 or an error code, so that they serve as the exit of AIO_ASYNC_WITH: EINVAL for
+ * NULL, AIO_EWRONGTHREAD, or what is named. Awaitables fail with EINVAL, AIO_ENOLOOP, AIO_EWRONGLOOP or ENOMEM.
  * ============================================================================ */
+
+/* Private: who waits, first come first served. */
+typedef struct aio__tie aio__tie;
+struct aio__tie { /* among those of the loop */
+    aio__node node;
+    void    (*forget)(aio__tie *);
+};
+typedef struct aio__line {
+    aio__node *first, *next; /* a ring of places; `next`: the first that was not called yet */
+    size_t     called;       /* who is to go on but has not yet */
+    aio_loop  *loop;         /* of those who wait; NULL: nobody does */
+    aio__tie   tie;
+} aio__line;
+#define AIO__LINE { NULL, NULL, 0, NULL, { { NULL, NULL }, NULL } }
+
+/* asyncio: Event */
+typedef struct aio_event { /* private */
+    struct aio__event_future *waiting;
+    bool                      set;
+} aio_event;
+/* Waits until it is set. All who wait share one future: a waiter costs nothing beyond its task. asyncio: Event.wait */
+AIO_API aio_future *aio_event_wait(aio_event *event);
+/* Wakes all who wait, even if it is cleared at once. asyncio: Event.set */
+AIO_API int         aio_event_set(aio_event *event);
+AIO_API void        aio_event_clear(aio_event *event);
+AIO_API bool        aio_event_is_set(const aio_event *event);
+AIO_API int         aio_event_destroy(aio_event *event);
+
+/* asyncio: Lock */
+typedef struct aio_lock { /* private */
+    aio__line line;
+    bool      locked;
+} aio_lock;
+/* AIO_ASYNC_WITH(aio_lock_acquire(&lock), aio_lock_release(&lock)) { ... }. Fair: nobody overtakes who waits. A waiter
+ * that is cancelled hands on what it was given. asyncio: Lock.acquire */
+AIO_API aio_future *aio_lock_acquire(aio_lock *lock);
+/* AIO_ERUNTIME if it is not locked. asyncio: Lock.release */
+AIO_API int         aio_lock_release(aio_lock *lock);
+AIO_API bool        aio_lock_locked(const aio_lock *lock);
+AIO_API int         aio_lock_destroy(aio_lock *lock);
+
+/* asyncio: Semaphore, BoundedSemaphore. aio_semaphore s = AIO_SEMAPHORE(3); zero is one of the value 0. */
+typedef struct aio_semaphore { /* private */
+    aio__line line;
+    int       value, bound;
+    bool      bounded;
+} aio_semaphore;
+#define AIO_SEMAPHORE(initial)         { AIO__LINE, (initial), 0, false }
+#define AIO_BOUNDED_SEMAPHORE(initial) { AIO__LINE, (initial), (initial), true }
+/* What the macros do, for one that exists already and that nobody waits for. EINVAL for a negative value. */
+AIO_API int         aio_semaphore_init(aio_semaphore *semaphore, int value);
+AIO_API int         aio_semaphore_init_bounded(aio_semaphore *semaphore, int value);
+/* Takes one, or waits for one in turn. asyncio: Semaphore.acquire */
+AIO_API aio_future *aio_semaphore_acquire(aio_semaphore *semaphore);
+/* EINVAL if a bounded one would exceed its initial value; EOVERFLOW at INT_MAX. asyncio: Semaphore.release */
+AIO_API int         aio_semaphore_release(aio_semaphore *semaphore);
+/* True if acquiring would wait. asyncio: Semaphore.locked */
+AIO_API bool        aio_semaphore_locked(const aio_semaphore *semaphore);
+AIO_API int         aio_semaphore_destroy(aio_semaphore *semaphore);
+
+/* asyncio: Condition. Zero has a lock of its own; AIO_CONDITION(&lock) uses one of yours. */
+typedef struct aio_condition { /* private */
+    aio__line line;
+    aio_lock  own, *lock;
+} aio_condition;
+#define AIO_CONDITION(shared) { AIO__LINE, { AIO__LINE, false }, (shared) }
+/* AIO_ASYNC_WITH(aio_condition_acquire(&c), aio_condition_release(&c)) { ... } */
+AIO_API aio_future *aio_condition_acquire(aio_condition *condition);
+AIO_API int         aio_condition_release(aio_condition *condition);
+AIO_API bool        aio_condition_locked(const aio_condition *condition);
+/* Releases the lock, waits for a notification, and has the lock again, even when it is cancelled (then whoever waits is
+ * notified instead). AIO_ERUNTIME without the lock. asyncio: Condition.wait */
+AIO_API aio_future *aio_condition_wait(aio_condition *condition);
+/* Waits as often as predicate(arg) is false. asyncio: Condition.wait_for */
+AIO_API aio_future *aio_condition_wait_for(aio_condition *condition, bool (*predicate)(void *arg), void *arg);
+/* Notifies `count`, or all, of those who wait. AIO_ERUNTIME without the lock. asyncio: Condition.notify, notify_all */
+AIO_API int         aio_condition_notify(aio_condition *condition, size_t count);
+AIO_API int         aio_condition_notify_all(aio_condition *condition);
+/* With the condition's own lock, those who wait do not get it back. */
+AIO_API int         aio_condition_destroy(aio_condition *condition);
 
 /* ============================================================================
  * 9. Threads
@@ -1454,7 +1543,7 @@ AIO_API void aio_exception_print(const aio_exception *exception, void *file)
 /* A callback in the ready queue or among a future's waiters. Objects lie at multiples of 16, a handle's node at offset
  * 0 of it and a coroutine's node at an odd multiple of the pointer size: an address tells which one a node is in. */
 typedef struct aio__handle aio__handle;
-struct aio__handle {
+struct __attribute__((__aligned__(2 * sizeof(void *)))) aio__handle {
     aio__node node;
     void    (*run)(aio__handle *);
     void     *owner;
@@ -1555,6 +1644,13 @@ typedef struct aio__threadsafe_call {
     bool          kept; /* part of another object: it is not freed, and it is called even when the loop closes first */
 } aio__threadsafe_call;
 
+/* What refers to waiters of a loop from outside of its memory: forgets them when the loop closes. */
+typedef struct aio__lines {
+    aio__closer closer;
+    aio__node   ring;   /* of aio__tie */
+    bool        open;
+} aio__lines;
+
 enum { AIO__RECENT = 32 }; /* steps between two readings of the clock, at most */
 
 /* What ran lately: named in the report of a slow step. */
@@ -1576,6 +1672,8 @@ struct aio_loop {
     int64_t        now;       /* of the latest reading */
     aio__heap      frames, pool;
     aio_future     yield, done;
+    aio_future     parked;    /* never done: who stands in a line awaits it, and is taken out of its waiters to go on */
+    aio__lines     lines;
     /* timers: a 4-ary heap */
     aio__entry    *entries;
     size_t         entry_count, entry_capacity, entry_dead;
@@ -2702,6 +2800,7 @@ AIO_API aio_loop *aio_new_event_loop(void)
     aio__ring_clear(&loop->pool.own);
     aio__static_future(loop, &loop->yield, AIO__PENDING, AIO__F_YIELD);
     aio__static_future(loop, &loop->done, AIO__DONE, 0);
+    aio__static_future(loop, &loop->parked, AIO__PENDING, AIO__F_SHARED);
     loop->incoming_tail = &loop->incoming;
     aio__ring_clear(&loop->jobs);
     aio__ring_clear(&loop->concurrents);
@@ -3064,6 +3163,30 @@ static int aio__await_null(aio_task *t)
     return aio__await_fails(t, NULL, memory ? &aio__no_memory : aio__exception(EINVAL, "", "NULL was awaited"));
 }
 
+/* The task has a cancel to throw: it no longer waits for others' future, and goes on. */
+static void aio__leave_shared(aio_task *t, aio_future *f)
+{
+    aio__waiters_remove(f, &t->node);
+    aio__root(t)->must_cancel = 2;
+    aio__enqueue(t->future.loop, &t->node);
+}
+
+static bool aio__cancel(aio_future *f, aio_exception *why);
+static void aio__cancel_later(aio_task *root, aio_exception *why);
+
+/* A task that was cancelled while it ran, and now awaits f: that is cancelled. */
+static void aio__await_cancelled(aio_task *t, aio_future *f)
+{
+    aio_task *root = aio__root(t);
+    if (f->flags & AIO__F_SHARED) {
+        aio__leave_shared(t, f);
+        return;
+    }
+    aio_exception *why = aio__take_reason(root);
+    if (!aio__cancel(f, why)) aio__cancel_later(root, why);
+    aio_exception_unref(why);
+}
+
 /* Starts a coroutine within the caller's task. */
 static int aio__await_coroutine(aio_task *t, aio_task *child)
 {
@@ -3086,6 +3209,7 @@ static int aio__await_special(aio_task *t, aio_future *f)
     if (f == &aio__root(t)->future)
         return aio__await_fails(t, f, aio__exception(AIO_ERUNTIME, "", "Task cannot await on itself"));
     aio__waiters_add(f, &t->node);
+    if (AIO__UNLIKELY(aio__root(t)->must_cancel)) aio__await_cancelled(t, f);
     return 1;
 }
 
@@ -3434,9 +3558,8 @@ static aio_future *aio__cancel_task(aio_task *root, aio_exception *why)
         return NULL;
     }
     if (!(f->flags & AIO__F_SHARED)) return f;
-    aio__waiters_remove(f, &leaf->node);
     aio__cancel_later(root, why);
-    aio__enqueue(loop, &leaf->node);
+    aio__leave_shared(leaf, f);
     return NULL;
 }
 
@@ -3497,7 +3620,7 @@ AIO_API int aio_task_uncancel(void *task)
 {
     if (!task) return 0;
     aio_task *t = (aio_task *)(void *)aio__future_of(task, "aio_task_uncancel");
-    if (t->cancels && --t->cancels == 0 && t->must_cancel) aio_exception_unref(aio__take_reason(t));
+    if (t->cancels && --t->cancels == 0 && t->must_cancel == 1) aio_exception_unref(aio__take_reason(t));
     return t->cancels;
 }
 
@@ -3553,10 +3676,69 @@ static void aio__yield_done(void *arg)
     aio_unref(future);
 }
 
-/* For what keeps a future, not awaits it at once: sleep(0) is no future of its own until then. Takes it. */
+typedef struct aio__proxy { /* one waiter's own future for a shared one, so that it can be cancelled alone */
+    aio_future  future;
+    aio_future *shared;
+    aio__handle handle;
+} aio__proxy;
+
+static void aio__proxy_run(aio__handle *handle)
+{
+    aio__proxy *proxy = (aio__proxy *)handle->owner;
+    aio_exception *error = proxy->shared->error;
+    if (error) aio__future_fail(&proxy->future, aio_exception_ref(error));
+    else aio__future_finish(&proxy->future, AIO__DONE);
+}
+
+static void aio__proxy_leave(aio__proxy *proxy)
+{
+    if (!proxy->handle.node.next) return;
+    if (proxy->shared->state >= AIO__DONE) aio__ring_remove(&proxy->handle.node);
+    else aio__waiters_remove(proxy->shared, &proxy->handle.node);
+}
+
+static bool aio__proxy_cancel(aio_future *future, aio_exception *why)
+{
+    aio__proxy_leave((aio__proxy *)(void *)future);
+    aio__future_fail(future, aio_exception_ref(why));
+    return true;
+}
+
+static void aio__proxy_destroy(aio_future *future)
+{
+    aio__proxy *proxy = (aio__proxy *)(void *)future;
+    aio__proxy_leave(proxy);
+    aio_unref(proxy->shared);
+}
+
+static aio_future *aio__proxy_child(aio_future *future, size_t i)
+{
+    return i ? NULL : ((aio__proxy *)(void *)future)->shared;
+}
+
+static const aio__ops aio__proxy_ops = { "proxy", aio__proxy_cancel, aio__proxy_destroy, aio__proxy_child };
+
+/* Takes the shared future; NULL without memory. */
+static aio_future *aio__proxy_make(aio_future *shared)
+{
+    aio__proxy *proxy = (aio__proxy *)aio__future_make(shared->loop, &aio__proxy_ops, sizeof *proxy, NULL, 0);
+    if (!proxy) {
+        aio_unref(shared);
+        return NULL;
+    }
+    proxy->shared = shared;
+    proxy->handle.run = aio__proxy_run;
+    proxy->handle.owner = proxy;
+    aio__waiters_add(shared, &proxy->handle.node);
+    return &proxy->future;
+}
+
+/* For what keeps a future, not awaits it at once: sleep(0) is no future of its own until then, and one that others
+ * wait for, too, must not be cancelled for them. Takes it. */
 static aio_future *aio__real_future(aio_future *f)
 {
-    if (!f || !(f->flags & AIO__F_YIELD)) return f;
+    if (!f || !(f->flags & (AIO__F_YIELD | AIO__F_SHARED))) return f;
+    if (f->flags & AIO__F_SHARED) return f->state < AIO__DONE ? aio__proxy_make(f) : f;
     aio_loop *loop = f->loop;
     aio_unref(f);
     aio_future *future = (aio_future *)aio__future_make(loop, NULL, sizeof *future, NULL, 0);
@@ -3955,8 +4137,556 @@ AIO_API size_t aio_wait_partition(void *array, size_t count)
 /* ============================================================================
  * 27. Locks: first in, first out
  *
- * Waiters are futures in a ring. A waiter that is cancelled after its wake-up hands it on.
+ * Who waits is a coroutine with a place in a line. It is called in turn, and takes what it waited for when it runs; one
+ * that is cancelled after its call hands it on. Waiting needs no memory but the coroutine's. An event is simpler: all who
+ * wait for it share one future. A loop that closes makes the lines forget those who waited in it.
  * ============================================================================ */
+
+/* ---- lines ---- */
+
+/* One who waits: part of the coroutine that does. */
+typedef struct aio__place {
+    aio__node  node;   /* in line->first */
+    aio__line *line;   /* NULL: in none, or in one that was destroyed */
+    aio_task  *task;
+    bool       called;
+} aio__place;
+
+static aio__place *aio__place_of(aio__node *node) { return AIO__CONTAINER(node, aio__place, node); }
+
+static void aio__lines_close(aio_loop *loop, aio__closer *closer)
+{
+    (void)closer;
+    aio__node *ring = &loop->lines.ring;
+    while (!aio__ring_empty(ring)) {
+        aio__tie *tie = AIO__CONTAINER(ring->next, aio__tie, node);
+        aio__ring_remove(&tie->node);
+        tie->forget(tie);
+    }
+}
+
+static void aio__tie_on(aio_loop *loop, aio__tie *tie, void (*forget)(aio__tie *))
+{
+    aio__lines *lines = &loop->lines;
+    if (!lines->open) {
+        lines->open = true;
+        lines->closer.close = aio__lines_close;
+        aio__ring_clear(&lines->ring);
+        aio__loop_at_close(loop, &lines->closer);
+    }
+    tie->forget = forget;
+    aio__ring_insert(&lines->ring, &tie->node);
+}
+
+static void aio__line_forget(aio__tie *tie)
+{
+    aio__line *line = AIO__CONTAINER(tie, aio__line, tie);
+    memset(line, 0, sizeof *line);
+}
+
+/* 0, or why nobody can be woken from here. */
+static int aio__line_check(const aio__line *line) { return line->loop ? aio__loop_can_schedule(line->loop) : 0; }
+
+/* 0, or AIO_EWRONGLOOP. */
+static int aio__line_enter(aio__line *line, aio__place *place, aio_task *task)
+{
+    aio_loop *loop = task->future.loop;
+    if (line->loop && line->loop != loop) return AIO_EWRONGLOOP;
+    place->line = line;
+    place->task = task;
+    place->called = false;
+    if (line->first) {
+        aio__ring_insert(line->first, &place->node);
+    } else {
+        place->node.next = place->node.prev = line->first = &place->node;
+        line->loop = loop;
+        aio__tie_on(loop, &line->tie, aio__line_forget);
+    }
+    if (!line->next) line->next = &place->node;
+    return 0;
+}
+
+static aio__node *aio__line_after(const aio__line *line, const aio__node *node)
+{
+    return node->next == line->first ? NULL : node->next;
+}
+
+static void aio__line_leave(aio__place *place)
+{
+    aio__line *line = place->line;
+    aio__node *node = &place->node;
+    place->line = NULL;
+    if (place->called) line->called--;
+    if (line->next == node) line->next = aio__line_after(line, node);
+    if (node->next == node) {
+        line->first = NULL;
+        line->loop = NULL;
+        aio__ring_remove(&line->tie.node);
+        return;
+    }
+    if (line->first == node) line->first = node->next;
+    aio__ring_remove(node);
+}
+
+/* The first who was not called yet, and is not about to leave because it was cancelled; or NULL. */
+static aio__place *aio__line_next(aio__line *line)
+{
+    while (line->next && aio__root(aio__place_of(line->next)->task)->must_cancel)
+        line->next = aio__line_after(line, line->next);
+    return line->next ? aio__place_of(line->next) : NULL;
+}
+
+/* What a coroutine awaits that stands in a line. */
+static aio_future *aio__park(const aio_task *t)
+{
+    aio_future *parked = &t->future.loop->parked;
+    parked->refs++;
+    return parked;
+}
+
+static void aio__unpark(aio_task *t)
+{
+    aio__waiters_remove(&t->future.loop->parked, &t->node);
+    aio__enqueue(t->future.loop, &t->node);
+}
+
+/* False if there is nobody to call. */
+static bool aio__line_call(aio__line *line)
+{
+    aio__place *place = aio__line_next(line);
+    if (!place) return false;
+    line->next = aio__line_after(line, &place->node);
+    line->called++;
+    place->called = true;
+    aio__unpark(place->task);
+    return true;
+}
+
+/* Everyone goes on, and finds that the line is no more. */
+static int aio__line_destroy(aio__line *line)
+{
+    int code = aio__line_check(line);
+    if (code) return code;
+    while (line->first) {
+        aio__place *place = aio__place_of(line->first);
+        bool parked = !place->called && !aio__root(place->task)->must_cancel;
+        aio__line_leave(place);
+        if (parked) aio__unpark(place->task);
+    }
+    return 0;
+}
+
+/* NULL, or why nobody can wait there now: a failed awaitable. */
+static aio_future *aio__line_refuses(const aio__line *line, const char *function)
+{
+    aio_loop *loop = aio__loop_now();
+    if (!line) return aio__failure(EINVAL, "%s: NULL", function);
+    if (!loop) return aio__failure(AIO_ENOLOOP, "%s: no running event loop", function);
+    if (!line->loop || line->loop == loop) return NULL;
+    return aio__failure(AIO_EWRONGLOOP, "%s: others wait for it in a different loop", function);
+}
+
+static aio_future *aio__done_now(void)
+{
+    aio_future *done = &aio__loop_now()->done;
+    done->refs++;
+    return done;
+}
+
+/* ---- events ---- */
+
+typedef struct aio__event_future { /* of all who wait for an event; owned by them alone */
+    aio_future future;
+    aio_event *event; /* NULL once it was set, destroyed, or its loop closed */
+    aio__tie   tie;
+} aio__event_future;
+
+static bool aio__event_cancel(aio_future *future, aio_exception *why)
+{
+    (void)future;
+    (void)why;
+    return false;
+}
+
+static void aio__event_forget(aio__tie *tie)
+{
+    aio__event_future *f = AIO__CONTAINER(tie, aio__event_future, tie);
+    f->event->waiting = NULL;
+    f->event = NULL;
+}
+
+static void aio__event_detach(aio__event_future *f)
+{
+    if (!f->event) return;
+    aio__ring_remove(&f->tie.node);
+    aio__event_forget(&f->tie);
+}
+
+static void aio__event_drop(aio_future *future) { aio__event_detach((aio__event_future *)(void *)future); }
+
+static const aio__ops aio__event_ops = { "event", aio__event_cancel, aio__event_drop, NULL };
+
+AIO_API aio_future *aio_event_wait(aio_event *event)
+{
+    aio_loop *loop = aio__loop_now();
+    if (!event) return aio__failure(EINVAL, "aio_event_wait: NULL");
+    if (!loop) return aio__failure(AIO_ENOLOOP, "aio_event_wait: no running event loop");
+    if (event->set) return aio__done_now();
+    aio__event_future *f = event->waiting;
+    if (f && f->future.loop != loop)
+        return aio__failure(AIO_EWRONGLOOP, "aio_event_wait: others wait for it in a different loop");
+    if (f) return (aio_future *)aio_ref(&f->future);
+    f = (aio__event_future *)aio__future_make(loop, &aio__event_ops, sizeof *f, NULL, 0);
+    if (!f) return NULL;
+    f->future.flags |= AIO__F_SHARED;
+    f->event = event;
+    event->waiting = f;
+    aio__tie_on(loop, &f->tie, aio__event_forget);
+    return &f->future;
+}
+
+AIO_API int aio_event_set(aio_event *event)
+{
+    if (!event) return EINVAL;
+    aio__event_future *f = event->waiting;
+    int code = f ? aio__loop_can_schedule(f->future.loop) : 0;
+    if (code) return code;
+    event->set = true;
+    if (!f) return 0;
+    aio__event_detach(f);
+    aio__future_finish(&f->future, AIO__DONE);
+    return 0;
+}
+
+AIO_API void aio_event_clear(aio_event *event)
+{
+    if (event) event->set = false;
+}
+
+AIO_API bool aio_event_is_set(const aio_event *event) { return event && event->set; }
+
+AIO_API int aio_event_destroy(aio_event *event)
+{
+    if (!event) return EINVAL;
+    aio__event_future *f = event->waiting;
+    if (!f) return 0;
+    int code = aio__loop_can_schedule(f->future.loop);
+    if (code) return code;
+    aio__event_detach(f);
+    f->future.flags |= AIO__F_QUIET;
+    aio__future_fail(&f->future, aio__exception(AIO_ERUNTIME, "", "the event was destroyed while it was awaited"));
+    return 0;
+}
+
+/* ---- locks ---- */
+
+struct aio__lock_wait {
+    aio_task   task;
+    aio_lock  *lock;
+    aio__place place;
+};
+
+/* Takes it if it is free and nobody waits who was first. */
+static bool aio__lock_try(aio_lock *lock)
+{
+    if (lock->locked || lock->line.called || aio__line_next(&lock->line)) return false;
+    lock->locked = true;
+    return true;
+}
+
+/* After a release, or when one who was called did not take it. */
+static void aio__lock_call(aio_lock *lock)
+{
+    if (!lock->locked && !lock->line.called) aio__line_call(&lock->line);
+}
+
+static AIO_CORO(aio__lock_wait)
+{
+    AIO_BEGIN(aio__lock_wait);
+    if (aio__lock_try(self->lock)) AIO_RETURN();
+    if (aio__line_enter(&self->lock->line, &self->place, &self->task)) AIO_RAISE(AIO_EWRONGLOOP);
+    AIO_AWAIT(aio__park(&self->task));
+    if (!self->place.line) AIO_RAISE(AIO_ERUNTIME, "the lock was destroyed while it was awaited");
+    self->lock->locked = true;
+    AIO_FINALLY;
+    if (self->place.line) {
+        aio__line_leave(&self->place);
+        aio__lock_call(self->lock);
+    }
+    AIO_END;
+}
+
+AIO_API aio_future *aio_lock_acquire(aio_lock *lock)
+{
+    aio_future *refused = aio__line_refuses(lock ? &lock->line : NULL, "aio_lock_acquire");
+    if (refused) return refused;
+    if (aio__lock_try(lock)) return aio__done_now();
+    return (aio_future *)AIO_CALL(aio__lock_wait, .lock = lock);
+}
+
+AIO_API int aio_lock_release(aio_lock *lock)
+{
+    if (!lock) return EINVAL;
+    if (!lock->locked) return AIO_ERUNTIME;
+    int code = aio__line_check(&lock->line);
+    if (code) return code;
+    lock->locked = false;
+    aio__lock_call(lock);
+    return 0;
+}
+
+AIO_API bool aio_lock_locked(const aio_lock *lock) { return lock && lock->locked; }
+
+AIO_API int aio_lock_destroy(aio_lock *lock) { return lock ? aio__line_destroy(&lock->line) : EINVAL; }
+
+/* ---- semaphores ---- */
+
+struct aio__semaphore_wait {
+    aio_task       task;
+    aio_semaphore *semaphore;
+    aio__place     place;
+    bool           taken;
+};
+
+static bool aio__semaphore_full(aio_semaphore *s)
+{
+    return s->value <= 0 || s->line.called || aio__line_next(&s->line);
+}
+
+/* Who is called has one already. */
+static bool aio__semaphore_call(aio_semaphore *s)
+{
+    if (s->value <= 0 || !aio__line_call(&s->line)) return false;
+    s->value--;
+    return true;
+}
+
+/* One who was called, and then cancelled, gives it back; then as many go on as there is value for. */
+static void aio__semaphore_leave(aio_semaphore *s, aio__place *place, bool taken)
+{
+    if (place->called && !taken) s->value++;
+    aio__line_leave(place);
+    while (aio__semaphore_call(s)) { }
+}
+
+static AIO_CORO(aio__semaphore_wait)
+{
+    AIO_BEGIN(aio__semaphore_wait);
+    if (!aio__semaphore_full(self->semaphore)) {
+        self->semaphore->value--;
+        AIO_RETURN();
+    }
+    if (aio__line_enter(&self->semaphore->line, &self->place, &self->task)) AIO_RAISE(AIO_EWRONGLOOP);
+    AIO_AWAIT(aio__park(&self->task));
+    if (!self->place.line) AIO_RAISE(AIO_ERUNTIME, "the semaphore was destroyed while it was awaited");
+    self->taken = true;
+    AIO_FINALLY;
+    if (self->place.line) aio__semaphore_leave(self->semaphore, &self->place, self->taken);
+    AIO_END;
+}
+
+AIO_API int aio_semaphore_init(aio_semaphore *semaphore, int value)
+{
+    if (!semaphore || value < 0) return EINVAL;
+    memset(semaphore, 0, sizeof *semaphore);
+    semaphore->value = value;
+    return 0;
+}
+
+AIO_API int aio_semaphore_init_bounded(aio_semaphore *semaphore, int value)
+{
+    int code = aio_semaphore_init(semaphore, value);
+    if (code) return code;
+    semaphore->bound = value;
+    semaphore->bounded = true;
+    return 0;
+}
+
+AIO_API aio_future *aio_semaphore_acquire(aio_semaphore *semaphore)
+{
+    aio_future *refused = aio__line_refuses(semaphore ? &semaphore->line : NULL, "aio_semaphore_acquire");
+    if (refused) return refused;
+    if (semaphore->value < 0) return aio__failure(EINVAL, "aio_semaphore_acquire: the initial value is negative");
+    if (aio__semaphore_full(semaphore))
+        return (aio_future *)AIO_CALL(aio__semaphore_wait, .semaphore = semaphore);
+    semaphore->value--;
+    return aio__done_now();
+}
+
+AIO_API int aio_semaphore_release(aio_semaphore *semaphore)
+{
+    if (!semaphore || (semaphore->bounded && semaphore->value >= semaphore->bound)) return EINVAL;
+    if (semaphore->value == INT_MAX) return EOVERFLOW;
+    int code = aio__line_check(&semaphore->line);
+    if (code) return code;
+    semaphore->value++;
+    aio__semaphore_call(semaphore);
+    return 0;
+}
+
+AIO_API bool aio_semaphore_locked(const aio_semaphore *semaphore)
+{
+    return semaphore && aio__semaphore_full((aio_semaphore *)(uintptr_t)semaphore);
+}
+
+AIO_API int aio_semaphore_destroy(aio_semaphore *semaphore)
+{
+    return semaphore ? aio__line_destroy(&semaphore->line) : EINVAL;
+}
+
+/* ---- conditions ---- */
+
+struct aio__condition_wait {
+    aio_task       task;
+    aio_condition *condition;
+    aio_lock      *lock;   /* once it was released; NULL: not to be had again */
+    aio__place     place;  /* in the condition's line, to the end */
+    aio__place     turn;   /* in the lock's */
+    bool           own, held;
+};
+
+struct aio__condition_wait_for {
+    aio_task       task;
+    aio_condition *condition;
+    bool         (*predicate)(void *);
+    void          *arg;
+};
+
+static aio_lock *aio__condition_lock(const aio_condition *c)
+{
+    return c->lock ? c->lock : (aio_lock *)(uintptr_t)&c->own;
+}
+
+/* 0, or why it cannot wait: then the lock is still held, if it was. */
+static int aio__condition_enter(struct aio__condition_wait *self)
+{
+    aio_lock *lock = aio__condition_lock(self->condition);
+    if (!lock->locked) return AIO_ERUNTIME;
+    int code = aio__line_enter(&self->condition->line, &self->place, &self->task);
+    if (code) return code;
+    code = aio_lock_release(lock);
+    if (code) {
+        aio__line_leave(&self->place);
+        return code;
+    }
+    self->lock = lock;
+    self->own = lock == &self->condition->own;
+    return 0;
+}
+
+/* Takes the place of an earlier error. */
+static void aio__condition_fail(aio_task *t, aio_exception *error)
+{
+    aio_exception_unref(t->future.error);
+    t->future.error = error;
+}
+
+/* True while the lock is still to be waited for. */
+static bool aio__condition_relock(struct aio__condition_wait *self)
+{
+    if (self->held || !self->lock || (self->own && !self->place.line)) return false;
+    self->held = aio__lock_try(self->lock);
+    return !self->held && aio__line_enter(&self->lock->line, &self->turn, &self->task) == 0;
+}
+
+/* It was called to the lock, or cancelled before. */
+static void aio__condition_relocked(struct aio__condition_wait *self, bool cancelled)
+{
+    if (cancelled) aio__condition_fail(&self->task, aio_exception_ref(self->task.caught));
+    if (!self->turn.line) {
+        self->lock = NULL;
+        aio__condition_fail(&self->task, aio__exception(AIO_ERUNTIME, "", "the lock was destroyed while it was awaited"));
+        return;
+    }
+    if (!cancelled) self->held = self->lock->locked = true;
+    aio__line_leave(&self->turn);
+    aio__lock_call(self->lock);
+}
+
+/* A notification that it cannot use goes to another. */
+static void aio__condition_leave(struct aio__condition_wait *self)
+{
+    if (!self->place.line) return;
+    bool hand_on = self->place.called && self->task.future.error;
+    aio__line_leave(&self->place);
+    if (hand_on) aio__line_call(&self->condition->line);
+}
+
+static AIO_CORO(aio__condition_wait)
+{
+    AIO_BEGIN(aio__condition_wait);
+    if (aio__condition_enter(self)) AIO_RAISE(AIO_ERUNTIME, "cannot wait on a condition without having its lock");
+    AIO_AWAIT(aio__park(&self->task));
+    if (!self->place.line) AIO_RAISE(AIO_ERUNTIME, "the condition was destroyed while it was awaited");
+    AIO_FINALLY;
+    while (aio__condition_relock(self)) {
+        AIO_TRY {
+            AIO_AWAIT(aio__park(&self->task));
+            aio__condition_relocked(self, false);
+        } AIO_CATCH {
+            aio__condition_relocked(self, true);
+        } AIO_END_TRY;
+    }
+    aio__condition_leave(self);
+    AIO_END;
+}
+
+static AIO_CORO(aio__condition_wait_for)
+{
+    AIO_BEGIN(aio__condition_wait_for);
+    while (!self->predicate(self->arg)) AIO_AWAIT(aio_condition_wait(self->condition));
+    AIO_END;
+}
+
+AIO_API aio_future *aio_condition_acquire(aio_condition *condition)
+{
+    if (!condition) return aio__failure(EINVAL, "aio_condition_acquire: NULL");
+    return aio_lock_acquire(aio__condition_lock(condition));
+}
+
+AIO_API int aio_condition_release(aio_condition *condition)
+{
+    return condition ? aio_lock_release(aio__condition_lock(condition)) : EINVAL;
+}
+
+AIO_API bool aio_condition_locked(const aio_condition *condition)
+{
+    return condition && aio__condition_lock(condition)->locked;
+}
+
+AIO_API aio_future *aio_condition_wait(aio_condition *condition)
+{
+    aio_future *refused = aio__line_refuses(condition ? &condition->line : NULL, "aio_condition_wait");
+    if (refused) return refused;
+    return (aio_future *)AIO_CALL(aio__condition_wait, .condition = condition);
+}
+
+AIO_API aio_future *aio_condition_wait_for(aio_condition *condition, bool (*predicate)(void *arg), void *arg)
+{
+    aio_future *refused = aio__line_refuses(condition ? &condition->line : NULL, "aio_condition_wait_for");
+    if (refused) return refused;
+    if (!predicate) return aio__failure(EINVAL, "aio_condition_wait_for: no predicate");
+    return (aio_future *)AIO_CALL(aio__condition_wait_for, .condition = condition, .predicate = predicate, .arg = arg);
+}
+
+AIO_API int aio_condition_notify(aio_condition *condition, size_t count)
+{
+    if (!condition) return EINVAL;
+    if (!aio__condition_lock(condition)->locked) return AIO_ERUNTIME;
+    int code = aio__line_check(&condition->line);
+    while (!code && count && aio__line_call(&condition->line)) count--;
+    return code;
+}
+
+AIO_API int aio_condition_notify_all(aio_condition *condition) { return aio_condition_notify(condition, SIZE_MAX); }
+
+AIO_API int aio_condition_destroy(aio_condition *condition)
+{
+    if (!condition) return EINVAL;
+    int code = aio__line_check(&condition->own.line);
+    if (!code) code = aio__line_destroy(&condition->line);
+    return code ? code : aio__line_destroy(&condition->own.line);
+}
 
 /* ============================================================================
  * 28. Queues: getters and putters
