@@ -50,9 +50,10 @@ fuzz: $(FUZZERS) ## fuzz each parser for FUZZ_SECONDS (10)
 	@[ -n "$(FUZZERS)" ] || echo "fuzz: no target yet"
 	@for fuzzer in $(FUZZERS); do \
 	    name=$${fuzzer##*/fuzz_}; seeds=tests/fuzz/corpus/$$name; [ -d $$seeds ] || seeds=; \
-	    mkdir -p build/fuzz/corpus/$$name; echo "fuzz: $$name"; \
-	    $$fuzzer -max_total_time=$(FUZZ_SECONDS) -timeout=10 -print_final_stats=0 -verbosity=0 \
-	        -artifact_prefix=build/fuzz/$$name- build/fuzz/corpus/$$name $$seeds || exit 1; \
+	    mkdir -p build/fuzz/corpus/$$name; \
+	    $$fuzzer -max_total_time=$(FUZZ_SECONDS) -timeout=10 -print_final_stats=1 -artifact_prefix=build/fuzz/$$name- \
+	        build/fuzz/corpus/$$name $$seeds >$$fuzzer.log 2>&1 || { tail -n 40 $$fuzzer.log; exit 1; }; \
+	    sed -n "s/^stat::number_of_executed_units: */fuzz: $$name: runs /p" $$fuzzer.log; \
 	done
 
 coverage: build/coverage/test ## lines and branches that the tests reach, by section of aio.h
