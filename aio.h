@@ -332,6 +332,9 @@ typedef struct aio__extra aio__extra;
 
 struct aio_task { /* private; 104 bytes on 64-bit */
     aio_future     future;
+#if UINTPTR_MAX < UINT64_MAX
+    void          *unused;   /* see aio__node_is_task */
+#endif
     aio__node      node;     /* in the ready queue, or among the waiters of what it awaits */
     union {
         aio_task *root;      /* a coroutine that another one awaits: the task it runs in */
