@@ -541,15 +541,29 @@ AIO_API void  aio__with_closed(aio_task *t);
  * ============================================================================ */
 
 /* Runs the coroutine (taken) in a new loop, as asyncio.run does: cancels the tasks that are left, waits for them, ends
- * the executor, closes. The first SIGINT cancels the coroutine, the second ends the program. Gives 0; or 1 after an
- * error, which is printed with its traceback; or 130 after SIGINT. */
+ * the executor, closes. The first SIGINT cancels the coroutine, the second ends the program; SIGINT is left alone if it
+ * has another than its default action. Gives 0; or 1 after an error, which is printed with its traceback; or 130 when
+ * SIGINT has ended it. */
 #define aio_run(...) AIO__RUN(__VA_ARGS__, )
 #define AIO__RUN(coroutine, ...) aio__run((coroutine), AIO__OPTIONS(aio_run_options, __VA_ARGS__))
 typedef struct aio_run_options {
     char aio__begin;
-    bool debug; /* debug mode; also by AIO_DEBUG=1 in the environment */
+    bool debug;       /* debug mode; also by AIO_DEBUG=1 in the environment */
+    bool keep_sigint; /* SIGINT is left alone in any case */
 } aio_run_options;
 AIO_API int aio__run(void *coroutine, const aio_run_options *options);
+
+/* Several runs in one loop: aio_runner_open(.debug = true), with the options of aio_run. NULL, with errno: ENOMEM, those of
+ * aio_new_event_loop, AIO_ELOOPRUNNING inside a running loop. asyncio: Runner */
+typedef struct aio_runner aio_runner;
+#define aio_runner_open(...) aio__runner_open(AIO__OPTIONS(aio_run_options, __VA_ARGS__))
+AIO_API aio_runner *aio__runner_open(const aio_run_options *options);
+AIO_API aio_loop   *aio_runner_loop(aio_runner *runner);
+/* Runs the coroutine (taken); its tasks go on in the next run. As aio_run gives 0, 1 or 130, but prints nothing: the error
+ * is put into `error` if that is not NULL (a new owner: aio_exception_unref). asyncio: Runner.run */
+AIO_API int         aio_runner_run(aio_runner *runner, void *coroutine, aio_exception **error);
+/* Ends as aio_run does. NULL is fine. asyncio: Runner.close */
+AIO_API void        aio_runner_close(aio_runner *runner);
 
 /* A policy makes loops: its poller is what it is about. asyncio: policies */
 typedef struct aio_policy {
@@ -858,8 +872,16 @@ AIO_API void aio_concurrent_release(aio_concurrent_future *future);
 /* ============================================================================
  * 10. Signals
  *
- * Handlers that run in the loop.
+ * Handlers that run in the loop. A signal belongs to one loop of the process at a time; no disposition is changed but
+ * of signals that were asked for (and of SIGINT during aio_run), and each is put back at the end.
  * ============================================================================ */
+
+/* callback(arg) runs in the loop after each arrival of the signal; several arrivals before the loop comes to it are one.
+ * Replaces the callback of the same loop. 0; EINVAL for no signal and for one that cannot be caught (SIGKILL, SIGSTOP);
+ * EBUSY when another loop has it; AIO_ELOOPCLOSED, AIO_EWRONGTHREAD. asyncio: loop.add_signal_handler */
+AIO_API int  aio_loop_add_signal_handler(aio_loop *loop, int signum, aio_callback *callback, void *arg);
+/* Puts back what was there before. False if this loop has no handler for it. asyncio: loop.remove_signal_handler */
+AIO_API bool aio_loop_remove_signal_handler(aio_loop *loop, int signum);
 
 /* ============================================================================
  * 11. Streams
@@ -5339,8 +5361,169 @@ AIO_API void aio_concurrent_release(aio_concurrent_future *future)
 /* ============================================================================
  * 30. Signals: the self-pipe
  *
- * A handler writes the signal's number to a pipe that the loop reads.
+ * One table for the process, an entry a signal, changed under its mutex. The handler takes no lock: it marks the entry
+ * and writes to the descriptor that wakes the loop (the self-pipe). Who takes an entry out of use waits until no handler
+ * is inside any more, so that none writes to a descriptor that is closed.
  * ============================================================================ */
+
+enum { AIO__SIGNALS = 128 };
+
+typedef struct aio__signal {
+    aio_loop        *loop;      /* atomic; NULL: not ours */
+    int              pending;   /* atomic */
+    aio_callback    *callback;  /* the loop's thread only; NULL while only aio_run wants it */
+    void            *arg;
+    aio_callback    *interrupt; /* aio_run's, for SIGINT */
+    void            *interrupt_arg;
+    struct sigaction old;
+} aio__signal;
+
+static aio__signal aio__signal_table[AIO__SIGNALS];
+static pthread_mutex_t aio__signal_mutex = PTHREAD_MUTEX_INITIALIZER;
+static int aio__signal_inside; /* atomic: handlers that run at the moment, in any thread */
+
+/* Async-signal-safe. */
+static void aio__on_signal(int signum)
+{
+    static const uint64_t one = 1;
+    int code = errno;
+    __atomic_add_fetch(&aio__signal_inside, 1, __ATOMIC_SEQ_CST);
+    aio_loop *loop = __atomic_load_n(&aio__signal_table[signum].loop, __ATOMIC_SEQ_CST);
+    if (loop) {
+        __atomic_store_n(&aio__signal_table[signum].pending, 1, __ATOMIC_SEQ_CST);
+        __atomic_store_n(&loop->signalled, 1, __ATOMIC_SEQ_CST);
+        while (aio__os.write(loop->wake_write, &one, sizeof one) < 0 && errno == EINTR) { }
+    }
+    __atomic_sub_fetch(&aio__signal_inside, 1, __ATOMIC_SEQ_CST);
+    errno = code;
+}
+
+/* In the loop: the callbacks of all signals that have arrived. */
+static void aio__signals_look(aio_loop *loop)
+{
+    if (!__atomic_exchange_n(&loop->signalled, 0, __ATOMIC_SEQ_CST)) return;
+    for (int i = 1; i < AIO__SIGNALS; i++) {
+        aio__signal *entry = &aio__signal_table[i];
+        if (__atomic_load_n(&entry->loop, __ATOMIC_SEQ_CST) != loop) continue;
+        if (!__atomic_exchange_n(&entry->pending, 0, __ATOMIC_SEQ_CST)) continue;
+        if (entry->callback) entry->callback(entry->arg);
+        else if (entry->interrupt) entry->interrupt(entry->interrupt_arg);
+    }
+}
+
+static bool aio__signal_is_ours(int signum)
+{
+    struct sigaction now;
+    return aio__os.sigaction(signum, NULL, &now) == 0 && !(now.sa_flags & SA_SIGINFO) && now.sa_handler == aio__on_signal;
+}
+
+/* 0 or a code. `once`: after the first signal the default action is back at once, even if the loop never comes to it. */
+static int aio__signal_install(int signum, bool once, struct sigaction *old)
+{
+    struct sigaction action;
+    memset(&action, 0, sizeof action);
+    action.sa_handler = aio__on_signal;
+    action.sa_flags = once ? (int)(SA_RESTART | SA_RESETHAND) : SA_RESTART;
+    sigemptyset(&action.sa_mask);
+    return aio__os.sigaction(signum, &action, old) < 0 ? errno : 0;
+}
+
+/* With the mutex held: puts the old disposition back, unless someone has put in his own meanwhile. */
+static void aio__signal_free(aio__signal *entry, int signum)
+{
+    if (aio__signal_is_ours(signum)) aio__os.sigaction(signum, &entry->old, NULL);
+    __atomic_store_n(&entry->loop, NULL, __ATOMIC_SEQ_CST);
+    while (__atomic_load_n(&aio__signal_inside, __ATOMIC_SEQ_CST)) { }
+    __atomic_store_n(&entry->pending, 0, __ATOMIC_SEQ_CST);
+    entry->callback = entry->interrupt = NULL;
+}
+
+static void aio__signals_close(aio_loop *loop, aio__closer *closer)
+{
+    (void)closer;
+    pthread_mutex_lock(&aio__signal_mutex);
+    for (int i = 1; i < AIO__SIGNALS; i++)
+        if (__atomic_load_n(&aio__signal_table[i].loop, __ATOMIC_SEQ_CST) == loop)
+            aio__signal_free(&aio__signal_table[i], i);
+    pthread_mutex_unlock(&aio__signal_mutex);
+    loop->on_wake = NULL;
+}
+
+static void aio__signals_use(aio_loop *loop)
+{
+    if (loop->signals_closer.close) return;
+    loop->signals_closer.close = aio__signals_close;
+    loop->on_wake = aio__signals_look;
+    aio__loop_at_close(loop, &loop->signals_closer);
+}
+
+/* With the mutex held: makes the signal the loop's. 0 or a code. */
+static int aio__signal_take(aio_loop *loop, aio__signal *entry, int signum, bool once)
+{
+    aio_loop *owner = __atomic_load_n(&entry->loop, __ATOMIC_SEQ_CST);
+    if (owner && owner != loop) return EBUSY;
+    aio__signals_use(loop);
+    if (owner) return aio__signal_install(signum, once, NULL);
+    __atomic_store_n(&entry->loop, loop, __ATOMIC_SEQ_CST); /* first, so that no signal finds a handler without a loop */
+    int code = aio__signal_install(signum, once, &entry->old);
+    if (code) __atomic_store_n(&entry->loop, NULL, __ATOMIC_SEQ_CST);
+    return code;
+}
+
+AIO_API int aio_loop_add_signal_handler(aio_loop *loop, int signum, aio_callback *callback, void *arg)
+{
+    int code = signum > 0 && signum < AIO__SIGNALS && callback ? aio__loop_can_schedule(loop) : EINVAL;
+    if (code) return code;
+    aio__signal *entry = &aio__signal_table[signum];
+    pthread_mutex_lock(&aio__signal_mutex);
+    code = aio__signal_take(loop, entry, signum, false);
+    if (!code) {
+        entry->callback = callback;
+        entry->arg = arg;
+    }
+    pthread_mutex_unlock(&aio__signal_mutex);
+    return code;
+}
+
+AIO_API bool aio_loop_remove_signal_handler(aio_loop *loop, int signum)
+{
+    if (!loop || signum <= 0 || signum >= AIO__SIGNALS || aio__loop_can_schedule(loop)) return false;
+    aio__signal *entry = &aio__signal_table[signum];
+    pthread_mutex_lock(&aio__signal_mutex);
+    bool found = __atomic_load_n(&entry->loop, __ATOMIC_SEQ_CST) == loop && entry->callback;
+    if (found) {
+        entry->callback = NULL;
+        if (!entry->interrupt) aio__signal_free(entry, signum);
+        else if (aio__signal_is_ours(signum)) aio__signal_install(signum, true, NULL);
+    }
+    pthread_mutex_unlock(&aio__signal_mutex);
+    return found;
+}
+
+/* For aio_run: the first SIGINT calls back, the next one acts as ever. False: someone else wants SIGINT. */
+static bool aio__interrupt_begin(aio_loop *loop, aio_callback *callback, void *arg)
+{
+    struct sigaction now;
+    aio__signal *entry = &aio__signal_table[SIGINT];
+    pthread_mutex_lock(&aio__signal_mutex);
+    bool ok = aio__os.sigaction(SIGINT, NULL, &now) == 0 && !(now.sa_flags & SA_SIGINFO) && now.sa_handler == SIG_DFL &&
+              !__atomic_load_n(&entry->loop, __ATOMIC_SEQ_CST) && aio__signal_take(loop, entry, SIGINT, true) == 0;
+    if (ok) {
+        entry->interrupt = callback;
+        entry->interrupt_arg = arg;
+    }
+    pthread_mutex_unlock(&aio__signal_mutex);
+    return ok;
+}
+
+static void aio__interrupt_end(void)
+{
+    aio__signal *entry = &aio__signal_table[SIGINT];
+    pthread_mutex_lock(&aio__signal_mutex);
+    entry->interrupt = NULL;
+    if (!entry->callback) aio__signal_free(entry, SIGINT);
+    pthread_mutex_unlock(&aio__signal_mutex);
+}
 
 /* ============================================================================
  * 31. Running a program
@@ -5430,35 +5613,107 @@ static int aio__run_refuse(void *coroutine, int code)
     return 1;
 }
 
-/* Runs the coroutine in the loop. Gives its error (a new owner), or NULL. */
-static aio_exception *aio__run_main(aio_loop *loop, void *coroutine)
+struct aio_runner {
+    aio_loop   *loop, *set; /* `set`: what was set before */
+    aio_future *main;       /* while it runs; borrowed */
+    bool        keep_sigint, interrupted;
+};
+
+static void aio__run_interrupted(void *arg)
 {
+    aio_runner *runner = (aio_runner *)arg;
+    aio_exception *why = aio__exception(AIO_ECANCELLED, "", "interrupted by SIGINT");
+    runner->interrupted = aio__cancel(runner->main, why);
+    aio_exception_unref(why);
+}
+
+/* Runs the coroutine in the loop. Gives its error (a new owner), or NULL. */
+static aio_exception *aio__run_main(aio_runner *runner, void *coroutine)
+{
+    aio_loop *loop = runner->loop;
     aio_future *f = aio_ensure_future(coroutine);
     if (!f) return &aio__no_memory;
+    runner->main = f;
+    runner->interrupted = false;
+    bool interruptible = !runner->keep_sigint && aio__interrupt_begin(loop, aio__run_interrupted, runner);
     int code = aio__adopt(loop, f);
     if (!code) code = aio__run_until_done(loop, f);
     if (!code && f->state < AIO__DONE) code = AIO_ESTOPPED;
+    if (interruptible) aio__interrupt_end();
     f->flags |= AIO__F_SEEN;
     aio_exception *error = code ? aio__exception(code, "", NULL) : aio_exception_ref(f->error);
     aio_unref(f);
     return error;
 }
 
+/* 0 or a code. */
+static int aio__runner_begin(aio_runner *runner, const aio_run_options *options)
+{
+    runner->set = aio__set;
+    runner->keep_sigint = options->keep_sigint;
+    runner->loop = aio__running ? NULL : aio_new_event_loop();
+    if (!runner->loop) return aio__running ? AIO_ELOOPRUNNING : errno;
+    if (options->debug) runner->loop->debug = true;
+    return 0;
+}
+
+static void aio__runner_end(aio_runner *runner)
+{
+    aio__set = runner->loop;
+    aio__run_end(runner->loop);
+    aio__set = runner->set;
+}
+
+AIO_API int aio_runner_run(aio_runner *runner, void *coroutine, aio_exception **error)
+{
+    if (error) *error = NULL;
+    int code = !coroutine ? aio__out_of_memory ? ENOMEM : EINVAL : runner ? aio__loop_can_run(runner->loop) : EINVAL;
+    if (code && coroutine) {
+        aio__cancel(aio__future_of(coroutine, "aio_runner_run"), &aio__cancelled);
+        aio_unref(coroutine);
+    }
+    if (runner && !code) aio__set = runner->loop;
+    aio_exception *e = code ? aio__exception(code, "", NULL) : aio__run_main(runner, coroutine);
+    if (runner && !code) aio__set = runner->set;
+    if (!e) return 0;
+    int status = !code && runner->interrupted && e->code == AIO_ECANCELLED ? 130 : 1;
+    if (error) *error = e;
+    else aio_exception_unref(e);
+    return status;
+}
+
+AIO_API aio_runner *aio__runner_open(const aio_run_options *options)
+{
+    aio_runner *runner = (aio_runner *)aio__calloc(sizeof *runner);
+    int code = runner ? aio__runner_begin(runner, options) : ENOMEM;
+    if (!code) return runner;
+    aio__free(runner);
+    errno = code;
+    return NULL;
+}
+
+AIO_API aio_loop *aio_runner_loop(aio_runner *runner) { return runner ? runner->loop : NULL; }
+
+AIO_API void aio_runner_close(aio_runner *runner)
+{
+    if (!runner) return;
+    aio__runner_end(runner);
+    aio__free(runner);
+}
+
 AIO_API int aio__run(void *coroutine, const aio_run_options *options)
 {
-    if (!coroutine) return aio__run_refuse(NULL, aio__out_of_memory ? ENOMEM : EINVAL);
-    if (aio__running) return aio__run_refuse(coroutine, AIO_ELOOPRUNNING);
-    aio_loop *loop = aio_new_event_loop(), *set = aio__set;
-    if (!loop) return aio__run_refuse(coroutine, errno);
-    if (options->debug) loop->debug = true;
-    aio__set = loop;
-    aio_exception *error = aio__run_main(loop, coroutine);
-    aio__run_end(loop);
-    aio__set = set;
-    if (!error) return 0;
+    aio_runner runner;
+    memset(&runner, 0, sizeof runner);
+    int code = coroutine ? aio__runner_begin(&runner, options) : aio__out_of_memory ? ENOMEM : EINVAL;
+    if (code) return aio__run_refuse(coroutine, code);
+    aio_exception *error;
+    int status = aio_runner_run(&runner, coroutine, &error);
+    aio__runner_end(&runner);
     aio_exception_print(error, stderr);
+    if (status == 130) fprintf(stderr, "KeyboardInterrupt\n");
     aio_exception_unref(error);
-    return 1;
+    return status;
 }
 
 /* ============================================================================
