@@ -1568,7 +1568,7 @@ AIO_API void aio_exception_print(const aio_exception *exception, void *file)
 /* A callback in the ready queue or among a future's waiters. Objects lie at multiples of 16, a handle's node at offset
  * 0 of it and a coroutine's node at an odd multiple of the pointer size: an address tells which one a node is in. */
 typedef struct aio__handle aio__handle;
-struct __attribute__((__aligned__(2 * sizeof(void *)))) aio__handle {
+struct aio__handle {
     aio__node node;
     void    (*run)(aio__handle *);
     void     *owner;
@@ -2120,7 +2120,8 @@ static int64_t aio__deadline(int64_t now, double seconds)
     double ns = seconds * 1e9;
     if (ns > 4.6e18) ns = 4.6e18;
     if (ns < 0) ns = 0;
-    return now + (int64_t)ns;
+    int64_t whole = (int64_t)ns;
+    return now + whole + ((double)whole < ns); /* rounded up: what is due never finds itself early */
 }
 
 static void aio__sleep_fire(aio_loop *loop, aio__sleep *sleep_);
@@ -2310,8 +2311,9 @@ AIO_API const aio_exception *aio_future_exception(void *future)
 {
     if (!future) return &aio__no_memory;
     aio_future *f = aio__future_of(future, "aio_future_exception");
+    if (f->state < AIO__DONE) return NULL;
     f->flags |= AIO__F_SEEN;
-    return f->state >= AIO__DONE ? f->error : NULL;
+    return f->error;
 }
 
 AIO_API bool aio__future_settable(const void *future)
@@ -2586,6 +2588,7 @@ AIO_API int aio_loop_run_forever(aio_loop *loop)
     loop->recent_count = 0;
     loop->steps_left = 0;
     do code = aio__run_once(loop); while (!code && !loop->stopping);
+    if (loop->recent_count) aio__look(loop); /* the last steps may have been slow, too */
     loop->stopping = false;
     loop->running = false;
     aio__running = NULL;

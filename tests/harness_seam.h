@@ -51,7 +51,7 @@ static struct seam {
     int      slice;
     bool     shuffle;
     uint64_t seed;
-    aio_loop *loop;             /* of the run: its wake descriptors are neither sliced nor failed with EAGAIN */
+    aio_loop *loop;             /* of the run */
     int      touched;           /* what happened: the code of the visible fault that was injected, or 0 */
     bool     fired;             /* a fault was injected, visible or not */
     bool     bad_close;         /* a descriptor was closed that was not open */
@@ -121,13 +121,19 @@ static int seam_real_wait(int timeout, bool sockets)
 /* ---- descriptors ---- */
 static struct { int epoll; uint32_t events; void *owner; } seam_watched[SEAM_FDS];
 
+/* The loop's own pair, which cannot fail but by EINTR, and whose bytes are not cut. */
+static bool seam_is_wake(int fd)
+{
+    return fd >= 0 && seam.loop && (fd == seam.loop->wake_read || fd == seam.loop->wake_write);
+}
+
 /* True for pipes and stream sockets, which may give or take any part of the bytes at any time. */
 static bool seam_is_stream(int fd)
 {
     int type = 0;
     socklen_t length = sizeof type;
     struct stat status;
-    if (fd < 0 || (seam.loop && (fd == seam.loop->wake_read || fd == seam.loop->wake_write))) return false;
+    if (fd < 0 || seam_is_wake(fd)) return false;
     if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &length) == 0) return type == SOCK_STREAM;
     return fstat(fd, &status) == 0 && S_ISFIFO(status.st_mode);
 }
@@ -155,6 +161,7 @@ static bool seam_fault(int call, int fd)
     long n = SEAM_ADD(seam.calls[call], 1);
     if (call != seam.fail_call || n != seam.fail_at) return false;
     bool again = seam.error == EAGAIN && fd >= 0;
+    if (seam.error != EINTR && seam_is_wake(fd)) return false;
     if (again && !seam_is_stream(fd)) return false;
     if (again) seam_rearm(fd);
     seam.fired = true;
