@@ -420,7 +420,7 @@ TEST(url_unquote_is_lenient)
 TEST(url_form_pairs)
 {
     aio__buffer out;
-    aio_text rest, name, value;
+    aio_text rest, name = { NULL, 0 }, value = { NULL, 0 };
     memset(&out, 0, sizeof out);
     CHECK(aio__form_pair(&out, aio__text("a b", 3), aio__text("1&2", 3)));
     CHECK(aio__form_pair(&out, aio__text("c", 1), aio__text("", 0)));
