@@ -1503,10 +1503,11 @@ static aio_exception *aio__exception_copy(const aio_exception *from)
     if (e->refs < 0) return e;
     e->traceback_left_out = from->traceback_left_out;
     if (from->traceback_count) {
-        size_t size = (size_t)from->traceback_count * sizeof *from->traceback;
-        e->traceback = (aio_traceback_entry *)aio__malloc(size);
+        size_t count = (size_t)from->traceback_count, room = 1;
+        while (room < count) room *= 2; /* as aio__exception_add expects it */
+        e->traceback = (aio_traceback_entry *)aio__malloc(room * sizeof *from->traceback);
         if (e->traceback) {
-            memcpy(e->traceback, from->traceback, size);
+            memcpy(e->traceback, from->traceback, count * sizeof *from->traceback);
             e->traceback_count = from->traceback_count;
         } else e->traceback_left_out += from->traceback_count;
     }

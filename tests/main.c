@@ -4,9 +4,12 @@
 
 #include "harness.h"
 
+#include "test_errors.c"
 #include "test_headers.c"
 #include "test_http_messages.c"
 #include "test_loop.c"
+#include "test_futures.c"
+#include "test_memory.c"
 #include "test_url.c"
 
 int main(int argc, char **argv) { return harness_main(argc, argv); }

@@ -1,0 +1,157 @@
+/* Errors: names, texts, owners, tracebacks, printing, and those that need no memory. */
+
+static void error_print(const aio_exception *error, char *out, size_t size)
+{
+    FILE *file = tmpfile();
+    aio_exception_print(error, file);
+    rewind(file);
+    size_t n = fread(out, 1, size - 1, file);
+    out[n] = 0;
+    fclose(file);
+}
+
+TEST(error_names_and_texts)
+{
+    CHECK_STR(aio_code_name(AIO_ECANCELLED), "CancelledError");
+    CHECK_STR(aio_code_name(AIO_ETIMEOUT), "TimeoutError");
+    CHECK_STR(aio_code_name(AIO_ECONTENT), "ContentTypeError"); /* the last of the list */
+    CHECK_STR(aio_code_text(AIO_ESTOPPED), "event loop stopped before Future completed");
+    CHECK_STR(aio_code_name(ECONNREFUSED), "ConnectionRefusedError");
+    CHECK_STR(aio_code_name(ENOMEM), "MemoryError");
+    CHECK_STR(aio_code_name(EBUSY), "OSError");
+    CHECK_STR(aio_code_text(EBUSY), strerror(EBUSY));
+    CHECK_STR(aio_code_name(AIO__EFIRST), "OSError");
+    CHECK_STR(aio_code_name(AIO__ELAST), "OSError");
+    CHECK_STR(aio_code_name(-1), "OSError");
+    for (int code = AIO__EFIRST + 1; code < AIO__ELAST; code++) CHECK(*aio_code_name(code) && *aio_code_text(code));
+}
+
+TEST(error_print)
+{
+    char text[2000];
+    aio_exception *error = aio__exception(ECONNREFUSED, "connect", "connect to %s:%d: refused", "a.test", 81);
+    CHECK_STR(error->phase, "connect");
+    error_print(error, text, sizeof text);
+    CHECK_STR(text, "ConnectionRefusedError: connect to a.test:81: refused\n");
+    aio__exception_add(error, "fetch.c", "fetch", 17);
+    aio__exception_add(error, "crawl.c", "crawl", 31);
+    error_print(error, text, sizeof text);
+    CHECK_STR(text, "Traceback (most recent await last):\n"
+                    "  crawl.c:31, in crawl\n"
+                    "  fetch.c:17, in fetch\n"
+                    "ConnectionRefusedError: connect to a.test:81: refused\n");
+    aio_exception_print(NULL, stdout);
+    aio_exception_print(error, NULL);
+    aio_exception_unref(error);
+    aio_exception_unref(NULL);
+    CHECK_PTR(aio_exception_ref(NULL), NULL);
+}
+
+TEST(error_long_message_is_cut)
+{
+    char text[3000];
+    memset(text, 'x', sizeof text);
+    text[sizeof text - 1] = 0;
+    aio_exception *error = aio__exception(EPIPE, "", "%s", text);
+    CHECK_INT(strlen(error->message), AIO__MESSAGE_MAX - 1);
+    aio_exception_unref(error);
+}
+
+TEST(error_traceback_is_bounded)
+{
+    char text[8000];
+    aio_exception *error = aio__exception(EPIPE, "", NULL);
+    for (int i = 0; i < 100000; i++) aio__exception_add(error, "deep.c", "deep", i);
+    CHECK_INT(error->traceback_count, AIO__TRACEBACK_MAX);
+    CHECK_INT(error->traceback_left_out, 100000 - AIO__TRACEBACK_MAX);
+    CHECK_INT(error->traceback[0].line, 0); /* the innermost ones are kept */
+    error_print(error, text, sizeof text);
+    CHECK(strstr(text, "Traceback (most recent await last):\n  ... 99936 more\n  deep.c:63, in deep\n") == text);
+    aio_exception_unref(error);
+}
+
+TEST(error_copy_shares_nothing)
+{
+    aio_exception *error = aio__exception(EPIPE, "send", "first");
+    for (int i = 0; i < 5; i++) aio__exception_add(error, "a.c", "a", i);
+    aio_exception *copy = aio__exception_copy(error);
+    aio__exception_add(copy, "b.c", "b", 9);
+    aio_exception_unref(error);
+    CHECK_INT(copy->code, EPIPE);
+    CHECK_STR(copy->phase, "send");
+    CHECK_STR(copy->message, "first");
+    CHECK_INT(copy->traceback_count, 6);
+    CHECK_INT(copy->traceback[4].line, 4);
+    CHECK_STR(copy->traceback[5].name, "b");
+    aio_exception_unref(copy);
+}
+
+static aio_exception *error_group(int count)
+{
+    aio_exception *group = aio__exception(AIO_EGROUP, "", "%d errors", count);
+    group->members = (aio_exception **)aio__malloc((size_t)count * sizeof *group->members);
+    for (int i = 0; i < count; i++) group->members[group->member_count++] = aio__exception(EPIPE, "", "number %d", i);
+    return group;
+}
+
+TEST(error_group_is_copied_and_printed)
+{
+    char text[1000];
+    aio_exception *group = error_group(2), *copy = aio__exception_copy(group);
+    aio_exception_unref(group);
+    CHECK_INT(copy->member_count, 2);
+    error_print(copy, text, sizeof text);
+    CHECK_STR(text, "ExceptionGroup: 2 errors\n"
+                    "  --- 1 of 2 ---\n"
+                    "  BrokenPipeError: number 0\n"
+                    "  --- 2 of 2 ---\n"
+                    "  BrokenPipeError: number 1\n");
+    aio_exception_unref(copy);
+}
+
+TEST(error_without_memory)
+{
+    seam.fail_alloc = 1;
+    seam.fail_on = true;
+    aio_exception *error = aio__exception(EPIPE, "", "never"), *cancel = aio__exception(AIO_ECANCELLED, "", "why");
+    seam.fail_alloc = 0;
+    ALWAYS(error->code == ENOMEM);
+    ALWAYS(cancel->code == AIO_ECANCELLED); /* a cancel stays a cancel */
+    aio__exception_add(error, "a.c", "a", 1); /* static: nothing is added, nothing freed */
+    ALWAYS(error->traceback_count == 0);
+    for (int i = 0; i < 3; i++) aio_exception_unref(error);
+    ALWAYS(aio_exception_ref(error) == error);
+    ALWAYS(aio__exception_copy(error) == error);
+    ALWAYS(!strcmp(error->message, "out of memory"));
+}
+
+TEST(error_loses_only_its_traceback_without_memory)
+{
+    aio_exception *error = aio__exception(EPIPE, "", "kept");
+    seam.fail_alloc = seam.allocations + 1;
+    seam.fail_on = true;
+    for (int i = 0; i < 3; i++) aio__exception_add(error, "a.c", "a", i);
+    seam.fail_alloc = 0;
+    ALWAYS(error->code == EPIPE);
+    ALWAYS(error->traceback_count == 0);
+    ALWAYS(error->traceback_left_out == 3);
+    aio__exception_add(error, "a.c", "a", 4);
+    ALWAYS(error->traceback_count + error->traceback_left_out == 4);
+    aio_exception_unref(error);
+}
+
+TEST(error_group_copy_without_memory)
+{
+    for (long n = 1; n < 8; n++) { /* whatever it loses, it is a sound one, and nothing is left of it */
+        aio_exception *group = error_group(3);
+        for (int i = 0; i < 3; i++) aio__exception_add(group->members[i], "a.c", "a", i);
+        seam.fail_alloc = seam.allocations + n;
+        aio_exception *copy = aio__exception_copy(group);
+        seam.fail_alloc = 0;
+        ALWAYS(copy->code == AIO_EGROUP || copy->code == ENOMEM);
+        for (int i = 0; i < copy->member_count; i++)
+            ALWAYS(copy->members[i]->code == EPIPE || copy->members[i]->code == ENOMEM);
+        aio_exception_unref(copy);
+        aio_exception_unref(group);
+    }
+}

@@ -1,0 +1,156 @@
+/* Memory: slabs, objects with an allocation of their own, visiting, buffers, and what an empty process has. */
+
+static void memory_open(aio__heap *heap)
+{
+    memset(heap, 0, sizeof *heap);
+    aio__ring_clear(&heap->own);
+}
+
+TEST(memory_slots_are_reused_and_aligned)
+{
+    aio__heap heap;
+    memory_open(&heap);
+    for (size_t size = 1; size <= AIO__SLAB_MAX; size += 13) {
+        void *one = aio__pool_alloc(&heap, size), *two = aio__pool_alloc(&heap, size);
+        CHECK(one && two && one != two);
+        CHECK_INT((uintptr_t)one % AIO__GRAIN, 0);
+        CHECK_INT((uintptr_t)two % AIO__GRAIN, 0);
+        memset(one, 0xAB, size);
+        memset(two, 0xCD, size);
+        CHECK_INT(((unsigned char *)one)[size - 1], 0xAB); /* they do not overlap */
+        aio__pool_free(&heap, one, size);
+        CHECK_PTR(aio__pool_alloc(&heap, size), one); /* last in, first out */
+        aio__pool_free(&heap, one, size);
+        aio__pool_free(&heap, two, size);
+    }
+    aio__heap_clear(&heap);
+}
+
+TEST(memory_fills_several_blocks)
+{
+    enum { COUNT = 5000, SIZE = 100 };
+    aio__heap heap;
+    memory_open(&heap);
+    unsigned char **objects = (unsigned char **)malloc(COUNT * sizeof *objects);
+    for (int i = 0; i < COUNT; i++) {
+        objects[i] = (unsigned char *)aio__pool_alloc(&heap, SIZE);
+        memset(objects[i], i % 251, SIZE);
+    }
+    int spoiled = 0;
+    for (int i = 0; i < COUNT; i++)
+        for (int k = 0; k < SIZE; k++) spoiled += objects[i][k] != i % 251;
+    CHECK_INT(spoiled, 0);
+    long blocks = seam.live;
+    CHECK(blocks >= COUNT * 112 / 65536 && blocks <= COUNT * 112 / 65536 + 2);
+    for (int i = 0; i < COUNT; i++) aio__pool_free(&heap, objects[i], SIZE);
+    for (int i = 0; i < COUNT; i++) CHECK(aio__pool_alloc(&heap, SIZE) != NULL);
+    CHECK_INT(seam.live, blocks); /* all of it from what was given back */
+    free(objects);
+    aio__heap_clear(&heap);
+    CHECK_INT(seam.live, 0);
+}
+
+TEST(memory_large_objects_stand_alone)
+{
+    aio__heap heap;
+    memory_open(&heap);
+    char *large = (char *)aio__pool_alloc(&heap, AIO__SLAB_MAX + 1);
+    CHECK_INT(seam.live, 1);
+    memset(large, 1, AIO__SLAB_MAX + 1);
+    aio__pool_free(&heap, large, AIO__SLAB_MAX + 1);
+    CHECK_INT(seam.live, 0);
+    CHECK(aio__pool_alloc(&heap, 2 * AIO__SLAB_MAX) != NULL);
+    aio__heap_clear(&heap); /* gives it back, too */
+}
+
+static void memory_sum(void *object, void *arg) { *(int *)arg += ((int *)object)[8]; }
+
+TEST(memory_each_visits_the_living)
+{
+    enum { COUNT = 3000 };
+    aio__heap heap;
+    int sum = 0, expected = 0, *objects[COUNT];
+    memory_open(&heap);
+    for (int i = 0; i < COUNT; i++) {
+        size_t size = i % 7 == 0 ? AIO__SLAB_MAX + 8 : 48 + (size_t)(i % 5) * 160;
+        objects[i] = (int *)aio__pool_alloc(&heap, size);
+        memset(objects[i], 0, size);
+        objects[i][0] = 1; /* where a future has its owners */
+        objects[i][8] = i;
+    }
+    for (int i = 0; i < COUNT; i++) {
+        size_t size = i % 7 == 0 ? AIO__SLAB_MAX + 8 : 48 + (size_t)(i % 5) * 160;
+        if (i % 3 == 0) aio__pool_free(&heap, objects[i], size);
+        else expected += i;
+    }
+    aio__heap_each(&heap, memory_sum, &sum);
+    CHECK_INT(sum, expected);
+    aio__heap_clear(&heap);
+    sum = 0;
+    aio__heap_each(&heap, memory_sum, &sum);
+    CHECK_INT(sum, 0);
+}
+
+TEST(memory_refuses_when_there_is_none)
+{
+    aio__heap heap;
+    memory_open(&heap);
+    seam.fail_alloc = 1;
+    seam.fail_on = true;
+    aio__out_of_memory = false;
+    CHECK(aio__pool_alloc(&heap, 10) == NULL);
+    ALWAYS(aio__out_of_memory);
+    ALWAYS(aio__pool_alloc(&heap, 5000) == NULL);
+    ALWAYS(aio__malloc(0) == NULL);
+    ALWAYS(aio__strndup("abc", 3) == NULL);
+    ALWAYS(aio_new_event_loop() == NULL);
+    ALWAYS(errno == ENOMEM);
+    ALWAYS(AIO_CALL(loop_forever) == NULL);
+    aio__out_of_memory = false;
+    seam.fail_alloc = 0;
+    void *slot = aio__pool_alloc(&heap, 10);
+    ALWAYS(slot != NULL);
+    aio__pool_free(&heap, slot, 10);
+    aio__heap_clear(&heap);
+}
+
+TEST(memory_zero_and_null)
+{
+    void *none = aio__malloc(0), *grown = aio__realloc(NULL, 0);
+    CHECK(none && grown);
+    aio__free(none);
+    aio__free(grown);
+    aio__free(NULL);
+    char *copy = aio__strndup("abcdef", 3);
+    CHECK_STR(copy, "abc");
+    aio__free(copy);
+    unsigned char *zero = (unsigned char *)aio__calloc(100);
+    for (int i = 0; i < 100; i++) CHECK_INT(zero[i], 0);
+    aio__free(zero);
+}
+
+TEST(memory_rings)
+{
+    aio__node a, b, items[6];
+    aio__ring_clear(&a);
+    aio__ring_clear(&b);
+    aio__ring_move(&a, &b); /* of nothing */
+    CHECK(aio__ring_empty(&a) && aio__ring_empty(&b));
+    for (int i = 0; i < 6; i++) aio__ring_insert(i < 3 ? &a : &b, &items[i]);
+    aio__ring_remove(&items[4]);
+    CHECK_PTR(items[4].next, NULL);
+    aio__ring_move(&a, &b);
+    CHECK(aio__ring_empty(&b));
+    static const int order[] = { 0, 1, 2, 3, 5 };
+    aio__node *node = a.next;
+    for (int i = 0; i < 5; i++, node = node->next) CHECK_PTR(node, &items[order[i]]);
+    CHECK_PTR(node, &a);
+    CHECK_PTR(a.prev, &items[5]);
+}
+
+TEST(memory_idle_task_is_small)
+{
+    CHECK_INT(sizeof(void *) == 8 ? sizeof(aio_task) : 104, 104);
+    CHECK_INT(sizeof(aio_future) <= 40, 1);
+    CHECK_INT(((offsetof(aio_task, node)) & sizeof(void *)) != 0, 1);
+}
