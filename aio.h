@@ -889,6 +889,155 @@ AIO_API bool aio_loop_remove_signal_handler(aio_loop *loop, int signum);
  * TCP and TLS connections and servers.
  * ============================================================================ */
 
+/* ---- TLS ---- */
+
+/* How a side of TLS is set up; shared by connections, counted. Made once, it loads certificates once. */
+typedef struct aio_tls_context aio_tls_context;
+enum { AIO_VERIFY_FULL = 0, AIO_VERIFY_NONE = 1 };
+
+typedef struct aio_tls_options {
+    char        aio__begin;
+    int         verify;     /* AIO_VERIFY_FULL: chain and host name; AIO_VERIFY_NONE: neither, unsafe */
+    const char *ca_file;    /* PEM; instead of the system's certificate authorities */
+    const char *ca_path;
+    const char *cert_file;  /* PEM chain: a server's, or a client's for a server that asks */
+    const char *key_file;   /* PEM; NULL: in cert_file */
+    const char *alpn;       /* comma-separated, most wanted first: "http/1.1" */
+    bool        server;     /* for aio_start_server; needs cert_file */
+    bool        require_client_cert; /* a server's: clients must show one that ca_file or ca_path vouches for */
+} aio_tls_options;
+
+/* aio_tls_context_create(.ca_file = "...", ...): one owner. NULL on an error, which aio_tls_context_error() then explains
+ * (static text of this thread). asyncio: ssl.create_default_context */
+#define aio_tls_context_create(...) aio__tls_context_create(AIO__OPTIONS(aio_tls_options, __VA_ARGS__))
+AIO_API aio_tls_context *aio__tls_context_create(const aio_tls_options *options);
+AIO_API const char      *aio_tls_context_error(void);
+AIO_API aio_tls_context *aio_tls_context_ref(aio_tls_context *context);
+AIO_API void             aio_tls_context_unref(aio_tls_context *context);
+
+/* ---- streams ---- */
+
+/* A connection: bytes in order, both ways. asyncio's StreamReader and StreamWriter in one. */
+typedef struct aio_stream aio_stream;
+
+typedef struct aio_stream_task { aio_task task; aio_stream *result; } aio_stream_task;
+/* `result` is borrowed from the stream: valid until its next read, or its end. */
+typedef struct aio_text_future { aio_future future; aio_text result; } aio_text_future;
+
+typedef struct aio_connect_options {
+    char             aio__begin;
+    bool             tls;             /* with the default context: system authorities, verification on */
+    aio_tls_context *tls_context;     /* with this one; borrowed during the call */
+    const char      *server_hostname; /* for SNI and the host check; NULL: the host */
+    double           connect_timeout; /* seconds for each address; 0: none but the system's */
+    double           tls_timeout;     /* of the handshake; 0: 60 s */
+    size_t           limit;           /* of a line, and of what is read ahead; 0: 64 KiB */
+    int              family;          /* AF_INET, AF_INET6; 0: both */
+    const char      *local_host;      /* address to connect from */
+} aio_connect_options;
+
+/* aio_open_connection(host, port, .tls = true, ...): result: a stream of yours (end it with aio_stream_close or
+ * aio_stream_wait_closed). Addresses are tried in turn; the error names all that failed. asyncio: open_connection */
+#define aio_open_connection(...) AIO__OPEN_CONNECTION(__VA_ARGS__, )
+#define AIO__OPEN_CONNECTION(host, port, ...) \
+    aio__open_connection((host), (port), AIO__OPTIONS(aio_connect_options, __VA_ARGS__))
+AIO_API aio_stream_task *aio__open_connection(const char *host, int port, const aio_connect_options *options);
+/* The same over a unix socket. asyncio: open_unix_connection */
+#define aio_open_unix_connection(...) AIO__OPEN_UNIX_CONNECTION(__VA_ARGS__, )
+#define AIO__OPEN_UNIX_CONNECTION(path, ...) \
+    aio__open_unix_connection((path), AIO__OPTIONS(aio_connect_options, __VA_ARGS__))
+AIO_API aio_stream_task *aio__open_unix_connection(const char *path, const aio_connect_options *options);
+
+enum { AIO_STREAM_LIMIT = 65536, AIO_STREAM_READ_ALL_LIMIT = 268435456 };
+
+/* Up to n bytes, as soon as there are any; none at the end of the stream. One reader at a time: AIO_ERUNTIME.
+ * In AIO_ASYNC_FOR, the end of the stream ends the loop. asyncio: StreamReader.read(n) */
+AIO_API aio_text_future *aio_stream_read(aio_stream *stream, size_t n);
+/* Everything up to the end; AIO_ELIMIT above `max` bytes (0: AIO_STREAM_READ_ALL_LIMIT). asyncio: read(-1) */
+AIO_API aio_text_future *aio_stream_read_all(aio_stream *stream, size_t max);
+/* Exactly n. AIO_EINCOMPLETE at an early end; what came is then left for aio_stream_read. */
+AIO_API aio_text_future *aio_stream_readexactly(aio_stream *stream, size_t n);
+/* Up to and with '\n'; at the end of the stream what is left of it. Over the limit: AIO_ELIMIT, and the line is dropped. */
+AIO_API aio_text_future *aio_stream_readline(aio_stream *stream);
+/* Up to and with the separator. AIO_ELIMIT over the limit (the data stays), AIO_EINCOMPLETE at an early end. */
+AIO_API aio_text_future *aio_stream_readuntil(aio_stream *stream, const char *separator, size_t length);
+AIO_API bool             aio_stream_at_eof(const aio_stream *stream);
+
+/* Sends what the socket takes at once and keeps a copy of the rest. 0, or the code of the error that broke the stream.
+ * asyncio: StreamWriter.write, writelines */
+AIO_API int aio_stream_write(aio_stream *stream, const void *data, size_t length);
+AIO_API int aio_stream_writelines(aio_stream *stream, const aio_text *pieces, size_t count);
+/* Waits while more than the high-water mark is unsent, until the low one is reached. asyncio: drain */
+AIO_API aio_future *aio_stream_drain(aio_stream *stream);
+/* EINVAL if low > high. By default 64 KiB and a quarter of high. */
+AIO_API int  aio_stream_set_write_buffer_limits(aio_stream *stream, size_t high, size_t low);
+/* Ends our direction after what is unsent; ENOTSUP over TLS. */
+AIO_API int  aio_stream_write_eof(aio_stream *stream);
+/* How much is unsent. */
+AIO_API size_t aio_stream_write_buffer_size(const aio_stream *stream);
+
+/* Takes the stream. Sends what is left in the background, for up to 30 s, then closes. NULL is fine. asyncio: close */
+AIO_API void aio_stream_close(aio_stream *stream);
+/* Takes the stream: closes it as above and waits for that; an error if not everything could be sent, which says how much
+ * was left. asyncio: close, wait_closed */
+AIO_API aio_future *aio_stream_wait_closed(aio_stream *stream);
+/* Takes the stream. Drops what is unsent; the peer sees a reset. asyncio: transport.abort */
+AIO_API void aio_stream_abort(aio_stream *stream);
+
+/* The socket; "127.0.0.1:8000" of either end ("" if there is none); the negotiated "TLSv1.3", cipher and ALPN protocol,
+ * NULL without TLS. Text goes to buffer, which is given back. asyncio: get_extra_info */
+AIO_API int         aio_stream_fileno(const aio_stream *stream);
+AIO_API const char *aio_stream_peername(const aio_stream *stream, char *buffer, size_t size);
+AIO_API const char *aio_stream_sockname(const aio_stream *stream, char *buffer, size_t size);
+AIO_API const char *aio_stream_tls_version(const aio_stream *stream);
+AIO_API const char *aio_stream_tls_cipher(const aio_stream *stream);
+AIO_API const char *aio_stream_alpn(const aio_stream *stream, char *buffer, size_t size);
+
+/* ---- servers ---- */
+
+typedef struct aio_server aio_server;
+typedef struct aio_server_task { aio_task task; aio_server *result; } aio_server_task;
+
+/* Makes the coroutine that serves one client: return AIO_CALL(name, .stream = stream). The stream stays the server's: it is
+ * closed when the coroutine ends. NULL: no memory, the client is dropped. */
+typedef void *aio_client_handler(aio_stream *stream, void *arg);
+
+typedef struct aio_server_options {
+    char             aio__begin;
+    aio_tls_context *tls_context; /* made with .server = true; the server keeps a reference */
+    double           tls_timeout; /* of a handshake; 0: 60 s */
+    int              backlog;     /* 0: 100; also how many clients are accepted in one go */
+    size_t           limit;       /* as for aio_open_connection */
+    int              family;
+    bool             reuse_port;  /* several servers, of several processes or threads, share the port */
+    int              max_clients; /* 0: no limit; above it clients wait in the backlog */
+} aio_server_options;
+
+/* aio_start_server(handler, arg, host, port, ...): listens on every address of `host` (NULL: all interfaces); port 0: the
+ * system chooses (aio_server_port). result: a server of yours. asyncio: start_server */
+#define aio_start_server(...) AIO__START_SERVER(__VA_ARGS__, )
+#define AIO__START_SERVER(handler, arg, host, port, ...) \
+    aio__start_server((handler), (arg), (host), (port), AIO__OPTIONS(aio_server_options, __VA_ARGS__))
+AIO_API aio_server_task *aio__start_server(aio_client_handler *handler, void *arg, const char *host, int port,
+                                           const aio_server_options *options);
+/* Listens on a unix socket; a stale socket file is replaced, and ours is removed in the end. */
+#define aio_start_unix_server(...) AIO__START_UNIX_SERVER(__VA_ARGS__, )
+#define AIO__START_UNIX_SERVER(handler, arg, path, ...) \
+    aio__start_unix_server((handler), (arg), (path), AIO__OPTIONS(aio_server_options, __VA_ARGS__))
+AIO_API aio_server_task *aio__start_unix_server(aio_client_handler *handler, void *arg, const char *path,
+                                                const aio_server_options *options);
+/* The port of the first socket. */
+AIO_API int  aio_server_port(const aio_server *server);
+/* Stops listening; clients go on. Idempotent. / Takes the server: waits for the clients, too, then frees it. */
+AIO_API void aio_server_close(aio_server *server);
+AIO_API aio_future *aio_server_wait_closed(aio_server *server);
+/* Cancels the handlers' tasks and closes their streams, sending what is left / dropping it. */
+AIO_API void aio_server_close_clients(aio_server *server);
+AIO_API void aio_server_abort_clients(aio_server *server);
+AIO_API size_t aio_server_client_count(const aio_server *server);
+/* Waits until it is cancelled, then closes the server and its clients and raises on. Does not take it. */
+AIO_API aio_future *aio_server_serve_forever(aio_server *server);
+
 /* ============================================================================
  * 12. URLs and headers
  *
@@ -1007,10 +1156,14 @@ AIO_API const char *aio_http_reason(int status);
  * that never writes to the table pays nothing for it: the compiler sees that.
  * ============================================================================ */
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <math.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -1018,6 +1171,10 @@ AIO_API const char *aio_http_reason(int status);
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 #if defined(__linux__) && !defined(AIO_NO_LINUX)
@@ -1026,6 +1183,16 @@ AIO_API const char *aio_http_reason(int status);
 #include <sys/eventfd.h>
 #else
 #define AIO__LINUX 0
+#endif
+#ifndef AIO_NO_TLS
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#include <openssl/x509v3.h>
+#endif
+#ifdef MSG_NOSIGNAL
+#define AIO__NOSIGNAL MSG_NOSIGNAL
+#else
+#define AIO__NOSIGNAL 0
 #endif
 
 #ifndef AIO_MALLOC
@@ -1055,6 +1222,14 @@ static int64_t aio__os_clock(void)
 }
 
 static int aio__os_fcntl(int fd, int command, int value) { return fcntl(fd, command, value); }
+static int aio__os_stat(const char *path, struct stat *status) { return stat(path, status); }
+
+/* glibc declares a transparent union for addresses, which no pointer to a function matches. */
+static int aio__os_bind(int fd, const struct sockaddr *address, socklen_t length) { return bind(fd, address, length); }
+static int aio__os_accept(int fd, struct sockaddr *address, socklen_t *length) { return accept(fd, address, length); }
+static int aio__os_connect(int fd, const struct sockaddr *to, socklen_t length) { return connect(fd, to, length); }
+static int aio__os_getsockname(int fd, struct sockaddr *name, socklen_t *length) { return getsockname(fd, name, length); }
+static int aio__os_getpeername(int fd, struct sockaddr *name, socklen_t *length) { return getpeername(fd, name, length); }
 
 /* Nanoseconds < 0: until it is signalled. 0, or ETIMEDOUT. The condition is of aio__os_cond_init. */
 static int aio__os_cond_wait(pthread_cond_t *condition, pthread_mutex_t *mutex, int64_t nanoseconds)
@@ -1129,19 +1304,59 @@ struct aio__os {
     int     (*join)(pthread_t);
     int     (*cores)(void);
     int     (*sigaction)(int, const struct sigaction *, struct sigaction *);
+    int     (*socket)(int, int, int);
+    int     (*bind)(int, const struct sockaddr *, socklen_t);
+    int     (*listen)(int, int);
+    int     (*accept)(int, struct sockaddr *, socklen_t *);
+    int     (*connect)(int, const struct sockaddr *, socklen_t);
+    int     (*shutdown)(int, int);
+    ssize_t (*recv)(int, void *, size_t, int);
+    ssize_t (*send)(int, const void *, size_t, int);
+    ssize_t (*sendmsg)(int, const struct msghdr *, int);
+    int     (*getsockopt)(int, int, int, void *, socklen_t *);
+    int     (*setsockopt)(int, int, int, const void *, socklen_t);
+    int     (*getsockname)(int, struct sockaddr *, socklen_t *);
+    int     (*getpeername)(int, struct sockaddr *, socklen_t *);
+    int     (*unlink)(const char *);
+    int     (*stat)(const char *, struct stat *);
+    int     (*getaddrinfo)(const char *, const char *, const struct addrinfo *, struct addrinfo **);
+    void    (*freeaddrinfo)(struct addrinfo *);
 #if AIO__LINUX
     int     (*epoll_create1)(int);
     int     (*epoll_ctl)(int, int, int, struct epoll_event *);
     int     (*epoll_wait)(int, struct epoll_event *, int, int);
     int     (*eventfd)(unsigned, int);
 #endif
+#ifndef AIO_NO_TLS
+    SSL_CTX    *(*SSL_CTX_new)(const SSL_METHOD *);
+    void        (*SSL_CTX_free)(SSL_CTX *);
+    int         (*SSL_CTX_use_certificate_chain_file)(SSL_CTX *, const char *);
+    int         (*SSL_CTX_use_PrivateKey_file)(SSL_CTX *, const char *, int);
+    int         (*SSL_CTX_load_verify_locations)(SSL_CTX *, const char *, const char *);
+    int         (*SSL_CTX_set_default_verify_paths)(SSL_CTX *);
+    SSL        *(*SSL_new)(SSL_CTX *);
+    void        (*SSL_free)(SSL *);
+    BIO        *(*BIO_new)(const BIO_METHOD *);
+    BIO_METHOD *(*BIO_meth_new)(int, const char *);
+    int         (*SSL_do_handshake)(SSL *);
+    int         (*SSL_read)(SSL *, void *, int);
+    int         (*SSL_write)(SSL *, const void *, int);
+    int         (*SSL_shutdown)(SSL *);
+    int         (*SSL_get_error)(const SSL *, int);
+#endif
 };
 static struct aio__os aio__os = {
     false, aio__os_malloc, aio__os_realloc, aio__os_free, aio__os_clock, poll, pipe, aio__os_fcntl, read, write, close,
     aio__os_mutex_init, aio__os_cond_init, aio__os_cond_wait, aio__os_thread, aio__os_join, aio__os_cores,
-    aio__os_sigaction,
+    aio__os_sigaction, socket, aio__os_bind, listen, aio__os_accept, aio__os_connect, shutdown, recv, send, sendmsg,
+    getsockopt, setsockopt, aio__os_getsockname, aio__os_getpeername, unlink, aio__os_stat, getaddrinfo, freeaddrinfo,
 #if AIO__LINUX
     epoll_create1, epoll_ctl, epoll_wait, eventfd,
+#endif
+#ifndef AIO_NO_TLS
+    SSL_CTX_new, SSL_CTX_free, SSL_CTX_use_certificate_chain_file, SSL_CTX_use_PrivateKey_file,
+    SSL_CTX_load_verify_locations, SSL_CTX_set_default_verify_paths, SSL_new, SSL_free, BIO_new, BIO_meth_new,
+    SSL_do_handshake, SSL_read, SSL_write, SSL_shutdown, SSL_get_error,
 #endif
 };
 
@@ -1602,7 +1817,8 @@ enum { /* aio_future.flags */
     AIO__F_DEAD = 128,    /* a sleep without owners: freed when the timer heap drops it */
     AIO__F_QUIET = 256,   /* an error nobody retrieves is not reported */
     AIO__F_STATIC = 512,  /* part of the loop */
-    AIO__F_ASKED = 1024   /* a task that aio_run has cancelled at its end */
+    AIO__F_ASKED = 1024,  /* a task that aio_run has cancelled at its end */
+    AIO__F_END = 2048     /* an empty result at the end of a stream: AIO_ASYNC_FOR ends there */
 };
 typedef struct aio__descriptor aio__descriptor;
 enum { AIO__READ = 1, AIO__WRITE = 2, AIO__HANGUP = 4 };
@@ -1720,6 +1936,10 @@ struct aio_loop {
     int            wake_read, wake_write;
     aio__descriptor wake;
     aio__closer   *closers;
+    /* of the rooms below; each ends it by a closer of its own */
+    void          *lookups, *streams;
+    void          *buffers;   /* unused ones of AIO__BUFFER bytes, each with the next one's address in front */
+    int            buffer_count;
     /* executor, jobs and concurrent futures */
     struct aio_executor *executor; /* the default one, made when it is first used */
     aio__node      jobs, concurrents; /* what other threads still do for this loop, or wait for */
@@ -3299,7 +3519,9 @@ AIO_API int aio__failed(aio_task *t)
 
 AIO_API int aio__stopped(aio_task *t)
 {
-    if (t->thrown || !t->awaiting->error || t->awaiting->error->code != AIO_ESTOPITERATION) return 0;
+    if (t->thrown) return 0;
+    bool end = t->awaiting->error ? t->awaiting->error->code == AIO_ESTOPITERATION : (t->awaiting->flags & AIO__F_END) != 0;
+    if (AIO__LIKELY(!end)) return 0;
     t->awaiting->flags |= AIO__F_SEEN;
     aio__release(t);
     return 1;
@@ -5726,17 +5948,2133 @@ AIO_API int aio__run(void *coroutine, const aio_run_options *options)
  * Lookups in threads of their own; one that is given up is orphaned, never joined.
  * ============================================================================ */
 
+enum { AIO__LOOKUP_THREADS = 8, AIO__ADDRESSES_MAX = 64 }; /* lookups at once in the process; addresses tried of one name */
+
+typedef struct aio__address {
+    struct sockaddr_storage storage;
+    socklen_t               length;
+} aio__address;
+
+/* One lookup. Shared by the thread that does it and the future that waits for it; the lane's mutex guards `refs`, `future`
+ * and `loop`. A lookup without a future is orphaned: its thread, when it is done with it, frees it. */
+typedef struct aio__lookup {
+    struct aio__lookup *next; /* in the lane's queue */
+    aio__node           node; /* in its loop's list */
+    int                 refs;
+    aio_loop           *loop;
+    struct aio__lookup_future *future;
+    char                host[256], service[32];
+    struct addrinfo     hints;
+    int                 status;       /* of getaddrinfo */
+    int                 system_error; /* errno, with EAI_SYSTEM */
+    struct addrinfo    *found;
+} aio__lookup;
+
+typedef struct aio__addresses { /* what a lookup gives; one allocation */
+    int          count;
+    aio__address at[1];
+} aio__addresses;
+
+typedef struct aio__lookup_future {
+    aio_future      future;
+    aio__addresses *result; /* aio__free */
+    aio__lookup    *lookup;
+} aio__lookup_future;
+
+/* The process's lane. Its threads end when there is nothing to do, and are never joined. */
+static struct {
+    pthread_mutex_t mutex;
+    aio__lookup    *queue, **tail;
+    int             threads;
+} aio__lane = { PTHREAD_MUTEX_INITIALIZER, NULL, NULL, 0 };
+
+static void aio__lookup_unref(aio__lookup *lookup) /* under the lane's mutex */
+{
+    if (--lookup->refs) return;
+    if (lookup->found) aio__os.freeaddrinfo(lookup->found);
+    aio__free(lookup);
+}
+
+static aio__addresses *aio__addresses_copy(const struct addrinfo *found)
+{
+    int count = 0;
+    for (const struct addrinfo *a = found; a && count < AIO__ADDRESSES_MAX; a = a->ai_next) count++;
+    aio__addresses *addresses = (aio__addresses *)aio__calloc(sizeof *addresses + (size_t)count * sizeof(aio__address));
+    if (!addresses) return NULL;
+    for (const struct addrinfo *a = found; a && addresses->count < count; a = a->ai_next) {
+        if (a->ai_addrlen > sizeof(struct sockaddr_storage)) continue;
+        aio__address *address = &addresses->at[addresses->count++];
+        memcpy(&address->storage, a->ai_addr, a->ai_addrlen);
+        address->length = a->ai_addrlen;
+    }
+    return addresses;
+}
+
+static aio_exception *aio__lookup_error(const aio__lookup *lookup)
+{
+    if (lookup->status == EAI_MEMORY) return &aio__no_memory;
+    const char *why = lookup->status == EAI_SYSTEM ? strerror(lookup->system_error) : gai_strerror(lookup->status);
+    return aio__exception(AIO_ERESOLVE, "resolve", "resolve %s: %s", lookup->host, why);
+}
+
+/* In the loop's thread: the answer reaches who still waits for it. */
+static void aio__lookup_done(void *arg)
+{
+    aio__lookup *lookup = (aio__lookup *)arg;
+    aio__lookup_future *f = lookup->future;
+    if (f && f->future.state < AIO__DONE) {
+        f->lookup = NULL;
+        if (lookup->status) {
+            aio__future_fail(&f->future, aio__lookup_error(lookup));
+        } else {
+            f->result = aio__addresses_copy(lookup->found);
+            if (f->result) aio__future_finish(&f->future, AIO__DONE);
+            else aio__future_fail(&f->future, &aio__no_memory);
+        }
+    }
+    pthread_mutex_lock(&aio__lane.mutex);
+    if (lookup->node.next) aio__ring_remove(&lookup->node);
+    if (f) aio__lookup_unref(lookup);
+    aio__lookup_unref(lookup);
+    pthread_mutex_unlock(&aio__lane.mutex);
+}
+
+static void *aio__lane_run(void *unused)
+{
+    (void)unused;
+    pthread_mutex_lock(&aio__lane.mutex);
+    while (aio__lane.queue) {
+        aio__lookup *lookup = aio__lane.queue;
+        aio__lane.queue = lookup->next;
+        if (lookup->loop) {
+            pthread_mutex_unlock(&aio__lane.mutex);
+            const char *host = lookup->host[0] ? lookup->host : NULL;
+            lookup->status = aio__os.getaddrinfo(host, lookup->service, &lookup->hints, &lookup->found);
+            lookup->system_error = errno;
+            pthread_mutex_lock(&aio__lane.mutex);
+        }
+        /* within the mutex: the loop cannot be freed before it has taken its lookups back (aio__lookups_close) */
+        if (lookup->loop && aio_loop_call_soon_threadsafe(lookup->loop, aio__lookup_done, lookup) == 0) continue;
+        aio__lookup_unref(lookup);
+    }
+    aio__lane.threads--;
+    pthread_mutex_unlock(&aio__lane.mutex);
+    return NULL;
+}
+
+/* Nobody waits for it any more. */
+static void aio__lookup_orphan(aio__lookup *lookup)
+{
+    pthread_mutex_lock(&aio__lane.mutex);
+    if (lookup->node.next) aio__ring_remove(&lookup->node);
+    lookup->future = NULL;
+    aio__lookup_unref(lookup);
+    pthread_mutex_unlock(&aio__lane.mutex);
+}
+
+static bool aio__lookup_cancel(aio_future *future, aio_exception *why)
+{
+    aio__lookup_future *f = (aio__lookup_future *)(void *)future;
+    if (f->lookup) aio__lookup_orphan(f->lookup);
+    f->lookup = NULL;
+    aio__future_fail(future, aio_exception_ref(why));
+    return true;
+}
+
+static void aio__lookup_destroy(aio_future *future)
+{
+    aio__lookup_future *f = (aio__lookup_future *)(void *)future;
+    if (f->lookup) aio__lookup_orphan(f->lookup);
+    aio__free(f->result);
+}
+
+static const aio__ops aio__lookup_ops = { "getaddrinfo", aio__lookup_cancel, aio__lookup_destroy, NULL };
+
+/* The loop's open lookups, by which its closing makes orphans of them. */
+typedef struct aio__lookups {
+    aio__closer closer;
+    aio__node   ring;
+} aio__lookups;
+
+static void aio__lookups_close(aio_loop *loop, aio__closer *closer)
+{
+    aio__lookups *lookups = AIO__CONTAINER(closer, aio__lookups, closer);
+    pthread_mutex_lock(&aio__lane.mutex);
+    while (!aio__ring_empty(&lookups->ring)) {
+        aio__lookup *lookup = AIO__CONTAINER(lookups->ring.next, aio__lookup, node);
+        aio__ring_remove(&lookup->node);
+        lookup->loop = NULL;
+    }
+    pthread_mutex_unlock(&aio__lane.mutex);
+    loop->lookups = NULL;
+    aio__free(lookups);
+}
+
+static aio__lookups *aio__lookups_of(aio_loop *loop)
+{
+    if (loop->lookups) return (aio__lookups *)loop->lookups;
+    aio__lookups *lookups = (aio__lookups *)aio__calloc(sizeof *lookups);
+    if (!lookups) return NULL;
+    aio__ring_clear(&lookups->ring);
+    lookups->closer.close = aio__lookups_close;
+    aio__loop_at_close(loop, &lookups->closer);
+    loop->lookups = lookups;
+    return lookups;
+}
+
+/* Queues it; 0, or the code of a thread that cannot be started when there is none at all. */
+static int aio__lane_submit(aio__lookups *lookups, aio__lookup *lookup)
+{
+    int code = 0;
+    pthread_mutex_lock(&aio__lane.mutex);
+    if (!aio__lane.queue) aio__lane.tail = &aio__lane.queue;
+    *aio__lane.tail = lookup;
+    aio__lane.tail = &lookup->next;
+    if (aio__lane.threads < AIO__LOOKUP_THREADS) {
+        pthread_t thread;
+        code = aio__os.thread(&thread, aio__lane_run, NULL);
+        if (code == 0) {
+            aio__lane.threads++;
+            pthread_detach(thread);
+        }
+    }
+    if (aio__lane.threads) code = 0;
+    if (code) aio__lane.queue = NULL; /* without a thread the queue was empty before */
+    else aio__ring_insert(&lookups->ring, &lookup->node);
+    pthread_mutex_unlock(&aio__lane.mutex);
+    return code;
+}
+
+/* An address in figures needs no thread. */
+static aio__addresses *aio__numeric(const char *host, const char *service, const struct addrinfo *hints)
+{
+    struct addrinfo numeric = *hints, *found = NULL;
+    numeric.ai_flags |= AI_NUMERICHOST | AI_NUMERICSERV;
+    if (aio__os.getaddrinfo(host, service, &numeric, &found)) return NULL;
+    aio__addresses *addresses = aio__addresses_copy(found);
+    aio__os.freeaddrinfo(found);
+    return addresses;
+}
+
+/* Addresses of a host for a port; NULL host with AI_PASSIVE: all interfaces. The result is the future's. */
+static aio__lookup_future *aio__resolve(aio_loop *loop, const char *host, int port, int family, int socktype, int flags)
+{
+    if (port < 0 || port > 65535) return (aio__lookup_future *)(void *)aio__failure(EINVAL, "port %d: not in 0..65535", port);
+    if (host && strlen(host) > 255) return (aio__lookup_future *)(void *)aio__failure(EINVAL, "the host name is too long");
+    aio__lookup_future *f =
+        (aio__lookup_future *)aio__future_make(loop, &aio__lookup_ops, sizeof *f, NULL, 0);
+    aio__lookups *lookups = aio__lookups_of(loop);
+    aio__lookup *lookup = (aio__lookup *)aio__calloc(sizeof *lookup);
+    if (!f || !lookups || !lookup) {
+        aio__free(lookup);
+        aio_unref(f);
+        return NULL;
+    }
+    lookup->hints.ai_family = family;
+    lookup->hints.ai_socktype = socktype;
+    lookup->hints.ai_flags = flags;
+    snprintf(lookup->host, sizeof lookup->host, "%s", host ? host : "");
+    snprintf(lookup->service, sizeof lookup->service, "%d", port);
+    f->result = aio__numeric(host, lookup->service, &lookup->hints);
+    if (f->result) {
+        aio__free(lookup);
+        f->future.state = AIO__DONE;
+        return f;
+    }
+    lookup->refs = 2;
+    lookup->loop = loop;
+    lookup->future = f;
+    f->lookup = lookup;
+    int code = aio__lane_submit(lookups, lookup);
+    if (!code) return f;
+    f->lookup = NULL;
+    aio__free(lookup);
+    aio__future_fail(&f->future, aio__exception(code, "resolve", "resolve %s: no thread: %s", host ? host : "*", strerror(code)));
+    return f;
+}
+
+/* "1.2.3.4:80", "[::1]:80", a path, or "" */
+static const char *aio__address_text(const struct sockaddr_storage *storage, socklen_t length, char *buffer, size_t size)
+{
+    char host[INET6_ADDRSTRLEN];
+    buffer[0] = 0;
+    if (storage->ss_family == AF_INET) {
+        const struct sockaddr_in *in = (const struct sockaddr_in *)(const void *)storage;
+        if (inet_ntop(AF_INET, &in->sin_addr, host, sizeof host)) snprintf(buffer, size, "%s:%d", host, ntohs(in->sin_port));
+    } else if (storage->ss_family == AF_INET6) {
+        const struct sockaddr_in6 *in = (const struct sockaddr_in6 *)(const void *)storage;
+        if (inet_ntop(AF_INET6, &in->sin6_addr, host, sizeof host))
+            snprintf(buffer, size, "[%s]:%d", host, ntohs(in->sin6_port));
+    } else if (storage->ss_family == AF_UNIX && length > offsetof(struct sockaddr_un, sun_path)) {
+        const struct sockaddr_un *un = (const struct sockaddr_un *)(const void *)storage;
+        snprintf(buffer, size, "%.*s", (int)(length - offsetof(struct sockaddr_un, sun_path)), un->sun_path);
+    }
+    return buffer;
+}
+
 /* ============================================================================
  * 33. TLS: OpenSSL over our own BIO
  *
  * Contexts, verification and sessions.
  * ============================================================================ */
 
+enum { AIO__IO_AGAIN = -1, AIO__IO_FAILED = -2 }; /* what a read or write gives that is no count */
+
+#ifndef AIO_NO_TLS
+
+struct aio_tls_context {
+    int      refs; /* atomic */
+    SSL_CTX *ctx;
+    bool     verify;
+    bool     server;
+    unsigned char alpn[128]; /* as on the wire */
+    unsigned alpn_length;
+};
+
+/* One TLS connection over a descriptor. */
+typedef struct aio__tls {
+    SSL             *ssl;
+    aio__descriptor *d;
+    bool             read_wants_write, write_wants_read;
+    bool             failed;    /* no close_notify may be sent any more */
+    int              error;     /* errno of the socket under it */
+} aio__tls;
+
+static __thread char aio__tls_message[256]; /* why the latest context could not be made */
+
+AIO_API const char *aio_tls_context_error(void) { return aio__tls_message; }
+
+/* ---- the BIO: OpenSSL's reads and writes, over send and recv of our own, without SIGPIPE ---- */
+
+static int aio__bio_write(BIO *bio, const char *data, int length)
+{
+    aio__tls *tls = (aio__tls *)BIO_get_data(bio);
+    BIO_clear_retry_flags(bio);
+    ssize_t n;
+    do n = aio__os.send(tls->d->fd, data, (size_t)length, AIO__NOSIGNAL); while (n < 0 && errno == EINTR);
+    if (n >= 0) return (int)n;
+    if (errno == EAGAIN || errno == EWOULDBLOCK) {
+        aio__descriptor_drained(tls->d, AIO__WRITE);
+        BIO_set_retry_write(bio);
+    } else tls->error = errno;
+    return -1;
+}
+
+static int aio__bio_read(BIO *bio, char *data, int length)
+{
+    aio__tls *tls = (aio__tls *)BIO_get_data(bio);
+    BIO_clear_retry_flags(bio);
+    if (!(tls->d->ready & AIO__READ)) {
+        BIO_set_retry_read(bio);
+        return -1;
+    }
+    ssize_t n;
+    do n = aio__os.recv(tls->d->fd, data, (size_t)length, 0); while (n < 0 && errno == EINTR);
+    if (n > 0) {
+        if (n < length) aio__descriptor_drained(tls->d, AIO__READ);
+        return (int)n;
+    }
+    if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
+        tls->d->ready = (uint8_t)(tls->d->ready & ~AIO__READ);
+        BIO_set_retry_read(bio);
+    } else if (n < 0) tls->error = errno;
+    return n < 0 ? -1 : 0;
+}
+
+static long aio__bio_control(BIO *bio, int command, long number, void *pointer)
+{
+    (void)bio, (void)number, (void)pointer;
+    return command == BIO_CTRL_FLUSH ? 1 : 0;
+}
+
+static int aio__bio_create(BIO *bio)
+{
+    BIO_set_init(bio, 1);
+    return 1;
+}
+
+static BIO_METHOD *aio__bio_method;
+static pthread_once_t aio__bio_once = PTHREAD_ONCE_INIT;
+
+static void aio__bio_setup(void)
+{
+    BIO_METHOD *method = aio__os.BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "aio.h");
+    if (!method) return;
+    BIO_meth_set_write(method, aio__bio_write);
+    BIO_meth_set_read(method, aio__bio_read);
+    BIO_meth_set_ctrl(method, aio__bio_control);
+    BIO_meth_set_create(method, aio__bio_create);
+    aio__bio_method = method;
+}
+
+/* ---- contexts ---- */
+
+static void aio__tls_context_fail(const char *what, const char *name)
+{
+    unsigned long error = ERR_peek_error();
+    const char *reason = error ? ERR_reason_error_string(error) : NULL;
+    snprintf(aio__tls_message, sizeof aio__tls_message, "%s%s%s: %s", what, name ? " " : "", name ? name : "",
+             reason ? reason : "OpenSSL failed");
+    ERR_clear_error();
+}
+
+/* "h2,http/1.1" → the wire's form. False if it does not fit. */
+static bool aio__alpn_encode(aio_tls_context *context, const char *list)
+{
+    while (list && *list) {
+        size_t n = strcspn(list, ",");
+        if (n == 0 || n > 255 || context->alpn_length + n + 1 > sizeof context->alpn) return false;
+        context->alpn[context->alpn_length++] = (unsigned char)n;
+        memcpy(context->alpn + context->alpn_length, list, n);
+        context->alpn_length += (unsigned)n;
+        list += n + (list[n] == ',');
+    }
+    return true;
+}
+
+static int aio__alpn_select(SSL *ssl, const unsigned char **out, unsigned char *length, const unsigned char *in,
+                            unsigned in_length, void *arg)
+{
+    (void)ssl;
+    aio_tls_context *context = (aio_tls_context *)arg;
+    unsigned char *chosen;
+    if (SSL_select_next_proto(&chosen, length, context->alpn, context->alpn_length, in, in_length) !=
+        OPENSSL_NPN_NEGOTIATED) return SSL_TLSEXT_ERR_NOACK;
+    *out = chosen;
+    return SSL_TLSEXT_ERR_OK;
+}
+
+/* What was wrong, or NULL. */
+static const char *aio__tls_load(aio_tls_context *context, const aio_tls_options *o)
+{
+    SSL_CTX *ctx = context->ctx;
+    const char *key = o->key_file ? o->key_file : o->cert_file;
+    if (o->cert_file && aio__os.SSL_CTX_use_certificate_chain_file(ctx, o->cert_file) != 1) return o->cert_file;
+    if (key && aio__os.SSL_CTX_use_PrivateKey_file(ctx, key, SSL_FILETYPE_PEM) != 1) return key;
+    if (o->ca_file || o->ca_path) {
+        if (aio__os.SSL_CTX_load_verify_locations(ctx, o->ca_file, o->ca_path) != 1)
+            return o->ca_file ? o->ca_file : o->ca_path;
+    } else if (!o->server && context->verify && aio__os.SSL_CTX_set_default_verify_paths(ctx) != 1) {
+        return "the system's certificate authorities";
+    }
+    return NULL;
+}
+
+static bool aio__tls_context_fill(aio_tls_context *context, const aio_tls_options *o)
+{
+    SSL_CTX *ctx = context->ctx;
+    SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION);
+    SSL_CTX_set_mode(ctx, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);
+    SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION);
+    SSL_CTX_set_read_ahead(ctx, 1);
+    SSL_CTX_set_default_read_buffer_len(ctx, 32768);
+    const char *file = aio__tls_load(context, o);
+    if (file) {
+        aio__tls_context_fail("TLS: cannot load", file);
+        return false;
+    }
+    if (!aio__alpn_encode(context, o->alpn)) {
+        snprintf(aio__tls_message, sizeof aio__tls_message, "TLS: the ALPN list is not valid: %s", o->alpn);
+        return false;
+    }
+    if (o->server) {
+        if (context->alpn_length) SSL_CTX_set_alpn_select_cb(ctx, aio__alpn_select, context);
+        if (o->require_client_cert) SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
+    } else {
+        if (context->alpn_length) SSL_CTX_set_alpn_protos(ctx, context->alpn, context->alpn_length);
+        SSL_CTX_set_verify(ctx, context->verify ? SSL_VERIFY_PEER : SSL_VERIFY_NONE, NULL);
+    }
+    return true;
+}
+
+AIO_API aio_tls_context *aio__tls_context_create(const aio_tls_options *options)
+{
+    ERR_clear_error();
+    pthread_once(&aio__bio_once, aio__bio_setup);
+    aio_tls_context *context = (aio_tls_context *)aio__calloc(sizeof *context);
+    if (!context) {
+        snprintf(aio__tls_message, sizeof aio__tls_message, "TLS: out of memory");
+        return NULL;
+    }
+    context->refs = 1;
+    context->server = options->server;
+    context->verify = options->verify != AIO_VERIFY_NONE;
+    context->ctx = aio__os.SSL_CTX_new(options->server ? TLS_server_method() : TLS_client_method());
+    if (!context->ctx || !aio__bio_method) {
+        aio__tls_context_fail("TLS: no context", NULL);
+    } else if (options->server && !options->cert_file) {
+        snprintf(aio__tls_message, sizeof aio__tls_message, "TLS: a server needs a cert_file");
+    } else if (aio__tls_context_fill(context, options)) {
+        return context;
+    }
+    aio_tls_context_unref(context);
+    return NULL;
+}
+
+AIO_API aio_tls_context *aio_tls_context_ref(aio_tls_context *context)
+{
+    if (context) __atomic_add_fetch(&context->refs, 1, __ATOMIC_RELAXED);
+    return context;
+}
+
+AIO_API void aio_tls_context_unref(aio_tls_context *context)
+{
+    if (!context || __atomic_sub_fetch(&context->refs, 1, __ATOMIC_ACQ_REL)) return;
+    if (context->ctx) aio__os.SSL_CTX_free(context->ctx);
+    aio__free(context);
+}
+
+/* ---- one connection ---- */
+
+static void aio__tls_free(aio__tls *tls)
+{
+    if (!tls) return;
+    if (tls->ssl) aio__os.SSL_free(tls->ssl);
+    aio__free(tls);
+    ERR_clear_error();
+}
+
+/* Names the host that the certificate must be for; figures are compared as an address. */
+static bool aio__tls_name(SSL *ssl, const char *host, bool verify)
+{
+    unsigned char address[16];
+    bool is_address = inet_pton(AF_INET, host, address) == 1 || inet_pton(AF_INET6, host, address) == 1;
+    if (!is_address && SSL_set_tlsext_host_name(ssl, host) != 1) return false;
+    if (!verify) return true;
+    if (is_address) return X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), host) == 1;
+    SSL_set_hostflags(ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+    return SSL_set1_host(ssl, host) == 1;
+}
+
+/* NULL without memory. `host` is NULL on a server. */
+static aio__tls *aio__tls_new(aio_tls_context *context, aio__descriptor *d, const char *host)
+{
+    ERR_clear_error();
+    aio__tls *tls = (aio__tls *)aio__calloc(sizeof *tls);
+    if (!tls) return NULL;
+    tls->d = d;
+    tls->ssl = aio__os.SSL_new(context->ctx);
+    BIO *bio = tls->ssl ? aio__os.BIO_new(aio__bio_method) : NULL;
+    if (bio) {
+        BIO_set_data(bio, tls);
+        SSL_set_bio(tls->ssl, bio, bio);
+        if (context->server) SSL_set_accept_state(tls->ssl);
+        else SSL_set_connect_state(tls->ssl);
+        if (!host || aio__tls_name(tls->ssl, host, context->verify)) return tls;
+    }
+    aio__tls_free(tls);
+    aio__out_of_memory = true;
+    return NULL;
+}
+
+/* The result of an SSL_ call in the terms of the streams: bytes, 0 for the end, AIO__IO_AGAIN, AIO__IO_FAILED. */
+static ssize_t aio__tls_outcome(aio__tls *tls, int n, bool *wants_other, int other)
+{
+    *wants_other = false;
+    if (n > 0) return n;
+    int error = aio__os.SSL_get_error(tls->ssl, n);
+    if (error == SSL_ERROR_WANT_READ || error == SSL_ERROR_WANT_WRITE) {
+        *wants_other = error == other;
+        return AIO__IO_AGAIN;
+    }
+    if (error == SSL_ERROR_ZERO_RETURN) return 0;
+    tls->failed = true;
+    return AIO__IO_FAILED;
+}
+
+static ssize_t aio__tls_recv(aio__tls *tls, char *data, size_t length)
+{
+    ERR_clear_error();
+    int n = aio__os.SSL_read(tls->ssl, data, length > INT_MAX ? INT_MAX : (int)length);
+    return aio__tls_outcome(tls, n, &tls->read_wants_write, SSL_ERROR_WANT_WRITE);
+}
+
+static ssize_t aio__tls_send(aio__tls *tls, const char *data, size_t length)
+{
+    ERR_clear_error();
+    int n = aio__os.SSL_write(tls->ssl, data, length > INT_MAX ? INT_MAX : (int)length);
+    return aio__tls_outcome(tls, n, &tls->write_wants_read, SSL_ERROR_WANT_READ);
+}
+
+/* The direction that the handshake waits for, 0 when it is done, AIO__IO_FAILED. */
+static int aio__tls_handshake(aio__tls *tls)
+{
+    ERR_clear_error();
+    int n = aio__os.SSL_do_handshake(tls->ssl);
+    if (n == 1) return 0;
+    int error = aio__os.SSL_get_error(tls->ssl, n);
+    if (error == SSL_ERROR_WANT_READ) return AIO__READ;
+    if (error == SSL_ERROR_WANT_WRITE) return AIO__WRITE;
+    tls->failed = true;
+    return AIO__IO_FAILED;
+}
+
+/* Says goodbye, as far as the socket takes it at once. */
+static void aio__tls_goodbye(aio__tls *tls)
+{
+    if (tls->failed || !SSL_is_init_finished(tls->ssl)) return;
+    ERR_clear_error();
+    aio__os.SSL_shutdown(tls->ssl);
+}
+
+/* Why the latest call failed, for `peer`. Never NULL. */
+static aio_exception *aio__tls_error(aio__tls *tls, const char *phase, const char *peer)
+{
+    unsigned long error = ERR_peek_error();
+    const char *reason = error ? ERR_reason_error_string(error) : NULL;
+    long verify = SSL_get_verify_result(tls->ssl);
+    if (error && ERR_GET_REASON(error) == ERR_R_MALLOC_FAILURE) return &aio__no_memory;
+    if (error && ERR_GET_REASON(error) == SSL_R_CERTIFICATE_VERIFY_FAILED)
+        return aio__exception(AIO_ECERTIFICATE, phase, "%s with %s: certificate verify failed: %s", phase, peer,
+                              X509_verify_cert_error_string(verify));
+    if (tls->error) return aio__exception(tls->error, phase, "%s with %s: %s", phase, peer, strerror(tls->error));
+    if (!error || ERR_GET_REASON(error) == SSL_R_UNEXPECTED_EOF_WHILE_READING)
+        return aio__exception(AIO_ETLS, phase, "%s with %s: the peer closed the connection without close_notify", phase, peer);
+    return aio__exception(AIO_ETLS, phase, "%s with %s: %s", phase, peer, reason ? reason : "OpenSSL failed");
+}
+
+static bool aio__tls_has_pending(const aio__tls *tls) { return SSL_has_pending(tls->ssl) != 0; }
+
+/* The default client context, made at the first use: system authorities, verification on. Lives as long as the process. */
+static aio_tls_context *aio__tls_default(void)
+{
+    static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+    static aio_tls_context *context;
+    pthread_mutex_lock(&mutex);
+    if (!context) context = aio_tls_context_create(.verify = AIO_VERIFY_FULL);
+    aio_tls_context *found = aio_tls_context_ref(context);
+    pthread_mutex_unlock(&mutex);
+    return found;
+}
+
+#else /* AIO_NO_TLS */
+
+struct aio_tls_context { int refs; };
+
+AIO_API const char *aio_tls_context_error(void) { return "TLS: compiled with AIO_NO_TLS"; }
+
+AIO_API aio_tls_context *aio__tls_context_create(const aio_tls_options *options)
+{
+    (void)options;
+    return NULL;
+}
+
+AIO_API aio_tls_context *aio_tls_context_ref(aio_tls_context *context) { return context; }
+AIO_API void aio_tls_context_unref(aio_tls_context *context) { (void)context; }
+static aio_tls_context *aio__tls_default(void) { return NULL; }
+
+#endif
+
 /* ============================================================================
  * 34. Streams: buffers and transports
  *
  * Reading, writing, connecting, listening; plain or over TLS.
  * ============================================================================ */
+
+enum {
+    AIO__BUFFER = 65536,       /* a read goes into one of these; the loop keeps some */
+    AIO__BUFFERS_KEPT = 16,
+    AIO__SMALL = 1024,         /* up to this, input that must wait for its reader is copied out of the big buffer */
+    AIO__IOV_MAX = 16,         /* pieces of one sendmsg */
+    AIO__CLOSE_TIMEOUT = 30    /* seconds that a closing stream may take to send what is left */
+};
+#define AIO__FOREVER 1e9
+
+enum { AIO__READ_SOME, AIO__READ_EXACTLY, AIO__READ_LINE, AIO__READ_UNTIL, AIO__READ_ALL, AIO__READ_MORE, AIO__READ_READY };
+
+typedef struct aio__read { /* a read that waits, or has its result */
+    aio_text_future base;
+    aio_stream     *stream;
+    size_t          n;         /* how much, or the separator's length */
+    const char     *separator;
+    uint32_t        scanned;   /* of the buffered bytes: no separator begins there */
+    uint8_t         mode;
+} aio__read;
+
+struct aio_stream {
+    aio__descriptor d;
+    aio__handle     ended;     /* among the waiters of `task` */
+    aio_loop       *loop;
+    struct aio__tls *tls;
+    aio__node       link;      /* in server->clients or loop->streams */
+    char           *in, *out;  /* unread: in[in_start, in_end); unsent: out[out_start, out_end). NULL while idle */
+    size_t          out_start, out_end, out_capacity;
+    uint32_t        in_start, in_end, in_capacity, limit, high, low;
+    aio__read      *reader;    /* the read that waits; not owned */
+    aio_future     *drained;   /* what drainers wait for */
+    aio_future     *closed;    /* what wait_closed gave */
+    aio_exception  *error;     /* broke the stream */
+    aio__timer     *timer;     /* of closing */
+    char           *name;      /* "host", for messages; NULL: the peer's address */
+    aio_server     *server;    /* whose client this is */
+    aio_task       *task;      /* its handler's */
+    bool            eof, closing, wants_eof, raw_write, at_limit, aborting;
+};
+
+/* Completes a future from a callback of the loop. A single task that waits for it goes on at once: its step is this
+ * one's last act, as if the event itself had resumed it. */
+static void aio__finish_and_step(aio_loop *loop, aio_future *future)
+{
+    aio__node *node = future->waiters.first;
+    future->state = AIO__DONE;
+    if (!node || node->next != node || !aio__node_is_task(node) || loop->current) {
+        aio__future_wake(future);
+        return;
+    }
+    future->waiters.first = NULL;
+    node->next = NULL;
+    aio__task_step(loop, AIO__CONTAINER(node, aio_task, node));
+}
+
+/* ---- names ---- */
+
+static const char *aio__stream_name(int fd, bool peer, char *buffer, size_t size)
+{
+    struct sockaddr_storage storage;
+    socklen_t length = sizeof storage;
+    memset(&storage, 0, sizeof storage);
+    int status = peer ? aio__os.getpeername(fd, (struct sockaddr *)&storage, &length)
+                      : aio__os.getsockname(fd, (struct sockaddr *)&storage, &length);
+    buffer[0] = 0;
+    return status < 0 ? buffer : aio__address_text(&storage, length, buffer, size);
+}
+
+AIO_API int aio_stream_fileno(const aio_stream *stream) { return stream ? stream->d.fd : -1; }
+
+AIO_API const char *aio_stream_peername(const aio_stream *stream, char *buffer, size_t size)
+{
+    return aio__stream_name(stream->d.fd, true, buffer, size);
+}
+
+AIO_API const char *aio_stream_sockname(const aio_stream *stream, char *buffer, size_t size)
+{
+    return aio__stream_name(stream->d.fd, false, buffer, size);
+}
+
+static const char *aio__stream_peer(const aio_stream *s, char *buffer, size_t size)
+{
+    if (s->name) return s->name;
+    aio__stream_name(s->d.fd, true, buffer, size);
+    return buffer[0] ? buffer : "the peer";
+}
+
+/* ---- buffers ---- */
+
+static char *aio__buffer_take(aio_loop *loop)
+{
+    char *buffer = (char *)loop->buffers;
+    if (!buffer) return (char *)aio__malloc(AIO__BUFFER);
+    memcpy(&loop->buffers, buffer, sizeof loop->buffers);
+    loop->buffer_count--;
+    return buffer;
+}
+
+static void aio__buffer_give(aio_loop *loop, char *buffer)
+{
+    if (loop->buffer_count >= AIO__BUFFERS_KEPT) {
+        aio__free(buffer);
+        return;
+    }
+    memcpy(buffer, &loop->buffers, sizeof loop->buffers);
+    loop->buffers = buffer;
+    loop->buffer_count++;
+}
+
+static void aio__in_free(aio_stream *s)
+{
+    if (!s->in) return;
+    if (s->in_capacity <= AIO__SMALL) aio__pool_free(&s->loop->pool, s->in, s->in_capacity);
+    else if (s->in_capacity == AIO__BUFFER) aio__buffer_give(s->loop, s->in);
+    else aio__free(s->in);
+    s->in = NULL;
+    s->in_start = s->in_end = s->in_capacity = 0;
+}
+
+static void aio__in_set(aio_stream *s, char *buffer, size_t length, size_t capacity)
+{
+    s->in = buffer;
+    s->in_start = 0;
+    s->in_end = (uint32_t)length;
+    s->in_capacity = (uint32_t)capacity;
+}
+
+/* Room for `more` bytes behind the unread ones, in a buffer of at least AIO__BUFFER. False without memory. */
+static bool aio__in_reserve(aio_stream *s, size_t more)
+{
+    size_t unread = s->in_end - s->in_start, capacity = AIO__BUFFER;
+    if (s->in_capacity - s->in_end >= more) return true;
+    while (capacity < unread + more) capacity *= 2;
+    if (capacity > UINT32_MAX) return false;
+    char *buffer = capacity == AIO__BUFFER ? aio__buffer_take(s->loop) : (char *)aio__malloc(capacity);
+    if (!buffer) return false;
+    if (unread) memcpy(buffer, s->in + s->in_start, unread);
+    aio__in_free(s);
+    aio__in_set(s, buffer, unread, capacity);
+    return true;
+}
+
+/* ---- receiving ---- */
+
+/* Bytes, 0 at the end of the stream, AIO__IO_AGAIN, or AIO__IO_FAILED with s->error. */
+static ssize_t aio__stream_recv(aio_stream *s, char *data, size_t length)
+{
+    char peer[128];
+#ifndef AIO_NO_TLS
+    if (s->tls) {
+        ssize_t got = aio__tls_recv(s->tls, data, length);
+        if (got == AIO__IO_FAILED && !s->error)
+            s->error = aio__tls_error(s->tls, "TLS read", aio__stream_peer(s, peer, sizeof peer));
+        return got;
+    }
+#endif
+    ssize_t n;
+    do n = aio__os.recv(s->d.fd, data, length, 0); while (n < 0 && errno == EINTR);
+    if (AIO__LIKELY(n > 0)) {
+        if ((size_t)n < length) aio__descriptor_drained(&s->d, AIO__READ);
+        return n;
+    }
+    if (n == 0) return 0;
+    if (errno == EAGAIN || errno == EWOULDBLOCK) {
+        s->d.ready = (uint8_t)(s->d.ready & ~AIO__READ);
+        return AIO__IO_AGAIN;
+    }
+    int code = errno;
+    if (!s->error)
+        s->error = aio__exception(code, "read", "read from %s: %s", aio__stream_peer(s, peer, sizeof peer), strerror(code));
+    return AIO__IO_FAILED;
+}
+
+/* One read, behind what is unread. What little came into an empty buffer moves to a small one: a reader that takes its
+ * time does not keep 64 KiB. */
+static ssize_t aio__stream_fill(aio_stream *s, size_t wanted)
+{
+    if (s->in_start == s->in_end) aio__in_free(s);
+    size_t unread = s->in_end - s->in_start;
+    if (!aio__in_reserve(s, wanted > 4096 ? wanted : unread ? 4096 : AIO__BUFFER)) {
+        if (!s->error) s->error = &aio__no_memory;
+        return AIO__IO_FAILED;
+    }
+    ssize_t n = aio__stream_recv(s, s->in + s->in_end, s->in_capacity - s->in_end);
+    if (n <= 0) {
+        if (n == 0) s->eof = true;
+        if (!unread) aio__in_free(s);
+        return n;
+    }
+    s->in_end += (uint32_t)n;
+    if (unread || n > AIO__SMALL) return n;
+    size_t room = ((size_t)n + AIO__GRAIN - 1) & ~(size_t)(AIO__GRAIN - 1);
+    char *small_ = (char *)aio__pool_alloc(&s->loop->pool, room);
+    if (!small_) return n;
+    memcpy(small_, s->in, (size_t)n);
+    aio__in_free(s);
+    aio__in_set(s, small_, (size_t)n, room);
+    return n;
+}
+
+/* ---- reads ---- */
+
+/* The first n unread bytes are the result; they stay where they are until the next read. */
+static bool aio__read_give(aio__read *op, size_t n)
+{
+    aio_stream *s = op->stream;
+    op->base.result.data = n ? s->in + s->in_start : "";
+    if (!n && s->eof) op->base.future.flags |= AIO__F_END;
+    op->base.result.length = n;
+    if (op->mode != AIO__READ_MORE) s->in_start += (uint32_t)n;
+    return true;
+}
+
+/* The place behind the separator in the unread bytes, or 0. */
+static size_t aio__read_find(aio__read *op)
+{
+    aio_stream *s = op->stream;
+    size_t length = s->in_end - s->in_start;
+    const char *start = s->in + s->in_start;
+    while (op->scanned + op->n <= length) {
+        const char *hit = (const char *)memchr(start + op->scanned, op->separator[0], length - op->n + 1 - op->scanned);
+        if (!hit) {
+            op->scanned = (uint32_t)(length - op->n + 1);
+            return 0;
+        }
+        op->scanned = (uint32_t)(hit - start);
+        if (!memcmp(hit, op->separator, op->n)) return op->scanned + op->n;
+        op->scanned++;
+    }
+    return 0;
+}
+
+static void aio__read_fail(aio__read *op, aio_exception *exception)
+{
+    op->base.future.error = exception;
+}
+
+static bool aio__read_over_limit(aio__read *op, size_t length)
+{
+    aio_stream *s = op->stream;
+    aio__read_fail(op, aio__exception(AIO_ELIMIT, "read", "separator not found within the limit of %u bytes", s->limit));
+    if (op->mode == AIO__READ_LINE) { /* the rest of the line, when it comes, is dropped as well */
+        s->in_start += (uint32_t)length;
+        s->at_limit = true;
+    }
+    return true;
+}
+
+/* readline and readuntil; true when there is a result or an error. */
+static bool aio__read_separated(aio__read *op)
+{
+    aio_stream *s = op->stream;
+    size_t end = aio__read_find(op), length = s->in_end - s->in_start;
+    if (s->at_limit && op->mode == AIO__READ_LINE && (end || s->eof)) {
+        s->at_limit = false;
+        s->in_start += (uint32_t)(end ? end : length);
+        op->scanned = 0;
+        return aio__read_separated(op);
+    }
+    if (s->at_limit && op->mode == AIO__READ_LINE) {
+        s->in_start += (uint32_t)length;
+        op->scanned = 0;
+        return false;
+    }
+    if (end > s->limit || (!end && length > s->limit)) return aio__read_over_limit(op, end ? end : length);
+    if (end) return aio__read_give(op, end);
+    if (!s->eof) return false;
+    if (op->mode == AIO__READ_LINE) return aio__read_give(op, length);
+    aio__read_fail(op, aio__exception(AIO_EINCOMPLETE, "read", "the stream ended after %zu bytes, before the separator", length));
+    return true;
+}
+
+/* True when the buffered bytes, or the end, settle it. */
+static bool aio__read_try(aio__read *op)
+{
+    aio_stream *s = op->stream;
+    size_t length = s->in_end - s->in_start;
+    switch (op->mode) {
+    case AIO__READ_SOME: return (length || s->eof || !op->n) && aio__read_give(op, length < op->n ? length : op->n);
+    case AIO__READ_EXACTLY:
+        if (length >= op->n) return aio__read_give(op, op->n);
+        if (!s->eof) return false;
+        aio__read_fail(op, aio__exception(AIO_EINCOMPLETE, "read", "the stream ended after %zu of %zu bytes", length, op->n));
+        return true;
+    case AIO__READ_MORE:
+        return (length > op->n || s->eof) && aio__read_give(op, length);
+    case AIO__READ_ALL:
+        if (length > op->n) {
+            aio__read_fail(op, aio__exception(AIO_ELIMIT, "read", "more than the limit of %zu bytes to read", op->n));
+            return true;
+        }
+        return s->eof && aio__read_give(op, length);
+    default: return aio__read_separated(op);
+    }
+}
+
+static bool aio__stream_has_input(const aio_stream *s)
+{
+#ifndef AIO_NO_TLS
+    if (s->tls && aio__tls_has_pending(s->tls)) return true;
+#endif
+    return (s->d.ready & AIO__READ) != 0;
+}
+
+/* Reads until the operation is settled (true) or there is nothing to read. */
+static bool aio__read_advance(aio__read *op)
+{
+    aio_stream *s = op->stream;
+    if (op->mode == AIO__READ_READY) return (s->d.ready & AIO__READ) != 0;
+    for (;;) {
+        if (aio__read_try(op)) return true;
+        if (s->error) {
+            aio__read_fail(op, aio_exception_ref(s->error));
+            return true;
+        }
+        if (!aio__stream_has_input(s)) return false;
+        size_t wanted = op->mode == AIO__READ_EXACTLY ? op->n - (s->in_end - s->in_start) : 0;
+        ssize_t n = aio__stream_fill(s, wanted);
+        if (n == AIO__IO_AGAIN) return false;
+    }
+}
+
+static void aio__read_wait(aio_stream *s)
+{
+#ifndef AIO_NO_TLS
+    if (s->tls && s->tls->read_wants_write) {
+        aio__descriptor_wait(s->loop, &s->d, AIO__WRITE);
+        return;
+    }
+#endif
+    aio__descriptor_wait(s->loop, &s->d, AIO__READ);
+}
+
+static void aio__stream_on_readable(aio__handle *handle)
+{
+    aio_stream *s = (aio_stream *)handle->owner;
+    aio__read *op = s->reader;
+    if (!op) return;
+    if (!aio__read_advance(op)) {
+        aio__read_wait(s);
+        return;
+    }
+    s->reader = NULL;
+    aio__finish_and_step(s->loop, &op->base.future);
+}
+
+static void aio__read_leave(aio__read *op)
+{
+    if (op->stream && op->stream->reader == op) {
+        op->stream->reader = NULL;
+        aio__descriptor_unwait(op->stream->loop, &op->stream->d, AIO__READ);
+    }
+    op->stream = NULL;
+}
+
+static bool aio__read_cancel(aio_future *future, aio_exception *why)
+{
+    aio__read_leave((aio__read *)(void *)future);
+    aio__future_fail(future, aio_exception_ref(why));
+    return true;
+}
+
+static void aio__read_destroy(aio_future *future)
+{
+    if (future->state < AIO__DONE) aio__read_leave((aio__read *)(void *)future);
+}
+
+static const aio__ops aio__read_ops = { "read", aio__read_cancel, aio__read_destroy, NULL };
+
+static aio_text_future *aio__stream_read(aio_stream *s, int mode, size_t n, const char *separator)
+{
+    if (!s) return (aio_text_future *)(void *)aio__failure(EINVAL, "read of no stream");
+    if (s->reader) return (aio_text_future *)(void *)aio__failure(AIO_ERUNTIME, "another coroutine is reading from this stream");
+    aio__read *op = (aio__read *)aio__future_make(s->loop, &aio__read_ops, sizeof *op, NULL, 0);
+    if (!op) return NULL;
+    op->stream = s;
+    op->n = n;
+    op->mode = (uint8_t)mode;
+    op->separator = separator;
+    if (aio__read_advance(op)) {
+        op->base.future.state = AIO__DONE;
+    } else {
+        s->reader = op;
+        aio__read_wait(s);
+    }
+    return &op->base;
+}
+
+AIO_API aio_text_future *aio_stream_read(aio_stream *stream, size_t n)
+{
+    return aio__stream_read(stream, AIO__READ_SOME, n, NULL);
+}
+
+AIO_API aio_text_future *aio_stream_read_all(aio_stream *stream, size_t max)
+{
+    return aio__stream_read(stream, AIO__READ_ALL, max ? max : AIO_STREAM_READ_ALL_LIMIT, NULL);
+}
+
+AIO_API aio_text_future *aio_stream_readexactly(aio_stream *stream, size_t n)
+{
+    if (n > UINT32_MAX / 2) return (aio_text_future *)(void *)aio__failure(EINVAL, "readexactly: %zu bytes are too many", n);
+    return aio__stream_read(stream, AIO__READ_EXACTLY, n, NULL);
+}
+
+AIO_API aio_text_future *aio_stream_readline(aio_stream *stream)
+{
+    return aio__stream_read(stream, AIO__READ_LINE, 1, "\n");
+}
+
+AIO_API aio_text_future *aio_stream_readuntil(aio_stream *stream, const char *separator, size_t length)
+{
+    if (!separator || !length) return (aio_text_future *)(void *)aio__failure(EINVAL, "readuntil: an empty separator");
+    return aio__stream_read(stream, AIO__READ_UNTIL, length, separator);
+}
+
+AIO_API bool aio_stream_at_eof(const aio_stream *stream)
+{
+    return !stream || (stream->eof && stream->in_start == stream->in_end);
+}
+
+/* For parsers: more than `have` unread bytes, or all there will be. They stay unread (aio__stream_consume). */
+static aio_text_future *aio__stream_more(aio_stream *s, size_t have) { return aio__stream_read(s, AIO__READ_MORE, have, NULL); }
+
+static void aio__stream_consume(aio_stream *s, size_t n) { s->in_start += (uint32_t)n; }
+
+/* ---- writing ---- */
+
+/* Sends pieces, as many as the socket takes. Bytes, AIO__IO_AGAIN, or AIO__IO_FAILED with s->error. */
+static ssize_t aio__stream_send(aio_stream *s, const aio_text *pieces, size_t count)
+{
+    char peer[128];
+#ifndef AIO_NO_TLS
+    if (s->tls) {
+        ssize_t sent = aio__tls_send(s->tls, pieces[0].data, pieces[0].length);
+        if (sent == AIO__IO_FAILED && !s->error)
+            s->error = aio__tls_error(s->tls, "TLS write", aio__stream_peer(s, peer, sizeof peer));
+        return sent == 0 ? AIO__IO_FAILED : sent;
+    }
+#endif
+    ssize_t n;
+    if (count == 1) {
+        do n = aio__os.send(s->d.fd, pieces[0].data, pieces[0].length, AIO__NOSIGNAL); while (n < 0 && errno == EINTR);
+    } else {
+        struct iovec vector[AIO__IOV_MAX];
+        struct msghdr message;
+        memset(&message, 0, sizeof message);
+        size_t used = count < AIO__IOV_MAX ? count : AIO__IOV_MAX;
+        for (size_t i = 0; i < used; i++) {
+            vector[i].iov_base = (void *)(uintptr_t)pieces[i].data;
+            vector[i].iov_len = pieces[i].length;
+        }
+        message.msg_iov = vector;
+        message.msg_iovlen = (__typeof__(message.msg_iovlen))used;
+        do n = aio__os.sendmsg(s->d.fd, &message, AIO__NOSIGNAL); while (n < 0 && errno == EINTR);
+    }
+    if (AIO__LIKELY(n >= 0)) return n;
+    if (errno == EAGAIN || errno == EWOULDBLOCK) {
+        aio__descriptor_drained(&s->d, AIO__WRITE);
+        return AIO__IO_AGAIN;
+    }
+    int code = errno;
+    if (!s->error)
+        s->error = aio__exception(code, "write", "write to %s: %s", aio__stream_peer(s, peer, sizeof peer), strerror(code));
+    return AIO__IO_FAILED;
+}
+
+/* Keeps what could not be sent. False without memory. */
+static bool aio__out_append(aio_stream *s, const char *data, size_t length)
+{
+    if (s->out_capacity - s->out_end < length) {
+        size_t unsent = s->out_end - s->out_start, capacity = 1024;
+        while (capacity < unsent + length) capacity *= 2;
+        char *buffer = (char *)aio__malloc(capacity);
+        if (!buffer) return false;
+        if (unsent) memcpy(buffer, s->out + s->out_start, unsent);
+        aio__free(s->out);
+        s->out = buffer;
+        s->out_start = 0;
+        s->out_end = unsent;
+        s->out_capacity = capacity;
+    }
+    memcpy(s->out + s->out_end, data, length);
+    s->out_end += length;
+    return true;
+}
+
+static void aio__out_free(aio_stream *s)
+{
+    aio__free(s->out);
+    s->out = NULL;
+    s->out_start = s->out_end = s->out_capacity = 0;
+}
+
+static void aio__drained(aio_stream *s, aio_exception *error)
+{
+    aio_future *future = s->drained;
+    if (!future) return;
+    s->drained = NULL;
+    if (future->state < AIO__DONE) {
+        if (error) aio__future_fail(future, error);
+        else aio__future_finish(future, AIO__DONE);
+    }
+    aio_unref(future);
+}
+
+/* The error of s, with what was not sent. A new owner. */
+static aio_exception *aio__stream_lost(aio_stream *s)
+{
+    size_t unsent = s->out_end - s->out_start;
+    if (!unsent) return aio_exception_ref(s->error);
+    return aio__exception(s->error->code, s->error->phase, "%s (%zu bytes not sent)", s->error->message, unsent);
+}
+
+/* The stream is broken: who waits to write hears it, and reads give it once the buffer is empty. */
+static void aio__stream_broken(aio_stream *s)
+{
+    if (s->drained) aio__drained(s, aio__stream_lost(s));
+}
+
+static void aio__write_wait(aio_stream *s)
+{
+#ifndef AIO_NO_TLS
+    if (s->tls && s->tls->write_wants_read) {
+        aio__descriptor_wait(s->loop, &s->d, AIO__READ);
+        return;
+    }
+#endif
+    aio__descriptor_wait(s->loop, &s->d, AIO__WRITE);
+}
+
+AIO_API int aio_stream_writelines(aio_stream *stream, const aio_text *pieces, size_t count)
+{
+    aio_stream *s = stream;
+    if (!s || (!pieces && count)) return EINVAL;
+    if (s->closing || s->wants_eof) return EPIPE;
+    if (s->error) return s->error->code;
+    aio_text rest[AIO__IOV_MAX];
+    size_t i = 0, offset = 0;
+    while (i < count && s->out_start == s->out_end) { /* nothing waits: try at once */
+        size_t used = count - i < AIO__IOV_MAX ? count - i : AIO__IOV_MAX;
+        memcpy(rest, pieces + i, used * sizeof *rest);
+        rest[0].data += offset;
+        rest[0].length -= offset;
+        ssize_t n = rest[0].length || used > 1 ? aio__stream_send(s, rest, used) : 0;
+        if (n == AIO__IO_AGAIN) break;
+        if (n == AIO__IO_FAILED) return s->error->code;
+        size_t sent = (size_t)n + offset;
+        while (i < count && sent >= pieces[i].length) sent -= pieces[i++].length;
+        offset = sent;
+    }
+    for (; i < count; i++, offset = 0) {
+        if (aio__out_append(s, pieces[i].data + offset, pieces[i].length - offset)) continue;
+        s->error = &aio__no_memory; /* part of the data is gone: nothing may follow it */
+        return ENOMEM;
+    }
+    if (s->out_start != s->out_end) aio__write_wait(s);
+    return 0;
+}
+
+AIO_API int aio_stream_write(aio_stream *stream, const void *data, size_t length)
+{
+    aio_text piece = { (const char *)data, length };
+    if (!data && length) return EINVAL;
+    return aio_stream_writelines(stream, &piece, 1);
+}
+
+AIO_API size_t aio_stream_write_buffer_size(const aio_stream *stream) { return stream ? stream->out_end - stream->out_start : 0; }
+
+AIO_API int aio_stream_set_write_buffer_limits(aio_stream *stream, size_t high, size_t low)
+{
+    if (!stream || low > high || high > UINT32_MAX) return EINVAL;
+    stream->high = (uint32_t)high;
+    stream->low = (uint32_t)low;
+    return 0;
+}
+
+static const aio__ops aio__drain_ops = { "drain", NULL, NULL, NULL };
+
+/* The future that drainers share; NULL without memory. A new owner. */
+static aio_future *aio__drain_future(aio_stream *s)
+{
+    if (!s->drained) {
+        s->drained = (aio_future *)aio__future_make(s->loop, &aio__drain_ops, sizeof *s->drained, NULL, 0);
+        if (!s->drained) return NULL;
+        s->drained->flags |= AIO__F_SHARED | AIO__F_QUIET;
+    }
+    return (aio_future *)aio_ref(s->drained);
+}
+
+AIO_API aio_future *aio_stream_drain(aio_stream *stream)
+{
+    aio_stream *s = stream;
+    if (!s) return aio__failure(EINVAL, "drain of no stream");
+    if (s->error) return aio__failed_future(s->loop, aio__stream_lost(s));
+    if (s->out_end - s->out_start > s->high) return aio__drain_future(s);
+    s->loop->done.refs++;
+    return &s->loop->done;
+}
+
+static void aio__stream_end(aio_stream *s);
+
+/* Sends what is kept. */
+static void aio__stream_flush(aio_stream *s)
+{
+    while (s->out_start != s->out_end && !s->error) {
+        aio_text piece = { s->out + s->out_start, s->out_end - s->out_start };
+        ssize_t n = aio__stream_send(s, &piece, 1);
+        if (n == AIO__IO_AGAIN) {
+            aio__write_wait(s);
+            break;
+        }
+        if (n > 0) s->out_start += (size_t)n;
+    }
+    if (s->error) {
+        aio__stream_broken(s);
+    } else {
+        if (s->out_end - s->out_start <= s->low) aio__drained(s, NULL);
+        if (s->out_start == s->out_end) {
+            aio__out_free(s);
+            if (s->wants_eof) aio__os.shutdown(s->d.fd, SHUT_WR);
+        }
+    }
+    if (s->closing && (s->error || s->out_start == s->out_end)) aio__stream_end(s);
+}
+
+static void aio__stream_on_writable(aio__handle *handle)
+{
+    aio_stream *s = (aio_stream *)handle->owner;
+    if (s->raw_write) {
+        s->raw_write = false;
+        aio__drained(s, NULL);
+        return;
+    }
+#ifndef AIO_NO_TLS
+    if (s->tls && s->tls->read_wants_write && s->reader) {
+        s->tls->read_wants_write = false;
+        s->d.ready |= AIO__READ;
+        aio__descriptor_unwait(s->loop, &s->d, AIO__READ);
+        aio__descriptor_wait(s->loop, &s->d, AIO__READ);
+    }
+#endif
+    aio__stream_flush(s);
+}
+
+AIO_API int aio_stream_write_eof(aio_stream *stream)
+{
+    aio_stream *s = stream;
+    if (!s) return EINVAL;
+    if (s->tls) return ENOTSUP;
+    if (s->error) return s->error->code;
+    s->wants_eof = true;
+    if (s->out_start != s->out_end) return 0;
+    return aio__os.shutdown(s->d.fd, SHUT_WR) < 0 ? errno : 0;
+}
+
+/* ---- beginning and end ---- */
+
+static void aio__streams_close(aio_loop *loop, aio__closer *closer);
+
+/* The ring of what is open in a loop, and the closer that ends it with the loop. */
+typedef struct aio__streams {
+    aio__closer closer;
+    aio__node   ring, servers;
+} aio__streams;
+
+static aio__streams *aio__streams_of(aio_loop *loop)
+{
+    if (loop->streams) return (aio__streams *)loop->streams;
+    aio__streams *streams = (aio__streams *)aio__calloc(sizeof *streams);
+    if (!streams) return NULL;
+    aio__ring_clear(&streams->ring);
+    aio__ring_clear(&streams->servers);
+    streams->closer.close = aio__streams_close;
+    aio__loop_at_close(loop, &streams->closer);
+    loop->streams = streams;
+    return streams;
+}
+
+/* Takes the descriptor, whatever happens. NULL with errno. */
+static aio_stream *aio__stream_new(aio_loop *loop, int fd, size_t limit)
+{
+    aio__streams *streams = aio__streams_of(loop);
+    aio_stream *s = streams ? (aio_stream *)aio__pool_alloc(&loop->pool, sizeof *s) : NULL;
+    if (!s) {
+        aio__os.close(fd);
+        errno = ENOMEM;
+        return NULL;
+    }
+    memset(s, 0, sizeof *s);
+    s->loop = loop;
+    s->limit = limit ? limit < UINT32_MAX / 4 ? (uint32_t)limit : UINT32_MAX / 4 : AIO_STREAM_LIMIT;
+    s->high = 65536;
+    s->low = 16384;
+    s->d.reader.run = aio__stream_on_readable;
+    s->d.writer.run = aio__stream_on_writable;
+    s->d.reader.owner = s->d.writer.owner = s;
+    if (aio__descriptor_add(loop, &s->d, fd) < 0) {
+        int code = errno;
+        aio__os.close(fd);
+        aio__pool_free(&loop->pool, s, sizeof *s);
+        errno = code;
+        return NULL;
+    }
+    s->d.ready = AIO__WRITE;
+    aio__ring_insert(&streams->ring, &s->link);
+    return s;
+}
+
+static void aio__stream_nodelay(int fd)
+{
+    int one = 1;
+    aio__os.setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+#ifdef SO_NOSIGPIPE
+    aio__os.setsockopt(fd, SOL_SOCKET, SO_NOSIGPIPE, &one, sizeof one);
+#endif
+}
+
+static void aio__server_client_left(aio_server *server);
+
+/* Closes the socket and frees everything. */
+static void aio__stream_end(aio_stream *s)
+{
+    aio_loop *loop = s->loop;
+    aio_future *closed = s->closed;
+    aio_server *server = s->server;
+    aio_exception *lost = s->error && closed ? aio__stream_lost(s) : NULL;
+    aio__timer_cancel(loop, s->timer);
+    if (s->reader) {
+        aio__read *op = s->reader;
+        s->reader = NULL;
+        op->stream = NULL;
+        aio__future_fail(&op->base.future, aio__exception(ECONNABORTED, "read", "the stream was closed while being read"));
+    }
+    aio__drained(s, s->drained && s->drained->state < AIO__DONE
+                        ? aio__exception(ECONNABORTED, "write", "the stream was closed while being drained") : NULL);
+#ifndef AIO_NO_TLS
+    if (s->tls && !s->error) aio__tls_goodbye(s->tls);
+    aio__tls_free(s->tls);
+#endif
+    aio__descriptor_remove(loop, &s->d);
+    aio__os.close(s->d.fd);
+    aio__in_free(s);
+    aio__out_free(s);
+    aio_exception_unref(s->error);
+    aio__free(s->name);
+    aio__ring_remove(&s->link);
+    if (s->ended.node.next) aio__ring_remove(&s->ended.node);
+    aio_unref(s->task);
+    aio__pool_free(&loop->pool, s, sizeof *s);
+    if (closed) {
+        if (closed->state >= AIO__DONE) aio_exception_unref(lost);
+        else if (lost) aio__future_fail(closed, lost);
+        else aio__future_finish(closed, AIO__DONE);
+        aio_unref(closed);
+    }
+    if (server) aio__server_client_left(server);
+}
+
+static void aio__stream_close_timeout(aio__timer *timer)
+{
+    aio_stream *s = (aio_stream *)timer->owner;
+    char peer[128];
+    s->timer = NULL;
+    if (!s->error)
+        s->error = aio__exception(AIO_ETIMEOUT, "close", "close of %s: not all was sent within %d s",
+                                  aio__stream_peer(s, peer, sizeof peer), AIO__CLOSE_TIMEOUT);
+    aio__stream_end(s);
+}
+
+static void aio__stream_begin_close(aio_stream *s)
+{
+    if (s->closing) return;
+    s->closing = true;
+    if (s->out_start == s->out_end || s->error) {
+        aio__stream_end(s);
+        return;
+    }
+    s->timer = aio__timer_start(s->loop, aio__deadline(aio__os.clock(), AIO__CLOSE_TIMEOUT), aio__stream_close_timeout, s);
+    if (s->timer) aio__write_wait(s);
+    else aio__stream_end(s);
+}
+
+AIO_API void aio_stream_close(aio_stream *stream)
+{
+    if (stream && !stream->server) aio__stream_begin_close(stream);
+}
+
+static const aio__ops aio__closed_ops = { "wait_closed", NULL, NULL, NULL };
+
+AIO_API aio_future *aio_stream_wait_closed(aio_stream *stream)
+{
+    aio_stream *s = stream;
+    if (!s || s->server || s->closing) return aio__failure(EINVAL, "wait_closed of a stream that is not the caller's");
+    aio_future *closed = (aio_future *)aio__future_make(s->loop, &aio__closed_ops, sizeof *closed, NULL, 0);
+    if (closed) s->closed = (aio_future *)aio_ref(closed);
+    aio__stream_begin_close(s);
+    return closed;
+}
+
+/* The peer sees a reset. */
+static void aio__stream_reset(aio_stream *s)
+{
+    struct linger reset = { 1, 0 };
+    aio__os.setsockopt(s->d.fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+    if (!s->error && s->out_start != s->out_end)
+        s->error = aio__exception(ECONNABORTED, "close", "the stream was aborted");
+    s->closing = true;
+    aio__stream_end(s);
+}
+
+AIO_API void aio_stream_abort(aio_stream *stream)
+{
+    if (stream && !stream->server) aio__stream_reset(stream);
+}
+
+/* ---- waiting for the socket itself, for connect and the handshake ---- */
+
+static aio_future *aio__stream_wait(aio_stream *s, int direction)
+{
+    if (direction == AIO__READ) return (aio_future *)(void *)aio__stream_read(s, AIO__READ_READY, 0, NULL);
+    aio_future *future = aio__drain_future(s);
+    if (!future) return NULL;
+    s->raw_write = true;
+    aio__descriptor_wait(s->loop, &s->d, AIO__WRITE);
+    return future;
+}
+
+#ifndef AIO_NO_TLS
+struct aio__handshaking { aio_task task; aio_stream *stream; const char *peer; int wants; };
+static AIO_CORO(aio__handshaking)
+{
+    AIO_BEGIN(aio__handshaking);
+    while ((self->wants = aio__tls_handshake(self->stream->tls)) > 0)
+        AIO_AWAIT(aio__stream_wait(self->stream, self->wants));
+    if (self->wants < 0)
+        AIO_RAISE_EXCEPTION(self->stream->error = aio__tls_error(self->stream->tls, "TLS handshake", self->peer));
+    AIO_END;
+}
+#endif
+
+struct aio__tls_start { aio_task task; aio_stream *stream; aio_tls_context *context; const char *host; double timeout; char peer[280]; };
+static AIO_CORO(aio__tls_start)
+{
+    AIO_BEGIN(aio__tls_start);
+    if (self->host) snprintf(self->peer, sizeof self->peer, "%s", self->host);
+    else aio__stream_peer(self->stream, self->peer, sizeof self->peer);
+#ifdef AIO_NO_TLS
+    AIO_RAISE(ENOTSUP, "TLS with %s: compiled with AIO_NO_TLS", self->peer);
+#else
+    self->stream->tls = aio__tls_new(self->context, &self->stream->d, self->host);
+    if (!self->stream->tls) AIO_RAISE(ENOMEM);
+    AIO_TRY {
+        AIO_TIMEOUT(self->timeout > 0 ? self->timeout : 60)
+            AIO_AWAIT(AIO_CALL(aio__handshaking, .stream = self->stream, .peer = self->peer));
+    } AIO_CATCH {
+        self->stream->tls->failed = true;
+        if (aio_caught(self)->code == AIO_ETIMEOUT) AIO_RAISE(AIO_ETIMEOUT, "TLS handshake with %s timed out", self->peer);
+        AIO_RERAISE();
+    } AIO_END_TRY;
+#endif
+    AIO_END;
+}
+
+/* ---- connecting ---- */
+
+/* Starts a connect; a stream whose socket is on its way (or there already). NULL with errno. */
+static aio_stream *aio__connect_begin(aio_loop *loop, const aio__address *to, const aio__address *from, size_t limit)
+{
+    int fd = aio__os.socket(to->storage.ss_family, SOCK_STREAM, 0);
+    if (fd < 0) return NULL;
+    if (aio__fd_prepare(fd) < 0 ||
+        (from && aio__os.bind(fd, (const struct sockaddr *)&from->storage, from->length) < 0)) {
+        int code = errno;
+        aio__os.close(fd);
+        errno = code;
+        return NULL;
+    }
+    if (to->storage.ss_family != AF_UNIX) aio__stream_nodelay(fd);
+    int status;
+    do status = aio__os.connect(fd, (const struct sockaddr *)&to->storage, to->length); while (status < 0 && errno == EINTR);
+    if (status < 0 && errno != EINPROGRESS && errno != EALREADY) {
+        int code = errno;
+        aio__os.close(fd);
+        errno = code;
+        return NULL;
+    }
+    aio_stream *s = aio__stream_new(loop, fd, limit);
+    if (s && status < 0) s->d.ready = 0;
+    return s;
+}
+
+/* 0, or why the connect failed. */
+static int aio__connect_outcome(aio_stream *s)
+{
+    int code = 0;
+    socklen_t length = sizeof code;
+    if (aio__os.getsockopt(s->d.fd, SOL_SOCKET, SO_ERROR, &code, &length) < 0) return errno;
+    return code;
+}
+
+struct aio__connecting { /* one address */
+    aio_task            task;
+    aio_stream         *result;
+    const aio__address *to, *from;
+    size_t              limit;
+    double              timeout;
+    const char         *host;
+    int                 code;
+    char                text[128];
+};
+static AIO_CORO(aio__connecting)
+{
+    AIO_BEGIN(aio__connecting);
+    aio__address_text(&self->to->storage, self->to->length, self->text, sizeof self->text);
+    self->result = aio__connect_begin(self->task.future.loop, self->to, self->from, self->limit);
+    self->code = self->result ? 0 : errno;
+    if (self->result && !self->result->d.ready) {
+        AIO_TIMEOUT(self->timeout > 0 ? self->timeout : AIO__FOREVER) {
+            AIO_AWAIT(aio__stream_wait(self->result, AIO__WRITE));
+        }
+        self->code = aio__connect_outcome(self->result);
+    }
+    if (self->code)
+        AIO_RAISE(self->code, "connect to %s (%s): %s", self->text, self->host, strerror(self->code));
+    AIO_RETURN(self->result);
+    AIO_FINALLY;
+        if (self->result && (self->code || self->task.future.error)) {
+            aio__stream_reset(self->result);
+            self->result = NULL;
+        }
+    AIO_END;
+}
+
+/* The same failure of several addresses in one message. */
+static void aio__errors_join(char *all, size_t size, const char *one)
+{
+    size_t used = strlen(all);
+    snprintf(all + used, size - used, "%s%s", used ? "; " : "", one);
+}
+
+struct aio__connect { /* all addresses in turn, then TLS */
+    aio_task            task;
+    aio_stream         *result;
+    aio__lookup_future *lookup, *local;
+    aio_stream         *stream;
+    aio_connect_options options;
+    aio_tls_context    *context;
+    int                 port, i, code;
+    const char         *host, *name;  /* in text */
+    char                message[400];
+    char                text[1];      /* host, server name, local host: each with its NUL */
+};
+
+static const aio__address *aio__local_for(const aio__lookup_future *local, int family)
+{
+    for (int i = 0; local && i < local->result->count; i++)
+        if (local->result->at[i].storage.ss_family == family) return &local->result->at[i];
+    return NULL;
+}
+
+static AIO_CORO(aio__connect)
+{
+    AIO_BEGIN(aio__connect);
+    self->context = aio_tls_context_ref(self->options.tls_context);
+    if (self->options.tls && !self->context && !(self->context = aio__tls_default()))
+        AIO_RAISE(AIO_ETLS, "%s", aio_tls_context_error());
+    self->lookup = aio__resolve(self->task.future.loop, self->host, self->port, self->options.family, SOCK_STREAM, 0);
+    AIO_AWAIT(aio_ref(self->lookup));
+    if (self->options.local_host) {
+        self->local = aio__resolve(self->task.future.loop, self->options.local_host, 0, 0, SOCK_STREAM, AI_PASSIVE);
+        AIO_AWAIT(aio_ref(self->local));
+    }
+    for (self->i = 0; self->i < self->lookup->result->count && !self->stream; self->i++) {
+        AIO_TRY {
+            AIO_AWAIT(self->stream, AIO_CALL(aio__connecting, .to = &self->lookup->result->at[self->i],
+                .from = aio__local_for(self->local, self->lookup->result->at[self->i].storage.ss_family),
+                .limit = self->options.limit, .timeout = self->options.connect_timeout, .host = self->host));
+        } AIO_CATCH {
+            if (aio_caught(self)->code == AIO_ECANCELLED || aio_caught(self)->code == ENOMEM) AIO_RERAISE();
+            self->code = aio_caught(self)->code;
+            if (self->code == AIO_ETIMEOUT) {
+                char address[128];
+                aio__address *to = &self->lookup->result->at[self->i];
+                char one[280];
+                snprintf(one, sizeof one, "connect to %s (%s): timed out",
+                         aio__address_text(&to->storage, to->length, address, sizeof address), self->host);
+                aio__errors_join(self->message, sizeof self->message, one);
+            } else aio__errors_join(self->message, sizeof self->message, aio_caught(self)->message);
+        } AIO_END_TRY;
+    }
+    if (!self->stream)
+        AIO_RAISE(self->code ? self->code : AIO_ERESOLVE, "%s", self->message[0] ? self->message : "no address");
+    self->stream->name = aio__strndup(self->host, strlen(self->host));
+    if (self->context)
+        AIO_AWAIT(AIO_CALL(aio__tls_start, .stream = self->stream, .context = self->context, .host = self->name,
+                           .timeout = self->options.tls_timeout));
+    AIO_RETURN(self->stream);
+    AIO_FINALLY;
+        if (self->task.future.error && self->stream) aio__stream_reset(self->stream);
+        if (self->task.future.error) self->result = NULL;
+        aio_unref(self->lookup);
+        aio_unref(self->local);
+        aio_tls_context_unref(self->context);
+    AIO_END;
+}
+
+/* Puts a copy of text at *at and moves *at on; NULL stays NULL. */
+static const char *aio__keep(char **at, const char *text)
+{
+    if (!text) return NULL;
+    size_t size = strlen(text) + 1;
+    char *kept = *at;
+    memcpy(kept, text, size);
+    *at += size;
+    return kept;
+}
+
+static size_t aio__text_size(const char *text) { return text ? strlen(text) + 1 : 0; }
+
+/* A coroutine that has not started, all zero. */
+static void *aio__new_zeroed(size_t size, aio_coro_fn *coro)
+{
+    aio_task *t = (aio_task *)(void *)aio__frame_alloc(aio__running, size, size, __FILE__, __LINE__);
+    if (!t) return NULL;
+    t->future.flags = (uint16_t)(t->future.flags | AIO__F_CORO);
+    t->future.run.coro = coro;
+    return t;
+}
+
+AIO_API aio_stream_task *aio__open_connection(const char *host, int port, const aio_connect_options *options)
+{
+    if (!host || !*host) return (aio_stream_task *)(void *)aio__failure(EINVAL, "open_connection: no host");
+    const char *name = options->server_hostname ? options->server_hostname : host;
+    size_t texts = aio__text_size(host) + aio__text_size(name) + aio__text_size(options->local_host);
+    struct aio__connect *self = (struct aio__connect *)aio__new_zeroed(sizeof *self + texts, aio__connect_coro);
+    if (!self) return NULL;
+    char *at = self->text;
+    self->options = *options;
+    self->port = port;
+    self->host = aio__keep(&at, host);
+    self->name = aio__keep(&at, name);
+    self->options.local_host = aio__keep(&at, options->local_host);
+    return (aio_stream_task *)(void *)self;
+}
+
+struct aio__connect_unix { aio_task task; aio_stream *result; aio__address address; aio_connect_options options; int code; char path[128]; };
+static AIO_CORO(aio__connect_unix)
+{
+    AIO_BEGIN(aio__connect_unix);
+    AIO_AWAIT(self->result, AIO_CALL(aio__connecting, .to = &self->address, .limit = self->options.limit,
+                                     .timeout = self->options.connect_timeout, .host = "unix"));
+    self->result->name = aio__strndup(self->path, strlen(self->path));
+    if (self->options.tls_context)
+        AIO_AWAIT(AIO_CALL(aio__tls_start, .stream = self->result, .context = self->options.tls_context,
+                           .host = self->options.server_hostname, .timeout = self->options.tls_timeout));
+    AIO_FINALLY;
+        if (self->task.future.error && self->result) aio__stream_reset(self->result);
+        if (self->task.future.error) self->result = NULL;
+    AIO_END;
+}
+
+/* 0, or ENAMETOOLONG, EINVAL. */
+static int aio__unix_address(const char *path, aio__address *address)
+{
+    struct sockaddr_un un;
+    if (!path || !*path) return EINVAL;
+    if (strlen(path) >= sizeof un.sun_path) return ENAMETOOLONG;
+    memset(&un, 0, sizeof un);
+    un.sun_family = AF_UNIX;
+    memcpy(un.sun_path, path, strlen(path));
+    memset(address, 0, sizeof *address);
+    memcpy(&address->storage, &un, sizeof un);
+    address->length = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(path) + 1);
+    return 0;
+}
+
+AIO_API aio_stream_task *aio__open_unix_connection(const char *path, const aio_connect_options *options)
+{
+    aio__address address;
+    int code = aio__unix_address(path, &address);
+    if (code) return (aio_stream_task *)(void *)aio__failure(code, "unix socket %s: %s", path ? path : "NULL", strerror(code));
+    if (options->tls_context && !options->server_hostname)
+        return (aio_stream_task *)(void *)aio__failure(EINVAL, "unix socket %s: TLS needs .server_hostname", path);
+    struct aio__connect_unix *self =
+        (struct aio__connect_unix *)aio__new_zeroed(sizeof *self, aio__connect_unix_coro);
+    if (!self) return NULL;
+    self->address = address;
+    self->options = *options;
+    self->options.local_host = NULL;
+    snprintf(self->path, sizeof self->path, "%s", path);
+    return (aio_stream_task *)(void *)self;
+}
+
+/* ---- servers ---- */
+
+enum { AIO__LISTENERS_MAX = 16, AIO__ACCEPT_PAUSE = 1 }; /* sockets of one server; seconds without descriptors or memory */
+
+typedef struct aio__listener {
+    aio__descriptor d;
+    aio_server     *server;
+    aio__timer     *pause;
+    bool            open;
+} aio__listener;
+
+struct aio_server {
+    aio__listener       listeners[AIO__LISTENERS_MAX];
+    aio__node           link;     /* in aio__streams.servers */
+    aio_loop           *loop;
+    int                 listener_count, port;
+    aio_client_handler *handler;
+    void               *arg;
+    aio_server_options  options;
+    aio__node           clients;  /* streams */
+    size_t              client_count;
+    aio_future         *closed;   /* wait_closed's */
+    bool                closing, full, owned; /* owned: nobody will call wait_closed; it goes when the last client has gone */
+    char                path[128];
+};
+
+static void aio__server_free(aio_server *server)
+{
+    aio_future *closed = server->closed;
+    aio__ring_remove(&server->link);
+    aio_tls_context_unref(server->options.tls_context);
+    aio__free(server);
+    if (!closed) return;
+    if (closed->state < AIO__DONE) aio__future_finish(closed, AIO__DONE);
+    aio_unref(closed);
+}
+
+static void aio__listener_resume(aio__timer *timer)
+{
+    aio__listener *listener = (aio__listener *)timer->owner;
+    listener->pause = NULL;
+    aio__descriptor_wait(listener->server->loop, &listener->d, AIO__READ);
+}
+
+/* No descriptor or memory for one more client: the others go on, and accepting is tried again in a second. */
+static void aio__listener_pause(aio__listener *listener, int code)
+{
+    aio_loop *loop = listener->server->loop;
+    int64_t when = aio__deadline(aio__os.clock(), AIO__ACCEPT_PAUSE);
+    aio__report(loop, NULL, "accept: %s; accepting again in %d s", strerror(code), AIO__ACCEPT_PAUSE);
+    listener->pause = aio__timer_start(loop, when, aio__listener_resume, listener);
+    if (!listener->pause) aio__descriptor_wait(loop, &listener->d, AIO__READ);
+}
+
+static void aio__server_client_left(aio_server *server)
+{
+    server->client_count--;
+    if (server->full && !server->closing) {
+        server->full = false;
+        for (int i = 0; i < server->listener_count; i++)
+            aio__descriptor_wait(server->loop, &server->listeners[i].d, AIO__READ);
+    }
+    if (server->closing && !server->client_count && (server->closed || server->owned)) aio__server_free(server);
+}
+
+/* The handler's task is done. */
+static void aio__client_done(aio__handle *handle)
+{
+    aio_stream *s = (aio_stream *)handle->owner;
+    aio_future *f = &s->task->future;
+    if (f->error && f->state == AIO__DONE && !(f->flags & AIO__F_SEEN)) {
+        f->flags |= AIO__F_SEEN;
+        aio__report(s->loop, f->error, "error in the handler of a client");
+    }
+    if (s->aborting) aio__stream_reset(s);
+    else aio__stream_begin_close(s);
+}
+
+/* Watches the handler. False without memory. */
+static bool aio__client_serve(aio_stream *s, void *coroutine)
+{
+    s->task = (aio_task *)aio__create_task(coroutine, NULL);
+    if (!s->task) return false;
+    s->ended.run = aio__client_done;
+    s->ended.owner = s;
+    aio__waiters_add(&s->task->future, &s->ended.node);
+    return true;
+}
+
+struct aio__tls_client { aio_task task; aio_stream *stream; void *handler; }; /* the handshake, then the handler */
+static AIO_CORO(aio__tls_client)
+{
+    AIO_BEGIN(aio__tls_client);
+    AIO_TRY {
+        AIO_AWAIT(AIO_CALL(aio__tls_start, .stream = self->stream, .context = self->stream->server->options.tls_context,
+                           .timeout = self->stream->server->options.tls_timeout));
+    } AIO_CATCH {
+        if (aio_caught(self)->code == AIO_ECANCELLED) AIO_RERAISE();
+        AIO_RETURN(); /* a peer that cannot TLS is no error of the server's */
+    } AIO_END_TRY;
+    self->handler = self->stream->server->handler(self->stream, self->stream->server->arg);
+    AIO_AWAIT((aio_future *)self->handler);
+    AIO_END;
+}
+
+static void aio__server_take(aio_server *server, int fd, bool is_unix)
+{
+    if (aio__fd_prepare(fd) < 0) {
+        aio__os.close(fd);
+        return;
+    }
+    if (!is_unix) aio__stream_nodelay(fd);
+    aio_stream *s = aio__stream_new(server->loop, fd, server->options.limit);
+    if (!s) return;
+    s->server = server;
+    server->client_count++;
+    aio__ring_remove(&s->link);
+    aio__ring_insert(&server->clients, &s->link);
+    void *coroutine = server->options.tls_context ? (void *)AIO_CALL(aio__tls_client, .stream = s)
+                                                  : server->handler(s, server->arg);
+    if (!coroutine || !aio__client_serve(s, coroutine)) aio__stream_reset(s);
+}
+
+/* Codes of accept that concern one client, or nothing at all. */
+static bool aio__accept_passes(int code)
+{
+    return code == ECONNABORTED || code == EINTR || code == EPROTO || code == EPERM || code == ENETDOWN ||
+           code == EHOSTDOWN || code == EHOSTUNREACH || code == ENETUNREACH || code == EOPNOTSUPP || code == ENOPROTOOPT;
+}
+
+static void aio__listener_on_readable(aio__handle *handle)
+{
+    aio__listener *listener = (aio__listener *)handle->owner;
+    aio_server *server = listener->server;
+    for (int i = 0; i < server->options.backlog; i++) {
+        if (server->options.max_clients && server->client_count >= (size_t)server->options.max_clients) {
+            server->full = true;
+            return;
+        }
+        int fd = aio__os.accept(listener->d.fd, NULL, NULL);
+        if (fd >= 0) {
+            aio__server_take(server, fd, server->path[0] != 0);
+            continue;
+        }
+        if (errno == EAGAIN || errno == EWOULDBLOCK) {
+            listener->d.ready = 0;
+            break;
+        }
+        if (aio__accept_passes(errno)) continue;
+        aio__listener_pause(listener, errno);
+        return;
+    }
+    aio__descriptor_wait(server->loop, &listener->d, AIO__READ);
+}
+
+static int aio__listen_socket(const aio_server *server, const aio__address *address, int port)
+{
+    int one = 1, family = address->storage.ss_family;
+    aio__address to = *address;
+    int fd = aio__os.socket(family, SOCK_STREAM, 0);
+    if (fd < 0) return -1;
+    if (family == AF_INET) ((struct sockaddr_in *)(void *)&to.storage)->sin_port = htons((uint16_t)port);
+    if (family == AF_INET6) ((struct sockaddr_in6 *)(void *)&to.storage)->sin6_port = htons((uint16_t)port);
+    if (family != AF_UNIX) aio__os.setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+#ifdef SO_REUSEPORT
+    if (server->options.reuse_port) aio__os.setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof one);
+#endif
+    if (family == AF_INET6) aio__os.setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof one);
+    if (aio__fd_prepare(fd) == 0 && aio__os.bind(fd, (const struct sockaddr *)&to.storage, to.length) == 0 &&
+        aio__os.listen(fd, server->options.backlog) == 0) return fd;
+    int code = errno;
+    aio__os.close(fd);
+    errno = code;
+    return -1;
+}
+
+/* 0 or a code. */
+static int aio__server_listen(aio_server *server, const aio__address *address)
+{
+    if (server->listener_count == AIO__LISTENERS_MAX) return 0;
+    int fd = aio__listen_socket(server, address, server->port);
+    if (fd < 0) return errno;
+    aio__listener *listener = &server->listeners[server->listener_count];
+    listener->server = server;
+    listener->d.reader.run = aio__listener_on_readable;
+    listener->d.reader.owner = listener;
+    if (aio__descriptor_add(server->loop, &listener->d, fd) < 0) {
+        int code = errno;
+        aio__os.close(fd);
+        return code;
+    }
+    listener->open = true;
+    server->listener_count++;
+    struct sockaddr_storage storage;
+    socklen_t length = sizeof storage;
+    memset(&storage, 0, sizeof storage);
+    if (!server->port && aio__os.getsockname(fd, (struct sockaddr *)&storage, &length) == 0) {
+        if (storage.ss_family == AF_INET) server->port = ntohs(((struct sockaddr_in *)(void *)&storage)->sin_port);
+        if (storage.ss_family == AF_INET6) server->port = ntohs(((struct sockaddr_in6 *)(void *)&storage)->sin6_port);
+    }
+    aio__descriptor_wait(server->loop, &listener->d, AIO__READ);
+    return 0;
+}
+
+AIO_API void aio_server_close(aio_server *server)
+{
+    if (!server || server->closing) return;
+    server->closing = true;
+    for (int i = 0; i < server->listener_count; i++) {
+        aio__listener *listener = &server->listeners[i];
+        aio__timer_cancel(server->loop, listener->pause);
+        listener->pause = NULL;
+        aio__descriptor_remove(server->loop, &listener->d);
+        aio__os.close(listener->d.fd);
+        listener->open = false;
+    }
+    if (server->path[0]) aio__os.unlink(server->path);
+}
+
+static aio_server *aio__server_new(aio_loop *loop, aio_client_handler *handler, void *arg, const aio_server_options *options)
+{
+    aio__streams *streams = aio__streams_of(loop);
+    aio_server *server = streams ? (aio_server *)aio__calloc(sizeof *server) : NULL;
+    if (!server) return NULL;
+    server->loop = loop;
+    server->handler = handler;
+    server->arg = arg;
+    server->options = *options;
+    if (server->options.backlog <= 0) server->options.backlog = 100;
+    aio_tls_context_ref(server->options.tls_context);
+    aio__ring_clear(&server->clients);
+    aio__ring_insert(&streams->servers, &server->link);
+    return server;
+}
+
+struct aio__serve { /* start_server */
+    aio_task            task;
+    aio_server         *result;
+    aio_client_handler *handler;
+    void               *arg;
+    aio_server_options  options;
+    aio__lookup_future *lookup;
+    aio_server         *server;
+    int                 port, i, code;
+    aio__address        address;     /* of a unix socket */
+    char                host[256];   /* "": all interfaces; a unix socket's path */
+};
+static AIO_CORO(aio__serve)
+{
+    AIO_BEGIN(aio__serve);
+    self->server = aio__server_new(self->task.future.loop, self->handler, self->arg, &self->options);
+    if (!self->server) AIO_RAISE(ENOMEM);
+    self->server->port = self->port;
+    if (self->address.length) {
+        snprintf(self->server->path, sizeof self->server->path, "%.127s", self->host);
+        self->code = aio__server_listen(self->server, &self->address);
+        if (self->code) self->server->path[0] = 0; /* the file is another one's */
+    } else {
+        self->lookup = aio__resolve(self->task.future.loop, self->host[0] ? self->host : NULL, self->port,
+                                    self->options.family, SOCK_STREAM, AI_PASSIVE);
+        AIO_AWAIT(aio_ref(self->lookup));
+        for (self->i = 0; self->i < self->lookup->result->count && !self->code; self->i++) {
+            self->code = aio__server_listen(self->server, &self->lookup->result->at[self->i]);
+            if (self->code == EAFNOSUPPORT && self->lookup->result->count > 1) self->code = 0; /* no IPv6 here */
+        }
+        if (!self->code && !self->server->listener_count) self->code = EADDRNOTAVAIL;
+    }
+    if (self->code)
+        AIO_RAISE(self->code, "listen on %s port %d: %s", self->host[0] ? self->host : "*", self->port, strerror(self->code));
+    AIO_RETURN(self->server);
+    AIO_FINALLY;
+        aio_unref(self->lookup);
+        if (self->task.future.error && self->server) {
+            aio_server_close(self->server);
+            aio__server_free(self->server);
+        }
+    AIO_END;
+}
+
+static aio_server_task *aio__serve_new(aio_client_handler *handler, void *arg, const aio_server_options *options)
+{
+    if (!handler) return (aio_server_task *)(void *)aio__failure(EINVAL, "start_server: no handler");
+    struct aio__serve *self = (struct aio__serve *)aio__new_zeroed(sizeof *self, aio__serve_coro);
+    if (!self) return NULL;
+    self->handler = handler;
+    self->arg = arg;
+    self->options = *options;
+    return (aio_server_task *)(void *)self;
+}
+
+AIO_API aio_server_task *aio__start_server(aio_client_handler *handler, void *arg, const char *host, int port,
+                                           const aio_server_options *options)
+{
+    if (host && strlen(host) > 255)
+        return (aio_server_task *)(void *)aio__failure(EINVAL, "start_server: the host name is too long");
+    aio_server_task *task = aio__serve_new(handler, arg, options);
+    if (!task || task->task.future.run.coro != aio__serve_coro) return task;
+    struct aio__serve *self = (struct aio__serve *)(void *)task;
+    self->port = port;
+    snprintf(self->host, sizeof self->host, "%s", host ? host : "");
+    return task;
+}
+
+/* A socket file that nobody listens on is in the way of a new one. */
+static void aio__unix_unstale(const char *path, const aio__address *address)
+{
+    struct stat status;
+    if (aio__os.stat(path, &status) < 0 || !S_ISSOCK(status.st_mode)) return;
+    int fd = aio__os.socket(AF_UNIX, SOCK_STREAM, 0);
+    if (fd < 0) return;
+    if (aio__fd_prepare(fd) == 0 &&
+        aio__os.connect(fd, (const struct sockaddr *)&address->storage, address->length) < 0 && errno == ECONNREFUSED)
+        aio__os.unlink(path);
+    aio__os.close(fd);
+}
+
+AIO_API aio_server_task *aio__start_unix_server(aio_client_handler *handler, void *arg, const char *path,
+                                                const aio_server_options *options)
+{
+    aio__address address;
+    int code = aio__unix_address(path, &address);
+    if (code) return (aio_server_task *)(void *)aio__failure(code, "unix socket %s: %s", path ? path : "NULL", strerror(code));
+    aio_server_task *task = aio__serve_new(handler, arg, options);
+    if (!task || task->task.future.run.coro != aio__serve_coro) return task;
+    struct aio__serve *self = (struct aio__serve *)(void *)task;
+    self->address = address;
+    snprintf(self->host, sizeof self->host, "%s", path);
+    aio__unix_unstale(path, &address);
+    return task;
+}
+
+AIO_API int aio_server_port(const aio_server *server) { return server ? server->port : 0; }
+AIO_API size_t aio_server_client_count(const aio_server *server) { return server ? server->client_count : 0; }
+
+AIO_API void aio_server_close_clients(aio_server *server)
+{
+    if (!server) return;
+    for (aio__node *node = server->clients.next; node != &server->clients; node = node->next) {
+        aio_stream *s = AIO__CONTAINER(node, aio_stream, link);
+        if (s->task) aio_task_cancel(s->task);
+    }
+}
+
+AIO_API void aio_server_abort_clients(aio_server *server)
+{
+    if (!server) return;
+    for (aio__node *node = server->clients.next; node != &server->clients; node = node->next) {
+        aio_stream *s = AIO__CONTAINER(node, aio_stream, link);
+        s->aborting = true;
+        if (s->task) aio_task_cancel(s->task);
+    }
+}
+
+static const aio__ops aio__server_closed_ops = { "server.wait_closed", NULL, NULL, NULL };
+
+AIO_API aio_future *aio_server_wait_closed(aio_server *server)
+{
+    if (!server || server->closed) return aio__failure(EINVAL, "wait_closed of a server that is not the caller's");
+    aio_future *closed =
+        (aio_future *)aio__future_make(server->loop, &aio__server_closed_ops, sizeof *closed, NULL, 0);
+    aio_server_close(server);
+    if (!closed) server->owned = true;
+    else server->closed = (aio_future *)aio_ref(closed);
+    if (!server->client_count) aio__server_free(server);
+    return closed;
+}
+
+struct aio__serve_forever { aio_task task; aio_server *server; aio_future *never; };
+static AIO_CORO(aio__serve_forever)
+{
+    AIO_BEGIN(aio__serve_forever);
+    AIO_AWAIT(aio_future_create());
+    AIO_FINALLY;
+        aio_server_close(self->server);
+        aio_server_close_clients(self->server);
+    AIO_END;
+}
+
+AIO_API aio_future *aio_server_serve_forever(aio_server *server)
+{
+    if (!server) return aio__failure(EINVAL, "serve_forever of no server");
+    return &AIO_CALL(aio__serve_forever, .server = server)->task.future;
+}
+
+/* The loop closes: so does every socket. */
+static void aio__streams_close(aio_loop *loop, aio__closer *closer)
+{
+    aio__streams *streams = AIO__CONTAINER(closer, aio__streams, closer);
+    while (!aio__ring_empty(&streams->servers)) {
+        aio_server *server = AIO__CONTAINER(streams->servers.next, aio_server, link);
+        aio_server_close(server);
+        while (!aio__ring_empty(&server->clients)) {
+            aio_stream *s = AIO__CONTAINER(server->clients.next, aio_stream, link);
+            s->server = NULL;
+            s->closing = true;
+            aio__stream_end(s);
+        }
+        aio__server_free(server);
+    }
+    while (!aio__ring_empty(&streams->ring)) {
+        aio_stream *s = AIO__CONTAINER(streams->ring.next, aio_stream, link);
+        s->closing = true;
+        aio__stream_end(s);
+    }
+    while (loop->buffers) {
+        char *buffer = aio__buffer_take(loop);
+        aio__free(buffer);
+    }
+    loop->streams = NULL;
+    aio__free(streams);
+}
 
 /* ============================================================================
  * 35. URLs

@@ -1,0 +1,36 @@
+/* bench_echo PORT - echo server on aio.h's streams, a coroutine a connection, as a user writes it. */
+#define AIO_IMPLEMENTATION
+#include "../../aio.h"
+#include "common.h"
+
+struct echo { aio_task task; aio_stream *stream; aio_text data; };
+static AIO_CORO(echo)
+{
+    AIO_BEGIN(echo);
+    AIO_ASYNC_FOR(self->data, aio_stream_read(self->stream, 65536)) {
+        aio_stream_write(self->stream, self->data.data, self->data.length);
+        AIO_AWAIT(aio_stream_drain(self->stream));
+    }
+    AIO_END;
+}
+
+static void *serve(aio_stream *stream, void *arg)
+{
+    (void)arg;
+    return AIO_CALL(echo, .stream = stream);
+}
+
+struct server { aio_task task; int port; aio_server *server; };
+static AIO_CORO(server)
+{
+    AIO_BEGIN(server);
+    AIO_AWAIT(self->server, aio_start_server(serve, NULL, "127.0.0.1", self->port, .backlog = 4096));
+    AIO_AWAIT(aio_server_serve_forever(self->server));
+    AIO_END;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc != 2) DIE("usage: bench_echo PORT");
+    return aio_run(AIO_CALL(server, .port = atoi(argv[1])));
+}
