@@ -7729,6 +7729,12 @@ static void aio__server_client_left(aio_server *server)
     if (server->closing && !server->client_count && (server->closed || server->owned)) aio__server_free(server);
 }
 
+/* A peer that goes away is no error of the server's. */
+static bool aio__peer_went(int code)
+{
+    return code == ECONNRESET || code == EPIPE || code == ECONNABORTED || code == ETIMEDOUT;
+}
+
 /* The handler's task is done. */
 static void aio__client_done(aio__handle *handle)
 {
@@ -7736,7 +7742,8 @@ static void aio__client_done(aio__handle *handle)
     aio_future *f = &s->task->future;
     if (f->error && f->state == AIO__DONE && !(f->flags & AIO__F_SEEN)) {
         f->flags |= AIO__F_SEEN;
-        aio__report(s->loop, f->error, "error in the handler of a client");
+        if (s->loop->debug || !aio__peer_went(f->error->code))
+            aio__report(s->loop, f->error, "error in the handler of a client");
     }
     if (s->aborting) aio__stream_reset(s);
     else aio__stream_begin_close(s);
