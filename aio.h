@@ -6580,16 +6580,21 @@ enum {
 };
 #define AIO__FOREVER 1e9
 
+enum { AIO__SCANNED = 0x1FFFFFFF };
 enum { AIO__READ_SOME, AIO__READ_EXACTLY, AIO__READ_LINE, AIO__READ_UNTIL, AIO__READ_ALL, AIO__READ_MORE, AIO__READ_READY };
 
 typedef struct aio__read { /* a read that waits, or has its result */
     aio_text_future base;
     aio_stream     *stream;
-    size_t          n;         /* how much, or the separator's length */
     const char     *separator;
-    uint32_t        scanned;   /* of the buffered bytes: no separator begins there */
-    uint8_t         mode;
+    uint32_t        n;         /* how much, or the separator's length */
+    unsigned        scanned : 29; /* of the buffered bytes: no separator begins there */
+    unsigned        mode : 3;
 } aio__read;
+
+typedef struct aio__out { /* bytes that wait for the socket: [start, end) behind this */
+    size_t start, end, capacity;
+} aio__out;
 
 struct aio_stream {
     aio__descriptor d;
@@ -6597,15 +6602,15 @@ struct aio_stream {
     aio_loop       *loop;
     struct aio__tls *tls;
     aio__node       link;      /* in server->clients or loop->streams */
-    char           *in, *out;  /* unread: in[in_start, in_end); unsent: out[out_start, out_end). NULL while idle */
-    size_t          out_start, out_end, out_capacity;
+    char           *in;        /* unread: in[in_start, in_end); NULL while idle */
+    aio__out       *out;       /* unsent; NULL while idle */
     uint32_t        in_start, in_end, in_capacity, limit, high, low;
     aio__read      *reader;    /* the read that waits; not owned */
     aio_future     *drained;   /* what drainers wait for */
     aio_future     *closed;    /* what wait_closed gave */
     aio_exception  *error;     /* broke the stream */
     aio__timer     *timer;     /* of closing */
-    char           *name;      /* "host", for messages; NULL: the peer's address */
+    char           *name;      /* host or path that was connected to, for messages; NULL: the peer's address */
     aio_server     *server;    /* whose client this is */
     aio_task       *task;      /* its handler's */
     bool            eof, closing, wants_eof, raw_write, at_limit, aborting;
@@ -6793,10 +6798,10 @@ static size_t aio__read_find(aio__read *op)
     while (op->scanned + op->n <= length) {
         const char *hit = (const char *)memchr(start + op->scanned, op->separator[0], length - op->n + 1 - op->scanned);
         if (!hit) {
-            op->scanned = (uint32_t)(length - op->n + 1);
+            op->scanned = (unsigned)(length - op->n + 1) & AIO__SCANNED;
             return 0;
         }
-        op->scanned = (uint32_t)(hit - start);
+        op->scanned = (unsigned)(hit - start) & AIO__SCANNED;
         if (!memcmp(hit, op->separator, op->n)) return op->scanned + op->n;
         op->scanned++;
     }
@@ -6853,13 +6858,13 @@ static bool aio__read_try(aio__read *op)
     case AIO__READ_EXACTLY:
         if (length >= op->n) return aio__read_give(op, op->n);
         if (!s->eof) return false;
-        aio__read_fail(op, aio__exception(AIO_EINCOMPLETE, "read", "the stream ended after %zu of %zu bytes", length, op->n));
+        aio__read_fail(op, aio__exception(AIO_EINCOMPLETE, "read", "the stream ended after %zu of %u bytes", length, op->n));
         return true;
     case AIO__READ_MORE:
         return (length > op->n || s->eof) && aio__read_give(op, length);
     case AIO__READ_ALL:
         if (length > op->n) {
-            aio__read_fail(op, aio__exception(AIO_ELIMIT, "read", "more than the limit of %zu bytes to read", op->n));
+            aio__read_fail(op, aio__exception(AIO_ELIMIT, "read", "more than the limit of %u bytes to read", op->n));
             return true;
         }
         return s->eof && aio__read_give(op, length);
@@ -6893,8 +6898,10 @@ static bool aio__read_advance(aio__read *op)
     }
 }
 
+/* An idle stream keeps no buffer. */
 static void aio__read_wait(aio_stream *s)
 {
+    if (s->in_start == s->in_end) aio__in_free(s);
 #ifndef AIO_NO_TLS
     if (s->tls && s->tls->read_wants_write) {
         aio__descriptor_wait(s->loop, &s->d, AIO__WRITE);
@@ -6947,8 +6954,8 @@ static aio_text_future *aio__stream_read(aio_stream *s, int mode, size_t n, cons
     aio__read *op = (aio__read *)aio__future_make(s->loop, &aio__read_ops, sizeof *op, NULL, 0);
     if (!op) return NULL;
     op->stream = s;
-    op->n = n;
-    op->mode = (uint8_t)mode;
+    op->n = n < UINT32_MAX ? (uint32_t)n : UINT32_MAX;
+    op->mode = (unsigned)mode & 7;
     op->separator = separator;
     if (aio__read_advance(op)) {
         op->base.future.state = AIO__DONE;
@@ -7037,23 +7044,26 @@ static ssize_t aio__stream_send(aio_stream *s, const aio_text *pieces, size_t co
     return AIO__IO_FAILED;
 }
 
+static size_t aio__unsent(const aio_stream *s) { return s->out ? s->out->end - s->out->start : 0; }
+
 /* Keeps what could not be sent. False without memory. */
 static bool aio__out_append(aio_stream *s, const char *data, size_t length)
 {
-    if (s->out_capacity - s->out_end < length) {
-        size_t unsent = s->out_end - s->out_start, capacity = 1024;
+    aio__out *out = s->out;
+    if (!out || out->capacity - out->end < length) {
+        size_t unsent = aio__unsent(s), capacity = 1024;
         while (capacity < unsent + length) capacity *= 2;
-        char *buffer = (char *)aio__malloc(capacity);
-        if (!buffer) return false;
-        if (unsent) memcpy(buffer, s->out + s->out_start, unsent);
-        aio__free(s->out);
-        s->out = buffer;
-        s->out_start = 0;
-        s->out_end = unsent;
-        s->out_capacity = capacity;
+        aio__out *more = (aio__out *)aio__malloc(sizeof *more + capacity);
+        if (!more) return false;
+        if (unsent) memcpy(more + 1, (char *)(out + 1) + out->start, unsent);
+        more->start = 0;
+        more->end = unsent;
+        more->capacity = capacity;
+        aio__free(out);
+        s->out = out = more;
     }
-    memcpy(s->out + s->out_end, data, length);
-    s->out_end += length;
+    memcpy((char *)(out + 1) + out->end, data, length);
+    out->end += length;
     return true;
 }
 
@@ -7061,7 +7071,6 @@ static void aio__out_free(aio_stream *s)
 {
     aio__free(s->out);
     s->out = NULL;
-    s->out_start = s->out_end = s->out_capacity = 0;
 }
 
 static void aio__drained(aio_stream *s, aio_exception *error)
@@ -7079,7 +7088,7 @@ static void aio__drained(aio_stream *s, aio_exception *error)
 /* The error of s, with what was not sent. A new owner. */
 static aio_exception *aio__stream_lost(aio_stream *s)
 {
-    size_t unsent = s->out_end - s->out_start;
+    size_t unsent = aio__unsent(s);
     if (!unsent) return aio_exception_ref(s->error);
     return aio__exception(s->error->code, s->error->phase, "%s (%zu bytes not sent)", s->error->message, unsent);
 }
@@ -7109,7 +7118,7 @@ AIO_API int aio_stream_writelines(aio_stream *stream, const aio_text *pieces, si
     if (s->error) return s->error->code;
     aio_text rest[AIO__IOV_MAX];
     size_t i = 0, offset = 0;
-    while (i < count && s->out_start == s->out_end) { /* nothing waits: try at once */
+    while (i < count && !aio__unsent(s)) { /* nothing waits: try at once */
         size_t used = count - i < AIO__IOV_MAX ? count - i : AIO__IOV_MAX;
         memcpy(rest, pieces + i, used * sizeof *rest);
         rest[0].data += offset;
@@ -7126,7 +7135,7 @@ AIO_API int aio_stream_writelines(aio_stream *stream, const aio_text *pieces, si
         s->error = &aio__no_memory; /* part of the data is gone: nothing may follow it */
         return ENOMEM;
     }
-    if (s->out_start != s->out_end) aio__write_wait(s);
+    if (aio__unsent(s)) aio__write_wait(s);
     return 0;
 }
 
@@ -7137,7 +7146,7 @@ AIO_API int aio_stream_write(aio_stream *stream, const void *data, size_t length
     return aio_stream_writelines(stream, &piece, 1);
 }
 
-AIO_API size_t aio_stream_write_buffer_size(const aio_stream *stream) { return stream ? stream->out_end - stream->out_start : 0; }
+AIO_API size_t aio_stream_write_buffer_size(const aio_stream *stream) { return stream ? aio__unsent(stream) : 0; }
 
 AIO_API int aio_stream_set_write_buffer_limits(aio_stream *stream, size_t high, size_t low)
 {
@@ -7165,7 +7174,7 @@ AIO_API aio_future *aio_stream_drain(aio_stream *stream)
     aio_stream *s = stream;
     if (!s) return aio__failure(EINVAL, "drain of no stream");
     if (s->error) return aio__failed_future(s->loop, aio__stream_lost(s));
-    if (s->out_end - s->out_start > s->high) return aio__drain_future(s);
+    if (aio__unsent(s) > s->high) return aio__drain_future(s);
     s->loop->done.refs++;
     return &s->loop->done;
 }
@@ -7175,25 +7184,25 @@ static void aio__stream_end(aio_stream *s);
 /* Sends what is kept. */
 static void aio__stream_flush(aio_stream *s)
 {
-    while (s->out_start != s->out_end && !s->error) {
-        aio_text piece = { s->out + s->out_start, s->out_end - s->out_start };
+    while (aio__unsent(s) && !s->error) {
+        aio_text piece = { (char *)(s->out + 1) + s->out->start, aio__unsent(s) };
         ssize_t n = aio__stream_send(s, &piece, 1);
         if (n == AIO__IO_AGAIN) {
             aio__write_wait(s);
             break;
         }
-        if (n > 0) s->out_start += (size_t)n;
+        if (n > 0) s->out->start += (size_t)n;
     }
     if (s->error) {
         aio__stream_broken(s);
     } else {
-        if (s->out_end - s->out_start <= s->low) aio__drained(s, NULL);
-        if (s->out_start == s->out_end) {
+        if (aio__unsent(s) <= s->low) aio__drained(s, NULL);
+        if (!aio__unsent(s)) {
             aio__out_free(s);
             if (s->wants_eof) aio__os.shutdown(s->d.fd, SHUT_WR);
         }
     }
-    if (s->closing && (s->error || s->out_start == s->out_end)) aio__stream_end(s);
+    if (s->closing && (s->error || !aio__unsent(s))) aio__stream_end(s);
 }
 
 static void aio__stream_on_writable(aio__handle *handle)
@@ -7222,7 +7231,7 @@ AIO_API int aio_stream_write_eof(aio_stream *stream)
     if (s->tls) return ENOTSUP;
     if (s->error) return s->error->code;
     s->wants_eof = true;
-    if (s->out_start != s->out_end) return 0;
+    if (aio__unsent(s)) return 0;
     return aio__os.shutdown(s->d.fd, SHUT_WR) < 0 ? errno : 0;
 }
 
@@ -7261,7 +7270,7 @@ static aio_stream *aio__stream_new(aio_loop *loop, int fd, size_t limit)
     }
     memset(s, 0, sizeof *s);
     s->loop = loop;
-    s->limit = limit ? limit < UINT32_MAX / 4 ? (uint32_t)limit : UINT32_MAX / 4 : AIO_STREAM_LIMIT;
+    s->limit = limit ? limit < AIO__SCANNED ? (uint32_t)limit : AIO__SCANNED : AIO_STREAM_LIMIT;
     s->high = 65536;
     s->low = 16384;
     s->d.reader.run = aio__stream_on_readable;
@@ -7344,7 +7353,7 @@ static void aio__stream_begin_close(aio_stream *s)
 {
     if (s->closing) return;
     s->closing = true;
-    if (s->out_start == s->out_end || s->error) {
+    if (!aio__unsent(s) || s->error) {
         aio__stream_end(s);
         return;
     }
@@ -7375,7 +7384,7 @@ static void aio__stream_reset(aio_stream *s)
 {
     struct linger reset = { 1, 0 };
     aio__os.setsockopt(s->d.fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
-    if (!s->error && s->out_start != s->out_end)
+    if (!s->error && aio__unsent(s))
         s->error = aio__exception(ECONNABORTED, "close", "the stream was aborted");
     s->closing = true;
     aio__stream_end(s);
