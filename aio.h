@@ -4385,6 +4385,32 @@ AIO_API size_t aio_wait_partition(void *array, size_t count)
  * What AIO_TIMEOUT calls, and groups of tasks that end together.
  * ============================================================================ */
 
+/* The first form of the blocks' timeouts. */
+static void aio__block_expired(aio__timer *timer)
+{
+    aio__block *block = (aio__block *)timer->owner;
+    block->timer = NULL;
+    block->expired = true;
+    aio_task_cancel(aio__root(block->frame));
+}
+
+AIO_API int aio__timeout_open(aio_task *t, int line, double seconds, int handler)
+{
+    aio__block *block = aio__block_open(t, line, handler, AIO__FRESH);
+    if (!block) return 1;
+    block->cancels = aio__root(t)->cancels;
+    block->timer = aio__timer_start(t->future.loop, aio__deadline(aio__os.clock(), seconds), aio__block_expired, block);
+    return 0;
+}
+
+AIO_API void aio__timeout_close(aio_task *t)
+{
+    aio__block *block = aio__block_top(t);
+    if (!block->expired || aio_task_uncancel(aio__root(t)) > block->cancels) return;
+    if (!block->error || block->error->code != AIO_ECANCELLED) return;
+    block->error = aio__exception(AIO_ETIMEOUT, "", "timed out");
+}
+
 /* ============================================================================
  * 27. Locks: first in, first out
  *
