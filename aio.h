@@ -294,7 +294,7 @@ typedef void aio_done_callback(aio_future *future, void *arg);
 #define AIO_FUTURE(type) ((type *)aio__future_new(sizeof(type), __FILE__, __LINE__))
 AIO_API void *aio__future_new(size_t size, const char *file, int line);
 /* A plain one, without a result. */
-AIO_API aio_future *aio_future_create(void);
+#define aio_future_create() AIO_FUTURE(aio_future)
 
 /* One more owner / one less. NULL is fine. aio_ref gives its argument back. */
 AIO_API void *aio_ref(void *awaitable);
@@ -1136,8 +1136,17 @@ AIO_API const char *aio_http_reason(int status);
 /* ============================================================================
  * 15. Introspection
  *
- * Who awaits what: the tasks of a loop as a tree, on demand or on a signal.
+ * Who awaits what: the tasks of a loop as a tree, on demand or on a signal. `file` is a stdio stream (a FILE *).
  * ============================================================================ */
+
+/* Every task of this thread's loop that is not done: its name, the lines where its coroutines stand, outermost first,
+ * and what the innermost one awaits. */
+AIO_API void aio_print_tasks(void *file);
+/* One task (or any future): the same, and then downwards through what it awaits (tasks, gather, wait, shield, groups),
+ * and upwards to who awaits it. Long chains and wide gathers are cut, and say so. asyncio: print_call_graph */
+AIO_API void aio_print_call_graph(const void *task, void *file);
+/* aio_print_tasks to stderr whenever the signal arrives. Codes and removal as aio_loop_add_signal_handler. */
+AIO_API int  aio_print_tasks_on_signal(aio_loop *loop, int signum);
 
 #ifdef __cplusplus
 }
@@ -2510,8 +2519,6 @@ AIO_API void *aio__future_new(size_t size, const char *file, int line)
     return aio__future_make(loop, NULL, size, file, line);
 }
 
-AIO_API aio_future *aio_future_create(void) { return AIO_FUTURE(aio_future); }
-
 AIO_API void *aio_ref(void *awaitable)
 {
     if (awaitable) aio__future_of(awaitable, "aio_ref")->refs++;
@@ -3234,6 +3241,16 @@ static int aio__adopt(aio_loop *loop, aio_future *future)
 
 /* ---- the life of a coroutine ---- */
 
+/* The name that was given, or else the coroutine's: for reports. */
+static const char *aio__task_label(const aio_task *t)
+{
+    const aio__name *name = (const aio__name *)(const void *)aio__extra_find(t, AIO__EXTRA_NAME);
+    if (name) return name->text;
+    aio__probe probe;
+    aio__who(t->future.run.coro, &probe);
+    return probe.name;
+}
+
 AIO_API void *aio__new(size_t size, const void *arguments, aio_coro_fn *coro, const char *file, int line)
 {
     aio_task *t = (aio_task *)(void *)aio__frame_alloc(aio__running, size, sizeof *t, file, line);
@@ -3244,30 +3261,48 @@ AIO_API void *aio__new(size_t size, const void *arguments, aio_coro_fn *coro, co
     return t;
 }
 
-static void aio__coroutine_destroy(aio_task *t)
+/* What a report calls a future. */
+static const char *aio__label(const aio_future *future)
 {
-    if (t->future.state != AIO__NEW || !(t->future.flags & AIO__F_OWN)) return;
-    aio__probe probe;
-    int line;
-    aio__who(t->future.run.coro, &probe);
-    const char *file = aio__made_at(&t->future, &line);
-    if (t->future.loop && !t->future.loop->debug) return;
-    if (file && (t->future.loop || aio__loop_now()))
-        aio__report(aio__loop_now(), NULL, "coroutine '%s' was never awaited (made at %s:%d)", probe.name, file, line);
+    if (future->flags & AIO__F_CORO) return aio__task_label((const aio_task *)(const void *)future);
+    return future->run.ops ? future->run.ops->name : "future";
 }
 
-static void aio__report_unseen(aio_future *future)
+enum { AIO__MADE_MAX = 256 };
+
+/* " (made at file:line)" in `text`, which is AIO__MADE_MAX long; nothing if that is not known. */
+static const char *aio__made_text(const aio_future *future, char *text)
 {
     int line;
     const char *file = aio__made_at(future, &line);
-    const char *what = "future";
-    aio__probe probe;
-    if (future->flags & AIO__F_CORO) {
-        aio__who(future->run.coro, &probe);
-        what = probe.name;
-    }
-    if (file) aio__report(future->loop, future->error, "error of '%s' was never retrieved (made at %s:%d)", what, file, line);
-    else aio__report(future->loop, future->error, "error of '%s' was never retrieved", what);
+    text[0] = 0;
+    if (file) snprintf(text, AIO__MADE_MAX, " (made at %s:%d)", file, line);
+    return text;
+}
+
+static void aio__report_unawaited(const aio_future *future)
+{
+    char made[AIO__MADE_MAX];
+    aio__report(future->loop ? future->loop : aio__loop_now(), NULL, "coroutine '%s' was never awaited%s",
+                aio__label(future), aio__made_text(future, made));
+}
+
+/* One that never started was forgotten. Without a loop there is no debug mode: that one is always reported. */
+static void aio__coroutine_destroy(const aio_task *t)
+{
+    if (t->future.state == AIO__NEW && (!t->future.loop || t->future.loop->debug)) aio__report_unawaited(&t->future);
+}
+
+static bool aio__error_unseen(const aio_future *future)
+{
+    return future->error && future->state == AIO__DONE && !(future->flags & (AIO__F_SEEN | AIO__F_QUIET)) && future->loop;
+}
+
+static void aio__report_unseen(const aio_future *future)
+{
+    char made[AIO__MADE_MAX];
+    aio__report(future->loop, future->error, "error of '%s' was never retrieved%s", aio__label(future),
+                aio__made_text(future, made));
 }
 
 static void aio__future_destroy(aio_future *future)
@@ -3279,8 +3314,7 @@ static void aio__future_destroy(aio_future *future)
     if (future->flags & AIO__F_CORO) aio__coroutine_destroy((aio_task *)(void *)future);
     else if (future->run.ops && future->run.ops->destroy) future->run.ops->destroy(future);
     if (AIO__UNLIKELY(future->error != NULL)) {
-        if (future->state == AIO__DONE && !(future->flags & (AIO__F_SEEN | AIO__F_QUIET)) && future->loop)
-            aio__report_unseen(future);
+        if (aio__error_unseen(future)) aio__report_unseen(future);
         aio_exception_unref(future->error);
         future->error = NULL;
     }
@@ -3710,16 +3744,6 @@ AIO_API const char *aio_task_name(const void *task)
     return name ? name->text : "Task";
 }
 
-/* The name that was given, or else the coroutine's: for reports. */
-static const char *aio__task_label(const aio_task *t)
-{
-    const aio__name *name = (const aio__name *)(const void *)aio__extra_find(t, AIO__EXTRA_NAME);
-    if (name) return name->text;
-    aio__probe probe;
-    aio__who(t->future.run.coro, &probe);
-    return probe.name;
-}
-
 enum { AIO__EAGER_MAX = 64 }; /* eager starts within eager starts: each takes C stack */
 
 static void aio__task_start_eager(aio_loop *loop, aio_task *t)
@@ -4046,25 +4070,29 @@ AIO_API int aio_loop_run_until_complete(aio_loop *loop, void *awaitable, aio_exc
     return code;
 }
 
-/* What lives when a loop closes: tasks can never go on; in debug mode every other future was forgotten by someone. */
+/* What lives when a loop closes: tasks can never go on; in debug mode every other future was forgotten by someone, but
+ * for what such a task awaits. */
 static void aio__frame_close(void *object, void *arg)
 {
     aio_future *future = (aio_future *)object;
     aio_loop *loop = (aio_loop *)arg;
-    aio__probe probe;
-    int line;
-    const char *file = aio__made_at(future, &line), *name = "future";
-    if (future->flags & AIO__F_CORO) {
-        aio__who(future->run.coro, &probe);
-        name = probe.name;
-    } else if (future->run.ops) name = future->run.ops->name;
-    bool pending_task = (future->flags & AIO__F_TASK) && future->state < AIO__DONE;
-    if (pending_task)
-        aio__report(loop, NULL, "task '%s' was destroyed but it is pending (at %s:%d)", name, probe.file,
-                    aio__line_of(((aio_task *)object)->link.leaf->line));
-    else if (loop->debug && !(future->flags & AIO__F_IN_TIMERS))
-        aio__report(loop, NULL, "'%s' was never released (made at %s:%d)", name, file ? file : "?", line);
-    if (future->state >= AIO__DONE) return;
+    char made[AIO__MADE_MAX];
+    bool pending = future->state < AIO__DONE;
+    if (pending && (future->flags & AIO__F_TASK)) {
+        aio__probe probe;
+        const aio_task *leaf = ((aio_task *)object)->link.leaf;
+        aio__who(leaf->future.run.coro, &probe);
+        aio__report(loop, NULL, "task '%s' was destroyed but it is pending, at %s:%d%s", aio__label(future), probe.file,
+                    aio__line_of(leaf->line), aio__made_text(future, made));
+    } else if (aio__error_unseen(future)) {
+        aio__report_unseen(future);
+        future->flags |= AIO__F_SEEN;
+    } else if (loop->debug && future->state == AIO__NEW) {
+        aio__report_unawaited(future);
+    } else if (loop->debug && !(future->flags & AIO__F_IN_TIMERS) && !(pending && future->waiters.first)) {
+        aio__report(loop, NULL, "'%s' was never released%s", aio__label(future), aio__made_text(future, made));
+    }
+    if (!pending) return;
     future->state = AIO__CANCELLED;
     future->flags |= AIO__F_QUIET;
 }
@@ -9745,8 +9773,198 @@ static inline const char *aio__http_clock_text(aio__http_clock *clock, int64_t s
 /* ============================================================================
  * 41. Introspection: task dump and call graph
  *
- * Walks what waits for what. Called by nobody above.
+ * Walks what waits for what, and only reads. Called by nobody above. Downwards through the frames of a task to what the
+ * innermost awaits, and that one's children (ops->child); upwards through the waiters. A path may lead in a circle, and
+ * a child may have many parents: what is on the path already is not entered again, and each dimension has a bound.
  * ============================================================================ */
+
+enum { AIO__GRAPH_DEPTH = 64, AIO__GRAPH_FRAMES = 64, AIO__GRAPH_CHILDREN = 100, AIO__GRAPH_LINES = 10000 };
+
+typedef struct aio__path { /* from where the walk began to where it is */
+    const struct aio__path *up;
+    const aio_future       *future;
+    FILE                   *out;
+    int                     depth;
+    int                    *lines; /* entered so far, all over the tree */
+} aio__path;
+
+/* False, and says so, if the walk goes no further here. */
+static bool aio__path_enter(aio__path *path, const aio__path *up, const aio_future *future)
+{
+    path->up = up;
+    path->future = future;
+    path->out = up->out;
+    path->depth = up->depth + 1;
+    path->lines = up->lines;
+    int indent = 2 * path->depth;
+    for (const aio__path *seen = up; seen->up; seen = seen->up) {
+        if (seen->future != future) continue;
+        fprintf(path->out, "%*s(a circle: see above)\n", indent, "");
+        return false;
+    }
+    if (path->depth < AIO__GRAPH_DEPTH && ++*path->lines < AIO__GRAPH_LINES) return true;
+    fprintf(path->out, "%*s...\n", indent, "");
+    return false;
+}
+
+/* The coroutine that `t` awaits within the same task, or NULL if t is the innermost. */
+static const aio_task *aio__frame_inner(const aio_task *t)
+{
+    const aio_future *f = t->awaiting;
+    bool inner = f && (f->flags & (AIO__F_CORO | AIO__F_TASK)) == AIO__F_CORO && f->state == AIO__PENDING;
+    return inner ? (const aio_task *)(const void *)f : NULL;
+}
+
+static void aio__print_frame(FILE *out, int indent, const aio_task *t)
+{
+    aio__probe probe;
+    aio__who(t->future.run.coro, &probe);
+    if (t->line == AIO__START && t->future.loop && t->future.loop->current != aio__root((aio_task *)(uintptr_t)t))
+        fprintf(out, "%*s%s, in %s (not started)\n", indent, "", probe.file, probe.name);
+    else if (aio__line_of(t->line))
+        fprintf(out, "%*s%s:%d, in %s\n", indent, "", probe.file, aio__line_of(t->line), probe.name);
+    else fprintf(out, "%*s%s, in %s\n", indent, "", probe.file, probe.name);
+}
+
+/* The lines of a task's coroutines, outermost first; gives the innermost. */
+static const aio_task *aio__print_frames(FILE *out, int indent, const aio_task *root)
+{
+    long count = 1, i = 0;
+    const aio_task *inner;
+    for (const aio_task *t = root; (inner = aio__frame_inner(t)) != NULL; t = inner) count++;
+    for (const aio_task *t = root;; t = inner, i++) {
+        bool shown = i < AIO__GRAPH_FRAMES / 2 || count - i <= AIO__GRAPH_FRAMES / 2;
+        if (shown) aio__print_frame(out, indent, t);
+        else if (i == AIO__GRAPH_FRAMES / 2) fprintf(out, "%*s... %ld more\n", indent, "", count - AIO__GRAPH_FRAMES);
+        inner = aio__frame_inner(t);
+        if (!inner) return t;
+    }
+}
+
+/* "task 'name'", "gather", "future", and its state if it waits for nothing. */
+static void aio__print_title(FILE *out, const aio_future *f)
+{
+    if (f->flags & AIO__F_CORO)
+        fprintf(out, "%s '%s'", (f->flags & AIO__F_TASK) ? "task" : "coroutine",
+                aio__task_label((const aio_task *)(const void *)f));
+    else if (f->flags & AIO__F_YIELD) fputs("sleep(0)", out);
+    else fputs(f->run.ops ? f->run.ops->name : "future", out);
+    if (f->state >= AIO__DONE) fputs(f->state == AIO__CANCELLED ? " (cancelled)" : " (done)", out);
+    else if (f->loop && f == (const aio_future *)f->loop->current) fputs(" (running)", out);
+    fputc('\n', out);
+}
+
+static void aio__graph_down(const aio__path *up, const aio_future *f);
+
+static void aio__graph_children(const aio__path *path, const aio_future *f)
+{
+    if (f->state >= AIO__DONE || !f->run.ops || !f->run.ops->child) return;
+    size_t i = 0;
+    aio_future *child;
+    while ((child = f->run.ops->child((aio_future *)(uintptr_t)f, i)) != NULL && i++ < AIO__GRAPH_CHILDREN)
+        aio__graph_down(path, child);
+    if (child) fprintf(path->out, "%*s... and more\n", 2 * path->depth + 2, "");
+}
+
+static void aio__graph_down(const aio__path *up, const aio_future *f)
+{
+    aio__path path;
+    if (!aio__path_enter(&path, up, f)) return;
+    int indent = 2 * path.depth;
+    fprintf(path.out, "%*s", indent, "");
+    aio__print_title(path.out, f);
+    if (!(f->flags & AIO__F_CORO)) {
+        aio__graph_children(&path, f);
+        return;
+    }
+    if (f->state >= AIO__DONE) return;
+    const aio_task *leaf = aio__print_frames(path.out, indent + 2, (const aio_task *)(const void *)f);
+    if (leaf->awaiting) aio__graph_down(&path, leaf->awaiting);
+}
+
+typedef struct aio__search { /* is this a live future? */
+    const void *what;
+    bool        found;
+} aio__search;
+
+static void aio__search_visit(void *object, void *arg)
+{
+    aio__search *search = (aio__search *)arg;
+    if (object == search->what) search->found = true;
+}
+
+/* The future that a waiter belongs to: the waiting task's, or a combinator's; NULL for others. */
+static const aio_future *aio__waiter_of(const aio_future *f, aio__node *node)
+{
+    if (aio__node_is_task(node)) return &aio__root(AIO__CONTAINER(node, aio_task, node))->future;
+    aio__handle *handle = (aio__handle *)(void *)node;
+    aio__search search = { handle->owner, false };
+    if (handle->owner == f) return NULL; /* a done callback */
+    aio__heap_each(&f->loop->frames, aio__search_visit, &search);
+    return search.found ? (const aio_future *)handle->owner : NULL;
+}
+
+static void aio__graph_up(const aio__path *up, const aio_future *f)
+{
+    if (f->state >= AIO__DONE || !f->loop || ((f->flags & AIO__F_CORO) && !(f->flags & AIO__F_TASK))) return;
+    aio__node *first = f->waiters.first, *node = first;
+    for (int i = 0; node && i < AIO__GRAPH_CHILDREN; i++) {
+        aio__path path;
+        const aio_future *waiter = aio__waiter_of(f, node);
+        if (waiter && aio__path_enter(&path, up, waiter)) {
+            fprintf(path.out, "%*sawaited by ", 2 * path.depth, "");
+            aio__print_title(path.out, waiter);
+            if (waiter->flags & AIO__F_CORO)
+                aio__print_frames(path.out, 2 * path.depth + 2, (const aio_task *)(const void *)waiter);
+            aio__graph_up(&path, waiter);
+        }
+        node = node->next == first ? NULL : node->next;
+    }
+    if (node) fprintf(up->out, "%*s... and more\n", 2 * up->depth + 2, "");
+}
+
+AIO_API void aio_print_call_graph(const void *task, void *file)
+{
+    if (!task || !file) return;
+    const aio_future *f = aio__future_of(task, "aio_print_call_graph");
+    int lines = 0;
+    aio__path top = { NULL, NULL, (FILE *)file, -1, &lines };
+    aio__graph_down(&top, f);
+    aio__path begin = { &top, f, (FILE *)file, -1, &lines };
+    aio__graph_up(&begin, f);
+}
+
+static void aio__print_task(void *object, void *arg)
+{
+    const aio_task *t = (const aio_task *)object;
+    FILE *out = (FILE *)arg;
+    if (!(t->future.flags & AIO__F_TASK) || t->future.state >= AIO__DONE) return;
+    aio__print_title(out, &t->future);
+    const aio_task *leaf = aio__print_frames(out, 2, t);
+    if (!leaf->awaiting) return;
+    fputs("  awaits ", out);
+    aio__print_title(out, leaf->awaiting);
+}
+
+AIO_API void aio_print_tasks(void *file)
+{
+    aio_loop *loop = aio__loop_now();
+    if (!file) return;
+    size_t count = loop && !loop->closed ? loop->task_count : 0;
+    fprintf((FILE *)file, "%zu task%s\n", count, count == 1 ? "" : "s");
+    if (count) aio__heap_each(&loop->frames, aio__print_task, file);
+}
+
+static void aio__print_tasks_now(void *arg)
+{
+    (void)arg;
+    aio_print_tasks(stderr);
+}
+
+AIO_API int aio_print_tasks_on_signal(aio_loop *loop, int signum)
+{
+    return aio_loop_add_signal_handler(loop, signum, aio__print_tasks_now, NULL);
+}
 
 #ifdef __cplusplus
 }
