@@ -139,6 +139,7 @@
 #define AIO_API extern
 #endif
 
+#define AIO__INLINE static inline __attribute__((__unused__)) /* what the macros expand to, where a call would cost */
 #define AIO__PRINTF(string, first) __attribute__((__format__(__printf__, string, first)))
 #define AIO__FALLTHROUGH           __attribute__((__fallthrough__))
 #ifdef __clang__
@@ -269,8 +270,10 @@ struct aio__node { aio__node *next, *prev; };
 
 typedef struct aio__ops aio__ops;
 
+enum { AIO__NEW = 0xA0, AIO__PENDING, AIO__DONE, AIO__CANCELLED }; /* aio_future.state; the last two are final */
+
 struct aio_future { /* all private: use the functions */
-    uint32_t        refs;
+    uint32_t        refs;    /* owners; AIO__UNCOUNTED for a part of the loop */
     uint8_t         state;
     uint8_t         slab;    /* size class */
     uint16_t        flags;
@@ -348,6 +351,11 @@ struct aio_task { /* private; 104 bytes on 64-bit */
     uint16_t       cancels;  /* cancel() less uncancel() */
     uint8_t        must_cancel, exiting; /* must_cancel 2: it left what it awaited, uncancel() comes too late */
 };
+
+/* A task that sleeps for 0 s has the loop's own future for it: counting its owners would cost each step a wait for the
+ * store of the step before. */
+#define AIO__COUNTED(future) ((int32_t)(future)->refs >= 0)
+#define AIO__UNCOUNTED       0xC0000000u
 
 enum { AIO__START = 0, AIO__EXIT = -1, AIO__LEAVE = -2, AIO__WHO = -3, AIO__SECOND = 0x40000000 };
 #define AIO__HANDLER (-__LINE__ - 10)
@@ -461,11 +469,11 @@ enum { AIO__START = 0, AIO__EXIT = -1, AIO__LEAVE = -2, AIO__WHO = -3, AIO__SECO
         _Pragma("GCC diagnostic push") _Pragma("GCC diagnostic ignored \"-Wmissing-field-initializers\"")        \
         struct name aio__arguments = { .task = {}, __VA_ARGS__ };                                               \
         _Pragma("GCC diagnostic pop")                                                                           \
-        return (struct name *)aio__new(sizeof(struct name), &aio__arguments, name##_coro, __FILE__, __LINE__);   \
+        return (struct name *)aio__make(sizeof(struct name), &aio__arguments, name##_coro, __FILE__, __LINE__);  \
     }())
 #else
 #define AIO__CALL(name, ...)                                                                                    \
-    ((struct name *)aio__new(sizeof(struct name),                                                               \
+    ((struct name *)aio__make(sizeof(struct name),                                                              \
         AIO__ARGS_BEGIN &(struct name){ .task = { .line = 0 }, __VA_ARGS__ } AIO__ARGS_END,                     \
         name##_coro, __FILE__, __LINE__))
 #endif
@@ -509,11 +517,11 @@ AIO_API int         aio_task_set_name(void *task, const char *name);
 AIO_API aio_future *aio_sleep(double delay);
 
 /* Private: what the macros call. */
-AIO_API void *aio__new(size_t size, const void *arguments, aio_coro_fn *coro, const char *file, int line);
-AIO_API int   aio__await(aio_task *t, void *awaitable, int line);
+AIO_API void *aio__new(size_t size, aio_coro_fn *coro, const char *file, int line);
+AIO_API int   aio__await_pending(aio_task *t, aio_future *f);
+AIO_API void  aio__future_destroy(aio_future *future);
 AIO_API int   aio__failed(aio_task *t);
 AIO_API int   aio__stopped(aio_task *t);
-AIO_API void  aio__release(aio_task *t);
 AIO_API int   aio__unwind(aio_task *t, int where);
 AIO_API void  aio__finally(aio_task *t);
 AIO_API void  aio__lost(aio_task *t);
@@ -533,6 +541,32 @@ AIO_API int   aio__with_open(aio_task *t, int line, int handler);
 AIO_API int   aio__with_failed(aio_task *t);
 AIO_API int   aio__with_close(aio_task *t, intptr_t leave, bool is_awaitable, int line);
 AIO_API void  aio__with_closed(aio_task *t);
+
+/* A new coroutine. Only the arguments are copied; the base in front of them is made in place. Inline, as then their size
+ * is known, and the compiler drops the base of the literal that they come in. */
+AIO__INLINE void *aio__make(size_t size, const void *arguments, aio_coro_fn *coro, const char *file, int line)
+{
+    aio_task *t = (aio_task *)aio__new(size, coro, file, line);
+    if (t) __builtin_memcpy((char *)t + sizeof *t, (const char *)arguments + sizeof *t, size - sizeof *t);
+    return t;
+}
+
+/* 0: the coroutine goes on at once; 1: it is suspended at `line`. Takes the awaitable. */
+AIO__INLINE int aio__await(aio_task *t, void *awaitable, int line)
+{
+    aio_future *f = (aio_future *)awaitable;
+    t->line = line;
+    t->awaiting = f;
+    return f && f->state == AIO__DONE && f->refs ? 0 : aio__await_pending(t, f);
+}
+
+/* What was awaited is done with. */
+AIO__INLINE void aio__release(aio_task *t)
+{
+    aio_future *f = t->awaiting;
+    t->awaiting = NULL;
+    if (AIO__COUNTED(f) && --f->refs == 0) aio__future_destroy(f);
+}
 
 /* ============================================================================
  * 5. Event loop
@@ -1210,6 +1244,7 @@ AIO_API int  aio_print_tasks_on_signal(aio_loop *loop, int signum);
 #define AIO_FREE(pointer)          free(pointer)
 #endif
 
+#define AIO__NOINLINE            __attribute__((__noinline__)) /* keeps the registers that rare paths need out of hot ones */
 #define AIO__LIKELY(condition)   __builtin_expect(!!(condition), 1)
 #define AIO__UNLIKELY(condition) __builtin_expect(!!(condition), 0)
 #define AIO__CONTAINER(pointer, type, member) ((type *)(void *)((char *)(pointer) - offsetof(type, member)))
@@ -1460,12 +1495,15 @@ static char *aio__strndup(const char *text, size_t length)
     return copy;
 }
 
-static void aio__ring_insert(aio__node *before, aio__node *node)
+/* The order of the stores keeps compilers from making one wide store of two: who reads a half of it at once, as the
+ * loop does, would wait. */
+static inline void aio__ring_insert(aio__node *before, aio__node *node)
 {
+    aio__node *last = before->prev;
     node->next = before;
-    node->prev = before->prev;
-    before->prev->next = node;
     before->prev = node;
+    node->prev = last;
+    last->next = node;
 }
 
 static void aio__ring_remove(aio__node *node)
@@ -1479,15 +1517,17 @@ static void aio__ring_clear(aio__node *ring) { ring->next = ring->prev = ring; }
 
 static bool aio__ring_empty(const aio__node *ring) { return ring->next == ring; }
 
-/* Everything in `from` goes to the end of `to`. */
-static void aio__ring_move(aio__node *to, aio__node *from)
+/* Everything in `from` goes to the end of `to`. The stores are in such an order for the same reason. */
+static inline void aio__ring_move(aio__node *to, aio__node *from)
 {
-    if (aio__ring_empty(from)) return;
-    from->next->prev = to->prev;
-    to->prev->next = from->next;
-    from->prev->next = to;
-    to->prev = from->prev;
-    aio__ring_clear(from);
+    aio__node *first = from->next, *last = from->prev, *before = to->prev;
+    if (first == from) return;
+    from->next = from;
+    before->next = first;
+    first->prev = before;
+    from->prev = from;
+    last->next = to;
+    to->prev = last;
 }
 
 static void *aio__heap_refill(aio__heap *heap, size_t class_)
@@ -1814,7 +1854,6 @@ struct aio__ops {
     aio_future *(*child)(aio_future *, size_t i);
 };
 
-enum { AIO__NEW = 0xA0, AIO__PENDING, AIO__DONE, AIO__CANCELLED }; /* aio_future.state; the last two are final */
 enum { /* aio_future.flags */
     AIO__F_CORO = 1,      /* a coroutine: an aio_task */
     AIO__F_TASK = 2,      /* scheduled as a task of its own */
@@ -1902,13 +1941,16 @@ typedef struct aio__lines {
     bool        open;
 } aio__lines;
 
-enum { AIO__RECENT = 32 }; /* steps between two readings of the clock, at most */
+enum { AIO__RECENT = 64 }; /* steps between two readings of the clock, at most; a power of two */
+enum { AIO__CALLBACK = INT32_MIN }; /* aio__recent.line: no coroutine */
 
-/* What ran lately: named in the report of a slow step. */
+/* What ran lately: named in the report of a slow step. 16 bytes, as every step writes one. */
 typedef struct aio__recent {
-    aio_coro_fn  *coro; /* NULL: a callback */
-    aio_callback *callback;
-    int           line;
+    union {
+        aio_coro_fn  *coro;
+        aio_callback *callback;
+    } what;
+    int line;
 } aio__recent;
 
 struct aio_loop {
@@ -1916,8 +1958,10 @@ struct aio_loop {
     aio__node      batch;     /* what is still to run in this one */
     aio_task      *starting;  /* a coroutine that the running one awaits: runs next, within the same step */
     aio_task      *current;   /* the task of the running step */
-    int            steps_left;/* until the clock is read and the poller asked, though the queue is not empty */
-    bool           running, stopping, closed, debug, precise;
+    uint32_t       steps;     /* taken so far; the low bits are the next place in `recent` */
+    uint32_t       look_mask; /* the clock is read when these bits of `steps` are 0: after each, or every AIO__RECENT */
+    bool           attend;    /* the next iteration asks the poller or has timers to run, though the queue is not empty */
+    bool           running, stopping, closed, debug;
     int            eager_depth;
     size_t         task_count;
     int64_t        now;       /* of the latest reading */
@@ -1963,8 +2007,10 @@ struct aio_loop {
     aio_exception_handler *handler;
     void          *handler_arg;
     int64_t        slow;      /* nanoseconds; 0: none */
-    int64_t        step_clock;/* since when the steps in `recent` run */
-    int            recent_count;
+    int64_t        poll_clock;/* when the poller was asked last */
+    uint32_t       polled;    /* `steps` at that time */
+    uint32_t       looked;    /* `steps` when the clock was read last: those since then have no time of their own */
+    int64_t        step_clock;/* since when they run */
     aio__recent    recent[AIO__RECENT];
 };
 
@@ -2269,6 +2315,7 @@ static int aio__timers_push(aio_loop *loop, int64_t when, uintptr_t what)
         loop->entry_capacity = capacity;
     }
     aio__entry entry = { when, what };
+    if (when <= loop->now) loop->attend = true;
     aio__entry_up(loop->entries, loop->entry_count++, entry);
     return 0;
 }
@@ -2521,7 +2568,9 @@ AIO_API void *aio__future_new(size_t size, const char *file, int line)
 
 AIO_API void *aio_ref(void *awaitable)
 {
-    if (awaitable) aio__future_of(awaitable, "aio_ref")->refs++;
+    if (!awaitable) return NULL;
+    aio_future *future = aio__future_of(awaitable, "aio_ref");
+    if (AIO__COUNTED(future)) future->refs++;
     return awaitable;
 }
 
@@ -2626,10 +2675,11 @@ AIO_API int aio_future_remove_done_callback(void *future, aio_done_callback *cal
  * 23. Event loop: iterations and callbacks
  *
  * Iterations, callbacks, the clock, reports. One iteration: trim the timers, poll, queue what is due, then run what was
- * ready when it began. With work queued, the clock is read and the poller asked only once in AIO__RECENT steps.
+ * ready when it began. While work is queued and steps are short, the clock is read only once in AIO__RECENT steps, and
+ * timers and the poller are attended to only when their time has come.
  * ============================================================================ */
 
-static void aio__task_step(aio_loop *loop, aio_task *t);
+static inline void aio__task_step(aio_loop *loop, aio_task *t);
 
 AIO_API aio_loop *aio_get_running_loop(void) { return aio__running; }
 AIO_API aio_loop *aio_get_event_loop(void) { return aio__loop_now(); }
@@ -2701,60 +2751,80 @@ AIO_API void aio__tell(aio_task *t, const char *name, const char *file)
 
 static int aio__line_of(int line) { return line < 0 ? 0 : line & ~AIO__SECOND; }
 
+/* "file:line, in name" of a step; or "callback 0x...". Gives its length. */
+static size_t aio__recent_name(const aio__recent *recent, char *text, size_t size)
+{
+    aio__probe probe;
+    int length;
+    if (recent->line == AIO__CALLBACK) {
+        length = snprintf(text, size, "callback %p", (void *)(uintptr_t)recent->what.callback);
+    } else {
+        aio__who(recent->what.coro, &probe);
+        length = snprintf(text, size, "%s:%d, in %s", probe.file, aio__line_of(recent->line), probe.name);
+    }
+    return length < 0 ? 0 : (size_t)length;
+}
+
 /* The steps since the last look took too long. With one step in between it is known which; else all of the few are
- * named, and from then on the clock is read after each. */
+ * named, each kind once, and from then on the clock is read after each. */
 static void aio__report_slow(aio_loop *loop, int64_t took)
 {
     char list[AIO__MESSAGE_MAX - 64];
     size_t used = 0;
     list[0] = 0;
-    for (int i = 0; i < loop->recent_count && used < sizeof list - 1; i++) {
-        aio__recent *recent = &loop->recent[i];
-        const char *comma = i ? ", " : "";
-        aio__probe probe;
-        if (recent->coro) {
-            aio__who(recent->coro, &probe);
-            used += (size_t)snprintf(list + used, sizeof list - used, "%s%s:%d, in %s", comma, probe.file,
-                                     aio__line_of(recent->line), probe.name);
-        } else {
-            used += (size_t)snprintf(list + used, sizeof list - used, "%scallback %p", comma,
-                                     (void *)(uintptr_t)recent->callback);
+    for (uint32_t i = loop->looked; i != loop->steps && used < sizeof list - 1; i++) {
+        const aio__recent *recent = &loop->recent[i % AIO__RECENT], *other = NULL;
+        bool named = false;
+        for (uint32_t k = loop->looked; k != i && !named; k++) {
+            other = &loop->recent[k % AIO__RECENT];
+            named = other->line == recent->line && other->what.coro == recent->what.coro;
         }
+        if (named) continue;
+        if (used) used += (size_t)snprintf(list + used, sizeof list - used, ", ");
+        if (used < sizeof list) used += aio__recent_name(recent, list + used, sizeof list - used);
     }
-    aio__report(loop, NULL, "slow step: %.0f ms in %s%s", (double)took / 1e6, loop->recent_count > 1 ? "one of " : "", list);
-    loop->precise = true;
+    const char *one = loop->steps - loop->looked > 1 ? "one of " : "";
+    aio__report(loop, NULL, "slow step: %.0f ms in %s%s", (double)took / 1e6, one, list);
+    loop->look_mask = 0;
 }
 
-enum { AIO__SHORT_STEP = 200 }; /* ns: while steps take less on average, the clock is not read after each */
+/* While steps take less than AIO__SHORT_STEP ns on average, reading the clock after each would be a good part of the
+ * cost. While the queue is never empty the poller is asked after AIO__POLL_EVERY ns, or that many steps, which holds
+ * also where the clock stands still. */
+enum { AIO__SHORT_STEP = 200, AIO__POLL_EVERY = 20000, AIO__POLL_STEPS = 4096 };
 
 /* Reads the clock and looks at what ran since the last time. */
 static void aio__look(aio_loop *loop)
 {
     loop->now = aio__os.clock();
-    int64_t took = loop->now - loop->step_clock;
-    if (AIO__UNLIKELY(loop->slow && took >= loop->slow && loop->recent_count)) aio__report_slow(loop, took);
-    else loop->precise = loop->recent_count ? took > AIO__SHORT_STEP * (int64_t)loop->recent_count : loop->precise;
+    int64_t took = loop->now - loop->step_clock, count = (int64_t)(loop->steps - loop->looked);
+    if (AIO__UNLIKELY(loop->slow && took >= loop->slow && count)) aio__report_slow(loop, took);
+    else if (count) loop->look_mask = took > AIO__SHORT_STEP * count ? 0 : AIO__RECENT - 1;
     loop->step_clock = loop->now;
-    loop->recent_count = 0;
+    loop->looked = loop->steps;
+    if (loop->now - loop->poll_clock >= AIO__POLL_EVERY || loop->steps - loop->polled >= AIO__POLL_STEPS ||
+        (loop->entry_count && loop->entries[0].when <= loop->now))
+        loop->attend = true;
 }
 
+/* What it costs is paid for every step: no call but the step itself. */
 static inline void aio__run_node(aio_loop *loop, aio__node *node)
 {
-    aio__recent *recent = &loop->recent[loop->recent_count++];
+    aio__recent *recent = &loop->recent[loop->steps++ % AIO__RECENT];
     node->next = NULL;
     if (AIO__LIKELY(aio__node_is_task(node))) {
         aio_task *t = AIO__CONTAINER(node, aio_task, node);
-        recent->coro = t->future.run.coro;
+        recent->what.coro = t->future.run.coro;
         recent->line = t->line;
         aio__task_step(loop, t);
     } else {
         aio__handle *handle = (aio__handle *)(void *)node;
-        recent->coro = NULL;
-        recent->callback = (aio_callback *)(uintptr_t)handle->run;
+        recent->what.callback = (aio_callback *)(uintptr_t)handle->run;
+        recent->line = AIO__CALLBACK;
+        loop->current = NULL;
         handle->run(handle);
     }
-    loop->steps_left--;
-    if (AIO__UNLIKELY(loop->precise || loop->recent_count == AIO__RECENT)) aio__look(loop);
+    if (AIO__UNLIKELY((loop->steps & loop->look_mask) == 0)) aio__look(loop);
 }
 
 /* How long the poller may wait: nothing while something is to run, else until the next timer. */
@@ -2766,26 +2836,28 @@ static int64_t aio__poll_timeout(aio_loop *loop)
     return left > 0 ? left : 0;
 }
 
-/* 0, or the code of a poller that failed. */
-static int aio__poll(aio_loop *loop)
+/* Trims the timers, asks the poller if it is time to, queues what is due. 0, or the code of a poller that failed. */
+static int aio__attend(aio_loop *loop)
 {
-    if (loop->recent_count) aio__look(loop);
+    aio__timers_trim(loop);
+    if (loop->steps != loop->looked) aio__look(loop);
+    loop->attend = false;
     int64_t timeout = aio__poll_timeout(loop);
     if (loop->poller->wait(loop, timeout) < 0) return errno;
     if (timeout != 0) loop->step_clock = loop->now = aio__os.clock();
-    loop->steps_left = AIO__RECENT;
+    loop->poll_clock = loop->now;
+    loop->polled = loop->steps;
+    aio__timers_run(loop);
     return 0;
 }
 
 /* 0, or the code of a poller that failed. */
 static int aio__run_once(aio_loop *loop)
 {
-    aio__timers_trim(loop);
-    if (aio__ring_empty(&loop->ready) || loop->steps_left <= 0) {
-        int code = aio__poll(loop);
+    if (aio__ring_empty(&loop->ready) || loop->attend) {
+        int code = aio__attend(loop);
         if (code) return code;
     }
-    if (loop->entry_count && loop->entries[0].when <= loop->now) aio__timers_run(loop);
     aio__ring_move(&loop->batch, &loop->ready);
     aio__node *batch = &loop->batch, *node;
     while ((node = batch->next) != batch) {
@@ -2793,6 +2865,7 @@ static int aio__run_once(aio_loop *loop)
         node->next->prev = batch;
         aio__run_node(loop, node);
     }
+    loop->current = NULL;
     return 0;
 }
 
@@ -2806,17 +2879,22 @@ static int aio__loop_can_run(const aio_loop *loop)
     return loop->running || aio__running ? AIO_ELOOPRUNNING : 0;
 }
 
+static void aio__run_begin(aio_loop *loop)
+{
+    loop->running = true;
+    aio__running = loop;
+    loop->step_clock = loop->now = aio__os.clock();
+    loop->looked = loop->steps;
+    loop->attend = true;
+}
+
 AIO_API int aio_loop_run_forever(aio_loop *loop)
 {
     int code = aio__loop_can_run(loop);
     if (code) return code;
-    loop->running = true;
-    aio__running = loop;
-    loop->step_clock = loop->now = aio__os.clock();
-    loop->recent_count = 0;
-    loop->steps_left = 0;
+    aio__run_begin(loop);
     do code = aio__run_once(loop); while (!code && !loop->stopping);
-    if (loop->recent_count) aio__look(loop); /* the last steps may have been slow, too */
+    if (loop->steps != loop->looked) aio__look(loop); /* the last steps may have been slow, too */
     loop->stopping = false;
     loop->running = false;
     aio__running = NULL;
@@ -2876,7 +2954,7 @@ static void aio__call_run(aio__handle *handle)
     aio_loop *loop = (aio_loop *)handle->owner;
     aio_callback *callback = call->callback;
     void *arg = call->arg;
-    loop->recent[loop->recent_count ? loop->recent_count - 1 : 0].callback = callback;
+    loop->recent[(loop->steps - 1) % AIO__RECENT].what.callback = callback;
     aio__call_free(loop, call);
     callback(arg);
 }
@@ -3037,7 +3115,7 @@ static int aio__wake_open(aio_loop *loop)
 static void aio__static_future(aio_loop *loop, aio_future *future, int state, int flags)
 {
     memset(future, 0, sizeof *future);
-    future->refs = 1;
+    future->refs = AIO__UNCOUNTED;
     future->state = (uint8_t)state;
     future->flags = (uint16_t)(flags | AIO__F_STATIC);
     future->loop = loop;
@@ -3251,11 +3329,10 @@ static const char *aio__task_label(const aio_task *t)
     return probe.name;
 }
 
-AIO_API void *aio__new(size_t size, const void *arguments, aio_coro_fn *coro, const char *file, int line)
+AIO_API void *aio__new(size_t size, aio_coro_fn *coro, const char *file, int line)
 {
     aio_task *t = (aio_task *)(void *)aio__frame_alloc(aio__running, size, sizeof *t, file, line);
     if (AIO__UNLIKELY(!t)) return NULL;
-    memcpy(t + 1, (const char *)arguments + sizeof *t, size - sizeof *t);
     t->future.flags = (uint16_t)(t->future.flags | AIO__F_CORO);
     t->future.run.coro = coro;
     return t;
@@ -3305,12 +3382,9 @@ static void aio__report_unseen(const aio_future *future)
                 aio__made_text(future, made));
 }
 
-static void aio__future_destroy(aio_future *future)
+/* Its last owner is gone. */
+AIO_API void aio__future_destroy(aio_future *future)
 {
-    if (future->flags & AIO__F_STATIC) {
-        future->refs = 1;
-        return;
-    }
     if (future->flags & AIO__F_CORO) aio__coroutine_destroy((aio_task *)(void *)future);
     else if (future->run.ops && future->run.ops->destroy) future->run.ops->destroy(future);
     if (AIO__UNLIKELY(future->error != NULL)) {
@@ -3332,7 +3406,7 @@ AIO_API void aio_unref(void *awaitable)
     aio_future *future = (aio_future *)awaitable;
     if (!future) return;
     if (AIO__UNLIKELY(future->refs == 0)) aio__abort("unref of a future that is freed already", "aio_unref", 0);
-    if (--future->refs == 0) aio__future_destroy(future);
+    if (AIO__COUNTED(future) && --future->refs == 0) aio__future_destroy(future);
 }
 
 AIO_API void aio_unref_all(void *array, size_t count)
@@ -3370,62 +3444,60 @@ static aio_exception *aio__take_reason(aio_task *root)
     return why;
 }
 
-static void aio__task_finish(aio_loop *loop, aio_task *root)
+/* The last step of a task that was asked to cancel and did not notice. */
+static void aio__task_cancelled_late(aio_task *root)
 {
-    if (AIO__UNLIKELY(root->must_cancel)) {
-        aio_exception *why = aio__take_reason(root);
-        if (!root->future.error) {
-            root->future.error = why;
-            root->future.state = AIO__CANCELLED;
-        } else aio_exception_unref(why);
-    }
+    aio_exception *why = aio__take_reason(root);
+    if (!root->future.error) {
+        root->future.error = why;
+        root->future.state = AIO__CANCELLED;
+    } else aio_exception_unref(why);
+}
+
+static inline void aio__task_finish(aio_loop *loop, aio_task *root)
+{
+    if (AIO__UNLIKELY(root->must_cancel)) aio__task_cancelled_late(root);
     loop->task_count--;
     aio__future_wake(&root->future);
     aio_unref(root);
 }
 
-/* Runs t, then what it starts, then what it returns to, until the task is suspended or done. */
-static void aio__task_run(aio_loop *loop, aio_task *root, aio_task *t)
+/* What a cancelled task throws, in t, its innermost coroutine. True if it has not had a step: none of it runs. */
+static bool aio__task_cancelled(aio_loop *loop, aio_task *root, aio_task *t)
 {
+    t->thrown = aio__take_reason(root);
+    if (t->line != AIO__START) return false;
+    aio__coroutine_finish(t);
+    aio__task_finish(loop, root);
+    return true;
+}
+
+/* t is the innermost coroutine of its task. Runs it, then what it starts, then what it returns to, until the task is
+ * suspended or done. */
+static inline void aio__task_step(aio_loop *loop, aio_task *t)
+{
+    aio_task *root = aio__root(t);
+    loop->current = root;
+    if (AIO__UNLIKELY(root->must_cancel) && aio__task_cancelled(loop, root, t)) return;
     for (;;) {
         if (t->future.run.coro(t) == AIO_SUSPENDED) {
-            aio_task *child = loop->starting;
-            if (AIO__LIKELY(!child)) {
+            if (AIO__LIKELY(!loop->starting)) {
                 root->link.leaf = t;
                 return;
             }
+            t = loop->starting;
             loop->starting = NULL;
-            t = child;
-            continue;
-        }
-        bool is_root = t == root;
-        aio_task *parent = t->future.waiters.parent;
-        if (!is_root) t->future.waiters.parent = NULL;
-        aio__coroutine_finish(t);
-        if (is_root) {
-            aio__task_finish(loop, root);
-            return;
-        }
-        t = parent;
-    }
-}
-
-/* t is the innermost coroutine of its task. */
-static void aio__task_step(aio_loop *loop, aio_task *t)
-{
-    aio_task *root = aio__root(t), *outer = loop->current;
-    loop->current = root;
-    if (AIO__UNLIKELY(root->must_cancel)) {
-        t->thrown = aio__take_reason(root);
-        if (t->line == AIO__START) { /* cancelled before its first step: none of it runs */
+        } else if (t == root) {
             aio__coroutine_finish(t);
             aio__task_finish(loop, root);
-            loop->current = outer;
             return;
+        } else {
+            aio_task *parent = t->future.waiters.parent;
+            t->future.waiters.parent = NULL;
+            aio__coroutine_finish(t);
+            t = parent;
         }
     }
-    aio__task_run(loop, root, t);
-    loop->current = outer;
 }
 
 /* ---- await ---- */
@@ -3496,27 +3568,19 @@ static int aio__await_special(aio_task *t, aio_future *f)
     return 1;
 }
 
-/* 0: the coroutine goes on at once; 1: it is suspended at `line`. Takes the awaitable. */
-AIO_API int aio__await(aio_task *t, void *awaitable, int line)
+AIO__NOINLINE static int aio__await_other(aio_task *t, aio_future *f)
 {
-    aio_future *f = (aio_future *)awaitable;
-    t->line = line;
-    t->awaiting = f;
-    if (AIO__UNLIKELY(!f)) return aio__await_null(t);
-    if (AIO__UNLIKELY((f->state & 0xFC) != AIO__NEW || f->refs == 0)) aio__future_of(f, "AIO_AWAIT");
-    if (f->state >= AIO__DONE) return 0;
-    if (f->flags & AIO__F_YIELD) {
-        aio__enqueue(t->future.loop, &t->node);
-        return 1;
-    }
-    return aio__await_special(t, f);
+    if (!f) return aio__await_null(t);
+    aio__future_of(f, "AIO_AWAIT");
+    return f->state < AIO__DONE && aio__await_special(t, f);
 }
 
-AIO_API void aio__release(aio_task *t)
+/* aio__await for all that is not done with a result. */
+AIO_API int aio__await_pending(aio_task *t, aio_future *f)
 {
-    aio_future *f = t->awaiting;
-    t->awaiting = NULL;
-    if (--f->refs == 0) aio__future_destroy(f);
+    if (AIO__UNLIKELY(!f || !(f->flags & AIO__F_YIELD))) return aio__await_other(t, f);
+    aio__enqueue(t->future.loop, &t->node);
+    return 1;
 }
 
 /* Adds the place where t stands to the error that it throws; the error becomes its own, if others have it too. */
@@ -3540,7 +3604,7 @@ AIO_API int aio__failed(aio_task *t)
     aio_future *f = t->awaiting;
     if (!t->thrown) {
         f->flags |= AIO__F_SEEN;
-        if (f->refs == 1 && !(f->flags & AIO__F_STATIC)) { /* moved, not shared */
+        if (f->refs == 1) { /* moved, not shared */
             t->thrown = f->error;
             f->error = NULL;
         } else t->thrown = aio_exception_ref(f->error);
@@ -3748,12 +3812,13 @@ enum { AIO__EAGER_MAX = 64 }; /* eager starts within eager starts: each takes C 
 
 static void aio__task_start_eager(aio_loop *loop, aio_task *t)
 {
-    aio_task *starting = loop->starting;
+    aio_task *starting = loop->starting, *current = loop->current;
     loop->starting = NULL;
     loop->eager_depth++;
     aio__task_step(loop, t);
     loop->eager_depth--;
     loop->starting = starting;
+    loop->current = current;
 }
 
 AIO_API void *aio__create_task(void *coroutine, const aio_task_options *options)
@@ -3931,17 +3996,18 @@ static aio_future *aio__sleep_until(aio_loop *loop, int64_t when)
     return &sleep_->future;
 }
 
+AIO__NOINLINE static aio_future *aio__sleep_for(aio_loop *loop, double delay)
+{
+    if (!loop) return aio__failure(AIO_ENOLOOP, "aio_sleep: no running event loop");
+    int64_t when = aio__deadline(aio__os.clock(), delay);
+    if (when < 0) return aio__failure(EINVAL, "aio_sleep: the delay is not a finite number");
+    return delay > 0 ? aio__sleep_until(loop, when) : &loop->yield;
+}
+
 AIO_API aio_future *aio_sleep(double delay)
 {
     aio_loop *loop = aio__running;
-    if (AIO__UNLIKELY(!loop)) return aio__failure(AIO_ENOLOOP, "aio_sleep: no running event loop");
-    if (delay <= 0 && delay - delay == 0) {
-        loop->yield.refs++;
-        return &loop->yield;
-    }
-    int64_t when = aio__deadline(aio__os.clock(), delay);
-    if (when < 0) return aio__failure(EINVAL, "aio_sleep: the delay is not a finite number");
-    return aio__sleep_until(loop, when);
+    return AIO__LIKELY(loop && delay == 0) ? &loop->yield : aio__sleep_for(loop, delay);
 }
 
 static void aio__yield_done(void *arg)
@@ -4544,9 +4610,7 @@ static aio__place *aio__line_next(aio__line *line)
 /* What a coroutine awaits that stands in a line. */
 static aio_future *aio__park(const aio_task *t)
 {
-    aio_future *parked = &t->future.loop->parked;
-    parked->refs++;
-    return parked;
+    return &t->future.loop->parked;
 }
 
 static void aio__unpark(aio_task *t)
@@ -4593,9 +4657,7 @@ static aio_future *aio__line_refuses(const aio__line *line, const char *function
 
 static aio_future *aio__done_now(void)
 {
-    aio_future *done = &aio__loop_now()->done;
-    done->refs++;
-    return done;
+    return &aio__loop_now()->done;
 }
 
 /* ---- events ---- */

@@ -11,10 +11,7 @@ static void count_future(void *object, void *arg)
 static int iterate(aio_loop *loop, const aio_task *root, long *iteration, long until)
 {
     int code = 0;
-    loop->running = true;
-    aio__running = loop;
-    loop->step_clock = loop->now = aio__os.clock();
-    loop->recent_count = loop->steps_left = 0;
+    aio__run_begin(loop);
     for (; !code && *iteration != until && (root ? root->future.state < AIO__DONE : loop->task_count > 0); ++*iteration)
         code = aio__run_once(loop);
     loop->running = loop->stopping = false;
