@@ -7291,7 +7291,6 @@ AIO_API aio_future *aio_stream_drain(aio_stream *stream)
     if (!s) return aio__failure(EINVAL, "drain of no stream");
     if (s->error) return aio__failed_future(s->loop, aio__stream_lost(s));
     if (aio__unsent(s) > s->high) return aio__drain_future(s);
-    s->loop->done.refs++;
     return &s->loop->done;
 }
 
