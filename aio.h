@@ -39,10 +39,11 @@
  *   AIO_ASYNC_FOR(lhs, expr) { ... }         awaits expr again and again, until it raises AIO_ESTOPITERATION
  *   AIO_ASYNC_WITH(enter, exit) { ... }      awaits enter; exit runs, and may await, on every way out of the block
  *   AIO_TIMEOUT(seconds) { ... }             AIO_ETIMEOUT for what takes longer
+ *   AIO_TASK_GROUP(group) { ... }            waits for the tasks made in `group`; one that fails ends them all
  *
  *   Three rules. C locals do not survive an await: keep them in the struct (compilers tell: -Wjump-misses-init, or
  *   compile as C++). One await a line. No await inside a `switch` of yours (the program stops and says so).
- *   `break` and `continue` inside AIO_ASYNC_WITH and AIO_TIMEOUT leave that block.
+ *   `break` and `continue` inside AIO_ASYNC_WITH, AIO_TIMEOUT and AIO_TASK_GROUP leave that block.
  *
  * OWNERSHIP
  *
@@ -720,11 +721,97 @@ AIO_API aio_wait_future *aio__wait(void *array, size_t count, const aio_wait_opt
  * pending. asyncio: done, pending = await wait(...) */
 AIO_API size_t aio_wait_partition(void *array, size_t count);
 
+/* aio_wait_for(awaitable, seconds): the awaitable (taken), of the same type, with the same result or error; after so many
+ * seconds it is cancelled and waited for, and what it then still gives or raises counts, else AIO_ETIMEOUT is raised.
+ * 0 or less: one that is done gives its result, any other is cancelled at once, a coroutine before its first step. A
+ * coroutine runs in the task that awaits it. Of what the pointer leads to, only `result` is to be used. EINVAL for
+ * seconds that are no finite number. asyncio: wait_for */
+#define aio_wait_for(awaitable, seconds) \
+    ((__typeof__(awaitable))aio__wait_for((awaitable), sizeof *(awaitable), (seconds)))
+AIO_API void *aio__wait_for(void *awaitable, size_t size, double seconds);
+
+/* aio_shield(awaitable): the awaitable (taken; a coroutine becomes a task), of the same type, with the same result or
+ * error. Cancelling the shield, or what awaits it, leaves the inner one running, whose error, if nobody else retrieves
+ * it, goes to the loop's exception handler. When the inner one is cancelled, so is the shield. asyncio: shield */
+#define aio_shield(awaitable) ((__typeof__(awaitable))aio__shield((awaitable), sizeof *(awaitable)))
+AIO_API void *aio__shield(void *awaitable, size_t size);
+
+/* A pointer that converts to any pointer without a cast, in C++ too. */
+#ifdef __cplusplus
+}
+struct aio_any {
+    void *pointer;
+    template <class T> operator T *() const { return static_cast<T *>(pointer); }
+};
+extern "C" {
+#else
+typedef void *aio_any;
+#endif
+
+typedef struct aio_as_completed_options {
+    char   aio__begin;
+    double timeout; /* seconds from now; 0: none; AIO_NOW, or any negative: only what is done already */
+} aio_as_completed_options;
+typedef struct aio_completions aio_completions;
+typedef struct aio_completions_future {
+    aio_future future;
+    aio_any    result; /* an entry of the array, done; borrowed */
+} aio_completions_future;
+
+/* aio_as_completed(array, count, .timeout = 5.0): an iterator over the entries in the order in which they end, each once
+ * however often it stands there. Yours: aio_unref it. The entries stay valid as long as it lives. After the timeout every
+ * step that is left raises AIO_ETIMEOUT; the tasks are not cancelled. A NULL entry is a step that raises ENOMEM. NULL,
+ * with errno, without memory or for wrong arguments (see above). asyncio: as_completed
+ *
+ *   self->all = aio_as_completed(self->page, 3);
+ *   AIO_ASYNC_FOR(self->done, aio_as_completed_next(self->all)) printf("%zu\n", self->done->result); */
+#define aio_as_completed(...) AIO__AS_COMPLETED(__VA_ARGS__, )
+#define AIO__AS_COMPLETED(array, count, ...) \
+    aio__as_completed((array), (count), AIO__OPTIONS(aio_as_completed_options, __VA_ARGS__))
+AIO_API aio_completions *aio__as_completed(void *array, size_t count, const aio_as_completed_options *options);
+/* The next one that is done; AIO_ESTOPITERATION after the last. Cancelling it loses no entry. */
+AIO_API aio_completions_future *aio_as_completed_next(aio_completions *completions);
+
 /* ============================================================================
  * 7. Timeouts and task groups
  *
  * AIO_TIMEOUT is above; here is what reschedules it, and the task group.
  * ============================================================================ */
+
+/* AIO_TIMEOUT(seconds) { ... } (section 4) cancels its task after so many seconds, counted from its beginning; at 0 or
+ * less at the first await that suspends. When that cancel, and no other, leads out of the block, it becomes AIO_ETIMEOUT;
+ * a block that ends all the same, or with another error, has not timed out. Blocks nest. EINVAL is raised for NaN and
+ * infinity. AIO_TIMEOUT_AT(when): at that time of aio_loop_time. asyncio: timeout, timeout_at */
+
+/* Counts the innermost AIO_TIMEOUT around this line, in this coroutine, anew: so many seconds from now. 0, EINVAL,
+ * ENOMEM, or AIO_EINVALIDSTATE: it has expired already, or there is none. asyncio: Timeout.reschedule */
+#define aio_timeout_reschedule(self, seconds) aio__timeout_reschedule(&(self)->task, (seconds))
+AIO_API int aio__timeout_reschedule(aio_task *t, double seconds);
+/* Whether it has expired. asyncio: Timeout.expired */
+#define aio_timeout_expired(self) aio__timeout_expired(&(self)->task)
+AIO_API bool aio__timeout_expired(const aio_task *t);
+
+/* AIO_TASK_GROUP(self->group) { ... }: self->group, an aio_task_group *, is a new group; tasks are made in it; at its end
+ * the block waits for all of them. The first that fails cancels the others, and once the body; so does an error of the
+ * body. In the end all of these errors are raised together: AIO_EGROUP, with members. A cancel from outside cancels the
+ * tasks and, if none of them has failed, is raised after they have ended. Then self->group is NULL. asyncio: TaskGroup */
+typedef struct aio_task_group aio_task_group;
+#define AIO_TASK_GROUP(group)                                                                                       \
+    if (!((group) = aio__group_open(aio__t, __LINE__, aio__handler))) AIO__GOTO(aio__handler);                      \
+    else AIO__BLOCK(                                                                                                \
+        if (aio__await(aio__t, aio__group_join(aio__t), AIO__SECOND + __LINE__)) return AIO_SUSPENDED;              \
+        AIO__FALLTHROUGH; case AIO__SECOND + __LINE__: aio__group_closed(aio__t); (group) = NULL)
+/* aio_task_group_create_task(group, coroutine, .name = "..."): takes the coroutine; gives the task, of its own type,
+ * borrowed: it is freed when it is done, unless you aio_ref it at once. The tasks of a group may make more. NULL, with
+ * errno, and the coroutine released: ENOMEM; EINVAL: no group; AIO_ERUNTIME: the group is ending because of an error or a
+ * cancel, or has ended. asyncio: TaskGroup.create_task */
+#define aio_task_group_create_task(...) AIO__GROUP_TASK(__VA_ARGS__, )
+#define AIO__GROUP_TASK(group, coroutine, ...) \
+    ((__typeof__(coroutine))aio__group_create_task((group), (coroutine), AIO__OPTIONS(aio_task_options, __VA_ARGS__)))
+AIO_API void *aio__group_create_task(aio_task_group *group, void *coroutine, const aio_task_options *options);
+AIO_API aio_task_group *aio__group_open(aio_task *t, int line, int handler);
+AIO_API void *aio__group_join(aio_task *t);
+AIO_API void  aio__group_closed(aio_task *t);
 
 /* ============================================================================
  * 8. Locks and queues
@@ -1866,7 +1953,9 @@ enum { /* aio_future.flags */
     AIO__F_QUIET = 256,   /* an error nobody retrieves is not reported */
     AIO__F_STATIC = 512,  /* part of the loop */
     AIO__F_ASKED = 1024,  /* a task that aio_run has cancelled at its end */
-    AIO__F_END = 2048     /* an empty result at the end of a stream: AIO_ASYNC_FOR ends there */
+    AIO__F_END = 2048,    /* an empty result at the end of a stream: AIO_ASYNC_FOR ends there */
+    AIO__F_HOLDS = 4096,  /* a coroutine that owns the awaitable in its first member after the task, as aio__holder */
+    AIO__F_MARK = 8192    /* seen already, while an array of futures is gone through */
 };
 typedef struct aio__descriptor aio__descriptor;
 enum { AIO__READ = 1, AIO__WRITE = 2, AIO__HANGUP = 4 };
@@ -3258,7 +3347,7 @@ typedef struct aio__cancel_reason { /* of a cancel that waits for the task's nex
 enum { AIO__OPENING, AIO__FRESH, AIO__BODY, AIO__EXITING };         /* aio__block.stage */
 enum { AIO__GO_ON, AIO__GO_RAISE, AIO__GO_RETURN };                 /* aio__block.after */
 
-typedef struct aio__block { /* an open AIO_TIMEOUT or AIO_ASYNC_WITH */
+typedef struct aio__block { /* an open AIO_TIMEOUT, AIO_ASYNC_WITH or AIO_TASK_GROUP */
     aio__extra     extra;
     int            exit_line, outer; /* its own exit; the handler outside of it */
     uint8_t        stage, after;
@@ -3267,6 +3356,9 @@ typedef struct aio__block { /* an open AIO_TIMEOUT or AIO_ASYNC_WITH */
     aio_exception *error;            /* after the exit, with AIO__GO_RAISE */
     aio__timer    *timer;
     aio_task      *frame;
+    bool           timed;            /* an AIO_TIMEOUT */
+    int64_t        opened;           /* of one: when */
+    aio_task_group *group;           /* of an AIO_TASK_GROUP: one owner */
 } aio__block;
 
 static aio__extra *aio__extra_find(const aio_task *t, int kind)
@@ -3365,8 +3457,14 @@ static void aio__report_unawaited(const aio_future *future)
 }
 
 /* One that never started was forgotten. Without a loop there is no debug mode: that one is always reported. */
+typedef struct aio__holder { /* a coroutine with AIO__F_HOLDS; what it holds is let go even if it never ran */
+    aio_task task;
+    void    *held;
+} aio__holder;
+
 static void aio__coroutine_destroy(const aio_task *t)
 {
+    if (t->future.flags & AIO__F_HOLDS) aio_unref(((const aio__holder *)(const void *)t)->held);
     if (t->future.state == AIO__NEW && (!t->future.loop || t->future.loop->debug)) aio__report_unawaited(&t->future);
 }
 
@@ -4186,18 +4284,42 @@ static void aio__frame_clear(void *object, void *arg)
  * Futures over futures. Each child carries a small record of the combinator among its waiters.
  * ============================================================================ */
 
-typedef struct aio__many aio__many;
-struct aio__many { /* a gather, wait or as_completed; its handles, children and, of the last, order follow it */
+/* A future whose cancelling means to cancel others. They wait in a list, since a chain of such futures may be longer than
+ * the C stack is deep. */
+typedef struct aio__cascade aio__cascade;
+struct aio__cascade {
+    aio__cascade *next;
+    void        (*run)(aio__cascade *);
+};
+
+static __thread aio__cascade *aio__cascades;
+static __thread bool aio__cascading;
+
+static void aio__cascade_start(aio__cascade *cascade)
+{
+    cascade->next = aio__cascades;
+    aio__cascades = cascade;
+    if (aio__cascading) return;
+    aio__cascading = true;
+    while (aio__cascades) {
+        cascade = aio__cascades;
+        aio__cascades = cascade->next;
+        cascade->run(cascade);
+    }
+    aio__cascading = false;
+}
+
+typedef struct aio__many { /* a gather, wait or as_completed; its handles, children and, of the last, order follow it */
     aio_future   future;     /* while a gather is pending: `error` is why it is being cancelled */
     size_t       result;     /* of a wait: how many entries are done */
     size_t       count, pending;
     aio__handle *handles;    /* among the waiters of the children; node.next is NULL for one that waits for nothing */
     aio_future **children;   /* each holds a reference; NULL: the entry was NULL, or is let go */
     aio__timer  *timer;
-    aio__many   *next;       /* in the list of gathers that are being cancelled */
+    aio__cascade cascade;    /* of a gather */
     uint8_t      mode;       /* aio_return_when */
     bool         keep_errors, cancelling;
-};
+} aio__many;
 
 /* 0, or why these cannot be waited for. */
 static int aio__many_check(aio_loop *loop, void **array, size_t count, const char *function)
@@ -4214,10 +4336,11 @@ static int aio__many_check(aio_loop *loop, void **array, size_t count, const cha
     return 0;
 }
 
-/* A pending one, without children yet. `extra` more bytes for each. NULL without memory. */
-static aio__many *aio__many_make(aio_loop *loop, const aio__ops *ops, size_t count, size_t extra)
+/* A pending one, without children yet: a struct of `head` bytes, and `extra` more for each. NULL without memory. */
+static aio__many *aio__many_make(aio_loop *loop, const aio__ops *ops, size_t head, size_t count, size_t extra)
 {
-    size_t head = (sizeof(aio__many) + 15) & ~(size_t)15, each = sizeof(aio__handle) + sizeof(aio_future *) + extra;
+    size_t each = sizeof(aio__handle) + sizeof(aio_future *) + extra;
+    head = (head + 15) & ~(size_t)15;
     if (count > (SIZE_MAX / 2 - head) / each) {
         aio__out_of_memory = true;
         return NULL;
@@ -4261,6 +4384,13 @@ static void aio__many_watch(aio__many *many, size_t i, aio_future *f, void (*run
     aio__waiters_add(f, &many->handles[i].node);
 }
 
+/* A handle that waits for this future, or has just been queued by it, does so no more. */
+static void aio__handle_leave(aio__handle *handle, aio_future *f)
+{
+    if (handle->node.next && f->state < AIO__DONE) aio__waiters_remove(f, &handle->node);
+    else if (handle->node.next) aio__ring_remove(&handle->node);
+}
+
 /* Waits no more for the children that are left, and lets all go. */
 static void aio__many_leave(aio__many *many)
 {
@@ -4268,9 +4398,7 @@ static void aio__many_leave(aio__many *many)
         aio_future *f = many->children[i];
         if (!f) continue;
         many->children[i] = NULL;
-        aio__node *node = &many->handles[i].node;
-        if (node->next && f->state < AIO__DONE) aio__waiters_remove(f, node);
-        else if (node->next) aio__ring_remove(node);
+        aio__handle_leave(&many->handles[i], f);
         aio_unref(f);
     }
     aio__timer_cancel(many->future.loop, many->timer);
@@ -4329,15 +4457,24 @@ static void aio__gather_run(aio__handle *handle)
     if (!g->pending) aio__gather_finish(g, NULL);
 }
 
-/* Gathers whose children are still to be cancelled: a list, since a chain of gathers may be longer than the C stack. */
-static __thread aio__many *aio__cancelling;
-static __thread bool aio__cancelling_runs;
-
-static void aio__gather_cancel_children(aio__many *g)
+/* Asks every child that is pending; one that is shared with others is only left. */
+static void aio__gather_cancel_children(aio__cascade *cascade)
 {
-    for (size_t i = 0; i < g->count; i++)
-        if (g->handles[i].node.next && g->children[i]->state < AIO__DONE) aio__cancel(g->children[i], g->future.error);
+    aio__many *g = AIO__CONTAINER(cascade, aio__many, cascade);
+    for (size_t i = 0; i < g->count; i++) {
+        aio_future *child = g->children[i];
+        if (!g->handles[i].node.next || child->state >= AIO__DONE) continue;
+        if (!(child->flags & AIO__F_SHARED)) {
+            aio__cancel(child, g->future.error);
+            continue;
+        }
+        aio__handle_leave(&g->handles[i], child);
+        g->children[i] = NULL;
+        aio_unref(child);
+        g->pending--;
+    }
     g->cancelling = false;
+    if (!g->pending) aio__gather_finish(g, NULL);
     aio_unref(g);
 }
 
@@ -4349,16 +4486,8 @@ static bool aio__gather_cancel(aio_future *future, aio_exception *why)
     if (!future->error) future->error = aio_exception_ref(why);
     future->refs++;
     g->cancelling = true;
-    g->next = aio__cancelling;
-    aio__cancelling = g;
-    if (aio__cancelling_runs) return true;
-    aio__cancelling_runs = true;
-    while (aio__cancelling) {
-        g = aio__cancelling;
-        aio__cancelling = g->next;
-        aio__gather_cancel_children(g);
-    }
-    aio__cancelling_runs = false;
+    g->cascade.run = aio__gather_cancel_children;
+    aio__cascade_start(&g->cascade);
     return true;
 }
 
@@ -4370,7 +4499,7 @@ AIO_API aio_future *aio__gather(void *array, size_t count, const aio_gather_opti
     aio_loop *loop = aio__loop_now();
     int code = aio__many_check(loop, entries, count, "aio_gather");
     if (code) return aio__many_refused(code, "aio_gather");
-    aio__many *g = aio__many_make(loop, &aio__gather_ops, count, 0);
+    aio__many *g = aio__many_make(loop, &aio__gather_ops, sizeof *g, count, 0);
     if (!g) return NULL;
     g->keep_errors = options->return_exceptions;
     aio__many_schedule(loop, entries, count);
@@ -4441,7 +4570,7 @@ AIO_API aio_wait_future *aio__wait(void *array, size_t count, const aio_wait_opt
     aio_loop *loop = aio__loop_now();
     int code = count ? aio__many_check(loop, entries, count, "aio_wait") : EINVAL;
     if (code) return (aio_wait_future *)(void *)aio__many_refused(code, "aio_wait");
-    aio__many *w = aio__many_make(loop, &aio__wait_ops, count, 0);
+    aio__many *w = aio__many_make(loop, &aio__wait_ops, sizeof *w, count, 0);
     if (!w) return NULL;
     w->mode = (uint8_t)options->return_when;
     code = aio__many_limit(w, options->timeout, aio__wait_fire);
@@ -4473,36 +4602,698 @@ AIO_API size_t aio_wait_partition(void *array, size_t count)
     return done;
 }
 
+/* ---- as_completed ---- */
+
+struct aio_completions {
+    aio__many    many;
+    aio_future **order;           /* the entries that are done, as they ended; NULL for a NULL */
+    size_t       total;           /* steps there are in all */
+    size_t       finished, taken; /* in `order`: how many; the next to be given */
+    size_t       handed;          /* steps given, timeouts included */
+    aio__node    waiting;         /* steps that wait, first come first served */
+    bool         expired;
+};
+
+typedef struct aio__completions_step { /* of aio_as_completed_next; while it waits it owns the iterator, too */
+    aio_future       future;
+    aio_any          result;
+    aio__node        node;
+    aio_completions *of;
+} aio__completions_step;
+
+static void aio__completions_destroy(aio_future *future)
+{
+    aio_completions *c = (aio_completions *)(void *)future;
+    aio__many_leave(&c->many);
+}
+
+static const aio__ops aio__completions_ops = { "as_completed", NULL, aio__completions_destroy, aio__many_child };
+
+/* The step ends, if it can by now. */
+static bool aio__completions_give(aio_completions *c, aio__completions_step *step)
+{
+    aio_exception *error = NULL;
+    if (c->taken < c->finished) {
+        void *entry = c->order[c->taken++];
+        memcpy(&step->result, &entry, sizeof entry);
+        if (!entry) error = &aio__no_memory;
+    } else if (c->handed == c->total) {
+        error = aio__exception(AIO_ESTOPITERATION, "", NULL);
+    } else if (c->expired) {
+        error = aio__exception(AIO_ETIMEOUT, "", "as_completed: %zu of %zu have not ended in time",
+                               c->total - c->handed, c->total);
+    } else return false;
+    if (c->handed < c->total) c->handed++;
+    if (error) aio__future_fail(&step->future, error);
+    else aio__future_finish(&step->future, AIO__DONE);
+    return true;
+}
+
+/* Steps that wait are served. May end the iterator's life. */
+static void aio__completions_serve(aio_completions *c)
+{
+    c->many.future.refs++;
+    while (!aio__ring_empty(&c->waiting)) {
+        aio__completions_step *step = AIO__CONTAINER(c->waiting.next, aio__completions_step, node);
+        if (!aio__completions_give(c, step)) break;
+        aio__ring_remove(&step->node);
+        aio_unref(c);
+    }
+    aio_unref(c);
+}
+
+static void aio__completions_run(aio__handle *handle)
+{
+    aio_completions *c = (aio_completions *)handle->owner;
+    c->order[c->finished++] = c->many.children[handle - c->many.handles];
+    aio__completions_serve(c);
+}
+
+/* What has ended by now counts, whether or not its handle ran. */
+static void aio__completions_fire(aio__timer *timer)
+{
+    aio_completions *c = (aio_completions *)timer->owner;
+    c->many.timer = NULL;
+    c->expired = true;
+    for (size_t i = 0; i < c->many.count; i++) {
+        aio_future *f = c->many.children[i];
+        if (!c->many.handles[i].node.next) continue;
+        aio__handle_leave(&c->many.handles[i], f);
+        if (f->state >= AIO__DONE) c->order[c->finished++] = f;
+    }
+    aio__completions_serve(c);
+}
+
+/* Those that are done already come first, as they stand in the array. */
+static void aio__completions_begin(aio_completions *c, void **entries)
+{
+    size_t count = c->many.count;
+    for (size_t i = 0; i < count; i++) {
+        aio_future *f = (aio_future *)entries[i];
+        if (f && (f->flags & AIO__F_MARK)) continue;
+        c->total++;
+        if (f) {
+            f->flags |= AIO__F_MARK;
+            aio__many_watch(&c->many, i, f, aio__completions_run);
+        }
+        if (!f || f->state >= AIO__DONE) c->order[c->finished++] = f;
+    }
+    for (size_t i = 0; i < count; i++)
+        if (entries[i]) ((aio_future *)entries[i])->flags &= (uint16_t)~AIO__F_MARK;
+}
+
+AIO_API aio_completions *aio__as_completed(void *array, size_t count, const aio_as_completed_options *options)
+{
+    void **entries = (void **)array;
+    aio_loop *loop = aio__loop_now();
+    aio_completions *c = NULL;
+    int code = aio__many_check(loop, entries, count, "aio_as_completed");
+    if (!code) {
+        c = (aio_completions *)(void *)aio__many_make(loop, &aio__completions_ops, sizeof *c, count, sizeof *c->order);
+        code = c ? aio__many_limit(&c->many, options->timeout, aio__completions_fire) : ENOMEM;
+    }
+    if (code) {
+        aio_unref(c);
+        errno = code;
+        return NULL;
+    }
+    c->order = c->many.children + count;
+    aio__ring_clear(&c->waiting);
+    aio__many_schedule(loop, entries, count);
+    aio__completions_begin(c, entries);
+    return c;
+}
+
+static void aio__completions_step_leave(aio__completions_step *step)
+{
+    aio__ring_remove(&step->node);
+    aio_unref(step->of);
+}
+
+static void aio__completions_step_destroy(aio_future *future)
+{
+    if (future->state < AIO__DONE) aio__completions_step_leave((aio__completions_step *)(void *)future);
+}
+
+static bool aio__completions_step_cancel(aio_future *future, aio_exception *why)
+{
+    aio__completions_step_leave((aio__completions_step *)(void *)future);
+    aio__future_fail(future, aio_exception_ref(why));
+    return true;
+}
+
+static aio_future *aio__completions_step_child(aio_future *future, size_t i)
+{
+    return aio__many_child(&((aio__completions_step *)(void *)future)->of->many.future, i);
+}
+
+static const aio__ops aio__completions_step_ops = {
+    "as_completed", aio__completions_step_cancel, aio__completions_step_destroy, aio__completions_step_child
+};
+
+AIO_API aio_completions_future *aio_as_completed_next(aio_completions *completions)
+{
+    if (!completions) return NULL;
+    aio_future *f = aio__future_of(completions, "aio_as_completed_next");
+    aio__completions_step *step =
+        (aio__completions_step *)aio__future_make(f->loop, &aio__completions_step_ops, sizeof *step, NULL, 0);
+    if (!step) return NULL;
+    step->of = completions;
+    if (!aio__ring_empty(&completions->waiting) || !aio__completions_give(completions, step)) {
+        f->refs++;
+        aio__ring_insert(&completions->waiting, &step->node);
+    }
+    return (aio_completions_future *)(void *)step;
+}
+
+/* ---- shield, and what wait_for makes of a plain future ---- */
+
+/* Stands for another future, and looks like one of its type: when that ends, all of it but the base is copied here, over
+ * the members below. So nothing of them is to be touched once the state is final, but by a shield that was cancelled. */
+typedef struct aio__mirror {
+    aio_future  future;  /* while a wait_for is pending: `error` is why it is being cancelled */
+    aio_future *inner;   /* one owner */
+    aio__timer *timer;   /* of a wait_for */
+    size_t      size;    /* of the inner future's type */
+    double      seconds;
+    bool        expired, shield;
+    __attribute__((__aligned__(16))) aio__handle handle; /* among inner's waiters; of a shield it owns the proxy, too */
+} aio__mirror;
+
+static aio_exception *aio__timed_out(int code, double seconds)
+{
+    return aio__exception(code, "", "timed out after %.3g s", seconds > 0 ? seconds : 0.0);
+}
+
+/* Becomes what the inner future is. */
+static void aio__mirror_finish(aio__mirror *p, aio_future *inner)
+{
+    aio_exception *why = p->future.error;
+    p->future.error = NULL;
+    aio__timer_cancel(p->future.loop, p->timer);
+    if (inner->error) {
+        inner->flags |= AIO__F_SEEN;
+        bool cancelled = inner->state == AIO__CANCELLED;
+        if (cancelled && p->expired && !why) aio__future_fail(&p->future, aio__timed_out(AIO_ETIMEOUT, p->seconds));
+        else aio__future_fail(&p->future, aio_exception_ref(cancelled && why ? why : inner->error));
+    } else {
+        size_t base = (inner->flags & AIO__F_CORO) ? sizeof(aio_task) : sizeof(aio_future), size = p->size;
+        if (size > base) memcpy((char *)p + base, (char *)inner + base, size - base);
+        aio__future_finish(&p->future, AIO__DONE);
+    }
+    aio_exception_unref(why);
+}
+
+static void aio__mirror_run(aio__handle *handle)
+{
+    aio__mirror *p = (aio__mirror *)handle->owner;
+    aio_future *inner = p->inner;
+    bool shield = p->shield;
+    if (p->future.state < AIO__DONE) aio__mirror_finish(p, inner);
+    aio_unref(inner);
+    if (shield) aio_unref(p);
+}
+
+static void aio__mirror_destroy(aio_future *future)
+{
+    aio__mirror *p = (aio__mirror *)(void *)future;
+    if (future->state >= AIO__DONE) return;
+    aio__timer_cancel(future->loop, p->timer);
+    aio__handle_leave(&p->handle, p->inner);
+    aio_unref(p->inner);
+}
+
+static aio_future *aio__mirror_child(aio_future *future, size_t i)
+{
+    return i == 0 && future->state < AIO__DONE ? ((aio__mirror *)(void *)future)->inner : NULL;
+}
+
+/* Takes the inner future, which is pending. NULL without memory. */
+static aio__mirror *aio__mirror_make(const aio__ops *ops, aio_future *inner, size_t size)
+{
+    size_t whole = size > sizeof(aio__mirror) ? size : sizeof(aio__mirror);
+    aio__mirror *p = (aio__mirror *)aio__future_make(inner->loop, ops, whole, NULL, 0);
+    if (!p) {
+        aio_unref(inner);
+        return NULL;
+    }
+    p->inner = inner;
+    p->size = size;
+    p->handle.run = aio__mirror_run;
+    p->handle.owner = p;
+    aio__waiters_add(inner, &p->handle.node);
+    return p;
+}
+
+static const aio__ops aio__shield_ops = { "shield", NULL, aio__mirror_destroy, aio__mirror_child };
+
+AIO_API void *aio__shield(void *awaitable, size_t size)
+{
+    if (!awaitable) return NULL;
+    aio_future *f = aio__future_of(awaitable, "aio_shield");
+    aio_loop *loop = aio__loop_now();
+    if (f->state >= AIO__DONE) return f;
+    int code = aio__many_check(loop, &awaitable, 1, "aio_shield");
+    if (code) {
+        if (code != AIO_ERUNTIME) aio_unref(f); /* else it is what awaits it that owns it */
+        return aio__many_refused(code, "aio_shield");
+    }
+    aio__adopt(loop, f);
+    f = aio_ensure_future(f);
+    if (!f) return NULL;
+    aio__mirror *p = aio__mirror_make(&aio__shield_ops, f, size);
+    if (!p) return NULL;
+    p->shield = true;
+    p->future.refs++;
+    return p;
+}
+
 /* ============================================================================
  * 26. Timeouts and task groups: scopes
  *
  * What AIO_TIMEOUT calls, and groups of tasks that end together.
  * ============================================================================ */
 
-/* The first form of the blocks' timeouts. */
-static void aio__block_expired(aio__timer *timer)
+static aio__block *aio__timeout_top(const aio_task *t)
+{
+    for (aio__extra *extra = t->extra; extra; extra = extra->next)
+        if (extra->kind == AIO__EXTRA_BLOCK && ((aio__block *)(void *)extra)->timed) return (aio__block *)(void *)extra;
+    return NULL;
+}
+
+/* The cancel carries the message of the timeout and gathers the traceback that it is going to have. */
+static void aio__timeout_fire(aio__timer *timer)
 {
     aio__block *block = (aio__block *)timer->owner;
+    aio_future *task = &aio__root(block->frame)->future;
     block->timer = NULL;
     block->expired = true;
-    aio_task_cancel(aio__root(block->frame));
+    aio_exception *why = aio__timed_out(AIO_ECANCELLED, (double)(task->loop->now - block->opened) / 1e9);
+    if (why->code != AIO_ECANCELLED) why = &aio__cancelled;
+    aio__cancel(task, why);
+    aio_exception_unref(why);
+}
+
+/* When the timer is to fire: what is over already, before anything else. -1: not a finite number. */
+static int64_t aio__timeout_when(int64_t now, int64_t base, double seconds)
+{
+    int64_t when = aio__deadline(base, seconds);
+    return when > now || when < 0 ? when : 0;
+}
+
+/* 1: it cannot be, an error is thrown. */
+static int aio__timeout_start(aio_task *t, int line, int64_t now, int64_t when, int handler)
+{
+    if (when < 0) {
+        aio__raise(t, line, EINVAL, "a timeout that is no finite number");
+        return 1;
+    }
+    aio__block *block = aio__block_open(t, line, handler, AIO__FRESH);
+    if (!block) return 1;
+    block->timed = true;
+    block->opened = now;
+    block->cancels = aio__root(t)->cancels;
+    block->timer = aio__timer_start(t->future.loop, when, aio__timeout_fire, block);
+    if (block->timer) return 0;
+    aio__extra_drop(t, &block->extra);
+    t->thrown = &aio__no_memory;
+    return 1;
 }
 
 AIO_API int aio__timeout_open(aio_task *t, int line, double seconds, int handler)
 {
-    aio__block *block = aio__block_open(t, line, handler, AIO__FRESH);
-    if (!block) return 1;
-    block->cancels = aio__root(t)->cancels;
-    block->timer = aio__timer_start(t->future.loop, aio__deadline(aio__os.clock(), seconds), aio__block_expired, block);
-    return 0;
+    int64_t now = aio__os.clock();
+    return aio__timeout_start(t, line, now, aio__timeout_when(now, now, seconds), handler);
+}
+
+AIO_API int aio__timeout_at_open(aio_task *t, int line, double when, int handler)
+{
+    int64_t now = aio__os.clock();
+    return aio__timeout_start(t, line, now, aio__timeout_when(now, 0, when), handler);
 }
 
 AIO_API void aio__timeout_close(aio_task *t)
 {
     aio__block *block = aio__block_top(t);
+    aio__timer_cancel(t->future.loop, block->timer);
+    block->timer = NULL;
     if (!block->expired || aio_task_uncancel(aio__root(t)) > block->cancels) return;
     if (!block->error || block->error->code != AIO_ECANCELLED) return;
-    block->error = aio__exception(AIO_ETIMEOUT, "", "timed out");
+    aio_exception *error = block->error;
+    if (error->refs == 1) {
+        error->code = AIO_ETIMEOUT;
+        return;
+    }
+    block->error = aio__exception(AIO_ETIMEOUT, "", "%s", error->refs < 0 ? "timed out" : error->message);
+    aio_exception_unref(error);
+}
+
+AIO_API int aio__timeout_reschedule(aio_task *t, double seconds)
+{
+    aio__block *block = aio__timeout_top(t);
+    if (!block || !block->timer) return AIO_EINVALIDSTATE;
+    int64_t now = aio__os.clock(), when = aio__timeout_when(now, now, seconds);
+    if (when < 0) return EINVAL;
+    aio__timer *timer = aio__timer_start(t->future.loop, when, aio__timeout_fire, block);
+    if (!timer) return ENOMEM;
+    aio__timer_cancel(t->future.loop, block->timer);
+    block->timer = timer;
+    return 0;
+}
+
+AIO_API bool aio__timeout_expired(const aio_task *t)
+{
+    const aio__block *block = aio__timeout_top(t);
+    return block && block->expired;
+}
+
+/* ---- wait_for ---- */
+
+/* Of a plain future, whose type has no room for a coroutine's base. */
+
+static void aio__wait_for_leave(aio__mirror *p, aio_exception *error)
+{
+    aio__timer_cancel(p->future.loop, p->timer);
+    aio__handle_leave(&p->handle, p->inner);
+    aio_unref(p->inner);
+    aio__future_fail(&p->future, error);
+}
+
+static bool aio__wait_for_cancel(aio_future *future, aio_exception *why)
+{
+    aio__mirror *p = (aio__mirror *)(void *)future;
+    if (p->inner->flags & AIO__F_SHARED) {
+        aio__wait_for_leave(p, aio_exception_ref(why));
+        return true;
+    }
+    if (!aio__cancel(p->inner, why)) return false;
+    if (!future->error) future->error = aio_exception_ref(why);
+    return true;
+}
+
+static const aio__ops aio__wait_for_ops = { "wait_for", aio__wait_for_cancel, aio__mirror_destroy, aio__mirror_child };
+
+static void aio__wait_for_expire(aio__mirror *p)
+{
+    p->expired = true;
+    if (p->inner->flags & AIO__F_SHARED) aio__wait_for_leave(p, aio__timed_out(AIO_ETIMEOUT, p->seconds));
+    else aio__cancel(p->inner, &aio__cancelled);
+}
+
+static void aio__wait_for_fire(aio__timer *timer)
+{
+    aio__mirror *p = (aio__mirror *)timer->owner;
+    p->timer = NULL;
+    aio__wait_for_expire(p);
+}
+
+static aio__mirror *aio__wait_for_future(aio_future *inner, size_t size, double seconds)
+{
+    aio__mirror *p = aio__mirror_make(&aio__wait_for_ops, inner, size);
+    if (!p) return NULL;
+    p->seconds = seconds;
+    if (seconds <= 0) {
+        aio__wait_for_expire(p);
+        return p;
+    }
+    p->timer = aio__timer_start(inner->loop, aio__deadline(aio__os.clock(), seconds), aio__wait_for_fire, p);
+    if (p->timer) return p;
+    aio_unref(p);
+    return NULL;
+}
+
+/* Of a coroutine or task: a coroutine that looks like one of its type. When the inner one has ended all of it but the
+ * base is copied here, over the members below. */
+struct aio__wait_for {
+    aio_task    task;
+    aio_future *inner; /* one owner: AIO__F_HOLDS */
+    double      seconds;
+    size_t      size;
+    int         cancels; /* of the task, when the wait began */
+};
+
+static void aio__wait_for_begin(struct aio__wait_for *w)
+{
+    w->cancels = aio__root(&w->task)->cancels;
+    aio__cancel(w->inner, &aio__cancelled);
+}
+
+static bool aio__wait_for_over(const struct aio__wait_for *w)
+{
+    return w->task.caught->code == AIO_ECANCELLED && aio__root((aio_task *)(uintptr_t)&w->task)->cancels <= w->cancels;
+}
+
+static void aio__wait_for_end(struct aio__wait_for *w)
+{
+    aio_future *inner = w->inner;
+    size_t base = sizeof(aio_task), size = w->size;
+    w->task.future.flags = (uint16_t)(w->task.future.flags & ~AIO__F_HOLDS);
+    if (size > base) memcpy((char *)w + base, (char *)inner + base, size - base);
+    aio_unref(inner);
+}
+
+static AIO_CORO(aio__wait_for)
+{
+    AIO_BEGIN(aio__wait_for);
+    if (self->seconds > 0) {
+        AIO_TIMEOUT(self->seconds) AIO_AWAIT(aio_ref(self->inner));
+    } else {
+        aio__wait_for_begin(self);
+        AIO_TRY {
+            AIO_AWAIT(aio_ref(self->inner));
+        } AIO_CATCH {
+            if (!aio__wait_for_over(self)) AIO_RERAISE();
+            AIO_RAISE(AIO_ETIMEOUT, "timed out after 0 s");
+        } AIO_END_TRY
+    }
+    aio__wait_for_end(self);
+    AIO_END;
+}
+
+static void *aio__wait_for_coroutine(aio_future *inner, size_t size, double seconds)
+{
+    size_t whole = size > sizeof(struct aio__wait_for) ? size : sizeof(struct aio__wait_for);
+    struct aio__wait_for *w = (struct aio__wait_for *)(void *)aio__frame_alloc(aio__running, whole, whole, NULL, 0);
+    if (!w) {
+        aio_unref(inner);
+        return NULL;
+    }
+    w->task.future.flags = (uint16_t)(w->task.future.flags | AIO__F_CORO | AIO__F_HOLDS);
+    w->task.future.run.coro = aio__wait_for_coro;
+    w->inner = inner;
+    w->seconds = seconds;
+    w->size = size;
+    return w;
+}
+
+AIO_API void *aio__wait_for(void *awaitable, size_t size, double seconds)
+{
+    if (!awaitable) return NULL;
+    aio_future *f = aio__future_of(awaitable, "aio_wait_for");
+    bool mine = (f->flags & (AIO__F_CORO | AIO__F_TASK)) != AIO__F_CORO || f->state != AIO__PENDING;
+    if (!mine || aio__deadline(0, seconds) < 0) {
+        if (mine) aio_unref(f);
+        return aio__many_refused(mine ? EINVAL : AIO_ERUNTIME, "aio_wait_for");
+    }
+    if (f->state >= AIO__DONE) return f;
+    if (f->flags & AIO__F_CORO) return aio__wait_for_coroutine(f, size, seconds);
+    f = aio__real_future(f);
+    return f ? aio__wait_for_future(f, size, seconds) : NULL;
+}
+
+/* ---- task groups ---- */
+
+struct aio_task_group {
+    aio_future   future;   /* done when the block's end has nothing left to wait for; `error`: what it raises */
+    aio_task    *root;     /* the task of the block; NULL when that has ended */
+    aio__node    children; /* by aio__group_child.link */
+    aio__cascade cascade;
+    bool         aborting, exiting;
+    bool         asked;    /* it cancelled its block's task, and has to take that back */
+};
+
+typedef struct aio__group_child {
+    aio__handle handle; /* among the task's waiters; its owner is the group */
+    aio__node   link;
+    aio_task   *task;   /* one owner */
+} aio__group_child;
+
+static void aio__group_cancel_children(aio__cascade *cascade)
+{
+    aio_task_group *g = AIO__CONTAINER(cascade, aio_task_group, cascade);
+    for (aio__node *node = g->children.next; node != &g->children; node = node->next)
+        aio__cancel(&AIO__CONTAINER(node, aio__group_child, link)->task->future, &aio__cancelled);
+    aio_unref(g);
+}
+
+static void aio__group_abort(aio_task_group *g)
+{
+    if (g->aborting) return;
+    g->aborting = true;
+    g->future.refs++;
+    g->cascade.run = aio__group_cancel_children;
+    aio__cascade_start(&g->cascade);
+}
+
+/* One more error (borrowed) to be raised; a cancel gives way to it. */
+static void aio__group_error(aio_task_group *g, aio_exception *error)
+{
+    aio_exception *e = g->future.error;
+    if (!e || e->code == AIO_ECANCELLED) {
+        aio_exception_unref(e);
+        e = g->future.error = aio__exception(AIO_EGROUP, "", "unhandled errors in a task group");
+    }
+    int n = e->member_count;
+    bool room = e->refs > 0;
+    if (room && (n & (n - 1)) == 0) { /* room for 1, 2, 4, ... */
+        void *more = aio__realloc(e->members, (size_t)(n ? 2 * n : 1) * sizeof *e->members);
+        if (more) e->members = (aio_exception **)more;
+        else room = false;
+    }
+    if (room) e->members[e->member_count++] = aio_exception_ref(error);
+    else aio__report(g->future.loop, error, "no memory to keep an error of a task group");
+}
+
+static bool aio__group_cancel(aio_future *future, aio_exception *why)
+{
+    aio_task_group *g = (aio_task_group *)(void *)future;
+    if (!future->error) future->error = aio_exception_ref(why);
+    aio__group_abort(g);
+    return true;
+}
+
+static aio_future *aio__group_nth(aio_future *future, size_t i)
+{
+    aio_task_group *g = (aio_task_group *)(void *)future;
+    for (aio__node *node = g->children.next; node != &g->children; node = node->next)
+        if (i-- == 0) return &AIO__CONTAINER(node, aio__group_child, link)->task->future;
+    return NULL;
+}
+
+static const aio__ops aio__group_ops = { "task group", aio__group_cancel, NULL, aio__group_nth };
+
+static void aio__group_child_run(aio__handle *handle)
+{
+    aio__group_child *child = AIO__CONTAINER(handle, aio__group_child, handle);
+    aio_task_group *g = (aio_task_group *)handle->owner;
+    aio_task *task = child->task;
+    aio__ring_remove(&child->link);
+    aio__pool_free(&g->future.loop->pool, child, sizeof *child);
+    if (task->future.error && task->future.state != AIO__CANCELLED) {
+        task->future.flags |= AIO__F_SEEN;
+        aio__group_error(g, task->future.error);
+        if (!g->aborting && !g->exiting) {
+            g->asked = true;
+            aio__cancel(&g->root->future, &aio__cancelled);
+        }
+        aio__group_abort(g);
+    }
+    aio_unref(task);
+    if (g->exiting && aio__ring_empty(&g->children)) aio__future_finish(&g->future, AIO__DONE);
+}
+
+AIO_API aio_task_group *aio__group_open(aio_task *t, int line, int handler)
+{
+    aio__block *block = aio__block_open(t, line, handler, AIO__FRESH);
+    if (!block) return NULL;
+    aio_task_group *g =
+        (aio_task_group *)aio__future_make(t->future.loop, &aio__group_ops, sizeof *g, NULL, 0);
+    if (!g) {
+        aio__extra_drop(t, &block->extra);
+        t->thrown = &aio__no_memory;
+        return NULL;
+    }
+    g->future.flags |= AIO__F_QUIET;
+    g->root = aio__root(t);
+    aio__ring_clear(&g->children);
+    block->group = g;
+    block->cancels = g->root->cancels;
+    return g;
+}
+
+/* The body has ended, with block->error or without: what its end awaits. */
+AIO_API void *aio__group_join(aio_task *t)
+{
+    aio__block *block = aio__block_top(t);
+    aio_task_group *g = block->group;
+    bool foreign = !g->asked || aio_task_uncancel(g->root) > block->cancels;
+    g->exiting = true;
+    if (block->error) {
+        aio__group_abort(g);
+        if (block->error->code == AIO_ECANCELLED) {
+            if (foreign && !g->future.error) g->future.error = aio_exception_ref(block->error);
+            aio_exception_unref(block->error);
+            block->error = NULL;
+            block->after = AIO__GO_ON;
+        }
+    }
+    if (aio__ring_empty(&g->children)) aio__future_finish(&g->future, AIO__DONE);
+    return aio_ref(g);
+}
+
+/* All tasks have ended. What is raised: every error, or else the cancel from outside. */
+AIO_API void aio__group_closed(aio_task *t)
+{
+    aio__block *block = aio__block_top(t);
+    aio_task_group *g = block->group;
+    aio__release(t);
+    if (t->thrown && !g->future.error) g->future.error = aio_exception_ref(t->thrown);
+    aio_exception_unref(t->thrown);
+    if (block->error) aio__group_error(g, block->error);
+    aio_exception_unref(block->error);
+    block->error = NULL;
+    t->thrown = g->future.error;
+    g->future.error = NULL;
+    if (t->thrown) {
+        block->after = AIO__GO_RAISE;
+        if (t->thrown->code != AIO_ECANCELLED && g->root->cancels > block->cancels)
+            aio__cancel_later(g->root, &aio__cancelled); /* not lost: it is raised at the next await */
+        aio__trace(t);
+        block->error = t->thrown;
+        t->thrown = NULL;
+    }
+    g->root = NULL;
+    block->group = NULL;
+    aio_unref(g);
+}
+
+/* 0, or why no task can be made in it. */
+static int aio__group_refuses(aio_task_group *g)
+{
+    if (!g) return EINVAL;
+    aio__future_of(g, "aio_task_group_create_task");
+    return !g->root || g->aborting || (g->exiting && aio__ring_empty(&g->children)) ? AIO_ERUNTIME : 0;
+}
+
+AIO_API void *aio__group_create_task(aio_task_group *group, void *coroutine, const aio_task_options *options)
+{
+    if (!coroutine) return NULL;
+    aio_future *f = aio__future_of(coroutine, "aio_task_group_create_task");
+    aio__group_child *child = NULL;
+    int code = aio__group_refuses(group);
+    if (!code) {
+        child = (aio__group_child *)aio__pool_alloc(&group->future.loop->pool, sizeof *child);
+        if (!child) code = ENOMEM;
+    }
+    if (code) {
+        if (f->state == AIO__NEW) aio__cancel(f, &aio__cancelled);
+        aio_unref(f);
+        errno = code;
+        return NULL;
+    }
+    aio_loop *loop = group->future.loop;
+    aio_task *task = (aio_task *)aio__create_task(coroutine, options);
+    if (!task) {
+        aio__pool_free(&loop->pool, child, sizeof *child);
+        return NULL;
+    }
+    child->handle.run = aio__group_child_run;
+    child->handle.owner = group;
+    child->task = task;
+    aio__ring_insert(&group->children, &child->link);
+    if (task->future.state >= AIO__DONE) aio__enqueue(loop, &child->handle.node);
+    else aio__waiters_add(&task->future, &child->handle.node);
+    return task;
 }
 
 /* ============================================================================
