@@ -4246,7 +4246,7 @@ static void aio__frame_close(void *object, void *arg)
         aio__probe probe;
         const aio_task *leaf = ((aio_task *)object)->link.leaf;
         aio__who(leaf->future.run.coro, &probe);
-        aio__report(loop, NULL, "task '%s' was destroyed but it is pending, at %s:%d%s", aio__label(future), probe.file,
+        aio__report(loop, NULL, "task '%s' was destroyed but it is pending (at %s:%d)%s", aio__label(future), probe.file,
                     aio__line_of(leaf->line), aio__made_text(future, made));
     } else if (aio__error_unseen(future)) {
         aio__report_unseen(future);
