@@ -2086,7 +2086,7 @@ struct aio_loop {
     struct aio_executor *executor; /* the default one, made when it is first used */
     aio__node      jobs, concurrents; /* what other threads still do for this loop, or wait for */
     aio__closer    threads_closer;
-    aio_future    *executor_empty; /* done when the default executor's last thread has ended; owned */
+    aio_future     executor_empty; /* once it is shut down: done when its last thread has ended */
     bool           executor_ended;
     /* signals */
     void         (*on_wake)(aio_loop *);
@@ -6134,8 +6134,6 @@ static void aio__threads_close(aio_loop *loop, aio__closer *closer)
     }
     aio_executor_close(loop->executor);
     loop->executor = NULL;
-    aio_unref(loop->executor_empty);
-    loop->executor_empty = NULL;
 }
 
 static void aio__threads_use(aio_loop *loop)
@@ -6217,35 +6215,35 @@ AIO_API int aio_loop_set_default_executor(aio_loop *loop, aio_executor *executor
 static void aio__executor_emptied(void *arg)
 {
     aio_loop *loop = (aio_loop *)arg;
-    if (loop->executor_empty->state == AIO__PENDING) aio__future_finish(loop->executor_empty, AIO__DONE);
+    if (loop->executor_empty.state == AIO__PENDING) aio__future_finish(&loop->executor_empty, AIO__DONE);
+}
+
+/* Its threads end when its queue is empty, and the last one tells the loop. Gives how many there are. */
+static int aio__executor_end(aio_loop *loop, aio_executor *executor)
+{
+    pthread_mutex_lock(&executor->mutex);
+    executor->closing = true;
+    executor->loop = loop;
+    executor->post.callback = aio__executor_emptied;
+    executor->post.arg = loop;
+    executor->post.kept = true;
+    int alive = executor->alive;
+    pthread_cond_broadcast(&executor->work);
+    pthread_mutex_unlock(&executor->mutex);
+    return alive;
 }
 
 AIO_API aio_future *aio_loop_shutdown_default_executor(aio_loop *loop)
 {
     int code = aio__loop_can_schedule(loop);
     if (code) return aio__failure(code, "shutdown_default_executor: %s", aio_code_text(code));
-    if (!loop->executor_empty) {
-        loop->executor_empty = (aio_future *)aio__future_make(loop, NULL, sizeof(aio_future), NULL, 0);
-        if (!loop->executor_empty) return NULL;
-        loop->executor_empty->flags |= AIO__F_SHARED;
+    if (!loop->executor_ended) {
         loop->executor_ended = true;
-        aio_executor *executor = loop->executor;
+        aio__static_future(loop, &loop->executor_empty, AIO__PENDING, AIO__F_SHARED);
         aio__threads_use(loop);
-        int alive = 0;
-        if (executor) {
-            pthread_mutex_lock(&executor->mutex);
-            executor->closing = true;
-            executor->loop = loop;
-            executor->post.callback = aio__executor_emptied;
-            executor->post.arg = loop;
-            executor->post.kept = true;
-            alive = executor->alive;
-            pthread_cond_broadcast(&executor->work);
-            pthread_mutex_unlock(&executor->mutex);
-        }
-        if (!alive) aio__executor_emptied(loop);
+        if (!loop->executor || aio__executor_end(loop, loop->executor) == 0) aio__executor_emptied(loop);
     }
-    return (aio_future *)aio_ref(loop->executor_empty);
+    return (aio_future *)aio_ref(&loop->executor_empty);
 }
 
 /* ---- concurrent futures ---- */

@@ -19,7 +19,7 @@ static int iterate(aio_loop *loop, const aio_task *root, long *iteration, long u
     return code;
 }
 
-/* Cancels what is left, waits for it, lets callbacks run. A poller may fail once, too. */
+/* Cancels what is left, waits for it and for jobs, lets callbacks run. A poller may fail once, too. */
 static void tear_down(aio_loop *loop)
 {
     long iteration = 0;
@@ -30,6 +30,9 @@ static void tear_down(aio_loop *loop)
         aio_unref_all(left, count < 64 ? count : 64);
         iterate(loop, NULL, &iteration, iteration + 100000);
     }
+    aio_future *jobs_over = loop->executor ? aio_loop_shutdown_default_executor(loop) : NULL;
+    if (jobs_over) aio__run_until_done(loop, jobs_over);
+    aio_unref(jobs_over);
     for (int i = 0; i < 4; i++) {
         aio_loop_stop(loop);
         aio_loop_run_forever(loop);
