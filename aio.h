@@ -1275,8 +1275,8 @@ AIO_API int  aio_print_tasks_on_signal(aio_loop *loop, int signum);
 #endif /* AIO_H_INCLUDED */
 
 #ifdef AIO_IMPLEMENTATION
-#ifndef AIO_IMPLEMENTATION_INCLUDED
-#define AIO_IMPLEMENTATION_INCLUDED
+#ifndef AIO__IMPLEMENTATION_INCLUDED
+#define AIO__IMPLEMENTATION_INCLUDED
 
 /* ============================================================================
  * 16. Platform and the seam
@@ -7878,7 +7878,7 @@ AIO_API aio_text_future *aio_stream_read(aio_stream *stream, size_t n)
 
 AIO_API aio_text_future *aio_stream_read_all(aio_stream *stream, size_t max)
 {
-    return aio__stream_read(stream, AIO__READ_ALL, max ? max : AIO_STREAM_READ_ALL_LIMIT, NULL);
+    return aio__stream_read(stream, AIO__READ_ALL, max ? max : (size_t)AIO_STREAM_READ_ALL_LIMIT, NULL);
 }
 
 AIO_API aio_text_future *aio_stream_readexactly(aio_stream *stream, size_t n)
@@ -7919,7 +7919,7 @@ static ssize_t aio__stream_send(aio_stream *s, const aio_text *pieces, size_t co
         ssize_t sent = aio__tls_send(s->tls, pieces[0].data, pieces[0].length);
         if (sent == AIO__IO_FAILED && !s->error)
             s->error = aio__tls_error(s->tls, "TLS write", aio__stream_peer(s, peer, sizeof peer));
-        return sent == 0 ? AIO__IO_FAILED : sent;
+        return sent == 0 ? (ssize_t)AIO__IO_FAILED : sent;
     }
 #endif
     ssize_t n;
@@ -7929,7 +7929,7 @@ static ssize_t aio__stream_send(aio_stream *s, const aio_text *pieces, size_t co
         struct iovec vector[AIO__IOV_MAX];
         struct msghdr message;
         memset(&message, 0, sizeof message);
-        size_t used = count < AIO__IOV_MAX ? count : AIO__IOV_MAX;
+        size_t used = count < AIO__IOV_MAX ? count : (size_t)AIO__IOV_MAX;
         for (size_t i = 0; i < used; i++) {
             vector[i].iov_base = (void *)(uintptr_t)pieces[i].data;
             vector[i].iov_len = pieces[i].length;
@@ -8024,7 +8024,7 @@ AIO_API int aio_stream_writelines(aio_stream *stream, const aio_text *pieces, si
     aio_text rest[AIO__IOV_MAX];
     size_t i = 0, offset = 0;
     while (i < count && !aio__unsent(s)) { /* nothing waits: try at once */
-        size_t used = count - i < AIO__IOV_MAX ? count - i : AIO__IOV_MAX;
+        size_t used = count - i < AIO__IOV_MAX ? count - i : (size_t)AIO__IOV_MAX;
         memcpy(rest, pieces + i, used * sizeof *rest);
         rest[0].data += offset;
         rest[0].length -= offset;
@@ -8174,7 +8174,7 @@ static aio_stream *aio__stream_new(aio_loop *loop, int fd, size_t limit)
     }
     memset(s, 0, sizeof *s);
     s->loop = loop;
-    s->limit = limit ? limit < AIO__SCANNED ? (uint32_t)limit : AIO__SCANNED : AIO_STREAM_LIMIT;
+    s->limit = !limit ? (uint32_t)AIO_STREAM_LIMIT : limit < AIO__SCANNED ? (uint32_t)limit : (uint32_t)AIO__SCANNED;
     s->high = 65536;
     s->low = 16384;
     s->d.reader.run = aio__stream_on_readable;
@@ -10819,7 +10819,7 @@ AIO_API int aio_print_tasks_on_signal(aio_loop *loop, int signum)
 #ifdef __cplusplus
 }
 #endif
-#endif /* AIO_IMPLEMENTATION_INCLUDED */
+#endif /* AIO__IMPLEMENTATION_INCLUDED */
 #endif /* AIO_IMPLEMENTATION */
 
 /*
