@@ -908,6 +908,99 @@ AIO_API int         aio_condition_notify_all(aio_condition *condition);
 /* With the condition's own lock, those who wait do not get it back. */
 AIO_API int         aio_condition_destroy(aio_condition *condition);
 
+/* asyncio: Barrier. aio_barrier b = AIO_BARRIER(3); */
+typedef struct aio_barrier { /* private */
+    aio__line line;
+    int       parties, count;
+    int       state;
+} aio_barrier;
+#define AIO_BARRIER(parties) { AIO__LINE, (parties), 0, 0 }
+typedef struct aio_barrier_task { aio_task task; int result; } aio_barrier_task;
+/* For one that exists already and that nobody waits for. EINVAL for less than one. */
+AIO_API int               aio_barrier_init(aio_barrier *barrier, int parties);
+/* Waits until all parties do; the result is a number from 0 to parties - 1, another for each. A waiter that is cancelled
+ * only leaves. Raises AIO_EBROKENBARRIER after an abort, and in who waits at a reset. asyncio: Barrier.wait */
+AIO_API aio_barrier_task *aio_barrier_wait(aio_barrier *barrier);
+/* Empties it: as new, when all who wait have left. / Breaks it, until a reset. asyncio: Barrier.reset, Barrier.abort */
+AIO_API int               aio_barrier_reset(aio_barrier *barrier);
+AIO_API int               aio_barrier_abort(aio_barrier *barrier);
+AIO_API bool              aio_barrier_broken(const aio_barrier *barrier);
+AIO_API int               aio_barrier_parties(const aio_barrier *barrier);
+/* How many wait for the others to come. asyncio: Barrier.n_waiting */
+AIO_API int               aio_barrier_waiting(const aio_barrier *barrier);
+AIO_API int               aio_barrier_destroy(aio_barrier *barrier);
+
+/* A queue of items of one type, copied by value. asyncio: Queue
+ *
+ *   aio_queue *queue = aio_queue_create(struct job, .maxsize = 10);
+ *   AIO_AWAIT(aio_queue_put(queue, &self->job));
+ *   AIO_AWAIT(self->job, aio_queue_get(queue, struct job));
+ *
+ * What an item points to belongs to whoever has the item; to the queue while it is in there. */
+typedef struct aio_queue aio_queue;
+typedef struct aio_queue_options {
+    char   aio__begin;
+    long   maxsize;                                   /* 0 or less: unbounded */
+    bool   lifo;                                      /* the latest item first. asyncio: LifoQueue */
+    int  (*compare)(const void *a, const void *b);    /* the least first, equals in order. asyncio: PriorityQueue */
+    void (*drop)(void *item);                         /* for each item that nobody will get */
+} aio_queue_options;
+/* NULL without memory, or with errno EINVAL (both lifo and compare; a type aligned to more than 16 bytes). */
+#define aio_queue_create(...) AIO__QUEUE_CREATE(__VA_ARGS__, )
+#define AIO__QUEUE_CREATE(type, ...) \
+    aio__queue_create(sizeof(type), __alignof__(type), AIO__OPTIONS(aio_queue_options, __VA_ARGS__))
+AIO_API aio_queue *aio__queue_create(size_t size, size_t alignment, const aio_queue_options *options);
+/* Drops what is in it; raises AIO_EQUEUESHUTDOWN in all who get or put, AIO_ERUNTIME in all who join. NULL is fine. Not
+ * freed on an error: AIO_EWRONGTHREAD. */
+AIO_API int        aio_queue_free(aio_queue *queue);
+
+/* Copies *item, at once, and waits while the queue is full. Every item counts as unfinished until
+ * aio_queue_task_done. AIO_EQUEUESHUTDOWN; EINVAL for an item of another size. asyncio: Queue.put */
+#define aio_queue_put(queue, item)        aio__queue_put((queue), (item), sizeof *(item))
+#define aio_queue_put_nowait(queue, item) aio__queue_put_nowait((queue), (item), sizeof *(item))
+AIO_API aio_future *aio__queue_put(aio_queue *queue, const void *item, size_t size);
+/* 0, AIO_EQUEUEFULL, AIO_EQUEUESHUTDOWN, ENOMEM. asyncio: Queue.put_nowait */
+AIO_API int         aio__queue_put_nowait(aio_queue *queue, const void *item, size_t size);
+
+typedef struct aio__place { /* private: one who waits */
+    aio__node  node;
+    aio__line *line;   /* NULL: in none, or in one that was destroyed */
+    aio_task  *task;
+    bool       called;
+} aio__place;
+typedef struct __attribute__((__aligned__(16))) aio__getter {
+    aio_task   task;
+    aio__place place;
+    aio_queue *queue;
+    int        code;
+} aio__getter;
+#ifdef __cplusplus
+extern "C++" { template <typename type> struct aio__got { aio__getter getter; type result; }; }
+#define AIO__GOT(type) aio__got<type>
+#else
+#define AIO__GOT(type) __typeof__(struct { aio__getter getter; type result; })
+#endif
+
+/* Waits while it is empty; the result is an item of the type, which was the one given to aio_queue_create (EINVAL for
+ * another size). AIO_EQUEUESHUTDOWN. asyncio: Queue.get */
+#define aio_queue_get(queue, type) ((AIO__GOT(type) *)aio__queue_get((queue), sizeof(type)))
+AIO_API void *aio__queue_get(aio_queue *queue, size_t size);
+/* Copies one to *item: 0, AIO_EQUEUEEMPTY, AIO_EQUEUESHUTDOWN. asyncio: Queue.get_nowait */
+#define aio_queue_get_nowait(queue, item) aio__queue_get_nowait((queue), (item), sizeof *(item))
+AIO_API int   aio__queue_get_nowait(aio_queue *queue, void *item, size_t size);
+
+AIO_API size_t aio_queue_size(const aio_queue *queue);
+AIO_API long   aio_queue_maxsize(const aio_queue *queue);
+AIO_API bool   aio_queue_empty(const aio_queue *queue);
+AIO_API bool   aio_queue_full(const aio_queue *queue);
+/* One item that was got has been worked on. EINVAL if there is none. asyncio: Queue.task_done */
+AIO_API int         aio_queue_task_done(aio_queue *queue);
+/* Waits until no item is unfinished. asyncio: Queue.join */
+AIO_API aio_future *aio_queue_join(aio_queue *queue);
+/* No more puts; gets go on until it is empty, or, if `immediate`, it is emptied at once, and those items count as done.
+ * Those who wait, and all after them, get AIO_EQUEUESHUTDOWN. asyncio: Queue.shutdown */
+AIO_API int         aio_queue_shutdown(aio_queue *queue, bool immediate);
+
 /* ============================================================================
  * 9. Threads
  *
@@ -1531,7 +1624,7 @@ struct aio__slot {
 };
 
 /* Before an object that has an allocation of its own. */
-typedef struct aio__prefix {
+typedef struct __attribute__((__aligned__(16))) aio__prefix {
     aio__node   node;   /* in heap.own */
     const char *file;   /* where it was made, in debug mode */
     int         line;
@@ -5354,14 +5447,6 @@ AIO_API void *aio__group_create_task(aio_task_group *group, void *coroutine, con
 
 /* ---- lines ---- */
 
-/* One who waits: part of the coroutine that does. */
-typedef struct aio__place {
-    aio__node  node;   /* in line->first */
-    aio__line *line;   /* NULL: in none, or in one that was destroyed */
-    aio_task  *task;
-    bool       called;
-} aio__place;
-
 static aio__place *aio__place_of(aio__node *node) { return AIO__CONTAINER(node, aio__place, node); }
 
 static void aio__lines_close(aio_loop *loop, aio__closer *closer)
@@ -5894,11 +5979,470 @@ AIO_API int aio_condition_destroy(aio_condition *condition)
     return code ? code : aio__line_destroy(&condition->own.line);
 }
 
+/* ---- barriers ---- */
+
+enum { AIO__FILLING, AIO__DRAINING, AIO__RESETTING, AIO__BROKEN }; /* aio_barrier.state */
+
+struct aio__barrier_wait {
+    aio_task     task; /* up to `result` as aio_barrier_task */
+    int          result;
+    int          code;
+    bool         counted;
+    aio_barrier *barrier; /* NULL once it is destroyed */
+    aio__place   place;
+};
+
+static void aio__line_call_all(aio__line *line)
+{
+    while (aio__line_call(line)) { }
+}
+
+/* 1: it stands in the line, and is to be parked; 0: it goes on; or an error code. */
+static int aio__barrier_step(struct aio__barrier_wait *self)
+{
+    aio_barrier *b = self->barrier;
+    bool waits = self->counted ? b->state == AIO__FILLING : b->state == AIO__DRAINING || b->state == AIO__RESETTING;
+    if (!waits && self->counted) return b->state == AIO__DRAINING ? 0 : AIO_EBROKENBARRIER;
+    if (!waits) {
+        if (b->state == AIO__BROKEN) return AIO_EBROKENBARRIER;
+        self->result = b->count++;
+        self->counted = true;
+        if (b->count == b->parties) {
+            b->state = AIO__DRAINING;
+            aio__line_call_all(&b->line);
+            return 0;
+        }
+    }
+    int code = aio__line_enter(&b->line, &self->place, &self->task);
+    return code ? code : 1;
+}
+
+/* The last to leave opens it for those who come next. */
+static void aio__barrier_leave(struct aio__barrier_wait *self)
+{
+    aio_barrier *b = self->barrier;
+    if (!b) return;
+    if (self->place.line) aio__line_leave(&self->place);
+    if (!self->counted || --b->count) return;
+    if (b->state != AIO__BROKEN) b->state = AIO__FILLING;
+    aio__line_call_all(&b->line);
+}
+
+static AIO_CORO(aio__barrier_wait)
+{
+    AIO_BEGIN(aio__barrier_wait);
+    for (;;) {
+        if ((self->code = aio__barrier_step(self)) == 0) AIO_RETURN(self->result);
+        if (self->code != 1) AIO_RAISE(self->code);
+        AIO_AWAIT(aio__park(&self->task));
+        if (!self->place.line) {
+            self->barrier = NULL;
+            AIO_RAISE(AIO_ERUNTIME, "the barrier was destroyed while it was awaited");
+        }
+        aio__line_leave(&self->place);
+    }
+    AIO_FINALLY;
+    aio__barrier_leave(self);
+    AIO_END;
+}
+
+AIO_API int aio_barrier_init(aio_barrier *barrier, int parties)
+{
+    if (!barrier || parties < 1) return EINVAL;
+    memset(barrier, 0, sizeof *barrier);
+    barrier->parties = parties;
+    return 0;
+}
+
+AIO_API aio_barrier_task *aio_barrier_wait(aio_barrier *barrier)
+{
+    aio_future *refused = aio__line_refuses(barrier ? &barrier->line : NULL, "aio_barrier_wait");
+    if (!refused && barrier->parties < 1) refused = aio__failure(EINVAL, "aio_barrier_wait: it has no parties");
+    if (refused) return (aio_barrier_task *)(void *)refused;
+    return (aio_barrier_task *)(void *)AIO_CALL(aio__barrier_wait, .barrier = barrier);
+}
+
+AIO_API int aio_barrier_reset(aio_barrier *barrier)
+{
+    if (!barrier) return EINVAL;
+    int code = aio__line_check(&barrier->line);
+    if (code) return code;
+    barrier->state = barrier->count ? AIO__RESETTING : AIO__FILLING;
+    aio__line_call_all(&barrier->line);
+    return 0;
+}
+
+AIO_API int aio_barrier_abort(aio_barrier *barrier)
+{
+    if (!barrier) return EINVAL;
+    int code = aio__line_check(&barrier->line);
+    if (code) return code;
+    barrier->state = AIO__BROKEN;
+    aio__line_call_all(&barrier->line);
+    return 0;
+}
+
+AIO_API bool aio_barrier_broken(const aio_barrier *barrier) { return barrier && barrier->state == AIO__BROKEN; }
+
+AIO_API int aio_barrier_parties(const aio_barrier *barrier) { return barrier ? barrier->parties : 0; }
+
+AIO_API int aio_barrier_waiting(const aio_barrier *barrier)
+{
+    return barrier && barrier->state == AIO__FILLING ? barrier->count : 0;
+}
+
+AIO_API int aio_barrier_destroy(aio_barrier *barrier)
+{
+    if (!barrier) return EINVAL;
+    int code = aio__line_destroy(&barrier->line);
+    if (!code) barrier->count = barrier->state = 0;
+    return code;
+}
+
 /* ============================================================================
  * 28. Queues: getters and putters
  *
- * Queue, PriorityQueue and LifoQueue over one ring of items.
+ * Queue, PriorityQueue and LifoQueue over one array of items, which is a ring, a stack or a heap. Getters and putters
+ * stand in lines; one who is called looks again, for another may have come first. One who cannot use its call hands it on.
  * ============================================================================ */
+
+struct aio_queue {
+    aio_queue_options options;
+    size_t    size, stride;           /* of an item; of its slot, which in a priority queue has its number behind it */
+    char     *slots;                  /* a ring, or a heap; behind it one slot to move items by, and one to drop them from */
+    size_t    head, count, capacity;  /* the capacity is a power of two */
+    uint64_t  number;                 /* of the next item */
+    size_t    unfinished;
+    aio_event finished;
+    aio__line getters, putters;
+    bool      shut;
+};
+
+struct aio__putter {
+    aio_task   task;
+    aio__place place;
+    aio_queue *queue;
+    int        code;
+} __attribute__((__aligned__(16))); /* the item follows */
+
+typedef char aio__check_got[sizeof(aio__getter) % 16 == 0 && sizeof(struct aio__putter) % 16 == 0 ? 1 : -1];
+
+/* ---- items ---- */
+
+static char *aio__queue_slot(const aio_queue *q, size_t i)
+{
+    return q->slots + ((q->head + i) & (q->capacity - 1)) * q->stride;
+}
+
+static char *aio__queue_spare(const aio_queue *q, size_t i) { return q->slots + (q->capacity + i) * q->stride; }
+
+/* 0 or ENOMEM. */
+static int aio__queue_grow(aio_queue *q)
+{
+    size_t capacity = q->capacity ? 2 * q->capacity : 8;
+    if (capacity > SIZE_MAX / 2 / q->stride - 2) return ENOMEM;
+    char *slots = (char *)aio__malloc((capacity + 2) * q->stride);
+    if (!slots) return ENOMEM;
+    size_t first = q->capacity - q->head; /* it is full: two pieces */
+    if (q->count) {
+        memcpy(slots, q->slots + q->head * q->stride, first * q->stride);
+        memcpy(slots + first * q->stride, q->slots, q->head * q->stride);
+    }
+    aio__free(q->slots);
+    q->slots = slots;
+    q->head = 0;
+    q->capacity = capacity;
+    return 0;
+}
+
+/* Whether the one goes out before the other. */
+static bool aio__queue_before(const aio_queue *q, const char *a, const char *b)
+{
+    uint64_t m, n;
+    int order = q->options.compare(a, b);
+    if (order) return order < 0;
+    memcpy(&m, a + q->stride - sizeof m, sizeof m);
+    memcpy(&n, b + q->stride - sizeof n, sizeof n);
+    return m < n;
+}
+
+/* Slot i is free: what is in the spare slot moves up from there. */
+static void aio__queue_up(aio_queue *q, size_t i)
+{
+    const char *item = aio__queue_spare(q, 0);
+    while (i && aio__queue_before(q, item, aio__queue_slot(q, (i - 1) / 2))) {
+        memcpy(aio__queue_slot(q, i), aio__queue_slot(q, (i - 1) / 2), q->stride);
+        i = (i - 1) / 2;
+    }
+    memcpy(aio__queue_slot(q, i), item, q->stride);
+}
+
+/* The first slot is free: what is in the spare slot moves down from there. */
+static void aio__queue_down(aio_queue *q)
+{
+    const char *item = aio__queue_spare(q, 0);
+    size_t i = 0, child;
+    while ((child = 2 * i + 1) < q->count) {
+        if (child + 1 < q->count && aio__queue_before(q, aio__queue_slot(q, child + 1), aio__queue_slot(q, child)))
+            child++;
+        if (!aio__queue_before(q, aio__queue_slot(q, child), item)) break;
+        memcpy(aio__queue_slot(q, i), aio__queue_slot(q, child), q->stride);
+        i = child;
+    }
+    memcpy(aio__queue_slot(q, i), item, q->stride);
+}
+
+/* 0 or ENOMEM. */
+static int aio__queue_store(aio_queue *q, const void *item)
+{
+    if (q->count == q->capacity && aio__queue_grow(q)) return ENOMEM;
+    char *slot = q->options.compare ? aio__queue_spare(q, 0) : aio__queue_slot(q, q->count);
+    memcpy(slot, item, q->size);
+    if (q->options.compare) {
+        memcpy(slot + q->stride - sizeof q->number, &q->number, sizeof q->number);
+        q->number++;
+        aio__queue_up(q, q->count);
+    }
+    q->count++;
+    return 0;
+}
+
+/* There is one. */
+static void aio__queue_take(aio_queue *q, void *item)
+{
+    q->count--;
+    memcpy(item, aio__queue_slot(q, q->options.lifo ? q->count : 0), q->size);
+    if (q->options.compare && q->count) {
+        memcpy(aio__queue_spare(q, 0), aio__queue_slot(q, q->count), q->stride);
+        aio__queue_down(q);
+    } else if (!q->options.compare && !q->options.lifo) q->head = (q->head + 1) & (q->capacity - 1);
+}
+
+static void aio__queue_clear(aio_queue *q)
+{
+    while (q->count) {
+        char *item = aio__queue_spare(q, 1);
+        aio__queue_take(q, item);
+        if (q->options.drop) q->options.drop(item);
+        if (q->unfinished) q->unfinished--;
+    }
+}
+
+AIO_API aio_queue *aio__queue_create(size_t size, size_t alignment, const aio_queue_options *options)
+{
+    if (alignment > 16 || (options->lifo && options->compare) || size > SIZE_MAX / 64) {
+        errno = EINVAL;
+        return NULL;
+    }
+    aio_queue *q = (aio_queue *)aio__calloc(sizeof *q);
+    if (!q) return NULL;
+    q->options = *options;
+    q->size = size;
+    q->stride = (size + 15) & ~(size_t)15;
+    if (options->compare) q->stride = (size + sizeof q->number + 15) & ~(size_t)15;
+    return q;
+}
+
+AIO_API size_t aio_queue_size(const aio_queue *queue) { return queue ? queue->count : 0; }
+
+AIO_API long aio_queue_maxsize(const aio_queue *queue) { return queue ? queue->options.maxsize : 0; }
+
+AIO_API bool aio_queue_empty(const aio_queue *queue) { return !queue || queue->count == 0; }
+
+AIO_API bool aio_queue_full(const aio_queue *queue)
+{
+    return queue && queue->options.maxsize > 0 && queue->count >= (size_t)queue->options.maxsize;
+}
+
+/* 0, or why the queue cannot be used from here. */
+static int aio__queue_check(const aio_queue *q)
+{
+    int code = aio__line_check(&q->getters);
+    if (!code) code = aio__line_check(&q->putters);
+    return code || !q->finished.waiting ? code : aio__loop_can_schedule(q->finished.waiting->future.loop);
+}
+
+/* ---- put ---- */
+
+AIO_API int aio__queue_put_nowait(aio_queue *queue, const void *item, size_t size)
+{
+    if (!queue || !item || size != queue->size) return EINVAL;
+    int code = aio__queue_check(queue);
+    if (code) return code;
+    if (queue->shut) return AIO_EQUEUESHUTDOWN;
+    if (aio_queue_full(queue)) return AIO_EQUEUEFULL;
+    if (aio__queue_store(queue, item)) return ENOMEM;
+    queue->unfinished++;
+    aio_event_clear(&queue->finished);
+    aio__line_call(&queue->getters);
+    return 0;
+}
+
+/* 1: it stands in the line, and is to be parked; 0: the item is in the queue; or an error code. */
+static int aio__putter_step(struct aio__putter *self)
+{
+    aio_queue *q = self->queue;
+    if (q->shut || !aio_queue_full(q)) return aio__queue_put_nowait(q, self + 1, q->size);
+    int code = aio__line_enter(&q->putters, &self->place, &self->task);
+    return code ? code : 1;
+}
+
+/* One who could not use its call, for it was cancelled or memory failed, hands it on. */
+static void aio__putter_leave(struct aio__putter *self)
+{
+    bool called = self->code == ENOMEM || (self->place.line && self->place.called);
+    if (self->place.line) aio__line_leave(&self->place);
+    if (called && !aio_queue_full(self->queue)) aio__line_call(&self->queue->putters);
+}
+
+static AIO_CORO(aio__putter)
+{
+    AIO_BEGIN(aio__putter);
+    for (;;) {
+        if ((self->code = aio__putter_step(self)) == 0) AIO_RETURN();
+        if (self->code != 1) AIO_RAISE(self->code);
+        AIO_AWAIT(aio__park(&self->task));
+        if (!self->place.line) AIO_RAISE(AIO_EQUEUESHUTDOWN, "the queue was freed while it was awaited");
+        aio__line_leave(&self->place);
+    }
+    AIO_FINALLY;
+    aio__putter_leave(self);
+    AIO_END;
+}
+
+/* A coroutine with `extra` bytes behind its struct of `base` bytes. */
+static aio_task *aio__queue_coroutine(size_t base, size_t extra, aio_coro_fn *coro)
+{
+    aio_task *t = (aio_task *)(void *)aio__frame_alloc(aio__running, base + extra, base, NULL, 0);
+    if (!t) return NULL;
+    t->future.flags = (uint16_t)(t->future.flags | AIO__F_CORO);
+    t->future.run.coro = coro;
+    return t;
+}
+
+AIO_API aio_future *aio__queue_put(aio_queue *queue, const void *item, size_t size)
+{
+    aio_future *refused = aio__line_refuses(queue ? &queue->putters : NULL, "aio_queue_put");
+    if (refused) return refused;
+    if (!item || size != queue->size) return aio__failure(EINVAL, "aio_queue_put: not an item of this queue's type");
+    if (queue->shut || !aio_queue_full(queue)) {
+        int code = aio__queue_put_nowait(queue, item, size);
+        return code ? aio__failure(code, NULL) : aio__done_now();
+    }
+    struct aio__putter *putter =
+        (struct aio__putter *)(void *)aio__queue_coroutine(sizeof *putter, size, aio__putter_coro);
+    if (!putter) return NULL;
+    putter->queue = queue;
+    memcpy(putter + 1, item, size);
+    return &putter->task.future;
+}
+
+/* ---- get ---- */
+
+AIO_API int aio__queue_get_nowait(aio_queue *queue, void *item, size_t size)
+{
+    if (!queue || !item || size != queue->size) return EINVAL;
+    int code = aio__queue_check(queue);
+    if (code) return code;
+    if (!queue->count) return queue->shut ? AIO_EQUEUESHUTDOWN : AIO_EQUEUEEMPTY;
+    aio__queue_take(queue, item);
+    aio__line_call(&queue->putters);
+    return 0;
+}
+
+/* As aio__putter_step. */
+static int aio__getter_step(aio__getter *self)
+{
+    aio_queue *q = self->queue;
+    if (q->count || q->shut) return aio__queue_get_nowait(q, self + 1, q->size);
+    int code = aio__line_enter(&q->getters, &self->place, &self->task);
+    return code ? code : 1;
+}
+
+static void aio__getter_leave(aio__getter *self)
+{
+    if (!self->place.line) return;
+    bool called = self->place.called;
+    aio__line_leave(&self->place);
+    if (called && self->queue->count) aio__line_call(&self->queue->getters);
+}
+
+static AIO_CORO(aio__getter)
+{
+    AIO_BEGIN(aio__getter);
+    for (;;) {
+        if ((self->code = aio__getter_step(self)) == 0) AIO_RETURN();
+        if (self->code != 1) AIO_RAISE(self->code);
+        AIO_AWAIT(aio__park(&self->task));
+        if (!self->place.line) AIO_RAISE(AIO_EQUEUESHUTDOWN, "the queue was freed while it was awaited");
+        aio__line_leave(&self->place);
+    }
+    AIO_FINALLY;
+    aio__getter_leave(self);
+    AIO_END;
+}
+
+AIO_API void *aio__queue_get(aio_queue *queue, size_t size)
+{
+    aio_future *refused = aio__line_refuses(queue ? &queue->getters : NULL, "aio_queue_get");
+    if (refused) return refused;
+    if (size != queue->size) return aio__failure(EINVAL, "aio_queue_get: not the type of this queue's items");
+    aio__getter *getter = (aio__getter *)(void *)aio__queue_coroutine(sizeof *getter, size, aio__getter_coro);
+    if (!getter) return NULL;
+    getter->queue = queue;
+    if (!queue->count || aio__queue_get_nowait(queue, getter + 1, size)) return getter;
+    getter->task.future.flags = (uint16_t)(getter->task.future.flags & ~AIO__F_CORO);
+    getter->task.future.run.ops = NULL;
+    getter->task.future.state = AIO__DONE;
+    return getter;
+}
+
+/* ---- work, and the end ---- */
+
+AIO_API int aio_queue_task_done(aio_queue *queue)
+{
+    if (!queue || !queue->unfinished) return EINVAL;
+    int code = aio__queue_check(queue);
+    if (code) return code;
+    return --queue->unfinished ? 0 : aio_event_set(&queue->finished);
+}
+
+AIO_API aio_future *aio_queue_join(aio_queue *queue)
+{
+    if (!queue) return aio__failure(EINVAL, "aio_queue_join: NULL");
+    if (!aio__loop_now()) return aio__failure(AIO_ENOLOOP, "aio_queue_join: no running event loop");
+    return queue->unfinished ? aio_event_wait(&queue->finished) : aio__done_now();
+}
+
+AIO_API int aio_queue_shutdown(aio_queue *queue, bool immediate)
+{
+    if (!queue) return EINVAL;
+    int code = aio__queue_check(queue);
+    if (code) return code;
+    queue->shut = true;
+    if (immediate) {
+        aio__queue_clear(queue);
+        if (!queue->unfinished) aio_event_set(&queue->finished);
+    }
+    aio__line_call_all(&queue->getters);
+    aio__line_call_all(&queue->putters);
+    return 0;
+}
+
+AIO_API int aio_queue_free(aio_queue *queue)
+{
+    if (!queue) return 0;
+    int code = aio__queue_check(queue);
+    if (code) return code;
+    aio__line_destroy(&queue->getters);
+    aio__line_destroy(&queue->putters);
+    aio_event_destroy(&queue->finished);
+    queue->shut = true;
+    aio__queue_clear(queue);
+    aio__free(queue->slots);
+    aio__free(queue);
+    return 0;
+}
 
 /* ============================================================================
  * 29. Threads: executor and concurrent futures
