@@ -5569,14 +5569,19 @@ static int aio__line_destroy(aio__line *line)
     return 0;
 }
 
-/* NULL, or why nobody can wait there now: a failed awaitable. */
-static aio_future *aio__line_refuses(const aio__line *line, const char *function)
+/* 0, or why nobody can wait there now. */
+static int aio__line_closed(const aio__line *line)
 {
     aio_loop *loop = aio__loop_now();
-    if (!line) return aio__failure(EINVAL, "%s: NULL", function);
-    if (!loop) return aio__failure(AIO_ENOLOOP, "%s: no running event loop", function);
-    if (!line->loop || line->loop == loop) return NULL;
-    return aio__failure(AIO_EWRONGLOOP, "%s: others wait for it in a different loop", function);
+    if (!line) return EINVAL;
+    if (!loop) return AIO_ENOLOOP;
+    return !line->loop || line->loop == loop ? 0 : AIO_EWRONGLOOP;
+}
+
+static aio_future *aio__refused(int code, const char *function)
+{
+    return aio__failure(code, "%s: %s", function, code == EINVAL ? "wrong argument" :
+                        code == AIO_EWRONGLOOP ? "others wait for it in a different loop" : aio_code_text(code));
 }
 
 static aio_future *aio__done_now(void)
@@ -5620,12 +5625,10 @@ static const aio__ops aio__event_ops = { "event", aio__event_cancel, aio__event_
 AIO_API aio_future *aio_event_wait(aio_event *event)
 {
     aio_loop *loop = aio__loop_now();
-    if (!event) return aio__failure(EINVAL, "aio_event_wait: NULL");
-    if (!loop) return aio__failure(AIO_ENOLOOP, "aio_event_wait: no running event loop");
+    if (!event || !loop) return aio__refused(event ? AIO_ENOLOOP : EINVAL, "aio_event_wait");
     if (event->set) return aio__done_now();
     aio__event_future *f = event->waiting;
-    if (f && f->future.loop != loop)
-        return aio__failure(AIO_EWRONGLOOP, "aio_event_wait: others wait for it in a different loop");
+    if (f && f->future.loop != loop) return aio__refused(AIO_EWRONGLOOP, "aio_event_wait");
     if (f) return (aio_future *)aio_ref(&f->future);
     f = (aio__event_future *)aio__future_make(loop, &aio__event_ops, sizeof *f, NULL, 0);
     if (!f) return NULL;
@@ -5709,8 +5712,8 @@ static AIO_CORO(aio__lock_wait)
 
 AIO_API aio_future *aio_lock_acquire(aio_lock *lock)
 {
-    aio_future *refused = aio__line_refuses(lock ? &lock->line : NULL, "aio_lock_acquire");
-    if (refused) return refused;
+    int refused = aio__line_closed(lock ? &lock->line : NULL);
+    if (refused) return aio__refused(refused, "aio_lock_acquire");
     if (aio__lock_try(lock)) return aio__done_now();
     return (aio_future *)AIO_CALL(aio__lock_wait, .lock = lock);
 }
@@ -5795,8 +5798,8 @@ AIO_API int aio_semaphore_init_bounded(aio_semaphore *semaphore, int value)
 
 AIO_API aio_future *aio_semaphore_acquire(aio_semaphore *semaphore)
 {
-    aio_future *refused = aio__line_refuses(semaphore ? &semaphore->line : NULL, "aio_semaphore_acquire");
-    if (refused) return refused;
+    int refused = aio__line_closed(semaphore ? &semaphore->line : NULL);
+    if (refused) return aio__refused(refused, "aio_semaphore_acquire");
     if (semaphore->value < 0) return aio__failure(EINVAL, "aio_semaphore_acquire: the initial value is negative");
     if (aio__semaphore_full(semaphore))
         return (aio_future *)AIO_CALL(aio__semaphore_wait, .semaphore = semaphore);
@@ -5931,7 +5934,7 @@ static AIO_CORO(aio__condition_wait_for)
 
 AIO_API aio_future *aio_condition_acquire(aio_condition *condition)
 {
-    if (!condition) return aio__failure(EINVAL, "aio_condition_acquire: NULL");
+    if (!condition) return aio__refused(EINVAL, "aio_condition_acquire");
     return aio_lock_acquire(aio__condition_lock(condition));
 }
 
@@ -5947,16 +5950,16 @@ AIO_API bool aio_condition_locked(const aio_condition *condition)
 
 AIO_API aio_future *aio_condition_wait(aio_condition *condition)
 {
-    aio_future *refused = aio__line_refuses(condition ? &condition->line : NULL, "aio_condition_wait");
-    if (refused) return refused;
+    int refused = aio__line_closed(condition ? &condition->line : NULL);
+    if (refused) return aio__refused(refused, "aio_condition_wait");
     return (aio_future *)AIO_CALL(aio__condition_wait, .condition = condition);
 }
 
 AIO_API aio_future *aio_condition_wait_for(aio_condition *condition, bool (*predicate)(void *arg), void *arg)
 {
-    aio_future *refused = aio__line_refuses(condition ? &condition->line : NULL, "aio_condition_wait_for");
-    if (refused) return refused;
-    if (!predicate) return aio__failure(EINVAL, "aio_condition_wait_for: no predicate");
+    int refused = aio__line_closed(condition ? &condition->line : NULL);
+    if (refused) return aio__refused(refused, "aio_condition_wait_for");
+    if (!predicate) return aio__refused(EINVAL, "aio_condition_wait_for");
     return (aio_future *)AIO_CALL(aio__condition_wait_for, .condition = condition, .predicate = predicate, .arg = arg);
 }
 
@@ -6056,9 +6059,9 @@ AIO_API int aio_barrier_init(aio_barrier *barrier, int parties)
 
 AIO_API aio_barrier_task *aio_barrier_wait(aio_barrier *barrier)
 {
-    aio_future *refused = aio__line_refuses(barrier ? &barrier->line : NULL, "aio_barrier_wait");
-    if (!refused && barrier->parties < 1) refused = aio__failure(EINVAL, "aio_barrier_wait: it has no parties");
-    if (refused) return (aio_barrier_task *)(void *)refused;
+    int refused = aio__line_closed(barrier ? &barrier->line : NULL);
+    if (!refused && barrier->parties < 1) refused = EINVAL;
+    if (refused) return (aio_barrier_task *)(void *)aio__refused(refused, "aio_barrier_wait");
     return (aio_barrier_task *)(void *)AIO_CALL(aio__barrier_wait, .barrier = barrier);
 }
 
@@ -6322,9 +6325,9 @@ static aio_task *aio__queue_coroutine(size_t base, size_t extra, aio_coro_fn *co
 
 AIO_API aio_future *aio__queue_put(aio_queue *queue, const void *item, size_t size)
 {
-    aio_future *refused = aio__line_refuses(queue ? &queue->putters : NULL, "aio_queue_put");
-    if (refused) return refused;
-    if (!item || size != queue->size) return aio__failure(EINVAL, "aio_queue_put: not an item of this queue's type");
+    int refused = aio__line_closed(queue ? &queue->putters : NULL);
+    if (refused) return aio__refused(refused, "aio_queue_put");
+    if (!item || size != queue->size) return aio__failure(EINVAL, "aio_queue_put: the item is not of this queue's type");
     if (queue->shut || !aio_queue_full(queue)) {
         int code = aio__queue_put_nowait(queue, item, size);
         return code ? aio__failure(code, NULL) : aio__done_now();
@@ -6384,8 +6387,8 @@ static AIO_CORO(aio__getter)
 
 AIO_API void *aio__queue_get(aio_queue *queue, size_t size)
 {
-    aio_future *refused = aio__line_refuses(queue ? &queue->getters : NULL, "aio_queue_get");
-    if (refused) return refused;
+    int refused = aio__line_closed(queue ? &queue->getters : NULL);
+    if (refused) return aio__refused(refused, "aio_queue_get");
     if (size != queue->size) return aio__failure(EINVAL, "aio_queue_get: not the type of this queue's items");
     aio__getter *getter = (aio__getter *)(void *)aio__queue_coroutine(sizeof *getter, size, aio__getter_coro);
     if (!getter) return NULL;
@@ -6409,8 +6412,7 @@ AIO_API int aio_queue_task_done(aio_queue *queue)
 
 AIO_API aio_future *aio_queue_join(aio_queue *queue)
 {
-    if (!queue) return aio__failure(EINVAL, "aio_queue_join: NULL");
-    if (!aio__loop_now()) return aio__failure(AIO_ENOLOOP, "aio_queue_join: no running event loop");
+    if (!queue || !aio__loop_now()) return aio__refused(queue ? AIO_ENOLOOP : EINVAL, "aio_queue_join");
     return queue->unfinished ? aio_event_wait(&queue->finished) : aio__done_now();
 }
 

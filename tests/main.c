@@ -8,6 +8,7 @@
 #include "test_headers.c"
 #include "test_http_messages.c"
 #include "test_loop.c"
+#include "test_queues.c"
 #include "test_futures.c"
 #include "test_memory.c"
 #include "test_threads.c"
