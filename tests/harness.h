@@ -8,16 +8,16 @@
  *
  * CHECK(condition), CHECK_INT(actual, expected), CHECK_NEAR(actual, expected, within), CHECK_STR, CHECK_PTR,
  * CHECK_BYTES(actual, length, expected[, length]), CHECK_ABORTS("message", statement); REQUIRE(condition), in a
- * scenario: a CHECK that, failing, raises what was injected; ALWAYS(condition): see below; expect_report("part"): the
- * next report of the loop is wanted, and must come.
+ * scenario: a CHECK that, failing, raises what was injected; CAUGHT(code), in AIO_CATCH: a CHECK that, failing, raises
+ * what was caught again; ALWAYS(condition): see below; expect_report("part"): such a report of the loop is wanted.
  *
  * When a check counts. A run is untouched until a fault that a program can see was injected: a failed allocation, a
  * failed call (EINTR, and EAGAIN of a descriptor, are no such fault), a cancel. Untouched, every CHECK counts, the
  * scenario must end without an error, and the loop must have nothing to report. Once touched, CHECK and REQUIRE no longer
  * count (ALWAYS does), reports are fine, and the scenario may end at once: with success, with the code that was injected
  * (ENOMEM, the errno; AIO_ECANCELLED), with one of .may, or with a group of those. Touched or not, nothing may be left: no
- * allocation, descriptor, thread, future. So a scenario releases what it owns in AIO_FINALLY. Tasks that it leaves running
- * are cancelled and waited for, as aio_run does.
+ * allocation, descriptor, thread, future. So a scenario releases what it owns in AIO_FINALLY, before that awaits: an await
+ * there may fail, too. Tasks that it leaves running are cancelled and waited for, as aio_run does.
  *
  * Every test has a process of its own, which a watchdog ends; a way that crashes or hangs is named, the others go on.
  *
@@ -173,6 +173,8 @@ static bool check_str(const char *a, const char *b, const char *text, const char
 #define CHECK_FIRST(a, ...)     ((const char *)(a))
 #define REQUIRE(condition) \
     do if (!CHECK(condition)) AIO_RAISE(seam.touched ? seam.touched : AIO_ERUNTIME, "%s", #condition); while (0)
+#define CAUGHT(expected) \
+    do if (!CHECK_INT(aio_caught(self)->code, (expected))) AIO_RERAISE(); while (0)
 
 /* In a child process: `statement` must end it by abort(), with `message` on stderr. */
 #define CHECK_ABORTS(message, statement)                                      \

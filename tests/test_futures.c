@@ -250,6 +250,7 @@ SCENARIO(future_shared_error)
     AIO_TRY {
         AIO_AWAIT(aio_ref(self->future)); /* the future keeps its own, without this traceback */
     } AIO_CATCH {
+        CAUGHT(EPIPE);
         self->caught = aio_caught(self)->code;
         CHECK_STR(aio_caught(self)->message, "shared");
         CHECK_INT(aio_caught(self)->traceback_count, 1);

@@ -674,3 +674,13 @@ SCENARIO(loop_calls)
         AIO_AWAIT(aio_sleep(0));
     AIO_END;
 }
+
+struct loop_reports { aio_task task; };
+SCENARIO(loop_reports)
+{
+    AIO_BEGIN(loop_reports);
+    expect_report("error of 'loop_gives' was never retrieved");
+    aio_unref(aio_create_task(AIO_CALL(loop_gives, .fails = EPIPE)));
+    AIO_AWAIT(aio_sleep(1));
+    AIO_END;
+}

@@ -1,0 +1,933 @@
+/* Coroutines and tasks: results, try and catch, finally, blocks with an exit, cancellation, misuse, depth. */
+
+enum { TASK_LOG = 64 };
+
+static void task_note(char *log, char c)
+{
+    size_t used = strlen(log);
+    if (used + 1 < TASK_LOG) log[used] = c;
+}
+
+/* Waits one iteration, notes its letter, fails if told to; gives the letter. */
+struct task_mark { aio_task task; int result; char *log; char c; int fails; };
+static AIO_CORO(task_mark)
+{
+    AIO_BEGIN(task_mark);
+    AIO_AWAIT(aio_sleep(0));
+    task_note(self->log, self->c);
+    if (self->fails) AIO_RAISE(self->fails, "%c fails", self->c);
+    AIO_RETURN(self->c);
+    AIO_END;
+}
+#define MARK(...) AIO_CALL(task_mark, .log = self->log, __VA_ARGS__)
+
+/* Runs a coroutine in a loop of its own; gives what run_until_complete gives. */
+static int task_run(void *coroutine, aio_exception **error)
+{
+    aio_loop *loop = loop_open();
+    int code = aio_loop_run_until_complete(loop, coroutine, error);
+    aio_loop_free(loop);
+    return code;
+}
+
+/* ---- results ---- */
+struct task_point { double x, y; };
+struct task_gives_point { aio_task task; struct task_point result; };
+static AIO_CORO(task_gives_point)
+{
+    struct task_point point = { 1.5, -2 };
+    AIO_BEGIN(task_gives_point);
+    AIO_RETURN(point);
+    AIO_END;
+}
+
+struct task_gives_text { aio_task task; const char *result; };
+static AIO_CORO(task_gives_text)
+{
+    AIO_BEGIN(task_gives_text);
+    AIO_RETURN("text");
+    AIO_END;
+}
+
+struct task_results { aio_task task; char log[TASK_LOG]; struct task_point point; const char *text; int letter; };
+SCENARIO(task_results)
+{
+    AIO_BEGIN(task_results);
+    AIO_AWAIT(self->point, AIO_CALL(task_gives_point));
+    AIO_AWAIT(self->text, AIO_CALL(task_gives_text));
+    AIO_AWAIT(self->letter, MARK(.c = 'a'));
+    CHECK_NEAR(self->point.x, 1.5, 0);
+    CHECK_NEAR(self->point.y, -2, 0);
+    CHECK_STR(self->text, "text");
+    CHECK_INT(self->letter, 'a');
+    AIO_AWAIT(self->letter, aio_create_task(MARK(.c = 'b')));
+    CHECK_INT(self->letter, 'b');
+    CHECK_STR(self->log, "ab");
+    AIO_END;
+}
+
+/* ---- order ---- */
+struct task_order { aio_task task; char log[TASK_LOG]; struct task_mark *a, *b; };
+struct task_at_once { aio_task task; char *log; char c; };
+static AIO_CORO(task_at_once)
+{
+    AIO_BEGIN(task_at_once);
+    task_note(self->log, self->c);
+    AIO_END;
+}
+
+SCENARIO(task_order)
+{
+    AIO_BEGIN(task_order);
+    self->a = aio_create_task(MARK(.c = 'a')); /* only queued */
+    self->b = aio_create_task(MARK(.c = 'b'));
+    REQUIRE(self->a && self->b);
+    AIO_AWAIT(AIO_CALL(task_at_once, .log = self->log, .c = '1')); /* runs within this step */
+    CHECK_STR(self->log, "1");
+    AIO_AWAIT(aio_create_task(AIO_CALL(task_at_once, .log = self->log, .c = '2')));
+    CHECK_STR(self->log, "12ab"); /* a and b took their second step before this one was woken */
+    AIO_FINALLY;
+        aio_unref(self->a);
+        aio_unref(self->b);
+    AIO_END;
+}
+
+struct task_sleeps { aio_task task; char log[TASK_LOG]; struct task_mark *other; int i; aio_future *kept; double start; };
+SCENARIO(task_sleeps)
+{
+    AIO_BEGIN(task_sleeps);
+    self->other = aio_create_task(MARK(.c = 'o'));
+    REQUIRE(self->other);
+    AIO_AWAIT(aio_sleep(0));
+    task_note(self->log, '1');
+    AIO_AWAIT(aio_sleep(-3));
+    task_note(self->log, '2');
+    CHECK_STR(self->log, "1o2");
+    self->start = aio_loop_time(aio_get_running_loop());
+    AIO_AWAIT(aio_sleep(0.25));
+    CHECK_NEAR(aio_loop_time(aio_get_running_loop()) - self->start, 0.25, 0.0011);
+    for (self->i = 0; self->i < 2; self->i++) {
+        AIO_TRY {
+            AIO_AWAIT(aio_sleep(self->i ? (double)NAN : (double)INFINITY));
+            CHECK(!"reached");
+        } AIO_CATCH {
+            CAUGHT(EINVAL);
+        } AIO_END_TRY;
+    }
+    self->kept = aio_sleep(1e6); /* never awaited: cancelled and released */
+    REQUIRE(self->kept);
+    CHECK(aio_future_cancel(self->kept));
+    AIO_FINALLY;
+        aio_unref(self->kept);
+        aio_unref(self->other);
+    AIO_END;
+}
+
+/* ---- try, catch, finally ---- */
+struct task_nesting { aio_task task; char log[TASK_LOG]; int i; };
+SCENARIO(task_nesting)
+{
+    AIO_BEGIN(task_nesting);
+    AIO_TRY {
+        AIO_TRY {
+            AIO_AWAIT(MARK(.c = 'a', .fails = EPIPE));
+            task_note(self->log, '!');
+        } AIO_CATCH {
+            CAUGHT(EPIPE);
+            CHECK_STR(aio_caught(self)->message, "a fails");
+            task_note(self->log, '1');
+            AIO_AWAIT(MARK(.c = 'b', .fails = ECONNRESET)); /* an error in a handler goes outwards */
+            task_note(self->log, '!');
+        } AIO_END_TRY;
+        task_note(self->log, '!');
+    } AIO_CATCH {
+        CAUGHT(ECONNRESET);
+        task_note(self->log, '2');
+        AIO_TRY {
+            AIO_RERAISE(); /* the same error, into a handler within the handler */
+        } AIO_CATCH {
+            CHECK_INT(aio_caught(self)->code, ECONNRESET);
+            task_note(self->log, '3');
+        } AIO_END_TRY;
+    } AIO_END_TRY;
+    for (self->i = 0; self->i < 3; self->i++) { /* break and continue are the loop's */
+        AIO_TRY {
+            if (self->i == 0) continue;
+            AIO_AWAIT(MARK(.c = 'c'));
+            if (self->i == 1) AIO_RAISE(EINVAL);
+            break;
+        } AIO_CATCH {
+            CAUGHT(EINVAL);
+            CHECK_STR(aio_caught(self)->message, strerror(EINVAL));
+            task_note(self->log, '4');
+        } AIO_END_TRY;
+    }
+    CHECK_INT(self->i, 2);
+    CHECK_STR(self->log, "a1b23c4c");
+    AIO_END;
+}
+
+enum { BY_END, BY_RETURN, BY_RAISE, BY_RETURN_IN_TRY, BY_RAISE_IN_CATCH, BY_RERAISE, BY_RETURN_IN_CATCH, BY_CHILD, WAYS_OUT };
+struct task_leaves { aio_task task; int result; char *log; int how, finally_fails; };
+static AIO_CORO(task_leaves)
+{
+    AIO_BEGIN(task_leaves);
+    AIO_AWAIT(MARK(.c = 'b'));
+    if (self->how == BY_RETURN) AIO_RETURN(1);
+    if (self->how == BY_RAISE) AIO_RAISE(EPIPE, "raised");
+    if (self->how == BY_CHILD) AIO_AWAIT(MARK(.c = 'x', .fails = EPIPE));
+    AIO_TRY {
+        if (self->how == BY_RETURN_IN_TRY) AIO_RETURN(2);
+        if (self->how != BY_END) AIO_RAISE(ECONNRESET);
+    } AIO_CATCH {
+        if (self->how == BY_RERAISE) AIO_RERAISE();
+        if (self->how == BY_RETURN_IN_CATCH) AIO_RETURN(3);
+        AIO_RAISE(EPIPE, "in the handler");
+    } AIO_END_TRY;
+    self->result = 4;
+    AIO_FINALLY;
+        task_note(self->log, 'f');
+        AIO_AWAIT(MARK(.c = 'g', .fails = self->finally_fails)); /* a finally may await, and fail */
+        task_note(self->log, 'h');
+    AIO_END;
+}
+
+struct task_ways_out { aio_task task; char log[TASK_LOG]; int how, result, code; };
+SCENARIO(task_ways_out)
+{
+    static const struct { int result, code; } expected[WAYS_OUT] = {
+        { 4, 0 }, { 1, 0 }, { 0, EPIPE }, { 2, 0 }, { 0, EPIPE }, { 0, ECONNRESET }, { 3, 0 }, { 0, EPIPE },
+    };
+    AIO_BEGIN(task_ways_out);
+    for (self->how = 0; self->how < WAYS_OUT; self->how++) {
+        memset(self->log, 0, sizeof self->log);
+        self->result = self->code = 0;
+        AIO_TRY {
+            AIO_AWAIT(self->result, AIO_CALL(task_leaves, .log = self->log, .how = self->how));
+        } AIO_CATCH {
+            CAUGHT(expected[self->how].code);
+            self->code = aio_caught(self)->code;
+        } AIO_END_TRY;
+        CHECK_INT(self->result, expected[self->how].result);
+        CHECK_INT(self->code, expected[self->how].code);
+        CHECK_STR(self->log, self->how == BY_CHILD ? "bxfgh" : "bfgh");
+        memset(self->log, 0, sizeof self->log);
+        AIO_TRY { /* an error of the finally takes the place of whatever was on its way */
+            AIO_AWAIT(AIO_CALL(task_leaves, .log = self->log, .how = self->how, .finally_fails = ENOTDIR));
+        } AIO_CATCH {
+            CAUGHT(ENOTDIR);
+            self->code = aio_caught(self)->code;
+        } AIO_END_TRY;
+        CHECK_INT(self->code, ENOTDIR);
+        CHECK_STR(self->log, self->how == BY_CHILD ? "bxfg" : "bfg");
+    }
+    AIO_END;
+}
+
+struct task_try_in_finally { aio_task task; char *log; };
+static AIO_CORO(task_try_in_finally)
+{
+    AIO_BEGIN(task_try_in_finally);
+    AIO_RAISE(EPIPE, "first");
+    AIO_FINALLY;
+        AIO_TRY {
+            AIO_AWAIT(MARK(.c = 'a', .fails = EINVAL));
+        } AIO_CATCH {
+            task_note(self->log, 'c'); /* what is caught here does not touch what is on its way */
+        } AIO_END_TRY;
+    AIO_END;
+}
+
+struct task_finally_keeps_error { aio_task task; char log[TASK_LOG]; };
+SCENARIO(task_finally_keeps_error)
+{
+    AIO_BEGIN(task_finally_keeps_error);
+    AIO_TRY {
+        AIO_AWAIT(AIO_CALL(task_try_in_finally, .log = self->log));
+        CHECK(!"reached");
+    } AIO_CATCH {
+        CAUGHT(EPIPE);
+        CHECK_STR(aio_caught(self)->message, "first");
+    } AIO_END_TRY;
+    CHECK_STR(self->log, "ac");
+    AIO_END;
+}
+
+struct task_reraises_nothing { aio_task task; };
+SCENARIO(task_reraises_nothing)
+{
+    AIO_BEGIN(task_reraises_nothing);
+    AIO_TRY {
+        AIO_RERAISE();
+    } AIO_CATCH {
+        CAUGHT(AIO_ERUNTIME);
+        CHECK_STR(aio_caught(self)->message, "no exception to re-raise");
+    } AIO_END_TRY;
+    AIO_TRY {
+        AIO_RAISE(-5, "no such code");
+    } AIO_CATCH {
+        CAUGHT(AIO_ERUNTIME);
+    } AIO_END_TRY;
+    AIO_TRY {
+        AIO_RAISE_EXCEPTION(NULL);
+    } AIO_CATCH {
+        CAUGHT(AIO_ERUNTIME);
+    } AIO_END_TRY;
+    AIO_END;
+}
+
+/* ---- async for ---- */
+struct task_next { aio_task task; int result; int *left, fails; };
+static AIO_CORO(task_next)
+{
+    AIO_BEGIN(task_next);
+    AIO_AWAIT(aio_sleep(0));
+    if (self->fails && *self->left == self->fails) AIO_RAISE(EPIPE, "the source broke");
+    if (*self->left == 0) AIO_RAISE(AIO_ESTOPITERATION);
+    AIO_RETURN((*self->left)--);
+    AIO_END;
+}
+#define NEXT(...) AIO_CALL(task_next, .left = __VA_ARGS__)
+
+struct task_async_for { aio_task task; char log[TASK_LOG]; int a, b, left, inner, code; };
+SCENARIO(task_async_for)
+{
+    AIO_BEGIN(task_async_for);
+    self->left = 5;
+    AIO_ASYNC_FOR(self->a, NEXT(&self->left)) {
+        if (self->a == 4) continue;
+        if (self->a == 1) break;
+        self->inner = 2;
+        AIO_ASYNC_FOR(self->b, NEXT(&self->inner)) task_note(self->log, (char)('0' + self->a * 2 + self->b - 4));
+        AIO_AWAIT(MARK(.c = 'x'));
+    }
+    CHECK_STR(self->log, "87x43x21x"); /* 5: 8 7; 3: 4 3; 2: 2 1 */
+    self->left = 0;
+    AIO_ASYNC_FOR(self->a, NEXT(&self->left)) CHECK(!"an empty one has no rounds");
+    self->left = 3;
+    AIO_TRY {
+        AIO_ASYNC_FOR(self->a, NEXT(&self->left, .fails = 2)) task_note(self->log, 'y');
+    } AIO_CATCH {
+        CAUGHT(EPIPE);
+        self->code = aio_caught(self)->code;
+    } AIO_END_TRY;
+    CHECK_INT(self->code, EPIPE);
+    CHECK_STR(self->log, "87x43x21xy");
+    AIO_END;
+}
+
+/* ---- async with ---- */
+enum { OUT_END, OUT_BREAK, OUT_CONTINUE, OUT_RETURN, OUT_RAISE, OUT_CHILD, OUT_LEAVE_FAILS, OUT_BOTH_FAIL, OUT_ENTER_FAILS, OUTS };
+struct task_with { aio_task task; int result; char *log; int how; };
+static AIO_CORO(task_with)
+{
+    AIO_BEGIN(task_with);
+    AIO_ASYNC_WITH(MARK(.c = '(', .fails = self->how == OUT_ENTER_FAILS ? EACCES : 0), MARK(.c = ')',
+                   .fails = self->how == OUT_LEAVE_FAILS || self->how == OUT_BOTH_FAIL ? ENOTDIR : 0)) {
+        AIO_AWAIT(MARK(.c = 'b'));
+        if (self->how == OUT_BREAK) break;
+        if (self->how == OUT_CONTINUE) continue;
+        if (self->how == OUT_RETURN) AIO_RETURN(7);
+        if (self->how == OUT_RAISE || self->how == OUT_BOTH_FAIL) AIO_RAISE(EPIPE);
+        if (self->how == OUT_CHILD) AIO_AWAIT(MARK(.c = 'c', .fails = EPIPE));
+        task_note(self->log, 'e');
+    }
+    task_note(self->log, '.');
+    AIO_FINALLY;
+        task_note(self->log, 'f');
+    AIO_END;
+}
+
+struct task_withs { aio_task task; char log[TASK_LOG]; int how, result, code; };
+SCENARIO(task_withs)
+{
+    static const struct { const char *log; int result, code; } expected[OUTS] = {
+        { "(be).f", 0, 0 }, { "(b).f", 0, 0 }, { "(b).f", 0, 0 }, { "(b)f", 7, 0 }, { "(b)f", 0, EPIPE },
+        { "(bc)f", 0, EPIPE }, { "(be)f", 0, ENOTDIR }, { "(b)f", 0, ENOTDIR }, { "(f", 0, EACCES },
+    };
+    AIO_BEGIN(task_withs);
+    for (self->how = 0; self->how < OUTS; self->how++) {
+        memset(self->log, 0, sizeof self->log);
+        self->result = self->code = 0;
+        AIO_TRY {
+            AIO_AWAIT(self->result, AIO_CALL(task_with, .log = self->log, .how = self->how));
+        } AIO_CATCH {
+            CAUGHT(expected[self->how].code);
+            self->code = aio_caught(self)->code;
+        } AIO_END_TRY;
+        CHECK_STR(self->log, expected[self->how].log);
+        CHECK_INT(self->result, expected[self->how].result);
+        CHECK_INT(self->code, expected[self->how].code);
+    }
+    AIO_END;
+}
+
+struct task_with_cancelled { aio_task task; char log[TASK_LOG]; aio_future *never; struct task_with_inner *inner; };
+struct task_with_inner { aio_task task; int result; char *log; };
+static AIO_CORO(task_with_inner)
+{
+    AIO_BEGIN(task_with_inner);
+    AIO_ASYNC_WITH(MARK(.c = '('), MARK(.c = ')')) {
+        AIO_TRY {
+            AIO_ASYNC_WITH(MARK(.c = '['), MARK(.c = ']')) {
+                AIO_AWAIT(aio_sleep(1000));
+            }
+        } AIO_CATCH { /* the inner exit has run by now, the outer one not */
+            task_note(self->log, 'c');
+            AIO_RERAISE();
+        } AIO_END_TRY;
+    }
+    task_note(self->log, '!');
+    AIO_END;
+}
+
+SCENARIO(task_with_cancelled)
+{
+    AIO_BEGIN(task_with_cancelled);
+    self->inner = aio_create_task(AIO_CALL(task_with_inner, .log = self->log));
+    REQUIRE(self->inner);
+    AIO_AWAIT(aio_sleep(1));
+    CHECK_STR(self->log, "([");
+    CHECK(aio_task_cancel(self->inner));
+    AIO_AWAIT(aio_sleep(1));
+    CHECK_STR(self->log, "([]c)");
+    CHECK(aio_future_cancelled(self->inner));
+    AIO_FINALLY;
+        if (self->inner) aio_future_exception(self->inner);
+        aio_unref(self->inner);
+    AIO_END;
+}
+
+static int task_leave_count;
+static int task_leave(int code)
+{
+    task_leave_count++;
+    return code;
+}
+
+struct task_with_int { aio_task task; int i, code; };
+SCENARIO(task_with_int) /* `leave` may be a plain function with an error code */
+{
+    AIO_BEGIN(task_with_int);
+    task_leave_count = 0;
+    AIO_ASYNC_WITH(aio_sleep(0), task_leave(0)) {
+        AIO_AWAIT(aio_sleep(0));
+    }
+    CHECK_INT(task_leave_count, 1);
+    for (self->i = 0; self->i < 3; self->i++) { /* its break leaves the block, not the loop */
+        AIO_ASYNC_WITH(aio_sleep(0), task_leave(0)) {
+            break;
+        }
+    }
+    CHECK_INT(task_leave_count, 4);
+    AIO_TRY {
+        AIO_ASYNC_WITH(aio_sleep(0), task_leave(EBUSY)) {
+            AIO_AWAIT(aio_sleep(0));
+        }
+        CHECK(!"reached");
+    } AIO_CATCH {
+        CAUGHT(EBUSY);
+        self->code = aio_caught(self)->code;
+    } AIO_END_TRY;
+    CHECK_INT(self->code, EBUSY);
+    CHECK_INT(task_leave_count, 5);
+    AIO_END;
+}
+
+/* ---- cancellation ---- */
+struct task_stubborn { aio_task task; int result; char *log; int catches; char message[40]; };
+static AIO_CORO(task_stubborn) /* catches that many cancels, then sleeps on */
+{
+    AIO_BEGIN(task_stubborn);
+    task_note(self->log, 's');
+    while (self->catches-- > 0) {
+        AIO_TRY {
+            AIO_AWAIT(aio_sleep(100));
+            task_note(self->log, '!');
+        } AIO_CATCH {
+            CHECK_INT(aio_caught(self)->code, AIO_ECANCELLED);
+            snprintf(self->message, sizeof self->message, "%s", aio_caught(self)->message);
+            task_note(self->log, 'c');
+        } AIO_END_TRY;
+    }
+    AIO_AWAIT(aio_sleep(100));
+    task_note(self->log, 'e');
+    AIO_RETURN(5);
+    AIO_FINALLY;
+        AIO_AWAIT(aio_sleep(0));
+        task_note(self->log, 'f');
+    AIO_END;
+}
+
+struct task_cancels { aio_task task; char log[TASK_LOG]; struct task_stubborn *other; int code; };
+SCENARIO(task_cancels)
+{
+    AIO_BEGIN(task_cancels);
+    self->other = aio_create_task(AIO_CALL(task_stubborn, .log = self->log, .catches = 1));
+    REQUIRE(self->other);
+    AIO_AWAIT(aio_sleep(1));
+    CHECK_INT(aio_task_cancelling(self->other), 0);
+    CHECK(aio_task_cancel_message(self->other, "because"));
+    CHECK_INT(aio_task_cancelling(self->other), 1);
+    AIO_AWAIT(aio_sleep(1));
+    CHECK_STR(self->log, "sc"); /* caught, and it lives on */
+    CHECK_STR(self->other->message, "because");
+    CHECK(!aio_future_done(self->other));
+    CHECK_INT(aio_task_uncancel(self->other), 0);
+    CHECK_INT(aio_task_uncancel(self->other), 0);
+    AIO_AWAIT(aio_sleep(200));
+    CHECK_STR(self->log, "scef");
+    CHECK(aio_future_done(self->other) && !aio_future_cancelled(self->other));
+    CHECK_INT(self->other->result, 5);
+    CHECK(!aio_task_cancel(self->other)); /* done */
+    AIO_FINALLY;
+        if (self->other) aio_future_exception(self->other);
+        aio_unref(self->other);
+    AIO_END;
+}
+
+struct task_cancelled_twice { aio_task task; char log[TASK_LOG]; struct task_stubborn *other; int code; };
+SCENARIO(task_cancelled_twice)
+{
+    AIO_BEGIN(task_cancelled_twice);
+    self->other = aio_create_task(AIO_CALL(task_stubborn, .log = self->log, .catches = 1));
+    REQUIRE(self->other);
+    AIO_AWAIT(aio_sleep(1));
+    CHECK(aio_task_cancel_message(self->other, "one"));
+    CHECK(aio_task_cancel_message(self->other, "two")); /* before it could react: one error, two requests */
+    CHECK_INT(aio_task_cancelling(self->other), 2);
+    AIO_AWAIT(aio_sleep(1));
+    CHECK(!aio_future_done(self->other) || self->other->task.cancels == 2);
+    CHECK(aio_task_cancel(self->other) || aio_future_cancelled(self->other));
+    AIO_TRY {
+        AIO_AWAIT(aio_ref(self->other));
+        CHECK(!"reached");
+    } AIO_CATCH {
+        self->code = aio_caught(self)->code;
+        if (seam.touched) AIO_RAISE(seam.touched); /* after a fault the other may be cancelled, or never have begun */
+        CAUGHT(AIO_ECANCELLED);
+    } AIO_END_TRY;
+    CHECK_INT(self->code, AIO_ECANCELLED);
+    CHECK(aio_future_cancelled(self->other));
+    AIO_FINALLY;
+        if (self->other) aio_future_exception(self->other);
+        aio_unref(self->other);
+    AIO_END;
+}
+
+struct task_cancelled_first { aio_task task; char log[TASK_LOG]; struct task_stubborn *other; };
+SCENARIO(task_cancelled_first) /* before the first step: none of it runs, not even its finally */
+{
+    AIO_BEGIN(task_cancelled_first);
+    self->other = aio_create_task(AIO_CALL(task_stubborn, .log = self->log, .catches = 5));
+    REQUIRE(self->other);
+    CHECK(aio_task_cancel(self->other));
+    CHECK(!aio_future_done(self->other));
+    AIO_AWAIT(aio_sleep(0));
+    CHECK(aio_future_cancelled(self->other));
+    CHECK_STR(self->log, "");
+    AIO_FINALLY;
+        aio_unref(self->other);
+    AIO_END;
+}
+
+/* Cancels itself, and then returns, awaits, or takes it back. */
+struct task_cancels_itself { aio_task task; int result; int how; };
+static AIO_CORO(task_cancels_itself)
+{
+    AIO_BEGIN(task_cancels_itself);
+    AIO_AWAIT(aio_sleep(0));
+    CHECK(aio_task_cancel(aio_current_task()));
+    CHECK_INT(aio_task_cancelling(aio_current_task()), 1);
+    if (self->how == 1) AIO_AWAIT(aio_sleep(1000));
+    if (self->how == 2) CHECK_INT(aio_task_uncancel(aio_current_task()), 0);
+    if (self->how == 3) AIO_AWAIT(aio_sleep(0));
+    if (self->how == 4) AIO_AWAIT(aio_future_create());
+    if (self->how == 5) AIO_RAISE(EPIPE, "its own error is stronger");
+    AIO_RETURN(9);
+    AIO_END;
+}
+
+struct task_self_cancel { aio_task task; int how, result, code; double start; };
+SCENARIO(task_self_cancel)
+{
+    AIO_BEGIN(task_self_cancel);
+    for (self->how = 0; self->how < 6; self->how++) {
+        self->result = self->code = 0;
+        self->start = aio_loop_time(aio_get_running_loop());
+        AIO_TRY {
+            AIO_AWAIT(self->result, aio_create_task(AIO_CALL(task_cancels_itself, .how = self->how)));
+        } AIO_CATCH {
+            CAUGHT(self->how == 5 ? EPIPE : AIO_ECANCELLED);
+            self->code = aio_caught(self)->code;
+            if (now.cancelled) AIO_RERAISE(); /* which may be our own cancel */
+        } AIO_END_TRY;
+        CHECK_INT(self->code, self->how == 2 ? 0 : self->how == 5 ? EPIPE : AIO_ECANCELLED);
+        CHECK_INT(self->result, self->how == 2 ? 9 : 0);
+        CHECK_NEAR(aio_loop_time(aio_get_running_loop()), self->start, 1); /* it did not sleep on */
+    }
+    AIO_END;
+}
+
+struct task_link { aio_task task; struct task_link *next; };
+static AIO_CORO(task_link)
+{
+    AIO_BEGIN(task_link);
+    if (self->next) AIO_AWAIT(aio_ref(self->next));
+    else AIO_AWAIT(aio_sleep(1000));
+    AIO_END;
+}
+
+struct task_chain { aio_task task; struct task_link *links[20]; int i; };
+SCENARIO(task_chain) /* the cancel of the outermost goes through all to the innermost, and comes back */
+{
+    AIO_BEGIN(task_chain);
+    for (self->i = 0; self->i < 20; self->i++) {
+        self->links[self->i] = aio_create_task(AIO_CALL(task_link, .next = self->i ? self->links[self->i - 1] : NULL));
+        REQUIRE(self->links[self->i]);
+    }
+    AIO_AWAIT(aio_sleep(1));
+    CHECK(aio_task_cancel(self->links[19]));
+    AIO_AWAIT(aio_sleep(1));
+    for (self->i = 0; self->i < 20; self->i++) CHECK(aio_future_cancelled(self->links[self->i]));
+    AIO_FINALLY;
+        for (self->i = 19; self->i >= 0; self->i--) aio_task_cancel(self->links[self->i]);
+        aio_unref_all(self->links, 20);
+    AIO_END;
+}
+
+TEST(task_chain_deep_cancel)
+{
+    enum { COUNT = 20000 };
+    aio_loop *loop = future_loop();
+    struct task_link **links = (struct task_link **)malloc(COUNT * sizeof *links);
+    for (int i = 0; i < COUNT; i++) links[i] = aio_create_task(AIO_CALL(task_link, .next = i ? links[i - 1] : NULL));
+    for (int i = 0; i < COUNT + 2; i++) loop_run_once(loop);
+    CHECK(aio_task_cancel(links[COUNT - 1]));
+    CHECK_INT(aio_loop_run_until_complete(loop, aio_ref(links[COUNT - 1]), NULL), AIO_ECANCELLED);
+    long cancelled = 0;
+    for (int i = 0; i < COUNT; i++) cancelled += aio_future_cancelled(links[i]);
+    CHECK_INT(cancelled, COUNT);
+    aio_unref_all(links, COUNT);
+    free(links);
+    aio_loop_free(loop);
+}
+
+/* ---- misuse that is an error ---- */
+struct task_takes_twice { aio_task task; struct task_mark *mark; };
+static AIO_CORO(task_takes_twice)
+{
+    AIO_BEGIN(task_takes_twice);
+    AIO_AWAIT(self->mark);
+    AIO_END;
+}
+
+struct task_misuse { aio_task task; char log[TASK_LOG]; struct task_mark *mark; struct task_takes_twice *one; int code;
+                     char message[80]; aio_loop *other; aio_future *foreign; };
+SCENARIO(task_misuse)
+{
+    AIO_BEGIN(task_misuse);
+    AIO_TRY {
+        AIO_AWAIT(aio_ref(aio_current_task()));
+    } AIO_CATCH {
+        CAUGHT(AIO_ERUNTIME);
+        CHECK_STR(aio_caught(self)->message, "Task cannot await on itself");
+    } AIO_END_TRY;
+    AIO_TRY {
+        AIO_AWAIT((aio_future *)NULL);
+    } AIO_CATCH {
+        CAUGHT(EINVAL);
+        CHECK_STR(aio_caught(self)->message, "NULL was awaited");
+    } AIO_END_TRY;
+    self->mark = MARK(.c = 'm');
+    REQUIRE(self->mark);
+    self->one = aio_create_task(AIO_CALL(task_takes_twice, .mark = (struct task_mark *)aio_ref(self->mark)));
+    AIO_AWAIT(aio_sleep(0));
+    if (!self->one) aio_unref(self->mark); /* it was to take it */
+    REQUIRE(self->one);
+    AIO_TRY {
+        AIO_AWAIT(self->mark); /* the other task is in it: refused, and still ours to release */
+    } AIO_CATCH {
+        CAUGHT(AIO_ERUNTIME);
+        CHECK_STR(aio_caught(self)->message, "coroutine is being awaited already");
+        self->code = aio_caught(self)->code;
+    } AIO_END_TRY;
+    CHECK_INT(self->code, AIO_ERUNTIME);
+    AIO_AWAIT(aio_sleep(1));
+    CHECK_STR(self->log, "m");
+    AIO_FINALLY;
+        aio_task_cancel(self->one);
+        aio_unref(self->one);
+        aio_unref(self->mark);
+    AIO_END;
+}
+
+struct task_foreign { aio_task task; aio_future *future; };
+static AIO_CORO(task_foreign)
+{
+    AIO_BEGIN(task_foreign);
+    AIO_AWAIT(self->future);
+    AIO_END;
+}
+
+TEST(task_awaits_another_loops_future)
+{
+    aio_loop *other = future_loop(), *loop = loop_open();
+    aio_future *future = aio_future_create();
+    aio_exception *error = NULL;
+    CHECK_INT(aio_loop_run_until_complete(loop, AIO_CALL(task_foreign, .future = future), &error), AIO_EWRONGLOOP);
+    CHECK_STR(error->message, "the awaited future is attached to a different loop");
+    aio_exception_unref(error);
+    aio_loop_free(loop);
+    aio_loop_free(other);
+}
+
+/* ---- depth ---- */
+struct task_deep { aio_task task; long result; long depth; int how; };
+static AIO_CORO(task_deep)
+{
+    AIO_BEGIN(task_deep);
+    if (self->depth == 0 && self->how == 1) AIO_RAISE(EPIPE, "at the bottom");
+    if (self->depth == 0 && self->how == 2) AIO_AWAIT(aio_sleep(1000));
+    if (self->depth == 0) AIO_RETURN(0);
+    AIO_AWAIT(self->result, AIO_CALL(task_deep, .depth = self->depth - 1, .how = self->how));
+    AIO_RETURN(self->result + 1);
+    AIO_END;
+}
+
+struct task_depth { aio_task task; long result; };
+SCENARIO(task_depth)
+{
+    AIO_BEGIN(task_depth);
+    AIO_AWAIT(self->result, AIO_CALL(task_deep, .depth = 20));
+    CHECK_INT(self->result, 20);
+    AIO_END;
+}
+
+TEST(task_100k_deep)
+{
+    aio_loop *loop = future_loop();
+    struct task_deep *deep = aio_create_task(AIO_CALL(task_deep, .depth = 100000));
+    CHECK_INT(aio_loop_run_until_complete(loop, aio_ref(deep), NULL), 0);
+    CHECK_INT(deep->result, 100000);
+    aio_unref(deep);
+    aio_exception *error = NULL;
+    CHECK_INT(aio_loop_run_until_complete(loop, AIO_CALL(task_deep, .depth = 100000, .how = 1), &error), EPIPE);
+    CHECK_STR(error->message, "at the bottom");
+    CHECK_INT(error->traceback_count + error->traceback_left_out, 100001);
+    aio_exception_unref(error);
+    deep = aio_create_task(AIO_CALL(task_deep, .depth = 100000, .how = 2));
+    loop_run_once(loop);
+    CHECK(!aio_future_done(deep));
+    CHECK(aio_task_cancel_message(deep, "enough"));
+    CHECK_INT(aio_loop_run_until_complete(loop, aio_ref(deep), &error), AIO_ECANCELLED);
+    CHECK_STR(error->message, "enough");
+    aio_exception_unref(error);
+    aio_unref(deep);
+    deep = aio_create_task(AIO_CALL(task_deep, .depth = 100000, .how = 2)); /* left hanging: the loop frees all of it */
+    loop_run_once(loop);
+    aio_unref(deep);
+    aio_loop_free(loop);
+    CHECK_INT(now.reports, 1);
+}
+
+/* ---- tracebacks ---- */
+static int task_lines[3];
+struct task_raises { aio_task task; };
+static AIO_CORO(task_raises)
+{
+    AIO_BEGIN(task_raises);
+    AIO_AWAIT(aio_sleep(0));
+    task_lines[0] = __LINE__; AIO_RAISE(ECONNREFUSED, "connect to %s", "a.test");
+    AIO_END;
+}
+
+struct task_passes { aio_task task; bool again; };
+static AIO_CORO(task_passes)
+{
+    AIO_BEGIN(task_passes);
+    AIO_TRY {
+        task_lines[1] = __LINE__; AIO_AWAIT(AIO_CALL(task_raises));
+    } AIO_CATCH {
+        AIO_RERAISE(); /* adds nothing: the traceback is of where it came by */
+    } AIO_END_TRY;
+    AIO_END;
+}
+
+struct task_fails { aio_task task; };
+static AIO_CORO(task_fails)
+{
+    AIO_BEGIN(task_fails);
+    task_lines[2] = __LINE__; AIO_AWAIT(aio_create_task(AIO_CALL(task_passes))); /* across a task, too */
+    AIO_END;
+}
+
+TEST(task_traceback_text)
+{
+    char text[1000], expected[1000];
+    aio_exception *error = NULL;
+    CHECK_INT(task_run(AIO_CALL(task_fails), &error), ECONNREFUSED);
+    error_print(error, text, sizeof text);
+    snprintf(expected, sizeof expected, "Traceback (most recent await last):\n"
+             "  %s:%d, in task_fails\n  %s:%d, in task_passes\n  %s:%d, in task_raises\n"
+             "ConnectionRefusedError: connect to a.test\n",
+             __FILE__, task_lines[2], __FILE__, task_lines[1], __FILE__, task_lines[0]);
+    CHECK_STR(text, expected);
+    aio_exception_unref(error);
+}
+
+/* ---- tasks as objects ---- */
+struct task_objects { aio_task task; char log[TASK_LOG]; struct task_mark *named, *plain; aio_task *all[8]; size_t n; };
+SCENARIO(task_objects)
+{
+    AIO_BEGIN(task_objects);
+    self->named = aio_create_task(MARK(.c = 'n'), .name = "reader");
+    self->plain = aio_create_task(MARK(.c = 'p'));
+    REQUIRE(self->named && self->plain);
+    CHECK_STR(aio_task_name(self->named), "reader");
+    CHECK_STR(aio_task_name(self->plain), "Task");
+    CHECK_STR(aio_task_name(NULL), "Task");
+    REQUIRE(aio_task_set_name(self->plain, "a rather longer name than the other one had") == 0);
+    REQUIRE(aio_task_set_name(self->plain, "writer") == 0);
+    CHECK_STR(aio_task_name(self->plain), "writer");
+    CHECK_INT(aio_task_set_name(self->plain, NULL), EINVAL);
+    CHECK_INT(aio_task_set_name(NULL, "x"), EINVAL);
+    CHECK_PTR(aio_current_task(), &self->task);
+    CHECK_INT(aio_all_tasks(NULL, 0), 3);
+    self->n = aio_all_tasks(self->all, 8);
+    CHECK_INT(self->n, 3);
+    CHECK((self->all[0] == &self->task) + (self->all[1] == &self->task) + (self->all[2] == &self->task) == 1);
+    aio_unref_all(self->all, self->n < 8 ? self->n : 8);
+    AIO_AWAIT(aio_ref(self->plain));
+    CHECK_INT(aio_all_tasks(NULL, 0), 1);
+    CHECK_INT(aio_task_set_name(self->plain, "late"), AIO_EINVALIDSTATE);
+    AIO_FINALLY;
+        aio_unref(self->named);
+        aio_unref(self->plain);
+    AIO_END;
+}
+
+struct task_dropped { aio_task task; char log[TASK_LOG]; };
+SCENARIO(task_dropped) /* the loop owns a running task */
+{
+    AIO_BEGIN(task_dropped);
+    aio_unref(aio_create_task(MARK(.c = 'd')));
+    AIO_AWAIT(aio_sleep(1));
+    CHECK_STR(self->log, "d");
+    AIO_END;
+}
+
+struct task_outer { aio_task task; aio_task *seen; };
+static AIO_CORO(task_outer)
+{
+    AIO_BEGIN(task_outer);
+    CHECK_PTR(aio_current_task(), self->seen); /* the task, not the coroutine it calls */
+    AIO_AWAIT(aio_sleep(0));
+    CHECK_PTR(aio_current_task(), self->seen);
+    AIO_END;
+}
+
+static void task_no_current(void *arg) { *(aio_task **)arg = aio_current_task(); }
+
+struct task_current { aio_task task; aio_task *in_callback; };
+SCENARIO(task_current)
+{
+    AIO_BEGIN(task_current);
+    self->in_callback = &self->task;
+    AIO_AWAIT(AIO_CALL(task_outer, .seen = &self->task));
+    REQUIRE(aio_loop_call_soon(aio_get_running_loop(), task_no_current, &self->in_callback).generation);
+    AIO_AWAIT(aio_sleep(0));
+    AIO_AWAIT(aio_sleep(0));
+    CHECK_PTR(self->in_callback, NULL);
+    AIO_END;
+}
+
+/* ---- eager start ---- */
+struct task_eager { aio_task task; char log[TASK_LOG]; struct task_at_once *once; struct task_stubborn *other; };
+SCENARIO(task_eager)
+{
+    AIO_BEGIN(task_eager);
+    self->once = aio_create_task(AIO_CALL(task_at_once, .log = self->log, .c = '1'), .eager_start = true);
+    REQUIRE(self->once);
+    CHECK(aio_future_done(self->once));
+    CHECK_STR(self->log, "1");
+    CHECK_PTR(aio_current_task(), &self->task);
+    self->other = aio_create_task(AIO_CALL(task_stubborn, .log = self->log), .eager_start = true, .name = "eager");
+    REQUIRE(self->other);
+    CHECK_STR(self->log, "1s"); /* up to its first suspension */
+    CHECK(!aio_future_done(self->other));
+    CHECK(aio_task_cancel(self->other));
+    AIO_AWAIT(aio_sleep(1));
+    CHECK(aio_future_cancelled(self->other));
+    CHECK_STR(self->log, "1sf");
+    AIO_FINALLY;
+        if (self->other) aio_future_exception(self->other);
+        aio_unref(self->once);
+        aio_unref(self->other);
+    AIO_END;
+}
+
+struct task_eager_nest { aio_task task; int *count; };
+static AIO_CORO(task_eager_nest)
+{
+    AIO_BEGIN(task_eager_nest);
+    if (++*self->count < 5000)
+        aio_unref(aio_create_task(AIO_CALL(task_eager_nest, .count = self->count), .eager_start = true));
+    AIO_END;
+}
+
+TEST(task_eager_starts_within_eager_starts)
+{
+    aio_loop *loop = future_loop(); /* bounded depth: what is deeper starts in the next iteration */
+    int count = 0;
+    CHECK_INT(aio_loop_run_until_complete(loop, AIO_CALL(task_eager_nest, .count = &count), NULL), 0);
+    for (int i = 0; i < 100; i++) loop_run_once(loop);
+    CHECK_INT(count, 5000);
+    aio_loop_free(loop);
+}
+
+/* ---- what ends the program ---- */
+struct task_switch { aio_task task; int i; };
+static AIO_CORO(task_switch)
+{
+    AIO_BEGIN(task_switch);
+    switch (self->i) {
+    default: AIO_AWAIT(aio_sleep(0));
+    }
+    AIO_END;
+}
+
+TEST(task_misuse_aborts)
+{
+    CHECK_ABORTS("aio.h: in task_switch: there is no way back to this line: AIO_AWAIT inside a switch? (",
+                 task_run(AIO_CALL(task_switch), NULL));
+    aio_loop *loop = future_loop();
+    struct task_mark *task = aio_create_task(AIO_CALL(task_mark));
+    CHECK_ABORTS("aio_create_task needs a coroutine that has not started", (void)aio_create_task(task));
+    aio_task_cancel(task);
+    CHECK_INT(aio_loop_run_until_complete(loop, task, NULL), AIO_ECANCELLED);
+    aio_loop_free(loop);
+    CHECK_PTR(aio_create_task((struct task_mark *)NULL), NULL);
+    CHECK_PTR(aio_create_task(AIO_CALL(task_mark)), NULL); /* no loop */
+    CHECK_INT(errno, AIO_ENOLOOP);
+    CHECK(!aio_task_cancel(NULL));
+    CHECK(!aio_task_cancel_message(NULL, "x"));
+    CHECK_INT(aio_task_cancelling(NULL), 0);
+    CHECK_INT(aio_task_uncancel(NULL), 0);
+}
+
+TEST(task_many_idle)
+{
+    enum { COUNT = 100000 };
+    aio_loop *loop = future_loop();
+    struct loop_forever **tasks = (struct loop_forever **)malloc(COUNT * sizeof *tasks);
+    for (int i = 0; i < COUNT; i++) tasks[i] = aio_create_task(AIO_CALL(loop_forever));
+    loop_run_once(loop);
+    CHECK_INT(loop->task_count, COUNT);
+    for (int i = 0; i < COUNT; i++) aio_task_cancel(tasks[i]);
+    for (int i = 0; i < 3; i++) loop_run_once(loop);
+    CHECK_INT(loop->task_count, 0);
+    aio_unref_all(tasks, COUNT);
+    free(tasks);
+    aio_loop_free(loop);
+}
