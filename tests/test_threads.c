@@ -414,9 +414,10 @@ static void *thread_ask(void *arg)
     }
     if (slow) {
         thread_seen.early = aio_concurrent_wait(slow, 0);
-        bool asked = aio_concurrent_cancel(slow), again = aio_concurrent_cancel(slow);
+        bool asked = aio_concurrent_cancel(slow);
+        aio_concurrent_cancel(slow); /* whether this one is too late is a race with the loop */
         aio_concurrent_wait(slow, INFINITY);
-        thread_seen.cancelled = asked && again && aio_concurrent_done(slow) && aio_concurrent_cancelled(slow) &&
+        thread_seen.cancelled = asked && aio_concurrent_done(slow) && aio_concurrent_cancelled(slow) &&
                                 !aio_concurrent_cancel(slow);
     }
     aio_concurrent_release(sum);
