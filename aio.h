@@ -144,14 +144,10 @@
 #define AIO__PRINTF(string, first) __attribute__((__format__(__printf__, string, first)))
 #define AIO__FALLTHROUGH           __attribute__((__fallthrough__))
 #ifdef __clang__
-#define AIO__LABEL_BEGIN _Pragma("clang diagnostic push") _Pragma("clang diagnostic ignored \"-Wimplicit-fallthrough\"")
-#define AIO__LABEL_END   _Pragma("clang diagnostic pop")
 #define AIO__ARGS_BEGIN \
     _Pragma("clang diagnostic push") _Pragma("clang diagnostic ignored \"-Wmissing-field-initializers\"")
 #define AIO__ARGS_END    _Pragma("clang diagnostic pop")
 #else
-#define AIO__LABEL_BEGIN
-#define AIO__LABEL_END
 #define AIO__ARGS_BEGIN
 #define AIO__ARGS_END
 #endif
@@ -386,10 +382,13 @@ enum { AIO__START = 0, AIO__EXIT = -1, AIO__LEAVE = -2, AIO__WHO = -3, AIO__SECO
 #define AIO_AWAIT(...)             AIO__PICK(__VA_ARGS__, AIO__AWAIT_TO, AIO__AWAIT, 0)(__VA_ARGS__)
 #define AIO__AWAIT(expr)           do { AIO__SUSPEND(expr); aio__release(aio__t); } while (0)
 #define AIO__AWAIT_TO(lhs, expr)   do { AIO__SUSPEND(expr); (lhs) = AIO__RESULT(expr); aio__release(aio__t); } while (0)
+/* Suspends; the `else` that follows is where it goes on, as it does when there was nothing to wait for. (A case label
+ * would be fallen into there, which compilers warn of; an ordinary one is not.) */
+#define AIO__RESUME_AT(line)       AIO__RESUME_AT_(line)
+#define AIO__RESUME_AT_(line)      { return AIO_SUSPENDED; case line: goto aio__go_##line; } else aio__go_##line:
 #define AIO_ASYNC_FOR(lhs, expr)                                                                    \
     for (;;)                                                                                        \
-        if (aio__await(aio__t, (expr), __LINE__)) return AIO_SUSPENDED;                             \
-        else AIO__LABEL_BEGIN case __LINE__: AIO__LABEL_END                                         \
+        if (aio__await(aio__t, (expr), __LINE__)) AIO__RESUME_AT(__LINE__)                          \
         if (aio__stopped(aio__t)) break;                                                            \
         else if (AIO__FAILED) AIO__GOTO(aio__handler);                                              \
         else if ((void)((lhs) = AIO__RESULT(expr)), aio__release(aio__t), 0) { }                    \
@@ -451,8 +450,7 @@ enum { AIO__START = 0, AIO__EXIT = -1, AIO__LEAVE = -2, AIO__WHO = -3, AIO__SECO
 /* `enter` is awaited. `leave` is an awaitable, which is awaited, or an int: 0 or an error code, which is raised. */
 #define AIO_ASYNC_WITH(enter, leave)                                                                \
     if (aio__with_open(aio__t, __LINE__, aio__handler)) AIO__GOTO(aio__handler);                    \
-    else if (aio__await(aio__t, (enter), __LINE__)) return AIO_SUSPENDED;                           \
-    else AIO__LABEL_BEGIN case __LINE__: AIO__LABEL_END                                             \
+    else if (aio__await(aio__t, (enter), __LINE__)) AIO__RESUME_AT(__LINE__)                        \
     if (aio__with_failed(aio__t)) AIO__GOTO(aio__handler);                                          \
     else AIO__BLOCK(                                                                                \
         if (aio__with_close(aio__t, (intptr_t)(leave), __builtin_classify_type(leave) == 5, AIO__SECOND + __LINE__)) \

@@ -4,6 +4,7 @@
 
 #include "harness.h"
 
+#include "test_combinators.c"
 #include "test_errors.c"
 #include "test_headers.c"
 #include "test_http_messages.c"
