@@ -172,7 +172,7 @@ static bool check_str(const char *a, const char *b, const char *text, const char
 #define CHECK_BYTES_(a, n, b, m, ...) check_bytes((a), (n), (b), (m), #a, __FILE__, __LINE__)
 #define CHECK_FIRST(a, ...)     ((const char *)(a))
 #define REQUIRE(condition) \
-    do if (!CHECK(condition)) AIO_RAISE(seam.touched ? seam.touched : AIO_ERUNTIME, "%s", #condition); while (0)
+    do if (!CHECK(condition)) AIO_RAISE(require_code(), "%s", #condition); while (0)
 #define CAUGHT(expected) \
     do if (!CHECK_INT(aio_caught(self)->code, (expected))) AIO_RERAISE(); while (0)
 
@@ -210,6 +210,8 @@ static void abort_end(pid_t child, int *fds, const char *message, const char *fi
     if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGABRT) fail("%s:%d: it did not abort: status %d", file, line, status);
     if (!strstr(text, message)) fail("%s:%d: stderr was \"%s\", expected \"%s\"", file, line, text, message);
 }
+
+static int require_code(void) { return seam.touched ? seam.touched : now.cancelled ? AIO_ECANCELLED : AIO_ERUNTIME; }
 
 static void expect_report(const char *part) { now.wanted_report = part; }
 
