@@ -1,0 +1,690 @@
+/* gather, wait, wait_for, as_completed, shield. */
+
+/* A child: sleeps, then gives or fails. When it is cancelled and stubborn, it sleeps on for `hold` and gives or fails. */
+struct comb_kid { aio_task task; int result; double delay, hold; int give, fail, cancelled; bool stubborn, started; };
+static AIO_CORO(comb_kid)
+{
+    AIO_BEGIN(comb_kid);
+    self->started = true;
+    AIO_TRY {
+        AIO_AWAIT(aio_sleep(self->delay));
+    } AIO_CATCH {
+        self->cancelled++;
+        if (!self->stubborn || aio_caught(self)->code != AIO_ECANCELLED) AIO_RERAISE();
+        AIO_AWAIT(aio_sleep(self->hold));
+    } AIO_END_TRY
+    if (self->fail) AIO_RAISE(self->fail, "kid %d", self->give);
+    AIO_RETURN(self->give);
+    AIO_END;
+}
+#define comb_kid(...) AIO_CALL(comb_kid, __VA_ARGS__)
+
+static int comb_result(const struct comb_kid *kid) { return kid ? kid->result : -1; }
+static double comb_now(void) { return aio_loop_time(aio_get_running_loop()) - 1000; }
+static int comb_code(void *future)
+{
+    const aio_exception *error = aio_future_exception(future);
+    return error ? error->code : 0;
+}
+
+/* ---- gather ---- */
+
+struct gather_gives_all { aio_task task; struct comb_kid *kid[4]; };
+SCENARIO(gather_gives_all)
+{
+    AIO_BEGIN(gather_gives_all);
+    self->kid[0] = comb_kid(.delay = 2, .give = 1);
+    self->kid[1] = comb_kid(.delay = 1, .give = 2);
+    self->kid[2] = comb_kid(.delay = 0, .give = 3);
+    self->kid[3] = aio_create_task(comb_kid(.delay = 3, .give = 4));
+    AIO_AWAIT(aio_gather(self->kid, 4));
+    CHECK_NEAR(comb_now(), 3, 0.01);
+    CHECK_INT(self->kid[0]->result * 1000 + self->kid[1]->result * 100 + self->kid[2]->result * 10 + self->kid[3]->result,
+              1234);
+    AIO_AWAIT(aio_gather(self->kid, 4)); /* once more: they are done */
+    CHECK_NEAR(comb_now(), 3, 0.01);
+    AIO_FINALLY;
+    aio_unref_all(self->kid, 4);
+    AIO_END;
+}
+
+struct gather_of_none { aio_task task; aio_future *gather; };
+SCENARIO(gather_of_none)
+{
+    AIO_BEGIN(gather_of_none);
+    self->gather = aio_gather(NULL, 0);
+    CHECK(aio_future_done(self->gather));
+    AIO_AWAIT(aio_ref(self->gather));
+    AIO_FINALLY;
+    aio_unref(self->gather);
+    AIO_END;
+}
+
+struct gather_shares_duplicates { aio_task task; struct comb_kid *kid[3]; aio_future *gather; };
+SCENARIO(gather_shares_duplicates)
+{
+    AIO_BEGIN(gather_shares_duplicates);
+    self->kid[0] = self->kid[2] = comb_kid(.delay = 1, .give = 5, .stubborn = true);
+    aio_ref(self->kid[2]);
+    self->kid[1] = comb_kid(.delay = 2, .give = 6, .stubborn = true);
+    self->gather = aio_gather(self->kid, 3);
+    AIO_AWAIT(aio_sleep(0));
+    REQUIRE(aio_future_cancel(self->gather));
+    CHECK_INT(aio_task_cancelling(self->kid[0]), 1); /* once, not twice */
+    AIO_TRY {
+        AIO_AWAIT(aio_ref(self->gather));
+        CHECK(false);
+    } AIO_CATCH {
+        CHECK_INT(aio_caught(self)->code, AIO_ECANCELLED);
+    } AIO_END_TRY
+    CHECK_INT(comb_result(self->kid[0]), 5);
+    CHECK_INT(comb_result(self->kid[2]), 5);
+    AIO_FINALLY;
+    aio_unref(self->gather);
+    aio_unref_all(self->kid, 3);
+    AIO_END;
+}
+
+struct gather_raises_the_first_error { aio_task task; struct comb_kid *kid[3]; int code; };
+SCENARIO(gather_raises_the_first_error, .may = { EIO, EPERM })
+{
+    AIO_BEGIN(gather_raises_the_first_error);
+    self->kid[0] = comb_kid(.delay = 2, .give = 1, .fail = EPERM);
+    self->kid[1] = comb_kid(.delay = 1, .give = 2, .fail = EIO);
+    self->kid[2] = comb_kid(.delay = 3, .give = 3);
+    AIO_TRY {
+        AIO_AWAIT(aio_gather(self->kid, 3));
+        CHECK(false);
+    } AIO_CATCH {
+        self->code = aio_caught(self)->code;
+        CHECK_STR(aio_caught(self)->message, "kid 2");
+    } AIO_END_TRY
+    REQUIRE(self->code == EIO);
+    CHECK_NEAR(comb_now(), 1, 0.01);
+    CHECK(!aio_future_done(self->kid[0])); /* the siblings run on */
+    CHECK_INT(aio_task_cancelling(self->kid[2]), 0);
+    AIO_AWAIT(aio_ref(self->kid[2]));
+    CHECK_INT(comb_result(self->kid[2]), 3);
+    CHECK(aio_future_done(self->kid[0])); /* its error, which nobody looks at, is not reported */
+    AIO_FINALLY;
+    aio_unref_all(self->kid, 3);
+    AIO_END;
+}
+
+struct gather_collects_errors { aio_task task; struct comb_kid *kid[4]; };
+SCENARIO(gather_collects_errors)
+{
+    AIO_BEGIN(gather_collects_errors);
+    self->kid[0] = comb_kid(.delay = 1, .fail = EPERM);
+    self->kid[1] = aio_create_task(comb_kid(.delay = 9));
+    self->kid[2] = comb_kid(.delay = 2, .give = 3);
+    aio_task_cancel(self->kid[1]);
+    AIO_AWAIT(aio_gather(self->kid, 4, .return_exceptions = true)); /* the fourth is NULL */
+    CHECK_NEAR(comb_now(), 2, 0.01);
+    CHECK_INT(comb_code(self->kid[0]), EPERM);
+    CHECK_INT(comb_code(self->kid[1]), AIO_ECANCELLED);
+    CHECK_INT(comb_code(self->kid[2]), 0);
+    CHECK_INT(comb_result(self->kid[2]), 3);
+    CHECK_INT(comb_code(self->kid[3]), ENOMEM);
+    AIO_FINALLY;
+    aio_unref_all(self->kid, 4);
+    AIO_END;
+}
+
+struct gather_child_cancelled { aio_task task; struct comb_kid *kid[2]; int code; };
+SCENARIO(gather_child_cancelled)
+{
+    AIO_BEGIN(gather_child_cancelled);
+    self->kid[0] = aio_create_task(comb_kid(.delay = 9));
+    self->kid[1] = comb_kid(.delay = 2, .give = 7);
+    aio_task_cancel_message(self->kid[0], "enough");
+    AIO_TRY {
+        AIO_AWAIT(aio_gather(self->kid, 2));
+    } AIO_CATCH {
+        self->code = aio_caught(self)->code;
+        CHECK_STR(aio_caught(self)->message, "enough");
+    } AIO_END_TRY
+    REQUIRE(self->code == AIO_ECANCELLED);
+    CHECK(!aio_future_done(self->kid[1]));
+    CHECK_INT(aio_task_cancelling(&self->task), 0);
+    AIO_AWAIT(aio_ref(self->kid[1]));
+    CHECK_INT(comb_result(self->kid[1]), 7);
+    AIO_FINALLY;
+    aio_unref_all(self->kid, 2);
+    AIO_END;
+}
+
+struct gather_null_child { aio_task task; struct comb_kid *kid[2]; int code; };
+SCENARIO(gather_null_child)
+{
+    AIO_BEGIN(gather_null_child);
+    self->kid[1] = comb_kid(.delay = 1, .give = 7);
+    AIO_TRY {
+        AIO_AWAIT(aio_gather(self->kid, 2));
+    } AIO_CATCH {
+        self->code = aio_caught(self)->code;
+    } AIO_END_TRY
+    REQUIRE(self->code == ENOMEM);
+    AIO_AWAIT(aio_ref(self->kid[1])); /* it was scheduled all the same */
+    CHECK_INT(comb_result(self->kid[1]), 7);
+    AIO_FINALLY;
+    aio_unref_all(self->kid, 2);
+    AIO_END;
+}
+
+/* The cancel of what awaits a gather reaches all children; it ends when they have, in cancelled, whatever they give. */
+struct gather_awaiter { aio_task task; struct comb_kid *kid[3]; bool collect; };
+static AIO_CORO(gather_awaiter)
+{
+    AIO_BEGIN(gather_awaiter);
+    self->kid[0] = comb_kid(.delay = 5, .stubborn = true, .hold = 1);
+    self->kid[1] = comb_kid(.delay = 5, .stubborn = true, .hold = 2);
+    self->kid[2] = comb_kid(.delay = 1);
+    AIO_AWAIT(aio_gather(self->kid, 3, .return_exceptions = self->collect));
+    AIO_FINALLY;
+    aio_unref_all(self->kid, 3);
+    AIO_END;
+}
+
+struct gather_cancelled { aio_task task; struct gather_awaiter *awaiter; int i, code; };
+SCENARIO(gather_cancelled)
+{
+    AIO_BEGIN(gather_cancelled);
+    for (self->i = 0; self->i < 2; self->i++) {
+        self->awaiter = aio_create_task(AIO_CALL(gather_awaiter, .collect = self->i == 1));
+        AIO_AWAIT(aio_sleep(2));
+        aio_task_cancel_message(self->awaiter, "stop");
+        AIO_TRY {
+            AIO_AWAIT(aio_ref(self->awaiter));
+        } AIO_CATCH {
+            self->code = aio_caught(self)->code;
+            CHECK_STR(aio_caught(self)->message, "stop");
+        } AIO_END_TRY
+        REQUIRE(self->code == AIO_ECANCELLED);
+        CHECK_NEAR(comb_now(), 4 * (self->i + 1), 0.01);
+        aio_unref(self->awaiter);
+        self->awaiter = NULL;
+        self->code = 0;
+    }
+    AIO_FINALLY;
+    aio_unref(self->awaiter);
+    AIO_END;
+}
+
+/* Cancelled, and a child fails meanwhile: without return_exceptions its error is the first. */
+struct gather_cancelled_fails { aio_task task; struct comb_kid *kid[2]; aio_future *gather; int code; };
+SCENARIO(gather_cancelled_fails)
+{
+    AIO_BEGIN(gather_cancelled_fails);
+    self->kid[0] = comb_kid(.delay = 5, .stubborn = true, .hold = 1, .fail = EIO);
+    self->kid[1] = comb_kid(.delay = 5, .stubborn = true, .hold = 2);
+    self->gather = aio_gather(self->kid, 2);
+    AIO_AWAIT(aio_sleep(1));
+    aio_future_cancel(self->gather);
+    AIO_TRY {
+        AIO_AWAIT(aio_ref(self->gather));
+    } AIO_CATCH {
+        self->code = aio_caught(self)->code;
+    } AIO_END_TRY
+    REQUIRE(self->code == EIO);
+    CHECK_NEAR(comb_now(), 2, 0.01);
+    CHECK(!aio_future_cancel(self->gather)); /* done */
+    AIO_AWAIT(aio_ref(self->kid[1]));
+    AIO_FINALLY;
+    aio_unref(self->gather);
+    aio_unref_all(self->kid, 2);
+    AIO_END;
+}
+
+struct gather_of_plain_futures { aio_task task; aio_future *future[4]; aio_future *gather; };
+SCENARIO(gather_of_plain_futures)
+{
+    AIO_BEGIN(gather_of_plain_futures);
+    self->future[0] = aio_future_create();
+    self->future[1] = aio_sleep(2);
+    self->future[2] = aio_sleep(0);
+    self->future[3] = aio_sleep(0);
+    self->gather = aio_gather(self->future, 4);
+    REQUIRE(self->gather && self->future[0]);
+    CHECK(self->future[2] != self->future[3]);
+    aio_future_set_done(self->future[0]);
+    AIO_AWAIT(aio_ref(self->gather));
+    CHECK_NEAR(comb_now(), 2, 0.01);
+    AIO_FINALLY;
+    aio_unref(self->gather);
+    aio_unref_all(self->future, 4);
+    AIO_END;
+}
+
+/* A gather that nobody wants any more lets its children run. */
+struct gather_dropped { aio_task task; struct comb_kid *kid[2]; };
+SCENARIO(gather_dropped)
+{
+    AIO_BEGIN(gather_dropped);
+    self->kid[0] = comb_kid(.delay = 1, .give = 1);
+    self->kid[1] = comb_kid(.delay = 2, .give = 2);
+    aio_unref(aio_gather(self->kid, 2));
+    REQUIRE(self->kid[0] && self->kid[1] && aio_current_task());
+    AIO_AWAIT(aio_gather(self->kid, 2));
+    CHECK_INT(comb_result(self->kid[0]) + comb_result(self->kid[1]), 3);
+    AIO_FINALLY;
+    aio_unref_all(self->kid, 2);
+    AIO_END;
+}
+
+struct gather_of_gathers { aio_task task; struct comb_kid *kid[4]; aio_future *half[2]; };
+SCENARIO(gather_of_gathers)
+{
+    AIO_BEGIN(gather_of_gathers);
+    self->kid[0] = comb_kid(.delay = 1, .give = 1);
+    self->kid[1] = comb_kid(.delay = 2, .give = 2);
+    self->kid[2] = comb_kid(.delay = 3, .give = 3);
+    self->kid[3] = comb_kid(.delay = 4, .give = 4);
+    self->half[0] = aio_gather(self->kid, 2);
+    self->half[1] = aio_gather(self->kid + 2, 2);
+    AIO_AWAIT(aio_gather(self->half, 2));
+    CHECK_INT(comb_result(self->kid[3]), 4);
+    CHECK_NEAR(comb_now(), 4, 0.01);
+    AIO_FINALLY;
+    aio_unref_all(self->half, 2);
+    aio_unref_all(self->kid, 4);
+    AIO_END;
+}
+
+/* A chain of gathers that is longer than the C stack is deep: cancelled from its end. */
+enum { COMB_DEEP = 100000 };
+struct gather_link { aio_task task; aio_task *inner[1]; };
+static AIO_CORO(gather_link)
+{
+    AIO_BEGIN(gather_link);
+    AIO_AWAIT(aio_gather(self->inner, 1));
+    AIO_FINALLY;
+    aio_unref_all(self->inner, 1);
+    AIO_END;
+}
+
+TEST(gather_deep_cancel)
+{
+    aio_loop *loop = aio_new_event_loop();
+    aio_loop_set_exception_handler(loop, on_report, NULL);
+    aio_set_event_loop(loop);
+    aio_task *task = (aio_task *)aio_create_task(comb_kid(.delay = 100));
+    for (int i = 0; i < COMB_DEEP; i++) {
+        struct gather_link *next = AIO_CALL(gather_link, .inner = { task });
+        task = (aio_task *)aio_create_task(next);
+    }
+    aio_loop_stop(loop);
+    CHECK_INT(aio_loop_run_forever(loop), 0);
+    CHECK(aio_task_cancel(task));
+    CHECK_INT(aio_loop_run_until_complete(loop, task, NULL), AIO_ECANCELLED);
+    CHECK_NEAR(aio_loop_time(loop), 1000, 1);
+    aio_loop_free(loop);
+}
+
+struct gather_wrong { aio_task task; struct comb_kid *kid[1]; int code; };
+SCENARIO(gather_wrong)
+{
+    AIO_BEGIN(gather_wrong);
+    AIO_TRY { AIO_AWAIT(aio_gather(NULL, 1)); } AIO_CATCH { self->code = aio_caught(self)->code; } AIO_END_TRY
+    REQUIRE(self->code == EINVAL);
+    AIO_END;
+}
+
+TEST(gather_needs_a_loop)
+{
+    aio_set_event_loop(NULL);
+    aio_future *gather = aio_gather(NULL, 0);
+    CHECK_INT(comb_code(gather), AIO_ENOLOOP);
+    aio_unref(gather);
+}
+
+TEST(gather_of_two_loops)
+{
+    aio_loop *loop = aio_new_event_loop(), *other = aio_new_event_loop();
+    aio_set_event_loop(other);
+    aio_future *future[1] = { aio_future_create() };
+    aio_set_event_loop(loop);
+    aio_future *gather = aio_gather(future, 1);
+    CHECK_INT(comb_code(gather), AIO_EWRONGLOOP);
+    aio_unref(gather);
+    aio_unref_all(future, 1);
+    aio_loop_free(loop);
+    aio_loop_free(other);
+}
+
+/* ---- wait ---- */
+
+struct wait_modes { aio_task task; struct comb_kid *kid[3]; size_t done; };
+SCENARIO(wait_modes, .may = { EIO })
+{
+    AIO_BEGIN(wait_modes);
+    self->kid[0] = comb_kid(.delay = 4, .give = 1);
+    self->kid[1] = aio_create_task(comb_kid(.delay = 9));
+    self->kid[2] = comb_kid(.delay = 3, .fail = EIO);
+    aio_task_cancel(self->kid[1]);
+    AIO_AWAIT(self->done, aio_wait(self->kid, 3, .timeout = 0.5, .return_when = AIO_FIRST_EXCEPTION));
+    CHECK_INT(self->done, 1); /* the cancelled one is no exception */
+    CHECK_NEAR(comb_now(), 0.5, 0.01);
+    CHECK_INT(aio_task_cancelling(self->kid[0]), 0); /* the timeout cancels nothing */
+    AIO_AWAIT(self->done, aio_wait(self->kid, 3, .return_when = AIO_FIRST_COMPLETED));
+    CHECK_INT(self->done, 1);
+    CHECK_NEAR(comb_now(), 0.5, 0.01);
+    AIO_AWAIT(self->done, aio_wait(self->kid, 3, .return_when = AIO_FIRST_EXCEPTION));
+    CHECK_INT(self->done, 2);
+    CHECK_NEAR(comb_now(), 3, 0.01);
+    AIO_AWAIT(self->done, aio_wait(self->kid, 3)); /* errors are not raised */
+    CHECK_INT(self->done, 3);
+    CHECK_NEAR(comb_now(), 4, 0.01);
+    CHECK_INT(comb_code(self->kid[2]), EIO);
+    AIO_FINALLY;
+    aio_future_exception(self->kid[2]);
+    aio_unref_all(self->kid, 3);
+    AIO_END;
+}
+
+struct wait_first_completed { aio_task task; struct comb_kid *kid[4], *slow, *quick; size_t done; };
+SCENARIO(wait_first_completed)
+{
+    AIO_BEGIN(wait_first_completed);
+    self->kid[0] = self->slow = comb_kid(.delay = 2, .give = 1);
+    self->kid[1] = self->quick = comb_kid(.delay = 1, .give = 2);
+    self->kid[2] = (struct comb_kid *)aio_ref(self->slow);
+    self->kid[3] = (struct comb_kid *)aio_ref(self->quick);
+    AIO_AWAIT(self->done, aio_wait(self->kid, 4, .return_when = AIO_FIRST_COMPLETED));
+    CHECK_INT(self->done, 2); /* entries: it stands there twice */
+    CHECK_INT(aio_wait_partition(self->kid, 4), 2);
+    CHECK(self->kid[0] == self->quick && self->kid[1] == self->quick);
+    CHECK(self->kid[2] == self->slow && self->kid[3] == self->slow);
+    AIO_FINALLY;
+    aio_unref_all(self->kid, 4);
+    AIO_END;
+}
+
+struct wait_now { aio_task task; struct comb_kid *kid[2]; size_t done; };
+SCENARIO(wait_now)
+{
+    AIO_BEGIN(wait_now);
+    self->kid[0] = comb_kid(.delay = 2);
+    AIO_AWAIT(self->done, aio_wait(self->kid, 1, .timeout = AIO_NOW));
+    CHECK_INT(self->done, 0);
+    CHECK(self->kid[0] && self->kid[0]->started); /* it had its first step */
+    CHECK_NEAR(comb_now(), 0, 0.01);
+    self->kid[1] = NULL; /* counts as done: with ENOMEM */
+    AIO_AWAIT(self->done, aio_wait(self->kid, 2, .return_when = AIO_FIRST_EXCEPTION));
+    CHECK_INT(self->done, 1);
+    CHECK_NEAR(comb_now(), 0, 0.01);
+    AIO_FINALLY;
+    aio_unref_all(self->kid, 2);
+    AIO_END;
+}
+
+struct wait_wrong { aio_task task; struct comb_kid *kid[1]; aio_wait_future *wait[4]; int i, code; };
+SCENARIO(wait_wrong)
+{
+    AIO_BEGIN(wait_wrong);
+    self->kid[0] = comb_kid(.delay = 1);
+    self->wait[0] = aio_wait(self->kid, 0);
+    self->wait[1] = aio_wait(NULL, 1);
+    self->wait[2] = aio_wait(self->kid, 1, .timeout = NAN);
+    self->wait[3] = aio_wait(self->kid, 1, .timeout = -INFINITY);
+    for (self->i = 0; self->i < 4; self->i++) CHECK_INT(comb_code(self->wait[self->i]), EINVAL);
+    AIO_FINALLY;
+    aio_unref_all(self->wait, 4);
+    aio_unref_all(self->kid, 1);
+    AIO_END;
+}
+
+struct wait_cancelled { aio_task task; struct comb_kid *kid[1]; aio_wait_future *wait; int code; size_t done; };
+SCENARIO(wait_cancelled)
+{
+    AIO_BEGIN(wait_cancelled);
+    self->kid[0] = comb_kid(.delay = 2, .give = 3);
+    self->wait = aio_wait(self->kid, 1, .timeout = 1);
+    REQUIRE(aio_future_cancel(self->wait));
+    AIO_TRY {
+        AIO_AWAIT(self->done, (aio_wait_future *)aio_ref(self->wait));
+    } AIO_CATCH {
+        self->code = aio_caught(self)->code;
+    } AIO_END_TRY
+    REQUIRE(self->code == AIO_ECANCELLED);
+    CHECK_INT(aio_task_cancelling(self->kid[0]), 0);
+    AIO_AWAIT(aio_ref(self->kid[0]));
+    CHECK_INT(comb_result(self->kid[0]), 3);
+    AIO_FINALLY;
+    aio_unref(self->wait);
+    aio_unref_all(self->kid, 1);
+    AIO_END;
+}
+
+/* ---- as_completed ---- */
+
+struct completed_in_order { aio_task task; struct comb_kid *kid[5], *done; aio_completions *all; int order, steps; };
+SCENARIO(completed_in_order, .may = { EIO })
+{
+    AIO_BEGIN(completed_in_order);
+    self->kid[0] = comb_kid(.delay = 3, .give = 1);
+    self->kid[1] = comb_kid(.delay = 1, .give = 2);
+    self->kid[2] = (struct comb_kid *)aio_ref(self->kid[1]);
+    self->kid[3] = comb_kid(.delay = 2, .give = 4, .fail = EIO);
+    self->kid[4] = comb_kid(.delay = 4, .give = 5);
+    self->all = aio_as_completed(self->kid, 5);
+    REQUIRE(self->all != NULL);
+    AIO_ASYNC_FOR(self->done, aio_as_completed_next(self->all)) {
+        CHECK(aio_future_done(self->done));
+        CHECK_NEAR(comb_now(), ++self->steps, 0.01);
+        self->order = self->order * 10 + self->done->give;
+    }
+    CHECK_INT(self->order, 2415);
+    CHECK_INT(comb_code(self->kid[3]), EIO);
+    AIO_FINALLY;
+    aio_unref(self->all);
+    aio_future_exception(self->kid[3]);
+    aio_unref_all(self->kid, 5);
+    AIO_END;
+}
+
+struct completed_done_already { aio_task task; aio_future *future[4], *done; aio_completions *all; int steps, code; };
+SCENARIO(completed_done_already)
+{
+    AIO_BEGIN(completed_done_already);
+    self->future[0] = aio_future_create();
+    self->future[1] = aio_future_create();
+    self->future[2] = (aio_future *)aio_ref(self->future[0]);
+    REQUIRE(self->future[0] && self->future[1]);
+    aio_future_set_done(self->future[0]);
+    aio_future_set_done(self->future[1]);
+    self->all = aio_as_completed(self->future, 4); /* the fourth is NULL */
+    REQUIRE(self->all != NULL);
+    AIO_TRY {
+        AIO_ASYNC_FOR(self->done, aio_as_completed_next(self->all)) CHECK_PTR(self->done, self->future[self->steps++]);
+    } AIO_CATCH {
+        self->code = aio_caught(self)->code;
+    } AIO_END_TRY
+    CHECK_INT(self->steps, 2);
+    REQUIRE(self->code == ENOMEM);
+    AIO_ASYNC_FOR(self->done, aio_as_completed_next(self->all)) self->steps++;
+    CHECK_INT(self->steps, 2);
+    AIO_FINALLY;
+    aio_unref(self->all);
+    aio_unref_all(self->future, 4);
+    AIO_END;
+}
+
+struct completed_in_time { aio_task task; struct comb_kid *kid[3], *done; aio_completions *all; int i, steps, late; };
+SCENARIO(completed_in_time)
+{
+    AIO_BEGIN(completed_in_time);
+    self->kid[0] = comb_kid(.delay = 9, .give = 1);
+    self->kid[1] = comb_kid(.delay = 1, .give = 2);
+    self->kid[2] = comb_kid(.delay = 9, .give = 3);
+    self->all = aio_as_completed(self->kid, 3, .timeout = 2);
+    REQUIRE(self->all != NULL);
+    for (self->i = 0; self->i < 4; self->i++) {
+        AIO_TRY {
+            AIO_ASYNC_FOR(self->done, aio_as_completed_next(self->all)) CHECK_INT(self->done->give, 2), self->steps++;
+        } AIO_CATCH {
+            if (aio_caught(self)->code != AIO_ETIMEOUT) AIO_RERAISE();
+            self->late++;
+        } AIO_END_TRY
+    }
+    CHECK_INT(self->steps, 1);
+    CHECK_INT(self->late, 2); /* every step that was left */
+    CHECK_NEAR(comb_now(), 2, 0.01);
+    CHECK_INT(aio_task_cancelling(self->kid[0]), 0);
+    AIO_AWAIT(aio_gather(self->kid, 3)); /* they go on */
+    CHECK_INT(comb_result(self->kid[0]), 1);
+    AIO_FINALLY;
+    aio_unref(self->all);
+    aio_unref_all(self->kid, 3);
+    AIO_END;
+}
+
+/* Steps asked for in advance are served in turn, and a cancelled one loses nothing. */
+struct completed_steps { aio_task task; struct comb_kid *kid[2]; aio_completions *all; aio_completions_future *step[3]; };
+SCENARIO(completed_steps)
+{
+    AIO_BEGIN(completed_steps);
+    self->kid[0] = comb_kid(.delay = 2, .give = 1);
+    self->kid[1] = comb_kid(.delay = 1, .give = 2);
+    self->all = aio_as_completed(self->kid, 2);
+    self->step[0] = aio_as_completed_next(self->all);
+    self->step[1] = aio_as_completed_next(self->all);
+    self->step[2] = aio_as_completed_next(self->all);
+    aio_unref(self->all); /* the steps keep it */
+    self->all = NULL;
+    REQUIRE(self->step[0] && self->step[1] && self->step[2]);
+    CHECK(aio_future_cancel(self->step[0]));
+    AIO_AWAIT(aio_gather(self->step, 3, .return_exceptions = true));
+    CHECK_INT(comb_code(self->step[0]), AIO_ECANCELLED);
+    CHECK_PTR((void *)self->step[1]->result, self->kid[1]);
+    CHECK_PTR((void *)self->step[2]->result, self->kid[0]);
+    AIO_FINALLY;
+    aio_unref_all(self->step, 3);
+    aio_unref_all(self->kid, 2);
+    AIO_END;
+}
+
+struct completed_of_none { aio_task task; aio_future *done; aio_completions *all; };
+SCENARIO(completed_of_none)
+{
+    AIO_BEGIN(completed_of_none);
+    self->all = aio_as_completed(NULL, 0);
+    REQUIRE(self->all != NULL);
+    AIO_ASYNC_FOR(self->done, aio_as_completed_next(self->all)) CHECK(false);
+    CHECK(aio_as_completed(NULL, 1) == NULL);
+    CHECK_INT(errno, EINVAL);
+    CHECK(aio_as_completed(NULL, 0, .timeout = NAN) == NULL);
+    CHECK_INT(errno, EINVAL);
+    AIO_FINALLY;
+    aio_unref(self->all);
+    AIO_END;
+}
+
+/* ---- shield ---- */
+
+struct shield_gives { aio_task task; int got; struct comb_kid *kid; };
+SCENARIO(shield_gives)
+{
+    AIO_BEGIN(shield_gives);
+    AIO_AWAIT(self->got, aio_shield(comb_kid(.delay = 1, .give = 5)));
+    CHECK_INT(self->got, 5);
+    self->kid = aio_create_task(comb_kid(.delay = 1, .give = 6));
+    AIO_AWAIT(aio_shield((aio_future *)aio_ref(self->kid)));
+    CHECK_INT(comb_result(self->kid), 6);
+    AIO_AWAIT(self->got, aio_shield((struct comb_kid *)aio_ref(self->kid))); /* done already */
+    CHECK_INT(self->got, 6);
+    AIO_AWAIT(aio_shield(aio_sleep(0)));
+    AIO_FINALLY;
+    aio_unref(self->kid);
+    AIO_END;
+}
+
+struct comb_answer { aio_future future; int result; };
+struct shield_of_a_future { aio_task task; int got; struct comb_answer *answer, *shield; };
+SCENARIO(shield_of_a_future)
+{
+    AIO_BEGIN(shield_of_a_future);
+    self->answer = AIO_FUTURE(struct comb_answer);
+    REQUIRE(self->answer != NULL);
+    self->shield = aio_shield((struct comb_answer *)aio_ref(self->answer));
+    aio_future_set_result(self->answer, 42);
+    AIO_AWAIT(self->got, (struct comb_answer *)aio_ref(self->shield));
+    CHECK_INT(self->got, 42);
+    CHECK_INT(self->shield->result, 42);
+    AIO_FINALLY;
+    aio_unref(self->shield);
+    aio_unref(self->answer);
+    AIO_END;
+}
+
+struct shield_awaiter { aio_task task; struct comb_kid *kid; };
+static AIO_CORO(shield_awaiter)
+{
+    AIO_BEGIN(shield_awaiter);
+    AIO_AWAIT(aio_shield((struct comb_kid *)aio_ref(self->kid)));
+    AIO_END;
+}
+
+/* The outer one is cancelled: the inner one runs on. */
+struct shield_protects { aio_task task; struct comb_kid *kid; struct shield_awaiter *awaiter; int got; };
+SCENARIO(shield_protects)
+{
+    AIO_BEGIN(shield_protects);
+    self->kid = comb_kid(.delay = 2, .give = 8);
+    self->awaiter = aio_create_task(AIO_CALL(shield_awaiter, .kid = self->kid));
+    AIO_AWAIT(aio_sleep(1));
+    aio_task_cancel(self->awaiter);
+    AIO_AWAIT(aio_gather(&self->awaiter, 1, .return_exceptions = true));
+    CHECK(aio_future_cancelled(self->awaiter));
+    CHECK_NEAR(comb_now(), 1, 0.01);
+    REQUIRE(self->kid && !aio_future_done(self->kid));
+    AIO_AWAIT(self->got, (struct comb_kid *)aio_ref(self->kid));
+    CHECK_INT(self->got, 8);
+    AIO_FINALLY;
+    aio_unref(self->awaiter);
+    aio_unref(self->kid);
+    AIO_END;
+}
+
+/* ... and its error, which nobody retrieves, is reported. */
+struct shield_reports { aio_task task; struct comb_kid *shield; };
+SCENARIO(shield_reports, .may = { EIO })
+{
+    AIO_BEGIN(shield_reports);
+    self->shield = aio_shield(comb_kid(.delay = 1, .fail = EIO));
+    REQUIRE(self->shield && aio_future_cancel(self->shield));
+    expect_report("error of 'comb_kid' was never retrieved");
+    AIO_AWAIT(aio_sleep(2));
+    AIO_FINALLY;
+    aio_unref(self->shield);
+    AIO_END;
+}
+
+/* The inner one is cancelled: so is the outer one. */
+struct shield_inner_cancelled { aio_task task; struct comb_kid *kid; int code; };
+SCENARIO(shield_inner_cancelled)
+{
+    AIO_BEGIN(shield_inner_cancelled);
+    self->kid = aio_create_task(comb_kid(.delay = 2));
+    aio_task_cancel_message(self->kid, "inside");
+    AIO_TRY {
+        AIO_AWAIT(aio_shield((struct comb_kid *)aio_ref(self->kid)));
+    } AIO_CATCH {
+        self->code = aio_caught(self)->code;
+        CHECK_STR(aio_caught(self)->message, "inside");
+    } AIO_END_TRY
+    REQUIRE(self->code == AIO_ECANCELLED);
+    CHECK_INT(aio_task_cancelling(aio_current_task()), 0);
+    AIO_FINALLY;
+    aio_unref(self->kid);
+    AIO_END;
+}
+
+struct shield_fails { aio_task task; int code; };
+SCENARIO(shield_fails, .may = { EIO })
+{
+    AIO_BEGIN(shield_fails);
+    AIO_TRY { AIO_AWAIT(aio_shield(comb_kid(.fail = EIO))); } AIO_CATCH { self->code = aio_caught(self)->code; } AIO_END_TRY
+    REQUIRE(self->code == EIO);
+    AIO_END;
+}
