@@ -70,16 +70,45 @@ static AIO_CORO(timers)
     AIO_END;
 }
 
+static aio_event gate;
+static long rss1;
+
+struct blocker { aio_task task; };
+static AIO_CORO(blocker)
+{
+    AIO_BEGIN(blocker);
+    AIO_AWAIT(aio_event_wait(&gate));
+    count++;
+    AIO_END;
+}
+
+struct idle { aio_task task; struct blocker **blockers; long i; };
+static AIO_CORO(idle)
+{
+    AIO_BEGIN(idle);
+    self->blockers = malloc((size_t)limit * sizeof *self->blockers);
+    for (self->i = 0; self->i < limit; self->i++) self->blockers[self->i] = aio_create_task(AIO_CALL(blocker));
+    AIO_AWAIT(aio_sleep(0)); /* now all of them are blocked */
+    rss1 = rss_bytes(0);
+    aio_event_set(&gate);
+    for (self->i = 0; self->i < limit; self->i++) AIO_AWAIT(self->blockers[self->i]);
+    AIO_FINALLY;
+        aio_event_destroy(&gate);
+        free(self->blockers);
+    AIO_END;
+}
+
 int main(int argc, char **argv)
 {
     if (argc != 3) DIE("usage: bench_tasks timers|spawn|switch|idle N");
     limit = atol(argv[2]);
     uint64_t t0 = now_ns(), c0 = cpu_ns();
-    long rss0 = rss_bytes(0), rss1 = 0;
+    long rss0 = rss_bytes(0);
     aio_loop *loop = aio_new_event_loop();
     if (!strcmp(argv[1], "spawn")) aio_loop_run_until_complete(loop, AIO_CALL(spawn), NULL);
     else if (!strcmp(argv[1], "switch")) aio_loop_run_until_complete(loop, AIO_CALL(switching), NULL);
     else if (!strcmp(argv[1], "timers")) aio_loop_run_until_complete(loop, AIO_CALL(timers), NULL), rss1 = peak_rss();
+    else if (!strcmp(argv[1], "idle")) aio_loop_run_until_complete(loop, AIO_CALL(idle), NULL);
     double secs = (double)(now_ns() - t0) / 1e9, cpu = (double)(cpu_ns() - c0) / 1e9;
     printf("RESULT n=%ld secs=%.6f cpu=%.6f rss_delta=%ld\n", count, secs, cpu, rss1 ? rss1 - rss0 : 0);
     return count != limit;
