@@ -372,7 +372,7 @@ enum { AIO__START = 0, AIO__EXIT = -1, AIO__LEAVE = -2, AIO__WHO = -3, AIO__SECO
 
 /* ---- inside one ---- */
 #define AIO__GOTO(where) do { aio__t->line = aio__unwind(aio__t, (where)); goto aio__resume; } while (0)
-#define AIO__FAILED      ((aio__t->thrown || aio__t->awaiting->error) && aio__failed(aio__t))
+#define AIO__FAILED      (__builtin_expect(aio__t->thrown || aio__t->awaiting->error, 0) && aio__failed(aio__t))
 #define AIO__SUSPEND(expr)                                                              \
     if (aio__await(aio__t, (expr), __LINE__)) return AIO_SUSPENDED;                     \
     AIO__FALLTHROUGH; case __LINE__:                                                    \
@@ -559,12 +559,13 @@ AIO__INLINE int aio__await(aio_task *t, void *awaitable, int line)
     return f && f->state == AIO__DONE && f->refs ? 0 : aio__await_pending(t, f);
 }
 
-/* What was awaited is done with. */
+/* What was awaited is done with. A future of the loop's own stays as it is until the next await. */
 AIO__INLINE void aio__release(aio_task *t)
 {
     aio_future *f = t->awaiting;
+    if (!AIO__COUNTED(f)) return;
     t->awaiting = NULL;
-    if (AIO__COUNTED(f) && --f->refs == 0) aio__future_destroy(f);
+    if (--f->refs == 0) aio__future_destroy(f);
 }
 
 /* ============================================================================
@@ -1695,19 +1696,6 @@ static void aio__ring_clear(aio__node *ring) { ring->next = ring->prev = ring; }
 
 static bool aio__ring_empty(const aio__node *ring) { return ring->next == ring; }
 
-/* Everything in `from` goes to the end of `to`. The stores are in such an order for the same reason. */
-static inline void aio__ring_move(aio__node *to, aio__node *from)
-{
-    aio__node *first = from->next, *last = from->prev, *before = to->prev;
-    if (first == from) return;
-    from->next = from;
-    before->next = first;
-    first->prev = before;
-    from->prev = from;
-    last->next = to;
-    to->prev = last;
-}
-
 static void *aio__heap_refill(aio__heap *heap, size_t class_)
 {
     size_t slot = (class_ + 1) * AIO__GRAIN;
@@ -2121,7 +2109,7 @@ typedef struct aio__lines {
     bool        open;
 } aio__lines;
 
-enum { AIO__RECENT = 64 }; /* steps between two readings of the clock, at most; a power of two */
+enum { AIO__RECENT = 128 }; /* steps between two readings of the clock, at most; a power of two */
 enum { AIO__CALLBACK = INT32_MIN }; /* aio__recent.line: no coroutine */
 
 /* What ran lately: named in the report of a slow step. 16 bytes, as every step writes one. */
@@ -2134,9 +2122,9 @@ typedef struct aio__recent {
 } aio__recent;
 
 struct aio_loop {
-    aio__node      ready;     /* what runs in the next iteration, in order */
-    aio__node      batch;     /* what is still to run in this one */
+    aio__node      ready;     /* what is to run, in order */
     aio_task      *starting;  /* a coroutine that the running one awaits: runs next, within the same step */
+    aio__node      mark;      /* the end of an iteration, where no coroutine's node is; has an address as those have */
     aio_task      *current;   /* the task of the running step */
     uint32_t       steps;     /* taken so far; the low bits are the next place in `recent` */
     uint32_t       look_mask; /* the clock is read when these bits of `steps` are 0: after each, or every AIO__RECENT */
@@ -2195,6 +2183,8 @@ struct aio_loop {
     aio__recent    recent[AIO__RECENT];
 };
 
+typedef char aio__check_mark[(offsetof(aio_loop, mark) & sizeof(void *)) ? 1 : -1];
+
 static __thread aio_loop *aio__running; /* the loop that runs in this thread */
 static __thread aio_loop *aio__set;     /* aio_set_event_loop */
 static __thread const aio_policy *aio__policy;
@@ -2207,6 +2197,16 @@ static __thread const aio_policy *aio__policy;
  * ============================================================================ */
 
 static void aio__enqueue(aio_loop *loop, aio__node *node) { aio__ring_insert(&loop->ready, node); }
+
+/* For a coroutine's node, which is never taken out of the middle of the queue: `prev` of such a node, and `next` once
+ * it runs, are not kept up there. Each step saves three stores by that, and stores are what it waits for. */
+static inline void aio__enqueue_task(aio_loop *loop, aio_task *t)
+{
+    aio__node *last = loop->ready.prev;
+    t->node.next = &loop->ready;
+    loop->ready.prev = &t->node;
+    last->next = &t->node;
+}
 
 /* Something is ready: what waited for it runs in the next iteration. */
 static void aio__descriptor_ready(aio_loop *loop, aio__descriptor *d, int ready)
@@ -3039,7 +3039,6 @@ static void aio__look(aio_loop *loop)
 static inline void aio__run_node(aio_loop *loop, aio__node *node)
 {
     aio__recent *recent = &loop->recent[loop->steps++ % AIO__RECENT];
-    node->next = NULL;
     if (AIO__LIKELY(aio__node_is_task(node))) {
         aio_task *t = AIO__CONTAINER(node, aio_task, node);
         recent->what.coro = t->future.run.coro;
@@ -3050,6 +3049,7 @@ static inline void aio__run_node(aio_loop *loop, aio__node *node)
         recent->what.callback = (aio_callback *)(uintptr_t)handle->run;
         recent->line = AIO__CALLBACK;
         loop->current = NULL;
+        node->next = NULL;
         handle->run(handle);
     }
     if (AIO__UNLIKELY((loop->steps & loop->look_mask) == 0)) aio__look(loop);
@@ -3079,20 +3079,27 @@ static int aio__attend(aio_loop *loop)
     return 0;
 }
 
-/* 0, or the code of a poller that failed. */
+/* One iteration: up to the node that is the last one now. 0, or the code of a poller that failed. */
 static int aio__run_once(aio_loop *loop)
 {
     if (aio__ring_empty(&loop->ready) || loop->attend) {
         int code = aio__attend(loop);
         if (code) return code;
     }
-    aio__ring_move(&loop->batch, &loop->ready);
-    aio__node *batch = &loop->batch, *node;
-    while ((node = batch->next) != batch) {
-        batch->next = node->next;
-        node->next->prev = batch;
-        aio__run_node(loop, node);
+    aio__node *ready = &loop->ready, *last = ready->prev, *node;
+    if (!aio__node_is_task(last)) { /* a handle may be taken out, or the queue is empty */
+        last = &loop->mark;
+        last->next = ready;
+        ready->prev->next = last;
+        ready->prev = last;
     }
+    do {
+        aio__node *next = (node = ready->next)->next;
+        ready->next = next;
+        if (!aio__node_is_task(next)) next->prev = ready;
+        if (AIO__UNLIKELY(node == &loop->mark)) break;
+        aio__run_node(loop, node);
+    } while (node != last);
     loop->current = NULL;
     return 0;
 }
@@ -3357,7 +3364,6 @@ AIO_API aio_loop *aio_new_event_loop(void)
         return NULL;
     }
     aio__ring_clear(&loop->ready);
-    aio__ring_clear(&loop->batch);
     aio__ring_clear(&loop->frames.own);
     aio__ring_clear(&loop->pool.own);
     aio__static_future(loop, &loop->yield, AIO__PENDING, AIO__F_YIELD);
@@ -3719,7 +3725,7 @@ static inline void aio__task_step(aio_loop *loop, aio_task *t)
     for (;;) {
         if (t->future.run.coro(t) == AIO_SUSPENDED) {
             if (AIO__LIKELY(!loop->starting)) {
-                root->link.leaf = t;
+                if (root->link.leaf != t) root->link.leaf = t;
                 return;
             }
             t = loop->starting;
@@ -3760,7 +3766,7 @@ static void aio__leave_shared(aio_task *t, aio_future *f)
 {
     aio__waiters_remove(f, &t->node);
     aio__root(t)->must_cancel = 2;
-    aio__enqueue(t->future.loop, &t->node);
+    aio__enqueue_task(t->future.loop, t);
 }
 
 static bool aio__cancel(aio_future *f, aio_exception *why);
@@ -3816,7 +3822,7 @@ AIO__NOINLINE static int aio__await_other(aio_task *t, aio_future *f)
 AIO_API int aio__await_pending(aio_task *t, aio_future *f)
 {
     if (AIO__UNLIKELY(!f || !(f->flags & AIO__F_YIELD))) return aio__await_other(t, f);
-    aio__enqueue(t->future.loop, &t->node);
+    aio__enqueue_task(t->future.loop, t);
     return 1;
 }
 
@@ -4083,7 +4089,7 @@ AIO_API void *aio__create_task(void *coroutine, const aio_task_options *options)
     t->link.leaf = t;
     if (options && options->eager_start && aio__running == loop && loop->eager_depth < AIO__EAGER_MAX)
         aio__task_start_eager(loop, t);
-    else aio__enqueue(loop, &t->node);
+    else aio__enqueue_task(loop, t);
     return t;
 }
 
@@ -5537,8 +5543,10 @@ static aio_future *aio__park(const aio_task *t)
 
 static void aio__unpark(aio_task *t)
 {
-    aio__waiters_remove(&t->future.loop->parked, &t->node);
-    aio__enqueue(t->future.loop, &t->node);
+    aio_loop *loop = t->future.loop;
+    aio__waiters_remove(&loop->parked, &t->node);
+    t->awaiting = &loop->done; /* a cancel from now on finds that it is to run already */
+    aio__enqueue_task(loop, t);
 }
 
 /* False if there is nobody to call. */
@@ -8124,8 +8132,8 @@ static void aio__finish_and_step(aio_loop *loop, aio_future *future)
         return;
     }
     future->waiters.first = NULL;
-    node->next = NULL;
     aio__task_step(loop, AIO__CONTAINER(node, aio_task, node));
+    loop->current = NULL;
 }
 
 /* ---- names ---- */
