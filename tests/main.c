@@ -14,6 +14,7 @@
 #include "test_memory.c"
 #include "test_threads.c"
 #include "test_tasks.c"
+#include "test_timeouts.c"
 #include "test_url.c"
 
 int main(int argc, char **argv) { return harness_main(argc, argv); }
