@@ -7,9 +7,10 @@
  * may turn into on its way, beside its own).
  *
  * CHECK(condition), CHECK_INT(actual, expected), CHECK_NEAR(actual, expected, within), CHECK_STR, CHECK_PTR,
- * CHECK_BYTES(actual, length, expected[, length]), CHECK_ABORTS("message", statement); REQUIRE(condition), in a
- * scenario: a CHECK that, failing, raises what was injected; CAUGHT(code), in AIO_CATCH: a CHECK that, failing, raises
- * what was caught again; ALWAYS(condition): see below; expect_report("part"): such a report of the loop is wanted.
+ * CHECK_BYTES(actual, length, expected[, length]), CHECK_ABORTS("message", statement); UNREACHED(): a check that fails;
+ * REQUIRE(condition), in a scenario: a CHECK that, failing, raises what was injected; CAUGHT(code), in AIO_CATCH: a CHECK
+ * that, failing, raises what was caught again; ALWAYS(condition): see below; expect_report("part"): such a report of the
+ * loop is wanted.
  *
  * When a check counts. A run is untouched until a fault that a program can see was injected: a failed allocation, a
  * failed call (EINTR, and EAGAIN of a descriptor, are no such fault), a cancel. Untouched, every CHECK counts, the
@@ -163,6 +164,7 @@ static bool check_str(const char *a, const char *b, const char *text, const char
 
 #define CHECK(condition)        check_true(!!(condition), false, #condition, __FILE__, __LINE__)
 #define ALWAYS(condition)       check_true(!!(condition), true, #condition, __FILE__, __LINE__)
+#define UNREACHED()             check_true(false, false, "that this place is reached", __FILE__, __LINE__)
 #define CHECK_INT(a, b)         check_int((long long)(a), (long long)(b), #a, __FILE__, __LINE__)
 #define CHECK_NEAR(a, b, d)     check_near((double)(a), (double)(b), (d), #a, __FILE__, __LINE__)
 #define CHECK_PTR(a, b)         check_ptr((a), (b), #a, __FILE__, __LINE__)

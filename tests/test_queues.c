@@ -211,15 +211,15 @@ SCENARIO(queue_wrong_awaits)
     REQUIRE(self->queue);
     AIO_TRY {
         AIO_AWAIT(self->item, aio_queue_get(self->queue, char));
-        CHECK(!"another size was taken");
+        UNREACHED();
     } AIO_CATCH { CHECK_INT(aio_caught(self)->code, EINVAL); } AIO_END_TRY;
     AIO_TRY {
         AIO_AWAIT(aio_queue_put(self->queue, "text"));
-        CHECK(!"another size was put");
+        UNREACHED();
     } AIO_CATCH { CHECK_INT(aio_caught(self)->code, EINVAL); } AIO_END_TRY;
     AIO_TRY {
         AIO_AWAIT(self->item, aio_queue_get((aio_queue *)NULL, int));
-        CHECK(!"no queue at all");
+        UNREACHED();
     } AIO_CATCH { CHECK_INT(aio_caught(self)->code, EINVAL); } AIO_END_TRY;
     AIO_FINALLY;
     queue_dismiss(&self->queue, self->t);

@@ -109,7 +109,7 @@ SCENARIO(task_sleeps)
     for (self->i = 0; self->i < 2; self->i++) {
         AIO_TRY {
             AIO_AWAIT(aio_sleep(self->i ? (double)NAN : (double)INFINITY));
-            CHECK(!"reached");
+            UNREACHED();
         } AIO_CATCH {
             CAUGHT(EINVAL);
         } AIO_END_TRY;
@@ -244,7 +244,7 @@ SCENARIO(task_finally_keeps_error)
     AIO_BEGIN(task_finally_keeps_error);
     AIO_TRY {
         AIO_AWAIT(AIO_CALL(task_try_in_finally, .log = self->log));
-        CHECK(!"reached");
+        UNREACHED();
     } AIO_CATCH {
         CAUGHT(EPIPE);
         CHECK_STR(aio_caught(self)->message, "first");
@@ -303,7 +303,7 @@ SCENARIO(task_async_for)
     }
     CHECK_STR(self->log, "87x43x21x"); /* 5: 8 7; 3: 4 3; 2: 2 1 */
     self->left = 0;
-    AIO_ASYNC_FOR(self->a, NEXT(&self->left)) CHECK(!"an empty one has no rounds");
+    AIO_ASYNC_FOR(self->a, NEXT(&self->left)) UNREACHED();
     self->left = 3;
     AIO_TRY {
         AIO_ASYNC_FOR(self->a, NEXT(&self->left, .fails = 2)) task_note(self->log, 'y');
@@ -424,7 +424,7 @@ SCENARIO(task_with_int) /* `leave` may be a plain function with an error code */
         AIO_ASYNC_WITH(aio_sleep(0), task_leave(EBUSY)) {
             AIO_AWAIT(aio_sleep(0));
         }
-        CHECK(!"reached");
+        UNREACHED();
     } AIO_CATCH {
         CAUGHT(EBUSY);
         self->code = aio_caught(self)->code;
@@ -501,7 +501,7 @@ SCENARIO(task_cancelled_twice)
     CHECK(aio_task_cancel(self->other) || aio_future_cancelled(self->other));
     AIO_TRY {
         AIO_AWAIT(aio_ref(self->other));
-        CHECK(!"reached");
+        UNREACHED();
     } AIO_CATCH {
         self->code = aio_caught(self)->code;
         if (seam.touched) AIO_RAISE(seam.touched); /* after a fault the other may be cancelled, or never have begun */
