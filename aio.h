@@ -904,7 +904,7 @@ AIO_API aio_future *aio_condition_wait_for(aio_condition *condition, bool (*pred
 /* Notifies `count`, or all, of those who wait. AIO_ERUNTIME without the lock. asyncio: Condition.notify, notify_all */
 AIO_API int         aio_condition_notify(aio_condition *condition, size_t count);
 AIO_API int         aio_condition_notify_all(aio_condition *condition);
-/* With the condition's own lock, those who wait do not get it back. */
+/* Those who wait do not get the lock back. A lock of yours must be there as long as anyone waits. */
 AIO_API int         aio_condition_destroy(aio_condition *condition);
 
 /* asyncio: Barrier. aio_barrier b = AIO_BARRIER(3); */
@@ -5842,7 +5842,7 @@ struct aio__condition_wait {
     aio_lock      *lock;   /* once it was released; NULL: not to be had again */
     aio__place     place;  /* in the condition's line, to the end */
     aio__place     turn;   /* in the lock's */
-    bool           own, held;
+    bool           held;
 };
 
 struct aio__condition_wait_for {
@@ -5870,7 +5870,6 @@ static int aio__condition_enter(struct aio__condition_wait *self)
         return code;
     }
     self->lock = lock;
-    self->own = lock == &self->condition->own;
     return 0;
 }
 
@@ -5884,7 +5883,7 @@ static void aio__condition_fail(aio_task *t, aio_exception *error)
 /* True while the lock is still to be waited for. */
 static bool aio__condition_relock(struct aio__condition_wait *self)
 {
-    if (self->held || !self->lock || (self->own && !self->place.line)) return false;
+    if (self->held || !self->lock || !self->place.line) return false;
     self->held = aio__lock_try(self->lock);
     return !self->held && aio__line_enter(&self->lock->line, &self->turn, &self->task) == 0;
 }
@@ -5997,7 +5996,7 @@ struct aio__barrier_wait {
     int          result;
     int          code;
     bool         counted;
-    aio_barrier *barrier; /* NULL once it is destroyed */
+    aio_barrier *barrier;
     aio__place   place;
 };
 
@@ -6030,7 +6029,7 @@ static int aio__barrier_step(struct aio__barrier_wait *self)
 static void aio__barrier_leave(struct aio__barrier_wait *self)
 {
     aio_barrier *b = self->barrier;
-    if (!b) return;
+    if (self->code == 1 && !self->place.line) return; /* it is no more */
     if (self->place.line) aio__line_leave(&self->place);
     if (!self->counted || --b->count) return;
     if (b->state != AIO__BROKEN) b->state = AIO__FILLING;
@@ -6044,10 +6043,7 @@ static AIO_CORO(aio__barrier_wait)
         if ((self->code = aio__barrier_step(self)) == 0) AIO_RETURN(self->result);
         if (self->code != 1) AIO_RAISE(self->code);
         AIO_AWAIT(aio__park(&self->task));
-        if (!self->place.line) {
-            self->barrier = NULL;
-            AIO_RAISE(AIO_ERUNTIME, "the barrier was destroyed while it was awaited");
-        }
+        if (!self->place.line) AIO_RAISE(AIO_ERUNTIME, "the barrier was destroyed while it was awaited");
         aio__line_leave(&self->place);
     }
     AIO_FINALLY;

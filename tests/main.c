@@ -8,6 +8,7 @@
 #include "test_errors.c"
 #include "test_headers.c"
 #include "test_http_messages.c"
+#include "test_locks.c"
 #include "test_loop.c"
 #include "test_queues.c"
 #include "test_futures.c"
