@@ -81,36 +81,42 @@
  *    9. Threads
  *   10. Signals
  *   11. Streams
- *   12. URLs and headers
- *   13. HTTP client
- *   14. HTTP server
- *   15. Introspection
- *   16. Platform and the seam
- *   17. Memory
- *   18. Errors and tracebacks
- *   19. The loop's data
- *   20. Pollers
- *   21. Timers
- *   22. Futures: states and waiters
- *   23. Event loop: iterations and callbacks
- *   24. Tasks and coroutines: steps and cancellation
- *   25. Combinators: how they wait
- *   26. Timeouts and task groups: scopes
- *   27. Locks: first in, first out
- *   28. Queues: getters and putters
- *   29. Threads: executor and concurrent futures
- *   30. Signals: the self-pipe
- *   31. Running a program
- *   32. Names: the getaddrinfo lane
- *   33. TLS: OpenSSL over our own BIO
- *   34. Streams: buffers and transports
- *   35. URLs
- *   36. Headers
- *   37. HTTP messages
- *   38. Connections: the pool
- *   39. HTTP client: session, request, response
- *   40. HTTP server: connections and handlers
- *   41. Introspection: task dump and call graph
+ *   12. Descriptors
+ *   13. Datagrams
+ *   14. Subprocesses
+ *   15. URLs and headers
+ *   16. HTTP client
+ *   17. HTTP server
+ *   18. Introspection
+ *   19. Platform and the seam
+ *   20. Memory
+ *   21. Errors and tracebacks
+ *   22. The loop's data
+ *   23. Pollers
+ *   24. Timers
+ *   25. Futures: states and waiters
+ *   26. Event loop: iterations and callbacks
+ *   27. Tasks and coroutines: steps and cancellation
+ *   28. Combinators: how they wait
+ *   29. Timeouts and task groups: scopes
+ *   30. Locks: first in, first out
+ *   31. Queues: getters and putters
+ *   32. Threads: executor and concurrent futures
+ *   33. Signals: the self-pipe
+ *   34. Running a program
+ *   35. Names: the getaddrinfo lane
+ *   36. TLS: OpenSSL over our own BIO
+ *   37. Streams: buffers and transports
+ *   38. Descriptors: readers, writers and sock_ calls
+ *   39. Datagrams: UDP endpoints
+ *   40. Subprocesses: pidfd and pipes
+ *   41. URLs
+ *   42. Headers
+ *   43. HTTP messages
+ *   44. Connections: the pool
+ *   45. HTTP client: session, request, response
+ *   46. HTTP server: connections and handlers
+ *   47. Introspection: task dump and call graph
  *
  * LICENCE: MIT-0 or public domain, as you like; see the end of the file.
  */
@@ -1252,7 +1258,25 @@ AIO_API size_t aio_server_client_count(const aio_server *server);
 AIO_API aio_future *aio_server_serve_forever(aio_server *server);
 
 /* ============================================================================
- * 12. URLs and headers
+ * 12. Descriptors
+ *
+ * Descriptors of the program's own, or of another library's, in the loop: callbacks and raw sockets.
+ * ============================================================================ */
+
+/* ============================================================================
+ * 13. Datagrams
+ *
+ * UDP endpoints.
+ * ============================================================================ */
+
+/* ============================================================================
+ * 14. Subprocesses
+ *
+ * Programs run and waited for; their standard streams as streams.
+ * ============================================================================ */
+
+/* ============================================================================
+ * 15. URLs and headers
  *
  * URLs as yarl has them, headers as multidict.CIMultiDict has them: what the HTTP client and server have in common.
  * ============================================================================ */
@@ -1335,19 +1359,19 @@ AIO_API void aio_headers_clear(aio_headers *headers);
 AIO_API const char *aio_http_reason(int status);
 
 /* ============================================================================
- * 13. HTTP client
+ * 16. HTTP client
  *
  * aiohttp's ClientSession, request and response.
  * ============================================================================ */
 
 /* ============================================================================
- * 14. HTTP server
+ * 17. HTTP server
  *
  * A small HTTP/1.1 server: handler coroutines, keep-alive, chunked bodies, TLS.
  * ============================================================================ */
 
 /* ============================================================================
- * 15. Introspection
+ * 18. Introspection
  *
  * Who awaits what: the tasks of a loop as a tree, on demand or on a signal. `file` is a stdio stream (a FILE *).
  * ============================================================================ */
@@ -1371,7 +1395,7 @@ AIO_API int  aio_print_tasks_on_signal(aio_loop *loop, int signum);
 #define AIO__IMPLEMENTATION_INCLUDED
 
 /* ============================================================================
- * 16. Platform and the seam
+ * 19. Platform and the seam
  *
  * System headers, and aio__os: the one table through which every allocation, system call, OpenSSL call and reading of
  * the clock goes. A test replaces an entry to fail the Nth call, to shorten a read, or to own the time. A program
@@ -1599,7 +1623,7 @@ static int aio__fd_prepare(int fd)
 }
 
 /* ============================================================================
- * 17. Memory
+ * 20. Memory
  *
  * General allocations (aio__malloc), and the slabs of a loop: free lists by size class, carved from blocks of 64 KiB.
  * A heap keeps every object of one kind of use: `frames` all begin with an aio_future, so that the live ones can be
@@ -1835,7 +1859,7 @@ static bool aio__buffer_append(aio__buffer *buffer, const char *data, size_t n)
 }
 
 /* ============================================================================
- * 18. Errors and tracebacks
+ * 21. Errors and tracebacks
  *
  * Making, copying and printing exceptions. The two that must never fail for want of memory, ENOMEM and a bare
  * AIO_ECANCELLED, are static; all others are one allocation each, and ENOMEM stands in for one that cannot be made.
@@ -1991,7 +2015,7 @@ AIO_API void aio_exception_print(const aio_exception *exception, void *file)
 }
 
 /* ============================================================================
- * 19. The loop's data
+ * 22. The loop's data
  *
  * The types that the rooms below share: handles, descriptors, timers, the poller's interface, and the loop itself.
  * ============================================================================ */
@@ -2190,7 +2214,7 @@ static __thread aio_loop *aio__set;     /* aio_set_event_loop */
 static __thread const aio_policy *aio__policy;
 
 /* ============================================================================
- * 20. Pollers
+ * 23. Pollers
  *
  * epoll, edge-triggered, one registration a descriptor; and poll, whose list names what is wanted at the moment. They
  * only set `ready` and queue the handles that waited: no code of a user's runs while they look at descriptors.
@@ -2437,7 +2461,7 @@ AIO_API const aio_policy *aio_get_event_loop_policy(void)
 }
 
 /* ============================================================================
- * 21. Timers
+ * 24. Timers
  *
  * A 4-ary heap of 16-byte entries, ordered by time, then by when they were made; the four children of one share a line
  * of the processor's cache. A cancelled one stays as a dead entry until the heap comes to it, or until dead ones are
@@ -2663,7 +2687,7 @@ static void aio__timers_close(aio_loop *loop)
 }
 
 /* ============================================================================
- * 22. Futures: states and waiters
+ * 25. Futures: states and waiters
  *
  * States, waiters, callbacks, and the end of a future's life. Completing one moves its whole ring of waiters to the
  * ready queue at once. May call the loop's queue and timers.
@@ -2900,7 +2924,7 @@ AIO_API int aio_future_remove_done_callback(void *future, aio_done_callback *cal
 }
 
 /* ============================================================================
- * 23. Event loop: iterations and callbacks
+ * 26. Event loop: iterations and callbacks
  *
  * Iterations, callbacks, the clock, reports. One iteration: trim the timers, poll, queue what is due, then run what was
  * ready when it began. While work is queued and steps are short, the clock is read only once in AIO__RECENT steps, and
@@ -3464,7 +3488,7 @@ AIO_API void aio_loop_free(aio_loop *loop)
 }
 
 /* ============================================================================
- * 24. Tasks and coroutines: steps and cancellation
+ * 27. Tasks and coroutines: steps and cancellation
  *
  * What the coroutine macros call, the steps of tasks, cancellation, and the reports of what was forgotten. A step runs
  * the innermost coroutine; one that it awaits runs next in the same loop, and one that ends hands over to its parent:
@@ -4424,7 +4448,7 @@ static void aio__frame_clear(void *object, void *arg)
 }
 
 /* ============================================================================
- * 25. Combinators: how they wait
+ * 28. Combinators: how they wait
  *
  * Futures over futures. Each child carries a small record of the combinator among its waiters.
  * ============================================================================ */
@@ -5014,7 +5038,7 @@ AIO_API void *aio__shield(void *awaitable, size_t size)
 }
 
 /* ============================================================================
- * 26. Timeouts and task groups: scopes
+ * 29. Timeouts and task groups: scopes
  *
  * What AIO_TIMEOUT calls, and groups of tasks that end together.
  * ============================================================================ */
@@ -5442,7 +5466,7 @@ AIO_API void *aio__group_create_task(aio_task_group *group, void *coroutine, con
 }
 
 /* ============================================================================
- * 27. Locks: first in, first out
+ * 30. Locks: first in, first out
  *
  * Who waits is a coroutine with a place in a line. It is called in turn, and takes what it waited for when it runs; one
  * that is cancelled after its call hands it on. Waiting needs no memory but the coroutine's. An event is simpler: all who
@@ -6105,7 +6129,7 @@ AIO_API int aio_barrier_destroy(aio_barrier *barrier)
 }
 
 /* ============================================================================
- * 28. Queues: getters and putters
+ * 31. Queues: getters and putters
  *
  * Queue, PriorityQueue and LifoQueue over one array of items, which is a ring, a stack or a heap. Getters and putters
  * stand in lines; one who is called looks again, for another may have come first. One who cannot use its call hands it on.
@@ -6449,7 +6473,7 @@ AIO_API int aio_queue_free(aio_queue *queue)
 }
 
 /* ============================================================================
- * 29. Threads: executor and concurrent futures
+ * 32. Threads: executor and concurrent futures
  *
  * The only room that starts threads, but for the resolver's. An executor owns its threads and queue, under its mutex.
  * A job is shared by its executor and by its loop: `loop` and `state` are under the executor's mutex, the future is
@@ -7086,7 +7110,7 @@ AIO_API void aio_concurrent_release(aio_concurrent_future *future)
 }
 
 /* ============================================================================
- * 30. Signals: the self-pipe
+ * 33. Signals: the self-pipe
  *
  * One table for the process, an entry a signal, changed under its mutex. The handler takes no lock: it marks the entry
  * and writes to the descriptor that wakes the loop (the self-pipe). Who takes an entry out of use waits until no handler
@@ -7253,7 +7277,7 @@ static void aio__interrupt_end(void)
 }
 
 /* ============================================================================
- * 31. Running a program
+ * 34. Running a program
  *
  * aio_run: one loop from beginning to end. It needs no memory of its own to end in order: what waits is on the stack.
  * ============================================================================ */
@@ -7444,7 +7468,7 @@ AIO_API int aio__run(void *coroutine, const aio_run_options *options)
 }
 
 /* ============================================================================
- * 32. Names: the getaddrinfo lane
+ * 35. Names: the getaddrinfo lane
  *
  * Lookups in threads of their own; one that is given up is orphaned, never joined.
  * ============================================================================ */
@@ -7714,7 +7738,7 @@ static const char *aio__address_text(const struct sockaddr_storage *storage, soc
 }
 
 /* ============================================================================
- * 33. TLS: OpenSSL over our own BIO
+ * 36. TLS: OpenSSL over our own BIO
  *
  * Contexts, verification and sessions.
  * ============================================================================ */
@@ -8067,7 +8091,7 @@ static aio_tls_context *aio__tls_default(void) { return NULL; }
 #endif
 
 /* ============================================================================
- * 34. Streams: buffers and transports
+ * 37. Streams: buffers and transports
  *
  * Reading, writing, connecting, listening; plain or over TLS.
  * ============================================================================ */
@@ -9593,7 +9617,27 @@ static void aio__streams_close(aio_loop *loop, aio__closer *closer)
 }
 
 /* ============================================================================
- * 35. URLs
+ * 38. Descriptors: readers, writers and sock_ calls
+ *
+ * A table of foreign descriptors by number, each registered level-triggered while somebody wants it, as its owner may
+ * leave bytes unread. May call the streams' room for how a waiting task goes on.
+ * ============================================================================ */
+
+/* ============================================================================
+ * 39. Datagrams: UDP endpoints
+ *
+ * One edge-triggered socket an endpoint; a queue of what could not be sent at once. May call Descriptors and Names.
+ * ============================================================================ */
+
+/* ============================================================================
+ * 40. Subprocesses: pidfd and pipes
+ *
+ * Children of a loop in a ring, each with a descriptor that tells of its end, or a thread that waits for it. Pipes are
+ * streams. Nothing but this room reaps them.
+ * ============================================================================ */
+
+/* ============================================================================
+ * 41. URLs
  *
  * RFC 3986 with yarl's habits: splits a reference, checks and normalises each part, writes the whole into one block.
  * Owns nothing beyond the block of each aio_url. Calls memory and buffers only.
@@ -10296,7 +10340,7 @@ AIO_API bool aio_url_same_origin(const aio_url *a, const aio_url *b)
 }
 
 /* ============================================================================
- * 36. Headers
+ * 42. Headers
  *
  * The multi-map: one block of text and an index into it. Growing copies what is alive into a new block, and frees the
  * old one only after the new field is in, so that a value may come from the headers themselves. Calls memory only.
@@ -10495,7 +10539,7 @@ AIO_API void aio_headers_clear(aio_headers *headers)
 }
 
 /* ============================================================================
- * 37. HTTP messages
+ * 43. HTTP messages
  *
  * RFC 9112: heads in and out, body framing, dates. The parser goes line by line over the bytes as they arrive, never
  * twice over one, and copies nothing until the head is whole. What a hostile peer may send is refused with a reason: no
@@ -11199,25 +11243,25 @@ static inline const char *aio__http_clock_text(aio__http_clock *clock, int64_t s
 }
 
 /* ============================================================================
- * 38. Connections: the pool
+ * 44. Connections: the pool
  *
  * Keep-alive connections by host, and who waits for one.
  * ============================================================================ */
 
 /* ============================================================================
- * 39. HTTP client: session, request, response
+ * 45. HTTP client: session, request, response
  *
  * One request is one coroutine.
  * ============================================================================ */
 
 /* ============================================================================
- * 40. HTTP server: connections and handlers
+ * 46. HTTP server: connections and handlers
  *
  * One connection is one coroutine.
  * ============================================================================ */
 
 /* ============================================================================
- * 41. Introspection: task dump and call graph
+ * 47. Introspection: task dump and call graph
  *
  * Walks what waits for what, and only reads. Called by nobody above. Downwards through the frames of a task to what the
  * innermost awaits, and that one's children (ops->child); upwards through the waiters. A path may lead in a circle, and
