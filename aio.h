@@ -7162,10 +7162,12 @@ static void aio__signals_look(aio_loop *loop)
     }
 }
 
+/* When that cannot be told it is: we have put it in. */
 static bool aio__signal_is_ours(int signum)
 {
     struct sigaction now;
-    return aio__os.sigaction(signum, NULL, &now) == 0 && !(now.sa_flags & SA_SIGINFO) && now.sa_handler == aio__on_signal;
+    if (aio__os.sigaction(signum, NULL, &now) < 0) return true;
+    return !(now.sa_flags & SA_SIGINFO) && now.sa_handler == aio__on_signal;
 }
 
 /* 0 or a code. `once`: after the first signal the default action is back at once, even if the loop never comes to it. */
@@ -7182,7 +7184,8 @@ static int aio__signal_install(int signum, bool once, struct sigaction *old)
 /* With the mutex held: puts the old disposition back, unless someone has put in his own meanwhile. */
 static void aio__signal_free(aio__signal *entry, int signum)
 {
-    if (aio__signal_is_ours(signum)) aio__os.sigaction(signum, &entry->old, NULL);
+    if (aio__signal_is_ours(signum) && aio__os.sigaction(signum, &entry->old, NULL) < 0)
+        aio__os.sigaction(signum, &entry->old, NULL); /* nothing else would ever put it back */
     __atomic_store_n(&entry->loop, NULL, __ATOMIC_SEQ_CST);
     while (__atomic_load_n(&aio__signal_inside, __ATOMIC_SEQ_CST)) { }
     __atomic_store_n(&entry->pending, 0, __ATOMIC_SEQ_CST);

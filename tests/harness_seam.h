@@ -80,7 +80,7 @@ static bool seam_no_memory(void)
 {
     long n = SEAM_ADD(seam.allocations, 1);
     if (!seam.fail_alloc || n < seam.fail_alloc || (n > seam.fail_alloc && !seam.fail_on)) return false;
-    seam.fired = true;
+    SEAM_SET(seam.fired, true);
     SEAM_SET(seam.touched, ENOMEM);
     errno = ENOMEM;
     return true;
@@ -164,7 +164,7 @@ static bool seam_fault(int call, int fd)
     if (seam.error != EINTR && seam_is_wake(fd)) return false;
     if (again && !seam_is_stream(fd)) return false;
     if (again) seam_rearm(fd);
-    seam.fired = true;
+    SEAM_SET(seam.fired, true);
     if (!again && seam.error != EINTR) SEAM_SET(seam.touched, seam.error);
     errno = seam.error;
     return true;

@@ -1,0 +1,261 @@
+/* Signal handlers in the loop, and SIGINT in aio_run. Each test has a process of its own; the signals are raised in it. */
+
+static int signal_count, signal_other;
+static void signal_hit(void *arg) { ++*(int *)arg; }
+
+static void (*signal_disposition(int signum))(int)
+{
+    struct sigaction now_;
+    return sigaction(signum, NULL, &now_) == 0 ? now_.sa_handler : SIG_ERR;
+}
+
+static void signal_foreign(int signum) { (void)signum; }
+
+/* Delivered in the loop, once for several; removed, the default is back. */
+struct signal_runs { aio_task task; };
+SCENARIO(signal_runs)
+{
+    AIO_BEGIN(signal_runs);
+    signal_count = signal_other = 0;
+    {
+        int code = aio_loop_add_signal_handler(aio_get_running_loop(), SIGUSR1, signal_hit, &signal_count);
+        if (!code) code = aio_loop_add_signal_handler(aio_get_running_loop(), SIGUSR2, signal_hit, &signal_other);
+        if (code) AIO_RAISE(code);
+    }
+    raise(SIGUSR1);
+    CHECK_INT(signal_count, 0); /* not in the handler itself */
+    AIO_AWAIT(aio_sleep(0.01));
+    CHECK_INT(signal_count, 1);
+    raise(SIGUSR1);
+    raise(SIGUSR1);
+    raise(SIGUSR2);
+    AIO_AWAIT(aio_sleep(0.01));
+    CHECK_INT(signal_count, 2);
+    CHECK_INT(signal_other, 1);
+    CHECK(aio_loop_remove_signal_handler(aio_get_running_loop(), SIGUSR1));
+    CHECK(signal_disposition(SIGUSR1) == SIG_DFL);
+    CHECK(!aio_loop_remove_signal_handler(aio_get_running_loop(), SIGUSR1));
+    AIO_FINALLY;
+    aio_loop_remove_signal_handler(aio_get_running_loop(), SIGUSR1);
+    AIO_END;
+}
+
+/* What the loop had at its end is put back; what somebody else put in meanwhile is left. */
+TEST(signal_put_back)
+{
+    aio_loop *loop = aio_new_event_loop();
+    signal(SIGUSR1, signal_foreign);
+    CHECK_INT(aio_loop_add_signal_handler(loop, SIGUSR1, signal_hit, &signal_count), 0);
+    CHECK_INT(aio_loop_add_signal_handler(loop, SIGUSR2, signal_hit, &signal_count), 0);
+    CHECK(signal_disposition(SIGUSR1) == aio__on_signal);
+    signal(SIGUSR2, signal_foreign);
+    aio_loop_free(loop);
+    CHECK(signal_disposition(SIGUSR1) == signal_foreign);
+    CHECK(signal_disposition(SIGUSR2) == signal_foreign);
+}
+
+/* The last callback given is the one that runs. */
+TEST(signal_replaced)
+{
+    aio_loop *loop = aio_new_event_loop();
+    signal_count = signal_other = 0;
+    CHECK_INT(aio_loop_add_signal_handler(loop, SIGUSR1, signal_hit, &signal_count), 0);
+    CHECK_INT(aio_loop_add_signal_handler(loop, SIGUSR1, signal_hit, &signal_other), 0);
+    raise(SIGUSR1);
+    aio_loop_stop(loop);
+    CHECK_INT(aio_loop_run_forever(loop), 0);
+    aio_loop_stop(loop);
+    CHECK_INT(aio_loop_run_forever(loop), 0);
+    CHECK_INT(signal_count, 0);
+    CHECK_INT(signal_other, 1);
+    CHECK(aio_loop_remove_signal_handler(loop, SIGUSR1));
+    CHECK(signal_disposition(SIGUSR1) == SIG_DFL);
+    aio_loop_free(loop);
+}
+
+TEST(signal_wrong)
+{
+    aio_loop *loop = aio_new_event_loop(), *other = aio_new_event_loop();
+    CHECK_INT(aio_loop_add_signal_handler(loop, SIGKILL, signal_hit, NULL), EINVAL);
+    CHECK_INT(aio_loop_add_signal_handler(loop, SIGSTOP, signal_hit, NULL), EINVAL);
+    CHECK_INT(aio_loop_add_signal_handler(loop, 0, signal_hit, NULL), EINVAL);
+    CHECK_INT(aio_loop_add_signal_handler(loop, -1, signal_hit, NULL), EINVAL);
+    CHECK_INT(aio_loop_add_signal_handler(loop, 100000, signal_hit, NULL), EINVAL);
+    CHECK_INT(aio_loop_add_signal_handler(loop, SIGUSR1, NULL, NULL), EINVAL);
+    CHECK_INT(aio_loop_add_signal_handler(NULL, SIGUSR1, signal_hit, NULL), EINVAL);
+    CHECK(!aio_loop_remove_signal_handler(loop, SIGUSR1));
+    CHECK(!aio_loop_remove_signal_handler(loop, -5));
+    CHECK(!aio_loop_remove_signal_handler(NULL, SIGUSR1));
+    CHECK_INT(aio_loop_add_signal_handler(loop, SIGUSR1, signal_hit, &signal_count), 0);
+    CHECK_INT(aio_loop_add_signal_handler(other, SIGUSR1, signal_hit, &signal_other), EBUSY);
+    CHECK(!aio_loop_remove_signal_handler(other, SIGUSR1));
+    aio_loop_close(loop);
+    CHECK_INT(aio_loop_add_signal_handler(loop, SIGUSR1, signal_hit, NULL), AIO_ELOOPCLOSED);
+    CHECK_INT(aio_loop_add_signal_handler(other, SIGUSR1, signal_hit, &signal_other), 0);
+    aio_loop_free(other);
+    aio_loop_free(loop);
+}
+
+/* Loops come and go while another thread is hit by the signal all the time: no handler writes where it must not. */
+static int signal_storm_over;
+static void *signal_storm(void *arg)
+{
+    while (!SEAM_GET(signal_storm_over)) pthread_kill(pthread_self(), SIGUSR1);
+    return arg;
+}
+
+TEST(signal_threads_storm)
+{
+    pthread_t thread;
+    signal_storm_over = 0;
+    signal(SIGUSR1, SIG_IGN);
+    pthread_create(&thread, NULL, signal_storm, NULL);
+    for (int i = 0; i < 200; i++) {
+        int hits = 0;
+        aio_loop *loop = aio_new_event_loop();
+        CHECK_INT(aio_loop_add_signal_handler(loop, SIGUSR1, signal_hit, &hits), 0);
+        for (int k = 0; k < 1000000 && !hits; k++) {
+            aio_loop_stop(loop);
+            aio_loop_run_forever(loop);
+        }
+        CHECK(hits > 0);
+        aio_loop_free(loop);
+    }
+    SEAM_SET(signal_storm_over, 1);
+    pthread_join(thread, NULL);
+    CHECK(signal_disposition(SIGUSR1) == SIG_IGN);
+}
+
+/* ---- SIGINT ---- */
+
+enum { INTERRUPT_NONE, INTERRUPT_ONCE, INTERRUPT_SWALLOW, INTERRUPT_TWICE, INTERRUPT_OWN, INTERRUPT_LOOK };
+struct interrupt { aio_task task; int mode; int *cleaned; };
+static AIO_CORO(interrupt)
+{
+    AIO_BEGIN(interrupt);
+    if (self->mode == INTERRUPT_LOOK) *self->cleaned = signal_disposition(SIGINT) == aio__on_signal;
+    if (self->mode == INTERRUPT_LOOK) AIO_RETURN();
+    if (self->mode == INTERRUPT_OWN)
+        aio_loop_add_signal_handler(aio_get_running_loop(), SIGINT, signal_hit, &signal_count);
+    AIO_TRY {
+        raise(SIGINT);
+        if (self->mode == INTERRUPT_TWICE) raise(SIGINT);
+        AIO_AWAIT(aio_sleep(1));
+    } AIO_CATCH {
+        if (self->mode != INTERRUPT_SWALLOW) AIO_RERAISE();
+    } AIO_END_TRY
+    if (self->mode != INTERRUPT_OWN) AIO_RETURN();
+    aio_loop_remove_signal_handler(aio_get_running_loop(), SIGINT);
+    raise(SIGINT); /* aio_run's own is back */
+    AIO_AWAIT(aio_sleep(1));
+    AIO_FINALLY;
+    AIO_AWAIT(aio_sleep(1));
+    if (self->cleaned && self->mode != INTERRUPT_LOOK) ++*self->cleaned;
+    AIO_END;
+}
+
+/* stderr of what is between begin and end. */
+static int signal_stderr, signal_pipe[2];
+static void signal_capture(void)
+{
+    CHECK_INT(pipe(signal_pipe), 0);
+    signal_stderr = dup(2);
+    dup2(signal_pipe[1], 2);
+    close(signal_pipe[1]);
+}
+
+static const char *signal_captured(void)
+{
+    static char text[4096];
+    fflush(stderr);
+    dup2(signal_stderr, 2);
+    close(signal_stderr);
+    ssize_t n = read(signal_pipe[0], text, sizeof text - 1);
+    text[n > 0 ? n : 0] = 0;
+    close(signal_pipe[0]);
+    return text;
+}
+
+TEST(signal_interrupt)
+{
+    int cleaned = 0;
+    signal_capture();
+    int code = aio_run(AIO_CALL(interrupt, .mode = INTERRUPT_ONCE, .cleaned = &cleaned));
+    const char *text = signal_captured();
+    CHECK_INT(code, 130);
+    CHECK_INT(cleaned, 1);
+    CHECK(strstr(text, "interrupted by SIGINT\nKeyboardInterrupt\n") != NULL);
+    CHECK(strstr(text, "in interrupt\n") != NULL);
+    CHECK(signal_disposition(SIGINT) == SIG_DFL);
+}
+
+/* A program that catches the cancel ends as it likes. */
+TEST(signal_interrupt_swallowed)
+{
+    CHECK_INT(aio_run(AIO_CALL(interrupt, .mode = INTERRUPT_SWALLOW)), 0);
+    CHECK(signal_disposition(SIGINT) == SIG_DFL);
+}
+
+TEST(signal_interrupt_twice)
+{
+    fflush(stdout);
+    pid_t child = fork();
+    if (child == 0) _exit(aio_run(AIO_CALL(interrupt, .mode = INTERRUPT_TWICE)));
+    int status = 0;
+    waitpid(child, &status, 0);
+    CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGINT);
+}
+
+/* The user's own handler takes its place while it is there. */
+TEST(signal_interrupt_own)
+{
+    signal_count = 0;
+    signal_capture();
+    int code = aio_run(AIO_CALL(interrupt, .mode = INTERRUPT_OWN));
+    signal_captured();
+    CHECK_INT(signal_count, 1);
+    CHECK_INT(code, 130);
+    CHECK(signal_disposition(SIGINT) == SIG_DFL);
+}
+
+/* Only where SIGINT has its default action, and only during the run. */
+TEST(signal_interrupt_left_alone)
+{
+    int ours = -1;
+    CHECK_INT(aio_run(AIO_CALL(interrupt, .mode = INTERRUPT_LOOK, .cleaned = &ours)), 0);
+    CHECK_INT(ours, 1);
+    CHECK_INT(aio_run(AIO_CALL(interrupt, .mode = INTERRUPT_LOOK, .cleaned = &ours), .keep_sigint = true), 0);
+    CHECK_INT(ours, 0);
+    signal(SIGINT, signal_foreign);
+    CHECK_INT(aio_run(AIO_CALL(interrupt, .mode = INTERRUPT_LOOK, .cleaned = &ours)), 0);
+    CHECK_INT(ours, 0);
+    CHECK(signal_disposition(SIGINT) == signal_foreign);
+    signal(SIGINT, SIG_DFL);
+}
+
+/* The last iterations of a run, with SIGINT given back to the program already. */
+struct interrupt_late { aio_task task; int *default_; };
+static AIO_CORO(interrupt_late)
+{
+    AIO_BEGIN(interrupt_late);
+    AIO_AWAIT(aio_sleep(100));
+    AIO_FINALLY;
+    *self->default_ = signal_disposition(SIGINT) == SIG_DFL;
+    AIO_END;
+}
+
+struct interrupt_spawn { aio_task task; int *default_; };
+static AIO_CORO(interrupt_spawn)
+{
+    AIO_BEGIN(interrupt_spawn);
+    aio_unref(aio_create_task(AIO_CALL(interrupt_late, .default_ = self->default_)));
+    AIO_AWAIT(aio_sleep(1));
+    AIO_END;
+}
+
+TEST(signal_interrupt_only_main)
+{
+    int default_ = -1;
+    CHECK_INT(aio_run(AIO_CALL(interrupt_spawn, .default_ = &default_)), 0);
+    CHECK_INT(default_, 1);
+}
