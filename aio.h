@@ -7167,7 +7167,7 @@ static bool aio__signal_is_ours(int signum)
 {
     struct sigaction now;
     if (aio__os.sigaction(signum, NULL, &now) < 0) return true;
-    return !(now.sa_flags & SA_SIGINFO) && now.sa_handler == aio__on_signal;
+    return now.sa_handler == aio__on_signal;
 }
 
 /* 0 or a code. `once`: after the first signal the default action is back at once, even if the loop never comes to it. */
@@ -7260,7 +7260,7 @@ static bool aio__interrupt_begin(aio_loop *loop, aio_callback *callback, void *a
     struct sigaction now;
     aio__signal *entry = &aio__signal_table[SIGINT];
     pthread_mutex_lock(&aio__signal_mutex);
-    bool ok = aio__os.sigaction(SIGINT, NULL, &now) == 0 && !(now.sa_flags & SA_SIGINFO) && now.sa_handler == SIG_DFL &&
+    bool ok = aio__os.sigaction(SIGINT, NULL, &now) == 0 && now.sa_handler == SIG_DFL &&
               !__atomic_load_n(&entry->loop, __ATOMIC_SEQ_CST) && aio__signal_take(loop, entry, SIGINT, true) == 0;
     if (ok) {
         entry->interrupt = callback;

@@ -14,6 +14,8 @@
 #include "test_futures.c"
 #include "test_memory.c"
 #include "test_signals.c"
+#include "test_run.c"
+#include "test_debug.c"
 #include "test_threads.c"
 #include "test_tasks.c"
 #include "test_timeouts.c"

@@ -1,0 +1,381 @@
+/* Reports of what was forgotten, of slow steps; task dump and call graph. */
+
+static struct { int count; char text[4096]; int code; } debug_told;
+static void debug_listen(aio_loop *loop, const char *message, const aio_exception *exception, void *arg)
+{
+    (void)loop, (void)arg;
+    debug_told.count++;
+    debug_told.code = exception ? exception->code : 0;
+    snprintf(debug_told.text, sizeof debug_told.text, "%s", message);
+}
+
+static aio_loop *debug_loop(bool debug)
+{
+    aio_loop *loop = aio_new_event_loop();
+    memset(&debug_told, 0, sizeof debug_told);
+    aio_loop_set_exception_handler(loop, debug_listen, NULL);
+    aio_loop_set_debug(loop, debug);
+    aio_set_event_loop(loop);
+    return loop;
+}
+
+/* "text (made at .../test_debug.c:line)" */
+static bool debug_said(const char *text, int line)
+{
+    char end[64];
+    snprintf(end, sizeof end, "test_debug.c:%d)", line);
+    const char *at = strstr(debug_told.text, end);
+    bool ok = strncmp(debug_told.text, text, strlen(text)) == 0 && (line ? at && !at[strlen(end)] : !strstr(debug_told.text, "made"));
+    if (!ok) printf("# it said: %s\n", debug_told.text);
+    return ok;
+}
+
+struct debug_child { aio_task task; int code; double delay; };
+static AIO_CORO(debug_child)
+{
+    AIO_BEGIN(debug_child);
+    AIO_AWAIT(aio_sleep(self->delay));
+    if (self->code) AIO_RAISE(self->code);
+    AIO_END;
+}
+
+enum { DEBUG_UNAWAITED, DEBUG_UNSEEN, DEBUG_UNSEEN_NAMED, DEBUG_SEEN };
+struct debug_forget { aio_task task; int mode, *line; struct debug_child *child; };
+static AIO_CORO(debug_forget)
+{
+    AIO_BEGIN(debug_forget);
+    *self->line = __LINE__ + 1;
+    self->child = AIO_CALL(debug_child, .code = EIO);
+    if (self->mode == DEBUG_UNSEEN_NAMED) self->child = aio_create_task(self->child, .name = "a name");
+    else if (self->mode != DEBUG_UNAWAITED) self->child = aio_create_task(self->child);
+    AIO_AWAIT(aio_sleep(1));
+    CHECK_INT(debug_told.count, 0);
+    if (self->mode == DEBUG_SEEN) CHECK_INT(aio_future_exception(self->child)->code, EIO);
+    aio_unref(self->child);
+    CHECK_INT(debug_told.count, self->mode != DEBUG_SEEN);
+    AIO_END;
+}
+
+static int debug_forget_in(bool debug, int mode)
+{
+    int line = 0;
+    aio_loop *loop = debug_loop(debug);
+    CHECK_INT(aio_loop_run_until_complete(loop, AIO_CALL(debug_forget, .mode = mode, .line = &line), NULL), 0);
+    aio_loop_free(loop);
+    return line;
+}
+
+TEST(debug_never_awaited)
+{
+    int line = debug_forget_in(true, DEBUG_UNAWAITED);
+    CHECK_INT(debug_told.count, 1);
+    CHECK(debug_said("coroutine 'debug_child' was never awaited", line));
+}
+
+TEST(debug_never_retrieved)
+{
+    int line = debug_forget_in(true, DEBUG_UNSEEN);
+    CHECK(debug_said("error of 'debug_child' was never retrieved", line));
+    CHECK_INT(debug_told.code, EIO);
+    line = debug_forget_in(true, DEBUG_UNSEEN_NAMED);
+    CHECK(debug_said("error of 'debug_child' was never retrieved", line)); /* the name went with the task's end */
+    debug_forget_in(false, DEBUG_UNSEEN);
+    CHECK(debug_said("error of 'debug_child' was never retrieved", 0));
+    debug_forget_in(true, DEBUG_SEEN);
+    CHECK_INT(debug_told.count, 0);
+}
+
+/* Made where no loop runs: reported in every mode, to the loop that is set or to stderr. */
+TEST(debug_never_awaited_without_loop)
+{
+    aio_loop *loop = debug_loop(false);
+    aio_unref(AIO_CALL(debug_child)); int line = __LINE__;
+    CHECK_INT(debug_told.count, 1);
+    CHECK(debug_said("coroutine 'debug_child' was never awaited", line));
+    aio_loop_free(loop);
+    signal_capture();
+    aio_unref(AIO_CALL(debug_child));
+    CHECK(strstr(signal_captured(), "aio.h: coroutine 'debug_child' was never awaited (made at ") != NULL);
+}
+
+struct debug_leave { aio_task task; int mode; void **keep; };
+static AIO_CORO(debug_leave)
+{
+    AIO_BEGIN(debug_leave);
+    if (self->mode == 0) *self->keep = aio_create_task(AIO_CALL(debug_child, .delay = 100), .name = "left");
+    if (self->mode == 1) *self->keep = aio_future_create();
+    if (self->mode == 2) *self->keep = AIO_CALL(debug_child);
+    if (self->mode == 3) *self->keep = aio_create_task(AIO_CALL(debug_child, .code = EIO));
+    AIO_AWAIT(aio_sleep(1));
+    AIO_END;
+}
+
+/* What is still there when the loop closes. */
+TEST(debug_left_behind)
+{
+    static const char *const said[] = {
+        "task 'left' was destroyed but it is pending (at ", "'future' was never released (made at ",
+        "coroutine 'debug_child' was never awaited (made at ", "error of 'debug_child' was never retrieved (made at " };
+    for (int debug = 0; debug < 2; debug++)
+        for (int mode = 0; mode < 4; mode++) {
+            void *kept = NULL;
+            aio_loop *loop = debug_loop(debug);
+            CHECK_INT(aio_loop_run_until_complete(loop, AIO_CALL(debug_leave, .mode = mode, .keep = &kept), NULL), 0);
+            CHECK_INT(debug_told.count, 0);
+            CHECK_INT(aio_loop_close(loop), 0);
+            CHECK_INT(debug_told.count, debug || mode == 0 || mode == 3);
+            if (debug) CHECK(strncmp(debug_told.text, said[mode], strlen(said[mode])) == 0);
+            aio_loop_free(loop);
+        }
+}
+
+/* ---- slow steps ---- */
+
+struct debug_slow { aio_task task; double took; int *line; };
+static AIO_CORO(debug_slow)
+{
+    AIO_BEGIN(debug_slow);
+    AIO_AWAIT(aio_sleep(1));
+    *self->line = __LINE__ - 1;
+    clock_advance(self->took);
+    AIO_AWAIT(aio_sleep(1));
+    AIO_END;
+}
+
+static int debug_slow_in(double took, double limit)
+{
+    int line = 0;
+    aio_loop *loop = debug_loop(false);
+    if (limit >= 0) CHECK_INT(aio_loop_set_slow_callback_duration(loop, limit), 0);
+    CHECK_INT(aio_loop_run_until_complete(loop, AIO_CALL(debug_slow, .took = took, .line = &line), NULL), 0);
+    aio_loop_free(loop);
+    return line;
+}
+
+TEST(debug_slow_step)
+{
+    char where[64];
+    int line = debug_slow_in(0.25, -1);
+    CHECK_INT(debug_told.count, 1);
+    CHECK(strstr(debug_told.text, "slow step: 250 ms in ") == debug_told.text);
+    snprintf(where, sizeof where, "test_debug.c:%d, in debug_slow", line);
+    CHECK(strstr(debug_told.text, where) != NULL);
+    debug_slow_in(0.099, -1);
+    CHECK_INT(debug_told.count, 0);
+    debug_slow_in(0.1, -1);
+    CHECK_INT(debug_told.count, 1);
+    debug_slow_in(3, 5);
+    CHECK_INT(debug_told.count, 0);
+    debug_slow_in(5, 5);
+    CHECK_INT(debug_told.count, 1);
+    debug_slow_in(1000, 0);
+    CHECK_INT(debug_told.count, 0);
+}
+
+static void debug_slow_call(void *arg)
+{
+    (void)arg;
+    clock_advance(0.5);
+}
+
+TEST(debug_slow_callback)
+{
+    char address[64];
+    aio_loop *loop = debug_loop(false);
+    aio_loop_call_later(loop, 1, debug_slow_call, NULL);
+    CHECK_INT(aio_loop_run_until_complete(loop, aio_ensure_future(AIO_CALL(debug_child, .delay = 5)), NULL), 0);
+    CHECK_INT(debug_told.count, 1);
+    snprintf(address, sizeof address, "slow step: 500 ms in callback %p", (void *)(uintptr_t)debug_slow_call);
+    CHECK_STR(debug_told.text, address);
+    CHECK_INT(aio_loop_set_slow_callback_duration(loop, NAN), EINVAL);
+    CHECK_INT(aio_loop_set_slow_callback_duration(loop, -1), EINVAL);
+    CHECK_INT(aio_loop_set_slow_callback_duration(NULL, 1), EINVAL);
+    aio_loop_free(loop);
+}
+
+/* Waiting is not working: a long sleep, or a long wait of the poller, is no slow step. */
+TEST(debug_idle_is_not_slow)
+{
+    aio_loop *loop = debug_loop(false);
+    CHECK_INT(aio_loop_run_until_complete(loop, AIO_CALL(debug_child, .delay = 3600), NULL), 0);
+    CHECK_INT(debug_told.count, 0);
+    aio_loop_free(loop);
+}
+
+/* ---- who awaits what ---- */
+
+static char debug_dump[32768];
+/* What `print` writes, with the folders of file names cut off. */
+static const char *debug_print(void (*print)(const void *, void *), const void *what)
+{
+    size_t used = 0;
+    FILE *file = tmpfile();
+    if (!file) return "";
+    print(what, file);
+    rewind(file);
+    static char line[4096];
+    debug_dump[0] = 0;
+    while (fgets(line, sizeof line, file)) {
+        char *name = strstr(line, "tests/"), *start = line + strspn(line, " ");
+        int n = snprintf(debug_dump + used, sizeof debug_dump - used, "%.*s%s", (int)(start - line), line,
+                         name ? name + 6 : start);
+        used += n > 0 && (size_t)n < sizeof debug_dump - used ? (size_t)n : 0;
+    }
+    fclose(file);
+    return debug_dump;
+}
+
+static void debug_print_tasks(const void *what, void *file)
+{
+    (void)what;
+    aio_print_tasks(file);
+}
+
+struct debug_inner { aio_task task; };
+static AIO_CORO(debug_inner)
+{
+    AIO_BEGIN(debug_inner);
+    AIO_AWAIT(aio_sleep(100));
+    AIO_END;
+}
+enum { DEBUG_INNER_LINE = __LINE__ - 3 };
+
+struct debug_outer { aio_task task; };
+static AIO_CORO(debug_outer)
+{
+    AIO_BEGIN(debug_outer);
+    AIO_AWAIT(AIO_CALL(debug_inner));
+    AIO_END;
+}
+enum { DEBUG_OUTER_LINE = __LINE__ - 3 };
+
+struct debug_tree { aio_task task; void *children[2]; };
+static AIO_CORO(debug_tree)
+{
+    AIO_BEGIN(debug_tree);
+    self->children[0] = aio_create_task(AIO_CALL(debug_outer), .name = "left");
+    self->children[1] = aio_create_task(AIO_CALL(debug_inner), .name = "right");
+    AIO_AWAIT(aio_gather(self->children, 2));
+    AIO_FINALLY;
+    aio_unref_all(self->children, 2);
+    AIO_END;
+}
+enum { DEBUG_TREE_LINE = __LINE__ - 5 };
+
+struct debug_graph { aio_task task; struct debug_tree *tree; char text[1024]; };
+SCENARIO(debug_graph)
+{
+    AIO_BEGIN(debug_graph);
+    self->tree = aio_create_task(AIO_CALL(debug_tree), .name = "tree");
+    if (!self->tree) AIO_RAISE(ENOMEM);
+    CHECK_STR(debug_print(aio_print_call_graph, self->tree), "task 'tree'\n  test_debug.c, in debug_tree (not started)\n");
+    AIO_AWAIT(aio_sleep(0.01));
+    REQUIRE(self->tree->children[0] && self->tree->children[1] && !aio_future_done(self->tree));
+    snprintf(self->text, sizeof self->text,
+             "task 'tree'\n"
+             "  test_debug.c:%d, in debug_tree\n"
+             "  gather\n"
+             "    task 'left'\n"
+             "      test_debug.c:%d, in debug_outer\n"
+             "      test_debug.c:%d, in debug_inner\n"
+             "      sleep\n"
+             "    task 'right'\n"
+             "      test_debug.c:%d, in debug_inner\n"
+             "      sleep\n", DEBUG_TREE_LINE, DEBUG_OUTER_LINE, DEBUG_INNER_LINE, DEBUG_INNER_LINE);
+    CHECK_STR(debug_print(aio_print_call_graph, self->tree), self->text);
+    snprintf(self->text, sizeof self->text,
+             "task 'right'\n"
+             "  test_debug.c:%d, in debug_inner\n"
+             "  sleep\n"
+             "awaited by gather\n"
+             "  awaited by task 'tree'\n"
+             "    test_debug.c:%d, in debug_tree\n", DEBUG_INNER_LINE, DEBUG_TREE_LINE);
+    CHECK_STR(debug_print(aio_print_call_graph, self->tree->children[1]), self->text);
+    CHECK(strstr(debug_print(aio_print_call_graph, self), "task 'debug_graph' (running)\n  test_debug.c:") == debug_dump);
+    CHECK(strncmp(debug_print(debug_print_tasks, NULL), "4 tasks\n", 8) == 0);
+    CHECK(strstr(debug_dump, "task 'debug_graph' (running)\n") != NULL);
+    snprintf(self->text, sizeof self->text,
+             "task 'left'\n  test_debug.c:%d, in debug_outer\n  test_debug.c:%d, in debug_inner\n  awaits sleep\n",
+             DEBUG_OUTER_LINE, DEBUG_INNER_LINE);
+    CHECK(strstr(debug_dump, self->text) != NULL);
+    AIO_FINALLY;
+    aio_unref(self->tree);
+    AIO_END;
+}
+
+/* Two tasks that await each other: the walk ends. */
+struct debug_circle { aio_task task; struct debug_circle **other; };
+static AIO_CORO(debug_circle)
+{
+    AIO_BEGIN(debug_circle);
+    AIO_AWAIT((struct debug_circle *)aio_ref(*self->other));
+    AIO_END;
+}
+
+struct debug_circles { aio_task task; struct debug_circle *one, *two; aio_future *gate; };
+SCENARIO(debug_circles, .skip = KIND_CANCEL) /* a cancel of one goes round for ever */
+{
+    AIO_BEGIN(debug_circles);
+    self->one = aio_create_task(AIO_CALL(debug_circle, .other = &self->two), .name = "one");
+    self->two = aio_create_task(AIO_CALL(debug_circle, .other = &self->one), .name = "two");
+    if (!self->one || !self->two) AIO_RAISE(ENOMEM);
+    AIO_AWAIT(aio_sleep(0.01));
+    CHECK(strstr(debug_print(aio_print_call_graph, self->one), "(a circle: see above)\n") != NULL);
+    CHECK(strstr(debug_dump, "awaited by task 'two'") != NULL);
+    AIO_FINALLY;
+    aio_unref(self->one);
+    aio_unref(self->two);
+    AIO_END;
+}
+
+/* Long and wide ones are cut. */
+struct debug_deep { aio_task task; int depth; aio_future *gate; };
+static AIO_CORO(debug_deep)
+{
+    AIO_BEGIN(debug_deep);
+    if (self->depth) AIO_AWAIT(AIO_CALL(debug_deep, .depth = self->depth - 1, .gate = self->gate));
+    else AIO_AWAIT((aio_future *)aio_ref(self->gate));
+    AIO_END;
+}
+
+TEST(debug_graph_bounds)
+{
+    aio_loop *loop = debug_loop(false);
+    aio_future *gate = aio_future_create();
+    aio_task *deep = (aio_task *)aio_ensure_future(AIO_CALL(debug_deep, .depth = 999, .gate = gate));
+    aio_loop_stop(loop);
+    aio_loop_run_forever(loop);
+    CHECK(strstr(debug_print(aio_print_call_graph, deep), "\n  ... 936 more\n") != NULL);
+    int lines = 0;
+    for (const char *c = debug_dump; *c; c++) lines += *c == '\n';
+    CHECK_INT(lines, 1 + 64 + 1 + 1);
+    CHECK(strstr(debug_print(aio_print_call_graph, gate), "future\nawaited by task 'debug_deep'\n") == debug_dump);
+    aio_print_call_graph(NULL, stderr);
+    aio_print_call_graph(deep, NULL);
+    aio_print_tasks(NULL);
+    aio_future_set_done(gate);
+    CHECK_INT(aio_loop_run_until_complete(loop, deep, NULL), 0);
+    aio_unref(gate);
+    aio_loop_free(loop);
+    CHECK_STR(debug_print(debug_print_tasks, NULL), "0 tasks\n");
+}
+
+struct debug_signal { aio_task task; };
+static AIO_CORO(debug_signal)
+{
+    AIO_BEGIN(debug_signal);
+    CHECK_INT(aio_print_tasks_on_signal(aio_get_running_loop(), SIGUSR1), 0);
+    CHECK_INT(aio_print_tasks_on_signal(aio_get_running_loop(), SIGKILL), EINVAL);
+    raise(SIGUSR1);
+    AIO_AWAIT(aio_sleep(1));
+    AIO_END;
+}
+
+TEST(debug_on_signal)
+{
+    signal_capture();
+    int code = aio_run(AIO_CALL(debug_signal));
+    const char *text = signal_captured();
+    CHECK_INT(code, 0);
+    CHECK(strstr(text, "1 task\ntask 'debug_signal'\n") == text);
+}

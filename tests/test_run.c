@@ -1,0 +1,196 @@
+/* aio_run and the Runner: what they do at the end, what they give, what they print. */
+
+static char run_log[512]; /* what happened, in order */
+static void run_note(const char *what)
+{
+    size_t used = strlen(run_log);
+    snprintf(run_log + used, sizeof run_log - used, "%s;", what);
+}
+
+struct run_child { aio_task task; const char *name; int code; bool stubborn, spawns; };
+static AIO_CORO(run_child)
+{
+    AIO_BEGIN(run_child);
+    AIO_TRY {
+        AIO_AWAIT(aio_sleep(1000));
+    } AIO_CATCH {
+        if (!self->stubborn) AIO_RERAISE();
+        AIO_AWAIT(aio_sleep(5));
+        run_note("swallowed");
+    } AIO_END_TRY
+    AIO_FINALLY;
+    AIO_AWAIT(aio_sleep(1));
+    run_note(self->name);
+    if (self->spawns) aio_unref(aio_create_task(AIO_CALL(run_child, .name = "spawned")));
+    if (self->code) AIO_RAISE(self->code, "%s failed", self->name);
+    AIO_END;
+}
+
+static void *run_job(void *arg)
+{
+    struct timespec while_ = { 0, 10000000 };
+    nanosleep(&while_, NULL);
+    SEAM_SET(*(int *)arg, 1);
+    return NULL;
+}
+
+enum { RUN_FINE, RUN_RAISES, RUN_STOPS, RUN_NESTED, RUN_CANCELLED };
+struct run_main { aio_task task; int result; int mode, *job; const char *child; int child_code; bool stubborn, spawns; };
+static AIO_CORO(run_main)
+{
+    AIO_BEGIN(run_main);
+    if (self->child)
+        aio_unref(aio_create_task(AIO_CALL(run_child, .name = self->child, .code = self->child_code,
+                                           .stubborn = self->stubborn, .spawns = self->spawns), .name = self->child));
+    if (self->job) aio_unref(aio_to_thread(run_job, self->job));
+    AIO_AWAIT(aio_sleep(1));
+    if (self->mode == RUN_RAISES) AIO_RAISE(EACCES, "no entry");
+    if (self->mode == RUN_NESTED) self->result = aio_run(AIO_CALL(run_main));
+    if (self->mode == RUN_STOPS) aio_loop_stop(aio_get_running_loop());
+    if (self->mode == RUN_STOPS) AIO_AWAIT(aio_sleep(1));
+    if (self->mode == RUN_CANCELLED) aio_task_cancel(self);
+    if (self->mode == RUN_CANCELLED) AIO_AWAIT(aio_sleep(1));
+    run_note("main");
+    AIO_END;
+}
+
+static const char *run_text;
+static int run_captured(void *coroutine)
+{
+    run_log[0] = 0;
+    signal_capture();
+    int code = aio_run((aio_task *)coroutine);
+    run_text = signal_captured();
+    CHECK_PTR(aio_get_event_loop(), NULL);
+    return code;
+}
+
+TEST(run_fine)
+{
+    CHECK_INT(run_captured(AIO_CALL(run_main)), 0);
+    CHECK_STR(run_text, "");
+    CHECK_STR(run_log, "main;");
+}
+
+TEST(run_error)
+{
+    CHECK_INT(run_captured(AIO_CALL(run_main, .mode = RUN_RAISES)), 1);
+    CHECK(strstr(run_text, "Traceback (most recent await last):\n") == run_text);
+    CHECK(strstr(run_text, ", in run_main\nPermissionError: no entry\n") != NULL);
+}
+
+TEST(run_cancelled)
+{
+    CHECK_INT(run_captured(AIO_CALL(run_main, .mode = RUN_CANCELLED)), 1);
+    CHECK(strstr(run_text, "CancelledError: cancelled\n") != NULL);
+    CHECK(strstr(run_text, "KeyboardInterrupt") == NULL);
+}
+
+TEST(run_stopped)
+{
+    CHECK_INT(run_captured(AIO_CALL(run_main, .mode = RUN_STOPS)), 1);
+    CHECK_STR(run_text, "RuntimeError: event loop stopped before Future completed\n");
+    CHECK_STR(run_log, "");
+}
+
+TEST(run_nested)
+{
+    CHECK_INT(run_captured(AIO_CALL(run_main, .mode = RUN_NESTED)), 0);
+    CHECK_STR(run_text, "aio.h: aio_run: this event loop is already running\n");
+    CHECK_STR(run_log, "main;");
+}
+
+TEST(run_null)
+{
+    CHECK_INT(run_captured(NULL), 1);
+    CHECK_STR(run_text, "aio.h: aio_run: Invalid argument\n");
+    seam.fail_alloc = seam.allocations + 1;
+    CHECK_INT(run_captured(AIO_CALL(run_main)), 1);
+    seam.touched = 0;
+    CHECK_STR(run_text, "aio.h: aio_run: Cannot allocate memory\n");
+}
+
+/* What is left is cancelled and waited for, and its finally may await. */
+TEST(run_cancels_rest)
+{
+    CHECK_INT(run_captured(AIO_CALL(run_main, .child = "child")), 0);
+    CHECK_STR(run_text, "");
+    CHECK_STR(run_log, "main;child;");
+    CHECK_INT(run_captured(AIO_CALL(run_main, .child = "child", .stubborn = true)), 0);
+    CHECK_STR(run_log, "main;swallowed;child;");
+    CHECK_INT(run_captured(AIO_CALL(run_main, .child = "child", .spawns = true)), 0);
+    CHECK_STR(run_text, "");
+    CHECK_STR(run_log, "main;child;"); /* cancelled before its first step */
+}
+
+TEST(run_reports_rest)
+{
+    CHECK_INT(run_captured(AIO_CALL(run_main, .child = "lost", .child_code = EIO, .mode = RUN_RAISES)), 1);
+    const char *first = strstr(run_text, "unhandled error of task 'lost' while the program was ending\n");
+    const char *second = first ? strstr(first, "OSError: lost failed\n") : NULL;
+    CHECK(second && strstr(second, "PermissionError: no entry\n"));
+}
+
+TEST(run_ends_executor)
+{
+    int job = 0;
+    CHECK_INT(run_captured(AIO_CALL(run_main, .job = &job)), 0);
+    CHECK_INT(SEAM_GET(job), 1);
+}
+
+/* Every allocation in turn, and all after it: an end in order, with a message. */
+TEST(run_out_of_memory)
+{
+    int codes[2] = { 0, 0 };
+    for (int on = 0; on < 2; on++) {
+        long n = 0;
+        do {
+            aio__os.plain = true;
+            seam.fail_alloc = seam.allocations + ++n;
+            seam.fail_on = on;
+            seam.fired = false;
+            int code = run_captured(AIO_CALL(run_main, .child = "child", .spawns = true));
+            ALWAYS(code == 0 || (code == 1 && strlen(run_text) > 0));
+            codes[code]++;
+            ALWAYS(seam.live == 0);
+        } while (seam.fired && n < 1000);
+        ALWAYS(n > 5 && n < 1000);
+    }
+    seam.touched = 0;
+    aio__os.plain = false;
+    CHECK(codes[0] > 0 && codes[1] > 0);
+}
+
+TEST(run_out_of_descriptors)
+{
+    seam.fail_call = strcmp(aio_get_event_loop_policy()->name, "poll") ? CALL_epoll_create1 : CALL_eventfd;
+    seam.fail_at = seam.calls[seam.fail_call] + 1;
+    seam.error = EMFILE;
+    CHECK_INT(run_captured(AIO_CALL(run_main)), 1);
+    seam.touched = 0;
+    CHECK_STR(run_text, "aio.h: aio_run: Too many open files\n");
+}
+
+/* ---- Runner ---- */
+
+TEST(run_runner)
+{
+    run_log[0] = 0;
+    aio_exception *error;
+    aio_runner *runner = aio_runner_open();
+    CHECK(runner && aio_runner_loop(runner));
+    CHECK_INT(aio_runner_run(runner, AIO_CALL(run_main, .child = "child"), &error), 0);
+    CHECK_PTR(error, NULL);
+    CHECK_INT(aio_runner_run(runner, AIO_CALL(run_main, .mode = RUN_RAISES), &error), 1);
+    CHECK_INT(error->code, EACCES);
+    aio_exception_unref(error);
+    CHECK_INT(aio_runner_run(runner, NULL, &error), 1);
+    CHECK_INT(error->code, EINVAL);
+    aio_exception_unref(error);
+    CHECK_STR(run_log, "main;"); /* the child lives on from run to run */
+    aio_runner_close(runner);
+    CHECK_STR(run_log, "main;child;");
+    CHECK_PTR(aio_runner_loop(NULL), NULL);
+    CHECK_INT(aio_runner_run(NULL, AIO_CALL(run_main), NULL), 1);
+    aio_runner_close(NULL);
+}
