@@ -3625,12 +3625,12 @@ static void aio__report_unawaited(const aio_future *future)
                 aio__label(future), aio__made_text(future, made));
 }
 
-/* One that never started was forgotten. Without a loop there is no debug mode: that one is always reported. */
 typedef struct aio__holder { /* a coroutine with AIO__F_HOLDS; what it holds is let go even if it never ran */
     aio_task task;
     void    *held;
 } aio__holder;
 
+/* One that never started was forgotten. Without a loop there is no debug mode: that one is always reported. */
 static void aio__coroutine_destroy(const aio_task *t)
 {
     if (t->future.flags & AIO__F_HOLDS) aio_unref(((const aio__holder *)(const void *)t)->held);
@@ -3649,6 +3649,11 @@ static void aio__report_unseen(const aio_future *future)
                 aio__made_text(future, made));
 }
 
+static void aio__extras_drop(aio_task *t)
+{
+    while (AIO__UNLIKELY(t->extra != NULL)) aio__extra_drop(t, t->extra);
+}
+
 /* Its last owner is gone. */
 AIO_API void aio__future_destroy(aio_future *future)
 {
@@ -3659,6 +3664,7 @@ AIO_API void aio__future_destroy(aio_future *future)
         aio_exception_unref(future->error);
         future->error = NULL;
     }
+    if (future->flags & AIO__F_CORO) aio__extras_drop((aio_task *)(void *)future);
     if (future->flags & AIO__F_IN_TIMERS) { /* the timer heap frees it, when it comes to it */
         if (future->state < AIO__DONE) future->loop->entry_dead++;
         future->refs = 1;
@@ -3690,7 +3696,10 @@ static void aio__coroutine_finish(aio_task *t)
 {
     t->future.state = AIO__DONE;
     if (AIO__LIKELY(!t->thrown && !t->future.error && !t->caught && !t->extra)) return;
-    while (t->extra) aio__extra_drop(t, t->extra);
+    for (aio__extra *extra = t->extra, *next; extra; extra = next) { /* reports want the name */
+        next = extra->next;
+        if (extra->kind != AIO__EXTRA_NAME) aio__extra_drop(t, extra);
+    }
     aio_exception_unref(t->caught);
     t->caught = NULL;
     if (t->thrown) {
@@ -4174,11 +4183,22 @@ static aio_future *aio__cancel_task(aio_task *root, aio_exception *why)
 static bool aio__cancel(aio_future *f, aio_exception *why)
 {
     if (f->state >= AIO__DONE) return false;
-    for (;;) {
+    const aio_task *mark = NULL; /* Brent's: a task seen before, which moves on after 1, 2, 4, ... steps */
+    for (size_t step = 0, lap = 1;;) {
         if (f->flags & AIO__F_TASK) {
             aio_task *root = (aio_task *)(void *)f;
             f = aio__cancel_task(root, why);
             if (!f) return true;
+            if (root == mark) { /* tasks that await each other: this one gives up */
+                aio__cancel_later(root, why);
+                aio__leave_shared(root->link.leaf, f);
+                return true;
+            }
+            if (++step == lap) {
+                mark = root;
+                lap *= 2;
+                step = 0;
+            }
             if (!(f->flags & AIO__F_CORO) && f->run.ops && f->run.ops->cancel) {
                 if (!f->run.ops->cancel(f, why)) aio__cancel_later(root, why);
                 return true;
