@@ -6,7 +6,6 @@
 #include <time.h>
 
 /* ---- the foreign API: calls sensor->done(sensor, value) some time later, from another thread ---- */
-
 struct sensor { void (*done)(struct sensor *, double value); };
 
 static void *sensor_thread(void *arg)
@@ -23,7 +22,6 @@ static int sensor_read(struct sensor *sensor)
 }
 
 /* ---- the glue: a future, and the loop's one door for other threads ---- */
-
 struct reading { aio_future future; double result; struct sensor sensor; aio_loop *loop; double value; };
 
 static void in_the_loop(void *arg)
