@@ -726,8 +726,8 @@ AIO_API aio_wait_future *aio__wait(void *array, size_t count, const aio_wait_opt
  * pending. asyncio: done, pending = await wait(...) */
 AIO_API size_t aio_wait_partition(void *array, size_t count);
 
-/* aio_wait_for(awaitable, seconds): the awaitable (taken), of the same type, with the same result or error; after so many
- * seconds it is cancelled and waited for, and what it then still gives or raises counts, else AIO_ETIMEOUT is raised.
+/* aio_wait_for(awaitable, seconds): the awaitable (taken), of the same type, with the same result or error; after so
+ * many seconds it is cancelled and waited for; what it then still gives or raises counts, else AIO_ETIMEOUT is raised.
  * 0 or less: one that is done gives its result, any other is cancelled at once, a coroutine before its first step. A
  * coroutine runs in the task that awaits it. Of what the pointer leads to, only `result` is to be used. EINVAL for
  * seconds that are no finite number. asyncio: wait_for */
@@ -763,10 +763,10 @@ typedef struct aio_completions_future {
     aio_any    result; /* an entry of the array, done; borrowed */
 } aio_completions_future;
 
-/* aio_as_completed(array, count, .timeout = 5.0): an iterator over the entries in the order in which they end, each once
- * however often it stands there. Yours: aio_unref it. The entries stay valid as long as it lives. After the timeout every
- * step that is left raises AIO_ETIMEOUT; the tasks are not cancelled. A NULL entry is a step that raises ENOMEM. NULL,
- * with errno, without memory or for wrong arguments (see above). asyncio: as_completed
+/* aio_as_completed(array, count, .timeout = 5.0): an iterator over the entries in the order in which they end, each
+ * once however often it stands there. Yours: aio_unref it. The entries stay valid as long as it lives. After the timeout
+ * every step that is left raises AIO_ETIMEOUT; the tasks are not cancelled. A NULL entry is a step that raises ENOMEM.
+ * NULL, with errno, without memory or for wrong arguments (see above). asyncio: as_completed
  *
  *   self->all = aio_as_completed(self->page, 3);
  *   AIO_ASYNC_FOR(self->done, aio_as_completed_next(self->all)) printf("%zu\n", self->done->result); */
@@ -784,8 +784,8 @@ AIO_API aio_completions_future *aio_as_completed_next(aio_completions *completio
  * ============================================================================ */
 
 /* AIO_TIMEOUT(seconds) { ... } (section 4) cancels its task after so many seconds, counted from its beginning; at 0 or
- * less at the first await that suspends. When that cancel, and no other, leads out of the block, it becomes AIO_ETIMEOUT;
- * a block that ends all the same, or with another error, has not timed out. Blocks nest. EINVAL is raised for NaN and
+ * less at the first await that suspends. When that cancel, and no other, leads out of the block, it becomes
+ * AIO_ETIMEOUT; a block that ends all the same, or with another error, has not timed out. Blocks nest. EINVAL is raised for NaN and
  * infinity. AIO_TIMEOUT_AT(when): at that time of aio_loop_time. asyncio: timeout, timeout_at */
 
 /* Counts the innermost AIO_TIMEOUT around this line, in this coroutine, anew: so many seconds from now. 0, EINVAL,
@@ -796,10 +796,11 @@ AIO_API int aio__timeout_reschedule(aio_task *t, double seconds);
 #define aio_timeout_expired(self) aio__timeout_expired(&(self)->task)
 AIO_API bool aio__timeout_expired(const aio_task *t);
 
-/* AIO_TASK_GROUP(self->group) { ... }: self->group, an aio_task_group *, is a new group; tasks are made in it; at its end
- * the block waits for all of them. The first that fails cancels the others, and once the body; so does an error of the
- * body. In the end all of these errors are raised together: AIO_EGROUP, with members. A cancel from outside cancels the
- * tasks and, if none of them has failed, is raised after they have ended. Then self->group is NULL. asyncio: TaskGroup */
+/* AIO_TASK_GROUP(self->group) { ... }: self->group, an aio_task_group *, is a new group; tasks are made in it; at its
+ * end the block waits for all of them. The first that fails cancels the others, and once the body; an error of the body
+ * cancels them, too. In the end all of these errors are raised together: AIO_EGROUP, with members. A cancel from outside
+ * cancels the tasks and is raised after they have ended; if one has failed, that error is, and the cancel at the next
+ * await. Afterwards self->group is NULL. asyncio: TaskGroup */
 typedef struct aio_task_group aio_task_group;
 #define AIO_TASK_GROUP(group)                                                                                       \
     if (!((group) = aio__group_open(aio__t, __LINE__, aio__handler))) AIO__GOTO(aio__handler);                      \
@@ -808,8 +809,8 @@ typedef struct aio_task_group aio_task_group;
         AIO__FALLTHROUGH; case AIO__SECOND + __LINE__: aio__group_closed(aio__t); (group) = NULL)
 /* aio_task_group_create_task(group, coroutine, .name = "..."): takes the coroutine; gives the task, of its own type,
  * borrowed: it is freed when it is done, unless you aio_ref it at once. The tasks of a group may make more. NULL, with
- * errno, and the coroutine released: ENOMEM; EINVAL: no group; AIO_ERUNTIME: the group is ending because of an error or a
- * cancel, or has ended. asyncio: TaskGroup.create_task */
+ * errno, and the coroutine released: ENOMEM; EINVAL: no group; AIO_ERUNTIME: the group is ending because of an error or
+ * a cancel, or has ended. asyncio: TaskGroup.create_task */
 #define aio_task_group_create_task(...) AIO__GROUP_TASK(__VA_ARGS__, )
 #define AIO__GROUP_TASK(group, coroutine, ...) \
     ((__typeof__(coroutine))aio__group_create_task((group), (coroutine), AIO__OPTIONS(aio_task_options, __VA_ARGS__)))
@@ -4473,8 +4474,8 @@ static void aio__frame_clear(void *object, void *arg)
  * Futures over futures. Each child carries a small record of the combinator among its waiters.
  * ============================================================================ */
 
-/* A future whose cancelling means to cancel others. They wait in a list, since a chain of such futures may be longer than
- * the C stack is deep. */
+/* A future whose cancelling means to cancel others. They wait in a list, since a chain of such futures may be longer
+ * than the C stack is deep. */
 typedef struct aio__cascade aio__cascade;
 struct aio__cascade {
     aio__cascade *next;
@@ -4957,8 +4958,9 @@ AIO_API aio_completions_future *aio_as_completed_next(aio_completions *completio
 
 /* ---- shield, and what wait_for makes of a plain future ---- */
 
-/* Stands for another future, and looks like one of its type: when that ends, all of it but the base is copied here, over
- * the members below. So nothing of them is to be touched once the state is final, but by a shield that was cancelled. */
+/* Stands for another future, and looks like one of its type: when that ends, all of it but the base is copied here,
+ * over the members below. So nothing of them is to be touched once the state is final, but by a shield that was
+ * cancelled. */
 typedef struct aio__mirror {
     aio_future  future;  /* while a wait_for is pending: `error` is why it is being cancelled */
     aio_future *inner;   /* one owner */

@@ -817,3 +817,84 @@ SCENARIO(group_left_by_return)
     CHECK_NEAR(comb_now(), 2, 0.01); /* the children were waited for, not cancelled */
     AIO_END;
 }
+
+/* ---- all of them ---- */
+
+/* Each level waits for the next in its own way: a chain that is longer than the C stack is deep, ended by a timeout at
+ * its top, or cancelled there. */
+struct deep_link { aio_task task; int depth, kind; aio_task_group *group; struct deep_link *next[1]; };
+static AIO_CORO(deep_link);
+#define deep_link(...) AIO_CALL(deep_link, __VA_ARGS__)
+static AIO_CORO(deep_link)
+{
+    AIO_BEGIN(deep_link);
+    if (self->depth == 0) {
+        AIO_AWAIT(aio_sleep(100));
+    } else if (self->kind == 0) {
+        AIO_AWAIT(aio_wait_for(deep_link(.depth = self->depth - 1, .kind = 0), 50));
+    } else if (self->kind == 1) {
+        AIO_TASK_GROUP(self->group) {
+            aio_task_group_create_task(self->group, deep_link(.depth = self->depth - 1, .kind = 1));
+        }
+    } else {
+        self->next[0] = deep_link(.depth = self->depth - 1, .kind = 2);
+        AIO_AWAIT(aio_gather(self->next, 1));
+    }
+    AIO_FINALLY;
+    aio_unref_all(self->next, 1);
+    AIO_END;
+}
+
+struct deep_top { aio_task task; int kind; };
+static AIO_CORO(deep_top)
+{
+    AIO_BEGIN(deep_top);
+    AIO_TIMEOUT(10) { AIO_AWAIT(deep_link(.depth = 50000, .kind = self->kind)); }
+    AIO_END;
+}
+
+TEST(deep_chains_time_out)
+{
+    for (int kind = 0; kind < 3; kind++) {
+        aio_loop *loop = aio_new_event_loop();
+        aio_loop_set_exception_handler(loop, on_report, NULL);
+        double start = aio_loop_time(loop);
+        CHECK_INT(aio_loop_run_until_complete(loop, AIO_CALL(deep_top, .kind = kind), NULL), AIO_ETIMEOUT);
+        CHECK_NEAR(aio_loop_time(loop) - start, 10, 1);
+        aio_loop_free(loop);
+    }
+}
+
+/* A loop that is freed in the middle of everything leaks nothing: neither memory nor exceptions. */
+struct left_pending { aio_task task; aio_task_group *group; struct comb_kid *kid[2]; aio_completions *all; };
+static AIO_CORO(left_pending)
+{
+    AIO_BEGIN(left_pending);
+    AIO_TIMEOUT(50) {
+        AIO_TASK_GROUP(self->group) {
+            aio_task_group_create_task(self->group, comb_kid(.delay = 1, .fail = EIO));
+            aio_task_group_create_task(self->group, comb_kid(.delay = 9, .stubborn = true, .hold = 9));
+            self->kid[0] = aio_wait_for(comb_kid(.delay = 9, .stubborn = true, .hold = 9), 60);
+            self->kid[1] = aio_shield(comb_kid(.delay = 9));
+            self->all = aio_as_completed(self->kid, 2, .timeout = 40);
+            aio_as_completed_next(self->all);
+            aio_gather(self->kid, 2);
+            aio_wait(self->kid, 2, .timeout = 30);
+            aio_wait_for(aio_future_create(), 20);
+            AIO_AWAIT(aio_gather(self->kid, 2));
+        }
+    }
+    AIO_END;
+}
+static void stop_now(void *arg) { aio_loop_stop((aio_loop *)arg); }
+TEST(loop_freed_in_the_middle)
+{
+    aio_loop *loop = aio_new_event_loop();
+    aio_loop_set_exception_handler(loop, on_report, NULL);
+    aio_set_event_loop(loop);
+    aio_task *task = (aio_task *)(void *)aio_create_task(AIO_CALL(left_pending));
+    aio_loop_call_later(loop, 2, stop_now, loop);
+    CHECK_INT(aio_loop_run_forever(loop), 0);
+    CHECK(!aio_future_done(task));
+    aio_loop_free(loop);
+}
