@@ -5573,6 +5573,16 @@ static void aio__line_leave(aio__place *place)
     aio__ring_remove(node);
 }
 
+/* It stays, but is not to be called any more: it stands before all who are. */
+static void aio__line_pass(aio__place *place)
+{
+    aio__line *line = place->line;
+    aio__line_leave(place);
+    aio__line_enter(line, place, place->task);
+    if (line->next == &place->node) line->next = NULL;
+    line->first = &place->node;
+}
+
 /* The first who was not called yet, and is not about to leave because it was cancelled; or NULL. */
 static aio__place *aio__line_next(aio__line *line)
 {
@@ -5964,6 +5974,7 @@ static AIO_CORO(aio__condition_wait)
     AIO_AWAIT(aio__park(&self->task));
     if (!self->place.line) AIO_RAISE(AIO_ERUNTIME, "the condition was destroyed while it was awaited");
     AIO_FINALLY;
+    if (self->place.line && !self->place.called) aio__line_pass(&self->place);
     while (aio__condition_relock(self)) {
         AIO_TRY {
             AIO_AWAIT(aio__park(&self->task));

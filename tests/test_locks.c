@@ -143,7 +143,7 @@ LOCK_SCENARIO(lock_uncancelled, aio_lock lock; aio_event event;)
             aio_task_cancel(aio_current_task());
             if (self->i) AIO_AWAIT(aio_event_wait(&self->event));
             else AIO_AWAIT(aio_lock_acquire(&self->lock));
-            CHECK(!"it must not wait");
+            CHECK_STR("it must not wait", "an error");
         } AIO_CATCH {
             CHECK_INT(aio_caught(self)->code, AIO_ECANCELLED);
             if (now.cancelled || aio_caught(self)->code != AIO_ECANCELLED) AIO_RERAISE();
@@ -164,13 +164,13 @@ LOCK_SCENARIO(lock_misuse, aio_lock lock;)
     CHECK(!aio_lock_locked(NULL));
     AIO_TRY {
         AIO_AWAIT(aio_lock_acquire(NULL));
-        CHECK(!"NULL was locked");
+        CHECK_STR("NULL was locked", "an error");
     } AIO_CATCH { CHECK_INT(aio_caught(self)->code, EINVAL); } AIO_END_TRY;
     AIO_TRY {
         AIO_ASYNC_WITH(aio_lock_acquire(&self->lock), aio_lock_release(&self->lock)) {
             CHECK_INT(aio_lock_release(&self->lock), 0);
         }
-        CHECK(!"released twice");
+        CHECK_STR("released twice", "an error");
     } AIO_CATCH { CHECK_INT(aio_caught(self)->code, AIO_ERUNTIME); } AIO_END_TRY;
     AIO_END;
 }
@@ -240,11 +240,11 @@ static AIO_CORO(lock_foreign)
     AIO_BEGIN(lock_foreign);
     AIO_TRY {
         AIO_AWAIT(aio_lock_acquire(&lock_static));
-        CHECK(!"a lock of another loop");
+        CHECK_STR("a lock of another loop", "an error");
     } AIO_CATCH { CHECK_INT(aio_caught(self)->code, AIO_EWRONGLOOP); } AIO_END_TRY;
     AIO_TRY {
         AIO_AWAIT(aio_event_wait(&lock_static_event));
-        CHECK(!"an event of another loop");
+        CHECK_STR("an event of another loop", "an error");
     } AIO_CATCH { CHECK_INT(aio_caught(self)->code, AIO_EWRONGLOOP); } AIO_END_TRY;
     AIO_END;
 }
@@ -575,7 +575,7 @@ LOCK_SCENARIO(semaphore_destroyed, aio_semaphore *semaphore; aio_semaphore negat
     self->negative.value = -1;
     AIO_TRY {
         AIO_AWAIT(aio_semaphore_acquire(&self->negative));
-        CHECK(!"a negative value");
+        CHECK_STR("a negative value", "an error");
     } AIO_CATCH { CHECK_INT(aio_caught(self)->code, EINVAL); } AIO_END_TRY;
     self->semaphore = (aio_semaphore *)calloc(1, sizeof *self->semaphore);
     for (self->i = 0; self->i < 3; self->i++)
@@ -652,7 +652,12 @@ LOCK_SCENARIO(condition_notify, aio_condition condition;)
     AIO_END;
 }
 
-LOCK_SCENARIO(condition_misuse, aio_condition condition; aio_lock lock; aio_condition shared;)
+static aio_condition lock_sharing(aio_lock *lock)
+{
+    aio_condition condition = AIO_CONDITION(lock);
+    return condition;
+}
+LOCK_SCENARIO(condition_misuse, aio_condition condition; aio_lock lock; aio_condition other;)
 {
     AIO_BEGIN(condition_misuse);
     CHECK_INT(aio_condition_notify(&self->condition, 1), AIO_ERUNTIME);
@@ -668,15 +673,14 @@ LOCK_SCENARIO(condition_misuse, aio_condition condition; aio_lock lock; aio_cond
             if (self->i == 1) AIO_AWAIT(aio_condition_wait(NULL));
             if (self->i == 2) AIO_AWAIT(aio_condition_acquire(NULL));
             if (self->i == 3) AIO_AWAIT(aio_condition_wait_for(&self->condition, NULL, NULL));
-            CHECK(!"misuse was taken");
+            CHECK_STR("misuse was taken", "an error");
         } AIO_CATCH { CHECK_INT(aio_caught(self)->code, self->i == 0 ? AIO_ERUNTIME : EINVAL); } AIO_END_TRY;
     }
-    aio_condition shared = AIO_CONDITION(&self->lock);
-    self->shared = shared;
+    self->other = lock_sharing(&self->lock);
     AIO_AWAIT(aio_lock_acquire(&self->lock));
-    CHECK(aio_condition_locked(&self->shared));
-    CHECK_INT(aio_condition_notify(&self->shared, 1), 0);
-    CHECK_INT(aio_condition_release(&self->shared), 0);
+    CHECK(aio_condition_locked(&self->other));
+    CHECK_INT(aio_condition_notify(&self->other, 1), 0);
+    CHECK_INT(aio_condition_release(&self->other), 0);
     CHECK(!aio_lock_locked(&self->lock));
     AIO_END;
 }
@@ -763,6 +767,31 @@ LOCK_SCENARIO(condition_hands_on, aio_condition condition;)
     CHECK(strchr(lock_log, 'c') && strchr(lock_log, 'd'));
     CHECK(!strchr(lock_log, 'a') && !strchr(lock_log, 'b') && !strchr(lock_log, 'e'));
     CHECK(!aio_condition_locked(&self->condition));
+    AIO_FINALLY;
+    lock_dismiss(self->t);
+    AIO_END;
+}
+
+/* Who was cancelled stands for the lock, and is not notified any more: the notification is for who still waits. */
+LOCK_SCENARIO(condition_passes_cancelled, aio_condition condition;)
+{
+    AIO_BEGIN(condition_passes_cancelled);
+    lock_log[0] = 0;
+    for (self->i = 0; self->i < 3; self->i++)
+        LOCK_SPAWN(self->i, AIO_CALL(lock_condition_waiter, .condition = &self->condition, .name = 'a' + self->i));
+    for (self->i = 0; self->i < 3; self->i++) AIO_AWAIT(aio_sleep(0));
+    AIO_ASYNC_WITH(aio_condition_acquire(&self->condition), aio_condition_release(&self->condition)) {
+        aio_task_cancel(self->t[0]);
+        aio_task_cancel(self->t[2]);
+        AIO_AWAIT(aio_sleep(0));
+        AIO_AWAIT(aio_sleep(0));
+        CHECK_INT(aio_condition_notify(&self->condition, 1), 0);
+        CHECK_INT(aio_condition_notify(&self->condition, 1), 0);
+    }
+    for (self->i = 0; self->i < 6; self->i++) AIO_AWAIT(aio_sleep(0));
+    CHECK_STR(lock_log, "!!b");
+    CHECK(!aio_condition_locked(&self->condition));
+    CHECK_PTR(self->condition.line.first, NULL);
     AIO_FINALLY;
     lock_dismiss(self->t);
     AIO_END;
@@ -1087,7 +1116,7 @@ BARRIER_SCENARIO(barrier_destroyed, aio_barrier *barrier; aio_barrier none; int 
     CHECK(!aio_barrier_broken(NULL) && !aio_barrier_waiting(NULL) && !aio_barrier_parties(NULL));
     AIO_TRY {
         AIO_AWAIT(self->result, aio_barrier_wait(&self->none));
-        CHECK(!"no parties");
+        CHECK_STR("no parties", "an error");
     } AIO_CATCH { CHECK_INT(aio_caught(self)->code, EINVAL); } AIO_END_TRY;
     CHECK_INT(aio_barrier_init(self->barrier, 3), 0);
     for (self->i = 0; self->i < 2; self->i++) LOCK_SPAWN(self->i, AIO_CALL(lock_party, .barrier = self->barrier));
