@@ -97,6 +97,16 @@ SCENARIO(thread_error, .may = { ENOENT })
 }
 
 /* One after the other: the one thread that exists serves all. */
+/* Real, and short: until every thread waits again. */
+static void thread_until_idle(aio_executor *executor)
+{
+    for (bool idle = false; !idle;) {
+        pthread_mutex_lock(&executor->mutex);
+        idle = executor->idle == executor->alive;
+        pthread_mutex_unlock(&executor->mutex);
+    }
+}
+
 struct thread_reuse { aio_task task; pthread_t first, next; int i; };
 SCENARIO(thread_reuse)
 {
@@ -105,13 +115,7 @@ SCENARIO(thread_reuse)
     CHECK(!pthread_equal(self->first, pthread_self()));
     AIO_AWAIT(aio_sleep(0)); /* the thread has posted from inside of its mutex: it is idle, or will be */
     for (self->i = 0; self->i < 5; self->i++) {
-        aio_executor *executor = aio_get_running_loop()->executor;
-        bool idle = false;
-        while (!idle) { /* real, short: until the thread waits again */
-            pthread_mutex_lock(&executor->mutex);
-            idle = executor->idle == executor->alive;
-            pthread_mutex_unlock(&executor->mutex);
-        }
+        thread_until_idle(aio_get_running_loop()->executor);
         AIO_AWAIT(aio_to_thread(thread_self, &self->next));
         CHECK(pthread_equal(self->first, self->next));
     }
