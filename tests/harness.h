@@ -82,7 +82,7 @@ static struct { /* options */
     uint64_t seed;
     const char *way, *poller;
 } options = { false, false, -2, 20, 1, NULL, NULL };
-static struct shared { long passed, failed, run; int way; bool done; } *shared; /* with the parent process */
+static struct shared { long passed, failed, run; int way; bool done; } *with_parent; /* with the parent process */
 static struct { /* this way */
     const test *t;
     const struct way *w;

@@ -102,7 +102,7 @@ static void run_in_loop(long cancel_at, bool again)
 static void run_test(long cancel_at, bool again)
 {
     alarm((unsigned)options.seconds);
-    shared->run = now.n;
+    with_parent->run = now.n;
     now.runs++;
     now.cancelled = false;
     now.reports = 0;
@@ -203,15 +203,15 @@ static void run_ways(const test *t, int first)
         memset(&now, 0, sizeof now);
         now.t = t;
         now.w = &ways[i];
-        shared->way = i;
+        with_parent->way = i;
         way_runs_all();
         printf("%sok - %s %s", now.failures ? "not " : "", t->name, now.w->name);
         printf(now.runs > 1 ? ": %ld runs\n" : "\n", now.runs);
         fflush(stdout);
-        ++*(now.failures ? &shared->failed : &shared->passed);
+        ++*(now.failures ? &with_parent->failed : &with_parent->passed);
     }
     alarm(0);
-    shared->done = true;
+    with_parent->done = true;
 }
 
 /* ---- processes ---- */
@@ -219,24 +219,24 @@ static void run_ways(const test *t, int first)
 static int run_child(const test *t, int first)
 {
     int status = 0;
-    shared->done = false;
-    shared->way = first;
+    with_parent->done = false;
+    with_parent->way = first;
     fflush(stdout);
     pid_t child = options.here ? 0 : fork();
     if (child == 0) run_ways(t, first);
     if (options.here) return WAYS;
     if (child == 0) exit(0);
     waitpid(child, &status, 0);
-    if (shared->done && status == 0) return WAYS;
-    const char *name = ways[shared->way].name;
-    printf("not ok - %s %s: ", t->name, shared->done ? "at its end" : name);
+    if (with_parent->done && status == 0) return WAYS;
+    const char *name = ways[with_parent->way].name;
+    printf("not ok - %s %s: ", t->name, with_parent->done ? "at its end" : name);
     if (WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM) printf("hangs (over %ld s)", options.seconds);
     else if (WIFSIGNALED(status)) printf("%s", strsignal(WTERMSIG(status)));
     else printf("exit status %d", WEXITSTATUS(status));
     printf("\n#   %s, alone: build/test --seed %llu --way %s --at %ld %s\n", t->file, (unsigned long long)options.seed,
-           name, shared->run, t->name);
-    shared->failed++;
-    return shared->done ? WAYS : shared->way + 1;
+           name, with_parent->run, t->name);
+    with_parent->failed++;
+    return with_parent->done ? WAYS : with_parent->way + 1;
 }
 
 static bool selected(const test *t, char **names, int count)
@@ -281,7 +281,7 @@ static int harness_main(int argc, char **argv)
                 argv[0]);
         return 2;
     }
-    shared = (struct shared *)mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    with_parent = (struct shared *)mmap(NULL, sizeof *with_parent, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (!list) printf("# seed %llu\n", (unsigned long long)options.seed);
     for (const test *t = tests; t; t = t->next) {
         if (!selected(t, argv + first, argc - first)) continue;
@@ -291,6 +291,6 @@ static int harness_main(int argc, char **argv)
     }
     if (list) return 0;
     if (!count) printf("# no such test\n");
-    printf("%ld passed, %ld failed\n", shared->passed, shared->failed);
-    return shared->failed || !shared->passed;
+    printf("%ld passed, %ld failed\n", with_parent->passed, with_parent->failed);
+    return with_parent->failed || !with_parent->passed;
 }

@@ -1,0 +1,220 @@
+/* The entries of aio__os as the tests replace them: each counts, and fails when seam.fail_call says so. Included by
+ * harness_seam.h. */
+#define SEAM_PLAIN(type, name, parameters, fd, arguments) \
+    static type seam_##name parameters { return seam_fault(CALL_##name, (fd)) ? (type)-1 : seam_real.name arguments; }
+/* `size` is the parameter that says how many bytes. */
+#define SEAM_STREAM(name, parameters, fd, size, arguments)        \
+    static ssize_t seam_##name parameters                         \
+    {                                                             \
+        if (seam_fault(CALL_##name, (fd))) return -1;             \
+        (size) = seam_slice((fd), (size));                        \
+        return seam_real.name arguments;                          \
+    }
+/* For what gives 0 or a code. */
+#define SEAM_CODE(name, parameters, arguments) \
+    static int seam_##name parameters { return seam_fault(CALL_##name, -1) ? errno : seam_real.name arguments; }
+SEAM_CODE(mutex_init, (pthread_mutex_t *mutex), (mutex))
+SEAM_CODE(cond_init, (pthread_cond_t *condition), (condition))
+SEAM_PLAIN(int, sigaction, (int number, const struct sigaction *action, struct sigaction *old), -1, (number, action, old))
+SEAM_PLAIN(int, pipe, (int *fds), -1, (fds))
+SEAM_PLAIN(int, fcntl, (int fd, int command, int value), -1, (fd, command, value))
+SEAM_STREAM(read, (int fd, void *data, size_t size), fd, size, (fd, data, size))
+SEAM_STREAM(write, (int fd, const void *data, size_t size), fd, size, (fd, data, size))
+
+SEAM_PLAIN(int, socket, (int family, int type, int protocol), -1, (family, type, protocol))
+SEAM_PLAIN(int, bind, (int fd, const struct sockaddr *address, socklen_t length), -1, (fd, address, length))
+SEAM_PLAIN(int, listen, (int fd, int backlog), -1, (fd, backlog))
+SEAM_PLAIN(int, accept, (int fd, struct sockaddr *address, socklen_t *length), fd, (fd, address, length))
+SEAM_PLAIN(int, shutdown, (int fd, int how), -1, (fd, how))
+SEAM_STREAM(recv, (int fd, void *data, size_t size, int flags), fd, size, (fd, data, size, flags))
+SEAM_STREAM(send, (int fd, const void *data, size_t size, int flags), fd, size, (fd, data, size, flags))
+SEAM_PLAIN(int, getsockopt, (int fd, int level, int name, void *value, socklen_t *size), -1, (fd, level, name, value, size))
+SEAM_PLAIN(int, setsockopt, (int fd, int level, int name, const void *value, socklen_t size), -1,
+           (fd, level, name, value, size))
+SEAM_PLAIN(int, getsockname, (int fd, struct sockaddr *address, socklen_t *length), -1, (fd, address, length))
+SEAM_PLAIN(int, getpeername, (int fd, struct sockaddr *address, socklen_t *length), -1, (fd, address, length))
+SEAM_PLAIN(int, unlink, (const char *path), -1, (path))
+SEAM_PLAIN(int, stat, (const char *path, struct stat *status), -1, (path, status))
+
+/* A connect that a signal interrupts goes on by itself. */
+static int seam_connect(int fd, const struct sockaddr *address, socklen_t length)
+{
+    if (!seam_fault(CALL_connect, -1)) return seam_real.connect(fd, address, length);
+    if (seam.error == EINTR) seam_real.connect(fd, address, length);
+    errno = seam.error;
+    return -1;
+}
+
+/* The first piece that has bytes, cut. */
+static ssize_t seam_sendmsg(int fd, const struct msghdr *message, int flags)
+{
+    if (seam_fault(CALL_sendmsg, fd)) return -1;
+    size_t i = 0;
+    while (i < (size_t)message->msg_iovlen && !message->msg_iov[i].iov_len) i++;
+    if (!seam.slice || i == (size_t)message->msg_iovlen || seam_type(fd) != SOCK_STREAM)
+        return seam_real.sendmsg(fd, message, flags);
+    seam_rearm(fd);
+    struct iovec piece = message->msg_iov[i];
+    struct msghdr cut = *message;
+    piece.iov_len = seam_slice(fd, piece.iov_len);
+    cut.msg_iov = &piece;
+    cut.msg_iovlen = 1;
+    return seam_real.sendmsg(fd, &cut, flags);
+}
+
+/* Gives an EAI code. A fault of EAI_SYSTEM has an errno, too. */
+static int seam_getaddrinfo(const char *host, const char *service, const struct addrinfo *hints, struct addrinfo **found)
+{
+    if (!seam_fault(CALL_getaddrinfo, -1)) return seam_real.getaddrinfo(host, service, hints, found);
+    errno = EIO;
+    return seam.error;
+}
+
+/* The descriptor is closed whatever close says. */
+static int seam_close(int fd)
+{
+    if (fd >= 0 && fd < SEAM_FDS) seam_watched[fd].epoll = 0;
+    if (fd > SEAM_GET(seam.highest)) SEAM_SET(seam.highest, fd);
+    int result = seam_real.close(fd);
+    if (result < 0 && errno == EBADF) seam.bad_close = true;
+    return seam_fault(CALL_close, -1) ? -1 : result;
+}
+
+/* poll cannot tell in another order, but it can tell of some now and of the others next time. */
+static int seam_poll_shuffle(struct pollfd *fds, nfds_t count, int ready)
+{
+    for (nfds_t i = 0; seam.shuffle && i < count && ready > 1; i++) {
+        if (!fds[i].revents || seam_random() % 2) continue;
+        fds[i].revents = 0;
+        ready--;
+    }
+    return ready;
+}
+
+static int seam_poll(struct pollfd *fds, nfds_t count, int timeout)
+{
+    if (seam_fault(CALL_poll, -1)) return -1;
+    int ready = seam_real.poll(fds, count, 0);
+    if (!ready && timeout) ready = seam_real.poll(fds, count, seam_real_wait(timeout, count > 1));
+    if (!ready && timeout > 0) seam_now += (int64_t)timeout * 1000000;
+    return seam_poll_shuffle(fds, count, ready);
+}
+
+#if AIO__LINUX
+SEAM_PLAIN(int, epoll_create1, (int flags), -1, (flags))
+SEAM_PLAIN(int, eventfd, (unsigned value, int flags), -1, (value, flags))
+
+static int seam_epoll_ctl(int epoll, int operation, int fd, struct epoll_event *event)
+{
+    if (operation != EPOLL_CTL_DEL && seam_fault(CALL_epoll_ctl, -1)) return -1;
+    int result = seam_real.epoll_ctl(epoll, operation, fd, event);
+    if (result < 0 || fd >= SEAM_FDS) return result;
+    seam_watched[fd].epoll = operation == EPOLL_CTL_DEL ? 0 : epoll + 1;
+    seam_watched[fd].events = event->events;
+    seam_watched[fd].owner = event->data.ptr;
+    return 0;
+}
+
+static int seam_epoll_wait(int epoll, struct epoll_event *events, int capacity, int timeout)
+{
+    if (seam_fault(CALL_epoll_wait, -1)) return -1;
+    int ready = seam_real.epoll_wait(epoll, events, capacity, 0);
+    bool sockets = aio__running && aio__running->descriptor_count > 1;
+    if (!ready && timeout) ready = seam_real.epoll_wait(epoll, events, capacity, seam_real_wait(timeout, sockets));
+    if (!ready && timeout > 0) seam_now += (int64_t)timeout * 1000000;
+    for (int i = ready - 1; seam.shuffle && i > 0; i--) {
+        int other = (int)(seam_random() % (uint64_t)(i + 1));
+        struct epoll_event event = events[i];
+        events[i] = events[other];
+        events[other] = event;
+    }
+    return ready;
+}
+#endif
+
+/* ---- threads ---- */
+struct seam_thread { void *(*run)(void *); void *arg; };
+
+static void *seam_thread_run(void *arg)
+{
+    struct seam_thread thread = *(struct seam_thread *)arg;
+    free(arg);
+    void *result = thread.run(thread.arg);
+    SEAM_ADD(seam.threads, -1);
+    return result;
+}
+
+/* A thread that waits has nothing under way. */
+static int seam_cond_wait(pthread_cond_t *condition, pthread_mutex_t *mutex, int64_t nanoseconds)
+{
+    SEAM_ADD(seam.idle, 1);
+    int code = seam_real.cond_wait(condition, mutex, nanoseconds);
+    SEAM_ADD(seam.idle, -1);
+    return code;
+}
+
+static int seam_thread(pthread_t *id, void *(*run)(void *), void *arg)
+{
+    if (seam_fault(CALL_thread, -1)) return errno;
+    struct seam_thread *thread = (struct seam_thread *)malloc(sizeof *thread);
+    thread->run = run;
+    thread->arg = arg;
+    SEAM_ADD(seam.threads, 1);
+    int code = seam_real.thread(id, seam_thread_run, thread);
+    if (code) SEAM_ADD(seam.threads, -1);
+    if (code) free(thread);
+    return code;
+}
+
+/* ---- OpenSSL: contexts and sessions count as allocations; a session's fault is told by SSL_get_error ---- */
+#ifndef AIO_NO_TLS
+static __thread int seam_tls_error;
+
+#define SEAM_TLS_NEW(type, name, parameters, arguments, count)                          \
+    static type *seam_##name parameters                                                 \
+    {                                                                                   \
+        type *made = seam_fault(CALL_##name, -1) ? NULL : seam_real.name arguments;     \
+        if (made) SEAM_ADD(seam.live, (count));                                         \
+        return made;                                                                    \
+    }
+#define SEAM_TLS_LOAD(name, parameters, arguments) \
+    static int seam_##name parameters { return seam_fault(CALL_##name, -1) ? 0 : seam_real.name arguments; }
+#define SEAM_TLS_STEP(name, parameters, arguments)                                                  \
+    static int seam_##name parameters                                                               \
+    {                                                                                               \
+        seam_tls_error = SSL_ERROR_NONE;                                                            \
+        if (!seam_fault(CALL_##name, -1)) return seam_real.name arguments;                          \
+        seam_tls_error = seam.error == AIO_ETLS ? SSL_ERROR_SSL : SSL_ERROR_SYSCALL;                \
+        return -1;                                                                                  \
+    }
+SEAM_TLS_NEW(SSL_CTX, SSL_CTX_new, (const SSL_METHOD *method), (method), 1)
+SEAM_TLS_NEW(SSL, SSL_new, (SSL_CTX *context), (context), 1)
+SEAM_TLS_NEW(BIO, BIO_new, (const BIO_METHOD *method), (method), 0) /* the session frees it */
+SEAM_TLS_NEW(BIO_METHOD, BIO_meth_new, (int type, const char *name), (type, name), 0)
+SEAM_TLS_LOAD(SSL_CTX_use_certificate_chain_file, (SSL_CTX *context, const char *file), (context, file))
+SEAM_TLS_LOAD(SSL_CTX_use_PrivateKey_file, (SSL_CTX *context, const char *file, int type), (context, file, type))
+SEAM_TLS_LOAD(SSL_CTX_load_verify_locations, (SSL_CTX *context, const char *file, const char *folder),
+              (context, file, folder))
+SEAM_TLS_LOAD(SSL_CTX_set_default_verify_paths, (SSL_CTX *context), (context))
+SEAM_TLS_STEP(SSL_do_handshake, (SSL *ssl), (ssl))
+SEAM_TLS_STEP(SSL_read, (SSL *ssl, void *data, int size), (ssl, data, size))
+SEAM_TLS_STEP(SSL_write, (SSL *ssl, const void *data, int size), (ssl, data, size))
+SEAM_TLS_STEP(SSL_shutdown, (SSL *ssl), (ssl))
+
+static int seam_SSL_get_error(const SSL *ssl, int result)
+{
+    return seam_tls_error != SSL_ERROR_NONE ? seam_tls_error : seam_real.SSL_get_error(ssl, result);
+}
+
+static void seam_SSL_free(SSL *ssl)
+{
+    if (ssl) SEAM_ADD(seam.live, -1);
+    seam_real.SSL_free(ssl);
+}
+
+static void seam_SSL_CTX_free(SSL_CTX *context)
+{
+    if (context) SEAM_ADD(seam.live, -1);
+    seam_real.SSL_CTX_free(context);
+}
+#endif
