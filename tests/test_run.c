@@ -35,7 +35,12 @@ static void *run_job(void *arg)
 }
 
 enum { RUN_FINE, RUN_RAISES, RUN_STOPS, RUN_NESTED, RUN_CANCELLED };
-struct run_main { aio_task task; int result; int mode, *job; const char *child; int child_code; bool stubborn, spawns; };
+struct run_main {
+    aio_task task;
+    int result, mode, *job, child_code;
+    const char *child;
+    bool stubborn, spawns;
+};
 static AIO_CORO(run_main)
 {
     AIO_BEGIN(run_main);
@@ -163,7 +168,11 @@ TEST(run_out_of_memory)
 
 TEST(run_out_of_descriptors)
 {
+#if AIO__LINUX
     seam.fail_call = strcmp(aio_get_event_loop_policy()->name, "poll") ? CALL_epoll_create1 : CALL_eventfd;
+#else
+    seam.fail_call = CALL_pipe;
+#endif
     seam.fail_at = seam.calls[seam.fail_call] + 1;
     seam.error = EMFILE;
     CHECK_INT(run_captured(AIO_CALL(run_main)), 1);

@@ -1,4 +1,4 @@
-/* Signal handlers in the loop, and SIGINT in aio_run. Each test has a process of its own; the signals are raised in it. */
+/* Signal handlers in the loop, and SIGINT in aio_run. Each test has a process of its own, which raises them. */
 
 static int signal_count, signal_other;
 static void signal_hit(void *arg) { ++*(int *)arg; }

@@ -1,4 +1,4 @@
-/* Executors, jobs, to_thread, run_coroutine_threadsafe. Threads of the tests' own are started past the seam, and joined. */
+/* Executors, jobs, to_thread, run_coroutine_threadsafe. The tests' own threads are started past the seam, and joined. */
 
 /* A job that waits until the test lets it go on. Real time bounds it, for runs that end early. */
 static struct thread_gate {
@@ -131,7 +131,8 @@ SCENARIO(thread_limit)
     self->executor = aio_executor_open(.max_workers = 2);
     if (!self->executor) AIO_RAISE(errno);
     for (self->i = 0; self->i < 6; self->i++)
-        self->jobs[self->i] = aio_loop_run_in_executor(aio_get_running_loop(), self->executor, thread_wait_gate, &self->i);
+        self->jobs[self->i] =
+            aio_loop_run_in_executor(aio_get_running_loop(), self->executor, thread_wait_gate, &self->i);
     if (!seam.touched) thread_await_inside(2);
     thread_gate_set(true);
     AIO_AWAIT(aio_gather(self->jobs, 6));
