@@ -1,4 +1,4 @@
-/* Executors, jobs, to_thread, run_coroutine_threadsafe. The tests' own threads are started past the seam, and joined. */
+/* Executors, jobs, to_thread, run_coroutine_threadsafe. Threads of a test are started past the seam, and joined. */
 
 /* A job that waits until the test lets it go on. Real time bounds it, for runs that end early. */
 static struct thread_gate {
