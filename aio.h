@@ -924,8 +924,8 @@ typedef struct aio_barrier { /* private */
 typedef struct aio_barrier_task { aio_task task; int result; } aio_barrier_task;
 /* For one that exists already and that nobody waits for. EINVAL for less than one. */
 AIO_API int               aio_barrier_init(aio_barrier *barrier, int parties);
-/* Waits until all parties do; the result is a number from 0 to parties - 1, another for each. A waiter that is cancelled
- * only leaves. Raises AIO_EBROKENBARRIER after an abort, and in who waits at a reset. asyncio: Barrier.wait */
+/* Waits until all parties do; the result is a number from 0 to parties - 1, another for each. A waiter that is
+ * cancelled only leaves. Raises AIO_EBROKENBARRIER after an abort, and in who waits at a reset. asyncio: Barrier.wait */
 AIO_API aio_barrier_task *aio_barrier_wait(aio_barrier *barrier);
 /* Empties it: as new, when all who wait have left. / Breaks it, until a reset. asyncio: Barrier.reset, Barrier.abort */
 AIO_API int               aio_barrier_reset(aio_barrier *barrier);
@@ -5950,7 +5950,8 @@ static void aio__condition_relocked(struct aio__condition_wait *self, bool cance
     if (cancelled) aio__condition_fail(&self->task, aio_exception_ref(self->task.caught));
     if (!self->turn.line) {
         self->lock = NULL;
-        aio__condition_fail(&self->task, aio__exception(AIO_ERUNTIME, "", "the lock was destroyed while it was awaited"));
+        aio_exception *gone = aio__exception(AIO_ERUNTIME, "", "the lock was destroyed while it was awaited");
+        aio__condition_fail(&self->task, gone);
         return;
     }
     if (!cancelled) self->held = self->lock->locked = true;
@@ -6165,13 +6166,14 @@ AIO_API int aio_barrier_destroy(aio_barrier *barrier)
  * 31. Queues: getters and putters
  *
  * Queue, PriorityQueue and LifoQueue over one array of items, which is a ring, a stack or a heap. Getters and putters
- * stand in lines; one who is called looks again, for another may have come first. One who cannot use its call hands it on.
+ * stand in lines; one who is called looks again, for another may have come first. One who cannot use its call hands it
+ * on.
  * ============================================================================ */
 
 struct aio_queue {
     aio_queue_options options;
     size_t    size, stride;           /* of an item; of its slot, which in a priority queue has its number behind it */
-    char     *slots;                  /* a ring, or a heap; behind it one slot to move items by, and one to drop them from */
+    char     *slots;                  /* a ring, or a heap; then one slot to move items by, and one to drop them from */
     size_t    head, count, capacity;  /* the capacity is a power of two */
     uint64_t  number;                 /* of the next item */
     size_t    unfinished;
@@ -6386,7 +6388,8 @@ AIO_API aio_future *aio__queue_put(aio_queue *queue, const void *item, size_t si
 {
     int refused = aio__line_closed(queue ? &queue->putters : NULL);
     if (refused) return aio__refused(refused, "aio_queue_put");
-    if (!item || size != queue->size) return aio__failure(EINVAL, "aio_queue_put: the item is not of this queue's type");
+    if (!item || size != queue->size)
+        return aio__failure(EINVAL, "aio_queue_put: the item is not of this queue's type");
     if (queue->shut || !aio_queue_full(queue)) {
         int code = aio__queue_put_nowait(queue, item, size);
         return code ? aio__failure(code, NULL) : aio__done_now();

@@ -10,7 +10,8 @@ static void lock_say(int c)
 /* What a crew's members say on an error: ! cancelled, B broken barrier, R AIO_ERUNTIME; others are raised. */
 static bool lock_said(const aio_exception *error)
 {
-    int c = error->code == AIO_ECANCELLED ? '!' : error->code == AIO_EBROKENBARRIER ? 'B' : error->code == AIO_ERUNTIME ? 'R' : 0;
+    int c = error->code == AIO_ECANCELLED ? '!' : error->code == AIO_EBROKENBARRIER ? 'B' :
+            error->code == AIO_ERUNTIME ? 'R' : 0;
     if (c) lock_say(c);
     return c != 0;
 }
@@ -257,7 +258,8 @@ TEST(lock_loops)
     aio_loop *loop = aio_new_event_loop(), *other = aio_new_event_loop();
     aio_set_event_loop(loop);
     aio_loop_set_exception_handler(loop, lock_no_report, NULL);
-    aio_task *waits[] = { &AIO_CALL(lock_short)->task, &AIO_CALL(lock_waits)->task, &AIO_CALL(lock_waits, .event = true)->task };
+    aio_task *waits[] = { (aio_task *)AIO_CALL(lock_short), (aio_task *)AIO_CALL(lock_waits),
+                          (aio_task *)AIO_CALL(lock_waits, .event = true) };
     for (int i = 0; i < 3; i++) waits[i] = (aio_task *)aio_create_task(waits[i]);
     CHECK_INT(aio_loop_run_until_complete(loop, aio_ref(waits[0]), NULL), 0);
     CHECK(lock_static.line.first && lock_static_event.waiting);
@@ -452,6 +454,37 @@ LOCK_SCENARIO(event_destroyed, aio_event *event;)
     AIO_END;
 }
 
+/* With a time limit: who gives up leaves the others waiting. */
+LOCK_SCENARIO(event_timed, aio_event event; aio_lock lock;)
+{
+    AIO_BEGIN(event_timed);
+    lock_log[0] = 0;
+    LOCK_SPAWN(0, AIO_CALL(lock_event_waiter, .event = &self->event, .name = 'a'));
+    AIO_AWAIT(aio_lock_acquire(&self->lock));
+    for (self->i = 0; self->i < 2; self->i++) {
+        AIO_TRY {
+            if (self->i == 0) AIO_AWAIT(aio_wait_for(aio_event_wait(&self->event), 1));
+            if (self->i == 1) AIO_AWAIT(aio_wait_for(aio_lock_acquire(&self->lock), 1));
+            CHECK_STR("it came", "an error");
+        } AIO_CATCH {
+            CHECK_INT(aio_caught(self)->code, AIO_ETIMEOUT);
+            if (aio_caught(self)->code != AIO_ETIMEOUT) AIO_RERAISE();
+        } AIO_END_TRY;
+    }
+    CHECK_PTR(self->lock.line.first, NULL);
+    CHECK_STR(lock_log, "");
+    CHECK_INT(aio_event_set(&self->event), 0);
+    AIO_AWAIT(aio_sleep(0));
+    CHECK_STR(lock_log, "a");
+    AIO_AWAIT(aio_wait_for(aio_event_wait(&self->event), 1));
+    CHECK_INT(aio_lock_release(&self->lock), 0);
+    AIO_AWAIT(aio_wait_for(aio_lock_acquire(&self->lock), 1));
+    CHECK(aio_lock_locked(&self->lock));
+    AIO_FINALLY;
+    lock_dismiss(self->t);
+    AIO_END;
+}
+
 /* ---- semaphores ---- */
 
 /* Takes one, and keeps it if `keep`. */
@@ -624,7 +657,8 @@ LOCK_SCENARIO(condition_notify, aio_condition condition;)
     AIO_BEGIN(condition_notify);
     lock_log[0] = 0;
     for (self->i = 0; self->i < 6; self->i++)
-        LOCK_SPAWN(self->i, AIO_CALL(lock_condition_waiter, .condition = &self->condition, .name = 'a' + self->i, .turns = 1));
+        LOCK_SPAWN(self->i, AIO_CALL(lock_condition_waiter,
+                                  .condition = &self->condition, .name = 'a' + self->i, .turns = 1));
     for (self->i = 0; self->i < 6; self->i++) AIO_AWAIT(aio_sleep(0));
     CHECK(!aio_condition_locked(&self->condition));
     AIO_ASYNC_WITH(aio_condition_acquire(&self->condition), aio_condition_release(&self->condition)) {
