@@ -2148,8 +2148,8 @@ typedef struct aio__recent {
 
 struct aio_loop {
     aio__node      ready;     /* what is to run, in order */
+    aio__handle    mark;      /* the end of an iteration that does not end with a coroutine's node; is never run */
     aio_task      *starting;  /* a coroutine that the running one awaits: runs next, within the same step */
-    aio__node      mark;      /* the end of an iteration, where no coroutine's node is; has an address as those have */
     aio_task      *current;   /* the task of the running step */
     uint32_t       steps;     /* taken so far; the low bits are the next place in `recent` */
     uint32_t       look_mask; /* the clock is read when these bits of `steps` are 0: after each, or every AIO__RECENT */
@@ -2207,8 +2207,6 @@ struct aio_loop {
     int64_t        step_clock;/* since when they run */
     aio__recent    recent[AIO__RECENT];
 };
-
-typedef char aio__check_mark[(offsetof(aio_loop, mark) & sizeof(void *)) ? 1 : -1];
 
 static __thread aio_loop *aio__running; /* the loop that runs in this thread */
 static __thread aio_loop *aio__set;     /* aio_set_event_loop */
@@ -3071,10 +3069,14 @@ static inline void aio__run_node(aio_loop *loop, aio__node *node)
         aio__task_step(loop, t);
     } else {
         aio__handle *handle = (aio__handle *)(void *)node;
+        node->next = NULL;
+        if (handle == &loop->mark) {
+            loop->steps--; /* no step */
+            return;
+        }
         recent->what.callback = (aio_callback *)(uintptr_t)handle->run;
         recent->line = AIO__CALLBACK;
         loop->current = NULL;
-        node->next = NULL;
         handle->run(handle);
     }
     if (AIO__UNLIKELY((loop->steps & loop->look_mask) == 0)) aio__look(loop);
@@ -3111,18 +3113,14 @@ static int aio__run_once(aio_loop *loop)
         int code = aio__attend(loop);
         if (code) return code;
     }
-    aio__node *ready = &loop->ready, *last = ready->prev, *node;
-    if (!aio__node_is_task(last)) { /* a handle may be taken out, or the queue is empty */
-        last = &loop->mark;
-        last->next = ready;
-        ready->prev->next = last;
-        ready->prev = last;
-    }
+    aio__node *ready = &loop->ready, *node;
+    if (aio__ring_empty(ready)) return 0;
+    if (!aio__node_is_task(ready->prev)) aio__enqueue(loop, &loop->mark.node); /* a handle may be taken out */
+    const aio__node *last = ready->prev;
     do {
         aio__node *next = (node = ready->next)->next;
         ready->next = next;
         if (!aio__node_is_task(next)) next->prev = ready;
-        if (AIO__UNLIKELY(node == &loop->mark)) break;
         aio__run_node(loop, node);
     } while (node != last);
     loop->current = NULL;
