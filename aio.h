@@ -5489,8 +5489,8 @@ AIO_API void *aio__group_create_task(aio_task_group *group, void *coroutine, con
  * 30. Locks: first in, first out
  *
  * Who waits is a coroutine with a place in a line. It is called in turn, and takes what it waited for when it runs; one
- * that is cancelled after its call hands it on. Waiting needs no memory but the coroutine's. An event is simpler: all who
- * wait for it share one future. A loop that closes makes the lines forget those who waited in it.
+ * that is cancelled after its call hands it on. Waiting needs no memory but the coroutine's. An event is simpler: all
+ * who wait for it share one future. A loop that closes makes the lines forget those who waited in it.
  * ============================================================================ */
 
 /* ---- lines ---- */
