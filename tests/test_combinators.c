@@ -639,6 +639,32 @@ SCENARIO(completed_steps)
     AIO_END;
 }
 
+/* What has ended by the time the timeout strikes is given, though nobody was told yet. */
+struct completed_just_in_time { aio_task task; aio_future *future[2], *done; aio_completions *all; int steps, code; };
+SCENARIO(completed_just_in_time, .may = { AIO_ETIMEOUT })
+{
+    AIO_BEGIN(completed_just_in_time);
+    self->future[0] = aio_future_create();
+    self->future[1] = aio_future_create();
+    self->all = aio_as_completed(self->future, 2, .timeout = AIO_NOW);
+    REQUIRE(self->all && self->future[0] && self->future[1]);
+    aio_future_set_done(self->future[1]);
+    AIO_TRY {
+        AIO_ASYNC_FOR(self->done, aio_as_completed_next(self->all)) {
+            CHECK_PTR(self->done, self->future[1]);
+            self->steps++;
+        }
+    } AIO_CATCH {
+        self->code = aio_caught(self)->code;
+    } AIO_END_TRY
+    REQUIRE(self->code == AIO_ETIMEOUT);
+    CHECK_INT(self->steps, 1);
+    AIO_FINALLY;
+    aio_unref(self->all);
+    aio_unref_all(self->future, 2);
+    AIO_END;
+}
+
 struct completed_of_none { aio_task task; aio_future *done; aio_completions *all; };
 SCENARIO(completed_of_none)
 {

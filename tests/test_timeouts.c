@@ -499,6 +499,36 @@ SCENARIO(wait_for_future_and_cancel)
     AIO_END;
 }
 
+/* The same for a future that takes its time to cancel, which the timeout has asked for already. */
+struct wait_for_gather_awaiter { aio_task task; struct comb_kid *kid[1]; };
+static AIO_CORO(wait_for_gather_awaiter)
+{
+    AIO_BEGIN(wait_for_gather_awaiter);
+    self->kid[0] = comb_kid(.delay = 9, .hold = 3, .stubborn = true, .fail = AIO_ECANCELLED);
+    AIO_AWAIT(aio_wait_for(aio_gather(self->kid, 1), 1));
+    AIO_FINALLY;
+    aio_unref_all(self->kid, 1);
+    AIO_END;
+}
+struct wait_for_gather_and_cancel { aio_task task; struct wait_for_gather_awaiter *awaiter; int i; };
+SCENARIO(wait_for_gather_and_cancel)
+{
+    AIO_BEGIN(wait_for_gather_and_cancel);
+    for (self->i = 0; self->i < 2; self->i++) {
+        self->awaiter = aio_create_task(AIO_CALL(wait_for_gather_awaiter));
+        AIO_AWAIT(aio_sleep(2));
+        if (self->i) aio_task_cancel(self->awaiter);
+        AIO_AWAIT(aio_gather(&self->awaiter, 1, .return_exceptions = true));
+        CHECK_INT(comb_code(self->awaiter), self->i ? AIO_ECANCELLED : AIO_ETIMEOUT);
+        aio_unref(self->awaiter);
+        self->awaiter = NULL;
+    }
+    CHECK_NEAR(comb_now(), 4 + 2, 0.01);
+    AIO_FINALLY;
+    aio_unref(self->awaiter);
+    AIO_END;
+}
+
 struct wait_for_wrong { aio_task task; int i, wrong; };
 SCENARIO(wait_for_wrong)
 {
