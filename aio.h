@@ -764,9 +764,9 @@ typedef struct aio_completions_future {
 } aio_completions_future;
 
 /* aio_as_completed(array, count, .timeout = 5.0): an iterator over the entries in the order in which they end, each
- * once however often it stands there. Yours: aio_unref it. The entries stay valid as long as it lives. After the timeout
- * every step that is left raises AIO_ETIMEOUT; the tasks are not cancelled. A NULL entry is a step that raises ENOMEM.
- * NULL, with errno, without memory or for wrong arguments (see above). asyncio: as_completed
+ * once however often it stands there. Yours: aio_unref it. The entries stay valid as long as it lives. After the
+ * timeout every step that is left raises AIO_ETIMEOUT; the tasks are not cancelled. A NULL entry is a step that raises
+ * ENOMEM. NULL, with errno, without memory or for wrong arguments (see above). asyncio: as_completed
  *
  *   self->all = aio_as_completed(self->page, 3);
  *   AIO_ASYNC_FOR(self->done, aio_as_completed_next(self->all)) printf("%zu\n", self->done->result); */
@@ -785,8 +785,8 @@ AIO_API aio_completions_future *aio_as_completed_next(aio_completions *completio
 
 /* AIO_TIMEOUT(seconds) { ... } (section 4) cancels its task after so many seconds, counted from its beginning; at 0 or
  * less at the first await that suspends. When that cancel, and no other, leads out of the block, it becomes
- * AIO_ETIMEOUT; a block that ends all the same, or with another error, has not timed out. Blocks nest. EINVAL is raised for NaN and
- * infinity. AIO_TIMEOUT_AT(when): at that time of aio_loop_time. asyncio: timeout, timeout_at */
+ * AIO_ETIMEOUT; a block that ends all the same, or with another error, has not timed out. Blocks nest. EINVAL is
+ * raised for NaN and infinity. AIO_TIMEOUT_AT(when): at that time of aio_loop_time. asyncio: timeout, timeout_at */
 
 /* Counts the innermost AIO_TIMEOUT around this line, in this coroutine, anew: so many seconds from now. 0, EINVAL,
  * ENOMEM, or AIO_EINVALIDSTATE: it has expired already, or there is none. asyncio: Timeout.reschedule */
@@ -798,8 +798,8 @@ AIO_API bool aio__timeout_expired(const aio_task *t);
 
 /* AIO_TASK_GROUP(self->group) { ... }: self->group, an aio_task_group *, is a new group; tasks are made in it; at its
  * end the block waits for all of them. The first that fails cancels the others, and once the body; an error of the body
- * cancels them, too. In the end all of these errors are raised together: AIO_EGROUP, with members. A cancel from outside
- * cancels the tasks and is raised after they have ended; if one has failed, that error is, and the cancel at the next
+ * cancels them, too. In the end all of these errors are raised together: AIO_EGROUP, with members. A cancel from
+ * outside cancels the tasks and is raised after they have ended; if one has failed, that error is, and the cancel at the next
  * await. Afterwards self->group is NULL. asyncio: TaskGroup */
 typedef struct aio_task_group aio_task_group;
 #define AIO_TASK_GROUP(group)                                                                                       \
