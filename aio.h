@@ -593,14 +593,14 @@ typedef struct aio_run_options {
 } aio_run_options;
 AIO_API int aio__run(void *coroutine, const aio_run_options *options);
 
-/* Several runs in one loop: aio_runner_open(.debug = true), with the options of aio_run. NULL, with errno: ENOMEM, those of
- * aio_new_event_loop, AIO_ELOOPRUNNING inside a running loop. asyncio: Runner */
+/* Several runs in one loop: aio_runner_open(.debug = true), with the options of aio_run. NULL, with errno: ENOMEM, those
+ * of aio_new_event_loop, AIO_ELOOPRUNNING inside a running loop. asyncio: Runner */
 typedef struct aio_runner aio_runner;
 #define aio_runner_open(...) aio__runner_open(AIO__OPTIONS(aio_run_options, __VA_ARGS__))
 AIO_API aio_runner *aio__runner_open(const aio_run_options *options);
 AIO_API aio_loop   *aio_runner_loop(aio_runner *runner);
-/* Runs the coroutine (taken); its tasks go on in the next run. As aio_run gives 0, 1 or 130, but prints nothing: the error
- * is put into `error` if that is not NULL (a new owner: aio_exception_unref). asyncio: Runner.run */
+/* Runs the coroutine (taken); its tasks go on in the next run. As aio_run gives 0, 1 or 130, but prints nothing: the
+ * error is put into `error` if that is not NULL (a new owner: aio_exception_unref). asyncio: Runner.run */
 AIO_API int         aio_runner_run(aio_runner *runner, void *coroutine, aio_exception **error);
 /* Ends as aio_run does. NULL is fine. asyncio: Runner.close */
 AIO_API void        aio_runner_close(aio_runner *runner);
@@ -1021,7 +1021,7 @@ typedef struct aio_job_future {
 } aio_job_future;
 typedef struct aio_job_options {
     char   aio__begin;
-    void (*drop)(void *result); /* gets a result that nobody waits for any more; from any thread, before the job is over */
+    void (*drop)(void *result); /* gets a result that nobody waits for any more; from any thread */
     void (*skip)(void *arg);    /* called in place of the job when it is cancelled before a thread took it */
 } aio_job_options;
 
@@ -1071,8 +1071,8 @@ typedef struct aio_concurrent_future aio_concurrent_future;
 #define aio_run_coroutine_threadsafe(loop, coroutine) \
     aio__run_threadsafe((loop), (coroutine), sizeof(*(coroutine)))
 AIO_API aio_concurrent_future *aio__run_threadsafe(aio_loop *loop, void *coroutine, size_t size);
-/* Waits until the coroutine has ended, at most `seconds` (INFINITY: as long as it takes). 0 when it has, whatever came of
- * it; AIO_ETIMEOUT; EINVAL for NaN; EDEADLK in the loop's own thread. asyncio: Future.result(timeout) */
+/* Waits until the coroutine has ended, at most `seconds` (INFINITY: as long as it takes). 0 when it has, whatever came
+ * of it; AIO_ETIMEOUT; EINVAL for NaN; EDEADLK in the loop's own thread. asyncio: Future.result(timeout) */
 AIO_API int  aio_concurrent_wait(aio_concurrent_future *future, double seconds);
 AIO_API bool aio_concurrent_done(aio_concurrent_future *future);
 AIO_API bool aio_concurrent_cancelled(aio_concurrent_future *future);
@@ -1096,7 +1096,7 @@ AIO_API void aio_concurrent_release(aio_concurrent_future *future);
  * of signals that were asked for (and of SIGINT during aio_run), and each is put back at the end.
  * ============================================================================ */
 
-/* callback(arg) runs in the loop after each arrival of the signal; several arrivals before the loop comes to it are one.
+/* callback(arg) runs in the loop after each arrival of the signal; several before the loop comes to it are one.
  * Replaces the callback of the same loop. 0; EINVAL for no signal and for one that cannot be caught (SIGKILL, SIGSTOP);
  * EBUSY when another loop has it; AIO_ELOOPCLOSED, AIO_EWRONGTHREAD. asyncio: loop.add_signal_handler */
 AIO_API int  aio_loop_add_signal_handler(aio_loop *loop, int signum, aio_callback *callback, void *arg);
@@ -3638,7 +3638,8 @@ static void aio__coroutine_destroy(const aio_task *t)
 
 static bool aio__error_unseen(const aio_future *future)
 {
-    return future->error && future->state == AIO__DONE && !(future->flags & (AIO__F_SEEN | AIO__F_QUIET)) && future->loop;
+    bool kept = !(future->flags & (AIO__F_SEEN | AIO__F_QUIET));
+    return kept && future->error && future->state == AIO__DONE && future->loop;
 }
 
 static void aio__report_unseen(const aio_future *future)
@@ -7147,8 +7148,8 @@ AIO_API void aio_concurrent_release(aio_concurrent_future *future)
  * 33. Signals: the self-pipe
  *
  * One table for the process, an entry a signal, changed under its mutex. The handler takes no lock: it marks the entry
- * and writes to the descriptor that wakes the loop (the self-pipe). Who takes an entry out of use waits until no handler
- * is inside any more, so that none writes to a descriptor that is closed.
+ * and writes to the descriptor that wakes the loop (the self-pipe). Who takes an entry out of use waits until no
+ * handler is inside any more, so that none writes to a descriptor that is closed.
  * ============================================================================ */
 
 enum { AIO__SIGNALS = 128 };
@@ -7204,7 +7205,7 @@ static bool aio__signal_is_ours(int signum)
     return now.sa_handler == aio__on_signal;
 }
 
-/* 0 or a code. `once`: after the first signal the default action is back at once, even if the loop never comes to it. */
+/* 0 or a code. `once`: after the first signal the default action is back, even if the loop never comes to it. */
 static int aio__signal_install(int signum, bool once, struct sigaction *old)
 {
     struct sigaction action;
@@ -7252,7 +7253,7 @@ static int aio__signal_take(aio_loop *loop, aio__signal *entry, int signum, bool
     if (owner && owner != loop) return EBUSY;
     aio__signals_use(loop);
     if (owner) return aio__signal_install(signum, once, NULL);
-    __atomic_store_n(&entry->loop, loop, __ATOMIC_SEQ_CST); /* first, so that no signal finds a handler without a loop */
+    __atomic_store_n(&entry->loop, loop, __ATOMIC_SEQ_CST); /* first: no signal may find a handler alone */
     int code = aio__signal_install(signum, once, &entry->old);
     if (code) __atomic_store_n(&entry->loop, NULL, __ATOMIC_SEQ_CST);
     return code;
