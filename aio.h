@@ -799,8 +799,8 @@ AIO_API bool aio__timeout_expired(const aio_task *t);
 /* AIO_TASK_GROUP(self->group) { ... }: self->group, an aio_task_group *, is a new group; tasks are made in it; at its
  * end the block waits for all of them. The first that fails cancels the others, and once the body; an error of the body
  * cancels them, too. In the end all of these errors are raised together: AIO_EGROUP, with members. A cancel from
- * outside cancels the tasks and is raised after they have ended; if one has failed, that error is, and the cancel at the next
- * await. Afterwards self->group is NULL. asyncio: TaskGroup */
+ * outside cancels the tasks and is raised after they have ended; if one has failed, that error is, and the cancel at
+ * the next await. Afterwards self->group is NULL. asyncio: TaskGroup */
 typedef struct aio_task_group aio_task_group;
 #define AIO_TASK_GROUP(group)                                                                                       \
     if (!((group) = aio__group_open(aio__t, __LINE__, aio__handler))) AIO__GOTO(aio__handler);                      \
