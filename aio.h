@@ -593,8 +593,8 @@ typedef struct aio_run_options {
 } aio_run_options;
 AIO_API int aio__run(void *coroutine, const aio_run_options *options);
 
-/* Several runs in one loop: aio_runner_open(.debug = true), with the options of aio_run. NULL, with errno: ENOMEM, those
- * of aio_new_event_loop, AIO_ELOOPRUNNING inside a running loop. asyncio: Runner */
+/* Several runs in one loop: aio_runner_open(.debug = true), with the options of aio_run. NULL, with errno: ENOMEM,
+ * those of aio_new_event_loop, AIO_ELOOPRUNNING inside a running loop. asyncio: Runner */
 typedef struct aio_runner aio_runner;
 #define aio_runner_open(...) aio__runner_open(AIO__OPTIONS(aio_run_options, __VA_ARGS__))
 AIO_API aio_runner *aio__runner_open(const aio_run_options *options);
