@@ -3748,17 +3748,14 @@ static bool aio__task_cancelled(aio_loop *loop, aio_task *root, aio_task *t)
     return true;
 }
 
-/* t is the innermost coroutine of its task. Runs it, then what it starts, then what it returns to, until the task is
- * suspended or done. */
-static inline void aio__task_step(aio_loop *loop, aio_task *t)
+/* t, in the task `root`, has had a step. Runs what it starts, then what it returns to, until the task is suspended or
+ * done. */
+AIO__NOINLINE static void aio__task_go_on(aio_loop *loop, aio_task *root, aio_task *t, aio_step step)
 {
-    aio_task *root = aio__root(t);
-    loop->current = root;
-    if (AIO__UNLIKELY(root->must_cancel) && aio__task_cancelled(loop, root, t)) return;
     for (;;) {
-        if (t->future.run.coro(t) == AIO_SUSPENDED) {
-            if (AIO__LIKELY(!loop->starting)) {
-                if (root->link.leaf != t) root->link.leaf = t;
+        if (step == AIO_SUSPENDED) {
+            if (!loop->starting) {
+                root->link.leaf = t;
                 return;
             }
             t = loop->starting;
@@ -3773,7 +3770,19 @@ static inline void aio__task_step(aio_loop *loop, aio_task *t)
             aio__coroutine_finish(t);
             t = parent;
         }
+        step = t->future.run.coro(t);
     }
+}
+
+/* t is the innermost coroutine of its task. Mostly it is suspended again, and there is nothing more to do. */
+static inline void aio__task_step(aio_loop *loop, aio_task *t)
+{
+    aio_task *root = aio__root(t);
+    loop->current = root;
+    if (AIO__UNLIKELY(root->must_cancel) && aio__task_cancelled(loop, root, t)) return;
+    aio_step step = t->future.run.coro(t);
+    if (AIO__UNLIKELY(step != AIO_SUSPENDED || loop->starting)) aio__task_go_on(loop, root, t, step);
+    else if (root->link.leaf != t) root->link.leaf = t;
 }
 
 /* ---- await ---- */
