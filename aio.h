@@ -1362,8 +1362,119 @@ AIO_API const char *aio_http_reason(int status);
 /* ============================================================================
  * 16. HTTP client
  *
- * aiohttp's ClientSession, request and response.
+ * aiohttp's ClientSession, request and response. Lists of headers and parameters are arrays of texts that alternate
+ * names and values and end in a NULL: static const char *const headers[] = { "Accept", "text/html", NULL };
  * ============================================================================ */
+
+enum { AIO_UNLIMITED = -1 }; /* for a limit or a timeout of which 0 is the default: none */
+
+/* Seconds; 0: the default, AIO_UNLIMITED: none. The error of one that ran out is AIO_ETIMEOUT; its `phase` is "pool",
+ * "resolve", "connect", "TLS handshake", "send", "headers" or "body". asyncio: aiohttp.ClientTimeout */
+typedef struct aio_timeouts {
+    double total;        /* of a request up to the end of its response's body; default 300 */
+    double connect;      /* until there is a connection: waiting for the pool, name, TCP, TLS; default none */
+    double sock_connect; /* of TCP's connect, each address; default 30 */
+    double sock_read;    /* between two pieces of the response; default none */
+} aio_timeouts;
+
+/* Where a request's time went, in seconds; 0 for what it did not need. */
+typedef struct aio_response_times {
+    double pool, resolve, connect, tls, send;
+    double wait;         /* for the response's head */
+    double receive;      /* of the body, as far as it has come */
+    bool   reused;       /* the connection had served another request before */
+} aio_response_times;
+
+typedef struct aio_session aio_session;
+typedef struct aio_response aio_response;
+
+typedef struct aio_session_options {
+    char               aio__begin;
+    int                limit;             /* requests at once; 0: 100. Others wait, first come first served a host */
+    int                limit_per_host;    /* the same for one scheme, host and port; 0: none */
+    const char        *base_url;          /* what relative URLs are relative to */
+    const char *const *headers;           /* of every request that does not give them itself */
+    aio_timeouts       timeout;           /* of requests that give none */
+    aio_tls_context   *tls_context;       /* for https; NULL: the default, which verifies. The session keeps a reference */
+    bool               raise_for_status;  /* a status from 400 on is an error of the request: AIO_ESTATUS */
+    bool               force_close;       /* no connection is kept for another request */
+    double             keepalive_timeout; /* seconds that an idle connection is kept; 0: 15 */
+    int                max_line_size, max_field_size, max_headers; /* of a response's head; 0: 8190, 8190, 128 */
+    size_t             max_body;          /* bytes that aio_response_read takes; 0: AIO_STREAM_READ_ALL_LIMIT */
+    size_t             read_bufsize;      /* how much of a body is read ahead; 0: 64 KiB */
+    int                family;            /* AF_INET, AF_INET6; 0: both */
+    const char        *local_host;        /* address to connect from */
+} aio_session_options;
+
+/* aio_session_open(.limit = 100, ...): a session of this thread's loop. NULL, with errno: ENOMEM, AIO_ENOLOOP, EINVAL (a
+ * header, a number or a timeout that is none), AIO_EURL (the base URL). aiohttp: ClientSession, TCPConnector */
+#define aio_session_open(...) aio__session_open(AIO__OPTIONS(aio_session_options, __VA_ARGS__))
+AIO_API aio_session *aio__session_open(const aio_session_options *options);
+/* Takes the session: requests on their way fail, connections are closed for good. Responses that are left still have to
+ * be released. NULL is fine. aiohttp: session.close() */
+AIO_API aio_future *aio_session_close(aio_session *session);
+/* Connections that serve a request / that wait for the next one. */
+AIO_API size_t aio_session_busy(const aio_session *session);
+AIO_API size_t aio_session_idle(const aio_session *session);
+
+typedef struct aio_request_options {
+    char               aio__begin;
+    const char *const *headers;         /* take the place of the session's and of the automatic ones */
+    const aio_headers *header_fields;   /* the same in another form */
+    const char *const *params;          /* encoded, and added to the URL's query */
+    const void        *data;            /* the body ... */
+    size_t             data_length;     /* ... of that many bytes */
+    const char        *json;            /* a body of JSON text, up to its NUL, with the content type of JSON */
+    bool               borrow_data;     /* data or json stay where they are until the response: they are not copied */
+    aio_timeouts       timeout;         /* what is 0 is as the session has it */
+    bool               raise_for_status;/* besides the session's */
+} aio_request_options;
+
+typedef struct aio_response_task { aio_task task; aio_response *result; } aio_response_task;
+
+/* aio_session_get(session, url, .params = ..., .timeout = { .total = 10 }): sends a request and gives its response as
+ * soon as the head is there: yours, to be released. What it is given is copied. Errors: AIO_EURL, EINVAL, AIO_ERESOLVE,
+ * errno values of connect, AIO_ETLS, AIO_ECERTIFICATE, AIO_EDISCONNECTED, AIO_EHTTP, AIO_ELIMIT, AIO_ETIMEOUT,
+ * AIO_ESTATUS, AIO_ERUNTIME (the session is closed); the message names method and URL. aiohttp: session.get(url) */
+#define aio_session_get(...)     AIO__SESSION_REQUEST("GET", __VA_ARGS__, )
+#define aio_session_post(...)    AIO__SESSION_REQUEST("POST", __VA_ARGS__, )
+#define aio_session_put(...)     AIO__SESSION_REQUEST("PUT", __VA_ARGS__, )
+#define aio_session_patch(...)   AIO__SESSION_REQUEST("PATCH", __VA_ARGS__, )
+#define aio_session_delete(...)  AIO__SESSION_REQUEST("DELETE", __VA_ARGS__, )
+#define aio_session_head(...)    AIO__SESSION_REQUEST("HEAD", __VA_ARGS__, )
+#define aio_session_options(...) AIO__SESSION_REQUEST("OPTIONS", __VA_ARGS__, )
+#define aio_session_request(session, method, ...) AIO__SESSION_REQUEST(method, session, __VA_ARGS__, )
+#define AIO__SESSION_REQUEST(method, session, url, ...) \
+    aio__session_request((session), (method), (url), AIO__OPTIONS(aio_request_options, __VA_ARGS__))
+AIO_API aio_response_task *aio__session_request(aio_session *session, const char *method, const char *url,
+                                                const aio_request_options *options);
+
+struct aio_response { /* read-only */
+    int                status;   /* 200 */
+    int                version;  /* of HTTP/1.x: 0 or 1 */
+    const char        *reason;   /* "OK"; may be empty */
+    const char        *method;   /* of the request */
+    const char        *url;      /* in normal form */
+    aio_headers        headers;
+    int64_t            content_length; /* -1: not known beforehand */
+    aio_response_times times;
+};
+
+typedef struct aio_text_task { aio_task task; aio_text result; } aio_text_task;
+
+/* The whole body (what of it was not read yet); the same text again when it is called again. It belongs to the response
+ * and ends in a NUL. AIO_ELIMIT over the session's max_body, AIO_EPAYLOAD when it is cut short. aiohttp: read(), text() */
+AIO_API aio_text_task *aio_response_read(aio_response *response);
+AIO_API aio_text_task *aio_response_text(aio_response *response);
+/* The next piece of the body, as it comes; none at its end, where AIO_ASYNC_FOR ends. It is borrowed until the next call.
+ * Who reads slowly slows the server down. aiohttp: content.iter_any() */
+AIO_API aio_text_task *aio_response_read_chunk(aio_response *response);
+/* Fails with AIO_ESTATUS for a status from 400 on. aiohttp: raise_for_status() */
+AIO_API aio_future *aio_response_raise_for_status(const aio_response *response);
+/* Takes the response. Its connection goes back to the pool if the body has been read or has come already, else it is
+ * closed. NULL is fine. aiohttp: release() / the connection is closed in any case: close() */
+AIO_API void aio_response_release(aio_response *response);
+AIO_API void aio_response_close(aio_response *response);
 
 /* ============================================================================
  * 17. HTTP server
@@ -2184,7 +2295,7 @@ struct aio_loop {
     aio__descriptor wake;
     aio__closer   *closers;
     /* of the rooms below; each ends it by a closer of its own */
-    void          *lookups, *streams;
+    void          *lookups, *streams, *sessions;
     void          *buffers;   /* unused ones of AIO__BUFFER bytes, each with the next one's address in front */
     int            buffer_count;
     /* executor, jobs and concurrent futures */
@@ -8575,6 +8686,15 @@ static aio_text_future *aio__stream_more(aio_stream *s, size_t have) { return ai
 
 static void aio__stream_consume(aio_stream *s, size_t n) { s->in_start += (uint32_t)n; }
 
+static aio_text aio__stream_unread(const aio_stream *s)
+{
+    aio_text unread = { s->in ? s->in + s->in_start : "", s->in_end - s->in_start };
+    return unread;
+}
+
+/* More than there is now. */
+static aio_text_future *aio__stream_further(aio_stream *s) { return aio__stream_more(s, s->in_end - s->in_start); }
+
 /* ---- writing ---- */
 
 /* Sends pieces, as many as the socket takes. Bytes, AIO__IO_AGAIN, or AIO__IO_FAILED with s->error. */
@@ -9091,6 +9211,26 @@ static void aio__errors_join(char *all, size_t size, const char *one)
     snprintf(all + used, size - used, "%s%s", used ? "; " : "", one);
 }
 
+/* Where the time of a request goes. */
+enum {
+    AIO__PHASE_POOL, AIO__PHASE_RESOLVE, AIO__PHASE_CONNECT, AIO__PHASE_TLS, AIO__PHASE_SEND, AIO__PHASE_HEADERS,
+    AIO__PHASE_BODY, AIO__PHASES
+};
+typedef struct aio__phases {
+    aio_loop *loop;
+    int64_t   since, spent[AIO__PHASES]; /* nanoseconds */
+    int       phase;
+} aio__phases;
+
+/* NULL is fine: nobody asks. */
+static void aio__phase_enter(aio__phases *phases, int phase)
+{
+    if (!phases) return;
+    phases->spent[phases->phase] += phases->loop->now - phases->since;
+    phases->since = phases->loop->now;
+    phases->phase = phase;
+}
+
 struct aio__connect { /* all addresses in turn, then TLS */
     aio_task            task;
     aio_stream         *result;
@@ -9098,6 +9238,7 @@ struct aio__connect { /* all addresses in turn, then TLS */
     aio_stream         *stream;
     aio_connect_options options;
     aio_tls_context    *context;
+    aio__phases        *phases;       /* of the request that this is for, or NULL */
     int                 port, i, code;
     const char         *host, *name;  /* in text */
     char                message[400];
@@ -9117,12 +9258,14 @@ static AIO_CORO(aio__connect)
     self->context = aio_tls_context_ref(self->options.tls_context);
     if (self->options.tls && !self->context && !(self->context = aio__tls_default()))
         AIO_RAISE(AIO_ETLS, "%s", aio_tls_context_error());
+    aio__phase_enter(self->phases, AIO__PHASE_RESOLVE);
     self->lookup = aio__resolve(self->task.future.loop, self->host, self->port, self->options.family, SOCK_STREAM, 0);
     AIO_AWAIT(aio_ref(self->lookup));
     if (self->options.local_host) {
         self->local = aio__resolve(self->task.future.loop, self->options.local_host, 0, 0, SOCK_STREAM, AI_PASSIVE);
         AIO_AWAIT(aio_ref(self->local));
     }
+    aio__phase_enter(self->phases, AIO__PHASE_CONNECT);
     for (self->i = 0; self->i < self->lookup->result->count && !self->stream; self->i++) {
         AIO_TRY {
             AIO_AWAIT(self->stream, AIO_CALL(aio__connecting, .to = &self->lookup->result->at[self->i],
@@ -9144,9 +9287,11 @@ static AIO_CORO(aio__connect)
     if (!self->stream)
         AIO_RAISE(self->code ? self->code : AIO_ERESOLVE, "%s", self->message[0] ? self->message : "no address");
     self->stream->name = aio__strndup(self->host, strlen(self->host));
-    if (self->context)
+    if (self->context) {
+        aio__phase_enter(self->phases, AIO__PHASE_TLS);
         AIO_AWAIT(AIO_CALL(aio__tls_start, .stream = self->stream, .context = self->context, .host = self->name,
                            .timeout = self->options.tls_timeout));
+    }
     AIO_RETURN(self->stream);
     AIO_FINALLY;
         if (self->task.future.error && self->stream) aio__stream_reset(self->stream);
@@ -11292,14 +11437,1575 @@ static inline const char *aio__http_clock_text(aio__http_clock *clock, int64_t s
 /* ============================================================================
  * 44. Connections: the pool
  *
- * Keep-alive connections by host, and who waits for one.
+ * What the client and the server have in common: deadlines, and bodies on their way in. Then the client's connector:
+ * keep-alive connections by origin, and who waits for one. A connection object is the right to one of `limit` places;
+ * it is busy, and has no stream yet or one, or it is idle, and its socket is watched so that a peer's close is seen at
+ * once. Who waits stands in the line of its origin; origins that have waiters take turns. Calls streams, timers and
+ * futures.
  * ============================================================================ */
+
+/* Raises an exception that is handed over. */
+#define AIO__THROW(exception)                                   \
+    do {                                                        \
+        aio_exception *aio__thrown = (exception);               \
+        aio__raise_exception(aio__t, __LINE__, aio__thrown);    \
+        aio_exception_unref(aio__thrown);                       \
+        AIO__GOTO(aio__handler);                                \
+    } while (0)
+
+/* ---- deadlines ---- */
+
+/* A deadline for whatever coroutine is inside. Its timer is lazy: one that comes too early is set anew, so that a later
+ * deadline costs nothing. */
+typedef struct aio__watch {
+    aio_loop   *loop;
+    aio__timer *timer;
+    int64_t     timer_when, deadline; /* deadline INT64_MAX: none */
+    aio_task   *frame;                /* the coroutine inside */
+    int         cancels;              /* its task's count when it came in */
+    bool        expired, no_memory;
+    bool        asked;                /* the coroutine was cancelled for it */
+} aio__watch;
+
+static void aio__watch_fire(aio__timer *timer);
+
+static void aio__watch_expire(aio__watch *w, bool no_memory)
+{
+    w->expired = true;
+    w->no_memory = no_memory;
+    w->deadline = INT64_MAX;
+    w->asked = w->frame != NULL;
+    if (w->frame) aio_task_cancel(aio__root(w->frame));
+}
+
+/* False without memory. */
+static bool aio__watch_arm(aio__watch *w)
+{
+    if (w->deadline == INT64_MAX || (w->timer && w->timer_when <= w->deadline)) return true;
+    aio__timer_cancel(w->loop, w->timer);
+    w->timer_when = w->deadline;
+    w->timer = aio__timer_start(w->loop, w->deadline, aio__watch_fire, w);
+    return w->timer != NULL;
+}
+
+static void aio__watch_fire(aio__timer *timer)
+{
+    aio__watch *w = (aio__watch *)timer->owner;
+    w->timer = NULL;
+    if (w->deadline <= w->loop->now) aio__watch_expire(w, false);
+    else if (!aio__watch_arm(w)) aio__watch_expire(w, true);
+}
+
+/* INT64_MAX: no deadline any more. False without memory. */
+static bool aio__watch_until(aio__watch *w, int64_t deadline)
+{
+    w->deadline = deadline;
+    return aio__watch_arm(w);
+}
+
+static void aio__watch_enter(aio__watch *w, aio_task *frame)
+{
+    w->frame = frame;
+    w->cancels = aio__root(frame)->cancels;
+}
+
+/* The coroutine leaves. True if it leaves because of the deadline, and not also because somebody else cancelled it. */
+static bool aio__watch_leave(aio__watch *w, const aio_exception *why)
+{
+    aio_task *frame = w->frame;
+    if (!frame) return false;
+    w->frame = NULL;
+    bool asked = w->asked;
+    w->asked = false;
+    if (asked && aio_task_uncancel(aio__root(frame)) > w->cancels) return false;
+    return w->expired && why && why->code == AIO_ECANCELLED;
+}
+
+static void aio__watch_end(aio__watch *w)
+{
+    aio__timer_cancel(w->loop, w->timer);
+    w->timer = NULL;
+    w->deadline = INT64_MAX;
+}
+
+/* Nanoseconds of a timeout's option, and of its default; 0: none; negative: it is no number. */
+static int64_t aio__timeout_ns(double seconds, double otherwise)
+{
+    if (seconds == 0) seconds = otherwise;
+    if (seconds == (double)AIO_UNLIMITED || seconds == 0) return 0;
+    return seconds < 0 ? -1 : aio__deadline(0, seconds);
+}
+
+static int64_t aio__after(aio_loop *loop, int64_t nanoseconds)
+{
+    return nanoseconds > 0 ? loop->now + nanoseconds : INT64_MAX;
+}
+
+/* ---- a body on its way in ---- */
+
+typedef struct aio__intake aio__intake;
+struct aio__intake {
+    aio_stream    *stream;   /* NULL: there is nothing to come any more */
+    aio__body      body;
+    aio__buffer    content;  /* what has been taken from the stream; [0, start) was given out in pieces */
+    size_t         max;
+    aio__watch     watch;
+    bool           whole;    /* content is the result of a read */
+    bool           reading;
+    void         (*ended)(aio__intake *);   /* the body is over: the stream is given back */
+    bool         (*waiting)(aio__intake *); /* before every wait; false without memory */
+    aio_exception *(*failed)(aio__intake *, const aio_exception *); /* the error for the user, a new owner */
+    void         (*hold)(aio__intake *, int more); /* one more or one less who needs the intake */
+};
+
+static aio__body_step aio__intake_end(aio__intake *in)
+{
+    in->ended(in);
+    return AIO__BODY_DONE;
+}
+
+/* The next piece of what has come, in place. AIO__BODY_ERROR: in->body.problem. */
+static aio__body_step aio__intake_piece(aio__intake *in, aio_text *piece)
+{
+    aio_stream *s = in->stream;
+    size_t used;
+    *piece = aio__text("", 0);
+    if (in->content.end > in->content.start) {
+        *piece = aio__text(in->content.data + in->content.start, in->content.end - in->content.start);
+        in->content.start = in->content.end;
+        return AIO__BODY_DATA;
+    }
+    if (!s) return in->body.state == AIO__CHUNK_END ? AIO__BODY_DONE : AIO__BODY_ERROR;
+    aio_text unread = aio__stream_unread(s);
+    aio__body_step step = aio__body_feed(&in->body, unread.data, unread.length, &used, piece);
+    aio__stream_consume(s, used);
+    if (step == AIO__BODY_MORE && s->eof && used == unread.length)
+        step = aio__body_closed(&in->body) ? AIO__BODY_DONE : AIO__BODY_ERROR;
+    if (step == AIO__BODY_DONE) {
+        *piece = aio__text("", 0);
+        return aio__intake_end(in);
+    }
+    return step;
+}
+
+/* Takes all that has come into `content`. AIO__BODY_DATA: that is more than `max`. Anything else as above; ENOMEM is
+ * AIO__BODY_ERROR without a problem. */
+static aio__body_step aio__intake_take(aio__intake *in, size_t max)
+{
+    aio_text piece;
+    for (;;) {
+        if (!in->stream) return in->body.state == AIO__CHUNK_END ? AIO__BODY_DONE : AIO__BODY_ERROR;
+        aio_stream *s = in->stream;
+        aio_text unread = aio__stream_unread(s);
+        size_t used;
+        aio__body before = in->body;
+        aio__body_step step = aio__body_feed(&in->body, unread.data, unread.length, &used, &piece);
+        if (step == AIO__BODY_DATA && in->content.end + piece.length > max) {
+            in->body = before;
+            return AIO__BODY_DATA;
+        }
+        aio__stream_consume(s, used);
+        if (step == AIO__BODY_DATA) {
+            if (aio__buffer_append(&in->content, piece.data, piece.length)) continue;
+            in->body.problem = NULL;
+            return AIO__BODY_ERROR;
+        }
+        if (step == AIO__BODY_MORE && s->eof && used == unread.length)
+            step = aio__body_closed(&in->body) ? AIO__BODY_DONE : AIO__BODY_ERROR;
+        return step == AIO__BODY_DONE ? aio__intake_end(in) : step;
+    }
+}
+
+/* Ends the content in a NUL. False without memory. */
+static bool aio__intake_seal(aio__intake *in)
+{
+    if (!aio__buffer_reserve(&in->content, 1)) return false;
+    in->content.data[in->content.end] = 0;
+    return in->whole = true;
+}
+
+static aio_text aio__intake_text(const aio__intake *in)
+{
+    return aio__text(in->content.data + in->content.start, in->content.end - in->content.start);
+}
+
+static aio_exception *aio__intake_error(const aio__intake *in)
+{
+    if (in->body.state == AIO__CHUNK_BAD && in->body.problem)
+        return aio__exception(AIO_EPAYLOAD, "body", "%s", in->body.problem);
+    if (in->stream) return &aio__no_memory;
+    return aio__exception(AIO_EPAYLOAD, "body", "the connection was closed before the end of the body");
+}
+
+/* Reads the rest of the body, or waits for the next piece. */
+struct aio__taking {
+    aio_task       task;
+    aio_text       result;
+    aio__intake   *in;
+    aio_text       data;
+    aio__body_step step;
+    bool           all, mine; /* mine: it is this coroutine that reads */
+};
+static AIO_CORO(aio__taking)
+{
+    AIO_BEGIN(aio__taking);
+    if (self->in->reading) AIO_RAISE(AIO_ERUNTIME, "another coroutine is reading this body");
+    self->in->reading = self->mine = true;
+    self->in->hold(self->in, 1);
+    aio__watch_enter(&self->in->watch, &self->task);
+    AIO_TRY {
+        for (;;) {
+            self->step = self->all ? aio__intake_take(self->in, self->in->max)
+                                   : aio__intake_piece(self->in, &self->result);
+            if (self->step != AIO__BODY_MORE) break;
+            if (self->in->watch.expired) AIO_RAISE(AIO_ECANCELLED);
+            if (!self->in->waiting(self->in)) AIO_RAISE(ENOMEM);
+            AIO_AWAIT(self->data, aio__stream_further(self->in->stream));
+        }
+        if (self->step == AIO__BODY_ERROR) AIO__THROW(aio__intake_error(self->in));
+        if (self->all && self->step == AIO__BODY_DATA)
+            AIO_RAISE(AIO_ELIMIT, "the body is longer than the limit of %zu bytes", self->in->max);
+        if (self->all && !aio__intake_seal(self->in)) AIO_RAISE(ENOMEM);
+    } AIO_CATCH {
+        AIO__THROW(self->in->failed(self->in, aio_caught(self)));
+    } AIO_END_TRY;
+    if (self->all) self->result = aio__intake_text(self->in);
+    if (!self->result.length) self->task.future.flags |= AIO__F_END;
+    AIO_FINALLY;
+        if (self->mine) {
+            aio__watch_leave(&self->in->watch, NULL);
+            self->in->reading = false;
+            self->in->hold(self->in, -1);
+        }
+    AIO_END;
+}
+
+/* What has come already needs no coroutine. */
+static aio_text_task *aio__intake_read(aio__intake *in, bool all)
+{
+    struct aio__taking *taking = (struct aio__taking *)aio__new_zeroed(sizeof *taking, aio__taking_coro);
+    if (!taking) return NULL;
+    taking->in = in;
+    taking->all = all;
+    bool ready = false;
+    if (in->reading) {
+        ready = false;
+    } else if (all) {
+        ready = in->whole || (!in->stream && in->body.state == AIO__CHUNK_END && aio__intake_seal(in));
+        if (ready) taking->result = aio__intake_text(in);
+    } else if (!in->watch.expired) {
+        aio__body_step step = aio__intake_piece(in, &taking->result);
+        ready = step == AIO__BODY_DATA || step == AIO__BODY_DONE;
+    }
+    if (ready) {
+        taking->task.future.state = AIO__DONE;
+        taking->task.future.flags = (uint16_t)(taking->task.future.flags & ~AIO__F_CORO);
+        taking->task.future.run.ops = NULL;
+        if (!taking->result.length) taking->task.future.flags |= AIO__F_END;
+    }
+    return (aio_text_task *)(void *)taking;
+}
+
+/* ---- the connector ---- */
+
+typedef struct aio__connector aio__connector;
+typedef struct aio__origin aio__origin;
+
+typedef struct aio__connection { /* one of the connector's places */
+    aio__node   link;      /* in connector->busy, or, oldest first, in connector->idle */
+    aio__node   idle;      /* in host->idle, oldest first */
+    aio__origin  *host;
+    aio_stream *stream;    /* NULL: not connected yet, or not any more */
+    aio__intake *intake;   /* busy: what reads from the stream */
+    int64_t     expires;   /* idle: when it is closed */
+    int64_t     keepalive; /* nanoseconds that it may be idle, by Keep-Alive: timeout; 0: the connector's */
+    bool        reused;
+} aio__connection;
+
+/* A place in the line of a host. `got` is granted, and is then the owner's. */
+typedef struct aio__ticket {
+    aio__node        node;   /* next is NULL when it is not in a line */
+    aio__origin       *host;
+    aio_future      *future; /* done when there is something in `got`, or failed */
+    aio__connection *got;
+} aio__ticket;
+
+struct aio__origin { /* one scheme, host and port; exists while it has connections or waiters */
+    aio__origin *next;       /* in its bucket */
+    aio__connector *connector;
+    aio__node  idle, waiters;
+    aio__node  hungry;     /* in connector->hungry: has waiters, and is below its own limit */
+    int        busy;
+    uint32_t   hash;
+    bool       is_tls;
+    size_t     length;
+    char       authority[1];
+};
+
+struct aio__connector {
+    aio_loop   *loop;
+    int         limit, limit_per_host;  /* 0: none */
+    size_t      busy_count, idle_count;
+    aio__node   busy, idle, hungry;
+    aio__origin **buckets;
+    size_t      bucket_count, host_count;
+    aio__timer *sweep;
+    int64_t     keepalive;  /* nanoseconds */
+    bool        starved;    /* no descriptor for another connection, until one ends or is idle */
+    bool        closed;
+};
+
+static void aio__connector_serve(aio__connector *c);
+
+static uint32_t aio__authority_hash(aio_text authority, bool is_tls)
+{
+    uint32_t hash = is_tls ? 2166136261u ^ 1 : 2166136261u;
+    for (size_t i = 0; i < authority.length; i++) hash = (hash ^ (unsigned char)authority.data[i]) * 16777619u;
+    return hash;
+}
+
+static bool aio__connector_grow(aio__connector *c)
+{
+    if (c->host_count < c->bucket_count) return true;
+    size_t count = c->bucket_count ? 2 * c->bucket_count : 8;
+    aio__origin **buckets = (aio__origin **)aio__calloc(count * sizeof *buckets);
+    if (!buckets) return false;
+    for (size_t i = 0; i < c->bucket_count; i++) {
+        for (aio__origin *host = c->buckets[i], *next; host; host = next) {
+            next = host->next;
+            host->next = buckets[host->hash & (count - 1)];
+            buckets[host->hash & (count - 1)] = host;
+        }
+    }
+    aio__free(c->buckets);
+    c->buckets = buckets;
+    c->bucket_count = count;
+    return true;
+}
+
+/* NULL without memory. */
+static aio__origin *aio__connector_origin(aio__connector *c, aio_text authority, bool is_tls)
+{
+    uint32_t hash = aio__authority_hash(authority, is_tls);
+    aio__origin *host = c->bucket_count ? c->buckets[hash & (c->bucket_count - 1)] : NULL;
+    for (; host; host = host->next)
+        if (host->hash == hash && host->is_tls == is_tls && host->length == authority.length
+            && !memcmp(host->authority, authority.data, authority.length)) return host;
+    if (!aio__connector_grow(c)) return NULL;
+    host = (aio__origin *)aio__calloc(sizeof *host + authority.length);
+    if (!host) return NULL;
+    host->connector = c;
+    aio__ring_clear(&host->idle);
+    aio__ring_clear(&host->waiters);
+    host->hash = hash;
+    host->is_tls = is_tls;
+    host->length = authority.length;
+    memcpy(host->authority, authority.data, authority.length);
+    host->next = c->buckets[hash & (c->bucket_count - 1)];
+    c->buckets[hash & (c->bucket_count - 1)] = host;
+    c->host_count++;
+    return host;
+}
+
+/* A host without connections and waiters goes. */
+static void aio__origin_leave(aio__connector *c, aio__origin *host)
+{
+    if (host->busy || !aio__ring_empty(&host->idle) || !aio__ring_empty(&host->waiters)) return;
+    aio__origin **place = &c->buckets[host->hash & (c->bucket_count - 1)];
+    while (*place != host) place = &(*place)->next;
+    *place = host->next;
+    c->host_count--;
+    aio__free(host);
+}
+
+/* Whether it stands among the hungry follows from its waiters and its limit. */
+static void aio__origin_update(aio__connector *c, aio__origin *host)
+{
+    bool is = host->hungry.next != NULL;
+    bool should = !aio__ring_empty(&host->waiters) && (!c->limit_per_host || host->busy < c->limit_per_host);
+    if (should && !is) aio__ring_insert(&c->hungry, &host->hungry);
+    if (!should && is) aio__ring_remove(&host->hungry);
+}
+
+/* ---- idle connections ---- */
+
+/* Whether the peer is silent, as it has to be while there is no request: no byte, no end, no error. */
+static bool aio__stream_silent(aio_stream *s)
+{
+    if (s->error || s->eof || s->in_start != s->in_end) return false;
+    return !aio__stream_has_input(s) || aio__stream_fill(s, 0) == AIO__IO_AGAIN;
+}
+
+static void aio__stream_idle(aio_stream *s, void (*run)(aio__handle *), void *owner)
+{
+    aio__in_free(s);
+    s->d.reader.run = run;
+    s->d.reader.owner = owner;
+    aio__descriptor_wait(s->loop, &s->d, AIO__READ);
+}
+
+static void aio__stream_busy(aio_stream *s)
+{
+    aio__descriptor_unwait(s->loop, &s->d, AIO__READ);
+    s->d.reader.run = aio__stream_on_readable;
+    s->d.reader.owner = s;
+}
+
+/* An idle one is no longer that; it has its place among the busy. */
+static void aio__connection_wake(aio__connector *c, aio__connection *connection)
+{
+    aio__stream_busy(connection->stream);
+    aio__ring_remove(&connection->link);
+    aio__ring_remove(&connection->idle);
+    aio__ring_insert(&c->busy, &connection->link);
+    c->idle_count--;
+    c->busy_count++;
+    connection->host->busy++;
+}
+
+/* An idle one is closed. Its host may go. */
+static void aio__connection_retire(aio__connector *c, aio__connection *connection)
+{
+    aio__origin *host = connection->host;
+    aio__stream_busy(connection->stream);
+    aio_stream_close(connection->stream);
+    aio__ring_remove(&connection->link);
+    aio__ring_remove(&connection->idle);
+    c->idle_count--;
+    aio__pool_free(&c->loop->pool, connection, sizeof *connection);
+    aio__origin_leave(c, host);
+}
+
+static void aio__connection_on_readable(aio__handle *handle)
+{
+    aio__connection *connection = (aio__connection *)handle->owner;
+    aio_stream *s = connection->stream;
+    if (aio__stream_silent(s)) aio__stream_idle(s, aio__connection_on_readable, connection);
+    else aio__connection_retire(connection->host->connector, connection);
+}
+
+static void aio__connector_sweep(aio__timer *timer)
+{
+    aio__connector *c = (aio__connector *)timer->owner;
+    int64_t first = INT64_MAX;
+    aio__node *next;
+    c->sweep = NULL;
+    for (aio__node *node = c->idle.next; node != &c->idle; node = next) {
+        aio__connection *connection = AIO__CONTAINER(node, aio__connection, link);
+        next = node->next;
+        if (connection->expires <= c->loop->now) aio__connection_retire(c, connection);
+        else if (connection->expires < first) first = connection->expires;
+    }
+    if (first != INT64_MAX) c->sweep = aio__timer_start(c->loop, first, aio__connector_sweep, c);
+}
+
+/* The host's oldest idle connection, now busy; or NULL. One that has died is a place without a stream. */
+static aio__connection *aio__origin_reuse(aio__connector *c, aio__origin *host)
+{
+    if (aio__ring_empty(&host->idle)) return NULL;
+    aio__connection *connection = AIO__CONTAINER(host->idle.next, aio__connection, idle);
+    aio__connection_wake(c, connection);
+    connection->reused = connection->expires > c->loop->now && aio__stream_silent(connection->stream);
+    if (connection->reused) return connection;
+    aio_stream_close(connection->stream); /* its place is as good as a new one's */
+    connection->stream = NULL;
+    return connection;
+}
+
+/* ---- places ---- */
+
+static bool aio__connector_has_place(const aio__connector *c)
+{
+    return !c->starved && (!c->limit || c->busy_count < (size_t)c->limit);
+}
+
+/* A connection of this host: an idle one, or a place without a stream. NULL without memory. */
+static aio__connection *aio__connection_get(aio__connector *c, aio__origin *host)
+{
+    aio__connection *connection = aio__origin_reuse(c, host);
+    if (connection) return connection;
+    connection = (aio__connection *)aio__pool_alloc(&c->loop->pool, sizeof *connection);
+    if (!connection) return NULL;
+    memset(connection, 0, sizeof *connection);
+    connection->host = host;
+    aio__ring_insert(&c->busy, &connection->link);
+    c->busy_count++;
+    host->busy++;
+    return connection;
+}
+
+static void aio__ticket_finish(aio__connector *c, aio__ticket *ticket, aio_exception *error)
+{
+    aio_future *future = ticket->future;
+    aio__ring_remove(&ticket->node);
+    aio__origin_update(c, ticket->host);
+    ticket->future = NULL;
+    if (future->state < AIO__DONE) {
+        if (error) aio__future_fail(future, error);
+        else aio__future_finish(future, AIO__DONE);
+    } else aio_exception_unref(error);
+    aio_unref(future);
+}
+
+/* Places go to those who wait, one host after the other. */
+static void aio__connector_serve(aio__connector *c)
+{
+    while (!aio__ring_empty(&c->hungry) && aio__connector_has_place(c)) {
+        aio__origin *host = AIO__CONTAINER(c->hungry.next, aio__origin, hungry);
+        aio__ticket *ticket = AIO__CONTAINER(host->waiters.next, aio__ticket, node);
+        aio__ring_remove(&host->hungry);
+        ticket->got = aio__connection_get(c, host);
+        aio__ticket_finish(c, ticket, ticket->got ? NULL : &aio__no_memory);
+    }
+}
+
+static const aio__ops aio__ticket_ops = { "wait for a connection", NULL, NULL, NULL };
+
+/* Puts a ticket into its origin's line, at its end, or at its front if it has been there. False without memory. */
+static bool aio__ticket_queue(aio__connector *c, aio__ticket *ticket, bool first)
+{
+    ticket->future = (aio_future *)aio__future_make(c->loop, &aio__ticket_ops, sizeof *ticket->future, NULL, 0);
+    if (!ticket->future) return false;
+    aio__ring_insert(first ? ticket->host->waiters.next : &ticket->host->waiters, &ticket->node);
+    aio__origin_update(c, ticket->host);
+    return true;
+}
+
+/* 0: ticket->got is there; AIO__MORE: ticket->future tells; or a code. */
+static int aio__connector_take(aio__connector *c, aio__ticket *ticket, aio_text authority, bool is_tls)
+{
+    aio__origin *host = aio__connector_origin(c, authority, is_tls);
+    if (!host) return ENOMEM;
+    ticket->host = host;
+    bool free_ = aio__ring_empty(&host->waiters) && (!c->limit_per_host || host->busy < c->limit_per_host);
+    if (free_ && aio__connector_has_place(c)) {
+        ticket->got = aio__connection_get(c, host);
+        if (ticket->got) return 0;
+    } else if (aio__ticket_queue(c, ticket, false)) {
+        return AIO__MORE;
+    }
+    aio__origin_leave(c, host);
+    return ENOMEM;
+}
+
+/* The place of a connection without a stream becomes free. */
+static void aio__connection_free(aio__connector *c, aio__connection *connection)
+{
+    aio__origin *host = connection->host;
+    aio__ring_remove(&connection->link);
+    c->busy_count--;
+    host->busy--;
+    aio__pool_free(&c->loop->pool, connection, sizeof *connection);
+    aio__origin_update(c, host);
+    aio__origin_leave(c, host);
+}
+
+/* The ticket's owner gives up. */
+static void aio__ticket_leave(aio__connector *c, aio__ticket *ticket)
+{
+    if (ticket->future) aio__ticket_finish(c, ticket, aio_exception_ref(&aio__cancelled));
+    if (ticket->host && !ticket->got) aio__origin_leave(c, ticket->host);
+    ticket->host = NULL;
+}
+
+static void aio__connection_park(aio__connector *c, aio__connection *connection)
+{
+    aio__origin *host = connection->host;
+    connection->intake = NULL;
+    connection->expires = c->loop->now + (connection->keepalive ? connection->keepalive : c->keepalive);
+    aio__ring_remove(&connection->link);
+    aio__ring_insert(&c->idle, &connection->link);
+    aio__ring_insert(&host->idle, &connection->idle);
+    c->busy_count--;
+    c->idle_count++;
+    host->busy--;
+    aio__stream_idle(connection->stream, aio__connection_on_readable, connection);
+    aio__origin_update(c, host);
+    if (!c->sweep) c->sweep = aio__timer_start(c->loop, connection->expires, aio__connector_sweep, c);
+    if (!c->sweep || (c->limit && c->idle_count > (size_t)c->limit))
+        aio__connection_retire(c, AIO__CONTAINER(c->idle.next, aio__connection, link));
+}
+
+/* Ends the stream of a connection that keeps its place. Nobody waits for what is unsent. */
+static void aio__connection_hang_up(aio__connection *connection)
+{
+    aio_stream *s = connection->stream;
+    connection->stream = NULL;
+    connection->reused = false;
+    if (connection->intake) connection->intake->stream = NULL;
+    if (s && aio__unsent(s)) aio_stream_abort(s);
+    else aio_stream_close(s);
+}
+
+/* Gives a busy connection back; `keep`: it may serve another request, unless the peer has said too much. */
+static void aio__connection_release(aio__connector *c, aio__connection *connection, bool keep)
+{
+    aio_stream *s = connection->stream;
+    c->starved = false;
+    if (keep && !c->closed && s && !s->error && !s->eof && s->in_start == s->in_end && !aio__unsent(s)) {
+        aio__connection_park(c, connection);
+    } else {
+        aio__connection_hang_up(connection);
+        aio__connection_free(c, connection);
+    }
+    aio__connector_serve(c);
+}
+
+/* A connect had no descriptor. True: try again, or, if the ticket has been put back into the line, wait. */
+static bool aio__connector_starved(aio__connector *c, aio__ticket *ticket)
+{
+    if (c->idle_count) {
+        aio__connection_retire(c, AIO__CONTAINER(c->idle.next, aio__connection, link));
+        return true;
+    }
+    if (c->busy_count < 2) return false;
+    aio__origin *host = ticket->host;
+    c->starved = true;
+    if (!aio__ticket_queue(c, ticket, true)) return false;
+    aio__connection_free(c, ticket->got);
+    ticket->got = NULL;
+    ticket->host = host;
+    return true;
+}
+
+static void aio__connector_open(aio__connector *c, aio_loop *loop, int limit, int limit_per_host, int64_t keepalive)
+{
+    memset(c, 0, sizeof *c);
+    c->loop = loop;
+    c->limit = limit;
+    c->limit_per_host = limit_per_host;
+    c->keepalive = keepalive;
+    aio__ring_clear(&c->busy);
+    aio__ring_clear(&c->idle);
+    aio__ring_clear(&c->hungry);
+}
+
+/* Closes every connection, also those in use. */
+static void aio__connector_close(aio__connector *c)
+{
+    c->closed = true;
+    aio__timer_cancel(c->loop, c->sweep);
+    c->sweep = NULL;
+    while (!aio__ring_empty(&c->idle)) aio__connection_retire(c, AIO__CONTAINER(c->idle.next, aio__connection, link));
+    for (aio__node *node = c->busy.next; node != &c->busy; node = node->next)
+        aio__connection_hang_up(AIO__CONTAINER(node, aio__connection, link));
+}
+
+/* Frees what the connector owns; its connections are gone. */
+static void aio__connector_free(aio__connector *c)
+{
+    aio__timer_cancel(c->loop, c->sweep);
+    for (size_t i = 0; i < c->bucket_count; i++) {
+        while (c->buckets[i]) {
+            aio__origin *host = c->buckets[i];
+            c->buckets[i] = host->next;
+            aio__free(host);
+        }
+    }
+    aio__free(c->buckets);
+    c->buckets = NULL;
+}
 
 /* ============================================================================
  * 45. HTTP client: session, request, response
  *
- * One request is one coroutine.
+ * One request is one coroutine (aio__fetching), whose frame holds copies of what it was given. Everything else of a
+ * request and its response is an exchange, which outlives the coroutine as the user's aio_response, and is used again,
+ * buffers and timer and all, so that a request on a kept connection allocates little. Calls the connector.
  * ============================================================================ */
+
+enum {
+    AIO__SPARES = 64,            /* exchanges that a session keeps */
+    AIO__SPARE_CONTENT = 65536,  /* bytes of body that one of them keeps room for */
+    AIO__EAGER = 16384,          /* a body of which at most that many bytes have come with the head is taken at once */
+    AIO__INTERIM_MAX = 64        /* 1xx responses before one response */
+};
+
+static const char *const aio__phase_names[] = {
+    "pool", "resolve", "connect", "TLS handshake", "send", "headers", "body"
+};
+
+struct aio_session {
+    aio__connector    connector;
+    aio__node         link;       /* in aio__sessions.ring */
+    aio__node         live;       /* exchanges */
+    struct aio__exchange *spares; /* by `spare` */
+    int               spare_count, refs, in_flight; /* refs: the user's, and each live exchange's */
+    aio_future       *closed;     /* done when nothing is in flight */
+    aio_url           base;
+    aio_headers       headers;
+    aio_session_options options;
+    bool              has_base, is_closed;
+};
+
+typedef struct aio__exchange {
+    aio_response   response;   /* first: what the user has */
+    aio__node      node;       /* in session->live */
+    struct aio__exchange *spare;
+    aio_session   *session;
+    int            refs;
+    aio__ticket    ticket;     /* ticket.got: the connection */
+    aio__intake    in;
+    aio__http_head head;
+    aio__buffer    out;        /* the request's head */
+    aio_text       data;       /* and its body */
+    aio_url        url;
+    aio__phases    phases;
+    int64_t        total, connect, sock_connect, sock_read; /* nanoseconds; 0: none */
+    int64_t        total_at, connect_at;
+    bool           keep;       /* the connection may be used again after this exchange */
+    bool           heard;      /* a byte of the response has come */
+    bool           retried;
+    int            interim;
+    char           method[32];
+} aio__exchange;
+
+static void aio__session_unref(aio_session *session);
+
+/* ---- the loop's sessions ---- */
+
+typedef struct aio__sessions {
+    aio__closer closer;
+    aio__node   ring;
+} aio__sessions;
+
+static void aio__exchange_clear(aio__exchange *x)
+{
+    aio_url_clear(&x->url);
+    aio_headers_clear(&x->response.headers);
+    aio__free(x->out.data);
+    aio__free(x->in.content.data);
+}
+
+static void aio__session_clear(aio_session *session)
+{
+    aio__connector_free(&session->connector);
+    aio_url_clear(&session->base);
+    aio_headers_clear(&session->headers);
+    aio_tls_context_unref(session->options.tls_context);
+    aio__free((void *)(uintptr_t)session->options.local_host);
+    aio__ring_remove(&session->link);
+    aio__free(session);
+}
+
+/* The loop closes: what was forgotten goes with it. */
+static void aio__sessions_close(aio_loop *loop, aio__closer *closer)
+{
+    aio__sessions *sessions = AIO__CONTAINER(closer, aio__sessions, closer);
+    while (!aio__ring_empty(&sessions->ring)) {
+        aio_session *session = AIO__CONTAINER(sessions->ring.next, aio_session, link);
+        for (aio__node *node = session->live.next; node != &session->live; node = node->next)
+            aio__exchange_clear(AIO__CONTAINER(node, aio__exchange, node));
+        for (aio__exchange *x = session->spares; x; x = x->spare) aio__exchange_clear(x);
+        aio__session_clear(session);
+    }
+    loop->sessions = NULL;
+    aio__free(sessions);
+}
+
+static aio__sessions *aio__sessions_of(aio_loop *loop)
+{
+    if (loop->sessions) return (aio__sessions *)loop->sessions;
+    aio__sessions *sessions = (aio__sessions *)aio__calloc(sizeof *sessions);
+    if (!sessions) return NULL;
+    aio__ring_clear(&sessions->ring);
+    sessions->closer.close = aio__sessions_close;
+    aio__loop_at_close(loop, &sessions->closer);
+    loop->sessions = sessions;
+    return sessions;
+}
+
+/* ---- exchanges ---- */
+
+static void aio__exchange_ended(aio__intake *in);
+static bool aio__exchange_waiting(aio__intake *in);
+static aio_exception *aio__exchange_failed(aio__intake *in, const aio_exception *why);
+static void aio__exchange_hold(aio__intake *in, int more);
+
+/* A clean one, used before or new; NULL without memory. */
+static aio__exchange *aio__exchange_open(aio_session *session)
+{
+    aio_loop *loop = session->connector.loop;
+    aio__exchange *x = session->spares;
+    if (x) {
+        session->spares = x->spare;
+        session->spare_count--;
+    } else {
+        x = (aio__exchange *)aio__pool_alloc(&loop->pool, sizeof *x);
+        if (!x) return NULL;
+        memset(x, 0, sizeof *x);
+        x->in.watch.loop = x->phases.loop = loop;
+        x->in.watch.deadline = INT64_MAX;
+        x->in.ended = aio__exchange_ended;
+        x->in.waiting = aio__exchange_waiting;
+        x->in.failed = aio__exchange_failed;
+        x->in.hold = aio__exchange_hold;
+    }
+    x->session = session;
+    x->refs = 1;
+    session->refs++;
+    aio__ring_insert(&session->live, &x->node);
+    return x;
+}
+
+static void aio__exchange_unref(aio__exchange *x)
+{
+    aio_session *session = x->session;
+    if (--x->refs) return;
+    aio__ring_remove(&x->node);
+    if (session->spare_count < AIO__SPARES && !session->is_closed) {
+        aio_url_clear(&x->url);
+        if (x->in.content.capacity > AIO__SPARE_CONTENT) {
+            aio__free(x->in.content.data);
+            memset(&x->in.content, 0, sizeof x->in.content);
+        }
+        x->spare = session->spares;
+        session->spares = x;
+        session->spare_count++;
+    } else {
+        aio__watch_end(&x->in.watch);
+        aio__exchange_clear(x);
+        aio__pool_free(&session->connector.loop->pool, x, sizeof *x);
+    }
+    aio__session_unref(session);
+}
+
+/* Somebody waits for a part of the exchange, or has stopped doing that. */
+static void aio__session_flight(aio_session *session, int more)
+{
+    session->in_flight += more;
+    if (session->in_flight || !session->closed) return;
+    aio_future *closed = session->closed;
+    session->closed = NULL;
+    if (closed->state < AIO__DONE) aio__future_finish(closed, AIO__DONE);
+    aio_unref(closed);
+}
+
+static void aio__exchange_hold(aio__intake *in, int more)
+{
+    aio__exchange *x = AIO__CONTAINER(in, aio__exchange, in);
+    aio_session *session = x->session;
+    session->refs++;
+    if (more > 0) x->refs++;
+    else aio__exchange_unref(x);
+    aio__session_flight(session, more);
+    aio__session_unref(session);
+}
+
+static double aio__seconds(int64_t nanoseconds) { return (double)nanoseconds / 1e9; }
+
+static void aio__exchange_times(aio__exchange *x, int phase)
+{
+    aio_response_times *times = &x->response.times;
+    const int64_t *spent = x->phases.spent;
+    aio__phase_enter(&x->phases, phase);
+    times->pool = aio__seconds(spent[AIO__PHASE_POOL]);
+    times->resolve = aio__seconds(spent[AIO__PHASE_RESOLVE]);
+    times->connect = aio__seconds(spent[AIO__PHASE_CONNECT]);
+    times->tls = aio__seconds(spent[AIO__PHASE_TLS]);
+    times->send = aio__seconds(spent[AIO__PHASE_SEND]);
+    times->wait = aio__seconds(spent[AIO__PHASE_HEADERS]);
+    times->receive = aio__seconds(spent[AIO__PHASE_BODY]);
+}
+
+/* The exchange is done with its connection. */
+static void aio__exchange_disconnect(aio__exchange *x, bool keep)
+{
+    aio__connector *c = &x->session->connector;
+    aio__connection *connection = x->ticket.got;
+    x->in.stream = NULL;
+    x->in.watch.deadline = INT64_MAX;
+    x->ticket.got = NULL;
+    if (connection) aio__connection_release(c, connection, keep);
+    else aio__ticket_leave(c, &x->ticket);
+    x->ticket.host = NULL;
+}
+
+static void aio__exchange_ended(aio__intake *in)
+{
+    aio__exchange *x = AIO__CONTAINER(in, aio__exchange, in);
+    aio__exchange_times(x, AIO__PHASE_BODY);
+    aio__exchange_disconnect(x, x->keep);
+}
+
+/* The sooner of the total's end and another one. */
+static bool aio__exchange_until(aio__exchange *x, int64_t deadline)
+{
+    return aio__watch_until(&x->in.watch, deadline < x->total_at ? deadline : x->total_at);
+}
+
+static bool aio__exchange_waiting(aio__intake *in)
+{
+    aio__exchange *x = AIO__CONTAINER(in, aio__exchange, in);
+    return aio__exchange_until(x, aio__after(in->watch.loop, x->sock_read));
+}
+
+static int aio__shown(size_t length) { return length > 160 ? 160 : (int)length; }
+
+/* "GET http://host/path", without user and fragment. */
+static const char *aio__exchange_name(const aio__exchange *x, char *text, size_t size)
+{
+    const aio_url *url = &x->url;
+    if (!url->block) snprintf(text, size, "%s", x->method);
+    else snprintf(text, size, "%s %s://%.*s%.*s", x->method, url->is_tls ? "https" : "http",
+                  aio__shown(url->authority.length), url->authority.data, aio__shown(url->target.length),
+                  url->target.data);
+    return text;
+}
+
+/* Which limit ran out, for a message. */
+static aio_exception *aio__exchange_timeout(const aio__exchange *x)
+{
+    char name[400];
+    int64_t now = x->in.watch.loop->now;
+    const char *phase = aio__phase_names[x->phases.phase];
+    bool before = x->phases.phase < AIO__PHASE_SEND;
+    const char *limit = x->total_at <= now ? "total" : before ? "connect" : "sock_read";
+    int64_t most = x->total_at <= now ? x->total : before ? x->connect : x->sock_read;
+    return aio__exception(AIO_ETIMEOUT, phase, "%s: timed out in phase %s: the limit `%s` is %g s",
+                          aio__exchange_name(x, name, sizeof name), phase, limit, aio__seconds(most));
+}
+
+/* An error as the user is to see it: with method, URL and phase. A new owner. */
+static aio_exception *aio__exchange_error(aio__exchange *x, const aio_exception *why)
+{
+    char name[400];
+    bool expired = aio__watch_leave(&x->in.watch, why);
+    if (expired && x->in.watch.no_memory) return &aio__no_memory;
+    if (x->session->is_closed && (expired || why->code != AIO_ECANCELLED))
+        return aio__exception(AIO_ERUNTIME, aio__phase_names[x->phases.phase], "%s: the session was closed",
+                              aio__exchange_name(x, name, sizeof name));
+    if (expired) return aio__exchange_timeout(x);
+    if (why->code == AIO_ECANCELLED || why->code == ENOMEM) return aio_exception_ref(why);
+    return aio__exception(why->code, aio__phase_names[x->phases.phase], "%s: %s",
+                          aio__exchange_name(x, name, sizeof name), why->message);
+}
+
+static aio_exception *aio__exchange_failed(aio__intake *in, const aio_exception *why)
+{
+    aio__exchange *x = AIO__CONTAINER(in, aio__exchange, in);
+    aio_exception *error = aio__exchange_error(x, why);
+    if (error->code != AIO_ELIMIT && error->code != AIO_ECANCELLED) aio__exchange_disconnect(x, false);
+    return error;
+}
+
+/* ---- what a request is given ---- */
+
+struct aio__fetching { /* the coroutine of a request */
+    aio_task          task;
+    aio_response     *result;
+    aio_session      *session;
+    aio__exchange    *x;
+    aio_timeouts      timeout;
+    const char       *method, *url, *content_type; /* these in text, or static */
+    const char       *headers, *params;  /* name NUL value NUL ... */
+    size_t            header_count, param_count; /* pairs */
+    aio_text          data, more;
+    const char       *reason;
+    int               code;
+    bool              raise_for_status;
+    char              text[1];
+};
+
+static size_t aio__pairs_size(const char *const *pairs, size_t *count)
+{
+    size_t size = 0, n = 0;
+    for (; pairs && pairs[n]; n++) size += strlen(pairs[n]) + 1;
+    *count = n / 2;
+    return size;
+}
+
+static void aio__pairs_keep(char **at, const char *const *pairs)
+{
+    for (size_t i = 0; pairs && pairs[i]; i++) aio__keep(at, pairs[i]);
+}
+
+/* The next pair of a list that aio__pairs_keep made. */
+static void aio__pair_next(const char **at, aio_text *name, aio_text *value)
+{
+    *name = aio__text(*at, strlen(*at));
+    *value = aio__text(*at + name->length + 1, strlen(*at + name->length + 1));
+    *at = value->data + value->length + 1;
+}
+
+/* Framing is the library's own business: a second opinion about it is how requests are smuggled. */
+static bool aio__is_framing(const char *name, size_t n)
+{
+    return AIO__SAME_WORD(name, n, "content-length") || AIO__SAME_WORD(name, n, "transfer-encoding");
+}
+
+#define AIO__NO_FRAMING "Content-Length and Transfer-Encoding are not to be given"
+
+/* NULL, or what is wrong with an array of headers. */
+static const char *aio__pairs_problem(const char *const *pairs)
+{
+    for (size_t i = 0; pairs && pairs[i]; i += 2) {
+        const char *why = aio__header_name_problem(pairs[i], strlen(pairs[i]));
+        if (why) return why;
+        if (!pairs[i + 1]) return "a header has no value: the list must alternate names and values, and end in NULL";
+        if ((why = aio__header_value_problem(pairs[i + 1], strlen(pairs[i + 1])))) return why;
+        if (aio__is_framing(pairs[i], strlen(pairs[i]))) return AIO__NO_FRAMING;
+    }
+    return NULL;
+}
+
+static const char *aio__fields_problem(const aio_headers *headers)
+{
+    aio_text name;
+    size_t position = 0;
+    while (headers && aio_headers_next(headers, &position, &name, NULL))
+        if (aio__is_framing(name.data, name.length)) return AIO__NO_FRAMING;
+    return NULL;
+}
+
+static bool aio__timeouts_fit(const aio_timeouts *t)
+{
+    return aio__timeout_ns(t->total, 0) >= 0 && aio__timeout_ns(t->connect, 0) >= 0
+        && aio__timeout_ns(t->sock_connect, 0) >= 0 && aio__timeout_ns(t->sock_read, 0) >= 0;
+}
+
+static const char *aio__request_problem(aio_session *session, const char *method, const char *url,
+                                        const aio_request_options *o)
+{
+    size_t count;
+    if (!session) return "no session";
+    if (!url) return "no URL";
+    if (!method || !*method || strlen(method) > 31 || aio__header_name_problem(method, strlen(method)))
+        return "the method is not a token of up to 31 characters";
+    const char *why = aio__pairs_problem(o->headers);
+    if (!why) why = aio__fields_problem(o->header_fields);
+    if (why) return why;
+    for (count = 0; o->params && o->params[count]; count++) { }
+    if (count % 2) return "params has a name without a value";
+    if (!o->data && o->data_length) return "no data, but a data_length";
+    if (o->data && o->json) return "data and json exclude each other";
+    if (!aio__timeouts_fit(&o->timeout)) return "a timeout is not a positive number of seconds";
+    return NULL;
+}
+
+static void aio__fetching_keep(struct aio__fetching *self, const aio_request_options *o, aio_text data)
+{
+    char *at = self->text;
+    aio_text name, value;
+    size_t position = 0;
+    self->url = aio__keep(&at, self->url);
+    self->method = aio__keep(&at, self->method);
+    self->headers = at;
+    aio__pairs_keep(&at, o->headers);
+    while (o->header_fields && aio_headers_next(o->header_fields, &position, &name, &value)) {
+        aio__keep(&at, name.data);
+        aio__keep(&at, value.data);
+    }
+    self->params = at;
+    aio__pairs_keep(&at, o->params);
+    self->data = data;
+    if (data.length && !o->borrow_data) {
+        memcpy(at, data.data, data.length);
+        self->data.data = at;
+    }
+}
+
+/* ---- the request's way ---- */
+
+static bool aio__pairs_have(const char *at, size_t count, aio_text name)
+{
+    aio_text one, value;
+    for (size_t i = 0; i < count; i++) {
+        aio__pair_next(&at, &one, &value);
+        if (aio__same_word(one.data, one.length, name.data, name.length)) return true;
+    }
+    return false;
+}
+
+/* Whether the user, or the session, gives a field itself. */
+static bool aio__fetching_has(const struct aio__fetching *f, const char *name)
+{
+    size_t n = strlen(name);
+    return aio__pairs_have(f->headers, f->header_count, aio__text(name, n))
+        || aio__headers_value(&f->session->headers, name, n).data;
+}
+
+/* Appends one field of the request; Connection: close is also for us. */
+static bool aio__request_field(aio__exchange *x, aio_text name, aio_text value)
+{
+    if (AIO__SAME_WORD(name.data, name.length, "connection") && AIO__SAME_WORD(value.data, value.length, "close"))
+        x->keep = false;
+    return aio__http_put_field(&x->out, name, value);
+}
+
+static bool aio__request_auto(aio__exchange *x, const struct aio__fetching *f, const char *name, const char *value)
+{
+    return aio__fetching_has(f, name)
+        || aio__http_put_field(&x->out, aio__text(name, strlen(name)), aio__text(value, strlen(value)));
+}
+
+/* The fields that aiohttp adds by itself. A body that is known to be empty says so where a body is usual. */
+static bool aio__request_autos(aio__exchange *x, const struct aio__fetching *f)
+{
+    char length[24];
+    bool usual = !strcmp(x->method, "POST") || !strcmp(x->method, "PUT") || !strcmp(x->method, "PATCH");
+    if (!aio__request_auto(x, f, "Accept", "*/*") || !aio__request_auto(x, f, "User-Agent", "aio.h")) return false;
+    if (f->content_type && !aio__request_auto(x, f, "Content-Type", f->content_type)) return false;
+    if (f->session->options.force_close && !aio__request_auto(x, f, "Connection", "close")) return false;
+    if (!f->content_type && !usual) return true;
+    snprintf(length, sizeof length, "%zu", f->data.length);
+    return aio__http_put_field(&x->out, aio__text("Content-Length", 14), aio__text(length, strlen(length)));
+}
+
+/* Writes the request's head. False without memory. */
+static bool aio__request_head(aio__exchange *x, const struct aio__fetching *f)
+{
+    aio_text name, value;
+    size_t position = 0;
+    const char *at = f->headers;
+    x->out.start = x->out.end = 0;
+    x->keep = !f->session->options.force_close;
+    if (!aio__buffer_word(&x->out, x->method) || !aio__buffer_append(&x->out, " ", 1)
+        || !aio__buffer_append(&x->out, x->url.target.data, x->url.target.length)
+        || !aio__buffer_word(&x->out, " HTTP/1.1\r\n")) return false;
+    if (!aio__fetching_has(f, "Host") && !aio__http_put_field(&x->out, aio__text("Host", 4), x->url.authority))
+        return false;
+    while (aio_headers_next(&f->session->headers, &position, &name, &value)) {
+        if (f->header_count && aio__pairs_have(f->headers, f->header_count, name)) continue;
+        if (!aio__request_field(x, name, value)) return false;
+    }
+    for (size_t i = 0; i < f->header_count; i++) {
+        aio__pair_next(&at, &name, &value);
+        if (!aio__request_field(x, name, value)) return false;
+    }
+    return aio__request_autos(x, f) && aio__buffer_append(&x->out, "\r\n", 2);
+}
+
+/* The URL with base and parameters. 0, or a code with *reason. */
+static int aio__request_url(aio__exchange *x, const struct aio__fetching *f, const char **reason)
+{
+    const aio_session *session = f->session;
+    size_t length = strlen(f->url);
+    *reason = "out of memory";
+    int code = session->has_base ? aio_url_join(&x->url, &session->base, f->url, length, reason)
+                                 : aio_url_parse(&x->url, f->url, length, reason);
+    if (!code && f->param_count) {
+        aio__buffer query = { NULL, 0, 0, 0 };
+        aio_url plain = x->url;
+        aio_text name, value;
+        const char *at = f->params;
+        bool stored = true;
+        for (size_t i = 0; i < f->param_count && stored; i++) {
+            aio__pair_next(&at, &name, &value);
+            stored = aio__form_pair(&query, name, value);
+        }
+        code = stored ? aio_url_extend_query(&x->url, &plain, query.data, query.end, reason) : ENOMEM;
+        if (!stored) memset(&x->url, 0, sizeof x->url);
+        aio_url_clear(&plain);
+        aio__free(query.data);
+    }
+    if (!code && (!x->url.is_http || x->url.scheme.length > 5 || x->url.scheme.data[0] != 'h')) {
+        *reason = "the URL's scheme is not http or https";
+        code = AIO_EURL;
+    }
+    return code;
+}
+
+static double aio__first_of(double mine, double sessions) { return mine != 0 ? mine : sessions; }
+
+/* Makes the exchange ready for this request. 0, or a code with *reason. */
+static int aio__exchange_prepare(aio__exchange *x, const struct aio__fetching *f, const char **reason)
+{
+    const aio_session *session = f->session;
+    const aio_timeouts *mine = &f->timeout, *its = &session->options.timeout;
+    aio_loop *loop = x->in.watch.loop;
+    snprintf(x->method, sizeof x->method, "%s", f->method);
+    x->heard = x->retried = false;
+    x->interim = 0;
+    x->data = f->data;
+    x->in.content.start = x->in.content.end = 0;
+    x->in.whole = x->in.reading = false;
+    x->in.watch.expired = x->in.watch.no_memory = x->in.watch.asked = false;
+    x->in.max = session->options.max_body;
+    memset(x->phases.spent, 0, sizeof x->phases.spent);
+    x->phases.since = loop->now;
+    x->phases.phase = AIO__PHASE_POOL;
+    x->total = aio__timeout_ns(aio__first_of(mine->total, its->total), 300);
+    x->connect = aio__timeout_ns(aio__first_of(mine->connect, its->connect), 0);
+    x->sock_connect = aio__timeout_ns(aio__first_of(mine->sock_connect, its->sock_connect), 30);
+    x->sock_read = aio__timeout_ns(aio__first_of(mine->sock_read, its->sock_read), 0);
+    x->total_at = aio__after(loop, x->total);
+    x->connect_at = aio__after(loop, x->connect);
+    memset(&x->response.times, 0, sizeof x->response.times);
+    int code = aio__request_url(x, f, reason);
+    if (code) return code;
+    return aio__request_head(x, f) ? 0 : ENOMEM;
+}
+
+/* Connects; the stream is then the connection's. Without descriptors it waits until one is free. */
+struct aio__dialing { aio_task task; aio__exchange *x; aio_stream_task *connect; aio_stream *stream; };
+static aio_stream_task *aio__exchange_connect(aio__exchange *x)
+{
+    const aio_session_options *o = &x->session->options;
+    aio_connect_options options;
+    memset(&options, 0, sizeof options);
+    options.tls = x->url.is_tls;
+    options.tls_context = x->url.is_tls ? o->tls_context : NULL;
+    options.connect_timeout = aio__seconds(x->sock_connect);
+    options.limit = o->read_bufsize;
+    options.family = o->family;
+    options.local_host = o->local_host;
+    aio_stream_task *task = aio__open_connection(x->url.host.data, x->url.port, &options);
+    if (task && task->task.future.run.coro == aio__connect_coro)
+        ((struct aio__connect *)(void *)task)->phases = &x->phases;
+    return task;
+}
+
+static AIO_CORO(aio__dialing)
+{
+    AIO_BEGIN(aio__dialing);
+    for (;;) {
+        AIO_TRY {
+            AIO_AWAIT(self->stream, aio__exchange_connect(self->x));
+            break;
+        } AIO_CATCH {
+            if (aio_caught(self)->code != EMFILE && aio_caught(self)->code != ENFILE) AIO_RERAISE();
+            if (!aio__connector_starved(&self->x->session->connector, &self->x->ticket)) AIO_RERAISE();
+        } AIO_END_TRY;
+        aio__phase_enter(&self->x->phases, AIO__PHASE_POOL);
+        if (self->x->ticket.future) AIO_AWAIT(aio_ref(self->x->ticket.future));
+        if (self->x->ticket.got && self->x->ticket.got->stream) AIO_RETURN();
+    }
+    if (self->x->session->is_closed) {
+        aio_stream_abort(self->stream);
+        AIO_RAISE(AIO_ERUNTIME, "the session was closed");
+    }
+    self->x->ticket.got->stream = self->stream;
+    AIO_END;
+}
+
+/* Sends the request: head and body in one go. 0 or a code. */
+static int aio__exchange_send(aio__exchange *x)
+{
+    aio__connection *connection = x->ticket.got;
+    aio_stream *s = connection->stream;
+    aio__phase_enter(&x->phases, AIO__PHASE_SEND);
+    connection->intake = &x->in;
+    x->in.stream = s;
+    x->heard = false;
+    x->head.limits.line = (uint32_t)x->session->options.max_line_size;
+    x->head.limits.field = (uint32_t)x->session->options.max_field_size;
+    x->head.limits.count = (uint32_t)x->session->options.max_headers;
+    aio__http_head_reset(&x->head, &x->response.headers, false);
+    if (!aio__stream_silent(s)) {
+        x->head.problem = s->eof ? "the server closed the connection before the request"
+                                 : "the server spoke before the request";
+        return s->eof ? AIO_EDISCONNECTED : AIO_EHTTP;
+    }
+    aio_text pieces[2] = { aio__text(x->out.data, x->out.end), x->data };
+    if (s->tls && x->data.length && x->data.length <= AIO__EAGER) { /* one record */
+        if (!aio__buffer_append(&x->out, x->data.data, x->data.length)) return ENOMEM;
+        pieces[0] = aio__text(x->out.data, x->out.end);
+        x->out.end -= x->data.length;
+        pieces[1].length = 0;
+    }
+    int code = aio_stream_writelines(s, pieces, pieces[1].length ? 2 : 1);
+    if (code == EPIPE || code == ECONNRESET) code = 0; /* what the server had to say may have come */
+    aio__phase_enter(&x->phases, AIO__PHASE_HEADERS);
+    return code;
+}
+
+/* Looks at what has come. 0: the response's head is there; AIO__MORE: more has to come; or a code. */
+static int aio__exchange_listen(aio__exchange *x)
+{
+    for (;;) {
+        aio_stream *s = x->in.stream;
+        if (!s) return ECONNABORTED;
+        aio_text unread = aio__stream_unread(s);
+        size_t used, n = unread.length;
+        if (n) x->heard = true;
+        int code = aio__http_head_feed(&x->head, unread.data, n, &used);
+        if (code == AIO__MORE && s->eof) {
+            x->head.problem = n ? "the server closed the connection within the response's head"
+                                : "the server closed the connection without an answer";
+            return AIO_EDISCONNECTED;
+        }
+        if (code == AIO__MORE && !aio__exchange_until(x, aio__after(x->in.watch.loop, x->sock_read))) return ENOMEM;
+        if (code) return code;
+        aio__stream_consume(s, used);
+        if (x->head.status / 100 != 1 || x->head.status == 101) return 0;
+        if (++x->interim > AIO__INTERIM_MAX) {
+            x->head.problem = "there are too many 1xx responses";
+            return AIO_ELIMIT;
+        }
+        aio__http_head_reset(&x->head, &x->response.headers, false);
+    }
+}
+
+/* The head is there: fills the response in, and takes a short body that came with it. False without memory. */
+static bool aio__exchange_begin(aio__exchange *x)
+{
+    aio_response *response = &x->response;
+    aio__connection *connection = x->ticket.got;
+    aio_stream *s = x->in.stream;
+    response->status = x->head.status;
+    response->version = x->head.minor;
+    response->reason = x->head.reason.data ? x->head.reason.data : "";
+    response->method = x->method;
+    response->url = x->url.text.data;
+    if (!aio__http_body_of(&x->head, aio__text(x->method, strlen(x->method)), &x->in.body)) x->keep = false;
+    response->content_length = x->in.body.kind == AIO__BODY_LENGTH ? (int64_t)x->head.length : -1;
+    if (x->in.body.kind == AIO__BODY_NONE) response->content_length = 0;
+    response->times.reused = connection->reused;
+    long kept = aio__http_keep_alive_timeout(aio__headers_value(&response->headers, "keep-alive", 10));
+    int64_t most = x->session->connector.keepalive, its = kept * INT64_C(1000000000);
+    if (kept == 0) x->keep = false;
+    connection->keepalive = kept > 0 && its < most ? its : 0;
+    aio__exchange_times(x, AIO__PHASE_BODY);
+    if (s->in_end - s->in_start > AIO__EAGER) return true;
+    aio__body_step step = aio__intake_take(&x->in, SIZE_MAX);
+    return step != AIO__BODY_ERROR || x->in.body.problem;
+}
+
+/* Whether a request that failed on a connection that had been idle is sent once more, on a new one: the server may have
+ * closed it at that very moment. */
+static bool aio__exchange_retry(aio__exchange *x, const aio_exception *why)
+{
+    static const char *const idempotent[] = { "GET", "HEAD", "PUT", "DELETE", "OPTIONS", "TRACE" };
+    aio__connection *connection = x->ticket.got;
+    int code = why->code;
+    bool gone = code == AIO_EDISCONNECTED || code == ECONNRESET || code == EPIPE || code == AIO_ETLS;
+    if (!connection || !connection->reused || x->heard || x->retried || !gone || x->session->is_closed) return false;
+    for (size_t i = 0; i < sizeof idempotent / sizeof *idempotent; i++)
+        if (!strcmp(x->method, idempotent[i])) x->retried = true;
+    if (x->retried) aio__connection_hang_up(connection);
+    return x->retried;
+}
+
+/* What a code of the steps above means. */
+static aio_exception *aio__exchange_problem(const aio__exchange *x, int code)
+{
+    const aio_stream *s = x->in.stream;
+    if (code == ENOMEM) return &aio__no_memory;
+    if (s && s->error && s->error->code == code) return aio_exception_ref(s->error);
+    return aio__exception(code, "", "%s", x->head.problem ? x->head.problem : aio_code_text(code));
+}
+
+/* The error of a status from 400 on. A new owner. */
+static aio_exception *aio__response_status_error(const aio_response *response)
+{
+    char name[400];
+    return aio__exception(AIO_ESTATUS, "", "%s: %d %s",
+                          aio__exchange_name((const aio__exchange *)(const void *)response, name, sizeof name),
+                          response->status, response->reason);
+}
+
+/* The coroutine ends. Its exchange is the user's now, as the response, or was in vain. */
+static void aio__fetching_leave(aio__exchange *x, bool failed)
+{
+    aio_session *session = x->session;
+    session->refs++;
+    if (failed) {
+        aio__exchange_disconnect(x, false);
+        aio__exchange_unref(x);
+    }
+    aio__session_flight(session, -1);
+    aio__session_unref(session);
+}
+
+static AIO_CORO(aio__fetching)
+{
+    AIO_BEGIN(aio__fetching);
+    if (self->session->is_closed) AIO_RAISE(AIO_ERUNTIME, "%s %.200s: the session is closed", self->method, self->url);
+    self->x = aio__exchange_open(self->session);
+    if (!self->x) AIO_RAISE(ENOMEM);
+    aio__session_flight(self->session, 1);
+    self->code = aio__exchange_prepare(self->x, self, &self->reason);
+    if (self->code) AIO_RAISE(self->code, "%s %.200s: %s", self->method, self->url, self->reason);
+    aio__watch_enter(&self->x->in.watch, &self->task);
+    for (;;) {
+        AIO_TRY {
+            if (!aio__exchange_until(self->x, self->x->connect_at)) AIO_RAISE(ENOMEM);
+            if (!self->x->ticket.got) {
+                self->code = aio__connector_take(&self->session->connector, &self->x->ticket, self->x->url.authority,
+                                                 self->x->url.is_tls);
+                if (self->code > 0) AIO_RAISE(self->code);
+                if (self->code) AIO_AWAIT(aio_ref(self->x->ticket.future));
+            }
+            if (!self->x->ticket.got->stream) AIO_AWAIT(AIO_CALL(aio__dialing, .x = self->x));
+            self->code = aio__exchange_send(self->x);
+            while (!self->code && (self->code = aio__exchange_listen(self->x)) == AIO__MORE) {
+                AIO_AWAIT(self->more, aio__stream_further(self->x->in.stream));
+                self->code = 0;
+            }
+            if (!self->code && !aio__exchange_begin(self->x)) self->code = ENOMEM;
+            if (self->code) AIO__THROW(aio__exchange_problem(self->x, self->code));
+            break;
+        } AIO_CATCH {
+            if (!aio__exchange_retry(self->x, aio_caught(self)))
+                AIO__THROW(aio__exchange_error(self->x, aio_caught(self)));
+        } AIO_END_TRY;
+    }
+    if ((self->raise_for_status || self->session->options.raise_for_status) && self->x->response.status >= 400)
+        AIO__THROW(aio__response_status_error(&self->x->response));
+    AIO_RETURN(&self->x->response);
+    AIO_FINALLY;
+        if (self->x) {
+            aio__watch_leave(&self->x->in.watch, NULL);
+            aio__fetching_leave(self->x, self->task.future.error != NULL);
+        }
+    AIO_END;
+}
+
+AIO_API aio_response_task *aio__session_request(aio_session *session, const char *method, const char *url,
+                                                const aio_request_options *options)
+{
+    const aio_request_options *o = options;
+    const char *why = aio__request_problem(session, method, url, o);
+    if (why) return (aio_response_task *)(void *)aio__failure(EINVAL, "%.32s %.200s: %s", method ? method : "request",
+                                                              url ? url : "", why);
+    aio_text data = o->json ? aio__text(o->json, strlen(o->json)) : aio__text((const char *)o->data, o->data_length);
+    size_t headers, params, field_bytes = 0, size = strlen(url) + strlen(method) + 2;
+    size += aio__pairs_size(o->headers, &headers) + aio__pairs_size(o->params, &params);
+    if (o->header_fields) field_bytes = o->header_fields->length;
+    size += field_bytes + (o->borrow_data ? 0 : data.length);
+    struct aio__fetching *self = (struct aio__fetching *)aio__new_zeroed(sizeof *self + size, aio__fetching_coro);
+    if (!self) return NULL;
+    self->session = session;
+    self->method = method;
+    self->url = url;
+    self->timeout = o->timeout;
+    self->raise_for_status = o->raise_for_status;
+    self->header_count = headers + (o->header_fields ? o->header_fields->count : 0);
+    self->param_count = params;
+    self->content_type = o->json ? "application/json" : o->data ? "application/octet-stream" : NULL;
+    aio__fetching_keep(self, o, data);
+    return (aio_response_task *)(void *)self;
+}
+
+/* ---- responses ---- */
+
+AIO_API aio_text_task *aio_response_read(aio_response *response)
+{
+    if (!response) return (aio_text_task *)(void *)aio__failure(EINVAL, "read of no response");
+    return aio__intake_read(&((aio__exchange *)(void *)response)->in, true);
+}
+
+AIO_API aio_text_task *aio_response_text(aio_response *response) { return aio_response_read(response); }
+
+AIO_API aio_text_task *aio_response_read_chunk(aio_response *response)
+{
+    if (!response) return (aio_text_task *)(void *)aio__failure(EINVAL, "read of no response");
+    return aio__intake_read(&((aio__exchange *)(void *)response)->in, false);
+}
+
+AIO_API aio_future *aio_response_raise_for_status(const aio_response *response)
+{
+    if (!response) return aio__failure(EINVAL, "raise_for_status of no response");
+    aio_loop *loop = ((const aio__exchange *)(const void *)response)->in.watch.loop;
+    if (response->status >= 400) return aio__failed_future(loop, aio__response_status_error(response));
+    loop->done.refs++;
+    return &loop->done;
+}
+
+AIO_API void aio_response_release(aio_response *response)
+{
+    aio__exchange *x = (aio__exchange *)(void *)response;
+    aio_text piece;
+    if (!x) return;
+    while (x->in.stream && !x->in.reading && x->in.stream->in_start != x->in.stream->in_end)
+        if (aio__intake_piece(&x->in, &piece) != AIO__BODY_DATA) break;
+    if (x->ticket.got) aio__exchange_disconnect(x, false);
+    aio__exchange_unref(x);
+}
+
+AIO_API void aio_response_close(aio_response *response)
+{
+    aio__exchange *x = (aio__exchange *)(void *)response;
+    if (!x) return;
+    if (x->ticket.got) aio__exchange_disconnect(x, false);
+    aio__exchange_unref(x);
+}
+
+/* ---- sessions ---- */
+
+static int aio__session_fill(aio_session *session, const aio_session_options *o)
+{
+    double keepalive = o->keepalive_timeout == 0 ? 15 : o->keepalive_timeout;
+    if (aio__pairs_problem(o->headers) || !(keepalive > 0) || !aio__timeouts_fit(&o->timeout) || o->max_line_size < 0 || o->max_field_size < 0 || o->max_headers < 0
+        || o->limit < AIO_UNLIMITED || o->limit_per_host < AIO_UNLIMITED) return EINVAL;
+    int64_t kept = aio__deadline(0, keepalive);
+    int limit = o->limit == 0 ? 100 : o->limit;
+    aio__connector_open(&session->connector, session->connector.loop, limit < 0 ? 0 : limit,
+                        o->limit_per_host < 0 ? 0 : o->limit_per_host, kept < 0 ? INT64_MAX / 4 : kept);
+    session->options = *o;
+    session->options.tls_context = aio_tls_context_ref(o->tls_context);
+    if (!session->options.max_body) session->options.max_body = AIO_STREAM_READ_ALL_LIMIT;
+    session->options.local_host = o->local_host ? aio__strndup(o->local_host, strlen(o->local_host)) : NULL;
+    if (o->local_host && !session->options.local_host) return ENOMEM;
+    for (size_t i = 0; o->headers && o->headers[i]; i += 2) {
+        int code = aio_headers_add(&session->headers, o->headers[i], o->headers[i + 1]);
+        if (code) return code;
+    }
+    session->has_base = o->base_url != NULL;
+    return o->base_url ? aio_url_parse(&session->base, o->base_url, strlen(o->base_url), NULL) : 0;
+}
+
+AIO_API aio_session *aio__session_open(const aio_session_options *options)
+{
+    aio_loop *loop = aio__loop_now();
+    errno = AIO_ENOLOOP;
+    if (!loop || loop->closed) return NULL;
+    errno = ENOMEM;
+    aio__sessions *sessions = aio__sessions_of(loop);
+    aio_session *session = sessions ? (aio_session *)aio__calloc(sizeof *session) : NULL;
+    if (!session) return NULL;
+    session->connector.loop = loop;
+    session->refs = 1;
+    aio__ring_clear(&session->live);
+    aio__ring_insert(&sessions->ring, &session->link);
+    int code = aio__session_fill(session, options);
+    if (!code) return session;
+    aio__session_clear(session);
+    errno = code;
+    return NULL;
+}
+
+static void aio__session_unref(aio_session *session)
+{
+    if (--session->refs) return;
+    while (session->spares) {
+        aio__exchange *x = session->spares;
+        session->spares = x->spare;
+        aio__watch_end(&x->in.watch);
+        aio__exchange_clear(x);
+        aio__pool_free(&session->connector.loop->pool, x, sizeof *x);
+    }
+    aio__session_clear(session);
+}
+
+static const aio__ops aio__session_closed_ops = { "session.close", NULL, NULL, NULL };
+
+AIO_API aio_future *aio_session_close(aio_session *session)
+{
+    aio_loop *loop = session ? session->connector.loop : aio__loop_now();
+    if (!loop) return aio__failure(AIO_ENOLOOP, "close of a session: no loop");
+    if (session && session->is_closed) return aio__failure(AIO_ERUNTIME, "the session is closed already");
+    aio_future *closed = &loop->done;
+    if (session) {
+        session->is_closed = true;
+        aio__connector_close(&session->connector);
+        for (aio__node *node = session->live.next; node != &session->live; node = node->next) {
+            aio__watch *w = &AIO__CONTAINER(node, aio__exchange, node)->in.watch;
+            if (w->frame && !w->expired) aio__watch_expire(w, false);
+        }
+        if (session->in_flight) {
+            closed = (aio_future *)aio__future_make(loop, &aio__session_closed_ops, sizeof *closed, NULL, 0);
+            session->closed = (aio_future *)aio_ref(closed);
+        }
+        aio__session_unref(session);
+    }
+    if (closed == &loop->done) loop->done.refs++;
+    return closed;
+}
+
+AIO_API size_t aio_session_busy(const aio_session *session) { return session ? session->connector.busy_count : 0; }
+AIO_API size_t aio_session_idle(const aio_session *session) { return session ? session->connector.idle_count : 0; }
 
 /* ============================================================================
  * 46. HTTP server: connections and handlers
