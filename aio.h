@@ -93,30 +93,31 @@
  *   21. Errors and tracebacks
  *   22. The loop's data
  *   23. Pollers
- *   24. Timers
- *   25. Futures: states and waiters
- *   26. Event loop: iterations and callbacks
+ *   24. Futures: states and waiters
+ *   25. Timers
+ *   26. Futures: owners and callbacks
  *   27. Tasks and coroutines: steps and cancellation
- *   28. Combinators: how they wait
- *   29. Timeouts and task groups: scopes
- *   30. Locks: first in, first out
- *   31. Queues: getters and putters
- *   32. Threads: executor and concurrent futures
- *   33. Signals: the self-pipe
- *   34. Running a program
- *   35. Names: the getaddrinfo lane
- *   36. TLS: OpenSSL over our own BIO
- *   37. Streams: buffers and transports
- *   38. Descriptors: readers, writers and sock_ calls
- *   39. Datagrams: UDP endpoints
- *   40. Subprocesses: pidfd and pipes
- *   41. URLs
- *   42. Headers
- *   43. HTTP messages
- *   44. Connections: the pool
- *   45. HTTP client: session, request, response
- *   46. HTTP server: connections and handlers
- *   47. Introspection: task dump and call graph
+ *   28. Event loop: iterations and callbacks
+ *   29. Combinators: how they wait
+ *   30. Timeouts and task groups: scopes
+ *   31. Locks: first in, first out
+ *   32. Queues: getters and putters
+ *   33. Threads: executor and concurrent futures
+ *   34. Signals: the self-pipe
+ *   35. Running a program
+ *   36. Names: the getaddrinfo lane
+ *   37. TLS: OpenSSL over our own BIO
+ *   38. Streams: buffers and transports
+ *   39. Descriptors: readers, writers and sock_ calls
+ *   40. Datagrams: UDP endpoints
+ *   41. Subprocesses: pidfd and pipes
+ *   42. URLs
+ *   43. Headers
+ *   44. HTTP messages
+ *   45. Connections: the pool
+ *   46. HTTP client: session, request, response
+ *   47. HTTP server: connections and handlers
+ *   48. Introspection: task dump and call graph
  *
  * LICENCE: MIT-0 or public domain, as you like; see the end of the file.
  */
@@ -2323,6 +2324,58 @@ static __thread aio_loop *aio__running; /* the loop that runs in this thread */
 static __thread aio_loop *aio__set;     /* aio_set_event_loop */
 static __thread const aio_policy *aio__policy;
 
+static aio_loop *aio__loop_now(void) { return aio__running ? aio__running : aio__set; }
+
+/* ---- reports ---- */
+
+AIO_API void aio_loop_set_exception_handler(aio_loop *loop, aio_exception_handler *handler, void *arg)
+{
+    loop->handler = handler;
+    loop->handler_arg = arg;
+}
+
+AIO_API void aio_loop_call_exception_handler(aio_loop *loop, const char *message, const aio_exception *exception)
+{
+    if (loop && loop->handler) {
+        loop->handler(loop, message, exception, loop->handler_arg);
+        return;
+    }
+    fprintf(stderr, "aio.h: %s\n", message);
+    aio_exception_print(exception, stderr);
+}
+
+AIO__PRINTF(3, 4)
+static void aio__report(aio_loop *loop, const aio_exception *exception, const char *format, ...)
+{
+    char message[AIO__MESSAGE_MAX];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(message, sizeof message, format, arguments);
+    va_end(arguments);
+    aio_loop_call_exception_handler(loop, message, exception);
+}
+
+/* Where a coroutine's function was written; the function answers itself, without running. */
+typedef struct aio__probe {
+    aio_task    task;
+    const char *name, *file;
+} aio__probe;
+
+static void aio__who(aio_coro_fn *coro, aio__probe *probe)
+{
+    memset(probe, 0, sizeof *probe);
+    probe->task.line = AIO__WHO;
+    coro(&probe->task);
+}
+
+AIO_API void aio__tell(aio_task *t, const char *name, const char *file)
+{
+    ((aio__probe *)(void *)t)->name = name;
+    ((aio__probe *)(void *)t)->file = file;
+}
+
+static int aio__line_of(int line) { return line < 0 ? 0 : line & ~AIO__SECOND; }
+
 /* ============================================================================
  * 23. Pollers
  *
@@ -2571,239 +2624,11 @@ AIO_API const aio_policy *aio_get_event_loop_policy(void)
 }
 
 /* ============================================================================
- * 24. Timers
- *
- * A 4-ary heap of 16-byte entries, ordered by time, then by when they were made; the four children of one share a line
- * of the processor's cache. A cancelled one stays as a dead entry until the heap comes to it, or until dead ones are
- * more than half of over 100.
- * ============================================================================ */
-
-typedef struct aio__sleep { /* what aio_sleep gives */
-    aio_future future;
-    uint64_t   seq;
-} aio__sleep;
-
-static uint64_t aio__entry_seq(uintptr_t what)
-{
-    return (what & 1) ? ((aio__timer *)(what - 1))->seq : ((aio__sleep *)what)->seq;
-}
-
-static inline bool aio__entry_before(const aio__entry *a, const aio__entry *b)
-{
-    if (AIO__LIKELY(a->when != b->when)) return a->when < b->when;
-    return aio__entry_seq(a->what) < aio__entry_seq(b->what);
-}
-
-static void aio__entry_up(aio__entry *heap, size_t i, aio__entry entry)
-{
-    while (i > 0) {
-        size_t parent = (i - 1) / 4;
-        if (!aio__entry_before(&entry, &heap[parent])) break;
-        heap[i] = heap[parent];
-        i = parent;
-    }
-    heap[i] = entry;
-}
-
-/* The first to come of the up to four entries from `c` on. Which one it is cannot be predicted, so no branch asks. */
-static inline size_t aio__entry_first(const aio__entry *heap, size_t count, size_t c)
-{
-    if (AIO__LIKELY(count - c >= 4)) {
-        size_t a = c + aio__entry_before(&heap[c + 1], &heap[c]);
-        size_t b = c + 2 + aio__entry_before(&heap[c + 3], &heap[c + 2]);
-        return a + (b - a) * aio__entry_before(&heap[b], &heap[a]);
-    }
-    size_t best = c;
-    while (++c < count)
-        if (aio__entry_before(&heap[c], &heap[best])) best = c;
-    return best;
-}
-
-/* The grandchildren are on their way from memory while the children are compared. */
-static void aio__entry_down(aio__entry *heap, size_t count, size_t i, aio__entry entry)
-{
-    for (size_t c; (c = 4 * i + 1) < count; ) {
-        for (size_t k = 4 * c + 1; k < 4 * c + 17; k += 4)
-            if (k < count) __builtin_prefetch(&heap[k]);
-        size_t first = aio__entry_first(heap, count, c);
-        if (!aio__entry_before(&heap[first], &entry)) break;
-        heap[i] = heap[first];
-        i = first;
-    }
-    heap[i] = entry;
-}
-
-enum { AIO__CACHE_LINE = 64 };
-
-/* Room for more. entries[1], the first child, stands at the beginning of a cache line. 0 or ENOMEM. */
-static int aio__timers_grow(aio_loop *loop)
-{
-    size_t capacity = loop->entry_capacity ? 2 * loop->entry_capacity : 64;
-    void *memory = aio__malloc(capacity * sizeof *loop->entries + AIO__CACHE_LINE);
-    if (!memory) return ENOMEM;
-    uintptr_t second = ((uintptr_t)memory + sizeof *loop->entries + AIO__CACHE_LINE - 1) & ~(uintptr_t)(AIO__CACHE_LINE - 1);
-    aio__entry *entries = (aio__entry *)second - 1;
-    if (loop->entry_count) memcpy(entries, loop->entries, loop->entry_count * sizeof *entries);
-    aio__free(loop->entry_memory);
-    loop->entry_memory = memory;
-    loop->entries = entries;
-    loop->entry_capacity = capacity;
-    return 0;
-}
-
-/* 0 or ENOMEM. */
-static int aio__timers_push(aio_loop *loop, int64_t when, uintptr_t what)
-{
-    if (loop->entry_count == loop->entry_capacity && aio__timers_grow(loop)) return ENOMEM;
-    aio__entry entry = { when, what };
-    if (when <= loop->now) loop->attend = true;
-    aio__entry_up(loop->entries, loop->entry_count++, entry);
-    return 0;
-}
-
-static aio__entry aio__timers_pop(aio_loop *loop)
-{
-    aio__entry top = loop->entries[0], last = loop->entries[--loop->entry_count];
-    if (loop->entry_count) aio__entry_down(loop->entries, loop->entry_count, 0, last);
-    return top;
-}
-
-static bool aio__entry_dead(uintptr_t what)
-{
-    if (what & 1) return !((aio__timer *)(what - 1))->fire;
-    return ((aio__sleep *)what)->future.state >= AIO__DONE || (((aio__sleep *)what)->future.flags & AIO__F_DEAD);
-}
-
-static void aio__frame_free(aio_future *future);
-
-/* A dead entry has left the heap. */
-static void aio__entry_drop(aio_loop *loop, uintptr_t what)
-{
-    loop->entry_dead--;
-    if (what & 1) {
-        aio__pool_free(&loop->pool, (void *)(what - 1), sizeof(aio__timer));
-        return;
-    }
-    aio__sleep *sleep_ = (aio__sleep *)what;
-    sleep_->future.flags = (uint16_t)(sleep_->future.flags & ~AIO__F_IN_TIMERS);
-    if (sleep_->future.flags & AIO__F_DEAD) aio__frame_free(&sleep_->future);
-}
-
-/* Drops every dead entry and builds the heap again: O(n), and as many were cancelled since the last time. */
-static void aio__timers_rebuild(aio_loop *loop)
-{
-    size_t kept = 0, count = loop->entry_count;
-    for (size_t i = 0; i < count; i++) {
-        aio__entry entry = loop->entries[i];
-        if (aio__entry_dead(entry.what)) aio__entry_drop(loop, entry.what);
-        else loop->entries[kept++] = entry;
-    }
-    loop->entry_count = kept;
-    for (size_t i = kept / 4 + 1; i-- > 0;)
-        if (i < kept) aio__entry_down(loop->entries, kept, i, loop->entries[i]);
-}
-
-static void aio__timers_trim(aio_loop *loop)
-{
-    if (loop->entry_dead > 100 && loop->entry_dead * 2 > loop->entry_count) aio__timers_rebuild(loop);
-    while (loop->entry_dead && loop->entry_count && aio__entry_dead(loop->entries[0].what))
-        aio__entry_drop(loop, aio__timers_pop(loop).what);
-}
-
-/* A timer calls fire(timer) at `when`, from the loop, and is freed after that. NULL without memory. */
-static aio__timer *aio__timer_start(aio_loop *loop, int64_t when, void (*fire)(aio__timer *), void *owner)
-{
-    aio__timer *timer = (aio__timer *)aio__pool_alloc(&loop->pool, sizeof *timer);
-    if (!timer) return NULL;
-    timer->seq = loop->timer_seq++;
-    timer->fire = fire;
-    timer->owner = owner;
-    if (aio__timers_push(loop, when, (uintptr_t)timer | 1) == 0) return timer;
-    aio__pool_free(&loop->pool, timer, sizeof *timer);
-    return NULL;
-}
-
-/* The timer is not the caller's any more. NULL is fine. */
-static void aio__timer_cancel(aio_loop *loop, aio__timer *timer)
-{
-    if (!timer) return;
-    timer->fire = NULL;
-    loop->entry_dead++;
-}
-
-/* seconds → nanoseconds from now, or -1 for NaN and infinities. The end of time is 146 years away. */
-static int64_t aio__deadline(int64_t now, double seconds)
-{
-    if (!(seconds == seconds) || seconds - seconds != 0) return -1;
-    double ns = seconds * 1e9;
-    if (ns > 4.6e18) ns = 4.6e18;
-    if (ns < 0) ns = 0;
-    int64_t whole = (int64_t)ns;
-    return now + whole + ((double)whole < ns); /* rounded up: what is due never finds itself early */
-}
-
-static void aio__sleep_fire(aio_loop *loop, aio__sleep *sleep_);
-
-static void aio__timer_due(aio_loop *loop, uintptr_t what)
-{
-    if (aio__entry_dead(what)) {
-        aio__entry_drop(loop, what);
-    } else if (what & 1) {
-        aio__timer *timer = (aio__timer *)(what - 1);
-        timer->fire(timer);
-        aio__pool_free(&loop->pool, timer, sizeof *timer);
-    } else {
-        aio__sleep_fire(loop, (aio__sleep *)what);
-    }
-}
-
-enum { AIO__DUE = 16 };
-
-/* Everything due goes where it belongs: waiters of sleeps into the ready queue. In groups: of what the heap gives, first
- * the sleeps and then the coroutines behind them are asked for from memory, and come all at the same time. What one
- * that fires does to a later one of its group is seen when that one's turn comes. */
-static void aio__timers_run(aio_loop *loop)
-{
-    uintptr_t due[AIO__DUE];
-    size_t count;
-    do {
-        for (count = 0; count < AIO__DUE && loop->entry_count && loop->entries[0].when <= loop->now; count++) {
-            due[count] = aio__timers_pop(loop).what;
-            __builtin_prefetch((const void *)due[count]);
-        }
-        for (size_t i = 0; i < count; i++) {
-            const char *waiter = (due[i] & 1) ? NULL : (const char *)((aio__sleep *)due[i])->future.waiters.first;
-            if (!waiter) continue;
-            __builtin_prefetch(waiter);
-            __builtin_prefetch(waiter + AIO__CACHE_LINE);
-        }
-        for (size_t i = 0; i < count; i++) aio__timer_due(loop, due[i]);
-    } while (count == AIO__DUE);
-}
-
-static void aio__timers_close(aio_loop *loop)
-{
-    while (loop->entry_count) {
-        uintptr_t what = loop->entries[--loop->entry_count].what;
-        if (what & 1) aio__pool_free(&loop->pool, (void *)(what - 1), sizeof(aio__timer));
-        else if (((aio__sleep *)what)->future.flags & AIO__F_DEAD)
-            aio__frame_free((aio_future *)what);
-        else ((aio__sleep *)what)->future.flags &= (uint16_t)~AIO__F_IN_TIMERS;
-    }
-    aio__free(loop->entry_memory);
-    loop->entry_memory = NULL;
-    loop->entries = NULL;
-    loop->entry_capacity = loop->entry_dead = 0;
-}
-
-/* ============================================================================
- * 25. Futures: states and waiters
+ * 24. Futures: states and waiters
  *
  * States, waiters, callbacks, and the end of a future's life. Completing one moves its whole ring of waiters to the
  * ready queue at once. May call the loop's queue and timers.
  * ============================================================================ */
-
-static aio_loop *aio__loop_now(void) { return aio__running ? aio__running : aio__set; }
 
 /* Aborts, naming the function, when what it was given is no awaitable. */
 static aio_future *aio__future_of(const void *awaitable, const char *function)
@@ -2981,628 +2806,240 @@ AIO_API int aio_future_set_exception(void *future, int code, const char *format,
     return 0;
 }
 
-typedef struct aio__done_call { /* a done callback; holds a reference to its future */
-    aio__handle        handle;
-    aio_done_callback *callback;
-    void              *arg;
-} aio__done_call;
-
-static void aio__done_run(aio__handle *handle)
-{
-    aio__done_call call = *AIO__CONTAINER(handle, aio__done_call, handle);
-    aio_future *future = (aio_future *)handle->owner;
-    aio__pool_free(&future->loop->pool, handle, sizeof call);
-    call.callback(future, call.arg);
-    aio_unref(future);
-}
-
-AIO_API int aio_future_add_done_callback(void *future, aio_done_callback *callback, void *arg)
-{
-    if (!future || !callback) return EINVAL;
-    aio_future *f = aio__future_of(future, "aio_future_add_done_callback");
-    if (!f->loop || ((f->flags & AIO__F_CORO) && !(f->flags & AIO__F_TASK))) return EINVAL;
-    aio__done_call *call = (aio__done_call *)aio__pool_alloc(&f->loop->pool, sizeof *call);
-    if (!call) return ENOMEM;
-    call->handle.run = aio__done_run;
-    call->handle.owner = aio_ref(f);
-    call->callback = callback;
-    call->arg = arg;
-    if (f->state >= AIO__DONE) aio__enqueue(f->loop, &call->handle.node);
-    else aio__waiters_add(f, &call->handle.node);
-    return 0;
-}
-
-AIO_API int aio_future_remove_done_callback(void *future, aio_done_callback *callback, void *arg)
-{
-    if (!future) return 0;
-    aio_future *f = aio__future_of(future, "aio_future_remove_done_callback");
-    int removed = 0;
-    aio__node *node = f->state >= AIO__DONE ? NULL : f->waiters.first, *last = node ? node->prev : NULL;
-    while (node) {
-        aio__node *next = node == last ? NULL : node->next;
-        aio__done_call *call = (aio__done_call *)(void *)node;
-        if (!aio__node_is_task(node) && call->handle.run == aio__done_run && call->callback == callback &&
-            call->arg == arg) {
-            aio__waiters_remove(f, node);
-            aio__pool_free(&f->loop->pool, call, sizeof *call);
-            removed++;
-        }
-        node = next;
-    }
-    for (int i = 0; i < removed; i++) aio_unref(f);
-    return removed;
-}
-
 /* ============================================================================
- * 26. Event loop: iterations and callbacks
+ * 25. Timers
  *
- * Iterations, callbacks, the clock, reports. One iteration: trim the timers, poll, queue what is due, then run what was
- * ready when it began. While work is queued and steps are short, the clock is read only once in AIO__RECENT steps, and
- * timers and the poller are attended to only when their time has come.
+ * A 4-ary heap of 16-byte entries, ordered by time, then by when they were made; the four children of one share a line
+ * of the processor's cache. A cancelled one stays as a dead entry until the heap comes to it, or until dead ones are
+ * more than half of over 100.
  * ============================================================================ */
 
-static inline void aio__task_step(aio_loop *loop, aio_task *t);
+typedef struct aio__sleep { /* what aio_sleep gives */
+    aio_future future;
+    uint64_t   seq;
+} aio__sleep;
 
-AIO_API aio_loop *aio_get_running_loop(void) { return aio__running; }
-AIO_API aio_loop *aio_get_event_loop(void) { return aio__loop_now(); }
-AIO_API void      aio_set_event_loop(aio_loop *loop) { aio__set = loop; }
-AIO_API bool      aio_loop_is_running(const aio_loop *loop) { return loop && loop->running; }
-AIO_API bool      aio_loop_is_closed(const aio_loop *loop) { return !loop || loop->closed; }
-AIO_API const char *aio_loop_poller(const aio_loop *loop) { return loop->poller->policy.name; }
-AIO_API void      aio_loop_set_debug(aio_loop *loop, bool debug) { loop->debug = debug; }
-AIO_API bool      aio_loop_get_debug(const aio_loop *loop) { return loop->debug; }
-
-AIO_API double aio_loop_time(const aio_loop *loop)
+static uint64_t aio__entry_seq(uintptr_t what)
 {
-    (void)loop;
-    return (double)aio__os.clock() / 1e9;
+    return (what & 1) ? ((aio__timer *)(what - 1))->seq : ((aio__sleep *)what)->seq;
 }
 
-AIO_API int aio_loop_set_slow_callback_duration(aio_loop *loop, double seconds)
+static inline bool aio__entry_before(const aio__entry *a, const aio__entry *b)
 {
-    if (!loop || !(seconds >= 0)) return EINVAL;
-    loop->slow = seconds > 4e9 ? 0 : (int64_t)(seconds * 1e9);
+    if (AIO__LIKELY(a->when != b->when)) return a->when < b->when;
+    return aio__entry_seq(a->what) < aio__entry_seq(b->what);
+}
+
+static void aio__entry_up(aio__entry *heap, size_t i, aio__entry entry)
+{
+    while (i > 0) {
+        size_t parent = (i - 1) / 4;
+        if (!aio__entry_before(&entry, &heap[parent])) break;
+        heap[i] = heap[parent];
+        i = parent;
+    }
+    heap[i] = entry;
+}
+
+/* The first to come of the up to four entries from `c` on. Which one it is cannot be predicted, so no branch asks. */
+static inline size_t aio__entry_first(const aio__entry *heap, size_t count, size_t c)
+{
+    if (AIO__LIKELY(count - c >= 4)) {
+        size_t a = c + aio__entry_before(&heap[c + 1], &heap[c]);
+        size_t b = c + 2 + aio__entry_before(&heap[c + 3], &heap[c + 2]);
+        return a + (b - a) * aio__entry_before(&heap[b], &heap[a]);
+    }
+    size_t best = c;
+    while (++c < count)
+        if (aio__entry_before(&heap[c], &heap[best])) best = c;
+    return best;
+}
+
+/* The grandchildren are on their way from memory while the children are compared. */
+static void aio__entry_down(aio__entry *heap, size_t count, size_t i, aio__entry entry)
+{
+    for (size_t c; (c = 4 * i + 1) < count; ) {
+        for (size_t k = 4 * c + 1; k < 4 * c + 17; k += 4)
+            if (k < count) __builtin_prefetch(&heap[k]);
+        size_t first = aio__entry_first(heap, count, c);
+        if (!aio__entry_before(&heap[first], &entry)) break;
+        heap[i] = heap[first];
+        i = first;
+    }
+    heap[i] = entry;
+}
+
+enum { AIO__CACHE_LINE = 64 };
+
+/* Room for more. entries[1], the first child, stands at the beginning of a cache line. 0 or ENOMEM. */
+static int aio__timers_grow(aio_loop *loop)
+{
+    size_t capacity = loop->entry_capacity ? 2 * loop->entry_capacity : 64;
+    void *memory = aio__malloc(capacity * sizeof *loop->entries + AIO__CACHE_LINE);
+    if (!memory) return ENOMEM;
+    uintptr_t second = ((uintptr_t)memory + sizeof *loop->entries + AIO__CACHE_LINE - 1) & ~(uintptr_t)(AIO__CACHE_LINE - 1);
+    aio__entry *entries = (aio__entry *)second - 1;
+    if (loop->entry_count) memcpy(entries, loop->entries, loop->entry_count * sizeof *entries);
+    aio__free(loop->entry_memory);
+    loop->entry_memory = memory;
+    loop->entries = entries;
+    loop->entry_capacity = capacity;
     return 0;
 }
 
-AIO_API void aio_loop_set_exception_handler(aio_loop *loop, aio_exception_handler *handler, void *arg)
+/* 0 or ENOMEM. */
+static int aio__timers_push(aio_loop *loop, int64_t when, uintptr_t what)
 {
-    loop->handler = handler;
-    loop->handler_arg = arg;
+    if (loop->entry_count == loop->entry_capacity && aio__timers_grow(loop)) return ENOMEM;
+    aio__entry entry = { when, what };
+    if (when <= loop->now) loop->attend = true;
+    aio__entry_up(loop->entries, loop->entry_count++, entry);
+    return 0;
 }
 
-AIO_API void aio_loop_call_exception_handler(aio_loop *loop, const char *message, const aio_exception *exception)
+static aio__entry aio__timers_pop(aio_loop *loop)
 {
-    if (loop && loop->handler) {
-        loop->handler(loop, message, exception, loop->handler_arg);
+    aio__entry top = loop->entries[0], last = loop->entries[--loop->entry_count];
+    if (loop->entry_count) aio__entry_down(loop->entries, loop->entry_count, 0, last);
+    return top;
+}
+
+static bool aio__entry_dead(uintptr_t what)
+{
+    if (what & 1) return !((aio__timer *)(what - 1))->fire;
+    return ((aio__sleep *)what)->future.state >= AIO__DONE || (((aio__sleep *)what)->future.flags & AIO__F_DEAD);
+}
+
+/* A dead entry has left the heap. */
+static void aio__entry_drop(aio_loop *loop, uintptr_t what)
+{
+    loop->entry_dead--;
+    if (what & 1) {
+        aio__pool_free(&loop->pool, (void *)(what - 1), sizeof(aio__timer));
         return;
     }
-    fprintf(stderr, "aio.h: %s\n", message);
-    aio_exception_print(exception, stderr);
+    aio__sleep *sleep_ = (aio__sleep *)what;
+    sleep_->future.flags = (uint16_t)(sleep_->future.flags & ~AIO__F_IN_TIMERS);
+    if (sleep_->future.flags & AIO__F_DEAD) aio__frame_free(&sleep_->future);
 }
 
-AIO__PRINTF(3, 4)
-static void aio__report(aio_loop *loop, const aio_exception *exception, const char *format, ...)
+/* Drops every dead entry and builds the heap again: O(n), and as many were cancelled since the last time. */
+static void aio__timers_rebuild(aio_loop *loop)
 {
-    char message[AIO__MESSAGE_MAX];
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(message, sizeof message, format, arguments);
-    va_end(arguments);
-    aio_loop_call_exception_handler(loop, message, exception);
-}
-
-/* Where a coroutine's function was written; the function answers itself, without running. */
-typedef struct aio__probe {
-    aio_task    task;
-    const char *name, *file;
-} aio__probe;
-
-static void aio__who(aio_coro_fn *coro, aio__probe *probe)
-{
-    memset(probe, 0, sizeof *probe);
-    probe->task.line = AIO__WHO;
-    coro(&probe->task);
-}
-
-AIO_API void aio__tell(aio_task *t, const char *name, const char *file)
-{
-    ((aio__probe *)(void *)t)->name = name;
-    ((aio__probe *)(void *)t)->file = file;
-}
-
-static int aio__line_of(int line) { return line < 0 ? 0 : line & ~AIO__SECOND; }
-
-/* "file:line, in name" of a step; or "callback 0x...". Gives its length. */
-static size_t aio__recent_name(const aio__recent *recent, char *text, size_t size)
-{
-    aio__probe probe;
-    int length;
-    if (recent->line == AIO__CALLBACK) {
-        length = snprintf(text, size, "callback %p", (void *)(uintptr_t)recent->what.callback);
-    } else {
-        aio__who(recent->what.coro, &probe);
-        length = snprintf(text, size, "%s:%d, in %s", probe.file, aio__line_of(recent->line), probe.name);
+    size_t kept = 0, count = loop->entry_count;
+    for (size_t i = 0; i < count; i++) {
+        aio__entry entry = loop->entries[i];
+        if (aio__entry_dead(entry.what)) aio__entry_drop(loop, entry.what);
+        else loop->entries[kept++] = entry;
     }
-    return length < 0 ? 0 : (size_t)length;
+    loop->entry_count = kept;
+    for (size_t i = kept / 4 + 1; i-- > 0;)
+        if (i < kept) aio__entry_down(loop->entries, kept, i, loop->entries[i]);
 }
 
-/* The steps since the last look took too long. With one step in between it is known which; else all of the few are
- * named, each kind once, and from then on the clock is read after each. */
-static void aio__report_slow(aio_loop *loop, int64_t took)
+static void aio__timers_trim(aio_loop *loop)
 {
-    char list[AIO__MESSAGE_MAX - 64];
-    size_t used = 0;
-    list[0] = 0;
-    for (uint32_t i = loop->looked; i != loop->steps && used < sizeof list - 1; i++) {
-        const aio__recent *recent = &loop->recent[i % AIO__RECENT], *other = NULL;
-        bool named = false;
-        for (uint32_t k = loop->looked; k != i && !named; k++) {
-            other = &loop->recent[k % AIO__RECENT];
-            named = other->line == recent->line && other->what.coro == recent->what.coro;
-        }
-        if (named) continue;
-        if (used) used += (size_t)snprintf(list + used, sizeof list - used, ", ");
-        if (used < sizeof list) used += aio__recent_name(recent, list + used, sizeof list - used);
-    }
-    const char *one = loop->steps - loop->looked > 1 ? "one of " : "";
-    aio__report(loop, NULL, "slow step: %.0f ms in %s%s", (double)took / 1e6, one, list);
-    loop->look_mask = 0;
+    if (loop->entry_dead > 100 && loop->entry_dead * 2 > loop->entry_count) aio__timers_rebuild(loop);
+    while (loop->entry_dead && loop->entry_count && aio__entry_dead(loop->entries[0].what))
+        aio__entry_drop(loop, aio__timers_pop(loop).what);
 }
 
-/* While steps take less than AIO__SHORT_STEP ns on average, reading the clock after each would be a good part of the
- * cost. While the queue is never empty the poller is asked after AIO__POLL_EVERY ns, or that many steps, which holds
- * also where the clock stands still. */
-enum { AIO__SHORT_STEP = 200, AIO__POLL_EVERY = 20000, AIO__POLL_STEPS = 4096 };
-
-/* Reads the clock and looks at what ran since the last time. */
-static void aio__look(aio_loop *loop)
+/* A timer calls fire(timer) at `when`, from the loop, and is freed after that. NULL without memory. */
+static aio__timer *aio__timer_start(aio_loop *loop, int64_t when, void (*fire)(aio__timer *), void *owner)
 {
-    loop->now = aio__os.clock();
-    int64_t took = loop->now - loop->step_clock, count = (int64_t)(loop->steps - loop->looked);
-    if (AIO__UNLIKELY(loop->slow && took >= loop->slow && count)) aio__report_slow(loop, took);
-    else if (count) loop->look_mask = took > AIO__SHORT_STEP * count ? 0 : AIO__RECENT - 1;
-    loop->step_clock = loop->now;
-    loop->looked = loop->steps;
-    if (loop->now - loop->poll_clock >= AIO__POLL_EVERY || loop->steps - loop->polled >= AIO__POLL_STEPS ||
-        (loop->entry_count && loop->entries[0].when <= loop->now))
-        loop->attend = true;
-}
-
-/* What it costs is paid for every step: no call but the step itself. */
-static inline void aio__run_node(aio_loop *loop, aio__node *node)
-{
-    aio__recent *recent = &loop->recent[loop->steps++ % AIO__RECENT];
-    if (AIO__LIKELY(aio__node_is_task(node))) {
-        aio_task *t = AIO__CONTAINER(node, aio_task, node);
-        recent->what.coro = t->future.run.coro;
-        recent->line = t->line;
-        aio__task_step(loop, t);
-    } else {
-        aio__handle *handle = (aio__handle *)(void *)node;
-        node->next = NULL;
-        if (handle == &loop->mark) {
-            loop->steps--; /* no step */
-            return;
-        }
-        recent->what.callback = (aio_callback *)(uintptr_t)handle->run;
-        recent->line = AIO__CALLBACK;
-        loop->current = NULL;
-        handle->run(handle);
-    }
-    if (AIO__UNLIKELY((loop->steps & loop->look_mask) == 0)) aio__look(loop);
-}
-
-/* How long the poller may wait: nothing while something is to run, else until the next timer. */
-static int64_t aio__poll_timeout(aio_loop *loop)
-{
-    if (loop->stopping || !aio__ring_empty(&loop->ready)) return 0;
-    if (!loop->entry_count) return -1;
-    int64_t left = loop->entries[0].when - loop->now;
-    return left > 0 ? left : 0;
-}
-
-/* Trims the timers, asks the poller if it is time to, queues what is due. 0, or the code of a poller that failed. */
-static int aio__attend(aio_loop *loop)
-{
-    aio__timers_trim(loop);
-    if (loop->steps != loop->looked) aio__look(loop);
-    loop->attend = false;
-    int64_t timeout = aio__poll_timeout(loop);
-    if (loop->poller->wait(loop, timeout) < 0) return errno;
-    if (timeout != 0) loop->step_clock = loop->now = aio__os.clock();
-    loop->poll_clock = loop->now;
-    loop->polled = loop->steps;
-    aio__timers_run(loop);
-    return 0;
-}
-
-/* One iteration: up to the node that is the last one now. 0, or the code of a poller that failed. */
-static int aio__run_once(aio_loop *loop)
-{
-    if (aio__ring_empty(&loop->ready) || loop->attend) {
-        int code = aio__attend(loop);
-        if (code) return code;
-    }
-    aio__node *ready = &loop->ready, *node;
-    if (aio__ring_empty(ready)) return 0;
-    if (!aio__node_is_task(ready->prev)) aio__enqueue(loop, &loop->mark.node); /* a handle may be taken out */
-    const aio__node *last = ready->prev;
-    do {
-        aio__node *next = (node = ready->next)->next;
-        ready->next = next;
-        if (!aio__node_is_task(next)) next->prev = ready;
-        aio__run_node(loop, node);
-    } while (node != last);
-    loop->current = NULL;
-    return 0;
-}
-
-AIO_API void aio_loop_stop(aio_loop *loop) { loop->stopping = true; }
-
-/* 0, or why a run cannot begin. */
-static int aio__loop_can_run(const aio_loop *loop)
-{
-    if (!loop) return EINVAL;
-    if (loop->closed) return AIO_ELOOPCLOSED;
-    return loop->running || aio__running ? AIO_ELOOPRUNNING : 0;
-}
-
-static void aio__run_begin(aio_loop *loop)
-{
-    loop->running = true;
-    aio__running = loop;
-    loop->step_clock = loop->now = aio__os.clock();
-    loop->looked = loop->steps;
-    loop->attend = true;
-}
-
-AIO_API int aio_loop_run_forever(aio_loop *loop)
-{
-    int code = aio__loop_can_run(loop);
-    if (code) return code;
-    aio__run_begin(loop);
-    do code = aio__run_once(loop); while (!code && !loop->stopping);
-    if (loop->steps != loop->looked) aio__look(loop); /* the last steps may have been slow, too */
-    loop->stopping = false;
-    loop->running = false;
-    aio__running = NULL;
-    return code;
-}
-
-/* ---- handles ---- */
-
-/* 0, or why nothing can be scheduled from here. */
-static int aio__loop_can_schedule(const aio_loop *loop)
-{
-    if (!loop) return EINVAL;
-    if (loop->closed) return AIO_ELOOPCLOSED;
-    return loop->running && aio__running != loop ? AIO_EWRONGTHREAD : 0;
-}
-
-static aio__call *aio__call_new(aio_loop *loop, aio_callback *callback, void *arg)
-{
-    if (loop->slot_free == 0) {
-        uint32_t capacity = loop->slot_capacity ? 2 * loop->slot_capacity : 16;
-        aio__call_slot *slots = (aio__call_slot *)aio__realloc(loop->slots, capacity * sizeof *slots);
-        if (!slots) return NULL;
-        memset(slots + loop->slot_capacity, 0, (capacity - loop->slot_capacity) * sizeof *slots);
-        for (uint32_t i = capacity; i-- > loop->slot_capacity;) {
-            slots[i].next_free = loop->slot_free;
-            loop->slot_free = i + 1; /* index + 1; 0 ends the list */
-        }
-        loop->slots = slots;
-        loop->slot_capacity = capacity;
-    }
-    aio__call *call = (aio__call *)aio__pool_alloc(&loop->pool, sizeof *call);
-    if (!call) return NULL;
-    memset(call, 0, sizeof *call);
-    call->callback = callback;
-    call->arg = arg;
-    call->handle.owner = loop;
-    call->index = loop->slot_free - 1;
-    aio__call_slot *slot = &loop->slots[call->index];
-    loop->slot_free = slot->next_free;
-    slot->call = call;
-    if (++slot->generation == 0) slot->generation = 1;
-    return call;
-}
-
-static void aio__call_free(aio_loop *loop, aio__call *call)
-{
-    aio__call_slot *slot = &loop->slots[call->index];
-    slot->call = NULL;
-    slot->next_free = loop->slot_free;
-    loop->slot_free = call->index + 1;
-    aio__pool_free(&loop->pool, call, sizeof *call);
-}
-
-static void aio__call_run(aio__handle *handle)
-{
-    aio__call *call = AIO__CONTAINER(handle, aio__call, handle);
-    aio_loop *loop = (aio_loop *)handle->owner;
-    aio_callback *callback = call->callback;
-    void *arg = call->arg;
-    loop->recent[(loop->steps - 1) % AIO__RECENT].what.callback = callback;
-    aio__call_free(loop, call);
-    callback(arg);
-}
-
-static aio_handle aio__handle_of(aio_loop *loop, aio__call *call, int code)
-{
-    aio_handle handle = { NULL, 0, 0 };
-    if (!call) {
-        errno = code;
-        return handle;
-    }
-    handle.loop = loop;
-    handle.index = call->index;
-    handle.generation = loop->slots[call->index].generation;
-    return handle;
-}
-
-AIO_API aio_handle aio_loop_call_soon(aio_loop *loop, aio_callback *callback, void *arg)
-{
-    int code = callback ? aio__loop_can_schedule(loop) : EINVAL;
-    aio__call *call = code ? NULL : aio__call_new(loop, callback, arg);
-    if (!call) return aio__handle_of(loop, NULL, code ? code : ENOMEM);
-    call->handle.run = aio__call_run;
-    call->ready = true;
-    aio__enqueue(loop, &call->handle.node);
-    return aio__handle_of(loop, call, 0);
-}
-
-static void aio__call_fire(aio__timer *timer)
-{
-    aio__call *call = (aio__call *)timer->owner;
-    call->timer = NULL;
-    call->ready = true;
-    call->handle.run = aio__call_run;
-    aio__enqueue((aio_loop *)call->handle.owner, &call->handle.node);
-}
-
-static aio_handle aio__call_when(aio_loop *loop, int64_t when, aio_callback *callback, void *arg)
-{
-    int code = callback && when >= 0 ? aio__loop_can_schedule(loop) : EINVAL;
-    aio__call *call = code ? NULL : aio__call_new(loop, callback, arg);
-    if (!call) return aio__handle_of(loop, NULL, code ? code : ENOMEM);
-    call->timer = aio__timer_start(loop, when, aio__call_fire, call);
-    if (call->timer) return aio__handle_of(loop, call, 0);
-    aio__call_free(loop, call);
-    return aio__handle_of(loop, NULL, ENOMEM);
-}
-
-AIO_API aio_handle aio_loop_call_later(aio_loop *loop, double delay, aio_callback *callback, void *arg)
-{
-    return aio__call_when(loop, aio__deadline(aio__os.clock(), delay), callback, arg);
-}
-
-AIO_API aio_handle aio_loop_call_at(aio_loop *loop, double when, aio_callback *callback, void *arg)
-{
-    return aio__call_when(loop, aio__deadline(0, when), callback, arg);
-}
-
-AIO_API bool aio_handle_pending(aio_handle handle)
-{
-    return handle.generation && handle.index < handle.loop->slot_capacity &&
-           handle.loop->slots[handle.index].generation == handle.generation && handle.loop->slots[handle.index].call;
-}
-
-AIO_API bool aio_handle_cancel(aio_handle handle)
-{
-    if (!aio_handle_pending(handle)) return false;
-    aio__call *call = handle.loop->slots[handle.index].call;
-    if (call->ready) aio__ring_remove(&call->handle.node);
-    else aio__timer_cancel(handle.loop, call->timer);
-    aio__call_free(handle.loop, call);
-    return true;
-}
-
-/* ---- other threads ---- */
-
-static void aio__wake_run(aio__handle *handle)
-{
-    aio_loop *loop = (aio_loop *)handle->owner;
-    char drain[64];
-    while (aio__os.read(loop->wake_read, drain, sizeof drain) == (ssize_t)sizeof drain) { }
-    aio__descriptor_drained(&loop->wake, AIO__READ);
-    aio__descriptor_wait(loop, &loop->wake, AIO__READ);
-    pthread_mutex_lock(&loop->mutex);
-    aio__threadsafe_call *call = loop->incoming;
-    loop->incoming = NULL;
-    loop->incoming_tail = &loop->incoming;
-    pthread_mutex_unlock(&loop->mutex);
-    while (call) {
-        aio__threadsafe_call *next = call->next;
-        bool kept = call->kept; /* one that is kept may be gone after it */
-        call->callback(call->arg);
-        if (!kept) aio__free(call);
-        call = next;
-    }
-    if (loop->on_wake) loop->on_wake(loop);
-}
-
-/* From any thread; needs no memory. 0 or AIO_ELOOPCLOSED. */
-static int aio__threadsafe_post(aio_loop *loop, aio__threadsafe_call *call)
-{
-    call->next = NULL;
-    pthread_mutex_lock(&loop->mutex);
-    bool closed = loop->incoming_closed, first = !loop->incoming;
-    if (!closed) {
-        *loop->incoming_tail = call;
-        loop->incoming_tail = &call->next;
-        /* within the mutex, so that the loop cannot close the descriptor in between; a full pipe wakes as well */
-        static const uint64_t one = 1;
-        while (first && aio__os.write(loop->wake_write, &one, sizeof one) < 0 && errno == EINTR) { }
-    }
-    pthread_mutex_unlock(&loop->mutex);
-    return closed ? AIO_ELOOPCLOSED : 0;
-}
-
-AIO_API int aio_loop_call_soon_threadsafe(aio_loop *loop, aio_callback *callback, void *arg)
-{
-    if (!loop || !callback) return EINVAL;
-    aio__threadsafe_call *call = (aio__threadsafe_call *)aio__malloc(sizeof *call);
-    if (!call) return ENOMEM;
-    call->callback = callback;
-    call->arg = arg;
-    call->kept = false;
-    int code = aio__threadsafe_post(loop, call);
-    if (code) aio__free(call);
-    return code;
-}
-
-static int aio__wake_open(aio_loop *loop)
-{
-    int fds[2];
-#if AIO__LINUX
-    fds[0] = fds[1] = aio__os.eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-    if (fds[0] < 0) return -1;
-#else
-    if (aio__os.pipe(fds) < 0) return -1;
-    if (aio__fd_prepare(fds[0]) < 0 || aio__fd_prepare(fds[1]) < 0) {
-        aio__os.close(fds[0]);
-        aio__os.close(fds[1]);
-        return -1;
-    }
-#endif
-    loop->wake_read = fds[0];
-    loop->wake_write = fds[1];
-    loop->wake.reader.run = aio__wake_run;
-    loop->wake.reader.owner = loop;
-    if (aio__descriptor_add(loop, &loop->wake, fds[0]) < 0) {
-        aio__os.close(fds[0]);
-        if (fds[1] != fds[0]) aio__os.close(fds[1]);
-        return -1;
-    }
-    aio__descriptor_wait(loop, &loop->wake, AIO__READ);
-    return 0;
-}
-
-/* ---- life ---- */
-
-static void aio__static_future(aio_loop *loop, aio_future *future, int state, int flags)
-{
-    memset(future, 0, sizeof *future);
-    future->refs = AIO__UNCOUNTED;
-    future->state = (uint8_t)state;
-    future->flags = (uint16_t)(flags | AIO__F_STATIC);
-    future->loop = loop;
-}
-
-AIO_API aio_loop *aio_new_event_loop(void)
-{
-    aio_loop *loop = (aio_loop *)aio__calloc(sizeof *loop);
-    if (!loop) {
-        errno = ENOMEM;
-        return NULL;
-    }
-    aio__ring_clear(&loop->ready);
-    aio__ring_clear(&loop->frames.own);
-    aio__ring_clear(&loop->pool.own);
-    aio__static_future(loop, &loop->yield, AIO__PENDING, AIO__F_YIELD);
-    aio__static_future(loop, &loop->done, AIO__DONE, 0);
-    aio__static_future(loop, &loop->parked, AIO__PENDING, AIO__F_SHARED);
-    loop->incoming_tail = &loop->incoming;
-    aio__ring_clear(&loop->jobs);
-    aio__ring_clear(&loop->concurrents);
-    loop->slow = 100000000;
-    const char *debug = getenv("AIO_DEBUG");
-    loop->debug = debug && *debug && *debug != '0';
-    loop->poller = (const aio__poller *)(const void *)aio_get_event_loop_policy();
-    int code = aio__os.mutex_init(&loop->mutex);
-    if (!code) {
-        if (loop->poller->open(loop) < 0) {
-            code = errno;
-        } else if (aio__wake_open(loop) < 0) {
-            code = errno;
-            loop->poller->close(loop);
-        }
-        if (!code) return loop;
-        pthread_mutex_destroy(&loop->mutex);
-    }
-    aio__free(loop);
-    errno = code;
+    aio__timer *timer = (aio__timer *)aio__pool_alloc(&loop->pool, sizeof *timer);
+    if (!timer) return NULL;
+    timer->seq = loop->timer_seq++;
+    timer->fire = fire;
+    timer->owner = owner;
+    if (aio__timers_push(loop, when, (uintptr_t)timer | 1) == 0) return timer;
+    aio__pool_free(&loop->pool, timer, sizeof *timer);
     return NULL;
 }
 
-static void aio__loop_at_close(aio_loop *loop, aio__closer *closer)
+/* The timer is not the caller's any more. NULL is fine. */
+static void aio__timer_cancel(aio_loop *loop, aio__timer *timer)
 {
-    closer->next = loop->closers;
-    loop->closers = closer;
+    if (!timer) return;
+    timer->fire = NULL;
+    loop->entry_dead++;
 }
 
-static void aio__calls_close(aio_loop *loop)
+/* seconds → nanoseconds from now, or -1 for NaN and infinities. The end of time is 146 years away. */
+static int64_t aio__deadline(int64_t now, double seconds)
 {
-    for (uint32_t i = 0; i < loop->slot_capacity; i++) {
-        aio__call *call = loop->slots[i].call;
-        if (!call) continue;
-        if (call->ready) aio__ring_remove(&call->handle.node);
-        aio__call_free(loop, call);
+    if (!(seconds == seconds) || seconds - seconds != 0) return -1;
+    double ns = seconds * 1e9;
+    if (ns > 4.6e18) ns = 4.6e18;
+    if (ns < 0) ns = 0;
+    int64_t whole = (int64_t)ns;
+    return now + whole + ((double)whole < ns); /* rounded up: what is due never finds itself early */
+}
+
+static void aio__sleep_fire(aio_loop *loop, aio__sleep *sleep_)
+{
+    (void)loop;
+    sleep_->future.flags = (uint16_t)(sleep_->future.flags & ~AIO__F_IN_TIMERS);
+    aio__future_finish(&sleep_->future, AIO__DONE);
+}
+
+static void aio__timer_due(aio_loop *loop, uintptr_t what)
+{
+    if (aio__entry_dead(what)) {
+        aio__entry_drop(loop, what);
+    } else if (what & 1) {
+        aio__timer *timer = (aio__timer *)(what - 1);
+        timer->fire(timer);
+        aio__pool_free(&loop->pool, timer, sizeof *timer);
+    } else {
+        aio__sleep_fire(loop, (aio__sleep *)what);
     }
-    aio__free(loop->slots);
-    loop->slots = NULL;
-    loop->slot_capacity = loop->slot_free = 0;
 }
 
-static void aio__frames_close(aio_loop *loop);
-static void aio__frame_clear(void *object, void *arg);
+enum { AIO__DUE = 16 };
 
-/* From here on other threads are refused. A call that was posted is dropped, or, if it is kept, made now. */
-static void aio__incoming_close(aio_loop *loop)
+/* Everything due goes where it belongs: waiters of sleeps into the ready queue. In groups: of what the heap gives, first
+ * the sleeps and then the coroutines behind them are asked for from memory, and come all at the same time. What one
+ * that fires does to a later one of its group is seen when that one's turn comes. */
+static void aio__timers_run(aio_loop *loop)
 {
-    pthread_mutex_lock(&loop->mutex);
-    loop->incoming_closed = true;
-    aio__threadsafe_call *call = loop->incoming;
-    loop->incoming = NULL;
-    pthread_mutex_unlock(&loop->mutex);
-    while (call) {
-        aio__threadsafe_call *next = call->next;
-        if (call->kept) call->callback(call->arg);
-        else aio__free(call);
-        call = next;
+    uintptr_t due[AIO__DUE];
+    size_t count;
+    do {
+        for (count = 0; count < AIO__DUE && loop->entry_count && loop->entries[0].when <= loop->now; count++) {
+            due[count] = aio__timers_pop(loop).what;
+            __builtin_prefetch((const void *)due[count]);
+        }
+        for (size_t i = 0; i < count; i++) {
+            const char *waiter = (due[i] & 1) ? NULL : (const char *)((aio__sleep *)due[i])->future.waiters.first;
+            if (!waiter) continue;
+            __builtin_prefetch(waiter);
+            __builtin_prefetch(waiter + AIO__CACHE_LINE);
+        }
+        for (size_t i = 0; i < count; i++) aio__timer_due(loop, due[i]);
+    } while (count == AIO__DUE);
+}
+
+static void aio__timers_close(aio_loop *loop)
+{
+    while (loop->entry_count) {
+        uintptr_t what = loop->entries[--loop->entry_count].what;
+        if (what & 1) aio__pool_free(&loop->pool, (void *)(what - 1), sizeof(aio__timer));
+        else if (((aio__sleep *)what)->future.flags & AIO__F_DEAD)
+            aio__frame_free((aio_future *)what);
+        else ((aio__sleep *)what)->future.flags &= (uint16_t)~AIO__F_IN_TIMERS;
     }
-}
-
-AIO_API int aio_loop_close(aio_loop *loop)
-{
-    if (!loop || loop->closed) return 0;
-    if (loop->running) return AIO_ELOOPRUNNING;
-    aio__incoming_close(loop);
-    while (loop->closers) {
-        aio__closer *closer = loop->closers;
-        loop->closers = closer->next;
-        closer->close(loop, closer);
-    }
-    aio__descriptor_remove(loop, &loop->wake);
-    aio__os.close(loop->wake_read);
-    if (loop->wake_write != loop->wake_read) aio__os.close(loop->wake_write);
-    aio__calls_close(loop);
-    aio__frames_close(loop);
-    aio__timers_close(loop);
-    loop->poller->close(loop);
-    loop->closed = true;
-    if (aio__set == loop) aio__set = NULL;
-    return 0;
-}
-
-AIO_API void aio_loop_free(aio_loop *loop)
-{
-    if (!loop) return;
-    if (aio_loop_close(loop)) aio__abort("aio_loop_free of a running loop", "aio_loop_free", 0);
-    aio__heap_each(&loop->frames, aio__frame_clear, NULL);
-    aio__heap_clear(&loop->frames);
-    aio__heap_clear(&loop->pool);
-    pthread_mutex_destroy(&loop->mutex);
-    aio__free(loop);
+    aio__free(loop->entry_memory);
+    loop->entry_memory = NULL;
+    loop->entries = NULL;
+    loop->entry_capacity = loop->entry_dead = 0;
 }
 
 /* ============================================================================
- * 27. Tasks and coroutines: steps and cancellation
+ * 26. Futures: owners and callbacks
  *
- * What the coroutine macros call, the steps of tasks, cancellation, and the reports of what was forgotten. A step runs
- * the innermost coroutine; one that it awaits runs next in the same loop, and one that ends hands over to its parent:
- * one C frame however deep the awaits are.
+ * The making of coroutines, what they carry beside their frames, the end of a future's life with what is reported then,
+ * and done callbacks.
  * ============================================================================ */
 
 enum { AIO__EXTRA_NAME, AIO__EXTRA_CANCEL, AIO__EXTRA_BLOCK };
@@ -3801,6 +3238,68 @@ AIO_API void aio_unref_all(void *array, size_t count)
         futures[i] = NULL;
     }
 }
+
+/* ---- done callbacks ---- */
+
+typedef struct aio__done_call { /* a done callback; holds a reference to its future */
+    aio__handle        handle;
+    aio_done_callback *callback;
+    void              *arg;
+} aio__done_call;
+
+static void aio__done_run(aio__handle *handle)
+{
+    aio__done_call call = *AIO__CONTAINER(handle, aio__done_call, handle);
+    aio_future *future = (aio_future *)handle->owner;
+    aio__pool_free(&future->loop->pool, handle, sizeof call);
+    call.callback(future, call.arg);
+    aio_unref(future);
+}
+
+AIO_API int aio_future_add_done_callback(void *future, aio_done_callback *callback, void *arg)
+{
+    if (!future || !callback) return EINVAL;
+    aio_future *f = aio__future_of(future, "aio_future_add_done_callback");
+    if (!f->loop || ((f->flags & AIO__F_CORO) && !(f->flags & AIO__F_TASK))) return EINVAL;
+    aio__done_call *call = (aio__done_call *)aio__pool_alloc(&f->loop->pool, sizeof *call);
+    if (!call) return ENOMEM;
+    call->handle.run = aio__done_run;
+    call->handle.owner = aio_ref(f);
+    call->callback = callback;
+    call->arg = arg;
+    if (f->state >= AIO__DONE) aio__enqueue(f->loop, &call->handle.node);
+    else aio__waiters_add(f, &call->handle.node);
+    return 0;
+}
+
+AIO_API int aio_future_remove_done_callback(void *future, aio_done_callback *callback, void *arg)
+{
+    if (!future) return 0;
+    aio_future *f = aio__future_of(future, "aio_future_remove_done_callback");
+    int removed = 0;
+    aio__node *node = f->state >= AIO__DONE ? NULL : f->waiters.first, *last = node ? node->prev : NULL;
+    while (node) {
+        aio__node *next = node == last ? NULL : node->next;
+        aio__done_call *call = (aio__done_call *)(void *)node;
+        if (!aio__node_is_task(node) && call->handle.run == aio__done_run && call->callback == callback &&
+            call->arg == arg) {
+            aio__waiters_remove(f, node);
+            aio__pool_free(&f->loop->pool, call, sizeof *call);
+            removed++;
+        }
+        node = next;
+    }
+    for (int i = 0; i < removed; i++) aio_unref(f);
+    return removed;
+}
+
+/* ============================================================================
+ * 27. Tasks and coroutines: steps and cancellation
+ *
+ * What the coroutine macros call, the steps of tasks, cancellation, and the reports of what was forgotten. A step runs
+ * the innermost coroutine; one that it awaits runs next in the same loop, and one that ends hands over to its parent:
+ * one C frame however deep the awaits are.
+ * ============================================================================ */
 
 /* The coroutine's function has returned for good. */
 static void aio__coroutine_finish(aio_task *t)
@@ -4382,13 +3881,6 @@ static bool aio__sleep_cancel(aio_future *future, aio_exception *why)
 
 static const aio__ops aio__sleep_ops = { "sleep", aio__sleep_cancel, NULL, NULL };
 
-static void aio__sleep_fire(aio_loop *loop, aio__sleep *sleep_)
-{
-    (void)loop;
-    sleep_->future.flags = (uint16_t)(sleep_->future.flags & ~AIO__F_IN_TIMERS);
-    aio__future_finish(&sleep_->future, AIO__DONE);
-}
-
 /* A sleep until `when`, nanoseconds of the loop's clock. */
 static aio_future *aio__sleep_until(aio_loop *loop, int64_t when)
 {
@@ -4416,6 +3908,563 @@ AIO_API aio_future *aio_sleep(double delay)
     aio_loop *loop = aio__running;
     return AIO__LIKELY(loop && delay == 0) ? &loop->yield : aio__sleep_for(loop, delay);
 }
+
+/* What lives when a loop closes: tasks can never go on; in debug mode every other future was forgotten by someone, but
+ * for what such a task awaits. */
+static void aio__frame_close(void *object, void *arg)
+{
+    aio_future *future = (aio_future *)object;
+    aio_loop *loop = (aio_loop *)arg;
+    char made[AIO__MADE_MAX];
+    bool pending = future->state < AIO__DONE;
+    if (pending && (future->flags & AIO__F_TASK)) {
+        aio__probe probe;
+        const aio_task *leaf = ((aio_task *)object)->link.leaf;
+        aio__who(leaf->future.run.coro, &probe);
+        aio__report(loop, NULL, "task '%s' was destroyed but it is pending (at %s:%d)%s", aio__label(future), probe.file,
+                    aio__line_of(leaf->line), aio__made_text(future, made));
+    } else if (aio__error_unseen(future)) {
+        aio__report_unseen(future);
+        future->flags |= AIO__F_SEEN;
+    } else if (loop->debug && future->state == AIO__NEW) {
+        aio__report_unawaited(future);
+    } else if (loop->debug && !(future->flags & AIO__F_IN_TIMERS) && !(pending && future->waiters.first)) {
+        aio__report(loop, NULL, "'%s' was never released%s", aio__label(future), aio__made_text(future, made));
+    }
+    if (!pending) return;
+    future->state = AIO__CANCELLED;
+    future->flags |= AIO__F_QUIET;
+}
+
+static void aio__frames_close(aio_loop *loop) { aio__heap_each(&loop->frames, aio__frame_close, loop); }
+
+/* Exceptions are no memory of the loop's. */
+static void aio__frame_clear(void *object, void *arg)
+{
+    (void)arg;
+    aio_task *t = (aio_task *)object;
+    aio_exception_unref(t->future.error);
+    if (!(t->future.flags & AIO__F_CORO)) return;
+    aio_exception_unref(t->thrown);
+    aio_exception_unref(t->caught);
+    for (aio__extra *extra = t->extra; extra; extra = extra->next) {
+        if (extra->kind == AIO__EXTRA_CANCEL) aio_exception_unref(((aio__cancel_reason *)(void *)extra)->why);
+        if (extra->kind == AIO__EXTRA_BLOCK) aio_exception_unref(((aio__block *)(void *)extra)->error);
+    }
+}
+
+/* ============================================================================
+ * 28. Event loop: iterations and callbacks
+ *
+ * Iterations, callbacks, the clock, reports. One iteration: trim the timers, poll, queue what is due, then run what was
+ * ready when it began. While work is queued and steps are short, the clock is read only once in AIO__RECENT steps, and
+ * timers and the poller are attended to only when their time has come.
+ * ============================================================================ */
+
+AIO_API aio_loop *aio_get_running_loop(void) { return aio__running; }
+AIO_API aio_loop *aio_get_event_loop(void) { return aio__loop_now(); }
+AIO_API void      aio_set_event_loop(aio_loop *loop) { aio__set = loop; }
+AIO_API bool      aio_loop_is_running(const aio_loop *loop) { return loop && loop->running; }
+AIO_API bool      aio_loop_is_closed(const aio_loop *loop) { return !loop || loop->closed; }
+AIO_API const char *aio_loop_poller(const aio_loop *loop) { return loop->poller->policy.name; }
+AIO_API void      aio_loop_set_debug(aio_loop *loop, bool debug) { loop->debug = debug; }
+AIO_API bool      aio_loop_get_debug(const aio_loop *loop) { return loop->debug; }
+
+AIO_API double aio_loop_time(const aio_loop *loop)
+{
+    (void)loop;
+    return (double)aio__os.clock() / 1e9;
+}
+
+AIO_API int aio_loop_set_slow_callback_duration(aio_loop *loop, double seconds)
+{
+    if (!loop || !(seconds >= 0)) return EINVAL;
+    loop->slow = seconds > 4e9 ? 0 : (int64_t)(seconds * 1e9);
+    return 0;
+}
+
+/* "file:line, in name" of a step; or "callback 0x...". Gives its length. */
+static size_t aio__recent_name(const aio__recent *recent, char *text, size_t size)
+{
+    aio__probe probe;
+    int length;
+    if (recent->line == AIO__CALLBACK) {
+        length = snprintf(text, size, "callback %p", (void *)(uintptr_t)recent->what.callback);
+    } else {
+        aio__who(recent->what.coro, &probe);
+        length = snprintf(text, size, "%s:%d, in %s", probe.file, aio__line_of(recent->line), probe.name);
+    }
+    return length < 0 ? 0 : (size_t)length;
+}
+
+/* The steps since the last look took too long. With one step in between it is known which; else all of the few are
+ * named, each kind once, and from then on the clock is read after each. */
+static void aio__report_slow(aio_loop *loop, int64_t took)
+{
+    char list[AIO__MESSAGE_MAX - 64];
+    size_t used = 0;
+    list[0] = 0;
+    for (uint32_t i = loop->looked; i != loop->steps && used < sizeof list - 1; i++) {
+        const aio__recent *recent = &loop->recent[i % AIO__RECENT], *other = NULL;
+        bool named = false;
+        for (uint32_t k = loop->looked; k != i && !named; k++) {
+            other = &loop->recent[k % AIO__RECENT];
+            named = other->line == recent->line && other->what.coro == recent->what.coro;
+        }
+        if (named) continue;
+        if (used) used += (size_t)snprintf(list + used, sizeof list - used, ", ");
+        if (used < sizeof list) used += aio__recent_name(recent, list + used, sizeof list - used);
+    }
+    const char *one = loop->steps - loop->looked > 1 ? "one of " : "";
+    aio__report(loop, NULL, "slow step: %.0f ms in %s%s", (double)took / 1e6, one, list);
+    loop->look_mask = 0;
+}
+
+/* While steps take less than AIO__SHORT_STEP ns on average, reading the clock after each would be a good part of the
+ * cost. While the queue is never empty the poller is asked after AIO__POLL_EVERY ns, or that many steps, which holds
+ * also where the clock stands still. */
+enum { AIO__SHORT_STEP = 200, AIO__POLL_EVERY = 20000, AIO__POLL_STEPS = 4096 };
+
+/* Reads the clock and looks at what ran since the last time. */
+static void aio__look(aio_loop *loop)
+{
+    loop->now = aio__os.clock();
+    int64_t took = loop->now - loop->step_clock, count = (int64_t)(loop->steps - loop->looked);
+    if (AIO__UNLIKELY(loop->slow && took >= loop->slow && count)) aio__report_slow(loop, took);
+    else if (count) loop->look_mask = took > AIO__SHORT_STEP * count ? 0 : AIO__RECENT - 1;
+    loop->step_clock = loop->now;
+    loop->looked = loop->steps;
+    if (loop->now - loop->poll_clock >= AIO__POLL_EVERY || loop->steps - loop->polled >= AIO__POLL_STEPS ||
+        (loop->entry_count && loop->entries[0].when <= loop->now))
+        loop->attend = true;
+}
+
+/* What it costs is paid for every step: no call but the step itself. */
+static inline void aio__run_node(aio_loop *loop, aio__node *node)
+{
+    aio__recent *recent = &loop->recent[loop->steps++ % AIO__RECENT];
+    if (AIO__LIKELY(aio__node_is_task(node))) {
+        aio_task *t = AIO__CONTAINER(node, aio_task, node);
+        recent->what.coro = t->future.run.coro;
+        recent->line = t->line;
+        aio__task_step(loop, t);
+    } else {
+        aio__handle *handle = (aio__handle *)(void *)node;
+        node->next = NULL;
+        if (handle == &loop->mark) {
+            loop->steps--; /* no step */
+            return;
+        }
+        recent->what.callback = (aio_callback *)(uintptr_t)handle->run;
+        recent->line = AIO__CALLBACK;
+        loop->current = NULL;
+        handle->run(handle);
+    }
+    if (AIO__UNLIKELY((loop->steps & loop->look_mask) == 0)) aio__look(loop);
+}
+
+/* How long the poller may wait: nothing while something is to run, else until the next timer. */
+static int64_t aio__poll_timeout(aio_loop *loop)
+{
+    if (loop->stopping || !aio__ring_empty(&loop->ready)) return 0;
+    if (!loop->entry_count) return -1;
+    int64_t left = loop->entries[0].when - loop->now;
+    return left > 0 ? left : 0;
+}
+
+/* Trims the timers, asks the poller if it is time to, queues what is due. 0, or the code of a poller that failed. */
+static int aio__attend(aio_loop *loop)
+{
+    aio__timers_trim(loop);
+    if (loop->steps != loop->looked) aio__look(loop);
+    loop->attend = false;
+    int64_t timeout = aio__poll_timeout(loop);
+    if (loop->poller->wait(loop, timeout) < 0) return errno;
+    if (timeout != 0) loop->step_clock = loop->now = aio__os.clock();
+    loop->poll_clock = loop->now;
+    loop->polled = loop->steps;
+    aio__timers_run(loop);
+    return 0;
+}
+
+/* One iteration: up to the node that is the last one now. 0, or the code of a poller that failed. */
+static int aio__run_once(aio_loop *loop)
+{
+    if (aio__ring_empty(&loop->ready) || loop->attend) {
+        int code = aio__attend(loop);
+        if (code) return code;
+    }
+    aio__node *ready = &loop->ready, *node;
+    if (aio__ring_empty(ready)) return 0;
+    if (!aio__node_is_task(ready->prev)) aio__enqueue(loop, &loop->mark.node); /* a handle may be taken out */
+    const aio__node *last = ready->prev;
+    do {
+        aio__node *next = (node = ready->next)->next;
+        ready->next = next;
+        if (!aio__node_is_task(next)) next->prev = ready;
+        aio__run_node(loop, node);
+    } while (node != last);
+    loop->current = NULL;
+    return 0;
+}
+
+AIO_API void aio_loop_stop(aio_loop *loop) { loop->stopping = true; }
+
+/* 0, or why a run cannot begin. */
+static int aio__loop_can_run(const aio_loop *loop)
+{
+    if (!loop) return EINVAL;
+    if (loop->closed) return AIO_ELOOPCLOSED;
+    return loop->running || aio__running ? AIO_ELOOPRUNNING : 0;
+}
+
+static void aio__run_begin(aio_loop *loop)
+{
+    loop->running = true;
+    aio__running = loop;
+    loop->step_clock = loop->now = aio__os.clock();
+    loop->looked = loop->steps;
+    loop->attend = true;
+}
+
+AIO_API int aio_loop_run_forever(aio_loop *loop)
+{
+    int code = aio__loop_can_run(loop);
+    if (code) return code;
+    aio__run_begin(loop);
+    do code = aio__run_once(loop); while (!code && !loop->stopping);
+    if (loop->steps != loop->looked) aio__look(loop); /* the last steps may have been slow, too */
+    loop->stopping = false;
+    loop->running = false;
+    aio__running = NULL;
+    return code;
+}
+
+/* ---- handles ---- */
+
+/* 0, or why nothing can be scheduled from here. */
+static int aio__loop_can_schedule(const aio_loop *loop)
+{
+    if (!loop) return EINVAL;
+    if (loop->closed) return AIO_ELOOPCLOSED;
+    return loop->running && aio__running != loop ? AIO_EWRONGTHREAD : 0;
+}
+
+static aio__call *aio__call_new(aio_loop *loop, aio_callback *callback, void *arg)
+{
+    if (loop->slot_free == 0) {
+        uint32_t capacity = loop->slot_capacity ? 2 * loop->slot_capacity : 16;
+        aio__call_slot *slots = (aio__call_slot *)aio__realloc(loop->slots, capacity * sizeof *slots);
+        if (!slots) return NULL;
+        memset(slots + loop->slot_capacity, 0, (capacity - loop->slot_capacity) * sizeof *slots);
+        for (uint32_t i = capacity; i-- > loop->slot_capacity;) {
+            slots[i].next_free = loop->slot_free;
+            loop->slot_free = i + 1; /* index + 1; 0 ends the list */
+        }
+        loop->slots = slots;
+        loop->slot_capacity = capacity;
+    }
+    aio__call *call = (aio__call *)aio__pool_alloc(&loop->pool, sizeof *call);
+    if (!call) return NULL;
+    memset(call, 0, sizeof *call);
+    call->callback = callback;
+    call->arg = arg;
+    call->handle.owner = loop;
+    call->index = loop->slot_free - 1;
+    aio__call_slot *slot = &loop->slots[call->index];
+    loop->slot_free = slot->next_free;
+    slot->call = call;
+    if (++slot->generation == 0) slot->generation = 1;
+    return call;
+}
+
+static void aio__call_free(aio_loop *loop, aio__call *call)
+{
+    aio__call_slot *slot = &loop->slots[call->index];
+    slot->call = NULL;
+    slot->next_free = loop->slot_free;
+    loop->slot_free = call->index + 1;
+    aio__pool_free(&loop->pool, call, sizeof *call);
+}
+
+static void aio__call_run(aio__handle *handle)
+{
+    aio__call *call = AIO__CONTAINER(handle, aio__call, handle);
+    aio_loop *loop = (aio_loop *)handle->owner;
+    aio_callback *callback = call->callback;
+    void *arg = call->arg;
+    loop->recent[(loop->steps - 1) % AIO__RECENT].what.callback = callback;
+    aio__call_free(loop, call);
+    callback(arg);
+}
+
+static aio_handle aio__handle_of(aio_loop *loop, aio__call *call, int code)
+{
+    aio_handle handle = { NULL, 0, 0 };
+    if (!call) {
+        errno = code;
+        return handle;
+    }
+    handle.loop = loop;
+    handle.index = call->index;
+    handle.generation = loop->slots[call->index].generation;
+    return handle;
+}
+
+AIO_API aio_handle aio_loop_call_soon(aio_loop *loop, aio_callback *callback, void *arg)
+{
+    int code = callback ? aio__loop_can_schedule(loop) : EINVAL;
+    aio__call *call = code ? NULL : aio__call_new(loop, callback, arg);
+    if (!call) return aio__handle_of(loop, NULL, code ? code : ENOMEM);
+    call->handle.run = aio__call_run;
+    call->ready = true;
+    aio__enqueue(loop, &call->handle.node);
+    return aio__handle_of(loop, call, 0);
+}
+
+static void aio__call_fire(aio__timer *timer)
+{
+    aio__call *call = (aio__call *)timer->owner;
+    call->timer = NULL;
+    call->ready = true;
+    call->handle.run = aio__call_run;
+    aio__enqueue((aio_loop *)call->handle.owner, &call->handle.node);
+}
+
+static aio_handle aio__call_when(aio_loop *loop, int64_t when, aio_callback *callback, void *arg)
+{
+    int code = callback && when >= 0 ? aio__loop_can_schedule(loop) : EINVAL;
+    aio__call *call = code ? NULL : aio__call_new(loop, callback, arg);
+    if (!call) return aio__handle_of(loop, NULL, code ? code : ENOMEM);
+    call->timer = aio__timer_start(loop, when, aio__call_fire, call);
+    if (call->timer) return aio__handle_of(loop, call, 0);
+    aio__call_free(loop, call);
+    return aio__handle_of(loop, NULL, ENOMEM);
+}
+
+AIO_API aio_handle aio_loop_call_later(aio_loop *loop, double delay, aio_callback *callback, void *arg)
+{
+    return aio__call_when(loop, aio__deadline(aio__os.clock(), delay), callback, arg);
+}
+
+AIO_API aio_handle aio_loop_call_at(aio_loop *loop, double when, aio_callback *callback, void *arg)
+{
+    return aio__call_when(loop, aio__deadline(0, when), callback, arg);
+}
+
+AIO_API bool aio_handle_pending(aio_handle handle)
+{
+    return handle.generation && handle.index < handle.loop->slot_capacity &&
+           handle.loop->slots[handle.index].generation == handle.generation && handle.loop->slots[handle.index].call;
+}
+
+AIO_API bool aio_handle_cancel(aio_handle handle)
+{
+    if (!aio_handle_pending(handle)) return false;
+    aio__call *call = handle.loop->slots[handle.index].call;
+    if (call->ready) aio__ring_remove(&call->handle.node);
+    else aio__timer_cancel(handle.loop, call->timer);
+    aio__call_free(handle.loop, call);
+    return true;
+}
+
+/* ---- other threads ---- */
+
+static void aio__wake_run(aio__handle *handle)
+{
+    aio_loop *loop = (aio_loop *)handle->owner;
+    char drain[64];
+    while (aio__os.read(loop->wake_read, drain, sizeof drain) == (ssize_t)sizeof drain) { }
+    aio__descriptor_drained(&loop->wake, AIO__READ);
+    aio__descriptor_wait(loop, &loop->wake, AIO__READ);
+    pthread_mutex_lock(&loop->mutex);
+    aio__threadsafe_call *call = loop->incoming;
+    loop->incoming = NULL;
+    loop->incoming_tail = &loop->incoming;
+    pthread_mutex_unlock(&loop->mutex);
+    while (call) {
+        aio__threadsafe_call *next = call->next;
+        bool kept = call->kept; /* one that is kept may be gone after it */
+        call->callback(call->arg);
+        if (!kept) aio__free(call);
+        call = next;
+    }
+    if (loop->on_wake) loop->on_wake(loop);
+}
+
+/* From any thread; needs no memory. 0 or AIO_ELOOPCLOSED. */
+static int aio__threadsafe_post(aio_loop *loop, aio__threadsafe_call *call)
+{
+    call->next = NULL;
+    pthread_mutex_lock(&loop->mutex);
+    bool closed = loop->incoming_closed, first = !loop->incoming;
+    if (!closed) {
+        *loop->incoming_tail = call;
+        loop->incoming_tail = &call->next;
+        /* within the mutex, so that the loop cannot close the descriptor in between; a full pipe wakes as well */
+        static const uint64_t one = 1;
+        while (first && aio__os.write(loop->wake_write, &one, sizeof one) < 0 && errno == EINTR) { }
+    }
+    pthread_mutex_unlock(&loop->mutex);
+    return closed ? AIO_ELOOPCLOSED : 0;
+}
+
+AIO_API int aio_loop_call_soon_threadsafe(aio_loop *loop, aio_callback *callback, void *arg)
+{
+    if (!loop || !callback) return EINVAL;
+    aio__threadsafe_call *call = (aio__threadsafe_call *)aio__malloc(sizeof *call);
+    if (!call) return ENOMEM;
+    call->callback = callback;
+    call->arg = arg;
+    call->kept = false;
+    int code = aio__threadsafe_post(loop, call);
+    if (code) aio__free(call);
+    return code;
+}
+
+static int aio__wake_open(aio_loop *loop)
+{
+    int fds[2];
+#if AIO__LINUX
+    fds[0] = fds[1] = aio__os.eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    if (fds[0] < 0) return -1;
+#else
+    if (aio__os.pipe(fds) < 0) return -1;
+    if (aio__fd_prepare(fds[0]) < 0 || aio__fd_prepare(fds[1]) < 0) {
+        aio__os.close(fds[0]);
+        aio__os.close(fds[1]);
+        return -1;
+    }
+#endif
+    loop->wake_read = fds[0];
+    loop->wake_write = fds[1];
+    loop->wake.reader.run = aio__wake_run;
+    loop->wake.reader.owner = loop;
+    if (aio__descriptor_add(loop, &loop->wake, fds[0]) < 0) {
+        aio__os.close(fds[0]);
+        if (fds[1] != fds[0]) aio__os.close(fds[1]);
+        return -1;
+    }
+    aio__descriptor_wait(loop, &loop->wake, AIO__READ);
+    return 0;
+}
+
+/* ---- life ---- */
+
+static void aio__static_future(aio_loop *loop, aio_future *future, int state, int flags)
+{
+    memset(future, 0, sizeof *future);
+    future->refs = AIO__UNCOUNTED;
+    future->state = (uint8_t)state;
+    future->flags = (uint16_t)(flags | AIO__F_STATIC);
+    future->loop = loop;
+}
+
+AIO_API aio_loop *aio_new_event_loop(void)
+{
+    aio_loop *loop = (aio_loop *)aio__calloc(sizeof *loop);
+    if (!loop) {
+        errno = ENOMEM;
+        return NULL;
+    }
+    aio__ring_clear(&loop->ready);
+    aio__ring_clear(&loop->frames.own);
+    aio__ring_clear(&loop->pool.own);
+    aio__static_future(loop, &loop->yield, AIO__PENDING, AIO__F_YIELD);
+    aio__static_future(loop, &loop->done, AIO__DONE, 0);
+    aio__static_future(loop, &loop->parked, AIO__PENDING, AIO__F_SHARED);
+    loop->incoming_tail = &loop->incoming;
+    aio__ring_clear(&loop->jobs);
+    aio__ring_clear(&loop->concurrents);
+    loop->slow = 100000000;
+    const char *debug = getenv("AIO_DEBUG");
+    loop->debug = debug && *debug && *debug != '0';
+    loop->poller = (const aio__poller *)(const void *)aio_get_event_loop_policy();
+    int code = aio__os.mutex_init(&loop->mutex);
+    if (!code) {
+        if (loop->poller->open(loop) < 0) {
+            code = errno;
+        } else if (aio__wake_open(loop) < 0) {
+            code = errno;
+            loop->poller->close(loop);
+        }
+        if (!code) return loop;
+        pthread_mutex_destroy(&loop->mutex);
+    }
+    aio__free(loop);
+    errno = code;
+    return NULL;
+}
+
+static void aio__loop_at_close(aio_loop *loop, aio__closer *closer)
+{
+    closer->next = loop->closers;
+    loop->closers = closer;
+}
+
+static void aio__calls_close(aio_loop *loop)
+{
+    for (uint32_t i = 0; i < loop->slot_capacity; i++) {
+        aio__call *call = loop->slots[i].call;
+        if (!call) continue;
+        if (call->ready) aio__ring_remove(&call->handle.node);
+        aio__call_free(loop, call);
+    }
+    aio__free(loop->slots);
+    loop->slots = NULL;
+    loop->slot_capacity = loop->slot_free = 0;
+}
+
+/* From here on other threads are refused. A call that was posted is dropped, or, if it is kept, made now. */
+static void aio__incoming_close(aio_loop *loop)
+{
+    pthread_mutex_lock(&loop->mutex);
+    loop->incoming_closed = true;
+    aio__threadsafe_call *call = loop->incoming;
+    loop->incoming = NULL;
+    pthread_mutex_unlock(&loop->mutex);
+    while (call) {
+        aio__threadsafe_call *next = call->next;
+        if (call->kept) call->callback(call->arg);
+        else aio__free(call);
+        call = next;
+    }
+}
+
+AIO_API int aio_loop_close(aio_loop *loop)
+{
+    if (!loop || loop->closed) return 0;
+    if (loop->running) return AIO_ELOOPRUNNING;
+    aio__incoming_close(loop);
+    while (loop->closers) {
+        aio__closer *closer = loop->closers;
+        loop->closers = closer->next;
+        closer->close(loop, closer);
+    }
+    aio__descriptor_remove(loop, &loop->wake);
+    aio__os.close(loop->wake_read);
+    if (loop->wake_write != loop->wake_read) aio__os.close(loop->wake_write);
+    aio__calls_close(loop);
+    aio__frames_close(loop);
+    aio__timers_close(loop);
+    loop->poller->close(loop);
+    loop->closed = true;
+    if (aio__set == loop) aio__set = NULL;
+    return 0;
+}
+
+AIO_API void aio_loop_free(aio_loop *loop)
+{
+    if (!loop) return;
+    if (aio_loop_close(loop)) aio__abort("aio_loop_free of a running loop", "aio_loop_free", 0);
+    aio__heap_each(&loop->frames, aio__frame_clear, NULL);
+    aio__heap_clear(&loop->frames);
+    aio__heap_clear(&loop->pool);
+    pthread_mutex_destroy(&loop->mutex);
+    aio__free(loop);
+}
+
+/* ---- futures that are kept ---- */
 
 static void aio__yield_done(void *arg)
 {
@@ -4543,52 +4592,8 @@ AIO_API int aio_loop_run_until_complete(aio_loop *loop, void *awaitable, aio_exc
     return code;
 }
 
-/* What lives when a loop closes: tasks can never go on; in debug mode every other future was forgotten by someone, but
- * for what such a task awaits. */
-static void aio__frame_close(void *object, void *arg)
-{
-    aio_future *future = (aio_future *)object;
-    aio_loop *loop = (aio_loop *)arg;
-    char made[AIO__MADE_MAX];
-    bool pending = future->state < AIO__DONE;
-    if (pending && (future->flags & AIO__F_TASK)) {
-        aio__probe probe;
-        const aio_task *leaf = ((aio_task *)object)->link.leaf;
-        aio__who(leaf->future.run.coro, &probe);
-        aio__report(loop, NULL, "task '%s' was destroyed but it is pending (at %s:%d)%s", aio__label(future), probe.file,
-                    aio__line_of(leaf->line), aio__made_text(future, made));
-    } else if (aio__error_unseen(future)) {
-        aio__report_unseen(future);
-        future->flags |= AIO__F_SEEN;
-    } else if (loop->debug && future->state == AIO__NEW) {
-        aio__report_unawaited(future);
-    } else if (loop->debug && !(future->flags & AIO__F_IN_TIMERS) && !(pending && future->waiters.first)) {
-        aio__report(loop, NULL, "'%s' was never released%s", aio__label(future), aio__made_text(future, made));
-    }
-    if (!pending) return;
-    future->state = AIO__CANCELLED;
-    future->flags |= AIO__F_QUIET;
-}
-
-static void aio__frames_close(aio_loop *loop) { aio__heap_each(&loop->frames, aio__frame_close, loop); }
-
-/* Exceptions are no memory of the loop's. */
-static void aio__frame_clear(void *object, void *arg)
-{
-    (void)arg;
-    aio_task *t = (aio_task *)object;
-    aio_exception_unref(t->future.error);
-    if (!(t->future.flags & AIO__F_CORO)) return;
-    aio_exception_unref(t->thrown);
-    aio_exception_unref(t->caught);
-    for (aio__extra *extra = t->extra; extra; extra = extra->next) {
-        if (extra->kind == AIO__EXTRA_CANCEL) aio_exception_unref(((aio__cancel_reason *)(void *)extra)->why);
-        if (extra->kind == AIO__EXTRA_BLOCK) aio_exception_unref(((aio__block *)(void *)extra)->error);
-    }
-}
-
 /* ============================================================================
- * 28. Combinators: how they wait
+ * 29. Combinators: how they wait
  *
  * Futures over futures. Each child carries a small record of the combinator among its waiters.
  * ============================================================================ */
@@ -5179,7 +5184,7 @@ AIO_API void *aio__shield(void *awaitable, size_t size)
 }
 
 /* ============================================================================
- * 29. Timeouts and task groups: scopes
+ * 30. Timeouts and task groups: scopes
  *
  * What AIO_TIMEOUT calls, and groups of tasks that end together.
  * ============================================================================ */
@@ -5607,7 +5612,7 @@ AIO_API void *aio__group_create_task(aio_task_group *group, void *coroutine, con
 }
 
 /* ============================================================================
- * 30. Locks: first in, first out
+ * 31. Locks: first in, first out
  *
  * Who waits is a coroutine with a place in a line. It is called in turn, and takes what it waited for when it runs; one
  * that is cancelled after its call hands it on. Waiting needs no memory but the coroutine's. An event is simpler: all
@@ -6282,7 +6287,7 @@ AIO_API int aio_barrier_destroy(aio_barrier *barrier)
 }
 
 /* ============================================================================
- * 31. Queues: getters and putters
+ * 32. Queues: getters and putters
  *
  * Queue, PriorityQueue and LifoQueue over one array of items, which is a ring, a stack or a heap. Getters and putters
  * stand in lines; one who is called looks again, for another may have come first. One who cannot use its call hands it
@@ -6628,7 +6633,7 @@ AIO_API int aio_queue_free(aio_queue *queue)
 }
 
 /* ============================================================================
- * 32. Threads: executor and concurrent futures
+ * 33. Threads: executor and concurrent futures
  *
  * The only room that starts threads, but for the resolver's. An executor owns its threads and queue, under its mutex.
  * A job is shared by its executor and by its loop: `loop` and `state` are under the executor's mutex, the future is
@@ -7265,7 +7270,7 @@ AIO_API void aio_concurrent_release(aio_concurrent_future *future)
 }
 
 /* ============================================================================
- * 33. Signals: the self-pipe
+ * 34. Signals: the self-pipe
  *
  * One table for the process, an entry a signal, changed under its mutex. The handler takes no lock: it marks the entry
  * and writes to the descriptor that wakes the loop (the self-pipe). Who takes an entry out of use waits until no
@@ -7435,7 +7440,7 @@ static void aio__interrupt_end(void)
 }
 
 /* ============================================================================
- * 34. Running a program
+ * 35. Running a program
  *
  * aio_run: one loop from beginning to end. It needs no memory of its own to end in order: what waits is on the stack.
  * ============================================================================ */
@@ -7626,7 +7631,7 @@ AIO_API int aio__run(void *coroutine, const aio_run_options *options)
 }
 
 /* ============================================================================
- * 35. Names: the getaddrinfo lane
+ * 36. Names: the getaddrinfo lane
  *
  * Lookups in threads of their own; one that is given up is orphaned, never joined.
  * ============================================================================ */
@@ -7896,7 +7901,7 @@ static const char *aio__address_text(const struct sockaddr_storage *storage, soc
 }
 
 /* ============================================================================
- * 36. TLS: OpenSSL over our own BIO
+ * 37. TLS: OpenSSL over our own BIO
  *
  * Contexts, verification and sessions.
  * ============================================================================ */
@@ -8249,7 +8254,7 @@ static aio_tls_context *aio__tls_default(void) { return NULL; }
 #endif
 
 /* ============================================================================
- * 37. Streams: buffers and transports
+ * 38. Streams: buffers and transports
  *
  * Reading, writing, connecting, listening; plain or over TLS.
  * ============================================================================ */
@@ -9809,27 +9814,27 @@ static void aio__streams_close(aio_loop *loop, aio__closer *closer)
 }
 
 /* ============================================================================
- * 38. Descriptors: readers, writers and sock_ calls
+ * 39. Descriptors: readers, writers and sock_ calls
  *
  * A table of foreign descriptors by number, each registered level-triggered while somebody wants it, as its owner may
  * leave bytes unread. May call the streams' room for how a waiting task goes on.
  * ============================================================================ */
 
 /* ============================================================================
- * 39. Datagrams: UDP endpoints
+ * 40. Datagrams: UDP endpoints
  *
  * One edge-triggered socket an endpoint; a queue of what could not be sent at once. May call Descriptors and Names.
  * ============================================================================ */
 
 /* ============================================================================
- * 40. Subprocesses: pidfd and pipes
+ * 41. Subprocesses: pidfd and pipes
  *
  * Children of a loop in a ring, each with a descriptor that tells of its end, or a thread that waits for it. Pipes are
  * streams. Nothing but this room reaps them.
  * ============================================================================ */
 
 /* ============================================================================
- * 41. URLs
+ * 42. URLs
  *
  * RFC 3986 with yarl's habits: splits a reference, checks and normalises each part, writes the whole into one block.
  * Owns nothing beyond the block of each aio_url. Calls memory and buffers only.
@@ -10532,7 +10537,7 @@ AIO_API bool aio_url_same_origin(const aio_url *a, const aio_url *b)
 }
 
 /* ============================================================================
- * 42. Headers
+ * 43. Headers
  *
  * The multi-map: one block of text and an index into it. Growing copies what is alive into a new block, and frees the
  * old one only after the new field is in, so that a value may come from the headers themselves. Calls memory only.
@@ -10731,7 +10736,7 @@ AIO_API void aio_headers_clear(aio_headers *headers)
 }
 
 /* ============================================================================
- * 43. HTTP messages
+ * 44. HTTP messages
  *
  * RFC 9112: heads in and out, body framing, dates. The parser goes line by line over the bytes as they arrive, never
  * twice over one, and copies nothing until the head is whole. What a hostile peer may send is refused with a reason: no
@@ -11435,7 +11440,7 @@ static inline const char *aio__http_clock_text(aio__http_clock *clock, int64_t s
 }
 
 /* ============================================================================
- * 44. Connections: the pool
+ * 45. Connections: the pool
  *
  * What the client and the server have in common: deadlines, and bodies on their way in. Then the client's connector:
  * keep-alive connections by origin, and who waits for one. A connection object is the right to one of `limit` places;
@@ -12107,7 +12112,7 @@ static void aio__connector_free(aio__connector *c)
 }
 
 /* ============================================================================
- * 45. HTTP client: session, request, response
+ * 46. HTTP client: session, request, response
  *
  * One request is one coroutine (aio__fetching), whose frame holds copies of what it was given. Everything else of a
  * request and its response is an exchange, which outlives the coroutine as the user's aio_response, and is used again,
@@ -13008,13 +13013,13 @@ AIO_API size_t aio_session_busy(const aio_session *session) { return session ? s
 AIO_API size_t aio_session_idle(const aio_session *session) { return session ? session->connector.idle_count : 0; }
 
 /* ============================================================================
- * 46. HTTP server: connections and handlers
+ * 47. HTTP server: connections and handlers
  *
  * One connection is one coroutine.
  * ============================================================================ */
 
 /* ============================================================================
- * 47. Introspection: task dump and call graph
+ * 48. Introspection: task dump and call graph
  *
  * Walks what waits for what, and only reads. Called by nobody above. Downwards through the frames of a task to what the
  * innermost awaits, and that one's children (ops->child); upwards through the waiters. A path may lead in a circle, and
