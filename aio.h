@@ -3857,15 +3857,23 @@ AIO_API bool aio_task_cancel_message(void *task, const char *message)
     return asked;
 }
 
+/* The task, or NULL for a future that is none. */
+static aio_task *aio__task_of(const void *task, const char *function)
+{
+    aio_future *f = task ? aio__future_of(task, function) : NULL;
+    return f && (f->flags & AIO__F_TASK) ? (aio_task *)(void *)f : NULL;
+}
+
 AIO_API int aio_task_cancelling(const void *task)
 {
-    return task ? ((const aio_task *)(const void *)aio__future_of(task, "aio_task_cancelling"))->cancels : 0;
+    aio_task *t = aio__task_of(task, "aio_task_cancelling");
+    return t ? t->cancels : 0;
 }
 
 AIO_API int aio_task_uncancel(void *task)
 {
-    if (!task) return 0;
-    aio_task *t = (aio_task *)(void *)aio__future_of(task, "aio_task_uncancel");
+    aio_task *t = aio__task_of(task, "aio_task_uncancel");
+    if (!t) return 0;
     if (t->cancels && --t->cancels == 0 && t->must_cancel == 1) aio_exception_unref(aio__take_reason(t));
     return t->cancels;
 }
