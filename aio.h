@@ -7664,6 +7664,7 @@ typedef struct aio__lookup {
     int                 status;       /* of getaddrinfo */
     int                 system_error; /* errno, with EAI_SYSTEM */
     struct addrinfo    *found;
+    aio__threadsafe_call post;        /* the answer on its way to the loop, which needs no memory */
 } aio__lookup;
 
 typedef struct aio__addresses { /* what a lookup gives; one allocation */
@@ -7750,7 +7751,10 @@ static void *aio__lane_run(void *unused)
             pthread_mutex_lock(&aio__lane.mutex);
         }
         /* within the mutex: the loop cannot be freed before it has taken its lookups back (aio__lookups_close) */
-        if (lookup->loop && aio_loop_call_soon_threadsafe(lookup->loop, aio__lookup_done, lookup) == 0) continue;
+        lookup->post.callback = aio__lookup_done;
+        lookup->post.arg = lookup;
+        lookup->post.kept = true;
+        if (lookup->loop && aio__threadsafe_post(lookup->loop, &lookup->post) == 0) continue;
         aio__lookup_unref(lookup);
     }
     aio__lane.threads--;
@@ -9605,7 +9609,8 @@ static int aio__server_listen(aio_server *server, const aio__address *address)
     struct sockaddr_storage storage;
     socklen_t length = sizeof storage;
     memset(&storage, 0, sizeof storage);
-    if (!server->port && aio__os.getsockname(fd, (struct sockaddr *)&storage, &length) == 0) {
+    if (!server->port) { /* the system's choice, which the other addresses share */
+        if (aio__os.getsockname(fd, (struct sockaddr *)&storage, &length) < 0) return errno;
         if (storage.ss_family == AF_INET) server->port = ntohs(((struct sockaddr_in *)(void *)&storage)->sin_port);
         if (storage.ss_family == AF_INET6) server->port = ntohs(((struct sockaddr_in6 *)(void *)&storage)->sin6_port);
     }

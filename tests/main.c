@@ -13,6 +13,7 @@
 #include "test_queues.c"
 #include "test_futures.c"
 #include "test_memory.c"
+#include "test_seam.c"
 #include "test_signals.c"
 #include "test_run.c"
 #include "test_debug.c"

@@ -153,18 +153,3 @@ TEST(memory_idle_task_is_small)
     CHECK_INT(sizeof(aio_future) <= 40, 1);
     CHECK_INT(((offsetof(aio_task, node)) & sizeof(void *)) != 0, 1);
 }
-
-/* Every entry of the table is replaced, but for those that neither fail nor matter. */
-TEST(seam_is_complete)
-{
-    typedef void (*entry)(void);
-    static const size_t left_alone[] = {
-        offsetof(struct aio__os, join), offsetof(struct aio__os, cores), offsetof(struct aio__os, freeaddrinfo),
-    };
-    for (size_t at = offsetof(struct aio__os, malloc); at + sizeof(entry) <= sizeof(struct aio__os); at += sizeof(entry)) {
-        bool wanted = memcmp((char *)&aio__os + at, (char *)&seam_real + at, sizeof(entry)) == 0;
-        for (size_t i = 0; i < sizeof left_alone / sizeof *left_alone; i++) wanted = wanted && left_alone[i] != at;
-        if (wanted) fail("%s:%d: entry %zu of struct aio__os is not in harness_seam.h", __FILE__, __LINE__,
-                         (at - offsetof(struct aio__os, malloc)) / sizeof(entry));
-    }
-}

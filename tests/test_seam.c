@@ -1,0 +1,52 @@
+/* The seam itself: nothing forgotten in it, and its faults reach real sockets and do no harm. */
+
+/* Every entry of the table is replaced, but for those that neither fail nor matter. */
+TEST(seam_is_complete)
+{
+    typedef void (*entry)(void);
+    static const size_t left_alone[] = {
+        offsetof(struct aio__os, join), offsetof(struct aio__os, cores), offsetof(struct aio__os, freeaddrinfo),
+    };
+    for (size_t at = offsetof(struct aio__os, malloc); at + sizeof(entry) <= sizeof(struct aio__os); at += sizeof(entry)) {
+        bool wanted = memcmp((char *)&aio__os + at, (char *)&seam_real + at, sizeof(entry)) == 0;
+        for (size_t i = 0; i < sizeof left_alone / sizeof *left_alone; i++) wanted = wanted && left_alone[i] != at;
+        if (wanted) fail("%s:%d: entry %zu of struct aio__os is not in harness_seam.h", __FILE__, __LINE__,
+                         (at - offsetof(struct aio__os, malloc)) / sizeof(entry));
+    }
+}
+
+struct seam_serve { aio_task task; aio_stream *stream; aio_text line; };
+static AIO_CORO(seam_serve)
+{
+    AIO_BEGIN(seam_serve);
+    AIO_ASYNC_FOR(self->line, aio_stream_readline(self->stream)) {
+        aio_stream_write(self->stream, self->line.data, self->line.length);
+        AIO_AWAIT(aio_stream_drain(self->stream));
+    }
+    AIO_END;
+}
+
+static void *seam_handler(aio_stream *stream, void *arg)
+{
+    (void)arg;
+    return AIO_CALL(seam_serve, .stream = stream);
+}
+
+struct seam_echo { aio_task task; aio_server *server; aio_stream *stream; aio_text line; int i; char wanted[32]; };
+SCENARIO(seam_echo, .may = { ECONNRESET, AIO_EINCOMPLETE, AIO_EDISCONNECTED, EPIPE })
+{
+    AIO_BEGIN(seam_echo);
+    AIO_AWAIT(self->server, aio_start_server(seam_handler, NULL, "127.0.0.1", 0));
+    AIO_AWAIT(self->stream, aio_open_connection("127.0.0.1", aio_server_port(self->server)));
+    for (self->i = 0; self->i < 5; self->i++) {
+        snprintf(self->wanted, sizeof self->wanted, "line %d of five\n", self->i);
+        REQUIRE(aio_stream_write(self->stream, self->wanted, strlen(self->wanted)) == 0);
+        AIO_AWAIT(self->line, aio_stream_readline(self->stream));
+        CHECK_BYTES(self->line.data, self->line.length, self->wanted);
+    }
+    AIO_FINALLY;
+        aio_stream_abort(self->stream);
+        if (self->server) aio_server_abort_clients(self->server);
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
