@@ -4000,7 +4000,9 @@ static size_t aio__recent_name(const aio__recent *recent, char *text, size_t siz
         length = snprintf(text, size, "callback %p", (void *)(uintptr_t)recent->what.callback);
     } else {
         aio__who(recent->what.coro, &probe);
-        length = snprintf(text, size, "%s:%d, in %s", probe.file, aio__line_of(recent->line), probe.name);
+        int line = aio__line_of(recent->line);
+        if (line) length = snprintf(text, size, "%s:%d, in %s", probe.file, line, probe.name);
+        else length = snprintf(text, size, "%s, the first step of %s", probe.file, probe.name);
     }
     return length < 0 ? 0 : (size_t)length;
 }
