@@ -212,6 +212,7 @@ static int seam_descriptors(void)
 
 static void seam_install(void)
 {
+    if (seam_real.malloc) return;
     seam_real = aio__os;
     aio__os.malloc = seam_malloc;
     aio__os.realloc = seam_realloc;
