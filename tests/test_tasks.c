@@ -92,7 +92,8 @@ SCENARIO(task_order)
     AIO_END;
 }
 
-struct task_sleeps { aio_task task; char log[TASK_LOG]; struct task_mark *other; int i; aio_future *kept; double start; };
+struct task_sleeps { aio_task task; char log[TASK_LOG]; struct task_mark *other; aio_future *kept;
+                     double start; int i; };
 SCENARIO(task_sleeps)
 {
     AIO_BEGIN(task_sleeps);
@@ -167,7 +168,8 @@ SCENARIO(task_nesting)
     AIO_END;
 }
 
-enum { BY_END, BY_RETURN, BY_RAISE, BY_RETURN_IN_TRY, BY_RAISE_IN_CATCH, BY_RERAISE, BY_RETURN_IN_CATCH, BY_CHILD, WAYS_OUT };
+enum { BY_END, BY_RETURN, BY_RAISE, BY_RETURN_IN_TRY, BY_RAISE_IN_CATCH, BY_RERAISE, BY_RETURN_IN_CATCH,
+       BY_CHILD, WAYS_OUT };
 struct task_leaves { aio_task task; int result; char *log; int how, finally_fails; };
 static AIO_CORO(task_leaves)
 {
@@ -317,7 +319,8 @@ SCENARIO(task_async_for)
 }
 
 /* ---- async with ---- */
-enum { OUT_END, OUT_BREAK, OUT_CONTINUE, OUT_RETURN, OUT_RAISE, OUT_CHILD, OUT_LEAVE_FAILS, OUT_BOTH_FAIL, OUT_ENTER_FAILS, OUTS };
+enum { OUT_END, OUT_BREAK, OUT_CONTINUE, OUT_RETURN, OUT_RAISE, OUT_CHILD, OUT_LEAVE_FAILS, OUT_BOTH_FAIL,
+       OUT_ENTER_FAILS, OUTS };
 struct task_with { aio_task task; int result; char *log; int how; };
 static AIO_CORO(task_with)
 {
