@@ -1694,7 +1694,11 @@ struct aio__os {
     int         (*SSL_CTX_use_PrivateKey_file)(SSL_CTX *, const char *, int);
     int         (*SSL_CTX_load_verify_locations)(SSL_CTX *, const char *, const char *);
     int         (*SSL_CTX_set_default_verify_paths)(SSL_CTX *);
+    int         (*SSL_CTX_set_alpn_protos)(SSL_CTX *, const unsigned char *, unsigned);
     SSL        *(*SSL_new)(SSL_CTX *);
+    long        (*SSL_ctrl)(SSL *, int, long, void *);
+    int         (*SSL_set1_host)(SSL *, const char *);
+    int         (*X509_VERIFY_PARAM_set1_ip_asc)(X509_VERIFY_PARAM *, const char *);
     void        (*SSL_free)(SSL *);
     BIO        *(*BIO_new)(const BIO_METHOD *);
     BIO_METHOD *(*BIO_meth_new)(int, const char *);
@@ -1715,8 +1719,9 @@ static struct aio__os aio__os = {
 #endif
 #ifndef AIO_NO_TLS
     SSL_CTX_new, SSL_CTX_free, SSL_CTX_use_certificate_chain_file, SSL_CTX_use_PrivateKey_file,
-    SSL_CTX_load_verify_locations, SSL_CTX_set_default_verify_paths, SSL_new, SSL_free, BIO_new, BIO_meth_new,
-    SSL_do_handshake, SSL_read, SSL_write, SSL_shutdown, SSL_get_error,
+    SSL_CTX_load_verify_locations, SSL_CTX_set_default_verify_paths, SSL_CTX_set_alpn_protos, SSL_new, SSL_ctrl,
+    SSL_set1_host, X509_VERIFY_PARAM_set1_ip_asc, SSL_free, BIO_new, BIO_meth_new, SSL_do_handshake,
+    SSL_read, SSL_write, SSL_shutdown, SSL_get_error,
 #endif
 };
 
@@ -7643,7 +7648,9 @@ AIO_API int aio__run(void *coroutine, const aio_run_options *options)
 /* ============================================================================
  * 36. Names: the getaddrinfo lane
  *
- * Lookups in threads of their own; one that is given up is orphaned, never joined.
+ * Lookups in threads of their own, the process's, at most AIO__LOOKUP_THREADS at once; the others queue. One that is
+ * given up is orphaned: its waiter goes on at once, and its thread, never joined, frees it when getaddrinfo returns.
+ * A thread ends when the queue is empty. May call futures and the loop's door for other threads.
  * ============================================================================ */
 
 enum { AIO__LOOKUP_THREADS = 8, AIO__ADDRESSES_MAX = 64 }; /* lookups at once in the process; addresses tried of one name */
@@ -7656,6 +7663,7 @@ typedef struct aio__address {
 /* One lookup. Shared by the thread that does it and the future that waits for it; the lane's mutex guards `refs`, `future`
  * and `loop`. A lookup without a future is orphaned: its thread, when it is done with it, frees it. */
 typedef struct aio__lookup {
+    aio__threadsafe_call post; /* the answer on its way to the loop, which needs no memory */
     struct aio__lookup *next; /* in the lane's queue */
     aio__node           node; /* in its loop's list */
     int                 refs;
@@ -7666,18 +7674,18 @@ typedef struct aio__lookup {
     int                 status;       /* of getaddrinfo */
     int                 system_error; /* errno, with EAI_SYSTEM */
     struct addrinfo    *found;
-    aio__threadsafe_call post;        /* the answer on its way to the loop, which needs no memory */
 } aio__lookup;
 
-typedef struct aio__addresses { /* what a lookup gives; one allocation */
+typedef struct aio__addresses { /* what a lookup gives; of the loop's pool */
+    size_t       size;
     int          count;
     aio__address at[1];
 } aio__addresses;
 
 typedef struct aio__lookup_future {
     aio_future      future;
-    aio__addresses *result; /* aio__free */
-    aio__lookup    *lookup;
+    aio__addresses *result; /* the future's */
+    aio__lookup    *lookup; /* NULL when it is answered or given up */
 } aio__lookup_future;
 
 /* The process's lane. Its threads end when there is nothing to do, and are never joined. */
@@ -7694,12 +7702,15 @@ static void aio__lookup_unref(aio__lookup *lookup) /* under the lane's mutex */
     aio__free(lookup);
 }
 
-static aio__addresses *aio__addresses_copy(const struct addrinfo *found)
+static aio__addresses *aio__addresses_copy(aio_loop *loop, const struct addrinfo *found)
 {
     int count = 0;
     for (const struct addrinfo *a = found; a && count < AIO__ADDRESSES_MAX; a = a->ai_next) count++;
-    aio__addresses *addresses = (aio__addresses *)aio__calloc(sizeof *addresses + (size_t)count * sizeof(aio__address));
+    size_t size = sizeof(aio__addresses) + (size_t)count * sizeof(aio__address);
+    aio__addresses *addresses = (aio__addresses *)aio__pool_alloc(&loop->pool, size);
     if (!addresses) return NULL;
+    memset(addresses, 0, size);
+    addresses->size = size;
     for (const struct addrinfo *a = found; a && addresses->count < count; a = a->ai_next) {
         if (a->ai_addrlen > sizeof(struct sockaddr_storage)) continue;
         aio__address *address = &addresses->at[addresses->count++];
@@ -7713,7 +7724,7 @@ static aio_exception *aio__lookup_error(const aio__lookup *lookup)
 {
     if (lookup->status == EAI_MEMORY) return &aio__no_memory;
     const char *why = lookup->status == EAI_SYSTEM ? strerror(lookup->system_error) : gai_strerror(lookup->status);
-    return aio__exception(AIO_ERESOLVE, "resolve", "resolve %s: %s", lookup->host, why);
+    return aio__exception(AIO_ERESOLVE, "resolve", "resolve %s: %s", lookup->host[0] ? lookup->host : "*", why);
 }
 
 /* In the loop's thread: the answer reaches who still waits for it. */
@@ -7726,7 +7737,7 @@ static void aio__lookup_done(void *arg)
         if (lookup->status) {
             aio__future_fail(&f->future, aio__lookup_error(lookup));
         } else {
-            f->result = aio__addresses_copy(lookup->found);
+            f->result = aio__addresses_copy(f->future.loop, lookup->found);
             if (f->result) aio__future_finish(&f->future, AIO__DONE);
             else aio__future_fail(&f->future, &aio__no_memory);
         }
@@ -7753,9 +7764,6 @@ static void *aio__lane_run(void *unused)
             pthread_mutex_lock(&aio__lane.mutex);
         }
         /* within the mutex: the loop cannot be freed before it has taken its lookups back (aio__lookups_close) */
-        lookup->post.callback = aio__lookup_done;
-        lookup->post.arg = lookup;
-        lookup->post.kept = true;
         if (lookup->loop && aio__threadsafe_post(lookup->loop, &lookup->post) == 0) continue;
         aio__lookup_unref(lookup);
     }
@@ -7787,7 +7795,7 @@ static void aio__lookup_destroy(aio_future *future)
 {
     aio__lookup_future *f = (aio__lookup_future *)(void *)future;
     if (f->lookup) aio__lookup_orphan(f->lookup);
-    aio__free(f->result);
+    if (f->result) aio__pool_free(&future->loop->pool, f->result, f->result->size);
 }
 
 static const aio__ops aio__lookup_ops = { "getaddrinfo", aio__lookup_cancel, aio__lookup_destroy, NULL };
@@ -7806,6 +7814,8 @@ static void aio__lookups_close(aio_loop *loop, aio__closer *closer)
         aio__lookup *lookup = AIO__CONTAINER(lookups->ring.next, aio__lookup, node);
         aio__ring_remove(&lookup->node);
         lookup->loop = NULL;
+        if (lookup->future) lookup->future->lookup = NULL;
+        if (lookup->future) aio__lookup_unref(lookup);
     }
     pthread_mutex_unlock(&aio__lane.mutex);
     loop->lookups = NULL;
@@ -7848,50 +7858,67 @@ static int aio__lane_submit(aio__lookups *lookups, aio__lookup *lookup)
 }
 
 /* An address in figures needs no thread. */
-static aio__addresses *aio__numeric(const char *host, const char *service, const struct addrinfo *hints)
+static aio__addresses *aio__numeric(aio_loop *loop, const char *host, const aio__lookup *lookup)
 {
-    struct addrinfo numeric = *hints, *found = NULL;
+    struct addrinfo numeric = lookup->hints, *found = NULL;
     numeric.ai_flags |= AI_NUMERICHOST | AI_NUMERICSERV;
-    if (aio__os.getaddrinfo(host, service, &numeric, &found)) return NULL;
-    aio__addresses *addresses = aio__addresses_copy(found);
+    if (aio__os.getaddrinfo(host, lookup->service, &numeric, &found)) return NULL;
+    aio__addresses *addresses = aio__addresses_copy(loop, found);
     aio__os.freeaddrinfo(found);
     return addresses;
 }
 
-/* Addresses of a host for a port; NULL host with AI_PASSIVE: all interfaces. The result is the future's. */
-static aio__lookup_future *aio__resolve(aio_loop *loop, const char *host, int port, int family, int socktype, int flags)
+/* One that is its future's and its thread's. NULL without memory. */
+static aio__lookup *aio__lookup_new(aio__lookup_future *f, const char *host, int port, const struct addrinfo *hints)
 {
-    if (port < 0 || port > 65535) return (aio__lookup_future *)(void *)aio__failure(EINVAL, "port %d: not in 0..65535", port);
-    if (host && strlen(host) > 255) return (aio__lookup_future *)(void *)aio__failure(EINVAL, "the host name is too long");
-    aio__lookup_future *f =
-        (aio__lookup_future *)aio__future_make(loop, &aio__lookup_ops, sizeof *f, NULL, 0);
-    aio__lookups *lookups = aio__lookups_of(loop);
     aio__lookup *lookup = (aio__lookup *)aio__calloc(sizeof *lookup);
-    if (!f || !lookups || !lookup) {
+    if (!lookup) return NULL;
+    lookup->post.callback = aio__lookup_done;
+    lookup->post.arg = lookup;
+    lookup->post.kept = true;
+    lookup->hints = *hints;
+    lookup->refs = 2;
+    lookup->loop = f->future.loop;
+    lookup->future = f;
+    snprintf(lookup->host, sizeof lookup->host, "%s", host ? host : "");
+    snprintf(lookup->service, sizeof lookup->service, "%d", port);
+    return lookup;
+}
+
+static aio__lookup_future *aio__resolve_failure(const char *host, const char *why)
+{
+    return (aio__lookup_future *)(void *)aio__failed_future(
+        aio__loop_now(), aio__exception(EINVAL, "resolve", "resolve %.64s: %s", host ? host : "*", why));
+}
+
+/* Addresses of a host for a port; NULL host with AI_PASSIVE: all interfaces. The result is the future's. */
+static aio__lookup_future *aio__resolve(aio_loop *loop, const char *host, int port, int family, int flags)
+{
+    struct addrinfo hints;
+    memset(&hints, 0, sizeof hints);
+    hints.ai_family = family;
+    hints.ai_socktype = SOCK_STREAM;
+    hints.ai_flags = flags;
+    if (port < 0 || port > 65535) return aio__resolve_failure(host, "the port is not in 0..65535");
+    if (host && strlen(host) > 255) return aio__resolve_failure(host, "the host name is too long");
+    aio__lookup_future *f = (aio__lookup_future *)aio__future_make(loop, &aio__lookup_ops, sizeof *f, NULL, 0);
+    aio__lookups *lookups = aio__lookups_of(loop);
+    aio__lookup *lookup = f ? aio__lookup_new(f, host, port, &hints) : NULL;
+    if (!lookups || !lookup) {
         aio__free(lookup);
         aio_unref(f);
         return NULL;
     }
-    lookup->hints.ai_family = family;
-    lookup->hints.ai_socktype = socktype;
-    lookup->hints.ai_flags = flags;
-    snprintf(lookup->host, sizeof lookup->host, "%s", host ? host : "");
-    snprintf(lookup->service, sizeof lookup->service, "%d", port);
-    f->result = aio__numeric(host, lookup->service, &lookup->hints);
-    if (f->result) {
-        aio__free(lookup);
-        f->future.state = AIO__DONE;
+    f->result = aio__numeric(loop, host, lookup);
+    int code = f->result ? 0 : aio__lane_submit(lookups, lookup);
+    if (!f->result && !code) {
+        f->lookup = lookup;
         return f;
     }
-    lookup->refs = 2;
-    lookup->loop = loop;
-    lookup->future = f;
-    f->lookup = lookup;
-    int code = aio__lane_submit(lookups, lookup);
-    if (!code) return f;
-    f->lookup = NULL;
     aio__free(lookup);
-    aio__future_fail(&f->future, aio__exception(code, "resolve", "resolve %s: no thread: %s", host ? host : "*", strerror(code)));
+    if (!code) f->future.state = AIO__DONE;
+    else aio__future_fail(&f->future, aio__exception(code, "resolve", "resolve %s: no thread to do it: %s",
+                                                     host ? host : "*", strerror(code)));
     return f;
 }
 
@@ -7917,7 +7944,8 @@ static const char *aio__address_text(const struct sockaddr_storage *storage, soc
 /* ============================================================================
  * 37. TLS: OpenSSL over our own BIO
  *
- * Contexts, verification and sessions.
+ * Contexts, verification, and one connection's handshake, reads and writes over a descriptor. The BIO sends and receives
+ * by the seam, without SIGPIPE. Every call begins with an empty error queue. May call descriptors and errors.
  * ============================================================================ */
 
 enum { AIO__IO_AGAIN = -1, AIO__IO_FAILED = -2 }; /* what a read or write gives that is no count */
@@ -7995,8 +8023,9 @@ static int aio__bio_create(BIO *bio)
     return 1;
 }
 
-static BIO_METHOD *aio__bio_method;
-static pthread_once_t aio__bio_once = PTHREAD_ONCE_INIT;
+static pthread_mutex_t aio__tls_mutex = PTHREAD_MUTEX_INITIALIZER;
+static BIO_METHOD *aio__bio_method;                /* these two live as long as the process; the mutex guards them */
+static aio_tls_context *aio__tls_default_context;
 
 static void aio__bio_setup(void)
 {
@@ -8015,6 +8044,7 @@ static void aio__tls_context_fail(const char *what, const char *name)
 {
     unsigned long error = ERR_peek_error();
     const char *reason = error ? ERR_reason_error_string(error) : NULL;
+    if (!reason && ERR_GET_LIB(error) == ERR_LIB_SYS) reason = strerror(ERR_GET_REASON(error));
     snprintf(aio__tls_message, sizeof aio__tls_message, "%s%s%s: %s", what, name ? " " : "", name ? name : "",
              reason ? reason : "OpenSSL failed");
     ERR_clear_error();
@@ -8046,7 +8076,7 @@ static int aio__alpn_select(SSL *ssl, const unsigned char **out, unsigned char *
     return SSL_TLSEXT_ERR_OK;
 }
 
-/* What was wrong, or NULL. */
+/* The file that could not be loaded, or NULL. */
 static const char *aio__tls_load(aio_tls_context *context, const aio_tls_options *o)
 {
     SSL_CTX *ctx = context->ctx;
@@ -8062,29 +8092,39 @@ static const char *aio__tls_load(aio_tls_context *context, const aio_tls_options
     return NULL;
 }
 
+/* What is wrong with the options, or NULL. */
+static const char *aio__tls_check(aio_tls_context *context, const aio_tls_options *o)
+{
+    if (o->server && !o->cert_file) return "a server needs a cert_file";
+    if (o->key_file && !o->cert_file) return "a key_file needs its cert_file";
+    if (o->require_client_cert && !o->server) return "require_client_cert is a server's";
+    if (o->require_client_cert && !o->ca_file && !o->ca_path) return "require_client_cert needs a ca_file or ca_path";
+    if (!aio__alpn_encode(context, o->alpn)) return "the ALPN list is not valid";
+    return NULL;
+}
+
 static bool aio__tls_context_fill(aio_tls_context *context, const aio_tls_options *o)
 {
     SSL_CTX *ctx = context->ctx;
+    int verify = context->verify && !o->server ? SSL_VERIFY_PEER : SSL_VERIFY_NONE;
+    if (o->require_client_cert) verify = SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT;
     SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION);
     SSL_CTX_set_mode(ctx, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);
     SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION);
     SSL_CTX_set_read_ahead(ctx, 1);
     SSL_CTX_set_default_read_buffer_len(ctx, 32768);
+    SSL_CTX_set_verify(ctx, verify, NULL);
+    if (o->server) SSL_CTX_set_session_id_context(ctx, (const unsigned char *)"aio.h", 5);
     const char *file = aio__tls_load(context, o);
     if (file) {
         aio__tls_context_fail("TLS: cannot load", file);
         return false;
     }
-    if (!aio__alpn_encode(context, o->alpn)) {
-        snprintf(aio__tls_message, sizeof aio__tls_message, "TLS: the ALPN list is not valid: %s", o->alpn);
+    if (!context->alpn_length) return true;
+    if (o->server) SSL_CTX_set_alpn_select_cb(ctx, aio__alpn_select, context);
+    else if (aio__os.SSL_CTX_set_alpn_protos(ctx, context->alpn, context->alpn_length) != 0) {
+        aio__tls_context_fail("TLS: ALPN", o->alpn);
         return false;
-    }
-    if (o->server) {
-        if (context->alpn_length) SSL_CTX_set_alpn_select_cb(ctx, aio__alpn_select, context);
-        if (o->require_client_cert) SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
-    } else {
-        if (context->alpn_length) SSL_CTX_set_alpn_protos(ctx, context->alpn, context->alpn_length);
-        SSL_CTX_set_verify(ctx, context->verify ? SSL_VERIFY_PEER : SSL_VERIFY_NONE, NULL);
     }
     return true;
 }
@@ -8092,7 +8132,9 @@ static bool aio__tls_context_fill(aio_tls_context *context, const aio_tls_option
 AIO_API aio_tls_context *aio__tls_context_create(const aio_tls_options *options)
 {
     ERR_clear_error();
-    pthread_once(&aio__bio_once, aio__bio_setup);
+    pthread_mutex_lock(&aio__tls_mutex);
+    if (!aio__bio_method) aio__bio_setup();
+    pthread_mutex_unlock(&aio__tls_mutex);
     aio_tls_context *context = (aio_tls_context *)aio__calloc(sizeof *context);
     if (!context) {
         snprintf(aio__tls_message, sizeof aio__tls_message, "TLS: out of memory");
@@ -8101,13 +8143,13 @@ AIO_API aio_tls_context *aio__tls_context_create(const aio_tls_options *options)
     context->refs = 1;
     context->server = options->server;
     context->verify = options->verify != AIO_VERIFY_NONE;
-    context->ctx = aio__os.SSL_CTX_new(options->server ? TLS_server_method() : TLS_client_method());
-    if (!context->ctx || !aio__bio_method) {
-        aio__tls_context_fail("TLS: no context", NULL);
-    } else if (options->server && !options->cert_file) {
-        snprintf(aio__tls_message, sizeof aio__tls_message, "TLS: a server needs a cert_file");
-    } else if (aio__tls_context_fill(context, options)) {
-        return context;
+    const char *wrong = aio__tls_check(context, options);
+    if (wrong) {
+        snprintf(aio__tls_message, sizeof aio__tls_message, "TLS: %s", wrong);
+    } else {
+        context->ctx = aio__os.SSL_CTX_new(options->server ? TLS_server_method() : TLS_client_method());
+        if (!context->ctx || !aio__bio_method) aio__tls_context_fail("TLS: no context", NULL);
+        else if (aio__tls_context_fill(context, options)) return context;
     }
     aio_tls_context_unref(context);
     return NULL;
@@ -8136,22 +8178,31 @@ static void aio__tls_free(aio__tls *tls)
     ERR_clear_error();
 }
 
-/* Names the host that the certificate must be for; figures are compared as an address. */
-static bool aio__tls_name(SSL *ssl, const char *host, bool verify)
+/* Names the host that the certificate must be for; figures are compared as an address. A name's last dot, which says
+ * that it is complete, is no part of it here (RFC 6066, section 3). 0 or a code. */
+static int aio__tls_name(SSL *ssl, const char *host, bool verify)
 {
+    char name[256];
     unsigned char address[16];
     bool is_address = inet_pton(AF_INET, host, address) == 1 || inet_pton(AF_INET6, host, address) == 1;
-    if (!is_address && SSL_set_tlsext_host_name(ssl, host) != 1) return false;
-    if (!verify) return true;
-    if (is_address) return X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), host) == 1;
+    size_t length = strlen(host);
+    if (length && host[length - 1] == '.') length--;
+    if (!length || length >= sizeof name) return EINVAL;
+    memcpy(name, host, length);
+    name[length] = 0;
+    if (!is_address &&
+        aio__os.SSL_ctrl(ssl, SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name, name) != 1) return ENOMEM;
+    if (!verify) return 0;
+    if (is_address) return aio__os.X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), host) == 1 ? 0 : ENOMEM;
     SSL_set_hostflags(ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
-    return SSL_set1_host(ssl, host) == 1;
+    return aio__os.SSL_set1_host(ssl, name) == 1 ? 0 : ENOMEM;
 }
 
-/* NULL without memory. `host` is NULL on a server. */
+/* NULL with errno: ENOMEM, or EINVAL for a name that none can be. `host` is NULL on a server. */
 static aio__tls *aio__tls_new(aio_tls_context *context, aio__descriptor *d, const char *host)
 {
     ERR_clear_error();
+    int code = ENOMEM;
     aio__tls *tls = (aio__tls *)aio__calloc(sizeof *tls);
     if (!tls) return NULL;
     tls->d = d;
@@ -8162,10 +8213,11 @@ static aio__tls *aio__tls_new(aio_tls_context *context, aio__descriptor *d, cons
         SSL_set_bio(tls->ssl, bio, bio);
         if (context->server) SSL_set_accept_state(tls->ssl);
         else SSL_set_connect_state(tls->ssl);
-        if (!host || aio__tls_name(tls->ssl, host, context->verify)) return tls;
+        code = host ? aio__tls_name(tls->ssl, host, context->verify) : 0;
+        if (!code) return tls;
     }
     aio__tls_free(tls);
-    aio__out_of_memory = true;
+    errno = code;
     return NULL;
 }
 
@@ -8191,11 +8243,16 @@ static ssize_t aio__tls_recv(aio__tls *tls, char *data, size_t length)
     return aio__tls_outcome(tls, n, &tls->read_wants_write, SSL_ERROR_WANT_WRITE);
 }
 
+/* Never 0: a peer that has said goodbye and then closed lets OpenSSL tell of the goodbye only. */
 static ssize_t aio__tls_send(aio__tls *tls, const char *data, size_t length)
 {
     ERR_clear_error();
     int n = aio__os.SSL_write(tls->ssl, data, length > INT_MAX ? INT_MAX : (int)length);
-    return aio__tls_outcome(tls, n, &tls->write_wants_read, SSL_ERROR_WANT_READ);
+    ssize_t sent = aio__tls_outcome(tls, n, &tls->write_wants_read, SSL_ERROR_WANT_READ);
+    if (sent) return sent;
+    if (!tls->error) tls->error = EPIPE;
+    tls->failed = true;
+    return AIO__IO_FAILED;
 }
 
 /* The direction that the handshake waits for, 0 when it is done, AIO__IO_FAILED. */
@@ -8211,12 +8268,14 @@ static int aio__tls_handshake(aio__tls *tls)
     return AIO__IO_FAILED;
 }
 
-/* Says goodbye, as far as the socket takes it at once. */
-static void aio__tls_goodbye(aio__tls *tls)
+/* Says goodbye, as far as the socket takes it at once. What has come and nobody reads (session tickets, an answer to a
+ * goodbye) is taken out of the socket: closed with it, the socket would send a reset, which may overtake our last bytes. */
+static void aio__tls_goodbye(aio__tls *tls, bool complete)
 {
-    if (tls->failed || !SSL_is_init_finished(tls->ssl)) return;
+    char unread[1024];
     ERR_clear_error();
-    aio__os.SSL_shutdown(tls->ssl);
+    if (complete && !tls->failed && SSL_is_init_finished(tls->ssl)) aio__os.SSL_shutdown(tls->ssl);
+    for (int i = 0; i < 32 && aio__os.recv(tls->d->fd, unread, sizeof unread, 0) == (ssize_t)sizeof unread; i++) { }
 }
 
 /* Why the latest call failed, for `peer`. Never NULL. */
@@ -8224,28 +8283,37 @@ static aio_exception *aio__tls_error(aio__tls *tls, const char *phase, const cha
 {
     unsigned long error = ERR_peek_error();
     const char *reason = error ? ERR_reason_error_string(error) : NULL;
-    long verify = SSL_get_verify_result(tls->ssl);
+    int code = AIO_ETLS;
     if (error && ERR_GET_REASON(error) == ERR_R_MALLOC_FAILURE) return &aio__no_memory;
-    if (error && ERR_GET_REASON(error) == SSL_R_CERTIFICATE_VERIFY_FAILED)
+    if (error && ERR_GET_LIB(error) == ERR_LIB_SSL && ERR_GET_REASON(error) == SSL_R_CERTIFICATE_VERIFY_FAILED)
         return aio__exception(AIO_ECERTIFICATE, phase, "%s with %s: certificate verify failed: %s", phase, peer,
-                              X509_verify_cert_error_string(verify));
-    if (tls->error) return aio__exception(tls->error, phase, "%s with %s: %s", phase, peer, strerror(tls->error));
-    if (!error || ERR_GET_REASON(error) == SSL_R_UNEXPECTED_EOF_WHILE_READING)
-        return aio__exception(AIO_ETLS, phase, "%s with %s: the peer closed the connection without close_notify", phase, peer);
-    return aio__exception(AIO_ETLS, phase, "%s with %s: %s", phase, peer, reason ? reason : "OpenSSL failed");
+                              X509_verify_cert_error_string(SSL_get_verify_result(tls->ssl)));
+    if (tls->error) {
+        code = tls->error;
+        reason = strerror(tls->error);
+    } else if (!error) {
+        reason = SSL_is_init_finished(tls->ssl) ? "the peer closed the connection without close_notify"
+                                                : "the peer closed the connection";
+    }
+    return aio__exception(code, phase, "%s with %s: %s", phase, peer, reason ? reason : "OpenSSL failed");
 }
 
 static bool aio__tls_has_pending(const aio__tls *tls) { return SSL_has_pending(tls->ssl) != 0; }
 
-/* The default client context, made at the first use: system authorities, verification on. Lives as long as the process. */
+/* The default client context, made at the first use: system authorities, verification on. Borrowed; NULL: see
+ * aio_tls_context_error. */
 static aio_tls_context *aio__tls_default(void)
 {
-    static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
-    static aio_tls_context *context;
-    pthread_mutex_lock(&mutex);
-    if (!context) context = aio_tls_context_create(.verify = AIO_VERIFY_FULL);
-    aio_tls_context *found = aio_tls_context_ref(context);
-    pthread_mutex_unlock(&mutex);
+    pthread_mutex_lock(&aio__tls_mutex);
+    aio_tls_context *found = aio__tls_default_context;
+    pthread_mutex_unlock(&aio__tls_mutex);
+    if (found) return found;
+    aio_tls_context *made = aio_tls_context_create(.verify = AIO_VERIFY_FULL);
+    pthread_mutex_lock(&aio__tls_mutex);
+    found = aio__tls_default_context;
+    if (!found) found = aio__tls_default_context = made;
+    pthread_mutex_unlock(&aio__tls_mutex);
+    if (found != made) aio_tls_context_unref(made);
     return found;
 }
 
@@ -8270,7 +8338,10 @@ static aio_tls_context *aio__tls_default(void) { return NULL; }
 /* ============================================================================
  * 38. Streams: buffers and transports
  *
- * Reading, writing, connecting, listening; plain or over TLS.
+ * Reading, writing, connecting, listening; plain or over TLS. A stream owns its descriptor, what came and is unread, and
+ * what is written and unsent; each buffer exists only while there is something in it. Nothing is read ahead of a reader:
+ * the peer waits. A write is tried at once. What is open is in aio__streams, and ends with the loop. May call names, TLS,
+ * descriptors, timers, futures and coroutines.
  * ============================================================================ */
 
 enum {
@@ -8280,7 +8351,6 @@ enum {
     AIO__IOV_MAX = 16,         /* pieces of one sendmsg */
     AIO__CLOSE_TIMEOUT = 30    /* seconds that a closing stream may take to send what is left */
 };
-#define AIO__FOREVER 1e9
 
 enum { AIO__SCANNED = 0x1FFFFFFF };
 enum { AIO__READ_SOME, AIO__READ_EXACTLY, AIO__READ_LINE, AIO__READ_UNTIL, AIO__READ_ALL, AIO__READ_MORE, AIO__READ_READY };
@@ -8315,7 +8385,11 @@ struct aio_stream {
     char           *name;      /* host or path that was connected to, for messages; NULL: the peer's address */
     aio_server     *server;    /* whose client this is */
     aio_task       *task;      /* its handler's */
-    bool            eof, closing, wants_eof, raw_write, at_limit, aborting;
+    bool            eof;       /* the peer has ended its direction */
+    bool            closing, wants_eof, aborting;
+    bool            raw_write; /* `drained` waits for the socket itself, see aio__stream_wait */
+    bool            at_limit;  /* the rest of a line that was over the limit is still to come */
+    bool            lost;      /* something written will never be sent; `error` says why */
 };
 
 /* Completes a future from a callback of the loop. A single task that waits for it goes on at once: its step is this
@@ -8340,6 +8414,7 @@ static const char *aio__stream_name(int fd, bool peer, char *buffer, size_t size
     struct sockaddr_storage storage;
     socklen_t length = sizeof storage;
     memset(&storage, 0, sizeof storage);
+    if (!buffer || !size) return "";
     int status = peer ? aio__os.getpeername(fd, (struct sockaddr *)&storage, &length)
                       : aio__os.getsockname(fd, (struct sockaddr *)&storage, &length);
     buffer[0] = 0;
@@ -8350,13 +8425,42 @@ AIO_API int aio_stream_fileno(const aio_stream *stream) { return stream ? stream
 
 AIO_API const char *aio_stream_peername(const aio_stream *stream, char *buffer, size_t size)
 {
-    return aio__stream_name(stream->d.fd, true, buffer, size);
+    return stream ? aio__stream_name(stream->d.fd, true, buffer, size) : "";
 }
 
 AIO_API const char *aio_stream_sockname(const aio_stream *stream, char *buffer, size_t size)
 {
-    return aio__stream_name(stream->d.fd, false, buffer, size);
+    return stream ? aio__stream_name(stream->d.fd, false, buffer, size) : "";
 }
+
+#ifndef AIO_NO_TLS
+AIO_API const char *aio_stream_tls_version(const aio_stream *stream)
+{
+    return stream && stream->tls ? SSL_get_version(stream->tls->ssl) : NULL;
+}
+
+AIO_API const char *aio_stream_tls_cipher(const aio_stream *stream)
+{
+    return stream && stream->tls ? SSL_CIPHER_get_name(SSL_get_current_cipher(stream->tls->ssl)) : NULL;
+}
+
+AIO_API const char *aio_stream_alpn(const aio_stream *stream, char *buffer, size_t size)
+{
+    const unsigned char *protocol = NULL;
+    unsigned length = 0;
+    if (stream && stream->tls) SSL_get0_alpn_selected(stream->tls->ssl, &protocol, &length);
+    if (!length || !buffer || !size) return NULL;
+    snprintf(buffer, size, "%.*s", (int)length, (const char *)protocol);
+    return buffer;
+}
+#else
+AIO_API const char *aio_stream_tls_version(const aio_stream *stream) { return (void)stream, (const char *)NULL; }
+AIO_API const char *aio_stream_tls_cipher(const aio_stream *stream) { return (void)stream, (const char *)NULL; }
+AIO_API const char *aio_stream_alpn(const aio_stream *stream, char *buffer, size_t size)
+{
+    return (void)stream, (void)buffer, (void)size, (const char *)NULL;
+}
+#endif
 
 static const char *aio__stream_peer(const aio_stream *s, char *buffer, size_t size)
 {
@@ -8457,10 +8561,7 @@ static ssize_t aio__stream_fill(aio_stream *s, size_t wanted)
 {
     if (s->in_start == s->in_end) aio__in_free(s);
     size_t unread = s->in_end - s->in_start;
-    if (!aio__in_reserve(s, wanted > 4096 ? wanted : unread ? 4096 : AIO__BUFFER)) {
-        if (!s->error) s->error = &aio__no_memory;
-        return AIO__IO_FAILED;
-    }
+    if (!aio__in_reserve(s, wanted > 4096 ? wanted : unread ? 4096 : AIO__BUFFER)) return AIO__IO_FAILED;
     ssize_t n = aio__stream_recv(s, s->in + s->in_end, s->in_capacity - s->in_end);
     if (n <= 0) {
         if (n == 0) s->eof = true;
@@ -8496,6 +8597,7 @@ static size_t aio__read_find(aio__read *op)
 {
     aio_stream *s = op->stream;
     size_t length = s->in_end - s->in_start;
+    if (!length) return 0;
     const char *start = s->in + s->in_start;
     while (op->scanned + op->n <= length) {
         const char *hit = (const char *)memchr(start + op->scanned, op->separator[0], length - op->n + 1 - op->scanned);
@@ -8510,44 +8612,42 @@ static size_t aio__read_find(aio__read *op)
     return 0;
 }
 
-static void aio__read_fail(aio__read *op, aio_exception *exception)
+/* Takes the exception. True, as what settles a read. */
+static bool aio__read_fail(aio__read *op, aio_exception *exception)
 {
     op->base.future.error = exception;
-}
-
-static bool aio__read_over_limit(aio__read *op, size_t length)
-{
-    aio_stream *s = op->stream;
-    aio__read_fail(op, aio__exception(AIO_ELIMIT, "read", "separator not found within the limit of %u bytes", s->limit));
-    if (op->mode == AIO__READ_LINE) { /* the rest of the line, when it comes, is dropped as well */
-        s->in_start += (uint32_t)length;
-        s->at_limit = true;
-    }
     return true;
 }
 
-/* readline and readuntil; true when there is a result or an error. */
+/* In a line that was over the limit: drops what is there of it. False when more of it is to come. */
+static bool aio__read_line_drop(aio__read *op)
+{
+    aio_stream *s = op->stream;
+    size_t end = aio__read_find(op);
+    s->in_start += (uint32_t)(end ? end : s->in_end - s->in_start);
+    op->scanned = 0;
+    s->at_limit = !end && !s->eof;
+    return !s->at_limit;
+}
+
+/* readline and readuntil; true when there is a result or an error. The limit does not count the separator. */
 static bool aio__read_separated(aio__read *op)
 {
     aio_stream *s = op->stream;
+    bool is_line = op->mode == AIO__READ_LINE;
+    if (is_line && s->at_limit && !aio__read_line_drop(op)) return false;
     size_t end = aio__read_find(op), length = s->in_end - s->in_start;
-    if (s->at_limit && op->mode == AIO__READ_LINE && (end || s->eof)) {
-        s->at_limit = false;
-        s->in_start += (uint32_t)(end ? end : length);
-        op->scanned = 0;
-        return aio__read_separated(op);
+    if (end ? end - op->n > s->limit : length + 1 > (size_t)s->limit + op->n) {
+        if (is_line) s->in_start += (uint32_t)(end ? end : length);
+        if (is_line) s->at_limit = !end && !s->eof;
+        return aio__read_fail(op, aio__exception(AIO_ELIMIT, "read", end
+            ? "the separator was found behind the limit of %u bytes" : "no separator within the limit of %u bytes", s->limit));
     }
-    if (s->at_limit && op->mode == AIO__READ_LINE) {
-        s->in_start += (uint32_t)length;
-        op->scanned = 0;
-        return false;
-    }
-    if (end > s->limit || (!end && length > s->limit)) return aio__read_over_limit(op, end ? end : length);
     if (end) return aio__read_give(op, end);
     if (!s->eof) return false;
-    if (op->mode == AIO__READ_LINE) return aio__read_give(op, length);
-    aio__read_fail(op, aio__exception(AIO_EINCOMPLETE, "read", "the stream ended after %zu bytes, before the separator", length));
-    return true;
+    if (is_line) return aio__read_give(op, length);
+    return aio__read_fail(op, aio__exception(AIO_EINCOMPLETE, "read",
+        "the stream ended after %zu bytes, before the separator", length));
 }
 
 /* True when the buffered bytes, or the end, settle it. */
@@ -8559,16 +8659,13 @@ static bool aio__read_try(aio__read *op)
     case AIO__READ_SOME: return (length || s->eof || !op->n) && aio__read_give(op, length < op->n ? length : op->n);
     case AIO__READ_EXACTLY:
         if (length >= op->n) return aio__read_give(op, op->n);
-        if (!s->eof) return false;
-        aio__read_fail(op, aio__exception(AIO_EINCOMPLETE, "read", "the stream ended after %zu of %u bytes", length, op->n));
-        return true;
+        return s->eof && aio__read_fail(op, aio__exception(AIO_EINCOMPLETE, "read",
+            "the stream ended after %zu of %u bytes", length, op->n));
     case AIO__READ_MORE:
         return (length > op->n || s->eof) && aio__read_give(op, length);
     case AIO__READ_ALL:
-        if (length > op->n) {
-            aio__read_fail(op, aio__exception(AIO_ELIMIT, "read", "more than the limit of %u bytes to read", op->n));
-            return true;
-        }
+        if (length > op->n)
+            return aio__read_fail(op, aio__exception(AIO_ELIMIT, "read", "more than the limit of %u bytes to read", op->n));
         return s->eof && aio__read_give(op, length);
     default: return aio__read_separated(op);
     }
@@ -8577,25 +8674,29 @@ static bool aio__read_try(aio__read *op)
 static bool aio__stream_has_input(const aio_stream *s)
 {
 #ifndef AIO_NO_TLS
+    if (s->tls && s->tls->failed) return false;
     if (s->tls && aio__tls_has_pending(s->tls)) return true;
 #endif
-    return (s->d.ready & AIO__READ) != 0;
+    return (s->d.ready & AIO__READ) || s->error; /* the poller is not asked any more when a write has failed */
 }
 
-/* Reads until the operation is settled (true) or there is nothing to read. */
+/* Reads until the operation is settled (true) or there is nothing to read. A write that failed ends the stream for reads
+ * when all that had come is read: a server may have answered before it hung up. */
 static bool aio__read_advance(aio__read *op)
 {
     aio_stream *s = op->stream;
     if (op->mode == AIO__READ_READY) return (s->d.ready & AIO__READ) != 0;
     for (;;) {
         if (aio__read_try(op)) return true;
-        if (s->error) {
-            aio__read_fail(op, aio_exception_ref(s->error));
-            return true;
-        }
-        if (!aio__stream_has_input(s)) return false;
         size_t wanted = op->mode == AIO__READ_EXACTLY ? op->n - (s->in_end - s->in_start) : 0;
-        ssize_t n = aio__stream_fill(s, wanted);
+        ssize_t n = AIO__IO_AGAIN;
+        if (aio__stream_has_input(s)) n = aio__stream_fill(s, wanted);
+        if (n > 0) continue;
+        if (s->error) {
+            s->eof = false;
+            return aio__read_fail(op, aio_exception_ref(s->error));
+        }
+        if (n == AIO__IO_FAILED) return aio__read_fail(op, &aio__no_memory);
         if (n == AIO__IO_AGAIN) return false;
     }
 }
@@ -8613,9 +8714,22 @@ static void aio__read_wait(aio_stream *s)
     aio__descriptor_wait(s->loop, &s->d, AIO__READ);
 }
 
+static bool aio__stream_flush(aio_stream *s);
+
+/* Unsent bytes wait until the socket is readable: TLS may want that. */
+static bool aio__write_wants_read(const aio_stream *s)
+{
+#ifndef AIO_NO_TLS
+    return s->tls && s->tls->write_wants_read && s->out;
+#else
+    return (void)s, false;
+#endif
+}
+
 static void aio__stream_on_readable(aio__handle *handle)
 {
     aio_stream *s = (aio_stream *)handle->owner;
+    if (aio__write_wants_read(s) && !aio__stream_flush(s)) return;
     aio__read *op = s->reader;
     if (!op) return;
     if (!aio__read_advance(op)) {
@@ -8630,7 +8744,7 @@ static void aio__read_leave(aio__read *op)
 {
     if (op->stream && op->stream->reader == op) {
         op->stream->reader = NULL;
-        aio__descriptor_unwait(op->stream->loop, &op->stream->d, AIO__READ);
+        if (!aio__write_wants_read(op->stream)) aio__descriptor_unwait(op->stream->loop, &op->stream->d, AIO__READ);
     }
     op->stream = NULL;
 }
@@ -8659,6 +8773,7 @@ static aio_text_future *aio__stream_read(aio_stream *s, int mode, size_t n, cons
     op->n = n < UINT32_MAX ? (uint32_t)n : UINT32_MAX;
     op->mode = (unsigned)mode & 7;
     op->separator = separator;
+    if (mode != AIO__READ_LINE) s->at_limit = false;
     if (aio__read_advance(op)) {
         op->base.future.state = AIO__DONE;
     } else {
@@ -8716,17 +8831,36 @@ static aio_text_future *aio__stream_further(aio_stream *s) { return aio__stream_
 
 /* ---- writing ---- */
 
-/* Sends pieces, as many as the socket takes. Bytes, AIO__IO_AGAIN, or AIO__IO_FAILED with s->error. */
+#ifndef AIO_NO_TLS
+/* Small pieces go into one record. After AIO__IO_AGAIN OpenSSL wants the same bytes again: they are then kept in a row. */
+static ssize_t aio__stream_send_tls(aio_stream *s, const aio_text *pieces, size_t count)
+{
+    char joined[16384], peer[128];
+    aio_text all = pieces[0];
+    if (count > 1 && all.length < sizeof joined) {
+        size_t length = 0;
+        for (size_t i = 0; i < count && length < sizeof joined; i++) {
+            size_t room = sizeof joined - length, n = pieces[i].length < room ? pieces[i].length : room;
+            if (n) memcpy(joined + length, pieces[i].data, n);
+            length += n;
+        }
+        all.data = joined;
+        all.length = length;
+    }
+    ssize_t sent = aio__tls_send(s->tls, all.data, all.length);
+    if (sent == AIO__IO_FAILED && !s->error)
+        s->error = aio__tls_error(s->tls, "TLS write", aio__stream_peer(s, peer, sizeof peer));
+    return sent;
+}
+#endif
+
+/* Sends pieces, the first one not empty, as many as the socket takes. Bytes, AIO__IO_AGAIN, or AIO__IO_FAILED with
+ * s->error. */
 static ssize_t aio__stream_send(aio_stream *s, const aio_text *pieces, size_t count)
 {
     char peer[128];
 #ifndef AIO_NO_TLS
-    if (s->tls) {
-        ssize_t sent = aio__tls_send(s->tls, pieces[0].data, pieces[0].length);
-        if (sent == AIO__IO_FAILED && !s->error)
-            s->error = aio__tls_error(s->tls, "TLS write", aio__stream_peer(s, peer, sizeof peer));
-        return sent == 0 ? (ssize_t)AIO__IO_FAILED : sent;
-    }
+    if (s->tls) return aio__stream_send_tls(s, pieces, count);
 #endif
     ssize_t n;
     if (count == 1) {
@@ -8757,12 +8891,18 @@ static ssize_t aio__stream_send(aio_stream *s, const aio_text *pieces, size_t co
 
 static size_t aio__unsent(const aio_stream *s) { return s->out ? s->out->end - s->out->start : 0; }
 
-/* Keeps what could not be sent. False without memory. */
+/* Keeps what could not be sent. False without memory. What was sent in between makes room when it is the greater part. */
 static bool aio__out_append(aio_stream *s, const char *data, size_t length)
 {
     aio__out *out = s->out;
+    size_t unsent = aio__unsent(s), capacity = 1024;
+    if (length > SIZE_MAX / 4 - unsent) return false;
+    if (out && out->capacity - out->end < length && out->start >= unsent && out->capacity - unsent >= length) {
+        memmove(out + 1, (char *)(out + 1) + out->start, unsent);
+        out->start = 0;
+        out->end = unsent;
+    }
     if (!out || out->capacity - out->end < length) {
-        size_t unsent = aio__unsent(s), capacity = 1024;
         while (capacity < unsent + length) capacity *= 2;
         aio__out *more = (aio__out *)aio__malloc(sizeof *more + capacity);
         if (!more) return false;
@@ -8804,46 +8944,72 @@ static aio_exception *aio__stream_lost(aio_stream *s)
     return aio__exception(s->error->code, s->error->phase, "%s (%zu bytes not sent)", s->error->message, unsent);
 }
 
-/* The stream is broken: who waits to write hears it, and reads give it once the buffer is empty. */
+/* The stream cannot send any more: who waits to write hears it, and who reads, after what has come. */
 static void aio__stream_broken(aio_stream *s)
 {
+    s->lost = true;
     if (s->drained) aio__drained(s, aio__stream_lost(s));
+    if (s->reader && !s->d.reader.node.next) aio__enqueue(s->loop, &s->d.reader.node);
 }
 
 static void aio__write_wait(aio_stream *s)
 {
-#ifndef AIO_NO_TLS
-    if (s->tls && s->tls->write_wants_read) {
-        aio__descriptor_wait(s->loop, &s->d, AIO__READ);
-        return;
+    int direction = AIO__WRITE;
+    if (aio__write_wants_read(s)) direction = AIO__READ;
+    aio__descriptor_wait(s->loop, &s->d, direction);
+}
+
+/* Tries to send at once; *at and *offset come to where the rest begins. False when the stream broke. */
+static bool aio__write_now(aio_stream *s, const aio_text *pieces, size_t count, size_t *at, size_t *offset)
+{
+    aio_text rest[AIO__IOV_MAX];
+    while (*at < count) {
+        if (pieces[*at].length == *offset) {
+            ++*at;
+            *offset = 0;
+            continue;
+        }
+        size_t used = count - *at, most = AIO__IOV_MAX;
+        if (used > most) used = most;
+        memcpy(rest, pieces + *at, used * sizeof *rest);
+        rest[0].data += *offset;
+        rest[0].length -= *offset;
+        ssize_t n = aio__stream_send(s, rest, used);
+        if (n < 0) return n == AIO__IO_AGAIN;
+        size_t sent = (size_t)n + *offset;
+        while (*at < count && sent >= pieces[*at].length) sent -= pieces[(*at)++].length;
+        *offset = sent;
     }
-#endif
-    aio__descriptor_wait(s->loop, &s->d, AIO__WRITE);
+    return true;
+}
+
+/* A write broke the stream: the error says how much of it was not sent. Gives the code. */
+static int aio__write_failed(aio_stream *s, const aio_text *pieces, size_t count, size_t at, size_t offset)
+{
+    size_t left = 0;
+    aio_exception *error = s->error;
+    for (size_t i = at; i < count; i++) left += pieces[i].length;
+    s->error = aio__exception(error->code, error->phase, "%s (%zu bytes not sent)", error->message, left - offset);
+    aio_exception_unref(error);
+    aio__stream_broken(s);
+    return s->error->code;
 }
 
 AIO_API int aio_stream_writelines(aio_stream *stream, const aio_text *pieces, size_t count)
 {
     aio_stream *s = stream;
+    size_t i = 0, offset = 0;
     if (!s || (!pieces && count)) return EINVAL;
     if (s->closing || s->wants_eof) return EPIPE;
     if (s->error) return s->error->code;
-    aio_text rest[AIO__IOV_MAX];
-    size_t i = 0, offset = 0;
-    while (i < count && !aio__unsent(s)) { /* nothing waits: try at once */
-        size_t used = count - i < AIO__IOV_MAX ? count - i : (size_t)AIO__IOV_MAX;
-        memcpy(rest, pieces + i, used * sizeof *rest);
-        rest[0].data += offset;
-        rest[0].length -= offset;
-        ssize_t n = rest[0].length || used > 1 ? aio__stream_send(s, rest, used) : 0;
-        if (n == AIO__IO_AGAIN) break;
-        if (n == AIO__IO_FAILED) return s->error->code;
-        size_t sent = (size_t)n + offset;
-        while (i < count && sent >= pieces[i].length) sent -= pieces[i++].length;
-        offset = sent;
-    }
+    if (!aio__unsent(s) && !aio__write_now(s, pieces, count, &i, &offset))
+        return aio__write_failed(s, pieces, count, i, offset);
+    if (i == count) return 0;
     for (; i < count; i++, offset = 0) {
+        if (pieces[i].length == offset) continue;
         if (aio__out_append(s, pieces[i].data + offset, pieces[i].length - offset)) continue;
         s->error = &aio__no_memory; /* part of the data is gone: nothing may follow it */
+        aio__stream_broken(s);
         return ENOMEM;
     }
     if (aio__unsent(s)) aio__write_wait(s);
@@ -8885,15 +9051,28 @@ AIO_API aio_future *aio_stream_drain(aio_stream *stream)
     aio_stream *s = stream;
     if (!s) return aio__failure(EINVAL, "drain of no stream");
     if (s->error) return aio__failed_future(s->loop, aio__stream_lost(s));
-    if (aio__unsent(s) > s->high) return aio__drain_future(s);
+    if (aio__unsent(s) > s->high || s->drained) return aio__drain_future(s);
     return &s->loop->done;
 }
 
 static void aio__stream_end(aio_stream *s);
 
-/* Sends what is kept. */
-static void aio__stream_flush(aio_stream *s)
+/* Ends our direction. False, with s->error, if it cannot. */
+static bool aio__stream_shutdown(aio_stream *s)
 {
+    char peer[128];
+    if (aio__os.shutdown(s->d.fd, SHUT_WR) == 0) return true;
+    int code = errno;
+    if (!s->error)
+        s->error = aio__exception(code, "write", "end of data for %s: %s", aio__stream_peer(s, peer, sizeof peer),
+                                  strerror(code));
+    return false;
+}
+
+/* Sends what is kept. False when the stream has ended with that. */
+static bool aio__stream_flush(aio_stream *s)
+{
+    if (!s->out) return true;
     while (aio__unsent(s) && !s->error) {
         aio_text piece = { (char *)(s->out + 1) + s->out->start, aio__unsent(s) };
         ssize_t n = aio__stream_send(s, &piece, 1);
@@ -8903,16 +9082,13 @@ static void aio__stream_flush(aio_stream *s)
         }
         if (n > 0) s->out->start += (size_t)n;
     }
-    if (s->error) {
-        aio__stream_broken(s);
-    } else {
-        if (aio__unsent(s) <= s->low) aio__drained(s, NULL);
-        if (!aio__unsent(s)) {
-            aio__out_free(s);
-            if (s->wants_eof) aio__os.shutdown(s->d.fd, SHUT_WR);
-        }
-    }
-    if (s->closing && (s->error || !aio__unsent(s))) aio__stream_end(s);
+    if (!s->error && aio__unsent(s) <= s->low) aio__drained(s, NULL);
+    bool sent = !aio__unsent(s);
+    if (sent) aio__out_free(s);
+    if (s->error || (sent && s->wants_eof && !aio__stream_shutdown(s))) aio__stream_broken(s);
+    if (!s->closing || !(s->error || sent)) return true;
+    aio__stream_end(s);
+    return false;
 }
 
 static void aio__stream_on_writable(aio__handle *handle)
@@ -8927,8 +9103,7 @@ static void aio__stream_on_writable(aio__handle *handle)
     if (s->tls && s->tls->read_wants_write && s->reader) {
         s->tls->read_wants_write = false;
         s->d.ready |= AIO__READ;
-        aio__descriptor_unwait(s->loop, &s->d, AIO__READ);
-        aio__descriptor_wait(s->loop, &s->d, AIO__READ);
+        if (!s->d.reader.node.next) aio__enqueue(s->loop, &s->d.reader.node);
     }
 #endif
     aio__stream_flush(s);
@@ -8939,10 +9114,12 @@ AIO_API int aio_stream_write_eof(aio_stream *stream)
     aio_stream *s = stream;
     if (!s) return EINVAL;
     if (s->tls) return ENOTSUP;
+    if (s->closing) return EPIPE;
     if (s->error) return s->error->code;
     s->wants_eof = true;
-    if (aio__unsent(s)) return 0;
-    return aio__os.shutdown(s->d.fd, SHUT_WR) < 0 ? errno : 0;
+    if (aio__unsent(s) || aio__stream_shutdown(s)) return 0;
+    aio__stream_broken(s);
+    return s->error->code;
 }
 
 /* ---- beginning and end ---- */
@@ -8998,10 +9175,11 @@ static aio_stream *aio__stream_new(aio_loop *loop, int fd, size_t limit)
     return s;
 }
 
-static void aio__stream_nodelay(int fd)
+/* What every connection has: small messages go at once, and no SIGPIPE comes where send cannot forbid it. */
+static void aio__stream_options(int fd, bool is_tcp)
 {
     int one = 1;
-    aio__os.setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    if (is_tcp) aio__os.setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
 #ifdef SO_NOSIGPIPE
     aio__os.setsockopt(fd, SOL_SOCKET, SO_NOSIGPIPE, &one, sizeof one);
 #endif
@@ -9015,7 +9193,7 @@ static void aio__stream_end(aio_stream *s)
     aio_loop *loop = s->loop;
     aio_future *closed = s->closed;
     aio_server *server = s->server;
-    aio_exception *lost = s->error && closed ? aio__stream_lost(s) : NULL;
+    aio_exception *lost = closed && s->error && (s->lost || aio__unsent(s)) ? aio__stream_lost(s) : NULL;
     aio__timer_cancel(loop, s->timer);
     if (s->reader) {
         aio__read *op = s->reader;
@@ -9026,7 +9204,7 @@ static void aio__stream_end(aio_stream *s)
     aio__drained(s, s->drained && s->drained->state < AIO__DONE
                         ? aio__exception(ECONNABORTED, "write", "the stream was closed while being drained") : NULL);
 #ifndef AIO_NO_TLS
-    if (s->tls && !s->error) aio__tls_goodbye(s->tls);
+    if (s->tls) aio__tls_goodbye(s->tls, !s->error && !aio__unsent(s));
     aio__tls_free(s->tls);
 #endif
     aio__descriptor_remove(loop, &s->d);
@@ -9036,7 +9214,8 @@ static void aio__stream_end(aio_stream *s)
     aio_exception_unref(s->error);
     aio__free(s->name);
     aio__ring_remove(&s->link);
-    if (s->ended.node.next) aio__ring_remove(&s->ended.node);
+    if (s->ended.node.next && s->task->future.state < AIO__DONE) aio__waiters_remove(&s->task->future, &s->ended.node);
+    else if (s->ended.node.next) aio__ring_remove(&s->ended.node);
     aio_unref(s->task);
     aio__pool_free(&loop->pool, s, sizeof *s);
     if (closed) {
@@ -9068,8 +9247,12 @@ static void aio__stream_begin_close(aio_stream *s)
         return;
     }
     s->timer = aio__timer_start(s->loop, aio__deadline(aio__os.clock(), AIO__CLOSE_TIMEOUT), aio__stream_close_timeout, s);
-    if (s->timer) aio__write_wait(s);
-    else aio__stream_end(s);
+    if (s->timer) {
+        aio__write_wait(s);
+        return;
+    }
+    s->error = &aio__no_memory;
+    aio__stream_end(s);
 }
 
 AIO_API void aio_stream_close(aio_stream *stream)
@@ -9100,9 +9283,18 @@ static void aio__stream_reset(aio_stream *s)
     aio__stream_end(s);
 }
 
+/* Closes at once and in order: what was told last, an alert, reaches the peer. */
+static void aio__stream_drop(aio_stream *s)
+{
+    s->closing = true;
+    aio__stream_end(s);
+}
+
 AIO_API void aio_stream_abort(aio_stream *stream)
 {
-    if (stream && !stream->server) aio__stream_reset(stream);
+    if (!stream) return;
+    if (stream->server) stream->aborting = true; /* when its handler ends */
+    else aio__stream_reset(stream);
 }
 
 /* ---- waiting for the socket itself, for connect and the handshake ---- */
@@ -9130,27 +9322,48 @@ static AIO_CORO(aio__handshaking)
 }
 #endif
 
-struct aio__tls_start { aio_task task; aio_stream *stream; aio_tls_context *context; const char *host; double timeout; char peer[280]; };
+struct aio__tls_start { /* host: NULL on a server */
+    aio_task         task;
+    aio_stream      *stream;
+    aio_tls_context *context;
+    const char      *host;
+    double           timeout;
+    aio_exception   *error;
+    char             peer[280];
+};
 static AIO_CORO(aio__tls_start)
 {
     AIO_BEGIN(aio__tls_start);
     if (self->host) snprintf(self->peer, sizeof self->peer, "%s", self->host);
-    else aio__stream_peer(self->stream, self->peer, sizeof self->peer);
+    else snprintf(self->peer, sizeof self->peer, "%s", aio__stream_peer(self->stream, self->peer, sizeof self->peer));
 #ifdef AIO_NO_TLS
     AIO_RAISE(ENOTSUP, "TLS with %s: compiled with AIO_NO_TLS", self->peer);
 #else
     self->stream->tls = aio__tls_new(self->context, &self->stream->d, self->host);
-    if (!self->stream->tls) AIO_RAISE(ENOMEM);
+    if (!self->stream->tls)
+        AIO_RAISE(errno, "TLS with %s: %s", self->peer, errno == EINVAL ? "not a name that a server can have" : "no memory");
     AIO_TRY {
         AIO_TIMEOUT(self->timeout > 0 ? self->timeout : 60)
             AIO_AWAIT(AIO_CALL(aio__handshaking, .stream = self->stream, .peer = self->peer));
     } AIO_CATCH {
         self->stream->tls->failed = true;
-        if (aio_caught(self)->code == AIO_ETIMEOUT) AIO_RAISE(AIO_ETIMEOUT, "TLS handshake with %s timed out", self->peer);
-        AIO_RERAISE();
+        if (aio_caught(self)->code != AIO_ETIMEOUT) AIO_RERAISE();
+        self->error = aio__exception(AIO_ETIMEOUT, "TLS handshake", "TLS handshake with %s: timed out", self->peer);
+        AIO_RAISE_EXCEPTION(self->error);
     } AIO_END_TRY;
 #endif
+    AIO_FINALLY;
+        aio_exception_unref(self->error);
     AIO_END;
+}
+
+static bool aio__tls_context_is_for(const aio_tls_context *context, bool server)
+{
+#ifndef AIO_NO_TLS
+    return !context || context->server == server;
+#else
+    return (void)context, (void)server, true;
+#endif
 }
 
 /* ---- connecting ---- */
@@ -9167,9 +9380,10 @@ static aio_stream *aio__connect_begin(aio_loop *loop, const aio__address *to, co
         errno = code;
         return NULL;
     }
-    if (to->storage.ss_family != AF_UNIX) aio__stream_nodelay(fd);
+    aio__stream_options(fd, to->storage.ss_family != AF_UNIX);
     int status;
     do status = aio__os.connect(fd, (const struct sockaddr *)&to->storage, to->length); while (status < 0 && errno == EINTR);
+    if (status < 0 && errno == EISCONN) status = 0;
     if (status < 0 && errno != EINPROGRESS && errno != EALREADY) {
         int code = errno;
         aio__os.close(fd);
@@ -9198,36 +9412,60 @@ struct aio__connecting { /* one address */
     double              timeout;
     const char         *host;
     int                 code;
+    aio_exception      *error;
     char                text[128];
 };
 static AIO_CORO(aio__connecting)
 {
     AIO_BEGIN(aio__connecting);
-    aio__address_text(&self->to->storage, self->to->length, self->text, sizeof self->text);
     self->result = aio__connect_begin(self->task.future.loop, self->to, self->from, self->limit);
     self->code = self->result ? 0 : errno;
     if (self->result && !self->result->d.ready) {
-        AIO_TIMEOUT(self->timeout > 0 ? self->timeout : AIO__FOREVER) {
-            AIO_AWAIT(aio__stream_wait(self->result, AIO__WRITE));
-        }
-        self->code = aio__connect_outcome(self->result);
+        AIO_TRY {
+            if (self->timeout > 0) AIO_TIMEOUT(self->timeout) AIO_AWAIT(aio__stream_wait(self->result, AIO__WRITE));
+            else AIO_AWAIT(aio__stream_wait(self->result, AIO__WRITE));
+            self->code = aio__connect_outcome(self->result);
+        } AIO_CATCH {
+            if (aio_caught(self)->code != AIO_ETIMEOUT) AIO_RERAISE();
+            self->code = AIO_ETIMEOUT;
+        } AIO_END_TRY;
     }
-    if (self->code)
-        AIO_RAISE(self->code, "connect to %s (%s): %s", self->text, self->host, strerror(self->code));
-    AIO_RETURN(self->result);
+    if (self->code) {
+        aio__address_text(&self->to->storage, self->to->length, self->text, sizeof self->text);
+        self->error = aio__exception(self->code, "connect", "connect to %s (%s): %s", self->text, self->host,
+                                     aio_code_text(self->code));
+        AIO_RAISE_EXCEPTION(self->error);
+    }
     AIO_FINALLY;
-        if (self->result && (self->code || self->task.future.error)) {
-            aio__stream_reset(self->result);
-            self->result = NULL;
-        }
+        aio_exception_unref(self->error);
+        if (self->task.future.error && self->result) aio__stream_reset(self->result);
+        if (self->task.future.error) self->result = NULL;
     AIO_END;
 }
 
-/* The same failure of several addresses in one message. */
-static void aio__errors_join(char *all, size_t size, const char *one)
+/* What several addresses failed with, in one message. The last ones are only counted when there is no room. */
+typedef struct aio__errors {
+    int    code, left_out; /* code: the latest */
+    size_t used;
+    char   text[AIO__MESSAGE_MAX - 32];
+} aio__errors;
+
+static void aio__errors_join(aio__errors *errors, const aio_exception *error)
 {
-    size_t used = strlen(all);
-    snprintf(all + used, size - used, "%s%s", used ? "; " : "", one);
+    size_t length = strlen(error->message), room = sizeof errors->text - errors->used;
+    errors->code = error->code;
+    if (length + 3 > room || errors->left_out) {
+        errors->left_out++;
+        return;
+    }
+    errors->used += (size_t)snprintf(errors->text + errors->used, room, "%s%s", errors->used ? "; " : "", error->message);
+}
+
+static aio_exception *aio__errors_made(const aio__errors *errors)
+{
+    if (!errors->code) return aio__exception(AIO_ERESOLVE, "resolve", "no address");
+    if (!errors->left_out) return aio__exception(errors->code, "connect", "%s", errors->text);
+    return aio__exception(errors->code, "connect", "%s; and %d more", errors->text, errors->left_out);
 }
 
 /* Where the time of a request goes. */
@@ -9256,68 +9494,64 @@ struct aio__connect { /* all addresses in turn, then TLS */
     aio__lookup_future *lookup, *local;
     aio_stream         *stream;
     aio_connect_options options;
-    aio_tls_context    *context;
     aio__phases        *phases;       /* of the request that this is for, or NULL */
-    int                 port, i, code;
+    int                 port, i;
     const char         *host, *name;  /* in text */
-    char                message[400];
+    const aio__address *to, *from;    /* in lookup and local */
+    aio_exception      *error;
+    aio__errors         errors;
     char                text[1];      /* host, server name, local host: each with its NUL */
 };
 
-static const aio__address *aio__local_for(const aio__lookup_future *local, int family)
+/* The address to connect from: *from, NULL for any. False if there is none of that family. */
+static bool aio__local_for(const aio__lookup_future *local, int family, const aio__address **from)
 {
-    for (int i = 0; local && i < local->result->count; i++)
-        if (local->result->at[i].storage.ss_family == family) return &local->result->at[i];
-    return NULL;
+    *from = NULL;
+    if (!local) return true;
+    for (int i = 0; i < local->result->count && !*from; i++)
+        if (local->result->at[i].storage.ss_family == family) *from = &local->result->at[i];
+    return *from != NULL;
 }
 
 static AIO_CORO(aio__connect)
 {
     AIO_BEGIN(aio__connect);
-    self->context = aio_tls_context_ref(self->options.tls_context);
-    if (self->options.tls && !self->context && !(self->context = aio__tls_default()))
+    if (self->options.tls && !self->options.tls_context && !(self->options.tls_context = aio__tls_default()))
         AIO_RAISE(AIO_ETLS, "%s", aio_tls_context_error());
     aio__phase_enter(self->phases, AIO__PHASE_RESOLVE);
-    self->lookup = aio__resolve(self->task.future.loop, self->host, self->port, self->options.family, SOCK_STREAM, 0);
+    self->lookup = aio__resolve(self->task.future.loop, self->host, self->port, self->options.family, 0);
     AIO_AWAIT(aio_ref(self->lookup));
     if (self->options.local_host) {
-        self->local = aio__resolve(self->task.future.loop, self->options.local_host, 0, 0, SOCK_STREAM, AI_PASSIVE);
+        self->local = aio__resolve(self->task.future.loop, self->options.local_host, 0, 0, AI_PASSIVE);
         AIO_AWAIT(aio_ref(self->local));
     }
     aio__phase_enter(self->phases, AIO__PHASE_CONNECT);
     for (self->i = 0; self->i < self->lookup->result->count && !self->stream; self->i++) {
         AIO_TRY {
-            AIO_AWAIT(self->stream, AIO_CALL(aio__connecting, .to = &self->lookup->result->at[self->i],
-                .from = aio__local_for(self->local, self->lookup->result->at[self->i].storage.ss_family),
+            self->to = &self->lookup->result->at[self->i];
+            if (!aio__local_for(self->local, self->to->storage.ss_family, &self->from))
+                AIO_RAISE(EADDRNOTAVAIL, "connect to %s: %s is not of its family", self->host, self->options.local_host);
+            AIO_AWAIT(self->stream, AIO_CALL(aio__connecting, .to = self->to, .from = self->from,
                 .limit = self->options.limit, .timeout = self->options.connect_timeout, .host = self->host));
         } AIO_CATCH {
             if (aio_caught(self)->code == AIO_ECANCELLED || aio_caught(self)->code == ENOMEM) AIO_RERAISE();
-            self->code = aio_caught(self)->code;
-            if (self->code == AIO_ETIMEOUT) {
-                char address[128];
-                aio__address *to = &self->lookup->result->at[self->i];
-                char one[280];
-                snprintf(one, sizeof one, "connect to %s (%s): timed out",
-                         aio__address_text(&to->storage, to->length, address, sizeof address), self->host);
-                aio__errors_join(self->message, sizeof self->message, one);
-            } else aio__errors_join(self->message, sizeof self->message, aio_caught(self)->message);
+            aio__errors_join(&self->errors, aio_caught(self));
         } AIO_END_TRY;
     }
-    if (!self->stream)
-        AIO_RAISE(self->code ? self->code : AIO_ERESOLVE, "%s", self->message[0] ? self->message : "no address");
+    if (!self->stream) AIO_RAISE_EXCEPTION(self->error = aio__errors_made(&self->errors));
     self->stream->name = aio__strndup(self->host, strlen(self->host));
-    if (self->context) {
+    if (self->options.tls_context) {
         aio__phase_enter(self->phases, AIO__PHASE_TLS);
-        AIO_AWAIT(AIO_CALL(aio__tls_start, .stream = self->stream, .context = self->context, .host = self->name,
-                           .timeout = self->options.tls_timeout));
+        AIO_AWAIT(AIO_CALL(aio__tls_start, .stream = self->stream, .context = self->options.tls_context,
+                           .host = self->name, .timeout = self->options.tls_timeout));
     }
     AIO_RETURN(self->stream);
     AIO_FINALLY;
-        if (self->task.future.error && self->stream) aio__stream_reset(self->stream);
+        aio_exception_unref(self->error);
+        if (self->task.future.error && self->stream) aio__stream_drop(self->stream);
         if (self->task.future.error) self->result = NULL;
         aio_unref(self->lookup);
         aio_unref(self->local);
-        aio_tls_context_unref(self->context);
     AIO_END;
 }
 
@@ -9347,6 +9581,8 @@ static void *aio__new_zeroed(size_t size, aio_coro_fn *coro)
 AIO_API aio_stream_task *aio__open_connection(const char *host, int port, const aio_connect_options *options)
 {
     if (!host || !*host) return (aio_stream_task *)(void *)aio__failure(EINVAL, "open_connection: no host");
+    if (!aio__tls_context_is_for(options->tls_context, false))
+        return (aio_stream_task *)(void *)aio__failure(EINVAL, "open_connection: the TLS context is a server's");
     const char *name = options->server_hostname ? options->server_hostname : host;
     size_t texts = aio__text_size(host) + aio__text_size(name) + aio__text_size(options->local_host);
     struct aio__connect *self = (struct aio__connect *)aio__new_zeroed(sizeof *self + texts, aio__connect_coro);
@@ -9360,7 +9596,13 @@ AIO_API aio_stream_task *aio__open_connection(const char *host, int port, const 
     return (aio_stream_task *)(void *)self;
 }
 
-struct aio__connect_unix { aio_task task; aio_stream *result; aio__address address; aio_connect_options options; int code; char path[128]; };
+struct aio__connect_unix {
+    aio_task            task;
+    aio_stream         *result;
+    aio__address        address;
+    aio_connect_options options;
+    char                path[128], name[256];
+};
 static AIO_CORO(aio__connect_unix)
 {
     AIO_BEGIN(aio__connect_unix);
@@ -9369,9 +9611,9 @@ static AIO_CORO(aio__connect_unix)
     self->result->name = aio__strndup(self->path, strlen(self->path));
     if (self->options.tls_context)
         AIO_AWAIT(AIO_CALL(aio__tls_start, .stream = self->result, .context = self->options.tls_context,
-                           .host = self->options.server_hostname, .timeout = self->options.tls_timeout));
+                           .host = self->name, .timeout = self->options.tls_timeout));
     AIO_FINALLY;
-        if (self->task.future.error && self->result) aio__stream_reset(self->result);
+        if (self->task.future.error && self->result) aio__stream_drop(self->result);
         if (self->task.future.error) self->result = NULL;
     AIO_END;
 }
@@ -9396,8 +9638,13 @@ AIO_API aio_stream_task *aio__open_unix_connection(const char *path, const aio_c
     aio__address address;
     int code = aio__unix_address(path, &address);
     if (code) return (aio_stream_task *)(void *)aio__failure(code, "unix socket %s: %s", path ? path : "NULL", strerror(code));
-    if (options->tls_context && !options->server_hostname)
+    const char *name = options->server_hostname ? options->server_hostname : "";
+    if (options->tls && !options->tls_context)
+        return (aio_stream_task *)(void *)aio__failure(EINVAL, "unix socket %s: TLS needs .tls_context", path);
+    if (options->tls_context && (!*name || strlen(name) > 255))
         return (aio_stream_task *)(void *)aio__failure(EINVAL, "unix socket %s: TLS needs .server_hostname", path);
+    if (!aio__tls_context_is_for(options->tls_context, false))
+        return (aio_stream_task *)(void *)aio__failure(EINVAL, "unix socket %s: the TLS context is a server's", path);
     struct aio__connect_unix *self =
         (struct aio__connect_unix *)aio__new_zeroed(sizeof *self, aio__connect_unix_coro);
     if (!self) return NULL;
@@ -9405,6 +9652,7 @@ AIO_API aio_stream_task *aio__open_unix_connection(const char *path, const aio_c
     self->options = *options;
     self->options.local_host = NULL;
     snprintf(self->path, sizeof self->path, "%s", path);
+    snprintf(self->name, sizeof self->name, "%s", name);
     return (aio_stream_task *)(void *)self;
 }
 
@@ -9416,7 +9664,6 @@ typedef struct aio__listener {
     aio__descriptor d;
     aio_server     *server;
     aio__timer     *pause;
-    bool            open;
 } aio__listener;
 
 struct aio_server {
@@ -9430,19 +9677,34 @@ struct aio_server {
     aio__node           clients;  /* streams */
     size_t              client_count;
     aio_future         *closed;   /* wait_closed's */
-    bool                closing, full, owned; /* owned: nobody will call wait_closed; it goes when the last client has gone */
-    char                path[128];
+    struct aio__serve_forever *forever;
+    int                 busy;     /* it is being looked at: not to be freed */
+    bool                closing, full;
+    bool                owned;    /* nobody will call wait_closed: it goes when the last client has gone */
+    char                path[128];/* of a unix socket, whose file has these: */
+    dev_t               device;
+    ino_t               inode;
 };
+
+struct aio__serve_forever { aio_task task; aio_server *server; aio_future *never; };
 
 static void aio__server_free(aio_server *server)
 {
     aio_future *closed = server->closed;
+    if (server->forever) server->forever->server = NULL;
     aio__ring_remove(&server->link);
     aio_tls_context_unref(server->options.tls_context);
     aio__free(server);
     if (!closed) return;
     if (closed->state < AIO__DONE) aio__future_finish(closed, AIO__DONE);
     aio_unref(closed);
+}
+
+/* Frees it when it is closed, nobody is to call wait_closed any more, and the last client has gone. */
+static void aio__server_settle(aio_server *server)
+{
+    if (server->closing && !server->client_count && !server->busy && (server->closed || server->owned))
+        aio__server_free(server);
 }
 
 static void aio__listener_resume(aio__timer *timer)
@@ -9470,7 +9732,7 @@ static void aio__server_client_left(aio_server *server)
         for (int i = 0; i < server->listener_count; i++)
             aio__descriptor_wait(server->loop, &server->listeners[i].d, AIO__READ);
     }
-    if (server->closing && !server->client_count && (server->closed || server->owned)) aio__server_free(server);
+    aio__server_settle(server);
 }
 
 /* A peer that goes away is no error of the server's. */
@@ -9513,10 +9775,12 @@ static AIO_CORO(aio__tls_client)
                            .timeout = self->stream->server->options.tls_timeout));
     } AIO_CATCH {
         if (aio_caught(self)->code == AIO_ECANCELLED) AIO_RERAISE();
+        if (self->stream->loop->debug) aio__report(self->stream->loop, aio_caught(self), "a client's TLS failed");
         AIO_RETURN(); /* a peer that cannot TLS is no error of the server's */
     } AIO_END_TRY;
     self->handler = self->stream->server->handler(self->stream, self->stream->server->arg);
-    AIO_AWAIT((aio_future *)self->handler);
+    if (self->handler) AIO_AWAIT((aio_future *)self->handler);
+    else self->stream->aborting = true;
     AIO_END;
 }
 
@@ -9526,7 +9790,7 @@ static void aio__server_take(aio_server *server, int fd, bool is_unix)
         aio__os.close(fd);
         return;
     }
-    if (!is_unix) aio__stream_nodelay(fd);
+    aio__stream_options(fd, !is_unix);
     aio_stream *s = aio__stream_new(server->loop, fd, server->options.limit);
     if (!s) return;
     s->server = server;
@@ -9545,50 +9809,84 @@ static bool aio__accept_passes(int code)
            code == EHOSTDOWN || code == EHOSTUNREACH || code == ENETUNREACH || code == EOPNOTSUPP || code == ENOPROTOOPT;
 }
 
-static void aio__listener_on_readable(aio__handle *handle)
+/* Takes who waits, up to `backlog` at once. False when it is not to go on: full, paused or closed. */
+static bool aio__listener_accept(aio__listener *listener)
 {
-    aio__listener *listener = (aio__listener *)handle->owner;
     aio_server *server = listener->server;
-    for (int i = 0; i < server->options.backlog; i++) {
+    for (int i = 0; i < server->options.backlog && !server->closing; i++) {
         if (server->options.max_clients && server->client_count >= (size_t)server->options.max_clients) {
             server->full = true;
-            return;
+            return false;
         }
         int fd = aio__os.accept(listener->d.fd, NULL, NULL);
         if (fd >= 0) {
             aio__server_take(server, fd, server->path[0] != 0);
-            continue;
-        }
-        if (errno == EAGAIN || errno == EWOULDBLOCK) {
+        } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
             listener->d.ready = 0;
-            break;
+            return true;
+        } else if (!aio__accept_passes(errno)) {
+            aio__listener_pause(listener, errno);
+            return false;
         }
-        if (aio__accept_passes(errno)) continue;
-        aio__listener_pause(listener, errno);
-        return;
     }
-    aio__descriptor_wait(server->loop, &listener->d, AIO__READ);
+    return !server->closing;
 }
 
+static void aio__listener_on_readable(aio__handle *handle)
+{
+    aio__listener *listener = (aio__listener *)handle->owner;
+    aio_server *server = listener->server;
+    server->busy++; /* a handler's maker may close the server */
+    bool again = aio__listener_accept(listener);
+    server->busy--;
+    if (again) aio__descriptor_wait(server->loop, &listener->d, AIO__READ);
+    aio__server_settle(server);
+}
+
+/* The options that this address needs, set. False with errno. */
+static bool aio__listen_prepare(const aio_server *server, int fd, int family)
+{
+    int one = 1;
+    if (aio__fd_prepare(fd) < 0) return false;
+    if (family != AF_UNIX) aio__os.setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+    if (family == AF_INET6) aio__os.setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof one);
+    if (!server->options.reuse_port) return true;
+#ifdef SO_REUSEPORT
+    return aio__os.setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof one) == 0;
+#else
+    errno = ENOTSUP;
+    return false;
+#endif
+}
+
+/* A socket that listens; -1 with errno. */
 static int aio__listen_socket(const aio_server *server, const aio__address *address, int port)
 {
-    int one = 1, family = address->storage.ss_family;
+    int family = address->storage.ss_family;
     aio__address to = *address;
     int fd = aio__os.socket(family, SOCK_STREAM, 0);
     if (fd < 0) return -1;
     if (family == AF_INET) ((struct sockaddr_in *)(void *)&to.storage)->sin_port = htons((uint16_t)port);
     if (family == AF_INET6) ((struct sockaddr_in6 *)(void *)&to.storage)->sin6_port = htons((uint16_t)port);
-    if (family != AF_UNIX) aio__os.setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
-#ifdef SO_REUSEPORT
-    if (server->options.reuse_port) aio__os.setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof one);
-#endif
-    if (family == AF_INET6) aio__os.setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof one);
-    if (aio__fd_prepare(fd) == 0 && aio__os.bind(fd, (const struct sockaddr *)&to.storage, to.length) == 0 &&
+    if (aio__listen_prepare(server, fd, family) &&
+        aio__os.bind(fd, (const struct sockaddr *)&to.storage, to.length) == 0 &&
         aio__os.listen(fd, server->options.backlog) == 0) return fd;
     int code = errno;
     aio__os.close(fd);
     errno = code;
     return -1;
+}
+
+/* The port that the system chose; -1 with errno. */
+static int aio__listen_port(int fd)
+{
+    struct sockaddr_storage storage;
+    socklen_t length = sizeof storage;
+    memset(&storage, 0, sizeof storage);
+    if (aio__os.getsockname(fd, (struct sockaddr *)&storage, &length) < 0) return -1;
+    if (storage.ss_family == AF_INET) return ntohs(((struct sockaddr_in *)(void *)&storage)->sin_port);
+    if (storage.ss_family == AF_INET6) return ntohs(((struct sockaddr_in6 *)(void *)&storage)->sin6_port);
+    return 0;
 }
 
 /* 0 or a code. */
@@ -9597,27 +9895,41 @@ static int aio__server_listen(aio_server *server, const aio__address *address)
     if (server->listener_count == AIO__LISTENERS_MAX) return 0;
     int fd = aio__listen_socket(server, address, server->port);
     if (fd < 0) return errno;
+    int port = server->port ? server->port : aio__listen_port(fd);
     aio__listener *listener = &server->listeners[server->listener_count];
     listener->server = server;
     listener->d.reader.run = aio__listener_on_readable;
     listener->d.reader.owner = listener;
-    if (aio__descriptor_add(server->loop, &listener->d, fd) < 0) {
+    if (port < 0 || aio__descriptor_add(server->loop, &listener->d, fd) < 0) {
         int code = errno;
         aio__os.close(fd);
         return code;
     }
-    listener->open = true;
+    server->port = port;
     server->listener_count++;
-    struct sockaddr_storage storage;
-    socklen_t length = sizeof storage;
-    memset(&storage, 0, sizeof storage);
-    if (!server->port) { /* the system's choice, which the other addresses share */
-        if (aio__os.getsockname(fd, (struct sockaddr *)&storage, &length) < 0) return errno;
-        if (storage.ss_family == AF_INET) server->port = ntohs(((struct sockaddr_in *)(void *)&storage)->sin_port);
-        if (storage.ss_family == AF_INET6) server->port = ntohs(((struct sockaddr_in6 *)(void *)&storage)->sin6_port);
-    }
     aio__descriptor_wait(server->loop, &listener->d, AIO__READ);
     return 0;
+}
+
+/* 0 or a code. The file is remembered, to be removed in the end if it still is the same. */
+static int aio__server_listen_unix(aio_server *server, const aio__address *address, const char *path)
+{
+    struct stat status;
+    int code = aio__server_listen(server, address);
+    if (code) return code;
+    snprintf(server->path, sizeof server->path, "%.127s", path);
+    if (aio__os.stat(path, &status) < 0) return errno;
+    server->device = status.st_dev;
+    server->inode = status.st_ino;
+    return 0;
+}
+
+static void aio__server_unlink(const aio_server *server)
+{
+    struct stat status;
+    if (!server->path[0] || aio__os.stat(server->path, &status) < 0) return;
+    if (!server->inode || (status.st_dev == server->device && status.st_ino == server->inode))
+        aio__os.unlink(server->path);
 }
 
 AIO_API void aio_server_close(aio_server *server)
@@ -9630,9 +9942,9 @@ AIO_API void aio_server_close(aio_server *server)
         listener->pause = NULL;
         aio__descriptor_remove(server->loop, &listener->d);
         aio__os.close(listener->d.fd);
-        listener->open = false;
     }
-    if (server->path[0]) aio__os.unlink(server->path);
+    aio__server_unlink(server);
+    if (server->forever) aio__cancel(server->forever->never, &aio__cancelled);
 }
 
 static aio_server *aio__server_new(aio_loop *loop, aio_client_handler *handler, void *arg, const aio_server_options *options)
@@ -9659,10 +9971,25 @@ struct aio__serve { /* start_server */
     aio_server_options  options;
     aio__lookup_future *lookup;
     aio_server         *server;
-    int                 port, i, code;
+    int                 port, code;
+    aio_exception      *error;
     aio__address        address;     /* of a unix socket */
     char                host[256];   /* "": all interfaces; a unix socket's path */
 };
+
+/* A socket for each address. 0 or a code. */
+static int aio__server_listen_all(aio_server *server, const aio__addresses *addresses)
+{
+    int code = 0;
+    for (int i = 0; i < addresses->count && !code; i++) {
+        code = aio__server_listen(server, &addresses->at[i]);
+        if (code == EAFNOSUPPORT && addresses->count > 1) code = 0; /* no IPv6 here */
+    }
+    return code || server->listener_count ? code : EADDRNOTAVAIL;
+}
+
+static void aio__unix_unstale(const char *path, const aio__address *address);
+
 static AIO_CORO(aio__serve)
 {
     AIO_BEGIN(aio__serve);
@@ -9670,34 +9997,37 @@ static AIO_CORO(aio__serve)
     if (!self->server) AIO_RAISE(ENOMEM);
     self->server->port = self->port;
     if (self->address.length) {
-        snprintf(self->server->path, sizeof self->server->path, "%.127s", self->host);
-        self->code = aio__server_listen(self->server, &self->address);
-        if (self->code) self->server->path[0] = 0; /* the file is another one's */
+        aio__unix_unstale(self->host, &self->address);
+        self->code = aio__server_listen_unix(self->server, &self->address, self->host);
     } else {
         self->lookup = aio__resolve(self->task.future.loop, self->host[0] ? self->host : NULL, self->port,
-                                    self->options.family, SOCK_STREAM, AI_PASSIVE);
+                                    self->options.family, AI_PASSIVE);
         AIO_AWAIT(aio_ref(self->lookup));
-        for (self->i = 0; self->i < self->lookup->result->count && !self->code; self->i++) {
-            self->code = aio__server_listen(self->server, &self->lookup->result->at[self->i]);
-            if (self->code == EAFNOSUPPORT && self->lookup->result->count > 1) self->code = 0; /* no IPv6 here */
-        }
-        if (!self->code && !self->server->listener_count) self->code = EADDRNOTAVAIL;
+        self->code = aio__server_listen_all(self->server, self->lookup->result);
     }
-    if (self->code)
-        AIO_RAISE(self->code, "listen on %s port %d: %s", self->host[0] ? self->host : "*", self->port, strerror(self->code));
+    if (self->code && self->address.length)
+        self->error = aio__exception(self->code, "listen", "listen on %s: %s", self->host, strerror(self->code));
+    else if (self->code)
+        self->error = aio__exception(self->code, "listen", "listen on %s port %d: %s", self->host[0] ? self->host : "*",
+                                     self->port, strerror(self->code));
+    if (self->error) AIO_RAISE_EXCEPTION(self->error);
     AIO_RETURN(self->server);
     AIO_FINALLY;
+        aio_exception_unref(self->error);
         aio_unref(self->lookup);
         if (self->task.future.error && self->server) {
             aio_server_close(self->server);
             aio__server_free(self->server);
         }
+        if (self->task.future.error) self->result = NULL;
     AIO_END;
 }
 
 static aio_server_task *aio__serve_new(aio_client_handler *handler, void *arg, const aio_server_options *options)
 {
     if (!handler) return (aio_server_task *)(void *)aio__failure(EINVAL, "start_server: no handler");
+    if (!aio__tls_context_is_for(options->tls_context, true))
+        return (aio_server_task *)(void *)aio__failure(EINVAL, "start_server: the TLS context is a client's");
     struct aio__serve *self = (struct aio__serve *)aio__new_zeroed(sizeof *self, aio__serve_coro);
     if (!self) return NULL;
     self->handler = handler;
@@ -9743,30 +10073,34 @@ AIO_API aio_server_task *aio__start_unix_server(aio_client_handler *handler, voi
     struct aio__serve *self = (struct aio__serve *)(void *)task;
     self->address = address;
     snprintf(self->host, sizeof self->host, "%s", path);
-    aio__unix_unstale(path, &address);
     return task;
 }
 
 AIO_API int aio_server_port(const aio_server *server) { return server ? server->port : 0; }
 AIO_API size_t aio_server_client_count(const aio_server *server) { return server ? server->client_count : 0; }
 
+static void aio__server_end_clients(aio_server *server, bool abort_)
+{
+    server->busy++;
+    for (aio__node *node = server->clients.next, *next; node != &server->clients; node = next) {
+        aio_stream *s = AIO__CONTAINER(node, aio_stream, link);
+        next = node->next;
+        s->aborting = s->aborting || abort_;
+        if (s->task) aio_task_cancel(s->task);
+        if (abort_ && s->closing) aio__stream_reset(s); /* its handler has ended; it was sending what is left */
+    }
+    server->busy--;
+    aio__server_settle(server);
+}
+
 AIO_API void aio_server_close_clients(aio_server *server)
 {
-    if (!server) return;
-    for (aio__node *node = server->clients.next; node != &server->clients; node = node->next) {
-        aio_stream *s = AIO__CONTAINER(node, aio_stream, link);
-        if (s->task) aio_task_cancel(s->task);
-    }
+    if (server) aio__server_end_clients(server, false);
 }
 
 AIO_API void aio_server_abort_clients(aio_server *server)
 {
-    if (!server) return;
-    for (aio__node *node = server->clients.next; node != &server->clients; node = node->next) {
-        aio_stream *s = AIO__CONTAINER(node, aio_stream, link);
-        s->aborting = true;
-        if (s->task) aio_task_cancel(s->task);
-    }
+    if (server) aio__server_end_clients(server, true);
 }
 
 static const aio__ops aio__server_closed_ops = { "server.wait_closed", NULL, NULL, NULL };
@@ -9779,25 +10113,33 @@ AIO_API aio_future *aio_server_wait_closed(aio_server *server)
     aio_server_close(server);
     if (!closed) server->owned = true;
     else server->closed = (aio_future *)aio_ref(closed);
-    if (!server->client_count) aio__server_free(server);
+    aio__server_settle(server);
     return closed;
 }
 
-struct aio__serve_forever { aio_task task; aio_server *server; aio_future *never; };
 static AIO_CORO(aio__serve_forever)
 {
     AIO_BEGIN(aio__serve_forever);
-    AIO_AWAIT(aio_future_create());
+    if (self->server->closing) AIO_RAISE(AIO_ERUNTIME, "serve_forever: the server is closed");
+    if (self->server->forever) AIO_RAISE(AIO_ERUNTIME, "serve_forever: it is being awaited already");
+    self->never = aio_future_create();
+    if (!self->never) AIO_RAISE(ENOMEM);
+    self->server->forever = self;
+    AIO_AWAIT(aio_ref(self->never));
     AIO_FINALLY;
-        aio_server_close(self->server);
-        aio_server_close_clients(self->server);
+        aio_unref(self->never);
+        if (self->server && self->server->forever == self) {
+            self->server->forever = NULL;
+            aio_server_close(self->server);
+            aio_server_close_clients(self->server);
+        }
     AIO_END;
 }
 
 AIO_API aio_future *aio_server_serve_forever(aio_server *server)
 {
     if (!server) return aio__failure(EINVAL, "serve_forever of no server");
-    return &AIO_CALL(aio__serve_forever, .server = server)->task.future;
+    return (aio_future *)(void *)AIO_CALL(aio__serve_forever, .server = server);
 }
 
 /* The loop closes: so does every socket. */

@@ -196,6 +196,16 @@ SEAM_TLS_LOAD(SSL_CTX_use_PrivateKey_file, (SSL_CTX *context, const char *file, 
 SEAM_TLS_LOAD(SSL_CTX_load_verify_locations, (SSL_CTX *context, const char *file, const char *folder),
               (context, file, folder))
 SEAM_TLS_LOAD(SSL_CTX_set_default_verify_paths, (SSL_CTX *context), (context))
+SEAM_TLS_LOAD(SSL_set1_host, (SSL *ssl, const char *host), (ssl, host))
+SEAM_TLS_LOAD(X509_VERIFY_PARAM_set1_ip_asc, (X509_VERIFY_PARAM *parameters, const char *address), (parameters, address))
+static int seam_SSL_CTX_set_alpn_protos(SSL_CTX *context, const unsigned char *list, unsigned length)
+{
+    return seam_fault(CALL_SSL_CTX_set_alpn_protos, -1) ? 1 : seam_real.SSL_CTX_set_alpn_protos(context, list, length);
+}
+static long seam_SSL_ctrl(SSL *ssl, int command, long number, void *arg)
+{
+    return seam_fault(CALL_SSL_ctrl, -1) ? 0 : seam_real.SSL_ctrl(ssl, command, number, arg);
+}
 SEAM_TLS_STEP(SSL_do_handshake, (SSL *ssl), (ssl))
 SEAM_TLS_STEP(SSL_read, (SSL *ssl, void *data, int size), (ssl, data, size))
 SEAM_TLS_STEP(SSL_write, (SSL *ssl, const void *data, int size), (ssl, data, size))

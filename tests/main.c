@@ -19,6 +19,7 @@
 #include "test_run.c"
 #include "test_debug.c"
 #include "test_threads.c"
+#include "test_streams.c"
 #include "test_tasks.c"
 #include "test_timeouts.c"
 #include "test_url.c"
