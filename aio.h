@@ -1480,8 +1480,80 @@ AIO_API void aio_response_close(aio_response *response);
 /* ============================================================================
  * 17. HTTP server
  *
- * A small HTTP/1.1 server: handler coroutines, keep-alive, chunked bodies, TLS.
+ * A small HTTP/1.1 server: handler coroutines, keep-alive, chunked bodies, TLS. It is an aio_server: aio_server_port,
+ * aio_server_close, aio_server_wait_closed and the others are for it, too. aio_server_close ends connections between two
+ * requests; those that serve one end after it.
  * ============================================================================ */
+
+/* A request that came. Belongs to the server, and lives until its handler's coroutine ends. */
+typedef struct aio_request {
+    aio_text    method;
+    aio_text    target;   /* as it came */
+    aio_text    path;     /* percent-encoded, begins with '/'; "*" of OPTIONS, host:port of CONNECT */
+    aio_text    query;    /* percent-encoded, without the '?'; data NULL: there is none */
+    aio_headers headers;
+    int         version;  /* of HTTP/1.x: 0 or 1 */
+    aio_stream *stream;   /* whose peername may be asked for */
+    void       *arg;      /* what the server was started with */
+} aio_request;
+
+/* Makes the coroutine that answers: return AIO_CALL(name, .request = request). If it ends with an error, or without an
+ * answer, the client gets status 500. NULL: no memory, status 503. */
+typedef void *aio_request_handler(aio_request *request, void *arg);
+
+typedef struct aio_http_server_options {
+    char             aio__begin;
+    aio_tls_context *tls_context;       /* made with .server = true; https. The server keeps a reference */
+    double           header_timeout;    /* seconds from a request's first byte to the end of its head; 0: 60 */
+    double           keepalive_timeout; /* seconds that a connection may wait for a request; 0: 75 */
+    double           body_timeout;      /* seconds between two pieces of a request's body; 0: 60 */
+    size_t           max_body;          /* bytes that aio_request_read takes, else status 413; 0: 1 MiB */
+    int              max_line_size, max_field_size, max_headers; /* 0: 8190, 8190, 128 */
+    int              backlog;           /* these as for aio_start_server */
+    bool             reuse_port;
+    int              max_clients;
+    int              family;
+} aio_http_server_options;
+
+/* aio_start_http_server(handler, arg, host, port, ...): as aio_start_server. aiohttp: web.Server, TCPSite */
+#define aio_start_http_server(...) AIO__START_HTTP_SERVER(__VA_ARGS__, )
+#define AIO__START_HTTP_SERVER(handler, arg, host, port, ...) \
+    aio__start_http_server((handler), (arg), (host), (port), AIO__OPTIONS(aio_http_server_options, __VA_ARGS__))
+AIO_API aio_server_task *aio__start_http_server(aio_request_handler *handler, void *arg, const char *host, int port,
+                                                const aio_http_server_options *options);
+
+/* The whole body (what of it was not read yet); it belongs to the request and ends in a NUL. AIO_ELIMIT over max_body
+ * (the client gets 413 if nobody catches it), AIO_EPAYLOAD when it is cut short. aiohttp: request.read() */
+AIO_API aio_text_task *aio_request_read(aio_request *request);
+/* The next piece of it; none at its end, where AIO_ASYNC_FOR ends. Borrowed until the next call. */
+AIO_API aio_text_task *aio_request_read_chunk(aio_request *request);
+
+typedef struct aio_respond_options {
+    char               aio__begin;
+    const char *const *headers;       /* names and values, up to a NULL */
+    const aio_headers *header_fields; /* the same in another form */
+    const char        *content_type;  /* default: of text "text/plain; charset=utf-8", else "application/octet-stream" */
+    const char        *text;          /* a body up to its NUL; or: */
+    const void        *body;
+    size_t             length;        /* of `body`; in aio_request_start: of what follows, if it is known */
+    bool               close;         /* the connection is closed after this answer */
+} aio_respond_options;
+
+/* aio_request_respond(request, status, .text = "..."): answers. Awaiting it waits until the client keeps up. What it is
+ * given is copied or sent before it returns. AIO_ERUNTIME when there was an answer already, EINVAL for a header that is
+ * none, or one that the server writes itself (Content-Length, Transfer-Encoding, Connection). aiohttp: web.Response */
+#define aio_request_respond(...) AIO__REQUEST_RESPOND(__VA_ARGS__, )
+#define AIO__REQUEST_RESPOND(request, status, ...) \
+    aio__request_respond((request), (status), AIO__OPTIONS(aio_respond_options, __VA_ARGS__))
+AIO_API aio_future *aio__request_respond(aio_request *request, int status, const aio_respond_options *options);
+/* An answer in pieces: begin, any number of chunks, end. Without .length it is chunked (for HTTP/1.0: ended by closing).
+ * AIO_ERUNTIME out of order, EINVAL when .length is not kept. aiohttp: web.StreamResponse prepare, write, write_eof */
+#define aio_request_start(...) AIO__REQUEST_START(__VA_ARGS__, )
+#define AIO__REQUEST_START(request, status, ...) \
+    aio__request_start((request), (status), AIO__OPTIONS(aio_respond_options, __VA_ARGS__))
+AIO_API aio_future *aio__request_start(aio_request *request, int status, const aio_respond_options *options);
+AIO_API aio_future *aio_request_chunk(aio_request *request, const void *data, size_t length);
+AIO_API aio_future *aio_request_end(aio_request *request);
 
 /* ============================================================================
  * 18. Introspection
@@ -1581,6 +1653,8 @@ static int64_t aio__os_clock(void)
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
+static int64_t aio__os_wall(void) { return (int64_t)time(NULL); }
+
 static int aio__os_fcntl(int fd, int command, int value) { return fcntl(fd, command, value); }
 static int aio__os_stat(const char *path, struct stat *status) { return stat(path, status); }
 
@@ -1651,6 +1725,7 @@ struct aio__os {
     void   *(*realloc)(void *, size_t);
     void    (*free)(void *);
     int64_t (*clock)(void);
+    int64_t (*wall)(void);  /* seconds since 1970 */
     int     (*poll)(struct pollfd *, nfds_t, int);
     int     (*pipe)(int *);
     int     (*fcntl)(int, int, int);
@@ -1710,7 +1785,7 @@ struct aio__os {
 #endif
 };
 static struct aio__os aio__os = {
-    false, aio__os_malloc, aio__os_realloc, aio__os_free, aio__os_clock, poll, pipe, aio__os_fcntl, read, write, close,
+    false, aio__os_malloc, aio__os_realloc, aio__os_free, aio__os_clock, aio__os_wall, poll, pipe, aio__os_fcntl, read, write, close,
     aio__os_mutex_init, aio__os_cond_init, aio__os_cond_wait, aio__os_thread, aio__os_join, aio__os_cores,
     aio__os_sigaction, socket, aio__os_bind, listen, aio__os_accept, aio__os_connect, shutdown, recv, send, sendmsg,
     getsockopt, setsockopt, aio__os_getsockname, aio__os_getpeername, unlink, aio__os_stat, getaddrinfo, freeaddrinfo,
@@ -9678,6 +9753,8 @@ struct aio_server {
     size_t              client_count;
     aio_future         *closed;   /* wait_closed's */
     struct aio__serve_forever *forever;
+    void               *service;  /* of the room that speaks its protocol */
+    void              (*on_close)(aio_server *), (*on_free)(void *service);
     int                 busy;     /* it is being looked at: not to be freed */
     bool                closing, full;
     bool                owned;    /* nobody will call wait_closed: it goes when the last client has gone */
@@ -9692,6 +9769,7 @@ static void aio__server_free(aio_server *server)
 {
     aio_future *closed = server->closed;
     if (server->forever) server->forever->server = NULL;
+    if (server->on_free) server->on_free(server->service);
     aio__ring_remove(&server->link);
     aio_tls_context_unref(server->options.tls_context);
     aio__free(server);
@@ -9944,6 +10022,7 @@ AIO_API void aio_server_close(aio_server *server)
         aio__os.close(listener->d.fd);
     }
     aio__server_unlink(server);
+    if (server->on_close) server->on_close(server);
     if (server->forever) aio__cancel(server->forever->never, &aio__cancelled);
 }
 
@@ -11930,7 +12009,7 @@ static aio__body_step aio__intake_end(aio__intake *in)
 static aio__body_step aio__intake_piece(aio__intake *in, aio_text *piece)
 {
     aio_stream *s = in->stream;
-    size_t used;
+    size_t used = 0;
     *piece = aio__text("", 0);
     if (in->content.end > in->content.start) {
         *piece = aio__text(in->content.data + in->content.start, in->content.end - in->content.start);
@@ -11959,7 +12038,7 @@ static aio__body_step aio__intake_take(aio__intake *in, size_t max)
         if (!in->stream) return in->body.state == AIO__CHUNK_END ? AIO__BODY_DONE : AIO__BODY_ERROR;
         aio_stream *s = in->stream;
         aio_text unread = aio__stream_unread(s);
-        size_t used;
+        size_t used = 0;
         aio__body before = in->body;
         aio__body_step step = aio__body_feed(&in->body, unread.data, unread.length, &used, &piece);
         if (step == AIO__BODY_DATA && in->content.end + piece.length > max) {
@@ -12113,7 +12192,7 @@ struct aio__connector {
     size_t      bucket_count, host_count;
     aio__timer *sweep;
     int64_t     keepalive;  /* nanoseconds */
-    bool        starved;    /* no descriptor for another connection, until one ends or is idle */
+    size_t      ceiling;    /* how many connections there were descriptors for when a connect had none; 0: it never did */
     bool        closed;
 };
 
@@ -12278,7 +12357,7 @@ static aio__connection *aio__origin_reuse(aio__connector *c, aio__origin *host)
 
 static bool aio__connector_has_place(const aio__connector *c)
 {
-    return !c->starved && (!c->limit || c->busy_count < (size_t)c->limit);
+    return (!c->ceiling || c->busy_count < c->ceiling) && (!c->limit || c->busy_count < (size_t)c->limit);
 }
 
 /* A connection of this host: an idle one, or a place without a stream. NULL without memory. */
@@ -12403,31 +12482,38 @@ static void aio__connection_hang_up(aio__connection *connection)
 static void aio__connection_release(aio__connector *c, aio__connection *connection, bool keep)
 {
     aio_stream *s = connection->stream;
-    c->starved = false;
     if (keep && !c->closed && s && !s->error && !s->eof && s->in_start == s->in_end && !aio__unsent(s)) {
         aio__connection_park(c, connection);
     } else {
         aio__connection_hang_up(connection);
         aio__connection_free(c, connection);
     }
+    if (!c->busy_count) c->ceiling = 0;
     aio__connector_serve(c);
 }
 
-/* A connect had no descriptor. True: try again, or, if the ticket has been put back into the line, wait. */
+/* A connect had no descriptor: the place goes back, for an idle connection of the same host, or to the front of the line
+ * until another one is free; the connections that there are are as many as there can be. False: there is none. */
 static bool aio__connector_starved(aio__connector *c, aio__ticket *ticket)
 {
-    if (c->idle_count) {
+    aio__origin *host = ticket->host;
+    if (c->busy_count < 2 && !c->idle_count) return false;
+    if (aio__ring_empty(&host->idle) && c->idle_count) {
         aio__connection_retire(c, AIO__CONTAINER(c->idle.next, aio__connection, link));
         return true;
     }
-    if (c->busy_count < 2) return false;
-    aio__origin *host = ticket->host;
-    c->starved = true;
     if (!aio__ticket_queue(c, ticket, true)) return false;
     aio__connection_free(c, ticket->got);
     ticket->got = NULL;
-    ticket->host = host;
+    c->ceiling = c->busy_count + (aio__ring_empty(&host->idle) ? 0 : 1);
+    aio__connector_serve(c);
     return true;
+}
+
+/* A connect has succeeded: there may be descriptors for one more. */
+static void aio__connector_connected(aio__connector *c)
+{
+    if (c->ceiling) c->ceiling++;
 }
 
 static void aio__connector_open(aio__connector *c, aio_loop *loop, int limit, int limit_per_host, int64_t keepalive)
@@ -13038,6 +13124,7 @@ static AIO_CORO(aio__dialing)
         AIO_RAISE(AIO_ERUNTIME, "the session was closed");
     }
     self->x->ticket.got->stream = self->stream;
+    aio__connector_connected(&self->x->session->connector);
     AIO_END;
 }
 
@@ -13079,7 +13166,7 @@ static int aio__exchange_listen(aio__exchange *x)
         aio_stream *s = x->in.stream;
         if (!s) return ECONNABORTED;
         aio_text unread = aio__stream_unread(s);
-        size_t used, n = unread.length;
+        size_t used = 0, n = unread.length;
         if (n) x->heard = true;
         int code = aio__http_head_feed(&x->head, unread.data, n, &used);
         if (code == AIO__MORE && s->eof) {
@@ -13289,7 +13376,8 @@ AIO_API void aio_response_close(aio_response *response)
 static int aio__session_fill(aio_session *session, const aio_session_options *o)
 {
     double keepalive = o->keepalive_timeout == 0 ? 15 : o->keepalive_timeout;
-    if (aio__pairs_problem(o->headers) || !(keepalive > 0) || !aio__timeouts_fit(&o->timeout) || o->max_line_size < 0 || o->max_field_size < 0 || o->max_headers < 0
+    if (aio__pairs_problem(o->headers) || !(keepalive > 0) || !aio__timeouts_fit(&o->timeout)
+        || o->max_line_size < 0 || o->max_field_size < 0 || o->max_headers < 0
         || o->limit < AIO_UNLIMITED || o->limit_per_host < AIO_UNLIMITED) return EINVAL;
     int64_t kept = aio__deadline(0, keepalive);
     int limit = o->limit == 0 ? 100 : o->limit;
@@ -13372,8 +13460,606 @@ AIO_API size_t aio_session_idle(const aio_session *session) { return session ? s
 /* ============================================================================
  * 47. HTTP server: connections and handlers
  *
- * One connection is one coroutine.
+ * One connection is one coroutine (aio__serving) in an aio_server: a head, its handler, what is left of the body, the
+ * next head; so pipelined requests are answered in order. What it knows is an aio__inbound, the user's aio_request.
+ * Calls streams, messages, and the intake of the room of connections.
  * ============================================================================ */
+
+enum {
+    AIO__REQUEST_MAX = 1048576,  /* default of max_body */
+    AIO__SKIP_MAX = 262144,      /* bytes of a body nobody has read that are skipped to keep the connection */
+    AIO__LINGER_MAX = 4194304,   /* bytes, and seconds, that a refused client may go on sending before we close: */
+    AIO__LINGER = 2              /* a close with unread bytes would take the answer away from it */
+};
+enum { AIO__QUIT = -2 }; /* a connection's end without an answer */
+
+typedef struct aio__service { /* what the connections of one server share; owned by the aio_server */
+    aio_request_handler    *handler;
+    void                   *arg;
+    aio_http_server_options options;
+    int64_t                 header, keepalive, body; /* nanoseconds */
+    aio__http_clock         clock;
+    aio__node               inbound;
+} aio__service;
+
+typedef enum { AIO__UNANSWERED, AIO__ANSWERING, AIO__ANSWERED } aio__answer;
+
+typedef struct aio__inbound {
+    aio_request    request;  /* first: what the handler has */
+    aio__node      node;     /* in service->inbound */
+    aio__service  *service;
+    aio_stream    *stream;   /* the server's */
+    aio__http_head head;
+    aio__intake    in;
+    aio__buffer    out;      /* the answer's head */
+    uint64_t       left;     /* bytes to come of an answer whose length was given */
+    uint64_t       skipped;
+    aio__answer    answer;
+    bool           idle;     /* between two requests */
+    bool           keep;     /* another request may follow */
+    bool           chunked, bodyless; /* the answer */
+    bool           wants_continue, too_large, bad_body, linger;
+} aio__inbound;
+
+/* ---- requests in ---- */
+
+static void aio__inbound_ended(aio__intake *in) { in->stream = NULL; }
+
+static void aio__inbound_hold(aio__intake *in, int more) { (void)in, (void)more; }
+
+static bool aio__inbound_waiting(aio__intake *in)
+{
+    aio__inbound *inbound = AIO__CONTAINER(in, aio__inbound, in);
+    if (inbound->wants_continue && inbound->answer == AIO__UNANSWERED) {
+        static const char interim[] = "HTTP/1.1 100 Continue\r\n\r\n";
+        inbound->wants_continue = false;
+        aio_stream_write(inbound->stream, interim, sizeof interim - 1); /* an error comes back with the read */
+    }
+    return aio__watch_until(&in->watch, aio__after(in->watch.loop, inbound->service->body));
+}
+
+static aio_exception *aio__inbound_failed(aio__intake *in, const aio_exception *why)
+{
+    aio__inbound *inbound = AIO__CONTAINER(in, aio__inbound, in);
+    bool expired = aio__watch_leave(&in->watch, why);
+    if (expired && in->watch.no_memory) return &aio__no_memory;
+    if (!expired && (why->code == AIO_ECANCELLED || why->code == ENOMEM)) return aio_exception_ref(why);
+    inbound->keep = false;
+    inbound->linger = true;
+    inbound->too_large = why->code == AIO_ELIMIT;
+    inbound->bad_body = why->code == AIO_EPAYLOAD;
+    if (expired) return aio__exception(AIO_ETIMEOUT, "body", "the client sent nothing of the body for %g s",
+                                       aio__seconds(inbound->service->body));
+    return aio__exception(why->code, "body", "the body of %.32s %.200s: %s", inbound->request.method.data,
+                          inbound->request.target.data, why->message);
+}
+
+/* NULL without memory. */
+static aio__inbound *aio__inbound_open(aio__service *service, aio_stream *stream)
+{
+    aio__inbound *inbound = (aio__inbound *)aio__pool_alloc(&stream->loop->pool, sizeof *inbound);
+    if (!inbound) return NULL;
+    memset(inbound, 0, sizeof *inbound);
+    inbound->service = service;
+    inbound->stream = inbound->request.stream = stream;
+    inbound->request.arg = service->arg;
+    inbound->in.watch.loop = stream->loop;
+    inbound->in.watch.deadline = INT64_MAX;
+    inbound->in.max = service->options.max_body;
+    inbound->in.ended = aio__inbound_ended;
+    inbound->in.waiting = aio__inbound_waiting;
+    inbound->in.failed = aio__inbound_failed;
+    inbound->in.hold = aio__inbound_hold;
+    inbound->head.limits.line = (uint32_t)service->options.max_line_size;
+    inbound->head.limits.field = (uint32_t)service->options.max_field_size;
+    inbound->head.limits.count = (uint32_t)service->options.max_headers;
+    aio__ring_insert(&service->inbound, &inbound->node);
+    return inbound;
+}
+
+static void aio__inbound_clear(aio__inbound *inbound)
+{
+    aio_headers_clear(&inbound->request.headers);
+    aio__free(inbound->in.content.data);
+    aio__free(inbound->out.data);
+}
+
+static void aio__inbound_close(aio__inbound *inbound)
+{
+    aio_loop *loop = inbound->in.watch.loop;
+    aio__watch_end(&inbound->in.watch);
+    aio__inbound_clear(inbound);
+    aio__ring_remove(&inbound->node);
+    aio__pool_free(&loop->pool, inbound, sizeof *inbound);
+}
+
+/* Makes it ready for the next head. */
+static void aio__inbound_reset(aio__inbound *inbound)
+{
+    aio__http_head_reset(&inbound->head, &inbound->request.headers, true);
+    inbound->in.watch.expired = false;
+    inbound->in.whole = false;
+    inbound->in.stream = NULL;
+    inbound->in.content.start = inbound->in.content.end = 0;
+    inbound->answer = AIO__UNANSWERED;
+    inbound->idle = true;
+    inbound->too_large = inbound->bad_body = inbound->linger = false;
+    inbound->skipped = 0;
+    inbound->in.watch.deadline = aio__after(inbound->in.watch.loop, inbound->service->keepalive);
+}
+
+/* Splits the target: origin form, or absolute form (RFC 9112 3.2), whose origin is dropped. */
+static void aio__request_split(aio_request *request)
+{
+    const char *at = request->target.data, *end = at + request->target.length;
+    const char *colon = aio__is_letter(*at) ? strstr(at, "://") : NULL;
+    if (colon) {
+        at = colon + 3;
+        while (at < end && *at != '/' && *at != '?') at++;
+    }
+    const char *mark = (const char *)memchr(at, '?', (size_t)(end - at));
+    request->path = aio__text(at, (size_t)((mark ? mark : end) - at));
+    request->query = mark ? aio__text(mark + 1, (size_t)(end - mark - 1)) : aio__text(NULL, 0);
+    if (!request->path.length) request->path = aio__text("/", 1);
+}
+
+/* The head is there. 0, or the status with which it is refused. */
+static int aio__inbound_begin(aio__inbound *inbound)
+{
+    aio__http_head *head = &inbound->head;
+    inbound->request.method = head->method;
+    inbound->request.target = head->target;
+    inbound->request.version = head->minor;
+    aio__request_split(&inbound->request);
+    inbound->keep = aio__http_body_of(head, head->method, &inbound->in.body);
+    inbound->in.stream = inbound->in.body.state == AIO__CHUNK_END ? NULL : inbound->stream;
+    inbound->wants_continue = head->expect_continue && head->minor && inbound->in.stream;
+    return head->expect_other ? 417 : 0;
+}
+
+/* Looks at what has come. 0: a head is there; AIO__MORE: more has to come; AIO__QUIT; or the status of a refusal. */
+static int aio__inbound_listen(aio__inbound *inbound)
+{
+    aio_stream *s = inbound->stream;
+    aio_text unread = aio__stream_unread(s);
+    size_t used = 0;
+    if (inbound->idle && unread.length) {
+        inbound->idle = false;
+        inbound->in.watch.deadline = aio__after(s->loop, inbound->service->header);
+    }
+    int code = aio__http_head_feed(&inbound->head, unread.data, unread.length, &used);
+    if (code == AIO__MORE) {
+        if (s->eof || (inbound->idle && s->server && s->server->closing)) return AIO__QUIT;
+        return aio__watch_arm(&inbound->in.watch) ? AIO__MORE : 503;
+    }
+    if (code) return inbound->head.refuse;
+    aio__stream_consume(s, used);
+    return aio__inbound_begin(inbound);
+}
+
+/* ---- answers out ---- */
+
+static const char *aio__answer_problem(const aio_respond_options *o)
+{
+    const char *why = aio__pairs_problem(o->headers);
+    if (!why) why = aio__fields_problem(o->header_fields);
+    if (!why && o->header_fields && aio_headers_get(o->header_fields, "Connection").data) why = "use .close";
+    for (size_t i = 0; !why && o->headers && o->headers[i]; i += 2)
+        if (AIO__SAME_WORD(o->headers[i], strlen(o->headers[i]), "connection")) why = "use .close for Connection";
+    if (!why && o->content_type) why = aio__header_value_problem(o->content_type, strlen(o->content_type));
+    if (!why && o->text && o->body) why = "text and body exclude each other";
+    if (!why && o->length && !o->text && !o->body) return NULL;
+    return why;
+}
+
+static bool aio__answer_field(aio__buffer *out, const char *name, const char *value)
+{
+    return aio__http_put_field(out, aio__text(name, strlen(name)), aio__text(value, strlen(value)));
+}
+
+static bool aio__answer_headers(aio__buffer *out, const aio_respond_options *o)
+{
+    aio_text name, value;
+    size_t position = 0;
+    for (size_t i = 0; o->headers && o->headers[i]; i += 2)
+        if (!aio__answer_field(out, o->headers[i], o->headers[i + 1])) return false;
+    while (o->header_fields && aio_headers_next(o->header_fields, &position, &name, &value))
+        if (!aio__http_put_field(out, name, value)) return false;
+    return true;
+}
+
+/* Writes the head of an answer. `length`: of the body, UINT64_MAX when it is not known. 0 or a code. */
+static int aio__answer_head(aio__inbound *inbound, int status, const aio_respond_options *o, uint64_t length)
+{
+    aio__buffer *out = &inbound->out;
+    char number[24];
+    const char *type = o->content_type ? o->content_type : o->text ? "text/plain; charset=utf-8"
+                     : length ? "application/octet-stream" : NULL;
+    bool empty = status == 204 || status == 304;
+    aio_text method = inbound->request.method;
+    inbound->bodyless = empty || (method.length == 4 && !memcmp(method.data, "HEAD", 4));
+    inbound->chunked = !empty && length == UINT64_MAX && inbound->request.version > 0;
+    if (o->close || (length == UINT64_MAX && !inbound->chunked && !empty)) inbound->keep = false;
+    if (inbound->wants_continue) inbound->keep = false; /* the client may send the body, or not */
+    if (inbound->stream->server && inbound->stream->server->closing) inbound->keep = false;
+    out->start = out->end = 0;
+    int code = aio__http_put_status(out, status, NULL);
+    if (code) return code;
+    snprintf(number, sizeof number, "%llu", (unsigned long long)length);
+    bool stored = aio__answer_field(out, "Date", aio__http_clock_text(&inbound->service->clock, aio__os.wall()))
+        && (!type || empty || aio__answer_field(out, "Content-Type", type))
+        && (empty || length == UINT64_MAX || aio__answer_field(out, "Content-Length", number))
+        && (!inbound->chunked || aio__answer_field(out, "Transfer-Encoding", "chunked"))
+        && (inbound->keep || aio__answer_field(out, "Connection", "close"))
+        && (!inbound->keep || inbound->request.version || aio__answer_field(out, "Connection", "keep-alive"))
+        && aio__answer_headers(out, o) && aio__buffer_append(out, "\r\n", 2);
+    return stored ? 0 : ENOMEM;
+}
+
+/* Sends pieces of an answer; the future of the client's keeping up. */
+static aio_future *aio__answer_send(aio__inbound *inbound, const aio_text *pieces, size_t count)
+{
+    aio_stream *s = inbound->stream;
+    int code = aio_stream_writelines(s, pieces, count);
+    if (!code) return aio_stream_drain(s);
+    inbound->keep = false;
+    if (s->error) return aio__failed_future(s->loop, aio_exception_ref(s->error));
+    return aio__failure(code, "the answer to %.32s %.200s: %s", inbound->request.method.data,
+                        inbound->request.target.data, aio_code_text(code));
+}
+
+static aio__inbound *aio__inbound_of(aio_request *request) { return (aio__inbound *)(void *)request; }
+
+/* NULL, or why there can be no answer now. */
+static aio_future *aio__answer_refused(aio_request *request, int status, const aio_respond_options *o)
+{
+    if (!request) return aio__failure(EINVAL, "answer to no request");
+    const char *why = aio__answer_problem(o);
+    if (aio__inbound_of(request)->answer != AIO__UNANSWERED)
+        return aio__failure(AIO_ERUNTIME, "%.32s %.200s has an answer already", request->method.data,
+                            request->target.data);
+    if (status < 200 || status > 999) why = "the status is not 200 to 999";
+    return why ? aio__failure(EINVAL, "the answer to %.32s %.200s: %s", request->method.data, request->target.data, why)
+               : NULL;
+}
+
+AIO_API aio_future *aio__request_respond(aio_request *request, int status, const aio_respond_options *options)
+{
+    aio_future *refused = aio__answer_refused(request, status, options);
+    if (refused || !request) return refused;
+    aio__inbound *inbound = aio__inbound_of(request);
+    aio_text body = options->text ? aio__text(options->text, strlen(options->text))
+                                  : aio__text((const char *)options->body, options->length);
+    if (body.length && !body.data) return aio__failure(EINVAL, "answer: a length, but no body");
+    int code = aio__answer_head(inbound, status, options, body.length);
+    if (code) return aio__failure(code, "the answer's head: %s", aio_code_text(code));
+    inbound->answer = AIO__ANSWERED;
+    aio_text pieces[2] = { aio__text(inbound->out.data, inbound->out.end), body };
+    bool with_body = body.length && !inbound->bodyless;
+    if (with_body && inbound->stream->tls && body.length <= AIO__EAGER
+        && aio__buffer_append(&inbound->out, body.data, body.length)) { /* one record */
+        pieces[0] = aio__text(inbound->out.data, inbound->out.end);
+        with_body = false;
+    }
+    return aio__answer_send(inbound, pieces, with_body ? 2 : 1);
+}
+
+AIO_API aio_future *aio__request_start(aio_request *request, int status, const aio_respond_options *options)
+{
+    aio_future *refused = aio__answer_refused(request, status, options);
+    if (refused || !request) return refused;
+    if (options->text || options->body) return aio__failure(EINVAL, "request_start: the body goes into chunks");
+    aio__inbound *inbound = aio__inbound_of(request);
+    inbound->left = options->length ? options->length : UINT64_MAX;
+    int code = aio__answer_head(inbound, status, options, inbound->left);
+    if (code) return aio__failure(code, "the answer's head: %s", aio_code_text(code));
+    inbound->answer = AIO__ANSWERING;
+    aio_text head = aio__text(inbound->out.data, inbound->out.end);
+    return aio__answer_send(inbound, &head, 1);
+}
+
+AIO_API aio_future *aio_request_chunk(aio_request *request, const void *data, size_t length)
+{
+    if (!request || (!data && length)) return aio__failure(EINVAL, "request_chunk: no request, or no data");
+    aio__inbound *inbound = aio__inbound_of(request);
+    if (inbound->answer != AIO__ANSWERING) return aio__failure(AIO_ERUNTIME, "request_chunk before aio_request_start");
+    if (inbound->left != UINT64_MAX && length > inbound->left)
+        return aio__failure(EINVAL, "request_chunk: more than the %llu bytes that were announced are left",
+                            (unsigned long long)inbound->left);
+    if (inbound->left != UINT64_MAX) inbound->left -= length;
+    if (!length || inbound->bodyless) return aio_stream_drain(inbound->stream);
+    char line[20];
+    aio_text pieces[3] = { aio__text(line, 0), aio__text((const char *)data, length), aio__text("\r\n", 2) };
+    if (!inbound->chunked) return aio__answer_send(inbound, pieces + 1, 1);
+    pieces[0].length = aio__http_chunk_line(line, length);
+    return aio__answer_send(inbound, pieces, 3);
+}
+
+AIO_API aio_future *aio_request_end(aio_request *request)
+{
+    if (!request) return aio__failure(EINVAL, "request_end of no request");
+    aio__inbound *inbound = aio__inbound_of(request);
+    if (inbound->answer != AIO__ANSWERING) return aio__failure(AIO_ERUNTIME, "request_end before aio_request_start");
+    if (inbound->left != UINT64_MAX && inbound->left && !inbound->bodyless)
+        return aio__failure(EINVAL, "request_end: %llu bytes fewer than announced", (unsigned long long)inbound->left);
+    inbound->answer = AIO__ANSWERED;
+    aio_text last = aio__text(AIO__HTTP_LAST_CHUNK, sizeof AIO__HTTP_LAST_CHUNK - 1);
+    if (!inbound->chunked || inbound->bodyless) return aio_stream_drain(inbound->stream);
+    return aio__answer_send(inbound, &last, 1);
+}
+
+AIO_API aio_text_task *aio_request_read(aio_request *request)
+{
+    if (!request) return (aio_text_task *)(void *)aio__failure(EINVAL, "read of no request");
+    return aio__intake_read(&aio__inbound_of(request)->in, true);
+}
+
+AIO_API aio_text_task *aio_request_read_chunk(aio_request *request)
+{
+    if (!request) return (aio_text_task *)(void *)aio__failure(EINVAL, "read of no request");
+    return aio__intake_read(&aio__inbound_of(request)->in, false);
+}
+
+/* ---- a connection ---- */
+
+/* An answer of the server's own. */
+static void aio__inbound_refuse(aio__inbound *inbound, int status)
+{
+    aio_respond_options o;
+    char text[64];
+    memset(&o, 0, sizeof o);
+    snprintf(text, sizeof text, "%d: %s\n", status, aio_http_reason(status));
+    o.text = text;
+    o.close = true;
+    inbound->linger = true;
+    inbound->keep = false;
+    if (!inbound->request.method.data) inbound->request.method = inbound->request.target = aio__text("", 0);
+    aio_unref(aio__request_respond(&inbound->request, status, &o));
+}
+
+/* The handler has failed: the client gets a status if it is not too late. */
+static void aio__inbound_error(aio__inbound *inbound, const aio_exception *why)
+{
+    aio_stream *s = inbound->stream;
+    if (s->error) { /* the client has gone */
+        inbound->keep = false;
+        return;
+    }
+    int status = inbound->too_large ? 413 : inbound->bad_body ? 400 : why->code == AIO_ETIMEOUT && inbound->linger ? 408
+               : why->code == ENOMEM ? 503 : 500;
+    if (status >= 500)
+        aio__report(s->loop, why, "error in the handler of %.32s %.200s", inbound->request.method.data,
+                    inbound->request.target.data);
+    if (inbound->answer == AIO__UNANSWERED) aio__inbound_refuse(inbound, status);
+    inbound->keep = false;
+}
+
+/* The handler has ended. */
+static void aio__inbound_settle(aio__inbound *inbound)
+{
+    if (inbound->answer == AIO__UNANSWERED && !inbound->stream->error) {
+        aio__report(inbound->stream->loop, NULL, "the handler of %.32s %.200s gave no answer",
+                    inbound->request.method.data, inbound->request.target.data);
+        aio__inbound_refuse(inbound, 500);
+    }
+    if (inbound->answer == AIO__ANSWERING) inbound->keep = false; /* cut short, and seen to be */
+    if (inbound->stream->server && inbound->stream->server->closing) inbound->keep = false;
+    if (inbound->in.stream && !inbound->keep) inbound->linger = true;
+}
+
+/* Skips what the handler has left of the body. AIO__MORE, or 0 when that is over, one way or the other. */
+static int aio__inbound_skip(aio__inbound *inbound)
+{
+    aio_text piece;
+    while (inbound->keep && inbound->in.stream) {
+        aio__body_step step = aio__intake_piece(&inbound->in, &piece);
+        inbound->skipped += piece.length;
+        if (step == AIO__BODY_DONE) break;
+        if (step == AIO__BODY_MORE && aio__inbound_waiting(&inbound->in)) return AIO__MORE;
+        if (step == AIO__BODY_DATA && inbound->skipped <= AIO__SKIP_MAX) continue;
+        inbound->keep = false;
+        inbound->linger = true;
+    }
+    return 0;
+}
+
+/* Drops what a refused client still sends. AIO__MORE, or 0. */
+static int aio__inbound_linger(aio__inbound *inbound)
+{
+    aio_stream *s = inbound->stream;
+    size_t unread = s->in_end - s->in_start;
+    aio__stream_consume(s, unread);
+    inbound->skipped += unread;
+    return s->eof || s->error || inbound->skipped > AIO__LINGER_MAX || inbound->in.watch.expired ? 0 : AIO__MORE;
+}
+
+/* What ended a wait of the connection's own: true if it was the deadline. */
+static bool aio__inbound_expired(aio__inbound *inbound, const aio_exception *why)
+{
+    return aio__watch_leave(&inbound->in.watch, why);
+}
+
+struct aio__serving { aio_task task; aio__service *service; aio_stream *stream; aio__inbound *in; int code; };
+struct aio__parting { aio_task task; aio__inbound *in; aio_text more; };
+
+/* After a refusal: our direction ends, the client's is drained for a while. */
+static AIO_CORO(aio__parting)
+{
+    AIO_BEGIN(aio__parting);
+    aio_stream_write_eof(self->in->stream);
+    self->in->skipped = 0;
+    self->in->in.watch.expired = false;
+    if (!aio__watch_until(&self->in->in.watch, aio__after(self->in->stream->loop, AIO__LINGER * INT64_C(1000000000))))
+        AIO_RETURN();
+    aio__watch_enter(&self->in->in.watch, &self->task);
+    AIO_TRY {
+        while (aio__inbound_linger(self->in) == AIO__MORE) AIO_AWAIT(self->more, aio__stream_further(self->in->stream));
+    } AIO_CATCH {
+        if (aio__inbound_expired(self->in, aio_caught(self))) AIO_RETURN();
+        if (aio_caught(self)->code == AIO_ECANCELLED) AIO_RERAISE();
+    } AIO_END_TRY;
+    AIO_FINALLY;
+        aio__watch_leave(&self->in->in.watch, NULL);
+    AIO_END;
+}
+
+/* Waits for a head, and later for the rest of its body. `code` is what aio__inbound_listen gave in the end. */
+struct aio__hearing { aio_task task; int result; aio__inbound *in; aio_text more; bool rest; };
+static AIO_CORO(aio__hearing)
+{
+    AIO_BEGIN(aio__hearing);
+    aio__watch_enter(&self->in->in.watch, &self->task);
+    AIO_TRY {
+        while ((self->result = self->rest ? aio__inbound_skip(self->in) : aio__inbound_listen(self->in)) == AIO__MORE)
+            AIO_AWAIT(self->more, aio__stream_further(self->in->stream));
+    } AIO_CATCH {
+        self->result = AIO__QUIT;
+        if (aio__inbound_expired(self->in, aio_caught(self))) {
+            self->result = self->in->idle || self->rest ? AIO__QUIT : 408;
+        } else if (aio_caught(self)->code == AIO_ECANCELLED) AIO_RERAISE();
+    } AIO_END_TRY;
+    AIO_FINALLY;
+        aio__watch_leave(&self->in->in.watch, NULL);
+        self->in->in.watch.deadline = INT64_MAX;
+    AIO_END;
+}
+
+static AIO_CORO(aio__serving)
+{
+    AIO_BEGIN(aio__serving);
+    self->in = aio__inbound_open(self->service, self->stream);
+    if (!self->in) AIO_RAISE(ENOMEM);
+    do {
+        aio__inbound_reset(self->in);
+        self->code = aio__inbound_listen(self->in); /* a pipelined request needs no wait */
+        if (self->code == AIO__MORE) AIO_AWAIT(self->code, AIO_CALL(aio__hearing, .in = self->in));
+        if (self->code == AIO__QUIT) break;
+        if (self->code) {
+            aio__inbound_refuse(self->in, self->code);
+            break;
+        }
+        AIO_TRY {
+            AIO_AWAIT((aio_future *)self->service->handler(&self->in->request, self->service->arg));
+        } AIO_CATCH {
+            if (aio_caught(self)->code == AIO_ECANCELLED) AIO_RERAISE();
+            aio__inbound_error(self->in, aio_caught(self));
+        } AIO_END_TRY;
+        aio__inbound_settle(self->in);
+        AIO_AWAIT(aio_stream_drain(self->stream));
+        if (self->in->keep && self->in->in.stream) {
+            AIO_AWAIT(self->code, AIO_CALL(aio__hearing, .in = self->in, .rest = true));
+            if (self->code) break;
+        }
+    } while (self->in->keep);
+    if (self->in->linger && !self->stream->error) AIO_AWAIT(AIO_CALL(aio__parting, .in = self->in));
+    AIO_FINALLY;
+        if (self->in) aio__inbound_close(self->in);
+    AIO_END;
+}
+
+/* ---- servers ---- */
+
+static void *aio__http_client(aio_stream *stream, void *arg)
+{
+    struct aio__serving *self = (struct aio__serving *)aio__new_zeroed(sizeof *self, aio__serving_coro);
+    if (!self) return NULL;
+    self->service = (aio__service *)arg;
+    self->stream = stream;
+    return self;
+}
+
+/* The server stops listening: connections between two requests end. */
+static void aio__service_closing(aio_server *server)
+{
+    aio__service *service = (aio__service *)server->service;
+    for (aio__node *node = service->inbound.next; node != &service->inbound; node = node->next) {
+        aio__inbound *inbound = AIO__CONTAINER(node, aio__inbound, node);
+        if (inbound->idle && inbound->in.watch.frame && !inbound->in.watch.expired)
+            aio__watch_expire(&inbound->in.watch, false);
+    }
+}
+
+static void aio__service_free(void *memory)
+{
+    aio__service *service = (aio__service *)memory;
+    for (aio__node *node = service->inbound.next; node != &service->inbound; node = node->next)
+        aio__inbound_clear(AIO__CONTAINER(node, aio__inbound, node));
+    aio__free(service);
+}
+
+struct aio__http_serving {
+    aio_task                task;
+    aio_server             *result;
+    aio__service           *service;
+    aio_request_handler    *handler;
+    void                   *arg;
+    aio_http_server_options options;
+    int                     port;
+    bool                    any; /* all interfaces */
+    char                    host[256];
+};
+
+static aio__service *aio__service_new(const struct aio__http_serving *from)
+{
+    aio__service *service = (aio__service *)aio__calloc(sizeof *service);
+    if (!service) return NULL;
+    service->handler = from->handler;
+    service->arg = from->arg;
+    service->options = from->options;
+    if (!service->options.max_body) service->options.max_body = AIO__REQUEST_MAX;
+    service->header = aio__timeout_ns(from->options.header_timeout, 60);
+    service->keepalive = aio__timeout_ns(from->options.keepalive_timeout, 75);
+    service->body = aio__timeout_ns(from->options.body_timeout, 60);
+    aio__ring_clear(&service->inbound);
+    return service;
+}
+
+static aio_server_task *aio__http_listen(const struct aio__http_serving *from)
+{
+    aio_server_options options;
+    memset(&options, 0, sizeof options);
+    options.tls_context = from->options.tls_context;
+    options.backlog = from->options.backlog;
+    options.reuse_port = from->options.reuse_port;
+    options.max_clients = from->options.max_clients;
+    options.family = from->options.family;
+    return aio__start_server(aio__http_client, from->service, from->any ? NULL : from->host, from->port, &options);
+}
+
+static AIO_CORO(aio__http_serving)
+{
+    AIO_BEGIN(aio__http_serving);
+    self->service = aio__service_new(self);
+    if (!self->service) AIO_RAISE(ENOMEM);
+    AIO_AWAIT(self->result, aio__http_listen(self));
+    self->result->service = self->service;
+    self->result->on_close = aio__service_closing;
+    self->result->on_free = aio__service_free;
+    AIO_FINALLY;
+        if (self->task.future.error) aio__free(self->service);
+    AIO_END;
+}
+
+AIO_API aio_server_task *aio__start_http_server(aio_request_handler *handler, void *arg, const char *host, int port,
+                                                const aio_http_server_options *options)
+{
+    const aio_http_server_options *o = options;
+    const char *why = !handler ? "no handler" : host && strlen(host) > 255 ? "the host name is too long" : NULL;
+    if (aio__timeout_ns(o->header_timeout, 60) < 0 || aio__timeout_ns(o->keepalive_timeout, 75) < 0
+        || aio__timeout_ns(o->body_timeout, 60) < 0) why = "a timeout is not a positive number of seconds";
+    if (o->max_line_size < 0 || o->max_field_size < 0 || o->max_headers < 0) why = "a limit is negative";
+    if (why) return (aio_server_task *)(void *)aio__failure(EINVAL, "start_http_server: %s", why);
+    struct aio__http_serving *self =
+        (struct aio__http_serving *)aio__new_zeroed(sizeof *self, aio__http_serving_coro);
+    if (!self) return NULL;
+    self->handler = handler;
+    self->arg = arg;
+    self->options = *o;
+    self->port = port;
+    self->any = !host;
+    snprintf(self->host, sizeof self->host, "%s", host ? host : "");
+    return (aio_server_task *)(void *)self;
+}
 
 /* ============================================================================
  * 48. Introspection: task dump and call graph
