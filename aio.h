@@ -7831,7 +7831,7 @@ static void *aio__lane_run(void *unused)
     while (aio__lane.queue) {
         aio__lookup *lookup = aio__lane.queue;
         aio__lane.queue = lookup->next;
-        if (lookup->loop) {
+        if (lookup->loop && lookup->future) {
             pthread_mutex_unlock(&aio__lane.mutex);
             const char *host = lookup->host[0] ? lookup->host : NULL;
             lookup->status = aio__os.getaddrinfo(host, lookup->service, &lookup->hints, &lookup->found);
@@ -7839,7 +7839,8 @@ static void *aio__lane_run(void *unused)
             pthread_mutex_lock(&aio__lane.mutex);
         }
         /* within the mutex: the loop cannot be freed before it has taken its lookups back (aio__lookups_close) */
-        if (lookup->loop && aio__threadsafe_post(lookup->loop, &lookup->post) == 0) continue;
+        bool wanted = lookup->loop && lookup->future;
+        if (wanted && aio__threadsafe_post(lookup->loop, &lookup->post) == 0) continue;
         aio__lookup_unref(lookup);
     }
     aio__lane.threads--;
@@ -10135,9 +10136,12 @@ static void aio__unix_unstale(const char *path, const aio__address *address)
     if (aio__os.stat(path, &status) < 0 || !S_ISSOCK(status.st_mode)) return;
     int fd = aio__os.socket(AF_UNIX, SOCK_STREAM, 0);
     if (fd < 0) return;
-    if (aio__fd_prepare(fd) == 0 &&
-        aio__os.connect(fd, (const struct sockaddr *)&address->storage, address->length) < 0 && errno == ECONNREFUSED)
-        aio__os.unlink(path);
+    int connected = aio__fd_prepare(fd);
+    if (connected == 0) {
+        do connected = aio__os.connect(fd, (const struct sockaddr *)&address->storage, address->length);
+        while (connected < 0 && errno == EINTR);
+        if (connected < 0 && errno == ECONNREFUSED) aio__os.unlink(path);
+    }
     aio__os.close(fd);
 }
 

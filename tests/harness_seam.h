@@ -208,7 +208,7 @@ static size_t seam_slice(int fd, size_t size)
 static int seam_descriptors(void)
 {
     int open_ = 0;
-    for (int fd = 0; fd < seam.highest + 64; fd++) open_ += fcntl(fd, F_GETFD) >= 0;
+    for (int fd = 0; fd < seam.highest + 320 /* shells keep 255 */; fd++) open_ += fcntl(fd, F_GETFD) >= 0;
     return open_;
 }
 

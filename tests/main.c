@@ -20,6 +20,8 @@
 #include "test_debug.c"
 #include "test_threads.c"
 #include "test_streams.c"
+#include "test_servers.c"
+#include "test_names.c"
 #include "test_tasks.c"
 #include "test_timeouts.c"
 #include "test_url.c"

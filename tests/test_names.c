@@ -1,0 +1,246 @@
+/* Names: lookups that fail, hang, are given up; through a getaddrinfo of our own. */
+static struct {
+    pthread_mutex_t mutex;
+    pthread_cond_t  open;
+    bool            shut;          /* slow.test hangs */
+    int             status, inside, most, calls;
+} names = { PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false, 0, 0, 0, 0 };
+
+enum { NAMES_MANY = 12 };
+static struct sockaddr_in names_addresses[NAMES_MANY];
+static struct addrinfo names_list[NAMES_MANY];
+
+/* slow.test: hangs while shut, then has one address; many.test: 12 addresses; all others: names.status. */
+static int names_getaddrinfo(const char *host, const char *service, const struct addrinfo *hints, struct addrinfo **found)
+{
+    if (hints->ai_flags & AI_NUMERICHOST) return seam_getaddrinfo(host, service, hints, found);
+    pthread_mutex_lock(&names.mutex);
+    names.calls++;
+    if (++names.inside > names.most) names.most = names.inside;
+    if (!strcmp(host, "slow.test")) while (names.shut) pthread_cond_wait(&names.open, &names.mutex);
+    names.inside--;
+    int count = !strcmp(host, "many.test") ? NAMES_MANY : 1, status = names.status;
+    pthread_mutex_unlock(&names.mutex);
+    if (strcmp(host, "many.test") && strcmp(host, "slow.test")) {
+        if (!status) return seam_getaddrinfo(host, service, hints, found);
+        errno = EMFILE;
+        return status;
+    }
+    for (int i = 0; i < NAMES_MANY; i++) {
+        names_addresses[i].sin_family = AF_INET;
+        names_addresses[i].sin_port = htons((uint16_t)atoi(service));
+        names_addresses[i].sin_addr.s_addr = htonl(INADDR_LOOPBACK + (uint32_t)i);
+        names_list[i].ai_family = AF_INET;
+        names_list[i].ai_addr = (struct sockaddr *)&names_addresses[i];
+        names_list[i].ai_addrlen = sizeof names_addresses[i];
+        names_list[i].ai_next = i + 1 < count ? &names_list[i + 1] : NULL;
+    }
+    *found = names_list;
+    return 0;
+}
+
+static void names_freeaddrinfo(struct addrinfo *found)
+{
+    if (found != names_list) seam_real.freeaddrinfo(found);
+}
+
+static void names_begin(bool shut)
+{
+    names.shut = shut;
+    names.calls = names.most = 0;
+    aio__os.getaddrinfo = names_getaddrinfo;
+    aio__os.freeaddrinfo = names_freeaddrinfo;
+}
+
+static void names_release(void)
+{
+    pthread_mutex_lock(&names.mutex);
+    names.shut = false;
+    pthread_cond_broadcast(&names.open);
+    pthread_mutex_unlock(&names.mutex);
+}
+
+static int names_inside(void)
+{
+    pthread_mutex_lock(&names.mutex);
+    int inside = names.inside;
+    pthread_mutex_unlock(&names.mutex);
+    return inside;
+}
+
+static void names_until_inside(int count)
+{
+    for (int i = 0; i < 2000 && names_inside() != count; i++) poll(NULL, 0, 1);
+}
+
+/* Nothing is in the lane any more; answers that the loop has not looked at may be. */
+static void names_end(void)
+{
+    names_release();
+    for (int i = 0; i < 5000 && SEAM_GET(seam.threads) > 0; i++) poll(NULL, 0, 1);
+    names.status = 0;
+    aio__os.getaddrinfo = seam_getaddrinfo;
+}
+
+struct names_numeric_thread { aio_task task; aio__lookup_future *lookup; };
+SCENARIO(names_numeric_thread, .may = { AIO_ERESOLVE })
+{
+    AIO_BEGIN(names_numeric_thread);
+    self->lookup = aio__resolve(aio_get_running_loop(), "::1", 80, 0, 0);
+    AIO_AWAIT(aio_ref(self->lookup));
+    CHECK_INT(self->lookup->result->count, 1);
+    CHECK_INT(self->lookup->result->at[0].storage.ss_family, AF_INET6);
+    if (!seam.fired) CHECK_INT(seam.calls[CALL_thread], 0); /* figures need no thread */
+    aio_unref(self->lookup);
+    self->lookup = aio__resolve(aio_get_running_loop(), "localhost", 80, AF_INET, 0);
+    AIO_AWAIT(aio_ref(self->lookup));
+    CHECK(self->lookup->result->count >= 1);
+    if (!seam.fired) CHECK_INT(seam.calls[CALL_thread], 1);
+    AIO_FINALLY;
+        aio_unref(self->lookup);
+    AIO_END;
+}
+
+struct names_fail_thread { aio_task task; int i; };
+SCENARIO(names_fail_thread)
+{
+    static const struct { int status, code; const char *message; } cases[] = {
+        { EAI_NONAME, AIO_ERESOLVE, "resolve nowhere.test: Name or service not known" },
+        { EAI_AGAIN, AIO_ERESOLVE, "resolve nowhere.test: Temporary failure in name resolution" },
+        { EAI_SYSTEM, AIO_ERESOLVE, "resolve nowhere.test: Too many open files" },
+        { EAI_MEMORY, ENOMEM, "out of memory" },
+    };
+    AIO_BEGIN(names_fail_thread);
+    names_begin(false);
+    for (self->i = 0; self->i < 4; self->i++) {
+        names.status = cases[self->i].status;
+        AIO_TRY {
+            AIO_AWAIT(aio_open_connection("nowhere.test", 80));
+            CHECK(false);
+        } AIO_CATCH {
+            CAUGHT(cases[self->i].code);
+            CHECK_STR(aio_caught(self)->message, cases[self->i].message);
+            if (self->i < 3) CHECK_STR(aio_caught(self)->phase, "resolve");
+        } AIO_END_TRY;
+    }
+    AIO_FINALLY;
+        names_end();
+    AIO_END;
+}
+
+struct names_many_thread { aio_task task; aio_server *server; int port; };
+SCENARIO(names_many_thread, SERVER_MAY)
+{
+    AIO_BEGIN(names_many_thread);
+    names_begin(false);
+    AIO_AWAIT(self->server, aio_start_server(echo_handler, NULL, "127.0.0.1", 0));
+    self->port = aio_server_port(self->server);
+    aio_server_close(self->server);
+    AIO_TRY {
+        AIO_AWAIT(aio_open_connection("many.test", self->port));
+        CHECK(false);
+    } AIO_CATCH {
+        CAUGHT(ECONNREFUSED);
+        CHECK(strncmp(aio_caught(self)->message, "connect to 127.0.0.1:", 21) == 0);
+        CHECK(strstr(aio_caught(self)->message, " (many.test): Connection refused; connect to 127.0.0.2:") != NULL);
+        CHECK(strstr(aio_caught(self)->message, " refused; and ") != NULL); /* what has no room is counted */
+        CHECK(strstr(aio_caught(self)->message, " more") == aio_caught(self)->message + strlen(aio_caught(self)->message) - 5);
+    } AIO_END_TRY;
+    AIO_FINALLY;
+        names_end();
+        SERVER_END(self->server);
+    AIO_END;
+}
+
+/* A lookup that hangs: a cancel is heard at once, and the answer that comes later is freed by its thread. */
+struct names_hang_thread { aio_task task; aio_task *connect; double began; };
+SCENARIO(names_hang_thread)
+{
+    AIO_BEGIN(names_hang_thread);
+    names_begin(true);
+    self->connect = (aio_task *)aio_create_task((aio_task *)aio_open_connection("slow.test", 80));
+    REQUIRE(self->connect);
+    AIO_AWAIT(aio_sleep(0));
+    AIO_AWAIT(aio_sleep(0));
+    names_until_inside(touched() ? names_inside() : 1);
+    CHECK(!aio_future_done(self->connect));
+    aio_task_cancel(self->connect);
+    AIO_AWAIT(aio_sleep(0));
+    AIO_AWAIT(aio_sleep(0));
+    CHECK(aio_future_cancelled(self->connect));
+    CHECK_INT(names_inside(), 1);
+    AIO_FINALLY;
+        if (self->connect) aio_task_cancel(self->connect);
+        aio_unref(self->connect);
+        names_end();
+    AIO_END;
+}
+
+/* More lookups than threads: the others wait for their turn. */
+struct names_queue_thread { aio_task task; aio__lookup_future *lookups[20]; int i; };
+SCENARIO(names_queue_thread)
+{
+    AIO_BEGIN(names_queue_thread);
+    names_begin(true);
+    for (self->i = 0; self->i < 20; self->i++) {
+        self->lookups[self->i] = aio__resolve(aio_get_running_loop(), "slow.test", 80, 0, 0);
+        REQUIRE(self->lookups[self->i]);
+    }
+    if (!touched()) names_until_inside(AIO__LOOKUP_THREADS);
+    CHECK_INT(names_inside(), AIO__LOOKUP_THREADS);
+    aio_future_cancel(self->lookups[3]);   /* one that is being looked up */
+    aio_future_cancel(self->lookups[19]);  /* and one in the queue */
+    names_release();
+    for (self->i = 0; self->i < 19; self->i++)
+        if (self->i != 3) AIO_AWAIT(aio_ref(self->lookups[self->i]));
+    CHECK_INT(names.most, AIO__LOOKUP_THREADS);
+    CHECK_INT(names.calls, 19); /* the one that was cancelled in the queue was not */
+    AIO_FINALLY;
+        aio_unref_all(self->lookups, 20);
+        names_end();
+    AIO_END;
+}
+
+static int names_no_thread(pthread_t *id, void *(*run)(void *), void *arg)
+{
+    (void)id, (void)run, (void)arg;
+    return EAGAIN;
+}
+
+struct names_no_thread_left { aio_task task; };
+SCENARIO(names_no_thread_left)
+{
+    AIO_BEGIN(names_no_thread_left);
+    aio__os.thread = names_no_thread;
+    AIO_TRY {
+        AIO_AWAIT(aio_open_connection("localhost", 80));
+        CHECK(false);
+    } AIO_CATCH {
+        CAUGHT(EAGAIN);
+        CHECK(strncmp(aio_caught(self)->message, "resolve localhost: no thread", 28) == 0);
+    } AIO_END_TRY;
+    AIO_FINALLY;
+        aio__os.thread = seam_thread;
+    AIO_END;
+}
+
+/* A loop that is closed while its lookups hang does not wait for them. */
+TEST(names_loop_closed_thread)
+{
+    names_begin(true);
+    aio_loop *loop = aio_new_event_loop();
+    aio_set_event_loop(loop);
+    aio__lookup_future *lookups[10];
+    for (int i = 0; i < 10; i++) CHECK((lookups[i] = aio__resolve(loop, "slow.test", 80, 0, 0)) != NULL);
+    names_until_inside(AIO__LOOKUP_THREADS);
+    aio_unref(lookups[0]); /* forgotten; the others are let die with the loop */
+    aio_loop_free(loop);
+    CHECK_INT(names_inside(), AIO__LOOKUP_THREADS);
+    loop = aio_new_event_loop(); /* an answer that the loop has not looked at when it is closed */
+    aio_set_event_loop(loop);
+    names_release();
+    aio__lookup_future *late = aio__resolve(loop, "slow.test", 80, 0, 0);
+    CHECK(late != NULL);
+    names_end();
+    aio_loop_free(loop);
+}

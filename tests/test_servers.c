@@ -1,0 +1,504 @@
+/* Connecting and serving: TCP, unix sockets, limits, ends. stream_echo is in test_streams.c. */
+static void *echo_handler(aio_stream *stream, void *arg)
+{
+    if (arg) ++*(int *)arg;
+    return AIO_CALL(stream_echo, .stream = stream);
+}
+
+static void *no_handler(aio_stream *stream, void *arg)
+{
+    (void)stream, (void)arg;
+    return NULL;
+}
+
+/* Waits for what comes from outside; in virtual time. */
+#define SOON() AIO_AWAIT(aio_sleep(0.1))
+#define SERVER_END(server)                                              \
+    do {                                                                \
+        if (server) aio_server_abort_clients(server);                   \
+        if (server) AIO_AWAIT(aio_server_wait_closed(server));          \
+    } while (0)
+#define SERVER_MAY .may = { ECONNRESET, AIO_EINCOMPLETE, EPIPE, AIO_ETIMEOUT, ECONNABORTED, AIO_ERESOLVE, ECONNREFUSED, \
+    EADDRINUSE /* a stale file that could not be looked at */ }
+
+struct server_echo { aio_task task; aio_server *server; aio_stream *one, *two; aio_text text; int made; char name[64]; };
+SCENARIO(server_echo, SERVER_MAY)
+{
+    AIO_BEGIN(server_echo);
+    AIO_AWAIT(self->server, aio_start_server(echo_handler, &self->made, "127.0.0.1", 0));
+    CHECK(aio_server_port(self->server) > 0);
+    AIO_AWAIT(self->one, aio_open_connection("127.0.0.1", aio_server_port(self->server)));
+    AIO_AWAIT(self->two, aio_open_connection("127.0.0.1", aio_server_port(self->server), .local_host = "127.0.0.2"));
+    CHECK(strncmp(aio_stream_sockname(self->two, self->name, sizeof self->name), "127.0.0.2:", 10) == 0);
+    CHECK(strncmp(aio_stream_peername(self->two, self->name, sizeof self->name), "127.0.0.1:", 10) == 0);
+    CHECK_PTR(aio_stream_tls_version(self->two), NULL);
+    AIO_TIMEOUT(100) {
+        REQUIRE(aio_stream_write(self->one, "one", 3) == 0);
+        REQUIRE(aio_stream_write(self->two, "two", 3) == 0);
+        AIO_AWAIT(self->text, aio_stream_readexactly(self->one, 3));
+        CHECK_BYTES(self->text.data, self->text.length, "one");
+        AIO_AWAIT(self->text, aio_stream_readexactly(self->two, 3));
+        CHECK_BYTES(self->text.data, self->text.length, "two");
+        CHECK_INT(self->made, 2);
+        CHECK_INT(aio_server_client_count(self->server), 2);
+        aio_server_close(self->server); /* clients go on */
+        aio_server_close(self->server);
+        REQUIRE(aio_stream_write(self->one, "still", 5) == 0);
+        AIO_AWAIT(self->text, aio_stream_readexactly(self->one, 5));
+        aio_stream_close(self->two);
+        self->two = NULL;
+        SOON();
+        CHECK_INT(aio_server_client_count(self->server), 1);
+        aio_server_close_clients(self->server);
+        AIO_AWAIT(self->text, aio_stream_read_all(self->one, 0)); /* in order: no reset */
+        CHECK_INT(self->text.length, 0);
+    }
+    AIO_FINALLY;
+        aio_stream_abort(self->one);
+        aio_stream_abort(self->two);
+        SERVER_END(self->server);
+    AIO_END;
+}
+
+struct server_refused { aio_task task; aio_server *server; aio_stream *stream; int port; char wanted[128]; };
+SCENARIO(server_refused, SERVER_MAY)
+{
+    AIO_BEGIN(server_refused);
+    AIO_AWAIT(self->server, aio_start_server(echo_handler, NULL, "127.0.0.1", 0));
+    self->port = aio_server_port(self->server);
+    aio_server_close(self->server);
+    AIO_TRY {
+        AIO_AWAIT(self->stream, aio_open_connection("127.0.0.1", self->port));
+        CHECK(false);
+    } AIO_CATCH {
+        CAUGHT(ECONNREFUSED);
+        snprintf(self->wanted, sizeof self->wanted, "connect to 127.0.0.1:%d (127.0.0.1): Connection refused", self->port);
+        CHECK_STR(aio_caught(self)->message, self->wanted);
+        CHECK_STR(aio_caught(self)->phase, "connect");
+    } AIO_END_TRY;
+    AIO_TRY {
+        AIO_AWAIT(self->stream, aio_open_connection("127.0.0.1", self->port, .local_host = "::1"));
+        CHECK(false);
+    } AIO_CATCH {
+        CAUGHT(EADDRNOTAVAIL);
+    } AIO_END_TRY;
+    for (self->port = -1; self->port <= 65536; self->port += 65537) {
+        AIO_TRY {
+            AIO_AWAIT(self->stream, aio_open_connection("127.0.0.1", self->port));
+            CHECK(false);
+        } AIO_CATCH {
+            CAUGHT(EINVAL);
+        } AIO_END_TRY;
+    }
+    AIO_TRY {
+        AIO_AWAIT(self->stream, aio_open_connection("", 80));
+        CHECK(false);
+    } AIO_CATCH {
+        CAUGHT(EINVAL);
+    } AIO_END_TRY;
+    AIO_FINALLY;
+        aio_stream_abort(self->stream);
+        SERVER_END(self->server);
+    AIO_END;
+}
+
+/* A queue of connections that is full: the kernel answers nobody. */
+struct server_connect_timeout { aio_task task; aio_stream *stream; int fds[2], port; double began; };
+SCENARIO(server_connect_timeout, SERVER_MAY)
+{
+    AIO_BEGIN(server_connect_timeout);
+    struct sockaddr_in address;
+    socklen_t length = sizeof address;
+    memset(&address, 0, sizeof address);
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    for (int i = 0; i < 2; i++) self->fds[i] = socket(AF_INET, SOCK_STREAM, 0);
+    bind(self->fds[0], (struct sockaddr *)&address, length);
+    listen(self->fds[0], 0);
+    getsockname(self->fds[0], (struct sockaddr *)&address, &length);
+    connect(self->fds[1], (struct sockaddr *)&address, length);
+    self->port = ntohs(address.sin_port);
+    self->began = aio_loop_time(aio_get_running_loop());
+    AIO_TRY {
+        AIO_AWAIT(self->stream, aio_open_connection("127.0.0.1", self->port, .connect_timeout = 2.5));
+        CHECK(false);
+    } AIO_CATCH {
+        CAUGHT(AIO_ETIMEOUT);
+        CHECK(strstr(aio_caught(self)->message, " (127.0.0.1): timed out") != NULL);
+        CHECK_STR(aio_caught(self)->phase, "connect");
+    } AIO_END_TRY;
+    CHECK_NEAR(aio_loop_time(aio_get_running_loop()) - self->began, 2.5, 0.1);
+    AIO_FINALLY;
+        aio_stream_abort(self->stream);
+        close(self->fds[0]);
+        close(self->fds[1]);
+    AIO_END;
+}
+
+struct server_unix { aio_task task; aio_server *server, *other; aio_stream *stream; aio_text text; char path[64]; struct stat status; };
+SCENARIO(server_unix, SERVER_MAY)
+{
+    AIO_BEGIN(server_unix);
+    snprintf(self->path, sizeof self->path, "/tmp/aio-test-%d.sock", (int)getpid());
+    unlink(self->path);
+    struct sockaddr_un stale;
+    memset(&stale, 0, sizeof stale);
+    stale.sun_family = AF_UNIX;
+    snprintf(stale.sun_path, sizeof stale.sun_path, "%s", self->path);
+    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+    CHECK_INT(bind(fd, (struct sockaddr *)&stale, sizeof stale), 0);
+    close(fd);
+    AIO_AWAIT(self->server, aio_start_unix_server(echo_handler, NULL, self->path)); /* in place of the stale one */
+    AIO_AWAIT(self->stream, aio_open_unix_connection(self->path));
+    AIO_TIMEOUT(100) {
+        REQUIRE(aio_stream_write(self->stream, "hello", 5) == 0);
+        AIO_AWAIT(self->text, aio_stream_readexactly(self->stream, 5));
+    }
+    AIO_TRY {
+        AIO_AWAIT(self->other, aio_start_unix_server(echo_handler, NULL, self->path));
+        CHECK(false);
+    } AIO_CATCH {
+        CAUGHT(EADDRINUSE);
+        CHECK(strstr(aio_caught(self)->message, self->path) != NULL);
+    } AIO_END_TRY;
+    CHECK_INT(stat(self->path, &self->status), 0); /* not removed by the one that failed */
+    aio_server_close(self->server);
+    if (!seam.fired) CHECK_INT(stat(self->path, &self->status), -1);
+    AIO_TRY {
+        AIO_AWAIT(aio_open_unix_connection(self->path));
+        CHECK(false);
+    } AIO_CATCH {
+        CAUGHT(ENOENT);
+        CHECK(strstr(aio_caught(self)->message, self->path) != NULL);
+    } AIO_END_TRY;
+    AIO_TRY {
+        AIO_AWAIT(aio_open_unix_connection("/0123456789/0123456789/0123456789/0123456789/0123456789/0123456789/"
+                                           "0123456789/0123456789/0123456789/0123456789/0123456789"));
+        CHECK(false);
+    } AIO_CATCH {
+        CAUGHT(ENAMETOOLONG);
+    } AIO_END_TRY;
+    AIO_FINALLY;
+        aio_stream_abort(self->stream);
+        if (self->other) aio_server_close(self->other);
+        SERVER_END(self->server);
+        SERVER_END(self->other);
+        unlink(self->path);
+    AIO_END;
+}
+
+/* A file that has taken the place of ours is left alone. */
+struct server_unix_replaced { aio_task task; aio_server *server; char path[64]; struct stat status; };
+SCENARIO(server_unix_replaced, SERVER_MAY)
+{
+    AIO_BEGIN(server_unix_replaced);
+    snprintf(self->path, sizeof self->path, "/tmp/aio-test-%d.sock", (int)getpid());
+    unlink(self->path);
+    AIO_AWAIT(self->server, aio_start_unix_server(echo_handler, NULL, self->path));
+    char moved[80];
+    snprintf(moved, sizeof moved, "%s.old", self->path);
+    rename(self->path, moved); /* keeps the inode in use */
+    fclose(fopen(self->path, "w"));
+    aio_server_close(self->server);
+    CHECK_INT(stat(self->path, &self->status), 0);
+    unlink(moved);
+    AIO_FINALLY;
+        unlink(self->path);
+        SERVER_END(self->server);
+    AIO_END;
+}
+
+struct server_max { aio_task task; aio_server *server; aio_stream *streams[5]; int made, i; };
+SCENARIO(server_max, SERVER_MAY)
+{
+    AIO_BEGIN(server_max);
+    AIO_AWAIT(self->server, aio_start_server(echo_handler, &self->made, "127.0.0.1", 0, .max_clients = 2));
+    for (self->i = 0; self->i < 5; self->i++)
+        AIO_AWAIT(self->streams[self->i], aio_open_connection("127.0.0.1", aio_server_port(self->server)));
+    SOON();
+    CHECK_INT(self->made, 2);
+    aio_stream_close(self->streams[0]);
+    self->streams[0] = NULL;
+    SOON();
+    CHECK_INT(self->made, 3);
+    for (self->i = 1; self->i < 5; self->i++) {
+        aio_stream_close(self->streams[self->i]);
+        self->streams[self->i] = NULL;
+    }
+    SOON();
+    CHECK_INT(self->made, 5);
+    CHECK_INT(aio_server_client_count(self->server), 0);
+    AIO_FINALLY;
+        for (int i = 0; i < 5; i++) aio_stream_abort(self->streams[i]);
+        SERVER_END(self->server);
+    AIO_END;
+}
+
+static int accepts_left; /* until there are no descriptors, for one call */
+static int poor_accept(int fd, struct sockaddr *address, socklen_t *length)
+{
+    if (accepts_left-- != 0) return seam_accept(fd, address, length);
+    errno = EMFILE;
+    return -1;
+}
+
+struct server_poor { aio_task task; aio_server *server; aio_stream *one, *two; int made; double began; };
+SCENARIO(server_poor, SERVER_MAY)
+{
+    AIO_BEGIN(server_poor);
+    accepts_left = 1;
+    expect_report("accept: Too many open files; accepting again in 1 s");
+    aio__os.accept = poor_accept;
+    AIO_AWAIT(self->server, aio_start_server(echo_handler, &self->made, "127.0.0.1", 0));
+    AIO_AWAIT(self->one, aio_open_connection("127.0.0.1", aio_server_port(self->server)));
+    AIO_AWAIT(self->two, aio_open_connection("127.0.0.1", aio_server_port(self->server)));
+    SOON();
+    CHECK_INT(self->made, 1);
+    AIO_AWAIT(aio_sleep(0.5));
+    CHECK_INT(self->made, 1);
+    AIO_AWAIT(aio_sleep(0.6));
+    CHECK_INT(self->made, 2);
+    AIO_FINALLY;
+        aio__os.accept = seam_accept;
+        aio_stream_abort(self->one);
+        aio_stream_abort(self->two);
+        SERVER_END(self->server);
+    AIO_END;
+}
+
+struct server_bad_client { aio_task task; aio_stream *stream; };
+static AIO_CORO(server_bad_client)
+{
+    AIO_BEGIN(server_bad_client);
+    AIO_AWAIT(aio_stream_readline(self->stream));
+    AIO_RAISE(EDOM, "the handler does not like it");
+    AIO_END;
+}
+static void *bad_handler(aio_stream *stream, void *arg)
+{
+    (void)arg;
+    return AIO_CALL(server_bad_client, .stream = stream);
+}
+
+struct server_handler_fails { aio_task task; aio_server *server, *none; aio_stream *stream; aio_text text; };
+SCENARIO(server_handler_fails, SERVER_MAY)
+{
+    AIO_BEGIN(server_handler_fails);
+    AIO_TRY {
+        AIO_AWAIT(self->server, aio_start_server(NULL, NULL, "127.0.0.1", 0));
+        CHECK(false);
+    } AIO_CATCH {
+        CAUGHT(EINVAL);
+    } AIO_END_TRY;
+    AIO_AWAIT(self->server, aio_start_server(bad_handler, NULL, "127.0.0.1", 0));
+    AIO_AWAIT(self->stream, aio_open_connection("127.0.0.1", aio_server_port(self->server)));
+    expect_report("error in the handler of a client");
+    REQUIRE(aio_stream_write(self->stream, "x\n", 2) == 0);
+    AIO_TIMEOUT(100) AIO_AWAIT(self->text, aio_stream_read_all(self->stream, 0)); /* the stream is closed */
+    aio_stream_close(self->stream);
+    self->stream = NULL;
+    SOON();
+    CHECK_INT(aio_server_client_count(self->server), 0);
+    AIO_AWAIT(self->none, aio_start_server(no_handler, NULL, "127.0.0.1", 0));
+    AIO_TRY {
+        AIO_AWAIT(self->stream, aio_open_connection("127.0.0.1", aio_server_port(self->none)));
+        AIO_TIMEOUT(100) AIO_AWAIT(aio_stream_read(self->stream, 1));
+        CHECK(false);
+    } AIO_CATCH {
+        CAUGHT(ECONNRESET);
+    } AIO_END_TRY;
+    AIO_FINALLY;
+        aio_stream_abort(self->stream);
+        if (self->none) aio_server_close(self->none);
+        SERVER_END(self->server);
+        SERVER_END(self->none);
+    AIO_END;
+}
+
+/* A maker of handlers that closes the server it is called by. */
+static aio_server *closing_server;
+static void *closing_handler(aio_stream *stream, void *arg)
+{
+    (void)stream, (void)arg;
+    if (closing_server) aio_unref(aio_server_wait_closed(closing_server));
+    closing_server = NULL;
+    return NULL;
+}
+
+struct server_closed_inside { aio_task task; aio_stream *one, *two; int port; };
+SCENARIO(server_closed_inside, SERVER_MAY)
+{
+    AIO_BEGIN(server_closed_inside);
+    AIO_AWAIT(closing_server, aio_start_server(closing_handler, NULL, "127.0.0.1", 0));
+    self->port = aio_server_port(closing_server);
+    AIO_TRY {
+        AIO_AWAIT(self->one, aio_open_connection("127.0.0.1", self->port));
+    } AIO_CATCH {
+        CAUGHT(ECONNRESET); /* the server was quicker */
+    } AIO_END_TRY;
+    SOON();
+    CHECK_PTR(closing_server, NULL);
+    AIO_TRY {
+        AIO_AWAIT(self->two, aio_open_connection("127.0.0.1", self->port));
+        CHECK(false);
+    } AIO_CATCH {
+        CAUGHT(ECONNREFUSED);
+    } AIO_END_TRY;
+    AIO_FINALLY;
+        aio_stream_abort(self->one);
+        aio_stream_abort(self->two);
+        aio_server *server = closing_server;
+        closing_server = NULL;
+        aio_unref(server ? aio_server_wait_closed(server) : NULL);
+    AIO_END;
+}
+
+/* A handler that has ended and is sending what is left; abort_clients does not wait for that. */
+struct server_big_client { aio_task task; aio_stream *stream; char *big; };
+static AIO_CORO(server_big_client)
+{
+    AIO_BEGIN(server_big_client);
+    self->big = (char *)aio__calloc(8000000);
+    if (!self->big) AIO_RAISE(ENOMEM);
+    int code = aio_stream_write(self->stream, self->big, 8000000);
+    if (code) AIO_RAISE(code);
+    AIO_FINALLY;
+        aio__free(self->big);
+    AIO_END;
+}
+static void *big_handler(aio_stream *stream, void *arg)
+{
+    (void)arg;
+    return AIO_CALL(server_big_client, .stream = stream);
+}
+
+struct server_abort_clients { aio_task task; aio_server *server; aio_stream *stream; double began; };
+SCENARIO(server_abort_clients, SERVER_MAY, .skip = KIND_SLICE /* 8 MB */)
+{
+    AIO_BEGIN(server_abort_clients);
+    AIO_AWAIT(self->server, aio_start_server(big_handler, NULL, "127.0.0.1", 0));
+    AIO_AWAIT(self->stream, aio_open_connection("127.0.0.1", aio_server_port(self->server)));
+    SOON();
+    CHECK_INT(aio_server_client_count(self->server), 1);
+    self->began = aio_loop_time(aio_get_running_loop());
+    aio_server_close_clients(self->server); /* goes on sending */
+    SOON();
+    CHECK_INT(aio_server_client_count(self->server), 1);
+    aio_server_abort_clients(self->server);
+    CHECK_INT(aio_server_client_count(self->server), 0);
+    AIO_TRY {
+        AIO_AWAIT(aio_stream_read_all(self->stream, 0));
+        CHECK(false);
+    } AIO_CATCH {
+        CAUGHT(ECONNRESET);
+    } AIO_END_TRY;
+    AIO_FINALLY;
+        aio_stream_abort(self->stream);
+        SERVER_END(self->server);
+    AIO_END;
+}
+
+struct server_waiter { aio_task task; aio_server *server; };
+static AIO_CORO(server_waiter)
+{
+    AIO_BEGIN(server_waiter);
+    AIO_AWAIT(aio_server_serve_forever(self->server));
+    AIO_END;
+}
+
+struct server_forever { aio_task task; aio_server *server, *other; aio_stream *stream; struct server_waiter *waiter; aio_text text; };
+SCENARIO(server_forever, SERVER_MAY)
+{
+    AIO_BEGIN(server_forever);
+    AIO_AWAIT(self->server, aio_start_server(echo_handler, NULL, "127.0.0.1", 0));
+    self->waiter = aio_create_task(AIO_CALL(server_waiter, .server = self->server));
+    REQUIRE(self->waiter);
+    AIO_AWAIT(self->stream, aio_open_connection("127.0.0.1", aio_server_port(self->server)));
+    SOON();
+    CHECK(!aio_future_done(self->waiter));
+    AIO_TRY {
+        AIO_TIMEOUT(100) AIO_AWAIT(aio_server_serve_forever(self->server));
+        CHECK(false);
+    } AIO_CATCH {
+        CAUGHT(AIO_ERUNTIME);
+    } AIO_END_TRY;
+    aio_task_cancel(self->waiter);
+    AIO_TIMEOUT(100) AIO_AWAIT(self->text, aio_stream_read_all(self->stream, 0)); /* its clients were closed */
+    CHECK(aio_future_cancelled(self->waiter));
+    SOON();
+    CHECK_INT(aio_server_client_count(self->server), 0);
+    aio_unref(self->waiter);
+    self->waiter = NULL;
+    AIO_AWAIT(self->other, aio_start_server(echo_handler, NULL, "127.0.0.1", 0)); /* closed by somebody else */
+    self->waiter = aio_create_task(AIO_CALL(server_waiter, .server = self->other));
+    REQUIRE(self->waiter);
+    SOON();
+    aio_unref(aio_server_wait_closed(self->other));
+    self->other = NULL;
+    SOON();
+    CHECK(aio_future_cancelled(self->waiter));
+    AIO_FINALLY;
+        if (self->waiter) aio_task_cancel(self->waiter);
+        aio_unref(self->waiter);
+        aio_stream_abort(self->stream);
+        if (self->other) aio_unref(aio_server_wait_closed(self->other));
+        SERVER_END(self->server);
+    AIO_END;
+}
+
+/* 1,000 at once. */
+enum { CROWD = 1000 };
+struct crowd_one { aio_task task; aio_stream *stream; int port, number; aio_text text; };
+static AIO_CORO(crowd_one)
+{
+    AIO_BEGIN(crowd_one);
+    AIO_AWAIT(self->stream, aio_open_connection("127.0.0.1", self->port));
+    int code = aio_stream_write(self->stream, &self->number, sizeof self->number);
+    if (code) AIO_RAISE(code);
+    AIO_AWAIT(self->text, aio_stream_readexactly(self->stream, sizeof self->number));
+    CHECK(memcmp(self->text.data, &self->number, sizeof self->number) == 0);
+    AIO_FINALLY;
+        aio_stream_close(self->stream);
+    AIO_END;
+}
+
+struct server_crowd_1000 { aio_task task; aio_server *server; struct crowd_one *ones[CROWD]; int made; };
+SCENARIO(server_crowd_1000, SERVER_MAY, .skip = KIND_ALLOC | KIND_CALL | KIND_CANCEL | KIND_SLICE /* minutes */)
+{
+    AIO_BEGIN(server_crowd_1000);
+    AIO_AWAIT(self->server, aio_start_server(echo_handler, &self->made, "127.0.0.1", 0, .backlog = 4096));
+    for (int i = 0; i < CROWD; i++) {
+        self->ones[i] = aio_create_task(AIO_CALL(crowd_one, .port = aio_server_port(self->server), .number = i));
+        REQUIRE(self->ones[i]);
+    }
+    AIO_AWAIT(aio_gather(self->ones, CROWD));
+    CHECK_INT(self->made, CROWD);
+    AIO_FINALLY;
+        aio_unref_all(self->ones, CROWD);
+        SERVER_END(self->server);
+    AIO_END;
+}
+
+/* A loop that is closed with a server, clients and connects open leaves nothing. */
+struct server_left { aio_task task; aio_server *server; aio_stream *stream, *other; };
+static AIO_CORO(server_left)
+{
+    AIO_BEGIN(server_left);
+    AIO_AWAIT(self->server, aio_start_server(echo_handler, NULL, "127.0.0.1", 0));
+    AIO_AWAIT(self->stream, aio_open_connection("127.0.0.1", aio_server_port(self->server)));
+    SOON();
+    CHECK_INT(aio_server_client_count(self->server), 1);
+    REQUIRE(aio_create_task(aio_open_connection("127.0.0.1", aio_server_port(self->server))));
+    aio_loop_stop(aio_get_running_loop());
+    AIO_AWAIT(aio_sleep(1000));
+    AIO_END;
+}
+
+TEST(server_loop_closed)
+{
+    aio_loop *loop = aio_new_event_loop();
+    aio_set_event_loop(loop);
+    aio_loop_set_exception_handler(loop, on_report, NULL);
+    CHECK_INT(aio_loop_run_until_complete(loop, AIO_CALL(server_left), NULL), AIO_ESTOPPED);
+    aio_loop_free(loop);
+}
