@@ -130,6 +130,7 @@ static void seam_free(void *memory)
 
 /* ---- time ---- */
 static int64_t seam_clock(void) { return seam_now; }
+static int64_t seam_wall(void) { return INT64_C(1767225600) + seam_now / 1000000000 - 1000; } /* starts with 2026 */
 static void clock_advance(double seconds) { seam_now += (int64_t)(seconds * 1e9); }
 
 /* How long to wait really before time may jump by `timeout` ms. */
@@ -220,6 +221,7 @@ static void seam_install(void)
     aio__os.realloc = seam_realloc;
     aio__os.free = seam_free;
     aio__os.clock = seam_clock;
+    aio__os.wall = seam_wall;
 #define SEAM_INSTALL(name, ...) aio__os.name = seam_##name;
     SEAM_CALLS(SEAM_INSTALL)
     aio__os.cond_wait = seam_cond_wait;

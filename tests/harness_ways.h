@@ -223,7 +223,10 @@ static int run_child(const test *t, int first)
     with_parent->way = first;
     fflush(stdout);
     pid_t child = options.here ? 0 : fork();
-    if (child == 0) run_ways(t, first);
+    if (child == 0) {
+        signal(SIGINT, SIG_DFL); /* a shell's background jobs ignore it */
+        run_ways(t, first);
+    }
     if (options.here) return WAYS;
     if (child == 0) exit(0);
     waitpid(child, &status, 0);
