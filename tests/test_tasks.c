@@ -934,3 +934,23 @@ TEST(task_many_idle)
     free(tasks);
     aio_loop_free(loop);
 }
+
+struct task_adds { aio_task task; int i, *sum; };
+static AIO_CORO(task_adds)
+{
+    AIO_BEGIN(task_adds);
+    for (self->i = 0; self->i < 10; self->i++) {
+        AIO_AWAIT(aio_sleep(0));
+        ++*self->sum;
+    }
+    AIO_END;
+}
+
+TEST(task_argument_points_to_a_local)
+{
+    aio_loop *loop = future_loop();
+    int sum = 0; /* the optimiser must not believe that it is 0 for ever */
+    CHECK_INT(aio_loop_run_until_complete(loop, aio_create_task(AIO_CALL(task_adds, .sum = &sum)), NULL), 0);
+    CHECK_INT(sum, 10);
+    aio_loop_free(loop);
+}
