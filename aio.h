@@ -1268,6 +1268,39 @@ AIO_API aio_future *aio_server_serve_forever(aio_server *server);
  * Descriptors of the program's own, or of another library's, in the loop: callbacks and raw sockets.
  * ============================================================================ */
 
+/* Registrations are level-triggered: the callback runs again in every iteration as long as the descriptor is ready, so
+ * that it may leave something unread. It stays the caller's, and is to be removed before it is closed. A regular file is
+ * always ready. It may be a blocking one: only who uses it must not block. */
+
+/* callback(arg) whenever `fd` can be read (also at its end, or with an error) / written. Replaces the callback of before.
+ * 0; EINVAL; EBADF for no open descriptor; EBUSY when a stream, or a coroutine in aio_sock_..., waits for it; ENOMEM,
+ * ENOSPC; AIO_ELOOPCLOSED, AIO_EWRONGTHREAD. asyncio: loop.add_reader, loop.add_writer */
+AIO_API int  aio_loop_add_reader(aio_loop *loop, int fd, aio_callback *callback, void *arg);
+AIO_API int  aio_loop_add_writer(aio_loop *loop, int fd, aio_callback *callback, void *arg);
+/* The callback does not run any more, not even if it is due. False if there was none. asyncio: loop.remove_reader,
+ * loop.remove_writer */
+AIO_API bool aio_loop_remove_reader(aio_loop *loop, int fd);
+AIO_API bool aio_loop_remove_writer(aio_loop *loop, int fd);
+
+typedef struct aio_size_task { aio_task task; size_t result; } aio_size_task;
+typedef struct aio_fd_task { aio_task task; int result; } aio_fd_task;
+
+/* Sockets of the caller's own, which stay his. Buffers and data are borrowed until the end of the await. One coroutine may
+ * wait for a socket in each direction: AIO_ERUNTIME for the second. A cancel loses nothing that was received.
+ *
+ * Up to `size` bytes into the buffer, as soon as there are any: their number; 0 at the end of the stream, which ends an
+ * AIO_ASYNC_FOR. C has no bytes objects, so both names are one. asyncio: loop.sock_recv, loop.sock_recv_into */
+AIO_API aio_size_task *aio_sock_recv_into(int fd, void *buffer, size_t size);
+#define aio_sock_recv(fd, buffer, size) aio_sock_recv_into((fd), (buffer), (size))
+/* All of it. After an error or a cancel nobody knows how much was sent. asyncio: loop.sock_sendall */
+AIO_API aio_future    *aio_sock_sendall(int fd, const void *data, size_t length);
+/* A client's socket, non-blocking and closed on exec, yours to close. The listening one must be non-blocking: EINVAL.
+ * asyncio: loop.sock_accept */
+AIO_API aio_fd_task   *aio_sock_accept(int fd);
+/* Connects to a `struct sockaddr` of that length, which is copied. The socket must be non-blocking: EINVAL. asyncio:
+ * loop.sock_connect */
+AIO_API aio_future    *aio_sock_connect(int fd, const void *address, size_t length);
+
 /* ============================================================================
  * 13. Datagrams
  *
@@ -1751,6 +1784,7 @@ struct aio__os {
     ssize_t (*recv)(int, void *, size_t, int);
     ssize_t (*send)(int, const void *, size_t, int);
     ssize_t (*sendmsg)(int, const struct msghdr *, int);
+    ssize_t (*recvmsg)(int, struct msghdr *, int);
     int     (*getsockopt)(int, int, int, void *, socklen_t *);
     int     (*setsockopt)(int, int, int, const void *, socklen_t);
     int     (*getsockname)(int, struct sockaddr *, socklen_t *);
@@ -1791,7 +1825,7 @@ static struct aio__os aio__os = {
     false, aio__os_malloc, aio__os_realloc, aio__os_free, aio__os_clock, aio__os_wall, poll, pipe, aio__os_fcntl, read, write, close,
     aio__os_mutex_init, aio__os_cond_init, aio__os_cond_wait, aio__os_thread, aio__os_join, aio__os_cores,
     aio__os_sigaction, socket, aio__os_bind, listen, aio__os_accept, aio__os_connect, shutdown, recv, send, sendmsg,
-    getsockopt, setsockopt, aio__os_getsockname, aio__os_getpeername, unlink, aio__os_stat, getaddrinfo, freeaddrinfo,
+    recvmsg, getsockopt, setsockopt, aio__os_getsockname, aio__os_getpeername, unlink, aio__os_stat, getaddrinfo, freeaddrinfo,
 #if AIO__LINUX
     epoll_create1, epoll_ctl, epoll_wait, eventfd,
 #endif
@@ -2266,6 +2300,7 @@ struct aio__descriptor {
     uint8_t     want;   /* directions whose handle waits for readiness */
     bool        always; /* a regular file: every try is worth it */
     bool        added;
+    uint8_t     level;  /* not 0: level-triggered, in these directions; else edge-triggered in both */
     uint32_t    slot;   /* the poll poller's index */
     aio__handle reader, writer;
 };
@@ -2278,6 +2313,7 @@ typedef struct aio__poller {
     void (*close)(aio_loop *);
     int  (*add)(aio_loop *, aio__descriptor *);
     void (*want)(aio_loop *, aio__descriptor *); /* `want` has changed; NULL: it need not know */
+    int  (*level)(aio_loop *, aio__descriptor *); /* `level` has changed, or may be unknown to it; NULL: it need not know */
     void (*remove)(aio_loop *, aio__descriptor *);
     int  (*wait)(aio_loop *, int64_t timeout);   /* nanoseconds; negative: until something happens */
 } aio__poller;
@@ -2379,7 +2415,7 @@ struct aio_loop {
     aio__descriptor wake;
     aio__closer   *closers;
     /* of the rooms below; each ends it by a closer of its own */
-    void          *lookups, *streams, *sessions;
+    void          *lookups, *streams, *sessions, *watches, *endpoints, *processes;
     void          *buffers;   /* unused ones of AIO__BUFFER bytes, each with the next one's address in front */
     int            buffer_count;
     /* executor, jobs and concurrent futures */
@@ -2559,13 +2595,23 @@ static int aio__epoll_open(aio_loop *loop)
 
 static void aio__epoll_close(aio_loop *loop) { aio__os.close(loop->epoll_fd); }
 
-static int aio__epoll_add(aio_loop *loop, aio__descriptor *d)
+static int aio__epoll_control(aio_loop *loop, int operation, aio__descriptor *d)
 {
     struct epoll_event event;
     memset(&event, 0, sizeof event);
     event.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
+    if (d->level) event.events = ((d->level & AIO__READ) ? EPOLLIN : 0u) | ((d->level & AIO__WRITE) ? EPOLLOUT : 0u);
     event.data.ptr = d;
-    return aio__os.epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, d->fd, &event);
+    return aio__os.epoll_ctl(loop->epoll_fd, operation, d->fd, &event);
+}
+
+static int aio__epoll_add(aio_loop *loop, aio__descriptor *d) { return aio__epoll_control(loop, EPOLL_CTL_ADD, d); }
+
+/* A descriptor that was closed, and opened again under the same number, is unknown here. */
+static int aio__epoll_level(aio_loop *loop, aio__descriptor *d)
+{
+    int result = aio__epoll_control(loop, EPOLL_CTL_MOD, d);
+    return result < 0 && errno == ENOENT ? aio__epoll_add(loop, d) : result;
 }
 
 static void aio__epoll_remove(aio_loop *loop, aio__descriptor *d)
@@ -2681,9 +2727,11 @@ static int aio__poll_wait(aio_loop *loop, int64_t timeout)
 
 static const aio__poller aio__pollers[] = { /* the best first */
 #if AIO__LINUX
-    { { "epoll" }, aio__epoll_open, aio__epoll_close, aio__epoll_add, NULL, aio__epoll_remove, aio__epoll_wait },
+    { { "epoll" }, aio__epoll_open, aio__epoll_close, aio__epoll_add, NULL, aio__epoll_level, aio__epoll_remove,
+      aio__epoll_wait },
 #endif
-    { { "poll" }, aio__poll_open, aio__poll_close, aio__poll_add, aio__poll_want, aio__poll_remove, aio__poll_wait },
+    { { "poll" }, aio__poll_open, aio__poll_close, aio__poll_add, aio__poll_want, NULL, aio__poll_remove,
+      aio__poll_wait },
 };
 
 AIO_API const aio_policy *aio_policy_find(const char *name)
@@ -10262,6 +10310,369 @@ static void aio__streams_close(aio_loop *loop, aio__closer *closer)
  * A table of foreign descriptors by number, each registered level-triggered while somebody wants it, as its owner may
  * leave bytes unread. May call the streams' room for how a waiting task goes on.
  * ============================================================================ */
+
+/* The descriptor of somebody else. One for each number that ever was here: it stays until the loop closes, as a poller
+ * may still tell of a descriptor that was closed before it was removed. */
+typedef struct aio__watch {
+    aio__descriptor d;
+    aio_loop       *loop;
+    struct { aio_callback *callback; void *arg; } of[2]; /* reader, writer; d.level tells which there are */
+} aio__watch;
+
+typedef struct aio__watches { /* loop->watches */
+    aio__closer  closer;
+    aio__watch **at;      /* by descriptor */
+    size_t       capacity;
+} aio__watches;
+
+/* A future for readiness, once. */
+typedef struct aio__until {
+    aio_future  future;
+    aio__watch *watch; /* NULL: it does not wait any more */
+    int         direction;
+} aio__until;
+
+static void aio__until_run(void *arg);
+
+static void aio__watch_arm(aio__watch *w, int direction)
+{
+    w->d.ready = (uint8_t)(w->d.ready & ~direction);
+    aio__descriptor_wait(w->loop, &w->d, direction);
+}
+
+/* Armed again before the callback, which may remove it. */
+static void aio__watch_run(aio__watch *w, int direction)
+{
+    aio_callback *callback = w->of[direction == AIO__WRITE].callback;
+    void *arg = w->of[direction == AIO__WRITE].arg;
+    aio__watch_arm(w, direction);
+    callback(arg);
+}
+
+static void aio__watch_on_readable(aio__handle *handle) { aio__watch_run((aio__watch *)handle->owner, AIO__READ); }
+static void aio__watch_on_writable(aio__handle *handle) { aio__watch_run((aio__watch *)handle->owner, AIO__WRITE); }
+
+static void aio__watch_remove(aio__watch *w, int direction)
+{
+    aio__descriptor_unwait(w->loop, &w->d, direction);
+    w->d.level = (uint8_t)(w->d.level & ~direction);
+    if (!w->d.level) {
+        aio__descriptor_remove(w->loop, &w->d);
+        w->d.always = false;
+    } else if (w->d.added && w->loop->poller->level && w->loop->poller->level(w->loop, &w->d) < 0) {
+        aio__descriptor_remove(w->loop, &w->d); /* the kernel would go on to tell of what nobody wants */
+        if (aio__descriptor_add(w->loop, &w->d, w->d.fd) < 0) w->d.always = true;
+        aio__watch_arm(w, w->d.level);
+    }
+}
+
+static void aio__watches_close(aio_loop *loop, aio__closer *closer)
+{
+    aio__watches *watches = AIO__CONTAINER(closer, aio__watches, closer);
+    for (size_t fd = 0; fd < watches->capacity; fd++) {
+        aio__watch *w = watches->at[fd];
+        for (int i = 0; w && i < 2; i++) {
+            int direction = i ? AIO__WRITE : AIO__READ;
+            if (!(w->d.level & direction)) continue;
+            if (w->of[i].callback == aio__until_run) ((aio__until *)w->of[i].arg)->watch = NULL;
+            aio__watch_remove(w, direction);
+        }
+    }
+    aio__free(watches->at);
+    aio__free(watches);
+    loop->watches = NULL;
+}
+
+static aio__watches *aio__watches_of(aio_loop *loop)
+{
+    if (loop->watches) return (aio__watches *)loop->watches;
+    aio__watches *watches = (aio__watches *)aio__calloc(sizeof *watches);
+    if (!watches) return NULL;
+    watches->closer.close = aio__watches_close;
+    aio__loop_at_close(loop, &watches->closer);
+    loop->watches = watches;
+    return watches;
+}
+
+static aio__watch *aio__watch_find(const aio_loop *loop, int fd)
+{
+    const aio__watches *watches = (const aio__watches *)loop->watches;
+    return watches && fd >= 0 && (size_t)fd < watches->capacity ? watches->at[fd] : NULL;
+}
+
+/* The one of that descriptor, which may be new. NULL without memory. */
+static aio__watch *aio__watch_of(aio_loop *loop, int fd)
+{
+    aio__watches *watches = aio__watches_of(loop);
+    aio__watch *w = aio__watch_find(loop, fd);
+    if (w || !watches) return w;
+    size_t capacity = watches->capacity ? watches->capacity : 64;
+    while (capacity <= (size_t)fd) capacity *= 2;
+    if (capacity != watches->capacity) {
+        aio__watch **at = (aio__watch **)aio__realloc(watches->at, capacity * sizeof *at);
+        if (!at) return NULL;
+        memset(at + watches->capacity, 0, (capacity - watches->capacity) * sizeof *at);
+        watches->at = at;
+        watches->capacity = capacity;
+    }
+    w = (aio__watch *)aio__pool_alloc(&loop->pool, sizeof *w);
+    if (!w) return NULL;
+    memset(w, 0, sizeof *w);
+    w->loop = loop;
+    w->d.fd = fd;
+    w->d.reader.run = aio__watch_on_readable;
+    w->d.writer.run = aio__watch_on_writable;
+    w->d.reader.owner = w->d.writer.owner = w;
+    watches->at[fd] = w;
+    return w;
+}
+
+/* epoll refuses a descriptor that it has already; poll would take it twice. */
+static bool aio__watch_is_taken(const aio_loop *loop, int fd)
+{
+    const aio__poll_data *data = (const aio__poll_data *)loop->poll_data;
+    for (size_t i = 0; data && i < loop->poll_count; i++)
+        if (data->owners[i]->fd == fd) return true;
+    return false;
+}
+
+/* Tells the poller of d.level. 0 or a code. */
+static int aio__watch_register(aio__watch *w)
+{
+    if (w->d.always) return 0;
+    if (w->d.added) return w->loop->poller->level && w->loop->poller->level(w->loop, &w->d) < 0 ? errno : 0;
+    if (aio__watch_is_taken(w->loop, w->d.fd)) return EBUSY;
+    if (aio__descriptor_add(w->loop, &w->d, w->d.fd) == 0) return 0;
+    return errno == EEXIST ? EBUSY : errno;
+}
+
+static int aio__watch_add(aio_loop *loop, int fd, int direction, aio_callback *callback, void *arg)
+{
+    int code = fd >= 0 && callback ? aio__loop_can_schedule(loop) : EINVAL, i = direction == AIO__WRITE;
+    if (!code && aio__os.fcntl(fd, F_GETFD, 0) < 0) code = errno;
+    aio__watch *w = code ? NULL : aio__watch_of(loop, fd);
+    if (!w) return code ? code : ENOMEM;
+    uint8_t before = w->d.level;
+    if ((before & direction) && (callback == aio__until_run || w->of[i].callback == aio__until_run)) return EBUSY;
+    w->d.level = (uint8_t)(before | direction);
+    code = aio__watch_register(w);
+    if (code) {
+        w->d.level = before;
+        return code;
+    }
+    w->of[i].callback = callback;
+    w->of[i].arg = arg;
+    aio__descriptor_unwait(loop, &w->d, direction); /* what is due is the callback's of before */
+    aio__watch_arm(w, direction);
+    return 0;
+}
+
+static bool aio__watch_drop(aio_loop *loop, int fd, int direction)
+{
+    if (!loop || aio__loop_can_schedule(loop)) return false;
+    aio__watch *w = aio__watch_find(loop, fd);
+    if (!w || !(w->d.level & direction) || w->of[direction == AIO__WRITE].callback == aio__until_run) return false;
+    aio__watch_remove(w, direction);
+    return true;
+}
+
+AIO_API int aio_loop_add_reader(aio_loop *loop, int fd, aio_callback *callback, void *arg)
+{
+    return aio__watch_add(loop, fd, AIO__READ, callback, arg);
+}
+
+AIO_API int aio_loop_add_writer(aio_loop *loop, int fd, aio_callback *callback, void *arg)
+{
+    return aio__watch_add(loop, fd, AIO__WRITE, callback, arg);
+}
+
+AIO_API bool aio_loop_remove_reader(aio_loop *loop, int fd) { return aio__watch_drop(loop, fd, AIO__READ); }
+AIO_API bool aio_loop_remove_writer(aio_loop *loop, int fd) { return aio__watch_drop(loop, fd, AIO__WRITE); }
+
+/* ---- raw sockets ---- */
+
+static void aio__until_leave(aio__until *until)
+{
+    if (until->watch) aio__watch_remove(until->watch, until->direction);
+    until->watch = NULL;
+}
+
+static void aio__until_run(void *arg)
+{
+    aio__until *until = (aio__until *)arg;
+    aio__until_leave(until);
+    aio__finish_and_step(until->future.loop, &until->future);
+}
+
+static bool aio__until_cancel(aio_future *future, aio_exception *why)
+{
+    aio__until_leave((aio__until *)(void *)future);
+    aio__future_fail(future, aio_exception_ref(why));
+    return true;
+}
+
+static void aio__until_destroy(aio_future *future) { aio__until_leave((aio__until *)(void *)future); }
+
+static const aio__ops aio__until_ops = { "readiness of a descriptor", aio__until_cancel, aio__until_destroy, NULL };
+
+static aio_future *aio__until_ready(int fd, int direction)
+{
+    aio_loop *loop = aio__loop_now();
+    aio__until *until = (aio__until *)aio__future_make(loop, &aio__until_ops, sizeof *until, NULL, 0);
+    if (!until) return NULL;
+    int code = aio__watch_add(loop, fd, direction, aio__until_run, until);
+    if (!code) {
+        until->watch = aio__watch_find(loop, fd);
+        until->direction = direction;
+        return &until->future;
+    }
+    aio_unref(until);
+    if (code == EBUSY) return aio__failure(AIO_ERUNTIME, "descriptor %d: something else waits for it already", fd);
+    return aio__failure(code, "descriptor %d: %s", fd, strerror(code));
+}
+
+static bool aio__would_block(int code) { return code == EAGAIN || code == EWOULDBLOCK; }
+
+/* 0, or why the descriptor is of no use here. */
+static int aio__sock_check(int fd)
+{
+    int status = aio__os.fcntl(fd, F_GETFL, 0);
+    return status < 0 ? errno : status & O_NONBLOCK ? 0 : EINVAL;
+}
+
+/* recv, or 0 and what stands in the way in *code. */
+static size_t aio__sock_receive(int fd, void *buffer, size_t size, int *code)
+{
+    ssize_t n;
+    do n = aio__os.recv(fd, buffer, size, MSG_DONTWAIT); while (n < 0 && errno == EINTR);
+    *code = n < 0 ? errno : 0;
+    return n < 0 ? 0 : (size_t)n;
+}
+
+struct aio__sock_recv { aio_task task; size_t result; int fd, code; void *buffer; size_t size; };
+static AIO_CORO(aio__sock_recv)
+{
+    AIO_BEGIN(aio__sock_recv);
+    for (;;) {
+        self->result = aio__sock_receive(self->fd, self->buffer, self->size, &self->code);
+        if (!self->code) break;
+        if (!aio__would_block(self->code))
+            AIO_RAISE(self->code, "receive from descriptor %d: %s", self->fd, strerror(self->code));
+        AIO_AWAIT(aio__until_ready(self->fd, AIO__READ));
+    }
+    if (!self->result && self->size) self->task.future.flags |= AIO__F_END;
+    AIO_END;
+}
+
+AIO_API aio_size_task *aio_sock_recv_into(int fd, void *buffer, size_t size)
+{
+    if (!buffer && size) return (aio_size_task *)(void *)aio__failure(EINVAL, "sock_recv: no buffer");
+    return (aio_size_task *)(void *)AIO_CALL(aio__sock_recv, .fd = fd, .buffer = buffer, .size = size);
+}
+
+/* Sends a part, gives its length, and what stands in the way of the rest in *code. */
+static size_t aio__sock_send(int fd, const char *data, size_t length, int *code)
+{
+    ssize_t n;
+    do n = aio__os.send(fd, data, length, AIO__NOSIGNAL | MSG_DONTWAIT); while (n < 0 && errno == EINTR);
+    *code = n < 0 ? errno : 0;
+    return n < 0 ? 0 : (size_t)n;
+}
+
+struct aio__sock_sendall { aio_task task; int fd, code; const char *data; size_t length; };
+static AIO_CORO(aio__sock_sendall)
+{
+    size_t sent;
+    AIO_BEGIN(aio__sock_sendall);
+    while (self->length) {
+        sent = aio__sock_send(self->fd, self->data, self->length, &self->code);
+        self->data += sent;
+        self->length -= sent;
+        if (!self->code) continue;
+        if (!aio__would_block(self->code))
+            AIO_RAISE(self->code, "send to descriptor %d: %s", self->fd, strerror(self->code));
+        AIO_AWAIT(aio__until_ready(self->fd, AIO__WRITE));
+    }
+    AIO_END;
+}
+
+AIO_API aio_future *aio_sock_sendall(int fd, const void *data, size_t length)
+{
+    if (!data && length) return aio__failure(EINVAL, "sock_sendall: no data");
+    return (aio_future *)(void *)AIO_CALL(aio__sock_sendall, .fd = fd, .data = (const char *)data, .length = length);
+}
+
+struct aio__sock_accept { aio_task task; int result, fd, code; };
+static AIO_CORO(aio__sock_accept)
+{
+    AIO_BEGIN(aio__sock_accept);
+    self->code = aio__sock_check(self->fd);
+    if (self->code == EINVAL) AIO_RAISE(EINVAL, "sock_accept: descriptor %d: it must be non-blocking", self->fd);
+    while (!self->code && (self->result = aio__os.accept(self->fd, NULL, NULL)) < 0) {
+        if (aio__would_block(errno)) AIO_AWAIT(aio__until_ready(self->fd, AIO__READ));
+        else if (!aio__accept_passes(errno) || errno == EOPNOTSUPP) self->code = errno;
+    }
+    if (!self->code && aio__fd_prepare(self->result) < 0) {
+        self->code = errno;
+        aio__os.close(self->result);
+    }
+    if (self->code) {
+        self->result = -1;
+        AIO_RAISE(self->code, "accept on descriptor %d: %s", self->fd, strerror(self->code));
+    }
+    AIO_END;
+}
+
+AIO_API aio_fd_task *aio_sock_accept(int fd)
+{
+    return (aio_fd_task *)(void *)AIO_CALL(aio__sock_accept, .result = -1, .fd = fd);
+}
+
+/* Starts, and after an interruption goes on. 0, EINPROGRESS, or a code. */
+static int aio__sock_connect_begin(int fd, const aio__address *to)
+{
+    int status;
+    do status = aio__os.connect(fd, (const struct sockaddr *)&to->storage, to->length); while (status < 0 && errno == EINTR);
+    if (status == 0 || errno == EISCONN) return 0;
+    return errno == EALREADY ? EINPROGRESS : errno;
+}
+
+static int aio__sock_outcome(int fd)
+{
+    int code = 0;
+    socklen_t length = sizeof code;
+    return aio__os.getsockopt(fd, SOL_SOCKET, SO_ERROR, &code, &length) < 0 ? errno : code;
+}
+
+struct aio__sock_connect { aio_task task; int fd, code; aio__address address; char text[128]; };
+static AIO_CORO(aio__sock_connect)
+{
+    AIO_BEGIN(aio__sock_connect);
+    self->code = aio__sock_check(self->fd);
+    if (self->code == EINVAL) AIO_RAISE(EINVAL, "sock_connect: descriptor %d: it must be non-blocking", self->fd);
+    if (!self->code) self->code = aio__sock_connect_begin(self->fd, &self->address);
+    if (self->code == EINPROGRESS) {
+        AIO_AWAIT(aio__until_ready(self->fd, AIO__WRITE));
+        self->code = aio__sock_outcome(self->fd);
+    }
+    if (self->code) {
+        aio__address_text(&self->address.storage, self->address.length, self->text, sizeof self->text);
+        AIO_RAISE(self->code, "connect to %s: %s", self->text, strerror(self->code));
+    }
+    AIO_END;
+}
+
+AIO_API aio_future *aio_sock_connect(int fd, const void *address, size_t length)
+{
+    if (!address || length < sizeof(sa_family_t) || length > sizeof(struct sockaddr_storage))
+        return aio__failure(EINVAL, "sock_connect: no address");
+    struct aio__sock_connect *self = (struct aio__sock_connect *)aio__new_zeroed(sizeof *self, aio__sock_connect_coro);
+    if (!self) return NULL;
+    self->fd = fd;
+    memcpy(&self->address.storage, address, length);
+    self->address.length = (socklen_t)length;
+    return &self->task.future;
+}
 
 /* ============================================================================
  * 40. Datagrams: UDP endpoints

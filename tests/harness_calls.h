@@ -27,6 +27,7 @@ SEAM_PLAIN(int, listen, (int fd, int backlog), -1, (fd, backlog))
 SEAM_PLAIN(int, accept, (int fd, struct sockaddr *address, socklen_t *length), fd, (fd, address, length))
 SEAM_PLAIN(int, shutdown, (int fd, int how), -1, (fd, how))
 SEAM_STREAM(recv, (int fd, void *data, size_t size, int flags), fd, size, (fd, data, size, flags))
+SEAM_PLAIN(ssize_t, recvmsg, (int fd, struct msghdr *message, int flags), fd, (fd, message, flags))
 SEAM_STREAM(send, (int fd, const void *data, size_t size, int flags), fd, size, (fd, data, size, flags))
 SEAM_PLAIN(int, getsockopt, (int fd, int level, int name, void *value, socklen_t *size), -1, (fd, level, name, value, size))
 SEAM_PLAIN(int, setsockopt, (int fd, int level, int name, const void *value, socklen_t size), -1,

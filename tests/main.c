@@ -5,6 +5,7 @@
 #include "harness.h"
 
 #include "test_combinators.c"
+#include "test_descriptors.c"
 #include "test_errors.c"
 #include "test_harness.c"
 #include "test_headers.c"
