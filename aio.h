@@ -2415,7 +2415,7 @@ struct aio_loop {
     aio__descriptor wake;
     aio__closer   *closers;
     /* of the rooms below; each ends it by a closer of its own */
-    void          *lookups, *streams, *sessions, *watches, *endpoints, *processes;
+    void          *lookups, *streams, *sessions, *foreigns, *endpoints, *processes;
     void          *buffers;   /* unused ones of AIO__BUFFER bytes, each with the next one's address in front */
     int            buffer_count;
     /* executor, jobs and concurrent futures */
@@ -10313,46 +10313,46 @@ static void aio__streams_close(aio_loop *loop, aio__closer *closer)
 
 /* The descriptor of somebody else. One for each number that ever was here: it stays until the loop closes, as a poller
  * may still tell of a descriptor that was closed before it was removed. */
-typedef struct aio__watch {
+typedef struct aio__foreign {
     aio__descriptor d;
     aio_loop       *loop;
     struct { aio_callback *callback; void *arg; } of[2]; /* reader, writer; d.level tells which there are */
-} aio__watch;
+} aio__foreign;
 
-typedef struct aio__watches { /* loop->watches */
+typedef struct aio__foreigns { /* loop->foreigns */
     aio__closer  closer;
-    aio__watch **at;      /* by descriptor */
+    aio__foreign **at;      /* by descriptor */
     size_t       capacity;
-} aio__watches;
+} aio__foreigns;
 
 /* A future for readiness, once. */
 typedef struct aio__until {
     aio_future  future;
-    aio__watch *watch; /* NULL: it does not wait any more */
+    aio__foreign *watch; /* NULL: it does not wait any more */
     int         direction;
 } aio__until;
 
 static void aio__until_run(void *arg);
 
-static void aio__watch_arm(aio__watch *w, int direction)
+static void aio__foreign_arm(aio__foreign *w, int direction)
 {
     w->d.ready = (uint8_t)(w->d.ready & ~direction);
     aio__descriptor_wait(w->loop, &w->d, direction);
 }
 
 /* Armed again before the callback, which may remove it. */
-static void aio__watch_run(aio__watch *w, int direction)
+static void aio__foreign_run(aio__foreign *w, int direction)
 {
     aio_callback *callback = w->of[direction == AIO__WRITE].callback;
     void *arg = w->of[direction == AIO__WRITE].arg;
-    aio__watch_arm(w, direction);
+    aio__foreign_arm(w, direction);
     callback(arg);
 }
 
-static void aio__watch_on_readable(aio__handle *handle) { aio__watch_run((aio__watch *)handle->owner, AIO__READ); }
-static void aio__watch_on_writable(aio__handle *handle) { aio__watch_run((aio__watch *)handle->owner, AIO__WRITE); }
+static void aio__foreign_on_readable(aio__handle *handle) { aio__foreign_run((aio__foreign *)handle->owner, AIO__READ); }
+static void aio__foreign_on_writable(aio__handle *handle) { aio__foreign_run((aio__foreign *)handle->owner, AIO__WRITE); }
 
-static void aio__watch_remove(aio__watch *w, int direction)
+static void aio__foreign_remove(aio__foreign *w, int direction)
 {
     aio__descriptor_unwait(w->loop, &w->d, direction);
     w->d.level = (uint8_t)(w->d.level & ~direction);
@@ -10362,73 +10362,73 @@ static void aio__watch_remove(aio__watch *w, int direction)
     } else if (w->d.added && w->loop->poller->level && w->loop->poller->level(w->loop, &w->d) < 0) {
         aio__descriptor_remove(w->loop, &w->d); /* the kernel would go on to tell of what nobody wants */
         if (aio__descriptor_add(w->loop, &w->d, w->d.fd) < 0) w->d.always = true;
-        aio__watch_arm(w, w->d.level);
+        aio__foreign_arm(w, w->d.level);
     }
 }
 
-static void aio__watches_close(aio_loop *loop, aio__closer *closer)
+static void aio__foreigns_close(aio_loop *loop, aio__closer *closer)
 {
-    aio__watches *watches = AIO__CONTAINER(closer, aio__watches, closer);
-    for (size_t fd = 0; fd < watches->capacity; fd++) {
-        aio__watch *w = watches->at[fd];
+    aio__foreigns *foreigns = AIO__CONTAINER(closer, aio__foreigns, closer);
+    for (size_t fd = 0; fd < foreigns->capacity; fd++) {
+        aio__foreign *w = foreigns->at[fd];
         for (int i = 0; w && i < 2; i++) {
             int direction = i ? AIO__WRITE : AIO__READ;
             if (!(w->d.level & direction)) continue;
             if (w->of[i].callback == aio__until_run) ((aio__until *)w->of[i].arg)->watch = NULL;
-            aio__watch_remove(w, direction);
+            aio__foreign_remove(w, direction);
         }
     }
-    aio__free(watches->at);
-    aio__free(watches);
-    loop->watches = NULL;
+    aio__free(foreigns->at);
+    aio__free(foreigns);
+    loop->foreigns = NULL;
 }
 
-static aio__watches *aio__watches_of(aio_loop *loop)
+static aio__foreigns *aio__foreigns_of(aio_loop *loop)
 {
-    if (loop->watches) return (aio__watches *)loop->watches;
-    aio__watches *watches = (aio__watches *)aio__calloc(sizeof *watches);
-    if (!watches) return NULL;
-    watches->closer.close = aio__watches_close;
-    aio__loop_at_close(loop, &watches->closer);
-    loop->watches = watches;
-    return watches;
+    if (loop->foreigns) return (aio__foreigns *)loop->foreigns;
+    aio__foreigns *foreigns = (aio__foreigns *)aio__calloc(sizeof *foreigns);
+    if (!foreigns) return NULL;
+    foreigns->closer.close = aio__foreigns_close;
+    aio__loop_at_close(loop, &foreigns->closer);
+    loop->foreigns = foreigns;
+    return foreigns;
 }
 
-static aio__watch *aio__watch_find(const aio_loop *loop, int fd)
+static aio__foreign *aio__foreign_find(const aio_loop *loop, int fd)
 {
-    const aio__watches *watches = (const aio__watches *)loop->watches;
-    return watches && fd >= 0 && (size_t)fd < watches->capacity ? watches->at[fd] : NULL;
+    const aio__foreigns *foreigns = (const aio__foreigns *)loop->foreigns;
+    return foreigns && fd >= 0 && (size_t)fd < foreigns->capacity ? foreigns->at[fd] : NULL;
 }
 
 /* The one of that descriptor, which may be new. NULL without memory. */
-static aio__watch *aio__watch_of(aio_loop *loop, int fd)
+static aio__foreign *aio__foreign_of(aio_loop *loop, int fd)
 {
-    aio__watches *watches = aio__watches_of(loop);
-    aio__watch *w = aio__watch_find(loop, fd);
-    if (w || !watches) return w;
-    size_t capacity = watches->capacity ? watches->capacity : 64;
+    aio__foreigns *foreigns = aio__foreigns_of(loop);
+    aio__foreign *w = aio__foreign_find(loop, fd);
+    if (w || !foreigns) return w;
+    size_t capacity = foreigns->capacity ? foreigns->capacity : 64;
     while (capacity <= (size_t)fd) capacity *= 2;
-    if (capacity != watches->capacity) {
-        aio__watch **at = (aio__watch **)aio__realloc(watches->at, capacity * sizeof *at);
+    if (capacity != foreigns->capacity) {
+        aio__foreign **at = (aio__foreign **)aio__realloc(foreigns->at, capacity * sizeof *at);
         if (!at) return NULL;
-        memset(at + watches->capacity, 0, (capacity - watches->capacity) * sizeof *at);
-        watches->at = at;
-        watches->capacity = capacity;
+        memset(at + foreigns->capacity, 0, (capacity - foreigns->capacity) * sizeof *at);
+        foreigns->at = at;
+        foreigns->capacity = capacity;
     }
-    w = (aio__watch *)aio__pool_alloc(&loop->pool, sizeof *w);
+    w = (aio__foreign *)aio__pool_alloc(&loop->pool, sizeof *w);
     if (!w) return NULL;
     memset(w, 0, sizeof *w);
     w->loop = loop;
     w->d.fd = fd;
-    w->d.reader.run = aio__watch_on_readable;
-    w->d.writer.run = aio__watch_on_writable;
+    w->d.reader.run = aio__foreign_on_readable;
+    w->d.writer.run = aio__foreign_on_writable;
     w->d.reader.owner = w->d.writer.owner = w;
-    watches->at[fd] = w;
+    foreigns->at[fd] = w;
     return w;
 }
 
 /* epoll refuses a descriptor that it has already; poll would take it twice. */
-static bool aio__watch_is_taken(const aio_loop *loop, int fd)
+static bool aio__foreign_is_taken(const aio_loop *loop, int fd)
 {
     const aio__poll_data *data = (const aio__poll_data *)loop->poll_data;
     for (size_t i = 0; data && i < loop->poll_count; i++)
@@ -10437,25 +10437,25 @@ static bool aio__watch_is_taken(const aio_loop *loop, int fd)
 }
 
 /* Tells the poller of d.level. 0 or a code. */
-static int aio__watch_register(aio__watch *w)
+static int aio__foreign_register(aio__foreign *w)
 {
     if (w->d.always) return 0;
     if (w->d.added) return w->loop->poller->level && w->loop->poller->level(w->loop, &w->d) < 0 ? errno : 0;
-    if (aio__watch_is_taken(w->loop, w->d.fd)) return EBUSY;
+    if (aio__foreign_is_taken(w->loop, w->d.fd)) return EBUSY;
     if (aio__descriptor_add(w->loop, &w->d, w->d.fd) == 0) return 0;
     return errno == EEXIST ? EBUSY : errno;
 }
 
-static int aio__watch_add(aio_loop *loop, int fd, int direction, aio_callback *callback, void *arg)
+static int aio__foreign_add(aio_loop *loop, int fd, int direction, aio_callback *callback, void *arg)
 {
     int code = fd >= 0 && callback ? aio__loop_can_schedule(loop) : EINVAL, i = direction == AIO__WRITE;
     if (!code && aio__os.fcntl(fd, F_GETFD, 0) < 0) code = errno;
-    aio__watch *w = code ? NULL : aio__watch_of(loop, fd);
+    aio__foreign *w = code ? NULL : aio__foreign_of(loop, fd);
     if (!w) return code ? code : ENOMEM;
     uint8_t before = w->d.level;
     if ((before & direction) && (callback == aio__until_run || w->of[i].callback == aio__until_run)) return EBUSY;
     w->d.level = (uint8_t)(before | direction);
-    code = aio__watch_register(w);
+    code = aio__foreign_register(w);
     if (code) {
         w->d.level = before;
         return code;
@@ -10463,37 +10463,37 @@ static int aio__watch_add(aio_loop *loop, int fd, int direction, aio_callback *c
     w->of[i].callback = callback;
     w->of[i].arg = arg;
     aio__descriptor_unwait(loop, &w->d, direction); /* what is due is the callback's of before */
-    aio__watch_arm(w, direction);
+    aio__foreign_arm(w, direction);
     return 0;
 }
 
-static bool aio__watch_drop(aio_loop *loop, int fd, int direction)
+static bool aio__foreign_drop(aio_loop *loop, int fd, int direction)
 {
     if (!loop || aio__loop_can_schedule(loop)) return false;
-    aio__watch *w = aio__watch_find(loop, fd);
+    aio__foreign *w = aio__foreign_find(loop, fd);
     if (!w || !(w->d.level & direction) || w->of[direction == AIO__WRITE].callback == aio__until_run) return false;
-    aio__watch_remove(w, direction);
+    aio__foreign_remove(w, direction);
     return true;
 }
 
 AIO_API int aio_loop_add_reader(aio_loop *loop, int fd, aio_callback *callback, void *arg)
 {
-    return aio__watch_add(loop, fd, AIO__READ, callback, arg);
+    return aio__foreign_add(loop, fd, AIO__READ, callback, arg);
 }
 
 AIO_API int aio_loop_add_writer(aio_loop *loop, int fd, aio_callback *callback, void *arg)
 {
-    return aio__watch_add(loop, fd, AIO__WRITE, callback, arg);
+    return aio__foreign_add(loop, fd, AIO__WRITE, callback, arg);
 }
 
-AIO_API bool aio_loop_remove_reader(aio_loop *loop, int fd) { return aio__watch_drop(loop, fd, AIO__READ); }
-AIO_API bool aio_loop_remove_writer(aio_loop *loop, int fd) { return aio__watch_drop(loop, fd, AIO__WRITE); }
+AIO_API bool aio_loop_remove_reader(aio_loop *loop, int fd) { return aio__foreign_drop(loop, fd, AIO__READ); }
+AIO_API bool aio_loop_remove_writer(aio_loop *loop, int fd) { return aio__foreign_drop(loop, fd, AIO__WRITE); }
 
 /* ---- raw sockets ---- */
 
 static void aio__until_leave(aio__until *until)
 {
-    if (until->watch) aio__watch_remove(until->watch, until->direction);
+    if (until->watch) aio__foreign_remove(until->watch, until->direction);
     until->watch = NULL;
 }
 
@@ -10520,9 +10520,9 @@ static aio_future *aio__until_ready(int fd, int direction)
     aio_loop *loop = aio__loop_now();
     aio__until *until = (aio__until *)aio__future_make(loop, &aio__until_ops, sizeof *until, NULL, 0);
     if (!until) return NULL;
-    int code = aio__watch_add(loop, fd, direction, aio__until_run, until);
+    int code = aio__foreign_add(loop, fd, direction, aio__until_run, until);
     if (!code) {
-        until->watch = aio__watch_find(loop, fd);
+        until->watch = aio__foreign_find(loop, fd);
         until->direction = direction;
         return &until->future;
     }
