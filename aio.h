@@ -4453,6 +4453,7 @@ static int aio__threadsafe_post(aio_loop *loop, aio__threadsafe_call *call)
 AIO_API int aio_loop_call_soon_threadsafe(aio_loop *loop, aio_callback *callback, void *arg)
 {
     if (!loop || !callback) return EINVAL;
+    if (aio__running == loop) return aio_loop_call_soon(loop, callback, arg).generation ? 0 : errno; /* in line */
     aio__threadsafe_call *call = (aio__threadsafe_call *)aio__malloc(sizeof *call);
     if (!call) return ENOMEM;
     call->callback = callback;

@@ -195,9 +195,13 @@ int main(int argc, char **argv)
         files.rlim_cur = files.rlim_max;
         setrlimit(RLIMIT_NOFILE, &files);
     }
-    for (; i + 1 < argc && !strncmp(argv[i], "--", 2); i += 2) {
-        if (!strcmp(argv[i], "--limit")) limit = atoi(argv[i + 1]);
-        else if (!strcmp(argv[i], "--self")) pages = atoi(argv[i + 1]);
+    for (; i < argc && argv[i][0] == '-'; i += 2) {
+        int *option = !strcmp(argv[i], "--limit") ? &limit : !strcmp(argv[i], "--self") ? &pages : NULL;
+        if (!option || i + 1 == argc || (*option = atoi(argv[i + 1])) < 1 || *option > 10000000) {
+            fprintf(stderr, "crawl: %s %s\nusage: crawl [--limit N] [--self PAGES] [URL...]\n", argv[i],
+                    option ? "needs a number from 1 to 10000000" : "is no option");
+            return 2;
+        }
     }
     return aio_run(AIO_CALL(run, .limit = limit, .url_count = argc - i, .urls = argv + i));
 }
