@@ -1307,6 +1307,65 @@ AIO_API aio_future    *aio_sock_connect(int fd, const void *address, size_t leng
  * UDP endpoints.
  * ============================================================================ */
 
+/* A socket for datagrams: whole messages, which may be lost, doubled or out of order. Its errors do not end it: a refusal
+ * that the network reports (ECONNREFUSED), or a datagram longer than `limit` (EMSGSIZE), which is dropped, goes to
+ * .error_received; without one it is raised by a receive, once. */
+typedef struct aio_datagram_endpoint aio_datagram_endpoint;
+typedef struct aio_endpoint_task { aio_task task; aio_datagram_endpoint *result; } aio_endpoint_task;
+
+/* Borrowed from the endpoint: valid until its next receive, or its end. */
+typedef struct aio_datagram {
+    const char *data;    /* a NUL follows */
+    size_t      length;
+    const char *address; /* the sender's: "127.0.0.1:53", "[::1]:53", "[fe80::1%2]:53" */
+} aio_datagram;
+typedef struct aio_datagram_task { aio_task task; aio_datagram result; } aio_datagram_task;
+
+typedef void aio_error_received(aio_datagram_endpoint *endpoint, const aio_exception *exception, void *arg);
+
+typedef struct aio_endpoint_options {
+    char        aio__begin;
+    const char *local_host;     /* to receive at; NULL: any interface, if there is a local_port or no remote_host */
+    int         local_port;     /* 0: the system chooses */
+    const char *remote_host;    /* connected: only its datagrams are received, and sends need no address */
+    int         remote_port;
+    int         family;         /* AF_INET, AF_INET6; 0: what the hosts have */
+    bool        broadcast;      /* may send to broadcast addresses */
+    bool        reuse_port;     /* several endpoints, of several processes or threads, share the port */
+    size_t      limit;          /* of a datagram that is received, in bytes; 0, and at most: 65535 */
+    aio_error_received *error_received; /* must not end the endpoint */
+    void       *arg;
+} aio_endpoint_options;
+
+/* aio_create_datagram_endpoint(.local_port = 5353, ...), or with a .remote_host: result: an endpoint of yours (end it with
+ * aio_datagram_close or aio_datagram_wait_closed). Addresses are tried in turn; the error names all that failed.
+ * asyncio: loop.create_datagram_endpoint */
+#define aio_create_datagram_endpoint(...) aio__create_datagram_endpoint(AIO__OPTIONS(aio_endpoint_options, __VA_ARGS__))
+AIO_API aio_endpoint_task *aio__create_datagram_endpoint(const aio_endpoint_options *options);
+
+/* The next datagram. One receiver at a time: AIO_ERUNTIME. A cancel loses none. When the endpoint is closed it raises
+ * AIO_ESTOPITERATION: AIO_ASYNC_FOR(self->datagram, aio_datagram_receive(self->endpoint)) { ... } asyncio:
+ * DatagramProtocol.datagram_received */
+AIO_API aio_datagram_task *aio_datagram_receive(aio_datagram_endpoint *endpoint);
+/* Sends at once, or keeps a copy until the socket takes it. The address is as datagrams have it, in figures; NULL for a
+ * connected endpoint. 0; EINVAL: a wrong address; EDESTADDRREQ, EISCONN: none, or one too many; EMSGSIZE: too long;
+ * what the system says; EPIPE once it is closing; ENOMEM. asyncio: DatagramTransport.sendto */
+AIO_API int         aio_datagram_sendto(aio_datagram_endpoint *endpoint, const void *data, size_t length, const char *address);
+#define aio_datagram_send(endpoint, data, length) aio_datagram_sendto((endpoint), (data), (length), NULL)
+/* Waits while more than 64 KiB are kept, until a quarter of that is. */
+AIO_API aio_future *aio_datagram_drain(aio_datagram_endpoint *endpoint);
+/* Takes the endpoint: what is kept is sent in the background, for up to 30 s. NULL is fine. asyncio: close */
+AIO_API void        aio_datagram_close(aio_datagram_endpoint *endpoint);
+/* Takes the endpoint, and waits for that. */
+AIO_API aio_future *aio_datagram_wait_closed(aio_datagram_endpoint *endpoint);
+/* Takes the endpoint; drops what is kept. asyncio: abort */
+AIO_API void        aio_datagram_abort(aio_datagram_endpoint *endpoint);
+/* Its own port and socket; "127.0.0.1:8000" of either end ("" if there is none) in buffer, which is given back. */
+AIO_API int         aio_datagram_port(const aio_datagram_endpoint *endpoint);
+AIO_API int         aio_datagram_fileno(const aio_datagram_endpoint *endpoint);
+AIO_API const char *aio_datagram_sockname(const aio_datagram_endpoint *endpoint, char *buffer, size_t size);
+AIO_API const char *aio_datagram_peername(const aio_datagram_endpoint *endpoint, char *buffer, size_t size);
+
 /* ============================================================================
  * 14. Subprocesses
  *
@@ -10680,6 +10739,566 @@ AIO_API aio_future *aio_sock_connect(int fd, const void *address, size_t length)
  *
  * One edge-triggered socket an endpoint; a queue of what could not be sent at once. May call Descriptors and Names.
  * ============================================================================ */
+
+enum {
+    AIO__DATAGRAM_MAX = 65535,
+    AIO__DATAGRAM_HIGH = 65536, AIO__DATAGRAM_LOW = 16384, /* bytes kept, for drain */
+    AIO__DATAGRAM_BURST = 64,  /* received without a pause for the others */
+    AIO__DATAGRAM_TEXT = 80    /* of an address */
+};
+
+typedef struct aio__kept { /* a datagram that waits for the socket; its bytes follow */
+    struct aio__kept *next;
+    aio__address      to;      /* length 0: where the socket is connected to */
+    size_t            length;
+} aio__kept;
+
+struct aio_datagram_endpoint {
+    aio__descriptor d;
+    aio_loop       *loop;
+    aio__node       link;      /* in aio__endpoints.ring */
+    aio__kept      *first, **last;
+    size_t          kept;      /* bytes of them */
+    char           *buffer;    /* of the loop's; NULL while nothing is received */
+    size_t          limit;
+    aio_future     *readable;  /* what the receiver awaits; not owned */
+    aio_future     *drained, *closed;
+    aio_exception  *error;     /* for the next receive */
+    aio_error_received *error_received;
+    void           *arg;
+    aio__timer     *timer;     /* of closing */
+    int             refs;      /* its user, and a receive */
+    unsigned        burst;
+    bool            connected, closing, ended, receiving;
+    char            from[AIO__DATAGRAM_TEXT];
+};
+
+typedef struct aio__endpoints {
+    aio__closer closer;
+    aio__node   ring;
+} aio__endpoints;
+
+/* ---- addresses ---- */
+
+/* As aio__address_text, but with the scope of a link-local address. */
+static void aio__datagram_from(const struct sockaddr_storage *storage, socklen_t length, char *text, size_t size)
+{
+    const struct sockaddr_in6 *in = (const struct sockaddr_in6 *)(const void *)storage;
+    char host[INET6_ADDRSTRLEN];
+    if (storage->ss_family == AF_INET6 && in->sin6_scope_id && inet_ntop(AF_INET6, &in->sin6_addr, host, sizeof host))
+        snprintf(text, size, "[%s%%%u]:%d", host, (unsigned)in->sin6_scope_id, ntohs(in->sin6_port));
+    else aio__address_text(storage, length, text, size);
+}
+
+/* "127.0.0.1:53" or "[fe80::1%2]:53". False: it is none. */
+static bool aio__datagram_to(const char *text, aio__address *to)
+{
+    struct sockaddr_in *in = (struct sockaddr_in *)(void *)&to->storage;
+    struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)(void *)&to->storage;
+    char host[AIO__DATAGRAM_TEXT], *end = NULL;
+    const char *colon = strrchr(text, ':');
+    bool six = text[0] == '[';
+    if (!colon || colon[1] < '0' || colon[1] > '9' || (six && colon[-1] != ']')) return false;
+    unsigned long port = strtoul(colon + 1, &end, 10);
+    size_t length = (size_t)(colon - text) - (six ? 2 : 0);
+    if (*end || port > 65535 || length >= sizeof host) return false;
+    memcpy(host, text + six, length);
+    host[length] = 0;
+    memset(to, 0, sizeof *to);
+    char *scope = strchr(host, '%');
+    if (scope && six) {
+        *scope = 0;
+        in6->sin6_scope_id = (uint32_t)strtoul(scope + 1, &end, 10);
+        if (*end) return false;
+    }
+    to->storage.ss_family = six ? AF_INET6 : AF_INET;
+    to->length = six ? (socklen_t)sizeof *in6 : (socklen_t)sizeof *in;
+    if (six) in6->sin6_port = htons((uint16_t)port);
+    else in->sin_port = htons((uint16_t)port);
+    return inet_pton(to->storage.ss_family, host, six ? (void *)&in6->sin6_addr : (void *)&in->sin_addr) == 1;
+}
+
+/* ---- errors ---- */
+
+/* Takes the exception. */
+static void aio__datagram_error(aio_datagram_endpoint *e, aio_exception *exception)
+{
+    if (e->error_received) {
+        e->error_received(e, exception, e->arg);
+        aio_exception_unref(exception);
+        return;
+    }
+    aio_exception_unref(e->error);
+    e->error = exception;
+    aio_future *readable = e->readable;
+    if (!readable) return;
+    e->readable = NULL;
+    aio__descriptor_unwait(e->loop, &e->d, AIO__READ);
+    aio__future_finish(readable, AIO__DONE);
+}
+
+/* What the network has said of an earlier datagram. */
+static bool aio__datagram_late(int code)
+{
+    return code == ECONNREFUSED || code == ECONNRESET || code == EHOSTUNREACH || code == ENETUNREACH || code == EHOSTDOWN;
+}
+
+/* ---- end ---- */
+
+static void aio__endpoint_unref(aio_datagram_endpoint *e)
+{
+    if (--e->refs == 0) aio__pool_free(&e->loop->pool, e, sizeof *e);
+}
+
+static void aio__endpoint_settle(aio_future **place)
+{
+    aio_future *future = *place;
+    *place = NULL;
+    if (future && future->state < AIO__DONE) aio__future_finish(future, AIO__DONE);
+    aio_unref(future);
+}
+
+/* Closes the socket; who receives hears of it. */
+static void aio__endpoint_end(aio_datagram_endpoint *e)
+{
+    aio_future *readable = e->readable;
+    e->ended = e->closing = true;
+    aio__timer_cancel(e->loop, e->timer);
+    aio__descriptor_remove(e->loop, &e->d);
+    aio__os.close(e->d.fd);
+    while (e->first) {
+        aio__kept *kept = e->first;
+        e->first = kept->next;
+        aio__free(kept);
+    }
+    if (e->buffer) aio__buffer_give(e->loop, e->buffer);
+    e->buffer = NULL;
+    aio_exception_unref(e->error);
+    e->error = NULL;
+    aio__ring_remove(&e->link);
+    e->readable = NULL;
+    if (readable) aio__future_finish(readable, AIO__DONE);
+    aio__endpoint_settle(&e->drained);
+    aio__endpoint_settle(&e->closed);
+    aio__endpoint_unref(e);
+}
+
+static void aio__endpoint_timeout(aio__timer *timer)
+{
+    aio_datagram_endpoint *e = (aio_datagram_endpoint *)timer->owner;
+    e->timer = NULL;
+    aio__endpoint_end(e);
+}
+
+static void aio__endpoint_close(aio_datagram_endpoint *e)
+{
+    int64_t when = aio__deadline(aio__os.clock(), AIO__CLOSE_TIMEOUT);
+    e->closing = true;
+    if (e->first) e->timer = aio__timer_start(e->loop, when, aio__endpoint_timeout, e);
+    if (!e->timer) aio__endpoint_end(e);
+}
+
+static void aio__endpoints_close(aio_loop *loop, aio__closer *closer)
+{
+    aio__endpoints *endpoints = AIO__CONTAINER(closer, aio__endpoints, closer);
+    while (!aio__ring_empty(&endpoints->ring))
+        aio__endpoint_end(AIO__CONTAINER(endpoints->ring.next, aio_datagram_endpoint, link));
+    while (loop->buffers) aio__free(aio__buffer_take(loop));
+    loop->endpoints = NULL;
+    aio__free(endpoints);
+}
+
+/* ---- sending ---- */
+
+/* 0 or a code. An error that belongs to an earlier datagram is taken out of the way first. */
+static int aio__datagram_send(aio_datagram_endpoint *e, const aio__address *to, const char *data, size_t length)
+{
+    struct iovec piece = { (void *)(uintptr_t)data, length };
+    struct msghdr message;
+    memset(&message, 0, sizeof message);
+    message.msg_name = to->length ? (void *)(uintptr_t)&to->storage : NULL;
+    message.msg_namelen = to->length;
+    message.msg_iov = &piece;
+    message.msg_iovlen = 1;
+    for (int tries = 0;; tries++) {
+        ssize_t n;
+        do n = aio__os.sendmsg(e->d.fd, &message, AIO__NOSIGNAL); while (n < 0 && errno == EINTR);
+        if (n >= 0) return 0;
+        int code = errno;
+        if (!e->connected || tries || !aio__datagram_late(code)) return code;
+        aio__datagram_error(e, aio__exception(code, "send", "a datagram was not delivered: %s", strerror(code)));
+    }
+}
+
+static void aio__endpoint_on_writable(aio__handle *handle)
+{
+    aio_datagram_endpoint *e = (aio_datagram_endpoint *)handle->owner;
+    while (e->first) {
+        aio__kept *kept = e->first;
+        int code = aio__datagram_send(e, &kept->to, (const char *)(kept + 1), kept->length);
+        if (aio__would_block(code)) {
+            aio__descriptor_drained(&e->d, AIO__WRITE);
+            aio__descriptor_wait(e->loop, &e->d, AIO__WRITE);
+            break;
+        }
+        if (code) aio__datagram_error(e, aio__exception(code, "send", "a datagram could not be sent: %s", strerror(code)));
+        e->first = kept->next;
+        if (!e->first) e->last = &e->first;
+        e->kept -= kept->length;
+        aio__free(kept);
+    }
+    if (e->kept <= AIO__DATAGRAM_LOW) aio__endpoint_settle(&e->drained);
+    if (!e->first && e->closing) aio__endpoint_end(e);
+}
+
+static int aio__datagram_keep(aio_datagram_endpoint *e, const aio__address *to, const void *data, size_t length)
+{
+    aio__kept *kept = (aio__kept *)aio__malloc(sizeof *kept + length);
+    if (!kept) return ENOMEM;
+    kept->next = NULL;
+    kept->to = *to;
+    kept->length = length;
+    if (length) memcpy(kept + 1, data, length);
+    *e->last = kept;
+    e->last = &kept->next;
+    e->kept += length;
+    aio__descriptor_wait(e->loop, &e->d, AIO__WRITE);
+    return 0;
+}
+
+AIO_API int aio_datagram_sendto(aio_datagram_endpoint *endpoint, const void *data, size_t length, const char *address)
+{
+    aio_datagram_endpoint *e = endpoint;
+    aio__address to;
+    to.length = 0;
+    if (!e || (!data && length)) return EINVAL;
+    if (e->closing) return EPIPE;
+    if (!address && !e->connected) return EDESTADDRREQ;
+    if (address && e->connected) return EISCONN;
+    if (address && !aio__datagram_to(address, &to)) return EINVAL;
+    if (length > AIO__DATAGRAM_MAX) return EMSGSIZE;
+    if (!e->first) {
+        int code = aio__datagram_send(e, &to, (const char *)data, length);
+        if (!aio__would_block(code)) return code;
+        aio__descriptor_drained(&e->d, AIO__WRITE);
+    }
+    return aio__datagram_keep(e, &to, data, length);
+}
+
+AIO_API aio_future *aio_datagram_drain(aio_datagram_endpoint *endpoint)
+{
+    aio_datagram_endpoint *e = endpoint;
+    if (!e) return aio__failure(EINVAL, "drain of no endpoint");
+    if (e->kept <= AIO__DATAGRAM_HIGH) return &e->loop->done;
+    if (!e->drained) {
+        e->drained = (aio_future *)aio__future_make(e->loop, &aio__drain_ops, sizeof *e->drained, NULL, 0);
+        if (!e->drained) return NULL;
+        e->drained->flags |= AIO__F_SHARED | AIO__F_QUIET;
+    }
+    return (aio_future *)aio_ref(e->drained);
+}
+
+/* ---- receiving ---- */
+
+typedef struct aio__readable { /* a future for the socket's readiness */
+    aio_future             future;
+    aio_datagram_endpoint *endpoint; /* a reference */
+} aio__readable;
+
+static void aio__readable_leave(aio__readable *r)
+{
+    aio_datagram_endpoint *e = r->endpoint;
+    if (e->readable != &r->future) return;
+    e->readable = NULL;
+    aio__descriptor_unwait(e->loop, &e->d, AIO__READ);
+}
+
+static bool aio__readable_cancel(aio_future *future, aio_exception *why)
+{
+    aio__readable_leave((aio__readable *)(void *)future);
+    aio__future_fail(future, aio_exception_ref(why));
+    return true;
+}
+
+static void aio__readable_destroy(aio_future *future)
+{
+    aio__readable *r = (aio__readable *)(void *)future;
+    aio__readable_leave(r);
+    aio__endpoint_unref(r->endpoint);
+}
+
+static const aio__ops aio__readable_ops = { "datagram", aio__readable_cancel, aio__readable_destroy, NULL };
+
+static void aio__endpoint_on_readable(aio__handle *handle)
+{
+    aio_datagram_endpoint *e = (aio_datagram_endpoint *)handle->owner;
+    aio_future *readable = e->readable;
+    e->readable = NULL;
+    if (readable) aio__finish_and_step(e->loop, readable);
+}
+
+static aio_future *aio__endpoint_readable(aio_datagram_endpoint *e)
+{
+    if (e->readable) return aio__failure(AIO_ERUNTIME, "another coroutine is receiving from this endpoint");
+    aio__readable *r = (aio__readable *)aio__future_make(e->loop, &aio__readable_ops, sizeof *r, NULL, 0);
+    if (!r) return NULL;
+    r->endpoint = e;
+    e->refs++;
+    e->readable = &r->future;
+    aio__descriptor_wait(e->loop, &e->d, AIO__READ);
+    return &r->future;
+}
+
+/* One datagram into the endpoint's buffer. 0 or a code; ENOMEM; an error of the endpoint's own goes its way (EINTR). */
+static int aio__datagram_recv(aio_datagram_endpoint *e, aio_datagram *datagram)
+{
+    struct sockaddr_storage from;
+    struct msghdr message;
+    if (!e->buffer && !(e->buffer = aio__buffer_take(e->loop))) return ENOMEM;
+    struct iovec piece = { e->buffer, e->limit };
+    memset(&message, 0, sizeof message);
+    memset(&from, 0, sizeof from);
+    message.msg_name = &from;
+    message.msg_namelen = sizeof from;
+    message.msg_iov = &piece;
+    message.msg_iovlen = 1;
+    ssize_t n;
+    do n = aio__os.recvmsg(e->d.fd, &message, 0); while (n < 0 && errno == EINTR);
+    if (n < 0) {
+        int code = errno;
+        if (aio__would_block(code)) aio__descriptor_drained(&e->d, AIO__READ);
+        if (!aio__datagram_late(code)) return code;
+        aio__datagram_error(e, aio__exception(code, "receive", "a datagram was not delivered: %s", strerror(code)));
+        return EINTR;
+    }
+    aio__datagram_from(&from, message.msg_namelen, e->from, sizeof e->from);
+    if (message.msg_flags & MSG_TRUNC) {
+        aio__datagram_error(e, aio__exception(EMSGSIZE, "receive", "a datagram from %s is longer than the limit of %zu bytes",
+                                              e->from, e->limit));
+        return EINTR;
+    }
+    e->buffer[n] = 0;
+    datagram->data = e->buffer;
+    datagram->length = (size_t)n;
+    datagram->address = e->from;
+    return 0;
+}
+
+struct aio__receiving { aio_task task; aio_datagram result; aio_datagram_endpoint *endpoint; aio_exception *error; int code;
+                        bool mine; };
+static AIO_CORO(aio__receiving)
+{
+    AIO_BEGIN(aio__receiving);
+    if (self->endpoint->receiving && !self->endpoint->ended)
+        AIO_RAISE(AIO_ERUNTIME, "another coroutine is receiving from this endpoint");
+    self->endpoint->refs++;
+    self->endpoint->receiving = self->mine = true;
+    if (++self->endpoint->burst % AIO__DATAGRAM_BURST == 0) AIO_AWAIT(aio_sleep(0));
+    for (;;) {
+        if (self->endpoint->ended) AIO_RAISE(AIO_ESTOPITERATION, "the endpoint was closed");
+        self->error = self->endpoint->error;
+        self->endpoint->error = NULL;
+        if (self->error) AIO_RAISE_EXCEPTION(self->error);
+        self->code = aio__datagram_recv(self->endpoint, &self->result);
+        if (!self->code) break;
+        if (self->code == EINTR) continue;
+        if (!aio__would_block(self->code)) AIO_RAISE(self->code, "receive a datagram: %s", strerror(self->code));
+        aio__buffer_give(self->endpoint->loop, self->endpoint->buffer);
+        self->endpoint->buffer = NULL;
+        AIO_AWAIT(aio__endpoint_readable(self->endpoint));
+        self->endpoint->burst = 0;
+    }
+    AIO_FINALLY;
+        aio_exception_unref(self->error);
+        if (self->mine) {
+            self->endpoint->receiving = false;
+            aio__endpoint_unref(self->endpoint);
+        }
+    AIO_END;
+}
+
+AIO_API aio_datagram_task *aio_datagram_receive(aio_datagram_endpoint *endpoint)
+{
+    if (!endpoint) return (aio_datagram_task *)(void *)aio__failure(EINVAL, "receive from no endpoint");
+    return (aio_datagram_task *)(void *)AIO_CALL(aio__receiving, .endpoint = endpoint);
+}
+
+/* ---- beginning ---- */
+
+static aio__endpoints *aio__endpoints_of(aio_loop *loop)
+{
+    if (loop->endpoints) return (aio__endpoints *)loop->endpoints;
+    aio__endpoints *endpoints = (aio__endpoints *)aio__calloc(sizeof *endpoints);
+    if (!endpoints) return NULL;
+    aio__ring_clear(&endpoints->ring);
+    endpoints->closer.close = aio__endpoints_close;
+    aio__loop_at_close(loop, &endpoints->closer);
+    loop->endpoints = endpoints;
+    return endpoints;
+}
+
+/* Takes the descriptor, whatever happens. NULL with errno. */
+static aio_datagram_endpoint *aio__endpoint_new(aio_loop *loop, int fd, const aio_endpoint_options *o)
+{
+    aio__endpoints *endpoints = aio__endpoints_of(loop);
+    aio_datagram_endpoint *e = endpoints ? (aio_datagram_endpoint *)aio__pool_alloc(&loop->pool, sizeof *e) : NULL;
+    int code = ENOMEM;
+    if (e) {
+        memset(e, 0, sizeof *e);
+        e->loop = loop;
+        e->refs = 1;
+        e->last = &e->first;
+        e->limit = o->limit && o->limit < AIO__DATAGRAM_MAX ? o->limit : (size_t)AIO__DATAGRAM_MAX;
+        e->error_received = o->error_received;
+        e->arg = o->arg;
+        e->connected = o->remote_host != NULL;
+        e->d.reader.run = aio__endpoint_on_readable;
+        e->d.writer.run = aio__endpoint_on_writable;
+        e->d.reader.owner = e->d.writer.owner = e;
+        if (aio__descriptor_add(loop, &e->d, fd) == 0) {
+            e->d.ready = AIO__READ | AIO__WRITE;
+            aio__ring_insert(&endpoints->ring, &e->link);
+            return e;
+        }
+        code = errno;
+        aio__pool_free(&loop->pool, e, sizeof *e);
+    }
+    aio__os.close(fd);
+    errno = code;
+    return NULL;
+}
+
+/* A socket with its options, bound and connected as wanted: NULL for none. -1 with errno. */
+static int aio__endpoint_socket(int family, const aio__address *local, const aio__address *remote,
+                                const aio_endpoint_options *o)
+{
+    int one = 1, status = 0;
+    int fd = aio__os.socket(family, SOCK_DGRAM, 0);
+    if (fd < 0) return -1;
+    if (aio__fd_prepare(fd) < 0) status = -1;
+    if (!status && o->broadcast) status = aio__os.setsockopt(fd, SOL_SOCKET, SO_BROADCAST, &one, sizeof one);
+#ifdef SO_REUSEPORT
+    if (!status && o->reuse_port) status = aio__os.setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof one);
+#endif
+    if (!status && local) status = aio__os.bind(fd, (const struct sockaddr *)&local->storage, local->length);
+    if (!status && remote)
+        do status = aio__os.connect(fd, (const struct sockaddr *)&remote->storage, remote->length);
+        while (status < 0 && errno == EINTR);
+    if (!status) return fd;
+    int code = errno;
+    aio__os.close(fd);
+    errno = code;
+    return -1;
+}
+
+struct aio__open_endpoint {
+    aio_task               task;
+    aio_datagram_endpoint *result;
+    aio_endpoint_options   options;
+    aio__lookup_future    *local, *remote;
+    bool                   binds;
+    int                    i, code;
+    char                   message[400];
+    char                   text[1]; /* both hosts */
+};
+
+/* The i-th try: 0, or a code, whose text is then in the message. */
+static int aio__endpoint_try(struct aio__open_endpoint *self, int i)
+{
+    const aio__address *remote = self->remote ? &self->remote->result->at[i] : NULL;
+    const aio__address *local = self->local && !remote ? &self->local->result->at[i] : NULL;
+    int family = remote ? remote->storage.ss_family : local ? local->storage.ss_family : self->options.family;
+    char address[AIO__DATAGRAM_TEXT];
+    int fd = -1;
+    if (remote && !aio__local_for(self->local, family, &local)) errno = EADDRNOTAVAIL;
+    else fd = aio__endpoint_socket(family, local, remote, &self->options);
+    if (fd >= 0) self->result = aio__endpoint_new(self->task.future.loop, fd, &self->options);
+    if (self->result) return 0;
+    int code = errno;
+    const aio__address *named = remote ? remote : local;
+    if (named) aio__address_text(&named->storage, named->length, address, sizeof address);
+    size_t used = strlen(self->message);
+    snprintf(self->message + used, sizeof self->message - used, "%sdatagrams %s %s: %s", used ? "; " : "",
+             remote ? "to" : "at", named ? address : "any address", strerror(code));
+    return code;
+}
+
+static AIO_CORO(aio__open_endpoint)
+{
+    int count;
+    AIO_BEGIN(aio__open_endpoint);
+    if (self->options.remote_host) {
+        self->remote = aio__resolve(self->task.future.loop, self->options.remote_host, self->options.remote_port,
+                                    self->options.family, 0);
+        AIO_AWAIT(aio_ref(self->remote));
+    }
+    if (self->binds) {
+        self->local = aio__resolve(self->task.future.loop, self->options.local_host, self->options.local_port,
+                                   self->options.family, AI_PASSIVE);
+        AIO_AWAIT(aio_ref(self->local));
+    }
+    count = self->remote ? self->remote->result->count : self->local->result->count;
+    self->code = AIO_ERESOLVE;
+    for (self->i = 0; self->i < count && self->code; self->i++) self->code = aio__endpoint_try(self, self->i);
+    if (self->code) AIO_RAISE(self->code, "%s", self->message[0] ? self->message : "no address");
+    AIO_FINALLY;
+        aio_unref(self->local);
+        aio_unref(self->remote);
+    AIO_END;
+}
+
+AIO_API aio_endpoint_task *aio__create_datagram_endpoint(const aio_endpoint_options *o)
+{
+    size_t texts = aio__text_size(o->local_host) + aio__text_size(o->remote_host);
+    struct aio__open_endpoint *self =
+        (struct aio__open_endpoint *)aio__new_zeroed(sizeof *self + texts, aio__open_endpoint_coro);
+    if (!self) return NULL;
+    char *at = self->text;
+    self->options = *o;
+    self->options.local_host = aio__keep(&at, o->local_host);
+    self->options.remote_host = aio__keep(&at, o->remote_host);
+    self->binds = o->local_host || o->local_port || !o->remote_host;
+    return (aio_endpoint_task *)(void *)self;
+}
+
+AIO_API void aio_datagram_close(aio_datagram_endpoint *endpoint)
+{
+    if (endpoint && !endpoint->closing) aio__endpoint_close(endpoint);
+}
+
+AIO_API aio_future *aio_datagram_wait_closed(aio_datagram_endpoint *endpoint)
+{
+    aio_datagram_endpoint *e = endpoint;
+    if (!e || e->closing) return aio__failure(EINVAL, "wait_closed of an endpoint that is not the caller's");
+    aio_future *closed = (aio_future *)aio__future_make(e->loop, &aio__closed_ops, sizeof *closed, NULL, 0);
+    if (closed) e->closed = (aio_future *)aio_ref(closed);
+    aio__endpoint_close(e);
+    return closed;
+}
+
+AIO_API void aio_datagram_abort(aio_datagram_endpoint *endpoint)
+{
+    if (endpoint && !endpoint->closing) aio__endpoint_end(endpoint);
+}
+
+AIO_API int aio_datagram_fileno(const aio_datagram_endpoint *endpoint) { return endpoint ? endpoint->d.fd : -1; }
+
+AIO_API const char *aio_datagram_sockname(const aio_datagram_endpoint *endpoint, char *buffer, size_t size)
+{
+    return aio__stream_name(endpoint->d.fd, false, buffer, size);
+}
+
+AIO_API const char *aio_datagram_peername(const aio_datagram_endpoint *endpoint, char *buffer, size_t size)
+{
+    return aio__stream_name(endpoint->d.fd, true, buffer, size);
+}
+
+AIO_API int aio_datagram_port(const aio_datagram_endpoint *endpoint)
+{
+    char name[AIO__DATAGRAM_TEXT];
+    const char *colon = endpoint ? strrchr(aio_datagram_sockname(endpoint, name, sizeof name), ':') : NULL;
+    return colon ? (int)strtol(colon + 1, NULL, 10) : 0;
+}
 
 /* ============================================================================
  * 41. Subprocesses: pidfd and pipes

@@ -1,0 +1,269 @@
+/* UDP endpoints, on loopback. Loss does not happen there; a fault may lose a datagram, so receives have a time limit. */
+
+struct dg_pair { aio_datagram_endpoint *server, *client; };
+
+static void dg_close(struct dg_pair *pair)
+{
+    aio_datagram_abort(pair->client);
+    aio_datagram_close(pair->server);
+}
+
+#define DG_RECEIVE(lhs, endpoint) AIO_AWAIT(lhs, aio_wait_for(aio_datagram_receive(endpoint), 5))
+
+/* Both ways between one that is bound and one that is connected to it. */
+struct dg_both_ways { aio_task task; struct dg_pair pair; aio_datagram got; int i; char text[64], name[64]; };
+SCENARIO(dg_both_ways, .may = { AIO_ETIMEOUT, AIO_ERESOLVE, ECONNREFUSED, EINVAL })
+{
+    AIO_BEGIN(dg_both_ways);
+    AIO_AWAIT(self->pair.server, aio_create_datagram_endpoint(.local_host = "127.0.0.1"));
+    CHECK(aio_datagram_port(self->pair.server) > 0);
+    CHECK(fcntl(aio_datagram_fileno(self->pair.server), F_GETFD) & FD_CLOEXEC);
+    AIO_AWAIT(self->pair.client, aio_create_datagram_endpoint(.remote_host = "127.0.0.1",
+                                                              .remote_port = aio_datagram_port(self->pair.server)));
+    aio_datagram_sockname(self->pair.client, self->name, sizeof self->name);
+    aio_datagram_peername(self->pair.client, self->text, sizeof self->text);
+    CHECK_STR(self->text, aio_datagram_sockname(self->pair.server, (char[64]){ 0 }, 64));
+    for (self->i = 0; self->i < 3; self->i++) {
+        REQUIRE(aio_datagram_send(self->pair.client, "ping", (size_t)self->i) == 0); /* the first one is empty */
+        DG_RECEIVE(self->got, self->pair.server);
+        REQUIRE(self->got.data != NULL);
+        CHECK_BYTES(self->got.data, self->got.length, "ping", (size_t)self->i);
+        CHECK_STR(self->got.address, self->name);
+        CHECK_INT(self->got.data[self->got.length], 0);
+        REQUIRE(aio_datagram_sendto(self->pair.server, "pong", 4, self->got.address) == 0);
+        DG_RECEIVE(self->got, self->pair.client);
+        CHECK_BYTES(self->got.data, self->got.length, "pong");
+    }
+    AIO_FINALLY;
+        dg_close(&self->pair);
+    AIO_END;
+}
+
+/* Every code that a send gives without the network. */
+struct dg_codes { aio_task task; struct dg_pair pair; char *big; };
+SCENARIO(dg_codes, .may = { AIO_ERESOLVE })
+{
+    AIO_BEGIN(dg_codes);
+    self->big = (char *)calloc(70000, 1);
+    AIO_AWAIT(self->pair.server, aio_create_datagram_endpoint(.local_host = "127.0.0.1", .reuse_port = true));
+    AIO_AWAIT(self->pair.client, aio_create_datagram_endpoint(.remote_host = "127.0.0.1", .remote_port = 9));
+    CHECK_INT(aio_datagram_send(NULL, "x", 1), EINVAL);
+    CHECK_INT(aio_datagram_send(self->pair.server, "x", 1), EDESTADDRREQ);
+    CHECK_INT(aio_datagram_sendto(self->pair.client, "x", 1, "127.0.0.1:9"), EISCONN);
+    CHECK_INT(aio_datagram_sendto(self->pair.server, NULL, 1, "127.0.0.1:9"), EINVAL);
+    CHECK_INT(aio_datagram_sendto(self->pair.server, "x", 1, ""), EINVAL);
+    CHECK_INT(aio_datagram_sendto(self->pair.server, "x", 1, "127.0.0.1"), EINVAL);
+    CHECK_INT(aio_datagram_sendto(self->pair.server, "x", 1, "127.0.0.1:65536"), EINVAL);
+    CHECK_INT(aio_datagram_sendto(self->pair.server, "x", 1, "127.0.0.1:9x"), EINVAL);
+    CHECK_INT(aio_datagram_sendto(self->pair.server, "x", 1, "localhost:9"), EINVAL);
+    CHECK_INT(aio_datagram_sendto(self->pair.server, "x", 1, "[::1:9"), EINVAL);
+    CHECK_INT(aio_datagram_sendto(self->pair.server, "x", 1, ":9"), EINVAL);
+    CHECK_INT(aio_datagram_sendto(self->pair.server, "x", 1, "]:9"), EINVAL);
+    CHECK_INT(aio_datagram_sendto(self->pair.server, "x", 1, "[]:9"), EINVAL);
+    CHECK_INT(aio_datagram_sendto(self->pair.server, self->big, 70000, "127.0.0.1:9"), EMSGSIZE);
+    AIO_AWAIT(aio_datagram_drain(self->pair.server)); /* nothing is kept */
+    AIO_FINALLY;
+        free(self->big);
+        dg_close(&self->pair);
+    AIO_END;
+}
+
+static bool dg_flag(aio_datagram_endpoint *endpoint, int option)
+{
+    int value = 0;
+    socklen_t length = sizeof value;
+    return getsockopt(aio_datagram_fileno(endpoint), SOL_SOCKET, option, &value, &length) == 0 && value;
+}
+
+/* Broadcasts only leave an endpoint that asked for it; what is too long does not leave. (An EAGAIN would keep the datagram, so that the send gives 0.) */
+struct dg_broadcast { aio_task task; struct dg_pair pair; char *big; };
+SCENARIO(dg_broadcast, .may = { AIO_ERESOLVE }, .skip = KIND_CALL)
+{
+    AIO_BEGIN(dg_broadcast);
+    AIO_AWAIT(self->pair.server, aio_create_datagram_endpoint(.local_host = "127.0.0.1", .reuse_port = true));
+    AIO_AWAIT(self->pair.client, aio_create_datagram_endpoint(.broadcast = true));
+    CHECK_INT(aio_datagram_sendto(self->pair.server, "x", 1, "255.255.255.255:9"), EACCES);
+    self->big = (char *)calloc(65520, 1);
+    CHECK_INT(aio_datagram_sendto(self->pair.server, self->big, 65520, "127.0.0.1:9"), EMSGSIZE);
+    CHECK(!dg_flag(self->pair.server, SO_BROADCAST));
+    CHECK(dg_flag(self->pair.client, SO_BROADCAST));
+    CHECK(dg_flag(self->pair.server, SO_REUSEPORT));
+    CHECK(!dg_flag(self->pair.client, SO_REUSEPORT));
+    AIO_FINALLY;
+        free(self->big);
+        dg_close(&self->pair);
+    AIO_END;
+}
+
+/* A datagram over the limit is an error, which names sender and limit; the endpoint lives on, and the next one comes. */
+struct dg_too_long { aio_task task; struct dg_pair pair; aio_datagram got; char text[160], name[64]; };
+SCENARIO(dg_too_long, .may = { AIO_ETIMEOUT, AIO_ERESOLVE, EMSGSIZE, ECONNREFUSED })
+{
+    AIO_BEGIN(dg_too_long);
+    AIO_AWAIT(self->pair.server, aio_create_datagram_endpoint(.local_host = "127.0.0.1", .limit = 4));
+    AIO_AWAIT(self->pair.client, aio_create_datagram_endpoint(.remote_host = "127.0.0.1",
+                                                              .remote_port = aio_datagram_port(self->pair.server)));
+    aio_datagram_sockname(self->pair.client, self->name, sizeof self->name);
+    REQUIRE(aio_datagram_send(self->pair.client, "12345", 5) == 0);
+    REQUIRE(aio_datagram_send(self->pair.client, "1234", 4) == 0);
+    AIO_TRY {
+        DG_RECEIVE(self->got, self->pair.server);
+        CHECK(false);
+    } AIO_CATCH {
+        if (!CHECK_INT(aio_caught(self)->code, EMSGSIZE)) AIO_RERAISE();
+        snprintf(self->text, sizeof self->text, "a datagram from %s is longer than the limit of 4 bytes", self->name);
+        CHECK_STR(aio_caught(self)->message, self->text);
+    } AIO_END_TRY
+    DG_RECEIVE(self->got, self->pair.server);
+    CHECK_BYTES(self->got.data, self->got.length, "1234");
+    AIO_FINALLY;
+        dg_close(&self->pair);
+    AIO_END;
+}
+
+static void dg_on_error(aio_datagram_endpoint *endpoint, const aio_exception *exception, void *arg)
+{
+    (void)endpoint;
+    *(int *)arg = exception->code;
+}
+
+/* Nobody is there: the network says so. It goes to .error_received, or else to a receive, and the endpoint lives on. */
+struct dg_refused { aio_task task; struct dg_pair pair, next; aio_datagram got; int port, code, i; };
+SCENARIO(dg_refused, .may = { AIO_ETIMEOUT, AIO_ERESOLVE, ECONNREFUSED, EADDRINUSE })
+{
+    AIO_BEGIN(dg_refused);
+    AIO_AWAIT(self->pair.server, aio_create_datagram_endpoint(.local_host = "127.0.0.1"));
+    self->port = aio_datagram_port(self->pair.server);
+    AIO_AWAIT(self->pair.client, aio_create_datagram_endpoint(.remote_host = "127.0.0.1", .remote_port = self->port,
+                                                              .error_received = dg_on_error, .arg = &self->code));
+    AIO_AWAIT(self->next.client, aio_create_datagram_endpoint(.remote_host = "127.0.0.1", .remote_port = self->port));
+    aio_datagram_close(self->pair.server);
+    self->pair.server = NULL;
+    REQUIRE(aio_datagram_send(self->pair.client, "x", 1) == 0);
+    REQUIRE(aio_datagram_send(self->pair.client, "y", 1) == 0); /* meets the error of the first, and is sent all the same */
+    AIO_AWAIT(aio_sleep(0.01));
+    CHECK_INT(self->code, ECONNREFUSED);
+    REQUIRE(aio_datagram_send(self->next.client, "x", 1) == 0);
+    AIO_TRY {
+        DG_RECEIVE(self->got, self->next.client);
+        CHECK(false);
+    } AIO_CATCH {
+        if (!CHECK_INT(aio_caught(self)->code, ECONNREFUSED)) AIO_RERAISE();
+    } AIO_END_TRY
+    AIO_AWAIT(self->pair.server, aio_create_datagram_endpoint(.local_host = "127.0.0.1", .local_port = self->port));
+    REQUIRE(aio_datagram_send(self->next.client, "z", 1) == 0);
+    DG_RECEIVE(self->got, self->pair.server);
+    CHECK_BYTES(self->got.data, self->got.length, "z");
+    AIO_FINALLY;
+        dg_close(&self->pair);
+        dg_close(&self->next);
+    AIO_END;
+}
+
+/* Counts datagrams until its endpoint is closed. */
+struct dg_counter { aio_task task; int result; aio_datagram_endpoint *endpoint; aio_datagram got; };
+static AIO_CORO(dg_counter)
+{
+    AIO_BEGIN(dg_counter);
+    AIO_ASYNC_FOR(self->got, aio_datagram_receive(self->endpoint)) self->result++;
+    AIO_END;
+}
+
+/* More than one burst; a second receiver is refused; closing ends the loop of the first. */
+struct dg_loop { aio_task task; struct dg_pair pair; struct dg_counter *counter; aio_datagram got; int i; };
+SCENARIO(dg_loop, .may = { AIO_ETIMEOUT, AIO_ERESOLVE, AIO_ERUNTIME, ECONNREFUSED })
+{
+    AIO_BEGIN(dg_loop);
+    AIO_AWAIT(self->pair.server, aio_create_datagram_endpoint(.local_host = "127.0.0.1"));
+    AIO_AWAIT(self->pair.client, aio_create_datagram_endpoint(.remote_host = "127.0.0.1",
+                                                              .remote_port = aio_datagram_port(self->pair.server)));
+    self->counter = aio_create_task(AIO_CALL(dg_counter, .endpoint = self->pair.server));
+    REQUIRE(self->counter != NULL);
+    for (self->i = 0; self->i < 100; self->i++) REQUIRE(aio_datagram_send(self->pair.client, "x", 1) == 0);
+    AIO_AWAIT(aio_sleep(0.1));
+    AIO_TRY {
+        DG_RECEIVE(self->got, self->pair.server);
+        CHECK(false);
+    } AIO_CATCH {
+        if (!CHECK_INT(aio_caught(self)->code, AIO_ERUNTIME)) AIO_RERAISE();
+    } AIO_END_TRY
+    CHECK_INT(self->counter->result, 100);
+    aio_datagram_close(self->pair.server);
+    self->pair.server = NULL;
+    AIO_AWAIT(aio_wait(&self->counter, 1, .timeout = 5));
+    CHECK(aio_future_done(self->counter));
+    AIO_FINALLY;
+        fd_end_task(self->counter);
+        dg_close(&self->pair);
+    AIO_END;
+}
+
+/* What the socket refuses for the moment is kept, in order; drain waits; wait_closed sends it first. The socket that
+ * refuses is played: sendmsg says EAGAIN as long as dg_full. */
+static bool dg_full;
+static ssize_t (*dg_sendmsg)(int, const struct msghdr *, int);
+static ssize_t dg_refusing(int fd, const struct msghdr *message, int flags)
+{
+    if (!dg_full) return dg_sendmsg(fd, message, flags);
+    errno = EAGAIN;
+    return -1;
+}
+
+static void dg_open_up(void *arg)
+{
+    (void)arg;
+    dg_full = false;
+}
+
+struct dg_kept { aio_task task; struct dg_pair pair; aio_datagram got; char *big; int i, n; aio_handle handle; };
+SCENARIO(dg_kept, .may = { AIO_ETIMEOUT, AIO_ERESOLVE, ECONNREFUSED })
+{
+    AIO_BEGIN(dg_kept);
+    self->big = (char *)calloc(30000, 1);
+    dg_sendmsg = aio__os.sendmsg;
+    aio__os.sendmsg = dg_refusing;
+    AIO_AWAIT(self->pair.server, aio_create_datagram_endpoint(.local_host = "127.0.0.1"));
+    AIO_AWAIT(self->pair.client, aio_create_datagram_endpoint(.remote_host = "127.0.0.1",
+                                                              .remote_port = aio_datagram_port(self->pair.server)));
+    dg_full = true;
+    for (self->i = 0; self->i < 3; self->i++) {
+        self->big[0] = (char)('a' + self->i);
+        REQUIRE(aio_datagram_send(self->pair.client, self->big, 30000) == 0);
+    }
+    CHECK_INT(self->pair.client->kept, 90000);
+    dg_open_up(NULL);
+    AIO_AWAIT(aio_datagram_drain(self->pair.client));
+    CHECK_INT(self->pair.client->kept, 0);
+    dg_full = true;
+    REQUIRE(aio_datagram_send(self->pair.client, "last", 4) == 0);
+    dg_open_up(NULL);
+    for (self->i = 0; self->i < 3; self->i++) {
+        DG_RECEIVE(self->got, self->pair.server);
+        REQUIRE(self->got.length == 30000);
+        CHECK_INT(self->got.data[0], 'a' + self->i);
+    }
+    AIO_AWAIT(aio_datagram_wait_closed(self->pair.client));
+    self->pair.client = NULL;
+    DG_RECEIVE(self->got, self->pair.server);
+    CHECK_BYTES(self->got.data, self->got.length, "last");
+    AIO_FINALLY;
+        dg_full = false;
+        aio__os.sendmsg = dg_sendmsg;
+        free(self->big);
+        if (self->task.future.error) aio_datagram_abort(self->pair.server);
+        else aio_datagram_close(self->pair.server);
+    AIO_END;
+}
+
+/* Addresses with a scope, and of both families, there and back. */
+TEST(dg_addresses)
+{
+    static const char *const texts[] = { "127.0.0.1:53", "[::1]:65535", "[fe80::1%2]:1", "0.0.0.0:0" };
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        aio__address address;
+        char text[AIO__DATAGRAM_TEXT];
+        CHECK(aio__datagram_to(texts[i], &address));
+        aio__datagram_from(&address.storage, address.length, text, sizeof text);
+        CHECK_STR(text, texts[i]);
+    }
+}
