@@ -8462,7 +8462,7 @@ static void aio__tls_goodbye(aio__tls *tls, bool complete)
     char unread[1024];
     ERR_clear_error();
     if (complete && !tls->failed && SSL_is_init_finished(tls->ssl)) aio__os.SSL_shutdown(tls->ssl);
-    for (int i = 0; i < 32 && aio__os.recv(tls->d->fd, unread, sizeof unread, 0) == (ssize_t)sizeof unread; i++) { }
+    for (int i = 0; i < 256 && aio__os.recv(tls->d->fd, unread, sizeof unread, 0) > 0; i++) { }
 }
 
 /* Why the latest call failed, for `peer`. Never NULL. */

@@ -24,6 +24,7 @@
 #include "test_streams.c"
 #include "test_servers.c"
 #include "test_names.c"
+#include "test_tls.c"
 #include "test_tasks.c"
 #include "test_timeouts.c"
 #include "test_url.c"

@@ -1,0 +1,565 @@
+/* TLS: our client against our server, with certificates made here. */
+#ifndef AIO_NO_TLS
+#include <openssl/pem.h>
+
+struct identity { X509 *cert; EVP_PKEY *key; };
+static char tls_folder[64];
+
+static const char *tls_file(char *buffer, const char *name)
+{
+    snprintf(buffer, 128, "%s/%s.pem", tls_folder, name);
+    return buffer;
+}
+
+static void tls_extend(X509 *cert, X509 *issuer, int kind, const char *value)
+{
+    X509V3_CTX context;
+    X509V3_set_ctx(&context, issuer, cert, NULL, NULL, 0);
+    X509_EXTENSION *extension = X509V3_EXT_conf_nid(NULL, &context, kind, value);
+    X509_add_ext(cert, extension, -1);
+    X509_EXTENSION_free(extension);
+}
+
+/* A certificate for `san` (NULL: an authority's), valid from and to so many seconds from now, signed by `by` or by itself;
+ * with its key in the file `name`. */
+static struct identity tls_make(const char *name, const char *san, long from, long to, const struct identity *by)
+{
+    static long serial = 1;
+    char path[128];
+    struct identity made = { X509_new(), EVP_EC_gen("P-256") };
+    if (!by) by = &made;
+    X509_set_version(made.cert, 2);
+    ASN1_INTEGER_set(X509_get_serialNumber(made.cert), serial++);
+    X509_gmtime_adj(X509_getm_notBefore(made.cert), from);
+    X509_gmtime_adj(X509_getm_notAfter(made.cert), to);
+    X509_set_pubkey(made.cert, made.key);
+    X509_NAME_add_entry_by_txt(X509_get_subject_name(made.cert), "CN", MBSTRING_ASC, (const unsigned char *)name, -1, -1, 0);
+    X509_set_issuer_name(made.cert, X509_get_subject_name(by->cert));
+    if (san) tls_extend(made.cert, by->cert, NID_subject_alt_name, san);
+    else tls_extend(made.cert, by->cert, NID_basic_constraints, "critical,CA:TRUE");
+    X509_sign(made.cert, by->key, EVP_sha256());
+    FILE *file = fopen(tls_file(path, name), "w");
+    PEM_write_X509(file, made.cert);
+    PEM_write_PrivateKey(file, made.key, NULL, NULL, 0, NULL, NULL);
+    fclose(file);
+    return made;
+}
+
+static void tls_forget(struct identity identity)
+{
+    X509_free(identity.cert);
+    EVP_PKEY_free(identity.key);
+}
+
+static const char *const tls_names[] = { "ca", "otherca", "good", "other", "expired", "early", "alone", "client", "junk", NULL };
+
+static void tls_remove(void)
+{
+    char path[128];
+    for (int i = 0; tls_names[i]; i++) unlink(tls_file(path, tls_names[i]));
+    rmdir(tls_folder);
+}
+
+/* Once in the process of a test. */
+static void tls_setup(void)
+{
+    enum { YEAR = 31536000 };
+    char path[128];
+    const char *sans = "DNS:localhost,DNS:*.wild.test,IP:127.0.0.1";
+    if (tls_folder[0]) return;
+    snprintf(tls_folder, sizeof tls_folder, "/tmp/aio-tls-XXXXXX");
+    if (!mkdtemp(tls_folder)) abort();
+    atexit(tls_remove);
+    struct identity ca = tls_make("ca", NULL, -60, YEAR, NULL), other = tls_make("otherca", NULL, -60, YEAR, NULL);
+    tls_forget(tls_make("good", sans, -60, YEAR, &ca));
+    tls_forget(tls_make("other", sans, -60, YEAR, &other));
+    tls_forget(tls_make("expired", sans, -2 * YEAR, -YEAR, &ca));
+    tls_forget(tls_make("early", sans, YEAR, 2 * YEAR, &ca));
+    tls_forget(tls_make("alone", sans, -60, YEAR, NULL));
+    tls_forget(tls_make("client", "DNS:client.test", -60, YEAR, &ca));
+    tls_forget(ca);
+    tls_forget(other);
+    FILE *file = fopen(tls_file(path, "junk"), "w");
+    fputs("no certificate\n", file);
+    fclose(file);
+}
+
+static aio_tls_context *tls_server(const char *name, const char *alpn)
+{
+    char path[128];
+    return aio_tls_context_create(.server = true, .cert_file = tls_file(path, name), .alpn = alpn);
+}
+
+static aio_tls_context *tls_client(const char *ca, const char *alpn)
+{
+    char path[128];
+    return aio_tls_context_create(.ca_file = tls_file(path, ca), .alpn = alpn);
+}
+
+#define TLS_MAY .may = { ECONNRESET, AIO_EINCOMPLETE, EPIPE, AIO_ETIMEOUT, ECONNABORTED, AIO_ERESOLVE, ECONNREFUSED, AIO_ETLS }
+#define TLS_SETUP(server_name, alpn)                                                                   \
+    do {                                                                                               \
+        tls_setup();                                                                                   \
+        self->server_tls = tls_server((server_name), (alpn));                                          \
+        self->client_tls = tls_client("ca", (alpn));                                                   \
+        REQUIRE(self->server_tls && self->client_tls);                                                 \
+    } while (0)
+#define TLS_END()                                                                                      \
+    do {                                                                                               \
+        aio_tls_context_unref(self->server_tls);                                                       \
+        aio_tls_context_unref(self->client_tls);                                                       \
+        aio_stream_abort(self->stream);                                                                \
+        SERVER_END(self->server);                                                                      \
+    } while (0)
+#define TLS_SELF aio_task task; aio_tls_context *server_tls, *client_tls; aio_server *server; aio_stream *stream; aio_text text
+
+struct tls_echo { TLS_SELF; int code; char alpn[16]; };
+SCENARIO(tls_echo, TLS_MAY)
+{
+    AIO_BEGIN(tls_echo);
+    TLS_SETUP("good", "wrong/1,echo/1");
+    AIO_AWAIT(self->server, aio_start_server(echo_handler, NULL, "127.0.0.1", 0, .tls_context = self->server_tls));
+    AIO_TIMEOUT(100) {
+        AIO_AWAIT(self->stream, aio_open_connection("127.0.0.1", aio_server_port(self->server),
+                                                    .tls_context = self->client_tls, .server_hostname = "localhost"));
+        CHECK_STR(aio_stream_tls_version(self->stream), "TLSv1.3");
+        CHECK(aio_stream_tls_cipher(self->stream) != NULL);
+        CHECK_STR(aio_stream_alpn(self->stream, self->alpn, sizeof self->alpn), "wrong/1");
+        static const aio_text pieces[] = { { "he", 2 }, { NULL, 0 }, { "llo", 3 } };
+        REQUIRE(aio_stream_writelines(self->stream, pieces, 3) == 0);
+        AIO_AWAIT(self->text, aio_stream_readexactly(self->stream, 5));
+        CHECK_BYTES(self->text.data, self->text.length, "hello");
+        CHECK_INT(aio_stream_write_eof(self->stream), ENOTSUP);
+        aio_server_close_clients(self->server);
+        AIO_AWAIT(self->text, aio_stream_read_all(self->stream, 0)); /* close_notify */
+        CHECK_INT(self->text.length, 0);
+        AIO_AWAIT(aio_sleep(0.1));
+        self->code = aio_stream_write(self->stream, "x", 1); /* the peer said goodbye, then closed */
+        AIO_AWAIT(aio_sleep(0.1));
+        if (!self->code) self->code = aio_stream_write(self->stream, "x", 1);
+        if (!seam.fired) CHECK(self->code == EPIPE || self->code == ECONNRESET);
+    }
+    AIO_FINALLY;
+        TLS_END();
+    AIO_END;
+}
+
+struct tls_names_ok { TLS_SELF; int i; };
+SCENARIO(tls_names_ok, TLS_MAY)
+{
+    static const char *const hosts[] = { "localhost", "LOCALHOST", "localhost.", "a.wild.test", "127.0.0.1" };
+    AIO_BEGIN(tls_names_ok);
+    TLS_SETUP("good", NULL);
+    AIO_AWAIT(self->server, aio_start_server(echo_handler, NULL, "127.0.0.1", 0, .tls_context = self->server_tls));
+    for (self->i = 0; self->i < 5; self->i++) {
+        AIO_TIMEOUT(100)
+            AIO_AWAIT(self->stream, aio_open_connection("127.0.0.1", aio_server_port(self->server),
+                .tls_context = self->client_tls, .server_hostname = hosts[self->i]));
+        aio_stream_close(self->stream);
+        self->stream = NULL;
+    }
+    AIO_FINALLY;
+        TLS_END();
+    AIO_END;
+}
+
+/* What must not be believed; each says which host, and why. */
+struct tls_refused { TLS_SELF; int i; char wanted[200]; };
+SCENARIO(tls_refused, TLS_MAY)
+{
+    static const struct { const char *cert, *host, *reason; } cases[] = {
+        { "good", "wrong.test", "hostname mismatch" },
+        { "good", "a.b.wild.test", "hostname mismatch" },
+        { "good", "127.0.0.2", "IP address mismatch" },
+        { "expired", "localhost", "certificate has expired" },
+        { "early", "localhost", "certificate is not yet valid" },
+        { "alone", "localhost", "self-signed certificate" },
+        { "other", "localhost", "unable to get local issuer certificate" },
+    };
+    AIO_BEGIN(tls_refused);
+    tls_setup();
+    self->client_tls = tls_client("ca", NULL);
+    REQUIRE(self->client_tls);
+    for (self->i = 0; self->i < 7; self->i++) {
+        self->server_tls = tls_server(cases[self->i].cert, NULL);
+        REQUIRE(self->server_tls);
+        AIO_AWAIT(self->server, aio_start_server(echo_handler, NULL, "127.0.0.1", 0, .tls_context = self->server_tls));
+        aio_tls_context_unref(self->server_tls); /* the server has its own */
+        self->server_tls = NULL;
+        AIO_TRY {
+            AIO_TIMEOUT(100)
+                AIO_AWAIT(self->stream, aio_open_connection("127.0.0.1", aio_server_port(self->server),
+                    .tls_context = self->client_tls, .server_hostname = cases[self->i].host));
+            CHECK(false);
+        } AIO_CATCH {
+            CAUGHT(AIO_ECERTIFICATE);
+            snprintf(self->wanted, sizeof self->wanted, "TLS handshake with %s: certificate verify failed: %s",
+                     cases[self->i].host, cases[self->i].reason);
+            CHECK_STR(aio_caught(self)->message, self->wanted);
+            CHECK_STR(aio_caught(self)->phase, "TLS handshake");
+        } AIO_END_TRY;
+        aio_server_abort_clients(self->server);
+        aio_server *server = self->server;
+        self->server = NULL;
+        AIO_AWAIT(aio_server_wait_closed(server));
+    }
+    AIO_FINALLY;
+        TLS_END();
+    AIO_END;
+}
+
+/* The default context does not know our authority. */
+struct tls_default { TLS_SELF; };
+SCENARIO(tls_default, TLS_MAY)
+{
+    AIO_BEGIN(tls_default);
+    TLS_SETUP("good", NULL);
+    AIO_AWAIT(self->server, aio_start_server(echo_handler, NULL, "127.0.0.1", 0, .tls_context = self->server_tls));
+    AIO_TRY {
+        AIO_TIMEOUT(100)
+            AIO_AWAIT(self->stream, aio_open_connection("127.0.0.1", aio_server_port(self->server), .tls = true));
+        CHECK(false);
+    } AIO_CATCH {
+        CAUGHT(AIO_ECERTIFICATE);
+    } AIO_END_TRY;
+    AIO_TRY {
+        AIO_AWAIT(self->stream, aio_open_connection("127.0.0.1", 1, .tls_context = self->server_tls));
+        CHECK(false);
+    } AIO_CATCH {
+        CAUGHT(EINVAL);
+    } AIO_END_TRY;
+    AIO_FINALLY;
+        aio_tls_context_unref(aio__tls_default_context);
+        aio__tls_default_context = NULL;
+        TLS_END();
+    AIO_END;
+}
+
+struct tls_client_cert { TLS_SELF; char ca[128], mine[128]; };
+SCENARIO(tls_client_cert, TLS_MAY)
+{
+    AIO_BEGIN(tls_client_cert);
+    tls_setup();
+    tls_file(self->ca, "ca");
+    self->server_tls = aio_tls_context_create(.server = true, .cert_file = tls_file(self->mine, "good"),
+                                              .require_client_cert = true, .ca_file = self->ca);
+    self->client_tls = tls_client("ca", NULL);
+    REQUIRE(self->server_tls && self->client_tls);
+    AIO_AWAIT(self->server, aio_start_server(echo_handler, NULL, "127.0.0.1", 0, .tls_context = self->server_tls));
+    AIO_TRY {
+        AIO_TIMEOUT(100) {
+            AIO_AWAIT(self->stream, aio_open_connection("127.0.0.1", aio_server_port(self->server),
+                                                        .tls_context = self->client_tls));
+            AIO_AWAIT(aio_stream_read(self->stream, 1)); /* TLS 1.3: the server says so after the client's handshake */
+        }
+        CHECK(false);
+    } AIO_CATCH {
+        CAUGHT(AIO_ETLS);
+        CHECK(strstr(aio_caught(self)->message, "127.0.0.1: tlsv13 alert certificate required") != NULL);
+    } AIO_END_TRY;
+    aio_stream_abort(self->stream);
+    self->stream = NULL;
+    aio_tls_context_unref(self->client_tls);
+    self->client_tls = aio_tls_context_create(.ca_file = self->ca, .cert_file = tls_file(self->mine, "client"));
+    REQUIRE(self->client_tls);
+    AIO_TIMEOUT(100) {
+        AIO_AWAIT(self->stream, aio_open_connection("127.0.0.1", aio_server_port(self->server),
+                                                    .tls_context = self->client_tls));
+        REQUIRE(aio_stream_write(self->stream, "me", 2) == 0);
+        AIO_AWAIT(self->text, aio_stream_readexactly(self->stream, 2));
+    }
+    AIO_FINALLY;
+        TLS_END();
+    AIO_END;
+}
+
+/* Both directions full at once. */
+struct tls_pour_back { aio_task task; aio_stream *stream; aio_text text; };
+static AIO_CORO(tls_pour_back)
+{
+    AIO_BEGIN(tls_pour_back);
+    AIO_ASYNC_FOR(self->text, aio_stream_read(self->stream, 20000)) {
+        int code = aio_stream_write(self->stream, self->text.data, self->text.length);
+        if (code) AIO_RAISE(code);
+        AIO_AWAIT(aio_stream_drain(self->stream));
+    }
+    AIO_END;
+}
+static void *pour_handler(aio_stream *stream, void *arg)
+{
+    (void)arg;
+    return AIO_CALL(tls_pour_back, .stream = stream);
+}
+
+struct tls_feed { aio_task task; aio_stream *stream; size_t size, at; char block[30000]; }; /* borrows the stream */
+static AIO_CORO(tls_feed)
+{
+    AIO_BEGIN(tls_feed);
+    while (self->at < self->size) {
+        size_t n = self->size - self->at < sizeof self->block ? self->size - self->at : sizeof self->block;
+        for (size_t i = 0; i < n; i++) self->block[i] = (char)((self->at + i) % 251);
+        self->at += n;
+        int code = aio_stream_write(self->stream, self->block, n);
+        if (code) AIO_RAISE(code);
+        AIO_AWAIT(aio_stream_drain(self->stream));
+    }
+    AIO_END;
+}
+
+struct tls_both_ways { TLS_SELF; struct tls_feed *feed; size_t at; };
+SCENARIO(tls_both_ways, TLS_MAY)
+{
+    AIO_BEGIN(tls_both_ways);
+    TLS_SETUP("good", NULL);
+    AIO_AWAIT(self->server, aio_start_server(pour_handler, NULL, "127.0.0.1", 0, .tls_context = self->server_tls));
+    AIO_TIMEOUT(1000) {
+        AIO_AWAIT(self->stream, aio_open_connection("127.0.0.1", aio_server_port(self->server),
+                                                    .tls_context = self->client_tls));
+        self->feed = aio_create_task(AIO_CALL(tls_feed, .stream = self->stream, .size = much(3000000)));
+        REQUIRE(self->feed);
+        for (; self->at < much(3000000); self->at += self->text.length) {
+            AIO_AWAIT(self->text, aio_stream_read(self->stream, 50000));
+            REQUIRE(self->text.length > 0);
+            CHECK(poured(self->text.data, self->at, self->text.length));
+        }
+        CHECK_INT(self->at, much(3000000));
+    }
+    AIO_FINALLY;
+        if (self->feed) aio_task_cancel(self->feed);
+        if (self->feed && !aio_future_done(self->feed)) AIO_AWAIT(aio_sleep(0));
+        aio_unref(self->feed);
+        TLS_END();
+    AIO_END;
+}
+
+/* ---- peers that do not keep to it ---- */
+enum { PEER_SILENT, PEER_PLAIN, PEER_GONE };
+struct tls_bad_peer { aio_task task; aio_stream *stream; int kind; };
+static AIO_CORO(tls_bad_peer)
+{
+    AIO_BEGIN(tls_bad_peer);
+    if (self->kind == PEER_PLAIN) aio_stream_write(self->stream, "220 mail.test ESMTP at your service\r\n", 37);
+    AIO_AWAIT(aio_stream_read(self->stream, 1000));
+    if (self->kind == PEER_GONE) AIO_RETURN();
+    AIO_AWAIT(aio_sleep(1000));
+    AIO_END;
+}
+static void *bad_peer_handler(aio_stream *stream, void *arg)
+{
+    return AIO_CALL(tls_bad_peer, .stream = stream, .kind = *(int *)arg);
+}
+
+struct tls_bad_peers { TLS_SELF; int kind; double began; };
+SCENARIO(tls_bad_peers, TLS_MAY, .skip = KIND_SLICE /* who closes with bytes unread resets */)
+{
+    static const struct { int code; const char *message; } cases[] = {
+        { AIO_ETIMEOUT, "TLS handshake with localhost: timed out" },
+        { AIO_ETLS, "TLS handshake with localhost: wrong version number" },
+        { AIO_ETLS, "TLS handshake with localhost: the peer closed the connection" },
+    };
+    AIO_BEGIN(tls_bad_peers);
+    tls_setup();
+    self->client_tls = tls_client("ca", NULL);
+    REQUIRE(self->client_tls);
+    AIO_AWAIT(self->server, aio_start_server(bad_peer_handler, &self->kind, "127.0.0.1", 0));
+    for (self->kind = PEER_SILENT; self->kind <= PEER_GONE; self->kind++) {
+        self->began = aio_loop_time(aio_get_running_loop());
+        AIO_TRY {
+            AIO_AWAIT(self->stream, aio_open_connection("127.0.0.1", aio_server_port(self->server),
+                .tls_context = self->client_tls, .server_hostname = "localhost", .tls_timeout = 3));
+            CHECK(false);
+        } AIO_CATCH {
+            CAUGHT(cases[self->kind].code);
+            CHECK_STR(aio_caught(self)->message, cases[self->kind].message);
+            CHECK_STR(aio_caught(self)->phase, "TLS handshake");
+        } AIO_END_TRY;
+        if (self->kind == PEER_SILENT) CHECK_NEAR(aio_loop_time(aio_get_running_loop()) - self->began, 3, 0.2);
+    }
+    AIO_FINALLY;
+        TLS_END();
+    AIO_END;
+}
+
+struct tls_old { TLS_SELF; };
+SCENARIO(tls_old, TLS_MAY)
+{
+    AIO_BEGIN(tls_old);
+    TLS_SETUP("good", NULL);
+    SSL_CTX_set_security_level(self->server_tls->ctx, 0);
+    SSL_CTX_set_min_proto_version(self->server_tls->ctx, TLS1_VERSION);
+    SSL_CTX_set_max_proto_version(self->server_tls->ctx, TLS1_1_VERSION);
+    AIO_AWAIT(self->server, aio_start_server(echo_handler, NULL, "127.0.0.1", 0, .tls_context = self->server_tls));
+    AIO_TRY {
+        AIO_TIMEOUT(100)
+            AIO_AWAIT(self->stream, aio_open_connection("127.0.0.1", aio_server_port(self->server),
+                .tls_context = self->client_tls, .server_hostname = "localhost"));
+        CHECK(false);
+    } AIO_CATCH {
+        CAUGHT(AIO_ETLS);
+        CHECK(strstr(aio_caught(self)->message, "TLS handshake with localhost: ") == aio_caught(self)->message);
+        CHECK(strstr(aio_caught(self)->message, "protocol") != NULL);
+    } AIO_END_TRY;
+    AIO_FINALLY;
+        TLS_END();
+    AIO_END;
+}
+
+/* A stream that is cut, without close_notify, is no end of it. */
+struct tls_cut_peer { aio_task task; aio_stream *stream; };
+static AIO_CORO(tls_cut_peer)
+{
+    AIO_BEGIN(tls_cut_peer);
+    AIO_AWAIT(aio_stream_read(self->stream, 1));
+    aio_stream_write(self->stream, "half of ", 8);
+    self->stream->tls->failed = true; /* it says no goodbye */
+    AIO_END;
+}
+static void *cut_handler(aio_stream *stream, void *arg)
+{
+    (void)arg;
+    return AIO_CALL(tls_cut_peer, .stream = stream);
+}
+
+struct tls_truncated { TLS_SELF; };
+SCENARIO(tls_truncated, TLS_MAY)
+{
+    AIO_BEGIN(tls_truncated);
+    TLS_SETUP("good", NULL);
+    AIO_AWAIT(self->server, aio_start_server(cut_handler, NULL, "127.0.0.1", 0, .tls_context = self->server_tls));
+    AIO_TIMEOUT(100) {
+        AIO_AWAIT(self->stream, aio_open_connection("127.0.0.1", aio_server_port(self->server),
+                                                    .tls_context = self->client_tls));
+        REQUIRE(aio_stream_write(self->stream, "x", 1) == 0);
+        AIO_TRY {
+            AIO_AWAIT(aio_stream_read_all(self->stream, 0));
+            CHECK(false);
+        } AIO_CATCH {
+            CAUGHT(AIO_ETLS);
+            CHECK_STR(aio_caught(self)->message,
+                      "TLS read with 127.0.0.1: the peer closed the connection without close_notify");
+        } AIO_END_TRY;
+        AIO_AWAIT(self->text, aio_stream_read(self->stream, 100)); /* what came is there */
+        CHECK_BYTES(self->text.data, self->text.length, "half of ");
+    }
+    AIO_FINALLY;
+        TLS_END();
+    AIO_END;
+}
+
+/* A server that is closed while a client is in its handshake; a client that never begins one. */
+struct tls_mid_handshake { TLS_SELF; aio_stream *plain; };
+SCENARIO(tls_mid_handshake, TLS_MAY)
+{
+    AIO_BEGIN(tls_mid_handshake);
+    TLS_SETUP("good", NULL);
+    AIO_AWAIT(self->server, aio_start_server(echo_handler, NULL, "127.0.0.1", 0, .tls_context = self->server_tls,
+                                             .tls_timeout = 5));
+    AIO_AWAIT(self->plain, aio_open_connection("127.0.0.1", aio_server_port(self->server)));
+    AIO_AWAIT(self->stream, aio_open_connection("127.0.0.1", aio_server_port(self->server)));
+    AIO_AWAIT(aio_sleep(0.1));
+    CHECK_INT(aio_server_client_count(self->server), 2);
+    aio_stream_abort(self->plain);
+    self->plain = NULL;
+    aio_server_close(self->server);
+    AIO_AWAIT(aio_sleep(0.1));
+    CHECK_INT(aio_server_client_count(self->server), 1);
+    AIO_AWAIT(aio_sleep(5));
+    CHECK_INT(aio_server_client_count(self->server), 0);
+    AIO_FINALLY;
+        aio_stream_abort(self->plain);
+        TLS_END();
+    AIO_END;
+}
+
+/* ---- reads that want to write, writes that want to read ---- */
+static int crossed_reads, crossed_writes, crossed;
+static int crossed_read(SSL *ssl, void *data, int size)
+{
+    if (crossed_reads <= 0 || crossed_reads-- <= 0) return seam_SSL_read(ssl, data, size);
+    crossed = SSL_ERROR_WANT_WRITE;
+    return -1;
+}
+static int crossed_write(SSL *ssl, const void *data, int size)
+{
+    if (crossed_writes <= 0 || crossed_writes-- <= 0) return seam_SSL_write(ssl, data, size);
+    crossed = SSL_ERROR_WANT_READ;
+    return -1;
+}
+static int crossed_get_error(const SSL *ssl, int result)
+{
+    int error = crossed ? crossed : seam_SSL_get_error(ssl, result);
+    crossed = 0;
+    return error;
+}
+
+struct tls_crossed { TLS_SELF; };
+SCENARIO(tls_crossed, TLS_MAY)
+{
+    AIO_BEGIN(tls_crossed);
+    TLS_SETUP("good", NULL);
+    AIO_AWAIT(self->server, aio_start_server(echo_handler, NULL, "127.0.0.1", 0, .tls_context = self->server_tls));
+    AIO_TIMEOUT(100) {
+        AIO_AWAIT(self->stream, aio_open_connection("127.0.0.1", aio_server_port(self->server),
+                                                    .tls_context = self->client_tls));
+        REQUIRE(aio_stream_write(self->stream, "1", 1) == 0);
+        AIO_AWAIT(self->text, aio_stream_readexactly(self->stream, 1));
+        crossed_reads = 1;
+        aio__os.SSL_read = crossed_read;
+        aio__os.SSL_write = crossed_write;
+        aio__os.SSL_get_error = crossed_get_error;
+        REQUIRE(aio_stream_write(self->stream, "2", 1) == 0);
+        AIO_AWAIT(self->text, aio_stream_readexactly(self->stream, 1)); /* one of the two ends waits to write */
+        CHECK_INT(crossed_reads, 0);
+        REQUIRE(aio_stream_write(self->stream, "34", 2) == 0);
+        AIO_AWAIT(self->text, aio_stream_read(self->stream, 1));
+        crossed_writes = 1; /* this one waits for bytes, which are on their way; a reader that is cancelled changes nothing */
+        REQUIRE(aio_stream_write(self->stream, "5", 1) == 0);
+        CHECK_INT(aio_stream_write_buffer_size(self->stream), 1);
+        aio_unref(aio_stream_readexactly(self->stream, 1000));
+        REQUIRE(self->server->clients.next != &self->server->clients);
+        aio_stream *peer = AIO__CONTAINER(self->server->clients.next, aio_stream, link);
+        REQUIRE(aio_stream_write(peer, "x", 1) == 0);
+        AIO_AWAIT(self->text, aio_stream_readexactly(self->stream, 3));
+        CHECK_INT(aio_stream_write_buffer_size(self->stream), 0);
+    }
+    AIO_FINALLY;
+        aio__os.SSL_read = seam_SSL_read;
+        aio__os.SSL_write = seam_SSL_write;
+        aio__os.SSL_get_error = seam_SSL_get_error;
+        crossed_reads = crossed_writes = crossed = 0;
+        TLS_END();
+    AIO_END;
+}
+
+/* ---- contexts ---- */
+static void context_fails(aio_tls_context *context, const char *message)
+{
+    CHECK_PTR(context, NULL);
+    if (!CHECK(strstr(aio_tls_context_error(), message) != NULL)) printf("# %s\n", aio_tls_context_error());
+    aio_tls_context_unref(context);
+}
+
+TEST(tls_context_errors)
+{
+    char junk[128], good[128], client[128], wanted[256];
+    tls_setup();
+    tls_file(junk, "junk"), tls_file(good, "good"), tls_file(client, "client");
+    context_fails(aio_tls_context_create(.ca_file = "/nowhere/ca.pem"), "TLS: cannot load /nowhere/ca.pem: ");
+    context_fails(aio_tls_context_create(.server = true, .cert_file = "/nowhere/cert.pem"),
+                  "TLS: cannot load /nowhere/cert.pem: No such file or directory");
+    snprintf(wanted, sizeof wanted, "TLS: cannot load %s: no start line", junk);
+    context_fails(aio_tls_context_create(.server = true, .cert_file = junk), wanted);
+    snprintf(wanted, sizeof wanted, "TLS: cannot load %s: key values mismatch", client);
+    context_fails(aio_tls_context_create(.server = true, .cert_file = good, .key_file = client), wanted);
+    context_fails(aio_tls_context_create(.server = true), "a server needs a cert_file");
+    context_fails(aio_tls_context_create(.key_file = good), "a key_file needs its cert_file");
+    context_fails(aio_tls_context_create(.alpn = "a,,b"), "the ALPN list is not valid");
+    context_fails(aio_tls_context_create(.server = true, .cert_file = good, .require_client_cert = true), "needs a ca_file");
+    context_fails(aio_tls_context_create(.require_client_cert = true), "is a server's");
+    aio_tls_context *context = aio_tls_context_create(.cert_file = good, .verify = AIO_VERIFY_NONE);
+    CHECK(context != NULL);
+    aio_tls_context_unref(aio_tls_context_ref(context));
+    aio_tls_context_unref(context);
+    aio_tls_context_unref(NULL);
+}
+#endif
