@@ -1580,7 +1580,7 @@ AIO_API void aio_response_close(aio_response *response);
  * requests; those that serve one end after it.
  * ============================================================================ */
 
-/* A request that came. Belongs to the server, and lives until its handler's coroutine ends. */
+/* A request that came. Belongs to the server, and lives until its handler's coroutine ends. Its texts end in a NUL. */
 typedef struct aio_request {
     aio_text    method;
     aio_text    target;   /* as it came */
@@ -3695,7 +3695,10 @@ AIO_API int aio__failed(aio_task *t)
         } else t->thrown = aio_exception_ref(f->error);
     }
     t->awaiting = NULL;
-    if (f) aio_unref(f);
+    if (f) {
+        f->flags |= AIO__F_SEEN; /* also where a cancel comes before its error */
+        aio_unref(f);
+    }
     aio__trace(t);
     return 1;
 }
@@ -13230,7 +13233,7 @@ struct aio__connector {
     size_t      bucket_count, host_count;
     aio__timer *sweep;
     int64_t     keepalive;  /* nanoseconds */
-    size_t      ceiling;    /* how many connections there were descriptors for when a connect had none; 0: it never did */
+    size_t      ceiling;    /* how many connections there were descriptors for when one was refused; 0: never */
     bool        closed;
 };
 
@@ -13435,6 +13438,9 @@ static void aio__connector_serve(aio__connector *c)
         aio__ring_remove(&host->hungry);
         ticket->got = aio__connection_get(c, host);
         aio__ticket_finish(c, ticket, ticket->got ? NULL : &aio__no_memory);
+        if (ticket->got) continue;
+        ticket->host = NULL;
+        aio__origin_leave(c, host);
     }
 }
 
@@ -13463,6 +13469,7 @@ static int aio__connector_take(aio__connector *c, aio__ticket *ticket, aio_text 
     } else if (aio__ticket_queue(c, ticket, false)) {
         return AIO__MORE;
     }
+    ticket->host = NULL;
     aio__origin_leave(c, host);
     return ENOMEM;
 }
@@ -13530,7 +13537,7 @@ static void aio__connection_release(aio__connector *c, aio__connection *connecti
     aio__connector_serve(c);
 }
 
-/* A connect had no descriptor: the place goes back, for an idle connection of the same host, or to the front of the line
+/* A connect had no descriptor: the place goes back, for an idle connection of the host, or to the front of the line
  * until another one is free; the connections that there are are as many as there can be. False: there is none. */
 static bool aio__connector_starved(aio__connector *c, aio__ticket *ticket)
 {
@@ -14477,11 +14484,11 @@ AIO_API aio_future *aio_session_close(aio_session *session)
     aio_future *closed = &loop->done;
     if (session) {
         session->is_closed = true;
-        aio__connector_close(&session->connector);
         for (aio__node *node = session->live.next; node != &session->live; node = node->next) {
             aio__watch *w = &AIO__CONTAINER(node, aio__exchange, node)->in.watch;
             if (w->frame && !w->expired) aio__watch_expire(w, false);
         }
+        aio__connector_close(&session->connector);
         if (session->in_flight) {
             closed = (aio_future *)aio__future_make(loop, &aio__session_closed_ops, sizeof *closed, NULL, 0);
             session->closed = (aio_future *)aio_ref(closed);
@@ -14530,6 +14537,7 @@ typedef struct aio__inbound {
     aio__http_head head;
     aio__intake    in;
     aio__buffer    out;      /* the answer's head */
+    aio__buffer    path;     /* with its NUL, of a target with a query */
     uint64_t       left;     /* bytes to come of an answer whose length was given */
     uint64_t       skipped;
     aio__answer    answer;
@@ -14600,6 +14608,7 @@ static void aio__inbound_clear(aio__inbound *inbound)
     aio_headers_clear(&inbound->request.headers);
     aio__free(inbound->in.content.data);
     aio__free(inbound->out.data);
+    aio__free(inbound->path.data);
 }
 
 static void aio__inbound_close(aio__inbound *inbound)
@@ -14626,8 +14635,8 @@ static void aio__inbound_reset(aio__inbound *inbound)
     inbound->in.watch.deadline = aio__after(inbound->in.watch.loop, inbound->service->keepalive);
 }
 
-/* Splits the target: origin form, or absolute form (RFC 9112 3.2), whose origin is dropped. */
-static void aio__request_split(aio_request *request)
+/* Splits the target: origin form, or absolute form (RFC 9112 3.2), whose origin is dropped. False without memory. */
+static bool aio__request_split(aio_request *request, aio__buffer *path)
 {
     const char *at = request->target.data, *end = at + request->target.length;
     const char *colon = aio__is_letter(*at) ? strstr(at, "://") : NULL;
@@ -14639,6 +14648,11 @@ static void aio__request_split(aio_request *request)
     request->path = aio__text(at, (size_t)((mark ? mark : end) - at));
     request->query = mark ? aio__text(mark + 1, (size_t)(end - mark - 1)) : aio__text(NULL, 0);
     if (!request->path.length) request->path = aio__text("/", 1);
+    if (!mark) return true;
+    path->start = path->end = 0;
+    if (!aio__buffer_append(path, request->path.data, request->path.length) || !aio__buffer_append(path, "", 1)) return false;
+    request->path.data = path->data;
+    return true;
 }
 
 /* The head is there. 0, or the status with which it is refused. */
@@ -14648,11 +14662,11 @@ static int aio__inbound_begin(aio__inbound *inbound)
     inbound->request.method = head->method;
     inbound->request.target = head->target;
     inbound->request.version = head->minor;
-    aio__request_split(&inbound->request);
+    bool stored = aio__request_split(&inbound->request, &inbound->path);
     inbound->keep = aio__http_body_of(head, head->method, &inbound->in.body);
     inbound->in.stream = inbound->in.body.state == AIO__CHUNK_END ? NULL : inbound->stream;
     inbound->wants_continue = head->expect_continue && head->minor && inbound->in.stream;
-    return head->expect_other ? 417 : 0;
+    return !stored ? 503 : head->expect_other ? 417 : 0;
 }
 
 /* Looks at what has come. 0: a head is there; AIO__MORE: more has to come; AIO__QUIT; or the status of a refusal. */

@@ -1,0 +1,287 @@
+/* The HTTP client against our own server, and against servers that say whatever bytes a test wants. */
+
+/* ---- a server of bytes: reads a request's head, says its script, and ends as told ---- */
+enum { END_CLOSE, END_RESET, END_STAY };
+struct script { const char *says; size_t length; int end; double drip; bool first; int served; };
+struct scripted { aio_task task; aio_stream *stream; struct script *script; aio_text text; size_t at; };
+static AIO_CORO(scripted)
+{
+    AIO_BEGIN(scripted);
+    self->script->served++;
+    if (self->script->first) aio_stream_write(self->stream, self->script->says, self->script->length);
+    for (;;) {
+        AIO_TRY {
+            AIO_AWAIT(self->text, aio_stream_readuntil(self->stream, "\r\n\r\n", 4));
+        } AIO_CATCH {
+            if (aio_caught(self)->code == AIO_EINCOMPLETE) AIO_RETURN(); /* the client has enough */
+            AIO_RERAISE();
+        } AIO_END_TRY;
+        for (self->at = 0; self->script->drip > 0 && self->at < self->script->length; self->at++) {
+            aio_stream_write(self->stream, self->script->says + self->at, 1);
+            AIO_AWAIT(aio_sleep(self->script->drip));
+        }
+        if (!self->script->drip) aio_stream_write(self->stream, self->script->says, self->script->length);
+        if (self->script->end != END_STAY) break;
+    }
+    AIO_FINALLY;
+        if (self->script->end == END_RESET) self->stream->aborting = true;
+    AIO_END;
+}
+static void *scripted_handler(aio_stream *stream, void *arg)
+{
+    return AIO_CALL(scripted, .stream = stream, .script = (struct script *)arg);
+}
+static void script_says(struct script *script, const char *says, int end)
+{
+    memset(script, 0, sizeof *script);
+    script->says = says;
+    script->length = strlen(says);
+    script->end = end;
+}
+
+/* A GET whose outcome is kept: code 0 and the body, or the code and the phase. */
+struct get_url {
+    aio_task task; aio_session *session; char url[100]; aio_timeouts timeout; aio_response *response; aio_text text;
+    int code, status; bool reused; char body[300], phase[20], message[300]; size_t length; double seconds;
+};
+static AIO_CORO(get_url)
+{
+    AIO_BEGIN(get_url);
+    self->seconds = aio_loop_time(aio_get_running_loop());
+    AIO_TRY {
+        AIO_AWAIT(self->response, aio_session_get(self->session, self->url, .timeout = self->timeout));
+        self->status = self->response->status;
+        self->reused = self->response->times.reused;
+        AIO_AWAIT(self->text, aio_response_read(self->response));
+        self->length = self->text.length;
+        snprintf(self->body, sizeof self->body, "%s", self->text.data);
+    } AIO_CATCH {
+        if (aio_caught(self)->code == AIO_ECANCELLED || (touched() && aio_caught(self)->code == ENOMEM)) AIO_RERAISE();
+        self->code = aio_caught(self)->code;
+        snprintf(self->phase, sizeof self->phase, "%s", aio_caught(self)->phase);
+        snprintf(self->message, sizeof self->message, "%s", aio_caught(self)->message);
+    } AIO_END_TRY;
+    self->seconds = aio_loop_time(aio_get_running_loop()) - self->seconds;
+    AIO_FINALLY;
+        aio_response_release(self->response);
+    AIO_END;
+}
+/* Makes such a task; a `port` 0 leaves the URL to the caller. */
+static struct get_url *get_task(aio_session *session, int port, const char *path, aio_timeouts timeout)
+{
+    struct get_url *get = AIO_CALL(get_url, .session = session, .timeout = timeout);
+    if (get) snprintf(get->url, sizeof get->url, "http://127.0.0.1:%d%s", port, path);
+    return (struct get_url *)aio_create_task(get);
+}
+static const aio_timeouts no_timeouts;
+#define CLIENT_MAY { EPIPE, ECONNRESET, ENOTCONN, ETIMEDOUT, AIO_EDISCONNECTED, AIO_EPAYLOAD, AIO_EINCOMPLETE, ECONNABORTED }
+
+/* ---- against our own server ---- */
+struct client_requests {
+    aio_task task; aio_server *server; aio_session *session; aio_response *r; aio_text text; char base[64]; char *big;
+    size_t size; int i;
+};
+SCENARIO(client_requests, .may = CLIENT_MAY)
+{
+    static const char *const params[] = { "a b", "1&2", "c", "", NULL }, *const headers[] = { "X-Mine", "yes", NULL };
+    AIO_BEGIN(client_requests);
+    AIO_AWAIT(self->server, aio_start_http_server(site_handler, NULL, "127.0.0.1", 0));
+    snprintf(self->base, sizeof self->base, "http://127.0.0.1:%d/", aio_server_port(self->server));
+    self->session = aio_session_open(.base_url = self->base);
+    REQUIRE(self->session);
+    AIO_AWAIT(self->r, aio_session_get(self->session, "x/../page?k=v#f", .params = params, .headers = headers));
+    CHECK_INT(self->r->status, 200);
+    CHECK_STR(self->r->reason, "OK");
+    CHECK_INT(self->r->content_length, 22);
+    CHECK(aio_headers_get(&self->r->headers, "date").length == 29);
+    CHECK(!self->r->times.reused);
+    AIO_AWAIT(self->text, aio_response_text(self->r));
+    CHECK_BYTES(self->text.data, self->text.length, "/page k=v&a+b=1%262&c=");
+    AIO_AWAIT(self->text, aio_response_text(self->r)); /* cached */
+    CHECK_BYTES(self->text.data, self->text.length, "/page k=v&a+b=1%262&c=");
+    aio_response_release(self->r);
+    AIO_AWAIT(self->r, aio_session_post(self->session, "/echo", .json = "{\"a\":1}"));
+    CHECK(self->r->times.reused);
+    AIO_AWAIT(self->text, aio_response_read(self->r));
+    CHECK_BYTES(self->text.data, self->text.length, "{\"a\":1}");
+    aio_response_release(self->r);
+    AIO_AWAIT(self->r, aio_session_head(self->session, "/abc"));
+    CHECK_INT(self->r->status, 200);
+    AIO_AWAIT(self->text, aio_response_read(self->r));
+    CHECK_INT(self->text.length, 0);
+    aio_response_release(self->r);
+    AIO_AWAIT(self->r, aio_session_get(self->session, "/stream"));
+    self->size = 0;
+    AIO_ASYNC_FOR(self->text, aio_response_read_chunk(self->r)) self->size += self->text.length;
+    CHECK_INT(self->size, 18);
+    CHECK(self->r->times.reused);
+    aio_response_release(self->r);
+    self->r = NULL;
+    AIO_TRY {
+        AIO_AWAIT(self->r, aio_session_delete(self->session, "/404", .raise_for_status = true));
+        CHECK(false);
+    } AIO_CATCH {
+        CAUGHT(AIO_ESTATUS);
+    } AIO_END_TRY;
+    self->big = (char *)aio__calloc(much(700000));
+    REQUIRE(self->big);
+    AIO_AWAIT(self->r, aio_session_put(self->session, "/size", .data = self->big, .data_length = much(700000)));
+    AIO_AWAIT(self->text, aio_response_text(self->r));
+    CHECK_INT(atoi(self->text.data), much(700000));
+    CHECK_INT(aio_session_busy(self->session), 0);
+    CHECK_INT(aio_session_idle(self->session), 1);
+    AIO_FINALLY;
+        aio__free(self->big);
+        aio_response_release(self->r);
+        AIO_AWAIT(aio_session_close(self->session));
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
+
+/* ---- against a server of bytes ---- */
+#define HEAD_5 "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n"
+static const struct { const char *says; int end, code; const char *body; } client_cases[] = {
+    { HEAD_5 "hello", END_STAY, 0, "hello" },
+    { HEAD_5 "hello", END_CLOSE, 0, "hello" },
+    { "HTTP/1.1 200 OK\r\n\r\nto the end", END_CLOSE, 0, "to the end" },
+    { "HTTP/1.0 200 OK\r\n\r\n", END_CLOSE, 0, "" },
+    { "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n", END_STAY, 0, "abcde" },
+    { "HTTP/1.1 103 Early\r\nLink: x\r\n\r\nHTTP/1.1 100 Continue\r\n\r\n" HEAD_5 "hello", END_STAY, 0, "hello" },
+    { "HTTP/1.1 204 None\r\n\r\n", END_STAY, 0, "" },
+    { HEAD_5 "hell", END_CLOSE, AIO_EPAYLOAD, NULL },
+    { "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n", END_CLOSE, AIO_EPAYLOAD, NULL },
+    { "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", END_STAY, AIO_EPAYLOAD, NULL },
+    { "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n", END_STAY, AIO_EHTTP, NULL },
+    { "HTTP/1.1 200 OK\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\n", END_STAY, AIO_EHTTP, NULL },
+    { "HTTP/1.1 20 OK\r\n\r\n", END_STAY, AIO_EHTTP, NULL },
+    { "SSH-2.0-x\r\n", END_STAY, AIO_EHTTP, NULL },
+    { "", END_CLOSE, AIO_EDISCONNECTED, NULL },
+    { "HTTP/1.1 200 OK\r\nA: b", END_CLOSE, AIO_EDISCONNECTED, NULL },
+};
+struct client_hears { aio_task task; aio_server *server; aio_session *session; struct script script; struct get_url *get; size_t i; };
+SCENARIO(client_hears, .may = CLIENT_MAY)
+{
+    AIO_BEGIN(client_hears);
+    AIO_AWAIT(self->server, aio_start_server(scripted_handler, &self->script, "127.0.0.1", 0));
+    for (self->i = 0; self->i < sizeof client_cases / sizeof *client_cases; self->i++) {
+        script_says(&self->script, client_cases[self->i].says, client_cases[self->i].end);
+        self->session = aio_session_open(.limit = 2);
+        REQUIRE(self->session);
+        self->get = get_task(self->session, aio_server_port(self->server), "/", no_timeouts);
+        AIO_AWAIT((struct get_url *)aio_ref(self->get));
+        CHECK_INT(self->get->code, client_cases[self->i].code);
+        if (client_cases[self->i].body) CHECK_STR(self->get->body, client_cases[self->i].body);
+        CHECK_INT(aio_session_busy(self->session), 0);
+        aio_unref(self->get);
+        self->get = NULL;
+        AIO_AWAIT(aio_session_close(self->session));
+        self->session = NULL;
+    }
+    AIO_FINALLY;
+        aio_unref(self->get);
+        AIO_AWAIT(aio_session_close(self->session));
+        aio_server_abort_clients(self->server);
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
+
+/* The connection is reset after every byte of the answer in turn: an error that says so, or the whole body. */
+struct client_reset { aio_task task; aio_server *server; aio_session *session; struct script script; struct get_url *get; size_t i; };
+SCENARIO(client_reset, .may = CLIENT_MAY)
+{
+    static const char says[] = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello";
+    AIO_BEGIN(client_reset);
+    AIO_AWAIT(self->server, aio_start_server(scripted_handler, &self->script, "127.0.0.1", 0));
+    for (self->i = 0; self->i < sizeof says - 1; self->i++) {
+        script_says(&self->script, says, END_RESET);
+        self->script.length = self->i;
+        self->session = aio_session_open(.limit = 2);
+        REQUIRE(self->session);
+        self->get = get_task(self->session, aio_server_port(self->server), "/", no_timeouts);
+        AIO_AWAIT((struct get_url *)aio_ref(self->get));
+        CHECK(self->get->code == ECONNRESET || self->get->code == AIO_EDISCONNECTED || self->get->code == AIO_EPAYLOAD);
+        CHECK_INT(self->script.served, 1); /* a new connection: no retry */
+        aio_unref(self->get);
+        self->get = NULL;
+        AIO_AWAIT(aio_session_close(self->session));
+        self->session = NULL;
+    }
+    AIO_FINALLY;
+        aio_unref(self->get);
+        AIO_AWAIT(aio_session_close(self->session));
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
+
+/* A head that comes a byte a second, a body that does, and a server that says nothing. */
+struct client_timeouts { aio_task task; aio_server *server; aio_session *session; struct script script; struct get_url *get; };
+SCENARIO(client_timeouts, .may = CLIENT_MAY)
+{
+    AIO_BEGIN(client_timeouts);
+    AIO_AWAIT(self->server, aio_start_server(scripted_handler, &self->script, "127.0.0.1", 0));
+    self->session = aio_session_open(.timeout = { .total = 20 });
+    REQUIRE(self->session);
+    script_says(&self->script, HEAD_5 "hello", END_STAY);
+    self->script.drip = 1;
+    self->get = get_task(self->session, aio_server_port(self->server), "/", no_timeouts);
+    AIO_AWAIT((struct get_url *)aio_ref(self->get));
+    CHECK_INT(self->get->code, AIO_ETIMEOUT);
+    CHECK_STR(self->get->phase, "headers");
+    CHECK_NEAR(self->get->seconds, 20, 0.1);
+    CHECK(strstr(self->get->message, "`total` is 20 s") && strstr(self->get->message, "GET http://127.0.0.1"));
+    aio_unref(self->get);
+    aio_timeouts total = { 40.5, 0, 0, 0 };
+    self->get = get_task(self->session, aio_server_port(self->server), "/", total);
+    AIO_AWAIT((struct get_url *)aio_ref(self->get));
+    CHECK_INT(self->get->code, AIO_ETIMEOUT);
+    CHECK_STR(self->get->phase, "body");
+    CHECK_NEAR(self->get->seconds, 40.5, 0.1);
+    aio_unref(self->get);
+    script_says(&self->script, "", END_STAY);
+    aio_timeouts gap = { 0, 0, 0, 3 };
+    self->get = get_task(self->session, aio_server_port(self->server), "/", gap);
+    AIO_AWAIT((struct get_url *)aio_ref(self->get));
+    CHECK_INT(self->get->code, AIO_ETIMEOUT);
+    CHECK_STR(self->get->phase, "headers");
+    CHECK_NEAR(self->get->seconds, 3, 0.1);
+    CHECK_INT(aio_session_busy(self->session), 0);
+    AIO_FINALLY;
+        aio_unref(self->get);
+        AIO_AWAIT(aio_session_close(self->session));
+        aio_server_abort_clients(self->server);
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
+
+static int client_code(aio_loop *loop, void *awaitable) { return aio_loop_run_until_complete(loop, awaitable, NULL); }
+
+TEST(client_bad_arguments)
+{
+    static const char *const odd[] = { "X-A", NULL }, *const split[] = { "X-A", "a\r\nB: c", NULL },
+                      *const framing[] = { "Content-Length", "3", NULL };
+    aio_loop *loop = aio_new_event_loop();
+    aio_set_event_loop(loop);
+    aio_session *s = aio_session_open(.limit = 1);
+    CHECK(s);
+    CHECK_INT(client_code(loop, aio_session_get(NULL, "http://x/")), EINVAL);
+    CHECK_INT(client_code(loop, aio_session_get(s, NULL)), EINVAL);
+    CHECK_INT(client_code(loop, aio_session_get(s, "nonsense")), AIO_EURL);
+    CHECK_INT(client_code(loop, aio_session_get(s, "ftp://x/")), AIO_EURL);
+    CHECK_INT(client_code(loop, aio_session_get(s, "http://x/", .headers = odd)), EINVAL);
+    CHECK_INT(client_code(loop, aio_session_get(s, "http://x/", .headers = split)), EINVAL);
+    CHECK_INT(client_code(loop, aio_session_get(s, "http://x/", .headers = framing)), EINVAL);
+    CHECK_INT(client_code(loop, aio_session_get(s, "http://x/", .params = odd)), EINVAL);
+    CHECK_INT(client_code(loop, aio_session_get(s, "http://x/", .timeout = { .total = NAN })), EINVAL);
+    CHECK_INT(client_code(loop, aio_session_get(s, "http://x/", .timeout = { .sock_read = -2 })), EINVAL);
+    CHECK_INT(client_code(loop, aio_session_request(s, "GET /", "http://x/")), EINVAL);
+    CHECK_INT(client_code(loop, aio_session_post(s, "http://x/", .data_length = 3)), EINVAL);
+    CHECK_INT(client_code(loop, aio_response_read(NULL)), EINVAL);
+    aio_response_release(NULL);
+    aio_response_close(NULL);
+    CHECK(!aio_session_open(.headers = split) && errno == EINVAL);
+    CHECK(!aio_session_open(.base_url = "nonsense") && errno == AIO_EURL);
+    CHECK(!aio_session_open(.limit = -2) && errno == EINVAL);
+    CHECK_INT(client_code(loop, aio_session_close(NULL)), 0);
+    CHECK_INT(client_code(loop, aio_session_close(s)), 0);
+    aio_loop_free(loop);
+}

@@ -1,0 +1,223 @@
+/* The HTTP server, spoken to byte by byte over a plain connection. The client's and the pool's tests use it as well. */
+
+/* What the server does by path: /text answers at once, /echo with the body, /stream in chunks, /length in pieces of a
+ * length, /raise fails, /silent gives no answer, /size reads a body piece by piece, /slow after 5 s, /big 100 kB. */
+struct site { aio_task task; aio_request *request; aio_text body; size_t size; int i; char text[200]; };
+static AIO_CORO(site)
+{
+    static const char *const extra[] = { "X-A", "1", "X-B", "2", NULL };
+    AIO_BEGIN(site);
+    if (!strcmp(self->request->path.data, "/echo")) {
+        AIO_AWAIT(self->body, aio_request_read(self->request));
+        AIO_AWAIT(aio_request_respond(self->request, 200, .body = self->body.data, .length = self->body.length));
+    } else if (!strcmp(self->request->path.data, "/stream")) {
+        AIO_AWAIT(aio_request_start(self->request, 200, .content_type = "text/plain", .headers = extra));
+        for (self->i = 0; self->i < 3; self->i++) AIO_AWAIT(aio_request_chunk(self->request, "piece ", 6));
+        AIO_AWAIT(aio_request_end(self->request));
+    } else if (!strcmp(self->request->path.data, "/length")) {
+        AIO_AWAIT(aio_request_start(self->request, 201, .length = 4));
+        AIO_AWAIT(aio_request_chunk(self->request, "ab", 2));
+        AIO_TRY {
+            AIO_AWAIT(aio_request_chunk(self->request, "cde", 3));
+            CHECK(false);
+        } AIO_CATCH {
+            CAUGHT(EINVAL);
+        } AIO_END_TRY;
+        AIO_AWAIT(aio_request_chunk(self->request, "cd", 2));
+        AIO_AWAIT(aio_request_end(self->request));
+    } else if (!strcmp(self->request->path.data, "/size")) {
+        AIO_ASYNC_FOR(self->body, aio_request_read_chunk(self->request)) self->size += self->body.length;
+        snprintf(self->text, sizeof self->text, "%zu", self->size);
+        AIO_AWAIT(aio_request_respond(self->request, 200, .text = self->text));
+    } else if (!strcmp(self->request->path.data, "/raise")) {
+        AIO_RAISE(EPERM, "no");
+    } else if (!strcmp(self->request->path.data, "/slow")) {
+        AIO_AWAIT(aio_sleep(5));
+        AIO_AWAIT(aio_request_respond(self->request, 200, .text = "late"));
+    } else if (!strcmp(self->request->path.data, "/404")) {
+        AIO_AWAIT(aio_request_respond(self->request, 404, .text = "none"));
+    } else if (strcmp(self->request->path.data, "/silent")) {
+        snprintf(self->text, sizeof self->text, "%.40s %.60s", self->request->path.data,
+                 self->request->query.data ? self->request->query.data : "-");
+        AIO_AWAIT(aio_request_respond(self->request, 200, .text = self->text));
+    }
+    AIO_END;
+}
+static void *site_handler(aio_request *request, void *arg) { (void)arg; return AIO_CALL(site, .request = request); }
+
+/* Sends `said`, reads to the end; the answer without its Date lines, which are all of one length, is in `answer`. */
+struct talk {
+    aio_task task; int port; const char *said; size_t length; bool hold; aio_stream *stream; aio_text text; char answer[2000];
+};
+static AIO_CORO(talk)
+{
+    AIO_BEGIN(talk);
+    AIO_AWAIT(self->stream, aio_open_connection("127.0.0.1", self->port));
+    aio_stream_write(self->stream, self->said, self->length ? self->length : strlen(self->said));
+    if (!self->hold) aio_stream_write_eof(self->stream);
+    AIO_AWAIT(self->text, aio_stream_read_all(self->stream, 0));
+    char *out = self->answer;
+    for (const char *at = self->text.data, *end = at + self->text.length; at < end && out < self->answer + 1990;) {
+        if (end - at >= 37 && !strncmp(at, "Date: ", 6)) at += 37;
+        else *out++ = *at++;
+    }
+    AIO_FINALLY;
+        aio_stream_abort(self->stream);
+    AIO_END;
+}
+
+#define OK_HEAD(length) "HTTP/1.1 200 OK\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: " length "\r\n"
+#define REFUSED(status, length) "HTTP/1.1 " status "\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: " \
+    length "\r\nConnection: close\r\n\r\n"
+static const struct { const char *said, *answer; } server_cases[] = {
+    { "GET /a?b=c HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n", OK_HEAD("6") "Connection: close\r\n\r\n/a b=c" },
+    { "GET /a HTTP/1.1\r\nHost: h\r\n\r\nGET /b HTTP/1.1\r\nHost: h\r\n\r\n", OK_HEAD("4") "\r\n/a -" OK_HEAD("4") "\r\n/b -" },
+    { "GET http://x/p?q HTTP/1.1\r\nHost: x\r\n\r\n", OK_HEAD("4") "\r\n/p q" },
+    { "HEAD /abc HTTP/1.1\r\nHost: h\r\n\r\n", OK_HEAD("6") "\r\n" },
+    { "GET /a HTTP/1.0\r\n\r\n", OK_HEAD("4") "Connection: close\r\n\r\n/a -" },
+    { "GET /a HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", OK_HEAD("4") "Connection: keep-alive\r\n\r\n/a -" },
+    { "POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabcGET /a HTTP/1.1\r\nHost: h\r\n\r\n",
+      "HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\nContent-Length: 3\r\n\r\nabc" OK_HEAD("4") "\r\n/a -" },
+    { "POST /size HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n4;x=y\r\ndefg\r\n0\r\nT: v\r\n\r\n",
+      OK_HEAD("1") "\r\n7" },
+    { "POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabcGET /b HTTP/1.1\r\nHost: h\r\n\r\n",
+      OK_HEAD("4") "\r\n/a -" OK_HEAD("4") "\r\n/b -" }, /* a body that nobody reads is skipped */
+    { "POST /echo HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 2\r\nConnection: close\r\n\r\n",
+      "HTTP/1.1 100 Continue\r\n\r\n" REFUSED("400 Bad Request", "17") "400: Bad Request\n" }, /* no body follows */
+    { "GET /stream HTTP/1.1\r\nHost: h\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\n"
+      "X-A: 1\r\nX-B: 2\r\n\r\n6\r\npiece \r\n6\r\npiece \r\n6\r\npiece \r\n0\r\n\r\n" },
+    { "GET /stream HTTP/1.0\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nConnection: close\r\nX-A: 1\r\nX-B: 2\r\n\r\n"
+      "piece piece piece " },
+    { "GET /length HTTP/1.1\r\nHost: h\r\n\r\n",
+      "HTTP/1.1 201 Created\r\nContent-Type: application/octet-stream\r\nContent-Length: 4\r\n\r\nabcd" },
+    { "nonsense\r\n\r\n", REFUSED("400 Bad Request", "17") "400: Bad Request\n" },
+    { "GET /a HTTP/1.1\r\n\r\n", REFUSED("400 Bad Request", "17") "400: Bad Request\n" },
+    { "GET /a HTTP/2.0\r\nHost: h\r\n\r\n", REFUSED("505 HTTP Version Not Supported", "32") "505: HTTP Version Not Supported\n" },
+    { "GET /a HTTP/1.1\r\nHost: h\r\nExpect: tea\r\n\r\n", REFUSED("417 Expectation Failed", "24") "417: Expectation Failed\n" },
+    { "POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n",
+      REFUSED("400 Bad Request", "17") "400: Bad Request\n" },
+    { "POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 101\r\n\r\n"
+      "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+      REFUSED("413 Content Too Large", "23") "413: Content Too Large\n" },
+    { "GET /aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa HTTP/1.1\r\n\r\n",
+      REFUSED("414 URI Too Long", "18") "414: URI Too Long\n" },
+    { "GET /a HTTP/1.1\r\nHost: h\r\nA: a\r\nB: b\r\nC: c\r\nD: d\r\n\r\n",
+      REFUSED("431 Request Header Fields Too Large", "37") "431: Request Header Fields Too Large\n" },
+    { "GET /a HTTP/1.1\r\nHost", "" },
+    { "", "" },
+};
+
+struct server_answers { aio_task task; aio_server *server; struct talk *talk; size_t i; };
+SCENARIO(server_answers, .may = { AIO_EINCOMPLETE, EPIPE, ECONNRESET, ENOTCONN, ETIMEDOUT })
+{
+    AIO_BEGIN(server_answers);
+    AIO_AWAIT(self->server, aio_start_http_server(site_handler, NULL, "127.0.0.1", 0, .max_body = 100, .max_line_size = 100,
+                                                  .max_headers = 4));
+    for (self->i = 0; self->i < sizeof server_cases / sizeof *server_cases; self->i++) {
+        self->talk = aio_create_task(AIO_CALL(talk, .port = aio_server_port(self->server),
+                                              .said = server_cases[self->i].said));
+        AIO_AWAIT((struct talk *)aio_ref(self->talk));
+        CHECK_STR(self->talk->answer, server_cases[self->i].answer);
+        aio_unref(self->talk);
+        self->talk = NULL;
+    }
+    AIO_FINALLY;
+        aio_unref(self->talk);
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
+
+/* One exchange with a server of its own: starts it, talks, compares, closes. */
+struct one_talk { aio_task task; const char *said, *answer; bool hold; double seconds; aio_server *server; struct talk *talk; };
+static AIO_CORO(one_talk)
+{
+    AIO_BEGIN(one_talk);
+    AIO_AWAIT(self->server, aio_start_http_server(site_handler, NULL, "127.0.0.1", 0));
+    self->seconds = aio_loop_time(aio_get_running_loop());
+    self->talk = aio_create_task(AIO_CALL(talk, .port = aio_server_port(self->server), .said = self->said, .hold = self->hold));
+    AIO_AWAIT((struct talk *)aio_ref(self->talk));
+    self->seconds = aio_loop_time(aio_get_running_loop()) - self->seconds;
+    CHECK_STR(self->talk->answer, self->answer);
+    AIO_FINALLY;
+        aio_unref(self->talk);
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
+
+struct server_handler_raises { aio_task task; };
+SCENARIO(server_handler_raises, .may = { EPIPE, ECONNRESET, ENOTCONN, ETIMEDOUT })
+{
+    AIO_BEGIN(server_handler_raises);
+    expect_report("error in the handler of GET /raise");
+    AIO_AWAIT(AIO_CALL(one_talk, .said = "GET /raise HTTP/1.1\r\nHost: h\r\n\r\n",
+                       .answer = REFUSED("500 Internal Server Error", "27") "500: Internal Server Error\n"));
+    expect_report("gave no answer");
+    AIO_AWAIT(AIO_CALL(one_talk, .said = "GET /silent HTTP/1.1\r\nHost: h\r\n\r\n",
+                       .answer = REFUSED("500 Internal Server Error", "27") "500: Internal Server Error\n"));
+    AIO_END;
+}
+
+struct server_timeouts { aio_task task; struct one_talk *talk; };
+SCENARIO(server_timeouts, .may = { EPIPE, ECONNRESET, ENOTCONN, ETIMEDOUT })
+{
+    AIO_BEGIN(server_timeouts);
+    self->talk = aio_create_task(AIO_CALL(one_talk, .hold = true, .said = "GET /a HTTP/1.1\r\nHost: h\r\nSlow",
+        .answer = REFUSED("408 Request Timeout", "21") "408: Request Timeout\n"));
+    AIO_AWAIT((struct one_talk *)aio_ref(self->talk));
+    CHECK_NEAR(self->talk->seconds, 60, 0.5);
+    aio_unref(self->talk);
+    self->talk = aio_create_task(AIO_CALL(one_talk, .hold = true, .said = "GET /a HTTP/1.1\r\nHost: h\r\n\r\n",
+                                          .answer = OK_HEAD("4") "\r\n/a -"));
+    AIO_AWAIT((struct one_talk *)aio_ref(self->talk));
+    CHECK_NEAR(self->talk->seconds, 75, 0.5); /* idle: no answer, just an end */
+    aio_unref(self->talk);
+    self->talk = aio_create_task(AIO_CALL(one_talk, .hold = true,
+        .said = "POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\nabc",
+        .answer = REFUSED("408 Request Timeout", "21") "408: Request Timeout\n"));
+    AIO_AWAIT((struct one_talk *)aio_ref(self->talk));
+    CHECK_NEAR(self->talk->seconds, 60, 0.5);
+    AIO_FINALLY;
+        aio_unref(self->talk);
+    AIO_END;
+}
+
+/* aio_server_close ends an idle connection at once, and one that serves after its answer. */
+struct server_closes { aio_task task; aio_server *server; struct talk *talks[2]; double began; };
+SCENARIO(server_closes, .may = { EPIPE, ECONNRESET, ENOTCONN })
+{
+    AIO_BEGIN(server_closes);
+    AIO_AWAIT(self->server, aio_start_http_server(site_handler, NULL, "127.0.0.1", 0));
+    self->talks[0] = aio_create_task(AIO_CALL(talk, .port = aio_server_port(self->server), .hold = true,
+                                              .said = "GET /a HTTP/1.1\r\nHost: h\r\n\r\n"));
+    self->talks[1] = aio_create_task(AIO_CALL(talk, .port = aio_server_port(self->server), .hold = true,
+                                              .said = "GET /slow HTTP/1.1\r\nHost: h\r\n\r\n"));
+    AIO_AWAIT(aio_sleep(1));
+    self->began = aio_loop_time(aio_get_running_loop());
+    aio_server_close(self->server);
+    AIO_AWAIT((struct talk *)aio_ref(self->talks[0]));
+    CHECK_STR(self->talks[0]->answer, OK_HEAD("4") "\r\n/a -");
+    CHECK_NEAR(aio_loop_time(aio_get_running_loop()) - self->began, 0, 0.5);
+    AIO_AWAIT((struct talk *)aio_ref(self->talks[1]));
+    CHECK_STR(self->talks[1]->answer, OK_HEAD("4") "Connection: close\r\n\r\nlate");
+    CHECK_NEAR(aio_loop_time(aio_get_running_loop()) - self->began, 4, 0.5);
+    AIO_FINALLY;
+        aio_unref_all(self->talks, 2);
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
+
+TEST(server_bad_arguments)
+{
+    aio_loop *loop = aio_new_event_loop();
+    aio_exception *error = NULL;
+    aio_set_event_loop(loop);
+    CHECK_INT(aio_loop_run_until_complete(loop, aio_start_http_server(NULL, NULL, "127.0.0.1", 0), &error), EINVAL);
+    aio_exception_unref(error);
+    CHECK_INT(aio_loop_run_until_complete(loop, aio_start_http_server(site_handler, NULL, "127.0.0.1", 0,
+                                          .header_timeout = -3), NULL), EINVAL);
+    CHECK_INT(aio_loop_run_until_complete(loop, aio_request_respond(NULL, 200), NULL), EINVAL);
+    CHECK_INT(aio_loop_run_until_complete(loop, aio_request_read(NULL), NULL), EINVAL);
+    CHECK_INT(aio_loop_run_until_complete(loop, aio_request_chunk(NULL, "", 0), NULL), EINVAL);
+    CHECK_INT(aio_loop_run_until_complete(loop, aio_request_end(NULL), NULL), EINVAL);
+    aio_loop_free(loop);
+}

@@ -1,0 +1,165 @@
+/* The pool of kept connections: limits, lines, lives. Servers and gets are those of the client's tests. */
+
+struct pool_limit { aio_task task; aio_server *server; aio_session *session; struct get_url *gets[6]; int i; double began; };
+SCENARIO(pool_limit, .may = CLIENT_MAY)
+{
+    AIO_BEGIN(pool_limit);
+    AIO_AWAIT(self->server, aio_start_http_server(site_handler, NULL, "127.0.0.1", 0));
+    self->session = aio_session_open(.limit = 2);
+    REQUIRE(self->session);
+    self->began = aio_loop_time(aio_get_running_loop());
+    for (self->i = 0; self->i < 6; self->i++) {
+        self->gets[self->i] = get_task(self->session, aio_server_port(self->server), "/slow", no_timeouts);
+        REQUIRE(self->gets[self->i]);
+    }
+    AIO_AWAIT(aio_sleep(0.5));
+    CHECK_INT(aio_session_busy(self->session), 2);
+    aio_task_cancel(self->gets[2]);                /* the first of those who wait: the next one has its place */
+    AIO_AWAIT(aio_wait(self->gets, 6));
+    CHECK_NEAR(aio_loop_time(aio_get_running_loop()) - self->began, 15, 0.5);
+    for (self->i = 0; self->i < 6; self->i++) {
+        CHECK_INT(aio_future_cancelled(self->gets[self->i]), self->i == 2);
+        if (self->i == 2) continue;
+        CHECK_STR(self->gets[self->i]->body, "late");
+        CHECK_INT(self->gets[self->i]->reused, self->i > 2);
+        CHECK_NEAR(self->gets[self->i]->seconds, self->i < 2 ? 5 : self->i < 5 ? 10 : 15, 0.5); /* in order */
+    }
+    CHECK_INT(aio_session_idle(self->session), 2);
+    AIO_FINALLY;
+        aio_unref_all(self->gets, 6);
+        AIO_AWAIT(aio_session_close(self->session));
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
+
+/* A total that runs out in the line names the pool. */
+struct pool_timeout { aio_task task; aio_server *server; aio_session *session; struct get_url *gets[2]; };
+SCENARIO(pool_timeout, .may = CLIENT_MAY)
+{
+    AIO_BEGIN(pool_timeout);
+    AIO_AWAIT(self->server, aio_start_http_server(site_handler, NULL, "127.0.0.1", 0));
+    self->session = aio_session_open(.limit_per_host = 1);
+    REQUIRE(self->session);
+    aio_timeouts connect = { 0, 2, 0, 0 };
+    self->gets[0] = get_task(self->session, aio_server_port(self->server), "/slow", connect);
+    self->gets[1] = get_task(self->session, aio_server_port(self->server), "/slow", connect);
+    AIO_AWAIT(aio_gather(self->gets, 2));
+    CHECK_INT(self->gets[0]->code, 0);
+    CHECK_INT(self->gets[1]->code, AIO_ETIMEOUT);
+    CHECK_STR(self->gets[1]->phase, "pool");
+    CHECK(strstr(self->gets[1]->message, "`connect` is 2 s") != NULL);
+    CHECK_NEAR(self->gets[1]->seconds, 2, 0.1);
+    AIO_FINALLY;
+        aio_unref_all(self->gets, 2);
+        AIO_AWAIT(aio_session_close(self->session));
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
+
+/* Gets one after the other; `wait` seconds between; how many connections the server saw. */
+struct pool_twice { aio_task task; const char *says; int end, expected; double wait, keepalive; bool force_close;
+    aio_server *server; aio_session *session; struct script script; struct get_url *get; int i; };
+static AIO_CORO(pool_twice)
+{
+    AIO_BEGIN(pool_twice);
+    script_says(&self->script, self->says, self->end);
+    AIO_AWAIT(self->server, aio_start_server(scripted_handler, &self->script, "127.0.0.1", 0));
+    self->session = aio_session_open(.keepalive_timeout = self->keepalive, .force_close = self->force_close);
+    REQUIRE(self->session);
+    for (self->i = 0; self->i < 2; self->i++) {
+        self->get = get_task(self->session, aio_server_port(self->server), "/", no_timeouts);
+        AIO_AWAIT((struct get_url *)aio_ref(self->get));
+        CHECK_INT(self->get->code, 0);
+        CHECK_STR(self->get->body, "hello");
+        aio_unref(self->get);
+        self->get = NULL;
+        AIO_AWAIT(aio_sleep(self->wait));
+    }
+    CHECK_INT(self->script.served, self->expected);
+    AIO_FINALLY;
+        aio_unref(self->get);
+        AIO_AWAIT(aio_session_close(self->session));
+        aio_server_abort_clients(self->server);
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
+
+struct pool_reuse { aio_task task; };
+SCENARIO(pool_reuse, .may = CLIENT_MAY)
+{
+    AIO_BEGIN(pool_reuse);
+    AIO_AWAIT(AIO_CALL(pool_twice, .says = HEAD_5 "hello", .end = END_STAY, .expected = 1));
+    AIO_AWAIT(AIO_CALL(pool_twice, .says = HEAD_5 "hello", .end = END_STAY, .wait = 14, .expected = 1));
+    AIO_AWAIT(AIO_CALL(pool_twice, .says = HEAD_5 "hello", .end = END_STAY, .wait = 16, .expected = 2));
+    AIO_AWAIT(AIO_CALL(pool_twice, .says = HEAD_5 "hello", .end = END_STAY, .wait = 3, .keepalive = 2, .expected = 2));
+    AIO_AWAIT(AIO_CALL(pool_twice, .says = HEAD_5 "hello", .end = END_STAY, .force_close = true, .expected = 2));
+    AIO_AWAIT(AIO_CALL(pool_twice, .says = HEAD_5 "hello", .end = END_CLOSE, .wait = 1, .expected = 2));
+    AIO_AWAIT(AIO_CALL(pool_twice, .says = HEAD_5 "hello", .end = END_CLOSE, .expected = 2)); /* seen, or retried */
+    AIO_AWAIT(AIO_CALL(pool_twice, .says = HEAD_5 "hello!", .end = END_STAY, .wait = 1, .expected = 2)); /* too much */
+    AIO_AWAIT(AIO_CALL(pool_twice, .says = "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 5\r\n\r\nhello",
+                       .end = END_STAY, .expected = 2));
+    AIO_AWAIT(AIO_CALL(pool_twice, .says = "HTTP/1.1 200 OK\r\nKeep-Alive: timeout=2\r\nContent-Length: 5\r\n\r\nhello",
+                       .end = END_STAY, .wait = 3, .expected = 2));
+    AIO_AWAIT(AIO_CALL(pool_twice, .says = "HTTP/1.0 200 OK\r\nContent-Length: 5\r\n\r\nhello", .end = END_STAY, .expected = 2));
+    AIO_END;
+}
+
+/* A server that answers before it was asked is not believed. */
+struct pool_early { aio_task task; aio_server *server; aio_session *session; struct script script; struct get_url *get; };
+SCENARIO(pool_early, .may = CLIENT_MAY)
+{
+    AIO_BEGIN(pool_early);
+    script_says(&self->script, HEAD_5 "hello", END_STAY);
+    AIO_AWAIT(self->server, aio_start_http_server(site_handler, NULL, "127.0.0.1", 0));
+    self->session = aio_session_open(.limit = 1);
+    REQUIRE(self->session);
+    self->get = get_task(self->session, aio_server_port(self->server), "/a", no_timeouts);
+    AIO_AWAIT((struct get_url *)aio_ref(self->get));
+    CHECK_INT(aio_session_idle(self->session), 1);
+    aio__connection *idle = AIO__CONTAINER(self->session->connector.idle.next, aio__connection, link);
+    struct aio_server *server = self->server; /* its end of the idle connection speaks */
+    aio_stream *other = AIO__CONTAINER(server->clients.next, aio_stream, link);
+    REQUIRE(!aio__ring_empty(&server->clients) && idle->stream);
+    REQUIRE(aio_stream_write(other, HEAD_5 "false", strlen(HEAD_5 "false")) == 0);
+    AIO_AWAIT(aio_sleep(0.01));
+    CHECK_INT(aio_session_idle(self->session), 0);
+    aio_unref(self->get);
+    self->get = get_task(self->session, aio_server_port(self->server), "/b", no_timeouts);
+    AIO_AWAIT((struct get_url *)aio_ref(self->get));
+    CHECK_STR(self->get->body, "/b -");
+    CHECK(!self->get->reused);
+    AIO_FINALLY;
+        aio_unref(self->get);
+        AIO_AWAIT(aio_session_close(self->session));
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
+
+/* Closing a session ends what is in its line, on its way, or half read. */
+struct pool_close { aio_task task; aio_server *server; aio_session *session; struct get_url *gets[3]; int i; };
+SCENARIO(pool_close, .may = CLIENT_MAY)
+{
+    AIO_BEGIN(pool_close);
+    AIO_AWAIT(self->server, aio_start_http_server(site_handler, NULL, "127.0.0.1", 0));
+    self->session = aio_session_open(.limit = 2);
+    REQUIRE(self->session);
+    for (self->i = 0; self->i < 3; self->i++) {
+        self->gets[self->i] = get_task(self->session, aio_server_port(self->server), "/slow", no_timeouts);
+        REQUIRE(self->gets[self->i]);
+    }
+    AIO_AWAIT(aio_sleep(1));
+    aio_future *closed = aio_session_close(self->session);
+    self->session = NULL;
+    AIO_AWAIT(closed);
+    AIO_AWAIT(aio_gather(self->gets, 3));
+    for (self->i = 0; self->i < 3; self->i++) {
+        CHECK_INT(self->gets[self->i]->code, AIO_ERUNTIME);
+        CHECK(strstr(self->gets[self->i]->message, "the session was closed") != NULL);
+        CHECK_NEAR(self->gets[self->i]->seconds, 1, 0.1);
+    }
+    AIO_FINALLY;
+        aio_unref_all(self->gets, 3);
+        AIO_AWAIT(aio_session_close(self->session));
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
