@@ -1814,6 +1814,24 @@ static int aio__os_sigaction(int signum, const struct sigaction *action, struct 
     return sigaction(signum, action, old);
 }
 
+/* OpenSSL's calls that have nothing to fail for. */
+#define AIO__TLS_CALLS(X)                                                                           \
+    X(BIO_clear_flags) X(BIO_set_flags) X(BIO_get_data) X(BIO_set_data) X(BIO_get_new_index)        \
+    X(BIO_meth_set_create) X(BIO_meth_set_ctrl) X(BIO_meth_set_read) X(BIO_meth_set_write)          \
+    X(BIO_set_init) X(ERR_clear_error) X(ERR_peek_error) X(ERR_reason_error_string)                 \
+    X(SSL_CIPHER_get_name) X(SSL_CTX_ctrl) X(SSL_CTX_set_alpn_select_cb)                            \
+    X(SSL_CTX_set_default_read_buffer_len) X(SSL_CTX_set_options) X(SSL_CTX_set_session_id_context) \
+    X(SSL_CTX_set_verify) X(SSL_get0_alpn_selected) X(SSL_get0_param) X(SSL_get_current_cipher)     \
+    X(SSL_get_verify_result) X(SSL_get_version) X(SSL_has_pending) X(SSL_is_init_finished)          \
+    X(SSL_select_next_proto) X(SSL_set_accept_state) X(SSL_set_bio) X(SSL_set_connect_state)        \
+    X(SSL_set_hostflags) X(TLS_client_method) X(TLS_server_method) X(X509_verify_cert_error_string)
+#define AIO__CALL_TYPE(name)  typedef __typeof__(name) aio__call_##name;
+#define AIO__CALL_FIELD(name) aio__call_##name *name;
+#define AIO__CALL_ENTRY(name) name,
+#ifndef AIO_NO_TLS
+AIO__TLS_CALLS(AIO__CALL_TYPE)
+#endif
+
 struct aio__os {
     bool    plain; /* no slabs: every object is an allocation of its own, which can fail and which checkers see */
     void   *(*malloc)(size_t);
@@ -1832,6 +1850,7 @@ struct aio__os {
     int     (*cond_wait)(pthread_cond_t *, pthread_mutex_t *, int64_t);
     int     (*thread)(pthread_t *, void *(*)(void *), void *);
     int     (*join)(pthread_t);
+    int     (*detach)(pthread_t);
     int     (*cores)(void);
     int     (*sigaction)(int, const struct sigaction *, struct sigaction *);
     int     (*socket)(int, int, int);
@@ -1878,11 +1897,12 @@ struct aio__os {
     int         (*SSL_write)(SSL *, const void *, int);
     int         (*SSL_shutdown)(SSL *);
     int         (*SSL_get_error)(const SSL *, int);
+    AIO__TLS_CALLS(AIO__CALL_FIELD)
 #endif
 };
 static struct aio__os aio__os = {
     false, aio__os_malloc, aio__os_realloc, aio__os_free, aio__os_clock, aio__os_wall, poll, pipe, aio__os_fcntl, read, write, close,
-    aio__os_mutex_init, aio__os_cond_init, aio__os_cond_wait, aio__os_thread, aio__os_join, aio__os_cores,
+    aio__os_mutex_init, aio__os_cond_init, aio__os_cond_wait, aio__os_thread, aio__os_join, pthread_detach, aio__os_cores,
     aio__os_sigaction, socket, aio__os_bind, listen, aio__os_accept, aio__os_connect, shutdown, recv, send, sendmsg,
     recvmsg, getsockopt, setsockopt, aio__os_getsockname, aio__os_getpeername, unlink, aio__os_stat, getaddrinfo, freeaddrinfo,
 #if AIO__LINUX
@@ -1893,6 +1913,7 @@ static struct aio__os aio__os = {
     SSL_CTX_load_verify_locations, SSL_CTX_set_default_verify_paths, SSL_CTX_set_alpn_protos, SSL_new, SSL_ctrl,
     SSL_set1_host, X509_VERIFY_PARAM_set1_ip_asc, SSL_free, BIO_new, BIO_meth_new, SSL_do_handshake,
     SSL_read, SSL_write, SSL_shutdown, SSL_get_error,
+    AIO__TLS_CALLS(AIO__CALL_ENTRY)
 #endif
 };
 
@@ -8037,7 +8058,7 @@ static int aio__lane_submit(aio__lookups *lookups, aio__lookup *lookup)
         code = aio__os.thread(&thread, aio__lane_run, NULL);
         if (code == 0) {
             aio__lane.threads++;
-            pthread_detach(thread);
+            aio__os.detach(thread);
         }
     }
     if (aio__lane.threads) code = 0;
@@ -8168,24 +8189,24 @@ AIO_API const char *aio_tls_context_error(void) { return aio__tls_message; }
 
 static int aio__bio_write(BIO *bio, const char *data, int length)
 {
-    aio__tls *tls = (aio__tls *)BIO_get_data(bio);
-    BIO_clear_retry_flags(bio);
+    aio__tls *tls = (aio__tls *)aio__os.BIO_get_data(bio);
+    aio__os.BIO_clear_flags(bio, BIO_FLAGS_RWS | BIO_FLAGS_SHOULD_RETRY);
     ssize_t n;
     do n = aio__os.send(tls->d->fd, data, (size_t)length, AIO__NOSIGNAL); while (n < 0 && errno == EINTR);
     if (n >= 0) return (int)n;
     if (errno == EAGAIN || errno == EWOULDBLOCK) {
         aio__descriptor_drained(tls->d, AIO__WRITE);
-        BIO_set_retry_write(bio);
+        aio__os.BIO_set_flags(bio, BIO_FLAGS_WRITE | BIO_FLAGS_SHOULD_RETRY);
     } else tls->error = errno;
     return -1;
 }
 
 static int aio__bio_read(BIO *bio, char *data, int length)
 {
-    aio__tls *tls = (aio__tls *)BIO_get_data(bio);
-    BIO_clear_retry_flags(bio);
+    aio__tls *tls = (aio__tls *)aio__os.BIO_get_data(bio);
+    aio__os.BIO_clear_flags(bio, BIO_FLAGS_RWS | BIO_FLAGS_SHOULD_RETRY);
     if (!(tls->d->ready & AIO__READ)) {
-        BIO_set_retry_read(bio);
+        aio__os.BIO_set_flags(bio, BIO_FLAGS_READ | BIO_FLAGS_SHOULD_RETRY);
         return -1;
     }
     ssize_t n;
@@ -8196,7 +8217,7 @@ static int aio__bio_read(BIO *bio, char *data, int length)
     }
     if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
         tls->d->ready = (uint8_t)(tls->d->ready & ~AIO__READ);
-        BIO_set_retry_read(bio);
+        aio__os.BIO_set_flags(bio, BIO_FLAGS_READ | BIO_FLAGS_SHOULD_RETRY);
     } else if (n < 0) tls->error = errno;
     return n < 0 ? -1 : 0;
 }
@@ -8209,7 +8230,7 @@ static long aio__bio_control(BIO *bio, int command, long number, void *pointer)
 
 static int aio__bio_create(BIO *bio)
 {
-    BIO_set_init(bio, 1);
+    aio__os.BIO_set_init(bio, 1);
     return 1;
 }
 
@@ -8219,12 +8240,12 @@ static aio_tls_context *aio__tls_default_context;
 
 static void aio__bio_setup(void)
 {
-    BIO_METHOD *method = aio__os.BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "aio.h");
+    BIO_METHOD *method = aio__os.BIO_meth_new(aio__os.BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "aio.h");
     if (!method) return;
-    BIO_meth_set_write(method, aio__bio_write);
-    BIO_meth_set_read(method, aio__bio_read);
-    BIO_meth_set_ctrl(method, aio__bio_control);
-    BIO_meth_set_create(method, aio__bio_create);
+    aio__os.BIO_meth_set_write(method, aio__bio_write);
+    aio__os.BIO_meth_set_read(method, aio__bio_read);
+    aio__os.BIO_meth_set_ctrl(method, aio__bio_control);
+    aio__os.BIO_meth_set_create(method, aio__bio_create);
     aio__bio_method = method;
 }
 
@@ -8232,12 +8253,12 @@ static void aio__bio_setup(void)
 
 static void aio__tls_context_fail(const char *what, const char *name)
 {
-    unsigned long error = ERR_peek_error();
-    const char *reason = error ? ERR_reason_error_string(error) : NULL;
+    unsigned long error = aio__os.ERR_peek_error();
+    const char *reason = error ? aio__os.ERR_reason_error_string(error) : NULL;
     if (!reason && ERR_GET_LIB(error) == ERR_LIB_SYS) reason = strerror(ERR_GET_REASON(error));
     snprintf(aio__tls_message, sizeof aio__tls_message, "%s%s%s: %s", what, name ? " " : "", name ? name : "",
              reason ? reason : "OpenSSL failed");
-    ERR_clear_error();
+    aio__os.ERR_clear_error();
 }
 
 /* "h2,http/1.1" → the wire's form. False if it does not fit. */
@@ -8260,7 +8281,7 @@ static int aio__alpn_select(SSL *ssl, const unsigned char **out, unsigned char *
     (void)ssl;
     aio_tls_context *context = (aio_tls_context *)arg;
     unsigned char *chosen;
-    if (SSL_select_next_proto(&chosen, length, context->alpn, context->alpn_length, in, in_length) !=
+    if (aio__os.SSL_select_next_proto(&chosen, length, context->alpn, context->alpn_length, in, in_length) !=
         OPENSSL_NPN_NEGOTIATED) return SSL_TLSEXT_ERR_NOACK;
     *out = chosen;
     return SSL_TLSEXT_ERR_OK;
@@ -8298,20 +8319,21 @@ static bool aio__tls_context_fill(aio_tls_context *context, const aio_tls_option
     SSL_CTX *ctx = context->ctx;
     int verify = context->verify && !o->server ? SSL_VERIFY_PEER : SSL_VERIFY_NONE;
     if (o->require_client_cert) verify = SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT;
-    SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION);
-    SSL_CTX_set_mode(ctx, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);
-    SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION);
-    SSL_CTX_set_read_ahead(ctx, 1);
-    SSL_CTX_set_default_read_buffer_len(ctx, 32768);
-    SSL_CTX_set_verify(ctx, verify, NULL);
-    if (o->server) SSL_CTX_set_session_id_context(ctx, (const unsigned char *)"aio.h", 5);
+    aio__os.SSL_CTX_ctrl(ctx, SSL_CTRL_SET_MIN_PROTO_VERSION, TLS1_2_VERSION, NULL);
+    aio__os.SSL_CTX_ctrl(ctx, SSL_CTRL_MODE,
+                         SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS, NULL);
+    aio__os.SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION);
+    aio__os.SSL_CTX_ctrl(ctx, SSL_CTRL_SET_READ_AHEAD, 1, NULL);
+    aio__os.SSL_CTX_set_default_read_buffer_len(ctx, 32768);
+    aio__os.SSL_CTX_set_verify(ctx, verify, NULL);
+    if (o->server) aio__os.SSL_CTX_set_session_id_context(ctx, (const unsigned char *)"aio.h", 5);
     const char *file = aio__tls_load(context, o);
     if (file) {
         aio__tls_context_fail("TLS: cannot load", file);
         return false;
     }
     if (!context->alpn_length) return true;
-    if (o->server) SSL_CTX_set_alpn_select_cb(ctx, aio__alpn_select, context);
+    if (o->server) aio__os.SSL_CTX_set_alpn_select_cb(ctx, aio__alpn_select, context);
     else if (aio__os.SSL_CTX_set_alpn_protos(ctx, context->alpn, context->alpn_length) != 0) {
         aio__tls_context_fail("TLS: ALPN", o->alpn);
         return false;
@@ -8321,7 +8343,7 @@ static bool aio__tls_context_fill(aio_tls_context *context, const aio_tls_option
 
 AIO_API aio_tls_context *aio__tls_context_create(const aio_tls_options *options)
 {
-    ERR_clear_error();
+    aio__os.ERR_clear_error();
     pthread_mutex_lock(&aio__tls_mutex);
     if (!aio__bio_method) aio__bio_setup();
     pthread_mutex_unlock(&aio__tls_mutex);
@@ -8337,7 +8359,7 @@ AIO_API aio_tls_context *aio__tls_context_create(const aio_tls_options *options)
     if (wrong) {
         snprintf(aio__tls_message, sizeof aio__tls_message, "TLS: %s", wrong);
     } else {
-        context->ctx = aio__os.SSL_CTX_new(options->server ? TLS_server_method() : TLS_client_method());
+        context->ctx = aio__os.SSL_CTX_new(options->server ? aio__os.TLS_server_method() : aio__os.TLS_client_method());
         if (!context->ctx || !aio__bio_method) aio__tls_context_fail("TLS: no context", NULL);
         else if (aio__tls_context_fill(context, options)) return context;
     }
@@ -8365,7 +8387,7 @@ static void aio__tls_free(aio__tls *tls)
     if (!tls) return;
     if (tls->ssl) aio__os.SSL_free(tls->ssl);
     aio__free(tls);
-    ERR_clear_error();
+    aio__os.ERR_clear_error();
 }
 
 /* Names the host that the certificate must be for; figures are compared as an address. A name's last dot, which says
@@ -8383,15 +8405,15 @@ static int aio__tls_name(SSL *ssl, const char *host, bool verify)
     if (!is_address &&
         aio__os.SSL_ctrl(ssl, SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name, name) != 1) return ENOMEM;
     if (!verify) return 0;
-    if (is_address) return aio__os.X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), host) == 1 ? 0 : ENOMEM;
-    SSL_set_hostflags(ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+    if (is_address) return aio__os.X509_VERIFY_PARAM_set1_ip_asc(aio__os.SSL_get0_param(ssl), host) == 1 ? 0 : ENOMEM;
+    aio__os.SSL_set_hostflags(ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
     return aio__os.SSL_set1_host(ssl, name) == 1 ? 0 : ENOMEM;
 }
 
 /* NULL with errno: ENOMEM, or EINVAL for a name that none can be. `host` is NULL on a server. */
 static aio__tls *aio__tls_new(aio_tls_context *context, aio__descriptor *d, const char *host)
 {
-    ERR_clear_error();
+    aio__os.ERR_clear_error();
     int code = ENOMEM;
     aio__tls *tls = (aio__tls *)aio__calloc(sizeof *tls);
     if (!tls) return NULL;
@@ -8399,10 +8421,10 @@ static aio__tls *aio__tls_new(aio_tls_context *context, aio__descriptor *d, cons
     tls->ssl = aio__os.SSL_new(context->ctx);
     BIO *bio = tls->ssl ? aio__os.BIO_new(aio__bio_method) : NULL;
     if (bio) {
-        BIO_set_data(bio, tls);
-        SSL_set_bio(tls->ssl, bio, bio);
-        if (context->server) SSL_set_accept_state(tls->ssl);
-        else SSL_set_connect_state(tls->ssl);
+        aio__os.BIO_set_data(bio, tls);
+        aio__os.SSL_set_bio(tls->ssl, bio, bio);
+        if (context->server) aio__os.SSL_set_accept_state(tls->ssl);
+        else aio__os.SSL_set_connect_state(tls->ssl);
         code = host ? aio__tls_name(tls->ssl, host, context->verify) : 0;
         if (!code) return tls;
     }
@@ -8428,7 +8450,7 @@ static ssize_t aio__tls_outcome(aio__tls *tls, int n, bool *wants_other, int oth
 
 static ssize_t aio__tls_recv(aio__tls *tls, char *data, size_t length)
 {
-    ERR_clear_error();
+    aio__os.ERR_clear_error();
     int n = aio__os.SSL_read(tls->ssl, data, length > INT_MAX ? INT_MAX : (int)length);
     return aio__tls_outcome(tls, n, &tls->read_wants_write, SSL_ERROR_WANT_WRITE);
 }
@@ -8436,7 +8458,7 @@ static ssize_t aio__tls_recv(aio__tls *tls, char *data, size_t length)
 /* Never 0: a peer that has said goodbye and then closed lets OpenSSL tell of the goodbye only. */
 static ssize_t aio__tls_send(aio__tls *tls, const char *data, size_t length)
 {
-    ERR_clear_error();
+    aio__os.ERR_clear_error();
     int n = aio__os.SSL_write(tls->ssl, data, length > INT_MAX ? INT_MAX : (int)length);
     ssize_t sent = aio__tls_outcome(tls, n, &tls->write_wants_read, SSL_ERROR_WANT_READ);
     if (sent) return sent;
@@ -8448,7 +8470,7 @@ static ssize_t aio__tls_send(aio__tls *tls, const char *data, size_t length)
 /* The direction that the handshake waits for, 0 when it is done, AIO__IO_FAILED. */
 static int aio__tls_handshake(aio__tls *tls)
 {
-    ERR_clear_error();
+    aio__os.ERR_clear_error();
     int n = aio__os.SSL_do_handshake(tls->ssl);
     if (n == 1) return 0;
     int error = aio__os.SSL_get_error(tls->ssl, n);
@@ -8463,32 +8485,32 @@ static int aio__tls_handshake(aio__tls *tls)
 static void aio__tls_goodbye(aio__tls *tls, bool complete)
 {
     char unread[1024];
-    ERR_clear_error();
-    if (complete && !tls->failed && SSL_is_init_finished(tls->ssl)) aio__os.SSL_shutdown(tls->ssl);
+    aio__os.ERR_clear_error();
+    if (complete && !tls->failed && aio__os.SSL_is_init_finished(tls->ssl)) aio__os.SSL_shutdown(tls->ssl);
     for (int i = 0; i < 256 && aio__os.recv(tls->d->fd, unread, sizeof unread, 0) > 0; i++) { }
 }
 
 /* Why the latest call failed, for `peer`. Never NULL. */
 static aio_exception *aio__tls_error(aio__tls *tls, const char *phase, const char *peer)
 {
-    unsigned long error = ERR_peek_error();
-    const char *reason = error ? ERR_reason_error_string(error) : NULL;
+    unsigned long error = aio__os.ERR_peek_error();
+    const char *reason = error ? aio__os.ERR_reason_error_string(error) : NULL;
     int code = AIO_ETLS;
     if (error && ERR_GET_REASON(error) == ERR_R_MALLOC_FAILURE) return &aio__no_memory;
     if (error && ERR_GET_LIB(error) == ERR_LIB_SSL && ERR_GET_REASON(error) == SSL_R_CERTIFICATE_VERIFY_FAILED)
         return aio__exception(AIO_ECERTIFICATE, phase, "%s with %s: certificate verify failed: %s", phase, peer,
-                              X509_verify_cert_error_string(SSL_get_verify_result(tls->ssl)));
+                              aio__os.X509_verify_cert_error_string(aio__os.SSL_get_verify_result(tls->ssl)));
     if (tls->error) {
         code = tls->error;
         reason = strerror(tls->error);
     } else if (!error) {
-        reason = SSL_is_init_finished(tls->ssl) ? "the peer closed the connection without close_notify"
+        reason = aio__os.SSL_is_init_finished(tls->ssl) ? "the peer closed the connection without close_notify"
                                                 : "the peer closed the connection";
     }
     return aio__exception(code, phase, "%s with %s: %s", phase, peer, reason ? reason : "OpenSSL failed");
 }
 
-static bool aio__tls_has_pending(const aio__tls *tls) { return SSL_has_pending(tls->ssl) != 0; }
+static bool aio__tls_has_pending(const aio__tls *tls) { return aio__os.SSL_has_pending(tls->ssl) != 0; }
 
 /* The default client context, made at the first use: system authorities, verification on. Borrowed; NULL: see
  * aio_tls_context_error. */
@@ -8626,19 +8648,19 @@ AIO_API const char *aio_stream_sockname(const aio_stream *stream, char *buffer, 
 #ifndef AIO_NO_TLS
 AIO_API const char *aio_stream_tls_version(const aio_stream *stream)
 {
-    return stream && stream->tls ? SSL_get_version(stream->tls->ssl) : NULL;
+    return stream && stream->tls ? aio__os.SSL_get_version(stream->tls->ssl) : NULL;
 }
 
 AIO_API const char *aio_stream_tls_cipher(const aio_stream *stream)
 {
-    return stream && stream->tls ? SSL_CIPHER_get_name(SSL_get_current_cipher(stream->tls->ssl)) : NULL;
+    return stream && stream->tls ? aio__os.SSL_CIPHER_get_name(aio__os.SSL_get_current_cipher(stream->tls->ssl)) : NULL;
 }
 
 AIO_API const char *aio_stream_alpn(const aio_stream *stream, char *buffer, size_t size)
 {
     const unsigned char *protocol = NULL;
     unsigned length = 0;
-    if (stream && stream->tls) SSL_get0_alpn_selected(stream->tls->ssl, &protocol, &length);
+    if (stream && stream->tls) aio__os.SSL_get0_alpn_selected(stream->tls->ssl, &protocol, &length);
     if (!length || !buffer || !size) return NULL;
     snprintf(buffer, size, "%.*s", (int)length, (const char *)protocol);
     return buffer;

@@ -30,7 +30,7 @@ POSIX_NAMES = frozenset(
 # What the implementation may call past the table: it neither allocates, nor enters the kernel, nor reads a clock.
 HARMLESS = re.compile(
     r"mem(cpy|move|set|cmp|chr|rchr|mem)|str(n?len|n?cmp|n?casecmp|chr|rchr|str|spn|cspn|pbrk|to[dlu]\w*|error(_r)?)"
-    r"|__xpg_strerror_r|v?snprintf|(__isoc\d+_)?(sscanf|strto\w+)|[fv]*printf|f?puts|f?putc|fwrite|fflush|std(err|out)"
+    r"|__xpg_strerror_r|gai_strerror|v?snprintf|(__isoc\d+_)?(sscanf|strto\w+)|[fv]*printf|f?puts|f?putc|fwrite|fflush|std(err|out)"
     r"|qsort|bsearch|abort|getenv|__errno_location|__assert_fail|[hn]to[hn][sl]|inet_(pton|ntop)"
     r"|sig(empty|fill|add|del)set|sigismember|pthread_((mutex|cond|condattr|mutexattr|attr)_\w+|once|self|equal)"
     r"|(is|to)[a-z]+|fmod|floor|ceil|_GLOBAL_OFFSET_TABLE_|__tls_get_addr|__stack_chk_fail|__sched_cpucount")
@@ -148,9 +148,21 @@ def declare_tags(tokens, found):
             found.declare("type", tokens[i + 1][0], tokens[i + 1][1])
 
 
+def without_typeof(tokens):
+    """`__typeof__(x) name` declares as `int name` does."""
+    i = 0
+    while i < len(tokens):
+        if tokens[i][0] == "__typeof__":
+            yield "int", tokens[i][1]
+            i = closing(tokens, i + 1)
+        else:
+            yield tokens[i]
+        i += 1
+
+
 def declare(tokens, found):
     """One external declaration that is not a function definition."""
-    tokens = without_attributes(tokens)
+    tokens = list(without_typeof(without_attributes(tokens)))
     if not tokens:
         return
     declare_tags(tokens, found)
