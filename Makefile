@@ -30,7 +30,7 @@ demo: build/examples/crawl ## build and run the crawler: 1000 pages, 100 at once
 test: build/test ## run the tests; make test ONLY=name runs one, build/test --list names them
 	build/test $(ONLY)
 
-examples: $(EXAMPLES) $(EXAMPLES:=.cpp.o) ## build the examples, as C99 and, where there is a C++ compiler, as C++20
+examples: $(EXAMPLES) $(EXAMPLES:build/examples/%=build/examples/cpp/%) ## build them as C99 and, if there is one, as C++20
 
 torture: build/test ## every scenario in every way: failing allocations and calls, slices, cancellation, shuffled order
 	build/test --torture $(ONLY)
@@ -93,9 +93,10 @@ build/examples/%: examples/%.c aio.h | setup
 	@mkdir -p $(@D)
 	$(COMPILE) -o $@ $< $(LDFLAGS) $(LDLIBS)
 
-build/examples/%.cpp.o: examples/%.c aio.h | setup
+build/examples/cpp/%: examples/%.c aio.h | setup
 	@mkdir -p $(@D)
-	@if command -v $(CXX) >/dev/null; then set -x; $(CXX) -x c++ -std=c++20 $(CPPFLAGS) $(CFLAGS) -c -o $@ $<; \
+	@if command -v $(CXX) >/dev/null; then set -x; \
+	    $(CXX) -x c++ -std=c++20 $(CPPFLAGS) $(CFLAGS) -o $@ $< -x none $(LDFLAGS) $(LDLIBS); \
 	else echo "no $(CXX): $< was not tried as C++"; fi
 
 build/test: $(TEST_FILES) aio.h | setup

@@ -81,6 +81,25 @@ each_example() {
     for example in examples/*.c; do "$@" "$example" || return 1; done
 }
 
+# examples_run FOLDER COMPILER FLAGS...: builds each example and runs it.
+examples_run() {
+    local folder=$out/$1 example
+    shift
+    mkdir -p "$folder"
+    for example in examples/*.c; do
+        "$@" -o "$folder/$(basename "$example" .c)" "$example" -x none $libs || return 1
+    done
+    sh tests/examples.sh "$folder"
+}
+
+# A C++ file with the declarations, and the implementation as C99: warnings beside each other, run together.
+cpp_beside_c() {
+    local binary=$out/beside-$1
+    gcc -std=c99 -O2 -c -o "$binary-c.o" tests/cpp/implementation.c &&
+        "$@" -c -o "$binary.o" tests/cpp/coroutines.cpp &&
+        "$1" -o "$binary" "$binary.o" "$binary-c.o" $libs && timeout 60 "$binary"
+}
+
 # tests BINARY COMPILER-AND-FLAGS... -- COMMAND-BEFORE-IT...: builds the test binary and runs it.
 tests() {
     local binary=$out/$1 build=()
@@ -195,7 +214,8 @@ for compiler in g++ clang++; do
         cell "declarations $compiler $standard" object $compiler -x c++ -std=$standard $warn "$out/declarations.c"
     done
     cell "implementation $compiler c++20" object $compiler -x c++ -std=c++20 -O2 $warn "$out/implementation.c"
-    with_examples "examples $compiler c++20" each_example object $compiler -x c++ -std=c++20 -O0 $warn
+    with_examples "examples $compiler c++20" examples_run examples-$compiler $compiler -x c++ -std=c++20 -O0 $warn
+    cell "coroutines $compiler c++20, c99" cpp_beside_c $compiler -std=c++20 -O2 $warn
 done
 
 wait

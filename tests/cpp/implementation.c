@@ -1,0 +1,3 @@
+/* What coroutines.cpp is linked with. */
+#define AIO_IMPLEMENTATION
+#include "../../aio.h"
