@@ -14672,7 +14672,8 @@ static bool aio__request_split(aio_request *request, aio__buffer *path)
     if (!request->path.length) request->path = aio__text("/", 1);
     if (!mark) return true;
     path->start = path->end = 0;
-    if (!aio__buffer_append(path, request->path.data, request->path.length) || !aio__buffer_append(path, "", 1)) return false;
+    if (!aio__buffer_append(path, request->path.data, request->path.length) || !aio__buffer_append(path, "", 1))
+        return false;
     request->path.data = path->data;
     return true;
 }

@@ -3,6 +3,7 @@
 /* ---- a server of bytes: reads a request's head, says its script, and ends as told ---- */
 enum { END_CLOSE, END_RESET, END_STAY };
 struct script { const char *says; size_t length; int end; double drip; bool first; int served; };
+static struct script the_script; /* outlives the servers that speak it */
 struct scripted { aio_task task; aio_stream *stream; struct script *script; aio_text text; size_t at; };
 static AIO_CORO(scripted)
 {
@@ -158,13 +159,13 @@ static const struct { const char *says; int end, code; const char *body; } clien
     { "", END_CLOSE, AIO_EDISCONNECTED, NULL },
     { "HTTP/1.1 200 OK\r\nA: b", END_CLOSE, AIO_EDISCONNECTED, NULL },
 };
-struct client_hears { aio_task task; aio_server *server; aio_session *session; struct script script; struct get_url *get; size_t i; };
+struct client_hears { aio_task task; aio_server *server; aio_session *session; struct get_url *get; size_t i; };
 SCENARIO(client_hears, .may = CLIENT_MAY)
 {
     AIO_BEGIN(client_hears);
-    AIO_AWAIT(self->server, aio_start_server(scripted_handler, &self->script, "127.0.0.1", 0));
+    AIO_AWAIT(self->server, aio_start_server(scripted_handler, &the_script, "127.0.0.1", 0));
     for (self->i = 0; self->i < sizeof client_cases / sizeof *client_cases; self->i++) {
-        script_says(&self->script, client_cases[self->i].says, client_cases[self->i].end);
+        script_says(&the_script, client_cases[self->i].says, client_cases[self->i].end);
         self->session = aio_session_open(.limit = 2);
         REQUIRE(self->session);
         self->get = get_task(self->session, aio_server_port(self->server), "/", no_timeouts);
@@ -186,21 +187,21 @@ SCENARIO(client_hears, .may = CLIENT_MAY)
 }
 
 /* The connection is reset after every byte of the answer in turn: an error that says so, or the whole body. */
-struct client_reset { aio_task task; aio_server *server; aio_session *session; struct script script; struct get_url *get; size_t i; };
+struct client_reset { aio_task task; aio_server *server; aio_session *session; struct get_url *get; size_t i; };
 SCENARIO(client_reset, .may = CLIENT_MAY)
 {
     static const char says[] = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello";
     AIO_BEGIN(client_reset);
-    AIO_AWAIT(self->server, aio_start_server(scripted_handler, &self->script, "127.0.0.1", 0));
+    AIO_AWAIT(self->server, aio_start_server(scripted_handler, &the_script, "127.0.0.1", 0));
     for (self->i = 0; self->i < sizeof says - 1; self->i++) {
-        script_says(&self->script, says, END_RESET);
-        self->script.length = self->i;
+        script_says(&the_script, says, END_RESET);
+        the_script.length = self->i;
         self->session = aio_session_open(.limit = 2);
         REQUIRE(self->session);
         self->get = get_task(self->session, aio_server_port(self->server), "/", no_timeouts);
         AIO_AWAIT((struct get_url *)aio_ref(self->get));
         CHECK(self->get->code == ECONNRESET || self->get->code == AIO_EDISCONNECTED || self->get->code == AIO_EPAYLOAD);
-        CHECK_INT(self->script.served, 1); /* a new connection: no retry */
+        CHECK_INT(the_script.served, 1); /* a new connection: no retry */
         aio_unref(self->get);
         self->get = NULL;
         AIO_AWAIT(aio_session_close(self->session));
@@ -214,15 +215,15 @@ SCENARIO(client_reset, .may = CLIENT_MAY)
 }
 
 /* A head that comes a byte a second, a body that does, and a server that says nothing. */
-struct client_timeouts { aio_task task; aio_server *server; aio_session *session; struct script script; struct get_url *get; };
+struct client_timeouts { aio_task task; aio_server *server; aio_session *session; struct get_url *get; };
 SCENARIO(client_timeouts, .may = CLIENT_MAY)
 {
     AIO_BEGIN(client_timeouts);
-    AIO_AWAIT(self->server, aio_start_server(scripted_handler, &self->script, "127.0.0.1", 0));
+    AIO_AWAIT(self->server, aio_start_server(scripted_handler, &the_script, "127.0.0.1", 0));
     self->session = aio_session_open(.timeout = { .total = 20 });
     REQUIRE(self->session);
-    script_says(&self->script, HEAD_5 "hello", END_STAY);
-    self->script.drip = 1;
+    script_says(&the_script, HEAD_5 "hello", END_STAY);
+    the_script.drip = 1;
     self->get = get_task(self->session, aio_server_port(self->server), "/", no_timeouts);
     AIO_AWAIT((struct get_url *)aio_ref(self->get));
     CHECK_INT(self->get->code, AIO_ETIMEOUT);
@@ -237,7 +238,7 @@ SCENARIO(client_timeouts, .may = CLIENT_MAY)
     CHECK_STR(self->get->phase, "body");
     CHECK_NEAR(self->get->seconds, 40.5, 0.1);
     aio_unref(self->get);
-    script_says(&self->script, "", END_STAY);
+    script_says(&the_script, "", END_STAY);
     aio_timeouts gap = { 0, 0, 0, 3 };
     self->get = get_task(self->session, aio_server_port(self->server), "/", gap);
     AIO_AWAIT((struct get_url *)aio_ref(self->get));

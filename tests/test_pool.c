@@ -58,12 +58,12 @@ SCENARIO(pool_timeout, .may = CLIENT_MAY)
 
 /* Gets one after the other; `wait` seconds between; how many connections the server saw. */
 struct pool_twice { aio_task task; const char *says; int end, expected; double wait, keepalive; bool force_close;
-    aio_server *server; aio_session *session; struct script script; struct get_url *get; int i; };
+    aio_server *server; aio_session *session; struct get_url *get; int i; };
 static AIO_CORO(pool_twice)
 {
     AIO_BEGIN(pool_twice);
-    script_says(&self->script, self->says, self->end);
-    AIO_AWAIT(self->server, aio_start_server(scripted_handler, &self->script, "127.0.0.1", 0));
+    script_says(&the_script, self->says, self->end);
+    AIO_AWAIT(self->server, aio_start_server(scripted_handler, &the_script, "127.0.0.1", 0));
     self->session = aio_session_open(.keepalive_timeout = self->keepalive, .force_close = self->force_close);
     REQUIRE(self->session);
     for (self->i = 0; self->i < 2; self->i++) {
@@ -75,7 +75,7 @@ static AIO_CORO(pool_twice)
         self->get = NULL;
         AIO_AWAIT(aio_sleep(self->wait));
     }
-    CHECK_INT(self->script.served, self->expected);
+    CHECK_INT(the_script.served, self->expected);
     AIO_FINALLY;
         aio_unref(self->get);
         AIO_AWAIT(aio_session_close(self->session));
@@ -105,11 +105,11 @@ SCENARIO(pool_reuse, .may = CLIENT_MAY)
 }
 
 /* A server that answers before it was asked is not believed. */
-struct pool_early { aio_task task; aio_server *server; aio_session *session; struct script script; struct get_url *get; };
+struct pool_early { aio_task task; aio_server *server; aio_session *session; struct get_url *get; };
 SCENARIO(pool_early, .may = CLIENT_MAY)
 {
     AIO_BEGIN(pool_early);
-    script_says(&self->script, HEAD_5 "hello", END_STAY);
+    script_says(&the_script, HEAD_5 "hello", END_STAY);
     AIO_AWAIT(self->server, aio_start_http_server(site_handler, NULL, "127.0.0.1", 0));
     self->session = aio_session_open(.limit = 1);
     REQUIRE(self->session);
