@@ -15,6 +15,7 @@
 #include "test_loop.c"
 #include "test_queues.c"
 #include "test_futures.c"
+#include "test_fuzz_corpora.c"
 #include "test_memory.c"
 #include "test_seam.c"
 #include "test_signals.c"
