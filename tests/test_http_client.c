@@ -21,7 +21,7 @@ static AIO_CORO(scripted)
             aio_stream_write(self->stream, self->script->says + self->at, 1);
             AIO_AWAIT(aio_sleep(self->script->drip));
         }
-        if (!self->script->drip) aio_stream_write(self->stream, self->script->says, self->script->length);
+        if (self->script->drip == 0) aio_stream_write(self->stream, self->script->says, self->script->length);
         if (self->script->end != END_STAY) break;
     }
     AIO_FINALLY;

@@ -347,7 +347,7 @@ SCENARIO(stream_writelines, .may = { AIO_EINCOMPLETE })
     AIO_BEGIN(stream_writelines);
     REQUIRE(unix_pair(0, 0, &self->a, &self->b));
     for (self->i = 0; self->i < 40; self->i++) {
-        self->pieces[self->i].data = self->i % 3 ? "0123456789abcdefghijklmnopqrstuvwxyzABCD" + self->i : NULL;
+        self->pieces[self->i].data = self->i % 3 ? &"0123456789abcdefghijklmnopqrstuvwxyzABCD"[self->i] : NULL;
         self->pieces[self->i].length = self->i % 3 ? 1 : 0;
     }
     REQUIRE(aio_stream_writelines(self->b, self->pieces, 40) == 0);
