@@ -1,7 +1,7 @@
 /* bench_echo PORT - echo server on aio.h's streams, a coroutine a connection, as a user writes it. */
 #define AIO_IMPLEMENTATION
 #include "../../aio.h"
-#include "common.h"
+#include "src/common.h"
 
 struct echo { aio_task task; aio_stream *stream; aio_text data; };
 static AIO_CORO(echo)

@@ -1,7 +1,7 @@
 /* bench_tasks timers|spawn|switch|idle N - what tasks cost in aio.h, written as a user writes them. */
 #define AIO_IMPLEMENTATION
 #include "../../aio.h"
-#include "common.h"
+#include "src/common.h"
 
 static long count, limit;
 
