@@ -2,7 +2,9 @@
 
 FUZZ_CC  ?= clang
 CFLAGS   ?= -O1 -g
-WARN     := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wimplicit-fallthrough -Wundef -Wvla
+WARN     := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wimplicit-fallthrough -Wundef -Wvla -Wstrict-prototypes
+# gcc tells of a local that an await would lose; clang has no such warning.
+WARN     += $(shell $(CC) -Werror -Wjump-misses-init -x c -fsyntax-only /dev/null 2>/dev/null && echo -Wjump-misses-init)
 LDLIBS   := -lssl -lcrypto -lpthread
 PREFIX   ?= /usr/local
 ONLY     ?=

@@ -231,7 +231,7 @@ SCENARIO(client_timeouts, .may = CLIENT_MAY)
     CHECK_NEAR(self->get->seconds, 20, 0.1);
     CHECK(strstr(self->get->message, "`total` is 20 s") && strstr(self->get->message, "GET http://127.0.0.1"));
     aio_unref(self->get);
-    aio_timeouts total = { 40.5, 0, 0, 0 };
+    static const aio_timeouts total = { 40.5, 0, 0, 0 };
     self->get = get_task(self->session, aio_server_port(self->server), "/", total);
     AIO_AWAIT((struct get_url *)aio_ref(self->get));
     CHECK_INT(self->get->code, AIO_ETIMEOUT);
@@ -239,7 +239,7 @@ SCENARIO(client_timeouts, .may = CLIENT_MAY)
     CHECK_NEAR(self->get->seconds, 40.5, 0.1);
     aio_unref(self->get);
     script_says(&the_script, "", END_STAY);
-    aio_timeouts gap = { 0, 0, 0, 3 };
+    static const aio_timeouts gap = { 0, 0, 0, 3 };
     self->get = get_task(self->session, aio_server_port(self->server), "/", gap);
     AIO_AWAIT((struct get_url *)aio_ref(self->get));
     CHECK_INT(self->get->code, AIO_ETIMEOUT);

@@ -56,7 +56,8 @@ static AIO_CORO(talk)
     aio_stream_write(self->stream, self->said, self->length ? self->length : strlen(self->said));
     if (!self->hold) aio_stream_write_eof(self->stream);
     AIO_AWAIT(self->text, aio_stream_read_all(self->stream, 0));
-    char *out = self->answer;
+    char *out;
+    out = self->answer;
     for (const char *at = self->text.data, *end = at + self->text.length; at < end && out < self->answer + 1990;) {
         if (end - at >= 37 && !strncmp(at, "Date: ", 6)) at += 37;
         else *out++ = *at++;

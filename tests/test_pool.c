@@ -40,7 +40,7 @@ SCENARIO(pool_timeout, .may = CLIENT_MAY)
     AIO_AWAIT(self->server, aio_start_http_server(site_handler, NULL, "127.0.0.1", 0));
     self->session = aio_session_open(.limit_per_host = 1);
     REQUIRE(self->session);
-    aio_timeouts connect = { 0, 2, 0, 0 };
+    static const aio_timeouts connect = { 0, 2, 0, 0 };
     self->gets[0] = get_task(self->session, aio_server_port(self->server), "/slow", connect);
     self->gets[1] = get_task(self->session, aio_server_port(self->server), "/slow", connect);
     AIO_AWAIT(aio_gather(self->gets, 2));
@@ -116,9 +116,12 @@ SCENARIO(pool_early, .may = CLIENT_MAY)
     self->get = get_task(self->session, aio_server_port(self->server), "/a", no_timeouts);
     AIO_AWAIT((struct get_url *)aio_ref(self->get));
     CHECK_INT(aio_session_idle(self->session), 1);
-    aio__connection *idle = AIO__CONTAINER(self->session->connector.idle.next, aio__connection, link);
-    struct aio_server *server = self->server; /* its end of the idle connection speaks */
-    aio_stream *other = AIO__CONTAINER(server->clients.next, aio_stream, link);
+    aio__connection *idle;
+    idle = AIO__CONTAINER(self->session->connector.idle.next, aio__connection, link);
+    struct aio_server *server;
+    server = self->server; /* its end of the idle connection speaks */
+    aio_stream *other;
+    other = AIO__CONTAINER(server->clients.next, aio_stream, link);
     REQUIRE(!aio__ring_empty(&server->clients) && idle->stream);
     REQUIRE(aio_stream_write(other, HEAD_5 "false", strlen(HEAD_5 "false")) == 0);
     AIO_AWAIT(aio_sleep(0.01));
@@ -148,7 +151,8 @@ SCENARIO(pool_close, .may = CLIENT_MAY)
         REQUIRE(self->gets[self->i]);
     }
     AIO_AWAIT(aio_sleep(1));
-    aio_future *closed = aio_session_close(self->session);
+    aio_future *closed;
+    closed = aio_session_close(self->session);
     self->session = NULL;
     AIO_AWAIT(closed);
     AIO_AWAIT(aio_gather(self->gets, 3));

@@ -108,7 +108,8 @@ SCENARIO(server_connect_timeout, SERVER_MAY)
 {
     AIO_BEGIN(server_connect_timeout);
     struct sockaddr_in address;
-    socklen_t length = sizeof address;
+    socklen_t length;
+    length = sizeof address;
     memset(&address, 0, sizeof address);
     address.sin_family = AF_INET;
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
@@ -145,7 +146,8 @@ SCENARIO(server_unix, SERVER_MAY)
     memset(&stale, 0, sizeof stale);
     stale.sun_family = AF_UNIX;
     snprintf(stale.sun_path, sizeof stale.sun_path, "%s", self->path);
-    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+    int fd;
+    fd = socket(AF_UNIX, SOCK_STREAM, 0);
     CHECK_INT(bind(fd, (struct sockaddr *)&stale, sizeof stale), 0);
     close(fd);
     AIO_AWAIT(self->server, aio_start_unix_server(echo_handler, NULL, self->path)); /* in place of the stale one */
@@ -347,7 +349,8 @@ SCENARIO(server_closed_inside, SERVER_MAY)
     AIO_FINALLY;
         aio_stream_abort(self->one);
         aio_stream_abort(self->two);
-        aio_server *server = closing_server;
+        aio_server *server;
+        server = closing_server;
         closing_server = NULL;
         aio_unref(server ? aio_server_wait_closed(server) : NULL);
     AIO_END;
@@ -360,7 +363,8 @@ static AIO_CORO(server_big_client)
     AIO_BEGIN(server_big_client);
     self->big = (char *)aio__calloc(8000000);
     if (!self->big) AIO_RAISE(ENOMEM);
-    int code = aio_stream_write(self->stream, self->big, 8000000);
+    int code;
+    code = aio_stream_write(self->stream, self->big, 8000000);
     if (code) AIO_RAISE(code);
     AIO_FINALLY;
         aio__free(self->big);
@@ -453,7 +457,8 @@ static AIO_CORO(crowd_one)
 {
     AIO_BEGIN(crowd_one);
     AIO_AWAIT(self->stream, aio_open_connection("127.0.0.1", self->port));
-    int code = aio_stream_write(self->stream, &self->number, sizeof self->number);
+    int code;
+    code = aio_stream_write(self->stream, &self->number, sizeof self->number);
     if (code) AIO_RAISE(code);
     AIO_AWAIT(self->text, aio_stream_readexactly(self->stream, sizeof self->number));
     CHECK(memcmp(self->text.data, &self->number, sizeof self->number) == 0);

@@ -56,10 +56,12 @@ static AIO_CORO(pourer)
 {
     AIO_BEGIN(pourer);
     for (; self->at < self->size;) {
-        size_t n = self->size - self->at < sizeof self->block ? self->size - self->at : sizeof self->block;
+        size_t n;
+        n = self->size - self->at < sizeof self->block ? self->size - self->at : sizeof self->block;
         for (size_t i = 0; i < n; i++) self->block[i] = (char)((self->at + i) % 251);
         self->at += n;
-        int code = aio_stream_write(self->stream, self->block, n);
+        int code;
+        code = aio_stream_write(self->stream, self->block, n);
         if (code) AIO_RAISE(code);
         AIO_AWAIT(aio_stream_drain(self->stream));
     }
@@ -472,7 +474,8 @@ SCENARIO(stream_close_timeout, .may = { EPIPE, ECONNRESET })
     REQUIRE(aio_stream_write(self->b, self->big, 1000000) == 0);
     self->began = aio_loop_time(aio_get_running_loop());
     AIO_TRY {
-        aio_stream *b = self->b;
+        aio_stream *b;
+        b = self->b;
         self->b = NULL;
         AIO_AWAIT(aio_stream_wait_closed(b));
         CHECK(false);
@@ -551,7 +554,8 @@ SCENARIO(stream_broken_pipe, .skip = KIND_CALL /* no kernel says EAGAIN where by
     self->b = NULL;
     AIO_AWAIT(aio_sleep(0.1));
     CHECK(aio_future_done(self->drainer));
-    const aio_exception *error = aio_future_exception(self->drainer);
+    const aio_exception *error;
+    error = aio_future_exception(self->drainer);
     if (CHECK(error != NULL)) CHECK(error->code == EPIPE || error->code == ECONNRESET);
     if (error) CHECK(strstr(error->message, " bytes not sent)") != NULL);
     AIO_AWAIT(self->text, aio_stream_readexactly(self->a, 9));
@@ -563,7 +567,8 @@ SCENARIO(stream_broken_pipe, .skip = KIND_CALL /* no kernel says EAGAIN where by
         if (aio_caught(self)->code != EPIPE) CAUGHT(ECONNRESET);
     } AIO_END_TRY;
     AIO_TRY {
-        aio_stream *a = self->a;
+        aio_stream *a;
+        a = self->a;
         self->a = NULL;
         AIO_AWAIT(aio_stream_wait_closed(a));
         CHECK(false);
@@ -591,7 +596,8 @@ SCENARIO(stream_write_fails, .may = { ECONNRESET })
     if (!seam.fired) CHECK_INT(self->code, EPIPE); /* after EAGAIN it is kept, and fails later */
     AIO_AWAIT(aio_sleep(0.1));
     AIO_TRY {
-        aio_stream *a = self->a;
+        aio_stream *a;
+        a = self->a;
         self->a = NULL;
         AIO_AWAIT(aio_stream_wait_closed(a));
         CHECK(false);
@@ -663,7 +669,8 @@ static AIO_CORO(stream_echo)
 {
     AIO_BEGIN(stream_echo);
     AIO_ASYNC_FOR(self->text, aio_stream_read(self->stream, 65536)) {
-        int code = aio_stream_write(self->stream, self->text.data, self->text.length);
+        int code;
+        code = aio_stream_write(self->stream, self->text.data, self->text.length);
         if (code) AIO_RAISE(code);
         AIO_AWAIT(aio_stream_drain(self->stream));
     }

@@ -199,7 +199,8 @@ SCENARIO(tls_refused, TLS_MAY)
             CHECK_STR(aio_caught(self)->phase, "TLS handshake");
         } AIO_END_TRY;
         aio_server_abort_clients(self->server);
-        aio_server *server = self->server;
+        aio_server *server;
+        server = self->server;
         self->server = NULL;
         AIO_AWAIT(aio_server_wait_closed(server));
     }
@@ -279,7 +280,8 @@ static AIO_CORO(tls_pour_back)
 {
     AIO_BEGIN(tls_pour_back);
     AIO_ASYNC_FOR(self->text, aio_stream_read(self->stream, 20000)) {
-        int code = aio_stream_write(self->stream, self->text.data, self->text.length);
+        int code;
+        code = aio_stream_write(self->stream, self->text.data, self->text.length);
         if (code) AIO_RAISE(code);
         AIO_AWAIT(aio_stream_drain(self->stream));
     }
@@ -296,10 +298,12 @@ static AIO_CORO(tls_feed)
 {
     AIO_BEGIN(tls_feed);
     while (self->at < self->size) {
-        size_t n = self->size - self->at < sizeof self->block ? self->size - self->at : sizeof self->block;
+        size_t n;
+        n = self->size - self->at < sizeof self->block ? self->size - self->at : sizeof self->block;
         for (size_t i = 0; i < n; i++) self->block[i] = (char)((self->at + i) % 251);
         self->at += n;
-        int code = aio_stream_write(self->stream, self->block, n);
+        int code;
+        code = aio_stream_write(self->stream, self->block, n);
         if (code) AIO_RAISE(code);
         AIO_AWAIT(aio_stream_drain(self->stream));
     }
@@ -517,7 +521,8 @@ SCENARIO(tls_crossed, TLS_MAY)
         CHECK_INT(aio_stream_write_buffer_size(self->stream), 1);
         aio_unref(aio_stream_readexactly(self->stream, 1000));
         REQUIRE(self->server->clients.next != &self->server->clients);
-        aio_stream *peer = AIO__CONTAINER(self->server->clients.next, aio_stream, link);
+        aio_stream *peer;
+        peer = AIO__CONTAINER(self->server->clients.next, aio_stream, link);
         REQUIRE(aio_stream_write(peer, "x", 1) == 0);
         AIO_AWAIT(self->text, aio_stream_readexactly(self->stream, 3));
         CHECK_INT(aio_stream_write_buffer_size(self->stream), 0);
