@@ -83,41 +83,43 @@
  *   11. Streams
  *   12. Descriptors
  *   13. Datagrams
- *   14. Subprocesses
- *   15. URLs and headers
- *   16. HTTP client
- *   17. HTTP server
- *   18. Introspection
- *   19. Platform and the seam
- *   20. Memory
- *   21. Errors and tracebacks
- *   22. The loop's data
- *   23. Pollers
- *   24. Futures: states and waiters
- *   25. Timers
- *   26. Futures: owners and callbacks
- *   27. Tasks and coroutines: steps and cancellation
- *   28. Event loop: iterations and callbacks
- *   29. Combinators: how they wait
- *   30. Timeouts and task groups: scopes
- *   31. Locks: first in, first out
- *   32. Queues: getters and putters
- *   33. Threads: executor and concurrent futures
- *   34. Signals: the self-pipe
- *   35. Running a program
- *   36. Names: the getaddrinfo lane
- *   37. TLS: OpenSSL over our own BIO
- *   38. Streams: buffers and transports
- *   39. Descriptors: readers, writers and sock_ calls
- *   40. Datagrams: UDP endpoints
- *   41. Subprocesses: pidfd and pipes
- *   42. URLs
- *   43. Headers
- *   44. HTTP messages
- *   45. Connections: the pool
- *   46. HTTP client: session, request, response
- *   47. HTTP server: connections and handlers
- *   48. Introspection: task dump and call graph
+ *   14. Resolver
+ *   15. Subprocesses
+ *   16. URLs and headers
+ *   17. HTTP client
+ *   18. HTTP server
+ *   19. Introspection
+ *   20. Platform and the seam
+ *   21. Memory
+ *   22. Errors and tracebacks
+ *   23. The loop's data
+ *   24. Pollers
+ *   25. Futures: states and waiters
+ *   26. Timers
+ *   27. Futures: owners and callbacks
+ *   28. Tasks and coroutines: steps and cancellation
+ *   29. Event loop: iterations and callbacks
+ *   30. Combinators: how they wait
+ *   31. Timeouts and task groups: scopes
+ *   32. Locks: first in, first out
+ *   33. Queues: getters and putters
+ *   34. Threads: executor and concurrent futures
+ *   35. Signals: the self-pipe
+ *   36. Running a program
+ *   37. Names: the getaddrinfo lane
+ *   38. TLS: OpenSSL over our own BIO
+ *   39. Streams: buffers and transports
+ *   40. Descriptors: readers, writers and sock_ calls
+ *   41. Datagrams: UDP endpoints
+ *   42. Resolver: DNS messages and servers
+ *   43. Subprocesses: pidfd and pipes
+ *   44. URLs
+ *   45. Headers
+ *   46. HTTP messages
+ *   47. Connections: the pool
+ *   48. HTTP client: session, request, response
+ *   49. HTTP server: connections and handlers
+ *   50. Introspection: task dump and call graph
  *
  * LICENCE: MIT-0 or public domain, as you like; see the end of the file.
  */
@@ -1158,6 +1160,7 @@ typedef struct aio_connect_options {
     size_t           limit;           /* of a line, and of what is read ahead; 0: 64 KiB */
     int              family;          /* AF_INET, AF_INET6; 0: both */
     const char      *local_host;      /* address to connect from */
+    struct aio_resolver *resolver;    /* asked for the host's addresses; NULL: the system, in a thread */
 } aio_connect_options;
 
 /* aio_open_connection(host, port, .tls = true, ...): result: a stream of yours (end it with aio_stream_close or
@@ -1367,13 +1370,105 @@ AIO_API const char *aio_datagram_sockname(const aio_datagram_endpoint *endpoint,
 AIO_API const char *aio_datagram_peername(const aio_datagram_endpoint *endpoint, char *buffer, size_t size);
 
 /* ============================================================================
- * 14. Subprocesses
+ * 14. Resolver
+ *
+ * Names looked up in the DNS without threads and without libc: aiohttp's AsyncResolver, aiodns' DNSResolver.
+ * ============================================================================ */
+
+/* Asks name servers itself (RFC 1035, 2308, 5452, 6891) and keeps what they say as long as they say. */
+typedef struct aio_resolver aio_resolver;
+
+typedef struct aio_resolver_options {
+    char        aio__begin;
+    const char *nameservers;  /* "1.1.1.1, 8.8.8.8#5353, [::1]#53", 16 at most; NULL: resolv.conf's, else 127.0.0.1 */
+    const char *search;       /* domains to try short names in: "a.test b.test"; NULL: resolv.conf's; "": none */
+    int         ndots;        /* names with so many dots are tried as they are first; 0: resolv.conf's, else 1 */
+    double      timeout;      /* seconds for one try at one server; 0: resolv.conf's, else 5 */
+    int         attempts;     /* tries at each server; 0: resolv.conf's, else 2 */
+    bool        rotate;       /* begins with another server each time; else with the one that answered last */
+    int         port;         /* of servers that have none; 0: 53 */
+    bool        no_hosts;     /* the hosts file is not looked at */
+    bool        case_random;  /* random case in questions, to be repeated in answers ("0x20"): not all servers do */
+    int         cache_size;   /* answers kept, least used go first; 0: 256; negative: none */
+    double      max_ttl;      /* seconds that an answer is kept at most; 0: a day */
+    double      negative_ttl; /* the same for "there is no such name"; 0: 15 minutes; negative: not kept */
+    const char *resolv_conf;  /* NULL: "/etc/resolv.conf"; read once, now */
+    const char *hosts;        /* NULL: "/etc/hosts"; read once, now; up to 1 MiB of it */
+} aio_resolver_options;
+
+/* aio_resolver_open(.nameservers = "1.1.1.1", ...): a resolver of the current loop, yours. NULL with errno: EINVAL for
+ * an option that is not valid, ENOMEM, AIO_ENOLOOP, those of reading a file that is there. aiodns: DNSResolver */
+#define aio_resolver_open(...) AIO__RESOLVER_OPEN(__VA_ARGS__)
+#define AIO__RESOLVER_OPEN(...) aio__resolver_open(AIO__OPTIONS(aio_resolver_options, __VA_ARGS__))
+AIO_API aio_resolver *aio__resolver_open(const aio_resolver_options *options);
+/* Takes the resolver. Calls that still run fail with AIO_ERUNTIME; the loop's end closes what was left open. NULL is
+ * fine. */
+AIO_API void aio_resolver_close(aio_resolver *resolver);
+/* Forgets every answer. aiohttp: clear_dns_cache */
+AIO_API void   aio_resolver_clear_cache(aio_resolver *resolver);
+AIO_API size_t aio_resolver_cache_count(const aio_resolver *resolver);
+
+/* Addresses of a host, with its port. Yours: aio_addresses_free, before the loop's end, which frees what was left. */
+typedef struct aio_addresses aio_addresses;
+typedef struct aio_addresses_task { aio_task task; aio_addresses *result; } aio_addresses_task;
+AIO_API void   aio_addresses_free(aio_addresses *addresses); /* NULL is fine */
+AIO_API size_t aio_addresses_count(const aio_addresses *addresses);
+/* "1.2.3.4:80", "[::1]:80" in buffer, which is given back / AF_INET, AF_INET6 / a struct sockaddr, borrowed. */
+AIO_API const char *aio_addresses_text(const aio_addresses *addresses, size_t i, char *buffer, size_t size);
+AIO_API int         aio_addresses_family(const aio_addresses *addresses, size_t i);
+AIO_API const void *aio_addresses_sockaddr(const aio_addresses *addresses, size_t i, size_t *length);
+
+typedef struct aio_resolve_options {
+    char aio__begin;
+    int  family; /* AF_INET, AF_INET6; 0: both */
+} aio_resolve_options;
+
+/* aio_resolver_resolve(resolver, host, port, .family = AF_INET): result: addresses, at least one. In turn: figures, the
+ * hosts file, "localhost" (RFC 6761), the DNS with the search list. A and AAAA are asked at once; IPv6 stands first
+ * where there is a route. Once one kind is there, the other one gets 0.25 s more. Errors: AIO_ERESOLVE (no such name,
+ * no address, a server that fails), AIO_ETIMEOUT, EINVAL; they name host, servers, reasons. aiohttp: resolver.resolve */
+#define aio_resolver_resolve(...) AIO__RESOLVER_RESOLVE(__VA_ARGS__, )
+#define AIO__RESOLVER_RESOLVE(resolver, host, port, ...) \
+    aio__resolver_resolve((resolver), (host), (port), AIO__OPTIONS(aio_resolve_options, __VA_ARGS__))
+AIO_API aio_addresses_task *aio__resolver_resolve(aio_resolver *resolver, const char *host, int port,
+                                                  const aio_resolve_options *options);
+
+enum { /* types of records; any other number may be asked for, too */
+    AIO_DNS_A = 1, AIO_DNS_NS = 2, AIO_DNS_CNAME = 5, AIO_DNS_SOA = 6, AIO_DNS_PTR = 12, AIO_DNS_MX = 15,
+    AIO_DNS_TXT = 16, AIO_DNS_AAAA = 28, AIO_DNS_SRV = 33
+};
+
+typedef struct aio_dns_record {
+    int      type;
+    uint32_t ttl;        /* seconds that are left */
+    int      preference; /* of MX; the priority of SRV */
+    int      weight, port; /* of SRV */
+    aio_text data;       /* address or name as text; TXT: its strings joined; other types: the bytes that came */
+} aio_dns_record;
+
+/* Yours: aio_dns_answer_free, before the loop's end, which frees what was forgotten. */
+typedef struct aio_dns_answer {
+    const char     *name;    /* whose records they are: the end of the aliases. Bytes that are not plain: \ddd */
+    const char     *server;  /* who said so: "1.1.1.1:53" */
+    bool            cached;
+    size_t          count;
+    aio_dns_record *records;
+} aio_dns_answer;
+typedef struct aio_dns_task { aio_task task; aio_dns_answer *result; } aio_dns_task;
+AIO_API void aio_dns_answer_free(aio_dns_answer *answer); /* NULL is fine */
+
+/* One type's records of a name, which is taken as it is: neither the hosts file nor the search list counts. AIO_DNS_PTR
+ * takes an address, too. Aliases are followed. Errors as above. aiodns: DNSResolver.query */
+AIO_API aio_dns_task *aio_resolver_query(aio_resolver *resolver, const char *name, int type);
+
+/* ============================================================================
+ * 15. Subprocesses
  *
  * Programs run and waited for; their standard streams as streams.
  * ============================================================================ */
 
 /* ============================================================================
- * 15. URLs and headers
+ * 16. URLs and headers
  *
  * URLs as yarl has them, headers as multidict.CIMultiDict has them: what the HTTP client and server have in common.
  * ============================================================================ */
@@ -1456,7 +1551,7 @@ AIO_API void aio_headers_clear(aio_headers *headers);
 AIO_API const char *aio_http_reason(int status);
 
 /* ============================================================================
- * 16. HTTP client
+ * 17. HTTP client
  *
  * aiohttp's ClientSession, request and response. Lists of headers and parameters are arrays of texts that alternate
  * names and values and end in a NULL: static const char *const headers[] = { "Accept", "text/html", NULL };
@@ -1573,7 +1668,7 @@ AIO_API void aio_response_release(aio_response *response);
 AIO_API void aio_response_close(aio_response *response);
 
 /* ============================================================================
- * 17. HTTP server
+ * 18. HTTP server
  *
  * A small HTTP/1.1 server: handler coroutines, keep-alive, chunked bodies, TLS. It is an aio_server: aio_server_port,
  * aio_server_close, aio_server_wait_closed and the others are for it, too. aio_server_close ends connections between two
@@ -1651,7 +1746,7 @@ AIO_API aio_future *aio_request_chunk(aio_request *request, const void *data, si
 AIO_API aio_future *aio_request_end(aio_request *request);
 
 /* ============================================================================
- * 18. Introspection
+ * 19. Introspection
  *
  * Who awaits what: the tasks of a loop as a tree, on demand or on a signal. `file` is a stdio stream (a FILE *).
  * ============================================================================ */
@@ -1675,7 +1770,7 @@ AIO_API int  aio_print_tasks_on_signal(aio_loop *loop, int signum);
 #define AIO__IMPLEMENTATION_INCLUDED
 
 /* ============================================================================
- * 19. Platform and the seam
+ * 20. Platform and the seam
  *
  * System headers, and aio__os: the one table through which every allocation, system call, OpenSSL call and reading of
  * the clock goes. A test replaces an entry to fail the Nth call, to shorten a read, or to own the time. A program
@@ -1703,6 +1798,9 @@ AIO_API int  aio_print_tasks_on_signal(aio_loop *loop, int signum);
 #include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
+#ifdef __APPLE__
+#include <sys/random.h> /* getentropy */
+#endif
 #if defined(__linux__) && !defined(AIO_NO_LINUX)
 #define AIO__LINUX 1
 #include <sys/epoll.h>
@@ -1751,6 +1849,7 @@ static int64_t aio__os_clock(void)
 static int64_t aio__os_wall(void) { return (int64_t)time(NULL); }
 
 static int aio__os_fcntl(int fd, int command, int value) { return fcntl(fd, command, value); }
+static int aio__os_open(const char *path, int flags) { return open(path, flags | O_CLOEXEC); }
 static int aio__os_stat(const char *path, struct stat *status) { return stat(path, status); }
 
 /* glibc declares a transparent union for addresses, which no pointer to a function matches. */
@@ -1871,6 +1970,8 @@ struct aio__os {
     int     (*stat)(const char *, struct stat *);
     int     (*getaddrinfo)(const char *, const char *, const struct addrinfo *, struct addrinfo **);
     void    (*freeaddrinfo)(struct addrinfo *);
+    int     (*open)(const char *, int);
+    int     (*getentropy)(void *, size_t); /* random bytes that nobody can guess; 256 at most */
 #if AIO__LINUX
     int     (*epoll_create1)(int);
     int     (*epoll_ctl)(int, int, int, struct epoll_event *);
@@ -1905,6 +2006,7 @@ static struct aio__os aio__os = {
     aio__os_mutex_init, aio__os_cond_init, aio__os_cond_wait, aio__os_thread, aio__os_join, pthread_detach, aio__os_cores,
     aio__os_sigaction, socket, aio__os_bind, listen, aio__os_accept, aio__os_connect, shutdown, recv, send, sendmsg,
     recvmsg, getsockopt, setsockopt, aio__os_getsockname, aio__os_getpeername, unlink, aio__os_stat, getaddrinfo, freeaddrinfo,
+    aio__os_open, getentropy,
 #if AIO__LINUX
     epoll_create1, epoll_ctl, epoll_wait, eventfd,
 #endif
@@ -1933,7 +2035,7 @@ static int aio__fd_prepare(int fd)
 }
 
 /* ============================================================================
- * 20. Memory
+ * 21. Memory
  *
  * General allocations (aio__malloc), and the slabs of a loop: free lists by size class, carved from blocks of 64 KiB.
  * A heap keeps every object of one kind of use: `frames` all begin with an aio_future, so that the live ones can be
@@ -2169,7 +2271,7 @@ static bool aio__buffer_append(aio__buffer *buffer, const char *data, size_t n)
 }
 
 /* ============================================================================
- * 21. Errors and tracebacks
+ * 22. Errors and tracebacks
  *
  * Making, copying and printing exceptions. The two that must never fail for want of memory, ENOMEM and a bare
  * AIO_ECANCELLED, are static; all others are one allocation each, and ENOMEM stands in for one that cannot be made.
@@ -2325,7 +2427,7 @@ AIO_API void aio_exception_print(const aio_exception *exception, void *file)
 }
 
 /* ============================================================================
- * 22. The loop's data
+ * 23. The loop's data
  *
  * The types that the rooms below share: handles, descriptors, timers, the poller's interface, and the loop itself.
  * ============================================================================ */
@@ -2495,7 +2597,7 @@ struct aio_loop {
     aio__descriptor wake;
     aio__closer   *closers;
     /* of the rooms below; each ends it by a closer of its own */
-    void          *lookups, *streams, *sessions, *foreigns, *endpoints, *processes;
+    void          *lookups, *streams, *sessions, *foreigns, *endpoints, *processes, *resolvers;
     void          *buffers;   /* unused ones of AIO__BUFFER bytes, each with the next one's address in front */
     int            buffer_count;
     /* executor, jobs and concurrent futures */
@@ -2576,7 +2678,7 @@ AIO_API void aio__tell(aio_task *t, const char *name, const char *file)
 static int aio__line_of(int line) { return line < 0 ? 0 : line & ~AIO__SECOND; }
 
 /* ============================================================================
- * 23. Pollers
+ * 24. Pollers
  *
  * epoll, edge-triggered, one registration a descriptor; and poll, whose list names what is wanted at the moment. They
  * only set `ready` and queue the handles that waited: no code of a user's runs while they look at descriptors.
@@ -2835,7 +2937,7 @@ AIO_API const aio_policy *aio_get_event_loop_policy(void)
 }
 
 /* ============================================================================
- * 24. Futures: states and waiters
+ * 25. Futures: states and waiters
  *
  * States, waiters, callbacks, and the end of a future's life. Completing one moves its whole ring of waiters to the
  * ready queue at once. May call the loop's queue and timers.
@@ -3018,7 +3120,7 @@ AIO_API int aio_future_set_exception(void *future, int code, const char *format,
 }
 
 /* ============================================================================
- * 25. Timers
+ * 26. Timers
  *
  * A 4-ary heap of 16-byte entries, ordered by time, then by when they were made; the four children of one share a line
  * of the processor's cache. A cancelled one stays as a dead entry until the heap comes to it, or until dead ones are
@@ -3247,7 +3349,7 @@ static void aio__timers_close(aio_loop *loop)
 }
 
 /* ============================================================================
- * 26. Futures: owners and callbacks
+ * 27. Futures: owners and callbacks
  *
  * The making of coroutines, what they carry beside their frames, the end of a future's life with what is reported then,
  * and done callbacks.
@@ -3505,7 +3607,7 @@ AIO_API int aio_future_remove_done_callback(void *future, aio_done_callback *cal
 }
 
 /* ============================================================================
- * 27. Tasks and coroutines: steps and cancellation
+ * 28. Tasks and coroutines: steps and cancellation
  *
  * What the coroutine macros call, the steps of tasks, cancellation, and the reports of what was forgotten. A step runs
  * the innermost coroutine; one that it awaits runs next in the same loop, and one that ends hands over to its parent:
@@ -4176,7 +4278,7 @@ static void aio__frame_clear(void *object, void *arg)
 }
 
 /* ============================================================================
- * 28. Event loop: iterations and callbacks
+ * 29. Event loop: iterations and callbacks
  *
  * Iterations, callbacks, the clock, reports. One iteration: trim the timers, poll, queue what is due, then run what was
  * ready when it began. While work is queued and steps are short, the clock is read only once in AIO__RECENT steps, and
@@ -4818,7 +4920,7 @@ AIO_API int aio_loop_run_until_complete(aio_loop *loop, void *awaitable, aio_exc
 }
 
 /* ============================================================================
- * 29. Combinators: how they wait
+ * 30. Combinators: how they wait
  *
  * Futures over futures. Each child carries a small record of the combinator among its waiters.
  * ============================================================================ */
@@ -5409,7 +5511,7 @@ AIO_API void *aio__shield(void *awaitable, size_t size)
 }
 
 /* ============================================================================
- * 30. Timeouts and task groups: scopes
+ * 31. Timeouts and task groups: scopes
  *
  * What AIO_TIMEOUT calls, and groups of tasks that end together.
  * ============================================================================ */
@@ -5837,7 +5939,7 @@ AIO_API void *aio__group_create_task(aio_task_group *group, void *coroutine, con
 }
 
 /* ============================================================================
- * 31. Locks: first in, first out
+ * 32. Locks: first in, first out
  *
  * Who waits is a coroutine with a place in a line. It is called in turn, and takes what it waited for when it runs; one
  * that is cancelled after its call hands it on. Waiting needs no memory but the coroutine's. An event is simpler: all
@@ -6512,7 +6614,7 @@ AIO_API int aio_barrier_destroy(aio_barrier *barrier)
 }
 
 /* ============================================================================
- * 32. Queues: getters and putters
+ * 33. Queues: getters and putters
  *
  * Queue, PriorityQueue and LifoQueue over one array of items, which is a ring, a stack or a heap. Getters and putters
  * stand in lines; one who is called looks again, for another may have come first. One who cannot use its call hands it
@@ -6858,7 +6960,7 @@ AIO_API int aio_queue_free(aio_queue *queue)
 }
 
 /* ============================================================================
- * 33. Threads: executor and concurrent futures
+ * 34. Threads: executor and concurrent futures
  *
  * The only room that starts threads, but for the resolver's. An executor owns its threads and queue, under its mutex.
  * A job is shared by its executor and by its loop: `loop` and `state` are under the executor's mutex, the future is
@@ -7495,7 +7597,7 @@ AIO_API void aio_concurrent_release(aio_concurrent_future *future)
 }
 
 /* ============================================================================
- * 34. Signals: the self-pipe
+ * 35. Signals: the self-pipe
  *
  * One table for the process, an entry a signal, changed under its mutex. The handler takes no lock: it marks the entry
  * and writes to the descriptor that wakes the loop (the self-pipe). Who takes an entry out of use waits until no
@@ -7665,7 +7767,7 @@ static void aio__interrupt_end(void)
 }
 
 /* ============================================================================
- * 35. Running a program
+ * 36. Running a program
  *
  * aio_run: one loop from beginning to end. It needs no memory of its own to end in order: what waits is on the stack.
  * ============================================================================ */
@@ -7856,7 +7958,7 @@ AIO_API int aio__run(void *coroutine, const aio_run_options *options)
 }
 
 /* ============================================================================
- * 36. Names: the getaddrinfo lane
+ * 37. Names: the getaddrinfo lane
  *
  * Lookups in threads of their own, the process's, at most AIO__LOOKUP_THREADS at once; the others queue. One that is
  * given up is orphaned: its waiter goes on at once, and its thread, never joined, frees it when getaddrinfo returns.
@@ -8133,6 +8235,24 @@ static aio__lookup_future *aio__resolve(aio_loop *loop, const char *host, int po
     return f;
 }
 
+/* What a resolver gives: freed by who has it, or with the loop that it is linked to. */
+struct aio_addresses {
+    aio__node      link;
+    aio__addresses list;
+};
+
+/* What connecting has to know of a resolver. */
+struct aio_resolver {
+    aio_addresses_task *(*resolve)(struct aio_resolver *, const char *host, int port, int family);
+};
+
+AIO_API void aio_addresses_free(aio_addresses *addresses)
+{
+    if (!addresses) return;
+    aio__ring_remove(&addresses->link);
+    aio__free(addresses);
+}
+
 /* "1.2.3.4:80", "[::1]:80", a path, or "" */
 static const char *aio__address_text(const struct sockaddr_storage *storage, socklen_t length, char *buffer, size_t size)
 {
@@ -8153,7 +8273,7 @@ static const char *aio__address_text(const struct sockaddr_storage *storage, soc
 }
 
 /* ============================================================================
- * 37. TLS: OpenSSL over our own BIO
+ * 38. TLS: OpenSSL over our own BIO
  *
  * Contexts, verification, and one connection's handshake, reads and writes over a descriptor. The BIO sends and receives
  * by the seam, without SIGPIPE. Every call begins with an empty error queue. May call descriptors and errors.
@@ -8548,7 +8668,7 @@ static aio_tls_context *aio__tls_default(void) { return NULL; }
 #endif
 
 /* ============================================================================
- * 38. Streams: buffers and transports
+ * 39. Streams: buffers and transports
  *
  * Reading, writing, connecting, listening; plain or over TLS. A stream owns its descriptor, what came and is unread, and
  * what is written and unsent; each buffer exists only while there is something in it. Nothing is read ahead of a reader:
@@ -9704,12 +9824,14 @@ struct aio__connect { /* all addresses in turn, then TLS */
     aio_task            task;
     aio_stream         *result;
     aio__lookup_future *lookup, *local;
+    aio_addresses      *resolved;     /* the lookup of options.resolver, instead */
+    const aio__addresses *addresses;  /* of one of the two */
     aio_stream         *stream;
     aio_connect_options options;
     aio__phases        *phases;       /* of the request that this is for, or NULL */
     int                 port, i;
     const char         *host, *name;  /* in text */
-    const aio__address *to, *from;    /* in lookup and local */
+    const aio__address *to, *from;    /* in addresses and local */
     aio_exception      *error;
     aio__errors         errors;
     char                text[1];      /* host, server name, local host: each with its NUL */
@@ -9731,16 +9853,23 @@ static AIO_CORO(aio__connect)
     if (self->options.tls && !self->options.tls_context && !(self->options.tls_context = aio__tls_default()))
         AIO_RAISE(AIO_ETLS, "%s", aio_tls_context_error());
     aio__phase_enter(self->phases, AIO__PHASE_RESOLVE);
-    self->lookup = aio__resolve(self->task.future.loop, self->host, self->port, self->options.family, 0);
-    AIO_AWAIT(aio_ref(self->lookup));
+    if (self->options.resolver) {
+        AIO_AWAIT(self->resolved, self->options.resolver->resolve(self->options.resolver, self->host, self->port,
+                                                                  self->options.family));
+        self->addresses = &self->resolved->list;
+    } else {
+        self->lookup = aio__resolve(self->task.future.loop, self->host, self->port, self->options.family, 0);
+        AIO_AWAIT(aio_ref(self->lookup));
+        self->addresses = self->lookup->result;
+    }
     if (self->options.local_host) {
         self->local = aio__resolve(self->task.future.loop, self->options.local_host, 0, 0, AI_PASSIVE);
         AIO_AWAIT(aio_ref(self->local));
     }
     aio__phase_enter(self->phases, AIO__PHASE_CONNECT);
-    for (self->i = 0; self->i < self->lookup->result->count && !self->stream; self->i++) {
+    for (self->i = 0; self->i < self->addresses->count && !self->stream; self->i++) {
         AIO_TRY {
-            self->to = &self->lookup->result->at[self->i];
+            self->to = &self->addresses->at[self->i];
             if (!aio__local_for(self->local, self->to->storage.ss_family, &self->from))
                 AIO_RAISE(EADDRNOTAVAIL, "connect to %s: %s is not of its family", self->host, self->options.local_host);
             AIO_AWAIT(self->stream, AIO_CALL(aio__connecting, .to = self->to, .from = self->from,
@@ -9762,6 +9891,7 @@ static AIO_CORO(aio__connect)
         aio_exception_unref(self->error);
         if (self->task.future.error && self->stream) aio__stream_drop(self->stream);
         if (self->task.future.error) self->result = NULL;
+        aio_addresses_free(self->resolved);
         aio_unref(self->lookup);
         aio_unref(self->local);
     AIO_END;
@@ -10390,7 +10520,7 @@ static void aio__streams_close(aio_loop *loop, aio__closer *closer)
 }
 
 /* ============================================================================
- * 39. Descriptors: readers, writers and sock_ calls
+ * 40. Descriptors: readers, writers and sock_ calls
  *
  * A table of foreign descriptors by number, each registered level-triggered while somebody wants it, as its owner may
  * leave bytes unread. May call the streams' room for how a waiting task goes on.
@@ -10760,7 +10890,7 @@ AIO_API aio_future *aio_sock_connect(int fd, const void *address, size_t length)
 }
 
 /* ============================================================================
- * 40. Datagrams: UDP endpoints
+ * 41. Datagrams: UDP endpoints
  *
  * One edge-triggered socket an endpoint; a queue of what could not be sent at once. May call Descriptors and Names.
  * ============================================================================ */
@@ -11326,14 +11456,1667 @@ AIO_API int aio_datagram_port(const aio_datagram_endpoint *endpoint)
 }
 
 /* ============================================================================
- * 41. Subprocesses: pidfd and pipes
+ * 42. Resolver: DNS messages and servers
+ *
+ * A stub resolver (RFC 1035, 2308, 5452, 6891): the strict reading of messages, sockets for one question each, TCP
+ * where UDP does not do, servers in turn, the cache, aliases, the hosts file and the search list. Owns resolvers and
+ * what they give. May call names, streams and what is above.
+ * ============================================================================ */
+
+enum {
+    AIO__DNS_NAME = 255,        /* bytes of a name in a message */
+    AIO__DNS_TEXT = 1024,       /* of one as text, every byte escaped */
+    AIO__DNS_UDP = 1232,        /* bytes of a reply over UDP that every network lets through whole */
+    AIO__DNS_PACKET = 4096,     /* what we read of one */
+    AIO__DNS_QUERY = 2 + 12 + AIO__DNS_NAME + 4 + 11,
+    AIO__DNS_SERVERS = 16, AIO__DNS_SEARCH = 16, AIO__DNS_NDOTS = 15,
+    AIO__DNS_CHAIN = 16,        /* aliases followed */
+    AIO__DNS_STRANGERS = 32,    /* replies that do not fit, after which TCP is asked: somebody guesses */
+    AIO__DNS_BURST = 16,        /* datagrams read in one go */
+    AIO__DNS_KEPT = 4096,       /* bytes of an answer that the cache takes */
+    AIO__DNS_FILE = 1 << 20
+};
+#define AIO__DNS_PATIENCE 0.25
+enum { AIO__DNS_OK = 0, AIO__DNS_FORMERR = 1, AIO__DNS_SERVFAIL = 2, AIO__DNS_NXDOMAIN = 3, AIO__DNS_NOTIMP = 4 };
+
+/* ---- messages ---- */
+
+typedef struct aio__dns_name { /* labels with their lengths, the empty one last; as in a message, without pointers */
+    uint8_t       length;      /* 0: no name */
+    unsigned char wire[AIO__DNS_NAME];
+} aio__dns_name;
+
+typedef struct aio__dns_record { /* one in a message */
+    aio__dns_name name;
+    int           type, class_;
+    uint32_t      ttl;
+    size_t        at, length;  /* of its data */
+} aio__dns_record;
+
+/* What becomes of a name in one message: FOUND records; NONE of that type; NXDOMAIN; an alias that leads ELSEWHERE. */
+enum { AIO__DNS_FOUND, AIO__DNS_NONE, AIO__DNS_NO_NAME, AIO__DNS_ELSEWHERE, AIO__DNS_TOO_LONG };
+
+typedef struct aio__dns_message { /* a reply that was checked; from the loop's pool, or the cache's own */
+    size_t        length;
+    uint32_t      age;         /* seconds in the cache */
+    int           server, fate;
+    bool          cached;
+    aio__dns_name name;        /* where the aliases ended */
+    unsigned char data[1];
+} aio__dns_message;
+
+typedef struct aio__dns_question {
+    aio__dns_name name;        /* its letters in the case in which they are asked */
+    int           type, id;
+    bool          cased, edns;
+    size_t        length;      /* of the query in `packet`, behind two bytes for TCP */
+    unsigned char packet[AIO__DNS_QUERY];
+} aio__dns_question;
+
+static int aio__dns_u16(const unsigned char *at) { return at[0] << 8 | at[1]; }
+
+static uint32_t aio__dns_u32(const unsigned char *at)
+{
+    return (uint32_t)aio__dns_u16(at) << 16 | (uint32_t)aio__dns_u16(at + 2);
+}
+
+static unsigned char *aio__dns_put16(unsigned char *at, int value)
+{
+    at[0] = (unsigned char)(value >> 8);
+    at[1] = (unsigned char)value;
+    return at + 2;
+}
+
+/* "www.example.com", with or without its last dot. False: an empty label or one above 63 bytes, above 255 bytes in all,
+ * or bytes that no host has (an international name must come encoded). */
+static bool aio__dns_name_parse(aio__dns_name *name, const char *text, size_t length)
+{
+    size_t used = 0, at = 0;
+    name->length = 0;
+    if (length == 1 && *text == '.') at = 1;
+    else if (!length) return false;
+    while (at < length) {
+        const char *dot = (const char *)memchr(text + at, '.', length - at);
+        size_t n = dot ? (size_t)(dot - text) - at : length - at;
+        if (!n || n > 63 || used + n + 2 > AIO__DNS_NAME) return false;
+        for (size_t i = at; i < at + n; i++)
+            if (text[i] <= ' ' || text[i] >= 0x7F || text[i] == '\\') return false;
+        name->wire[used] = (unsigned char)n;
+        memcpy(name->wire + used + 1, text + at, n);
+        used += n + 1;
+        at += n + 1;
+    }
+    name->wire[used] = 0;
+    name->length = (uint8_t)(used + 1);
+    return true;
+}
+
+/* Takes the name at *at, and moves *at behind it. A pointer must lead to before the place that it is reached from, and
+ * not into the header, so there is no going round. RFC 1035 4.1.4 */
+static bool aio__dns_name_read(aio__dns_name *name, const unsigned char *data, size_t length, size_t *at)
+{
+    size_t here = *at, used = 0, floor_ = *at;
+    bool jumped = false;
+    for (;;) {
+        if (here >= length) return false;
+        size_t n = data[here];
+        if (n >= 0xC0) {
+            if (here + 1 >= length) return false;
+            size_t to = (n & 0x3F) << 8 | data[here + 1];
+            if (!jumped) *at = here + 2;
+            jumped = true;
+            if (to >= floor_ || to < 12) return false;
+            here = floor_ = to;
+            continue;
+        }
+        if (n > 63 || n + 1 > length - here || used + n + 1 > AIO__DNS_NAME) return false;
+        memcpy(name->wire + used, data + here, n + 1);
+        used += n + 1;
+        here += n + 1;
+        if (n == 0) break;
+    }
+    if (!jumped) *at = here;
+    name->length = (uint8_t)used;
+    return true;
+}
+
+/* Lengths are below 'A': lowering the whole wire form leaves them alone. */
+static unsigned char aio__dns_lower(unsigned char c) { return c >= 'A' && c <= 'Z' ? (unsigned char)(c + 32) : c; }
+
+static bool aio__dns_name_equal(const aio__dns_name *a, const aio__dns_name *b)
+{
+    if (a->length != b->length) return false;
+    for (size_t i = 0; i < a->length; i++)
+        if (aio__dns_lower(a->wire[i]) != aio__dns_lower(b->wire[i])) return false;
+    return true;
+}
+
+/* Without the last dot, "." for the root; gives its length. `text` has AIO__DNS_TEXT bytes. RFC 4343 2.1 */
+static size_t aio__dns_name_text(const aio__dns_name *name, char *text)
+{
+    size_t used = 0;
+    for (size_t at = 0; at < name->length && name->wire[at]; at += name->wire[at] + (size_t)1) {
+        if (at) text[used++] = '.';
+        for (size_t i = at + 1; i <= at + name->wire[at]; i++) {
+            unsigned c = name->wire[i];
+            bool plain = c > ' ' && c < 0x7F && c != '.' && c != '\\';
+            if (plain) text[used++] = (char)c;
+            else used += (size_t)snprintf(text + used, 5, "\\%03u", c);
+        }
+    }
+    if (!used) text[used++] = '.';
+    text[used] = 0;
+    return used;
+}
+
+/* Takes the record at *at: its frame only. */
+static bool aio__dns_record_read(const unsigned char *data, size_t length, size_t *at, aio__dns_record *record)
+{
+    if (!aio__dns_name_read(&record->name, data, length, at) || length - *at < 10) return false;
+    const unsigned char *fixed = data + *at;
+    record->type = aio__dns_u16(fixed);
+    record->class_ = aio__dns_u16(fixed + 2);
+    record->ttl = aio__dns_u32(fixed + 4);
+    if (record->ttl > INT32_MAX) record->ttl = 0; /* RFC 2181 8 */
+    record->length = (size_t)aio__dns_u16(fixed + 8);
+    record->at = *at + 10;
+    *at = record->at + record->length;
+    return *at <= length;
+}
+
+/* How a type's data is made up: bytes, names, bytes. */
+static bool aio__dns_shape(int type, size_t *before, int *names, size_t *after)
+{
+    *before = type == AIO_DNS_A ? 4 : type == AIO_DNS_AAAA ? 16 : type == AIO_DNS_MX ? 2 : type == AIO_DNS_SRV ? 6 : 0;
+    *names = type == AIO_DNS_SOA ? 2 : type == AIO_DNS_A || type == AIO_DNS_AAAA ? 0 : 1;
+    *after = type == AIO_DNS_SOA ? 20 : 0;
+    return *before || type == AIO_DNS_SOA || type == AIO_DNS_NS || type == AIO_DNS_CNAME || type == AIO_DNS_PTR;
+}
+
+/* Whether the data is what its type says, to the byte. */
+static bool aio__dns_data_valid(const unsigned char *data, const aio__dns_record *record)
+{
+    size_t at = record->at, end = record->at + record->length, before, after;
+    aio__dns_name name;
+    int names;
+    if (record->class_ != 1) return true;
+    if (record->type == AIO_DNS_TXT) {
+        while (at < end) at += data[at] + (size_t)1;
+        return at == end && record->length;
+    }
+    if (!aio__dns_shape(record->type, &before, &names, &after)) return true;
+    if (before > record->length) return false;
+    at += before;
+    while (names-- > 0)
+        if (!aio__dns_name_read(&name, data, end, &at)) return false;
+    return at + after == end;
+}
+
+/* Whether all records that the header counts are there, are well made, and end where the message ends. */
+static bool aio__dns_whole(const unsigned char *data, size_t length, size_t at)
+{
+    int sections[3] = { aio__dns_u16(data + 6), aio__dns_u16(data + 8), aio__dns_u16(data + 10) }, options = 0;
+    aio__dns_record record;
+    for (int section = 0; section < 3; section++)
+        for (int i = 0; i < sections[section]; i++) {
+            if (!aio__dns_record_read(data, length, &at, &record) || !aio__dns_data_valid(data, &record)) return false;
+            if (record.type != 41) continue; /* OPT: RFC 6891 6.1.1 */
+            if (section != 2 || record.name.length != 1 || options++) return false;
+        }
+    return at == length;
+}
+
+enum { AIO__DNS_FITS, AIO__DNS_STRANGER, AIO__DNS_CUT, AIO__DNS_BROKEN, AIO__DNS_WAIT, AIO__DNS_ERROR };
+
+/* Whether a message answers the question: id, question, direction. A stranger's is passed over; BROKEN is the
+ * server's own. */
+static int aio__dns_judge(const unsigned char *data, size_t length, const aio__dns_question *question)
+{
+    size_t at = 12;
+    aio__dns_name name;
+    if (length < 12 || aio__dns_u16(data) != question->id || (data[2] & 0xF8) != 0x80) return AIO__DNS_STRANGER;
+    int rcode = data[3] & 15;
+    bool refused = rcode == AIO__DNS_FORMERR || rcode == AIO__DNS_NOTIMP;
+    if (length == 12 && refused && !aio__dns_u16(data + 4)) return AIO__DNS_FITS; /* of servers that know no EDNS */
+    if (aio__dns_u16(data + 4) != 1 || !aio__dns_name_read(&name, data, length, &at) || length - at < 4)
+        return AIO__DNS_STRANGER;
+    if (!aio__dns_name_equal(&name, &question->name)) return AIO__DNS_STRANGER;
+    if (question->cased && memcmp(name.wire, question->name.wire, name.length) != 0) return AIO__DNS_STRANGER;
+    if (aio__dns_u16(data + at) != question->type || aio__dns_u16(data + at + 2) != 1) return AIO__DNS_STRANGER;
+    if (data[2] & 2) return AIO__DNS_CUT;
+    return aio__dns_whole(data, length, at + 4) ? AIO__DNS_FITS : AIO__DNS_BROKEN;
+}
+
+static int aio__dns_rcode(const aio__dns_message *message) { return message->data[3] & 15; }
+
+/* The place behind the question, and how many answers stand there. */
+static size_t aio__dns_answers(const aio__dns_message *message, int *count)
+{
+    aio__dns_name name;
+    size_t at = 12;
+    *count = aio__dns_u16(message->data + 6);
+    if (!aio__dns_u16(message->data + 4) || !aio__dns_name_read(&name, message->data, message->length, &at)) *count = 0;
+    return at + 4;
+}
+
+/* The SOA of a negative answer: how long it holds, in seconds; -1: there is none. RFC 2308 5 */
+static int64_t aio__dns_denial(const aio__dns_message *message)
+{
+    int answers, authorities = aio__dns_u16(message->data + 8);
+    size_t at = aio__dns_answers(message, &answers);
+    aio__dns_record record;
+    for (int i = 0; i < answers + authorities; i++) {
+        if (!aio__dns_record_read(message->data, message->length, &at, &record)) break;
+        if (i < answers || record.type != AIO_DNS_SOA || record.class_ != 1) continue;
+        uint32_t minimum = aio__dns_u32(message->data + record.at + record.length - 4);
+        if (minimum > INT32_MAX) minimum = 0;
+        return minimum < record.ttl ? minimum : record.ttl;
+    }
+    return -1;
+}
+
+/* One step from a name: its records of that type, or else its alias. Lowers *ttl to theirs. */
+static bool aio__dns_step(const aio__dns_message *message, const aio__dns_name *name, int type, aio__dns_name *alias,
+                          uint32_t *ttl)
+{
+    int answers;
+    bool found = false;
+    size_t at = aio__dns_answers(message, &answers);
+    aio__dns_record record;
+    uint32_t alias_ttl = UINT32_MAX;
+    alias->length = 0;
+    for (int i = 0; i < answers && aio__dns_record_read(message->data, message->length, &at, &record); i++) {
+        if (record.class_ != 1 || !aio__dns_name_equal(&record.name, name)) continue;
+        if (record.type == type) {
+            found = true;
+            if (record.ttl < *ttl) *ttl = record.ttl;
+        } else if (record.type == AIO_DNS_CNAME && !alias->length) {
+            size_t target = record.at;
+            alias_ttl = record.ttl;
+            if (!aio__dns_name_read(alias, message->data, message->length, &target)) alias->length = 0;
+        }
+    }
+    if (!found && alias->length && alias_ttl < *ttl) *ttl = alias_ttl;
+    return found;
+}
+
+/* Follows the name through the message's aliases, to where they end. Other names' records count for nothing. */
+static int aio__dns_follow(const aio__dns_message *message, aio__dns_name *name, int type, int *hops, uint32_t *ttl)
+{
+    aio__dns_name alias;
+    bool moved = false;
+    while (!aio__dns_step(message, name, type, &alias, ttl)) {
+        if (!alias.length) {
+            if (aio__dns_rcode(message) == AIO__DNS_NXDOMAIN) return AIO__DNS_NO_NAME;
+            return moved && aio__dns_denial(message) < 0 ? AIO__DNS_ELSEWHERE : AIO__DNS_NONE;
+        }
+        if (++*hops > AIO__DNS_CHAIN) return AIO__DNS_TOO_LONG;
+        *name = alias;
+        moved = true;
+    }
+    return AIO__DNS_FOUND;
+}
+
+/* Writes the query. 0, or an errno of the source of random numbers. */
+static int aio__dns_ask(aio__dns_question *question)
+{
+    unsigned char random[2 + AIO__DNS_NAME / 8 + 1], *at = question->packet + 2;
+    if (aio__os.getentropy(random, sizeof random) < 0) return errno;
+    question->id = aio__dns_u16(random);
+    for (size_t i = 0; question->cased && i < question->name.length; i++) {
+        unsigned char c = aio__dns_lower(question->name.wire[i]);
+        bool upper = c >= 'a' && c <= 'z' && (random[2 + i / 8] >> (i & 7) & 1);
+        question->name.wire[i] = upper ? (unsigned char)(c - 32) : c;
+    }
+    memset(at, 0, 12);
+    aio__dns_put16(at, question->id);
+    at[2] = 1; /* recursion desired */
+    at[5] = 1; /* one question */
+    at[11] = question->edns;
+    memcpy(at + 12, question->name.wire, question->name.length);
+    at = aio__dns_put16(at + 12 + question->name.length, question->type);
+    at = aio__dns_put16(at, 1);
+    if (question->edns) {
+        *at = 0;
+        at = aio__dns_put16(at + 1, 41);
+        at = aio__dns_put16(at, AIO__DNS_UDP);
+        memset(at, 0, 6);
+        at += 6;
+    }
+    question->length = (size_t)(at - question->packet) - 2;
+    aio__dns_put16(question->packet, (int)question->length);
+    return 0;
+}
+
+/* ---- a loop's resolvers ---- */
+
+typedef struct aio__dns_all {
+    aio__closer closer;
+    aio__node   resolvers, sockets, given; /* given: addresses and answers that users have */
+} aio__dns_all;
+
+typedef struct aio__dns_server {
+    aio__address address;
+    bool         plain;        /* it knows no EDNS */
+    char         text[64];
+} aio__dns_server;
+
+typedef struct aio__dns_entry { /* of the cache */
+    aio__node              link; /* by use, latest last */
+    struct aio__dns_entry *next; /* in its bucket */
+    uint32_t               hash;
+    int                    type;
+    int64_t                made, until;
+    aio__dns_name          name;
+    aio__dns_message      *message;
+} aio__dns_entry;
+
+typedef struct aio__dns {
+    aio_resolver     base;     /* first */
+    aio__node        link;
+    aio_loop        *loop;
+    aio__dns_all    *all;
+    int              refs;
+    bool             closed, rotate, cased;
+    int              ndots, attempts, server_count, search_count;
+    unsigned         current;  /* server */
+    double           timeout;
+    int64_t          max_ttl, negative_ttl; /* seconds */
+    char            *hosts;    /* the file's text, or NULL */
+    aio__node        used;     /* entries */
+    aio__dns_entry **buckets;
+    size_t           entry_count, entry_limit, bucket_count;
+    aio__dns_server  servers[AIO__DNS_SERVERS];
+    aio__dns_name    search[AIO__DNS_SEARCH];
+} aio__dns;
+
+/* One question's own socket, so that its port is the system's random choice. RFC 5452 9.2 */
+typedef struct aio__dns_socket {
+    aio__descriptor d;
+    aio__node       link;
+    aio__dns       *dns;
+    aio_loop       *loop;
+    struct aio__dns_wait *waiting;
+} aio__dns_socket;
+
+typedef struct aio__dns_wait {
+    aio_future       future;
+    aio__dns_socket *socket;
+} aio__dns_wait;
+
+static void aio__dns_wait_leave(aio_future *future)
+{
+    aio__dns_wait *wait_ = (aio__dns_wait *)(void *)future;
+    if (wait_->socket) wait_->socket->waiting = NULL;
+    wait_->socket = NULL;
+}
+
+static bool aio__dns_wait_cancel(aio_future *future, aio_exception *why)
+{
+    aio__dns_wait_leave(future);
+    aio__future_fail(future, aio_exception_ref(why));
+    return true;
+}
+
+static const aio__ops aio__dns_wait_ops = { "resolver", aio__dns_wait_cancel, aio__dns_wait_leave, NULL };
+
+static void aio__dns_socket_ready(aio__handle *handle)
+{
+    aio__dns_wait *wait_ = ((aio__dns_socket *)handle->owner)->waiting;
+    if (!wait_) return;
+    aio__dns_wait_leave(&wait_->future);
+    aio__future_finish(&wait_->future, AIO__DONE);
+}
+
+static aio_future *aio__dns_socket_wait(aio__dns_socket *s, int direction)
+{
+    aio__dns_wait *wait_ = (aio__dns_wait *)aio__future_make(s->loop, &aio__dns_wait_ops, sizeof *wait_, NULL, 0);
+    if (!wait_) return NULL;
+    wait_->socket = s;
+    s->waiting = wait_;
+    aio__descriptor_wait(s->loop, &s->d, direction);
+    return &wait_->future;
+}
+
+/* NULL is fine. */
+static void aio__dns_socket_close(aio__dns_socket *s)
+{
+    if (!s) return;
+    if (s->waiting) s->waiting->socket = NULL;
+    aio__ring_remove(&s->link);
+    aio__descriptor_remove(s->loop, &s->d);
+    aio__os.close(s->d.fd);
+    aio__pool_free(&s->loop->pool, s, sizeof *s);
+}
+
+/* A non-blocking datagram socket that is connected: it hears this server only. -1 with errno. */
+static int aio__dns_socket_connect(const aio__address *to)
+{
+    int fd = aio__os.socket(to->storage.ss_family, SOCK_DGRAM, 0), status;
+    if (fd < 0) return -1;
+    if (aio__fd_prepare(fd) == 0) {
+        do status = aio__os.connect(fd, (const struct sockaddr *)&to->storage, to->length);
+        while (status < 0 && errno == EINTR);
+        if (status == 0) return fd;
+    }
+    int code = errno;
+    aio__os.close(fd);
+    errno = code;
+    return -1;
+}
+
+static aio__dns_socket *aio__dns_socket_open(aio__dns *dns, const aio__address *to)
+{
+    int fd = aio__dns_socket_connect(to);
+    if (fd < 0) return NULL;
+    aio__dns_socket *s = (aio__dns_socket *)aio__pool_alloc(&dns->loop->pool, sizeof *s);
+    int code = ENOMEM;
+    if (s) {
+        memset(s, 0, sizeof *s);
+        s->dns = dns;
+        s->loop = dns->loop;
+        s->d.reader.run = s->d.writer.run = aio__dns_socket_ready;
+        s->d.reader.owner = s->d.writer.owner = s;
+        if (aio__descriptor_add(dns->loop, &s->d, fd) == 0) {
+            aio__ring_insert(&dns->all->sockets, &s->link);
+            s->d.ready = AIO__WRITE;
+            return s;
+        }
+        code = errno;
+        aio__pool_free(&dns->loop->pool, s, sizeof *s);
+    }
+    aio__os.close(fd);
+    errno = code;
+    return NULL;
+}
+
+/* ---- the cache ---- */
+
+static uint32_t aio__dns_hash(const aio__dns_name *name, int type)
+{
+    uint32_t hash = 2166136261u ^ (uint32_t)type;
+    for (size_t i = 0; i < name->length; i++) hash = (hash ^ aio__dns_lower(name->wire[i])) * 16777619u;
+    return hash ^ hash >> 15;
+}
+
+static void aio__dns_forget(aio__dns *dns, aio__dns_entry *entry)
+{
+    aio__dns_entry **at = &dns->buckets[entry->hash & (dns->bucket_count - 1)];
+    while (*at != entry) at = &(*at)->next;
+    *at = entry->next;
+    aio__ring_remove(&entry->link);
+    dns->entry_count--;
+    aio__free(entry->message);
+    aio__free(entry);
+}
+
+static void aio__dns_forget_all(aio__dns *dns)
+{
+    while (!aio__ring_empty(&dns->used)) aio__dns_forget(dns, AIO__CONTAINER(dns->used.next, aio__dns_entry, link));
+}
+
+static aio__dns_entry *aio__dns_find(aio__dns *dns, const aio__dns_name *name, int type)
+{
+    if (!dns->bucket_count) return NULL;
+    uint32_t hash = aio__dns_hash(name, type);
+    aio__dns_entry *entry = dns->buckets[hash & (dns->bucket_count - 1)];
+    while (entry && (entry->hash != hash || entry->type != type || !aio__dns_name_equal(&entry->name, name)))
+        entry = entry->next;
+    return entry;
+}
+
+static size_t aio__dns_message_size(size_t length) { return sizeof(aio__dns_message) + length; }
+
+static aio__dns_message *aio__dns_message_new(const aio__dns *dns, const unsigned char *data, size_t length)
+{
+    aio__dns_message *message =
+        (aio__dns_message *)aio__pool_alloc(&dns->loop->pool, aio__dns_message_size(length));
+    if (!message) return NULL;
+    memset(message, 0, sizeof *message);
+    message->length = length;
+    memcpy(message->data, data, length);
+    return message;
+}
+
+/* NULL is fine. */
+static void aio__dns_message_free(const aio__dns *dns, aio__dns_message *message)
+{
+    if (message) aio__pool_free(&dns->loop->pool, message, aio__dns_message_size(message->length));
+}
+
+/* A copy of what is known, or NULL: nothing, or no memory, in which case the server is asked. */
+static aio__dns_message *aio__dns_recall(aio__dns *dns, const aio__dns_name *name, int type)
+{
+    aio__dns_entry *entry = aio__dns_find(dns, name, type);
+    if (!entry) return NULL;
+    int64_t now = aio__os.clock();
+    if (now >= entry->until) {
+        aio__dns_forget(dns, entry);
+        return NULL;
+    }
+    aio__ring_remove(&entry->link);
+    aio__ring_insert(&dns->used, &entry->link);
+    aio__dns_message *message = aio__dns_message_new(dns, entry->message->data, entry->message->length);
+    if (!message) return NULL;
+    message->server = entry->message->server;
+    message->age = (uint32_t)((now - entry->made) / 1000000000);
+    message->cached = true;
+    return message;
+}
+
+/* Seconds for which an answer may be kept. */
+static int64_t aio__dns_lifetime(const aio__dns *dns, const aio__dns_message *message, const aio__dns_name *name,
+                                 int type)
+{
+    aio__dns_name end = *name;
+    uint32_t ttl = UINT32_MAX;
+    int hops = 0, fate = aio__dns_follow(message, &end, type, &hops, &ttl);
+    int64_t seconds = ttl < dns->max_ttl ? (int64_t)ttl : dns->max_ttl;
+    if (fate == AIO__DNS_FOUND || fate == AIO__DNS_ELSEWHERE) return seconds;
+    if (fate == AIO__DNS_TOO_LONG) return 0;
+    int64_t denial = aio__dns_denial(message);
+    if (denial > dns->negative_ttl) denial = dns->negative_ttl;
+    return denial < seconds ? denial : seconds;
+}
+
+/* Keeps a copy. No memory: it is not kept, which only costs time. */
+static void aio__dns_remember(aio__dns *dns, const aio__dns_message *message, const aio__dns_name *name, int type)
+{
+    int64_t seconds = aio__dns_lifetime(dns, message, name, type);
+    aio__dns_entry *entry = aio__dns_find(dns, name, type);
+    if (entry) aio__dns_forget(dns, entry);
+    if (seconds <= 0 || message->length > AIO__DNS_KEPT || !dns->bucket_count) return;
+    size_t size = aio__dns_message_size(message->length);
+    entry = (aio__dns_entry *)aio__calloc(sizeof *entry);
+    if (!entry) return;
+    entry->message = (aio__dns_message *)aio__malloc(size);
+    if (!entry->message) {
+        aio__free(entry);
+        return;
+    }
+    memcpy(entry->message, message, size);
+    if (dns->entry_count == dns->entry_limit)
+        aio__dns_forget(dns, AIO__CONTAINER(dns->used.next, aio__dns_entry, link));
+    entry->hash = aio__dns_hash(name, type);
+    entry->type = type;
+    entry->name = *name;
+    entry->made = aio__os.clock();
+    entry->until = entry->made + seconds * 1000000000;
+    entry->next = dns->buckets[entry->hash & (dns->bucket_count - 1)];
+    dns->buckets[entry->hash & (dns->bucket_count - 1)] = entry;
+    aio__ring_insert(&dns->used, &entry->link);
+    dns->entry_count++;
+}
+
+AIO_API void aio_resolver_clear_cache(aio_resolver *resolver)
+{
+    if (resolver) aio__dns_forget_all((aio__dns *)(void *)resolver);
+}
+
+AIO_API size_t aio_resolver_cache_count(const aio_resolver *resolver)
+{
+    return resolver ? ((const aio__dns *)(const void *)resolver)->entry_count : 0;
+}
+
+/* ---- one question to one server ---- */
+
+static aio__dns *aio__dns_ref(aio__dns *dns)
+{
+    dns->refs++;
+    return dns;
+}
+
+/* NULL is fine. */
+static void aio__dns_unref(aio__dns *dns)
+{
+    if (!dns || --dns->refs) return;
+    aio__dns_forget_all(dns);
+    aio__ring_remove(&dns->link);
+    aio__free(dns->buckets);
+    aio__free(dns->hosts);
+    aio__free(dns);
+}
+
+struct aio__dns_udp { /* result NULL: the answer does not fit, or somebody guesses; TCP is to be asked */
+    aio_task           task;
+    aio__dns_message  *result;
+    aio__dns          *dns;
+    aio__dns_question *question;
+    int                server;
+    aio__dns_socket   *socket;
+    int                fate, strangers;
+};
+
+/* Sends the query: AIO__DNS_FITS, AIO__DNS_WAIT, AIO__DNS_ERROR with errno. */
+static int aio__dns_send(aio__dns_socket *s, const aio__dns_question *question)
+{
+    ssize_t n;
+    do n = aio__os.send(s->d.fd, question->packet + 2, question->length, AIO__NOSIGNAL);
+    while (n < 0 && errno == EINTR);
+    if (n >= 0) return AIO__DNS_FITS;
+    if (errno != EAGAIN && errno != EWOULDBLOCK) return AIO__DNS_ERROR;
+    aio__descriptor_drained(&s->d, AIO__WRITE);
+    return AIO__DNS_WAIT;
+}
+
+/* Reads what has come, up to the reply, which becomes the result. */
+static int aio__dns_receive(struct aio__dns_udp *self)
+{
+    unsigned char data[AIO__DNS_PACKET];
+    for (int i = 0; i < AIO__DNS_BURST; i++) {
+        ssize_t n;
+        do n = aio__os.recv(self->socket->d.fd, data, sizeof data, 0); while (n < 0 && errno == EINTR);
+        if (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK) return AIO__DNS_ERROR;
+        if (n < 0) {
+            aio__descriptor_drained(&self->socket->d, AIO__READ);
+            return AIO__DNS_WAIT;
+        }
+        int fate = aio__dns_judge(data, (size_t)n, self->question);
+        if (fate == AIO__DNS_STRANGER && ++self->strangers < AIO__DNS_STRANGERS) continue;
+        if (fate != AIO__DNS_FITS) return fate;
+        self->result = aio__dns_message_new(self->dns, data, (size_t)n);
+        errno = ENOMEM;
+        return self->result ? AIO__DNS_FITS : AIO__DNS_ERROR;
+    }
+    return AIO__DNS_WAIT; /* others have their turn */
+}
+
+static AIO_CORO(aio__dns_udp)
+{
+    AIO_BEGIN(aio__dns_udp);
+    self->socket = aio__dns_socket_open(self->dns, &self->dns->servers[self->server].address);
+    if (!self->socket) AIO_RAISE(errno, "%s", strerror(errno));
+    while ((self->fate = aio__dns_send(self->socket, self->question)) == AIO__DNS_WAIT)
+        AIO_AWAIT(aio__dns_socket_wait(self->socket, AIO__WRITE));
+    if (self->fate == AIO__DNS_ERROR) AIO_RAISE(errno, "%s", strerror(errno));
+    do {
+        AIO_AWAIT(aio__dns_socket_wait(self->socket, AIO__READ));
+        self->fate = aio__dns_receive(self);
+    } while (self->fate == AIO__DNS_WAIT);
+    if (self->fate == AIO__DNS_ERROR) AIO_RAISE(errno, "%s", strerror(errno));
+    if (self->fate == AIO__DNS_BROKEN) AIO_RAISE(AIO_ERESOLVE, "a malformed reply");
+    AIO_FINALLY;
+        aio__dns_socket_close(self->socket);
+    AIO_END;
+}
+
+struct aio__dns_tcp { /* RFC 7766 */
+    aio_task           task;
+    aio__dns_message  *result;
+    aio__dns          *dns;
+    aio__dns_question *question;
+    int                server;
+    aio_stream        *stream;
+    aio_text           text;
+    int                code;
+};
+static AIO_CORO(aio__dns_tcp)
+{
+    AIO_BEGIN(aio__dns_tcp);
+    AIO_AWAIT(self->stream, AIO_CALL(aio__connecting, .to = &self->dns->servers[self->server].address, .host = "TCP"));
+    self->code = aio_stream_write(self->stream, self->question->packet, self->question->length + 2);
+    if (self->code) AIO_RAISE(self->code, "over TCP: %s", strerror(self->code));
+    AIO_AWAIT(self->text, aio_stream_readexactly(self->stream, 2));
+    AIO_AWAIT(self->text, aio_stream_readexactly(self->stream,
+        (size_t)aio__dns_u16((const unsigned char *)self->text.data)));
+    if (aio__dns_judge((const unsigned char *)self->text.data, self->text.length, self->question) != AIO__DNS_FITS)
+        AIO_RAISE(AIO_ERESOLVE, "a malformed reply over TCP");
+    self->result = aio__dns_message_new(self->dns, (const unsigned char *)self->text.data, self->text.length);
+    if (!self->result) AIO_RAISE(ENOMEM);
+    AIO_FINALLY;
+        aio_stream_close(self->stream);
+    AIO_END;
+}
+
+struct aio__dns_exchange { /* UDP, TCP, and again without EDNS for a server that does not know it */
+    aio_task          task;
+    aio__dns_message *result;
+    aio__dns         *dns;
+    aio__dns_name     name;
+    int               type, server;
+    aio__dns_message *message;
+    int               code;
+    aio__dns_question question;
+};
+static AIO_CORO(aio__dns_exchange)
+{
+    AIO_BEGIN(aio__dns_exchange);
+    self->question.name = self->name;
+    self->question.type = self->type;
+    self->question.cased = self->dns->cased;
+    for (;;) {
+        self->question.edns = !self->dns->servers[self->server].plain;
+        self->code = aio__dns_ask(&self->question);
+        if (self->code) AIO_RAISE(self->code, "no random numbers: %s", strerror(self->code));
+        AIO_TIMEOUT(self->dns->timeout)
+            AIO_AWAIT(self->message, AIO_CALL(aio__dns_udp, .dns = self->dns, .question = &self->question,
+                                              .server = self->server));
+        if (!self->message) {
+            AIO_TIMEOUT(self->dns->timeout)
+                AIO_AWAIT(self->message, AIO_CALL(aio__dns_tcp, .dns = self->dns, .question = &self->question,
+                                                  .server = self->server));
+        }
+        self->code = aio__dns_rcode(self->message);
+        if (!self->question.edns || (self->code != AIO__DNS_FORMERR && self->code != AIO__DNS_NOTIMP)) break;
+        self->dns->servers[self->server].plain = true;
+        aio__dns_message_free(self->dns, self->message);
+        self->message = NULL;
+    }
+    AIO_RETURN(self->message);
+    AIO_FINALLY;
+        if (self->task.future.error) aio__dns_message_free(self->dns, self->message);
+    AIO_END;
+}
+
+/* ---- all servers, all aliases ---- */
+
+struct aio__dns_lookup { /* one name, from the cache or from the servers in turn */
+    aio_task          task;
+    aio__dns_message *result;
+    aio__dns         *dns;
+    aio__dns_name     name;
+    int               type;
+    aio__dns_message *message;
+    int               round, turn, first, server;
+    bool              answered;   /* by some server, though not with an answer */
+    char              why[300];   /* of each server, in the latest round */
+};
+
+static void aio__dns_blame(struct aio__dns_lookup *self, const char *reason)
+{
+    char one[200];
+    snprintf(one, sizeof one, "%s: %.120s", self->dns->servers[self->server].text, reason);
+    size_t used = strlen(self->why);
+    snprintf(self->why + used, sizeof self->why - used, "%s%s", used ? "; " : "", one);
+}
+
+/* Whether a reply is an answer; a server's failure is noted, and the next one is asked. */
+static bool aio__dns_answers_it(struct aio__dns_lookup *self)
+{
+    static const char *const names[] = { "", "FORMERR", "SERVFAIL", "", "NOTIMP", "REFUSED" };
+    int rcode = aio__dns_rcode(self->message);
+    if (rcode == AIO__DNS_OK || rcode == AIO__DNS_NXDOMAIN) return true;
+    char other[16];
+    snprintf(other, sizeof other, "RCODE %d", rcode);
+    aio__dns_blame(self, rcode < 6 ? names[rcode] : other);
+    self->answered = true;
+    aio__dns_message_free(self->dns, self->message);
+    self->message = NULL;
+    return false;
+}
+
+static aio__dns_message *aio__dns_take(struct aio__dns_lookup *self)
+{
+    aio__dns_message *message = self->message;
+    self->message = NULL;
+    message->server = self->server;
+    self->dns->current = (unsigned)self->server;
+    aio__dns_remember(self->dns, message, &self->name, self->type);
+    return message;
+}
+
+static AIO_CORO(aio__dns_lookup)
+{
+    AIO_BEGIN(aio__dns_lookup);
+    self->result = aio__dns_recall(self->dns, &self->name, self->type);
+    if (self->result) AIO_RETURN(self->result);
+    self->first = (int)(self->dns->current % (unsigned)self->dns->server_count);
+    if (self->dns->rotate) self->dns->current++;
+    for (self->round = 0; self->round < self->dns->attempts; self->round++) {
+        self->why[0] = 0;
+        for (self->turn = 0; self->turn < self->dns->server_count; self->turn++) {
+            self->server = (self->first + self->turn) % self->dns->server_count;
+            AIO_TRY {
+                AIO_AWAIT(self->message, AIO_CALL(aio__dns_exchange, .dns = self->dns, .name = self->name,
+                                                  .type = self->type, .server = self->server));
+            } AIO_CATCH {
+                if (aio_caught(self)->code == AIO_ECANCELLED || aio_caught(self)->code == ENOMEM) AIO_RERAISE();
+                if (aio_caught(self)->code != AIO_ETIMEOUT) self->answered = true;
+                aio__dns_blame(self, aio_caught(self)->code == AIO_ETIMEOUT ? "no answer in time"
+                                                                            : aio_caught(self)->message);
+            } AIO_END_TRY;
+            if (self->dns->closed) AIO_RAISE(AIO_ERUNTIME, "the resolver was closed");
+            if (self->message && aio__dns_answers_it(self)) AIO_RETURN(aio__dns_take(self));
+        }
+    }
+    AIO_RAISE(self->answered ? AIO_ERESOLVE : AIO_ETIMEOUT, "%s", self->why);
+    AIO_FINALLY;
+        aio__dns_message_free(self->dns, self->message);
+    AIO_END;
+}
+
+struct aio__dns_chase { /* to the end of the aliases; a name that is not there is a result, too */
+    aio_task          task;
+    aio__dns_message *result;
+    aio__dns         *dns;
+    aio__dns_name     name;
+    int               type;
+    aio__dns         *held;
+    aio__dns_message *message;
+    int               hops, fate;
+};
+static AIO_CORO(aio__dns_chase)
+{
+    AIO_BEGIN(aio__dns_chase);
+    self->held = aio__dns_ref(self->dns);
+    if (self->dns->closed) AIO_RAISE(AIO_ERUNTIME, "the resolver is closed");
+    for (;;) {
+        AIO_AWAIT(self->message, AIO_CALL(aio__dns_lookup, .dns = self->dns, .name = self->name, .type = self->type));
+        uint32_t ttl = 0;
+        self->fate = aio__dns_follow(self->message, &self->name, self->type, &self->hops, &ttl);
+        if (self->fate != AIO__DNS_ELSEWHERE) break;
+        aio__dns_message_free(self->dns, self->message);
+        self->message = NULL;
+    }
+    if (self->fate == AIO__DNS_TOO_LONG)
+        AIO_RAISE(AIO_ERESOLVE, "%s: more than %d aliases", self->dns->servers[self->message->server].text,
+                  AIO__DNS_CHAIN);
+    self->message->fate = self->fate;
+    self->message->name = self->name;
+    AIO_RETURN(self->message);
+    AIO_FINALLY;
+        if (self->task.future.error) aio__dns_message_free(self->held, self->message);
+        aio__dns_unref(self->held);
+    AIO_END;
+}
+
+/* "server: NXDOMAIN" */
+static void aio__dns_explain(const aio__dns *dns, const aio__dns_message *message, char *text, size_t size)
+{
+    snprintf(text, size, "%s: %s%s", dns->servers[message->server].text,
+             message->fate == AIO__DNS_NO_NAME ? "NXDOMAIN (there is no such name)" : "no such record",
+             message->cached ? ", as the cache has it" : "");
+}
+
+static const char *aio__dns_type_text(int type, char *buffer, size_t size)
+{
+    static const struct { int type; const char *text; } types[] = {
+        { AIO_DNS_A, "A" }, { AIO_DNS_NS, "NS" }, { AIO_DNS_CNAME, "CNAME" }, { AIO_DNS_SOA, "SOA" },
+        { AIO_DNS_PTR, "PTR" }, { AIO_DNS_MX, "MX" }, { AIO_DNS_TXT, "TXT" }, { AIO_DNS_AAAA, "AAAA" }, { AIO_DNS_SRV, "SRV" },
+    };
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++)
+        if (types[i].type == type) return types[i].text;
+    snprintf(buffer, size, "TYPE%d", type);
+    return buffer;
+}
+
+/* ---- records for users ---- */
+
+/* Appends the data of a record as aio_dns_record has it, with a NUL. */
+static bool aio__dns_data_append(aio__buffer *text, const unsigned char *data, const aio__dns_record *from)
+{
+    size_t at = from->at, end = from->at + from->length, before, after;
+    char word[AIO__DNS_TEXT];
+    int names;
+    if (from->type == AIO_DNS_A || from->type == AIO_DNS_AAAA) {
+        inet_ntop(from->type == AIO_DNS_A ? AF_INET : AF_INET6, data + at, word, sizeof word);
+        return aio__buffer_append(text, word, strlen(word) + 1);
+    }
+    if (from->type == AIO_DNS_TXT) {
+        for (; at < end; at += data[at] + (size_t)1)
+            if (!aio__buffer_append(text, (const char *)data + at + 1, data[at])) return false;
+        return aio__buffer_append(text, "", 1);
+    }
+    if (!aio__dns_shape(from->type, &before, &names, &after))
+        return aio__buffer_append(text, (const char *)data + at, from->length) && aio__buffer_append(text, "", 1);
+    at += before;
+    for (int i = 0; i < names; i++) {
+        aio__dns_name name;
+        if (!aio__dns_name_read(&name, data, end, &at)) return false;
+        if (i && !aio__buffer_append(text, " ", 1)) return false;
+        if (!aio__buffer_append(text, word, aio__dns_name_text(&name, word))) return false;
+    }
+    for (; after >= 4; after -= 4, at += 4) {
+        int n = snprintf(word, sizeof word, " %u", aio__dns_u32(data + at));
+        if (!aio__buffer_append(text, word, (size_t)n)) return false;
+    }
+    return aio__buffer_append(text, "", 1);
+}
+
+static void aio__dns_record_fill(aio_dns_record *to, const aio__dns_message *message, const aio__dns_record *from)
+{
+    const unsigned char *data = message->data + from->at;
+    to->type = from->type;
+    to->ttl = from->ttl > message->age ? from->ttl - message->age : 0;
+    if (from->type == AIO_DNS_MX || from->type == AIO_DNS_SRV) to->preference = aio__dns_u16(data);
+    if (from->type != AIO_DNS_SRV) return;
+    to->weight = aio__dns_u16(data + 2);
+    to->port = aio__dns_u16(data + 4);
+}
+
+/* The next record of the message's name and the type among its answers; *i counts them. */
+static bool aio__dns_next(const aio__dns_message *message, int type, size_t *at, int *i, aio__dns_record *record)
+{
+    int answers;
+    size_t first = aio__dns_answers(message, &answers);
+    if (!*i) *at = first;
+    while ((*i)++ < answers && aio__dns_record_read(message->data, message->length, at, record))
+        if (record->type == type && record->class_ == 1 && aio__dns_name_equal(&record->name, &message->name))
+            return true;
+    return false;
+}
+
+typedef struct aio__dns_given { /* an answer: the struct, its records, its text, in one allocation */
+    aio__node      link;
+    aio_dns_answer answer;
+    aio_dns_record records[1];
+} aio__dns_given;
+
+AIO_API void aio_dns_answer_free(aio_dns_answer *answer)
+{
+    if (!answer) return;
+    aio__dns_given *given = AIO__CONTAINER(answer, aio__dns_given, answer);
+    aio__ring_remove(&given->link);
+    aio__free(given);
+}
+
+/* Server, name and every record's data, in turn, each with a NUL. Gives the number of records; -1 without memory. */
+static int aio__dns_collect(const char *server, const aio__dns_message *message, int type, aio__buffer *text)
+{
+    char name[AIO__DNS_TEXT];
+    aio__dns_record record;
+    size_t at = 0;
+    int i = 0, count = 0;
+    size_t length = aio__dns_name_text(&message->name, name);
+    if (!aio__buffer_append(text, server, strlen(server) + 1) || !aio__buffer_append(text, name, length + 1)) return -1;
+    for (; aio__dns_next(message, type, &at, &i, &record); count++)
+        if (!aio__dns_data_append(text, message->data, &record)) return -1;
+    return count;
+}
+
+/* How long a record's data is as text, when it stands at `text`. */
+static size_t aio__dns_data_length(const aio__dns_record *record, const unsigned char *data, const char *text)
+{
+    size_t before, after, strings = 0;
+    int names;
+    if (record->type == AIO_DNS_TXT) {
+        for (size_t at = record->at; at < record->at + record->length; at += data[at] + (size_t)1) strings++;
+        return record->length - strings;
+    }
+    return aio__dns_shape(record->type, &before, &names, &after) ? strlen(text) : record->length;
+}
+
+/* NULL without memory. */
+static aio_dns_answer *aio__dns_answer(aio__dns_all *all, const char *server, const aio__dns_message *message, int type)
+{
+    aio__buffer text;
+    memset(&text, 0, sizeof text);
+    int count = aio__dns_collect(server, message, type, &text);
+    aio__dns_given *given = NULL;
+    size_t head = sizeof *given + (size_t)(count > 0 ? count : 0) * sizeof(aio_dns_record);
+    if (count >= 0) given = (aio__dns_given *)aio__calloc(head + text.end);
+    if (given) {
+        char *at = (char *)memcpy((char *)given + head, text.data, text.end);
+        aio__dns_record record;
+        size_t place = 0;
+        given->answer.server = at;
+        given->answer.name = at += strlen(at) + 1;
+        given->answer.cached = message->cached;
+        given->answer.count = (size_t)count;
+        given->answer.records = given->records;
+        at += strlen(at) + 1;
+        for (int n = 0, i = 0; aio__dns_next(message, type, &place, &i, &record); n++) {
+            aio__dns_record_fill(&given->records[n], message, &record);
+            given->records[n].data.data = at;
+            given->records[n].data.length = aio__dns_data_length(&record, message->data, at);
+            at += given->records[n].data.length + 1;
+        }
+        aio__ring_insert(&all->given, &given->link);
+    }
+    aio__free(text.data);
+    return given ? &given->answer : NULL;
+}
+
+struct aio__dns_query {
+    aio_task          task;
+    aio_dns_answer   *result;
+    aio__dns         *dns;
+    aio__dns_name     name;
+    int               type;
+    aio__dns         *held;
+    aio__dns_message *message;
+    aio_exception    *error;
+};
+
+/* The error of a query, with the name and the type in front. */
+static aio_exception *aio__dns_query_error(const struct aio__dns_query *self, int code, const char *reason)
+{
+    char name[AIO__DNS_TEXT], type[16];
+    aio__dns_name_text(&self->name, name);
+    return aio__exception(code, "resolve", "resolve %.255s (%s): %s", name,
+                          aio__dns_type_text(self->type, type, sizeof type), reason);
+}
+
+static AIO_CORO(aio__dns_query)
+{
+    AIO_BEGIN(aio__dns_query);
+    self->held = aio__dns_ref(self->dns);
+    AIO_TRY {
+        AIO_AWAIT(self->message, AIO_CALL(aio__dns_chase, .dns = self->dns, .name = self->name, .type = self->type));
+    } AIO_CATCH {
+        if (aio_caught(self)->code == AIO_ECANCELLED || aio_caught(self)->code == ENOMEM) AIO_RERAISE();
+        self->error = aio__dns_query_error(self, aio_caught(self)->code, aio_caught(self)->message);
+        AIO_RAISE_EXCEPTION(self->error);
+    } AIO_END_TRY;
+    if (self->message->fate != AIO__DNS_FOUND) {
+        char why[160];
+        aio__dns_explain(self->dns, self->message, why, sizeof why);
+        self->error = aio__dns_query_error(self, AIO_ERESOLVE, why);
+        AIO_RAISE_EXCEPTION(self->error);
+    }
+    self->result = aio__dns_answer(self->dns->all, self->dns->servers[self->message->server].text, self->message,
+                                   self->type);
+    if (!self->result) AIO_RAISE(ENOMEM);
+    AIO_FINALLY;
+        aio_exception_unref(self->error);
+        aio__dns_message_free(self->held, self->message);
+        aio__dns_unref(self->held);
+    AIO_END;
+}
+
+/* The name under which an address has its PTR records (RFC 1035 3.5, 3596 2.5). False: it is no address. */
+static bool aio__dns_reverse(const char *text, char *name, size_t size)
+{
+    unsigned char bytes[16];
+    size_t used = 0;
+    if (inet_pton(AF_INET, text, bytes) == 1) {
+        snprintf(name, size, "%u.%u.%u.%u.in-addr.arpa", bytes[3], bytes[2], bytes[1], bytes[0]);
+        return true;
+    }
+    if (inet_pton(AF_INET6, text, bytes) != 1) return false;
+    for (int i = 15; i >= 0; i--)
+        used += (size_t)snprintf(name + used, size - used, "%x.%x.", bytes[i] & 15u, bytes[i] >> 4);
+    snprintf(name + used, size - used, "ip6.arpa");
+    return true;
+}
+
+AIO_API aio_dns_task *aio_resolver_query(aio_resolver *resolver, const char *name, int type)
+{
+    char reverse[80];
+    aio__dns_name wire;
+    if (!resolver || !name || type < 1 || type > 65535)
+        return (aio_dns_task *)(void *)aio__failure(EINVAL, "resolver_query: wrong arguments");
+    if (type == AIO_DNS_PTR && aio__dns_reverse(name, reverse, sizeof reverse)) name = reverse;
+    if (!aio__dns_name_parse(&wire, name, strlen(name)))
+        return (aio_dns_task *)(void *)aio__failure(EINVAL, "resolve %.255s: not a valid name", name);
+    return (aio_dns_task *)(void *)AIO_CALL(aio__dns_query, .dns = (aio__dns *)(void *)resolver, .name = wire,
+                                            .type = type);
+}
+
+/* ---- hosts ---- */
+
+struct aio__dns_resolve {
+    aio_task       task;
+    aio_addresses *result;
+    aio__dns      *dns;
+    int            port, family;
+    aio__dns      *held;
+    struct aio__dns_chase *asked[2]; /* AAAA, A */
+    size_t         kinds, done;
+    int            step;          /* of the search */
+    aio__dns_name  name;          /* this step's */
+    aio_exception *error;
+    char           why[200];      /* the name is not there */
+    char           host[256];
+};
+
+static aio_addresses *aio__dns_addresses_new(aio__dns_all *all, int capacity)
+{
+    aio_addresses *addresses =
+        (aio_addresses *)aio__calloc(sizeof *addresses + (size_t)capacity * sizeof(aio__address));
+    if (addresses) aio__ring_insert(&all->given, &addresses->link);
+    return addresses;
+}
+
+static void aio__dns_address_add(aio__addresses *list, int family, const void *bytes, int port)
+{
+    aio__address *address = &list->at[list->count++];
+    memset(address, 0, sizeof *address);
+    if (family == AF_INET) {
+        struct sockaddr_in *in = (struct sockaddr_in *)(void *)&address->storage;
+        in->sin_family = AF_INET;
+        in->sin_port = htons((uint16_t)port);
+        memcpy(&in->sin_addr, bytes, 4);
+        address->length = sizeof *in;
+    } else {
+        struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)(void *)&address->storage;
+        in6->sin6_family = AF_INET6;
+        in6->sin6_port = htons((uint16_t)port);
+        memcpy(&in6->sin6_addr, bytes, 16);
+        address->length = sizeof *in6;
+    }
+}
+
+/* An address as figures. 0; EINVAL: it is none; ENOMEM. */
+static int aio__dns_numeric(const char *host, int port, int family, aio__address *address)
+{
+    struct addrinfo hints, *found = NULL;
+    char service[8];
+    memset(&hints, 0, sizeof hints);
+    hints.ai_family = family;
+    hints.ai_socktype = SOCK_DGRAM;
+    hints.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV;
+    snprintf(service, sizeof service, "%d", port);
+    int status = aio__os.getaddrinfo(host, service, &hints, &found);
+    if (status) return status == EAI_MEMORY ? ENOMEM : EINVAL;
+    memcpy(&address->storage, found->ai_addr, found->ai_addrlen);
+    address->length = found->ai_addrlen;
+    aio__os.freeaddrinfo(found);
+    return 0;
+}
+
+/* The word at *at, which is moved behind it; empty at the end. */
+static aio_text aio__dns_word(const char **at, const char *end, const char *separators)
+{
+    aio_text word;
+    while (*at < end && strchr(separators, **at)) ++*at;
+    word.data = *at;
+    while (*at < end && !strchr(separators, **at)) ++*at;
+    word.length = (size_t)(*at - word.data);
+    return word;
+}
+
+static bool aio__dns_word_is(aio_text word, const char *text, size_t length)
+{
+    return word.length == length && strncasecmp(word.data, text, length) == 0;
+}
+
+/* The end of a line without its comment; *next becomes the line after it. */
+static const char *aio__dns_line(const char *line, const char *marks, const char **next)
+{
+    size_t length = strcspn(line, "\n");
+    *next = line + length + (line[length] == '\n');
+    for (size_t i = 0; i < length; i++)
+        if (strchr(marks, line[i])) return line + i;
+    return line + length;
+}
+
+/* The hosts file's addresses of a name, up to the bound. */
+static void aio__dns_hosts(const struct aio__dns_resolve *self, size_t length, aio__addresses *list)
+{
+    static const char blanks[] = " \t\r";
+    const char *next = self->dns->hosts;
+    while (next && *next && list->count < AIO__ADDRESSES_MAX) {
+        const char *at = next, *end = aio__dns_line(at, "#", &next);
+        aio_text address = aio__dns_word(&at, end, blanks), name;
+        unsigned char bytes[16];
+        char text[INET6_ADDRSTRLEN];
+        if (!address.length || address.length >= sizeof text) continue;
+        do name = aio__dns_word(&at, end, blanks);
+        while (name.length && !aio__dns_word_is(name, self->host, length));
+        if (!name.length) continue;
+        memcpy(text, address.data, address.length);
+        text[address.length] = 0;
+        int family = strchr(text, ':') ? AF_INET6 : AF_INET;
+        if (self->family && self->family != family) continue;
+        if (inet_pton(family, text, bytes) == 1) aio__dns_address_add(list, family, bytes, self->port);
+    }
+}
+
+static bool aio__dns_is_localhost(const char *host, size_t length)
+{
+    if (length < 9 || strncasecmp(host + length - 9, "localhost", 9) != 0) return false;
+    return length == 9 || host[length - 10] == '.';
+}
+
+/* What needs no server: an address as figures, the hosts file's, localhost's. NULL: there are none; or *code says why. */
+static aio_addresses *aio__dns_known(const struct aio__dns_resolve *self, int *code)
+{
+    static const unsigned char loopback4[4] = { 127, 0, 0, 1 };
+    static const unsigned char loopback6[16] = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1 };
+    size_t length = strlen(self->host);
+    aio_addresses *known = aio__dns_addresses_new(self->dns->all, AIO__ADDRESSES_MAX);
+    if (!known) {
+        *code = ENOMEM;
+        return NULL;
+    }
+    *code = aio__dns_numeric(self->host, self->port, self->family, &known->list.at[0]);
+    known->list.count = *code == 0;
+    if (*code == EINVAL) *code = 0;
+    if (length > 1 && self->host[length - 1] == '.') length--;
+    if (!known->list.count) aio__dns_hosts(self, length, &known->list);
+    if (!known->list.count && aio__dns_is_localhost(self->host, length)) {
+        if (self->family != AF_INET) aio__dns_address_add(&known->list, AF_INET6, loopback6, self->port);
+        if (self->family != AF_INET6) aio__dns_address_add(&known->list, AF_INET, loopback4, self->port);
+    }
+    if (known->list.count && !*code) return known;
+    aio_addresses_free(known);
+    return NULL;
+}
+
+/* The name of this step of the search; an empty one is to be passed over. False: there are no more. */
+static bool aio__dns_candidate(struct aio__dns_resolve *self)
+{
+    const aio__dns *dns = self->dns;
+    size_t length = strlen(self->host);
+    int dots = 0, searched = self->host[length - 1] == '.' ? 0 : dns->search_count;
+    for (size_t i = 0; i < length; i++) dots += self->host[i] == '.';
+    if (self->step > searched) return false;
+    int plain = !searched || dots >= dns->ndots ? 0 : searched;
+    aio__dns_name *name = &self->name;
+    if (!aio__dns_name_parse(name, self->host, length) || self->step == plain) return true;
+    const aio__dns_name *domain = &dns->search[plain ? self->step : self->step - 1];
+    size_t base = name->length - (size_t)1;
+    if (base + domain->length > AIO__DNS_NAME) {
+        name->length = 0;
+        return true;
+    }
+    memcpy(name->wire + base, domain->wire, domain->length);
+    name->length = (uint8_t)(base + domain->length);
+    return true;
+}
+
+/* Whether the system knows a way to an address: a datagram socket is connected without a packet. RFC 6724 rule 1 */
+static bool aio__dns_has_route(const aio__address *to)
+{
+    int fd = aio__dns_socket_connect(to);
+    if (fd >= 0) aio__os.close(fd);
+    return fd >= 0;
+}
+
+/* The reply to one of the questions, if it has addresses. */
+static const aio__dns_message *aio__dns_reply(const struct aio__dns_resolve *self, size_t i)
+{
+    const struct aio__dns_chase *asked = self->asked[i];
+    if (asked->task.future.state != AIO__DONE || asked->task.future.error) return NULL;
+    return asked->result->fate == AIO__DNS_FOUND ? asked->result : NULL;
+}
+
+static bool aio__dns_has_some(const struct aio__dns_resolve *self)
+{
+    for (size_t i = 0; i < self->kinds; i++)
+        if (aio__dns_reply(self, i)) return true;
+    return false;
+}
+
+static void aio__dns_addresses_take(const struct aio__dns_resolve *self, size_t i, aio__addresses *list)
+{
+    const aio__dns_message *message = aio__dns_reply(self, i);
+    int type = self->asked[i]->type, n = 0, most = list->count + AIO__ADDRESSES_MAX / 2;
+    aio__dns_record record;
+    size_t at = 0;
+    while (message && list->count < most && aio__dns_next(message, type, &at, &n, &record))
+        aio__dns_address_add(list, type == AIO_DNS_A ? AF_INET : AF_INET6, message->data + record.at, self->port);
+}
+
+/* IPv4 goes before IPv6 where there is no way to the latter. */
+static void aio__dns_order(aio__addresses *list)
+{
+    int six = 0;
+    while (six < list->count && list->at[six].storage.ss_family == AF_INET6) six++;
+    if (!six || six == list->count || aio__dns_has_route(&list->at[0])) return;
+    aio__address first;
+    for (int i = six; i < list->count; i++) {
+        first = list->at[i];
+        memmove(&list->at[i - six + 1], &list->at[i - six], (size_t)six * sizeof first);
+        list->at[i - six] = first;
+    }
+}
+
+/* What the questions of this step have come to: result, error, or neither: there is no such name. 0 or ENOMEM. */
+static int aio__dns_settle(struct aio__dns_resolve *self)
+{
+    if (aio__dns_has_some(self)) {
+        self->result = aio__dns_addresses_new(self->dns->all, AIO__ADDRESSES_MAX);
+        if (!self->result) return ENOMEM;
+        for (size_t i = 0; i < self->kinds; i++) aio__dns_addresses_take(self, i, &self->result->list);
+        aio__dns_order(&self->result->list);
+        return 0;
+    }
+    for (size_t i = 0; i < self->kinds; i++) {
+        aio_exception *error = self->asked[i]->task.future.error;
+        if (error && error->code == ENOMEM) return ENOMEM;
+        if (error && !self->error)
+            self->error = aio__exception(error->code, "resolve", "resolve %s: %s", self->host, error->message);
+        if (!error) aio__dns_explain(self->dns, self->asked[i]->result, self->why, sizeof self->why);
+    }
+    return 0;
+}
+
+/* Ends the questions: those that are still open are cancelled. */
+static void aio__dns_leave(struct aio__dns_resolve *self)
+{
+    for (size_t i = 0; i < 2; i++) {
+        struct aio__dns_chase *asked = self->asked[i];
+        if (!asked) continue;
+        asked->task.future.flags |= AIO__F_SEEN | AIO__F_QUIET;
+        if (!aio_future_done(asked)) aio_task_cancel(asked);
+        else if (!asked->task.future.error) aio__dns_message_free(self->held, asked->result);
+        aio_unref(asked);
+        self->asked[i] = NULL;
+    }
+}
+
+/* Both questions at once. False without memory. */
+static bool aio__dns_begin(struct aio__dns_resolve *self)
+{
+    static const int types[2] = { AIO_DNS_AAAA, AIO_DNS_A }, families[2] = { AF_INET6, AF_INET };
+    self->kinds = 0;
+    for (int i = 0; i < 2; i++) {
+        if (self->family && self->family != families[i]) continue;
+        struct aio__dns_chase *asked = (struct aio__dns_chase *)aio__create_task(
+            AIO_CALL(aio__dns_chase, .dns = self->dns, .name = self->name, .type = types[i]), NULL);
+        self->asked[self->kinds] = asked;
+        if (!asked) return false;
+        self->kinds++;
+    }
+    return true;
+}
+
+static AIO_CORO(aio__dns_resolve)
+{
+    AIO_BEGIN(aio__dns_resolve);
+    self->held = aio__dns_ref(self->dns);
+    {
+        int code = 0;
+        self->result = aio__dns_known(self, &code);
+        if (code) AIO_RAISE(code);
+    }
+    if (self->result) AIO_RETURN(self->result);
+    for (self->step = 0; aio__dns_candidate(self); self->step++) {
+        if (!self->name.length) continue;
+        if (!aio__dns_begin(self)) AIO_RAISE(ENOMEM);
+        AIO_AWAIT(self->done, aio_wait(self->asked, self->kinds, .return_when = AIO_FIRST_COMPLETED));
+        if (self->done < self->kinds)
+            AIO_AWAIT(self->done, aio_wait(self->asked, self->kinds,
+                                           .timeout = aio__dns_has_some(self) ? AIO__DNS_PATIENCE : 0.0));
+        if (aio__dns_settle(self)) AIO_RAISE(ENOMEM);
+        aio__dns_leave(self);
+        if (self->result) AIO_RETURN(self->result);
+        if (self->error) AIO_RAISE_EXCEPTION(self->error);
+    }
+    self->error = aio__exception(AIO_ERESOLVE, "resolve", "resolve %s: %s", self->host,
+                                 self->why[0] ? self->why : "not a valid name");
+    AIO_RAISE_EXCEPTION(self->error);
+    AIO_FINALLY;
+        if (self->held) aio__dns_leave(self);
+        aio_exception_unref(self->error);
+        aio__dns_unref(self->held);
+    AIO_END;
+}
+
+static aio_addresses_task *aio__dns_start(aio_resolver *resolver, const char *host, int port, int family)
+{
+    if (!resolver || !host || !*host || (family && family != AF_INET && family != AF_INET6))
+        return (aio_addresses_task *)(void *)aio__failure(EINVAL, "resolver_resolve: wrong arguments");
+    if (port < 0 || port > 65535)
+        return (aio_addresses_task *)(void *)aio__failure(EINVAL, "port %d: not in 0..65535", port);
+    if (strlen(host) > 255) return (aio_addresses_task *)(void *)aio__failure(EINVAL, "the host name is too long");
+    struct aio__dns_resolve *self =
+        (struct aio__dns_resolve *)aio__new_zeroed(sizeof *self, aio__dns_resolve_coro);
+    if (!self) return NULL;
+    self->dns = (aio__dns *)(void *)resolver;
+    self->port = port;
+    self->family = family;
+    snprintf(self->host, sizeof self->host, "%s", host);
+    return (aio_addresses_task *)(void *)self;
+}
+
+AIO_API aio_addresses_task *aio__resolver_resolve(aio_resolver *resolver, const char *host, int port,
+                                                  const aio_resolve_options *options)
+{
+    return aio__dns_start(resolver, host, port, options->family);
+}
+
+AIO_API size_t aio_addresses_count(const aio_addresses *addresses)
+{
+    return addresses ? (size_t)addresses->list.count : 0;
+}
+
+AIO_API const char *aio_addresses_text(const aio_addresses *addresses, size_t i, char *buffer, size_t size)
+{
+    if (size) buffer[0] = 0;
+    if (!size || i >= aio_addresses_count(addresses)) return buffer;
+    return aio__address_text(&addresses->list.at[i].storage, addresses->list.at[i].length, buffer, size);
+}
+
+AIO_API int aio_addresses_family(const aio_addresses *addresses, size_t i)
+{
+    return i < aio_addresses_count(addresses) ? addresses->list.at[i].storage.ss_family : 0;
+}
+
+AIO_API const void *aio_addresses_sockaddr(const aio_addresses *addresses, size_t i, size_t *length)
+{
+    if (length) *length = 0;
+    if (i >= aio_addresses_count(addresses)) return NULL;
+    if (length) *length = addresses->list.at[i].length;
+    return &addresses->list.at[i].storage;
+}
+
+/* ---- opening ---- */
+
+/* The text of a file, up to the bound; NULL without the file. 0 or an errno. */
+static int aio__dns_file(const char *path, char **text)
+{
+    aio__buffer buffer;
+    memset(&buffer, 0, sizeof buffer);
+    *text = NULL;
+    int fd, code = 0;
+    do fd = aio__os.open(path, O_RDONLY); while (fd < 0 && errno == EINTR);
+    if (fd < 0) return errno == ENOENT || errno == EACCES || errno == ENOTDIR ? 0 : errno;
+    while (!code && buffer.end < AIO__DNS_FILE) {
+        if (!aio__buffer_reserve(&buffer, 4096)) code = ENOMEM;
+        ssize_t n = code ? 0 : aio__os.read(fd, buffer.data + buffer.end, 4095);
+        if (n < 0 && errno != EINTR) code = errno;
+        if (n > 0) buffer.end += (size_t)n;
+        if (n == 0) break;
+    }
+    aio__os.close(fd);
+    if (code) aio__free(buffer.data);
+    else buffer.data[buffer.end] = 0;
+    if (!code) *text = buffer.data;
+    return code;
+}
+
+/* A decimal number from 0 to `most`; -1: it is none. */
+static int aio__dns_number(const char *text, size_t length, int most)
+{
+    int value = 0;
+    for (size_t i = 0; i < length; i++) {
+        if (text[i] < '0' || text[i] > '9') return -1;
+        value = value * 10 + (text[i] - '0');
+        if (value > most) return -1;
+    }
+    return length ? value : -1;
+}
+
+/* "1.1.1.1", "1.1.1.1#53", "1.1.1.1:53", "::1", "::1#53", "[::1]:53". 0, EINVAL or ENOMEM. */
+static int aio__dns_server_add(aio__dns *dns, aio_text text, int port)
+{
+    const char *host = text.data, *end = text.data + text.length;
+    const char *mark = (const char *)memchr(host, '#', text.length);
+    const char *colon = (const char *)memchr(host, ':', text.length);
+    if (!mark && colon && !memchr(colon + 1, ':', (size_t)(end - colon - 1))) mark = colon;
+    const char *host_end = mark ? mark : end;
+    if (*host == '[') {
+        host_end = (const char *)memchr(host++, ']', text.length);
+        if (!host_end) return EINVAL;
+        mark = host_end + 1 < end ? host_end + 1 : NULL;
+        if (mark && *mark != '#' && *mark != ':') return EINVAL;
+    }
+    if (mark) port = aio__dns_number(mark + 1, (size_t)(end - mark - 1), 65535);
+    char name[64];
+    if (port < 1 || host_end - host >= (int)sizeof name || dns->server_count == AIO__DNS_SERVERS) return EINVAL;
+    if (host_end == host) return EINVAL;
+    memcpy(name, host, (size_t)(host_end - host));
+    name[host_end - host] = 0;
+    aio__dns_server *server = &dns->servers[dns->server_count];
+    int code = aio__dns_numeric(name, port, 0, &server->address);
+    if (code) return code;
+    dns->server_count++;
+    aio__address_text(&server->address.storage, server->address.length, server->text, sizeof server->text);
+    return 0;
+}
+
+/* 0 or EINVAL. */
+static int aio__dns_search_set(aio__dns *dns, const char *at, const char *end)
+{
+    dns->search_count = 0;
+    for (;;) {
+        aio_text word = aio__dns_word(&at, end, " \t\r,");
+        if (!word.length) return 0;
+        if (dns->search_count == AIO__DNS_SEARCH) return EINVAL;
+        if (!aio__dns_name_parse(&dns->search[dns->search_count++], word.data, word.length)) return EINVAL;
+    }
+}
+
+static void aio__dns_conf_option(aio__dns *dns, aio_text word)
+{
+    const char *colon = (const char *)memchr(word.data, ':', word.length);
+    size_t name = colon ? (size_t)(colon - word.data) : word.length;
+    int value = colon ? aio__dns_number(colon + 1, word.length - name - 1, 1000) : -1;
+    word.length = name;
+    if (aio__dns_word_is(word, "rotate", 6)) dns->rotate = true;
+    if (aio__dns_word_is(word, "ndots", 5) && value >= 0) dns->ndots = value < AIO__DNS_NDOTS ? value : AIO__DNS_NDOTS;
+    if (aio__dns_word_is(word, "timeout", 7) && value > 0) dns->timeout = value < 30 ? value : 30;
+    if (aio__dns_word_is(word, "attempts", 8) && value > 0) dns->attempts = value < 5 ? value : 5;
+}
+
+/* resolv.conf(5). What is not understood is passed over, as libc does. 0 or ENOMEM. */
+static int aio__dns_conf(aio__dns *dns, const char *text, int port, bool servers)
+{
+    static const char blanks[] = " \t\r";
+    const char *next = text;
+    while (next && *next) {
+        const char *at = next, *end = aio__dns_line(at, "#;", &next);
+        aio_text key = aio__dns_word(&at, end, blanks), word;
+        if (servers && aio__dns_word_is(key, "nameserver", 10)) {
+            word = aio__dns_word(&at, end, blanks);
+            if (word.length && aio__dns_server_add(dns, word, port) == ENOMEM) return ENOMEM;
+        } else if (aio__dns_word_is(key, "search", 6) || aio__dns_word_is(key, "domain", 6)) {
+            aio__dns_search_set(dns, at, end);
+        } else if (aio__dns_word_is(key, "options", 7)) {
+            while ((word = aio__dns_word(&at, end, blanks)).length) aio__dns_conf_option(dns, word);
+        }
+    }
+    return 0;
+}
+
+static int aio__dns_servers_set(aio__dns *dns, const char *text, int port)
+{
+    const char *end = text + strlen(text);
+    int code = 0;
+    for (;;) {
+        aio_text word = aio__dns_word(&text, end, " \t\r\n,;");
+        if (!word.length || code) break;
+        code = aio__dns_server_add(dns, word, port);
+    }
+    return code ? code : dns->server_count ? 0 : EINVAL;
+}
+
+/* Options over resolv.conf over what is usual. 0 or a code. */
+static int aio__dns_configure(aio__dns *dns, const aio_resolver_options *o)
+{
+    static const char local[] = "127.0.0.1";
+    int port = o->port ? o->port : 53;
+    if (port < 1 || port > 65535 || o->ndots < 0 || o->attempts < 0 || !(o->timeout >= 0 && o->timeout < 1e9) ||
+        !(o->max_ttl >= 0) || o->negative_ttl != o->negative_ttl) return EINVAL;
+    char *text = NULL;
+    int code = o->nameservers ? aio__dns_servers_set(dns, o->nameservers, port) : 0;
+    if (!code) code = aio__dns_file(o->resolv_conf ? o->resolv_conf : "/etc/resolv.conf", &text);
+    if (!code) code = aio__dns_conf(dns, text, port, !o->nameservers);
+    aio__free(text);
+    if (!code && !dns->server_count) code = aio__dns_servers_set(dns, local, port);
+    if (!code && o->search) code = aio__dns_search_set(dns, o->search, o->search + strlen(o->search));
+    if (!code && !o->no_hosts) code = aio__dns_file(o->hosts ? o->hosts : "/etc/hosts", &dns->hosts);
+    if (o->ndots) dns->ndots = o->ndots;
+    if (o->timeout > 0) dns->timeout = o->timeout;
+    if (o->attempts) dns->attempts = o->attempts;
+    dns->rotate = dns->rotate || o->rotate;
+    dns->cased = o->case_random;
+    dns->max_ttl = !(o->max_ttl > 0) ? 86400 : o->max_ttl < INT32_MAX ? (int64_t)o->max_ttl : INT32_MAX;
+    dns->negative_ttl = o->negative_ttl < 0 ? 0 : !(o->negative_ttl > 0) ? 900
+                      : o->negative_ttl < INT32_MAX ? (int64_t)o->negative_ttl : INT32_MAX;
+    dns->entry_limit = o->cache_size < 0 ? 0 : o->cache_size ? (size_t)o->cache_size : 256;
+    if (code || !dns->entry_limit) return code;
+    for (dns->bucket_count = 1; dns->bucket_count < dns->entry_limit;) dns->bucket_count *= 2;
+    dns->buckets = (aio__dns_entry **)aio__calloc(dns->bucket_count * sizeof(aio__dns_entry *));
+    if (!dns->buckets) dns->bucket_count = 0;
+    return dns->buckets ? 0 : ENOMEM;
+}
+
+static void aio__dns_all_close(aio_loop *loop, aio__closer *closer)
+{
+    aio__dns_all *all = AIO__CONTAINER(closer, aio__dns_all, closer);
+    while (!aio__ring_empty(&all->sockets))
+        aio__dns_socket_close(AIO__CONTAINER(all->sockets.next, aio__dns_socket, link));
+    while (!aio__ring_empty(&all->resolvers)) {
+        aio__dns *dns = AIO__CONTAINER(all->resolvers.next, aio__dns, link);
+        dns->refs = 1;
+        aio__dns_unref(dns);
+    }
+    while (!aio__ring_empty(&all->given)) { /* each begins with its link */
+        aio__node *given = all->given.next;
+        aio__ring_remove(given);
+        aio__free(given);
+    }
+    loop->resolvers = NULL;
+    aio__free(all);
+}
+
+static aio__dns_all *aio__dns_all_of(aio_loop *loop)
+{
+    if (loop->resolvers) return (aio__dns_all *)loop->resolvers;
+    aio__dns_all *all = (aio__dns_all *)aio__calloc(sizeof *all);
+    if (!all) return NULL;
+    aio__ring_clear(&all->resolvers);
+    aio__ring_clear(&all->sockets);
+    aio__ring_clear(&all->given);
+    all->closer.close = aio__dns_all_close;
+    aio__loop_at_close(loop, &all->closer);
+    loop->resolvers = all;
+    return all;
+}
+
+AIO_API aio_resolver *aio__resolver_open(const aio_resolver_options *options)
+{
+    aio_loop *loop = aio__loop_now();
+    errno = AIO_ENOLOOP;
+    if (!loop || loop->closed) return NULL;
+    errno = ENOMEM;
+    aio__dns_all *all = aio__dns_all_of(loop);
+    aio__dns *dns = all ? (aio__dns *)aio__calloc(sizeof *dns) : NULL;
+    if (!dns) return NULL;
+    dns->base.resolve = aio__dns_start;
+    dns->loop = loop;
+    dns->all = all;
+    dns->refs = 1;
+    dns->ndots = 1;
+    dns->attempts = 2;
+    dns->timeout = 5;
+    aio__ring_clear(&dns->used);
+    aio__ring_insert(&all->resolvers, &dns->link);
+    int code = aio__dns_configure(dns, options);
+    if (!code) return &dns->base;
+    aio__dns_unref(dns);
+    errno = code;
+    return NULL;
+}
+
+AIO_API void aio_resolver_close(aio_resolver *resolver)
+{
+    aio__dns *dns = (aio__dns *)(void *)resolver;
+    if (!dns) return;
+    dns->closed = true;
+    for (aio__node *node = dns->all->sockets.next; node != &dns->all->sockets; node = node->next) {
+        aio__dns_socket *s = AIO__CONTAINER(node, aio__dns_socket, link);
+        aio__dns_wait *wait_ = s->waiting;
+        if (s->dns != dns || !wait_) continue;
+        aio__dns_wait_leave(&wait_->future);
+        aio__future_fail(&wait_->future, aio__exception(AIO_ERUNTIME, "resolve", "the resolver was closed"));
+    }
+    aio__dns_unref(dns);
+}
+
+/* ============================================================================
+ * 43. Subprocesses: pidfd and pipes
  *
  * Children of a loop in a ring, each with a descriptor that tells of its end, or a thread that waits for it. Pipes are
  * streams. Nothing but this room reaps them.
  * ============================================================================ */
 
 /* ============================================================================
- * 42. URLs
+ * 44. URLs
  *
  * RFC 3986 with yarl's habits: splits a reference, checks and normalises each part, writes the whole into one block.
  * Owns nothing beyond the block of each aio_url. Calls memory and buffers only.
@@ -12036,7 +13819,7 @@ AIO_API bool aio_url_same_origin(const aio_url *a, const aio_url *b)
 }
 
 /* ============================================================================
- * 43. Headers
+ * 45. Headers
  *
  * The multi-map: one block of text and an index into it. Growing copies what is alive into a new block, and frees the
  * old one only after the new field is in, so that a value may come from the headers themselves. Calls memory only.
@@ -12235,7 +14018,7 @@ AIO_API void aio_headers_clear(aio_headers *headers)
 }
 
 /* ============================================================================
- * 44. HTTP messages
+ * 46. HTTP messages
  *
  * RFC 9112: heads in and out, body framing, dates. The parser goes line by line over the bytes as they arrive, never
  * twice over one, and copies nothing until the head is whole. What a hostile peer may send is refused with a reason: no
@@ -12939,7 +14722,7 @@ static inline const char *aio__http_clock_text(aio__http_clock *clock, int64_t s
 }
 
 /* ============================================================================
- * 45. Connections: the pool
+ * 47. Connections: the pool
  *
  * What the client and the server have in common: deadlines, and bodies on their way in. Then the client's connector:
  * keep-alive connections by origin, and who waits for one. A connection object is the right to one of `limit` places;
@@ -13622,7 +15405,7 @@ static void aio__connector_free(aio__connector *c)
 }
 
 /* ============================================================================
- * 46. HTTP client: session, request, response
+ * 48. HTTP client: session, request, response
  *
  * One request is one coroutine (aio__fetching), whose frame holds copies of what it was given. Everything else of a
  * request and its response is an exchange, which outlives the coroutine as the user's aio_response, and is used again,
@@ -14525,7 +16308,7 @@ AIO_API size_t aio_session_busy(const aio_session *session) { return session ? s
 AIO_API size_t aio_session_idle(const aio_session *session) { return session ? session->connector.idle_count : 0; }
 
 /* ============================================================================
- * 47. HTTP server: connections and handlers
+ * 49. HTTP server: connections and handlers
  *
  * One connection is one coroutine (aio__serving) in an aio_server: a head, its handler, what is left of the body, the
  * next head; so pipelined requests are answered in order. What it knows is an aio__inbound, the user's aio_request.
@@ -15137,7 +16920,7 @@ AIO_API aio_server_task *aio__start_http_server(aio_request_handler *handler, vo
 }
 
 /* ============================================================================
- * 48. Introspection: task dump and call graph
+ * 50. Introspection: task dump and call graph
  *
  * Walks what waits for what, and only reads. Called by nobody above. Downwards through the frames of a task to what the
  * innermost awaits, and that one's children (ops->child); upwards through the waiters. A path may lead in a circle, and

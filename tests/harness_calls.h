@@ -35,6 +35,8 @@ SEAM_PLAIN(int, setsockopt, (int fd, int level, int name, const void *value, soc
 SEAM_PLAIN(int, getsockname, (int fd, struct sockaddr *address, socklen_t *length), -1, (fd, address, length))
 SEAM_PLAIN(int, getpeername, (int fd, struct sockaddr *address, socklen_t *length), -1, (fd, address, length))
 SEAM_PLAIN(int, unlink, (const char *path), -1, (path))
+SEAM_PLAIN(int, open, (const char *path, int flags), -1, (path, flags))
+SEAM_PLAIN(int, getentropy, (void *bytes, size_t size), -1, (bytes, size))
 SEAM_PLAIN(int, stat, (const char *path, struct stat *status), -1, (path, status))
 
 /* A connect that a signal interrupts goes on by itself. */

@@ -52,7 +52,8 @@ enum { SEAM_SETTLE = 1, SEAM_GRACE = 20 /* ms */, SEAM_FDS = 65536 };
     X(sendmsg, EINTR, EAGAIN, EPIPE, ECONNRESET, ENOBUFS, ENOMEM)                                 \
     X(getsockopt, ENOBUFS) X(setsockopt, ENOMEM) X(getsockname, ENOBUFS) X(getpeername, ENOTCONN) \
     X(recvmsg, EINTR, EAGAIN, ECONNREFUSED, ENOMEM)                                               \
-    X(unlink, EACCES) X(stat, EACCES) X(getaddrinfo, EAI_AGAIN, EAI_NONAME, EAI_MEMORY, EAI_SYSTEM) \
+    X(unlink, EACCES) X(stat, EACCES) X(open, EINTR, ENOENT, EACCES, EMFILE, ENFILE)              \
+    X(getentropy, EIO) X(getaddrinfo, EAI_AGAIN, EAI_NONAME, EAI_MEMORY, EAI_SYSTEM)              \
     SEAM_CALLS_LINUX(X) SEAM_CALLS_TLS(X)
 
 enum seam_call {

@@ -14,6 +14,7 @@
 #include "test_locks.c"
 #include "test_loop.c"
 #include "test_queues.c"
+#include "test_resolver.c"
 #include "test_futures.c"
 #include "test_fuzz_corpora.c"
 #include "test_memory.c"

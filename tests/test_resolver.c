@@ -1,0 +1,811 @@
+/* The resolver, against servers of our own that answer well, badly, late or not at all. They work past the seam: faults are
+ * the client's. */
+enum {
+    DNS_PLAIN, DNS_WRONG_FIRST, DNS_FLOOD, DNS_CUT, DNS_POINTER_LOOP, DNS_SHORT, DNS_SILENT, DNS_SERVFAIL, DNS_NO_EDNS,
+    DNS_LOWER, DNS_SLOW_SIX, DNS_TCP_ENDS, DNS_CLIENTS = 8
+};
+
+struct dns_client { int fd; size_t have; unsigned char in[512]; struct dns_fake *fake; };
+struct dns_fake {
+    aio_loop *loop;
+    int       udp, tcp, port, mode, asked, asked_tcp, with_edns, upper;
+    struct dns_client clients[DNS_CLIENTS];
+};
+
+/* ---- what the servers know ---- */
+struct dns_out { unsigned char bytes[8192]; size_t length; };
+
+static void dns_put(struct dns_out *out, const void *data, size_t n)
+{
+    memcpy(out->bytes + out->length, data, n);
+    out->length += n;
+}
+
+static void dns_put_number(struct dns_out *out, unsigned long value, int bytes)
+{
+    while (bytes-- > 0) out->bytes[out->length++] = (unsigned char)(value >> 8 * bytes);
+}
+
+static void dns_put_name(struct dns_out *out, const char *text)
+{
+    aio__dns_name name;
+    aio__dns_name_parse(&name, text, strlen(text));
+    dns_put(out, name.wire, name.length);
+}
+
+/* owner NULL: the question's name, by a pointer. `section`: 6 answers, 8 authorities. */
+static void dns_put_record(struct dns_out *out, int section, const char *owner, int type, unsigned long ttl,
+                           const void *data, size_t n)
+{
+    if (owner) dns_put_name(out, owner);
+    else dns_put_number(out, 0xC00C, 2);
+    dns_put_number(out, (unsigned long)type, 2);
+    dns_put_number(out, 1, 2);
+    dns_put_number(out, ttl, 4);
+    dns_put_number(out, n, 2);
+    dns_put(out, data, n);
+    out->bytes[section + 1]++;
+}
+
+static void dns_put_named(struct dns_out *out, int section, const char *owner, int type, unsigned long ttl, const char *head,
+                          size_t head_length, const char *target)
+{
+    struct dns_out data;
+    data.length = 0;
+    dns_put(&data, head, head_length);
+    dns_put_name(&data, target);
+    dns_put_record(out, section, owner, type, ttl, data.bytes, data.length);
+}
+
+static void dns_put_soa(struct dns_out *out, int section)
+{
+    struct dns_out data;
+    data.length = 0;
+    dns_put_name(&data, "ns.test");
+    dns_put_name(&data, "root.ns.test");
+    for (unsigned long i = 1; i <= 4; i++) dns_put_number(&data, i, 4);
+    dns_put_number(&data, 20, 4);
+    dns_put_record(out, section, "test", AIO_DNS_SOA, 300, data.bytes, data.length);
+}
+
+/* The addresses of a.test, for `owner`. */
+static void dns_put_address(struct dns_out *out, const char *owner, int type, unsigned long ttl)
+{
+    static const unsigned char six[16] = { 0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1 };
+    if (type == AIO_DNS_A) dns_put_record(out, 6, owner, type, ttl, "\300\0\2\1", 4);
+    if (type == AIO_DNS_AAAA) dns_put_record(out, 6, owner, type, ttl, six, 16);
+}
+
+static void dns_zone(struct dns_out *out, const char *name, int type)
+{
+    if (!strcasecmp(name, "a.test") || !strcmp(name, "b.test")) dns_put_address(out, NULL, type, 60);
+    else if (!strcmp(name, "four.test") && type == AIO_DNS_A) dns_put_address(out, NULL, type, 60);
+    else if (!strcmp(name, "huge.test")) dns_put_address(out, NULL, type, 0xFFFFFFFF);
+    else if (!strcmp(name, "long.test")) dns_put_address(out, NULL, type, 0x7FFFFFFF);
+    else if (!strcmp(name, "short.corp.test") && type == AIO_DNS_A) dns_put_address(out, NULL, type, 60);
+    else if (!strcmp(name, "alias.test")) {
+        dns_put_named(out, 6, NULL, AIO_DNS_CNAME, 30, "", 0, "A.test");
+        dns_put_address(out, "a.test", type, 60);
+    } else if (!strcmp(name, "far.test")) dns_put_named(out, 6, NULL, AIO_DNS_CNAME, 30, "", 0, "a.test");
+    else if (!strcmp(name, "ring.test")) dns_put_named(out, 6, NULL, AIO_DNS_CNAME, 30, "", 0, "ring2.test");
+    else if (!strcmp(name, "ring2.test")) dns_put_named(out, 6, NULL, AIO_DNS_CNAME, 30, "", 0, "ring.test");
+    else if (!strcmp(name, "self.test")) dns_put_named(out, 6, NULL, AIO_DNS_CNAME, 30, "", 0, "self.test");
+    else if (!strcmp(name, "poison.test")) {
+        dns_put_address(out, "b.test", type, 60);
+        dns_put_soa(out, 8);
+    } else if (!strcmp(name, "fat.test"))
+        for (int i = 0; i < 100; i++) dns_put_address(out, NULL, AIO_DNS_A, 60);
+    else if (!strcmp(name, "records.test") && type == AIO_DNS_MX) {
+        dns_put_named(out, 6, NULL, type, 60, "\0\12", 2, "mail.test");
+        dns_put_named(out, 6, NULL, type, 60, "\0\24", 2, "mail2.test");
+    } else if (!strcmp(name, "records.test") && type == AIO_DNS_TXT)
+        dns_put_record(out, 6, NULL, type, 60, "\5hello\6 world", 13);
+    else if (!strcmp(name, "records.test") && type == AIO_DNS_SRV)
+        dns_put_named(out, 6, NULL, type, 60, "\0\1\0\2\37\220", 6, "a.test");
+    else if (!strcmp(name, "records.test") && type == AIO_DNS_NS) dns_put_named(out, 6, NULL, type, 60, "", 0, "ns.test");
+    else if (!strcmp(name, "records.test") && type == 99) dns_put_record(out, 6, NULL, type, 60, "\1\0\2", 3);
+    else if (!strcmp(name, "test") && type == AIO_DNS_SOA) dns_put_soa(out, 6);
+    else if (!strcmp(name, "1.2.0.192.in-addr.arpa")) dns_put_named(out, 6, NULL, AIO_DNS_PTR, 60, "", 0, "a.test");
+    else {
+        if (strcmp(name, "four.test") && strcmp(name, "records.test") && strcmp(name, "short.corp.test")) out->bytes[3] |= 3;
+        dns_put_soa(out, 8);
+    }
+}
+
+/* The reply to a query of n bytes. */
+static void dns_reply(struct dns_fake *fake, struct dns_out *out, const unsigned char *query, size_t n, bool tcp)
+{
+    aio__dns_name name;
+    char text[AIO__DNS_TEXT];
+    size_t at = 12;
+    memset(out->bytes, 0, 12);
+    out->length = 12;
+    if (n < 17 || !aio__dns_name_read(&name, query, n, &at)) return;
+    int type = aio__dns_u16(query + at);
+    aio__dns_name_text(&name, text);
+    memcpy(out->bytes, query, 2);
+    out->bytes[2] = 0x81;
+    out->bytes[3] = 0x80;
+    fake->with_edns += query[11];
+    for (size_t i = 0; text[i]; i++) fake->upper += text[i] >= 'A' && text[i] <= 'Z';
+    if (fake->mode == DNS_NO_EDNS && query[11]) {
+        out->bytes[3] |= 1;
+        return;
+    }
+    out->bytes[5] = 1;
+    dns_put(out, query + 12, at + 4 - 12);
+    for (size_t i = 0; text[i]; i++) text[i] = (char)aio__dns_lower((unsigned char)text[i]);
+    for (size_t i = 12; fake->mode == DNS_LOWER && i < out->length; i++) out->bytes[i] = aio__dns_lower(out->bytes[i]);
+    if (fake->mode == DNS_SERVFAIL) out->bytes[3] |= 2;
+    else if ((fake->mode == DNS_CUT || fake->mode == DNS_TCP_ENDS) && !tcp) out->bytes[2] |= 2;
+    else if (fake->mode == DNS_POINTER_LOOP) {
+        dns_put_number(out, 0xC000 | out->length, 2);
+        out->bytes[7] = 1;
+    } else dns_zone(out, text, type);
+    if (fake->mode == DNS_SHORT) out->length--;
+}
+
+/* ---- the servers themselves ---- */
+static void dns_on_udp(void *arg)
+{
+    struct dns_fake *fake = (struct dns_fake *)arg;
+    unsigned char query[600];
+    struct sockaddr_in from;
+    struct dns_out out;
+    socklen_t length = sizeof from;
+    ssize_t n = recvfrom(fake->udp, query, sizeof query, 0, (struct sockaddr *)&from, &length);
+    if (n < 17) return;
+    fake->asked++;
+    dns_reply(fake, &out, query, (size_t)n, false);
+    bool six = query[n - (query[11] ? 11 : 0) - 3] == AIO_DNS_AAAA;
+    if (fake->mode == DNS_SILENT || (fake->mode == DNS_SLOW_SIX && six)) return;
+    int wrong = fake->mode == DNS_WRONG_FIRST ? 3 : fake->mode == DNS_FLOOD ? 40 : 0;
+    for (int i = 0; i < wrong; i++) {
+        struct dns_out bad = out;
+        if (i % 3 == 0) bad.bytes[0] ^= (unsigned char)(1 + i);
+        if (i % 3 == 1) bad.bytes[13] ^= 1; /* a letter of the question */
+        if (i % 3 == 2) bad.bytes[2] &= 0x7F; /* a question */
+        sendto(fake->udp, bad.bytes, bad.length, 0, (struct sockaddr *)&from, length);
+    }
+    if (fake->mode != DNS_FLOOD) sendto(fake->udp, out.bytes, out.length, 0, (struct sockaddr *)&from, length);
+}
+
+static void dns_client_end(struct dns_client *client)
+{
+    if (client->fd < 0) return;
+    aio_loop_remove_reader(client->fake->loop, client->fd);
+    close(client->fd);
+    client->fd = -1;
+}
+
+static void dns_on_client(void *arg)
+{
+    struct dns_client *client = (struct dns_client *)arg;
+    struct dns_out out;
+    unsigned char size[2];
+    ssize_t n = read(client->fd, client->in + client->have, sizeof client->in - client->have);
+    if (n > 0) client->have += (size_t)n;
+    if (n > 0 && (client->have < 2 || client->have < 2 + (size_t)aio__dns_u16(client->in))) return;
+    if (n > 0) {
+        client->fake->asked_tcp++;
+        dns_reply(client->fake, &out, client->in + 2, client->have - 2, true);
+        aio__dns_put16(size, (int)out.length);
+        if (client->fake->mode == DNS_TCP_ENDS) out.length = 5;
+        if (write(client->fd, size, 2) == 2 && write(client->fd, out.bytes, out.length) < 0) UNREACHED();
+    }
+    dns_client_end(client);
+}
+
+static void dns_on_tcp(void *arg)
+{
+    struct dns_fake *fake = (struct dns_fake *)arg;
+    int fd = accept(fake->tcp, NULL, NULL);
+    for (int i = 0; fd >= 0 && i < DNS_CLIENTS; i++) {
+        struct dns_client *client = &fake->clients[i];
+        if (client->fd >= 0) continue;
+        client->fd = fd;
+        client->have = 0;
+        client->fake = fake;
+        if (!aio_loop_add_reader(fake->loop, fd, dns_on_client, client)) return;
+        client->fd = -1;
+        break;
+    }
+    if (fd >= 0) close(fd);
+}
+
+static void dns_end(struct dns_fake *fake)
+{
+    if (!fake->loop) return;
+    for (int i = 0; i < DNS_CLIENTS; i++) dns_client_end(&fake->clients[i]);
+    for (int i = 0; i < 2; i++) {
+        int fd = i ? fake->tcp : fake->udp;
+        if (fd < 0) continue;
+        aio_loop_remove_reader(fake->loop, fd);
+        close(fd);
+    }
+    fake->loop = NULL;
+}
+
+/* Both sockets on one port of the kernel's. */
+static bool dns_listen(struct dns_fake *fake)
+{
+    struct sockaddr_in to;
+    socklen_t length = sizeof to;
+    memset(&to, 0, sizeof to);
+    to.sin_family = AF_INET;
+    to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    fake->udp = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    fake->tcp = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (bind(fake->tcp, (struct sockaddr *)&to, sizeof to) < 0) return false;
+    getsockname(fake->tcp, (struct sockaddr *)&to, &length);
+    fake->port = ntohs(to.sin_port);
+    return listen(fake->tcp, 8) == 0 && bind(fake->udp, (struct sockaddr *)&to, sizeof to) == 0;
+}
+
+/* Its name is appended to `names`. False only after a fault. */
+static bool dns_begin(struct dns_fake *fake, int mode, char *names, size_t size)
+{
+    for (int i = 0; i < 20; i++) {
+        if (dns_listen(fake)) break;
+        close(fake->udp);
+        close(fake->tcp);
+    }
+    fake->loop = aio_get_running_loop();
+    fake->mode = mode;
+    for (int i = 0; i < DNS_CLIENTS; i++) fake->clients[i].fd = -1;
+    size_t used = strlen(names);
+    snprintf(names + used, size - used, "%s127.0.0.1#%d", used ? ", " : "", fake->port);
+    return !aio_loop_add_reader(fake->loop, fake->udp, dns_on_udp, fake)
+        && !aio_loop_add_reader(fake->loop, fake->tcp, dns_on_tcp, fake);
+}
+
+#define DNS_FRAME                                                                                          \
+    aio_task        task;                                                                                  \
+    struct dns_fake fake[2];                                                                               \
+    aio_resolver   *resolver;                                                                              \
+    aio_addresses  *addresses;                                                                             \
+    aio_dns_answer *answer;                                                                                \
+    double          began;                                                                                 \
+    int             i;                                                                                     \
+    char            servers[80], text[128];
+#define DNS_BEGIN(mode) REQUIRE(dns_begin(&self->fake[0], (mode), self->servers, sizeof self->servers))
+#define DNS_SECOND(mode) REQUIRE(dns_begin(&self->fake[1], (mode), self->servers, sizeof self->servers))
+#define DNS_OPEN(...)                                                                                      \
+    self->resolver = aio_resolver_open(.nameservers = self->servers, .search = "", .resolv_conf = "/dev/null", \
+                                       .hosts = "/dev/null", __VA_ARGS__);                                 \
+    REQUIRE(self->resolver)
+#define DNS_END                                                                                            \
+    AIO_FINALLY;                                                                                           \
+        aio_addresses_free(self->addresses);                                                               \
+        aio_dns_answer_free(self->answer);                                                                 \
+        aio_resolver_close(self->resolver);                                                                \
+        dns_end(&self->fake[0]);                                                                           \
+        dns_end(&self->fake[1]);                                                                           \
+    AIO_END;
+/* What is resolved in `self->addresses`, the one of before given back. */
+#define DNS_RESOLVE(...)                                                                                   \
+    aio_addresses_free(self->addresses);                                                                   \
+    self->addresses = NULL;                                                                                \
+    AIO_AWAIT(self->addresses, aio_resolver_resolve(self->resolver, __VA_ARGS__))
+#define DNS_QUERY(name, type)                                                                              \
+    aio_dns_answer_free(self->answer);                                                                     \
+    self->answer = NULL;                                                                                   \
+    AIO_AWAIT(self->answer, aio_resolver_query(self->resolver, (name), (type)))
+#define DNS_FAILS(awaited, expected, part)                                                                 \
+    AIO_TRY {                                                                                              \
+        AIO_AWAIT(awaited);                                                                                \
+        UNREACHED();                                                                                       \
+    } AIO_CATCH {                                                                                          \
+        CAUGHT(expected);                                                                                  \
+        if (!strstr(aio_caught(self)->message, (part))) CHECK_STR(aio_caught(self)->message, (part));      \
+    } AIO_END_TRY
+#define DNS_MAY .may = { AIO_ERESOLVE, AIO_ETIMEOUT }
+
+static bool dns_has(const aio_addresses *addresses, const char *wanted)
+{
+    char text[80];
+    for (size_t i = 0; i < aio_addresses_count(addresses); i++)
+        if (!strcmp(aio_addresses_text(addresses, i, text, sizeof text), wanted)) return true;
+    return false;
+}
+
+/* ---- answers ---- */
+struct resolver_resolves { DNS_FRAME };
+SCENARIO(resolver_resolves, DNS_MAY)
+{
+    AIO_BEGIN(resolver_resolves);
+    DNS_BEGIN(DNS_PLAIN);
+    DNS_OPEN(.ndots = 1);
+    DNS_RESOLVE("a.test", 80);
+    CHECK_INT(aio_addresses_count(self->addresses), 2);
+    CHECK(dns_has(self->addresses, "192.0.2.1:80"));
+    CHECK(dns_has(self->addresses, "[2001:db8::1]:80"));
+    CHECK_INT(self->fake[0].asked, 2);
+    CHECK_INT(self->fake[0].with_edns, 2);
+    DNS_RESOLVE("A.TEST.", 443, .family = AF_INET); /* from the cache */
+    CHECK_INT(aio_addresses_count(self->addresses), 1);
+    CHECK_INT(aio_addresses_family(self->addresses, 0), AF_INET);
+    CHECK(dns_has(self->addresses, "192.0.2.1:443"));
+    CHECK_INT(self->fake[0].asked, 2);
+    CHECK_INT(aio_resolver_cache_count(self->resolver), 2);
+    DNS_RESOLVE("four.test", 1); /* no AAAA */
+    CHECK_INT(aio_addresses_count(self->addresses), 1);
+    aio_resolver_clear_cache(self->resolver);
+    CHECK_INT(aio_resolver_cache_count(self->resolver), 0);
+    DNS_END
+}
+
+struct resolver_follows_aliases { DNS_FRAME };
+SCENARIO(resolver_follows_aliases, DNS_MAY)
+{
+    AIO_BEGIN(resolver_follows_aliases);
+    DNS_BEGIN(DNS_PLAIN);
+    DNS_OPEN(.attempts = 1);
+    DNS_QUERY("alias.test", AIO_DNS_A);
+    CHECK_STR(self->answer->name, "A.test");
+    CHECK_INT(self->answer->count, 1);
+    CHECK_STR(self->answer->records[0].data.data, "192.0.2.1");
+    DNS_RESOLVE("far.test", 80, .family = AF_INET); /* asked for the target on its own */
+    CHECK(dns_has(self->addresses, "192.0.2.1:80"));
+    CHECK_INT(self->fake[0].asked, 3);
+    DNS_FAILS(aio_resolver_query(self->resolver, "ring.test", AIO_DNS_A), AIO_ERESOLVE, "more than 16 aliases");
+    CHECK_INT(self->fake[0].asked, 5); /* the ring is in the cache by then */
+    DNS_FAILS(aio_resolver_query(self->resolver, "self.test", AIO_DNS_A), AIO_ERESOLVE, "more than 16 aliases");
+    DNS_QUERY("ring.test", AIO_DNS_CNAME);
+    CHECK_STR(self->answer->records[0].data.data, "ring2.test");
+    DNS_FAILS(aio_resolver_query(self->resolver, "poison.test", AIO_DNS_A), AIO_ERESOLVE, "no such record");
+    DNS_END
+}
+
+struct resolver_reads_records { DNS_FRAME };
+SCENARIO(resolver_reads_records, DNS_MAY)
+{
+    AIO_BEGIN(resolver_reads_records);
+    DNS_BEGIN(DNS_PLAIN);
+    DNS_OPEN(.attempts = 1);
+    DNS_QUERY("records.test", AIO_DNS_MX);
+    CHECK_INT(self->answer->count, 2);
+    CHECK_INT(self->answer->records[1].preference, 20);
+    CHECK_STR(self->answer->records[1].data.data, "mail2.test");
+    DNS_QUERY("records.test", AIO_DNS_TXT);
+    CHECK_BYTES(self->answer->records[0].data.data, self->answer->records[0].data.length, "hello world");
+    DNS_QUERY("records.test", AIO_DNS_SRV);
+    CHECK_INT(self->answer->records[0].preference, 1);
+    CHECK_INT(self->answer->records[0].weight, 2);
+    CHECK_INT(self->answer->records[0].port, 8080);
+    CHECK_BYTES(self->answer->records[0].data.data, self->answer->records[0].data.length, "a.test");
+    DNS_QUERY("records.test", AIO_DNS_NS);
+    CHECK_STR(self->answer->records[0].data.data, "ns.test");
+    DNS_QUERY("records.test", 99);
+    CHECK_BYTES(self->answer->records[0].data.data, self->answer->records[0].data.length, "\1\0\2", 3);
+    DNS_QUERY("test", AIO_DNS_SOA);
+    CHECK_STR(self->answer->records[0].data.data, "ns.test root.ns.test 1 2 3 4 20");
+    DNS_QUERY("192.0.2.1", AIO_DNS_PTR);
+    CHECK_STR(self->answer->records[0].data.data, "a.test");
+    CHECK_STR(self->answer->name, "1.2.0.192.in-addr.arpa");
+    CHECK(!self->answer->cached);
+    AIO_AWAIT(aio_sleep(7));
+    DNS_QUERY("192.0.2.1", AIO_DNS_PTR);
+    CHECK(self->answer->cached);
+    CHECK_INT(self->answer->records[0].ttl, 53);
+    DNS_END
+}
+
+/* ---- what goes wrong on the way ---- */
+struct resolver_takes_tcp { DNS_FRAME };
+SCENARIO(resolver_takes_tcp, .may = { AIO_ERESOLVE, AIO_ETIMEOUT, AIO_EINCOMPLETE })
+{
+    AIO_BEGIN(resolver_takes_tcp);
+    DNS_BEGIN(DNS_CUT);
+    DNS_OPEN(.attempts = 1);
+    DNS_QUERY("fat.test", AIO_DNS_A);
+    CHECK_INT(self->answer->count, 100);
+    CHECK_INT(self->fake[0].asked, 1);
+    CHECK_INT(self->fake[0].asked_tcp, 1);
+    self->fake[0].mode = DNS_TCP_ENDS;
+    DNS_FAILS(aio_resolver_query(self->resolver, "b.test", AIO_DNS_A), AIO_ERESOLVE, "resolve b.test (A): 127.0.0.1:");
+    DNS_END
+}
+
+struct resolver_passes_over_strangers { DNS_FRAME };
+SCENARIO(resolver_passes_over_strangers, DNS_MAY)
+{
+    AIO_BEGIN(resolver_passes_over_strangers);
+    DNS_BEGIN(DNS_WRONG_FIRST);
+    DNS_OPEN(.attempts = 1);
+    DNS_RESOLVE("a.test", 80);
+    CHECK_INT(aio_addresses_count(self->addresses), 2);
+    CHECK_INT(self->fake[0].asked, 2);
+    CHECK_INT(self->fake[0].asked_tcp, 0);
+    self->fake[0].mode = DNS_FLOOD; /* somebody guesses: TCP cannot be guessed */
+    DNS_QUERY("b.test", AIO_DNS_A);
+    CHECK_INT(self->answer->count, 1);
+    CHECK_INT(self->fake[0].asked_tcp, 1);
+    DNS_END
+}
+
+struct resolver_refuses_the_malformed { DNS_FRAME };
+SCENARIO(resolver_refuses_the_malformed, DNS_MAY)
+{
+    AIO_BEGIN(resolver_refuses_the_malformed);
+    DNS_BEGIN(DNS_POINTER_LOOP);
+    DNS_SECOND(DNS_PLAIN);
+    DNS_OPEN(.attempts = 1);
+    DNS_QUERY("a.test", AIO_DNS_A);
+    CHECK_INT(self->fake[0].asked, 1);
+    CHECK_INT(self->fake[1].asked, 1);
+    DNS_QUERY("b.test", AIO_DNS_A); /* the one that answered is asked first now */
+    CHECK_INT(self->fake[0].asked, 1);
+    self->fake[1].mode = DNS_SHORT;
+    DNS_FAILS(aio_resolver_query(self->resolver, "c.test", AIO_DNS_A), AIO_ERESOLVE, "a malformed reply; 127.0.0.1:");
+    self->fake[1].mode = DNS_SERVFAIL;
+    DNS_FAILS(aio_resolver_resolve(self->resolver, "c.test", 80), AIO_ERESOLVE, "SERVFAIL");
+    DNS_END
+}
+
+struct resolver_survives_dead_servers { DNS_FRAME };
+SCENARIO(resolver_survives_dead_servers, DNS_MAY)
+{
+    AIO_BEGIN(resolver_survives_dead_servers);
+    DNS_BEGIN(DNS_SILENT);
+    DNS_SECOND(DNS_PLAIN);
+    DNS_OPEN(.timeout = 2, .attempts = 2);
+    self->began = aio_loop_time(self->task.future.loop);
+    DNS_QUERY("a.test", AIO_DNS_A);
+    CHECK_NEAR(aio_loop_time(self->task.future.loop) - self->began, 2, 0.1);
+    DNS_QUERY("b.test", AIO_DNS_A);
+    CHECK_INT(self->fake[0].asked, 1);
+    self->fake[1].mode = DNS_SILENT;
+    self->began = aio_loop_time(self->task.future.loop);
+    DNS_FAILS(aio_resolver_query(self->resolver, "c.test", AIO_DNS_A), AIO_ETIMEOUT, "resolve c.test (A): 127.0.0.1:");
+    CHECK_NEAR(aio_loop_time(self->task.future.loop) - self->began, 8, 0.1);
+    dns_end(&self->fake[1]); /* its port is closed: no need to wait for it */
+    self->fake[0].mode = DNS_PLAIN;
+    self->began = aio_loop_time(self->task.future.loop);
+    DNS_QUERY("four.test", AIO_DNS_A);
+    CHECK_NEAR(aio_loop_time(self->task.future.loop) - self->began, 0, 0.1);
+    DNS_END
+}
+
+struct resolver_ends_with_what_it_has { DNS_FRAME };
+SCENARIO(resolver_ends_with_what_it_has, DNS_MAY)
+{
+    AIO_BEGIN(resolver_ends_with_what_it_has);
+    DNS_BEGIN(DNS_SLOW_SIX);
+    DNS_OPEN(.attempts = 1);
+    self->began = aio_loop_time(self->task.future.loop);
+    DNS_RESOLVE("a.test", 80);
+    CHECK_INT(aio_addresses_count(self->addresses), 1);
+    CHECK_NEAR(aio_loop_time(self->task.future.loop) - self->began, 0.25, 0.1);
+    DNS_FAILS(aio_resolver_resolve(self->resolver, "a.test", 80, .family = AF_INET6), AIO_ETIMEOUT, "no answer in time");
+    DNS_END
+}
+
+struct resolver_knows_old_servers { DNS_FRAME };
+SCENARIO(resolver_knows_old_servers, DNS_MAY)
+{
+    AIO_BEGIN(resolver_knows_old_servers);
+    DNS_BEGIN(DNS_NO_EDNS);
+    DNS_OPEN(.attempts = 1);
+    DNS_QUERY("a.test", AIO_DNS_A);
+    CHECK_INT(self->fake[0].asked, 2);
+    CHECK_INT(self->fake[0].with_edns, 1);
+    DNS_QUERY("b.test", AIO_DNS_A);
+    CHECK_INT(self->fake[0].asked, 3);
+    DNS_END
+}
+
+struct resolver_checks_the_case { DNS_FRAME };
+SCENARIO(resolver_checks_the_case, DNS_MAY)
+{
+    AIO_BEGIN(resolver_checks_the_case);
+    DNS_BEGIN(DNS_PLAIN);
+    DNS_OPEN(.attempts = 1, .case_random = true);
+    DNS_QUERY("four.test", AIO_DNS_A);
+    for (self->i = 0; self->i < 4 && !self->fake[0].upper; self->i++) {
+        aio_resolver_clear_cache(self->resolver);
+        DNS_QUERY("four.test", AIO_DNS_A);
+    }
+    CHECK(self->fake[0].upper > 0);
+    self->fake[0].mode = DNS_LOWER;
+    self->fake[0].upper = 0;
+    AIO_TRY {
+        DNS_QUERY("averyveryverylongnamewithmanyletters.test", AIO_DNS_A);
+        UNREACHED();
+    } AIO_CATCH {
+        CAUGHT(AIO_ETIMEOUT); /* else: NXDOMAIN */
+    } AIO_END_TRY;
+    DNS_END
+}
+
+/* ---- the cache ---- */
+struct resolver_keeps_denials { DNS_FRAME };
+SCENARIO(resolver_keeps_denials, DNS_MAY)
+{
+    AIO_BEGIN(resolver_keeps_denials);
+    DNS_BEGIN(DNS_PLAIN);
+    DNS_OPEN(.attempts = 1);
+    DNS_FAILS(aio_resolver_query(self->resolver, "none.test", AIO_DNS_A), AIO_ERESOLVE, "NXDOMAIN (there is no such name)");
+    DNS_FAILS(aio_resolver_query(self->resolver, "none.test", AIO_DNS_A), AIO_ERESOLVE, "as the cache has it");
+    DNS_FAILS(aio_resolver_query(self->resolver, "four.test", AIO_DNS_AAAA), AIO_ERESOLVE, "no such record");
+    CHECK_INT(self->fake[0].asked, 2);
+    AIO_AWAIT(aio_sleep(21)); /* the SOA says 20 */
+    DNS_FAILS(aio_resolver_resolve(self->resolver, "none.test", 1, .family = AF_INET), AIO_ERESOLVE, "resolve none.test: 127");
+    CHECK_INT(self->fake[0].asked, 3);
+    DNS_END
+}
+
+struct resolver_forgets_in_time { DNS_FRAME };
+SCENARIO(resolver_forgets_in_time, DNS_MAY)
+{
+    AIO_BEGIN(resolver_forgets_in_time);
+    DNS_BEGIN(DNS_PLAIN);
+    DNS_OPEN(.attempts = 1, .cache_size = 2, .max_ttl = 100);
+    DNS_QUERY("huge.test", AIO_DNS_A); /* a TTL with the top bit is 0 */
+    CHECK_INT(aio_resolver_cache_count(self->resolver), 0);
+    DNS_QUERY("long.test", AIO_DNS_A);
+    AIO_AWAIT(aio_sleep(99));
+    DNS_QUERY("long.test", AIO_DNS_A);
+    CHECK_INT(self->fake[0].asked, 2);
+    AIO_AWAIT(aio_sleep(2));
+    DNS_QUERY("long.test", AIO_DNS_A);
+    CHECK_INT(self->fake[0].asked, 3);
+    DNS_QUERY("a.test", AIO_DNS_A);
+    DNS_QUERY("long.test", AIO_DNS_A);
+    DNS_QUERY("b.test", AIO_DNS_A); /* a.test was used least lately */
+    CHECK_INT(aio_resolver_cache_count(self->resolver), 2);
+    CHECK_INT(self->fake[0].asked, 5);
+    DNS_QUERY("long.test", AIO_DNS_A);
+    CHECK_INT(self->fake[0].asked, 5);
+    DNS_QUERY("a.test", AIO_DNS_A);
+    CHECK_INT(self->fake[0].asked, 6);
+    DNS_END
+}
+
+/* ---- names without servers, short names, options ---- */
+static bool dns_file(char *path, const char *text)
+{
+    strcpy(path, "/tmp/aio-resolver-XXXXXX");
+    int fd = mkstemp(path);
+    bool ok = fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
+    if (fd >= 0) close(fd);
+    return ok;
+}
+
+struct resolver_searches { DNS_FRAME };
+SCENARIO(resolver_searches, DNS_MAY)
+{
+    AIO_BEGIN(resolver_searches);
+    DNS_BEGIN(DNS_PLAIN);
+    self->resolver = aio_resolver_open(.nameservers = self->servers, .search = "nowhere.test, corp.test", .attempts = 1,
+                                       .resolv_conf = "/dev/null", .no_hosts = true, .cache_size = -1);
+    REQUIRE(self->resolver);
+    DNS_RESOLVE("short", 80, .family = AF_INET);
+    CHECK(dns_has(self->addresses, "192.0.2.1:80"));
+    CHECK_INT(self->fake[0].asked, 2); /* short.nowhere.test, short.corp.test */
+    DNS_RESOLVE("a.test", 80, .family = AF_INET); /* a dot: as it is, first */
+    CHECK_INT(self->fake[0].asked, 3);
+    DNS_FAILS(aio_resolver_resolve(self->resolver, "short.", 80, .family = AF_INET), AIO_ERESOLVE, "NXDOMAIN");
+    CHECK_INT(self->fake[0].asked, 4);
+    DNS_END
+}
+
+struct resolver_reads_hosts { DNS_FRAME char path[64]; };
+SCENARIO(resolver_reads_hosts, DNS_MAY)
+{
+    AIO_BEGIN(resolver_reads_hosts);
+    REQUIRE(dns_file(self->path, "# comment\n10.0.0.1 one One.Test # two\r\nfe80::zz bad\n::2\tone\n10.0.0.3 localhost\n4.4.4.4"));
+    DNS_BEGIN(DNS_SILENT);
+    self->resolver = aio_resolver_open(.nameservers = self->servers, .hosts = self->path, .resolv_conf = "/none/at/all");
+    REQUIRE(self->resolver);
+    DNS_RESOLVE("ONE", 80);
+    CHECK_INT(aio_addresses_count(self->addresses), 2);
+    CHECK(dns_has(self->addresses, "10.0.0.1:80"));
+    CHECK(dns_has(self->addresses, "[::2]:80"));
+    DNS_RESOLVE("one.test.", 80);
+    CHECK(dns_has(self->addresses, "10.0.0.1:80"));
+    DNS_RESOLVE("localhost", 80);
+    CHECK(dns_has(self->addresses, "10.0.0.3:80"));
+    DNS_RESOLVE("my.localhost", 80);
+    CHECK(dns_has(self->addresses, "127.0.0.1:80"));
+    DNS_RESOLVE("::1", 80);
+    CHECK(dns_has(self->addresses, "[::1]:80"));
+    CHECK_INT(self->fake[0].asked, 0);
+    AIO_FINALLY;
+        if (self->path[0]) unlink(self->path);
+        aio_addresses_free(self->addresses);
+        aio_resolver_close(self->resolver);
+        dns_end(&self->fake[0]);
+    AIO_END;
+}
+
+struct resolver_is_closed_meanwhile { DNS_FRAME aio_dns_task *query; };
+SCENARIO(resolver_is_closed_meanwhile, .may = { AIO_ERESOLVE, AIO_ETIMEOUT, AIO_ERUNTIME })
+{
+    AIO_BEGIN(resolver_is_closed_meanwhile);
+    DNS_BEGIN(DNS_SILENT);
+    DNS_OPEN(.attempts = 1);
+    self->query = aio_create_task(aio_resolver_query(self->resolver, "a.test", AIO_DNS_A));
+    REQUIRE(self->query);
+    AIO_AWAIT(aio_sleep(0.1));
+    CHECK_INT(self->fake[0].asked, 1);
+    aio_resolver_close(self->resolver);
+    self->resolver = NULL;
+    DNS_FAILS((aio_dns_task *)aio_ref(self->query), AIO_ERUNTIME, "the resolver was closed");
+    AIO_FINALLY;
+        if (self->query && !aio_future_done(self->query)) aio_task_cancel(self->query);
+        else if (self->query) aio_future_exception(self->query);
+        aio_unref(self->query);
+        aio_resolver_close(self->resolver);
+        dns_end(&self->fake[0]);
+    AIO_END;
+}
+
+struct resolver_connects { DNS_FRAME aio_stream *stream; };
+SCENARIO(resolver_connects, .may = { AIO_ERESOLVE, AIO_ETIMEOUT, ECONNREFUSED })
+{
+    AIO_BEGIN(resolver_connects);
+    DNS_BEGIN(DNS_PLAIN);
+    DNS_OPEN(.attempts = 1);
+    AIO_AWAIT(self->stream, aio_open_connection("here.localhost", self->fake[0].port, .resolver = self->resolver,
+                                                .family = AF_INET));
+    CHECK(strstr(aio_stream_peername(self->stream, self->text, sizeof self->text), "127.0.0.1:") != NULL);
+    DNS_FAILS(aio_open_connection("none.test", 1, .resolver = self->resolver), AIO_ERESOLVE, "NXDOMAIN");
+    AIO_FINALLY;
+        aio_stream_abort(self->stream);
+        aio_resolver_close(self->resolver);
+        dns_end(&self->fake[0]);
+    AIO_END;
+}
+
+#define DNS_REFUSED(...)                                                                     \
+    do {                                                                                     \
+        CHECK_PTR(aio_resolver_open(.resolv_conf = "/dev/null", .no_hosts = true, __VA_ARGS__), NULL); \
+        CHECK_INT(errno, EINVAL);                                                            \
+    } while (0)
+TEST(resolver_options_are_checked)
+{
+    CHECK_PTR(aio_resolver_open(.ndots = 1), NULL);
+    CHECK_INT(errno, AIO_ENOLOOP);
+    aio_loop *loop = aio_new_event_loop();
+    aio_set_event_loop(loop);
+    DNS_REFUSED(.nameservers = "");
+    DNS_REFUSED(.nameservers = "dns.test");
+    DNS_REFUSED(.nameservers = "1.1.1.1#0");
+    DNS_REFUSED(.nameservers = "1.1.1.1#65536");
+    DNS_REFUSED(.nameservers = "[::1");
+    DNS_REFUSED(.nameservers = "[::1]x53");
+    DNS_REFUSED(.nameservers = "1.1.1.1", .timeout = -1);
+    DNS_REFUSED(.nameservers = "1.1.1.1", .port = 70000);
+    DNS_REFUSED(.nameservers = "1.1.1.1", .search = "a..b");
+    aio__dns *dns = (aio__dns *)(void *)aio_resolver_open(.nameservers = "1.1.1.1,::1 [::2]:54;3.3.3.3:55", .port = 56);
+    CHECK_INT(dns->server_count, 4);
+    CHECK_STR(dns->servers[0].text, "1.1.1.1:56");
+    CHECK_STR(dns->servers[1].text, "[::1]:56");
+    CHECK_STR(dns->servers[2].text, "[::2]:54");
+    CHECK_STR(dns->servers[3].text, "3.3.3.3:55");
+    aio_resolver_close(&dns->base);
+    aio_resolver_open(.nameservers = "1.1.1.1"); /* the loop's end closes it */
+    aio_set_event_loop(NULL);
+    aio_loop_free(loop);
+}
+
+TEST(resolver_reads_resolv_conf)
+{
+    char path[64];
+    aio_loop *loop = aio_new_event_loop();
+    aio_set_event_loop(loop);
+    CHECK(dns_file(path, "; comment\nnameserver 10.0.0.1\nnameserver nonsense\n nameserver fe80::1\ndomain old.test\n"
+                         "search a.test b.test # more\noptions ndots:3 timeout:7 attempts:99 rotate foo:1\noptions ndots:x"));
+    aio__dns *dns = (aio__dns *)(void *)aio_resolver_open(.resolv_conf = path);
+    CHECK(dns != NULL);
+    CHECK_INT(dns->server_count, 2);
+    CHECK_STR(dns->servers[0].text, "10.0.0.1:53");
+    CHECK_INT(dns->search_count, 2);
+    CHECK_BYTES(dns->search[1].wire, dns->search[1].length, "\1b\4test\0", 8);
+    CHECK_INT(dns->ndots, 3);
+    CHECK_NEAR(dns->timeout, 7, 0);
+    CHECK_INT(dns->attempts, 5);
+    CHECK(dns->rotate);
+    aio_resolver_close(&dns->base);
+    unlink(path);
+    dns = (aio__dns *)(void *)aio_resolver_open(.resolv_conf = path); /* there is none */
+    CHECK_STR(dns->servers[0].text, "127.0.0.1:53");
+    aio_resolver_close(&dns->base);
+    aio_set_event_loop(NULL);
+    aio_loop_free(loop);
+}
+
+/* ---- messages ---- */
+static bool dns_parses(const char *text)
+{
+    aio__dns_name name;
+    return aio__dns_name_parse(&name, text, strlen(text));
+}
+
+TEST(resolver_names_are_checked)
+{
+    char label[70], name[300] = "", text[AIO__DNS_TEXT];
+    aio__dns_name wire;
+    memset(label, 'a', sizeof label);
+    label[64] = 0;
+    CHECK(!dns_parses(label));
+    CHECK(dns_parses(label + 1));
+    for (int i = 0; i < 127; i++) strcat(name, i ? ".a" : "a");
+    CHECK(dns_parses(name)); /* 255 bytes as a message has it */
+    strcat(name, "a");
+    CHECK(!dns_parses(name));
+    CHECK(dns_parses("."));
+    CHECK(dns_parses("a.b."));
+    CHECK(!dns_parses(""));
+    CHECK(!dns_parses(".a"));
+    CHECK(!dns_parses("a..b"));
+    CHECK(!dns_parses("a b"));
+    CHECK(!dns_parses("m\xc3\xbc.test"));
+    static const unsigned char odd[] = "\4a.b\7\1\\\0";
+    size_t at = 0;
+    CHECK(aio__dns_name_read(&wire, odd, 8, &at));
+    aio__dns_name_text(&wire, text);
+    CHECK_STR(text, "a\\046b\\007.\\092");
+    aio__dns_name_parse(&wire, "www.example.com", 15);
+    CHECK_INT(aio__dns_name_text(&wire, text), 15);
+    CHECK_STR(text, "www.example.com");
+}
+
+TEST(resolver_pointers_only_lead_back)
+{
+    unsigned char data[64] = { 0 };
+    aio__dns_name name;
+    memcpy(data + 12, "\1a\0\1b\300\14\300\17\300\25\300\0", 13);
+    size_t at = 15;
+    CHECK(aio__dns_name_read(&name, data, 64, &at)); /* b, then a */
+    CHECK_INT(at, 19);
+    CHECK_INT(name.length, 5);
+    at = 19;
+    CHECK(aio__dns_name_read(&name, data, 64, &at));
+    at = 21; /* to itself */
+    CHECK(!aio__dns_name_read(&name, data, 64, &at));
+    at = 23; /* into the header */
+    CHECK(!aio__dns_name_read(&name, data, 64, &at));
+    at = 15; /* beyond the end */
+    CHECK(!aio__dns_name_read(&name, data, 18, &at));
+    data[30] = 0x40; /* a kind of label that is none */
+    at = 30;
+    CHECK(!aio__dns_name_read(&name, data, 64, &at));
+}
+
+/* Every cut of a good reply, and every byte of it changed, is refused or read without harm. */
+TEST(resolver_bears_any_damage)
+{
+    aio_loop *loop = aio_new_event_loop();
+    aio_set_event_loop(loop);
+    struct dns_fake fake;
+    struct dns_out out;
+    aio__dns_question question;
+    memset(&fake, 0, sizeof fake);
+    memset(&question, 0, sizeof question);
+    question.type = AIO_DNS_A;
+    question.edns = true;
+    aio__dns_name_parse(&question.name, "alias.test", 10);
+    CHECK_INT(aio__dns_ask(&question), 0);
+    dns_reply(&fake, &out, question.packet + 2, question.length, false);
+    CHECK_INT(aio__dns_judge(out.bytes, out.length, &question), AIO__DNS_FITS);
+    for (size_t n = 0; n < out.length; n++) {
+        unsigned char *cut = (unsigned char *)malloc(n ? n : 1);
+        memcpy(cut, out.bytes, n);
+        int fate = aio__dns_judge(cut, n, &question);
+        CHECK(fate == AIO__DNS_STRANGER || fate == AIO__DNS_BROKEN);
+        free(cut);
+    }
+    for (size_t n = 0; n < 2; n++) {
+        out.bytes[n] ^= 1;
+        CHECK_INT(aio__dns_judge(out.bytes, out.length, &question), AIO__DNS_STRANGER);
+        out.bytes[n] ^= 1;
+    }
+    out.bytes[out.length] = 0; /* one byte too many */
+    CHECK_INT(aio__dns_judge(out.bytes, out.length + 1, &question), AIO__DNS_BROKEN);
+    out.bytes[7]++; /* a record that is not there */
+    CHECK_INT(aio__dns_judge(out.bytes, out.length, &question), AIO__DNS_BROKEN);
+    aio_set_event_loop(NULL);
+    aio_loop_free(loop);
+}
