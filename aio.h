@@ -1426,7 +1426,8 @@ typedef struct aio_resolve_options {
 /* aio_resolver_resolve(resolver, host, port, .family = AF_INET): result: addresses, at least one. In turn: figures, the
  * hosts file, "localhost" (RFC 6761), the DNS with the search list. A and AAAA are asked at once; IPv6 stands first
  * where there is a route. Once one kind is there, the other one gets 0.25 s more. Errors: AIO_ERESOLVE (no such name,
- * no address, a server that fails), AIO_ETIMEOUT, EINVAL; they name host, servers, reasons. aiohttp: resolver.resolve */
+ * no address, a server that fails), AIO_ETIMEOUT, EINVAL; they name host, servers, reasons. aiohttp:
+ * AsyncResolver.resolve */
 #define aio_resolver_resolve(...) AIO__RESOLVER_RESOLVE(__VA_ARGS__, )
 #define AIO__RESOLVER_RESOLVE(resolver, host, port, ...) \
     aio__resolver_resolve((resolver), (host), (port), AIO__OPTIONS(aio_resolve_options, __VA_ARGS__))
@@ -12332,7 +12333,8 @@ static const char *aio__dns_type_text(int type, char *buffer, size_t size)
 {
     static const struct { int type; const char *text; } types[] = {
         { AIO_DNS_A, "A" }, { AIO_DNS_NS, "NS" }, { AIO_DNS_CNAME, "CNAME" }, { AIO_DNS_SOA, "SOA" },
-        { AIO_DNS_PTR, "PTR" }, { AIO_DNS_MX, "MX" }, { AIO_DNS_TXT, "TXT" }, { AIO_DNS_AAAA, "AAAA" }, { AIO_DNS_SRV, "SRV" },
+        { AIO_DNS_PTR, "PTR" }, { AIO_DNS_MX, "MX" }, { AIO_DNS_TXT, "TXT" }, { AIO_DNS_AAAA, "AAAA" },
+        { AIO_DNS_SRV, "SRV" },
     };
     for (size_t i = 0; i < sizeof types / sizeof *types; i++)
         if (types[i].type == type) return types[i].text;
@@ -12659,7 +12661,7 @@ static bool aio__dns_is_localhost(const char *host, size_t length)
     return length == 9 || host[length - 10] == '.';
 }
 
-/* What needs no server: an address as figures, the hosts file's, localhost's. NULL: there are none; or *code says why. */
+/* What needs no server: an address as figures, the hosts file's, localhost's. NULL: there are none, or *code. */
 static aio_addresses *aio__dns_known(const struct aio__dns_resolve *self, int *code)
 {
     static const unsigned char loopback4[4] = { 127, 0, 0, 1 };
