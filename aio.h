@@ -1133,11 +1133,13 @@ typedef struct aio_tls_options {
     bool        require_client_cert; /* a server's: clients must show one that ca_file or ca_path vouches for */
 } aio_tls_options;
 
-/* aio_tls_context_create(.ca_file = "...", ...): one owner. NULL on an error, which aio_tls_context_error() then explains
- * (static text of this thread). asyncio: ssl.create_default_context */
+/* aio_tls_context_create(.ca_file = "...", ...): one owner. TLS 1.2 at least. NULL on an error, which
+ * aio_tls_context_error() then explains, with the name of the file (static text of this thread).
+ * asyncio: ssl.create_default_context */
 #define aio_tls_context_create(...) aio__tls_context_create(AIO__OPTIONS(aio_tls_options, __VA_ARGS__))
 AIO_API aio_tls_context *aio__tls_context_create(const aio_tls_options *options);
 AIO_API const char      *aio_tls_context_error(void);
+/* One more owner, given back / one less. NULL is fine. From any thread. */
 AIO_API aio_tls_context *aio_tls_context_ref(aio_tls_context *context);
 AIO_API void             aio_tls_context_unref(aio_tls_context *context);
 
@@ -1153,7 +1155,7 @@ typedef struct aio_text_future { aio_future future; aio_text result; } aio_text_
 typedef struct aio_connect_options {
     char             aio__begin;
     bool             tls;             /* with the default context: system authorities, verification on */
-    aio_tls_context *tls_context;     /* with this one; borrowed during the call */
+    aio_tls_context *tls_context;     /* with this one, a client's; borrowed until the connection stands */
     const char      *server_hostname; /* for SNI and the host check; NULL: the host */
     double           connect_timeout; /* seconds for each address; 0: none but the system's */
     double           tls_timeout;     /* of the handshake; 0: 60 s */
@@ -1177,42 +1179,60 @@ AIO_API aio_stream_task *aio__open_unix_connection(const char *path, const aio_c
 
 enum { AIO_STREAM_LIMIT = 65536, AIO_STREAM_READ_ALL_LIMIT = 268435456 };
 
-/* Up to n bytes, as soon as there are any; none at the end of the stream. One reader at a time: AIO_ERUNTIME.
- * In AIO_ASYNC_FOR, the end of the stream ends the loop. asyncio: StreamReader.read(n) */
+/* Reads. One reader at a time: AIO_ERUNTIME for a second one. A read that is cancelled has taken nothing. The errors
+ * are the system's codes (ECONNRESET, ...) in the phase "read", ENOMEM (nothing is lost), AIO_ETLS for a TLS
+ * connection that ends without close_notify, ECONNABORTED when the stream is ended under the reader.
+ *
+ * Up to n bytes, as soon as there are any; none at the end of the stream, which ends an AIO_ASYNC_FOR. asyncio:
+ * StreamReader.read(n) */
 AIO_API aio_text_future *aio_stream_read(aio_stream *stream, size_t n);
 /* Everything up to the end; AIO_ELIMIT above `max` bytes (0: AIO_STREAM_READ_ALL_LIMIT). asyncio: read(-1) */
 AIO_API aio_text_future *aio_stream_read_all(aio_stream *stream, size_t max);
-/* Exactly n. AIO_EINCOMPLETE at an early end; what came is then left for aio_stream_read. */
+/* Exactly n. AIO_EINCOMPLETE at an early end; what came is then left for aio_stream_read. asyncio: readexactly */
 AIO_API aio_text_future *aio_stream_readexactly(aio_stream *stream, size_t n);
-/* Up to and with '\n'; at the end of the stream what is left of it. Over the limit: AIO_ELIMIT, and the line is dropped. */
+/* Up to and with '\n'; at the end of the stream what is left of it. AIO_ELIMIT for a line of more bytes than the
+ * limit: that line is dropped, what comes of it later, too. asyncio: readline */
 AIO_API aio_text_future *aio_stream_readline(aio_stream *stream);
-/* Up to and with the separator. AIO_ELIMIT over the limit (the data stays), AIO_EINCOMPLETE at an early end. */
+/* Up to and with the separator, which is borrowed until then. AIO_ELIMIT when it does not come within the limit (the
+ * data stays), AIO_EINCOMPLETE at an early end (so here), EINVAL for an empty one. asyncio: readuntil */
 AIO_API aio_text_future *aio_stream_readuntil(aio_stream *stream, const char *separator, size_t length);
+/* True when nothing is unread and nothing will come. asyncio: at_eof */
 AIO_API bool             aio_stream_at_eof(const aio_stream *stream);
 
-/* Sends what the socket takes at once and keeps a copy of the rest. 0, or the code of the error that broke the stream.
- * asyncio: StreamWriter.write, writelines */
+/* Sends what the socket takes at once and keeps a copy of the rest. 0; EINVAL; EPIPE after aio_stream_write_eof; or
+ * the code of the error that broke the stream (EPIPE, ECONNRESET, ENOMEM, AIO_ETLS, ...), now or before. Never
+ * SIGPIPE. asyncio: StreamWriter.write, writelines */
 AIO_API int aio_stream_write(aio_stream *stream, const void *data, size_t length);
 AIO_API int aio_stream_writelines(aio_stream *stream, const aio_text *pieces, size_t count);
-/* Waits while more than the high-water mark is unsent, until the low one is reached. asyncio: drain */
+/* Waits while more than the high-water mark is unsent, until the low one is reached. The error that broke the stream
+ * says how many bytes were not sent. Any number may wait. asyncio: drain */
 AIO_API aio_future *aio_stream_drain(aio_stream *stream);
-/* EINVAL if low > high. By default 64 KiB and a quarter of high. */
+/* Bytes. EINVAL if low > high. By default 64 KiB and a quarter of that. asyncio: set_write_buffer_limits */
 AIO_API int  aio_stream_set_write_buffer_limits(aio_stream *stream, size_t high, size_t low);
-/* Ends our direction after what is unsent; ENOTSUP over TLS. */
+/* Ends our direction after what is unsent; reading goes on. 0, or a code as aio_stream_write gives; ENOTSUP over TLS.
+ * asyncio: write_eof */
 AIO_API int  aio_stream_write_eof(aio_stream *stream);
+/* Goes over to TLS, as STARTTLS has it, with what both sides have agreed on in the clear; a server's stream with a
+ * server's context. The context and the name (for SNI and the host check; NULL on a server) are borrowed until it is
+ * done. Refuses, with AIO_ERUNTIME, when anything is unread or unsent: what was put in before TLS must not count as
+ * said within it. After an error the stream is only good for being closed. asyncio: loop.start_tls,
+ * StreamWriter.start_tls */
+AIO_API aio_future *aio_stream_start_tls(aio_stream *stream, aio_tls_context *context, const char *server_hostname);
 /* How much is unsent. */
 AIO_API size_t aio_stream_write_buffer_size(const aio_stream *stream);
 
-/* Takes the stream. Sends what is left in the background, for up to 30 s, then closes. NULL is fine. asyncio: close */
+/* Takes the stream. Sends what is left in the background, for up to 30 s, then closes. NULL is fine. A server's stream
+ * is the server's: nothing happens. asyncio: close */
 AIO_API void aio_stream_close(aio_stream *stream);
-/* Takes the stream: closes it as above and waits for that; an error if not everything could be sent, which says how much
- * was left. asyncio: close, wait_closed */
+/* Takes the stream: closes it as above and waits for that. An error if not everything could be sent (AIO_ETIMEOUT
+ * after the 30 s), which says how many bytes were left; EINVAL for a server's stream. asyncio: close, wait_closed */
 AIO_API aio_future *aio_stream_wait_closed(aio_stream *stream);
-/* Takes the stream. Drops what is unsent; the peer sees a reset. asyncio: transport.abort */
+/* Takes the stream. Drops what is unsent; the peer sees a reset. NULL is fine. A server's stream is reset when its
+ * handler ends. asyncio: transport.abort */
 AIO_API void aio_stream_abort(aio_stream *stream);
 
-/* The socket; "127.0.0.1:8000" of either end ("" if there is none); the negotiated "TLSv1.3", cipher and ALPN protocol,
- * NULL without TLS. Text goes to buffer, which is given back. asyncio: get_extra_info */
+/* The socket; "127.0.0.1:8000" of either end ("" if there is none); the negotiated "TLSv1.3", cipher and ALPN
+ * protocol, NULL without TLS. Text goes to buffer, which is given back. asyncio: get_extra_info */
 AIO_API int         aio_stream_fileno(const aio_stream *stream);
 AIO_API const char *aio_stream_peername(const aio_stream *stream, char *buffer, size_t size);
 AIO_API const char *aio_stream_sockname(const aio_stream *stream, char *buffer, size_t size);
@@ -1225,8 +1245,9 @@ AIO_API const char *aio_stream_alpn(const aio_stream *stream, char *buffer, size
 typedef struct aio_server aio_server;
 typedef struct aio_server_task { aio_task task; aio_server *result; } aio_server_task;
 
-/* Makes the coroutine that serves one client: return AIO_CALL(name, .stream = stream). The stream stays the server's: it is
- * closed when the coroutine ends. NULL: no memory, the client is dropped. */
+/* Makes the coroutine that serves one client: return AIO_CALL(name, .stream = stream). The stream stays the server's:
+ * it is closed when the coroutine ends. NULL: no memory, the client is dropped. An error of the coroutine is
+ * reported. */
 typedef void *aio_client_handler(aio_stream *stream, void *arg);
 
 typedef struct aio_server_options {
@@ -1240,29 +1261,37 @@ typedef struct aio_server_options {
     int              max_clients; /* 0: no limit; above it clients wait in the backlog */
 } aio_server_options;
 
-/* aio_start_server(handler, arg, host, port, ...): listens on every address of `host` (NULL: all interfaces); port 0: the
- * system chooses (aio_server_port). result: a server of yours. asyncio: start_server */
+/* aio_start_server(handler, arg, host, port, ...): listens on every address of `host` (NULL: all interfaces); port 0:
+ * the system chooses (aio_server_port). result: a server of yours (aio_server_wait_closed). Without descriptors or
+ * memory for a client it says so in a report, and accepts again after 1 s. Errors: the system's in the phase "listen"
+ * (EADDRINUSE, EACCES, ...), AIO_ERESOLVE, EINVAL. asyncio: start_server */
 #define aio_start_server(...) AIO__START_SERVER(__VA_ARGS__, )
 #define AIO__START_SERVER(handler, arg, host, port, ...) \
     aio__start_server((handler), (arg), (host), (port), AIO__OPTIONS(aio_server_options, __VA_ARGS__))
 AIO_API aio_server_task *aio__start_server(aio_client_handler *handler, void *arg, const char *host, int port,
                                            const aio_server_options *options);
-/* Listens on a unix socket; a stale socket file is replaced, and ours is removed in the end. */
+/* Listens on a unix socket; a stale socket file is replaced, and ours is removed in the end. ENAMETOOLONG for a path
+ * that no socket can have. asyncio: start_unix_server */
 #define aio_start_unix_server(...) AIO__START_UNIX_SERVER(__VA_ARGS__, )
 #define AIO__START_UNIX_SERVER(handler, arg, path, ...) \
     aio__start_unix_server((handler), (arg), (path), AIO__OPTIONS(aio_server_options, __VA_ARGS__))
 AIO_API aio_server_task *aio__start_unix_server(aio_client_handler *handler, void *arg, const char *path,
                                                 const aio_server_options *options);
-/* The port of the first socket. */
+/* The port of its sockets; 0 for a unix socket. */
 AIO_API int  aio_server_port(const aio_server *server);
-/* Stops listening; clients go on. Idempotent. / Takes the server: waits for the clients, too, then frees it. */
+/* Stops listening; clients go on. Idempotent. asyncio: Server.close / Takes the server: closes it, waits until the
+ * last client has gone, then frees it. asyncio: wait_closed */
 AIO_API void aio_server_close(aio_server *server);
 AIO_API aio_future *aio_server_wait_closed(aio_server *server);
-/* Cancels the handlers' tasks and closes their streams, sending what is left / dropping it. */
+/* Cancels the handlers' tasks and closes their streams, sending what is left / dropping it. asyncio: close_clients,
+ * abort_clients */
 AIO_API void aio_server_close_clients(aio_server *server);
 AIO_API void aio_server_abort_clients(aio_server *server);
+/* How many streams are open. */
 AIO_API size_t aio_server_client_count(const aio_server *server);
-/* Waits until it is cancelled, then closes the server and its clients and raises on. Does not take it. */
+/* Waits until it is cancelled, then closes the server and its clients and raises on. Does not take it. Cancelled, too,
+ * when the server is closed by others; AIO_ERUNTIME when it is closed already or awaited twice. asyncio:
+ * serve_forever */
 AIO_API aio_future *aio_server_serve_forever(aio_server *server);
 
 /* ============================================================================
@@ -1272,12 +1301,12 @@ AIO_API aio_future *aio_server_serve_forever(aio_server *server);
  * ============================================================================ */
 
 /* Registrations are level-triggered: the callback runs again in every iteration as long as the descriptor is ready, so
- * that it may leave something unread. It stays the caller's, and is to be removed before it is closed. A regular file is
- * always ready. It may be a blocking one: only who uses it must not block. */
+ * that it may leave something unread. It stays the caller's, and is to be removed before it is closed. A regular file
+ * is always ready. It may be a blocking one: only who uses it must not block. */
 
-/* callback(arg) whenever `fd` can be read (also at its end, or with an error) / written. Replaces the callback of before.
- * 0; EINVAL; EBADF for no open descriptor; EBUSY when a stream, or a coroutine in aio_sock_..., waits for it; ENOMEM,
- * ENOSPC; AIO_ELOOPCLOSED, AIO_EWRONGTHREAD. asyncio: loop.add_reader, loop.add_writer */
+/* callback(arg) whenever `fd` can be read (also at its end, or with an error) / written. Replaces the callback of
+ * before. 0; EINVAL; EBADF for no open descriptor; EBUSY when a stream, or a coroutine in aio_sock_..., waits for it;
+ * ENOMEM, ENOSPC; AIO_ELOOPCLOSED, AIO_EWRONGTHREAD. asyncio: loop.add_reader, loop.add_writer */
 AIO_API int  aio_loop_add_reader(aio_loop *loop, int fd, aio_callback *callback, void *arg);
 AIO_API int  aio_loop_add_writer(aio_loop *loop, int fd, aio_callback *callback, void *arg);
 /* The callback does not run any more, not even if it is due. False if there was none. asyncio: loop.remove_reader,
@@ -1288,11 +1317,11 @@ AIO_API bool aio_loop_remove_writer(aio_loop *loop, int fd);
 typedef struct aio_size_task { aio_task task; size_t result; } aio_size_task;
 typedef struct aio_fd_task { aio_task task; int result; } aio_fd_task;
 
-/* Sockets of the caller's own, which stay his. Buffers and data are borrowed until the end of the await. One coroutine may
- * wait for a socket in each direction: AIO_ERUNTIME for the second. A cancel loses nothing that was received.
+/* Sockets of the caller's own, which stay his. Buffers and data are borrowed until the end of the await. One coroutine
+ * may wait for a socket in each direction: AIO_ERUNTIME for the second. A cancel loses nothing that was received.
  *
- * Up to `size` bytes into the buffer, as soon as there are any: their number; 0 at the end of the stream, which ends an
- * AIO_ASYNC_FOR. C has no bytes objects, so both names are one. asyncio: loop.sock_recv, loop.sock_recv_into */
+ * Up to `size` bytes into the buffer, as soon as there are any: their number; 0 at the end of the stream, which ends
+ * an AIO_ASYNC_FOR. C has no bytes objects, so both names are one. asyncio: loop.sock_recv, loop.sock_recv_into */
 AIO_API aio_size_task *aio_sock_recv_into(int fd, void *buffer, size_t size);
 #define aio_sock_recv(fd, buffer, size) aio_sock_recv_into((fd), (buffer), (size))
 /* All of it. After an error or a cancel nobody knows how much was sent. asyncio: loop.sock_sendall */
@@ -1310,9 +1339,9 @@ AIO_API aio_future    *aio_sock_connect(int fd, const void *address, size_t leng
  * UDP endpoints.
  * ============================================================================ */
 
-/* A socket for datagrams: whole messages, which may be lost, doubled or out of order. Its errors do not end it: a refusal
- * that the network reports (ECONNREFUSED), or a datagram longer than `limit` (EMSGSIZE), which is dropped, goes to
- * .error_received; without one it is raised by a receive, once. */
+/* A socket for datagrams: whole messages, which may be lost, doubled or out of order. Its errors do not end it: a
+ * refusal that the network reports (ECONNREFUSED), or a datagram longer than `limit` (EMSGSIZE), which is dropped,
+ * goes to .error_received; without one it is raised by a receive, once. */
 typedef struct aio_datagram_endpoint aio_datagram_endpoint;
 typedef struct aio_endpoint_task { aio_task task; aio_datagram_endpoint *result; } aio_endpoint_task;
 
@@ -1340,8 +1369,8 @@ typedef struct aio_endpoint_options {
     void       *arg;
 } aio_endpoint_options;
 
-/* aio_create_datagram_endpoint(.local_port = 5353, ...), or with a .remote_host: result: an endpoint of yours (end it with
- * aio_datagram_close or aio_datagram_wait_closed). Addresses are tried in turn; the error names all that failed.
+/* aio_create_datagram_endpoint(.local_port = 5353, ...), or with a .remote_host: result: an endpoint of yours (end it
+ * with aio_datagram_close or aio_datagram_wait_closed). Addresses are tried in turn; the error names all that failed.
  * asyncio: loop.create_datagram_endpoint */
 #define aio_create_datagram_endpoint(...) aio__create_datagram_endpoint(AIO__OPTIONS(aio_endpoint_options, __VA_ARGS__))
 AIO_API aio_endpoint_task *aio__create_datagram_endpoint(const aio_endpoint_options *options);
@@ -1350,8 +1379,8 @@ AIO_API aio_endpoint_task *aio__create_datagram_endpoint(const aio_endpoint_opti
  * AIO_ESTOPITERATION: AIO_ASYNC_FOR(self->datagram, aio_datagram_receive(self->endpoint)) { ... } asyncio:
  * DatagramProtocol.datagram_received */
 AIO_API aio_datagram_task *aio_datagram_receive(aio_datagram_endpoint *endpoint);
-/* Sends at once, or keeps a copy until the socket takes it. The address is as datagrams have it, in figures; NULL for a
- * connected endpoint. 0; EINVAL: a wrong address; EDESTADDRREQ, EISCONN: none, or one too many; EMSGSIZE: too long;
+/* Sends at once, or keeps a copy until the socket takes it. The address is as datagrams have it, in figures; NULL for
+ * a connected endpoint. 0; EINVAL: a wrong address; EDESTADDRREQ, EISCONN: none, or one too many; EMSGSIZE: too long;
  * what the system says; EPIPE once it is closing; ENOMEM. asyncio: DatagramTransport.sendto */
 AIO_API int         aio_datagram_sendto(aio_datagram_endpoint *endpoint, const void *data, size_t length, const char *address);
 #define aio_datagram_send(endpoint, data, length) aio_datagram_sendto((endpoint), (data), (length), NULL)
@@ -7966,15 +7995,15 @@ AIO_API int aio__run(void *coroutine, const aio_run_options *options)
  * A thread ends when the queue is empty. May call futures and the loop's door for other threads.
  * ============================================================================ */
 
-enum { AIO__LOOKUP_THREADS = 8, AIO__ADDRESSES_MAX = 64 }; /* lookups at once in the process; addresses tried of one name */
+enum { AIO__LOOKUP_THREADS = 8, AIO__ADDRESSES_MAX = 64 }; /* at once in the process; addresses tried of one name */
 
 typedef struct aio__address {
     struct sockaddr_storage storage;
     socklen_t               length;
 } aio__address;
 
-/* One lookup. Shared by the thread that does it and the future that waits for it; the lane's mutex guards `refs`, `future`
- * and `loop`. A lookup without a future is orphaned: its thread, when it is done with it, frees it. */
+/* One lookup. Shared by the thread that does it and the future that waits for it; the lane's mutex guards `refs`,
+ * `future` and `loop`. A lookup without a future is orphaned: its thread, when it is done with it, frees it. */
 typedef struct aio__lookup {
     aio__threadsafe_call post; /* the answer on its way to the loop, which needs no memory */
     struct aio__lookup *next; /* in the lane's queue */
@@ -8255,13 +8284,15 @@ AIO_API void aio_addresses_free(aio_addresses *addresses)
 }
 
 /* "1.2.3.4:80", "[::1]:80", a path, or "" */
-static const char *aio__address_text(const struct sockaddr_storage *storage, socklen_t length, char *buffer, size_t size)
+static const char *aio__address_text(const struct sockaddr_storage *storage, socklen_t length, char *buffer,
+                                     size_t size)
 {
     char host[INET6_ADDRSTRLEN];
     buffer[0] = 0;
     if (storage->ss_family == AF_INET) {
         const struct sockaddr_in *in = (const struct sockaddr_in *)(const void *)storage;
-        if (inet_ntop(AF_INET, &in->sin_addr, host, sizeof host)) snprintf(buffer, size, "%s:%d", host, ntohs(in->sin_port));
+        if (inet_ntop(AF_INET, &in->sin_addr, host, sizeof host))
+            snprintf(buffer, size, "%s:%d", host, ntohs(in->sin_port));
     } else if (storage->ss_family == AF_INET6) {
         const struct sockaddr_in6 *in = (const struct sockaddr_in6 *)(const void *)storage;
         if (inet_ntop(AF_INET6, &in->sin6_addr, host, sizeof host))
@@ -8276,8 +8307,8 @@ static const char *aio__address_text(const struct sockaddr_storage *storage, soc
 /* ============================================================================
  * 38. TLS: OpenSSL over our own BIO
  *
- * Contexts, verification, and one connection's handshake, reads and writes over a descriptor. The BIO sends and receives
- * by the seam, without SIGPIPE. Every call begins with an empty error queue. May call descriptors and errors.
+ * Contexts, verification, and one connection's handshake, reads and writes over a descriptor. The BIO sends and
+ * receives by the seam, without SIGPIPE. Every call begins with an empty error queue. May call descriptors and errors.
  * ============================================================================ */
 
 enum { AIO__IO_AGAIN = -1, AIO__IO_FAILED = -2 }; /* what a read or write gives that is no count */
@@ -8602,7 +8633,7 @@ static int aio__tls_handshake(aio__tls *tls)
 }
 
 /* Says goodbye, as far as the socket takes it at once. What has come and nobody reads (session tickets, an answer to a
- * goodbye) is taken out of the socket: closed with it, the socket would send a reset, which may overtake our last bytes. */
+ * goodbye) is taken out of the socket: closed with it, the socket would send a reset, which may overtake our bytes. */
 static void aio__tls_goodbye(aio__tls *tls, bool complete)
 {
     char unread[1024];
@@ -8671,10 +8702,10 @@ static aio_tls_context *aio__tls_default(void) { return NULL; }
 /* ============================================================================
  * 39. Streams: buffers and transports
  *
- * Reading, writing, connecting, listening; plain or over TLS. A stream owns its descriptor, what came and is unread, and
- * what is written and unsent; each buffer exists only while there is something in it. Nothing is read ahead of a reader:
- * the peer waits. A write is tried at once. What is open is in aio__streams, and ends with the loop. May call names, TLS,
- * descriptors, timers, futures and coroutines.
+ * Reading, writing, connecting, listening; plain or over TLS. A stream owns its descriptor, what came and is unread,
+ * and what is written and unsent; each buffer exists only while there is something in it. Nothing is read ahead of a
+ * reader: the peer waits. A write is tried at once. What is open is in aio__streams, and ends with the loop. May call
+ * names, TLS, descriptors, timers, futures and coroutines.
  * ============================================================================ */
 
 enum {
@@ -8686,7 +8717,9 @@ enum {
 };
 
 enum { AIO__SCANNED = 0x1FFFFFFF };
-enum { AIO__READ_SOME, AIO__READ_EXACTLY, AIO__READ_LINE, AIO__READ_UNTIL, AIO__READ_ALL, AIO__READ_MORE, AIO__READ_READY };
+enum {
+    AIO__READ_SOME, AIO__READ_EXACTLY, AIO__READ_LINE, AIO__READ_UNTIL, AIO__READ_ALL, AIO__READ_MORE, AIO__READ_READY
+};
 
 typedef struct aio__read { /* a read that waits, or has its result */
     aio_text_future base;
@@ -8884,7 +8917,8 @@ static ssize_t aio__stream_recv(aio_stream *s, char *data, size_t length)
     }
     int code = errno;
     if (!s->error)
-        s->error = aio__exception(code, "read", "read from %s: %s", aio__stream_peer(s, peer, sizeof peer), strerror(code));
+        s->error = aio__exception(code, "read", "read from %s: %s", aio__stream_peer(s, peer, sizeof peer),
+                                  strerror(code));
     return AIO__IO_FAILED;
 }
 
@@ -8974,7 +9008,8 @@ static bool aio__read_separated(aio__read *op)
         if (is_line) s->in_start += (uint32_t)(end ? end : length);
         if (is_line) s->at_limit = !end && !s->eof;
         return aio__read_fail(op, aio__exception(AIO_ELIMIT, "read", end
-            ? "the separator was found behind the limit of %u bytes" : "no separator within the limit of %u bytes", s->limit));
+            ? "the separator was found behind the limit of %u bytes"
+            : "no separator within the limit of %u bytes", s->limit));
     }
     if (end) return aio__read_give(op, end);
     if (!s->eof) return false;
@@ -8998,7 +9033,8 @@ static bool aio__read_try(aio__read *op)
         return (length > op->n || s->eof) && aio__read_give(op, length);
     case AIO__READ_ALL:
         if (length > op->n)
-            return aio__read_fail(op, aio__exception(AIO_ELIMIT, "read", "more than the limit of %u bytes to read", op->n));
+            return aio__read_fail(op, aio__exception(AIO_ELIMIT, "read",
+                "more than the limit of %u bytes to read", op->n));
         return s->eof && aio__read_give(op, length);
     default: return aio__read_separated(op);
     }
@@ -9013,8 +9049,8 @@ static bool aio__stream_has_input(const aio_stream *s)
     return (s->d.ready & AIO__READ) || s->error; /* the poller is not asked any more when a write has failed */
 }
 
-/* Reads until the operation is settled (true) or there is nothing to read. A write that failed ends the stream for reads
- * when all that had come is read: a server may have answered before it hung up. */
+/* Reads until the operation is settled (true) or there is nothing to read. A write that failed ends the stream for
+ * reads when all that had come is read: a server may have answered before it hung up. */
 static bool aio__read_advance(aio__read *op)
 {
     aio_stream *s = op->stream;
@@ -9099,7 +9135,8 @@ static const aio__ops aio__read_ops = { "read", aio__read_cancel, aio__read_dest
 static aio_text_future *aio__stream_read(aio_stream *s, int mode, size_t n, const char *separator)
 {
     if (!s) return (aio_text_future *)(void *)aio__failure(EINVAL, "read of no stream");
-    if (s->reader) return (aio_text_future *)(void *)aio__failure(AIO_ERUNTIME, "another coroutine is reading from this stream");
+    if (s->reader)
+        return (aio_text_future *)(void *)aio__failure(AIO_ERUNTIME, "another coroutine is reading from this stream");
     aio__read *op = (aio__read *)aio__future_make(s->loop, &aio__read_ops, sizeof *op, NULL, 0);
     if (!op) return NULL;
     op->stream = s;
@@ -9128,7 +9165,8 @@ AIO_API aio_text_future *aio_stream_read_all(aio_stream *stream, size_t max)
 
 AIO_API aio_text_future *aio_stream_readexactly(aio_stream *stream, size_t n)
 {
-    if (n > UINT32_MAX / 2) return (aio_text_future *)(void *)aio__failure(EINVAL, "readexactly: %zu bytes are too many", n);
+    if (n > UINT32_MAX / 2)
+        return (aio_text_future *)(void *)aio__failure(EINVAL, "readexactly: %zu bytes are too many", n);
     return aio__stream_read(stream, AIO__READ_EXACTLY, n, NULL);
 }
 
@@ -9149,7 +9187,10 @@ AIO_API bool aio_stream_at_eof(const aio_stream *stream)
 }
 
 /* For parsers: more than `have` unread bytes, or all there will be. They stay unread (aio__stream_consume). */
-static aio_text_future *aio__stream_more(aio_stream *s, size_t have) { return aio__stream_read(s, AIO__READ_MORE, have, NULL); }
+static aio_text_future *aio__stream_more(aio_stream *s, size_t have)
+{
+    return aio__stream_read(s, AIO__READ_MORE, have, NULL);
+}
 
 static void aio__stream_consume(aio_stream *s, size_t n) { s->in_start += (uint32_t)n; }
 
@@ -9165,7 +9206,7 @@ static aio_text_future *aio__stream_further(aio_stream *s) { return aio__stream_
 /* ---- writing ---- */
 
 #ifndef AIO_NO_TLS
-/* Small pieces go into one record. After AIO__IO_AGAIN OpenSSL wants the same bytes again: they are then kept in a row. */
+/* Small pieces go into one record. After AIO__IO_AGAIN OpenSSL wants the same bytes again: they are kept in a row. */
 static ssize_t aio__stream_send_tls(aio_stream *s, const aio_text *pieces, size_t count)
 {
     char joined[16384], peer[128];
@@ -9218,13 +9259,14 @@ static ssize_t aio__stream_send(aio_stream *s, const aio_text *pieces, size_t co
     }
     int code = errno;
     if (!s->error)
-        s->error = aio__exception(code, "write", "write to %s: %s", aio__stream_peer(s, peer, sizeof peer), strerror(code));
+        s->error = aio__exception(code, "write", "write to %s: %s", aio__stream_peer(s, peer, sizeof peer),
+                                  strerror(code));
     return AIO__IO_FAILED;
 }
 
 static size_t aio__unsent(const aio_stream *s) { return s->out ? s->out->end - s->out->start : 0; }
 
-/* Keeps what could not be sent. False without memory. What was sent in between makes room when it is the greater part. */
+/* Keeps what could not be sent. False without memory. What was sent since makes room when it is the greater part. */
 static bool aio__out_append(aio_stream *s, const char *data, size_t length)
 {
     aio__out *out = s->out;
@@ -9532,7 +9574,8 @@ static void aio__stream_end(aio_stream *s)
         aio__read *op = s->reader;
         s->reader = NULL;
         op->stream = NULL;
-        aio__future_fail(&op->base.future, aio__exception(ECONNABORTED, "read", "the stream was closed while being read"));
+        aio__future_fail(&op->base.future,
+                         aio__exception(ECONNABORTED, "read", "the stream was closed while being read"));
     }
     aio__drained(s, s->drained && s->drained->state < AIO__DONE
                         ? aio__exception(ECONNABORTED, "write", "the stream was closed while being drained") : NULL);
@@ -9579,7 +9622,8 @@ static void aio__stream_begin_close(aio_stream *s)
         aio__stream_end(s);
         return;
     }
-    s->timer = aio__timer_start(s->loop, aio__deadline(aio__os.clock(), AIO__CLOSE_TIMEOUT), aio__stream_close_timeout, s);
+    int64_t when = aio__deadline(aio__os.clock(), AIO__CLOSE_TIMEOUT);
+    s->timer = aio__timer_start(s->loop, when, aio__stream_close_timeout, s);
     if (s->timer) {
         aio__write_wait(s);
         return;
@@ -9674,7 +9718,8 @@ static AIO_CORO(aio__tls_start)
 #else
     self->stream->tls = aio__tls_new(self->context, &self->stream->d, self->host);
     if (!self->stream->tls)
-        AIO_RAISE(errno, "TLS with %s: %s", self->peer, errno == EINVAL ? "not a name that a server can have" : "no memory");
+        AIO_RAISE(errno, "TLS with %s: %s", self->peer,
+                  errno == EINVAL ? "not a name that a server can have" : "no memory");
     AIO_TRY {
         AIO_TIMEOUT(self->timeout > 0 ? self->timeout : 60)
             AIO_AWAIT(AIO_CALL(aio__handshaking, .stream = self->stream, .peer = self->peer));
@@ -9699,6 +9744,19 @@ static bool aio__tls_context_is_for(const aio_tls_context *context, bool server)
 #endif
 }
 
+AIO_API aio_future *aio_stream_start_tls(aio_stream *stream, aio_tls_context *context, const char *server_hostname)
+{
+    aio_stream *s = stream;
+    bool server = s && s->server;
+    if (!s || !context || s->tls || s->closing) return aio__failure(EINVAL, "start_tls: no stream to start it on");
+    if (!aio__tls_context_is_for(context, server) || server == (server_hostname != NULL))
+        return aio__failure(EINVAL, "start_tls: a client needs a client's context and a name, a server a server's");
+    if (s->error) return aio__failed_future(s->loop, aio_exception_ref(s->error));
+    if (s->reader || s->in_start != s->in_end || aio__unsent(s))
+        return aio__failure(AIO_ERUNTIME, "start_tls: the stream has a reader, or bytes unread or unsent");
+    return (aio_future *)(void *)AIO_CALL(aio__tls_start, .stream = s, .context = context, .host = server_hostname);
+}
+
 /* ---- connecting ---- */
 
 /* Starts a connect; a stream whose socket is on its way (or there already). NULL with errno. */
@@ -9715,7 +9773,8 @@ static aio_stream *aio__connect_begin(aio_loop *loop, const aio__address *to, co
     }
     aio__stream_options(fd, to->storage.ss_family != AF_UNIX);
     int status;
-    do status = aio__os.connect(fd, (const struct sockaddr *)&to->storage, to->length); while (status < 0 && errno == EINTR);
+    do status = aio__os.connect(fd, (const struct sockaddr *)&to->storage, to->length);
+    while (status < 0 && errno == EINTR);
     if (status < 0 && errno == EISCONN) status = 0;
     if (status < 0 && errno != EINPROGRESS && errno != EALREADY) {
         int code = errno;
@@ -9791,7 +9850,8 @@ static void aio__errors_join(aio__errors *errors, const aio_exception *error)
         errors->left_out++;
         return;
     }
-    errors->used += (size_t)snprintf(errors->text + errors->used, room, "%s%s", errors->used ? "; " : "", error->message);
+    errors->used += (size_t)snprintf(errors->text + errors->used, room, "%s%s", errors->used ? "; " : "",
+                                     error->message);
 }
 
 static aio_exception *aio__errors_made(const aio__errors *errors)
@@ -9872,7 +9932,8 @@ static AIO_CORO(aio__connect)
         AIO_TRY {
             self->to = &self->addresses->at[self->i];
             if (!aio__local_for(self->local, self->to->storage.ss_family, &self->from))
-                AIO_RAISE(EADDRNOTAVAIL, "connect to %s: %s is not of its family", self->host, self->options.local_host);
+                AIO_RAISE(EADDRNOTAVAIL, "connect to %s: %s is not of its family", self->host,
+                          self->options.local_host);
             AIO_AWAIT(self->stream, AIO_CALL(aio__connecting, .to = self->to, .from = self->from,
                 .limit = self->options.limit, .timeout = self->options.connect_timeout, .host = self->host));
         } AIO_CATCH {
@@ -9980,7 +10041,9 @@ AIO_API aio_stream_task *aio__open_unix_connection(const char *path, const aio_c
 {
     aio__address address;
     int code = aio__unix_address(path, &address);
-    if (code) return (aio_stream_task *)(void *)aio__failure(code, "unix socket %s: %s", path ? path : "NULL", strerror(code));
+    if (code)
+        return (aio_stream_task *)(void *)aio__failure(code, "unix socket %.200s: %s", path ? path : "",
+                                                       strerror(code));
     const char *name = options->server_hostname ? options->server_hostname : "";
     if (options->tls && !options->tls_context)
         return (aio_stream_task *)(void *)aio__failure(EINVAL, "unix socket %s: TLS needs .tls_context", path);
@@ -10001,7 +10064,7 @@ AIO_API aio_stream_task *aio__open_unix_connection(const char *path, const aio_c
 
 /* ---- servers ---- */
 
-enum { AIO__LISTENERS_MAX = 16, AIO__ACCEPT_PAUSE = 1 }; /* sockets of one server; seconds without descriptors or memory */
+enum { AIO__LISTENERS_MAX = 16, AIO__ACCEPT_PAUSE = 1 }; /* sockets of one server; seconds without descriptors */
 
 typedef struct aio__listener {
     aio__descriptor d;
@@ -10152,7 +10215,8 @@ static void aio__server_take(aio_server *server, int fd, bool is_unix)
 static bool aio__accept_passes(int code)
 {
     return code == ECONNABORTED || code == EINTR || code == EPROTO || code == EPERM || code == ENETDOWN ||
-           code == EHOSTDOWN || code == EHOSTUNREACH || code == ENETUNREACH || code == EOPNOTSUPP || code == ENOPROTOOPT;
+           code == EHOSTDOWN || code == EHOSTUNREACH || code == ENETUNREACH || code == EOPNOTSUPP ||
+           code == ENOPROTOOPT;
 }
 
 /* Takes who waits, up to `backlog` at once. False when it is not to go on: full, paused or closed. */
@@ -10294,7 +10358,8 @@ AIO_API void aio_server_close(aio_server *server)
     if (server->forever) aio__cancel(server->forever->never, &aio__cancelled);
 }
 
-static aio_server *aio__server_new(aio_loop *loop, aio_client_handler *handler, void *arg, const aio_server_options *options)
+static aio_server *aio__server_new(aio_loop *loop, aio_client_handler *handler, void *arg,
+                                   const aio_server_options *options)
 {
     aio__streams *streams = aio__streams_of(loop);
     aio_server *server = streams ? (aio_server *)aio__calloc(sizeof *server) : NULL;
@@ -10417,7 +10482,9 @@ AIO_API aio_server_task *aio__start_unix_server(aio_client_handler *handler, voi
 {
     aio__address address;
     int code = aio__unix_address(path, &address);
-    if (code) return (aio_server_task *)(void *)aio__failure(code, "unix socket %s: %s", path ? path : "NULL", strerror(code));
+    if (code)
+        return (aio_server_task *)(void *)aio__failure(code, "unix socket %.200s: %s", path ? path : "",
+                                                       strerror(code));
     aio_server_task *task = aio__serve_new(handler, arg, options);
     if (!task || task->task.future.run.coro != aio__serve_coro) return task;
     struct aio__serve *self = (struct aio__serve *)(void *)task;

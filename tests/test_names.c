@@ -6,9 +6,8 @@ static struct {
     int             status, inside, most, calls;
 } names = { PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false, 0, 0, 0, 0 };
 
-enum { NAMES_MANY = 12 };
-static struct sockaddr_in names_addresses[NAMES_MANY];
-static struct addrinfo names_list[NAMES_MANY];
+enum { NAMES_MANY = 12, NAMES_OURS = 0x4000000 };
+struct names_list { struct addrinfo info[NAMES_MANY]; struct sockaddr_in address[NAMES_MANY]; };
 
 /* slow.test: hangs while shut, then has one address; many.test: 12 addresses; all others: names.status. */
 static int names_getaddrinfo(const char *host, const char *service, const struct addrinfo *hints, struct addrinfo **found)
@@ -26,22 +25,25 @@ static int names_getaddrinfo(const char *host, const char *service, const struct
         errno = EMFILE;
         return status;
     }
-    for (int i = 0; i < NAMES_MANY; i++) {
-        names_addresses[i].sin_family = AF_INET;
-        names_addresses[i].sin_port = htons((uint16_t)atoi(service));
-        names_addresses[i].sin_addr.s_addr = htonl(INADDR_LOOPBACK + (uint32_t)i);
-        names_list[i].ai_family = AF_INET;
-        names_list[i].ai_addr = (struct sockaddr *)&names_addresses[i];
-        names_list[i].ai_addrlen = sizeof names_addresses[i];
-        names_list[i].ai_next = i + 1 < count ? &names_list[i + 1] : NULL;
+    struct names_list *list = (struct names_list *)calloc(1, sizeof *list);
+    for (int i = 0; i < count; i++) {
+        list->address[i].sin_family = AF_INET;
+        list->address[i].sin_port = htons((uint16_t)atoi(service));
+        list->address[i].sin_addr.s_addr = htonl(INADDR_LOOPBACK + (uint32_t)i);
+        list->info[i].ai_flags = NAMES_OURS;
+        list->info[i].ai_family = AF_INET;
+        list->info[i].ai_addr = (struct sockaddr *)&list->address[i];
+        list->info[i].ai_addrlen = sizeof list->address[i];
+        list->info[i].ai_next = i + 1 < count ? &list->info[i + 1] : NULL;
     }
-    *found = names_list;
+    *found = list->info;
     return 0;
 }
 
 static void names_freeaddrinfo(struct addrinfo *found)
 {
-    if (found != names_list) seam_real.freeaddrinfo(found);
+    if (found->ai_flags == NAMES_OURS) free(found);
+    else seam_real.freeaddrinfo(found);
 }
 
 static void names_begin(bool shut)

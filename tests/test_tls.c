@@ -475,6 +475,60 @@ SCENARIO(tls_mid_handshake, TLS_MAY)
     AIO_END;
 }
 
+/* STARTTLS: what was said in the clear does not reach into TLS. */
+struct tls_starter { aio_task task; aio_stream *stream; aio_tls_context *tls; aio_text text; };
+static AIO_CORO(tls_starter)
+{
+    AIO_BEGIN(tls_starter);
+    AIO_AWAIT(aio_stream_readline(self->stream));
+    aio_stream_set_write_buffer_limits(self->stream, 0, 0);
+    aio_stream_write(self->stream, "go ahead\n", 9);
+    AIO_AWAIT(aio_stream_drain(self->stream)); /* all of it */
+    AIO_AWAIT(aio_stream_start_tls(self->stream, self->tls, NULL));
+    AIO_AWAIT(self->text, aio_stream_readline(self->stream));
+    aio_stream_write(self->stream, self->text.data, self->text.length);
+    AIO_END;
+}
+static void *starter_handler(aio_stream *stream, void *arg)
+{
+    return AIO_CALL(tls_starter, .stream = stream, .tls = (aio_tls_context *)arg);
+}
+
+struct tls_started { TLS_SELF; };
+SCENARIO(tls_started, TLS_MAY)
+{
+    AIO_BEGIN(tls_started);
+    TLS_SETUP("good", NULL);
+    AIO_AWAIT(self->server, aio_start_server(starter_handler, self->server_tls, "127.0.0.1", 0));
+    AIO_TIMEOUT(100) {
+        AIO_AWAIT(self->stream, aio_open_connection("127.0.0.1", aio_server_port(self->server)));
+        REQUIRE(aio_stream_write(self->stream, "STARTTLS\n", 9) == 0);
+        AIO_AWAIT(self->text, aio_stream_readexactly(self->stream, 3));
+        AIO_TRY {
+            if (self->stream->in_start == self->stream->in_end) AIO_RAISE(AIO_ERUNTIME); /* sliced: it has not come */
+            AIO_AWAIT(aio_stream_start_tls(self->stream, self->client_tls, "localhost"));
+            CHECK(false);
+        } AIO_CATCH {
+            CAUGHT(AIO_ERUNTIME); /* "ahead" is unread */
+        } AIO_END_TRY;
+        AIO_AWAIT(aio_stream_readline(self->stream));
+        AIO_TRY {
+            AIO_AWAIT(aio_stream_start_tls(self->stream, self->client_tls, NULL));
+            CHECK(false);
+        } AIO_CATCH {
+            CAUGHT(EINVAL); /* whose certificate? */
+        } AIO_END_TRY;
+        AIO_AWAIT(aio_stream_start_tls(self->stream, self->client_tls, "localhost"));
+        CHECK_STR(aio_stream_tls_version(self->stream), "TLSv1.3");
+        REQUIRE(aio_stream_write(self->stream, "secret\n", 7) == 0);
+        AIO_AWAIT(self->text, aio_stream_readline(self->stream));
+        CHECK_BYTES(self->text.data, self->text.length, "secret\n");
+    }
+    AIO_FINALLY;
+        TLS_END();
+    AIO_END;
+}
+
 /* ---- reads that want to write, writes that want to read ---- */
 static int crossed_reads, crossed_writes, crossed;
 static int crossed_read(SSL *ssl, void *data, int size)
