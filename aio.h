@@ -1497,6 +1497,73 @@ AIO_API aio_dns_task *aio_resolver_query(aio_resolver *resolver, const char *nam
  * Programs run and waited for; their standard streams as streams.
  * ============================================================================ */
 
+/* A program that runs. asyncio: subprocess.Process */
+typedef struct aio_process aio_process;
+typedef struct aio_process_task { aio_task task; aio_process *result; } aio_process_task;
+typedef struct aio_process_future { aio_future future; int result; } aio_process_future;
+
+enum { /* a standard stream of the program: one of these, or a descriptor of the caller's above 0, which it gets a copy of */
+    AIO_INHERIT = 0,
+    AIO_PIPE = -1,   /* aio_process_stdin, ...stdout, ...stderr */
+    AIO_STDOUT = -2, /* .err: where .out goes */
+    AIO_DEVNULL = -3
+};
+enum { AIO_RUNNING = -1000 }; /* the return code of a program that has not ended */
+
+typedef struct aio_process_options {
+    char               aio__begin;
+    int                in, out, err; /* asyncio's stdin, stdout, stderr, which are macros in C */
+    const char        *cwd;          /* its working directory; NULL: ours */
+    const char *const *env;          /* "NAME=value", ..., NULL: all of its environment; NULL: ours */
+    size_t             limit;        /* of a line, as for aio_open_connection */
+    bool               new_session;  /* of its own, as setsid makes it. asyncio: start_new_session */
+} aio_process_options;
+
+/* aio_create_subprocess_exec(argv, .out = AIO_PIPE, ...): starts argv[0], looked for in PATH, with the arguments argv (up
+ * to a NULL). It inherits no descriptor but its standard streams. result: a process of yours (aio_process_release).
+ * Errors name the program, or the directory: ENOENT, EACCES, ...; EMFILE; ENOMEM; EINVAL. asyncio:
+ * create_subprocess_exec */
+#define aio_create_subprocess_exec(...) AIO__CREATE_SUBPROCESS(__VA_ARGS__, )
+#define AIO__CREATE_SUBPROCESS(argv, ...) aio__create_subprocess((argv), AIO__OPTIONS(aio_process_options, __VA_ARGS__))
+AIO_API aio_process_task *aio__create_subprocess(const char *const *argv, const aio_process_options *options);
+/* The same for a command of /bin/sh. asyncio: create_subprocess_shell */
+#define aio_create_subprocess_shell(...) AIO__CREATE_SUBPROCESS_SHELL(__VA_ARGS__, )
+#define AIO__CREATE_SUBPROCESS_SHELL(command, ...) \
+    aio__create_subprocess_shell((command), AIO__OPTIONS(aio_process_options, __VA_ARGS__))
+AIO_API aio_process_task *aio__create_subprocess_shell(const char *command, const aio_process_options *options);
+
+/* Our ends of its pipes; NULL for what is none, or is closed. Borrowed from the process; aio_stream_close may end one early,
+ * aio_stream_write_eof ends its input. asyncio: Process.stdin, stdout, stderr */
+AIO_API aio_stream *aio_process_stdin(const aio_process *process);
+AIO_API aio_stream *aio_process_stdout(const aio_process *process);
+AIO_API aio_stream *aio_process_stderr(const aio_process *process);
+
+AIO_API int aio_process_pid(const aio_process *process);
+/* How it ended: its exit status, or minus the signal that killed it; AIO_RUNNING before that. 255 if somebody else has
+ * waited for it. asyncio: Process.returncode */
+AIO_API int aio_process_returncode(const aio_process *process);
+/* Waits for its end; result: the return code. Several may wait; cancelling one leaves the program running. A program that
+ * fills a pipe which nobody reads does not end. asyncio: Process.wait */
+AIO_API aio_process_future *aio_process_wait(aio_process *process);
+
+typedef struct aio_process_output {
+    aio_text out, err;     /* of its pipes; borrowed from the process */
+    int      returncode;
+} aio_process_output;
+typedef struct aio_output_task { aio_task task; aio_process_output result; } aio_output_task;
+/* Sends the input (borrowed until the end of the await), ends it, reads what the program writes, and waits for its end. A
+ * program that does not read all of its input is no error (EPIPE). AIO_ELIMIT above AIO_STREAM_READ_ALL_LIMIT bytes of
+ * output; EINVAL: input, but no pipe for it. asyncio: Process.communicate */
+AIO_API aio_output_task *aio_process_communicate(aio_process *process, const void *input, size_t length);
+
+/* 0, ESRCH when it has ended, EINVAL. asyncio: Process.send_signal, terminate (SIGTERM), kill (SIGKILL) */
+AIO_API int aio_process_send_signal(aio_process *process, int signum);
+AIO_API int aio_process_terminate(aio_process *process);
+AIO_API int aio_process_kill(aio_process *process);
+/* The last call, best in AIO_FINALLY: closes its pipes; a program that still runs is killed, and waited for in the
+ * background. So does the end of the loop. NULL is fine. */
+AIO_API void aio_process_release(aio_process *process);
+
 /* ============================================================================
  * 16. URLs and headers
  *
@@ -1818,6 +1885,7 @@ AIO_API int  aio_print_tasks_on_signal(aio_loop *loop, int signum);
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <spawn.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -1826,6 +1894,7 @@ AIO_API int  aio_print_tasks_on_signal(aio_loop *loop, int signum);
 #include <sys/stat.h>
 #include <sys/uio.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 #ifdef __APPLE__
@@ -1835,6 +1904,7 @@ AIO_API int  aio_print_tasks_on_signal(aio_loop *loop, int signum);
 #define AIO__LINUX 1
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/syscall.h>
 #else
 #define AIO__LINUX 0
 #endif
@@ -1943,6 +2013,109 @@ static int aio__os_sigaction(int signum, const struct sigaction *action, struct 
     return sigaction(signum, action, old);
 }
 
+static int aio__os_pipe(int *fds)
+{
+#if AIO__LINUX
+    return pipe2(fds, O_CLOEXEC); /* no other thread's child gets them in between */
+#else
+    return pipe(fds);
+#endif
+}
+
+/* write, without the SIGPIPE that pipes raise: one that comes is taken back, unless there was one already. */
+static ssize_t aio__os_pipe_write(int fd, const void *data, size_t length)
+{
+    sigset_t only, before, after, old;
+    int signum;
+    sigemptyset(&only);
+    sigaddset(&only, SIGPIPE);
+    sigemptyset(&before);
+    sigpending(&before);
+    pthread_sigmask(SIG_BLOCK, &only, &old);
+    ssize_t n = write(fd, data, length);
+    int code = errno;
+    if (n < 0 && code == EPIPE && !sigismember(&before, SIGPIPE) && sigpending(&after) == 0 && sigismember(&after, SIGPIPE))
+        sigwait(&only, &signum);
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    errno = code;
+    return n;
+}
+
+/* What a program is started with. */
+typedef struct aio__spawn {
+    char *const *argv, *const *env; /* env NULL: ours */
+    const char  *cwd;
+    int          stdio[3];          /* a descriptor above 2, or AIO_INHERIT, AIO_STDOUT, AIO_DEVNULL */
+    bool         new_session;
+} aio__spawn;
+
+/* Descriptors above 2 stay here. */
+static int aio__os_spawn_close(posix_spawn_file_actions_t *actions)
+{
+#if AIO__LINUX && defined(__GLIBC__) && (__GLIBC__ > 2 || __GLIBC_MINOR__ >= 34)
+    return posix_spawn_file_actions_addclosefrom_np(actions, 3);
+#else
+    int code = 0;
+    for (int fd = 3; fd < 1024 && !code; fd++) {
+        int flags = fcntl(fd, F_GETFD);
+        if (flags >= 0 && !(flags & FD_CLOEXEC)) code = posix_spawn_file_actions_addclose(actions, fd);
+    }
+    return code;
+#endif
+}
+
+/* 0 or a code, that of exec and chdir in the child included. */
+static int aio__os_spawn(pid_t *pid, const aio__spawn *spawn)
+{
+    posix_spawn_file_actions_t actions;
+    posix_spawnattr_t attributes;
+    int code = posix_spawn_file_actions_init(&actions);
+    if (code) return code;
+    code = posix_spawnattr_init(&attributes);
+    if (code) {
+        posix_spawn_file_actions_destroy(&actions);
+        return code;
+    }
+    for (int i = 0; i < 3 && !code; i++) {
+        int from = spawn->stdio[i];
+        if (from == AIO_DEVNULL) code = posix_spawn_file_actions_addopen(&actions, i, "/dev/null", O_RDWR, 0);
+        else if (from == AIO_STDOUT) code = posix_spawn_file_actions_adddup2(&actions, 1, i);
+        else if (from != AIO_INHERIT) code = posix_spawn_file_actions_adddup2(&actions, from, i);
+    }
+    if (!code) code = aio__os_spawn_close(&actions);
+    if (!code && spawn->cwd) code = posix_spawn_file_actions_addchdir_np(&actions, spawn->cwd);
+#ifdef POSIX_SPAWN_SETSID
+    if (!code && spawn->new_session) code = posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSID);
+#else
+    if (spawn->new_session) code = ENOTSUP;
+#endif
+    if (!code)
+        code = posix_spawnp(pid, spawn->argv[0], &actions, &attributes, spawn->argv, spawn->env ? spawn->env : environ);
+    posix_spawnattr_destroy(&attributes);
+    posix_spawn_file_actions_destroy(&actions);
+    return code;
+}
+
+/* Blocks until the child has ended; it stays to be reaped. 0, or -1 with errno. */
+static int aio__os_wait_ended(pid_t pid)
+{
+    siginfo_t info;
+    return waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT);
+}
+
+#if AIO__LINUX
+static int aio__os_pidfd_open(pid_t pid)
+{
+#ifdef SYS_pidfd_open
+    return (int)syscall(SYS_pidfd_open, pid, 0);
+#else
+    (void)pid;
+    errno = ENOSYS;
+    return -1;
+#endif
+}
+#endif
+
 /* OpenSSL's calls that have nothing to fail for. */
 #define AIO__TLS_CALLS(X)                                                                           \
     X(BIO_clear_flags) X(BIO_set_flags) X(BIO_get_data) X(BIO_set_data) X(BIO_get_new_index)        \
@@ -1998,6 +2171,11 @@ struct aio__os {
     int     (*getpeername)(int, struct sockaddr *, socklen_t *);
     int     (*unlink)(const char *);
     int     (*stat)(const char *, struct stat *);
+    ssize_t (*pipe_write)(int, const void *, size_t);
+    int     (*spawn)(pid_t *, const aio__spawn *); /* 0 or a code */
+    pid_t   (*waitpid)(pid_t, int *, int);
+    int     (*wait_ended)(pid_t);
+    int     (*kill)(pid_t, int);
     int     (*getaddrinfo)(const char *, const char *, const struct addrinfo *, struct addrinfo **);
     void    (*freeaddrinfo)(struct addrinfo *);
     int     (*open)(const char *, int);
@@ -2007,6 +2185,7 @@ struct aio__os {
     int     (*epoll_ctl)(int, int, int, struct epoll_event *);
     int     (*epoll_wait)(int, struct epoll_event *, int, int);
     int     (*eventfd)(unsigned, int);
+    int     (*pidfd_open)(pid_t);
 #endif
 #ifndef AIO_NO_TLS
     SSL_CTX    *(*SSL_CTX_new)(const SSL_METHOD *);
@@ -2032,13 +2211,15 @@ struct aio__os {
 #endif
 };
 static struct aio__os aio__os = {
-    false, aio__os_malloc, aio__os_realloc, aio__os_free, aio__os_clock, aio__os_wall, poll, pipe, aio__os_fcntl, read, write, close,
+    false, aio__os_malloc, aio__os_realloc, aio__os_free, aio__os_clock, aio__os_wall, poll, aio__os_pipe,
+    aio__os_fcntl, read, write, close,
     aio__os_mutex_init, aio__os_cond_init, aio__os_cond_wait, aio__os_thread, aio__os_join, pthread_detach, aio__os_cores,
     aio__os_sigaction, socket, aio__os_bind, listen, aio__os_accept, aio__os_connect, shutdown, recv, send, sendmsg,
-    recvmsg, getsockopt, setsockopt, aio__os_getsockname, aio__os_getpeername, unlink, aio__os_stat, getaddrinfo, freeaddrinfo,
+    recvmsg, getsockopt, setsockopt, aio__os_getsockname, aio__os_getpeername, unlink, aio__os_stat,
+    aio__os_pipe_write, aio__os_spawn, waitpid, aio__os_wait_ended, kill, getaddrinfo, freeaddrinfo,
     aio__os_open, getentropy,
 #if AIO__LINUX
-    epoll_create1, epoll_ctl, epoll_wait, eventfd,
+    epoll_create1, epoll_ctl, epoll_wait, eventfd, aio__os_pidfd_open,
 #endif
 #ifndef AIO_NO_TLS
     SSL_CTX_new, SSL_CTX_free, SSL_CTX_use_certificate_chain_file, SSL_CTX_use_PrivateKey_file,
@@ -8752,7 +8933,8 @@ struct aio_stream {
     aio_server     *server;    /* whose client this is */
     aio_task       *task;      /* its handler's */
     bool            eof;       /* the peer has ended its direction */
-    bool            closing, wants_eof, aborting;
+    aio_stream    **home;      /* a pipe of a process: where that keeps it */
+    bool            closing, wants_eof, aborting, is_pipe;
     bool            raw_write; /* `drained` waits for the socket itself, see aio__stream_wait */
     bool            at_limit;  /* the rest of a line that was over the limit is still to come */
     bool            lost;      /* something written will never be sent; `error` says why */
@@ -8905,7 +9087,8 @@ static ssize_t aio__stream_recv(aio_stream *s, char *data, size_t length)
     }
 #endif
     ssize_t n;
-    do n = aio__os.recv(s->d.fd, data, length, 0); while (n < 0 && errno == EINTR);
+    do n = s->is_pipe ? aio__os.read(s->d.fd, data, length) : aio__os.recv(s->d.fd, data, length, 0);
+    while (n < 0 && errno == EINTR);
     if (AIO__LIKELY(n > 0)) {
         if ((size_t)n < length) aio__descriptor_drained(&s->d, AIO__READ);
         return n;
@@ -9237,7 +9420,9 @@ static ssize_t aio__stream_send(aio_stream *s, const aio_text *pieces, size_t co
     if (s->tls) return aio__stream_send_tls(s, pieces, count);
 #endif
     ssize_t n;
-    if (count == 1) {
+    if (s->is_pipe) {
+        do n = aio__os.pipe_write(s->d.fd, pieces[0].data, pieces[0].length); while (n < 0 && errno == EINTR);
+    } else if (count == 1) {
         do n = aio__os.send(s->d.fd, pieces[0].data, pieces[0].length, AIO__NOSIGNAL); while (n < 0 && errno == EINTR);
     } else {
         struct iovec vector[AIO__IOV_MAX];
@@ -9436,6 +9621,12 @@ static void aio__stream_end(aio_stream *s);
 static bool aio__stream_shutdown(aio_stream *s)
 {
     char peer[128];
+    if (s->is_pipe) {
+        aio__descriptor_remove(s->loop, &s->d);
+        aio__os.close(s->d.fd);
+        s->d.fd = -1;
+        return true;
+    }
     if (aio__os.shutdown(s->d.fd, SHUT_WR) == 0) return true;
     int code = errno;
     if (!s->error)
@@ -9584,7 +9775,8 @@ static void aio__stream_end(aio_stream *s)
     aio__tls_free(s->tls);
 #endif
     aio__descriptor_remove(loop, &s->d);
-    aio__os.close(s->d.fd);
+    if (s->home) *s->home = NULL;
+    if (s->d.fd >= 0) aio__os.close(s->d.fd);
     aio__in_free(s);
     aio__out_free(s);
     aio_exception_unref(s->error);
@@ -9618,6 +9810,8 @@ static void aio__stream_begin_close(aio_stream *s)
 {
     if (s->closing) return;
     s->closing = true;
+    if (s->home) *s->home = NULL;
+    s->home = NULL;
     if (!aio__unsent(s) || s->error) {
         aio__stream_end(s);
         return;
@@ -13183,6 +13377,416 @@ AIO_API void aio_resolver_close(aio_resolver *resolver)
  * Children of a loop in a ring, each with a descriptor that tells of its end, or a thread that waits for it. Pipes are
  * streams. Nothing but this room reaps them.
  * ============================================================================ */
+
+enum { AIO__LOST = 255 }; /* the return code when somebody else has reaped it */
+
+struct aio_process {
+    aio__descriptor      d;         /* a pidfd */
+    aio__threadsafe_call ended;     /* of the thread that waits where there is no pidfd */
+    pthread_t            thread;
+    aio_loop            *loop;
+    aio__node            link;      /* in aio__processes.ring */
+    aio_stream          *streams[3];
+    aio_process_future  *exited;    /* for all who wait */
+    pid_t                pid;
+    int                  returncode;
+    bool                 has_pidfd, has_thread, released;
+};
+
+typedef struct aio__processes {
+    aio__closer closer;
+    aio__node   ring;
+} aio__processes;
+
+/* ---- its end ---- */
+
+static void aio__process_free(aio_process *p)
+{
+    for (int i = 0; i < 3; i++) aio_stream_abort(p->streams[i]);
+    aio__ring_remove(&p->link);
+    aio_unref(p->exited);
+    aio__free(p);
+}
+
+/* It has ended, in that way. Frees it when its user is done with it. */
+static void aio__process_ended(aio_process *p, int returncode)
+{
+    aio_process_future *exited = p->exited;
+    p->returncode = returncode;
+    if (p->has_pidfd) {
+        aio__descriptor_remove(p->loop, &p->d);
+        aio__os.close(p->d.fd);
+    }
+    if (p->has_thread) aio__os.join(p->thread);
+    p->has_pidfd = p->has_thread = false;
+    if (exited) exited->result = returncode;
+    if (exited && exited->future.state < AIO__DONE) aio__future_finish(&exited->future, AIO__DONE);
+    if (p->released) aio__process_free(p);
+}
+
+/* Takes the child's status from the system. False if it still runs. */
+static bool aio__process_reap(aio_process *p, int options)
+{
+    int status = 0;
+    pid_t pid;
+    do pid = aio__os.waitpid(p->pid, &status, options); while (pid < 0 && errno == EINTR);
+    if (pid == 0) return false;
+    if (pid < 0) aio__process_ended(p, AIO__LOST);
+    else if (WIFSIGNALED(status)) aio__process_ended(p, -WTERMSIG(status));
+    else aio__process_ended(p, WEXITSTATUS(status));
+    return true;
+}
+
+static void aio__process_on_readable(aio__handle *handle)
+{
+    aio_process *p = (aio_process *)handle->owner;
+    aio__descriptor_drained(&p->d, AIO__READ);
+    if (!aio__process_reap(p, WNOHANG)) aio__descriptor_wait(p->loop, &p->d, AIO__READ);
+}
+
+/* In the loop, or when it closes. */
+static void aio__process_told(void *arg) { aio__process_reap((aio_process *)arg, 0); }
+
+/* The thread of a process: it does not reap, so that the number stays the child's until the loop has heard of its end. */
+static void *aio__process_thread(void *arg)
+{
+    aio_process *p = (aio_process *)arg;
+    while (aio__os.wait_ended(p->pid) < 0 && errno == EINTR) { }
+    aio__threadsafe_post(p->loop, &p->ended);
+    return NULL;
+}
+
+/* Learns of its end by a pidfd, or else by a thread. 0 or a code. */
+static int aio__process_watch(aio_process *p)
+{
+#if AIO__LINUX
+    int fd = aio__os.pidfd_open(p->pid);
+    if (fd >= 0) {
+        p->d.reader.run = aio__process_on_readable;
+        p->d.reader.owner = p;
+        p->has_pidfd = aio__descriptor_add(p->loop, &p->d, fd) == 0;
+        if (p->has_pidfd) {
+            aio__descriptor_wait(p->loop, &p->d, AIO__READ);
+            return 0;
+        }
+        aio__os.close(fd);
+    }
+#endif
+    p->ended.callback = aio__process_told;
+    p->ended.arg = p;
+    p->ended.kept = true;
+    int code = aio__os.thread(&p->thread, aio__process_thread, p);
+    p->has_thread = code == 0;
+    return code;
+}
+
+/* Its user is done with it, or never got it: it ends in the background. */
+static void aio__process_abandon(aio_process *p)
+{
+    p->released = true;
+    aio__os.kill(p->pid, SIGKILL);
+    for (int i = 0; i < 3; i++) aio_stream_abort(p->streams[i]);
+    if (p->exited->future.refs > 1) return;
+    aio_unref(p->exited); /* nobody waits */
+    p->exited = NULL;
+}
+
+/* The loop closes: so does every child, at once. */
+static void aio__processes_close(aio_loop *loop, aio__closer *closer)
+{
+    aio__processes *processes = AIO__CONTAINER(closer, aio__processes, closer);
+    while (!aio__ring_empty(&processes->ring)) {
+        aio_process *p = AIO__CONTAINER(processes->ring.next, aio_process, link);
+        p->released = true;
+        if (p->returncode == AIO_RUNNING) {
+            aio__os.kill(p->pid, SIGKILL);
+            aio__process_reap(p, 0);
+        } else aio__process_free(p);
+    }
+    loop->processes = NULL;
+    aio__free(processes);
+}
+
+static aio__processes *aio__processes_of(aio_loop *loop)
+{
+    if (loop->processes) return (aio__processes *)loop->processes;
+    aio__processes *processes = (aio__processes *)aio__calloc(sizeof *processes);
+    if (!processes) return NULL;
+    aio__ring_clear(&processes->ring);
+    processes->closer.close = aio__processes_close;
+    aio__loop_at_close(loop, &processes->closer);
+    loop->processes = processes;
+    return processes;
+}
+
+/* ---- its beginning ---- */
+
+struct aio__spawning {
+    aio_task            task;
+    aio_process        *result;
+    aio_process_options options;
+    int                 code;
+    char              **argv, **env; /* in space */
+    char               *space[1];    /* pointers, then text */
+};
+
+static void aio__close_all(int *fds)
+{
+    for (int i = 0; i < 3; i++)
+        if (fds[i] > 2) aio__os.close(fds[i]);
+}
+
+/* A descriptor above 2, in place of this one, which is closed. -1 with errno. */
+static int aio__fd_raise(int fd)
+{
+    if (fd > 2) return fd;
+    int raised = aio__os.fcntl(fd, F_DUPFD_CLOEXEC, 3), code = errno;
+    aio__os.close(fd);
+    errno = code;
+    return raised;
+}
+
+/* The child's end, and for a pipe our own, of standard stream i. 0 or a code. */
+static int aio__stdio_open(int wanted, int i, int *child, int *ours)
+{
+    int fds[2];
+    *child = wanted;
+    if (wanted == AIO_INHERIT || wanted == AIO_DEVNULL || (wanted == AIO_STDOUT && i == 2)) return 0;
+    *child = -1;
+    if (wanted > 0) return (*child = aio__os.fcntl(wanted, F_DUPFD_CLOEXEC, 3)) < 0 ? errno : 0;
+    if (wanted != AIO_PIPE) return EINVAL;
+    if (aio__os.pipe(fds) < 0) return errno;
+    *child = aio__fd_raise(fds[i != 0]);
+    int code = *child < 0 ? errno : 0;
+    *ours = aio__fd_raise(fds[i == 0]);
+    if (*ours < 0 && !code) code = errno;
+    if (!code && (aio__fd_prepare(*ours) < 0 || aio__os.fcntl(*child, F_SETFD, FD_CLOEXEC) < 0)) code = errno;
+    return code;
+}
+
+/* The program is started; its ends of pipes are closed here. 0 or a code. */
+static int aio__process_start(aio_process *p, const struct aio__spawning *self, int *ours)
+{
+    const int wanted[3] = { self->options.in, self->options.out, self->options.err };
+    aio__spawn spawn = { self->argv, self->env, self->options.cwd, { 0, 0, 0 }, self->options.new_session };
+    int code = 0;
+    for (int i = 0; i < 3 && !code; i++) code = aio__stdio_open(wanted[i], i, &spawn.stdio[i], &ours[i]);
+    if (!code) code = aio__os.spawn(&p->pid, &spawn);
+    aio__close_all(spawn.stdio);
+    return code;
+}
+
+/* Our ends become streams; takes them. 0 or a code. */
+static int aio__process_streams(aio_process *p, const struct aio__spawning *self, int *ours)
+{
+    static const char *const names[3] = { "stdin", "stdout", "stderr" };
+    char name[160];
+    int code = 0;
+    for (int i = 0; i < 3; i++) {
+        int fd = ours[i];
+        ours[i] = -1;
+        if (fd < 0) continue;
+        aio_stream *s = p->streams[i] = aio__stream_new(p->loop, fd, self->options.limit);
+        if (!s) {
+            code = errno;
+            continue;
+        }
+        s->is_pipe = true;
+        s->home = &p->streams[i];
+        snprintf(name, sizeof name, "the %s of %.120s", names[i], self->argv[0]);
+        s->name = aio__strndup(name, strlen(name));
+    }
+    return code;
+}
+
+static aio_process *aio__process_new(aio_loop *loop)
+{
+    aio__processes *processes = aio__processes_of(loop);
+    aio_process *p = processes ? (aio_process *)aio__calloc(sizeof *p) : NULL;
+    if (!p) return NULL;
+    static const aio__ops ops = { "end of a process", NULL, NULL, NULL };
+    p->loop = loop;
+    p->returncode = AIO_RUNNING;
+    p->exited = (aio_process_future *)aio__future_make(loop, &ops, sizeof *p->exited, NULL, 0);
+    if (!p->exited) {
+        aio__free(p);
+        return NULL;
+    }
+    p->exited->future.flags |= AIO__F_SHARED | AIO__F_QUIET;
+    aio__ring_insert(&processes->ring, &p->link);
+    return p;
+}
+
+/* 0 with self->result, or a code. */
+static int aio__process_open(struct aio__spawning *self)
+{
+    int ours[3] = { -1, -1, -1 };
+    aio_process *p = aio__process_new(self->task.future.loop);
+    if (!p) return ENOMEM;
+    int code = aio__process_start(p, self, ours);
+    if (code) {
+        aio__close_all(ours);
+        aio__process_free(p);
+        return code;
+    }
+    code = aio__process_watch(p);
+    int streams = aio__process_streams(p, self, ours);
+    if (!code && !streams) {
+        self->result = p;
+        return 0;
+    }
+    aio__process_abandon(p);
+    if (code) aio__process_reap(p, 0); /* nobody would tell of its end */
+    return code ? code : streams;
+}
+
+static AIO_CORO(aio__spawning)
+{
+    struct stat status;
+    AIO_BEGIN(aio__spawning);
+    self->code = aio__process_open(self);
+    if (self->code && self->options.cwd && aio__os.stat(self->options.cwd, &status) < 0 && errno == self->code)
+        AIO_RAISE(self->code, "start %.120s in %.200s: %s", self->argv[0], self->options.cwd, strerror(self->code));
+    if (self->code) AIO_RAISE(self->code, "start %.120s: %s", self->argv[0], strerror(self->code));
+    AIO_END;
+}
+
+/* The bytes of a vector's text; *count grows by its entries and the NULL. */
+static size_t aio__vector_size(const char *const *vector, size_t *count)
+{
+    size_t size = 0;
+    for (size_t i = 0; vector && vector[i]; i++, ++*count) size += strlen(vector[i]) + 1;
+    ++*count;
+    return size;
+}
+
+/* A copy with its pointers at *slot and its text at *at, which move on. */
+static char **aio__vector_keep(char ***slot, char **at, const char *const *vector)
+{
+    char **kept = *slot;
+    if (!vector) return NULL;
+    for (; *vector; vector++, ++*slot) **slot = (char *)(uintptr_t)aio__keep(at, *vector);
+    *(*slot)++ = NULL;
+    return kept;
+}
+
+AIO_API aio_process_task *aio__create_subprocess(const char *const *argv, const aio_process_options *o)
+{
+    if (!argv || !argv[0] || !argv[0][0])
+        return (aio_process_task *)(void *)aio__failure(EINVAL, "create_subprocess: no program");
+    size_t count = 0, size = aio__vector_size(argv, &count);
+    size += aio__vector_size(o->env, &count) + aio__text_size(o->cwd);
+    struct aio__spawning *self = (struct aio__spawning *)aio__new_zeroed(
+        sizeof *self + count * sizeof *self->space + size, aio__spawning_coro);
+    if (!self) return NULL;
+    char **slot = self->space, *at = (char *)(self->space + count);
+    self->options = *o;
+    self->argv = aio__vector_keep(&slot, &at, argv);
+    self->env = aio__vector_keep(&slot, &at, o->env);
+    self->options.cwd = aio__keep(&at, o->cwd);
+    return (aio_process_task *)(void *)self;
+}
+
+AIO_API aio_process_task *aio__create_subprocess_shell(const char *command, const aio_process_options *options)
+{
+    const char *argv[] = { "/bin/sh", "-c", command, NULL };
+    if (!command) return (aio_process_task *)(void *)aio__failure(EINVAL, "create_subprocess_shell: no command");
+    return aio__create_subprocess(argv, options);
+}
+
+/* ---- while it runs ---- */
+
+AIO_API aio_stream *aio_process_stdin(const aio_process *process) { return process ? process->streams[0] : NULL; }
+AIO_API aio_stream *aio_process_stdout(const aio_process *process) { return process ? process->streams[1] : NULL; }
+AIO_API aio_stream *aio_process_stderr(const aio_process *process) { return process ? process->streams[2] : NULL; }
+AIO_API int aio_process_pid(const aio_process *process) { return process ? (int)process->pid : -1; }
+AIO_API int aio_process_returncode(const aio_process *process) { return process ? process->returncode : AIO_RUNNING; }
+
+AIO_API aio_process_future *aio_process_wait(aio_process *process)
+{
+    if (!process) return (aio_process_future *)(void *)aio__failure(EINVAL, "wait for no process");
+    return (aio_process_future *)aio_ref(process->exited);
+}
+
+AIO_API int aio_process_send_signal(aio_process *process, int signum)
+{
+    if (!process) return EINVAL;
+    if (process->returncode != AIO_RUNNING) return ESRCH;
+    return aio__os.kill(process->pid, signum) < 0 ? errno : 0;
+}
+
+AIO_API int aio_process_terminate(aio_process *process) { return aio_process_send_signal(process, SIGTERM); }
+AIO_API int aio_process_kill(aio_process *process) { return aio_process_send_signal(process, SIGKILL); }
+
+AIO_API void aio_process_release(aio_process *process)
+{
+    aio_process *p = process;
+    if (!p || p->released) return;
+    if (p->returncode == AIO_RUNNING) aio__process_abandon(p);
+    else aio__process_free(p);
+}
+
+/* ---- communicate ---- */
+
+struct aio__feeding { aio_task task; aio_process *process; const char *input; size_t length; int code; };
+static AIO_CORO(aio__feeding)
+{
+    size_t n;
+    AIO_BEGIN(aio__feeding);
+    AIO_TRY {
+        while (self->length) {
+            n = self->length < AIO__BUFFER ? self->length : (size_t)AIO__BUFFER;
+            self->code = aio_stream_write(self->process->streams[0], self->input, n);
+            if (self->code) AIO_RAISE(self->code);
+            self->input += n;
+            self->length -= n;
+            AIO_AWAIT(aio_stream_drain(self->process->streams[0]));
+        }
+    } AIO_CATCH {
+        if (aio_caught(self)->code != EPIPE && aio_caught(self)->code != ECONNRESET) AIO_RERAISE();
+    } AIO_END_TRY
+    if (aio_stream_write_eof(self->process->streams[0])) aio_stream_abort(self->process->streams[0]);
+    AIO_END;
+}
+
+struct aio__gathering { aio_task task; aio_text result; aio_stream *stream; };
+static AIO_CORO(aio__gathering)
+{
+    AIO_BEGIN(aio__gathering);
+    AIO_AWAIT(self->result, aio_stream_read_all(self->stream, 0));
+    AIO_END;
+}
+
+struct aio__communicating { aio_task task; aio_process_output result; aio_process *process; const char *input; size_t length;
+                            int count; void *parts[3]; struct aio__gathering *out, *err; };
+static AIO_CORO(aio__communicating)
+{
+    AIO_BEGIN(aio__communicating);
+    if (self->length && !self->process->streams[0]) AIO_RAISE(EINVAL, "communicate: input, but no pipe for it");
+    if (self->process->streams[0])
+        self->parts[self->count++] = AIO_CALL(aio__feeding, .process = self->process, .input = self->input,
+                                              .length = self->length);
+    if (self->process->streams[1])
+        self->parts[self->count++] = self->out = AIO_CALL(aio__gathering, .stream = self->process->streams[1]);
+    if (self->process->streams[2])
+        self->parts[self->count++] = self->err = AIO_CALL(aio__gathering, .stream = self->process->streams[2]);
+    AIO_AWAIT(aio_gather(self->parts, (size_t)self->count));
+    if (self->out) self->result.out = self->out->result;
+    if (self->err) self->result.err = self->err->result;
+    AIO_AWAIT(self->result.returncode, aio_process_wait(self->process));
+    AIO_FINALLY;
+        for (int i = 0; i < self->count; i++)
+            if (self->parts[i]) aio_future_cancel(self->parts[i]);
+        aio_unref_all(self->parts, (size_t)self->count);
+    AIO_END;
+}
+
+AIO_API aio_output_task *aio_process_communicate(aio_process *process, const void *input, size_t length)
+{
+    if (!process || (!input && length)) return (aio_output_task *)(void *)aio__failure(EINVAL, "communicate with no process");
+    return (aio_output_task *)(void *)AIO_CALL(aio__communicating, .process = process, .input = (const char *)input,
+                                               .length = length);
+}
 
 /* ============================================================================
  * 44. URLs

@@ -28,6 +28,10 @@ SEAM_PLAIN(int, accept, (int fd, struct sockaddr *address, socklen_t *length), f
 SEAM_PLAIN(int, shutdown, (int fd, int how), -1, (fd, how))
 SEAM_STREAM(recv, (int fd, void *data, size_t size, int flags), fd, size, (fd, data, size, flags))
 SEAM_PLAIN(ssize_t, recvmsg, (int fd, struct msghdr *message, int flags), fd, (fd, message, flags))
+SEAM_STREAM(pipe_write, (int fd, const void *data, size_t size), fd, size, (fd, data, size))
+SEAM_CODE(spawn, (pid_t *pid, const aio__spawn *what), (pid, what))
+SEAM_PLAIN(pid_t, waitpid, (pid_t pid, int *status, int flags), -1, (pid, status, flags))
+SEAM_PLAIN(int, wait_ended, (pid_t pid), -1, (pid))
 SEAM_STREAM(send, (int fd, const void *data, size_t size, int flags), fd, size, (fd, data, size, flags))
 SEAM_PLAIN(int, getsockopt, (int fd, int level, int name, void *value, socklen_t *size), -1, (fd, level, name, value, size))
 SEAM_PLAIN(int, setsockopt, (int fd, int level, int name, const void *value, socklen_t size), -1,
@@ -106,6 +110,7 @@ static int seam_poll(struct pollfd *fds, nfds_t count, int timeout)
 #if AIO__LINUX
 SEAM_PLAIN(int, epoll_create1, (int flags), -1, (flags))
 SEAM_PLAIN(int, eventfd, (unsigned value, int flags), -1, (value, flags))
+SEAM_PLAIN(int, pidfd_open, (pid_t pid), -1, (pid))
 
 static int seam_epoll_ctl(int epoll, int operation, int fd, struct epoll_event *event)
 {

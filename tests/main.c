@@ -7,6 +7,7 @@
 #include "test_combinators.c"
 #include "test_descriptors.c"
 #include "test_datagrams.c"
+#include "test_subprocess.c"
 #include "test_errors.c"
 #include "test_harness.c"
 #include "test_headers.c"

@@ -1,0 +1,235 @@
+/* Subprocesses: coreutils and /bin/sh. Waits for a child have no time limit: the tests' time does not wait for children. */
+
+static const char *const sub_cat[] = { "cat", NULL };
+static const char *const sub_sleep[] = { "sleep", "1000", NULL };
+#define SUB_MAY .may = { EPIPE, AIO_EINCOMPLETE }
+
+/* Exit status; killed by a signal; several who wait; nothing to signal afterwards. */
+struct sub_codes { aio_task task; aio_process *one, *two; int code; };
+SCENARIO(sub_codes)
+{
+    AIO_BEGIN(sub_codes);
+    AIO_AWAIT(self->one, aio_create_subprocess_shell("exit 7"));
+    CHECK(aio_process_pid(self->one) > 0);
+    CHECK_PTR(aio_process_stdout(self->one), NULL);
+    AIO_AWAIT(self->code, aio_process_wait(self->one));
+    CHECK_INT(self->code, 7);
+    CHECK_INT(aio_process_returncode(self->one), 7);
+    AIO_AWAIT(self->code, aio_process_wait(self->one));
+    CHECK_INT(self->code, 7);
+    CHECK_INT(aio_process_kill(self->one), ESRCH);
+    AIO_AWAIT(self->two, aio_create_subprocess_exec(sub_sleep));
+    CHECK_INT(aio_process_returncode(self->two), AIO_RUNNING);
+    CHECK_INT(aio_process_send_signal(self->two, 0), 0);
+    CHECK_INT(aio_process_terminate(self->two), 0);
+    AIO_AWAIT(self->code, aio_process_wait(self->two));
+    CHECK_INT(self->code, -SIGTERM);
+    AIO_FINALLY;
+        aio_process_release(self->one);
+        aio_process_release(self->two);
+    AIO_END;
+}
+
+/* A program or directory that does not exist is named. */
+struct sub_missing { aio_task task; aio_process *process; };
+SCENARIO(sub_missing, .may = { ENOENT })
+{
+    static const char *const argv[] = { "aio-no-such-program", NULL };
+    AIO_BEGIN(sub_missing);
+    AIO_TRY {
+        AIO_AWAIT(self->process, aio_create_subprocess_exec(argv, .in = AIO_PIPE, .out = AIO_PIPE));
+        CHECK(false);
+    } AIO_CATCH {
+        if (!CHECK_INT(aio_caught(self)->code, ENOENT)) AIO_RERAISE();
+        CHECK_STR(aio_caught(self)->message, "start aio-no-such-program: No such file or directory");
+    } AIO_END_TRY
+    AIO_TRY {
+        AIO_AWAIT(self->process, aio_create_subprocess_exec(sub_cat, .cwd = "/aio-no-such-directory"));
+        CHECK(false);
+    } AIO_CATCH {
+        if (!CHECK_INT(aio_caught(self)->code, ENOENT)) AIO_RERAISE();
+        CHECK_STR(aio_caught(self)->message, "start cat in /aio-no-such-directory: No such file or directory");
+    } AIO_END_TRY
+    AIO_TRY {
+        AIO_AWAIT(self->process, aio_create_subprocess_exec(sub_cat, .out = AIO_STDOUT));
+        CHECK(false);
+    } AIO_CATCH {
+        if (!CHECK_INT(aio_caught(self)->code, EINVAL)) AIO_RERAISE();
+    } AIO_END_TRY
+    AIO_FINALLY;
+        aio_process_release(self->process);
+    AIO_END;
+}
+
+/* communicate: more than pipes hold, there and back; both outputs apart, and as one. */
+struct sub_communicate { aio_task task; aio_process *cat, *both, *joined; aio_process_output got; char *input; size_t length; };
+SCENARIO(sub_communicate, SUB_MAY)
+{
+    AIO_BEGIN(sub_communicate);
+    self->length = seam.slice ? 2000 : 200000;
+    self->input = (char *)malloc(self->length);
+    for (size_t i = 0; i < self->length; i++) self->input[i] = (char)(i * 7 + i / 256);
+    AIO_AWAIT(self->cat, aio_create_subprocess_exec(sub_cat, .in = AIO_PIPE, .out = AIO_PIPE));
+    AIO_AWAIT(self->got, aio_process_communicate(self->cat, self->input, self->length));
+    CHECK_INT(self->got.returncode, 0);
+    CHECK_INT(self->got.out.length, self->length);
+    if (self->got.out.length == self->length) CHECK(memcmp(self->got.out.data, self->input, self->length) == 0);
+    CHECK_INT(self->got.err.length, 0);
+    AIO_AWAIT(self->both, aio_create_subprocess_shell("echo out; echo err >&2; exit 3", .out = AIO_PIPE, .err = AIO_PIPE));
+    AIO_AWAIT(self->got, aio_process_communicate(self->both, NULL, 0));
+    CHECK_BYTES(self->got.out.data, self->got.out.length, "out\n");
+    CHECK_BYTES(self->got.err.data, self->got.err.length, "err\n");
+    CHECK_INT(self->got.returncode, 3);
+    AIO_AWAIT(self->joined, aio_create_subprocess_shell("echo out; echo err >&2", .in = AIO_DEVNULL, .out = AIO_PIPE,
+                                                        .err = AIO_STDOUT));
+    AIO_AWAIT(self->got, aio_process_communicate(self->joined, NULL, 0));
+    CHECK_BYTES(self->got.out.data, self->got.out.length, "out\nerr\n");
+    AIO_FINALLY;
+        free(self->input);
+        aio_process_release(self->cat);
+        aio_process_release(self->both);
+        aio_process_release(self->joined);
+    AIO_END;
+}
+
+/* A program that reads nothing of its input: no error, and no SIGPIPE, which would end this process. */
+struct sub_epipe { aio_task task; aio_process *process; aio_process_output got; char *input; };
+SCENARIO(sub_epipe, SUB_MAY)
+{
+    AIO_BEGIN(sub_epipe);
+    self->input = (char *)calloc(200000, 1);
+    AIO_AWAIT(self->process, aio_create_subprocess_shell("exec <&-; echo done", .in = AIO_PIPE, .out = AIO_PIPE));
+    AIO_AWAIT(self->got, aio_process_communicate(self->process, self->input, 200000));
+    CHECK_BYTES(self->got.out.data, self->got.out.length, "done\n");
+    CHECK_INT(self->got.returncode, 0);
+    AIO_FINALLY;
+        free(self->input);
+        aio_process_release(self->process);
+    AIO_END;
+}
+
+/* Streams of a process: a dialogue by lines; the end of its input ends it. */
+struct sub_streams { aio_task task; aio_process *process; aio_text line; int code; };
+SCENARIO(sub_streams, SUB_MAY)
+{
+    AIO_BEGIN(sub_streams);
+    AIO_AWAIT(self->process, aio_create_subprocess_exec(sub_cat, .in = AIO_PIPE, .out = AIO_PIPE, .err = AIO_DEVNULL));
+    REQUIRE(aio_stream_write(aio_process_stdin(self->process), "one\ntwo\n", 8) == 0);
+    AIO_AWAIT(self->line, aio_stream_readline(aio_process_stdout(self->process)));
+    CHECK_BYTES(self->line.data, self->line.length, "one\n");
+    AIO_AWAIT(self->line, aio_stream_readline(aio_process_stdout(self->process)));
+    CHECK_BYTES(self->line.data, self->line.length, "two\n");
+    AIO_AWAIT(aio_stream_wait_closed(aio_process_stdin(self->process)));
+    CHECK_PTR(aio_process_stdin(self->process), NULL);
+    AIO_AWAIT(self->line, aio_stream_readline(aio_process_stdout(self->process)));
+    CHECK_INT(self->line.length, 0);
+    AIO_AWAIT(self->code, aio_process_wait(self->process));
+    CHECK_INT(self->code, 0);
+    AIO_FINALLY;
+        aio_process_release(self->process);
+    AIO_END;
+}
+
+/* Environment, directory, a descriptor for an output, and none but those in the child. */
+struct sub_surroundings { aio_task task; aio_process *process, *file; aio_process_output got; FILE *to; int code, leaked; };
+SCENARIO(sub_surroundings, SUB_MAY)
+{
+    static const char *const env[] = { "AIO_WORD=hello", NULL };
+    char text[16];
+    AIO_BEGIN(sub_surroundings);
+    self->leaked = dup2(1, 77); /* without FD_CLOEXEC */
+    AIO_AWAIT(self->process, aio_create_subprocess_shell("echo $AIO_WORD $HOME; pwd; test -e /dev/fd/77; echo $?",
+                                                         .out = AIO_PIPE, .cwd = "/usr", .env = env));
+    AIO_AWAIT(self->got, aio_process_communicate(self->process, NULL, 0));
+    CHECK_BYTES(self->got.out.data, self->got.out.length, "hello\n/usr\n1\n");
+    self->to = tmpfile();
+    AIO_AWAIT(self->file, aio_create_subprocess_shell("echo here", .out = fileno(self->to)));
+    AIO_AWAIT(self->code, aio_process_wait(self->file));
+    rewind(self->to);
+    CHECK(fgets(text, sizeof text, self->to) != NULL);
+    CHECK_BYTES(text, 5, "here\n");
+    AIO_FINALLY;
+        close(self->leaked);
+        if (self->to) fclose(self->to);
+        aio_process_release(self->process);
+        aio_process_release(self->file);
+    AIO_END;
+}
+
+#if AIO__LINUX
+static int sub_no_pidfd(pid_t pid)
+{
+    (void)pid;
+    errno = ENOSYS;
+    return -1;
+}
+#define SUB_WITHOUT_PIDFD (aio__os.pidfd_open = sub_no_pidfd)
+#define SUB_WITH_PIDFD    (aio__os.pidfd_open = seam_pidfd_open)
+#else
+#define SUB_WITHOUT_PIDFD (void)0
+#define SUB_WITH_PIDFD    (void)0
+#endif
+
+/* Where there are no pidfds a thread waits. */
+struct sub_thread { aio_task task; aio_process *one, *two; int code; };
+SCENARIO(sub_thread)
+{
+    AIO_BEGIN(sub_thread);
+    SUB_WITHOUT_PIDFD;
+    AIO_AWAIT(self->one, aio_create_subprocess_shell("exit 7"));
+    CHECK(self->one->has_thread && !self->one->has_pidfd);
+    AIO_AWAIT(self->two, aio_create_subprocess_exec(sub_sleep));
+    AIO_AWAIT(self->code, aio_process_wait(self->one));
+    CHECK_INT(self->code, 7);
+    CHECK_INT(aio_process_kill(self->two), 0);
+    AIO_AWAIT(self->code, aio_process_wait(self->two));
+    CHECK_INT(self->code, -SIGKILL);
+    AIO_FINALLY;
+        SUB_WITH_PIDFD;
+        aio_process_release(self->one);
+        aio_process_release(self->two);
+    AIO_END;
+}
+
+/* A task that is cancelled while it waits, and releases in its finally, kills. */
+struct sub_waiter { aio_task task; aio_process *process; int code; };
+static AIO_CORO(sub_waiter)
+{
+    AIO_BEGIN(sub_waiter);
+    AIO_AWAIT(self->process, aio_create_subprocess_exec(sub_sleep, .in = AIO_PIPE, .out = AIO_PIPE));
+    AIO_AWAIT(self->code, aio_process_wait(self->process));
+    AIO_FINALLY;
+        aio_process_release(self->process);
+    AIO_END;
+}
+
+struct sub_killed { aio_task task; struct sub_waiter *waiter; int pid; bool leave; };
+static AIO_CORO(sub_killed)
+{
+    AIO_BEGIN(sub_killed);
+    self->waiter = aio_create_task(AIO_CALL(sub_waiter));
+    AIO_AWAIT(aio_sleep(0.01));
+    CHECK(self->waiter->process != NULL && self->waiter->process->pid > 0);
+    if (self->leave) self->waiter->process = NULL; /* it is the loop's end that kills */
+    else aio_task_cancel(self->waiter);
+    AIO_FINALLY;
+        aio_unref(self->waiter);
+    AIO_END;
+}
+
+/* After the loop there is no child: neither one that runs nor one that nobody has waited for. With pidfd and thread. */
+TEST(sub_no_zombies)
+{
+    for (int i = 0; i < 4; i++) {
+        aio_loop *loop = aio_new_event_loop();
+        aio_loop_set_exception_handler(loop, fd_no_report, NULL);
+        aio_set_event_loop(loop);
+        if (i & 1) SUB_WITHOUT_PIDFD;
+        CHECK_INT(aio_loop_run_until_complete(loop, AIO_CALL(sub_killed, .leave = (i & 2) != 0), NULL), 0);
+        SUB_WITH_PIDFD;
+        aio_loop_free(loop);
+        errno = 0;
+        CHECK_INT(waitpid(-1, NULL, WNOHANG), -1);
+        CHECK_INT(errno, ECHILD);
+    }
+}
