@@ -13437,12 +13437,14 @@ static bool aio__process_reap(aio_process *p, int options)
     return true;
 }
 
+#if AIO__LINUX
 static void aio__process_on_readable(aio__handle *handle)
 {
     aio_process *p = (aio_process *)handle->owner;
     aio__descriptor_drained(&p->d, AIO__READ);
     if (!aio__process_reap(p, WNOHANG)) aio__descriptor_wait(p->loop, &p->d, AIO__READ);
 }
+#endif
 
 /* In the loop, or when it closes. */
 static void aio__process_told(void *arg) { aio__process_reap((aio_process *)arg, 0); }
@@ -13733,6 +13735,7 @@ static AIO_CORO(aio__feeding)
 {
     size_t n;
     AIO_BEGIN(aio__feeding);
+    aio_stream_set_write_buffer_limits(self->process->streams[0], 0, 0); /* drained: all is sent, no error is left to come */
     AIO_TRY {
         while (self->length) {
             n = self->length < AIO__BUFFER ? self->length : (size_t)AIO__BUFFER;
