@@ -1382,7 +1382,8 @@ AIO_API aio_datagram_task *aio_datagram_receive(aio_datagram_endpoint *endpoint)
 /* Sends at once, or keeps a copy until the socket takes it. The address is as datagrams have it, in figures; NULL for
  * a connected endpoint. 0; EINVAL: a wrong address; EDESTADDRREQ, EISCONN: none, or one too many; EMSGSIZE: too long;
  * what the system says; EPIPE once it is closing; ENOMEM. asyncio: DatagramTransport.sendto */
-AIO_API int         aio_datagram_sendto(aio_datagram_endpoint *endpoint, const void *data, size_t length, const char *address);
+AIO_API int         aio_datagram_sendto(aio_datagram_endpoint *endpoint, const void *data, size_t length,
+                                        const char *address);
 #define aio_datagram_send(endpoint, data, length) aio_datagram_sendto((endpoint), (data), (length), NULL)
 /* Waits while more than 64 KiB are kept, until a quarter of that is. */
 AIO_API aio_future *aio_datagram_drain(aio_datagram_endpoint *endpoint);
@@ -1502,7 +1503,7 @@ typedef struct aio_process aio_process;
 typedef struct aio_process_task { aio_task task; aio_process *result; } aio_process_task;
 typedef struct aio_process_future { aio_future future; int result; } aio_process_future;
 
-enum { /* a standard stream of the program: one of these, or a descriptor of the caller's above 0, which it gets a copy of */
+enum { /* a standard stream of the program: one of these, or a descriptor above 0, which it gets a copy of */
     AIO_INHERIT = 0,
     AIO_PIPE = -1,   /* aio_process_stdin, ...stdout, ...stderr */
     AIO_STDOUT = -2, /* .err: where .out goes */
@@ -1519,8 +1520,8 @@ typedef struct aio_process_options {
     bool               new_session;  /* of its own, as setsid makes it. asyncio: start_new_session */
 } aio_process_options;
 
-/* aio_create_subprocess_exec(argv, .out = AIO_PIPE, ...): starts argv[0], looked for in PATH, with the arguments argv (up
- * to a NULL). It inherits no descriptor but its standard streams. result: a process of yours (aio_process_release).
+/* aio_create_subprocess_exec(argv, .out = AIO_PIPE, ...): starts argv[0], looked for in PATH, with the arguments argv, up
+ * to a NULL. It inherits no descriptor but its standard streams. result: a process of yours (aio_process_release).
  * Errors name the program, or the directory: ENOENT, EACCES, ...; EMFILE; ENOMEM; EINVAL. asyncio:
  * create_subprocess_exec */
 #define aio_create_subprocess_exec(...) AIO__CREATE_SUBPROCESS(__VA_ARGS__, )
@@ -1532,8 +1533,8 @@ AIO_API aio_process_task *aio__create_subprocess(const char *const *argv, const 
     aio__create_subprocess_shell((command), AIO__OPTIONS(aio_process_options, __VA_ARGS__))
 AIO_API aio_process_task *aio__create_subprocess_shell(const char *command, const aio_process_options *options);
 
-/* Our ends of its pipes; NULL for what is none, or is closed. Borrowed from the process; aio_stream_close may end one early,
- * aio_stream_write_eof ends its input. asyncio: Process.stdin, stdout, stderr */
+/* Our ends of its pipes; NULL for what is none, or is closed. Borrowed from the process; aio_stream_close ends one early,
+ * aio_stream_write_eof its input. asyncio: Process.stdin, stdout, stderr */
 AIO_API aio_stream *aio_process_stdin(const aio_process *process);
 AIO_API aio_stream *aio_process_stdout(const aio_process *process);
 AIO_API aio_stream *aio_process_stderr(const aio_process *process);
@@ -1542,8 +1543,8 @@ AIO_API int aio_process_pid(const aio_process *process);
 /* How it ended: its exit status, or minus the signal that killed it; AIO_RUNNING before that. 255 if somebody else has
  * waited for it. asyncio: Process.returncode */
 AIO_API int aio_process_returncode(const aio_process *process);
-/* Waits for its end; result: the return code. Several may wait; cancelling one leaves the program running. A program that
- * fills a pipe which nobody reads does not end. asyncio: Process.wait */
+/* Waits for its end; result: the return code. Several may wait; cancelling one leaves the program as it is. A program
+ * that fills a pipe which nobody reads does not end. asyncio: Process.wait */
 AIO_API aio_process_future *aio_process_wait(aio_process *process);
 
 typedef struct aio_process_output {
@@ -1551,7 +1552,7 @@ typedef struct aio_process_output {
     int      returncode;
 } aio_process_output;
 typedef struct aio_output_task { aio_task task; aio_process_output result; } aio_output_task;
-/* Sends the input (borrowed until the end of the await), ends it, reads what the program writes, and waits for its end. A
+/* Sends the input (borrowed until the end of the await), ends it, reads what the program writes, waits for its end. A
  * program that does not read all of its input is no error (EPIPE). AIO_ELIMIT above AIO_STREAM_READ_ALL_LIMIT bytes of
  * output; EINVAL: input, but no pipe for it. asyncio: Process.communicate */
 AIO_API aio_output_task *aio_process_communicate(aio_process *process, const void *input, size_t length);
@@ -10826,8 +10827,8 @@ static void aio__foreign_run(aio__foreign *w, int direction)
     callback(arg);
 }
 
-static void aio__foreign_on_readable(aio__handle *handle) { aio__foreign_run((aio__foreign *)handle->owner, AIO__READ); }
-static void aio__foreign_on_writable(aio__handle *handle) { aio__foreign_run((aio__foreign *)handle->owner, AIO__WRITE); }
+static void aio__foreign_on_readable(aio__handle *h) { aio__foreign_run((aio__foreign *)h->owner, AIO__READ); }
+static void aio__foreign_on_writable(aio__handle *h) { aio__foreign_run((aio__foreign *)h->owner, AIO__WRITE); }
 
 static void aio__foreign_remove(aio__foreign *w, int direction)
 {
@@ -11109,7 +11110,8 @@ AIO_API aio_fd_task *aio_sock_accept(int fd)
 static int aio__sock_connect_begin(int fd, const aio__address *to)
 {
     int status;
-    do status = aio__os.connect(fd, (const struct sockaddr *)&to->storage, to->length); while (status < 0 && errno == EINTR);
+    do status = aio__os.connect(fd, (const struct sockaddr *)&to->storage, to->length);
+    while (status < 0 && errno == EINTR);
     if (status == 0 || errno == EISCONN) return 0;
     return errno == EALREADY ? EINPROGRESS : errno;
 }
@@ -11257,7 +11259,8 @@ static void aio__datagram_error(aio_datagram_endpoint *e, aio_exception *excepti
 /* What the network has said of an earlier datagram. */
 static bool aio__datagram_late(int code)
 {
-    return code == ECONNREFUSED || code == ECONNRESET || code == EHOSTUNREACH || code == ENETUNREACH || code == EHOSTDOWN;
+    return code == ECONNREFUSED || code == ECONNRESET || code == EHOSTUNREACH || code == ENETUNREACH ||
+           code == EHOSTDOWN;
 }
 
 /* ---- end ---- */
@@ -11358,7 +11361,8 @@ static void aio__endpoint_on_writable(aio__handle *handle)
             aio__descriptor_wait(e->loop, &e->d, AIO__WRITE);
             break;
         }
-        if (code) aio__datagram_error(e, aio__exception(code, "send", "a datagram could not be sent: %s", strerror(code)));
+        if (code)
+            aio__datagram_error(e, aio__exception(code, "send", "a datagram could not be sent: %s", strerror(code)));
         e->first = kept->next;
         if (!e->first) e->last = &e->first;
         e->kept -= kept->length;
@@ -11490,8 +11494,8 @@ static int aio__datagram_recv(aio_datagram_endpoint *e, aio_datagram *datagram)
     }
     aio__datagram_from(&from, message.msg_namelen, e->from, sizeof e->from);
     if (message.msg_flags & MSG_TRUNC) {
-        aio__datagram_error(e, aio__exception(EMSGSIZE, "receive", "a datagram from %s is longer than the limit of %zu bytes",
-                                              e->from, e->limit));
+        aio__datagram_error(e, aio__exception(EMSGSIZE, "receive",
+            "a datagram from %s is longer than the limit of %zu bytes", e->from, e->limit));
         return EINTR;
     }
     e->buffer[n] = 0;
@@ -11501,8 +11505,8 @@ static int aio__datagram_recv(aio_datagram_endpoint *e, aio_datagram *datagram)
     return 0;
 }
 
-struct aio__receiving { aio_task task; aio_datagram result; aio_datagram_endpoint *endpoint; aio_exception *error; int code;
-                        bool mine; };
+struct aio__receiving { aio_task task; aio_datagram result; aio_datagram_endpoint *endpoint; aio_exception *error;
+                        int code; bool mine; };
 static AIO_CORO(aio__receiving)
 {
     AIO_BEGIN(aio__receiving);
@@ -13449,7 +13453,7 @@ static void aio__process_on_readable(aio__handle *handle)
 /* In the loop, or when it closes. */
 static void aio__process_told(void *arg) { aio__process_reap((aio_process *)arg, 0); }
 
-/* The thread of a process: it does not reap, so that the number stays the child's until the loop has heard of its end. */
+/* The thread of a process: it does not reap, so the number stays the child's until the loop has heard of its end. */
 static void *aio__process_thread(void *arg)
 {
     aio_process *p = (aio_process *)arg;
@@ -13735,7 +13739,7 @@ static AIO_CORO(aio__feeding)
 {
     size_t n;
     AIO_BEGIN(aio__feeding);
-    aio_stream_set_write_buffer_limits(self->process->streams[0], 0, 0); /* drained: all is sent, no error is left to come */
+    aio_stream_set_write_buffer_limits(self->process->streams[0], 0, 0); /* drained: all is sent, no error is to come */
     AIO_TRY {
         while (self->length) {
             n = self->length < AIO__BUFFER ? self->length : (size_t)AIO__BUFFER;
@@ -13760,8 +13764,8 @@ static AIO_CORO(aio__gathering)
     AIO_END;
 }
 
-struct aio__communicating { aio_task task; aio_process_output result; aio_process *process; const char *input; size_t length;
-                            int count; void *parts[3]; struct aio__gathering *out, *err; };
+struct aio__communicating { aio_task task; aio_process_output result; aio_process *process; const char *input;
+                            size_t length; int count; void *parts[3]; struct aio__gathering *out, *err; };
 static AIO_CORO(aio__communicating)
 {
     AIO_BEGIN(aio__communicating);
@@ -13786,7 +13790,8 @@ static AIO_CORO(aio__communicating)
 
 AIO_API aio_output_task *aio_process_communicate(aio_process *process, const void *input, size_t length)
 {
-    if (!process || (!input && length)) return (aio_output_task *)(void *)aio__failure(EINVAL, "communicate with no process");
+    if (!process || (!input && length))
+        return (aio_output_task *)(void *)aio__failure(EINVAL, "communicate: no process, or no input");
     return (aio_output_task *)(void *)AIO_CALL(aio__communicating, .process = process, .input = (const char *)input,
                                                .length = length);
 }
