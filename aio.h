@@ -1520,8 +1520,8 @@ typedef struct aio_process_options {
     bool               new_session;  /* of its own, as setsid makes it. asyncio: start_new_session */
 } aio_process_options;
 
-/* aio_create_subprocess_exec(argv, .out = AIO_PIPE, ...): starts argv[0], looked for in PATH, with the arguments argv, up
- * to a NULL. It inherits no descriptor but its standard streams. result: a process of yours (aio_process_release).
+/* aio_create_subprocess_exec(argv, .out = AIO_PIPE, ...): starts argv[0], looked for in PATH, with the arguments argv,
+ * up to a NULL. It inherits no descriptor but its standard streams. result: a process of yours (aio_process_release).
  * Errors name the program, or the directory: ENOENT, EACCES, ...; EMFILE; ENOMEM; EINVAL. asyncio:
  * create_subprocess_exec */
 #define aio_create_subprocess_exec(...) AIO__CREATE_SUBPROCESS(__VA_ARGS__, )
@@ -1533,7 +1533,7 @@ AIO_API aio_process_task *aio__create_subprocess(const char *const *argv, const 
     aio__create_subprocess_shell((command), AIO__OPTIONS(aio_process_options, __VA_ARGS__))
 AIO_API aio_process_task *aio__create_subprocess_shell(const char *command, const aio_process_options *options);
 
-/* Our ends of its pipes; NULL for what is none, or is closed. Borrowed from the process; aio_stream_close ends one early,
+/* Our ends of its pipes; NULL for what is none, or is closed. Borrowed from the process; aio_stream_close ends one,
  * aio_stream_write_eof its input. asyncio: Process.stdin, stdout, stderr */
 AIO_API aio_stream *aio_process_stdin(const aio_process *process);
 AIO_API aio_stream *aio_process_stdout(const aio_process *process);
@@ -2050,21 +2050,6 @@ typedef struct aio__spawn {
     bool         new_session;
 } aio__spawn;
 
-/* Descriptors above 2 stay here. */
-static int aio__os_spawn_close(posix_spawn_file_actions_t *actions)
-{
-#if AIO__LINUX && defined(__GLIBC__) && (__GLIBC__ > 2 || __GLIBC_MINOR__ >= 34)
-    return posix_spawn_file_actions_addclosefrom_np(actions, 3);
-#else
-    int code = 0;
-    for (int fd = 3; fd < 1024 && !code; fd++) {
-        int flags = fcntl(fd, F_GETFD);
-        if (flags >= 0 && !(flags & FD_CLOEXEC)) code = posix_spawn_file_actions_addclose(actions, fd);
-    }
-    return code;
-#endif
-}
-
 /* 0 or a code, that of exec and chdir in the child included. */
 static int aio__os_spawn(pid_t *pid, const aio__spawn *spawn)
 {
@@ -2083,7 +2068,15 @@ static int aio__os_spawn(pid_t *pid, const aio__spawn *spawn)
         else if (from == AIO_STDOUT) code = posix_spawn_file_actions_adddup2(&actions, 1, i);
         else if (from != AIO_INHERIT) code = posix_spawn_file_actions_adddup2(&actions, from, i);
     }
-    if (!code) code = aio__os_spawn_close(&actions);
+    /* descriptors above 2 stay here */
+#if AIO__LINUX && defined(__GLIBC__) && (__GLIBC__ > 2 || __GLIBC_MINOR__ >= 34)
+    if (!code) code = posix_spawn_file_actions_addclosefrom_np(&actions, 3);
+#else
+    for (int fd = 3; fd < 1024 && !code; fd++) {
+        int flags = fcntl(fd, F_GETFD);
+        if (flags >= 0 && !(flags & FD_CLOEXEC)) code = posix_spawn_file_actions_addclose(&actions, fd);
+    }
+#endif
     if (!code && spawn->cwd) code = posix_spawn_file_actions_addchdir_np(&actions, spawn->cwd);
 #ifdef POSIX_SPAWN_SETSID
     if (!code && spawn->new_session) code = posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSID);

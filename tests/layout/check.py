@@ -31,7 +31,7 @@ POSIX_NAMES = frozenset(
 HARMLESS = re.compile(
     r"mem(cpy|move|set|cmp|chr|rchr|mem)|str(n?len|n?cmp|n?casecmp|chr|rchr|str|spn|cspn|pbrk|to[dlu]\w*|error(_r)?)"
     r"|__xpg_strerror_r|gai_strerror|v?snprintf|(__isoc\d+_)?(sscanf|strto\w+)|[fv]*printf|f?puts|f?putc|fwrite|fflush|std(err|out)"
-    r"|qsort|bsearch|abort|getenv|__errno_location|__assert_fail|[hn]to[hn][sl]|inet_(pton|ntop)"
+    r"|qsort|bsearch|abort|getenv|environ|__errno_location|__assert_fail|[hn]to[hn][sl]|inet_(pton|ntop)"
     r"|sig(empty|fill|add|del)set|sigismember|pthread_((mutex|cond|condattr|mutexattr|attr)_\w+|once|self|equal)"
     r"|(is|to)[a-z]+|fmod|floor|ceil|_GLOBAL_OFFSET_TABLE_|__tls_get_addr|__stack_chk_fail|__sched_cpucount")
 
