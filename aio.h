@@ -13216,7 +13216,8 @@ static int aio__dns_search_set(aio__dns *dns, const char *at, const char *end)
         aio_text word = aio__dns_word(&at, end, " \t\r,");
         if (!word.length) return 0;
         if (dns->search_count == AIO__DNS_SEARCH) return EINVAL;
-        if (!aio__dns_name_parse(&dns->search[dns->search_count++], word.data, word.length)) return EINVAL;
+        if (!aio__dns_name_parse(&dns->search[dns->search_count], word.data, word.length)) return EINVAL;
+        dns->search_count++;
     }
 }
 

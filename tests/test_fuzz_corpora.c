@@ -6,6 +6,9 @@
 #define LLVMFuzzerTestOneInput fuzz_chunked
 #include "fuzz/fuzz_chunked.c"
 #undef LLVMFuzzerTestOneInput
+#define LLVMFuzzerTestOneInput fuzz_dns
+#include "fuzz/fuzz_dns.c"
+#undef LLVMFuzzerTestOneInput
 #define LLVMFuzzerTestOneInput fuzz_http_request
 #include "fuzz/fuzz_http_request.c"
 #undef LLVMFuzzerTestOneInput
@@ -17,8 +20,8 @@
 #undef LLVMFuzzerTestOneInput
 
 static const struct corpus { const char *name; int (*target)(const uint8_t *, size_t); } corpora[] = {
-    { "chunked", fuzz_chunked }, { "http_request", fuzz_http_request }, { "http_response", fuzz_http_response },
-    { "url", fuzz_url },
+    { "chunked", fuzz_chunked }, { "dns", fuzz_dns }, { "http_request", fuzz_http_request },
+    { "http_response", fuzz_http_response }, { "url", fuzz_url },
 };
 enum { CORPORA = sizeof corpora / sizeof *corpora };
 static char corpus_path[512]; /* what is being replayed */
