@@ -550,14 +550,14 @@ AIO_API int   aio__with_failed(aio_task *t);
 AIO_API int   aio__with_close(aio_task *t, intptr_t leave, bool is_awaitable, int line);
 AIO_API void  aio__with_closed(aio_task *t);
 
-/* A new coroutine. Only the arguments are copied; the base in front of them is made in place. Inline, as then their size
- * is known, and the compiler drops the base of the literal that they come in. */
+/* A new coroutine. Only the arguments are copied; the base in front of them is made in place. Inline, as then their
+ * size is known, and the compiler drops the base of the literal that they come in. */
 AIO__INLINE void *aio__make(size_t size, const void *arguments, aio_coro_fn *coro, const char *file, int line)
 {
     aio_task *t = (aio_task *)aio__new(size, coro, file, line);
     if (t) __builtin_memcpy((char *)t + sizeof *t, (const char *)arguments + sizeof *t, size - sizeof *t);
-    /* gcc 12 makes one 128-bit move of two members and then forgets the pointer in it: what `.sum = &sum` points to would
-     * count as unchanged after the run. No instruction comes of this. */
+    /* gcc 12 makes one 128-bit move of two members and then forgets the pointer in it: what `.sum = &sum` points to
+     * would count as unchanged after the run. No instruction comes of this. */
     __asm__ __volatile__("" : : "r"(arguments) : "memory");
     return t;
 }
@@ -617,7 +617,8 @@ typedef struct aio_policy {
 } aio_policy;
 /* The policy of that name, or NULL if there is none here (epoll exists on Linux only). */
 AIO_API const aio_policy *aio_policy_find(const char *name);
-/* For this thread; NULL: the default (AIO_POLLER in the environment, else the best one). asyncio: set_event_loop_policy */
+/* For this thread; NULL: the default (AIO_POLLER in the environment, else the best one). asyncio:
+ * set_event_loop_policy */
 AIO_API void              aio_set_event_loop_policy(const aio_policy *policy);
 AIO_API const aio_policy *aio_get_event_loop_policy(void);
 
@@ -630,7 +631,8 @@ AIO_API aio_loop *aio_get_event_loop(void);
 AIO_API void      aio_set_event_loop(aio_loop *loop);
 
 /* Runs until the future or coroutine (taken) is done. 0, or an error code: the future's own (which is reported to
- * `error` if that is not NULL, as a new owner: aio_exception_unref), AIO_ESTOPPED, AIO_ELOOPRUNNING, AIO_ELOOPCLOSED. */
+ * `error` if that is not NULL, as a new owner: aio_exception_unref), AIO_ESTOPPED, AIO_ELOOPRUNNING,
+ * AIO_ELOOPCLOSED. */
 AIO_API int    aio_loop_run_until_complete(aio_loop *loop, void *awaitable, aio_exception **error);
 /* Runs until aio_loop_stop. 0 or an error code. */
 AIO_API int    aio_loop_run_forever(aio_loop *loop);
@@ -931,7 +933,8 @@ typedef struct aio_barrier_task { aio_task task; int result; } aio_barrier_task;
 /* For one that exists already and that nobody waits for. EINVAL for less than one. */
 AIO_API int               aio_barrier_init(aio_barrier *barrier, int parties);
 /* Waits until all parties do; the result is a number from 0 to parties - 1, another for each. A waiter that is
- * cancelled only leaves. Raises AIO_EBROKENBARRIER after an abort, and in who waits at a reset. asyncio: Barrier.wait */
+ * cancelled only leaves. Raises AIO_EBROKENBARRIER after an abort, and in who waits at a reset. asyncio:
+ * Barrier.wait */
 AIO_API aio_barrier_task *aio_barrier_wait(aio_barrier *barrier);
 /* Empties it: as new, when all who wait have left. / Breaks it, until a reset. asyncio: Barrier.reset, Barrier.abort */
 AIO_API int               aio_barrier_reset(aio_barrier *barrier);
@@ -1684,7 +1687,8 @@ typedef struct aio_session_options {
     const char        *base_url;          /* what relative URLs are relative to */
     const char *const *headers;           /* of every request that does not give them itself */
     aio_timeouts       timeout;           /* of requests that give none */
-    aio_tls_context   *tls_context;       /* for https; NULL: the default, which verifies. The session keeps a reference */
+    /* for https; NULL: the default, which verifies. The session keeps a reference */
+    aio_tls_context   *tls_context;
     bool               raise_for_status;  /* a status from 400 on is an error of the request: AIO_ESTATUS */
     bool               force_close;       /* no connection is kept for another request */
     double             keepalive_timeout; /* seconds that an idle connection is kept; 0: 15 */
@@ -1695,8 +1699,8 @@ typedef struct aio_session_options {
     const char        *local_host;        /* address to connect from */
 } aio_session_options;
 
-/* aio_session_open(.limit = 100, ...): a session of this thread's loop. NULL, with errno: ENOMEM, AIO_ENOLOOP, EINVAL (a
- * header, a number or a timeout that is none), AIO_EURL (the base URL). aiohttp: ClientSession, TCPConnector */
+/* aio_session_open(.limit = 100, ...): a session of this thread's loop. NULL, with errno: ENOMEM, AIO_ENOLOOP, EINVAL
+ * (a header, a number or a timeout that is none), AIO_EURL (the base URL). aiohttp: ClientSession, TCPConnector */
 #define aio_session_open(...) aio__session_open(AIO__OPTIONS(aio_session_options, __VA_ARGS__))
 AIO_API aio_session *aio__session_open(const aio_session_options *options);
 /* Takes the session: requests on their way fail, connections are closed for good. Responses that are left still have to
@@ -1752,11 +1756,12 @@ struct aio_response { /* read-only */
 typedef struct aio_text_task { aio_task task; aio_text result; } aio_text_task;
 
 /* The whole body (what of it was not read yet); the same text again when it is called again. It belongs to the response
- * and ends in a NUL. AIO_ELIMIT over the session's max_body, AIO_EPAYLOAD when it is cut short. aiohttp: read(), text() */
+ * and ends in a NUL. AIO_ELIMIT over the session's max_body, AIO_EPAYLOAD when it is cut short. aiohttp: read(),
+ * text() */
 AIO_API aio_text_task *aio_response_read(aio_response *response);
 AIO_API aio_text_task *aio_response_text(aio_response *response);
-/* The next piece of the body, as it comes; none at its end, where AIO_ASYNC_FOR ends. It is borrowed until the next call.
- * Who reads slowly slows the server down. aiohttp: content.iter_any() */
+/* The next piece of the body, as it comes; none at its end, where AIO_ASYNC_FOR ends. It is borrowed until the next
+ * call. Who reads slowly slows the server down. aiohttp: content.iter_any() */
 AIO_API aio_text_task *aio_response_read_chunk(aio_response *response);
 /* Fails with AIO_ESTATUS for a status from 400 on. aiohttp: raise_for_status() */
 AIO_API aio_future *aio_response_raise_for_status(const aio_response *response);
@@ -1769,8 +1774,8 @@ AIO_API void aio_response_close(aio_response *response);
  * 18. HTTP server
  *
  * A small HTTP/1.1 server: handler coroutines, keep-alive, chunked bodies, TLS. It is an aio_server: aio_server_port,
- * aio_server_close, aio_server_wait_closed and the others are for it, too. aio_server_close ends connections between two
- * requests; those that serve one end after it.
+ * aio_server_close, aio_server_wait_closed and the others are for it, too. aio_server_close ends connections between
+ * two requests; those that serve one end after it.
  * ============================================================================ */
 
 /* A request that came. Belongs to the server, and lives until its handler's coroutine ends. Its texts end in a NUL. */
@@ -1820,7 +1825,8 @@ typedef struct aio_respond_options {
     char               aio__begin;
     const char *const *headers;       /* names and values, up to a NULL */
     const aio_headers *header_fields; /* the same in another form */
-    const char        *content_type;  /* default: of text "text/plain; charset=utf-8", else "application/octet-stream" */
+    /* default: of text "text/plain; charset=utf-8", else "application/octet-stream" */
+    const char        *content_type;
     const char        *text;          /* a body up to its NUL; or: */
     const void        *body;
     size_t             length;        /* of `body`; in aio_request_start: of what follows, if it is known */
@@ -1834,8 +1840,9 @@ typedef struct aio_respond_options {
 #define AIO__REQUEST_RESPOND(request, status, ...) \
     aio__request_respond((request), (status), AIO__OPTIONS(aio_respond_options, __VA_ARGS__))
 AIO_API aio_future *aio__request_respond(aio_request *request, int status, const aio_respond_options *options);
-/* An answer in pieces: begin, any number of chunks, end. Without .length it is chunked (for HTTP/1.0: ended by closing).
- * AIO_ERUNTIME out of order, EINVAL when .length is not kept. aiohttp: web.StreamResponse prepare, write, write_eof */
+/* An answer in pieces: begin, any number of chunks, end. Without .length it is chunked (for HTTP/1.0: ended by
+ * closing). AIO_ERUNTIME out of order, EINVAL when .length is not kept. aiohttp: web.StreamResponse prepare, write,
+ * write_eof */
 #define aio_request_start(...) AIO__REQUEST_START(__VA_ARGS__, )
 #define AIO__REQUEST_START(request, status, ...) \
     aio__request_start((request), (status), AIO__OPTIONS(aio_respond_options, __VA_ARGS__))
@@ -1926,7 +1933,7 @@ AIO_API int  aio_print_tasks_on_signal(aio_loop *loop, int signum);
 #define AIO_FREE(pointer)          free(pointer)
 #endif
 
-#define AIO__NOINLINE            __attribute__((__noinline__)) /* keeps the registers that rare paths need out of hot ones */
+#define AIO__NOINLINE            __attribute__((__noinline__)) /* keeps rare paths' registers out of hot ones */
 #define AIO__LIKELY(condition)   __builtin_expect(!!(condition), 1)
 #define AIO__UNLIKELY(condition) __builtin_expect(!!(condition), 0)
 #define AIO__CONTAINER(pointer, type, member) ((type *)(void *)((char *)(pointer) - offsetof(type, member)))
@@ -1957,8 +1964,14 @@ static int aio__os_stat(const char *path, struct stat *status) { return stat(pat
 static int aio__os_bind(int fd, const struct sockaddr *address, socklen_t length) { return bind(fd, address, length); }
 static int aio__os_accept(int fd, struct sockaddr *address, socklen_t *length) { return accept(fd, address, length); }
 static int aio__os_connect(int fd, const struct sockaddr *to, socklen_t length) { return connect(fd, to, length); }
-static int aio__os_getsockname(int fd, struct sockaddr *name, socklen_t *length) { return getsockname(fd, name, length); }
-static int aio__os_getpeername(int fd, struct sockaddr *name, socklen_t *length) { return getpeername(fd, name, length); }
+static int aio__os_getsockname(int fd, struct sockaddr *name, socklen_t *length)
+{
+    return getsockname(fd, name, length);
+}
+static int aio__os_getpeername(int fd, struct sockaddr *name, socklen_t *length)
+{
+    return getpeername(fd, name, length);
+}
 
 /* Nanoseconds < 0: until it is signalled. 0, or ETIMEDOUT. The condition is of aio__os_cond_init. */
 static int aio__os_cond_wait(pthread_cond_t *condition, pthread_mutex_t *mutex, int64_t nanoseconds)
@@ -2035,7 +2048,8 @@ static ssize_t aio__os_pipe_write(int fd, const void *data, size_t length)
     pthread_sigmask(SIG_BLOCK, &only, &old);
     ssize_t n = write(fd, data, length);
     int code = errno;
-    if (n < 0 && code == EPIPE && !sigismember(&before, SIGPIPE) && sigpending(&after) == 0 && sigismember(&after, SIGPIPE))
+    if (n < 0 && code == EPIPE && !sigismember(&before, SIGPIPE) && sigpending(&after) == 0
+        && sigismember(&after, SIGPIPE))
         sigwait(&only, &signum);
     pthread_sigmask(SIG_SETMASK, &old, NULL);
     errno = code;
@@ -2207,7 +2221,8 @@ struct aio__os {
 static struct aio__os aio__os = {
     false, aio__os_malloc, aio__os_realloc, aio__os_free, aio__os_clock, aio__os_wall, poll, aio__os_pipe,
     aio__os_fcntl, read, write, close,
-    aio__os_mutex_init, aio__os_cond_init, aio__os_cond_wait, aio__os_thread, aio__os_join, pthread_detach, aio__os_cores,
+    aio__os_mutex_init, aio__os_cond_init, aio__os_cond_wait, aio__os_thread, aio__os_join, pthread_detach,
+    aio__os_cores,
     aio__os_sigaction, socket, aio__os_bind, listen, aio__os_accept, aio__os_connect, shutdown, recv, send, sendmsg,
     recvmsg, getsockopt, setsockopt, aio__os_getsockname, aio__os_getpeername, unlink, aio__os_stat,
     aio__os_pipe_write, aio__os_spawn, waitpid, aio__os_wait_ended, kill, getaddrinfo, freeaddrinfo,
@@ -2278,7 +2293,8 @@ typedef struct aio__heap {
     aio__node        own;
 } aio__heap;
 
-static __thread bool aio__out_of_memory; /* the latest failure of this thread: tells NULL the error from NULL the slip */
+/* the latest failure of this thread: tells NULL the error from NULL the slip */
+static __thread bool aio__out_of_memory;
 
 static void *aio__malloc(size_t size)
 {
@@ -2683,7 +2699,8 @@ enum { AIO__READ = 1, AIO__WRITE = 2, AIO__HANGUP = 4 };
 /* A registered file descriptor. A poller sets `ready`; what waits for it is in `reader` and `writer`. */
 struct aio__descriptor {
     int         fd;
-    uint8_t     ready;  /* AIO__READ, AIO__WRITE: worth a try; AIO__HANGUP: the peer has gone, reads end at 0 or an error */
+    /* AIO__READ, AIO__WRITE: worth a try; AIO__HANGUP: the peer has gone, reads end at 0 or an error */
+    uint8_t     ready;
     uint8_t     want;   /* directions whose handle waits for readiness */
     bool        always; /* a regular file: every try is worth it */
     bool        added;
@@ -2692,15 +2709,16 @@ struct aio__descriptor {
     aio__handle reader, writer;
 };
 
-/* A poller tells when descriptors are ready. A completion poller (io_uring) fits behind it by posting a poll request for
- * what `want` names and marking it ready on completion. Each gives 0, or -1 with errno. */
+/* A poller tells when descriptors are ready. A completion poller (io_uring) fits behind it by posting a poll request
+ * for what `want` names and marking it ready on completion. Each gives 0, or -1 with errno. */
 typedef struct aio__poller {
     aio_policy policy;
     int  (*open)(aio_loop *);
     void (*close)(aio_loop *);
     int  (*add)(aio_loop *, aio__descriptor *);
     void (*want)(aio_loop *, aio__descriptor *); /* `want` has changed; NULL: it need not know */
-    int  (*level)(aio_loop *, aio__descriptor *); /* `level` has changed, or may be unknown to it; NULL: it need not know */
+    /* `level` has changed, or may be unknown to it; NULL: it need not know */
+    int  (*level)(aio_loop *, aio__descriptor *);
     void (*remove)(aio_loop *, aio__descriptor *);
     int  (*wait)(aio_loop *, int64_t timeout);   /* nanoseconds; negative: until something happens */
 } aio__poller;
@@ -2771,7 +2789,8 @@ struct aio_loop {
     aio_task      *current;   /* the task of the running step */
     uint32_t       steps;     /* taken so far; the low bits are the next place in `recent` */
     uint32_t       look_mask; /* the clock is read when these bits of `steps` are 0: after each, or every AIO__RECENT */
-    bool           attend;    /* the next iteration asks the poller or has timers to run, though the queue is not empty */
+    /* the next iteration asks the poller or has timers to run, though the queue is not empty */
+    bool           attend;
     bool           running, stopping, closed, debug;
     int            eager_depth;
     size_t         task_count;
@@ -3137,7 +3156,8 @@ AIO_API const aio_policy *aio_get_event_loop_policy(void)
     if (!name || !*name) return &aio__pollers[0].policy;
     const aio_policy *policy = aio_policy_find(name);
     if (policy) return policy;
-    fprintf(stderr, "aio.h: AIO_POLLER=%s: there is no such poller here; taking %s\n", name, aio__pollers[0].policy.name);
+    fprintf(stderr, "aio.h: AIO_POLLER=%s: there is no such poller here; taking %s\n", name,
+            aio__pollers[0].policy.name);
     return &aio__pollers[0].policy;
 }
 
@@ -3395,7 +3415,8 @@ static int aio__timers_grow(aio_loop *loop)
     size_t capacity = loop->entry_capacity ? 2 * loop->entry_capacity : 64;
     void *memory = aio__malloc(capacity * sizeof *loop->entries + AIO__CACHE_LINE);
     if (!memory) return ENOMEM;
-    uintptr_t second = ((uintptr_t)memory + sizeof *loop->entries + AIO__CACHE_LINE - 1) & ~(uintptr_t)(AIO__CACHE_LINE - 1);
+    uintptr_t second = (uintptr_t)memory + sizeof *loop->entries + AIO__CACHE_LINE - 1;
+    second &= ~(uintptr_t)(AIO__CACHE_LINE - 1);
     aio__entry *entries = (aio__entry *)second - 1;
     if (loop->entry_count) memcpy(entries, loop->entries, loop->entry_count * sizeof *entries);
     aio__free(loop->entry_memory);
@@ -3516,9 +3537,9 @@ static void aio__timer_due(aio_loop *loop, uintptr_t what)
 
 enum { AIO__DUE = 16 };
 
-/* Everything due goes where it belongs: waiters of sleeps into the ready queue. In groups: of what the heap gives, first
- * the sleeps and then the coroutines behind them are asked for from memory, and come all at the same time. What one
- * that fires does to a later one of its group is seen when that one's turn comes. */
+/* Everything due goes where it belongs: waiters of sleeps into the ready queue. In groups: of what the heap gives,
+ * first the sleeps and then the coroutines behind them are asked for from memory, and come all at the same time. What
+ * one that fires does to a later one of its group is seen when that one's turn comes. */
 static void aio__timers_run(aio_loop *loop)
 {
     uintptr_t due[AIO__DUE];
@@ -3972,7 +3993,8 @@ static int aio__await_special(aio_task *t, aio_future *f)
 {
     aio_loop *loop = t->future.loop;
     if (aio__adopt(loop, f))
-        return aio__await_fails(t, f, aio__exception(AIO_EWRONGLOOP, "", "the awaited future is attached to a different loop"));
+        return aio__await_fails(t, f, aio__exception(AIO_EWRONGLOOP, "",
+                                                     "the awaited future is attached to a different loop"));
     if ((f->flags & (AIO__F_CORO | AIO__F_TASK)) == AIO__F_CORO) return aio__await_coroutine(t, (aio_task *)(void *)f);
     if (f == &aio__root(t)->future)
         return aio__await_fails(t, f, aio__exception(AIO_ERUNTIME, "", "Task cannot await on itself"));
@@ -4034,7 +4056,8 @@ AIO_API int aio__failed(aio_task *t)
 AIO_API int aio__stopped(aio_task *t)
 {
     if (t->thrown) return 0;
-    bool end = t->awaiting->error ? t->awaiting->error->code == AIO_ESTOPITERATION : (t->awaiting->flags & AIO__F_END) != 0;
+    bool end = t->awaiting->error ? t->awaiting->error->code == AIO_ESTOPITERATION
+        : (t->awaiting->flags & AIO__F_END) != 0;
     if (AIO__LIKELY(!end)) return 0;
     t->awaiting->flags |= AIO__F_SEEN;
     aio__release(t);
@@ -4450,7 +4473,8 @@ static void aio__frame_close(void *object, void *arg)
         aio__probe probe;
         const aio_task *leaf = ((aio_task *)object)->link.leaf;
         aio__who(leaf->future.run.coro, &probe);
-        aio__report(loop, NULL, "task '%s' was destroyed but it is pending (at %s:%d)%s", aio__label(future), probe.file,
+        aio__report(loop, NULL, "task '%s' was destroyed but it is pending (at %s:%d)%s", aio__label(future),
+                    probe.file,
                     aio__line_of(leaf->line), aio__made_text(future, made));
     } else if (aio__error_unseen(future)) {
         aio__report_unseen(future);
@@ -8648,7 +8672,8 @@ static bool aio__tls_context_fill(aio_tls_context *context, const aio_tls_option
     if (o->require_client_cert) verify = SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT;
     aio__os.SSL_CTX_ctrl(ctx, SSL_CTRL_SET_MIN_PROTO_VERSION, TLS1_2_VERSION, NULL);
     aio__os.SSL_CTX_ctrl(ctx, SSL_CTRL_MODE,
-                         SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS, NULL);
+                         SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
+                         SSL_MODE_RELEASE_BUFFERS, NULL);
     aio__os.SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION);
     aio__os.SSL_CTX_ctrl(ctx, SSL_CTRL_SET_READ_AHEAD, 1, NULL);
     aio__os.SSL_CTX_set_default_read_buffer_len(ctx, 32768);

@@ -14,7 +14,8 @@ static AIO_CORO(echo)
     AIO_END;
 }
 
-struct ping { aio_task task; int port, i; aio_datagram_endpoint *endpoint; aio_datagram got; double sent; char text[32]; };
+struct ping { aio_task task; int port, i; aio_datagram_endpoint *endpoint; aio_datagram got; double sent;
+    char text[32]; };
 static AIO_CORO(ping)
 {
     AIO_BEGIN(ping);

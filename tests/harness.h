@@ -3,22 +3,22 @@
  * TEST(name) { ... }      a function; runs once on each poller
  * SCENARIO(name) { ... }  a coroutine (struct name, AIO_BEGIN(name) ... AIO_END as ever; its members are zero), written
  *                         once and run in every way of the table `ways` below
- * Options follow the name: .skip = KIND_CALL | KIND_SLICE (say why beside it), .may = { ECONNRESET } (codes that a fault
- * may turn into on its way, beside its own).
+ * Options follow the name: .skip = KIND_CALL | KIND_SLICE (say why beside it), .may = { ECONNRESET } (codes that a
+ * fault may turn into on its way, beside its own).
  *
  * CHECK(condition), CHECK_INT(actual, expected), CHECK_NEAR(actual, expected, within), CHECK_STR, CHECK_PTR,
  * CHECK_BYTES(actual, length, expected[, length]), CHECK_ABORTS("message", statement); UNREACHED(): a check that fails;
- * REQUIRE(condition), in a scenario: a CHECK that, failing, raises what was injected; CAUGHT(code), in AIO_CATCH: a CHECK
- * that, failing, raises what was caught again; ALWAYS(condition): see below; expect_report("part"): such a report of the
- * loop is wanted.
+ * REQUIRE(condition), in a scenario: a CHECK that, failing, raises what was injected; CAUGHT(code), in AIO_CATCH: a
+ * CHECK that, failing, raises what was caught again; ALWAYS(condition): see below; expect_report("part"): such a report
+ * of the loop is wanted.
  *
  * When a check counts. A run is untouched until a fault that a program can see was injected: a failed allocation, a
  * failed call (EINTR, and EAGAIN of a descriptor, are no such fault), a cancel. Untouched, every CHECK counts, the
- * scenario must end without an error, and the loop must have nothing to report. Once touched, CHECK and REQUIRE no longer
- * count (ALWAYS does), reports are fine, and the scenario may end at once: with success, with the code that was injected
- * (ENOMEM, the errno; AIO_ECANCELLED), with one of .may, or with a group of those. Touched or not, nothing may be left: no
- * allocation, descriptor, thread, future. So a scenario releases what it owns in AIO_FINALLY, before that awaits: an await
- * there may fail, too. Tasks that it leaves running are cancelled and waited for, as aio_run does.
+ * scenario must end without an error, and the loop must have nothing to report. Once touched, CHECK and REQUIRE no
+ * longer count (ALWAYS does), reports are fine, and the scenario may end at once: with success, with the code that was
+ * injected (ENOMEM, the errno; AIO_ECANCELLED), with one of .may, or with a group of those. Touched or not, nothing may
+ * be left: no allocation, descriptor, thread, future. So a scenario releases what it owns in AIO_FINALLY, before that
+ * awaits: an await there may fail, too. Tasks that it leaves running are cancelled and waited for, as aio_run does.
  *
  * Every test has a process of its own, which a watchdog ends; a way that crashes or hangs is named, the others go on.
  *
@@ -205,11 +205,13 @@ static void abort_end(pid_t child, int *fds, const char *message, const char *fi
     ssize_t n;
     int status = 0;
     close(fds[1]);
-    while (length < sizeof text - 1 && (n = read(fds[0], text + length, sizeof text - 1 - length)) > 0) length += (size_t)n;
+    while (length < sizeof text - 1
+           && (n = read(fds[0], text + length, sizeof text - 1 - length)) > 0) length += (size_t)n;
     text[length] = 0;
     close(fds[0]);
     waitpid(child, &status, 0);
-    if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGABRT) fail("%s:%d: it did not abort: status %d", file, line, status);
+    if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGABRT) fail("%s:%d: it did not abort: status %d", file, line,
+                                                                  status);
     if (!strstr(text, message)) fail("%s:%d: stderr was \"%s\", expected \"%s\"", file, line, text, message);
 }
 

@@ -15,7 +15,8 @@
     static int seam_##name parameters { return seam_fault(CALL_##name, -1) ? errno : seam_real.name arguments; }
 SEAM_CODE(mutex_init, (pthread_mutex_t *mutex), (mutex))
 SEAM_CODE(cond_init, (pthread_cond_t *condition), (condition))
-SEAM_PLAIN(int, sigaction, (int number, const struct sigaction *action, struct sigaction *old), -1, (number, action, old))
+SEAM_PLAIN(int, sigaction, (int number, const struct sigaction *action, struct sigaction *old), -1,
+           (number, action, old))
 SEAM_PLAIN(int, pipe, (int *fds), -1, (fds))
 SEAM_PLAIN(int, fcntl, (int fd, int command, int value), -1, (fd, command, value))
 SEAM_STREAM(read, (int fd, void *data, size_t size), fd, size, (fd, data, size))
@@ -33,7 +34,8 @@ SEAM_CODE(spawn, (pid_t *pid, const aio__spawn *what), (pid, what))
 SEAM_PLAIN(pid_t, waitpid, (pid_t pid, int *status, int flags), -1, (pid, status, flags))
 SEAM_PLAIN(int, wait_ended, (pid_t pid), -1, (pid))
 SEAM_STREAM(send, (int fd, const void *data, size_t size, int flags), fd, size, (fd, data, size, flags))
-SEAM_PLAIN(int, getsockopt, (int fd, int level, int name, void *value, socklen_t *size), -1, (fd, level, name, value, size))
+SEAM_PLAIN(int, getsockopt, (int fd, int level, int name, void *value, socklen_t *size), -1,
+           (fd, level, name, value, size))
 SEAM_PLAIN(int, setsockopt, (int fd, int level, int name, const void *value, socklen_t size), -1,
            (fd, level, name, value, size))
 SEAM_PLAIN(int, getsockname, (int fd, struct sockaddr *address, socklen_t *length), -1, (fd, address, length))
@@ -70,7 +72,8 @@ static ssize_t seam_sendmsg(int fd, const struct msghdr *message, int flags)
 }
 
 /* Gives an EAI code. A fault of EAI_SYSTEM has an errno, too. */
-static int seam_getaddrinfo(const char *host, const char *service, const struct addrinfo *hints, struct addrinfo **found)
+static int seam_getaddrinfo(const char *host, const char *service, const struct addrinfo *hints,
+                            struct addrinfo **found)
 {
     if (!seam_fault(CALL_getaddrinfo, -1)) return seam_real.getaddrinfo(host, service, hints, found);
     errno = EIO;
@@ -205,7 +208,8 @@ SEAM_TLS_LOAD(SSL_CTX_load_verify_locations, (SSL_CTX *context, const char *file
               (context, file, folder))
 SEAM_TLS_LOAD(SSL_CTX_set_default_verify_paths, (SSL_CTX *context), (context))
 SEAM_TLS_LOAD(SSL_set1_host, (SSL *ssl, const char *host), (ssl, host))
-SEAM_TLS_LOAD(X509_VERIFY_PARAM_set1_ip_asc, (X509_VERIFY_PARAM *parameters, const char *address), (parameters, address))
+SEAM_TLS_LOAD(X509_VERIFY_PARAM_set1_ip_asc, (X509_VERIFY_PARAM *parameters, const char *address),
+              (parameters, address))
 static int seam_SSL_CTX_set_alpn_protos(SSL_CTX *context, const unsigned char *list, unsigned length)
 {
     return seam_fault(CALL_SSL_CTX_set_alpn_protos, -1) ? 1 : seam_real.SSL_CTX_set_alpn_protos(context, list, length);

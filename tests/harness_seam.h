@@ -1,18 +1,19 @@
 /* The seam of aio.h as the tests hold it: aio__os with every entry replaced.
  *
- * It counts calls, allocations, descriptors and threads, fails the Nth of them, shortens reads and writes, shuffles what
- * is ready, and owns the time. `seam` says what to do and what has happened; seam_begin and seam_end frame one run.
+ * It counts calls, allocations, descriptors and threads, fails the Nth of them, shortens reads and writes, shuffles
+ * what is ready, and owns the time. `seam` says what to do and what has happened; seam_begin and seam_end frame one
+ * run.
  *
  * When an entry comes into struct aio__os, add it here: a row in SEAM_CALLS with every errno that it can give, and a
- * wrapper in harness_calls.h: SEAM_PLAIN, SEAM_STREAM for what moves bytes, or one by hand. It is then installed, and part
- * of call torture. The test seam_is_complete says what was forgotten.
+ * wrapper in harness_calls.h: SEAM_PLAIN, SEAM_STREAM for what moves bytes, or one by hand. It is then installed, and
+ * part of call torture. The test seam_is_complete says what was forgotten.
  *
- * The time is virtual, one for each thread. A wait looks at the real descriptors with a timeout of 0 first. If nothing is
- * ready, time jumps to the end of the wait, so no test sleeps. Two things come from outside of the process's own steps
- * and get a real, short wait before time jumps: bytes on their way through the kernel (SEAM_SETTLE, when sockets are
- * watched or threads idle), and jobs of threads and children (SEAM_GRACE, while the loop has jobs, or seam.outside, which
- * tests may count up with threads of their own, is not 0). A wait without end waits really: for whatever comes, or for
- * the watchdog. */
+ * The time is virtual, one for each thread. A wait looks at the real descriptors with a timeout of 0 first. If nothing
+ * is ready, time jumps to the end of the wait, so no test sleeps. Two things come from outside of the process's own
+ * steps and get a real, short wait before time jumps: bytes on their way through the kernel (SEAM_SETTLE, when sockets
+ * are watched or threads idle), and jobs of threads and children (SEAM_GRACE, while the loop has jobs, or seam.outside,
+ * which tests may count up with threads of their own, is not 0). A wait without end waits really: for whatever comes,
+ * or for the watchdog. */
 #include <netdb.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -140,7 +141,8 @@ static void clock_advance(double seconds) { seam_now += (int64_t)(seconds * 1e9)
 /* How long to wait really before time may jump by `timeout` ms. */
 static int seam_real_wait(int timeout, bool sockets)
 {
-    bool jobs = SEAM_GET(seam.outside) || SEAM_GET(seam.threads) > SEAM_GET(seam.idle) || (aio__running && !aio__ring_empty(&aio__running->jobs));
+    bool jobs = SEAM_GET(seam.outside) || SEAM_GET(seam.threads) > SEAM_GET(seam.idle) || (aio__running
+        && !aio__ring_empty(&aio__running->jobs));
     int grace = jobs ? SEAM_GRACE : sockets || SEAM_GET(seam.threads) ? SEAM_SETTLE : 0;
     return timeout < 0 ? -1 : timeout < grace ? timeout : grace;
 }

@@ -284,7 +284,8 @@ static int harness_main(int argc, char **argv)
                 argv[0]);
         return 2;
     }
-    with_parent = (struct shared *)mmap(NULL, sizeof *with_parent, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    with_parent = (struct shared *)mmap(NULL, sizeof *with_parent, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
+                                        -1, 0);
     if (!list) printf("# seed %llu\n", (unsigned long long)options.seed);
     for (const test *t = tests; t; t = t->next) {
         if (!selected(t, argv + first, argc - first)) continue;

@@ -1,4 +1,5 @@
-/* UDP endpoints, on loopback. Loss does not happen there; a fault may lose a datagram, so receives have a time limit. */
+/* UDP endpoints, on loopback. Loss does not happen there; a fault may lose a datagram, so receives have a time limit.
+ * */
 
 struct dg_pair { aio_datagram_endpoint *server, *client; };
 
@@ -75,7 +76,8 @@ static bool dg_flag(aio_datagram_endpoint *endpoint, int option)
     return getsockopt(aio_datagram_fileno(endpoint), SOL_SOCKET, option, &value, &length) == 0 && value;
 }
 
-/* Broadcasts only leave an endpoint that asked for it; what is too long does not leave. (An EAGAIN would keep the datagram, so that the send gives 0.) */
+/* Broadcasts only leave an endpoint that asked for it; what is too long does not leave. (An EAGAIN would keep the
+ * datagram, so that the send gives 0.) */
 struct dg_broadcast { aio_task task; struct dg_pair pair; char *big; };
 SCENARIO(dg_broadcast, .may = { AIO_ERESOLVE }, .skip = KIND_CALL)
 {
@@ -95,7 +97,8 @@ SCENARIO(dg_broadcast, .may = { AIO_ERESOLVE }, .skip = KIND_CALL)
     AIO_END;
 }
 
-/* A datagram over the limit is an error, which names sender and limit; the endpoint lives on, and the next one comes. */
+/* A datagram over the limit is an error, which names sender and limit; the endpoint lives on, and the next one comes.
+ * */
 struct dg_too_long { aio_task task; struct dg_pair pair; aio_datagram got; char text[160], name[64]; };
 SCENARIO(dg_too_long, .may = { AIO_ETIMEOUT, AIO_ERESOLVE, EMSGSIZE, ECONNREFUSED })
 {
@@ -140,7 +143,8 @@ SCENARIO(dg_refused, .may = { AIO_ETIMEOUT, AIO_ERESOLVE, ECONNREFUSED, EADDRINU
     aio_datagram_close(self->pair.server);
     self->pair.server = NULL;
     REQUIRE(aio_datagram_send(self->pair.client, "x", 1) == 0);
-    REQUIRE(aio_datagram_send(self->pair.client, "y", 1) == 0); /* meets the error of the first, and is sent all the same */
+    /* meets the error of the first, and is sent all the same */
+    REQUIRE(aio_datagram_send(self->pair.client, "y", 1) == 0);
     AIO_AWAIT(aio_sleep(0.01));
     CHECK_INT(self->code, ECONNREFUSED);
     REQUIRE(aio_datagram_send(self->next.client, "x", 1) == 0);

@@ -351,7 +351,8 @@ static AIO_CORO(fd_bulk)
 }
 
 /* connect, accept, sendall and recv: more than the kernel's buffers hold goes there and back. */
-struct fd_echo { aio_task task; int listening, fd; size_t length, n, got; struct sockaddr_in to; struct fd_server *server;
+struct fd_echo { aio_task task; int listening, fd; size_t length, n, got; struct sockaddr_in to;
+    struct fd_server *server;
                  struct fd_bulk *bulk; char *sent, *received, *buffer; };
 SCENARIO(fd_echo, .may = { ECONNRESET, EPIPE, AIO_ETIMEOUT }) /* the last: its server has failed */
 {
@@ -410,7 +411,8 @@ SCENARIO(fd_refused, .may = { ECONNREFUSED, EINVAL, ENOTSOCK })
         CHECK(false);
     } AIO_CATCH {
         if (!CHECK_INT(aio_caught(self)->code, ECONNREFUSED)) AIO_RERAISE();
-        snprintf(self->text, sizeof self->text, "connect to 127.0.0.1:%d: Connection refused", ntohs(self->to.sin_port));
+        snprintf(self->text, sizeof self->text, "connect to 127.0.0.1:%d: Connection refused",
+                 ntohs(self->to.sin_port));
         CHECK_STR(aio_caught(self)->message, self->text);
     } AIO_END_TRY
     AIO_TRY {

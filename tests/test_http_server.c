@@ -72,7 +72,8 @@ static AIO_CORO(talk)
     length "\r\nConnection: close\r\n\r\n"
 static const struct { const char *said, *answer; } server_cases[] = {
     { "GET /a?b=c HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n", OK_HEAD("6") "Connection: close\r\n\r\n/a b=c" },
-    { "GET /a HTTP/1.1\r\nHost: h\r\n\r\nGET /b HTTP/1.1\r\nHost: h\r\n\r\n", OK_HEAD("4") "\r\n/a -" OK_HEAD("4") "\r\n/b -" },
+    { "GET /a HTTP/1.1\r\nHost: h\r\n\r\nGET /b HTTP/1.1\r\nHost: h\r\n\r\n",
+        OK_HEAD("4") "\r\n/a -" OK_HEAD("4") "\r\n/b -" },
     { "GET http://x/p?q HTTP/1.1\r\nHost: x\r\n\r\n", OK_HEAD("4") "\r\n/p q" },
     { "HEAD /abc HTTP/1.1\r\nHost: h\r\n\r\n", OK_HEAD("6") "\r\n" },
     { "GET /a HTTP/1.0\r\n\r\n", OK_HEAD("4") "Connection: close\r\n\r\n/a -" },
@@ -85,16 +86,20 @@ static const struct { const char *said, *answer; } server_cases[] = {
       OK_HEAD("4") "\r\n/a -" OK_HEAD("4") "\r\n/b -" }, /* a body that nobody reads is skipped */
     { "POST /echo HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 2\r\nConnection: close\r\n\r\n",
       "HTTP/1.1 100 Continue\r\n\r\n" REFUSED("400 Bad Request", "17") "400: Bad Request\n" }, /* no body follows */
-    { "GET /stream HTTP/1.1\r\nHost: h\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\n"
+    { "GET /stream HTTP/1.1\r\nHost: h\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\n"
       "X-A: 1\r\nX-B: 2\r\n\r\n6\r\npiece \r\n6\r\npiece \r\n6\r\npiece \r\n0\r\n\r\n" },
-    { "GET /stream HTTP/1.0\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nConnection: close\r\nX-A: 1\r\nX-B: 2\r\n\r\n"
+    { "GET /stream HTTP/1.0\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nConnection: close\r\nX-A: 1\r\nX-B: 2\r\n\r\n"
       "piece piece piece " },
     { "GET /length HTTP/1.1\r\nHost: h\r\n\r\n",
       "HTTP/1.1 201 Created\r\nContent-Type: application/octet-stream\r\nContent-Length: 4\r\n\r\nabcd" },
     { "nonsense\r\n\r\n", REFUSED("400 Bad Request", "17") "400: Bad Request\n" },
     { "GET /a HTTP/1.1\r\n\r\n", REFUSED("400 Bad Request", "17") "400: Bad Request\n" },
-    { "GET /a HTTP/2.0\r\nHost: h\r\n\r\n", REFUSED("505 HTTP Version Not Supported", "32") "505: HTTP Version Not Supported\n" },
-    { "GET /a HTTP/1.1\r\nHost: h\r\nExpect: tea\r\n\r\n", REFUSED("417 Expectation Failed", "24") "417: Expectation Failed\n" },
+    { "GET /a HTTP/2.0\r\nHost: h\r\n\r\n",
+        REFUSED("505 HTTP Version Not Supported", "32") "505: HTTP Version Not Supported\n" },
+    { "GET /a HTTP/1.1\r\nHost: h\r\nExpect: tea\r\n\r\n",
+        REFUSED("417 Expectation Failed", "24") "417: Expectation Failed\n" },
     { "POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n",
       REFUSED("400 Bad Request", "17") "400: Bad Request\n" },
     { "POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 101\r\n\r\n"
@@ -112,7 +117,8 @@ struct server_answers { aio_task task; aio_server *server; struct talk *talk; si
 SCENARIO(server_answers, .may = { AIO_EINCOMPLETE, EPIPE, ECONNRESET, ENOTCONN, ETIMEDOUT })
 {
     AIO_BEGIN(server_answers);
-    AIO_AWAIT(self->server, aio_start_http_server(site_handler, NULL, "127.0.0.1", 0, .max_body = 100, .max_line_size = 100,
+    AIO_AWAIT(self->server, aio_start_http_server(site_handler, NULL, "127.0.0.1", 0, .max_body = 100,
+                                                  .max_line_size = 100,
                                                   .max_headers = 4));
     for (self->i = 0; self->i < sizeof server_cases / sizeof *server_cases; self->i++) {
         self->talk = aio_create_task(AIO_CALL(talk, .port = aio_server_port(self->server),
@@ -129,13 +135,15 @@ SCENARIO(server_answers, .may = { AIO_EINCOMPLETE, EPIPE, ECONNRESET, ENOTCONN, 
 }
 
 /* One exchange with a server of its own: starts it, talks, compares, closes. */
-struct one_talk { aio_task task; const char *said, *answer; bool hold; double seconds; aio_server *server; struct talk *talk; };
+struct one_talk { aio_task task; const char *said, *answer; bool hold; double seconds; aio_server *server;
+    struct talk *talk; };
 static AIO_CORO(one_talk)
 {
     AIO_BEGIN(one_talk);
     AIO_AWAIT(self->server, aio_start_http_server(site_handler, NULL, "127.0.0.1", 0));
     self->seconds = aio_loop_time(aio_get_running_loop());
-    self->talk = aio_create_task(AIO_CALL(talk, .port = aio_server_port(self->server), .said = self->said, .hold = self->hold));
+    self->talk = aio_create_task(AIO_CALL(talk, .port = aio_server_port(self->server), .said = self->said,
+                                          .hold = self->hold));
     AIO_AWAIT((struct talk *)aio_ref(self->talk));
     self->seconds = aio_loop_time(aio_get_running_loop()) - self->seconds;
     CHECK_STR(self->talk->answer, self->answer);

@@ -10,7 +10,8 @@ enum { NAMES_MANY = 12, NAMES_OURS = 0x4000000 };
 struct names_list { struct addrinfo info[NAMES_MANY]; struct sockaddr_in address[NAMES_MANY]; };
 
 /* slow.test: hangs while shut, then has one address; many.test: 12 addresses; all others: names.status. */
-static int names_getaddrinfo(const char *host, const char *service, const struct addrinfo *hints, struct addrinfo **found)
+static int names_getaddrinfo(const char *host, const char *service, const struct addrinfo *hints,
+                             struct addrinfo **found)
 {
     if (hints->ai_flags & AI_NUMERICHOST) return seam_getaddrinfo(host, service, hints, found);
     pthread_mutex_lock(&names.mutex);
@@ -146,7 +147,8 @@ SCENARIO(names_many_thread, SERVER_MAY)
         CHECK(strncmp(aio_caught(self)->message, "connect to 127.0.0.1:", 21) == 0);
         CHECK(strstr(aio_caught(self)->message, " (many.test): Connection refused; connect to 127.0.0.2:") != NULL);
         CHECK(strstr(aio_caught(self)->message, " refused; and ") != NULL); /* what has no room is counted */
-        CHECK(strstr(aio_caught(self)->message, " more") == aio_caught(self)->message + strlen(aio_caught(self)->message) - 5);
+        CHECK(strstr(aio_caught(self)->message,
+                     " more") == aio_caught(self)->message + strlen(aio_caught(self)->message) - 5);
     } AIO_END_TRY;
     AIO_FINALLY;
         names_end();

@@ -1,6 +1,7 @@
 /* The pool of kept connections: limits, lines, lives. Servers and gets are those of the client's tests. */
 
-struct pool_limit { aio_task task; aio_server *server; aio_session *session; struct get_url *gets[6]; int i; double began; };
+struct pool_limit { aio_task task; aio_server *server; aio_session *session; struct get_url *gets[6]; int i;
+    double began; };
 SCENARIO(pool_limit, .may = CLIENT_MAY)
 {
     AIO_BEGIN(pool_limit);
@@ -100,7 +101,8 @@ SCENARIO(pool_reuse, .may = CLIENT_MAY)
                        .end = END_STAY, .expected = 2));
     AIO_AWAIT(AIO_CALL(pool_twice, .says = "HTTP/1.1 200 OK\r\nKeep-Alive: timeout=2\r\nContent-Length: 5\r\n\r\nhello",
                        .end = END_STAY, .wait = 3, .expected = 2));
-    AIO_AWAIT(AIO_CALL(pool_twice, .says = "HTTP/1.0 200 OK\r\nContent-Length: 5\r\n\r\nhello", .end = END_STAY, .expected = 2));
+    AIO_AWAIT(AIO_CALL(pool_twice, .says = "HTTP/1.0 200 OK\r\nContent-Length: 5\r\n\r\nhello", .end = END_STAY,
+                       .expected = 2));
     AIO_END;
 }
 

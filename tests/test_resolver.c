@@ -1,5 +1,5 @@
-/* The resolver, against servers of our own that answer well, badly, late or not at all. They work past the seam: faults are
- * the client's. */
+/* The resolver, against servers of our own that answer well, badly, late or not at all. They work past the seam: faults
+ * are the client's. */
 enum {
     DNS_PLAIN, DNS_WRONG_FIRST, DNS_FLOOD, DNS_CUT, DNS_POINTER_LOOP, DNS_SHORT, DNS_SILENT, DNS_SERVFAIL, DNS_NO_EDNS,
     DNS_LOWER, DNS_SLOW_SIX, DNS_TCP_ENDS, DNS_CLIENTS = 8
@@ -47,7 +47,8 @@ static void dns_put_record(struct dns_out *out, int section, const char *owner, 
     out->bytes[section + 1]++;
 }
 
-static void dns_put_named(struct dns_out *out, int section, const char *owner, int type, unsigned long ttl, const char *head,
+static void dns_put_named(struct dns_out *out, int section, const char *owner, int type, unsigned long ttl,
+                          const char *head,
                           size_t head_length, const char *target)
 {
     struct dns_out data;
@@ -102,12 +103,14 @@ static void dns_zone(struct dns_out *out, const char *name, int type)
         dns_put_record(out, 6, NULL, type, 60, "\5hello\6 world", 13);
     else if (!strcmp(name, "records.test") && type == AIO_DNS_SRV)
         dns_put_named(out, 6, NULL, type, 60, "\0\1\0\2\37\220", 6, "a.test");
-    else if (!strcmp(name, "records.test") && type == AIO_DNS_NS) dns_put_named(out, 6, NULL, type, 60, "", 0, "ns.test");
+    else if (!strcmp(name, "records.test") && type == AIO_DNS_NS) dns_put_named(out, 6, NULL, type, 60, "", 0,
+                                                                                "ns.test");
     else if (!strcmp(name, "records.test") && type == 99) dns_put_record(out, 6, NULL, type, 60, "\1\0\2", 3);
     else if (!strcmp(name, "test") && type == AIO_DNS_SOA) dns_put_soa(out, 6);
     else if (!strcmp(name, "1.2.0.192.in-addr.arpa")) dns_put_named(out, 6, NULL, AIO_DNS_PTR, 60, "", 0, "a.test");
     else {
-        if (strcmp(name, "four.test") && strcmp(name, "records.test") && strcmp(name, "short.corp.test")) out->bytes[3] |= 3;
+        if (strcmp(name, "four.test") && strcmp(name, "records.test")
+            && strcmp(name, "short.corp.test")) out->bytes[3] |= 3;
         dns_put_soa(out, 8);
     }
 }
@@ -477,7 +480,8 @@ SCENARIO(resolver_ends_with_what_it_has, DNS_MAY)
     DNS_RESOLVE("a.test", 80);
     CHECK_INT(aio_addresses_count(self->addresses), 1);
     CHECK_NEAR(aio_loop_time(self->task.future.loop) - self->began, 0.25, 0.1);
-    DNS_FAILS(aio_resolver_resolve(self->resolver, "a.test", 80, .family = AF_INET6), AIO_ETIMEOUT, "no answer in time");
+    DNS_FAILS(aio_resolver_resolve(self->resolver, "a.test", 80, .family = AF_INET6), AIO_ETIMEOUT,
+              "no answer in time");
     DNS_END
 }
 
@@ -525,12 +529,14 @@ SCENARIO(resolver_keeps_denials, DNS_MAY)
     AIO_BEGIN(resolver_keeps_denials);
     DNS_BEGIN(DNS_PLAIN);
     DNS_OPEN(.attempts = 1);
-    DNS_FAILS(aio_resolver_query(self->resolver, "none.test", AIO_DNS_A), AIO_ERESOLVE, "NXDOMAIN (there is no such name)");
+    DNS_FAILS(aio_resolver_query(self->resolver, "none.test", AIO_DNS_A), AIO_ERESOLVE,
+              "NXDOMAIN (there is no such name)");
     DNS_FAILS(aio_resolver_query(self->resolver, "none.test", AIO_DNS_A), AIO_ERESOLVE, "as the cache has it");
     DNS_FAILS(aio_resolver_query(self->resolver, "four.test", AIO_DNS_AAAA), AIO_ERESOLVE, "no such record");
     CHECK_INT(self->fake[0].asked, 2);
     AIO_AWAIT(aio_sleep(21)); /* the SOA says 20 */
-    DNS_FAILS(aio_resolver_resolve(self->resolver, "none.test", 1, .family = AF_INET), AIO_ERESOLVE, "resolve none.test: 127");
+    DNS_FAILS(aio_resolver_resolve(self->resolver, "none.test", 1, .family = AF_INET), AIO_ERESOLVE,
+              "resolve none.test: 127");
     CHECK_INT(self->fake[0].asked, 3);
     DNS_END
 }
@@ -596,7 +602,8 @@ SCENARIO(resolver_reads_hosts, DNS_MAY)
     AIO_BEGIN(resolver_reads_hosts);
     REQUIRE(dns_file(self->path, "# comment\n10.0.0.1 one One.Test # two\r\nfe80::zz bad\n::2\tone\n10.0.0.3 localhost\n4.4.4.4"));
     DNS_BEGIN(DNS_SILENT);
-    self->resolver = aio_resolver_open(.nameservers = self->servers, .hosts = self->path, .resolv_conf = "/none/at/all");
+    self->resolver = aio_resolver_open(.nameservers = self->servers, .hosts = self->path,
+                                       .resolv_conf = "/none/at/all");
     REQUIRE(self->resolver);
     DNS_RESOLVE("ONE", 80);
     CHECK_INT(aio_addresses_count(self->addresses), 2);

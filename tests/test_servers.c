@@ -21,7 +21,8 @@ static void *no_handler(aio_stream *stream, void *arg)
 #define SERVER_MAY .may = { ECONNRESET, AIO_EINCOMPLETE, EPIPE, AIO_ETIMEOUT, ECONNABORTED, AIO_ERESOLVE, ECONNREFUSED, \
     EADDRINUSE /* a stale file that could not be looked at */ }
 
-struct server_echo { aio_task task; aio_server *server; aio_stream *one, *two; aio_text text; int made; char name[64]; };
+struct server_echo { aio_task task; aio_server *server; aio_stream *one, *two; aio_text text; int made; char name[64];
+    };
 SCENARIO(server_echo, SERVER_MAY)
 {
     AIO_BEGIN(server_echo);
@@ -72,7 +73,8 @@ SCENARIO(server_refused, SERVER_MAY)
         CHECK(false);
     } AIO_CATCH {
         CAUGHT(ECONNREFUSED);
-        snprintf(self->wanted, sizeof self->wanted, "connect to 127.0.0.1:%d (127.0.0.1): Connection refused", self->port);
+        snprintf(self->wanted, sizeof self->wanted, "connect to 127.0.0.1:%d (127.0.0.1): Connection refused",
+                 self->port);
         CHECK_STR(aio_caught(self)->message, self->wanted);
         CHECK_STR(aio_caught(self)->phase, "connect");
     } AIO_END_TRY;
@@ -136,7 +138,8 @@ SCENARIO(server_connect_timeout, SERVER_MAY)
     AIO_END;
 }
 
-struct server_unix { aio_task task; aio_server *server, *other; aio_stream *stream; aio_text text; char path[64]; struct stat status; };
+struct server_unix { aio_task task; aio_server *server, *other; aio_stream *stream; aio_text text; char path[64];
+    struct stat status; };
 SCENARIO(server_unix, SERVER_MAY)
 {
     AIO_BEGIN(server_unix);
@@ -410,7 +413,8 @@ static AIO_CORO(server_waiter)
     AIO_END;
 }
 
-struct server_forever { aio_task task; aio_server *server, *other; aio_stream *stream; struct server_waiter *waiter; aio_text text; };
+struct server_forever { aio_task task; aio_server *server, *other; aio_stream *stream; struct server_waiter *waiter;
+    aio_text text; };
 SCENARIO(server_forever, SERVER_MAY)
 {
     AIO_BEGIN(server_forever);

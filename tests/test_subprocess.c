@@ -1,4 +1,5 @@
-/* Subprocesses: coreutils and /bin/sh. Waits for a child have no time limit: the tests' time does not wait for children. */
+/* Subprocesses: coreutils and /bin/sh. Waits for a child have no time limit: the tests' time does not wait for
+ * children. */
 
 static const char *const sub_cat[] = { "cat", NULL };
 static const char *const sub_sleep[] = { "sleep", "1000", NULL };
@@ -62,7 +63,8 @@ SCENARIO(sub_missing, .may = { ENOENT })
 }
 
 /* communicate: more than pipes hold, there and back; both outputs apart, and as one. */
-struct sub_communicate { aio_task task; aio_process *cat, *both, *joined; aio_process_output got; char *input; size_t length; };
+struct sub_communicate { aio_task task; aio_process *cat, *both, *joined; aio_process_output got; char *input;
+    size_t length; };
 SCENARIO(sub_communicate, SUB_MAY)
 {
     AIO_BEGIN(sub_communicate);
@@ -75,7 +77,8 @@ SCENARIO(sub_communicate, SUB_MAY)
     CHECK_INT(self->got.out.length, self->length);
     if (self->got.out.length == self->length) CHECK(memcmp(self->got.out.data, self->input, self->length) == 0);
     CHECK_INT(self->got.err.length, 0);
-    AIO_AWAIT(self->both, aio_create_subprocess_shell("echo out; echo err >&2; exit 3", .out = AIO_PIPE, .err = AIO_PIPE));
+    AIO_AWAIT(self->both, aio_create_subprocess_shell("echo out; echo err >&2; exit 3", .out = AIO_PIPE,
+                                                      .err = AIO_PIPE));
     AIO_AWAIT(self->got, aio_process_communicate(self->both, NULL, 0));
     CHECK_BYTES(self->got.out.data, self->got.out.length, "out\n");
     CHECK_BYTES(self->got.err.data, self->got.err.length, "err\n");
@@ -131,7 +134,8 @@ SCENARIO(sub_streams, SUB_MAY)
 }
 
 /* Environment, directory, a descriptor for an output, and none but those in the child. */
-struct sub_surroundings { aio_task task; aio_process *process, *file; aio_process_output got; FILE *to; int code, leaked; };
+struct sub_surroundings { aio_task task; aio_process *process, *file; aio_process_output got; FILE *to; int code,
+    leaked; };
 SCENARIO(sub_surroundings, SUB_MAY)
 {
     static const char *const env[] = { "AIO_WORD=hello", NULL };
