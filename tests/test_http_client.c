@@ -75,8 +75,7 @@ static struct get_url *get_task(aio_session *session, int port, const char *path
     return (struct get_url *)aio_create_task(get);
 }
 static const aio_timeouts no_timeouts;
-#define CLIENT_MAY { EPIPE, ECONNRESET, ENOTCONN, ETIMEDOUT, AIO_EDISCONNECTED, AIO_EPAYLOAD, AIO_EINCOMPLETE,
-    ECONNABORTED }
+#define CLIENT_MAY { EPIPE, ECONNRESET, ENOTCONN, ETIMEDOUT, AIO_EDISCONNECTED, AIO_EPAYLOAD, AIO_EINCOMPLETE, ECONNABORTED }
 
 /* ---- against our own server ---- */
 struct client_requests {

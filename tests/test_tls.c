@@ -20,8 +20,8 @@ static void tls_extend(X509 *cert, X509 *issuer, int kind, const char *value)
     X509_EXTENSION_free(extension);
 }
 
-/* A certificate for `san` (NULL: an authority's), valid from and to so many seconds from now, signed by `by` or by
- * itself; with its key in the file `name`. */
+/* A certificate for `san` (NULL: an authority's), valid from and to so many seconds from now, signed by `by` or by itself;
+ * with its key in the file `name`. */
 static struct identity tls_make(const char *name, const char *san, long from, long to, const struct identity *by)
 {
     static long serial = 1;
@@ -33,8 +33,7 @@ static struct identity tls_make(const char *name, const char *san, long from, lo
     X509_gmtime_adj(X509_getm_notBefore(made.cert), from);
     X509_gmtime_adj(X509_getm_notAfter(made.cert), to);
     X509_set_pubkey(made.cert, made.key);
-    X509_NAME_add_entry_by_txt(X509_get_subject_name(made.cert), "CN", MBSTRING_ASC, (const unsigned char *)name, -1,
-                               -1, 0);
+    X509_NAME_add_entry_by_txt(X509_get_subject_name(made.cert), "CN", MBSTRING_ASC, (const unsigned char *)name, -1, -1, 0);
     X509_set_issuer_name(made.cert, X509_get_subject_name(by->cert));
     if (san) tls_extend(made.cert, by->cert, NID_subject_alt_name, san);
     else tls_extend(made.cert, by->cert, NID_basic_constraints, "critical,CA:TRUE");
@@ -52,8 +51,7 @@ static void tls_forget(struct identity identity)
     EVP_PKEY_free(identity.key);
 }
 
-static const char *const tls_names[] = { "ca", "otherca", "good", "other", "expired", "early", "alone", "client",
-    "junk", NULL };
+static const char *const tls_names[] = { "ca", "otherca", "good", "other", "expired", "early", "alone", "client", "junk", NULL };
 
 static void tls_remove(void)
 {
@@ -98,8 +96,7 @@ static aio_tls_context *tls_client(const char *ca, const char *alpn)
     return aio_tls_context_create(.ca_file = tls_file(path, ca), .alpn = alpn);
 }
 
-#define TLS_MAY .may = { ECONNRESET, AIO_EINCOMPLETE, EPIPE, AIO_ETIMEOUT, ECONNABORTED, AIO_ERESOLVE, ECONNREFUSED,
-    AIO_ETLS }
+#define TLS_MAY .may = { ECONNRESET, AIO_EINCOMPLETE, EPIPE, AIO_ETIMEOUT, ECONNABORTED, AIO_ERESOLVE, ECONNREFUSED, AIO_ETLS }
 #define TLS_SETUP(server_name, alpn)                                                                   \
     do {                                                                                               \
         tls_setup();                                                                                   \
@@ -573,8 +570,7 @@ SCENARIO(tls_crossed, TLS_MAY)
         CHECK_INT(crossed_reads, 0);
         REQUIRE(aio_stream_write(self->stream, "34", 2) == 0);
         AIO_AWAIT(self->text, aio_stream_read(self->stream, 1));
-        /* this one waits for bytes, which are on their way; a reader that is cancelled changes nothing */
-        crossed_writes = 1;
+        crossed_writes = 1; /* this one waits for bytes, which are on their way; a reader that is cancelled changes nothing */
         REQUIRE(aio_stream_write(self->stream, "5", 1) == 0);
         CHECK_INT(aio_stream_write_buffer_size(self->stream), 1);
         aio_unref(aio_stream_readexactly(self->stream, 1000));
@@ -617,8 +613,7 @@ TEST(tls_context_errors)
     context_fails(aio_tls_context_create(.server = true), "a server needs a cert_file");
     context_fails(aio_tls_context_create(.key_file = good), "a key_file needs its cert_file");
     context_fails(aio_tls_context_create(.alpn = "a,,b"), "the ALPN list is not valid");
-    context_fails(aio_tls_context_create(.server = true, .cert_file = good, .require_client_cert = true),
-                  "needs a ca_file");
+    context_fails(aio_tls_context_create(.server = true, .cert_file = good, .require_client_cert = true), "needs a ca_file");
     context_fails(aio_tls_context_create(.require_client_cert = true), "is a server's");
     aio_tls_context *context = aio_tls_context_create(.cert_file = good, .verify = AIO_VERIFY_NONE);
     CHECK(context != NULL);
