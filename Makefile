@@ -4,7 +4,8 @@ FUZZ_CC  ?= clang
 CFLAGS   ?= -O1 -g
 WARN     := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wimplicit-fallthrough -Wundef -Wvla -Wstrict-prototypes
 # gcc tells of a local that an await would lose; clang has no such warning.
-WARN     += $(shell $(CC) -Werror -Wjump-misses-init -x c -fsyntax-only /dev/null 2>/dev/null && echo -Wjump-misses-init)
+JUMPS    := -Wjump-misses-init
+WARN     += $(shell $(CC) -Werror $(JUMPS) -x c -fsyntax-only /dev/null 2>/dev/null && echo $(JUMPS))
 LDLIBS   := -lssl -lcrypto -lpthread
 PREFIX   ?= /usr/local
 ONLY     ?=
@@ -21,6 +22,7 @@ override LDFLAGS  += $(TLS_HOME:%=-L%/lib)
 EXAMPLES  := $(patsubst examples/%.c,build/examples/%,$(wildcard examples/*.c))
 TEST_FILES := $(wildcard tests/*.[ch] tests/fuzz/*.[ch])
 FUZZERS   := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
+INTEGRATION := $(patsubst tests/%.c,build/%,$(wildcard tests/integration/*.c))
 COMPILE    = $(CC) -std=c99 $(WARN) $(CPPFLAGS) $(CFLAGS)
 
 help: ## this list
@@ -63,8 +65,8 @@ coverage: build/coverage/test ## lines and branches that the tests reach, by sec
 	build/coverage/test $(ONLY) >build/coverage/log || { cat build/coverage/log; exit 1; }
 	@python3 tests/coverage.py aio.h build/coverage
 
-integration: ## try it against the real servers that are installed
-	@if [ -e tests/integration/run ]; then tests/integration/run; else echo "integration: nothing there yet"; fi
+integration: $(INTEGRATION) build/examples/crawl ## try it against the real servers and clients that are installed
+	@tests/integration/run $(ONLY)
 
 check-layout: ## aio.h's contents, form, lengths, layers, names, seam; and the check itself
 	@python3 tests/layout/check_test.py
@@ -100,6 +102,10 @@ build/examples/cpp/%: examples/%.c aio.h | setup
 	@if command -v $(CXX) >/dev/null; then set -x; \
 	    $(CXX) -x c++ -std=c++20 $(CPPFLAGS) $(CFLAGS) -o $@ $< -x none $(LDFLAGS) $(LDLIBS); \
 	else echo "no $(CXX): $< was not tried as C++"; fi
+
+build/integration/%: tests/integration/%.c aio.h | setup
+	@mkdir -p $(@D)
+	$(COMPILE) -o $@ $< $(LDFLAGS) $(LDLIBS)
 
 build/test: $(TEST_FILES) aio.h | setup
 	@mkdir -p $(@D)

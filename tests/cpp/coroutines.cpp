@@ -175,7 +175,8 @@ static AIO_CORO(groups)
     AIO_BEGIN(groups);
     AIO_TASK_GROUP(self->group) {
         self->one = (add *)aio_ref(aio_task_group_create_task(self->group, AIO_CALL(add, .a = 1, .b = 2)));
-        self->two = (add *)aio_ref(aio_task_group_create_task(self->group, AIO_CALL(add, .a = 3, .b = 4), .name = "two"));
+        self->two = aio_task_group_create_task(self->group, AIO_CALL(add, .a = 3, .b = 4), .name = "two");
+        aio_ref(self->two);
         AIO_AWAIT(aio_sleep(0));
     }
     CHECK(!self->group);
@@ -284,7 +285,8 @@ struct network { aio_task task; aio_server *server; aio_session *session; aio_re
 static AIO_CORO(network)
 {
     AIO_BEGIN(network);
-    AIO_AWAIT(self->server, aio_start_http_server(handler, nullptr, "127.0.0.1", 0, .header_timeout = 30, .backlog = 5));
+    AIO_AWAIT(self->server, aio_start_http_server(handler, nullptr, "127.0.0.1", 0,
+                                                  .header_timeout = 30, .backlog = 5));
     std::snprintf(self->url, sizeof self->url, "http://127.0.0.1:%d/", aio_server_port(self->server));
     self->session = aio_session_open(.limit = 2, .timeout = { .total = 30 });
     AIO_AWAIT(self->response, aio_session_post(self->session, self->url, .data = "hello", .data_length = 5,

@@ -1,0 +1,111 @@
+/* http_client: requests to real servers. Prints "STATUS LENGTH HASH ETAG" for each, in the order in which they end, and
+ * how many had a connection that was used before.
+ *
+ *   http_client [NAME=VALUE...] URL...
+ *
+ * Names: method (GET), count (requests of each URL, 1), limit (connections, 1), bytes (of a body to send), file (the
+ * same, its contents), ca, header=NAME:VALUE, pause (seconds between two requests, then one after the other). */
+#define AIO_IMPLEMENTATION
+#include "../../aio.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MOST = 1000 };
+static struct {
+    const char *method, *ca, *header[3];
+    int         count, limit;
+    double      pause;
+    char       *body;
+    size_t      bytes;
+} with = { "GET", NULL, { NULL, NULL, NULL }, 1, 1, 0, NULL, 0 };
+static aio_session *session;
+static int reused;
+
+static unsigned hash(const char *data, size_t length)
+{
+    unsigned h = 2166136261u;
+    for (size_t i = 0; i < length; i++) h = (h ^ (unsigned char)data[i]) * 16777619u;
+    return h;
+}
+
+struct fetch { aio_task task; const char *url; aio_response *response; aio_text text, etag; };
+static AIO_CORO(fetch)
+{
+    AIO_BEGIN(fetch);
+    AIO_AWAIT(self->response, aio_session_request(session, with.method, self->url,
+                                                  .data = with.body, .data_length = with.bytes,
+                                                  .headers = with.header[0] ? with.header : NULL));
+    AIO_AWAIT(self->text, aio_response_read(self->response));
+    self->etag = aio_headers_get(&self->response->headers, "ETag");
+    printf("%d %zu %08x %s\n", self->response->status, self->text.length, hash(self->text.data, self->text.length),
+           self->etag.data ? self->etag.data : "-");
+    reused += self->response->times.reused;
+    AIO_FINALLY;
+        aio_response_release(self->response);
+    AIO_END;
+}
+
+struct run { aio_task task; int url_count, made; char **urls; struct fetch *fetches[MOST]; aio_tls_context *context; };
+static AIO_CORO(run)
+{
+    AIO_BEGIN(run);
+    if (with.ca && !(self->context = aio_tls_context_create(.ca_file = with.ca)))
+        AIO_RAISE(AIO_ETLS, "%s", aio_tls_context_error());
+    session = aio_session_open(.limit = with.limit, .tls_context = self->context, .timeout = { .total = 60 });
+    if (!session) AIO_RAISE(ENOMEM);
+    for (; self->made < self->url_count * with.count && self->made < MOST; self->made++) {
+        self->fetches[self->made] = aio_create_task(AIO_CALL(fetch, .url = self->urls[self->made / with.count]));
+        if (with.pause <= 0) continue;
+        AIO_AWAIT(aio_ref(self->fetches[self->made]));
+        AIO_AWAIT(aio_sleep(with.pause));
+    }
+    AIO_AWAIT(aio_gather(self->fetches, (size_t)self->made));
+    printf("reused %d\n", reused);
+    AIO_FINALLY;
+        aio_unref_all(self->fetches, (size_t)self->made);
+        aio_tls_context_unref(self->context);
+        AIO_AWAIT(aio_session_close(session));
+    AIO_END;
+}
+
+static bool make_body(size_t bytes, const char *path)
+{
+    FILE *file = path ? fopen(path, "rb") : NULL;
+    if (path && (!file || fseek(file, 0, SEEK_END) || (bytes = (size_t)ftell(file)) > (1u << 30))) return false;
+    with.bytes = bytes;
+    with.body = (char *)malloc(bytes + 1);
+    if (!with.body) return false;
+    for (size_t i = 0; i < bytes; i++) with.body[i] = (char)('a' + i % 23);
+    bool done = !file || (fseek(file, 0, SEEK_SET) == 0 && fread(with.body, 1, bytes, file) == bytes);
+    if (file) fclose(file);
+    return done;
+}
+
+static bool read_option(char *text)
+{
+    char *value = strchr(text, '=') + 1, *colon = strchr(value, ':');
+    if (!strncmp(text, "method=", 7)) with.method = value;
+    else if (!strncmp(text, "count=", 6)) with.count = atoi(value);
+    else if (!strncmp(text, "limit=", 6)) with.limit = atoi(value);
+    else if (!strncmp(text, "pause=", 6)) with.pause = atof(value);
+    else if (!strncmp(text, "ca=", 3)) with.ca = value;
+    else if (!strncmp(text, "bytes=", 6)) return make_body((size_t)strtoull(value, NULL, 10), NULL);
+    else if (!strncmp(text, "file=", 5)) return make_body(0, value);
+    else if (!strncmp(text, "header=", 7) && colon) {
+        *colon = '\0';
+        with.header[0] = value;
+        with.header[1] = colon + 1;
+    } else return false;
+    return true;
+}
+
+int main(int argc, char **argv)
+{
+    int i = 1, code;
+    for (; i < argc && strncmp(argv[i], "http", 4) != 0; i++)
+        if (!strchr(argv[i], '=') || !read_option(argv[i])) return 2;
+    code = aio_run(AIO_CALL(run, .url_count = argc - i, .urls = argv + i));
+    free(with.body);
+    return code;
+}
