@@ -237,8 +237,10 @@ static bool dns_listen(struct dns_fake *fake)
     memset(&to, 0, sizeof to);
     to.sin_family = AF_INET;
     to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    fake->udp = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    fake->tcp = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    fake->udp = socket(AF_INET, SOCK_DGRAM, 0);
+    fake->tcp = socket(AF_INET, SOCK_STREAM, 0);
+    fcntl(fake->udp, F_SETFL, O_NONBLOCK);
+    fcntl(fake->tcp, F_SETFL, O_NONBLOCK);
     if (bind(fake->tcp, (struct sockaddr *)&to, sizeof to) < 0) return false;
     getsockname(fake->tcp, (struct sockaddr *)&to, &length);
     fake->port = ntohs(to.sin_port);
