@@ -36,6 +36,47 @@ printf '#define AIO_IMPLEMENTATION\n#include "../../aio.h"\nint other(void);\nin
     >"$out/main.c"
 printf '#define AIO_STATIC\n#include "main.c"\n' >"$out/static_main.c"
 printf '#define AIO_STATIC\n#define AIO_IMPLEMENTATION\n#include "other.c"\n' >"$out/static_other.c"
+cat >"$out/allocator.c" <<'END'
+#include <stddef.h>
+void *own_malloc(size_t size);
+void *own_realloc(void *pointer, size_t size);
+void own_free(void *pointer);
+#define AIO_MALLOC(size) own_malloc(size)
+#define AIO_REALLOC(pointer, size) own_realloc(pointer, size)
+#define AIO_FREE(pointer) own_free(pointer)
+#define AIO_IMPLEMENTATION
+#include "../../aio.h"
+static int made, live;
+void *own_malloc(size_t size)
+{
+    __atomic_add_fetch(&made, 1, __ATOMIC_RELAXED);
+    __atomic_add_fetch(&live, 1, __ATOMIC_RELAXED);
+    return malloc(size);
+}
+void *own_realloc(void *pointer, size_t size)
+{
+    if (!pointer) return own_malloc(size);
+    return realloc(pointer, size);
+}
+void own_free(void *pointer)
+{
+    if (pointer) __atomic_sub_fetch(&live, 1, __ATOMIC_RELAXED);
+    free(pointer);
+}
+static void *job(void *arg) { return arg; }
+struct program { aio_task task; aio_session *session; void *result; };
+static AIO_CORO(program)
+{
+    AIO_BEGIN(program);
+    self->session = aio_session_open(.limit = 2);
+    AIO_AWAIT(self->result, aio_to_thread(job, &made));
+    AIO_FINALLY;
+        AIO_AWAIT(aio_session_close(self->session));
+    AIO_END;
+}
+int main(void) { return aio_run(AIO_CALL(program)) || !made || live; }
+END
+printf '#include <stdio.h>\n#define AIO_IMPLEMENTATION\n#include "../../aio.h"\n' >"$out/late.c"
 
 # Runs a cell's command; its output is kept for the report.
 run() {
@@ -99,6 +140,9 @@ cpp_beside_c() {
         "$@" -c -o "$binary.o" tests/cpp/coroutines.cpp &&
         "$1" -o "$binary" "$binary.o" "$binary-c.o" $libs && timeout 60 "$binary"
 }
+
+# Included too late for its feature macros, the implementation must say so.
+refused() { ! "$@" -fsyntax-only "$out/late.c" 2>"$out/late" && grep -q 'before any system header' "$out/late"; }
 
 # tests BINARY COMPILER-AND-FLAGS... -- COMMAND-BEFORE-IT...: builds the test binary and runs it.
 tests() {
@@ -200,6 +244,9 @@ for compiler in gcc clang; do
             "$out/implementation.c"
     done
     with_examples "examples $compiler c99" each_example object $compiler -std=c99 -O0 $warn_c ${own[$compiler]}
+    cell "allocator of one's own $compiler" linked allocator-$compiler $compiler -std=c99 -O2 $warn_c ${own[$compiler]} -- \
+        "$out/allocator.c"
+    cell "too late an include $compiler" refused $compiler -std=c99
     cell "two files $compiler" linked two-$compiler $compiler -std=c99 -O0 $warn_c -- "$out/main.c" "$out/other.c"
     cell "two files $compiler AIO_STATIC" linked static-$compiler $compiler -std=c99 -O0 $warn_c -- \
         "$out/static_main.c" "$out/static_other.c"
