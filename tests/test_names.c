@@ -107,11 +107,8 @@ SCENARIO(names_numeric_thread, .may = { AIO_ERESOLVE })
 struct names_fail_thread { aio_task task; int i; };
 SCENARIO(names_fail_thread)
 {
-    static const struct { int status, code; const char *message; } cases[] = {
-        { EAI_NONAME, AIO_ERESOLVE, "resolve nowhere.test: Name or service not known" },
-        { EAI_AGAIN, AIO_ERESOLVE, "resolve nowhere.test: Temporary failure in name resolution" },
-        { EAI_SYSTEM, AIO_ERESOLVE, "resolve nowhere.test: Too many open files" },
-        { EAI_MEMORY, ENOMEM, "out of memory" },
+    static const struct { int status, code; } cases[] = {
+        { EAI_NONAME, AIO_ERESOLVE }, { EAI_AGAIN, AIO_ERESOLVE }, { EAI_SYSTEM, AIO_ERESOLVE }, { EAI_MEMORY, ENOMEM },
     };
     AIO_BEGIN(names_fail_thread);
     names_begin(false);
@@ -122,7 +119,11 @@ SCENARIO(names_fail_thread)
             CHECK(false);
         } AIO_CATCH {
             CAUGHT(cases[self->i].code);
-            CHECK_STR(aio_caught(self)->message, cases[self->i].message);
+            int status = cases[self->i].status; /* the system's own words for it */
+            char message[200];
+            snprintf(message, sizeof message, "resolve nowhere.test: %s",
+                     status == EAI_SYSTEM ? strerror(EMFILE) : gai_strerror(status));
+            CHECK_STR(aio_caught(self)->message, status == EAI_MEMORY ? "out of memory" : message);
             if (self->i < 3) CHECK_STR(aio_caught(self)->phase, "resolve");
         } AIO_END_TRY;
     }
