@@ -8529,6 +8529,7 @@ typedef struct aio__tls {
     aio__descriptor *d;
     bool             read_wants_write, write_wants_read;
     bool             failed;    /* no close_notify may be sent any more */
+    bool             goodbye;   /* it has been sent */
     int              error;     /* errno of the socket under it */
 } aio__tls;
 
@@ -8832,13 +8833,21 @@ static int aio__tls_handshake(aio__tls *tls)
     return AIO__IO_FAILED;
 }
 
-/* Says goodbye, as far as the socket takes it at once. What has come and nobody reads (session tickets, an answer to a
- * goodbye) is taken out of the socket: closed with it, the socket would send a reset, which may overtake our bytes. */
-static void aio__tls_goodbye(aio__tls *tls, bool complete)
+/* Says goodbye. False: the socket does not take it yet, and it is to be said again. */
+static bool aio__tls_goodbye(aio__tls *tls)
+{
+    if (tls->goodbye || tls->failed || !aio__os.SSL_is_init_finished(tls->ssl)) return true;
+    aio__os.ERR_clear_error();
+    int n = aio__os.SSL_shutdown(tls->ssl);
+    tls->goodbye = n >= 0 || aio__os.SSL_get_error(tls->ssl, n) != SSL_ERROR_WANT_WRITE;
+    return tls->goodbye;
+}
+
+/* What has come and nobody reads (session tickets, an answer to a goodbye) is taken out of the socket: closed with it,
+ * the socket would send a reset, which may overtake our bytes. */
+static void aio__tls_drop_unread(aio__tls *tls)
 {
     char unread[1024];
-    aio__os.ERR_clear_error();
-    if (complete && !tls->failed && aio__os.SSL_is_init_finished(tls->ssl)) aio__os.SSL_shutdown(tls->ssl);
     for (int i = 0; i < 256 && aio__os.recv(tls->d->fd, unread, sizeof unread, 0) > 0; i++) { }
 }
 
@@ -9654,10 +9663,21 @@ static bool aio__stream_shutdown(aio_stream *s)
     return false;
 }
 
+/* Nothing is left to send, or can be: TLS has said goodbye as well. */
+static bool aio__stream_said_all(aio_stream *s)
+{
+    if (s->error) return true;
+    if (aio__unsent(s)) return false;
+#ifndef AIO_NO_TLS
+    if (s->tls) return aio__tls_goodbye(s->tls);
+#endif
+    return true;
+}
+
 /* Sends what is kept. False when the stream has ended with that. */
 static bool aio__stream_flush(aio_stream *s)
 {
-    if (!s->out) return true;
+    if (!s->out && !s->closing) return true;
     while (aio__unsent(s) && !s->error) {
         aio_text piece = { (char *)(s->out + 1) + s->out->start, aio__unsent(s) };
         ssize_t n = aio__stream_send(s, &piece, 1);
@@ -9671,9 +9691,13 @@ static bool aio__stream_flush(aio_stream *s)
     bool sent = !aio__unsent(s);
     if (sent) aio__out_free(s);
     if (s->error || (sent && s->wants_eof && !aio__stream_shutdown(s))) aio__stream_broken(s);
-    if (!s->closing || !(s->error || sent)) return true;
-    aio__stream_end(s);
-    return false;
+    if (!s->closing) return true;
+    if (aio__stream_said_all(s)) {
+        aio__stream_end(s);
+        return false;
+    }
+    aio__write_wait(s);
+    return true;
 }
 
 static void aio__stream_on_writable(aio__handle *handle)
@@ -9790,7 +9814,10 @@ static void aio__stream_end(aio_stream *s)
     aio__drained(s, s->drained && s->drained->state < AIO__DONE
                         ? aio__exception(ECONNABORTED, "write", "the stream was closed while being drained") : NULL);
 #ifndef AIO_NO_TLS
-    if (s->tls) aio__tls_goodbye(s->tls, !s->error && !aio__unsent(s));
+    if (s->tls) {
+        (void)aio__stream_said_all(s);
+        aio__tls_drop_unread(s->tls);
+    }
     aio__tls_free(s->tls);
 #endif
     aio__descriptor_remove(loop, &s->d);
@@ -9831,7 +9858,7 @@ static void aio__stream_begin_close(aio_stream *s)
     s->closing = true;
     if (s->home) *s->home = NULL;
     s->home = NULL;
-    if (!aio__unsent(s) || s->error) {
+    if (aio__stream_said_all(s)) {
         aio__stream_end(s);
         return;
     }

@@ -242,9 +242,14 @@ SCENARIO(server_max, SERVER_MAY)
 static int accepts_left; /* until there are no descriptors, for one call */
 static int poor_accept(int fd, struct sockaddr *address, socklen_t *length)
 {
-    if (accepts_left-- != 0) return seam_accept(fd, address, length);
-    errno = EMFILE;
-    return -1;
+    if (accepts_left == 0) {
+        accepts_left = -1;
+        errno = EMFILE;
+        return -1;
+    }
+    int client = seam_accept(fd, address, length);
+    if (client >= 0) accepts_left--;
+    return client;
 }
 
 struct server_poor { aio_task task; aio_server *server; aio_stream *one, *two; int made; double began; };

@@ -236,6 +236,9 @@ SCENARIO(tls_default, TLS_MAY)
     AIO_END;
 }
 
+/* An alert of a handshake that failed is tried once: what the socket does not take is lost, and the peer sees an end. */
+static bool tls_alert_lost(void) { return seam.fail_call == CALL_send && seam.error == EAGAIN; }
+
 struct tls_client_cert { TLS_SELF; char ca[128], mine[128]; };
 SCENARIO(tls_client_cert, TLS_MAY)
 {
@@ -256,7 +259,8 @@ SCENARIO(tls_client_cert, TLS_MAY)
         CHECK(false);
     } AIO_CATCH {
         CAUGHT(AIO_ETLS);
-        CHECK(strstr(aio_caught(self)->message, "127.0.0.1: tlsv13 alert certificate required") != NULL);
+        CHECK(tls_alert_lost() ||
+              strstr(aio_caught(self)->message, "127.0.0.1: tlsv13 alert certificate required") != NULL);
     } AIO_END_TRY;
     aio_stream_abort(self->stream);
     self->stream = NULL;
@@ -401,7 +405,7 @@ SCENARIO(tls_old, TLS_MAY)
     } AIO_CATCH {
         CAUGHT(AIO_ETLS);
         CHECK(strstr(aio_caught(self)->message, "TLS handshake with localhost: ") == aio_caught(self)->message);
-        CHECK(strstr(aio_caught(self)->message, "protocol") != NULL);
+        CHECK(tls_alert_lost() || strstr(aio_caught(self)->message, "protocol") != NULL);
     } AIO_END_TRY;
     AIO_FINALLY;
         TLS_END();
