@@ -22,7 +22,7 @@
  *
  * Every test has a process of its own, which a watchdog ends; a way that crashes or hangs is named, the others go on.
  *
- * usage: build/test [--list] [--torture] [--way NAME] [--at RUN] [--seed N] [--seconds N] [--here] [NAME...]
+ * usage: build/test [--list] [--torture] [--way NAME,...] [--at RUN] [--seed N] [--seconds N] [--here] [NAME...]
  *   NAME: the test of that name, or else all whose name contains it. --torture: every run of every way, not a sample.
  *   --here: in this process, for a debugger. --seconds: what the watchdog allows one run. AIO_POLLER: only that poller.
  *

@@ -186,9 +186,18 @@ static void way_runs_all(void)
     for (long n = total; on && n < 2 * total + 100 && seam.fired && now.failures < MOST; n++) way_run(n, &counts);
 }
 
+/* --way NAME, or several with commas between them. */
+static bool way_wanted(const char *name)
+{
+    size_t length = strlen(name);
+    for (const char *at = options.way; at; at = strchr(at, ',') ? strchr(at, ',') + 1 : NULL)
+        if (!strncmp(at, name, length) && (at[length] == ',' || !at[length])) return true;
+    return !options.way;
+}
+
 static bool way_applies(const test *t, const struct way *w)
 {
-    if (options.way && strcmp(options.way, w->name) != 0) return false;
+    if (!way_wanted(w->name)) return false;
     if (t->function && (w->kind != KIND_PLAIN || w->variant)) return false;
     if (w->poller && (!aio_policy_find(w->poller) || (options.poller && strcmp(options.poller, w->poller) != 0)))
         return false;
@@ -280,8 +289,8 @@ static int harness_main(int argc, char **argv)
     options.poller = poller && *poller ? poller : NULL;
     long count = 0;
     if (first < 0) {
-        fprintf(stderr, "usage: %s [--list] [--torture] [--way NAME] [--at RUN] [--seed N] [--seconds N] [--here] [NAME...]\n",
-                argv[0]);
+        fprintf(stderr, "usage: %s [--list] [--torture] [--way NAME,...] [--at RUN] [--seed N] [--seconds N] [--here] "
+                "[NAME...]\n", argv[0]);
         return 2;
     }
     with_parent = (struct shared *)mmap(NULL, sizeof *with_parent, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
