@@ -116,10 +116,11 @@
  *   44. URLs
  *   45. Headers
  *   46. HTTP messages
- *   47. Connections: the pool
- *   48. HTTP client: session, request, response
- *   49. HTTP server: connections and handlers
- *   50. Introspection: task dump and call graph
+ *   47. Connecting: names, addresses, proxies
+ *   48. Connections: the pool
+ *   49. HTTP client: session, request, response
+ *   50. HTTP server: connections and handlers
+ *   51. Introspection: task dump and call graph
  *
  * LICENCE: MIT-0 or public domain, as you like; see the end of the file.
  */
@@ -8911,10 +8912,10 @@ static aio_tls_context *aio__tls_default(void) { return NULL; }
 /* ============================================================================
  * 39. Streams: buffers and transports
  *
- * Reading, writing, connecting, listening; plain or over TLS. A stream owns its descriptor, what came and is unread,
- * and what is written and unsent; each buffer exists only while there is something in it. Nothing is read ahead of a
- * reader: the peer waits. A write is tried at once. What is open is in aio__streams, and ends with the loop. May call
- * names, TLS, descriptors, timers, futures and coroutines.
+ * Reading, writing, a connect to one address, listening; plain or over TLS. A stream owns its descriptor, what came
+ * and is unread, and what is written and unsent; each buffer exists only while there is something in it. Nothing is
+ * read ahead of a reader: the peer waits. A write is tried at once. What is open is in aio__streams, and ends with the
+ * loop. May call names, TLS, descriptors, timers, futures and coroutines.
  * ============================================================================ */
 
 enum {
@@ -10075,69 +10076,6 @@ static AIO_CORO(aio__connecting)
     AIO_END;
 }
 
-/* What several addresses failed with, in one message. The last ones are only counted when there is no room. */
-typedef struct aio__errors {
-    int    code, left_out; /* code: the latest */
-    size_t used;
-    char   text[AIO__MESSAGE_MAX - 32];
-} aio__errors;
-
-static void aio__errors_join(aio__errors *errors, const aio_exception *error)
-{
-    size_t length = strlen(error->message), room = sizeof errors->text - errors->used;
-    errors->code = error->code;
-    if (length + 3 > room || errors->left_out) {
-        errors->left_out++;
-        return;
-    }
-    errors->used += (size_t)snprintf(errors->text + errors->used, room, "%s%s", errors->used ? "; " : "",
-                                     error->message);
-}
-
-static aio_exception *aio__errors_made(const aio__errors *errors)
-{
-    if (!errors->code) return aio__exception(AIO_ERESOLVE, "resolve", "no address");
-    if (!errors->left_out) return aio__exception(errors->code, "connect", "%s", errors->text);
-    return aio__exception(errors->code, "connect", "%s; and %d more", errors->text, errors->left_out);
-}
-
-/* Where the time of a request goes. */
-enum {
-    AIO__PHASE_POOL, AIO__PHASE_RESOLVE, AIO__PHASE_CONNECT, AIO__PHASE_TLS, AIO__PHASE_SEND, AIO__PHASE_HEADERS,
-    AIO__PHASE_BODY, AIO__PHASES
-};
-typedef struct aio__phases {
-    aio_loop *loop;
-    int64_t   since, spent[AIO__PHASES]; /* nanoseconds */
-    int       phase;
-} aio__phases;
-
-/* NULL is fine: nobody asks. */
-static void aio__phase_enter(aio__phases *phases, int phase)
-{
-    if (!phases) return;
-    phases->spent[phases->phase] += phases->loop->now - phases->since;
-    phases->since = phases->loop->now;
-    phases->phase = phase;
-}
-
-struct aio__connect { /* all addresses in turn, then TLS */
-    aio_task            task;
-    aio_stream         *result;
-    aio__lookup_future *lookup, *local;
-    aio_addresses      *resolved;     /* the lookup of options.resolver, instead */
-    const aio__addresses *addresses;  /* of one of the two */
-    aio_stream         *stream;
-    aio_connect_options options;
-    aio__phases        *phases;       /* of the request that this is for, or NULL */
-    int                 port, i;
-    const char         *host, *name;  /* in text */
-    const aio__address *to, *from;    /* in addresses and local */
-    aio_exception      *error;
-    aio__errors         errors;
-    char                text[1];      /* host, server name, local host: each with its NUL */
-};
-
 /* The address to connect from: *from, NULL for any. False if there is none of that family. */
 static bool aio__local_for(const aio__lookup_future *local, int family, const aio__address **from)
 {
@@ -10146,57 +10084,6 @@ static bool aio__local_for(const aio__lookup_future *local, int family, const ai
     for (int i = 0; i < local->result->count && !*from; i++)
         if (local->result->at[i].storage.ss_family == family) *from = &local->result->at[i];
     return *from != NULL;
-}
-
-static AIO_CORO(aio__connect)
-{
-    AIO_BEGIN(aio__connect);
-    if (self->options.tls && !self->options.tls_context && !(self->options.tls_context = aio__tls_default()))
-        AIO_RAISE(AIO_ETLS, "%s", aio_tls_context_error());
-    aio__phase_enter(self->phases, AIO__PHASE_RESOLVE);
-    if (self->options.resolver) {
-        AIO_AWAIT(self->resolved, self->options.resolver->resolve(self->options.resolver, self->host, self->port,
-                                                                  self->options.family));
-        self->addresses = &self->resolved->list;
-    } else {
-        self->lookup = aio__resolve(self->task.future.loop, self->host, self->port, self->options.family, 0);
-        AIO_AWAIT(aio_ref(self->lookup));
-        self->addresses = self->lookup->result;
-    }
-    if (self->options.local_host) {
-        self->local = aio__resolve(self->task.future.loop, self->options.local_host, 0, 0, AI_PASSIVE);
-        AIO_AWAIT(aio_ref(self->local));
-    }
-    aio__phase_enter(self->phases, AIO__PHASE_CONNECT);
-    for (self->i = 0; self->i < self->addresses->count && !self->stream; self->i++) {
-        AIO_TRY {
-            self->to = &self->addresses->at[self->i];
-            if (!aio__local_for(self->local, self->to->storage.ss_family, &self->from))
-                AIO_RAISE(EADDRNOTAVAIL, "connect to %s: %s is not of its family", self->host,
-                          self->options.local_host);
-            AIO_AWAIT(self->stream, AIO_CALL(aio__connecting, .to = self->to, .from = self->from,
-                .limit = self->options.limit, .timeout = self->options.connect_timeout, .host = self->host));
-        } AIO_CATCH {
-            if (aio_caught(self)->code == AIO_ECANCELLED || aio_caught(self)->code == ENOMEM) AIO_RERAISE();
-            aio__errors_join(&self->errors, aio_caught(self));
-        } AIO_END_TRY;
-    }
-    if (!self->stream) AIO_RAISE_EXCEPTION(self->error = aio__errors_made(&self->errors));
-    self->stream->name = aio__strndup(self->host, strlen(self->host));
-    if (self->options.tls_context) {
-        aio__phase_enter(self->phases, AIO__PHASE_TLS);
-        AIO_AWAIT(AIO_CALL(aio__tls_start, .stream = self->stream, .context = self->options.tls_context,
-                           .host = self->name, .timeout = self->options.tls_timeout));
-    }
-    AIO_RETURN(self->stream);
-    AIO_FINALLY;
-        aio_exception_unref(self->error);
-        if (self->task.future.error && self->stream) aio__stream_drop(self->stream);
-        if (self->task.future.error) self->result = NULL;
-        aio_addresses_free(self->resolved);
-        aio_unref(self->lookup);
-        aio_unref(self->local);
-    AIO_END;
 }
 
 /* Puts a copy of text at *at and moves *at on; NULL stays NULL. */
@@ -10222,46 +10109,6 @@ static void *aio__new_zeroed(size_t size, aio_coro_fn *coro)
     return t;
 }
 
-AIO_API aio_stream_task *aio__open_connection(const char *host, int port, const aio_connect_options *options)
-{
-    if (!host || !*host) return (aio_stream_task *)(void *)aio__failure(EINVAL, "open_connection: no host");
-    if (!aio__tls_context_is_for(options->tls_context, false))
-        return (aio_stream_task *)(void *)aio__failure(EINVAL, "open_connection: the TLS context is a server's");
-    const char *name = options->server_hostname ? options->server_hostname : host;
-    size_t texts = aio__text_size(host) + aio__text_size(name) + aio__text_size(options->local_host);
-    struct aio__connect *self = (struct aio__connect *)aio__new_zeroed(sizeof *self + texts, aio__connect_coro);
-    if (!self) return NULL;
-    char *at = self->text;
-    self->options = *options;
-    self->port = port;
-    self->host = aio__keep(&at, host);
-    self->name = aio__keep(&at, name);
-    self->options.local_host = aio__keep(&at, options->local_host);
-    return (aio_stream_task *)(void *)self;
-}
-
-struct aio__connect_unix {
-    aio_task            task;
-    aio_stream         *result;
-    aio__address        address;
-    aio_connect_options options;
-    char                path[128], name[256];
-};
-static AIO_CORO(aio__connect_unix)
-{
-    AIO_BEGIN(aio__connect_unix);
-    AIO_AWAIT(self->result, AIO_CALL(aio__connecting, .to = &self->address, .limit = self->options.limit,
-                                     .timeout = self->options.connect_timeout, .host = "unix"));
-    self->result->name = aio__strndup(self->path, strlen(self->path));
-    if (self->options.tls_context)
-        AIO_AWAIT(AIO_CALL(aio__tls_start, .stream = self->result, .context = self->options.tls_context,
-                           .host = self->name, .timeout = self->options.tls_timeout));
-    AIO_FINALLY;
-        if (self->task.future.error && self->result) aio__stream_drop(self->result);
-        if (self->task.future.error) self->result = NULL;
-    AIO_END;
-}
-
 /* 0, or ENAMETOOLONG, EINVAL. */
 static int aio__unix_address(const char *path, aio__address *address)
 {
@@ -10275,31 +10122,6 @@ static int aio__unix_address(const char *path, aio__address *address)
     memcpy(&address->storage, &un, sizeof un);
     address->length = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(path) + 1);
     return 0;
-}
-
-AIO_API aio_stream_task *aio__open_unix_connection(const char *path, const aio_connect_options *options)
-{
-    aio__address address;
-    int code = aio__unix_address(path, &address);
-    if (code)
-        return (aio_stream_task *)(void *)aio__failure(code, "unix socket %.200s: %s", path ? path : "",
-                                                       strerror(code));
-    const char *name = options->server_hostname ? options->server_hostname : "";
-    if (options->tls && !options->tls_context)
-        return (aio_stream_task *)(void *)aio__failure(EINVAL, "unix socket %s: TLS needs .tls_context", path);
-    if (options->tls_context && (!*name || strlen(name) > 255))
-        return (aio_stream_task *)(void *)aio__failure(EINVAL, "unix socket %s: TLS needs .server_hostname", path);
-    if (!aio__tls_context_is_for(options->tls_context, false))
-        return (aio_stream_task *)(void *)aio__failure(EINVAL, "unix socket %s: the TLS context is a server's", path);
-    struct aio__connect_unix *self =
-        (struct aio__connect_unix *)aio__new_zeroed(sizeof *self, aio__connect_unix_coro);
-    if (!self) return NULL;
-    self->address = address;
-    self->options = *options;
-    self->options.local_host = NULL;
-    snprintf(self->path, sizeof self->path, "%s", path);
-    snprintf(self->name, sizeof self->name, "%s", name);
-    return (aio_stream_task *)(void *)self;
 }
 
 /* ---- servers ---- */
@@ -15449,7 +15271,194 @@ static inline const char *aio__http_clock_text(aio__http_clock *clock, int64_t s
 }
 
 /* ============================================================================
- * 47. Connections: the pool
+ * 47. Connecting: names, addresses, proxies
+ *
+ * From a host's name to a stream: the name is looked up, its addresses are tried, TLS is put on what stands. What is
+ * tried is a coroutine for each address (aio__connecting, with the streams). Calls names, streams
+ * and TLS.
+ * ============================================================================ */
+
+/* What several addresses failed with, in one message. The last ones are only counted when there is no room. */
+typedef struct aio__errors {
+    int    code, left_out; /* code: the latest */
+    size_t used;
+    char   text[AIO__MESSAGE_MAX - 32];
+} aio__errors;
+
+static void aio__errors_join(aio__errors *errors, const aio_exception *error)
+{
+    size_t length = strlen(error->message), room = sizeof errors->text - errors->used;
+    errors->code = error->code;
+    if (length + 3 > room || errors->left_out) {
+        errors->left_out++;
+        return;
+    }
+    errors->used += (size_t)snprintf(errors->text + errors->used, room, "%s%s", errors->used ? "; " : "",
+                                     error->message);
+}
+
+static aio_exception *aio__errors_made(const aio__errors *errors)
+{
+    if (!errors->code) return aio__exception(AIO_ERESOLVE, "resolve", "no address");
+    if (!errors->left_out) return aio__exception(errors->code, "connect", "%s", errors->text);
+    return aio__exception(errors->code, "connect", "%s; and %d more", errors->text, errors->left_out);
+}
+
+/* Where the time of a request goes. */
+enum {
+    AIO__PHASE_POOL, AIO__PHASE_RESOLVE, AIO__PHASE_CONNECT, AIO__PHASE_TLS, AIO__PHASE_SEND, AIO__PHASE_HEADERS,
+    AIO__PHASE_BODY, AIO__PHASES
+};
+typedef struct aio__phases {
+    aio_loop *loop;
+    int64_t   since, spent[AIO__PHASES]; /* nanoseconds */
+    int       phase;
+} aio__phases;
+
+/* NULL is fine: nobody asks. */
+static void aio__phase_enter(aio__phases *phases, int phase)
+{
+    if (!phases) return;
+    phases->spent[phases->phase] += phases->loop->now - phases->since;
+    phases->since = phases->loop->now;
+    phases->phase = phase;
+}
+
+struct aio__connect { /* all addresses in turn, then TLS */
+    aio_task            task;
+    aio_stream         *result;
+    aio__lookup_future *lookup, *local;
+    aio_addresses      *resolved;     /* the lookup of options.resolver, instead */
+    const aio__addresses *addresses;  /* of one of the two */
+    aio_stream         *stream;
+    aio_connect_options options;
+    aio__phases        *phases;       /* of the request that this is for, or NULL */
+    int                 port, i;
+    const char         *host, *name;  /* in text */
+    const aio__address *to, *from;    /* in addresses and local */
+    aio_exception      *error;
+    aio__errors         errors;
+    char                text[1];      /* host, server name, local host: each with its NUL */
+};
+
+static AIO_CORO(aio__connect)
+{
+    AIO_BEGIN(aio__connect);
+    if (self->options.tls && !self->options.tls_context && !(self->options.tls_context = aio__tls_default()))
+        AIO_RAISE(AIO_ETLS, "%s", aio_tls_context_error());
+    aio__phase_enter(self->phases, AIO__PHASE_RESOLVE);
+    if (self->options.resolver) {
+        AIO_AWAIT(self->resolved, self->options.resolver->resolve(self->options.resolver, self->host, self->port,
+                                                                  self->options.family));
+        self->addresses = &self->resolved->list;
+    } else {
+        self->lookup = aio__resolve(self->task.future.loop, self->host, self->port, self->options.family, 0);
+        AIO_AWAIT(aio_ref(self->lookup));
+        self->addresses = self->lookup->result;
+    }
+    if (self->options.local_host) {
+        self->local = aio__resolve(self->task.future.loop, self->options.local_host, 0, 0, AI_PASSIVE);
+        AIO_AWAIT(aio_ref(self->local));
+    }
+    aio__phase_enter(self->phases, AIO__PHASE_CONNECT);
+    for (self->i = 0; self->i < self->addresses->count && !self->stream; self->i++) {
+        AIO_TRY {
+            self->to = &self->addresses->at[self->i];
+            if (!aio__local_for(self->local, self->to->storage.ss_family, &self->from))
+                AIO_RAISE(EADDRNOTAVAIL, "connect to %s: %s is not of its family", self->host,
+                          self->options.local_host);
+            AIO_AWAIT(self->stream, AIO_CALL(aio__connecting, .to = self->to, .from = self->from,
+                .limit = self->options.limit, .timeout = self->options.connect_timeout, .host = self->host));
+        } AIO_CATCH {
+            if (aio_caught(self)->code == AIO_ECANCELLED || aio_caught(self)->code == ENOMEM) AIO_RERAISE();
+            aio__errors_join(&self->errors, aio_caught(self));
+        } AIO_END_TRY;
+    }
+    if (!self->stream) AIO_RAISE_EXCEPTION(self->error = aio__errors_made(&self->errors));
+    self->stream->name = aio__strndup(self->host, strlen(self->host));
+    if (self->options.tls_context) {
+        aio__phase_enter(self->phases, AIO__PHASE_TLS);
+        AIO_AWAIT(AIO_CALL(aio__tls_start, .stream = self->stream, .context = self->options.tls_context,
+                           .host = self->name, .timeout = self->options.tls_timeout));
+    }
+    AIO_RETURN(self->stream);
+    AIO_FINALLY;
+        aio_exception_unref(self->error);
+        if (self->task.future.error && self->stream) aio__stream_drop(self->stream);
+        if (self->task.future.error) self->result = NULL;
+        aio_addresses_free(self->resolved);
+        aio_unref(self->lookup);
+        aio_unref(self->local);
+    AIO_END;
+}
+
+AIO_API aio_stream_task *aio__open_connection(const char *host, int port, const aio_connect_options *options)
+{
+    if (!host || !*host) return (aio_stream_task *)(void *)aio__failure(EINVAL, "open_connection: no host");
+    if (!aio__tls_context_is_for(options->tls_context, false))
+        return (aio_stream_task *)(void *)aio__failure(EINVAL, "open_connection: the TLS context is a server's");
+    const char *name = options->server_hostname ? options->server_hostname : host;
+    size_t texts = aio__text_size(host) + aio__text_size(name) + aio__text_size(options->local_host);
+    struct aio__connect *self = (struct aio__connect *)aio__new_zeroed(sizeof *self + texts, aio__connect_coro);
+    if (!self) return NULL;
+    char *at = self->text;
+    self->options = *options;
+    self->port = port;
+    self->host = aio__keep(&at, host);
+    self->name = aio__keep(&at, name);
+    self->options.local_host = aio__keep(&at, options->local_host);
+    return (aio_stream_task *)(void *)self;
+}
+
+struct aio__connect_unix {
+    aio_task            task;
+    aio_stream         *result;
+    aio__address        address;
+    aio_connect_options options;
+    char                path[128], name[256];
+};
+static AIO_CORO(aio__connect_unix)
+{
+    AIO_BEGIN(aio__connect_unix);
+    AIO_AWAIT(self->result, AIO_CALL(aio__connecting, .to = &self->address, .limit = self->options.limit,
+                                     .timeout = self->options.connect_timeout, .host = "unix"));
+    self->result->name = aio__strndup(self->path, strlen(self->path));
+    if (self->options.tls_context)
+        AIO_AWAIT(AIO_CALL(aio__tls_start, .stream = self->result, .context = self->options.tls_context,
+                           .host = self->name, .timeout = self->options.tls_timeout));
+    AIO_FINALLY;
+        if (self->task.future.error && self->result) aio__stream_drop(self->result);
+        if (self->task.future.error) self->result = NULL;
+    AIO_END;
+}
+
+AIO_API aio_stream_task *aio__open_unix_connection(const char *path, const aio_connect_options *options)
+{
+    aio__address address;
+    int code = aio__unix_address(path, &address);
+    if (code)
+        return (aio_stream_task *)(void *)aio__failure(code, "unix socket %.200s: %s", path ? path : "",
+                                                       strerror(code));
+    const char *name = options->server_hostname ? options->server_hostname : "";
+    if (options->tls && !options->tls_context)
+        return (aio_stream_task *)(void *)aio__failure(EINVAL, "unix socket %s: TLS needs .tls_context", path);
+    if (options->tls_context && (!*name || strlen(name) > 255))
+        return (aio_stream_task *)(void *)aio__failure(EINVAL, "unix socket %s: TLS needs .server_hostname", path);
+    if (!aio__tls_context_is_for(options->tls_context, false))
+        return (aio_stream_task *)(void *)aio__failure(EINVAL, "unix socket %s: the TLS context is a server's", path);
+    struct aio__connect_unix *self =
+        (struct aio__connect_unix *)aio__new_zeroed(sizeof *self, aio__connect_unix_coro);
+    if (!self) return NULL;
+    self->address = address;
+    self->options = *options;
+    self->options.local_host = NULL;
+    snprintf(self->path, sizeof self->path, "%s", path);
+    snprintf(self->name, sizeof self->name, "%s", name);
+    return (aio_stream_task *)(void *)self;
+}
+
+/* ============================================================================
+ * 48. Connections: the pool
  *
  * What the client and the server have in common: deadlines, and bodies on their way in. Then the client's connector:
  * keep-alive connections by origin, and who waits for one. A connection object is the right to one of `limit` places;
@@ -16132,7 +16141,7 @@ static void aio__connector_free(aio__connector *c)
 }
 
 /* ============================================================================
- * 48. HTTP client: session, request, response
+ * 49. HTTP client: session, request, response
  *
  * One request is one coroutine (aio__fetching), whose frame holds copies of what it was given. Everything else of a
  * request and its response is an exchange, which outlives the coroutine as the user's aio_response, and is used again,
@@ -17035,7 +17044,7 @@ AIO_API size_t aio_session_busy(const aio_session *session) { return session ? s
 AIO_API size_t aio_session_idle(const aio_session *session) { return session ? session->connector.idle_count : 0; }
 
 /* ============================================================================
- * 49. HTTP server: connections and handlers
+ * 50. HTTP server: connections and handlers
  *
  * One connection is one coroutine (aio__serving) in an aio_server: a head, its handler, what is left of the body, the
  * next head; so pipelined requests are answered in order. What it knows is an aio__inbound, the user's aio_request.
@@ -17647,7 +17656,7 @@ AIO_API aio_server_task *aio__start_http_server(aio_request_handler *handler, vo
 }
 
 /* ============================================================================
- * 50. Introspection: task dump and call graph
+ * 51. Introspection: task dump and call graph
  *
  * Walks what waits for what, and only reads. Called by nobody above. Downwards through the frames of a task to what the
  * innermost awaits, and that one's children (ops->child); upwards through the waiters. A path may lead in a circle, and
