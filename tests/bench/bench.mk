@@ -17,8 +17,8 @@ BENCH_GOAL     := $(.DEFAULT_GOAL)
 
 BENCH_PROGRAMS := bench_echo bench_tasks bench_http
 BENCH_TOOLS    := launch echo_load
-BENCH_C        := $(BENCH_TOOLS) echo_raw timers_raw tasks_raw echo_uv echo_ev echo_event timers_uv timers_ev \
-                  http_raw http_curl
+BENCH_C        := $(BENCH_TOOLS) echo_raw echo_tls_raw timers_raw tasks_raw echo_uv echo_ev echo_event timers_uv \
+                  timers_ev http_raw http_curl
 BENCH_GOS      := echo http_client timers tasks
 
 bench: bench-programs
@@ -50,7 +50,7 @@ $(BENCH_OUT)/echo_uv $(BENCH_OUT)/timers_uv: BENCH_LIBS = -luv
 $(BENCH_OUT)/echo_ev $(BENCH_OUT)/timers_ev: BENCH_LIBS = -lev
 $(BENCH_OUT)/echo_ev $(BENCH_OUT)/timers_ev: BENCH_CFLAGS += -fno-strict-aliasing # as libev's documentation asks
 $(BENCH_OUT)/echo_event: BENCH_LIBS = -levent
-$(BENCH_OUT)/http_raw:   BENCH_LIBS = -lssl -lcrypto
+$(BENCH_OUT)/http_raw $(BENCH_OUT)/echo_load $(BENCH_OUT)/echo_tls_raw: BENCH_LIBS = -lssl -lcrypto
 $(BENCH_OUT)/http_curl:  BENCH_LIBS = -lcurl
 
 $(BENCH_C:%=$(BENCH_OUT)/%): $(BENCH_OUT)/%: $(BENCH)/src/%.c $(BENCH)/src/common.h

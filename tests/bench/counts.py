@@ -44,14 +44,17 @@ def traced(peer, task, messages, python):
     """Runs the server under strace for so many messages; gives {system call: (calls, errors)}."""
     port, = run.free_ports(1)
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-        out = pathlib.Path(folder) / "counts"
+        out, cert, key = (pathlib.Path(folder) / name for name in ("counts", "cert.pem", "key.pem"))
+        if task.get("tls"):
+            run.make_certificate(pathlib.Path(folder))
         server = subprocess.Popen(["strace", "-f", "-c", "-U", "calls,errors,name", "-o", out,
-                                   *run.fill(peer, port=port, python=python)],
+                                   *run.fill(peer, port=port, cert=cert, key=key, python=python)],
                                   cwd=peer["dir"], stdout=subprocess.DEVNULL, preexec_fn=run.pinned(run.SERVER_CPU))
         try:
             run.wait_for_port(port, server, "the server")
             run.launch([run.BUILD / "echo_load", str(port), str(server.pid), str(task["conns"]),
-                        str(task["active"]), str(task["size"]), str(messages)], run.HERE)
+                        str(task["active"]), str(task["size"]), str(messages),
+                        *([cert] if task.get("tls") else [])], run.HERE)
             time.sleep(0.3)  # the server sees every connection closed, both times
         finally:
             stop_traced(server)
@@ -83,7 +86,7 @@ def main():
     ap = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     ap.add_argument("peers", nargs="*", metavar="PEER",
                     help="echo servers by a part of their name (default: aio.h and the raw reference)")
-    ap.add_argument("--task", default="echo", choices=["echo", "echo-1000", "echo-16k"])
+    ap.add_argument("--task", default="echo", choices=run.GROUPS["echo"] + run.GROUPS["echotls"])
     ap.add_argument("--config", action="append", default=[], metavar="FILE", help="more peers, as for run.py")
     args = ap.parse_args()
     if not shutil.which("strace"):

@@ -104,8 +104,14 @@ TASKS = {
                       title="TCP echo, 1,000 connections, 64-byte messages"),
     "echo-16k": dict(kind="server", conns=64, active=64, size=16384, n=80000, metrics=ECHO,
                      title="TCP echo, 64 connections, 16 KiB messages"),
+    "echo-tls": dict(kind="server", tls=True, conns=64, active=64, size=64, n=200000, metrics=ECHO,
+                     title="TLS 1.3 echo (AES-128-GCM), 64 connections, 64-byte messages"),
+    "echo-tls-16k": dict(kind="server", tls=True, conns=64, active=64, size=16384, n=80000, metrics=ECHO,
+                         title="TLS 1.3 echo (AES-128-GCM), 64 connections, 16 KiB messages"),
     "connections": dict(kind="server", conns=10000, active=100, size=64, n=80000, metrics=CONNECTIONS,
                         title="10,000 open connections, echo on 100 of them"),
+    "connections-tls": dict(kind="server", tls=True, conns=10000, active=100, size=64, n=40000, metrics=CONNECTIONS,
+                            title="10,000 open TLS 1.3 connections, echo on 100 of them"),
     "http": dict(kind="http", scheme="http", path="/1k", conns=64, n=200000, mode="keep", metrics=HTTP,
                  title="HTTP/1.1 keep-alive GET of 1 KiB, 64 connections"),
     "https": dict(kind="http", scheme="https", path="/1k", conns=64, n=100000, mode="keep", metrics=HTTP,
@@ -130,6 +136,7 @@ TASKS = {
 }
 GROUPS = {
     "echo": ["echo", "echo-1000", "echo-16k"],
+    "echotls": ["echo-tls", "echo-tls-16k"],
     "httpclient": ["http"],
     "httpsclient": ["https", "download-http", "download-https"],
     "download": ["download-http", "download-https"],
@@ -212,19 +219,26 @@ def launch(cmd, cwd, env=None):
     return {**cost, **result_line(out)}
 
 
+def make_certificate(folder):
+    """A P-256 key and its self-signed certificate for 127.0.0.1, as folder/key.pem and folder/cert.pem."""
+    if not shutil.which("openssl"):
+        raise Failed("openssl is not installed")
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
+                    "-nodes", "-days", "30", "-subj", "/CN=localhost",
+                    "-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost",
+                    "-keyout", folder / "key.pem", "-out", folder / "cert.pem"],
+                   check=True, capture_output=True)
+
+
 class Nginx:
     """The HTTP server of the client tasks, pinned to SERVER_CPU."""
 
     def __init__(self, stack):
         self.dir = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
         exe = shutil.which("nginx", path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin")
-        if not exe or not shutil.which("openssl"):
-            raise Failed("nginx or openssl is not installed")
-        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
-                        "-nodes", "-days", "30", "-subj", "/CN=localhost",
-                        "-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost",
-                        "-keyout", self.dir / "key.pem", "-out", self.dir / "cert.pem"],
-                       check=True, capture_output=True)
+        if not exe:
+            raise Failed("nginx is not installed")
+        make_certificate(self.dir)
         (self.dir / "www").mkdir()
         with open(self.dir / "www" / "big", "wb") as f:
             block = os.urandom(1 << 20)
@@ -261,16 +275,20 @@ def fill(peer, **values):
 
 def run_server(peer, task, n, python):
     port, = free_ports(1)
-    server = subprocess.Popen(fill(peer, port=port, python=python), cwd=peer["dir"],
-                              preexec_fn=pinned(SERVER_CPU), stdout=subprocess.DEVNULL)
-    try:
-        wait_for_port(port, server, "the server")
-        time.sleep(0.1)  # let it finish starting before its memory is looked at
-        r = launch([BUILD / "echo_load", str(port), str(server.pid), str(task["conns"]),
-                    str(task["active"]), str(task["size"]), str(n)], HERE)
-        return {**r, "conns": task["conns"]}
-    finally:
-        stop(server)
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        cert, key = (pathlib.Path(folder) / name for name in ("cert.pem", "key.pem"))
+        if task.get("tls"):
+            make_certificate(pathlib.Path(folder))
+        server = subprocess.Popen(fill(peer, port=port, cert=cert, key=key, python=python), cwd=peer["dir"],
+                                  preexec_fn=pinned(SERVER_CPU), stdout=subprocess.DEVNULL)
+        try:
+            wait_for_port(port, server, "the server")
+            time.sleep(0.1)  # let it finish starting before its memory is looked at
+            r = launch([BUILD / "echo_load", str(port), str(server.pid), str(task["conns"]), str(task["active"]),
+                        str(task["size"]), str(n), *([cert] if task.get("tls") else [])], HERE)
+            return {**r, "conns": task["conns"]}
+        finally:
+            stop(server)
 
 
 def run_http(peer, task, n, python, nginx):
@@ -485,9 +503,9 @@ def main():
         return
     if not (BUILD / "launch").exists() or not (BUILD / "echo_load").exists():
         sys.exit("run make bench-peers first")
-    if not raise_limit() and "connections" in names:
+    if not raise_limit() and any(n.startswith("connections") for n in names):
         print(f"connections: left out, needs {FILES} descriptors (ulimit -Hn)", file=sys.stderr)
-        names.remove("connections")
+        names = [n for n in names if not n.startswith("connections")]
 
     print(describe_machine())
     everything, reference_of, left_out, began = {}, {}, {}, time.monotonic()
