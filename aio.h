@@ -3219,7 +3219,8 @@ static void aio__frame_free(aio_future *future)
 }
 
 /* A pending future with one owner; the rest of the struct is zero. NULL without memory. */
-AIO__NOINLINE static void *aio__future_make(aio_loop *loop, const aio__ops *ops, size_t size, const char *file, int line)
+AIO__NOINLINE
+static void *aio__future_make(aio_loop *loop, const aio__ops *ops, size_t size, const char *file, int line)
 {
     aio_future *future = aio__frame_alloc(loop, size, size, file, line);
     if (!future) return NULL;
@@ -15309,6 +15310,8 @@ AIO__LIGHT_END
  * and TLS.
  * ============================================================================ */
 
+AIO__LIGHT_BEGIN("Og")
+
 /* What several addresses failed with, in one message. The last ones are only counted when there is no room. */
 typedef struct aio__errors {
     int    code, left_out; /* code: the latest */
@@ -15497,8 +15500,6 @@ AIO_API aio_stream_task *aio__open_unix_connection(const char *path, const aio_c
  * once. Who waits stands in the line of its origin; origins that have waiters take turns. Calls streams, timers and
  * futures.
  * ============================================================================ */
-
-AIO__LIGHT_BEGIN("Og")
 
 /* Raises an exception that is handed over. */
 #define AIO__THROW(exception)                                   \
