@@ -25,6 +25,8 @@ EXAMPLES  := $(patsubst examples/%.c,build/examples/%,$(wildcard examples/*.c))
 TEST_FILES := $(wildcard tests/*.[ch] tests/fuzz/*.[ch])
 FUZZERS   := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 INTEGRATION := $(patsubst tests/%.c,build/%,$(wildcard tests/integration/*.c))
+# For a program of one source file: what it does not use is not compiled.
+ONE_FILE  := -DAIO_STATIC
 COMPILE    = $(CC) -std=c99 $(WARN) $(CPPFLAGS) $(CFLAGS)
 
 help: ## this list
@@ -98,17 +100,17 @@ setup:
 
 build/examples/%: examples/%.c aio.h | setup
 	@mkdir -p $(@D)
-	$(COMPILE) -o $@ $< $(LDFLAGS) $(LDLIBS)
+	$(COMPILE) $(ONE_FILE) -o $@ $< $(LDFLAGS) $(LDLIBS)
 
 build/examples/cpp/%: examples/%.c aio.h | setup
 	@mkdir -p $(@D)
 	@if command -v $(CXX) >/dev/null; then set -x; \
-	    $(CXX) -x c++ -std=c++20 $(CPPFLAGS) $(CFLAGS) -o $@ $< -x none $(LDFLAGS) $(LDLIBS); \
+	    $(CXX) -x c++ -std=c++20 $(ONE_FILE) $(CPPFLAGS) $(CFLAGS) -o $@ $< -x none $(LDFLAGS) $(LDLIBS); \
 	else echo "no $(CXX): $< was not tried as C++"; fi
 
 build/integration/%: tests/integration/%.c aio.h | setup
 	@mkdir -p $(@D)
-	$(COMPILE) -o $@ $< $(LDFLAGS) $(LDLIBS)
+	$(COMPILE) $(ONE_FILE) -o $@ $< $(LDFLAGS) $(LDLIBS)
 
 build/test: $(TEST_FILES) aio.h | setup
 	@mkdir -p $(@D)
@@ -130,8 +132,8 @@ build/coverage/test: $(TEST_FILES) aio.h | setup
 
 build/fuzz/%: tests/fuzz/%.c aio.h
 	@mkdir -p $(@D)
-	$(FUZZ_CC) -std=c99 -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all $(CPPFLAGS) \
-	    -o $@ $< $(LDFLAGS) $(LDLIBS)
+	$(FUZZ_CC) -std=c99 -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all $(ONE_FILE) \
+	    $(CPPFLAGS) -o $@ $< $(LDFLAGS) $(LDLIBS)
 
 .PHONY: help demo test examples torture test-sanitize test-valgrind test-matrix fuzz coverage integration bench \
     bench-programs check-layout install clean setup

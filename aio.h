@@ -21,6 +21,8 @@
  *
  *   cc hello.c -lssl -lcrypto -lpthread             (with -DAIO_NO_TLS: cc hello.c -lpthread)
  *
+ *   Add -O2 -DAIO_STATIC to a program of one source file: what it does not use is then not even compiled.
+ *
  *   Include it as "aio.h", with quotes, and keep its folder off -I: <aio.h> is a POSIX header of its own.
  *
  * COROUTINES
@@ -60,7 +62,7 @@
  * OPTIONS
  *
  *   AIO_IMPLEMENTATION   the implementation is compiled here
- *   AIO_STATIC           everything is static to this source file
+ *   AIO_STATIC           everything is static to this source file, and what it does not use is left out
  *   AIO_NO_TLS           without OpenSSL
  *   AIO_NO_LINUX         only what POSIX has, on Linux too
  *   AIO_MALLOC(n), AIO_REALLOC(p, n), AIO_FREE(p)   thread-safe, aligned as malloc's; all three or none
