@@ -1975,7 +1975,38 @@ static int aio__os_stat(const char *path, struct stat *status) { return stat(pat
 
 /* glibc declares a transparent union for addresses, which no pointer to a function matches. */
 static int aio__os_bind(int fd, const struct sockaddr *address, socklen_t length) { return bind(fd, address, length); }
-static int aio__os_accept(int fd, struct sockaddr *address, socklen_t *length) { return accept(fd, address, length); }
+
+/* Sockets are made non-blocking and closed on exec, on Linux with the call that makes them. */
+#if AIO__LINUX
+static int aio__os_socket(int family, int type, int protocol)
+{
+    return socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, protocol);
+}
+
+static int aio__os_accept(int fd, struct sockaddr *address, socklen_t *length)
+{
+    return accept4(fd, address, length, SOCK_NONBLOCK | SOCK_CLOEXEC);
+}
+#else
+static int aio__os_prepared(int fd)
+{
+    if (fd < 0) return fd;
+    int status = fcntl(fd, F_GETFL, 0);
+    if (status >= 0 && fcntl(fd, F_SETFL, status | O_NONBLOCK) == 0 && fcntl(fd, F_SETFD, FD_CLOEXEC) == 0) return fd;
+    status = errno;
+    close(fd);
+    errno = status;
+    return -1;
+}
+
+static int aio__os_socket(int family, int type, int protocol) { return aio__os_prepared(socket(family, type, protocol)); }
+
+static int aio__os_accept(int fd, struct sockaddr *address, socklen_t *length)
+{
+    return aio__os_prepared(accept(fd, address, length));
+}
+#endif
+
 static int aio__os_connect(int fd, const struct sockaddr *to, socklen_t length) { return connect(fd, to, length); }
 static int aio__os_getsockname(int fd, struct sockaddr *name, socklen_t *length)
 {
@@ -2236,7 +2267,7 @@ static struct aio__os aio__os = {
     aio__os_fcntl, read, write, close,
     aio__os_mutex_init, aio__os_cond_init, aio__os_cond_wait, aio__os_thread, aio__os_join, pthread_detach,
     aio__os_cores,
-    aio__os_sigaction, socket, aio__os_bind, listen, aio__os_accept, aio__os_connect, shutdown, recv, send, sendmsg,
+    aio__os_sigaction, aio__os_socket, aio__os_bind, listen, aio__os_accept, aio__os_connect, shutdown, recv, send, sendmsg,
     recvmsg, getsockopt, setsockopt, aio__os_getsockname, aio__os_getpeername, unlink, aio__os_stat,
     aio__os_pipe_write, aio__os_spawn, waitpid, aio__os_wait_ended, kill, getaddrinfo, freeaddrinfo,
     aio__os_open, getentropy,
@@ -10033,8 +10064,7 @@ static aio_stream *aio__connect_begin(aio_loop *loop, const aio__address *to, co
 {
     int fd = aio__os.socket(to->storage.ss_family, SOCK_STREAM, 0);
     if (fd < 0) return NULL;
-    if (aio__fd_prepare(fd) < 0 ||
-        (from && aio__os.bind(fd, (const struct sockaddr *)&from->storage, from->length) < 0)) {
+    if (from && aio__os.bind(fd, (const struct sockaddr *)&from->storage, from->length) < 0) {
         int code = errno;
         aio__os.close(fd);
         errno = code;
@@ -10285,10 +10315,6 @@ static AIO_CORO(aio__tls_client)
 
 static void aio__server_take(aio_server *server, int fd, bool is_unix)
 {
-    if (aio__fd_prepare(fd) < 0) {
-        aio__os.close(fd);
-        return;
-    }
     aio__stream_options(fd, !is_unix);
     aio_stream *s = aio__stream_new(server->loop, fd, server->options.limit);
     if (!s) return;
@@ -10347,7 +10373,6 @@ static void aio__listener_on_readable(aio__handle *handle)
 static bool aio__listen_prepare(const aio_server *server, int fd, int family)
 {
     int one = 1;
-    if (aio__fd_prepare(fd) < 0) return false;
     if (family != AF_UNIX) aio__os.setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
     if (family == AF_INET6) aio__os.setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof one);
     if (!server->options.reuse_port) return true;
@@ -10558,12 +10583,10 @@ static void aio__unix_unstale(const char *path, const aio__address *address)
     if (aio__os.stat(path, &status) < 0 || !S_ISSOCK(status.st_mode)) return;
     int fd = aio__os.socket(AF_UNIX, SOCK_STREAM, 0);
     if (fd < 0) return;
-    int connected = aio__fd_prepare(fd);
-    if (connected == 0) {
-        do connected = aio__os.connect(fd, (const struct sockaddr *)&address->storage, address->length);
-        while (connected < 0 && errno == EINTR);
-        if (connected < 0 && errno == ECONNREFUSED) aio__os.unlink(path);
-    }
+    int connected;
+    do connected = aio__os.connect(fd, (const struct sockaddr *)&address->storage, address->length);
+    while (connected < 0 && errno == EINTR);
+    if (connected < 0 && errno == ECONNREFUSED) aio__os.unlink(path);
     aio__os.close(fd);
 }
 
@@ -10984,10 +11007,6 @@ static AIO_CORO(aio__sock_accept)
     while (!self->code && (self->result = aio__os.accept(self->fd, NULL, NULL)) < 0) {
         if (aio__would_block(errno)) AIO_AWAIT(aio__until_ready(self->fd, AIO__READ));
         else if (!aio__accept_passes(errno) || errno == EOPNOTSUPP) self->code = errno;
-    }
-    if (!self->code && aio__fd_prepare(self->result) < 0) {
-        self->code = errno;
-        aio__os.close(self->result);
     }
     if (self->code) {
         self->result = -1;
@@ -11491,8 +11510,7 @@ static int aio__endpoint_socket(int family, const aio__address *local, const aio
     int one = 1, status = 0;
     int fd = aio__os.socket(family, SOCK_DGRAM, 0);
     if (fd < 0) return -1;
-    if (aio__fd_prepare(fd) < 0) status = -1;
-    if (!status && o->broadcast) status = aio__os.setsockopt(fd, SOL_SOCKET, SO_BROADCAST, &one, sizeof one);
+    if (o->broadcast) status = aio__os.setsockopt(fd, SOL_SOCKET, SO_BROADCAST, &one, sizeof one);
 #ifdef SO_REUSEPORT
     if (!status && o->reuse_port) status = aio__os.setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof one);
 #endif
@@ -12055,11 +12073,9 @@ static int aio__dns_socket_connect(const aio__address *to)
 {
     int fd = aio__os.socket(to->storage.ss_family, SOCK_DGRAM, 0), status;
     if (fd < 0) return -1;
-    if (aio__fd_prepare(fd) == 0) {
-        do status = aio__os.connect(fd, (const struct sockaddr *)&to->storage, to->length);
-        while (status < 0 && errno == EINTR);
-        if (status == 0) return fd;
-    }
+    do status = aio__os.connect(fd, (const struct sockaddr *)&to->storage, to->length);
+    while (status < 0 && errno == EINTR);
+    if (status == 0) return fd;
     int code = errno;
     aio__os.close(fd);
     errno = code;
