@@ -1975,38 +1975,16 @@ static int aio__os_stat(const char *path, struct stat *status) { return stat(pat
 
 /* glibc declares a transparent union for addresses, which no pointer to a function matches. */
 static int aio__os_bind(int fd, const struct sockaddr *address, socklen_t length) { return bind(fd, address, length); }
-
-/* Sockets are made non-blocking and closed on exec, on Linux with the call that makes them. */
 #if AIO__LINUX
-static int aio__os_socket(int family, int type, int protocol)
-{
-    return socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, protocol);
-}
-
+enum { AIO__SOCKET_FLAGS = SOCK_NONBLOCK | SOCK_CLOEXEC }; /* elsewhere aio__socket and aio__accept set them */
 static int aio__os_accept(int fd, struct sockaddr *address, socklen_t *length)
 {
-    return accept4(fd, address, length, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    return accept4(fd, address, length, AIO__SOCKET_FLAGS);
 }
 #else
-static int aio__os_prepared(int fd)
-{
-    if (fd < 0) return fd;
-    int status = fcntl(fd, F_GETFL, 0);
-    if (status >= 0 && fcntl(fd, F_SETFL, status | O_NONBLOCK) == 0 && fcntl(fd, F_SETFD, FD_CLOEXEC) == 0) return fd;
-    status = errno;
-    close(fd);
-    errno = status;
-    return -1;
-}
-
-static int aio__os_socket(int family, int type, int protocol) { return aio__os_prepared(socket(family, type, protocol)); }
-
-static int aio__os_accept(int fd, struct sockaddr *address, socklen_t *length)
-{
-    return aio__os_prepared(accept(fd, address, length));
-}
+enum { AIO__SOCKET_FLAGS = 0 };
+static int aio__os_accept(int fd, struct sockaddr *address, socklen_t *length) { return accept(fd, address, length); }
 #endif
-
 static int aio__os_connect(int fd, const struct sockaddr *to, socklen_t length) { return connect(fd, to, length); }
 static int aio__os_getsockname(int fd, struct sockaddr *name, socklen_t *length)
 {
@@ -2267,7 +2245,7 @@ static struct aio__os aio__os = {
     aio__os_fcntl, read, write, close,
     aio__os_mutex_init, aio__os_cond_init, aio__os_cond_wait, aio__os_thread, aio__os_join, pthread_detach,
     aio__os_cores,
-    aio__os_sigaction, aio__os_socket, aio__os_bind, listen, aio__os_accept, aio__os_connect, shutdown, recv, send, sendmsg,
+    aio__os_sigaction, socket, aio__os_bind, listen, aio__os_accept, aio__os_connect, shutdown, recv, send, sendmsg,
     recvmsg, getsockopt, setsockopt, aio__os_getsockname, aio__os_getpeername, unlink, aio__os_stat,
     aio__os_pipe_write, aio__os_spawn, waitpid, aio__os_wait_ended, kill, getaddrinfo, freeaddrinfo,
     aio__os_open, getentropy,
@@ -2297,6 +2275,23 @@ static int aio__fd_prepare(int fd)
     if (status < 0 || aio__os.fcntl(fd, F_SETFL, status | O_NONBLOCK) < 0) return -1;
     return aio__os.fcntl(fd, F_SETFD, FD_CLOEXEC) < 0 ? -1 : 0;
 }
+
+static int aio__socket_prepared(int fd)
+{
+    if (fd < 0 || AIO__SOCKET_FLAGS || aio__fd_prepare(fd) == 0) return fd;
+    int code = errno;
+    aio__os.close(fd);
+    errno = code;
+    return -1;
+}
+
+/* Sockets, non-blocking and closed on exec; -1 with errno. */
+static int aio__socket(int family, int type)
+{
+    return aio__socket_prepared(aio__os.socket(family, type | AIO__SOCKET_FLAGS, 0));
+}
+
+static int aio__accept(int fd) { return aio__socket_prepared(aio__os.accept(fd, NULL, NULL)); }
 
 /* ============================================================================
  * 21. Memory
@@ -10062,7 +10057,7 @@ AIO_API aio_future *aio_stream_start_tls(aio_stream *stream, aio_tls_context *co
 /* Starts a connect; a stream whose socket is on its way (or there already). NULL with errno. */
 static aio_stream *aio__connect_begin(aio_loop *loop, const aio__address *to, const aio__address *from, size_t limit)
 {
-    int fd = aio__os.socket(to->storage.ss_family, SOCK_STREAM, 0);
+    int fd = aio__socket(to->storage.ss_family, SOCK_STREAM);
     if (fd < 0) return NULL;
     if (from && aio__os.bind(fd, (const struct sockaddr *)&from->storage, from->length) < 0) {
         int code = errno;
@@ -10344,7 +10339,7 @@ static bool aio__listener_accept(aio__listener *listener)
             server->full = true;
             return false;
         }
-        int fd = aio__os.accept(listener->d.fd, NULL, NULL);
+        int fd = aio__accept(listener->d.fd);
         if (fd >= 0) {
             aio__server_take(server, fd, server->path[0] != 0);
         } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
@@ -10389,7 +10384,7 @@ static int aio__listen_socket(const aio_server *server, const aio__address *addr
 {
     int family = address->storage.ss_family;
     aio__address to = *address;
-    int fd = aio__os.socket(family, SOCK_STREAM, 0);
+    int fd = aio__socket(family, SOCK_STREAM);
     if (fd < 0) return -1;
     if (family == AF_INET) ((struct sockaddr_in *)(void *)&to.storage)->sin_port = htons((uint16_t)port);
     if (family == AF_INET6) ((struct sockaddr_in6 *)(void *)&to.storage)->sin6_port = htons((uint16_t)port);
@@ -10581,7 +10576,7 @@ static void aio__unix_unstale(const char *path, const aio__address *address)
 {
     struct stat status;
     if (aio__os.stat(path, &status) < 0 || !S_ISSOCK(status.st_mode)) return;
-    int fd = aio__os.socket(AF_UNIX, SOCK_STREAM, 0);
+    int fd = aio__socket(AF_UNIX, SOCK_STREAM);
     if (fd < 0) return;
     int connected;
     do connected = aio__os.connect(fd, (const struct sockaddr *)&address->storage, address->length);
@@ -11004,7 +10999,7 @@ static AIO_CORO(aio__sock_accept)
     AIO_BEGIN(aio__sock_accept);
     self->code = aio__sock_check(self->fd);
     if (self->code == EINVAL) AIO_RAISE(EINVAL, "sock_accept: descriptor %d: it must be non-blocking", self->fd);
-    while (!self->code && (self->result = aio__os.accept(self->fd, NULL, NULL)) < 0) {
+    while (!self->code && (self->result = aio__accept(self->fd)) < 0) {
         if (aio__would_block(errno)) AIO_AWAIT(aio__until_ready(self->fd, AIO__READ));
         else if (!aio__accept_passes(errno) || errno == EOPNOTSUPP) self->code = errno;
     }
@@ -11508,7 +11503,7 @@ static int aio__endpoint_socket(int family, const aio__address *local, const aio
                                 const aio_endpoint_options *o)
 {
     int one = 1, status = 0;
-    int fd = aio__os.socket(family, SOCK_DGRAM, 0);
+    int fd = aio__socket(family, SOCK_DGRAM);
     if (fd < 0) return -1;
     if (o->broadcast) status = aio__os.setsockopt(fd, SOL_SOCKET, SO_BROADCAST, &one, sizeof one);
 #ifdef SO_REUSEPORT
@@ -12071,7 +12066,7 @@ static void aio__dns_socket_close(aio__dns_socket *s)
 /* A non-blocking datagram socket that is connected: it hears this server only. -1 with errno. */
 static int aio__dns_socket_connect(const aio__address *to)
 {
-    int fd = aio__os.socket(to->storage.ss_family, SOCK_DGRAM, 0), status;
+    int fd = aio__socket(to->storage.ss_family, SOCK_DGRAM), status;
     if (fd < 0) return -1;
     do status = aio__os.connect(fd, (const struct sockaddr *)&to->storage, to->length);
     while (status < 0 && errno == EINTR);
