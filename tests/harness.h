@@ -22,11 +22,13 @@
  *
  * Every test has a process of its own, which a watchdog ends; a way that crashes or hangs is named, the others go on.
  *
- * usage: build/test [--list] [--torture] [--way NAME,...] [--at RUN] [--seed N] [--seconds N] [--here] [NAME...]
+ * usage: build/test [--list] [--torture] [--way NAME,...] [--at RUN] [--seed N] [--seconds N] [--jobs N] [--here]
+ *                   [NAME...]
  *   NAME: the test of that name, or else all whose name contains it. --torture: every run of every way, not a sample.
- *   --here: in this process, for a debugger. --seconds: what the watchdog allows one run. AIO_POLLER: only that poller.
+ *   --here: in this process, for a debugger. --seconds: what the watchdog allows one run. --jobs: tests at a time, else as
+ *   many as there are processors. AIO_POLLER: only that poller.
  *
- * harness_seam.h is the seam with its faults and its time; harness_ways.h runs the tests. */
+ * harness_seam.h is the seam with its faults and its time; harness_ways.h runs a test in its ways, harness_run.h all. */
 #include <sys/mman.h>
 #include <sys/wait.h>
 
@@ -78,10 +80,10 @@ static test *tests, **tests_end = &tests;
 
 static struct { /* options */
     bool     torture, here;
-    long     at, seconds;
+    long     at, seconds, jobs;
     uint64_t seed;
     const char *way, *poller;
-} options = { false, false, -2, 20, 1, NULL, NULL };
+} options = { false, false, -2, 20, 0, 1, NULL, NULL };
 static struct shared { long passed, failed, run; int way; bool done; } *with_parent; /* with the parent process */
 static struct { /* this way */
     const test *t;
@@ -226,4 +228,4 @@ static void on_report(aio_loop *loop, const char *message, const aio_exception *
     else if (now.reports++ == 0) snprintf(now.report, sizeof now.report, "%s", message);
 }
 
-#include "harness_ways.h"
+#include "harness_run.h"
