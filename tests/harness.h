@@ -25,10 +25,10 @@
  * usage: build/test [--list] [--torture] [--way NAME,...] [--at RUN] [--seed N] [--seconds N] [--jobs N] [--here]
  *                   [NAME...]
  *   NAME: the test of that name, or else all whose name contains it. --torture: every run of every way, not a sample.
- *   --here: in this process, for a debugger. --seconds: what the watchdog allows one run. --jobs: tests at a time, else as
- *   many as there are processors. AIO_POLLER: only that poller.
+ *   --here: in this process, for a debugger. --seconds: what the watchdog allows one run. --jobs: tests at a time, else
+ *   as many as there are processors. AIO_POLLER: only that poller.
  *
- * harness_seam.h is the seam with its faults and its time; harness_ways.h runs a test in its ways, harness_run.h all. */
+ * harness_seam.h is the seam with its faults and its time; harness_ways.h the ways of a test, harness_run.h all. */
 #include <sys/mman.h>
 #include <sys/wait.h>
 

@@ -119,8 +119,8 @@ static int harness_main(int argc, char **argv)
     options.poller = poller && *poller ? poller : NULL;
     long count = 0, passed = 0, failed = 0;
     if (first < 0) {
-        fprintf(stderr, "usage: %s [--list] [--torture] [--way NAME,...] [--at RUN] [--seed N] [--seconds N] [--jobs N] "
-                "[--here] [NAME...]\n", argv[0]);
+        fprintf(stderr, "usage: %s [--list] [--torture] [--way NAME,...] [--at RUN] [--seed N] [--seconds N] "
+                "[--jobs N] [--here] [NAME...]\n", argv[0]);
         return 2;
     }
     places = (struct shared *)mmap(NULL, JOBS_MAX * sizeof *places, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
