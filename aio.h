@@ -83,46 +83,47 @@
  *    9. Threads
  *   10. Signals
  *   11. Streams
- *   12. Descriptors
- *   13. Datagrams
- *   14. Resolver
- *   15. Subprocesses
- *   16. URLs and headers
- *   17. HTTP client
- *   18. HTTP server
- *   19. Introspection
- *   20. Platform and the seam
- *   21. Memory
- *   22. Errors and tracebacks
- *   23. The loop's data
- *   24. Pollers
- *   25. Futures: states and waiters
- *   26. Timers
- *   27. Futures: owners and callbacks
- *   28. Tasks and coroutines: steps and cancellation
- *   29. Event loop: iterations and callbacks
- *   30. Combinators: how they wait
- *   31. Timeouts and task groups: scopes
- *   32. Locks: first in, first out
- *   33. Queues: getters and putters
- *   34. Threads: executor and concurrent futures
- *   35. Signals: the self-pipe
- *   36. Running a program
- *   37. Names: the getaddrinfo lane
- *   38. TLS: OpenSSL over our own BIO
- *   39. Streams: buffers and transports
- *   40. Descriptors: readers, writers and sock_ calls
- *   41. Datagrams: UDP endpoints
- *   42. Resolver: DNS messages and servers
- *   43. Subprocesses: pidfd and pipes
- *   44. URLs
- *   45. Headers
- *   46. HTTP messages
- *   47. Connecting: names, addresses, proxies
- *   48. Connections: the pool
- *   49. HTTP client: session, request, response
- *   50. HTTP server: connections and handlers
- *   51. Introspection: task dump and call graph
+ *   12. Transports and protocols
+ *   13. Descriptors
+ *   14. Datagrams
+ *   15. Resolver
+ *   16. Subprocesses
+ *   17. URLs and headers
+ *   18. HTTP client
+ *   19. HTTP server
+ *   20. Introspection
+ *   21. Platform and the seam
+ *   22. Memory
+ *   23. Errors and tracebacks
+ *   24. The loop's data
+ *   25. Pollers
+ *   26. Futures: states and waiters
+ *   27. Timers
+ *   28. Futures: owners and callbacks
+ *   29. Tasks and coroutines: steps and cancellation
+ *   30. Event loop: iterations and callbacks
+ *   31. Combinators: how they wait
+ *   32. Timeouts and task groups: scopes
+ *   33. Locks: first in, first out
+ *   34. Queues: getters and putters
+ *   35. Threads: executor and concurrent futures
+ *   36. Signals: the self-pipe
+ *   37. Running a program
+ *   38. Names: the getaddrinfo lane
+ *   39. TLS: OpenSSL over our own BIO
+ *   40. Streams: buffers and transports
+ *   41. Descriptors: readers, writers and sock_ calls
+ *   42. Datagrams: UDP endpoints
+ *   43. Resolver: DNS messages and servers
+ *   44. Subprocesses: pidfd and pipes
+ *   45. URLs
+ *   46. Headers
+ *   47. HTTP messages
+ *   48. Connecting: names, addresses, proxies
+ *   49. Connections: the pool
+ *   50. HTTP client: session, request, response
+ *   51. HTTP server: connections and handlers
+ *   52. Introspection: task dump and call graph
  *
  * LICENCE: MIT-0 or public domain, as you like; see the end of the file.
  */
@@ -1215,9 +1216,14 @@ AIO_API int aio_stream_writelines(aio_stream *stream, const aio_text *pieces, si
 AIO_API aio_future *aio_stream_drain(aio_stream *stream);
 /* Bytes. EINVAL if low > high. By default 64 KiB and a quarter of that. asyncio: set_write_buffer_limits */
 AIO_API int  aio_stream_set_write_buffer_limits(aio_stream *stream, size_t high, size_t low);
+AIO_API void aio_stream_get_write_buffer_limits(const aio_stream *stream, size_t *high, size_t *low);
 /* Ends our direction after what is unsent; reading goes on. 0, or a code as aio_stream_write gives; ENOTSUP over TLS.
  * asyncio: write_eof */
 AIO_API int  aio_stream_write_eof(aio_stream *stream);
+/* False over TLS. asyncio: can_write_eof */
+AIO_API bool aio_stream_can_write_eof(const aio_stream *stream);
+/* True when it takes no more writes: it is being closed, or has broken. asyncio: is_closing */
+AIO_API bool aio_stream_is_closing(const aio_stream *stream);
 /* Goes over to TLS, as STARTTLS has it, with what both sides have agreed on in the clear; a server's stream with a
  * server's context. The context and the name (for SNI and the host check; NULL on a server) are borrowed until it is
  * done. Refuses, with AIO_ERUNTIME, when anything is unread or unsent: what was put in before TLS must not count as
@@ -1301,7 +1307,97 @@ AIO_API size_t aio_server_client_count(const aio_server *server);
 AIO_API aio_future *aio_server_serve_forever(aio_server *server);
 
 /* ============================================================================
- * 12. Descriptors
+ * 12. Transports and protocols
+ *
+ * Connections for those who want callbacks: no coroutine, no task, no read that waits.
+ * ============================================================================ */
+
+/* A connection whose bytes go to a protocol. It is a stream without reads: any other aio_stream_ function takes it
+ * (peername, tls_cipher, drain, ...). The loop owns it: it is valid until connection_lost has returned. */
+typedef struct aio_stream aio_transport;
+
+/* What happens to a connection. Each callback may be NULL. `self` is what the connection keeps: .size bytes, zero at
+ * first, which last until connection_lost has returned; or, with no .size, the `arg` of who made the connection. The
+ * struct must outlive the connections: make it `static const`.
+ *
+ * The order: connection_made, data_received any number of times, eof_received at most once, connection_lost exactly
+ * once, as a callback of its own, and nothing after it. asyncio: Protocol, BufferedProtocol */
+typedef struct aio_protocol {
+    size_t size;
+    void (*connection_made)(void *self, aio_transport *transport, void *arg);
+    /* The data is borrowed until it returns. Not after aio_transport_close or aio_transport_abort. */
+    void (*data_received)(void *self, aio_transport *transport, const char *data, size_t length);
+    /* The peer has ended its direction. True: ours stays open until aio_transport_close; over TLS it never does. NULL
+     * is as false. */
+    bool (*eof_received)(void *self, aio_transport *transport);
+    /* NULL after the peer's end, aio_transport_close, aio_transport_abort; else the error that broke it, borrowed. */
+    void (*connection_lost)(void *self, aio_transport *transport, const aio_exception *exception);
+    /* More than the high-water mark is unsent (it may be called inside a write) / no more than the low one. In turn. */
+    void (*pause_writing)(void *self, aio_transport *transport);
+    void (*resume_writing)(void *self, aio_transport *transport);
+    /* Instead of data_received: where to put what comes, and how much room there is / what has come. No room breaks
+     * the connection with AIO_ERUNTIME. */
+    void *(*get_buffer)(void *self, aio_transport *transport, size_t *size);
+    void (*buffer_updated)(void *self, aio_transport *transport, size_t length);
+} aio_protocol;
+
+typedef struct aio_transport_task { aio_task task; aio_future *aio__held; aio_transport *result; } aio_transport_task;
+
+/* aio_create_connection(protocol, arg, host, port, .tls = true, ...), with the options and errors of
+ * aio_open_connection: connects, and is done when connection_made has run. result: the transport. asyncio:
+ * loop.create_connection, loop.create_unix_connection */
+#define aio_create_connection(...) AIO__CREATE_CONNECTION(__VA_ARGS__, )
+#define AIO__CREATE_CONNECTION(protocol, arg, host, port, ...) \
+    aio__create_connection((protocol), (arg), (host), (port), AIO__OPTIONS(aio_connect_options, __VA_ARGS__))
+AIO_API aio_transport_task *aio__create_connection(const aio_protocol *protocol, void *arg, const char *host, int port,
+                                                   const aio_connect_options *options);
+#define aio_create_unix_connection(...) AIO__CREATE_UNIX_CONNECTION(__VA_ARGS__, )
+#define AIO__CREATE_UNIX_CONNECTION(protocol, arg, path, ...) \
+    aio__create_unix_connection((protocol), (arg), (path), AIO__OPTIONS(aio_connect_options, __VA_ARGS__))
+AIO_API aio_transport_task *aio__create_unix_connection(const aio_protocol *protocol, void *arg, const char *path,
+                                                        const aio_connect_options *options);
+
+/* aio_create_server(protocol, arg, host, port, ...): as aio_start_server, each client with callbacks. asyncio:
+ * loop.create_server, loop.create_unix_server */
+#define aio_create_server(...) AIO__CREATE_SERVER(__VA_ARGS__, )
+#define AIO__CREATE_SERVER(protocol, arg, host, port, ...) \
+    aio__create_server((protocol), (arg), (host), (port), AIO__OPTIONS(aio_server_options, __VA_ARGS__))
+AIO_API aio_server_task *aio__create_server(const aio_protocol *protocol, void *arg, const char *host, int port,
+                                            const aio_server_options *options);
+#define aio_create_unix_server(...) AIO__CREATE_UNIX_SERVER(__VA_ARGS__, )
+#define AIO__CREATE_UNIX_SERVER(protocol, arg, path, ...) \
+    aio__create_unix_server((protocol), (arg), (path), AIO__OPTIONS(aio_server_options, __VA_ARGS__))
+AIO_API aio_server_task *aio__create_unix_server(const aio_protocol *protocol, void *arg, const char *path,
+                                                 const aio_server_options *options);
+
+/* As of streams: a write tries to send at once and keeps a copy of the rest; EPIPE when it is closing, so that a write
+ * in connection_lost does no harm. A server's transport can be closed as any other. */
+#define aio_transport_write(transport, data, length)       aio_stream_write((transport), (data), (length))
+#define aio_transport_writelines(transport, pieces, count) aio_stream_writelines((transport), (pieces), (count))
+#define aio_transport_write_eof(transport)                 aio_stream_write_eof(transport)
+#define aio_transport_can_write_eof(transport)             aio_stream_can_write_eof(transport)
+#define aio_transport_is_closing(transport)                aio_stream_is_closing(transport)
+#define aio_transport_get_write_buffer_size(transport)     aio_stream_write_buffer_size(transport)
+#define aio_transport_get_write_buffer_limits(transport, high, low) \
+    aio_stream_get_write_buffer_limits((transport), (high), (low))
+#define aio_transport_set_write_buffer_limits(transport, high, low) \
+    aio_stream_set_write_buffer_limits((transport), (high), (low))
+/* No more data_received; what is unsent goes out, for up to 30 s, then connection_lost comes / drops what is unsent;
+ * the peer sees a reset. Idempotent. NULL is fine. */
+#define aio_transport_close(transport)                     aio_stream_close(transport)
+#define aio_transport_abort(transport)                     aio_stream_abort(transport)
+/* No data_received until it is resumed: the peer waits. Idempotent. asyncio: pause_reading, resume_reading,
+ * is_reading */
+AIO_API void aio_transport_pause_reading(aio_transport *transport);
+AIO_API void aio_transport_resume_reading(aio_transport *transport);
+AIO_API bool aio_transport_is_reading(const aio_transport *transport);
+/* Another protocol, with its `self`, from the next event on. The memory of .size stays until the end. */
+AIO_API void aio_transport_set_protocol(aio_transport *transport, const aio_protocol *protocol, void *self);
+AIO_API const aio_protocol *aio_transport_get_protocol(const aio_transport *transport);
+AIO_API void *aio_transport_get_self(const aio_transport *transport);
+
+/* ============================================================================
+ * 13. Descriptors
  *
  * Descriptors of the program's own, or of another library's, in the loop: callbacks and raw sockets.
  * ============================================================================ */
@@ -1340,7 +1436,7 @@ AIO_API aio_fd_task   *aio_sock_accept(int fd);
 AIO_API aio_future    *aio_sock_connect(int fd, const void *address, size_t length);
 
 /* ============================================================================
- * 13. Datagrams
+ * 14. Datagrams
  *
  * UDP endpoints.
  * ============================================================================ */
@@ -1406,7 +1502,7 @@ AIO_API const char *aio_datagram_sockname(const aio_datagram_endpoint *endpoint,
 AIO_API const char *aio_datagram_peername(const aio_datagram_endpoint *endpoint, char *buffer, size_t size);
 
 /* ============================================================================
- * 14. Resolver
+ * 15. Resolver
  *
  * Names looked up in the DNS without threads and without libc: aiohttp's AsyncResolver, aiodns' DNSResolver.
  * ============================================================================ */
@@ -1499,7 +1595,7 @@ AIO_API void aio_dns_answer_free(aio_dns_answer *answer); /* NULL is fine */
 AIO_API aio_dns_task *aio_resolver_query(aio_resolver *resolver, const char *name, int type);
 
 /* ============================================================================
- * 15. Subprocesses
+ * 16. Subprocesses
  *
  * Programs run and waited for; their standard streams as streams.
  * ============================================================================ */
@@ -1572,7 +1668,7 @@ AIO_API int aio_process_kill(aio_process *process);
 AIO_API void aio_process_release(aio_process *process);
 
 /* ============================================================================
- * 16. URLs and headers
+ * 17. URLs and headers
  *
  * URLs as yarl has them, headers as multidict.CIMultiDict has them: what the HTTP client and server have in common.
  * ============================================================================ */
@@ -1655,7 +1751,7 @@ AIO_API void aio_headers_clear(aio_headers *headers);
 AIO_API const char *aio_http_reason(int status);
 
 /* ============================================================================
- * 17. HTTP client
+ * 18. HTTP client
  *
  * aiohttp's ClientSession, request and response. Lists of headers and parameters are arrays of texts that alternate
  * names and values and end in a NULL: static const char *const headers[] = { "Accept", "text/html", NULL };
@@ -1774,7 +1870,7 @@ AIO_API void aio_response_release(aio_response *response);
 AIO_API void aio_response_close(aio_response *response);
 
 /* ============================================================================
- * 18. HTTP server
+ * 19. HTTP server
  *
  * A small HTTP/1.1 server: handler coroutines, keep-alive, chunked bodies, TLS. It is an aio_server: aio_server_port,
  * aio_server_close, aio_server_wait_closed and the others are for it, too. aio_server_close ends connections between
@@ -1854,7 +1950,7 @@ AIO_API aio_future *aio_request_chunk(aio_request *request, const void *data, si
 AIO_API aio_future *aio_request_end(aio_request *request);
 
 /* ============================================================================
- * 19. Introspection
+ * 20. Introspection
  *
  * Who awaits what: the tasks of a loop as a tree, on demand or on a signal. `file` is a stdio stream (a FILE *).
  * ============================================================================ */
@@ -1878,7 +1974,7 @@ AIO_API int  aio_print_tasks_on_signal(aio_loop *loop, int signum);
 #define AIO__IMPLEMENTATION_INCLUDED
 
 /* ============================================================================
- * 20. Platform and the seam
+ * 21. Platform and the seam
  *
  * System headers, and aio__os: the one table through which every allocation, system call, OpenSSL call and reading of
  * the clock goes. A test replaces an entry to fail the Nth call, to shorten a read, or to own the time. A program
@@ -2294,7 +2390,7 @@ static int aio__socket(int family, int type)
 static int aio__accept(int fd) { return aio__socket_prepared(aio__os.accept(fd, NULL, NULL)); }
 
 /* ============================================================================
- * 21. Memory
+ * 22. Memory
  *
  * General allocations (aio__malloc), and the slabs of a loop: free lists by size class, carved from blocks of 64 KiB.
  * A heap keeps every object of one kind of use: `frames` all begin with an aio_future, so that the live ones can be
@@ -2536,7 +2632,7 @@ AIO__NOINLINE static bool aio__buffer_append(aio__buffer *buffer, const char *da
 }
 
 /* ============================================================================
- * 22. Errors and tracebacks
+ * 23. Errors and tracebacks
  *
  * Making, copying and printing exceptions. The two that must never fail for want of memory, ENOMEM and a bare
  * AIO_ECANCELLED, are static; all others are one allocation each, and ENOMEM stands in for one that cannot be made.
@@ -2692,7 +2788,7 @@ AIO_API void aio_exception_print(const aio_exception *exception, void *file)
 }
 
 /* ============================================================================
- * 23. The loop's data
+ * 24. The loop's data
  *
  * The types that the rooms below share: handles, descriptors, timers, the poller's interface, and the loop itself.
  * ============================================================================ */
@@ -2946,7 +3042,7 @@ AIO_API void aio__tell(aio_task *t, const char *name, const char *file)
 static int aio__line_of(int line) { return line < 0 ? 0 : line & ~AIO__SECOND; }
 
 /* ============================================================================
- * 24. Pollers
+ * 25. Pollers
  *
  * epoll, edge-triggered, one registration a descriptor; and poll, whose list names what is wanted at the moment. They
  * only set `ready` and queue the handles that waited: no code of a user's runs while they look at descriptors.
@@ -3206,7 +3302,7 @@ AIO_API const aio_policy *aio_get_event_loop_policy(void)
 }
 
 /* ============================================================================
- * 25. Futures: states and waiters
+ * 26. Futures: states and waiters
  *
  * States, waiters, callbacks, and the end of a future's life. Completing one moves its whole ring of waiters to the
  * ready queue at once. May call the loop's queue and timers.
@@ -3390,7 +3486,7 @@ AIO_API int aio_future_set_exception(void *future, int code, const char *format,
 }
 
 /* ============================================================================
- * 26. Timers
+ * 27. Timers
  *
  * A 4-ary heap of 16-byte entries, ordered by time, then by when they were made; the four children of one share a line
  * of the processor's cache. A cancelled one stays as a dead entry until the heap comes to it, or until dead ones are
@@ -3620,7 +3716,7 @@ static void aio__timers_close(aio_loop *loop)
 }
 
 /* ============================================================================
- * 27. Futures: owners and callbacks
+ * 28. Futures: owners and callbacks
  *
  * The making of coroutines, what they carry beside their frames, the end of a future's life with what is reported then,
  * and done callbacks.
@@ -3878,7 +3974,7 @@ AIO_API int aio_future_remove_done_callback(void *future, aio_done_callback *cal
 }
 
 /* ============================================================================
- * 28. Tasks and coroutines: steps and cancellation
+ * 29. Tasks and coroutines: steps and cancellation
  *
  * What the coroutine macros call, the steps of tasks, cancellation, and the reports of what was forgotten. A step runs
  * the innermost coroutine; one that it awaits runs next in the same loop, and one that ends hands over to its parent:
@@ -4552,7 +4648,7 @@ static void aio__frame_clear(void *object, void *arg)
 }
 
 /* ============================================================================
- * 29. Event loop: iterations and callbacks
+ * 30. Event loop: iterations and callbacks
  *
  * Iterations, callbacks, the clock, reports. One iteration: trim the timers, poll, queue what is due, then run what was
  * ready when it began. While work is queued and steps are short, the clock is read only once in AIO__RECENT steps, and
@@ -5194,7 +5290,7 @@ AIO_API int aio_loop_run_until_complete(aio_loop *loop, void *awaitable, aio_exc
 }
 
 /* ============================================================================
- * 30. Combinators: how they wait
+ * 31. Combinators: how they wait
  *
  * Futures over futures. Each child carries a small record of the combinator among its waiters.
  * ============================================================================ */
@@ -5787,7 +5883,7 @@ AIO_API void *aio__shield(void *awaitable, size_t size)
 }
 
 /* ============================================================================
- * 31. Timeouts and task groups: scopes
+ * 32. Timeouts and task groups: scopes
  *
  * What AIO_TIMEOUT calls, and groups of tasks that end together.
  * ============================================================================ */
@@ -6215,7 +6311,7 @@ AIO_API void *aio__group_create_task(aio_task_group *group, void *coroutine, con
 }
 
 /* ============================================================================
- * 32. Locks: first in, first out
+ * 33. Locks: first in, first out
  *
  * Who waits is a coroutine with a place in a line. It is called in turn, and takes what it waited for when it runs; one
  * that is cancelled after its call hands it on. Waiting needs no memory but the coroutine's. An event is simpler: all
@@ -6892,7 +6988,7 @@ AIO_API int aio_barrier_destroy(aio_barrier *barrier)
 AIO__LIGHT_END
 
 /* ============================================================================
- * 33. Queues: getters and putters
+ * 34. Queues: getters and putters
  *
  * Queue, PriorityQueue and LifoQueue over one array of items, which is a ring, a stack or a heap. Getters and putters
  * stand in lines; one who is called looks again, for another may have come first. One who cannot use its call hands it
@@ -7238,7 +7334,7 @@ AIO_API int aio_queue_free(aio_queue *queue)
 }
 
 /* ============================================================================
- * 34. Threads: executor and concurrent futures
+ * 35. Threads: executor and concurrent futures
  *
  * The only room that starts threads, but for the resolver's. An executor owns its threads and queue, under its mutex.
  * A job is shared by its executor and by its loop: `loop` and `state` are under the executor's mutex, the future is
@@ -7877,7 +7973,7 @@ AIO_API void aio_concurrent_release(aio_concurrent_future *future)
 }
 
 /* ============================================================================
- * 35. Signals: the self-pipe
+ * 36. Signals: the self-pipe
  *
  * One table for the process, an entry a signal, changed under its mutex. The handler takes no lock: it marks the entry
  * and writes to the descriptor that wakes the loop (the self-pipe). Who takes an entry out of use waits until no
@@ -8047,7 +8143,7 @@ static void aio__interrupt_end(void)
 }
 
 /* ============================================================================
- * 36. Running a program
+ * 37. Running a program
  *
  * aio_run: one loop from beginning to end. It needs no memory of its own to end in order: what waits is on the stack.
  * ============================================================================ */
@@ -8238,7 +8334,7 @@ AIO_API int aio__run(void *coroutine, const aio_run_options *options)
 }
 
 /* ============================================================================
- * 37. Names: the getaddrinfo lane
+ * 38. Names: the getaddrinfo lane
  *
  * Lookups in threads of their own, the process's, at most AIO__LOOKUP_THREADS at once; the others queue. One that is
  * given up is orphaned: its waiter goes on at once, and its thread, never joined, frees it when getaddrinfo returns.
@@ -8557,7 +8653,7 @@ static const char *aio__address_text(const struct sockaddr_storage *storage, soc
 AIO__LIGHT_END
 
 /* ============================================================================
- * 38. TLS: OpenSSL over our own BIO
+ * 39. TLS: OpenSSL over our own BIO
  *
  * Contexts, verification, and one connection's handshake, reads and writes over a descriptor. The BIO sends and
  * receives by the seam, without SIGPIPE. Every call begins with an empty error queue. May call descriptors and errors.
@@ -8962,7 +9058,7 @@ static aio_tls_context *aio__tls_default(void) { return NULL; }
 #endif
 
 /* ============================================================================
- * 39. Streams: buffers and transports
+ * 40. Streams: buffers and transports
  *
  * Reading, writing, a connect to one address, listening; plain or over TLS. A stream owns its descriptor, what came
  * and is unread, and what is written and unsent; each buffer exists only while there is something in it. Nothing is
@@ -8996,11 +9092,25 @@ typedef struct aio__out { /* bytes that wait for the socket: [start, end) behind
     size_t start, end, capacity;
 } aio__out;
 
+typedef struct aio__transport { /* what a stream has whose bytes go to a protocol; see that room */
+    aio__handle         soon;  /* calls connection_made, and later connection_lost */
+    const struct aio__transport_ops {
+        bool (*end)(aio_stream *);     /* false: the stream is to end now */
+        void (*written)(aio_stream *); /* what is unsent has grown, or its limits are others */
+    }                  *ops;
+    const aio_protocol *protocol;
+    void               *self, *arg; /* the protocol's */
+    size_t              size;  /* of this allocation */
+    bool                made, ending, lost; /* connection_made has run; connection_lost is due; it has run */
+    bool                paused, full;       /* reading is paused; the protocol was told to pause writing */
+} aio__transport;
+
 struct aio_stream {
     aio__descriptor d;
     aio__handle     ended;     /* among the waiters of `task` */
     aio_loop       *loop;
     struct aio__tls *tls;
+    aio__transport *transport; /* NULL: its bytes go to who reads them */
     aio__node       link;      /* in server->clients or loop->streams */
     char           *in;        /* unread: in[in_start, in_end); NULL while idle */
     aio__out       *out;       /* unsent; NULL while idle */
@@ -9399,8 +9509,9 @@ static const aio__ops aio__read_ops = { "read", aio__read_cancel, aio__read_dest
 static aio_text_future *aio__stream_read(aio_stream *s, int mode, size_t n, const char *separator)
 {
     if (!s) return (aio_text_future *)(void *)aio__failure(EINVAL, "read of no stream");
-    if (s->reader)
-        return (aio_text_future *)(void *)aio__failure(AIO_ERUNTIME, "another coroutine is reading from this stream");
+    if (s->reader || s->transport)
+        return (aio_text_future *)(void *)aio__failure(AIO_ERUNTIME, s->reader
+            ? "another coroutine is reading from this stream" : "what this stream receives goes to its protocol");
     aio__read *op = (aio__read *)aio__future_make(s->loop, &aio__read_ops, sizeof *op, NULL, 0);
     if (!op) return NULL;
     op->stream = s;
@@ -9590,7 +9701,7 @@ static void aio__stream_broken(aio_stream *s)
 {
     s->lost = true;
     if (s->drained) aio__drained(s, aio__stream_lost(s));
-    if (s->reader && !s->d.reader.node.next) aio__enqueue(s->loop, &s->d.reader.node);
+    if ((s->reader || s->transport) && !s->d.reader.node.next) aio__enqueue(s->loop, &s->d.reader.node);
 }
 
 static void aio__write_wait(aio_stream *s)
@@ -9654,6 +9765,7 @@ AIO_API int aio_stream_writelines(aio_stream *stream, const aio_text *pieces, si
         return ENOMEM;
     }
     if (aio__unsent(s)) aio__write_wait(s);
+    if (s->transport) s->transport->ops->written(s);
     return 0;
 }
 
@@ -9671,7 +9783,14 @@ AIO_API int aio_stream_set_write_buffer_limits(aio_stream *stream, size_t high, 
     if (!stream || low > high || high > UINT32_MAX) return EINVAL;
     stream->high = (uint32_t)high;
     stream->low = (uint32_t)low;
+    if (stream->transport) stream->transport->ops->written(stream);
     return 0;
+}
+
+AIO_API void aio_stream_get_write_buffer_limits(const aio_stream *stream, size_t *high, size_t *low)
+{
+    *high = stream ? stream->high : 0;
+    *low = stream ? stream->low : 0;
 }
 
 static const aio__ops aio__drain_ops = { "drain", NULL, NULL, NULL };
@@ -9762,13 +9881,20 @@ static void aio__stream_on_writable(aio__handle *handle)
         return;
     }
 #ifndef AIO_NO_TLS
-    if (s->tls && s->tls->read_wants_write && s->reader) {
+    if (s->tls && s->tls->read_wants_write && (s->reader || s->transport)) {
         s->tls->read_wants_write = false;
         s->d.ready |= AIO__READ;
         if (!s->d.reader.node.next) aio__enqueue(s->loop, &s->d.reader.node);
     }
 #endif
     aio__stream_flush(s);
+}
+
+AIO_API bool aio_stream_can_write_eof(const aio_stream *stream) { return stream && !stream->tls; }
+
+AIO_API bool aio_stream_is_closing(const aio_stream *stream)
+{
+    return !stream || stream->closing || stream->aborting || stream->error;
 }
 
 AIO_API int aio_stream_write_eof(aio_stream *stream)
@@ -9794,6 +9920,7 @@ static void aio__streams_close(aio_loop *loop, aio__closer *closer);
 typedef struct aio__streams {
     aio__closer closer;
     aio__node   ring, servers;
+    bool        closing;
 } aio__streams;
 
 static aio__streams *aio__streams_of(aio_loop *loop)
@@ -9851,9 +9978,10 @@ static void aio__stream_options(int fd, bool is_tcp)
 
 static void aio__server_client_left(aio_server *server);
 
-/* Closes the socket and frees everything. */
+/* Closes the socket and frees everything; of a transport after connection_lost. */
 static void aio__stream_end(aio_stream *s)
 {
+    if (s->transport && s->transport->ops->end(s)) return;
     aio_loop *loop = s->loop;
     aio_future *closed = s->closed;
     aio_server *server = s->server;
@@ -9886,6 +10014,7 @@ static void aio__stream_end(aio_stream *s)
     if (s->ended.node.next && s->task->future.state < AIO__DONE) aio__waiters_remove(&s->task->future, &s->ended.node);
     else if (s->ended.node.next) aio__ring_remove(&s->ended.node);
     aio_unref(s->task);
+    if (s->transport) aio__pool_free(&loop->pool, s->transport, s->transport->size);
     aio__pool_free(&loop->pool, s, sizeof *s);
     if (closed) {
         if (closed->state >= AIO__DONE) aio_exception_unref(lost);
@@ -9929,7 +10058,7 @@ static void aio__stream_begin_close(aio_stream *s)
 
 AIO_API void aio_stream_close(aio_stream *stream)
 {
-    if (stream && !stream->server) aio__stream_begin_close(stream);
+    if (stream && (!stream->server || stream->transport)) aio__stream_begin_close(stream);
 }
 
 static const aio__ops aio__closed_ops = { "wait_closed", NULL, NULL, NULL };
@@ -9937,7 +10066,8 @@ static const aio__ops aio__closed_ops = { "wait_closed", NULL, NULL, NULL };
 AIO_API aio_future *aio_stream_wait_closed(aio_stream *stream)
 {
     aio_stream *s = stream;
-    if (!s || s->server || s->closing) return aio__failure(EINVAL, "wait_closed of a stream that is not the caller's");
+    if (!s || (s->server && !s->transport) || s->closing)
+        return aio__failure(EINVAL, "wait_closed of a stream that is not the caller's");
     aio_future *closed = (aio_future *)aio__future_make(s->loop, &aio__closed_ops, sizeof *closed, NULL, 0);
     if (closed) s->closed = (aio_future *)aio_ref(closed);
     aio__stream_begin_close(s);
@@ -9948,8 +10078,9 @@ AIO_API aio_future *aio_stream_wait_closed(aio_stream *stream)
 static void aio__stream_reset(aio_stream *s)
 {
     struct linger reset = { 1, 0 };
+    if (s->transport && s->transport->ending) return;
     aio__os.setsockopt(s->d.fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
-    if (!s->error && aio__unsent(s))
+    if (!s->error && aio__unsent(s) && !s->transport)
         s->error = aio__exception(ECONNABORTED, "close", "the stream was aborted");
     s->closing = true;
     aio__stream_end(s);
@@ -9965,7 +10096,7 @@ static void aio__stream_drop(aio_stream *s)
 AIO_API void aio_stream_abort(aio_stream *stream)
 {
     if (!stream) return;
-    if (stream->server) stream->aborting = true; /* when its handler ends */
+    if (stream->server && !stream->transport) stream->aborting = true; /* when its handler ends */
     else aio__stream_reset(stream);
 }
 
@@ -10047,6 +10178,7 @@ AIO_API aio_future *aio_stream_start_tls(aio_stream *stream, aio_tls_context *co
     if (!aio__tls_context_is_for(context, server) || server == (server_hostname != NULL))
         return aio__failure(EINVAL, "start_tls: a client needs a client's context and a name, a server a server's");
     if (s->error) return aio__failed_future(s->loop, aio_exception_ref(s->error));
+    if (s->transport) return aio__failure(ENOTSUP, "start_tls: the stream has a protocol");
     if (s->reader || s->in_start != s->in_end || aio__unsent(s))
         return aio__failure(AIO_ERUNTIME, "start_tls: the stream has a reader, or bytes unread or unsent");
     return (aio_future *)(void *)AIO_CALL(aio__tls_start, .stream = s, .context = context, .host = server_hostname);
@@ -10193,6 +10325,7 @@ struct aio_server {
     aio_loop           *loop;
     int                 listener_count, port;
     aio_client_handler *handler;
+    const aio_protocol *protocol; /* of its clients; NULL: the handler makes coroutines */
     void               *arg;
     aio_server_options  options;
     aio__node           clients;  /* streams */
@@ -10270,6 +10403,11 @@ static void aio__client_done(aio__handle *handle)
 {
     aio_stream *s = (aio_stream *)handle->owner;
     aio_future *f = &s->task->future;
+    if (s->transport) { /* that was the handshake */
+        aio_unref(s->task);
+        s->task = NULL;
+        return;
+    }
     if (f->error && f->state == AIO__DONE && !(f->flags & AIO__F_SEEN)) {
         f->flags |= AIO__F_SEEN;
         if (s->loop->debug || !aio__peer_went(f->error->code))
@@ -10304,7 +10442,7 @@ static AIO_CORO(aio__tls_client)
     } AIO_END_TRY;
     self->handler = self->stream->server->handler(self->stream, self->stream->server->arg);
     if (self->handler) AIO_AWAIT((aio_future *)self->handler);
-    else self->stream->aborting = true;
+    else if (!self->stream->transport) self->stream->aborting = true;
     AIO_END;
 }
 
@@ -10319,6 +10457,7 @@ static void aio__server_take(aio_server *server, int fd, bool is_unix)
     aio__ring_insert(&server->clients, &s->link);
     void *coroutine = server->options.tls_context ? (void *)AIO_CALL(aio__tls_client, .stream = s)
                                                   : server->handler(s, server->arg);
+    if (s->transport) return; /* callbacks serve it */
     if (!coroutine || !aio__client_serve(s, coroutine)) aio__stream_reset(s);
 }
 
@@ -10489,6 +10628,7 @@ struct aio__serve { /* start_server */
     aio_task            task;
     aio_server         *result;
     aio_client_handler *handler;
+    const aio_protocol *protocol;
     void               *arg;
     aio_server_options  options;
     aio__lookup_future *lookup;
@@ -10518,6 +10658,7 @@ static AIO_CORO(aio__serve)
     self->server = aio__server_new(self->task.future.loop, self->handler, self->arg, &self->options);
     if (!self->server) AIO_RAISE(ENOMEM);
     self->server->port = self->port;
+    self->server->protocol = self->protocol;
     if (self->address.length) {
         aio__unix_unstale(self->host, &self->address);
         self->code = aio__server_listen_unix(self->server, &self->address, self->host);
@@ -10612,7 +10753,9 @@ static void aio__server_end_clients(aio_server *server, bool abort_)
         next = node->next;
         s->aborting = s->aborting || abort_;
         if (s->task) aio_task_cancel(s->task);
-        if (abort_ && s->closing) aio__stream_reset(s); /* its handler has ended; it was sending what is left */
+        if (s->transport && !abort_) aio__stream_begin_close(s);
+        /* closing: its handler has ended; it was sending what is left */
+        if (abort_ && (s->closing || s->transport)) aio__stream_reset(s);
     }
     server->busy--;
     aio__server_settle(server);
@@ -10671,6 +10814,7 @@ AIO_API aio_future *aio_server_serve_forever(aio_server *server)
 static void aio__streams_close(aio_loop *loop, aio__closer *closer)
 {
     aio__streams *streams = AIO__CONTAINER(closer, aio__streams, closer);
+    streams->closing = true;
     while (!aio__ring_empty(&streams->servers)) {
         aio_server *server = AIO__CONTAINER(streams->servers.next, aio_server, link);
         aio_server_close(server);
@@ -10696,7 +10840,7 @@ static void aio__streams_close(aio_loop *loop, aio__closer *closer)
 }
 
 /* ============================================================================
- * 40. Descriptors: readers, writers and sock_ calls
+ * 41. Descriptors: readers, writers and sock_ calls
  *
  * A table of foreign descriptors by number, each registered level-triggered while somebody wants it, as its owner may
  * leave bytes unread. May call the streams' room for how a waiting task goes on.
@@ -11063,7 +11207,7 @@ AIO_API aio_future *aio_sock_connect(int fd, const void *address, size_t length)
 }
 
 /* ============================================================================
- * 41. Datagrams: UDP endpoints
+ * 42. Datagrams: UDP endpoints
  *
  * One edge-triggered socket an endpoint; a queue of what could not be sent at once. May call Descriptors and Names.
  * ============================================================================ */
@@ -11630,7 +11774,7 @@ AIO_API int aio_datagram_port(const aio_datagram_endpoint *endpoint)
 }
 
 /* ============================================================================
- * 42. Resolver: DNS messages and servers
+ * 43. Resolver: DNS messages and servers
  *
  * A stub resolver (RFC 1035, 2308, 5452, 6891): the strict reading of messages, sockets for one question each, TCP
  * where UDP does not do, servers in turn, the cache, aliases, the hosts file and the search list. Owns resolvers and
@@ -13283,7 +13427,7 @@ AIO_API void aio_resolver_close(aio_resolver *resolver)
 }
 
 /* ============================================================================
- * 43. Subprocesses: pidfd and pipes
+ * 44. Subprocesses: pidfd and pipes
  *
  * Children of a loop in a ring, each with a descriptor that tells of its end, or a thread that waits for it. Pipes are
  * streams. Nothing but this room reaps them.
@@ -13706,7 +13850,7 @@ AIO_API aio_output_task *aio_process_communicate(aio_process *process, const voi
 AIO__LIGHT_END
 
 /* ============================================================================
- * 44. URLs
+ * 45. URLs
  *
  * RFC 3986 with yarl's habits: splits a reference, checks and normalises each part, writes the whole into one block.
  * Owns nothing beyond the block of each aio_url. Calls memory and buffers only.
@@ -14411,7 +14555,7 @@ AIO_API bool aio_url_same_origin(const aio_url *a, const aio_url *b)
 }
 
 /* ============================================================================
- * 45. Headers
+ * 46. Headers
  *
  * The multi-map: one block of text and an index into it. Growing copies what is alive into a new block, and frees the
  * old one only after the new field is in, so that a value may come from the headers themselves. Calls memory only.
@@ -14610,7 +14754,7 @@ AIO_API void aio_headers_clear(aio_headers *headers)
 }
 
 /* ============================================================================
- * 46. HTTP messages
+ * 47. HTTP messages
  *
  * RFC 9112: heads in and out, body framing, dates. The parser goes line by line over the bytes as they arrive, never
  * twice over one, and copies nothing until the head is whole. What a hostile peer may send is refused with a reason: no
@@ -15316,7 +15460,7 @@ static inline const char *aio__http_clock_text(aio__http_clock *clock, int64_t s
 AIO__LIGHT_END
 
 /* ============================================================================
- * 47. Connecting: names, addresses, proxies
+ * 48. Connecting: names, addresses, proxies
  *
  * From a host's name to a stream: the name is looked up, its addresses are tried, TLS is put on what stands. What is
  * tried is a coroutine for each address (aio__connecting, with the streams). Calls names, streams
@@ -15504,8 +15648,290 @@ AIO_API aio_stream_task *aio__open_unix_connection(const char *path, const aio_c
     return (aio_stream_task *)(void *)self;
 }
 
+/* ===================================================================== * 48. Connections: the pool
+=======
+ * 48. Transports: protocols over streams
+ *
+ * A stream with an aio__transport: its descriptor's handles run what is here, which reads into a buffer of the loop's
+ * and calls the protocol. It ends by connection_lost, which is queued; only after that the stream is freed. May call
+ * streams, connecting and servers.
+ * ============================================================================ */
+
+AIO__LIGHT_END
+AIO__LIGHT_BEGIN("O1")
+
+static bool aio__loop_is_closing(const aio_loop *loop) { return ((const aio__streams *)loop->streams)->closing; }
+
+static void aio__transport_fail(aio_stream *s, aio_exception *error)
+{
+    if (!s->error) s->error = error;
+    s->closing = true;
+    aio__stream_end(s);
+}
+
+/* Waits for what comes next, unless nothing is to be read; an error is told even then. `again`: a read is worth a try,
+ * as far as we know (what TLS has buffered may be a part of a record). */
+static void aio__transport_wait(aio_stream *s, bool again)
+{
+    bool reads = !s->transport->paused && !s->eof;
+    if (!s->transport->made || s->closing || s->d.reader.node.next) return;
+    if (s->error || (reads && again && aio__stream_has_input(s))) aio__enqueue(s->loop, &s->d.reader.node);
+    else if (reads) aio__read_wait(s);
+}
+
+static void aio__transport_lose(aio_stream *s)
+{
+    aio__transport *t = s->transport;
+    aio_exception *error = s->error ? aio__stream_lost(s) : NULL;
+    t->lost = true;
+    if (t->protocol->connection_lost) t->protocol->connection_lost(t->self, s, error);
+    aio_exception_unref(error);
+}
+
+/* connection_made, or connection_lost. */
+static void aio__transport_soon(aio__handle *handle)
+{
+    aio_stream *s = (aio_stream *)handle->owner;
+    aio__transport *t = s->transport;
+    if (t->made) {
+        aio__transport_lose(s);
+        aio__stream_end(s);
+        return;
+    }
+    t->made = true;
+    if (t->protocol->connection_made) t->protocol->connection_made(t->self, s, t->arg);
+    if (t->ending) aio__enqueue(s->loop, &t->soon.node);
+    else aio__transport_wait(s, true);
+}
+
+/* The connection is over: connection_lost is due. False when it has run, and the stream is to be freed. */
+static bool aio__transport_end(aio_stream *s)
+{
+    aio__transport *t = s->transport;
+    bool now = aio__loop_is_closing(s->loop), queued = t->soon.node.next != NULL;
+    if (t->lost) return false;
+    if (t->ending && !now) return true;
+    t->ending = s->closing = true;
+    aio__timer_cancel(s->loop, s->timer);
+    s->timer = NULL;
+    aio__descriptor_unwait(s->loop, &s->d, AIO__READ);
+    aio__descriptor_unwait(s->loop, &s->d, AIO__WRITE);
+    if (now && queued) aio__ring_remove(&t->soon.node);
+    if (now && t->made) aio__transport_lose(s);
+    else if (t->made && !queued) aio__enqueue(s->loop, &t->soon.node);
+    return !now;
+}
+
+/* ---- reading ---- */
+
+static void aio__transport_eof(aio_stream *s)
+{
+    aio__transport *t = s->transport;
+    s->eof = true;
+    bool keep = t->protocol->eof_received && t->protocol->eof_received(t->self, s);
+    if (!keep || s->tls) aio__stream_begin_close(s);
+}
+
+/* One read: what came goes to the protocol. False if nothing did. */
+static bool aio__transport_receive(aio_stream *s)
+{
+    aio__transport *t = s->transport;
+    const aio_protocol *p = t->protocol;
+    size_t size = AIO__BUFFER;
+    ssize_t n = AIO__IO_FAILED;
+    bool theirs = p->get_buffer != NULL;
+    char *buffer = theirs ? (char *)p->get_buffer(t->self, s, &size) : aio__buffer_take(s->loop);
+    if (s->closing) return false;
+    if (buffer && size) n = aio__stream_recv(s, buffer, size);
+    else if (theirs) s->error = aio__exception(AIO_ERUNTIME, "read", "get_buffer gave no room");
+    if (n > 0 && !theirs && p->data_received) p->data_received(t->self, s, buffer, (size_t)n);
+    if (n > 0 && theirs && p->buffer_updated) p->buffer_updated(t->self, s, (size_t)n);
+    if (buffer && !theirs) aio__buffer_give(s->loop, buffer);
+    if (n > 0 || (n == AIO__IO_AGAIN && !s->error)) return n > 0;
+    if (n == 0 && !s->error) aio__transport_eof(s);
+    else aio__transport_fail(s, &aio__no_memory);
+    return false;
+}
+
+/* No more than the low-water mark is unsent, after all had been told to wait. */
+static void aio__transport_sent(aio_stream *s)
+{
+    aio__transport *t = s->transport;
+    if (!t->full || s->error || aio__unsent(s) > s->low) return;
+    t->full = false;
+    if (t->protocol->resume_writing) t->protocol->resume_writing(t->self, s);
+}
+
+static void aio__transport_on_readable(aio__handle *handle)
+{
+    aio_stream *s = (aio_stream *)handle->owner;
+    aio__transport *t = s->transport;
+    if (aio__write_wants_read(s)) {
+        aio__stream_flush(s);
+        aio__transport_sent(s);
+    }
+    if (!t->made || s->closing) return;
+    bool got = false;
+    if (!t->paused && !s->eof && aio__stream_has_input(s)) got = aio__transport_receive(s);
+    else if (s->error) aio__transport_fail(s, NULL);
+    aio__transport_wait(s, got);
+}
+
+static void aio__transport_on_writable(aio__handle *handle)
+{
+    aio_stream *s = (aio_stream *)handle->owner;
+    aio__stream_on_writable(handle);
+    aio__transport_sent(s);
+}
+
+static void aio__transport_written(aio_stream *s)
+{
+    aio__transport *t = s->transport;
+    if (t->full) aio__transport_sent(s);
+    if (t->full || s->error || aio__unsent(s) <= s->high) return;
+    t->full = true;
+    if (t->protocol->pause_writing) t->protocol->pause_writing(t->self, s);
+}
+
+/* Makes a transport of a stream that nobody reads. False without memory. */
+static bool aio__transport_attach(aio_stream *s, const aio_protocol *protocol, void *arg)
+{
+    static const struct aio__transport_ops ops = { aio__transport_end, aio__transport_written };
+    size_t size = sizeof(aio__transport) + protocol->size;
+    aio__transport *t = (aio__transport *)aio__pool_alloc(&s->loop->pool, size);
+    if (!t) return false;
+    memset(t, 0, size);
+    t->protocol = protocol;
+    t->size = size;
+    t->self = protocol->size ? (void *)(t + 1) : arg;
+    t->arg = arg;
+    t->ops = &ops;
+    t->soon.run = aio__transport_soon;
+    t->soon.owner = s;
+    s->d.reader.run = aio__transport_on_readable;
+    s->d.writer.run = aio__transport_on_writable;
+    s->transport = t;
+    aio__enqueue(s->loop, &t->soon.node);
+    return true;
+}
+
+AIO_API void aio_transport_pause_reading(aio_transport *transport)
+{
+    if (transport && transport->transport) transport->transport->paused = true;
+}
+
+AIO_API void aio_transport_resume_reading(aio_transport *transport)
+{
+    if (!transport || !transport->transport) return;
+    transport->transport->paused = false;
+    aio__transport_wait(transport, true);
+}
+
+AIO_API bool aio_transport_is_reading(const aio_transport *transport)
+{
+    return transport && transport->transport && !transport->transport->paused && !transport->closing;
+}
+
+AIO_API void aio_transport_set_protocol(aio_transport *transport, const aio_protocol *protocol, void *self)
+{
+    if (!transport || !transport->transport || !protocol) return;
+    transport->transport->protocol = protocol;
+    transport->transport->self = self;
+}
+
+AIO_API const aio_protocol *aio_transport_get_protocol(const aio_transport *transport)
+{
+    return transport && transport->transport ? transport->transport->protocol : NULL;
+}
+
+AIO_API void *aio_transport_get_self(const aio_transport *transport)
+{
+    return transport && transport->transport ? transport->transport->self : NULL;
+}
+
+AIO__LIGHT_END
+AIO__LIGHT_BEGIN("Og")
+
+/* ---- connecting and serving ---- */
+
+struct aio__creating { /* an aio_transport_task; `held`: the coroutine that opens the stream */
+    aio_task            task;
+    aio_future         *held;
+    aio_transport      *result;
+    const aio_protocol *protocol;
+    void               *arg;
+};
+static AIO_CORO(aio__creating)
+{
+    aio_stream_task *opening;
+    AIO_BEGIN(aio__creating);
+    opening = (aio_stream_task *)(void *)self->held;
+    self->task.future.flags = (uint16_t)(self->task.future.flags & ~AIO__F_HOLDS);
+    AIO_AWAIT(self->result, opening);
+    if (!aio__transport_attach(self->result, self->protocol, self->arg)) AIO_RAISE(ENOMEM);
+    AIO_AWAIT(aio_sleep(0)); /* connection_made stands in the queue before us, connection_lost at the earliest behind */
+    AIO_FINALLY;
+        if (self->task.future.error) {
+            aio_stream_abort(self->result);
+            self->result = NULL;
+        }
+    AIO_END;
+}
+
+/* Takes what opens the stream. */
+static aio_transport_task *aio__create(const aio_protocol *protocol, void *arg, aio_stream_task *opening)
+{
+    struct aio__creating *self = protocol && opening
+        ? AIO_CALL(aio__creating, .held = &opening->task.future, .protocol = protocol, .arg = arg) : NULL;
+    if (self) self->task.future.flags = (uint16_t)(self->task.future.flags | AIO__F_HOLDS);
+    else aio_unref(opening);
+    if (!protocol) return (aio_transport_task *)(void *)aio__failure(EINVAL, "create_connection: no protocol");
+    return (aio_transport_task *)(void *)self;
+}
+
+AIO_API aio_transport_task *aio__create_connection(const aio_protocol *protocol, void *arg, const char *host, int port,
+                                                   const aio_connect_options *options)
+{
+    return aio__create(protocol, arg, aio__open_connection(host, port, options));
+}
+
+AIO_API aio_transport_task *aio__create_unix_connection(const aio_protocol *protocol, void *arg, const char *path,
+                                                        const aio_connect_options *options)
+{
+    return aio__create(protocol, arg, aio__open_unix_connection(path, options));
+}
+
+/* The handler of a server whose clients have a protocol. */
+static void *aio__transport_accepted(aio_stream *stream, void *arg)
+{
+    aio__transport_attach(stream, stream->server->protocol, arg);
+    return NULL;
+}
+
+/* Gives a server that is about to start its protocol. */
+static aio_server_task *aio__serve_protocol(aio_server_task *task, const aio_protocol *protocol)
+{
+    if (task && task->task.future.run.coro == aio__serve_coro)
+        ((struct aio__serve *)(void *)task)->protocol = protocol;
+    return task;
+}
+
+AIO_API aio_server_task *aio__create_server(const aio_protocol *protocol, void *arg, const char *host, int port,
+                                            const aio_server_options *options)
+{
+    aio_client_handler *handler = protocol ? aio__transport_accepted : NULL;
+    return aio__serve_protocol(aio__start_server(handler, arg, host, port, options), protocol);
+}
+
+AIO_API aio_server_task *aio__create_unix_server(const aio_protocol *protocol, void *arg, const char *path,
+                                                 const aio_server_options *options)
+{
+    aio_client_handler *handler = protocol ? aio__transport_accepted : NULL;
+    return aio__serve_protocol(aio__start_unix_server(handler, arg, path, options), protocol);
+}
+
 /* ============================================================================
- * 48. Connections: the pool
+ * 49. Connections: the pool
  *
  * What the client and the server have in common: deadlines, and bodies on their way in. Then the client's connector:
  * keep-alive connections by origin, and who waits for one. A connection object is the right to one of `limit` places;
@@ -16188,7 +16614,7 @@ static void aio__connector_free(aio__connector *c)
 }
 
 /* ============================================================================
- * 49. HTTP client: session, request, response
+ * 50. HTTP client: session, request, response
  *
  * One request is one coroutine (aio__fetching), whose frame holds copies of what it was given. Everything else of a
  * request and its response is an exchange, which outlives the coroutine as the user's aio_response, and is used again,
@@ -17091,7 +17517,7 @@ AIO_API size_t aio_session_busy(const aio_session *session) { return session ? s
 AIO_API size_t aio_session_idle(const aio_session *session) { return session ? session->connector.idle_count : 0; }
 
 /* ============================================================================
- * 50. HTTP server: connections and handlers
+ * 51. HTTP server: connections and handlers
  *
  * One connection is one coroutine (aio__serving) in an aio_server: a head, its handler, what is left of the body, the
  * next head; so pipelined requests are answered in order. What it knows is an aio__inbound, the user's aio_request.
@@ -17703,7 +18129,7 @@ AIO_API aio_server_task *aio__start_http_server(aio_request_handler *handler, vo
 }
 
 /* ============================================================================
- * 51. Introspection: task dump and call graph
+ * 52. Introspection: task dump and call graph
  *
  * Walks what waits for what, and only reads. Called by nobody above. Downwards through the frames of a task to what the
  * innermost awaits, and that one's children (ops->child); upwards through the waiters. A path may lead in a circle, and

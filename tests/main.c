@@ -28,6 +28,7 @@
 #include "test_servers.c"
 #include "test_names.c"
 #include "test_tls.c"
+#include "test_transports.c"
 #include "test_http_server.c"
 #include "test_http_client.c"
 #include "test_pool.c"

@@ -1,0 +1,587 @@
+/* Transports and protocols: what is called when. SOON, SERVER_END are in test_servers.c, TLS_SETUP in test_tls.c. */
+
+/* A protocol that keeps a record, and proves the order of its callbacks. Static, so that it outlives its connection
+ * also when the scenario is cancelled. */
+static struct recorder {
+    aio_transport *transport;    /* between connection_made and connection_lost */
+    char           events[64];   /* one letter for each callback; data_received only once in a row */
+    size_t         count, length, amount;
+    char           got[64];      /* what came first; `amount`: all there was */
+    int            code;         /* connection_lost's */
+    bool           made, lost, ended, full, closed, keep, wrong;
+    void         (*on_made)(struct recorder *), (*on_data)(struct recorder *);
+    char           room[100];
+} near, far;
+
+static void recorder_event(struct recorder *r, char event)
+{
+    ALWAYS(!r->lost);
+    ALWAYS(r->made || event == 'm');
+    ALWAYS(!(r->closed && event == 'd'));
+    ALWAYS(!(r->ended && (event == 'd' || event == 'e')));
+    if (event == 'd' && r->count && r->events[r->count - 1] == 'd') return;
+    if (r->count < sizeof r->events - 1) r->events[r->count++] = event;
+}
+
+static void recorder_made(void *self, aio_transport *transport, void *arg)
+{
+    struct recorder *r = (struct recorder *)self;
+    ALWAYS(arg == self);
+    ALWAYS(!r->made);
+    recorder_event(r, 'm');
+    r->made = true;
+    r->transport = transport;
+    if (r->on_made) r->on_made(r);
+}
+
+static void recorder_came(struct recorder *r, const char *data, size_t length)
+{
+    recorder_event(r, 'd');
+    for (size_t i = 0; i < length && r->length < sizeof r->got; i++) r->got[r->length++] = data[i];
+    if (!poured(data, r->amount, length)) r->wrong = true;
+    r->amount += length;
+    if (r->on_data) r->on_data(r);
+}
+
+static void recorder_data(void *self, aio_transport *transport, const char *data, size_t length)
+{
+    ALWAYS(transport == ((struct recorder *)self)->transport);
+    ALWAYS(length > 0);
+    recorder_came((struct recorder *)self, data, length);
+}
+
+static bool recorder_eof(void *self, aio_transport *transport)
+{
+    struct recorder *r = (struct recorder *)self;
+    (void)transport;
+    recorder_event(r, 'e');
+    r->ended = true;
+    return r->keep;
+}
+
+static void recorder_lost(void *self, aio_transport *transport, const aio_exception *exception)
+{
+    struct recorder *r = (struct recorder *)self;
+    recorder_event(r, 'l');
+    ALWAYS(aio_transport_is_closing(transport));
+    ALWAYS(aio_transport_write(transport, "x", 1) != 0);
+    aio_transport_close(transport);
+    aio_transport_abort(transport);
+    r->lost = true;
+    r->code = exception ? exception->code : 0;
+    r->transport = NULL;
+}
+
+static void recorder_pause(void *self, aio_transport *transport)
+{
+    struct recorder *r = (struct recorder *)self;
+    (void)transport;
+    recorder_event(r, 'p');
+    ALWAYS(!r->full);
+    r->full = true;
+}
+
+static void recorder_resume(void *self, aio_transport *transport)
+{
+    struct recorder *r = (struct recorder *)self;
+    (void)transport;
+    recorder_event(r, 'r');
+    ALWAYS(r->full);
+    r->full = false;
+}
+
+static void *recorder_buffer(void *self, aio_transport *transport, size_t *size)
+{
+    (void)transport;
+    *size = sizeof ((struct recorder *)self)->room;
+    return ((struct recorder *)self)->room;
+}
+
+static void recorder_updated(void *self, aio_transport *transport, size_t length)
+{
+    (void)transport;
+    ALWAYS(length <= sizeof ((struct recorder *)self)->room);
+    recorder_came((struct recorder *)self, ((struct recorder *)self)->room, length);
+}
+
+static void *recorder_no_buffer(void *self, aio_transport *transport, size_t *size)
+{
+    (void)self, (void)transport, (void)size;
+    return NULL;
+}
+
+static const aio_protocol recording = { .connection_made = recorder_made, .data_received = recorder_data,
+    .eof_received = recorder_eof, .connection_lost = recorder_lost, .pause_writing = recorder_pause,
+    .resume_writing = recorder_resume };
+static const aio_protocol recording_buffer = { .connection_made = recorder_made, .eof_received = recorder_eof,
+    .connection_lost = recorder_lost, .get_buffer = recorder_buffer, .buffer_updated = recorder_updated };
+static const aio_protocol recording_nowhere = { .connection_made = recorder_made, .connection_lost = recorder_lost,
+    .get_buffer = recorder_no_buffer };
+
+static void recorder_close(struct recorder *r)
+{
+    r->closed = true;
+    aio_transport_close(r->transport);
+}
+
+static void recorder_abort(struct recorder *r)
+{
+    r->closed = true;
+    aio_transport_abort(r->transport);
+}
+
+#ifndef AIO_NO_TLS
+static void recorder_echo(struct recorder *r)
+{
+    if (r->amount <= sizeof r->got) aio_transport_write(r->transport, r->got + r->length - 1, 1);
+}
+#endif
+
+static void recorder_greet(struct recorder *r)
+{
+    aio_transport_write(r->transport, "bye", 3);
+    recorder_close(r);
+}
+
+static void recorder_narrow(struct recorder *r)
+{
+    int size = 4096;
+    setsockopt(aio_stream_fileno(r->transport), SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
+}
+
+/* Writes until it is told to pause; where in the pattern it is now. */
+static size_t recorder_fill(struct recorder *r, size_t at)
+{
+    char block[5000];
+    for (size_t i = 0; !r->full && !r->lost && at < 4000000; at += sizeof block) {
+        for (i = 0; i < sizeof block; i++) block[i] = (char)((at + i) % 251);
+        if (aio_transport_write(r->transport, block, sizeof block)) break;
+    }
+    return at;
+}
+
+static const char *transport_path(void)
+{
+    static char path[64];
+    snprintf(path, sizeof path, "/tmp/aio-transport-%ld", (long)getpid());
+    return path;
+}
+
+#define TRANSPORT_MAY .may = { ECONNRESET, EPIPE, AIO_ETIMEOUT, ECONNABORTED, AIO_ERESOLVE, ECONNREFUSED, \
+    AIO_EINCOMPLETE, EADDRINUSE /* a stale file that could not be looked at */ }
+#define TRANSPORT_SELF aio_task task; aio_server *server; aio_transport *transport; aio_stream *stream; aio_text text
+#define TRANSPORT_SETUP() \
+    do { memset(&near, 0, sizeof near); memset(&far, 0, sizeof far); } while (0)
+#define TRANSPORT_END() \
+    do {                                              \
+        aio_transport_abort(near.transport);          \
+        aio_stream_abort(self->stream);               \
+        SERVER_END(self->server);                     \
+    } while (0)
+#define UNTIL(condition) AIO_TIMEOUT(100) while (!(condition)) AIO_AWAIT(aio_sleep(0.01))
+
+/* Both ends with callbacks; what each connection keeps is its own. */
+struct upper { int made, letters; aio_transport *transport; };
+static int upper_live;
+static void upper_made(void *self, aio_transport *transport, void *arg)
+{
+    struct upper *u = (struct upper *)self;
+    ALWAYS(!u->made && !u->letters && arg == &upper_live);
+    u->made = 1;
+    u->transport = transport;
+    upper_live++;
+}
+static void upper_data(void *self, aio_transport *transport, const char *data, size_t length)
+{
+    struct upper *u = (struct upper *)self;
+    ALWAYS(u->made == 1 && u->transport == transport && aio_transport_get_self(transport) == self);
+    for (size_t i = 0; i < length; i++) {
+        char letter = (char)(data[i] - 'a' + 'A');
+        aio_transport_write(transport, &letter, 1);
+    }
+    u->letters += (int)length;
+}
+static void upper_lost(void *self, aio_transport *transport, const aio_exception *exception)
+{
+    (void)transport, (void)exception;
+    ALWAYS(((struct upper *)self)->made == 1);
+    upper_live--;
+}
+static const aio_protocol uppering = { .size = sizeof(struct upper), .connection_made = upper_made,
+    .data_received = upper_data, .connection_lost = upper_lost };
+
+struct transport_echo { TRANSPORT_SELF; char name[64]; };
+SCENARIO(transport_echo, TRANSPORT_MAY)
+{
+    AIO_BEGIN(transport_echo);
+    TRANSPORT_SETUP();
+    upper_live = 0;
+    AIO_AWAIT(self->server, aio_create_server(&uppering, &upper_live, "127.0.0.1", 0));
+    AIO_AWAIT(self->stream, aio_open_connection("127.0.0.1", aio_server_port(self->server)));
+    AIO_AWAIT(self->transport, aio_create_connection(&recording, &near, "127.0.0.1", aio_server_port(self->server)));
+    CHECK_PTR(self->transport, near.transport);
+    CHECK_STR(near.events, "m");
+    CHECK_PTR(aio_transport_get_protocol(near.transport), &recording);
+    CHECK_PTR(aio_transport_get_self(near.transport), &near);
+    CHECK(aio_transport_is_reading(near.transport) && !aio_transport_is_closing(near.transport));
+    CHECK(strncmp(aio_stream_peername(near.transport, self->name, sizeof self->name), "127.0.0.1:", 10) == 0);
+    REQUIRE(aio_transport_write(near.transport, "hello", 5) == 0);
+    REQUIRE(aio_stream_write(self->stream, "abc", 3) == 0);
+    AIO_TIMEOUT(100) AIO_AWAIT(self->text, aio_stream_readexactly(self->stream, 3));
+    CHECK_BYTES(self->text.data, self->text.length, "ABC");
+    UNTIL(near.amount == 5 || near.lost);
+    CHECK_BYTES(near.got, near.length, "HELLO");
+    CHECK_INT(upper_live, 2);
+    CHECK_INT(aio_server_client_count(self->server), 2);
+    recorder_close(&near);
+    CHECK_INT(aio_transport_write(near.transport, "x", 1), EPIPE);
+    CHECK_STR(near.events, "md"); /* connection_lost is a callback of its own */
+    UNTIL(near.lost && (upper_live < 2 || touched()));
+    CHECK_STR(near.events, "mdl");
+    CHECK_INT(near.code, 0);
+    AIO_FINALLY;
+        TRANSPORT_END();
+        if (!touched()) CHECK_INT(upper_live, 0);
+    AIO_END;
+}
+
+/* Half a connection, over a unix socket: all is said, then the answer comes. */
+static void answer_at_end(struct recorder *r)
+{
+    if (r->length >= 2 && !memcmp(r->got + r->length - 2, "?!", 2)) aio_transport_write(r->transport, "yes", 3);
+}
+struct transport_half { TRANSPORT_SELF; };
+SCENARIO(transport_half, TRANSPORT_MAY)
+{
+    AIO_BEGIN(transport_half);
+    TRANSPORT_SETUP();
+    far.keep = true;
+    AIO_AWAIT(self->server, aio_create_unix_server(&recording, &far, transport_path()));
+    AIO_AWAIT(self->transport, aio_create_unix_connection(&recording, &near, transport_path()));
+    CHECK(aio_transport_can_write_eof(near.transport));
+    REQUIRE(aio_transport_write(near.transport, "well?!", 6) == 0);
+    REQUIRE(aio_transport_write_eof(near.transport) == 0);
+    CHECK_INT(aio_transport_write(near.transport, "x", 1), EPIPE);
+    UNTIL(far.ended || near.lost);
+    CHECK_STR(far.events, "mde");
+    CHECK_BYTES(far.got, far.length, "well?!");
+    answer_at_end(&far);
+    SOON();
+    CHECK_STR(far.events, "mde"); /* it stays open until it is closed */
+    CHECK_STR(near.events, "md");
+    if (far.transport) recorder_close(&far);
+    UNTIL(near.lost);
+    CHECK_STR(near.events, "mdel");
+    CHECK_BYTES(near.got, near.length, "yes");
+    CHECK_INT(near.code, 0);
+    CHECK_STR(far.events, "mdel");
+    AIO_FINALLY;
+        TRANSPORT_END();
+    AIO_END;
+}
+
+/* It ends inside a callback: no other follows but connection_lost. */
+struct transport_abort { TRANSPORT_SELF; };
+SCENARIO(transport_abort, TRANSPORT_MAY)
+{
+    AIO_BEGIN(transport_abort);
+    TRANSPORT_SETUP();
+    far.on_data = recorder_abort;
+    AIO_AWAIT(self->server, aio_create_server(&recording, &far, "127.0.0.1", 0));
+    AIO_AWAIT(self->transport, aio_create_connection(&recording, &near, "127.0.0.1", aio_server_port(self->server)));
+    REQUIRE(aio_transport_write(near.transport, "abc", 3) == 0);
+    UNTIL(near.lost && (far.lost || touched()));
+    CHECK_STR(far.events, "mdl");
+    CHECK_INT(far.code, 0);
+    CHECK_STR(near.events, "ml");
+    CHECK_INT(near.code, ECONNRESET); /* a reset by the peer, on the other side */
+    SOON();
+    CHECK_INT(aio_server_client_count(self->server), 0);
+    AIO_FINALLY;
+        TRANSPORT_END();
+    AIO_END;
+}
+
+/* Closed within connection_made, on both sides; what was written there is sent. */
+struct transport_brief { TRANSPORT_SELF; };
+SCENARIO(transport_brief, TRANSPORT_MAY)
+{
+    AIO_BEGIN(transport_brief);
+    TRANSPORT_SETUP();
+    far.on_made = recorder_greet;
+    AIO_AWAIT(self->server, aio_create_server(&recording, &far, "127.0.0.1", 0));
+    AIO_AWAIT(self->stream, aio_open_connection("127.0.0.1", aio_server_port(self->server)));
+    AIO_TIMEOUT(100) AIO_AWAIT(self->text, aio_stream_read_all(self->stream, 0));
+    CHECK_BYTES(self->text.data, self->text.length, "bye");
+    SOON();
+    CHECK_STR(far.events, "ml");
+    memset(&far, 0, sizeof far);
+    near.on_made = recorder_greet;
+    AIO_AWAIT(self->transport, aio_create_connection(&recording, &near, "127.0.0.1", aio_server_port(self->server)));
+    CHECK_STR(near.events, "m"); /* the transport is still there when we hear of it */
+    CHECK(aio_transport_is_closing(near.transport) && !aio_transport_is_reading(near.transport));
+    UNTIL(near.lost && (far.lost || touched()));
+    CHECK_STR(near.events, "ml");
+    CHECK_STR(far.events, "mdel");
+    CHECK_BYTES(far.got, far.length, "bye");
+    AIO_FINALLY;
+        TRANSPORT_END();
+    AIO_END;
+}
+
+/* One side does not read: the other is told to pause, and later to resume, in turn. */
+struct transport_pressure { TRANSPORT_SELF; size_t high, low, sent; };
+SCENARIO(transport_pressure, TRANSPORT_MAY)
+{
+    AIO_BEGIN(transport_pressure);
+    TRANSPORT_SETUP();
+    near.on_made = recorder_narrow;
+    AIO_AWAIT(self->server, aio_create_unix_server(&recording, &far, transport_path()));
+    AIO_AWAIT(self->transport, aio_create_unix_connection(&recording, &near, transport_path()));
+    UNTIL(far.made || near.lost);
+    REQUIRE(far.transport && near.transport);
+    aio_transport_pause_reading(far.transport);
+    aio_transport_pause_reading(far.transport);
+    CHECK(!aio_transport_is_reading(far.transport));
+    aio_transport_get_write_buffer_limits(near.transport, &self->high, &self->low);
+    CHECK_INT(self->high, 65536);
+    CHECK_INT(self->low, 16384);
+    self->sent = recorder_fill(&near, 0);
+    CHECK(near.full);
+    CHECK(aio_transport_get_write_buffer_size(near.transport) > 65536);
+    SOON();
+    CHECK_STR(near.events, "mp");
+    CHECK_STR(far.events, "m"); /* no data_received while it is paused */
+    if (far.transport) aio_transport_resume_reading(far.transport);
+    UNTIL((!near.full && far.amount == self->sent) || near.lost);
+    CHECK_STR(near.events, "mpr");
+    CHECK_INT(far.amount, self->sent);
+    CHECK(!far.wrong);
+    REQUIRE(near.transport);
+    if (far.transport) aio_transport_pause_reading(far.transport);
+    self->sent = recorder_fill(&near, self->sent);
+    REQUIRE(near.transport);
+    REQUIRE(aio_transport_set_write_buffer_limits(near.transport, 1000000, 500000) == 0);
+    CHECK_STR(near.events, "mprpr");
+    REQUIRE(aio_transport_set_write_buffer_limits(near.transport, 10, 0) == 0);
+    CHECK_STR(near.events, "mprprp");
+    recorder_close(&near); /* what is unsent goes out, and resume_writing still comes */
+    if (far.transport) aio_transport_resume_reading(far.transport);
+    UNTIL(near.lost && (far.lost || touched()));
+    CHECK_STR(near.events, "mprprprl");
+    CHECK_STR(far.events, "mdel");
+    CHECK_INT(far.amount, self->sent);
+    AIO_FINALLY;
+        TRANSPORT_END();
+    AIO_END;
+}
+
+#ifndef AIO_NO_TLS
+struct transport_tls { TRANSPORT_SELF; aio_tls_context *server_tls, *client_tls; char *big; };
+SCENARIO(transport_tls, TLS_MAY)
+{
+    AIO_BEGIN(transport_tls);
+    TRANSPORT_SETUP();
+    TLS_SETUP("good", NULL);
+    far.on_data = recorder_echo;
+    far.keep = true;
+    AIO_AWAIT(self->server, aio_create_server(&recording, &far, "127.0.0.1", 0, .tls_context = self->server_tls));
+    AIO_TIMEOUT(100) AIO_AWAIT(self->transport, aio_create_connection(&recording, &near, "127.0.0.1",
+        aio_server_port(self->server), .tls_context = self->client_tls, .server_hostname = "localhost"));
+    CHECK_STR(aio_stream_tls_version(near.transport), "TLSv1.3");
+    CHECK(!aio_transport_can_write_eof(near.transport));
+    CHECK_INT(aio_transport_write_eof(near.transport), ENOTSUP);
+    REQUIRE(aio_transport_write(near.transport, "q", 1) == 0);
+    UNTIL(near.amount == 1 || near.lost);
+    CHECK_BYTES(near.got, near.length, "q");
+    self->big = (char *)aio__calloc(much(200000));
+    REQUIRE(self->big);
+    if (far.transport) aio_transport_pause_reading(far.transport);
+    REQUIRE(near.transport && aio_transport_write(near.transport, self->big, much(200000)) == 0);
+    if (far.transport) aio_transport_resume_reading(far.transport);
+    recorder_close(&near);
+    UNTIL(near.lost && (far.lost || touched()));
+    CHECK_INT(far.amount, much(200000) + 1);
+    CHECK_INT(near.code, 0);
+    CHECK_INT(far.code, 0); /* close_notify came; and over TLS half a connection does not stay open */
+    CHECK_INT(far.events[far.count - 1], 'l');
+    AIO_FINALLY;
+        aio__free(self->big);
+        aio_tls_context_unref(self->server_tls);
+        aio_tls_context_unref(self->client_tls);
+        TRANSPORT_END();
+    AIO_END;
+}
+#endif
+
+/* A buffer of the protocol's own, or none. */
+struct transport_buffered { TRANSPORT_SELF; };
+SCENARIO(transport_buffered, TRANSPORT_MAY)
+{
+    static const char text[] = "0123456789abcdefghijklmnopqrstuvwxyz";
+    AIO_BEGIN(transport_buffered);
+    TRANSPORT_SETUP();
+    AIO_AWAIT(self->server, aio_create_server(&recording_buffer, &far, "127.0.0.1", 0));
+    AIO_AWAIT(self->transport, aio_create_connection(&recording_nowhere, &near, "127.0.0.1",
+                                                     aio_server_port(self->server)));
+    REQUIRE(aio_transport_write(near.transport, text, 36) == 0);
+    UNTIL(far.amount == 36 || near.lost);
+    CHECK_BYTES(far.got, far.length, text);
+    if (far.transport) aio_transport_write(far.transport, "x", 1);
+    UNTIL(near.lost);
+    CHECK_STR(near.events, "ml");
+    CHECK_INT(near.code, AIO_ERUNTIME);
+    AIO_FINALLY;
+        TRANSPORT_END();
+    AIO_END;
+}
+
+/* Another protocol takes over within data_received. */
+static void switch_protocol(struct recorder *r)
+{
+    aio_transport_set_protocol(r->transport, &recording, &far);
+    far.made = true;
+    far.transport = r->transport;
+    r->transport = NULL;
+}
+struct transport_switch { TRANSPORT_SELF; };
+SCENARIO(transport_switch, TRANSPORT_MAY)
+{
+    AIO_BEGIN(transport_switch);
+    TRANSPORT_SETUP();
+    near.on_data = switch_protocol;
+    AIO_AWAIT(self->server, aio_start_server(echo_handler, NULL, "127.0.0.1", 0));
+    AIO_AWAIT(self->transport, aio_create_connection(&recording, &near, "127.0.0.1", aio_server_port(self->server)));
+    REQUIRE(aio_transport_write(near.transport, "a", 1) == 0);
+    UNTIL(near.amount == 1 || near.lost);
+    REQUIRE(!near.lost);
+    REQUIRE(aio_transport_write(far.transport, "b", 1) == 0);
+    UNTIL(far.amount == 1 || far.lost);
+    CHECK_STR(near.events, "md");
+    CHECK_BYTES(far.got, far.length, "b");
+    recorder_close(&far);
+    UNTIL(far.lost);
+    CHECK_STR(far.events, "dl");
+    AIO_FINALLY;
+        aio_transport_abort(far.transport);
+        TRANSPORT_END();
+    AIO_END;
+}
+
+/* The server ends its clients: in order, or at once. */
+struct transport_server { TRANSPORT_SELF; aio_server *closing; int i; };
+SCENARIO(transport_server, TRANSPORT_MAY)
+{
+    AIO_BEGIN(transport_server);
+    for (self->i = 0; self->i < 2; self->i++) {
+        TRANSPORT_SETUP();
+        AIO_AWAIT(self->server, aio_create_server(&recording, &far, "127.0.0.1", 0));
+        AIO_AWAIT(self->transport, aio_create_connection(&recording, &near, "127.0.0.1",
+                                                         aio_server_port(self->server)));
+        UNTIL(far.made || near.lost);
+        if (self->i) aio_server_abort_clients(self->server);
+        else aio_server_close_clients(self->server);
+        CHECK_STR(far.events, "m");
+        aio_server_close(self->server);
+        UNTIL(far.lost);
+        CHECK_STR(far.events, "ml");
+        CHECK_INT(far.code, 0);
+        UNTIL(near.lost);
+        CHECK_INT(near.code, self->i ? ECONNRESET : 0);
+        self->closing = self->server;
+        self->server = NULL;
+        AIO_TIMEOUT(100) AIO_AWAIT(aio_server_wait_closed(self->closing));
+    }
+    AIO_FINALLY;
+        TRANSPORT_END();
+    AIO_END;
+}
+
+struct transport_misuse { TRANSPORT_SELF; aio_transport_task *made; };
+SCENARIO(transport_misuse, TRANSPORT_MAY)
+{
+    AIO_BEGIN(transport_misuse);
+    TRANSPORT_SETUP();
+    AIO_AWAIT(self->server, aio_create_server(&recording, &far, "127.0.0.1", 0));
+    self->made = aio_create_connection(&recording, &near, "127.0.0.1", aio_server_port(self->server));
+    aio_unref(self->made); /* never awaited */
+    AIO_AWAIT(self->transport, aio_create_connection(&recording, &near, "127.0.0.1", aio_server_port(self->server)));
+    AIO_TRY {
+        AIO_AWAIT(aio_stream_read(near.transport, 1));
+        UNREACHED();
+    } AIO_CATCH {
+        CAUGHT(AIO_ERUNTIME);
+    } AIO_END_TRY;
+    AIO_TRY {
+        AIO_AWAIT(aio_create_connection(NULL, NULL, "127.0.0.1", 1));
+        UNREACHED();
+    } AIO_CATCH {
+        CAUGHT(EINVAL);
+    } AIO_END_TRY;
+    AIO_TRY {
+        AIO_AWAIT(aio_create_server(NULL, NULL, "127.0.0.1", 0));
+        UNREACHED();
+    } AIO_CATCH {
+        CAUGHT(EINVAL);
+    } AIO_END_TRY;
+    AIO_TRY {
+        AIO_AWAIT(aio_create_connection(&recording, &near, "127.0.0.1", 1));
+        UNREACHED();
+    } AIO_CATCH {
+        CAUGHT(ECONNREFUSED);
+    } AIO_END_TRY;
+    CHECK_STR(near.events, "m");
+    aio_transport_pause_reading(NULL);
+    aio_transport_resume_reading(NULL);
+    CHECK(!aio_transport_is_reading(NULL) && aio_transport_is_closing(NULL));
+    AIO_FINALLY;
+        TRANSPORT_END();
+    AIO_END;
+}
+
+/* What a message costs: a read and a write at each end, no memory, no task. */
+struct transport_cost { TRANSPORT_SELF; struct seam before; int i; };
+SCENARIO(transport_cost, .skip = ~KIND_PLAIN /* counts calls; the ways are those of transport_echo */)
+{
+    AIO_BEGIN(transport_cost);
+    TRANSPORT_SETUP();
+    upper_live = 0;
+    AIO_AWAIT(self->server, aio_create_server(&uppering, &upper_live, "127.0.0.1", 0));
+    AIO_AWAIT(self->transport, aio_create_connection(&recording, &near, "127.0.0.1", aio_server_port(self->server)));
+    for (self->i = 0; self->i < 60; self->i++) {
+        if (self->i == 10) self->before = seam;
+        REQUIRE(near.transport && aio_transport_write(near.transport, "a", 1) == 0);
+        UNTIL(near.amount > (size_t)self->i || near.lost);
+    }
+    CHECK_INT(seam.calls[CALL_recv] - self->before.calls[CALL_recv], 100);
+    CHECK_INT(seam.calls[CALL_send] - self->before.calls[CALL_send], 100);
+    if (!aio__os.plain) CHECK_INT(seam.allocations - self->before.allocations, 0);
+    CHECK_INT(aio_get_running_loop()->task_count, 1);
+    AIO_FINALLY;
+        TRANSPORT_END();
+    AIO_END;
+}
+
+/* A loop that is closed with transports open tells their protocols. */
+TEST(transport_loop_closed)
+{
+    aio_stream *a, *b;
+    aio_loop *loop = aio_new_event_loop();
+    aio_set_event_loop(loop);
+    TRANSPORT_SETUP();
+    CHECK(unix_pair(0, 4096, &a, &b));
+    CHECK(aio__transport_attach(a, &recording, &near));
+    CHECK(aio__transport_attach(b, &recording, &far));
+    aio_loop_stop(loop);
+    CHECK_INT(aio_loop_run_forever(loop), 0);
+    CHECK_STR(near.events, "m");
+    recorder_fill(&near, 0);
+    recorder_close(&near);
+    recorder_close(&far);
+    CHECK(aio__transport_attach(aio__stream_new(loop, socket(AF_UNIX, SOCK_STREAM, 0), 0), &uppering, NULL));
+    upper_live = 0;
+    aio_loop_free(loop);
+    CHECK_STR(near.events, "mpl");
+    CHECK_STR(far.events, "ml");
+    CHECK_INT(upper_live, 0);
+}
