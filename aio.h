@@ -1159,6 +1159,8 @@ typedef struct aio_stream_task { aio_task task; aio_stream *result; } aio_stream
 /* `result` is borrowed from the stream: valid until its next read, or its end. */
 typedef struct aio_text_future { aio_future future; aio_text result; } aio_text_future;
 
+enum { AIO_UNLIMITED = -1 }; /* for a limit or a timeout of which 0 is the default: none */
+
 typedef struct aio_connect_options {
     char             aio__begin;
     bool             tls;             /* with the default context: system authorities, verification on */
@@ -1170,10 +1172,13 @@ typedef struct aio_connect_options {
     int              family;          /* AF_INET, AF_INET6; 0: both */
     const char      *local_host;      /* address to connect from */
     struct aio_resolver *resolver;    /* asked for the host's addresses; NULL: the system, in a thread */
+    double           happy_eyeballs_delay; /* seconds; 0: 0.25, at least 0.01; AIO_UNLIMITED: addresses in turn */
 } aio_connect_options;
 
 /* aio_open_connection(host, port, .tls = true, ...): result: a stream of yours (end it with aio_stream_close or
- * aio_stream_wait_closed). Addresses are tried in turn; the error names all that failed. asyncio: open_connection */
+ * aio_stream_wait_closed). The host's addresses are tried with a head start of happy_eyeballs_delay for each, IPv6 and
+ * IPv4 by turns, and the first connection wins (RFC 8305); the error names all that failed. asyncio: open_connection
+ */
 #define aio_open_connection(...) AIO__OPEN_CONNECTION(__VA_ARGS__, )
 #define AIO__OPEN_CONNECTION(host, port, ...) \
     aio__open_connection((host), (port), AIO__OPTIONS(aio_connect_options, __VA_ARGS__))
@@ -1757,8 +1762,6 @@ AIO_API const char *aio_http_reason(int status);
  * names and values and end in a NULL: static const char *const headers[] = { "Accept", "text/html", NULL };
  * ============================================================================ */
 
-enum { AIO_UNLIMITED = -1 }; /* for a limit or a timeout of which 0 is the default: none */
-
 /* Seconds; 0: the default, AIO_UNLIMITED: none. The error of one that ran out is AIO_ETIMEOUT; its `phase` is "pool",
  * "resolve", "connect", "TLS handshake", "send", "headers" or "body". asyncio: aiohttp.ClientTimeout */
 typedef struct aio_timeouts {
@@ -1796,6 +1799,7 @@ typedef struct aio_session_options {
     size_t             read_bufsize;      /* how much of a body is read ahead; 0: 64 KiB */
     int                family;            /* AF_INET, AF_INET6; 0: both */
     const char        *local_host;        /* address to connect from */
+    double             happy_eyeballs_delay; /* as for aio_open_connection */
 } aio_session_options;
 
 /* aio_session_open(.limit = 100, ...): a session of this thread's loop. NULL, with errno: ENOMEM, AIO_ENOLOOP, EINVAL
@@ -3654,6 +3658,19 @@ static int64_t aio__deadline(int64_t now, double seconds)
     if (ns < 0) ns = 0;
     int64_t whole = (int64_t)ns;
     return now + whole + ((double)whole < ns); /* rounded up: what is due never finds itself early */
+}
+
+/* Nanoseconds of a timeout's option, and of its default; 0: none; negative: it is no number. */
+static int64_t aio__timeout_ns(double seconds, double otherwise)
+{
+    if (seconds == 0) seconds = otherwise;
+    if (seconds == (double)AIO_UNLIMITED || seconds == 0) return 0;
+    return seconds < 0 ? -1 : aio__deadline(0, seconds);
+}
+
+static int64_t aio__after(aio_loop *loop, int64_t nanoseconds)
+{
+    return nanoseconds > 0 ? loop->now + nanoseconds : INT64_MAX;
 }
 
 static void aio__sleep_fire(aio_loop *loop, aio__sleep *sleep_)
@@ -10222,6 +10239,7 @@ static int aio__connect_outcome(aio_stream *s)
     return code;
 }
 
+#define AIO__CONNECT_ERROR "connect to %s (%s): %s" /* address, host, reason */
 struct aio__connecting { /* one address */
     aio_task            task;
     aio_stream         *result;
@@ -10250,7 +10268,7 @@ static AIO_CORO(aio__connecting)
     }
     if (self->code) {
         aio__address_text(&self->to->storage, self->to->length, self->text, sizeof self->text);
-        self->error = aio__exception(self->code, "connect", "connect to %s (%s): %s", self->text, self->host,
+        self->error = aio__exception(self->code, "connect", AIO__CONNECT_ERROR, self->text, self->host,
                                      aio_code_text(self->code));
         AIO_RAISE_EXCEPTION(self->error);
     }
@@ -15462,38 +15480,11 @@ AIO__LIGHT_END
 /* ============================================================================
  * 48. Connecting: names, addresses, proxies
  *
- * From a host's name to a stream: the name is looked up, its addresses are tried, TLS is put on what stands. What is
- * tried is a coroutine for each address (aio__connecting, with the streams). Calls names, streams
- * and TLS.
+ * From a host's name to a stream: the name is looked up, its addresses race, TLS is put on what stands. Calls names,
+ * streams and TLS.
  * ============================================================================ */
 
 AIO__LIGHT_BEGIN("Og")
-
-/* What several addresses failed with, in one message. The last ones are only counted when there is no room. */
-typedef struct aio__errors {
-    int    code, left_out; /* code: the latest */
-    size_t used;
-    char   text[AIO__MESSAGE_MAX - 32];
-} aio__errors;
-
-static void aio__errors_join(aio__errors *errors, const aio_exception *error)
-{
-    size_t length = strlen(error->message), room = sizeof errors->text - errors->used;
-    errors->code = error->code;
-    if (length + 3 > room || errors->left_out) {
-        errors->left_out++;
-        return;
-    }
-    errors->used += (size_t)snprintf(errors->text + errors->used, room, "%s%s", errors->used ? "; " : "",
-                                     error->message);
-}
-
-static aio_exception *aio__errors_made(const aio__errors *errors)
-{
-    if (!errors->code) return aio__exception(AIO_ERESOLVE, "resolve", "no address");
-    if (!errors->left_out) return aio__exception(errors->code, "connect", "%s", errors->text);
-    return aio__exception(errors->code, "connect", "%s; and %d more", errors->text, errors->left_out);
-}
 
 /* Where the time of a request goes. */
 enum {
@@ -15515,7 +15506,7 @@ static void aio__phase_enter(aio__phases *phases, int phase)
     phases->phase = phase;
 }
 
-struct aio__connect { /* all addresses in turn, then TLS */
+struct aio__connect { /* a name, its addresses, then TLS */
     aio_task            task;
     aio_stream         *result;
     aio__lookup_future *lookup, *local;
@@ -15523,15 +15514,206 @@ struct aio__connect { /* all addresses in turn, then TLS */
     const aio__addresses *addresses;  /* of one of the two */
     aio_stream         *stream;
     aio_connect_options options;
+    int64_t             delay;        /* nanoseconds between attempts; 0: none begins while another is under way */
     aio__phases        *phases;       /* of the request that this is for, or NULL */
-    int                 port, i;
+    int                 port;
     const char         *host, *name;  /* in text */
-    const aio__address *to, *from;    /* in addresses and local */
-    aio_exception      *error;
-    aio__errors         errors;
     char                text[1];      /* host, server name, local host: each with its NUL */
 };
 
+/* ---- addresses: happy eyeballs ---- */
+
+enum { AIO__ATTEMPTS_APART = 10000000 }; /* nanoseconds at least, RFC 8305, section 8 */
+
+typedef struct aio__attempt { /* one address */
+    struct aio__racing *race;
+    const aio__address *to;
+    aio_stream         *stream;       /* on its way; NULL: not yet, or not any more */
+    int64_t             deadline;
+} aio__attempt;
+
+/* All addresses of a host, RFC 8305, section 5: the first connection wins. An attempt is a stream that is on its way;
+ * what happens to it, or a timer, wakes the one coroutine that looks after them all. */
+struct aio__racing {
+    aio_task            task;
+    aio_stream         *result;
+    const struct aio__connect *connect;
+    int                 count, started, under_way;
+    int64_t             next;         /* when the next attempt may start */
+    aio_future         *event;
+    aio__timer         *timer;
+    aio_exception      *error;
+    int                 code, left_out; /* what attempts failed with, and how many have no room in the message */
+    size_t              used;
+    char                text[AIO__MESSAGE_MAX - 32];
+    aio__attempt        attempts[1];
+};
+
+static void aio__race_wake(struct aio__racing *race)
+{
+    if (race->event && race->event->state < AIO__DONE) aio__future_finish(race->event, AIO__DONE);
+}
+
+static void aio__race_on_timer(aio__timer *timer)
+{
+    struct aio__racing *race = (struct aio__racing *)timer->owner;
+    race->timer = NULL;
+    aio__race_wake(race);
+}
+
+static void aio__attempt_on_writable(aio__handle *handle) { aio__race_wake(((aio__attempt *)handle->owner)->race); }
+
+/* A lack of descriptors or memory is remembered as the code: it says nothing of the host, and may pass. */
+static void aio__attempt_fail(aio__attempt *attempt, int code, const char *why)
+{
+    struct aio__racing *race = attempt->race;
+    char address[128];
+    size_t room = sizeof race->text - race->used;
+    if (attempt->stream) aio__stream_drop(attempt->stream);
+    attempt->stream = NULL;
+    if (attempt == &race->attempts[race->started - 1]) race->next = race->task.future.loop->now;
+    if (race->code != EMFILE && race->code != ENFILE && race->code != ENOBUFS && race->code != ENOMEM)
+        race->code = code;
+    aio__address_text(&attempt->to->storage, attempt->to->length, address, sizeof address);
+    int n = snprintf(race->text + race->used, room, "%s" AIO__CONNECT_ERROR, race->used ? "; " : "", address,
+                     race->connect->host, why);
+    if (race->left_out || (size_t)n >= room) race->text[race->used] = 0, race->left_out++;
+    else race->used += (size_t)n;
+}
+
+static void aio__race_start(struct aio__racing *race)
+{
+    const struct aio__connect *c = race->connect;
+    aio__attempt *attempt = &race->attempts[race->started++];
+    const aio__address *from;
+    race->next = aio__after(race->task.future.loop, c->delay);
+    if (!aio__local_for(c->local, attempt->to->storage.ss_family, &from)) {
+        aio__attempt_fail(attempt, EADDRNOTAVAIL, "the local host is not of its family");
+        return;
+    }
+    aio_stream *s = aio__connect_begin(race->task.future.loop, attempt->to, from, c->options.limit);
+    if (!s) {
+        aio__attempt_fail(attempt, errno, strerror(errno));
+        return;
+    }
+    attempt->stream = s;
+    attempt->deadline = c->options.connect_timeout > 0
+        ? aio__deadline(aio__os.clock(), c->options.connect_timeout) : INT64_MAX;
+    s->d.writer.run = aio__attempt_on_writable;
+    s->d.writer.owner = attempt;
+    if (!s->d.ready) aio__descriptor_wait(s->loop, &s->d, AIO__WRITE);
+}
+
+/* What has become of it: it has won, failed, or is under way. */
+static void aio__attempt_look(aio__attempt *attempt)
+{
+    aio_stream *s = attempt->stream;
+    if (!s) return;
+    int code = 0;
+    if (s->d.ready & AIO__WRITE) code = aio__connect_outcome(s);
+    else if (attempt->deadline <= s->loop->now) code = AIO_ETIMEOUT;
+    else {
+        attempt->race->under_way++;
+        return;
+    }
+    if (code) {
+        aio__attempt_fail(attempt, code, aio_code_text(code));
+        return;
+    }
+    aio__descriptor_unwait(s->loop, &s->d, AIO__WRITE);
+    s->d.writer.run = aio__stream_on_writable;
+    s->d.writer.owner = s;
+    attempt->race->result = s;
+    attempt->stream = NULL;
+}
+
+/* Starts what is due. True when it is to wait for the attempts under way; false when it is over. */
+static bool aio__race_goes_on(struct aio__racing *race)
+{
+    for (;;) {
+        race->under_way = 0;
+        for (int i = 0; i < race->started && !race->result; i++) aio__attempt_look(&race->attempts[i]);
+        if (race->result) return false;
+        bool due = !race->under_way || race->next <= race->task.future.loop->now;
+        if (race->started == race->count || !due) return race->under_way > 0;
+        aio__race_start(race);
+    }
+}
+
+/* A timer for what comes first: the next attempt, or the end of one that takes too long. False without memory. */
+static bool aio__race_arm(struct aio__racing *race)
+{
+    aio_loop *loop = race->task.future.loop;
+    int64_t when = race->started < race->count ? race->next : INT64_MAX;
+    for (int i = 0; i < race->started; i++)
+        if (race->attempts[i].stream && race->attempts[i].deadline < when) when = race->attempts[i].deadline;
+    aio__timer_cancel(loop, race->timer);
+    race->timer = when < INT64_MAX ? aio__timer_start(loop, when, aio__race_on_timer, race) : NULL;
+    return race->timer || when == INT64_MAX;
+}
+
+static aio_exception *aio__race_error(const struct aio__racing *race)
+{
+    if (!race->count) return aio__exception(AIO_ERESOLVE, "resolve", "resolve %s: no address", race->connect->host);
+    if (!race->left_out) return aio__exception(race->code, "connect", "%s", race->text);
+    return aio__exception(race->code, "connect", "%s; and %d more", race->text, race->left_out);
+}
+
+static const aio__ops aio__race_ops = { "connect", NULL, NULL, NULL };
+
+static AIO_CORO(aio__racing)
+{
+    AIO_BEGIN(aio__racing);
+    while (aio__race_goes_on(self)) {
+        self->event = (aio_future *)aio__future_make(self->task.future.loop, &aio__race_ops, sizeof *self->event, NULL,
+                                                     0);
+        if (!self->event || !aio__race_arm(self)) AIO_RAISE(ENOMEM);
+        AIO_AWAIT(aio_ref(self->event));
+        aio_unref(self->event);
+        self->event = NULL;
+    }
+    if (!self->result) AIO_RAISE_EXCEPTION(self->error = aio__race_error(self));
+    AIO_FINALLY;
+        aio_unref(self->event);
+        aio_exception_unref(self->error);
+        aio__timer_cancel(self->task.future.loop, self->timer);
+        for (int i = 0; i < self->started; i++)
+            if (self->attempts[i].stream) aio__stream_drop(self->attempts[i].stream);
+        if (self->task.future.error && self->result) aio__stream_drop(self->result);
+        if (self->task.future.error) self->result = NULL;
+    AIO_END;
+}
+
+/* The first address of the first one's family, or of the others, from `i` on. */
+static int aio__address_next(const aio__addresses *addresses, int i, bool other)
+{
+    int family = addresses->count ? addresses->at[0].storage.ss_family : 0;
+    while (i < addresses->count && (addresses->at[i].storage.ss_family != family) != other) i++;
+    return i;
+}
+
+/* The resolver's order, but the families by turns. NULL without memory. */
+static aio_stream_task *aio__race_new(const struct aio__connect *c)
+{
+    const aio__addresses *addresses = c->addresses;
+    struct aio__racing *race = (struct aio__racing *)aio__new_zeroed(
+        sizeof *race + (size_t)addresses->count * sizeof *race->attempts, aio__racing_coro);
+    if (!race) return NULL;
+    race->connect = c;
+    race->count = addresses->count;
+    int at[2] = { 0, aio__address_next(addresses, 0, true) };
+    for (int i = 0, side = 0; i < race->count; i++, side = !side && at[1] < race->count) {
+        if (at[side] == race->count) side = !side;
+        race->attempts[i].race = race;
+        race->attempts[i].to = &addresses->at[c->delay ? at[side] : i];
+        at[side] = aio__address_next(addresses, at[side] + 1, side);
+    }
+    return (aio_stream_task *)(void *)race;
+}
+
+/* ---- a connection ---- */
+
+/* Both resolvers give a host's A and AAAA records together, so no attempt has to wait for the other kind. */
 static AIO_CORO(aio__connect)
 {
     AIO_BEGIN(aio__connect);
@@ -15552,20 +15734,7 @@ static AIO_CORO(aio__connect)
         AIO_AWAIT(aio_ref(self->local));
     }
     aio__phase_enter(self->phases, AIO__PHASE_CONNECT);
-    for (self->i = 0; self->i < self->addresses->count && !self->stream; self->i++) {
-        AIO_TRY {
-            self->to = &self->addresses->at[self->i];
-            if (!aio__local_for(self->local, self->to->storage.ss_family, &self->from))
-                AIO_RAISE(EADDRNOTAVAIL, "connect to %s: %s is not of its family", self->host,
-                          self->options.local_host);
-            AIO_AWAIT(self->stream, AIO_CALL(aio__connecting, .to = self->to, .from = self->from,
-                .limit = self->options.limit, .timeout = self->options.connect_timeout, .host = self->host));
-        } AIO_CATCH {
-            if (aio_caught(self)->code == AIO_ECANCELLED || aio_caught(self)->code == ENOMEM) AIO_RERAISE();
-            aio__errors_join(&self->errors, aio_caught(self));
-        } AIO_END_TRY;
-    }
-    if (!self->stream) AIO_RAISE_EXCEPTION(self->error = aio__errors_made(&self->errors));
+    AIO_AWAIT(self->stream, aio__race_new(self));
     self->stream->name = aio__strndup(self->host, strlen(self->host));
     if (self->options.tls_context) {
         aio__phase_enter(self->phases, AIO__PHASE_TLS);
@@ -15574,7 +15743,6 @@ static AIO_CORO(aio__connect)
     }
     AIO_RETURN(self->stream);
     AIO_FINALLY;
-        aio_exception_unref(self->error);
         if (self->task.future.error && self->stream) aio__stream_drop(self->stream);
         if (self->task.future.error) self->result = NULL;
         aio_addresses_free(self->resolved);
@@ -15588,12 +15756,16 @@ AIO_API aio_stream_task *aio__open_connection(const char *host, int port, const 
     if (!host || !*host) return (aio_stream_task *)(void *)aio__failure(EINVAL, "open_connection: no host");
     if (!aio__tls_context_is_for(options->tls_context, false))
         return (aio_stream_task *)(void *)aio__failure(EINVAL, "open_connection: the TLS context is a server's");
+    int64_t delay = aio__timeout_ns(options->happy_eyeballs_delay, 0.25);
+    if (delay < 0) return (aio_stream_task *)(void *)aio__failure(EINVAL, "open_connection: happy_eyeballs_delay is no "
+                                                                  "number of seconds");
     const char *name = options->server_hostname ? options->server_hostname : host;
     size_t texts = aio__text_size(host) + aio__text_size(name) + aio__text_size(options->local_host);
     struct aio__connect *self = (struct aio__connect *)aio__new_zeroed(sizeof *self + texts, aio__connect_coro);
     if (!self) return NULL;
     char *at = self->text;
     self->options = *options;
+    self->delay = delay && delay < AIO__ATTEMPTS_APART ? AIO__ATTEMPTS_APART : delay;
     self->port = port;
     self->host = aio__keep(&at, host);
     self->name = aio__keep(&at, name);
@@ -16022,19 +16194,6 @@ static void aio__watch_end(aio__watch *w)
     aio__timer_cancel(w->loop, w->timer);
     w->timer = NULL;
     w->deadline = INT64_MAX;
-}
-
-/* Nanoseconds of a timeout's option, and of its default; 0: none; negative: it is no number. */
-static int64_t aio__timeout_ns(double seconds, double otherwise)
-{
-    if (seconds == 0) seconds = otherwise;
-    if (seconds == (double)AIO_UNLIMITED || seconds == 0) return 0;
-    return seconds < 0 ? -1 : aio__deadline(0, seconds);
-}
-
-static int64_t aio__after(aio_loop *loop, int64_t nanoseconds)
-{
-    return nanoseconds > 0 ? loop->now + nanoseconds : INT64_MAX;
 }
 
 /* ---- a body on its way in ---- */
@@ -17157,6 +17316,7 @@ static aio_stream_task *aio__exchange_connect(aio__exchange *x)
     options.limit = o->read_bufsize;
     options.family = o->family;
     options.local_host = o->local_host;
+    options.happy_eyeballs_delay = o->happy_eyeballs_delay;
     aio_stream_task *task = aio__open_connection(x->url.host.data, x->url.port, &options);
     if (task && task->task.future.run.coro == aio__connect_coro)
         ((struct aio__connect *)(void *)task)->phases = &x->phases;
@@ -17437,7 +17597,8 @@ static int aio__session_fill(aio_session *session, const aio_session_options *o)
     double keepalive = o->keepalive_timeout == 0 ? 15 : o->keepalive_timeout;
     if (aio__pairs_problem(o->headers) || !(keepalive > 0) || !aio__timeouts_fit(&o->timeout)
         || o->max_line_size < 0 || o->max_field_size < 0 || o->max_headers < 0
-        || o->limit < AIO_UNLIMITED || o->limit_per_host < AIO_UNLIMITED) return EINVAL;
+        || aio__timeout_ns(o->happy_eyeballs_delay, 0) < 0 || o->limit < AIO_UNLIMITED
+        || o->limit_per_host < AIO_UNLIMITED) return EINVAL;
     int64_t kept = aio__deadline(0, keepalive);
     int limit = o->limit == 0 ? 100 : o->limit;
     aio__connector_open(&session->connector, session->connector.loop, limit < 0 ? 0 : limit,

@@ -32,6 +32,7 @@
 #include "test_http_server.c"
 #include "test_http_client.c"
 #include "test_pool.c"
+#include "test_connect.c"
 #include "test_tasks.c"
 #include "test_timeouts.c"
 #include "test_url.c"
