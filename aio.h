@@ -1232,8 +1232,8 @@ AIO_API bool aio_stream_is_closing(const aio_stream *stream);
 /* Goes over to TLS, as STARTTLS has it, with what both sides have agreed on in the clear; a server's stream with a
  * server's context. The context and the name (for SNI and the host check; NULL on a server) are borrowed until it is
  * done. Refuses, with AIO_ERUNTIME, when anything is unread or unsent: what was put in before TLS must not count as
- * said within it. After an error the stream is only good for being closed. asyncio: loop.start_tls,
- * StreamWriter.start_tls */
+ * said within it. On a TLS stream, TLS within TLS begins, as https proxies need it. After an error the stream is only
+ * good for being closed. asyncio: loop.start_tls, StreamWriter.start_tls */
 AIO_API aio_future *aio_stream_start_tls(aio_stream *stream, aio_tls_context *context, const char *server_hostname);
 /* How much is unsent. */
 AIO_API size_t aio_stream_write_buffer_size(const aio_stream *stream);
@@ -8689,14 +8689,16 @@ struct aio_tls_context {
     unsigned alpn_length;
 };
 
-/* One TLS connection over a descriptor. */
+/* One TLS connection over a descriptor, or over another one. */
 typedef struct aio__tls {
     SSL             *ssl;
+    struct aio__tls *lower;     /* what it stands on, and owns; NULL: the descriptor itself */
     aio__descriptor *d;
     bool             read_wants_write, write_wants_read;
     bool             failed;    /* no close_notify may be sent any more */
     bool             goodbye;   /* it has been sent */
     int              error;     /* errno of the socket under it */
+    unsigned long    reason;    /* OpenSSL's; the lower layer, through which the alert went, has cleared the queue */
 } aio__tls;
 
 static __thread char aio__tls_message[256]; /* why the latest context could not be made */
@@ -8705,11 +8707,27 @@ AIO_API const char *aio_tls_context_error(void) { return aio__tls_message; }
 
 /* ---- the BIO: OpenSSL's reads and writes, over send and recv of our own, without SIGPIPE ---- */
 
+static ssize_t aio__tls_recv(aio__tls *tls, char *data, size_t length);
+static ssize_t aio__tls_send(aio__tls *tls, const char *data, size_t length);
+
+/* What the layer below gave, for the BIO above it: its wants become the wants of the one above. */
+static int aio__bio_lower(BIO *bio, aio__tls *tls, ssize_t n, int wants)
+{
+    if (n == AIO__IO_AGAIN) aio__os.BIO_set_flags(bio, wants | BIO_FLAGS_SHOULD_RETRY);
+    else if (n == AIO__IO_FAILED) tls->error = tls->lower->error;
+    return n < 0 ? -1 : (int)n;
+}
+
 static int aio__bio_write(BIO *bio, const char *data, int length)
 {
     aio__tls *tls = (aio__tls *)aio__os.BIO_get_data(bio);
     aio__os.BIO_clear_flags(bio, BIO_FLAGS_RWS | BIO_FLAGS_SHOULD_RETRY);
     ssize_t n;
+    if (tls->lower) {
+        if (!tls->reason) tls->reason = aio__os.ERR_peek_error();
+        n = aio__tls_send(tls->lower, data, (size_t)length);
+        return aio__bio_lower(bio, tls, n, tls->lower->write_wants_read ? BIO_FLAGS_READ : BIO_FLAGS_WRITE);
+    }
     do n = aio__os.send(tls->d->fd, data, (size_t)length, AIO__NOSIGNAL); while (n < 0 && errno == EINTR);
     if (n >= 0) return (int)n;
     if (errno == EAGAIN || errno == EWOULDBLOCK) {
@@ -8723,6 +8741,10 @@ static int aio__bio_read(BIO *bio, char *data, int length)
 {
     aio__tls *tls = (aio__tls *)aio__os.BIO_get_data(bio);
     aio__os.BIO_clear_flags(bio, BIO_FLAGS_RWS | BIO_FLAGS_SHOULD_RETRY);
+    if (tls->lower) {
+        ssize_t got = aio__tls_recv(tls->lower, data, (size_t)length);
+        return aio__bio_lower(bio, tls, got, tls->lower->read_wants_write ? BIO_FLAGS_WRITE : BIO_FLAGS_READ);
+    }
     if (!(tls->d->ready & AIO__READ)) {
         aio__os.BIO_set_flags(bio, BIO_FLAGS_READ | BIO_FLAGS_SHOULD_RETRY);
         return -1;
@@ -8901,11 +8923,15 @@ AIO_API void aio_tls_context_unref(aio_tls_context *context)
 
 /* ---- one connection ---- */
 
+/* With the layers below it. */
 static void aio__tls_free(aio__tls *tls)
 {
-    if (!tls) return;
-    if (tls->ssl) aio__os.SSL_free(tls->ssl);
-    aio__free(tls);
+    while (tls) {
+        aio__tls *lower = tls->lower;
+        if (tls->ssl) aio__os.SSL_free(tls->ssl);
+        aio__free(tls);
+        tls = lower;
+    }
     aio__os.ERR_clear_error();
 }
 
@@ -8929,8 +8955,9 @@ static int aio__tls_name(SSL *ssl, const char *host, bool verify)
     return aio__os.SSL_set1_host(ssl, name) == 1 ? 0 : ENOMEM;
 }
 
-/* NULL with errno: ENOMEM, or EINVAL for a name that none can be. `host` is NULL on a server. */
-static aio__tls *aio__tls_new(aio_tls_context *context, aio__descriptor *d, const char *host)
+/* On d, or on the connection `lower`, which is taken if it succeeds. NULL with errno: ENOMEM, or EINVAL for a name that
+ * none can be. `host` is NULL on a server. */
+static aio__tls *aio__tls_new(aio_tls_context *context, aio__descriptor *d, aio__tls *lower, const char *host)
 {
     aio__os.ERR_clear_error();
     int code = ENOMEM;
@@ -8945,7 +8972,10 @@ static aio__tls *aio__tls_new(aio_tls_context *context, aio__descriptor *d, cons
         if (context->server) aio__os.SSL_set_accept_state(tls->ssl);
         else aio__os.SSL_set_connect_state(tls->ssl);
         code = host ? aio__tls_name(tls->ssl, host, context->verify) : 0;
-        if (!code) return tls;
+        if (!code) {
+            tls->lower = lower;
+            return tls;
+        }
     }
     aio__tls_free(tls);
     errno = code;
@@ -8999,14 +9029,17 @@ static int aio__tls_handshake(aio__tls *tls)
     return AIO__IO_FAILED;
 }
 
-/* Says goodbye. False: the socket does not take it yet, and it is to be said again. */
+/* Says goodbye, the upper layers first. False: the socket does not take it yet, and it is to be said again. */
 static bool aio__tls_goodbye(aio__tls *tls)
 {
-    if (tls->goodbye || tls->failed || !aio__os.SSL_is_init_finished(tls->ssl)) return true;
-    aio__os.ERR_clear_error();
-    int n = aio__os.SSL_shutdown(tls->ssl);
-    tls->goodbye = n >= 0 || aio__os.SSL_get_error(tls->ssl, n) != SSL_ERROR_WANT_WRITE;
-    return tls->goodbye;
+    for (; tls; tls = tls->lower) {
+        if (tls->goodbye || tls->failed || !aio__os.SSL_is_init_finished(tls->ssl)) continue;
+        aio__os.ERR_clear_error();
+        int n = aio__os.SSL_shutdown(tls->ssl);
+        tls->goodbye = n >= 0 || aio__os.SSL_get_error(tls->ssl, n) != SSL_ERROR_WANT_WRITE;
+        if (!tls->goodbye) return false;
+    }
+    return true;
 }
 
 /* What has come and nobody reads (session tickets, an answer to a goodbye) is taken out of the socket: closed with it,
@@ -9021,6 +9054,7 @@ static void aio__tls_drop_unread(aio__tls *tls)
 static aio_exception *aio__tls_error(aio__tls *tls, const char *phase, const char *peer)
 {
     unsigned long error = aio__os.ERR_peek_error();
+    if (!error) error = tls->reason;
     const char *reason = error ? aio__os.ERR_reason_error_string(error) : NULL;
     int code = AIO_ETLS;
     if (error && ERR_GET_REASON(error) == ERR_R_MALLOC_FAILURE) return &aio__no_memory;
@@ -9037,7 +9071,11 @@ static aio_exception *aio__tls_error(aio__tls *tls, const char *phase, const cha
     return aio__exception(code, phase, "%s with %s: %s", phase, peer, reason ? reason : "OpenSSL failed");
 }
 
-static bool aio__tls_has_pending(const aio__tls *tls) { return aio__os.SSL_has_pending(tls->ssl) != 0; }
+static bool aio__tls_has_pending(const aio__tls *tls)
+{
+    while (tls && !aio__os.SSL_has_pending(tls->ssl)) tls = tls->lower;
+    return tls != NULL;
+}
 
 /* The default client context, made at the first use: system authorities, verification on. Borrowed; NULL: see
  * aio_tls_context_error. */
@@ -10159,10 +10197,12 @@ static AIO_CORO(aio__tls_start)
 #ifdef AIO_NO_TLS
     AIO_RAISE(ENOTSUP, "TLS with %s: compiled with AIO_NO_TLS", self->peer);
 #else
-    self->stream->tls = aio__tls_new(self->context, &self->stream->d, self->host);
-    if (!self->stream->tls)
+    aio__tls *tls;
+    tls = aio__tls_new(self->context, &self->stream->d, self->stream->tls, self->host);
+    if (!tls)
         AIO_RAISE(errno, "TLS with %s: %s", self->peer,
                   errno == EINVAL ? "not a name that a server can have" : "no memory");
+    self->stream->tls = tls;
     AIO_TRY {
         AIO_TIMEOUT(self->timeout > 0 ? self->timeout : 60)
             AIO_AWAIT(AIO_CALL(aio__handshaking, .stream = self->stream, .peer = self->peer));
@@ -10191,7 +10231,7 @@ AIO_API aio_future *aio_stream_start_tls(aio_stream *stream, aio_tls_context *co
 {
     aio_stream *s = stream;
     bool server = s && s->server;
-    if (!s || !context || s->tls || s->closing) return aio__failure(EINVAL, "start_tls: no stream to start it on");
+    if (!s || !context || s->closing) return aio__failure(EINVAL, "start_tls: no stream to start it on");
     if (!aio__tls_context_is_for(context, server) || server == (server_hostname != NULL))
         return aio__failure(EINVAL, "start_tls: a client needs a client's context and a name, a server a server's");
     if (s->error) return aio__failed_future(s->loop, aio_exception_ref(s->error));

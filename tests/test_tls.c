@@ -57,6 +57,8 @@ static void tls_remove(void)
 {
     char path[128];
     for (int i = 0; tls_names[i]; i++) unlink(tls_file(path, tls_names[i]));
+    snprintf(path, sizeof path, "%s/socket", tls_folder);
+    unlink(path);
     rmdir(tls_folder);
 }
 
@@ -527,6 +529,100 @@ SCENARIO(tls_started, TLS_MAY)
         REQUIRE(aio_stream_write(self->stream, "secret\n", 7) == 0);
         AIO_AWAIT(self->text, aio_stream_readline(self->stream));
         CHECK_BYTES(self->text.data, self->text.length, "secret\n");
+    }
+    AIO_FINALLY;
+        TLS_END();
+    AIO_END;
+}
+
+/* ---- TLS within TLS ---- */
+static void tls_small_buffers(aio_stream *stream)
+{
+    int size = 4096;
+    if (!seam.slice) setsockopt(aio_stream_fileno(stream), SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
+}
+
+struct tls_layers { aio_task task; aio_stream *stream; aio_tls_context *tls; aio_text text; };
+static AIO_CORO(tls_layers)
+{
+    AIO_BEGIN(tls_layers);
+    tls_small_buffers(self->stream);
+    AIO_AWAIT(aio_stream_start_tls(self->stream, self->tls, NULL));
+    AIO_AWAIT(aio_stream_start_tls(self->stream, self->tls, NULL));
+    AIO_AWAIT(AIO_CALL(tls_pour_back, .stream = self->stream));
+    AIO_END;
+}
+static void *layers_handler(aio_stream *stream, void *arg)
+{
+    return AIO_CALL(tls_layers, .stream = stream, .tls = (aio_tls_context *)arg);
+}
+
+/* With buffers of 4 KiB, over a unix socket: TCP waits in real time when so little fits. Of slices, each of which takes
+ * as much room as hundreds of bytes, not even session tickets would fit there. */
+struct tls_within { TLS_SELF; struct tls_feed *feed; size_t at, size; ssize_t rest; char alpn[16], path[80]; };
+SCENARIO(tls_within, TLS_MAY)
+{
+    AIO_BEGIN(tls_within);
+    TLS_SETUP("good", "echo/1");
+    self->size = much(60000);
+    snprintf(self->path, sizeof self->path, "%s/socket", tls_folder);
+    unlink(self->path); /* of a run in which that failed */
+    if (seam.slice) AIO_AWAIT(self->server, aio_start_server(layers_handler, self->server_tls, "127.0.0.1", 0));
+    else AIO_AWAIT(self->server, aio_start_unix_server(layers_handler, self->server_tls, self->path));
+    AIO_TIMEOUT(1000) {
+        if (seam.slice)
+            AIO_AWAIT(self->stream, aio_open_connection("127.0.0.1", aio_server_port(self->server),
+                                                        .tls_context = self->client_tls));
+        else
+            AIO_AWAIT(self->stream, aio_open_unix_connection(self->path, .tls_context = self->client_tls,
+                                                             .server_hostname = "localhost"));
+        tls_small_buffers(self->stream);
+        AIO_AWAIT(aio_stream_start_tls(self->stream, self->client_tls, "a.wild.test"));
+        CHECK_STR(aio_stream_alpn(self->stream, self->alpn, sizeof self->alpn), "echo/1");
+        CHECK(self->stream->tls->lower && !self->stream->tls->lower->lower);
+        REQUIRE(aio_stream_write(self->stream, "\x00", 1) == 0);
+        AIO_AWAIT(self->text, aio_stream_readexactly(self->stream, 1));
+        self->feed = aio_create_task(AIO_CALL(tls_feed, .stream = self->stream, .size = self->size));
+        REQUIRE(self->feed);
+        for (; self->at < self->size; self->at += self->text.length) {
+            AIO_AWAIT(self->text, aio_stream_read(self->stream, 50000));
+            REQUIRE(self->text.length > 0);
+            CHECK(poured(self->text.data, self->at, self->text.length));
+        }
+        AIO_AWAIT((struct tls_feed *)aio_ref(self->feed));
+        aio_server_close_clients(self->server);
+        AIO_AWAIT(self->text, aio_stream_read(self->stream, 1)); /* the upper goodbye, */
+        CHECK_INT(self->text.length, 0);
+        while ((self->rest = aio__tls_recv(self->stream->tls->lower, self->alpn, 1)) == AIO__IO_AGAIN)
+            AIO_AWAIT(aio__stream_wait(self->stream, AIO__READ));
+        CHECK_INT(self->rest, 0); /* then the lower one */
+    }
+    AIO_FINALLY;
+        if (self->feed) aio_task_cancel(self->feed);
+        aio_unref(self->feed);
+        TLS_END();
+    AIO_END;
+}
+
+/* The name within does not fit: the outer connection stands, the inner one does not. */
+struct tls_within_refused { TLS_SELF; };
+SCENARIO(tls_within_refused, TLS_MAY)
+{
+    AIO_BEGIN(tls_within_refused);
+    TLS_SETUP("good", NULL);
+    AIO_AWAIT(self->server, aio_start_server(layers_handler, self->server_tls, "127.0.0.1", 0));
+    AIO_TIMEOUT(100) {
+        AIO_AWAIT(self->stream, aio_open_connection("127.0.0.1", aio_server_port(self->server),
+                                                    .tls_context = self->client_tls));
+        AIO_TRY {
+            AIO_AWAIT(aio_stream_start_tls(self->stream, self->client_tls, "wrong.test"));
+            CHECK(false);
+        } AIO_CATCH {
+            CAUGHT(AIO_ECERTIFICATE);
+            CHECK_STR(aio_caught(self)->message,
+                      "TLS handshake with wrong.test: certificate verify failed: hostname mismatch");
+        } AIO_END_TRY;
+        CHECK_INT(aio_stream_write(self->stream, "x", 1), AIO_ECERTIFICATE);
     }
     AIO_FINALLY;
         TLS_END();
