@@ -1439,6 +1439,12 @@ AIO_API aio_fd_task   *aio_sock_accept(int fd);
 /* Connects to a `struct sockaddr` of that length, which is copied. The socket must be non-blocking: EINVAL. asyncio:
  * loop.sock_connect */
 AIO_API aio_future    *aio_sock_connect(int fd, const void *address, size_t length);
+/* The next datagram, which may be empty: its length. Its sender's `struct sockaddr` goes to `address`, which has room
+ * for *length bytes; *length is then what it needs, as recvfrom has it. NULL, NULL: nobody asks. A datagram longer than
+ * the buffer is lost: EMSGSIZE. asyncio: loop.sock_recvfrom, loop.sock_recvfrom_into */
+AIO_API aio_size_task *aio_sock_recvfrom(int fd, void *buffer, size_t size, void *address, size_t *length);
+/* One datagram to a `struct sockaddr` of that length, which is copied; how much was sent. asyncio: loop.sock_sendto */
+AIO_API aio_size_task *aio_sock_sendto(int fd, const void *data, size_t size, const void *address, size_t length);
 
 /* ============================================================================
  * 14. Datagrams
@@ -11262,6 +11268,86 @@ AIO_API aio_future *aio_sock_connect(int fd, const void *address, size_t length)
     memcpy(&self->address.storage, address, length);
     self->address.length = (socklen_t)length;
     return &self->task.future;
+}
+
+struct aio__sock_datagram {
+    aio_task     task;
+    size_t       result;
+    int          fd, direction, code;
+    void        *data;
+    size_t       size;
+    void        *address; /* for the sender's, and its room */
+    size_t      *length;
+    aio__address peer;    /* to send to, or who has sent */
+    char         text[128];
+};
+
+/* 0 or a code. */
+static int aio__sock_datagram_try(struct aio__sock_datagram *self)
+{
+    bool receives = self->direction == AIO__READ;
+    struct iovec piece = { self->data, self->size };
+    struct msghdr message;
+    memset(&message, 0, sizeof message);
+    message.msg_name = &self->peer.storage;
+    message.msg_namelen = receives ? (socklen_t)sizeof self->peer.storage : self->peer.length;
+    message.msg_iov = &piece;
+    message.msg_iovlen = 1;
+    ssize_t n;
+    do n = receives ? aio__os.recvmsg(self->fd, &message, MSG_DONTWAIT)
+                    : aio__os.sendmsg(self->fd, &message, AIO__NOSIGNAL | MSG_DONTWAIT);
+    while (n < 0 && errno == EINTR);
+    if (n < 0) return errno;
+    self->result = (size_t)n;
+    if (receives && (message.msg_flags & MSG_TRUNC)) return EMSGSIZE;
+    if (!self->length) return 0;
+    size_t needed = message.msg_namelen;
+    memcpy(self->address, &self->peer.storage, needed < *self->length ? needed : *self->length);
+    *self->length = needed;
+    return 0;
+}
+
+static AIO_CORO(aio__sock_datagram)
+{
+    AIO_BEGIN(aio__sock_datagram);
+    while ((self->code = aio__sock_datagram_try(self)) != 0) {
+        if (!aio__would_block(self->code)) {
+            aio__address_text(&self->peer.storage, self->peer.length, self->text, sizeof self->text);
+            AIO_RAISE(self->code, "%s%s by descriptor %d: %s", self->direction == AIO__READ ? "receive" : "send to ",
+                      self->text, self->fd, strerror(self->code));
+        }
+        AIO_AWAIT(aio__until_ready(self->fd, self->direction));
+    }
+    AIO_END;
+}
+
+static aio_size_task *aio__sock_datagram_start(int fd, int direction, void *data, size_t size)
+{
+    return (aio_size_task *)(void *)AIO_CALL(aio__sock_datagram, .fd = fd, .direction = direction, .data = data,
+                                             .size = size);
+}
+
+AIO_API aio_size_task *aio_sock_recvfrom(int fd, void *buffer, size_t size, void *address, size_t *length)
+{
+    if ((!buffer && size) || !address != !length)
+        return (aio_size_task *)(void *)aio__failure(EINVAL, "sock_recvfrom: no buffer");
+    aio_size_task *task = aio__sock_datagram_start(fd, AIO__READ, buffer, size);
+    if (!task) return NULL;
+    ((struct aio__sock_datagram *)(void *)task)->address = address;
+    ((struct aio__sock_datagram *)(void *)task)->length = length;
+    return task;
+}
+
+AIO_API aio_size_task *aio_sock_sendto(int fd, const void *data, size_t size, const void *address, size_t length)
+{
+    if ((!data && size) || !address || length < sizeof(sa_family_t) || length > sizeof(struct sockaddr_storage))
+        return (aio_size_task *)(void *)aio__failure(EINVAL, "sock_sendto: no data, or no address");
+    aio_size_task *task = aio__sock_datagram_start(fd, AIO__WRITE, (void *)(uintptr_t)data, size);
+    if (!task) return NULL;
+    aio__address *peer = &((struct aio__sock_datagram *)(void *)task)->peer;
+    memcpy(&peer->storage, address, length);
+    peer->length = (socklen_t)length;
+    return task;
 }
 
 /* ============================================================================

@@ -494,3 +494,102 @@ TEST(fd_loop_closes)
     CHECK(fcntl(fds[0], F_GETFD) >= 0);
     fd_close_pair(fds);
 }
+
+/* Datagrams with addresses: there and back, an empty one, one that is too long, and one that has to wait. */
+struct fd_datagrams { aio_task task; int fds[2], i; size_t n, length; struct sockaddr_in to[2], from; char data[16];
+    aio_size_task *waiting; };
+SCENARIO(fd_datagrams, .may = { EMSGSIZE, EINVAL })
+{
+    AIO_BEGIN(fd_datagrams);
+    self->fds[0] = self->fds[1] = -1;
+    for (int i = 0; i < 2; i++) {
+        socklen_t length = sizeof self->to[i];
+        self->to[i].sin_family = AF_INET;
+        self->to[i].sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+        self->fds[i] = socket(AF_INET, SOCK_DGRAM, 0); /* a blocking one: it must not block */
+        ALWAYS(bind(self->fds[i], (struct sockaddr *)&self->to[i], length) == 0);
+        getsockname(self->fds[i], (struct sockaddr *)&self->to[i], &length);
+    }
+    AIO_AWAIT(self->n, aio_sock_sendto(self->fds[0], "hello", 5, &self->to[1], sizeof self->to[1]));
+    CHECK_INT(self->n, 5);
+    AIO_AWAIT(self->n, aio_sock_sendto(self->fds[0], NULL, 0, &self->to[1], sizeof self->to[1]));
+    AIO_AWAIT(self->n, aio_sock_sendto(self->fds[0], "0123456789abcdefg", 17, &self->to[1], sizeof self->to[1]));
+    AIO_AWAIT(self->n, aio_sock_sendto(self->fds[0], "0123456789abcdef", 16, &self->to[1], sizeof self->to[1]));
+    self->length = sizeof self->from;
+    AIO_AWAIT(self->n, aio_sock_recvfrom(self->fds[1], self->data, sizeof self->data, &self->from, &self->length));
+    CHECK_BYTES(self->data, self->n, "hello");
+    CHECK_INT(self->length, sizeof self->from);
+    CHECK_INT(self->from.sin_port, self->to[0].sin_port);
+    CHECK_INT(self->from.sin_addr.s_addr, self->to[0].sin_addr.s_addr);
+    self->length = sizeof self->from.sin_family; /* room for a part of it */
+    memset(&self->from, 0, sizeof self->from);
+    AIO_AWAIT(self->n, aio_sock_recvfrom(self->fds[1], self->data, sizeof self->data, &self->from, &self->length));
+    CHECK_INT(self->n, 0);
+    CHECK_INT(self->length, sizeof self->from);
+    CHECK_INT(self->from.sin_family, AF_INET);
+    CHECK_INT(self->from.sin_port, 0);
+    AIO_TRY {
+        AIO_AWAIT(self->n, aio_sock_recvfrom(self->fds[1], self->data, sizeof self->data, NULL, NULL));
+        CHECK(false);
+    } AIO_CATCH {
+        CAUGHT(EMSGSIZE);
+    } AIO_END_TRY
+    AIO_AWAIT(self->n, aio_sock_recvfrom(self->fds[1], self->data, sizeof self->data, NULL, NULL));
+    CHECK_BYTES(self->data, self->n, "0123456789abcdef");
+    self->length = sizeof self->from;
+    self->waiting = aio_create_task(aio_sock_recvfrom(self->fds[0], self->data, 16, &self->from, &self->length));
+    REQUIRE(self->waiting);
+    AIO_AWAIT(aio_sleep(1));
+    CHECK(!aio_future_done(self->waiting));
+    AIO_AWAIT(self->n, aio_sock_sendto(self->fds[1], "late", 4, &self->to[0], sizeof self->to[0]));
+    AIO_AWAIT(aio_ref(self->waiting));
+    CHECK_BYTES(self->data, self->waiting->result, "late");
+    CHECK_INT(self->from.sin_port, self->to[1].sin_port);
+    AIO_FINALLY;
+        fd_end_task(self->waiting);
+        fd_close_pair(self->fds);
+    AIO_END;
+}
+
+/* What no datagram can be, and who has none. */
+struct fd_datagram_errors { aio_task task; int fd, i; size_t n; struct sockaddr_in to; char *data, wanted[100]; };
+SCENARIO(fd_datagram_errors, .may = { EMSGSIZE, EINVAL, EBADF })
+{
+    AIO_BEGIN(fd_datagram_errors);
+    self->to.sin_family = AF_INET;
+    self->to.sin_port = htons(9);
+    self->to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    self->fd = socket(AF_INET, SOCK_DGRAM, 0);
+    self->data = (char *)calloc(1, 70000);
+    AIO_TRY {
+        AIO_AWAIT(self->n, aio_sock_sendto(self->fd, self->data, 70000, &self->to, sizeof self->to));
+        CHECK(false);
+    } AIO_CATCH {
+        CAUGHT(EMSGSIZE);
+        snprintf(self->wanted, sizeof self->wanted, "send to 127.0.0.1:9 by descriptor %d: %s", self->fd,
+                 strerror(EMSGSIZE));
+        CHECK_STR(aio_caught(self)->message, self->wanted);
+    } AIO_END_TRY
+    for (self->i = 0; self->i < 5; self->i++) {
+        AIO_TRY {
+            AIO_AWAIT(self->n, self->i == 0 ? aio_sock_sendto(self->fd, NULL, 1, &self->to, sizeof self->to)
+                : self->i == 1 ? aio_sock_sendto(self->fd, "x", 1, NULL, 0)
+                : self->i == 2 ? aio_sock_sendto(self->fd, "x", 1, &self->to, 5000)
+                : self->i == 3 ? aio_sock_recvfrom(self->fd, NULL, 1, NULL, NULL)
+                : aio_sock_recvfrom(self->fd, self->data, 1, &self->to, NULL));
+            CHECK(false);
+        } AIO_CATCH {
+            CAUGHT(EINVAL);
+        } AIO_END_TRY
+    }
+    AIO_TRY {
+        AIO_AWAIT(self->n, aio_sock_recvfrom(-1, self->data, 1, NULL, NULL));
+        CHECK(false);
+    } AIO_CATCH {
+        CAUGHT(EBADF);
+    } AIO_END_TRY
+    AIO_FINALLY;
+        close(self->fd);
+        free(self->data);
+    AIO_END;
+}
