@@ -120,10 +120,11 @@
  *   46. Headers
  *   47. HTTP messages
  *   48. Connecting: names, addresses, proxies
- *   49. Connections: the pool
- *   50. HTTP client: session, request, response
- *   51. HTTP server: connections and handlers
- *   52. Introspection: task dump and call graph
+ *   49. Transports: protocols over streams
+ *   50. Connections: the pool
+ *   51. HTTP client: session, request, response
+ *   52. HTTP server: connections and handlers
+ *   53. Introspection: task dump and call graph
  *
  * LICENCE: MIT-0 or public domain, as you like; see the end of the file.
  */
@@ -15946,9 +15947,8 @@ AIO_API aio_stream_task *aio__open_unix_connection(const char *path, const aio_c
     return (aio_stream_task *)(void *)self;
 }
 
-/* ===================================================================== * 48. Connections: the pool
-=======
- * 48. Transports: protocols over streams
+/* ============================================================================
+ * 49. Transports: protocols over streams
  *
  * A stream with an aio__transport: its descriptor's handles run what is here, which reads into a buffer of the loop's
  * and calls the protocol. It ends by connection_lost, which is queued; only after that the stream is freed. May call
@@ -16229,7 +16229,7 @@ AIO_API aio_server_task *aio__create_unix_server(const aio_protocol *protocol, v
 }
 
 /* ============================================================================
- * 49. Connections: the pool
+ * 50. Connections: the pool
  *
  * What the client and the server have in common: deadlines, and bodies on their way in. Then the client's connector:
  * keep-alive connections by origin, and who waits for one. A connection object is the right to one of `limit` places;
@@ -16899,7 +16899,7 @@ static void aio__connector_free(aio__connector *c)
 }
 
 /* ============================================================================
- * 50. HTTP client: session, request, response
+ * 51. HTTP client: session, request, response
  *
  * One request is one coroutine (aio__fetching), whose frame holds copies of what it was given. Everything else of a
  * request and its response is an exchange, which outlives the coroutine as the user's aio_response, and is used again,
@@ -17804,7 +17804,7 @@ AIO_API size_t aio_session_busy(const aio_session *session) { return session ? s
 AIO_API size_t aio_session_idle(const aio_session *session) { return session ? session->connector.idle_count : 0; }
 
 /* ============================================================================
- * 51. HTTP server: connections and handlers
+ * 52. HTTP server: connections and handlers
  *
  * One connection is one coroutine (aio__serving) in an aio_server: a head, its handler, what is left of the body, the
  * next head; so pipelined requests are answered in order. What it knows is an aio__inbound, the user's aio_request.
@@ -18416,7 +18416,7 @@ AIO_API aio_server_task *aio__start_http_server(aio_request_handler *handler, vo
 }
 
 /* ============================================================================
- * 52. Introspection: task dump and call graph
+ * 53. Introspection: task dump and call graph
  *
  * Walks what waits for what, and only reads. Called by nobody above. Downwards through the frames of a task to what the
  * innermost awaits, and that one's children (ops->child); upwards through the waiters. A path may lead in a circle, and
