@@ -31,6 +31,7 @@
 #include "test_transports.c"
 #include "test_http_server.c"
 #include "test_http_client.c"
+#include "test_https.c"
 #include "test_pool.c"
 #include "test_connect.c"
 #include "test_tasks.c"
