@@ -16375,7 +16375,8 @@ static aio__body_step aio__intake_take(aio__intake *in, size_t max)
 {
     aio_text piece;
     for (;;) {
-        if (!in->stream) return in->body.state == AIO__CHUNK_END ? AIO__BODY_DONE : AIO__BODY_ERROR;
+        if (!in->stream && in->body.state != AIO__CHUNK_END) return AIO__BODY_ERROR;
+        if (!in->stream) return in->content.end - in->content.start > max ? AIO__BODY_DATA : AIO__BODY_DONE;
         aio_stream *s = in->stream;
         aio_text unread = aio__stream_unread(s);
         size_t used = 0;
@@ -16472,7 +16473,7 @@ static aio_text_task *aio__intake_read(aio__intake *in, bool all)
     if (in->reading) {
         ready = false;
     } else if (all) {
-        ready = in->whole || (!in->stream && in->body.state == AIO__CHUNK_END && aio__intake_seal(in));
+        ready = in->whole || (!in->stream && aio__intake_take(in, in->max) == AIO__BODY_DONE && aio__intake_seal(in));
         if (ready) taking->result = aio__intake_text(in);
     } else if (!in->watch.expired) {
         aio__body_step step = aio__intake_piece(in, &taking->result);
@@ -17693,7 +17694,6 @@ AIO_API aio_future *aio_response_raise_for_status(const aio_response *response)
     if (!response) return aio__failure(EINVAL, "raise_for_status of no response");
     aio_loop *loop = ((const aio__exchange *)(const void *)response)->in.watch.loop;
     if (response->status >= 400) return aio__failed_future(loop, aio__response_status_error(response));
-    loop->done.refs++;
     return &loop->done;
 }
 
@@ -17796,7 +17796,6 @@ AIO_API aio_future *aio_session_close(aio_session *session)
         }
         aio__session_unref(session);
     }
-    if (closed == &loop->done) loop->done.refs++;
     return closed;
 }
 
@@ -18064,23 +18063,26 @@ static aio_future *aio__answer_send(aio__inbound *inbound, const aio_text *piece
 
 static aio__inbound *aio__inbound_of(aio_request *request) { return (aio__inbound *)(void *)request; }
 
-/* NULL, or why there can be no answer now. */
-static aio_future *aio__answer_refused(aio_request *request, int status, const aio_respond_options *o)
+/* Whether there can be no answer now; *refused then says why (NULL without memory). */
+static bool aio__answer_refused(aio_request *request, int status, const aio_respond_options *o, aio_future **refused)
 {
-    if (!request) return aio__failure(EINVAL, "answer to no request");
-    const char *why = aio__answer_problem(o);
-    if (aio__inbound_of(request)->answer != AIO__UNANSWERED)
-        return aio__failure(AIO_ERUNTIME, "%.32s %.200s has an answer already", request->method.data,
-                            request->target.data);
+    const char *why = request ? aio__answer_problem(o) : "there is no request";
+    int code = EINVAL;
     if (status < 200 || status > 999) why = "the status is not 200 to 999";
-    return why ? aio__failure(EINVAL, "the answer to %.32s %.200s: %s", request->method.data, request->target.data, why)
-               : NULL;
+    if (request && aio__inbound_of(request)->answer != AIO__UNANSWERED) {
+        why = "it has an answer already";
+        code = AIO_ERUNTIME;
+    }
+    if (why)
+        *refused = aio__failure(code, "the answer to %.32s %.200s: %s", request ? request->method.data : "",
+                                request ? request->target.data : "", why);
+    return why != NULL;
 }
 
 AIO_API aio_future *aio__request_respond(aio_request *request, int status, const aio_respond_options *options)
 {
-    aio_future *refused = aio__answer_refused(request, status, options);
-    if (refused || !request) return refused;
+    aio_future *refused;
+    if (aio__answer_refused(request, status, options, &refused)) return refused;
     aio__inbound *inbound = aio__inbound_of(request);
     aio_text body = options->text ? aio__text(options->text, strlen(options->text))
                                   : aio__text((const char *)options->body, options->length);
@@ -18100,8 +18102,8 @@ AIO_API aio_future *aio__request_respond(aio_request *request, int status, const
 
 AIO_API aio_future *aio__request_start(aio_request *request, int status, const aio_respond_options *options)
 {
-    aio_future *refused = aio__answer_refused(request, status, options);
-    if (refused || !request) return refused;
+    aio_future *refused;
+    if (aio__answer_refused(request, status, options, &refused)) return refused;
     if (options->text || options->body) return aio__failure(EINVAL, "request_start: the body goes into chunks");
     aio__inbound *inbound = aio__inbound_of(request);
     inbound->left = options->length ? options->length : UINT64_MAX;
