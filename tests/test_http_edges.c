@@ -52,7 +52,7 @@ struct edge_options {
     char base[64];
 };
 /* A handler that fails is answered for with status 500, and a body above the limit. */
-SCENARIO(edge_options, .may = { EPIPE, ECONNRESET, ENOTCONN, ETIMEDOUT, AIO_EDISCONNECTED, AIO_ESTATUS, AIO_ELIMIT })
+SCENARIO(edge_options, .may = { EPIPE, ECONNRESET, ENOTCONN, AIO_EDISCONNECTED, AIO_EPAYLOAD, AIO_ESTATUS, AIO_ELIMIT })
 {
     static const char *const headers[] = { "X-S", "session", "X-R", "default", NULL };
     AIO_BEGIN(edge_options);
