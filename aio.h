@@ -8513,15 +8513,29 @@ static void aio__lookup_destroy(aio_future *future)
 
 static const aio__ops aio__lookup_ops = { "getaddrinfo", aio__lookup_cancel, aio__lookup_destroy, NULL };
 
-/* The loop's open lookups, by which its closing makes orphans of them. */
-typedef struct aio__lookups {
+/* What a loop has of one kind; its closing ends what is left of them. */
+typedef struct aio__owned {
     aio__closer closer;
     aio__node   ring;
-} aio__lookups;
+} aio__owned;
 
+/* The one at that place in the loop, made when it is needed first: `size` bytes that begin with it, the others zero.
+ * NULL without memory. */
+static void *aio__owned_of(aio_loop *loop, void **place, size_t size, void (*end)(aio_loop *, aio__closer *))
+{
+    aio__owned *owned = (aio__owned *)*place;
+    if (owned || !(owned = (aio__owned *)aio__calloc(size))) return owned;
+    aio__ring_clear(&owned->ring);
+    owned->closer.close = end;
+    aio__loop_at_close(loop, &owned->closer);
+    *place = owned;
+    return owned;
+}
+
+/* Open lookups become orphans. */
 static void aio__lookups_close(aio_loop *loop, aio__closer *closer)
 {
-    aio__lookups *lookups = AIO__CONTAINER(closer, aio__lookups, closer);
+    aio__owned *lookups = AIO__CONTAINER(closer, aio__owned, closer);
     pthread_mutex_lock(&aio__lane.mutex);
     while (!aio__ring_empty(&lookups->ring)) {
         aio__lookup *lookup = AIO__CONTAINER(lookups->ring.next, aio__lookup, node);
@@ -8535,20 +8549,8 @@ static void aio__lookups_close(aio_loop *loop, aio__closer *closer)
     aio__free(lookups);
 }
 
-static aio__lookups *aio__lookups_of(aio_loop *loop)
-{
-    if (loop->lookups) return (aio__lookups *)loop->lookups;
-    aio__lookups *lookups = (aio__lookups *)aio__calloc(sizeof *lookups);
-    if (!lookups) return NULL;
-    aio__ring_clear(&lookups->ring);
-    lookups->closer.close = aio__lookups_close;
-    aio__loop_at_close(loop, &lookups->closer);
-    loop->lookups = lookups;
-    return lookups;
-}
-
 /* Queues it; 0, or the code of a thread that cannot be started when there is none at all. */
-static int aio__lane_submit(aio__lookups *lookups, aio__lookup *lookup)
+static int aio__lane_submit(aio__owned *lookups, aio__lookup *lookup)
 {
     int code = 0;
     pthread_mutex_lock(&aio__lane.mutex);
@@ -8615,7 +8617,8 @@ static aio__lookup_future *aio__resolve(aio_loop *loop, const char *host, int po
     if (port < 0 || port > 65535) return aio__resolve_failure(host, "the port is not in 0..65535");
     if (host && strlen(host) > 255) return aio__resolve_failure(host, "the host name is too long");
     aio__lookup_future *f = (aio__lookup_future *)aio__future_make(loop, &aio__lookup_ops, sizeof *f, NULL, 0);
-    aio__lookups *lookups = aio__lookups_of(loop);
+    aio__owned *lookups =
+        (aio__owned *)aio__owned_of(loop, &loop->lookups, sizeof *lookups, aio__lookups_close);
     aio__lookup *lookup = f ? aio__lookup_new(f, host, port, &hints) : NULL;
     if (!lookups || !lookup) {
         aio__free(lookup);
@@ -11373,7 +11376,7 @@ typedef struct aio__kept { /* a datagram that waits for the socket; its bytes fo
 struct aio_datagram_endpoint {
     aio__descriptor d;
     aio_loop       *loop;
-    aio__node       link;      /* in aio__endpoints.ring */
+    aio__node       link;      /* in the loop's ring */
     aio__kept      *first, **last;
     size_t          kept;      /* bytes of them */
     char           *buffer;    /* of the loop's; NULL while nothing is received */
@@ -11390,11 +11393,6 @@ struct aio_datagram_endpoint {
     char            from[AIO__DATAGRAM_TEXT];
 };
 
-typedef struct aio__endpoints {
-    aio__closer closer;
-    aio__node   ring;
-} aio__endpoints;
-
 /* ---- addresses ---- */
 
 /* As aio__address_text, but with the scope of a link-local address. */
@@ -11407,32 +11405,41 @@ static void aio__datagram_from(const struct sockaddr_storage *storage, socklen_t
     else aio__address_text(storage, length, text, size);
 }
 
-/* "127.0.0.1:53" or "[fe80::1%2]:53". False: it is none. */
-static bool aio__datagram_to(const char *text, aio__address *to)
+/* From the address's bytes. */
+static void aio__address_set(aio__address *to, int family, const void *bytes, int port)
 {
     struct sockaddr_in *in = (struct sockaddr_in *)(void *)&to->storage;
     struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)(void *)&to->storage;
+    bool six = family == AF_INET6;
+    memset(to, 0, sizeof *to);
+    to->length = six ? (socklen_t)sizeof *in6 : (socklen_t)sizeof *in;
+    to->storage.ss_family = (sa_family_t)family;
+    memcpy(six ? (void *)&in6->sin6_addr : (void *)&in->sin_addr, bytes, six ? 16 : 4);
+    *(six ? &in6->sin6_port : &in->sin_port) = htons((uint16_t)port);
+}
+
+/* "127.0.0.1:53" or "[fe80::1%2]:53". False: it is none. */
+static bool aio__datagram_to(const char *text, aio__address *to)
+{
+    unsigned char bytes[16];
     char host[AIO__DATAGRAM_TEXT], *end = NULL;
     const char *colon = strrchr(text, ':');
     bool six = text[0] == '[';
     if (!colon || colon[1] < '0' || colon[1] > '9' || (six && colon[-1] != ']')) return false;
-    unsigned long port = strtoul(colon + 1, &end, 10);
+    unsigned long port = strtoul(colon + 1, &end, 10), scope = 0;
     size_t length = (size_t)(colon - text) - (six ? 2 : 0);
     if (*end || port > 65535 || length >= sizeof host) return false;
     memcpy(host, text + six, length);
     host[length] = 0;
-    memset(to, 0, sizeof *to);
-    char *scope = strchr(host, '%');
-    if (scope && six) {
-        *scope = 0;
-        in6->sin6_scope_id = (uint32_t)strtoul(scope + 1, &end, 10);
-        if (*end) return false;
+    char *mark = six ? strchr(host, '%') : NULL;
+    if (mark) {
+        *mark = 0;
+        scope = strtoul(mark + 1, &end, 10);
     }
-    to->storage.ss_family = six ? AF_INET6 : AF_INET;
-    to->length = six ? (socklen_t)sizeof *in6 : (socklen_t)sizeof *in;
-    if (six) in6->sin6_port = htons((uint16_t)port);
-    else in->sin_port = htons((uint16_t)port);
-    return inet_pton(to->storage.ss_family, host, six ? (void *)&in6->sin6_addr : (void *)&in->sin_addr) == 1;
+    if (*end || inet_pton(six ? AF_INET6 : AF_INET, host, bytes) != 1) return false;
+    aio__address_set(to, six ? AF_INET6 : AF_INET, bytes, (int)port);
+    if (six) ((struct sockaddr_in6 *)(void *)&to->storage)->sin6_scope_id = (uint32_t)scope;
+    return true;
 }
 
 /* ---- errors ---- */
@@ -11518,7 +11525,7 @@ static void aio__endpoint_close(aio_datagram_endpoint *e)
 
 static void aio__endpoints_close(aio_loop *loop, aio__closer *closer)
 {
-    aio__endpoints *endpoints = AIO__CONTAINER(closer, aio__endpoints, closer);
+    aio__owned *endpoints = AIO__CONTAINER(closer, aio__owned, closer);
     while (!aio__ring_empty(&endpoints->ring))
         aio__endpoint_end(AIO__CONTAINER(endpoints->ring.next, aio_datagram_endpoint, link));
     while (loop->buffers) aio__free(aio__buffer_take(loop));
@@ -11528,16 +11535,21 @@ static void aio__endpoints_close(aio_loop *loop, aio__closer *closer)
 
 /* ---- sending ---- */
 
+static void aio__datagram_message(struct msghdr *message, struct iovec *piece, void *address, socklen_t length)
+{
+    memset(message, 0, sizeof *message);
+    message->msg_name = length ? address : NULL;
+    message->msg_namelen = length;
+    message->msg_iov = piece;
+    message->msg_iovlen = 1;
+}
+
 /* 0 or a code. An error that belongs to an earlier datagram is taken out of the way first. */
 static int aio__datagram_send(aio_datagram_endpoint *e, const aio__address *to, const char *data, size_t length)
 {
     struct iovec piece = { (void *)(uintptr_t)data, length };
     struct msghdr message;
-    memset(&message, 0, sizeof message);
-    message.msg_name = to->length ? (void *)(uintptr_t)&to->storage : NULL;
-    message.msg_namelen = to->length;
-    message.msg_iov = &piece;
-    message.msg_iovlen = 1;
+    aio__datagram_message(&message, &piece, (void *)(uintptr_t)&to->storage, to->length);
     for (int tries = 0;; tries++) {
         ssize_t n;
         do n = aio__os.sendmsg(e->d.fd, &message, AIO__NOSIGNAL); while (n < 0 && errno == EINTR);
@@ -11658,7 +11670,6 @@ static void aio__endpoint_on_readable(aio__handle *handle)
 
 static aio_future *aio__endpoint_readable(aio_datagram_endpoint *e)
 {
-    if (e->readable) return aio__failure(AIO_ERUNTIME, "another coroutine is receiving from this endpoint");
     aio__readable *r = (aio__readable *)aio__future_make(e->loop, &aio__readable_ops, sizeof *r, NULL, 0);
     if (!r) return NULL;
     r->endpoint = e;
@@ -11675,12 +11686,8 @@ static int aio__datagram_recv(aio_datagram_endpoint *e, aio_datagram *datagram)
     struct msghdr message;
     if (!e->buffer && !(e->buffer = aio__buffer_take(e->loop))) return ENOMEM;
     struct iovec piece = { e->buffer, e->limit };
-    memset(&message, 0, sizeof message);
     memset(&from, 0, sizeof from);
-    message.msg_name = &from;
-    message.msg_namelen = sizeof from;
-    message.msg_iov = &piece;
-    message.msg_iovlen = 1;
+    aio__datagram_message(&message, &piece, &from, sizeof from);
     ssize_t n;
     do n = aio__os.recvmsg(e->d.fd, &message, 0); while (n < 0 && errno == EINTR);
     if (n < 0) {
@@ -11704,7 +11711,28 @@ static int aio__datagram_recv(aio_datagram_endpoint *e, aio_datagram *datagram)
 }
 
 struct aio__receiving { aio_task task; aio_datagram result; aio_datagram_endpoint *endpoint; aio_exception *error;
-                        int code; bool mine; };
+                        bool mine; };
+
+/* The result, or the error. False: there is nothing yet. */
+static bool aio__datagram_next(struct aio__receiving *self)
+{
+    aio_datagram_endpoint *e = self->endpoint;
+    int code;
+    do {
+        self->error = e->ended ? aio__exception(AIO_ESTOPITERATION, "", "the endpoint was closed") : e->error;
+        e->error = NULL;
+        if (self->error) return true;
+        code = aio__datagram_recv(e, &self->result);
+    } while (code == EINTR);
+    if (aio__would_block(code)) {
+        aio__buffer_give(e->loop, e->buffer);
+        e->buffer = NULL;
+        return false;
+    }
+    if (code) self->error = aio__exception(code, "receive", "receive a datagram: %s", strerror(code));
+    return true;
+}
+
 static AIO_CORO(aio__receiving)
 {
     AIO_BEGIN(aio__receiving);
@@ -11713,20 +11741,11 @@ static AIO_CORO(aio__receiving)
     self->endpoint->refs++;
     self->endpoint->receiving = self->mine = true;
     if (++self->endpoint->burst % AIO__DATAGRAM_BURST == 0) AIO_AWAIT(aio_sleep(0));
-    for (;;) {
-        if (self->endpoint->ended) AIO_RAISE(AIO_ESTOPITERATION, "the endpoint was closed");
-        self->error = self->endpoint->error;
-        self->endpoint->error = NULL;
-        if (self->error) AIO_RAISE_EXCEPTION(self->error);
-        self->code = aio__datagram_recv(self->endpoint, &self->result);
-        if (!self->code) break;
-        if (self->code == EINTR) continue;
-        if (!aio__would_block(self->code)) AIO_RAISE(self->code, "receive a datagram: %s", strerror(self->code));
-        aio__buffer_give(self->endpoint->loop, self->endpoint->buffer);
-        self->endpoint->buffer = NULL;
+    while (!aio__datagram_next(self)) {
         AIO_AWAIT(aio__endpoint_readable(self->endpoint));
         self->endpoint->burst = 0;
     }
+    if (self->error) AIO_RAISE_EXCEPTION(self->error);
     AIO_FINALLY;
         aio_exception_unref(self->error);
         if (self->mine) {
@@ -11744,22 +11763,11 @@ AIO_API aio_datagram_task *aio_datagram_receive(aio_datagram_endpoint *endpoint)
 
 /* ---- beginning ---- */
 
-static aio__endpoints *aio__endpoints_of(aio_loop *loop)
-{
-    if (loop->endpoints) return (aio__endpoints *)loop->endpoints;
-    aio__endpoints *endpoints = (aio__endpoints *)aio__calloc(sizeof *endpoints);
-    if (!endpoints) return NULL;
-    aio__ring_clear(&endpoints->ring);
-    endpoints->closer.close = aio__endpoints_close;
-    aio__loop_at_close(loop, &endpoints->closer);
-    loop->endpoints = endpoints;
-    return endpoints;
-}
-
 /* Takes the descriptor, whatever happens. NULL with errno. */
 static aio_datagram_endpoint *aio__endpoint_new(aio_loop *loop, int fd, const aio_endpoint_options *o)
 {
-    aio__endpoints *endpoints = aio__endpoints_of(loop);
+    aio__owned *endpoints =
+        (aio__owned *)aio__owned_of(loop, &loop->endpoints, sizeof *endpoints, aio__endpoints_close);
     aio_datagram_endpoint *e = endpoints ? (aio_datagram_endpoint *)aio__pool_alloc(&loop->pool, sizeof *e) : NULL;
     int code = ENOMEM;
     if (e) {
@@ -11841,20 +11849,22 @@ static int aio__endpoint_try(struct aio__open_endpoint *self, int i)
     return code;
 }
 
+/* NULL without memory. */
+static aio__lookup_future *aio__endpoint_lookup(struct aio__open_endpoint *self, aio__lookup_future **place)
+{
+    const aio_endpoint_options *o = &self->options;
+    bool remote = place == &self->remote;
+    *place = aio__resolve(self->task.future.loop, remote ? o->remote_host : o->local_host,
+                          remote ? o->remote_port : o->local_port, o->family, remote ? 0 : AI_PASSIVE);
+    return (aio__lookup_future *)aio_ref(*place);
+}
+
 static AIO_CORO(aio__open_endpoint)
 {
     int count;
     AIO_BEGIN(aio__open_endpoint);
-    if (self->options.remote_host) {
-        self->remote = aio__resolve(self->task.future.loop, self->options.remote_host, self->options.remote_port,
-                                    self->options.family, 0);
-        AIO_AWAIT(aio_ref(self->remote));
-    }
-    if (self->binds) {
-        self->local = aio__resolve(self->task.future.loop, self->options.local_host, self->options.local_port,
-                                   self->options.family, AI_PASSIVE);
-        AIO_AWAIT(aio_ref(self->local));
-    }
+    if (self->options.remote_host) AIO_AWAIT(aio__endpoint_lookup(self, &self->remote));
+    if (self->binds) AIO_AWAIT(aio__endpoint_lookup(self, &self->local));
     count = self->remote ? self->remote->result->count : self->local->result->count;
     self->code = AIO_ERESOLVE;
     for (self->i = 0; self->i < count && self->code; self->i++) self->code = aio__endpoint_try(self, self->i);
@@ -11921,21 +11931,20 @@ AIO_API int aio_datagram_port(const aio_datagram_endpoint *endpoint)
 /* ============================================================================
  * 43. Resolver: DNS messages and servers
  *
- * A stub resolver (RFC 1035, 2308, 5452, 6891): the strict reading of messages, sockets for one question each, TCP
- * where UDP does not do, servers in turn, the cache, aliases, the hosts file and the search list. Owns resolvers and
- * what they give. May call names, streams and what is above.
+ * A stub resolver (RFC 1035, 2308, 5452, 6891): the strict reading of messages, an endpoint for one question each, TCP
+ * where UDP does not do, servers in turn, the cache, aliases, the hosts file and the search list. One question is asked
+ * once at a time, however many wait for its answer. Owns resolvers and what they give. May call names, streams,
+ * datagrams and what is above.
  * ============================================================================ */
 
 enum {
     AIO__DNS_NAME = 255,        /* bytes of a name in a message */
     AIO__DNS_TEXT = 1024,       /* of one as text, every byte escaped */
     AIO__DNS_UDP = 1232,        /* bytes of a reply over UDP that every network lets through whole */
-    AIO__DNS_PACKET = 4096,     /* what we read of one */
     AIO__DNS_QUERY = 2 + 12 + AIO__DNS_NAME + 4 + 11,
     AIO__DNS_SERVERS = 16, AIO__DNS_SEARCH = 16, AIO__DNS_NDOTS = 15,
     AIO__DNS_CHAIN = 16,        /* aliases followed */
     AIO__DNS_STRANGERS = 32,    /* replies that do not fit, after which TCP is asked: somebody guesses */
-    AIO__DNS_BURST = 16,        /* datagrams read in one go */
     AIO__DNS_KEPT = 4096,       /* bytes of an answer that the cache takes */
     AIO__DNS_FILE = 1 << 20
 };
@@ -11959,14 +11968,20 @@ typedef struct aio__dns_record { /* one in a message */
 /* What becomes of a name in one message: FOUND records; NONE of that type; NXDOMAIN; an alias that leads ELSEWHERE. */
 enum { AIO__DNS_FOUND, AIO__DNS_NONE, AIO__DNS_NO_NAME, AIO__DNS_ELSEWHERE, AIO__DNS_TOO_LONG };
 
-typedef struct aio__dns_message { /* a reply that was checked; from the loop's pool, or the cache's own */
+typedef struct aio__dns_message { /* a reply that was checked; of the loop's pool, shared by the cache and who asked */
+    int           refs, server;
+    int64_t       made;        /* on the loop's clock */
     size_t        length;
-    uint32_t      age;         /* seconds in the cache */
-    int           server, fate;
-    bool          cached;
-    aio__dns_name name;        /* where the aliases ended */
     unsigned char data[1];
 } aio__dns_message;
+
+typedef struct aio__dns_found { /* what a question has come to */
+    aio__dns_message *message; /* a reference, or NULL */
+    aio__dns_name     name;    /* where the aliases ended */
+    int               type, fate;
+    uint32_t          age;     /* seconds in the cache */
+    bool              cached;
+} aio__dns_found;
 
 typedef struct aio__dns_question {
     aio__dns_name name;        /* its letters in the case in which they are asked */
@@ -11988,6 +12003,12 @@ static unsigned char *aio__dns_put16(unsigned char *at, int value)
     at[0] = (unsigned char)(value >> 8);
     at[1] = (unsigned char)value;
     return at + 2;
+}
+
+static void aio__dns_name_copy(aio__dns_name *to, const aio__dns_name *from)
+{
+    to->length = from->length;
+    memcpy(to->wire, from->wire, from->length);
 }
 
 /* "www.example.com", with or without its last dot. False: an empty label or one above 63 bytes, above 255 bytes in all,
@@ -12087,32 +12108,39 @@ static bool aio__dns_record_read(const unsigned char *data, size_t length, size_
     return *at <= length;
 }
 
-/* How a type's data is made up: bytes, names, bytes. */
-static bool aio__dns_shape(int type, size_t *before, int *names, size_t *after)
+typedef struct aio__dns_type { /* how a type's data is made up: bytes, names, bytes; not TXT's, which is strings */
+    uint8_t type, before, names, after;
+    char    text[8];
+} aio__dns_type;
+
+/* NULL: data of that type is bytes to us. */
+static const aio__dns_type *aio__dns_type_of(int type)
 {
-    *before = type == AIO_DNS_A ? 4 : type == AIO_DNS_AAAA ? 16 : type == AIO_DNS_MX ? 2 : type == AIO_DNS_SRV ? 6 : 0;
-    *names = type == AIO_DNS_SOA ? 2 : type == AIO_DNS_A || type == AIO_DNS_AAAA ? 0 : 1;
-    *after = type == AIO_DNS_SOA ? 20 : 0;
-    return *before || type == AIO_DNS_SOA || type == AIO_DNS_NS || type == AIO_DNS_CNAME || type == AIO_DNS_PTR;
+    static const aio__dns_type types[] = {
+        { AIO_DNS_A, 4, 0, 0, "A" }, { AIO_DNS_NS, 0, 1, 0, "NS" }, { AIO_DNS_CNAME, 0, 1, 0, "CNAME" },
+        { AIO_DNS_SOA, 0, 2, 20, "SOA" }, { AIO_DNS_PTR, 0, 1, 0, "PTR" }, { AIO_DNS_MX, 2, 1, 0, "MX" },
+        { AIO_DNS_TXT, 0, 0, 0, "TXT" }, { AIO_DNS_AAAA, 16, 0, 0, "AAAA" }, { AIO_DNS_SRV, 6, 1, 0, "SRV" },
+    };
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++)
+        if (types[i].type == type) return &types[i];
+    return NULL;
 }
 
 /* Whether the data is what its type says, to the byte. */
 static bool aio__dns_data_valid(const unsigned char *data, const aio__dns_record *record)
 {
-    size_t at = record->at, end = record->at + record->length, before, after;
+    const aio__dns_type *shape = aio__dns_type_of(record->type);
+    size_t at = record->at, end = record->at + record->length;
     aio__dns_name name;
-    int names;
-    if (record->class_ != 1) return true;
+    if (record->class_ != 1 || !shape) return true;
     if (record->type == AIO_DNS_TXT) {
         while (at < end) at += data[at] + (size_t)1;
         return at == end && record->length;
     }
-    if (!aio__dns_shape(record->type, &before, &names, &after)) return true;
-    if (before > record->length) return false;
-    at += before;
-    while (names-- > 0)
+    at += shape->before;
+    for (int i = 0; i < shape->names; i++)
         if (!aio__dns_name_read(&name, data, end, &at)) return false;
-    return at + after == end;
+    return at + shape->after == end;
 }
 
 /* Whether all records that the header counts are there, are well made, and end where the message ends. */
@@ -12129,7 +12157,7 @@ static bool aio__dns_whole(const unsigned char *data, size_t length, size_t at)
     return at == length;
 }
 
-enum { AIO__DNS_FITS, AIO__DNS_STRANGER, AIO__DNS_CUT, AIO__DNS_BROKEN, AIO__DNS_WAIT, AIO__DNS_ERROR };
+enum { AIO__DNS_FITS, AIO__DNS_STRANGER, AIO__DNS_CUT, AIO__DNS_BROKEN };
 
 /* Whether a message answers the question: id, question, direction. A stranger's is passed over; BROKEN is the
  * server's own. */
@@ -12214,7 +12242,7 @@ static int aio__dns_follow(const aio__dns_message *message, aio__dns_name *name,
             return moved && aio__dns_denial(message) < 0 ? AIO__DNS_ELSEWHERE : AIO__DNS_NONE;
         }
         if (++*hops > AIO__DNS_CHAIN) return AIO__DNS_TOO_LONG;
-        *name = alias;
+        aio__dns_name_copy(name, &alias);
         moved = true;
     }
     return AIO__DNS_FOUND;
@@ -12254,8 +12282,8 @@ static int aio__dns_ask(aio__dns_question *question)
 /* ---- a loop's resolvers ---- */
 
 typedef struct aio__dns_all {
-    aio__closer closer;
-    aio__node   resolvers, sockets, given; /* given: addresses and answers that users have */
+    aio__owned owned; /* resolvers */
+    aio__node  given; /* addresses and answers that users have */
 } aio__dns_all;
 
 typedef struct aio__dns_server {
@@ -12269,10 +12297,15 @@ typedef struct aio__dns_entry { /* of the cache */
     struct aio__dns_entry *next; /* in its bucket */
     uint32_t               hash;
     int                    type;
-    int64_t                made, until;
+    int64_t                until;
     aio__dns_name          name;
     aio__dns_message      *message;
 } aio__dns_entry;
+
+typedef struct aio__dns_bucket { /* by name and type */
+    aio__dns_entry        *kept;
+    struct aio__dns_lookup *asked; /* those on their way */
+} aio__dns_bucket;
 
 typedef struct aio__dns {
     aio_resolver     base;     /* first */
@@ -12281,114 +12314,48 @@ typedef struct aio__dns {
     aio__dns_all    *all;
     int              refs;
     bool             closed, rotate, cased;
-    int              ndots, attempts, server_count, search_count;
+    int              ndots, seconds, attempts, server_count, search_count; /* seconds: as files say it */
     unsigned         current;  /* server */
     double           timeout;
     int64_t          max_ttl, negative_ttl; /* seconds */
     char            *hosts;    /* the file's text, or NULL */
     aio__node        used;     /* entries */
-    aio__dns_entry **buckets;
+    aio__dns_bucket *buckets;
     size_t           entry_count, entry_limit, bucket_count;
     aio__dns_server  servers[AIO__DNS_SERVERS];
     aio__dns_name    search[AIO__DNS_SEARCH];
 } aio__dns;
 
-/* One question's own socket, so that its port is the system's random choice. RFC 5452 9.2 */
-typedef struct aio__dns_socket {
-    aio__descriptor d;
-    aio__node       link;
-    aio__dns       *dns;
-    aio_loop       *loop;
-    struct aio__dns_wait *waiting;
-} aio__dns_socket;
-
-typedef struct aio__dns_wait {
-    aio_future       future;
-    aio__dns_socket *socket;
-} aio__dns_wait;
-
-static void aio__dns_wait_leave(aio_future *future)
+static aio__dns *aio__dns_ref(aio__dns *dns)
 {
-    aio__dns_wait *wait_ = (aio__dns_wait *)(void *)future;
-    if (wait_->socket) wait_->socket->waiting = NULL;
-    wait_->socket = NULL;
+    dns->refs++;
+    return dns;
 }
 
-static bool aio__dns_wait_cancel(aio_future *future, aio_exception *why)
+static aio__dns_message *aio__dns_message_new(aio_loop *loop, const char *data, size_t length)
 {
-    aio__dns_wait_leave(future);
-    aio__future_fail(future, aio_exception_ref(why));
-    return true;
+    aio__dns_message *message = (aio__dns_message *)aio__pool_alloc(&loop->pool, sizeof *message + length);
+    if (!message) return NULL;
+    message->refs = 1;
+    message->server = 0;
+    message->made = aio__os.clock();
+    message->length = length;
+    memcpy(message->data, data, length);
+    return message;
 }
 
-static const aio__ops aio__dns_wait_ops = { "resolver", aio__dns_wait_cancel, aio__dns_wait_leave, NULL };
-
-static void aio__dns_socket_ready(aio__handle *handle)
+static aio__dns_message *aio__dns_message_ref(aio__dns_message *message)
 {
-    aio__dns_wait *wait_ = ((aio__dns_socket *)handle->owner)->waiting;
-    if (!wait_) return;
-    aio__dns_wait_leave(&wait_->future);
-    aio__future_finish(&wait_->future, AIO__DONE);
+    if (message) message->refs++;
+    return message;
 }
 
-static aio_future *aio__dns_socket_wait(aio__dns_socket *s, int direction)
+/* Gives back the message at that place, which becomes NULL; it may be NULL. */
+static void aio__dns_message_drop(aio_loop *loop, aio__dns_message **place)
 {
-    aio__dns_wait *wait_ = (aio__dns_wait *)aio__future_make(s->loop, &aio__dns_wait_ops, sizeof *wait_, NULL, 0);
-    if (!wait_) return NULL;
-    wait_->socket = s;
-    s->waiting = wait_;
-    aio__descriptor_wait(s->loop, &s->d, direction);
-    return &wait_->future;
-}
-
-/* NULL is fine. */
-static void aio__dns_socket_close(aio__dns_socket *s)
-{
-    if (!s) return;
-    if (s->waiting) s->waiting->socket = NULL;
-    aio__ring_remove(&s->link);
-    aio__descriptor_remove(s->loop, &s->d);
-    aio__os.close(s->d.fd);
-    aio__pool_free(&s->loop->pool, s, sizeof *s);
-}
-
-/* A non-blocking datagram socket that is connected: it hears this server only. -1 with errno. */
-static int aio__dns_socket_connect(const aio__address *to)
-{
-    int fd = aio__socket(to->storage.ss_family, SOCK_DGRAM), status;
-    if (fd < 0) return -1;
-    do status = aio__os.connect(fd, (const struct sockaddr *)&to->storage, to->length);
-    while (status < 0 && errno == EINTR);
-    if (status == 0) return fd;
-    int code = errno;
-    aio__os.close(fd);
-    errno = code;
-    return -1;
-}
-
-static aio__dns_socket *aio__dns_socket_open(aio__dns *dns, const aio__address *to)
-{
-    int fd = aio__dns_socket_connect(to);
-    if (fd < 0) return NULL;
-    aio__dns_socket *s = (aio__dns_socket *)aio__pool_alloc(&dns->loop->pool, sizeof *s);
-    int code = ENOMEM;
-    if (s) {
-        memset(s, 0, sizeof *s);
-        s->dns = dns;
-        s->loop = dns->loop;
-        s->d.reader.run = s->d.writer.run = aio__dns_socket_ready;
-        s->d.reader.owner = s->d.writer.owner = s;
-        if (aio__descriptor_add(dns->loop, &s->d, fd) == 0) {
-            aio__ring_insert(&dns->all->sockets, &s->link);
-            s->d.ready = AIO__WRITE;
-            return s;
-        }
-        code = errno;
-        aio__pool_free(&dns->loop->pool, s, sizeof *s);
-    }
-    aio__os.close(fd);
-    errno = code;
-    return NULL;
+    aio__dns_message *message = *place;
+    *place = NULL;
+    if (message && --message->refs == 0) aio__pool_free(&loop->pool, message, sizeof *message + message->length);
 }
 
 /* ---- the cache ---- */
@@ -12400,78 +12367,59 @@ static uint32_t aio__dns_hash(const aio__dns_name *name, int type)
     return hash ^ hash >> 15;
 }
 
+static aio__dns_bucket *aio__dns_bucket_of(const aio__dns *dns, uint32_t hash)
+{
+    return &dns->buckets[hash & (dns->bucket_count - 1)];
+}
+
 static void aio__dns_forget(aio__dns *dns, aio__dns_entry *entry)
 {
-    aio__dns_entry **at = &dns->buckets[entry->hash & (dns->bucket_count - 1)];
+    aio__dns_entry **at = &aio__dns_bucket_of(dns, entry->hash)->kept;
     while (*at != entry) at = &(*at)->next;
     *at = entry->next;
     aio__ring_remove(&entry->link);
     dns->entry_count--;
-    aio__free(entry->message);
+    aio__dns_message_drop(dns->loop, &entry->message);
     aio__free(entry);
 }
 
-static void aio__dns_forget_all(aio__dns *dns)
-{
-    while (!aio__ring_empty(&dns->used)) aio__dns_forget(dns, AIO__CONTAINER(dns->used.next, aio__dns_entry, link));
-}
+static aio__dns_entry *aio__dns_oldest(aio__dns *dns) { return AIO__CONTAINER(dns->used.next, aio__dns_entry, link); }
 
 static aio__dns_entry *aio__dns_find(aio__dns *dns, const aio__dns_name *name, int type)
 {
-    if (!dns->bucket_count) return NULL;
     uint32_t hash = aio__dns_hash(name, type);
-    aio__dns_entry *entry = dns->buckets[hash & (dns->bucket_count - 1)];
+    aio__dns_entry *entry = aio__dns_bucket_of(dns, hash)->kept;
     while (entry && (entry->hash != hash || entry->type != type || !aio__dns_name_equal(&entry->name, name)))
         entry = entry->next;
     return entry;
 }
 
-static size_t aio__dns_message_size(size_t length) { return sizeof(aio__dns_message) + length; }
-
-static aio__dns_message *aio__dns_message_new(const aio__dns *dns, const unsigned char *data, size_t length)
+/* What is known of the name and type in `found`. False: nothing. */
+static bool aio__dns_recall(aio__dns *dns, aio__dns_found *found)
 {
-    aio__dns_message *message =
-        (aio__dns_message *)aio__pool_alloc(&dns->loop->pool, aio__dns_message_size(length));
-    if (!message) return NULL;
-    memset(message, 0, sizeof *message);
-    message->length = length;
-    memcpy(message->data, data, length);
-    return message;
-}
-
-/* NULL is fine. */
-static void aio__dns_message_free(const aio__dns *dns, aio__dns_message *message)
-{
-    if (message) aio__pool_free(&dns->loop->pool, message, aio__dns_message_size(message->length));
-}
-
-/* A copy of what is known, or NULL: nothing, or no memory, in which case the server is asked. */
-static aio__dns_message *aio__dns_recall(aio__dns *dns, const aio__dns_name *name, int type)
-{
-    aio__dns_entry *entry = aio__dns_find(dns, name, type);
-    if (!entry) return NULL;
+    aio__dns_entry *entry = aio__dns_find(dns, &found->name, found->type);
+    if (!entry) return false;
     int64_t now = aio__os.clock();
     if (now >= entry->until) {
         aio__dns_forget(dns, entry);
-        return NULL;
+        return false;
     }
     aio__ring_remove(&entry->link);
     aio__ring_insert(&dns->used, &entry->link);
-    aio__dns_message *message = aio__dns_message_new(dns, entry->message->data, entry->message->length);
-    if (!message) return NULL;
-    message->server = entry->message->server;
-    message->age = (uint32_t)((now - entry->made) / 1000000000);
-    message->cached = true;
-    return message;
+    found->message = aio__dns_message_ref(entry->message);
+    found->age = (uint32_t)((now - entry->message->made) / 1000000000);
+    return true;
 }
 
 /* Seconds for which an answer may be kept. */
 static int64_t aio__dns_lifetime(const aio__dns *dns, const aio__dns_message *message, const aio__dns_name *name,
                                  int type)
 {
-    aio__dns_name end = *name;
+    aio__dns_name end;
     uint32_t ttl = UINT32_MAX;
-    int hops = 0, fate = aio__dns_follow(message, &end, type, &hops, &ttl);
+    int hops = 0;
+    aio__dns_name_copy(&end, name);
+    int fate = aio__dns_follow(message, &end, type, &hops, &ttl);
     int64_t seconds = ttl < dns->max_ttl ? (int64_t)ttl : dns->max_ttl;
     if (fate == AIO__DNS_FOUND || fate == AIO__DNS_ELSEWHERE) return seconds;
     if (fate == AIO__DNS_TOO_LONG) return 0;
@@ -12480,38 +12428,32 @@ static int64_t aio__dns_lifetime(const aio__dns *dns, const aio__dns_message *me
     return denial < seconds ? denial : seconds;
 }
 
-/* Keeps a copy. No memory: it is not kept, which only costs time. */
-static void aio__dns_remember(aio__dns *dns, const aio__dns_message *message, const aio__dns_name *name, int type)
+/* No memory: it is not kept, which only costs time. */
+static void aio__dns_remember(aio__dns *dns, aio__dns_message *message, const aio__dns_name *name, int type)
 {
     int64_t seconds = aio__dns_lifetime(dns, message, name, type);
     aio__dns_entry *entry = aio__dns_find(dns, name, type);
     if (entry) aio__dns_forget(dns, entry);
-    if (seconds <= 0 || message->length > AIO__DNS_KEPT || !dns->bucket_count) return;
-    size_t size = aio__dns_message_size(message->length);
+    if (seconds <= 0 || message->length > AIO__DNS_KEPT || !dns->entry_limit) return;
     entry = (aio__dns_entry *)aio__calloc(sizeof *entry);
     if (!entry) return;
-    entry->message = (aio__dns_message *)aio__malloc(size);
-    if (!entry->message) {
-        aio__free(entry);
-        return;
-    }
-    memcpy(entry->message, message, size);
-    if (dns->entry_count == dns->entry_limit)
-        aio__dns_forget(dns, AIO__CONTAINER(dns->used.next, aio__dns_entry, link));
+    if (dns->entry_count == dns->entry_limit) aio__dns_forget(dns, aio__dns_oldest(dns));
     entry->hash = aio__dns_hash(name, type);
     entry->type = type;
-    entry->name = *name;
-    entry->made = aio__os.clock();
-    entry->until = entry->made + seconds * 1000000000;
-    entry->next = dns->buckets[entry->hash & (dns->bucket_count - 1)];
-    dns->buckets[entry->hash & (dns->bucket_count - 1)] = entry;
+    aio__dns_name_copy(&entry->name, name);
+    entry->message = aio__dns_message_ref(message);
+    entry->until = message->made + seconds * 1000000000;
+    aio__dns_bucket *bucket = aio__dns_bucket_of(dns, entry->hash);
+    entry->next = bucket->kept;
+    bucket->kept = entry;
     aio__ring_insert(&dns->used, &entry->link);
     dns->entry_count++;
 }
 
 AIO_API void aio_resolver_clear_cache(aio_resolver *resolver)
 {
-    if (resolver) aio__dns_forget_all((aio__dns *)(void *)resolver);
+    aio__dns *dns = (aio__dns *)(void *)resolver;
+    while (dns && dns->entry_count) aio__dns_forget(dns, aio__dns_oldest(dns));
 }
 
 AIO_API size_t aio_resolver_cache_count(const aio_resolver *resolver)
@@ -12519,287 +12461,272 @@ AIO_API size_t aio_resolver_cache_count(const aio_resolver *resolver)
     return resolver ? ((const aio__dns *)(const void *)resolver)->entry_count : 0;
 }
 
-/* ---- one question to one server ---- */
-
-static aio__dns *aio__dns_ref(aio__dns *dns)
-{
-    dns->refs++;
-    return dns;
-}
-
 /* NULL is fine. */
 static void aio__dns_unref(aio__dns *dns)
 {
     if (!dns || --dns->refs) return;
-    aio__dns_forget_all(dns);
+    aio_resolver_clear_cache(&dns->base);
     aio__ring_remove(&dns->link);
     aio__free(dns->buckets);
     aio__free(dns->hosts);
     aio__free(dns);
 }
 
-struct aio__dns_udp { /* result NULL: the answer does not fit, or somebody guesses; TCP is to be asked */
-    aio_task           task;
-    aio__dns_message  *result;
-    aio__dns          *dns;
-    aio__dns_question *question;
-    int                server;
-    aio__dns_socket   *socket;
-    int                fate, strangers;
+/* ---- one question ---- */
+
+struct aio__dns_lookup { /* to the servers in turn: a task that all wait for who ask the same */
+    aio_task          task;
+    aio__dns_message *result;
+    struct aio__dns_lookup *next; /* in its bucket, while it is on its way */
+    aio__dns         *dns, *held;
+    int               waiters;
+    int               tries, first, server;
+    bool              answered;   /* by some server, though not with an answer */
+    aio__dns_question question;
+    char              why[300];   /* of each server, in the latest round */
 };
 
-/* Sends the query: AIO__DNS_FITS, AIO__DNS_WAIT, AIO__DNS_ERROR with errno. */
-static int aio__dns_send(aio__dns_socket *s, const aio__dns_question *question)
+struct aio__dns_exchange { /* with one server: UDP; TCP (RFC 7766) for what is too long, and when somebody guesses */
+    aio_task               task;
+    struct aio__dns_lookup *lookup; /* gets the result */
+    aio_datagram_endpoint *endpoint;
+    aio_stream            *stream;
+    aio_datagram           datagram;
+    aio_text               text;
+    int                    fate, strangers;
+};
+
+/* Sends the query from a socket of its own, so that its port is the system's random choice (RFC 5452 9.2). 0 or a
+ * code. */
+static int aio__dns_send(struct aio__dns_exchange *self)
 {
-    ssize_t n;
-    do n = aio__os.send(s->d.fd, question->packet + 2, question->length, AIO__NOSIGNAL);
-    while (n < 0 && errno == EINTR);
-    if (n >= 0) return AIO__DNS_FITS;
-    if (errno != EAGAIN && errno != EWOULDBLOCK) return AIO__DNS_ERROR;
-    aio__descriptor_drained(&s->d, AIO__WRITE);
-    return AIO__DNS_WAIT;
+    static const aio_endpoint_options none = { 0 };
+    struct aio__dns_lookup *lookup = self->lookup;
+    const aio__address *to = &lookup->dns->servers[lookup->server].address;
+    int code = aio__dns_ask(&lookup->question); /* fails without random numbers */
+    if (code) return code;
+    int fd = aio__endpoint_socket(to->storage.ss_family, NULL, to, &none);
+    if (fd >= 0) self->endpoint = aio__endpoint_new(lookup->dns->loop, fd, &none);
+    if (!self->endpoint) return errno;
+    self->endpoint->connected = true;
+    return aio_datagram_send(self->endpoint, lookup->question.packet + 2, lookup->question.length);
 }
 
-/* Reads what has come, up to the reply, which becomes the result. */
-static int aio__dns_receive(struct aio__dns_udp *self)
+static int aio__dns_judge_text(const struct aio__dns_exchange *self)
 {
-    unsigned char data[AIO__DNS_PACKET];
-    for (int i = 0; i < AIO__DNS_BURST; i++) {
-        ssize_t n;
-        do n = aio__os.recv(self->socket->d.fd, data, sizeof data, 0); while (n < 0 && errno == EINTR);
-        if (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK) return AIO__DNS_ERROR;
-        if (n < 0) {
-            aio__descriptor_drained(&self->socket->d, AIO__READ);
-            return AIO__DNS_WAIT;
-        }
-        int fate = aio__dns_judge(data, (size_t)n, self->question);
-        if (fate == AIO__DNS_STRANGER && ++self->strangers < AIO__DNS_STRANGERS) continue;
-        if (fate != AIO__DNS_FITS) return fate;
-        self->result = aio__dns_message_new(self->dns, data, (size_t)n);
-        errno = ENOMEM;
-        return self->result ? AIO__DNS_FITS : AIO__DNS_ERROR;
-    }
-    return AIO__DNS_WAIT; /* others have their turn */
+    return aio__dns_judge((const unsigned char *)self->text.data, self->text.length, &self->lookup->question);
 }
 
-static AIO_CORO(aio__dns_udp)
+/* A new connection to the server. */
+static void *aio__dns_connect(const struct aio__dns_exchange *self)
 {
-    AIO_BEGIN(aio__dns_udp);
-    self->socket = aio__dns_socket_open(self->dns, &self->dns->servers[self->server].address);
-    if (!self->socket) AIO_RAISE(errno, "%s", strerror(errno));
-    while ((self->fate = aio__dns_send(self->socket, self->question)) == AIO__DNS_WAIT)
-        AIO_AWAIT(aio__dns_socket_wait(self->socket, AIO__WRITE));
-    if (self->fate == AIO__DNS_ERROR) AIO_RAISE(errno, "%s", strerror(errno));
+    struct aio__connecting *tcp = (struct aio__connecting *)aio__new_zeroed(sizeof *tcp, aio__connecting_coro);
+    if (!tcp) return NULL;
+    tcp->to = &self->lookup->dns->servers[self->lookup->server].address;
+    tcp->host = "TCP";
+    return tcp;
+}
+
+/* The answer becomes the lookup's. 0 or a code. */
+static int aio__dns_accept(const struct aio__dns_exchange *self)
+{
+    struct aio__dns_lookup *lookup = self->lookup;
+    if (self->fate != AIO__DNS_FITS) return AIO_ERESOLVE;
+    lookup->result = aio__dns_message_new(lookup->dns->loop, self->text.data, self->text.length);
+    return lookup->result ? 0 : ENOMEM;
+}
+
+static AIO_CORO(aio__dns_exchange)
+{
+    int code;
+    AIO_BEGIN(aio__dns_exchange);
+    code = aio__dns_send(self);
+    if (code) AIO_RAISE(code, "%s", strerror(code));
     do {
-        AIO_AWAIT(aio__dns_socket_wait(self->socket, AIO__READ));
-        self->fate = aio__dns_receive(self);
-    } while (self->fate == AIO__DNS_WAIT);
-    if (self->fate == AIO__DNS_ERROR) AIO_RAISE(errno, "%s", strerror(errno));
-    if (self->fate == AIO__DNS_BROKEN) AIO_RAISE(AIO_ERESOLVE, "a malformed reply");
+        AIO_AWAIT(self->datagram, aio_datagram_receive(self->endpoint));
+        self->text.data = self->datagram.data;
+        self->text.length = self->datagram.length;
+        self->fate = aio__dns_judge_text(self);
+    } while (self->fate == AIO__DNS_STRANGER && ++self->strangers < AIO__DNS_STRANGERS);
+    if (self->fate == AIO__DNS_STRANGER || self->fate == AIO__DNS_CUT) {
+        AIO_AWAIT(self->stream, (aio_stream_task *)aio__dns_connect(self));
+        code = aio_stream_write(self->stream, self->lookup->question.packet, self->lookup->question.length + 2);
+        if (code) AIO_RAISE(code, "over TCP: %s", strerror(code));
+        AIO_AWAIT(self->text, aio_stream_readexactly(self->stream, 2));
+        AIO_AWAIT(self->text, aio_stream_readexactly(self->stream,
+            (size_t)aio__dns_u16((const unsigned char *)self->text.data)));
+        self->fate = aio__dns_judge_text(self);
+    }
+    code = aio__dns_accept(self);
+    if (code) AIO_RAISE(code, "a malformed reply%s", self->stream ? " over TCP" : "");
     AIO_FINALLY;
-        aio__dns_socket_close(self->socket);
-    AIO_END;
-}
-
-struct aio__dns_tcp { /* RFC 7766 */
-    aio_task           task;
-    aio__dns_message  *result;
-    aio__dns          *dns;
-    aio__dns_question *question;
-    int                server;
-    aio_stream        *stream;
-    aio_text           text;
-    int                code;
-};
-static AIO_CORO(aio__dns_tcp)
-{
-    AIO_BEGIN(aio__dns_tcp);
-    AIO_AWAIT(self->stream, AIO_CALL(aio__connecting, .to = &self->dns->servers[self->server].address, .host = "TCP"));
-    self->code = aio_stream_write(self->stream, self->question->packet, self->question->length + 2);
-    if (self->code) AIO_RAISE(self->code, "over TCP: %s", strerror(self->code));
-    AIO_AWAIT(self->text, aio_stream_readexactly(self->stream, 2));
-    AIO_AWAIT(self->text, aio_stream_readexactly(self->stream,
-        (size_t)aio__dns_u16((const unsigned char *)self->text.data)));
-    if (aio__dns_judge((const unsigned char *)self->text.data, self->text.length, self->question) != AIO__DNS_FITS)
-        AIO_RAISE(AIO_ERESOLVE, "a malformed reply over TCP");
-    self->result = aio__dns_message_new(self->dns, (const unsigned char *)self->text.data, self->text.length);
-    if (!self->result) AIO_RAISE(ENOMEM);
-    AIO_FINALLY;
+        aio_datagram_abort(self->endpoint);
         aio_stream_close(self->stream);
     AIO_END;
 }
 
-struct aio__dns_exchange { /* UDP, TCP, and again without EDNS for a server that does not know it */
-    aio_task          task;
-    aio__dns_message *result;
-    aio__dns         *dns;
-    aio__dns_name     name;
-    int               type, server;
-    aio__dns_message *message;
-    int               code;
-    aio__dns_question question;
-};
-static AIO_CORO(aio__dns_exchange)
-{
-    AIO_BEGIN(aio__dns_exchange);
-    self->question.name = self->name;
-    self->question.type = self->type;
-    self->question.cased = self->dns->cased;
-    for (;;) {
-        self->question.edns = !self->dns->servers[self->server].plain;
-        self->code = aio__dns_ask(&self->question);
-        if (self->code) AIO_RAISE(self->code, "no random numbers: %s", strerror(self->code));
-        AIO_TIMEOUT(self->dns->timeout)
-            AIO_AWAIT(self->message, AIO_CALL(aio__dns_udp, .dns = self->dns, .question = &self->question,
-                                              .server = self->server));
-        if (!self->message) {
-            AIO_TIMEOUT(self->dns->timeout)
-                AIO_AWAIT(self->message, AIO_CALL(aio__dns_tcp, .dns = self->dns, .question = &self->question,
-                                                  .server = self->server));
-        }
-        self->code = aio__dns_rcode(self->message);
-        if (!self->question.edns || (self->code != AIO__DNS_FORMERR && self->code != AIO__DNS_NOTIMP)) break;
-        self->dns->servers[self->server].plain = true;
-        aio__dns_message_free(self->dns, self->message);
-        self->message = NULL;
-    }
-    AIO_RETURN(self->message);
-    AIO_FINALLY;
-        if (self->task.future.error) aio__dns_message_free(self->dns, self->message);
-    AIO_END;
-}
-
-/* ---- all servers, all aliases ---- */
-
-struct aio__dns_lookup { /* one name, from the cache or from the servers in turn */
-    aio_task          task;
-    aio__dns_message *result;
-    aio__dns         *dns;
-    aio__dns_name     name;
-    int               type;
-    aio__dns_message *message;
-    int               round, turn, first, server;
-    bool              answered;   /* by some server, though not with an answer */
-    char              why[300];   /* of each server, in the latest round */
-};
+/* ---- all servers ---- */
 
 static void aio__dns_blame(struct aio__dns_lookup *self, const char *reason)
 {
-    char one[200];
-    snprintf(one, sizeof one, "%s: %.120s", self->dns->servers[self->server].text, reason);
     size_t used = strlen(self->why);
-    snprintf(self->why + used, sizeof self->why - used, "%s%s", used ? "; " : "", one);
+    snprintf(self->why + used, sizeof self->why - used, "%s%s: %.120s", used ? "; " : "",
+             self->dns->servers[self->server].text, reason);
 }
 
-/* Whether a reply is an answer; a server's failure is noted, and the next one is asked. */
+/* The server for the next try. False: there is none left. */
+static bool aio__dns_turn(struct aio__dns_lookup *self)
+{
+    aio__dns *dns = self->dns;
+    int turn = self->tries % dns->server_count;
+    if (self->tries == dns->attempts * dns->server_count) return false;
+    if (!self->tries) self->first = (int)(dns->current % (unsigned)dns->server_count);
+    if (!self->tries && dns->rotate) dns->current++;
+    if (!turn) self->why[0] = 0;
+    self->tries++;
+    self->server = (self->first + turn) % dns->server_count;
+    self->question.cased = dns->cased;
+    self->question.edns = !dns->servers[self->server].plain;
+    return true;
+}
+
+/* Whether the reply is an answer; a server's failure is noted, and the next one is asked. */
 static bool aio__dns_answers_it(struct aio__dns_lookup *self)
 {
-    static const char *const names[] = { "", "FORMERR", "SERVFAIL", "", "NOTIMP", "REFUSED" };
-    int rcode = aio__dns_rcode(self->message);
-    if (rcode == AIO__DNS_OK || rcode == AIO__DNS_NXDOMAIN) return true;
+    static const char names[6][9] = { "", "FORMERR", "SERVFAIL", "", "NOTIMP", "REFUSED" };
+    aio__dns *dns = self->dns;
     char other[16];
-    snprintf(other, sizeof other, "RCODE %d", rcode);
-    aio__dns_blame(self, rcode < 6 ? names[rcode] : other);
-    self->answered = true;
-    aio__dns_message_free(self->dns, self->message);
-    self->message = NULL;
+    int rcode = aio__dns_rcode(self->result);
+    if (rcode == AIO__DNS_OK || rcode == AIO__DNS_NXDOMAIN) {
+        self->result->server = self->server;
+        dns->current = (unsigned)self->server;
+        aio__dns_remember(dns, self->result, &self->question.name, self->question.type);
+        return true;
+    }
+    if (self->question.edns && (rcode == AIO__DNS_FORMERR || rcode == AIO__DNS_NOTIMP)) {
+        dns->servers[self->server].plain = true; /* and once more */
+        self->tries--;
+    } else {
+        snprintf(other, sizeof other, "RCODE %d", rcode);
+        aio__dns_blame(self, rcode < 6 ? names[rcode] : other);
+        self->answered = true;
+    }
+    aio__dns_message_drop(dns->loop, &self->result);
     return false;
 }
 
-static aio__dns_message *aio__dns_take(struct aio__dns_lookup *self)
+/* A try has failed. False: that is nothing that another server could help. */
+static bool aio__dns_try_failed(struct aio__dns_lookup *self, const aio_exception *error)
 {
-    aio__dns_message *message = self->message;
-    self->message = NULL;
-    message->server = self->server;
-    self->dns->current = (unsigned)self->server;
-    aio__dns_remember(self->dns, message, &self->name, self->type);
-    return message;
+    bool late = error->code == AIO_ETIMEOUT;
+    if (error->code == AIO_ECANCELLED || error->code == ENOMEM) return false;
+    self->answered = self->answered || !late;
+    aio__dns_blame(self, late ? "no answer in time" : error->message);
+    return true;
+}
+
+/* It is no longer on its way. */
+static void aio__dns_unlist(struct aio__dns_lookup *self)
+{
+    uint32_t hash = aio__dns_hash(&self->question.name, self->question.type);
+    struct aio__dns_lookup **at = &aio__dns_bucket_of(self->dns, hash)->asked;
+    while (*at && *at != self) at = &(*at)->next;
+    if (*at) *at = self->next;
 }
 
 static AIO_CORO(aio__dns_lookup)
 {
     AIO_BEGIN(aio__dns_lookup);
-    self->result = aio__dns_recall(self->dns, &self->name, self->type);
-    if (self->result) AIO_RETURN(self->result);
-    self->first = (int)(self->dns->current % (unsigned)self->dns->server_count);
-    if (self->dns->rotate) self->dns->current++;
-    for (self->round = 0; self->round < self->dns->attempts; self->round++) {
-        self->why[0] = 0;
-        for (self->turn = 0; self->turn < self->dns->server_count; self->turn++) {
-            self->server = (self->first + self->turn) % self->dns->server_count;
-            AIO_TRY {
-                AIO_AWAIT(self->message, AIO_CALL(aio__dns_exchange, .dns = self->dns, .name = self->name,
-                                                  .type = self->type, .server = self->server));
-            } AIO_CATCH {
-                if (aio_caught(self)->code == AIO_ECANCELLED || aio_caught(self)->code == ENOMEM) AIO_RERAISE();
-                if (aio_caught(self)->code != AIO_ETIMEOUT) self->answered = true;
-                aio__dns_blame(self, aio_caught(self)->code == AIO_ETIMEOUT ? "no answer in time"
-                                                                            : aio_caught(self)->message);
-            } AIO_END_TRY;
-            if (self->dns->closed) AIO_RAISE(AIO_ERUNTIME, "the resolver was closed");
-            if (self->message && aio__dns_answers_it(self)) AIO_RETURN(aio__dns_take(self));
-        }
-    }
-    AIO_RAISE(self->answered ? AIO_ERESOLVE : AIO_ETIMEOUT, "%s", self->why);
-    AIO_FINALLY;
-        aio__dns_message_free(self->dns, self->message);
-    AIO_END;
-}
-
-struct aio__dns_chase { /* to the end of the aliases; a name that is not there is a result, too */
-    aio_task          task;
-    aio__dns_message *result;
-    aio__dns         *dns;
-    aio__dns_name     name;
-    int               type;
-    aio__dns         *held;
-    aio__dns_message *message;
-    int               hops, fate;
-};
-static AIO_CORO(aio__dns_chase)
-{
-    AIO_BEGIN(aio__dns_chase);
     self->held = aio__dns_ref(self->dns);
-    if (self->dns->closed) AIO_RAISE(AIO_ERUNTIME, "the resolver is closed");
-    for (;;) {
-        AIO_AWAIT(self->message, AIO_CALL(aio__dns_lookup, .dns = self->dns, .name = self->name, .type = self->type));
-        uint32_t ttl = 0;
-        self->fate = aio__dns_follow(self->message, &self->name, self->type, &self->hops, &ttl);
-        if (self->fate != AIO__DNS_ELSEWHERE) break;
-        aio__dns_message_free(self->dns, self->message);
-        self->message = NULL;
+    while (!self->result && aio__dns_turn(self)) {
+        AIO_TRY {
+            AIO_AWAIT(aio_wait_for(AIO_CALL(aio__dns_exchange, .lookup = self), self->dns->timeout));
+        } AIO_CATCH {
+            if (self->dns->closed) AIO_RAISE(AIO_ERUNTIME, "the resolver was closed");
+            if (!aio__dns_try_failed(self, aio_caught(self))) AIO_RERAISE();
+        } AIO_END_TRY;
+        if (self->result && aio__dns_answers_it(self)) break;
     }
-    if (self->fate == AIO__DNS_TOO_LONG)
-        AIO_RAISE(AIO_ERESOLVE, "%s: more than %d aliases", self->dns->servers[self->message->server].text,
-                  AIO__DNS_CHAIN);
-    self->message->fate = self->fate;
-    self->message->name = self->name;
-    AIO_RETURN(self->message);
+    if (!self->result) AIO_RAISE(self->answered ? AIO_ERESOLVE : AIO_ETIMEOUT, "%s", self->why);
     AIO_FINALLY;
-        if (self->task.future.error) aio__dns_message_free(self->held, self->message);
+        if (!self->waiters || self->task.future.error) aio__dns_message_drop(self->task.future.loop, &self->result);
+        aio__dns_unlist(self);
         aio__dns_unref(self->held);
     AIO_END;
 }
 
-/* "server: NXDOMAIN" */
-static void aio__dns_explain(const aio__dns *dns, const aio__dns_message *message, char *text, size_t size)
+/* The lookup of that name and type, one more waiter for it: the one on its way, or a new one. NULL without memory. */
+static struct aio__dns_lookup *aio__dns_join(aio__dns *dns, const aio__dns_name *name, int type)
 {
-    snprintf(text, size, "%s: %s%s", dns->servers[message->server].text,
-             message->fate == AIO__DNS_NO_NAME ? "NXDOMAIN (there is no such name)" : "no such record",
-             message->cached ? ", as the cache has it" : "");
+    aio__dns_bucket *bucket = aio__dns_bucket_of(dns, aio__dns_hash(name, type));
+    struct aio__dns_lookup *lookup = bucket->asked;
+    while (lookup && (lookup->question.type != type || !aio__dns_name_equal(&lookup->question.name, name)))
+        lookup = lookup->next;
+    if (lookup) {
+        lookup->waiters++;
+        return (struct aio__dns_lookup *)aio_ref(lookup);
+    }
+    lookup = (struct aio__dns_lookup *)aio__new_zeroed(sizeof *lookup, aio__dns_lookup_coro);
+    if (!lookup) return NULL;
+    lookup->dns = dns;
+    aio__dns_name_copy(&lookup->question.name, name);
+    lookup->question.type = type;
+    lookup->waiters = 1;
+    lookup->task.future.flags |= AIO__F_SHARED | AIO__F_SEEN | AIO__F_QUIET;
+    if (!aio_create_task(lookup, .eager_start = true)) return NULL;
+    if (aio_future_done(lookup)) return lookup;
+    lookup->next = bucket->asked;
+    bucket->asked = lookup;
+    return lookup;
 }
 
-static const char *aio__dns_type_text(int type, char *buffer, size_t size)
+/* One waiter less; the last one ends it. NULL is fine. */
+static void aio__dns_part(struct aio__dns_lookup *lookup)
 {
-    static const struct { int type; const char *text; } types[] = {
-        { AIO_DNS_A, "A" }, { AIO_DNS_NS, "NS" }, { AIO_DNS_CNAME, "CNAME" }, { AIO_DNS_SOA, "SOA" },
-        { AIO_DNS_PTR, "PTR" }, { AIO_DNS_MX, "MX" }, { AIO_DNS_TXT, "TXT" }, { AIO_DNS_AAAA, "AAAA" },
-        { AIO_DNS_SRV, "SRV" },
-    };
-    for (size_t i = 0; i < sizeof types / sizeof *types; i++)
-        if (types[i].type == type) return types[i].text;
-    snprintf(buffer, size, "TYPE%d", type);
-    return buffer;
+    if (lookup && --lookup->waiters == 0) {
+        aio__dns_unlist(lookup);
+        if (aio_future_done(lookup)) aio__dns_message_drop(lookup->task.future.loop, &lookup->result);
+        else aio_task_cancel(lookup);
+    }
+    aio_unref(lookup);
+}
+
+/* ---- aliases ---- */
+
+struct aio__dns_chase { /* to the end of the aliases; a name that is not there is a result, too */
+    aio_task               task;
+    aio__dns_found         found;  /* its message is for who awaits this, once it is done without an error */
+    aio__dns              *dns, *held;
+    struct aio__dns_lookup *lookup;
+    int                    hops;
+};
+static AIO_CORO(aio__dns_chase)
+{
+    uint32_t ttl;
+    AIO_BEGIN(aio__dns_chase);
+    self->held = aio__dns_ref(self->dns);
+    do {
+        if (self->dns->closed) AIO_RAISE(AIO_ERUNTIME, "the resolver is closed");
+        aio__dns_message_drop(self->task.future.loop, &self->found.message);
+        self->found.cached = aio__dns_recall(self->dns, &self->found);
+        if (!self->found.cached) {
+            self->lookup = aio__dns_join(self->dns, &self->found.name, self->found.type);
+            AIO_AWAIT(aio_ref(self->lookup));
+            self->found.message = aio__dns_message_ref(self->lookup->result);
+            self->found.age = 0;
+            aio__dns_part(self->lookup);
+            self->lookup = NULL;
+        }
+        self->found.fate = aio__dns_follow(self->found.message, &self->found.name, self->found.type, &self->hops, &ttl);
+    } while (self->found.fate == AIO__DNS_ELSEWHERE);
+    if (self->found.fate == AIO__DNS_TOO_LONG)
+        AIO_RAISE(AIO_ERESOLVE, "%s: more than %d aliases", self->dns->servers[self->found.message->server].text,
+                  AIO__DNS_CHAIN);
+    AIO_FINALLY;
+        if (self->task.future.error) aio__dns_message_drop(self->task.future.loop, &self->found.message);
+        aio__dns_part(self->lookup);
+        aio__dns_unref(self->held);
+    AIO_END;
 }
 
 /* ---- records for users ---- */
@@ -12807,53 +12734,44 @@ static const char *aio__dns_type_text(int type, char *buffer, size_t size)
 /* Appends the data of a record as aio_dns_record has it, with a NUL. */
 static bool aio__dns_data_append(aio__buffer *text, const unsigned char *data, const aio__dns_record *from)
 {
-    size_t at = from->at, end = from->at + from->length, before, after;
-    char word[AIO__DNS_TEXT];
-    int names;
-    if (from->type == AIO_DNS_A || from->type == AIO_DNS_AAAA) {
-        inet_ntop(from->type == AIO_DNS_A ? AF_INET : AF_INET6, data + at, word, sizeof word);
-        return aio__buffer_append(text, word, strlen(word) + 1);
-    }
-    if (from->type == AIO_DNS_TXT) {
+    const aio__dns_type *shape = aio__dns_type_of(from->type);
+    size_t at = from->at, end = from->at + from->length, n;
+    char word[AIO__DNS_TEXT + 1];
+    aio__dns_name name;
+    bool ok = true;
+    word[0] = ' ';
+    if (!shape) {
+        ok = aio__buffer_append(text, (const char *)data + at, from->length);
+    } else if (from->type == AIO_DNS_TXT) {
         for (; at < end; at += data[at] + (size_t)1)
-            if (!aio__buffer_append(text, (const char *)data + at + 1, data[at])) return false;
-        return aio__buffer_append(text, "", 1);
+            ok = ok && aio__buffer_append(text, (const char *)data + at + 1, data[at]);
+    } else if (!shape->names) {
+        inet_ntop(from->type == AIO_DNS_A ? AF_INET : AF_INET6, data + at, word, sizeof word);
+        ok = aio__buffer_append(text, word, strlen(word));
+    } else {
+        at += shape->before;
+        for (size_t i = 0; i < shape->names && ok; i++) {
+            ok = aio__dns_name_read(&name, data, end, &at);
+            n = ok ? aio__dns_name_text(&name, word + 1) : 0;
+            ok = ok && aio__buffer_append(text, word + !i, n + !!i);
+        }
+        for (; at < end && ok; at += 4) {
+            n = (size_t)snprintf(word + 1, 12, "%u", aio__dns_u32(data + at));
+            ok = aio__buffer_append(text, word, n + 1);
+        }
     }
-    if (!aio__dns_shape(from->type, &before, &names, &after))
-        return aio__buffer_append(text, (const char *)data + at, from->length) && aio__buffer_append(text, "", 1);
-    at += before;
-    for (int i = 0; i < names; i++) {
-        aio__dns_name name;
-        if (!aio__dns_name_read(&name, data, end, &at)) return false;
-        if (i && !aio__buffer_append(text, " ", 1)) return false;
-        if (!aio__buffer_append(text, word, aio__dns_name_text(&name, word))) return false;
-    }
-    for (; after >= 4; after -= 4, at += 4) {
-        int n = snprintf(word, sizeof word, " %u", aio__dns_u32(data + at));
-        if (!aio__buffer_append(text, word, (size_t)n)) return false;
-    }
-    return aio__buffer_append(text, "", 1);
+    return ok && aio__buffer_append(text, "", 1);
 }
 
-static void aio__dns_record_fill(aio_dns_record *to, const aio__dns_message *message, const aio__dns_record *from)
+/* The next record of what was found among its message's answers; *i counts them. */
+static bool aio__dns_next(const aio__dns_found *found, size_t *at, int *i, aio__dns_record *record)
 {
-    const unsigned char *data = message->data + from->at;
-    to->type = from->type;
-    to->ttl = from->ttl > message->age ? from->ttl - message->age : 0;
-    if (from->type == AIO_DNS_MX || from->type == AIO_DNS_SRV) to->preference = aio__dns_u16(data);
-    if (from->type != AIO_DNS_SRV) return;
-    to->weight = aio__dns_u16(data + 2);
-    to->port = aio__dns_u16(data + 4);
-}
-
-/* The next record of the message's name and the type among its answers; *i counts them. */
-static bool aio__dns_next(const aio__dns_message *message, int type, size_t *at, int *i, aio__dns_record *record)
-{
+    const aio__dns_message *message = found->message;
     int answers;
     size_t first = aio__dns_answers(message, &answers);
     if (!*i) *at = first;
     while ((*i)++ < answers && aio__dns_record_read(message->data, message->length, at, record))
-        if (record->type == type && record->class_ == 1 && aio__dns_name_equal(&record->name, &message->name))
+        if (record->type == found->type && record->class_ == 1 && aio__dns_name_equal(&record->name, &found->name))
             return true;
     return false;
 }
@@ -12872,152 +12790,83 @@ AIO_API void aio_dns_answer_free(aio_dns_answer *answer)
     aio__free(given);
 }
 
-/* Server, name and every record's data, in turn, each with a NUL. Gives the number of records; -1 without memory. */
-static int aio__dns_collect(const char *server, const aio__dns_message *message, int type, aio__buffer *text)
+static void aio__dns_record_fill(aio_dns_record *to, const aio__dns_found *found, const aio__dns_record *from)
+{
+    const unsigned char *data = found->message->data + from->at;
+    to->type = from->type;
+    to->ttl = from->ttl > found->age ? from->ttl - found->age : 0;
+    if (from->type == AIO_DNS_MX || from->type == AIO_DNS_SRV) to->preference = aio__dns_u16(data);
+    if (from->type != AIO_DNS_SRV) return;
+    to->weight = aio__dns_u16(data + 2);
+    to->port = aio__dns_u16(data + 4);
+}
+
+/* Behind the head of `block`, which has room for every record: server, name and the records' data, each with a NUL. The
+ * records get all but the place of their data, which may still move. False without memory. */
+static bool aio__dns_collect(aio__buffer *block, size_t head, const char *server, const aio__dns_found *found)
 {
     char name[AIO__DNS_TEXT];
     aio__dns_record record;
     size_t at = 0;
-    int i = 0, count = 0;
-    size_t length = aio__dns_name_text(&message->name, name);
-    if (!aio__buffer_append(text, server, strlen(server) + 1) || !aio__buffer_append(text, name, length + 1)) return -1;
-    for (; aio__dns_next(message, type, &at, &i, &record); count++)
-        if (!aio__dns_data_append(text, message->data, &record)) return -1;
-    return count;
-}
-
-/* How long a record's data is as text, when it stands at `text`. */
-static size_t aio__dns_data_length(const aio__dns_record *record, const unsigned char *data, const char *text)
-{
-    size_t before, after, strings = 0;
-    int names;
-    if (record->type == AIO_DNS_TXT) {
-        for (size_t at = record->at; at < record->at + record->length; at += data[at] + (size_t)1) strings++;
-        return record->length - strings;
+    int i = 0;
+    if (!aio__buffer_reserve(block, head)) return false;
+    memset(block->data, 0, block->end = head);
+    size_t length = aio__dns_name_text(&found->name, name) + 1;
+    if (!aio__buffer_append(block, server, strlen(server) + 1) || !aio__buffer_append(block, name, length))
+        return false;
+    while (aio__dns_next(found, &at, &i, &record)) {
+        size_t begun = block->end;
+        if (!aio__dns_data_append(block, found->message->data, &record)) return false;
+        aio__dns_given *given = (aio__dns_given *)(void *)block->data;
+        aio_dns_record *to = &given->records[given->answer.count++];
+        aio__dns_record_fill(to, found, &record);
+        to->data.length = block->end - begun - 1;
     }
-    return aio__dns_shape(record->type, &before, &names, &after) ? strlen(text) : record->length;
-}
-
-/* NULL without memory. */
-static aio_dns_answer *aio__dns_answer(aio__dns_all *all, const char *server, const aio__dns_message *message, int type)
-{
-    aio__buffer text;
-    memset(&text, 0, sizeof text);
-    int count = aio__dns_collect(server, message, type, &text);
-    aio__dns_given *given = NULL;
-    size_t head = sizeof *given + (size_t)(count > 0 ? count : 0) * sizeof(aio_dns_record);
-    if (count >= 0) given = (aio__dns_given *)aio__calloc(head + text.end);
-    if (given) {
-        char *at = (char *)memcpy((char *)given + head, text.data, text.end);
-        aio__dns_record record;
-        size_t place = 0;
-        given->answer.server = at;
-        given->answer.name = at += strlen(at) + 1;
-        given->answer.cached = message->cached;
-        given->answer.count = (size_t)count;
-        given->answer.records = given->records;
-        at += strlen(at) + 1;
-        for (int n = 0, i = 0; aio__dns_next(message, type, &place, &i, &record); n++) {
-            aio__dns_record_fill(&given->records[n], message, &record);
-            given->records[n].data.data = at;
-            given->records[n].data.length = aio__dns_data_length(&record, message->data, at);
-            at += given->records[n].data.length + 1;
-        }
-        aio__ring_insert(&all->given, &given->link);
-    }
-    aio__free(text.data);
-    return given ? &given->answer : NULL;
-}
-
-struct aio__dns_query {
-    aio_task          task;
-    aio_dns_answer   *result;
-    aio__dns         *dns;
-    aio__dns_name     name;
-    int               type;
-    aio__dns         *held;
-    aio__dns_message *message;
-    aio_exception    *error;
-};
-
-/* The error of a query, with the name and the type in front. */
-static aio_exception *aio__dns_query_error(const struct aio__dns_query *self, int code, const char *reason)
-{
-    char name[AIO__DNS_TEXT], type[16];
-    aio__dns_name_text(&self->name, name);
-    return aio__exception(code, "resolve", "resolve %.255s (%s): %s", name,
-                          aio__dns_type_text(self->type, type, sizeof type), reason);
-}
-
-static AIO_CORO(aio__dns_query)
-{
-    AIO_BEGIN(aio__dns_query);
-    self->held = aio__dns_ref(self->dns);
-    AIO_TRY {
-        AIO_AWAIT(self->message, AIO_CALL(aio__dns_chase, .dns = self->dns, .name = self->name, .type = self->type));
-    } AIO_CATCH {
-        if (aio_caught(self)->code == AIO_ECANCELLED || aio_caught(self)->code == ENOMEM) AIO_RERAISE();
-        self->error = aio__dns_query_error(self, aio_caught(self)->code, aio_caught(self)->message);
-        AIO_RAISE_EXCEPTION(self->error);
-    } AIO_END_TRY;
-    if (self->message->fate != AIO__DNS_FOUND) {
-        char why[160];
-        aio__dns_explain(self->dns, self->message, why, sizeof why);
-        self->error = aio__dns_query_error(self, AIO_ERESOLVE, why);
-        AIO_RAISE_EXCEPTION(self->error);
-    }
-    self->result = aio__dns_answer(self->dns->all, self->dns->servers[self->message->server].text, self->message,
-                                   self->type);
-    if (!self->result) AIO_RAISE(ENOMEM);
-    AIO_FINALLY;
-        aio_exception_unref(self->error);
-        aio__dns_message_free(self->held, self->message);
-        aio__dns_unref(self->held);
-    AIO_END;
-}
-
-/* The name under which an address has its PTR records (RFC 1035 3.5, 3596 2.5). False: it is no address. */
-static bool aio__dns_reverse(const char *text, char *name, size_t size)
-{
-    unsigned char bytes[16];
-    size_t used = 0;
-    if (inet_pton(AF_INET, text, bytes) == 1) {
-        snprintf(name, size, "%u.%u.%u.%u.in-addr.arpa", bytes[3], bytes[2], bytes[1], bytes[0]);
-        return true;
-    }
-    if (inet_pton(AF_INET6, text, bytes) != 1) return false;
-    for (int i = 15; i >= 0; i--)
-        used += (size_t)snprintf(name + used, size - used, "%x.%x.", bytes[i] & 15u, bytes[i] >> 4);
-    snprintf(name + used, size - used, "ip6.arpa");
     return true;
 }
 
-AIO_API aio_dns_task *aio_resolver_query(aio_resolver *resolver, const char *name, int type)
+/* NULL without memory. */
+static aio_dns_answer *aio__dns_answer(aio__dns_all *all, const char *server, const aio__dns_found *found)
 {
-    char reverse[80];
-    aio__dns_name wire;
-    if (!resolver || !name || type < 1 || type > 65535)
-        return (aio_dns_task *)(void *)aio__failure(EINVAL, "resolver_query: wrong arguments");
-    if (type == AIO_DNS_PTR && aio__dns_reverse(name, reverse, sizeof reverse)) name = reverse;
-    if (!aio__dns_name_parse(&wire, name, strlen(name)))
-        return (aio_dns_task *)(void *)aio__failure(EINVAL, "resolve %.255s: not a valid name", name);
-    return (aio_dns_task *)(void *)AIO_CALL(aio__dns_query, .dns = (aio__dns *)(void *)resolver, .name = wire,
-                                            .type = type);
+    aio__buffer block = { NULL, 0, 0, 0 };
+    int most;
+    aio__dns_answers(found->message, &most);
+    size_t head = sizeof(aio__dns_given) + (size_t)most * sizeof(aio_dns_record);
+    if (!aio__dns_collect(&block, head, server, found)) {
+        aio__free(block.data);
+        return NULL;
+    }
+    aio__dns_given *given = (aio__dns_given *)(void *)block.data;
+    aio_dns_answer *answer = &given->answer;
+    char *at = block.data + head;
+    answer->cached = found->cached;
+    answer->records = given->records;
+    answer->server = at;
+    answer->name = at += strlen(at) + 1;
+    at += strlen(at) + 1;
+    for (size_t i = 0; i < answer->count; i++) {
+        answer->records[i].data.data = at;
+        at += answer->records[i].data.length + 1;
+    }
+    aio__ring_insert(&all->given, &given->link);
+    return answer;
 }
 
-/* ---- hosts ---- */
+/* ---- names ---- */
 
-struct aio__dns_resolve {
+struct aio__dns_resolve { /* a host's addresses, or one type's records */
     aio_task       task;
-    aio_addresses *result;
-    aio__dns      *dns;
+    union { aio_addresses *addresses; aio_dns_answer *answer; } result;
+    aio__dns      *dns, *held;
     int            port, family;
-    aio__dns      *held;
+    int            type;          /* of records; 0: addresses */
     struct aio__dns_chase *asked[2]; /* AAAA, A */
     size_t         kinds, done;
     int            step;          /* of the search */
     aio__dns_name  name;          /* this step's */
+    aio_addresses *list;
     aio_exception *error;
+    aio_wait_options wait;
     char           why[200];      /* the name is not there */
     char           host[256];
 };
@@ -13032,21 +12881,7 @@ static aio_addresses *aio__dns_addresses_new(aio__dns_all *all, int capacity)
 
 static void aio__dns_address_add(aio__addresses *list, int family, const void *bytes, int port)
 {
-    aio__address *address = &list->at[list->count++];
-    memset(address, 0, sizeof *address);
-    if (family == AF_INET) {
-        struct sockaddr_in *in = (struct sockaddr_in *)(void *)&address->storage;
-        in->sin_family = AF_INET;
-        in->sin_port = htons((uint16_t)port);
-        memcpy(&in->sin_addr, bytes, 4);
-        address->length = sizeof *in;
-    } else {
-        struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)(void *)&address->storage;
-        in6->sin6_family = AF_INET6;
-        in6->sin6_port = htons((uint16_t)port);
-        memcpy(&in6->sin6_addr, bytes, 16);
-        address->length = sizeof *in6;
-    }
+    aio__address_set(&list->at[list->count++], family, bytes, port);
 }
 
 /* An address as figures. 0; EINVAL: it is none; ENOMEM. */
@@ -13054,6 +12889,8 @@ static int aio__dns_numeric(const char *host, int port, int family, aio__address
 {
     struct addrinfo hints, *found = NULL;
     char service[8];
+    unsigned char bytes[4];
+    if (!strchr(host, ':') && inet_pton(AF_INET, host, bytes) != 1) return EINVAL; /* "127.1" is no address */
     memset(&hints, 0, sizeof hints);
     hints.ai_family = family;
     hints.ai_socktype = SOCK_DGRAM;
@@ -13078,9 +12915,9 @@ static aio_text aio__dns_word(const char **at, const char *end, const char *sepa
     return word;
 }
 
-static bool aio__dns_word_is(aio_text word, const char *text, size_t length)
+static bool aio__dns_word_is(aio_text word, const char *text)
 {
-    return word.length == length && strncasecmp(word.data, text, length) == 0;
+    return word.length == strlen(text) && strncasecmp(word.data, text, word.length) == 0;
 }
 
 /* The end of a line without its comment; *next becomes the line after it. */
@@ -13105,7 +12942,7 @@ static void aio__dns_hosts(const struct aio__dns_resolve *self, size_t length, a
         char text[INET6_ADDRSTRLEN];
         if (!address.length || address.length >= sizeof text) continue;
         do name = aio__dns_word(&at, end, blanks);
-        while (name.length && !aio__dns_word_is(name, self->host, length));
+        while (name.length && (name.length != length || strncasecmp(name.data, self->host, length) != 0));
         if (!name.length) continue;
         memcpy(text, address.data, address.length);
         text[address.length] = 0;
@@ -13121,29 +12958,29 @@ static bool aio__dns_is_localhost(const char *host, size_t length)
     return length == 9 || host[length - 10] == '.';
 }
 
-/* What needs no server: an address as figures, the hosts file's, localhost's. NULL: there are none, or *code. */
-static aio_addresses *aio__dns_known(const struct aio__dns_resolve *self, int *code)
+/* What needs no server: figures, the hosts file's addresses, localhost's. 0, with or without a result; or a code. */
+static int aio__dns_known(struct aio__dns_resolve *self)
 {
     static const unsigned char loopback4[4] = { 127, 0, 0, 1 };
     static const unsigned char loopback6[16] = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1 };
     size_t length = strlen(self->host);
-    aio_addresses *known = aio__dns_addresses_new(self->dns->all, AIO__ADDRESSES_MAX);
-    if (!known) {
-        *code = ENOMEM;
-        return NULL;
-    }
-    *code = aio__dns_numeric(self->host, self->port, self->family, &known->list.at[0]);
-    known->list.count = *code == 0;
-    if (*code == EINVAL) *code = 0;
+    if (self->type) return 0;
+    self->list = aio__dns_addresses_new(self->dns->all, AIO__ADDRESSES_MAX);
+    if (!self->list) return ENOMEM;
+    aio__addresses *list = &self->list->list;
+    int code = aio__dns_numeric(self->host, self->port, self->family, &list->at[0]);
+    if (code == ENOMEM) return code;
+    list->count = code == 0;
     if (length > 1 && self->host[length - 1] == '.') length--;
-    if (!known->list.count) aio__dns_hosts(self, length, &known->list);
-    if (!known->list.count && aio__dns_is_localhost(self->host, length)) {
-        if (self->family != AF_INET) aio__dns_address_add(&known->list, AF_INET6, loopback6, self->port);
-        if (self->family != AF_INET6) aio__dns_address_add(&known->list, AF_INET, loopback4, self->port);
+    if (code) aio__dns_hosts(self, length, list);
+    if (!list->count && aio__dns_is_localhost(self->host, length)) {
+        if (self->family != AF_INET) aio__dns_address_add(list, AF_INET6, loopback6, self->port);
+        if (self->family != AF_INET6) aio__dns_address_add(list, AF_INET, loopback4, self->port);
     }
-    if (known->list.count && !*code) return known;
-    aio_addresses_free(known);
-    return NULL;
+    if (!list->count) return 0;
+    self->result.addresses = self->list;
+    self->list = NULL;
+    return 0;
 }
 
 /* The name of this step of the search; an empty one is to be passed over. False: there are no more. */
@@ -13151,7 +12988,7 @@ static bool aio__dns_candidate(struct aio__dns_resolve *self)
 {
     const aio__dns *dns = self->dns;
     size_t length = strlen(self->host);
-    int dots = 0, searched = self->host[length - 1] == '.' ? 0 : dns->search_count;
+    int dots = 0, searched = self->type || self->host[length - 1] == '.' ? 0 : dns->search_count;
     for (size_t i = 0; i < length; i++) dots += self->host[i] == '.';
     if (self->step > searched) return false;
     int plain = !searched || dots >= dns->ndots ? 0 : searched;
@@ -13171,153 +13008,203 @@ static bool aio__dns_candidate(struct aio__dns_resolve *self)
 /* Whether the system knows a way to an address: a datagram socket is connected without a packet. RFC 6724 rule 1 */
 static bool aio__dns_has_route(const aio__address *to)
 {
-    int fd = aio__dns_socket_connect(to);
+    static const aio_endpoint_options none = { 0 };
+    int fd = aio__endpoint_socket(to->storage.ss_family, NULL, to, &none);
     if (fd >= 0) aio__os.close(fd);
     return fd >= 0;
 }
 
-/* The reply to one of the questions, if it has addresses. */
-static const aio__dns_message *aio__dns_reply(const struct aio__dns_resolve *self, size_t i)
+/* The reply to one of the questions, if it has records. */
+static const aio__dns_found *aio__dns_reply(const struct aio__dns_resolve *self, size_t i)
 {
     const struct aio__dns_chase *asked = self->asked[i];
-    if (asked->task.future.state != AIO__DONE || asked->task.future.error) return NULL;
-    return asked->result->fate == AIO__DNS_FOUND ? asked->result : NULL;
+    if (i >= self->kinds || asked->task.future.state != AIO__DONE || asked->task.future.error) return NULL;
+    return asked->found.fate == AIO__DNS_FOUND ? &asked->found : NULL;
 }
 
-static bool aio__dns_has_some(const struct aio__dns_resolve *self)
+static void aio__dns_addresses_take(struct aio__dns_resolve *self, size_t i)
 {
-    for (size_t i = 0; i < self->kinds; i++)
-        if (aio__dns_reply(self, i)) return true;
-    return false;
-}
-
-static void aio__dns_addresses_take(const struct aio__dns_resolve *self, size_t i, aio__addresses *list)
-{
-    const aio__dns_message *message = aio__dns_reply(self, i);
-    int type = self->asked[i]->type, n = 0, most = list->count + AIO__ADDRESSES_MAX / 2;
+    const aio__dns_found *found = aio__dns_reply(self, i);
+    aio__addresses *list = &self->list->list;
+    int n = 0, most = list->count + AIO__ADDRESSES_MAX / 2;
     aio__dns_record record;
     size_t at = 0;
-    while (message && list->count < most && aio__dns_next(message, type, &at, &n, &record))
-        aio__dns_address_add(list, type == AIO_DNS_A ? AF_INET : AF_INET6, message->data + record.at, self->port);
+    while (found && list->count < most && aio__dns_next(found, &at, &n, &record))
+        aio__dns_address_add(list, found->type == AIO_DNS_A ? AF_INET : AF_INET6, found->message->data + record.at,
+                             self->port);
 }
 
-/* IPv4 goes before IPv6 where there is no way to the latter. */
-static void aio__dns_order(aio__addresses *list)
+/* The addresses of both kinds; IPv4 goes before IPv6 where there is no way to the latter. */
+static void aio__dns_addresses_join(struct aio__dns_resolve *self)
 {
-    int six = 0;
-    while (six < list->count && list->at[six].storage.ss_family == AF_INET6) six++;
-    if (!six || six == list->count || aio__dns_has_route(&list->at[0])) return;
-    aio__address first;
-    for (int i = six; i < list->count; i++) {
-        first = list->at[i];
-        memmove(&list->at[i - six + 1], &list->at[i - six], (size_t)six * sizeof first);
-        list->at[i - six] = first;
+    aio__addresses *list = &self->list->list;
+    aio__dns_addresses_take(self, 0);
+    size_t first = list->count && aio__dns_reply(self, 1) && !aio__dns_has_route(&list->at[0]);
+    if (first) list->count = 0;
+    aio__dns_addresses_take(self, 1);
+    if (first) aio__dns_addresses_take(self, 0);
+    self->result.addresses = self->list;
+    self->list = NULL;
+}
+
+static void aio__dns_fail(struct aio__dns_resolve *self, int code, const char *reason)
+{
+    const aio__dns_type *type = aio__dns_type_of(self->type);
+    char kind[16] = "";
+    if (type) snprintf(kind, sizeof kind, " (%s)", type->text);
+    else if (self->type) snprintf(kind, sizeof kind, " (TYPE%d)", self->type);
+    if (!self->error) self->error = aio__exception(code, "resolve", "resolve %s%s: %s", self->host, kind, reason);
+}
+
+/* What the questions of this step have come to: a result, an error, or neither: there is no such name. */
+static void aio__dns_settle(struct aio__dns_resolve *self)
+{
+    const aio__dns_found *found = aio__dns_reply(self, 0);
+    if (found && self->type) {
+        const char *server = self->dns->servers[found->message->server].text;
+        self->result.answer = aio__dns_answer(self->dns->all, server, found);
+        if (!self->result.answer) aio__dns_fail(self, ENOMEM, "");
+        return;
     }
-}
-
-/* What the questions of this step have come to: result, error, or neither: there is no such name. 0 or ENOMEM. */
-static int aio__dns_settle(struct aio__dns_resolve *self)
-{
-    if (aio__dns_has_some(self)) {
-        self->result = aio__dns_addresses_new(self->dns->all, AIO__ADDRESSES_MAX);
-        if (!self->result) return ENOMEM;
-        for (size_t i = 0; i < self->kinds; i++) aio__dns_addresses_take(self, i, &self->result->list);
-        aio__dns_order(&self->result->list);
-        return 0;
+    if (found || aio__dns_reply(self, 1)) {
+        aio__dns_addresses_join(self);
+        return;
     }
     for (size_t i = 0; i < self->kinds; i++) {
-        aio_exception *error = self->asked[i]->task.future.error;
-        if (error && error->code == ENOMEM) return ENOMEM;
-        if (error && !self->error)
-            self->error = aio__exception(error->code, "resolve", "resolve %s: %s", self->host, error->message);
-        if (!error) aio__dns_explain(self->dns, self->asked[i]->result, self->why, sizeof self->why);
+        const aio_exception *error = self->asked[i]->task.future.error;
+        found = &self->asked[i]->found;
+        if (error) aio__dns_fail(self, error->code, error->message);
+        else snprintf(self->why, sizeof self->why, "%s: %s%s", self->dns->servers[found->message->server].text,
+                      found->fate == AIO__DNS_NO_NAME ? "NXDOMAIN (there is no such name)" : "no such record",
+                      found->cached ? ", as the cache has it" : "");
     }
-    return 0;
 }
 
 /* Ends the questions: those that are still open are cancelled. */
 static void aio__dns_leave(struct aio__dns_resolve *self)
 {
-    for (size_t i = 0; i < 2; i++) {
-        struct aio__dns_chase *asked = self->asked[i];
-        if (!asked) continue;
+    for (; self->kinds; self->kinds--) {
+        struct aio__dns_chase *asked = self->asked[self->kinds - 1];
         asked->task.future.flags |= AIO__F_SEEN | AIO__F_QUIET;
-        if (!aio_future_done(asked)) aio_task_cancel(asked);
-        else if (!asked->task.future.error) aio__dns_message_free(self->held, asked->result);
+        if (aio_future_done(asked)) aio__dns_message_drop(self->task.future.loop, &asked->found.message);
+        else aio_task_cancel(asked);
         aio_unref(asked);
-        self->asked[i] = NULL;
     }
 }
 
-/* Both questions at once. False without memory. */
+/* False without memory. */
+static bool aio__dns_chase_begin(struct aio__dns_resolve *self, int type)
+{
+    struct aio__dns_chase *asked = (struct aio__dns_chase *)aio__new_zeroed(sizeof *asked, aio__dns_chase_coro);
+    if (asked) {
+        asked->dns = self->dns;
+        aio__dns_name_copy(&asked->found.name, &self->name);
+        asked->found.type = type;
+        self->asked[self->kinds] = (struct aio__dns_chase *)aio__create_task(asked, NULL);
+        if (self->asked[self->kinds]) self->kinds++;
+    }
+    return asked != NULL;
+}
+
+/* All questions of a step at once. False without memory. */
 static bool aio__dns_begin(struct aio__dns_resolve *self)
 {
-    static const int types[2] = { AIO_DNS_AAAA, AIO_DNS_A }, families[2] = { AF_INET6, AF_INET };
-    self->kinds = 0;
-    for (int i = 0; i < 2; i++) {
-        if (self->family && self->family != families[i]) continue;
-        struct aio__dns_chase *asked = (struct aio__dns_chase *)aio__create_task(
-            AIO_CALL(aio__dns_chase, .dns = self->dns, .name = self->name, .type = types[i]), NULL);
-        self->asked[self->kinds] = asked;
-        if (!asked) return false;
-        self->kinds++;
-    }
-    return true;
+    self->wait.return_when = AIO_FIRST_COMPLETED;
+    self->wait.timeout = 0;
+    if (self->type) return aio__dns_chase_begin(self, self->type);
+    return (self->family == AF_INET || aio__dns_chase_begin(self, AIO_DNS_AAAA)) &&
+           (self->family == AF_INET6 || aio__dns_chase_begin(self, AIO_DNS_A));
+}
+
+/* Whether the others are to be waited for, too, and how long: not for ever once there is an address. */
+static bool aio__dns_patient(struct aio__dns_resolve *self)
+{
+    bool again = self->done < self->kinds && self->wait.return_when == AIO_FIRST_COMPLETED;
+    self->wait.return_when = AIO_ALL_COMPLETED;
+    if (aio__dns_reply(self, 0) || aio__dns_reply(self, 1)) self->wait.timeout = AIO__DNS_PATIENCE;
+    return again;
 }
 
 static AIO_CORO(aio__dns_resolve)
 {
+    int code;
     AIO_BEGIN(aio__dns_resolve);
     self->held = aio__dns_ref(self->dns);
-    {
-        int code = 0;
-        self->result = aio__dns_known(self, &code);
-        if (code) AIO_RAISE(code);
-    }
-    if (self->result) AIO_RETURN(self->result);
-    for (self->step = 0; aio__dns_candidate(self); self->step++) {
+    code = aio__dns_known(self);
+    if (code) AIO_RAISE(code);
+    for (; !self->result.addresses && !self->error && aio__dns_candidate(self); self->step++) {
         if (!self->name.length) continue;
         if (!aio__dns_begin(self)) AIO_RAISE(ENOMEM);
-        AIO_AWAIT(self->done, aio_wait(self->asked, self->kinds, .return_when = AIO_FIRST_COMPLETED));
-        if (self->done < self->kinds)
-            AIO_AWAIT(self->done, aio_wait(self->asked, self->kinds,
-                                           .timeout = aio__dns_has_some(self) ? AIO__DNS_PATIENCE : 0.0));
-        if (aio__dns_settle(self)) AIO_RAISE(ENOMEM);
+        do {
+            AIO_AWAIT(self->done, aio__wait(self->asked, self->kinds, &self->wait));
+        } while (aio__dns_patient(self));
+        aio__dns_settle(self);
         aio__dns_leave(self);
-        if (self->result) AIO_RETURN(self->result);
-        if (self->error) AIO_RAISE_EXCEPTION(self->error);
     }
-    self->error = aio__exception(AIO_ERESOLVE, "resolve", "resolve %s: %s", self->host,
-                                 self->why[0] ? self->why : "not a valid name");
+    if (self->result.addresses) AIO_RETURN();
+    aio__dns_fail(self, AIO_ERESOLVE, self->why[0] ? self->why : "not a valid name");
     AIO_RAISE_EXCEPTION(self->error);
     AIO_FINALLY;
-        if (self->held) aio__dns_leave(self);
+        aio__dns_leave(self);
+        aio_addresses_free(self->list);
         aio_exception_unref(self->error);
         aio__dns_unref(self->held);
     AIO_END;
 }
 
-static aio_addresses_task *aio__dns_start(aio_resolver *resolver, const char *host, int port, int family)
+/* A failed one for wrong arguments; NULL without memory. */
+static void *aio__dns_new(aio_resolver *resolver, const char *host, int port, int family, int type)
 {
-    if (!resolver || !host || !*host || (family && family != AF_INET && family != AF_INET6))
-        return (aio_addresses_task *)(void *)aio__failure(EINVAL, "resolver_resolve: wrong arguments");
-    if (port < 0 || port > 65535)
-        return (aio_addresses_task *)(void *)aio__failure(EINVAL, "port %d: not in 0..65535", port);
-    if (strlen(host) > 255) return (aio_addresses_task *)(void *)aio__failure(EINVAL, "the host name is too long");
+    if (!resolver || !host || !*host || (family && family != AF_INET && family != AF_INET6) || type < 0 || type > 65535)
+        return aio__failure(EINVAL, "resolver: wrong arguments");
+    if (port < 0 || port > 65535) return aio__failure(EINVAL, "port %d: not in 0..65535", port);
+    if (strlen(host) > 255) return aio__failure(EINVAL, "the host name is too long");
     struct aio__dns_resolve *self =
         (struct aio__dns_resolve *)aio__new_zeroed(sizeof *self, aio__dns_resolve_coro);
     if (!self) return NULL;
     self->dns = (aio__dns *)(void *)resolver;
     self->port = port;
     self->family = family;
+    self->type = type;
     snprintf(self->host, sizeof self->host, "%s", host);
-    return (aio_addresses_task *)(void *)self;
+    return self;
+}
+
+static aio_addresses_task *aio__dns_start(aio_resolver *resolver, const char *host, int port, int family)
+{
+    return (aio_addresses_task *)aio__dns_new(resolver, host, port, family, 0);
 }
 
 AIO_API aio_addresses_task *aio__resolver_resolve(aio_resolver *resolver, const char *host, int port,
                                                   const aio_resolve_options *options)
 {
     return aio__dns_start(resolver, host, port, options->family);
+}
+
+/* The name under which an address has its PTR records (RFC 1035 3.5, 3596 2.5). False: it is no address. */
+static bool aio__dns_reverse(const char *text, char *name, size_t size)
+{
+    unsigned char bytes[16];
+    size_t used = 0;
+    if (inet_pton(AF_INET, text, bytes) == 1) {
+        snprintf(name, size, "%u.%u.%u.%u.in-addr.arpa", bytes[3], bytes[2], bytes[1], bytes[0]);
+        return true;
+    }
+    if (inet_pton(AF_INET6, text, bytes) != 1) return false;
+    for (int i = 15; i >= 0; i--)
+        used += (size_t)snprintf(name + used, size - used, "%x.%x.", bytes[i] & 15u, bytes[i] >> 4);
+    snprintf(name + used, size - used, "ip6.arpa");
+    return true;
+}
+
+AIO_API aio_dns_task *aio_resolver_query(aio_resolver *resolver, const char *name, int type)
+{
+    char reverse[80];
+    aio__dns_name wire;
+    if (name && type == AIO_DNS_PTR && aio__dns_reverse(name, reverse, sizeof reverse)) name = reverse;
+    if (name && *name && !aio__dns_name_parse(&wire, name, strlen(name)))
+        return (aio_dns_task *)(void *)aio__failure(EINVAL, "resolve %.255s: not a valid name", name);
+    return (aio_dns_task *)aio__dns_new(resolver, name, 0, 0, type ? type : -1);
 }
 
 AIO_API size_t aio_addresses_count(const aio_addresses *addresses)
@@ -13383,27 +13270,26 @@ static int aio__dns_number(const char *text, size_t length, int most)
 }
 
 /* "1.1.1.1", "1.1.1.1#53", "1.1.1.1:53", "::1", "::1#53", "[::1]:53". 0, EINVAL or ENOMEM. */
-static int aio__dns_server_add(aio__dns *dns, aio_text text, int port)
+static int aio__dns_server_add(aio__dns *dns, aio_text word, int port)
 {
-    const char *host = text.data, *end = text.data + text.length;
-    const char *mark = (const char *)memchr(host, '#', text.length);
-    const char *colon = (const char *)memchr(host, ':', text.length);
-    if (!mark && colon && !memchr(colon + 1, ':', (size_t)(end - colon - 1))) mark = colon;
-    const char *host_end = mark ? mark : end;
-    if (*host == '[') {
-        host_end = (const char *)memchr(host++, ']', text.length);
-        if (!host_end) return EINVAL;
-        mark = host_end + 1 < end ? host_end + 1 : NULL;
-        if (mark && *mark != '#' && *mark != ':') return EINVAL;
-    }
-    if (mark) port = aio__dns_number(mark + 1, (size_t)(end - mark - 1), 65535);
-    char name[64];
-    if (port < 1 || host_end - host >= (int)sizeof name || dns->server_count == AIO__DNS_SERVERS) return EINVAL;
-    if (host_end == host) return EINVAL;
-    memcpy(name, host, (size_t)(host_end - host));
-    name[host_end - host] = 0;
     aio__dns_server *server = &dns->servers[dns->server_count];
-    int code = aio__dns_numeric(name, port, 0, &server->address);
+    char text[80], *host = text, *mark;
+    if (word.length >= sizeof text || dns->server_count == AIO__DNS_SERVERS) return EINVAL;
+    memcpy(text, word.data, word.length);
+    text[word.length] = 0;
+    if (*text == '[') {
+        char *end = strchr(++host, ']');
+        if (!end || (end[1] && end[1] != '#' && end[1] != ':')) return EINVAL;
+        mark = end[1] ? end + 1 : NULL;
+        *end = 0;
+    } else {
+        mark = strchr(text, '#');
+        if (!mark && (mark = strchr(text, ':')) != NULL && strchr(mark + 1, ':')) mark = NULL;
+    }
+    if (mark) port = aio__dns_number(mark + 1, strlen(mark + 1), 65535);
+    if (mark) *mark = 0;
+    if (port < 1) return EINVAL;
+    int code = aio__dns_numeric(host, port, 0, &server->address);
     if (code) return code;
     dns->server_count++;
     aio__address_text(&server->address.storage, server->address.length, server->text, sizeof server->text);
@@ -13425,14 +13311,18 @@ static int aio__dns_search_set(aio__dns *dns, const char *at, const char *end)
 
 static void aio__dns_conf_option(aio__dns *dns, aio_text word)
 {
+    const struct { const char *name; int least, most, *place; } options[] = {
+        { "ndots", 0, AIO__DNS_NDOTS, &dns->ndots }, { "timeout", 1, 30, &dns->seconds },
+        { "attempts", 1, 5, &dns->attempts },
+    };
     const char *colon = (const char *)memchr(word.data, ':', word.length);
-    size_t name = colon ? (size_t)(colon - word.data) : word.length;
-    int value = colon ? aio__dns_number(colon + 1, word.length - name - 1, 1000) : -1;
-    word.length = name;
-    if (aio__dns_word_is(word, "rotate", 6)) dns->rotate = true;
-    if (aio__dns_word_is(word, "ndots", 5) && value >= 0) dns->ndots = value < AIO__DNS_NDOTS ? value : AIO__DNS_NDOTS;
-    if (aio__dns_word_is(word, "timeout", 7) && value > 0) dns->timeout = value < 30 ? value : 30;
-    if (aio__dns_word_is(word, "attempts", 8) && value > 0) dns->attempts = value < 5 ? value : 5;
+    if (aio__dns_word_is(word, "rotate")) dns->rotate = true;
+    if (!colon) return;
+    int value = aio__dns_number(colon + 1, word.length - (size_t)(colon + 1 - word.data), 1000);
+    word.length = (size_t)(colon - word.data);
+    for (size_t i = 0; i < sizeof options / sizeof *options; i++)
+        if (value >= options[i].least && aio__dns_word_is(word, options[i].name))
+            *options[i].place = value < options[i].most ? value : options[i].most;
 }
 
 /* resolv.conf(5). What is not understood is passed over, as libc does. 0 or ENOMEM. */
@@ -13443,12 +13333,12 @@ static int aio__dns_conf(aio__dns *dns, const char *text, int port, bool servers
     while (next && *next) {
         const char *at = next, *end = aio__dns_line(at, "#;", &next);
         aio_text key = aio__dns_word(&at, end, blanks), word;
-        if (servers && aio__dns_word_is(key, "nameserver", 10)) {
+        if (servers && aio__dns_word_is(key, "nameserver")) {
             word = aio__dns_word(&at, end, blanks);
             if (word.length && aio__dns_server_add(dns, word, port) == ENOMEM) return ENOMEM;
-        } else if (aio__dns_word_is(key, "search", 6) || aio__dns_word_is(key, "domain", 6)) {
+        } else if (aio__dns_word_is(key, "search") || aio__dns_word_is(key, "domain")) {
             aio__dns_search_set(dns, at, end);
-        } else if (aio__dns_word_is(key, "options", 7)) {
+        } else if (aio__dns_word_is(key, "options")) {
             while ((word = aio__dns_word(&at, end, blanks)).length) aio__dns_conf_option(dns, word);
         }
     }
@@ -13467,44 +13357,53 @@ static int aio__dns_servers_set(aio__dns *dns, const char *text, int port)
     return code ? code : dns->server_count ? 0 : EINVAL;
 }
 
-/* Options over resolv.conf over what is usual. 0 or a code. */
-static int aio__dns_configure(aio__dns *dns, const aio_resolver_options *o)
+/* Seconds that an answer may be kept. */
+static int64_t aio__dns_seconds(double wanted, int64_t usual)
 {
-    static const char local[] = "127.0.0.1";
-    int port = o->port ? o->port : 53;
-    if (port < 1 || port > 65535 || o->ndots < 0 || o->attempts < 0 || !(o->timeout >= 0 && o->timeout < 1e9) ||
-        !(o->max_ttl >= 0) || o->negative_ttl != o->negative_ttl) return EINVAL;
+    if (!(wanted > 0)) return wanted < 0 ? 0 : usual;
+    return wanted < INT32_MAX ? (int64_t)wanted : INT32_MAX;
+}
+
+/* The files, below the options. 0 or a code. */
+static int aio__dns_files(aio__dns *dns, const aio_resolver_options *o, int port)
+{
     char *text = NULL;
     int code = o->nameservers ? aio__dns_servers_set(dns, o->nameservers, port) : 0;
     if (!code) code = aio__dns_file(o->resolv_conf ? o->resolv_conf : "/etc/resolv.conf", &text);
     if (!code) code = aio__dns_conf(dns, text, port, !o->nameservers);
     aio__free(text);
-    if (!code && !dns->server_count) code = aio__dns_servers_set(dns, local, port);
+    if (!code && !dns->server_count) code = aio__dns_servers_set(dns, "127.0.0.1", port);
     if (!code && o->search) code = aio__dns_search_set(dns, o->search, o->search + strlen(o->search));
     if (!code && !o->no_hosts) code = aio__dns_file(o->hosts ? o->hosts : "/etc/hosts", &dns->hosts);
+    return code;
+}
+
+/* Options over files over what is usual. 0 or a code. */
+static int aio__dns_configure(aio__dns *dns, const aio_resolver_options *o)
+{
+    int port = o->port ? o->port : 53;
+    if (port < 1 || port > 65535 || o->ndots < 0 || o->attempts < 0 || !(o->timeout >= 0 && o->timeout < 1e9) ||
+        !(o->max_ttl >= 0) || o->negative_ttl != o->negative_ttl) return EINVAL;
+    int code = aio__dns_files(dns, o, port);
+    if (code) return code;
     if (o->ndots) dns->ndots = o->ndots;
-    if (o->timeout > 0) dns->timeout = o->timeout;
     if (o->attempts) dns->attempts = o->attempts;
+    dns->timeout = o->timeout > 0 ? o->timeout : dns->seconds;
     dns->rotate = dns->rotate || o->rotate;
     dns->cased = o->case_random;
-    dns->max_ttl = !(o->max_ttl > 0) ? 86400 : o->max_ttl < INT32_MAX ? (int64_t)o->max_ttl : INT32_MAX;
-    dns->negative_ttl = o->negative_ttl < 0 ? 0 : !(o->negative_ttl > 0) ? 900
-                      : o->negative_ttl < INT32_MAX ? (int64_t)o->negative_ttl : INT32_MAX;
+    dns->max_ttl = aio__dns_seconds(o->max_ttl, 86400);
+    dns->negative_ttl = aio__dns_seconds(o->negative_ttl, 900);
     dns->entry_limit = o->cache_size < 0 ? 0 : o->cache_size ? (size_t)o->cache_size : 256;
-    if (code || !dns->entry_limit) return code;
-    for (dns->bucket_count = 1; dns->bucket_count < dns->entry_limit;) dns->bucket_count *= 2;
-    dns->buckets = (aio__dns_entry **)aio__calloc(dns->bucket_count * sizeof(aio__dns_entry *));
-    if (!dns->buckets) dns->bucket_count = 0;
+    for (dns->bucket_count = 64; dns->bucket_count < dns->entry_limit;) dns->bucket_count *= 2;
+    dns->buckets = (aio__dns_bucket *)aio__calloc(dns->bucket_count * sizeof *dns->buckets);
     return dns->buckets ? 0 : ENOMEM;
 }
 
 static void aio__dns_all_close(aio_loop *loop, aio__closer *closer)
 {
-    aio__dns_all *all = AIO__CONTAINER(closer, aio__dns_all, closer);
-    while (!aio__ring_empty(&all->sockets))
-        aio__dns_socket_close(AIO__CONTAINER(all->sockets.next, aio__dns_socket, link));
-    while (!aio__ring_empty(&all->resolvers)) {
-        aio__dns *dns = AIO__CONTAINER(all->resolvers.next, aio__dns, link);
+    aio__dns_all *all = AIO__CONTAINER(closer, aio__dns_all, owned.closer);
+    while (!aio__ring_empty(&all->owned.ring)) {
+        aio__dns *dns = AIO__CONTAINER(all->owned.ring.next, aio__dns, link);
         dns->refs = 1;
         aio__dns_unref(dns);
     }
@@ -13519,15 +13418,8 @@ static void aio__dns_all_close(aio_loop *loop, aio__closer *closer)
 
 static aio__dns_all *aio__dns_all_of(aio_loop *loop)
 {
-    if (loop->resolvers) return (aio__dns_all *)loop->resolvers;
-    aio__dns_all *all = (aio__dns_all *)aio__calloc(sizeof *all);
-    if (!all) return NULL;
-    aio__ring_clear(&all->resolvers);
-    aio__ring_clear(&all->sockets);
-    aio__ring_clear(&all->given);
-    all->closer.close = aio__dns_all_close;
-    aio__loop_at_close(loop, &all->closer);
-    loop->resolvers = all;
+    aio__dns_all *all = (aio__dns_all *)aio__owned_of(loop, &loop->resolvers, sizeof *all, aio__dns_all_close);
+    if (all && !all->given.next) aio__ring_clear(&all->given);
     return all;
 }
 
@@ -13546,9 +13438,9 @@ AIO_API aio_resolver *aio__resolver_open(const aio_resolver_options *options)
     dns->refs = 1;
     dns->ndots = 1;
     dns->attempts = 2;
-    dns->timeout = 5;
+    dns->seconds = 5;
     aio__ring_clear(&dns->used);
-    aio__ring_insert(&all->resolvers, &dns->link);
+    aio__ring_insert(&all->owned.ring, &dns->link);
     int code = aio__dns_configure(dns, options);
     if (!code) return &dns->base;
     aio__dns_unref(dns);
@@ -13561,13 +13453,9 @@ AIO_API void aio_resolver_close(aio_resolver *resolver)
     aio__dns *dns = (aio__dns *)(void *)resolver;
     if (!dns) return;
     dns->closed = true;
-    for (aio__node *node = dns->all->sockets.next; node != &dns->all->sockets; node = node->next) {
-        aio__dns_socket *s = AIO__CONTAINER(node, aio__dns_socket, link);
-        aio__dns_wait *wait_ = s->waiting;
-        if (s->dns != dns || !wait_) continue;
-        aio__dns_wait_leave(&wait_->future);
-        aio__future_fail(&wait_->future, aio__exception(AIO_ERUNTIME, "resolve", "the resolver was closed"));
-    }
+    for (size_t i = 0; i < dns->bucket_count; i++)
+        for (struct aio__dns_lookup *lookup = dns->buckets[i].asked; lookup; lookup = lookup->next)
+            aio_task_cancel(lookup);
     aio__dns_unref(dns);
 }
 
@@ -13585,18 +13473,13 @@ struct aio_process {
     aio__threadsafe_call ended;     /* of the thread that waits where there is no pidfd */
     pthread_t            thread;
     aio_loop            *loop;
-    aio__node            link;      /* in aio__processes.ring */
+    aio__node            link;      /* in the loop's ring */
     aio_stream          *streams[3];
     aio_process_future  *exited;    /* for all who wait */
     pid_t                pid;
     int                  returncode;
     bool                 has_pidfd, has_thread, released;
 };
-
-typedef struct aio__processes {
-    aio__closer closer;
-    aio__node   ring;
-} aio__processes;
 
 /* ---- its end ---- */
 
@@ -13696,7 +13579,7 @@ static void aio__process_abandon(aio_process *p)
 /* The loop closes: so does every child, at once. */
 static void aio__processes_close(aio_loop *loop, aio__closer *closer)
 {
-    aio__processes *processes = AIO__CONTAINER(closer, aio__processes, closer);
+    aio__owned *processes = AIO__CONTAINER(closer, aio__owned, closer);
     while (!aio__ring_empty(&processes->ring)) {
         aio_process *p = AIO__CONTAINER(processes->ring.next, aio_process, link);
         p->released = true;
@@ -13707,18 +13590,6 @@ static void aio__processes_close(aio_loop *loop, aio__closer *closer)
     }
     loop->processes = NULL;
     aio__free(processes);
-}
-
-static aio__processes *aio__processes_of(aio_loop *loop)
-{
-    if (loop->processes) return (aio__processes *)loop->processes;
-    aio__processes *processes = (aio__processes *)aio__calloc(sizeof *processes);
-    if (!processes) return NULL;
-    aio__ring_clear(&processes->ring);
-    processes->closer.close = aio__processes_close;
-    aio__loop_at_close(loop, &processes->closer);
-    loop->processes = processes;
-    return processes;
 }
 
 /* ---- its beginning ---- */
@@ -13803,7 +13674,8 @@ static int aio__process_streams(aio_process *p, const struct aio__spawning *self
 
 static aio_process *aio__process_new(aio_loop *loop)
 {
-    aio__processes *processes = aio__processes_of(loop);
+    aio__owned *processes =
+        (aio__owned *)aio__owned_of(loop, &loop->processes, sizeof *processes, aio__processes_close);
     aio_process *p = processes ? (aio_process *)aio__calloc(sizeof *p) : NULL;
     if (!p) return NULL;
     static const aio__ops ops = { "end of a process", NULL, NULL, NULL };
@@ -13930,17 +13802,18 @@ AIO_API void aio_process_release(aio_process *process)
 
 /* ---- communicate ---- */
 
-struct aio__feeding { aio_task task; aio_process *process; const char *input; size_t length; int code; };
+struct aio__feeding { aio_task task; aio_process *process; const char *input; size_t length; };
 static AIO_CORO(aio__feeding)
 {
     size_t n;
+    int code;
     AIO_BEGIN(aio__feeding);
     aio_stream_set_write_buffer_limits(self->process->streams[0], 0, 0); /* drained: all is sent, no error is to come */
     AIO_TRY {
         while (self->length) {
             n = self->length < AIO__BUFFER ? self->length : (size_t)AIO__BUFFER;
-            self->code = aio_stream_write(self->process->streams[0], self->input, n);
-            if (self->code) AIO_RAISE(self->code);
+            code = aio_stream_write(self->process->streams[0], self->input, n);
+            if (code) AIO_RAISE(code);
             self->input += n;
             self->length -= n;
             AIO_AWAIT(aio_stream_drain(self->process->streams[0]));
@@ -13952,34 +13825,32 @@ static AIO_CORO(aio__feeding)
     AIO_END;
 }
 
-struct aio__gathering { aio_task task; aio_text result; aio_stream *stream; };
-static AIO_CORO(aio__gathering)
+struct aio__communicating { aio_task task; aio_process_output result; aio_process *process; const char *input;
+                            size_t length; int count; void *parts[3]; aio_text_future *texts[3]; };
+
+/* What is to be done with each stream that there is. False: input, but no pipe for it. */
+static bool aio__communicate_begin(struct aio__communicating *self)
 {
-    AIO_BEGIN(aio__gathering);
-    AIO_AWAIT(self->result, aio_stream_read_all(self->stream, 0));
-    AIO_END;
+    for (int i = 0; i < 3; i++) {
+        aio_stream *stream = self->process->streams[i];
+        if (!stream) continue;
+        if (i) self->parts[self->count++] = self->texts[i] = aio_stream_read_all(stream, 0);
+        else self->parts[self->count++] = AIO_CALL(aio__feeding, .process = self->process, .input = self->input,
+                                                   .length = self->length);
+    }
+    return !self->length || self->process->streams[0];
 }
 
-struct aio__communicating { aio_task task; aio_process_output result; aio_process *process; const char *input;
-                            size_t length; int count; void *parts[3]; struct aio__gathering *out, *err; };
 static AIO_CORO(aio__communicating)
 {
     AIO_BEGIN(aio__communicating);
-    if (self->length && !self->process->streams[0]) AIO_RAISE(EINVAL, "communicate: input, but no pipe for it");
-    if (self->process->streams[0])
-        self->parts[self->count++] = AIO_CALL(aio__feeding, .process = self->process, .input = self->input,
-                                              .length = self->length);
-    if (self->process->streams[1])
-        self->parts[self->count++] = self->out = AIO_CALL(aio__gathering, .stream = self->process->streams[1]);
-    if (self->process->streams[2])
-        self->parts[self->count++] = self->err = AIO_CALL(aio__gathering, .stream = self->process->streams[2]);
+    if (!aio__communicate_begin(self)) AIO_RAISE(EINVAL, "communicate: input, but no pipe for it");
     AIO_AWAIT(aio_gather(self->parts, (size_t)self->count));
-    if (self->out) self->result.out = self->out->result;
-    if (self->err) self->result.err = self->err->result;
+    if (self->texts[1]) self->result.out = self->texts[1]->result;
+    if (self->texts[2]) self->result.err = self->texts[2]->result;
     AIO_AWAIT(self->result.returncode, aio_process_wait(self->process));
     AIO_FINALLY;
-        for (int i = 0; i < self->count; i++)
-            if (self->parts[i]) aio_future_cancel(self->parts[i]);
+        for (int i = 0; i < self->count; i++) aio_future_cancel(self->parts[i]);
         aio_unref_all(self->parts, (size_t)self->count);
     AIO_END;
 }

@@ -570,6 +570,87 @@ SCENARIO(resolver_forgets_in_time, DNS_MAY)
     DNS_END
 }
 
+/* ---- the same question at the same time ---- */
+enum { DNS_CROWD = 4 };
+#define DNS_CROWD_FRAME DNS_FRAME aio_dns_task *crowd[DNS_CROWD];
+
+/* As many tasks with one question, which are on their way after it. */
+static bool dns_crowd(aio_resolver *resolver, aio_dns_task **crowd, const char *name)
+{
+    for (int i = 0; i < DNS_CROWD; i++)
+        if (!(crowd[i] = aio_create_task(aio_resolver_query(resolver, name, AIO_DNS_A)))) return false;
+    return true;
+}
+
+static void dns_crowd_end(aio_dns_task **crowd)
+{
+    for (int i = 0; i < DNS_CROWD; i++) {
+        if (!crowd[i]) continue;
+        if (!aio_future_done(crowd[i])) aio_task_cancel(crowd[i]);
+        else if (!aio_future_exception(crowd[i])) aio_dns_answer_free(crowd[i]->result);
+        aio_unref(crowd[i]);
+    }
+}
+
+struct resolver_asks_once { DNS_CROWD_FRAME };
+SCENARIO(resolver_asks_once, DNS_MAY)
+{
+    AIO_BEGIN(resolver_asks_once);
+    DNS_BEGIN(DNS_PLAIN);
+    DNS_OPEN(.attempts = 1, .cache_size = -1);
+    REQUIRE(dns_crowd(self->resolver, self->crowd, "a.test"));
+    AIO_AWAIT(aio_wait(self->crowd, DNS_CROWD));
+    for (self->i = 0; self->i < DNS_CROWD; self->i++) {
+        if (aio_future_exception(self->crowd[self->i])) AIO_RAISE_EXCEPTION(self->crowd[self->i]->task.future.error);
+        CHECK_INT(self->crowd[self->i]->result->count, 1);
+        CHECK_STR(self->crowd[self->i]->result->records[0].data.data, "192.0.2.1");
+    }
+    CHECK_INT(self->fake[0].asked, 1);
+    DNS_QUERY("A.test", AIO_DNS_A); /* that was at one time; there is no cache */
+    CHECK_INT(self->fake[0].asked, 2);
+    AIO_FINALLY;
+        dns_crowd_end(self->crowd);
+        aio_dns_answer_free(self->answer);
+        aio_resolver_close(self->resolver);
+        dns_end(&self->fake[0]);
+    AIO_END;
+}
+
+/* Who is cancelled leaves the others alone; the error reaches all of them, and the next one asks anew. When the last
+ * one is cancelled, so is the question. */
+struct resolver_is_left_by_some { DNS_CROWD_FRAME };
+SCENARIO(resolver_is_left_by_some, DNS_MAY)
+{
+    AIO_BEGIN(resolver_is_left_by_some);
+    DNS_BEGIN(DNS_SILENT);
+    DNS_OPEN(.attempts = 2, .timeout = 1);
+    REQUIRE(dns_crowd(self->resolver, self->crowd, "a.test"));
+    AIO_AWAIT(aio_sleep(0.5));
+    CHECK_INT(self->fake[0].asked, 1);
+    for (self->i = 0; self->i < 2; self->i++) CHECK(aio_task_cancel(self->crowd[self->i]));
+    AIO_AWAIT(aio_sleep(0.1));
+    CHECK(aio_future_cancelled(self->crowd[0]));
+    CHECK(!aio_future_done(self->crowd[2]));
+    AIO_AWAIT(aio_wait(self->crowd, DNS_CROWD));
+    CHECK_INT(self->fake[0].asked, 2);
+    for (self->i = 2; self->i < DNS_CROWD; self->i++)
+        CHECK_INT(aio_future_exception(self->crowd[self->i])->code, AIO_ETIMEOUT);
+    dns_crowd_end(self->crowd);
+    memset(self->crowd, 0, sizeof self->crowd);
+    REQUIRE(dns_crowd(self->resolver, self->crowd, "a.test"));
+    AIO_AWAIT(aio_sleep(0.5));
+    CHECK_INT(self->fake[0].asked, 3);
+    dns_crowd_end(self->crowd);
+    memset(self->crowd, 0, sizeof self->crowd);
+    AIO_AWAIT(aio_sleep(2));
+    CHECK_INT(self->fake[0].asked, 3); /* no second try */
+    AIO_FINALLY;
+        dns_crowd_end(self->crowd);
+        aio_resolver_close(self->resolver);
+        dns_end(&self->fake[0]);
+    AIO_END;
+}
+
 /* ---- names without servers, short names, options ---- */
 static bool dns_file(char *path, const char *text)
 {
@@ -602,7 +683,8 @@ struct resolver_reads_hosts { DNS_FRAME char path[64]; };
 SCENARIO(resolver_reads_hosts, DNS_MAY)
 {
     AIO_BEGIN(resolver_reads_hosts);
-    REQUIRE(dns_file(self->path, "# comment\n10.0.0.1 one One.Test # two\r\nfe80::zz bad\n::2\tone\n10.0.0.3 localhost\n4.4.4.4"));
+    REQUIRE(dns_file(self->path, "# comment\n10.0.0.1 one One.Test # two\r\nfe80::zz bad\n::2\tone\n10.0.0.3 localhost\n"
+                                 "4.4.4.4"));
     DNS_BEGIN(DNS_SILENT);
     self->resolver = aio_resolver_open(.nameservers = self->servers, .hosts = self->path,
                                        .resolv_conf = "/none/at/all");
@@ -705,7 +787,8 @@ TEST(resolver_reads_resolv_conf)
     aio_loop *loop = aio_new_event_loop();
     aio_set_event_loop(loop);
     CHECK(dns_file(path, "; comment\nnameserver 10.0.0.1\nnameserver nonsense\n nameserver fe80::1\ndomain old.test\n"
-                         "search a.test b.test # more\noptions ndots:3 timeout:7 attempts:99 rotate foo:1\noptions ndots:x"));
+                         "search a.test b.test # more\noptions ndots:3 timeout:7 attempts:99 rotate foo:1\n"
+                         "options ndots:x"));
     aio__dns *dns = (aio__dns *)(void *)aio_resolver_open(.resolv_conf = path);
     CHECK(dns != NULL);
     CHECK_INT(dns->server_count, 2);

@@ -1,6 +1,6 @@
 /* Replies of name servers, and the files that a resolver reads. The first byte says which: 'r' resolv.conf, 'h' hosts;
- * else a reply, to the very question that it repeats. What is accepted can be followed and given to users without a byte
- * too far. */
+ * else a reply, to the very question that it repeats. What is accepted can be followed and given to users without a
+ * byte too far. */
 #ifndef FUZZ_REPLAY
 #define AIO_IMPLEMENTATION
 #include "../../aio.h"
@@ -8,23 +8,23 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 #endif
 
 /* Every record's text must lie within the answer, one after the other. */
-static void fuzz_dns_answer(aio__dns_message *message, int type)
+static void fuzz_dns_answer(const aio__dns_found *found)
 {
     aio__dns_all all;
     memset(&all, 0, sizeof all);
     aio__ring_clear(&all.given);
-    aio_dns_answer *answer = aio__dns_answer(&all, "server", message, type);
+    aio_dns_answer *answer = aio__dns_answer(&all, "server", found);
     if (!answer) abort();
     if (strcmp(answer->server, "server") != 0 || strlen(answer->name) >= AIO__DNS_TEXT) abort();
     const char *next = answer->name + strlen(answer->name) + 1;
     for (size_t i = 0; i < answer->count; i++) {
         const aio_dns_record *record = &answer->records[i];
-        if (record->type != type || record->data.data != next || record->data.data[record->data.length]) abort();
+        if (record->type != found->type || record->data.data != next || record->data.data[record->data.length]) abort();
         unsigned char bytes[4];
-        if (type == AIO_DNS_A && inet_pton(AF_INET, next, bytes) != 1) abort();
+        if (found->type == AIO_DNS_A && inet_pton(AF_INET, next, bytes) != 1) abort();
         next += record->data.length + 1;
     }
-    if ((message->fate == AIO__DNS_FOUND) != (answer->count > 0)) abort();
+    if ((found->fate == AIO__DNS_FOUND) != (answer->count > 0)) abort();
     aio_dns_answer_free(answer);
     if (!aio__ring_empty(&all.given)) abort();
 }
@@ -44,11 +44,15 @@ static void fuzz_dns_message(const uint8_t *data, size_t size)
     uint32_t ttl = UINT32_MAX;
     message->length = size;
     memcpy(message->data, data, size);
-    message->name = question.name;
-    message->fate = aio__dns_follow(message, &message->name, question.type, &hops, &ttl);
+    aio__dns_found found;
+    memset(&found, 0, sizeof found);
+    found.message = message;
+    found.name = question.name;
+    found.type = question.type;
+    found.fate = aio__dns_follow(message, &found.name, question.type, &hops, &ttl);
     if (hops > AIO__DNS_CHAIN + 1 || aio__dns_denial(message) > INT32_MAX) abort();
-    if (message->fate == AIO__DNS_FOUND && ttl > INT32_MAX) abort();
-    if (message->fate != AIO__DNS_TOO_LONG) fuzz_dns_answer(message, question.type);
+    if (found.fate == AIO__DNS_FOUND && ttl > INT32_MAX) abort();
+    if (found.fate != AIO__DNS_TOO_LONG) fuzz_dns_answer(&found);
     free(message);
 }
 
