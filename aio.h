@@ -2030,6 +2030,13 @@ AIO_API int  aio_print_tasks_on_signal(aio_loop *loop, int signum);
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
+#if OPENSSL_VERSION_NUMBER >= 0x30000000L && OPENSSL_VERSION_NUMBER < 0x30200000L && !defined(LIBRESSL_VERSION_NUMBER)
+#define AIO__TLS_LIBRARY 1 /* see aio__tls_library */
+#include <openssl/core_dispatch.h>
+#include <openssl/provider.h>
+#else
+#define AIO__TLS_LIBRARY 0
+#endif
 #endif
 #ifdef MSG_NOSIGNAL
 #define AIO__NOSIGNAL MSG_NOSIGNAL
@@ -2264,11 +2271,18 @@ static int aio__os_pidfd_open(pid_t pid)
     X(SSL_get_verify_result) X(SSL_get_version) X(SSL_has_pending) X(SSL_is_init_finished)          \
     X(SSL_select_next_proto) X(SSL_set_accept_state) X(SSL_set_bio) X(SSL_set_connect_state)        \
     X(SSL_set_hostflags) X(TLS_client_method) X(TLS_server_method) X(X509_verify_cert_error_string)
+#define AIO__TLS_LIBRARY_CALLS(X)                                                                 \
+    X(EVP_default_properties_is_fips_enabled) X(OSSL_LIB_CTX_free) X(OSSL_PROVIDER_do_all)          \
+    X(OSSL_PROVIDER_get0_name) X(OSSL_PROVIDER_get0_provider_ctx) X(OSSL_PROVIDER_get_capabilities) \
+    X(OSSL_PROVIDER_query_operation)
 #define AIO__CALL_TYPE(name)  typedef __typeof__(name) aio__call_##name;
 #define AIO__CALL_FIELD(name) aio__call_##name *name;
 #define AIO__CALL_ENTRY(name) name,
 #ifndef AIO_NO_TLS
 AIO__TLS_CALLS(AIO__CALL_TYPE)
+#if AIO__TLS_LIBRARY
+AIO__TLS_LIBRARY_CALLS(AIO__CALL_TYPE)
+#endif
 #endif
 
 struct aio__os {
@@ -2344,7 +2358,17 @@ struct aio__os {
     int         (*SSL_write)(SSL *, const void *, int);
     int         (*SSL_shutdown)(SSL *);
     int         (*SSL_get_error)(const SSL *, int);
+#if AIO__TLS_LIBRARY
+    SSL_CTX       *(*SSL_CTX_new_ex)(OSSL_LIB_CTX *, const char *, const SSL_METHOD *);
+    OSSL_LIB_CTX  *(*OSSL_LIB_CTX_new)(void);
+    OSSL_PROVIDER *(*OSSL_PROVIDER_load)(OSSL_LIB_CTX *, const char *);
+    OSSL_PROVIDER *(*OSSL_PROVIDER_try_load)(OSSL_LIB_CTX *, const char *, int);
+    int            (*OSSL_PROVIDER_add_builtin)(OSSL_LIB_CTX *, const char *, OSSL_provider_init_fn *);
+#endif
     AIO__TLS_CALLS(AIO__CALL_FIELD)
+#if AIO__TLS_LIBRARY
+    AIO__TLS_LIBRARY_CALLS(AIO__CALL_FIELD)
+#endif
 #endif
 };
 static struct aio__os aio__os = {
@@ -2364,7 +2388,13 @@ static struct aio__os aio__os = {
     SSL_CTX_load_verify_locations, SSL_CTX_set_default_verify_paths, SSL_CTX_set_alpn_protos, SSL_new, SSL_ctrl,
     SSL_set1_host, X509_VERIFY_PARAM_set1_ip_asc, SSL_free, BIO_new, BIO_meth_new, SSL_do_handshake,
     SSL_read, SSL_write, SSL_shutdown, SSL_get_error,
+#if AIO__TLS_LIBRARY
+    SSL_CTX_new_ex, OSSL_LIB_CTX_new, OSSL_PROVIDER_load, OSSL_PROVIDER_try_load, OSSL_PROVIDER_add_builtin,
+#endif
     AIO__TLS_CALLS(AIO__CALL_ENTRY)
+#if AIO__TLS_LIBRARY
+    AIO__TLS_LIBRARY_CALLS(AIO__CALL_ENTRY)
+#endif
 #endif
 };
 
@@ -8799,7 +8829,104 @@ static void aio__bio_setup(void)
     aio__bio_method = method;
 }
 
+/* ---- a library context for clients ----
+ *
+ * OpenSSL 3.0 and 3.1 offer the key of every certificate that they load or are shown to all decoders that there are,
+ * also to those of private keys and parameters: 0.1 ms for each certificate, a fifth of a handshake, and 25 ms for the
+ * system's authorities. A client without a certificate of its own needs only those of public keys. It gets a library
+ * context in which OpenSSL's default provider does everything, and shows no other decoders. Where OpenSSL was set up in
+ * another way (FIPS, other providers), a client stays with that. */
+
+#if AIO__TLS_LIBRARY
+static OSSL_LIB_CTX  *aio__tls_library;           /* these live as long as the process, too */
+static OSSL_PROVIDER *aio__tls_provider;
+static OSSL_ALGORITHM aio__tls_decoders[6];       /* the last one is empty */
+
+static const OSSL_ALGORITHM *aio__tls_query(void *provider, int operation, int *no_store)
+{
+    (void)provider;
+    if (operation == OSSL_OP_DECODER) {
+        *no_store = 0;
+        return aio__tls_decoders;
+    }
+    return aio__os.OSSL_PROVIDER_query_operation(aio__tls_provider, operation, no_store);
+}
+
+static int aio__tls_capabilities(void *provider, const char *capability, OSSL_CALLBACK *callback, void *arg)
+{
+    (void)provider;
+    return aio__os.OSSL_PROVIDER_get_capabilities(aio__tls_provider, capability, callback, arg);
+}
+
+static int aio__tls_provide(const OSSL_CORE_HANDLE *core, const OSSL_DISPATCH *in, const OSSL_DISPATCH **out,
+                            void **provider)
+{
+    static const OSSL_DISPATCH functions[] = {
+        { OSSL_FUNC_PROVIDER_QUERY_OPERATION, (void (*)(void))aio__tls_query },
+        { OSSL_FUNC_PROVIDER_GET_CAPABILITIES, (void (*)(void))aio__tls_capabilities },
+        { 0, NULL }
+    };
+    (void)core, (void)in;
+    *out = functions;
+    *provider = aio__os.OSSL_PROVIDER_get0_provider_ctx(aio__tls_provider);
+    return 1;
+}
+
+/* The decoders of the public keys that a certificate of TLS can have. False if they are not as expected. */
+static bool aio__tls_choose_decoders(void)
+{
+    static const char *const kinds[] = { "EC", "RSA", "RSA-PSS", "ED25519", "ED448" };
+    size_t count = sizeof kinds / sizeof *kinds, kept = 0, length;
+    int no_store = 0;
+    const OSSL_ALGORITHM *at = aio__os.OSSL_PROVIDER_query_operation(aio__tls_provider, OSSL_OP_DECODER, &no_store);
+    for (; at && at->algorithm_names && kept < count; at++) {
+        if (!strstr(at->property_definition, "input=der,structure=SubjectPublicKeyInfo")) continue;
+        length = strcspn(at->algorithm_names, ":");
+        for (size_t i = 0; i < count; i++)
+            if (strlen(kinds[i]) == length && !memcmp(at->algorithm_names, kinds[i], length))
+                aio__tls_decoders[kept++] = *at;
+    }
+    return kept == count;
+}
+
+static int aio__tls_is_default(OSSL_PROVIDER *provider, void *only)
+{
+    if (strcmp(aio__os.OSSL_PROVIDER_get0_name(provider), "default") != 0) *(bool *)only = false;
+    return 1;
+}
+
+/* NULL for OpenSSL's own. Called with the mutex. */
+static OSSL_LIB_CTX *aio__tls_library_get(void)
+{
+    bool only = true;
+    aio__os.OSSL_PROVIDER_do_all(NULL, aio__tls_is_default, &only);
+    if (!only || aio__os.EVP_default_properties_is_fips_enabled(NULL)) return NULL;
+    if (aio__tls_library) return aio__tls_library;
+    if (!aio__tls_provider) aio__tls_provider = aio__os.OSSL_PROVIDER_try_load(NULL, "default", 1);
+    OSSL_LIB_CTX *made = aio__tls_provider ? aio__os.OSSL_LIB_CTX_new() : NULL;
+    if (made && aio__tls_choose_decoders() && aio__os.OSSL_PROVIDER_add_builtin(made, "aio.h", aio__tls_provide) &&
+        aio__os.OSSL_PROVIDER_load(made, "aio.h")) return aio__tls_library = made;
+    aio__os.OSSL_LIB_CTX_free(made);
+    aio__os.ERR_clear_error();
+    return NULL;
+}
+#endif
+
 /* ---- contexts ---- */
+
+static SSL_CTX *aio__tls_ctx_new(const aio_tls_options *options)
+{
+    if (options->server) return aio__os.SSL_CTX_new(aio__os.TLS_server_method());
+#if AIO__TLS_LIBRARY
+    if (!options->cert_file) {
+        pthread_mutex_lock(&aio__tls_mutex);
+        OSSL_LIB_CTX *library = aio__tls_library_get();
+        pthread_mutex_unlock(&aio__tls_mutex);
+        if (library) return aio__os.SSL_CTX_new_ex(library, NULL, aio__os.TLS_client_method());
+    }
+#endif
+    return aio__os.SSL_CTX_new(aio__os.TLS_client_method());
+}
 
 static void aio__tls_context_fail(const char *what, const char *name)
 {
@@ -8910,7 +9037,7 @@ AIO_API aio_tls_context *aio__tls_context_create(const aio_tls_options *options)
     if (wrong) {
         snprintf(aio__tls_message, sizeof aio__tls_message, "TLS: %s", wrong);
     } else {
-        context->ctx = aio__os.SSL_CTX_new(options->server ? aio__os.TLS_server_method() : aio__os.TLS_client_method());
+        context->ctx = aio__tls_ctx_new(options);
         if (!context->ctx || !aio__bio_method) aio__tls_context_fail("TLS: no context", NULL);
         else if (aio__tls_context_fill(context, options)) return context;
     }

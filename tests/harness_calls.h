@@ -202,6 +202,16 @@ SEAM_TLS_NEW(SSL_CTX, SSL_CTX_new, (const SSL_METHOD *method), (method), 1)
 SEAM_TLS_NEW(SSL, SSL_new, (SSL_CTX *context), (context), 1)
 SEAM_TLS_NEW(BIO, BIO_new, (const BIO_METHOD *method), (method), 0) /* the session frees it */
 SEAM_TLS_NEW(BIO_METHOD, BIO_meth_new, (int type, const char *name), (type, name), 0)
+#if AIO__TLS_LIBRARY
+SEAM_TLS_NEW(SSL_CTX, SSL_CTX_new_ex, (OSSL_LIB_CTX *library, const char *wanted, const SSL_METHOD *method),
+             (library, wanted, method), 1)
+SEAM_TLS_NEW(OSSL_LIB_CTX, OSSL_LIB_CTX_new, (void), (), 0)
+SEAM_TLS_NEW(OSSL_PROVIDER, OSSL_PROVIDER_load, (OSSL_LIB_CTX *library, const char *name), (library, name), 0)
+SEAM_TLS_NEW(OSSL_PROVIDER, OSSL_PROVIDER_try_load, (OSSL_LIB_CTX *library, const char *name, int keep),
+             (library, name, keep), 0)
+SEAM_TLS_LOAD(OSSL_PROVIDER_add_builtin, (OSSL_LIB_CTX *library, const char *name, OSSL_provider_init_fn *init),
+              (library, name, init))
+#endif
 SEAM_TLS_LOAD(SSL_CTX_use_certificate_chain_file, (SSL_CTX *context, const char *file), (context, file))
 SEAM_TLS_LOAD(SSL_CTX_use_PrivateKey_file, (SSL_CTX *context, const char *file, int type), (context, file, type))
 SEAM_TLS_LOAD(SSL_CTX_load_verify_locations, (SSL_CTX *context, const char *file, const char *folder),

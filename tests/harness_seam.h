@@ -27,6 +27,13 @@ enum { SEAM_SETTLE = 1, SEAM_GRACE = 20 /* ms */, SEAM_FDS = 65536 };
 #else
 #define SEAM_CALLS_LINUX(X)
 #endif
+#if !defined(AIO_NO_TLS) && AIO__TLS_LIBRARY
+#define SEAM_CALLS_TLS_LIBRARY(X)                                                                 \
+    X(SSL_CTX_new_ex, ENOMEM) X(OSSL_LIB_CTX_new, ENOMEM) X(OSSL_PROVIDER_load, ENOMEM)           \
+    X(OSSL_PROVIDER_try_load, ENOMEM) X(OSSL_PROVIDER_add_builtin, ENOMEM)
+#else
+#define SEAM_CALLS_TLS_LIBRARY(X)
+#endif
 #ifndef AIO_NO_TLS
 #define SEAM_CALLS_TLS(X)                                                                         \
     X(SSL_CTX_new, ENOMEM) X(SSL_new, ENOMEM) X(BIO_new, ENOMEM) X(BIO_meth_new, ENOMEM)          \
@@ -35,7 +42,8 @@ enum { SEAM_SETTLE = 1, SEAM_GRACE = 20 /* ms */, SEAM_FDS = 65536 };
     X(SSL_CTX_set_alpn_protos, AIO_ETLS) X(SSL_ctrl, ENOMEM) X(SSL_set1_host, ENOMEM)             \
     X(X509_VERIFY_PARAM_set1_ip_asc, ENOMEM)                                                      \
     X(SSL_do_handshake, AIO_ETLS, ECONNRESET) X(SSL_read, AIO_ETLS, ECONNRESET)                   \
-    X(SSL_write, AIO_ETLS, ECONNRESET) X(SSL_shutdown, AIO_ETLS, ECONNRESET)
+    X(SSL_write, AIO_ETLS, ECONNRESET) X(SSL_shutdown, AIO_ETLS, ECONNRESET)                      \
+    SEAM_CALLS_TLS_LIBRARY(X)
 #else
 #define SEAM_CALLS_TLS(X)
 #endif

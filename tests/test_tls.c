@@ -20,13 +20,14 @@ static void tls_extend(X509 *cert, X509 *issuer, int kind, const char *value)
     X509_EXTENSION_free(extension);
 }
 
-/* A certificate for `san` (NULL: an authority's), valid from and to so many seconds from now, signed by `by` or by itself;
- * with its key in the file `name`. */
-static struct identity tls_make(const char *name, const char *san, long from, long to, const struct identity *by)
+/* A certificate of this key for `san` (NULL: an authority's), valid from and to so many seconds from now, signed by `by`
+ * or by itself; with its key, which is taken, in the file `name`. */
+static struct identity tls_make_of(EVP_PKEY *key, const char *name, const char *san, long from, long to,
+                                   const struct identity *by)
 {
     static long serial = 1;
     char path[128];
-    struct identity made = { X509_new(), EVP_EC_gen("P-256") };
+    struct identity made = { X509_new(), key };
     if (!by) by = &made;
     X509_set_version(made.cert, 2);
     ASN1_INTEGER_set(X509_get_serialNumber(made.cert), serial++);
@@ -37,12 +38,17 @@ static struct identity tls_make(const char *name, const char *san, long from, lo
     X509_set_issuer_name(made.cert, X509_get_subject_name(by->cert));
     if (san) tls_extend(made.cert, by->cert, NID_subject_alt_name, san);
     else tls_extend(made.cert, by->cert, NID_basic_constraints, "critical,CA:TRUE");
-    X509_sign(made.cert, by->key, EVP_sha256());
+    if (!X509_sign(made.cert, by->key, EVP_sha256())) X509_sign(made.cert, by->key, NULL); /* Ed25519 has its own */
     FILE *file = fopen(tls_file(path, name), "w");
     PEM_write_X509(file, made.cert);
     PEM_write_PrivateKey(file, made.key, NULL, NULL, 0, NULL, NULL);
     fclose(file);
     return made;
+}
+
+static struct identity tls_make(const char *name, const char *san, long from, long to, const struct identity *by)
+{
+    return tls_make_of(EVP_EC_gen("P-256"), name, san, from, to, by);
 }
 
 static void tls_forget(struct identity identity)
@@ -51,7 +57,8 @@ static void tls_forget(struct identity identity)
     EVP_PKEY_free(identity.key);
 }
 
-static const char *const tls_names[] = { "ca", "otherca", "good", "other", "expired", "early", "alone", "client", "junk", NULL };
+static const char *const tls_names[] = { "ca", "otherca", "good", "other", "expired", "early", "alone", "client", "junk", "keys-ca", "keys",
+                                         NULL };
 
 static void tls_remove(void)
 {
@@ -721,4 +728,99 @@ TEST(tls_context_errors)
     aio_tls_context_unref(context);
     aio_tls_context_unref(NULL);
 }
+
+/* Every kind of key that a certificate can have is known to a client, the authority's too. */
+struct tls_keys { TLS_SELF; };
+static AIO_CORO(tls_keys)
+{
+    AIO_BEGIN(tls_keys);
+    self->server_tls = tls_server("keys", NULL);
+    self->client_tls = tls_client("keys-ca", NULL);
+    REQUIRE(self->server_tls && self->client_tls);
+    AIO_AWAIT(self->server, aio_start_server(echo_handler, NULL, "127.0.0.1", 0, .tls_context = self->server_tls));
+    AIO_AWAIT(self->stream, aio_open_connection("127.0.0.1", aio_server_port(self->server),
+                                                .tls_context = self->client_tls, .server_hostname = "localhost"));
+    aio_stream_write(self->stream, "hello", 5);
+    AIO_AWAIT(self->text, aio_stream_readexactly(self->stream, 5));
+    CHECK_BYTES(self->text.data, self->text.length, "hello");
+    AIO_FINALLY;
+        TLS_END();
+    AIO_END;
+}
+
+static EVP_PKEY *tls_key(const char *kind, const char *group)
+{
+    EVP_PKEY *key = NULL;
+    EVP_PKEY_CTX *context = EVP_PKEY_CTX_new_from_name(NULL, kind, NULL);
+    EVP_PKEY_keygen_init(context);
+    if (group) EVP_PKEY_CTX_set_group_name(context, group);
+    EVP_PKEY_generate(context, &key);
+    EVP_PKEY_CTX_free(context);
+    return key;
+}
+
+TEST(tls_kinds_of_keys)
+{
+    static const struct { const char *kind, *group; } kinds[] = {
+        { "EC", "P-256" }, { "EC", "P-384" }, { "EC", "P-521" }, { "RSA", NULL }, { "RSA-PSS", NULL }, { "ED25519", NULL },
+        { "ED448", NULL },
+    };
+    tls_setup();
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        struct identity ca = tls_make_of(tls_key(kinds[i].kind, kinds[i].group), "keys-ca", NULL, -60, 86400, NULL);
+        tls_forget(tls_make_of(tls_key(kinds[i].kind, kinds[i].group), "keys", "DNS:localhost", -60, 86400, &ca));
+        tls_forget(ca);
+        aio_loop *loop = aio_new_event_loop();
+        CHECK_INT(aio_loop_run_until_complete(loop, AIO_CALL(tls_keys), NULL), 0);
+        aio_loop_free(loop);
+    }
+}
+
+#if AIO__TLS_LIBRARY
+static int tls_provide_nothing(const OSSL_CORE_HANDLE *core, const OSSL_DISPATCH *in, const OSSL_DISPATCH **out,
+                               void **provider)
+{
+    static const OSSL_DISPATCH functions[] = { { 0, NULL } };
+    (void)core, (void)in, (void)provider;
+    *out = functions;
+    return 1;
+}
+
+/* Clients do without a library context of their own when there can be none, and when OpenSSL was set up by others. */
+TEST(tls_library)
+{
+    static const int calls[] = { CALL_OSSL_PROVIDER_try_load, CALL_OSSL_LIB_CTX_new, CALL_OSSL_PROVIDER_add_builtin,
+                                 CALL_OSSL_PROVIDER_load };
+    aio_tls_context *context;
+    tls_setup();
+    OSSL_LIB_CTX_free(aio__tls_library);
+    OSSL_PROVIDER_unload(aio__tls_provider);
+    aio__tls_library = NULL;
+    aio__tls_provider = NULL;
+    for (size_t i = 0; i < sizeof calls / sizeof *calls; i++) {
+        seam.fail_call = calls[i];
+        seam.fail_at = seam.calls[calls[i]] + 1;
+        seam.error = ENOMEM;
+        seam.fired = false;
+        context = tls_client("ca", NULL);
+        CHECK(seam.fired && context && !aio__tls_library);
+        aio_tls_context_unref(context);
+    }
+    seam.fail_at = 0;
+    context = tls_server("good", NULL);
+    CHECK(context && !aio__tls_library);
+    aio_tls_context_unref(context);
+    context = tls_client("ca", NULL);
+    CHECK(context && aio__tls_library && aio__tls_library_get() == aio__tls_library);
+    aio_tls_context_unref(context);
+    OSSL_PROVIDER_add_builtin(NULL, "nothing", tls_provide_nothing);
+    OSSL_PROVIDER *other = OSSL_PROVIDER_load(NULL, "nothing");
+    CHECK(other && aio__tls_library_get() == NULL);
+    context = tls_client("ca", NULL);
+    CHECK(context != NULL);
+    aio_tls_context_unref(context);
+    OSSL_PROVIDER_unload(other);
+    CHECK(aio__tls_library_get() == aio__tls_library);
+}
+#endif
 #endif
