@@ -2415,7 +2415,7 @@ static int aio__fd_prepare(int fd)
 
 static int aio__socket_prepared(int fd)
 {
-    if (fd < 0 || AIO__SOCKET_FLAGS || aio__fd_prepare(fd) == 0) return fd;
+    if (fd < 0 || AIO__SOCKET_FLAGS != 0 || aio__fd_prepare(fd) == 0) return fd;
     int code = errno;
     aio__os.close(fd);
     errno = code;
