@@ -112,7 +112,7 @@
  *   38. Names: the getaddrinfo lane
  *   39. TLS: OpenSSL over our own BIO
  *   40. Streams: buffers and transports
- *   41. Descriptors: readers, writers and sock_ calls
+ *   41. Descriptors: readers, writers, sock_ calls, pipes and files
  *   42. Datagrams: UDP endpoints
  *   43. Resolver: DNS messages and servers
  *   44. Subprocesses: pidfd and pipes
@@ -1157,6 +1157,7 @@ AIO_API void             aio_tls_context_unref(aio_tls_context *context);
 typedef struct aio_stream aio_stream;
 
 typedef struct aio_stream_task { aio_task task; aio_stream *result; } aio_stream_task;
+typedef struct aio_size_task { aio_task task; size_t result; } aio_size_task;
 /* `result` is borrowed from the stream: valid until its next read, or its end. */
 typedef struct aio_text_future { aio_future future; aio_text result; } aio_text_future;
 
@@ -1236,6 +1237,12 @@ AIO_API bool aio_stream_is_closing(const aio_stream *stream);
  * said within it. On a TLS stream, TLS within TLS begins, as https proxies need it. After an error the stream is only
  * good for being closed. asyncio: loop.start_tls, StreamWriter.start_tls */
 AIO_API aio_future *aio_stream_start_tls(aio_stream *stream, aio_tls_context *context, const char *server_hostname);
+/* Sends `count` bytes of a file (0: up to its end), from `offset` on, after what was written before: without copying
+ * them through the program where the system can, else piece by piece under the high-water mark. result: how many.
+ * `file` is a descriptor of yours, whose own position neither matters nor moves. Meanwhile writes give AIO_ERUNTIME.
+ * AIO_EINCOMPLETE for a file that ends before that; every error says how many bytes of it were sent. After an error or
+ * a cancel a part of the file has gone out, and the stream is only good for being closed. asyncio: loop.sendfile */
+AIO_API aio_size_task *aio_stream_sendfile(aio_stream *stream, int file, int64_t offset, size_t count);
 /* How much is unsent. */
 AIO_API size_t aio_stream_write_buffer_size(const aio_stream *stream);
 
@@ -1422,7 +1429,6 @@ AIO_API int  aio_loop_add_writer(aio_loop *loop, int fd, aio_callback *callback,
 AIO_API bool aio_loop_remove_reader(aio_loop *loop, int fd);
 AIO_API bool aio_loop_remove_writer(aio_loop *loop, int fd);
 
-typedef struct aio_size_task { aio_task task; size_t result; } aio_size_task;
 typedef struct aio_fd_task { aio_task task; int result; } aio_fd_task;
 
 /* Sockets of the caller's own, which stay his. Buffers and data are borrowed until the end of the await. One coroutine
@@ -1434,6 +1440,9 @@ AIO_API aio_size_task *aio_sock_recv_into(int fd, void *buffer, size_t size);
 #define aio_sock_recv(fd, buffer, size) aio_sock_recv_into((fd), (buffer), (size))
 /* All of it. After an error or a cancel nobody knows how much was sent. asyncio: loop.sock_sendall */
 AIO_API aio_future    *aio_sock_sendall(int fd, const void *data, size_t length);
+/* Sends `count` bytes of a file (0: up to its end), from `offset` on, as aio_stream_sendfile does. asyncio:
+ * loop.sock_sendfile */
+AIO_API aio_size_task *aio_sock_sendfile(int fd, int file, int64_t offset, size_t count);
 /* A client's socket, non-blocking and closed on exec, yours to close. The listening one must be non-blocking: EINVAL.
  * asyncio: loop.sock_accept */
 AIO_API aio_fd_task   *aio_sock_accept(int fd);
@@ -1446,6 +1455,12 @@ AIO_API aio_future    *aio_sock_connect(int fd, const void *address, size_t leng
 AIO_API aio_size_task *aio_sock_recvfrom(int fd, void *buffer, size_t size, void *address, size_t *length);
 /* One datagram to a `struct sockaddr` of that length, which is copied; how much was sent. asyncio: loop.sock_sendto */
 AIO_API aio_size_task *aio_sock_sendto(int fd, const void *data, size_t size, const void *address, size_t length);
+
+/* A stream that reads from / writes to a pipe, a terminal or another character device, or a socket: 0 and 1, say. It
+ * takes the descriptor when it succeeds, and makes it non-blocking until it is closed. aio_stream_write_eof closes a
+ * pipe. EINVAL for a regular file, which is always ready. asyncio: loop.connect_read_pipe, loop.connect_write_pipe */
+AIO_API aio_stream_task *aio_connect_read_pipe(int fd);
+AIO_API aio_stream_task *aio_connect_write_pipe(int fd);
 
 /* ============================================================================
  * 14. Datagrams
@@ -2022,6 +2037,7 @@ AIO_API int  aio_print_tasks_on_signal(aio_loop *loop, int signum);
 #define AIO__LINUX 1
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/sendfile.h>
 #include <sys/syscall.h>
 #else
 #define AIO__LINUX 0
@@ -2086,6 +2102,7 @@ static int64_t aio__os_wall(void) { return (int64_t)time(NULL); }
 static int aio__os_fcntl(int fd, int command, int value) { return fcntl(fd, command, value); }
 static int aio__os_open(const char *path, int flags) { return open(path, flags | O_CLOEXEC); }
 static int aio__os_stat(const char *path, struct stat *status) { return stat(path, status); }
+static int aio__os_fstat(int fd, struct stat *status) { return fstat(fd, status); }
 
 /* glibc declares a transparent union for addresses, which no pointer to a function matches. */
 static int aio__os_bind(int fd, const struct sockaddr *address, socklen_t length) { return bind(fd, address, length); }
@@ -2172,25 +2189,42 @@ static int aio__os_pipe(int *fds)
 #endif
 }
 
-/* write, without the SIGPIPE that pipes raise: one that comes is taken back, unless there was one already. */
+/* A call that may raise SIGPIPE, without it: one that comes is taken back, unless there was one already. */
+#define AIO__NO_SIGPIPE(call)                                                                       \
+    do {                                                                                            \
+        sigset_t only, before, after, old;                                                          \
+        int signum;                                                                                 \
+        sigemptyset(&only);                                                                         \
+        sigaddset(&only, SIGPIPE);                                                                  \
+        sigemptyset(&before);                                                                       \
+        sigpending(&before);                                                                        \
+        pthread_sigmask(SIG_BLOCK, &only, &old);                                                    \
+        ssize_t n = (call);                                                                         \
+        int code = errno;                                                                           \
+        if (n < 0 && code == EPIPE && !sigismember(&before, SIGPIPE) && sigpending(&after) == 0     \
+            && sigismember(&after, SIGPIPE)) sigwait(&only, &signum);                               \
+        pthread_sigmask(SIG_SETMASK, &old, NULL);                                                   \
+        errno = code;                                                                               \
+        return n;                                                                                   \
+    } while (0)
+
 static ssize_t aio__os_pipe_write(int fd, const void *data, size_t length)
 {
-    sigset_t only, before, after, old;
-    int signum;
-    sigemptyset(&only);
-    sigaddset(&only, SIGPIPE);
-    sigemptyset(&before);
-    sigpending(&before);
-    pthread_sigmask(SIG_BLOCK, &only, &old);
-    ssize_t n = write(fd, data, length);
-    int code = errno;
-    if (n < 0 && code == EPIPE && !sigismember(&before, SIGPIPE) && sigpending(&after) == 0
-        && sigismember(&after, SIGPIPE))
-        sigwait(&only, &signum);
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
-    errno = code;
-    return n;
+    AIO__NO_SIGPIPE(write(fd, data, length));
 }
+
+static ssize_t aio__os_pread(int fd, void *data, size_t length, int64_t offset)
+{
+    return pread(fd, data, length, (off_t)offset);
+}
+
+#if AIO__LINUX
+static ssize_t aio__os_sendfile(int to, int file, int64_t offset, size_t length)
+{
+    off_t at = (off_t)offset;
+    AIO__NO_SIGPIPE(sendfile(to, file, &at, length));
+}
+#endif
 
 /* What a program is started with. */
 typedef struct aio__spawn {
@@ -2322,6 +2356,8 @@ struct aio__os {
     int     (*getpeername)(int, struct sockaddr *, socklen_t *);
     int     (*unlink)(const char *);
     int     (*stat)(const char *, struct stat *);
+    int     (*fstat)(int, struct stat *);
+    ssize_t (*pread)(int, void *, size_t, int64_t);
     ssize_t (*pipe_write)(int, const void *, size_t);
     int     (*spawn)(pid_t *, const aio__spawn *); /* 0 or a code */
     pid_t   (*waitpid)(pid_t, int *, int);
@@ -2337,6 +2373,7 @@ struct aio__os {
     int     (*epoll_wait)(int, struct epoll_event *, int, int);
     int     (*eventfd)(unsigned, int);
     int     (*pidfd_open)(pid_t);
+    ssize_t (*sendfile)(int, int, int64_t, size_t);
 #endif
 #ifndef AIO_NO_TLS
     SSL_CTX    *(*SSL_CTX_new)(const SSL_METHOD *);
@@ -2378,10 +2415,10 @@ static struct aio__os aio__os = {
     aio__os_cores,
     aio__os_sigaction, socket, aio__os_bind, listen, aio__os_accept, aio__os_connect, shutdown, recv, send, sendmsg,
     recvmsg, getsockopt, setsockopt, aio__os_getsockname, aio__os_getpeername, unlink, aio__os_stat,
-    aio__os_pipe_write, aio__os_spawn, waitpid, aio__os_wait_ended, kill, getaddrinfo, freeaddrinfo,
+    aio__os_fstat, aio__os_pread, aio__os_pipe_write, aio__os_spawn, waitpid, aio__os_wait_ended, kill, getaddrinfo, freeaddrinfo,
     aio__os_open, getentropy,
 #if AIO__LINUX
-    epoll_create1, epoll_ctl, epoll_wait, eventfd, aio__os_pidfd_open,
+    epoll_create1, epoll_ctl, epoll_wait, eventfd, aio__os_pidfd_open, aio__os_sendfile,
 #endif
 #ifndef AIO_NO_TLS
     SSL_CTX_new, SSL_CTX_free, SSL_CTX_use_certificate_chain_file, SSL_CTX_use_PrivateKey_file,
@@ -9317,7 +9354,9 @@ struct aio_stream {
     aio_task       *task;      /* its handler's */
     bool            eof;       /* the peer has ended its direction */
     aio_stream    **home;      /* a pipe of a process: where that keeps it */
+    aio_stream    **sending;   /* a file is being sent: where that keeps it; nothing else may be written */
     bool            closing, wants_eof, aborting, is_pipe;
+    bool            was_blocking; /* a pipe that was the program's: to be again when we close it */
     bool            raw_write; /* `drained` waits for the socket itself, see aio__stream_wait */
     bool            at_limit;  /* the rest of a line that was over the limit is still to come */
     bool            lost;      /* something written will never be sent; `error` says why */
@@ -9457,12 +9496,22 @@ static bool aio__in_reserve(aio_stream *s, size_t more)
 
 /* ---- receiving ---- */
 
+/* The system's error, unless there was one before: "write to 127.0.0.1:80: Broken pipe". */
+static AIO__NOINLINE ssize_t aio__stream_failed(aio_stream *s, int code, const char *phase, const char *what)
+{
+    char peer[128];
+    if (!s->error)
+        s->error = aio__exception(code, phase, "%s %s: %s", what, aio__stream_peer(s, peer, sizeof peer),
+                                  strerror(code));
+    return AIO__IO_FAILED;
+}
+
 /* Bytes, 0 at the end of the stream, AIO__IO_AGAIN, or AIO__IO_FAILED with s->error. */
 static ssize_t aio__stream_recv(aio_stream *s, char *data, size_t length)
 {
-    char peer[128];
 #ifndef AIO_NO_TLS
     if (s->tls) {
+        char peer[128];
         ssize_t got = aio__tls_recv(s->tls, data, length);
         if (got == AIO__IO_FAILED && !s->error)
             s->error = aio__tls_error(s->tls, "TLS read", aio__stream_peer(s, peer, sizeof peer));
@@ -9481,11 +9530,7 @@ static ssize_t aio__stream_recv(aio_stream *s, char *data, size_t length)
         s->d.ready = (uint8_t)(s->d.ready & ~AIO__READ);
         return AIO__IO_AGAIN;
     }
-    int code = errno;
-    if (!s->error)
-        s->error = aio__exception(code, "read", "read from %s: %s", aio__stream_peer(s, peer, sizeof peer),
-                                  strerror(code));
-    return AIO__IO_FAILED;
+    return aio__stream_failed(s, errno, "read", "read from");
 }
 
 /* One read, behind what is unread. What little came into an empty buffer moves to a small one: a reader that takes its
@@ -9799,7 +9844,6 @@ static ssize_t aio__stream_send_tls(aio_stream *s, const aio_text *pieces, size_
  * s->error. */
 static ssize_t aio__stream_send(aio_stream *s, const aio_text *pieces, size_t count)
 {
-    char peer[128];
 #ifndef AIO_NO_TLS
     if (s->tls) return aio__stream_send_tls(s, pieces, count);
 #endif
@@ -9826,11 +9870,7 @@ static ssize_t aio__stream_send(aio_stream *s, const aio_text *pieces, size_t co
         aio__descriptor_drained(&s->d, AIO__WRITE);
         return AIO__IO_AGAIN;
     }
-    int code = errno;
-    if (!s->error)
-        s->error = aio__exception(code, "write", "write to %s: %s", aio__stream_peer(s, peer, sizeof peer),
-                                  strerror(code));
-    return AIO__IO_FAILED;
+    return aio__stream_failed(s, errno, "write", "write to");
 }
 
 static size_t aio__unsent(const aio_stream *s) { return s->out ? s->out->end - s->out->start : 0; }
@@ -9945,6 +9985,7 @@ AIO_API int aio_stream_writelines(aio_stream *stream, const aio_text *pieces, si
     size_t i = 0, offset = 0;
     if (!s || (!pieces && count)) return EINVAL;
     if (s->closing || s->wants_eof) return EPIPE;
+    if (s->sending) return AIO_ERUNTIME;
     if (s->error) return s->error->code;
     if (!aio__unsent(s) && !aio__write_now(s, pieces, count, &i, &offset))
         return aio__write_failed(s, pieces, count, i, offset);
@@ -10009,21 +10050,26 @@ AIO_API aio_future *aio_stream_drain(aio_stream *stream)
 
 static void aio__stream_end(aio_stream *s);
 
+/* Others may have the open file, too: a shell its terminal. */
+static void aio__fd_block(int fd)
+{
+    int status = aio__os.fcntl(fd, F_GETFL, 0);
+    if (status >= 0) aio__os.fcntl(fd, F_SETFL, status & ~O_NONBLOCK);
+}
+
 /* Ends our direction. False, with s->error, if it cannot. */
 static bool aio__stream_shutdown(aio_stream *s)
 {
-    char peer[128];
     if (s->is_pipe) {
         aio__descriptor_remove(s->loop, &s->d);
+        if (s->was_blocking) aio__fd_block(s->d.fd);
         aio__os.close(s->d.fd);
         s->d.fd = -1;
+        s->was_blocking = false;
         return true;
     }
     if (aio__os.shutdown(s->d.fd, SHUT_WR) == 0) return true;
-    int code = errno;
-    if (!s->error)
-        s->error = aio__exception(code, "write", "end of data for %s: %s", aio__stream_peer(s, peer, sizeof peer),
-                                  strerror(code));
+    aio__stream_failed(s, errno, "write", "end of data for");
     return false;
 }
 
@@ -10051,7 +10097,7 @@ static bool aio__stream_flush(aio_stream *s)
         }
         if (n > 0) s->out->start += (size_t)n;
     }
-    if (!s->error && aio__unsent(s) <= s->low) aio__drained(s, NULL);
+    if (!s->error && aio__unsent(s) <= (s->sending ? 0 : s->low)) aio__drained(s, NULL);
     bool sent = !aio__unsent(s);
     if (sent) aio__out_free(s);
     if (s->error || (sent && s->wants_eof && !aio__stream_shutdown(s))) aio__stream_broken(s);
@@ -10095,6 +10141,7 @@ AIO_API int aio_stream_write_eof(aio_stream *stream)
     if (!s) return EINVAL;
     if (s->tls) return ENOTSUP;
     if (s->closing) return EPIPE;
+    if (s->sending) return AIO_ERUNTIME;
     if (s->error) return s->error->code;
     s->wants_eof = true;
     if (aio__unsent(s) || aio__stream_shutdown(s)) return 0;
@@ -10128,13 +10175,12 @@ static aio__streams *aio__streams_of(aio_loop *loop)
     return streams;
 }
 
-/* Takes the descriptor, whatever happens. NULL with errno. */
-static aio_stream *aio__stream_new(aio_loop *loop, int fd, size_t limit)
+/* Takes the descriptor if it succeeds. NULL with errno. */
+static aio_stream *aio__stream_over(aio_loop *loop, int fd, size_t limit)
 {
     aio__streams *streams = aio__streams_of(loop);
     aio_stream *s = streams ? (aio_stream *)aio__pool_alloc(&loop->pool, sizeof *s) : NULL;
     if (!s) {
-        aio__os.close(fd);
         errno = ENOMEM;
         return NULL;
     }
@@ -10148,13 +10194,22 @@ static aio_stream *aio__stream_new(aio_loop *loop, int fd, size_t limit)
     s->d.reader.owner = s->d.writer.owner = s;
     if (aio__descriptor_add(loop, &s->d, fd) < 0) {
         int code = errno;
-        aio__os.close(fd);
         aio__pool_free(&loop->pool, s, sizeof *s);
         errno = code;
         return NULL;
     }
     s->d.ready = AIO__WRITE;
     aio__ring_insert(&streams->ring, &s->link);
+    return s;
+}
+
+/* Takes the descriptor, whatever happens. NULL with errno. */
+static aio_stream *aio__stream_new(aio_loop *loop, int fd, size_t limit)
+{
+    aio_stream *s = aio__stream_over(loop, fd, limit);
+    int code = errno;
+    if (!s) aio__os.close(fd);
+    errno = code;
     return s;
 }
 
@@ -10197,6 +10252,8 @@ static void aio__stream_end(aio_stream *s)
 #endif
     aio__descriptor_remove(loop, &s->d);
     if (s->home) *s->home = NULL;
+    if (s->sending) *s->sending = NULL;
+    if (s->was_blocking) aio__fd_block(s->d.fd);
     if (s->d.fd >= 0) aio__os.close(s->d.fd);
     aio__in_free(s);
     aio__out_free(s);
@@ -11035,10 +11092,10 @@ static void aio__streams_close(aio_loop *loop, aio__closer *closer)
 }
 
 /* ============================================================================
- * 41. Descriptors: readers, writers and sock_ calls
+ * 41. Descriptors: readers, writers, sock_ calls, pipes and files
  *
  * A table of foreign descriptors by number, each registered level-triggered while somebody wants it, as its owner may
- * leave bytes unread. May call the streams' room for how a waiting task goes on.
+ * leave bytes unread. Then streams over pipes of the program's own, and files on their way out. May call streams.
  * ============================================================================ */
 
 /* The descriptor of somebody else. One for each number that ever was here: it stays until the loop closes, as a poller
@@ -11479,6 +11536,203 @@ AIO_API aio_size_task *aio_sock_sendto(int fd, const void *data, size_t size, co
     memcpy(&peer->storage, address, length);
     peer->length = (socklen_t)length;
     return task;
+
+/* ---- pipes ---- */
+
+struct aio__piping { aio_task task; aio_stream *result; int fd, code, refused; };
+
+/* 0 with self->result, or a code; the descriptor is then as it was. */
+static int aio__pipe_open(struct aio__piping *self)
+{
+    struct stat status;
+    char name[32];
+    int flags = aio__os.fcntl(self->fd, F_GETFL, 0);
+    if (flags < 0 || aio__os.fstat(self->fd, &status) < 0) return errno;
+    if ((flags & O_ACCMODE) == self->refused) return EBADF;
+    if (!S_ISFIFO(status.st_mode) && !S_ISCHR(status.st_mode) && !S_ISSOCK(status.st_mode)) return EINVAL;
+    if (!(flags & O_NONBLOCK) && aio__os.fcntl(self->fd, F_SETFL, flags | O_NONBLOCK) < 0) return errno;
+    aio_stream *s = self->result = aio__stream_over(self->task.future.loop, self->fd, 0);
+    if (!s) {
+        int code = errno;
+        if (!(flags & O_NONBLOCK)) aio__fd_block(self->fd);
+        return code;
+    }
+    s->is_pipe = !S_ISSOCK(status.st_mode);
+    s->was_blocking = !(flags & O_NONBLOCK);
+    snprintf(name, sizeof name, "descriptor %d", self->fd);
+    s->name = aio__strndup(name, strlen(name));
+    return 0;
+}
+
+static AIO_CORO(aio__piping)
+{
+    AIO_BEGIN(aio__piping);
+    self->code = aio__pipe_open(self);
+    if (self->code)
+        AIO_RAISE(self->code, "a stream of descriptor %d: %s", self->fd,
+                  self->code == EINVAL ? "it is no pipe, socket or character device" :
+                  self->code == EBADF ? "not open, or not in this direction" : strerror(self->code));
+    AIO_END;
+}
+
+AIO_API aio_stream_task *aio_connect_read_pipe(int fd)
+{
+    return (aio_stream_task *)(void *)AIO_CALL(aio__piping, .fd = fd, .refused = O_WRONLY);
+}
+
+AIO_API aio_stream_task *aio_connect_write_pipe(int fd)
+{
+    return (aio_stream_task *)(void *)AIO_CALL(aio__piping, .fd = fd, .refused = O_RDONLY);
+}
+
+/* ---- files ---- */
+
+enum { AIO__FILE_PIECE = 1048576 }; /* sent in one call */
+
+struct aio__sending {
+    aio_task       task;
+    size_t         result, count;
+    aio_stream    *stream;       /* NULL: none, or it has ended meanwhile */
+    int            socket, file, code;
+    bool           is_stream, copies; /* copies: the kernel does not do it by itself */
+    int64_t        offset;
+    ssize_t        got;          /* of the latest piece: bytes, 0 at the file's end, AIO__IO_AGAIN, AIO__IO_FAILED */
+    aio_exception *error;
+};
+
+/* Sends a piece by reading it. Errors of the socket, and of the file, are in self->code. */
+static ssize_t aio__sending_copy(struct aio__sending *self, size_t wanted)
+{
+    aio_loop *loop = self->task.future.loop;
+    aio_stream *s = self->stream;
+    char *buffer = aio__buffer_take(loop);
+    ssize_t n = -1;
+    self->code = ENOMEM;
+    if (buffer) {
+        do n = aio__os.pread(self->file, buffer, wanted < AIO__BUFFER ? wanted : AIO__BUFFER, self->offset);
+        while (n < 0 && errno == EINTR);
+        self->code = n < 0 ? errno : 0;
+        if (s) s->sending = NULL;
+        if (n > 0 && s) self->code = aio_stream_write(s, buffer, (size_t)n);
+        if (n > 0 && !s) n = (ssize_t)aio__sock_send(self->socket, buffer, (size_t)n, &self->code);
+        if (s) s->sending = &self->stream;
+        aio__buffer_give(loop, buffer);
+    }
+    if (!self->code) return n;
+    if (!aio__would_block(self->code)) return AIO__IO_FAILED;
+    self->code = 0;
+    return AIO__IO_AGAIN;
+}
+
+/* Sends a piece. After AIO__IO_FAILED without a code it is to be tried again, by copying. */
+static ssize_t aio__sending_piece(struct aio__sending *self)
+{
+    size_t wanted = self->count ? self->count - self->result : (size_t)AIO__FILE_PIECE;
+    if (wanted > AIO__FILE_PIECE) wanted = AIO__FILE_PIECE;
+    if (self->copies) return aio__sending_copy(self, wanted);
+    ssize_t n = -1;
+    errno = ENOSYS;
+#if AIO__LINUX
+    do n = aio__os.sendfile(self->socket, self->file, self->offset, wanted); while (n < 0 && errno == EINTR);
+#endif
+    if (n >= 0) return n;
+    if (aio__would_block(errno)) {
+        if (self->stream) aio__descriptor_drained(&self->stream->d, AIO__WRITE);
+        return AIO__IO_AGAIN;
+    }
+    self->copies = !aio__peer_went(errno); /* what else is wrong, if anything is, reading and writing tell better */
+    self->code = self->copies ? 0 : errno;
+    if (self->stream && self->code) {
+        aio__stream_failed(self->stream, self->code, "write", "write to");
+        aio__stream_broken(self->stream);
+    }
+    return AIO__IO_FAILED;
+}
+
+/* Before the next piece: for a stream all that was written before it has gone out, or, when it is copied, all that is
+ * above the high-water mark. */
+static aio_future *aio__sending_turn(struct aio__sending *self)
+{
+    aio_stream *s = self->stream;
+    bool full = self->got == AIO__IO_AGAIN;
+    if (!self->is_stream) return full ? aio__until_ready(self->socket, AIO__WRITE) : aio_sleep(0);
+    if (!s) return aio__failure(ECONNABORTED, "the stream was closed");
+    if (s->error || self->copies) return aio_stream_drain(s);
+    if (aio__unsent(s)) return aio__drain_future(s);
+    if (full && !self->copies) return aio__stream_wait(s, AIO__WRITE);
+    return aio_sleep(0);
+}
+
+/* 0, or why it cannot be. */
+static int aio__sending_begin(struct aio__sending *self)
+{
+    aio_stream *s = self->stream;
+    if (self->offset < 0 || (int64_t)(off_t)self->offset != self->offset || (self->is_stream && !s)) return EINVAL;
+    if (!s) self->copies = aio__sock_check(self->socket) != 0; /* sendfile would block */
+    if (!s) return 0;
+    if (s->sending) {
+        self->stream = NULL;
+        return AIO_ERUNTIME;
+    }
+    if (s->closing || s->wants_eof) return EPIPE;
+    s->sending = &self->stream;
+    self->socket = s->d.fd;
+    self->copies = s->tls != NULL;
+    return 0;
+}
+
+static void aio__sending_end(aio_stream *s)
+{
+    s->sending = NULL;
+    s->raw_write = false;
+    if (!aio__unsent(s)) aio__drained(s, NULL); /* those that came meanwhile */
+}
+
+static const char *aio__sending_why(const struct aio__sending *self)
+{
+    if (self->code == AIO_EINCOMPLETE) return "the file ended";
+    return self->stream && self->stream->error ? self->stream->error->message : aio_code_text(self->code);
+}
+
+static AIO_CORO(aio__sending)
+{
+    AIO_BEGIN(aio__sending);
+    AIO_TRY {
+        self->code = aio__sending_begin(self);
+        while (!self->code) {
+            AIO_AWAIT(aio__sending_turn(self));
+            if (self->is_stream && !self->stream) continue;
+            self->got = aio__sending_piece(self);
+            if (self->got == 0 && self->count) self->code = AIO_EINCOMPLETE;
+            if (self->got == 0) break;
+            if (self->got < 0) continue;
+            self->offset += self->got;
+            self->result += (size_t)self->got;
+            if (self->result == self->count) break;
+        }
+        if (self->code) AIO_RAISE(self->code, "%s", aio__sending_why(self));
+    } AIO_CATCH {
+        if (aio_caught(self)->code == AIO_ECANCELLED) AIO_RERAISE();
+        self->error = aio__exception(aio_caught(self)->code, "sendfile", "sendfile: after %zu bytes: %s", self->result,
+                                     aio_caught(self)->message);
+        AIO_RAISE_EXCEPTION(self->error);
+    } AIO_END_TRY;
+    AIO_FINALLY;
+        aio_exception_unref(self->error);
+        if (self->stream && self->stream->sending == &self->stream) aio__sending_end(self->stream);
+    AIO_END;
+}
+
+AIO_API aio_size_task *aio_stream_sendfile(aio_stream *stream, int file, int64_t offset, size_t count)
+{
+    return (aio_size_task *)(void *)AIO_CALL(aio__sending, .count = count, .stream = stream, .file = file,
+                                             .is_stream = true, .offset = offset);
+}
+
+AIO_API aio_size_task *aio_sock_sendfile(int fd, int file, int64_t offset, size_t count)
+{
+    return (aio_size_task *)(void *)AIO_CALL(aio__sending, .count = count, .socket = fd, .file = file,
+                                             .offset = offset);
 }
 
 /* ============================================================================

@@ -29,6 +29,8 @@ SEAM_PLAIN(int, accept, (int fd, struct sockaddr *address, socklen_t *length), f
 SEAM_PLAIN(int, shutdown, (int fd, int how), -1, (fd, how))
 SEAM_STREAM(recv, (int fd, void *data, size_t size, int flags), fd, size, (fd, data, size, flags))
 SEAM_PLAIN(ssize_t, recvmsg, (int fd, struct msghdr *message, int flags), fd, (fd, message, flags))
+SEAM_PLAIN(int, fstat, (int fd, struct stat *status), -1, (fd, status))
+SEAM_PLAIN(ssize_t, pread, (int fd, void *data, size_t size, int64_t offset), -1, (fd, data, size, offset))
 SEAM_STREAM(pipe_write, (int fd, const void *data, size_t size), fd, size, (fd, data, size))
 SEAM_CODE(spawn, (pid_t *pid, const aio__spawn *what), (pid, what))
 SEAM_PLAIN(pid_t, waitpid, (pid_t pid, int *status, int flags), -1, (pid, status, flags))
@@ -114,6 +116,7 @@ static int seam_poll(struct pollfd *fds, nfds_t count, int timeout)
 SEAM_PLAIN(int, epoll_create1, (int flags), -1, (flags))
 SEAM_PLAIN(int, eventfd, (unsigned value, int flags), -1, (value, flags))
 SEAM_PLAIN(int, pidfd_open, (pid_t pid), -1, (pid))
+SEAM_STREAM(sendfile, (int fd, int file, int64_t offset, size_t size), fd, size, (fd, file, offset, size))
 
 static int seam_epoll_ctl(int epoll, int operation, int fd, struct epoll_event *event)
 {

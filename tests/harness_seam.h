@@ -23,7 +23,8 @@ enum { SEAM_SETTLE = 1, SEAM_GRACE = 20 /* ms */, SEAM_FDS = 65536 };
 #if AIO__LINUX
 #define SEAM_CALLS_LINUX(X)                                                                       \
     X(epoll_create1, EMFILE, ENFILE, ENOMEM) X(epoll_ctl, ENOMEM, ENOSPC) X(epoll_wait, EINTR)    \
-    X(eventfd, EMFILE, ENFILE, ENOMEM) X(pidfd_open, ENOSYS, EMFILE)
+    X(eventfd, EMFILE, ENFILE, ENOMEM) X(pidfd_open, ENOSYS, EMFILE)                                \
+    X(sendfile, EINTR, EAGAIN, EPIPE, ECONNRESET, EINVAL, EIO, ENOMEM)
 #else
 #define SEAM_CALLS_LINUX(X)
 #endif
@@ -63,6 +64,7 @@ enum { SEAM_SETTLE = 1, SEAM_GRACE = 20 /* ms */, SEAM_FDS = 65536 };
     X(recvmsg, EINTR, EAGAIN, ECONNREFUSED, ENOMEM)                                               \
     X(pipe_write, EINTR, EAGAIN, EPIPE) X(spawn, EAGAIN, ENOMEM, ENOENT) X(waitpid, EINTR)        \
     X(wait_ended, EINTR)                                                                          \
+    X(fstat, EIO) X(pread, EINTR, EIO)                                                            \
     X(unlink, EACCES) X(stat, EACCES) X(open, EINTR, ENOENT, EACCES, EMFILE, ENFILE)              \
     X(getentropy, EIO) X(getaddrinfo, EAI_AGAIN, EAI_NONAME, EAI_MEMORY, EAI_SYSTEM)              \
     SEAM_CALLS_LINUX(X) SEAM_CALLS_TLS(X)

@@ -29,6 +29,7 @@
 #include "test_names.c"
 #include "test_tls.c"
 #include "test_transports.c"
+#include "test_files.c"
 #include "test_http_server.c"
 #include "test_http_client.c"
 #include "test_https.c"
