@@ -11536,6 +11536,7 @@ AIO_API aio_size_task *aio_sock_sendto(int fd, const void *data, size_t size, co
     memcpy(&peer->storage, address, length);
     peer->length = (socklen_t)length;
     return task;
+}
 
 /* ---- pipes ---- */
 
