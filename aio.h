@@ -1822,6 +1822,9 @@ typedef struct aio_session_options {
     int                family;            /* AF_INET, AF_INET6; 0: both */
     const char        *local_host;        /* address to connect from */
     double             happy_eyeballs_delay; /* as for aio_open_connection */
+    struct aio_resolver *resolver;        /* asked for hosts' addresses; borrowed. NULL: the system, in a thread */
+    double             ttl_dns_cache;     /* seconds that the system's answers are kept, 256 at most; 0: 10 */
+    bool               no_dns_cache;      /* they are not kept. aiohttp: use_dns_cache=False */
 } aio_session_options;
 
 /* aio_session_open(.limit = 100, ...): a session of this thread's loop. NULL, with errno: ENOMEM, AIO_ENOLOOP, EINVAL
@@ -13841,6 +13844,125 @@ AIO_API void aio_resolver_close(aio_resolver *resolver)
     aio__dns_unref(dns);
 }
 
+/* ---- the system's answers, kept for a while ---- */
+
+enum { AIO__NAMES_KEPT = 256 };
+
+/* A resolver that asks getaddrinfo, and keeps what it said for `ttl`: aiohttp's ttl_dns_cache. */
+typedef struct aio__names {
+    aio_resolver base;  /* first */
+    aio_loop    *loop;
+    aio__node    ring;  /* by use, latest last */
+    int          count;
+    int64_t      ttl;   /* nanoseconds; 0: for ever */
+} aio__names;
+
+typedef struct aio__kept_name {
+    aio__node           link;
+    int64_t             until;
+    aio__lookup_future *lookup; /* on its way, or done */
+    int                 port, family;
+    char                host[1];
+} aio__kept_name;
+
+static void aio__name_forget(aio__names *names, aio__node *node)
+{
+    aio__kept_name *kept = AIO__CONTAINER(node, aio__kept_name, link);
+    names->count--;
+    aio__ring_remove(&kept->link);
+    aio_unref(kept->lookup);
+    aio__free(kept);
+}
+
+/* One that is still good, which becomes the latest, or NULL. An error is not kept beyond those who wait for it. */
+static aio__kept_name *aio__name_find(aio__names *names, const char *host, int port, int family)
+{
+    for (aio__node *node = names->ring.prev; node != &names->ring; node = node->prev) {
+        aio__kept_name *kept = AIO__CONTAINER(node, aio__kept_name, link);
+        if (kept->port != port || kept->family != family || strcasecmp(kept->host, host) != 0) continue;
+        if (kept->lookup->future.error || aio__os.clock() >= kept->until) {
+            aio__name_forget(names, node);
+            return NULL;
+        }
+        aio__ring_remove(node);
+        aio__ring_insert(&names->ring, node);
+        return kept;
+    }
+    return NULL;
+}
+
+/* The lookup that is known or on its way, or a new one; one more owner. NULL without memory. */
+static aio__lookup_future *aio__names_lookup(aio__names *names, const char *host, int port, int family)
+{
+    aio__kept_name *kept = aio__name_find(names, host, port, family);
+    if (kept) return (aio__lookup_future *)aio_ref(kept->lookup);
+    aio__lookup_future *lookup = aio__resolve(names->loop, host, port, family, 0);
+    if (!lookup || aio_future_done(lookup)) return lookup; /* figures, or an error */
+    size_t length = strlen(host);
+    kept = (aio__kept_name *)aio__malloc(sizeof *kept + length);
+    if (!kept) return lookup;
+    if (names->count == AIO__NAMES_KEPT) aio__name_forget(names, names->ring.next);
+    kept->until = names->ttl ? aio__os.clock() + names->ttl : INT64_MAX;
+    kept->port = port;
+    kept->family = family;
+    kept->lookup = (aio__lookup_future *)aio_ref(lookup);
+    memcpy(kept->host, host, length + 1);
+    lookup->future.flags |= AIO__F_SHARED | AIO__F_QUIET;
+    aio__ring_insert(&names->ring, &kept->link);
+    names->count++;
+    return lookup;
+}
+
+struct aio__naming { aio_task task; aio_addresses *result; aio__names *names; aio__lookup_future *lookup;
+                     int port, family; char host[1]; };
+static AIO_CORO(aio__naming)
+{
+    aio__dns_all *all;
+    AIO_BEGIN(aio__naming);
+    self->lookup = aio__names_lookup(self->names, self->host, self->port, self->family);
+    AIO_AWAIT(aio_ref(self->lookup));
+    all = aio__dns_all_of(self->task.future.loop);
+    self->result = all ? aio__dns_addresses_new(all, self->lookup->result->count) : NULL;
+    if (!self->result) AIO_RAISE(ENOMEM);
+    self->result->list.count = self->lookup->result->count;
+    memcpy(self->result->list.at, self->lookup->result->at, (size_t)self->result->list.count * sizeof(aio__address));
+    AIO_FINALLY;
+        aio_unref(self->lookup);
+    AIO_END;
+}
+
+static aio_addresses_task *aio__names_start(aio_resolver *resolver, const char *host, int port, int family)
+{
+    size_t length = strlen(host);
+    struct aio__naming *self = (struct aio__naming *)aio__new_zeroed(sizeof *self + length, aio__naming_coro);
+    if (!self) return NULL;
+    self->names = (aio__names *)(void *)resolver;
+    self->port = port;
+    self->family = family;
+    memcpy(self->host, host, length);
+    return (aio_addresses_task *)(void *)self;
+}
+
+/* NULL without memory. Nobody may be asking when it is closed. */
+static aio_resolver *aio__names_open(aio_loop *loop, int64_t ttl)
+{
+    aio__names *names = (aio__names *)aio__calloc(sizeof *names);
+    if (!names) return NULL;
+    names->base.resolve = aio__names_start;
+    names->loop = loop;
+    names->ttl = ttl;
+    aio__ring_clear(&names->ring);
+    return &names->base;
+}
+
+/* NULL is fine. */
+static void aio__names_close(aio_resolver *resolver)
+{
+    aio__names *names = (aio__names *)(void *)resolver;
+    while (names && names->count) aio__name_forget(names, names->ring.next);
+    aio__free(names);
+}
+
 /* ============================================================================
  * 44. Subprocesses: pidfd and pipes
  *
@@ -17181,6 +17303,7 @@ struct aio_session {
     aio_url           base;
     aio_headers       headers;
     aio_session_options options;
+    aio_resolver     *names;      /* what is used for want of options.resolver; NULL: the system */
     bool              has_base, is_closed;
 };
 
@@ -17230,6 +17353,7 @@ static void aio__session_clear(aio_session *session)
     aio_headers_clear(&session->headers);
     aio_tls_context_unref(session->options.tls_context);
     aio__free((void *)(uintptr_t)session->options.local_host);
+    aio__names_close(session->names);
     aio__ring_remove(&session->link);
     aio__free(session);
 }
@@ -17697,6 +17821,7 @@ static aio_stream_task *aio__exchange_connect(aio__exchange *x)
     options.family = o->family;
     options.local_host = o->local_host;
     options.happy_eyeballs_delay = o->happy_eyeballs_delay;
+    options.resolver = o->resolver ? o->resolver : x->session->names;
     aio_stream_task *task = aio__open_connection(x->url.host.data, x->url.port, &options);
     if (task && task->task.future.run.coro == aio__connect_coro)
         ((struct aio__connect *)(void *)task)->phases = &x->phases;
@@ -17974,7 +18099,8 @@ AIO_API void aio_response_close(aio_response *response)
 static int aio__session_fill(aio_session *session, const aio_session_options *o)
 {
     double keepalive = o->keepalive_timeout == 0 ? 15 : o->keepalive_timeout;
-    if (aio__pairs_problem(o->headers) || !(keepalive > 0) || !aio__timeouts_fit(&o->timeout)
+    int64_t names_ttl = aio__timeout_ns(o->ttl_dns_cache, 10);
+    if (names_ttl < 0 || aio__pairs_problem(o->headers) || !(keepalive > 0) || !aio__timeouts_fit(&o->timeout)
         || o->max_line_size < 0 || o->max_field_size < 0 || o->max_headers < 0
         || aio__timeout_ns(o->happy_eyeballs_delay, 0) < 0 || o->limit < AIO_UNLIMITED
         || o->limit_per_host < AIO_UNLIMITED) return EINVAL;
@@ -17987,6 +18113,8 @@ static int aio__session_fill(aio_session *session, const aio_session_options *o)
     if (!session->options.max_body) session->options.max_body = AIO_STREAM_READ_ALL_LIMIT;
     session->options.local_host = o->local_host ? aio__strndup(o->local_host, strlen(o->local_host)) : NULL;
     if (o->local_host && !session->options.local_host) return ENOMEM;
+    if (!o->resolver && !o->no_dns_cache && !(session->names = aio__names_open(session->connector.loop, names_ttl)))
+        return ENOMEM;
     for (size_t i = 0; o->headers && o->headers[i]; i += 2) {
         int code = aio_headers_add(&session->headers, o->headers[i], o->headers[i + 1]);
         if (code) return code;
