@@ -1288,8 +1288,9 @@ typedef struct aio_server_options {
 
 /* aio_start_server(handler, arg, host, port, ...): listens on every address of `host` (NULL: all interfaces); port 0:
  * the system chooses (aio_server_port). result: a server of yours (aio_server_wait_closed). Without descriptors or
- * memory for a client it says so in a report, and accepts again after 1 s. Errors: the system's in the phase "listen"
- * (EADDRINUSE, EACCES, ...), AIO_ERESOLVE, EINVAL. asyncio: start_server */
+ * memory for a client it says so in a report, and accepts again after 1 s, or when a client has gone; a loop's servers
+ * have one descriptor in reserve. Errors: the system's in the phase "listen" (EADDRINUSE, EACCES, ...), AIO_ERESOLVE,
+ * EINVAL. asyncio: start_server */
 #define aio_start_server(...) AIO__START_SERVER(__VA_ARGS__, )
 #define AIO__START_SERVER(handler, arg, host, port, ...) \
     aio__start_server((handler), (arg), (host), (port), AIO__OPTIONS(aio_server_options, __VA_ARGS__))
@@ -10162,6 +10163,7 @@ static void aio__streams_close(aio_loop *loop, aio__closer *closer);
 typedef struct aio__streams {
     aio__closer closer;
     aio__node   ring, servers;
+    int         spare;   /* a descriptor in reserve for the servers, see aio__server_accept; -1: none */
     bool        closing;
 } aio__streams;
 
@@ -10172,6 +10174,7 @@ static aio__streams *aio__streams_of(aio_loop *loop)
     if (!streams) return NULL;
     aio__ring_clear(&streams->ring);
     aio__ring_clear(&streams->servers);
+    streams->spare = -1;
     streams->closer.close = aio__streams_close;
     aio__loop_at_close(loop, &streams->closer);
     loop->streams = streams;
@@ -10588,9 +10591,11 @@ struct aio_server {
     aio_future         *closed;   /* wait_closed's */
     struct aio__serve_forever *forever;
     void               *service;  /* of the room that speaks its protocol */
-    void              (*on_close)(aio_server *), (*on_free)(void *service);
+    void              (*end_idle)(aio_server *); /* clients between two requests: one; all, if it is closing */
+    void              (*on_free)(void *service);
     int                 busy;     /* it is being looked at: not to be freed */
     bool                closing, full;
+    bool                poor;     /* it has reported that it cannot accept, and could not since */
     bool                owned;    /* nobody will call wait_closed: it goes when the last client has gone */
     char                path[128];/* of a unix socket, whose file has these: */
     dev_t               device;
@@ -10599,12 +10604,24 @@ struct aio_server {
 
 struct aio__serve_forever { aio_task task; aio_server *server; aio_future *never; };
 
+/* Puts a descriptor in reserve, or, with the last server gone, gives it back. */
+static void aio__spare_keep(aio__streams *streams)
+{
+    bool wanted = !aio__ring_empty(&streams->servers);
+    if (wanted == (streams->spare >= 0)) return;
+    if (!wanted) aio__os.close(streams->spare);
+    streams->spare = -1;
+    if (wanted) do streams->spare = aio__os.open("/dev/null", O_RDONLY); while (streams->spare < 0 && errno == EINTR);
+}
+
 static void aio__server_free(aio_server *server)
 {
     aio_future *closed = server->closed;
+    aio__streams *streams = (aio__streams *)server->loop->streams;
     if (server->forever) server->forever->server = NULL;
     if (server->on_free) server->on_free(server->service);
     aio__ring_remove(&server->link);
+    aio__spare_keep(streams);
     aio_tls_context_unref(server->options.tls_context);
     aio__free(server);
     if (!closed) return;
@@ -10626,12 +10643,16 @@ static void aio__listener_resume(aio__timer *timer)
     aio__descriptor_wait(listener->server->loop, &listener->d, AIO__READ);
 }
 
-/* No descriptor or memory for one more client: the others go on, and accepting is tried again in a second. */
+/* No descriptor or memory for one more client: the others go on, and accepting is tried again in a second, or when one
+ * of them has gone. */
 static void aio__listener_pause(aio__listener *listener, int code)
 {
     aio_loop *loop = listener->server->loop;
     int64_t when = aio__deadline(aio__os.clock(), AIO__ACCEPT_PAUSE);
-    aio__report(loop, NULL, "accept: %s; accepting again in %d s", strerror(code), AIO__ACCEPT_PAUSE);
+    if (!listener->server->poor)
+        aio__report(loop, NULL, "accept: %s; accepting again in %d s", strerror(code), AIO__ACCEPT_PAUSE);
+    listener->server->poor = true;
+    if (listener->server->end_idle) listener->server->end_idle(listener->server);
     listener->pause = aio__timer_start(loop, when, aio__listener_resume, listener);
     if (!listener->pause) aio__descriptor_wait(loop, &listener->d, AIO__READ);
 }
@@ -10639,10 +10660,15 @@ static void aio__listener_pause(aio__listener *listener, int code)
 static void aio__server_client_left(aio_server *server)
 {
     server->client_count--;
-    if (server->full && !server->closing) {
-        server->full = false;
-        for (int i = 0; i < server->listener_count; i++)
-            aio__descriptor_wait(server->loop, &server->listeners[i].d, AIO__READ);
+    aio__spare_keep((aio__streams *)server->loop->streams);
+    bool again = server->full;
+    server->full = false;
+    for (int i = 0; i < server->listener_count && !server->closing; i++) {
+        aio__listener *listener = &server->listeners[i];
+        if (!again && !listener->pause) continue;
+        aio__timer_cancel(server->loop, listener->pause);
+        listener->pause = NULL;
+        aio__descriptor_wait(server->loop, &listener->d, AIO__READ);
     }
     aio__server_settle(server);
 }
@@ -10705,7 +10731,10 @@ static void aio__server_take(aio_server *server, int fd, bool is_unix)
 {
     aio__stream_options(fd, !is_unix);
     aio_stream *s = aio__stream_new(server->loop, fd, server->options.limit);
-    if (!s) return;
+    if (!s) {
+        aio__report(server->loop, NULL, "accept: %s; a client was dropped", strerror(errno));
+        return;
+    }
     s->server = server;
     server->client_count++;
     aio__ring_remove(&s->link);
@@ -10724,20 +10753,38 @@ static bool aio__accept_passes(int code)
            code == ENOPROTOOPT;
 }
 
+/* The reserve lets a server take one client more than there are descriptors: clients of the same process, which have
+ * the others, could else wait for it for ever, and it for them. */
+static int aio__server_accept(aio_server *server, int listening)
+{
+    aio__streams *streams = (aio__streams *)server->loop->streams;
+    int fd = aio__accept(listening);
+    if (fd >= 0 || (errno != EMFILE && errno != ENFILE) || streams->spare < 0) return fd;
+    aio__os.close(streams->spare);
+    streams->spare = -1;
+    fd = aio__accept(listening);
+    int code = errno;
+    if (fd < 0) aio__spare_keep(streams);
+    errno = code;
+    return fd;
+}
+
 /* Takes who waits, up to `backlog` at once. False when it is not to go on: full, paused or closed. */
 static bool aio__listener_accept(aio__listener *listener)
 {
     aio_server *server = listener->server;
+    aio__spare_keep((aio__streams *)server->loop->streams);
     for (int i = 0; i < server->options.backlog && !server->closing; i++) {
         if (server->options.max_clients && server->client_count >= (size_t)server->options.max_clients) {
             server->full = true;
             return false;
         }
-        int fd = aio__accept(listener->d.fd);
+        int fd = aio__server_accept(server, listener->d.fd);
         if (fd >= 0) {
             aio__server_take(server, fd, server->path[0] != 0);
         } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
             listener->d.ready = 0;
+            server->poor = false;
             return true;
         } else if (!aio__accept_passes(errno)) {
             aio__listener_pause(listener, errno);
@@ -10858,7 +10905,7 @@ AIO_API void aio_server_close(aio_server *server)
         aio__os.close(listener->d.fd);
     }
     aio__server_unlink(server);
-    if (server->on_close) server->on_close(server);
+    if (server->end_idle) server->end_idle(server);
     if (server->forever) aio__cancel(server->forever->never, &aio__cancelled);
 }
 
@@ -10876,6 +10923,7 @@ static aio_server *aio__server_new(aio_loop *loop, aio_client_handler *handler, 
     aio_tls_context_ref(server->options.tls_context);
     aio__ring_clear(&server->clients);
     aio__ring_insert(&streams->servers, &server->link);
+    aio__spare_keep(streams);
     return server;
 }
 
@@ -18705,14 +18753,17 @@ static void *aio__http_client(aio_stream *stream, void *arg)
     return self;
 }
 
-/* The server stops listening: connections between two requests end. */
-static void aio__service_closing(aio_server *server)
+/* The server stops listening: connections between two requests end. Or it lacks descriptors: one that has been used
+ * ends for one that waits to be accepted. */
+static void aio__service_end_idle(aio_server *server)
 {
     aio__service *service = (aio__service *)server->service;
     for (aio__node *node = service->inbound.next; node != &service->inbound; node = node->next) {
         aio__inbound *inbound = AIO__CONTAINER(node, aio__inbound, node);
-        if (inbound->idle && inbound->in.watch.frame && !inbound->in.watch.expired)
-            aio__watch_expire(&inbound->in.watch, false);
+        if (!inbound->idle || !inbound->in.watch.frame || inbound->in.watch.expired) continue;
+        if (!server->closing && !inbound->keep) continue;
+        aio__watch_expire(&inbound->in.watch, false);
+        if (!server->closing) return;
     }
 }
 
@@ -18770,7 +18821,7 @@ static AIO_CORO(aio__http_serving)
     if (!self->service) AIO_RAISE(ENOMEM);
     AIO_AWAIT(self->result, aio__http_listen(self));
     self->result->service = self->service;
-    self->result->on_close = aio__service_closing;
+    self->result->end_idle = aio__service_end_idle;
     self->result->on_free = aio__service_free;
     AIO_FINALLY;
         if (self->task.future.error) aio__free(self->service);

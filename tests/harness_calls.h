@@ -85,7 +85,7 @@ static int seam_getaddrinfo(const char *host, const char *service, const struct 
 /* The descriptor is closed whatever close says. */
 static int seam_close(int fd)
 {
-    if (fd >= 0 && fd < SEAM_FDS) seam_watched[fd].epoll = 0;
+    if (fd >= 0 && fd < SEAM_FDS) SEAM_SET(seam_watched[fd].epoll, 0);
     if (fd > SEAM_GET(seam.highest)) SEAM_SET(seam.highest, fd);
     int result = seam_real.close(fd);
     if (result < 0 && errno == EBADF) seam.bad_close = true;
@@ -123,9 +123,9 @@ static int seam_epoll_ctl(int epoll, int operation, int fd, struct epoll_event *
     if (operation != EPOLL_CTL_DEL && seam_fault(CALL_epoll_ctl, -1)) return -1;
     int result = seam_real.epoll_ctl(epoll, operation, fd, event);
     if (result < 0 || fd >= SEAM_FDS) return result;
-    seam_watched[fd].epoll = operation == EPOLL_CTL_DEL ? 0 : epoll + 1;
-    seam_watched[fd].events = event->events;
-    seam_watched[fd].owner = event->data.ptr;
+    SEAM_SET(seam_watched[fd].epoll, operation == EPOLL_CTL_DEL ? 0 : epoll + 1);
+    SEAM_SET(seam_watched[fd].events, event->events);
+    SEAM_SET(seam_watched[fd].owner, event->data.ptr);
     return 0;
 }
 

@@ -1,4 +1,5 @@
 /* The pool of kept connections: limits, lines, lives. Servers and gets are those of the client's tests. */
+#include <sys/resource.h>
 
 struct pool_limit { aio_task task; aio_server *server; aio_session *session; struct get_url *gets[6]; int i;
     double began; };
@@ -165,6 +166,49 @@ SCENARIO(pool_close, .may = CLIENT_MAY)
     }
     AIO_FINALLY;
         aio_unref_all(self->gets, 3);
+        AIO_AWAIT(aio_session_close(self->session));
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
+
+/* The client and the server of one process run out of descriptors together: whoever is accepted gets on, and in the
+ * end everybody has. The limit is the kernel's. */
+enum { STARVED = 40, STARVED_LEFT = 16 };
+struct pool_starved { aio_task task; aio_server *server; aio_session *session; struct get_url *gets[STARVED];
+    bool force_close; int round; double began; struct rlimit limit; };
+SCENARIO(pool_starved, .may = CLIENT_MAY, .skip = KIND_ALLOC | KIND_CALL | KIND_CANCEL | KIND_SLICE /* too many */)
+{
+    AIO_BEGIN(pool_starved);
+    getrlimit(RLIMIT_NOFILE, &self->limit);
+    for (self->round = 0; self->round < 2; self->round++) {
+        AIO_AWAIT(self->server, aio_start_http_server(site_handler, NULL, "127.0.0.1", 0));
+        self->session = aio_session_open(.force_close = self->round == 1);
+        REQUIRE(self->session);
+        struct rlimit tight;
+        int first;
+        first = dup(0);
+        close(first);
+        tight = self->limit;
+        tight.rlim_cur = (rlim_t)first + STARVED_LEFT;
+        setrlimit(RLIMIT_NOFILE, &tight);
+        expect_report("accept: ");
+        for (int i = 0; i < STARVED; i++)
+            self->gets[i] = get_task(self->session, aio_server_port(self->server), "/text", no_timeouts);
+        self->began = aio_loop_time(aio_get_running_loop());
+        AIO_AWAIT(aio_gather(self->gets, STARVED));
+        for (int i = 0; i < STARVED; i++) CHECK_INT(self->gets[i]->code, 0);
+        CHECK(aio_loop_time(aio_get_running_loop()) - self->began < 20);
+        setrlimit(RLIMIT_NOFILE, &self->limit);
+        aio_unref_all(self->gets, STARVED);
+        memset(self->gets, 0, sizeof self->gets);
+        AIO_AWAIT(aio_session_close(self->session));
+        self->session = NULL;
+        AIO_AWAIT(aio_server_wait_closed(self->server));
+        self->server = NULL;
+    }
+    AIO_FINALLY;
+        setrlimit(RLIMIT_NOFILE, &self->limit);
+        aio_unref_all(self->gets, STARVED);
         AIO_AWAIT(aio_session_close(self->session));
         if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
     AIO_END;

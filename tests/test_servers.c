@@ -239,42 +239,124 @@ SCENARIO(server_max, SERVER_MAY)
     AIO_END;
 }
 
-static int accepts_left; /* until there are no descriptors, for one call */
+static struct { int left, code, fails; } poor; /* accepts until `code` comes, `fails` times */
 static int poor_accept(int fd, struct sockaddr *address, socklen_t *length)
 {
-    if (accepts_left == 0) {
-        accepts_left = -1;
-        errno = EMFILE;
+    if (poor.left == 0 && poor.fails) {
+        poor.fails--;
+        errno = poor.code;
         return -1;
     }
     int client = seam_accept(fd, address, length);
-    if (client >= 0) accepts_left--;
+    if (client >= 0) poor.left--;
     return client;
 }
 
-struct server_poor { aio_task task; aio_server *server; aio_stream *one, *two; int made; double began; };
+/* Without descriptors or memory: it says so once, pauses for a second, and goes on. */
+struct server_poor { aio_task task; aio_server *server, *closing; aio_stream *one, *two; int made, i; };
 SCENARIO(server_poor, SERVER_MAY)
 {
+    static const int codes[] = { EMFILE, ENFILE, ENOBUFS, ENOMEM };
     static char report[100];
     AIO_BEGIN(server_poor);
-    accepts_left = 1;
-    snprintf(report, sizeof report, "accept: %s; accepting again in 1 s", strerror(EMFILE));
-    expect_report(report);
     aio__os.accept = poor_accept;
-    AIO_AWAIT(self->server, aio_start_server(echo_handler, &self->made, "127.0.0.1", 0));
-    AIO_AWAIT(self->one, aio_open_connection("127.0.0.1", aio_server_port(self->server)));
-    AIO_AWAIT(self->two, aio_open_connection("127.0.0.1", aio_server_port(self->server)));
-    SOON();
-    CHECK_INT(self->made, 1);
-    AIO_AWAIT(aio_sleep(0.5));
-    CHECK_INT(self->made, 1);
-    AIO_AWAIT(aio_sleep(0.6));
-    CHECK_INT(self->made, 2);
+    for (self->i = 0; self->i < (now.w->kind == KIND_PLAIN ? 4 : 1); self->i++) {
+        poor.left = 1;
+        poor.code = codes[self->i];
+        poor.fails = poor.code == EMFILE || poor.code == ENFILE ? 4 : 2; /* for these there is a reserve */
+        self->made = 0;
+        snprintf(report, sizeof report, "accept: %s; accepting again in 1 s", strerror(poor.code));
+        expect_report(report);
+        AIO_AWAIT(self->server, aio_start_server(echo_handler, &self->made, "127.0.0.1", 0));
+        AIO_AWAIT(self->one, aio_open_connection("127.0.0.1", aio_server_port(self->server)));
+        AIO_AWAIT(self->two, aio_open_connection("127.0.0.1", aio_server_port(self->server)));
+        SOON();
+        CHECK_INT(self->made, 1);
+        AIO_AWAIT(aio_sleep(1.5));
+        CHECK_INT(self->made, 1);
+        AIO_AWAIT(aio_sleep(0.6));
+        CHECK_INT(self->made, 2);
+        if (!seam.fired) CHECK_INT(poor.fails, 0);
+        aio_stream_abort(self->one);
+        aio_stream_abort(self->two);
+        self->one = self->two = NULL;
+        aio_server_abort_clients(self->server);
+        self->closing = self->server;
+        self->server = NULL;
+        AIO_AWAIT(aio_server_wait_closed(self->closing));
+    }
     AIO_FINALLY;
         aio__os.accept = seam_accept;
         aio_stream_abort(self->one);
         aio_stream_abort(self->two);
         SERVER_END(self->server);
+    AIO_END;
+}
+
+/* A client that goes makes room at once; and the reserve serves one more than there are descriptors. */
+struct server_reserve { aio_task task; aio_server *server; aio_stream *streams[3]; int made, i; };
+SCENARIO(server_reserve, SERVER_MAY)
+{
+    AIO_BEGIN(server_reserve);
+    aio__os.accept = poor_accept;
+    poor.left = 1;
+    poor.code = EMFILE;
+    poor.fails = 1;
+    AIO_AWAIT(self->server, aio_start_server(echo_handler, &self->made, "127.0.0.1", 0));
+    for (self->i = 0; self->i < 2; self->i++)
+        AIO_AWAIT(self->streams[self->i], aio_open_connection("127.0.0.1", aio_server_port(self->server)));
+    SOON();
+    CHECK_INT(self->made, 2);
+    poor.left = 0;
+    poor.fails = 2;
+    expect_report("accept: ");
+    AIO_AWAIT(self->streams[2], aio_open_connection("127.0.0.1", aio_server_port(self->server)));
+    SOON();
+    CHECK_INT(self->made, 2);
+    aio_stream_close(self->streams[0]);
+    self->streams[0] = NULL;
+    SOON();
+    CHECK_INT(self->made, 3);
+    AIO_FINALLY;
+        aio__os.accept = seam_accept;
+        for (int i = 0; i < 3; i++) aio_stream_abort(self->streams[i]);
+        SERVER_END(self->server);
+    AIO_END;
+}
+
+/* More at once than a burst takes; and wait_closed waits for the last of them, also when nobody waits for it. */
+struct server_wait_closed { aio_task task; aio_server *server; aio_stream *streams[5]; aio_future *closed;
+    int made, i; };
+SCENARIO(server_wait_closed, SERVER_MAY)
+{
+    AIO_BEGIN(server_wait_closed);
+    AIO_AWAIT(self->server, aio_start_server(echo_handler, &self->made, "127.0.0.1", 0, .backlog = 2));
+    for (self->i = 0; self->i < 5; self->i++)
+        AIO_AWAIT(self->streams[self->i], aio_open_connection("127.0.0.1", aio_server_port(self->server)));
+    SOON();
+    CHECK_INT(self->made, 5);
+    self->closed = aio_server_wait_closed(self->server);
+    REQUIRE(self->closed);
+    AIO_TRY {
+        AIO_TIMEOUT(100) AIO_AWAIT(aio_server_wait_closed(self->server)); /* it is somebody else's */
+        CHECK(false);
+    } AIO_CATCH {
+        CAUGHT(EINVAL);
+    } AIO_END_TRY;
+    for (self->i = 0; self->i < 5; self->i++) {
+        CHECK(!aio_future_done(self->closed));
+        aio_stream_close(self->streams[self->i]);
+        self->streams[self->i] = NULL;
+        SOON();
+    }
+    CHECK(aio_future_done(self->closed));
+    self->server = NULL;
+    AIO_FINALLY;
+        if (self->closed && aio_future_done(self->closed)) self->server = NULL; /* it has gone */
+        if (self->server) aio_server_abort_clients(self->server);
+        if (self->server && !self->closed) aio_unref(aio_server_wait_closed(self->server));
+        for (int i = 0; i < 5; i++) aio_stream_abort(self->streams[i]);
+        aio_unref(self->closed);
     AIO_END;
 }
 
@@ -493,6 +575,93 @@ SCENARIO(server_crowd_1000, SERVER_MAY, .skip = KIND_ALLOC | KIND_CALL | KIND_CA
         aio_unref_all(self->ones, CROWD);
         SERVER_END(self->server);
     AIO_END;
+}
+
+/* One loop a thread, one port for all: each has its own queue of clients. */
+enum { SHARERS = 3, SHARED_CLIENTS = 60 };
+static struct sharer {
+    pthread_t thread; aio_loop *loop; struct share_serve *task; int number, port, made;
+} sharers[SHARERS];
+
+struct shared_client { aio_task task; aio_stream *stream; char number; };
+static AIO_CORO(shared_client)
+{
+    AIO_BEGIN(shared_client);
+    int code;
+    code = aio_stream_write(self->stream, &self->number, 1);
+    if (code) AIO_RAISE(code);
+    AIO_END;
+}
+static void *shared_handler(aio_stream *stream, void *arg)
+{
+    struct sharer *mine = (struct sharer *)arg;
+    SEAM_ADD(mine->made, 1);
+    return AIO_CALL(shared_client, .stream = stream, .number = (char)('0' + mine->number));
+}
+
+struct share_serve { aio_task task; struct sharer *mine; aio_server *server; };
+static AIO_CORO(share_serve)
+{
+    AIO_BEGIN(share_serve);
+    self->mine->task = self;
+    AIO_AWAIT(self->server, aio_start_server(shared_handler, self->mine, "127.0.0.1", self->mine->port,
+                                             .reuse_port = true));
+    self->mine->loop = aio_get_running_loop();
+    SEAM_SET(self->mine->port, aio_server_port(self->server));
+    SEAM_ADD(seam.outside, -1);
+    AIO_AWAIT(aio_server_serve_forever(self->server));
+    AIO_FINALLY;
+        SERVER_END(self->server);
+    AIO_END;
+}
+
+static void *share_run(void *arg)
+{
+    aio_loop *loop = aio_new_event_loop();
+    aio_set_event_loop(loop);
+    CHECK_INT(aio_loop_run_until_complete(loop, AIO_CALL(share_serve, .mine = (struct sharer *)arg), NULL),
+              AIO_ECANCELLED);
+    aio_loop_free(loop);
+    return NULL;
+}
+
+static void share_end(void *arg) { aio_task_cancel(((struct sharer *)arg)->task); }
+
+struct share_clients { aio_task task; aio_stream *streams[SHARED_CLIENTS]; int i, of[SHARERS]; aio_text text; };
+static AIO_CORO(share_clients)
+{
+    AIO_BEGIN(share_clients);
+    for (self->i = 0; self->i < SHARED_CLIENTS; self->i++) {
+        AIO_AWAIT(self->streams[self->i], aio_open_connection("127.0.0.1", sharers[0].port));
+        AIO_AWAIT(self->text, aio_stream_read_all(self->streams[self->i], 0));
+        CHECK_INT(self->text.length, 1);
+        if (self->text.length) self->of[(self->text.data[0] - '0') % SHARERS]++;
+    }
+    for (int i = 0; i < SHARERS; i++) CHECK_INT(self->of[i], SEAM_GET(sharers[i].made));
+    for (int i = 0; i < SHARERS && AIO__LINUX; i++) CHECK(self->of[i] > 0); /* others give all to the last one */
+    AIO_FINALLY;
+        for (int i = 0; i < SHARED_CLIENTS; i++) aio_stream_close(self->streams[i]);
+    AIO_END;
+}
+
+TEST(server_loops_share_a_port)
+{
+    memset(sharers, 0, sizeof sharers);
+    for (int i = 0; i < SHARERS; i++) {
+        sharers[i].number = i;
+        sharers[i].port = sharers[0].port;
+        SEAM_ADD(seam.outside, 1);
+        CHECK_INT(aio__os.thread(&sharers[i].thread, share_run, &sharers[i]), 0);
+        while (SEAM_GET(seam.outside)) poll(NULL, 0, 1);
+        CHECK(sharers[i].port > 0);
+    }
+    aio_loop *loop = aio_new_event_loop();
+    aio_set_event_loop(loop);
+    CHECK_INT(aio_loop_run_until_complete(loop, AIO_CALL(share_clients), NULL), 0);
+    aio_loop_free(loop);
+    for (int i = 0; i < SHARERS; i++)
+        CHECK_INT(aio_loop_call_soon_threadsafe(sharers[i].loop, share_end, &sharers[i]), 0);
+    for (int i = 0; i < SHARERS; i++) aio__os.join(sharers[i].thread);
 }
 
 /* A loop that is closed with a server, clients and connects open leaves nothing. */
