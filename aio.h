@@ -1128,6 +1128,7 @@ AIO_API bool aio_loop_remove_signal_handler(aio_loop *loop, int signum);
 /* How a side of TLS is set up; shared by connections, counted. Made once, it loads certificates once. */
 typedef struct aio_tls_context aio_tls_context;
 enum { AIO_VERIFY_FULL = 0, AIO_VERIFY_NONE = 1 };
+enum { AIO_TLS_SESSIONS = 128 };
 
 typedef struct aio_tls_options {
     char        aio__begin;
@@ -1139,6 +1140,8 @@ typedef struct aio_tls_options {
     const char *alpn;       /* comma-separated, most wanted first: "http/1.1" */
     bool        server;     /* for aio_start_server; needs cert_file */
     bool        require_client_cert; /* a server's: clients must show one that ca_file or ca_path vouches for */
+    int         sessions;   /* a client's: so many are kept, to be resumed by later connections to the same name and
+                               port with this context; 0: AIO_TLS_SESSIONS; below 0: none */
 } aio_tls_options;
 
 /* aio_tls_context_create(.ca_file = "...", ...): one owner. TLS 1.2 at least. NULL on an error, which
@@ -1264,6 +1267,8 @@ AIO_API const char *aio_stream_sockname(const aio_stream *stream, char *buffer, 
 AIO_API const char *aio_stream_tls_version(const aio_stream *stream);
 AIO_API const char *aio_stream_tls_cipher(const aio_stream *stream);
 AIO_API const char *aio_stream_alpn(const aio_stream *stream, char *buffer, size_t size);
+/* Whether TLS went on from an earlier connection, without a new exchange of certificates. Python: session_reused */
+AIO_API bool        aio_stream_tls_reused(const aio_stream *stream);
 
 /* ---- servers ---- */
 
@@ -2308,6 +2313,9 @@ static int aio__os_pidfd_open(pid_t pid)
     X(SSL_CTX_set_verify) X(SSL_get0_alpn_selected) X(SSL_get0_param) X(SSL_get_current_cipher)     \
     X(SSL_get_verify_result) X(SSL_get_version) X(SSL_has_pending) X(SSL_is_init_finished)          \
     X(SSL_select_next_proto) X(SSL_set_accept_state) X(SSL_set_bio) X(SSL_set_connect_state)        \
+    X(SSL_CTX_sess_set_new_cb) X(SSL_CTX_set_num_tickets) X(SSL_SESSION_free)                       \
+    X(SSL_SESSION_get_protocol_version) X(SSL_SESSION_is_resumable) X(SSL_get_rbio)                 \
+    X(SSL_session_reused) X(SSL_set_session) X(SSL_set_shutdown)                                    \
     X(SSL_set_hostflags) X(TLS_client_method) X(TLS_server_method) X(X509_verify_cert_error_string)
 #define AIO__TLS_LIBRARY_CALLS(X)                                                                 \
     X(EVP_default_properties_is_fips_enabled) X(OSSL_LIB_CTX_free) X(OSSL_PROVIDER_do_all)          \
@@ -8768,6 +8776,8 @@ struct aio_tls_context {
     bool     server;
     unsigned char alpn[128]; /* as on the wire */
     unsigned alpn_length;
+    aio__node sessions;      /* a client's, to be resumed: aio__tls_session, the latest last; the mutex guards them */
+    int      session_count, session_limit;
 };
 
 /* One TLS connection over a descriptor, or over another one. */
@@ -8778,8 +8788,10 @@ typedef struct aio__tls {
     bool             read_wants_write, write_wants_read;
     bool             failed;    /* no close_notify may be sent any more */
     bool             goodbye;   /* it has been sent */
+    aio_tls_context *context;   /* one owner more */
     int              error;     /* errno of the socket under it */
     unsigned long    reason;    /* OpenSSL's; the lower layer, through which the alert went, has cleared the queue */
+    char             key[1];    /* "name:port", under which its sessions are kept; empty: they are not */
 } aio__tls;
 
 static __thread char aio__tls_message[256]; /* why the latest context could not be made */
@@ -8953,6 +8965,82 @@ static OSSL_LIB_CTX *aio__tls_library_get(void)
 }
 #endif
 
+/* ---- sessions: what a server gave a client for later connections ---- */
+
+enum { AIO__SESSIONS_EACH = 4 }; /* of one name and port */
+
+typedef struct aio__tls_session {
+    aio__node    link;     /* in the context's sessions */
+    SSL_SESSION *session;  /* owned */
+    char         key[1];
+} aio__tls_session;
+
+static void aio__session_drop(aio_tls_context *context, aio__tls_session *kept)
+{
+    aio__ring_remove(&kept->link);
+    context->session_count--;
+    aio__os.SSL_SESSION_free(kept->session);
+    aio__free(kept);
+}
+
+/* The latest of a key, or NULL. Those that are more than `most`, or of no use any more, are dropped. */
+static aio__tls_session *aio__session_find(aio_tls_context *context, const char *key, int most)
+{
+    aio__tls_session *found = NULL;
+    aio__node *node = context->sessions.prev;
+    while (node != &context->sessions) {
+        aio__tls_session *kept = AIO__CONTAINER(node, aio__tls_session, link);
+        node = node->prev;
+        if (strcmp(kept->key, key)) continue;
+        if (most-- <= 0 || !aio__os.SSL_SESSION_is_resumable(kept->session)) aio__session_drop(context, kept);
+        else if (!found) found = kept;
+    }
+    return found;
+}
+
+/* OpenSSL has a session for later connections. 1: it is ours from now on. */
+static int aio__tls_remember(SSL *ssl, SSL_SESSION *session)
+{
+    aio__tls *tls = (aio__tls *)aio__os.BIO_get_data(aio__os.SSL_get_rbio(ssl));
+    aio_tls_context *context = tls->context;
+    size_t length = strlen(tls->key);
+    aio__tls_session *kept = length ? (aio__tls_session *)aio__calloc(sizeof *kept + length) : NULL;
+    if (!kept) return 0;
+    kept->session = session;
+    memcpy(kept->key, tls->key, length);
+    bool once = aio__os.SSL_SESSION_get_protocol_version(session) >= TLS1_3_VERSION;
+    pthread_mutex_lock(&aio__tls_mutex);
+    aio__ring_insert(&context->sessions, &kept->link);
+    context->session_count++;
+    aio__session_find(context, kept->key, once ? AIO__SESSIONS_EACH : 1);
+    if (context->session_count > context->session_limit)
+        aio__session_drop(context, AIO__CONTAINER(context->sessions.next, aio__tls_session, link));
+    pthread_mutex_unlock(&aio__tls_mutex);
+    return 1;
+}
+
+/* Resumes a session, if there is one. One of TLS 1.3 is good for one connection (RFC 8446, C.4). */
+static void aio__tls_resume(aio__tls *tls)
+{
+    pthread_mutex_lock(&aio__tls_mutex);
+    aio__tls_session *kept = aio__session_find(tls->context, tls->key, AIO__SESSIONS_EACH);
+    if (kept) {
+        aio__os.SSL_set_session(tls->ssl, kept->session);
+        if (aio__os.SSL_SESSION_get_protocol_version(kept->session) >= TLS1_3_VERSION)
+            aio__session_drop(tls->context, kept);
+    }
+    pthread_mutex_unlock(&aio__tls_mutex);
+}
+
+/* The handshake failed: what was resumed is not tried again. */
+static void aio__tls_forget(aio__tls *tls)
+{
+    if (!tls->key[0]) return;
+    pthread_mutex_lock(&aio__tls_mutex);
+    aio__session_find(tls->context, tls->key, 0);
+    pthread_mutex_unlock(&aio__tls_mutex);
+}
+
 /* ---- contexts ---- */
 
 static SSL_CTX *aio__tls_ctx_new(const aio_tls_options *options)
@@ -9045,7 +9133,14 @@ static bool aio__tls_context_fill(aio_tls_context *context, const aio_tls_option
     aio__os.SSL_CTX_ctrl(ctx, SSL_CTRL_SET_READ_AHEAD, 1, NULL);
     aio__os.SSL_CTX_set_default_read_buffer_len(ctx, 32768);
     aio__os.SSL_CTX_set_verify(ctx, verify, NULL);
-    if (o->server) aio__os.SSL_CTX_set_session_id_context(ctx, (const unsigned char *)"aio.h", 5);
+    if (o->server) {
+        aio__os.SSL_CTX_set_session_id_context(ctx, (const unsigned char *)"aio.h", 5);
+        aio__os.SSL_CTX_set_num_tickets(ctx, 1);
+    } else if (context->session_limit > 0) {
+        aio__os.SSL_CTX_ctrl(ctx, SSL_CTRL_SET_SESS_CACHE_MODE, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL,
+                             NULL);
+        aio__os.SSL_CTX_sess_set_new_cb(ctx, aio__tls_remember);
+    }
     const char *file = aio__tls_load(context, o);
     if (file) {
         aio__tls_context_fail("TLS: cannot load", file);
@@ -9074,6 +9169,8 @@ AIO_API aio_tls_context *aio__tls_context_create(const aio_tls_options *options)
     context->refs = 1;
     context->server = options->server;
     context->verify = options->verify != AIO_VERIFY_NONE;
+    context->session_limit = options->sessions ? options->sessions : AIO_TLS_SESSIONS;
+    aio__ring_clear(&context->sessions);
     const char *wrong = aio__tls_check(context, options);
     if (wrong) {
         snprintf(aio__tls_message, sizeof aio__tls_message, "TLS: %s", wrong);
@@ -9096,6 +9193,8 @@ AIO_API void aio_tls_context_unref(aio_tls_context *context)
 {
     if (!context || __atomic_sub_fetch(&context->refs, 1, __ATOMIC_ACQ_REL)) return;
     if (context->ctx) aio__os.SSL_CTX_free(context->ctx);
+    while (context->session_count)
+        aio__session_drop(context, AIO__CONTAINER(context->sessions.next, aio__tls_session, link));
     aio__free(context);
 }
 
@@ -9106,7 +9205,11 @@ static void aio__tls_free(aio__tls *tls)
 {
     while (tls) {
         aio__tls *lower = tls->lower;
-        if (tls->ssl) aio__os.SSL_free(tls->ssl);
+        if (tls->ssl) { /* a connection that ends without a goodbye leaves its session good (RFC 5246, 7.2.1) */
+            aio__os.SSL_set_shutdown(tls->ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
+            aio__os.SSL_free(tls->ssl);
+        }
+        aio_tls_context_unref(tls->context);
         aio__free(tls);
         tls = lower;
     }
@@ -9134,13 +9237,17 @@ static int aio__tls_name(SSL *ssl, const char *host, bool verify)
 }
 
 /* On d, or on the connection `lower`, which is taken if it succeeds. NULL with errno: ENOMEM, or EINVAL for a name that
- * none can be. `host` is NULL on a server. */
-static aio__tls *aio__tls_new(aio_tls_context *context, aio__descriptor *d, aio__tls *lower, const char *host)
+ * none can be. `host` is NULL on a server; port 0: it is not known. */
+static aio__tls *aio__tls_new(aio_tls_context *context, aio__descriptor *d, aio__tls *lower, const char *host,
+                              int port)
 {
     aio__os.ERR_clear_error();
     int code = ENOMEM;
-    aio__tls *tls = (aio__tls *)aio__calloc(sizeof *tls);
+    size_t room = host && context->session_limit > 0 ? strlen(host) + sizeof ":65535" : 0;
+    aio__tls *tls = (aio__tls *)aio__calloc(sizeof *tls + room);
     if (!tls) return NULL;
+    if (room) snprintf(tls->key, room, "%s:%d", host, port);
+    tls->context = aio_tls_context_ref(context);
     tls->d = d;
     tls->ssl = aio__os.SSL_new(context->ctx);
     BIO *bio = tls->ssl ? aio__os.BIO_new(aio__bio_method) : NULL;
@@ -9151,6 +9258,7 @@ static aio__tls *aio__tls_new(aio_tls_context *context, aio__descriptor *d, aio_
         else aio__os.SSL_set_connect_state(tls->ssl);
         code = host ? aio__tls_name(tls->ssl, host, context->verify) : 0;
         if (!code) {
+            if (room) aio__tls_resume(tls);
             tls->lower = lower;
             return tls;
         }
@@ -9204,6 +9312,7 @@ static int aio__tls_handshake(aio__tls *tls)
     if (error == SSL_ERROR_WANT_READ) return AIO__READ;
     if (error == SSL_ERROR_WANT_WRITE) return AIO__WRITE;
     tls->failed = true;
+    aio__tls_forget(tls);
     return AIO__IO_FAILED;
 }
 
@@ -9418,6 +9527,11 @@ AIO_API const char *aio_stream_tls_cipher(const aio_stream *stream)
     return stream && stream->tls ? aio__os.SSL_CIPHER_get_name(aio__os.SSL_get_current_cipher(stream->tls->ssl)) : NULL;
 }
 
+AIO_API bool aio_stream_tls_reused(const aio_stream *stream)
+{
+    return stream && stream->tls && aio__os.SSL_session_reused(stream->tls->ssl) != 0;
+}
+
 AIO_API const char *aio_stream_alpn(const aio_stream *stream, char *buffer, size_t size)
 {
     const unsigned char *protocol = NULL;
@@ -9430,6 +9544,7 @@ AIO_API const char *aio_stream_alpn(const aio_stream *stream, char *buffer, size
 #else
 AIO_API const char *aio_stream_tls_version(const aio_stream *stream) { return (void)stream, (const char *)NULL; }
 AIO_API const char *aio_stream_tls_cipher(const aio_stream *stream) { return (void)stream, (const char *)NULL; }
+AIO_API bool aio_stream_tls_reused(const aio_stream *stream) { return (void)stream, false; }
 AIO_API const char *aio_stream_alpn(const aio_stream *stream, char *buffer, size_t size)
 {
     return (void)stream, (void)buffer, (void)size, (const char *)NULL;
@@ -10385,6 +10500,7 @@ struct aio__tls_start { /* host: NULL on a server */
     aio_stream      *stream;
     aio_tls_context *context;
     const char      *host;
+    int              port;
     double           timeout;
     aio_exception   *error;
     char             peer[280];
@@ -10398,7 +10514,7 @@ static AIO_CORO(aio__tls_start)
     AIO_RAISE(ENOTSUP, "TLS with %s: compiled with AIO_NO_TLS", self->peer);
 #else
     aio__tls *tls;
-    tls = aio__tls_new(self->context, &self->stream->d, self->stream->tls, self->host);
+    tls = aio__tls_new(self->context, &self->stream->d, self->stream->tls, self->host, self->port);
     if (!tls)
         AIO_RAISE(errno, "TLS with %s: %s", self->peer,
                   errno == EINVAL ? "not a name that a server can have" : "no memory");
@@ -16289,7 +16405,7 @@ static AIO_CORO(aio__connect)
     if (self->options.tls_context) {
         aio__phase_enter(self->phases, AIO__PHASE_TLS);
         AIO_AWAIT(AIO_CALL(aio__tls_start, .stream = self->stream, .context = self->options.tls_context,
-                           .host = self->name, .timeout = self->options.tls_timeout));
+                           .host = self->name, .port = self->port, .timeout = self->options.tls_timeout));
     }
     AIO_RETURN(self->stream);
     AIO_FINALLY;

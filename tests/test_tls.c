@@ -542,6 +542,183 @@ SCENARIO(tls_started, TLS_MAY)
     AIO_END;
 }
 
+/* ---- sessions that are resumed ---- */
+
+/* Connects, sends a byte there and back, and closes, in order or not. Gives whether it was resumed. */
+struct tls_visit {
+    aio_task task; bool result, rude; int port; aio_tls_context *tls; const char *host; aio_stream *stream, *closing;
+};
+static AIO_CORO(tls_visit)
+{
+    AIO_BEGIN(tls_visit);
+    AIO_AWAIT(self->stream, aio_open_connection("127.0.0.1", self->port, .tls_context = self->tls,
+                                                .server_hostname = self->host));
+    self->result = aio_stream_tls_reused(self->stream);
+    if (aio_stream_write(self->stream, "x", 1)) AIO_RAISE(EPIPE);
+    AIO_AWAIT(aio_stream_readexactly(self->stream, 1));
+    self->closing = self->rude ? NULL : self->stream;
+    if (self->closing) self->stream = NULL;
+    if (self->closing) AIO_AWAIT(aio_stream_wait_closed(self->closing));
+    AIO_FINALLY;
+        aio_stream_abort(self->stream);
+    AIO_END;
+}
+#define VISIT(expected, context, name)                                                                          \
+    do {                                                                                                        \
+        AIO_AWAIT(self->reused, AIO_CALL(tls_visit, .port = aio_server_port(self->server), .tls = (context),    \
+                                         .host = (name), .rude = self->rude));                                  \
+        CHECK_INT(self->reused, (expected));                                                                    \
+    } while (0)
+
+struct tls_resuming { TLS_SELF; int version; bool reused, rude; aio_tls_context *next_tls; };
+static AIO_CORO(tls_resuming)
+{
+    AIO_BEGIN(tls_resuming);
+    TLS_SETUP("good", NULL);
+    self->next_tls = tls_server("good", NULL);
+    REQUIRE(self->next_tls);
+    SSL_CTX_set_max_proto_version(self->server_tls->ctx, self->version);
+    SSL_CTX_set_max_proto_version(self->next_tls->ctx, self->version);
+    AIO_AWAIT(self->server, aio_start_server(echo_handler, NULL, "127.0.0.1", 0, .tls_context = self->server_tls));
+    VISIT(false, self->client_tls, "localhost");
+    self->rude = true;
+    VISIT(true, self->client_tls, "localhost");
+    self->rude = false;
+    VISIT(true, self->client_tls, "localhost");
+    VISIT(false, self->client_tls, "127.0.0.1"); /* another name */
+    aio_tls_context_unref(self->server->options.tls_context); /* a server that does not know the session any more */
+    self->server->options.tls_context = aio_tls_context_ref(self->next_tls);
+    VISIT(false, self->client_tls, "localhost");
+    CHECK_INT(self->client_tls->session_count, 2);
+    AIO_FINALLY;
+        aio_tls_context_unref(self->next_tls);
+        TLS_END();
+    AIO_END;
+}
+
+struct tls_resumed_1_2 { aio_task task; };
+SCENARIO(tls_resumed_1_2, TLS_MAY)
+{
+    AIO_BEGIN(tls_resumed_1_2);
+    AIO_AWAIT(AIO_CALL(tls_resuming, .version = TLS1_2_VERSION));
+    AIO_END;
+}
+
+struct tls_resumed_1_3 { aio_task task; };
+SCENARIO(tls_resumed_1_3, TLS_MAY)
+{
+    AIO_BEGIN(tls_resumed_1_3);
+    AIO_AWAIT(AIO_CALL(tls_resuming, .version = TLS1_3_VERSION));
+    AIO_END;
+}
+
+/* Only so many, and of one name no more than four; a handshake that fails drops what it tried. */
+struct tls_sessions_few { TLS_SELF; bool reused, rude; int i; char ca[128]; };
+SCENARIO(tls_sessions_few, TLS_MAY)
+{
+    AIO_BEGIN(tls_sessions_few);
+    tls_setup();
+    self->server_tls = tls_server("good", NULL);
+    self->client_tls = aio_tls_context_create(.ca_file = tls_file(self->ca, "ca"), .sessions = 6);
+    REQUIRE(self->server_tls && self->client_tls);
+    SSL_CTX_set_num_tickets(self->server_tls->ctx, 5);
+    AIO_AWAIT(self->server, aio_start_server(echo_handler, NULL, "127.0.0.1", 0, .tls_context = self->server_tls));
+    VISIT(false, self->client_tls, "localhost");
+    CHECK_INT(self->client_tls->session_count, 4);
+    VISIT(false, self->client_tls, "a.wild.test");
+    CHECK_INT(self->client_tls->session_count, 6);
+    VISIT(true, self->client_tls, "localhost");
+    VISIT(true, self->client_tls, "localhost");
+    CHECK_INT(self->client_tls->session_count, 6);
+    SSL_CTX_set_options(self->server_tls->ctx, SSL_OP_NO_TLSv1_3 | SSL_OP_NO_TLSv1_2);
+    AIO_TRY {
+        AIO_AWAIT(AIO_CALL(tls_visit, .port = aio_server_port(self->server), .tls = self->client_tls,
+                           .host = "localhost"));
+        CHECK(false);
+    } AIO_CATCH {
+        CAUGHT(AIO_ETLS);
+        CHECK_INT(self->client_tls->session_count, 4); /* of the other name */
+    } AIO_END_TRY;
+    AIO_FINALLY;
+        TLS_END();
+    AIO_END;
+}
+
+/* A session that was made without verification is no way around it; a context may keep none. */
+struct tls_resumed_unsafe { TLS_SELF; bool reused, rude; int i; aio_tls_context *unsafe_tls, *none_tls; char ca[128]; };
+SCENARIO(tls_resumed_unsafe, TLS_MAY)
+{
+    AIO_BEGIN(tls_resumed_unsafe);
+    TLS_SETUP("good", NULL);
+    self->unsafe_tls = aio_tls_context_create(.verify = AIO_VERIFY_NONE);
+    self->none_tls = aio_tls_context_create(.ca_file = tls_file(self->ca, "ca"), .sessions = -1);
+    REQUIRE(self->unsafe_tls && self->none_tls);
+    AIO_AWAIT(self->server, aio_start_server(echo_handler, NULL, "127.0.0.1", 0, .tls_context = self->server_tls));
+    VISIT(false, self->unsafe_tls, "wrong.test");
+    VISIT(true, self->unsafe_tls, "wrong.test");
+    VISIT(false, self->none_tls, "localhost");
+    VISIT(false, self->none_tls, "localhost");
+    for (self->i = 0; self->i < 2; self->i++) {
+        AIO_TRY {
+            AIO_AWAIT(AIO_CALL(tls_visit, .port = aio_server_port(self->server), .tls = self->client_tls,
+                               .host = "wrong.test"));
+            CHECK(false);
+        } AIO_CATCH {
+            CAUGHT(AIO_ECERTIFICATE);
+        } AIO_END_TRY;
+    }
+    AIO_FINALLY;
+        aio_tls_context_unref(self->unsafe_tls);
+        aio_tls_context_unref(self->none_tls);
+        TLS_END();
+    AIO_END;
+}
+
+/* Threads, each with a loop and a server of its own, share two contexts. */
+struct tls_sharing { TLS_SELF; int i; bool reused, rude; long *resumed; };
+static AIO_CORO(tls_sharing)
+{
+    AIO_BEGIN(tls_sharing);
+    AIO_AWAIT(self->server, aio_start_server(echo_handler, NULL, "127.0.0.1", 0, .tls_context = self->server_tls));
+    for (; self->i < 10; self->i++) {
+        AIO_AWAIT(self->reused, AIO_CALL(tls_visit, .port = aio_server_port(self->server), .tls = self->client_tls,
+                                         .host = "localhost"));
+        if (self->reused) SEAM_ADD(*self->resumed, 1);
+    }
+    AIO_FINALLY;
+        aio_tls_context_unref(self->server_tls);
+        aio_tls_context_unref(self->client_tls);
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
+static struct { aio_tls_context *server_tls, *client_tls; long resumed, failed; } shared_tls;
+static void *tls_share(void *arg)
+{
+    aio_loop *loop = aio_new_event_loop();
+    int code = aio_loop_run_until_complete(loop, AIO_CALL(tls_sharing, .resumed = &shared_tls.resumed,
+        .server_tls = aio_tls_context_ref(shared_tls.server_tls),
+        .client_tls = aio_tls_context_ref(shared_tls.client_tls)), NULL);
+    if (code) SEAM_ADD(shared_tls.failed, 1);
+    aio_loop_free(loop);
+    return arg;
+}
+
+TEST(tls_threads_share)
+{
+    enum { THREADS = 4 };
+    pthread_t threads[THREADS];
+    tls_setup();
+    memset(&shared_tls, 0, sizeof shared_tls);
+    shared_tls.server_tls = tls_server("good", NULL);
+    shared_tls.client_tls = tls_client("ca", NULL);
+    for (int i = 0; i < THREADS; i++) CHECK_INT(pthread_create(&threads[i], NULL, tls_share, NULL), 0);
+    for (int i = 0; i < THREADS; i++) pthread_join(threads[i], NULL);
+    CHECK_INT(shared_tls.failed, 0);
+    CHECK_INT(shared_tls.resumed, 9 * THREADS); /* each port has sessions of its own */
+    aio_tls_context_unref(shared_tls.server_tls);
+    aio_tls_context_unref(shared_tls.client_tls);
+}
+
 /* ---- TLS within TLS ---- */
 static void tls_small_buffers(aio_stream *stream)
 {
