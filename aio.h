@@ -119,12 +119,13 @@
  *   45. URLs
  *   46. Headers
  *   47. HTTP messages
- *   48. Connecting: names, addresses, proxies
- *   49. Transports: protocols over streams
- *   50. Connections: the pool
- *   51. HTTP client: session, request, response
- *   52. HTTP server: connections and handlers
- *   53. Introspection: task dump and call graph
+ *   48. Proxies: HTTP CONNECT and SOCKS
+ *   49. Connecting: names and addresses
+ *   50. Transports: protocols over streams
+ *   51. Connections: the pool
+ *   52. HTTP client: session, request, response
+ *   53. HTTP server: connections and handlers
+ *   54. Introspection: task dump and call graph
  *
  * LICENCE: MIT-0 or public domain, as you like; see the end of the file.
  */
@@ -228,7 +229,8 @@ typedef struct aio_text {
     X(AIO_EDISCONNECTED, "ServerDisconnectedError", "the server closed the connection")               \
     X(AIO_EREDIRECTS, "TooManyRedirects", "too many redirects")                                       \
     X(AIO_EPAYLOAD, "ClientPayloadError", "the body is incomplete")                                   \
-    X(AIO_ECONTENT, "ContentTypeError", "the content has another type than expected")
+    X(AIO_ECONTENT, "ContentTypeError", "the content has another type than expected")                 \
+    X(AIO_EPROXY, "ProxyError", "the proxy refused, or is none")
 
 enum aio_code {
     AIO__EFIRST = 10000, /* above any errno */
@@ -1178,7 +1180,27 @@ typedef struct aio_connect_options {
     const char      *local_host;      /* address to connect from */
     struct aio_resolver *resolver;    /* asked for the host's addresses; NULL: the system, in a thread */
     double           happy_eyeballs_delay; /* seconds; 0: 0.25, at least 0.01; AIO_UNLIMITED: addresses in turn */
+    const char      *proxy;           /* "socks5h://user:password@host:1080", see below; NULL or "": none */
+    const char *const *proxy_headers; /* of CONNECT: names and values by turns, then NULL; borrowed likewise */
+    aio_tls_context *proxy_tls_context; /* for https:// proxies; NULL: the default one; borrowed likewise */
+    double           proxy_timeout;   /* with each proxy, its TLS included; 0: 60 s; AIO_UNLIMITED: none */
 } aio_connect_options;
+
+/* Proxies. `proxy` is a URL: http://, https:// (CONNECT, the latter within TLS), socks4://, socks5:// (the host's name
+ * is looked up here), socks4a://, socks5h:// (by the proxy); host:port alone is http. The port is 80, 443 or 1080 by
+ * default; user and password are percent-encoded. Several, up to AIO_PROXIES_MAX, with commas or blanks between them,
+ * stand one behind the other: the first is connected to, and leads to the second. Errors have the phase "proxy", and
+ * say what was asked of which proxy: AIO_EPROXY for one that refuses, ends early or speaks something else, the codes of
+ * TLS and lookups; AIO_EURL, AIO_ELIMIT for a `proxy` that is none. */
+enum { AIO_PROXIES_MAX = 8 };
+
+/* The proxies that the environment has for a URL, "" for none, as `proxy` takes them: SCHEME_proxy (http_proxy for
+ * http and ws, https_proxy for https and wss), else all_proxy; each in lower case, else in upper case, but HTTP_PROXY
+ * not in a CGI program (REQUEST_METHOD). A variable that is empty says: none. no_proxy has, with commas or blanks
+ * between them, hosts that are asked directly: a name, which stands for all below it, too, with a dot before it or not;
+ * an address, a network (10.0.0.0/8); host:port for one port only; "*" for all. 0, AIO_EURL, ENOMEM, or ENAMETOOLONG
+ * for the buffer. aiohttp: helpers.get_env_proxy_for_url */
+AIO_API int aio_proxy_from_env(const char *url, char *buffer, size_t size);
 
 /* aio_open_connection(host, port, .tls = true, ...): result: a stream of yours (end it with aio_stream_close or
  * aio_stream_wait_closed). The host's addresses are tried with a head start of happy_eyeballs_delay for each, IPv6 and
@@ -1791,17 +1813,17 @@ AIO_API const char *aio_http_reason(int status);
  * ============================================================================ */
 
 /* Seconds; 0: the default, AIO_UNLIMITED: none. The error of one that ran out is AIO_ETIMEOUT; its `phase` is "pool",
- * "resolve", "connect", "TLS handshake", "send", "headers" or "body". asyncio: aiohttp.ClientTimeout */
+ * "resolve", "connect", "proxy", "TLS handshake", "send", "headers" or "body". asyncio: aiohttp.ClientTimeout */
 typedef struct aio_timeouts {
     double total;        /* of a request up to the end of its response's body; default 300 */
     double connect;      /* until there is a connection: waiting for the pool, name, TCP, TLS; default none */
-    double sock_connect; /* of TCP's connect, each address; default 30 */
+    double sock_connect; /* of TCP's connect, each address, and of a tunnel, each proxy; default 30 */
     double sock_read;    /* between two pieces of the response; default none */
 } aio_timeouts;
 
 /* Where a request's time went, in seconds; 0 for what it did not need. */
 typedef struct aio_response_times {
-    double pool, resolve, connect, tls, send;
+    double pool, resolve, connect, proxy, tls, send;
     double wait;         /* for the response's head */
     double receive;      /* of the body, as far as it has come */
     bool   reused;       /* the connection had served another request before */
@@ -1831,6 +1853,13 @@ typedef struct aio_session_options {
     struct aio_resolver *resolver;        /* asked for hosts' addresses; borrowed. NULL: the system, in a thread */
     double             ttl_dns_cache;     /* seconds that the system's answers are kept, 256 at most; 0: 10 */
     bool               no_dns_cache;      /* they are not kept. aiohttp: use_dns_cache=False */
+    const char        *proxy;             /* of requests that name none, as aio_open_connection takes it */
+    const char *const *proxy_headers;     /* of CONNECT; Proxy-Authorization comes of the proxy's URL */
+    aio_tls_context   *proxy_tls_context; /* for https:// proxies; NULL: the default. The session keeps a reference */
+    /* Else the proxies are those of the environment (aio_proxy_from_env), at each request anew; and Authorization, when
+     * neither headers nor URL have it, is of $NETRC or ~/.netrc: up to 1 MiB, read then and there; one with an error
+     * counts as empty */
+    bool               trust_env;
 } aio_session_options;
 
 /* aio_session_open(.limit = 100, ...): a session of this thread's loop. NULL, with errno: ENOMEM, AIO_ENOLOOP, EINVAL
@@ -1855,6 +1884,7 @@ typedef struct aio_request_options {
     bool               borrow_data;     /* data or json stay where they are until the response: they are not copied */
     aio_timeouts       timeout;         /* what is 0 is as the session has it */
     bool               raise_for_status;/* besides the session's */
+    const char        *proxy;           /* takes the place of the session's; "": none, nor the environment's */
 } aio_request_options;
 
 typedef struct aio_response_task { aio_task task; aio_response *result; } aio_response_task;
@@ -1862,7 +1892,9 @@ typedef struct aio_response_task { aio_task task; aio_response *result; } aio_re
 /* aio_session_get(session, url, .params = ..., .timeout = { .total = 10 }): sends a request and gives its response as
  * soon as the head is there: yours, to be released. What it is given is copied. Errors: AIO_EURL, EINVAL, AIO_ERESOLVE,
  * errno values of connect, AIO_ETLS, AIO_ECERTIFICATE, AIO_EDISCONNECTED, AIO_EHTTP, AIO_ELIMIT, AIO_ETIMEOUT,
- * AIO_ESTATUS, AIO_ERUNTIME (the session is closed); the message names method and URL. aiohttp: session.get(url) */
+ * AIO_ESTATUS, AIO_EPROXY, AIO_ERUNTIME (the session is closed); the message names method and URL. A user in the URL
+ * becomes Authorization. Through a proxy that speaks HTTP, http:// URLs are asked for in absolute form; all else goes
+ * through a tunnel. aiohttp: session.get(url) */
 #define aio_session_get(...)     AIO__SESSION_REQUEST("GET", __VA_ARGS__, )
 #define aio_session_post(...)    AIO__SESSION_REQUEST("POST", __VA_ARGS__, )
 #define aio_session_put(...)     AIO__SESSION_REQUEST("PUT", __VA_ARGS__, )
@@ -15260,6 +15292,27 @@ static const char *aio__header_value_problem(const char *value, size_t n)
     return aio__has_control(value, n, false) ? "a header value has a control character" : NULL;
 }
 
+/* Framing is the library's own business: a second opinion about it is how requests are smuggled. */
+static bool aio__is_framing(const char *name, size_t n)
+{
+    return AIO__SAME_WORD(name, n, "content-length") || AIO__SAME_WORD(name, n, "transfer-encoding");
+}
+
+#define AIO__NO_FRAMING "Content-Length and Transfer-Encoding are not to be given"
+
+/* NULL, or what is wrong with an array of headers. */
+static const char *aio__pairs_problem(const char *const *pairs)
+{
+    for (size_t i = 0; pairs && pairs[i]; i += 2) {
+        const char *why = aio__header_name_problem(pairs[i], strlen(pairs[i]));
+        if (why) return why;
+        if (!pairs[i + 1]) return "a header has no value: the list must alternate names and values, and end in NULL";
+        if ((why = aio__header_value_problem(pairs[i + 1], strlen(pairs[i + 1])))) return why;
+        if (aio__is_framing(pairs[i], strlen(pairs[i]))) return AIO__NO_FRAMING;
+    }
+    return NULL;
+}
+
 /* The index of the first field of this name from `from` on, or the count. */
 static uint32_t aio__headers_find(const aio_headers *headers, const char *name, size_t n, uint32_t from)
 {
@@ -16144,18 +16197,695 @@ static inline const char *aio__http_clock_text(aio__http_clock *clock, int64_t s
 AIO__LIGHT_END
 
 /* ============================================================================
- * 48. Connecting: names, addresses, proxies
+ * 48. Proxies: HTTP CONNECT and SOCKS
  *
- * From a host's name to a stream: the name is looked up, its addresses race, TLS is put on what stands. Calls names,
- * streams and TLS.
+ * From a stream to a proxy to one through it: HTTP's CONNECT (RFC 9110 9.3.6), SOCKS4 and 4a, SOCKS5 (RFC 1928, 1929),
+ * for each proxy of a chain. A handshake is a machine that is fed what the proxy says, and says what to send next. Then
+ * what the environment has to say of proxies, and .netrc of passwords. Calls URLs, HTTP messages, names, streams, TLS.
+ * ============================================================================ */
+
+AIO__LIGHT_BEGIN("Og")
+
+enum {
+    AIO__PROXY_TIMEOUT = 60,     /* seconds for the handshake with one proxy */
+    AIO__PROXY_TEXT_MAX = 255,   /* bytes of a name, user or password that SOCKS can send, and of a name for CONNECT */
+    AIO__PROXY_INTERIM_MAX = 16  /* 1xx responses before CONNECT's own */
+};
+
+/* ---- which proxies ---- */
+
+enum {
+    AIO__PROXY_HTTP, AIO__PROXY_HTTPS, AIO__PROXY_SOCKS4, AIO__PROXY_SOCKS4A, AIO__PROXY_SOCKS5, AIO__PROXY_SOCKS5H,
+    AIO__PROXY_KINDS
+};
+static const char *const aio__proxy_schemes[] = { "http", "https", "socks4", "socks4a", "socks5", "socks5h" };
+static const char *const aio__proxy_names[] = { "CONNECT", "CONNECT", "SOCKS4", "SOCKS4a", "SOCKS5", "SOCKS5" };
+
+typedef struct aio__proxy_url {
+    aio_url url;
+    int     kind, port;
+} aio__proxy_url;
+
+typedef struct aio__proxies {
+    int        count;
+    aio__proxy_url at[AIO_PROXIES_MAX];
+} aio__proxies;
+
+/* Takes the next word off a list whose words stand between commas and blanks. */
+static bool aio__word_next(aio_text *rest, aio_text *word)
+{
+    const char *end = rest->data + rest->length, *from = rest->data, *to;
+    while (from < end && (*from == ',' || (unsigned char)*from <= ' ')) from++;
+    for (to = from; to < end && *to != ',' && (unsigned char)*to > ' ';) to++;
+    *word = aio__text(from, (size_t)(to - from));
+    *rest = aio__text(to, (size_t)(end - to));
+    return word->length != 0;
+}
+
+/* NULL, or what is wrong with the proxy that the URL names. */
+static const char *aio__proxy_judge(aio__proxy_url *proxy)
+{
+    const aio_url *url = &proxy->url;
+    const aio_text user = url->user, password = url->password;
+    for (proxy->kind = 0; proxy->kind < AIO__PROXY_KINDS; proxy->kind++) {
+        const char *scheme = aio__proxy_schemes[proxy->kind];
+        if (aio__same_word(url->scheme.data, url->scheme.length, scheme, strlen(scheme))) break;
+    }
+    if (proxy->kind == AIO__PROXY_KINDS) return "its scheme is not http, https, socks4, socks4a, socks5 or socks5h";
+    if (!url->host.length) return "it has no host";
+    proxy->port = url->port ? url->port : 1080;
+    if (proxy->kind <= AIO__PROXY_HTTPS)
+        return user.length && memchr(user.data, ':', user.length) ? "its user has a colon" : NULL;
+    if (user.length > AIO__PROXY_TEXT_MAX || password.length > AIO__PROXY_TEXT_MAX)
+        return "its user or password is longer than 255 bytes";
+    if (proxy->kind >= AIO__PROXY_SOCKS5) return NULL;
+    if (password.length) return "SOCKS4 has no passwords";
+    return user.length && memchr(user.data, 0, user.length) ? "its user has a NUL" : NULL;
+}
+
+/* 0, or a code with *reason. The URL of a proxy that did not parse is empty. */
+static int aio__proxy_parse(aio__proxy_url *proxy, aio_text word, const char **reason)
+{
+    aio__buffer whole = { NULL, 0, 0, 0 };
+    bool bare = !memmem(word.data, word.length, "://", 3);
+    *reason = "out of memory";
+    if (!aio__buffer_append(&whole, "http://", bare ? 7 : 0) || !aio__buffer_append(&whole, word.data, word.length)) {
+        aio__free(whole.data);
+        return ENOMEM;
+    }
+    int code = aio_url_parse(&proxy->url, whole.data, whole.end, reason);
+    aio__free(whole.data);
+    if (code) return code;
+    *reason = aio__proxy_judge(proxy);
+    return *reason ? AIO_EURL : 0;
+}
+
+static void aio__proxies_free(aio__proxies *proxies)
+{
+    for (int i = 0; proxies && i < proxies->count; i++) aio_url_clear(&proxies->at[i].url);
+    aio__free(proxies);
+}
+
+/* A list of proxies; NULL for an empty one. 0, or a code with *reason. */
+static int aio__proxies_parse(aio__proxies **parsed, const char *list, const char **reason)
+{
+    aio_text rest = aio__text(list, strlen(list)), word;
+    int code = 0;
+    aio__proxies *proxies = NULL;
+    *parsed = NULL;
+    *reason = "out of memory";
+    while (!code && aio__word_next(&rest, &word)) {
+        if (!proxies && !(proxies = (aio__proxies *)aio__calloc(sizeof *proxies))) return ENOMEM;
+        if (proxies->count == AIO_PROXIES_MAX) {
+            *reason = "there are more than AIO_PROXIES_MAX of them";
+            code = AIO_ELIMIT;
+        } else code = aio__proxy_parse(&proxies->at[proxies->count++], word, reason);
+    }
+    if (code) aio__proxies_free(proxies);
+    else *parsed = proxies;
+    return code;
+}
+
+/* ---- the handshake with one of them ---- */
+
+enum { AIO__HOP_CONNECT, AIO__HOP_SOCKS4, AIO__HOP_METHOD, AIO__HOP_PASSWORD, AIO__HOP_SOCKS5 }; /* the reply to */
+
+typedef struct aio__hop {
+    const aio__proxy_url *proxy;
+    const char    *host;         /* where it is to connect to */
+    int            port, state, interim;
+    size_t         ip_length;    /* of host's address: 4, 16; 0: a name, which the proxy looks up */
+    unsigned char  ip[16];
+    aio__buffer    out;          /* what is to be sent next */
+    aio_headers    headers;
+    aio__http_head head;
+    char           problem[AIO__MESSAGE_MAX / 2];
+} aio__hop;
+
+/* "a.test:80", "[::1]:80" */
+static const char *aio__host_port(const char *host, int port, char *buffer, size_t size)
+{
+    bool brackets = strchr(host, ':') != NULL;
+    snprintf(buffer, size, brackets ? "[%.*s]:%d" : "%.*s:%d", AIO__PROXY_TEXT_MAX, host, port);
+    return buffer;
+}
+
+AIO__PRINTF(2, 3)
+static int aio__hop_fail(aio__hop *hop, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(hop->problem, sizeof hop->problem, format, arguments);
+    va_end(arguments);
+    return AIO_EPROXY;
+}
+
+/* An error on the way, as the user is to see it. */
+static aio_exception *aio__hop_error(const aio__hop *hop, const aio_exception *why)
+{
+    char to[AIO__PROXY_TEXT_MAX + 12], by[AIO__PROXY_TEXT_MAX + 12];
+    return aio__exception(why->code, "proxy", "%s to %s by proxy %s: %s", aio__proxy_names[hop->proxy->kind],
+                          aio__host_port(hop->host, hop->port, to, sizeof to),
+                          aio__host_port(hop->proxy->url.host.data, hop->proxy->port, by, sizeof by), why->message);
+}
+
+/* One of the 3 bytes that become 4 letters: of "user:password". */
+static unsigned aio__basic_byte(aio_text user, aio_text password, size_t i)
+{
+    if (i < user.length) return (unsigned char)user.data[i];
+    if (i == user.length) return ':';
+    i -= user.length + 1;
+    return i < password.length ? (unsigned char)password.data[i] : 0;
+}
+
+/* Appends a field with credentials (RFC 7617). False without memory. */
+static bool aio__put_basic(aio__buffer *out, const char *field, aio_text user, aio_text password)
+{
+    static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    size_t n = user.length + 1 + password.length;
+    if (!aio__buffer_word(out, field) || !aio__buffer_word(out, ": Basic ")) return false;
+    for (size_t i = 0; i < n; i += 3) {
+        char four[4];
+        unsigned bits = 0;
+        for (size_t k = i; k < i + 3; k++) bits = bits << 8 | aio__basic_byte(user, password, k);
+        for (size_t k = 0; k < 4; k++) four[k] = i + k > n ? '=' : letters[bits >> (18 - 6 * k) & 63];
+        if (!aio__buffer_append(out, four, 4)) return false;
+    }
+    return aio__buffer_append(out, "\r\n", 2);
+}
+
+/* What CONNECT sends; also to be fed with the reply. False without memory. */
+static bool aio__connect_ask(aio__hop *hop, const char *const *headers)
+{
+    char to[AIO__PROXY_TEXT_MAX + 12];
+    const aio_url *url = &hop->proxy->url;
+    aio_text target = aio__text(to, strlen(aio__host_port(hop->host, hop->port, to, sizeof to)));
+    bool stored = aio__buffer_word(&hop->out, "CONNECT ") && aio__buffer_word(&hop->out, to)
+        && aio__buffer_word(&hop->out, " HTTP/1.1\r\n") && aio__http_put_field(&hop->out, aio__text("Host", 4), target);
+    if (url->user.data || url->password.data)
+        stored = stored && aio__put_basic(&hop->out, "Proxy-Authorization", url->user, url->password);
+    for (; stored && headers && headers[0]; headers += 2)
+        stored = aio__http_put_field(&hop->out, aio__text(headers[0], strlen(headers[0])),
+                                     aio__text(headers[1], strlen(headers[1])));
+    hop->state = AIO__HOP_CONNECT;
+    aio__http_head_reset(&hop->head, &hop->headers, false);
+    return stored && aio__buffer_append(&hop->out, "\r\n", 2);
+}
+
+static bool aio__socks4_ask(aio__hop *hop)
+{
+    char request[8] = { 4, 1, (char)(hop->port >> 8), (char)hop->port, 0, 0, 0, 1 }; /* 0.0.0.1: a name follows */
+    const aio_text user = hop->proxy->url.user;
+    if (hop->ip_length) memcpy(request + 4, hop->ip, 4);
+    hop->state = AIO__HOP_SOCKS4;
+    return aio__buffer_append(&hop->out, request, sizeof request)
+        && aio__buffer_append(&hop->out, user.data, user.length) && aio__buffer_append(&hop->out, "", 1)
+        && aio__buffer_append(&hop->out, hop->host, hop->ip_length ? 0 : strlen(hop->host) + 1);
+}
+
+static bool aio__socks5_ask(aio__hop *hop)
+{
+    size_t n = hop->ip_length ? hop->ip_length : strlen(hop->host);
+    char head[5] = { 5, 1, 0, 3, (char)n }, port[2] = { (char)(hop->port >> 8), (char)hop->port };
+    if (hop->ip_length) head[3] = n == 4 ? 1 : 4;
+    hop->state = AIO__HOP_SOCKS5;
+    return aio__buffer_append(&hop->out, head, hop->ip_length ? 4 : 5)
+        && aio__buffer_append(&hop->out, hop->ip_length ? (const char *)hop->ip : hop->host, n)
+        && aio__buffer_append(&hop->out, port, 2);
+}
+
+static bool aio__password_ask(aio__hop *hop)
+{
+    const aio_text user = hop->proxy->url.user, password = hop->proxy->url.password;
+    char head[2] = { 1, (char)user.length }, length = (char)password.length;
+    hop->state = AIO__HOP_PASSWORD;
+    return aio__buffer_append(&hop->out, head, 2) && aio__buffer_append(&hop->out, user.data, user.length)
+        && aio__buffer_append(&hop->out, &length, 1)
+        && aio__buffer_append(&hop->out, password.data, password.length);
+}
+
+/* Whether the name is to be looked up here. An address is none; it is then known. */
+static bool aio__hop_looks_up(aio__hop *hop)
+{
+    size_t n = strlen(hop->host);
+    hop->ip_length = aio__ipv4_parse(hop->host, n, hop->ip) ? 4 : aio__ipv6_parse(hop->host, n, hop->ip) ? 16 : 0;
+    return !hop->ip_length && (hop->proxy->kind == AIO__PROXY_SOCKS4 || hop->proxy->kind == AIO__PROXY_SOCKS5);
+}
+
+/* Takes the first address that the proxy can be given. */
+static int aio__hop_found(aio__hop *hop, const aio__addresses *addresses)
+{
+    for (int i = 0; i < addresses->count && !hop->ip_length; i++) {
+        const struct sockaddr_storage *at = &addresses->at[i].storage;
+        if (at->ss_family == AF_INET) {
+            hop->ip_length = 4;
+            memcpy(hop->ip, &((const struct sockaddr_in *)(const void *)at)->sin_addr, 4);
+        } else if (at->ss_family == AF_INET6 && hop->proxy->kind == AIO__PROXY_SOCKS5) {
+            hop->ip_length = 16;
+            memcpy(hop->ip, &((const struct sockaddr_in6 *)(const void *)at)->sin6_addr, 16);
+        }
+    }
+    return hop->ip_length ? 0 : aio__hop_fail(hop, "the name has no address that this proxy could be given");
+}
+
+/* Begins: `out` is the first to be sent. 0 or a code. */
+static int aio__hop_begin(aio__hop *hop, const char *const *headers)
+{
+    const aio_text user = hop->proxy->url.user;
+    size_t n = strlen(hop->host);
+    for (size_t i = 0; i < n; i++)
+        if ((unsigned char)hop->host[i] <= ' ' || (unsigned char)hop->host[i] >= 0x7f)
+            return aio__hop_fail(hop, "the host has a character that no host has");
+    if (n > AIO__PROXY_TEXT_MAX) return aio__hop_fail(hop, "the host is longer than 255 bytes");
+    if (hop->port < 0 || hop->port > 65535) return aio__hop_fail(hop, "the port is not one");
+    if (hop->proxy->kind <= AIO__PROXY_HTTPS) return aio__connect_ask(hop, headers) ? 0 : ENOMEM;
+    if (hop->proxy->kind <= AIO__PROXY_SOCKS4A) {
+        if (hop->ip_length == 16) return aio__hop_fail(hop, "SOCKS4 has no IPv6 addresses");
+        return aio__socks4_ask(hop) ? 0 : ENOMEM;
+    }
+    hop->state = AIO__HOP_METHOD;
+    return aio__buffer_append(&hop->out, user.data ? "\5\2\0\2" : "\5\1\0", user.data ? 4 : 3) ? 0 : ENOMEM;
+}
+
+static int aio__socks4_reply(aio__hop *hop, const unsigned char *data, size_t n, size_t *used)
+{
+    static const char *const words[] = {
+        "the request was rejected or failed", "the proxy reached no identd here", "identd here names another user"
+    };
+    if (data[0] != 0) return aio__hop_fail(hop, "the reply is not of SOCKS4: its version is %d", data[0]);
+    if (n < 2) return AIO__MORE;
+    if (data[1] >= 91 && data[1] <= 93) return aio__hop_fail(hop, "%s", words[data[1] - 91]);
+    if (data[1] != 90) return aio__hop_fail(hop, "unknown reply %d", data[1]);
+    *used = n < 8 ? 0 : 8;
+    return n < 8 ? AIO__MORE : 0;
+}
+
+/* RFC 1928, section 6 */
+static int aio__socks5_reply(aio__hop *hop, const unsigned char *data, size_t n, size_t *used)
+{
+    static const char *const words[] = {
+        "general SOCKS server failure", "connection not allowed by ruleset", "network unreachable", "host unreachable",
+        "connection refused", "TTL expired", "command not supported", "address type not supported"
+    };
+    if (n < 2) return AIO__MORE;
+    if (data[1] > 8) return aio__hop_fail(hop, "unknown reply %d", data[1]);
+    if (data[1]) return aio__hop_fail(hop, "%s", words[data[1] - 1]);
+    if (n < 5) return AIO__MORE;
+    size_t length = data[3] == 1 ? 4 : data[3] == 4 ? 16 : data[3] == 3 ? 1 + (size_t)data[4] : 0;
+    if (!length) return aio__hop_fail(hop, "the reply has an address of the unknown type %d", data[3]);
+    if (n < 6 + length) return AIO__MORE;
+    *used = 6 + length;
+    return 0;
+}
+
+/* What SOCKS5 has before its request: the choice of a method, and the verdict on user and password. */
+static int aio__socks5_greeting(aio__hop *hop, const unsigned char *data, size_t n, size_t *used)
+{
+    bool has_user = hop->proxy->url.user.data != NULL;
+    if (n < 2) return AIO__MORE;
+    *used = 2;
+    if (hop->state == AIO__HOP_PASSWORD) {
+        if (data[1]) return aio__hop_fail(hop, "the user or the password is wrong (status %d)", data[1]);
+        return aio__socks5_ask(hop) ? AIO__MORE : ENOMEM;
+    }
+    if (data[1] == 0xFF)
+        return aio__hop_fail(hop, has_user ? "the proxy takes neither a user nor none" : "the proxy wants a user");
+    if (data[1] == 0) return aio__socks5_ask(hop) ? AIO__MORE : ENOMEM;
+    if (data[1] != 2 || !has_user)
+        return aio__hop_fail(hop, "the proxy chose a method that was not offered: %d", data[1]);
+    return aio__password_ask(hop) ? AIO__MORE : ENOMEM;
+}
+
+static int aio__connect_reply(aio__hop *hop, const char *data, size_t n, size_t *used)
+{
+    aio__http_head *head = &hop->head;
+    int code = aio__http_head_feed(head, data, n, used);
+    if (code == ENOMEM || code == AIO__MORE) return code;
+    if (code) {
+        aio__hop_fail(hop, "%s", head->problem);
+        return code == AIO_ELIMIT ? code : AIO_EPROXY;
+    }
+    if (head->status / 100 == 2) return 0;
+    if (head->status / 100 != 1 || head->status == 101)
+        return aio__hop_fail(hop, "%d %.*s", head->status, head->reason.length < 100 ? (int)head->reason.length : 100,
+                             head->reason.data);
+    if (++hop->interim > AIO__PROXY_INTERIM_MAX) return aio__hop_fail(hop, "there are too many 1xx responses");
+    aio__http_head_reset(head, &hop->headers, false);
+    return AIO__MORE;
+}
+
+/* Goes on with what the proxy has said and was not *used yet. 0: the tunnel stands; AIO__MORE: it is to say more, after
+ * it was sent `out` if there is any; or a code with hop->problem. */
+static int aio__hop_feed(aio__hop *hop, const char *data, size_t n, size_t *used)
+{
+    const unsigned char *bytes = (const unsigned char *)data;
+    *used = 0;
+    if (!n) return AIO__MORE;
+    if (hop->state == AIO__HOP_CONNECT) return aio__connect_reply(hop, data, n, used);
+    if (hop->state == AIO__HOP_SOCKS4) return aio__socks4_reply(hop, bytes, n, used);
+    if (bytes[0] != (hop->state == AIO__HOP_PASSWORD ? 1 : 5))
+        return aio__hop_fail(hop, "the reply is not of SOCKS5: its version is %d", bytes[0]);
+    return hop->state == AIO__HOP_SOCKS5 ? aio__socks5_reply(hop, bytes, n, used)
+                                         : aio__socks5_greeting(hop, bytes, n, used);
+}
+
+/* Sends and reads as far as that goes. Result as above. */
+static int aio__hop_step(aio__hop *hop, aio_stream *s)
+{
+    for (;;) {
+        if (hop->out.end) {
+            int code = aio_stream_write(s, hop->out.data, hop->out.end);
+            hop->out.end = 0;
+            if (code && code != EPIPE && code != ECONNRESET) { /* else what the proxy had to say may have come */
+                aio__hop_fail(hop, "%s", s->error ? s->error->message : aio_code_text(code));
+                return code;
+            }
+        }
+        aio_text unread = aio__stream_unread(s);
+        size_t used;
+        int code = aio__hop_feed(hop, unread.data, unread.length, &used);
+        aio__stream_consume(s, used);
+        if (code == AIO__MORE && !used && s->eof) return aio__hop_fail(hop, "the proxy closed the connection");
+        if (code != AIO__MORE || !used) return code;
+    }
+}
+
+struct aio__hopping { /* one proxy */
+    aio_task            task;
+    aio_stream         *stream;
+    aio__hop           *hop;
+    const aio_connect_options *options;
+    aio_tls_context    *context;
+    aio__lookup_future *lookup;
+    aio_addresses      *resolved;
+    aio_text            more;
+    int                 code, family;
+    bool                looks_up;
+};
+static AIO_CORO(aio__hopping)
+{
+    AIO_BEGIN(aio__hopping);
+    if (aio__stream_unread(self->stream).length) AIO_RAISE(AIO_EPROXY, "there were bytes before this proxy was asked");
+    if (self->hop->proxy->kind == AIO__PROXY_HTTPS) {
+        self->context = self->options->proxy_tls_context ? self->options->proxy_tls_context : aio__tls_default();
+        if (!self->context) AIO_RAISE(AIO_ETLS, "%s", aio_tls_context_error());
+        AIO_AWAIT(AIO_CALL(aio__tls_start, .stream = self->stream, .context = self->context,
+                           .host = self->hop->proxy->url.host.data, .timeout = self->options->tls_timeout));
+    }
+    self->looks_up = aio__hop_looks_up(self->hop);
+    self->family = self->hop->proxy->kind == AIO__PROXY_SOCKS4 ? AF_INET : self->options->family;
+    if (self->looks_up && self->options->resolver) {
+        AIO_AWAIT(self->resolved, self->options->resolver->resolve(self->options->resolver, self->hop->host,
+                                                                   self->hop->port, self->family));
+        self->code = aio__hop_found(self->hop, &self->resolved->list);
+    } else if (self->looks_up) {
+        self->lookup = aio__resolve(self->task.future.loop, self->hop->host, self->hop->port, self->family, 0);
+        AIO_AWAIT(aio_ref(self->lookup));
+        self->code = aio__hop_found(self->hop, self->lookup->result);
+    }
+    if (!self->code) self->code = aio__hop_begin(self->hop, self->options->proxy_headers);
+    while (!self->code && (self->code = aio__hop_step(self->hop, self->stream)) == AIO__MORE) {
+        AIO_AWAIT(self->more, aio__stream_further(self->stream));
+        self->code = 0;
+    }
+    if (self->code) AIO_RAISE(self->code, "%s", self->hop->problem);
+    AIO_FINALLY;
+        aio_addresses_free(self->resolved);
+        aio_unref(self->lookup);
+        aio__free(self->hop->out.data);
+        aio_headers_clear(&self->hop->headers);
+    AIO_END;
+}
+
+struct aio__tunnel { /* all of them, on a stream to the first */
+    aio_task            task;
+    aio_stream         *stream;
+    const aio__proxies *proxies;
+    const aio_connect_options *options;
+    const char         *host;    /* where the last one is to connect to */
+    int                 port, i;
+    double              timeout;
+    aio__hop            hop;
+    aio_exception      *error;
+};
+
+/* The proxy that is next, and where it leads. */
+static void aio__tunnel_next(struct aio__tunnel *t)
+{
+    const aio__proxy_url *proxy = &t->proxies->at[t->i];
+    bool last = t->i + 1 == t->proxies->count;
+    memset(&t->hop, 0, sizeof t->hop);
+    t->hop.proxy = proxy;
+    t->hop.host = last ? t->host : proxy[1].url.host.data;
+    t->hop.port = last ? t->port : proxy[1].port;
+    t->hop.head.limits.total = t->stream->limit;
+    t->timeout = t->options->proxy_timeout;
+    if (t->timeout == 0) t->timeout = AIO__PROXY_TIMEOUT;
+    else if (t->timeout < 0) t->timeout = 1e9;
+}
+
+static AIO_CORO(aio__tunnel)
+{
+    AIO_BEGIN(aio__tunnel);
+    for (; self->i < self->proxies->count; self->i++) {
+        aio__tunnel_next(self);
+        AIO_TRY {
+            AIO_TIMEOUT(self->timeout)
+                AIO_AWAIT(AIO_CALL(aio__hopping, .stream = self->stream, .hop = &self->hop, .options = self->options));
+            if (self->i + 1 == self->proxies->count && self->options->tls_context
+                && aio__stream_unread(self->stream).length)
+                AIO_RAISE(AIO_EPROXY, "there were bytes before TLS");
+        } AIO_CATCH {
+            if (aio_caught(self)->code == AIO_ECANCELLED || aio_caught(self)->code == ENOMEM) AIO_RERAISE();
+            AIO_RAISE_EXCEPTION(self->error = aio__hop_error(&self->hop, aio_caught(self)));
+        } AIO_END_TRY;
+    }
+    AIO_FINALLY;
+        aio_exception_unref(self->error);
+    AIO_END;
+}
+
+/* ---- what the environment says ---- */
+
+/* SCHEME_proxy, or in upper case: NULL when there is none. HTTP_PROXY is what a CGI program's client may have sent as
+ * a header "Proxy". */
+static const char *aio__proxy_variable(const char *scheme, size_t n)
+{
+    char name[40];
+    if (n > sizeof name - 7) return NULL;
+    snprintf(name, sizeof name, "%.*s_proxy", (int)n, scheme);
+    const char *value = getenv(name);
+    if (value || (!strcmp(name, "http_proxy") && getenv("REQUEST_METHOD"))) return value;
+    for (char *c = name; *c; c++)
+        if (aio__is_letter(*c)) *c = (char)(*c & ~0x20);
+    return getenv(name);
+}
+
+/* Whether two addresses have the first `bits` in common. */
+static bool aio__same_network(const unsigned char *a, const unsigned char *b, unsigned bits)
+{
+    return !memcmp(a, b, bits / 8) && (bits % 8 == 0 || (a[bits / 8] ^ b[bits / 8]) >> (8 - bits % 8) == 0);
+}
+
+/* A number of up to `most`, or -1. */
+static int aio__small_number(aio_text digits, int most)
+{
+    int value = 0;
+    for (size_t i = 0; i < digits.length && value <= most; i++) {
+        if (!aio__is(digits.data[i], AIO__DIGIT)) return -1;
+        value = value * 10 + (digits.data[i] - '0');
+    }
+    return digits.length && value <= most ? value : -1;
+}
+
+/* An address, or a network as 10.0.0.0/8, against one. */
+static bool aio__no_proxy_address(aio_text word, const unsigned char *ip, size_t ip_length)
+{
+    unsigned char own[16];
+    const char *slash = (const char *)memchr(word.data, '/', word.length);
+    size_t n = slash ? (size_t)(slash - word.data) : word.length;
+    int bits = (int)ip_length * 8;
+    if (slash) bits = aio__small_number(aio__text(slash + 1, word.length - n - 1), bits);
+    if (bits < 0 || !(ip_length == 4 ? aio__ipv4_parse(word.data, n, own) : aio__ipv6_parse(word.data, n, own)))
+        return false;
+    return aio__same_network(own, ip, (unsigned)bits);
+}
+
+/* A name: the host itself, or a domain that it is in. */
+static bool aio__no_proxy_name(aio_text word, aio_text host)
+{
+    if (word.length > 1 && word.data[0] == '*' && word.data[1] == '.') word = aio__text(word.data + 1, word.length - 1);
+    while (word.length && *word.data == '.') word = aio__text(word.data + 1, word.length - 1);
+    if (word.length && word.data[word.length - 1] == '.') word.length--;
+    if (host.length && host.data[host.length - 1] == '.') host.length--;
+    if (!word.length || word.length > host.length) return false;
+    size_t before = host.length - word.length;
+    return (!before || host.data[before - 1] == '.')
+        && aio__same_word(host.data + before, word.length, word.data, word.length);
+}
+
+/* Takes ":80" off a word that ends in it, and the brackets of an IPv6 address: -1 if there is none. */
+static int aio__word_port(aio_text *word)
+{
+    const char *colon = (const char *)memchr(word->data, ':', word->length), *end = word->data + word->length;
+    const char *bracket = *word->data == '[' ? (const char *)memchr(word->data, ']', word->length) : NULL;
+    int port = -1;
+    if (bracket) colon = bracket + 1 < end ? bracket + 1 : NULL;
+    else if (colon && memchr(colon + 1, ':', (size_t)(end - colon - 1))) colon = NULL;
+    if (colon && *colon == ':') port = aio__small_number(aio__text(colon + 1, (size_t)(end - colon - 1)), 65535);
+    if (colon && port >= 0) *word = aio__text(word->data, (size_t)(colon - word->data));
+    if (bracket && word->data + word->length == bracket + 1) *word = aio__text(word->data + 1, word->length - 2);
+    return port;
+}
+
+static bool aio__no_proxy(const char *list, const aio_url *url)
+{
+    unsigned char ip[16];
+    aio_text rest = aio__text(list, strlen(list)), host = url->host, word;
+    const char *zone = host.length ? (const char *)memchr(host.data, '%', host.length) : NULL;
+    if (zone) host.length = (size_t)(zone - host.data);
+    size_t ip_length = url->is_ipv4 && aio__ipv4_parse(host.data, host.length, ip) ? 4
+        : url->is_ipv6 && aio__ipv6_parse(host.data, host.length, ip) ? 16 : 0;
+    while (aio__word_next(&rest, &word)) {
+        if (word.length == 1 && *word.data == '*') return true;
+        int port = aio__word_port(&word);
+        if (!word.length || (port >= 0 && port != url->port)) continue;
+        if (ip_length ? aio__no_proxy_address(word, ip, ip_length) : aio__no_proxy_name(word, host)) return true;
+    }
+    return false;
+}
+
+/* The proxies for a URL, as they stand in the environment; NULL for none. */
+static const char *aio__proxy_of(const aio_url *url)
+{
+    size_t n = url->scheme.length;
+    if (!url->host.length) return NULL;
+    const char *scheme = url->is_http ? (url->is_tls ? "https" : "http") : url->scheme.data;
+    const char *found = aio__proxy_variable(scheme, url->is_http ? strlen(scheme) : n);
+    if (!found) found = aio__proxy_variable("all", 3);
+    const char *except = found && *found ? aio__proxy_variable("no", 2) : NULL;
+    return !found || !*found || (except && aio__no_proxy(except, url)) ? NULL : found;
+}
+
+AIO_API int aio_proxy_from_env(const char *url, char *buffer, size_t size)
+{
+    aio_url parsed;
+    if (!url || !buffer || !size) return EINVAL;
+    *buffer = 0;
+    int code = aio_url_parse(&parsed, url, strlen(url), NULL);
+    if (code) return code;
+    const char *found = aio__proxy_of(&parsed);
+    if (found && strlen(found) >= size) code = ENAMETOOLONG;
+    else if (found) memcpy(buffer, found, strlen(found) + 1);
+    aio_url_clear(&parsed);
+    return code;
+}
+
+/* ---- .netrc ---- */
+
+typedef struct aio__netrc { char *at, *end; } aio__netrc; /* what is unread; what was read may have been written over */
+
+static bool aio__netrc_blank(char c) { return c == ' ' || c == '\t' || c == '\r' || c == '\n'; }
+
+static void aio__netrc_skip(aio__netrc *n, bool comments)
+{
+    while (n->at < n->end && (aio__netrc_blank(*n->at) || (comments && *n->at == '#'))) {
+        if (*n->at == '#') while (n->at < n->end && *n->at != '\n') n->at++;
+        else n->at++;
+    }
+}
+
+/* The next token: a backslash makes the next character an ordinary one, quotes are around those with blanks. Empty at
+ * the end. In a keyword's place '#' begins a comment. */
+static aio_text aio__netrc_token(aio__netrc *n, bool keyword)
+{
+    aio__netrc_skip(n, keyword);
+    bool quoted = n->at < n->end && *n->at == '"';
+    if (quoted) n->at++;
+    char *start = n->at, *to = start;
+    while (n->at < n->end && (quoted ? *n->at != '"' : !aio__netrc_blank(*n->at))) {
+        if (*n->at == '\\' && n->at + 1 < n->end) n->at++;
+        *to++ = *n->at++;
+    }
+    if (n->at < n->end) n->at++;
+    return aio__text(start, (size_t)(to - start));
+}
+
+/* A macro ends with an empty line. */
+static void aio__netrc_skip_macro(aio__netrc *n)
+{
+    bool empty = false;
+    aio__netrc_token(n, false);
+    while (n->at < n->end && !empty) {
+        empty = *n->at == '\n' || (*n->at == '\r' && n->at + 1 < n->end && n->at[1] == '\n');
+        char *line = (char *)memchr(n->at, '\n', (size_t)(n->end - n->at));
+        n->at = line ? line + 1 : n->end;
+    }
+}
+
+/* Looks a host up in the text of a .netrc, which it spoils and whose parts the results are: the entry of that machine,
+ * the last if there are several, or else the default. False if there is none, or the text is wrong somewhere. */
+static bool aio__netrc_find(char *text, size_t length, aio_text host, aio_text *user, aio_text *password)
+{
+    static const char *const members[] = { "login", "user", "account", "password" };
+    enum { ELSE, DEFAULT, MACHINE } entry = ELSE, best = ELSE;
+    aio__netrc n = { text, text + length };
+    aio_text found[4], none = { "", 0 }, word;
+    bool inside = false;
+    found[0] = found[1] = found[2] = found[3] = none;
+    while ((word = aio__netrc_token(&n, true)).length || n.at < n.end) {
+        int member = 0;
+        bool machine = word.length == 7 && !memcmp(word.data, "machine", 7);
+        while (member < 4 && (word.length != strlen(members[member])
+                              || memcmp(word.data, members[member], word.length))) member++;
+        if (machine || (word.length == 7 && !memcmp(word.data, "default", 7))) {
+            if (machine) word = aio__netrc_token(&n, false);
+            if (machine && !word.length) return false;
+            bool same = aio__same_word(word.data, word.length, host.data, host.length);
+            entry = !machine ? DEFAULT : same ? MACHINE : ELSE;
+            inside = true;
+            if (entry < best) entry = ELSE;
+            if (entry != ELSE) best = entry, found[0] = found[1] = found[2] = found[3] = none;
+        } else if (word.length == 6 && !memcmp(word.data, "macdef", 6)) {
+            aio__netrc_skip_macro(&n);
+            inside = false;
+        } else if (inside && member < 4) {
+            word = aio__netrc_token(&n, false);
+            if (entry != ELSE) found[member ? member : 1] = word;
+        } else return false;
+    }
+    *user = found[1].length ? found[1] : found[2];
+    *password = found[3];
+    return best != ELSE && (user->length || password->length);
+}
+
+/* The text of $NETRC, or of ~/.netrc; NULL if there is none that could be read. 0 or ENOMEM. */
+static int aio__netrc_read(char **text)
+{
+    char path[1024];
+    const char *name = getenv("NETRC"), *home = getenv("HOME");
+    *text = NULL;
+    if (!name && !home) return 0;
+    int n = name ? snprintf(path, sizeof path, "%s", name) : snprintf(path, sizeof path, "%s/.netrc", home);
+    int code = n < (int)sizeof path ? aio__dns_file(path, text) : 0;
+    return code == ENOMEM ? code : 0;
+}
+
+AIO__LIGHT_END
+
+/* ============================================================================
+ * 49. Connecting: names and addresses
+ *
+ * From a host's name to a stream: the name is looked up, its addresses race; proxies lead on from there; TLS is put on
+ * what stands. Calls names, streams, TLS and proxies.
  * ============================================================================ */
 
 AIO__LIGHT_BEGIN("Og")
 
 /* Where the time of a request goes. */
 enum {
-    AIO__PHASE_POOL, AIO__PHASE_RESOLVE, AIO__PHASE_CONNECT, AIO__PHASE_TLS, AIO__PHASE_SEND, AIO__PHASE_HEADERS,
-    AIO__PHASE_BODY, AIO__PHASES
+    AIO__PHASE_POOL, AIO__PHASE_RESOLVE, AIO__PHASE_CONNECT, AIO__PHASE_PROXY, AIO__PHASE_TLS, AIO__PHASE_SEND,
+    AIO__PHASE_HEADERS, AIO__PHASE_BODY, AIO__PHASES
 };
 typedef struct aio__phases {
     aio_loop *loop;
@@ -16182,9 +16912,12 @@ struct aio__connect { /* a name, its addresses, then TLS */
     aio_connect_options options;
     int64_t             delay;        /* nanoseconds between attempts; 0: none begins while another is under way */
     aio__phases        *phases;       /* of the request that this is for, or NULL */
-    int                 port;
-    const char         *host, *name;  /* in text */
-    char                text[1];      /* host, server name, local host: each with its NUL */
+    aio__proxies       *proxies;      /* NULL: none */
+    aio_exception      *error;
+    int                 code, port, target_port;
+    const char         *host;         /* to connect to: the target, or the first proxy */
+    const char         *target, *name, *reason; /* in text, or static */
+    char                text[1];      /* host, server name, local host, proxies: each with its NUL */
 };
 
 /* ---- addresses: happy eyeballs ---- */
@@ -16379,10 +17112,24 @@ static aio_stream_task *aio__race_new(const struct aio__connect *c)
 
 /* ---- a connection ---- */
 
+/* With proxies, the first of them is what is connected to. 0, or a code with c->reason. */
+static int aio__connect_to_proxy(struct aio__connect *c)
+{
+    int code = c->options.proxy ? aio__proxies_parse(&c->proxies, c->options.proxy, &c->reason) : 0;
+    if (!c->proxies) return code;
+    c->host = c->proxies->at[0].url.host.data;
+    c->port = c->proxies->at[0].port;
+    return 0;
+}
+
 /* Both resolvers give a host's A and AAAA records together, so no attempt has to wait for the other kind. */
 static AIO_CORO(aio__connect)
 {
     AIO_BEGIN(aio__connect);
+    self->code = aio__connect_to_proxy(self);
+    if (self->code)
+        AIO_RAISE_EXCEPTION(self->error = aio__exception(self->code, "proxy", "proxy for %s: %s", self->target,
+                                                         self->reason));
     if (self->options.tls && !self->options.tls_context && !(self->options.tls_context = aio__tls_default()))
         AIO_RAISE(AIO_ETLS, "%s", aio_tls_context_error());
     aio__phase_enter(self->phases, AIO__PHASE_RESOLVE);
@@ -16401,7 +17148,12 @@ static AIO_CORO(aio__connect)
     }
     aio__phase_enter(self->phases, AIO__PHASE_CONNECT);
     AIO_AWAIT(self->stream, aio__race_new(self));
-    self->stream->name = aio__strndup(self->host, strlen(self->host));
+    if (self->proxies) {
+        aio__phase_enter(self->phases, AIO__PHASE_PROXY);
+        AIO_AWAIT(AIO_CALL(aio__tunnel, .stream = self->stream, .proxies = self->proxies, .options = &self->options,
+                           .host = self->target, .port = self->target_port));
+    }
+    self->stream->name = aio__strndup(self->target, strlen(self->target));
     if (self->options.tls_context) {
         aio__phase_enter(self->phases, AIO__PHASE_TLS);
         AIO_AWAIT(AIO_CALL(aio__tls_start, .stream = self->stream, .context = self->options.tls_context,
@@ -16411,6 +17163,8 @@ static AIO_CORO(aio__connect)
     AIO_FINALLY;
         if (self->task.future.error && self->stream) aio__stream_drop(self->stream);
         if (self->task.future.error) self->result = NULL;
+        aio_exception_unref(self->error);
+        aio__proxies_free(self->proxies);
         aio_addresses_free(self->resolved);
         aio_unref(self->lookup);
         aio_unref(self->local);
@@ -16420,22 +17174,27 @@ static AIO_CORO(aio__connect)
 AIO_API aio_stream_task *aio__open_connection(const char *host, int port, const aio_connect_options *options)
 {
     if (!host || !*host) return (aio_stream_task *)(void *)aio__failure(EINVAL, "open_connection: no host");
-    if (!aio__tls_context_is_for(options->tls_context, false))
+    if (!aio__tls_context_is_for(options->tls_context, false)
+        || !aio__tls_context_is_for(options->proxy_tls_context, false))
         return (aio_stream_task *)(void *)aio__failure(EINVAL, "open_connection: the TLS context is a server's");
     int64_t delay = aio__timeout_ns(options->happy_eyeballs_delay, 0.25);
     if (delay < 0) return (aio_stream_task *)(void *)aio__failure(EINVAL, "open_connection: happy_eyeballs_delay is no "
                                                                   "number of seconds");
     const char *name = options->server_hostname ? options->server_hostname : host;
-    size_t texts = aio__text_size(host) + aio__text_size(name) + aio__text_size(options->local_host);
+    const char *why = aio__pairs_problem(options->proxy_headers);
+    if (why) return (aio_stream_task *)(void *)aio__failure(EINVAL, "open_connection: proxy_headers: %s", why);
+    size_t texts = aio__text_size(host) + aio__text_size(name) + aio__text_size(options->local_host)
+        + aio__text_size(options->proxy);
     struct aio__connect *self = (struct aio__connect *)aio__new_zeroed(sizeof *self + texts, aio__connect_coro);
     if (!self) return NULL;
     char *at = self->text;
     self->options = *options;
     self->delay = delay && delay < AIO__ATTEMPTS_APART ? AIO__ATTEMPTS_APART : delay;
-    self->port = port;
-    self->host = aio__keep(&at, host);
+    self->port = self->target_port = port;
+    self->host = self->target = aio__keep(&at, host);
     self->name = aio__keep(&at, name);
     self->options.local_host = aio__keep(&at, options->local_host);
+    self->options.proxy = aio__keep(&at, options->proxy);
     return (aio_stream_task *)(void *)self;
 }
 
@@ -16471,6 +17230,8 @@ AIO_API aio_stream_task *aio__open_unix_connection(const char *path, const aio_c
     const char *name = options->server_hostname ? options->server_hostname : "";
     if (options->tls && !options->tls_context)
         return (aio_stream_task *)(void *)aio__failure(EINVAL, "unix socket %s: TLS needs .tls_context", path);
+    if (options->proxy && *options->proxy)
+        return (aio_stream_task *)(void *)aio__failure(EINVAL, "unix socket %s: there are no proxies for those", path);
     if (options->tls_context && (!*name || strlen(name) > 255))
         return (aio_stream_task *)(void *)aio__failure(EINVAL, "unix socket %s: TLS needs .server_hostname", path);
     if (!aio__tls_context_is_for(options->tls_context, false))
@@ -16487,7 +17248,7 @@ AIO_API aio_stream_task *aio__open_unix_connection(const char *path, const aio_c
 }
 
 /* ============================================================================
- * 49. Transports: protocols over streams
+ * 50. Transports: protocols over streams
  *
  * A stream with an aio__transport: its descriptor's handles run what is here, which reads into a buffer of the loop's
  * and calls the protocol. It ends by connection_lost, which is queued; only after that the stream is freed. May call
@@ -16768,7 +17529,7 @@ AIO_API aio_server_task *aio__create_unix_server(const aio_protocol *protocol, v
 }
 
 /* ============================================================================
- * 50. Connections: the pool
+ * 51. Connections: the pool
  *
  * What the client and the server have in common: deadlines, and bodies on their way in. Then the client's connector:
  * keep-alive connections by origin, and who waits for one. A connection object is the right to one of `limit` places;
@@ -17439,7 +18200,7 @@ static void aio__connector_free(aio__connector *c)
 }
 
 /* ============================================================================
- * 51. HTTP client: session, request, response
+ * 52. HTTP client: session, request, response
  *
  * One request is one coroutine (aio__fetching), whose frame holds copies of what it was given. Everything else of a
  * request and its response is an exchange, which outlives the coroutine as the user's aio_response, and is used again,
@@ -17454,7 +18215,7 @@ enum {
 };
 
 static const char *const aio__phase_names[] = {
-    "pool", "resolve", "connect", "TLS handshake", "send", "headers", "body"
+    "pool", "resolve", "connect", "proxy", "TLS handshake", "send", "headers", "body"
 };
 
 struct aio_session {
@@ -17483,6 +18244,10 @@ typedef struct aio__exchange {
     aio__buffer    out;        /* the request's head */
     aio_text       data;       /* and its body */
     aio_url        url;
+    aio_url        via;        /* the proxy that is asked in absolute form; or empty */
+    aio__buffer    route;      /* the key, and the proxies of the tunnel, each with its NUL */
+    aio_text       key;        /* of the connection: the origin, and all proxies on the way */
+    const char    *tunnel;     /* in route; NULL: none */
     aio__phases    phases;
     int64_t        total, connect, sock_connect, sock_read; /* nanoseconds; 0: none */
     int64_t        total_at, connect_at;
@@ -17505,6 +18270,8 @@ typedef struct aio__sessions {
 static void aio__exchange_clear(aio__exchange *x)
 {
     aio_url_clear(&x->url);
+    aio_url_clear(&x->via);
+    aio__free(x->route.data);
     aio_headers_clear(&x->response.headers);
     aio__free(x->out.data);
     aio__free(x->in.content.data);
@@ -17516,6 +18283,9 @@ static void aio__session_clear(aio_session *session)
     aio_url_clear(&session->base);
     aio_headers_clear(&session->headers);
     aio_tls_context_unref(session->options.tls_context);
+    aio_tls_context_unref(session->options.proxy_tls_context);
+    aio__free((void *)(uintptr_t)session->options.proxy);
+    aio__free((void *)(uintptr_t)session->options.proxy_headers);
     aio__free((void *)(uintptr_t)session->options.local_host);
     aio__names_close(session->names);
     aio__ring_remove(&session->link);
@@ -17589,6 +18359,7 @@ static void aio__exchange_unref(aio__exchange *x)
     aio__ring_remove(&x->node);
     if (session->spare_count < AIO__SPARES && !session->is_closed) {
         aio_url_clear(&x->url);
+        aio_url_clear(&x->via);
         if (x->in.content.capacity > AIO__SPARE_CONTENT) {
             aio__free(x->in.content.data);
             memset(&x->in.content, 0, sizeof x->in.content);
@@ -17636,6 +18407,7 @@ static void aio__exchange_times(aio__exchange *x, int phase)
     times->pool = aio__seconds(spent[AIO__PHASE_POOL]);
     times->resolve = aio__seconds(spent[AIO__PHASE_RESOLVE]);
     times->connect = aio__seconds(spent[AIO__PHASE_CONNECT]);
+    times->proxy = aio__seconds(spent[AIO__PHASE_PROXY]);
     times->tls = aio__seconds(spent[AIO__PHASE_TLS]);
     times->send = aio__seconds(spent[AIO__PHASE_SEND]);
     times->wait = aio__seconds(spent[AIO__PHASE_HEADERS]);
@@ -17731,7 +18503,7 @@ struct aio__fetching { /* the coroutine of a request */
     aio_session      *session;
     aio__exchange    *x;
     aio_timeouts      timeout;
-    const char       *method, *url, *content_type; /* these in text, or static */
+    const char       *method, *url, *proxy, *content_type; /* these in text, or static */
     const char       *headers, *params;  /* name NUL value NUL ... */
     size_t            header_count, param_count; /* pairs */
     aio_text          data, more;
@@ -17760,27 +18532,6 @@ static void aio__pair_next(const char **at, aio_text *name, aio_text *value)
     *name = aio__text(*at, strlen(*at));
     *value = aio__text(*at + name->length + 1, strlen(*at + name->length + 1));
     *at = value->data + value->length + 1;
-}
-
-/* Framing is the library's own business: a second opinion about it is how requests are smuggled. */
-static bool aio__is_framing(const char *name, size_t n)
-{
-    return AIO__SAME_WORD(name, n, "content-length") || AIO__SAME_WORD(name, n, "transfer-encoding");
-}
-
-#define AIO__NO_FRAMING "Content-Length and Transfer-Encoding are not to be given"
-
-/* NULL, or what is wrong with an array of headers. */
-static const char *aio__pairs_problem(const char *const *pairs)
-{
-    for (size_t i = 0; pairs && pairs[i]; i += 2) {
-        const char *why = aio__header_name_problem(pairs[i], strlen(pairs[i]));
-        if (why) return why;
-        if (!pairs[i + 1]) return "a header has no value: the list must alternate names and values, and end in NULL";
-        if ((why = aio__header_value_problem(pairs[i + 1], strlen(pairs[i + 1])))) return why;
-        if (aio__is_framing(pairs[i], strlen(pairs[i]))) return AIO__NO_FRAMING;
-    }
-    return NULL;
 }
 
 static const char *aio__fields_problem(const aio_headers *headers)
@@ -17824,6 +18575,7 @@ static void aio__fetching_keep(struct aio__fetching *self, const aio_request_opt
     size_t position = 0;
     self->url = aio__keep(&at, self->url);
     self->method = aio__keep(&at, self->method);
+    self->proxy = aio__keep(&at, o->proxy);
     self->headers = at;
     aio__pairs_keep(&at, o->headers);
     while (o->header_fields && aio_headers_next(o->header_fields, &position, &name, &value)) {
@@ -17859,9 +18611,10 @@ static bool aio__fetching_has(const struct aio__fetching *f, const char *name)
         || aio__headers_value(&f->session->headers, name, n).data;
 }
 
-/* Appends one field of the request; Connection: close is also for us. */
+/* Appends one field of the request; Connection: close is also for us, and what is for a proxy never for an origin. */
 static bool aio__request_field(aio__exchange *x, aio_text name, aio_text value)
 {
+    if (!x->via.block && AIO__SAME_WORD(name.data, name.length, "proxy-authorization")) return true;
     if (AIO__SAME_WORD(name.data, name.length, "connection") && AIO__SAME_WORD(value.data, value.length, "close"))
         x->keep = false;
     return aio__http_put_field(&x->out, name, value);
@@ -17886,6 +18639,23 @@ static bool aio__request_autos(aio__exchange *x, const struct aio__fetching *f)
     return aio__http_put_field(&x->out, aio__text("Content-Length", 14), aio__text(length, strlen(length)));
 }
 
+/* Credentials that no header gives: the URL's, or those of .netrc; and the proxy's. False without memory. */
+static bool aio__request_credentials(aio__exchange *x, const struct aio__fetching *f)
+{
+    char *netrc = NULL;
+    aio_text user = x->url.user, password = x->url.password;
+    const aio_url *via = &x->via;
+    if ((via->user.data || via->password.data) && !aio__fetching_has(f, "Proxy-Authorization")
+        && !aio__put_basic(&x->out, "Proxy-Authorization", via->user, via->password)) return false;
+    bool there = user.data || password.data;
+    if ((!there && !f->session->options.trust_env) || aio__fetching_has(f, "Authorization")) return true;
+    if (!there && aio__netrc_read(&netrc)) return false;
+    if (netrc) there = aio__netrc_find(netrc, strlen(netrc), x->url.host, &user, &password);
+    bool stored = !there || aio__put_basic(&x->out, "Authorization", user, password);
+    aio__free(netrc);
+    return stored;
+}
+
 /* Writes the request's head. False without memory. */
 static bool aio__request_head(aio__exchange *x, const struct aio__fetching *f)
 {
@@ -17894,8 +18664,10 @@ static bool aio__request_head(aio__exchange *x, const struct aio__fetching *f)
     const char *at = f->headers;
     x->out.start = x->out.end = 0;
     x->keep = !f->session->options.force_close;
-    if (!aio__buffer_word(&x->out, x->method) || !aio__buffer_append(&x->out, " ", 1)
-        || !aio__buffer_append(&x->out, x->url.target.data, x->url.target.length)
+    if (!aio__buffer_word(&x->out, x->method) || !aio__buffer_append(&x->out, " ", 1)) return false;
+    if (x->via.block && (!aio__buffer_word(&x->out, "http://")
+                         || !aio__buffer_append(&x->out, x->url.authority.data, x->url.authority.length))) return false;
+    if (!aio__buffer_append(&x->out, x->url.target.data, x->url.target.length)
         || !aio__buffer_word(&x->out, " HTTP/1.1\r\n")) return false;
     if (!aio__fetching_has(f, "Host") && !aio__http_put_field(&x->out, aio__text("Host", 4), x->url.authority))
         return false;
@@ -17907,7 +18679,7 @@ static bool aio__request_head(aio__exchange *x, const struct aio__fetching *f)
         aio__pair_next(&at, &name, &value);
         if (!aio__request_field(x, name, value)) return false;
     }
-    return aio__request_autos(x, f) && aio__buffer_append(&x->out, "\r\n", 2);
+    return aio__request_credentials(x, f) && aio__request_autos(x, f) && aio__buffer_append(&x->out, "\r\n", 2);
 }
 
 /* The URL with base and parameters. 0, or a code with *reason. */
@@ -17940,6 +18712,39 @@ static int aio__request_url(aio__exchange *x, const struct aio__fetching *f, con
     return code;
 }
 
+/* Which proxies there are on the way: a tunnel, and at its end, for http, one that is asked in absolute form. 0, or a
+ * code with *reason. */
+static int aio__request_route(aio__exchange *x, const struct aio__fetching *f, const char **reason)
+{
+    const aio_session_options *o = &f->session->options;
+    const char *proxy = f->proxy ? f->proxy : o->proxy;
+    if (!proxy && o->trust_env) proxy = aio__proxy_of(&x->url);
+    aio_text rest = aio__text(proxy, proxy ? strlen(proxy) : 0), word, last = { NULL, 0 };
+    size_t tunnel = rest.length;
+    x->key = x->url.authority;
+    x->tunnel = NULL;
+    while (rest.length && aio__word_next(&rest, &word)) last = word;
+    if (!last.length) return 0;
+    if (!x->url.is_tls) {
+        aio__proxy_url end;
+        int code = aio__proxy_parse(&end, last, reason);
+        bool asked = !code && end.kind <= AIO__PROXY_HTTPS;
+        if (asked) x->via = end.url;
+        else aio_url_clear(&end.url);
+        if (code) return code;
+        if (asked) tunnel = (size_t)(last.data - proxy);
+    }
+    x->route.start = x->route.end = 0;
+    *reason = "out of memory";
+    if (!aio__buffer_append(&x->route, x->key.data, x->key.length) || !aio__buffer_append(&x->route, " ", 1)
+        || !aio__buffer_append(&x->route, proxy, strlen(proxy) + 1)) return ENOMEM;
+    size_t length = x->route.end;
+    if (!aio__buffer_append(&x->route, proxy, tunnel) || !aio__buffer_append(&x->route, "", 1)) return ENOMEM;
+    x->key = aio__text(x->route.data, length - 1);
+    x->tunnel = x->route.data + length;
+    return 0;
+}
+
 static double aio__first_of(double mine, double sessions) { return mine != 0 ? mine : sessions; }
 
 /* Makes the exchange ready for this request. 0, or a code with *reason. */
@@ -17967,6 +18772,7 @@ static int aio__exchange_prepare(aio__exchange *x, const struct aio__fetching *f
     x->connect_at = aio__after(loop, x->connect);
     memset(&x->response.times, 0, sizeof x->response.times);
     int code = aio__request_url(x, f, reason);
+    if (!code) code = aio__request_route(x, f, reason);
     if (code) return code;
     return aio__request_head(x, f) ? 0 : ENOMEM;
 }
@@ -17978,15 +18784,20 @@ static aio_stream_task *aio__exchange_connect(aio__exchange *x)
     const aio_session_options *o = &x->session->options;
     aio_connect_options options;
     memset(&options, 0, sizeof options);
-    options.tls = x->url.is_tls;
-    options.tls_context = x->url.is_tls ? o->tls_context : NULL;
+    const aio_url *to = x->via.block ? &x->via : &x->url;
+    options.tls = to->is_tls;
+    if (to->is_tls) options.tls_context = x->via.block ? o->proxy_tls_context : o->tls_context;
     options.connect_timeout = aio__seconds(x->sock_connect);
     options.limit = o->read_bufsize;
     options.family = o->family;
     options.local_host = o->local_host;
     options.happy_eyeballs_delay = o->happy_eyeballs_delay;
     options.resolver = o->resolver ? o->resolver : x->session->names;
-    aio_stream_task *task = aio__open_connection(x->url.host.data, x->url.port, &options);
+    options.proxy = x->tunnel;
+    options.proxy_headers = o->proxy_headers;
+    options.proxy_tls_context = o->proxy_tls_context;
+    options.proxy_timeout = x->sock_connect ? options.connect_timeout : (double)AIO_UNLIMITED;
+    aio_stream_task *task = aio__open_connection(to->host.data, to->port, &options);
     if (task && task->task.future.run.coro == aio__connect_coro)
         ((struct aio__connect *)(void *)task)->phases = &x->phases;
     return task;
@@ -18159,7 +18970,7 @@ static AIO_CORO(aio__fetching)
         AIO_TRY {
             if (!aio__exchange_until(self->x, self->x->connect_at)) AIO_RAISE(ENOMEM);
             if (!self->x->ticket.got) {
-                self->code = aio__connector_take(&self->session->connector, &self->x->ticket, self->x->url.authority,
+                self->code = aio__connector_take(&self->session->connector, &self->x->ticket, self->x->key,
                                                  self->x->url.is_tls);
                 if (self->code > 0) AIO_RAISE(self->code);
                 if (self->code) AIO_AWAIT(aio_ref(self->x->ticket.future));
@@ -18197,7 +19008,7 @@ AIO_API aio_response_task *aio__session_request(aio_session *session, const char
     if (why) return (aio_response_task *)(void *)aio__failure(EINVAL, "%.32s %.200s: %s", method ? method : "request",
                                                               url ? url : "", why);
     aio_text data = o->json ? aio__text(o->json, strlen(o->json)) : aio__text((const char *)o->data, o->data_length);
-    size_t headers, params, field_bytes = 0, size = strlen(url) + strlen(method) + 2;
+    size_t headers, params, field_bytes = 0, size = strlen(url) + strlen(method) + 2 + aio__text_size(o->proxy);
     size += aio__pairs_size(o->headers, &headers) + aio__pairs_size(o->params, &params);
     if (o->header_fields) field_bytes = o->header_fields->length;
     size += field_bytes + (o->borrow_data ? 0 : data.length);
@@ -18260,11 +19071,38 @@ AIO_API void aio_response_close(aio_response *response)
 
 /* ---- sessions ---- */
 
+/* A copy of a list of headers, in one block. NULL without memory. */
+static const char *const *aio__pairs_copy(const char *const *pairs)
+{
+    size_t count, size = aio__pairs_size(pairs, &count);
+    const char **copy = (const char **)aio__malloc((2 * count + 1) * sizeof *copy + size);
+    if (!copy) return NULL;
+    char *at = (char *)(copy + 2 * count + 1);
+    for (size_t i = 0; i < 2 * count; i++) copy[i] = aio__keep(&at, pairs[i]);
+    copy[2 * count] = NULL;
+    return copy;
+}
+
+/* Keeps what a session is told of proxies. 0 or a code. */
+static int aio__session_proxies(aio_session_options *kept, const aio_session_options *o)
+{
+    aio__proxies *proxies;
+    const char *reason;
+    if (o->proxy_headers && !(kept->proxy_headers = aio__pairs_copy(o->proxy_headers))) return ENOMEM;
+    if (!o->proxy) return 0;
+    kept->proxy = aio__strndup(o->proxy, strlen(o->proxy));
+    if (!kept->proxy) return ENOMEM;
+    int code = aio__proxies_parse(&proxies, o->proxy, &reason);
+    if (!code) aio__proxies_free(proxies);
+    return code;
+}
+
 static int aio__session_fill(aio_session *session, const aio_session_options *o)
 {
     double keepalive = o->keepalive_timeout == 0 ? 15 : o->keepalive_timeout;
     int64_t names_ttl = aio__timeout_ns(o->ttl_dns_cache, 10);
-    if (names_ttl < 0 || aio__pairs_problem(o->headers) || !(keepalive > 0) || !aio__timeouts_fit(&o->timeout)
+    if (names_ttl < 0 || aio__pairs_problem(o->headers) || aio__pairs_problem(o->proxy_headers)
+        || !(keepalive > 0) || !aio__timeouts_fit(&o->timeout)
         || o->max_line_size < 0 || o->max_field_size < 0 || o->max_headers < 0
         || aio__timeout_ns(o->happy_eyeballs_delay, 0) < 0 || o->limit < AIO_UNLIMITED
         || o->limit_per_host < AIO_UNLIMITED) return EINVAL;
@@ -18274,13 +19112,18 @@ static int aio__session_fill(aio_session *session, const aio_session_options *o)
                         o->limit_per_host < 0 ? 0 : o->limit_per_host, kept < 0 ? INT64_MAX / 4 : kept);
     session->options = *o;
     session->options.tls_context = aio_tls_context_ref(o->tls_context);
+    session->options.proxy_tls_context = aio_tls_context_ref(o->proxy_tls_context);
+    session->options.proxy = NULL;
+    session->options.proxy_headers = NULL;
     if (!session->options.max_body) session->options.max_body = AIO_STREAM_READ_ALL_LIMIT;
     session->options.local_host = o->local_host ? aio__strndup(o->local_host, strlen(o->local_host)) : NULL;
     if (o->local_host && !session->options.local_host) return ENOMEM;
     if (!o->resolver && !o->no_dns_cache && !(session->names = aio__names_open(session->connector.loop, names_ttl)))
         return ENOMEM;
+    int code = aio__session_proxies(&session->options, o);
+    if (code) return code;
     for (size_t i = 0; o->headers && o->headers[i]; i += 2) {
-        int code = aio_headers_add(&session->headers, o->headers[i], o->headers[i + 1]);
+        code = aio_headers_add(&session->headers, o->headers[i], o->headers[i + 1]);
         if (code) return code;
     }
     session->has_base = o->base_url != NULL;
@@ -18348,7 +19191,7 @@ AIO_API size_t aio_session_busy(const aio_session *session) { return session ? s
 AIO_API size_t aio_session_idle(const aio_session *session) { return session ? session->connector.idle_count : 0; }
 
 /* ============================================================================
- * 52. HTTP server: connections and handlers
+ * 53. HTTP server: connections and handlers
  *
  * One connection is one coroutine (aio__serving) in an aio_server: a head, its handler, what is left of the body, the
  * next head; so pipelined requests are answered in order. What it knows is an aio__inbound, the user's aio_request.
@@ -18966,7 +19809,7 @@ AIO_API aio_server_task *aio__start_http_server(aio_request_handler *handler, vo
 }
 
 /* ============================================================================
- * 53. Introspection: task dump and call graph
+ * 54. Introspection: task dump and call graph
  *
  * Walks what waits for what, and only reads. Called by nobody above. Downwards through the frames of a task to what the
  * innermost awaits, and that one's children (ops->child); upwards through the waiters. A path may lead in a circle, and

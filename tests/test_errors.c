@@ -14,7 +14,7 @@ TEST(error_names_and_texts)
 {
     CHECK_STR(aio_code_name(AIO_ECANCELLED), "CancelledError");
     CHECK_STR(aio_code_name(AIO_ETIMEOUT), "TimeoutError");
-    CHECK_STR(aio_code_name(AIO_ECONTENT), "ContentTypeError"); /* the last of the list */
+    CHECK_STR(aio_code_name(AIO_EPROXY), "ProxyError"); /* the last of the list */
     CHECK_STR(aio_code_text(AIO_ESTOPPED), "event loop stopped before Future completed");
     CHECK_STR(aio_code_name(ECONNREFUSED), "ConnectionRefusedError");
     CHECK_STR(aio_code_name(ENOMEM), "MemoryError");
