@@ -249,3 +249,46 @@ TEST(names_loop_closed_thread)
     names_end();
     aio_loop_free(loop);
 }
+
+/* The same by the real clock: a lookup that hangs for ever delays neither a timeout, nor a cancel, nor the end of the
+ * loop, nor that of the program. */
+struct names_hang_program { aio_task task; aio_task *other; double began; };
+static AIO_CORO(names_hang_program)
+{
+    AIO_BEGIN(names_hang_program);
+    self->began = aio_loop_time(aio_get_running_loop());
+    AIO_TRY {
+        AIO_TIMEOUT(0.1) AIO_AWAIT(aio_open_connection("slow.test", 80));
+        _exit(11);
+    } AIO_CATCH {
+        if (aio_caught(self)->code != AIO_ETIMEOUT) _exit(12);
+    } AIO_END_TRY;
+    if (aio_loop_time(aio_get_running_loop()) - self->began > 5) _exit(13);
+    self->other = (aio_task *)aio_create_task(aio_open_connection("slow.test", 80));
+    AIO_AWAIT(aio_sleep(0.05));
+    aio_task_cancel(self->other);
+    AIO_AWAIT(aio_wait(&self->other, 1));
+    if (!aio_future_cancelled(self->other)) _exit(14);
+    aio_unref(self->other);
+    self->other = (aio_task *)aio_create_task(aio_open_connection("slow.test", 80)); /* aio_run cancels it */
+    AIO_AWAIT(aio_sleep(0.05));
+    if (names_inside() != 3 || aio_loop_time(aio_get_running_loop()) - self->began > 5) _exit(15);
+    AIO_FINALLY;
+        aio_unref(self->other);
+    AIO_END;
+}
+
+TEST(names_hang_program_thread)
+{
+    int status = -1;
+    fflush(stdout);
+    pid_t child = fork();
+    if (child == 0) {
+        aio__os = seam_real;
+        names_begin(true);
+        alarm(10);
+        exit(aio_run(AIO_CALL(names_hang_program)));
+    }
+    CHECK(waitpid(child, &status, 0) == child && WIFEXITED(status));
+    CHECK_INT(WEXITSTATUS(status), 0);
+}
