@@ -9163,7 +9163,7 @@ static bool aio__tls_context_fill(aio_tls_context *context, const aio_tls_option
                          SSL_MODE_RELEASE_BUFFERS, NULL);
     aio__os.SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION);
     aio__os.SSL_CTX_ctrl(ctx, SSL_CTRL_SET_READ_AHEAD, 1, NULL);
-    aio__os.SSL_CTX_set_default_read_buffer_len(ctx, 32768);
+    aio__os.SSL_CTX_set_default_read_buffer_len(ctx, 33792); /* for two whole records */
     aio__os.SSL_CTX_set_verify(ctx, verify, NULL);
     if (o->server) {
         aio__os.SSL_CTX_set_session_id_context(ctx, (const unsigned char *)"aio.h", 5);
@@ -9441,8 +9441,8 @@ static aio_tls_context *aio__tls_default(void) { return NULL; }
  * ============================================================================ */
 
 enum {
-    AIO__BUFFER = 65536,       /* a read goes into one of these; the loop keeps some */
-    AIO__BUFFERS_KEPT = 16,
+    AIO__BUFFER = 131072 - 64, /* a read goes into one of these; the loop keeps some. malloc would mmap for 128 KiB */
+    AIO__BUFFERS_KEPT = 8,
     AIO__SMALL = 1024,         /* up to this, input that must wait for its reader is copied out of the big buffer */
     AIO__IOV_MAX = 16,         /* pieces of one sendmsg */
     AIO__CLOSE_TIMEOUT = 30    /* seconds that a closing stream may take to send what is left */
@@ -9685,7 +9685,7 @@ static ssize_t aio__stream_recv(aio_stream *s, char *data, size_t length)
 }
 
 /* One read, behind what is unread. What little came into an empty buffer moves to a small one: a reader that takes its
- * time does not keep 64 KiB. */
+ * time does not keep a big one. */
 static ssize_t aio__stream_fill(aio_stream *s, size_t wanted)
 {
     if (s->in_start == s->in_end) aio__in_free(s);
