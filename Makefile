@@ -70,7 +70,7 @@ coverage: build/coverage/test ## lines and branches that the tests reach, by sec
 	build/coverage/test $(ONLY) >build/coverage/log || { cat build/coverage/log; exit 1; }
 	@python3 tests/coverage.py aio.h build/coverage
 
-integration: $(INTEGRATION) build/examples/crawl ## try it against the real servers and clients that are installed
+integration: $(INTEGRATION) $(addprefix build/examples/,crawl chat forward) ## try it against the real servers and clients that are installed
 	@tests/integration/run $(ONLY)
 
 check-layout: ## aio.h's contents, form, lengths, layers, names, seam; and the check itself

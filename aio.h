@@ -1277,8 +1277,8 @@ AIO_API void aio_stream_close(aio_stream *stream);
 /* Takes the stream: closes it as above and waits for that. An error if not everything could be sent (AIO_ETIMEOUT
  * after the 30 s), which says how many bytes were left; EINVAL for a server's stream. asyncio: close, wait_closed */
 AIO_API aio_future *aio_stream_wait_closed(aio_stream *stream);
-/* Takes the stream. Drops what is unsent; the peer sees a reset. NULL is fine. A server's stream is reset when its
- * handler ends. asyncio: transport.abort */
+/* Takes the stream. Drops what is unsent; the peer sees a reset. NULL is fine. A server's stream is not taken: its
+ * handler's reads and writes fail with ECONNABORTED, and it is reset when that ends. asyncio: transport.abort */
 AIO_API void aio_stream_abort(aio_stream *stream);
 
 /* The socket; "127.0.0.1:8000" of either end ("" if there is none); the negotiated "TLSv1.3", cipher and ALPN
@@ -2459,7 +2459,8 @@ static struct aio__os aio__os = {
     aio__os_cores,
     aio__os_sigaction, socket, aio__os_bind, listen, aio__os_accept, aio__os_connect, shutdown, recv, send, sendmsg,
     recvmsg, getsockopt, setsockopt, aio__os_getsockname, aio__os_getpeername, unlink, aio__os_stat,
-    aio__os_fstat, aio__os_pread, aio__os_pipe_write, aio__os_spawn, waitpid, aio__os_wait_ended, kill, getaddrinfo, freeaddrinfo,
+    aio__os_fstat, aio__os_pread, aio__os_pipe_write, aio__os_spawn, waitpid, aio__os_wait_ended, kill, getaddrinfo,
+    freeaddrinfo,
     aio__os_open, getentropy,
 #if AIO__LINUX
     epoll_create1, epoll_ctl, epoll_wait, eventfd, aio__os_pidfd_open, aio__os_sendfile,
@@ -9466,12 +9467,14 @@ typedef struct aio__out { /* bytes that wait for the socket: [start, end) behind
     size_t start, end, capacity;
 } aio__out;
 
+typedef struct aio__transport_ops {
+    bool (*end)(aio_stream *);     /* false: the stream is to end now */
+    void (*written)(aio_stream *); /* what is unsent has grown, or its limits are others */
+} aio__transport_ops;
+
 typedef struct aio__transport { /* what a stream has whose bytes go to a protocol; see that room */
     aio__handle         soon;  /* calls connection_made, and later connection_lost */
-    const struct aio__transport_ops {
-        bool (*end)(aio_stream *);     /* false: the stream is to end now */
-        void (*written)(aio_stream *); /* what is unsent has grown, or its limits are others */
-    }                  *ops;
+    const aio__transport_ops *ops;
     const aio_protocol *protocol;
     void               *self, *arg; /* the protocol's */
     size_t              size;  /* of this allocation */
@@ -10498,8 +10501,13 @@ static void aio__stream_drop(aio_stream *s)
 AIO_API void aio_stream_abort(aio_stream *stream)
 {
     if (!stream) return;
-    if (stream->server && !stream->transport) stream->aborting = true; /* when its handler ends */
-    else aio__stream_reset(stream);
+    if (!stream->server || stream->transport) {
+        aio__stream_reset(stream);
+        return;
+    }
+    stream->aborting = true; /* when its handler ends, which hears of it */
+    if (!stream->error) stream->error = aio__exception(ECONNABORTED, "close", "the stream was aborted");
+    aio__stream_broken(stream);
 }
 
 /* ---- waiting for the socket itself, for connect and the handshake ---- */
@@ -10827,6 +10835,15 @@ static bool aio__peer_went(int code)
     return code == ECONNRESET || code == EPIPE || code == ECONNABORTED || code == ETIMEDOUT;
 }
 
+/* So of all members of a group. */
+static bool aio__peers_went(const aio_exception *error)
+{
+    if (error->code != AIO_EGROUP) return aio__peer_went(error->code);
+    for (int i = 0; i < error->member_count; i++)
+        if (!aio__peers_went(error->members[i])) return false;
+    return true;
+}
+
 /* The handler's task is done. */
 static void aio__client_done(aio__handle *handle)
 {
@@ -10839,7 +10856,7 @@ static void aio__client_done(aio__handle *handle)
     }
     if (f->error && f->state == AIO__DONE && !(f->flags & AIO__F_SEEN)) {
         f->flags |= AIO__F_SEEN;
-        if (s->loop->debug || !aio__peer_went(f->error->code))
+        if (s->loop->debug || !aio__peers_went(f->error))
             aio__report(s->loop, f->error, "error in the handler of a client");
     }
     if (s->aborting) aio__stream_reset(s);
@@ -17394,7 +17411,7 @@ static void aio__transport_written(aio_stream *s)
 /* Makes a transport of a stream that nobody reads. False without memory. */
 static bool aio__transport_attach(aio_stream *s, const aio_protocol *protocol, void *arg)
 {
-    static const struct aio__transport_ops ops = { aio__transport_end, aio__transport_written };
+    static const aio__transport_ops ops = { aio__transport_end, aio__transport_written };
     size_t size = sizeof(aio__transport) + protocol->size;
     aio__transport *t = (aio__transport *)aio__pool_alloc(&s->loop->pool, size);
     if (!t) return false;

@@ -687,3 +687,89 @@ TEST(server_loop_closed)
     CHECK_INT(aio_loop_run_until_complete(loop, AIO_CALL(server_left), NULL), AIO_ESTOPPED);
     aio_loop_free(loop);
 }
+
+/* One client is put out by others than its handler, which hears of it. */
+struct kicked { aio_task task; aio_stream *stream; aio_text text; };
+static aio_stream *kicked_stream;
+static int kicked_code;
+static AIO_CORO(kicked)
+{
+    AIO_BEGIN(kicked);
+    kicked_stream = self->stream;
+    AIO_TRY {
+        AIO_AWAIT(aio_stream_read_all(self->stream, 0));
+    } AIO_CATCH {
+        kicked_code = aio_caught(self)->code;
+        CHECK(aio_stream_is_closing(self->stream));
+        CHECK_INT(aio_stream_write(self->stream, "x", 1), ECONNABORTED);
+        AIO_RERAISE();
+    } AIO_END_TRY;
+    AIO_FINALLY;
+        kicked_stream = NULL;
+    AIO_END;
+}
+static void *kicked_handler(aio_stream *stream, void *arg)
+{
+    (void)arg;
+    return AIO_CALL(kicked, .stream = stream);
+}
+struct server_kicks { aio_task task; aio_server *server; aio_stream *stream; aio_text text; };
+SCENARIO(server_kicks, SERVER_MAY)
+{
+    AIO_BEGIN(server_kicks);
+    kicked_stream = NULL;
+    kicked_code = 0;
+    AIO_AWAIT(self->server, aio_start_server(kicked_handler, NULL, "127.0.0.1", 0));
+    AIO_AWAIT(self->stream, aio_open_connection("127.0.0.1", aio_server_port(self->server)));
+    SOON();
+    CHECK(kicked_stream != NULL);
+    aio_stream_abort(kicked_stream);
+    aio_stream_abort(kicked_stream); /* it is still the server's */
+    SOON();
+    CHECK_PTR(kicked_stream, NULL);
+    CHECK_INT(kicked_code, ECONNABORTED);
+    CHECK_INT(aio_server_client_count(self->server), 0);
+    AIO_TRY {
+        AIO_TIMEOUT(100) AIO_AWAIT(aio_stream_read_all(self->stream, 0));
+        UNREACHED();
+    } AIO_CATCH {
+        CAUGHT(ECONNRESET);
+    } AIO_END_TRY;
+    AIO_FINALLY;
+        aio_stream_abort(self->stream);
+        SERVER_END(self->server);
+    AIO_END;
+}
+
+/* A handler whose tasks all find that the peer has gone: no error of the server's, and so no report. */
+struct grouping { aio_task task; aio_stream *stream; aio_task_group *group; };
+static AIO_CORO(grouping)
+{
+    AIO_BEGIN(grouping);
+    AIO_TASK_GROUP(self->group) {
+        aio_task_group_create_task(self->group, AIO_CALL(stream_echo, .stream = self->stream));
+    }
+    AIO_END;
+}
+static void *grouping_handler(aio_stream *stream, void *arg)
+{
+    (void)arg;
+    return AIO_CALL(grouping, .stream = stream);
+}
+struct server_group_went { aio_task task; aio_server *server; aio_stream *stream; aio_text text; };
+SCENARIO(server_group_went, SERVER_MAY)
+{
+    AIO_BEGIN(server_group_went);
+    AIO_AWAIT(self->server, aio_start_server(grouping_handler, NULL, "127.0.0.1", 0));
+    AIO_AWAIT(self->stream, aio_open_connection("127.0.0.1", aio_server_port(self->server)));
+    REQUIRE(aio_stream_write(self->stream, "x", 1) == 0);
+    AIO_TIMEOUT(100) AIO_AWAIT(aio_stream_readexactly(self->stream, 1));
+    aio_stream_abort(self->stream);
+    self->stream = NULL;
+    SOON();
+    CHECK_INT(aio_server_client_count(self->server), 0);
+    AIO_FINALLY;
+        aio_stream_abort(self->stream);
+        SERVER_END(self->server);
+    AIO_END;
+}
