@@ -1142,6 +1142,13 @@ typedef struct aio_tls_options {
     const char *alpn;       /* comma-separated, most wanted first: "http/1.1" */
     bool        server;     /* for aio_start_server; needs cert_file */
     bool        require_client_cert; /* a server's: clients must show one that ca_file or ca_path vouches for */
+    bool        request_client_cert; /* the same for clients that show one; others are served, too */
+    const char *key_password;
+    const char *fingerprint;/* SHA-256 of the other end's certificate, which must be this one besides all else: 64
+                               hexadecimal digits, with or without colons. aiohttp: Fingerprint */
+    const char *min_version, *max_version; /* "1.2", "1.3"; NULL: from 1.2 on, up to the latest. "1.0" and "1.1" need
+                               ciphers of "DEFAULT@SECLEVEL=0" as well */
+    const char *ciphers;    /* up to TLS 1.2, as OpenSSL lists them: "ECDHE+AESGCM"; NULL: OpenSSL's choice */
     int         sessions;   /* a client's: so many are kept, to be resumed by later connections to the same name and
                                port with this context; 0: AIO_TLS_SESSIONS; below 0: none */
 } aio_tls_options;
@@ -1152,6 +1159,10 @@ typedef struct aio_tls_options {
 #define aio_tls_context_create(...) aio__tls_context_create(AIO__OPTIONS(aio_tls_options, __VA_ARGS__))
 AIO_API aio_tls_context *aio__tls_context_create(const aio_tls_options *options);
 AIO_API const char      *aio_tls_context_error(void);
+/* For clients that ask a server for this name (SNI), "a.test" or "*.a.test": it shows the certificate of `other`,
+ * another server's context, and speaks its ALPN protocols; for other names, those of its own. Keeps a reference. 0,
+ * ENOMEM, or EINVAL, which aio_tls_context_error() then explains. From any thread. Python: SSLContext.sni_callback */
+AIO_API int aio_tls_context_add_host(aio_tls_context *context, const char *name, aio_tls_context *other);
 /* One more owner, given back / one less. NULL is fine. From any thread. */
 AIO_API aio_tls_context *aio_tls_context_ref(aio_tls_context *context);
 AIO_API void             aio_tls_context_unref(aio_tls_context *context);
@@ -1289,8 +1300,25 @@ AIO_API const char *aio_stream_sockname(const aio_stream *stream, char *buffer, 
 AIO_API const char *aio_stream_tls_version(const aio_stream *stream);
 AIO_API const char *aio_stream_tls_cipher(const aio_stream *stream);
 AIO_API const char *aio_stream_alpn(const aio_stream *stream, char *buffer, size_t size);
+/* The name that the client asked the server for (SNI), on both ends; NULL if there was none. */
+AIO_API const char *aio_stream_tls_server_name(const aio_stream *stream);
 /* Whether TLS went on from an earlier connection, without a new exchange of certificates. Python: session_reused */
 AIO_API bool        aio_stream_tls_reused(const aio_stream *stream);
+
+typedef struct aio_certificate {
+    const char          *subject, *issuer; /* "CN=a.test,O=Some" (RFC 2253) */
+    const char *const   *names;            /* that it is for: DNS names and IP addresses; a NULL behind the last */
+    size_t               name_count;
+    int64_t              not_before, not_after; /* seconds since 1970 */
+    const char          *fingerprint;      /* SHA-256, 64 hexadecimal digits */
+    const unsigned char *der;              /* the whole of it */
+    size_t               der_length;
+} aio_certificate;
+
+/* What the other end showed, whether it was verified or not: yours (aio_certificate_free; NULL is fine). NULL if it
+ * showed none, or without memory. asyncio: get_extra_info('peercert') */
+AIO_API aio_certificate *aio_stream_peer_certificate(const aio_stream *stream);
+AIO_API void             aio_certificate_free(aio_certificate *certificate);
 
 /* ---- servers ---- */
 
@@ -2064,6 +2092,7 @@ AIO_API int  aio_print_tasks_on_signal(aio_loop *loop, int signum);
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
@@ -2345,6 +2374,12 @@ static int aio__os_pidfd_open(pid_t pid)
     X(SSL_CTX_set_verify) X(SSL_get0_alpn_selected) X(SSL_get0_param) X(SSL_get_current_cipher)     \
     X(SSL_get_verify_result) X(SSL_get_version) X(SSL_has_pending) X(SSL_is_init_finished)          \
     X(SSL_select_next_proto) X(SSL_set_accept_state) X(SSL_set_bio) X(SSL_set_connect_state)        \
+    X(ASN1_STRING_get0_data) X(ASN1_STRING_length) X(ASN1_TIME_to_tm) X(BIO_ctrl) X(BIO_free)       \
+    X(BIO_s_mem) X(BIO_write) X(EVP_sha256) X(GENERAL_NAMES_free) X(OPENSSL_sk_num)                 \
+    X(OPENSSL_sk_value) X(SSL_CTX_callback_ctrl) X(SSL_CTX_set_default_passwd_cb)                   \
+    X(SSL_CTX_set_default_passwd_cb_userdata) X(SSL_get_servername) X(SSL_get_peer_certificate)     \
+    X(X509_NAME_print_ex) X(X509_free) X(X509_get0_notAfter) X(X509_get0_notBefore)                 \
+    X(X509_get_ext_d2i) X(X509_get_issuer_name) X(X509_get_subject_name) X(i2d_X509)                \
     X(SSL_CTX_sess_set_new_cb) X(SSL_CTX_set_num_tickets) X(SSL_SESSION_free)                       \
     X(SSL_SESSION_get_protocol_version) X(SSL_SESSION_is_resumable) X(SSL_get_rbio)                 \
     X(SSL_session_reused) X(SSL_set_session) X(SSL_set_shutdown)                                    \
@@ -2427,6 +2462,9 @@ struct aio__os {
     int         (*SSL_CTX_load_verify_locations)(SSL_CTX *, const char *, const char *);
     int         (*SSL_CTX_set_default_verify_paths)(SSL_CTX *);
     int         (*SSL_CTX_set_alpn_protos)(SSL_CTX *, const unsigned char *, unsigned);
+    int         (*SSL_CTX_set_cipher_list)(SSL_CTX *, const char *);
+    SSL_CTX    *(*SSL_set_SSL_CTX)(SSL *, SSL_CTX *);
+    int         (*X509_digest)(const X509 *, const EVP_MD *, unsigned char *, unsigned *);
     SSL        *(*SSL_new)(SSL_CTX *);
     long        (*SSL_ctrl)(SSL *, int, long, void *);
     int         (*SSL_set1_host)(SSL *, const char *);
@@ -2467,7 +2505,8 @@ static struct aio__os aio__os = {
 #endif
 #ifndef AIO_NO_TLS
     SSL_CTX_new, SSL_CTX_free, SSL_CTX_use_certificate_chain_file, SSL_CTX_use_PrivateKey_file,
-    SSL_CTX_load_verify_locations, SSL_CTX_set_default_verify_paths, SSL_CTX_set_alpn_protos, SSL_new, SSL_ctrl,
+    SSL_CTX_load_verify_locations, SSL_CTX_set_default_verify_paths, SSL_CTX_set_alpn_protos,
+    SSL_CTX_set_cipher_list, SSL_set_SSL_CTX, X509_digest, SSL_new, SSL_ctrl,
     SSL_set1_host, X509_VERIFY_PARAM_set1_ip_asc, SSL_free, BIO_new, BIO_meth_new, SSL_do_handshake,
     SSL_read, SSL_write, SSL_shutdown, SSL_get_error,
 #if AIO__TLS_LIBRARY
@@ -8811,7 +8850,16 @@ struct aio_tls_context {
     unsigned alpn_length;
     aio__node sessions;      /* a client's, to be resumed: aio__tls_session, the latest last; the mutex guards them */
     int      session_count, session_limit;
+    bool     pinned;
+    unsigned char fingerprint[32];
+    struct aio__tls_host *hosts; /* a server's; the mutex guards them */
 };
+
+typedef struct aio__tls_host { /* the certificate for a name that clients ask for */
+    struct aio__tls_host *next;
+    aio_tls_context      *context; /* one owner more */
+    char                  name[1];
+} aio__tls_host;
 
 /* One TLS connection over a descriptor, or over another one. */
 typedef struct aio__tls {
@@ -9126,11 +9174,22 @@ static int aio__alpn_select(SSL *ssl, const unsigned char **out, unsigned char *
     return SSL_TLSEXT_ERR_OK;
 }
 
+static int aio__tls_password(char *buffer, int size, int writing, void *password)
+{
+    size_t length = password ? strlen((const char *)password) : 0;
+    (void)writing;
+    if (length > (size_t)size) return -1;
+    if (length) memcpy(buffer, password, length);
+    return (int)length;
+}
+
 /* The file that could not be loaded, or NULL. */
 static const char *aio__tls_load(aio_tls_context *context, const aio_tls_options *o)
 {
     SSL_CTX *ctx = context->ctx;
     const char *key = o->key_file ? o->key_file : o->cert_file;
+    aio__os.SSL_CTX_set_default_passwd_cb(ctx, aio__tls_password); /* without it OpenSSL would ask the terminal */
+    aio__os.SSL_CTX_set_default_passwd_cb_userdata(ctx, (void *)(uintptr_t)o->key_password);
     if (o->cert_file && aio__os.SSL_CTX_use_certificate_chain_file(ctx, o->cert_file) != 1) return o->cert_file;
     if (key && aio__os.SSL_CTX_use_PrivateKey_file(ctx, key, SSL_FILETYPE_PEM) != 1) return key;
     if (o->ca_file || o->ca_path) {
@@ -9142,14 +9201,55 @@ static const char *aio__tls_load(aio_tls_context *context, const aio_tls_options
     return NULL;
 }
 
+/* OpenSSL's number of a version, 0 for none that there is. */
+static int aio__tls_version(const char *text, int otherwise)
+{
+    static const char *const names[] = { "1.0", "1.1", "1.2", "1.3" };
+    if (!text) return otherwise;
+    if (!strncmp(text, "TLSv", 4)) text += 4;
+    for (int i = 0; i < 4; i++)
+        if (!strcmp(text, names[i])) return TLS1_VERSION + i;
+    return 0;
+}
+
+/* Hexadecimal digits, maybe with colons between the pairs. */
+static bool aio__tls_fingerprint(aio_tls_context *context, const char *text)
+{
+    static const char digits[] = "0123456789abcdef0123456789ABCDEF";
+    int n = 0;
+    if (!text) return true;
+    for (; *text; text++) {
+        const char *digit = strchr(digits, *text);
+        if (*text == ':' && n && n % 2 == 0) continue;
+        if (!digit || n >= 64) return false;
+        context->fingerprint[n / 2] = (unsigned char)(context->fingerprint[n / 2] << 4 | ((digit - digits) & 15));
+        n++;
+    }
+    return context->pinned = n == 64;
+}
+
 /* What is wrong with the options, or NULL. */
 static const char *aio__tls_check(aio_tls_context *context, const aio_tls_options *o)
 {
-    if (o->server && !o->cert_file) return "a server needs a cert_file";
-    if (o->key_file && !o->cert_file) return "a key_file needs its cert_file";
-    if (o->require_client_cert && !o->server) return "require_client_cert is a server's";
-    if (o->require_client_cert && !o->ca_file && !o->ca_path) return "require_client_cert needs a ca_file or ca_path";
-    if (!aio__alpn_encode(context, o->alpn)) return "the ALPN list is not valid";
+    int min = aio__tls_version(o->min_version, TLS1_2_VERSION), max = aio__tls_version(o->max_version, TLS1_3_VERSION);
+    bool asks = o->require_client_cert || o->request_client_cert;
+    const struct { bool is; const char *what; } wrong[] = {
+        { o->server && !o->cert_file, "a server needs a cert_file" },
+        { o->key_file && !o->cert_file, "a key_file needs its cert_file" },
+        { o->require_client_cert && !o->server, "require_client_cert is a server's" },
+        { o->request_client_cert && !o->server, "request_client_cert is a server's" },
+        { asks && !o->ca_file && !o->ca_path,
+          o->require_client_cert ? "require_client_cert needs a ca_file or ca_path"
+                                 : "request_client_cert needs a ca_file or ca_path" },
+        { o->key_password && !o->cert_file, "a key_password needs its cert_file" },
+        { !aio__alpn_encode(context, o->alpn), "the ALPN list is not valid" },
+        { !aio__tls_fingerprint(context, o->fingerprint), "the fingerprint is not 64 hexadecimal digits" },
+        { !min, "the min_version is none of 1.0, 1.1, 1.2, 1.3" },
+        { !max, "the max_version is none of 1.0, 1.1, 1.2, 1.3" },
+        { max && min > max, "the min_version is above the max_version" },
+    };
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
+        if (wrong[i].is) return wrong[i].what;
     return NULL;
 }
 
@@ -9157,8 +9257,10 @@ static bool aio__tls_context_fill(aio_tls_context *context, const aio_tls_option
 {
     SSL_CTX *ctx = context->ctx;
     int verify = context->verify && !o->server ? SSL_VERIFY_PEER : SSL_VERIFY_NONE;
-    if (o->require_client_cert) verify = SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT;
-    aio__os.SSL_CTX_ctrl(ctx, SSL_CTRL_SET_MIN_PROTO_VERSION, TLS1_2_VERSION, NULL);
+    if (o->require_client_cert || o->request_client_cert) verify = SSL_VERIFY_PEER;
+    if (o->require_client_cert) verify |= SSL_VERIFY_FAIL_IF_NO_PEER_CERT;
+    aio__os.SSL_CTX_ctrl(ctx, SSL_CTRL_SET_MIN_PROTO_VERSION, aio__tls_version(o->min_version, TLS1_2_VERSION), NULL);
+    aio__os.SSL_CTX_ctrl(ctx, SSL_CTRL_SET_MAX_PROTO_VERSION, aio__tls_version(o->max_version, 0), NULL);
     aio__os.SSL_CTX_ctrl(ctx, SSL_CTRL_MODE,
                          SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
                          SSL_MODE_RELEASE_BUFFERS, NULL);
@@ -9175,8 +9277,13 @@ static bool aio__tls_context_fill(aio_tls_context *context, const aio_tls_option
         aio__os.SSL_CTX_sess_set_new_cb(ctx, aio__tls_remember);
     }
     const char *file = aio__tls_load(context, o);
+    aio__os.SSL_CTX_set_default_passwd_cb_userdata(ctx, NULL);
     if (file) {
         aio__tls_context_fail("TLS: cannot load", file);
+        return false;
+    }
+    if (o->ciphers && aio__os.SSL_CTX_set_cipher_list(ctx, o->ciphers) != 1) {
+        aio__tls_context_fail("TLS: the ciphers", o->ciphers);
         return false;
     }
     if (!context->alpn_length) return true;
@@ -9226,9 +9333,159 @@ AIO_API void aio_tls_context_unref(aio_tls_context *context)
 {
     if (!context || __atomic_sub_fetch(&context->refs, 1, __ATOMIC_ACQ_REL)) return;
     if (context->ctx) aio__os.SSL_CTX_free(context->ctx);
+    for (aio__tls_host *host = context->hosts, *next; host; host = next) {
+        next = host->next;
+        aio_tls_context_unref(host->context);
+        aio__free(host);
+    }
     while (context->session_count)
         aio__session_drop(context, AIO__CONTAINER(context->sessions.next, aio__tls_session, link));
     aio__free(context);
+}
+
+/* ---- certificates by name ---- */
+
+/* "*.a.test" is for one more label. */
+static bool aio__tls_host_is(const char *pattern, const char *name)
+{
+    if (*pattern == '*') name = strchr(name, '.');
+    return name && !strcasecmp(pattern + (*pattern == '*'), name);
+}
+
+/* A client has said whom it wants. */
+static int aio__tls_choose(SSL *ssl, int *alert, void *arg)
+{
+    aio_tls_context *context = (aio_tls_context *)arg;
+    const char *name = aio__os.SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
+    pthread_mutex_lock(&aio__tls_mutex);
+    aio__tls_host *host = name ? context->hosts : NULL;
+    while (host && !aio__tls_host_is(host->name, name)) host = host->next;
+    bool done = !host || aio__os.SSL_set_SSL_CTX(ssl, host->context->ctx);
+    pthread_mutex_unlock(&aio__tls_mutex);
+    *alert = SSL_AD_INTERNAL_ERROR;
+    return done ? SSL_TLSEXT_ERR_OK : SSL_TLSEXT_ERR_ALERT_FATAL;
+}
+
+AIO_API int aio_tls_context_add_host(aio_tls_context *context, const char *name, aio_tls_context *other)
+{
+    const char *wrong = !context || !context->server ? "the context is not a server's"
+                      : !other || !other->server || other == context ? "the context to add is not another server's"
+                      : !name || !*name || strchr(name + 1, '*') || (*name == '*' && name[1] != '.') ? "not a name"
+                      : NULL;
+    if (wrong) {
+        snprintf(aio__tls_message, sizeof aio__tls_message, "TLS: host %.100s: %s", name ? name : "NULL", wrong);
+        return EINVAL;
+    }
+    aio__tls_host *host = (aio__tls_host *)aio__calloc(sizeof *host + strlen(name));
+    if (!host) return ENOMEM;
+    memcpy(host->name, name, strlen(name));
+    host->context = aio_tls_context_ref(other);
+    pthread_mutex_lock(&aio__tls_mutex);
+    host->next = context->hosts;
+    if (!host->next) {
+        aio__os.SSL_CTX_ctrl(context->ctx, SSL_CTRL_SET_TLSEXT_SERVERNAME_ARG, 0, context);
+        aio__os.SSL_CTX_callback_ctrl(context->ctx, SSL_CTRL_SET_TLSEXT_SERVERNAME_CB,
+                                      (void (*)(void))aio__tls_choose);
+    }
+    context->hosts = host;
+    pthread_mutex_unlock(&aio__tls_mutex);
+    return 0;
+}
+
+/* ---- the other end's certificate ---- */
+
+/* 64 digits and a NUL. False without memory. */
+static bool aio__certificate_digest(const X509 *certificate, char *text)
+{
+    unsigned char digest[EVP_MAX_MD_SIZE];
+    unsigned length = 0;
+    if (!aio__os.X509_digest(certificate, aio__os.EVP_sha256(), digest, &length) || length != 32) return false;
+    for (unsigned i = 0; i < length; i++) snprintf(text + 2 * i, 3, "%02x", digest[i]);
+    return true;
+}
+
+/* Seconds since 1970. A year is counted from March on: its leap day is then the last one. */
+static int64_t aio__certificate_time(const ASN1_TIME *when)
+{
+    struct tm at;
+    memset(&at, 0, sizeof at);
+    aio__os.ASN1_TIME_to_tm(when, &at);
+    int64_t early = at.tm_mon < 2, year = at.tm_year + 1900 - early, month = at.tm_mon - 2 + 12 * early;
+    int64_t days = 365 * year + year / 4 - year / 100 + year / 400 + (153 * month + 2) / 5 + at.tm_mday - 719469;
+    return ((days * 24 + at.tm_hour) * 60 + at.tm_min) * 60 + at.tm_sec;
+}
+
+/* The DNS names and addresses, each with its NUL; what is not printable is left out. Gives how many. */
+static size_t aio__certificate_names(const X509 *certificate, BIO *out)
+{
+    GENERAL_NAMES *all = (GENERAL_NAMES *)aio__os.X509_get_ext_d2i(certificate, NID_subject_alt_name, NULL, NULL);
+    const OPENSSL_STACK *stack = (const OPENSSL_STACK *)(const void *)all;
+    size_t count = 0;
+    for (int i = 0; all && i < aio__os.OPENSSL_sk_num(stack); i++) {
+        const GENERAL_NAME *name = (const GENERAL_NAME *)aio__os.OPENSSL_sk_value(stack, i);
+        char text[256];
+        if (name->type != GEN_DNS && name->type != GEN_IPADD) continue;
+        const unsigned char *data = aio__os.ASN1_STRING_get0_data(name->d.ia5);
+        int length = aio__os.ASN1_STRING_length(name->d.ia5), printable = 0;
+        if (name->type == GEN_IPADD) {
+            if ((length != 4 && length != 16) || !inet_ntop(length == 4 ? AF_INET : AF_INET6, data, text, sizeof text))
+                continue;
+        } else {
+            while (printable < length && data[printable] > ' ' && data[printable] < 127) printable++;
+            if (!length || printable < length || length >= (int)sizeof text) continue;
+            memcpy(text, data, (size_t)length);
+            text[length] = 0;
+        }
+        aio__os.BIO_write(out, text, (int)strlen(text) + 1);
+        count++;
+    }
+    aio__os.GENERAL_NAMES_free(all);
+    return count;
+}
+
+/* One block: the struct, the array of names, all texts, the DER. */
+static aio_certificate *aio__certificate_make(X509 *from, BIO *out)
+{
+    char fingerprint[65], *data = NULL;
+    aio__os.X509_NAME_print_ex(out, aio__os.X509_get_subject_name(from), 0, XN_FLAG_RFC2253);
+    aio__os.BIO_write(out, "", 1);
+    aio__os.X509_NAME_print_ex(out, aio__os.X509_get_issuer_name(from), 0, XN_FLAG_RFC2253);
+    aio__os.BIO_write(out, "", 1);
+    size_t names = aio__certificate_names(from, out), pointers = (names + 1) * sizeof(char *);
+    long length = aio__os.BIO_ctrl(out, BIO_CTRL_INFO, 0, &data);
+    int der = aio__os.i2d_X509(from, NULL);
+    if (length < 2 || der <= 0 || !aio__certificate_digest(from, fingerprint)) return NULL;
+    aio_certificate *made = (aio_certificate *)aio__calloc(sizeof *made + pointers + (size_t)length + 65 + (size_t)der);
+    if (!made) return NULL;
+    const char **name = (const char **)(void *)(made + 1);
+    char *text = (char *)name + pointers;
+    memcpy(text, data, (size_t)length);
+    memcpy(text + length, fingerprint, 65);
+    made->fingerprint = text + length;
+    made->names = name;
+    made->name_count = names;
+    made->der_length = (size_t)der;
+    unsigned char *end = (unsigned char *)text + length + 65;
+    made->der = end;
+    aio__os.i2d_X509(from, &end);
+    made->subject = text;
+    made->issuer = text += strlen(text) + 1;
+    for (size_t i = 0; i < names; i++) name[i] = text += strlen(text) + 1;
+    made->not_before = aio__certificate_time(aio__os.X509_get0_notBefore(from));
+    made->not_after = aio__certificate_time(aio__os.X509_get0_notAfter(from));
+    return made;
+}
+
+/* NULL for none, or without memory. */
+static aio_certificate *aio__tls_certificate(const aio__tls *tls)
+{
+    X509 *from = aio__os.SSL_get_peer_certificate(tls->ssl);
+    BIO *out = from ? aio__os.BIO_new(aio__os.BIO_s_mem()) : NULL;
+    aio_certificate *made = out ? aio__certificate_make(from, out) : NULL;
+    if (out) aio__os.BIO_free(out);
+    aio__os.X509_free(from);
+    aio__os.ERR_clear_error();
+    return made;
 }
 
 /* ---- one connection ---- */
@@ -9391,6 +9648,23 @@ static aio_exception *aio__tls_error(aio__tls *tls, const char *phase, const cha
     return aio__exception(code, phase, "%s with %s: %s", phase, peer, reason ? reason : "OpenSSL failed");
 }
 
+/* Holds the certificate against the fingerprint that it must have. NULL, or the error. */
+static aio_exception *aio__tls_pinned(aio__tls *tls, const char *peer)
+{
+    char is[65] = "none", wanted[65];
+    if (!tls->context->pinned) return NULL;
+    X509 *shown = aio__os.SSL_get_peer_certificate(tls->ssl);
+    bool done = !shown || aio__certificate_digest(shown, is);
+    aio__os.X509_free(shown);
+    for (int i = 0; i < 32; i++) snprintf(wanted + 2 * i, 3, "%02x", tls->context->fingerprint[i]);
+    if (done && !strcmp(is, wanted)) return NULL;
+    tls->failed = true;
+    aio__tls_forget(tls);
+    if (!done) return &aio__no_memory;
+    return aio__exception(AIO_ECERTIFICATE, "TLS handshake",
+                          "TLS handshake with %s: the certificate's fingerprint is %s, expected %s", peer, is, wanted);
+}
+
 static bool aio__tls_has_pending(const aio__tls *tls)
 {
     while (tls && !aio__os.SSL_has_pending(tls->ssl)) tls = tls->lower;
@@ -9424,6 +9698,11 @@ AIO_API aio_tls_context *aio__tls_context_create(const aio_tls_options *options)
 {
     (void)options;
     return NULL;
+}
+
+AIO_API int aio_tls_context_add_host(aio_tls_context *context, const char *name, aio_tls_context *other)
+{
+    return (void)context, (void)name, (void)other, ENOTSUP;
 }
 
 AIO_API aio_tls_context *aio_tls_context_ref(aio_tls_context *context) { return context; }
@@ -9562,6 +9841,16 @@ AIO_API const char *aio_stream_tls_cipher(const aio_stream *stream)
     return stream && stream->tls ? aio__os.SSL_CIPHER_get_name(aio__os.SSL_get_current_cipher(stream->tls->ssl)) : NULL;
 }
 
+AIO_API const char *aio_stream_tls_server_name(const aio_stream *stream)
+{
+    return stream && stream->tls ? aio__os.SSL_get_servername(stream->tls->ssl, TLSEXT_NAMETYPE_host_name) : NULL;
+}
+
+AIO_API aio_certificate *aio_stream_peer_certificate(const aio_stream *stream)
+{
+    return stream && stream->tls ? aio__tls_certificate(stream->tls) : NULL;
+}
+
 AIO_API bool aio_stream_tls_reused(const aio_stream *stream)
 {
     return stream && stream->tls && aio__os.SSL_session_reused(stream->tls->ssl) != 0;
@@ -9580,11 +9869,18 @@ AIO_API const char *aio_stream_alpn(const aio_stream *stream, char *buffer, size
 AIO_API const char *aio_stream_tls_version(const aio_stream *stream) { return (void)stream, (const char *)NULL; }
 AIO_API const char *aio_stream_tls_cipher(const aio_stream *stream) { return (void)stream, (const char *)NULL; }
 AIO_API bool aio_stream_tls_reused(const aio_stream *stream) { return (void)stream, false; }
+AIO_API const char *aio_stream_tls_server_name(const aio_stream *stream) { return (void)stream, (const char *)NULL; }
+AIO_API aio_certificate *aio_stream_peer_certificate(const aio_stream *stream)
+{
+    return (void)stream, (aio_certificate *)NULL;
+}
 AIO_API const char *aio_stream_alpn(const aio_stream *stream, char *buffer, size_t size)
 {
     return (void)stream, (void)buffer, (void)size, (const char *)NULL;
 }
 #endif
+
+AIO_API void aio_certificate_free(aio_certificate *certificate) { aio__free(certificate); }
 
 static const char *aio__stream_peer(const aio_stream *s, char *buffer, size_t size)
 {
@@ -10531,6 +10827,8 @@ static AIO_CORO(aio__handshaking)
         AIO_AWAIT(aio__stream_wait(self->stream, self->wants));
     if (self->wants < 0)
         AIO_RAISE_EXCEPTION(self->stream->error = aio__tls_error(self->stream->tls, "TLS handshake", self->peer));
+    self->stream->error = aio__tls_pinned(self->stream->tls, self->peer);
+    if (self->stream->error) AIO_RAISE_EXCEPTION(self->stream->error);
     AIO_END;
 }
 #endif

@@ -220,6 +220,10 @@ SEAM_TLS_LOAD(SSL_CTX_use_PrivateKey_file, (SSL_CTX *context, const char *file, 
 SEAM_TLS_LOAD(SSL_CTX_load_verify_locations, (SSL_CTX *context, const char *file, const char *folder),
               (context, file, folder))
 SEAM_TLS_LOAD(SSL_CTX_set_default_verify_paths, (SSL_CTX *context), (context))
+SEAM_TLS_LOAD(SSL_CTX_set_cipher_list, (SSL_CTX *context, const char *list), (context, list))
+SEAM_TLS_LOAD(X509_digest, (const X509 *certificate, const EVP_MD *type, unsigned char *digest, unsigned *length),
+              (certificate, type, digest, length))
+SEAM_TLS_NEW(SSL_CTX, SSL_set_SSL_CTX, (SSL *ssl, SSL_CTX *context), (ssl, context), 0)
 SEAM_TLS_LOAD(SSL_set1_host, (SSL *ssl, const char *host), (ssl, host))
 SEAM_TLS_LOAD(X509_VERIFY_PARAM_set1_ip_asc, (X509_VERIFY_PARAM *parameters, const char *address),
               (parameters, address))

@@ -40,6 +40,7 @@ enum { SEAM_SETTLE = 1, SEAM_GRACE = 20 /* ms */, SEAM_FDS = 65536 };
     X(SSL_CTX_new, ENOMEM) X(SSL_new, ENOMEM) X(BIO_new, ENOMEM) X(BIO_meth_new, ENOMEM)          \
     X(SSL_CTX_use_certificate_chain_file, AIO_ETLS) X(SSL_CTX_use_PrivateKey_file, AIO_ETLS)      \
     X(SSL_CTX_load_verify_locations, AIO_ETLS) X(SSL_CTX_set_default_verify_paths, AIO_ETLS)      \
+    X(SSL_CTX_set_cipher_list, AIO_ETLS) X(SSL_set_SSL_CTX, ENOMEM) X(X509_digest, ENOMEM)        \
     X(SSL_CTX_set_alpn_protos, AIO_ETLS) X(SSL_ctrl, ENOMEM) X(SSL_set1_host, ENOMEM)             \
     X(X509_VERIFY_PARAM_set1_ip_asc, ENOMEM)                                                      \
     X(SSL_do_handshake, AIO_ETLS, ECONNRESET) X(SSL_read, AIO_ETLS, ECONNRESET)                   \

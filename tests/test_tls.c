@@ -57,8 +57,8 @@ static void tls_forget(struct identity identity)
     EVP_PKEY_free(identity.key);
 }
 
-static const char *const tls_names[] = { "ca", "otherca", "good", "other", "expired", "early", "alone", "client", "junk", "keys-ca", "keys",
-                                         NULL };
+static const char *const tls_names[] = { "ca", "otherca", "good", "other", "expired", "early", "alone", "client",
+                                         "guest", "locked", "junk", "keys-ca", "keys", NULL };
 
 static void tls_remove(void)
 {
@@ -86,11 +86,18 @@ static void tls_setup(void)
     tls_forget(tls_make("early", sans, YEAR, 2 * YEAR, &ca));
     tls_forget(tls_make("alone", sans, -60, YEAR, NULL));
     tls_forget(tls_make("client", "DNS:client.test", -60, YEAR, &ca));
+    tls_forget(tls_make("guest", "DNS:*.guest.test", -60, YEAR, &ca));
+    struct identity locked = tls_make("locked", "DNS:locked.test", -60, YEAR, &ca);
     tls_forget(ca);
     tls_forget(other);
     FILE *file = fopen(tls_file(path, "junk"), "w");
     fputs("no certificate\n", file);
     fclose(file);
+    file = fopen(tls_file(path, "locked"), "w");
+    PEM_write_X509(file, locked.cert);
+    PEM_write_PrivateKey(file, locked.key, EVP_aes_128_cbc(), NULL, 0, NULL, (void *)(uintptr_t)"open sesame");
+    fclose(file);
+    tls_forget(locked);
 }
 
 static aio_tls_context *tls_server(const char *name, const char *alpn)
@@ -719,6 +726,158 @@ TEST(tls_threads_share)
     aio_tls_context_unref(shared_tls.client_tls);
 }
 
+/* ---- options ---- */
+
+static void tls_print_of(const char *name, char *text) /* 64 digits, in pairs with colons */
+{
+    char path[128];
+    unsigned char digest[32];
+    FILE *file = fopen(tls_file(path, name), "r");
+    X509 *certificate = PEM_read_X509(file, NULL, NULL, NULL);
+    fclose(file);
+    X509_digest(certificate, EVP_sha256(), digest, NULL);
+    for (int i = 0; i < 32; i++) snprintf(text + 3 * i, 4, "%02X:", digest[i]);
+    text[95] = 0;
+    X509_free(certificate);
+}
+
+struct tls_pinned { TLS_SELF; bool reused, rude; char print[100], ca[128]; };
+SCENARIO(tls_pinned, TLS_MAY)
+{
+    AIO_BEGIN(tls_pinned);
+    tls_setup();
+    tls_print_of("good", self->print);
+    self->server_tls = tls_server("good", NULL);
+    self->client_tls = aio_tls_context_create(.fingerprint = self->print, .verify = AIO_VERIFY_NONE);
+    REQUIRE(self->server_tls && self->client_tls);
+    AIO_AWAIT(self->server, aio_start_server(echo_handler, NULL, "127.0.0.1", 0, .tls_context = self->server_tls));
+    VISIT(false, self->client_tls, "wrong.test");
+    VISIT(true, self->client_tls, "wrong.test");
+    aio_tls_context_unref(self->client_tls);
+    tls_print_of("other", self->print);
+    self->client_tls = aio_tls_context_create(.fingerprint = self->print, .ca_file = tls_file(self->ca, "ca"),
+                                              .max_version = "1.2");
+    REQUIRE(self->client_tls);
+    AIO_TRY {
+        VISIT(false, self->client_tls, "localhost");
+        CHECK(false);
+    } AIO_CATCH {
+        CAUGHT(AIO_ECERTIFICATE);
+        CHECK(strstr(aio_caught(self)->message, "TLS handshake with localhost: the certificate's fingerprint is ") ==
+              aio_caught(self)->message);
+        CHECK(strstr(aio_caught(self)->message, ", expected ") != NULL);
+        CHECK_INT(self->client_tls->session_count, 0);
+    } AIO_END_TRY;
+    AIO_FINALLY;
+        TLS_END();
+    AIO_END;
+}
+
+struct tls_versions { TLS_SELF; char file[128]; };
+SCENARIO(tls_versions, TLS_MAY)
+{
+    AIO_BEGIN(tls_versions);
+    tls_setup();
+    self->server_tls = aio_tls_context_create(.server = true, .cert_file = tls_file(self->file, "good"),
+                                              .max_version = "TLSv1.2");
+    self->client_tls = aio_tls_context_create(.ca_file = tls_file(self->file, "ca"),
+                                              .ciphers = "ECDHE-ECDSA-AES128-GCM-SHA256");
+    REQUIRE(self->server_tls && self->client_tls);
+    AIO_AWAIT(self->server, aio_start_server(echo_handler, NULL, "127.0.0.1", 0, .tls_context = self->server_tls));
+    AIO_AWAIT(self->stream, aio_open_connection("127.0.0.1", aio_server_port(self->server),
+                                                .tls_context = self->client_tls));
+    CHECK_STR(aio_stream_tls_version(self->stream), "TLSv1.2");
+    CHECK_STR(aio_stream_tls_cipher(self->stream), "ECDHE-ECDSA-AES128-GCM-SHA256");
+    aio_stream_abort(self->stream);
+    self->stream = NULL;
+    aio_tls_context_unref(self->client_tls);
+    self->client_tls = aio_tls_context_create(.ca_file = tls_file(self->file, "ca"), .min_version = "1.3");
+    REQUIRE(self->client_tls);
+    AIO_TRY {
+        AIO_AWAIT(self->stream, aio_open_connection("127.0.0.1", aio_server_port(self->server),
+                                                    .tls_context = self->client_tls));
+        CHECK(false);
+    } AIO_CATCH {
+        CAUGHT(AIO_ETLS);
+        CHECK(tls_alert_lost() || strstr(aio_caught(self)->message, "127.0.0.1: tlsv1 alert protocol version"));
+    } AIO_END_TRY;
+    AIO_FINALLY;
+        TLS_END();
+    AIO_END;
+}
+
+/* What both ends know of each other: names that were asked for, certificates, with and without one of the client's. */
+static aio_stream *tls_served(aio_server *server)
+{
+    aio__node *last = server->clients.prev;
+    return last == &server->clients ? NULL : AIO__CONTAINER(last, aio_stream, link);
+}
+
+struct tls_hosts { TLS_SELF; aio_tls_context *guest_tls, *known_tls; aio_certificate *shown; char ca[128], file[128]; };
+SCENARIO(tls_hosts, TLS_MAY)
+{
+    AIO_BEGIN(tls_hosts);
+    tls_setup();
+    tls_file(self->ca, "ca");
+    self->server_tls = aio_tls_context_create(.server = true, .cert_file = tls_file(self->file, "good"),
+                                              .request_client_cert = true, .ca_file = self->ca);
+    self->guest_tls = tls_server("guest", NULL);
+    self->client_tls = tls_client("ca", NULL);
+    self->known_tls = aio_tls_context_create(.ca_file = self->ca, .cert_file = tls_file(self->file, "locked"),
+                                             .key_password = "open sesame");
+    REQUIRE(self->server_tls && self->client_tls && self->guest_tls && self->known_tls);
+    REQUIRE(aio_tls_context_add_host(self->server_tls, "*.guest.test", self->guest_tls) == 0);
+    AIO_AWAIT(self->server, aio_start_server(echo_handler, NULL, "127.0.0.1", 0, .tls_context = self->server_tls));
+    AIO_AWAIT(self->stream, aio_open_connection("127.0.0.1", aio_server_port(self->server),
+        .tls_context = self->client_tls, .server_hostname = "A.Guest.test"));
+    REQUIRE(aio_stream_write(self->stream, "x", 1) == 0);
+    AIO_AWAIT(self->text, aio_stream_readexactly(self->stream, 1));
+    REQUIRE(tls_served(self->server));
+    CHECK_STR(aio_stream_tls_server_name(tls_served(self->server)), "A.Guest.test");
+    CHECK_PTR(aio_stream_peer_certificate(tls_served(self->server)), NULL);
+    self->shown = aio_stream_peer_certificate(self->stream);
+    REQUIRE(self->shown);
+    CHECK_STR(self->shown->subject, "CN=guest");
+    CHECK_STR(self->shown->issuer, "CN=ca");
+    CHECK_INT(self->shown->name_count, 1);
+    CHECK_STR(self->shown->names[0], "*.guest.test");
+    aio_certificate_free(self->shown);
+    self->shown = NULL;
+    aio_stream_abort(self->stream);
+    self->stream = NULL;
+    AIO_AWAIT(self->stream, aio_open_connection("127.0.0.1", aio_server_port(self->server),
+                                                .tls_context = self->known_tls));
+    REQUIRE(aio_stream_write(self->stream, "x", 1) == 0);
+    AIO_AWAIT(self->text, aio_stream_readexactly(self->stream, 1));
+    REQUIRE(tls_served(self->server));
+    CHECK_PTR(aio_stream_tls_server_name(tls_served(self->server)), NULL);
+    self->shown = aio_stream_peer_certificate(tls_served(self->server));
+    REQUIRE(self->shown);
+    CHECK_STR(self->shown->subject, "CN=locked");
+    aio_certificate_free(self->shown);
+    self->shown = aio_stream_peer_certificate(self->stream);
+    REQUIRE(self->shown);
+    CHECK_INT(self->shown->name_count, 3);
+    CHECK_STR(self->shown->names[1], "*.wild.test");
+    CHECK_STR(self->shown->names[2], "127.0.0.1");
+    CHECK_PTR(self->shown->names[3], NULL);
+    CHECK_NEAR(self->shown->not_before, time(NULL) - 60, 100);
+    CHECK_INT(self->shown->not_after - self->shown->not_before, 31536060);
+    CHECK_INT(strlen(self->shown->fingerprint), 64);
+    const unsigned char *der;
+    der = self->shown->der;
+    X509 *again;
+    again = d2i_X509(NULL, &der, (long)self->shown->der_length);
+    CHECK(again && der == self->shown->der + self->shown->der_length);
+    X509_free(again);
+    AIO_FINALLY;
+        aio_certificate_free(self->shown);
+        aio_tls_context_unref(self->guest_tls);
+        aio_tls_context_unref(self->known_tls);
+        TLS_END();
+    AIO_END;
+}
+
 /* ---- TLS within TLS ---- */
 static void tls_small_buffers(aio_stream *stream)
 {
@@ -884,7 +1043,7 @@ static void context_fails(aio_tls_context *context, const char *message)
 
 TEST(tls_context_errors)
 {
-    char junk[128], good[128], client[128], wanted[256];
+    char junk[128], good[128], client[128], locked[128], wanted[256];
     tls_setup();
     tls_file(junk, "junk"), tls_file(good, "good"), tls_file(client, "client");
     context_fails(aio_tls_context_create(.ca_file = "/nowhere/ca.pem"), "TLS: cannot load /nowhere/ca.pem: ");
@@ -899,7 +1058,41 @@ TEST(tls_context_errors)
     context_fails(aio_tls_context_create(.alpn = "a,,b"), "the ALPN list is not valid");
     context_fails(aio_tls_context_create(.server = true, .cert_file = good, .require_client_cert = true), "needs a ca_file");
     context_fails(aio_tls_context_create(.require_client_cert = true), "is a server's");
+    tls_file(locked, "locked");
+    snprintf(wanted, sizeof wanted, "TLS: cannot load %s: ", locked);
+    context_fails(aio_tls_context_create(.server = true, .cert_file = locked), wanted);
+    context_fails(aio_tls_context_create(.server = true, .cert_file = locked, .key_password = "x"), "bad decrypt");
+    context_fails(aio_tls_context_create(.key_password = "x"), "a key_password needs its cert_file");
+    context_fails(aio_tls_context_create(.request_client_cert = true), "request_client_cert is a server's");
+    context_fails(aio_tls_context_create(.server = true, .cert_file = good, .request_client_cert = true),
+                  "request_client_cert needs a ca_file");
+    context_fails(aio_tls_context_create(.fingerprint = ""), "fingerprint");
+    context_fails(aio_tls_context_create(.fingerprint = "00:11:22"), "fingerprint");
+    context_fails(aio_tls_context_create(.fingerprint = "g1"), "the fingerprint is not 64 hexadecimal digits");
+    context_fails(aio_tls_context_create(.min_version = "SSLv3"), "the min_version is none of");
+    context_fails(aio_tls_context_create(.max_version = "2"), "the max_version is none of");
+    context_fails(aio_tls_context_create(.max_version = "1.1"), "the min_version is above the max_version");
+    context_fails(aio_tls_context_create(.ciphers = "none"), "TLS: the ciphers none: no cipher match");
     aio_tls_context *context = aio_tls_context_create(.cert_file = good, .verify = AIO_VERIFY_NONE);
+    aio_tls_context *server = tls_server("good", NULL), *other = tls_server("client", NULL);
+    CHECK_INT(aio_tls_context_add_host(context, "a.test", other), EINVAL);
+    CHECK_STR(aio_tls_context_error(), "TLS: host a.test: the context is not a server's");
+    CHECK_INT(aio_tls_context_add_host(NULL, "a.test", other), EINVAL);
+    CHECK_INT(aio_tls_context_add_host(server, "a.test", context), EINVAL);
+    CHECK_INT(aio_tls_context_add_host(server, "a.test", NULL), EINVAL);
+    CHECK_INT(aio_tls_context_add_host(server, "a.test", server), EINVAL);
+    CHECK_INT(aio_tls_context_add_host(server, NULL, other), EINVAL);
+    CHECK_INT(aio_tls_context_add_host(server, "", other), EINVAL);
+    CHECK_INT(aio_tls_context_add_host(server, "*", other), EINVAL);
+    CHECK_INT(aio_tls_context_add_host(server, "a.*.test", other), EINVAL);
+    CHECK_STR(aio_tls_context_error(), "TLS: host a.*.test: not a name");
+    CHECK_INT(aio_tls_context_add_host(server, "a.test", other), 0);
+    aio_tls_context_unref(server);
+    aio_tls_context_unref(other);
+    CHECK_PTR(aio_stream_peer_certificate(NULL), NULL);
+    CHECK_PTR(aio_stream_tls_server_name(NULL), NULL);
+    CHECK(!aio_stream_tls_reused(NULL));
+    aio_certificate_free(NULL);
     CHECK(context != NULL);
     aio_tls_context_unref(aio_tls_context_ref(context));
     aio_tls_context_unref(context);
