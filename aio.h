@@ -17126,15 +17126,17 @@ static aio_text aio__netrc_token(aio__netrc *n, bool keyword)
     return aio__text(start, (size_t)(to - start));
 }
 
-/* A macro ends with an empty line. */
+/* A macro is what follows the line of its name, and ends with an empty line. */
 static void aio__netrc_skip_macro(aio__netrc *n)
 {
     bool empty = false;
     aio__netrc_token(n, false);
+    n->at--; /* back to the end of the name: in its line */
     while (n->at < n->end && !empty) {
-        empty = *n->at == '\n' || (*n->at == '\r' && n->at + 1 < n->end && n->at[1] == '\n');
         char *line = (char *)memchr(n->at, '\n', (size_t)(n->end - n->at));
         n->at = line ? line + 1 : n->end;
+        size_t left = (size_t)(n->end - n->at);
+        empty = left && (*n->at == '\n' || (left > 1 && !memcmp(n->at, "\r\n", 2)));
     }
 }
 
@@ -19156,6 +19158,8 @@ static int aio__exchange_send(aio__exchange *x)
     x->head.limits.count = (uint32_t)x->session->options.max_headers;
     aio__http_head_reset(&x->head, &x->response.headers, false);
     if (!aio__stream_silent(s)) {
+        if (s->error) return s->error->code;
+        if (!s->eof && s->in_start == s->in_end) return ENOMEM;
         x->head.problem = s->eof ? "the server closed the connection before the request"
                                  : "the server spoke before the request";
         return s->eof ? AIO_EDISCONNECTED : AIO_EHTTP;

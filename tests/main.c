@@ -35,11 +35,11 @@
 #include "test_https.c"
 #include "test_pool.c"
 #include "test_session_names.c"
-#include "test_proxies.c"
 #include "test_http_edges.c"
 #include "test_connect.c"
 #include "test_tasks.c"
 #include "test_timeouts.c"
 #include "test_url.c"
+#include "test_proxies.c"
 
 int main(int argc, char **argv) { return harness_main(argc, argv); }

@@ -91,7 +91,8 @@ static const struct hop_case {
     { "socks5h://p", "a", WORDS("\5\0\5\7"), NULL, 0, AIO_EPROXY, "command not supported" },
     { "socks5h://p", "a", WORDS("\5\0\5\x8"), NULL, 0, AIO_EPROXY, "address type not supported" },
     { "socks5h://p", "a", WORDS("\5\0\5\x9"), NULL, 0, AIO_EPROXY, "unknown reply 9" },
-    { "socks5h://p", "a", WORDS("\5\0\5\0\0\2\0"), NULL, 0, AIO_EPROXY, "the reply has an address of the unknown type 2" },
+    { "socks5h://p", "a", WORDS("\5\0\5\0\0\2\0"), NULL, 0, AIO_EPROXY,
+      "the reply has an address of the unknown type 2" },
     { "socks5h://p", "a", WORDS("\5\0\5\0\0\1" "12345"), NULL, 0, AIO__MORE, NULL },
     { "http://p", "a.test", WORDS(HTTP_200), WORDS("CONNECT a.test:80 HTTP/1.1\r\nHost: a.test:80\r\n\r\n"), 0, NULL },
     { "http://p", "::1", WORDS("HTTP/1.0 200\r\nContent-Length: 7\r\n\r\n"),
@@ -285,10 +286,11 @@ static AIO_CORO(relay)
         if (aio_caught(self)->code == AIO_ECANCELLED || touched()) AIO_RERAISE();
         AIO_RETURN(); /* the client has gone */
     } AIO_END_TRY;
-    if (self->kind == 4) aio_stream_write(self->stream, "\0\x5a" "123456", 8);
-    else if (self->kind == 5) aio_stream_write(self->stream, "\5\0\0\1" "123456", 10);
-    else aio_stream_write(self->stream, HTTP_200, sizeof HTTP_200 - 1);
-    if (relay_is.after) aio_stream_write(self->stream, relay_is.after, strlen(relay_is.after));
+    aio_text reply[2];
+    reply[0] = self->kind == 4 ? aio__text("\0\x5a" "123456", 8) : self->kind == 5 ? aio__text("\5\0\0\1" "123456", 10)
+        : aio__text(HTTP_200, sizeof HTTP_200 - 1);
+    reply[1] = aio__text(relay_is.after, relay_is.after ? strlen(relay_is.after) : 0);
+    aio_stream_writelines(self->stream, reply, 2);
     AIO_TRY {
         AIO_TASK_GROUP(self->group) {
             void *there, *back;
@@ -410,6 +412,577 @@ SCENARIO(proxy_chain, PROXY_MAY)
     THROUGH("a.test", "@ socks4a://@ socks5h://@", "CONNECT 127.0.0.1, 4 127.0.0.1, 5h a.test");
     AIO_FINALLY;
         aio_stream_abort(self->stream);
+        SERVER_END(self->relay);
+        SERVER_END(self->echo);
+    AIO_END;
+}
+
+/* Bytes right behind the reply are the tunnel's. */
+struct proxy_banner { PROXY_SELF; };
+SCENARIO(proxy_banner, PROXY_MAY)
+{
+    AIO_BEGIN(proxy_banner);
+    RELAY_BEGIN();
+    ECHO_BEGIN();
+    relay_is.after = "220 here\r\n";
+    AIO_TIMEOUT(100) {
+        AIO_AWAIT(self->stream, aio_open_connection("a.test", aio_server_port(self->echo),
+                                                    .proxy = proxy_text(self->proxy, "@", self->relay)));
+        AIO_AWAIT(self->text, aio_stream_readline(self->stream));
+        CHECK_BYTES(self->text.data, self->text.length, "220 here\r\n");
+        REQUIRE(aio_stream_write(self->stream, "hello", 5) == 0);
+        AIO_AWAIT(self->text, aio_stream_readexactly(self->stream, 5));
+        CHECK_BYTES(self->text.data, self->text.length, "hello");
+    }
+    AIO_FINALLY;
+        aio_stream_abort(self->stream);
+        SERVER_END(self->relay);
+        SERVER_END(self->echo);
+    AIO_END;
+}
+
+/* ---- proxies that misbehave ---- */
+struct blurt { aio_task task; aio_stream *stream; struct script *script; aio_text text; };
+static AIO_CORO(blurt)
+{
+    AIO_BEGIN(blurt);
+    AIO_AWAIT(self->text, aio_stream_read(self->stream, 1000));
+    aio_stream_write(self->stream, self->script->says, self->script->length);
+    if (self->script->end == END_CLOSE) aio_stream_write_eof(self->stream);
+    while (self->script->end != END_RESET && self->text.length)
+        AIO_AWAIT(self->text, aio_stream_read(self->stream, 1000));
+    AIO_FINALLY;
+        if (self->script->end == END_RESET) self->stream->aborting = true;
+    AIO_END;
+}
+static void *blurt_handler(aio_stream *stream, void *arg)
+{
+    return AIO_CALL(blurt, .stream = stream, .script = (struct script *)arg);
+}
+
+static const struct misbehaviour {
+    const char *proxy, *says;
+    size_t      length;
+    int         end, code;
+    const char *said;
+} misbehaviour[] = {
+    { "http://@", WORDS("HTTP/1.1 407 Proxy Authentication Required\r\n\r\n"), END_CLOSE, AIO_EPROXY,
+      "CONNECT to a.test:443 by proxy @: 407 Proxy Authentication Required" },
+    { "http://@", WORDS("HTTP/1.1 200"), END_CLOSE, AIO_EPROXY,
+      "CONNECT to a.test:443 by proxy @: the proxy closed the connection" },
+    { "socks4a://@", WORDS(""), END_CLOSE, AIO_EPROXY,
+      "SOCKS4a to a.test:443 by proxy @: the proxy closed the connection" },
+    { "socks5h://@", WORDS("\5\0\5"), END_RESET, 0, NULL },
+    { "socks5h://@", WORDS("\5\0\5\2"), END_STAY, AIO_EPROXY,
+      "SOCKS5 to a.test:443 by proxy @: connection not allowed by ruleset" },
+    { "socks5h://@", WORDS("\5"), END_STAY, AIO_ETIMEOUT,
+      "SOCKS5 to a.test:443 by proxy @: timed out after 7 s" },
+};
+struct proxy_misbehaves { PROXY_SELF; struct script script; size_t i; char said[300]; double began; };
+SCENARIO(proxy_misbehaves, PROXY_MAY)
+{
+    AIO_BEGIN(proxy_misbehaves);
+    AIO_AWAIT(self->relay, aio_start_server(blurt_handler, &self->script, "127.0.0.1", 0));
+    for (self->i = 0; self->i < sizeof misbehaviour / sizeof *misbehaviour; self->i++) {
+        self->script.says = misbehaviour[self->i].says;
+        self->script.length = misbehaviour[self->i].length;
+        self->script.end = misbehaviour[self->i].end;
+        self->began = aio_loop_time(aio_get_running_loop());
+        AIO_TRY {
+            AIO_AWAIT(self->stream, aio_open_connection("a.test", 443, .proxy_timeout = 7,
+                .proxy = proxy_text(self->proxy, misbehaviour[self->i].proxy, self->relay)));
+            UNREACHED();
+        } AIO_CATCH {
+            if (aio_caught(self)->code == AIO_ECANCELLED) AIO_RERAISE();
+            CHECK_STR(aio_caught(self)->phase, "proxy");
+            if (misbehaviour[self->i].said) {
+                CHECK_INT(aio_caught(self)->code, misbehaviour[self->i].code);
+                CHECK_STR(aio_caught(self)->message, proxy_text(self->said, misbehaviour[self->i].said, self->relay));
+            } else CHECK(aio_caught(self)->code == ECONNRESET || aio_caught(self)->code == AIO_EPROXY);
+        } AIO_END_TRY;
+        CHECK_NEAR(aio_loop_time(aio_get_running_loop()) - self->began,
+                   misbehaviour[self->i].code == AIO_ETIMEOUT ? 7 : 0, 0.5);
+    }
+    AIO_FINALLY;
+        aio_stream_abort(self->stream);
+        SERVER_END(self->relay);
+    AIO_END;
+}
+
+/* A head without end is given up at the stream's limit; no proxy at all; a list that is none. */
+struct proxy_limits { PROXY_SELF; struct script script; char says[3000]; };
+SCENARIO(proxy_limits, PROXY_MAY)
+{
+    AIO_BEGIN(proxy_limits);
+    memset(self->says, 'a', sizeof self->says);
+    memcpy(self->says, WORDS("HTTP/1.1 200 OK\r\nX: "));
+    self->script.says = self->says;
+    self->script.length = sizeof self->says;
+    self->script.end = END_STAY;
+    AIO_AWAIT(self->relay, aio_start_server(blurt_handler, &self->script, "127.0.0.1", 0));
+    AIO_TRY {
+        AIO_AWAIT(self->stream, aio_open_connection("a.test", 443, .limit = 2000,
+                                                    .proxy = proxy_text(self->proxy, "@", self->relay)));
+        UNREACHED();
+    } AIO_CATCH {
+        CAUGHT(AIO_ELIMIT);
+        CHECK(strstr(aio_caught(self)->message, ": the head is too long"));
+    } AIO_END_TRY;
+    snprintf(self->proxy, sizeof self->proxy, "socks5://127.0.0.1:%d", closed_port());
+    AIO_TRY {
+        AIO_AWAIT(self->stream, aio_open_connection("a.test", 443, .proxy = self->proxy));
+        UNREACHED();
+    } AIO_CATCH {
+        CAUGHT(ECONNREFUSED);
+        CHECK_STR(aio_caught(self)->phase, "connect");
+        CHECK(strstr(aio_caught(self)->message, "connect to 127.0.0.1:"));
+    } AIO_END_TRY;
+    AIO_TRY {
+        AIO_AWAIT(self->stream, aio_open_connection("a.test", 443, .proxy = "gopher://x"));
+        UNREACHED();
+    } AIO_CATCH {
+        CAUGHT(AIO_EURL);
+        CHECK_STR(aio_caught(self)->message,
+                  "proxy for a.test: its scheme is not http, https, socks4, socks4a, socks5 or socks5h");
+    } AIO_END_TRY;
+    AIO_FINALLY;
+        aio_stream_abort(self->stream);
+        SERVER_END(self->relay);
+    AIO_END;
+}
+
+/* ---- TLS ---- */
+#ifndef AIO_NO_TLS
+#define PROXY_TLS_SELF TLS_SELF; aio_server *echo, *relay, *safe; char proxy[300]
+#define PROXY_TLS_BEGIN()                                                                                            \
+    do {                                                                                                            \
+        TLS_SETUP("good", NULL);                                                                                    \
+        AIO_AWAIT(self->echo, aio_start_server(echo_handler, NULL, "127.0.0.1", 0, .tls_context = self->server_tls)); \
+    } while (0)
+#define PROXY_TLS_END()                                                                                              \
+    do {                                                                                                            \
+        aio_tls_context_unref(self->server_tls);                                                                    \
+        aio_tls_context_unref(self->client_tls);                                                                    \
+        aio_stream_abort(self->stream);                                                                             \
+    } while (0)
+#define PROXY_TLS_MAY .may = { ECONNRESET, AIO_EINCOMPLETE, EPIPE, AIO_EPROXY, ECONNABORTED, AIO_ETLS, ECONNREFUSED, \
+    AIO_ETIMEOUT }
+
+struct proxy_tls_tunnel { PROXY_TLS_SELF; };
+SCENARIO(proxy_tls_tunnel, PROXY_TLS_MAY)
+{
+    AIO_BEGIN(proxy_tls_tunnel);
+    RELAY_BEGIN();
+    PROXY_TLS_BEGIN();
+    AIO_TIMEOUT(100) {
+        AIO_AWAIT(self->stream, aio_open_connection("localhost", aio_server_port(self->echo),
+            .tls_context = self->client_tls, .proxy = proxy_text(self->proxy, "socks5h://@", self->relay)));
+        REQUIRE(aio_stream_write(self->stream, "hello", 5) == 0);
+        AIO_AWAIT(self->text, aio_stream_readexactly(self->stream, 5));
+        CHECK_BYTES(self->text.data, self->text.length, "hello");
+        CHECK_STR(relay_is.log, "5h localhost");
+        aio_stream_close(self->stream);
+        self->stream = NULL;
+        relay_is.after = "\r\n"; /* the proxy puts bytes in before TLS */
+        AIO_TRY {
+            AIO_AWAIT(self->stream, aio_open_connection("localhost", aio_server_port(self->echo),
+                .tls_context = self->client_tls, .proxy = proxy_text(self->proxy, "@", self->relay)));
+            UNREACHED();
+        } AIO_CATCH {
+            if (!seam.slice) CHECK(strstr(aio_caught(self)->message, "there were bytes before TLS"));
+            if (!seam.slice) CAUGHT(AIO_EPROXY);
+        } AIO_END_TRY;
+    }
+    AIO_FINALLY;
+        PROXY_TLS_END();
+        SERVER_END(self->relay);
+        SERVER_END(self->echo);
+    AIO_END;
+}
+
+struct proxy_tls_in_tls { PROXY_TLS_SELF; };
+SCENARIO(proxy_tls_in_tls, PROXY_TLS_MAY)
+{
+    AIO_BEGIN(proxy_tls_in_tls);
+    RELAY_BEGIN();
+    PROXY_TLS_BEGIN();
+    AIO_AWAIT(self->safe, aio_start_server(relay_handler, NULL, "127.0.0.1", 0, .tls_context = self->server_tls));
+    AIO_TIMEOUT(100) {
+        AIO_AWAIT(self->stream, aio_open_connection("localhost", aio_server_port(self->echo),
+            .tls_context = self->client_tls, .proxy_tls_context = self->client_tls,
+            .proxy = proxy_text(self->proxy, "https://@", self->safe)));
+        CHECK(self->stream->tls && self->stream->tls->lower);
+        REQUIRE(aio_stream_write(self->stream, "hello", 5) == 0);
+        AIO_AWAIT(self->text, aio_stream_readexactly(self->stream, 5));
+        CHECK_BYTES(self->text.data, self->text.length, "hello");
+        CHECK_STR(relay_is.log, "CONNECT localhost");
+    }
+    AIO_FINALLY;
+        PROXY_TLS_END();
+        SERVER_END(self->safe);
+        SERVER_END(self->relay);
+        SERVER_END(self->echo);
+    AIO_END;
+}
+
+/* The default context does not believe this proxy. */
+struct proxy_tls_unknown { PROXY_TLS_SELF; char said[200]; };
+SCENARIO(proxy_tls_unknown, PROXY_TLS_MAY)
+{
+    AIO_BEGIN(proxy_tls_unknown);
+    TLS_SETUP("other", NULL);
+    AIO_AWAIT(self->safe, aio_start_server(relay_handler, NULL, "127.0.0.1", 0, .tls_context = self->server_tls));
+    AIO_TRY {
+        AIO_AWAIT(self->stream, aio_open_connection("a.test", 80, .proxy_tls_context = self->client_tls,
+                                                    .proxy = proxy_text(self->proxy, "https://@", self->safe)));
+        UNREACHED();
+    } AIO_CATCH {
+        CAUGHT(AIO_ECERTIFICATE);
+        CHECK_STR(aio_caught(self)->phase, "proxy");
+        CHECK_STR(aio_caught(self)->message, proxy_text(self->said, "CONNECT to a.test:80 by proxy @: TLS handshake "
+            "with 127.0.0.1: certificate verify failed: unable to get local issuer certificate", self->safe));
+    } AIO_END_TRY;
+    AIO_FINALLY;
+        PROXY_TLS_END();
+        SERVER_END(self->safe);
+    AIO_END;
+}
+#endif
+
+/* ---- HTTP through proxies ---- */
+
+/* Answers with the head that came. */
+struct mirror { aio_task task; aio_stream *stream; aio_text text; char answer[3000]; };
+static AIO_CORO(mirror)
+{
+    AIO_BEGIN(mirror);
+    AIO_TRY {
+        for (;;) {
+            AIO_AWAIT(self->text, aio_stream_readuntil(self->stream, "\r\n\r\n", 4));
+            snprintf(self->answer, sizeof self->answer, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%.*s",
+                     (int)self->text.length, (int)self->text.length, self->text.data);
+            aio_stream_write(self->stream, self->answer, strlen(self->answer));
+        }
+    } AIO_CATCH {
+        if (touched() || aio_caught(self)->code != AIO_EINCOMPLETE) AIO_RERAISE();
+    } AIO_END_TRY;
+    AIO_END;
+}
+static void *mirror_handler(aio_stream *stream, void *arg) { return (void)arg, AIO_CALL(mirror, .stream = stream); }
+
+static const char *const proxy_given[] = { "Proxy-Authorization", "mine", "X-A", "b", NULL };
+struct get_by {
+    aio_task task; aio_session *session; const char *url, *proxy; bool given; aio_response *r; aio_text text;
+    char body[1500]; bool reused;
+};
+static AIO_CORO(get_by)
+{
+    AIO_BEGIN(get_by);
+    AIO_AWAIT(self->r, aio_session_get(self->session, self->url, .proxy = self->proxy,
+                                       .headers = self->given ? proxy_given : NULL));
+    self->reused = self->r->times.reused;
+    AIO_AWAIT(self->text, aio_response_text(self->r));
+    snprintf(self->body, sizeof self->body, "%s", self->text.data);
+    AIO_FINALLY;
+        aio_response_release(self->r);
+    AIO_END;
+}
+/* self->got: what a GET through proxies gave. */
+#define GET(...)                                                        \
+    do {                                                                \
+        aio_unref(self->got);                                           \
+        self->got = AIO_CALL(get_by, .session = self->session, __VA_ARGS__); \
+        AIO_AWAIT((struct get_by *)aio_ref(self->got));                 \
+    } while (0)
+#define GOT(part)     CHECK(strstr(self->got->body, part) != NULL)
+#define GOT_NOT(part) CHECK(strstr(self->got->body, part) == NULL)
+#define PROXY_HTTP_MAY .may = { ECONNRESET, EPIPE, AIO_EPROXY, AIO_EPAYLOAD, AIO_ETIMEOUT, AIO_ETLS, ECONNREFUSED, \
+    AIO_EDISCONNECTED }
+#define HTTP_SELF PROXY_SELF; aio_session *session; struct get_by *got; char url[100]
+#define HTTP_END()                                  \
+    do {                                            \
+        aio_unref(self->got);                       \
+        AIO_AWAIT(aio_session_close(self->session)); \
+    } while (0)
+
+struct proxy_absolute { HTTP_SELF; };
+SCENARIO(proxy_absolute, PROXY_HTTP_MAY)
+{
+    AIO_BEGIN(proxy_absolute);
+    RELAY_BEGIN();
+    self->session = aio_session_open(.proxy = proxy_text(self->proxy, "http://u:pw^@", self->relay));
+    REQUIRE(self->session);
+    GET(.url = "http://me:x@a.test:81/p?q#f");
+    CHECK_BYTES(self->got->body, strcspn(self->got->body, "\r"), "GET http://a.test:81/p?q HTTP/1.1");
+    GOT("\r\nHost: a.test:81\r\n");
+    GOT("\r\nProxy-Authorization: Basic dTpwdw==\r\n");
+    GOT("\r\nAuthorization: Basic bWU6eA==\r\n");
+    CHECK_STR(relay_is.log, "asked ");
+    GET(.url = "http://a.test:81/p", .given = true);
+    CHECK(self->got->reused);
+    GOT("\r\nProxy-Authorization: mine\r\n");
+    GOT_NOT("dTpwdw");
+    GOT_NOT("\r\nAuthorization");
+    GET(.url = "http://b.test/", .proxy = proxy_text(self->proxy, "socks5h://@ http://@", self->relay));
+    CHECK(!self->got->reused);
+    CHECK_STR(relay_is.log, "asked , asked , 5 127.0.0.1, asked ");
+    AIO_FINALLY;
+        HTTP_END();
+        SERVER_END(self->relay);
+    AIO_END;
+}
+
+struct proxy_http_tunnel { HTTP_SELF; };
+SCENARIO(proxy_http_tunnel, PROXY_HTTP_MAY)
+{
+    AIO_BEGIN(proxy_http_tunnel);
+    RELAY_BEGIN();
+    AIO_AWAIT(self->echo, aio_start_server(mirror_handler, NULL, "127.0.0.1", 0));
+    self->session = aio_session_open(.limit = 3);
+    REQUIRE(self->session);
+    snprintf(self->url, sizeof self->url, "http://127.0.0.1:%d/x", aio_server_port(self->echo));
+    GET(.url = self->url, .given = true, .proxy = proxy_text(self->proxy, "socks5h://@", self->relay));
+    GOT("GET /x HTTP/1.1");
+    GOT("X-A: b");
+    GOT_NOT("Proxy-Authorization"); /* that is not for the origin */
+    GET(.url = self->url, .proxy = self->proxy);
+    CHECK(self->got->reused);
+    GET(.url = self->url);
+    CHECK(!self->got->reused);
+    GET(.url = self->url, .proxy = "");
+    CHECK(self->got->reused);
+    CHECK_STR(relay_is.log, "5 127.0.0.1");
+    AIO_FINALLY;
+        HTTP_END();
+        SERVER_END(self->relay);
+        SERVER_END(self->echo);
+    AIO_END;
+}
+
+#ifndef AIO_NO_TLS
+struct proxy_https { HTTP_SELF; aio_tls_context *server_tls, *client_tls; };
+SCENARIO(proxy_https, PROXY_HTTP_MAY)
+{
+    static const char *const headers[] = { "X-Token", "t", NULL };
+    AIO_BEGIN(proxy_https);
+    RELAY_BEGIN();
+    TLS_SETUP("good", NULL);
+    AIO_AWAIT(self->echo, aio_start_server(mirror_handler, NULL, "127.0.0.1", 0, .tls_context = self->server_tls));
+    self->session = aio_session_open(.proxy = proxy_text(self->proxy, "http://u:pw^@", self->relay),
+                                     .tls_context = self->client_tls, .proxy_headers = headers);
+    REQUIRE(self->session);
+    snprintf(self->url, sizeof self->url, "https://me:x@localhost:%d/x", aio_server_port(self->echo));
+    GET(.url = self->url, .given = true);
+    GOT("GET /x HTTP/1.1");
+    GOT("\r\nAuthorization: Basic bWU6eA==\r\n");
+    GOT_NOT("Proxy-Authorization");
+    GOT_NOT("X-Token");
+    CHECK_STR(relay_is.log, "CONNECT localhost, as dTpwdw==");
+    GET(.url = self->url);
+    CHECK(self->got->reused);
+    AIO_TRY {
+        GET(.url = self->url, .proxy = "http://127.0.0.1:1/nonsense://");
+        UNREACHED();
+    } AIO_CATCH {
+        CAUGHT(ECONNREFUSED);
+    } AIO_END_TRY;
+    AIO_FINALLY;
+        aio_tls_context_unref(self->server_tls);
+        aio_tls_context_unref(self->client_tls);
+        HTTP_END();
+        SERVER_END(self->relay);
+        SERVER_END(self->echo);
+    AIO_END;
+}
+#endif
+
+/* ---- the environment ---- */
+static void proxy_environment(const char *const *pairs)
+{
+    static const char *const variables[] = {
+        "http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY", "no_proxy", "NO_PROXY",
+        "ftp_proxy", "REQUEST_METHOD"
+    };
+    for (size_t i = 0; i < sizeof variables / sizeof *variables; i++) unsetenv(variables[i]);
+    for (; pairs && *pairs; pairs += 2) setenv(pairs[0], pairs[1], 1);
+}
+
+TEST(proxy_from_env)
+{
+    static const struct { const char *env[9], *url, *proxy; } cases[] = {
+        { { NULL }, "http://a.test/", "" },
+        { { "http_proxy", "http://p:1", NULL }, "http://a.test/", "http://p:1" },
+        { { "http_proxy", "p", NULL }, "ws://a.test/", "p" },
+        { { "http_proxy", "p", NULL }, "https://a.test/", "" },
+        { { "HTTPS_PROXY", "P", "https_proxy", "p", NULL }, "wss://a.test/", "p" },
+        { { "HTTPS_PROXY", "P", NULL }, "https://a.test/", "P" },
+        { { "HTTPS_PROXY", "P", "https_proxy", "", NULL }, "https://a.test/", "" },
+        { { "https_proxy", "", "all_proxy", "p", NULL }, "https://a.test/", "" },
+        { { "ALL_PROXY", "socks5h://p", NULL }, "https://a.test/", "socks5h://p" },
+        { { "ftp_proxy", "p", NULL }, "ftp://a.test/", "p" },
+        { { "all_proxy", "p", NULL }, "imap://a.test/", "p" },
+        { { "HTTP_PROXY", "P", NULL }, "http://a.test/", "P" },
+        { { "HTTP_PROXY", "P", "REQUEST_METHOD", "GET", NULL }, "http://a.test/", "" },
+        { { "http_proxy", "p", "REQUEST_METHOD", "GET", NULL }, "http://a.test/", "p" },
+        { { "HTTPS_PROXY", "P", "REQUEST_METHOD", "GET", NULL }, "https://a.test/", "P" },
+        { { "http_proxy", "p", "no_proxy", "a.test", NULL }, "http://a.test/", "" },
+        { { "http_proxy", "p", "NO_PROXY", "a.test", NULL }, "http://a.test/", "" },
+        { { "http_proxy", "p", "NO_PROXY", "a.test", "no_proxy", "", NULL }, "http://a.test/", "p" },
+    };
+    char found[20];
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        proxy_environment(cases[i].env);
+        CHECK_INT(aio_proxy_from_env(cases[i].url, found, sizeof found), 0);
+        if (!CHECK_STR(found, cases[i].proxy)) printf("# case %d\n", (int)i);
+    }
+    static const char *const env[] = { "http_proxy", "http://p", NULL };
+    proxy_environment(env);
+    CHECK_INT(aio_proxy_from_env("http://a/", found, 8), ENAMETOOLONG);
+    CHECK_INT(aio_proxy_from_env("http://a/", found, 9), 0);
+    CHECK_INT(aio_proxy_from_env("nonsense", found, 9), AIO_EURL);
+    CHECK_STR(found, "");
+    CHECK_INT(aio_proxy_from_env(NULL, found, 9), EINVAL);
+    proxy_environment(NULL);
+}
+
+TEST(proxy_exceptions)
+{
+    static const struct { const char *list, *url; bool direct; } cases[] = {
+        { "", "http://a.test/", false },
+        { "*", "http://a.test/", true },
+        { "b.test, *", "http://a.test/", true },
+        { "a.test", "http://A.Test/", true },
+        { "A.TEST", "http://a.test./", true },
+        { "a.test.", "http://a.test/", true },
+        { "a.test", "http://x.a.test/", true },
+        { ".a.test", "http://x.a.test/", true },
+        { ".a.test", "http://a.test/", true },
+        { "*.a.test", "http://x.a.test/", true },
+        { "a.test", "http://ba.test/", false },
+        { "a.test", "http://a.test.b/", false },
+        { "test", "http://a.test/", true },
+        { ".", "http://a.test/", false },
+        { "b,c a.test", "http://a.test/", true },
+        { "a.test:80", "http://a.test/", true },
+        { "a.test:81", "http://a.test/", false },
+        { "a.test:443", "https://a.test/", true },
+        { "a.test:81", "http://x.a.test:81/", true },
+        { "a.test:x", "http://a.test/", false },
+        { "127.0.0.1", "http://127.0.0.1/", true },
+        { "127.0.0.1:80", "http://127.0.0.1/", true },
+        { "127.0.0.1", "http://127.0.0.2/", false },
+        { "0.0.1", "http://127.0.0.1/", false },
+        { "127.0.0.0/8", "http://127.9.9.9/", true },
+        { "127.0.0.0/8", "http://128.0.0.1/", false },
+        { "10.0.0.0/15", "http://10.1.2.3/", true },
+        { "10.0.0.0/15", "http://10.2.0.0/", false },
+        { "0.0.0.0/0", "http://1.2.3.4/", true },
+        { "10.0.0.0/33", "http://10.0.0.0/", false },
+        { "10.0.0.0/", "http://10.0.0.0/", false },
+        { "10.0.0.0/8", "http://[::1]/", false },
+        { "::1", "http://[0:0:0:0:0:0:0:1]/", true },
+        { "[::1]", "http://[::1]/", true },
+        { "[::1]:80", "http://[::1]/", true },
+        { "[::1]:81", "http://[::1]/", false },
+        { "fe80::/10", "http://[fe80::1%25eth0]/", true },
+        { "fe80::/10", "http://[fec0::1]/", false },
+        { "[", "http://[::1]/", false },
+        { "::1", "http://a.test/", false },
+        { "1.2.3.4/8", "http://a.test/", false },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        aio_url url;
+        if (!CHECK_INT(aio_url_parse(&url, cases[i].url, strlen(cases[i].url), NULL), 0)) continue;
+        if (!CHECK_INT(aio__no_proxy(cases[i].list, &url), cases[i].direct)) printf("# case %d\n", (int)i);
+        aio_url_clear(&url);
+    }
+}
+
+TEST(netrc_entries)
+{
+    static const struct { const char *text, *host, *user, *password; } cases[] = {
+        { "", "a", NULL, NULL },
+        { "machine a login u password p", "a", "u", "p" },
+        { "machine a login u password p\n", "b", NULL, NULL },
+        { "machine A\n\tlogin u\n\tpassword p\n", "a", "u", "p" },
+        { "machine a password p user u", "a", "u", "p" },
+        { "machine a account n password p", "a", "n", "p" },
+        { "machine a login u account n password p", "a", "u", "p" },
+        { "machine a login u", "a", "u", "" },
+        { "machine a", "a", NULL, NULL },
+        { "default login d password q", "a", "d", "q" },
+        { "default login d password q machine a login u password p", "a", "u", "p" },
+        { "machine a login u password p default login d password q", "a", "u", "p" },
+        { "machine a login u password p\nmachine a login v", "a", "v", "" },
+        { "machine b login u password p machine a login v password q machine c login w password r", "a", "v", "q" },
+        { "# said\nmachine a # so\n login u #password x\n password #p\n", "a", "u", "#p" },
+        { "#said\n#\nmachine a login u password p", "a", "u", "p" },
+        { "machine a login \"u v\" password \"p\\\"q\"", "a", "u v", "p\"q" },
+        { "machine a login u\\ v password p\\\\", "a", "u v", "p\\" },
+        { "machine a login u\"v password \"\"", "a", "u\"v", "" },
+        { "machine \"a\"login u password p", "a", "u", "p" },
+        { "macdef m\nmachine a login x\nput it\n\nmachine a login u password p", "a", "u", "p" },
+        { "machine a login u password p\nmacdef m\nquit", "a", "u", "p" },
+        { "macdef m\r\nx y\r\n\r\nmachine a login u password p\r\n", "a", "u", "p" },
+        { "machine a login", "a", NULL, NULL },
+        { "machine", "a", NULL, NULL },
+        { "machine a login u password p nonsense", "a", NULL, NULL },
+        { "login u password p", "a", NULL, NULL },
+        { "machine a login u password \"p", "a", "u", "p" },
+        { "machine a login u password p\\", "a", "u", "p\\" },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char text[200], user[50] = "", password[50] = "";
+        aio_text u, p;
+        snprintf(text, sizeof text, "%s", cases[i].text);
+        bool found = aio__netrc_find(text, strlen(text), aio__text(cases[i].host, strlen(cases[i].host)), &u, &p);
+        if (!CHECK_INT(found, cases[i].user != NULL)) printf("# case %d\n", (int)i);
+        if (!found || !cases[i].user) continue;
+        snprintf(user, sizeof user, "%.*s", (int)u.length, u.data);
+        snprintf(password, sizeof password, "%.*s", (int)p.length, p.data);
+        CHECK_STR(user, cases[i].user);
+        CHECK_STR(password, cases[i].password);
+    }
+}
+
+/* Both are looked at for each request anew. */
+struct proxy_trust { HTTP_SELF; char file[64]; };
+static void proxy_write(const char *path, const char *text)
+{
+    FILE *file = fopen(path, "w");
+    if (!CHECK(file != NULL)) return;
+    fputs(text, file);
+    fclose(file);
+}
+SCENARIO(proxy_trust, PROXY_HTTP_MAY)
+{
+    AIO_BEGIN(proxy_trust);
+    RELAY_BEGIN();
+    AIO_AWAIT(self->echo, aio_start_server(mirror_handler, NULL, "127.0.0.1", 0));
+    snprintf(self->file, sizeof self->file, "/tmp/aio-netrc-%ld", (long)getpid());
+    proxy_write(self->file, "machine 127.0.0.1 login u password pw\n");
+    setenv("NETRC", self->file, 1);
+    proxy_environment(NULL);
+    self->session = aio_session_open(.trust_env = true);
+    REQUIRE(self->session);
+    snprintf(self->url, sizeof self->url, "http://127.0.0.1:%d/x", aio_server_port(self->echo));
+    GET(.url = self->url);
+    GOT("GET /x");
+    GOT("\r\nAuthorization: Basic dTpwdw==\r\n");
+    proxy_write(self->file, "wrong");
+    setenv("http_proxy", proxy_text(self->proxy, "socks4://@", self->relay), 1);
+    GET(.url = self->url);
+    GOT_NOT("Authorization");
+    CHECK_STR(relay_is.log, "4 127.0.0.1");
+    CHECK(!self->got->reused);
+    setenv("no_proxy", "127.0.0.1", 1);
+    GET(.url = self->url);
+    CHECK(self->got->reused);
+    AIO_FINALLY;
+        proxy_environment(NULL);
+        unsetenv("NETRC");
+        unlink(self->file);
+        HTTP_END();
         SERVER_END(self->relay);
         SERVER_END(self->echo);
     AIO_END;
