@@ -16583,6 +16583,7 @@ static int aio__proxy_parse(aio__proxy_url *proxy, aio_text word, const char **r
 {
     aio__buffer whole = { NULL, 0, 0, 0 };
     bool bare = !memmem(word.data, word.length, "://", 3);
+    memset(proxy, 0, sizeof *proxy);
     *reason = "out of memory";
     if (!aio__buffer_append(&whole, "http://", bare ? 7 : 0) || !aio__buffer_append(&whole, word.data, word.length)) {
         aio__free(whole.data);
