@@ -53,6 +53,7 @@ static AIO_CORO(chat)
     printf("Alice reads:\n%.*s", (int)self->text.length, self->text.data);
     AIO_FINALLY;
         aio_stream_close(self->alice), aio_stream_close(self->bob);
+        aio_server_close_clients(self->local);
         if (self->tcp) AIO_AWAIT(aio_server_wait_closed(self->tcp));
         if (self->local) AIO_AWAIT(aio_server_wait_closed(self->local));
     AIO_END;

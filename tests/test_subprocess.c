@@ -111,6 +111,28 @@ SCENARIO(sub_epipe, SUB_MAY)
     AIO_END;
 }
 
+/* One that has read enough, and one that reads all before it writes. */
+struct sub_coreutils { aio_task task; aio_process *head, *sort; aio_process_output got; char *input; };
+SCENARIO(sub_coreutils, SUB_MAY)
+{
+    static const char *const head[] = { "head", "-n", "1", NULL }, *const sort[] = { "sort", "-r", NULL };
+    AIO_BEGIN(sub_coreutils);
+    self->input = (char *)malloc(200000);
+    for (int i = 0; i < 200000; i++) self->input[i] = "ab\ncd\n"[i % 6];
+    AIO_AWAIT(self->head, aio_create_subprocess_exec(head, .in = AIO_PIPE, .out = AIO_PIPE));
+    AIO_AWAIT(self->got, aio_process_communicate(self->head, self->input, 200000));
+    CHECK_BYTES(self->got.out.data, self->got.out.length, "ab\n");
+    CHECK_INT(self->got.returncode, 0);
+    AIO_AWAIT(self->sort, aio_create_subprocess_exec(sort, .in = AIO_PIPE, .out = AIO_PIPE));
+    AIO_AWAIT(self->got, aio_process_communicate(self->sort, self->input, 12));
+    CHECK_BYTES(self->got.out.data, self->got.out.length, "cd\ncd\nab\nab\n");
+    AIO_FINALLY;
+        free(self->input);
+        aio_process_release(self->head);
+        aio_process_release(self->sort);
+    AIO_END;
+}
+
 /* Streams of a process: a dialogue by lines; the end of its input ends it. */
 struct sub_streams { aio_task task; aio_process *process; aio_text line; int code; };
 SCENARIO(sub_streams, SUB_MAY)
