@@ -11059,23 +11059,22 @@ struct aio_server {
 struct aio__serve_forever { aio_task task; aio_server *server; aio_future *never; };
 
 /* Puts a descriptor in reserve, or, with the last server gone, gives it back. */
-static void aio__spare_keep(aio__streams *streams)
+static void aio__spare_keep(aio_loop *loop)
 {
+    aio__streams *streams = (aio__streams *)loop->streams;
     bool wanted = !aio__ring_empty(&streams->servers);
     if (wanted == (streams->spare >= 0)) return;
     if (!wanted) aio__os.close(streams->spare);
-    streams->spare = -1;
-    if (wanted) do streams->spare = aio__os.open("/dev/null", O_RDONLY); while (streams->spare < 0 && errno == EINTR);
+    streams->spare = wanted ? aio__os.fcntl(loop->wake.fd, F_DUPFD_CLOEXEC, 0) : -1; /* of what is sure to be there */
 }
 
 static void aio__server_free(aio_server *server)
 {
     aio_future *closed = server->closed;
-    aio__streams *streams = (aio__streams *)server->loop->streams;
     if (server->forever) server->forever->server = NULL;
     if (server->on_free) server->on_free(server->service);
     aio__ring_remove(&server->link);
-    aio__spare_keep(streams);
+    aio__spare_keep(server->loop);
     aio_tls_context_unref(server->options.tls_context);
     aio__free(server);
     if (!closed) return;
@@ -11114,7 +11113,7 @@ static void aio__listener_pause(aio__listener *listener, int code)
 static void aio__server_client_left(aio_server *server)
 {
     server->client_count--;
-    aio__spare_keep((aio__streams *)server->loop->streams);
+    aio__spare_keep(server->loop);
     bool again = server->full;
     server->full = false;
     for (int i = 0; i < server->listener_count && !server->closing; i++) {
@@ -11227,7 +11226,7 @@ static int aio__server_accept(aio_server *server, int listening)
     streams->spare = -1;
     fd = aio__accept(listening);
     int code = errno;
-    if (fd < 0) aio__spare_keep(streams);
+    if (fd < 0) aio__spare_keep(server->loop);
     errno = code;
     return fd;
 }
@@ -11236,7 +11235,7 @@ static int aio__server_accept(aio_server *server, int listening)
 static bool aio__listener_accept(aio__listener *listener)
 {
     aio_server *server = listener->server;
-    aio__spare_keep((aio__streams *)server->loop->streams);
+    aio__spare_keep(server->loop);
     for (int i = 0; i < server->options.backlog && !server->closing; i++) {
         if (server->options.max_clients && server->client_count >= (size_t)server->options.max_clients) {
             server->full = true;
@@ -11386,7 +11385,7 @@ static aio_server *aio__server_new(aio_loop *loop, aio_client_handler *handler, 
     aio_tls_context_ref(server->options.tls_context);
     aio__ring_clear(&server->clients);
     aio__ring_insert(&streams->servers, &server->link);
-    aio__spare_keep(streams);
+    aio__spare_keep(loop);
     return server;
 }
 

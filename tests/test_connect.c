@@ -375,3 +375,27 @@ SCENARIO(connect_session_thread, .may = { AIO_ETIMEOUT, AIO_EDISCONNECTED, ECONN
         SERVER_END(self->server);
     AIO_END;
 }
+
+/* A name that takes for ever: the request's timeout is heard at once, and says where the time went. */
+struct connect_session_hang_thread { aio_task task; aio_session *session; double began; };
+SCENARIO(connect_session_hang_thread, .may = { AIO_ERESOLVE })
+{
+    AIO_BEGIN(connect_session_hang_thread);
+    names_begin(true);
+    self->session = aio_session_open(.timeout = { .total = 3 });
+    REQUIRE(self->session);
+    self->began = aio_loop_time(aio_get_running_loop());
+    AIO_TRY {
+        AIO_AWAIT(aio_session_get(self->session, "http://slow.test/"));
+        CHECK(false);
+    } AIO_CATCH {
+        CAUGHT(AIO_ETIMEOUT);
+        CHECK_STR(aio_caught(self)->phase, "resolve");
+    } AIO_END_TRY;
+    CHECK_NEAR(aio_loop_time(aio_get_running_loop()) - self->began, 3, 0.1);
+    if (!touched()) CHECK_INT(names_inside(), 1);
+    AIO_FINALLY;
+        names_end();
+        AIO_AWAIT(aio_session_close(self->session));
+    AIO_END;
+}
