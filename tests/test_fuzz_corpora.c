@@ -15,13 +15,20 @@
 #define LLVMFuzzerTestOneInput fuzz_http_response
 #include "fuzz/fuzz_http_response.c"
 #undef LLVMFuzzerTestOneInput
+#define LLVMFuzzerTestOneInput fuzz_netrc
+#include "fuzz/fuzz_netrc.c"
+#undef LLVMFuzzerTestOneInput
+#define LLVMFuzzerTestOneInput fuzz_socks
+#include "fuzz/fuzz_socks.c"
+#undef LLVMFuzzerTestOneInput
 #define LLVMFuzzerTestOneInput fuzz_url
 #include "fuzz/fuzz_url.c"
 #undef LLVMFuzzerTestOneInput
 
 static const struct corpus { const char *name; int (*target)(const uint8_t *, size_t); } corpora[] = {
     { "chunked", fuzz_chunked }, { "dns", fuzz_dns }, { "http_request", fuzz_http_request },
-    { "http_response", fuzz_http_response }, { "url", fuzz_url },
+    { "http_response", fuzz_http_response }, { "netrc", fuzz_netrc }, { "socks", fuzz_socks },
+    { "url", fuzz_url },
 };
 enum { CORPORA = sizeof corpora / sizeof *corpora };
 static char corpus_path[512]; /* what is being replayed */
