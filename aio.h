@@ -11023,7 +11023,11 @@ static int aio__unix_address(const char *path, aio__address *address)
 
 /* ---- servers ---- */
 
-enum { AIO__LISTENERS_MAX = 16, AIO__ACCEPT_PAUSE = 1 }; /* sockets of one server; seconds without descriptors */
+enum {
+    AIO__LISTENERS_MAX = 16, /* sockets of one server */
+    AIO__ACCEPT_PAUSE = 1,   /* seconds without descriptors */
+    AIO__PORT_TRIES = 8      /* ports that the system may choose until one is free with both families */
+};
 
 typedef struct aio__listener {
     aio__descriptor d;
@@ -11355,10 +11359,8 @@ static void aio__server_unlink(const aio_server *server)
         aio__os.unlink(server->path);
 }
 
-AIO_API void aio_server_close(aio_server *server)
+static void aio__server_unlisten(aio_server *server)
 {
-    if (!server || server->closing) return;
-    server->closing = true;
     for (int i = 0; i < server->listener_count; i++) {
         aio__listener *listener = &server->listeners[i];
         aio__timer_cancel(server->loop, listener->pause);
@@ -11366,6 +11368,13 @@ AIO_API void aio_server_close(aio_server *server)
         aio__descriptor_remove(server->loop, &listener->d);
         aio__os.close(listener->d.fd);
     }
+}
+
+AIO_API void aio_server_close(aio_server *server)
+{
+    if (!server || server->closing) return;
+    server->closing = true;
+    aio__server_unlisten(server);
     aio__server_unlink(server);
     if (server->end_idle) server->end_idle(server);
     if (server->forever) aio__cancel(server->forever->never, &aio__cancelled);
@@ -11404,13 +11413,18 @@ struct aio__serve { /* start_server */
     char                host[256];   /* "": all interfaces; a unix socket's path */
 };
 
-/* A socket for each address. 0 or a code. */
+/* A socket for each address. 0 or a code. The port that the system chose for the first one may be in use with another
+ * family: then it is to choose again. */
 static int aio__server_listen_all(aio_server *server, const aio__addresses *addresses)
 {
-    int code = 0;
+    int code = 0, tries = server->port ? 1 : AIO__PORT_TRIES;
     for (int i = 0; i < addresses->count && !code; i++) {
         code = aio__server_listen(server, &addresses->at[i]);
         if (code == EAFNOSUPPORT && addresses->count > 1) code = 0; /* no IPv6 here */
+        if (code != EADDRINUSE || !server->listener_count || --tries == 0) continue;
+        aio__server_unlisten(server);
+        server->listener_count = server->port = code = 0;
+        i = -1;
     }
     return code || server->listener_count ? code : EADDRNOTAVAIL;
 }

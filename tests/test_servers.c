@@ -360,6 +360,32 @@ SCENARIO(server_wait_closed, SERVER_MAY)
     AIO_END;
 }
 
+/* A port that the system chose, and that is in use with the other family, is not the user's concern. */
+static int binds_left;
+static int second_bind(int fd, const struct sockaddr *address, socklen_t length)
+{
+    if (--binds_left) return seam_bind(fd, address, length);
+    errno = EADDRINUSE;
+    return -1;
+}
+
+struct server_port_in_use { aio_task task; aio_server *server; int port; };
+SCENARIO(server_port_in_use, SERVER_MAY)
+{
+    AIO_BEGIN(server_port_in_use);
+    aio__os.bind = second_bind;
+    binds_left = 2;
+    AIO_AWAIT(self->server, aio_start_server(echo_handler, NULL, NULL, 0));
+    self->port = aio_server_port(self->server);
+    for (int i = 0; i < self->server->listener_count; i++)
+        CHECK_INT(aio__listen_port(self->server->listeners[i].d.fd), self->port);
+    if (self->server->listener_count > 1) CHECK_INT(binds_left, -2); /* the first one again, and the second one */
+    AIO_FINALLY;
+        aio__os.bind = seam_bind;
+        SERVER_END(self->server);
+    AIO_END;
+}
+
 struct server_bad_client { aio_task task; aio_stream *stream; };
 static AIO_CORO(server_bad_client)
 {
