@@ -12137,7 +12137,7 @@ static ssize_t aio__sending_copy(struct aio__sending *self, size_t wanted)
     ssize_t n = -1;
     self->code = ENOMEM;
     if (buffer) {
-        do n = aio__os.pread(self->file, buffer, wanted < AIO__BUFFER ? wanted : AIO__BUFFER, self->offset);
+        do n = aio__os.pread(self->file, buffer, wanted < AIO__BUFFER ? wanted : (size_t)AIO__BUFFER, self->offset);
         while (n < 0 && errno == EINTR);
         self->code = n < 0 ? errno : 0;
         if (s) s->sending = NULL;
@@ -12703,6 +12703,8 @@ static aio_datagram_endpoint *aio__endpoint_new(aio_loop *loop, int fd, const ai
     errno = code;
     return NULL;
 }
+
+static aio_endpoint_options aio__endpoint_plain; /* no option is set; never written to */
 
 /* A socket with its options, bound and connected as wanted: NULL for none. -1 with errno. */
 static int aio__endpoint_socket(int family, const aio__address *local, const aio__address *remote,
@@ -13409,13 +13411,12 @@ struct aio__dns_exchange { /* with one server: UDP; TCP (RFC 7766) for what is t
  * code. */
 static int aio__dns_send(struct aio__dns_exchange *self)
 {
-    static const aio_endpoint_options none = { 0 };
     struct aio__dns_lookup *lookup = self->lookup;
     const aio__address *to = &lookup->dns->servers[lookup->server].address;
     int code = aio__dns_ask(&lookup->question); /* fails without random numbers */
     if (code) return code;
-    int fd = aio__endpoint_socket(to->storage.ss_family, NULL, to, &none);
-    if (fd >= 0) self->endpoint = aio__endpoint_new(lookup->dns->loop, fd, &none);
+    int fd = aio__endpoint_socket(to->storage.ss_family, NULL, to, &aio__endpoint_plain);
+    if (fd >= 0) self->endpoint = aio__endpoint_new(lookup->dns->loop, fd, &aio__endpoint_plain);
     if (!self->endpoint) return errno;
     self->endpoint->connected = true;
     return aio_datagram_send(self->endpoint, lookup->question.packet + 2, lookup->question.length);
@@ -13917,8 +13918,7 @@ static bool aio__dns_candidate(struct aio__dns_resolve *self)
 /* Whether the system knows a way to an address: a datagram socket is connected without a packet. RFC 6724 rule 1 */
 static bool aio__dns_has_route(const aio__address *to)
 {
-    static const aio_endpoint_options none = { 0 };
-    int fd = aio__endpoint_socket(to->storage.ss_family, NULL, to, &none);
+    int fd = aio__endpoint_socket(to->storage.ss_family, NULL, to, &aio__endpoint_plain);
     if (fd >= 0) aio__os.close(fd);
     return fd >= 0;
 }
@@ -17520,7 +17520,7 @@ AIO_API aio_stream_task *aio__open_connection(const char *host, int port, const 
     if (!self) return NULL;
     char *at = self->text;
     self->options = *options;
-    self->delay = delay && delay < AIO__ATTEMPTS_APART ? AIO__ATTEMPTS_APART : delay;
+    self->delay = delay && delay < AIO__ATTEMPTS_APART ? (int64_t)AIO__ATTEMPTS_APART : delay;
     self->port = self->target_port = port;
     self->host = self->target = aio__keep(&at, host);
     self->name = aio__keep(&at, name);
