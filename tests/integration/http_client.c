@@ -4,7 +4,8 @@
  *   http_client [NAME=VALUE...] URL...
  *
  * Names: method (GET), count (requests of each URL, 1), limit (connections, 1), bytes (of a body to send), file (the
- * same, its contents), ca, header=NAME:VALUE, pause (seconds between two requests, then one after the other). */
+ * same, its contents), ca, header=NAME:VALUE, pause (seconds between two requests, then one after the other), proxy,
+ * proxy_ca, trust=1 (what the environment says of proxies). */
 #define AIO_IMPLEMENTATION
 #include "../../aio.h"
 #include <stdio.h>
@@ -13,12 +14,13 @@
 
 enum { MOST = 1000 };
 static struct {
-    const char *method, *ca, *header[3];
+    const char *method, *ca, *header[3], *proxy, *proxy_ca;
     int         count, limit;
     double      pause;
     char       *body;
     size_t      bytes;
-} with = { "GET", NULL, { NULL, NULL, NULL }, 1, 1, 0, NULL, 0 };
+    bool        trust;
+} with = { "GET", NULL, { NULL, NULL, NULL }, NULL, NULL, 1, 1, 0, NULL, 0, false };
 static aio_session *session;
 static int reused;
 
@@ -46,13 +48,16 @@ static AIO_CORO(fetch)
     AIO_END;
 }
 
-struct run { aio_task task; int url_count, made; char **urls; struct fetch *fetches[MOST]; aio_tls_context *context; };
+struct run { aio_task task; int url_count, made; char **urls; struct fetch *fetches[MOST]; aio_tls_context *context, *proxy; };
 static AIO_CORO(run)
 {
     AIO_BEGIN(run);
     if (with.ca && !(self->context = aio_tls_context_create(.ca_file = with.ca)))
         AIO_RAISE(AIO_ETLS, "%s", aio_tls_context_error());
-    session = aio_session_open(.limit = with.limit, .tls_context = self->context, .timeout = { .total = 60 });
+    if (with.proxy_ca && !(self->proxy = aio_tls_context_create(.ca_file = with.proxy_ca)))
+        AIO_RAISE(AIO_ETLS, "%s", aio_tls_context_error());
+    session = aio_session_open(.limit = with.limit, .tls_context = self->context, .timeout = { .total = 60 },
+                               .proxy = with.proxy, .proxy_tls_context = self->proxy, .trust_env = with.trust);
     if (!session) AIO_RAISE(ENOMEM);
     for (; self->made < self->url_count * with.count && self->made < MOST; self->made++) {
         self->fetches[self->made] = aio_create_task(AIO_CALL(fetch, .url = self->urls[self->made / with.count]));
@@ -65,6 +70,7 @@ static AIO_CORO(run)
     AIO_FINALLY;
         aio_unref_all(self->fetches, (size_t)self->made);
         aio_tls_context_unref(self->context);
+        aio_tls_context_unref(self->proxy);
         AIO_AWAIT(aio_session_close(session));
     AIO_END;
 }
@@ -90,6 +96,9 @@ static bool read_option(char *text)
     else if (!strncmp(text, "limit=", 6)) with.limit = atoi(value);
     else if (!strncmp(text, "pause=", 6)) with.pause = atof(value);
     else if (!strncmp(text, "ca=", 3)) with.ca = value;
+    else if (!strncmp(text, "proxy=", 6)) with.proxy = value;
+    else if (!strncmp(text, "proxy_ca=", 9)) with.proxy_ca = value;
+    else if (!strncmp(text, "trust=", 6)) with.trust = true;
     else if (!strncmp(text, "bytes=", 6)) return make_body((size_t)strtoull(value, NULL, 10), NULL);
     else if (!strncmp(text, "file=", 5)) return make_body(0, value);
     else if (!strncmp(text, "header=", 7) && colon) {

@@ -8,7 +8,7 @@
  *   stream count HOST PORT [NAME=VALUE...]  sends `bytes`, ends its direction, prints the line that comes back
  *   stream serve [NAME=VALUE...]            an echo server: prints its port, ends with SIGTERM
  *
- * HOST may be a path, of a unix socket. Names: ca, host (expected in the certificate), cert, key, alpn, bytes, tls=1,
+ * HOST may be a path, of a unix socket. Names: ca, host (expected in the certificate), cert, key, alpn, bytes, tls=1, proxy,
  * client_cert=1 (serve: ask for one). */
 #define AIO_IMPLEMENTATION
 #include "../../aio.h"
@@ -18,7 +18,7 @@
 #include <string.h>
 
 static struct {
-    const char *ca, *host, *cert, *key, *alpn;
+    const char *ca, *host, *cert, *key, *alpn, *proxy;
     size_t      bytes;
     bool        tls, client_cert;
 } with;
@@ -29,6 +29,7 @@ static bool read_option(const char *text)
     if (!value++) return false;
     if (!strncmp(text, "ca=", 3)) with.ca = value;
     else if (!strncmp(text, "host=", 5)) with.host = value;
+    else if (!strncmp(text, "proxy=", 6)) with.proxy = value;
     else if (!strncmp(text, "cert=", 5)) with.cert = value;
     else if (!strncmp(text, "key=", 4)) with.key = value;
     else if (!strncmp(text, "alpn=", 5)) with.alpn = value;
@@ -97,7 +98,7 @@ static AIO_CORO(client)
     AIO_BEGIN(client);
     if (*self->host == '/') AIO_AWAIT(self->stream, aio_open_unix_connection(self->host));
     else AIO_AWAIT(self->stream, aio_open_connection(self->host, self->port, .tls_context = context,
-                                                     .server_hostname = with.host));
+                                                     .server_hostname = with.host, .proxy = with.proxy));
     print_stream(self->stream);
     if (!strcmp(self->what, "pour")) {
         AIO_TASK_GROUP(self->group) {
