@@ -1270,8 +1270,9 @@ AIO_API bool aio_stream_is_closing(const aio_stream *stream);
 /* Goes over to TLS, as STARTTLS has it, with what both sides have agreed on in the clear; a server's stream with a
  * server's context. The context and the name (for SNI and the host check; NULL on a server) are borrowed until it is
  * done. Refuses, with AIO_ERUNTIME, when anything is unread or unsent: what was put in before TLS must not count as
- * said within it. On a TLS stream, TLS within TLS begins, as https proxies need it. After an error the stream is only
- * good for being closed. asyncio: loop.start_tls, StreamWriter.start_tls */
+ * said within it; until it is done, writes give AIO_ERUNTIME. On a TLS stream, TLS within TLS begins, as https proxies
+ * need it. After an error the stream is only good for being closed. ENOTSUP for one that has a protocol. asyncio:
+ * loop.start_tls, StreamWriter.start_tls */
 AIO_API aio_future *aio_stream_start_tls(aio_stream *stream, aio_tls_context *context, const char *server_hostname);
 /* Sends `count` bytes of a file (0: up to its end), from `offset` on, after what was written before: without copying
  * them through the program where the system can, else piece by piece under the high-water mark. result: how many.
@@ -9781,7 +9782,7 @@ struct aio_stream {
     aio_task       *task;      /* its handler's */
     bool            eof;       /* the peer has ended its direction */
     aio_stream    **home;      /* a pipe of a process: where that keeps it */
-    aio_stream    **sending;   /* a file is being sent: where that keeps it; nothing else may be written */
+    aio_stream    **held;      /* a file is being sent, or TLS begins: where that keeps it; no one else may write */
     bool            closing, wants_eof, aborting, is_pipe;
     bool            was_blocking; /* a pipe that was the program's: to be again when we close it */
     bool            raw_write; /* `drained` waits for the socket itself, see aio__stream_wait */
@@ -10435,7 +10436,7 @@ AIO_API int aio_stream_writelines(aio_stream *stream, const aio_text *pieces, si
     size_t i = 0, offset = 0;
     if (!s || (!pieces && count)) return EINVAL;
     if (s->closing || s->wants_eof) return EPIPE;
-    if (s->sending) return AIO_ERUNTIME;
+    if (s->held) return AIO_ERUNTIME;
     if (s->error) return s->error->code;
     if (!aio__unsent(s) && !aio__write_now(s, pieces, count, &i, &offset))
         return aio__write_failed(s, pieces, count, i, offset);
@@ -10547,7 +10548,7 @@ static bool aio__stream_flush(aio_stream *s)
         }
         if (n > 0) s->out->start += (size_t)n;
     }
-    if (!s->error && aio__unsent(s) <= (s->sending ? 0 : s->low)) aio__drained(s, NULL);
+    if (!s->error && aio__unsent(s) <= (s->held ? 0 : s->low)) aio__drained(s, NULL);
     bool sent = !aio__unsent(s);
     if (sent) aio__out_free(s);
     if (s->error || (sent && s->wants_eof && !aio__stream_shutdown(s))) aio__stream_broken(s);
@@ -10591,7 +10592,7 @@ AIO_API int aio_stream_write_eof(aio_stream *stream)
     if (!s) return EINVAL;
     if (s->tls) return ENOTSUP;
     if (s->closing) return EPIPE;
-    if (s->sending) return AIO_ERUNTIME;
+    if (s->held) return AIO_ERUNTIME;
     if (s->error) return s->error->code;
     s->wants_eof = true;
     if (aio__unsent(s) || aio__stream_shutdown(s)) return 0;
@@ -10704,7 +10705,7 @@ static void aio__stream_end(aio_stream *s)
 #endif
     aio__descriptor_remove(loop, &s->d);
     if (s->home) *s->home = NULL;
-    if (s->sending) *s->sending = NULL;
+    if (s->held) *s->held = NULL;
     if (s->was_blocking) aio__fd_block(s->d.fd);
     if (s->d.fd >= 0) aio__os.close(s->d.fd);
     aio__in_free(s);
@@ -10846,6 +10847,7 @@ struct aio__tls_start { /* host: NULL on a server */
 static AIO_CORO(aio__tls_start)
 {
     AIO_BEGIN(aio__tls_start);
+    self->stream->held = &self->stream;
     if (self->host) snprintf(self->peer, sizeof self->peer, "%s", self->host);
     else snprintf(self->peer, sizeof self->peer, "%s", aio__stream_peer(self->stream, self->peer, sizeof self->peer));
 #ifdef AIO_NO_TLS
@@ -10861,13 +10863,14 @@ static AIO_CORO(aio__tls_start)
         AIO_TIMEOUT(self->timeout > 0 ? self->timeout : 60)
             AIO_AWAIT(AIO_CALL(aio__handshaking, .stream = self->stream, .peer = self->peer));
     } AIO_CATCH {
-        self->stream->tls->failed = true;
+        if (self->stream) self->stream->tls->failed = true;
         if (aio_caught(self)->code != AIO_ETIMEOUT) AIO_RERAISE();
         self->error = aio__exception(AIO_ETIMEOUT, "TLS handshake", "TLS handshake with %s: timed out", self->peer);
         AIO_RAISE_EXCEPTION(self->error);
     } AIO_END_TRY;
 #endif
     AIO_FINALLY;
+        if (self->stream) self->stream->held = NULL;
         aio_exception_unref(self->error);
     AIO_END;
 }
@@ -10890,8 +10893,8 @@ AIO_API aio_future *aio_stream_start_tls(aio_stream *stream, aio_tls_context *co
         return aio__failure(EINVAL, "start_tls: a client needs a client's context and a name, a server a server's");
     if (s->error) return aio__failed_future(s->loop, aio_exception_ref(s->error));
     if (s->transport) return aio__failure(ENOTSUP, "start_tls: the stream has a protocol");
-    if (s->reader || s->in_start != s->in_end || aio__unsent(s))
-        return aio__failure(AIO_ERUNTIME, "start_tls: the stream has a reader, or bytes unread or unsent");
+    if (s->reader || s->held || s->in_start != s->in_end || aio__unsent(s))
+        return aio__failure(AIO_ERUNTIME, "start_tls: the stream has a reader or writer, or bytes unread or unsent");
     return (aio_future *)(void *)AIO_CALL(aio__tls_start, .stream = s, .context = context, .host = server_hostname);
 }
 
@@ -12140,10 +12143,10 @@ static ssize_t aio__sending_copy(struct aio__sending *self, size_t wanted)
         do n = aio__os.pread(self->file, buffer, wanted < AIO__BUFFER ? wanted : (size_t)AIO__BUFFER, self->offset);
         while (n < 0 && errno == EINTR);
         self->code = n < 0 ? errno : 0;
-        if (s) s->sending = NULL;
+        if (s) s->held = NULL;
         if (n > 0 && s) self->code = aio_stream_write(s, buffer, (size_t)n);
         if (n > 0 && !s) n = (ssize_t)aio__sock_send(self->socket, buffer, (size_t)n, &self->code);
-        if (s) s->sending = &self->stream;
+        if (s) s->held = &self->stream;
         aio__buffer_give(loop, buffer);
     }
     if (!self->code) return n;
@@ -12198,12 +12201,12 @@ static int aio__sending_begin(struct aio__sending *self)
     if (self->offset < 0 || (int64_t)(off_t)self->offset != self->offset || (self->is_stream && !s)) return EINVAL;
     if (!s) self->copies = aio__sock_check(self->socket) != 0; /* sendfile would block */
     if (!s) return 0;
-    if (s->sending) {
+    if (s->held) {
         self->stream = NULL;
         return AIO_ERUNTIME;
     }
     if (s->closing || s->wants_eof) return EPIPE;
-    s->sending = &self->stream;
+    s->held = &self->stream;
     self->socket = s->d.fd;
     self->copies = s->tls != NULL;
     return 0;
@@ -12211,7 +12214,7 @@ static int aio__sending_begin(struct aio__sending *self)
 
 static void aio__sending_end(aio_stream *s)
 {
-    s->sending = NULL;
+    s->held = NULL;
     s->raw_write = false;
     if (!aio__unsent(s)) aio__drained(s, NULL); /* those that came meanwhile */
 }
@@ -12247,7 +12250,7 @@ static AIO_CORO(aio__sending)
     } AIO_END_TRY;
     AIO_FINALLY;
         aio_exception_unref(self->error);
-        if (self->stream && self->stream->sending == &self->stream) aio__sending_end(self->stream);
+        if (self->stream && self->stream->held == &self->stream) aio__sending_end(self->stream);
     AIO_END;
 }
 

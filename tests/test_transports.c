@@ -585,3 +585,94 @@ TEST(transport_loop_closed)
     CHECK_STR(far.events, "ml");
     CHECK_INT(upper_live, 0);
 }
+
+#ifndef AIO_NO_TLS
+/* A stream that is ended while it goes over to TLS: who waits for that hears it. Nothing may be written meanwhile. */
+struct start_tls_task { aio_task task; aio_stream *stream; aio_tls_context *tls; };
+static AIO_CORO(start_tls_task)
+{
+    AIO_BEGIN(start_tls_task);
+    AIO_AWAIT(aio_stream_start_tls(self->stream, self->tls, "localhost"));
+    AIO_END;
+}
+struct start_tls_dropped { aio_task task; aio_stream *a, *b; aio_tls_context *tls; struct start_tls_task *starting;
+    int i; };
+SCENARIO(start_tls_dropped, TLS_MAY)
+{
+    AIO_BEGIN(start_tls_dropped);
+    tls_setup();
+    self->tls = tls_client("ca", NULL);
+    REQUIRE(self->tls);
+    for (self->i = 0; self->i < 2; self->i++) {
+        REQUIRE(unix_pair(0, 0, &self->a, &self->b));
+        self->starting = aio_create_task(AIO_CALL(start_tls_task, .stream = self->a, .tls = self->tls));
+        REQUIRE(self->starting);
+        SOON();
+        CHECK_INT(aio_stream_write(self->a, "clear", 5), AIO_ERUNTIME);
+        aio_stream *a;
+        a = self->a;
+        self->a = NULL;
+        if (self->i) aio_stream_abort(a);
+        else aio_stream_close(a);
+        SOON();
+        CHECK(aio_future_done(self->starting));
+        REQUIRE(aio_future_done(self->starting) && aio_future_exception(self->starting));
+        CHECK_INT(aio_future_exception(self->starting)->code, ECONNABORTED);
+        aio_unref(self->starting);
+        self->starting = NULL;
+        aio_stream_abort(self->b);
+        self->b = NULL;
+    }
+    AIO_FINALLY;
+        if (self->starting) aio_task_cancel(self->starting);
+        aio_unref(self->starting);
+        aio_tls_context_unref(self->tls);
+        aio_stream_abort(self->a);
+        aio_stream_abort(self->b);
+    AIO_END;
+}
+#endif
+
+/* What can be asked of a stream: get_extra_info and the like. */
+static char extra_peer[64], extra_own[128];
+static void *extra_handler(aio_stream *stream, void *arg)
+{
+    (void)arg;
+    snprintf(extra_peer, sizeof extra_peer, "<%s>", aio_stream_peername(stream, extra_own, sizeof extra_own));
+    aio_stream_sockname(stream, extra_own, sizeof extra_own);
+    return AIO_CALL(stream_echo, .stream = stream);
+}
+struct stream_extra { TRANSPORT_SELF; char name[128]; size_t high, low; };
+SCENARIO(stream_extra, TRANSPORT_MAY)
+{
+    int type = 0;
+    socklen_t size = sizeof type;
+    AIO_BEGIN(stream_extra);
+    extra_own[0] = extra_peer[0] = 0;
+    AIO_AWAIT(self->server, aio_start_unix_server(extra_handler, NULL, transport_path()));
+    AIO_AWAIT(self->stream, aio_open_unix_connection(transport_path()));
+    CHECK_STR(aio_stream_peername(self->stream, self->name, sizeof self->name), transport_path());
+    CHECK_STR(aio_stream_sockname(self->stream, self->name, sizeof self->name), ""); /* it has no name */
+    CHECK_STR(aio_stream_peername(self->stream, self->name, 5), "/tmp"); /* cut, not overrun */
+    REQUIRE(aio_stream_write(self->stream, "x", 1) == 0);
+    AIO_TIMEOUT(100) AIO_AWAIT(self->text, aio_stream_readexactly(self->stream, 1));
+    CHECK_STR(extra_peer, "<>");
+    CHECK_STR(extra_own, transport_path());
+    CHECK(getsockopt(aio_stream_fileno(self->stream), SOL_SOCKET, SO_TYPE, &type, &size) == 0 && type == SOCK_STREAM);
+    CHECK_PTR(aio_stream_tls_cipher(self->stream), NULL);
+    CHECK_PTR(aio_stream_alpn(self->stream, self->name, sizeof self->name), NULL);
+    CHECK(aio_stream_can_write_eof(self->stream) && !aio_stream_is_closing(self->stream));
+    REQUIRE(aio_stream_set_write_buffer_limits(self->stream, 5, 4) == 0);
+    aio_stream_get_write_buffer_limits(self->stream, &self->high, &self->low);
+    CHECK(self->high == 5 && self->low == 4);
+    aio_server_abort_clients(self->server);
+    SOON();
+    aio_stream_write(self->stream, "x", 1);
+    SOON();
+    CHECK(aio_stream_is_closing(self->stream)); /* it is broken */
+    CHECK(!aio_stream_can_write_eof(NULL) && aio_stream_is_closing(NULL));
+    CHECK_INT(aio_stream_fileno(NULL), -1);
+    AIO_FINALLY;
+        TRANSPORT_END();
+    AIO_END;
+}
