@@ -1202,7 +1202,8 @@ typedef struct aio_connect_options {
  * default; user and password are percent-encoded. Several, up to AIO_PROXIES_MAX, with commas or blanks between them,
  * stand one behind the other: the first is connected to, and leads to the second. Errors have the phase "proxy", and
  * say what was asked of which proxy: AIO_EPROXY for one that refuses, ends early or speaks something else, the codes of
- * TLS and lookups; AIO_EURL, AIO_ELIMIT for a `proxy` that is none. */
+ * TLS and lookups; AIO_ELIMIT for an answer to CONNECT whose head is longer than `limit`; AIO_EURL, AIO_ELIMIT for a
+ * `proxy` that is none. */
 enum { AIO_PROXIES_MAX = 8 };
 
 /* The proxies that the environment has for a URL, "" for none, as `proxy` takes them: SCHEME_proxy (http_proxy for
@@ -1892,7 +1893,8 @@ typedef struct aio_session_options {
 } aio_session_options;
 
 /* aio_session_open(.limit = 100, ...): a session of this thread's loop. NULL, with errno: ENOMEM, AIO_ENOLOOP, EINVAL
- * (a header, a number or a timeout that is none), AIO_EURL (the base URL). aiohttp: ClientSession, TCPConnector */
+ * (a header, a number or a timeout that is none), AIO_EURL (the base URL, a proxy). aiohttp: ClientSession,
+ * TCPConnector */
 #define aio_session_open(...) aio__session_open(AIO__OPTIONS(aio_session_options, __VA_ARGS__))
 AIO_API aio_session *aio__session_open(const aio_session_options *options);
 /* Takes the session: requests on their way fail, connections are closed for good. Responses that are left still have to
@@ -17449,7 +17451,9 @@ static aio_stream_task *aio__race_new(const struct aio__connect *c)
 /* With proxies, the first of them is what is connected to. 0, or a code with c->reason. */
 static int aio__connect_to_proxy(struct aio__connect *c)
 {
-    int code = c->options.proxy ? aio__proxies_parse(&c->proxies, c->options.proxy, &c->reason) : 0;
+    if (!c->options.proxy) return 0;
+    aio__phase_enter(c->phases, AIO__PHASE_PROXY);
+    int code = aio__proxies_parse(&c->proxies, c->options.proxy, &c->reason);
     if (!c->proxies) return code;
     c->host = c->proxies->at[0].url.host.data;
     c->port = c->proxies->at[0].port;
@@ -18693,7 +18697,7 @@ static void aio__exchange_unref(aio__exchange *x)
     aio__ring_remove(&x->node);
     if (session->spare_count < AIO__SPARES && !session->is_closed) {
         aio_url_clear(&x->url);
-        aio_url_clear(&x->via);
+        if (x->via.block) aio_url_clear(&x->via);
         if (x->in.content.capacity > AIO__SPARE_CONTENT) {
             aio__free(x->in.content.data);
             memset(&x->in.content, 0, sizeof x->in.content);
@@ -19059,13 +19063,11 @@ static int aio__request_route(aio__exchange *x, const struct aio__fetching *f, c
     x->tunnel = NULL;
     while (rest.length && aio__word_next(&rest, &word)) last = word;
     if (!last.length) return 0;
-    if (!x->url.is_tls) {
+    if (!x->url.is_tls) { /* what does not parse is left to the tunnel, whose errors tell of proxies */
         aio__proxy_url end;
-        int code = aio__proxy_parse(&end, last, reason);
-        bool asked = !code && end.kind <= AIO__PROXY_HTTPS;
+        bool asked = !aio__proxy_parse(&end, last, reason) && end.kind <= AIO__PROXY_HTTPS;
         if (asked) x->via = end.url;
         else aio_url_clear(&end.url);
-        if (code) return code;
         if (asked) tunnel = (size_t)(last.data - proxy);
     }
     x->route.start = x->route.end = 0;

@@ -781,6 +781,15 @@ SCENARIO(proxy_https, PROXY_HTTP_MAY)
     GET(.url = self->url);
     CHECK(self->got->reused);
     AIO_TRY {
+        GET(.url = "http://a.test/", .proxy = "gopher://x");
+        UNREACHED();
+    } AIO_CATCH {
+        CAUGHT(AIO_EURL);
+        CHECK_STR(aio_caught(self)->phase, "proxy");
+        CHECK_STR(aio_caught(self)->message, "GET http://a.test/: proxy for a.test: its scheme is not http, https, socks4, "
+                  "socks4a, socks5 or socks5h");
+    } AIO_END_TRY;
+    AIO_TRY {
         GET(.url = self->url, .proxy = "http://127.0.0.1:1/nonsense://");
         UNREACHED();
     } AIO_CATCH {
