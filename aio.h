@@ -10939,12 +10939,10 @@ static int aio__connect_outcome(aio_stream *s)
 }
 
 #define AIO__CONNECT_ERROR "connect to %s (%s): %s" /* address, host, reason */
-struct aio__connecting { /* one address */
+struct aio__connecting { /* to one address, for who has no more; hosts are the Connecting room's */
     aio_task            task;
     aio_stream         *result;
-    const aio__address *to, *from;
-    size_t              limit;
-    double              timeout;
+    const aio__address *to;
     const char         *host;
     int                 code;
     aio_exception      *error;
@@ -10953,17 +10951,11 @@ struct aio__connecting { /* one address */
 static AIO_CORO(aio__connecting)
 {
     AIO_BEGIN(aio__connecting);
-    self->result = aio__connect_begin(self->task.future.loop, self->to, self->from, self->limit);
+    self->result = aio__connect_begin(self->task.future.loop, self->to, NULL, 0);
     self->code = self->result ? 0 : errno;
     if (self->result && !self->result->d.ready) {
-        AIO_TRY {
-            if (self->timeout > 0) AIO_TIMEOUT(self->timeout) AIO_AWAIT(aio__stream_wait(self->result, AIO__WRITE));
-            else AIO_AWAIT(aio__stream_wait(self->result, AIO__WRITE));
-            self->code = aio__connect_outcome(self->result);
-        } AIO_CATCH {
-            if (aio_caught(self)->code != AIO_ETIMEOUT) AIO_RERAISE();
-            self->code = AIO_ETIMEOUT;
-        } AIO_END_TRY;
+        AIO_AWAIT(aio__stream_wait(self->result, AIO__WRITE));
+        self->code = aio__connect_outcome(self->result);
     }
     if (self->code) {
         aio__address_text(&self->to->storage, self->to->length, self->text, sizeof self->text);
@@ -17243,7 +17235,8 @@ struct aio__connect { /* a name, its addresses, then TLS */
     aio_stream         *result;
     aio__lookup_future *lookup, *local;
     aio_addresses      *resolved;     /* the lookup of options.resolver, instead */
-    const aio__addresses *addresses;  /* of one of the two */
+    aio__addresses      only;         /* a unix socket's, instead */
+    const aio__addresses *addresses;  /* of one of the three */
     aio_stream         *stream;
     aio_connect_options options;
     int64_t             delay;        /* nanoseconds between attempts; 0: none begins while another is under way */
@@ -17471,7 +17464,9 @@ static AIO_CORO(aio__connect)
     if (self->options.tls && !self->options.tls_context && !(self->options.tls_context = aio__tls_default()))
         AIO_RAISE(AIO_ETLS, "%s", aio_tls_context_error());
     aio__phase_enter(self->phases, AIO__PHASE_RESOLVE);
-    if (self->options.resolver) {
+    if (self->only.count) {
+        self->addresses = &self->only;
+    } else if (self->options.resolver) {
         AIO_AWAIT(self->resolved, self->options.resolver->resolve(self->options.resolver, self->host, self->port,
                                                                   self->options.family));
         self->addresses = &self->resolved->list;
@@ -17536,28 +17531,6 @@ AIO_API aio_stream_task *aio__open_connection(const char *host, int port, const 
     return (aio_stream_task *)(void *)self;
 }
 
-struct aio__connect_unix {
-    aio_task            task;
-    aio_stream         *result;
-    aio__address        address;
-    aio_connect_options options;
-    char                path[128], name[256];
-};
-static AIO_CORO(aio__connect_unix)
-{
-    AIO_BEGIN(aio__connect_unix);
-    AIO_AWAIT(self->result, AIO_CALL(aio__connecting, .to = &self->address, .limit = self->options.limit,
-                                     .timeout = self->options.connect_timeout, .host = "unix"));
-    self->result->name = aio__strndup(self->path, strlen(self->path));
-    if (self->options.tls_context)
-        AIO_AWAIT(AIO_CALL(aio__tls_start, .stream = self->result, .context = self->options.tls_context,
-                           .host = self->name, .timeout = self->options.tls_timeout));
-    AIO_FINALLY;
-        if (self->task.future.error && self->result) aio__stream_drop(self->result);
-        if (self->task.future.error) self->result = NULL;
-    AIO_END;
-}
-
 AIO_API aio_stream_task *aio__open_unix_connection(const char *path, const aio_connect_options *options)
 {
     aio__address address;
@@ -17574,14 +17547,17 @@ AIO_API aio_stream_task *aio__open_unix_connection(const char *path, const aio_c
         return (aio_stream_task *)(void *)aio__failure(EINVAL, "unix socket %s: TLS needs .server_hostname", path);
     if (!aio__tls_context_is_for(options->tls_context, false))
         return (aio_stream_task *)(void *)aio__failure(EINVAL, "unix socket %s: the TLS context is a server's", path);
-    struct aio__connect_unix *self =
-        (struct aio__connect_unix *)aio__new_zeroed(sizeof *self, aio__connect_unix_coro);
+    struct aio__connect *self = (struct aio__connect *)aio__new_zeroed(
+        sizeof *self + aio__text_size(path) + aio__text_size(name), aio__connect_coro);
     if (!self) return NULL;
-    self->address = address;
+    char *at = self->text;
+    self->only.count = 1;
+    self->only.at[0] = address;
     self->options = *options;
-    self->options.local_host = NULL;
-    snprintf(self->path, sizeof self->path, "%s", path);
-    snprintf(self->name, sizeof self->name, "%s", name);
+    self->options.local_host = self->options.proxy = NULL;
+    self->host = "unix";
+    self->target = aio__keep(&at, path);
+    self->name = aio__keep(&at, name);
     return (aio_stream_task *)(void *)self;
 }
 
