@@ -121,6 +121,10 @@ TASKS = {
     "connect-https": dict(kind="http", scheme="https", path="/1k", conns=64, n=3000, mode="close",
                           metrics=CONNECT,
                           title="new TLS 1.3 connection per GET of 1 KiB (P-256, full handshakes, verified)"),
+    "connect-https-resumed": dict(kind="http", scheme="https", path="/1k", conns=64, n=3000, mode="close", resumed=True,
+                                  metrics=CONNECT,
+                                  title="the same from a server that gives tickets: clients may resume, the reference "
+                                        "makes full handshakes"),
     "download-http": dict(kind="http", scheme="http", path="/big", conns=1, n=4, mode="keep",
                           metrics=DOWNLOAD, title="a 256 MiB body over http, four times on one connection"),
     "download-https": dict(kind="http", scheme="https", path="/big", conns=1, n=4, mode="keep",
@@ -140,7 +144,7 @@ GROUPS = {
     "httpclient": ["http"],
     "httpsclient": ["https", "download-http", "download-https"],
     "download": ["download-http", "download-https"],
-    "connect": ["connect-http", "connect-https"],
+    "connect": ["connect-http", "connect-https", "connect-https-resumed"],
     "tasks": ["spawn", "switch", "idle"],
     "all": list(TASKS),
 }
@@ -244,13 +248,15 @@ class Nginx:
             block = os.urandom(1 << 20)
             for _ in range(BIG >> 20):
                 f.write(block)
-        ports = free_ports(2 * NGINX_PORTS)
-        self.ports = {"http": ports[:NGINX_PORTS], "https": ports[NGINX_PORTS:]}
+        ports = free_ports(3 * NGINX_PORTS)
+        self.ports = {kind: ports[i::3] for i, kind in enumerate(("http", "https", "resumed"))}
         self.turn = 0
-        listen = [f"listen 127.0.0.1:{p} backlog=4096;" for p in self.ports["http"]]
-        listen += [f"listen 127.0.0.1:{p} ssl backlog=4096;" for p in self.ports["https"]]
+        listen = {kind: [f"listen 127.0.0.1:{p}{'' if kind == 'http' else ' ssl'} backlog=4096;" for p in some]
+                  for kind, some in self.ports.items()}
         conf = (HERE / "nginx.conf.in").read_text()
-        for key, value in {"DIR": str(self.dir), "BODY": BODY, "LISTEN": "\n        ".join(listen)}.items():
+        for key, value in {"DIR": str(self.dir), "BODY": BODY,
+                           "LISTEN": "\n        ".join(listen["http"] + listen["https"]),
+                           "LISTEN_RESUMED": "\n        ".join(listen["resumed"])}.items():
             conf = conf.replace(f"@{key}@", value)
         (self.dir / "nginx.conf").write_text(conf)
         os.chmod(self.dir, 0o755)
@@ -259,9 +265,10 @@ class Nginx:
         stack.callback(stop, self.proc)
         wait_for_port(ports[-1], self.proc, "nginx")
 
-    def url(self, scheme, path):
+    def url(self, task):
         self.turn += 1
-        return f"{scheme}://127.0.0.1:{self.ports[scheme][self.turn % NGINX_PORTS]}{path}"
+        port = self.ports["resumed" if task.get("resumed") else task["scheme"]][self.turn % NGINX_PORTS]
+        return f"{task['scheme']}://127.0.0.1:{port}{task['path']}"
 
 
 # ---- one run of one peer ----------------------------------------------------------------------
@@ -292,7 +299,7 @@ def run_server(peer, task, n, python):
 
 
 def run_http(peer, task, n, python, nginx):
-    url = nginx.url(task["scheme"], task["path"])
+    url = nginx.url(task)
     env = {**os.environ, "BENCH_CA": str(nginx.dir / "cert.pem")}
     cmd = fill(peer, url=url, conns=task["conns"], n=n, mode=task["mode"], python=python)
     r = launch(cmd, peer["dir"], env)
