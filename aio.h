@@ -1393,7 +1393,8 @@ typedef struct aio_stream aio_transport;
  * struct must outlive the connections: make it `static const`.
  *
  * The order: connection_made, data_received any number of times, eof_received at most once, connection_lost exactly
- * once, as a callback of its own, and nothing after it. asyncio: Protocol, BufferedProtocol */
+ * once, as a callback of its own (or when the loop closes), and nothing after it. A coroutine that waits for one of
+ * them awaits a future which that one completes. asyncio: Protocol, BufferedProtocol */
 typedef struct aio_protocol {
     size_t size;
     void (*connection_made)(void *self, aio_transport *transport, void *arg);

@@ -339,3 +339,45 @@ SCENARIO(pipe_terminal, FILE_MAY, .skip = KIND_SLICE /* a terminal is not slowed
         close_fd(&self->slave);
     AIO_END;
 }
+
+/* A FIFO, and a socket of one's own. */
+struct pipe_kinds { FILE_SELF; int fds[2]; char path[64]; };
+SCENARIO(pipe_kinds, FILE_MAY)
+{
+    AIO_BEGIN(pipe_kinds);
+    snprintf(self->path, sizeof self->path, "/tmp/aio-fifo-%ld", (long)getpid());
+    unlink(self->path);
+    REQUIRE(mkfifo(self->path, 0600) == 0);
+    self->fds[0] = open(self->path, O_RDONLY | O_NONBLOCK);
+    self->fds[1] = open(self->path, O_WRONLY);
+    REQUIRE(self->fds[0] > 0 && self->fds[1] > 0);
+    AIO_AWAIT(self->b, aio_connect_read_pipe(self->fds[0]));
+    self->fds[0] = 0;
+    AIO_AWAIT(self->a, aio_connect_write_pipe(self->fds[1]));
+    self->fds[1] = 0;
+    REQUIRE(aio_stream_write(self->a, "by name", 7) == 0);
+    aio_stream_close(self->a);
+    self->a = NULL;
+    AIO_TIMEOUT(100) AIO_AWAIT(self->text, aio_stream_read_all(self->b, 0));
+    CHECK_BYTES(self->text.data, self->text.length, "by name");
+    aio_stream_close(self->b);
+    self->b = NULL;
+    REQUIRE(socketpair(AF_UNIX, SOCK_STREAM, 0, self->fds) == 0);
+    AIO_AWAIT(self->a, aio_connect_write_pipe(self->fds[0]));
+    self->fds[0] = 0;
+    AIO_AWAIT(self->b, aio_connect_read_pipe(self->fds[1]));
+    self->fds[1] = 0;
+    REQUIRE(aio_stream_write(self->a, "well?", 5) == 0);
+    REQUIRE(aio_stream_write_eof(self->a) == 0);
+    AIO_TIMEOUT(100) AIO_AWAIT(self->text, aio_stream_read_all(self->b, 0));
+    CHECK_BYTES(self->text.data, self->text.length, "well?");
+    REQUIRE(aio_stream_write(self->b, "yes", 3) == 0); /* half of it is open yet */
+    AIO_TIMEOUT(100) AIO_AWAIT(self->text, aio_stream_readexactly(self->a, 3));
+    CHECK_BYTES(self->text.data, self->text.length, "yes");
+    AIO_FINALLY;
+        unlink(self->path);
+        FILE_END();
+        close_fd(&self->fds[0]);
+        close_fd(&self->fds[1]);
+    AIO_END;
+}
