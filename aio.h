@@ -9727,6 +9727,8 @@ static aio_tls_context *aio__tls_default(void) { return NULL; }
  * loop. May call names, TLS, descriptors, timers, futures and coroutines.
  * ============================================================================ */
 
+AIO__LIGHT_BEGIN("O1")
+
 enum {
     AIO__BUFFER = 131072 - 64, /* a read goes into one of these; the loop keeps some. malloc would mmap for 128 KiB */
     AIO__BUFFERS_KEPT = 8,
@@ -10606,6 +10608,7 @@ AIO_API int aio_stream_write_eof(aio_stream *stream)
     return s->error->code;
 }
 
+AIO__LIGHT_END
 AIO__LIGHT_BEGIN("Og")
 
 /* ---- beginning and end ---- */
