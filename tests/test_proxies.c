@@ -155,6 +155,36 @@ TEST(proxy_replies)
     }
 }
 
+/* Of a name's addresses, the first that the proxy knows the kind of. */
+TEST(proxy_addresses)
+{
+    struct { aio__addresses list; aio__address more; } found;
+    aio__proxies *proxies;
+    const char *reason;
+    aio__hop hop;
+    memset(&found, 0, sizeof found);
+    memset(&hop, 0, sizeof hop);
+    if (!CHECK_INT(aio__proxies_parse(&proxies, "socks4://p socks5://p", &reason), 0)) return;
+    found.list.count = 1;
+    found.list.at[0].storage.ss_family = AF_INET6;
+    ((struct sockaddr_in6 *)(void *)&found.list.at[0].storage)->sin6_addr.s6_addr[15] = 1;
+    hop.proxy = &proxies->at[0];
+    CHECK_INT(aio__hop_found(&hop, &found.list), AIO_EPROXY);
+    CHECK_STR(hop.problem, "the name has no address that this proxy could be given");
+    hop.proxy = &proxies->at[1];
+    CHECK_INT(aio__hop_found(&hop, &found.list), 0);
+    CHECK_BYTES(hop.ip, hop.ip_length, "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\1", 16);
+    found.list.count = 2;
+    aio__address *second = &found.list.at[0] + 1;
+    second->storage.ss_family = AF_INET;
+    ((struct sockaddr_in *)(void *)&second->storage)->sin_addr.s_addr = htonl(0x01020304);
+    hop.ip_length = 0;
+    hop.proxy = &proxies->at[0];
+    CHECK_INT(aio__hop_found(&hop, &found.list), 0);
+    CHECK_BYTES(hop.ip, hop.ip_length, "\1\2\3\4");
+    aio__proxies_free(proxies);
+}
+
 /* ---- a proxy for everything: the first byte says what it is spoken to ---- */
 static struct {
     const char *user;     /* "user:password", which it wants; NULL: none */
@@ -313,7 +343,7 @@ static void *relay_handler(aio_stream *stream, void *arg)
 
 /* ---- through it ---- */
 #define PROXY_MAY .may = { ECONNRESET, AIO_EINCOMPLETE, EPIPE, AIO_EPROXY, ECONNABORTED, AIO_ERESOLVE, ECONNREFUSED, \
-    AIO_EDISCONNECTED }
+    AIO_ETIMEOUT }
 #define PROXY_SELF aio_task task; aio_server *echo, *relay; aio_stream *stream; aio_text text; char proxy[300]
 #define RELAY_BEGIN()                                                                                               \
     do {                                                                                                            \
@@ -411,6 +441,30 @@ SCENARIO(proxy_chain, PROXY_MAY)
     THROUGH("a.test", "socks5h://@,http://@", "5 127.0.0.1, CONNECT a.test");
     THROUGH("a.test", "@ socks4a://@ socks5h://@", "CONNECT 127.0.0.1, 4 127.0.0.1, 5h a.test");
     AIO_FINALLY;
+        aio_stream_abort(self->stream);
+        SERVER_END(self->relay);
+        SERVER_END(self->echo);
+    AIO_END;
+}
+
+/* A resolver of one's own is asked for both. */
+struct proxy_resolver { PROXY_SELF; };
+SCENARIO(proxy_resolver, PROXY_MAY)
+{
+    AIO_BEGIN(proxy_resolver);
+    RELAY_BEGIN();
+    ECHO_BEGIN();
+    slow_dial_begin();
+    slow_dial_add("127.0.0.1", aio_server_port(self->relay));
+    AIO_TIMEOUT(100) {
+        AIO_AWAIT(self->stream, aio_open_connection("a.test", aio_server_port(self->echo), .proxy = "socks5://p.test",
+                                                    .resolver = &slow_dial.resolver));
+        REQUIRE(aio_stream_write(self->stream, "hello", 5) == 0);
+        AIO_AWAIT(self->text, aio_stream_readexactly(self->stream, 5));
+        CHECK_STR(relay_is.log, "5 127.0.0.1");
+    }
+    AIO_FINALLY;
+        slow_dial_end();
         aio_stream_abort(self->stream);
         SERVER_END(self->relay);
         SERVER_END(self->echo);
