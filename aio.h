@@ -1553,6 +1553,7 @@ typedef struct aio_endpoint_options {
     int         family;         /* AF_INET, AF_INET6; 0: what the hosts have */
     bool        broadcast;      /* may send to broadcast addresses */
     bool        reuse_port;     /* several endpoints, of several processes or threads, share the port */
+    int         sock;           /* a datagram socket, above 0, instead of hosts: taken, unless this fails */
     size_t      limit;          /* of a datagram that is received, in bytes; 0, and at most: 65535 */
     aio_error_received *error_received; /* must not end the endpoint */
     void       *arg;
@@ -12374,11 +12375,17 @@ static void aio__datagram_error(aio_datagram_endpoint *e, aio_exception *excepti
     aio__future_finish(readable, AIO__DONE);
 }
 
-/* What the network has said of an earlier datagram. */
+/* What the network has said of an earlier datagram, though it is a send that hears it. */
 static bool aio__datagram_late(int code)
 {
     return code == ECONNREFUSED || code == ECONNRESET || code == EHOSTUNREACH || code == ENETUNREACH ||
            code == EHOSTDOWN;
+}
+
+/* What the next receive would say again; whatever else it says is of an earlier datagram. */
+static bool aio__datagram_lasting(int code)
+{
+    return code == EBADF || code == ENOTSOCK || code == ENOTCONN || code == EFAULT || code == EINVAL || code == ENOMEM;
 }
 
 /* ---- end ---- */
@@ -12606,7 +12613,7 @@ static int aio__datagram_recv(aio_datagram_endpoint *e, aio_datagram *datagram)
     if (n < 0) {
         int code = errno;
         if (aio__would_block(code)) aio__descriptor_drained(&e->d, AIO__READ);
-        if (!aio__datagram_late(code)) return code;
+        if (aio__would_block(code) || aio__datagram_lasting(code)) return code;
         aio__datagram_error(e, aio__exception(code, "receive", "a datagram was not delivered: %s", strerror(code)));
         return EINTR;
     }
@@ -12676,34 +12683,41 @@ AIO_API aio_datagram_task *aio_datagram_receive(aio_datagram_endpoint *endpoint)
 
 /* ---- beginning ---- */
 
-/* Takes the descriptor, whatever happens. NULL with errno. */
-static aio_datagram_endpoint *aio__endpoint_new(aio_loop *loop, int fd, const aio_endpoint_options *o)
+/* -1, with the errno of before. */
+static int aio__close_failed(int fd)
+{
+    int code = errno;
+    aio__os.close(fd);
+    errno = code;
+    return -1;
+}
+
+/* Takes the descriptor, unless it fails: NULL with errno. */
+static aio_datagram_endpoint *aio__endpoint_new(aio_loop *loop, int fd, bool connected, const aio_endpoint_options *o)
 {
     aio__owned *endpoints =
         (aio__owned *)aio__owned_of(loop, &loop->endpoints, sizeof *endpoints, aio__endpoints_close);
     aio_datagram_endpoint *e = endpoints ? (aio_datagram_endpoint *)aio__pool_alloc(&loop->pool, sizeof *e) : NULL;
-    int code = ENOMEM;
-    if (e) {
-        memset(e, 0, sizeof *e);
-        e->loop = loop;
-        e->refs = 1;
-        e->last = &e->first;
-        e->limit = o->limit && o->limit < AIO__DATAGRAM_MAX ? o->limit : (size_t)AIO__DATAGRAM_MAX;
-        e->error_received = o->error_received;
-        e->arg = o->arg;
-        e->connected = o->remote_host != NULL;
-        e->d.reader.run = aio__endpoint_on_readable;
-        e->d.writer.run = aio__endpoint_on_writable;
-        e->d.reader.owner = e->d.writer.owner = e;
-        if (aio__descriptor_add(loop, &e->d, fd) == 0) {
-            e->d.ready = AIO__READ | AIO__WRITE;
-            aio__ring_insert(&endpoints->ring, &e->link);
-            return e;
-        }
-        code = errno;
-        aio__pool_free(&loop->pool, e, sizeof *e);
+    errno = ENOMEM;
+    if (!e) return NULL;
+    memset(e, 0, sizeof *e);
+    e->loop = loop;
+    e->refs = 1;
+    e->last = &e->first;
+    e->limit = o->limit && o->limit < AIO__DATAGRAM_MAX ? o->limit : (size_t)AIO__DATAGRAM_MAX;
+    e->error_received = o->error_received;
+    e->arg = o->arg;
+    e->connected = connected;
+    e->d.reader.run = aio__endpoint_on_readable;
+    e->d.writer.run = aio__endpoint_on_writable;
+    e->d.reader.owner = e->d.writer.owner = e;
+    if (aio__descriptor_add(loop, &e->d, fd) == 0) {
+        e->d.ready = AIO__READ | AIO__WRITE;
+        aio__ring_insert(&endpoints->ring, &e->link);
+        return e;
     }
-    aio__os.close(fd);
+    int code = errno;
+    aio__pool_free(&loop->pool, e, sizeof *e);
     errno = code;
     return NULL;
 }
@@ -12725,11 +12739,17 @@ static int aio__endpoint_socket(int family, const aio__address *local, const aio
     if (!status && remote)
         do status = aio__os.connect(fd, (const struct sockaddr *)&remote->storage, remote->length);
         while (status < 0 && errno == EINTR);
-    if (!status) return fd;
-    int code = errno;
-    aio__os.close(fd);
-    errno = code;
-    return -1;
+    return status ? aio__close_failed(fd) : fd;
+}
+
+/* An endpoint over such a socket. NULL with errno. */
+static aio_datagram_endpoint *aio__endpoint_open(aio_loop *loop, int family, const aio__address *local,
+                                                 const aio__address *remote, const aio_endpoint_options *o)
+{
+    int fd = aio__endpoint_socket(family, local, remote, o);
+    aio_datagram_endpoint *e = fd < 0 ? NULL : aio__endpoint_new(loop, fd, remote != NULL, o);
+    if (!e && fd >= 0) aio__close_failed(fd);
+    return e;
 }
 
 struct aio__open_endpoint {
@@ -12750,10 +12770,9 @@ static int aio__endpoint_try(struct aio__open_endpoint *self, int i)
     const aio__address *local = self->local && !remote ? &self->local->result->at[i] : NULL;
     int family = remote ? remote->storage.ss_family : local ? local->storage.ss_family : self->options.family;
     char address[AIO__DATAGRAM_TEXT];
-    int fd = -1;
-    if (remote && !aio__local_for(self->local, family, &local)) errno = EADDRNOTAVAIL;
-    else fd = aio__endpoint_socket(family, local, remote, &self->options);
-    if (fd >= 0) self->result = aio__endpoint_new(self->task.future.loop, fd, &self->options);
+    errno = EADDRNOTAVAIL;
+    if (!remote || aio__local_for(self->local, family, &local))
+        self->result = aio__endpoint_open(self->task.future.loop, family, local, remote, &self->options);
     if (self->result) return 0;
     int code = errno;
     const aio__address *named = remote ? remote : local;
@@ -12761,6 +12780,21 @@ static int aio__endpoint_try(struct aio__open_endpoint *self, int i)
     size_t used = strlen(self->message);
     snprintf(self->message + used, sizeof self->message - used, "%sdatagrams %s %s: %s", used ? "; " : "",
              remote ? "to" : "at", named ? address : "any address", strerror(code));
+    return code;
+}
+
+/* The caller's own socket: 0, or a code with its message. */
+static int aio__endpoint_take(struct aio__open_endpoint *self)
+{
+    struct sockaddr_storage peer;
+    socklen_t length = sizeof peer;
+    int fd = self->options.sock;
+    bool connected = aio__os.getpeername(fd, (struct sockaddr *)&peer, &length) == 0;
+    if (aio__fd_prepare(fd) == 0)
+        self->result = aio__endpoint_new(self->task.future.loop, fd, connected, &self->options);
+    if (self->result) return 0;
+    int code = errno;
+    snprintf(self->message, sizeof self->message, "datagrams of socket %d: %s", fd, strerror(code));
     return code;
 }
 
@@ -12780,8 +12814,8 @@ static AIO_CORO(aio__open_endpoint)
     AIO_BEGIN(aio__open_endpoint);
     if (self->options.remote_host) AIO_AWAIT(aio__endpoint_lookup(self, &self->remote));
     if (self->binds) AIO_AWAIT(aio__endpoint_lookup(self, &self->local));
-    count = self->remote ? self->remote->result->count : self->local->result->count;
-    self->code = AIO_ERESOLVE;
+    count = self->remote ? self->remote->result->count : self->local ? self->local->result->count : 0;
+    self->code = self->options.sock ? aio__endpoint_take(self) : AIO_ERESOLVE;
     for (self->i = 0; self->i < count && self->code; self->i++) self->code = aio__endpoint_try(self, self->i);
     if (self->code) AIO_RAISE(self->code, "%s", self->message[0] ? self->message : "no address");
     AIO_FINALLY;
@@ -12800,7 +12834,8 @@ AIO_API aio_endpoint_task *aio__create_datagram_endpoint(const aio_endpoint_opti
     self->options = *o;
     self->options.local_host = aio__keep(&at, o->local_host);
     self->options.remote_host = aio__keep(&at, o->remote_host);
-    self->binds = o->local_host || o->local_port || !o->remote_host;
+    self->binds = !o->sock && (o->local_host || o->local_port || !o->remote_host);
+    if (o->sock) self->options.remote_host = NULL;
     return (aio_endpoint_task *)(void *)self;
 }
 
@@ -13419,10 +13454,9 @@ static int aio__dns_send(struct aio__dns_exchange *self)
     const aio__address *to = &lookup->dns->servers[lookup->server].address;
     int code = aio__dns_ask(&lookup->question); /* fails without random numbers */
     if (code) return code;
-    int fd = aio__endpoint_socket(to->storage.ss_family, NULL, to, &aio__endpoint_plain);
-    if (fd >= 0) self->endpoint = aio__endpoint_new(lookup->dns->loop, fd, &aio__endpoint_plain);
+    self->endpoint = aio__endpoint_open(lookup->dns->loop, to->storage.ss_family, NULL, to,
+                                        &aio__endpoint_plain);
     if (!self->endpoint) return errno;
-    self->endpoint->connected = true;
     return aio_datagram_send(self->endpoint, lookup->question.packet + 2, lookup->question.length);
 }
 

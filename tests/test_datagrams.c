@@ -259,6 +259,166 @@ SCENARIO(dg_kept, .may = { AIO_ETIMEOUT, AIO_ERESOLVE, ECONNREFUSED })
     AIO_END;
 }
 
+/* What the socket never takes is given up 30 s after the close. (A cancel leaves that to the background.) */
+struct dg_gives_up { aio_task task; struct dg_pair pair; double began; int ends[2]; };
+SCENARIO(dg_gives_up, .skip = KIND_CANCEL)
+{
+    AIO_BEGIN(dg_gives_up);
+    self->ends[0] = self->ends[1] = -1;
+    REQUIRE(socketpair(AF_UNIX, SOCK_DGRAM, 0, self->ends) == 0);
+    while (send(self->ends[0], "x", 1, MSG_DONTWAIT) == 1) continue;
+    AIO_AWAIT(self->pair.client, aio_create_datagram_endpoint(.sock = self->ends[0]));
+    self->ends[0] = -1;
+    REQUIRE(aio_datagram_send(self->pair.client, "x", 1) == 0);
+    self->began = aio_loop_time(self->task.future.loop);
+    AIO_AWAIT(aio_datagram_wait_closed(self->pair.client));
+    self->pair.client = NULL;
+    CHECK_NEAR(aio_loop_time(self->task.future.loop) - self->began, 30, 0.1);
+    AIO_FINALLY;
+        for (int i = 0; i < 2; i++)
+            if (self->ends[i] >= 0) close(self->ends[i]);
+        dg_close(&self->pair);
+    AIO_END;
+}
+
+/* A port that is shared has to be so by all. */
+struct dg_reuse_port { aio_task task; struct dg_pair pair, none; int port; };
+SCENARIO(dg_reuse_port, .may = { AIO_ERESOLVE, EADDRINUSE })
+{
+    AIO_BEGIN(dg_reuse_port);
+    AIO_AWAIT(self->pair.server, aio_create_datagram_endpoint(.local_host = "127.0.0.1", .reuse_port = true));
+    self->port = aio_datagram_port(self->pair.server);
+    AIO_AWAIT(self->pair.client, aio_create_datagram_endpoint(.local_host = "127.0.0.1", .local_port = self->port,
+                                                              .reuse_port = true));
+    CHECK_INT(aio_datagram_port(self->pair.client), self->port);
+    AIO_TRY {
+        AIO_AWAIT(self->none.client, aio_create_datagram_endpoint(.local_host = "127.0.0.1", .local_port = self->port));
+        UNREACHED();
+    } AIO_CATCH {
+        CAUGHT(EADDRINUSE);
+        CHECK(strncmp(aio_caught(self)->message, "datagrams at 127.0.0.1:", 23) == 0);
+    } AIO_END_TRY
+    AIO_FINALLY;
+        dg_close(&self->pair);
+        dg_close(&self->none);
+    AIO_END;
+}
+
+/* Sockets of the program's own: a pair, which is connected, and one that is bound. What is no socket is refused. */
+struct dg_socket { aio_task task; struct dg_pair pair, bound; aio_datagram got; int ends[3]; };
+SCENARIO(dg_socket, .may = { AIO_ETIMEOUT, EDESTADDRREQ, EBADF })
+{
+    struct sockaddr_in to;
+    AIO_BEGIN(dg_socket);
+    self->ends[2] = socket(AF_INET, SOCK_DGRAM, 0);
+    REQUIRE(socketpair(AF_UNIX, SOCK_DGRAM, 0, self->ends) == 0);
+    AIO_AWAIT(self->pair.client, aio_create_datagram_endpoint(.sock = self->ends[0]));
+    self->ends[0] = 0;
+    AIO_AWAIT(self->pair.server, aio_create_datagram_endpoint(.sock = self->ends[1]));
+    self->ends[1] = 0;
+    CHECK(fcntl(aio_datagram_fileno(self->pair.server), F_GETFD) & FD_CLOEXEC);
+    REQUIRE(aio_datagram_send(self->pair.client, "ping", 4) == 0);
+    DG_RECEIVE(self->got, self->pair.server);
+    CHECK_BYTES(self->got.data, self->got.length, "ping");
+    CHECK_STR(self->got.address, "");
+    AIO_TRY {
+        AIO_AWAIT(aio_create_datagram_endpoint(.sock = 9999));
+        UNREACHED();
+    } AIO_CATCH {
+        CAUGHT(EBADF);
+        CHECK_STR(aio_caught(self)->message, "datagrams of socket 9999: Bad file descriptor");
+    } AIO_END_TRY
+    memset(&to, 0, sizeof to);
+    to.sin_family = AF_INET;
+    to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    REQUIRE(bind(self->ends[2], (struct sockaddr *)&to, sizeof to) == 0);
+    AIO_AWAIT(self->bound.server, aio_create_datagram_endpoint(.sock = self->ends[2]));
+    self->ends[2] = 0;
+    CHECK(aio_datagram_port(self->bound.server) > 0);
+    CHECK_INT(aio_datagram_send(self->bound.server, "x", 1), EDESTADDRREQ);
+    AIO_FINALLY;
+        for (int i = 0; i < 3; i++)
+            if (self->ends[i] > 0) close(self->ends[i]);
+        dg_close(&self->pair);
+        dg_close(&self->bound);
+    AIO_END;
+}
+
+/* Whatever the system says of earlier datagrams goes to .error_received, and the next one comes all the same. The system
+ * that says it is played. */
+static int dg_says;
+static ssize_t (*dg_recvmsg)(int, struct msghdr *, int);
+static ssize_t dg_complaining(int fd, struct msghdr *message, int flags)
+{
+    if (!dg_says) return dg_recvmsg(fd, message, flags);
+    errno = dg_says;
+    dg_says = 0;
+    return -1;
+}
+
+struct dg_errors { aio_task task; struct dg_pair pair; aio_datagram got; int code, i; };
+SCENARIO(dg_errors, .may = { AIO_ETIMEOUT, AIO_ERESOLVE, ECONNREFUSED })
+{
+    static const int codes[] = { ECONNREFUSED, EHOSTUNREACH, ENETUNREACH, EPROTO, EACCES, EMSGSIZE, ENETDOWN };
+    AIO_BEGIN(dg_errors);
+    dg_recvmsg = aio__os.recvmsg;
+    aio__os.recvmsg = dg_complaining;
+    AIO_AWAIT(self->pair.server, aio_create_datagram_endpoint(.local_host = "127.0.0.1", .arg = &self->code,
+                                                              .error_received = dg_on_error));
+    AIO_AWAIT(self->pair.client, aio_create_datagram_endpoint(.remote_host = "127.0.0.1",
+                                                              .remote_port = aio_datagram_port(self->pair.server)));
+    for (self->i = 0; self->i < (int)(sizeof codes / sizeof *codes); self->i++) {
+        dg_says = codes[self->i];
+        REQUIRE(aio_datagram_send(self->pair.client, "x", 1) == 0);
+        DG_RECEIVE(self->got, self->pair.server);
+        CHECK_INT(self->got.length, 1);
+        CHECK_INT(self->code, codes[self->i]);
+    }
+    dg_says = ENOTCONN; /* the next receive would hear it again: it is raised, and the endpoint lives on */
+    self->code = 0;
+    AIO_TRY {
+        DG_RECEIVE(self->got, self->pair.server);
+        UNREACHED();
+    } AIO_CATCH {
+        CAUGHT(ENOTCONN);
+        CHECK_INT(self->code, 0);
+    } AIO_END_TRY
+    REQUIRE(aio_datagram_send(self->pair.client, "y", 1) == 0);
+    DG_RECEIVE(self->got, self->pair.server);
+    CHECK_BYTES(self->got.data, self->got.length, "y");
+    AIO_FINALLY;
+        dg_says = 0;
+        aio__os.recvmsg = dg_recvmsg;
+        dg_close(&self->pair);
+    AIO_END;
+}
+
+/* Over IPv6, where there is one. */
+struct dg_six { aio_task task; struct dg_pair pair; aio_datagram got; char name[64]; };
+SCENARIO(dg_six, .may = { AIO_ETIMEOUT, AIO_ERESOLVE, ECONNREFUSED })
+{
+    AIO_BEGIN(dg_six);
+    AIO_TRY {
+        AIO_AWAIT(self->pair.server, aio_create_datagram_endpoint(.local_host = "::1"));
+    } AIO_CATCH {
+        if (aio_caught(self)->code != EADDRNOTAVAIL && aio_caught(self)->code != EAFNOSUPPORT) AIO_RERAISE();
+        AIO_RETURN();
+    } AIO_END_TRY
+    AIO_AWAIT(self->pair.client, aio_create_datagram_endpoint(.remote_host = "::1",
+                                                              .remote_port = aio_datagram_port(self->pair.server)));
+    aio_datagram_sockname(self->pair.client, self->name, sizeof self->name);
+    CHECK(strncmp(self->name, "[::1]:", 6) == 0);
+    REQUIRE(aio_datagram_send(self->pair.client, "six", 3) == 0);
+    DG_RECEIVE(self->got, self->pair.server);
+    CHECK_STR(self->got.address, self->name);
+    REQUIRE(aio_datagram_sendto(self->pair.server, "seven", 5, self->got.address) == 0);
+    DG_RECEIVE(self->got, self->pair.client);
+    CHECK_BYTES(self->got.data, self->got.length, "seven");
+    AIO_FINALLY;
+        dg_close(&self->pair);
+    AIO_END;
+}
+
 /* Addresses with a scope, and of both families, there and back. */
 TEST(dg_addresses)
 {
