@@ -1708,6 +1708,7 @@ typedef struct aio_process_options {
     const char *const *env;          /* "NAME=value", ..., NULL: all of its environment; NULL: ours */
     size_t             limit;        /* of a line, as for aio_open_connection */
     bool               new_session;  /* of its own, as setsid makes it. asyncio: start_new_session */
+    bool               new_group;    /* a process group of its own: kill(-pid) reaches its children. process_group=0 */
 } aio_process_options;
 
 /* aio_create_subprocess_exec(argv, .out = AIO_PIPE, ...): starts argv[0], looked for in PATH, with the arguments argv,
@@ -2307,7 +2308,7 @@ typedef struct aio__spawn {
     char *const *argv, *const *env; /* env NULL: ours */
     const char  *cwd;
     int          stdio[3];          /* a descriptor above 2, or AIO_INHERIT, AIO_STDOUT, AIO_DEVNULL */
-    bool         new_session;
+    bool         new_session, new_group;
 } aio__spawn;
 
 /* 0 or a code, that of exec and chdir in the child included. */
@@ -2332,17 +2333,25 @@ static int aio__os_spawn(pid_t *pid, const aio__spawn *spawn)
 #if AIO__LINUX && defined(__GLIBC__) && (__GLIBC__ > 2 || __GLIBC_MINOR__ >= 34)
     if (!code) code = posix_spawn_file_actions_addclosefrom_np(&actions, 3);
 #else
-    for (int fd = 3; fd < 1024 && !code; fd++) {
-        int flags = fcntl(fd, F_GETFD);
-        if (flags >= 0 && !(flags & FD_CLOEXEC)) code = posix_spawn_file_actions_addclose(&actions, fd);
+    long most = sysconf(_SC_OPEN_MAX);
+    for (int fd = 3; fd < (most > 0 && most < 65536 ? most : 65536) && !code; fd++) {
+        int kept = fcntl(fd, F_GETFD);
+        if (kept >= 0 && !(kept & FD_CLOEXEC)) code = posix_spawn_file_actions_addclose(&actions, fd);
     }
 #endif
     if (!code && spawn->cwd) code = posix_spawn_file_actions_addchdir_np(&actions, spawn->cwd);
+    short flags = POSIX_SPAWN_SETSIGDEF;
+    sigset_t usual; /* a write to a closed pipe ends the child, even if this process ignores that */
+    sigemptyset(&usual);
+    sigaddset(&usual, SIGPIPE);
 #ifdef POSIX_SPAWN_SETSID
-    if (!code && spawn->new_session) code = posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSID);
+    if (spawn->new_session) flags |= POSIX_SPAWN_SETSID;
 #else
     if (spawn->new_session) code = ENOTSUP;
 #endif
+    if (spawn->new_group && !spawn->new_session) flags |= POSIX_SPAWN_SETPGROUP;
+    if (!code) code = posix_spawnattr_setsigdefault(&attributes, &usual);
+    if (!code) code = posix_spawnattr_setflags(&attributes, flags);
     if (!code)
         code = posix_spawnp(pid, spawn->argv[0], &actions, &attributes, spawn->argv, spawn->env ? spawn->env : environ);
     posix_spawnattr_destroy(&attributes);
@@ -2504,8 +2513,7 @@ static struct aio__os aio__os = {
     aio__os_sigaction, socket, aio__os_bind, listen, aio__os_accept, aio__os_connect, shutdown, recv, send, sendmsg,
     recvmsg, getsockopt, setsockopt, aio__os_getsockname, aio__os_getpeername, unlink, aio__os_stat,
     aio__os_fstat, aio__os_pread, aio__os_pipe_write, aio__os_spawn, waitpid, aio__os_wait_ended, kill, getaddrinfo,
-    freeaddrinfo,
-    aio__os_open, getentropy,
+    freeaddrinfo, aio__os_open, getentropy,
 #if AIO__LINUX
     epoll_create1, epoll_ctl, epoll_wait, eventfd, aio__os_pidfd_open, aio__os_sendfile,
 #endif
@@ -14707,7 +14715,8 @@ static int aio__stdio_open(int wanted, int i, int *child, int *ours)
 static int aio__process_start(aio_process *p, const struct aio__spawning *self, int *ours)
 {
     const int wanted[3] = { self->options.in, self->options.out, self->options.err };
-    aio__spawn spawn = { self->argv, self->env, self->options.cwd, { 0, 0, 0 }, self->options.new_session };
+    aio__spawn spawn = { self->argv, self->env, self->options.cwd, { 0, 0, 0 }, self->options.new_session,
+                         self->options.new_group };
     int code = 0;
     for (int i = 0; i < 3 && !code; i++) code = aio__stdio_open(wanted[i], i, &spawn.stdio[i], &ours[i]);
     if (!code) code = aio__os.spawn(&p->pid, &spawn);

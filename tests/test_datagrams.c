@@ -344,8 +344,8 @@ SCENARIO(dg_socket, .may = { AIO_ETIMEOUT, EDESTADDRREQ, EBADF })
     AIO_END;
 }
 
-/* Whatever the system says of earlier datagrams goes to .error_received, and the next one comes all the same. The system
- * that says it is played. */
+/* Whatever the system says of earlier datagrams goes to .error_received, and the next one comes all the same. The
+ * system that says it is played. */
 static int dg_says;
 static ssize_t (*dg_recvmsg)(int, struct msghdr *, int);
 static ssize_t dg_complaining(int fd, struct msghdr *message, int flags)

@@ -217,6 +217,120 @@ SCENARIO(sub_thread)
     AIO_END;
 }
 
+#ifdef __linux__
+/* Whatever this process has open, the child has its standard streams, and here the directory that it lists. */
+struct sub_descriptors { aio_task task; aio_process *process; aio_process_output got; int leaked[2]; };
+SCENARIO(sub_descriptors, SUB_MAY)
+{
+    static const char *const argv[] = { "ls", "/proc/self/fd", NULL };
+    AIO_BEGIN(sub_descriptors);
+    self->leaked[0] = dup2(1, 78); /* without FD_CLOEXEC */
+    self->leaked[1] = dup2(1, 1500);
+    AIO_AWAIT(self->process, aio_create_subprocess_exec(argv, .in = AIO_PIPE, .out = AIO_PIPE, .err = AIO_PIPE));
+    AIO_AWAIT(self->got, aio_process_communicate(self->process, NULL, 0));
+    CHECK_BYTES(self->got.out.data, self->got.out.length, "0\n1\n2\n3\n");
+    CHECK_INT(self->got.err.length, 0);
+    AIO_FINALLY;
+        for (int i = 0; i < 2; i++)
+            if (self->leaked[i] >= 0) close(self->leaked[i]);
+        aio_process_release(self->process);
+    AIO_END;
+}
+#endif
+
+/* A session, and a group, of its own; a signal to the group reaches what the program has started. */
+struct sub_groups { aio_task task; aio_process *session, *group, *plain; aio_text line; int code; };
+SCENARIO(sub_groups, SUB_MAY)
+{
+    AIO_BEGIN(sub_groups);
+    AIO_AWAIT(self->session, aio_create_subprocess_exec(sub_sleep, .new_session = true));
+    CHECK_INT(getsid(aio_process_pid(self->session)), aio_process_pid(self->session));
+    AIO_AWAIT(self->plain, aio_create_subprocess_exec(sub_sleep));
+    CHECK_INT(getpgid(aio_process_pid(self->plain)), getpgid(0));
+    AIO_AWAIT(self->group, aio_create_subprocess_shell("sleep 1000 & echo ready; wait", .out = AIO_PIPE,
+                                                       .new_group = true));
+    CHECK_INT(getpgid(aio_process_pid(self->group)), aio_process_pid(self->group));
+    CHECK_INT(getsid(aio_process_pid(self->group)), getsid(0));
+    AIO_AWAIT(self->line, aio_stream_readline(aio_process_stdout(self->group)));
+    CHECK_BYTES(self->line.data, self->line.length, "ready\n");
+    CHECK_INT(kill(-aio_process_pid(self->group), SIGKILL), 0);
+    AIO_AWAIT(self->line, aio_stream_read_all(aio_process_stdout(self->group), 0)); /* which both had open */
+    AIO_AWAIT(self->code, aio_process_wait(self->group));
+    CHECK_INT(self->code, -SIGKILL);
+    AIO_FINALLY;
+        if (self->group && aio_process_returncode(self->group) == AIO_RUNNING)
+            kill(-aio_process_pid(self->group), SIGKILL);
+        aio_process_release(self->session);
+        aio_process_release(self->plain);
+        aio_process_release(self->group);
+    AIO_END;
+}
+
+/* A child dies of SIGPIPE although this process ignores it; nothing of its own input is left to it; a signal of the
+ * user's choice is its return code. */
+struct sub_signals { aio_task task; aio_process *pipe, *null, *user; aio_process_output got; int code;
+    void (*before)(int); };
+SCENARIO(sub_signals, SUB_MAY)
+{
+    AIO_BEGIN(sub_signals);
+    self->before = signal(SIGPIPE, SIG_IGN);
+    AIO_AWAIT(self->pipe, aio_create_subprocess_shell("kill -PIPE $$; echo ignored", .out = AIO_PIPE));
+    AIO_AWAIT(self->got, aio_process_communicate(self->pipe, NULL, 0));
+    CHECK_INT(self->got.returncode, -SIGPIPE);
+    CHECK_INT(self->got.out.length, 0);
+    AIO_AWAIT(self->null, aio_create_subprocess_exec(sub_cat, .in = AIO_DEVNULL, .out = AIO_PIPE));
+    AIO_AWAIT(self->got, aio_process_communicate(self->null, NULL, 0));
+    CHECK_INT(self->got.returncode, 0);
+    CHECK_INT(self->got.out.length, 0);
+    AIO_AWAIT(self->user, aio_create_subprocess_exec(sub_sleep));
+    CHECK_INT(aio_process_send_signal(self->user, SIGUSR1), 0);
+    AIO_AWAIT(self->code, aio_process_wait(self->user));
+    CHECK_INT(self->code, -SIGUSR1);
+    CHECK_INT(aio_process_send_signal(self->user, SIGUSR1), ESRCH);
+    CHECK_INT(aio_process_send_signal(NULL, SIGUSR1), EINVAL);
+    AIO_FINALLY;
+        if (self->before != SIG_ERR) signal(SIGPIPE, self->before);
+        aio_process_release(self->pipe);
+        aio_process_release(self->null);
+        aio_process_release(self->user);
+    AIO_END;
+}
+
+/* Several wait; the one that is cancelled leaves the program, and the others, alone. (A fault, or a cancel, may end the
+ * scenario before the child's end is heard of, for which the others' future is kept.) */
+struct sub_wait { aio_task task; int result; aio_process *process; };
+static AIO_CORO(sub_wait)
+{
+    AIO_BEGIN(sub_wait);
+    AIO_AWAIT(self->result, aio_process_wait(self->process));
+    AIO_END;
+}
+
+struct sub_waiters { aio_task task; aio_process *process; struct sub_wait *waits[3]; int i; };
+SCENARIO(sub_waiters, .skip = KIND_ALLOC | KIND_CANCEL)
+{
+    AIO_BEGIN(sub_waiters);
+    AIO_AWAIT(self->process, aio_create_subprocess_exec(sub_sleep));
+    for (self->i = 0; self->i < 3; self->i++) {
+        self->waits[self->i] = aio_create_task(AIO_CALL(sub_wait, .process = self->process));
+        REQUIRE(self->waits[self->i]);
+    }
+    AIO_AWAIT(aio_sleep(0));
+    CHECK(aio_task_cancel(self->waits[0]));
+    AIO_AWAIT(aio_sleep(0));
+    CHECK(aio_future_cancelled(self->waits[0]));
+    CHECK_INT(aio_process_returncode(self->process), AIO_RUNNING);
+    CHECK_INT(aio_process_kill(self->process), 0);
+    AIO_AWAIT(aio_wait(self->waits, 3));
+    for (self->i = 1; self->i < 3; self->i++) CHECK_INT(self->waits[self->i]->result, -SIGKILL);
+    AIO_FINALLY;
+        for (int i = 0; i < 3; i++)
+            if (self->waits[i]) aio_task_cancel(self->waits[i]);
+        aio_unref_all(self->waits, 3);
+        aio_process_release(self->process);
+    AIO_END;
+}
+
 /* A task that is cancelled while it waits, and releases in its finally, kills. */
 struct sub_waiter { aio_task task; aio_process *process; int code; };
 static AIO_CORO(sub_waiter)
