@@ -247,7 +247,7 @@ SCENARIO(sub_groups, SUB_MAY)
     CHECK_INT(getsid(aio_process_pid(self->session)), aio_process_pid(self->session));
     AIO_AWAIT(self->plain, aio_create_subprocess_exec(sub_sleep));
     CHECK_INT(getpgid(aio_process_pid(self->plain)), getpgid(0));
-    AIO_AWAIT(self->group, aio_create_subprocess_shell("sleep 1000 & echo ready; wait", .out = AIO_PIPE,
+    AIO_AWAIT(self->group, aio_create_subprocess_shell("sleep 3 2>/dev/null & echo ready; wait", .out = AIO_PIPE,
                                                        .new_group = true));
     CHECK_INT(getpgid(aio_process_pid(self->group)), aio_process_pid(self->group));
     CHECK_INT(getsid(aio_process_pid(self->group)), getsid(0));
