@@ -1187,6 +1187,8 @@ typedef struct aio_connect_options {
     const char      *server_hostname; /* for SNI and the host check; NULL: the host */
     double           connect_timeout; /* seconds for each address; 0: none but the system's */
     double           tls_timeout;     /* of the handshake; 0: 60 s */
+    double           tls_shutdown_timeout; /* seconds that closing waits for the peer's goodbye after ours; 0: it does
+                                              not wait, as no protocol with ends of its own needs it (RFC 8446, 6.1) */
     size_t           limit;           /* of a line, and of what is read ahead; 0: 64 KiB */
     int              family;          /* AF_INET, AF_INET6; 0: both */
     const char      *local_host;      /* address to connect from */
@@ -1289,7 +1291,8 @@ AIO_API size_t aio_stream_write_buffer_size(const aio_stream *stream);
  * is the server's: nothing happens. asyncio: close */
 AIO_API void aio_stream_close(aio_stream *stream);
 /* Takes the stream: closes it as above and waits for that. An error if not everything could be sent (AIO_ETIMEOUT
- * after the 30 s), which says how many bytes were left; EINVAL for a server's stream. asyncio: close, wait_closed */
+ * after the 30 s), which says how many bytes were left, or if the goodbye of .tls_shutdown_timeout did not come; EINVAL
+ * for a server's stream. asyncio: close, wait_closed */
 AIO_API aio_future *aio_stream_wait_closed(aio_stream *stream);
 /* Takes the stream. Drops what is unsent; the peer sees a reset. NULL is fine. A server's stream is not taken: its
  * handler's reads and writes fail with ECONNABORTED, and it is reset when that ends. asyncio: transport.abort */
@@ -1337,6 +1340,7 @@ typedef struct aio_server_options {
     char             aio__begin;
     aio_tls_context *tls_context; /* made with .server = true; the server keeps a reference */
     double           tls_timeout; /* of a handshake; 0: 60 s */
+    double           tls_shutdown_timeout; /* as for aio_open_connection */
     int              backlog;     /* 0: 100; also how many clients are accepted in one go */
     size_t           limit;       /* as for aio_open_connection */
     int              family;
@@ -8877,6 +8881,8 @@ typedef struct aio__tls_host { /* the certificate for a name that clients ask fo
     char                  name[1];
 } aio__tls_host;
 
+enum { AIO__TLS_KEPT = 32 };
+
 /* One TLS connection over a descriptor, or over another one. */
 typedef struct aio__tls {
     SSL             *ssl;
@@ -8884,7 +8890,11 @@ typedef struct aio__tls {
     aio__descriptor *d;
     bool             read_wants_write, write_wants_read;
     bool             failed;    /* no close_notify may be sent any more */
-    bool             goodbye;   /* it has been sent */
+    bool             goodbye;   /* it has been sent, */
+    bool             awaits_answer, lingers; /* the peer's is waited for, and the time for that runs */
+    uint8_t          kept_at, kept_end;
+    char             kept[AIO__TLS_KEPT]; /* an alert about a handshake that failed, not taken by the socket yet */
+    double           patience;  /* seconds that the peer's goodbye is waited for */
     aio_tls_context *context;   /* one owner more */
     int              error;     /* errno of the socket under it */
     unsigned long    reason;    /* OpenSSL's; the lower layer, through which the alert went, has cleared the queue */
@@ -8900,31 +8910,60 @@ AIO_API const char *aio_tls_context_error(void) { return aio__tls_message; }
 static ssize_t aio__tls_recv(aio__tls *tls, char *data, size_t length);
 static ssize_t aio__tls_send(aio__tls *tls, const char *data, size_t length);
 
-/* What the layer below gave, for the BIO above it: its wants become the wants of the one above. */
+/* What was sent or received below, for the BIO: the wants of a lower layer become the wants of this one. */
 static int aio__bio_lower(BIO *bio, aio__tls *tls, ssize_t n, int wants)
 {
     if (n == AIO__IO_AGAIN) aio__os.BIO_set_flags(bio, wants | BIO_FLAGS_SHOULD_RETRY);
-    else if (n == AIO__IO_FAILED) tls->error = tls->lower->error;
+    else if (n == AIO__IO_FAILED && tls->lower) tls->error = tls->lower->error;
     return n < 0 ? -1 : (int)n;
 }
 
+/* Bytes, AIO__IO_AGAIN, AIO__IO_FAILED with tls->error. */
+static ssize_t aio__tls_push(aio__tls *tls, const char *data, size_t length)
+{
+    ssize_t n;
+    if (tls->lower) {
+        if (!tls->reason) tls->reason = aio__os.ERR_peek_error();
+        return aio__tls_send(tls->lower, data, length);
+    }
+    do n = aio__os.send(tls->d->fd, data, length, AIO__NOSIGNAL); while (n < 0 && errno == EINTR);
+    if (n >= 0) return n;
+    if (errno == EAGAIN || errno == EWOULDBLOCK) {
+        aio__descriptor_drained(tls->d, AIO__WRITE);
+        return AIO__IO_AGAIN;
+    }
+    tls->error = errno;
+    return AIO__IO_FAILED;
+}
+
+/* Sends what is kept, in all layers. False: the socket does not take it yet. */
+static bool aio__tls_flush(aio__tls *tls)
+{
+    for (; tls; tls = tls->lower) {
+        while (tls->kept_at < tls->kept_end) {
+            ssize_t n = aio__tls_push(tls, tls->kept + tls->kept_at, (size_t)(tls->kept_end - tls->kept_at));
+            if (n == AIO__IO_AGAIN) return false;
+            tls->kept_at = n < 0 ? tls->kept_end : (uint8_t)(tls->kept_at + n);
+        }
+    }
+    return true;
+}
+
+/* OpenSSL tries an alert about a failed handshake only once: what is as small is kept until the socket takes it. */
 static int aio__bio_write(BIO *bio, const char *data, int length)
 {
     aio__tls *tls = (aio__tls *)aio__os.BIO_get_data(bio);
     aio__os.BIO_clear_flags(bio, BIO_FLAGS_RWS | BIO_FLAGS_SHOULD_RETRY);
-    ssize_t n;
-    if (tls->lower) {
-        if (!tls->reason) tls->reason = aio__os.ERR_peek_error();
-        n = aio__tls_send(tls->lower, data, (size_t)length);
-        return aio__bio_lower(bio, tls, n, tls->lower->write_wants_read ? BIO_FLAGS_READ : BIO_FLAGS_WRITE);
+    ssize_t n = tls->kept_at == tls->kept_end ? aio__tls_push(tls, data, (size_t)length) : AIO__IO_AGAIN;
+    int room = tls->kept_at == tls->kept_end ? AIO__TLS_KEPT : AIO__TLS_KEPT - tls->kept_end;
+    if (n == AIO__IO_AGAIN && length <= room && !aio__os.SSL_is_init_finished(tls->ssl)) {
+        if (room == AIO__TLS_KEPT) tls->kept_at = tls->kept_end = 0;
+        memcpy(tls->kept + tls->kept_end, data, (size_t)length);
+        tls->kept_end = (uint8_t)(tls->kept_end + length);
+        return length;
     }
-    do n = aio__os.send(tls->d->fd, data, (size_t)length, AIO__NOSIGNAL); while (n < 0 && errno == EINTR);
-    if (n >= 0) return (int)n;
-    if (errno == EAGAIN || errno == EWOULDBLOCK) {
-        aio__descriptor_drained(tls->d, AIO__WRITE);
-        aio__os.BIO_set_flags(bio, BIO_FLAGS_WRITE | BIO_FLAGS_SHOULD_RETRY);
-    } else tls->error = errno;
-    return -1;
+    bool crossed = tls->lower && tls->lower->write_wants_read;
+    return aio__bio_lower(bio, tls, n, crossed ? BIO_FLAGS_READ : BIO_FLAGS_WRITE);
 }
 
 static int aio__bio_read(BIO *bio, char *data, int length)
@@ -9185,7 +9224,7 @@ static int aio__alpn_select(SSL *ssl, const unsigned char **out, unsigned char *
     aio_tls_context *context = (aio_tls_context *)arg;
     unsigned char *chosen;
     if (aio__os.SSL_select_next_proto(&chosen, length, context->alpn, context->alpn_length, in, in_length) !=
-        OPENSSL_NPN_NEGOTIATED) return SSL_TLSEXT_ERR_NOACK;
+        OPENSSL_NPN_NEGOTIATED) return SSL_TLSEXT_ERR_ALERT_FATAL; /* RFC 7301, 3.2 */
     *out = chosen;
     return SSL_TLSEXT_ERR_OK;
 }
@@ -9611,12 +9650,14 @@ static ssize_t aio__tls_send(aio__tls *tls, const char *data, size_t length)
 /* The direction that the handshake waits for, 0 when it is done, AIO__IO_FAILED. */
 static int aio__tls_handshake(aio__tls *tls)
 {
+    if (!aio__tls_flush(tls)) return AIO__WRITE;
     aio__os.ERR_clear_error();
     int n = aio__os.SSL_do_handshake(tls->ssl);
+    int error = n == 1 ? SSL_ERROR_NONE : aio__os.SSL_get_error(tls->ssl, n);
+    bool writes = tls->kept_at < tls->kept_end;
+    if (error == SSL_ERROR_WANT_WRITE || (writes && (n == 1 || error == SSL_ERROR_WANT_READ))) return AIO__WRITE;
     if (n == 1) return 0;
-    int error = aio__os.SSL_get_error(tls->ssl, n);
     if (error == SSL_ERROR_WANT_READ) return AIO__READ;
-    if (error == SSL_ERROR_WANT_WRITE) return AIO__WRITE;
     tls->failed = true;
     aio__tls_forget(tls);
     return AIO__IO_FAILED;
@@ -9635,6 +9676,19 @@ static bool aio__tls_goodbye(aio__tls *tls)
     return true;
 }
 
+/* After our goodbye: whether the peer's has come, or is not waited for. What comes before it is dropped. */
+static bool aio__tls_answered(aio__tls *tls)
+{
+    char unread[4096];
+    ssize_t n = 0;
+    for (int i = 0; i < 16 && tls->patience > 0 && tls->goodbye; i++) {
+        n = aio__tls_recv(tls, unread, sizeof unread);
+        if (n <= 0) break;
+    }
+    tls->awaits_answer = n > 0 || n == AIO__IO_AGAIN;
+    return !tls->awaits_answer;
+}
+
 /* What has come and nobody reads (session tickets, an answer to a goodbye) is taken out of the socket: closed with it,
  * the socket would send a reset, which may overtake our bytes. */
 static void aio__tls_drop_unread(aio__tls *tls)
@@ -9648,20 +9702,25 @@ static aio_exception *aio__tls_error(aio__tls *tls, const char *phase, const cha
 {
     unsigned long error = aio__os.ERR_peek_error();
     if (!error) error = tls->reason;
-    const char *reason = error ? aio__os.ERR_reason_error_string(error) : NULL;
-    int code = AIO_ETLS;
+    const char *reason = error ? aio__os.ERR_reason_error_string(error) : NULL, *hint = "";
+    int code = AIO_ETLS, why = error && ERR_GET_LIB(error) == ERR_LIB_SSL ? ERR_GET_REASON(error) : 0;
+    if (!aio__os.SSL_is_init_finished(tls->ssl) &&
+        (why == SSL_R_WRONG_VERSION_NUMBER || why == SSL_R_HTTP_REQUEST || why == SSL_R_HTTPS_PROXY_REQUEST))
+        hint = "the peer does not speak TLS: ";
+    if (why > SSL_AD_REASON_OFFSET) hint = "the peer says: ";
     if (error && ERR_GET_REASON(error) == ERR_R_MALLOC_FAILURE) return &aio__no_memory;
-    if (error && ERR_GET_LIB(error) == ERR_LIB_SSL && ERR_GET_REASON(error) == SSL_R_CERTIFICATE_VERIFY_FAILED)
+    if (why == SSL_R_CERTIFICATE_VERIFY_FAILED)
         return aio__exception(AIO_ECERTIFICATE, phase, "%s with %s: certificate verify failed: %s", phase, peer,
                               aio__os.X509_verify_cert_error_string(aio__os.SSL_get_verify_result(tls->ssl)));
     if (tls->error) {
         code = tls->error;
         reason = strerror(tls->error);
+        hint = "";
     } else if (!error) {
         reason = aio__os.SSL_is_init_finished(tls->ssl) ? "the peer closed the connection without close_notify"
                                                 : "the peer closed the connection";
     }
-    return aio__exception(code, phase, "%s with %s: %s", phase, peer, reason ? reason : "OpenSSL failed");
+    return aio__exception(code, phase, "%s with %s: %s%s", phase, peer, hint, reason ? reason : "OpenSSL failed");
 }
 
 /* Holds the certificate against the fingerprint that it must have. NULL, or the error. */
@@ -10168,7 +10227,7 @@ static bool aio__stream_flush(aio_stream *s);
 static bool aio__write_wants_read(const aio_stream *s)
 {
 #ifndef AIO_NO_TLS
-    return s->tls && s->tls->write_wants_read && s->out;
+    return s->tls && ((s->tls->write_wants_read && s->out) || s->tls->awaits_answer);
 #else
     return (void)s, false;
 #endif
@@ -10544,12 +10603,52 @@ static bool aio__stream_shutdown(aio_stream *s)
 /* Nothing is left to send, or can be: TLS has said goodbye as well. */
 static bool aio__stream_said_all(aio_stream *s)
 {
+#ifndef AIO_NO_TLS
+    if (s->tls && !aio__tls_flush(s->tls)) return false;
+#endif
     if (s->error) return true;
     if (aio__unsent(s)) return false;
 #ifndef AIO_NO_TLS
-    if (s->tls) return aio__tls_goodbye(s->tls);
+    if (s->tls) return aio__tls_goodbye(s->tls) && aio__tls_answered(s->tls);
 #endif
     return true;
+}
+
+static void aio__stream_close_timeout(aio__timer *timer)
+{
+    aio_stream *s = (aio_stream *)timer->owner;
+    char peer[128];
+    s->timer = NULL;
+#ifndef AIO_NO_TLS
+    if (!s->error && s->tls && s->tls->awaits_answer) {
+        s->lost = true;
+        s->error = aio__exception(AIO_ETIMEOUT, "close", "close of %s: no close_notify within %g s",
+                                  aio__stream_peer(s, peer, sizeof peer), s->tls->patience);
+    }
+#endif
+    if (!s->error)
+        s->error = aio__exception(AIO_ETIMEOUT, "close", "close of %s: not all was sent within %d s",
+                                  aio__stream_peer(s, peer, sizeof peer), AIO__CLOSE_TIMEOUT);
+    aio__stream_end(s);
+}
+
+/* Waits for what closing still needs: that the socket takes the rest, or TLS's answer. False without memory. */
+static bool aio__stream_linger(aio_stream *s)
+{
+    double seconds = s->timer ? 0 : AIO__CLOSE_TIMEOUT;
+#ifndef AIO_NO_TLS
+    if (s->tls && s->tls->awaits_answer && !s->tls->lingers) {
+        s->tls->lingers = true;
+        seconds = s->tls->patience;
+    }
+#endif
+    if (seconds > 0) {
+        aio__timer_cancel(s->loop, s->timer);
+        s->timer = aio__timer_start(s->loop, aio__deadline(aio__os.clock(), seconds), aio__stream_close_timeout, s);
+    }
+    if (s->timer) aio__write_wait(s);
+    else if (!s->error) s->error = &aio__no_memory;
+    return s->timer != NULL;
 }
 
 /* Sends what is kept. False when the stream has ended with that. */
@@ -10570,12 +10669,9 @@ static bool aio__stream_flush(aio_stream *s)
     if (sent) aio__out_free(s);
     if (s->error || (sent && s->wants_eof && !aio__stream_shutdown(s))) aio__stream_broken(s);
     if (!s->closing) return true;
-    if (aio__stream_said_all(s)) {
-        aio__stream_end(s);
-        return false;
-    }
-    aio__write_wait(s);
-    return true;
+    if (!aio__stream_said_all(s) && aio__stream_linger(s)) return true;
+    aio__stream_end(s);
+    return false;
 }
 
 static void aio__stream_on_writable(aio__handle *handle)
@@ -10745,35 +10841,13 @@ static void aio__stream_end(aio_stream *s)
     if (server) aio__server_client_left(server);
 }
 
-static void aio__stream_close_timeout(aio__timer *timer)
-{
-    aio_stream *s = (aio_stream *)timer->owner;
-    char peer[128];
-    s->timer = NULL;
-    if (!s->error)
-        s->error = aio__exception(AIO_ETIMEOUT, "close", "close of %s: not all was sent within %d s",
-                                  aio__stream_peer(s, peer, sizeof peer), AIO__CLOSE_TIMEOUT);
-    aio__stream_end(s);
-}
-
 static void aio__stream_begin_close(aio_stream *s)
 {
     if (s->closing) return;
     s->closing = true;
     if (s->home) *s->home = NULL;
     s->home = NULL;
-    if (aio__stream_said_all(s)) {
-        aio__stream_end(s);
-        return;
-    }
-    int64_t when = aio__deadline(aio__os.clock(), AIO__CLOSE_TIMEOUT);
-    s->timer = aio__timer_start(s->loop, when, aio__stream_close_timeout, s);
-    if (s->timer) {
-        aio__write_wait(s);
-        return;
-    }
-    s->error = &aio__no_memory;
-    aio__stream_end(s);
+    if (aio__stream_said_all(s) || !aio__stream_linger(s)) aio__stream_end(s);
 }
 
 AIO_API void aio_stream_close(aio_stream *stream)
@@ -10806,12 +10880,8 @@ static void aio__stream_reset(aio_stream *s)
     aio__stream_end(s);
 }
 
-/* Closes at once and in order: what was told last, an alert, reaches the peer. */
-static void aio__stream_drop(aio_stream *s)
-{
-    s->closing = true;
-    aio__stream_end(s);
-}
+/* Closes in order: what was told last, an alert, reaches the peer. */
+static void aio__stream_drop(aio_stream *s) { aio__stream_begin_close(s); }
 
 AIO_API void aio_stream_abort(aio_stream *stream)
 {
@@ -10858,7 +10928,7 @@ struct aio__tls_start { /* host: NULL on a server */
     aio_tls_context *context;
     const char      *host;
     int              port;
-    double           timeout;
+    double           timeout, patience;
     aio_exception   *error;
     char             peer[280];
 };
@@ -10876,6 +10946,7 @@ static AIO_CORO(aio__tls_start)
     if (!tls)
         AIO_RAISE(errno, "TLS with %s: %s", self->peer,
                   errno == EINVAL ? "not a name that a server can have" : "no memory");
+    tls->patience = self->patience;
     self->stream->tls = tls;
     AIO_TRY {
         AIO_TIMEOUT(self->timeout > 0 ? self->timeout : 60)
@@ -11194,7 +11265,8 @@ static AIO_CORO(aio__tls_client)
     AIO_BEGIN(aio__tls_client);
     AIO_TRY {
         AIO_AWAIT(AIO_CALL(aio__tls_start, .stream = self->stream, .context = self->stream->server->options.tls_context,
-                           .timeout = self->stream->server->options.tls_timeout));
+                           .timeout = self->stream->server->options.tls_timeout,
+                           .patience = self->stream->server->options.tls_shutdown_timeout));
     } AIO_CATCH {
         if (aio_caught(self)->code == AIO_ECANCELLED) AIO_RERAISE();
         if (self->stream->loop->debug) aio__report(self->stream->loop, aio_caught(self), "a client's TLS failed");
@@ -17540,7 +17612,8 @@ static AIO_CORO(aio__connect)
     if (self->options.tls_context) {
         aio__phase_enter(self->phases, AIO__PHASE_TLS);
         AIO_AWAIT(AIO_CALL(aio__tls_start, .stream = self->stream, .context = self->options.tls_context,
-                           .host = self->name, .port = self->port, .timeout = self->options.tls_timeout));
+                           .host = self->name, .port = self->port, .timeout = self->options.tls_timeout,
+                           .patience = self->options.tls_shutdown_timeout));
     }
     AIO_RETURN(self->stream);
     AIO_FINALLY;
