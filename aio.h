@@ -9103,7 +9103,8 @@ static OSSL_LIB_CTX *aio__tls_library_get(void)
 
 /* ---- sessions: what a server gave a client for later connections ---- */
 
-enum { AIO__SESSIONS_EACH = 4 }; /* of one name and port */
+/* How many of one name and port are kept: what a burst of connections brings, the next one uses. */
+static int aio__sessions_each(const aio_tls_context *context) { return (context->session_limit + 1) * 2 / 3; }
 
 typedef struct aio__tls_session {
     aio__node    link;     /* in the context's sessions */
@@ -9148,7 +9149,7 @@ static int aio__tls_remember(SSL *ssl, SSL_SESSION *session)
     pthread_mutex_lock(&aio__tls_mutex);
     aio__ring_insert(&context->sessions, &kept->link);
     context->session_count++;
-    aio__session_find(context, kept->key, once ? AIO__SESSIONS_EACH : 1);
+    aio__session_find(context, kept->key, once ? aio__sessions_each(context) : 1);
     if (context->session_count > context->session_limit)
         aio__session_drop(context, AIO__CONTAINER(context->sessions.next, aio__tls_session, link));
     pthread_mutex_unlock(&aio__tls_mutex);
@@ -9159,7 +9160,7 @@ static int aio__tls_remember(SSL *ssl, SSL_SESSION *session)
 static void aio__tls_resume(aio__tls *tls)
 {
     pthread_mutex_lock(&aio__tls_mutex);
-    aio__tls_session *kept = aio__session_find(tls->context, tls->key, AIO__SESSIONS_EACH);
+    aio__tls_session *kept = aio__session_find(tls->context, tls->key, aio__sessions_each(tls->context));
     if (kept) {
         aio__os.SSL_set_session(tls->ssl, kept->session);
         if (aio__os.SSL_SESSION_get_protocol_version(kept->session) >= TLS1_3_VERSION)

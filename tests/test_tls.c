@@ -820,7 +820,7 @@ SCENARIO(tls_resumed_1_3, TLS_MAY)
     AIO_END;
 }
 
-/* Only so many, and of one name no more than four; a handshake that fails drops what it tried. */
+/* Only so many, and of one name no more than two thirds; a handshake that fails drops what it tried. */
 struct tls_sessions_few { TLS_SELF; bool reused, rude; int i; char ca[128]; };
 SCENARIO(tls_sessions_few, TLS_MAY)
 {
