@@ -50,6 +50,10 @@ TEST(proxy_lists)
 /* ---- handshakes: what is said, and what is made of the replies ---- */
 #define WORDS(text) text, sizeof(text) - 1
 #define HTTP_200 "HTTP/1.1 200 OK\r\n\r\n"
+#define TEN_LETTERS "abcdefghij"
+#define LONG_NAME TEN_LETTERS TEN_LETTERS TEN_LETTERS TEN_LETTERS TEN_LETTERS TEN_LETTERS TEN_LETTERS TEN_LETTERS  \
+    TEN_LETTERS TEN_LETTERS TEN_LETTERS TEN_LETTERS TEN_LETTERS TEN_LETTERS TEN_LETTERS TEN_LETTERS TEN_LETTERS    \
+    TEN_LETTERS TEN_LETTERS TEN_LETTERS TEN_LETTERS TEN_LETTERS TEN_LETTERS TEN_LETTERS /* 240 bytes */
 static const struct hop_case {
     const char *proxy, *host;
     const char *replies; size_t replies_length; /* all at once, or byte by byte: the outcome is the same */
@@ -107,6 +111,9 @@ static const struct hop_case {
     { "http://p", "a", WORDS("\5\xff"), NULL, 0, AIO_EPROXY, "the answer does not begin with an HTTP status line" },
     { "http://p", "a\r\nX: y", NULL, 0, NULL, 0, AIO_EPROXY, "the host has a character that no host has" },
     { "http://p", "", WORDS("HTTP/1.1 2"), NULL, 0, AIO__MORE, NULL },
+    { "socks5h://p", LONG_NAME "123456789012345", WORDS("\5\0\5\1"), NULL, 0, AIO_EPROXY,
+      "general SOCKS server failure" },
+    { "socks5h://p", LONG_NAME "1234567890123456", NULL, 0, NULL, 0, AIO_EPROXY, "the host is longer than 255 bytes" },
 };
 
 static int hop_talk(const struct hop_case *c, size_t step, aio__buffer *sent, char *problem)
@@ -392,7 +399,7 @@ SCENARIO(proxy_socks4, PROXY_MAY)
     AIO_BEGIN(proxy_socks4);
     RELAY_BEGIN();
     ECHO_BEGIN();
-    THROUGH("localhost", "socks4://me^@", "4 127.0.0.1, as me");
+    THROUGH("127.0.0.1", "socks4://me^@", "4 127.0.0.1, as me");
     THROUGH("a.test", "socks4a://@", "4a a.test");
     AIO_FINALLY;
         aio_stream_abort(self->stream);
@@ -447,7 +454,8 @@ SCENARIO(proxy_chain, PROXY_MAY)
     AIO_END;
 }
 
-/* A resolver of one's own is asked for both. */
+/* A resolver of one's own is asked for both. (The system's is asked in a thread, whose time no clock here can own: real
+ * proxies are tried with that.) */
 struct proxy_resolver { PROXY_SELF; };
 SCENARIO(proxy_resolver, PROXY_MAY)
 {
@@ -471,7 +479,7 @@ SCENARIO(proxy_resolver, PROXY_MAY)
     AIO_END;
 }
 
-/* Bytes right behind the reply are the tunnel's. */
+/* Bytes right behind the reply are the tunnel's, but not if another proxy is to be asked through it. */
 struct proxy_banner { PROXY_SELF; };
 SCENARIO(proxy_banner, PROXY_MAY)
 {
@@ -487,6 +495,16 @@ SCENARIO(proxy_banner, PROXY_MAY)
         REQUIRE(aio_stream_write(self->stream, "hello", 5) == 0);
         AIO_AWAIT(self->text, aio_stream_readexactly(self->stream, 5));
         CHECK_BYTES(self->text.data, self->text.length, "hello");
+        aio_stream_abort(self->stream);
+        self->stream = NULL;
+        AIO_TRY {
+            AIO_AWAIT(self->stream, aio_open_connection("a.test", aio_server_port(self->echo),
+                .proxy = proxy_text(self->proxy, "@,socks4a://@", self->relay)));
+            UNREACHED();
+        } AIO_CATCH {
+            CAUGHT(AIO_EPROXY);
+            if (!seam.slice) CHECK(strstr(aio_caught(self)->message, ": there were bytes before this proxy was asked"));
+        } AIO_END_TRY;
     }
     AIO_FINALLY;
         aio_stream_abort(self->stream);
@@ -840,8 +858,8 @@ SCENARIO(proxy_https, PROXY_HTTP_MAY)
     } AIO_CATCH {
         CAUGHT(AIO_EURL);
         CHECK_STR(aio_caught(self)->phase, "proxy");
-        CHECK_STR(aio_caught(self)->message, "GET http://a.test/: proxy for a.test: its scheme is not http, https, socks4, "
-                  "socks4a, socks5 or socks5h");
+        CHECK_STR(aio_caught(self)->message, "GET http://a.test/: proxy for a.test: its scheme is not http, https, "
+                  "socks4, socks4a, socks5 or socks5h");
     } AIO_END_TRY;
     AIO_TRY {
         GET(.url = self->url, .proxy = "http://127.0.0.1:1/nonsense://");
@@ -855,6 +873,31 @@ SCENARIO(proxy_https, PROXY_HTTP_MAY)
         HTTP_END();
         SERVER_END(self->relay);
         SERVER_END(self->echo);
+    AIO_END;
+}
+#endif
+
+#ifndef AIO_NO_TLS
+struct proxy_absolute_tls { HTTP_SELF; aio_tls_context *server_tls, *client_tls; };
+SCENARIO(proxy_absolute_tls, PROXY_HTTP_MAY)
+{
+    AIO_BEGIN(proxy_absolute_tls);
+    memset(&relay_is, 0, sizeof relay_is);
+    TLS_SETUP("good", NULL);
+    AIO_AWAIT(self->relay, aio_start_server(relay_handler, NULL, "127.0.0.1", 0, .tls_context = self->server_tls));
+    self->session = aio_session_open(.proxy = proxy_text(self->proxy, "https://u:pw^@", self->relay),
+                                     .proxy_tls_context = self->client_tls);
+    REQUIRE(self->session);
+    GET(.url = "http://a.test/x");
+    GOT("GET http://a.test/x HTTP/1.1\r\nHost: a.test\r\n");
+    GOT("\r\nProxy-Authorization: Basic dTpwdw==\r\n");
+    GET(.url = "http://a.test/");
+    CHECK(self->got->reused);
+    AIO_FINALLY;
+        aio_tls_context_unref(self->server_tls);
+        aio_tls_context_unref(self->client_tls);
+        HTTP_END();
+        SERVER_END(self->relay);
     AIO_END;
 }
 #endif
