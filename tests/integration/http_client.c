@@ -4,7 +4,7 @@
  *   http_client [NAME=VALUE...] URL...
  *
  * Names: method (GET), count (requests of each URL, 1), limit (connections, 1), bytes (of a body to send), file (the
- * same, its contents), ca, header=NAME:VALUE, pause (seconds between two requests, then one after the other), proxy,
+ * same, its contents), ca, cert, key, header=NAME:VALUE, pause (seconds between two requests, then one after the other), proxy,
  * proxy_ca, trust=1 (what the environment says of proxies). */
 #define AIO_IMPLEMENTATION
 #include "../../aio.h"
@@ -20,7 +20,8 @@ static struct {
     char       *body;
     size_t      bytes;
     bool        trust;
-} with = { "GET", NULL, { NULL, NULL, NULL }, NULL, NULL, 1, 1, 0, NULL, 0, false };
+    const char *cert, *key;
+} with = { "GET", NULL, { NULL, NULL, NULL }, NULL, NULL, 1, 1, 0, NULL, 0, false, NULL, NULL };
 static aio_session *session;
 static int reused;
 
@@ -52,7 +53,8 @@ struct run { aio_task task; int url_count, made; char **urls; struct fetch *fetc
 static AIO_CORO(run)
 {
     AIO_BEGIN(run);
-    if (with.ca && !(self->context = aio_tls_context_create(.ca_file = with.ca)))
+    if (with.ca && !(self->context = aio_tls_context_create(.ca_file = with.ca, .cert_file = with.cert,
+                                                                     .key_file = with.key)))
         AIO_RAISE(AIO_ETLS, "%s", aio_tls_context_error());
     if (with.proxy_ca && !(self->proxy = aio_tls_context_create(.ca_file = with.proxy_ca)))
         AIO_RAISE(AIO_ETLS, "%s", aio_tls_context_error());
@@ -96,6 +98,8 @@ static bool read_option(char *text)
     else if (!strncmp(text, "limit=", 6)) with.limit = atoi(value);
     else if (!strncmp(text, "pause=", 6)) with.pause = atof(value);
     else if (!strncmp(text, "ca=", 3)) with.ca = value;
+    else if (!strncmp(text, "cert=", 5)) with.cert = value;
+    else if (!strncmp(text, "key=", 4)) with.key = value;
     else if (!strncmp(text, "proxy=", 6)) with.proxy = value;
     else if (!strncmp(text, "proxy_ca=", 9)) with.proxy_ca = value;
     else if (!strncmp(text, "trust=", 6)) with.trust = true;

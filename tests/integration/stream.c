@@ -9,7 +9,8 @@
  *   stream serve [NAME=VALUE...]            an echo server: prints its port, ends with SIGTERM
  *
  * HOST may be a path, of a unix socket. Names: ca, host (expected in the certificate), cert, key, alpn, bytes, tls=1, proxy,
- * client_cert=1 (serve: ask for one). */
+ * client_cert=1 (serve: ask for one), times (line: connections, one after the other), min, max (versions), ciphers,
+ * fingerprint, guest, guest_cert, guest_key (serve: what clients get that ask for that name). */
 #define AIO_IMPLEMENTATION
 #include "../../aio.h"
 #include <signal.h>
@@ -18,8 +19,10 @@
 #include <string.h>
 
 static struct {
-    const char *ca, *host, *cert, *key, *alpn, *proxy;
+    const char *ca, *host, *cert, *key, *alpn, *proxy, *min, *max, *ciphers, *fingerprint;
+    const char *guest, *guest_cert, *guest_key;
     size_t      bytes;
+    int         times;
     bool        tls, client_cert;
 } with;
 
@@ -33,6 +36,14 @@ static bool read_option(const char *text)
     else if (!strncmp(text, "cert=", 5)) with.cert = value;
     else if (!strncmp(text, "key=", 4)) with.key = value;
     else if (!strncmp(text, "alpn=", 5)) with.alpn = value;
+    else if (!strncmp(text, "min=", 4)) with.min = value;
+    else if (!strncmp(text, "max=", 4)) with.max = value;
+    else if (!strncmp(text, "ciphers=", 8)) with.ciphers = value;
+    else if (!strncmp(text, "fingerprint=", 12)) with.fingerprint = value;
+    else if (!strncmp(text, "guest=", 6)) with.guest = value;
+    else if (!strncmp(text, "guest_cert=", 11)) with.guest_cert = value;
+    else if (!strncmp(text, "guest_key=", 10)) with.guest_key = value;
+    else if (!strncmp(text, "times=", 6)) with.times = atoi(value);
     else if (!strncmp(text, "bytes=", 6)) with.bytes = (size_t)strtoull(value, NULL, 10);
     else if (!strncmp(text, "tls=", 4)) with.tls = true;
     else if (!strncmp(text, "client_cert=", 12)) with.client_cert = true;
@@ -45,9 +56,18 @@ static bool make_context(bool server)
 {
     if (!with.tls) return true;
     context = aio_tls_context_create(.ca_file = with.ca, .cert_file = with.cert, .key_file = with.key,
-                                     .alpn = with.alpn, .server = server, .require_client_cert = with.client_cert);
-    if (!context) fprintf(stderr, "%s\n", aio_tls_context_error());
-    return context != NULL;
+                                     .alpn = with.alpn, .server = server, .require_client_cert = with.client_cert,
+                                     .min_version = with.min, .max_version = with.max, .ciphers = with.ciphers,
+                                     .fingerprint = with.fingerprint);
+    bool done = context != NULL;
+    if (done && with.guest) {
+        aio_tls_context *guest = aio_tls_context_create(.server = true, .cert_file = with.guest_cert,
+                                                        .key_file = with.guest_key);
+        done = guest && aio_tls_context_add_host(context, with.guest, guest) == 0;
+        aio_tls_context_unref(guest);
+    }
+    if (!done) fprintf(stderr, "%s\n", aio_tls_context_error());
+    return done;
 }
 
 static char pattern(size_t i) { return (char)('a' + i % 23); }
@@ -86,6 +106,11 @@ static void print_stream(aio_stream *stream)
     if (aio_stream_tls_version(stream)) printf("version %s\n", aio_stream_tls_version(stream));
     if (aio_stream_tls_cipher(stream)) printf("cipher %s\n", aio_stream_tls_cipher(stream));
     if (aio_stream_alpn(stream, alpn, sizeof alpn)) printf("alpn %s\n", alpn);
+    if (aio_stream_tls_server_name(stream)) printf("asked for %s\n", aio_stream_tls_server_name(stream));
+    aio_certificate *shown = aio_stream_peer_certificate(stream);
+    if (shown) printf("peer %s, %s\n", shown->subject, shown->fingerprint);
+    aio_certificate_free(shown);
+    if (aio_stream_tls_version(stream)) printf("resumed %s\n", aio_stream_tls_reused(stream) ? "yes" : "no");
     fflush(stdout);
 }
 
@@ -96,6 +121,7 @@ struct client {
 static AIO_CORO(client)
 {
     AIO_BEGIN(client);
+    while (with.times-- > 1) AIO_AWAIT(AIO_CALL(client, .what = self->what, .host = self->host, .port = self->port));
     if (*self->host == '/') AIO_AWAIT(self->stream, aio_open_unix_connection(self->host));
     else AIO_AWAIT(self->stream, aio_open_connection(self->host, self->port, .tls_context = context,
                                                      .server_hostname = with.host, .proxy = with.proxy));
