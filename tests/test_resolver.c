@@ -874,6 +874,7 @@ TEST(resolver_bears_any_damage)
     struct dns_fake fake;
     struct dns_out out;
     aio__dns_question question;
+    size_t refused = 0;
     memset(&fake, 0, sizeof fake);
     memset(&question, 0, sizeof question);
     question.type = AIO_DNS_A;
@@ -894,6 +895,22 @@ TEST(resolver_bears_any_damage)
         CHECK_INT(aio__dns_judge(out.bytes, out.length, &question), AIO__DNS_STRANGER);
         out.bytes[n] ^= 1;
     }
+    for (size_t n = 2; n < out.length; n++) {
+        aio__dns_message *changed = (aio__dns_message *)calloc(1, sizeof *changed + out.length);
+        aio__dns_name name = question.name;
+        int hops = 0;
+        uint32_t ttl = UINT32_MAX;
+        changed->length = out.length;
+        memcpy(changed->data, out.bytes, out.length);
+        changed->data[n] ^= 0xFF;
+        if (aio__dns_judge(changed->data, out.length, &question) == AIO__DNS_FITS) {
+            CHECK(aio__dns_follow(changed, &name, AIO_DNS_A, &hops, &ttl) <= AIO__DNS_TOO_LONG);
+            CHECK(hops <= AIO__DNS_CHAIN + 1);
+            CHECK(aio__dns_denial(changed) <= INT32_MAX);
+        } else refused++;
+        free(changed);
+    }
+    CHECK(refused >= question.name.length + (size_t)12); /* the counts and the question at least */
     out.bytes[out.length] = 0; /* one byte too many */
     CHECK_INT(aio__dns_judge(out.bytes, out.length + 1, &question), AIO__DNS_BROKEN);
     out.bytes[7]++; /* a record that is not there */
