@@ -683,8 +683,8 @@ struct resolver_reads_hosts { DNS_FRAME char path[64]; };
 SCENARIO(resolver_reads_hosts, DNS_MAY)
 {
     AIO_BEGIN(resolver_reads_hosts);
-    REQUIRE(dns_file(self->path, "# comment\n10.0.0.1 one One.Test # two\r\nfe80::zz bad\n::2\tone\n10.0.0.3 localhost\n"
-                                 "4.4.4.4"));
+    REQUIRE(dns_file(self->path, "# comment\n10.0.0.1 one One.Test # two\r\nfe80::zz bad\n::2\tone\n"
+                                 "10.0.0.3 localhost\n4.4.4.4"));
     DNS_BEGIN(DNS_SILENT);
     self->resolver = aio_resolver_open(.nameservers = self->servers, .hosts = self->path,
                                        .resolv_conf = "/none/at/all");
