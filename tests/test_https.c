@@ -56,6 +56,7 @@ SCENARIO(https,
     aio_response_release(self->r);
     self->r = NULL;
     CHECK_INT(aio_session_idle(self->session), 1);
+    CHECK_INT(self->client_tls->session_count, 1); /* the next connection resumes it */
     AIO_TRY {
         AIO_AWAIT(self->r, aio_session_get(self->stranger, self->url));
         CHECK(false);

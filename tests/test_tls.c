@@ -821,7 +821,7 @@ SCENARIO(tls_resumed_1_3, TLS_MAY)
 }
 
 /* Only so many, and of one name no more than two thirds; a handshake that fails drops what it tried. */
-struct tls_sessions_few { TLS_SELF; bool reused, rude; int i; char ca[128]; };
+struct tls_sessions_few { TLS_SELF; bool reused, rude; char ca[128]; };
 SCENARIO(tls_sessions_few, TLS_MAY)
 {
     AIO_BEGIN(tls_sessions_few);
@@ -853,7 +853,7 @@ SCENARIO(tls_sessions_few, TLS_MAY)
 }
 
 /* A session that was made without verification is no way around it; a context may keep none. */
-struct tls_resumed_unsafe { TLS_SELF; bool reused, rude; int i; aio_tls_context *unsafe_tls, *none_tls; char ca[128]; };
+struct tls_resumed_unsafe { TLS_SELF; bool reused, rude; aio_tls_context *unsafe_tls, *none_tls; char ca[128]; };
 SCENARIO(tls_resumed_unsafe, TLS_MAY)
 {
     AIO_BEGIN(tls_resumed_unsafe);
@@ -866,15 +866,12 @@ SCENARIO(tls_resumed_unsafe, TLS_MAY)
     VISIT(true, self->unsafe_tls, "wrong.test");
     VISIT(false, self->none_tls, "localhost");
     VISIT(false, self->none_tls, "localhost");
-    for (self->i = 0; self->i < 2; self->i++) {
-        AIO_TRY {
-            AIO_AWAIT(AIO_CALL(tls_visit, .port = aio_server_port(self->server), .tls = self->client_tls,
-                               .host = "wrong.test"));
-            CHECK(false);
-        } AIO_CATCH {
-            CAUGHT(AIO_ECERTIFICATE);
-        } AIO_END_TRY;
-    }
+    AIO_TRY {
+        VISIT(false, self->client_tls, "wrong.test");
+        CHECK(false);
+    } AIO_CATCH {
+        CAUGHT(AIO_ECERTIFICATE);
+    } AIO_END_TRY;
     AIO_FINALLY;
         aio_tls_context_unref(self->unsafe_tls);
         aio_tls_context_unref(self->none_tls);

@@ -4,8 +4,8 @@
  *   http_client [NAME=VALUE...] URL...
  *
  * Names: method (GET), count (requests of each URL, 1), limit (connections, 1), bytes (of a body to send), file (the
- * same, its contents), ca, cert, key, header=NAME:VALUE, pause (seconds between two requests, then one after the other), proxy,
- * proxy_ca, trust=1 (what the environment says of proxies). */
+ * same, its contents), ca, cert, key, header=NAME:VALUE, pause (seconds between two requests, then one after the
+ * other), proxy, proxy_ca, trust=1 (what the environment says of proxies). */
 #define AIO_IMPLEMENTATION
 #include "../../aio.h"
 #include <stdio.h>
