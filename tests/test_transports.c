@@ -412,6 +412,32 @@ SCENARIO(transport_tls, TLS_MAY)
         TRANSPORT_END();
     AIO_END;
 }
+
+/* Closing waits for the peer's goodbye, and no longer than it is told to. */
+struct transport_tls_goodbye { TRANSPORT_SELF; aio_tls_context *server_tls, *client_tls; };
+SCENARIO(transport_tls_goodbye, TLS_MAY, .skip = KIND_SLICE /* much by single bytes */)
+{
+    AIO_BEGIN(transport_tls_goodbye);
+    TRANSPORT_SETUP();
+    TLS_SETUP("good", NULL);
+    tls_pours = false;
+    AIO_AWAIT(self->server, aio_start_server(mute_handler, &tls_pours, "127.0.0.1", 0,
+                                             .tls_context = self->server_tls));
+    AIO_TIMEOUT(100) AIO_AWAIT(self->transport, aio_create_connection(&recording, &near, "127.0.0.1",
+        aio_server_port(self->server), .tls_context = self->client_tls, .tls_shutdown_timeout = 5));
+    recorder_close(&near);
+    AIO_AWAIT(aio_sleep(4.9));
+    CHECK(!near.lost);
+    AIO_AWAIT(aio_sleep(0.2));
+    CHECK(near.lost);
+    CHECK_INT(near.code, AIO_ETIMEOUT);
+    AIO_FINALLY;
+        aio_server_abort_clients(self->server);
+        aio_tls_context_unref(self->server_tls);
+        aio_tls_context_unref(self->client_tls);
+        TRANSPORT_END();
+    AIO_END;
+}
 #endif
 
 /* A buffer of the protocol's own, or none. */
