@@ -8954,7 +8954,8 @@ static int aio__bio_write(BIO *bio, const char *data, int length)
 {
     aio__tls *tls = (aio__tls *)aio__os.BIO_get_data(bio);
     aio__os.BIO_clear_flags(bio, BIO_FLAGS_RWS | BIO_FLAGS_SHOULD_RETRY);
-    ssize_t n = tls->kept_at == tls->kept_end ? aio__tls_push(tls, data, (size_t)length) : AIO__IO_AGAIN;
+    ssize_t n = AIO__IO_AGAIN;
+    if (tls->kept_at == tls->kept_end) n = aio__tls_push(tls, data, (size_t)length);
     int room = tls->kept_at == tls->kept_end ? AIO__TLS_KEPT : AIO__TLS_KEPT - tls->kept_end;
     if (n == AIO__IO_AGAIN && length <= room && !aio__os.SSL_is_init_finished(tls->ssl)) {
         if (room == AIO__TLS_KEPT) tls->kept_at = tls->kept_end = 0;
