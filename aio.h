@@ -13747,6 +13747,7 @@ static AIO_CORO(aio__dns_chase)
             aio__dns_part(self->lookup);
             self->lookup = NULL;
         }
+        ttl = UINT32_MAX; /* for those who ask */
         self->found.fate = aio__dns_follow(self->found.message, &self->found.name, self->found.type, &self->hops, &ttl);
     } while (self->found.fate == AIO__DNS_ELSEWHERE);
     if (self->found.fate == AIO__DNS_TOO_LONG)
