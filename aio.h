@@ -180,6 +180,13 @@
 #define AIO__OPTIONS(type, ...) (AIO__ARGS_BEGIN &(const type){ .aio__begin = 0, __VA_ARGS__ } AIO__ARGS_END)
 #endif
 
+/* After a member that initialisers may leave out: without it, C++ compilers warn of that. */
+#if defined(__cplusplus) && __cplusplus >= 201402L
+#define AIO__UNSET = {}
+#else
+#define AIO__UNSET
+#endif
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -1400,22 +1407,22 @@ typedef struct aio_stream aio_transport;
  * once, as a callback of its own (or when the loop closes), and nothing after it. A coroutine that waits for one of
  * them awaits a future which that one completes. asyncio: Protocol, BufferedProtocol */
 typedef struct aio_protocol {
-    size_t size;
-    void (*connection_made)(void *self, aio_transport *transport, void *arg);
+    size_t size AIO__UNSET;
+    void (*connection_made)(void *self, aio_transport *transport, void *arg) AIO__UNSET;
     /* The data is borrowed until it returns. Not after aio_transport_close or aio_transport_abort. */
-    void (*data_received)(void *self, aio_transport *transport, const char *data, size_t length);
+    void (*data_received)(void *self, aio_transport *transport, const char *data, size_t length) AIO__UNSET;
     /* The peer has ended its direction. True: ours stays open until aio_transport_close; over TLS it never does. NULL
      * is as false. */
-    bool (*eof_received)(void *self, aio_transport *transport);
+    bool (*eof_received)(void *self, aio_transport *transport) AIO__UNSET;
     /* NULL after the peer's end, aio_transport_close, aio_transport_abort; else the error that broke it, borrowed. */
-    void (*connection_lost)(void *self, aio_transport *transport, const aio_exception *exception);
+    void (*connection_lost)(void *self, aio_transport *transport, const aio_exception *exception) AIO__UNSET;
     /* More than the high-water mark is unsent (it may be called inside a write) / no more than the low one. In turn. */
-    void (*pause_writing)(void *self, aio_transport *transport);
-    void (*resume_writing)(void *self, aio_transport *transport);
+    void (*pause_writing)(void *self, aio_transport *transport) AIO__UNSET;
+    void (*resume_writing)(void *self, aio_transport *transport) AIO__UNSET;
     /* Instead of data_received: where to put what comes, and how much room there is / what has come. No room breaks
      * the connection with AIO_ERUNTIME. */
-    void *(*get_buffer)(void *self, aio_transport *transport, size_t *size);
-    void (*buffer_updated)(void *self, aio_transport *transport, size_t length);
+    void *(*get_buffer)(void *self, aio_transport *transport, size_t *size) AIO__UNSET;
+    void (*buffer_updated)(void *self, aio_transport *transport, size_t length) AIO__UNSET;
 } aio_protocol;
 
 typedef struct aio_transport_task { aio_task task; aio_future *aio__held; aio_transport *result; } aio_transport_task;
