@@ -2009,6 +2009,8 @@ typedef void *aio_request_handler(aio_request *request, void *arg);
 typedef struct aio_http_server_options {
     char             aio__begin;
     aio_tls_context *tls_context;       /* made with .server = true; https. The server keeps a reference */
+    double           tls_timeout;       /* these two as for aio_start_server */
+    double           tls_shutdown_timeout;
     double           header_timeout;    /* seconds from a request's first byte to the end of its head; 0: 60 */
     double           keepalive_timeout; /* seconds that a connection may wait for a request; 0: 75 */
     double           body_timeout;      /* seconds between two pieces of a request's body; 0: 60 */
@@ -20213,6 +20215,8 @@ static aio_server_task *aio__http_listen(const struct aio__http_serving *from)
     aio_server_options options;
     memset(&options, 0, sizeof options);
     options.tls_context = from->options.tls_context;
+    options.tls_timeout = from->options.tls_timeout;
+    options.tls_shutdown_timeout = from->options.tls_shutdown_timeout;
     options.backlog = from->options.backlog;
     options.reuse_port = from->options.reuse_port;
     options.max_clients = from->options.max_clients;

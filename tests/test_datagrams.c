@@ -97,6 +97,23 @@ SCENARIO(dg_broadcast, .may = { AIO_ERESOLVE }, .skip = KIND_CALL)
     AIO_END;
 }
 
+/* A broadcast reaches whoever listens: the loopback network has an address for that. */
+struct dg_broadcast_comes { aio_task task; struct dg_pair pair; aio_datagram got; char to[32]; };
+SCENARIO(dg_broadcast_comes, .may = { AIO_ETIMEOUT, AIO_ERESOLVE })
+{
+    AIO_BEGIN(dg_broadcast_comes);
+    AIO_AWAIT(self->pair.server, aio_create_datagram_endpoint(.local_host = "0.0.0.0"));
+    AIO_AWAIT(self->pair.client, aio_create_datagram_endpoint(.local_host = "127.0.0.1", .broadcast = true));
+    snprintf(self->to, sizeof self->to, "127.255.255.255:%d", aio_datagram_port(self->pair.server));
+    REQUIRE(aio_datagram_sendto(self->pair.client, "all", 3, self->to) == 0);
+    DG_RECEIVE(self->got, self->pair.server);
+    REQUIRE(self->got.data != NULL);
+    CHECK_BYTES(self->got.data, self->got.length, "all");
+    AIO_FINALLY;
+        dg_close(&self->pair);
+    AIO_END;
+}
+
 /* A datagram over the limit is an error, which names sender and limit; the endpoint lives on, and the next one comes.
  * */
 struct dg_too_long { aio_task task; struct dg_pair pair; aio_datagram got; char text[160], name[64]; };

@@ -77,4 +77,44 @@ SCENARIO(https,
         if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
     AIO_END;
 }
+
+/* A client that shakes no hands is let go, and one that says no goodbye is not waited for longer than was asked. */
+struct https_deadlines {
+    aio_task task; aio_tls_context *server_tls, *client_tls; aio_server *server; aio_stream *plain, *mute;
+    aio_text text; double began;
+};
+SCENARIO(https_deadlines, .may = { EPIPE, ECONNRESET, ETIMEDOUT, ENOTCONN, AIO_EINCOMPLETE, AIO_ETLS })
+{
+    AIO_BEGIN(https_deadlines);
+    tls_setup();
+    self->server_tls = tls_server("good", NULL);
+    self->client_tls = tls_client("ca", NULL);
+    REQUIRE(self->server_tls && self->client_tls);
+    AIO_AWAIT(self->server, aio_start_http_server(site_handler, NULL, "127.0.0.1", 0, .tls_context = self->server_tls,
+                                                  .tls_timeout = 3, .tls_shutdown_timeout = 4,
+                                                  .keepalive_timeout = 2));
+    AIO_AWAIT(self->plain, aio_open_connection("127.0.0.1", aio_server_port(self->server)));
+    self->began = aio_loop_time(aio_get_running_loop());
+    AIO_TRY {
+        AIO_AWAIT(self->text, aio_stream_read(self->plain, 1)); /* the end, or a reset */
+    } AIO_CATCH {
+        if (aio_caught(self)->code != ECONNRESET) AIO_RERAISE();
+    } AIO_END_TRY;
+    CHECK_NEAR(aio_loop_time(aio_get_running_loop()) - self->began, 3, 0.1);
+    AIO_AWAIT(self->mute, aio_open_connection("127.0.0.1", aio_server_port(self->server),
+                                              .tls_context = self->client_tls));
+    AIO_AWAIT(aio_sleep(2.5)); /* the server has said goodbye, and hears nothing */
+    CHECK_INT(aio_server_client_count(self->server), 1);
+    AIO_AWAIT(aio_sleep(3.2));
+    CHECK_INT(aio_server_client_count(self->server), 1);
+    AIO_AWAIT(aio_sleep(0.7));
+    CHECK_INT(aio_server_client_count(self->server), 0);
+    AIO_FINALLY;
+        aio_stream_abort(self->plain);
+        aio_stream_abort(self->mute);
+        aio_tls_context_unref(self->server_tls);
+        aio_tls_context_unref(self->client_tls);
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
 #endif
