@@ -84,6 +84,29 @@ static struct { /* options */
     uint64_t seed;
     const char *way, *poller;
 } options = { false, false, -2, 20, 0, 1, NULL, NULL };
+/* Binds a socket to *port, 0 being any, which it is set to, and does not listen: connects are refused, and neither
+ * another test nor the connect itself can come to have the port. The descriptor, or 0. */
+static int port_hold(int *port, bool reuse)
+{
+    struct sockaddr_in address;
+    socklen_t length = sizeof address;
+    int fd = socket(AF_INET, SOCK_STREAM, 0), on = reuse;
+    memset(&address, 0, sizeof address);
+    address.sin_family = AF_INET;
+    address.sin_port = htons((in_port_t)*port);
+    if (fd < 0) return 0;
+    setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
+    if (bind(fd, (struct sockaddr *)&address, length) || getsockname(fd, (struct sockaddr *)&address, &length)) {
+        close(fd);
+        return 0;
+    }
+    *port = ntohs(address.sin_port);
+    return fd;
+}
+
+/* A port at which nobody listens, for as long as the tests run. */
+static int dead_port;
+
 static struct shared { long passed, failed, run; int way; bool done; } *with_parent; /* with the parent process */
 static struct { /* this way */
     const test *t;

@@ -126,6 +126,10 @@ static int harness_main(int argc, char **argv)
     places = (struct shared *)mmap(NULL, JOBS_MAX * sizeof *places, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
                                    -1, 0);
     with_parent = places;
+    if (!port_hold(&dead_port, false)) {
+        perror("a port to hold");
+        return 2;
+    }
     if (!list) printf("# seed %llu\n", (unsigned long long)options.seed);
     for (const test *t = tests; t; t = t->next) {
         if (!selected(t, argv + first, argc - first)) continue;

@@ -88,7 +88,7 @@ run() {
         echo ok >>"$out/results"
     else
         printf 'FAIL     %-50s %4d s\n%s\n         the whole of it: %s\n' "$name" $((SECONDS - started)) \
-            "$( (grep -E 'error:|undefined reference|^not ok|ERROR' "$log" || tail -n 3 "$log") | head -n 8 | cut -c 1-300 |
+            "$( (grep -E -B4 "error:|undefined reference|^not ok|ERROR" "$log" || tail -n 3 "$log") | head -n 24 | cut -c 1-300 |
                 sed 's/^/         /')" "${log#"$PWD"/}"
         echo FAIL >>"$out/results"
     fi

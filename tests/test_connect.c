@@ -103,19 +103,6 @@ static bool slow_dial_closed(int n)
 }
 
 static double slow_dial_time(void) { return (double)seam_now / 1e9 - slow_dial.began; }
-static int closed_port(void)
-{
-    struct sockaddr_in address;
-    socklen_t length = sizeof address;
-    memset(&address, 0, sizeof address);
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    int fd = socket(AF_INET, SOCK_STREAM, 0);
-    bind(fd, (struct sockaddr *)&address, length);
-    getsockname(fd, (struct sockaddr *)&address, &length);
-    close(fd);
-    return ntohs(address.sin_port);
-}
 
 /* An address that nobody answers at costs the delay, not the timeout. */
 struct connect_black_hole { aio_task task; aio_server *server; aio_stream *stream; char name[64]; aio_text text; };
@@ -152,7 +139,7 @@ SCENARIO(connect_failed_first, SERVER_MAY)
 {
     AIO_BEGIN(connect_failed_first);
     slow_dial_begin();
-    slow_dial_add("127.0.0.1", closed_port());
+    slow_dial_add("127.0.0.1", dead_port);
     slow_dial_add("127.0.1.0", 80);
     slow_dial_add("127.0.1.1", 80);
     REQUIRE(slow_dial_later(0.1, slow_dial_reset, &slow_dial.peers[0]));
@@ -172,7 +159,7 @@ struct connect_all_failed { aio_task task; int port; char wanted[300]; };
 SCENARIO(connect_all_failed, SERVER_MAY)
 {
     AIO_BEGIN(connect_all_failed);
-    self->port = closed_port();
+    self->port = dead_port;
     slow_dial_begin();
     slow_dial_add("127.0.1.0", 80);
     slow_dial_add("127.0.0.1", self->port);

@@ -396,7 +396,8 @@ SCENARIO(fd_refused, .may = { ECONNREFUSED, EINVAL, ENOTSOCK })
 {
     AIO_BEGIN(fd_refused);
     self->null = open("/dev/null", O_RDWR);
-    close(fd_listen(&self->to));
+    self->to = (struct sockaddr_in){ .sin_family = AF_INET, .sin_port = htons((in_port_t)dead_port) };
+    self->to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     self->fd = socket(AF_INET, SOCK_STREAM, 0);
     AIO_TRY {
         AIO_AWAIT(aio_sock_connect(self->fd, &self->to, sizeof self->to));

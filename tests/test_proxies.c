@@ -600,7 +600,7 @@ SCENARIO(proxy_limits, PROXY_MAY)
         CAUGHT(AIO_ELIMIT);
         CHECK(strstr(aio_caught(self)->message, ": the head is too long"));
     } AIO_END_TRY;
-    snprintf(self->proxy, sizeof self->proxy, "socks5://127.0.0.1:%d", closed_port());
+    snprintf(self->proxy, sizeof self->proxy, "socks5://127.0.0.1:%d", dead_port);
     AIO_TRY {
         AIO_AWAIT(self->stream, aio_open_connection("a.test", 443, .proxy = self->proxy));
         UNREACHED();

@@ -61,25 +61,22 @@ SCENARIO(server_echo, SERVER_MAY)
     AIO_END;
 }
 
-struct server_refused { aio_task task; aio_server *server; aio_stream *stream; int port; char wanted[128]; };
+struct server_refused { aio_task task; aio_stream *stream; int port; char wanted[128]; };
 SCENARIO(server_refused, SERVER_MAY)
 {
     AIO_BEGIN(server_refused);
-    AIO_AWAIT(self->server, aio_start_server(echo_handler, NULL, "127.0.0.1", 0));
-    self->port = aio_server_port(self->server);
-    aio_server_close(self->server);
     AIO_TRY {
-        AIO_AWAIT(self->stream, aio_open_connection("127.0.0.1", self->port));
+        AIO_AWAIT(self->stream, aio_open_connection("127.0.0.1", dead_port));
         CHECK(false);
     } AIO_CATCH {
         CAUGHT(ECONNREFUSED);
         snprintf(self->wanted, sizeof self->wanted, "connect to 127.0.0.1:%d (127.0.0.1): Connection refused",
-                 self->port);
+                 dead_port);
         CHECK_STR(aio_caught(self)->message, self->wanted);
         CHECK_STR(aio_caught(self)->phase, "connect");
     } AIO_END_TRY;
     AIO_TRY {
-        AIO_AWAIT(self->stream, aio_open_connection("127.0.0.1", self->port, .local_host = "::1"));
+        AIO_AWAIT(self->stream, aio_open_connection("127.0.0.1", dead_port, .local_host = "::1"));
         CHECK(false);
     } AIO_CATCH {
         CAUGHT(EADDRNOTAVAIL);
@@ -100,7 +97,6 @@ SCENARIO(server_refused, SERVER_MAY)
     } AIO_END_TRY;
     AIO_FINALLY;
         aio_stream_abort(self->stream);
-        SERVER_END(self->server);
     AIO_END;
 }
 
@@ -445,12 +441,13 @@ static void *closing_handler(aio_stream *stream, void *arg)
     return NULL;
 }
 
-struct server_closed_inside { aio_task task; aio_stream *one, *two; int port; };
+struct server_closed_inside { aio_task task; aio_stream *one, *two; int port, holder; };
 SCENARIO(server_closed_inside, SERVER_MAY)
 {
     AIO_BEGIN(server_closed_inside);
-    AIO_AWAIT(closing_server, aio_start_server(closing_handler, NULL, "127.0.0.1", 0));
+    AIO_AWAIT(closing_server, aio_start_server(closing_handler, NULL, "127.0.0.1", 0, .reuse_port = true));
     self->port = aio_server_port(closing_server);
+    self->holder = port_hold(&self->port, true); /* nobody else may come to listen there */
     AIO_TRY {
         AIO_AWAIT(self->one, aio_open_connection("127.0.0.1", self->port));
     } AIO_CATCH {
@@ -465,6 +462,7 @@ SCENARIO(server_closed_inside, SERVER_MAY)
         CAUGHT(ECONNREFUSED);
     } AIO_END_TRY;
     AIO_FINALLY;
+        if (self->holder) close(self->holder);
         aio_stream_abort(self->one);
         aio_stream_abort(self->two);
         aio_server *server;
