@@ -107,7 +107,10 @@ static int seam_poll(struct pollfd *fds, nfds_t count, int timeout)
 {
     if (seam_fault(CALL_poll, -1)) return -1;
     int ready = seam_real.poll(fds, count, 0);
-    if (!ready && timeout) ready = seam_real.poll(fds, count, seam_real_wait(timeout, count > 1));
+    for (bool due = timeout != 0; !ready && due;) {
+        due = SEAM_GET(seam.lookups) > 0; /* asked first: what is posted after it is seen by this poll or the next */
+        ready = seam_real.poll(fds, count, seam_real_wait(timeout, count > 1));
+    }
     if (!ready && timeout > 0) seam_now += (int64_t)timeout * 1000000;
     return seam_poll_shuffle(fds, count, ready);
 }
@@ -134,7 +137,10 @@ static int seam_epoll_wait(int epoll, struct epoll_event *events, int capacity, 
     if (seam_fault(CALL_epoll_wait, -1)) return -1;
     int ready = seam_real.epoll_wait(epoll, events, capacity, 0);
     bool sockets = aio__running && aio__running->descriptor_count > 1;
-    if (!ready && timeout) ready = seam_real.epoll_wait(epoll, events, capacity, seam_real_wait(timeout, sockets));
+    for (bool due = timeout != 0; !ready && due;) {
+        due = SEAM_GET(seam.lookups) > 0;
+        ready = seam_real.epoll_wait(epoll, events, capacity, seam_real_wait(timeout, sockets));
+    }
     if (!ready && timeout > 0) seam_now += (int64_t)timeout * 1000000;
     for (int i = ready - 1; seam.shuffle && i > 0; i--) {
         int other = (int)(seam_random() % (uint64_t)(i + 1));
@@ -154,6 +160,7 @@ static void *seam_thread_run(void *arg)
     struct seam_thread thread = *(struct seam_thread *)arg;
     free(arg);
     void *result = thread.run(thread.arg);
+    if (thread.run == aio__lane_run) SEAM_ADD(seam.lookups, -1);
     SEAM_ADD(seam.threads, -1);
     return result;
 }
@@ -173,10 +180,14 @@ static int seam_thread(pthread_t *id, void *(*run)(void *), void *arg)
     struct seam_thread *thread = (struct seam_thread *)malloc(sizeof *thread);
     thread->run = run;
     thread->arg = arg;
+    long lookups = run == aio__lane_run;
     SEAM_ADD(seam.threads, 1);
+    SEAM_ADD(seam.lookups, lookups);
     int code = seam_real.thread(id, seam_thread_run, thread);
-    if (code) SEAM_ADD(seam.threads, -1);
-    if (code) free(thread);
+    if (!code) return 0;
+    SEAM_ADD(seam.lookups, -lookups);
+    SEAM_ADD(seam.threads, -1);
+    free(thread);
     return code;
 }
 

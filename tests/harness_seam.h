@@ -12,8 +12,9 @@
  * is ready, time jumps to the end of the wait, so no test sleeps. Two things come from outside of the process's own
  * steps and get a real, short wait before time jumps: bytes on their way through the kernel (SEAM_SETTLE, when sockets
  * are watched or threads idle), and jobs of threads and children (SEAM_GRACE, while the loop has jobs, or seam.outside,
- * which tests may count up with threads of their own, is not 0). A wait without end waits really: for whatever comes,
- * or for the watchdog. */
+ * which tests may count up with threads of their own, is not 0). It does not jump at all while a thread looks names up,
+ * however long the machine takes to run it: a getaddrinfo that hangs is not counted in seam.lookups (names_getaddrinfo).
+ * A wait without end waits really: for whatever comes, or for the watchdog. */
 #include <netdb.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -93,7 +94,7 @@ static struct seam {
     int      touched;           /* what happened: the code of the visible fault that was injected, or 0 */
     bool     fired;             /* a fault was injected, visible or not */
     bool     bad_close;         /* a descriptor was closed that was not open */
-    long     allocations, live, calls[CALLS], threads, idle, outside;
+    long     allocations, live, calls[CALLS], threads, idle, outside, lookups;
     int      highest;           /* descriptor seen */
     uint64_t random;
 } seam;
