@@ -2827,6 +2827,8 @@ AIO__NOINLINE static bool aio__buffer_append(aio__buffer *buffer, const char *da
  * AIO_ECANCELLED, are static; all others are one allocation each, and ENOMEM stands in for one that cannot be made.
  * ============================================================================ */
 
+AIO__LIGHT_BEGIN("Og")
+
 enum { AIO__MESSAGE_MAX = 512, AIO__TRACEBACK_MAX = 64 };
 
 static const struct { const char *name, *text; } aio__code_table[] = {
@@ -2975,6 +2977,8 @@ AIO_API void aio_exception_print(const aio_exception *exception, void *file)
 {
     if (exception && file) aio__exception_print_at(exception, (FILE *)file, 0);
 }
+
+AIO__LIGHT_END
 
 /* ============================================================================
  * 24. The loop's data
@@ -3237,6 +3241,8 @@ static int aio__line_of(int line) { return line < 0 ? 0 : line & ~AIO__SECOND; }
  * only set `ready` and queue the handles that waited: no code of a user's runs while they look at descriptors.
  * ============================================================================ */
 
+AIO__LIGHT_BEGIN("O1")
+
 static void aio__enqueue(aio_loop *loop, aio__node *node) { aio__ring_insert(&loop->ready, node); }
 
 /* For a coroutine's node, which is never taken out of the middle of the queue: `prev` of such a node, and `next` once
@@ -3489,6 +3495,8 @@ AIO_API const aio_policy *aio_get_event_loop_policy(void)
             aio__pollers[0].policy.name);
     return &aio__pollers[0].policy;
 }
+
+AIO__LIGHT_END
 
 /* ============================================================================
  * 26. Futures: states and waiters
@@ -4868,6 +4876,8 @@ AIO_API const char *aio_loop_poller(const aio_loop *loop) { return loop->poller-
 AIO_API void      aio_loop_set_debug(aio_loop *loop, bool debug) { loop->debug = debug; }
 AIO_API bool      aio_loop_get_debug(const aio_loop *loop) { return loop->debug; }
 
+AIO__LIGHT_BEGIN("Og")
+
 AIO_API double aio_loop_time(const aio_loop *loop)
 {
     (void)loop;
@@ -4924,6 +4934,8 @@ static void aio__report_slow(aio_loop *loop, int64_t took)
  * cost. While the queue is never empty the poller is asked after AIO__POLL_EVERY ns, or that many steps, which holds
  * also where the clock stands still. */
 enum { AIO__SHORT_STEP = 200, AIO__POLL_EVERY = 20000, AIO__POLL_STEPS = 4096 };
+
+AIO__LIGHT_END
 
 /* Reads the clock and looks at what ran since the last time. */
 static void aio__look(aio_loop *loop)
@@ -5169,6 +5181,8 @@ AIO_API bool aio_handle_cancel(aio_handle handle)
 }
 
 /* ---- other threads ---- */
+
+AIO__LIGHT_BEGIN("Og")
 
 static void aio__wake_run(aio__handle *handle)
 {
@@ -5492,6 +5506,8 @@ AIO_API int aio_loop_run_until_complete(aio_loop *loop, void *awaitable, aio_exc
     aio_unref(f);
     return code;
 }
+
+AIO__LIGHT_END
 
 /* ============================================================================
  * 31. Combinators: how they wait
@@ -7199,6 +7215,8 @@ AIO__LIGHT_END
  * on.
  * ============================================================================ */
 
+AIO__LIGHT_BEGIN("Og")
+
 struct aio_queue {
     aio_queue_options options;
     size_t    size, stride;           /* of an item; of its slot, which in a priority queue has its number behind it */
@@ -7536,6 +7554,8 @@ AIO_API int aio_queue_free(aio_queue *queue)
     aio__free(queue);
     return 0;
 }
+
+AIO__LIGHT_END
 
 /* ============================================================================
  * 35. Threads: executor and concurrent futures
@@ -9017,6 +9037,8 @@ static pthread_mutex_t aio__tls_mutex = PTHREAD_MUTEX_INITIALIZER;
 static BIO_METHOD *aio__bio_method;                /* these two live as long as the process; the mutex guards them */
 static aio_tls_context *aio__tls_default_context;
 
+AIO__LIGHT_BEGIN("Og")
+
 static void aio__bio_setup(void)
 {
     BIO_METHOD *method = aio__os.BIO_meth_new(aio__os.BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "aio.h");
@@ -9624,6 +9646,8 @@ static aio__tls *aio__tls_new(aio_tls_context *context, aio__descriptor *d, aio_
     return NULL;
 }
 
+AIO__LIGHT_END
+
 /* The result of an SSL_ call in the terms of the streams: bytes, 0 for the end, AIO__IO_AGAIN, AIO__IO_FAILED. */
 static ssize_t aio__tls_outcome(aio__tls *tls, int n, bool *wants_other, int other)
 {
@@ -9657,6 +9681,8 @@ static ssize_t aio__tls_send(aio__tls *tls, const char *data, size_t length)
     tls->failed = true;
     return AIO__IO_FAILED;
 }
+
+AIO__LIGHT_BEGIN("Og")
 
 /* The direction that the handshake waits for, 0 when it is done, AIO__IO_FAILED. */
 static int aio__tls_handshake(aio__tls *tls)
@@ -9773,6 +9799,8 @@ static aio_tls_context *aio__tls_default(void)
     if (found != made) aio_tls_context_unref(made);
     return found;
 }
+
+AIO__LIGHT_END
 
 #else /* AIO_NO_TLS */
 
