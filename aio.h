@@ -10764,7 +10764,7 @@ typedef struct aio__streams {
     aio__closer closer;
     aio__node   ring, servers;
     int         spare;   /* a descriptor in reserve for the servers, see aio__server_accept; -1: none */
-    bool        closing;
+    bool        closing; /* the stream that ends now ends with the loop */
 } aio__streams;
 
 static aio__streams *aio__streams_of(aio_loop *loop)
@@ -11713,27 +11713,28 @@ AIO_API aio_future *aio_server_serve_forever(aio_server *server)
     return (aio_future *)(void *)AIO_CALL(aio__serve_forever, .server = server);
 }
 
+/* Ends the streams of a ring: a protocol hears of it within this. */
+static void aio__streams_end(aio__streams *streams, aio__node *ring)
+{
+    while (!aio__ring_empty(ring)) {
+        aio_stream *s = AIO__CONTAINER(ring->next, aio_stream, link);
+        s->server = NULL;
+        s->closing = streams->closing = true;
+        aio__stream_end(s);
+    }
+}
+
 /* The loop closes: so does every socket. */
 static void aio__streams_close(aio_loop *loop, aio__closer *closer)
 {
     aio__streams *streams = AIO__CONTAINER(closer, aio__streams, closer);
-    streams->closing = true;
     while (!aio__ring_empty(&streams->servers)) {
         aio_server *server = AIO__CONTAINER(streams->servers.next, aio_server, link);
         aio_server_close(server);
-        while (!aio__ring_empty(&server->clients)) {
-            aio_stream *s = AIO__CONTAINER(server->clients.next, aio_stream, link);
-            s->server = NULL;
-            s->closing = true;
-            aio__stream_end(s);
-        }
+        aio__streams_end(streams, &server->clients);
         aio__server_free(server);
     }
-    while (!aio__ring_empty(&streams->ring)) {
-        aio_stream *s = AIO__CONTAINER(streams->ring.next, aio_stream, link);
-        s->closing = true;
-        aio__stream_end(s);
-    }
+    aio__streams_end(streams, &streams->ring);
     while (loop->buffers) {
         char *buffer = aio__buffer_take(loop);
         aio__free(buffer);
@@ -17759,6 +17760,7 @@ static void aio__transport_lose(aio_stream *s)
     aio__transport *t = s->transport;
     aio_exception *error = s->error ? aio__stream_lost(s) : NULL;
     t->lost = true;
+    ((aio__streams *)s->loop->streams)->closing = false; /* what the callback ends waits for its turn */
     if (t->protocol->connection_lost) t->protocol->connection_lost(t->self, s, error);
     aio_exception_unref(error);
 }
@@ -17774,9 +17776,9 @@ static void aio__transport_soon(aio__handle *handle)
         return;
     }
     t->made = true;
-    if (t->protocol->connection_made) t->protocol->connection_made(t->self, s, t->arg);
     if (t->ending) aio__enqueue(s->loop, &t->soon.node);
-    else aio__transport_wait(s, true);
+    if (t->protocol->connection_made) t->protocol->connection_made(t->self, s, t->arg);
+    aio__transport_wait(s, true);
 }
 
 /* The connection is over: connection_lost is due. False when it has run, and the stream is to be freed. */
@@ -17807,20 +17809,20 @@ static void aio__transport_eof(aio_stream *s)
     if (!keep || s->tls) aio__stream_begin_close(s);
 }
 
-/* One read: what came goes to the protocol. False if nothing did. */
+/* One read: what came goes to the protocol, to the one that gave the buffer. False if nothing did. */
 static bool aio__transport_receive(aio_stream *s)
 {
-    aio__transport *t = s->transport;
-    const aio_protocol *p = t->protocol;
+    const aio_protocol *p = s->transport->protocol;
+    void *self = s->transport->self;
     size_t size = AIO__BUFFER;
     ssize_t n = AIO__IO_FAILED;
     bool theirs = p->get_buffer != NULL;
-    char *buffer = theirs ? (char *)p->get_buffer(t->self, s, &size) : aio__buffer_take(s->loop);
+    char *buffer = theirs ? (char *)p->get_buffer(self, s, &size) : aio__buffer_take(s->loop);
     if (s->closing) return false;
     if (buffer && size) n = aio__stream_recv(s, buffer, size);
-    else if (theirs) s->error = aio__exception(AIO_ERUNTIME, "read", "get_buffer gave no room");
-    if (n > 0 && !theirs && p->data_received) p->data_received(t->self, s, buffer, (size_t)n);
-    if (n > 0 && theirs && p->buffer_updated) p->buffer_updated(t->self, s, (size_t)n);
+    else if (theirs && !s->error) s->error = aio__exception(AIO_ERUNTIME, "read", "get_buffer gave no room");
+    if (n > 0 && !theirs && p->data_received) p->data_received(self, s, buffer, (size_t)n);
+    if (n > 0 && theirs && p->buffer_updated) p->buffer_updated(self, s, (size_t)n);
     if (buffer && !theirs) aio__buffer_give(s->loop, buffer);
     if (n > 0 || (n == AIO__IO_AGAIN && !s->error)) return n > 0;
     if (n == 0 && !s->error) aio__transport_eof(s);

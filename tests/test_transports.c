@@ -110,11 +110,22 @@ static void *recorder_no_buffer(void *self, aio_transport *transport, size_t *si
     return NULL;
 }
 
+static const aio_protocol recording;
+static void *recorder_hand_on(void *self, aio_transport *transport, size_t *size)
+{
+    far.made = true;
+    far.transport = transport;
+    aio_transport_set_protocol(transport, &recording, &far);
+    return recorder_buffer(self, transport, size);
+}
+
 static const aio_protocol recording = { .connection_made = recorder_made, .data_received = recorder_data,
     .eof_received = recorder_eof, .connection_lost = recorder_lost, .pause_writing = recorder_pause,
     .resume_writing = recorder_resume };
 static const aio_protocol recording_buffer = { .connection_made = recorder_made, .eof_received = recorder_eof,
     .connection_lost = recorder_lost, .get_buffer = recorder_buffer, .buffer_updated = recorder_updated };
+static const aio_protocol recording_handed_on = { .connection_made = recorder_made, .get_buffer = recorder_hand_on,
+    .buffer_updated = recorder_updated };
 static const aio_protocol recording_nowhere = { .connection_made = recorder_made, .connection_lost = recorder_lost,
     .get_buffer = recorder_no_buffer };
 
@@ -462,6 +473,50 @@ SCENARIO(transport_buffered, TRANSPORT_MAY)
     AIO_END;
 }
 
+/* No buffer when the connection has broken already: the error is the first one. */
+struct transport_buffer_broken { TRANSPORT_SELF; };
+SCENARIO(transport_buffer_broken, TRANSPORT_MAY)
+{
+    AIO_BEGIN(transport_buffer_broken);
+    TRANSPORT_SETUP();
+    AIO_AWAIT(self->server, aio_create_unix_server(&recording, &far, transport_path()));
+    AIO_AWAIT(self->transport, aio_create_unix_connection(&recording_nowhere, &near, transport_path()));
+    aio_transport_pause_reading(near.transport);
+    UNTIL(far.made || touched());
+    recorder_abort(&far);
+    UNTIL(far.lost || touched());
+    UNTIL(near.lost || touched() || aio_transport_write(near.transport, "x", 1) == EPIPE);
+    aio_transport_resume_reading(near.transport);
+    UNTIL(near.lost || touched());
+    CHECK_STR(near.events, "ml");
+    CHECK_INT(near.code, EPIPE);
+    AIO_FINALLY;
+        TRANSPORT_END();
+    AIO_END;
+}
+
+/* Another protocol takes over within get_buffer: what goes into that buffer is still the first one's. */
+struct transport_handed_on { TRANSPORT_SELF; };
+SCENARIO(transport_handed_on, TRANSPORT_MAY, .skip = KIND_CALL /* with EAGAIN nothing goes into that buffer */)
+{
+    AIO_BEGIN(transport_handed_on);
+    TRANSPORT_SETUP();
+    AIO_AWAIT(self->server, aio_start_server(echo_handler, NULL, "127.0.0.1", 0));
+    AIO_AWAIT(self->transport, aio_create_connection(&recording_handed_on, &near, "127.0.0.1",
+                                                     aio_server_port(self->server)));
+    REQUIRE(aio_transport_write(near.transport, "a", 1) == 0);
+    UNTIL(near.amount || far.amount || far.lost);
+    CHECK_BYTES(near.got, near.length, "a");
+    REQUIRE(!far.lost);
+    REQUIRE(aio_transport_write(far.transport, "b", 1) == 0);
+    UNTIL(far.amount || far.lost);
+    CHECK_BYTES(far.got, far.length, "b");
+    AIO_FINALLY;
+        aio_transport_abort(far.transport);
+        SERVER_END(self->server);
+    AIO_END;
+}
+
 /* Another protocol takes over within data_received. */
 static void switch_protocol(struct recorder *r)
 {
@@ -610,6 +665,62 @@ TEST(transport_loop_closed)
     CHECK_STR(near.events, "mpl");
     CHECK_STR(far.events, "ml");
     CHECK_INT(upper_live, 0);
+}
+
+/* One that ends in connection_made is in the loop's queue once. */
+TEST(transport_queued_once)
+{
+    aio_stream *a, *b;
+    aio_loop *loop = aio_new_event_loop();
+    aio_set_event_loop(loop);
+    TRANSPORT_SETUP();
+    near.on_made = far.on_made = recorder_abort;
+    CHECK(unix_pair(0, 0, &a, &b));
+    CHECK(aio__transport_attach(a, &recording, &near));
+    CHECK(aio__transport_attach(b, &recording, &far));
+    aio_loop_stop(loop);
+    CHECK_INT(aio_loop_run_forever(loop), 0);
+    for (aio__node *node = &loop->ready; node->next != &loop->ready; node = node->next)
+        if (!CHECK_PTR(node->next->prev, node)) break;
+    aio_loop_free(loop);
+    CHECK_STR(near.events, "ml");
+    CHECK_STR(far.events, "ml");
+}
+
+/* When one client is lost, all are to go: also while the loop's closing is what loses them. */
+static aio_server *together_server;
+static int together_live;
+static void together_made(void *self, aio_transport *transport, void *arg)
+{
+    (void)self, (void)transport, (void)arg;
+    together_live++;
+}
+static void together_lost(void *self, aio_transport *transport, const aio_exception *exception)
+{
+    (void)self, (void)transport, (void)exception;
+    together_live--;
+    aio_server_abort_clients(together_server);
+}
+static const aio_protocol together = { .connection_made = together_made, .connection_lost = together_lost };
+struct together_begin { aio_task task; aio_stream *streams[5]; int i; };
+static AIO_CORO(together_begin)
+{
+    AIO_BEGIN(together_begin);
+    AIO_AWAIT(together_server, aio_create_server(&together, NULL, "127.0.0.1", 0));
+    for (; self->i < 5; self->i++)
+        AIO_AWAIT(self->streams[self->i], aio_open_connection("127.0.0.1", aio_server_port(together_server)));
+    UNTIL(together_live == 5);
+    AIO_END;
+}
+TEST(transport_closed_together)
+{
+    aio_loop *loop = aio_new_event_loop();
+    aio_set_event_loop(loop);
+    together_live = 0;
+    CHECK_INT(aio_loop_run_until_complete(loop, AIO_CALL(together_begin), NULL), 0);
+    CHECK_INT(together_live, 5);
+    aio_loop_free(loop);
+    CHECK_INT(together_live, 0);
 }
 
 #ifndef AIO_NO_TLS
