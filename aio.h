@@ -11003,6 +11003,14 @@ static AIO_CORO(aio__tls_start)
     AIO_END;
 }
 
+/* Goes over to TLS. host: NULL on a server, else with its port. */
+static aio_future *aio__tls_begin(aio_stream *s, aio_tls_context *context, const char *host, int port, double timeout,
+                                  double patience)
+{
+    return (aio_future *)(void *)AIO_CALL(aio__tls_start, .stream = s, .context = context, .host = host, .port = port,
+                                          .timeout = timeout, .patience = patience);
+}
+
 static bool aio__tls_context_is_for(const aio_tls_context *context, bool server)
 {
 #ifndef AIO_NO_TLS
@@ -11023,7 +11031,7 @@ AIO_API aio_future *aio_stream_start_tls(aio_stream *stream, aio_tls_context *co
     if (s->transport) return aio__failure(ENOTSUP, "start_tls: the stream has a protocol");
     if (s->reader || s->held || s->in_start != s->in_end || aio__unsent(s))
         return aio__failure(AIO_ERUNTIME, "start_tls: the stream has a reader or writer, or bytes unread or unsent");
-    return (aio_future *)(void *)AIO_CALL(aio__tls_start, .stream = s, .context = context, .host = server_hostname);
+    return aio__tls_begin(s, context, server_hostname, 0, 0, 0);
 }
 
 /* ---- connecting ---- */
@@ -11303,9 +11311,9 @@ static AIO_CORO(aio__tls_client)
 {
     AIO_BEGIN(aio__tls_client);
     AIO_TRY {
-        AIO_AWAIT(AIO_CALL(aio__tls_start, .stream = self->stream, .context = self->stream->server->options.tls_context,
-                           .timeout = self->stream->server->options.tls_timeout,
-                           .patience = self->stream->server->options.tls_shutdown_timeout));
+        const aio_server_options *o;
+        o = &self->stream->server->options;
+        AIO_AWAIT(aio__tls_begin(self->stream, o->tls_context, NULL, 0, o->tls_timeout, o->tls_shutdown_timeout));
     } AIO_CATCH {
         if (aio_caught(self)->code == AIO_ECANCELLED) AIO_RERAISE();
         if (self->stream->loop->debug) aio__report(self->stream->loop, aio_caught(self), "a client's TLS failed");
@@ -16697,7 +16705,8 @@ AIO__LIGHT_BEGIN("Og")
 enum {
     AIO__PROXY_TIMEOUT = 60,     /* seconds for the handshake with one proxy */
     AIO__PROXY_TEXT_MAX = 255,   /* bytes of a name, user or password that SOCKS can send, and of a name for CONNECT */
-    AIO__PROXY_INTERIM_MAX = 16  /* 1xx responses before CONNECT's own */
+    AIO__PROXY_INTERIM_MAX = 16, /* 1xx responses before CONNECT's own */
+    AIO__SOCKS_MAX = 8 + 2 * (AIO__PROXY_TEXT_MAX + 1) /* bytes of a SOCKS request: two texts with a NUL */
 };
 
 /* ---- which proxies ---- */
@@ -16754,16 +16763,15 @@ static const char *aio__proxy_judge(aio__proxy_url *proxy)
 /* 0, or a code with *reason. The URL of a proxy that did not parse is empty. */
 static int aio__proxy_parse(aio__proxy_url *proxy, aio_text word, const char **reason)
 {
-    aio__buffer whole = { NULL, 0, 0, 0 };
-    bool bare = !memmem(word.data, word.length, "://", 3);
+    size_t prefix = memmem(word.data, word.length, "://", 3) ? 0 : 7;
+    char *whole = (char *)aio__malloc(prefix + word.length);
     memset(proxy, 0, sizeof *proxy);
     *reason = "out of memory";
-    if (!aio__buffer_append(&whole, "http://", bare ? 7 : 0) || !aio__buffer_append(&whole, word.data, word.length)) {
-        aio__free(whole.data);
-        return ENOMEM;
-    }
-    int code = aio_url_parse(&proxy->url, whole.data, whole.end, reason);
-    aio__free(whole.data);
+    if (!whole) return ENOMEM;
+    memcpy(whole, "http://", prefix);
+    memcpy(whole + prefix, word.data, word.length);
+    int code = aio_url_parse(&proxy->url, whole, prefix + word.length, reason);
+    aio__free(whole);
     if (code) return code;
     *reason = aio__proxy_judge(proxy);
     return *reason ? AIO_EURL : 0;
@@ -16863,61 +16871,84 @@ static bool aio__put_basic(aio__buffer *out, const char *field, aio_text user, a
     return aio__buffer_append(out, "\r\n", 2);
 }
 
-/* What CONNECT sends; also to be fed with the reply. False without memory. */
-static bool aio__connect_ask(aio__hop *hop, const char *const *headers)
+/* What is to be sent next ends at `end`; then comes the reply to it. AIO__MORE or ENOMEM. */
+static int aio__hop_ask(aio__hop *hop, int state, const char *data, const char *end)
 {
-    char to[AIO__PROXY_TEXT_MAX + 12];
+    hop->state = state;
+    return aio__buffer_append(&hop->out, data, (size_t)(end - data)) ? AIO__MORE : ENOMEM;
+}
+
+static int aio__connect_ask(aio__hop *hop, const char *const *headers)
+{
+    char to[AIO__PROXY_TEXT_MAX + 12], line[2 * sizeof to + 32];
     const aio_url *url = &hop->proxy->url;
-    aio_text target = aio__text(to, strlen(aio__host_port(hop->host, hop->port, to, sizeof to)));
-    bool stored = aio__buffer_word(&hop->out, "CONNECT ") && aio__buffer_word(&hop->out, to)
-        && aio__buffer_word(&hop->out, " HTTP/1.1\r\n") && aio__http_put_field(&hop->out, aio__text("Host", 4), target);
+    aio__host_port(hop->host, hop->port, to, sizeof to);
+    int n = snprintf(line, sizeof line, "CONNECT %s HTTP/1.1\r\nHost: %s\r\n", to, to);
+    bool stored = aio__buffer_append(&hop->out, line, (size_t)n);
     if (url->user.data || url->password.data)
         stored = stored && aio__put_basic(&hop->out, "Proxy-Authorization", url->user, url->password);
     for (; stored && headers && headers[0]; headers += 2)
         stored = aio__http_put_field(&hop->out, aio__text(headers[0], strlen(headers[0])),
                                      aio__text(headers[1], strlen(headers[1])));
-    hop->state = AIO__HOP_CONNECT;
     aio__http_head_reset(&hop->head, &hop->headers, false);
-    return stored && aio__buffer_append(&hop->out, "\r\n", 2);
+    memcpy(line, "\r\n", 2);
+    return stored ? aio__hop_ask(hop, AIO__HOP_CONNECT, line, line + 2) : ENOMEM;
 }
 
-static bool aio__socks4_ask(aio__hop *hop)
+/* Puts bytes at `at`; the place behind them. */
+static char *aio__lay(char *at, const void *data, size_t n)
 {
-    char request[8] = { 4, 1, (char)(hop->port >> 8), (char)hop->port, 0, 0, 0, 1 }; /* 0.0.0.1: a name follows */
+    if (n) memcpy(at, data, n);
+    return at + n;
+}
+
+static int aio__socks4_ask(aio__hop *hop)
+{
+    char ask[AIO__SOCKS_MAX], *at = aio__lay(ask, "\4\1", 2);
     const aio_text user = hop->proxy->url.user;
-    if (hop->ip_length) memcpy(request + 4, hop->ip, 4);
-    hop->state = AIO__HOP_SOCKS4;
-    return aio__buffer_append(&hop->out, request, sizeof request)
-        && aio__buffer_append(&hop->out, user.data, user.length) && aio__buffer_append(&hop->out, "", 1)
-        && aio__buffer_append(&hop->out, hop->host, hop->ip_length ? 0 : strlen(hop->host) + 1);
+    uint16_t port = htons((uint16_t)hop->port);
+    at = aio__lay(at, &port, 2);
+    at = aio__lay(at, hop->ip_length ? (const char *)hop->ip : "\0\0\0\1", 4); /* 0.0.0.1: a name follows */
+    at = aio__lay(at, user.data, user.length);
+    *at++ = 0;
+    at = aio__lay(at, hop->host, hop->ip_length ? 0 : strlen(hop->host) + 1);
+    return aio__hop_ask(hop, AIO__HOP_SOCKS4, ask, at);
 }
 
-static bool aio__socks5_ask(aio__hop *hop)
+static int aio__socks5_ask(aio__hop *hop)
 {
-    size_t n = hop->ip_length ? hop->ip_length : strlen(hop->host);
-    char head[5] = { 5, 1, 0, 3, (char)n }, port[2] = { (char)(hop->port >> 8), (char)hop->port };
-    if (hop->ip_length) head[3] = n == 4 ? 1 : 4;
-    hop->state = AIO__HOP_SOCKS5;
-    return aio__buffer_append(&hop->out, head, hop->ip_length ? 4 : 5)
-        && aio__buffer_append(&hop->out, hop->ip_length ? (const char *)hop->ip : hop->host, n)
-        && aio__buffer_append(&hop->out, port, 2);
+    char ask[AIO__SOCKS_MAX], *at = aio__lay(ask, "\5\1\0\3", 4);
+    size_t n = strlen(hop->host);
+    uint16_t port = htons((uint16_t)hop->port);
+    if (hop->ip_length) ask[3] = hop->ip_length == 4 ? 1 : 4;
+    else *at++ = (char)n;
+    at = hop->ip_length ? aio__lay(at, hop->ip, hop->ip_length) : aio__lay(at, hop->host, n);
+    at = aio__lay(at, &port, 2);
+    return aio__hop_ask(hop, AIO__HOP_SOCKS5, ask, at);
 }
 
-static bool aio__password_ask(aio__hop *hop)
+static int aio__password_ask(aio__hop *hop)
 {
+    char ask[AIO__SOCKS_MAX], *at = ask;
     const aio_text user = hop->proxy->url.user, password = hop->proxy->url.password;
-    char head[2] = { 1, (char)user.length }, length = (char)password.length;
-    hop->state = AIO__HOP_PASSWORD;
-    return aio__buffer_append(&hop->out, head, 2) && aio__buffer_append(&hop->out, user.data, user.length)
-        && aio__buffer_append(&hop->out, &length, 1)
-        && aio__buffer_append(&hop->out, password.data, password.length);
+    *at++ = 1;
+    *at++ = (char)user.length;
+    at = aio__lay(at, user.data, user.length);
+    *at++ = (char)password.length;
+    at = aio__lay(at, password.data, password.length);
+    return aio__hop_ask(hop, AIO__HOP_PASSWORD, ask, at);
+}
+
+/* The length of an address in figures, which is then known: 4 or 16; 0: it is none. */
+static size_t aio__ip_parse(const char *text, size_t n, unsigned char *ip)
+{
+    return aio__ipv4_parse(text, n, ip) ? 4 : aio__ipv6_parse(text, n, ip) ? 16 : 0;
 }
 
 /* Whether the name is to be looked up here. An address is none; it is then known. */
 static bool aio__hop_looks_up(aio__hop *hop)
 {
-    size_t n = strlen(hop->host);
-    hop->ip_length = aio__ipv4_parse(hop->host, n, hop->ip) ? 4 : aio__ipv6_parse(hop->host, n, hop->ip) ? 16 : 0;
+    hop->ip_length = aio__ip_parse(hop->host, strlen(hop->host), hop->ip);
     return !hop->ip_length && (hop->proxy->kind == AIO__PROXY_SOCKS4 || hop->proxy->kind == AIO__PROXY_SOCKS5);
 }
 
@@ -16937,23 +16968,20 @@ static int aio__hop_found(aio__hop *hop, const aio__addresses *addresses)
     return hop->ip_length ? 0 : aio__hop_fail(hop, "the name has no address that this proxy could be given");
 }
 
-/* Begins: `out` is the first to be sent. 0 or a code. */
+/* Begins: `out` is the first to be sent. AIO__MORE or a code. */
 static int aio__hop_begin(aio__hop *hop, const char *const *headers)
 {
-    const aio_text user = hop->proxy->url.user;
+    static const char methods[] = "\5\2\0\2\5\1\0"; /* none or a password; none */
+    const char *ask = hop->proxy->url.user.data ? methods : methods + 4;
     size_t n = strlen(hop->host);
     for (size_t i = 0; i < n; i++)
         if ((unsigned char)hop->host[i] <= ' ' || (unsigned char)hop->host[i] >= 0x7f)
             return aio__hop_fail(hop, "the host has a character that no host has");
     if (n > AIO__PROXY_TEXT_MAX) return aio__hop_fail(hop, "the host is longer than 255 bytes");
     if (hop->port < 0 || hop->port > 65535) return aio__hop_fail(hop, "the port is not one");
-    if (hop->proxy->kind <= AIO__PROXY_HTTPS) return aio__connect_ask(hop, headers) ? 0 : ENOMEM;
-    if (hop->proxy->kind <= AIO__PROXY_SOCKS4A) {
-        if (hop->ip_length == 16) return aio__hop_fail(hop, "SOCKS4 has no IPv6 addresses");
-        return aio__socks4_ask(hop) ? 0 : ENOMEM;
-    }
-    hop->state = AIO__HOP_METHOD;
-    return aio__buffer_append(&hop->out, user.data ? "\5\2\0\2" : "\5\1\0", user.data ? 4 : 3) ? 0 : ENOMEM;
+    if (hop->proxy->kind <= AIO__PROXY_HTTPS) return aio__connect_ask(hop, headers);
+    if (hop->proxy->kind >= AIO__PROXY_SOCKS5) return aio__hop_ask(hop, AIO__HOP_METHOD, ask, ask + ask[1] + 2);
+    return hop->ip_length == 16 ? aio__hop_fail(hop, "SOCKS4 has no IPv6 addresses") : aio__socks4_ask(hop);
 }
 
 static int aio__socks4_reply(aio__hop *hop, const unsigned char *data, size_t n, size_t *used)
@@ -16995,14 +17023,14 @@ static int aio__socks5_greeting(aio__hop *hop, const unsigned char *data, size_t
     *used = 2;
     if (hop->state == AIO__HOP_PASSWORD) {
         if (data[1]) return aio__hop_fail(hop, "the user or the password is wrong (status %d)", data[1]);
-        return aio__socks5_ask(hop) ? AIO__MORE : ENOMEM;
+        return aio__socks5_ask(hop);
     }
     if (data[1] == 0xFF)
         return aio__hop_fail(hop, has_user ? "the proxy takes neither a user nor none" : "the proxy wants a user");
-    if (data[1] == 0) return aio__socks5_ask(hop) ? AIO__MORE : ENOMEM;
+    if (data[1] == 0) return aio__socks5_ask(hop);
     if (data[1] != 2 || !has_user)
         return aio__hop_fail(hop, "the proxy chose a method that was not offered: %d", data[1]);
-    return aio__password_ask(hop) ? AIO__MORE : ENOMEM;
+    return aio__password_ask(hop);
 }
 
 static int aio__connect_reply(aio__hop *hop, const char *data, size_t n, size_t *used)
@@ -17059,70 +17087,68 @@ static int aio__hop_step(aio__hop *hop, aio_stream *s)
     }
 }
 
-struct aio__hopping { /* one proxy */
-    aio_task            task;
-    aio_stream         *stream;
-    aio__hop           *hop;
-    const aio_connect_options *options;
-    aio_tls_context    *context;
-    aio__lookup_future *lookup;
-    aio_addresses      *resolved;
-    aio_text            more;
-    int                 code, family;
-    bool                looks_up;
-};
-static AIO_CORO(aio__hopping)
+/* ---- a host's addresses ---- */
+
+/* What was asked for them: options.resolver's task, or a lookup. NULL: nothing yet. */
+typedef struct aio__finding {
+    aio_future *future;
+    bool        is_task;
+} aio__finding;
+
+/* Asks; to be awaited. */
+static aio_future *aio__find(aio__finding *f, const aio_connect_options *o, const char *host, int port, int family)
 {
-    AIO_BEGIN(aio__hopping);
-    if (aio__stream_unread(self->stream).length) AIO_RAISE(AIO_EPROXY, "there were bytes before this proxy was asked");
-    if (self->hop->proxy->kind == AIO__PROXY_HTTPS) {
-        self->context = self->options->proxy_tls_context ? self->options->proxy_tls_context : aio__tls_default();
-        if (!self->context) AIO_RAISE(AIO_ETLS, "%s", aio_tls_context_error());
-        AIO_AWAIT(AIO_CALL(aio__tls_start, .stream = self->stream, .context = self->context,
-                           .host = self->hop->proxy->url.host.data, .timeout = self->options->tls_timeout));
-    }
-    self->looks_up = aio__hop_looks_up(self->hop);
-    self->family = self->hop->proxy->kind == AIO__PROXY_SOCKS4 ? AF_INET : self->options->family;
-    if (self->looks_up && self->options->resolver) {
-        AIO_AWAIT(self->resolved, self->options->resolver->resolve(self->options->resolver, self->hop->host,
-                                                                   self->hop->port, self->family));
-        self->code = aio__hop_found(self->hop, &self->resolved->list);
-    } else if (self->looks_up) {
-        self->lookup = aio__resolve(self->task.future.loop, self->hop->host, self->hop->port, self->family, 0);
-        AIO_AWAIT(aio_ref(self->lookup));
-        self->code = aio__hop_found(self->hop, self->lookup->result);
-    }
-    if (!self->code) self->code = aio__hop_begin(self->hop, self->options->proxy_headers);
-    while (!self->code && (self->code = aio__hop_step(self->hop, self->stream)) == AIO__MORE) {
-        AIO_AWAIT(self->more, aio__stream_further(self->stream));
-        self->code = 0;
-    }
-    if (self->code) AIO_RAISE(self->code, "%s", self->hop->problem);
-    AIO_FINALLY;
-        aio_addresses_free(self->resolved);
-        aio_unref(self->lookup);
-        aio__free(self->hop->out.data);
-        aio_headers_clear(&self->hop->headers);
-    AIO_END;
+    f->is_task = o->resolver != NULL;
+    f->future = f->is_task ? (aio_future *)(void *)o->resolver->resolve(o->resolver, host, port, family)
+        : (aio_future *)(void *)aio__resolve(aio__running, host, port, family, 0);
+    return (aio_future *)aio_ref(f->future);
 }
 
-struct aio__tunnel { /* all of them, on a stream to the first */
+static const aio__addresses *aio__found(const aio__finding *f)
+{
+    return f->is_task ? &((const aio_addresses_task *)(const void *)f->future)->result->list
+        : ((const aio__lookup_future *)(const void *)f->future)->result;
+}
+
+/* Gives back what there is. */
+static void aio__find_end(aio__finding *f)
+{
+    if (f->future && f->is_task && f->future->state == AIO__DONE && !f->future->error)
+        aio_addresses_free(((aio_addresses_task *)(void *)f->future)->result);
+    aio_unref(f->future);
+    f->future = NULL;
+}
+
+/* ---- through all of them ---- */
+
+struct aio__tunnel { /* on a stream to the first */
     aio_task            task;
     aio_stream         *stream;
     const aio__proxies *proxies;
     const aio_connect_options *options;
     const char         *host;    /* where the last one is to connect to */
-    int                 port, i;
+    int                 port, i, code;
     double              timeout;
+    aio_tls_context    *context; /* of TLS with the proxy that is next; NULL: none */
+    aio__finding        found;
+    aio_text            more;
     aio__hop            hop;
     aio_exception      *error;
 };
 
-/* The proxy that is next, and where it leads. */
-static void aio__tunnel_next(struct aio__tunnel *t)
+static void aio__tunnel_clear(struct aio__tunnel *t)
+{
+    aio__find_end(&t->found);
+    aio__free(t->hop.out.data);
+    aio_headers_clear(&t->hop.headers);
+}
+
+/* The proxy that is next, and where it leads. 0, or a code with hop.problem. */
+static int aio__tunnel_next(struct aio__tunnel *t)
 {
     const aio__proxy_url *proxy = &t->proxies->at[t->i];
     bool last = t->i + 1 == t->proxies->count;
+    aio__tunnel_clear(t);
     memset(&t->hop, 0, sizeof t->hop);
     t->hop.proxy = proxy;
     t->hop.host = last ? t->host : proxy[1].url.host.data;
@@ -17131,60 +17157,63 @@ static void aio__tunnel_next(struct aio__tunnel *t)
     t->timeout = t->options->proxy_timeout;
     if (t->timeout == 0) t->timeout = AIO__PROXY_TIMEOUT;
     else if (t->timeout < 0) t->timeout = 1e9;
+    t->context = NULL;
+    if (aio__stream_unread(t->stream).length)
+        return aio__hop_fail(&t->hop, "there were bytes before this proxy was asked");
+    if (proxy->kind != AIO__PROXY_HTTPS) return 0;
+    t->context = t->options->proxy_tls_context ? t->options->proxy_tls_context : aio__tls_default();
+    if (t->context) return 0;
+    aio__hop_fail(&t->hop, "%s", aio_tls_context_error());
+    return AIO_ETLS;
 }
 
 static AIO_CORO(aio__tunnel)
 {
     AIO_BEGIN(aio__tunnel);
-    for (; self->i < self->proxies->count; self->i++) {
-        aio__tunnel_next(self);
-        AIO_TRY {
-            AIO_TIMEOUT(self->timeout)
-                AIO_AWAIT(AIO_CALL(aio__hopping, .stream = self->stream, .hop = &self->hop, .options = self->options));
-            if (self->i + 1 == self->proxies->count && self->options->tls_context
-                && aio__stream_unread(self->stream).length)
-                AIO_RAISE(AIO_EPROXY, "there were bytes before TLS");
-        } AIO_CATCH {
-            if (aio_caught(self)->code == AIO_ECANCELLED || aio_caught(self)->code == ENOMEM) AIO_RERAISE();
-            AIO_RAISE_EXCEPTION(self->error = aio__hop_error(&self->hop, aio_caught(self)));
-        } AIO_END_TRY;
-    }
+    AIO_TRY {
+        for (; self->i < self->proxies->count; self->i++) {
+            self->code = aio__tunnel_next(self);
+            AIO_TIMEOUT(self->timeout) {
+                if (self->context)
+                    AIO_AWAIT(aio__tls_begin(self->stream, self->context, self->hop.proxy->url.host.data,
+                                             self->hop.proxy->port, self->options->tls_timeout, 0));
+                if (!self->code && aio__hop_looks_up(&self->hop)) {
+                    AIO_AWAIT(aio__find(&self->found, self->options, self->hop.host, self->hop.port,
+                        self->hop.proxy->kind == AIO__PROXY_SOCKS4 ? AF_INET : self->options->family));
+                    self->code = aio__hop_found(&self->hop, aio__found(&self->found));
+                }
+                if (!self->code) self->code = aio__hop_begin(&self->hop, self->options->proxy_headers);
+                while (self->code == AIO__MORE
+                       && (self->code = aio__hop_step(&self->hop, self->stream)) == AIO__MORE)
+                    AIO_AWAIT(self->more, aio__stream_further(self->stream));
+                if (self->code) AIO_RAISE(self->code, "%s", self->hop.problem);
+            }
+        }
+        if (self->options->tls_context && aio__stream_unread(self->stream).length)
+            AIO_RAISE(AIO_EPROXY, "there were bytes before TLS");
+    } AIO_CATCH {
+        if (aio_caught(self)->code == AIO_ECANCELLED || aio_caught(self)->code == ENOMEM) AIO_RERAISE();
+        AIO_RAISE_EXCEPTION(self->error = aio__hop_error(&self->hop, aio_caught(self)));
+    } AIO_END_TRY;
     AIO_FINALLY;
+        aio__tunnel_clear(self);
         aio_exception_unref(self->error);
     AIO_END;
 }
 
 /* ---- what the environment says ---- */
 
-/* SCHEME_proxy, or in upper case: NULL when there is none. HTTP_PROXY is what a CGI program's client may have sent as
- * a header "Proxy". */
-static const char *aio__proxy_variable(const char *scheme, size_t n)
+/* SCHEME_proxy, or in upper case: NULL when there is none. The scheme has `n` bytes; -1: up to its NUL. HTTP_PROXY is
+ * what a CGI program's client may have sent as a header "Proxy". */
+static const char *aio__proxy_variable(const char *scheme, int n)
 {
     char name[40];
-    if (n > sizeof name - 7) return NULL;
-    snprintf(name, sizeof name, "%.*s_proxy", (int)n, scheme);
+    if (snprintf(name, sizeof name, "%.*s_proxy", n, scheme) >= (int)sizeof name) return NULL;
     const char *value = getenv(name);
     if (value || (!strcmp(name, "http_proxy") && getenv("REQUEST_METHOD"))) return value;
     for (char *c = name; *c; c++)
         if (aio__is_letter(*c)) *c = (char)(*c & ~0x20);
     return getenv(name);
-}
-
-/* Whether two addresses have the first `bits` in common. */
-static bool aio__same_network(const unsigned char *a, const unsigned char *b, unsigned bits)
-{
-    return !memcmp(a, b, bits / 8) && (bits % 8 == 0 || (a[bits / 8] ^ b[bits / 8]) >> (8 - bits % 8) == 0);
-}
-
-/* A number of up to `most`, or -1. */
-static int aio__small_number(aio_text digits, int most)
-{
-    int value = 0;
-    for (size_t i = 0; i < digits.length && value <= most; i++) {
-        if (!aio__is(digits.data[i], AIO__DIGIT)) return -1;
-        value = value * 10 + (digits.data[i] - '0');
-    }
-    return digits.length && value <= most ? value : -1;
 }
 
 /* An address, or a network as 10.0.0.0/8, against one. */
@@ -17194,10 +17223,11 @@ static bool aio__no_proxy_address(aio_text word, const unsigned char *ip, size_t
     const char *slash = (const char *)memchr(word.data, '/', word.length);
     size_t n = slash ? (size_t)(slash - word.data) : word.length;
     int bits = (int)ip_length * 8;
-    if (slash) bits = aio__small_number(aio__text(slash + 1, word.length - n - 1), bits);
-    if (bits < 0 || !(ip_length == 4 ? aio__ipv4_parse(word.data, n, own) : aio__ipv6_parse(word.data, n, own)))
-        return false;
-    return aio__same_network(own, ip, (unsigned)bits);
+    if (slash) bits = aio__dns_number(slash + 1, word.length - n - 1, bits);
+    if (aio__ip_parse(word.data, n, own) != ip_length) return false;
+    for (int i = 0; i < bits; i++)
+        if ((own[i / 8] ^ ip[i / 8]) & 0x80 >> i % 8) return false;
+    return bits >= 0;
 }
 
 /* A name: the host itself, or a domain that it is in. */
@@ -17221,7 +17251,7 @@ static int aio__word_port(aio_text *word)
     int port = -1;
     if (bracket) colon = bracket + 1 < end ? bracket + 1 : NULL;
     else if (colon && memchr(colon + 1, ':', (size_t)(end - colon - 1))) colon = NULL;
-    if (colon && *colon == ':') port = aio__small_number(aio__text(colon + 1, (size_t)(end - colon - 1)), 65535);
+    if (colon && *colon == ':') port = aio__dns_number(colon + 1, (size_t)(end - colon - 1), 65535);
     if (colon && port >= 0) *word = aio__text(word->data, (size_t)(colon - word->data));
     if (bracket && word->data + word->length == bracket + 1) *word = aio__text(word->data + 1, word->length - 2);
     return port;
@@ -17233,8 +17263,7 @@ static bool aio__no_proxy(const char *list, const aio_url *url)
     aio_text rest = aio__text(list, strlen(list)), host = url->host, word;
     const char *zone = host.length ? (const char *)memchr(host.data, '%', host.length) : NULL;
     if (zone) host.length = (size_t)(zone - host.data);
-    size_t ip_length = url->is_ipv4 && aio__ipv4_parse(host.data, host.length, ip) ? 4
-        : url->is_ipv6 && aio__ipv6_parse(host.data, host.length, ip) ? 16 : 0;
+    size_t ip_length = aio__ip_parse(host.data, host.length, ip);
     while (aio__word_next(&rest, &word)) {
         if (word.length == 1 && *word.data == '*') return true;
         int port = aio__word_port(&word);
@@ -17247,12 +17276,11 @@ static bool aio__no_proxy(const char *list, const aio_url *url)
 /* The proxies for a URL, as they stand in the environment; NULL for none. */
 static const char *aio__proxy_of(const aio_url *url)
 {
-    size_t n = url->scheme.length;
     if (!url->host.length) return NULL;
-    const char *scheme = url->is_http ? (url->is_tls ? "https" : "http") : url->scheme.data;
-    const char *found = aio__proxy_variable(scheme, url->is_http ? strlen(scheme) : n);
-    if (!found) found = aio__proxy_variable("all", 3);
-    const char *except = found && *found ? aio__proxy_variable("no", 2) : NULL;
+    const char *found = url->is_http ? aio__proxy_variable(url->is_tls ? "https" : "http", -1)
+        : aio__proxy_variable(url->scheme.data, (int)url->scheme.length);
+    if (!found) found = aio__proxy_variable("all", -1);
+    const char *except = found && *found ? aio__proxy_variable("no", -1) : NULL;
     return !found || !*found || (except && aio__no_proxy(except, url)) ? NULL : found;
 }
 
@@ -17274,7 +17302,7 @@ AIO_API int aio_proxy_from_env(const char *url, char *buffer, size_t size)
 
 typedef struct aio__netrc { char *at, *end; } aio__netrc; /* what is unread; what was read may have been written over */
 
-static bool aio__netrc_blank(char c) { return c == ' ' || c == '\t' || c == '\r' || c == '\n'; }
+static bool aio__netrc_blank(char c) { return memchr(" \t\r\n", c, 4) != NULL; }
 
 static void aio__netrc_skip(aio__netrc *n, bool comments)
 {
@@ -17318,36 +17346,42 @@ static void aio__netrc_skip_macro(aio__netrc *n)
  * the last if there are several, or else the default. False if there is none, or the text is wrong somewhere. */
 static bool aio__netrc_find(char *text, size_t length, aio_text host, aio_text *user, aio_text *password)
 {
-    static const char *const members[] = { "login", "user", "account", "password" };
-    enum { ELSE, DEFAULT, MACHINE } entry = ELSE, best = ELSE;
+    enum { LOGIN, ACCOUNT, PASSWORD, OTHER, ANY, MACHINE, MACRO, NONE, WORDS = 7 };
+    static const struct { const char *word; int is; } words[WORDS] = {
+        { "login", LOGIN }, { "user", LOGIN }, { "account", ACCOUNT }, { "password", PASSWORD }, { "default", ANY },
+        { "machine", MACHINE }, { "macdef", MACRO }
+    };
+    static const aio_text none[3] = { { "", 0 }, { "", 0 }, { "", 0 } };
     aio__netrc n = { text, text + length };
-    aio_text found[4], none = { "", 0 }, word;
-    bool inside = false;
-    found[0] = found[1] = found[2] = found[3] = none;
+    aio_text found[3], word;
+    int entry = NONE, best = OTHER; /* whose members come now, and whose were found: of ANY, of this MACHINE, OTHER */
+    memcpy(found, none, sizeof found);
     while ((word = aio__netrc_token(&n, true)).length || n.at < n.end) {
-        int member = 0;
-        bool machine = word.length == 7 && !memcmp(word.data, "machine", 7);
-        while (member < 4 && (word.length != strlen(members[member])
-                              || memcmp(word.data, members[member], word.length))) member++;
-        if (machine || (word.length == 7 && !memcmp(word.data, "default", 7))) {
-            if (machine) word = aio__netrc_token(&n, false);
-            if (machine && !word.length) return false;
-            bool same = aio__same_word(word.data, word.length, host.data, host.length);
-            entry = !machine ? DEFAULT : same ? MACHINE : ELSE;
-            inside = true;
-            if (entry < best) entry = ELSE;
-            if (entry != ELSE) best = entry, found[0] = found[1] = found[2] = found[3] = none;
-        } else if (word.length == 6 && !memcmp(word.data, "macdef", 6)) {
+        int is = NONE;
+        for (int k = 0; k < WORDS && is == NONE; k++)
+            if (word.length == strlen(words[k].word) && !memcmp(word.data, words[k].word, word.length))
+                is = words[k].is;
+        if (is == NONE || (is < OTHER && entry == NONE)) return false;
+        if (is == MACRO) {
             aio__netrc_skip_macro(&n);
-            inside = false;
-        } else if (inside && member < 4) {
-            word = aio__netrc_token(&n, false);
-            if (entry != ELSE) found[member ? member : 1] = word;
-        } else return false;
+            entry = NONE;
+            continue;
+        }
+        if (is != ANY) word = aio__netrc_token(&n, false);
+        if (is < OTHER) {
+            if (entry != OTHER) found[is] = word;
+            continue;
+        }
+        if (!word.length) return false;
+        bool same = is == ANY || aio__same_word(word.data, word.length, host.data, host.length);
+        entry = same && is >= best ? is : OTHER;
+        if (entry == OTHER) continue;
+        best = entry;
+        memcpy(found, none, sizeof found);
     }
-    *user = found[1].length ? found[1] : found[2];
-    *password = found[3];
-    return best != ELSE && (user->length || password->length);
+    *user = found[LOGIN].length ? found[LOGIN] : found[ACCOUNT];
+    *password = found[PASSWORD];
+    return best != OTHER && (user->length || password->length);
 }
 
 /* The text of $NETRC, or of ~/.netrc; NULL if there is none that could be read. 0 or ENOMEM. */
@@ -17396,19 +17430,19 @@ static void aio__phase_enter(aio__phases *phases, int phase)
 struct aio__connect { /* a name, its addresses, then TLS */
     aio_task            task;
     aio_stream         *result;
-    aio__lookup_future *lookup, *local;
-    aio_addresses      *resolved;     /* the lookup of options.resolver, instead */
+    aio__finding        found;
     aio__addresses      only;         /* a unix socket's, instead */
-    const aio__addresses *addresses;  /* of one of the three */
-    aio_stream         *stream;
+    const aio__addresses *addresses;  /* of one of the two */
+    aio__lookup_future *local;
     aio_connect_options options;
     int64_t             delay;        /* nanoseconds between attempts; 0: none begins while another is under way */
+    int64_t             allowed;      /* nanoseconds for each attempt; 0: any */
     aio__phases        *phases;       /* of the request that this is for, or NULL */
     aio__proxies       *proxies;      /* NULL: none */
     aio_exception      *error;
-    int                 code, port, target_port;
+    int                 port, target_port;
     const char         *host;         /* to connect to: the target, or the first proxy */
-    const char         *target, *name, *reason; /* in text, or static */
+    const char         *target, *name;/* in text */
     char                text[1];      /* host, server name, local host, proxies: each with its NUL */
 };
 
@@ -17488,8 +17522,7 @@ static void aio__race_start(struct aio__racing *race)
         return;
     }
     attempt->stream = s;
-    attempt->deadline = c->options.connect_timeout > 0
-        ? aio__deadline(aio__os.clock(), c->options.connect_timeout) : INT64_MAX;
+    attempt->deadline = c->allowed ? aio__os.clock() + c->allowed : INT64_MAX;
     s->d.writer.run = aio__attempt_on_writable;
     s->d.writer.owner = attempt;
     if (!s->d.ready) aio__descriptor_wait(s->loop, &s->d, AIO__WRITE);
@@ -17604,125 +17637,109 @@ static aio_stream_task *aio__race_new(const struct aio__connect *c)
 
 /* ---- a connection ---- */
 
-/* With proxies, the first of them is what is connected to. 0, or a code with c->reason. */
-static int aio__connect_to_proxy(struct aio__connect *c)
+/* Before anything is asked for: the proxies, of which the first is what is connected to, and TLS. NULL or an error. */
+static aio_exception *aio__connect_prepare(struct aio__connect *c)
 {
-    if (!c->options.proxy) return 0;
-    aio__phase_enter(c->phases, AIO__PHASE_PROXY);
-    int code = aio__proxies_parse(&c->proxies, c->options.proxy, &c->reason);
-    if (!c->proxies) return code;
-    c->host = c->proxies->at[0].url.host.data;
-    c->port = c->proxies->at[0].port;
-    return 0;
+    const char *reason;
+    if (c->options.proxy) {
+        aio__phase_enter(c->phases, AIO__PHASE_PROXY);
+        int code = aio__proxies_parse(&c->proxies, c->options.proxy, &reason);
+        if (code) return aio__exception(code, "proxy", "proxy for %s: %s", c->target, reason);
+    }
+    if (c->proxies) {
+        c->host = c->proxies->at[0].url.host.data;
+        c->port = c->proxies->at[0].port;
+    }
+    if (c->options.tls && !c->options.tls_context && !(c->options.tls_context = aio__tls_default()))
+        return aio__exception(AIO_ETLS, "", "%s", aio_tls_context_error());
+    aio__phase_enter(c->phases, AIO__PHASE_RESOLVE);
+    return NULL;
 }
 
 /* Both resolvers give a host's A and AAAA records together, so no attempt has to wait for the other kind. */
 static AIO_CORO(aio__connect)
 {
     AIO_BEGIN(aio__connect);
-    self->code = aio__connect_to_proxy(self);
-    if (self->code)
-        AIO_RAISE_EXCEPTION(self->error = aio__exception(self->code, "proxy", "proxy for %s: %s", self->target,
-                                                         self->reason));
-    if (self->options.tls && !self->options.tls_context && !(self->options.tls_context = aio__tls_default()))
-        AIO_RAISE(AIO_ETLS, "%s", aio_tls_context_error());
-    aio__phase_enter(self->phases, AIO__PHASE_RESOLVE);
-    if (self->only.count) {
-        self->addresses = &self->only;
-    } else if (self->options.resolver) {
-        AIO_AWAIT(self->resolved, self->options.resolver->resolve(self->options.resolver, self->host, self->port,
-                                                                  self->options.family));
-        self->addresses = &self->resolved->list;
-    } else {
-        self->lookup = aio__resolve(self->task.future.loop, self->host, self->port, self->options.family, 0);
-        AIO_AWAIT(aio_ref(self->lookup));
-        self->addresses = self->lookup->result;
+    self->error = aio__connect_prepare(self);
+    if (self->error) AIO_RAISE_EXCEPTION(self->error);
+    self->addresses = &self->only;
+    if (!self->only.count) {
+        AIO_AWAIT(aio__find(&self->found, &self->options, self->host, self->port, self->options.family));
+        self->addresses = aio__found(&self->found);
     }
     if (self->options.local_host) {
         self->local = aio__resolve(self->task.future.loop, self->options.local_host, 0, 0, AI_PASSIVE);
         AIO_AWAIT(aio_ref(self->local));
     }
     aio__phase_enter(self->phases, AIO__PHASE_CONNECT);
-    AIO_AWAIT(self->stream, aio__race_new(self));
+    AIO_AWAIT(self->result, aio__race_new(self));
     if (self->proxies) {
         aio__phase_enter(self->phases, AIO__PHASE_PROXY);
-        AIO_AWAIT(AIO_CALL(aio__tunnel, .stream = self->stream, .proxies = self->proxies, .options = &self->options,
+        AIO_AWAIT(AIO_CALL(aio__tunnel, .stream = self->result, .proxies = self->proxies, .options = &self->options,
                            .host = self->target, .port = self->target_port));
     }
-    self->stream->name = aio__strndup(self->target, strlen(self->target));
+    self->result->name = aio__strndup(self->target, strlen(self->target));
     if (self->options.tls_context) {
         aio__phase_enter(self->phases, AIO__PHASE_TLS);
-        AIO_AWAIT(AIO_CALL(aio__tls_start, .stream = self->stream, .context = self->options.tls_context,
-                           .host = self->name, .port = self->port, .timeout = self->options.tls_timeout,
-                           .patience = self->options.tls_shutdown_timeout));
+        AIO_AWAIT(aio__tls_begin(self->result, self->options.tls_context, self->name, self->target_port,
+                                 self->options.tls_timeout, self->options.tls_shutdown_timeout));
     }
-    AIO_RETURN(self->stream);
     AIO_FINALLY;
-        if (self->task.future.error && self->stream) aio__stream_drop(self->stream);
+        if (self->task.future.error && self->result) aio__stream_drop(self->result);
         if (self->task.future.error) self->result = NULL;
         aio_exception_unref(self->error);
         aio__proxies_free(self->proxies);
-        aio_addresses_free(self->resolved);
-        aio_unref(self->lookup);
+        aio__find_end(&self->found);
         aio_unref(self->local);
     AIO_END;
 }
 
-AIO_API aio_stream_task *aio__open_connection(const char *host, int port, const aio_connect_options *options)
+/* A connection to a host, or to `only`. `why`, and its code, if not NULL: what is wrong already. */
+static aio_stream_task *aio__connect_new(const char *target, int port, const aio__address *only, int code,
+                                         const char *why, const aio_connect_options *o)
 {
-    if (!host || !*host) return (aio_stream_task *)(void *)aio__failure(EINVAL, "open_connection: no host");
-    if (!aio__tls_context_is_for(options->tls_context, false)
-        || !aio__tls_context_is_for(options->proxy_tls_context, false))
-        return (aio_stream_task *)(void *)aio__failure(EINVAL, "open_connection: the TLS context is a server's");
-    int64_t delay = aio__timeout_ns(options->happy_eyeballs_delay, 0.25);
-    if (delay < 0) return (aio_stream_task *)(void *)aio__failure(EINVAL, "open_connection: happy_eyeballs_delay is no "
-                                                                  "number of seconds");
-    const char *name = options->server_hostname ? options->server_hostname : host;
-    const char *why = aio__pairs_problem(options->proxy_headers);
-    if (why) return (aio_stream_task *)(void *)aio__failure(EINVAL, "open_connection: proxy_headers: %s", why);
-    size_t texts = aio__text_size(host) + aio__text_size(name) + aio__text_size(options->local_host)
-        + aio__text_size(options->proxy);
+    const char *name = o->server_hostname ? o->server_hostname : target, *of = "";
+    int64_t delay = aio__timeout_ns(o->happy_eyeballs_delay, 0.25), allowed = aio__timeout_ns(o->connect_timeout, 0);
+    if (!aio__tls_context_is_for(o->tls_context, false) || !aio__tls_context_is_for(o->proxy_tls_context, false))
+        why = "the TLS context is a server's";
+    else if (delay < 0 || allowed < 0) why = "happy_eyeballs_delay or connect_timeout is no number of seconds";
+    else if (!why && (why = aio__pairs_problem(o->proxy_headers))) of = "proxy_headers: ";
+    if (why)
+        return (aio_stream_task *)(void *)aio__failure(code, "open_connection to '%.200s': %s%s", target ? target : "",
+                                                       of, why);
+    size_t texts = aio__text_size(target) + aio__text_size(name) + aio__text_size(o->local_host)
+        + aio__text_size(o->proxy);
     struct aio__connect *self = (struct aio__connect *)aio__new_zeroed(sizeof *self + texts, aio__connect_coro);
     if (!self) return NULL;
     char *at = self->text;
-    self->options = *options;
+    self->options = *o;
     self->delay = delay && delay < AIO__ATTEMPTS_APART ? (int64_t)AIO__ATTEMPTS_APART : delay;
+    self->allowed = allowed;
     self->port = self->target_port = port;
-    self->host = self->target = aio__keep(&at, host);
+    self->host = self->target = aio__keep(&at, target);
     self->name = aio__keep(&at, name);
-    self->options.local_host = aio__keep(&at, options->local_host);
-    self->options.proxy = aio__keep(&at, options->proxy);
+    self->options.local_host = only ? NULL : aio__keep(&at, o->local_host);
+    self->options.proxy = aio__keep(&at, o->proxy);
+    self->only.count = only != NULL;
+    if (only) self->only.at[0] = *only;
     return (aio_stream_task *)(void *)self;
+}
+
+AIO_API aio_stream_task *aio__open_connection(const char *host, int port, const aio_connect_options *options)
+{
+    return aio__connect_new(host, port, NULL, EINVAL, host && *host ? NULL : "there is no host", options);
 }
 
 AIO_API aio_stream_task *aio__open_unix_connection(const char *path, const aio_connect_options *options)
 {
     aio__address address;
+    const char *name = options->server_hostname;
     int code = aio__unix_address(path, &address);
-    if (code)
-        return (aio_stream_task *)(void *)aio__failure(code, "unix socket %.200s: %s", path ? path : "",
-                                                       strerror(code));
-    const char *name = options->server_hostname ? options->server_hostname : "";
-    if (options->tls && !options->tls_context)
-        return (aio_stream_task *)(void *)aio__failure(EINVAL, "unix socket %s: TLS needs .tls_context", path);
-    if (options->proxy && *options->proxy)
-        return (aio_stream_task *)(void *)aio__failure(EINVAL, "unix socket %s: there are no proxies for those", path);
-    if (options->tls_context && (!*name || strlen(name) > 255))
-        return (aio_stream_task *)(void *)aio__failure(EINVAL, "unix socket %s: TLS needs .server_hostname", path);
-    if (!aio__tls_context_is_for(options->tls_context, false))
-        return (aio_stream_task *)(void *)aio__failure(EINVAL, "unix socket %s: the TLS context is a server's", path);
-    struct aio__connect *self = (struct aio__connect *)aio__new_zeroed(
-        sizeof *self + aio__text_size(path) + aio__text_size(name), aio__connect_coro);
-    if (!self) return NULL;
-    char *at = self->text;
-    self->only.count = 1;
-    self->only.at[0] = address;
-    self->options = *options;
-    self->options.local_host = self->options.proxy = NULL;
-    self->host = "unix";
-    self->target = aio__keep(&at, path);
-    self->name = aio__keep(&at, name);
-    return (aio_stream_task *)(void *)self;
+    const char *why = code ? strerror(code)
+        : options->tls && !options->tls_context ? "TLS over a unix socket needs .tls_context"
+        : options->tls_context && (!name || !*name) ? "TLS over a unix socket needs .server_hostname"
+        : options->proxy && *options->proxy ? "there are no proxies for unix sockets" : NULL;
+    return aio__connect_new(path, 0, &address, code ? code : EINVAL, why, options);
 }
 
 /* ============================================================================

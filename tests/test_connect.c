@@ -268,6 +268,12 @@ SCENARIO(connect_in_turn, SERVER_MAY)
         } AIO_CATCH {
             CAUGHT(EINVAL);
         } AIO_END_TRY;
+        AIO_TRY {
+            AIO_AWAIT(aio_open_connection("127.0.0.1", 1, .connect_timeout = bad[self->i]));
+            CHECK(false);
+        } AIO_CATCH {
+            CAUGHT(EINVAL);
+        } AIO_END_TRY;
     }
     AIO_FINALLY;
         aio_stream_abort(self->stream);

@@ -128,7 +128,7 @@ static int hop_talk(const struct hop_case *c, size_t step, aio__buffer *sent, ch
     hop.port = 80;
     CHECK(!aio__hop_looks_up(&hop));
     int code = aio__hop_begin(&hop, NULL);
-    for (size_t at = 0, end = step; !code; end += step) {
+    for (size_t at = 0, end = step; code == AIO__MORE; end += step) {
         size_t used = 0;
         if (end > c->replies_length) end = c->replies_length;
         CHECK(aio__buffer_append(sent, hop.out.data, hop.out.end));
@@ -136,8 +136,7 @@ static int hop_talk(const struct hop_case *c, size_t step, aio__buffer *sent, ch
         code = aio__hop_feed(&hop, c->replies + at, end - at, &used);
         at += used;
         if (!code) CHECK_INT(at, c->replies_length);
-        if (code != AIO__MORE || (end == c->replies_length && !used)) break;
-        code = 0;
+        if (end == c->replies_length && !used) break;
     }
     strcpy(problem, hop.problem);
     aio__free(hop.out.data);
@@ -664,6 +663,32 @@ SCENARIO(proxy_tls_tunnel, PROXY_TLS_MAY)
             if (!seam.slice) CHECK(strstr(aio_caught(self)->message, "there were bytes before TLS"));
             if (!seam.slice) CAUGHT(AIO_EPROXY);
         } AIO_END_TRY;
+    }
+    AIO_FINALLY;
+        PROXY_TLS_END();
+        SERVER_END(self->relay);
+        SERVER_END(self->echo);
+    AIO_END;
+}
+
+/* A session of TLS is the target's, not the proxy's: what was connected to through a proxy is resumed without one. */
+struct proxy_tls_resumed { PROXY_TLS_SELF; int i; };
+SCENARIO(proxy_tls_resumed, PROXY_TLS_MAY)
+{
+    AIO_BEGIN(proxy_tls_resumed);
+    RELAY_BEGIN();
+    PROXY_TLS_BEGIN();
+    proxy_text(self->proxy, "socks5h://@", self->relay);
+    for (; self->i < 2; self->i++) {
+        AIO_TIMEOUT(100) {
+            AIO_AWAIT(self->stream, aio_open_connection("localhost", aio_server_port(self->echo),
+                .tls_context = self->client_tls, .proxy = self->i ? NULL : self->proxy));
+            CHECK_INT(aio_stream_tls_reused(self->stream), self->i);
+            REQUIRE(aio_stream_write(self->stream, "hello", 5) == 0);
+            AIO_AWAIT(self->text, aio_stream_readexactly(self->stream, 5));
+            aio_stream_close(self->stream);
+            self->stream = NULL;
+        }
     }
     AIO_FINALLY;
         PROXY_TLS_END();

@@ -20,7 +20,7 @@ static void fuzz_hop_talk(fuzz_hop_run *run, const aio__proxy_url *proxy, const 
     run->hop.host = "a.test";
     run->hop.port = 443;
     if (aio__hop_looks_up(&run->hop)) run->hop.ip_length = 4;
-    run->code = aio__hop_begin(&run->hop, NULL) ? AIO_ERUNTIME : AIO__MORE;
+    run->code = aio__hop_begin(&run->hop, NULL) == AIO__MORE ? AIO__MORE : AIO_ERUNTIME;
     for (size_t given = step < size ? step : size; run->code == AIO__MORE;) {
         size_t used = 0, n = given - run->used;
         if (!aio__buffer_append(&run->sent, run->hop.out.data, run->hop.out.end)) abort();
