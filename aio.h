@@ -17141,6 +17141,7 @@ static void aio__tunnel_clear(struct aio__tunnel *t)
     aio__find_end(&t->found);
     aio__free(t->hop.out.data);
     aio_headers_clear(&t->hop.headers);
+    memset(&t->hop, 0, sizeof t->hop);
 }
 
 /* The proxy that is next, and where it leads. 0, or a code with hop.problem. */
@@ -17149,14 +17150,10 @@ static int aio__tunnel_next(struct aio__tunnel *t)
     const aio__proxy_url *proxy = &t->proxies->at[t->i];
     bool last = t->i + 1 == t->proxies->count;
     aio__tunnel_clear(t);
-    memset(&t->hop, 0, sizeof t->hop);
     t->hop.proxy = proxy;
     t->hop.host = last ? t->host : proxy[1].url.host.data;
     t->hop.port = last ? t->port : proxy[1].port;
     t->hop.head.limits.total = t->stream->limit;
-    t->timeout = t->options->proxy_timeout;
-    if (t->timeout == 0) t->timeout = AIO__PROXY_TIMEOUT;
-    else if (t->timeout < 0) t->timeout = 1e9;
     t->context = NULL;
     if (aio__stream_unread(t->stream).length)
         return aio__hop_fail(&t->hop, "there were bytes before this proxy was asked");
@@ -17199,6 +17196,21 @@ static AIO_CORO(aio__tunnel)
         aio__tunnel_clear(self);
         aio_exception_unref(self->error);
     AIO_END;
+}
+
+/* Leads a stream to the first proxy on to the host. */
+static aio_future *aio__tunnel_through(const aio__proxies *proxies, aio_stream *s, const char *host, int port,
+                                       const aio_connect_options *o)
+{
+    struct aio__tunnel *t = (struct aio__tunnel *)aio__new_zeroed(sizeof *t, aio__tunnel_coro);
+    if (!t) return NULL;
+    t->stream = s;
+    t->proxies = proxies;
+    t->options = o;
+    t->host = host;
+    t->port = port;
+    t->timeout = o->proxy_timeout < 0 ? 1e9 : o->proxy_timeout == 0 ? AIO__PROXY_TIMEOUT : o->proxy_timeout;
+    return (aio_future *)(void *)t;
 }
 
 /* ---- what the environment says ---- */
@@ -17246,14 +17258,16 @@ static bool aio__no_proxy_name(aio_text word, aio_text host)
 /* Takes ":80" off a word that ends in it, and the brackets of an IPv6 address: -1 if there is none. */
 static int aio__word_port(aio_text *word)
 {
-    const char *colon = (const char *)memchr(word->data, ':', word->length), *end = word->data + word->length;
-    const char *bracket = *word->data == '[' ? (const char *)memchr(word->data, ']', word->length) : NULL;
+    const char *data = word->data;
+    size_t n = word->length;
     int port = -1;
-    if (bracket) colon = bracket + 1 < end ? bracket + 1 : NULL;
-    else if (colon && memchr(colon + 1, ':', (size_t)(end - colon - 1))) colon = NULL;
-    if (colon && *colon == ':') port = aio__dns_number(colon + 1, (size_t)(end - colon - 1), 65535);
-    if (colon && port >= 0) *word = aio__text(word->data, (size_t)(colon - word->data));
-    if (bracket && word->data + word->length == bracket + 1) *word = aio__text(word->data + 1, word->length - 2);
+    while (n && aio__is(data[n - 1], AIO__DIGIT)) n--;
+    const char *colon = (const char *)memchr(data, ':', n);
+    if (colon && (colon == data + n - 1 || (data[n - 1] == ':' && data[n - 2] == ']')))
+        port = aio__dns_number(data + n, word->length - n, 65535);
+    if (port >= 0) word->length = n - 1;
+    n = word->length;
+    if (n > 1 && data[0] == '[' && data[n - 1] == ']') *word = aio__text(data + 1, n - 2);
     return port;
 }
 
@@ -17448,7 +17462,10 @@ struct aio__connect { /* a name, its addresses, then TLS */
 
 /* ---- addresses: happy eyeballs ---- */
 
-enum { AIO__ATTEMPTS_APART = 10000000 }; /* nanoseconds at least, RFC 8305, section 8 */
+enum {
+    AIO__ATTEMPTS_APART = 10000000, /* nanoseconds at least, RFC 8305, section 8 */
+    AIO__RACE_MORE = 32             /* bytes of a message kept for how many more there are */
+};
 
 typedef struct aio__attempt { /* one address */
     struct aio__racing *race;
@@ -17470,7 +17487,7 @@ struct aio__racing {
     aio_exception      *error;
     int                 code, left_out; /* what attempts failed with, and how many have no room in the message */
     size_t              used;
-    char                text[AIO__MESSAGE_MAX - 32];
+    char                text[AIO__MESSAGE_MAX];
     aio__attempt        attempts[1];
 };
 
@@ -17493,7 +17510,7 @@ static void aio__attempt_fail(aio__attempt *attempt, int code, const char *why)
 {
     struct aio__racing *race = attempt->race;
     char address[128];
-    size_t room = sizeof race->text - race->used;
+    size_t room = sizeof race->text - AIO__RACE_MORE - race->used;
     if (attempt->stream) aio__stream_drop(attempt->stream);
     attempt->stream = NULL;
     if (attempt == &race->attempts[race->started - 1]) race->next = race->task.future.loop->now;
@@ -17576,11 +17593,11 @@ static bool aio__race_arm(struct aio__racing *race)
     return race->timer || when == INT64_MAX;
 }
 
-static aio_exception *aio__race_error(const struct aio__racing *race)
+static aio_exception *aio__race_error(struct aio__racing *race)
 {
     if (!race->count) return aio__exception(AIO_ERESOLVE, "resolve", "resolve %s: no address", race->connect->host);
-    if (!race->left_out) return aio__exception(race->code, "connect", "%s", race->text);
-    return aio__exception(race->code, "connect", "%s; and %d more", race->text, race->left_out);
+    if (race->left_out) snprintf(race->text + race->used, AIO__RACE_MORE, "; and %d more", race->left_out);
+    return aio__exception_text(race->code, "connect", race->text);
 }
 
 static const aio__ops aio__race_ops = { "connect", NULL, NULL, NULL };
@@ -17675,8 +17692,7 @@ static AIO_CORO(aio__connect)
     AIO_AWAIT(self->result, aio__race_new(self));
     if (self->proxies) {
         aio__phase_enter(self->phases, AIO__PHASE_PROXY);
-        AIO_AWAIT(AIO_CALL(aio__tunnel, .stream = self->result, .proxies = self->proxies, .options = &self->options,
-                           .host = self->target, .port = self->target_port));
+        AIO_AWAIT(aio__tunnel_through(self->proxies, self->result, self->target, self->target_port, &self->options));
     }
     self->result->name = aio__strndup(self->target, strlen(self->target));
     if (self->options.tls_context) {
@@ -17694,9 +17710,9 @@ static AIO_CORO(aio__connect)
     AIO_END;
 }
 
-/* A connection to a host, or to `only`. `why`, and its code, if not NULL: what is wrong already. */
-static aio_stream_task *aio__connect_new(const char *target, int port, const aio__address *only, int code,
-                                         const char *why, const aio_connect_options *o)
+/* A connection to a host, or to the unix socket of a path. `why`, and its code, if not NULL: what is wrong already. */
+static aio_stream_task *aio__connect_new(const char *target, int port, bool is_path, int code, const char *why,
+                                         const aio_connect_options *o)
 {
     const char *name = o->server_hostname ? o->server_hostname : target, *of = "";
     int64_t delay = aio__timeout_ns(o->happy_eyeballs_delay, 0.25), allowed = aio__timeout_ns(o->connect_timeout, 0);
@@ -17718,16 +17734,16 @@ static aio_stream_task *aio__connect_new(const char *target, int port, const aio
     self->port = self->target_port = port;
     self->host = self->target = aio__keep(&at, target);
     self->name = aio__keep(&at, name);
-    self->options.local_host = only ? NULL : aio__keep(&at, o->local_host);
+    self->options.local_host = is_path ? NULL : aio__keep(&at, o->local_host);
     self->options.proxy = aio__keep(&at, o->proxy);
-    self->only.count = only != NULL;
-    if (only) self->only.at[0] = *only;
+    self->only.count = is_path;
+    if (is_path) aio__unix_address(target, &self->only.at[0]);
     return (aio_stream_task *)(void *)self;
 }
 
 AIO_API aio_stream_task *aio__open_connection(const char *host, int port, const aio_connect_options *options)
 {
-    return aio__connect_new(host, port, NULL, EINVAL, host && *host ? NULL : "there is no host", options);
+    return aio__connect_new(host, port, false, EINVAL, host && *host ? NULL : "there is no host", options);
 }
 
 AIO_API aio_stream_task *aio__open_unix_connection(const char *path, const aio_connect_options *options)
@@ -17739,7 +17755,7 @@ AIO_API aio_stream_task *aio__open_unix_connection(const char *path, const aio_c
         : options->tls && !options->tls_context ? "TLS over a unix socket needs .tls_context"
         : options->tls_context && (!name || !*name) ? "TLS over a unix socket needs .server_hostname"
         : options->proxy && *options->proxy ? "there are no proxies for unix sockets" : NULL;
-    return aio__connect_new(path, 0, &address, code ? code : EINVAL, why, options);
+    return aio__connect_new(path, 0, true, code ? code : EINVAL, why, options);
 }
 
 /* ============================================================================
