@@ -15131,14 +15131,15 @@ static bool aio__same_word(const char *a, size_t a_length, const char *b, size_t
 static bool aio__has_control(const char *data, size_t n, bool tab)
 {
     const uint64_t ones = UINT64_C(0x0101010101010101), high = ones << 7;
-    size_t i = 0;
-    for (; i < n; i += 8) {
-        uint64_t word = ones * ' ', delete_mark;
-        size_t width = n - i < 8 ? n - i : 8;
-        memcpy(&word, data + i, width);
-        delete_mark = word ^ (ones * 0x7f);
-        if (!((((word - ones * 0x20) & ~word) | ((delete_mark - ones) & ~delete_mark)) & high)) continue;
-        for (size_t k = i; k < i + width; k++) {
+    for (size_t i = 0, end; i < n; i = end) {
+        end = n - i < 8 ? n : i + 8;
+        if (end - i == 8) {
+            uint64_t word, delete_mark;
+            memcpy(&word, data + i, 8);
+            delete_mark = word ^ (ones * 0x7f);
+            if (!((((word - ones * 0x20) & ~word) | ((delete_mark - ones) & ~delete_mark)) & high)) continue;
+        }
+        for (size_t k = i; k < end; k++) {
             unsigned char c = (unsigned char)data[k];
             if ((c < 0x20 && (tab || c != '\t')) || c == 0x7f) return true;
         }
@@ -15148,136 +15149,73 @@ static bool aio__has_control(const char *data, size_t n, bool tab)
 
 enum { AIO__QUOTE_PLUS = 1, AIO__QUOTE_AGAIN = 2 };
 
-/* Appends n bytes with those outside the class `keep` as %XX. AIO__QUOTE_PLUS: a space becomes '+'. AIO__QUOTE_AGAIN:
- * the text may be encoded already: %XX stays, with upper-case digits, or is decoded if unreserved. */
-static bool aio__quote(aio__buffer *out, const char *data, size_t n, unsigned keep, unsigned how)
+/* %XX at the beginning of n bytes: the byte that it stands for. */
+static bool aio__percent(const char *data, size_t n, char *c)
 {
-    static const char digits[] = "0123456789ABCDEF";
-    size_t i = 0;
-    while (i < n) {
-        size_t run = i;
-        while (run < n && aio__is(data[run], keep)) run++;
-        if (!aio__buffer_append(out, data + i, run - i)) return false;
-        i = run;
-        if (i == n) break;
-        char c = data[i++], escape[3];
-        size_t width = 1;
-        if ((how & AIO__QUOTE_AGAIN) && c == '%' && n - i >= 2 && aio__is(data[i], AIO__HEX)
-            && aio__is(data[i + 1], AIO__HEX)) {
-            c = (char)(aio__hex_value(data[i]) * 16 + aio__hex_value(data[i + 1]));
-            i += 2;
-            width = aio__is(c, AIO__UNRESERVED) ? 1 : 3;
-        } else if (c == ' ' && (how & AIO__QUOTE_PLUS)) {
-            c = '+';
-        } else {
-            width = 3;
-        }
-        escape[0] = width == 1 ? c : '%';
-        escape[1] = digits[(unsigned char)c >> 4];
-        escape[2] = digits[(unsigned char)c & 15];
-        if (!aio__buffer_append(out, escape, width)) return false;
-    }
+    if (n < 3 || *data != '%' || !aio__is(data[1], AIO__HEX) || !aio__is(data[2], AIO__HEX)) return false;
+    *c = (char)(aio__hex_value(data[1]) * 16 + aio__hex_value(data[2]));
     return true;
 }
 
-/* Appends n bytes with %XX decoded, and '+' as a space if `plus`; a '%' without two digits stays. */
-static bool aio__unquote(aio__buffer *out, const char *data, size_t n, bool plus)
+/* Writes n bytes with those outside the class `keep` as %XX: at most three bytes for each. AIO__QUOTE_PLUS: a space
+ * becomes '+'. AIO__QUOTE_AGAIN: the text may be encoded already: %XX stays, with upper-case digits, or is decoded if
+ * unreserved. Gives where it ends. */
+static char *aio__quote(char *out, const char *data, size_t n, unsigned keep, unsigned how)
 {
-    for (size_t i = 0; i < n;) {
-        size_t run = i;
-        while (run < n && data[run] != '%' && !(plus && data[run] == '+')) run++;
-        if (!aio__buffer_append(out, data + i, run - i)) return false;
-        i = run;
-        if (i == n) break;
-        char c = data[i++];
-        if (c == '+') {
-            c = ' ';
-        } else if (n - i >= 2 && aio__is(data[i], AIO__HEX) && aio__is(data[i + 1], AIO__HEX)) {
-            c = (char)(aio__hex_value(data[i]) * 16 + aio__hex_value(data[i + 1]));
+    static const char digits[] = "0123456789ABCDEF";
+    for (size_t i = 0; i < n; i++) {
+        char c = data[i];
+        bool kept = aio__is(c, keep);
+        if (!kept && (how & AIO__QUOTE_AGAIN) && aio__percent(data + i, n - i, &c)) {
             i += 2;
+            kept = aio__is(c, AIO__UNRESERVED);
+        } else if (c == ' ' && (how & AIO__QUOTE_PLUS)) {
+            kept = true;
+            c = '+';
         }
-        if (!aio__buffer_append(out, &c, 1)) return false;
+        *out++ = kept ? c : '%';
+        if (kept) continue;
+        *out++ = digits[(unsigned char)c >> 4];
+        *out++ = digits[(unsigned char)c & 15];
     }
-    return true;
+    return out;
+}
+
+/* Writes n bytes with %XX decoded; a '%' without two digits stays. Gives where it ends. */
+static char *aio__unquote(char *out, const char *data, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        char c = data[i];
+        if (aio__percent(data + i, n - i, &c)) i += 2;
+        *out++ = c;
+    }
+    return out;
 }
 
 /* Appends name=value as application/x-www-form-urlencoded has it, after a '&' if the buffer has pairs already. */
-static inline bool aio__form_pair(aio__buffer *out, aio_text name, aio_text value)
+static bool aio__form_pair(aio__buffer *out, aio_text name, aio_text value)
 {
-    if (out->end > out->start && !aio__buffer_append(out, "&", 1)) return false;
-    return aio__quote(out, name.data, name.length, AIO__FORM, AIO__QUOTE_PLUS) && aio__buffer_append(out, "=", 1)
-        && aio__quote(out, value.data, value.length, AIO__FORM, AIO__QUOTE_PLUS);
-}
-
-/* Takes the next pair off a query or a urlencoded form, still encoded; empty pairs are skipped. */
-static inline bool aio__form_next(aio_text *rest, aio_text *name, aio_text *value)
-{
-    while (rest->length) {
-        const char *pair = rest->data;
-        const char *stop = (const char *)memchr(pair, '&', rest->length);
-        size_t length = stop ? (size_t)(stop - pair) : rest->length;
-        rest->data += length + (stop ? 1 : 0);
-        rest->length -= length + (stop ? 1 : 0);
-        if (!length) continue;
-        const char *equals = (const char *)memchr(pair, '=', length);
-        *name = aio__text(pair, equals ? (size_t)(equals - pair) : length);
-        *value = equals ? aio__text(equals + 1, length - name->length - 1) : aio__text(pair + length, 0);
-        return true;
-    }
-    return false;
-}
-
-/* Four decimal parts without leading zeros: the only notation that everybody reads alike. */
-static bool aio__ipv4_parse(const char *text, size_t n, unsigned char address[4])
-{
-    size_t i = 0;
-    for (int part = 0; part < 4; part++) {
-        unsigned value = 0;
-        size_t start = i;
-        if (part && (i >= n || text[i++] != '.')) return false;
-        start = i;
-        while (i < n && i - start < 4 && aio__is(text[i], AIO__DIGIT)) value = value * 10 + (unsigned)(text[i++] - '0');
-        if (i == start || value > 255 || (i - start > 1 && text[start] == '0')) return false;
-        address[part] = (unsigned char)value;
-    }
-    return i == n;
-}
-
-/* RFC 4291 2.2, all three notations. The groups before and after "::" are gathered in order, then spread. */
-static bool aio__ipv6_parse(const char *text, size_t n, unsigned char address[16])
-{
-    unsigned char bytes[18];
-    size_t i = 0, used = 0, gap = SIZE_MAX;
-    if (n >= 2 && text[0] == ':' && text[1] == ':') { gap = 0; i = 2; }
-    while (i < n) {
-        size_t start = i;
-        unsigned value = 0;
-        while (i < n && i - start < 4 && aio__is(text[i], AIO__HEX))
-            value = value * 16 + (unsigned)aio__hex_value(text[i++]);
-        if (i == start || used > 14) return false;
-        if (i < n && text[i] == '.') {
-            if (used > 12 || !aio__ipv4_parse(text + start, n - start, bytes + used)) return false;
-            used += 4;
-            break;
-        }
-        bytes[used++] = (unsigned char)(value >> 8);
-        bytes[used++] = (unsigned char)(value & 255);
-        if (i == n) break;
-        if (text[i++] != ':') return false;
-        if (i < n && text[i] == ':') {
-            if (gap != SIZE_MAX) return false;
-            gap = used;
-            i++;
-        } else if (i == n) {
-            return false;
-        }
-    }
-    if (gap == SIZE_MAX ? used != 16 : used > 14) return false;
-    if (gap == SIZE_MAX) gap = used;
-    memset(address, 0, 16);
-    memcpy(address, bytes, gap);
-    memcpy(address + 16 - (used - gap), bytes + gap, used - gap);
+    if (!aio__buffer_reserve(out, 3 * (name.length + value.length) + 2)) return false;
+    char *at = out->data + out->end;
+    if (out->end > out->start) *at++ = '&';
+    at = aio__quote(at, name.data, name.length, AIO__FORM, AIO__QUOTE_PLUS);
+    *at++ = '=';
+    at = aio__quote(at, value.data, value.length, AIO__FORM, AIO__QUOTE_PLUS);
+    out->end = (size_t)(at - out->data);
     return true;
+}
+
+/* An address in one of RFC 4291's notations, or of four decimal parts without leading zeros, the only one that
+ * everybody reads alike. 16 or 4, the bytes it has written; 0 for anything else. */
+static size_t aio__ip_parse(const char *text, size_t n, unsigned char *address)
+{
+    char copy[INET6_ADDRSTRLEN];
+    if (n >= sizeof copy) return 0;
+    memcpy(copy, text, n);
+    copy[n] = '\0';
+    bool six = strchr(copy, ':') != NULL;
+    if (inet_pton(six ? AF_INET6 : AF_INET, copy, address) != 1) return 0;
+    return six ? 16 : 4;
 }
 
 /* Where the longest run of at least two zero groups begins (8: there is none), and how long it is: RFC 5952 4.2. */
@@ -15305,7 +15243,8 @@ static size_t aio__ipv6_format(const unsigned char address[16], char *out)
                                 (unsigned)address[14], (unsigned)address[15]);
     for (int i = 0; i < 8; i++) {
         if (i == start) {
-            n += snprintf(out + n, (size_t)(46 - n), "::");
+            out[n++] = ':';
+            out[n++] = ':';
             i += zeros - 1;
             continue;
         }
@@ -15316,16 +15255,29 @@ static size_t aio__ipv6_format(const unsigned char address[16], char *out)
 }
 
 enum { AIO__HOST_MAX = 253, AIO__LABEL_MAX = 63, AIO__ZONE_MAX = 32 };
-typedef struct aio__host {
-    char   name[AIO__HOST_MAX + 3];
-    size_t length, address_length; /* the latter without %zone */
-    bool   is_ipv4, is_ipv6;
-} aio__host;
+
+typedef struct aio__url_parts {
+    aio_text scheme, authority, base_path, path, query, more, fragment; /* base_path: before path; more: of the query */
+} aio__url_parts;
+
+/* A URL on its way into its block, which is large enough from the start. */
+typedef struct aio__url_draft {
+    aio_url *url;
+    char    *at;             /* in the block: where the next byte goes */
+    aio_text user, password; /* as they came */
+    unsigned default_port;
+} aio__url_draft;
+
+/* What has been written since then. */
+static aio_text aio__draft_since(const aio__url_draft *draft, const char *start)
+{
+    return aio__text(start, (size_t)(draft->at - start));
+}
 
 /* inet_aton reads such names as addresses, each in a way of its own: the last label a decimal, octal or hex number. */
 static bool aio__host_looks_numeric(const char *name, size_t n)
 {
-    if (n && name[n - 1] == '.') n--;
+    if (name[n - 1] == '.') n--;
     size_t start = n, i;
     while (start && name[start - 1] != '.') start--;
     bool hex = n - start >= 2 && name[start] == '0' && aio__lower(name[start + 1]) == 'x';
@@ -15334,9 +15286,9 @@ static bool aio__host_looks_numeric(const char *name, size_t n)
     return i > start;
 }
 
-static const char *aio__host_name(aio__host *host, const char *text, size_t n)
+static const char *aio__draft_host(aio__url_draft *draft, const char *text, size_t n)
 {
-    unsigned char address[4];
+    unsigned char address[16];
     size_t label = 0, shown = n && text[n - 1] == '.' ? n - 1 : n;
     if (!shown) return "the host is empty";
     if (shown > AIO__HOST_MAX) return "the host is longer than 253 bytes";
@@ -15346,38 +15298,33 @@ static const char *aio__host_name(aio__host *host, const char *text, size_t n)
         if (text[i] == '.' && !label) return "the host has an empty label";
         label = text[i] == '.' ? 0 : label + 1;
         if (label > AIO__LABEL_MAX) return "the host has a label longer than 63 bytes";
-        host->name[i] = aio__lower(text[i]);
+        *draft->at++ = aio__lower(text[i]);
     }
-    host->length = host->address_length = n;
-    host->is_ipv4 = aio__ipv4_parse(text, n, address);
-    if (!host->is_ipv4 && aio__host_looks_numeric(text, n))
-        return "the host looks like a number but is not an IPv4 address in four decimal parts";
-    return NULL;
+    if (!aio__host_looks_numeric(text, n)) return NULL;
+    draft->url->is_ipv4 = aio__ip_parse(text, n, address) == 4;
+    return draft->url->is_ipv4 ? NULL
+        : "the host looks like a number but is not an IPv4 address in four decimal parts";
 }
 
 /* What stands between brackets; RFC 6874 writes the zone after "%25", most people after '%'. */
-static const char *aio__host_ipv6(aio__host *host, const char *text, size_t n)
+AIO__NOINLINE static const char *aio__draft_ipv6(aio__url_draft *draft, const char *text, size_t n)
 {
     unsigned char address[16];
     const char *percent = (const char *)memchr(text, '%', n);
     size_t length = percent ? (size_t)(percent - text) : n, zone = length + 1;
-    if (!aio__ipv6_parse(text, length, address)) return "the host in brackets is not an IPv6 address";
-    host->is_ipv6 = true;
-    host->length = host->address_length = aio__ipv6_format(address, host->name);
+    draft->url->is_ipv6 = aio__ip_parse(text, length, address) == 16;
+    if (!draft->url->is_ipv6) return "the host in brackets is not an IPv6 address";
+    draft->at += aio__ipv6_format(address, draft->at);
     if (!percent) return NULL;
     if (n - zone > 2 && text[zone] == '2' && text[zone + 1] == '5') zone += 2;
     if (zone == n || n - zone > AIO__ZONE_MAX) return "the IPv6 zone is empty or longer than 32 bytes";
-    host->name[host->length++] = '%';
+    *draft->at++ = '%';
     for (size_t i = zone; i < n; i++) {
         if (!aio__is(text[i], AIO__UNRESERVED)) return "the IPv6 zone has a character that no zone has";
-        host->name[host->length++] = text[i];
+        *draft->at++ = text[i];
     }
     return NULL;
 }
-
-typedef struct aio__url_parts {
-    aio_text scheme, authority, base_path, path, query, fragment; /* base_path: goes before path */
-} aio__url_parts;
 
 /* RFC 3986 appendix B: takes a reference apart; whatever the bytes, the parts are all of them. */
 static void aio__url_split(const char *text, size_t n, aio__url_parts *parts)
@@ -15430,271 +15377,195 @@ static size_t aio__url_remove_dots(char *path, size_t n)
     return out;
 }
 
-typedef struct aio__span { size_t at, length; bool there; } aio__span;
-typedef struct aio__url_draft {
-    aio__buffer out;
-    aio__host   host;
-    aio_text    raw_user, raw_password;
-    aio__span   text, scheme, user, password, name, authority, path, query, fragment;
-    unsigned    port, default_port;
-    bool        memory;  /* false: an append failed */
-    bool        is_http;
-} aio__url_draft;
-
-AIO__NOINLINE static void aio__draft_put(aio__url_draft *draft, const char *data, size_t n)
-{
-    draft->memory = draft->memory && aio__buffer_append(&draft->out, data, n);
-}
-
-static void aio__draft_open(aio__url_draft *draft, aio__span *span)
-{
-    span->at = draft->out.end;
-    span->there = true;
-}
-
-static void aio__draft_close(aio__url_draft *draft, aio__span *span)
-{
-    span->length = draft->out.end - span->at;
-}
-
+/* What is known of the scheme. */
 static const char *aio__draft_scheme(aio__url_draft *draft, aio_text scheme)
 {
-    static const struct { const char *name; uint16_t port; bool http; } known[] = {
-        { "http", 80, true }, { "https", 443, true }, { "ws", 80, true }, { "wss", 443, true }, { "ftp", 21, false },
-        { "socks4", 1080, false }, { "socks4a", 1080, false }, { "socks5", 1080, false }, { "socks5h", 1080, false }
+    static const struct { char name[8]; uint16_t port; bool is_http, is_tls; } known[] = {
+        { "http", 80, true, false }, { "https", 443, true, true }, { "ws", 80, true, false },
+        { "wss", 443, true, true }, { "ftp", 21, false, false }, { "socks4", 1080, false, false },
+        { "socks4a", 1080, false, false }, { "socks5", 1080, false, false }, { "socks5h", 1080, false, false }
     };
     if (!scheme.length) return "the URL has no scheme (http://...)";
-    aio__draft_open(draft, &draft->scheme);
-    for (size_t i = 0; i < scheme.length; i++) {
-        char c = aio__lower(scheme.data[i]);
-        aio__draft_put(draft, &c, 1);
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+        if (!aio__same_word(scheme.data, scheme.length, known[i].name, strlen(known[i].name))) continue;
+        draft->url->port = known[i].port;
+        draft->url->is_http = known[i].is_http;
+        draft->url->is_tls = known[i].is_tls;
     }
-    aio__draft_close(draft, &draft->scheme);
-    aio__draft_put(draft, ":", 1);
-    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
-        if (aio__same_word(scheme.data, scheme.length, known[i].name, strlen(known[i].name))) {
-            draft->default_port = known[i].port;
-            draft->is_http = known[i].http;
-        }
-    draft->port = draft->default_port;
+    draft->default_port = draft->url->port;
     return NULL;
 }
 
-static const char *aio__draft_port(aio__url_draft *draft, aio_text digits)
+static const char *aio__draft_port(aio__url_draft *draft, const char *at, const char *end)
 {
     unsigned port = 0;
-    if (!digits.length) return NULL;
-    for (size_t i = 0; i < digits.length; i++) {
-        if (!aio__is(digits.data[i], AIO__DIGIT)) return "the port is not a number";
-        port = port * 10 + (unsigned)(digits.data[i] - '0');
+    if (at == end) return NULL;
+    for (; at < end; at++) {
+        if (!aio__is(*at, AIO__DIGIT)) return "the port is not a number";
+        port = port * 10 + (unsigned)(*at - '0');
         if (port > 65535) return "the port is above 65535";
     }
-    if (!port) return "the port is 0";
-    draft->port = port;
-    return NULL;
+    draft->url->port = (uint16_t)port;
+    return port ? NULL : "the port is 0";
 }
 
-/* Takes an authority apart: user info up to the last '@', as yarl and browsers read it, then host and port. */
-static const char *aio__draft_authority(aio__url_draft *draft, aio_text text)
+/* Takes an authority apart: user info up to the last '@', as yarl and browsers read it, then host and port. Writes the
+ * host and its NUL. */
+AIO__NOINLINE static const char *aio__draft_authority(aio__url_draft *draft, aio_text text)
 {
-    const char *host = text.data, *end = text.data + text.length, *stop, *why;
+    const char *host = text.data, *end = text.data + text.length, *stop, *why, *start = draft->at;
     if (memchr(text.data, '\\', text.length)) return "the host part has a backslash";
     for (const char *at = text.data; at < end; at++)
         if (*at == '@') host = at + 1;
     if (host > text.data) {
         const char *info_end = host - 1, *colon = (const char *)memchr(text.data, ':', (size_t)(info_end - text.data));
-        draft->raw_user = aio__text(text.data, (size_t)((colon ? colon : info_end) - text.data));
-        if (colon) draft->raw_password = aio__text(colon + 1, (size_t)(info_end - colon - 1));
+        draft->user = aio__text(text.data, (size_t)((colon ? colon : info_end) - text.data));
+        if (colon) draft->password = aio__text(colon + 1, (size_t)(info_end - colon - 1));
     }
     if (host < end && *host == '[') {
         stop = (const char *)memchr(host, ']', (size_t)(end - host));
         if (!stop) return "the host has '[' without ']'";
-        why = aio__host_ipv6(&draft->host, host + 1, (size_t)(stop - host - 1));
+        why = aio__draft_ipv6(draft, host + 1, (size_t)(stop - host - 1));
         stop++;
         if (!why && stop < end && *stop != ':') why = "the host in brackets is followed by something else than a port";
     } else {
+        if (!text.length && !draft->url->is_http) return NULL;
         stop = (const char *)memchr(host, ':', (size_t)(end - host));
         if (!stop) stop = end;
-        if (stop == end && stop == host && !draft->is_http && host == text.data) return NULL;
-        why = aio__host_name(&draft->host, host, (size_t)(stop - host));
+        why = aio__draft_host(draft, host, (size_t)(stop - host));
     }
-    if (why || stop == end) return why;
-    return aio__draft_port(draft, aio__text(stop + 1, (size_t)(end - stop - 1)));
+    draft->url->host = aio__draft_since(draft, start);
+    *draft->at++ = '\0';
+    return why || stop == end ? why : aio__draft_port(draft, stop + 1, end);
 }
 
-/* Writes user info and host in normal form. */
+static void aio__draft_quote(aio__url_draft *draft, aio_text text, unsigned keep, unsigned how)
+{
+    draft->at = aio__quote(draft->at, text.data, text.length, keep, how | AIO__QUOTE_AGAIN);
+}
+
+/* Writes user info, host and port in normal form. */
 static void aio__draft_put_authority(aio__url_draft *draft)
 {
-    aio__host *host = &draft->host;
-    char port[8];
-    for (int i = 0; i < 2; i++) {
-        aio_text raw = i ? draft->raw_password : draft->raw_user;
-        if (!raw.data) continue;
-        if (i) aio__draft_put(draft, ":", 1);
-        draft->memory = draft->memory
-            && aio__quote(&draft->out, raw.data, raw.length, AIO__UNRESERVED, AIO__QUOTE_AGAIN);
-    }
-    if (draft->raw_user.data) aio__draft_put(draft, "@", 1);
-    aio__draft_open(draft, &draft->authority);
-    if (host->is_ipv6) aio__draft_put(draft, "[", 1);
-    aio__draft_put(draft, host->name, host->address_length);
-    if (host->length > host->address_length) {
-        aio__draft_put(draft, "%25", 3);
-        aio__draft_put(draft, host->name + host->address_length + 1, host->length - host->address_length - 1);
-    }
-    if (host->is_ipv6) aio__draft_put(draft, "]", 1);
-    if (draft->port != draft->default_port)
-        aio__draft_put(draft, port, (size_t)snprintf(port, sizeof port, ":%u", draft->port));
-    aio__draft_close(draft, &draft->authority);
+    aio_url *url = draft->url;
+    *draft->at++ = '/';
+    *draft->at++ = '/';
+    aio__draft_quote(draft, draft->user, AIO__UNRESERVED, 0);
+    if (draft->password.data) *draft->at++ = ':';
+    aio__draft_quote(draft, draft->password, AIO__UNRESERVED, 0);
+    if (draft->user.data) *draft->at++ = '@';
+    const char *start = draft->at;
+    if (url->is_ipv6) *draft->at++ = '[';
+    draft->at = aio__quote(draft->at, url->host.data, url->host.length, AIO__PATH, 0); /* the zone's '%' as %25 */
+    if (url->is_ipv6) *draft->at++ = ']';
+    if (url->port != draft->default_port) draft->at += snprintf(draft->at, 8, ":%u", (unsigned)url->port);
+    url->authority = aio__draft_since(draft, start);
 }
 
-static const char *aio__draft_path(aio__url_draft *draft, const aio__url_parts *parts)
+AIO__NOINLINE static const char *aio__draft_path(aio__url_draft *draft, const aio__url_parts *parts)
 {
-    aio_text pieces[2];
-    pieces[0] = parts->base_path;
-    pieces[1] = parts->path;
-    aio__draft_open(draft, &draft->path);
-    for (int i = 0; i < 2; i++)
-        draft->memory = draft->memory
-            && aio__quote(&draft->out, pieces[i].data, pieces[i].length, AIO__PATH, AIO__QUOTE_AGAIN);
-    if (!draft->memory) return NULL;
-    char *path = draft->out.data + draft->path.at;
-    aio__draft_close(draft, &draft->path);
-    if (draft->path.length && *path == '/') {
-        draft->path.length = aio__url_remove_dots(path, draft->path.length);
-        draft->out.end = draft->path.at + draft->path.length;
-    } else if (parts->authority.data) {
-        aio__draft_put(draft, "/", 1);
-        draft->path.length = 1;
-    }
-    if (!parts->authority.data && draft->path.length >= 2 && path[0] == '/' && path[1] == '/')
+    char *path = draft->at;
+    bool has_host = parts->authority.data != NULL;
+    aio__draft_quote(draft, parts->base_path, AIO__PATH, 0);
+    aio__draft_quote(draft, parts->path, AIO__PATH, 0);
+    if (draft->at > path && *path == '/') draft->at = path + aio__url_remove_dots(path, (size_t)(draft->at - path));
+    else if (has_host) *draft->at++ = '/';
+    draft->url->path = aio__draft_since(draft, path);
+    if (!has_host && draft->at - path >= 2 && path[0] == '/' && path[1] == '/')
         return "the path begins with '//' and there is no host";
     return NULL;
 }
 
-static void aio__draft_tail(aio__url_draft *draft, aio__span *span, char mark, aio_text text, unsigned how)
+static aio_text aio__draft_tail(aio__url_draft *draft, char mark, aio_text text, aio_text more, unsigned how)
 {
-    if (!text.data) return;
-    aio__draft_put(draft, &mark, 1);
-    aio__draft_open(draft, span);
-    draft->memory = draft->memory
-        && aio__quote(&draft->out, text.data, text.length, AIO__QUERY, how | AIO__QUOTE_AGAIN);
-    aio__draft_close(draft, span);
+    if (!text.data && !more.length) return text;
+    *draft->at++ = mark;
+    const char *start = draft->at;
+    aio__draft_quote(draft, text, AIO__QUERY, how);
+    if (text.length && more.length) *draft->at++ = '&';
+    aio__draft_quote(draft, more, AIO__QUERY, how);
+    return aio__draft_since(draft, start);
 }
 
-/* After the URL itself: host, user and password, decoded, each with a NUL. RFC 7617 has no control characters in
- * them. */
-static const char *aio__draft_copies(aio__url_draft *draft)
+/* After the URL itself: user or password, decoded, with a NUL. RFC 7617 has no control characters in them. */
+static const char *aio__draft_secret(aio__url_draft *draft, aio_text raw, aio_text *decoded)
 {
-    aio__draft_put(draft, "", 1);
-    aio__draft_open(draft, &draft->name);
-    aio__draft_put(draft, draft->host.name, draft->host.length);
-    aio__draft_close(draft, &draft->name);
-    draft->name.there = draft->host.length > 0;
-    aio__draft_put(draft, "", 1);
-    for (int i = 0; i < 2; i++) {
-        aio_text raw = i ? draft->raw_password : draft->raw_user;
-        aio__span *span = i ? &draft->password : &draft->user;
-        if (!raw.data) continue;
-        aio__draft_open(draft, span);
-        draft->memory = draft->memory && aio__unquote(&draft->out, raw.data, raw.length, false);
-        if (!draft->memory) break;
-        aio__draft_close(draft, span);
-        if (aio__has_control(draft->out.data + span->at, span->length, true))
-            return "the user info has a control character";
-        aio__draft_put(draft, "", 1);
-    }
-    return NULL;
-}
-
-static aio_text aio__draft_text(const aio__url_draft *draft, aio__span span)
-{
-    return span.there ? aio__text(draft->out.data + span.at, span.length) : aio__text(NULL, 0);
-}
-
-static void aio__draft_finish(const aio__url_draft *draft, aio_url *url)
-{
-    aio__span target = draft->path;
-    if (draft->query.there) target.length += draft->query.length + 1;
-    url->block = draft->out.data;
-    url->text = aio__draft_text(draft, draft->text);
-    url->scheme = aio__draft_text(draft, draft->scheme);
-    url->user = aio__draft_text(draft, draft->user);
-    url->password = aio__draft_text(draft, draft->password);
-    url->host = aio__draft_text(draft, draft->name);
-    url->authority = aio__draft_text(draft, draft->authority);
-    url->path = aio__draft_text(draft, draft->path);
-    url->query = aio__draft_text(draft, draft->query);
-    url->fragment = aio__draft_text(draft, draft->fragment);
-    url->target = aio__draft_text(draft, target);
-    url->port = (uint16_t)draft->port;
-    url->is_tls = AIO__SAME_WORD(url->scheme.data, url->scheme.length, "https")
-               || AIO__SAME_WORD(url->scheme.data, url->scheme.length, "wss");
-    url->is_http = draft->is_http;
-    url->is_ipv4 = draft->host.is_ipv4;
-    url->is_ipv6 = draft->host.is_ipv6;
+    char *start = draft->at;
+    if (!raw.data) return NULL;
+    draft->at = aio__unquote(start, raw.data, raw.length);
+    *decoded = aio__draft_since(draft, start);
+    *draft->at++ = '\0';
+    return aio__has_control(start, decoded->length, true) ? "the user info has a control character" : NULL;
 }
 
 static const char *aio__draft_write(aio__url_draft *draft, const aio__url_parts *parts)
 {
+    aio_url *url = draft->url;
     const char *why = aio__draft_scheme(draft, parts->scheme);
-    if (!why && draft->is_http && !parts->authority.data) why = "the URL has no host";
-    if (!why && parts->authority.data) {
-        why = aio__draft_authority(draft, parts->authority);
-        if (why) return why;
-        aio__draft_put(draft, "//", 2);
-        aio__draft_put_authority(draft);
-    }
-    if (!why) why = aio__draft_path(draft, parts);
+    if (!why && parts->authority.data) why = aio__draft_authority(draft, parts->authority);
+    else if (!why && url->is_http) why = "the URL has no host";
     if (why) return why;
-    aio__draft_tail(draft, &draft->query, '?', parts->query, draft->is_http ? AIO__QUOTE_PLUS : 0);
-    aio__draft_tail(draft, &draft->fragment, '#', parts->fragment, 0);
-    draft->text.there = true;
-    draft->text.length = draft->out.end;
-    return aio__draft_copies(draft);
+    char *start = draft->at;
+    for (size_t i = 0; i < parts->scheme.length; i++) *draft->at++ = aio__lower(parts->scheme.data[i]);
+    url->scheme = aio__draft_since(draft, start);
+    *draft->at++ = ':';
+    if (parts->authority.data) aio__draft_put_authority(draft);
+    why = aio__draft_path(draft, parts);
+    url->query = aio__draft_tail(draft, '?', parts->query, parts->more, url->is_http ? AIO__QUOTE_PLUS : 0);
+    url->target = aio__draft_since(draft, url->path.data);
+    url->fragment = aio__draft_tail(draft, '#', parts->fragment, aio__text(NULL, 0), 0);
+    url->text = aio__draft_since(draft, start);
+    *draft->at++ = '\0';
+    if (!why) why = aio__draft_secret(draft, draft->user, &url->user);
+    if (!why) why = aio__draft_secret(draft, draft->password, &url->password);
+    return !why && url->text.length > AIO_URL_MAX ? "the URL is longer than 65536 bytes" : why;
 }
 
-/* Checks, normalises and writes the parts into a URL of their own. */
-static int aio__url_compose(aio_url *url, const aio__url_parts *parts, const char **reason)
+/* Checks, normalises and writes the parts into a URL of their own; or fails at once, if `why` is set. Every byte may
+ * become three; the authority is there once more, decoded. What is left of the room is for an IPv6 address, twice, and
+ * for what joins the parts. */
+static int aio__url_compose(aio_url *url, const aio__url_parts *parts, const char *why, const char **reason)
 {
     aio__url_draft draft;
+    const aio__url_parts *p = parts;
+    int code = AIO_EURL;
+    memset(url, 0, sizeof *url);
     memset(&draft, 0, sizeof draft);
-    draft.memory = true;
-    const char *why = aio__draft_write(&draft, parts);
-    if (!why && draft.memory && draft.text.length > AIO_URL_MAX) why = "the URL is longer than 65536 bytes";
-    if (!draft.memory) why = "out of memory";
+    draft.url = url;
     if (!why) {
-        aio__draft_finish(&draft, url);
-        return 0;
+        url->block = draft.at = (char *)aio__malloc(128 + p->scheme.length + 4 * p->authority.length
+            + 3 * (p->base_path.length + p->path.length + p->query.length + p->more.length + p->fragment.length));
+        if (!url->block) code = ENOMEM;
+        why = url->block ? aio__draft_write(&draft, p) : "out of memory";
     }
-    aio__free(draft.out.data);
+    if (!why) return 0;
     if (reason) *reason = why;
-    return draft.memory ? AIO_EURL : ENOMEM;
+    aio_url_clear(url);
+    return code;
 }
 
-/* Skips leading spaces, and refuses what no URL may have, so that nothing after it meets a control character. */
-static const char *aio__url_trim(const char **text, size_t *length)
+/* What no URL may have, so that nothing after it meets a control character. */
+static const char *aio__url_problem(aio_text text)
 {
-    while (*length && **text == ' ') {
-        (*text)++;
-        (*length)--;
-    }
-    if (*length > AIO_URL_MAX) return "the URL is longer than 65536 bytes";
-    return aio__has_control(*text, *length, true) ? "the URL has a control character" : NULL;
+    if (text.length > AIO_URL_MAX) return "the URL is longer than 65536 bytes";
+    return aio__has_control(text.data, text.length, true) ? "the URL has a control character" : NULL;
+}
+
+/* Takes a URL, or a reference, apart, without the spaces before it. NULL, or what is wrong with it. */
+static const char *aio__url_read(const char *text, size_t length, aio__url_parts *parts)
+{
+    if (!text) return "the URL is NULL";
+    for (; length && *text == ' '; length--) text++;
+    const char *why = aio__url_problem(aio__text(text, length));
+    if (!why) aio__url_split(text, length, parts);
+    return why;
 }
 
 AIO_API int aio_url_parse(aio_url *url, const char *text, size_t length, const char **reason)
 {
     aio__url_parts parts;
-    const char *why = text ? aio__url_trim(&text, &length) : "the URL is NULL";
-    memset(url, 0, sizeof *url);
-    if (!why && !length) why = "the URL is empty";
-    if (why) {
-        if (reason) *reason = why;
-        return AIO_EURL;
-    }
-    aio__url_split(text, length, &parts);
-    return aio__url_compose(url, &parts, reason);
+    const char *why = aio__url_read(text, length, &parts);
+    return aio__url_compose(url, &parts, why, reason);
 }
 
 /* The authority as the URL's text has it, with user info. */
@@ -15704,53 +15575,39 @@ static aio_text aio__url_raw_authority(const aio_url *url)
     return url->authority.data ? aio__text(start, (size_t)(url->path.data - start)) : aio__text(NULL, 0);
 }
 
+/* What a reference without a scheme has of its base (RFC 3986 5.2.2). */
+static void aio__url_inherit(aio__url_parts *parts, const aio_url *base)
+{
+    parts->scheme = base->scheme;
+    if (parts->authority.data) return;
+    parts->authority = aio__url_raw_authority(base);
+    if (!parts->path.length) {
+        parts->path = base->path;
+        if (!parts->query.data) parts->query = base->query;
+    } else if (*parts->path.data != '/') {
+        parts->base_path = base->path;
+        while (parts->base_path.length && parts->base_path.data[parts->base_path.length - 1] != '/')
+            parts->base_path.length--;
+    }
+}
+
 AIO_API int aio_url_join(aio_url *url, const aio_url *base, const char *reference, size_t length, const char **reason)
 {
     aio__url_parts parts;
-    const char *why = reference ? aio__url_trim(&reference, &length) : "the reference is NULL";
-    memset(url, 0, sizeof *url);
-    if (!why && !base->block) why = "the base URL is empty";
-    if (why) {
-        if (reason) *reason = why;
-        return AIO_EURL;
-    }
-    aio__url_split(reference, length, &parts);
-    if (parts.scheme.data) return aio__url_compose(url, &parts, reason);
-    parts.scheme = base->scheme;
-    if (parts.authority.data) return aio__url_compose(url, &parts, reason);
-    parts.authority = aio__url_raw_authority(base);
-    if (!parts.path.length) {
-        parts.path = base->path;
-        if (!parts.query.data) parts.query = base->query;
-    } else if (*parts.path.data != '/') {
-        parts.base_path = base->path;
-        while (parts.base_path.length && parts.base_path.data[parts.base_path.length - 1] != '/')
-            parts.base_path.length--;
-    }
-    return aio__url_compose(url, &parts, reason);
+    const char *why = base->block ? aio__url_read(reference, length, &parts) : "the base URL is empty";
+    if (!why && !parts.scheme.data) aio__url_inherit(&parts, base);
+    return aio__url_compose(url, &parts, why, reason);
 }
 
 AIO_API int aio_url_extend_query(aio_url *url, const aio_url *base, const char *query, size_t length,
                                  const char **reason)
 {
     aio__url_parts parts;
-    aio__buffer joined;
-    memset(url, 0, sizeof *url);
     memset(&parts, 0, sizeof parts);
-    memset(&joined, 0, sizeof joined);
-    parts.scheme = base->scheme;
-    parts.authority = aio__url_raw_authority(base);
-    parts.path = base->path;
+    aio__url_inherit(&parts, base);
+    parts.more = aio__text(query, length);
     parts.fragment = base->fragment;
-    bool stored = aio__buffer_append(&joined, base->query.data, base->query.length)
-        && aio__buffer_append(&joined, "&", base->query.length && length ? 1 : 0)
-        && aio__buffer_append(&joined, query, length);
-    parts.query = joined.end || base->query.data ? aio__text(joined.data ? joined.data : "", joined.end) : base->query;
-    const char *why = stored ? aio__url_trim(&parts.query.data, &parts.query.length) : "out of memory";
-    int code = why ? (stored ? AIO_EURL : ENOMEM) : aio__url_compose(url, &parts, reason);
-    if (why && reason) *reason = why;
-    aio__free(joined.data);
-    return code;
+    return aio__url_compose(url, &parts, aio__url_problem(parts.more), reason);
 }
 
 AIO_API void aio_url_clear(aio_url *url)
@@ -16937,12 +16794,6 @@ static int aio__password_ask(aio__hop *hop)
     *at++ = (char)password.length;
     at = aio__lay(at, password.data, password.length);
     return aio__hop_ask(hop, AIO__HOP_PASSWORD, ask, at);
-}
-
-/* The length of an address in figures, which is then known: 4 or 16; 0: it is none. */
-static size_t aio__ip_parse(const char *text, size_t n, unsigned char *ip)
-{
-    return aio__ipv4_parse(text, n, ip) ? 4 : aio__ipv6_parse(text, n, ip) ? 16 : 0;
 }
 
 /* Whether the name is to be looked up here. An address is none; it is then known. */

@@ -165,7 +165,7 @@ TEST(url_refused)
     static const char puny[] = "the host is not ASCII: write it in punycode (xn--...)";
     static const char label[] = "the host has an empty label";
     static const struct { const char *in, *reason; } rows[] = {
-        { "", "the URL is empty" }, { "   ", "the URL is empty" }, { "a.test/x", scheme }, { "/x", scheme },
+        { "", scheme }, { "   ", scheme }, { "a.test/x", scheme }, { "/x", scheme },
         { "//a/x", scheme },
         { "://a", scheme }, { "1http://a", scheme }, { "?q", scheme }, { "#f", scheme }, { "ht tp://a/", scheme },
         { "http:", "the URL has no host" }, { "http:a", "the URL has no host" }, { "https:/a", "the URL has no host" },
@@ -390,48 +390,27 @@ TEST(url_quote_and_unquote)
         { "&=?#/", "%26%3D%3F%23%2F", "%26%3D%3F%23%2F" }, { "\xc3\xa9\n\x7f", "%C3%A9%0A%7F", "%C3%A9%0A%7F" },
         { "%41", "%2541", "%2541" },
     };
+    char out[32];
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        aio__buffer out;
-        memset(&out, 0, sizeof out);
-        CHECK(aio__quote(&out, rows[i].in, strlen(rows[i].in), AIO__UNRESERVED, 0));
-        CHECK_BYTES(out.data, out.end, rows[i].component);
-        out.end = 0;
-        CHECK(aio__unquote(&out, rows[i].component, strlen(rows[i].component), false));
-        CHECK_BYTES(out.data, out.end, rows[i].in);
-        out.end = 0;
-        CHECK(aio__quote(&out, rows[i].in, strlen(rows[i].in), AIO__FORM, AIO__QUOTE_PLUS));
-        CHECK_BYTES(out.data, out.end, rows[i].form);
-        out.end = 0;
-        CHECK(aio__unquote(&out, rows[i].form, strlen(rows[i].form), true));
-        CHECK_BYTES(out.data, out.end, rows[i].in);
-        aio__free(out.data);
+        const char *in = rows[i].in, *component = rows[i].component;
+        CHECK_BYTES(out, (size_t)(aio__quote(out, in, strlen(in), AIO__UNRESERVED, 0) - out), component);
+        CHECK_BYTES(out, (size_t)(aio__unquote(out, component, strlen(component)) - out), in);
+        CHECK_BYTES(out, (size_t)(aio__quote(out, in, strlen(in), AIO__FORM, AIO__QUOTE_PLUS) - out), rows[i].form);
     }
 }
 
 TEST(url_unquote_is_lenient)
 {
-    aio__buffer out;
-    memset(&out, 0, sizeof out);
-    CHECK(aio__unquote(&out, "%%41%4%zz+%", 11, false));
-    CHECK_BYTES(out.data, out.end, "%A%4%zz+%");
-    aio__free(out.data);
+    char out[12];
+    CHECK_BYTES(out, (size_t)(aio__unquote(out, "%%41%4%zz+%", 11) - out), "%A%4%zz+%");
 }
 
 TEST(url_form_pairs)
 {
     aio__buffer out;
-    aio_text rest, name = { NULL, 0 }, value = { NULL, 0 };
     memset(&out, 0, sizeof out);
     CHECK(aio__form_pair(&out, aio__text("a b", 3), aio__text("1&2", 3)));
     CHECK(aio__form_pair(&out, aio__text("c", 1), aio__text("", 0)));
     CHECK_BYTES(out.data, out.end, "a+b=1%262&c=");
     aio__free(out.data);
-    rest = aio__text("a=1&&b&=c&d==&", 14);
-    static const char *const expected[][2] = { { "a", "1" }, { "b", "" }, { "", "c" }, { "d", "=" } };
-    for (size_t i = 0; i < 4; i++) {
-        CHECK(aio__form_next(&rest, &name, &value));
-        CHECK_BYTES(name.data, name.length, expected[i][0]);
-        CHECK_BYTES(value.data, value.length, expected[i][1]);
-    }
-    CHECK(!aio__form_next(&rest, &name, &value));
 }
