@@ -1888,7 +1888,7 @@ typedef struct aio_session_options {
     aio_tls_context   *tls_context;
     bool               raise_for_status;  /* a status from 400 on is an error of the request: AIO_ESTATUS */
     bool               force_close;       /* no connection is kept for another request */
-    double             keepalive_timeout; /* seconds that an idle connection is kept; 0: 15 */
+    double             keepalive_timeout; /* seconds that an idle connection is kept; 0: 15, AIO_UNLIMITED: for ever */
     int                max_line_size, max_field_size, max_headers; /* of a response's head; 0: 8190, 8190, 128 */
     size_t             max_body;          /* bytes that aio_response_read takes; 0: AIO_STREAM_READ_ALL_LIMIT */
     size_t             read_bufsize;      /* how much of a body is read ahead; 0: 64 KiB */
@@ -15326,10 +15326,18 @@ AIO__NOINLINE static const char *aio__draft_ipv6(aio__url_draft *draft, const ch
     return NULL;
 }
 
+/* The length of the scheme before a ':'; 0: there is none. */
+static size_t aio__url_scheme(const char *text, size_t n)
+{
+    size_t i = 0;
+    while (i < n && (aio__is_letter(text[i]) || (i && (aio__is(text[i], AIO__DIGIT) || memchr("+-.", text[i], 3))))) i++;
+    return i < n && text[i] == ':' ? i : 0;
+}
+
 /* RFC 3986 appendix B: takes a reference apart; whatever the bytes, the parts are all of them. */
 static void aio__url_split(const char *text, size_t n, aio__url_parts *parts)
 {
-    const char *end = text + n, *at = text, *stop;
+    const char *end = text + n, *stop;
     memset(parts, 0, sizeof *parts);
     if ((stop = (const char *)memchr(text, '#', n))) {
         parts->fragment = aio__text(stop + 1, (size_t)(end - stop - 1));
@@ -15339,11 +15347,10 @@ static void aio__url_split(const char *text, size_t n, aio__url_parts *parts)
         parts->query = aio__text(stop + 1, (size_t)(end - stop - 1));
         end = stop;
     }
-    while (at < end && (aio__is_letter(*at) || (at > text && (aio__is(*at, AIO__DIGIT) || memchr("+-.", *at, 3)))))
-        at++;
-    if (at > text && at < end && *at == ':') {
-        parts->scheme = aio__text(text, (size_t)(at - text));
-        text = at + 1;
+    size_t scheme = aio__url_scheme(text, (size_t)(end - text));
+    if (scheme) {
+        parts->scheme = aio__text(text, scheme);
+        text += scheme + 1;
     }
     if (end - text >= 2 && text[0] == '/' && text[1] == '/') {
         const char *start = text + 2;
@@ -15952,7 +15959,8 @@ static bool aio__http_target_fits(const char *method, size_t n, const char *targ
     bool connect = n == 7 && !memcmp(method, "CONNECT", 7);
     if (connect) return *target != '/' && *target != '*' && !memchr(target, '/', target_length);
     if (*target == '*') return target_length == 1 && n == 7 && !memcmp(method, "OPTIONS", 7);
-    return *target == '/' || aio__is_letter(*target);
+    size_t scheme = *target == '/' ? 0 : aio__url_scheme(target, target_length);
+    return *target == '/' || (scheme && target_length - scheme > 3 && !memcmp(target + scheme, "://", 3));
 }
 
 static int aio__http_request_line(aio__http_head *head, const char *data, size_t at, size_t end)
@@ -17902,13 +17910,12 @@ AIO_API aio_server_task *aio__create_unix_server(const aio_protocol *protocol, v
  * ============================================================================ */
 
 /* Raises an exception that is handed over. */
-#define AIO__THROW(exception)                                   \
-    do {                                                        \
-        aio_exception *aio__thrown = (exception);               \
-        aio__raise_exception(aio__t, __LINE__, aio__thrown);    \
-        aio_exception_unref(aio__thrown);                       \
-        AIO__GOTO(aio__handler);                                \
-    } while (0)
+#define AIO__THROW(exception) do { aio__throw(aio__t, __LINE__, (exception)); AIO__GOTO(aio__handler); } while (0)
+static void aio__throw(aio_task *t, int line, aio_exception *exception)
+{
+    aio__raise_exception(t, line, exception);
+    aio_exception_unref(exception);
+}
 
 /* ---- deadlines ---- */
 
@@ -18002,62 +18009,54 @@ struct aio__intake {
     void         (*hold)(aio__intake *, int more); /* one more or one less who needs the intake */
 };
 
-static aio__body_step aio__intake_end(aio__intake *in)
+/* What has been taken, and not given out in pieces. */
+static aio_text aio__intake_text(const aio__intake *in)
 {
-    in->ended(in);
-    return AIO__BODY_DONE;
+    return aio__text(in->content.data + in->content.start, in->content.end - in->content.start);
 }
 
-/* The next piece of what has come, in place. AIO__BODY_ERROR: in->body.problem. */
-static aio__body_step aio__intake_piece(aio__intake *in, aio_text *piece)
+/* The next piece of what the stream has, in place. AIO__BODY_ERROR: in->body.problem. */
+static aio__body_step aio__intake_next(aio__intake *in, aio_text *piece)
 {
     aio_stream *s = in->stream;
-    size_t used = 0;
+    size_t used;
     *piece = aio__text("", 0);
-    if (in->content.end > in->content.start) {
-        *piece = aio__text(in->content.data + in->content.start, in->content.end - in->content.start);
-        in->content.start = in->content.end;
-        return AIO__BODY_DATA;
-    }
     if (!s) return in->body.state == AIO__CHUNK_END ? AIO__BODY_DONE : AIO__BODY_ERROR;
     aio_text unread = aio__stream_unread(s);
     aio__body_step step = aio__body_feed(&in->body, unread.data, unread.length, &used, piece);
     aio__stream_consume(s, used);
-    if (step == AIO__BODY_MORE && s->eof && used == unread.length)
-        step = aio__body_closed(&in->body) ? AIO__BODY_DONE : AIO__BODY_ERROR;
-    if (step == AIO__BODY_DONE) {
-        *piece = aio__text("", 0);
-        return aio__intake_end(in);
-    }
+    if (step == AIO__BODY_MORE && s->eof) step = aio__body_closed(&in->body) ? AIO__BODY_DONE : AIO__BODY_ERROR;
+    if (step == AIO__BODY_DONE) in->ended(in);
     return step;
 }
 
+/* The next piece of what has come. Results as above. */
+static aio__body_step aio__intake_piece(aio__intake *in, aio_text *piece)
+{
+    *piece = aio__intake_text(in);
+    if (in->whole || !piece->length) return aio__intake_next(in, piece);
+    in->content.start = in->content.end;
+    return AIO__BODY_DATA;
+}
+
 /* Takes all that has come into `content`. AIO__BODY_DATA: that is more than `max`. Anything else as above; ENOMEM is
- * AIO__BODY_ERROR without a problem. */
+ * AIO__BODY_ERROR without a problem. What was not taken is still to come. */
 static aio__body_step aio__intake_take(aio__intake *in, size_t max)
 {
-    aio_text piece;
     for (;;) {
-        if (!in->stream && in->body.state != AIO__CHUNK_END) return AIO__BODY_ERROR;
-        if (!in->stream) return in->content.end - in->content.start > max ? AIO__BODY_DATA : AIO__BODY_DONE;
+        aio_text piece;
         aio_stream *s = in->stream;
-        aio_text unread = aio__stream_unread(s);
-        size_t used = 0;
         aio__body before = in->body;
-        aio__body_step step = aio__body_feed(&in->body, unread.data, unread.length, &used, &piece);
-        if (step == AIO__BODY_DATA && in->content.end + piece.length > max) {
-            in->body = before;
-            return AIO__BODY_DATA;
-        }
-        aio__stream_consume(s, used);
-        if (step == AIO__BODY_DATA) {
-            if (aio__buffer_append(&in->content, piece.data, piece.length)) continue;
-            in->body.problem = NULL;
-            return AIO__BODY_ERROR;
-        }
-        if (step == AIO__BODY_MORE && s->eof && used == unread.length)
-            step = aio__body_closed(&in->body) ? AIO__BODY_DONE : AIO__BODY_ERROR;
-        return step == AIO__BODY_DONE ? aio__intake_end(in) : step;
+        uint32_t at = s ? s->in_start : 0;
+        size_t held = in->content.end - in->content.start;
+        if (held > max) return AIO__BODY_DATA;
+        aio__body_step step = aio__intake_next(in, &piece);
+        if (step != AIO__BODY_DATA) return step;
+        bool fits = piece.length <= max - held;
+        if (fits && aio__buffer_append(&in->content, piece.data, piece.length)) continue;
+        in->body = before;
+        s->in_start = at;
+        return fits ? AIO__BODY_ERROR : AIO__BODY_DATA;
     }
 }
 
@@ -18067,11 +18066,6 @@ static bool aio__intake_seal(aio__intake *in)
     if (!aio__buffer_reserve(&in->content, 1)) return false;
     in->content.data[in->content.end] = 0;
     return in->whole = true;
-}
-
-static aio_text aio__intake_text(const aio__intake *in)
-{
-    return aio__text(in->content.data + in->content.start, in->content.end - in->content.start);
 }
 
 static aio_exception *aio__intake_error(const aio__intake *in)
@@ -18087,10 +18081,35 @@ struct aio__taking {
     aio_task       task;
     aio_text       result;
     aio__intake   *in;
-    aio_text       data;
-    aio__body_step step;
+    aio_text       more;
+    aio_exception *error;
     bool           all, mine; /* mine: it is this coroutine that reads */
 };
+
+/* Takes what has come. True: more has to come. False: there is the result, or self->error. */
+static bool aio__taking_more(struct aio__taking *self)
+{
+    aio__intake *in = self->in;
+    aio__body_step step = self->all ? aio__intake_take(in, in->max) : aio__intake_piece(in, &self->result);
+    if (step == AIO__BODY_MORE) return true;
+    if (step == AIO__BODY_ERROR) self->error = aio__intake_error(in);
+    if (step == AIO__BODY_ERROR || !self->all) return false;
+    if (step == AIO__BODY_DATA)
+        self->error = aio__exception(AIO_ELIMIT, "body", "the body is longer than the limit of %zu bytes", in->max);
+    else if (!aio__intake_seal(in)) self->error = &aio__no_memory;
+    self->result = aio__intake_text(in);
+    return false;
+}
+
+/* Whether it can wait for more; else self->error. */
+static bool aio__taking_waits(struct aio__taking *self)
+{
+    aio__intake *in = self->in;
+    if (in->watch.expired) self->error = aio_exception_ref(&aio__cancelled);
+    else if (!in->waiting(in)) self->error = &aio__no_memory;
+    return !self->error;
+}
+
 static AIO_CORO(aio__taking)
 {
     AIO_BEGIN(aio__taking);
@@ -18099,22 +18118,12 @@ static AIO_CORO(aio__taking)
     self->in->hold(self->in, 1);
     aio__watch_enter(&self->in->watch, &self->task);
     AIO_TRY {
-        for (;;) {
-            self->step = self->all ? aio__intake_take(self->in, self->in->max)
-                                   : aio__intake_piece(self->in, &self->result);
-            if (self->step != AIO__BODY_MORE) break;
-            if (self->in->watch.expired) AIO_RAISE(AIO_ECANCELLED);
-            if (!self->in->waiting(self->in)) AIO_RAISE(ENOMEM);
-            AIO_AWAIT(self->data, aio__stream_further(self->in->stream));
-        }
-        if (self->step == AIO__BODY_ERROR) AIO__THROW(aio__intake_error(self->in));
-        if (self->all && self->step == AIO__BODY_DATA)
-            AIO_RAISE(AIO_ELIMIT, "the body is longer than the limit of %zu bytes", self->in->max);
-        if (self->all && !aio__intake_seal(self->in)) AIO_RAISE(ENOMEM);
+        while (aio__taking_more(self) && aio__taking_waits(self))
+            AIO_AWAIT(self->more, aio__stream_further(self->in->stream));
+        if (self->error) AIO__THROW(self->error);
     } AIO_CATCH {
         AIO__THROW(self->in->failed(self->in, aio_caught(self)));
     } AIO_END_TRY;
-    if (self->all) self->result = aio__intake_text(self->in);
     if (!self->result.length) self->task.future.flags |= AIO__F_END;
     AIO_FINALLY;
         if (self->mine) {
@@ -18125,28 +18134,22 @@ static AIO_CORO(aio__taking)
     AIO_END;
 }
 
-/* What has come already needs no coroutine. */
+/* What has come already needs no coroutine. An error is found again by it. */
 static aio_text_task *aio__intake_read(aio__intake *in, bool all)
 {
     struct aio__taking *taking = (struct aio__taking *)aio__new_zeroed(sizeof *taking, aio__taking_coro);
     if (!taking) return NULL;
+    aio_future *f = &taking->task.future;
     taking->in = in;
     taking->all = all;
-    bool ready = false;
-    if (in->reading) {
-        ready = false;
-    } else if (all) {
-        ready = in->whole || (!in->stream && aio__intake_take(in, in->max) == AIO__BODY_DONE && aio__intake_seal(in));
-        if (ready) taking->result = aio__intake_text(in);
-    } else if (!in->watch.expired) {
-        aio__body_step step = aio__intake_piece(in, &taking->result);
-        ready = step == AIO__BODY_DATA || step == AIO__BODY_DONE;
-    }
-    if (ready) {
-        taking->task.future.state = AIO__DONE;
-        taking->task.future.flags = (uint16_t)(taking->task.future.flags & ~AIO__F_CORO);
-        taking->task.future.run.ops = NULL;
-        if (!taking->result.length) taking->task.future.flags |= AIO__F_END;
+    if (in->reading || in->watch.expired || aio__taking_more(taking)) return (aio_text_task *)(void *)taking;
+    if (taking->error) {
+        aio_exception_unref(taking->error);
+        taking->error = NULL;
+    } else {
+        f->state = AIO__DONE;
+        f->flags = (uint16_t)((f->flags & ~AIO__F_CORO) | (taking->result.length ? 0 : AIO__F_END));
+        f->run.ops = NULL;
     }
     return (aio_text_task *)(void *)taking;
 }
@@ -18577,6 +18580,9 @@ enum {
     AIO__INTERIM_MAX = 64        /* 1xx responses before one response */
 };
 
+/* The members of aio_timeouts, in their order. */
+enum { AIO__TOTAL, AIO__CONNECT, AIO__SOCK_CONNECT, AIO__SOCK_READ, AIO__LIMITS };
+
 static const char *const aio__phase_names[] = {
     "pool", "resolve", "connect", "proxy", "TLS handshake", "send", "headers", "body"
 };
@@ -18612,7 +18618,7 @@ typedef struct aio__exchange {
     aio_text       key;        /* of the connection: the origin, and all proxies on the way */
     const char    *tunnel;     /* in route; NULL: none */
     aio__phases    phases;
-    int64_t        total, connect, sock_connect, sock_read; /* nanoseconds; 0: none */
+    int64_t        limits[AIO__LIMITS]; /* nanoseconds; 0: none */
     int64_t        total_at, connect_at;
     bool           keep;       /* the connection may be used again after this exchange */
     bool           heard;      /* a byte of the response has come */
@@ -18682,12 +18688,29 @@ static aio__sessions *aio__sessions_of(aio_loop *loop)
     return sessions;
 }
 
+/* Whether it is one of the loop's that is not closed; `session` may be what was one once. */
+static bool aio__session_is_open(const aio_session *session)
+{
+    aio_loop *loop = aio__loop_now();
+    const aio__sessions *sessions = loop ? (const aio__sessions *)loop->sessions : NULL;
+    for (const aio__node *node = sessions ? sessions->ring.next : NULL; node && node != &sessions->ring; node = node->next)
+        if (node == &session->link) return !session->is_closed;
+    return false;
+}
+
 /* ---- exchanges ---- */
 
 static void aio__exchange_ended(aio__intake *in);
 static bool aio__exchange_waiting(aio__intake *in);
 static aio_exception *aio__exchange_failed(aio__intake *in, const aio_exception *why);
 static void aio__exchange_hold(aio__intake *in, int more);
+
+static void aio__exchange_free(aio_loop *loop, aio__exchange *x)
+{
+    aio__watch_end(&x->in.watch);
+    aio__exchange_clear(x);
+    aio__pool_free(&loop->pool, x, sizeof *x);
+}
 
 /* A clean one, used before or new; NULL without memory. */
 static aio__exchange *aio__exchange_open(aio_session *session)
@@ -18707,6 +18730,10 @@ static aio__exchange *aio__exchange_open(aio_session *session)
         x->in.waiting = aio__exchange_waiting;
         x->in.failed = aio__exchange_failed;
         x->in.hold = aio__exchange_hold;
+        x->in.max = session->options.max_body;
+        x->head.limits.line = (uint32_t)session->options.max_line_size;
+        x->head.limits.field = (uint32_t)session->options.max_field_size;
+        x->head.limits.count = (uint32_t)session->options.max_headers;
     }
     x->session = session;
     x->refs = 1;
@@ -18731,9 +18758,7 @@ static void aio__exchange_unref(aio__exchange *x)
         session->spares = x;
         session->spare_count++;
     } else {
-        aio__watch_end(&x->in.watch);
-        aio__exchange_clear(x);
-        aio__pool_free(&session->connector.loop->pool, x, sizeof *x);
+        aio__exchange_free(session->connector.loop, x);
     }
     aio__session_unref(session);
 }
@@ -18762,19 +18787,13 @@ static void aio__exchange_hold(aio__intake *in, int more)
 
 static double aio__seconds(int64_t nanoseconds) { return (double)nanoseconds / 1e9; }
 
+/* The numbers of aio_response_times are those of the phases, in their order. */
 static void aio__exchange_times(aio__exchange *x, int phase)
 {
-    aio_response_times *times = &x->response.times;
-    const int64_t *spent = x->phases.spent;
+    double times[AIO__PHASES];
     aio__phase_enter(&x->phases, phase);
-    times->pool = aio__seconds(spent[AIO__PHASE_POOL]);
-    times->resolve = aio__seconds(spent[AIO__PHASE_RESOLVE]);
-    times->connect = aio__seconds(spent[AIO__PHASE_CONNECT]);
-    times->proxy = aio__seconds(spent[AIO__PHASE_PROXY]);
-    times->tls = aio__seconds(spent[AIO__PHASE_TLS]);
-    times->send = aio__seconds(spent[AIO__PHASE_SEND]);
-    times->wait = aio__seconds(spent[AIO__PHASE_HEADERS]);
-    times->receive = aio__seconds(spent[AIO__PHASE_BODY]);
+    for (int i = 0; i < AIO__PHASES; i++) times[i] = aio__seconds(x->phases.spent[i]);
+    memcpy(&x->response.times, times, sizeof times);
 }
 
 /* The exchange is done with its connection. */
@@ -18806,7 +18825,8 @@ static bool aio__exchange_until(aio__exchange *x, int64_t deadline)
 static bool aio__exchange_waiting(aio__intake *in)
 {
     aio__exchange *x = AIO__CONTAINER(in, aio__exchange, in);
-    return aio__exchange_until(x, aio__after(in->watch.loop, x->sock_read));
+    bool sends = x->phases.phase == AIO__PHASE_SEND;
+    return aio__exchange_until(x, sends ? INT64_MAX : aio__after(in->watch.loop, x->limits[AIO__SOCK_READ]));
 }
 
 static int aio__shown(size_t length) { return length > 160 ? 160 : (int)length; }
@@ -18825,14 +18845,14 @@ static const char *aio__exchange_name(const aio__exchange *x, char *text, size_t
 /* Which limit ran out, for a message. */
 static aio_exception *aio__exchange_timeout(const aio__exchange *x)
 {
+    static const char *const names[] = { "total", "connect", "sock_connect", "sock_read" };
     char name[400];
-    int64_t now = x->in.watch.loop->now;
     const char *phase = aio__phase_names[x->phases.phase];
-    bool before = x->phases.phase < AIO__PHASE_SEND;
-    const char *limit = x->total_at <= now ? "total" : before ? "connect" : "sock_read";
-    int64_t most = x->total_at <= now ? x->total : before ? x->connect : x->sock_read;
+    int limit = x->total_at <= x->in.watch.loop->now ? AIO__TOTAL
+              : x->phases.phase < AIO__PHASE_SEND ? AIO__CONNECT : AIO__SOCK_READ;
     return aio__exception(AIO_ETIMEOUT, phase, "%s: timed out in phase %s: the limit `%s` is %g s",
-                          aio__exchange_name(x, name, sizeof name), phase, limit, aio__seconds(most));
+                          aio__exchange_name(x, name, sizeof name), phase, names[limit],
+                          aio__seconds(x->limits[limit]));
 }
 
 /* An error as the user is to see it: with method, URL and phase. A new owner. */
@@ -18870,7 +18890,7 @@ struct aio__fetching { /* the coroutine of a request */
     const char       *headers, *params;  /* name NUL value NUL ... */
     size_t            header_count, param_count; /* pairs */
     aio_text          data, more;
-    const char       *reason;
+    aio_exception    *error;
     int               code;
     bool              raise_for_status;
     char              text[1];
@@ -18906,15 +18926,25 @@ static const char *aio__fields_problem(const aio_headers *headers)
     return NULL;
 }
 
-static bool aio__timeouts_fit(const aio_timeouts *t)
+/* Timeouts in nanoseconds, each as `mine` has it, or else `its`, or by default. False if one is none. */
+static bool aio__timeouts_read(int64_t limits[AIO__LIMITS], const aio_timeouts *mine, const aio_timeouts *its)
 {
-    return aio__timeout_ns(t->total, 0) >= 0 && aio__timeout_ns(t->connect, 0) >= 0
-        && aio__timeout_ns(t->sock_connect, 0) >= 0 && aio__timeout_ns(t->sock_read, 0) >= 0;
+    static const double defaults[AIO__LIMITS] = { 300, 0, 30, 0 };
+    double seconds[AIO__LIMITS], otherwise[AIO__LIMITS];
+    bool fit = true;
+    memcpy(seconds, mine, sizeof seconds);
+    memcpy(otherwise, its, sizeof otherwise);
+    for (int i = 0; i < AIO__LIMITS; i++) {
+        limits[i] = aio__timeout_ns(seconds[i] == 0 ? otherwise[i] : seconds[i], defaults[i]);
+        fit = fit && limits[i] >= 0;
+    }
+    return fit;
 }
 
 static const char *aio__request_problem(aio_session *session, const char *method, const char *url,
                                         const aio_request_options *o)
 {
+    int64_t limits[AIO__LIMITS];
     size_t count;
     if (!session) return "no session";
     if (!url) return "no URL";
@@ -18927,7 +18957,7 @@ static const char *aio__request_problem(aio_session *session, const char *method
     if (count % 2) return "params has a name without a value";
     if (!o->data && o->data_length) return "no data, but a data_length";
     if (o->data && o->json) return "data and json exclude each other";
-    if (!aio__timeouts_fit(&o->timeout)) return "a timeout is not a positive number of seconds";
+    if (!aio__timeouts_read(limits, &o->timeout, &o->timeout)) return "a timeout is not a positive number of seconds";
     return NULL;
 }
 
@@ -19049,13 +19079,13 @@ static bool aio__request_head(aio__exchange *x, const struct aio__fetching *f)
 static int aio__request_url(aio__exchange *x, const struct aio__fetching *f, const char **reason)
 {
     const aio_session *session = f->session;
+    aio_url plain, *parsed = f->param_count ? &plain : &x->url;
     size_t length = strlen(f->url);
     *reason = "out of memory";
-    int code = session->has_base ? aio_url_join(&x->url, &session->base, f->url, length, reason)
-                                 : aio_url_parse(&x->url, f->url, length, reason);
+    int code = session->has_base ? aio_url_join(parsed, &session->base, f->url, length, reason)
+                                 : aio_url_parse(parsed, f->url, length, reason);
     if (!code && f->param_count) {
         aio__buffer query = { NULL, 0, 0, 0 };
-        aio_url plain = x->url;
         aio_text name, value;
         const char *at = f->params;
         bool stored = true;
@@ -19064,7 +19094,6 @@ static int aio__request_url(aio__exchange *x, const struct aio__fetching *f, con
             stored = aio__form_pair(&query, name, value);
         }
         code = stored ? aio_url_extend_query(&x->url, &plain, query.data, query.end, reason) : ENOMEM;
-        if (!stored) memset(&x->url, 0, sizeof x->url);
         aio_url_clear(&plain);
         aio__free(query.data);
     }
@@ -19106,13 +19135,10 @@ static int aio__request_route(aio__exchange *x, const struct aio__fetching *f, c
     return 0;
 }
 
-static double aio__first_of(double mine, double sessions) { return mine != 0 ? mine : sessions; }
-
 /* Makes the exchange ready for this request. 0, or a code with *reason. */
 static int aio__exchange_prepare(aio__exchange *x, const struct aio__fetching *f, const char **reason)
 {
     const aio_session *session = f->session;
-    const aio_timeouts *mine = &f->timeout, *its = &session->options.timeout;
     aio_loop *loop = x->in.watch.loop;
     snprintf(x->method, sizeof x->method, "%s", f->method);
     x->heard = x->retried = false;
@@ -19121,16 +19147,12 @@ static int aio__exchange_prepare(aio__exchange *x, const struct aio__fetching *f
     x->in.content.start = x->in.content.end = 0;
     x->in.whole = x->in.reading = false;
     x->in.watch.expired = x->in.watch.no_memory = x->in.watch.asked = false;
-    x->in.max = session->options.max_body;
     memset(x->phases.spent, 0, sizeof x->phases.spent);
     x->phases.since = loop->now;
     x->phases.phase = AIO__PHASE_POOL;
-    x->total = aio__timeout_ns(aio__first_of(mine->total, its->total), 300);
-    x->connect = aio__timeout_ns(aio__first_of(mine->connect, its->connect), 0);
-    x->sock_connect = aio__timeout_ns(aio__first_of(mine->sock_connect, its->sock_connect), 30);
-    x->sock_read = aio__timeout_ns(aio__first_of(mine->sock_read, its->sock_read), 0);
-    x->total_at = aio__after(loop, x->total);
-    x->connect_at = aio__after(loop, x->connect);
+    aio__timeouts_read(x->limits, &f->timeout, &session->options.timeout);
+    x->total_at = aio__after(loop, x->limits[AIO__TOTAL]);
+    x->connect_at = aio__after(loop, x->limits[AIO__CONNECT]);
     memset(&x->response.times, 0, sizeof x->response.times);
     int code = aio__request_url(x, f, reason);
     if (!code) code = aio__request_route(x, f, reason);
@@ -19148,7 +19170,7 @@ static aio_stream_task *aio__exchange_connect(aio__exchange *x)
     const aio_url *to = x->via.block ? &x->via : &x->url;
     options.tls = to->is_tls;
     if (to->is_tls) options.tls_context = x->via.block ? o->proxy_tls_context : o->tls_context;
-    options.connect_timeout = aio__seconds(x->sock_connect);
+    options.connect_timeout = aio__seconds(x->limits[AIO__SOCK_CONNECT]);
     options.limit = o->read_bufsize;
     options.family = o->family;
     options.local_host = o->local_host;
@@ -19157,11 +19179,17 @@ static aio_stream_task *aio__exchange_connect(aio__exchange *x)
     options.proxy = x->tunnel;
     options.proxy_headers = o->proxy_headers;
     options.proxy_tls_context = o->proxy_tls_context;
-    options.proxy_timeout = x->sock_connect ? options.connect_timeout : (double)AIO_UNLIMITED;
+    options.proxy_timeout = x->limits[AIO__SOCK_CONNECT] ? options.connect_timeout : (double)AIO_UNLIMITED;
     aio_stream_task *task = aio__open_connection(to->host.data, to->port, &options);
     if (task && task->task.future.run.coro == aio__connect_coro)
         ((struct aio__connect *)(void *)task)->phases = &x->phases;
     return task;
+}
+
+/* Whether it was for want of descriptors that there is no connection, and there may be one yet. */
+static bool aio__exchange_starved(aio__exchange *x, int code)
+{
+    return (code == EMFILE || code == ENFILE) && aio__connector_starved(&x->session->connector, &x->ticket);
 }
 
 static AIO_CORO(aio__dialing)
@@ -19172,20 +19200,38 @@ static AIO_CORO(aio__dialing)
             AIO_AWAIT(self->stream, aio__exchange_connect(self->x));
             break;
         } AIO_CATCH {
-            if (aio_caught(self)->code != EMFILE && aio_caught(self)->code != ENFILE) AIO_RERAISE();
-            if (!aio__connector_starved(&self->x->session->connector, &self->x->ticket)) AIO_RERAISE();
+            if (!aio__exchange_starved(self->x, aio_caught(self)->code)) AIO_RERAISE();
         } AIO_END_TRY;
         aio__phase_enter(&self->x->phases, AIO__PHASE_POOL);
         if (self->x->ticket.future) AIO_AWAIT(aio_ref(self->x->ticket.future));
         if (self->x->ticket.got && self->x->ticket.got->stream) AIO_RETURN();
     }
-    if (self->x->session->is_closed) {
-        aio_stream_abort(self->stream);
-        AIO_RAISE(AIO_ERUNTIME, "the session was closed");
-    }
     self->x->ticket.got->stream = self->stream;
     aio__connector_connected(&self->x->session->connector);
     AIO_END;
+}
+
+/* The request has been sent, or never will be: now the answer is waited for. */
+static void aio__exchange_sent(aio_future *future, void *arg)
+{
+    aio__exchange *x = (aio__exchange *)arg;
+    (void)future;
+    if (x->in.stream && x->phases.phase == AIO__PHASE_SEND) {
+        aio__phase_enter(&x->phases, AIO__PHASE_HEADERS);
+        if (!aio__exchange_waiting(&x->in)) aio__watch_expire(&x->in.watch, true);
+    }
+    aio__exchange_hold(&x->in, -1);
+}
+
+/* A part of the request is left to the stream. 0 or a code. */
+static int aio__exchange_sending(aio__exchange *x)
+{
+    x->in.stream->low = 0; /* it is drained when all is sent */
+    aio_future *sent = aio__drain_future(x->in.stream);
+    int code = sent ? aio_future_add_done_callback(sent, aio__exchange_sent, x) : ENOMEM;
+    if (!code) aio__exchange_hold(&x->in, 1);
+    aio_unref(sent);
+    return code;
 }
 
 /* Sends the request: head and body in one go. 0 or a code. */
@@ -19197,10 +19243,8 @@ static int aio__exchange_send(aio__exchange *x)
     connection->intake = &x->in;
     x->in.stream = s;
     x->heard = false;
-    x->head.limits.line = (uint32_t)x->session->options.max_line_size;
-    x->head.limits.field = (uint32_t)x->session->options.max_field_size;
-    x->head.limits.count = (uint32_t)x->session->options.max_headers;
     aio__http_head_reset(&x->head, &x->response.headers, false);
+    if (x->session->is_closed) return ECONNABORTED;
     if (!aio__stream_silent(s)) {
         if (s->error) return s->error->code;
         if (!s->eof && s->in_start == s->in_end) return ENOMEM;
@@ -19209,43 +19253,11 @@ static int aio__exchange_send(aio__exchange *x)
         return s->eof ? AIO_EDISCONNECTED : AIO_EHTTP;
     }
     aio_text pieces[2] = { aio__text(x->out.data, x->out.end), x->data };
-    if (s->tls && x->data.length && x->data.length <= AIO__EAGER) { /* one record */
-        if (!aio__buffer_append(&x->out, x->data.data, x->data.length)) return ENOMEM;
-        pieces[0] = aio__text(x->out.data, x->out.end);
-        x->out.end -= x->data.length;
-        pieces[1].length = 0;
-    }
-    int code = aio_stream_writelines(s, pieces, pieces[1].length ? 2 : 1);
+    int code = aio_stream_writelines(s, pieces, x->data.length ? 2 : 1);
+    if (!code && aio__unsent(s)) return aio__exchange_sending(x);
     if (code == EPIPE || code == ECONNRESET) code = 0; /* what the server had to say may have come */
     aio__phase_enter(&x->phases, AIO__PHASE_HEADERS);
     return code;
-}
-
-/* Looks at what has come. 0: the response's head is there; AIO__MORE: more has to come; or a code. */
-static int aio__exchange_listen(aio__exchange *x)
-{
-    for (;;) {
-        aio_stream *s = x->in.stream;
-        if (!s) return ECONNABORTED;
-        aio_text unread = aio__stream_unread(s);
-        size_t used = 0, n = unread.length;
-        if (n) x->heard = true;
-        int code = aio__http_head_feed(&x->head, unread.data, n, &used);
-        if (code == AIO__MORE && s->eof) {
-            x->head.problem = n ? "the server closed the connection within the response's head"
-                                : "the server closed the connection without an answer";
-            return AIO_EDISCONNECTED;
-        }
-        if (code == AIO__MORE && !aio__exchange_until(x, aio__after(x->in.watch.loop, x->sock_read))) return ENOMEM;
-        if (code) return code;
-        aio__stream_consume(s, used);
-        if (x->head.status / 100 != 1 || x->head.status == 101) return 0;
-        if (++x->interim > AIO__INTERIM_MAX) {
-            x->head.problem = "there are too many 1xx responses";
-            return AIO_ELIMIT;
-        }
-        aio__http_head_reset(&x->head, &x->response.headers, false);
-    }
 }
 
 /* The head is there: fills the response in, and takes a short body that came with it. False without memory. */
@@ -19271,6 +19283,33 @@ static bool aio__exchange_begin(aio__exchange *x)
     if (s->in_end - s->in_start > AIO__EAGER) return true;
     aio__body_step step = aio__intake_take(&x->in, SIZE_MAX);
     return step != AIO__BODY_ERROR || x->in.body.problem;
+}
+
+/* Looks at what has come. 0: the response has begun; AIO__MORE: more has to come; or a code. */
+static int aio__exchange_listen(aio__exchange *x)
+{
+    for (;;) {
+        aio_stream *s = x->in.stream;
+        if (!s) return ECONNABORTED;
+        aio_text unread = aio__stream_unread(s);
+        size_t used = 0, n = unread.length;
+        if (n) x->heard = true;
+        int code = aio__http_head_feed(&x->head, unread.data, n, &used);
+        if (code == AIO__MORE && s->eof) {
+            x->head.problem = n ? "the server closed the connection within the response's head"
+                                : "the server closed the connection without an answer";
+            return AIO_EDISCONNECTED;
+        }
+        if (code == AIO__MORE && !aio__exchange_waiting(&x->in)) return ENOMEM;
+        if (code) return code;
+        aio__stream_consume(s, used);
+        if (x->head.status / 100 != 1 || x->head.status == 101) return aio__exchange_begin(x) ? 0 : ENOMEM;
+        if (++x->interim > AIO__INTERIM_MAX) {
+            x->head.problem = "there are too many 1xx responses";
+            return AIO_ELIMIT;
+        }
+        aio__http_head_reset(&x->head, &x->response.headers, false);
+    }
 }
 
 /* Whether a request that failed on a connection that had been idle is sent once more, on a new one: the server may have
@@ -19306,11 +19345,37 @@ static aio_exception *aio__response_status_error(const aio_response *response)
                           response->status, response->reason);
 }
 
+/* Begins: with an exchange that is ready for the request. NULL or an error, a new owner. */
+static aio_exception *aio__fetching_begin(struct aio__fetching *self)
+{
+    const char *reason = "out of memory";
+    int code = ENOMEM;
+    if (!aio__session_is_open(self->session)) {
+        code = AIO_ERUNTIME;
+        reason = "the session is closed";
+    } else if ((self->x = aio__exchange_open(self->session))) {
+        aio__session_flight(self->session, 1);
+        code = aio__exchange_prepare(self->x, self, &reason);
+    }
+    if (code) return aio__exception(code, "", "%s %.200s: %s", self->method, self->url, reason);
+    aio__watch_enter(&self->x->in.watch, &self->task);
+    return NULL;
+}
+
+/* Takes a place of the pool, unless it has one. 0, AIO__MORE: the ticket's future tells; or a code. */
+static int aio__exchange_place(aio__exchange *x)
+{
+    if (!aio__exchange_until(x, x->connect_at)) return ENOMEM;
+    if (x->ticket.got) return 0;
+    return aio__connector_take(&x->session->connector, &x->ticket, x->key, x->url.is_tls);
+}
+
 /* The coroutine ends. Its exchange is the user's now, as the response, or was in vain. */
-static void aio__fetching_leave(aio__exchange *x, bool failed)
+static void aio__fetching_end(aio__exchange *x, bool failed)
 {
     aio_session *session = x->session;
     session->refs++;
+    aio__watch_leave(&x->in.watch, NULL);
     if (failed) {
         aio__exchange_disconnect(x, false);
         aio__exchange_unref(x);
@@ -19322,29 +19387,21 @@ static void aio__fetching_leave(aio__exchange *x, bool failed)
 static AIO_CORO(aio__fetching)
 {
     AIO_BEGIN(aio__fetching);
-    if (self->session->is_closed) AIO_RAISE(AIO_ERUNTIME, "%s %.200s: the session is closed", self->method, self->url);
-    self->x = aio__exchange_open(self->session);
-    if (!self->x) AIO_RAISE(ENOMEM);
-    aio__session_flight(self->session, 1);
-    self->code = aio__exchange_prepare(self->x, self, &self->reason);
-    if (self->code) AIO_RAISE(self->code, "%s %.200s: %s", self->method, self->url, self->reason);
-    aio__watch_enter(&self->x->in.watch, &self->task);
+    self->error = aio__fetching_begin(self);
+    if (self->error) AIO__THROW(self->error);
     for (;;) {
         AIO_TRY {
-            if (!aio__exchange_until(self->x, self->x->connect_at)) AIO_RAISE(ENOMEM);
-            if (!self->x->ticket.got) {
-                self->code = aio__connector_take(&self->session->connector, &self->x->ticket, self->x->key,
-                                                 self->x->url.is_tls);
-                if (self->code > 0) AIO_RAISE(self->code);
-                if (self->code) AIO_AWAIT(aio_ref(self->x->ticket.future));
+            self->code = aio__exchange_place(self->x);
+            if (self->code == AIO__MORE) {
+                AIO_AWAIT(aio_ref(self->x->ticket.future));
+                self->code = 0;
             }
-            if (!self->x->ticket.got->stream) AIO_AWAIT(AIO_CALL(aio__dialing, .x = self->x));
-            self->code = aio__exchange_send(self->x);
+            if (!self->code && !self->x->ticket.got->stream) AIO_AWAIT(AIO_CALL(aio__dialing, .x = self->x));
+            if (!self->code) self->code = aio__exchange_send(self->x);
             while (!self->code && (self->code = aio__exchange_listen(self->x)) == AIO__MORE) {
                 AIO_AWAIT(self->more, aio__stream_further(self->x->in.stream));
                 self->code = 0;
             }
-            if (!self->code && !aio__exchange_begin(self->x)) self->code = ENOMEM;
             if (self->code) AIO__THROW(aio__exchange_problem(self->x, self->code));
             break;
         } AIO_CATCH {
@@ -19354,12 +19411,9 @@ static AIO_CORO(aio__fetching)
     }
     if ((self->raise_for_status || self->session->options.raise_for_status) && self->x->response.status >= 400)
         AIO__THROW(aio__response_status_error(&self->x->response));
-    AIO_RETURN(&self->x->response);
+    self->result = &self->x->response;
     AIO_FINALLY;
-        if (self->x) {
-            aio__watch_leave(&self->x->in.watch, NULL);
-            aio__fetching_leave(self->x, self->task.future.error != NULL);
-        }
+        if (self->x) aio__fetching_end(self->x, self->task.future.error != NULL);
     AIO_END;
 }
 
@@ -19462,17 +19516,16 @@ static int aio__session_proxies(aio_session_options *kept, const aio_session_opt
 
 static int aio__session_fill(aio_session *session, const aio_session_options *o)
 {
-    double keepalive = o->keepalive_timeout == 0 ? 15 : o->keepalive_timeout;
-    int64_t names_ttl = aio__timeout_ns(o->ttl_dns_cache, 10);
-    if (names_ttl < 0 || aio__pairs_problem(o->headers) || aio__pairs_problem(o->proxy_headers)
-        || !(keepalive > 0) || !aio__timeouts_fit(&o->timeout)
+    int64_t names_ttl = aio__timeout_ns(o->ttl_dns_cache, 10), keepalive = aio__timeout_ns(o->keepalive_timeout, 15);
+    int64_t limits[AIO__LIMITS];
+    if (names_ttl < 0 || keepalive < 0 || aio__pairs_problem(o->headers) || aio__pairs_problem(o->proxy_headers)
+        || !aio__timeouts_read(limits, &o->timeout, &o->timeout)
         || o->max_line_size < 0 || o->max_field_size < 0 || o->max_headers < 0
         || aio__timeout_ns(o->happy_eyeballs_delay, 0) < 0 || o->limit < AIO_UNLIMITED
         || o->limit_per_host < AIO_UNLIMITED) return EINVAL;
-    int64_t kept = aio__deadline(0, keepalive);
     int limit = o->limit == 0 ? 100 : o->limit;
     aio__connector_open(&session->connector, session->connector.loop, limit < 0 ? 0 : limit,
-                        o->limit_per_host < 0 ? 0 : o->limit_per_host, kept < 0 ? INT64_MAX / 4 : kept);
+                        o->limit_per_host < 0 ? 0 : o->limit_per_host, keepalive ? keepalive : INT64_MAX / 4);
     session->options = *o;
     session->options.tls_context = aio_tls_context_ref(o->tls_context);
     session->options.proxy_tls_context = aio_tls_context_ref(o->proxy_tls_context);
@@ -19519,9 +19572,7 @@ static void aio__session_unref(aio_session *session)
     while (session->spares) {
         aio__exchange *x = session->spares;
         session->spares = x->spare;
-        aio__watch_end(&x->in.watch);
-        aio__exchange_clear(x);
-        aio__pool_free(&session->connector.loop->pool, x, sizeof *x);
+        aio__exchange_free(session->connector.loop, x);
     }
     aio__session_clear(session);
 }
@@ -19530,9 +19581,10 @@ static const aio__ops aio__session_closed_ops = { "session.close", NULL, NULL, N
 
 AIO_API aio_future *aio_session_close(aio_session *session)
 {
-    aio_loop *loop = session ? session->connector.loop : aio__loop_now();
+    aio_loop *loop = aio__loop_now();
     if (!loop) return aio__failure(AIO_ENOLOOP, "close of a session: no loop");
-    if (session && session->is_closed) return aio__failure(AIO_ERUNTIME, "the session is closed already");
+    if (session && !aio__session_is_open(session))
+        return aio__failure(AIO_ERUNTIME, "the session is closed already, or of another loop");
     aio_future *closed = &loop->done;
     if (session) {
         session->is_closed = true;
@@ -19743,16 +19795,24 @@ static int aio__inbound_listen(aio__inbound *inbound)
 
 /* ---- answers out ---- */
 
+/* Whether the user gives a field himself. */
+static bool aio__answer_has(const aio_respond_options *o, const char *name)
+{
+    size_t n = strlen(name);
+    for (size_t i = 0; o->headers && o->headers[i]; i += 2)
+        if (aio__same_word(o->headers[i], strlen(o->headers[i]), name, n)) return true;
+    return o->header_fields && aio__headers_value(o->header_fields, name, n).data;
+}
+
 static const char *aio__answer_problem(const aio_respond_options *o)
 {
     const char *why = aio__pairs_problem(o->headers);
     if (!why) why = aio__fields_problem(o->header_fields);
-    if (!why && o->header_fields && aio_headers_get(o->header_fields, "Connection").data) why = "use .close";
-    for (size_t i = 0; !why && o->headers && o->headers[i]; i += 2)
-        if (AIO__SAME_WORD(o->headers[i], strlen(o->headers[i]), "connection")) why = "use .close for Connection";
+    if (!why && aio__answer_has(o, "Connection")) why = "use .close for Connection";
     if (!why && o->content_type) why = aio__header_value_problem(o->content_type, strlen(o->content_type));
+    if (!why && o->content_type && aio__answer_has(o, "Content-Type"))
+        why = "content_type and a header Content-Type exclude each other";
     if (!why && o->text && o->body) why = "text and body exclude each other";
-    if (!why && o->length && !o->text && !o->body) return NULL;
     return why;
 }
 
@@ -19763,13 +19823,9 @@ static bool aio__answer_field(aio__buffer *out, const char *name, const char *va
 
 static bool aio__answer_headers(aio__buffer *out, const aio_respond_options *o)
 {
-    aio_text name, value;
-    size_t position = 0;
     for (size_t i = 0; o->headers && o->headers[i]; i += 2)
         if (!aio__answer_field(out, o->headers[i], o->headers[i + 1])) return false;
-    while (o->header_fields && aio_headers_next(o->header_fields, &position, &name, &value))
-        if (!aio__http_put_field(out, name, value)) return false;
-    return true;
+    return o->header_fields ? aio__http_put_headers(out, o->header_fields) : aio__buffer_append(out, "\r\n", 2);
 }
 
 /* Writes the head of an answer. `length`: of the body, UINT64_MAX when it is not known. 0 or a code. */
@@ -19777,27 +19833,29 @@ static int aio__answer_head(aio__inbound *inbound, int status, const aio_respond
 {
     aio__buffer *out = &inbound->out;
     char number[24];
-    const char *type = o->content_type ? o->content_type : o->text ? "text/plain; charset=utf-8"
-                     : length ? "application/octet-stream" : NULL;
-    bool empty = status == 204 || status == 304;
+    bool empty = status == 204 || status == 304, known = length != UINT64_MAX;
     aio_text method = inbound->request.method;
     inbound->bodyless = empty || (method.length == 4 && !memcmp(method.data, "HEAD", 4));
-    inbound->chunked = !empty && length == UINT64_MAX && inbound->request.version > 0;
-    if (o->close || (length == UINT64_MAX && !inbound->chunked && !empty)) inbound->keep = false;
-    if (inbound->wants_continue) inbound->keep = false; /* the client may send the body, or not */
-    if (inbound->stream->server && inbound->stream->server->closing) inbound->keep = false;
+    inbound->chunked = !empty && !known && inbound->request.version > 0;
+    if (o->close || (!known && !inbound->chunked && !empty)
+        || inbound->wants_continue /* the client may send the body, or not */
+        || (inbound->stream->server && inbound->stream->server->closing)) inbound->keep = false;
     out->start = out->end = 0;
     int code = aio__http_put_status(out, status, NULL);
     if (code) return code;
     snprintf(number, sizeof number, "%llu", (unsigned long long)length);
-    bool stored = aio__answer_field(out, "Date", aio__http_clock_text(&inbound->service->clock, aio__os.wall()))
-        && (!type || empty || aio__answer_field(out, "Content-Type", type))
-        && (empty || length == UINT64_MAX || aio__answer_field(out, "Content-Length", number))
-        && (!inbound->chunked || aio__answer_field(out, "Transfer-Encoding", "chunked"))
-        && (inbound->keep || aio__answer_field(out, "Connection", "close"))
-        && (!inbound->keep || inbound->request.version || aio__answer_field(out, "Connection", "keep-alive"))
-        && aio__answer_headers(out, o) && aio__buffer_append(out, "\r\n", 2);
-    return stored ? 0 : ENOMEM;
+    const char *const fields[][2] = {
+        { "Date", aio__http_clock_text(&inbound->service->clock, aio__os.wall()) },
+        { "Content-Type", empty ? NULL : o->content_type ? o->content_type : o->text ? "text/plain; charset=utf-8"
+                          : length ? "application/octet-stream" : NULL },
+        { "Content-Length", empty || !known ? NULL : number },
+        { "Transfer-Encoding", inbound->chunked ? "chunked" : NULL },
+        { "Connection", !inbound->keep ? "close" : inbound->request.version ? NULL : "keep-alive" }
+    };
+    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
+        if (fields[i][1] && !aio__answer_has(o, fields[i][0]) && !aio__answer_field(out, fields[i][0], fields[i][1]))
+            return ENOMEM;
+    return aio__answer_headers(out, o) ? 0 : ENOMEM;
 }
 
 /* Sends pieces of an answer; the future of the client's keeping up. */
@@ -19842,13 +19900,7 @@ AIO_API aio_future *aio__request_respond(aio_request *request, int status, const
     if (code) return aio__failure(code, "the answer's head: %s", aio_code_text(code));
     inbound->answer = AIO__ANSWERED;
     aio_text pieces[2] = { aio__text(inbound->out.data, inbound->out.end), body };
-    bool with_body = body.length && !inbound->bodyless;
-    if (with_body && inbound->stream->tls && body.length <= AIO__EAGER
-        && aio__buffer_append(&inbound->out, body.data, body.length)) { /* one record */
-        pieces[0] = aio__text(inbound->out.data, inbound->out.end);
-        with_body = false;
-    }
-    return aio__answer_send(inbound, pieces, with_body ? 2 : 1);
+    return aio__answer_send(inbound, pieces, body.length && !inbound->bodyless ? 2 : 1);
 }
 
 AIO_API aio_future *aio__request_start(aio_request *request, int status, const aio_respond_options *options)
@@ -19980,49 +20032,30 @@ static int aio__inbound_linger(aio__inbound *inbound)
     return s->eof || s->error || inbound->skipped > AIO__LINGER_MAX || inbound->in.watch.expired ? 0 : AIO__MORE;
 }
 
-/* What ended a wait of the connection's own: true if it was the deadline. */
-static bool aio__inbound_expired(aio__inbound *inbound, const aio_exception *why)
+/* Begins to part from a refused client: our direction ends. False without memory. */
+static bool aio__inbound_part(aio__inbound *inbound)
 {
-    return aio__watch_leave(&inbound->in.watch, why);
+    aio_stream_write_eof(inbound->stream);
+    inbound->skipped = 0;
+    inbound->in.watch.expired = false;
+    return aio__watch_until(&inbound->in.watch,
+                            aio__after(inbound->stream->loop, AIO__LINGER * INT64_C(1000000000)));
 }
 
-struct aio__serving { aio_task task; aio__service *service; aio_stream *stream; aio__inbound *in; int code; };
-struct aio__parting { aio_task task; aio__inbound *in; aio_text more; };
-
-/* After a refusal: our direction ends, the client's is drained for a while. */
-static AIO_CORO(aio__parting)
-{
-    AIO_BEGIN(aio__parting);
-    aio_stream_write_eof(self->in->stream);
-    self->in->skipped = 0;
-    self->in->in.watch.expired = false;
-    if (!aio__watch_until(&self->in->in.watch, aio__after(self->in->stream->loop, AIO__LINGER * INT64_C(1000000000))))
-        AIO_RETURN();
-    aio__watch_enter(&self->in->in.watch, &self->task);
-    AIO_TRY {
-        while (aio__inbound_linger(self->in) == AIO__MORE) AIO_AWAIT(self->more, aio__stream_further(self->in->stream));
-    } AIO_CATCH {
-        if (aio__inbound_expired(self->in, aio_caught(self))) AIO_RETURN();
-        if (aio_caught(self)->code == AIO_ECANCELLED) AIO_RERAISE();
-    } AIO_END_TRY;
-    AIO_FINALLY;
-        aio__watch_leave(&self->in->in.watch, NULL);
-    AIO_END;
-}
-
-/* Waits for a head, and later for the rest of its body. `code` is what aio__inbound_listen gave in the end. */
-struct aio__hearing { aio_task task; int result; aio__inbound *in; aio_text more; bool rest; };
+/* Waits as long as the step says AIO__MORE: for a head, for the rest of its body, for a client's end. The result is
+ * what the step gave in the end, or AIO__QUIT. */
+struct aio__hearing { aio_task task; int result; aio__inbound *in; int (*step)(aio__inbound *); aio_text more; };
 static AIO_CORO(aio__hearing)
 {
     AIO_BEGIN(aio__hearing);
     aio__watch_enter(&self->in->in.watch, &self->task);
     AIO_TRY {
-        while ((self->result = self->rest ? aio__inbound_skip(self->in) : aio__inbound_listen(self->in)) == AIO__MORE)
+        while ((self->result = self->step(self->in)) == AIO__MORE)
             AIO_AWAIT(self->more, aio__stream_further(self->in->stream));
     } AIO_CATCH {
         self->result = AIO__QUIT;
-        if (aio__inbound_expired(self->in, aio_caught(self))) {
-            self->result = self->in->idle || self->rest ? AIO__QUIT : 408;
+        if (aio__watch_leave(&self->in->in.watch, aio_caught(self))) {
+            if (self->step == aio__inbound_listen && !self->in->idle) self->result = 408;
         } else if (aio_caught(self)->code == AIO_ECANCELLED) AIO_RERAISE();
     } AIO_END_TRY;
     AIO_FINALLY;
@@ -20031,6 +20064,12 @@ static AIO_CORO(aio__hearing)
     AIO_END;
 }
 
+static struct aio__hearing *aio__hear(aio__inbound *inbound, int (*step)(aio__inbound *))
+{
+    return AIO_CALL(aio__hearing, .in = inbound, .step = step);
+}
+
+struct aio__serving { aio_task task; aio__service *service; aio_stream *stream; aio__inbound *in; int code; };
 static AIO_CORO(aio__serving)
 {
     AIO_BEGIN(aio__serving);
@@ -20039,7 +20078,7 @@ static AIO_CORO(aio__serving)
     do {
         aio__inbound_reset(self->in);
         self->code = aio__inbound_listen(self->in); /* a pipelined request needs no wait */
-        if (self->code == AIO__MORE) AIO_AWAIT(self->code, AIO_CALL(aio__hearing, .in = self->in));
+        if (self->code == AIO__MORE) AIO_AWAIT(self->code, aio__hear(self->in, aio__inbound_listen));
         if (self->code == AIO__QUIT) break;
         if (self->code) {
             aio__inbound_refuse(self->in, self->code);
@@ -20054,11 +20093,12 @@ static AIO_CORO(aio__serving)
         aio__inbound_settle(self->in);
         AIO_AWAIT(aio_stream_drain(self->stream));
         if (self->in->keep && self->in->in.stream) {
-            AIO_AWAIT(self->code, AIO_CALL(aio__hearing, .in = self->in, .rest = true));
+            AIO_AWAIT(self->code, aio__hear(self->in, aio__inbound_skip));
             if (self->code) break;
         }
     } while (self->in->keep);
-    if (self->in->linger && !self->stream->error) AIO_AWAIT(AIO_CALL(aio__parting, .in = self->in));
+    if (self->in->linger && !self->stream->error && aio__inbound_part(self->in))
+        AIO_AWAIT(aio__hear(self->in, aio__inbound_linger));
     AIO_FINALLY;
         if (self->in) aio__inbound_close(self->in);
     AIO_END;

@@ -2,14 +2,13 @@
 
 /* ---- a server of bytes: reads a request's head, says its script, and ends as told ---- */
 enum { END_CLOSE, END_RESET, END_STAY };
-struct script { const char *says; size_t length; int end; double drip; bool first; int served; };
+struct script { const char *says, *later; size_t length; int end; double drip; int served; };
 static struct script the_script; /* outlives the servers that speak it */
 struct scripted { aio_task task; aio_stream *stream; struct script *script; aio_text text; size_t at; };
 static AIO_CORO(scripted)
 {
     AIO_BEGIN(scripted);
     self->script->served++;
-    if (self->script->first) aio_stream_write(self->stream, self->script->says, self->script->length);
     for (;;) {
         AIO_TRY {
             AIO_AWAIT(self->text, aio_stream_readuntil(self->stream, "\r\n\r\n", 4));
@@ -22,6 +21,10 @@ static AIO_CORO(scripted)
             AIO_AWAIT(aio_sleep(self->script->drip));
         }
         if (self->script->drip == 0) aio_stream_write(self->stream, self->script->says, self->script->length);
+        if (self->script->later) {
+            AIO_AWAIT(aio_sleep(1));
+            aio_stream_write(self->stream, self->script->later, strlen(self->script->later));
+        }
         if (self->script->end != END_STAY) break;
     }
     AIO_FINALLY;
@@ -99,6 +102,10 @@ SCENARIO(client_requests, .may = CLIENT_MAY)
     AIO_AWAIT(self->text, aio_response_text(self->r));
     CHECK_BYTES(self->text.data, self->text.length, "/page k=v&a+b=1%262&c=");
     AIO_AWAIT(self->text, aio_response_text(self->r)); /* cached */
+    CHECK_BYTES(self->text.data, self->text.length, "/page k=v&a+b=1%262&c=");
+    AIO_AWAIT(self->text, aio_response_read_chunk(self->r)); /* has been read */
+    CHECK_INT(self->text.length, 0);
+    AIO_AWAIT(self->text, aio_response_read(self->r));
     CHECK_BYTES(self->text.data, self->text.length, "/page k=v&a+b=1%262&c=");
     aio_response_release(self->r);
     AIO_AWAIT(self->r, aio_session_post(self->session, "/echo", .json = "{\"a\":1}"));
@@ -248,6 +255,86 @@ SCENARIO(client_timeouts, .may = CLIENT_MAY)
     CHECK_INT(aio_session_busy(self->session), 0);
     AIO_FINALLY;
         aio_unref(self->get);
+        AIO_AWAIT(aio_session_close(self->session));
+        aio_server_abort_clients(self->server);
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
+
+/* What was given out in pieces does not count when the rest is read. */
+struct client_rest {
+    aio_task task; aio_server *server; aio_session *session; aio_response *r; aio_text text; size_t size; char url[60];
+};
+SCENARIO(client_rest, .may = CLIENT_MAY)
+{
+    AIO_BEGIN(client_rest);
+    script_says(&the_script, "HTTP/1.1 200 OK\r\nContent-Length: 16\r\n\r\n0123456789", END_STAY);
+    the_script.later = "klmnop";
+    AIO_AWAIT(self->server, aio_start_server(scripted_handler, &the_script, "127.0.0.1", 0));
+    snprintf(self->url, sizeof self->url, "http://127.0.0.1:%d/", aio_server_port(self->server));
+    self->session = aio_session_open(.max_body = 12);
+    REQUIRE(self->session);
+    AIO_AWAIT(self->r, aio_session_get(self->session, self->url));
+    for (self->size = 0; self->size < 10; self->size += self->text.length)
+        AIO_AWAIT(self->text, aio_response_read_chunk(self->r));
+    AIO_AWAIT(self->text, aio_response_read(self->r));
+    CHECK_BYTES(self->text.data, self->text.length, "klmnop");
+    AIO_FINALLY;
+        aio_response_release(self->r);
+        AIO_AWAIT(aio_session_close(self->session));
+        aio_server_abort_clients(self->server);
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
+
+/* An upload that takes longer than `sock_read`, which is the time between the request's end and the answer. */
+struct slow_taker { aio_task task; aio_stream *stream; size_t size; aio_text text; };
+static AIO_CORO(slow_taker)
+{
+    AIO_BEGIN(slow_taker);
+    AIO_AWAIT(aio_sleep(5));
+    AIO_AWAIT(self->text, aio_stream_readuntil(self->stream, "\r\n\r\n", 4));
+    AIO_AWAIT(self->text, aio_stream_readexactly(self->stream, self->size));
+    AIO_AWAIT(aio_sleep(60));
+    AIO_END;
+}
+static void *slow_taker(aio_stream *stream, void *arg)
+{
+    return AIO_CALL(slow_taker, .stream = stream, .size = *(size_t *)arg);
+}
+struct client_uploads { aio_task task; aio_server *server; aio_session *session; char *big; size_t size; char url[60];
+    double began; aio_response *r; };
+SCENARIO(client_uploads, .may = CLIENT_MAY, .skip = KIND_SLICE /* sends all of it before a byte is read */)
+{
+    AIO_BEGIN(client_uploads);
+    self->size = 8000000;
+    self->big = (char *)aio__calloc(self->size);
+    REQUIRE(self->big);
+    AIO_AWAIT(self->server, aio_start_server(slow_taker, &self->size, "127.0.0.1", 0));
+    snprintf(self->url, sizeof self->url, "http://127.0.0.1:%d/", aio_server_port(self->server));
+    self->session = aio_session_open(.limit = 2);
+    REQUIRE(self->session);
+    self->began = aio_loop_time(aio_get_running_loop());
+    AIO_TRY {
+        AIO_AWAIT(self->r, aio_session_post(self->session, self->url, .data = self->big, .data_length = self->size,
+                                            .borrow_data = true, .timeout = { .sock_read = 3 }));
+        UNREACHED();
+    } AIO_CATCH {
+        CAUGHT(AIO_ETIMEOUT);
+        CHECK_STR(aio_caught(self)->phase, "headers");
+        CHECK_NEAR(aio_loop_time(aio_get_running_loop()) - self->began, 8, 0.1);
+    } AIO_END_TRY;
+    AIO_TRY {
+        AIO_AWAIT(self->r, aio_session_post(self->session, self->url, .data = self->big, .data_length = self->size,
+                                            .borrow_data = true, .timeout = { .total = 4 }));
+        UNREACHED();
+    } AIO_CATCH {
+        CAUGHT(AIO_ETIMEOUT);
+        CHECK_STR(aio_caught(self)->phase, "send");
+    } AIO_END_TRY;
+    AIO_FINALLY;
+        aio__free(self->big);
+        aio_response_release(self->r);
         AIO_AWAIT(aio_session_close(self->session));
         aio_server_abort_clients(self->server);
         if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));

@@ -153,35 +153,6 @@ SCENARIO(edge_early, .may = CLIENT_MAY)
     AIO_END;
 }
 
-/* The session is closed while requests of it wait: for a connection, for an answer, for the pool. */
-struct edge_close { aio_task task; aio_server *server; aio_session *session; struct get_url *gets[3]; int i;
-    aio_future *closing; };
-SCENARIO(edge_close, .may = CLIENT_MAY)
-{
-    AIO_BEGIN(edge_close);
-    AIO_AWAIT(self->server, aio_start_http_server(site_handler, NULL, "127.0.0.1", 0));
-    self->session = aio_session_open(.limit = 2);
-    REQUIRE(self->session);
-    self->gets[0] = get_task(self->session, aio_server_port(self->server), "/slow", no_timeouts);
-    AIO_AWAIT(aio_sleep(1));
-    self->gets[1] = get_task(self->session, aio_server_port(self->server), "/slow", no_timeouts);
-    self->gets[2] = get_task(self->session, aio_server_port(self->server), "/slow", no_timeouts);
-    AIO_AWAIT(aio_sleep(0));
-    self->closing = aio_session_close(self->session);
-    self->session = NULL; /* taken */
-    AIO_AWAIT(self->closing);
-    for (self->i = 0; self->i < 3; self->i++) {
-        AIO_AWAIT((struct get_url *)aio_ref(self->gets[self->i]));
-        CHECK_INT(self->gets[self->i]->code, AIO_ERUNTIME);
-    }
-    AIO_FINALLY;
-        aio_unref_all(self->gets, 3);
-        AIO_AWAIT(aio_session_close(self->session));
-        aio_server_abort_clients(self->server);
-        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
-    AIO_END;
-}
-
 TEST(edge_loop_ends_first)
 {
     aio_loop *loop = aio_new_event_loop();

@@ -228,7 +228,7 @@ TEST(http_request_heads)
         { "GET / HTTP/1.1\r\r\n", "400: the start line has no HTTP version" },
         { "GET / HTTP/2.0\r\n", "505: the HTTP version is not 1.0 or 1.1" },
         { "PRI * HTTP/2.0\r\n", "400: the request's target does not fit its method" },
-        { "GET a HTTP/1.0\r\n\r\n", "GET a 1.0 close" },
+        { "GET a HTTP/1.0\r\n\r\n", "400: the request's target does not fit its method" },
         { "GET ?a HTTP/1.1\r\n", "400: the request's target does not fit its method" },
         { "CONNECT / HTTP/1.1\r\n", "400: the request's target does not fit its method" },
         { "CONNECT http://a/ HTTP/1.1\r\n", "400: the request's target does not fit its method" },

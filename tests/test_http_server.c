@@ -5,7 +5,8 @@
 struct site { aio_task task; aio_request *request; aio_text body; size_t size; int i; char text[200]; };
 static AIO_CORO(site)
 {
-    static const char *const extra[] = { "X-A", "1", "X-B", "2", NULL };
+    static const char *const extra[] = { "X-A", "1", "X-B", "2", NULL }, *const typed[] = { "content-type", "text/html",
+                                                                                            NULL };
     AIO_BEGIN(site);
     if (!strcmp(self->request->path.data, "/echo")) {
         AIO_AWAIT(self->body, aio_request_read(self->request));
@@ -36,6 +37,8 @@ static AIO_CORO(site)
         AIO_AWAIT(aio_request_respond(self->request, 200, .text = "late"));
     } else if (!strcmp(self->request->path.data, "/404")) {
         AIO_AWAIT(aio_request_respond(self->request, 404, .text = "none"));
+    } else if (!strcmp(self->request->path.data, "/typed")) {
+        AIO_AWAIT(aio_request_respond(self->request, 200, .text = "<p>", .headers = typed));
     } else if (strcmp(self->request->path.data, "/silent")) {
         snprintf(self->text, sizeof self->text, "%.40s %.60s", self->request->path.data,
                  self->request->query.data ? self->request->query.data : "-");
@@ -94,6 +97,10 @@ static const struct { const char *said, *answer; } server_cases[] = {
       "piece piece piece " },
     { "GET /length HTTP/1.1\r\nHost: h\r\n\r\n",
       "HTTP/1.1 201 Created\r\nContent-Type: application/octet-stream\r\nContent-Length: 4\r\n\r\nabcd" },
+    { "GET /typed HTTP/1.1\r\nHost: h\r\n\r\n",
+      "HTTP/1.1 200 OK\r\nContent-Length: 3\r\ncontent-type: text/html\r\n\r\n<p>" },
+    { "GET abc HTTP/1.1\r\nHost: h\r\n\r\n", REFUSED("400 Bad Request", "17") "400: Bad Request\n" },
+    { "GET abc?u=http://x/y HTTP/1.1\r\nHost: h\r\n\r\n", REFUSED("400 Bad Request", "17") "400: Bad Request\n" },
     { "nonsense\r\n\r\n", REFUSED("400 Bad Request", "17") "400: Bad Request\n" },
     { "GET /a HTTP/1.1\r\n\r\n", REFUSED("400 Bad Request", "17") "400: Bad Request\n" },
     { "GET /a HTTP/2.0\r\nHost: h\r\n\r\n",
