@@ -15330,7 +15330,8 @@ AIO__NOINLINE static const char *aio__draft_ipv6(aio__url_draft *draft, const ch
 static size_t aio__url_scheme(const char *text, size_t n)
 {
     size_t i = 0;
-    while (i < n && (aio__is_letter(text[i]) || (i && (aio__is(text[i], AIO__DIGIT) || memchr("+-.", text[i], 3))))) i++;
+    while (i < n && (aio__is_letter(text[i]) || (i && (aio__is(text[i], AIO__DIGIT) || memchr("+-.", text[i], 3)))))
+        i++;
     return i < n && text[i] == ':' ? i : 0;
 }
 
@@ -18692,8 +18693,9 @@ static aio__sessions *aio__sessions_of(aio_loop *loop)
 static bool aio__session_is_open(const aio_session *session)
 {
     aio_loop *loop = aio__loop_now();
-    const aio__sessions *sessions = loop ? (const aio__sessions *)loop->sessions : NULL;
-    for (const aio__node *node = sessions ? sessions->ring.next : NULL; node && node != &sessions->ring; node = node->next)
+    if (!loop || !loop->sessions) return false;
+    const aio__node *ring = &((const aio__sessions *)loop->sessions)->ring;
+    for (const aio__node *node = ring->next; node != ring; node = node->next)
         if (node == &session->link) return !session->is_closed;
     return false;
 }
