@@ -17069,7 +17069,8 @@ static aio_future *aio__tunnel_through(const aio__proxies *proxies, aio_stream *
     t->options = o;
     t->host = host;
     t->port = port;
-    t->timeout = o->proxy_timeout < 0 ? 1e9 : o->proxy_timeout == 0 ? AIO__PROXY_TIMEOUT : o->proxy_timeout;
+    t->timeout = o->proxy_timeout < 0 ? 1e9 : o->proxy_timeout == 0 ? (double)AIO__PROXY_TIMEOUT
+        : o->proxy_timeout;
     return (aio_future *)(void *)t;
 }
 
