@@ -2854,6 +2854,13 @@ AIO_API const char *aio_code_name(int code)
     return "OSError";
 }
 
+/* Whether it is one of a list that ends with 0. */
+static bool aio__code_in(int code, const int *codes)
+{
+    while (*codes && *codes != code) codes++;
+    return *codes == code;
+}
+
 AIO_API const char *aio_code_text(int code)
 {
     if (code > AIO__EFIRST && code < AIO__ELAST) return aio__code_table[code - AIO__EFIRST - 1].text;
@@ -8856,11 +8863,11 @@ AIO_API void aio_addresses_free(aio_addresses *addresses)
     aio__free(addresses);
 }
 
-/* "1.2.3.4:80", "[::1]:80", a path, or "" */
+/* "1.2.3.4:80", "[::1]:80", "[fe80::1%2]:80", a path, or "" */
 static const char *aio__address_text(const struct sockaddr_storage *storage, socklen_t length, char *buffer,
                                      size_t size)
 {
-    char host[INET6_ADDRSTRLEN];
+    char host[INET6_ADDRSTRLEN], scope[12] = "";
     buffer[0] = 0;
     if (storage->ss_family == AF_INET) {
         const struct sockaddr_in *in = (const struct sockaddr_in *)(const void *)storage;
@@ -8868,8 +8875,9 @@ static const char *aio__address_text(const struct sockaddr_storage *storage, soc
             snprintf(buffer, size, "%s:%d", host, ntohs(in->sin_port));
     } else if (storage->ss_family == AF_INET6) {
         const struct sockaddr_in6 *in = (const struct sockaddr_in6 *)(const void *)storage;
+        if (in->sin6_scope_id) snprintf(scope, sizeof scope, "%%%u", (unsigned)in->sin6_scope_id);
         if (inet_ntop(AF_INET6, &in->sin6_addr, host, sizeof host))
-            snprintf(buffer, size, "[%s]:%d", host, ntohs(in->sin6_port));
+            snprintf(buffer, size, "[%s%s]:%d", host, scope, ntohs(in->sin6_port));
     } else if (storage->ss_family == AF_UNIX && length > offsetof(struct sockaddr_un, sun_path)) {
         const struct sockaddr_un *un = (const struct sockaddr_un *)(const void *)storage;
         snprintf(buffer, size, "%.*s", (int)(length - offsetof(struct sockaddr_un, sun_path)), un->sun_path);
@@ -10746,6 +10754,7 @@ AIO_API int aio_stream_write_eof(aio_stream *stream)
     if (s->closing) return EPIPE;
     if (s->held) return AIO_ERUNTIME;
     if (s->error) return s->error->code;
+    if (s->wants_eof) return 0;
     s->wants_eof = true;
     if (aio__unsent(s) || aio__stream_shutdown(s)) return 0;
     aio__stream_broken(s);
@@ -11987,98 +11996,129 @@ static int aio__sock_check(int fd)
     return status < 0 ? errno : status & O_NONBLOCK ? 0 : EINVAL;
 }
 
-/* recv, or 0 and what stands in the way in *code. */
-static size_t aio__sock_receive(int fd, void *buffer, size_t size, int *code)
+/* A call on a socket, tried at once and again whenever the socket is ready. What it gives is in front: of the type that
+ * its caller sees. */
+struct aio__sock_call {
+    aio_task     task;
+    union { size_t size; int fd; } result;
+    int          fd, direction, code;
+    int        (*attempt)(struct aio__sock_call *); /* 0; EINPROGRESS: again when it is ready; or a code */
+    const char  *what;   /* "send to", for errors */
+    const char  *wrong;  /* with the arguments: EINVAL */
+    char        *data;
+    size_t       size;
+    bool         begun;  /* a connect that is under way */
+    void        *sender; /* of a datagram: where its address is wanted, and its room */
+    size_t      *room;
+    aio__address peer;   /* who it is for, or from; length 0: not known */
+};
+
+/* What the call has to wait for, or its error. */
+static aio_future *aio__sock_turn(struct aio__sock_call *self)
 {
-    ssize_t n;
-    do n = aio__os.recv(fd, buffer, size, MSG_DONTWAIT); while (n < 0 && errno == EINTR);
-    *code = n < 0 ? errno : 0;
-    return n < 0 ? 0 : (size_t)n;
+    char peer[128] = "";
+    if (self->code == EINPROGRESS) return aio__until_ready(self->fd, self->direction);
+    if (self->peer.length) aio__address_text(&self->peer.storage, self->peer.length, peer, sizeof peer);
+    return aio__failure(self->code, "%s %s%sdescriptor %d: %s", self->what, peer, peer[0] ? " by " : "", self->fd,
+                        self->wrong ? self->wrong : strerror(self->code));
 }
 
-struct aio__sock_recv { aio_task task; size_t result; int fd, code; void *buffer; size_t size; };
-static AIO_CORO(aio__sock_recv)
+static AIO_CORO(aio__sock_call)
 {
-    AIO_BEGIN(aio__sock_recv);
-    for (;;) {
-        self->result = aio__sock_receive(self->fd, self->buffer, self->size, &self->code);
-        if (!self->code) break;
-        if (!aio__would_block(self->code))
-            AIO_RAISE(self->code, "receive from descriptor %d: %s", self->fd, strerror(self->code));
-        AIO_AWAIT(aio__until_ready(self->fd, AIO__READ));
-    }
-    if (!self->result && self->size) self->task.future.flags |= AIO__F_END;
+    AIO_BEGIN(aio__sock_call);
+    while ((self->code = self->wrong ? EINVAL : self->attempt(self)) != 0) AIO_AWAIT(aio__sock_turn(self));
     AIO_END;
+}
+
+static struct aio__sock_call *aio__sock_call(int (*attempt)(struct aio__sock_call *), const char *what, int fd,
+                                             int direction, const void *data, size_t size)
+{
+    struct aio__sock_call *self = (struct aio__sock_call *)aio__new_zeroed(sizeof *self, aio__sock_call_coro);
+    if (!self) return NULL;
+    self->attempt = attempt;
+    self->what = what;
+    self->fd = fd;
+    self->direction = direction;
+    self->data = (char *)(uintptr_t)data;
+    self->size = size;
+    if (!data && size) self->wrong = "no data";
+    return self;
+}
+
+/* The same for a call that has an address. */
+static struct aio__sock_call *aio__sock_call_to(struct aio__sock_call *self, const void *address, size_t length)
+{
+    if (!self) return NULL;
+    if (address && length >= sizeof(sa_family_t) && length <= sizeof self->peer.storage) {
+        memcpy(&self->peer.storage, address, length);
+        self->peer.length = (socklen_t)length;
+    } else self->wrong = "no address";
+    return self;
+}
+
+/* What errno means for an attempt. */
+static int aio__sock_code(void) { return aio__would_block(errno) ? EINPROGRESS : errno; }
+
+static int aio__sock_recv(struct aio__sock_call *self)
+{
+    ssize_t n;
+    do n = aio__os.recv(self->fd, self->data, self->size, MSG_DONTWAIT); while (n < 0 && errno == EINTR);
+    if (n < 0) return aio__sock_code();
+    self->result.size = (size_t)n;
+    if (!n && self->size) self->task.future.flags |= AIO__F_END;
+    return 0;
 }
 
 AIO_API aio_size_task *aio_sock_recv_into(int fd, void *buffer, size_t size)
 {
-    if (!buffer && size) return (aio_size_task *)(void *)aio__failure(EINVAL, "sock_recv: no buffer");
-    return (aio_size_task *)(void *)AIO_CALL(aio__sock_recv, .fd = fd, .buffer = buffer, .size = size);
+    return (aio_size_task *)(void *)aio__sock_call(aio__sock_recv, "receive from", fd, AIO__READ, buffer, size);
 }
 
-/* Sends a part, gives its length, and what stands in the way of the rest in *code. */
-static size_t aio__sock_send(int fd, const char *data, size_t length, int *code)
+/* Sends a part; -1 with errno. */
+static ssize_t aio__sock_send(int fd, const char *data, size_t length)
 {
     ssize_t n;
     do n = aio__os.send(fd, data, length, AIO__NOSIGNAL | MSG_DONTWAIT); while (n < 0 && errno == EINTR);
-    *code = n < 0 ? errno : 0;
-    return n < 0 ? 0 : (size_t)n;
+    return n;
 }
 
-struct aio__sock_sendall { aio_task task; int fd, code; const char *data; size_t length; };
-static AIO_CORO(aio__sock_sendall)
+static int aio__sock_sendall(struct aio__sock_call *self)
 {
-    size_t sent;
-    AIO_BEGIN(aio__sock_sendall);
-    while (self->length) {
-        sent = aio__sock_send(self->fd, self->data, self->length, &self->code);
-        self->data += sent;
-        self->length -= sent;
-        if (!self->code) continue;
-        if (!aio__would_block(self->code))
-            AIO_RAISE(self->code, "send to descriptor %d: %s", self->fd, strerror(self->code));
-        AIO_AWAIT(aio__until_ready(self->fd, AIO__WRITE));
+    while (self->size) {
+        ssize_t n = aio__sock_send(self->fd, self->data, self->size);
+        if (n < 0) return aio__sock_code();
+        self->data += n;
+        self->size -= (size_t)n;
     }
-    AIO_END;
+    return 0;
 }
 
 AIO_API aio_future *aio_sock_sendall(int fd, const void *data, size_t length)
 {
-    if (!data && length) return aio__failure(EINVAL, "sock_sendall: no data");
-    return (aio_future *)(void *)AIO_CALL(aio__sock_sendall, .fd = fd, .data = (const char *)data, .length = length);
+    return (aio_future *)(void *)aio__sock_call(aio__sock_sendall, "send to", fd, AIO__WRITE, data, length);
 }
 
-struct aio__sock_accept { aio_task task; int result, fd, code; };
-static AIO_CORO(aio__sock_accept)
+/* 0 or a code: a call that would block the program is refused. */
+static int aio__sock_must_not_block(struct aio__sock_call *self)
 {
-    AIO_BEGIN(aio__sock_accept);
-    self->code = aio__sock_check(self->fd);
-    if (self->code == EINVAL) AIO_RAISE(EINVAL, "sock_accept: descriptor %d: it must be non-blocking", self->fd);
-    while (!self->code && (self->result = aio__accept(self->fd)) < 0) {
-        if (aio__would_block(errno)) AIO_AWAIT(aio__until_ready(self->fd, AIO__READ));
-        else if (!aio__accept_passes(errno) || errno == EOPNOTSUPP) self->code = errno;
-    }
-    if (self->code) {
-        self->result = -1;
-        AIO_RAISE(self->code, "accept on descriptor %d: %s", self->fd, strerror(self->code));
-    }
-    AIO_END;
+    int code = aio__sock_check(self->fd);
+    if (code == EINVAL) self->wrong = "it must be non-blocking";
+    return code;
+}
+
+static int aio__sock_accept(struct aio__sock_call *self)
+{
+    int code = aio__sock_must_not_block(self);
+    while (!code && (self->result.fd = aio__accept(self->fd)) < 0)
+        if (!aio__accept_passes(errno) || errno == EOPNOTSUPP) code = aio__sock_code();
+    return code;
 }
 
 AIO_API aio_fd_task *aio_sock_accept(int fd)
 {
-    return (aio_fd_task *)(void *)AIO_CALL(aio__sock_accept, .result = -1, .fd = fd);
-}
-
-/* Starts, and after an interruption goes on. 0, EINPROGRESS, or a code. */
-static int aio__sock_connect_begin(int fd, const aio__address *to)
-{
-    int status;
-    do status = aio__os.connect(fd, (const struct sockaddr *)&to->storage, to->length);
-    while (status < 0 && errno == EINTR);
-    if (status == 0 || errno == EISCONN) return 0;
-    return errno == EALREADY ? EINPROGRESS : errno;
+    struct aio__sock_call *self = aio__sock_call(aio__sock_accept, "accept on", fd, AIO__READ, NULL, 0);
+    if (self) self->result.fd = -1;
+    return (aio_fd_task *)(void *)self;
 }
 
 static int aio__sock_outcome(int fd)
@@ -12088,114 +12128,68 @@ static int aio__sock_outcome(int fd)
     return aio__os.getsockopt(fd, SOL_SOCKET, SO_ERROR, &code, &length) < 0 ? errno : code;
 }
 
-struct aio__sock_connect { aio_task task; int fd, code; aio__address address; char text[128]; };
-static AIO_CORO(aio__sock_connect)
+/* A connect that is interrupted goes on by itself. */
+static int aio__sock_connect(struct aio__sock_call *self)
 {
-    AIO_BEGIN(aio__sock_connect);
-    self->code = aio__sock_check(self->fd);
-    if (self->code == EINVAL) AIO_RAISE(EINVAL, "sock_connect: descriptor %d: it must be non-blocking", self->fd);
-    if (!self->code) self->code = aio__sock_connect_begin(self->fd, &self->address);
-    if (self->code == EINPROGRESS) {
-        AIO_AWAIT(aio__until_ready(self->fd, AIO__WRITE));
-        self->code = aio__sock_outcome(self->fd);
-    }
-    if (self->code) {
-        aio__address_text(&self->address.storage, self->address.length, self->text, sizeof self->text);
-        AIO_RAISE(self->code, "connect to %s: %s", self->text, strerror(self->code));
-    }
-    AIO_END;
+    if (self->begun) return aio__sock_outcome(self->fd);
+    int code = aio__sock_must_not_block(self);
+    self->begun = true;
+    if (code || aio__os.connect(self->fd, (const struct sockaddr *)&self->peer.storage, self->peer.length) == 0)
+        return code;
+    return errno == EINTR || errno == EALREADY ? EINPROGRESS : errno;
 }
 
 AIO_API aio_future *aio_sock_connect(int fd, const void *address, size_t length)
 {
-    if (!address || length < sizeof(sa_family_t) || length > sizeof(struct sockaddr_storage))
-        return aio__failure(EINVAL, "sock_connect: no address");
-    struct aio__sock_connect *self = (struct aio__sock_connect *)aio__new_zeroed(sizeof *self, aio__sock_connect_coro);
-    if (!self) return NULL;
-    self->fd = fd;
-    memcpy(&self->address.storage, address, length);
-    self->address.length = (socklen_t)length;
-    return &self->task.future;
+    return (aio_future *)(void *)aio__sock_call_to(
+        aio__sock_call(aio__sock_connect, "connect to", fd, AIO__WRITE, NULL, 0), address, length);
 }
 
-struct aio__sock_datagram {
-    aio_task     task;
-    size_t       result;
-    int          fd, direction, code;
-    void        *data;
-    size_t       size;
-    void        *address; /* for the sender's, and its room */
-    size_t      *length;
-    aio__address peer;    /* to send to, or who has sent */
-    char         text[128];
-};
+static void aio__message(struct msghdr *message, struct iovec *piece, void *address, socklen_t length)
+{
+    memset(message, 0, sizeof *message);
+    message->msg_name = length ? address : NULL;
+    message->msg_namelen = length;
+    message->msg_iov = piece;
+    message->msg_iovlen = 1;
+}
 
-/* 0 or a code. */
-static int aio__sock_datagram_try(struct aio__sock_datagram *self)
+static int aio__sock_datagram(struct aio__sock_call *self)
 {
     bool receives = self->direction == AIO__READ;
     struct iovec piece = { self->data, self->size };
     struct msghdr message;
-    memset(&message, 0, sizeof message);
-    message.msg_name = &self->peer.storage;
-    message.msg_namelen = receives ? (socklen_t)sizeof self->peer.storage : self->peer.length;
-    message.msg_iov = &piece;
-    message.msg_iovlen = 1;
+    aio__message(&message, &piece, &self->peer.storage,
+                 receives ? (socklen_t)sizeof self->peer.storage : self->peer.length);
     ssize_t n;
     do n = receives ? aio__os.recvmsg(self->fd, &message, MSG_DONTWAIT)
                     : aio__os.sendmsg(self->fd, &message, AIO__NOSIGNAL | MSG_DONTWAIT);
     while (n < 0 && errno == EINTR);
-    if (n < 0) return errno;
-    self->result = (size_t)n;
+    if (n < 0) return aio__sock_code();
+    self->result.size = (size_t)n;
+    self->peer.length = message.msg_namelen;
     if (receives && (message.msg_flags & MSG_TRUNC)) return EMSGSIZE;
-    if (!self->length) return 0;
+    if (!self->room) return 0;
     size_t needed = message.msg_namelen;
-    memcpy(self->address, &self->peer.storage, needed < *self->length ? needed : *self->length);
-    *self->length = needed;
+    memcpy(self->sender, &self->peer.storage, needed < *self->room ? needed : *self->room);
+    *self->room = needed;
     return 0;
-}
-
-static AIO_CORO(aio__sock_datagram)
-{
-    AIO_BEGIN(aio__sock_datagram);
-    while ((self->code = aio__sock_datagram_try(self)) != 0) {
-        if (!aio__would_block(self->code)) {
-            aio__address_text(&self->peer.storage, self->peer.length, self->text, sizeof self->text);
-            AIO_RAISE(self->code, "%s%s by descriptor %d: %s", self->direction == AIO__READ ? "receive" : "send to ",
-                      self->text, self->fd, strerror(self->code));
-        }
-        AIO_AWAIT(aio__until_ready(self->fd, self->direction));
-    }
-    AIO_END;
-}
-
-static aio_size_task *aio__sock_datagram_start(int fd, int direction, void *data, size_t size)
-{
-    return (aio_size_task *)(void *)AIO_CALL(aio__sock_datagram, .fd = fd, .direction = direction, .data = data,
-                                             .size = size);
 }
 
 AIO_API aio_size_task *aio_sock_recvfrom(int fd, void *buffer, size_t size, void *address, size_t *length)
 {
-    if ((!buffer && size) || !address != !length)
-        return (aio_size_task *)(void *)aio__failure(EINVAL, "sock_recvfrom: no buffer");
-    aio_size_task *task = aio__sock_datagram_start(fd, AIO__READ, buffer, size);
-    if (!task) return NULL;
-    ((struct aio__sock_datagram *)(void *)task)->address = address;
-    ((struct aio__sock_datagram *)(void *)task)->length = length;
-    return task;
+    struct aio__sock_call *self = aio__sock_call(aio__sock_datagram, "receive from", fd, AIO__READ, buffer, size);
+    if (!self) return NULL;
+    self->sender = address;
+    self->room = length;
+    if (!address != !length) self->wrong = "an address and its length belong together";
+    return (aio_size_task *)(void *)self;
 }
 
 AIO_API aio_size_task *aio_sock_sendto(int fd, const void *data, size_t size, const void *address, size_t length)
 {
-    if ((!data && size) || !address || length < sizeof(sa_family_t) || length > sizeof(struct sockaddr_storage))
-        return (aio_size_task *)(void *)aio__failure(EINVAL, "sock_sendto: no data, or no address");
-    aio_size_task *task = aio__sock_datagram_start(fd, AIO__WRITE, (void *)(uintptr_t)data, size);
-    if (!task) return NULL;
-    aio__address *peer = &((struct aio__sock_datagram *)(void *)task)->peer;
-    memcpy(&peer->storage, address, length);
-    peer->length = (socklen_t)length;
-    return task;
+    return (aio_size_task *)(void *)aio__sock_call_to(
+        aio__sock_call(aio__sock_datagram, "send to", fd, AIO__WRITE, data, size), address, length);
 }
 
 /* ---- pipes ---- */
@@ -12236,15 +12230,13 @@ static AIO_CORO(aio__piping)
     AIO_END;
 }
 
-AIO_API aio_stream_task *aio_connect_read_pipe(int fd)
+static aio_stream_task *aio__connect_pipe(int fd, int refused)
 {
-    return (aio_stream_task *)(void *)AIO_CALL(aio__piping, .fd = fd, .refused = O_WRONLY);
+    return (aio_stream_task *)(void *)AIO_CALL(aio__piping, .fd = fd, .refused = refused);
 }
 
-AIO_API aio_stream_task *aio_connect_write_pipe(int fd)
-{
-    return (aio_stream_task *)(void *)AIO_CALL(aio__piping, .fd = fd, .refused = O_RDONLY);
-}
+AIO_API aio_stream_task *aio_connect_read_pipe(int fd) { return aio__connect_pipe(fd, O_WRONLY); }
+AIO_API aio_stream_task *aio_connect_write_pipe(int fd) { return aio__connect_pipe(fd, O_RDONLY); }
 
 /* ---- files ---- */
 
@@ -12256,9 +12248,9 @@ struct aio__sending {
     aio_stream    *stream;       /* NULL: none, or it has ended meanwhile */
     int            socket, file, code;
     bool           is_stream, copies; /* copies: the kernel does not do it by itself */
+    bool           done;
     int64_t        offset;
     ssize_t        got;          /* of the latest piece: bytes, 0 at the file's end, AIO__IO_AGAIN, AIO__IO_FAILED */
-    aio_exception *error;
 };
 
 /* Sends a piece by reading it. Errors of the socket, and of the file, are in self->code. */
@@ -12275,7 +12267,7 @@ static ssize_t aio__sending_copy(struct aio__sending *self, size_t wanted)
         self->code = n < 0 ? errno : 0;
         if (s) s->held = NULL;
         if (n > 0 && s) self->code = aio_stream_write(s, buffer, (size_t)n);
-        if (n > 0 && !s) n = (ssize_t)aio__sock_send(self->socket, buffer, (size_t)n, &self->code);
+        if (n > 0 && !s && (n = aio__sock_send(self->socket, buffer, (size_t)n)) < 0) self->code = errno;
         if (s) s->held = &self->stream;
         aio__buffer_give(loop, buffer);
     }
@@ -12320,8 +12312,7 @@ static aio_future *aio__sending_turn(struct aio__sending *self)
     if (!s) return aio__failure(ECONNABORTED, "the stream was closed");
     if (s->error || self->copies) return aio_stream_drain(s);
     if (aio__unsent(s)) return aio__drain_future(s);
-    if (full && !self->copies) return aio__stream_wait(s, AIO__WRITE);
-    return aio_sleep(0);
+    return full ? aio__stream_wait(s, AIO__WRITE) : aio_sleep(0);
 }
 
 /* 0, or why it cannot be. */
@@ -12342,58 +12333,65 @@ static int aio__sending_begin(struct aio__sending *self)
     return 0;
 }
 
-static void aio__sending_end(aio_stream *s)
+static void aio__sending_step(struct aio__sending *self)
 {
-    s->held = NULL;
-    s->raw_write = false;
-    if (!aio__unsent(s)) aio__drained(s, NULL); /* those that came meanwhile */
+    if (self->is_stream && !self->stream) return; /* its turn says so */
+    ssize_t got = self->got = aio__sending_piece(self);
+    if (got == 0 && self->count) self->code = AIO_EINCOMPLETE;
+    if (got > 0) {
+        self->offset += got;
+        self->result += (size_t)got;
+    }
+    self->done = got == 0 || self->code || (got > 0 && self->result == self->count);
 }
 
-static const char *aio__sending_why(const struct aio__sending *self)
+/* The error, if there was one, says how far it came. Who drains meanwhile goes on. */
+static void aio__sending_end(struct aio__sending *self)
 {
-    if (self->code == AIO_EINCOMPLETE) return "the file ended";
-    return self->stream && self->stream->error ? self->stream->error->message : aio_code_text(self->code);
+    aio_stream *s = self->stream;
+    aio_exception *error = self->task.future.error;
+    int code = error ? error->code : self->code;
+    if (code && code != AIO_ECANCELLED) {
+        if (!error && s) error = aio_exception_ref(s->error);
+        const char *why = code == AIO_EINCOMPLETE ? "the file ended" : error ? error->message : aio_code_text(code);
+        self->task.future.error =
+            aio__exception(code, "sendfile", "sendfile: after %zu bytes: %s", self->result, why);
+        aio_exception_unref(error);
+    }
+    if (!s || s->held != &self->stream) return;
+    s->held = NULL;
+    s->raw_write = false;
+    if (!aio__unsent(s)) aio__drained(s, NULL);
 }
 
 static AIO_CORO(aio__sending)
 {
     AIO_BEGIN(aio__sending);
-    AIO_TRY {
-        self->code = aio__sending_begin(self);
-        while (!self->code) {
-            AIO_AWAIT(aio__sending_turn(self));
-            if (self->is_stream && !self->stream) continue;
-            self->got = aio__sending_piece(self);
-            if (self->got == 0 && self->count) self->code = AIO_EINCOMPLETE;
-            if (self->got == 0) break;
-            if (self->got < 0) continue;
-            self->offset += self->got;
-            self->result += (size_t)self->got;
-            if (self->result == self->count) break;
-        }
-        if (self->code) AIO_RAISE(self->code, "%s", aio__sending_why(self));
-    } AIO_CATCH {
-        if (aio_caught(self)->code == AIO_ECANCELLED) AIO_RERAISE();
-        self->error = aio__exception(aio_caught(self)->code, "sendfile", "sendfile: after %zu bytes: %s", self->result,
-                                     aio_caught(self)->message);
-        AIO_RAISE_EXCEPTION(self->error);
-    } AIO_END_TRY;
+    self->code = aio__sending_begin(self);
+    self->done = self->code != 0;
+    while (!self->done) {
+        AIO_AWAIT(aio__sending_turn(self));
+        aio__sending_step(self);
+    }
     AIO_FINALLY;
-        aio_exception_unref(self->error);
-        if (self->stream && self->stream->held == &self->stream) aio__sending_end(self->stream);
+        aio__sending_end(self);
     AIO_END;
+}
+
+static aio_size_task *aio__sendfile(aio_stream *stream, bool is_stream, int fd, int file, int64_t offset, size_t count)
+{
+    return (aio_size_task *)(void *)AIO_CALL(aio__sending, .count = count, .stream = stream, .socket = fd,
+                                             .file = file, .is_stream = is_stream, .offset = offset);
 }
 
 AIO_API aio_size_task *aio_stream_sendfile(aio_stream *stream, int file, int64_t offset, size_t count)
 {
-    return (aio_size_task *)(void *)AIO_CALL(aio__sending, .count = count, .stream = stream, .file = file,
-                                             .is_stream = true, .offset = offset);
+    return aio__sendfile(stream, true, -1, file, offset, count);
 }
 
 AIO_API aio_size_task *aio_sock_sendfile(int fd, int file, int64_t offset, size_t count)
 {
-    return (aio_size_task *)(void *)AIO_CALL(aio__sending, .count = count, .socket = fd, .file = file,
-                                             .offset = offset);
+    return aio__sendfile(NULL, false, fd, file, offset, count);
 }
 
 /* ============================================================================
@@ -12437,16 +12435,6 @@ struct aio_datagram_endpoint {
 
 /* ---- addresses ---- */
 
-/* As aio__address_text, but with the scope of a link-local address. */
-static void aio__datagram_from(const struct sockaddr_storage *storage, socklen_t length, char *text, size_t size)
-{
-    const struct sockaddr_in6 *in = (const struct sockaddr_in6 *)(const void *)storage;
-    char host[INET6_ADDRSTRLEN];
-    if (storage->ss_family == AF_INET6 && in->sin6_scope_id && inet_ntop(AF_INET6, &in->sin6_addr, host, sizeof host))
-        snprintf(text, size, "[%s%%%u]:%d", host, (unsigned)in->sin6_scope_id, ntohs(in->sin6_port));
-    else aio__address_text(storage, length, text, size);
-}
-
 /* From the address's bytes. */
 static void aio__address_set(aio__address *to, int family, const void *bytes, int port)
 {
@@ -12460,27 +12448,35 @@ static void aio__address_set(aio__address *to, int family, const void *bytes, in
     *(six ? &in6->sin6_port : &in->sin_port) = htons((uint16_t)port);
 }
 
+/* Decimal digits up to `most`: what follows them, or NULL if there are none, or too many. */
+static const char *aio__decimal(const char *text, uint64_t most, uint32_t *value)
+{
+    uint64_t n = 0;
+    const char *at = text;
+    for (; *at >= '0' && *at <= '9' && n <= most; at++) n = n * 10 + (uint64_t)(*at - '0');
+    *value = (uint32_t)n;
+    return at == text || n > most ? NULL : at;
+}
+
 /* "127.0.0.1:53" or "[fe80::1%2]:53". False: it is none. */
 static bool aio__datagram_to(const char *text, aio__address *to)
 {
     unsigned char bytes[16];
-    char host[AIO__DATAGRAM_TEXT], *end = NULL;
-    const char *colon = strrchr(text, ':');
+    char host[INET6_ADDRSTRLEN];
+    uint32_t port, scope = 0;
     bool six = text[0] == '[';
-    if (!colon || colon[1] < '0' || colon[1] > '9' || (six && colon[-1] != ']')) return false;
-    unsigned long port = strtoul(colon + 1, &end, 10), scope = 0;
-    size_t length = (size_t)(colon - text) - (six ? 2 : 0);
-    if (*end || port > 65535 || length >= sizeof host) return false;
+    size_t length = strcspn(text + six, six ? "%]" : ":");
+    if (length >= sizeof host) return false;
     memcpy(host, text + six, length);
     host[length] = 0;
-    char *mark = six ? strchr(host, '%') : NULL;
-    if (mark) {
-        *mark = 0;
-        scope = strtoul(mark + 1, &end, 10);
-    }
-    if (*end || inet_pton(six ? AF_INET6 : AF_INET, host, bytes) != 1) return false;
+    text += length + six;
+    if (six && *text == '%') text = aio__decimal(text + 1, UINT32_MAX, &scope);
+    if (six && text) text = *text == ']' ? text + 1 : NULL;
+    if (!text || *text != ':') return false;
+    text = aio__decimal(text + 1, 65535, &port);
+    if (!text || *text || inet_pton(six ? AF_INET6 : AF_INET, host, bytes) != 1) return false;
     aio__address_set(to, six ? AF_INET6 : AF_INET, bytes, (int)port);
-    if (six) ((struct sockaddr_in6 *)(void *)&to->storage)->sin6_scope_id = (uint32_t)scope;
+    if (six) ((struct sockaddr_in6 *)(void *)&to->storage)->sin6_scope_id = scope;
     return true;
 }
 
@@ -12503,17 +12499,24 @@ static void aio__datagram_error(aio_datagram_endpoint *e, aio_exception *excepti
     aio__future_finish(readable, AIO__DONE);
 }
 
-/* What the network has said of an earlier datagram, though it is a send that hears it. */
-static bool aio__datagram_late(int code)
+/* The network, or the system, has said it of a datagram that was kept, or sent before. */
+static void aio__datagram_late(aio_datagram_endpoint *e, const char *phase, const char *what, int code)
 {
-    return code == ECONNREFUSED || code == ECONNRESET || code == EHOSTUNREACH || code == ENETUNREACH ||
-           code == EHOSTDOWN;
+    aio__datagram_error(e, aio__exception(code, phase, "%s: %s", what, strerror(code)));
+}
+
+/* What the network says of an earlier datagram, though it is a send that hears it. */
+static bool aio__datagram_heard(int code)
+{
+    static const int codes[] = { ECONNREFUSED, ECONNRESET, EHOSTUNREACH, ENETUNREACH, EHOSTDOWN, 0 };
+    return aio__code_in(code, codes);
 }
 
 /* What the next receive would say again; whatever else it says is of an earlier datagram. */
 static bool aio__datagram_lasting(int code)
 {
-    return code == EBADF || code == ENOTSOCK || code == ENOTCONN || code == EFAULT || code == EINVAL || code == ENOMEM;
+    static const int codes[] = { EBADF, ENOTSOCK, ENOTCONN, EFAULT, EINVAL, ENOMEM, 0 };
+    return aio__code_in(code, codes);
 }
 
 /* ---- end ---- */
@@ -12583,28 +12586,19 @@ static void aio__endpoints_close(aio_loop *loop, aio__closer *closer)
 
 /* ---- sending ---- */
 
-static void aio__datagram_message(struct msghdr *message, struct iovec *piece, void *address, socklen_t length)
-{
-    memset(message, 0, sizeof *message);
-    message->msg_name = length ? address : NULL;
-    message->msg_namelen = length;
-    message->msg_iov = piece;
-    message->msg_iovlen = 1;
-}
-
 /* 0 or a code. An error that belongs to an earlier datagram is taken out of the way first. */
 static int aio__datagram_send(aio_datagram_endpoint *e, const aio__address *to, const char *data, size_t length)
 {
     struct iovec piece = { (void *)(uintptr_t)data, length };
     struct msghdr message;
-    aio__datagram_message(&message, &piece, (void *)(uintptr_t)&to->storage, to->length);
+    aio__message(&message, &piece, (void *)(uintptr_t)&to->storage, to->length);
     for (int tries = 0;; tries++) {
         ssize_t n;
         do n = aio__os.sendmsg(e->d.fd, &message, AIO__NOSIGNAL); while (n < 0 && errno == EINTR);
         if (n >= 0) return 0;
         int code = errno;
-        if (!e->connected || tries || !aio__datagram_late(code)) return code;
-        aio__datagram_error(e, aio__exception(code, "send", "a datagram was not delivered: %s", strerror(code)));
+        if (!e->connected || tries || !aio__datagram_heard(code)) return code;
+        aio__datagram_late(e, "send", "a datagram was not delivered", code);
     }
 }
 
@@ -12619,8 +12613,7 @@ static void aio__endpoint_on_writable(aio__handle *handle)
             aio__descriptor_wait(e->loop, &e->d, AIO__WRITE);
             break;
         }
-        if (code)
-            aio__datagram_error(e, aio__exception(code, "send", "a datagram could not be sent: %s", strerror(code)));
+        if (code) aio__datagram_late(e, "send", "a datagram could not be sent", code);
         e->first = kept->next;
         if (!e->first) e->last = &e->first;
         e->kept -= kept->length;
@@ -12713,6 +12706,7 @@ static void aio__endpoint_on_readable(aio__handle *handle)
     aio_datagram_endpoint *e = (aio_datagram_endpoint *)handle->owner;
     aio_future *readable = e->readable;
     e->readable = NULL;
+    e->burst = 0;
     if (readable) aio__finish_and_step(e->loop, readable);
 }
 
@@ -12727,7 +12721,7 @@ static aio_future *aio__endpoint_readable(aio_datagram_endpoint *e)
     return &r->future;
 }
 
-/* One datagram into the endpoint's buffer. 0 or a code; ENOMEM; an error of the endpoint's own goes its way (EINTR). */
+/* One datagram into the endpoint's buffer. 0; EAGAIN, also when an error of an earlier one has gone its way; a code. */
 static int aio__datagram_recv(aio_datagram_endpoint *e, aio_datagram *datagram)
 {
     struct sockaddr_storage from;
@@ -12735,21 +12729,21 @@ static int aio__datagram_recv(aio_datagram_endpoint *e, aio_datagram *datagram)
     if (!e->buffer && !(e->buffer = aio__buffer_take(e->loop))) return ENOMEM;
     struct iovec piece = { e->buffer, e->limit };
     memset(&from, 0, sizeof from);
-    aio__datagram_message(&message, &piece, &from, sizeof from);
+    aio__message(&message, &piece, &from, sizeof from);
     ssize_t n;
     do n = aio__os.recvmsg(e->d.fd, &message, 0); while (n < 0 && errno == EINTR);
     if (n < 0) {
         int code = errno;
         if (aio__would_block(code)) aio__descriptor_drained(&e->d, AIO__READ);
-        if (aio__would_block(code) || aio__datagram_lasting(code)) return code;
-        aio__datagram_error(e, aio__exception(code, "receive", "a datagram was not delivered: %s", strerror(code)));
-        return EINTR;
+        else if (aio__datagram_lasting(code)) return code;
+        else aio__datagram_late(e, "receive", "a datagram was not delivered", code);
+        return EAGAIN;
     }
-    aio__datagram_from(&from, message.msg_namelen, e->from, sizeof e->from);
+    aio__address_text(&from, message.msg_namelen, e->from, sizeof e->from);
     if (message.msg_flags & MSG_TRUNC) {
         aio__datagram_error(e, aio__exception(EMSGSIZE, "receive",
             "a datagram from %s is longer than the limit of %zu bytes", e->from, e->limit));
-        return EINTR;
+        return EAGAIN;
     }
     e->buffer[n] = 0;
     datagram->data = e->buffer;
@@ -12761,17 +12755,22 @@ static int aio__datagram_recv(aio_datagram_endpoint *e, aio_datagram *datagram)
 struct aio__receiving { aio_task task; aio_datagram result; aio_datagram_endpoint *endpoint; aio_exception *error;
                         bool mine; };
 
-/* The result, or the error. False: there is nothing yet. */
+/* The result, or the error. False: there is nothing yet, or the others are to have their turn first. */
 static bool aio__datagram_next(struct aio__receiving *self)
 {
     aio_datagram_endpoint *e = self->endpoint;
-    int code;
-    do {
-        self->error = e->ended ? aio__exception(AIO_ESTOPITERATION, "", "the endpoint was closed") : e->error;
-        e->error = NULL;
-        if (self->error) return true;
-        code = aio__datagram_recv(e, &self->result);
-    } while (code == EINTR);
+    bool first = !self->mine;
+    if (first && e->receiving && !e->ended) {
+        self->error = aio__exception(AIO_ERUNTIME, "", "another coroutine is receiving from this endpoint");
+        return true;
+    }
+    if (first) e->refs++;
+    e->receiving = self->mine = true;
+    self->error = e->ended ? aio__exception(AIO_ESTOPITERATION, "", "the endpoint was closed") : e->error;
+    e->error = NULL;
+    if (self->error) return true;
+    if (first && ++e->burst % AIO__DATAGRAM_BURST == 0) return false;
+    int code = aio__datagram_recv(e, &self->result);
     if (aio__would_block(code)) {
         aio__buffer_give(e->loop, e->buffer);
         e->buffer = NULL;
@@ -12781,25 +12780,20 @@ static bool aio__datagram_next(struct aio__receiving *self)
     return true;
 }
 
+static void aio__receiving_end(struct aio__receiving *self)
+{
+    if (self->error) self->task.future.error = self->error;
+    if (!self->mine) return;
+    self->endpoint->receiving = false;
+    aio__endpoint_unref(self->endpoint);
+}
+
 static AIO_CORO(aio__receiving)
 {
     AIO_BEGIN(aio__receiving);
-    if (self->endpoint->receiving && !self->endpoint->ended)
-        AIO_RAISE(AIO_ERUNTIME, "another coroutine is receiving from this endpoint");
-    self->endpoint->refs++;
-    self->endpoint->receiving = self->mine = true;
-    if (++self->endpoint->burst % AIO__DATAGRAM_BURST == 0) AIO_AWAIT(aio_sleep(0));
-    while (!aio__datagram_next(self)) {
-        AIO_AWAIT(aio__endpoint_readable(self->endpoint));
-        self->endpoint->burst = 0;
-    }
-    if (self->error) AIO_RAISE_EXCEPTION(self->error);
+    while (!aio__datagram_next(self)) AIO_AWAIT(aio__endpoint_readable(self->endpoint));
     AIO_FINALLY;
-        aio_exception_unref(self->error);
-        if (self->mine) {
-            self->endpoint->receiving = false;
-            aio__endpoint_unref(self->endpoint);
-        }
+        aio__receiving_end(self);
     AIO_END;
 }
 
@@ -12852,12 +12846,11 @@ static aio_datagram_endpoint *aio__endpoint_new(aio_loop *loop, int fd, bool con
 
 static aio_endpoint_options aio__endpoint_plain; /* no option is set; never written to */
 
-/* A socket with its options, bound and connected as wanted: NULL for none. -1 with errno. */
-static int aio__endpoint_socket(int family, const aio__address *local, const aio__address *remote,
-                                const aio_endpoint_options *o)
+/* A socket with its options, bound and connected as wanted: NULL for none, but not for both. -1 with errno. */
+static int aio__endpoint_socket(const aio__address *local, const aio__address *remote, const aio_endpoint_options *o)
 {
     int one = 1, status = 0;
-    int fd = aio__socket(family, SOCK_DGRAM);
+    int fd = aio__socket((remote ? remote : local)->storage.ss_family, SOCK_DGRAM);
     if (fd < 0) return -1;
     if (o->broadcast) status = aio__os.setsockopt(fd, SOL_SOCKET, SO_BROADCAST, &one, sizeof one);
 #ifdef SO_REUSEPORT
@@ -12871,10 +12864,10 @@ static int aio__endpoint_socket(int family, const aio__address *local, const aio
 }
 
 /* An endpoint over such a socket. NULL with errno. */
-static aio_datagram_endpoint *aio__endpoint_open(aio_loop *loop, int family, const aio__address *local,
-                                                 const aio__address *remote, const aio_endpoint_options *o)
+static aio_datagram_endpoint *aio__endpoint_open(aio_loop *loop, const aio__address *local, const aio__address *remote,
+                                                 const aio_endpoint_options *o)
 {
-    int fd = aio__endpoint_socket(family, local, remote, o);
+    int fd = aio__endpoint_socket(local, remote, o);
     aio_datagram_endpoint *e = fd < 0 ? NULL : aio__endpoint_new(loop, fd, remote != NULL, o);
     if (!e && fd >= 0) aio__close_failed(fd);
     return e;
@@ -12884,7 +12877,7 @@ struct aio__open_endpoint {
     aio_task               task;
     aio_datagram_endpoint *result;
     aio_endpoint_options   options;
-    aio__lookup_future    *local, *remote;
+    aio__lookup_future    *lookups[2]; /* local, remote; NULL: not wanted */
     bool                   binds;
     int                    i, code;
     char                   message[400];
@@ -12894,20 +12887,18 @@ struct aio__open_endpoint {
 /* The i-th try: 0, or a code, whose text is then in the message. */
 static int aio__endpoint_try(struct aio__open_endpoint *self, int i)
 {
-    const aio__address *remote = self->remote ? &self->remote->result->at[i] : NULL;
-    const aio__address *local = self->local && !remote ? &self->local->result->at[i] : NULL;
-    int family = remote ? remote->storage.ss_family : local ? local->storage.ss_family : self->options.family;
+    aio__lookup_future *local = self->lookups[0], *remote = self->lookups[1];
+    const aio__address *to = &(remote ? remote : local)->result->at[i], *from = to;
     char address[AIO__DATAGRAM_TEXT];
     errno = EADDRNOTAVAIL;
-    if (!remote || aio__local_for(self->local, family, &local))
-        self->result = aio__endpoint_open(self->task.future.loop, family, local, remote, &self->options);
+    if (!remote || aio__local_for(local, to->storage.ss_family, &from))
+        self->result = aio__endpoint_open(self->task.future.loop, from, remote ? to : NULL, &self->options);
     if (self->result) return 0;
     int code = errno;
-    const aio__address *named = remote ? remote : local;
-    if (named) aio__address_text(&named->storage, named->length, address, sizeof address);
     size_t used = strlen(self->message);
     snprintf(self->message + used, sizeof self->message - used, "%sdatagrams %s %s: %s", used ? "; " : "",
-             remote ? "to" : "at", named ? address : "any address", strerror(code));
+             remote ? "to" : "at", aio__address_text(&to->storage, to->length, address, sizeof address),
+             strerror(code));
     return code;
 }
 
@@ -12926,29 +12917,33 @@ static int aio__endpoint_take(struct aio__open_endpoint *self)
     return code;
 }
 
-/* NULL without memory. */
-static aio__lookup_future *aio__endpoint_lookup(struct aio__open_endpoint *self, aio__lookup_future **place)
+static int aio__endpoint_begin(struct aio__open_endpoint *self)
+{
+    const aio__lookup_future *first = self->lookups[self->lookups[1] != NULL];
+    int code = self->options.sock ? aio__endpoint_take(self) : AIO_ERESOLVE;
+    for (int i = 0; first && i < first->result->count && code; i++) code = aio__endpoint_try(self, i);
+    return code;
+}
+
+/* Local, remote: what is wanted of it is looked up. NULL without memory. */
+static aio_future *aio__endpoint_lookup(struct aio__open_endpoint *self, int i)
 {
     const aio_endpoint_options *o = &self->options;
-    bool remote = place == &self->remote;
-    *place = aio__resolve(self->task.future.loop, remote ? o->remote_host : o->local_host,
-                          remote ? o->remote_port : o->local_port, o->family, remote ? 0 : AI_PASSIVE);
-    return (aio__lookup_future *)aio_ref(*place);
+    aio_loop *loop = self->task.future.loop;
+    if (i ? !o->remote_host : !self->binds) return &loop->done;
+    self->lookups[i] = aio__resolve(loop, i ? o->remote_host : o->local_host, i ? o->remote_port : o->local_port,
+                                    o->family, i ? 0 : AI_PASSIVE);
+    return (aio_future *)aio_ref(self->lookups[i]);
 }
 
 static AIO_CORO(aio__open_endpoint)
 {
-    int count;
     AIO_BEGIN(aio__open_endpoint);
-    if (self->options.remote_host) AIO_AWAIT(aio__endpoint_lookup(self, &self->remote));
-    if (self->binds) AIO_AWAIT(aio__endpoint_lookup(self, &self->local));
-    count = self->remote ? self->remote->result->count : self->local ? self->local->result->count : 0;
-    self->code = self->options.sock ? aio__endpoint_take(self) : AIO_ERESOLVE;
-    for (self->i = 0; self->i < count && self->code; self->i++) self->code = aio__endpoint_try(self, self->i);
-    if (self->code) AIO_RAISE(self->code, "%s", self->message[0] ? self->message : "no address");
+    for (self->i = 0; self->i < 2; self->i++) AIO_AWAIT(aio__endpoint_lookup(self, self->i));
+    self->code = aio__endpoint_begin(self);
+    if (self->code) AIO_RAISE(self->code, "%s", self->message);
     AIO_FINALLY;
-        aio_unref(self->local);
-        aio_unref(self->remote);
+        aio_unref_all(self->lookups, 2);
     AIO_END;
 }
 
@@ -12991,12 +12986,12 @@ AIO_API int aio_datagram_fileno(const aio_datagram_endpoint *endpoint) { return 
 
 AIO_API const char *aio_datagram_sockname(const aio_datagram_endpoint *endpoint, char *buffer, size_t size)
 {
-    return aio__stream_name(endpoint->d.fd, false, buffer, size);
+    return endpoint ? aio__stream_name(endpoint->d.fd, false, buffer, size) : "";
 }
 
 AIO_API const char *aio_datagram_peername(const aio_datagram_endpoint *endpoint, char *buffer, size_t size)
 {
-    return aio__stream_name(endpoint->d.fd, true, buffer, size);
+    return endpoint ? aio__stream_name(endpoint->d.fd, true, buffer, size) : "";
 }
 
 AIO_API int aio_datagram_port(const aio_datagram_endpoint *endpoint)
@@ -13582,8 +13577,7 @@ static int aio__dns_send(struct aio__dns_exchange *self)
     const aio__address *to = &lookup->dns->servers[lookup->server].address;
     int code = aio__dns_ask(&lookup->question); /* fails without random numbers */
     if (code) return code;
-    self->endpoint = aio__endpoint_open(lookup->dns->loop, to->storage.ss_family, NULL, to,
-                                        &aio__endpoint_plain);
+    self->endpoint = aio__endpoint_open(lookup->dns->loop, NULL, to, &aio__endpoint_plain);
     if (!self->endpoint) return errno;
     return aio_datagram_send(self->endpoint, lookup->question.packet + 2, lookup->question.length);
 }
@@ -14085,7 +14079,7 @@ static bool aio__dns_candidate(struct aio__dns_resolve *self)
 /* Whether the system knows a way to an address: a datagram socket is connected without a packet. RFC 6724 rule 1 */
 static bool aio__dns_has_route(const aio__address *to)
 {
-    int fd = aio__endpoint_socket(to->storage.ss_family, NULL, to, &aio__endpoint_plain);
+    int fd = aio__endpoint_socket(NULL, to, &aio__endpoint_plain);
     if (fd >= 0) aio__os.close(fd);
     return fd >= 0;
 }
@@ -14912,12 +14906,10 @@ static int aio__process_open(struct aio__spawning *self)
 
 static AIO_CORO(aio__spawning)
 {
-    struct stat status;
     AIO_BEGIN(aio__spawning);
     self->code = aio__process_open(self);
-    if (self->code && self->options.cwd && aio__os.stat(self->options.cwd, &status) < 0 && errno == self->code)
-        AIO_RAISE(self->code, "start %.120s in %.200s: %s", self->argv[0], self->options.cwd, strerror(self->code));
-    if (self->code) AIO_RAISE(self->code, "start %.120s: %s", self->argv[0], strerror(self->code));
+    if (self->code) AIO_RAISE(self->code, "start %.120s%s%.200s: %s", self->argv[0], self->options.cwd ? " in " : "",
+                              self->options.cwd ? self->options.cwd : "", strerror(self->code));
     AIO_END;
 }
 
@@ -14999,55 +14991,65 @@ AIO_API void aio_process_release(aio_process *process)
 /* ---- communicate ---- */
 
 struct aio__feeding { aio_task task; aio_process *process; const char *input; size_t length; };
+
+/* Writes the next piece; waits until it is sent. */
+static aio_future *aio__feed(struct aio__feeding *self)
+{
+    aio_stream *s = self->process->streams[0];
+    size_t n = self->length < AIO__BUFFER ? self->length : (size_t)AIO__BUFFER;
+    int code = aio_stream_write(s, self->input, n);
+    self->input += n;
+    self->length -= n;
+    return code ? aio__failure(code, "%s", aio_code_text(code)) : aio_stream_drain(s);
+}
+
+/* A program that has read enough is no error. After any other one the process may be gone. */
+static void aio__feeding_end(struct aio__feeding *self)
+{
+    aio_exception *error = self->task.future.error;
+    if (error && error->code != EPIPE && error->code != ECONNRESET) return;
+    aio_exception_unref(error);
+    self->task.future.error = NULL;
+    if (aio_stream_write_eof(self->process->streams[0])) aio_stream_abort(self->process->streams[0]);
+}
+
 static AIO_CORO(aio__feeding)
 {
-    size_t n;
-    int code;
     AIO_BEGIN(aio__feeding);
     aio_stream_set_write_buffer_limits(self->process->streams[0], 0, 0); /* drained: all is sent, no error is to come */
-    AIO_TRY {
-        while (self->length) {
-            n = self->length < AIO__BUFFER ? self->length : (size_t)AIO__BUFFER;
-            code = aio_stream_write(self->process->streams[0], self->input, n);
-            if (code) AIO_RAISE(code);
-            self->input += n;
-            self->length -= n;
-            AIO_AWAIT(aio_stream_drain(self->process->streams[0]));
-        }
-    } AIO_CATCH {
-        if (aio_caught(self)->code != EPIPE && aio_caught(self)->code != ECONNRESET) AIO_RERAISE();
-    } AIO_END_TRY
-    if (aio_stream_write_eof(self->process->streams[0])) aio_stream_abort(self->process->streams[0]);
+    while (self->length) AIO_AWAIT(aio__feed(self));
+    AIO_FINALLY;
+        aio__feeding_end(self);
     AIO_END;
 }
 
 struct aio__communicating { aio_task task; aio_process_output result; aio_process *process; const char *input;
-                            size_t length; int count; void *parts[3]; aio_text_future *texts[3]; };
+                            size_t length, count; void *parts[3]; aio_text_future *texts[3]; };
 
-/* What is to be done with each stream that there is. False: input, but no pipe for it. */
-static bool aio__communicate_begin(struct aio__communicating *self)
+/* Starts what is to be done with each stream that there is, and waits for all of it. */
+static aio_future *aio__communicate_begin(struct aio__communicating *self)
 {
+    aio_stream **streams = self->process->streams;
+    if (self->length && !streams[0]) return aio__failure(EINVAL, "communicate: input, but no pipe for it");
     for (int i = 0; i < 3; i++) {
-        aio_stream *stream = self->process->streams[i];
-        if (!stream) continue;
-        if (i) self->parts[self->count++] = self->texts[i] = aio_stream_read_all(stream, 0);
+        if (!streams[i]) continue;
+        if (i) self->parts[self->count++] = self->texts[i] = aio_stream_read_all(streams[i], 0);
         else self->parts[self->count++] = AIO_CALL(aio__feeding, .process = self->process, .input = self->input,
                                                    .length = self->length);
     }
-    return !self->length || self->process->streams[0];
+    return (aio_future *)(void *)aio_gather(self->parts, self->count);
 }
 
 static AIO_CORO(aio__communicating)
 {
     AIO_BEGIN(aio__communicating);
-    if (!aio__communicate_begin(self)) AIO_RAISE(EINVAL, "communicate: input, but no pipe for it");
-    AIO_AWAIT(aio_gather(self->parts, (size_t)self->count));
+    AIO_AWAIT(aio__communicate_begin(self));
+    AIO_AWAIT(self->result.returncode, aio_process_wait(self->process));
     if (self->texts[1]) self->result.out = self->texts[1]->result;
     if (self->texts[2]) self->result.err = self->texts[2]->result;
-    AIO_AWAIT(self->result.returncode, aio_process_wait(self->process));
     AIO_FINALLY;
-        for (int i = 0; i < self->count; i++) aio_future_cancel(self->parts[i]);
-        aio_unref_all(self->parts, (size_t)self->count);
+        for (size_t i = 0; i < self->count; i++) aio_future_cancel(self->parts[i]);
+        aio_unref_all(self->parts, self->count);
     AIO_END;
 }
 

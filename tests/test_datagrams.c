@@ -411,6 +411,47 @@ SCENARIO(dg_errors, .may = { AIO_ETIMEOUT, AIO_ERESOLVE, ECONNREFUSED })
     AIO_END;
 }
 
+/* An error that comes again and again holds up neither the loop nor what comes after it. */
+static ssize_t dg_always_complaining(int fd, struct msghdr *message, int flags)
+{
+    if (!dg_says) return dg_recvmsg(fd, message, flags);
+    errno = dg_says;
+    return -1;
+}
+
+static void dg_count_errors(aio_datagram_endpoint *endpoint, const aio_exception *exception, void *arg)
+{
+    (void)endpoint, (void)exception;
+    ++*(int *)arg;
+}
+
+struct dg_error_again { aio_task task; struct dg_pair pair; struct dg_counter *counter; int errors, i; };
+SCENARIO(dg_error_again, .may = { AIO_ETIMEOUT, AIO_ERESOLVE, ECONNREFUSED })
+{
+    AIO_BEGIN(dg_error_again);
+    dg_recvmsg = aio__os.recvmsg;
+    aio__os.recvmsg = dg_always_complaining;
+    dg_says = EACCES;
+    AIO_AWAIT(self->pair.server, aio_create_datagram_endpoint(.local_host = "127.0.0.1", .arg = &self->errors,
+                                                              .error_received = dg_count_errors));
+    AIO_AWAIT(self->pair.client, aio_create_datagram_endpoint(.remote_host = "127.0.0.1",
+                                                              .remote_port = aio_datagram_port(self->pair.server)));
+    self->counter = aio_create_task(AIO_CALL(dg_counter, .endpoint = self->pair.server));
+    REQUIRE(self->counter != NULL);
+    for (self->i = 0; self->i < 10; self->i++) AIO_AWAIT(aio_sleep(0));
+    CHECK(self->errors > 1 && self->errors <= 10);
+    dg_says = 0;
+    REQUIRE(aio_datagram_send(self->pair.client, "x", 1) == 0);
+    AIO_AWAIT(aio_sleep(0.1));
+    CHECK_INT(self->counter->result, 1);
+    AIO_FINALLY;
+        dg_says = 0;
+        aio__os.recvmsg = dg_recvmsg;
+        fd_end_task(self->counter);
+        dg_close(&self->pair);
+    AIO_END;
+}
+
 /* Over IPv6, where there is one. */
 struct dg_six { aio_task task; struct dg_pair pair; aio_datagram got; char name[64]; };
 SCENARIO(dg_six, .may = { AIO_ETIMEOUT, AIO_ERESOLVE, ECONNREFUSED })
@@ -445,7 +486,24 @@ TEST(dg_addresses)
         aio__address address;
         char text[AIO__DATAGRAM_TEXT];
         CHECK(aio__datagram_to(texts[i], &address));
-        aio__datagram_from(&address.storage, address.length, text, sizeof text);
+        aio__address_text(&address.storage, address.length, text, sizeof text);
         CHECK_STR(text, texts[i]);
     }
+    static const char *const wrong[] = { "[fe80::1%4294967298]:1", "[fe80::1%]:1", "[fe80::1%-1]:1", "[fe80::1%2x]:1",
+                                         "[fe80::1%2%2]:1", "127.0.0.1%2:1", "127.0.0.1:", "127.0.0.1:99999999999999999999" };
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        aio__address address;
+        if (aio__datagram_to(wrong[i], &address)) CHECK_STR(wrong[i], "no address");
+    }
+}
+
+TEST(dg_null)
+{
+    char text[8] = "x";
+    CHECK_INT(aio_datagram_fileno(NULL), -1);
+    CHECK_INT(aio_datagram_port(NULL), 0);
+    CHECK_STR(aio_datagram_sockname(NULL, text, sizeof text), "");
+    CHECK_STR(aio_datagram_peername(NULL, text, sizeof text), "");
+    aio_datagram_close(NULL);
+    aio_datagram_abort(NULL);
 }

@@ -391,7 +391,7 @@ SCENARIO(fd_echo, .may = { ECONNRESET, EPIPE, AIO_ETIMEOUT }) /* the last: its s
 }
 
 /* Nobody listens; what blocks; what is no socket. */
-struct fd_refused { aio_task task; int fd, null; size_t n; struct sockaddr_in to; char text[80]; };
+struct fd_refused { aio_task task; int fd, null; size_t n; struct sockaddr_in to; char text[100]; };
 SCENARIO(fd_refused, .may = { ECONNREFUSED, EINVAL, ENOTSOCK })
 {
     AIO_BEGIN(fd_refused);
@@ -412,8 +412,8 @@ SCENARIO(fd_refused, .may = { ECONNREFUSED, EINVAL, ENOTSOCK })
         CHECK(false);
     } AIO_CATCH {
         if (!CHECK_INT(aio_caught(self)->code, ECONNREFUSED)) AIO_RERAISE();
-        snprintf(self->text, sizeof self->text, "connect to 127.0.0.1:%d: Connection refused",
-                 ntohs(self->to.sin_port));
+        snprintf(self->text, sizeof self->text, "connect to 127.0.0.1:%d by descriptor %d: Connection refused",
+                 ntohs(self->to.sin_port), self->fd);
         CHECK_STR(aio_caught(self)->message, self->text);
     } AIO_END_TRY
     AIO_TRY {
@@ -431,6 +431,36 @@ SCENARIO(fd_refused, .may = { ECONNREFUSED, EINVAL, ENOTSOCK })
     AIO_FINALLY;
         if (self->fd > 0) close(self->fd);
         if (self->null > 0) close(self->null);
+    AIO_END;
+}
+
+/* A socket that is connected is not connected again, and what does not listen gives no clients: the error is the
+ * system's. (An interruption would hide the first: what it leads to is waited for.) */
+struct fd_again_connected { aio_task task; int listening, fd, none; struct sockaddr_in to; char wanted[80]; };
+SCENARIO(fd_again_connected, .may = { EISCONN, EINVAL }, .skip = KIND_CALL)
+{
+    AIO_BEGIN(fd_again_connected);
+    self->listening = fd_listen(&self->to);
+    self->fd = socket(AF_INET, SOCK_STREAM, 0);
+    ALWAYS(connect(self->fd, (struct sockaddr *)&self->to, sizeof self->to) == 0);
+    fd_nonblocking(self->fd);
+    AIO_TRY {
+        AIO_AWAIT(aio_sock_connect(self->fd, &self->to, sizeof self->to));
+        UNREACHED();
+    } AIO_CATCH {
+        CAUGHT(EISCONN);
+    } AIO_END_TRY
+    AIO_TRY {
+        AIO_AWAIT(self->none, aio_sock_accept(self->fd));
+        UNREACHED();
+    } AIO_CATCH {
+        CAUGHT(EINVAL);
+        snprintf(self->wanted, sizeof self->wanted, "accept on descriptor %d: %s", self->fd, strerror(EINVAL));
+        CHECK_STR(aio_caught(self)->message, self->wanted);
+    } AIO_END_TRY
+    AIO_FINALLY;
+        close(self->fd);
+        close(self->listening);
     AIO_END;
 }
 
@@ -497,8 +527,8 @@ TEST(fd_loop_closes)
 }
 
 /* Datagrams with addresses: there and back, an empty one, one that is too long, and one that has to wait. */
-struct fd_datagrams { aio_task task; int fds[2], i; size_t n, length; struct sockaddr_in to[2], from; char data[16];
-    aio_size_task *waiting; };
+struct fd_datagrams { aio_task task; int fds[2], i; size_t n, length; struct sockaddr_in to[2], from; char data[16],
+    wanted[100]; aio_size_task *waiting; };
 SCENARIO(fd_datagrams, .may = { EMSGSIZE, EINVAL })
 {
     AIO_BEGIN(fd_datagrams);
@@ -534,6 +564,9 @@ SCENARIO(fd_datagrams, .may = { EMSGSIZE, EINVAL })
         CHECK(false);
     } AIO_CATCH {
         CAUGHT(EMSGSIZE);
+        snprintf(self->wanted, sizeof self->wanted, "receive from 127.0.0.1:%d by descriptor %d: %s",
+                 ntohs(self->to[0].sin_port), self->fds[1], strerror(EMSGSIZE));
+        CHECK_STR(aio_caught(self)->message, self->wanted);
     } AIO_END_TRY
     AIO_AWAIT(self->n, aio_sock_recvfrom(self->fds[1], self->data, sizeof self->data, NULL, NULL));
     CHECK_BYTES(self->data, self->n, "0123456789abcdef");

@@ -33,7 +33,7 @@ SCENARIO(sub_codes)
 
 /* A program or directory that does not exist is named. */
 struct sub_missing { aio_task task; aio_process *process; };
-SCENARIO(sub_missing, .may = { ENOENT })
+SCENARIO(sub_missing, .may = { ENOENT, ENOTDIR })
 {
     static const char *const argv[] = { "aio-no-such-program", NULL };
     AIO_BEGIN(sub_missing);
@@ -50,6 +50,13 @@ SCENARIO(sub_missing, .may = { ENOENT })
     } AIO_CATCH {
         if (!CHECK_INT(aio_caught(self)->code, ENOENT)) AIO_RERAISE();
         CHECK_STR(aio_caught(self)->message, "start cat in /aio-no-such-directory: No such file or directory");
+    } AIO_END_TRY
+    AIO_TRY {
+        AIO_AWAIT(self->process, aio_create_subprocess_exec(sub_cat, .cwd = "/dev/null"));
+        CHECK(false);
+    } AIO_CATCH {
+        if (!CHECK_INT(aio_caught(self)->code, ENOTDIR)) AIO_RERAISE();
+        CHECK_STR(aio_caught(self)->message, "start cat in /dev/null: Not a directory");
     } AIO_END_TRY
     AIO_TRY {
         AIO_AWAIT(self->process, aio_create_subprocess_exec(sub_cat, .out = AIO_STDOUT));
@@ -92,6 +99,23 @@ SCENARIO(sub_communicate, SUB_MAY)
         aio_process_release(self->cat);
         aio_process_release(self->both);
         aio_process_release(self->joined);
+    AIO_END;
+}
+
+/* Input that was written, and ended, by hand before. */
+struct sub_ended_input { aio_task task; aio_process *process; aio_process_output got; };
+SCENARIO(sub_ended_input, SUB_MAY)
+{
+    AIO_BEGIN(sub_ended_input);
+    AIO_AWAIT(self->process, aio_create_subprocess_exec(sub_cat, .in = AIO_PIPE, .out = AIO_PIPE));
+    REQUIRE(aio_stream_write(aio_process_stdin(self->process), "by hand", 7) == 0);
+    REQUIRE(aio_stream_write_eof(aio_process_stdin(self->process)) == 0);
+    REQUIRE(aio_stream_write_eof(aio_process_stdin(self->process)) == 0); /* once more is fine */
+    AIO_AWAIT(self->got, aio_process_communicate(self->process, NULL, 0));
+    CHECK_BYTES(self->got.out.data, self->got.out.length, "by hand");
+    CHECK_INT(self->got.returncode, 0);
+    AIO_FINALLY;
+        aio_process_release(self->process);
     AIO_END;
 }
 

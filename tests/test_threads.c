@@ -302,13 +302,12 @@ TEST(thread_no_loop)
     aio_unref(job);
 }
 
-/* The loop closes under its jobs: those that run are waited for, those in the queue are skipped. */
-static void *thread_open_later(void *arg)
+/* The loop closes under its jobs: those that run are waited for, those in the queue are skipped. The one that runs
+ * can only go on when the other one has been skipped. */
+static void thread_skip_opens(void *arg)
 {
-    struct timespec while_ = { 0, 20000000 };
-    nanosleep(&while_, NULL);
+    thread_count_skip(arg);
     thread_gate_set(true);
-    return arg;
 }
 
 TEST(thread_loop_closes)
@@ -318,11 +317,8 @@ TEST(thread_loop_closes)
     CHECK_INT(aio_loop_set_default_executor(loop, aio_executor_open(.max_workers = 1)), 0);
     aio_job_future *runs = aio_loop_run_in_executor(loop, NULL, thread_wait_gate, NULL, .drop = thread_count_drop);
     thread_await_inside(1);
-    aio_job_future *queued = aio_loop_run_in_executor(loop, NULL, thread_wait_gate, NULL, .skip = thread_count_skip);
-    pthread_t opener;
-    pthread_create(&opener, NULL, thread_open_later, NULL);
+    aio_job_future *queued = aio_loop_run_in_executor(loop, NULL, thread_wait_gate, NULL, .skip = thread_skip_opens);
     CHECK_INT(aio_loop_close(loop), 0);
-    pthread_join(opener, NULL);
     CHECK(aio_future_cancelled(runs) && aio_future_cancelled(queued));
     CHECK_INT(thread_gate.ran, 1);
     CHECK_INT(thread_gate.dropped, 1);
@@ -491,6 +487,28 @@ TEST(thread_two_loops)
               thread_pair.to);
     aio_concurrent_release(thread_pair.sum);
     aio_loop_free(thread_pair.to);
+}
+
+/* What was looked at too early stays zero, also of a big coroutine. */
+struct thread_big { aio_task task; int result; char room[5000]; };
+static AIO_CORO(thread_big)
+{
+    AIO_BEGIN(thread_big);
+    AIO_RETURN(7);
+    AIO_END;
+}
+
+TEST(thread_result_early)
+{
+    aio_loop *loop = aio_new_event_loop();
+    aio_concurrent_future *big = aio_run_coroutine_threadsafe(loop, AIO_CALL(thread_big));
+    const int *early = &aio_concurrent_result(big, struct thread_big);
+    CHECK_INT(*early, 0);
+    CHECK_INT(aio_loop_run_until_complete(loop, AIO_CALL(thread_add, .delay = 1), NULL), 0);
+    CHECK_INT(*early, 0);
+    CHECK_INT(aio_concurrent_result(big, struct thread_big), 7);
+    aio_concurrent_release(big);
+    aio_loop_free(loop);
 }
 
 /* The loop closes before the coroutine has started, or ended. */
