@@ -385,21 +385,22 @@ enum { AIO__START = 0, AIO__EXIT = -1, AIO__LEAVE = -2, AIO__WHO = -3, AIO__SECO
 #define AIO_BEGIN(name)                                                                                     \
     enum { aio__handler = AIO__EXIT, aio__first = sizeof(char[offsetof(struct name, task) ? -1 : 1]) };     \
     struct name *const self = (struct name *)(void *)aio__t;                                                \
+    const char *const aio__me = #name;                                                                      \
     aio__resume: __attribute__((__unused__));                                                                   \
     switch (aio__t->line) {                                                                                 \
-    case AIO__WHO: aio__tell(aio__t, #name, __FILE__); return AIO_FINISHED;                                 \
     case AIO__START:
 #define AIO_FINALLY AIO__FALLTHROUGH; case AIO__EXIT: aio__finally(aio__t)
 #define AIO_END     AIO__FALLTHROUGH; case AIO__LEAVE: break; \
-                    default: aio__lost(aio__t); } (void)self; return AIO_FINISHED
+                    default: aio__elsewhere(aio__t, aio__me, __FILE__); } (void)self; return AIO_FINISHED
 
 /* ---- inside one ---- */
-#define AIO__GOTO(where) do { aio__t->line = aio__unwind(aio__t, (where)); goto aio__resume; } while (0)
-#define AIO__FAILED      (__builtin_expect(aio__t->thrown || aio__t->awaiting->error, 0) && aio__failed(aio__t))
+#define AIO__GOTO(where) do { aio__unwind(aio__t, (where)); goto aio__resume; } while (0)
+#define AIO__FAILED      __builtin_expect(aio__t->thrown || aio__t->awaiting->error, 0)
+#define AIO__FAIL        do { aio__failed(aio__t, aio__handler); goto aio__resume; } while (0)
 #define AIO__SUSPEND(expr)                                                              \
     if (aio__await(aio__t, (expr), __LINE__)) return AIO_SUSPENDED;                     \
     AIO__FALLTHROUGH; case __LINE__:                                                    \
-    if (AIO__FAILED) AIO__GOTO(aio__handler)
+    if (AIO__FAILED) AIO__FAIL
 #define AIO__RESULT(expr)          (((__typeof__(expr))(void *)aio__t->awaiting)->result)
 #define AIO__PICK(_1, _2, N, ...)  N
 #define AIO_AWAIT(...)             AIO__PICK(__VA_ARGS__, AIO__AWAIT_TO, AIO__AWAIT, 0)(__VA_ARGS__)
@@ -413,7 +414,7 @@ enum { AIO__START = 0, AIO__EXIT = -1, AIO__LEAVE = -2, AIO__WHO = -3, AIO__SECO
     for (;;)                                                                                        \
         if (aio__await(aio__t, (expr), __LINE__)) AIO__RESUME_AT(__LINE__)                          \
         if (aio__stopped(aio__t)) break;                                                            \
-        else if (AIO__FAILED) AIO__GOTO(aio__handler);                                              \
+        else if (AIO__FAILED) AIO__FAIL;                                                            \
         else if ((void)((lhs) = AIO__RESULT(expr)), aio__release(aio__t), 0) { }                    \
         else
 
@@ -542,12 +543,11 @@ AIO_API aio_future *aio_sleep(double delay);
 AIO_API void *aio__new(size_t size, aio_coro_fn *coro, const char *file, int line);
 AIO_API int   aio__await_pending(aio_task *t, aio_future *f);
 AIO_API void  aio__future_destroy(aio_future *future);
-AIO_API int   aio__failed(aio_task *t);
+AIO_API void  aio__failed(aio_task *t, int handler);
 AIO_API int   aio__stopped(aio_task *t);
-AIO_API int   aio__unwind(aio_task *t, int where);
+AIO_API void  aio__unwind(aio_task *t, int where);
 AIO_API void  aio__finally(aio_task *t);
-AIO_API void  aio__lost(aio_task *t);
-AIO_API void  aio__tell(aio_task *t, const char *name, const char *file);
+AIO_API void  aio__elsewhere(const aio_task *t, const char *name, const char *file);
 AIO_API void  aio__raise(aio_task *t, int line, int code, const char *format, ...) AIO__PRINTF(4, 5);
 AIO_API void  aio__raise_exception(aio_task *t, int line, const aio_exception *exception);
 AIO_API void  aio__reraise(aio_task *t);
@@ -3233,12 +3233,6 @@ static void aio__who(aio_coro_fn *coro, aio__probe *probe)
     coro(&probe->task);
 }
 
-AIO_API void aio__tell(aio_task *t, const char *name, const char *file)
-{
-    ((aio__probe *)(void *)t)->name = name;
-    ((aio__probe *)(void *)t)->file = file;
-}
-
 static int aio__line_of(int line) { return line < 0 ? 0 : line & ~AIO__SECOND; }
 
 /* ============================================================================
@@ -4393,8 +4387,23 @@ static void aio__trace(aio_task *t)
     aio__exception_add(t->thrown, probe.file, probe.name, aio__line_of(t->line));
 }
 
-/* The error of what was awaited, or a cancel, becomes what t throws. 1 if there was one. */
-AIO_API int aio__failed(aio_task *t)
+/* Where an error whose handler is `where`, or with AIO__EXIT and no error a return, leads: to the exit of a block that
+ * it leaves; to AIO_FINALLY on the first way out; out of a coroutine that is in it. */
+AIO_API void aio__unwind(aio_task *t, int where)
+{
+    aio__block *block = (aio__block *)(void *)aio__extra_find(t, AIO__EXTRA_BLOCK);
+    t->line = where;
+    if (block && block->stage == AIO__BODY && (t->thrown ? block->outer == where : where == AIO__EXIT)) {
+        block->stage = AIO__EXITING;
+        block->after = t->thrown ? AIO__GO_RAISE : AIO__GO_RETURN;
+        block->error = t->thrown;
+        t->thrown = NULL;
+        t->line = block->exit_line;
+    } else if (where == AIO__EXIT && t->exiting) t->line = AIO__LEAVE;
+}
+
+/* The error of what was awaited, or a cancel, becomes what t throws. */
+static void aio__await_error(aio_task *t)
 {
     aio_future *f = t->awaiting;
     if (!t->thrown) {
@@ -4410,7 +4419,12 @@ AIO_API int aio__failed(aio_task *t)
         aio_unref(f);
     }
     aio__trace(t);
-    return 1;
+}
+
+AIO_API void aio__failed(aio_task *t, int handler)
+{
+    aio__await_error(t);
+    aio__unwind(t, handler);
 }
 
 AIO_API int aio__stopped(aio_task *t)
@@ -4465,30 +4479,19 @@ AIO_API void aio__finally(aio_task *t)
     t->thrown = NULL;
 }
 
-AIO_API void aio__lost(aio_task *t)
+/* No line of the coroutine's: it is asked who it is, or leaves without AIO_FINALLY, or has lost its way. */
+AIO_API void aio__elsewhere(const aio_task *t, const char *name, const char *file)
 {
-    if (t->line == AIO__EXIT) return; /* a coroutine without AIO_FINALLY */
-    aio__probe probe;
-    aio__who(t->future.run.coro, &probe);
-    fprintf(stderr, "aio.h: in %s: there is no way back to this line: AIO_AWAIT inside a switch? (%s:%d)\n", probe.name,
-            probe.file, aio__line_of(t->line));
-    abort();
-}
-
-/* Where an error whose handler is `where`, or with AIO__EXIT and no error a return, leads: to the exit of a block that
- * it leaves; to AIO_FINALLY on the first way out; out of a coroutine that is in it. */
-AIO_API int aio__unwind(aio_task *t, int where)
-{
-    aio__block *block = (aio__block *)(void *)aio__extra_find(t, AIO__EXTRA_BLOCK);
-    if (block && block->stage == AIO__BODY && (t->thrown ? block->outer == where : where == AIO__EXIT)) {
-        block->stage = AIO__EXITING;
-        block->after = t->thrown ? AIO__GO_RAISE : AIO__GO_RETURN;
-        block->error = t->thrown;
-        t->thrown = NULL;
-        return block->exit_line;
+    if (t->line == AIO__EXIT) return;
+    if (t->line == AIO__WHO) {
+        aio__probe *probe = (aio__probe *)(void *)(uintptr_t)t;
+        probe->name = name;
+        probe->file = file;
+        return;
     }
-    if (where != AIO__EXIT) return where;
-    return t->exiting ? AIO__LEAVE : AIO__EXIT;
+    fprintf(stderr, "aio.h: in %s: there is no way back to this line: AIO_AWAIT inside a switch? (%s:%d)\n", name, file,
+            aio__line_of(t->line));
+    abort();
 }
 
 /* ---- blocks with an exit ---- */
@@ -4538,7 +4541,7 @@ AIO_API int aio__block_onward(aio_task *t, int handler)
     block->error = NULL;
     aio__extra_drop(t, &block->extra);
     if (after == AIO__GO_ON) return 0;
-    t->line = aio__unwind(t, after == AIO__GO_RAISE ? handler : AIO__EXIT);
+    aio__unwind(t, after == AIO__GO_RAISE ? handler : AIO__EXIT);
     return 1;
 }
 
@@ -4547,7 +4550,12 @@ AIO_API int aio__with_open(aio_task *t, int line, int handler)
     return !aio__block_open(t, line, handler, AIO__OPENING);
 }
 
-static bool aio__await_failed(aio_task *t) { return (t->thrown || t->awaiting->error) && aio__failed(t); }
+static bool aio__await_failed(aio_task *t)
+{
+    if (!t->thrown && !t->awaiting->error) return false;
+    aio__await_error(t);
+    return true;
+}
 
 AIO_API int aio__with_failed(aio_task *t)
 {
@@ -11776,9 +11784,9 @@ typedef struct aio__foreign {
 } aio__foreign;
 
 typedef struct aio__foreigns { /* loop->foreigns */
-    aio__closer  closer;
-    aio__foreign **at;      /* by descriptor */
-    size_t       capacity;
+    aio__owned     owned;    /* its ring is not used */
+    aio__foreign **at;       /* by descriptor */
+    size_t         capacity;
 } aio__foreigns;
 
 /* A future for readiness, once. */
@@ -11808,14 +11816,17 @@ static void aio__foreign_run(aio__foreign *w, int direction)
 static void aio__foreign_on_readable(aio__handle *h) { aio__foreign_run((aio__foreign *)h->owner, AIO__READ); }
 static void aio__foreign_on_writable(aio__handle *h) { aio__foreign_run((aio__foreign *)h->owner, AIO__WRITE); }
 
-static void aio__foreign_remove(aio__foreign *w, int direction)
+/* One direction, or both. */
+static void aio__foreign_remove(aio__foreign *w, int directions)
 {
-    aio__descriptor_unwait(w->loop, &w->d, direction);
-    w->d.level = (uint8_t)(w->d.level & ~direction);
+    w->d.level = (uint8_t)(w->d.level & ~directions);
     if (!w->d.level) {
         aio__descriptor_remove(w->loop, &w->d);
         w->d.always = false;
-    } else if (w->d.added && w->loop->poller->level && w->loop->poller->level(w->loop, &w->d) < 0) {
+        return;
+    }
+    aio__descriptor_unwait(w->loop, &w->d, directions);
+    if (w->d.added && w->loop->poller->level && w->loop->poller->level(w->loop, &w->d) < 0) {
         aio__descriptor_remove(w->loop, &w->d); /* the kernel would go on to tell of what nobody wants */
         if (aio__descriptor_add(w->loop, &w->d, w->d.fd) < 0) w->d.always = true;
         aio__foreign_arm(w, w->d.level);
@@ -11824,30 +11835,18 @@ static void aio__foreign_remove(aio__foreign *w, int direction)
 
 static void aio__foreigns_close(aio_loop *loop, aio__closer *closer)
 {
-    aio__foreigns *foreigns = AIO__CONTAINER(closer, aio__foreigns, closer);
+    aio__foreigns *foreigns = AIO__CONTAINER(closer, aio__foreigns, owned.closer);
     for (size_t fd = 0; fd < foreigns->capacity; fd++) {
         aio__foreign *w = foreigns->at[fd];
-        for (int i = 0; w && i < 2; i++) {
-            int direction = i ? AIO__WRITE : AIO__READ;
-            if (!(w->d.level & direction)) continue;
-            if (w->of[i].callback == aio__until_run) ((aio__until *)w->of[i].arg)->watch = NULL;
-            aio__foreign_remove(w, direction);
-        }
+        if (!w) continue;
+        for (int i = 0; i < 2; i++)
+            if ((w->d.level & (i ? AIO__WRITE : AIO__READ)) && w->of[i].callback == aio__until_run)
+                ((aio__until *)w->of[i].arg)->watch = NULL;
+        aio__foreign_remove(w, AIO__READ | AIO__WRITE);
     }
     aio__free(foreigns->at);
     aio__free(foreigns);
     loop->foreigns = NULL;
-}
-
-static aio__foreigns *aio__foreigns_of(aio_loop *loop)
-{
-    if (loop->foreigns) return (aio__foreigns *)loop->foreigns;
-    aio__foreigns *foreigns = (aio__foreigns *)aio__calloc(sizeof *foreigns);
-    if (!foreigns) return NULL;
-    foreigns->closer.close = aio__foreigns_close;
-    aio__loop_at_close(loop, &foreigns->closer);
-    loop->foreigns = foreigns;
-    return foreigns;
 }
 
 static aio__foreign *aio__foreign_find(const aio_loop *loop, int fd)
@@ -11859,7 +11858,8 @@ static aio__foreign *aio__foreign_find(const aio_loop *loop, int fd)
 /* The one of that descriptor, which may be new. NULL without memory. */
 static aio__foreign *aio__foreign_of(aio_loop *loop, int fd)
 {
-    aio__foreigns *foreigns = aio__foreigns_of(loop);
+    aio__foreigns *foreigns =
+        (aio__foreigns *)aio__owned_of(loop, &loop->foreigns, sizeof *foreigns, aio__foreigns_close);
     aio__foreign *w = aio__foreign_find(loop, fd);
     if (w || !foreigns) return w;
     size_t capacity = foreigns->capacity ? foreigns->capacity : 64;

@@ -504,6 +504,7 @@ TEST(thread_result_early)
     aio_concurrent_future *big = aio_run_coroutine_threadsafe(loop, AIO_CALL(thread_big));
     const int *early = &aio_concurrent_result(big, struct thread_big);
     CHECK_INT(*early, 0);
+    CHECK_INT(aio_concurrent_wait(big, -INFINITY), AIO_ETIMEOUT);
     CHECK_INT(aio_loop_run_until_complete(loop, AIO_CALL(thread_add, .delay = 1), NULL), 0);
     CHECK_INT(*early, 0);
     CHECK_INT(aio_concurrent_result(big, struct thread_big), 7);
