@@ -7639,34 +7639,43 @@ AIO_API void *aio_job_raise(int code, const char *format, ...)
     return NULL;
 }
 
+/* 0 or a code: then there is neither. */
+static int aio__sync_init(pthread_mutex_t *mutex, pthread_cond_t *condition)
+{
+    int code = aio__os.mutex_init(mutex);
+    if (code) return code;
+    code = aio__os.cond_init(condition);
+    if (code) pthread_mutex_destroy(mutex);
+    return code;
+}
+
+static void aio__sync_destroy(pthread_mutex_t *mutex, pthread_cond_t *condition)
+{
+    pthread_cond_destroy(condition);
+    pthread_mutex_destroy(mutex);
+}
+
 /* ---- executors ---- */
 
 static void aio__executor_unref(aio_executor *executor)
 {
     if (__atomic_sub_fetch(&executor->refs, 1, __ATOMIC_ACQ_REL) > 0) return;
-    pthread_cond_destroy(&executor->work);
-    pthread_mutex_destroy(&executor->mutex);
+    aio__sync_destroy(&executor->mutex, &executor->work);
     aio__free(executor);
 }
 
 AIO_API aio_executor *aio__executor_open(const aio_executor_options *options)
 {
-    int cores = aio__os.cores(), most = options->max_workers, code = most < 0 ? EINVAL : 0;
-    aio_executor *executor = code ? NULL : (aio_executor *)aio__calloc(sizeof *executor);
-    if (!executor) {
-        errno = code ? code : ENOMEM;
-        return NULL;
-    }
+    int cores = aio__os.cores(), most = options->max_workers;
+    aio_executor *executor = most < 0 ? NULL : (aio_executor *)aio__calloc(sizeof *executor);
+    errno = most < 0 ? EINVAL : ENOMEM;
+    if (!executor) return NULL;
     if (cores < 1) cores = 1;
     executor->most = most ? most : cores + 4 < 32 ? cores + 4 : 32;
     executor->refs = 1;
     aio__ring_clear(&executor->queue);
-    code = aio__os.mutex_init(&executor->mutex);
-    if (!code) {
-        code = aio__os.cond_init(&executor->work);
-        if (!code) return executor;
-        pthread_mutex_destroy(&executor->mutex);
-    }
+    int code = aio__sync_init(&executor->mutex, &executor->work);
+    if (!code) return executor;
     aio__free(executor);
     errno = code;
     return NULL;
@@ -7866,11 +7875,16 @@ static void aio__threads_use(aio_loop *loop)
 }
 
 /* Makes what the job and its future need, and queues it. 0 or a code. */
-static int aio__job_start(aio_loop *loop, aio_executor *executor, aio__job_future *future, const aio__job *template_)
+static int aio__job_start(aio_executor *executor, aio__job_future *future, aio_job *function, void *arg,
+                          const aio_job_options *options)
 {
-    aio__job *job = (aio__job *)aio__malloc(sizeof *job);
+    aio_loop *loop = future->base.future.loop;
+    aio__job *job = (aio__job *)aio__calloc(sizeof *job);
     if (!job) return ENOMEM;
-    *job = *template_;
+    job->function = function;
+    job->arg = arg;
+    job->drop = options->drop;
+    job->skip = options->skip;
     job->post.callback = aio__job_done;
     job->post.arg = job;
     job->post.kept = true;
@@ -7878,12 +7892,12 @@ static int aio__job_start(aio_loop *loop, aio_executor *executor, aio__job_futur
     job->loop = loop;
     job->future = future;
     aio__ring_insert(&loop->jobs, &job->loop_node);
-    future->job = job;
-    aio_ref(future);
     int code = aio__executor_submit(executor, job);
-    if (!code) return 0;
-    future->job = NULL;
-    aio_unref(future);
+    if (!code) {
+        future->job = job;
+        aio_ref(future);
+        return 0;
+    }
     aio__ring_remove(&job->loop_node);
     aio__free(job);
     return code;
@@ -7892,10 +7906,10 @@ static int aio__job_start(aio_loop *loop, aio_executor *executor, aio__job_futur
 /* The executor that a job goes to; NULL, with errno, if there is none. */
 static aio_executor *aio__executor_of(aio_loop *loop, aio_executor *executor)
 {
-    if (executor) return executor;
-    if (!loop->executor && !loop->executor_ended) loop->executor = aio_executor_open(.max_workers = 0);
-    if (loop->executor_ended) errno = AIO_ERUNTIME;
-    return loop->executor_ended ? NULL : loop->executor;
+    errno = AIO_ERUNTIME;
+    if (executor || loop->executor_ended) return executor;
+    if (!loop->executor) loop->executor = aio_executor_open(.max_workers = 0);
+    return loop->executor;
 }
 
 AIO_API aio_job_future *aio__run_in_executor(aio_loop *loop, aio_executor *executor, aio_job *function, void *arg,
@@ -7908,13 +7922,7 @@ AIO_API aio_job_future *aio__run_in_executor(aio_loop *loop, aio_executor *execu
     if (!code) {
         aio__threads_use(loop);
         executor = aio__executor_of(loop, executor);
-        aio__job job;
-        memset(&job, 0, sizeof job);
-        job.function = function;
-        job.arg = arg;
-        job.drop = options->drop;
-        job.skip = options->skip;
-        code = executor ? aio__job_start(loop, executor, future, &job) : errno;
+        code = executor ? aio__job_start(executor, future, function, arg, options) : errno;
     }
     if (!code) return &future->base;
     const char *why = code == AIO_ERUNTIME ? "the executor takes no more jobs" : aio_code_text(code);
@@ -7982,15 +7990,14 @@ struct aio_concurrent_future {
     bool            cancelling;
     aio_exception  *error;
     aio_task       *task;      /* the loop's thread only, until it is done; owned */
-    size_t          size;
-    char           *frame;
+    size_t          size;      /* of the coroutine's struct */
+    char           *frame;     /* it, all zero, and behind that, from its end on, as it then was */
 };
 
 static void aio__concurrent_unref(aio_concurrent_future *future)
 {
     if (__atomic_sub_fetch(&future->refs, 1, __ATOMIC_ACQ_REL) > 0) return;
-    pthread_cond_destroy(&future->ended);
-    pthread_mutex_destroy(&future->mutex);
+    aio__sync_destroy(&future->mutex, &future->ended);
     aio_exception_unref(future->error);
     aio__free(future->frame);
     aio__free(future);
@@ -8014,7 +8021,7 @@ static void aio__concurrent_done(aio__handle *handle)
     aio_concurrent_future *future = AIO__CONTAINER(handle, aio_concurrent_future, done);
     aio_task *t = future->task;
     future->task = NULL;
-    memcpy(future->frame + sizeof *t, t + 1, future->size - sizeof *t);
+    memcpy(future->frame + future->size + sizeof *t, t + 1, future->size - sizeof *t);
     t->future.flags |= AIO__F_SEEN;
     aio_exception *error = t->future.error ? aio__exception_copy(t->future.error) : NULL;
     aio__ring_remove(&future->node);
@@ -8027,13 +8034,12 @@ static void aio__concurrent_close(aio__node *node)
 {
     aio_concurrent_future *future = AIO__CONTAINER(node, aio_concurrent_future, node);
     aio_task *t = future->task;
-    if (t->future.state < AIO__DONE) {
-        aio__waiters_remove(&t->future, &future->done.node);
-    } else { /* it has, a moment ago */
+    if (t->future.state >= AIO__DONE) { /* it has, a moment ago */
         aio__ring_remove(&future->done.node);
         aio__concurrent_done(&future->done);
         return;
     }
+    aio__waiters_remove(&t->future, &future->done.node);
     future->task = NULL;
     aio__ring_remove(&future->node);
     aio_unref(t);
@@ -8104,11 +8110,8 @@ static aio_concurrent_future *aio__concurrent_new(aio_loop *loop, size_t size)
     future->cancel.callback = aio__concurrent_cancel;
     future->start.arg = future->cancel.arg = future;
     future->start.kept = future->cancel.kept = true;
-    future->frame = (char *)aio__calloc(size);
-    if (future->frame && aio__os.mutex_init(&future->mutex) == 0) {
-        if (aio__os.cond_init(&future->ended) == 0) return future;
-        pthread_mutex_destroy(&future->mutex);
-    }
+    future->frame = size < SIZE_MAX / 2 ? (char *)aio__calloc(2 * size) : NULL;
+    if (future->frame && aio__sync_init(&future->mutex, &future->ended) == 0) return future;
     aio__free(future->frame);
     aio__free(future);
     return NULL;
@@ -8120,16 +8123,9 @@ AIO_API aio_concurrent_future *aio__run_threadsafe(aio_loop *loop, void *corouti
     if (!coroutine) return NULL;
     aio_task *t = (aio_task *)(void *)aio__future_of(coroutine, "aio_run_coroutine_threadsafe");
     bool fresh = (t->future.flags & AIO__F_CORO) && t->future.state == AIO__NEW && size >= sizeof *t;
-    if (!loop || !fresh) {
-        if (fresh) aio__coroutine_drop(t);
-        else aio_unref(t);
-        errno = EINVAL;
-        return NULL;
-    }
-    t = aio__coroutine_free_of_loop(loop, t, size);
-    if (!t) return NULL;
-    int code = 0;
-    aio_concurrent_future *future = aio__concurrent_new(loop, size);
+    int code = loop && fresh ? 0 : EINVAL;
+    if (!code && !(t = aio__coroutine_free_of_loop(loop, t, size))) return NULL;
+    aio_concurrent_future *future = code ? NULL : aio__concurrent_new(loop, size);
     if (future) {
         future->task = t;
         code = aio__threadsafe_post(loop, &future->start);
@@ -8137,7 +8133,8 @@ AIO_API aio_concurrent_future *aio__run_threadsafe(aio_loop *loop, void *corouti
         future->refs = 1;
         aio__concurrent_unref(future);
     }
-    aio__coroutine_drop(t);
+    if (fresh) aio__coroutine_drop(t);
+    else aio_unref(t);
     errno = code ? code : ENOMEM;
     return NULL;
 }
@@ -8145,7 +8142,7 @@ AIO_API aio_concurrent_future *aio__run_threadsafe(aio_loop *loop, void *corouti
 AIO_API int aio_concurrent_wait(aio_concurrent_future *future, double seconds)
 {
     if (!future || seconds != seconds) return EINVAL;
-    int64_t until = seconds > 4e9 ? -1 : aio__deadline(aio__os.clock(), seconds);
+    int64_t until = aio__deadline(aio__os.clock(), seconds < 0 ? 0 : seconds); /* -1: without end */
     int code = 0;
     pthread_mutex_lock(&future->mutex);
     if (future->state < AIO__DONE && future->loop == aio__running) code = EDEADLK;
@@ -8201,9 +8198,7 @@ AIO_API const void *aio__concurrent_frame(aio_concurrent_future *future, size_t 
 {
     if (!future || size > future->size)
         aio__abort("aio_concurrent_result of another type than the coroutine's", "aio_concurrent_result", 0);
-    static const double zero[128] = { 0 };
-    if (aio__concurrent_state(future) < AIO__DONE && size <= sizeof zero) return zero;
-    return future->frame;
+    return future->frame + (aio__concurrent_state(future) < AIO__DONE ? 0 : future->size);
 }
 
 AIO_API void aio_concurrent_release(aio_concurrent_future *future)
@@ -8326,9 +8321,11 @@ static int aio__signal_take(aio_loop *loop, aio__signal *entry, int signum, bool
     return code;
 }
 
+static bool aio__signal_is_one(int signum) { return signum > 0 && signum < AIO__SIGNALS; }
+
 AIO_API int aio_loop_add_signal_handler(aio_loop *loop, int signum, aio_callback *callback, void *arg)
 {
-    int code = signum > 0 && signum < AIO__SIGNALS && callback ? aio__loop_can_schedule(loop) : EINVAL;
+    int code = aio__signal_is_one(signum) && callback ? aio__loop_can_schedule(loop) : EINVAL;
     if (code) return code;
     aio__signal *entry = &aio__signal_table[signum];
     pthread_mutex_lock(&aio__signal_mutex);
@@ -8343,7 +8340,7 @@ AIO_API int aio_loop_add_signal_handler(aio_loop *loop, int signum, aio_callback
 
 AIO_API bool aio_loop_remove_signal_handler(aio_loop *loop, int signum)
 {
-    if (!loop || signum <= 0 || signum >= AIO__SIGNALS || aio__loop_can_schedule(loop)) return false;
+    if (!aio__signal_is_one(signum) || aio__loop_can_schedule(loop)) return false;
     aio__signal *entry = &aio__signal_table[signum];
     pthread_mutex_lock(&aio__signal_mutex);
     bool found = __atomic_load_n(&entry->loop, __ATOMIC_SEQ_CST) == loop && entry->callback;
@@ -8460,13 +8457,14 @@ static void aio__run_end(aio_loop *loop)
     aio_loop_free(loop);
 }
 
-/* A run that cannot begin: says why, and drops the coroutine without complaint that nobody awaited it. */
-static int aio__run_refuse(void *coroutine, int code)
+/* 0; or why there is no coroutine to run. */
+static int aio__run_check(const void *coroutine) { return coroutine ? 0 : aio__out_of_memory ? ENOMEM : EINVAL; }
+
+/* A run that cannot begin drops the coroutine, without complaint that nobody awaited it. */
+static void aio__run_refuse(void *coroutine, const char *who)
 {
-    if (coroutine) aio__cancel(aio__future_of(coroutine, "aio_run"), &aio__cancelled);
+    if (coroutine) aio__cancel(aio__future_of(coroutine, who), &aio__cancelled);
     aio_unref(coroutine);
-    fprintf(stderr, "aio.h: aio_run: %s\n", aio_code_text(code));
-    return 1;
 }
 
 struct aio_runner {
@@ -8522,17 +8520,19 @@ static void aio__runner_end(aio_runner *runner)
 
 AIO_API int aio_runner_run(aio_runner *runner, void *coroutine, aio_exception **error)
 {
-    if (error) *error = NULL;
-    int code = !coroutine ? aio__out_of_memory ? ENOMEM : EINVAL : runner ? aio__loop_can_run(runner->loop) : EINVAL;
-    if (code && coroutine) {
-        aio__cancel(aio__future_of(coroutine, "aio_runner_run"), &aio__cancelled);
-        aio_unref(coroutine);
+    int code = aio__run_check(coroutine), status = 1;
+    aio_exception *e;
+    if (!code) code = runner ? aio__loop_can_run(runner->loop) : EINVAL;
+    if (code) {
+        aio__run_refuse(coroutine, "aio_runner_run");
+        e = aio__exception(code, "", NULL);
+    } else {
+        aio__set = runner->loop;
+        e = aio__run_main(runner, coroutine);
+        aio__set = runner->set;
+        if (!e) status = 0;
+        else if (runner->interrupted && e->code == AIO_ECANCELLED) status = 130;
     }
-    if (runner && !code) aio__set = runner->loop;
-    aio_exception *e = code ? aio__exception(code, "", NULL) : aio__run_main(runner, coroutine);
-    if (runner && !code) aio__set = runner->set;
-    if (!e) return 0;
-    int status = !code && runner->interrupted && e->code == AIO_ECANCELLED ? 130 : 1;
     if (error) *error = e;
     else aio_exception_unref(e);
     return status;
@@ -8561,8 +8561,13 @@ AIO_API int aio__run(void *coroutine, const aio_run_options *options)
 {
     aio_runner runner;
     memset(&runner, 0, sizeof runner);
-    int code = coroutine ? aio__runner_begin(&runner, options) : aio__out_of_memory ? ENOMEM : EINVAL;
-    if (code) return aio__run_refuse(coroutine, code);
+    int code = aio__run_check(coroutine);
+    if (!code) code = aio__runner_begin(&runner, options);
+    if (code) {
+        aio__run_refuse(coroutine, "aio_run");
+        fprintf(stderr, "aio.h: aio_run: %s\n", aio_code_text(code));
+        return 1;
+    }
     aio_exception *error;
     int status = aio_runner_run(&runner, coroutine, &error);
     aio__runner_end(&runner);
