@@ -1,13 +1,13 @@
 /* callback: a foreign API that calls back, from a thread of its own, turned into something to await. */
 #define AIO_IMPLEMENTATION
 #include "../aio.h"
+#include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <time.h>
 
 /* ---- the foreign API: calls sensor->done(sensor, value) some time later, from another thread ---- */
 struct sensor { void (*done)(struct sensor *, double value); };
-
 static void *sensor_thread(void *arg)
 {
     struct timespec delay = { 0, 50000000 };
@@ -23,7 +23,6 @@ static int sensor_read(struct sensor *sensor)
 
 /* ---- the glue: a future, and the loop's one door for other threads ---- */
 struct reading { aio_future future; double result; struct sensor sensor; aio_loop *loop; double value; };
-
 static void in_the_loop(void *arg)
 {
     struct reading *reading = (struct reading *)arg;
@@ -45,7 +44,7 @@ static struct reading *read_sensor(void)
     aio_ref(reading);                                   /* the thread's */
     if (sensor_read(&reading->sensor) == 0) return reading;
     aio_unref(reading);
-    aio_future_set_exception(reading, 5, "the sensor cannot be asked");
+    aio_future_set_exception(reading, EIO, "the sensor cannot be asked");
     return reading;
 }
 
