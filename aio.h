@@ -8654,9 +8654,17 @@ static aio__addresses *aio__addresses_copy(aio_loop *loop, const struct addrinfo
 
 static aio_exception *aio__lookup_error(const aio__lookup *lookup)
 {
-    if (lookup->status == EAI_MEMORY) return &aio__no_memory;
+    if (!lookup->status || lookup->status == EAI_MEMORY) return &aio__no_memory;
     const char *why = lookup->status == EAI_SYSTEM ? strerror(lookup->system_error) : gai_strerror(lookup->status);
     return aio__exception(AIO_ERESOLVE, "resolve", "resolve %s: %s", lookup->host[0] ? lookup->host : "*", why);
+}
+
+/* Gives getaddrinfo's status. */
+static int aio__lookup_ask(aio__lookup *lookup, int flags)
+{
+    struct addrinfo hints = lookup->hints;
+    hints.ai_flags |= flags;
+    return aio__os.getaddrinfo(lookup->host[0] ? lookup->host : NULL, lookup->service, &hints, &lookup->found);
 }
 
 /* In the loop's thread: the answer reaches who still waits for it. */
@@ -8666,13 +8674,9 @@ static void aio__lookup_done(void *arg)
     aio__lookup_future *f = lookup->future;
     if (f && f->future.state < AIO__DONE) {
         f->lookup = NULL;
-        if (lookup->status) {
-            aio__future_fail(&f->future, aio__lookup_error(lookup));
-        } else {
-            f->result = aio__addresses_copy(f->future.loop, lookup->found);
-            if (f->result) aio__future_finish(&f->future, AIO__DONE);
-            else aio__future_fail(&f->future, &aio__no_memory);
-        }
+        if (!lookup->status) f->result = aio__addresses_copy(f->future.loop, lookup->found);
+        if (f->result) aio__future_finish(&f->future, AIO__DONE);
+        else aio__future_fail(&f->future, aio__lookup_error(lookup));
     }
     pthread_mutex_lock(&aio__lane.mutex);
     if (lookup->node.next) aio__ring_remove(&lookup->node);
@@ -8690,8 +8694,7 @@ static void *aio__lane_run(void *unused)
         aio__lane.queue = lookup->next;
         if (lookup->loop && lookup->future) {
             pthread_mutex_unlock(&aio__lane.mutex);
-            const char *host = lookup->host[0] ? lookup->host : NULL;
-            lookup->status = aio__os.getaddrinfo(host, lookup->service, &lookup->hints, &lookup->found);
+            lookup->status = aio__lookup_ask(lookup, 0);
             lookup->system_error = errno;
             pthread_mutex_lock(&aio__lane.mutex);
         }
@@ -8705,9 +8708,12 @@ static void *aio__lane_run(void *unused)
     return NULL;
 }
 
-/* Nobody waits for it any more. */
-static void aio__lookup_orphan(aio__lookup *lookup)
+/* Nobody waits for it any more, if it is still on its way. */
+static void aio__lookup_orphan(aio__lookup_future *f)
 {
+    aio__lookup *lookup = f->lookup;
+    f->lookup = NULL;
+    if (!lookup) return;
     pthread_mutex_lock(&aio__lane.mutex);
     if (lookup->node.next) aio__ring_remove(&lookup->node);
     lookup->future = NULL;
@@ -8717,9 +8723,7 @@ static void aio__lookup_orphan(aio__lookup *lookup)
 
 static bool aio__lookup_cancel(aio_future *future, aio_exception *why)
 {
-    aio__lookup_future *f = (aio__lookup_future *)(void *)future;
-    if (f->lookup) aio__lookup_orphan(f->lookup);
-    f->lookup = NULL;
+    aio__lookup_orphan((aio__lookup_future *)(void *)future);
     aio__future_fail(future, aio_exception_ref(why));
     return true;
 }
@@ -8727,7 +8731,7 @@ static bool aio__lookup_cancel(aio_future *future, aio_exception *why)
 static void aio__lookup_destroy(aio_future *future)
 {
     aio__lookup_future *f = (aio__lookup_future *)(void *)future;
-    if (f->lookup) aio__lookup_orphan(f->lookup);
+    aio__lookup_orphan(f);
     if (f->result) aio__pool_free(&future->loop->pool, f->result, f->result->size);
 }
 
@@ -8793,69 +8797,71 @@ static int aio__lane_submit(aio__owned *lookups, aio__lookup *lookup)
 }
 
 /* An address in figures needs no thread. */
-static aio__addresses *aio__numeric(aio_loop *loop, const char *host, const aio__lookup *lookup)
+static aio__addresses *aio__lookup_figures(aio_loop *loop, aio__lookup *lookup)
 {
-    struct addrinfo numeric = lookup->hints, *found = NULL;
-    numeric.ai_flags |= AI_NUMERICHOST | AI_NUMERICSERV;
-    if (aio__os.getaddrinfo(host, lookup->service, &numeric, &found)) return NULL;
-    aio__addresses *addresses = aio__addresses_copy(loop, found);
-    aio__os.freeaddrinfo(found);
+    if (aio__lookup_ask(lookup, AI_NUMERICHOST | AI_NUMERICSERV)) return NULL;
+    aio__addresses *addresses = aio__addresses_copy(loop, lookup->found);
+    aio__os.freeaddrinfo(lookup->found);
+    lookup->found = NULL;
     return addresses;
 }
 
 /* One that is its future's and its thread's. NULL without memory. */
-static aio__lookup *aio__lookup_new(aio__lookup_future *f, const char *host, int port, const struct addrinfo *hints)
+static aio__lookup *aio__lookup_new(aio__lookup_future *f, const char *host, int port, int family, int flags)
 {
-    aio__lookup *lookup = (aio__lookup *)aio__calloc(sizeof *lookup);
+    aio__lookup *lookup = f ? (aio__lookup *)aio__calloc(sizeof *lookup) : NULL;
     if (!lookup) return NULL;
     lookup->post.callback = aio__lookup_done;
     lookup->post.arg = lookup;
     lookup->post.kept = true;
-    lookup->hints = *hints;
+    lookup->hints.ai_family = family;
+    lookup->hints.ai_socktype = SOCK_STREAM;
+    lookup->hints.ai_flags = flags;
     lookup->refs = 2;
     lookup->loop = f->future.loop;
     lookup->future = f;
-    snprintf(lookup->host, sizeof lookup->host, "%s", host ? host : "");
+    if (host) memcpy(lookup->host, host, strlen(host) + 1);
     snprintf(lookup->service, sizeof lookup->service, "%d", port);
     return lookup;
 }
 
-static aio__lookup_future *aio__resolve_failure(const char *host, const char *why)
+static void *aio__resolve_failure(int code, const char *host, const char *why)
 {
-    return (aio__lookup_future *)(void *)aio__failed_future(
-        aio__loop_now(), aio__exception(EINVAL, "resolve", "resolve %.64s: %s", host ? host : "*", why));
+    return aio__failed_future(aio__loop_now(), aio__exception(code, "resolve", "resolve %.255s: %s", host ? host : "*",
+                                                              why));
+}
+
+/* What is wrong with the arguments, or NULL. */
+static const char *aio__resolve_problem(const char *host, int port)
+{
+    if (port < 0 || port > 65535) return "the port is not in 0..65535";
+    return host && strlen(host) > 255 ? "the host name is too long" : NULL;
 }
 
 /* Addresses of a host for a port; NULL host with AI_PASSIVE: all interfaces. The result is the future's. */
 static aio__lookup_future *aio__resolve(aio_loop *loop, const char *host, int port, int family, int flags)
 {
-    struct addrinfo hints;
-    memset(&hints, 0, sizeof hints);
-    hints.ai_family = family;
-    hints.ai_socktype = SOCK_STREAM;
-    hints.ai_flags = flags;
-    if (port < 0 || port > 65535) return aio__resolve_failure(host, "the port is not in 0..65535");
-    if (host && strlen(host) > 255) return aio__resolve_failure(host, "the host name is too long");
+    const char *why = aio__resolve_problem(host, port);
+    if (why) return (aio__lookup_future *)aio__resolve_failure(EINVAL, host, why);
     aio__lookup_future *f = (aio__lookup_future *)aio__future_make(loop, &aio__lookup_ops, sizeof *f, NULL, 0);
     aio__owned *lookups =
         (aio__owned *)aio__owned_of(loop, &loop->lookups, sizeof *lookups, aio__lookups_close);
-    aio__lookup *lookup = f ? aio__lookup_new(f, host, port, &hints) : NULL;
-    if (!lookups || !lookup) {
-        aio__free(lookup);
+    aio__lookup *lookup = lookups ? aio__lookup_new(f, host, port, family, flags) : NULL;
+    if (!lookup) {
         aio_unref(f);
         return NULL;
     }
-    f->result = aio__numeric(loop, host, lookup);
+    f->result = aio__lookup_figures(loop, lookup);
     int code = f->result ? 0 : aio__lane_submit(lookups, lookup);
     if (!f->result && !code) {
         f->lookup = lookup;
         return f;
     }
     aio__free(lookup);
-    if (!code) f->future.state = AIO__DONE;
-    else aio__future_fail(&f->future, aio__exception(code, "resolve", "resolve %s: no thread to do it: %s",
-                                                     host ? host : "*", strerror(code)));
-    return f;
+    f->future.state = AIO__DONE;
+    if (!code) return f;
+    aio_unref(f);
+    return (aio__lookup_future *)aio__resolve_failure(code, host, "no thread to do it");
 }
 
 /* What a resolver gives: freed by who has it, or with the loop that it is linked to. */
@@ -8880,21 +8886,19 @@ AIO_API void aio_addresses_free(aio_addresses *addresses)
 static const char *aio__address_text(const struct sockaddr_storage *storage, socklen_t length, char *buffer,
                                      size_t size)
 {
+    const struct sockaddr_in *in = (const struct sockaddr_in *)(const void *)storage;
+    const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)(const void *)storage;
+    const struct sockaddr_un *un = (const struct sockaddr_un *)(const void *)storage;
     char host[INET6_ADDRSTRLEN], scope[12] = "";
+    int family = storage->ss_family;
+    bool six = family == AF_INET6;
     buffer[0] = 0;
-    if (storage->ss_family == AF_INET) {
-        const struct sockaddr_in *in = (const struct sockaddr_in *)(const void *)storage;
-        if (inet_ntop(AF_INET, &in->sin_addr, host, sizeof host))
-            snprintf(buffer, size, "%s:%d", host, ntohs(in->sin_port));
-    } else if (storage->ss_family == AF_INET6) {
-        const struct sockaddr_in6 *in = (const struct sockaddr_in6 *)(const void *)storage;
-        if (in->sin6_scope_id) snprintf(scope, sizeof scope, "%%%u", (unsigned)in->sin6_scope_id);
-        if (inet_ntop(AF_INET6, &in->sin6_addr, host, sizeof host))
-            snprintf(buffer, size, "[%s%s]:%d", host, scope, ntohs(in->sin6_port));
-    } else if (storage->ss_family == AF_UNIX && length > offsetof(struct sockaddr_un, sun_path)) {
-        const struct sockaddr_un *un = (const struct sockaddr_un *)(const void *)storage;
+    if (six && in6->sin6_scope_id) snprintf(scope, sizeof scope, "%%%u", (unsigned)in6->sin6_scope_id);
+    if (family == AF_UNIX && length > offsetof(struct sockaddr_un, sun_path))
         snprintf(buffer, size, "%.*s", (int)(length - offsetof(struct sockaddr_un, sun_path)), un->sun_path);
-    }
+    else if ((six || family == AF_INET)
+             && inet_ntop(family, six ? (const void *)&in6->sin6_addr : &in->sin_addr, host, sizeof host))
+        snprintf(buffer, size, six ? "[%s%s]:%d" : "%s%s:%d", host, scope, ntohs(six ? in6->sin6_port : in->sin_port));
     return buffer;
 }
 
@@ -13024,9 +13028,11 @@ enum {
     AIO__DNS_CHAIN = 16,        /* aliases followed */
     AIO__DNS_STRANGERS = 32,    /* replies that do not fit, after which TCP is asked: somebody guesses */
     AIO__DNS_KEPT = 4096,       /* bytes of an answer that the cache takes */
+    AIO__DNS_BUCKETS = 1 << 16, /* of the cache at most, however many answers it may keep */
     AIO__DNS_FILE = 1 << 20
 };
 #define AIO__DNS_PATIENCE 0.25
+#define AIO__DNS_CLOSED   "the resolver was closed"
 enum { AIO__DNS_OK = 0, AIO__DNS_FORMERR = 1, AIO__DNS_SERVFAIL = 2, AIO__DNS_NXDOMAIN = 3, AIO__DNS_NOTIMP = 4 };
 
 /* ---- messages ---- */
@@ -13258,28 +13264,47 @@ static int aio__dns_judge(const unsigned char *data, size_t length, const aio__d
 
 static int aio__dns_rcode(const aio__dns_message *message) { return message->data[3] & 15; }
 
-/* The place behind the question, and how many answers stand there. */
-static size_t aio__dns_answers(const aio__dns_message *message, int *count)
+typedef struct aio__dns_walk { /* through the records behind a message's question */
+    const aio__dns_message *message;
+    size_t                  at;
+    int                     answers, left;
+    aio__dns_record         record;
+} aio__dns_walk;
+
+/* Before the answers and so many records of what follows them. */
+static void aio__dns_walk_begin(aio__dns_walk *walk, const aio__dns_message *message, int more)
 {
-    aio__dns_name name;
-    size_t at = 12;
-    *count = aio__dns_u16(message->data + 6);
-    if (!aio__dns_u16(message->data + 4) || !aio__dns_name_read(&name, message->data, message->length, &at)) *count = 0;
-    return at + 4;
+    const unsigned char *data = message->data;
+    walk->message = message;
+    walk->at = 12;
+    walk->answers = walk->left = 0;
+    if (!aio__dns_u16(data + 4) || !aio__dns_name_read(&walk->record.name, data, message->length, &walk->at)) return;
+    walk->at += 4;
+    walk->answers = aio__dns_u16(data + 6);
+    walk->left = walk->answers + more;
+}
+
+/* The next record of the Internet's class and, unless that is NULL, of that name. */
+static bool aio__dns_walk_on(aio__dns_walk *walk, const aio__dns_name *name)
+{
+    aio__dns_record *record = &walk->record;
+    while (walk->left-- > 0 && aio__dns_record_read(walk->message->data, walk->message->length, &walk->at, record))
+        if (record->class_ == 1 && (!name || aio__dns_name_equal(&record->name, name))) return true;
+    return false;
 }
 
 /* The SOA of a negative answer: how long it holds, in seconds; -1: there is none. RFC 2308 5 */
 static int64_t aio__dns_denial(const aio__dns_message *message)
 {
-    int answers, authorities = aio__dns_u16(message->data + 8);
-    size_t at = aio__dns_answers(message, &answers);
-    aio__dns_record record;
-    for (int i = 0; i < answers + authorities; i++) {
-        if (!aio__dns_record_read(message->data, message->length, &at, &record)) break;
-        if (i < answers || record.type != AIO_DNS_SOA || record.class_ != 1) continue;
-        uint32_t minimum = aio__dns_u32(message->data + record.at + record.length - 4);
+    aio__dns_walk walk;
+    const aio__dns_record *record = &walk.record;
+    int authorities = aio__dns_u16(message->data + 8);
+    aio__dns_walk_begin(&walk, message, authorities);
+    while (aio__dns_walk_on(&walk, NULL)) {
+        if (walk.left >= authorities || record->type != AIO_DNS_SOA) continue;
+        uint32_t minimum = aio__dns_u32(message->data + record->at + record->length - 4);
         if (minimum > INT32_MAX) minimum = 0;
-        return minimum < record.ttl ? minimum : record.ttl;
+        return minimum < record->ttl ? minimum : record->ttl;
     }
     return -1;
 }
@@ -13288,20 +13313,19 @@ static int64_t aio__dns_denial(const aio__dns_message *message)
 static bool aio__dns_step(const aio__dns_message *message, const aio__dns_name *name, int type, aio__dns_name *alias,
                           uint32_t *ttl)
 {
-    int answers;
+    aio__dns_walk walk;
+    const aio__dns_record *record = &walk.record;
     bool found = false;
-    size_t at = aio__dns_answers(message, &answers);
-    aio__dns_record record;
     uint32_t alias_ttl = UINT32_MAX;
     alias->length = 0;
-    for (int i = 0; i < answers && aio__dns_record_read(message->data, message->length, &at, &record); i++) {
-        if (record.class_ != 1 || !aio__dns_name_equal(&record.name, name)) continue;
-        if (record.type == type) {
+    aio__dns_walk_begin(&walk, message, 0);
+    while (aio__dns_walk_on(&walk, name)) {
+        if (record->type == type) {
             found = true;
-            if (record.ttl < *ttl) *ttl = record.ttl;
-        } else if (record.type == AIO_DNS_CNAME && !alias->length) {
-            size_t target = record.at;
-            alias_ttl = record.ttl;
+            if (record->ttl < *ttl) *ttl = record->ttl;
+        } else if (record->type == AIO_DNS_CNAME && !alias->length) {
+            size_t target = record->at;
+            alias_ttl = record->ttl;
             if (!aio__dns_name_read(alias, message->data, message->length, &target)) alias->length = 0;
         }
     }
@@ -13361,6 +13385,7 @@ static int aio__dns_ask(aio__dns_question *question)
 
 typedef struct aio__dns_all {
     aio__owned owned; /* resolvers */
+    unsigned   opened; /* how many, ever */
     aio__node  given; /* addresses and answers that users have */
 } aio__dns_all;
 
@@ -13390,6 +13415,7 @@ typedef struct aio__dns {
     aio__node        link;
     aio_loop        *loop;
     aio__dns_all    *all;
+    unsigned         number;   /* among those ever opened */
     int              refs;
     bool             closed, rotate, cased;
     int              ndots, seconds, attempts, server_count, search_count; /* seconds: as files say it */
@@ -13559,7 +13585,7 @@ struct aio__dns_lookup { /* to the servers in turn: a task that all wait for who
     aio__dns         *dns, *held;
     int               waiters;
     int               tries, first, server;
-    bool              answered;   /* by some server, though not with an answer */
+    int               code;       /* of the error, without a result: AIO_ETIMEOUT when no server has said anything */
     aio__dns_question question;
     char              why[300];   /* of each server, in the latest round */
 };
@@ -13572,34 +13598,57 @@ struct aio__dns_exchange { /* with one server: UDP; TCP (RFC 7766) for what is t
     aio_datagram           datagram;
     aio_text               text;
     int                    fate, strangers;
+    int                    part;    /* of the reply over TCP: its size, itself */
 };
 
-/* Sends the query from a socket of its own, so that its port is the system's random choice (RFC 5452 9.2). 0 or a
- * code. */
-static int aio__dns_send(struct aio__dns_exchange *self)
+static const aio__address *aio__dns_server_of(const struct aio__dns_exchange *self)
 {
-    struct aio__dns_lookup *lookup = self->lookup;
-    const aio__address *to = &lookup->dns->servers[lookup->server].address;
-    int code = aio__dns_ask(&lookup->question); /* fails without random numbers */
-    if (code) return code;
-    self->endpoint = aio__endpoint_open(lookup->dns->loop, NULL, to, &aio__endpoint_plain);
-    if (!self->endpoint) return errno;
-    return aio_datagram_send(self->endpoint, lookup->question.packet + 2, lookup->question.length);
+    return &self->lookup->dns->servers[self->lookup->server].address;
 }
 
-static int aio__dns_judge_text(const struct aio__dns_exchange *self)
+/* Sends the query, if it was not sent yet, from a socket of its own, so that its port is the system's random choice
+ * (RFC 5452 9.2); then the next reply. */
+static aio_datagram_task *aio__dns_hear(struct aio__dns_exchange *self)
 {
-    return aio__dns_judge((const unsigned char *)self->text.data, self->text.length, &self->lookup->question);
+    struct aio__dns_lookup *lookup = self->lookup;
+    if (self->endpoint) return aio_datagram_receive(self->endpoint);
+    const aio__address *to = aio__dns_server_of(self);
+    int code = aio__dns_ask(&lookup->question); /* fails without random numbers */
+    if (!code) {
+        self->endpoint = aio__endpoint_open(lookup->dns->loop, NULL, to, &aio__endpoint_plain);
+        code = self->endpoint ? aio_datagram_send(self->endpoint, lookup->question.packet + 2, lookup->question.length)
+                              : errno;
+    }
+    if (code) return (aio_datagram_task *)(void *)aio__failure(code, "%s", aio_code_text(code));
+    return aio_datagram_receive(self->endpoint);
+}
+
+static void aio__dns_weigh(struct aio__dns_exchange *self, const char *data, size_t length)
+{
+    self->text.data = data;
+    self->text.length = length;
+    self->fate = aio__dns_judge((const unsigned char *)data, length, &self->lookup->question);
 }
 
 /* A new connection to the server. */
-static void *aio__dns_connect(const struct aio__dns_exchange *self)
+static aio_stream_task *aio__dns_connect(const struct aio__dns_exchange *self)
 {
     struct aio__connecting *tcp = (struct aio__connecting *)aio__new_zeroed(sizeof *tcp, aio__connecting_coro);
     if (!tcp) return NULL;
-    tcp->to = &self->lookup->dns->servers[self->lookup->server].address;
+    tcp->to = aio__dns_server_of(self);
     tcp->host = "TCP";
-    return tcp;
+    return (aio_stream_task *)(void *)tcp;
+}
+
+/* Sends the query and gives the size of the reply; then the reply. */
+static aio_text_future *aio__dns_read(struct aio__dns_exchange *self)
+{
+    const aio__dns_question *question = &self->lookup->question;
+    if (self->part++)
+        return aio_stream_readexactly(self->stream, (size_t)aio__dns_u16((const unsigned char *)self->text.data));
+    int code = aio_stream_write(self->stream, question->packet, question->length + 2);
+    if (code) return (aio_text_future *)(void *)aio__failure(code, "over TCP: %s", aio_code_text(code));
+    return aio_stream_readexactly(self->stream, 2);
 }
 
 /* The answer becomes the lookup's. 0 or a code. */
@@ -13615,22 +13664,14 @@ static AIO_CORO(aio__dns_exchange)
 {
     int code;
     AIO_BEGIN(aio__dns_exchange);
-    code = aio__dns_send(self);
-    if (code) AIO_RAISE(code, "%s", strerror(code));
     do {
-        AIO_AWAIT(self->datagram, aio_datagram_receive(self->endpoint));
-        self->text.data = self->datagram.data;
-        self->text.length = self->datagram.length;
-        self->fate = aio__dns_judge_text(self);
+        AIO_AWAIT(self->datagram, aio__dns_hear(self));
+        aio__dns_weigh(self, self->datagram.data, self->datagram.length);
     } while (self->fate == AIO__DNS_STRANGER && ++self->strangers < AIO__DNS_STRANGERS);
     if (self->fate == AIO__DNS_STRANGER || self->fate == AIO__DNS_CUT) {
-        AIO_AWAIT(self->stream, (aio_stream_task *)aio__dns_connect(self));
-        code = aio_stream_write(self->stream, self->lookup->question.packet, self->lookup->question.length + 2);
-        if (code) AIO_RAISE(code, "over TCP: %s", strerror(code));
-        AIO_AWAIT(self->text, aio_stream_readexactly(self->stream, 2));
-        AIO_AWAIT(self->text, aio_stream_readexactly(self->stream,
-            (size_t)aio__dns_u16((const unsigned char *)self->text.data)));
-        self->fate = aio__dns_judge_text(self);
+        AIO_AWAIT(self->stream, aio__dns_connect(self));
+        while (self->part < 2) AIO_AWAIT(self->text, aio__dns_read(self));
+        aio__dns_weigh(self, self->text.data, self->text.length);
     }
     code = aio__dns_accept(self);
     if (code) AIO_RAISE(code, "a malformed reply%s", self->stream ? " over TCP" : "");
@@ -13649,10 +13690,36 @@ static void aio__dns_blame(struct aio__dns_lookup *self, const char *reason)
              self->dns->servers[self->server].text, reason);
 }
 
-/* The server for the next try. False: there is none left. */
+/* Whether the reply is an answer; a server's failure is noted, and the next one is asked. */
+static bool aio__dns_answers_it(struct aio__dns_lookup *self)
+{
+    static const char names[6][9] = { "", "FORMERR", "SERVFAIL", "", "NOTIMP", "REFUSED" };
+    aio__dns *dns = self->dns;
+    char other[16];
+    int rcode = aio__dns_rcode(self->result);
+    if (rcode == AIO__DNS_OK || rcode == AIO__DNS_NXDOMAIN) {
+        self->result->server = self->server;
+        if (!dns->rotate) dns->current = (unsigned)self->server;
+        aio__dns_remember(dns, self->result, &self->question.name, self->question.type);
+        return true;
+    }
+    if (self->question.edns && (rcode == AIO__DNS_FORMERR || rcode == AIO__DNS_NOTIMP)) {
+        dns->servers[self->server].plain = true; /* and once more */
+        self->tries--;
+    } else {
+        snprintf(other, sizeof other, "RCODE %d", rcode);
+        aio__dns_blame(self, rcode < 6 ? names[rcode] : other);
+        self->code = AIO_ERESOLVE;
+    }
+    aio__dns_message_drop(dns->loop, &self->result);
+    return false;
+}
+
+/* Chooses the server for the next try. False: there is an answer, or no server left. */
 static bool aio__dns_turn(struct aio__dns_lookup *self)
 {
     aio__dns *dns = self->dns;
+    if ((self->result && aio__dns_answers_it(self)) || self->code == AIO_ERUNTIME) return false;
     int turn = self->tries % dns->server_count;
     if (self->tries == dns->attempts * dns->server_count) return false;
     if (!self->tries) self->first = (int)(dns->current % (unsigned)dns->server_count);
@@ -13665,37 +13732,26 @@ static bool aio__dns_turn(struct aio__dns_lookup *self)
     return true;
 }
 
-/* Whether the reply is an answer; a server's failure is noted, and the next one is asked. */
-static bool aio__dns_answers_it(struct aio__dns_lookup *self)
+/* NULL without memory. */
+static struct aio__dns_exchange *aio__dns_try(struct aio__dns_lookup *self)
 {
-    static const char names[6][9] = { "", "FORMERR", "SERVFAIL", "", "NOTIMP", "REFUSED" };
-    aio__dns *dns = self->dns;
-    char other[16];
-    int rcode = aio__dns_rcode(self->result);
-    if (rcode == AIO__DNS_OK || rcode == AIO__DNS_NXDOMAIN) {
-        self->result->server = self->server;
-        dns->current = (unsigned)self->server;
-        aio__dns_remember(dns, self->result, &self->question.name, self->question.type);
-        return true;
-    }
-    if (self->question.edns && (rcode == AIO__DNS_FORMERR || rcode == AIO__DNS_NOTIMP)) {
-        dns->servers[self->server].plain = true; /* and once more */
-        self->tries--;
-    } else {
-        snprintf(other, sizeof other, "RCODE %d", rcode);
-        aio__dns_blame(self, rcode < 6 ? names[rcode] : other);
-        self->answered = true;
-    }
-    aio__dns_message_drop(dns->loop, &self->result);
-    return false;
+    struct aio__dns_exchange *exchange =
+        (struct aio__dns_exchange *)aio__new_zeroed(sizeof *exchange, aio__dns_exchange_coro);
+    if (exchange) exchange->lookup = self;
+    return exchange;
 }
 
 /* A try has failed. False: that is nothing that another server could help. */
 static bool aio__dns_try_failed(struct aio__dns_lookup *self, const aio_exception *error)
 {
     bool late = error->code == AIO_ETIMEOUT;
+    if (self->dns->closed) {
+        self->code = AIO_ERUNTIME;
+        snprintf(self->why, sizeof self->why, AIO__DNS_CLOSED);
+        return true;
+    }
     if (error->code == AIO_ECANCELLED || error->code == ENOMEM) return false;
-    self->answered = self->answered || !late;
+    if (!late) self->code = AIO_ERESOLVE;
     aio__dns_blame(self, late ? "no answer in time" : error->message);
     return true;
 }
@@ -13713,16 +13769,14 @@ static AIO_CORO(aio__dns_lookup)
 {
     AIO_BEGIN(aio__dns_lookup);
     self->held = aio__dns_ref(self->dns);
-    while (!self->result && aio__dns_turn(self)) {
+    while (aio__dns_turn(self)) {
         AIO_TRY {
-            AIO_AWAIT(aio_wait_for(AIO_CALL(aio__dns_exchange, .lookup = self), self->dns->timeout));
+            AIO_AWAIT(aio_wait_for(aio__dns_try(self), self->dns->timeout));
         } AIO_CATCH {
-            if (self->dns->closed) AIO_RAISE(AIO_ERUNTIME, "the resolver was closed");
             if (!aio__dns_try_failed(self, aio_caught(self))) AIO_RERAISE();
         } AIO_END_TRY;
-        if (self->result && aio__dns_answers_it(self)) break;
     }
-    if (!self->result) AIO_RAISE(self->answered ? AIO_ERESOLVE : AIO_ETIMEOUT, "%s", self->why);
+    if (!self->result) AIO_RAISE(self->code, "%s", self->why);
     AIO_FINALLY;
         if (!self->waiters || self->task.future.error) aio__dns_message_drop(self->task.future.loop, &self->result);
         aio__dns_unlist(self);
@@ -13747,6 +13801,7 @@ static struct aio__dns_lookup *aio__dns_join(aio__dns *dns, const aio__dns_name 
     aio__dns_name_copy(&lookup->question.name, name);
     lookup->question.type = type;
     lookup->waiters = 1;
+    lookup->code = AIO_ETIMEOUT;
     lookup->task.future.flags |= AIO__F_SHARED | AIO__F_SEEN | AIO__F_QUIET;
     if (!aio_create_task(lookup, .eager_start = true)) return NULL;
     if (aio_future_done(lookup)) return lookup;
@@ -13775,29 +13830,44 @@ struct aio__dns_chase { /* to the end of the aliases; a name that is not there i
     struct aio__dns_lookup *lookup;
     int                    hops;
 };
+/* What the name's records, or its alias, are to be waited for. */
+static aio_future *aio__dns_seek(struct aio__dns_chase *self)
+{
+    aio__dns *dns = self->dns;
+    aio__dns_found *found = &self->found;
+    if (found->fate == AIO__DNS_TOO_LONG)
+        return aio__failure(AIO_ERESOLVE, "%s: more than %d aliases", dns->servers[found->message->server].text,
+                            AIO__DNS_CHAIN);
+    if (dns->closed) return aio__failure(AIO_ERUNTIME, AIO__DNS_CLOSED);
+    aio__dns_message_drop(dns->loop, &found->message);
+    found->cached = aio__dns_recall(dns, found);
+    if (found->cached) return &dns->loop->done;
+    self->lookup = aio__dns_join(dns, &found->name, found->type);
+    return (aio_future *)aio_ref(self->lookup);
+}
+
+/* Takes what was waited for. True: there is more to seek. */
+static bool aio__dns_lead(struct aio__dns_chase *self)
+{
+    aio__dns_found *found = &self->found;
+    uint32_t ttl = UINT32_MAX; /* for those who ask */
+    if (self->lookup) {
+        found->message = aio__dns_message_ref(self->lookup->result);
+        found->age = 0;
+        aio__dns_part(self->lookup);
+        self->lookup = NULL;
+    }
+    found->fate = aio__dns_follow(found->message, &found->name, found->type, &self->hops, &ttl);
+    return found->fate == AIO__DNS_ELSEWHERE || found->fate == AIO__DNS_TOO_LONG;
+}
+
 static AIO_CORO(aio__dns_chase)
 {
-    uint32_t ttl;
     AIO_BEGIN(aio__dns_chase);
     self->held = aio__dns_ref(self->dns);
     do {
-        if (self->dns->closed) AIO_RAISE(AIO_ERUNTIME, "the resolver is closed");
-        aio__dns_message_drop(self->task.future.loop, &self->found.message);
-        self->found.cached = aio__dns_recall(self->dns, &self->found);
-        if (!self->found.cached) {
-            self->lookup = aio__dns_join(self->dns, &self->found.name, self->found.type);
-            AIO_AWAIT(aio_ref(self->lookup));
-            self->found.message = aio__dns_message_ref(self->lookup->result);
-            self->found.age = 0;
-            aio__dns_part(self->lookup);
-            self->lookup = NULL;
-        }
-        ttl = UINT32_MAX; /* for those who ask */
-        self->found.fate = aio__dns_follow(self->found.message, &self->found.name, self->found.type, &self->hops, &ttl);
-    } while (self->found.fate == AIO__DNS_ELSEWHERE);
-    if (self->found.fate == AIO__DNS_TOO_LONG)
-        AIO_RAISE(AIO_ERESOLVE, "%s: more than %d aliases", self->dns->servers[self->found.message->server].text,
-                  AIO__DNS_CHAIN);
+        AIO_AWAIT(aio__dns_seek(self));
+    } while (aio__dns_lead(self));
     AIO_FINALLY;
         if (self->task.future.error) aio__dns_message_drop(self->task.future.loop, &self->found.message);
         aio__dns_part(self->lookup);
@@ -13807,49 +13877,47 @@ static AIO_CORO(aio__dns_chase)
 
 /* ---- records for users ---- */
 
-/* Appends the data of a record as aio_dns_record has it, with a NUL. */
+/* The next piece, number i, of a record's data as aio_dns_record has it; *at is moved behind it. `word` has room for
+ * it. */
+static aio_text aio__dns_piece(const aio__dns_type *shape, const unsigned char *data, size_t end, size_t *at, int i,
+                               char *word)
+{
+    aio_text piece = { word, 0 };
+    aio__dns_name name;
+    if (!shape || shape->type == AIO_DNS_TXT) { /* bytes; strings with their lengths */
+        size_t head = shape != NULL;
+        piece.data = (const char *)data + *at + head;
+        piece.length = shape ? data[*at] : end - *at;
+        *at += head + piece.length;
+    } else if (!shape->names) {
+        inet_ntop(shape->type == AIO_DNS_A ? AF_INET : AF_INET6, data + *at, word, AIO__DNS_TEXT);
+        piece.length = strlen(word);
+        *at = end;
+    } else {
+        if (i) *word++ = ' ';
+        else *at += shape->before;
+        if (i < shape->names) { /* was found valid */
+            piece.length = aio__dns_name_read(&name, data, end, at) ? aio__dns_name_text(&name, word) : 0;
+        } else {
+            piece.length = (size_t)snprintf(word, 12, "%u", aio__dns_u32(data + *at));
+            *at += 4;
+        }
+        piece.length += i > 0;
+    }
+    return piece;
+}
+
+/* Appends the data of a record, with a NUL. */
 static bool aio__dns_data_append(aio__buffer *text, const unsigned char *data, const aio__dns_record *from)
 {
     const aio__dns_type *shape = aio__dns_type_of(from->type);
-    size_t at = from->at, end = from->at + from->length, n;
+    size_t at = from->at, end = from->at + from->length;
     char word[AIO__DNS_TEXT + 1];
-    aio__dns_name name;
-    bool ok = true;
-    word[0] = ' ';
-    if (!shape) {
-        ok = aio__buffer_append(text, (const char *)data + at, from->length);
-    } else if (from->type == AIO_DNS_TXT) {
-        for (; at < end; at += data[at] + (size_t)1)
-            ok = ok && aio__buffer_append(text, (const char *)data + at + 1, data[at]);
-    } else if (!shape->names) {
-        inet_ntop(from->type == AIO_DNS_A ? AF_INET : AF_INET6, data + at, word, sizeof word);
-        ok = aio__buffer_append(text, word, strlen(word));
-    } else {
-        at += shape->before;
-        for (size_t i = 0; i < shape->names && ok; i++) {
-            ok = aio__dns_name_read(&name, data, end, &at);
-            n = ok ? aio__dns_name_text(&name, word + 1) : 0;
-            ok = ok && aio__buffer_append(text, word + !i, n + !!i);
-        }
-        for (; at < end && ok; at += 4) {
-            n = (size_t)snprintf(word + 1, 12, "%u", aio__dns_u32(data + at));
-            ok = aio__buffer_append(text, word, n + 1);
-        }
+    for (int i = 0; at < end; i++) {
+        aio_text piece = aio__dns_piece(shape, data, end, &at, i, word);
+        if (!aio__buffer_append(text, piece.data, piece.length)) return false;
     }
-    return ok && aio__buffer_append(text, "", 1);
-}
-
-/* The next record of what was found among its message's answers; *i counts them. */
-static bool aio__dns_next(const aio__dns_found *found, size_t *at, int *i, aio__dns_record *record)
-{
-    const aio__dns_message *message = found->message;
-    int answers;
-    size_t first = aio__dns_answers(message, &answers);
-    if (!*i) *at = first;
-    while ((*i)++ < answers && aio__dns_record_read(message->data, message->length, at, record))
-        if (record->type == found->type && record->class_ == 1 && aio__dns_name_equal(&record->name, &found->name))
-            return true;
-    return false;
+    return aio__buffer_append(text, "", 1);
 }
 
 typedef struct aio__dns_given { /* an answer: the struct, its records, its text, in one allocation */
@@ -13882,20 +13950,20 @@ static void aio__dns_record_fill(aio_dns_record *to, const aio__dns_found *found
 static bool aio__dns_collect(aio__buffer *block, size_t head, const char *server, const aio__dns_found *found)
 {
     char name[AIO__DNS_TEXT];
-    aio__dns_record record;
-    size_t at = 0;
-    int i = 0;
+    aio__dns_walk walk;
     if (!aio__buffer_reserve(block, head)) return false;
     memset(block->data, 0, block->end = head);
     size_t length = aio__dns_name_text(&found->name, name) + 1;
     if (!aio__buffer_append(block, server, strlen(server) + 1) || !aio__buffer_append(block, name, length))
         return false;
-    while (aio__dns_next(found, &at, &i, &record)) {
+    aio__dns_walk_begin(&walk, found->message, 0);
+    while (aio__dns_walk_on(&walk, &found->name)) {
         size_t begun = block->end;
-        if (!aio__dns_data_append(block, found->message->data, &record)) return false;
+        if (walk.record.type != found->type) continue;
+        if (!aio__dns_data_append(block, found->message->data, &walk.record)) return false;
         aio__dns_given *given = (aio__dns_given *)(void *)block->data;
         aio_dns_record *to = &given->records[given->answer.count++];
-        aio__dns_record_fill(to, found, &record);
+        aio__dns_record_fill(to, found, &walk.record);
         to->data.length = block->end - begun - 1;
     }
     return true;
@@ -13905,9 +13973,8 @@ static bool aio__dns_collect(aio__buffer *block, size_t head, const char *server
 static aio_dns_answer *aio__dns_answer(aio__dns_all *all, const char *server, const aio__dns_found *found)
 {
     aio__buffer block = { NULL, 0, 0, 0 };
-    int most;
-    aio__dns_answers(found->message, &most);
-    size_t head = sizeof(aio__dns_given) + (size_t)most * sizeof(aio_dns_record);
+    size_t most = (size_t)aio__dns_u16(found->message->data + 6);
+    size_t head = sizeof(aio__dns_given) + most * sizeof(aio_dns_record);
     if (!aio__dns_collect(&block, head, server, found)) {
         aio__free(block.data);
         return NULL;
@@ -13933,7 +14000,8 @@ static aio_dns_answer *aio__dns_answer(aio__dns_all *all, const char *server, co
 struct aio__dns_resolve { /* a host's addresses, or one type's records */
     aio_task       task;
     union { aio_addresses *addresses; aio_dns_answer *answer; } result;
-    aio__dns      *dns, *held;
+    aio__dns      *dns, *held;    /* not held, it may have been closed, and its place be another one's: */
+    unsigned       number;        /* dns's */
     int            port, family;
     int            type;          /* of records; 0: addresses */
     struct aio__dns_chase *asked[2]; /* AAAA, A */
@@ -13955,20 +14023,25 @@ static aio_addresses *aio__dns_addresses_new(aio__dns_all *all, int capacity)
     return addresses;
 }
 
+static void aio__dns_take_list(struct aio__dns_resolve *self)
+{
+    self->result.addresses = self->list;
+    self->list = NULL;
+}
+
 static void aio__dns_address_add(aio__addresses *list, int family, const void *bytes, int port)
 {
     aio__address_set(&list->at[list->count++], family, bytes, port);
 }
 
 /* An address as figures. 0; EINVAL: it is none; ENOMEM. */
-static int aio__dns_numeric(const char *host, int port, int family, aio__address *address)
+static int aio__dns_numeric(const char *host, int port, aio__address *address)
 {
     struct addrinfo hints, *found = NULL;
     char service[8];
     unsigned char bytes[4];
     if (!strchr(host, ':') && inet_pton(AF_INET, host, bytes) != 1) return EINVAL; /* "127.1" is no address */
     memset(&hints, 0, sizeof hints);
-    hints.ai_family = family;
     hints.ai_socktype = SOCK_DGRAM;
     hints.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV;
     snprintf(service, sizeof service, "%d", port);
@@ -14034,48 +14107,68 @@ static bool aio__dns_is_localhost(const char *host, size_t length)
     return length == 9 || host[length - 10] == '.';
 }
 
-/* What needs no server: figures, the hosts file's addresses, localhost's. 0, with or without a result; or a code. */
-static int aio__dns_known(struct aio__dns_resolve *self)
+/* `reason` NULL: what the code says. */
+static void aio__dns_fail(struct aio__dns_resolve *self, int code, const char *reason)
+{
+    const aio__dns_type *type = aio__dns_type_of(self->type);
+    char kind[16] = "";
+    if (type) snprintf(kind, sizeof kind, " (%s)", type->text);
+    else if (self->type) snprintf(kind, sizeof kind, " (TYPE%d)", self->type);
+    if (!self->error) self->error = aio__exception(code, "resolve", "resolve %s%s: %s", self->host, kind,
+                                                   reason ? reason : aio_code_text(code));
+}
+
+/* The resolver, held from now on. False: it was closed before this call began. */
+static bool aio__dns_hold(struct aio__dns_resolve *self)
+{
+    const aio__dns_all *all = (const aio__dns_all *)self->task.future.loop->resolvers;
+    const aio__node *ring = all ? &all->owned.ring : NULL, *node = ring ? ring->next : NULL;
+    while (node != ring && AIO__CONTAINER(node, aio__dns, link) != self->dns) node = node->next;
+    if (node == ring || self->dns->number != self->number || self->dns->closed) return false;
+    self->held = aio__dns_ref(self->dns);
+    return true;
+}
+
+/* What needs no server: figures, the hosts file's addresses, localhost's. They become the result. */
+static void aio__dns_known(struct aio__dns_resolve *self)
 {
     static const unsigned char loopback4[4] = { 127, 0, 0, 1 };
     static const unsigned char loopback6[16] = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1 };
     size_t length = strlen(self->host);
-    if (self->type) return 0;
+    if (self->type) return;
     self->list = aio__dns_addresses_new(self->dns->all, AIO__ADDRESSES_MAX);
-    if (!self->list) return ENOMEM;
-    aio__addresses *list = &self->list->list;
-    int code = aio__dns_numeric(self->host, self->port, self->family, &list->at[0]);
-    if (code == ENOMEM) return code;
+    aio__addresses *list = self->list ? &self->list->list : NULL;
+    int code = list ? aio__dns_numeric(self->host, self->port, &list->at[0]) : ENOMEM;
+    if (code == ENOMEM) {
+        aio__dns_fail(self, code, NULL);
+        return;
+    }
     list->count = code == 0;
+    if (!code && self->family && list->at[0].storage.ss_family != self->family)
+        aio__dns_fail(self, AIO_ERESOLVE, "an address of the other family");
     if (length > 1 && self->host[length - 1] == '.') length--;
     if (code) aio__dns_hosts(self, length, list);
     if (!list->count && aio__dns_is_localhost(self->host, length)) {
         if (self->family != AF_INET) aio__dns_address_add(list, AF_INET6, loopback6, self->port);
         if (self->family != AF_INET6) aio__dns_address_add(list, AF_INET, loopback4, self->port);
     }
-    if (!list->count) return 0;
-    self->result.addresses = self->list;
-    self->list = NULL;
-    return 0;
+    if (list->count && !self->error) aio__dns_take_list(self);
 }
 
 /* The name of this step of the search; an empty one is to be passed over. False: there are no more. */
 static bool aio__dns_candidate(struct aio__dns_resolve *self)
 {
     const aio__dns *dns = self->dns;
+    aio__dns_name *name = &self->name;
     size_t length = strlen(self->host);
     int dots = 0, searched = self->type || self->host[length - 1] == '.' ? 0 : dns->search_count;
     for (size_t i = 0; i < length; i++) dots += self->host[i] == '.';
-    if (self->step > searched) return false;
-    int plain = !searched || dots >= dns->ndots ? 0 : searched;
-    aio__dns_name *name = &self->name;
-    if (!aio__dns_name_parse(name, self->host, length) || self->step == plain) return true;
-    const aio__dns_name *domain = &dns->search[plain ? self->step : self->step - 1];
+    int plain = !searched || dots >= dns->ndots ? 0 : searched, step = self->step++;
+    if (!aio__dns_name_parse(name, self->host, length) || step == plain) return step <= searched;
+    const aio__dns_name *domain = &dns->search[plain ? step : step - 1];
     size_t base = name->length - (size_t)1;
-    if (base + domain->length > AIO__DNS_NAME) {
-        name->length = 0;
-        return true;
-    }
+    name->length = 0;
+    if (step > searched || base + domain->length > AIO__DNS_NAME) return step <= searched;
     memcpy(name->wire + base, domain->wire, domain->length);
     name->length = (uint8_t)(base + domain->length);
     return true;
@@ -14101,12 +14194,14 @@ static void aio__dns_addresses_take(struct aio__dns_resolve *self, size_t i)
 {
     const aio__dns_found *found = aio__dns_reply(self, i);
     aio__addresses *list = &self->list->list;
-    int n = 0, most = list->count + AIO__ADDRESSES_MAX / 2;
-    aio__dns_record record;
-    size_t at = 0;
-    while (found && list->count < most && aio__dns_next(found, &at, &n, &record))
-        aio__dns_address_add(list, found->type == AIO_DNS_A ? AF_INET : AF_INET6, found->message->data + record.at,
-                             self->port);
+    int most = list->count + AIO__ADDRESSES_MAX / 2;
+    aio__dns_walk walk;
+    if (!found) return;
+    aio__dns_walk_begin(&walk, found->message, 0);
+    while (list->count < most && aio__dns_walk_on(&walk, &found->name))
+        if (walk.record.type == found->type)
+            aio__dns_address_add(list, found->type == AIO_DNS_A ? AF_INET : AF_INET6,
+                                 found->message->data + walk.record.at, self->port);
 }
 
 /* The addresses of both kinds; IPv4 goes before IPv6 where there is no way to the latter. */
@@ -14118,17 +14213,7 @@ static void aio__dns_addresses_join(struct aio__dns_resolve *self)
     if (first) list->count = 0;
     aio__dns_addresses_take(self, 1);
     if (first) aio__dns_addresses_take(self, 0);
-    self->result.addresses = self->list;
-    self->list = NULL;
-}
-
-static void aio__dns_fail(struct aio__dns_resolve *self, int code, const char *reason)
-{
-    const aio__dns_type *type = aio__dns_type_of(self->type);
-    char kind[16] = "";
-    if (type) snprintf(kind, sizeof kind, " (%s)", type->text);
-    else if (self->type) snprintf(kind, sizeof kind, " (TYPE%d)", self->type);
-    if (!self->error) self->error = aio__exception(code, "resolve", "resolve %s%s: %s", self->host, kind, reason);
+    aio__dns_take_list(self);
 }
 
 /* What the questions of this step have come to: a result, an error, or neither: there is no such name. */
@@ -14138,7 +14223,7 @@ static void aio__dns_settle(struct aio__dns_resolve *self)
     if (found && self->type) {
         const char *server = self->dns->servers[found->message->server].text;
         self->result.answer = aio__dns_answer(self->dns->all, server, found);
-        if (!self->result.answer) aio__dns_fail(self, ENOMEM, "");
+        if (!self->result.answer) aio__dns_fail(self, ENOMEM, NULL);
         return;
     }
     if (found || aio__dns_reply(self, 1)) {
@@ -14167,28 +14252,37 @@ static void aio__dns_leave(struct aio__dns_resolve *self)
     }
 }
 
-/* False without memory. */
-static bool aio__dns_chase_begin(struct aio__dns_resolve *self, int type)
+static void aio__dns_chase_begin(struct aio__dns_resolve *self, int type)
 {
     struct aio__dns_chase *asked = (struct aio__dns_chase *)aio__new_zeroed(sizeof *asked, aio__dns_chase_coro);
-    if (asked) {
-        asked->dns = self->dns;
-        aio__dns_name_copy(&asked->found.name, &self->name);
-        asked->found.type = type;
-        self->asked[self->kinds] = (struct aio__dns_chase *)aio__create_task(asked, NULL);
-        if (self->asked[self->kinds]) self->kinds++;
+    if (!asked) {
+        aio__dns_fail(self, ENOMEM, NULL);
+        return;
     }
-    return asked != NULL;
+    asked->dns = self->dns;
+    aio__dns_name_copy(&asked->found.name, &self->name);
+    asked->found.type = type;
+    self->asked[self->kinds++] = asked;
+    aio__create_task(asked, NULL); /* cannot fail: it needs no memory without a name */
 }
 
-/* All questions of a step at once. False without memory. */
+/* All questions of the next step at once. False: there is nothing more to ask. */
 static bool aio__dns_begin(struct aio__dns_resolve *self)
 {
+    if (!self->held && !aio__dns_hold(self)) aio__dns_fail(self, AIO_ERUNTIME, AIO__DNS_CLOSED);
+    else if (!self->step) aio__dns_known(self);
+    do {
+        if (self->result.addresses || self->error) return false;
+        if (aio__dns_candidate(self)) continue;
+        aio__dns_fail(self, AIO_ERESOLVE, self->why[0] ? self->why : "not a valid name");
+        return false;
+    } while (!self->name.length);
     self->wait.return_when = AIO_FIRST_COMPLETED;
     self->wait.timeout = 0;
-    if (self->type) return aio__dns_chase_begin(self, self->type);
-    return (self->family == AF_INET || aio__dns_chase_begin(self, AIO_DNS_AAAA)) &&
-           (self->family == AF_INET6 || aio__dns_chase_begin(self, AIO_DNS_A));
+    if (self->type) aio__dns_chase_begin(self, self->type);
+    else if (self->family != AF_INET) aio__dns_chase_begin(self, AIO_DNS_AAAA);
+    if (!self->type && self->family != AF_INET6) aio__dns_chase_begin(self, AIO_DNS_A);
+    return !self->error;
 }
 
 /* Whether the others are to be waited for, too, and how long: not for ever once there is an address. */
@@ -14202,23 +14296,15 @@ static bool aio__dns_patient(struct aio__dns_resolve *self)
 
 static AIO_CORO(aio__dns_resolve)
 {
-    int code;
     AIO_BEGIN(aio__dns_resolve);
-    self->held = aio__dns_ref(self->dns);
-    code = aio__dns_known(self);
-    if (code) AIO_RAISE(code);
-    for (; !self->result.addresses && !self->error && aio__dns_candidate(self); self->step++) {
-        if (!self->name.length) continue;
-        if (!aio__dns_begin(self)) AIO_RAISE(ENOMEM);
+    while (aio__dns_begin(self)) {
         do {
             AIO_AWAIT(self->done, aio__wait(self->asked, self->kinds, &self->wait));
         } while (aio__dns_patient(self));
         aio__dns_settle(self);
         aio__dns_leave(self);
     }
-    if (self->result.addresses) AIO_RETURN();
-    aio__dns_fail(self, AIO_ERESOLVE, self->why[0] ? self->why : "not a valid name");
-    AIO_RAISE_EXCEPTION(self->error);
+    if (self->error) AIO_RAISE_EXCEPTION(self->error);
     AIO_FINALLY;
         aio__dns_leave(self);
         aio_addresses_free(self->list);
@@ -14230,18 +14316,19 @@ static AIO_CORO(aio__dns_resolve)
 /* A failed one for wrong arguments; NULL without memory. */
 static void *aio__dns_new(aio_resolver *resolver, const char *host, int port, int family, int type)
 {
+    const char *why = aio__resolve_problem(host, port);
     if (!resolver || !host || !*host || (family && family != AF_INET && family != AF_INET6) || type < 0 || type > 65535)
-        return aio__failure(EINVAL, "resolver: wrong arguments");
-    if (port < 0 || port > 65535) return aio__failure(EINVAL, "port %d: not in 0..65535", port);
-    if (strlen(host) > 255) return aio__failure(EINVAL, "the host name is too long");
+        why = "wrong arguments";
+    if (why) return aio__resolve_failure(EINVAL, host, why);
     struct aio__dns_resolve *self =
         (struct aio__dns_resolve *)aio__new_zeroed(sizeof *self, aio__dns_resolve_coro);
     if (!self) return NULL;
     self->dns = (aio__dns *)(void *)resolver;
+    self->number = self->dns->number;
     self->port = port;
     self->family = family;
     self->type = type;
-    snprintf(self->host, sizeof self->host, "%s", host);
+    memcpy(self->host, host, strlen(host) + 1);
     return self;
 }
 
@@ -14260,15 +14347,13 @@ AIO_API aio_addresses_task *aio__resolver_resolve(aio_resolver *resolver, const 
 static bool aio__dns_reverse(const char *text, char *name, size_t size)
 {
     unsigned char bytes[16];
+    bool six = inet_pton(AF_INET6, text, bytes) == 1;
     size_t used = 0;
-    if (inet_pton(AF_INET, text, bytes) == 1) {
-        snprintf(name, size, "%u.%u.%u.%u.in-addr.arpa", bytes[3], bytes[2], bytes[1], bytes[0]);
-        return true;
-    }
-    if (inet_pton(AF_INET6, text, bytes) != 1) return false;
-    for (int i = 15; i >= 0; i--)
-        used += (size_t)snprintf(name + used, size - used, "%x.%x.", bytes[i] & 15u, bytes[i] >> 4);
-    snprintf(name + used, size - used, "ip6.arpa");
+    if (!six && inet_pton(AF_INET, text, bytes) != 1) return false;
+    for (int i = six ? 16 : 4; i-- > 0;)
+        used += (size_t)(six ? snprintf(name + used, size - used, "%x.%x.", bytes[i] & 15u, bytes[i] >> 4)
+                             : snprintf(name + used, size - used, "%u.", bytes[i]));
+    snprintf(name + used, size - used, six ? "ip6.arpa" : "in-addr.arpa");
     return true;
 }
 
@@ -14278,7 +14363,7 @@ AIO_API aio_dns_task *aio_resolver_query(aio_resolver *resolver, const char *nam
     aio__dns_name wire;
     if (name && type == AIO_DNS_PTR && aio__dns_reverse(name, reverse, sizeof reverse)) name = reverse;
     if (name && *name && !aio__dns_name_parse(&wire, name, strlen(name)))
-        return (aio_dns_task *)(void *)aio__failure(EINVAL, "resolve %.255s: not a valid name", name);
+        return (aio_dns_task *)aio__resolve_failure(EINVAL, name, "not a valid name");
     return (aio_dns_task *)aio__dns_new(resolver, name, 0, 0, type ? type : -1);
 }
 
@@ -14364,7 +14449,7 @@ static int aio__dns_server_add(aio__dns *dns, aio_text word, int port)
     if (mark) port = aio__dns_number(mark + 1, strlen(mark + 1), 65535);
     if (mark) *mark = 0;
     if (port < 1) return EINVAL;
-    int code = aio__dns_numeric(host, port, 0, &server->address);
+    int code = aio__dns_numeric(host, port, &server->address);
     if (code) return code;
     dns->server_count++;
     aio__address_text(&server->address.storage, server->address.length, server->text, sizeof server->text);
@@ -14469,7 +14554,8 @@ static int aio__dns_configure(aio__dns *dns, const aio_resolver_options *o)
     dns->max_ttl = aio__dns_seconds(o->max_ttl, 86400);
     dns->negative_ttl = aio__dns_seconds(o->negative_ttl, 900);
     dns->entry_limit = o->cache_size < 0 ? 0 : o->cache_size ? (size_t)o->cache_size : 256;
-    for (dns->bucket_count = 64; dns->bucket_count < dns->entry_limit;) dns->bucket_count *= 2;
+    for (dns->bucket_count = 64; dns->bucket_count < dns->entry_limit && dns->bucket_count < AIO__DNS_BUCKETS;)
+        dns->bucket_count *= 2;
     dns->buckets = (aio__dns_bucket *)aio__calloc(dns->bucket_count * sizeof *dns->buckets);
     return dns->buckets ? 0 : ENOMEM;
 }
@@ -14510,6 +14596,7 @@ AIO_API aio_resolver *aio__resolver_open(const aio_resolver_options *options)
     dns->base.resolve = aio__dns_start;
     dns->loop = loop;
     dns->all = all;
+    dns->number = ++all->opened;
     dns->refs = 1;
     dns->ndots = 1;
     dns->attempts = 2;

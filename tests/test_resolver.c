@@ -743,6 +743,73 @@ SCENARIO(resolver_is_closed_meanwhile, .may = { AIO_ERESOLVE, AIO_ETIMEOUT, AIO_
     AIO_END;
 }
 
+/* A call that has not begun when its resolver is closed finds none, though another one may have its place. */
+struct resolver_is_closed_before { DNS_FRAME aio_dns_task *query; aio_addresses_task *call; };
+SCENARIO(resolver_is_closed_before, .may = { AIO_ERESOLVE, AIO_ETIMEOUT, AIO_ERUNTIME })
+{
+    AIO_BEGIN(resolver_is_closed_before);
+    DNS_BEGIN(DNS_PLAIN);
+    for (self->i = 0; self->i < 2; self->i++) {
+        DNS_OPEN(.attempts = 1);
+        self->query = aio_create_task(aio_resolver_query(self->resolver, "a.test", AIO_DNS_A));
+        self->call = aio_resolver_resolve(self->resolver, "127.0.0.1", 80);
+        REQUIRE(self->query && self->call);
+        aio_resolver_close(self->resolver);
+        self->resolver = NULL;
+        if (self->i) {
+            DNS_OPEN(.attempts = 1);
+        }
+        DNS_FAILS((aio_dns_task *)aio_ref(self->query), AIO_ERUNTIME, "resolve a.test (A): the resolver was closed");
+        DNS_FAILS((aio_addresses_task *)aio_ref(self->call), AIO_ERUNTIME,
+                  "resolve 127.0.0.1: the resolver was closed");
+        aio_unref(self->query);
+        aio_unref(self->call);
+        self->query = NULL;
+        self->call = NULL;
+    }
+    CHECK_INT(self->fake[0].asked, 0);
+    AIO_FINALLY;
+        if (self->query && !aio_future_done(self->query)) aio_task_cancel(self->query);
+        else if (self->query) aio_future_exception(self->query);
+        aio_unref(self->query);
+        aio_unref(self->call);
+        aio_resolver_close(self->resolver);
+        dns_end(&self->fake[0]);
+    AIO_END;
+}
+
+struct resolver_rotates { DNS_FRAME };
+SCENARIO(resolver_rotates, DNS_MAY)
+{
+    AIO_BEGIN(resolver_rotates);
+    DNS_BEGIN(DNS_PLAIN);
+    DNS_SECOND(DNS_PLAIN);
+    DNS_OPEN(.attempts = 1, .rotate = true, .cache_size = -1);
+    for (self->i = 1; self->i <= 4; self->i++) {
+        DNS_QUERY("a.test", AIO_DNS_A);
+        CHECK_INT(self->fake[0].asked, (self->i + 1) / 2);
+        CHECK_INT(self->fake[1].asked, self->i / 2);
+    }
+    DNS_END
+}
+
+/* Figures are never asked for, whatever is wanted of them. */
+struct resolver_knows_figures { DNS_FRAME };
+SCENARIO(resolver_knows_figures, DNS_MAY)
+{
+    AIO_BEGIN(resolver_knows_figures);
+    DNS_BEGIN(DNS_PLAIN);
+    self->resolver = aio_resolver_open(.nameservers = self->servers, .search = "test", .resolv_conf = "/dev/null",
+                                       .hosts = "/dev/null");
+    REQUIRE(self->resolver);
+    DNS_FAILS(aio_resolver_resolve(self->resolver, "192.0.2.1", 80, .family = AF_INET6), AIO_ERESOLVE,
+              "resolve 192.0.2.1: an address of the other family");
+    DNS_FAILS(aio_resolver_resolve(self->resolver, "::1", 80, .family = AF_INET), AIO_ERESOLVE,
+              "resolve ::1: an address of the other family");
+    CHECK_INT(self->fake[0].asked, 0);
+    DNS_END
+}
+
 struct resolver_connects { DNS_FRAME aio_stream *stream; };
 SCENARIO(resolver_connects, .may = { AIO_ERESOLVE, AIO_ETIMEOUT, ECONNREFUSED })
 {
@@ -787,7 +854,9 @@ TEST(resolver_options_are_checked)
     CHECK_STR(dns->servers[2].text, "[::2]:54");
     CHECK_STR(dns->servers[3].text, "3.3.3.3:55");
     aio_resolver_close(&dns->base);
-    aio_resolver_open(.nameservers = "1.1.1.1"); /* the loop's end closes it */
+    dns = (aio__dns *)(void *)aio_resolver_open(.nameservers = "1.1.1.1", .cache_size = INT_MAX);
+    CHECK(dns != NULL && dns->bucket_count <= 65536);
+    /* the loop's end closes it */
     aio_set_event_loop(NULL);
     aio_loop_free(loop);
 }
@@ -817,6 +886,40 @@ TEST(resolver_reads_resolv_conf)
     aio_resolver_close(&dns->base);
     aio_set_event_loop(NULL);
     aio_loop_free(loop);
+}
+
+/* A loop that ends while names are asked for. */
+TEST(resolver_loop_is_closed)
+{
+    struct dns_fake fake;
+    char servers[32];
+    memset(&fake, 0, sizeof fake);
+    while (!dns_listen(&fake)) {
+        close(fake.udp);
+        close(fake.tcp);
+    }
+    for (int i = 0; i < 3; i++) {
+        aio_loop *loop = aio_new_event_loop();
+        aio_set_event_loop(loop);
+        aio_loop_set_exception_handler(loop, on_report, NULL);
+        snprintf(servers, sizeof servers, "127.0.0.1:%d", fake.port);
+        aio_resolver *resolver = aio_resolver_open(.nameservers = servers, .hosts = "/dev/null");
+        aio_addresses_task *task = aio_create_task(aio_resolver_resolve(resolver, "a.test", 80));
+        expect_report("was destroyed but it is pending");
+        for (int steps = 0; i && steps < 4; steps++) {
+            aio_loop_stop(loop);
+            aio_loop_run_forever(loop);
+        }
+        if (i == 2) aio_resolver_close(resolver);
+        aio_loop_close(loop);
+        CHECK_PTR(now.wanted_report, NULL);
+        now.reports = 0; /* one for each question */
+        aio_unref(task);
+        aio_set_event_loop(NULL);
+        aio_loop_free(loop);
+    }
+    close(fake.udp);
+    close(fake.tcp);
 }
 
 /* ---- messages ---- */
