@@ -12019,15 +12019,15 @@ struct aio__sock_call {
     bool         begun;  /* a connect that is under way */
     void        *sender; /* of a datagram: where its address is wanted, and its room */
     size_t      *room;
-    aio__address peer;   /* who it is for, or from; length 0: not known */
+    aio__address peer;   /* who it is for, or from; zero: not known */
 };
 
 /* What the call has to wait for, or its error. */
 static aio_future *aio__sock_turn(struct aio__sock_call *self)
 {
-    char peer[128] = "";
+    char peer[128];
     if (self->code == EINPROGRESS) return aio__until_ready(self->fd, self->direction);
-    if (self->peer.length) aio__address_text(&self->peer.storage, self->peer.length, peer, sizeof peer);
+    aio__address_text(&self->peer.storage, self->peer.length, peer, sizeof peer);
     return aio__failure(self->code, "%s %s%sdescriptor %d: %s", self->what, peer, peer[0] ? " by " : "", self->fd,
                         self->wrong ? self->wrong : strerror(self->code));
 }
@@ -12389,8 +12389,15 @@ static AIO_CORO(aio__sending)
 
 static aio_size_task *aio__sendfile(aio_stream *stream, bool is_stream, int fd, int file, int64_t offset, size_t count)
 {
-    return (aio_size_task *)(void *)AIO_CALL(aio__sending, .count = count, .stream = stream, .socket = fd,
-                                             .file = file, .is_stream = is_stream, .offset = offset);
+    struct aio__sending *self = (struct aio__sending *)aio__new_zeroed(sizeof *self, aio__sending_coro);
+    if (!self) return NULL;
+    self->count = count;
+    self->stream = stream;
+    self->socket = fd;
+    self->file = file;
+    self->is_stream = is_stream;
+    self->offset = offset;
+    return (aio_size_task *)(void *)self;
 }
 
 AIO_API aio_size_task *aio_stream_sendfile(aio_stream *stream, int file, int64_t offset, size_t count)
@@ -12764,18 +12771,23 @@ static int aio__datagram_recv(aio_datagram_endpoint *e, aio_datagram *datagram)
 struct aio__receiving { aio_task task; aio_datagram result; aio_datagram_endpoint *endpoint; aio_exception *error;
                         bool mine; };
 
+/* True: that is its end. */
+static bool aio__receiving_fails(struct aio__receiving *self, int code, const char *why)
+{
+    self->error = aio__exception(code, "receive", "receive a datagram: %s", why);
+    return true;
+}
+
 /* The result, or the error. False: there is nothing yet, or the others are to have their turn first. */
 static bool aio__datagram_next(struct aio__receiving *self)
 {
     aio_datagram_endpoint *e = self->endpoint;
     bool first = !self->mine;
-    if (first && e->receiving && !e->ended) {
-        self->error = aio__exception(AIO_ERUNTIME, "", "another coroutine is receiving from this endpoint");
-        return true;
-    }
+    if (e->ended) return aio__receiving_fails(self, AIO_ESTOPITERATION, "the endpoint was closed");
+    if (first && e->receiving) return aio__receiving_fails(self, AIO_ERUNTIME, "another coroutine is receiving");
     if (first) e->refs++;
     e->receiving = self->mine = true;
-    self->error = e->ended ? aio__exception(AIO_ESTOPITERATION, "", "the endpoint was closed") : e->error;
+    self->error = e->error;
     e->error = NULL;
     if (self->error) return true;
     if (first && ++e->burst % AIO__DATAGRAM_BURST == 0) return false;
@@ -12785,8 +12797,7 @@ static bool aio__datagram_next(struct aio__receiving *self)
         e->buffer = NULL;
         return false;
     }
-    if (code) self->error = aio__exception(code, "receive", "receive a datagram: %s", strerror(code));
-    return true;
+    return !code || aio__receiving_fails(self, code, strerror(code));
 }
 
 static void aio__receiving_end(struct aio__receiving *self)
@@ -12809,7 +12820,9 @@ static AIO_CORO(aio__receiving)
 AIO_API aio_datagram_task *aio_datagram_receive(aio_datagram_endpoint *endpoint)
 {
     if (!endpoint) return (aio_datagram_task *)(void *)aio__failure(EINVAL, "receive from no endpoint");
-    return (aio_datagram_task *)(void *)AIO_CALL(aio__receiving, .endpoint = endpoint);
+    struct aio__receiving *self = (struct aio__receiving *)aio__new_zeroed(sizeof *self, aio__receiving_coro);
+    if (self) self->endpoint = endpoint;
+    return (aio_datagram_task *)(void *)self;
 }
 
 /* ---- beginning ---- */
@@ -15115,6 +15128,16 @@ static AIO_CORO(aio__feeding)
     AIO_END;
 }
 
+static struct aio__feeding *aio__feeding(aio_process *process, const char *input, size_t length)
+{
+    struct aio__feeding *self = (struct aio__feeding *)aio__new_zeroed(sizeof *self, aio__feeding_coro);
+    if (!self) return NULL;
+    self->process = process;
+    self->input = input;
+    self->length = length;
+    return self;
+}
+
 struct aio__communicating { aio_task task; aio_process_output result; aio_process *process; const char *input;
                             size_t length, count; void *parts[3]; aio_text_future *texts[3]; };
 
@@ -15126,8 +15149,7 @@ static aio_future *aio__communicate_begin(struct aio__communicating *self)
     for (int i = 0; i < 3; i++) {
         if (!streams[i]) continue;
         if (i) self->parts[self->count++] = self->texts[i] = aio_stream_read_all(streams[i], 0);
-        else self->parts[self->count++] = AIO_CALL(aio__feeding, .process = self->process, .input = self->input,
-                                                   .length = self->length);
+        else self->parts[self->count++] = aio__feeding(self->process, self->input, self->length);
     }
     return (aio_future *)(void *)aio_gather(self->parts, self->count);
 }
@@ -15149,8 +15171,13 @@ AIO_API aio_output_task *aio_process_communicate(aio_process *process, const voi
 {
     if (!process || (!input && length))
         return (aio_output_task *)(void *)aio__failure(EINVAL, "communicate: no process, or no input");
-    return (aio_output_task *)(void *)AIO_CALL(aio__communicating, .process = process, .input = (const char *)input,
-                                               .length = length);
+    struct aio__communicating *self =
+        (struct aio__communicating *)aio__new_zeroed(sizeof *self, aio__communicating_coro);
+    if (!self) return NULL;
+    self->process = process;
+    self->input = (const char *)input;
+    self->length = length;
+    return (aio_output_task *)(void *)self;
 }
 
 AIO__LIGHT_END
