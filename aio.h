@@ -43,8 +43,9 @@
  *   AIO_TIMEOUT(seconds) { ... }             AIO_ETIMEOUT for what takes longer
  *   AIO_TASK_GROUP(group) { ... }            waits for the tasks made in `group`; one that fails ends them all
  *
- *   Three rules. C locals do not survive an await: keep them in the struct (compilers tell: -Wjump-misses-init, or
- *   compile as C++). One await a line. No await inside a `switch` of yours (the program stops and says so).
+ *   Three rules. C locals do not survive an await, nor the way into AIO_CATCH or AIO_FINALLY: keep them in the struct
+ *   (compilers tell: -Wjump-misses-init, or compile as C++). One await a line. No await inside a `switch` of yours (the
+ *   program stops and says so).
  *   `break` and `continue` inside AIO_ASYNC_WITH, AIO_TIMEOUT and AIO_TASK_GROUP leave that block.
  *
  * OWNERSHIP
@@ -157,6 +158,7 @@
 
 #define AIO__INLINE static inline __attribute__((__unused__)) /* what the macros expand to, where a call would cost */
 #define AIO__PRINTF(string, first) __attribute__((__format__(__printf__, string, first)))
+#define AIO__COLD                  __attribute__((__cold__, __noinline__)) /* rare: small, and out of the way */
 #define AIO__FALLTHROUGH           __attribute__((__fallthrough__))
 #ifdef __clang__
 #define AIO__ARGS_BEGIN \
@@ -281,7 +283,7 @@ AIO_API void aio_exception_print(const aio_exception *exception, void *file);
  * `result`. Functions take `void *` where any such struct, or a coroutine's, may stand.
  * ============================================================================ */
 
-typedef enum { AIO_SUSPENDED, AIO_FINISHED } aio_step;
+typedef enum { AIO_SUSPENDED, AIO_FINISHED, AIO__AGAIN /* private: from t->line on */ } aio_step;
 typedef aio_step aio_coro_fn(aio_task *);
 
 /* A link in one list: the loop's ready queue, or the waiters of a future. */
@@ -386,21 +388,18 @@ enum { AIO__START = 0, AIO__EXIT = -1, AIO__LEAVE = -2, AIO__WHO = -3, AIO__SECO
     enum { aio__handler = AIO__EXIT, aio__first = sizeof(char[offsetof(struct name, task) ? -1 : 1]) };     \
     struct name *const self = (struct name *)(void *)aio__t;                                                \
     const char *const aio__me = #name;                                                                      \
-    aio__resume: __attribute__((__unused__));                                                                   \
     switch (aio__t->line) {                                                                                 \
     case AIO__START:
 #define AIO_FINALLY AIO__FALLTHROUGH; case AIO__EXIT: aio__finally(aio__t)
 #define AIO_END     AIO__FALLTHROUGH; case AIO__LEAVE: break; \
-                    default: aio__elsewhere(aio__t, aio__me, __FILE__); } (void)self; return AIO_FINISHED
+                    default: return aio__elsewhere(aio__t, aio__me, __FILE__); } (void)self; return AIO_FINISHED
 
 /* ---- inside one ---- */
-#define AIO__GOTO(where) do { aio__unwind(aio__t, (where)); goto aio__resume; } while (0)
-#define AIO__FAILED      __builtin_expect(aio__t->thrown || aio__t->awaiting->error, 0)
-#define AIO__FAIL        do { aio__failed(aio__t, aio__handler); goto aio__resume; } while (0)
+#define AIO__FAILED __builtin_expect(aio__t->awaiting->error != NULL, 0)
 #define AIO__SUSPEND(expr)                                                              \
     if (aio__await(aio__t, (expr), __LINE__)) return AIO_SUSPENDED;                     \
     AIO__FALLTHROUGH; case __LINE__:                                                    \
-    if (AIO__FAILED) AIO__FAIL
+    if (AIO__FAILED) return aio__failed(aio__t, aio__handler)
 #define AIO__RESULT(expr)          (((__typeof__(expr))(void *)aio__t->awaiting)->result)
 #define AIO__PICK(_1, _2, N, ...)  N
 #define AIO_AWAIT(...)             AIO__PICK(__VA_ARGS__, AIO__AWAIT_TO, AIO__AWAIT, 0)(__VA_ARGS__)
@@ -414,7 +413,7 @@ enum { AIO__START = 0, AIO__EXIT = -1, AIO__LEAVE = -2, AIO__WHO = -3, AIO__SECO
     for (;;)                                                                                        \
         if (aio__await(aio__t, (expr), __LINE__)) AIO__RESUME_AT(__LINE__)                          \
         if (aio__stopped(aio__t)) break;                                                            \
-        else if (AIO__FAILED) AIO__FAIL;                                                            \
+        else if (AIO__FAILED) return aio__failed(aio__t, aio__handler);                             \
         else if ((void)((lhs) = AIO__RESULT(expr)), aio__release(aio__t), 0) { }                    \
         else
 
@@ -434,9 +433,9 @@ enum { AIO__START = 0, AIO__EXIT = -1, AIO__LEAVE = -2, AIO__WHO = -3, AIO__SECO
 #define AIO__RETURN_(empty)                             AIO__RETURN__(empty)
 #define AIO__RETURN__(empty)                            AIO__RETURN_##empty
 #define AIO_RETURN(...) \
-    do { AIO__RETURN_(AIO__IS_EMPTY(__VA_ARGS__))(__VA_ARGS__); AIO__GOTO(AIO__EXIT); } while (0)
+    do { AIO__RETURN_(AIO__IS_EMPTY(__VA_ARGS__))(__VA_ARGS__); return aio__unwind(aio__t, AIO__EXIT); } while (0)
 
-#define AIO_RAISE(...) do { aio__raise(aio__t, __LINE__, AIO__RAISED(__VA_ARGS__)); AIO__GOTO(aio__handler); } while (0)
+#define AIO_RAISE(...)    return aio__raise(aio__t, aio__handler, __LINE__, AIO__RAISED(__VA_ARGS__))
 #define AIO__RAISED(...)  AIO__RAISED_(AIO__HAS_COMMA(__VA_ARGS__), __VA_ARGS__)
 #define AIO__RAISED_(more, ...)  AIO__RAISED__(more, __VA_ARGS__)
 #define AIO__RAISED__(more, ...) AIO__RAISED_##more(__VA_ARGS__)
@@ -444,9 +443,9 @@ enum { AIO__START = 0, AIO__EXIT = -1, AIO__LEAVE = -2, AIO__WHO = -3, AIO__SECO
 #define AIO__RAISED_1(code, ...) code, __VA_ARGS__
 /* Raises a future's error, or any exception, as it is: one more place is added to its traceback. */
 #define AIO_RAISE_EXCEPTION(exception) \
-    do { aio__raise_exception(aio__t, __LINE__, (exception)); AIO__GOTO(aio__handler); } while (0)
+    return aio__throw(aio__t, aio__handler, __LINE__, aio_exception_ref(exception))
 /* In AIO_CATCH, or after it: raises what was caught again, traceback and all. */
-#define AIO_RERAISE() do { aio__reraise(aio__t); AIO__GOTO(aio__handler); } while (0)
+#define AIO_RERAISE() return aio__reraise(aio__t, aio__handler)
 
 /* The enum constant makes the handler lexical: the innermost block that declares it names where an error goes. */
 #define AIO_TRY       AIO__FALLTHROUGH; case AIO__HANDLER: if (!aio__t->thrown) { \
@@ -462,20 +461,20 @@ enum { AIO__START = 0, AIO__EXIT = -1, AIO__LEAVE = -2, AIO__WHO = -3, AIO__SECO
         if (aio__block_left(aio__t)) {                                                              \
             AIO__FALLTHROUGH; case AIO__HANDLER:                                                    \
             close;                                                                                  \
-            if (aio__block_onward(aio__t, aio__handler)) goto aio__resume;                          \
+            if (aio__block_onward(aio__t, aio__handler)) return AIO__AGAIN;                         \
             break;                                                                                  \
         } else while (aio__block_entered(aio__t))
 #define AIO_TIMEOUT(seconds)                                                                        \
-    if (aio__timeout_open(aio__t, __LINE__, (seconds), aio__handler)) AIO__GOTO(aio__handler);      \
+    if (aio__timeout_open(aio__t, __LINE__, (seconds), aio__handler)) return AIO__AGAIN;            \
     else AIO__BLOCK(aio__timeout_close(aio__t))
 #define AIO_TIMEOUT_AT(when)                                                                        \
-    if (aio__timeout_at_open(aio__t, __LINE__, (when), aio__handler)) AIO__GOTO(aio__handler);      \
+    if (aio__timeout_at_open(aio__t, __LINE__, (when), aio__handler)) return AIO__AGAIN;            \
     else AIO__BLOCK(aio__timeout_close(aio__t))
 /* `enter` is awaited. `leave` is an awaitable, which is awaited, or an int: 0 or an error code, which is raised. */
 #define AIO_ASYNC_WITH(enter, leave)                                                                \
-    if (aio__with_open(aio__t, __LINE__, aio__handler)) AIO__GOTO(aio__handler);                    \
+    if (aio__with_open(aio__t, __LINE__, aio__handler)) return AIO__AGAIN;                          \
     else if (aio__await(aio__t, (enter), __LINE__)) AIO__RESUME_AT(__LINE__)                        \
-    if (aio__with_failed(aio__t)) AIO__GOTO(aio__handler);                                          \
+    if (aio__with_failed(aio__t, aio__handler)) return AIO__AGAIN;                                  \
     else AIO__BLOCK(                                                                                \
         if (aio__with_close(aio__t, (intptr_t)(leave), __builtin_classify_type(leave) == 5, AIO__SECOND + __LINE__)) \
             return AIO_SUSPENDED;                                                                   \
@@ -541,16 +540,17 @@ AIO_API aio_future *aio_sleep(double delay);
 
 /* Private: what the macros call. */
 AIO_API void *aio__new(size_t size, aio_coro_fn *coro, const char *file, int line);
-AIO_API int   aio__await_pending(aio_task *t, aio_future *f);
-AIO_API void  aio__future_destroy(aio_future *future);
-AIO_API void  aio__failed(aio_task *t, int handler);
+AIO_API int   aio__await_pending(aio_task *t);
+AIO_API void  aio__give_back(aio_future *future);
 AIO_API int   aio__stopped(aio_task *t);
-AIO_API void  aio__unwind(aio_task *t, int where);
 AIO_API void  aio__finally(aio_task *t);
-AIO_API void  aio__elsewhere(const aio_task *t, const char *name, const char *file);
-AIO_API void  aio__raise(aio_task *t, int line, int code, const char *format, ...) AIO__PRINTF(4, 5);
-AIO_API void  aio__raise_exception(aio_task *t, int line, const aio_exception *exception);
-AIO_API void  aio__reraise(aio_task *t);
+AIO_API AIO__COLD aio_step aio__failed(aio_task *t, int handler);
+AIO_API aio_step aio__unwind(aio_task *t, int where);
+AIO_API AIO__COLD aio_step aio__elsewhere(const aio_task *t, const char *name, const char *file);
+AIO__PRINTF(5, 6)
+AIO_API AIO__COLD aio_step aio__raise(aio_task *t, int handler, int line, int code, const char *format, ...);
+AIO_API AIO__COLD aio_step aio__throw(aio_task *t, int handler, int line, aio_exception *exception);
+AIO_API AIO__COLD aio_step aio__reraise(aio_task *t, int handler);
 AIO_API void  aio__catch(aio_task *t);
 AIO_API const aio_exception *aio__caught(const aio_task *t);
 AIO_API int   aio__block_left(aio_task *t);
@@ -560,7 +560,7 @@ AIO_API int   aio__timeout_open(aio_task *t, int line, double seconds, int handl
 AIO_API int   aio__timeout_at_open(aio_task *t, int line, double when, int handler);
 AIO_API void  aio__timeout_close(aio_task *t);
 AIO_API int   aio__with_open(aio_task *t, int line, int handler);
-AIO_API int   aio__with_failed(aio_task *t);
+AIO_API int   aio__with_failed(aio_task *t, int handler);
 AIO_API int   aio__with_close(aio_task *t, intptr_t leave, bool is_awaitable, int line);
 AIO_API void  aio__with_closed(aio_task *t);
 
@@ -583,16 +583,13 @@ AIO__INLINE int aio__await(aio_task *t, void *awaitable, int line)
     aio_future *f = (aio_future *)awaitable;
     t->line = line;
     t->awaiting = f;
-    return f && f->state == AIO__DONE && f->refs ? 0 : aio__await_pending(t, f);
+    return f && f->state == AIO__DONE && f->refs ? 0 : aio__await_pending(t);
 }
 
-/* What was awaited is done with. A future of the loop's own stays as it is until the next await. */
+/* What was awaited is done with. t->awaiting stays as it is until the next await: nobody looks at it while t runs. */
 AIO__INLINE void aio__release(aio_task *t)
 {
-    aio_future *f = t->awaiting;
-    if (!AIO__COUNTED(f)) return;
-    t->awaiting = NULL;
-    if (--f->refs == 0) aio__future_destroy(f);
+    if (AIO__COUNTED(t->awaiting)) aio__give_back(t->awaiting);
 }
 
 /* ============================================================================
@@ -826,7 +823,7 @@ AIO_API bool aio__timeout_expired(const aio_task *t);
  * the next await. Afterwards self->group is NULL. asyncio: TaskGroup */
 typedef struct aio_task_group aio_task_group;
 #define AIO_TASK_GROUP(group)                                                                                       \
-    if (!((group) = aio__group_open(aio__t, __LINE__, aio__handler))) AIO__GOTO(aio__handler);                      \
+    if (!((group) = aio__group_open(aio__t, __LINE__, aio__handler))) return AIO__AGAIN;                            \
     else AIO__BLOCK(                                                                                                \
         if (aio__await(aio__t, aio__group_join(aio__t), AIO__SECOND + __LINE__)) return AIO_SUSPENDED;              \
         AIO__FALLTHROUGH; case AIO__SECOND + __LINE__: aio__group_closed(aio__t); (group) = NULL)
@@ -2911,7 +2908,7 @@ static aio_exception *aio__exception_va(int code, const char *phase, const char 
 }
 
 AIO__PRINTF(3, 4)
-static aio_exception *aio__exception(int code, const char *phase, const char *format, ...)
+static AIO__COLD aio_exception *aio__exception(int code, const char *phase, const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
@@ -2921,7 +2918,7 @@ static aio_exception *aio__exception(int code, const char *phase, const char *fo
 }
 
 /* A copy that shares nothing with the original, as another thread, or another way out, needs it. Never NULL. */
-static aio_exception *aio__exception_copy(const aio_exception *from)
+static AIO__COLD aio_exception *aio__exception_copy(const aio_exception *from)
 {
     if (from->refs < 0) return aio_exception_ref(from);
     aio_exception *e = aio__exception_text(from->code, from->phase, from->message);
@@ -2945,7 +2942,7 @@ static aio_exception *aio__exception_copy(const aio_exception *from)
 }
 
 /* Adds the place that the error has just passed; beyond the bound it is only counted. */
-static void aio__exception_add(aio_exception *e, const char *file, const char *name, int line)
+static AIO__COLD void aio__exception_add(aio_exception *e, const char *file, const char *name, int line)
 {
     if (e->refs < 0) return;
     int n = e->traceback_count;
@@ -2964,7 +2961,7 @@ static void aio__exception_add(aio_exception *e, const char *file, const char *n
     e->traceback_count++;
 }
 
-static void aio__exception_print_at(const aio_exception *e, FILE *out, int depth)
+static AIO__COLD void aio__exception_print_at(const aio_exception *e, FILE *out, int depth)
 {
     int indent = 2 * depth;
     if (e->traceback_count) fprintf(out, "%*sTraceback (most recent await last):\n", indent, "");
@@ -3110,7 +3107,7 @@ typedef struct aio__lines {
     bool        open;
 } aio__lines;
 
-enum { AIO__RECENT = 128 }; /* steps between two readings of the clock, at most; a power of two */
+enum { AIO__RECENT = 128 }; /* steps between two readings of the clock, at most */
 enum { AIO__CALLBACK = INT32_MIN }; /* aio__recent.line: no coroutine */
 
 /* What ran lately: named in the report of a slow step. 16 bytes, as every step writes one. */
@@ -3125,10 +3122,9 @@ typedef struct aio__recent {
 struct aio_loop {
     aio__node      ready;     /* what is to run, in order */
     aio__handle    mark;      /* the end of an iteration that does not end with a coroutine's node; is never run */
-    aio_task      *starting;  /* a coroutine that the running one awaits: runs next, within the same step */
     aio_task      *current;   /* the task of the running step */
-    uint32_t       steps;     /* taken so far; the low bits are the next place in `recent` */
-    uint32_t       look_mask; /* the clock is read when these bits of `steps` are 0: after each, or every AIO__RECENT */
+    uint32_t       left;      /* steps before the clock is read again; the one that runs is in recent[left] */
+    uint32_t       span;      /* how many that were at the latest reading: 1 or AIO__RECENT */
     /* the next iteration asks the poller or has timers to run, though the queue is not empty */
     bool           attend;
     bool           running, stopping, closed, debug;
@@ -3137,6 +3133,7 @@ struct aio_loop {
     int64_t        now;       /* of the latest reading */
     aio__heap      frames, pool;
     aio_future     yield, done;
+    aio_future     failed;    /* done, with an error: what a coroutine awaits that is to throw `thrown` */
     aio_future     parked;    /* never done: who stands in a line awaits it, and is taken out of its waiters to go on */
     aio__lines     lines;
     /* timers: a 4-ary heap */
@@ -3179,9 +3176,8 @@ struct aio_loop {
     void          *handler_arg;
     int64_t        slow;      /* nanoseconds; 0: none */
     int64_t        poll_clock;/* when the poller was asked last */
-    uint32_t       polled;    /* `steps` at that time */
-    uint32_t       looked;    /* `steps` when the clock was read last: those since then have no time of their own */
-    int64_t        step_clock;/* since when they run */
+    uint32_t       unpolled;  /* steps from then to the latest reading of the clock */
+    int64_t        step_clock;/* since when the steps after it run, which have no times of their own */
     aio__recent    recent[AIO__RECENT];
 };
 
@@ -3210,7 +3206,7 @@ AIO_API void aio_loop_call_exception_handler(aio_loop *loop, const char *message
 }
 
 AIO__PRINTF(3, 4)
-static void aio__report(aio_loop *loop, const aio_exception *exception, const char *format, ...)
+static AIO__COLD void aio__report(aio_loop *loop, const aio_exception *exception, const char *format, ...)
 {
     char message[AIO__MESSAGE_MAX];
     va_list arguments;
@@ -3226,7 +3222,7 @@ typedef struct aio__probe {
     const char *name, *file;
 } aio__probe;
 
-static void aio__who(aio_coro_fn *coro, aio__probe *probe)
+static AIO__COLD void aio__who(aio_coro_fn *coro, aio__probe *probe)
 {
     memset(probe, 0, sizeof *probe);
     probe->task.line = AIO__WHO;
@@ -3485,7 +3481,7 @@ AIO_API const aio_policy *aio_policy_find(const char *name)
 
 AIO_API void aio_set_event_loop_policy(const aio_policy *policy) { aio__policy = policy; }
 
-AIO_API const aio_policy *aio_get_event_loop_policy(void)
+AIO_API AIO__COLD const aio_policy *aio_get_event_loop_policy(void)
 {
     if (aio__policy) return aio__policy;
     const char *name = getenv("AIO_POLLER");
@@ -3616,7 +3612,7 @@ static aio_future *aio__failed_future(aio_loop *loop, aio_exception *exception)
 }
 
 AIO__PRINTF(2, 3)
-static aio_future *aio__failure(int code, const char *format, ...)
+static AIO__COLD aio_future *aio__failure(int code, const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
@@ -3913,7 +3909,7 @@ static void aio__timers_run(aio_loop *loop)
     } while (count == AIO__DUE);
 }
 
-static void aio__timers_close(aio_loop *loop)
+static AIO__COLD void aio__timers_close(aio_loop *loop)
 {
     while (loop->entry_count) {
         uintptr_t what = loop->entries[--loop->entry_count].what;
@@ -4021,7 +4017,7 @@ static int aio__adopt(aio_loop *loop, aio_future *future)
 /* ---- the life of a coroutine ---- */
 
 /* The name that was given, or else the coroutine's: for reports. */
-static const char *aio__task_label(const aio_task *t)
+static AIO__COLD const char *aio__task_label(const aio_task *t)
 {
     const aio__name *name = (const aio__name *)(const void *)aio__extra_find(t, AIO__EXTRA_NAME);
     if (name) return name->text;
@@ -4049,7 +4045,7 @@ static const char *aio__label(const aio_future *future)
 enum { AIO__MADE_MAX = 256 };
 
 /* " (made at file:line)" in `text`, which is AIO__MADE_MAX long; nothing if that is not known. */
-static const char *aio__made_text(const aio_future *future, char *text)
+static AIO__COLD const char *aio__made_text(const aio_future *future, char *text)
 {
     int line;
     const char *file = aio__made_at(future, &line);
@@ -4058,7 +4054,7 @@ static const char *aio__made_text(const aio_future *future, char *text)
     return text;
 }
 
-static void aio__report_unawaited(const aio_future *future)
+static AIO__COLD void aio__report_unawaited(const aio_future *future)
 {
     char made[AIO__MADE_MAX];
     aio__report(future->loop ? future->loop : aio__loop_now(), NULL, "coroutine '%s' was never awaited%s",
@@ -4083,7 +4079,7 @@ static bool aio__error_unseen(const aio_future *future)
     return kept && future->error && future->state == AIO__DONE && future->loop;
 }
 
-static void aio__report_unseen(const aio_future *future)
+static AIO__COLD void aio__report_unseen(const aio_future *future)
 {
     char made[AIO__MADE_MAX];
     aio__report(future->loop, future->error, "error of '%s' was never retrieved%s", aio__label(future),
@@ -4095,9 +4091,10 @@ static void aio__extras_drop(aio_task *t)
     while (AIO__UNLIKELY(t->extra != NULL)) aio__extra_drop(t, t->extra);
 }
 
-/* Its last owner is gone. */
-AIO_API void aio__future_destroy(aio_future *future)
+/* One owner less. After the last one it ends. */
+AIO_API void aio__give_back(aio_future *future)
 {
+    if (--future->refs) return;
     if (future->flags & AIO__F_CORO) aio__coroutine_destroy((aio_task *)(void *)future);
     else if (future->run.ops && future->run.ops->destroy) future->run.ops->destroy(future);
     if (AIO__UNLIKELY(future->error != NULL)) {
@@ -4120,7 +4117,7 @@ AIO_API void aio_unref(void *awaitable)
     aio_future *future = (aio_future *)awaitable;
     if (!future) return;
     if (AIO__UNLIKELY(future->refs == 0)) aio__abort("unref of a future that is freed already", "aio_unref", 0);
-    if (AIO__COUNTED(future) && --future->refs == 0) aio__future_destroy(future);
+    if (AIO__COUNTED(future)) aio__give_back(future);
 }
 
 AIO_API void aio_unref_all(void *array, size_t count)
@@ -4194,11 +4191,9 @@ AIO_API int aio_future_remove_done_callback(void *future, aio_done_callback *cal
  * one C frame however deep the awaits are.
  * ============================================================================ */
 
-/* The coroutine's function has returned for good. */
-static void aio__coroutine_finish(aio_task *t)
+/* The coroutine's function has returned for good, and left something. */
+AIO__NOINLINE static void aio__coroutine_clear(aio_task *t)
 {
-    t->future.state = AIO__DONE;
-    if (AIO__LIKELY(!t->thrown && !t->future.error && !t->caught && !t->extra)) return;
     for (aio__extra *extra = t->extra, *next; extra; extra = next) { /* reports want the name */
         next = extra->next;
         if (extra->kind != AIO__EXTRA_NAME) aio__extra_drop(t, extra);
@@ -4213,6 +4208,12 @@ static void aio__coroutine_finish(aio_task *t)
     if (t->future.error && t->future.error->code == AIO_ECANCELLED) t->future.state = AIO__CANCELLED;
 }
 
+static inline void aio__coroutine_finish(aio_task *t)
+{
+    t->future.state = AIO__DONE;
+    if (AIO__UNLIKELY(t->thrown || t->future.error || t->caught || t->extra)) aio__coroutine_clear(t);
+}
+
 static aio_exception *aio__take_reason(aio_task *root)
 {
     root->must_cancel = 0;
@@ -4224,7 +4225,7 @@ static aio_exception *aio__take_reason(aio_task *root)
 }
 
 /* The last step of a task that was asked to cancel and did not notice. */
-static void aio__task_cancelled_late(aio_task *root)
+static AIO__COLD void aio__task_cancelled_late(aio_task *root)
 {
     aio_exception *why = aio__take_reason(root);
     if (!root->future.error) {
@@ -4238,14 +4239,29 @@ static inline void aio__task_finish(aio_loop *loop, aio_task *root)
     if (AIO__UNLIKELY(root->must_cancel)) aio__task_cancelled_late(root);
     loop->task_count--;
     aio__future_wake(&root->future);
-    aio_unref(root);
+    aio__give_back(&root->future);
+}
+
+/* The next thing that t does is to throw this (taken), instead of what it awaited. */
+static void aio__throw_next(aio_task *t, aio_exception *why)
+{
+    aio_future *f = t->awaiting;
+    t->thrown = why;
+    t->awaiting = &t->future.loop->failed;
+    if (!f) return;
+    f->flags |= AIO__F_SEEN; /* an error of its own comes too late */
+    aio_unref(f);
 }
 
 /* What a cancelled task throws, in t, its innermost coroutine. True if it has not had a step: none of it runs. */
 static bool aio__task_cancelled(aio_loop *loop, aio_task *root, aio_task *t)
 {
-    t->thrown = aio__take_reason(root);
-    if (t->line != AIO__START) return false;
+    aio_exception *why = aio__take_reason(root);
+    if (t->line != AIO__START) {
+        aio__throw_next(t, why);
+        return false;
+    }
+    t->thrown = why;
     aio__coroutine_finish(t);
     aio__task_finish(loop, root);
     return true;
@@ -4257,21 +4273,17 @@ AIO__NOINLINE static void aio__task_go_on(aio_loop *loop, aio_task *root, aio_ta
 {
     for (;;) {
         if (step == AIO_SUSPENDED) {
-            if (!loop->starting) {
-                root->link.leaf = t;
+            if (root->link.leaf == t) return;
+            t = root->link.leaf;
+        } else if (step == AIO_FINISHED) {
+            aio_task *parent = t->future.waiters.parent;
+            aio__coroutine_finish(t);
+            if (t == root) {
+                aio__task_finish(loop, root);
                 return;
             }
-            t = loop->starting;
-            loop->starting = NULL;
-        } else if (t == root) {
-            aio__coroutine_finish(t);
-            aio__task_finish(loop, root);
-            return;
-        } else {
-            aio_task *parent = t->future.waiters.parent;
             t->future.waiters.parent = NULL;
-            aio__coroutine_finish(t);
-            t = parent;
+            root->link.leaf = t = parent;
         }
         step = t->future.run.coro(t);
     }
@@ -4284,22 +4296,28 @@ static inline void aio__task_step(aio_loop *loop, aio_task *t)
     loop->current = root;
     if (AIO__UNLIKELY(root->must_cancel) && aio__task_cancelled(loop, root, t)) return;
     aio_step step = t->future.run.coro(t);
-    if (AIO__UNLIKELY(step != AIO_SUSPENDED || loop->starting)) aio__task_go_on(loop, root, t, step);
-    else if (root->link.leaf != t) root->link.leaf = t;
+    if (AIO__UNLIKELY(step != AIO_SUSPENDED || root->link.leaf != t)) aio__task_go_on(loop, root, t, step);
+}
+
+/* What a task awaits, whose innermost coroutine is `leaf`; NULL if it runs, or has not started. */
+static aio_future *aio__awaited(const aio_task *leaf)
+{
+    const aio_task *root = aio__root((aio_task *)(uintptr_t)leaf);
+    return leaf->line == AIO__START || root->future.loop->current == root ? NULL : leaf->awaiting;
 }
 
 /* ---- await ---- */
 
 /* An await that cannot be: the coroutine goes on at once, with this error. */
-static int aio__await_fails(aio_task *t, aio_future *f, aio_exception *why)
+static AIO__COLD int aio__await_fails(aio_task *t, aio_future *f, aio_exception *why)
 {
     aio_unref(f);
     t->awaiting = NULL;
-    t->thrown = why;
+    aio__throw_next(t, why);
     return 0;
 }
 
-static int aio__await_null(aio_task *t)
+static AIO__COLD int aio__await_null(aio_task *t)
 {
     bool memory = aio__out_of_memory;
     aio__out_of_memory = false;
@@ -4336,9 +4354,10 @@ static int aio__await_coroutine(aio_task *t, aio_task *child)
     if (child->future.state != AIO__NEW)
         return aio__await_fails(t, NULL, aio__exception(AIO_ERUNTIME, "", "coroutine is being awaited already"));
     child->future.state = AIO__PENDING;
+    aio_task *root = aio__root(t);
     child->future.waiters.parent = t;
-    child->link.root = aio__root(t);
-    t->future.loop->starting = child;
+    child->link.root = root;
+    root->link.leaf = child;
     return 1;
 }
 
@@ -4357,23 +4376,24 @@ static int aio__await_special(aio_task *t, aio_future *f)
     return 1;
 }
 
-AIO__NOINLINE static int aio__await_other(aio_task *t, aio_future *f)
+AIO__NOINLINE static int aio__await_other(aio_task *t)
 {
+    aio_future *f = t->awaiting;
     if (!f) return aio__await_null(t);
     aio__future_of(f, "AIO_AWAIT");
     return f->state < AIO__DONE && aio__await_special(t, f);
 }
 
 /* aio__await for all that is not done with a result. */
-AIO_API int aio__await_pending(aio_task *t, aio_future *f)
+AIO_API int aio__await_pending(aio_task *t)
 {
-    if (AIO__UNLIKELY(!f || !(f->flags & AIO__F_YIELD))) return aio__await_other(t, f);
+    if (AIO__UNLIKELY(!t->awaiting || !(t->awaiting->flags & AIO__F_YIELD))) return aio__await_other(t);
     aio__enqueue_task(t->future.loop, t);
     return 1;
 }
 
 /* Adds the place where t stands to the error that it throws; the error becomes its own, if others have it too. */
-static void aio__trace(aio_task *t)
+static AIO__COLD void aio__trace(aio_task *t)
 {
     if (t->thrown->refs < 0) return;
     if (t->thrown->refs > 1) {
@@ -4387,23 +4407,8 @@ static void aio__trace(aio_task *t)
     aio__exception_add(t->thrown, probe.file, probe.name, aio__line_of(t->line));
 }
 
-/* Where an error whose handler is `where`, or with AIO__EXIT and no error a return, leads: to the exit of a block that
- * it leaves; to AIO_FINALLY on the first way out; out of a coroutine that is in it. */
-AIO_API void aio__unwind(aio_task *t, int where)
-{
-    aio__block *block = (aio__block *)(void *)aio__extra_find(t, AIO__EXTRA_BLOCK);
-    t->line = where;
-    if (block && block->stage == AIO__BODY && (t->thrown ? block->outer == where : where == AIO__EXIT)) {
-        block->stage = AIO__EXITING;
-        block->after = t->thrown ? AIO__GO_RAISE : AIO__GO_RETURN;
-        block->error = t->thrown;
-        t->thrown = NULL;
-        t->line = block->exit_line;
-    } else if (where == AIO__EXIT && t->exiting) t->line = AIO__LEAVE;
-}
-
-/* The error of what was awaited, or a cancel, becomes what t throws. */
-static void aio__await_error(aio_task *t)
+/* The error of what was awaited becomes what t throws, if that is nothing yet. */
+static void aio__take_error(aio_task *t)
 {
     aio_future *f = t->awaiting;
     if (!t->thrown) {
@@ -4412,24 +4417,19 @@ static void aio__await_error(aio_task *t)
             t->thrown = f->error;
             f->error = NULL;
         } else t->thrown = aio_exception_ref(f->error);
-    }
-    t->awaiting = NULL;
-    if (f) {
-        f->flags |= AIO__F_SEEN; /* also where a cancel comes before its error */
         aio_unref(f);
     }
     aio__trace(t);
 }
 
-AIO_API void aio__failed(aio_task *t, int handler)
+AIO_API aio_step aio__failed(aio_task *t, int handler)
 {
-    aio__await_error(t);
-    aio__unwind(t, handler);
+    aio__take_error(t);
+    return aio__unwind(t, handler);
 }
 
 AIO_API int aio__stopped(aio_task *t)
 {
-    if (t->thrown) return 0;
     bool end = t->awaiting->error ? t->awaiting->error->code == AIO_ESTOPITERATION
         : (t->awaiting->flags & AIO__F_END) != 0;
     if (AIO__LIKELY(!end)) return 0;
@@ -4440,27 +4440,34 @@ AIO_API int aio__stopped(aio_task *t)
 
 /* ---- raise, catch, finally ---- */
 
-AIO_API void aio__raise(aio_task *t, int line, int code, const char *format, ...)
+/* Takes the exception. */
+static void aio__throw_at(aio_task *t, int line, aio_exception *exception)
+{
+    t->thrown = exception;
+    t->line = line;
+    aio__trace(t);
+}
+
+AIO_API aio_step aio__throw(aio_task *t, int handler, int line, aio_exception *exception)
+{
+    aio__throw_at(t, line, exception ? exception : aio__exception(AIO_ERUNTIME, "", "no exception to raise"));
+    return aio__unwind(t, handler);
+}
+
+AIO_API aio_step aio__raise(aio_task *t, int handler, int line, int code, const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
-    t->thrown = aio__exception_va(code > 0 ? code : AIO_ERUNTIME, "", format, arguments);
+    aio_exception *exception = aio__exception_va(code > 0 ? code : AIO_ERUNTIME, "", format, arguments);
     va_end(arguments);
-    t->line = line;
-    aio__trace(t);
+    return aio__throw(t, handler, line, exception);
 }
 
-AIO_API void aio__raise_exception(aio_task *t, int line, const aio_exception *exception)
-{
-    t->thrown = exception ? aio_exception_ref(exception) : aio__exception(AIO_ERUNTIME, "", "no exception to raise");
-    t->line = line;
-    aio__trace(t);
-}
-
-AIO_API void aio__reraise(aio_task *t)
+AIO_API aio_step aio__reraise(aio_task *t, int handler)
 {
     t->thrown = t->caught ? t->caught : aio__exception(AIO_ERUNTIME, "", "no exception to re-raise");
     t->caught = NULL;
+    return aio__unwind(t, handler);
 }
 
 AIO_API void aio__catch(aio_task *t)
@@ -4480,33 +4487,57 @@ AIO_API void aio__finally(aio_task *t)
 }
 
 /* No line of the coroutine's: it is asked who it is, or leaves without AIO_FINALLY, or has lost its way. */
-AIO_API void aio__elsewhere(const aio_task *t, const char *name, const char *file)
+AIO_API aio_step aio__elsewhere(const aio_task *t, const char *name, const char *file)
 {
-    if (t->line == AIO__EXIT) return;
+    if (t->line == AIO__EXIT) return AIO_FINISHED;
     if (t->line == AIO__WHO) {
         aio__probe *probe = (aio__probe *)(void *)(uintptr_t)t;
         probe->name = name;
         probe->file = file;
-        return;
+        return AIO_FINISHED;
     }
     fprintf(stderr, "aio.h: in %s: there is no way back to this line: AIO_AWAIT inside a switch? (%s:%d)\n", name, file,
             aio__line_of(t->line));
     abort();
 }
 
-/* ---- blocks with an exit ---- */
-
 static aio__block *aio__block_top(aio_task *t)
 {
     return (aio__block *)(void *)aio__extra_find(t, AIO__EXTRA_BLOCK);
 }
 
-/* NULL, and ENOMEM thrown, without memory. */
+/* Goes to where an error whose handler is `where`, or with AIO__EXIT and no error a return, leads: to the exit of a
+ * block that it leaves; to AIO_FINALLY on the first way out; out of a coroutine that is in it. */
+AIO_API aio_step aio__unwind(aio_task *t, int where)
+{
+    aio__block *block = aio__block_top(t);
+    if (block && block->stage == AIO__BODY && (t->thrown ? block->outer == where : where == AIO__EXIT)) {
+        block->stage = AIO__EXITING;
+        block->after = t->thrown ? AIO__GO_RAISE : AIO__GO_RETURN;
+        block->error = t->thrown;
+        t->thrown = NULL;
+        where = block->exit_line;
+    } else if (where == AIO__EXIT && t->exiting) where = AIO__LEAVE;
+    t->line = where;
+    return AIO__AGAIN;
+}
+
+/* ---- blocks with an exit ---- */
+
+/* An open block cannot be: raises instead. */
+static AIO__COLD int aio__block_fails(aio_task *t, aio__block *block, int line, int handler, aio_exception *why)
+{
+    if (block) aio__extra_drop(t, &block->extra);
+    aio__throw(t, handler, line, why);
+    return 1;
+}
+
+/* NULL, and ENOMEM is raised, without memory. */
 static aio__block *aio__block_open(aio_task *t, int line, int handler, int stage)
 {
     aio__block *block = (aio__block *)(void *)aio__extra_add(t, AIO__EXTRA_BLOCK, sizeof *block);
     if (!block) {
-        t->thrown = &aio__no_memory;
+        aio__block_fails(t, NULL, line, handler, &aio__no_memory);
         return NULL;
     }
     block->exit_line = -line - 10;
@@ -4550,22 +4581,21 @@ AIO_API int aio__with_open(aio_task *t, int line, int handler)
     return !aio__block_open(t, line, handler, AIO__OPENING);
 }
 
-static bool aio__await_failed(aio_task *t)
+/* Takes its error, or lets what was awaited go. */
+static void aio__await_over(aio_task *t)
 {
-    if (!t->thrown && !t->awaiting->error) return false;
-    aio__await_error(t);
-    return true;
+    if (t->awaiting->error) aio__take_error(t);
+    else aio__release(t);
 }
 
-AIO_API int aio__with_failed(aio_task *t)
+AIO_API int aio__with_failed(aio_task *t, int handler)
 {
     aio__block *block = aio__block_top(t);
-    if (!aio__await_failed(t)) {
-        aio__release(t);
-        block->stage = AIO__FRESH;
-        return 0;
-    }
+    aio__await_over(t);
+    block->stage = AIO__FRESH;
+    if (!t->thrown) return 0;
     aio__extra_drop(t, &block->extra);
+    aio__unwind(t, handler);
     return 1;
 }
 
@@ -4574,13 +4604,13 @@ AIO_API int aio__with_close(aio_task *t, intptr_t leave, bool is_awaitable, int 
     if (is_awaitable) return aio__await(t, (void *)leave, line);
     t->line = line;
     t->awaiting = NULL;
-    if (leave) aio__raise(t, line, (int)leave, NULL);
+    if (leave) aio__throw_at(t, line, aio__exception(leave > 0 ? (int)leave : AIO_ERUNTIME, "", NULL));
     return 0;
 }
 
 AIO_API void aio__with_closed(aio_task *t)
 {
-    if (t->awaiting && !aio__await_failed(t)) aio__release(t);
+    if (t->awaiting) aio__await_over(t);
     if (!t->thrown) return;
     aio__block *block = aio__block_top(t);
     aio_exception_unref(block->error);
@@ -4617,14 +4647,15 @@ AIO_API const char *aio_task_name(const void *task)
 
 enum { AIO__EAGER_MAX = 64 }; /* eager starts within eager starts: each takes C stack */
 
-static void aio__task_start_eager(aio_loop *loop, aio_task *t)
+AIO__NOINLINE static void aio__task_start_eager(aio_loop *loop, aio_task *t)
 {
-    aio_task *starting = loop->starting, *current = loop->current;
-    loop->starting = NULL;
+    aio_task *current = loop->current, *leaf = current ? current->link.leaf : NULL;
+    aio_future *awaiting = leaf ? leaf->awaiting : NULL;
+    if (leaf) leaf->awaiting = NULL; /* it runs, too, though it is not the current one in the meantime */
     loop->eager_depth++;
     aio__task_step(loop, t);
     loop->eager_depth--;
-    loop->starting = starting;
+    if (leaf) leaf->awaiting = awaiting;
     loop->current = current;
 }
 
@@ -4696,9 +4727,8 @@ static void aio__cancel_later(aio_task *root, aio_exception *why)
 /* What a task that is asked to cancel awaits, if the request goes on to that; NULL if it is dealt with here. */
 static aio_future *aio__cancel_task(aio_task *root, aio_exception *why)
 {
-    aio_loop *loop = root->future.loop;
     aio_task *leaf = root->link.leaf;
-    aio_future *f = loop->current == root || leaf->line == AIO__START ? NULL : leaf->awaiting;
+    aio_future *f = aio__awaited(leaf);
     if (root->cancels < UINT16_MAX) root->cancels++;
     if (!f || f->state >= AIO__DONE || (f->flags & AIO__F_YIELD) || root->must_cancel) {
         aio__cancel_later(root, why);
@@ -4831,7 +4861,7 @@ AIO_API aio_future *aio_sleep(double delay)
 
 /* What lives when a loop closes: tasks can never go on; in debug mode every other future was forgotten by someone, but
  * for what such a task awaits. */
-static void aio__frame_close(void *object, void *arg)
+static AIO__COLD void aio__frame_close(void *object, void *arg)
 {
     aio_future *future = (aio_future *)object;
     aio_loop *loop = (aio_loop *)arg;
@@ -4860,7 +4890,7 @@ static void aio__frame_close(void *object, void *arg)
 static void aio__frames_close(aio_loop *loop) { aio__heap_each(&loop->frames, aio__frame_close, loop); }
 
 /* Exceptions are no memory of the loop's. */
-static void aio__frame_clear(void *object, void *arg)
+static AIO__COLD void aio__frame_clear(void *object, void *arg)
 {
     (void)arg;
     aio_task *t = (aio_task *)object;
@@ -4924,25 +4954,21 @@ static size_t aio__recent_name(const aio__recent *recent, char *text, size_t siz
 
 /* The steps since the last look took too long. With one step in between it is known which; else all of the few are
  * named, each kind once, and from then on the clock is read after each. */
-static void aio__report_slow(aio_loop *loop, int64_t took)
+static AIO__COLD void aio__report_slow(aio_loop *loop, int64_t took)
 {
     char list[AIO__MESSAGE_MAX - 64];
     size_t used = 0;
     list[0] = 0;
-    for (uint32_t i = loop->looked; i != loop->steps && used < sizeof list - 1; i++) {
-        const aio__recent *recent = &loop->recent[i % AIO__RECENT], *other = NULL;
-        bool named = false;
-        for (uint32_t k = loop->looked; k != i && !named; k++) {
-            other = &loop->recent[k % AIO__RECENT];
-            named = other->line == recent->line && other->what.coro == recent->what.coro;
-        }
-        if (named) continue;
+    for (uint32_t i = loop->span; i-- > loop->left && used < sizeof list - 1;) {
+        const aio__recent *recent = &loop->recent[i], *other = &loop->recent[loop->span - 1];
+        while (other->line != recent->line || other->what.coro != recent->what.coro) other--;
+        if (other != recent) continue; /* it is named */
         if (used) used += (size_t)snprintf(list + used, sizeof list - used, ", ");
         if (used < sizeof list) used += aio__recent_name(recent, list + used, sizeof list - used);
     }
-    const char *one = loop->steps - loop->looked > 1 ? "one of " : "";
+    const char *one = loop->span - loop->left > 1 ? "one of " : "";
     aio__report(loop, NULL, "slow step: %.0f ms in %s%s", (double)took / 1e6, one, list);
-    loop->look_mask = 0;
+    loop->span = 1;
 }
 
 /* While steps take less than AIO__SHORT_STEP ns on average, reading the clock after each would be a good part of the
@@ -4956,12 +4982,14 @@ AIO__LIGHT_END
 static void aio__look(aio_loop *loop)
 {
     loop->now = aio__os.clock();
-    int64_t took = loop->now - loop->step_clock, count = (int64_t)(loop->steps - loop->looked);
+    int64_t took = loop->now - loop->step_clock;
+    uint32_t count = loop->span - loop->left;
     if (AIO__UNLIKELY(loop->slow && took >= loop->slow && count)) aio__report_slow(loop, took);
-    else if (count) loop->look_mask = took > AIO__SHORT_STEP * count ? 0 : AIO__RECENT - 1;
+    else if (count) loop->span = took > (int64_t)AIO__SHORT_STEP * count ? 1 : AIO__RECENT;
     loop->step_clock = loop->now;
-    loop->looked = loop->steps;
-    if (loop->now - loop->poll_clock >= AIO__POLL_EVERY || loop->steps - loop->polled >= AIO__POLL_STEPS ||
+    loop->left = loop->span;
+    loop->unpolled += count;
+    if (loop->now - loop->poll_clock >= AIO__POLL_EVERY || loop->unpolled >= AIO__POLL_STEPS ||
         (loop->entry_count && loop->entries[0].when <= loop->now))
         loop->attend = true;
 }
@@ -4969,7 +4997,7 @@ static void aio__look(aio_loop *loop)
 /* What it costs is paid for every step: no call but the step itself. */
 static inline void aio__run_node(aio_loop *loop, aio__node *node)
 {
-    aio__recent *recent = &loop->recent[loop->steps++ % AIO__RECENT];
+    aio__recent *recent = &loop->recent[--loop->left];
     if (AIO__LIKELY(aio__node_is_task(node))) {
         aio_task *t = AIO__CONTAINER(node, aio_task, node);
         recent->what.coro = t->future.run.coro;
@@ -4979,7 +5007,7 @@ static inline void aio__run_node(aio_loop *loop, aio__node *node)
         aio__handle *handle = (aio__handle *)(void *)node;
         node->next = NULL;
         if (handle == &loop->mark) {
-            loop->steps--; /* no step */
+            loop->left++; /* no step */
             return;
         }
         recent->what.callback = (aio_callback *)(uintptr_t)handle->run;
@@ -4987,7 +5015,7 @@ static inline void aio__run_node(aio_loop *loop, aio__node *node)
         loop->current = NULL;
         handle->run(handle);
     }
-    if (AIO__UNLIKELY((loop->steps & loop->look_mask) == 0)) aio__look(loop);
+    if (AIO__UNLIKELY(loop->left == 0)) aio__look(loop);
 }
 
 /* How long the poller may wait: nothing while something is to run, else until the next timer. */
@@ -5000,16 +5028,16 @@ static int64_t aio__poll_timeout(aio_loop *loop)
 }
 
 /* Trims the timers, asks the poller if it is time to, queues what is due. 0, or the code of a poller that failed. */
-static int aio__attend(aio_loop *loop)
+AIO__NOINLINE static int aio__attend(aio_loop *loop)
 {
     aio__timers_trim(loop);
-    if (loop->steps != loop->looked) aio__look(loop);
+    if (loop->left != loop->span) aio__look(loop);
     loop->attend = false;
     int64_t timeout = aio__poll_timeout(loop);
     if (loop->poller->wait(loop, timeout) < 0) return errno;
     if (timeout != 0) loop->step_clock = loop->now = aio__os.clock();
     loop->poll_clock = loop->now;
-    loop->polled = loop->steps;
+    loop->unpolled = 0;
     aio__timers_run(loop);
     return 0;
 }
@@ -5050,7 +5078,7 @@ static void aio__run_begin(aio_loop *loop)
     loop->running = true;
     aio__running = loop;
     loop->step_clock = loop->now = aio__os.clock();
-    loop->looked = loop->steps;
+    loop->left = loop->span;
     loop->attend = true;
 }
 
@@ -5060,7 +5088,7 @@ AIO_API int aio_loop_run_forever(aio_loop *loop)
     if (code) return code;
     aio__run_begin(loop);
     do code = aio__run_once(loop); while (!code && !loop->stopping);
-    if (loop->steps != loop->looked) aio__look(loop); /* the last steps may have been slow, too */
+    if (loop->left != loop->span) aio__look(loop); /* the last steps may have been slow, too */
     loop->stopping = false;
     loop->running = false;
     aio__running = NULL;
@@ -5120,7 +5148,7 @@ static void aio__call_run(aio__handle *handle)
     aio_loop *loop = (aio_loop *)handle->owner;
     aio_callback *callback = call->callback;
     void *arg = call->arg;
-    loop->recent[(loop->steps - 1) % AIO__RECENT].what.callback = callback;
+    loop->recent[loop->left].what.callback = callback;
     aio__call_free(loop, call);
     callback(arg);
 }
@@ -5252,7 +5280,7 @@ AIO_API int aio_loop_call_soon_threadsafe(aio_loop *loop, aio_callback *callback
     return code;
 }
 
-static int aio__wake_open(aio_loop *loop)
+static AIO__COLD int aio__wake_open(aio_loop *loop)
 {
     int fds[2];
 #if AIO__LINUX
@@ -5290,7 +5318,7 @@ static void aio__static_future(aio_loop *loop, aio_future *future, int state, in
     future->loop = loop;
 }
 
-AIO_API aio_loop *aio_new_event_loop(void)
+AIO_API AIO__COLD aio_loop *aio_new_event_loop(void)
 {
     aio_loop *loop = (aio_loop *)aio__calloc(sizeof *loop);
     if (!loop) {
@@ -5302,11 +5330,14 @@ AIO_API aio_loop *aio_new_event_loop(void)
     aio__ring_clear(&loop->pool.own);
     aio__static_future(loop, &loop->yield, AIO__PENDING, AIO__F_YIELD);
     aio__static_future(loop, &loop->done, AIO__DONE, 0);
+    aio__static_future(loop, &loop->failed, AIO__DONE, 0);
+    loop->failed.error = &aio__cancelled;
     aio__static_future(loop, &loop->parked, AIO__PENDING, AIO__F_SHARED);
     loop->incoming_tail = &loop->incoming;
     aio__ring_clear(&loop->jobs);
     aio__ring_clear(&loop->concurrents);
     loop->slow = 100000000;
+    loop->span = 1;
     const char *debug = getenv("AIO_DEBUG");
     loop->debug = debug && *debug && *debug != '0';
     loop->poller = (const aio__poller *)(const void *)aio_get_event_loop_policy();
@@ -5332,7 +5363,7 @@ static void aio__loop_at_close(aio_loop *loop, aio__closer *closer)
     loop->closers = closer;
 }
 
-static void aio__calls_close(aio_loop *loop)
+static AIO__COLD void aio__calls_close(aio_loop *loop)
 {
     for (uint32_t i = 0; i < loop->slot_capacity; i++) {
         aio__call *call = loop->slots[i].call;
@@ -5346,7 +5377,7 @@ static void aio__calls_close(aio_loop *loop)
 }
 
 /* From here on other threads are refused. A call that was posted is dropped, or, if it is kept, made now. */
-static void aio__incoming_close(aio_loop *loop)
+static AIO__COLD void aio__incoming_close(aio_loop *loop)
 {
     pthread_mutex_lock(&loop->mutex);
     loop->incoming_closed = true;
@@ -5361,7 +5392,7 @@ static void aio__incoming_close(aio_loop *loop)
     }
 }
 
-AIO_API int aio_loop_close(aio_loop *loop)
+AIO_API AIO__COLD int aio_loop_close(aio_loop *loop)
 {
     if (!loop || loop->closed) return 0;
     if (loop->running) return AIO_ELOOPRUNNING;
@@ -5383,7 +5414,7 @@ AIO_API int aio_loop_close(aio_loop *loop)
     return 0;
 }
 
-AIO_API void aio_loop_free(aio_loop *loop)
+AIO_API AIO__COLD void aio_loop_free(aio_loop *loop)
 {
     if (!loop) return;
     if (aio_loop_close(loop)) aio__abort("aio_loop_free of a running loop", "aio_loop_free", 0);
@@ -6153,20 +6184,15 @@ static int64_t aio__timeout_when(int64_t now, int64_t base, double seconds)
 /* 1: it cannot be, an error is thrown. */
 static int aio__timeout_start(aio_task *t, int line, int64_t now, int64_t when, int handler)
 {
-    if (when < 0) {
-        aio__raise(t, line, EINVAL, "a timeout that is no finite number");
-        return 1;
-    }
+    if (when < 0)
+        return aio__block_fails(t, NULL, line, handler, aio__exception(EINVAL, "", "the timeout is no finite number"));
     aio__block *block = aio__block_open(t, line, handler, AIO__FRESH);
     if (!block) return 1;
     block->timed = true;
     block->opened = now;
     block->cancels = aio__root(t)->cancels;
     block->timer = aio__timer_start(t->future.loop, when, aio__timeout_fire, block);
-    if (block->timer) return 0;
-    aio__extra_drop(t, &block->extra);
-    t->thrown = &aio__no_memory;
-    return 1;
+    return block->timer ? 0 : aio__block_fails(t, block, line, handler, &aio__no_memory);
 }
 
 AIO_API int aio__timeout_open(aio_task *t, int line, double seconds, int handler)
@@ -6448,8 +6474,7 @@ AIO_API aio_task_group *aio__group_open(aio_task *t, int line, int handler)
     aio_task_group *g =
         (aio_task_group *)aio__future_make(t->future.loop, &aio__group_ops, sizeof *g, NULL, 0);
     if (!g) {
-        aio__extra_drop(t, &block->extra);
-        t->thrown = &aio__no_memory;
+        aio__block_fails(t, block, line, handler, &aio__no_memory);
         return NULL;
     }
     g->future.flags |= AIO__F_QUIET;
@@ -18033,12 +18058,7 @@ AIO_API aio_server_task *aio__create_unix_server(const aio_protocol *protocol, v
  * ============================================================================ */
 
 /* Raises an exception that is handed over. */
-#define AIO__THROW(exception) do { aio__throw(aio__t, __LINE__, (exception)); AIO__GOTO(aio__handler); } while (0)
-static void aio__throw(aio_task *t, int line, aio_exception *exception)
-{
-    aio__raise_exception(t, line, exception);
-    aio_exception_unref(exception);
-}
+#define AIO__THROW(exception) return aio__throw(aio__t, aio__handler, __LINE__, (exception))
 
 /* ---- deadlines ---- */
 
@@ -20377,9 +20397,8 @@ static bool aio__path_enter(aio__path *path, const aio__path *up, const aio_futu
 /* The coroutine that `t` awaits within the same task, or NULL if t is the innermost. */
 static const aio_task *aio__frame_inner(const aio_task *t)
 {
-    const aio_future *f = t->awaiting;
-    bool inner = f && (f->flags & (AIO__F_CORO | AIO__F_TASK)) == AIO__F_CORO && f->state == AIO__PENDING;
-    return inner ? (const aio_task *)(const void *)f : NULL;
+    bool last = t->future.state == AIO__NEW || aio__root((aio_task *)(uintptr_t)t)->link.leaf == t;
+    return last ? NULL : (const aio_task *)(const void *)t->awaiting;
 }
 
 static void aio__print_frame(FILE *out, int indent, const aio_task *t)
@@ -20446,7 +20465,8 @@ static void aio__graph_down(const aio__path *up, const aio_future *f)
     }
     if (f->state >= AIO__DONE) return;
     const aio_task *leaf = aio__print_frames(path.out, indent + 2, (const aio_task *)(const void *)f);
-    if (leaf->awaiting) aio__graph_down(&path, leaf->awaiting);
+    const aio_future *awaited = aio__awaited(leaf);
+    if (awaited) aio__graph_down(&path, awaited);
 }
 
 typedef struct aio__search { /* is this a live future? */
@@ -20508,9 +20528,10 @@ static void aio__print_task(void *object, void *arg)
     if (!(t->future.flags & AIO__F_TASK) || t->future.state >= AIO__DONE) return;
     aio__print_title(out, &t->future);
     const aio_task *leaf = aio__print_frames(out, 2, t);
-    if (!leaf->awaiting) return;
+    const aio_future *awaited = aio__awaited(leaf);
+    if (!awaited) return;
     fputs("  awaits ", out);
-    aio__print_title(out, leaf->awaiting);
+    aio__print_title(out, awaited);
 }
 
 AIO_API void aio_print_tasks(void *file)
