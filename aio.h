@@ -1189,7 +1189,7 @@ typedef struct aio_connect_options {
     bool             tls;             /* with the default context: system authorities, verification on */
     aio_tls_context *tls_context;     /* with this one, a client's; borrowed until the connection stands */
     const char      *server_hostname; /* for SNI and the host check; NULL: the host */
-    double           connect_timeout; /* seconds for each address; 0: none but the system's */
+    double           connect_timeout; /* seconds for each address; 0, AIO_UNLIMITED: none but the system's */
     double           tls_timeout;     /* of the handshake; 0: 60 s */
     double           tls_shutdown_timeout; /* seconds that closing waits for the peer's goodbye after ours; 0: it does
                                               not wait, as no protocol with ends of its own needs it (RFC 8446, 6.1) */
@@ -1223,8 +1223,8 @@ AIO_API int aio_proxy_from_env(const char *url, char *buffer, size_t size);
 
 /* aio_open_connection(host, port, .tls = true, ...): result: a stream of yours (end it with aio_stream_close or
  * aio_stream_wait_closed). The host's addresses are tried with a head start of happy_eyeballs_delay for each, IPv6 and
- * IPv4 by turns, and the first connection wins (RFC 8305); the error names all that failed. asyncio: open_connection
- */
+ * IPv4 by turns, and the first connection wins (RFC 8305); the error names all that failed. EINVAL for an option that
+ * cannot be. asyncio: open_connection */
 #define aio_open_connection(...) AIO__OPEN_CONNECTION(__VA_ARGS__, )
 #define AIO__OPEN_CONNECTION(host, port, ...) \
     aio__open_connection((host), (port), AIO__OPTIONS(aio_connect_options, __VA_ARGS__))

@@ -10,6 +10,8 @@ static struct recorder {
     int            code;         /* connection_lost's */
     bool           made, lost, ended, full, closed, keep, wrong;
     void         (*on_made)(struct recorder *), (*on_data)(struct recorder *);
+    void         (*act)(struct recorder *); /* is called once, at the end of the callback with the letter `act_in` */
+    char           act_in;
     char           room[100];
 } near, far;
 
@@ -23,6 +25,14 @@ static void recorder_event(struct recorder *r, char event)
     if (r->count < sizeof r->events - 1) r->events[r->count++] = event;
 }
 
+static void recorder_act(struct recorder *r, char event)
+{
+    void (*act)(struct recorder *) = event == r->act_in ? r->act : NULL;
+    if (!act) return;
+    r->act = NULL;
+    act(r);
+}
+
 static void recorder_made(void *self, aio_transport *transport, void *arg)
 {
     struct recorder *r = (struct recorder *)self;
@@ -32,6 +42,7 @@ static void recorder_made(void *self, aio_transport *transport, void *arg)
     r->made = true;
     r->transport = transport;
     if (r->on_made) r->on_made(r);
+    recorder_act(r, 'm');
 }
 
 static void recorder_came(struct recorder *r, const char *data, size_t length)
@@ -41,6 +52,7 @@ static void recorder_came(struct recorder *r, const char *data, size_t length)
     if (!poured(data, r->amount, length)) r->wrong = true;
     r->amount += length;
     if (r->on_data) r->on_data(r);
+    recorder_act(r, 'd');
 }
 
 static void recorder_data(void *self, aio_transport *transport, const char *data, size_t length)
@@ -56,6 +68,7 @@ static bool recorder_eof(void *self, aio_transport *transport)
     (void)transport;
     recorder_event(r, 'e');
     r->ended = true;
+    recorder_act(r, 'e');
     return r->keep;
 }
 
@@ -79,6 +92,7 @@ static void recorder_pause(void *self, aio_transport *transport)
     recorder_event(r, 'p');
     ALWAYS(!r->full);
     r->full = true;
+    recorder_act(r, 'p');
 }
 
 static void recorder_resume(void *self, aio_transport *transport)
@@ -88,12 +102,14 @@ static void recorder_resume(void *self, aio_transport *transport)
     recorder_event(r, 'r');
     ALWAYS(r->full);
     r->full = false;
+    recorder_act(r, 'r');
 }
 
 static void *recorder_buffer(void *self, aio_transport *transport, size_t *size)
 {
     (void)transport;
     *size = sizeof ((struct recorder *)self)->room;
+    recorder_act((struct recorder *)self, 'b');
     return ((struct recorder *)self)->room;
 }
 
@@ -123,7 +139,8 @@ static const aio_protocol recording = { .connection_made = recorder_made, .data_
     .eof_received = recorder_eof, .connection_lost = recorder_lost, .pause_writing = recorder_pause,
     .resume_writing = recorder_resume };
 static const aio_protocol recording_buffer = { .connection_made = recorder_made, .eof_received = recorder_eof,
-    .connection_lost = recorder_lost, .get_buffer = recorder_buffer, .buffer_updated = recorder_updated };
+    .connection_lost = recorder_lost, .get_buffer = recorder_buffer, .buffer_updated = recorder_updated,
+    .pause_writing = recorder_pause, .resume_writing = recorder_resume };
 static const aio_protocol recording_handed_on = { .connection_made = recorder_made, .get_buffer = recorder_hand_on,
     .buffer_updated = recorder_updated };
 static const aio_protocol recording_nowhere = { .connection_made = recorder_made, .connection_lost = recorder_lost,
@@ -471,6 +488,95 @@ SCENARIO(transport_buffered, TRANSPORT_MAY)
     AIO_FINALLY;
         TRANSPORT_END();
     AIO_END;
+}
+
+/* In each callback it is closed or aborted, its making is cancelled, or the loop stops: connection_lost still comes. */
+static void *acting_task;
+static void recorder_cancel(struct recorder *r)
+{
+    (void)r;
+    aio_task_cancel(acting_task);
+}
+static void recorder_abort_cancel(struct recorder *r)
+{
+    recorder_abort(r);
+    aio_task_cancel(acting_task);
+}
+static void recorder_stop(struct recorder *r)
+{
+    (void)r;
+    aio_loop_stop(aio_get_running_loop());
+}
+static const struct acting { char in; void (*act)(struct recorder *); } acting[] = {
+    { 'm', recorder_close }, { 'd', recorder_close }, { 'b', recorder_close }, { 'e', recorder_close },
+    { 'p', recorder_close }, { 'r', recorder_close }, { 'm', recorder_abort }, { 'd', recorder_abort },
+    { 'b', recorder_abort }, { 'e', recorder_abort }, { 'p', recorder_abort }, { 'r', recorder_abort },
+    { 'm', recorder_cancel }, { 'm', recorder_abort_cancel },
+};
+struct transport_acting { TRANSPORT_SELF; aio_transport_task *made; size_t i; bool buffered; };
+SCENARIO(transport_acting, TRANSPORT_MAY, .skip = ~KIND_PLAIN /* the ways of each are those of the others here */)
+{
+    AIO_BEGIN(transport_acting);
+    AIO_AWAIT(self->server, aio_create_unix_server(&recording, &far, transport_path()));
+    for (; self->i < sizeof acting / sizeof *acting; self->i++) {
+        TRANSPORT_SETUP();
+        near.on_made = recorder_narrow;
+        near.act_in = acting[self->i].in;
+        near.act = acting[self->i].act;
+        far.on_made = recorder_narrow;
+        far.keep = true;
+        self->buffered = near.act_in == 'b' || self->i % 2;
+        self->made = aio_create_task(aio_create_unix_connection(self->buffered ? &recording_buffer : &recording, &near,
+                                                                transport_path()));
+        REQUIRE(self->made);
+        acting_task = self->made;
+        UNTIL(near.made && far.made);
+        aio_transport_pause_reading(far.transport);
+        if (near.transport) recorder_fill(&near, 0);
+        aio_transport_write(far.transport, "hello", 5);
+        SOON();
+        aio_transport_resume_reading(far.transport);
+        SOON();
+        if (far.transport) aio_transport_write_eof(far.transport);
+        SOON();
+        CHECK(!near.act);
+        CHECK(aio_future_done(self->made));
+        if (aio_future_done(self->made) && aio_future_exception(self->made))
+            CHECK(near.act_in == 'm' && aio_future_cancelled(self->made));
+        aio_transport_abort(near.transport);
+        aio_transport_abort(far.transport);
+        UNTIL(near.lost && far.lost);
+        CHECK_INT(near.events[near.count - 1], 'l');
+        aio_unref(self->made);
+        self->made = NULL;
+    }
+    AIO_FINALLY;
+        if (self->made) aio_task_cancel(self->made);
+        aio_unref(self->made);
+        TRANSPORT_END();
+    AIO_END;
+}
+
+TEST(transport_stopping)
+{
+    static const char *const events[] = { "m", "md", "mde" };
+    for (int i = 0; i < 3; i++) {
+        aio_stream *a, *b;
+        aio_loop *loop = aio_new_event_loop();
+        aio_set_event_loop(loop);
+        TRANSPORT_SETUP();
+        near.act_in = "mde"[i];
+        near.act = recorder_stop;
+        CHECK(unix_pair(0, 0, &a, &b));
+        CHECK(aio__transport_attach(a, i % 2 ? &recording : &recording_buffer, &near));
+        CHECK_INT(aio_stream_write(b, "hello", 5), 0);
+        aio_stream_close(b);
+        CHECK_INT(aio_loop_run_forever(loop), 0);
+        CHECK_STR(near.events, events[i]);
+        CHECK(!near.lost);
+        aio_loop_free(loop);
+        CHECK(near.lost);
+    }
 }
 
 /* No buffer when the connection has broken already: the error is the first one. */
