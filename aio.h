@@ -1158,15 +1158,16 @@ typedef struct aio_tls_options {
                                port with this context; 0: AIO_TLS_SESSIONS; below 0: none */
 } aio_tls_options;
 
-/* aio_tls_context_create(.ca_file = "...", ...): one owner. TLS 1.2 at least. NULL on an error, which
- * aio_tls_context_error() then explains, with the name of the file (static text of this thread).
+/* aio_tls_context_create(.ca_file = "...", ...): one owner. TLS 1.2 at least, unless .min_version says otherwise. NULL
+ * on an error, which aio_tls_context_error() then explains, with the name of the file (static text of this thread).
  * asyncio: ssl.create_default_context */
 #define aio_tls_context_create(...) aio__tls_context_create(AIO__OPTIONS(aio_tls_options, __VA_ARGS__))
 AIO_API aio_tls_context *aio__tls_context_create(const aio_tls_options *options);
 AIO_API const char      *aio_tls_context_error(void);
 /* For clients that ask a server for this name (SNI), "a.test" or "*.a.test": it shows the certificate of `other`,
- * another server's context, and speaks its ALPN protocols; for other names, those of its own. Keeps a reference. 0,
- * ENOMEM, or EINVAL, which aio_tls_context_error() then explains. From any thread. Python: SSLContext.sni_callback */
+ * another server's context, and speaks its ALPN protocols; for other names, those of its own. Of several that fit, the
+ * one added last. Keeps a reference. 0, ENOMEM, or EINVAL, which aio_tls_context_error() then explains. From any
+ * thread. Python: SSLContext.sni_callback */
 AIO_API int aio_tls_context_add_host(aio_tls_context *context, const char *name, aio_tls_context *other);
 /* One more owner, given back / one less. NULL is fine. From any thread. */
 AIO_API aio_tls_context *aio_tls_context_ref(aio_tls_context *context);
@@ -1268,8 +1269,8 @@ AIO_API aio_future *aio_stream_drain(aio_stream *stream);
 /* Bytes. EINVAL if low > high. By default 64 KiB and a quarter of that. asyncio: set_write_buffer_limits */
 AIO_API int  aio_stream_set_write_buffer_limits(aio_stream *stream, size_t high, size_t low);
 AIO_API void aio_stream_get_write_buffer_limits(const aio_stream *stream, size_t *high, size_t *low);
-/* Ends our direction after what is unsent; reading goes on. 0, or a code as aio_stream_write gives; ENOTSUP over TLS.
- * asyncio: write_eof */
+/* Ends our direction after what is unsent; reading goes on. 0, also when it is ended already, or a code as
+ * aio_stream_write gives; ENOTSUP over TLS. asyncio: write_eof */
 AIO_API int  aio_stream_write_eof(aio_stream *stream);
 /* False over TLS. asyncio: can_write_eof */
 AIO_API bool aio_stream_can_write_eof(const aio_stream *stream);
@@ -1295,11 +1296,13 @@ AIO_API size_t aio_stream_write_buffer_size(const aio_stream *stream);
  * is the server's: nothing happens. asyncio: close */
 AIO_API void aio_stream_close(aio_stream *stream);
 /* Takes the stream: closes it as above and waits for that. An error if not everything could be sent (AIO_ETIMEOUT
- * after the 30 s), which says how many bytes were left, or if the goodbye of .tls_shutdown_timeout did not come; EINVAL
- * for a server's stream. asyncio: close, wait_closed */
+ * after the 30 s), which says how many bytes were left, or if the goodbye of .tls_shutdown_timeout did not come
+ * (AIO_ETIMEOUT; AIO_ETLS or the system's code when the peer hung up instead); EINVAL for a server's stream. asyncio:
+ * close, wait_closed */
 AIO_API aio_future *aio_stream_wait_closed(aio_stream *stream);
-/* Takes the stream. Drops what is unsent; the peer sees a reset. NULL is fine. A server's stream is not taken: its
- * handler's reads and writes fail with ECONNABORTED, and it is reset when that ends. asyncio: transport.abort */
+/* Takes the stream. Drops what is unsent; the peer sees a reset, and over TLS no goodbye. NULL is fine. A server's
+ * stream is not taken: its handler's reads and writes fail with ECONNABORTED, and it is reset when that ends. asyncio:
+ * transport.abort */
 AIO_API void aio_stream_abort(aio_stream *stream);
 
 /* The socket; "127.0.0.1:8000" of either end ("" if there is none); the negotiated "TLSv1.3", cipher and ALPN
@@ -1342,7 +1345,7 @@ typedef void *aio_client_handler(aio_stream *stream, void *arg);
 
 typedef struct aio_server_options {
     char             aio__begin;
-    aio_tls_context *tls_context; /* made with .server = true; the server keeps a reference */
+    aio_tls_context *tls_context; /* made with .server = true; borrowed until the server stands, which has its own */
     double           tls_timeout; /* of a handshake; 0: 60 s */
     double           tls_shutdown_timeout; /* as for aio_open_connection */
     int              backlog;     /* 0: 100; also how many clients are accepted in one go */
@@ -2558,13 +2561,18 @@ static int aio__fd_prepare(int fd)
     return aio__os.fcntl(fd, F_SETFD, FD_CLOEXEC) < 0 ? -1 : 0;
 }
 
-static int aio__socket_prepared(int fd)
+/* Closes what a failed call leaves; errno stays. -1. */
+static int aio__close_failed(int fd)
 {
-    if (fd < 0 || AIO__SOCKET_FLAGS != 0 || aio__fd_prepare(fd) == 0) return fd;
     int code = errno;
     aio__os.close(fd);
     errno = code;
     return -1;
+}
+
+static int aio__socket_prepared(int fd)
+{
+    return fd < 0 || AIO__SOCKET_FLAGS != 0 || aio__fd_prepare(fd) == 0 ? fd : aio__close_failed(fd);
 }
 
 /* Sockets, non-blocking and closed on exec; -1 with errno. */
@@ -8938,6 +8946,14 @@ AIO__LIGHT_END
 
 enum { AIO__IO_AGAIN = -1, AIO__IO_FAILED = -2 }; /* what a read or write gives that is no count */
 
+/* Why a call on a descriptor, which set errno, gave nothing: AIO__IO_AGAIN, the poller will tell; or AIO__IO_FAILED. */
+static AIO__NOINLINE ssize_t aio__io_none(aio__descriptor *d, int direction)
+{
+    if (errno != EAGAIN && errno != EWOULDBLOCK) return AIO__IO_FAILED;
+    d->ready = (uint8_t)(d->ready & ~direction);
+    return AIO__IO_AGAIN;
+}
+
 #ifndef AIO_NO_TLS
 
 struct aio_tls_context {
@@ -8949,8 +8965,7 @@ struct aio_tls_context {
     unsigned alpn_length;
     aio__node sessions;      /* a client's, to be resumed: aio__tls_session, the latest last; the mutex guards them */
     int      session_count, session_limit;
-    bool     pinned;
-    unsigned char fingerprint[32];
+    char     fingerprint[65]; /* that the other end's certificate must have; "": any */
     struct aio__tls_host *hosts; /* a server's; the mutex guards them */
 };
 
@@ -8989,15 +9004,7 @@ AIO_API const char *aio_tls_context_error(void) { return aio__tls_message; }
 static ssize_t aio__tls_recv(aio__tls *tls, char *data, size_t length);
 static ssize_t aio__tls_send(aio__tls *tls, const char *data, size_t length);
 
-/* What was sent or received below, for the BIO: the wants of a lower layer become the wants of this one. */
-static int aio__bio_lower(BIO *bio, aio__tls *tls, ssize_t n, int wants)
-{
-    if (n == AIO__IO_AGAIN) aio__os.BIO_set_flags(bio, wants | BIO_FLAGS_SHOULD_RETRY);
-    else if (n == AIO__IO_FAILED && tls->lower) tls->error = tls->lower->error;
-    return n < 0 ? -1 : (int)n;
-}
-
-/* Bytes, AIO__IO_AGAIN, AIO__IO_FAILED with tls->error. */
+/* Bytes, AIO__IO_AGAIN, AIO__IO_FAILED with errno, or the lower layer's error. */
 static ssize_t aio__tls_push(aio__tls *tls, const char *data, size_t length)
 {
     ssize_t n;
@@ -9006,13 +9013,7 @@ static ssize_t aio__tls_push(aio__tls *tls, const char *data, size_t length)
         return aio__tls_send(tls->lower, data, length);
     }
     do n = aio__os.send(tls->d->fd, data, length, AIO__NOSIGNAL); while (n < 0 && errno == EINTR);
-    if (n >= 0) return n;
-    if (errno == EAGAIN || errno == EWOULDBLOCK) {
-        aio__descriptor_drained(tls->d, AIO__WRITE);
-        return AIO__IO_AGAIN;
-    }
-    tls->error = errno;
-    return AIO__IO_FAILED;
+    return n >= 0 ? n : aio__io_none(tls->d, AIO__WRITE);
 }
 
 /* Sends what is kept, in all layers. False: the socket does not take it yet. */
@@ -9028,47 +9029,51 @@ static bool aio__tls_flush(aio__tls *tls)
     return true;
 }
 
+static aio__tls *aio__bio_begin(BIO *bio)
+{
+    aio__os.BIO_clear_flags(bio, BIO_FLAGS_RWS | BIO_FLAGS_SHOULD_RETRY);
+    return (aio__tls *)aio__os.BIO_get_data(bio);
+}
+
+/* What was sent or received below, for the BIO: the wants of a lower layer become the wants of this one. */
+static int aio__bio_end(BIO *bio, aio__tls *tls, ssize_t n, bool writes)
+{
+    if (n >= 0) return (int)n;
+    int wants = writes ? BIO_FLAGS_WRITE : BIO_FLAGS_READ;
+    if (n == AIO__IO_AGAIN) aio__os.BIO_set_flags(bio, wants | BIO_FLAGS_SHOULD_RETRY);
+    else tls->error = tls->lower ? tls->lower->error : errno;
+    return -1;
+}
+
 /* OpenSSL tries an alert about a failed handshake only once: what is as small is kept until the socket takes it. */
 static int aio__bio_write(BIO *bio, const char *data, int length)
 {
-    aio__tls *tls = (aio__tls *)aio__os.BIO_get_data(bio);
-    aio__os.BIO_clear_flags(bio, BIO_FLAGS_RWS | BIO_FLAGS_SHOULD_RETRY);
-    ssize_t n = AIO__IO_AGAIN;
-    if (tls->kept_at == tls->kept_end) n = aio__tls_push(tls, data, (size_t)length);
-    int room = tls->kept_at == tls->kept_end ? AIO__TLS_KEPT : AIO__TLS_KEPT - tls->kept_end;
-    if (n == AIO__IO_AGAIN && length <= room && !aio__os.SSL_is_init_finished(tls->ssl)) {
-        if (room == AIO__TLS_KEPT) tls->kept_at = tls->kept_end = 0;
+    aio__tls *tls = aio__bio_begin(bio);
+    bool empty = tls->kept_at == tls->kept_end;
+    ssize_t n = empty ? aio__tls_push(tls, data, (size_t)length) : (ssize_t)AIO__IO_AGAIN;
+    if (empty) tls->kept_at = tls->kept_end = 0;
+    if (n == AIO__IO_AGAIN && length <= AIO__TLS_KEPT - tls->kept_end && !aio__os.SSL_is_init_finished(tls->ssl)) {
         memcpy(tls->kept + tls->kept_end, data, (size_t)length);
         tls->kept_end = (uint8_t)(tls->kept_end + length);
         return length;
     }
-    bool crossed = tls->lower && tls->lower->write_wants_read;
-    return aio__bio_lower(bio, tls, n, crossed ? BIO_FLAGS_READ : BIO_FLAGS_WRITE);
+    return aio__bio_end(bio, tls, n, !tls->lower || !tls->lower->write_wants_read);
 }
 
 static int aio__bio_read(BIO *bio, char *data, int length)
 {
-    aio__tls *tls = (aio__tls *)aio__os.BIO_get_data(bio);
-    aio__os.BIO_clear_flags(bio, BIO_FLAGS_RWS | BIO_FLAGS_SHOULD_RETRY);
+    aio__tls *tls = aio__bio_begin(bio);
+    ssize_t n = AIO__IO_AGAIN;
     if (tls->lower) {
-        ssize_t got = aio__tls_recv(tls->lower, data, (size_t)length);
-        return aio__bio_lower(bio, tls, got, tls->lower->read_wants_write ? BIO_FLAGS_WRITE : BIO_FLAGS_READ);
+        n = aio__tls_recv(tls->lower, data, (size_t)length);
+        return aio__bio_end(bio, tls, n, tls->lower->read_wants_write);
     }
-    if (!(tls->d->ready & AIO__READ)) {
-        aio__os.BIO_set_flags(bio, BIO_FLAGS_READ | BIO_FLAGS_SHOULD_RETRY);
-        return -1;
+    if (tls->d->ready & AIO__READ) {
+        do n = aio__os.recv(tls->d->fd, data, (size_t)length, 0); while (n < 0 && errno == EINTR);
+        if (n < 0) n = aio__io_none(tls->d, AIO__READ);
+        else if (n > 0 && n < length) aio__descriptor_drained(tls->d, AIO__READ);
     }
-    ssize_t n;
-    do n = aio__os.recv(tls->d->fd, data, (size_t)length, 0); while (n < 0 && errno == EINTR);
-    if (n > 0) {
-        if (n < length) aio__descriptor_drained(tls->d, AIO__READ);
-        return (int)n;
-    }
-    if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
-        tls->d->ready = (uint8_t)(tls->d->ready & ~AIO__READ);
-        aio__os.BIO_set_flags(bio, BIO_FLAGS_READ | BIO_FLAGS_SHOULD_RETRY);
-    } else if (n < 0) tls->error = errno;
-    return n < 0 ? -1 : 0;
+    return aio__bio_end(bio, tls, n, false);
 }
 
 static long aio__bio_control(BIO *bio, int command, long number, void *pointer)
@@ -9186,7 +9191,10 @@ static OSSL_LIB_CTX *aio__tls_library_get(void)
 /* ---- sessions: what a server gave a client for later connections ---- */
 
 /* How many of one name and port are kept: what a burst of connections brings, the next one uses. */
-static int aio__sessions_each(const aio_tls_context *context) { return (context->session_limit + 1) * 2 / 3; }
+static int aio__sessions_each(const aio_tls_context *context)
+{
+    return context->session_limit - context->session_limit / 3;
+}
 
 typedef struct aio__tls_session {
     aio__node    link;     /* in the context's sessions */
@@ -9276,13 +9284,13 @@ static SSL_CTX *aio__tls_ctx_new(const aio_tls_options *options)
     return aio__os.SSL_CTX_new(aio__os.TLS_client_method());
 }
 
-static void aio__tls_context_fail(const char *what, const char *name)
+/* "TLS: what name: why"; without `why`, what OpenSSL says. */
+static void aio__tls_context_fail(const char *what, const char *name, const char *why)
 {
-    unsigned long error = aio__os.ERR_peek_error();
-    const char *reason = error ? aio__os.ERR_reason_error_string(error) : NULL;
-    if (!reason && ERR_GET_LIB(error) == ERR_LIB_SYS) reason = strerror(ERR_GET_REASON(error));
-    snprintf(aio__tls_message, sizeof aio__tls_message, "%s%s%s: %s", what, name ? " " : "", name ? name : "",
-             reason ? reason : "OpenSSL failed");
+    unsigned long error = why ? 0 : aio__os.ERR_peek_error();
+    if (error) why = aio__os.ERR_reason_error_string(error);
+    if (!why && ERR_GET_LIB(error) == ERR_LIB_SYS) why = strerror(ERR_GET_REASON(error));
+    snprintf(aio__tls_message, sizeof aio__tls_message, "TLS: %s %.150s: %s", what, name, why ? why : "OpenSSL failed");
     aio__os.ERR_clear_error();
 }
 
@@ -9310,6 +9318,27 @@ static int aio__alpn_select(SSL *ssl, const unsigned char **out, unsigned char *
         OPENSSL_NPN_NEGOTIATED) return SSL_TLSEXT_ERR_ALERT_FATAL; /* RFC 7301, 3.2 */
     *out = chosen;
     return SSL_TLSEXT_ERR_OK;
+}
+
+/* "*.a.test" is for one more label. */
+static bool aio__tls_host_is(const char *pattern, const char *name)
+{
+    if (*pattern == '*') name = strchr(name, '.');
+    return name && !strcasecmp(pattern + (*pattern == '*'), name);
+}
+
+/* A client has said whom it wants. */
+static int aio__tls_choose(SSL *ssl, int *alert, void *arg)
+{
+    aio_tls_context *context = (aio_tls_context *)arg;
+    const char *name = aio__os.SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
+    pthread_mutex_lock(&aio__tls_mutex);
+    aio__tls_host *host = name ? context->hosts : NULL;
+    while (host && !aio__tls_host_is(host->name, name)) host = host->next;
+    bool done = !host || aio__os.SSL_set_SSL_CTX(ssl, host->context->ctx);
+    pthread_mutex_unlock(&aio__tls_mutex);
+    *alert = SSL_AD_INTERNAL_ERROR;
+    return done ? SSL_TLSEXT_ERR_OK : SSL_TLSEXT_ERR_ALERT_FATAL;
 }
 
 static int aio__tls_password(char *buffer, int size, int writing, void *password)
@@ -9350,87 +9379,93 @@ static int aio__tls_version(const char *text, int otherwise)
     return 0;
 }
 
-/* Hexadecimal digits, maybe with colons between the pairs. */
-static bool aio__tls_fingerprint(aio_tls_context *context, const char *text)
+/* 64 hexadecimal digits, maybe with colons between the pairs, as small letters; NULL: none. */
+static bool aio__tls_fingerprint(char *out, const char *text)
 {
-    static const char digits[] = "0123456789abcdef0123456789ABCDEF";
     int n = 0;
     if (!text) return true;
     for (; *text; text++) {
-        const char *digit = strchr(digits, *text);
         if (*text == ':' && n && n % 2 == 0) continue;
-        if (!digit || n >= 64) return false;
-        context->fingerprint[n / 2] = (unsigned char)(context->fingerprint[n / 2] << 4 | ((digit - digits) & 15));
-        n++;
+        if (n == 64 || !strchr("0123456789abcdefABCDEF", *text)) return false;
+        out[n++] = (char)(*text | 32);
     }
-    return context->pinned = n == 64;
+    return n == 64;
 }
 
 /* What is wrong with the options, or NULL. */
 static const char *aio__tls_check(aio_tls_context *context, const aio_tls_options *o)
 {
-    int min = aio__tls_version(o->min_version, TLS1_2_VERSION), max = aio__tls_version(o->max_version, TLS1_3_VERSION);
-    bool asks = o->require_client_cert || o->request_client_cert;
-    const struct { bool is; const char *what; } wrong[] = {
-        { o->server && !o->cert_file, "a server needs a cert_file" },
-        { o->key_file && !o->cert_file, "a key_file needs its cert_file" },
-        { o->require_client_cert && !o->server, "require_client_cert is a server's" },
-        { o->request_client_cert && !o->server, "request_client_cert is a server's" },
-        { asks && !o->ca_file && !o->ca_path,
-          o->require_client_cert ? "require_client_cert needs a ca_file or ca_path"
-                                 : "request_client_cert needs a ca_file or ca_path" },
-        { o->key_password && !o->cert_file, "a key_password needs its cert_file" },
-        { !aio__alpn_encode(context, o->alpn), "the ALPN list is not valid" },
-        { !aio__tls_fingerprint(context, o->fingerprint), "the fingerprint is not 64 hexadecimal digits" },
-        { !min, "the min_version is none of 1.0, 1.1, 1.2, 1.3" },
-        { !max, "the max_version is none of 1.0, 1.1, 1.2, 1.3" },
-        { max && min > max, "the min_version is above the max_version" },
+    static const char *const texts[] = {
+        "a server needs a cert_file", "a key_file needs its cert_file", "a key_password needs its cert_file",
+        "require_client_cert is a server's", "request_client_cert is a server's",
+        "require_client_cert needs a ca_file or ca_path", "request_client_cert needs a ca_file or ca_path",
+        "the ALPN list is not valid", "the fingerprint is not 64 hexadecimal digits",
+        "the min_version is none of 1.0, 1.1, 1.2, 1.3", "the max_version is none of 1.0, 1.1, 1.2, 1.3",
+        "the min_version is above the max_version",
     };
-    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
-        if (wrong[i].is) return wrong[i].what;
+    int min = aio__tls_version(o->min_version, TLS1_2_VERSION), max = aio__tls_version(o->max_version, TLS1_3_VERSION);
+    bool bare = !o->cert_file, alone = !o->ca_file && !o->ca_path;
+    const bool wrong[] = {
+        o->server && bare, o->key_file && bare, o->key_password && bare,
+        o->require_client_cert && !o->server, o->request_client_cert && !o->server,
+        o->require_client_cert && alone, o->request_client_cert && alone,
+        !aio__alpn_encode(context, o->alpn), !aio__tls_fingerprint(context->fingerprint, o->fingerprint),
+        !min, !max, min > max,
+    };
+    for (size_t i = 0; i < sizeof wrong; i++)
+        if (wrong[i]) return texts[i];
     return NULL;
+}
+
+/* What does not depend on files. */
+static void aio__tls_context_set(aio_tls_context *context, const aio_tls_options *o)
+{
+    SSL_CTX *ctx = context->ctx;
+    const struct { int what; long value; } settings[] = {
+        { SSL_CTRL_SET_MIN_PROTO_VERSION, aio__tls_version(o->min_version, TLS1_2_VERSION) },
+        { SSL_CTRL_SET_MAX_PROTO_VERSION, aio__tls_version(o->max_version, 0) },
+        { SSL_CTRL_MODE,
+          SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS },
+        { SSL_CTRL_SET_READ_AHEAD, 1 },
+        { SSL_CTRL_SET_SESS_CACHE_MODE, o->server ? SSL_SESS_CACHE_SERVER
+                                                  : SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL },
+    };
+    for (size_t i = 0; i < sizeof settings / sizeof *settings; i++)
+        aio__os.SSL_CTX_ctrl(ctx, settings[i].what, settings[i].value, NULL);
+    aio__os.SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION);
+    aio__os.SSL_CTX_set_default_read_buffer_len(ctx, 33792); /* for two whole records */
+    int verify = context->verify && !o->server ? SSL_VERIFY_PEER : SSL_VERIFY_NONE;
+    if (o->request_client_cert) verify = SSL_VERIFY_PEER;
+    if (o->require_client_cert) verify = SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT;
+    aio__os.SSL_CTX_set_verify(ctx, verify, NULL);
+    if (!o->server) {
+        aio__os.SSL_CTX_sess_set_new_cb(ctx, aio__tls_remember);
+        return;
+    }
+    aio__os.SSL_CTX_set_session_id_context(ctx, (const unsigned char *)"aio.h", 5);
+    aio__os.SSL_CTX_set_num_tickets(ctx, 1);
+    /* without other hosts, too: only names that are acknowledged stay with a session of TLS 1.2 */
+    aio__os.SSL_CTX_ctrl(ctx, SSL_CTRL_SET_TLSEXT_SERVERNAME_ARG, 0, context);
+    aio__os.SSL_CTX_callback_ctrl(ctx, SSL_CTRL_SET_TLSEXT_SERVERNAME_CB, (void (*)(void))aio__tls_choose);
+    if (context->alpn_length) aio__os.SSL_CTX_set_alpn_select_cb(ctx, aio__alpn_select, context);
 }
 
 static bool aio__tls_context_fill(aio_tls_context *context, const aio_tls_options *o)
 {
     SSL_CTX *ctx = context->ctx;
-    int verify = context->verify && !o->server ? SSL_VERIFY_PEER : SSL_VERIFY_NONE;
-    if (o->require_client_cert || o->request_client_cert) verify = SSL_VERIFY_PEER;
-    if (o->require_client_cert) verify |= SSL_VERIFY_FAIL_IF_NO_PEER_CERT;
-    aio__os.SSL_CTX_ctrl(ctx, SSL_CTRL_SET_MIN_PROTO_VERSION, aio__tls_version(o->min_version, TLS1_2_VERSION), NULL);
-    aio__os.SSL_CTX_ctrl(ctx, SSL_CTRL_SET_MAX_PROTO_VERSION, aio__tls_version(o->max_version, 0), NULL);
-    aio__os.SSL_CTX_ctrl(ctx, SSL_CTRL_MODE,
-                         SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
-                         SSL_MODE_RELEASE_BUFFERS, NULL);
-    aio__os.SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION);
-    aio__os.SSL_CTX_ctrl(ctx, SSL_CTRL_SET_READ_AHEAD, 1, NULL);
-    aio__os.SSL_CTX_set_default_read_buffer_len(ctx, 33792); /* for two whole records */
-    aio__os.SSL_CTX_set_verify(ctx, verify, NULL);
-    if (o->server) {
-        aio__os.SSL_CTX_set_session_id_context(ctx, (const unsigned char *)"aio.h", 5);
-        aio__os.SSL_CTX_set_num_tickets(ctx, 1);
-    } else if (context->session_limit > 0) {
-        aio__os.SSL_CTX_ctrl(ctx, SSL_CTRL_SET_SESS_CACHE_MODE, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL,
-                             NULL);
-        aio__os.SSL_CTX_sess_set_new_cb(ctx, aio__tls_remember);
-    }
-    const char *file = aio__tls_load(context, o);
+    aio__tls_context_set(context, o);
+    const char *what = "cannot load", *name = aio__tls_load(context, o);
     aio__os.SSL_CTX_set_default_passwd_cb_userdata(ctx, NULL);
-    if (file) {
-        aio__tls_context_fail("TLS: cannot load", file);
-        return false;
+    if (!name && o->ciphers && aio__os.SSL_CTX_set_cipher_list(ctx, o->ciphers) != 1) {
+        what = "the ciphers";
+        name = o->ciphers;
+    } else if (!name && context->alpn_length && !o->server &&
+               aio__os.SSL_CTX_set_alpn_protos(ctx, context->alpn, context->alpn_length) != 0) {
+        what = "ALPN";
+        name = o->alpn;
     }
-    if (o->ciphers && aio__os.SSL_CTX_set_cipher_list(ctx, o->ciphers) != 1) {
-        aio__tls_context_fail("TLS: the ciphers", o->ciphers);
-        return false;
-    }
-    if (!context->alpn_length) return true;
-    if (o->server) aio__os.SSL_CTX_set_alpn_select_cb(ctx, aio__alpn_select, context);
-    else if (aio__os.SSL_CTX_set_alpn_protos(ctx, context->alpn, context->alpn_length) != 0) {
-        aio__tls_context_fail("TLS: ALPN", o->alpn);
-        return false;
-    }
-    return true;
+    if (name) aio__tls_context_fail(what, name, NULL);
+    return !name;
 }
 
 AIO_API aio_tls_context *aio__tls_context_create(const aio_tls_options *options)
@@ -9441,7 +9476,7 @@ AIO_API aio_tls_context *aio__tls_context_create(const aio_tls_options *options)
     pthread_mutex_unlock(&aio__tls_mutex);
     aio_tls_context *context = (aio_tls_context *)aio__calloc(sizeof *context);
     if (!context) {
-        snprintf(aio__tls_message, sizeof aio__tls_message, "TLS: out of memory");
+        aio__tls_context_fail("no", "context", "out of memory");
         return NULL;
     }
     context->refs = 1;
@@ -9450,13 +9485,9 @@ AIO_API aio_tls_context *aio__tls_context_create(const aio_tls_options *options)
     context->session_limit = options->sessions ? options->sessions : AIO_TLS_SESSIONS;
     aio__ring_clear(&context->sessions);
     const char *wrong = aio__tls_check(context, options);
-    if (wrong) {
-        snprintf(aio__tls_message, sizeof aio__tls_message, "TLS: %s", wrong);
-    } else {
-        context->ctx = aio__tls_ctx_new(options);
-        if (!context->ctx || !aio__bio_method) aio__tls_context_fail("TLS: no context", NULL);
-        else if (aio__tls_context_fill(context, options)) return context;
-    }
+    if (!wrong) context->ctx = aio__tls_ctx_new(options);
+    if (wrong || !context->ctx || !aio__bio_method) aio__tls_context_fail("no", "context", wrong);
+    else if (aio__tls_context_fill(context, options)) return context;
     aio_tls_context_unref(context);
     return NULL;
 }
@@ -9481,29 +9512,6 @@ AIO_API void aio_tls_context_unref(aio_tls_context *context)
     aio__free(context);
 }
 
-/* ---- certificates by name ---- */
-
-/* "*.a.test" is for one more label. */
-static bool aio__tls_host_is(const char *pattern, const char *name)
-{
-    if (*pattern == '*') name = strchr(name, '.');
-    return name && !strcasecmp(pattern + (*pattern == '*'), name);
-}
-
-/* A client has said whom it wants. */
-static int aio__tls_choose(SSL *ssl, int *alert, void *arg)
-{
-    aio_tls_context *context = (aio_tls_context *)arg;
-    const char *name = aio__os.SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
-    pthread_mutex_lock(&aio__tls_mutex);
-    aio__tls_host *host = name ? context->hosts : NULL;
-    while (host && !aio__tls_host_is(host->name, name)) host = host->next;
-    bool done = !host || aio__os.SSL_set_SSL_CTX(ssl, host->context->ctx);
-    pthread_mutex_unlock(&aio__tls_mutex);
-    *alert = SSL_AD_INTERNAL_ERROR;
-    return done ? SSL_TLSEXT_ERR_OK : SSL_TLSEXT_ERR_ALERT_FATAL;
-}
-
 AIO_API int aio_tls_context_add_host(aio_tls_context *context, const char *name, aio_tls_context *other)
 {
     const char *wrong = !context || !context->server ? "the context is not a server's"
@@ -9511,7 +9519,7 @@ AIO_API int aio_tls_context_add_host(aio_tls_context *context, const char *name,
                       : !name || !*name || strchr(name + 1, '*') || (*name == '*' && name[1] != '.') ? "not a name"
                       : NULL;
     if (wrong) {
-        snprintf(aio__tls_message, sizeof aio__tls_message, "TLS: host %.100s: %s", name ? name : "NULL", wrong);
+        aio__tls_context_fail("host", name ? name : "NULL", wrong);
         return EINVAL;
     }
     aio__tls_host *host = (aio__tls_host *)aio__calloc(sizeof *host + strlen(name));
@@ -9520,11 +9528,6 @@ AIO_API int aio_tls_context_add_host(aio_tls_context *context, const char *name,
     host->context = aio_tls_context_ref(other);
     pthread_mutex_lock(&aio__tls_mutex);
     host->next = context->hosts;
-    if (!host->next) {
-        aio__os.SSL_CTX_ctrl(context->ctx, SSL_CTRL_SET_TLSEXT_SERVERNAME_ARG, 0, context);
-        aio__os.SSL_CTX_callback_ctrl(context->ctx, SSL_CTRL_SET_TLSEXT_SERVERNAME_CB,
-                                      (void (*)(void))aio__tls_choose);
-    }
     context->hosts = host;
     pthread_mutex_unlock(&aio__tls_mutex);
     return 0;
@@ -9553,30 +9556,36 @@ static int64_t aio__certificate_time(const ASN1_TIME *when)
     return ((days * 24 + at.tm_hour) * 60 + at.tm_min) * 60 + at.tm_sec;
 }
 
-/* The DNS names and addresses, each with its NUL; what is not printable is left out. Gives how many. */
-static size_t aio__certificate_names(const X509 *certificate, BIO *out)
+/* Text and a NUL behind it. False without memory. */
+static bool aio__certificate_put(BIO *out, const char *text)
+{
+    int size = (int)strlen(text) + 1;
+    return aio__os.BIO_write(out, text, size) == size;
+}
+
+/* A DNS name or address as text. False for what is neither, or not printable. */
+static bool aio__certificate_name(const GENERAL_NAME *name, char text[256])
+{
+    if (name->type != GEN_DNS && name->type != GEN_IPADD) return false;
+    const unsigned char *data = aio__os.ASN1_STRING_get0_data(name->d.ia5);
+    int length = aio__os.ASN1_STRING_length(name->d.ia5), i = 0;
+    if (name->type == GEN_IPADD)
+        return (length == 4 || length == 16) && inet_ntop(length == 4 ? AF_INET : AF_INET6, data, text, 256);
+    for (; i < length && i < 255 && data[i] > ' ' && data[i] < 127; i++) text[i] = (char)data[i];
+    text[i] = 0;
+    return i && i == length;
+}
+
+/* Writes all names. Gives how many; -1 without memory. */
+static int aio__certificate_names(const X509 *certificate, BIO *out)
 {
     GENERAL_NAMES *all = (GENERAL_NAMES *)aio__os.X509_get_ext_d2i(certificate, NID_subject_alt_name, NULL, NULL);
     const OPENSSL_STACK *stack = (const OPENSSL_STACK *)(const void *)all;
-    size_t count = 0;
-    for (int i = 0; all && i < aio__os.OPENSSL_sk_num(stack); i++) {
-        const GENERAL_NAME *name = (const GENERAL_NAME *)aio__os.OPENSSL_sk_value(stack, i);
-        char text[256];
-        if (name->type != GEN_DNS && name->type != GEN_IPADD) continue;
-        const unsigned char *data = aio__os.ASN1_STRING_get0_data(name->d.ia5);
-        int length = aio__os.ASN1_STRING_length(name->d.ia5), printable = 0;
-        if (name->type == GEN_IPADD) {
-            if ((length != 4 && length != 16) || !inet_ntop(length == 4 ? AF_INET : AF_INET6, data, text, sizeof text))
-                continue;
-        } else {
-            while (printable < length && data[printable] > ' ' && data[printable] < 127) printable++;
-            if (!length || printable < length || length >= (int)sizeof text) continue;
-            memcpy(text, data, (size_t)length);
-            text[length] = 0;
-        }
-        aio__os.BIO_write(out, text, (int)strlen(text) + 1);
-        count++;
-    }
+    int count = 0;
+    char text[256];
+    for (int i = 0; all && count >= 0 && i < aio__os.OPENSSL_sk_num(stack); i++)
+        if (aio__certificate_name((const GENERAL_NAME *)aio__os.OPENSSL_sk_value(stack, i), text))
+            count = aio__certificate_put(out, text) ? count + 1 : -1;
     aio__os.GENERAL_NAMES_free(all);
     return count;
 }
@@ -9585,30 +9594,30 @@ static size_t aio__certificate_names(const X509 *certificate, BIO *out)
 static aio_certificate *aio__certificate_make(X509 *from, BIO *out)
 {
     char fingerprint[65], *data = NULL;
-    aio__os.X509_NAME_print_ex(out, aio__os.X509_get_subject_name(from), 0, XN_FLAG_RFC2253);
-    aio__os.BIO_write(out, "", 1);
-    aio__os.X509_NAME_print_ex(out, aio__os.X509_get_issuer_name(from), 0, XN_FLAG_RFC2253);
-    aio__os.BIO_write(out, "", 1);
-    size_t names = aio__certificate_names(from, out), pointers = (names + 1) * sizeof(char *);
-    long length = aio__os.BIO_ctrl(out, BIO_CTRL_INFO, 0, &data);
-    int der = aio__os.i2d_X509(from, NULL);
-    if (length < 2 || der <= 0 || !aio__certificate_digest(from, fingerprint)) return NULL;
-    aio_certificate *made = (aio_certificate *)aio__calloc(sizeof *made + pointers + (size_t)length + 65 + (size_t)der);
+    bool whole = aio__certificate_digest(from, fingerprint) && aio__certificate_put(out, fingerprint) &&
+        aio__os.X509_NAME_print_ex(out, aio__os.X509_get_subject_name(from), 0, XN_FLAG_RFC2253) >= 0 &&
+        aio__certificate_put(out, "") &&
+        aio__os.X509_NAME_print_ex(out, aio__os.X509_get_issuer_name(from), 0, XN_FLAG_RFC2253) >= 0 &&
+        aio__certificate_put(out, "");
+    int names = whole ? aio__certificate_names(from, out) : -1, der = aio__os.i2d_X509(from, NULL);
+    size_t length = (size_t)aio__os.BIO_ctrl(out, BIO_CTRL_INFO, 0, &data);
+    size_t pointers = ((size_t)names + 1) * sizeof(char *);
+    if (names < 0 || der <= 0) return NULL;
+    aio_certificate *made = (aio_certificate *)aio__calloc(sizeof *made + pointers + length + (size_t)der);
     if (!made) return NULL;
     const char **name = (const char **)(void *)(made + 1);
     char *text = (char *)name + pointers;
-    memcpy(text, data, (size_t)length);
-    memcpy(text + length, fingerprint, 65);
-    made->fingerprint = text + length;
+    unsigned char *end = (unsigned char *)text + length;
+    memcpy(text, data, length);
     made->names = name;
-    made->name_count = names;
-    made->der_length = (size_t)der;
-    unsigned char *end = (unsigned char *)text + length + 65;
+    made->name_count = (size_t)names;
     made->der = end;
+    made->der_length = (size_t)der;
     aio__os.i2d_X509(from, &end);
-    made->subject = text;
+    made->fingerprint = text;
+    made->subject = text += sizeof fingerprint;
     made->issuer = text += strlen(text) + 1;
-    for (size_t i = 0; i < names; i++) name[i] = text += strlen(text) + 1;
+    for (int i = 0; i < names; i++) name[i] = text += strlen(text) + 1;
     made->not_before = aio__certificate_time(aio__os.X509_get0_notBefore(from));
     made->not_after = aio__certificate_time(aio__os.X509_get0_notAfter(from));
     return made;
@@ -9673,23 +9682,25 @@ static aio__tls *aio__tls_new(aio_tls_context *context, aio__descriptor *d, aio_
     int code = ENOMEM;
     size_t room = host && context->session_limit > 0 ? strlen(host) + sizeof ":65535" : 0;
     aio__tls *tls = (aio__tls *)aio__calloc(sizeof *tls + room);
-    if (!tls) return NULL;
-    if (room) snprintf(tls->key, room, "%s:%d", host, port);
-    tls->context = aio_tls_context_ref(context);
-    tls->d = d;
-    tls->ssl = aio__os.SSL_new(context->ctx);
-    BIO *bio = tls->ssl ? aio__os.BIO_new(aio__bio_method) : NULL;
+    BIO *bio = NULL;
+    if (tls) {
+        if (room) snprintf(tls->key, room, "%s:%d", host, port);
+        tls->context = aio_tls_context_ref(context);
+        tls->d = d;
+        tls->ssl = aio__os.SSL_new(context->ctx);
+        if (tls->ssl) bio = aio__os.BIO_new(aio__bio_method);
+    }
     if (bio) {
         aio__os.BIO_set_data(bio, tls);
         aio__os.SSL_set_bio(tls->ssl, bio, bio);
         if (context->server) aio__os.SSL_set_accept_state(tls->ssl);
         else aio__os.SSL_set_connect_state(tls->ssl);
         code = host ? aio__tls_name(tls->ssl, host, context->verify) : 0;
-        if (!code) {
-            if (room) aio__tls_resume(tls);
-            tls->lower = lower;
-            return tls;
-        }
+    }
+    if (!code) {
+        if (room) aio__tls_resume(tls);
+        tls->lower = lower;
+        return tls;
     }
     aio__tls_free(tls);
     errno = code;
@@ -9763,7 +9774,8 @@ static bool aio__tls_goodbye(aio__tls *tls)
     return true;
 }
 
-/* After our goodbye: whether the peer's has come, or is not waited for. What comes before it is dropped. */
+/* After our goodbye: whether the peer's has come, never will (tls->failed), or is not waited for. What comes before it
+ * is dropped, so much at once: the rest may be in OpenSSL already, and the socket silent. */
 static bool aio__tls_answered(aio__tls *tls)
 {
     char unread[4096];
@@ -9772,6 +9784,7 @@ static bool aio__tls_answered(aio__tls *tls)
         n = aio__tls_recv(tls, unread, sizeof unread);
         if (n <= 0) break;
     }
+    if (n > 0) tls->d->ready |= AIO__READ;
     tls->awaits_answer = n > 0 || n == AIO__IO_AGAIN;
     return !tls->awaits_answer;
 }
@@ -9813,16 +9826,16 @@ static aio_exception *aio__tls_error(aio__tls *tls, const char *phase, const cha
 /* Holds the certificate against the fingerprint that it must have. NULL, or the error. */
 static aio_exception *aio__tls_pinned(aio__tls *tls, const char *peer)
 {
-    char is[65] = "none", wanted[65];
-    if (!tls->context->pinned) return NULL;
+    char is[65] = "none";
+    const char *wanted = tls->context->fingerprint;
+    if (!*wanted) return NULL;
     X509 *shown = aio__os.SSL_get_peer_certificate(tls->ssl);
-    bool done = !shown || aio__certificate_digest(shown, is);
+    bool known = !shown || aio__certificate_digest(shown, is);
     aio__os.X509_free(shown);
-    for (int i = 0; i < 32; i++) snprintf(wanted + 2 * i, 3, "%02x", tls->context->fingerprint[i]);
-    if (done && !strcmp(is, wanted)) return NULL;
+    if (known && !strcmp(is, wanted)) return NULL;
     tls->failed = true;
     aio__tls_forget(tls);
-    if (!done) return &aio__no_memory;
+    if (!known) return &aio__no_memory;
     return aio__exception(AIO_ECERTIFICATE, "TLS handshake",
                           "TLS handshake with %s: the certificate's fingerprint is %s, expected %s", peer, is, wanted);
 }
@@ -10122,16 +10135,22 @@ static AIO__NOINLINE ssize_t aio__stream_failed(aio_stream *s, int code, const c
     return AIO__IO_FAILED;
 }
 
+#ifndef AIO_NO_TLS
+static AIO__NOINLINE ssize_t aio__stream_tls_failed(aio_stream *s, const char *phase)
+{
+    char peer[128];
+    if (!s->error) s->error = aio__tls_error(s->tls, phase, aio__stream_peer(s, peer, sizeof peer));
+    return AIO__IO_FAILED;
+}
+#endif
+
 /* Bytes, 0 at the end of the stream, AIO__IO_AGAIN, or AIO__IO_FAILED with s->error. */
 static ssize_t aio__stream_recv(aio_stream *s, char *data, size_t length)
 {
 #ifndef AIO_NO_TLS
     if (s->tls) {
-        char peer[128];
         ssize_t got = aio__tls_recv(s->tls, data, length);
-        if (got == AIO__IO_FAILED && !s->error)
-            s->error = aio__tls_error(s->tls, "TLS read", aio__stream_peer(s, peer, sizeof peer));
-        return got;
+        return got == AIO__IO_FAILED ? aio__stream_tls_failed(s, "TLS read") : got;
     }
 #endif
     ssize_t n;
@@ -10141,11 +10160,7 @@ static ssize_t aio__stream_recv(aio_stream *s, char *data, size_t length)
         if ((size_t)n < length) aio__descriptor_drained(&s->d, AIO__READ);
         return n;
     }
-    if (n == 0) return 0;
-    if (errno == EAGAIN || errno == EWOULDBLOCK) {
-        s->d.ready = (uint8_t)(s->d.ready & ~AIO__READ);
-        return AIO__IO_AGAIN;
-    }
+    if (n == 0 || aio__io_none(&s->d, AIO__READ) == AIO__IO_AGAIN) return n;
     return aio__stream_failed(s, errno, "read", "read from");
 }
 
@@ -10193,16 +10208,13 @@ static size_t aio__read_find(aio__read *op)
     size_t length = s->in_end - s->in_start;
     if (!length) return 0;
     const char *start = s->in + s->in_start;
-    while (op->scanned + op->n <= length) {
-        const char *hit = (const char *)memchr(start + op->scanned, op->separator[0], length - op->n + 1 - op->scanned);
-        if (!hit) {
-            op->scanned = (unsigned)(length - op->n + 1) & AIO__SCANNED;
-            return 0;
-        }
-        op->scanned = (unsigned)(hit - start) & AIO__SCANNED;
-        if (!memcmp(hit, op->separator, op->n)) return op->scanned + op->n;
-        op->scanned++;
+    size_t at = op->scanned;
+    for (; at + op->n <= length; at++) {
+        const char *hit = (const char *)memchr(start + at, op->separator[0], length - op->n + 1 - at);
+        at = hit ? (size_t)(hit - start) : length - op->n;
+        if (hit && !memcmp(hit, op->separator, op->n)) return at + op->n;
     }
+    op->scanned = at < AIO__SCANNED ? (unsigned)at & AIO__SCANNED : (unsigned)AIO__SCANNED;
     return 0;
 }
 
@@ -10211,6 +10223,18 @@ static bool aio__read_fail(aio__read *op, aio_exception *exception)
 {
     op->base.future.error = exception;
     return true;
+}
+
+static AIO__NOINLINE bool aio__read_over(aio__read *op, const char *what, unsigned limit)
+{
+    return aio__read_fail(op, aio__exception(AIO_ELIMIT, "read", "%s the limit of %u bytes", what, limit));
+}
+
+static AIO__NOINLINE bool aio__read_short(aio__read *op, size_t length)
+{
+    return aio__read_fail(op, op->mode == AIO__READ_EXACTLY
+        ? aio__exception(AIO_EINCOMPLETE, "read", "the stream ended after %zu of %u bytes", length, op->n)
+        : aio__exception(AIO_EINCOMPLETE, "read", "the stream ended after %zu bytes, before the separator", length));
 }
 
 /* In a line that was over the limit: drops what is there of it. False when more of it is to come. */
@@ -10234,15 +10258,10 @@ static bool aio__read_separated(aio__read *op)
     if (end ? end - op->n > s->limit : length + 1 > (size_t)s->limit + op->n) {
         if (is_line) s->in_start += (uint32_t)(end ? end : length);
         if (is_line) s->at_limit = !end && !s->eof;
-        return aio__read_fail(op, aio__exception(AIO_ELIMIT, "read", end
-            ? "the separator was found behind the limit of %u bytes"
-            : "no separator within the limit of %u bytes", s->limit));
+        return aio__read_over(op, end ? "the separator was found behind" : "no separator within", s->limit);
     }
-    if (end) return aio__read_give(op, end);
-    if (!s->eof) return false;
-    if (is_line) return aio__read_give(op, length);
-    return aio__read_fail(op, aio__exception(AIO_EINCOMPLETE, "read",
-        "the stream ended after %zu bytes, before the separator", length));
+    if (!end && !s->eof) return false;
+    return end || is_line ? aio__read_give(op, end ? end : length) : aio__read_short(op, length);
 }
 
 /* True when the buffered bytes, or the end, settle it. */
@@ -10254,14 +10273,11 @@ static bool aio__read_try(aio__read *op)
     case AIO__READ_SOME: return (length || s->eof || !op->n) && aio__read_give(op, length < op->n ? length : op->n);
     case AIO__READ_EXACTLY:
         if (length >= op->n) return aio__read_give(op, op->n);
-        return s->eof && aio__read_fail(op, aio__exception(AIO_EINCOMPLETE, "read",
-            "the stream ended after %zu of %u bytes", length, op->n));
+        return s->eof && aio__read_short(op, length);
     case AIO__READ_MORE:
         return (length > op->n || s->eof) && aio__read_give(op, length);
     case AIO__READ_ALL:
-        if (length > op->n)
-            return aio__read_fail(op, aio__exception(AIO_ELIMIT, "read",
-                "more than the limit of %u bytes to read", op->n));
+        if (length > op->n) return aio__read_over(op, "there is more to read than", op->n);
         return s->eof && aio__read_give(op, length);
     default: return aio__read_separated(op);
     }
@@ -10283,31 +10299,28 @@ static bool aio__read_advance(aio__read *op)
     aio_stream *s = op->stream;
     if (op->mode == AIO__READ_READY) return (s->d.ready & AIO__READ) != 0;
     for (;;) {
-        if (aio__read_try(op)) return true;
+        bool aborted = s->aborting && s->error;
+        if (!aborted && aio__read_try(op)) return true;
         size_t wanted = op->mode == AIO__READ_EXACTLY ? op->n - (s->in_end - s->in_start) : 0;
         ssize_t n = AIO__IO_AGAIN;
-        if (aio__stream_has_input(s)) n = aio__stream_fill(s, wanted);
+        if (!aborted && aio__stream_has_input(s)) n = aio__stream_fill(s, wanted);
         if (n > 0) continue;
-        if (s->error) {
-            s->eof = false;
-            return aio__read_fail(op, aio_exception_ref(s->error));
-        }
-        if (n == AIO__IO_FAILED) return aio__read_fail(op, &aio__no_memory);
-        if (n == AIO__IO_AGAIN) return false;
+        if (n == AIO__IO_AGAIN && !s->error) return false;
+        if (n == 0 && !s->error) continue;
+        if (s->error) s->eof = false;
+        return aio__read_fail(op, s->error ? aio_exception_ref(s->error) : &aio__no_memory);
     }
 }
 
 /* An idle stream keeps no buffer. */
 static void aio__read_wait(aio_stream *s)
 {
+    int direction = AIO__READ;
     if (s->in_start == s->in_end) aio__in_free(s);
 #ifndef AIO_NO_TLS
-    if (s->tls && s->tls->read_wants_write) {
-        aio__descriptor_wait(s->loop, &s->d, AIO__WRITE);
-        return;
-    }
+    if (s->tls && s->tls->read_wants_write) direction = AIO__WRITE;
 #endif
-    aio__descriptor_wait(s->loop, &s->d, AIO__READ);
+    aio__descriptor_wait(s->loop, &s->d, direction);
 }
 
 static bool aio__stream_flush(aio_stream *s);
@@ -10435,57 +10448,53 @@ static aio_text_future *aio__stream_further(aio_stream *s) { return aio__stream_
 
 #ifndef AIO_NO_TLS
 /* Small pieces go into one record. After AIO__IO_AGAIN OpenSSL wants the same bytes again: they are kept in a row. */
-static ssize_t aio__stream_send_tls(aio_stream *s, const aio_text *pieces, size_t count)
+static ssize_t aio__stream_send_tls(aio_stream *s, const aio_text *pieces, size_t count, size_t offset)
 {
-    char joined[16384], peer[128];
-    aio_text all = pieces[0];
-    if (count > 1 && all.length < sizeof joined) {
-        size_t length = 0;
-        for (size_t i = 0; i < count && length < sizeof joined; i++) {
+    char joined[16384];
+    const char *data = pieces[0].data + offset;
+    size_t length = pieces[0].length - offset;
+    if (count > 1 && length < sizeof joined) {
+        memcpy(joined, data, length);
+        data = joined;
+        for (size_t i = 1; i < count && length < sizeof joined; i++) {
             size_t room = sizeof joined - length, n = pieces[i].length < room ? pieces[i].length : room;
             if (n) memcpy(joined + length, pieces[i].data, n);
             length += n;
         }
-        all.data = joined;
-        all.length = length;
     }
-    ssize_t sent = aio__tls_send(s->tls, all.data, all.length);
-    if (sent == AIO__IO_FAILED && !s->error)
-        s->error = aio__tls_error(s->tls, "TLS write", aio__stream_peer(s, peer, sizeof peer));
-    return sent;
+    ssize_t sent = aio__tls_send(s->tls, data, length);
+    return sent == AIO__IO_FAILED ? aio__stream_tls_failed(s, "TLS write") : sent;
 }
 #endif
 
-/* Sends pieces, the first one not empty, as many as the socket takes. Bytes, AIO__IO_AGAIN, or AIO__IO_FAILED with
- * s->error. */
-static ssize_t aio__stream_send(aio_stream *s, const aio_text *pieces, size_t count)
+/* Sends pieces, of the first one what follows `offset`, at least a byte; as much as the socket takes. Bytes,
+ * AIO__IO_AGAIN, or AIO__IO_FAILED with s->error. */
+static ssize_t aio__stream_send(aio_stream *s, const aio_text *pieces, size_t count, size_t offset)
 {
 #ifndef AIO_NO_TLS
-    if (s->tls) return aio__stream_send_tls(s, pieces, count);
+    if (s->tls) return aio__stream_send_tls(s, pieces, count, offset);
 #endif
     ssize_t n;
+    const char *data = pieces[0].data + offset;
+    size_t length = pieces[0].length - offset;
     if (s->is_pipe) {
-        do n = aio__os.pipe_write(s->d.fd, pieces[0].data, pieces[0].length); while (n < 0 && errno == EINTR);
+        do n = aio__os.pipe_write(s->d.fd, data, length); while (n < 0 && errno == EINTR);
     } else if (count == 1) {
-        do n = aio__os.send(s->d.fd, pieces[0].data, pieces[0].length, AIO__NOSIGNAL); while (n < 0 && errno == EINTR);
+        do n = aio__os.send(s->d.fd, data, length, AIO__NOSIGNAL); while (n < 0 && errno == EINTR);
     } else {
         struct iovec vector[AIO__IOV_MAX];
         struct msghdr message;
         memset(&message, 0, sizeof message);
         size_t used = count < AIO__IOV_MAX ? count : (size_t)AIO__IOV_MAX;
         for (size_t i = 0; i < used; i++) {
-            vector[i].iov_base = (void *)(uintptr_t)pieces[i].data;
-            vector[i].iov_len = pieces[i].length;
+            vector[i].iov_base = (void *)(uintptr_t)(i ? pieces[i].data : data);
+            vector[i].iov_len = i ? pieces[i].length : length;
         }
         message.msg_iov = vector;
         message.msg_iovlen = (__typeof__(message.msg_iovlen))used;
         do n = aio__os.sendmsg(s->d.fd, &message, AIO__NOSIGNAL); while (n < 0 && errno == EINTR);
     }
-    if (AIO__LIKELY(n >= 0)) return n;
-    if (errno == EAGAIN || errno == EWOULDBLOCK) {
-        aio__descriptor_drained(&s->d, AIO__WRITE);
-        return AIO__IO_AGAIN;
-    }
+    if (AIO__LIKELY(n >= 0) || aio__io_none(&s->d, AIO__WRITE) == AIO__IO_AGAIN) return n;
     return aio__stream_failed(s, errno, "write", "write to");
 }
 
@@ -10524,25 +10533,30 @@ static void aio__out_free(aio_stream *s)
     s->out = NULL;
 }
 
-static void aio__drained(aio_stream *s, aio_exception *error)
+/* Completes a future of ours that may have been cancelled meanwhile; takes it and the error. NULL is fine for both. */
+static void aio__settle(aio_future *future, aio_exception *error)
 {
-    aio_future *future = s->drained;
-    if (!future) return;
-    s->drained = NULL;
-    if (future->state < AIO__DONE) {
-        if (error) aio__future_fail(future, error);
-        else aio__future_finish(future, AIO__DONE);
-    }
+    if (!future || future->state >= AIO__DONE) aio_exception_unref(error);
+    else if (error) aio__future_fail(future, error);
+    else aio__future_finish(future, AIO__DONE);
     aio_unref(future);
 }
 
-/* The error of s, with what was not sent. A new owner. */
-static aio_exception *aio__stream_lost(aio_stream *s)
+static void aio__drained(aio_stream *s, aio_exception *error)
 {
-    size_t unsent = aio__unsent(s);
-    if (!unsent) return aio_exception_ref(s->error);
-    return aio__exception(s->error->code, s->error->phase, "%s (%zu bytes not sent)", s->error->message, unsent);
+    aio_future *future = s->drained;
+    s->drained = NULL;
+    aio__settle(future, error);
 }
+
+/* The error of s, and how much was not sent. A new owner. */
+static aio_exception *aio__error_unsent(const aio_exception *error, size_t unsent)
+{
+    if (!unsent) return aio_exception_ref(error);
+    return aio__exception(error->code, error->phase, "%s (%zu bytes not sent)", error->message, unsent);
+}
+
+static aio_exception *aio__stream_lost(aio_stream *s) { return aio__error_unsent(s->error, aio__unsent(s)); }
 
 /* The stream cannot send any more: who waits to write hears it, and who reads, after what has come. */
 static void aio__stream_broken(aio_stream *s)
@@ -10562,34 +10576,32 @@ static void aio__write_wait(aio_stream *s)
 /* Tries to send at once; *at and *offset come to where the rest begins. False when the stream broke. */
 static bool aio__write_now(aio_stream *s, const aio_text *pieces, size_t count, size_t *at, size_t *offset)
 {
-    aio_text rest[AIO__IOV_MAX];
     while (*at < count) {
-        if (pieces[*at].length == *offset) {
-            ++*at;
-            *offset = 0;
-            continue;
+        if (pieces[*at].length) {
+            ssize_t n = aio__stream_send(s, pieces + *at, count - *at, *offset);
+            if (n < 0) return n == AIO__IO_AGAIN;
+            *offset += (size_t)n;
         }
-        size_t used = count - *at, most = AIO__IOV_MAX;
-        if (used > most) used = most;
-        memcpy(rest, pieces + *at, used * sizeof *rest);
-        rest[0].data += *offset;
-        rest[0].length -= *offset;
-        ssize_t n = aio__stream_send(s, rest, used);
-        if (n < 0) return n == AIO__IO_AGAIN;
-        size_t sent = (size_t)n + *offset;
-        while (*at < count && sent >= pieces[*at].length) sent -= pieces[(*at)++].length;
-        *offset = sent;
+        while (*at < count && *offset >= pieces[*at].length) *offset -= pieces[(*at)++].length;
     }
     return true;
 }
 
+/* 0, or why nothing more may be written. */
+static int aio__write_refused(const aio_stream *s)
+{
+    if (s->closing || s->wants_eof) return EPIPE;
+    if (s->held) return AIO_ERUNTIME;
+    return s->error ? s->error->code : 0;
+}
+
 /* A write broke the stream: the error says how much of it was not sent. Gives the code. */
-static int aio__write_failed(aio_stream *s, const aio_text *pieces, size_t count, size_t at, size_t offset)
+static AIO__NOINLINE int aio__write_failed(aio_stream *s, const aio_text *pieces, size_t count, size_t offset)
 {
     size_t left = 0;
     aio_exception *error = s->error;
-    for (size_t i = at; i < count; i++) left += pieces[i].length;
-    s->error = aio__exception(error->code, error->phase, "%s (%zu bytes not sent)", error->message, left - offset);
+    for (size_t i = 0; i < count; i++) left += pieces[i].length;
+    s->error = aio__error_unsent(error, left - offset);
     aio_exception_unref(error);
     aio__stream_broken(s);
     return s->error->code;
@@ -10600,15 +10612,13 @@ AIO_API int aio_stream_writelines(aio_stream *stream, const aio_text *pieces, si
     aio_stream *s = stream;
     size_t i = 0, offset = 0;
     if (!s || (!pieces && count)) return EINVAL;
-    if (s->closing || s->wants_eof) return EPIPE;
-    if (s->held) return AIO_ERUNTIME;
-    if (s->error) return s->error->code;
+    int code = aio__write_refused(s);
+    if (code) return code;
     if (!aio__unsent(s) && !aio__write_now(s, pieces, count, &i, &offset))
-        return aio__write_failed(s, pieces, count, i, offset);
+        return aio__write_failed(s, pieces + i, count - i, offset);
     if (i == count) return 0;
     for (; i < count; i++, offset = 0) {
-        if (pieces[i].length == offset) continue;
-        if (aio__out_append(s, pieces[i].data + offset, pieces[i].length - offset)) continue;
+        if (!pieces[i].length || aio__out_append(s, pieces[i].data + offset, pieces[i].length - offset)) continue;
         s->error = &aio__no_memory; /* part of the data is gone: nothing may follow it */
         aio__stream_broken(s);
         return ENOMEM;
@@ -10695,10 +10705,13 @@ static bool aio__stream_said_all(aio_stream *s)
 #ifndef AIO_NO_TLS
     if (s->tls && !aio__tls_flush(s->tls)) return false;
 #endif
-    if (s->error) return true;
+    if (s->error || s->aborting) return true;
     if (aio__unsent(s)) return false;
 #ifndef AIO_NO_TLS
-    if (s->tls) return aio__tls_goodbye(s->tls) && aio__tls_answered(s->tls);
+    if (!s->tls) return true;
+    if (!aio__tls_goodbye(s->tls) || !aio__tls_answered(s->tls)) return false;
+    s->lost = s->tls->goodbye && s->tls->failed;
+    if (s->lost) aio__stream_tls_failed(s, "TLS close");
 #endif
     return true;
 }
@@ -10707,17 +10720,20 @@ static void aio__stream_close_timeout(aio__timer *timer)
 {
     aio_stream *s = (aio_stream *)timer->owner;
     char peer[128];
+    const char *what = "not all was sent";
+    double seconds = AIO__CLOSE_TIMEOUT;
     s->timer = NULL;
 #ifndef AIO_NO_TLS
-    if (!s->error && s->tls && s->tls->awaits_answer) {
-        s->lost = true;
-        s->error = aio__exception(AIO_ETIMEOUT, "close", "close of %s: no close_notify within %g s",
-                                  aio__stream_peer(s, peer, sizeof peer), s->tls->patience);
+    if (s->tls && s->tls->awaits_answer) {
+        what = "no close_notify";
+        seconds = s->tls->patience;
     }
 #endif
-    if (!s->error)
-        s->error = aio__exception(AIO_ETIMEOUT, "close", "close of %s: not all was sent within %d s",
-                                  aio__stream_peer(s, peer, sizeof peer), AIO__CLOSE_TIMEOUT);
+    if (!s->error) {
+        s->lost = true;
+        s->error = aio__exception(AIO_ETIMEOUT, "close", "close of %s: %s within %g s",
+                                  aio__stream_peer(s, peer, sizeof peer), what, seconds);
+    }
     aio__stream_end(s);
 }
 
@@ -10746,7 +10762,7 @@ static bool aio__stream_flush(aio_stream *s)
     if (!s->out && !s->closing) return true;
     while (aio__unsent(s) && !s->error) {
         aio_text piece = { (char *)(s->out + 1) + s->out->start, aio__unsent(s) };
-        ssize_t n = aio__stream_send(s, &piece, 1);
+        ssize_t n = aio__stream_send(s, &piece, 1, 0);
         if (n == AIO__IO_AGAIN) {
             aio__write_wait(s);
             break;
@@ -10766,11 +10782,8 @@ static bool aio__stream_flush(aio_stream *s)
 static void aio__stream_on_writable(aio__handle *handle)
 {
     aio_stream *s = (aio_stream *)handle->owner;
-    if (s->raw_write) {
-        s->raw_write = false;
-        aio__drained(s, NULL);
-        return;
-    }
+    if (s->raw_write) aio__drained(s, NULL);
+    s->raw_write = false;
 #ifndef AIO_NO_TLS
     if (s->tls && s->tls->read_wants_write && (s->reader || s->transport)) {
         s->tls->read_wants_write = false;
@@ -10793,10 +10806,9 @@ AIO_API int aio_stream_write_eof(aio_stream *stream)
     aio_stream *s = stream;
     if (!s) return EINVAL;
     if (s->tls) return ENOTSUP;
-    if (s->closing) return EPIPE;
-    if (s->held) return AIO_ERUNTIME;
-    if (s->error) return s->error->code;
-    if (s->wants_eof) return 0;
+    if (s->wants_eof && !s->closing) return s->error ? s->error->code : 0;
+    int code = aio__write_refused(s);
+    if (code) return code;
     s->wants_eof = true;
     if (aio__unsent(s) || aio__stream_shutdown(s)) return 0;
     aio__stream_broken(s);
@@ -10864,9 +10876,7 @@ static aio_stream *aio__stream_over(aio_loop *loop, int fd, size_t limit)
 static aio_stream *aio__stream_new(aio_loop *loop, int fd, size_t limit)
 {
     aio_stream *s = aio__stream_over(loop, fd, limit);
-    int code = errno;
-    if (!s) aio__os.close(fd);
-    errno = code;
+    if (!s) aio__close_failed(fd);
     return s;
 }
 
@@ -10898,14 +10908,14 @@ static void aio__stream_end(aio_stream *s)
         aio__future_fail(&op->base.future,
                          aio__exception(ECONNABORTED, "read", "the stream was closed while being read"));
     }
-    aio__drained(s, s->drained && s->drained->state < AIO__DONE
-                        ? aio__exception(ECONNABORTED, "write", "the stream was closed while being drained") : NULL);
+    if (s->drained)
+        aio__drained(s, aio__exception(ECONNABORTED, "write", "the stream was closed while being drained"));
 #ifndef AIO_NO_TLS
     if (s->tls) {
         (void)aio__stream_said_all(s);
         aio__tls_drop_unread(s->tls);
+        aio__tls_free(s->tls);
     }
-    aio__tls_free(s->tls);
 #endif
     aio__descriptor_remove(loop, &s->d);
     if (s->home) *s->home = NULL;
@@ -10922,12 +10932,7 @@ static void aio__stream_end(aio_stream *s)
     aio_unref(s->task);
     if (s->transport) aio__pool_free(&loop->pool, s->transport, s->transport->size);
     aio__pool_free(&loop->pool, s, sizeof *s);
-    if (closed) {
-        if (closed->state >= AIO__DONE) aio_exception_unref(lost);
-        else if (lost) aio__future_fail(closed, lost);
-        else aio__future_finish(closed, AIO__DONE);
-        aio_unref(closed);
-    }
+    aio__settle(closed, lost);
     if (server) aio__server_client_left(server);
 }
 
@@ -10966,12 +10971,9 @@ static void aio__stream_reset(aio_stream *s)
     aio__os.setsockopt(s->d.fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
     if (!s->error && aio__unsent(s) && !s->transport)
         s->error = aio__exception(ECONNABORTED, "close", "the stream was aborted");
-    s->closing = true;
+    s->closing = s->aborting = true;
     aio__stream_end(s);
 }
-
-/* Closes in order: what was told last, an alert, reaches the peer. */
-static void aio__stream_drop(aio_stream *s) { aio__stream_begin_close(s); }
 
 AIO_API void aio_stream_abort(aio_stream *stream)
 {
@@ -10987,6 +10989,16 @@ AIO_API void aio_stream_abort(aio_stream *stream)
 
 /* ---- waiting for the socket itself, for connect and the handshake ---- */
 
+/* A coroutine that has not started, all zero. */
+static void *aio__new_zeroed(size_t size, aio_coro_fn *coro)
+{
+    aio_task *t = (aio_task *)(void *)aio__frame_alloc(aio__running, size, size, __FILE__, __LINE__);
+    if (!t) return NULL;
+    t->future.flags = (uint16_t)(t->future.flags | AIO__F_CORO);
+    t->future.run.coro = coro;
+    return t;
+}
+
 static aio_future *aio__stream_wait(aio_stream *s, int direction)
 {
     if (direction == AIO__READ) return (aio_future *)(void *)aio__stream_read(s, AIO__READ_READY, 0, NULL);
@@ -10997,54 +11009,59 @@ static aio_future *aio__stream_wait(aio_stream *s, int direction)
     return future;
 }
 
+struct aio__tls_start { /* host: NULL on a server */
+    aio_task         task;
+    aio_stream      *stream; /* NULL: it has ended meanwhile */
+    aio_tls_context *context;
+    const char      *host;
+    int              port, wants;
+    double           timeout, patience;
+    aio_exception   *error;
+    char             peer[128];
+};
+
 #ifndef AIO_NO_TLS
-struct aio__handshaking { aio_task task; aio_stream *stream; const char *peer; int wants; };
-static AIO_CORO(aio__handshaking)
+/* The direction that the handshake waits for; 0 when it is done; AIO__IO_FAILED with s->error. */
+static int aio__handshake_step(aio_stream *s, const char *peer)
 {
-    AIO_BEGIN(aio__handshaking);
-    while ((self->wants = aio__tls_handshake(self->stream->tls)) > 0)
-        AIO_AWAIT(aio__stream_wait(self->stream, self->wants));
-    if (self->wants < 0)
-        AIO_RAISE_EXCEPTION(self->stream->error = aio__tls_error(self->stream->tls, "TLS handshake", self->peer));
-    self->stream->error = aio__tls_pinned(self->stream->tls, self->peer);
-    if (self->stream->error) AIO_RAISE_EXCEPTION(self->stream->error);
-    AIO_END;
+    int wants = aio__tls_handshake(s->tls);
+    if (wants > 0) return wants;
+    s->error = wants ? aio__tls_error(s->tls, "TLS handshake", peer) : aio__tls_pinned(s->tls, peer);
+    return s->error ? AIO__IO_FAILED : 0;
 }
 #endif
 
-struct aio__tls_start { /* host: NULL on a server */
-    aio_task         task;
-    aio_stream      *stream;
-    aio_tls_context *context;
-    const char      *host;
-    int              port;
-    double           timeout, patience;
-    aio_exception   *error;
-    char             peer[280];
-};
 static AIO_CORO(aio__tls_start)
 {
     AIO_BEGIN(aio__tls_start);
     self->stream->held = &self->stream;
-    if (self->host) snprintf(self->peer, sizeof self->peer, "%s", self->host);
-    else snprintf(self->peer, sizeof self->peer, "%s", aio__stream_peer(self->stream, self->peer, sizeof self->peer));
+    if (!self->host) self->host = aio__stream_peer(self->stream, self->peer, sizeof self->peer);
 #ifdef AIO_NO_TLS
-    AIO_RAISE(ENOTSUP, "TLS with %s: compiled with AIO_NO_TLS", self->peer);
+    AIO_RAISE(ENOTSUP, "TLS with %s: compiled with AIO_NO_TLS", self->host);
 #else
     aio__tls *tls;
-    tls = aio__tls_new(self->context, &self->stream->d, self->stream->tls, self->host, self->port);
+    tls = aio__tls_new(self->context, &self->stream->d, self->stream->tls,
+                       self->context->server ? NULL : self->host, self->port);
     if (!tls)
-        AIO_RAISE(errno, "TLS with %s: %s", self->peer,
+        AIO_RAISE(errno, "TLS with %s: %s", self->host,
                   errno == EINVAL ? "not a name that a server can have" : "no memory");
     tls->patience = self->patience;
     self->stream->tls = tls;
     AIO_TRY {
-        AIO_TIMEOUT(self->timeout > 0 ? self->timeout : 60)
-            AIO_AWAIT(AIO_CALL(aio__handshaking, .stream = self->stream, .peer = self->peer));
+        AIO_TIMEOUT(self->timeout > 0 ? self->timeout : 60) {
+            while (self->stream && (self->wants = aio__handshake_step(self->stream, self->host)) > 0)
+                AIO_AWAIT(aio__stream_wait(self->stream, self->wants));
+            if (!self->stream) AIO_RAISE(ECONNABORTED, "TLS handshake with %s: the stream was closed", self->host);
+            if (self->wants) AIO_RAISE_EXCEPTION(self->stream->error);
+        }
     } AIO_CATCH {
+        bool late;
+        late = aio_caught(self)->code == AIO_ETIMEOUT;
+        self->error = aio__exception(late ? AIO_ETIMEOUT : ECONNABORTED, "TLS handshake", "TLS handshake with %s: %s",
+                                     self->host, late ? "timed out" : "given up");
         if (self->stream) self->stream->tls->failed = true;
-        if (aio_caught(self)->code != AIO_ETIMEOUT) AIO_RERAISE();
-        self->error = aio__exception(AIO_ETIMEOUT, "TLS handshake", "TLS handshake with %s: timed out", self->peer);
+        if (self->stream && !self->stream->error) self->stream->error = aio_exception_ref(self->error);
+        if (!late) AIO_RERAISE();
         AIO_RAISE_EXCEPTION(self->error);
     } AIO_END_TRY;
 #endif
@@ -11055,11 +11072,18 @@ static AIO_CORO(aio__tls_start)
 }
 
 /* Goes over to TLS. host: NULL on a server, else with its port. */
-static aio_future *aio__tls_begin(aio_stream *s, aio_tls_context *context, const char *host, int port, double timeout,
-                                  double patience)
+static aio_future *aio__tls_begin(aio_stream *s, aio_tls_context *context, const char *host, int port,
+                                  double timeout, double patience)
 {
-    return (aio_future *)(void *)AIO_CALL(aio__tls_start, .stream = s, .context = context, .host = host, .port = port,
-                                          .timeout = timeout, .patience = patience);
+    struct aio__tls_start *self = (struct aio__tls_start *)aio__new_zeroed(sizeof *self, aio__tls_start_coro);
+    if (!self) return NULL;
+    self->stream = s;
+    self->context = context;
+    self->host = host;
+    self->port = port;
+    self->timeout = timeout;
+    self->patience = patience;
+    return &self->task.future;
 }
 
 static bool aio__tls_context_is_for(const aio_tls_context *context, bool server)
@@ -11092,21 +11116,17 @@ static aio_stream *aio__connect_begin(aio_loop *loop, const aio__address *to, co
 {
     int fd = aio__socket(to->storage.ss_family, SOCK_STREAM);
     if (fd < 0) return NULL;
-    if (from && aio__os.bind(fd, (const struct sockaddr *)&from->storage, from->length) < 0) {
-        int code = errno;
-        aio__os.close(fd);
-        errno = code;
-        return NULL;
+    int status = from ? aio__os.bind(fd, (const struct sockaddr *)&from->storage, from->length) : 0;
+    bool under_way = status == 0;
+    if (under_way) {
+        aio__stream_options(fd, to->storage.ss_family != AF_UNIX);
+        do status = aio__os.connect(fd, (const struct sockaddr *)&to->storage, to->length);
+        while (status < 0 && errno == EINTR);
+        if (status < 0 && errno == EISCONN) status = 0;
+        under_way = status == 0 || errno == EINPROGRESS || errno == EALREADY;
     }
-    aio__stream_options(fd, to->storage.ss_family != AF_UNIX);
-    int status;
-    do status = aio__os.connect(fd, (const struct sockaddr *)&to->storage, to->length);
-    while (status < 0 && errno == EINTR);
-    if (status < 0 && errno == EISCONN) status = 0;
-    if (status < 0 && errno != EINPROGRESS && errno != EALREADY) {
-        int code = errno;
-        aio__os.close(fd);
-        errno = code;
+    if (!under_way) {
+        aio__close_failed(fd);
         return NULL;
     }
     aio_stream *s = aio__stream_new(loop, fd, limit);
@@ -11177,16 +11197,6 @@ static const char *aio__keep(char **at, const char *text)
 }
 
 static size_t aio__text_size(const char *text) { return text ? strlen(text) + 1 : 0; }
-
-/* A coroutine that has not started, all zero. */
-static void *aio__new_zeroed(size_t size, aio_coro_fn *coro)
-{
-    aio_task *t = (aio_task *)(void *)aio__frame_alloc(aio__running, size, size, __FILE__, __LINE__);
-    if (!t) return NULL;
-    t->future.flags = (uint16_t)(t->future.flags | AIO__F_CORO);
-    t->future.run.coro = coro;
-    return t;
-}
 
 /* 0, or ENAMETOOLONG, EINVAL. */
 static int aio__unix_address(const char *path, aio__address *address)
@@ -11263,9 +11273,7 @@ static void aio__server_free(aio_server *server)
     aio__spare_keep(server->loop);
     aio_tls_context_unref(server->options.tls_context);
     aio__free(server);
-    if (!closed) return;
-    if (closed->state < AIO__DONE) aio__future_finish(closed, AIO__DONE);
-    aio_unref(closed);
+    aio__settle(closed, NULL);
 }
 
 /* Frees it when it is closed, nobody is to call wait_closed any more, and the last client has gone. */
@@ -11469,22 +11477,26 @@ static bool aio__listen_prepare(const aio_server *server, int fd, int family)
 #endif
 }
 
+/* Where an address has its port; NULL: it has none. */
+static in_port_t *aio__address_port(struct sockaddr_storage *storage)
+{
+    if (storage->ss_family == AF_INET) return &((struct sockaddr_in *)(void *)storage)->sin_port;
+    return storage->ss_family == AF_INET6 ? &((struct sockaddr_in6 *)(void *)storage)->sin6_port : NULL;
+}
+
 /* A socket that listens; -1 with errno. */
 static int aio__listen_socket(const aio_server *server, const aio__address *address, int port)
 {
     int family = address->storage.ss_family;
     aio__address to = *address;
+    in_port_t *place = aio__address_port(&to.storage);
     int fd = aio__socket(family, SOCK_STREAM);
     if (fd < 0) return -1;
-    if (family == AF_INET) ((struct sockaddr_in *)(void *)&to.storage)->sin_port = htons((uint16_t)port);
-    if (family == AF_INET6) ((struct sockaddr_in6 *)(void *)&to.storage)->sin6_port = htons((uint16_t)port);
+    if (place) *place = htons((uint16_t)port);
     if (aio__listen_prepare(server, fd, family) &&
         aio__os.bind(fd, (const struct sockaddr *)&to.storage, to.length) == 0 &&
         aio__os.listen(fd, server->options.backlog) == 0) return fd;
-    int code = errno;
-    aio__os.close(fd);
-    errno = code;
-    return -1;
+    return aio__close_failed(fd);
 }
 
 /* The port that the system chose; -1 with errno. */
@@ -11494,9 +11506,8 @@ static int aio__listen_port(int fd)
     socklen_t length = sizeof storage;
     memset(&storage, 0, sizeof storage);
     if (aio__os.getsockname(fd, (struct sockaddr *)&storage, &length) < 0) return -1;
-    if (storage.ss_family == AF_INET) return ntohs(((struct sockaddr_in *)(void *)&storage)->sin_port);
-    if (storage.ss_family == AF_INET6) return ntohs(((struct sockaddr_in6 *)(void *)&storage)->sin6_port);
-    return 0;
+    const in_port_t *place = aio__address_port(&storage);
+    return place ? ntohs(*place) : 0;
 }
 
 /* 0 or a code. */
@@ -11511,9 +11522,8 @@ static int aio__server_listen(aio_server *server, const aio__address *address)
     listener->d.reader.run = aio__listener_on_readable;
     listener->d.reader.owner = listener;
     if (port < 0 || aio__descriptor_add(server->loop, &listener->d, fd) < 0) {
-        int code = errno;
-        aio__os.close(fd);
-        return code;
+        aio__close_failed(fd);
+        return errno;
     }
     server->port = port;
     server->listener_count++;
@@ -11648,30 +11658,28 @@ static AIO_CORO(aio__serve)
     AIO_END;
 }
 
-static aio_server_task *aio__serve_new(aio_client_handler *handler, void *arg, const aio_server_options *options)
+static aio_server_task *aio__serve_new(aio_client_handler *handler, void *arg, const char *host, int port,
+                                       const aio__address *address, const aio_server_options *options)
 {
-    if (!handler) return (aio_server_task *)(void *)aio__failure(EINVAL, "start_server: no handler");
-    if (!aio__tls_context_is_for(options->tls_context, true))
-        return (aio_server_task *)(void *)aio__failure(EINVAL, "start_server: the TLS context is a client's");
+    const char *wrong = !handler ? "no handler"
+                      : !aio__tls_context_is_for(options->tls_context, true) ? "the TLS context is a client's"
+                      : strlen(host) > 255 ? "the host name is too long" : NULL;
+    if (wrong) return (aio_server_task *)(void *)aio__failure(EINVAL, "start_server: %s", wrong);
     struct aio__serve *self = (struct aio__serve *)aio__new_zeroed(sizeof *self, aio__serve_coro);
     if (!self) return NULL;
     self->handler = handler;
     self->arg = arg;
     self->options = *options;
+    self->port = port;
+    if (address) self->address = *address;
+    memcpy(self->host, host, strlen(host) + 1);
     return (aio_server_task *)(void *)self;
 }
 
 AIO_API aio_server_task *aio__start_server(aio_client_handler *handler, void *arg, const char *host, int port,
                                            const aio_server_options *options)
 {
-    if (host && strlen(host) > 255)
-        return (aio_server_task *)(void *)aio__failure(EINVAL, "start_server: the host name is too long");
-    aio_server_task *task = aio__serve_new(handler, arg, options);
-    if (!task || task->task.future.run.coro != aio__serve_coro) return task;
-    struct aio__serve *self = (struct aio__serve *)(void *)task;
-    self->port = port;
-    snprintf(self->host, sizeof self->host, "%s", host ? host : "");
-    return task;
+    return aio__serve_new(handler, arg, host ? host : "", port, NULL, options);
 }
 
 /* A socket file that nobody listens on is in the way of a new one. */
@@ -11696,12 +11704,7 @@ AIO_API aio_server_task *aio__start_unix_server(aio_client_handler *handler, voi
     if (code)
         return (aio_server_task *)(void *)aio__failure(code, "unix socket %.200s: %s", path ? path : "",
                                                        strerror(code));
-    aio_server_task *task = aio__serve_new(handler, arg, options);
-    if (!task || task->task.future.run.coro != aio__serve_coro) return task;
-    struct aio__serve *self = (struct aio__serve *)(void *)task;
-    self->address = address;
-    snprintf(self->host, sizeof self->host, "%s", path);
-    return task;
+    return aio__serve_new(handler, arg, path, 0, &address, options);
 }
 
 AIO_API int aio_server_port(const aio_server *server) { return server ? server->port : 0; }
@@ -12851,15 +12854,6 @@ AIO_API aio_datagram_task *aio_datagram_receive(aio_datagram_endpoint *endpoint)
 }
 
 /* ---- beginning ---- */
-
-/* -1, with the errno of before. */
-static int aio__close_failed(int fd)
-{
-    int code = errno;
-    aio__os.close(fd);
-    errno = code;
-    return -1;
-}
 
 /* Takes the descriptor, unless it fails: NULL with errno. */
 static aio_datagram_endpoint *aio__endpoint_new(aio_loop *loop, int fd, bool connected, const aio_endpoint_options *o)
@@ -17518,7 +17512,7 @@ static void aio__attempt_fail(aio__attempt *attempt, int code, const char *why)
     struct aio__racing *race = attempt->race;
     char address[128];
     size_t room = sizeof race->text - AIO__RACE_MORE - race->used;
-    if (attempt->stream) aio__stream_drop(attempt->stream);
+    aio_stream_close(attempt->stream);
     attempt->stream = NULL;
     if (attempt == &race->attempts[race->started - 1]) race->next = race->task.future.loop->now;
     if (race->code != EMFILE && race->code != ENFILE && race->code != ENOBUFS && race->code != ENOMEM)
@@ -17626,8 +17620,8 @@ static AIO_CORO(aio__racing)
         aio_exception_unref(self->error);
         aio__timer_cancel(self->task.future.loop, self->timer);
         for (int i = 0; i < self->started; i++)
-            if (self->attempts[i].stream) aio__stream_drop(self->attempts[i].stream);
-        if (self->task.future.error && self->result) aio__stream_drop(self->result);
+            aio_stream_close(self->attempts[i].stream);
+        if (self->task.future.error) aio_stream_close(self->result);
         if (self->task.future.error) self->result = NULL;
     AIO_END;
 }
@@ -17708,7 +17702,7 @@ static AIO_CORO(aio__connect)
                                  self->options.tls_timeout, self->options.tls_shutdown_timeout));
     }
     AIO_FINALLY;
-        if (self->task.future.error && self->result) aio__stream_drop(self->result);
+        if (self->task.future.error) aio_stream_close(self->result); /* in order: what was told last reaches the peer */
         if (self->task.future.error) self->result = NULL;
         aio_exception_unref(self->error);
         aio__proxies_free(self->proxies);

@@ -21,6 +21,10 @@ static void *no_handler(aio_stream *stream, void *arg)
 #define SERVER_MAY .may = { ECONNRESET, AIO_EINCOMPLETE, EPIPE, AIO_ETIMEOUT, ECONNABORTED, AIO_ERESOLVE, ECONNREFUSED, \
     EADDRINUSE /* a stale file that could not be looked at */ }
 
+/* The handler of a server whose coroutine for a client is `name`, with a member `stream`. */
+#define CLIENT_HANDLER(name) \
+    static void *name##_handler(aio_stream *stream, void *arg) { return (void)arg, AIO_CALL(name, .stream = stream); }
+
 struct server_echo { aio_task task; aio_server *server; aio_stream *one, *two; aio_text text; int made; char name[64];
     };
 SCENARIO(server_echo, SERVER_MAY)
@@ -390,11 +394,7 @@ static AIO_CORO(server_bad_client)
     AIO_RAISE(EDOM, "the handler does not like it");
     AIO_END;
 }
-static void *bad_handler(aio_stream *stream, void *arg)
-{
-    (void)arg;
-    return AIO_CALL(server_bad_client, .stream = stream);
-}
+CLIENT_HANDLER(server_bad_client)
 
 struct server_handler_fails { aio_task task; aio_server *server, *none; aio_stream *stream; aio_text text; };
 SCENARIO(server_handler_fails, SERVER_MAY)
@@ -406,7 +406,7 @@ SCENARIO(server_handler_fails, SERVER_MAY)
     } AIO_CATCH {
         CAUGHT(EINVAL);
     } AIO_END_TRY;
-    AIO_AWAIT(self->server, aio_start_server(bad_handler, NULL, "127.0.0.1", 0));
+    AIO_AWAIT(self->server, aio_start_server(server_bad_client_handler, NULL, "127.0.0.1", 0));
     AIO_AWAIT(self->stream, aio_open_connection("127.0.0.1", aio_server_port(self->server)));
     expect_report("error in the handler of a client");
     REQUIRE(aio_stream_write(self->stream, "x\n", 2) == 0);
@@ -486,17 +486,13 @@ static AIO_CORO(server_big_client)
         aio__free(self->big);
     AIO_END;
 }
-static void *big_handler(aio_stream *stream, void *arg)
-{
-    (void)arg;
-    return AIO_CALL(server_big_client, .stream = stream);
-}
+CLIENT_HANDLER(server_big_client)
 
 struct server_abort_clients { aio_task task; aio_server *server; aio_stream *stream; double began; };
 SCENARIO(server_abort_clients, SERVER_MAY, .skip = KIND_SLICE /* 8 MB */)
 {
     AIO_BEGIN(server_abort_clients);
-    AIO_AWAIT(self->server, aio_start_server(big_handler, NULL, "127.0.0.1", 0));
+    AIO_AWAIT(self->server, aio_start_server(server_big_client_handler, NULL, "127.0.0.1", 0));
     AIO_AWAIT(self->stream, aio_open_connection("127.0.0.1", aio_server_port(self->server)));
     SOON();
     CHECK_INT(aio_server_client_count(self->server), 1);
@@ -720,8 +716,10 @@ static AIO_CORO(kicked)
 {
     AIO_BEGIN(kicked);
     kicked_stream = self->stream;
+    AIO_AWAIT(aio_stream_readexactly(self->stream, 1));
+    AIO_AWAIT(aio_sleep(0.2));
     AIO_TRY {
-        AIO_AWAIT(aio_stream_read_all(self->stream, 0));
+        AIO_AWAIT(aio_stream_read(self->stream, 1));
     } AIO_CATCH {
         kicked_code = aio_caught(self)->code;
         CHECK(aio_stream_is_closing(self->stream));
@@ -732,11 +730,8 @@ static AIO_CORO(kicked)
         kicked_stream = NULL;
     AIO_END;
 }
-static void *kicked_handler(aio_stream *stream, void *arg)
-{
-    (void)arg;
-    return AIO_CALL(kicked, .stream = stream);
-}
+CLIENT_HANDLER(kicked)
+
 struct server_kicks { aio_task task; aio_server *server; aio_stream *stream; aio_text text; };
 SCENARIO(server_kicks, SERVER_MAY)
 {
@@ -745,11 +740,13 @@ SCENARIO(server_kicks, SERVER_MAY)
     kicked_code = 0;
     AIO_AWAIT(self->server, aio_start_server(kicked_handler, NULL, "127.0.0.1", 0));
     AIO_AWAIT(self->stream, aio_open_connection("127.0.0.1", aio_server_port(self->server)));
+    REQUIRE(aio_stream_write(self->stream, "1", 1) == 0);
     SOON();
+    REQUIRE(aio_stream_write(self->stream, "2", 1) == 0); /* is not read any more */
     CHECK(kicked_stream != NULL);
     aio_stream_abort(kicked_stream);
     aio_stream_abort(kicked_stream); /* it is still the server's */
-    SOON();
+    AIO_AWAIT(aio_sleep(0.3));
     CHECK_PTR(kicked_stream, NULL);
     CHECK_INT(kicked_code, ECONNABORTED);
     CHECK_INT(aio_server_client_count(self->server), 0);
@@ -775,11 +772,8 @@ static AIO_CORO(grouping)
     }
     AIO_END;
 }
-static void *grouping_handler(aio_stream *stream, void *arg)
-{
-    (void)arg;
-    return AIO_CALL(grouping, .stream = stream);
-}
+CLIENT_HANDLER(grouping)
+
 struct server_group_went { aio_task task; aio_server *server; aio_stream *stream; aio_text text; };
 SCENARIO(server_group_went, SERVER_MAY)
 {

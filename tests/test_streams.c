@@ -331,7 +331,7 @@ SCENARIO(stream_read_all, .may = { EPIPE, ECONNRESET })
         CHECK(false);
     } AIO_CATCH {
         CAUGHT(AIO_ELIMIT);
-        CHECK_STR(aio_caught(self)->message, "more than the limit of 19 bytes to read");
+        CHECK_STR(aio_caught(self)->message, "there is more to read than the limit of 19 bytes");
     } AIO_END_TRY;
     AIO_AWAIT(self->text, aio_stream_read_all(self->a, 20));
     CHECK_BYTES(self->text.data, self->text.length, "01234567890123456789");
@@ -658,6 +658,7 @@ SCENARIO(stream_half, .may = { AIO_EINCOMPLETE, EPIPE, ECONNRESET })
     self->b = NULL;
     AIO_AWAIT(self->text, aio_stream_read_all(self->a, 0));
     CHECK_BYTES(self->text.data, self->text.length, "thanks");
+    CHECK_INT(aio_stream_write_eof(self->a), 0); /* it has ended, and so has the connection */
     AIO_FINALLY;
         aio__free(self->big);
         aio_stream_abort(self->a);
@@ -708,6 +709,28 @@ SCENARIO(stream_cost, .skip = KIND_SLICE /* counts calls */ | KIND_CALL | KIND_S
         if (self->echo) aio_task_cancel(self->echo);
         aio_unref(self->echo);
     AIO_END;
+}
+
+/* Half a GiB and more unread: what is said of it does not fit into what remembers how far it was searched. */
+TEST(stream_find_big)
+{
+    enum { AT = 0x23000000 };
+    aio_stream s;
+    aio__read op;
+    memset(&s, 0, sizeof s);
+    memset(&op, 0, sizeof op);
+    s.in = (char *)mmap(NULL, AT + 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    CHECK(s.in != (char *)MAP_FAILED);
+    memcpy(s.in + AT, "yxy", 3);
+    s.in_end = AT + 3;
+    op.stream = &s;
+    op.separator = "xy";
+    op.n = 2;
+    CHECK_INT(aio__read_find(&op), AT + 3);
+    s.in_end = AT + 2;
+    CHECK_INT(aio__read_find(&op), 0);
+    CHECK(op.scanned <= AT + 1);
+    munmap(s.in, AT + 4096);
 }
 
 TEST(stream_size)

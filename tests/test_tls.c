@@ -534,11 +534,7 @@ static AIO_CORO(tls_pour_back)
     }
     AIO_END;
 }
-static void *pour_handler(aio_stream *stream, void *arg)
-{
-    (void)arg;
-    return AIO_CALL(tls_pour_back, .stream = stream);
-}
+CLIENT_HANDLER(tls_pour_back)
 
 struct tls_feed { aio_task task; aio_stream *stream; size_t size, at; char block[30000]; }; /* borrows the stream */
 static AIO_CORO(tls_feed)
@@ -562,7 +558,7 @@ SCENARIO(tls_both_ways, TLS_MAY)
 {
     AIO_BEGIN(tls_both_ways);
     TLS_SETUP("good", NULL);
-    AIO_AWAIT(self->server, aio_start_server(pour_handler, NULL, "127.0.0.1", 0, .tls_context = self->server_tls));
+    AIO_AWAIT(self->server, aio_start_server(tls_pour_back_handler, NULL, "127.0.0.1", 0, .tls_context = self->server_tls));
     AIO_TIMEOUT(1000) {
         AIO_AWAIT(self->stream, aio_open_connection("127.0.0.1", aio_server_port(self->server),
                                                     .tls_context = self->client_tls));
@@ -665,18 +661,14 @@ static AIO_CORO(tls_cut_peer)
     self->stream->tls->failed = true; /* it says no goodbye */
     AIO_END;
 }
-static void *cut_handler(aio_stream *stream, void *arg)
-{
-    (void)arg;
-    return AIO_CALL(tls_cut_peer, .stream = stream);
-}
+CLIENT_HANDLER(tls_cut_peer)
 
 struct tls_truncated { TLS_SELF; };
 SCENARIO(tls_truncated, TLS_MAY)
 {
     AIO_BEGIN(tls_truncated);
     TLS_SETUP("good", NULL);
-    AIO_AWAIT(self->server, aio_start_server(cut_handler, NULL, "127.0.0.1", 0, .tls_context = self->server_tls));
+    AIO_AWAIT(self->server, aio_start_server(tls_cut_peer_handler, NULL, "127.0.0.1", 0, .tls_context = self->server_tls));
     AIO_TIMEOUT(100) {
         AIO_AWAIT(self->stream, aio_open_connection("127.0.0.1", aio_server_port(self->server),
                                                     .tls_context = self->client_tls));
@@ -776,6 +768,167 @@ SCENARIO(tls_started, TLS_MAY)
     AIO_END;
 }
 
+/* ---- two ends of one connection here ---- */
+
+struct tls_pairing { aio_task task; aio_stream *a, *b; aio_tls_context *client, *server; aio_task *serving; };
+static AIO_CORO(tls_pairing)
+{
+    AIO_BEGIN(tls_pairing);
+    self->serving = &aio_create_task(AIO_CALL(aio__tls_start, .stream = self->b, .context = self->server))->task;
+    REQUIRE(self->serving);
+    AIO_AWAIT(aio_stream_start_tls(self->a, self->client, "localhost"));
+    AIO_AWAIT((aio_future *)aio_ref(self->serving));
+    AIO_FINALLY;
+        if (self->serving) aio_task_cancel(self->serving);
+        aio_unref(self->serving);
+    AIO_END;
+}
+
+#define PAIR_SELF aio_task task; aio_tls_context *server_tls, *client_tls; aio_server *server; aio_stream *stream, *other
+
+/* A connection that is aborted has no end: what came is not all. */
+struct tls_aborted { PAIR_SELF; };
+SCENARIO(tls_aborted, TLS_MAY)
+{
+    AIO_BEGIN(tls_aborted);
+    TLS_SETUP("good", NULL);
+    REQUIRE(unix_pair(0, 0, &self->stream, &self->other));
+    AIO_AWAIT(AIO_CALL(tls_pairing, .a = self->stream, .b = self->other, .client = self->client_tls,
+                       .server = self->server_tls));
+    REQUIRE(aio_stream_write(self->stream, "half of ", 8) == 0);
+    aio_stream_abort(self->stream);
+    self->stream = NULL;
+    AIO_TRY {
+        AIO_TIMEOUT(100) AIO_AWAIT(aio_stream_read_all(self->other, 0));
+        UNREACHED();
+    } AIO_CATCH {
+        bool lost; /* a unix socket is reset if it was closed with bytes unread, else it ends without a goodbye */
+        lost = aio_caught(self)->code == AIO_ETLS || aio_caught(self)->code == ECONNRESET;
+        if (!CHECK(lost)) AIO_RERAISE();
+    } AIO_END_TRY;
+    AIO_FINALLY;
+        aio_stream_abort(self->other);
+        TLS_END();
+    AIO_END;
+}
+
+/* The peer's goodbye comes behind much that nobody reads, and the peer does not hang up. */
+struct tls_late_goodbye { PAIR_SELF; aio_stream *closing; double began; char block[66000]; };
+SCENARIO(tls_late_goodbye, TLS_MAY, .skip = KIND_SLICE /* much by single bytes */
+         | KIND_CALL /* nobody reads meanwhile: a write that had to wait would wait for ever */)
+{
+    AIO_BEGIN(tls_late_goodbye);
+    TLS_SETUP("good", NULL);
+    REQUIRE(unix_pair(0, 0, &self->stream, &self->other));
+    AIO_AWAIT(AIO_CALL(tls_pairing, .a = self->stream, .b = self->other, .client = self->client_tls,
+                       .server = self->server_tls));
+    REQUIRE(aio_stream_write(self->other, self->block, sizeof self->block) == 0);
+    REQUIRE(aio__tls_goodbye(self->other->tls));
+    self->stream->tls->patience = 5;
+    self->began = aio_loop_time(aio_get_running_loop());
+    self->closing = self->stream;
+    self->stream = NULL;
+    AIO_AWAIT(aio_stream_wait_closed(self->closing));
+    CHECK_NEAR(aio_loop_time(aio_get_running_loop()), self->began, 0.5);
+    AIO_FINALLY;
+        aio_stream_abort(self->other);
+        TLS_END();
+    AIO_END;
+}
+
+/* Who hangs up instead of saying goodbye may have missed what was said last. */
+struct tls_no_goodbye { PAIR_SELF; aio_stream *closing; };
+SCENARIO(tls_no_goodbye, TLS_MAY)
+{
+    AIO_BEGIN(tls_no_goodbye);
+    TLS_SETUP("good", NULL);
+    REQUIRE(unix_pair(0, 0, &self->stream, &self->other));
+    AIO_AWAIT(AIO_CALL(tls_pairing, .a = self->stream, .b = self->other, .client = self->client_tls,
+                       .server = self->server_tls));
+    self->stream->tls->patience = 5;
+    REQUIRE(shutdown(aio_stream_fileno(self->other), SHUT_WR) == 0);
+    self->closing = self->stream;
+    self->stream = NULL;
+    AIO_TRY {
+        AIO_AWAIT(aio_stream_wait_closed(self->closing));
+        UNREACHED();
+    } AIO_CATCH {
+        CAUGHT(AIO_ETLS);
+        CHECK_STR(aio_caught(self)->message,
+                  "TLS close with the peer: the peer closed the connection without close_notify");
+    } AIO_END_TRY;
+    AIO_FINALLY;
+        aio_stream_abort(self->other);
+        TLS_END();
+    AIO_END;
+}
+
+/* A stream that is aborted between the moment when its socket takes more and the step of the handshake that waits for
+ * that. */
+struct tls_abort_handshake { PAIR_SELF; struct aio__tls_start *starting; aio_future *drained; char block[4096]; };
+static void tls_abort_now(aio_future *future, void *arg)
+{
+    struct tls_abort_handshake *self = (struct tls_abort_handshake *)arg;
+    (void)future;
+    aio_stream_abort(self->stream);
+    self->stream = NULL;
+}
+SCENARIO(tls_abort_handshake, TLS_MAY, .skip = KIND_SLICE /* what is sent here is not */)
+{
+    AIO_BEGIN(tls_abort_handshake);
+    TLS_SETUP("good", NULL);
+    REQUIRE(unix_pair(0, 4096, &self->stream, &self->other));
+    while (send(aio_stream_fileno(self->stream), self->block, sizeof self->block, MSG_NOSIGNAL | MSG_DONTWAIT) > 0) { }
+    self->drained = aio__drain_future(self->stream); /* what the handshake will wait for, after this callback */
+    REQUIRE(self->drained && aio_future_add_done_callback(self->drained, tls_abort_now, self) == 0);
+    self->starting = aio_create_task((struct aio__tls_start *)(void *)
+        aio_stream_start_tls(self->stream, self->client_tls, "localhost"));
+    REQUIRE(self->starting);
+    AIO_AWAIT(aio_sleep(0.1));
+    CHECK(self->stream && self->stream->raw_write);
+    while (recv(aio_stream_fileno(self->other), self->block, sizeof self->block, MSG_DONTWAIT) > 0) { }
+    AIO_AWAIT(aio_sleep(0.1));
+    CHECK_PTR(self->stream, NULL);
+    CHECK(aio_future_exception(self->starting) && aio_future_exception(self->starting)->code == ECONNABORTED);
+    AIO_FINALLY;
+        if (self->drained) aio_future_remove_done_callback(self->drained, tls_abort_now, self);
+        aio_unref(self->drained);
+        if (self->starting) aio_task_cancel(self->starting);
+        aio_unref(self->starting);
+        aio_stream_abort(self->other);
+        TLS_END();
+    AIO_END;
+}
+
+/* A handshake that was given up is not taken up again by who writes or reads. */
+struct tls_given_up { PAIR_SELF; struct aio__tls_start *starting; };
+SCENARIO(tls_given_up, TLS_MAY)
+{
+    AIO_BEGIN(tls_given_up);
+    TLS_SETUP("good", NULL);
+    REQUIRE(unix_pair(0, 0, &self->stream, &self->other));
+    self->starting = aio_create_task((struct aio__tls_start *)(void *)
+        aio_stream_start_tls(self->stream, self->client_tls, "localhost"));
+    REQUIRE(self->starting);
+    AIO_AWAIT(aio_sleep(0.1));
+    aio_task_cancel(self->starting);
+    AIO_AWAIT(aio_sleep(0.1));
+    CHECK(aio_future_cancelled(self->starting));
+    CHECK_INT(aio_stream_write(self->stream, "x", 1), ECONNABORTED);
+    AIO_TRY {
+        AIO_TIMEOUT(10) AIO_AWAIT(aio_stream_read(self->stream, 1));
+        UNREACHED();
+    } AIO_CATCH {
+        CAUGHT(ECONNABORTED);
+        CHECK_STR(aio_caught(self)->message, "TLS handshake with localhost: given up");
+    } AIO_END_TRY;
+    AIO_FINALLY;
+        aio_unref(self->starting);
+        aio_stream_abort(self->other);
+        TLS_END();
+    AIO_END;
+}
+
 /* ---- sessions that are resumed ---- */
 
 struct tls_resuming { TLS_SELF; int version; bool reused, rude; aio_tls_context *next_tls; };
@@ -847,6 +1000,30 @@ SCENARIO(tls_sessions_few, TLS_MAY)
         CAUGHT(AIO_ETLS);
         CHECK_INT(self->client_tls->session_count, 4); /* of the other name */
     } AIO_END_TRY;
+    AIO_FINALLY;
+        TLS_END();
+    AIO_END;
+}
+
+/* As many as there can be; and what a client of TLS 1.2 asked for is known when it resumes a session, too. */
+struct tls_sessions_most { TLS_SELF; bool reused, rude; char ca[128]; };
+SCENARIO(tls_sessions_most, TLS_MAY)
+{
+    AIO_BEGIN(tls_sessions_most);
+    tls_setup();
+    self->server_tls = tls_server("good", NULL);
+    self->client_tls = aio_tls_context_create(.ca_file = tls_file(self->ca, "ca"), .sessions = INT_MAX,
+                                              .max_version = "1.2");
+    REQUIRE(self->server_tls && self->client_tls);
+    AIO_AWAIT(self->server, aio_start_server(echo_handler, NULL, "127.0.0.1", 0, .tls_context = self->server_tls));
+    VISIT(false, self->client_tls, "localhost");
+    AIO_AWAIT(self->stream, aio_open_connection("127.0.0.1", aio_server_port(self->server),
+                                                .tls_context = self->client_tls, .server_hostname = "localhost"));
+    REQUIRE(aio_stream_write(self->stream, "x", 1) == 0);
+    AIO_AWAIT(self->text, aio_stream_readexactly(self->stream, 1));
+    REQUIRE(tls_served(self->server));
+    CHECK(aio_stream_tls_reused(tls_served(self->server)));
+    CHECK_STR(aio_stream_tls_server_name(tls_served(self->server)), "localhost");
     AIO_FINALLY;
         TLS_END();
     AIO_END;
@@ -1005,6 +1182,11 @@ SCENARIO(tls_versions, TLS_MAY)
     AIO_END;
 }
 
+static int bio_without_memory(BIO *bio, const void *data, int length)
+{
+    return length > 6 ? -1 : BIO_write(bio, data, length);
+}
+
 /* What both ends know of each other: names that were asked for, certificates, with and without one of the client's. */
 struct tls_hosts { TLS_SELF; aio_tls_context *guest_tls, *known_tls; aio_certificate *shown; char ca[128], file[128]; };
 SCENARIO(tls_hosts, TLS_MAY)
@@ -1057,6 +1239,9 @@ SCENARIO(tls_hosts, TLS_MAY)
     CHECK_NEAR(self->shown->not_before, time(NULL) - 60, 100);
     CHECK_INT(self->shown->not_after - self->shown->not_before, 31536060);
     CHECK_INT(strlen(self->shown->fingerprint), 64);
+    aio__os.BIO_write = bio_without_memory;
+    CHECK_PTR(aio_stream_peer_certificate(self->stream), NULL);
+    aio__os.BIO_write = BIO_write;
     const unsigned char *der;
     der = self->shown->der;
     X509 *again;
