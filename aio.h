@@ -8839,22 +8839,26 @@ static aio__addresses *aio__lookup_figures(aio_loop *loop, aio__lookup *lookup)
     return addresses;
 }
 
+static void aio__lookup_fill(aio__lookup *lookup, const char *host, int port, int family, int flags)
+{
+    lookup->hints.ai_family = family;
+    lookup->hints.ai_socktype = SOCK_STREAM;
+    lookup->hints.ai_flags = flags;
+    if (host) memcpy(lookup->host, host, strlen(host) + 1);
+    snprintf(lookup->service, sizeof lookup->service, "%d", port);
+}
+
 /* One that is its future's and its thread's. NULL without memory. */
-static aio__lookup *aio__lookup_new(aio__lookup_future *f, const char *host, int port, int family, int flags)
+static aio__lookup *aio__lookup_new(aio__lookup_future *f)
 {
     aio__lookup *lookup = f ? (aio__lookup *)aio__calloc(sizeof *lookup) : NULL;
     if (!lookup) return NULL;
     lookup->post.callback = aio__lookup_done;
     lookup->post.arg = lookup;
     lookup->post.kept = true;
-    lookup->hints.ai_family = family;
-    lookup->hints.ai_socktype = SOCK_STREAM;
-    lookup->hints.ai_flags = flags;
     lookup->refs = 2;
     lookup->loop = f->future.loop;
     lookup->future = f;
-    if (host) memcpy(lookup->host, host, strlen(host) + 1);
-    snprintf(lookup->service, sizeof lookup->service, "%d", port);
     return lookup;
 }
 
@@ -8879,11 +8883,12 @@ static aio__lookup_future *aio__resolve(aio_loop *loop, const char *host, int po
     aio__lookup_future *f = (aio__lookup_future *)aio__future_make(loop, &aio__lookup_ops, sizeof *f, NULL, 0);
     aio__owned *lookups =
         (aio__owned *)aio__owned_of(loop, &loop->lookups, sizeof *lookups, aio__lookups_close);
-    aio__lookup *lookup = lookups ? aio__lookup_new(f, host, port, family, flags) : NULL;
+    aio__lookup *lookup = lookups ? aio__lookup_new(f) : NULL;
     if (!lookup) {
         aio_unref(f);
         return NULL;
     }
+    aio__lookup_fill(lookup, host, port, family, flags);
     f->result = aio__lookup_figures(loop, lookup);
     int code = f->result ? 0 : aio__lane_submit(lookups, lookup);
     if (!f->result && !code) {
@@ -13385,6 +13390,7 @@ static int aio__dns_follow(const aio__dns_message *message, aio__dns_name *name,
 /* Writes the query. 0, or an errno of the source of random numbers. */
 static int aio__dns_ask(aio__dns_question *question)
 {
+    static const unsigned char opt[11] = { 0, 0, 41, AIO__DNS_UDP >> 8, AIO__DNS_UDP & 255 };
     unsigned char random[2 + AIO__DNS_NAME / 8 + 1], *at = question->packet + 2;
     if (aio__os.getentropy(random, sizeof random) < 0) return errno;
     question->id = aio__dns_u16(random);
@@ -13397,17 +13403,12 @@ static int aio__dns_ask(aio__dns_question *question)
     aio__dns_put16(at, question->id);
     at[2] = 1; /* recursion desired */
     at[5] = 1; /* one question */
-    at[11] = question->edns;
+    at[11] = question->edns; /* one record behind it */
     memcpy(at + 12, question->name.wire, question->name.length);
     at = aio__dns_put16(at + 12 + question->name.length, question->type);
     at = aio__dns_put16(at, 1);
-    if (question->edns) {
-        *at = 0;
-        at = aio__dns_put16(at + 1, 41);
-        at = aio__dns_put16(at, AIO__DNS_UDP);
-        memset(at, 0, 6);
-        at += 6;
-    }
+    memcpy(at, opt, sizeof opt);
+    if (question->edns) at += sizeof opt;
     question->length = (size_t)(at - question->packet) - 2;
     aio__dns_put16(question->packet, (int)question->length);
     return 0;
@@ -13715,19 +13716,19 @@ static AIO_CORO(aio__dns_exchange)
 
 /* ---- all servers ---- */
 
-static void aio__dns_blame(struct aio__dns_lookup *self, const char *reason)
+/* A number that is 0 is not said. */
+static void aio__dns_blame(struct aio__dns_lookup *self, const char *reason, int number)
 {
     size_t used = strlen(self->why);
-    snprintf(self->why + used, sizeof self->why - used, "%s%s: %.120s", used ? "; " : "",
-             self->dns->servers[self->server].text, reason);
+    snprintf(self->why + used, sizeof self->why - used, "%s%s: %.120s%.0d", used ? "; " : "",
+             self->dns->servers[self->server].text, reason, number);
 }
 
 /* Whether the reply is an answer; a server's failure is noted, and the next one is asked. */
 static bool aio__dns_answers_it(struct aio__dns_lookup *self)
 {
-    static const char names[6][9] = { "", "FORMERR", "SERVFAIL", "", "NOTIMP", "REFUSED" };
+    static const char names[7][9] = { "", "FORMERR", "SERVFAIL", "", "NOTIMP", "REFUSED", "RCODE " };
     aio__dns *dns = self->dns;
-    char other[16];
     int rcode = aio__dns_rcode(self->result);
     if (rcode == AIO__DNS_OK || rcode == AIO__DNS_NXDOMAIN) {
         self->result->server = self->server;
@@ -13739,8 +13740,7 @@ static bool aio__dns_answers_it(struct aio__dns_lookup *self)
         dns->servers[self->server].plain = true; /* and once more */
         self->tries--;
     } else {
-        snprintf(other, sizeof other, "RCODE %d", rcode);
-        aio__dns_blame(self, rcode < 6 ? names[rcode] : other);
+        aio__dns_blame(self, names[rcode < 6 ? rcode : 6], rcode < 6 ? 0 : rcode);
         self->code = AIO_ERESOLVE;
     }
     aio__dns_message_drop(dns->loop, &self->result);
@@ -13784,7 +13784,7 @@ static bool aio__dns_try_failed(struct aio__dns_lookup *self, const aio_exceptio
     }
     if (error->code == AIO_ECANCELLED || error->code == ENOMEM) return false;
     if (!late) self->code = AIO_ERESOLVE;
-    aio__dns_blame(self, late ? "no answer in time" : error->message);
+    aio__dns_blame(self, late ? "no answer in time" : error->message, 0);
     return true;
 }
 
@@ -14066,22 +14066,26 @@ static void aio__dns_address_add(aio__addresses *list, int family, const void *b
     aio__address_set(&list->at[list->count++], family, bytes, port);
 }
 
-/* An address as figures. 0; EINVAL: it is none; ENOMEM. */
+/* The family of an address in figures, which go into `bytes`; 0: it is none. */
+static int aio__dns_family(const char *text, unsigned char bytes[16])
+{
+    int family = strchr(text, ':') ? AF_INET6 : AF_INET;
+    return inet_pton(family, text, bytes) == 1 ? family : 0;
+}
+
+/* An address as figures, maybe with a scope. 0; EINVAL: it is none; ENOMEM. */
 static int aio__dns_numeric(const char *host, int port, aio__address *address)
 {
-    struct addrinfo hints, *found = NULL;
-    char service[8];
-    unsigned char bytes[4];
-    if (!strchr(host, ':') && inet_pton(AF_INET, host, bytes) != 1) return EINVAL; /* "127.1" is no address */
-    memset(&hints, 0, sizeof hints);
-    hints.ai_socktype = SOCK_DGRAM;
-    hints.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV;
-    snprintf(service, sizeof service, "%d", port);
-    int status = aio__os.getaddrinfo(host, service, &hints, &found);
+    unsigned char bytes[16];
+    aio__lookup lookup;
+    if (!aio__dns_family(host, bytes) && !strchr(host, ':')) return EINVAL; /* "127.1" is no address */
+    memset(&lookup, 0, sizeof lookup);
+    aio__lookup_fill(&lookup, host, port, 0, AI_NUMERICHOST | AI_NUMERICSERV);
+    int status = aio__lookup_ask(&lookup, 0);
     if (status) return status == EAI_MEMORY ? ENOMEM : EINVAL;
-    memcpy(&address->storage, found->ai_addr, found->ai_addrlen);
-    address->length = found->ai_addrlen;
-    aio__os.freeaddrinfo(found);
+    memcpy(&address->storage, lookup.found->ai_addr, lookup.found->ai_addrlen);
+    address->length = lookup.found->ai_addrlen;
+    aio__os.freeaddrinfo(lookup.found);
     return 0;
 }
 
@@ -14111,25 +14115,25 @@ static const char *aio__dns_line(const char *line, const char *marks, const char
     return line + length;
 }
 
-/* The hosts file's addresses of a name, up to the bound. */
-static void aio__dns_hosts(const struct aio__dns_resolve *self, size_t length, aio__addresses *list)
+/* The addresses that a hosts file's text, which may be NULL, has for a name, up to the bound. */
+static void aio__dns_hosts(const struct aio__dns_resolve *self, const char *text, const char *name, size_t length,
+                           aio__addresses *list)
 {
     static const char blanks[] = " \t\r";
-    const char *next = self->dns->hosts;
-    while (next && *next && list->count < AIO__ADDRESSES_MAX) {
-        const char *at = next, *end = aio__dns_line(at, "#", &next);
-        aio_text address = aio__dns_word(&at, end, blanks), name;
+    while (text && *text && list->count < AIO__ADDRESSES_MAX) {
+        const char *at = text, *end = aio__dns_line(at, "#", &text);
+        aio_text address = aio__dns_word(&at, end, blanks), word;
         unsigned char bytes[16];
-        char text[INET6_ADDRSTRLEN];
-        if (!address.length || address.length >= sizeof text) continue;
-        do name = aio__dns_word(&at, end, blanks);
-        while (name.length && (name.length != length || strncasecmp(name.data, self->host, length) != 0));
-        if (!name.length) continue;
-        memcpy(text, address.data, address.length);
-        text[address.length] = 0;
-        int family = strchr(text, ':') ? AF_INET6 : AF_INET;
-        if (self->family && self->family != family) continue;
-        if (inet_pton(family, text, bytes) == 1) aio__dns_address_add(list, family, bytes, self->port);
+        char figures[INET6_ADDRSTRLEN];
+        if (!address.length || address.length >= sizeof figures) continue;
+        do word = aio__dns_word(&at, end, blanks);
+        while (word.length && (word.length != length || strncasecmp(word.data, name, length) != 0));
+        if (!word.length) continue;
+        memcpy(figures, address.data, address.length);
+        figures[address.length] = 0;
+        int family = aio__dns_family(figures, bytes);
+        if (family && (!self->family || self->family == family))
+            aio__dns_address_add(list, family, bytes, self->port);
     }
 }
 
@@ -14164,8 +14168,6 @@ static bool aio__dns_hold(struct aio__dns_resolve *self)
 /* What needs no server: figures, the hosts file's addresses, localhost's. They become the result. */
 static void aio__dns_known(struct aio__dns_resolve *self)
 {
-    static const unsigned char loopback4[4] = { 127, 0, 0, 1 };
-    static const unsigned char loopback6[16] = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1 };
     size_t length = strlen(self->host);
     if (self->type) return;
     self->list = aio__dns_addresses_new(self->dns->all, AIO__ADDRESSES_MAX);
@@ -14179,11 +14181,9 @@ static void aio__dns_known(struct aio__dns_resolve *self)
     if (!code && self->family && list->at[0].storage.ss_family != self->family)
         aio__dns_fail(self, AIO_ERESOLVE, "an address of the other family");
     if (length > 1 && self->host[length - 1] == '.') length--;
-    if (code) aio__dns_hosts(self, length, list);
-    if (!list->count && aio__dns_is_localhost(self->host, length)) {
-        if (self->family != AF_INET) aio__dns_address_add(list, AF_INET6, loopback6, self->port);
-        if (self->family != AF_INET6) aio__dns_address_add(list, AF_INET, loopback4, self->port);
-    }
+    if (code) aio__dns_hosts(self, self->dns->hosts, self->host, length, list);
+    if (!list->count && aio__dns_is_localhost(self->host, length))
+        aio__dns_hosts(self, "::1 localhost\n127.0.0.1 localhost", "localhost", 9, list);
     if (list->count && !self->error) aio__dns_take_list(self);
 }
 
@@ -14379,9 +14379,10 @@ AIO_API aio_addresses_task *aio__resolver_resolve(aio_resolver *resolver, const 
 static bool aio__dns_reverse(const char *text, char *name, size_t size)
 {
     unsigned char bytes[16];
-    bool six = inet_pton(AF_INET6, text, bytes) == 1;
     size_t used = 0;
-    if (!six && inet_pton(AF_INET, text, bytes) != 1) return false;
+    int family = aio__dns_family(text, bytes);
+    bool six = family == AF_INET6;
+    if (!family) return false;
     for (int i = six ? 16 : 4; i-- > 0;)
         used += (size_t)(six ? snprintf(name + used, size - used, "%x.%x.", bytes[i] & 15u, bytes[i] >> 4)
                              : snprintf(name + used, size - used, "%u.", bytes[i]));
@@ -14470,16 +14471,16 @@ static int aio__dns_server_add(aio__dns *dns, aio_text word, int port)
     memcpy(text, word.data, word.length);
     text[word.length] = 0;
     if (*text == '[') {
-        char *end = strchr(++host, ']');
-        if (!end || (end[1] && end[1] != '#' && end[1] != ':')) return EINVAL;
-        mark = end[1] ? end + 1 : NULL;
-        *end = 0;
+        mark = text + strcspn(++host, "]") + 1;
+        if (*mark) *mark++ = 0;
+        else mark = text; /* there is no end */
     } else {
-        mark = strchr(text, '#');
-        if (!mark && (mark = strchr(text, ':')) != NULL && strchr(mark + 1, ':')) mark = NULL;
+        mark = text + strcspn(text, "#");
+        if (!*mark) mark = text + strcspn(text, ":");
+        if (strchr(mark + (*mark != 0), ':')) mark = text + word.length;
     }
-    if (mark) port = aio__dns_number(mark + 1, strlen(mark + 1), 65535);
-    if (mark) *mark = 0;
+    if (*mark) port = strchr("#:", *mark) ? aio__dns_number(mark + 1, strlen(mark + 1), 65535) : 0;
+    *mark = 0;
     if (port < 1) return EINVAL;
     int code = aio__dns_numeric(host, port, &server->address);
     if (code) return code;
@@ -14503,9 +14504,9 @@ static int aio__dns_search_set(aio__dns *dns, const char *at, const char *end)
 
 static void aio__dns_conf_option(aio__dns *dns, aio_text word)
 {
-    const struct { const char *name; int least, most, *place; } options[] = {
-        { "ndots", 0, AIO__DNS_NDOTS, &dns->ndots }, { "timeout", 1, 30, &dns->seconds },
-        { "attempts", 1, 5, &dns->attempts },
+    static const struct { char name[9]; uint8_t least, most; uint16_t place; } options[] = {
+        { "ndots", 0, AIO__DNS_NDOTS, offsetof(aio__dns, ndots) }, { "timeout", 1, 30, offsetof(aio__dns, seconds) },
+        { "attempts", 1, 5, offsetof(aio__dns, attempts) },
     };
     const char *colon = (const char *)memchr(word.data, ':', word.length);
     if (aio__dns_word_is(word, "rotate")) dns->rotate = true;
@@ -14514,7 +14515,7 @@ static void aio__dns_conf_option(aio__dns *dns, aio_text word)
     word.length = (size_t)(colon - word.data);
     for (size_t i = 0; i < sizeof options / sizeof *options; i++)
         if (value >= options[i].least && aio__dns_word_is(word, options[i].name))
-            *options[i].place = value < options[i].most ? value : options[i].most;
+            *(int *)(void *)((char *)dns + options[i].place) = value < options[i].most ? value : options[i].most;
 }
 
 /* resolv.conf(5). What is not understood is passed over, as libc does. 0 or ENOMEM. */

@@ -72,7 +72,7 @@ static void fuzz_dns_file(const uint8_t *data, size_t size, bool is_hosts)
         ask.dns = dns;
         snprintf(ask.host, sizeof ask.host, "%s", names[i]);
         list->count = 0;
-        aio__dns_hosts(&ask, strlen(ask.host), list);
+        aio__dns_hosts(&ask, dns->hosts, ask.host, strlen(ask.host), list);
         if (list->count > AIO__ADDRESSES_MAX) abort();
     }
     if (!is_hosts && aio__dns_conf(dns, text, 53, true)) abort();
