@@ -16024,6 +16024,7 @@ typedef struct aio__http_head {
     aio__http_limits limits;     /* 0: the default */
     aio_headers *headers;        /* where the fields go; reset at the start, and filled when the head is whole */
     bool is_request, lax;
+    bool is_connect;             /* the answer to CONNECT: one that agrees has no body, whatever its fields say */
     /* on the way */
     size_t   scanned;            /* bytes in which no line end is left to find */
     size_t   line;               /* where the unfinished line begins */
@@ -16052,7 +16053,7 @@ static int aio__http_fail(aio__http_head *head, int refuse, const char *why)
 static inline void aio__http_head_reset(aio__http_head *head, aio_headers *headers, bool is_request)
 {
     aio__http_limits limits = head->limits;
-    bool lax = head->lax;
+    bool lax = head->lax, is_connect = head->is_connect;
     memset(head, 0, sizeof *head);
     if (!limits.line) limits.line = AIO__HTTP_LINE_MAX;
     if (!limits.field) limits.field = AIO__HTTP_FIELD_MAX;
@@ -16060,6 +16061,7 @@ static inline void aio__http_head_reset(aio__http_head *head, aio_headers *heade
     if (!limits.total) limits.total = AIO__HTTP_HEAD_MAX;
     head->limits = limits;
     head->lax = lax;
+    head->is_connect = is_connect;
     head->headers = headers;
     head->is_request = is_request;
     aio__headers_reset(headers);
@@ -16183,6 +16185,7 @@ static void aio__http_connection(aio__http_head *head, aio_text value)
 /* Fields that decide about framing and connection, found by length first. */
 static int aio__http_known_field(aio__http_head *head, aio_text name, aio_text value)
 {
+    if (head->is_connect && head->status / 100 == 2) return 0; /* RFC 9110, 9.3.6 */
     switch (name.length) {
     case 4:
         if (!head->is_request || !AIO__SAME_WORD(name.data, 4, "host")) return 0;
@@ -16897,6 +16900,7 @@ static int aio__connect_ask(aio__hop *hop, const char *const *headers)
     for (; stored && headers && headers[0]; headers += 2)
         stored = aio__http_put_field(&hop->out, aio__text(headers[0], strlen(headers[0])),
                                      aio__text(headers[1], strlen(headers[1])));
+    hop->head.is_connect = true;
     aio__http_head_reset(&hop->head, &hop->headers, false);
     memcpy(line, "\r\n", 2);
     return stored ? aio__hop_ask(hop, AIO__HOP_CONNECT, line, line + 2) : ENOMEM;
