@@ -1724,7 +1724,7 @@ typedef struct aio_process_options {
 
 /* aio_create_subprocess_exec(argv, .out = AIO_PIPE, ...): starts argv[0], looked for in PATH, with the arguments argv,
  * up to a NULL. It inherits no descriptor but its standard streams. result: a process of yours (aio_process_release).
- * Errors name the program, or the directory: ENOENT, EACCES, ...; EMFILE; ENOMEM; EINVAL. asyncio:
+ * Errors name the program, and its .cwd: ENOENT, EACCES, ...; EMFILE; ENOMEM; EINVAL. asyncio:
  * create_subprocess_exec */
 #define aio_create_subprocess_exec(...) AIO__CREATE_SUBPROCESS(__VA_ARGS__, )
 #define AIO__CREATE_SUBPROCESS(argv, ...) aio__create_subprocess((argv), AIO__OPTIONS(aio_process_options, __VA_ARGS__))
@@ -12054,6 +12054,8 @@ struct aio__sock_call {
     size_t      *room;
     aio__address peer;   /* who it is for, or from; zero: not known */
 };
+typedef char aio__check_sock_result[offsetof(struct aio__sock_call, result) == offsetof(aio_size_task, result) &&
+                                    offsetof(struct aio__sock_call, result) == offsetof(aio_fd_task, result) ? 1 : -1];
 
 /* What the call has to wait for, or its error. */
 static aio_future *aio__sock_turn(struct aio__sock_call *self)
