@@ -16174,41 +16174,59 @@ static int aio__http_transfer_encoding(aio__http_head *head, aio_text value)
     return 0;
 }
 
+/* Words that decide about framing and connection, found by their length. */
+typedef enum {
+    AIO__WORD_OTHER, AIO__WORD_HOST, AIO__WORD_CLOSE, AIO__WORD_EXPECT, AIO__WORD_UPGRADE, AIO__WORD_CONNECTION,
+    AIO__WORD_CONTENT_LENGTH, AIO__WORD_TRANSFER_ENCODING, AIO__WORD_KEEP_ALIVE
+} aio__word;
+
+static aio__word aio__http_word(aio_text word, bool is_name)
+{
+    static const char words[][18] = {
+        "", "host", "close", "expect", "upgrade", "connection", "content-length", "transfer-encoding", "keep-alive"
+    };
+    static const unsigned char by_length[18] = {
+        0, 0, 0, 0, AIO__WORD_HOST, AIO__WORD_CLOSE, AIO__WORD_EXPECT, AIO__WORD_UPGRADE, 0, 0, AIO__WORD_CONNECTION, 0,
+        0, 0, AIO__WORD_CONTENT_LENGTH, 0, 0, AIO__WORD_TRANSFER_ENCODING
+    };
+    unsigned at = word.length < sizeof by_length ? by_length[word.length] : 0;
+    if (at == AIO__WORD_CONNECTION && !is_name) at = AIO__WORD_KEEP_ALIVE;
+    return at && aio__same_word(word.data, word.length, words[at], word.length) ? (aio__word)at : AIO__WORD_OTHER;
+}
+
 static void aio__http_connection(aio__http_head *head, aio_text value)
 {
     aio_text item;
     while (aio__http_list_next(&value, &item)) {
-        if (AIO__SAME_WORD(item.data, item.length, "close")) head->connection_close = true;
-        else if (AIO__SAME_WORD(item.data, item.length, "keep-alive")) head->connection_keep = true;
-        else if (AIO__SAME_WORD(item.data, item.length, "upgrade")) head->connection_upgrade = true;
+        aio__word word = aio__http_word(item, false);
+        if (word == AIO__WORD_CLOSE) head->connection_close = true;
+        if (word == AIO__WORD_KEEP_ALIVE) head->connection_keep = true;
+        if (word == AIO__WORD_UPGRADE) head->connection_upgrade = true;
     }
 }
 
-/* Fields that decide about framing and connection, found by length first. */
 static int aio__http_known_field(aio__http_head *head, aio_text name, aio_text value)
 {
     if (head->is_connect && head->status / 100 == 2) return 0; /* RFC 9110, 9.3.6 */
-    switch (name.length) {
-    case 4:
-        if (!head->is_request || !AIO__SAME_WORD(name.data, 4, "host")) return 0;
-        if (head->has_host) return aio__http_fail(head, 400, "the request has two Host fields");
+    switch (aio__http_word(name, true)) {
+    case AIO__WORD_HOST:
+        if (head->has_host && head->is_request) return aio__http_fail(head, 400, "the request has two Host fields");
         head->has_host = true;
         return 0;
-    case 6:
-        if (!head->is_request || !AIO__SAME_WORD(name.data, 6, "expect")) return 0;
-        if (AIO__SAME_WORD(value.data, value.length, "100-continue")) head->expect_continue = true;
-        else head->expect_other = true;
+    case AIO__WORD_EXPECT:
+        if (AIO__SAME_WORD(value.data, value.length, "100-continue")) head->expect_continue = head->is_request;
+        else head->expect_other = head->is_request;
         return 0;
-    case 7:
-        if (AIO__SAME_WORD(name.data, 7, "upgrade")) head->has_upgrade = true;
+    case AIO__WORD_UPGRADE:
+        head->has_upgrade = true;
         return 0;
-    case 10:
-        if (AIO__SAME_WORD(name.data, 10, "connection")) aio__http_connection(head, value);
+    case AIO__WORD_CONNECTION:
+        aio__http_connection(head, value);
         return 0;
-    case 14:
-        return AIO__SAME_WORD(name.data, 14, "content-length") ? aio__http_content_length(head, value) : 0;
-    case 17:
-        return AIO__SAME_WORD(name.data, 17, "transfer-encoding") ? aio__http_transfer_encoding(head, value) : 0;
+    case AIO__WORD_CONTENT_LENGTH:
+        return aio__http_content_length(head, value);
+    case AIO__WORD_TRANSFER_ENCODING:
+        return aio__http_transfer_encoding(head, value);
     default:
         return 0;
     }
@@ -16411,11 +16429,9 @@ static inline bool aio__http_body_of(const aio__http_head *head, aio_text method
     bool tunnel = !head->is_request && (head->status == 101 || (head->status / 100 == 2 && connect));
     bool bodyless = !head->is_request && (tunnel || head_only || head->status / 100 == 1 || head->status == 204
                                           || head->status == 304);
-    if (bodyless) aio__body_start(body, AIO__BODY_NONE, 0);
-    else if (head->chunked) aio__body_start(body, AIO__BODY_CHUNKED, 0);
-    else if (head->has_length) aio__body_start(body, AIO__BODY_LENGTH, head->length);
-    else if (head->is_request) aio__body_start(body, AIO__BODY_NONE, 0);
-    else aio__body_start(body, AIO__BODY_CLOSE, 0);
+    aio__body_start(body, bodyless ? AIO__BODY_NONE : head->chunked ? AIO__BODY_CHUNKED
+                        : head->has_length ? AIO__BODY_LENGTH : head->is_request ? AIO__BODY_NONE : AIO__BODY_CLOSE,
+                    head->length);
     return head->keep_alive && !tunnel && body->kind != AIO__BODY_CLOSE;
 }
 
@@ -16567,6 +16583,11 @@ static bool aio__http_put_field(aio__buffer *out, aio_text name, aio_text value)
         && aio__buffer_append(out, value.data, value.length) && aio__buffer_append(out, "\r\n", 2);
 }
 
+static bool aio__http_put_named(aio__buffer *out, const char *name, const char *value)
+{
+    return aio__http_put_field(out, aio__text(name, strlen(name)), aio__text(value, strlen(value)));
+}
+
 /* Appends all fields and the empty line. */
 static bool aio__http_put_headers(aio__buffer *out, const aio_headers *headers)
 {
@@ -16577,38 +16598,24 @@ static bool aio__http_put_headers(aio__buffer *out, const aio_headers *headers)
     return aio__buffer_append(out, "\r\n", 2);
 }
 
-/* Appends a request's head. 0, EINVAL with *reason when method or target could not be read back as what they are, or
- * ENOMEM, after which the buffer may end in a part of it. */
-static inline int aio__http_put_request(aio__buffer *out, aio_text method, aio_text target, const aio_headers *headers,
-                                 const char **reason)
-{
-    const char *why = aio__header_name_problem(method.data, method.length) ? "the method is not a token" : NULL;
-    if (!target.length) why = "the target is empty";
-    for (size_t i = 0; !why && i < target.length; i++)
-        if (target.data[i] <= ' ' || target.data[i] >= 0x7f) why = "the target has a character that no target has";
-    if (why) {
-        if (reason) *reason = why;
-        return EINVAL;
-    }
-    bool stored = aio__buffer_append(out, method.data, method.length) && aio__buffer_append(out, " ", 1)
-        && aio__buffer_append(out, target.data, target.length) && aio__buffer_word(out, " HTTP/1.1\r\n")
-        && aio__http_put_headers(out, headers);
-    if (!stored && reason) *reason = "out of memory";
-    return stored ? 0 : ENOMEM;
-}
-
-/* Appends the first line of a response: the standard phrase where `phrase` is NULL. Result as aio__http_put_request. */
-static inline int aio__http_put_status(aio__buffer *out, int status, const char *phrase)
+/* Appends the first line of a response. */
+static bool aio__http_put_status(aio__buffer *out, int status)
 {
     char line[16] = "HTTP/1.1 000 ";
-    if (!phrase) phrase = aio_http_reason(status);
-    if (status < 100 || status > 999 || aio__header_value_problem(phrase, strlen(phrase))) return EINVAL;
     line[9] = (char)('0' + status / 100);
     line[10] = (char)('0' + status / 10 % 10);
     line[11] = (char)('0' + status % 10);
-    bool stored = aio__buffer_append(out, line, 13) && aio__buffer_word(out, phrase)
+    return aio__buffer_append(out, line, 13) && aio__buffer_word(out, aio_http_reason(status))
         && aio__buffer_append(out, "\r\n", 2);
-    return stored ? 0 : ENOMEM;
+}
+
+/* Writes a number and its NUL. Gives where it begins in `text`. */
+static const char *aio__http_number(char text[21], uint64_t n)
+{
+    char *at = text + 20;
+    *at = '\0';
+    do *--at = (char)('0' + n % 10); while (n /= 10);
+    return at;
 }
 
 /* Writes the line before a chunk of `size` bytes, at most 18 bytes; the chunk is to be followed by CR LF. */
@@ -19160,21 +19167,25 @@ static bool aio__request_field(aio__exchange *x, aio_text name, aio_text value)
 
 static bool aio__request_auto(aio__exchange *x, const struct aio__fetching *f, const char *name, const char *value)
 {
-    return aio__fetching_has(f, name)
-        || aio__http_put_field(&x->out, aio__text(name, strlen(name)), aio__text(value, strlen(value)));
+    return aio__fetching_has(f, name) || aio__http_put_named(&x->out, name, value);
+}
+
+static bool aio__among(const char *word, const char *const *words)
+{
+    while (*words && strcmp(word, *words) != 0) words++;
+    return *words != NULL;
 }
 
 /* The fields that aiohttp adds by itself. A body that is known to be empty says so where a body is usual. */
 static bool aio__request_autos(aio__exchange *x, const struct aio__fetching *f)
 {
-    char length[24];
-    bool usual = !strcmp(x->method, "POST") || !strcmp(x->method, "PUT") || !strcmp(x->method, "PATCH");
+    static const char *const usual[] = { "POST", "PUT", "PATCH", NULL };
+    char length[21];
     if (!aio__request_auto(x, f, "Accept", "*/*") || !aio__request_auto(x, f, "User-Agent", "aio.h")) return false;
     if (f->content_type && !aio__request_auto(x, f, "Content-Type", f->content_type)) return false;
     if (f->session->options.force_close && !aio__request_auto(x, f, "Connection", "close")) return false;
-    if (!f->content_type && !usual) return true;
-    snprintf(length, sizeof length, "%zu", f->data.length);
-    return aio__http_put_field(&x->out, aio__text("Content-Length", 14), aio__text(length, strlen(length)));
+    return (!f->content_type && !aio__among(x->method, usual))
+        || aio__http_put_named(&x->out, "Content-Length", aio__http_number(length, f->data.length));
 }
 
 /* Credentials that no header gives: the URL's, or those of .netrc; and the proxy's. False without memory. */
@@ -19269,14 +19280,16 @@ static int aio__request_route(aio__exchange *x, const struct aio__fetching *f, c
         else aio_url_clear(&end.url);
         if (asked) tunnel = (size_t)(last.data - proxy);
     }
-    x->route.start = x->route.end = 0;
     *reason = "out of memory";
-    if (!aio__buffer_append(&x->route, x->key.data, x->key.length) || !aio__buffer_append(&x->route, " ", 1)
-        || !aio__buffer_append(&x->route, proxy, strlen(proxy) + 1)) return ENOMEM;
-    size_t length = x->route.end;
-    if (!aio__buffer_append(&x->route, proxy, tunnel) || !aio__buffer_append(&x->route, "", 1)) return ENOMEM;
-    x->key = aio__text(x->route.data, length - 1);
-    x->tunnel = x->route.data + length;
+    x->route.start = x->route.end = 0;
+    if (!aio__buffer_reserve(&x->route, x->key.length + strlen(proxy) + tunnel + 3)) return ENOMEM;
+    char *at = x->route.data, *key = at;
+    at = aio__lay(at, x->key.data, x->key.length);
+    *at++ = ' ';
+    at = aio__lay(at, proxy, strlen(proxy) + 1);
+    x->key = aio__text(key, (size_t)(at - key) - 1);
+    x->tunnel = at;
+    *aio__lay(at, proxy, tunnel) = '\0';
     return 0;
 }
 
@@ -19285,7 +19298,7 @@ static int aio__exchange_prepare(aio__exchange *x, const struct aio__fetching *f
 {
     const aio_session *session = f->session;
     aio_loop *loop = x->in.watch.loop;
-    snprintf(x->method, sizeof x->method, "%s", f->method);
+    memcpy(x->method, f->method, strlen(f->method) + 1);
     x->heard = x->retried = false;
     x->interim = 0;
     x->data = f->data;
@@ -19461,13 +19474,12 @@ static int aio__exchange_listen(aio__exchange *x)
  * closed it at that very moment. */
 static bool aio__exchange_retry(aio__exchange *x, const aio_exception *why)
 {
-    static const char *const idempotent[] = { "GET", "HEAD", "PUT", "DELETE", "OPTIONS", "TRACE" };
+    static const char *const idempotent[] = { "GET", "HEAD", "PUT", "DELETE", "OPTIONS", "TRACE", NULL };
     aio__connection *connection = x->ticket.got;
     int code = why->code;
     bool gone = code == AIO_EDISCONNECTED || code == ECONNRESET || code == EPIPE || code == AIO_ETLS;
     if (!connection || !connection->reused || x->heard || x->retried || !gone || x->session->is_closed) return false;
-    for (size_t i = 0; i < sizeof idempotent / sizeof *idempotent; i++)
-        if (!strcmp(x->method, idempotent[i])) x->retried = true;
+    x->retried = aio__among(x->method, idempotent);
     if (x->retried) aio__connection_hang_up(connection);
     return x->retried;
 }
@@ -19961,15 +19973,10 @@ static const char *aio__answer_problem(const aio_respond_options *o)
     return why;
 }
 
-static bool aio__answer_field(aio__buffer *out, const char *name, const char *value)
-{
-    return aio__http_put_field(out, aio__text(name, strlen(name)), aio__text(value, strlen(value)));
-}
-
 static bool aio__answer_headers(aio__buffer *out, const aio_respond_options *o)
 {
     for (size_t i = 0; o->headers && o->headers[i]; i += 2)
-        if (!aio__answer_field(out, o->headers[i], o->headers[i + 1])) return false;
+        if (!aio__http_put_named(out, o->headers[i], o->headers[i + 1])) return false;
     return o->header_fields ? aio__http_put_headers(out, o->header_fields) : aio__buffer_append(out, "\r\n", 2);
 }
 
@@ -19977,7 +19984,7 @@ static bool aio__answer_headers(aio__buffer *out, const aio_respond_options *o)
 static int aio__answer_head(aio__inbound *inbound, int status, const aio_respond_options *o, uint64_t length)
 {
     aio__buffer *out = &inbound->out;
-    char number[24];
+    char number[21];
     bool empty = status == 204 || status == 304, known = length != UINT64_MAX;
     aio_text method = inbound->request.method;
     inbound->bodyless = empty || (method.length == 4 && !memcmp(method.data, "HEAD", 4));
@@ -19986,19 +19993,17 @@ static int aio__answer_head(aio__inbound *inbound, int status, const aio_respond
         || inbound->wants_continue /* the client may send the body, or not */
         || (inbound->stream->server && inbound->stream->server->closing)) inbound->keep = false;
     out->start = out->end = 0;
-    int code = aio__http_put_status(out, status, NULL);
-    if (code) return code;
-    snprintf(number, sizeof number, "%llu", (unsigned long long)length);
+    if (!aio__http_put_status(out, status)) return ENOMEM;
     const char *const fields[][2] = {
         { "Date", aio__http_clock_text(&inbound->service->clock, aio__os.wall()) },
         { "Content-Type", empty ? NULL : o->content_type ? o->content_type : o->text ? "text/plain; charset=utf-8"
                           : length ? "application/octet-stream" : NULL },
-        { "Content-Length", empty || !known ? NULL : number },
+        { "Content-Length", empty || !known ? NULL : aio__http_number(number, length) },
         { "Transfer-Encoding", inbound->chunked ? "chunked" : NULL },
         { "Connection", !inbound->keep ? "close" : inbound->request.version ? NULL : "keep-alive" }
     };
     for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
-        if (fields[i][1] && !aio__answer_has(o, fields[i][0]) && !aio__answer_field(out, fields[i][0], fields[i][1]))
+        if (fields[i][1] && !aio__answer_has(o, fields[i][0]) && !aio__http_put_named(out, fields[i][0], fields[i][1]))
             return ENOMEM;
     return aio__answer_headers(out, o) ? 0 : ENOMEM;
 }

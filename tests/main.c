@@ -35,7 +35,6 @@
 #include "test_https.c"
 #include "test_pool.c"
 #include "test_session_names.c"
-#include "test_http_edges.c"
 #include "test_connect.c"
 #include "test_tasks.c"
 #include "test_timeouts.c"

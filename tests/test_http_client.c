@@ -146,7 +146,110 @@ SCENARIO(client_requests, .may = CLIENT_MAY)
     AIO_END;
 }
 
+/* ---- options of sessions, requests and answers ---- */
+
+/* Answers with what it was asked: the headers X-S and X-R, or in a way that the path names. */
+struct edge { aio_task task; aio_request *request; aio_headers fields; char text[200]; };
+static AIO_CORO(edge)
+{
+    static const char *const framing[] = { "Content-Length", "3", NULL };
+    AIO_BEGIN(edge);
+    if (!strcmp(self->request->path.data, "/404")) {
+        AIO_AWAIT(aio_request_respond(self->request, 404, .text = "none", .close = true));
+    } else if (!strcmp(self->request->path.data, "/twice")) {
+        AIO_AWAIT(aio_request_respond(self->request, 200, .text = "once"));
+        AIO_TRY {
+            AIO_AWAIT(aio_request_respond(self->request, 200, .text = "twice"));
+            UNREACHED();
+        } AIO_CATCH {
+            CAUGHT(AIO_ERUNTIME);
+        } AIO_END_TRY;
+    } else if (!strcmp(self->request->path.data, "/framing")) {
+        AIO_TRY {
+            AIO_AWAIT(aio_request_respond(self->request, 200, .headers = framing));
+            UNREACHED();
+        } AIO_CATCH {
+            CAUGHT(EINVAL);
+        } AIO_END_TRY;
+        AIO_AWAIT(aio_request_respond(self->request, 200, .text = "refused"));
+    } else if (!strcmp(self->request->path.data, "/short")) {
+        AIO_AWAIT(aio_request_start(self->request, 200, .length = 4));
+        AIO_AWAIT(aio_request_chunk(self->request, "ab", 2));
+        AIO_TRY {
+            AIO_AWAIT(aio_request_end(self->request));
+            UNREACHED();
+        } AIO_CATCH {
+            CAUGHT(EINVAL);
+        } AIO_END_TRY;
+        AIO_AWAIT(aio_request_chunk(self->request, "cd", 2));
+        AIO_AWAIT(aio_request_end(self->request));
+    } else {
+        snprintf(self->text, sizeof self->text, "%.40s %.40s", aio_headers_get(&self->request->headers, "x-s").data,
+                 aio_headers_get(&self->request->headers, "x-r").data);
+        if (aio_headers_set(&self->fields, "X-Out", "field")) AIO_RAISE(ENOMEM);
+        AIO_AWAIT(aio_request_respond(self->request, 200, .text = self->text, .header_fields = &self->fields));
+    }
+    AIO_FINALLY;
+        aio_headers_clear(&self->fields);
+    AIO_END;
+}
+static void *edge_handler(aio_request *request, void *arg) { (void)arg; return AIO_CALL(edge, .request = request); }
+
+struct client_options {
+    aio_task task; aio_server *server; aio_session *session; aio_response *r; aio_text text; aio_headers fields;
+    char base[64];
+};
+SCENARIO(client_options, .may = { EPIPE, ECONNRESET, ENOTCONN, AIO_EDISCONNECTED, AIO_EPAYLOAD, AIO_ESTATUS, AIO_ELIMIT })
+{
+    static const char *const headers[] = { "X-S", "session", "X-R", "default", NULL };
+    AIO_BEGIN(client_options);
+    AIO_AWAIT(self->server, aio_start_http_server(edge_handler, NULL, "127.0.0.1", 0));
+    snprintf(self->base, sizeof self->base, "http://127.0.0.1:%d/", aio_server_port(self->server));
+    self->session = aio_session_open(.base_url = self->base, .headers = headers, .max_body = 12);
+    REQUIRE(self->session);
+    REQUIRE(!aio_headers_add(&self->fields, "X-R", "request"));
+    AIO_TRY {
+        AIO_AWAIT(self->r, aio_session_get(self->session, "x", .header_fields = &self->fields));
+        CHECK_BYTES(aio_headers_get(&self->r->headers, "x-out").data, 5, "field");
+        AIO_AWAIT(self->text, aio_response_read(self->r)); /* "session request" is longer than max_body */
+        UNREACHED();
+    } AIO_CATCH {
+        CAUGHT(AIO_ELIMIT);
+    } AIO_END_TRY;
+    aio_response_close(self->r);
+    AIO_AWAIT(self->r, aio_session_get(self->session, "/twice"));
+    AIO_AWAIT(aio_response_raise_for_status(self->r));
+    AIO_AWAIT(self->text, aio_response_text(self->r));
+    CHECK_BYTES(self->text.data, self->text.length, "once");
+    aio_response_close(self->r);
+    AIO_AWAIT(self->r, aio_session_get(self->session, "/framing"));
+    AIO_AWAIT(self->text, aio_response_text(self->r));
+    CHECK_BYTES(self->text.data, self->text.length, "refused");
+    aio_response_release(self->r);
+    AIO_AWAIT(self->r, aio_session_get(self->session, "/short"));
+    AIO_AWAIT(self->text, aio_response_text(self->r));
+    CHECK_BYTES(self->text.data, self->text.length, "abcd");
+    aio_response_release(self->r);
+    AIO_AWAIT(self->r, aio_session_get(self->session, "/404"));
+    AIO_TRY {
+        AIO_AWAIT(aio_response_raise_for_status(self->r));
+        UNREACHED();
+    } AIO_CATCH {
+        CAUGHT(AIO_ESTATUS);
+        ALWAYS(aio_caught(self)->code != AIO_ESTATUS || strstr(aio_caught(self)->message, "/404"));
+    } AIO_END_TRY;
+    AIO_AWAIT(self->text, aio_response_text(self->r));
+    CHECK_INT(aio_session_idle(self->session), 0); /* the server closes it */
+    AIO_FINALLY;
+        aio_headers_clear(&self->fields);
+        aio_response_release(self->r);
+        AIO_AWAIT(aio_session_close(self->session));
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
+
 /* ---- against a server of bytes ---- */
+#define TEN(text) text text text text text text text text text text
 #define HEAD_5 "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n"
 static const struct { const char *says; int end, code; const char *body; } client_cases[] = {
     { HEAD_5 "hello", END_STAY, 0, "hello" },
@@ -155,6 +258,7 @@ static const struct { const char *says; int end, code; const char *body; } clien
     { "HTTP/1.0 200 OK\r\n\r\n", END_CLOSE, 0, "" },
     { "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n", END_STAY, 0, "abcde" },
     { "HTTP/1.1 103 Early\r\nLink: x\r\n\r\nHTTP/1.1 100 Continue\r\n\r\n" HEAD_5 "hello", END_STAY, 0, "hello" },
+    { TEN(TEN("HTTP/1.1 103 Early\r\n\r\n")), END_STAY, AIO_ELIMIT, NULL },
     { "HTTP/1.1 204 None\r\n\r\n", END_STAY, 0, "" },
     { HEAD_5 "hell", END_CLOSE, AIO_EPAYLOAD, NULL },
     { "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n", END_CLOSE, AIO_EPAYLOAD, NULL },
@@ -371,5 +475,14 @@ TEST(client_bad_arguments)
     CHECK(!aio_session_open(.limit = -2) && errno == EINVAL);
     CHECK_INT(client_code(loop, aio_session_close(NULL)), 0);
     CHECK_INT(client_code(loop, aio_session_close(s)), 0);
+    aio_loop_free(loop);
+}
+
+TEST(client_loop_ends_first)
+{
+    aio_loop *loop = aio_new_event_loop();
+    aio_set_event_loop(loop);
+    CHECK(aio_session_open(.limit = 1)); /* nobody closes it: it goes with its loop */
+    CHECK_INT(client_code(loop, aio_response_raise_for_status(NULL)), EINVAL);
     aio_loop_free(loop);
 }

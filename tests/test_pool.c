@@ -107,6 +107,33 @@ SCENARIO(pool_reuse, .may = CLIENT_MAY)
     AIO_END;
 }
 
+/* Twenty hosts one after the other with room for two connections: idle ones of other hosts give way. */
+struct pool_hosts { aio_task task; aio_server *server; aio_session *session; struct get_url *get; int i; };
+SCENARIO(pool_hosts, .may = CLIENT_MAY, .skip = KIND_CALL) /* the calls of twenty equal requests fail no other way */
+{
+    AIO_BEGIN(pool_hosts);
+    AIO_AWAIT(self->server, aio_start_http_server(site_handler, NULL, "0.0.0.0", 0));
+    self->session = aio_session_open(.limit = 2);
+    REQUIRE(self->session);
+    for (self->i = 1; self->i <= 20; self->i++) {
+        self->get = AIO_CALL(get_url, .session = self->session);
+        REQUIRE(self->get);
+        snprintf(self->get->url, sizeof self->get->url, "http://127.0.0.%d:%d/a", self->i,
+                 aio_server_port(self->server));
+        self->get = aio_create_task(self->get);
+        AIO_AWAIT((struct get_url *)aio_ref(self->get));
+        CHECK_INT(self->get->status, 200);
+        CHECK(aio_session_idle(self->session) <= 2);
+        aio_unref(self->get);
+        self->get = NULL;
+    }
+    AIO_FINALLY;
+        aio_unref(self->get);
+        AIO_AWAIT(aio_session_close(self->session));
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
+
 /* A server that answers before it was asked is not believed. */
 struct pool_early { aio_task task; aio_server *server; aio_session *session; struct get_url *get; };
 SCENARIO(pool_early, .may = CLIENT_MAY)

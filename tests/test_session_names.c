@@ -4,13 +4,15 @@
     aio_task task; aio_server *server; aio_session *session; struct get_url *gets[3]; int port, i;
 #define SESSION_NAMES_SERVE AIO_AWAIT(self->server, aio_start_http_server(site_handler, NULL, "127.0.0.1", 0))
 
-static void session_names_drop(struct get_url **gets)
+/* The end of a scenario, but for what it awaits. */
+static void session_names_end(struct get_url **gets)
 {
     for (int i = 0; i < 3; i++) {
         if (gets[i]) aio_task_cancel(gets[i]);
         aio_unref(gets[i]);
         gets[i] = NULL;
     }
+    names_end();
 }
 
 static struct get_url *session_names_get(aio_session *session, const char *host, int port)
@@ -91,8 +93,7 @@ SCENARIO(session_shares_lookups_thread, .may = CLIENT_MAY)
     REQUIRE(self->session);
     CHECK_PTR(self->session->names, NULL);
     AIO_FINALLY;
-        session_names_drop(self->gets);
-        names_end();
+        session_names_end(self->gets);
         AIO_AWAIT(aio_session_close(self->session));
         if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
     AIO_END;
@@ -111,10 +112,8 @@ SCENARIO(session_names_are_left_thread, .may = CLIENT_MAY)
     for (self->i = 0; self->i < 5; self->i++) AIO_AWAIT(aio_sleep(0));
     CHECK(!aio_future_done(self->gets[0]));
     AIO_FINALLY;
-        session_names_drop(self->gets);
-        names_end();
+        session_names_end(self->gets);
         AIO_AWAIT(aio_session_close(self->session));
-        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
     AIO_END;
 }
 
@@ -136,8 +135,7 @@ SCENARIO(session_uses_a_resolver, .may = CLIENT_MAY)
     CHECK_INT(self->gets[0]->status, 200);
     CHECK_INT(names.calls, 0);
     AIO_FINALLY;
-        session_names_drop(self->gets);
-        names_end();
+        session_names_end(self->gets);
         aio_resolver_close(self->resolver);
         AIO_AWAIT(aio_session_close(self->session));
         if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
