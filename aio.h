@@ -3239,14 +3239,7 @@ static AIO__COLD void aio__who(aio_coro_fn *coro, aio__probe *probe)
 
 static int aio__line_of(int line) { return line < 0 ? 0 : line & ~AIO__SECOND; }
 
-/* ============================================================================
- * 25. Pollers
- *
- * epoll, edge-triggered, one registration a descriptor; and poll, whose list names what is wanted at the moment. They
- * only set `ready` and queue the handles that waited: no code of a user's runs while they look at descriptors.
- * ============================================================================ */
-
-AIO__LIGHT_BEGIN("O1")
+/* ---- the ready queue ---- */
 
 static void aio__enqueue(aio_loop *loop, aio__node *node) { aio__ring_insert(&loop->ready, node); }
 
@@ -3259,6 +3252,15 @@ static inline void aio__enqueue_task(aio_loop *loop, aio_task *t)
     loop->ready.prev = &t->node;
     last->next = &t->node;
 }
+
+/* ============================================================================
+ * 25. Pollers
+ *
+ * epoll, edge-triggered, one registration a descriptor; and poll, whose list names what is wanted at the moment. They
+ * only set `ready` and queue the handles that waited: no code of a user's runs while they look at descriptors.
+ * ============================================================================ */
+
+AIO__LIGHT_BEGIN("O1")
 
 /* Something is ready: what waited for it runs in the next iteration. */
 static void aio__descriptor_ready(aio_loop *loop, aio__descriptor *d, int ready)
