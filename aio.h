@@ -867,6 +867,19 @@ typedef struct aio__line {
     aio__tie   tie;
 } aio__line;
 #define AIO__LINE { NULL, NULL, 0, NULL, { { NULL, NULL }, NULL } }
+typedef struct aio__place { /* one who waits */
+    aio__node  node;
+    aio__line *line;   /* NULL: in none, or in one that was destroyed */
+    aio_task  *task;
+    bool       called;
+    int        code;   /* of an aio__waiter: what its latest step gave */
+} aio__place;
+typedef struct __attribute__((__aligned__(16))) aio__waiter { /* a coroutine; a result or an item may follow */
+    aio_task    task;
+    const void *use;   /* aio__waiting: what it waits for */
+    void       *object;
+    aio__place  place;
+} aio__waiter;
 
 /* asyncio: Event */
 typedef struct aio_event { /* private */
@@ -941,7 +954,7 @@ typedef struct aio_barrier { /* private */
     int       state;
 } aio_barrier;
 #define AIO_BARRIER(parties) { AIO__LINE, (parties), 0, 0 }
-typedef struct aio_barrier_task { aio_task task; int result; } aio_barrier_task;
+typedef struct aio_barrier_task { aio__waiter waiter; int result; } aio_barrier_task;
 /* For one that exists already and that nobody waits for. EINVAL for less than one. */
 AIO_API int               aio_barrier_init(aio_barrier *barrier, int parties);
 /* Waits until all parties do; the result is a number from 0 to parties - 1, another for each. A waiter that is
@@ -989,23 +1002,11 @@ AIO_API aio_future *aio__queue_put(aio_queue *queue, const void *item, size_t si
 /* 0, AIO_EQUEUEFULL, AIO_EQUEUESHUTDOWN, ENOMEM. asyncio: Queue.put_nowait */
 AIO_API int         aio__queue_put_nowait(aio_queue *queue, const void *item, size_t size);
 
-typedef struct aio__place { /* private: one who waits */
-    aio__node  node;
-    aio__line *line;   /* NULL: in none, or in one that was destroyed */
-    aio_task  *task;
-    bool       called;
-} aio__place;
-typedef struct __attribute__((__aligned__(16))) aio__getter {
-    aio_task   task;
-    aio__place place;
-    aio_queue *queue;
-    int        code;
-} aio__getter;
 #ifdef __cplusplus
-extern "C++" { template <typename type> struct aio__got { aio__getter getter; type result; }; }
+extern "C++" { template <typename type> struct aio__got { aio__waiter waiter; type result; }; }
 #define AIO__GOT(type) aio__got<type>
 #else
-#define AIO__GOT(type) __typeof__(struct { aio__getter getter; type result; })
+#define AIO__GOT(type) __typeof__(struct { aio__waiter waiter; type result; })
 #endif
 
 /* Waits while it is empty; the result is an item of the type, which was the one given to aio_queue_create (EINVAL for
@@ -3036,7 +3037,8 @@ enum { /* aio_future.flags */
     AIO__F_ASKED = 1024,  /* a task that aio_run has cancelled at its end */
     AIO__F_END = 2048,    /* an empty result at the end of a stream: AIO_ASYNC_FOR ends there */
     AIO__F_HOLDS = 4096,  /* a coroutine that owns the awaitable in its first member after the task, as aio__holder */
-    AIO__F_MARK = 8192    /* seen already, while an array of futures is gone through */
+    AIO__F_MARK = 8192,   /* seen already, while an array of futures is gone through */
+    AIO__F_NAMED = 16384  /* a coroutine of many uses: aio__named */
 };
 typedef struct aio__descriptor aio__descriptor;
 enum { AIO__READ = 1, AIO__WRITE = 2, AIO__HANGUP = 4 };
@@ -3235,6 +3237,17 @@ static AIO__COLD void aio__who(aio_coro_fn *coro, aio__probe *probe)
     memset(probe, 0, sizeof *probe);
     probe->task.line = AIO__WHO;
     coro(&probe->task);
+}
+
+typedef struct aio__named { /* a coroutine with AIO__F_NAMED */
+    aio_task    task;
+    const void *use;   /* a struct that begins with a name */
+} aio__named;
+
+static AIO__COLD void aio__who_is(const aio_task *t, aio__probe *probe)
+{
+    aio__who(t->future.run.coro, probe);
+    if (t->future.flags & AIO__F_NAMED) probe->name = *(const char *const *)((const aio__named *)(const void *)t)->use;
 }
 
 static int aio__line_of(int line) { return line < 0 ? 0 : line & ~AIO__SECOND; }
@@ -4032,7 +4045,7 @@ static AIO__COLD const char *aio__task_label(const aio_task *t)
     const aio__name *name = (const aio__name *)(const void *)aio__extra_find(t, AIO__EXTRA_NAME);
     if (name) return name->text;
     aio__probe probe;
-    aio__who(t->future.run.coro, &probe);
+    aio__who_is(t, &probe);
     return probe.name;
 }
 
@@ -4413,7 +4426,7 @@ static AIO__COLD void aio__trace(aio_task *t)
         t->thrown = copy;
     }
     aio__probe probe;
-    aio__who(t->future.run.coro, &probe);
+    aio__who_is(t, &probe);
     aio__exception_add(t->thrown, probe.file, probe.name, aio__line_of(t->line));
 }
 
@@ -4880,7 +4893,7 @@ static AIO__COLD void aio__frame_close(void *object, void *arg)
     if (pending && (future->flags & AIO__F_TASK)) {
         aio__probe probe;
         const aio_task *leaf = ((aio_task *)object)->link.leaf;
-        aio__who(leaf->future.run.coro, &probe);
+        aio__who_is(leaf, &probe);
         aio__report(loop, NULL, "task '%s' was destroyed but it is pending (at %s:%d)%s", aio__label(future),
                     probe.file,
                     aio__line_of(leaf->line), aio__made_text(future, made));
@@ -6744,6 +6757,70 @@ static aio_future *aio__done_now(void)
     return &aio__loop_now()->done;
 }
 
+/* ---- waiters ---- */
+
+/* What it is to wait for a lock, a semaphore, a barrier or a queue. */
+typedef struct aio__waiting {
+    const char *function;              /* which makes the waiter; first, as AIO__F_NAMED wants it */
+    const char *end;                   /* in a message: what it waited for is no more */
+    int         gone;                  /* the code then */
+    int       (*step)(aio__waiter *);  /* tries, at first and when it was called. 0, AIO__PARK or an error code */
+    void      (*leave)(aio__waiter *); /* at its end, cancelled or not */
+} aio__waiting;
+
+#define AIO__WAITING(waiter) ((const aio__waiting *)(waiter)->use)
+
+enum { AIO__PARK = -1 }; /* it stands in a line now */
+
+static int aio__waiter_enter(aio__waiter *w, aio__line *line)
+{
+    int code = aio__line_enter(line, &w->place, &w->task);
+    return code ? code : AIO__PARK;
+}
+
+/* Out of the line, if it stands in one; true if it had been called there. */
+static bool aio__waiter_out(aio__waiter *w)
+{
+    if (!w->place.line) return false;
+    bool called = w->place.called;
+    aio__line_leave(&w->place);
+    return called;
+}
+
+static AIO_CORO(aio__waiter)
+{
+    AIO_BEGIN(aio__waiter);
+    while ((self->place.code = AIO__WAITING(self)->step(self)) == AIO__PARK) {
+        AIO_AWAIT(aio__park(&self->task));
+        if (!self->place.line)
+            AIO_RAISE(AIO__WAITING(self)->gone, "the %s while it was awaited", AIO__WAITING(self)->end);
+    }
+    if (self->place.code) AIO_RAISE(self->place.code);
+    AIO_FINALLY;
+    if (self->place.code != AIO__PARK || self->place.line) AIO__WAITING(self)->leave(self);
+    AIO_END;
+}
+
+/* A new one, with `extra` bytes behind it. NULL without memory. */
+static void *aio__waiter_make(const aio__waiting *use, void *object, size_t extra)
+{
+    aio__waiter *w = (aio__waiter *)(void *)aio__frame_alloc(aio__running, sizeof *w + extra, sizeof *w, NULL, 0);
+    if (!w) return NULL;
+    w->task.future.flags = (uint16_t)(w->task.future.flags | AIO__F_CORO | AIO__F_NAMED);
+    w->task.future.run.coro = aio__waiter_coro;
+    w->use = use;
+    w->object = object;
+    return w;
+}
+
+/* For what needs not wait if `try` says so; `line` is the object's, and its first member. */
+static aio_future *aio__acquire(const aio__waiting *use, aio__line *line, bool (*try_)(void *))
+{
+    int refused = aio__line_closed(line);
+    if (refused) return aio__refused(refused, use->function);
+    return try_(line) ? aio__done_now() : (aio_future *)aio__waiter_make(use, line, 0);
+}
+
 /* ---- events ---- */
 
 typedef struct aio__event_future { /* of all who wait for an event; owned by them alone */
@@ -6829,15 +6906,10 @@ AIO_API int aio_event_destroy(aio_event *event)
 
 /* ---- locks ---- */
 
-struct aio__lock_wait {
-    aio_task   task;
-    aio_lock  *lock;
-    aio__place place;
-};
-
 /* Takes it if it is free and nobody waits who was first. */
-static bool aio__lock_try(aio_lock *lock)
+static bool aio__lock_try(void *object)
 {
+    aio_lock *lock = (aio_lock *)object;
     if (lock->locked || lock->line.called || aio__line_next(&lock->line)) return false;
     lock->locked = true;
     return true;
@@ -6849,28 +6921,28 @@ static void aio__lock_call(aio_lock *lock)
     if (!lock->locked && !lock->line.called) aio__line_call(&lock->line);
 }
 
-static AIO_CORO(aio__lock_wait)
+static int aio__lock_step(aio__waiter *w)
 {
-    AIO_BEGIN(aio__lock_wait);
-    if (aio__lock_try(self->lock)) AIO_RETURN();
-    if (aio__line_enter(&self->lock->line, &self->place, &self->task)) AIO_RAISE(AIO_EWRONGLOOP);
-    AIO_AWAIT(aio__park(&self->task));
-    if (!self->place.line) AIO_RAISE(AIO_ERUNTIME, "the lock was destroyed while it was awaited");
-    self->lock->locked = true;
-    AIO_FINALLY;
-    if (self->place.line) {
-        aio__line_leave(&self->place);
-        aio__lock_call(self->lock);
-    }
-    AIO_END;
+    aio_lock *lock = (aio_lock *)w->object;
+    if (!w->place.line) return aio__lock_try(lock) ? 0 : aio__waiter_enter(w, &lock->line);
+    lock->locked = true;
+    return 0;
 }
+
+static void aio__lock_leave(aio__waiter *w)
+{
+    if (!w->place.line) return;
+    aio__line_leave(&w->place);
+    aio__lock_call((aio_lock *)w->object);
+}
+
+static const aio__waiting aio__lock_wait = {
+    "aio_lock_acquire", "lock was destroyed", AIO_ERUNTIME, aio__lock_step, aio__lock_leave
+};
 
 AIO_API aio_future *aio_lock_acquire(aio_lock *lock)
 {
-    int refused = aio__line_closed(lock ? &lock->line : NULL);
-    if (refused) return aio__refused(refused, "aio_lock_acquire");
-    if (aio__lock_try(lock)) return aio__done_now();
-    return (aio_future *)AIO_CALL(aio__lock_wait, .lock = lock);
+    return aio__acquire(&aio__lock_wait, lock ? &lock->line : NULL, aio__lock_try);
 }
 
 AIO_API int aio_lock_release(aio_lock *lock)
@@ -6890,13 +6962,6 @@ AIO_API int aio_lock_destroy(aio_lock *lock) { return lock ? aio__line_destroy(&
 
 /* ---- semaphores ---- */
 
-struct aio__semaphore_wait {
-    aio_task       task;
-    aio_semaphore *semaphore;
-    aio__place     place;
-    bool           taken;
-};
-
 static bool aio__semaphore_full(aio_semaphore *s)
 {
     return s->value <= 0 || s->line.called || aio__line_next(&s->line);
@@ -6910,29 +6975,32 @@ static bool aio__semaphore_call(aio_semaphore *s)
     return true;
 }
 
-/* One who was called, and then cancelled, gives it back; then as many go on as there is value for. */
-static void aio__semaphore_leave(aio_semaphore *s, aio__place *place, bool taken)
+static bool aio__semaphore_try(void *object)
 {
-    if (place->called && !taken) s->value++;
-    aio__line_leave(place);
+    aio_semaphore *s = (aio_semaphore *)object;
+    if (aio__semaphore_full(s)) return false;
+    s->value--;
+    return true;
+}
+
+static int aio__semaphore_step(aio__waiter *w)
+{
+    aio_semaphore *s = (aio_semaphore *)w->object;
+    return w->place.line || aio__semaphore_try(s) ? 0 : aio__waiter_enter(w, &s->line);
+}
+
+/* One who was called, and then cancelled, gives it back; then as many go on as there is value for. */
+static void aio__semaphore_leave(aio__waiter *w)
+{
+    aio_semaphore *s = (aio_semaphore *)w->object;
+    if (!w->place.line) return;
+    if (aio__waiter_out(w) && w->place.code) s->value++;
     while (aio__semaphore_call(s)) { }
 }
 
-static AIO_CORO(aio__semaphore_wait)
-{
-    AIO_BEGIN(aio__semaphore_wait);
-    if (!aio__semaphore_full(self->semaphore)) {
-        self->semaphore->value--;
-        AIO_RETURN();
-    }
-    if (aio__line_enter(&self->semaphore->line, &self->place, &self->task)) AIO_RAISE(AIO_EWRONGLOOP);
-    AIO_AWAIT(aio__park(&self->task));
-    if (!self->place.line) AIO_RAISE(AIO_ERUNTIME, "the semaphore was destroyed while it was awaited");
-    self->taken = true;
-    AIO_FINALLY;
-    if (self->place.line) aio__semaphore_leave(self->semaphore, &self->place, self->taken);
-    AIO_END;
-}
+static const aio__waiting aio__semaphore_wait = {
+    "aio_semaphore_acquire", "semaphore was destroyed", AIO_ERUNTIME, aio__semaphore_step, aio__semaphore_leave
+};
 
 AIO_API int aio_semaphore_init(aio_semaphore *semaphore, int value)
 {
@@ -6953,13 +7021,8 @@ AIO_API int aio_semaphore_init_bounded(aio_semaphore *semaphore, int value)
 
 AIO_API aio_future *aio_semaphore_acquire(aio_semaphore *semaphore)
 {
-    int refused = aio__line_closed(semaphore ? &semaphore->line : NULL);
-    if (refused) return aio__refused(refused, "aio_semaphore_acquire");
-    if (semaphore->value < 0) return aio__failure(EINVAL, "aio_semaphore_acquire: the initial value is negative");
-    if (aio__semaphore_full(semaphore))
-        return (aio_future *)AIO_CALL(aio__semaphore_wait, .semaphore = semaphore);
-    semaphore->value--;
-    return aio__done_now();
+    if (semaphore && semaphore->value < 0) return aio__refused(EINVAL, "aio_semaphore_acquire");
+    return aio__acquire(&aio__semaphore_wait, semaphore ? &semaphore->line : NULL, aio__semaphore_try);
 }
 
 AIO_API int aio_semaphore_release(aio_semaphore *semaphore)
@@ -7142,65 +7205,45 @@ AIO_API int aio_condition_destroy(aio_condition *condition)
 
 enum { AIO__FILLING, AIO__DRAINING, AIO__RESETTING, AIO__BROKEN }; /* aio_barrier.state */
 
-struct aio__barrier_wait {
-    aio_task     task; /* up to `result` as aio_barrier_task */
-    int          result;
-    int          code;
-    bool         counted;
-    aio_barrier *barrier;
-    aio__place   place;
-};
-
 static void aio__line_call_all(aio__line *line)
 {
     while (aio__line_call(line)) { }
 }
 
-/* 1: it stands in the line, and is to be parked; 0: it goes on; or an error code. */
-static int aio__barrier_step(struct aio__barrier_wait *self)
+/* Its result is -1 until it is counted. */
+static int aio__barrier_step(aio__waiter *w)
 {
-    aio_barrier *b = self->barrier;
-    bool waits = self->counted ? b->state == AIO__FILLING : b->state == AIO__DRAINING || b->state == AIO__RESETTING;
-    if (!waits && self->counted) return b->state == AIO__DRAINING ? 0 : AIO_EBROKENBARRIER;
-    if (!waits) {
-        if (b->state == AIO__BROKEN) return AIO_EBROKENBARRIER;
-        self->result = b->count++;
-        self->counted = true;
+    aio_barrier *b = (aio_barrier *)w->object;
+    int *result = &((aio_barrier_task *)(void *)w)->result;
+    aio__waiter_out(w);
+    if (*result >= 0) {
+        if (b->state != AIO__FILLING) return b->state == AIO__DRAINING ? 0 : AIO_EBROKENBARRIER;
+    } else if (b->state == AIO__BROKEN) {
+        return AIO_EBROKENBARRIER;
+    } else if (b->state == AIO__FILLING) {
+        *result = b->count++;
         if (b->count == b->parties) {
             b->state = AIO__DRAINING;
             aio__line_call_all(&b->line);
             return 0;
         }
     }
-    int code = aio__line_enter(&b->line, &self->place, &self->task);
-    return code ? code : 1;
+    return aio__waiter_enter(w, &b->line);
 }
 
 /* The last to leave opens it for those who come next. */
-static void aio__barrier_leave(struct aio__barrier_wait *self)
+static void aio__barrier_leave(aio__waiter *w)
 {
-    aio_barrier *b = self->barrier;
-    if (self->code == 1 && !self->place.line) return; /* it is no more */
-    if (self->place.line) aio__line_leave(&self->place);
-    if (!self->counted || --b->count) return;
+    aio_barrier *b = (aio_barrier *)w->object;
+    aio__waiter_out(w);
+    if (((aio_barrier_task *)(void *)w)->result < 0 || --b->count) return;
     if (b->state != AIO__BROKEN) b->state = AIO__FILLING;
     aio__line_call_all(&b->line);
 }
 
-static AIO_CORO(aio__barrier_wait)
-{
-    AIO_BEGIN(aio__barrier_wait);
-    for (;;) {
-        if ((self->code = aio__barrier_step(self)) == 0) AIO_RETURN(self->result);
-        if (self->code != 1) AIO_RAISE(self->code);
-        AIO_AWAIT(aio__park(&self->task));
-        if (!self->place.line) AIO_RAISE(AIO_ERUNTIME, "the barrier was destroyed while it was awaited");
-        aio__line_leave(&self->place);
-    }
-    AIO_FINALLY;
-    aio__barrier_leave(self);
-    AIO_END;
-}
+static const aio__waiting aio__barrier_wait = {
+    "aio_barrier_wait", "barrier was destroyed", AIO_ERUNTIME, aio__barrier_step, aio__barrier_leave
+};
 
 AIO_API int aio_barrier_init(aio_barrier *barrier, int parties)
 {
@@ -7215,7 +7258,10 @@ AIO_API aio_barrier_task *aio_barrier_wait(aio_barrier *barrier)
     int refused = aio__line_closed(barrier ? &barrier->line : NULL);
     if (!refused && barrier->parties < 1) refused = EINVAL;
     if (refused) return (aio_barrier_task *)(void *)aio__refused(refused, "aio_barrier_wait");
-    return (aio_barrier_task *)(void *)AIO_CALL(aio__barrier_wait, .barrier = barrier);
+    const size_t extra = sizeof(aio_barrier_task) - sizeof(aio__waiter);
+    aio_barrier_task *t = (aio_barrier_task *)aio__waiter_make(&aio__barrier_wait, barrier, extra);
+    if (t) t->result = -1;
+    return t;
 }
 
 AIO_API int aio_barrier_reset(aio_barrier *barrier)
@@ -7279,14 +7325,7 @@ struct aio_queue {
     bool      shut;
 };
 
-struct aio__putter {
-    aio_task   task;
-    aio__place place;
-    aio_queue *queue;
-    int        code;
-} __attribute__((__aligned__(16))); /* the item follows */
-
-typedef char aio__check_got[sizeof(aio__getter) % 16 == 0 && sizeof(struct aio__putter) % 16 == 0 ? 1 : -1];
+typedef char aio__check_got[sizeof(aio__waiter) % 16 == 0 ? 1 : -1];
 
 /* ---- items ---- */
 
@@ -7439,47 +7478,25 @@ AIO_API int aio__queue_put_nowait(aio_queue *queue, const void *item, size_t siz
     return 0;
 }
 
-/* 1: it stands in the line, and is to be parked; 0: the item is in the queue; or an error code. */
-static int aio__putter_step(struct aio__putter *self)
+/* The item is behind the waiter, as it is of a getter. */
+static int aio__putter_step(aio__waiter *w)
 {
-    aio_queue *q = self->queue;
-    if (q->shut || !aio_queue_full(q)) return aio__queue_put_nowait(q, self + 1, q->size);
-    int code = aio__line_enter(&q->putters, &self->place, &self->task);
-    return code ? code : 1;
+    aio_queue *q = (aio_queue *)w->object;
+    aio__waiter_out(w);
+    return q->shut || !aio_queue_full(q) ? aio__queue_put_nowait(q, w + 1, q->size) : aio__waiter_enter(w, &q->putters);
 }
 
 /* One who could not use its call, for it was cancelled or memory failed, hands it on. */
-static void aio__putter_leave(struct aio__putter *self)
+static void aio__putter_leave(aio__waiter *w)
 {
-    bool called = self->code == ENOMEM || (self->place.line && self->place.called);
-    if (self->place.line) aio__line_leave(&self->place);
-    if (called && !aio_queue_full(self->queue)) aio__line_call(&self->queue->putters);
+    aio_queue *q = (aio_queue *)w->object;
+    bool called = aio__waiter_out(w) || w->place.code == ENOMEM;
+    if (called && !aio_queue_full(q)) aio__line_call(&q->putters);
 }
 
-static AIO_CORO(aio__putter)
-{
-    AIO_BEGIN(aio__putter);
-    for (;;) {
-        if ((self->code = aio__putter_step(self)) == 0) AIO_RETURN();
-        if (self->code != 1) AIO_RAISE(self->code);
-        AIO_AWAIT(aio__park(&self->task));
-        if (!self->place.line) AIO_RAISE(AIO_EQUEUESHUTDOWN, "the queue was freed while it was awaited");
-        aio__line_leave(&self->place);
-    }
-    AIO_FINALLY;
-    aio__putter_leave(self);
-    AIO_END;
-}
-
-/* A coroutine with `extra` bytes behind its struct of `base` bytes. */
-static aio_task *aio__queue_coroutine(size_t base, size_t extra, aio_coro_fn *coro)
-{
-    aio_task *t = (aio_task *)(void *)aio__frame_alloc(aio__running, base + extra, base, NULL, 0);
-    if (!t) return NULL;
-    t->future.flags = (uint16_t)(t->future.flags | AIO__F_CORO);
-    t->future.run.coro = coro;
-    return t;
-}
+static const aio__waiting aio__putter = {
+    "aio_queue_put", "queue was freed", AIO_EQUEUESHUTDOWN, aio__putter_step, aio__putter_leave
+};
 
 AIO_API aio_future *aio__queue_put(aio_queue *queue, const void *item, size_t size)
 {
@@ -7491,12 +7508,9 @@ AIO_API aio_future *aio__queue_put(aio_queue *queue, const void *item, size_t si
         int code = aio__queue_put_nowait(queue, item, size);
         return code ? aio__failure(code, NULL) : aio__done_now();
     }
-    struct aio__putter *putter =
-        (struct aio__putter *)(void *)aio__queue_coroutine(sizeof *putter, size, aio__putter_coro);
-    if (!putter) return NULL;
-    putter->queue = queue;
-    memcpy(putter + 1, item, size);
-    return &putter->task.future;
+    aio__waiter *putter = (aio__waiter *)aio__waiter_make(&aio__putter, queue, size);
+    if (putter) memcpy(putter + 1, item, size);
+    return (aio_future *)(void *)putter;
 }
 
 /* ---- get ---- */
@@ -7512,46 +7526,30 @@ AIO_API int aio__queue_get_nowait(aio_queue *queue, void *item, size_t size)
     return 0;
 }
 
-/* As aio__putter_step. */
-static int aio__getter_step(aio__getter *self)
+static int aio__getter_step(aio__waiter *w)
 {
-    aio_queue *q = self->queue;
-    if (q->count || q->shut) return aio__queue_get_nowait(q, self + 1, q->size);
-    int code = aio__line_enter(&q->getters, &self->place, &self->task);
-    return code ? code : 1;
+    aio_queue *q = (aio_queue *)w->object;
+    aio__waiter_out(w);
+    return q->count || q->shut ? aio__queue_get_nowait(q, w + 1, q->size) : aio__waiter_enter(w, &q->getters);
 }
 
-static void aio__getter_leave(aio__getter *self)
+static void aio__getter_leave(aio__waiter *w)
 {
-    if (!self->place.line) return;
-    bool called = self->place.called;
-    aio__line_leave(&self->place);
-    if (called && self->queue->count) aio__line_call(&self->queue->getters);
+    aio_queue *q = (aio_queue *)w->object;
+    if (aio__waiter_out(w) && q->count) aio__line_call(&q->getters);
 }
 
-static AIO_CORO(aio__getter)
-{
-    AIO_BEGIN(aio__getter);
-    for (;;) {
-        if ((self->code = aio__getter_step(self)) == 0) AIO_RETURN();
-        if (self->code != 1) AIO_RAISE(self->code);
-        AIO_AWAIT(aio__park(&self->task));
-        if (!self->place.line) AIO_RAISE(AIO_EQUEUESHUTDOWN, "the queue was freed while it was awaited");
-        aio__line_leave(&self->place);
-    }
-    AIO_FINALLY;
-    aio__getter_leave(self);
-    AIO_END;
-}
+static const aio__waiting aio__getter = {
+    "aio_queue_get", "queue was freed", AIO_EQUEUESHUTDOWN, aio__getter_step, aio__getter_leave
+};
 
 AIO_API void *aio__queue_get(aio_queue *queue, size_t size)
 {
     int refused = aio__line_closed(queue ? &queue->getters : NULL);
     if (refused) return aio__refused(refused, "aio_queue_get");
     if (size != queue->size) return aio__failure(EINVAL, "aio_queue_get: not the type of this queue's items");
-    aio__getter *getter = (aio__getter *)(void *)aio__queue_coroutine(sizeof *getter, size, aio__getter_coro);
+    aio__waiter *getter = (aio__waiter *)aio__waiter_make(&aio__getter, queue, size);
     if (!getter) return NULL;
-    getter->queue = queue;
     if (!queue->count || aio__queue_get_nowait(queue, getter + 1, size)) return getter;
     getter->task.future.flags = (uint16_t)(getter->task.future.flags & ~AIO__F_CORO);
     getter->task.future.run.ops = NULL;
@@ -20412,7 +20410,7 @@ static const aio_task *aio__frame_inner(const aio_task *t)
 static void aio__print_frame(FILE *out, int indent, const aio_task *t)
 {
     aio__probe probe;
-    aio__who(t->future.run.coro, &probe);
+    aio__who_is(t, &probe);
     if (t->line == AIO__START && t->future.loop && t->future.loop->current != aio__root((aio_task *)(uintptr_t)t))
         fprintf(out, "%*s%s, in %s (not started)\n", indent, "", probe.file, probe.name);
     else if (aio__line_of(t->line))

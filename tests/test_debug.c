@@ -306,6 +306,68 @@ SCENARIO(debug_graph)
     AIO_END;
 }
 
+/* Who waits for a lock or a queue is named after that. */
+struct debug_waiter { aio_task task; aio_lock *lock; aio_queue *queue; int item; };
+static AIO_CORO(debug_waiter)
+{
+    AIO_BEGIN(debug_waiter);
+    if (self->lock) AIO_AWAIT(aio_lock_acquire(self->lock));
+    else AIO_AWAIT(self->item, aio_queue_get(self->queue, int));
+    AIO_END;
+}
+
+struct debug_waiters { aio_task task; aio_lock lock; aio_queue *queue; struct debug_waiter *waiters[2]; };
+SCENARIO(debug_waiters)
+{
+    AIO_BEGIN(debug_waiters);
+    self->queue = aio_queue_create(int);
+    if (!self->queue) AIO_RAISE(ENOMEM);
+    AIO_AWAIT(aio_lock_acquire(&self->lock));
+    self->waiters[0] = aio_create_task(AIO_CALL(debug_waiter, .lock = &self->lock));
+    self->waiters[1] = aio_create_task(AIO_CALL(debug_waiter, .queue = self->queue));
+    if (!self->waiters[0] || !self->waiters[1]) AIO_RAISE(ENOMEM);
+    AIO_AWAIT(aio_sleep(0.01));
+    debug_print(debug_print_tasks, NULL);
+    CHECK(strstr(debug_dump, ", in aio_lock_acquire\n") != NULL);
+    CHECK(strstr(debug_dump, ", in aio_queue_get\n") != NULL);
+    AIO_FINALLY;
+    aio_lock_destroy(&self->lock);
+    aio_queue_free(self->queue);
+    aio_unref_all(self->waiters, 2);
+    AIO_END;
+}
+
+/* A task that starts another eagerly is not the current one meanwhile, and awaits nothing all the same. */
+struct debug_eager { aio_task task; aio_task *parent; };
+static AIO_CORO(debug_eager)
+{
+    AIO_BEGIN(debug_eager);
+    debug_print(aio_print_call_graph, self->parent);
+    CHECK(strstr(debug_dump, "task 'debug_eager_parent'\n  test_debug.c:") == debug_dump);
+    CHECK(strstr(debug_print(debug_print_tasks, NULL), "awaits") == NULL);
+    CHECK(aio_task_cancel(self->parent));
+    AIO_END;
+}
+
+struct debug_eager_parent { aio_task task; struct debug_eager *eager; };
+SCENARIO(debug_eager_parent)
+{
+    AIO_BEGIN(debug_eager_parent);
+    AIO_AWAIT(aio_sleep(0.01));
+    self->eager = aio_create_task(AIO_CALL(debug_eager, .parent = &self->task), .eager_start = true);
+    if (!self->eager) AIO_RAISE(ENOMEM);
+    AIO_TRY {
+        AIO_AWAIT(aio_sleep(1));
+        UNREACHED();
+    } AIO_CATCH {
+        CAUGHT(AIO_ECANCELLED);
+        aio_task_uncancel(self);
+    } AIO_END_TRY;
+    AIO_FINALLY;
+    aio_unref(self->eager);
+    AIO_END;
+}
+
 /* Two tasks that await each other: the walk ends. */
 struct debug_circle { aio_task task; struct debug_circle **other; };
 static AIO_CORO(debug_circle)
