@@ -1633,8 +1633,8 @@ typedef struct aio_resolver_options {
 #define aio_resolver_open(...) AIO__RESOLVER_OPEN(__VA_ARGS__)
 #define AIO__RESOLVER_OPEN(...) aio__resolver_open(AIO__OPTIONS(aio_resolver_options, __VA_ARGS__))
 AIO_API aio_resolver *aio__resolver_open(const aio_resolver_options *options);
-/* Takes the resolver. Calls that still run fail with AIO_ERUNTIME; the loop's end closes what was left open. NULL is
- * fine. */
+/* Takes the resolver. Calls that still run, or have yet to begin, fail with AIO_ERUNTIME; the loop's end closes what
+ * was left open. NULL is fine. */
 AIO_API void aio_resolver_close(aio_resolver *resolver);
 /* Forgets every answer. aiohttp: clear_dns_cache */
 AIO_API void   aio_resolver_clear_cache(aio_resolver *resolver);
