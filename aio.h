@@ -1864,7 +1864,7 @@ typedef struct aio_timeouts {
     double total;        /* of a request up to the end of its response's body; default 300 */
     double connect;      /* until there is a connection: waiting for the pool, name, TCP, TLS; default none */
     double sock_connect; /* of TCP's connect, each address, and of a tunnel, each proxy; default 30 */
-    double sock_read;    /* between two pieces of the response; default none */
+    double sock_read;    /* from the request's last byte to the response, and between two pieces of it; default none */
 } aio_timeouts;
 
 /* Where a request's time went, in seconds; 0 for what it did not need. */
@@ -2038,7 +2038,7 @@ AIO_API aio_text_task *aio_request_read_chunk(aio_request *request);
 
 typedef struct aio_respond_options {
     char               aio__begin;
-    const char *const *headers;       /* names and values, up to a NULL */
+    const char *const *headers;       /* names and values, up to a NULL; take the place of the automatic ones */
     const aio_headers *header_fields; /* the same in another form */
     /* default: of text "text/plain; charset=utf-8", else "application/octet-stream" */
     const char        *content_type;
