@@ -9409,15 +9409,15 @@ static const char *aio__tls_check(aio_tls_context *context, const aio_tls_option
         "the min_version is above the max_version",
     };
     int min = aio__tls_version(o->min_version, TLS1_2_VERSION), max = aio__tls_version(o->max_version, TLS1_3_VERSION);
-    bool bare = !o->cert_file, alone = !o->ca_file && !o->ca_path;
-    const bool wrong[] = {
-        o->server && bare, o->key_file && bare, o->key_password && bare,
-        o->require_client_cert && !o->server, o->request_client_cert && !o->server,
-        o->require_client_cert && alone, o->request_client_cert && alone,
+    bool bare = !o->cert_file, alone = !o->ca_file & !o->ca_path, client = !o->server;
+    const int wrong[] = { /* without branches */
+        o->server & bare, !!o->key_file & bare, !!o->key_password & bare,
+        o->require_client_cert & client, o->request_client_cert & client,
+        o->require_client_cert & alone, o->request_client_cert & alone,
         !aio__alpn_encode(context, o->alpn), !aio__tls_fingerprint(context->fingerprint, o->fingerprint),
         !min, !max, min > max,
     };
-    for (size_t i = 0; i < sizeof wrong; i++)
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
         if (wrong[i]) return texts[i];
     return NULL;
 }
@@ -10095,7 +10095,7 @@ static void aio__buffer_give(aio_loop *loop, char *buffer)
     loop->buffer_count++;
 }
 
-static void aio__in_free(aio_stream *s)
+static AIO__NOINLINE void aio__in_free(aio_stream *s)
 {
     if (!s->in) return;
     if (s->in_capacity <= AIO__SMALL) aio__pool_free(&s->loop->pool, s->in, s->in_capacity);
@@ -10274,18 +10274,24 @@ static bool aio__read_try(aio__read *op)
 {
     aio_stream *s = op->stream;
     size_t length = s->in_end - s->in_start;
+    bool enough = s->eof;
     switch (op->mode) {
-    case AIO__READ_SOME: return (length || s->eof || !op->n) && aio__read_give(op, length < op->n ? length : op->n);
+    case AIO__READ_SOME:
+        enough = enough || length || !op->n;
+        if (length > op->n) length = op->n;
+        break;
     case AIO__READ_EXACTLY:
-        if (length >= op->n) return aio__read_give(op, op->n);
-        return s->eof && aio__read_short(op, length);
-    case AIO__READ_MORE:
-        return (length > op->n || s->eof) && aio__read_give(op, length);
+        if (length < op->n) return s->eof && aio__read_short(op, length);
+        enough = true;
+        length = op->n;
+        break;
+    case AIO__READ_MORE: enough = enough || length > op->n; break;
     case AIO__READ_ALL:
         if (length > op->n) return aio__read_over(op, "there is more to read than", op->n);
-        return s->eof && aio__read_give(op, length);
+        break;
     default: return aio__read_separated(op);
     }
+    return enough && aio__read_give(op, length);
 }
 
 static bool aio__stream_has_input(const aio_stream *s)
@@ -10619,7 +10625,7 @@ AIO_API int aio_stream_writelines(aio_stream *stream, const aio_text *pieces, si
     if (!s || (!pieces && count)) return EINVAL;
     int code = aio__write_refused(s);
     if (code) return code;
-    if (!aio__unsent(s) && !aio__write_now(s, pieces, count, &i, &offset))
+    if (!s->out && !aio__write_now(s, pieces, count, &i, &offset))
         return aio__write_failed(s, pieces + i, count - i, offset);
     if (i == count) return 0;
     for (; i < count; i++, offset = 0) {
@@ -10628,7 +10634,7 @@ AIO_API int aio_stream_writelines(aio_stream *stream, const aio_text *pieces, si
         aio__stream_broken(s);
         return ENOMEM;
     }
-    if (aio__unsent(s)) aio__write_wait(s);
+    if (s->out) aio__write_wait(s);
     if (s->transport) s->transport->ops->written(s);
     return 0;
 }
@@ -10765,7 +10771,7 @@ static bool aio__stream_linger(aio_stream *s)
 static bool aio__stream_flush(aio_stream *s)
 {
     if (!s->out && !s->closing) return true;
-    while (aio__unsent(s) && !s->error) {
+    while (s->out && !s->error) {
         aio_text piece = { (char *)(s->out + 1) + s->out->start, aio__unsent(s) };
         ssize_t n = aio__stream_send(s, &piece, 1, 0);
         if (n == AIO__IO_AGAIN) {
@@ -10773,11 +10779,10 @@ static bool aio__stream_flush(aio_stream *s)
             break;
         }
         if (n > 0) s->out->start += (size_t)n;
+        if (n > 0 && s->out->start == s->out->end) aio__out_free(s);
     }
     if (!s->error && aio__unsent(s) <= (s->held ? 0 : s->low)) aio__drained(s, NULL);
-    bool sent = !aio__unsent(s);
-    if (sent) aio__out_free(s);
-    if (s->error || (sent && s->wants_eof && !aio__stream_shutdown(s))) aio__stream_broken(s);
+    if (s->error || (!s->out && s->wants_eof && !aio__stream_shutdown(s))) aio__stream_broken(s);
     if (!s->closing) return true;
     if (!aio__stream_said_all(s) && aio__stream_linger(s)) return true;
     aio__stream_end(s);
@@ -11104,13 +11109,22 @@ AIO_API aio_future *aio_stream_start_tls(aio_stream *stream, aio_tls_context *co
 {
     aio_stream *s = stream;
     bool server = s && s->server;
-    if (!s || !context || s->closing) return aio__failure(EINVAL, "start_tls: no stream to start it on");
-    if (!aio__tls_context_is_for(context, server) || server == (server_hostname != NULL))
-        return aio__failure(EINVAL, "start_tls: a client needs a client's context and a name, a server a server's");
-    if (s->error) return aio__failed_future(s->loop, aio_exception_ref(s->error));
-    if (s->transport) return aio__failure(ENOTSUP, "start_tls: the stream has a protocol");
-    if (s->reader || s->held || s->in_start != s->in_end || aio__unsent(s))
-        return aio__failure(AIO_ERUNTIME, "start_tls: the stream has a reader or writer, or bytes unread or unsent");
+    int code = EINVAL;
+    const char *why = NULL;
+    if (!s || !context || s->closing) {
+        why = "no stream to start it on";
+    } else if (!aio__tls_context_is_for(context, server) || server == (server_hostname != NULL)) {
+        why = "a client needs a client's context and a name, a server a server's";
+    } else if (s->error) {
+        return aio__failed_future(s->loop, aio_exception_ref(s->error));
+    } else if (s->transport) {
+        code = ENOTSUP;
+        why = "the stream has a protocol";
+    } else if (s->reader || s->held || s->in_start != s->in_end || aio__unsent(s)) {
+        code = AIO_ERUNTIME;
+        why = "the stream has a reader or writer, or bytes unread or unsent";
+    }
+    if (why) return aio__failure(code, "start_tls: %s", why);
     return aio__tls_begin(s, context, server_hostname, 0, 0, 0);
 }
 
@@ -11206,15 +11220,14 @@ static size_t aio__text_size(const char *text) { return text ? strlen(text) + 1 
 /* 0, or ENAMETOOLONG, EINVAL. */
 static int aio__unix_address(const char *path, aio__address *address)
 {
-    struct sockaddr_un un;
-    if (!path || !*path) return EINVAL;
-    if (strlen(path) >= sizeof un.sun_path) return ENAMETOOLONG;
-    memset(&un, 0, sizeof un);
-    un.sun_family = AF_UNIX;
-    memcpy(un.sun_path, path, strlen(path));
+    struct sockaddr_un *un = (struct sockaddr_un *)(void *)&address->storage;
+    size_t length = path ? strlen(path) : 0;
+    if (!length) return EINVAL;
+    if (length >= sizeof un->sun_path) return ENAMETOOLONG;
     memset(address, 0, sizeof *address);
-    memcpy(&address->storage, &un, sizeof un);
-    address->length = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(path) + 1);
+    un->sun_family = AF_UNIX;
+    memcpy(un->sun_path, path, length);
+    address->length = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length + 1);
     return 0;
 }
 
@@ -11758,11 +11771,11 @@ AIO_API aio_future *aio_server_wait_closed(aio_server *server)
 static AIO_CORO(aio__serve_forever)
 {
     AIO_BEGIN(aio__serve_forever);
-    if (self->server->closing) AIO_RAISE(AIO_ERUNTIME, "serve_forever: the server is closed");
-    if (self->server->forever) AIO_RAISE(AIO_ERUNTIME, "serve_forever: it is being awaited already");
+    if (self->server->closing || self->server->forever)
+        AIO_RAISE(AIO_ERUNTIME, "serve_forever: %s", self->server->closing ? "the server is closed"
+                                                                           : "it is being awaited already");
     self->never = aio_future_create();
-    if (!self->never) AIO_RAISE(ENOMEM);
-    self->server->forever = self;
+    if (self->never) self->server->forever = self;
     AIO_AWAIT(aio_ref(self->never));
     AIO_FINALLY;
         aio_unref(self->never);
