@@ -2626,12 +2626,16 @@ typedef struct aio__heap {
 /* the latest failure of this thread: tells NULL the error from NULL the slip */
 static __thread bool aio__out_of_memory;
 
-static void *aio__malloc(size_t size)
+/* What an allocation gave. An allocator of the user's need not set errno. */
+static void *aio__allocated(void *memory)
 {
-    void *memory = aio__os.malloc(size ? size : 1);
-    if (!memory) aio__out_of_memory = true;
-    return memory;
+    if (AIO__LIKELY(memory != NULL)) return memory;
+    aio__out_of_memory = true;
+    errno = ENOMEM;
+    return NULL;
 }
+
+static void *aio__malloc(size_t size) { return aio__allocated(aio__os.malloc(size ? size : 1)); }
 
 static void *aio__calloc(size_t size)
 {
@@ -2642,9 +2646,7 @@ static void *aio__calloc(size_t size)
 
 static void *aio__realloc(void *pointer, size_t size)
 {
-    void *memory = aio__os.realloc(pointer, size ? size : 1);
-    if (!memory) aio__out_of_memory = true;
-    return memory;
+    return aio__allocated(aio__os.realloc(pointer, size ? size : 1));
 }
 
 static void aio__free(void *pointer)
@@ -3438,10 +3440,7 @@ static int aio__poll_grow(aio_loop *loop, aio__poll_data *data)
 static int aio__poll_add(aio_loop *loop, aio__descriptor *d)
 {
     aio__poll_data *data = (aio__poll_data *)loop->poll_data;
-    if (loop->poll_count == loop->poll_capacity && aio__poll_grow(loop, data) < 0) {
-        errno = ENOMEM;
-        return -1;
-    }
+    if (loop->poll_count == loop->poll_capacity && aio__poll_grow(loop, data) < 0) return -1;
     d->slot = (uint32_t)loop->poll_count++;
     data->fds[d->slot].fd = -1 - d->fd; /* negative: poll passes over it; nothing is wanted yet */
     data->fds[d->slot].events = 0;
@@ -4698,7 +4697,7 @@ AIO_API void *aio__create_task(void *coroutine, const aio_task_options *options)
     t->future.state = AIO__PENDING;
     t->future.flags |= AIO__F_TASK;
     if (options && options->name && aio_task_set_name(t, options->name)) {
-        t->future.state = AIO__NEW;
+        t->future.state = AIO__CANCELLED; /* nobody has forgotten to await it */
         aio_unref(t);
         return NULL;
     }
@@ -5344,10 +5343,7 @@ static void aio__static_future(aio_loop *loop, aio_future *future, int state, in
 AIO_API AIO__COLD aio_loop *aio_new_event_loop(void)
 {
     aio_loop *loop = (aio_loop *)aio__calloc(sizeof *loop);
-    if (!loop) {
-        errno = ENOMEM;
-        return NULL;
-    }
+    if (!loop) return NULL;
     aio__ring_clear(&loop->ready);
     aio__ring_clear(&loop->frames.own);
     aio__ring_clear(&loop->pool.own);
@@ -5559,7 +5555,7 @@ AIO_API int aio_loop_run_until_complete(aio_loop *loop, void *awaitable, aio_exc
     aio__set = loop;
     aio_future *f = aio_ensure_future(awaitable);
     aio__set = set;
-    if (!f) return ENOMEM;
+    if (!f) return errno;
     if (aio__adopt(loop, f)) code = AIO_EWRONGLOOP;
     else code = aio_future_add_done_callback(f, aio__stop_when_done, loop);
     if (!code) {
@@ -7438,8 +7434,8 @@ AIO_API aio_queue *aio__queue_create(size_t size, size_t alignment, const aio_qu
     if (!q) return NULL;
     q->options = *options;
     q->size = size;
-    q->stride = (size + 15) & ~(size_t)15;
-    if (options->compare) q->stride = (size + sizeof q->number + 15) & ~(size_t)15;
+    size_t slot = size + (options->compare ? sizeof q->number : 0);
+    q->stride = slot ? (slot + 15) & ~(size_t)15 : 16;
     return q;
 }
 

@@ -206,6 +206,45 @@ static void loop_nested(void *arg)
     loop_stop_it(arg);
 }
 
+/* One that was made while the other loop ran belongs to that. */
+struct loop_maker { aio_task task; void **made; };
+static AIO_CORO(loop_maker)
+{
+    AIO_BEGIN(loop_maker);
+    *self->made = AIO_CALL(loop_forever);
+    AIO_END;
+}
+TEST(loop_run_until_complete_of_another_loops_coroutine)
+{
+    aio_loop *loop = loop_open(), *other = loop_open();
+    void *made = NULL;
+    CHECK_INT(aio_loop_run_until_complete(other, AIO_CALL(loop_maker, .made = &made), NULL), 0);
+    CHECK_INT(aio_loop_run_until_complete(loop, made, NULL), AIO_EWRONGLOOP);
+    aio_loop_free(loop);
+    aio_loop_free(other);
+}
+
+/* An allocator need not set errno. */
+static int loop_allocations;
+static void *loop_scarce_malloc(size_t size) { return loop_allocations-- > 0 ? malloc(size) : NULL; }
+TEST(loop_new_without_memory)
+{
+    void *(*real)(size_t) = aio__os.malloc;
+    void (*free_)(void *) = aio__os.free;
+    aio_set_event_loop_policy(aio_policy_find("poll"));
+    aio__os.malloc = loop_scarce_malloc;
+    aio__os.free = free;
+    for (int i = 0; i < 2; i++) {
+        loop_allocations = i;
+        errno = 0;
+        CHECK_PTR(aio_new_event_loop(), NULL);
+        CHECK_INT(errno, ENOMEM);
+    }
+    aio__os.malloc = real;
+    aio__os.free = free_;
+    aio_set_event_loop_policy(NULL);
+}
+
 TEST(loop_running_refuses_to_run_or_close)
 {
     aio_loop *loop = loop_open();

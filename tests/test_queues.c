@@ -83,6 +83,20 @@ SCENARIO(queue_producer_consumer, .may = { AIO_EQUEUESHUTDOWN })
     AIO_END;
 }
 
+/* Items without a byte are counted all the same. */
+TEST(queue_of_nothing)
+{
+    const aio_queue_options any = { .maxsize = 0 };
+    aio_queue *queue = aio__queue_create(0, 1, &any);
+    char item = 'x';
+    if (!CHECK(queue)) return;
+    for (int i = 0; i < 20; i++) CHECK_INT(aio__queue_put_nowait(queue, &item, 0), 0);
+    for (int i = 0; i < 20; i++) CHECK_INT(aio__queue_get_nowait(queue, &item, 0), 0);
+    CHECK_INT(aio__queue_get_nowait(queue, &item, 0), AIO_EQUEUEEMPTY);
+    CHECK_INT(item, 'x');
+    aio_queue_free(queue);
+}
+
 /* A ring that grows while its beginning is in its middle keeps the order. */
 TEST(queue_fifo)
 {
