@@ -1195,7 +1195,7 @@ typedef struct aio_connect_options {
     double           tls_timeout;     /* of the handshake; 0: 60 s */
     double           tls_shutdown_timeout; /* seconds that closing waits for the peer's goodbye after ours; 0: it does
                                               not wait, as no protocol with ends of its own needs it (RFC 8446, 6.1) */
-    size_t           limit;           /* of a line, and of what is read ahead; 0: 64 KiB */
+    size_t           limit;           /* of a line; up to twice as much is read ahead; 0: 64 KiB */
     int              family;          /* AF_INET, AF_INET6; 0: both */
     const char      *local_host;      /* address to connect from */
     struct aio_resolver *resolver;    /* asked for the host's addresses; NULL: the system, in a thread */
@@ -1892,7 +1892,7 @@ typedef struct aio_session_options {
     double             keepalive_timeout; /* seconds that an idle connection is kept; 0: 15, AIO_UNLIMITED: for ever */
     int                max_line_size, max_field_size, max_headers; /* of a response's head; 0: 8190, 8190, 128 */
     size_t             max_body;          /* bytes that aio_response_read takes; 0: AIO_STREAM_READ_ALL_LIMIT */
-    size_t             read_bufsize;      /* how much of a body is read ahead; 0: 64 KiB */
+    size_t             read_bufsize;      /* up to twice as much of a body is read ahead; 0: 64 KiB */
     int                family;            /* AF_INET, AF_INET6; 0: both */
     const char        *local_host;        /* address to connect from */
     double             happy_eyeballs_delay; /* as for aio_open_connection */
@@ -10165,14 +10165,17 @@ static ssize_t aio__stream_recv(aio_stream *s, char *data, size_t length)
     return aio__stream_failed(s, errno, "read", "read from");
 }
 
-/* One read, behind what is unread. What little came into an empty buffer moves to a small one: a reader that takes its
- * time does not keep a big one. */
+/* One read, behind what is unread: up to twice the limit of a stream, or what is wanted. What little came into an empty
+ * buffer moves to a small one: a reader that takes its time does not keep a big one. */
 static ssize_t aio__stream_fill(aio_stream *s, size_t wanted)
 {
     if (s->in_start == s->in_end) aio__in_free(s);
     size_t unread = s->in_end - s->in_start;
     if (!aio__in_reserve(s, wanted > 4096 ? wanted : unread ? 4096 : AIO__BUFFER)) return AIO__IO_FAILED;
-    ssize_t n = aio__stream_recv(s, s->in + s->in_end, s->in_capacity - s->in_end);
+    size_t space = s->in_capacity - s->in_end, ahead = 2 * (size_t)s->limit;
+    ahead = ahead > unread ? ahead - unread : 1;
+    if (ahead < wanted) ahead = wanted;
+    ssize_t n = aio__stream_recv(s, s->in + s->in_end, space < ahead ? space : ahead);
     if (n <= 0) {
         if (n == 0) s->eof = true;
         if (!unread) aio__in_free(s);

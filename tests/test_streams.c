@@ -318,6 +318,27 @@ SCENARIO(stream_much, .may = { EPIPE, ECONNRESET, AIO_EINCOMPLETE })
     AIO_END;
 }
 
+/* Reading ahead stops at twice the limit, whatever there is; what is asked for by its length comes all the same. */
+struct stream_ahead { aio_task task; aio_stream *a, *b; struct pourer *pourer; aio_text text; size_t at; };
+SCENARIO(stream_ahead, .may = { EPIPE, ECONNRESET, AIO_EINCOMPLETE })
+{
+    AIO_BEGIN(stream_ahead);
+    REQUIRE(unix_pair(100, 0, &self->a, &self->b));
+    self->pourer = aio_create_task(AIO_CALL(pourer, .stream = self->b, .size = 20000));
+    REQUIRE(self->pourer);
+    for (self->at = 0; self->at < 2000; self->at += self->text.length) {
+        AIO_AWAIT(self->text, aio_stream_read(self->a, 1000));
+        REQUIRE(self->text.length > 0 && self->text.length <= 200);
+        CHECK(poured(self->text.data, self->at, self->text.length));
+    }
+    AIO_AWAIT(self->text, aio_stream_readexactly(self->a, 1000));
+    CHECK(poured(self->text.data, self->at, 1000));
+    AIO_FINALLY;
+        aio_stream_abort(self->a);
+        aio_unref(self->pourer);
+    AIO_END;
+}
+
 struct stream_read_all { aio_task task; aio_stream *a, *b; struct writer *writer; aio_text text; };
 SCENARIO(stream_read_all, .may = { EPIPE, ECONNRESET })
 {
