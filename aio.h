@@ -2158,8 +2158,8 @@ AIO_API int  aio_print_tasks_on_signal(aio_loop *loop, int signum);
 #endif
 
 #define AIO__NOINLINE            __attribute__((__noinline__)) /* keeps rare paths' registers out of hot ones */
-/* Around rooms that run once a message ("O1") or once a connection ("Og"), not once a step: gcc compiles them in a
- * fraction of the time, and smaller. */
+/* Around what runs once a read or a write ("O1"), or once a request or less ("Og"), not once a step: gcc compiles it in
+ * a fraction of the time, and smaller. */
 #if defined(__GNUC__) && !defined(__clang__) && defined(__OPTIMIZE__) && !defined(__OPTIMIZE_SIZE__)
 #define AIO__PRAGMA(text) _Pragma(#text)
 #define AIO__LIGHT_BEGIN(level) _Pragma("GCC push_options") AIO__PRAGMA(GCC optimize(level))
@@ -5572,15 +5572,11 @@ AIO_API int aio_loop_run_until_complete(aio_loop *loop, void *awaitable, aio_exc
     return code;
 }
 
-AIO__LIGHT_END
-
 /* ============================================================================
  * 31. Combinators: how they wait
  *
  * Futures over futures. Each child carries a small record of the combinator among its waiters.
  * ============================================================================ */
-
-AIO__LIGHT_BEGIN("Og")
 
 /* A future whose cancelling means to cancel others. They wait in a list, since a chain of such futures may be longer
  * than the C stack is deep. */
@@ -7297,8 +7293,6 @@ AIO_API int aio_barrier_destroy(aio_barrier *barrier)
     return code;
 }
 
-AIO__LIGHT_END
-
 /* ============================================================================
  * 34. Queues: getters and putters
  *
@@ -7306,8 +7300,6 @@ AIO__LIGHT_END
  * stand in lines; one who is called looks again, for another may have come first. One who cannot use its call hands it
  * on.
  * ============================================================================ */
-
-AIO__LIGHT_BEGIN("Og")
 
 struct aio_queue {
     aio_queue_options options;
@@ -7599,8 +7591,6 @@ AIO_API int aio_queue_free(aio_queue *queue)
     return 0;
 }
 
-AIO__LIGHT_END
-
 /* ============================================================================
  * 35. Threads: executor and concurrent futures
  *
@@ -7609,8 +7599,6 @@ AIO__LIGHT_END
  * touched in the loop's thread only. A concurrent future is shared by its loop and by who waits, under its own mutex.
  * Mutexes are taken in this order: concurrent future or executor, then loop.
  * ============================================================================ */
-
-AIO__LIGHT_BEGIN("Og")
 
 enum { AIO__JOB_QUEUED, AIO__JOB_RUNNING, AIO__JOB_POSTED, AIO__JOB_REFUSED }; /* refused: the loop is closing */
 
@@ -15214,16 +15202,12 @@ AIO_API aio_output_task *aio_process_communicate(aio_process *process, const voi
     return (aio_output_task *)(void *)self;
 }
 
-AIO__LIGHT_END
-
 /* ============================================================================
  * 45. URLs
  *
  * RFC 3986 with yarl's habits: splits a reference, checks and normalises each part, writes the whole into one block.
  * Owns nothing beyond the block of each aio_url. Calls memory and buffers only.
  * ============================================================================ */
-
-AIO__LIGHT_BEGIN("O1")
 
 enum { /* classes of bytes; a name is what the class may be in without being encoded */
     AIO__TOKEN = 0x01, AIO__PATH = 0x02, AIO__QUERY = 0x04, AIO__UNRESERVED = 0x08,
@@ -16721,8 +16705,6 @@ static inline const char *aio__http_clock_text(aio__http_clock *clock, int64_t s
     return clock->text;
 }
 
-AIO__LIGHT_END
-
 /* ============================================================================
  * 48. Proxies: HTTP CONNECT and SOCKS
  *
@@ -16730,8 +16712,6 @@ AIO__LIGHT_END
  * for each proxy of a chain. A handshake is a machine that is fed what the proxy says, and says what to send next. Then
  * what the environment has to say of proxies, and .netrc of passwords. Calls URLs, HTTP messages, names, streams, TLS.
  * ============================================================================ */
-
-AIO__LIGHT_BEGIN("Og")
 
 enum {
     AIO__PROXY_TIMEOUT = 60,     /* seconds for the handshake with one proxy */
@@ -17437,16 +17417,12 @@ static int aio__netrc_read(char **text)
     return code == ENOMEM ? code : 0;
 }
 
-AIO__LIGHT_END
-
 /* ============================================================================
  * 49. Connecting: names and addresses
  *
  * From a host's name to a stream: the name is looked up, its addresses race; proxies lead on from there; TLS is put on
  * what stands. Calls names, streams, TLS and proxies.
  * ============================================================================ */
-
-AIO__LIGHT_BEGIN("Og")
 
 /* Where the time of a request goes. */
 enum {
@@ -17793,9 +17769,6 @@ AIO_API aio_stream_task *aio__open_unix_connection(const char *path, const aio_c
  * streams, connecting and servers.
  * ============================================================================ */
 
-AIO__LIGHT_END
-AIO__LIGHT_BEGIN("O1")
-
 static bool aio__loop_is_closing(const aio_loop *loop) { return ((const aio__streams *)loop->streams)->closing; }
 
 static void aio__transport_fail(aio_stream *s, aio_exception *error)
@@ -17985,9 +17958,6 @@ AIO_API void *aio_transport_get_self(const aio_transport *transport)
 {
     return transport && transport->transport ? transport->transport->self : NULL;
 }
-
-AIO__LIGHT_END
-AIO__LIGHT_BEGIN("Og")
 
 /* ---- connecting and serving ---- */
 
