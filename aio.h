@@ -1167,8 +1167,8 @@ AIO_API aio_tls_context *aio__tls_context_create(const aio_tls_options *options)
 AIO_API const char      *aio_tls_context_error(void);
 /* For clients that ask a server for this name (SNI), "a.test" or "*.a.test": it shows the certificate of `other`,
  * another server's context, and speaks its ALPN protocols; for other names, those of its own. Of several that fit, the
- * one added last. Keeps a reference. 0, ENOMEM, or EINVAL, which aio_tls_context_error() then explains. From any
- * thread. Python: SSLContext.sni_callback */
+ * one added last. Keeps a reference: contexts added to each other are never freed. 0, ENOMEM, or EINVAL, which
+ * aio_tls_context_error() then explains. From any thread. Python: SSLContext.sni_callback */
 AIO_API int aio_tls_context_add_host(aio_tls_context *context, const char *name, aio_tls_context *other);
 /* One more owner, given back / one less. NULL is fine. From any thread. */
 AIO_API aio_tls_context *aio_tls_context_ref(aio_tls_context *context);
