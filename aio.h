@@ -12074,8 +12074,8 @@ static AIO_CORO(aio__sock_call)
     AIO_END;
 }
 
-static struct aio__sock_call *aio__sock_call(int (*attempt)(struct aio__sock_call *), const char *what, int fd,
-                                             int direction, const void *data, size_t size)
+static struct aio__sock_call *aio__sock_calling(int (*attempt)(struct aio__sock_call *), const char *what, int fd,
+                                                int direction, const void *data, size_t size)
 {
     struct aio__sock_call *self = (struct aio__sock_call *)aio__new_zeroed(sizeof *self, aio__sock_call_coro);
     if (!self) return NULL;
@@ -12115,7 +12115,7 @@ static int aio__sock_recv(struct aio__sock_call *self)
 
 AIO_API aio_size_task *aio_sock_recv_into(int fd, void *buffer, size_t size)
 {
-    return (aio_size_task *)(void *)aio__sock_call(aio__sock_recv, "receive from", fd, AIO__READ, buffer, size);
+    return (aio_size_task *)(void *)aio__sock_calling(aio__sock_recv, "receive from", fd, AIO__READ, buffer, size);
 }
 
 /* Sends a part; -1 with errno. */
@@ -12139,7 +12139,7 @@ static int aio__sock_sendall(struct aio__sock_call *self)
 
 AIO_API aio_future *aio_sock_sendall(int fd, const void *data, size_t length)
 {
-    return (aio_future *)(void *)aio__sock_call(aio__sock_sendall, "send to", fd, AIO__WRITE, data, length);
+    return (aio_future *)(void *)aio__sock_calling(aio__sock_sendall, "send to", fd, AIO__WRITE, data, length);
 }
 
 /* 0 or a code: a call that would block the program is refused. */
@@ -12160,7 +12160,7 @@ static int aio__sock_accept(struct aio__sock_call *self)
 
 AIO_API aio_fd_task *aio_sock_accept(int fd)
 {
-    struct aio__sock_call *self = aio__sock_call(aio__sock_accept, "accept on", fd, AIO__READ, NULL, 0);
+    struct aio__sock_call *self = aio__sock_calling(aio__sock_accept, "accept on", fd, AIO__READ, NULL, 0);
     if (self) self->result.fd = -1;
     return (aio_fd_task *)(void *)self;
 }
@@ -12186,7 +12186,7 @@ static int aio__sock_connect(struct aio__sock_call *self)
 AIO_API aio_future *aio_sock_connect(int fd, const void *address, size_t length)
 {
     return (aio_future *)(void *)aio__sock_call_to(
-        aio__sock_call(aio__sock_connect, "connect to", fd, AIO__WRITE, NULL, 0), address, length);
+        aio__sock_calling(aio__sock_connect, "connect to", fd, AIO__WRITE, NULL, 0), address, length);
 }
 
 static void aio__message(struct msghdr *message, struct iovec *piece, void *address, socklen_t length)
@@ -12222,7 +12222,7 @@ static int aio__sock_datagram(struct aio__sock_call *self)
 
 AIO_API aio_size_task *aio_sock_recvfrom(int fd, void *buffer, size_t size, void *address, size_t *length)
 {
-    struct aio__sock_call *self = aio__sock_call(aio__sock_datagram, "receive from", fd, AIO__READ, buffer, size);
+    struct aio__sock_call *self = aio__sock_calling(aio__sock_datagram, "receive from", fd, AIO__READ, buffer, size);
     if (!self) return NULL;
     self->sender = address;
     self->room = length;
@@ -12233,7 +12233,7 @@ AIO_API aio_size_task *aio_sock_recvfrom(int fd, void *buffer, size_t size, void
 AIO_API aio_size_task *aio_sock_sendto(int fd, const void *data, size_t size, const void *address, size_t length)
 {
     return (aio_size_task *)(void *)aio__sock_call_to(
-        aio__sock_call(aio__sock_datagram, "send to", fd, AIO__WRITE, data, size), address, length);
+        aio__sock_calling(aio__sock_datagram, "send to", fd, AIO__WRITE, data, size), address, length);
 }
 
 /* ---- pipes ---- */
@@ -15150,7 +15150,7 @@ static AIO_CORO(aio__feeding)
     AIO_END;
 }
 
-static struct aio__feeding *aio__feeding(aio_process *process, const char *input, size_t length)
+static struct aio__feeding *aio__feeding_new(aio_process *process, const char *input, size_t length)
 {
     struct aio__feeding *self = (struct aio__feeding *)aio__new_zeroed(sizeof *self, aio__feeding_coro);
     if (!self) return NULL;
@@ -15171,7 +15171,7 @@ static aio_future *aio__communicate_begin(struct aio__communicating *self)
     for (int i = 0; i < 3; i++) {
         if (!streams[i]) continue;
         if (i) self->parts[self->count++] = self->texts[i] = aio_stream_read_all(streams[i], 0);
-        else self->parts[self->count++] = aio__feeding(self->process, self->input, self->length);
+        else self->parts[self->count++] = aio__feeding_new(self->process, self->input, self->length);
     }
     return (aio_future *)(void *)aio_gather(self->parts, self->count);
 }
