@@ -245,10 +245,10 @@ for compiler in gcc clang; do
         cell "implementation $compiler c99 -O2 $switch" object $compiler -std=c99 -O2 $warn_c ${own[$compiler]} $flags \
             "$out/implementation.c"
     done
-    with_examples "examples $compiler c99" each_example object $compiler -std=c99 ${quick[$compiler]} $warn_c ${own[$compiler]} \
-        -DAIO_STATIC
-    cell "allocator of one's own $compiler" linked allocator-$compiler $compiler -std=c99 -O2 $warn_c ${own[$compiler]} -- \
-        "$out/allocator.c"
+    with_examples "examples $compiler c99" each_example object $compiler -std=c99 ${quick[$compiler]} $warn_c \
+        ${own[$compiler]} -DAIO_STATIC
+    cell "allocator of one's own $compiler" linked allocator-$compiler $compiler -std=c99 -O2 $warn_c \
+        ${own[$compiler]} -- "$out/allocator.c"
     cell "too late an include $compiler" refused $compiler -std=c99
     cell "two files $compiler" linked two-$compiler $compiler -std=c99 -O0 $warn_c -- "$out/main.c" "$out/other.c"
     cell "two files $compiler AIO_STATIC" linked static-$compiler $compiler -std=c99 -O0 $warn_c -- \
@@ -264,8 +264,8 @@ for compiler in g++ clang++; do
         cell "declarations $compiler $standard" object $compiler -x c++ -std=$standard $warn "$out/declarations.c"
     done
     cell "implementation $compiler c++20" object $compiler -x c++ -std=c++20 -O2 $warn "$out/implementation.c"
-    with_examples "examples $compiler c++20" examples_run examples-$compiler $compiler -x c++ -std=c++20 ${quick[$compiler]} $warn \
-        -DAIO_STATIC
+    with_examples "examples $compiler c++20" examples_run examples-$compiler $compiler -x c++ -std=c++20 \
+        ${quick[$compiler]} $warn -DAIO_STATIC
     cell "coroutines $compiler c++20, c99" cpp_beside_c $compiler -std=c++20 -O2 $warn
 done
 
