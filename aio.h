@@ -10160,10 +10160,9 @@ static ssize_t aio__stream_fill(aio_stream *s, size_t wanted)
     if (s->in_start == s->in_end) aio__in_free(s);
     size_t unread = s->in_end - s->in_start;
     if (!aio__in_reserve(s, wanted > 4096 ? wanted : unread ? 4096 : AIO__BUFFER)) return AIO__IO_FAILED;
-    size_t space = s->in_capacity - s->in_end, ahead = 2 * (size_t)s->limit;
-    ahead = ahead > unread ? ahead - unread : 1;
-    if (ahead < wanted) ahead = wanted;
-    ssize_t n = aio__stream_recv(s, s->in + s->in_end, space < ahead ? space : ahead);
+    size_t space = s->in_capacity - s->in_end, most = 2 * (size_t)s->limit;
+    if (most < wanted) most = wanted;
+    ssize_t n = aio__stream_recv(s, s->in + s->in_end, space < most ? space : most);
     if (n <= 0) {
         if (n == 0) s->eof = true;
         if (!unread) aio__in_free(s);

@@ -319,7 +319,7 @@ SCENARIO(stream_much, .may = { EPIPE, ECONNRESET, AIO_EINCOMPLETE })
 }
 
 /* Reading ahead stops at twice the limit, whatever there is; what is asked for by its length comes all the same. */
-struct stream_ahead { aio_task task; aio_stream *a, *b; struct pourer *pourer; aio_text text; size_t at; };
+struct stream_ahead { aio_task task; aio_stream *a, *b; struct pourer *pourer; aio_text text; size_t at; long calls; };
 SCENARIO(stream_ahead, .may = { EPIPE, ECONNRESET, AIO_EINCOMPLETE })
 {
     AIO_BEGIN(stream_ahead);
@@ -333,6 +333,11 @@ SCENARIO(stream_ahead, .may = { EPIPE, ECONNRESET, AIO_EINCOMPLETE })
     }
     AIO_AWAIT(self->text, aio_stream_readexactly(self->a, 1000));
     CHECK(poured(self->text.data, self->at, 1000));
+    self->at += 1000;
+    self->calls = seam.calls[CALL_recv];
+    AIO_AWAIT(self->text, aio_stream_read_all(self->a, 0)); /* also with much unread each read is of that size */
+    CHECK_INT(self->text.length, 20000 - self->at);
+    if (!seam.slice) CHECK(seam.calls[CALL_recv] - self->calls < 200);
     AIO_FINALLY;
         aio_stream_abort(self->a);
         aio_unref(self->pourer);
