@@ -84,6 +84,7 @@ static struct { /* options */
     uint64_t seed;
     const char *way, *poller;
 } options = { false, false, -2, 20, 0, 1, NULL, NULL };
+
 /* Binds a socket to *port, 0 being any, which it is set to, and does not listen: connects are refused, and neither
  * another test nor the connect itself can come to have the port. The descriptor, or 0. */
 static int port_hold(int *port, bool reuse)

@@ -786,16 +786,18 @@ static AIO_CORO(tls_pairing)
 }
 
 #define PAIR_SELF aio_task task; aio_tls_context *server_tls, *client_tls; aio_server *server; aio_stream *stream, *other
+#define PAIR_SETUP()                                                                                      \
+    TLS_SETUP("good", NULL);                                                                              \
+    REQUIRE(unix_pair(0, 0, &self->stream, &self->other));                                                \
+    AIO_AWAIT(AIO_CALL(tls_pairing, .a = self->stream, .b = self->other, .client = self->client_tls,      \
+                       .server = self->server_tls))
 
 /* A connection that is aborted has no end: what came is not all. */
 struct tls_aborted { PAIR_SELF; };
 SCENARIO(tls_aborted, TLS_MAY)
 {
     AIO_BEGIN(tls_aborted);
-    TLS_SETUP("good", NULL);
-    REQUIRE(unix_pair(0, 0, &self->stream, &self->other));
-    AIO_AWAIT(AIO_CALL(tls_pairing, .a = self->stream, .b = self->other, .client = self->client_tls,
-                       .server = self->server_tls));
+    PAIR_SETUP();
     REQUIRE(aio_stream_write(self->stream, "half of ", 8) == 0);
     aio_stream_abort(self->stream);
     self->stream = NULL;
@@ -819,10 +821,7 @@ SCENARIO(tls_late_goodbye, TLS_MAY, .skip = KIND_SLICE /* much by single bytes *
          | KIND_CALL /* nobody reads meanwhile: a write that had to wait would wait for ever */)
 {
     AIO_BEGIN(tls_late_goodbye);
-    TLS_SETUP("good", NULL);
-    REQUIRE(unix_pair(0, 0, &self->stream, &self->other));
-    AIO_AWAIT(AIO_CALL(tls_pairing, .a = self->stream, .b = self->other, .client = self->client_tls,
-                       .server = self->server_tls));
+    PAIR_SETUP();
     REQUIRE(aio_stream_write(self->other, self->block, sizeof self->block) == 0);
     REQUIRE(aio__tls_goodbye(self->other->tls));
     self->stream->tls->patience = 5;
@@ -842,10 +841,7 @@ struct tls_no_goodbye { PAIR_SELF; aio_stream *closing; };
 SCENARIO(tls_no_goodbye, TLS_MAY)
 {
     AIO_BEGIN(tls_no_goodbye);
-    TLS_SETUP("good", NULL);
-    REQUIRE(unix_pair(0, 0, &self->stream, &self->other));
-    AIO_AWAIT(AIO_CALL(tls_pairing, .a = self->stream, .b = self->other, .client = self->client_tls,
-                       .server = self->server_tls));
+    PAIR_SETUP();
     self->stream->tls->patience = 5;
     REQUIRE(shutdown(aio_stream_fileno(self->other), SHUT_WR) == 0);
     self->closing = self->stream;
