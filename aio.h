@@ -2158,16 +2158,6 @@ AIO_API int  aio_print_tasks_on_signal(aio_loop *loop, int signum);
 #endif
 
 #define AIO__NOINLINE            __attribute__((__noinline__)) /* keeps rare paths' registers out of hot ones */
-/* Around what runs once a read or a write ("O1"), or once a request or less ("Og"), not once a step: gcc compiles it in
- * a fraction of the time, and smaller. */
-#if defined(__GNUC__) && !defined(__clang__) && defined(__OPTIMIZE__) && !defined(__OPTIMIZE_SIZE__)
-#define AIO__PRAGMA(text) _Pragma(#text)
-#define AIO__LIGHT_BEGIN(level) _Pragma("GCC push_options") AIO__PRAGMA(GCC optimize(level))
-#define AIO__LIGHT_END          _Pragma("GCC pop_options")
-#else
-#define AIO__LIGHT_BEGIN(level)
-#define AIO__LIGHT_END
-#endif
 #define AIO__LIKELY(condition)   __builtin_expect(!!(condition), 1)
 #define AIO__UNLIKELY(condition) __builtin_expect(!!(condition), 0)
 #define AIO__CONTAINER(pointer, type, member) ((type *)(void *)((char *)(pointer) - offsetof(type, member)))
@@ -2835,7 +2825,6 @@ AIO__NOINLINE static bool aio__buffer_append(aio__buffer *buffer, const char *da
  * AIO_ECANCELLED, are static; all others are one allocation each, and ENOMEM stands in for one that cannot be made.
  * ============================================================================ */
 
-AIO__LIGHT_BEGIN("Og")
 
 enum { AIO__MESSAGE_MAX = 512, AIO__TRACEBACK_MAX = 64 };
 
@@ -2993,7 +2982,6 @@ AIO_API void aio_exception_print(const aio_exception *exception, void *file)
     if (exception && file) aio__exception_print_at(exception, (FILE *)file, 0);
 }
 
-AIO__LIGHT_END
 
 /* ============================================================================
  * 24. The loop's data
@@ -3275,7 +3263,6 @@ static inline void aio__enqueue_task(aio_loop *loop, aio_task *t)
  * only set `ready` and queue the handles that waited: no code of a user's runs while they look at descriptors.
  * ============================================================================ */
 
-AIO__LIGHT_BEGIN("O1")
 
 /* Something is ready: what waited for it runs in the next iteration. */
 static void aio__descriptor_ready(aio_loop *loop, aio__descriptor *d, int ready)
@@ -3515,7 +3502,6 @@ AIO_API AIO__COLD const aio_policy *aio_get_event_loop_policy(void)
     return &aio__pollers[0].policy;
 }
 
-AIO__LIGHT_END
 
 /* ============================================================================
  * 26. Futures: states and waiters
@@ -4943,7 +4929,6 @@ AIO_API const char *aio_loop_poller(const aio_loop *loop) { return loop->poller-
 AIO_API void      aio_loop_set_debug(aio_loop *loop, bool debug) { loop->debug = debug; }
 AIO_API bool      aio_loop_get_debug(const aio_loop *loop) { return loop->debug; }
 
-AIO__LIGHT_BEGIN("Og")
 
 AIO_API double aio_loop_time(const aio_loop *loop)
 {
@@ -4998,7 +4983,6 @@ static AIO__COLD void aio__report_slow(aio_loop *loop, int64_t took)
  * also where the clock stands still. */
 enum { AIO__SHORT_STEP = 200, AIO__POLL_EVERY = 20000, AIO__POLL_STEPS = 4096 };
 
-AIO__LIGHT_END
 
 /* Reads the clock and looks at what ran since the last time. */
 static void aio__look(aio_loop *loop)
@@ -5247,7 +5231,6 @@ AIO_API bool aio_handle_cancel(aio_handle handle)
 
 /* ---- other threads ---- */
 
-AIO__LIGHT_BEGIN("Og")
 
 static void aio__wake_run(aio__handle *handle)
 {
@@ -8924,7 +8907,6 @@ static const char *aio__address_text(const struct sockaddr_storage *storage, soc
     return buffer;
 }
 
-AIO__LIGHT_END
 
 /* ============================================================================
  * 39. TLS: OpenSSL over our own BIO
@@ -9081,7 +9063,6 @@ static pthread_mutex_t aio__tls_mutex = PTHREAD_MUTEX_INITIALIZER;
 static BIO_METHOD *aio__bio_method;                /* these two live as long as the process; the mutex guards them */
 static aio_tls_context *aio__tls_default_context;
 
-AIO__LIGHT_BEGIN("Og")
 
 static void aio__bio_setup(void)
 {
@@ -9696,7 +9677,6 @@ static aio__tls *aio__tls_new(aio_tls_context *context, aio__descriptor *d, aio_
     return NULL;
 }
 
-AIO__LIGHT_END
 
 /* The result of an SSL_ call in the terms of the streams: bytes, 0 for the end, AIO__IO_AGAIN, AIO__IO_FAILED. */
 static ssize_t aio__tls_outcome(aio__tls *tls, int n, bool *wants_other, int other)
@@ -9732,7 +9712,6 @@ static ssize_t aio__tls_send(aio__tls *tls, const char *data, size_t length)
     return AIO__IO_FAILED;
 }
 
-AIO__LIGHT_BEGIN("Og")
 
 /* The direction that the handshake waits for, 0 when it is done, AIO__IO_FAILED. */
 static int aio__tls_handshake(aio__tls *tls)
@@ -9852,7 +9831,6 @@ static aio_tls_context *aio__tls_default(void)
     return found;
 }
 
-AIO__LIGHT_END
 
 #else /* AIO_NO_TLS */
 
@@ -9886,7 +9864,6 @@ static aio_tls_context *aio__tls_default(void) { return NULL; }
  * loop. May call names, TLS, descriptors, timers, futures and coroutines.
  * ============================================================================ */
 
-AIO__LIGHT_BEGIN("O1")
 
 enum {
     AIO__BUFFER = 131072 - 64, /* a read goes into one of these; the loop keeps some. malloc would mmap for 128 KiB */
@@ -10811,8 +10788,6 @@ AIO_API int aio_stream_write_eof(aio_stream *stream)
     return s->error->code;
 }
 
-AIO__LIGHT_END
-AIO__LIGHT_BEGIN("Og")
 
 /* ---- beginning and end ---- */
 
@@ -20541,7 +20516,6 @@ AIO_API int aio_print_tasks_on_signal(aio_loop *loop, int signum)
     return aio_loop_add_signal_handler(loop, signum, aio__print_tasks_now, NULL);
 }
 
-AIO__LIGHT_END
 
 #ifdef __cplusplus
 }
