@@ -353,7 +353,7 @@ AIO_API int aio_future_remove_done_callback(void *future, aio_done_callback *cal
  * whether it goes on at once or is suspended there.
  * ============================================================================ */
 
-typedef struct aio__extra aio__extra;
+typedef struct aio__attachment aio__attachment;
 
 struct aio_task { /* private; 104 bytes on 64-bit */
     aio_future     future;
@@ -368,7 +368,7 @@ struct aio_task { /* private; 104 bytes on 64-bit */
     aio_future    *awaiting;
     aio_exception *thrown;   /* on its way out */
     aio_exception *caught;   /* of the latest AIO_CATCH */
-    aio__extra    *extra;    /* name, open AIO_TIMEOUT and AIO_ASYNC_WITH blocks */
+    aio__attachment    *extra;    /* name, open AIO_TIMEOUT and AIO_ASYNC_WITH blocks */
     int32_t        line;
     uint16_t       cancels;  /* cancel() less uncancel() */
     uint8_t        must_cancel, exiting; /* must_cancel 2: it left what it awaited, uncancel() comes too late */
@@ -848,37 +848,37 @@ AIO_API void  aio__group_closed(aio_task *t);
  * object. Zero is ready to use (semaphores and barriers need their number). It owns nothing while nobody waits, so that
  * there is nothing to free; it must not move, or go, while somebody does, unless aio_..._destroy has given everyone who
  * waits AIO_ERUNTIME. It belongs to the loop of those who wait. An operation that needs not wait is done by the call,
- * without an allocation; one that must wait takes its place in the line when it is awaited.
+ * without an allocation; one that must wait takes its place in the queue when it is awaited.
  *
  * The functions that give an int give 0 or an error code, so that they serve as the exit of AIO_ASYNC_WITH: EINVAL for
  * NULL, AIO_EWRONGTHREAD, or what is named. Awaitables fail with EINVAL, AIO_ENOLOOP, AIO_EWRONGLOOP or ENOMEM.
  * ============================================================================ */
 
 /* Private: who waits, first come first served. */
-typedef struct aio__tie aio__tie;
-struct aio__tie { /* among those of the loop */
+typedef struct aio__loop_link aio__loop_link;
+struct aio__loop_link { /* among those of the loop */
     aio__node node;
-    void    (*forget)(aio__tie *);
+    void    (*forget)(aio__loop_link *);
 };
-typedef struct aio__line {
+typedef struct aio__wait_queue {
     aio__node *first, *next; /* a ring of places; `next`: the first that was not called yet */
     size_t     called;       /* who is to go on but has not yet */
     aio_loop  *loop;         /* of those who wait; NULL: nobody does */
-    aio__tie   tie;
-} aio__line;
-#define AIO__LINE { NULL, NULL, 0, NULL, { { NULL, NULL }, NULL } }
-typedef struct aio__place { /* one who waits */
+    aio__loop_link   tie;
+} aio__wait_queue;
+#define AIO__WAIT_QUEUE { NULL, NULL, 0, NULL, { { NULL, NULL }, NULL } }
+typedef struct aio__wait_node { /* one who waits */
     aio__node  node;
-    aio__line *line;   /* NULL: in none, or in one that was destroyed */
+    aio__wait_queue *queue;   /* NULL: in none, or in one that was destroyed */
     aio_task  *task;
     bool       called;
     int        code;   /* of an aio__waiter: what its latest step gave */
-} aio__place;
+} aio__wait_node;
 typedef struct __attribute__((__aligned__(16))) aio__waiter { /* a coroutine; a result or an item may follow */
     aio_task    task;
     const void *use;   /* aio__waiting: what it waits for */
     void       *object;
-    aio__place  place;
+    aio__wait_node  wait;
 } aio__waiter;
 
 /* asyncio: Event */
@@ -896,7 +896,7 @@ AIO_API int         aio_event_destroy(aio_event *event);
 
 /* asyncio: Lock */
 typedef struct aio_lock { /* private */
-    aio__line line;
+    aio__wait_queue queue;
     bool      locked;
 } aio_lock;
 /* AIO_ASYNC_WITH(aio_lock_acquire(&lock), aio_lock_release(&lock)) { ... }. Fair: nobody overtakes who waits. A waiter
@@ -909,12 +909,12 @@ AIO_API int         aio_lock_destroy(aio_lock *lock);
 
 /* asyncio: Semaphore, BoundedSemaphore. aio_semaphore s = AIO_SEMAPHORE(3); zero is one of the value 0. */
 typedef struct aio_semaphore { /* private */
-    aio__line line;
+    aio__wait_queue queue;
     int       value, bound;
     bool      bounded;
 } aio_semaphore;
-#define AIO_SEMAPHORE(initial)         { AIO__LINE, (initial), 0, false }
-#define AIO_BOUNDED_SEMAPHORE(initial) { AIO__LINE, (initial), (initial), true }
+#define AIO_SEMAPHORE(initial)         { AIO__WAIT_QUEUE, (initial), 0, false }
+#define AIO_BOUNDED_SEMAPHORE(initial) { AIO__WAIT_QUEUE, (initial), (initial), true }
 /* What the macros do, for one that exists already and that nobody waits for. EINVAL for a negative value. */
 AIO_API int         aio_semaphore_init(aio_semaphore *semaphore, int value);
 AIO_API int         aio_semaphore_init_bounded(aio_semaphore *semaphore, int value);
@@ -928,10 +928,10 @@ AIO_API int         aio_semaphore_destroy(aio_semaphore *semaphore);
 
 /* asyncio: Condition. Zero has a lock of its own; AIO_CONDITION(&lock) uses one of yours. */
 typedef struct aio_condition { /* private */
-    aio__line line;
+    aio__wait_queue queue;
     aio_lock  own, *lock;
 } aio_condition;
-#define AIO_CONDITION(shared) { AIO__LINE, { AIO__LINE, false }, (shared) }
+#define AIO_CONDITION(shared) { AIO__WAIT_QUEUE, { AIO__WAIT_QUEUE, false }, (shared) }
 /* AIO_ASYNC_WITH(aio_condition_acquire(&c), aio_condition_release(&c)) { ... } */
 AIO_API aio_future *aio_condition_acquire(aio_condition *condition);
 AIO_API int         aio_condition_release(aio_condition *condition);
@@ -949,11 +949,11 @@ AIO_API int         aio_condition_destroy(aio_condition *condition);
 
 /* asyncio: Barrier. aio_barrier b = AIO_BARRIER(3); */
 typedef struct aio_barrier { /* private */
-    aio__line line;
+    aio__wait_queue queue;
     int       parties, count;
     int       state;
 } aio_barrier;
-#define AIO_BARRIER(parties) { AIO__LINE, (parties), 0, 0 }
+#define AIO_BARRIER(parties) { AIO__WAIT_QUEUE, (parties), 0, 0 }
 typedef struct aio_barrier_task { aio__waiter waiter; int result; } aio_barrier_task;
 /* For one that exists already and that nobody waits for. EINVAL for less than one. */
 AIO_API int               aio_barrier_init(aio_barrier *barrier, int parties);
@@ -1193,7 +1193,7 @@ typedef struct aio_connect_options {
     const char      *server_hostname; /* for SNI and the host check; NULL: the host */
     double           connect_timeout; /* seconds for each address; 0, AIO_UNLIMITED: none but the system's */
     double           tls_timeout;     /* of the handshake; 0: 60 s */
-    double           tls_shutdown_timeout; /* seconds that closing waits for the peer's goodbye after ours; 0: it does
+    double           tls_shutdown_timeout; /* seconds that closing waits for the peer's close_notify; 0: it does
                                               not wait, as no protocol with ends of its own needs it (RFC 8446, 6.1) */
     size_t           limit;           /* of a line; up to twice as much is read ahead; 0: 64 KiB */
     int              family;          /* AF_INET, AF_INET6; 0: both */
@@ -1297,11 +1297,11 @@ AIO_API size_t aio_stream_write_buffer_size(const aio_stream *stream);
  * is the server's: nothing happens. asyncio: close */
 AIO_API void aio_stream_close(aio_stream *stream);
 /* Takes the stream: closes it as above and waits for that. An error if not everything could be sent (AIO_ETIMEOUT
- * after the 30 s), which says how many bytes were left, or if the goodbye of .tls_shutdown_timeout did not come
+ * after the 30 s), which says how many bytes were left, or if the close_notify of .tls_shutdown_timeout did not come
  * (AIO_ETIMEOUT; AIO_ETLS or the system's code when the peer hung up instead); EINVAL for a server's stream. asyncio:
  * close, wait_closed */
 AIO_API aio_future *aio_stream_wait_closed(aio_stream *stream);
-/* Takes the stream. Drops what is unsent; the peer sees a reset, and over TLS no goodbye. NULL is fine. A server's
+/* Takes the stream. Drops what is unsent; the peer sees a reset, and over TLS no close_notify. NULL is fine. A server's
  * stream is not taken: its handler's reads and writes fail with ECONNABORTED, and it is reset when that ends. asyncio:
  * transport.abort */
 AIO_API void aio_stream_abort(aio_stream *stream);
@@ -2991,10 +2991,10 @@ AIO_API void aio_exception_print(const aio_exception *exception, void *file)
 
 /* A callback in the ready queue or among a future's waiters. Objects lie at multiples of 16, a handle's node at offset
  * 0 of it and a coroutine's node at an odd multiple of the pointer size: an address tells which one a node is in. */
-typedef struct aio__handle aio__handle;
-struct aio__handle {
+typedef struct aio__work aio__work;
+struct aio__work {
     aio__node node;
-    void    (*run)(aio__handle *);
+    void    (*run)(aio__work *);
     void     *owner;
 } __attribute__((__aligned__(2 * sizeof(void *))));
 
@@ -3026,7 +3026,7 @@ enum { /* aio_future.flags */
     AIO__F_STATIC = 512,  /* part of the loop */
     AIO__F_ASKED = 1024,  /* a task that aio_run has cancelled at its end */
     AIO__F_END = 2048,    /* an empty result at the end of a stream: AIO_ASYNC_FOR ends there */
-    AIO__F_HOLDS = 4096,  /* a coroutine that owns the awaitable in its first member after the task, as aio__holder */
+    AIO__F_HOLDS = 4096,  /* a coroutine that owns the awaitable in its first member after the task, as aio__wrapper */
     AIO__F_MARK = 8192,   /* seen already, while an array of futures is gone through */
     AIO__F_NAMED = 16384  /* a coroutine of many uses: aio__named */
 };
@@ -3038,12 +3038,12 @@ struct aio__descriptor {
     int         fd;
     /* AIO__READ, AIO__WRITE: worth a try; AIO__HANGUP: the peer has gone, reads end at 0 or an error */
     uint8_t     ready;
-    uint8_t     want;   /* directions whose handle waits for readiness */
+    uint8_t     want;   /* directions whose work waits for readiness */
     bool        always; /* a regular file: every try is worth it */
     bool        added;
     uint8_t     level;  /* not 0: level-triggered, in these directions; else edge-triggered in both */
     uint32_t    slot;   /* the poll poller's index */
-    aio__handle reader, writer;
+    aio__work reader, writer;
 };
 
 /* A poller tells when descriptors are ready. A completion poller (io_uring) fits behind it by posting a poll request
@@ -3073,19 +3073,19 @@ typedef struct aio__entry {
 } aio__entry;
 
 /* What a callback of call_soon and call_later is. */
-typedef struct aio__call {
-    aio__handle  handle;
+typedef struct aio__scheduled {
+    aio__work  work;
     aio_callback *callback;
     void         *arg;
     aio__timer   *timer;
     uint32_t      index;
     bool          ready;
-} aio__call;
+} aio__scheduled;
 
-typedef struct aio__call_slot {
-    aio__call *call;
+typedef struct aio__scheduled_slot {
+    aio__scheduled *call;
     uint32_t   generation, next_free;
-} aio__call_slot;
+} aio__scheduled_slot;
 
 /* To be done when a loop closes, last made first. */
 typedef struct aio__closer {
@@ -3101,11 +3101,11 @@ typedef struct aio__threadsafe_call {
 } aio__threadsafe_call;
 
 /* What refers to waiters of a loop from outside of its memory: forgets them when the loop closes. */
-typedef struct aio__lines {
+typedef struct aio__wait_queues {
     aio__closer closer;
-    aio__node   ring;   /* of aio__tie */
+    aio__node   ring;   /* of aio__loop_link */
     bool        open;
-} aio__lines;
+} aio__wait_queues;
 
 enum { AIO__RECENT = 128 }; /* steps between two readings of the clock, at most */
 enum { AIO__CALLBACK = INT32_MIN }; /* aio__recent.line: no coroutine */
@@ -3121,7 +3121,7 @@ typedef struct aio__recent {
 
 struct aio_loop {
     aio__node      ready;     /* what is to run, in order */
-    aio__handle    mark;      /* the end of an iteration that does not end with a coroutine's node; is never run */
+    aio__work    mark;      /* the end of an iteration that does not end with a coroutine's node; is never run */
     aio_task      *current;   /* the task of the running step */
     uint32_t       left;      /* steps before the clock is read again; the one that runs is in recent[left] */
     uint32_t       span;      /* how many that were at the latest reading: 1 or AIO__RECENT */
@@ -3134,15 +3134,15 @@ struct aio_loop {
     aio__heap      frames, pool;
     aio_future     yield, done;
     aio_future     failed;    /* done, with an error: what a coroutine awaits that is to throw `thrown` */
-    aio_future     parked;    /* never done: who stands in a line awaits it, and is taken out of its waiters to go on */
-    aio__lines     lines;
+    aio_future     parked;    /* never done: who stands in a wait queue awaits it, until it may go on */
+    aio__wait_queues wait_queues;
     /* timers: a 4-ary heap */
     aio__entry    *entries;
     void          *entry_memory; /* what they stand in */
     size_t         entry_count, entry_capacity, entry_dead;
     uint64_t       timer_seq;
     /* handles */
-    aio__call_slot *slots;
+    aio__scheduled_slot *slots;
     uint32_t       slot_count, slot_capacity, slot_free;
     /* poller */
     const aio__poller *poller;
@@ -3159,7 +3159,7 @@ struct aio_loop {
     aio__closer   *closers;
     /* of the rooms below; each ends it by a closer of its own */
     void          *lookups, *streams, *sessions, *foreigns, *endpoints, *processes, *resolvers;
-    void          *buffers;   /* unused ones of AIO__BUFFER bytes, each with the next one's address in front */
+    void          *buffers;   /* unused ones of AIO__READ_BUFFER bytes, each with the next one's address in front */
     int            buffer_count;
     /* executor, jobs and concurrent futures */
     struct aio_executor *executor; /* the default one, made when it is first used */
@@ -3260,7 +3260,7 @@ static inline void aio__enqueue_task(aio_loop *loop, aio_task *t)
  * 25. Pollers
  *
  * epoll, edge-triggered, one registration a descriptor; and poll, whose list names what is wanted at the moment. They
- * only set `ready` and queue the handles that waited: no code of a user's runs while they look at descriptors.
+ * only set `ready` and queue the works that waited: no code of a user's runs while they look at descriptors.
  * ============================================================================ */
 
 
@@ -3274,13 +3274,13 @@ static void aio__descriptor_ready(aio_loop *loop, aio__descriptor *d, int ready)
     if ((woken & AIO__WRITE) && !d->writer.node.next) aio__enqueue(loop, &d->writer.node);
 }
 
-/* Queues the direction's handle as soon as a try is worth it, which may be now. */
+/* Queues the direction's work as soon as a try is worth it, which may be now. */
 static void aio__descriptor_wait(aio_loop *loop, aio__descriptor *d, int direction)
 {
-    aio__handle *handle = direction == AIO__READ ? &d->reader : &d->writer;
-    if (handle->node.next) return;
+    aio__work *work = direction == AIO__READ ? &d->reader : &d->writer;
+    if (work->node.next) return;
     if (d->always || (d->ready & direction)) {
-        aio__enqueue(loop, &handle->node);
+        aio__enqueue(loop, &work->node);
         return;
     }
     d->want = (uint8_t)(d->want | direction);
@@ -3296,8 +3296,8 @@ static void aio__descriptor_drained(aio__descriptor *d, int direction)
 
 static void aio__descriptor_unwait(aio_loop *loop, aio__descriptor *d, int direction)
 {
-    aio__handle *handle = direction == AIO__READ ? &d->reader : &d->writer;
-    if (handle->node.next) aio__ring_remove(&handle->node);
+    aio__work *work = direction == AIO__READ ? &d->reader : &d->writer;
+    if (work->node.next) aio__ring_remove(&work->node);
     d->want = (uint8_t)(d->want & ~direction);
     if (loop->poller->want) loop->poller->want(loop, d);
 }
@@ -3941,27 +3941,27 @@ static AIO__COLD void aio__timers_close(aio_loop *loop)
 
 enum { AIO__EXTRA_NAME, AIO__EXTRA_CANCEL, AIO__EXTRA_BLOCK };
 
-struct aio__extra { /* from the loop's pool */
-    aio__extra *next;
+struct aio__attachment { /* from the loop's pool */
+    aio__attachment *next;
     int         kind;
     size_t      size;
 };
 
 typedef struct aio__name {
-    aio__extra extra;
+    aio__attachment extra;
     char       text[1];
 } aio__name;
 
 typedef struct aio__cancel_reason { /* of a cancel that waits for the task's next step */
-    aio__extra     extra;
+    aio__attachment     extra;
     aio_exception *why;
 } aio__cancel_reason;
 
-enum { AIO__OPENING, AIO__FRESH, AIO__BODY, AIO__EXITING };         /* aio__block.stage */
+enum { AIO__BLOCK_OPENING, AIO__BLOCK_FRESH, AIO__BLOCK_BODY, AIO__BLOCK_EXITING };         /* aio__block.stage */
 enum { AIO__GO_ON, AIO__GO_RAISE, AIO__GO_RETURN };                 /* aio__block.after */
 
 typedef struct aio__block { /* an open AIO_TIMEOUT, AIO_ASYNC_WITH or AIO_TASK_GROUP */
-    aio__extra     extra;
+    aio__attachment     extra;
     int            exit_line, outer; /* its own exit; the handler outside of it */
     uint8_t        stage, after;
     bool           expired;
@@ -3974,17 +3974,17 @@ typedef struct aio__block { /* an open AIO_TIMEOUT, AIO_ASYNC_WITH or AIO_TASK_G
     aio_task_group *group;           /* of an AIO_TASK_GROUP: one owner */
 } aio__block;
 
-static aio__extra *aio__extra_find(const aio_task *t, int kind)
+static aio__attachment *aio__attachment_find(const aio_task *t, int kind)
 {
-    aio__extra *extra = t->extra;
+    aio__attachment *extra = t->extra;
     while (extra && extra->kind != kind) extra = extra->next;
     return extra;
 }
 
 /* A record of `size` bytes, zero but for its base, in front of the others. NULL without memory. */
-static aio__extra *aio__extra_add(aio_task *t, int kind, size_t size)
+static aio__attachment *aio__attachment_add(aio_task *t, int kind, size_t size)
 {
-    aio__extra *extra = (aio__extra *)aio__pool_alloc(&t->future.loop->pool, size);
+    aio__attachment *extra = (aio__attachment *)aio__pool_alloc(&t->future.loop->pool, size);
     if (!extra) return NULL;
     memset(extra, 0, size);
     extra->kind = kind;
@@ -3994,9 +3994,9 @@ static aio__extra *aio__extra_add(aio_task *t, int kind, size_t size)
     return extra;
 }
 
-static void aio__extra_drop(aio_task *t, aio__extra *extra)
+static void aio__attachment_drop(aio_task *t, aio__attachment *extra)
 {
-    aio__extra **link = &t->extra;
+    aio__attachment **link = &t->extra;
     while (*link != extra) link = &(*link)->next;
     *link = extra->next;
     if (extra->kind == AIO__EXTRA_CANCEL) aio_exception_unref(((aio__cancel_reason *)(void *)extra)->why);
@@ -4027,7 +4027,7 @@ static int aio__adopt(aio_loop *loop, aio_future *future)
 /* The name that was given, or else the coroutine's: for reports. */
 static AIO__COLD const char *aio__task_label(const aio_task *t)
 {
-    const aio__name *name = (const aio__name *)(const void *)aio__extra_find(t, AIO__EXTRA_NAME);
+    const aio__name *name = (const aio__name *)(const void *)aio__attachment_find(t, AIO__EXTRA_NAME);
     if (name) return name->text;
     aio__probe probe;
     aio__who_is(t, &probe);
@@ -4069,15 +4069,15 @@ static AIO__COLD void aio__report_unawaited(const aio_future *future)
                 aio__label(future), aio__made_text(future, made));
 }
 
-typedef struct aio__holder { /* a coroutine with AIO__F_HOLDS; what it holds is let go even if it never ran */
+typedef struct aio__wrapper { /* a coroutine with AIO__F_HOLDS; what it holds is let go even if it never ran */
     aio_task task;
     void    *held;
-} aio__holder;
+} aio__wrapper;
 
 /* One that never started was forgotten. Without a loop there is no debug mode: that one is always reported. */
 static void aio__coroutine_destroy(const aio_task *t)
 {
-    if (t->future.flags & AIO__F_HOLDS) aio_unref(((const aio__holder *)(const void *)t)->held);
+    if (t->future.flags & AIO__F_HOLDS) aio_unref(((const aio__wrapper *)(const void *)t)->held);
     if (t->future.state == AIO__NEW && (!t->future.loop || t->future.loop->debug)) aio__report_unawaited(&t->future);
 }
 
@@ -4094,9 +4094,9 @@ static AIO__COLD void aio__report_unseen(const aio_future *future)
                 aio__made_text(future, made));
 }
 
-static void aio__extras_drop(aio_task *t)
+static void aio__attachments_drop(aio_task *t)
 {
-    while (AIO__UNLIKELY(t->extra != NULL)) aio__extra_drop(t, t->extra);
+    while (AIO__UNLIKELY(t->extra != NULL)) aio__attachment_drop(t, t->extra);
 }
 
 /* One owner less. After the last one it ends. */
@@ -4110,7 +4110,7 @@ AIO_API void aio__give_back(aio_future *future)
         aio_exception_unref(future->error);
         future->error = NULL;
     }
-    if (future->flags & AIO__F_CORO) aio__extras_drop((aio_task *)(void *)future);
+    if (future->flags & AIO__F_CORO) aio__attachments_drop((aio_task *)(void *)future);
     if (future->flags & AIO__F_IN_TIMERS) { /* the timer heap frees it, when it comes to it */
         if (future->state < AIO__DONE) future->loop->entry_dead++;
         future->refs = 1;
@@ -4140,16 +4140,16 @@ AIO_API void aio_unref_all(void *array, size_t count)
 /* ---- done callbacks ---- */
 
 typedef struct aio__done_call { /* a done callback; holds a reference to its future */
-    aio__handle        handle;
+    aio__work        work;
     aio_done_callback *callback;
     void              *arg;
 } aio__done_call;
 
-static void aio__done_run(aio__handle *handle)
+static void aio__done_run(aio__work *work)
 {
-    aio__done_call call = *AIO__CONTAINER(handle, aio__done_call, handle);
-    aio_future *future = (aio_future *)handle->owner;
-    aio__pool_free(&future->loop->pool, handle, sizeof call);
+    aio__done_call call = *AIO__CONTAINER(work, aio__done_call, work);
+    aio_future *future = (aio_future *)work->owner;
+    aio__pool_free(&future->loop->pool, work, sizeof call);
     call.callback(future, call.arg);
     aio_unref(future);
 }
@@ -4161,12 +4161,12 @@ AIO_API int aio_future_add_done_callback(void *future, aio_done_callback *callba
     if (!f->loop || ((f->flags & AIO__F_CORO) && !(f->flags & AIO__F_TASK))) return EINVAL;
     aio__done_call *call = (aio__done_call *)aio__pool_alloc(&f->loop->pool, sizeof *call);
     if (!call) return ENOMEM;
-    call->handle.run = aio__done_run;
-    call->handle.owner = aio_ref(f);
+    call->work.run = aio__done_run;
+    call->work.owner = aio_ref(f);
     call->callback = callback;
     call->arg = arg;
-    if (f->state >= AIO__DONE) aio__enqueue(f->loop, &call->handle.node);
-    else aio__waiters_add(f, &call->handle.node);
+    if (f->state >= AIO__DONE) aio__enqueue(f->loop, &call->work.node);
+    else aio__waiters_add(f, &call->work.node);
     return 0;
 }
 
@@ -4179,7 +4179,7 @@ AIO_API int aio_future_remove_done_callback(void *future, aio_done_callback *cal
     while (node) {
         aio__node *next = node == last ? NULL : node->next;
         aio__done_call *call = (aio__done_call *)(void *)node;
-        if (!aio__node_is_task(node) && call->handle.run == aio__done_run && call->callback == callback &&
+        if (!aio__node_is_task(node) && call->work.run == aio__done_run && call->callback == callback &&
             call->arg == arg) {
             aio__waiters_remove(f, node);
             aio__pool_free(&f->loop->pool, call, sizeof *call);
@@ -4202,9 +4202,9 @@ AIO_API int aio_future_remove_done_callback(void *future, aio_done_callback *cal
 /* The coroutine's function has returned for good, and left something. */
 AIO__NOINLINE static void aio__coroutine_clear(aio_task *t)
 {
-    for (aio__extra *extra = t->extra, *next; extra; extra = next) { /* reports want the name */
+    for (aio__attachment *extra = t->extra, *next; extra; extra = next) { /* reports want the name */
         next = extra->next;
-        if (extra->kind != AIO__EXTRA_NAME) aio__extra_drop(t, extra);
+        if (extra->kind != AIO__EXTRA_NAME) aio__attachment_drop(t, extra);
     }
     aio_exception_unref(t->caught);
     t->caught = NULL;
@@ -4225,10 +4225,10 @@ static inline void aio__coroutine_finish(aio_task *t)
 static aio_exception *aio__take_reason(aio_task *root)
 {
     root->must_cancel = 0;
-    aio__cancel_reason *reason = (aio__cancel_reason *)(void *)aio__extra_find(root, AIO__EXTRA_CANCEL);
+    aio__cancel_reason *reason = (aio__cancel_reason *)(void *)aio__attachment_find(root, AIO__EXTRA_CANCEL);
     if (!reason) return &aio__cancelled;
     aio_exception *why = aio_exception_ref(reason->why);
-    aio__extra_drop(root, &reason->extra);
+    aio__attachment_drop(root, &reason->extra);
     return why;
 }
 
@@ -4511,7 +4511,7 @@ AIO_API aio_step aio__elsewhere(const aio_task *t, const char *name, const char 
 
 static aio__block *aio__block_top(aio_task *t)
 {
-    return (aio__block *)(void *)aio__extra_find(t, AIO__EXTRA_BLOCK);
+    return (aio__block *)(void *)aio__attachment_find(t, AIO__EXTRA_BLOCK);
 }
 
 /* Goes to where an error whose handler is `where`, or with AIO__EXIT and no error a return, leads: to the exit of a
@@ -4519,8 +4519,8 @@ static aio__block *aio__block_top(aio_task *t)
 AIO_API aio_step aio__unwind(aio_task *t, int where)
 {
     aio__block *block = aio__block_top(t);
-    if (block && block->stage == AIO__BODY && (t->thrown ? block->outer == where : where == AIO__EXIT)) {
-        block->stage = AIO__EXITING;
+    if (block && block->stage == AIO__BLOCK_BODY && (t->thrown ? block->outer == where : where == AIO__EXIT)) {
+        block->stage = AIO__BLOCK_EXITING;
         block->after = t->thrown ? AIO__GO_RAISE : AIO__GO_RETURN;
         block->error = t->thrown;
         t->thrown = NULL;
@@ -4535,7 +4535,7 @@ AIO_API aio_step aio__unwind(aio_task *t, int where)
 /* An open block cannot be: raises instead. */
 static AIO__COLD int aio__block_fails(aio_task *t, aio__block *block, int line, int handler, aio_exception *why)
 {
-    if (block) aio__extra_drop(t, &block->extra);
+    if (block) aio__attachment_drop(t, &block->extra);
     aio__throw(t, handler, line, why);
     return 1;
 }
@@ -4543,7 +4543,7 @@ static AIO__COLD int aio__block_fails(aio_task *t, aio__block *block, int line, 
 /* NULL, and ENOMEM is raised, without memory. */
 static aio__block *aio__block_open(aio_task *t, int line, int handler, int stage)
 {
-    aio__block *block = (aio__block *)(void *)aio__extra_add(t, AIO__EXTRA_BLOCK, sizeof *block);
+    aio__block *block = (aio__block *)(void *)aio__attachment_add(t, AIO__EXTRA_BLOCK, sizeof *block);
     if (!block) {
         aio__block_fails(t, NULL, line, handler, &aio__no_memory);
         return NULL;
@@ -4558,16 +4558,16 @@ static aio__block *aio__block_open(aio_task *t, int line, int handler, int stage
 AIO_API int aio__block_left(aio_task *t)
 {
     aio__block *block = aio__block_top(t);
-    if (block->stage != AIO__BODY) return 0;
-    block->stage = AIO__EXITING;
+    if (block->stage != AIO__BLOCK_BODY) return 0;
+    block->stage = AIO__BLOCK_EXITING;
     return 1;
 }
 
 AIO_API int aio__block_entered(aio_task *t)
 {
     aio__block *block = aio__block_top(t);
-    if (block->stage != AIO__FRESH) return 0;
-    block->stage = AIO__BODY;
+    if (block->stage != AIO__BLOCK_FRESH) return 0;
+    block->stage = AIO__BLOCK_BODY;
     return 1;
 }
 
@@ -4578,7 +4578,7 @@ AIO_API int aio__block_onward(aio_task *t, int handler)
     int after = block->after;
     t->thrown = block->error;
     block->error = NULL;
-    aio__extra_drop(t, &block->extra);
+    aio__attachment_drop(t, &block->extra);
     if (after == AIO__GO_ON) return 0;
     aio__unwind(t, after == AIO__GO_RAISE ? handler : AIO__EXIT);
     return 1;
@@ -4586,7 +4586,7 @@ AIO_API int aio__block_onward(aio_task *t, int handler)
 
 AIO_API int aio__with_open(aio_task *t, int line, int handler)
 {
-    return !aio__block_open(t, line, handler, AIO__OPENING);
+    return !aio__block_open(t, line, handler, AIO__BLOCK_OPENING);
 }
 
 /* Takes its error, or lets what was awaited go. */
@@ -4600,9 +4600,9 @@ AIO_API int aio__with_failed(aio_task *t, int handler)
 {
     aio__block *block = aio__block_top(t);
     aio__await_over(t);
-    block->stage = AIO__FRESH;
+    block->stage = AIO__BLOCK_FRESH;
     if (!t->thrown) return 0;
-    aio__extra_drop(t, &block->extra);
+    aio__attachment_drop(t, &block->extra);
     aio__unwind(t, handler);
     return 1;
 }
@@ -4635,12 +4635,12 @@ AIO_API int aio_task_set_name(void *task, const char *name)
     aio_task *t = (aio_task *)(void *)aio__future_of(task, "aio_task_set_name");
     if (!t->future.loop || !(t->future.flags & AIO__F_TASK)) return EINVAL;
     if (t->future.state >= AIO__DONE) return AIO_EINVALIDSTATE;
-    aio__extra *old = aio__extra_find(t, AIO__EXTRA_NAME);
+    aio__attachment *old = aio__attachment_find(t, AIO__EXTRA_NAME);
     size_t length = strlen(name);
-    aio__name *record = (aio__name *)(void *)aio__extra_add(t, AIO__EXTRA_NAME, sizeof *record + length);
+    aio__name *record = (aio__name *)(void *)aio__attachment_add(t, AIO__EXTRA_NAME, sizeof *record + length);
     if (!record) return ENOMEM;
     memcpy(record->text, name, length);
-    if (old) aio__extra_drop(t, old);
+    if (old) aio__attachment_drop(t, old);
     return 0;
 }
 
@@ -4649,7 +4649,7 @@ AIO_API const char *aio_task_name(const void *task)
     if (!task) return "Task";
     const aio_task *t = (const aio_task *)(const void *)aio__future_of(task, "aio_task_name");
     if (!(t->future.flags & AIO__F_CORO)) return "Task";
-    const aio__name *name = (const aio__name *)(const void *)aio__extra_find(t, AIO__EXTRA_NAME);
+    const aio__name *name = (const aio__name *)(const void *)aio__attachment_find(t, AIO__EXTRA_NAME);
     return name ? name->text : "Task";
 }
 
@@ -4726,9 +4726,9 @@ AIO_API size_t aio_all_tasks(aio_task **tasks, size_t capacity)
 static void aio__cancel_later(aio_task *root, aio_exception *why)
 {
     root->must_cancel = 1;
-    if (why->refs < 0 || aio__extra_find(root, AIO__EXTRA_CANCEL)) return;
+    if (why->refs < 0 || aio__attachment_find(root, AIO__EXTRA_CANCEL)) return;
     aio__cancel_reason *reason =
-        (aio__cancel_reason *)(void *)aio__extra_add(root, AIO__EXTRA_CANCEL, sizeof *reason);
+        (aio__cancel_reason *)(void *)aio__attachment_add(root, AIO__EXTRA_CANCEL, sizeof *reason);
     if (reason) reason->why = aio_exception_ref(why);
 }
 
@@ -4906,7 +4906,7 @@ static AIO__COLD void aio__frame_clear(void *object, void *arg)
     if (!(t->future.flags & AIO__F_CORO)) return;
     aio_exception_unref(t->thrown);
     aio_exception_unref(t->caught);
-    for (aio__extra *extra = t->extra; extra; extra = extra->next) {
+    for (aio__attachment *extra = t->extra; extra; extra = extra->next) {
         if (extra->kind == AIO__EXTRA_CANCEL) aio_exception_unref(((aio__cancel_reason *)(void *)extra)->why);
         if (extra->kind == AIO__EXTRA_BLOCK) aio_exception_unref(((aio__block *)(void *)extra)->error);
     }
@@ -5010,16 +5010,16 @@ static inline void aio__run_node(aio_loop *loop, aio__node *node)
         recent->line = t->line;
         aio__task_step(loop, t);
     } else {
-        aio__handle *handle = (aio__handle *)(void *)node;
+        aio__work *work = (aio__work *)(void *)node;
         node->next = NULL;
-        if (handle == &loop->mark) {
+        if (work == &loop->mark) {
             loop->left++; /* no step */
             return;
         }
-        recent->what.callback = (aio_callback *)(uintptr_t)handle->run;
+        recent->what.callback = (aio_callback *)(uintptr_t)work->run;
         recent->line = AIO__CALLBACK;
         loop->current = NULL;
-        handle->run(handle);
+        work->run(work);
     }
     if (AIO__UNLIKELY(loop->left == 0)) aio__look(loop);
 }
@@ -5057,7 +5057,7 @@ static int aio__run_once(aio_loop *loop)
     }
     aio__node *ready = &loop->ready, *node;
     if (aio__ring_empty(ready)) return 0;
-    if (!aio__node_is_task(ready->prev)) aio__enqueue(loop, &loop->mark.node); /* a handle may be taken out */
+    if (!aio__node_is_task(ready->prev)) aio__enqueue(loop, &loop->mark.node); /* work may be taken out */
     const aio__node *last = ready->prev;
     do {
         aio__node *next = (node = ready->next)->next;
@@ -5111,11 +5111,11 @@ static int aio__loop_can_schedule(const aio_loop *loop)
     return loop->running && aio__running != loop ? AIO_EWRONGTHREAD : 0;
 }
 
-static aio__call *aio__call_new(aio_loop *loop, aio_callback *callback, void *arg)
+static aio__scheduled *aio__scheduled_new(aio_loop *loop, aio_callback *callback, void *arg)
 {
     if (loop->slot_free == 0) {
         uint32_t capacity = loop->slot_capacity ? 2 * loop->slot_capacity : 16;
-        aio__call_slot *slots = (aio__call_slot *)aio__realloc(loop->slots, capacity * sizeof *slots);
+        aio__scheduled_slot *slots = (aio__scheduled_slot *)aio__realloc(loop->slots, capacity * sizeof *slots);
         if (!slots) return NULL;
         memset(slots + loop->slot_capacity, 0, (capacity - loop->slot_capacity) * sizeof *slots);
         for (uint32_t i = capacity; i-- > loop->slot_capacity;) {
@@ -5125,41 +5125,41 @@ static aio__call *aio__call_new(aio_loop *loop, aio_callback *callback, void *ar
         loop->slots = slots;
         loop->slot_capacity = capacity;
     }
-    aio__call *call = (aio__call *)aio__pool_alloc(&loop->pool, sizeof *call);
+    aio__scheduled *call = (aio__scheduled *)aio__pool_alloc(&loop->pool, sizeof *call);
     if (!call) return NULL;
     memset(call, 0, sizeof *call);
     call->callback = callback;
     call->arg = arg;
-    call->handle.owner = loop;
+    call->work.owner = loop;
     call->index = loop->slot_free - 1;
-    aio__call_slot *slot = &loop->slots[call->index];
+    aio__scheduled_slot *slot = &loop->slots[call->index];
     loop->slot_free = slot->next_free;
     slot->call = call;
     if (++slot->generation == 0) slot->generation = 1;
     return call;
 }
 
-static void aio__call_free(aio_loop *loop, aio__call *call)
+static void aio__scheduled_free(aio_loop *loop, aio__scheduled *call)
 {
-    aio__call_slot *slot = &loop->slots[call->index];
+    aio__scheduled_slot *slot = &loop->slots[call->index];
     slot->call = NULL;
     slot->next_free = loop->slot_free;
     loop->slot_free = call->index + 1;
     aio__pool_free(&loop->pool, call, sizeof *call);
 }
 
-static void aio__call_run(aio__handle *handle)
+static void aio__scheduled_run(aio__work *work)
 {
-    aio__call *call = AIO__CONTAINER(handle, aio__call, handle);
-    aio_loop *loop = (aio_loop *)handle->owner;
+    aio__scheduled *call = AIO__CONTAINER(work, aio__scheduled, work);
+    aio_loop *loop = (aio_loop *)work->owner;
     aio_callback *callback = call->callback;
     void *arg = call->arg;
     loop->recent[loop->left].what.callback = callback;
-    aio__call_free(loop, call);
+    aio__scheduled_free(loop, call);
     callback(arg);
 }
 
-static aio_handle aio__handle_of(aio_loop *loop, aio__call *call, int code)
+static aio_handle aio__handle_of(aio_loop *loop, aio__scheduled *call, int code)
 {
     aio_handle handle = { NULL, 0, 0 };
     if (!call) {
@@ -5175,42 +5175,42 @@ static aio_handle aio__handle_of(aio_loop *loop, aio__call *call, int code)
 AIO_API aio_handle aio_loop_call_soon(aio_loop *loop, aio_callback *callback, void *arg)
 {
     int code = callback ? aio__loop_can_schedule(loop) : EINVAL;
-    aio__call *call = code ? NULL : aio__call_new(loop, callback, arg);
+    aio__scheduled *call = code ? NULL : aio__scheduled_new(loop, callback, arg);
     if (!call) return aio__handle_of(loop, NULL, code ? code : ENOMEM);
-    call->handle.run = aio__call_run;
+    call->work.run = aio__scheduled_run;
     call->ready = true;
-    aio__enqueue(loop, &call->handle.node);
+    aio__enqueue(loop, &call->work.node);
     return aio__handle_of(loop, call, 0);
 }
 
-static void aio__call_fire(aio__timer *timer)
+static void aio__scheduled_fire(aio__timer *timer)
 {
-    aio__call *call = (aio__call *)timer->owner;
+    aio__scheduled *call = (aio__scheduled *)timer->owner;
     call->timer = NULL;
     call->ready = true;
-    call->handle.run = aio__call_run;
-    aio__enqueue((aio_loop *)call->handle.owner, &call->handle.node);
+    call->work.run = aio__scheduled_run;
+    aio__enqueue((aio_loop *)call->work.owner, &call->work.node);
 }
 
-static aio_handle aio__call_when(aio_loop *loop, int64_t when, aio_callback *callback, void *arg)
+static aio_handle aio__scheduled_when(aio_loop *loop, int64_t when, aio_callback *callback, void *arg)
 {
     int code = callback && when >= 0 ? aio__loop_can_schedule(loop) : EINVAL;
-    aio__call *call = code ? NULL : aio__call_new(loop, callback, arg);
+    aio__scheduled *call = code ? NULL : aio__scheduled_new(loop, callback, arg);
     if (!call) return aio__handle_of(loop, NULL, code ? code : ENOMEM);
-    call->timer = aio__timer_start(loop, when, aio__call_fire, call);
+    call->timer = aio__timer_start(loop, when, aio__scheduled_fire, call);
     if (call->timer) return aio__handle_of(loop, call, 0);
-    aio__call_free(loop, call);
+    aio__scheduled_free(loop, call);
     return aio__handle_of(loop, NULL, ENOMEM);
 }
 
 AIO_API aio_handle aio_loop_call_later(aio_loop *loop, double delay, aio_callback *callback, void *arg)
 {
-    return aio__call_when(loop, aio__deadline(aio__os.clock(), delay), callback, arg);
+    return aio__scheduled_when(loop, aio__deadline(aio__os.clock(), delay), callback, arg);
 }
 
 AIO_API aio_handle aio_loop_call_at(aio_loop *loop, double when, aio_callback *callback, void *arg)
 {
-    return aio__call_when(loop, aio__deadline(0, when), callback, arg);
+    return aio__scheduled_when(loop, aio__deadline(0, when), callback, arg);
 }
 
 AIO_API bool aio_handle_pending(aio_handle handle)
@@ -5222,19 +5222,19 @@ AIO_API bool aio_handle_pending(aio_handle handle)
 AIO_API bool aio_handle_cancel(aio_handle handle)
 {
     if (!aio_handle_pending(handle)) return false;
-    aio__call *call = handle.loop->slots[handle.index].call;
-    if (call->ready) aio__ring_remove(&call->handle.node);
+    aio__scheduled *call = handle.loop->slots[handle.index].call;
+    if (call->ready) aio__ring_remove(&call->work.node);
     else aio__timer_cancel(handle.loop, call->timer);
-    aio__call_free(handle.loop, call);
+    aio__scheduled_free(handle.loop, call);
     return true;
 }
 
 /* ---- other threads ---- */
 
 
-static void aio__wake_run(aio__handle *handle)
+static void aio__wake_run(aio__work *work)
 {
-    aio_loop *loop = (aio_loop *)handle->owner;
+    aio_loop *loop = (aio_loop *)work->owner;
     char drain[64];
     while (aio__os.read(loop->wake_read, drain, sizeof drain) == (ssize_t)sizeof drain) { }
     aio__descriptor_drained(&loop->wake, AIO__READ);
@@ -5368,10 +5368,10 @@ static void aio__loop_at_close(aio_loop *loop, aio__closer *closer)
 static AIO__COLD void aio__calls_close(aio_loop *loop)
 {
     for (uint32_t i = 0; i < loop->slot_capacity; i++) {
-        aio__call *call = loop->slots[i].call;
+        aio__scheduled *call = loop->slots[i].call;
         if (!call) continue;
-        if (call->ready) aio__ring_remove(&call->handle.node);
-        aio__call_free(loop, call);
+        if (call->ready) aio__ring_remove(&call->work.node);
+        aio__scheduled_free(loop, call);
     }
     aio__free(loop->slots);
     loop->slots = NULL;
@@ -5436,61 +5436,61 @@ static void aio__yield_done(void *arg)
     aio_unref(future);
 }
 
-typedef struct aio__proxy { /* one waiter's own future for a shared one, so that it can be cancelled alone */
+typedef struct aio__forward { /* one waiter's own future for a shared one, so that it can be cancelled alone */
     aio_future  future;
     aio_future *shared;
-    aio__handle handle;
-} aio__proxy;
+    aio__work work;
+} aio__forward;
 
-static void aio__proxy_run(aio__handle *handle)
+static void aio__forward_run(aio__work *work)
 {
-    aio__proxy *proxy = (aio__proxy *)handle->owner;
-    aio_exception *error = proxy->shared->error;
-    if (error) aio__future_fail(&proxy->future, aio_exception_ref(error));
-    else aio__future_finish(&proxy->future, AIO__DONE);
+    aio__forward *forward = (aio__forward *)work->owner;
+    aio_exception *error = forward->shared->error;
+    if (error) aio__future_fail(&forward->future, aio_exception_ref(error));
+    else aio__future_finish(&forward->future, AIO__DONE);
 }
 
-static void aio__proxy_leave(aio__proxy *proxy)
+static void aio__forward_leave(aio__forward *forward)
 {
-    if (!proxy->handle.node.next) return;
-    if (proxy->shared->state >= AIO__DONE) aio__ring_remove(&proxy->handle.node);
-    else aio__waiters_remove(proxy->shared, &proxy->handle.node);
+    if (!forward->work.node.next) return;
+    if (forward->shared->state >= AIO__DONE) aio__ring_remove(&forward->work.node);
+    else aio__waiters_remove(forward->shared, &forward->work.node);
 }
 
-static bool aio__proxy_cancel(aio_future *future, aio_exception *why)
+static bool aio__forward_cancel(aio_future *future, aio_exception *why)
 {
-    aio__proxy_leave((aio__proxy *)(void *)future);
+    aio__forward_leave((aio__forward *)(void *)future);
     aio__future_fail(future, aio_exception_ref(why));
     return true;
 }
 
-static void aio__proxy_destroy(aio_future *future)
+static void aio__forward_destroy(aio_future *future)
 {
-    aio__proxy *proxy = (aio__proxy *)(void *)future;
-    aio__proxy_leave(proxy);
-    aio_unref(proxy->shared);
+    aio__forward *forward = (aio__forward *)(void *)future;
+    aio__forward_leave(forward);
+    aio_unref(forward->shared);
 }
 
-static aio_future *aio__proxy_child(aio_future *future, size_t i)
+static aio_future *aio__forward_child(aio_future *future, size_t i)
 {
-    return i ? NULL : ((aio__proxy *)(void *)future)->shared;
+    return i ? NULL : ((aio__forward *)(void *)future)->shared;
 }
 
-static const aio__ops aio__proxy_ops = { "proxy", aio__proxy_cancel, aio__proxy_destroy, aio__proxy_child };
+static const aio__ops aio__forward_ops = { "forward", aio__forward_cancel, aio__forward_destroy, aio__forward_child };
 
 /* Takes the shared future; NULL without memory. */
-static aio_future *aio__proxy_make(aio_future *shared)
+static aio_future *aio__forward_make(aio_future *shared)
 {
-    aio__proxy *proxy = (aio__proxy *)aio__future_make(shared->loop, &aio__proxy_ops, sizeof *proxy, NULL, 0);
-    if (!proxy) {
+    aio__forward *forward = (aio__forward *)aio__future_make(shared->loop, &aio__forward_ops, sizeof *forward, NULL, 0);
+    if (!forward) {
         aio_unref(shared);
         return NULL;
     }
-    proxy->shared = shared;
-    proxy->handle.run = aio__proxy_run;
-    proxy->handle.owner = proxy;
-    aio__waiters_add(shared, &proxy->handle.node);
-    return &proxy->future;
+    forward->shared = shared;
+    forward->work.run = aio__forward_run;
+    forward->work.owner = forward;
+    aio__waiters_add(shared, &forward->work.node);
+    return &forward->future;
 }
 
 /* For what keeps a future, not awaits it at once: sleep(0) is no future of its own until then, and one that others
@@ -5498,7 +5498,7 @@ static aio_future *aio__proxy_make(aio_future *shared)
 static aio_future *aio__real_future(aio_future *f)
 {
     if (!f || !(f->flags & (AIO__F_YIELD | AIO__F_SHARED))) return f;
-    if (f->flags & AIO__F_SHARED) return f->state < AIO__DONE ? aio__proxy_make(f) : f;
+    if (f->flags & AIO__F_SHARED) return f->state < AIO__DONE ? aio__forward_make(f) : f;
     aio_loop *loop = f->loop;
     aio_unref(f);
     aio_future *future = (aio_future *)aio__future_make(loop, NULL, sizeof *future, NULL, 0);
@@ -5563,43 +5563,43 @@ AIO_API int aio_loop_run_until_complete(aio_loop *loop, void *awaitable, aio_exc
 
 /* A future whose cancelling means to cancel others. They wait in a list, since a chain of such futures may be longer
  * than the C stack is deep. */
-typedef struct aio__cascade aio__cascade;
-struct aio__cascade {
-    aio__cascade *next;
-    void        (*run)(aio__cascade *);
+typedef struct aio__cancel_chain aio__cancel_chain;
+struct aio__cancel_chain {
+    aio__cancel_chain *next;
+    void        (*run)(aio__cancel_chain *);
 };
 
-static __thread aio__cascade *aio__cascades;
+static __thread aio__cancel_chain *aio__cancel_chains;
 static __thread bool aio__cascading;
 
-static void aio__cascade_start(aio__cascade *cascade)
+static void aio__cancel_chain_start(aio__cancel_chain *cascade)
 {
-    cascade->next = aio__cascades;
-    aio__cascades = cascade;
+    cascade->next = aio__cancel_chains;
+    aio__cancel_chains = cascade;
     if (aio__cascading) return;
     aio__cascading = true;
-    while (aio__cascades) {
-        cascade = aio__cascades;
-        aio__cascades = cascade->next;
+    while (aio__cancel_chains) {
+        cascade = aio__cancel_chains;
+        aio__cancel_chains = cascade->next;
         cascade->run(cascade);
     }
     aio__cascading = false;
 }
 
-typedef struct aio__many { /* a gather, wait or as_completed; its handles, children and, of the last, order follow it */
+typedef struct aio__combinator { /* a gather, wait or as_completed; works, children and, of the last, order follow */
     aio_future   future;     /* while a gather is pending: `error` is why it is being cancelled */
-    size_t       result;     /* of a wait: how many entries are done */
+    size_t       result;     /* of a wait: how base entries are done */
     size_t       count, pending;
-    aio__handle *handles;    /* among the waiters of the children; node.next is NULL for one that waits for nothing */
+    aio__work *works;    /* among the waiters of the children; node.next is NULL for one that waits for nothing */
     aio_future **children;   /* each holds a reference; NULL: the entry was NULL, or is let go */
     aio__timer  *timer;
-    aio__cascade cascade;    /* of a gather */
+    aio__cancel_chain cascade;    /* of a gather */
     uint8_t      mode;       /* aio_return_when */
     bool         keep_errors, cancelling;
-} aio__many;
+} aio__combinator;
 
 /* 0, or why these cannot be waited for. */
-static int aio__many_check(aio_loop *loop, void **array, size_t count, const char *function)
+static int aio__combinator_check(aio_loop *loop, void **array, size_t count, const char *function)
 {
     if (!loop) return AIO_ENOLOOP;
     if (loop->closed) return AIO_ELOOPCLOSED;
@@ -5614,24 +5614,25 @@ static int aio__many_check(aio_loop *loop, void **array, size_t count, const cha
 }
 
 /* A pending one, without children yet: a struct of `head` bytes, and `extra` more for each. NULL without memory. */
-static aio__many *aio__many_make(aio_loop *loop, const aio__ops *ops, size_t head, size_t count, size_t extra)
+static aio__combinator *aio__combinator_make(aio_loop *loop, const aio__ops *ops, size_t head, size_t count,
+                                             size_t extra)
 {
-    size_t each = sizeof(aio__handle) + sizeof(aio_future *) + extra;
+    size_t each = sizeof(aio__work) + sizeof(aio_future *) + extra;
     head = (head + 15) & ~(size_t)15;
     if (count > (SIZE_MAX / 2 - head) / each) {
         aio__out_of_memory = true;
         return NULL;
     }
-    aio__many *many = (aio__many *)aio__future_make(loop, ops, head + count * each, NULL, 0);
-    if (!many) return NULL;
-    many->handles = (aio__handle *)(void *)((char *)many + head);
-    many->children = (aio_future **)(void *)(many->handles + count);
-    many->count = count;
-    return many;
+    aio__combinator *base = (aio__combinator *)aio__future_make(loop, ops, head + count * each, NULL, 0);
+    if (!base) return NULL;
+    base->works = (aio__work *)(void *)((char *)base + head);
+    base->children = (aio_future **)(void *)(base->works + count);
+    base->count = count;
+    return base;
 }
 
 /* Coroutines become tasks, in order, before anything is waited for. */
-static void aio__many_schedule(aio_loop *loop, void **array, size_t count)
+static void aio__combinator_schedule(aio_loop *loop, void **array, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         aio_future *f = (aio_future *)array[i];
@@ -5646,54 +5647,54 @@ static void aio__many_schedule(aio_loop *loop, void **array, size_t count)
     }
 }
 
-/* Keeps the i-th entry, and waits for it if it is pending. One that stood in the array before needs no second handle:
- * the latest of its waiters is a handle of ours. */
-static void aio__many_watch(aio__many *many, size_t i, aio_future *f, void (*run)(aio__handle *))
+/* Keeps the i-th entry, and waits for it if it is pending. One that stood in the array before needs no second work:
+ * the latest of its waiters is a work of ours. */
+static void aio__combinator_watch(aio__combinator *base, size_t i, aio_future *f, void (*run)(aio__work *))
 {
     f->refs++;
-    many->children[i] = f;
+    base->children[i] = f;
     if (f->state >= AIO__DONE) return;
     uintptr_t last = f->waiters.first ? (uintptr_t)f->waiters.first->prev : 0;
-    if (last >= (uintptr_t)many->handles && last < (uintptr_t)(many->handles + many->count)) return;
-    many->handles[i].run = run;
-    many->handles[i].owner = many;
-    many->pending++;
-    aio__waiters_add(f, &many->handles[i].node);
+    if (last >= (uintptr_t)base->works && last < (uintptr_t)(base->works + base->count)) return;
+    base->works[i].run = run;
+    base->works[i].owner = base;
+    base->pending++;
+    aio__waiters_add(f, &base->works[i].node);
 }
 
-/* A handle that waits for this future, or has just been queued by it, does so no more. */
-static void aio__handle_leave(aio__handle *handle, aio_future *f)
+/* A work that waits for this future, or has just been queued by it, does so no more. */
+static void aio__work_leave(aio__work *work, aio_future *f)
 {
-    if (handle->node.next && f->state < AIO__DONE) aio__waiters_remove(f, &handle->node);
-    else if (handle->node.next) aio__ring_remove(&handle->node);
+    if (work->node.next && f->state < AIO__DONE) aio__waiters_remove(f, &work->node);
+    else if (work->node.next) aio__ring_remove(&work->node);
 }
 
 /* Waits no more for the children that are left, and lets all go. */
-static void aio__many_leave(aio__many *many)
+static void aio__combinator_leave(aio__combinator *base)
 {
-    for (size_t i = 0; i < many->count; i++) {
-        aio_future *f = many->children[i];
+    for (size_t i = 0; i < base->count; i++) {
+        aio_future *f = base->children[i];
         if (!f) continue;
-        many->children[i] = NULL;
-        aio__handle_leave(&many->handles[i], f);
+        base->children[i] = NULL;
+        aio__work_leave(&base->works[i], f);
         aio_unref(f);
     }
-    aio__timer_cancel(many->future.loop, many->timer);
-    many->timer = NULL;
+    aio__timer_cancel(base->future.loop, base->timer);
+    base->timer = NULL;
 }
 
-static void aio__many_destroy(aio_future *future) { aio__many_leave((aio__many *)(void *)future); }
+static void aio__combinator_destroy(aio_future *future) { aio__combinator_leave((aio__combinator *)(void *)future); }
 
-static aio_future *aio__many_child(aio_future *future, size_t i)
+static aio_future *aio__combinator_child(aio_future *future, size_t i)
 {
-    aio__many *many = (aio__many *)(void *)future;
-    for (size_t k = 0; k < many->count; k++)
-        if (many->handles[k].node.next && many->children[k]->state < AIO__DONE && i-- == 0) return many->children[k];
+    aio__combinator *base = (aio__combinator *)(void *)future;
+    for (size_t k = 0; k < base->count; k++)
+        if (base->works[k].node.next && base->children[k]->state < AIO__DONE && i-- == 0) return base->children[k];
     return NULL;
 }
 
 /* What the caller gets instead of a combinator. */
-static aio_future *aio__many_refused(int code, const char *function)
+static aio_future *aio__combinator_refused(int code, const char *function)
 {
     return aio__failure(code, "%s: %s", function, code == EINVAL ? "wrong arguments" : aio_code_text(code));
 }
@@ -5701,20 +5702,20 @@ static aio_future *aio__many_refused(int code, const char *function)
 /* ---- gather ---- */
 
 /* The gather ends: with this error, or with why it was cancelled, or well. The exception is borrowed. */
-static void aio__gather_finish(aio__many *g, aio_exception *error)
+static void aio__gather_finish(aio__combinator *g, aio_exception *error)
 {
     for (size_t i = 0; error && i < g->count; i++) /* their errors come too late for anybody */
         if (g->children[i]) g->children[i]->flags |= AIO__F_QUIET;
     aio_exception *why = g->future.error;
     g->future.error = aio_exception_ref(error ? error : why);
     aio_exception_unref(why);
-    aio__many_leave(g);
+    aio__combinator_leave(g);
     error = g->future.error;
     aio__future_finish(&g->future, error && error->code == AIO_ECANCELLED ? AIO__CANCELLED : AIO__DONE);
 }
 
 /* True if the gather ends with this child's error. */
-static bool aio__gather_failed(aio__many *g, aio_future *child)
+static bool aio__gather_failed(aio__combinator *g, aio_future *child)
 {
     if (!child->error) return false;
     child->flags |= AIO__F_SEEN;
@@ -5723,29 +5724,29 @@ static bool aio__gather_failed(aio__many *g, aio_future *child)
     return true;
 }
 
-static void aio__gather_run(aio__handle *handle)
+static void aio__gather_run(aio__work *work)
 {
-    aio__many *g = (aio__many *)handle->owner;
-    aio_future *child = g->children[handle - g->handles];
+    aio__combinator *g = (aio__combinator *)work->owner;
+    aio_future *child = g->children[work - g->works];
     g->pending--;
     if (aio__gather_failed(g, child)) return;
-    g->children[handle - g->handles] = NULL;
+    g->children[work - g->works] = NULL;
     aio_unref(child);
     if (!g->pending) aio__gather_finish(g, NULL);
 }
 
 /* Asks every child that is pending; one that is shared with others is only left. */
-static void aio__gather_cancel_children(aio__cascade *cascade)
+static void aio__gather_cancel_children(aio__cancel_chain *cascade)
 {
-    aio__many *g = AIO__CONTAINER(cascade, aio__many, cascade);
+    aio__combinator *g = AIO__CONTAINER(cascade, aio__combinator, cascade);
     for (size_t i = 0; i < g->count; i++) {
         aio_future *child = g->children[i];
-        if (!g->handles[i].node.next || child->state >= AIO__DONE) continue;
+        if (!g->works[i].node.next || child->state >= AIO__DONE) continue;
         if (!(child->flags & AIO__F_SHARED)) {
             aio__cancel(child, g->future.error);
             continue;
         }
-        aio__handle_leave(&g->handles[i], child);
+        aio__work_leave(&g->works[i], child);
         g->children[i] = NULL;
         aio_unref(child);
         g->pending--;
@@ -5757,33 +5758,35 @@ static void aio__gather_cancel_children(aio__cascade *cascade)
 
 static bool aio__gather_cancel(aio_future *future, aio_exception *why)
 {
-    aio__many *g = (aio__many *)(void *)future;
+    aio__combinator *g = (aio__combinator *)(void *)future;
     if (g->cancelling) return true;
-    if (!aio__many_child(future, 0)) return false;
+    if (!aio__combinator_child(future, 0)) return false;
     if (!future->error) future->error = aio_exception_ref(why);
     future->refs++;
     g->cancelling = true;
     g->cascade.run = aio__gather_cancel_children;
-    aio__cascade_start(&g->cascade);
+    aio__cancel_chain_start(&g->cascade);
     return true;
 }
 
-static const aio__ops aio__gather_ops = { "gather", aio__gather_cancel, aio__many_destroy, aio__many_child };
+static const aio__ops aio__gather_ops = {
+    "gather", aio__gather_cancel, aio__combinator_destroy, aio__combinator_child
+};
 
 AIO_API aio_future *aio__gather(void *array, size_t count, const aio_gather_options *options)
 {
     void **entries = (void **)array;
     aio_loop *loop = aio__loop_now();
-    int code = aio__many_check(loop, entries, count, "aio_gather");
-    if (code) return aio__many_refused(code, "aio_gather");
-    aio__many *g = aio__many_make(loop, &aio__gather_ops, sizeof *g, count, 0);
+    int code = aio__combinator_check(loop, entries, count, "aio_gather");
+    if (code) return aio__combinator_refused(code, "aio_gather");
+    aio__combinator *g = aio__combinator_make(loop, &aio__gather_ops, sizeof *g, count, 0);
     if (!g) return NULL;
     g->keep_errors = options->return_exceptions;
-    aio__many_schedule(loop, entries, count);
+    aio__combinator_schedule(loop, entries, count);
     aio_exception *first = NULL;
     for (size_t i = 0; i < count; i++) {
         aio_future *f = (aio_future *)entries[i];
-        if (f) aio__many_watch(g, i, f, aio__gather_run);
+        if (f) aio__combinator_watch(g, i, f, aio__gather_run);
         aio_exception *error = !f ? &aio__no_memory : f->state >= AIO__DONE ? f->error : NULL;
         if (f && error) f->flags |= AIO__F_SEEN;
         if (!first && !g->keep_errors) first = error;
@@ -5794,72 +5797,72 @@ AIO_API aio_future *aio__gather(void *array, size_t count, const aio_gather_opti
 
 /* ---- wait ---- */
 
-static void aio__wait_finish(aio__many *w)
+static void aio__wait_finish(aio__combinator *w)
 {
     for (size_t i = 0; i < w->count; i++) w->result += !w->children[i] || w->children[i]->state >= AIO__DONE;
-    aio__many_leave(w);
+    aio__combinator_leave(w);
     aio__future_finish(&w->future, AIO__DONE);
 }
 
 /* Is this one, which is done, enough? NULL: it was NULL. */
-static bool aio__wait_enough(const aio__many *w, const aio_future *f)
+static bool aio__wait_enough(const aio__combinator *w, const aio_future *f)
 {
     if (w->mode == AIO_FIRST_COMPLETED) return true;
     return w->mode == AIO_FIRST_EXCEPTION && (!f || (f->error && f->state != AIO__CANCELLED));
 }
 
-static void aio__wait_run(aio__handle *handle)
+static void aio__wait_run(aio__work *work)
 {
-    aio__many *w = (aio__many *)handle->owner;
+    aio__combinator *w = (aio__combinator *)work->owner;
     w->pending--;
-    if (!w->pending || aio__wait_enough(w, w->children[handle - w->handles])) aio__wait_finish(w);
+    if (!w->pending || aio__wait_enough(w, w->children[work - w->works])) aio__wait_finish(w);
 }
 
 static void aio__wait_fire(aio__timer *timer)
 {
-    aio__many *w = (aio__many *)timer->owner;
+    aio__combinator *w = (aio__combinator *)timer->owner;
     w->timer = NULL;
     aio__wait_finish(w);
 }
 
 static bool aio__wait_cancel(aio_future *future, aio_exception *why)
 {
-    aio__many_leave((aio__many *)(void *)future);
+    aio__combinator_leave((aio__combinator *)(void *)future);
     aio__future_fail(future, aio_exception_ref(why));
     return true;
 }
 
-static const aio__ops aio__wait_ops = { "wait", aio__wait_cancel, aio__many_destroy, aio__many_child };
+static const aio__ops aio__wait_ops = { "wait", aio__wait_cancel, aio__combinator_destroy, aio__combinator_child };
 
 /* Starts the timer of an option: 0 is none, a negative one is due at the next iteration. 0, EINVAL or ENOMEM. */
-static int aio__many_limit(aio__many *many, double seconds, void (*fire)(aio__timer *))
+static int aio__combinator_limit(aio__combinator *base, double seconds, void (*fire)(aio__timer *))
 {
     int64_t when = seconds < 0 ? 0 : aio__deadline(aio__os.clock(), seconds);
     if (when < 0 || seconds - seconds != 0) return EINVAL;
     if (seconds == 0) return 0;
-    many->timer = aio__timer_start(many->future.loop, when, fire, many);
-    return many->timer ? 0 : ENOMEM;
+    base->timer = aio__timer_start(base->future.loop, when, fire, base);
+    return base->timer ? 0 : ENOMEM;
 }
 
 AIO_API aio_wait_future *aio__wait(void *array, size_t count, const aio_wait_options *options)
 {
     void **entries = (void **)array;
     aio_loop *loop = aio__loop_now();
-    int code = count ? aio__many_check(loop, entries, count, "aio_wait") : EINVAL;
-    if (code) return (aio_wait_future *)(void *)aio__many_refused(code, "aio_wait");
-    aio__many *w = aio__many_make(loop, &aio__wait_ops, sizeof *w, count, 0);
+    int code = count ? aio__combinator_check(loop, entries, count, "aio_wait") : EINVAL;
+    if (code) return (aio_wait_future *)(void *)aio__combinator_refused(code, "aio_wait");
+    aio__combinator *w = aio__combinator_make(loop, &aio__wait_ops, sizeof *w, count, 0);
     if (!w) return NULL;
     w->mode = (uint8_t)options->return_when;
-    code = aio__many_limit(w, options->timeout, aio__wait_fire);
+    code = aio__combinator_limit(w, options->timeout, aio__wait_fire);
     if (code) {
         aio_unref(w);
-        return code == ENOMEM ? NULL : (aio_wait_future *)(void *)aio__many_refused(code, "aio_wait");
+        return code == ENOMEM ? NULL : (aio_wait_future *)(void *)aio__combinator_refused(code, "aio_wait");
     }
-    aio__many_schedule(loop, entries, count);
+    aio__combinator_schedule(loop, entries, count);
     bool enough = false;
     for (size_t i = 0; i < count; i++) {
         aio_future *f = (aio_future *)entries[i];
-        if (f) aio__many_watch(w, i, f, aio__wait_run);
+        if (f) aio__combinator_watch(w, i, f, aio__wait_run);
         if (!f || f->state >= AIO__DONE) enough |= aio__wait_enough(w, f);
     }
     if (enough || !w->pending) aio__wait_finish(w);
@@ -5882,10 +5885,10 @@ AIO_API size_t aio_wait_partition(void *array, size_t count)
 /* ---- as_completed ---- */
 
 struct aio_completions {
-    aio__many    many;
+    aio__combinator    base;
     aio_future **order;           /* the entries that are done, as they ended; NULL for a NULL */
     size_t       total;           /* steps there are in all */
-    size_t       finished, taken; /* in `order`: how many; the next to be given */
+    size_t       finished, taken; /* in `order`: how base; the next to be given */
     size_t       handed;          /* steps given, timeouts included */
     aio__node    waiting;         /* steps that wait, first come first served */
     bool         expired;
@@ -5901,10 +5904,10 @@ typedef struct aio__completions_step { /* of aio_as_completed_next; while it wai
 static void aio__completions_destroy(aio_future *future)
 {
     aio_completions *c = (aio_completions *)(void *)future;
-    aio__many_leave(&c->many);
+    aio__combinator_leave(&c->base);
 }
 
-static const aio__ops aio__completions_ops = { "as_completed", NULL, aio__completions_destroy, aio__many_child };
+static const aio__ops aio__completions_ops = { "as_completed", NULL, aio__completions_destroy, aio__combinator_child };
 
 /* The step ends, if it can by now. */
 static bool aio__completions_give(aio_completions *c, aio__completions_step *step)
@@ -5929,7 +5932,7 @@ static bool aio__completions_give(aio_completions *c, aio__completions_step *ste
 /* Steps that wait are served. May end the iterator's life. */
 static void aio__completions_serve(aio_completions *c)
 {
-    c->many.future.refs++;
+    c->base.future.refs++;
     while (!aio__ring_empty(&c->waiting)) {
         aio__completions_step *step = AIO__CONTAINER(c->waiting.next, aio__completions_step, node);
         if (!aio__completions_give(c, step)) break;
@@ -5939,23 +5942,23 @@ static void aio__completions_serve(aio_completions *c)
     aio_unref(c);
 }
 
-static void aio__completions_run(aio__handle *handle)
+static void aio__completions_run(aio__work *work)
 {
-    aio_completions *c = (aio_completions *)handle->owner;
-    c->order[c->finished++] = c->many.children[handle - c->many.handles];
+    aio_completions *c = (aio_completions *)work->owner;
+    c->order[c->finished++] = c->base.children[work - c->base.works];
     aio__completions_serve(c);
 }
 
-/* What has ended by now counts, whether or not its handle ran. */
+/* What has ended by now counts, whether or not its work ran. */
 static void aio__completions_fire(aio__timer *timer)
 {
     aio_completions *c = (aio_completions *)timer->owner;
-    c->many.timer = NULL;
+    c->base.timer = NULL;
     c->expired = true;
-    for (size_t i = 0; i < c->many.count; i++) {
-        aio_future *f = c->many.children[i];
-        if (!c->many.handles[i].node.next) continue;
-        aio__handle_leave(&c->many.handles[i], f);
+    for (size_t i = 0; i < c->base.count; i++) {
+        aio_future *f = c->base.children[i];
+        if (!c->base.works[i].node.next) continue;
+        aio__work_leave(&c->base.works[i], f);
         if (f->state >= AIO__DONE) c->order[c->finished++] = f;
     }
     aio__completions_serve(c);
@@ -5964,14 +5967,14 @@ static void aio__completions_fire(aio__timer *timer)
 /* Those that are done already come first, as they stand in the array. */
 static void aio__completions_begin(aio_completions *c, void **entries)
 {
-    size_t count = c->many.count;
+    size_t count = c->base.count;
     for (size_t i = 0; i < count; i++) {
         aio_future *f = (aio_future *)entries[i];
         if (f && (f->flags & AIO__F_MARK)) continue;
         c->total++;
         if (f) {
             f->flags |= AIO__F_MARK;
-            aio__many_watch(&c->many, i, f, aio__completions_run);
+            aio__combinator_watch(&c->base, i, f, aio__completions_run);
         }
         if (!f || f->state >= AIO__DONE) c->order[c->finished++] = f;
     }
@@ -5984,19 +5987,20 @@ AIO_API aio_completions *aio__as_completed(void *array, size_t count, const aio_
     void **entries = (void **)array;
     aio_loop *loop = aio__loop_now();
     aio_completions *c = NULL;
-    int code = aio__many_check(loop, entries, count, "aio_as_completed");
+    int code = aio__combinator_check(loop, entries, count, "aio_as_completed");
     if (!code) {
-        c = (aio_completions *)(void *)aio__many_make(loop, &aio__completions_ops, sizeof *c, count, sizeof *c->order);
-        code = c ? aio__many_limit(&c->many, options->timeout, aio__completions_fire) : ENOMEM;
+        c = (aio_completions *)(void *)aio__combinator_make(loop, &aio__completions_ops, sizeof *c, count,
+                                                          sizeof *c->order);
+        code = c ? aio__combinator_limit(&c->base, options->timeout, aio__completions_fire) : ENOMEM;
     }
     if (code) {
         aio_unref(c);
         errno = code;
         return NULL;
     }
-    c->order = c->many.children + count;
+    c->order = c->base.children + count;
     aio__ring_clear(&c->waiting);
-    aio__many_schedule(loop, entries, count);
+    aio__combinator_schedule(loop, entries, count);
     aio__completions_begin(c, entries);
     return c;
 }
@@ -6021,7 +6025,7 @@ static bool aio__completions_step_cancel(aio_future *future, aio_exception *why)
 
 static aio_future *aio__completions_step_child(aio_future *future, size_t i)
 {
-    return aio__many_child(&((aio__completions_step *)(void *)future)->of->many.future, i);
+    return aio__combinator_child(&((aio__completions_step *)(void *)future)->of->base.future, i);
 }
 
 static const aio__ops aio__completions_step_ops = {
@@ -6055,7 +6059,7 @@ typedef struct aio__mirror {
     size_t      size;    /* of the inner future's type */
     double      seconds;
     bool        expired, shield;
-    __attribute__((__aligned__(16))) aio__handle handle; /* among inner's waiters; of a shield it owns the proxy, too */
+    __attribute__((__aligned__(16))) aio__work work; /* among inner's waiters; of a shield it owns the proxy, too */
 } aio__mirror;
 
 static aio_exception *aio__timed_out(int code, double seconds)
@@ -6082,9 +6086,9 @@ static void aio__mirror_finish(aio__mirror *p, aio_future *inner)
     aio_exception_unref(why);
 }
 
-static void aio__mirror_run(aio__handle *handle)
+static void aio__mirror_run(aio__work *work)
 {
-    aio__mirror *p = (aio__mirror *)handle->owner;
+    aio__mirror *p = (aio__mirror *)work->owner;
     aio_future *inner = p->inner;
     bool shield = p->shield;
     if (p->future.state < AIO__DONE) aio__mirror_finish(p, inner);
@@ -6097,7 +6101,7 @@ static void aio__mirror_destroy(aio_future *future)
     aio__mirror *p = (aio__mirror *)(void *)future;
     if (future->state >= AIO__DONE) return;
     aio__timer_cancel(future->loop, p->timer);
-    aio__handle_leave(&p->handle, p->inner);
+    aio__work_leave(&p->work, p->inner);
     aio_unref(p->inner);
 }
 
@@ -6117,9 +6121,9 @@ static aio__mirror *aio__mirror_make(const aio__ops *ops, aio_future *inner, siz
     }
     p->inner = inner;
     p->size = size;
-    p->handle.run = aio__mirror_run;
-    p->handle.owner = p;
-    aio__waiters_add(inner, &p->handle.node);
+    p->work.run = aio__mirror_run;
+    p->work.owner = p;
+    aio__waiters_add(inner, &p->work.node);
     return p;
 }
 
@@ -6131,10 +6135,10 @@ AIO_API void *aio__shield(void *awaitable, size_t size)
     aio_future *f = aio__future_of(awaitable, "aio_shield");
     aio_loop *loop = aio__loop_now();
     if (f->state >= AIO__DONE) return f;
-    int code = aio__many_check(loop, &awaitable, 1, "aio_shield");
+    int code = aio__combinator_check(loop, &awaitable, 1, "aio_shield");
     if (code) {
         if (code != AIO_ERUNTIME) aio_unref(f); /* else it is what awaits it that owns it */
-        return aio__many_refused(code, "aio_shield");
+        return aio__combinator_refused(code, "aio_shield");
     }
     aio__adopt(loop, f);
     f = aio_ensure_future(f);
@@ -6154,7 +6158,7 @@ AIO_API void *aio__shield(void *awaitable, size_t size)
 
 static aio__block *aio__timeout_top(const aio_task *t)
 {
-    for (aio__extra *extra = t->extra; extra; extra = extra->next)
+    for (aio__attachment *extra = t->extra; extra; extra = extra->next)
         if (extra->kind == AIO__EXTRA_BLOCK && ((aio__block *)(void *)extra)->timed) return (aio__block *)(void *)extra;
     return NULL;
 }
@@ -6184,7 +6188,7 @@ static int aio__timeout_start(aio_task *t, int line, int64_t now, int64_t when, 
 {
     if (when < 0)
         return aio__block_fails(t, NULL, line, handler, aio__exception(EINVAL, "", "the timeout is no finite number"));
-    aio__block *block = aio__block_open(t, line, handler, AIO__FRESH);
+    aio__block *block = aio__block_open(t, line, handler, AIO__BLOCK_FRESH);
     if (!block) return 1;
     block->timed = true;
     block->opened = now;
@@ -6247,7 +6251,7 @@ AIO_API bool aio__timeout_expired(const aio_task *t)
 static void aio__wait_for_leave(aio__mirror *p, aio_exception *error)
 {
     aio__timer_cancel(p->future.loop, p->timer);
-    aio__handle_leave(&p->handle, p->inner);
+    aio__work_leave(&p->work, p->inner);
     aio_unref(p->inner);
     aio__future_fail(&p->future, error);
 }
@@ -6366,7 +6370,7 @@ AIO_API void *aio__wait_for(void *awaitable, size_t size, double seconds)
     bool mine = (f->flags & (AIO__F_CORO | AIO__F_TASK)) != AIO__F_CORO || f->state != AIO__PENDING;
     if (!mine || aio__deadline(0, seconds) < 0) {
         if (mine) aio_unref(f);
-        return aio__many_refused(mine ? EINVAL : AIO_ERUNTIME, "aio_wait_for");
+        return aio__combinator_refused(mine ? EINVAL : AIO_ERUNTIME, "aio_wait_for");
     }
     if (f->state >= AIO__DONE) return f;
     if (f->flags & AIO__F_CORO) return aio__wait_for_coroutine(f, size, seconds);
@@ -6380,18 +6384,18 @@ struct aio_task_group {
     aio_future   future;   /* done when the block's end has nothing left to wait for; `error`: what it raises */
     aio_task    *root;     /* the task of the block; NULL when that has ended */
     aio__node    children; /* by aio__group_child.link */
-    aio__cascade cascade;
+    aio__cancel_chain cascade;
     bool         aborting, exiting;
     bool         asked;    /* it cancelled its block's task, and has to take that back */
 };
 
 typedef struct aio__group_child {
-    aio__handle handle; /* among the task's waiters; its owner is the group */
+    aio__work work; /* among the task's waiters; its owner is the group */
     aio__node   link;
     aio_task   *task;   /* one owner */
 } aio__group_child;
 
-static void aio__group_cancel_children(aio__cascade *cascade)
+static void aio__group_cancel_children(aio__cancel_chain *cascade)
 {
     aio_task_group *g = AIO__CONTAINER(cascade, aio_task_group, cascade);
     for (aio__node *node = g->children.next; node != &g->children; node = node->next)
@@ -6405,7 +6409,7 @@ static void aio__group_abort(aio_task_group *g)
     g->aborting = true;
     g->future.refs++;
     g->cascade.run = aio__group_cancel_children;
-    aio__cascade_start(&g->cascade);
+    aio__cancel_chain_start(&g->cascade);
 }
 
 /* One more error (borrowed) to be raised; a cancel gives way to it. */
@@ -6445,10 +6449,10 @@ static aio_future *aio__group_nth(aio_future *future, size_t i)
 
 static const aio__ops aio__group_ops = { "task group", aio__group_cancel, NULL, aio__group_nth };
 
-static void aio__group_child_run(aio__handle *handle)
+static void aio__group_child_run(aio__work *work)
 {
-    aio__group_child *child = AIO__CONTAINER(handle, aio__group_child, handle);
-    aio_task_group *g = (aio_task_group *)handle->owner;
+    aio__group_child *child = AIO__CONTAINER(work, aio__group_child, work);
+    aio_task_group *g = (aio_task_group *)work->owner;
     aio_task *task = child->task;
     aio__ring_remove(&child->link);
     aio__pool_free(&g->future.loop->pool, child, sizeof *child);
@@ -6467,7 +6471,7 @@ static void aio__group_child_run(aio__handle *handle)
 
 AIO_API aio_task_group *aio__group_open(aio_task *t, int line, int handler)
 {
-    aio__block *block = aio__block_open(t, line, handler, AIO__FRESH);
+    aio__block *block = aio__block_open(t, line, handler, AIO__BLOCK_FRESH);
     if (!block) return NULL;
     aio_task_group *g =
         (aio_task_group *)aio__future_make(t->future.loop, &aio__group_ops, sizeof *g, NULL, 0);
@@ -6559,120 +6563,124 @@ AIO_API void *aio__group_create_task(aio_task_group *group, void *coroutine, con
         aio__pool_free(&loop->pool, child, sizeof *child);
         return NULL;
     }
-    child->handle.run = aio__group_child_run;
-    child->handle.owner = group;
+    child->work.run = aio__group_child_run;
+    child->work.owner = group;
     child->task = task;
     aio__ring_insert(&group->children, &child->link);
-    if (task->future.state >= AIO__DONE) aio__enqueue(loop, &child->handle.node);
-    else aio__waiters_add(&task->future, &child->handle.node);
+    if (task->future.state >= AIO__DONE) aio__enqueue(loop, &child->work.node);
+    else aio__waiters_add(&task->future, &child->work.node);
     return task;
 }
 
 /* ============================================================================
  * 33. Locks: first in, first out
  *
- * Who waits is a coroutine with a place in a line. It is called in turn, and takes what it waited for when it runs; one
+ * Who waits is a coroutine with a place in a wait queue. It is called in turn, and takes what it waited for when it
+ * runs; one
  * that is cancelled after its call hands it on. Waiting needs no memory but the coroutine's. An event is simpler: all
- * who wait for it share one future. A loop that closes makes the lines forget those who waited in it.
+ * who wait for it share one future. A loop that closes makes the wait queues forget those who waited in it.
  * ============================================================================ */
 
-/* ---- lines ---- */
+/* ---- wait queues ---- */
 
-static aio__place *aio__place_of(aio__node *node) { return AIO__CONTAINER(node, aio__place, node); }
+static aio__wait_node *aio__wait_node_of(aio__node *node) { return AIO__CONTAINER(node, aio__wait_node, node); }
 
-static void aio__lines_close(aio_loop *loop, aio__closer *closer)
+static void aio__wait_queues_close(aio_loop *loop, aio__closer *closer)
 {
     (void)closer;
-    aio__node *ring = &loop->lines.ring;
+    aio__node *ring = &loop->wait_queues.ring;
     while (!aio__ring_empty(ring)) {
-        aio__tie *tie = AIO__CONTAINER(ring->next, aio__tie, node);
+        aio__loop_link *tie = AIO__CONTAINER(ring->next, aio__loop_link, node);
         aio__ring_remove(&tie->node);
         tie->forget(tie);
     }
 }
 
-static void aio__tie_on(aio_loop *loop, aio__tie *tie, void (*forget)(aio__tie *))
+static void aio__loop_link_on(aio_loop *loop, aio__loop_link *tie, void (*forget)(aio__loop_link *))
 {
-    aio__lines *lines = &loop->lines;
-    if (!lines->open) {
-        lines->open = true;
-        lines->closer.close = aio__lines_close;
-        aio__ring_clear(&lines->ring);
-        aio__loop_at_close(loop, &lines->closer);
+    aio__wait_queues *queues = &loop->wait_queues;
+    if (!queues->open) {
+        queues->open = true;
+        queues->closer.close = aio__wait_queues_close;
+        aio__ring_clear(&queues->ring);
+        aio__loop_at_close(loop, &queues->closer);
     }
     tie->forget = forget;
-    aio__ring_insert(&lines->ring, &tie->node);
+    aio__ring_insert(&queues->ring, &tie->node);
 }
 
-static void aio__line_forget(aio__tie *tie)
+static void aio__wait_queue_forget(aio__loop_link *tie)
 {
-    aio__line *line = AIO__CONTAINER(tie, aio__line, tie);
-    memset(line, 0, sizeof *line);
+    aio__wait_queue *queue = AIO__CONTAINER(tie, aio__wait_queue, tie);
+    memset(queue, 0, sizeof *queue);
 }
 
 /* 0, or why nobody can be woken from here. */
-static int aio__line_check(const aio__line *line) { return line->loop ? aio__loop_can_schedule(line->loop) : 0; }
+static int aio__wait_queue_check(const aio__wait_queue *queue)
+{
+    return queue->loop ? aio__loop_can_schedule(queue->loop) : 0;
+}
 
 /* 0, or AIO_EWRONGLOOP. */
-static int aio__line_enter(aio__line *line, aio__place *place, aio_task *task)
+static int aio__wait_queue_enter(aio__wait_queue *queue, aio__wait_node *wait, aio_task *task)
 {
     aio_loop *loop = task->future.loop;
-    if (line->loop && line->loop != loop) return AIO_EWRONGLOOP;
-    place->line = line;
-    place->task = task;
-    place->called = false;
-    if (line->first) {
-        aio__ring_insert(line->first, &place->node);
+    if (queue->loop && queue->loop != loop) return AIO_EWRONGLOOP;
+    wait->queue = queue;
+    wait->task = task;
+    wait->called = false;
+    if (queue->first) {
+        aio__ring_insert(queue->first, &wait->node);
     } else {
-        place->node.next = place->node.prev = line->first = &place->node;
-        line->loop = loop;
-        aio__tie_on(loop, &line->tie, aio__line_forget);
+        wait->node.next = wait->node.prev = queue->first = &wait->node;
+        queue->loop = loop;
+        aio__loop_link_on(loop, &queue->tie, aio__wait_queue_forget);
     }
-    if (!line->next) line->next = &place->node;
+    if (!queue->next) queue->next = &wait->node;
     return 0;
 }
 
-static aio__node *aio__line_after(const aio__line *line, const aio__node *node)
+static aio__node *aio__wait_queue_after(const aio__wait_queue *queue, const aio__node *node)
 {
-    return node->next == line->first ? NULL : node->next;
+    return node->next == queue->first ? NULL : node->next;
 }
 
-static void aio__line_leave(aio__place *place)
+static void aio__wait_queue_leave(aio__wait_node *wait)
 {
-    aio__line *line = place->line;
-    aio__node *node = &place->node;
-    place->line = NULL;
-    if (place->called) line->called--;
-    if (line->next == node) line->next = aio__line_after(line, node);
+    aio__wait_queue *queue = wait->queue;
+    aio__node *node = &wait->node;
+    wait->queue = NULL;
+    if (wait->called) queue->called--;
+    if (queue->next == node) queue->next = aio__wait_queue_after(queue, node);
     if (node->next == node) {
-        line->first = NULL;
-        line->loop = NULL;
-        aio__ring_remove(&line->tie.node);
+        queue->first = NULL;
+        queue->loop = NULL;
+        aio__ring_remove(&queue->tie.node);
         return;
     }
-    if (line->first == node) line->first = node->next;
+    if (queue->first == node) queue->first = node->next;
     aio__ring_remove(node);
 }
 
 /* It stays, but is not to be called any more: it stands before all who are. */
-static void aio__line_pass(aio__place *place)
+static void aio__wait_queue_pass(aio__wait_node *wait)
 {
-    aio__line *line = place->line;
-    aio__line_leave(place);
-    aio__line_enter(line, place, place->task);
-    if (line->next == &place->node) line->next = NULL;
-    line->first = &place->node;
+    aio__wait_queue *queue = wait->queue;
+    aio__wait_queue_leave(wait);
+    aio__wait_queue_enter(queue, wait, wait->task);
+    if (queue->next == &wait->node) queue->next = NULL;
+    queue->first = &wait->node;
 }
 
 /* The first who was not called yet, and is not about to leave because it was cancelled; or NULL. */
-static aio__place *aio__line_next(aio__line *line)
+static aio__wait_node *aio__wait_queue_next(aio__wait_queue *queue)
 {
-    while (line->next && aio__root(aio__place_of(line->next)->task)->must_cancel)
-        line->next = aio__line_after(line, line->next);
-    return line->next ? aio__place_of(line->next) : NULL;
+    while (queue->next && aio__root(aio__wait_node_of(queue->next)->task)->must_cancel)
+        queue->next = aio__wait_queue_after(queue, queue->next);
+    return queue->next ? aio__wait_node_of(queue->next) : NULL;
 }
 
-/* What a coroutine awaits that stands in a line. */
+/* What a coroutine awaits that stands in a wait queue. */
 static aio_future *aio__park(const aio_task *t)
 {
     return &t->future.loop->parked;
@@ -6687,38 +6695,38 @@ static void aio__unpark(aio_task *t)
 }
 
 /* False if there is nobody to call. */
-static bool aio__line_call(aio__line *line)
+static bool aio__wait_queue_call(aio__wait_queue *queue)
 {
-    aio__place *place = aio__line_next(line);
-    if (!place) return false;
-    line->next = aio__line_after(line, &place->node);
-    line->called++;
-    place->called = true;
-    aio__unpark(place->task);
+    aio__wait_node *wait = aio__wait_queue_next(queue);
+    if (!wait) return false;
+    queue->next = aio__wait_queue_after(queue, &wait->node);
+    queue->called++;
+    wait->called = true;
+    aio__unpark(wait->task);
     return true;
 }
 
-/* Everyone goes on, and finds that the line is no more. */
-static int aio__line_destroy(aio__line *line)
+/* Everyone goes on, and finds that the queue is no more. */
+static int aio__wait_queue_destroy(aio__wait_queue *queue)
 {
-    int code = aio__line_check(line);
+    int code = aio__wait_queue_check(queue);
     if (code) return code;
-    while (line->first) {
-        aio__place *place = aio__place_of(line->first);
-        bool parked = !place->called && !aio__root(place->task)->must_cancel;
-        aio__line_leave(place);
-        if (parked) aio__unpark(place->task);
+    while (queue->first) {
+        aio__wait_node *wait = aio__wait_node_of(queue->first);
+        bool parked = !wait->called && !aio__root(wait->task)->must_cancel;
+        aio__wait_queue_leave(wait);
+        if (parked) aio__unpark(wait->task);
     }
     return 0;
 }
 
 /* 0, or why nobody can wait there now. */
-static int aio__line_closed(const aio__line *line)
+static int aio__wait_queue_closed(const aio__wait_queue *queue)
 {
     aio_loop *loop = aio__loop_now();
-    if (!line) return EINVAL;
+    if (!queue) return EINVAL;
     if (!loop) return AIO_ENOLOOP;
-    return !line->loop || line->loop == loop ? 0 : AIO_EWRONGLOOP;
+    return !queue->loop || queue->loop == loop ? 0 : AIO_EWRONGLOOP;
 }
 
 static aio_future *aio__refused(int code, const char *function)
@@ -6745,34 +6753,34 @@ typedef struct aio__waiting {
 
 #define AIO__WAITING(waiter) ((const aio__waiting *)(waiter)->use)
 
-enum { AIO__PARK = -1 }; /* it stands in a line now */
+enum { AIO__PARK = -1 }; /* it stands in a wait queue now */
 
-static int aio__waiter_enter(aio__waiter *w, aio__line *line)
+static int aio__waiter_enter(aio__waiter *w, aio__wait_queue *queue)
 {
-    int code = aio__line_enter(line, &w->place, &w->task);
+    int code = aio__wait_queue_enter(queue, &w->wait, &w->task);
     return code ? code : AIO__PARK;
 }
 
-/* Out of the line, if it stands in one; true if it had been called there. */
+/* Out of the queue, if it stands in one; true if it had been called there. */
 static bool aio__waiter_out(aio__waiter *w)
 {
-    if (!w->place.line) return false;
-    bool called = w->place.called;
-    aio__line_leave(&w->place);
+    if (!w->wait.queue) return false;
+    bool called = w->wait.called;
+    aio__wait_queue_leave(&w->wait);
     return called;
 }
 
 static AIO_CORO(aio__waiter)
 {
     AIO_BEGIN(aio__waiter);
-    while ((self->place.code = AIO__WAITING(self)->step(self)) == AIO__PARK) {
+    while ((self->wait.code = AIO__WAITING(self)->step(self)) == AIO__PARK) {
         AIO_AWAIT(aio__park(&self->task));
-        if (!self->place.line)
+        if (!self->wait.queue)
             AIO_RAISE(AIO__WAITING(self)->gone, "the %s while it was awaited", AIO__WAITING(self)->end);
     }
-    if (self->place.code) AIO_RAISE(self->place.code);
+    if (self->wait.code) AIO_RAISE(self->wait.code);
     AIO_FINALLY;
-    if (self->place.code != AIO__PARK || self->place.line) AIO__WAITING(self)->leave(self);
+    if (self->wait.code != AIO__PARK || self->wait.queue) AIO__WAITING(self)->leave(self);
     AIO_END;
 }
 
@@ -6788,12 +6796,12 @@ static void *aio__waiter_make(const aio__waiting *use, void *object, size_t extr
     return w;
 }
 
-/* For what needs not wait if `try` says so; `line` is the object's, and its first member. */
-static aio_future *aio__acquire(const aio__waiting *use, aio__line *line, bool (*try_)(void *))
+/* For what needs not wait if `try` says so; `queue` is the object's, and its first member. */
+static aio_future *aio__acquire(const aio__waiting *use, aio__wait_queue *queue, bool (*try_)(void *))
 {
-    int refused = aio__line_closed(line);
+    int refused = aio__wait_queue_closed(queue);
     if (refused) return aio__refused(refused, use->function);
-    return try_(line) ? aio__done_now() : (aio_future *)aio__waiter_make(use, line, 0);
+    return try_(queue) ? aio__done_now() : (aio_future *)aio__waiter_make(use, queue, 0);
 }
 
 /* ---- events ---- */
@@ -6801,7 +6809,7 @@ static aio_future *aio__acquire(const aio__waiting *use, aio__line *line, bool (
 typedef struct aio__event_future { /* of all who wait for an event; owned by them alone */
     aio_future future;
     aio_event *event; /* NULL once it was set, destroyed, or its loop closed */
-    aio__tie   tie;
+    aio__loop_link   tie;
 } aio__event_future;
 
 static bool aio__event_cancel(aio_future *future, aio_exception *why)
@@ -6811,7 +6819,7 @@ static bool aio__event_cancel(aio_future *future, aio_exception *why)
     return false;
 }
 
-static void aio__event_forget(aio__tie *tie)
+static void aio__event_forget(aio__loop_link *tie)
 {
     aio__event_future *f = AIO__CONTAINER(tie, aio__event_future, tie);
     f->event->waiting = NULL;
@@ -6842,7 +6850,7 @@ AIO_API aio_future *aio_event_wait(aio_event *event)
     f->future.flags |= AIO__F_SHARED;
     f->event = event;
     event->waiting = f;
-    aio__tie_on(loop, &f->tie, aio__event_forget);
+    aio__loop_link_on(loop, &f->tie, aio__event_forget);
     return &f->future;
 }
 
@@ -6885,7 +6893,7 @@ AIO_API int aio_event_destroy(aio_event *event)
 static bool aio__lock_try(void *object)
 {
     aio_lock *lock = (aio_lock *)object;
-    if (lock->locked || lock->line.called || aio__line_next(&lock->line)) return false;
+    if (lock->locked || lock->queue.called || aio__wait_queue_next(&lock->queue)) return false;
     lock->locked = true;
     return true;
 }
@@ -6893,21 +6901,21 @@ static bool aio__lock_try(void *object)
 /* After a release, or when one who was called did not take it. */
 static void aio__lock_call(aio_lock *lock)
 {
-    if (!lock->locked && !lock->line.called) aio__line_call(&lock->line);
+    if (!lock->locked && !lock->queue.called) aio__wait_queue_call(&lock->queue);
 }
 
 static int aio__lock_step(aio__waiter *w)
 {
     aio_lock *lock = (aio_lock *)w->object;
-    if (!w->place.line) return aio__lock_try(lock) ? 0 : aio__waiter_enter(w, &lock->line);
+    if (!w->wait.queue) return aio__lock_try(lock) ? 0 : aio__waiter_enter(w, &lock->queue);
     lock->locked = true;
     return 0;
 }
 
 static void aio__lock_leave(aio__waiter *w)
 {
-    if (!w->place.line) return;
-    aio__line_leave(&w->place);
+    if (!w->wait.queue) return;
+    aio__wait_queue_leave(&w->wait);
     aio__lock_call((aio_lock *)w->object);
 }
 
@@ -6917,14 +6925,14 @@ static const aio__waiting aio__lock_wait = {
 
 AIO_API aio_future *aio_lock_acquire(aio_lock *lock)
 {
-    return aio__acquire(&aio__lock_wait, lock ? &lock->line : NULL, aio__lock_try);
+    return aio__acquire(&aio__lock_wait, lock ? &lock->queue : NULL, aio__lock_try);
 }
 
 AIO_API int aio_lock_release(aio_lock *lock)
 {
     if (!lock) return EINVAL;
     if (!lock->locked) return AIO_ERUNTIME;
-    int code = aio__line_check(&lock->line);
+    int code = aio__wait_queue_check(&lock->queue);
     if (code) return code;
     lock->locked = false;
     aio__lock_call(lock);
@@ -6933,19 +6941,19 @@ AIO_API int aio_lock_release(aio_lock *lock)
 
 AIO_API bool aio_lock_locked(const aio_lock *lock) { return lock && lock->locked; }
 
-AIO_API int aio_lock_destroy(aio_lock *lock) { return lock ? aio__line_destroy(&lock->line) : EINVAL; }
+AIO_API int aio_lock_destroy(aio_lock *lock) { return lock ? aio__wait_queue_destroy(&lock->queue) : EINVAL; }
 
 /* ---- semaphores ---- */
 
 static bool aio__semaphore_full(aio_semaphore *s)
 {
-    return s->value <= 0 || s->line.called || aio__line_next(&s->line);
+    return s->value <= 0 || s->queue.called || aio__wait_queue_next(&s->queue);
 }
 
 /* Who is called has one already. */
 static bool aio__semaphore_call(aio_semaphore *s)
 {
-    if (s->value <= 0 || !aio__line_call(&s->line)) return false;
+    if (s->value <= 0 || !aio__wait_queue_call(&s->queue)) return false;
     s->value--;
     return true;
 }
@@ -6961,15 +6969,15 @@ static bool aio__semaphore_try(void *object)
 static int aio__semaphore_step(aio__waiter *w)
 {
     aio_semaphore *s = (aio_semaphore *)w->object;
-    return w->place.line || aio__semaphore_try(s) ? 0 : aio__waiter_enter(w, &s->line);
+    return w->wait.queue || aio__semaphore_try(s) ? 0 : aio__waiter_enter(w, &s->queue);
 }
 
 /* One who was called, and then cancelled, gives it back; then as many go on as there is value for. */
 static void aio__semaphore_leave(aio__waiter *w)
 {
     aio_semaphore *s = (aio_semaphore *)w->object;
-    if (!w->place.line) return;
-    if (aio__waiter_out(w) && w->place.code) s->value++;
+    if (!w->wait.queue) return;
+    if (aio__waiter_out(w) && w->wait.code) s->value++;
     while (aio__semaphore_call(s)) { }
 }
 
@@ -6997,14 +7005,14 @@ AIO_API int aio_semaphore_init_bounded(aio_semaphore *semaphore, int value)
 AIO_API aio_future *aio_semaphore_acquire(aio_semaphore *semaphore)
 {
     if (semaphore && semaphore->value < 0) return aio__refused(EINVAL, "aio_semaphore_acquire");
-    return aio__acquire(&aio__semaphore_wait, semaphore ? &semaphore->line : NULL, aio__semaphore_try);
+    return aio__acquire(&aio__semaphore_wait, semaphore ? &semaphore->queue : NULL, aio__semaphore_try);
 }
 
 AIO_API int aio_semaphore_release(aio_semaphore *semaphore)
 {
     if (!semaphore || (semaphore->bounded && semaphore->value >= semaphore->bound)) return EINVAL;
     if (semaphore->value == INT_MAX) return EOVERFLOW;
-    int code = aio__line_check(&semaphore->line);
+    int code = aio__wait_queue_check(&semaphore->queue);
     if (code) return code;
     semaphore->value++;
     aio__semaphore_call(semaphore);
@@ -7018,7 +7026,7 @@ AIO_API bool aio_semaphore_locked(const aio_semaphore *semaphore)
 
 AIO_API int aio_semaphore_destroy(aio_semaphore *semaphore)
 {
-    return semaphore ? aio__line_destroy(&semaphore->line) : EINVAL;
+    return semaphore ? aio__wait_queue_destroy(&semaphore->queue) : EINVAL;
 }
 
 /* ---- conditions ---- */
@@ -7027,8 +7035,8 @@ struct aio__condition_wait {
     aio_task       task;
     aio_condition *condition;
     aio_lock      *lock;   /* once it was released; NULL: not to be had again */
-    aio__place     place;  /* in the condition's line, to the end */
-    aio__place     turn;   /* in the lock's */
+    aio__wait_node     wait;  /* in the condition's queue, to the end */
+    aio__wait_node     turn;   /* in the lock's */
     bool           held;
 };
 
@@ -7049,11 +7057,11 @@ static int aio__condition_enter(struct aio__condition_wait *self)
 {
     aio_lock *lock = aio__condition_lock(self->condition);
     if (!lock->locked) return AIO_ERUNTIME;
-    int code = aio__line_enter(&self->condition->line, &self->place, &self->task);
+    int code = aio__wait_queue_enter(&self->condition->queue, &self->wait, &self->task);
     if (code) return code;
     code = aio_lock_release(lock);
     if (code) {
-        aio__line_leave(&self->place);
+        aio__wait_queue_leave(&self->wait);
         return code;
     }
     self->lock = lock;
@@ -7070,33 +7078,33 @@ static void aio__condition_fail(aio_task *t, aio_exception *error)
 /* True while the lock is still to be waited for. */
 static bool aio__condition_relock(struct aio__condition_wait *self)
 {
-    if (self->held || !self->lock || !self->place.line) return false;
+    if (self->held || !self->lock || !self->wait.queue) return false;
     self->held = aio__lock_try(self->lock);
-    return !self->held && aio__line_enter(&self->lock->line, &self->turn, &self->task) == 0;
+    return !self->held && aio__wait_queue_enter(&self->lock->queue, &self->turn, &self->task) == 0;
 }
 
 /* It was called to the lock, or cancelled before. */
 static void aio__condition_relocked(struct aio__condition_wait *self, bool cancelled)
 {
     if (cancelled) aio__condition_fail(&self->task, aio_exception_ref(self->task.caught));
-    if (!self->turn.line) {
+    if (!self->turn.queue) {
         self->lock = NULL;
         aio_exception *gone = aio__exception(AIO_ERUNTIME, "", "the lock was destroyed while it was awaited");
         aio__condition_fail(&self->task, gone);
         return;
     }
     if (!cancelled) self->held = self->lock->locked = true;
-    aio__line_leave(&self->turn);
+    aio__wait_queue_leave(&self->turn);
     aio__lock_call(self->lock);
 }
 
 /* A notification that it cannot use goes to another. */
 static void aio__condition_leave(struct aio__condition_wait *self)
 {
-    if (!self->place.line) return;
-    bool hand_on = self->place.called && self->task.future.error;
-    aio__line_leave(&self->place);
-    if (hand_on) aio__line_call(&self->condition->line);
+    if (!self->wait.queue) return;
+    bool hand_on = self->wait.called && self->task.future.error;
+    aio__wait_queue_leave(&self->wait);
+    if (hand_on) aio__wait_queue_call(&self->condition->queue);
 }
 
 static AIO_CORO(aio__condition_wait)
@@ -7104,9 +7112,9 @@ static AIO_CORO(aio__condition_wait)
     AIO_BEGIN(aio__condition_wait);
     if (aio__condition_enter(self)) AIO_RAISE(AIO_ERUNTIME, "cannot wait on a condition without having its lock");
     AIO_AWAIT(aio__park(&self->task));
-    if (!self->place.line) AIO_RAISE(AIO_ERUNTIME, "the condition was destroyed while it was awaited");
+    if (!self->wait.queue) AIO_RAISE(AIO_ERUNTIME, "the condition was destroyed while it was awaited");
     AIO_FINALLY;
-    if (self->place.line && !self->place.called) aio__line_pass(&self->place);
+    if (self->wait.queue && !self->wait.called) aio__wait_queue_pass(&self->wait);
     while (aio__condition_relock(self)) {
         AIO_TRY {
             AIO_AWAIT(aio__park(&self->task));
@@ -7144,14 +7152,14 @@ AIO_API bool aio_condition_locked(const aio_condition *condition)
 
 AIO_API aio_future *aio_condition_wait(aio_condition *condition)
 {
-    int refused = aio__line_closed(condition ? &condition->line : NULL);
+    int refused = aio__wait_queue_closed(condition ? &condition->queue : NULL);
     if (refused) return aio__refused(refused, "aio_condition_wait");
     return (aio_future *)AIO_CALL(aio__condition_wait, .condition = condition);
 }
 
 AIO_API aio_future *aio_condition_wait_for(aio_condition *condition, bool (*predicate)(void *arg), void *arg)
 {
-    int refused = aio__line_closed(condition ? &condition->line : NULL);
+    int refused = aio__wait_queue_closed(condition ? &condition->queue : NULL);
     if (refused) return aio__refused(refused, "aio_condition_wait_for");
     if (!predicate) return aio__refused(EINVAL, "aio_condition_wait_for");
     return (aio_future *)AIO_CALL(aio__condition_wait_for, .condition = condition, .predicate = predicate, .arg = arg);
@@ -7161,8 +7169,8 @@ AIO_API int aio_condition_notify(aio_condition *condition, size_t count)
 {
     if (!condition) return EINVAL;
     if (!aio__condition_lock(condition)->locked) return AIO_ERUNTIME;
-    int code = aio__line_check(&condition->line);
-    while (!code && count && aio__line_call(&condition->line)) count--;
+    int code = aio__wait_queue_check(&condition->queue);
+    while (!code && count && aio__wait_queue_call(&condition->queue)) count--;
     return code;
 }
 
@@ -7171,18 +7179,18 @@ AIO_API int aio_condition_notify_all(aio_condition *condition) { return aio_cond
 AIO_API int aio_condition_destroy(aio_condition *condition)
 {
     if (!condition) return EINVAL;
-    int code = aio__line_check(&condition->own.line);
-    if (!code) code = aio__line_destroy(&condition->line);
-    return code ? code : aio__line_destroy(&condition->own.line);
+    int code = aio__wait_queue_check(&condition->own.queue);
+    if (!code) code = aio__wait_queue_destroy(&condition->queue);
+    return code ? code : aio__wait_queue_destroy(&condition->own.queue);
 }
 
 /* ---- barriers ---- */
 
 enum { AIO__FILLING, AIO__DRAINING, AIO__RESETTING, AIO__BROKEN }; /* aio_barrier.state */
 
-static void aio__line_call_all(aio__line *line)
+static void aio__wait_queue_call_all(aio__wait_queue *queue)
 {
-    while (aio__line_call(line)) { }
+    while (aio__wait_queue_call(queue)) { }
 }
 
 /* Its result is -1 until it is counted. */
@@ -7199,11 +7207,11 @@ static int aio__barrier_step(aio__waiter *w)
         *result = b->count++;
         if (b->count == b->parties) {
             b->state = AIO__DRAINING;
-            aio__line_call_all(&b->line);
+            aio__wait_queue_call_all(&b->queue);
             return 0;
         }
     }
-    return aio__waiter_enter(w, &b->line);
+    return aio__waiter_enter(w, &b->queue);
 }
 
 /* The last to leave opens it for those who come next. */
@@ -7213,7 +7221,7 @@ static void aio__barrier_leave(aio__waiter *w)
     aio__waiter_out(w);
     if (((aio_barrier_task *)(void *)w)->result < 0 || --b->count) return;
     if (b->state != AIO__BROKEN) b->state = AIO__FILLING;
-    aio__line_call_all(&b->line);
+    aio__wait_queue_call_all(&b->queue);
 }
 
 static const aio__waiting aio__barrier_wait = {
@@ -7230,7 +7238,7 @@ AIO_API int aio_barrier_init(aio_barrier *barrier, int parties)
 
 AIO_API aio_barrier_task *aio_barrier_wait(aio_barrier *barrier)
 {
-    int refused = aio__line_closed(barrier ? &barrier->line : NULL);
+    int refused = aio__wait_queue_closed(barrier ? &barrier->queue : NULL);
     if (!refused && barrier->parties < 1) refused = EINVAL;
     if (refused) return (aio_barrier_task *)(void *)aio__refused(refused, "aio_barrier_wait");
     const size_t extra = sizeof(aio_barrier_task) - sizeof(aio__waiter);
@@ -7242,20 +7250,20 @@ AIO_API aio_barrier_task *aio_barrier_wait(aio_barrier *barrier)
 AIO_API int aio_barrier_reset(aio_barrier *barrier)
 {
     if (!barrier) return EINVAL;
-    int code = aio__line_check(&barrier->line);
+    int code = aio__wait_queue_check(&barrier->queue);
     if (code) return code;
     barrier->state = barrier->count ? AIO__RESETTING : AIO__FILLING;
-    aio__line_call_all(&barrier->line);
+    aio__wait_queue_call_all(&barrier->queue);
     return 0;
 }
 
 AIO_API int aio_barrier_abort(aio_barrier *barrier)
 {
     if (!barrier) return EINVAL;
-    int code = aio__line_check(&barrier->line);
+    int code = aio__wait_queue_check(&barrier->queue);
     if (code) return code;
     barrier->state = AIO__BROKEN;
-    aio__line_call_all(&barrier->line);
+    aio__wait_queue_call_all(&barrier->queue);
     return 0;
 }
 
@@ -7271,7 +7279,7 @@ AIO_API int aio_barrier_waiting(const aio_barrier *barrier)
 AIO_API int aio_barrier_destroy(aio_barrier *barrier)
 {
     if (!barrier) return EINVAL;
-    int code = aio__line_destroy(&barrier->line);
+    int code = aio__wait_queue_destroy(&barrier->queue);
     if (!code) barrier->count = barrier->state = 0;
     return code;
 }
@@ -7280,7 +7288,8 @@ AIO_API int aio_barrier_destroy(aio_barrier *barrier)
  * 34. Queues: getters and putters
  *
  * Queue, PriorityQueue and LifoQueue over one array of items, which is a ring, a stack or a heap. Getters and putters
- * stand in lines; one who is called looks again, for another may have come first. One who cannot use its call hands it
+ * stand in wait queues; one who is called looks again, for another may have come first. One who cannot use its
+ * call hands it
  * on.
  * ============================================================================ */
 
@@ -7292,7 +7301,7 @@ struct aio_queue {
     uint64_t  number;                 /* of the next item */
     size_t    unfinished;
     aio_event finished;
-    aio__line getters, putters;
+    aio__wait_queue getters, putters;
     bool      shut;
 };
 
@@ -7428,8 +7437,8 @@ AIO_API bool aio_queue_full(const aio_queue *queue)
 /* 0, or why the queue cannot be used from here. */
 static int aio__queue_check(const aio_queue *q)
 {
-    int code = aio__line_check(&q->getters);
-    if (!code) code = aio__line_check(&q->putters);
+    int code = aio__wait_queue_check(&q->getters);
+    if (!code) code = aio__wait_queue_check(&q->putters);
     return code || !q->finished.waiting ? code : aio__loop_can_schedule(q->finished.waiting->future.loop);
 }
 
@@ -7445,7 +7454,7 @@ AIO_API int aio__queue_put_nowait(aio_queue *queue, const void *item, size_t siz
     if (aio__queue_store(queue, item)) return ENOMEM;
     queue->unfinished++;
     aio_event_clear(&queue->finished);
-    aio__line_call(&queue->getters);
+    aio__wait_queue_call(&queue->getters);
     return 0;
 }
 
@@ -7461,8 +7470,8 @@ static int aio__putter_step(aio__waiter *w)
 static void aio__putter_leave(aio__waiter *w)
 {
     aio_queue *q = (aio_queue *)w->object;
-    bool called = aio__waiter_out(w) || w->place.code == ENOMEM;
-    if (called && !aio_queue_full(q)) aio__line_call(&q->putters);
+    bool called = aio__waiter_out(w) || w->wait.code == ENOMEM;
+    if (called && !aio_queue_full(q)) aio__wait_queue_call(&q->putters);
 }
 
 static const aio__waiting aio__putter = {
@@ -7471,7 +7480,7 @@ static const aio__waiting aio__putter = {
 
 AIO_API aio_future *aio__queue_put(aio_queue *queue, const void *item, size_t size)
 {
-    int refused = aio__line_closed(queue ? &queue->putters : NULL);
+    int refused = aio__wait_queue_closed(queue ? &queue->putters : NULL);
     if (refused) return aio__refused(refused, "aio_queue_put");
     if (!item || size != queue->size)
         return aio__failure(EINVAL, "aio_queue_put: the item is not of this queue's type");
@@ -7493,7 +7502,7 @@ AIO_API int aio__queue_get_nowait(aio_queue *queue, void *item, size_t size)
     if (code) return code;
     if (!queue->count) return queue->shut ? AIO_EQUEUESHUTDOWN : AIO_EQUEUEEMPTY;
     aio__queue_take(queue, item);
-    aio__line_call(&queue->putters);
+    aio__wait_queue_call(&queue->putters);
     return 0;
 }
 
@@ -7507,7 +7516,7 @@ static int aio__getter_step(aio__waiter *w)
 static void aio__getter_leave(aio__waiter *w)
 {
     aio_queue *q = (aio_queue *)w->object;
-    if (aio__waiter_out(w) && q->count) aio__line_call(&q->getters);
+    if (aio__waiter_out(w) && q->count) aio__wait_queue_call(&q->getters);
 }
 
 static const aio__waiting aio__getter = {
@@ -7516,7 +7525,7 @@ static const aio__waiting aio__getter = {
 
 AIO_API void *aio__queue_get(aio_queue *queue, size_t size)
 {
-    int refused = aio__line_closed(queue ? &queue->getters : NULL);
+    int refused = aio__wait_queue_closed(queue ? &queue->getters : NULL);
     if (refused) return aio__refused(refused, "aio_queue_get");
     if (size != queue->size) return aio__failure(EINVAL, "aio_queue_get: not the type of this queue's items");
     aio__waiter *getter = (aio__waiter *)aio__waiter_make(&aio__getter, queue, size);
@@ -7554,8 +7563,8 @@ AIO_API int aio_queue_shutdown(aio_queue *queue, bool immediate)
         aio__queue_clear(queue);
         if (!queue->unfinished) aio_event_set(&queue->finished);
     }
-    aio__line_call_all(&queue->getters);
-    aio__line_call_all(&queue->putters);
+    aio__wait_queue_call_all(&queue->getters);
+    aio__wait_queue_call_all(&queue->putters);
     return 0;
 }
 
@@ -7564,8 +7573,8 @@ AIO_API int aio_queue_free(aio_queue *queue)
     if (!queue) return 0;
     int code = aio__queue_check(queue);
     if (code) return code;
-    aio__line_destroy(&queue->getters);
-    aio__line_destroy(&queue->putters);
+    aio__wait_queue_destroy(&queue->getters);
+    aio__wait_queue_destroy(&queue->putters);
     aio_event_destroy(&queue->finished);
     queue->shut = true;
     aio__queue_clear(queue);
@@ -7979,7 +7988,7 @@ AIO_API aio_future *aio_loop_shutdown_default_executor(aio_loop *loop)
 /* ---- concurrent futures ---- */
 
 struct aio_concurrent_future {
-    aio__handle     done;      /* among the task's waiters */
+    aio__work     done;      /* among the task's waiters */
     aio__node       node;      /* in loop->concurrents, from the task's start to its end */
     aio__threadsafe_call start, cancel;
     pthread_mutex_t mutex;
@@ -8016,9 +8025,9 @@ static void aio__concurrent_finish(aio_concurrent_future *future, aio_exception 
 }
 
 /* The task has ended. What is taken over from it shares nothing with the loop. */
-static void aio__concurrent_done(aio__handle *handle)
+static void aio__concurrent_done(aio__work *work)
 {
-    aio_concurrent_future *future = AIO__CONTAINER(handle, aio_concurrent_future, done);
+    aio_concurrent_future *future = AIO__CONTAINER(work, aio_concurrent_future, done);
     aio_task *t = future->task;
     future->task = NULL;
     memcpy(future->frame + future->size + sizeof *t, t + 1, future->size - sizeof *t);
@@ -8386,13 +8395,13 @@ static void aio__interrupt_end(void)
 
 enum { AIO__RUN_FEW = 64, AIO__RUN_ROUNDS = 8 };
 
-static void aio__stopper_run(aio__handle *handle) { aio_loop_stop((aio_loop *)handle->owner); }
+static void aio__stopper_run(aio__work *work) { aio_loop_stop((aio_loop *)work->owner); }
 
 /* Runs the loop until the future is done, or until somebody stops it. 0, or the code of a loop that failed. */
 static int aio__run_until_done(aio_loop *loop, aio_future *future)
 {
     if (future->state >= AIO__DONE) return 0;
-    aio__handle stopper; /* a waiter that stops the loop */
+    aio__work stopper; /* a waiter that stops the loop */
     stopper.run = aio__stopper_run;
     stopper.owner = loop;
     aio__waiters_add(future, &stopper.node);
@@ -8625,7 +8634,7 @@ static struct {
     pthread_mutex_t mutex;
     aio__lookup    *queue, **tail;
     int             threads;
-} aio__lane = { PTHREAD_MUTEX_INITIALIZER, NULL, NULL, 0 };
+} aio__lookup_threads = { PTHREAD_MUTEX_INITIALIZER, NULL, NULL, 0 };
 
 static void aio__lookup_unref(aio__lookup *lookup) /* under the lane's mutex */
 {
@@ -8678,33 +8687,33 @@ static void aio__lookup_done(void *arg)
         if (f->result) aio__future_finish(&f->future, AIO__DONE);
         else aio__future_fail(&f->future, aio__lookup_error(lookup));
     }
-    pthread_mutex_lock(&aio__lane.mutex);
+    pthread_mutex_lock(&aio__lookup_threads.mutex);
     if (lookup->node.next) aio__ring_remove(&lookup->node);
     if (f) aio__lookup_unref(lookup);
     aio__lookup_unref(lookup);
-    pthread_mutex_unlock(&aio__lane.mutex);
+    pthread_mutex_unlock(&aio__lookup_threads.mutex);
 }
 
-static void *aio__lane_run(void *unused)
+static void *aio__lookup_threads_run(void *unused)
 {
     (void)unused;
-    pthread_mutex_lock(&aio__lane.mutex);
-    while (aio__lane.queue) {
-        aio__lookup *lookup = aio__lane.queue;
-        aio__lane.queue = lookup->next;
+    pthread_mutex_lock(&aio__lookup_threads.mutex);
+    while (aio__lookup_threads.queue) {
+        aio__lookup *lookup = aio__lookup_threads.queue;
+        aio__lookup_threads.queue = lookup->next;
         if (lookup->loop && lookup->future) {
-            pthread_mutex_unlock(&aio__lane.mutex);
+            pthread_mutex_unlock(&aio__lookup_threads.mutex);
             lookup->status = aio__lookup_ask(lookup, 0);
             lookup->system_error = errno;
-            pthread_mutex_lock(&aio__lane.mutex);
+            pthread_mutex_lock(&aio__lookup_threads.mutex);
         }
         /* within the mutex: the loop cannot be freed before it has taken its lookups back (aio__lookups_close) */
         bool wanted = lookup->loop && lookup->future;
         if (wanted && aio__threadsafe_post(lookup->loop, &lookup->post) == 0) continue;
         aio__lookup_unref(lookup);
     }
-    aio__lane.threads--;
-    pthread_mutex_unlock(&aio__lane.mutex);
+    aio__lookup_threads.threads--;
+    pthread_mutex_unlock(&aio__lookup_threads.mutex);
     return NULL;
 }
 
@@ -8714,11 +8723,11 @@ static void aio__lookup_orphan(aio__lookup_future *f)
     aio__lookup *lookup = f->lookup;
     f->lookup = NULL;
     if (!lookup) return;
-    pthread_mutex_lock(&aio__lane.mutex);
+    pthread_mutex_lock(&aio__lookup_threads.mutex);
     if (lookup->node.next) aio__ring_remove(&lookup->node);
     lookup->future = NULL;
     aio__lookup_unref(lookup);
-    pthread_mutex_unlock(&aio__lane.mutex);
+    pthread_mutex_unlock(&aio__lookup_threads.mutex);
 }
 
 static bool aio__lookup_cancel(aio_future *future, aio_exception *why)
@@ -8760,7 +8769,7 @@ static void *aio__owned_of(aio_loop *loop, void **place, size_t size, void (*end
 static void aio__lookups_close(aio_loop *loop, aio__closer *closer)
 {
     aio__owned *lookups = AIO__CONTAINER(closer, aio__owned, closer);
-    pthread_mutex_lock(&aio__lane.mutex);
+    pthread_mutex_lock(&aio__lookup_threads.mutex);
     while (!aio__ring_empty(&lookups->ring)) {
         aio__lookup *lookup = AIO__CONTAINER(lookups->ring.next, aio__lookup, node);
         aio__ring_remove(&lookup->node);
@@ -8768,36 +8777,36 @@ static void aio__lookups_close(aio_loop *loop, aio__closer *closer)
         if (lookup->future) lookup->future->lookup = NULL;
         if (lookup->future) aio__lookup_unref(lookup);
     }
-    pthread_mutex_unlock(&aio__lane.mutex);
+    pthread_mutex_unlock(&aio__lookup_threads.mutex);
     loop->lookups = NULL;
     aio__free(lookups);
 }
 
 /* Queues it; 0, or the code of a thread that cannot be started when there is none at all. */
-static int aio__lane_submit(aio__owned *lookups, aio__lookup *lookup)
+static int aio__lookup_threads_submit(aio__owned *lookups, aio__lookup *lookup)
 {
     int code = 0;
-    pthread_mutex_lock(&aio__lane.mutex);
-    if (!aio__lane.queue) aio__lane.tail = &aio__lane.queue;
-    *aio__lane.tail = lookup;
-    aio__lane.tail = &lookup->next;
-    if (aio__lane.threads < AIO__LOOKUP_THREADS) {
+    pthread_mutex_lock(&aio__lookup_threads.mutex);
+    if (!aio__lookup_threads.queue) aio__lookup_threads.tail = &aio__lookup_threads.queue;
+    *aio__lookup_threads.tail = lookup;
+    aio__lookup_threads.tail = &lookup->next;
+    if (aio__lookup_threads.threads < AIO__LOOKUP_THREADS) {
         pthread_t thread;
-        code = aio__os.thread(&thread, aio__lane_run, NULL);
+        code = aio__os.thread(&thread, aio__lookup_threads_run, NULL);
         if (code == 0) {
-            aio__lane.threads++;
+            aio__lookup_threads.threads++;
             aio__os.detach(thread);
         }
     }
-    if (aio__lane.threads) code = 0;
-    if (code) aio__lane.queue = NULL; /* without a thread the queue was empty before */
+    if (aio__lookup_threads.threads) code = 0;
+    if (code) aio__lookup_threads.queue = NULL; /* without a thread the queue was empty before */
     else aio__ring_insert(&lookups->ring, &lookup->node);
-    pthread_mutex_unlock(&aio__lane.mutex);
+    pthread_mutex_unlock(&aio__lookup_threads.mutex);
     return code;
 }
 
 /* An address in figures needs no thread. */
-static aio__addresses *aio__lookup_figures(aio_loop *loop, aio__lookup *lookup)
+static aio__addresses *aio__lookup_numeric(aio_loop *loop, aio__lookup *lookup)
 {
     if (aio__lookup_ask(lookup, AI_NUMERICHOST | AI_NUMERICSERV)) return NULL;
     aio__addresses *addresses = aio__addresses_copy(loop, lookup->found);
@@ -8856,8 +8865,8 @@ static aio__lookup_future *aio__resolve(aio_loop *loop, const char *host, int po
         return NULL;
     }
     aio__lookup_fill(lookup, host, port, family, flags);
-    f->result = aio__lookup_figures(loop, lookup);
-    int code = f->result ? 0 : aio__lane_submit(lookups, lookup);
+    f->result = aio__lookup_numeric(loop, lookup);
+    int code = f->result ? 0 : aio__lookup_threads_submit(lookups, lookup);
     if (!f->result && !code) {
         f->lookup = lookup;
         return f;
@@ -8955,11 +8964,11 @@ typedef struct aio__tls {
     aio__descriptor *d;
     bool             read_wants_write, write_wants_read;
     bool             failed;    /* no close_notify may be sent any more */
-    bool             goodbye;   /* it has been sent, */
+    bool             close_notify;   /* it has been sent, */
     bool             awaits_answer, lingers; /* the peer's is waited for, and the time for that runs */
     uint8_t          kept_at, kept_end;
     char             kept[AIO__TLS_KEPT]; /* an alert about a handshake that failed, not taken by the socket yet */
-    double           patience;  /* seconds that the peer's goodbye is waited for */
+    double           shutdown_timeout;  /* seconds that the peer's close_notify is waited for */
     aio_tls_context *context;   /* one owner more */
     int              error;     /* errno of the socket under it */
     unsigned long    reason;    /* OpenSSL's; the lower layer, through which the alert went, has cleared the queue */
@@ -9161,7 +9170,7 @@ static OSSL_LIB_CTX *aio__tls_library_get(void)
 /* ---- sessions: what a server gave a client for later connections ---- */
 
 /* How many of one name and port are kept: what a burst of connections brings, the next one uses. */
-static int aio__sessions_each(const aio_tls_context *context)
+static int aio__tls_sessions_each(const aio_tls_context *context)
 {
     return context->session_limit - context->session_limit / 3;
 }
@@ -9172,7 +9181,7 @@ typedef struct aio__tls_session {
     char         key[1];
 } aio__tls_session;
 
-static void aio__session_drop(aio_tls_context *context, aio__tls_session *kept)
+static void aio__tls_session_drop(aio_tls_context *context, aio__tls_session *kept)
 {
     aio__ring_remove(&kept->link);
     context->session_count--;
@@ -9181,7 +9190,7 @@ static void aio__session_drop(aio_tls_context *context, aio__tls_session *kept)
 }
 
 /* The latest of a key, or NULL. Those that are more than `most`, or of no use any more, are dropped. */
-static aio__tls_session *aio__session_find(aio_tls_context *context, const char *key, int most)
+static aio__tls_session *aio__tls_session_find(aio_tls_context *context, const char *key, int most)
 {
     aio__tls_session *found = NULL;
     aio__node *node = context->sessions.prev;
@@ -9189,7 +9198,7 @@ static aio__tls_session *aio__session_find(aio_tls_context *context, const char 
         aio__tls_session *kept = AIO__CONTAINER(node, aio__tls_session, link);
         node = node->prev;
         if (strcmp(kept->key, key)) continue;
-        if (most-- <= 0 || !aio__os.SSL_SESSION_is_resumable(kept->session)) aio__session_drop(context, kept);
+        if (most-- <= 0 || !aio__os.SSL_SESSION_is_resumable(kept->session)) aio__tls_session_drop(context, kept);
         else if (!found) found = kept;
     }
     return found;
@@ -9209,9 +9218,9 @@ static int aio__tls_remember(SSL *ssl, SSL_SESSION *session)
     pthread_mutex_lock(&aio__tls_mutex);
     aio__ring_insert(&context->sessions, &kept->link);
     context->session_count++;
-    aio__session_find(context, kept->key, once ? aio__sessions_each(context) : 1);
+    aio__tls_session_find(context, kept->key, once ? aio__tls_sessions_each(context) : 1);
     if (context->session_count > context->session_limit)
-        aio__session_drop(context, AIO__CONTAINER(context->sessions.next, aio__tls_session, link));
+        aio__tls_session_drop(context, AIO__CONTAINER(context->sessions.next, aio__tls_session, link));
     pthread_mutex_unlock(&aio__tls_mutex);
     return 1;
 }
@@ -9220,11 +9229,11 @@ static int aio__tls_remember(SSL *ssl, SSL_SESSION *session)
 static void aio__tls_resume(aio__tls *tls)
 {
     pthread_mutex_lock(&aio__tls_mutex);
-    aio__tls_session *kept = aio__session_find(tls->context, tls->key, aio__sessions_each(tls->context));
+    aio__tls_session *kept = aio__tls_session_find(tls->context, tls->key, aio__tls_sessions_each(tls->context));
     if (kept) {
         aio__os.SSL_set_session(tls->ssl, kept->session);
         if (aio__os.SSL_SESSION_get_protocol_version(kept->session) >= TLS1_3_VERSION)
-            aio__session_drop(tls->context, kept);
+            aio__tls_session_drop(tls->context, kept);
     }
     pthread_mutex_unlock(&aio__tls_mutex);
 }
@@ -9234,7 +9243,7 @@ static void aio__tls_forget(aio__tls *tls)
 {
     if (!tls->key[0]) return;
     pthread_mutex_lock(&aio__tls_mutex);
-    aio__session_find(tls->context, tls->key, 0);
+    aio__tls_session_find(tls->context, tls->key, 0);
     pthread_mutex_unlock(&aio__tls_mutex);
 }
 
@@ -9478,7 +9487,7 @@ AIO_API void aio_tls_context_unref(aio_tls_context *context)
         aio__free(host);
     }
     while (context->session_count)
-        aio__session_drop(context, AIO__CONTAINER(context->sessions.next, aio__tls_session, link));
+        aio__tls_session_drop(context, AIO__CONTAINER(context->sessions.next, aio__tls_session, link));
     aio__free(context);
 }
 
@@ -9612,7 +9621,7 @@ static void aio__tls_free(aio__tls *tls)
 {
     while (tls) {
         aio__tls *lower = tls->lower;
-        if (tls->ssl) { /* a connection that ends without a goodbye leaves its session good (RFC 5246, 7.2.1) */
+        if (tls->ssl) { /* a connection that ends without a close_notify leaves its session good (RFC 5246, 7.2.1) */
             aio__os.SSL_set_shutdown(tls->ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
             aio__os.SSL_free(tls->ssl);
         }
@@ -9700,7 +9709,7 @@ static ssize_t aio__tls_recv(aio__tls *tls, char *data, size_t length)
     return aio__tls_outcome(tls, n, &tls->read_wants_write, SSL_ERROR_WANT_WRITE);
 }
 
-/* Never 0: a peer that has said goodbye and then closed lets OpenSSL tell of the goodbye only. */
+/* Never 0: a peer that has said close_notify and then closed lets OpenSSL tell of the close_notify only. */
 static ssize_t aio__tls_send(aio__tls *tls, const char *data, size_t length)
 {
     aio__os.ERR_clear_error();
@@ -9729,26 +9738,27 @@ static int aio__tls_handshake(aio__tls *tls)
     return AIO__IO_FAILED;
 }
 
-/* Says goodbye, the upper layers first. False: the socket does not take it yet, and it is to be said again. */
-static bool aio__tls_goodbye(aio__tls *tls)
+/* Says close_notify, the upper layers first. False: the socket does not take it yet, and it is to be said again. */
+static bool aio__tls_close_notify(aio__tls *tls)
 {
     for (; tls; tls = tls->lower) {
-        if (tls->goodbye || tls->failed || !aio__os.SSL_is_init_finished(tls->ssl)) continue;
+        if (tls->close_notify || tls->failed || !aio__os.SSL_is_init_finished(tls->ssl)) continue;
         aio__os.ERR_clear_error();
         int n = aio__os.SSL_shutdown(tls->ssl);
-        tls->goodbye = n >= 0 || aio__os.SSL_get_error(tls->ssl, n) != SSL_ERROR_WANT_WRITE;
-        if (!tls->goodbye) return false;
+        tls->close_notify = n >= 0 || aio__os.SSL_get_error(tls->ssl, n) != SSL_ERROR_WANT_WRITE;
+        if (!tls->close_notify) return false;
     }
     return true;
 }
 
-/* After our goodbye: whether the peer's has come, never will (tls->failed), or is not waited for. What comes before it
+/* After our close_notify: whether the peer's has come, never will (tls->failed), or is not waited for.
+ * What comes before it
  * is dropped, so much at once: the rest may be in OpenSSL already, and the socket silent. */
 static bool aio__tls_answered(aio__tls *tls)
 {
     char unread[4096];
     ssize_t n = 0;
-    for (int i = 0; i < 16 && tls->patience > 0 && tls->goodbye; i++) {
+    for (int i = 0; i < 16 && tls->shutdown_timeout > 0 && tls->close_notify; i++) {
         n = aio__tls_recv(tls, unread, sizeof unread);
         if (n <= 0) break;
     }
@@ -9757,7 +9767,8 @@ static bool aio__tls_answered(aio__tls *tls)
     return !tls->awaits_answer;
 }
 
-/* What has come and nobody reads (session tickets, an answer to a goodbye) is taken out of the socket: closed with it,
+/* What has come and nobody reads (session tickets, an answer to a close_notify) is taken out of the socket:
+ * closed with it,
  * the socket would send a reset, which may overtake our bytes. */
 static void aio__tls_drop_unread(aio__tls *tls)
 {
@@ -9866,7 +9877,7 @@ static aio_tls_context *aio__tls_default(void) { return NULL; }
 
 
 enum {
-    AIO__BUFFER = 131072 - 64, /* a read goes into one of these; the loop keeps some. malloc would mmap for 128 KiB */
+    AIO__READ_BUFFER = 131072 - 64, /* reads go into these; the loop keeps some. malloc would mmap for 128 KiB */
     AIO__BUFFERS_KEPT = 8,
     AIO__SMALL = 1024,         /* up to this, input that must wait for its reader is copied out of the big buffer */
     AIO__IOV_MAX = 16,         /* pieces of one sendmsg */
@@ -9897,7 +9908,7 @@ typedef struct aio__transport_ops {
 } aio__transport_ops;
 
 typedef struct aio__transport { /* what a stream has whose bytes go to a protocol; see that room */
-    aio__handle         soon;  /* calls connection_made, and later connection_lost */
+    aio__work         soon;  /* calls connection_made, and later connection_lost */
     const aio__transport_ops *ops;
     const aio_protocol *protocol;
     void               *self, *arg; /* the protocol's */
@@ -9908,7 +9919,7 @@ typedef struct aio__transport { /* what a stream has whose bytes go to a protoco
 
 struct aio_stream {
     aio__descriptor d;
-    aio__handle     ended;     /* among the waiters of `task` */
+    aio__work     ended;     /* among the waiters of `task` */
     aio_loop       *loop;
     struct aio__tls *tls;
     aio__transport *transport; /* NULL: its bytes go to who reads them */
@@ -10036,16 +10047,16 @@ static const char *aio__stream_peer(const aio_stream *s, char *buffer, size_t si
 
 /* ---- buffers ---- */
 
-static char *aio__buffer_take(aio_loop *loop)
+static char *aio__read_buffer_take(aio_loop *loop)
 {
     char *buffer = (char *)loop->buffers;
-    if (!buffer) return (char *)aio__malloc(AIO__BUFFER);
+    if (!buffer) return (char *)aio__malloc(AIO__READ_BUFFER);
     memcpy(&loop->buffers, buffer, sizeof loop->buffers);
     loop->buffer_count--;
     return buffer;
 }
 
-static void aio__buffer_give(aio_loop *loop, char *buffer)
+static void aio__read_buffer_give(aio_loop *loop, char *buffer)
 {
     if (loop->buffer_count >= AIO__BUFFERS_KEPT) {
         aio__free(buffer);
@@ -10060,7 +10071,7 @@ static AIO__NOINLINE void aio__in_free(aio_stream *s)
 {
     if (!s->in) return;
     if (s->in_capacity <= AIO__SMALL) aio__pool_free(&s->loop->pool, s->in, s->in_capacity);
-    else if (s->in_capacity == AIO__BUFFER) aio__buffer_give(s->loop, s->in);
+    else if (s->in_capacity == AIO__READ_BUFFER) aio__read_buffer_give(s->loop, s->in);
     else aio__free(s->in);
     s->in = NULL;
     s->in_start = s->in_end = s->in_capacity = 0;
@@ -10074,14 +10085,14 @@ static void aio__in_set(aio_stream *s, char *buffer, size_t length, size_t capac
     s->in_capacity = (uint32_t)capacity;
 }
 
-/* Room for `more` bytes behind the unread ones, in a buffer of at least AIO__BUFFER. False without memory. */
+/* Room for `more` bytes behind the unread ones, in a buffer of at least AIO__READ_BUFFER. False without memory. */
 static bool aio__in_reserve(aio_stream *s, size_t more)
 {
-    size_t unread = s->in_end - s->in_start, capacity = AIO__BUFFER;
+    size_t unread = s->in_end - s->in_start, capacity = AIO__READ_BUFFER;
     if (s->in_capacity - s->in_end >= more) return true;
     while (capacity < unread + more) capacity *= 2;
     if (capacity > UINT32_MAX) return false;
-    char *buffer = capacity == AIO__BUFFER ? aio__buffer_take(s->loop) : (char *)aio__malloc(capacity);
+    char *buffer = capacity == AIO__READ_BUFFER ? aio__read_buffer_take(s->loop) : (char *)aio__malloc(capacity);
     if (!buffer) return false;
     if (unread) memcpy(buffer, s->in + s->in_start, unread);
     aio__in_free(s);
@@ -10136,7 +10147,7 @@ static ssize_t aio__stream_fill(aio_stream *s, size_t wanted)
 {
     if (s->in_start == s->in_end) aio__in_free(s);
     size_t unread = s->in_end - s->in_start;
-    if (!aio__in_reserve(s, wanted > 4096 ? wanted : unread ? 4096 : AIO__BUFFER)) return AIO__IO_FAILED;
+    if (!aio__in_reserve(s, wanted > 4096 ? wanted : unread ? 4096 : AIO__READ_BUFFER)) return AIO__IO_FAILED;
     size_t space = s->in_capacity - s->in_end, most = 2 * (size_t)s->limit;
     if (most < wanted) most = wanted;
     ssize_t n = aio__stream_recv(s, s->in + s->in_end, space < most ? space : most);
@@ -10309,9 +10320,9 @@ static bool aio__write_wants_read(const aio_stream *s)
 #endif
 }
 
-static void aio__stream_on_readable(aio__handle *handle)
+static void aio__stream_on_readable(aio__work *work)
 {
-    aio_stream *s = (aio_stream *)handle->owner;
+    aio_stream *s = (aio_stream *)work->owner;
     if (aio__write_wants_read(s) && !aio__stream_flush(s)) return;
     aio__read *op = s->reader;
     if (!op) return;
@@ -10673,7 +10684,7 @@ static bool aio__stream_shutdown(aio_stream *s)
     return false;
 }
 
-/* Nothing is left to send, or can be: TLS has said goodbye as well. */
+/* Nothing is left to send, or can be: TLS has said close_notify as well. */
 static bool aio__stream_said_all(aio_stream *s)
 {
 #ifndef AIO_NO_TLS
@@ -10683,8 +10694,8 @@ static bool aio__stream_said_all(aio_stream *s)
     if (aio__unsent(s)) return false;
 #ifndef AIO_NO_TLS
     if (!s->tls) return true;
-    if (!aio__tls_goodbye(s->tls) || !aio__tls_answered(s->tls)) return false;
-    s->lost = s->tls->goodbye && s->tls->failed;
+    if (!aio__tls_close_notify(s->tls) || !aio__tls_answered(s->tls)) return false;
+    s->lost = s->tls->close_notify && s->tls->failed;
     if (s->lost) aio__stream_tls_failed(s, "TLS close");
 #endif
     return true;
@@ -10700,7 +10711,7 @@ static void aio__stream_close_timeout(aio__timer *timer)
 #ifndef AIO_NO_TLS
     if (s->tls && s->tls->awaits_answer) {
         what = "no close_notify";
-        seconds = s->tls->patience;
+        seconds = s->tls->shutdown_timeout;
     }
 #endif
     if (!s->error) {
@@ -10718,7 +10729,7 @@ static bool aio__stream_linger(aio_stream *s)
 #ifndef AIO_NO_TLS
     if (s->tls && s->tls->awaits_answer && !s->tls->lingers) {
         s->tls->lingers = true;
-        seconds = s->tls->patience;
+        seconds = s->tls->shutdown_timeout;
     }
 #endif
     if (seconds > 0) {
@@ -10752,9 +10763,9 @@ static bool aio__stream_flush(aio_stream *s)
     return false;
 }
 
-static void aio__stream_on_writable(aio__handle *handle)
+static void aio__stream_on_writable(aio__work *work)
 {
-    aio_stream *s = (aio_stream *)handle->owner;
+    aio_stream *s = (aio_stream *)work->owner;
     if (s->raw_write) aio__drained(s, NULL);
     s->raw_write = false;
 #ifndef AIO_NO_TLS
@@ -10986,7 +10997,7 @@ struct aio__tls_start { /* host: NULL on a server */
     aio_tls_context *context;
     const char      *host;
     int              port, wants;
-    double           timeout, patience;
+    double           timeout, shutdown_timeout;
     aio_exception   *error;
     char             peer[128];
 };
@@ -11016,7 +11027,7 @@ static AIO_CORO(aio__tls_start)
     if (!tls)
         AIO_RAISE(errno, "TLS with %s: %s", self->host,
                   errno == EINVAL ? "not a name that a server can have" : "no memory");
-    tls->patience = self->patience;
+    tls->shutdown_timeout = self->shutdown_timeout;
     self->stream->tls = tls;
     AIO_TRY {
         AIO_TIMEOUT(self->timeout > 0 ? self->timeout : 60) {
@@ -11044,7 +11055,7 @@ static AIO_CORO(aio__tls_start)
 
 /* Goes over to TLS. host: NULL on a server, else with its port. */
 static aio_future *aio__tls_begin(aio_stream *s, aio_tls_context *context, const char *host, int port,
-                                  double timeout, double patience)
+                                  double timeout, double shutdown_timeout)
 {
     struct aio__tls_start *self = (struct aio__tls_start *)aio__new_zeroed(sizeof *self, aio__tls_start_coro);
     if (!self) return NULL;
@@ -11053,7 +11064,7 @@ static aio_future *aio__tls_begin(aio_stream *s, aio_tls_context *context, const
     self->host = host;
     self->port = port;
     self->timeout = timeout;
-    self->patience = patience;
+    self->shutdown_timeout = shutdown_timeout;
     return &self->task.future;
 }
 
@@ -11315,9 +11326,9 @@ static bool aio__peers_went(const aio_exception *error)
 }
 
 /* The handler's task is done. */
-static void aio__client_done(aio__handle *handle)
+static void aio__client_done(aio__work *work)
 {
-    aio_stream *s = (aio_stream *)handle->owner;
+    aio_stream *s = (aio_stream *)work->owner;
     aio_future *f = &s->task->future;
     if (s->transport) { /* that was the handshake */
         aio_unref(s->task);
@@ -11430,9 +11441,9 @@ static bool aio__listener_accept(aio__listener *listener)
     return !server->closing;
 }
 
-static void aio__listener_on_readable(aio__handle *handle)
+static void aio__listener_on_readable(aio__work *work)
 {
-    aio__listener *listener = (aio__listener *)handle->owner;
+    aio__listener *listener = (aio__listener *)work->owner;
     aio_server *server = listener->server;
     server->busy++; /* a handler's maker may close the server */
     bool again = aio__listener_accept(listener);
@@ -11777,7 +11788,7 @@ static void aio__streams_close(aio_loop *loop, aio__closer *closer)
     }
     aio__streams_end(streams, &streams->ring);
     while (loop->buffers) {
-        char *buffer = aio__buffer_take(loop);
+        char *buffer = aio__read_buffer_take(loop);
         aio__free(buffer);
     }
     loop->streams = NULL;
@@ -11793,47 +11804,47 @@ static void aio__streams_close(aio_loop *loop, aio__closer *closer)
 
 /* The descriptor of somebody else. One for each number that ever was here: it stays until the loop closes, as a poller
  * may still tell of a descriptor that was closed before it was removed. */
-typedef struct aio__foreign {
+typedef struct aio__fd_watch {
     aio__descriptor d;
     aio_loop       *loop;
     struct { aio_callback *callback; void *arg; } of[2]; /* reader, writer; d.level tells which there are */
-} aio__foreign;
+} aio__fd_watch;
 
-typedef struct aio__foreigns { /* loop->foreigns */
+typedef struct aio__fd_watches { /* loop->foreigns */
     aio__owned     owned;    /* its ring is not used */
-    aio__foreign **at;       /* by descriptor */
+    aio__fd_watch **at;       /* by descriptor */
     size_t         capacity;
-} aio__foreigns;
+} aio__fd_watches;
 
 /* A future for readiness, once. */
 typedef struct aio__until {
     aio_future  future;
-    aio__foreign *watch; /* NULL: it does not wait any more */
+    aio__fd_watch *watch; /* NULL: it does not wait any more */
     int         direction;
 } aio__until;
 
 static void aio__until_run(void *arg);
 
-static void aio__foreign_arm(aio__foreign *w, int direction)
+static void aio__fd_watch_arm(aio__fd_watch *w, int direction)
 {
     w->d.ready = (uint8_t)(w->d.ready & ~direction);
     aio__descriptor_wait(w->loop, &w->d, direction);
 }
 
 /* Armed again before the callback, which may remove it. */
-static void aio__foreign_run(aio__foreign *w, int direction)
+static void aio__fd_watch_run(aio__fd_watch *w, int direction)
 {
     aio_callback *callback = w->of[direction == AIO__WRITE].callback;
     void *arg = w->of[direction == AIO__WRITE].arg;
-    aio__foreign_arm(w, direction);
+    aio__fd_watch_arm(w, direction);
     callback(arg);
 }
 
-static void aio__foreign_on_readable(aio__handle *h) { aio__foreign_run((aio__foreign *)h->owner, AIO__READ); }
-static void aio__foreign_on_writable(aio__handle *h) { aio__foreign_run((aio__foreign *)h->owner, AIO__WRITE); }
+static void aio__fd_watch_on_readable(aio__work *h) { aio__fd_watch_run((aio__fd_watch *)h->owner, AIO__READ); }
+static void aio__fd_watch_on_writable(aio__work *h) { aio__fd_watch_run((aio__fd_watch *)h->owner, AIO__WRITE); }
 
 /* One direction, or both. */
-static void aio__foreign_remove(aio__foreign *w, int directions)
+static void aio__fd_watch_remove(aio__fd_watch *w, int directions)
 {
     w->d.level = (uint8_t)(w->d.level & ~directions);
     if (!w->d.level) {
@@ -11845,62 +11856,62 @@ static void aio__foreign_remove(aio__foreign *w, int directions)
     if (w->d.added && w->loop->poller->level && w->loop->poller->level(w->loop, &w->d) < 0) {
         aio__descriptor_remove(w->loop, &w->d); /* the kernel would go on to tell of what nobody wants */
         if (aio__descriptor_add(w->loop, &w->d, w->d.fd) < 0) w->d.always = true;
-        aio__foreign_arm(w, w->d.level);
+        aio__fd_watch_arm(w, w->d.level);
     }
 }
 
-static void aio__foreigns_close(aio_loop *loop, aio__closer *closer)
+static void aio__fd_watches_close(aio_loop *loop, aio__closer *closer)
 {
-    aio__foreigns *foreigns = AIO__CONTAINER(closer, aio__foreigns, owned.closer);
+    aio__fd_watches *foreigns = AIO__CONTAINER(closer, aio__fd_watches, owned.closer);
     for (size_t fd = 0; fd < foreigns->capacity; fd++) {
-        aio__foreign *w = foreigns->at[fd];
+        aio__fd_watch *w = foreigns->at[fd];
         if (!w) continue;
         for (int i = 0; i < 2; i++)
             if ((w->d.level & (i ? AIO__WRITE : AIO__READ)) && w->of[i].callback == aio__until_run)
                 ((aio__until *)w->of[i].arg)->watch = NULL;
-        aio__foreign_remove(w, AIO__READ | AIO__WRITE);
+        aio__fd_watch_remove(w, AIO__READ | AIO__WRITE);
     }
     aio__free(foreigns->at);
     aio__free(foreigns);
     loop->foreigns = NULL;
 }
 
-static aio__foreign *aio__foreign_find(const aio_loop *loop, int fd)
+static aio__fd_watch *aio__fd_watch_find(const aio_loop *loop, int fd)
 {
-    const aio__foreigns *foreigns = (const aio__foreigns *)loop->foreigns;
+    const aio__fd_watches *foreigns = (const aio__fd_watches *)loop->foreigns;
     return foreigns && fd >= 0 && (size_t)fd < foreigns->capacity ? foreigns->at[fd] : NULL;
 }
 
 /* The one of that descriptor, which may be new. NULL without memory. */
-static aio__foreign *aio__foreign_of(aio_loop *loop, int fd)
+static aio__fd_watch *aio__fd_watch_of(aio_loop *loop, int fd)
 {
-    aio__foreigns *foreigns =
-        (aio__foreigns *)aio__owned_of(loop, &loop->foreigns, sizeof *foreigns, aio__foreigns_close);
-    aio__foreign *w = aio__foreign_find(loop, fd);
+    aio__fd_watches *foreigns =
+        (aio__fd_watches *)aio__owned_of(loop, &loop->foreigns, sizeof *foreigns, aio__fd_watches_close);
+    aio__fd_watch *w = aio__fd_watch_find(loop, fd);
     if (w || !foreigns) return w;
     size_t capacity = foreigns->capacity ? foreigns->capacity : 64;
     while (capacity <= (size_t)fd) capacity *= 2;
     if (capacity != foreigns->capacity) {
-        aio__foreign **at = (aio__foreign **)aio__realloc(foreigns->at, capacity * sizeof *at);
+        aio__fd_watch **at = (aio__fd_watch **)aio__realloc(foreigns->at, capacity * sizeof *at);
         if (!at) return NULL;
         memset(at + foreigns->capacity, 0, (capacity - foreigns->capacity) * sizeof *at);
         foreigns->at = at;
         foreigns->capacity = capacity;
     }
-    w = (aio__foreign *)aio__pool_alloc(&loop->pool, sizeof *w);
+    w = (aio__fd_watch *)aio__pool_alloc(&loop->pool, sizeof *w);
     if (!w) return NULL;
     memset(w, 0, sizeof *w);
     w->loop = loop;
     w->d.fd = fd;
-    w->d.reader.run = aio__foreign_on_readable;
-    w->d.writer.run = aio__foreign_on_writable;
+    w->d.reader.run = aio__fd_watch_on_readable;
+    w->d.writer.run = aio__fd_watch_on_writable;
     w->d.reader.owner = w->d.writer.owner = w;
     foreigns->at[fd] = w;
     return w;
 }
 
 /* epoll refuses a descriptor that it has already; poll would take it twice. */
-static bool aio__foreign_is_taken(const aio_loop *loop, int fd)
+static bool aio__fd_watch_is_taken(const aio_loop *loop, int fd)
 {
     const aio__poll_data *data = (const aio__poll_data *)loop->poll_data;
     for (size_t i = 0; data && i < loop->poll_count; i++)
@@ -11909,25 +11920,25 @@ static bool aio__foreign_is_taken(const aio_loop *loop, int fd)
 }
 
 /* Tells the poller of d.level. 0 or a code. */
-static int aio__foreign_register(aio__foreign *w)
+static int aio__fd_watch_register(aio__fd_watch *w)
 {
     if (w->d.always) return 0;
     if (w->d.added) return w->loop->poller->level && w->loop->poller->level(w->loop, &w->d) < 0 ? errno : 0;
-    if (aio__foreign_is_taken(w->loop, w->d.fd)) return EBUSY;
+    if (aio__fd_watch_is_taken(w->loop, w->d.fd)) return EBUSY;
     if (aio__descriptor_add(w->loop, &w->d, w->d.fd) == 0) return 0;
     return errno == EEXIST ? EBUSY : errno;
 }
 
-static int aio__foreign_add(aio_loop *loop, int fd, int direction, aio_callback *callback, void *arg)
+static int aio__fd_watch_add(aio_loop *loop, int fd, int direction, aio_callback *callback, void *arg)
 {
     int code = fd >= 0 && callback ? aio__loop_can_schedule(loop) : EINVAL, i = direction == AIO__WRITE;
     if (!code && aio__os.fcntl(fd, F_GETFD, 0) < 0) code = errno;
-    aio__foreign *w = code ? NULL : aio__foreign_of(loop, fd);
+    aio__fd_watch *w = code ? NULL : aio__fd_watch_of(loop, fd);
     if (!w) return code ? code : ENOMEM;
     uint8_t before = w->d.level;
     if ((before & direction) && (callback == aio__until_run || w->of[i].callback == aio__until_run)) return EBUSY;
     w->d.level = (uint8_t)(before | direction);
-    code = aio__foreign_register(w);
+    code = aio__fd_watch_register(w);
     if (code) {
         w->d.level = before;
         return code;
@@ -11935,37 +11946,37 @@ static int aio__foreign_add(aio_loop *loop, int fd, int direction, aio_callback 
     w->of[i].callback = callback;
     w->of[i].arg = arg;
     aio__descriptor_unwait(loop, &w->d, direction); /* what is due is the callback's of before */
-    aio__foreign_arm(w, direction);
+    aio__fd_watch_arm(w, direction);
     return 0;
 }
 
-static bool aio__foreign_drop(aio_loop *loop, int fd, int direction)
+static bool aio__fd_watch_drop(aio_loop *loop, int fd, int direction)
 {
     if (!loop || aio__loop_can_schedule(loop)) return false;
-    aio__foreign *w = aio__foreign_find(loop, fd);
+    aio__fd_watch *w = aio__fd_watch_find(loop, fd);
     if (!w || !(w->d.level & direction) || w->of[direction == AIO__WRITE].callback == aio__until_run) return false;
-    aio__foreign_remove(w, direction);
+    aio__fd_watch_remove(w, direction);
     return true;
 }
 
 AIO_API int aio_loop_add_reader(aio_loop *loop, int fd, aio_callback *callback, void *arg)
 {
-    return aio__foreign_add(loop, fd, AIO__READ, callback, arg);
+    return aio__fd_watch_add(loop, fd, AIO__READ, callback, arg);
 }
 
 AIO_API int aio_loop_add_writer(aio_loop *loop, int fd, aio_callback *callback, void *arg)
 {
-    return aio__foreign_add(loop, fd, AIO__WRITE, callback, arg);
+    return aio__fd_watch_add(loop, fd, AIO__WRITE, callback, arg);
 }
 
-AIO_API bool aio_loop_remove_reader(aio_loop *loop, int fd) { return aio__foreign_drop(loop, fd, AIO__READ); }
-AIO_API bool aio_loop_remove_writer(aio_loop *loop, int fd) { return aio__foreign_drop(loop, fd, AIO__WRITE); }
+AIO_API bool aio_loop_remove_reader(aio_loop *loop, int fd) { return aio__fd_watch_drop(loop, fd, AIO__READ); }
+AIO_API bool aio_loop_remove_writer(aio_loop *loop, int fd) { return aio__fd_watch_drop(loop, fd, AIO__WRITE); }
 
 /* ---- raw sockets ---- */
 
 static void aio__until_leave(aio__until *until)
 {
-    if (until->watch) aio__foreign_remove(until->watch, until->direction);
+    if (until->watch) aio__fd_watch_remove(until->watch, until->direction);
     until->watch = NULL;
 }
 
@@ -11992,9 +12003,9 @@ static aio_future *aio__until_ready(int fd, int direction)
     aio_loop *loop = aio__loop_now();
     aio__until *until = (aio__until *)aio__future_make(loop, &aio__until_ops, sizeof *until, NULL, 0);
     if (!until) return NULL;
-    int code = aio__foreign_add(loop, fd, direction, aio__until_run, until);
+    int code = aio__fd_watch_add(loop, fd, direction, aio__until_run, until);
     if (!code) {
-        until->watch = aio__foreign_find(loop, fd);
+        until->watch = aio__fd_watch_find(loop, fd);
         until->direction = direction;
         return &until->future;
     }
@@ -12260,7 +12271,7 @@ AIO_API aio_stream_task *aio_connect_write_pipe(int fd) { return aio__connect_pi
 
 enum { AIO__FILE_PIECE = 1048576 }; /* sent in one call */
 
-struct aio__sending {
+struct aio__file_send {
     aio_task       task;
     size_t         result, count;
     aio_stream    *stream;       /* NULL: none, or it has ended meanwhile */
@@ -12272,22 +12283,23 @@ struct aio__sending {
 };
 
 /* Sends a piece by reading it. Errors of the socket, and of the file, are in self->code. */
-static ssize_t aio__sending_copy(struct aio__sending *self, size_t wanted)
+static ssize_t aio__file_send_copy(struct aio__file_send *self, size_t wanted)
 {
     aio_loop *loop = self->task.future.loop;
     aio_stream *s = self->stream;
-    char *buffer = aio__buffer_take(loop);
+    char *buffer = aio__read_buffer_take(loop);
     ssize_t n = -1;
     self->code = ENOMEM;
     if (buffer) {
-        do n = aio__os.pread(self->file, buffer, wanted < AIO__BUFFER ? wanted : (size_t)AIO__BUFFER, self->offset);
+        do n = aio__os.pread(self->file, buffer, wanted < AIO__READ_BUFFER ? wanted : (size_t)AIO__READ_BUFFER,
+                              self->offset);
         while (n < 0 && errno == EINTR);
         self->code = n < 0 ? errno : 0;
         if (s) s->held = NULL;
         if (n > 0 && s) self->code = aio_stream_write(s, buffer, (size_t)n);
         if (n > 0 && !s && (n = aio__sock_send(self->socket, buffer, (size_t)n)) < 0) self->code = errno;
         if (s) s->held = &self->stream;
-        aio__buffer_give(loop, buffer);
+        aio__read_buffer_give(loop, buffer);
     }
     if (!self->code) return n;
     if (!aio__would_block(self->code)) return AIO__IO_FAILED;
@@ -12296,11 +12308,11 @@ static ssize_t aio__sending_copy(struct aio__sending *self, size_t wanted)
 }
 
 /* Sends a piece. After AIO__IO_FAILED without a code it is to be tried again, by copying. */
-static ssize_t aio__sending_piece(struct aio__sending *self)
+static ssize_t aio__file_send_piece(struct aio__file_send *self)
 {
     size_t wanted = self->count ? self->count - self->result : (size_t)AIO__FILE_PIECE;
     if (wanted > AIO__FILE_PIECE) wanted = AIO__FILE_PIECE;
-    if (self->copies) return aio__sending_copy(self, wanted);
+    if (self->copies) return aio__file_send_copy(self, wanted);
     ssize_t n = -1;
     errno = ENOSYS;
 #if AIO__LINUX
@@ -12322,7 +12334,7 @@ static ssize_t aio__sending_piece(struct aio__sending *self)
 
 /* Before the next piece: for a stream all that was written before it has gone out, or, when it is copied, all that is
  * above the high-water mark. */
-static aio_future *aio__sending_turn(struct aio__sending *self)
+static aio_future *aio__file_send_turn(struct aio__file_send *self)
 {
     aio_stream *s = self->stream;
     bool full = self->got == AIO__IO_AGAIN;
@@ -12334,7 +12346,7 @@ static aio_future *aio__sending_turn(struct aio__sending *self)
 }
 
 /* 0, or why it cannot be. */
-static int aio__sending_begin(struct aio__sending *self)
+static int aio__file_send_begin(struct aio__file_send *self)
 {
     aio_stream *s = self->stream;
     if (self->offset < 0 || (int64_t)(off_t)self->offset != self->offset || (self->is_stream && !s)) return EINVAL;
@@ -12351,10 +12363,10 @@ static int aio__sending_begin(struct aio__sending *self)
     return 0;
 }
 
-static void aio__sending_step(struct aio__sending *self)
+static void aio__file_send_step(struct aio__file_send *self)
 {
     if (self->is_stream && !self->stream) return; /* its turn says so */
-    ssize_t got = self->got = aio__sending_piece(self);
+    ssize_t got = self->got = aio__file_send_piece(self);
     if (got == 0 && self->count) self->code = AIO_EINCOMPLETE;
     if (got > 0) {
         self->offset += got;
@@ -12364,7 +12376,7 @@ static void aio__sending_step(struct aio__sending *self)
 }
 
 /* The error, if there was one, says how far it came. Who drains meanwhile goes on. */
-static void aio__sending_end(struct aio__sending *self)
+static void aio__file_send_end(struct aio__file_send *self)
 {
     aio_stream *s = self->stream;
     aio_exception *error = self->task.future.error;
@@ -12382,23 +12394,23 @@ static void aio__sending_end(struct aio__sending *self)
     if (!aio__unsent(s)) aio__drained(s, NULL);
 }
 
-static AIO_CORO(aio__sending)
+static AIO_CORO(aio__file_send)
 {
-    AIO_BEGIN(aio__sending);
-    self->code = aio__sending_begin(self);
+    AIO_BEGIN(aio__file_send);
+    self->code = aio__file_send_begin(self);
     self->done = self->code != 0;
     while (!self->done) {
-        AIO_AWAIT(aio__sending_turn(self));
-        aio__sending_step(self);
+        AIO_AWAIT(aio__file_send_turn(self));
+        aio__file_send_step(self);
     }
     AIO_FINALLY;
-        aio__sending_end(self);
+        aio__file_send_end(self);
     AIO_END;
 }
 
 static aio_size_task *aio__sendfile(aio_stream *stream, bool is_stream, int fd, int file, int64_t offset, size_t count)
 {
-    struct aio__sending *self = (struct aio__sending *)aio__new_zeroed(sizeof *self, aio__sending_coro);
+    struct aio__file_send *self = (struct aio__file_send *)aio__new_zeroed(sizeof *self, aio__file_send_coro);
     if (!self) return NULL;
     self->count = count;
     self->stream = stream;
@@ -12572,7 +12584,7 @@ static void aio__endpoint_end(aio_datagram_endpoint *e)
         e->first = kept->next;
         aio__free(kept);
     }
-    if (e->buffer) aio__buffer_give(e->loop, e->buffer);
+    if (e->buffer) aio__read_buffer_give(e->loop, e->buffer);
     e->buffer = NULL;
     aio_exception_unref(e->error);
     e->error = NULL;
@@ -12604,7 +12616,7 @@ static void aio__endpoints_close(aio_loop *loop, aio__closer *closer)
     aio__owned *endpoints = AIO__CONTAINER(closer, aio__owned, closer);
     while (!aio__ring_empty(&endpoints->ring))
         aio__endpoint_end(AIO__CONTAINER(endpoints->ring.next, aio_datagram_endpoint, link));
-    while (loop->buffers) aio__free(aio__buffer_take(loop));
+    while (loop->buffers) aio__free(aio__read_buffer_take(loop));
     loop->endpoints = NULL;
     aio__free(endpoints);
 }
@@ -12627,9 +12639,9 @@ static int aio__datagram_send(aio_datagram_endpoint *e, const aio__address *to, 
     }
 }
 
-static void aio__endpoint_on_writable(aio__handle *handle)
+static void aio__endpoint_on_writable(aio__work *work)
 {
-    aio_datagram_endpoint *e = (aio_datagram_endpoint *)handle->owner;
+    aio_datagram_endpoint *e = (aio_datagram_endpoint *)work->owner;
     while (e->first) {
         aio__kept *kept = e->first;
         int code = aio__datagram_send(e, &kept->to, (const char *)(kept + 1), kept->length);
@@ -12726,9 +12738,9 @@ static void aio__readable_destroy(aio_future *future)
 
 static const aio__ops aio__readable_ops = { "datagram", aio__readable_cancel, aio__readable_destroy, NULL };
 
-static void aio__endpoint_on_readable(aio__handle *handle)
+static void aio__endpoint_on_readable(aio__work *work)
 {
-    aio_datagram_endpoint *e = (aio_datagram_endpoint *)handle->owner;
+    aio_datagram_endpoint *e = (aio_datagram_endpoint *)work->owner;
     aio_future *readable = e->readable;
     e->readable = NULL;
     e->burst = 0;
@@ -12751,7 +12763,7 @@ static int aio__datagram_recv(aio_datagram_endpoint *e, aio_datagram *datagram)
 {
     struct sockaddr_storage from;
     struct msghdr message;
-    if (!e->buffer && !(e->buffer = aio__buffer_take(e->loop))) return ENOMEM;
+    if (!e->buffer && !(e->buffer = aio__read_buffer_take(e->loop))) return ENOMEM;
     struct iovec piece = { e->buffer, e->limit };
     memset(&from, 0, sizeof from);
     aio__message(&message, &piece, &from, sizeof from);
@@ -12802,7 +12814,7 @@ static bool aio__datagram_next(struct aio__receiving *self)
     if (first && ++e->burst % AIO__DATAGRAM_BURST == 0) return false;
     int code = aio__datagram_recv(e, &self->result);
     if (aio__would_block(code)) {
-        aio__buffer_give(e->loop, e->buffer);
+        aio__read_buffer_give(e->loop, e->buffer);
         e->buffer = NULL;
         return false;
     }
@@ -14811,9 +14823,9 @@ static bool aio__process_reap(aio_process *p, int options)
 }
 
 #if AIO__LINUX
-static void aio__process_on_readable(aio__handle *handle)
+static void aio__process_on_readable(aio__work *work)
 {
-    aio_process *p = (aio_process *)handle->owner;
+    aio_process *p = (aio_process *)work->owner;
     aio__descriptor_drained(&p->d, AIO__READ);
     if (!aio__process_reap(p, WNOHANG)) aio__descriptor_wait(p->loop, &p->d, AIO__READ);
 }
@@ -15097,7 +15109,7 @@ struct aio__feeding { aio_task task; aio_process *process; const char *input; si
 static aio_future *aio__feed(struct aio__feeding *self)
 {
     aio_stream *s = self->process->streams[0];
-    size_t n = self->length < AIO__BUFFER ? self->length : (size_t)AIO__BUFFER;
+    size_t n = self->length < AIO__READ_BUFFER ? self->length : (size_t)AIO__READ_BUFFER;
     int code = aio_stream_write(s, self->input, n);
     self->input += n;
     self->length -= n;
@@ -15374,17 +15386,17 @@ typedef struct aio__url_parts {
 } aio__url_parts;
 
 /* A URL on its way into its block, which is large enough from the start. */
-typedef struct aio__url_draft {
+typedef struct aio__url_writer {
     aio_url *url;
     char    *at;             /* in the block: where the next byte goes */
     aio_text user, password; /* as they came */
     unsigned default_port;
-} aio__url_draft;
+} aio__url_writer;
 
 /* What has been written since then. */
-static aio_text aio__draft_since(const aio__url_draft *draft, const char *start)
+static aio_text aio__url_writer_since(const aio__url_writer *writer, const char *start)
 {
-    return aio__text(start, (size_t)(draft->at - start));
+    return aio__text(start, (size_t)(writer->at - start));
 }
 
 /* inet_aton reads such names as addresses, each in a way of its own: the last label a decimal, octal or hex number. */
@@ -15399,7 +15411,7 @@ static bool aio__host_looks_numeric(const char *name, size_t n)
     return i > start;
 }
 
-static const char *aio__draft_host(aio__url_draft *draft, const char *text, size_t n)
+static const char *aio__url_writer_host(aio__url_writer *writer, const char *text, size_t n)
 {
     unsigned char address[16];
     size_t label = 0, shown = n && text[n - 1] == '.' ? n - 1 : n;
@@ -15411,30 +15423,30 @@ static const char *aio__draft_host(aio__url_draft *draft, const char *text, size
         if (text[i] == '.' && !label) return "the host has an empty label";
         label = text[i] == '.' ? 0 : label + 1;
         if (label > AIO__LABEL_MAX) return "the host has a label longer than 63 bytes";
-        *draft->at++ = aio__lower(text[i]);
+        *writer->at++ = aio__lower(text[i]);
     }
     if (!aio__host_looks_numeric(text, n)) return NULL;
-    draft->url->is_ipv4 = aio__ip_parse(text, n, address) == 4;
-    return draft->url->is_ipv4 ? NULL
+    writer->url->is_ipv4 = aio__ip_parse(text, n, address) == 4;
+    return writer->url->is_ipv4 ? NULL
         : "the host looks like a number but is not an IPv4 address in four decimal parts";
 }
 
 /* What stands between brackets; RFC 6874 writes the zone after "%25", most people after '%'. */
-AIO__NOINLINE static const char *aio__draft_ipv6(aio__url_draft *draft, const char *text, size_t n)
+AIO__NOINLINE static const char *aio__url_writer_ipv6(aio__url_writer *writer, const char *text, size_t n)
 {
     unsigned char address[16];
     const char *percent = (const char *)memchr(text, '%', n);
     size_t length = percent ? (size_t)(percent - text) : n, zone = length + 1;
-    draft->url->is_ipv6 = aio__ip_parse(text, length, address) == 16;
-    if (!draft->url->is_ipv6) return "the host in brackets is not an IPv6 address";
-    draft->at += aio__ipv6_format(address, draft->at);
+    writer->url->is_ipv6 = aio__ip_parse(text, length, address) == 16;
+    if (!writer->url->is_ipv6) return "the host in brackets is not an IPv6 address";
+    writer->at += aio__ipv6_format(address, writer->at);
     if (!percent) return NULL;
     if (n - zone > 2 && text[zone] == '2' && text[zone + 1] == '5') zone += 2;
     if (zone == n || n - zone > AIO__ZONE_MAX) return "the IPv6 zone is empty or longer than 32 bytes";
-    *draft->at++ = '%';
+    *writer->at++ = '%';
     for (size_t i = zone; i < n; i++) {
         if (!aio__is(text[i], AIO__UNRESERVED)) return "the IPv6 zone has a character that no zone has";
-        *draft->at++ = text[i];
+        *writer->at++ = text[i];
     }
     return NULL;
 }
@@ -15499,7 +15511,7 @@ static size_t aio__url_remove_dots(char *path, size_t n)
 }
 
 /* What is known of the scheme. */
-static const char *aio__draft_scheme(aio__url_draft *draft, aio_text scheme)
+static const char *aio__url_writer_scheme(aio__url_writer *writer, aio_text scheme)
 {
     static const struct { char name[8]; uint16_t port; bool is_http, is_tls; } known[] = {
         { "http", 80, true, false }, { "https", 443, true, true }, { "ws", 80, true, false },
@@ -15509,15 +15521,15 @@ static const char *aio__draft_scheme(aio__url_draft *draft, aio_text scheme)
     if (!scheme.length) return "the URL has no scheme (http://...)";
     for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
         if (!aio__same_word(scheme.data, scheme.length, known[i].name, strlen(known[i].name))) continue;
-        draft->url->port = known[i].port;
-        draft->url->is_http = known[i].is_http;
-        draft->url->is_tls = known[i].is_tls;
+        writer->url->port = known[i].port;
+        writer->url->is_http = known[i].is_http;
+        writer->url->is_tls = known[i].is_tls;
     }
-    draft->default_port = draft->url->port;
+    writer->default_port = writer->url->port;
     return NULL;
 }
 
-static const char *aio__draft_port(aio__url_draft *draft, const char *at, const char *end)
+static const char *aio__url_writer_port(aio__url_writer *writer, const char *at, const char *end)
 {
     unsigned port = 0;
     if (at == end) return NULL;
@@ -15526,119 +15538,119 @@ static const char *aio__draft_port(aio__url_draft *draft, const char *at, const 
         port = port * 10 + (unsigned)(*at - '0');
         if (port > 65535) return "the port is above 65535";
     }
-    draft->url->port = (uint16_t)port;
+    writer->url->port = (uint16_t)port;
     return port ? NULL : "the port is 0";
 }
 
 /* Takes an authority apart: user info up to the last '@', as yarl and browsers read it, then host and port. Writes the
  * host and its NUL. */
-AIO__NOINLINE static const char *aio__draft_authority(aio__url_draft *draft, aio_text text)
+AIO__NOINLINE static const char *aio__url_writer_authority(aio__url_writer *writer, aio_text text)
 {
-    const char *host = text.data, *end = text.data + text.length, *stop, *why, *start = draft->at;
+    const char *host = text.data, *end = text.data + text.length, *stop, *why, *start = writer->at;
     if (memchr(text.data, '\\', text.length)) return "the host part has a backslash";
     for (const char *at = text.data; at < end; at++)
         if (*at == '@') host = at + 1;
     if (host > text.data) {
         const char *info_end = host - 1, *colon = (const char *)memchr(text.data, ':', (size_t)(info_end - text.data));
-        draft->user = aio__text(text.data, (size_t)((colon ? colon : info_end) - text.data));
-        if (colon) draft->password = aio__text(colon + 1, (size_t)(info_end - colon - 1));
+        writer->user = aio__text(text.data, (size_t)((colon ? colon : info_end) - text.data));
+        if (colon) writer->password = aio__text(colon + 1, (size_t)(info_end - colon - 1));
     }
     if (host < end && *host == '[') {
         stop = (const char *)memchr(host, ']', (size_t)(end - host));
         if (!stop) return "the host has '[' without ']'";
-        why = aio__draft_ipv6(draft, host + 1, (size_t)(stop - host - 1));
+        why = aio__url_writer_ipv6(writer, host + 1, (size_t)(stop - host - 1));
         stop++;
         if (!why && stop < end && *stop != ':') why = "the host in brackets is followed by something else than a port";
     } else {
-        if (!text.length && !draft->url->is_http) return NULL;
+        if (!text.length && !writer->url->is_http) return NULL;
         stop = (const char *)memchr(host, ':', (size_t)(end - host));
         if (!stop) stop = end;
-        why = aio__draft_host(draft, host, (size_t)(stop - host));
+        why = aio__url_writer_host(writer, host, (size_t)(stop - host));
     }
-    draft->url->host = aio__draft_since(draft, start);
-    *draft->at++ = '\0';
-    return why || stop == end ? why : aio__draft_port(draft, stop + 1, end);
+    writer->url->host = aio__url_writer_since(writer, start);
+    *writer->at++ = '\0';
+    return why || stop == end ? why : aio__url_writer_port(writer, stop + 1, end);
 }
 
-static void aio__draft_quote(aio__url_draft *draft, aio_text text, unsigned keep, unsigned how)
+static void aio__url_writer_quote(aio__url_writer *writer, aio_text text, unsigned keep, unsigned how)
 {
-    draft->at = aio__quote(draft->at, text.data, text.length, keep, how | AIO__QUOTE_AGAIN);
+    writer->at = aio__quote(writer->at, text.data, text.length, keep, how | AIO__QUOTE_AGAIN);
 }
 
 /* Writes user info, host and port in normal form. */
-static void aio__draft_put_authority(aio__url_draft *draft)
+static void aio__url_writer_put_authority(aio__url_writer *writer)
 {
-    aio_url *url = draft->url;
-    *draft->at++ = '/';
-    *draft->at++ = '/';
-    aio__draft_quote(draft, draft->user, AIO__UNRESERVED, 0);
-    if (draft->password.data) *draft->at++ = ':';
-    aio__draft_quote(draft, draft->password, AIO__UNRESERVED, 0);
-    if (draft->user.data) *draft->at++ = '@';
-    const char *start = draft->at;
-    if (url->is_ipv6) *draft->at++ = '[';
-    draft->at = aio__quote(draft->at, url->host.data, url->host.length, AIO__PATH, 0); /* the zone's '%' as %25 */
-    if (url->is_ipv6) *draft->at++ = ']';
-    if (url->port != draft->default_port) draft->at += snprintf(draft->at, 8, ":%u", (unsigned)url->port);
-    url->authority = aio__draft_since(draft, start);
+    aio_url *url = writer->url;
+    *writer->at++ = '/';
+    *writer->at++ = '/';
+    aio__url_writer_quote(writer, writer->user, AIO__UNRESERVED, 0);
+    if (writer->password.data) *writer->at++ = ':';
+    aio__url_writer_quote(writer, writer->password, AIO__UNRESERVED, 0);
+    if (writer->user.data) *writer->at++ = '@';
+    const char *start = writer->at;
+    if (url->is_ipv6) *writer->at++ = '[';
+    writer->at = aio__quote(writer->at, url->host.data, url->host.length, AIO__PATH, 0); /* the zone's '%' as %25 */
+    if (url->is_ipv6) *writer->at++ = ']';
+    if (url->port != writer->default_port) writer->at += snprintf(writer->at, 8, ":%u", (unsigned)url->port);
+    url->authority = aio__url_writer_since(writer, start);
 }
 
-AIO__NOINLINE static const char *aio__draft_path(aio__url_draft *draft, const aio__url_parts *parts)
+AIO__NOINLINE static const char *aio__url_writer_path(aio__url_writer *writer, const aio__url_parts *parts)
 {
-    char *path = draft->at;
+    char *path = writer->at;
     bool has_host = parts->authority.data != NULL;
-    aio__draft_quote(draft, parts->base_path, AIO__PATH, 0);
-    aio__draft_quote(draft, parts->path, AIO__PATH, 0);
-    if (draft->at > path && *path == '/') draft->at = path + aio__url_remove_dots(path, (size_t)(draft->at - path));
-    else if (has_host) *draft->at++ = '/';
-    draft->url->path = aio__draft_since(draft, path);
-    if (!has_host && draft->at - path >= 2 && path[0] == '/' && path[1] == '/')
+    aio__url_writer_quote(writer, parts->base_path, AIO__PATH, 0);
+    aio__url_writer_quote(writer, parts->path, AIO__PATH, 0);
+    if (writer->at > path && *path == '/') writer->at = path + aio__url_remove_dots(path, (size_t)(writer->at - path));
+    else if (has_host) *writer->at++ = '/';
+    writer->url->path = aio__url_writer_since(writer, path);
+    if (!has_host && writer->at - path >= 2 && path[0] == '/' && path[1] == '/')
         return "the path begins with '//' and there is no host";
     return NULL;
 }
 
-static aio_text aio__draft_tail(aio__url_draft *draft, char mark, aio_text text, aio_text more, unsigned how)
+static aio_text aio__url_writer_tail(aio__url_writer *writer, char mark, aio_text text, aio_text more, unsigned how)
 {
     if (!text.data && !more.length) return text;
-    *draft->at++ = mark;
-    const char *start = draft->at;
-    aio__draft_quote(draft, text, AIO__QUERY, how);
-    if (text.length && more.length) *draft->at++ = '&';
-    aio__draft_quote(draft, more, AIO__QUERY, how);
-    return aio__draft_since(draft, start);
+    *writer->at++ = mark;
+    const char *start = writer->at;
+    aio__url_writer_quote(writer, text, AIO__QUERY, how);
+    if (text.length && more.length) *writer->at++ = '&';
+    aio__url_writer_quote(writer, more, AIO__QUERY, how);
+    return aio__url_writer_since(writer, start);
 }
 
 /* After the URL itself: user or password, decoded, with a NUL. RFC 7617 has no control characters in them. */
-static const char *aio__draft_secret(aio__url_draft *draft, aio_text raw, aio_text *decoded)
+static const char *aio__url_writer_secret(aio__url_writer *writer, aio_text raw, aio_text *decoded)
 {
-    char *start = draft->at;
+    char *start = writer->at;
     if (!raw.data) return NULL;
-    draft->at = aio__unquote(start, raw.data, raw.length);
-    *decoded = aio__draft_since(draft, start);
-    *draft->at++ = '\0';
+    writer->at = aio__unquote(start, raw.data, raw.length);
+    *decoded = aio__url_writer_since(writer, start);
+    *writer->at++ = '\0';
     return aio__has_control(start, decoded->length, true) ? "the user info has a control character" : NULL;
 }
 
-static const char *aio__draft_write(aio__url_draft *draft, const aio__url_parts *parts)
+static const char *aio__url_writer_write(aio__url_writer *writer, const aio__url_parts *parts)
 {
-    aio_url *url = draft->url;
-    const char *why = aio__draft_scheme(draft, parts->scheme);
-    if (!why && parts->authority.data) why = aio__draft_authority(draft, parts->authority);
+    aio_url *url = writer->url;
+    const char *why = aio__url_writer_scheme(writer, parts->scheme);
+    if (!why && parts->authority.data) why = aio__url_writer_authority(writer, parts->authority);
     else if (!why && url->is_http) why = "the URL has no host";
     if (why) return why;
-    char *start = draft->at;
-    for (size_t i = 0; i < parts->scheme.length; i++) *draft->at++ = aio__lower(parts->scheme.data[i]);
-    url->scheme = aio__draft_since(draft, start);
-    *draft->at++ = ':';
-    if (parts->authority.data) aio__draft_put_authority(draft);
-    why = aio__draft_path(draft, parts);
-    url->query = aio__draft_tail(draft, '?', parts->query, parts->more, url->is_http ? AIO__QUOTE_PLUS : 0);
-    url->target = aio__draft_since(draft, url->path.data);
-    url->fragment = aio__draft_tail(draft, '#', parts->fragment, aio__text(NULL, 0), 0);
-    url->text = aio__draft_since(draft, start);
-    *draft->at++ = '\0';
-    if (!why) why = aio__draft_secret(draft, draft->user, &url->user);
-    if (!why) why = aio__draft_secret(draft, draft->password, &url->password);
+    char *start = writer->at;
+    for (size_t i = 0; i < parts->scheme.length; i++) *writer->at++ = aio__lower(parts->scheme.data[i]);
+    url->scheme = aio__url_writer_since(writer, start);
+    *writer->at++ = ':';
+    if (parts->authority.data) aio__url_writer_put_authority(writer);
+    why = aio__url_writer_path(writer, parts);
+    url->query = aio__url_writer_tail(writer, '?', parts->query, parts->more, url->is_http ? AIO__QUOTE_PLUS : 0);
+    url->target = aio__url_writer_since(writer, url->path.data);
+    url->fragment = aio__url_writer_tail(writer, '#', parts->fragment, aio__text(NULL, 0), 0);
+    url->text = aio__url_writer_since(writer, start);
+    *writer->at++ = '\0';
+    if (!why) why = aio__url_writer_secret(writer, writer->user, &url->user);
+    if (!why) why = aio__url_writer_secret(writer, writer->password, &url->password);
     return !why && url->text.length > AIO_URL_MAX ? "the URL is longer than 65536 bytes" : why;
 }
 
@@ -15647,17 +15659,17 @@ static const char *aio__draft_write(aio__url_draft *draft, const aio__url_parts 
  * for what joins the parts. */
 static int aio__url_compose(aio_url *url, const aio__url_parts *parts, const char *why, const char **reason)
 {
-    aio__url_draft draft;
+    aio__url_writer writer;
     const aio__url_parts *p = parts;
     int code = AIO_EURL;
     memset(url, 0, sizeof *url);
-    memset(&draft, 0, sizeof draft);
-    draft.url = url;
+    memset(&writer, 0, sizeof writer);
+    writer.url = url;
     if (!why) {
-        url->block = draft.at = (char *)aio__malloc(128 + p->scheme.length + 4 * p->authority.length
+        url->block = writer.at = (char *)aio__malloc(128 + p->scheme.length + 4 * p->authority.length
             + 3 * (p->base_path.length + p->path.length + p->query.length + p->more.length + p->fragment.length));
         if (!url->block) code = ENOMEM;
-        why = url->block ? aio__draft_write(&draft, p) : "out of memory";
+        why = url->block ? aio__url_writer_write(&writer, p) : "out of memory";
     }
     if (!why) return 0;
     if (reason) *reason = why;
@@ -17480,7 +17492,7 @@ static void aio__race_on_timer(aio__timer *timer)
     aio__race_wake(race);
 }
 
-static void aio__attempt_on_writable(aio__handle *handle) { aio__race_wake(((aio__attempt *)handle->owner)->race); }
+static void aio__attempt_on_writable(aio__work *work) { aio__race_wake(((aio__attempt *)work->owner)->race); }
 
 /* A lack of descriptors or memory is remembered as the code: it says nothing of the host, and may pass. */
 static void aio__attempt_fail(aio__attempt *attempt, int code, const char *why)
@@ -17738,7 +17750,7 @@ AIO_API aio_stream_task *aio__open_unix_connection(const char *path, const aio_c
 /* ============================================================================
  * 50. Transports: protocols over streams
  *
- * A stream with an aio__transport: its descriptor's handles run what is here, which reads into a buffer of the loop's
+ * A stream with an aio__transport: its descriptor's works run what is here, which reads into a buffer of the loop's
  * and calls the protocol. It ends by connection_lost, which is queued; only after that the stream is freed. May call
  * streams, connecting and servers.
  * ============================================================================ */
@@ -17773,9 +17785,9 @@ static void aio__transport_lose(aio_stream *s)
 }
 
 /* connection_made, or connection_lost. */
-static void aio__transport_soon(aio__handle *handle)
+static void aio__transport_soon(aio__work *work)
 {
-    aio_stream *s = (aio_stream *)handle->owner;
+    aio_stream *s = (aio_stream *)work->owner;
     aio__transport *t = s->transport;
     if (t->made) {
         aio__transport_lose(s);
@@ -17821,16 +17833,16 @@ static bool aio__transport_receive(aio_stream *s)
 {
     const aio_protocol *p = s->transport->protocol;
     void *self = s->transport->self;
-    size_t size = AIO__BUFFER;
+    size_t size = AIO__READ_BUFFER;
     ssize_t n = AIO__IO_FAILED;
     bool theirs = p->get_buffer != NULL;
-    char *buffer = theirs ? (char *)p->get_buffer(self, s, &size) : aio__buffer_take(s->loop);
+    char *buffer = theirs ? (char *)p->get_buffer(self, s, &size) : aio__read_buffer_take(s->loop);
     if (s->closing) return false;
     if (buffer && size) n = aio__stream_recv(s, buffer, size);
     else if (theirs && !s->error) s->error = aio__exception(AIO_ERUNTIME, "read", "get_buffer gave no room");
     if (n > 0 && !theirs && p->data_received) p->data_received(self, s, buffer, (size_t)n);
     if (n > 0 && theirs && p->buffer_updated) p->buffer_updated(self, s, (size_t)n);
-    if (buffer && !theirs) aio__buffer_give(s->loop, buffer);
+    if (buffer && !theirs) aio__read_buffer_give(s->loop, buffer);
     if (n > 0 || (n == AIO__IO_AGAIN && !s->error)) return n > 0;
     if (n == 0 && !s->error) aio__transport_eof(s);
     else aio__transport_fail(s, &aio__no_memory);
@@ -17846,9 +17858,9 @@ static void aio__transport_sent(aio_stream *s)
     if (t->protocol->resume_writing) t->protocol->resume_writing(t->self, s);
 }
 
-static void aio__transport_on_readable(aio__handle *handle)
+static void aio__transport_on_readable(aio__work *work)
 {
-    aio_stream *s = (aio_stream *)handle->owner;
+    aio_stream *s = (aio_stream *)work->owner;
     aio__transport *t = s->transport;
     if (aio__write_wants_read(s)) {
         aio__stream_flush(s);
@@ -17861,10 +17873,10 @@ static void aio__transport_on_readable(aio__handle *handle)
     aio__transport_wait(s, got);
 }
 
-static void aio__transport_on_writable(aio__handle *handle)
+static void aio__transport_on_writable(aio__work *work)
 {
-    aio_stream *s = (aio_stream *)handle->owner;
-    aio__stream_on_writable(handle);
+    aio_stream *s = (aio_stream *)work->owner;
+    aio__stream_on_writable(work);
     aio__transport_sent(s);
 }
 
@@ -18289,7 +18301,7 @@ struct aio__origin { /* one scheme, host and port; exists while it has connectio
     aio__origin *next;       /* in its bucket */
     aio__connector *connector;
     aio__node  idle, waiters;
-    aio__node  hungry;     /* in connector->hungry: has waiters, and is below its own limit */
+    aio__node  waiting_origins;     /* in connector->waiting_origins: has waiters, and is below its own limit */
     int        busy;
     uint32_t   hash;
     bool       is_tls;
@@ -18301,7 +18313,7 @@ struct aio__connector {
     aio_loop   *loop;
     int         limit, limit_per_host;  /* 0: none */
     size_t      busy_count, idle_count;
-    aio__node   busy, idle, hungry;
+    aio__node   busy, idle, waiting_origins;
     aio__origin **buckets;
     size_t      bucket_count, host_count;
     aio__timer *sweep;
@@ -18373,13 +18385,13 @@ static void aio__origin_leave(aio__connector *c, aio__origin *host)
     aio__free(host);
 }
 
-/* Whether it stands among the hungry follows from its waiters and its limit. */
+/* Whether it stands among the waiting_origins follows from its waiters and its limit. */
 static void aio__origin_update(aio__connector *c, aio__origin *host)
 {
-    bool is = host->hungry.next != NULL;
+    bool is = host->waiting_origins.next != NULL;
     bool should = !aio__ring_empty(&host->waiters) && (!c->limit_per_host || host->busy < c->limit_per_host);
-    if (should && !is) aio__ring_insert(&c->hungry, &host->hungry);
-    if (!should && is) aio__ring_remove(&host->hungry);
+    if (should && !is) aio__ring_insert(&c->waiting_origins, &host->waiting_origins);
+    if (!should && is) aio__ring_remove(&host->waiting_origins);
 }
 
 /* ---- idle connections ---- */
@@ -18391,7 +18403,7 @@ static bool aio__stream_silent(aio_stream *s)
     return !aio__stream_has_input(s) || aio__stream_fill(s, 0) == AIO__IO_AGAIN;
 }
 
-static void aio__stream_idle(aio_stream *s, void (*run)(aio__handle *), void *owner)
+static void aio__stream_idle(aio_stream *s, void (*run)(aio__work *), void *owner)
 {
     aio__in_free(s);
     s->d.reader.run = run;
@@ -18431,9 +18443,9 @@ static void aio__connection_retire(aio__connector *c, aio__connection *connectio
     aio__origin_leave(c, host);
 }
 
-static void aio__connection_on_readable(aio__handle *handle)
+static void aio__connection_on_readable(aio__work *work)
 {
-    aio__connection *connection = (aio__connection *)handle->owner;
+    aio__connection *connection = (aio__connection *)work->owner;
     aio_stream *s = connection->stream;
     if (aio__stream_silent(s)) aio__stream_idle(s, aio__connection_on_readable, connection);
     else aio__connection_retire(connection->host->connector, connection);
@@ -18505,10 +18517,10 @@ static void aio__ticket_finish(aio__connector *c, aio__ticket *ticket, aio_excep
 /* Places go to those who wait, one host after the other. */
 static void aio__connector_serve(aio__connector *c)
 {
-    while (!aio__ring_empty(&c->hungry) && aio__connector_has_place(c)) {
-        aio__origin *host = AIO__CONTAINER(c->hungry.next, aio__origin, hungry);
+    while (!aio__ring_empty(&c->waiting_origins) && aio__connector_has_place(c)) {
+        aio__origin *host = AIO__CONTAINER(c->waiting_origins.next, aio__origin, waiting_origins);
         aio__ticket *ticket = AIO__CONTAINER(host->waiters.next, aio__ticket, node);
-        aio__ring_remove(&host->hungry);
+        aio__ring_remove(&host->waiting_origins);
         ticket->got = aio__connection_get(c, host);
         aio__ticket_finish(c, ticket, ticket->got ? NULL : &aio__no_memory);
         if (ticket->got) continue;
@@ -18643,7 +18655,7 @@ static void aio__connector_open(aio__connector *c, aio_loop *loop, int limit, in
     c->keepalive = keepalive;
     aio__ring_clear(&c->busy);
     aio__ring_clear(&c->idle);
-    aio__ring_clear(&c->hungry);
+    aio__ring_clear(&c->waiting_origins);
 }
 
 /* Closes every connection, also those in use. */
@@ -18688,7 +18700,7 @@ enum {
 };
 
 /* The members of aio_timeouts, in their order. */
-enum { AIO__TOTAL, AIO__CONNECT, AIO__SOCK_CONNECT, AIO__SOCK_READ, AIO__LIMITS };
+enum { AIO__TIMEOUT_TOTAL, AIO__TIMEOUT_CONNECT, AIO__TIMEOUT_SOCK_CONNECT, AIO__TIMEOUT_SOCK_READ, AIO__TIMEOUTS };
 
 static const char *const aio__phase_names[] = {
     "pool", "resolve", "connect", "proxy", "TLS handshake", "send", "headers", "body"
@@ -18725,7 +18737,7 @@ typedef struct aio__exchange {
     aio_text       key;        /* of the connection: the origin, and all proxies on the way */
     const char    *tunnel;     /* in route; NULL: none */
     aio__phases    phases;
-    int64_t        limits[AIO__LIMITS]; /* nanoseconds; 0: none */
+    int64_t        limits[AIO__TIMEOUTS]; /* nanoseconds; 0: none */
     int64_t        total_at, connect_at;
     bool           keep;       /* the connection may be used again after this exchange */
     bool           heard;      /* a byte of the response has come */
@@ -18934,7 +18946,7 @@ static bool aio__exchange_waiting(aio__intake *in)
 {
     aio__exchange *x = AIO__CONTAINER(in, aio__exchange, in);
     bool sends = x->phases.phase == AIO__PHASE_SEND;
-    return aio__exchange_until(x, sends ? INT64_MAX : aio__after(in->watch.loop, x->limits[AIO__SOCK_READ]));
+    return aio__exchange_until(x, sends ? INT64_MAX : aio__after(in->watch.loop, x->limits[AIO__TIMEOUT_SOCK_READ]));
 }
 
 static int aio__shown(size_t length) { return length > 160 ? 160 : (int)length; }
@@ -18956,8 +18968,8 @@ static aio_exception *aio__exchange_timeout(const aio__exchange *x)
     static const char *const names[] = { "total", "connect", "sock_connect", "sock_read" };
     char name[400];
     const char *phase = aio__phase_names[x->phases.phase];
-    int limit = x->total_at <= x->in.watch.loop->now ? AIO__TOTAL
-              : x->phases.phase < AIO__PHASE_SEND ? AIO__CONNECT : AIO__SOCK_READ;
+    int limit = x->total_at <= x->in.watch.loop->now ? AIO__TIMEOUT_TOTAL
+              : x->phases.phase < AIO__PHASE_SEND ? AIO__TIMEOUT_CONNECT : AIO__TIMEOUT_SOCK_READ;
     return aio__exception(AIO_ETIMEOUT, phase, "%s: timed out in phase %s: the limit `%s` is %g s",
                           aio__exchange_name(x, name, sizeof name), phase, names[limit],
                           aio__seconds(x->limits[limit]));
@@ -19035,14 +19047,14 @@ static const char *aio__fields_problem(const aio_headers *headers)
 }
 
 /* Timeouts in nanoseconds, each as `mine` has it, or else `its`, or by default. False if one is none. */
-static bool aio__timeouts_read(int64_t limits[AIO__LIMITS], const aio_timeouts *mine, const aio_timeouts *its)
+static bool aio__timeouts_read(int64_t limits[AIO__TIMEOUTS], const aio_timeouts *mine, const aio_timeouts *its)
 {
-    static const double defaults[AIO__LIMITS] = { 300, 0, 30, 0 };
-    double seconds[AIO__LIMITS], otherwise[AIO__LIMITS];
+    static const double defaults[AIO__TIMEOUTS] = { 300, 0, 30, 0 };
+    double seconds[AIO__TIMEOUTS], otherwise[AIO__TIMEOUTS];
     bool fit = true;
     memcpy(seconds, mine, sizeof seconds);
     memcpy(otherwise, its, sizeof otherwise);
-    for (int i = 0; i < AIO__LIMITS; i++) {
+    for (int i = 0; i < AIO__TIMEOUTS; i++) {
         limits[i] = aio__timeout_ns(seconds[i] == 0 ? otherwise[i] : seconds[i], defaults[i]);
         fit = fit && limits[i] >= 0;
     }
@@ -19052,7 +19064,7 @@ static bool aio__timeouts_read(int64_t limits[AIO__LIMITS], const aio_timeouts *
 static const char *aio__request_problem(aio_session *session, const char *method, const char *url,
                                         const aio_request_options *o)
 {
-    int64_t limits[AIO__LIMITS];
+    int64_t limits[AIO__TIMEOUTS];
     size_t count;
     if (!session) return "no session";
     if (!url) return "no URL";
@@ -19265,8 +19277,8 @@ static int aio__exchange_prepare(aio__exchange *x, const struct aio__fetching *f
     x->phases.since = loop->now;
     x->phases.phase = AIO__PHASE_POOL;
     aio__timeouts_read(x->limits, &f->timeout, &session->options.timeout);
-    x->total_at = aio__after(loop, x->limits[AIO__TOTAL]);
-    x->connect_at = aio__after(loop, x->limits[AIO__CONNECT]);
+    x->total_at = aio__after(loop, x->limits[AIO__TIMEOUT_TOTAL]);
+    x->connect_at = aio__after(loop, x->limits[AIO__TIMEOUT_CONNECT]);
     memset(&x->response.times, 0, sizeof x->response.times);
     int code = aio__request_url(x, f, reason);
     if (!code) code = aio__request_route(x, f, reason);
@@ -19284,7 +19296,7 @@ static aio_stream_task *aio__exchange_connect(aio__exchange *x)
     const aio_url *to = x->via.block ? &x->via : &x->url;
     options.tls = to->is_tls;
     if (to->is_tls) options.tls_context = x->via.block ? o->proxy_tls_context : o->tls_context;
-    options.connect_timeout = aio__seconds(x->limits[AIO__SOCK_CONNECT]);
+    options.connect_timeout = aio__seconds(x->limits[AIO__TIMEOUT_SOCK_CONNECT]);
     options.limit = o->read_bufsize;
     options.family = o->family;
     options.local_host = o->local_host;
@@ -19293,7 +19305,7 @@ static aio_stream_task *aio__exchange_connect(aio__exchange *x)
     options.proxy = x->tunnel;
     options.proxy_headers = o->proxy_headers;
     options.proxy_tls_context = o->proxy_tls_context;
-    options.proxy_timeout = x->limits[AIO__SOCK_CONNECT] ? options.connect_timeout : (double)AIO_UNLIMITED;
+    options.proxy_timeout = x->limits[AIO__TIMEOUT_SOCK_CONNECT] ? options.connect_timeout : (double)AIO_UNLIMITED;
     aio_stream_task *task = aio__open_connection(to->host.data, to->port, &options);
     if (task && task->task.future.run.coro == aio__connect_coro)
         ((struct aio__connect *)(void *)task)->phases = &x->phases;
@@ -19630,7 +19642,7 @@ static int aio__session_proxies(aio_session_options *kept, const aio_session_opt
 static int aio__session_fill(aio_session *session, const aio_session_options *o)
 {
     int64_t names_ttl = aio__timeout_ns(o->ttl_dns_cache, 10), keepalive = aio__timeout_ns(o->keepalive_timeout, 15);
-    int64_t limits[AIO__LIMITS];
+    int64_t limits[AIO__TIMEOUTS];
     if (names_ttl < 0 || keepalive < 0 || aio__pairs_problem(o->headers) || aio__pairs_problem(o->proxy_headers)
         || !aio__timeouts_read(limits, &o->timeout, &o->timeout)
         || o->max_line_size < 0 || o->max_field_size < 0 || o->max_headers < 0
@@ -20446,11 +20458,11 @@ static void aio__search_visit(void *object, void *arg)
 static const aio_future *aio__waiter_of(const aio_future *f, aio__node *node)
 {
     if (aio__node_is_task(node)) return &aio__root(AIO__CONTAINER(node, aio_task, node))->future;
-    aio__handle *handle = (aio__handle *)(void *)node;
-    aio__search search = { handle->owner, false };
-    if (handle->owner == f) return NULL; /* a done callback */
+    aio__work *work = (aio__work *)(void *)node;
+    aio__search search = { work->owner, false };
+    if (work->owner == f) return NULL; /* a done callback */
     aio__heap_each(&f->loop->frames, aio__search_visit, &search);
-    return search.found ? (const aio_future *)handle->owner : NULL;
+    return search.found ? (const aio_future *)work->owner : NULL;
 }
 
 static void aio__graph_up(const aio__path *up, const aio_future *f)

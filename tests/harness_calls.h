@@ -160,7 +160,7 @@ static void *seam_thread_run(void *arg)
     struct seam_thread thread = *(struct seam_thread *)arg;
     free(arg);
     void *result = thread.run(thread.arg);
-    if (thread.run == aio__lane_run) SEAM_ADD(seam.lookups, -1);
+    if (thread.run == aio__lookup_threads_run) SEAM_ADD(seam.lookups, -1);
     SEAM_ADD(seam.threads, -1);
     return result;
 }
@@ -180,7 +180,7 @@ static int seam_thread(pthread_t *id, void *(*run)(void *), void *arg)
     struct seam_thread *thread = (struct seam_thread *)malloc(sizeof *thread);
     thread->run = run;
     thread->arg = arg;
-    long lookups = run == aio__lane_run;
+    long lookups = run == aio__lookup_threads_run;
     SEAM_ADD(seam.threads, 1);
     SEAM_ADD(seam.lookups, lookups);
     int code = seam_real.thread(id, seam_thread_run, thread);

@@ -78,7 +78,7 @@ SCENARIO(https,
     AIO_END;
 }
 
-/* A client that shakes no hands is let go, and one that says no goodbye is not waited for longer than was asked. */
+/* A client that shakes no hands is let go, and one that says no close_notify is not waited for longer than was asked. */
 struct https_deadlines {
     aio_task task; aio_tls_context *server_tls, *client_tls; aio_server *server; aio_stream *plain, *mute;
     aio_text text; double began;
@@ -103,7 +103,7 @@ SCENARIO(https_deadlines, .may = { EPIPE, ECONNRESET, ETIMEDOUT, ENOTCONN, AIO_E
     CHECK_NEAR(aio_loop_time(aio_get_running_loop()) - self->began, 3, 0.1);
     AIO_AWAIT(self->mute, aio_open_connection("127.0.0.1", aio_server_port(self->server),
                                               .tls_context = self->client_tls));
-    AIO_AWAIT(aio_sleep(2.5)); /* the server has said goodbye, and hears nothing */
+    AIO_AWAIT(aio_sleep(2.5)); /* the server has said close_notify, and hears nothing */
     CHECK_INT(aio_server_client_count(self->server), 1);
     AIO_AWAIT(aio_sleep(3.2));
     CHECK_INT(aio_server_client_count(self->server), 1);

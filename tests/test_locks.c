@@ -56,11 +56,11 @@ LOCK_SCENARIO(lock_in_turn, aio_lock lock;)
     for (self->i = 0; self->i < 5; self->i++) AIO_AWAIT((aio_task *)aio_ref(self->t[self->i]));
     CHECK_STR(lock_log, "abcde");
     CHECK(!aio_lock_locked(&self->lock));
-    CHECK_PTR(self->lock.line.first, NULL);
+    CHECK_PTR(self->lock.queue.first, NULL);
     AIO_FINALLY;
     lock_dismiss(self->t);
     for (self->i = 0; self->i < 3; self->i++) AIO_AWAIT(aio_sleep(0));
-    ALWAYS(!aio_lock_locked(&self->lock) && !self->lock.line.first); /* whatever went wrong, it was handed on */
+    ALWAYS(!aio_lock_locked(&self->lock) && !self->lock.queue.first); /* whatever went wrong, it was handed on */
     AIO_END;
 }
 
@@ -150,7 +150,7 @@ LOCK_SCENARIO(lock_uncancelled, aio_lock lock; aio_event event;)
             if (now.cancelled || aio_caught(self)->code != AIO_ECANCELLED) AIO_RERAISE();
         } AIO_END_TRY;
     }
-    CHECK_PTR(self->lock.line.first, NULL);
+    CHECK_PTR(self->lock.queue.first, NULL);
     AIO_FINALLY;
     lock_dismiss(self->t);
     AIO_END;
@@ -262,12 +262,12 @@ TEST(lock_loops)
                           (aio_task *)AIO_CALL(lock_waits, .event = true) };
     for (int i = 0; i < 3; i++) waits[i] = (aio_task *)aio_create_task(waits[i]);
     CHECK_INT(aio_loop_run_until_complete(loop, aio_ref(waits[0]), NULL), 0);
-    CHECK(lock_static.line.first && lock_static_event.waiting);
+    CHECK(lock_static.queue.first && lock_static_event.waiting);
     aio_set_event_loop(other);
     CHECK_INT(aio_loop_run_until_complete(other, AIO_CALL(lock_foreign), NULL), 0);
     aio_unref_all(waits, 3);
     aio_loop_free(loop);
-    CHECK(!lock_static.line.first && !lock_static.line.loop && !lock_static_event.waiting);
+    CHECK(!lock_static.queue.first && !lock_static.queue.loop && !lock_static_event.waiting);
     CHECK_INT(aio_event_set(&lock_static_event), 0);
     CHECK_INT(aio_lock_release(&lock_static), 0);
     CHECK_INT(aio_loop_run_until_complete(other, AIO_CALL(lock_waits), NULL), 0);
@@ -471,7 +471,7 @@ LOCK_SCENARIO(event_timed, aio_event event; aio_lock lock;)
             if (aio_caught(self)->code != AIO_ETIMEOUT) AIO_RERAISE();
         } AIO_END_TRY;
     }
-    CHECK_PTR(self->lock.line.first, NULL);
+    CHECK_PTR(self->lock.queue.first, NULL);
     CHECK_STR(lock_log, "");
     CHECK_INT(aio_event_set(&self->event), 0);
     AIO_AWAIT(aio_sleep(0));
@@ -560,7 +560,7 @@ LOCK_SCENARIO(semaphore_cancelled, aio_semaphore semaphore;)
     for (self->i = 0; self->i < 3; self->i++) AIO_AWAIT(aio_sleep(0));
     CHECK_STR(lock_log, "!!!ce");
     CHECK_INT(self->semaphore.value, 0);
-    CHECK_INT(self->semaphore.line.called, 0);
+    CHECK_INT(self->semaphore.queue.called, 0);
     AIO_FINALLY;
     lock_dismiss(self->t);
     AIO_END;
@@ -578,7 +578,7 @@ LOCK_SCENARIO(semaphore_every_share, aio_semaphore semaphore;)
     AIO_FINALLY;
     lock_dismiss(self->t);
     for (self->i = 0; self->i < 3; self->i++) AIO_AWAIT(aio_sleep(0));
-    ALWAYS(self->semaphore.value == 2 && !self->semaphore.line.first); /* no share was lost on any way */
+    ALWAYS(self->semaphore.value == 2 && !self->semaphore.queue.first); /* no share was lost on any way */
     AIO_END;
 }
 
@@ -682,7 +682,7 @@ LOCK_SCENARIO(condition_notify, aio_condition condition;)
     AIO_FINALLY;
     lock_dismiss(self->t);
     for (self->i = 0; self->i < 20; self->i++) AIO_AWAIT(aio_sleep(0));
-    ALWAYS(!aio_condition_locked(&self->condition) && !self->condition.line.first && !self->condition.own.line.first);
+    ALWAYS(!aio_condition_locked(&self->condition) && !self->condition.queue.first && !self->condition.own.queue.first);
     AIO_END;
 }
 
@@ -825,7 +825,7 @@ LOCK_SCENARIO(condition_passes_cancelled, aio_condition condition;)
     for (self->i = 0; self->i < 6; self->i++) AIO_AWAIT(aio_sleep(0));
     CHECK_STR(lock_log, "!!b");
     CHECK(!aio_condition_locked(&self->condition));
-    CHECK_PTR(self->condition.line.first, NULL);
+    CHECK_PTR(self->condition.queue.first, NULL);
     AIO_FINALLY;
     lock_dismiss(self->t);
     AIO_END;
@@ -950,7 +950,7 @@ LOCK_SCENARIO(condition_without_lock, aio_condition condition; aio_lock *lock;)
     lock_gone = true;
     AIO_AWAIT(aio_sleep(0));
     CHECK_STR(lock_log, "R");
-    CHECK_PTR(self->condition.line.first, NULL);
+    CHECK_PTR(self->condition.queue.first, NULL);
     AIO_FINALLY;
     lock_dismiss(self->t);
     if (self->lock) aio_condition_destroy(&self->condition);
@@ -1075,7 +1075,7 @@ BARRIER_SCENARIO(barrier_cancelled, aio_barrier barrier; int result;)
     AIO_FINALLY;
     lock_dismiss(self->t);
     for (self->i = 0; self->i < 3; self->i++) AIO_AWAIT(aio_sleep(0));
-    ALWAYS(self->barrier.count == 0 && !self->barrier.line.first);
+    ALWAYS(self->barrier.count == 0 && !self->barrier.queue.first);
     AIO_END;
 }
 

@@ -169,7 +169,7 @@ SCENARIO(tls_echo, TLS_MAY)
         AIO_AWAIT(self->text, aio_stream_read_all(self->stream, 0)); /* close_notify */
         CHECK_INT(self->text.length, 0);
         AIO_AWAIT(aio_sleep(0.1));
-        self->code = aio_stream_write(self->stream, "x", 1); /* the peer said goodbye, then closed */
+        self->code = aio_stream_write(self->stream, "x", 1); /* the peer said close_notify, then closed */
         AIO_AWAIT(aio_sleep(0.1));
         if (!self->code) self->code = aio_stream_write(self->stream, "x", 1);
         if (!seam.fired) CHECK(self->code == EPIPE || self->code == ECONNRESET);
@@ -392,7 +392,7 @@ SCENARIO(tls_renegotiated, TLS_MAY, .skip = KIND_CALL /* a warning that the sock
     AIO_END;
 }
 
-/* Closing waits for the peer's goodbye if it is told to. */
+/* Closing waits for the peer's close_notify if it is told to. */
 struct tls_mute { aio_task task; aio_stream *stream; bool pours; char block[50000]; };
 static AIO_CORO(tls_mute) /* never reads; says nothing, or much */
 {
@@ -444,7 +444,7 @@ SCENARIO(tls_goodbyes, TLS_MAY, .skip = KIND_SLICE /* much by single bytes */)
     AIO_AWAIT(self->stream, aio_open_connection("127.0.0.1", aio_server_port(self->server),
                                                 .tls_context = self->client_tls));
     AIO_AWAIT(aio_sleep(0.1));
-    aio_server_close_clients(self->server); /* they wait for a goodbye, too */
+    aio_server_close_clients(self->server); /* they wait for a close_notify, too */
     AIO_AWAIT(aio_sleep(3.8));
     CHECK_INT(aio_server_client_count(self->server), 1);
     AIO_AWAIT(aio_sleep(0.4));
@@ -658,7 +658,7 @@ static AIO_CORO(tls_cut_peer)
     AIO_BEGIN(tls_cut_peer);
     AIO_AWAIT(aio_stream_read(self->stream, 1));
     aio_stream_write(self->stream, "half of ", 8);
-    self->stream->tls->failed = true; /* it says no goodbye */
+    self->stream->tls->failed = true; /* it says no close_notify */
     AIO_END;
 }
 CLIENT_HANDLER(tls_cut_peer)
@@ -805,7 +805,7 @@ SCENARIO(tls_aborted, TLS_MAY)
         AIO_TIMEOUT(100) AIO_AWAIT(aio_stream_read_all(self->other, 0));
         UNREACHED();
     } AIO_CATCH {
-        bool lost; /* a unix socket is reset if it was closed with bytes unread, else it ends without a goodbye */
+        bool lost; /* a unix socket is reset if it was closed with bytes unread, else it ends without a close_notify */
         lost = aio_caught(self)->code == AIO_ETLS || aio_caught(self)->code == ECONNRESET;
         if (!CHECK(lost)) AIO_RERAISE();
     } AIO_END_TRY;
@@ -815,7 +815,7 @@ SCENARIO(tls_aborted, TLS_MAY)
     AIO_END;
 }
 
-/* The peer's goodbye comes behind much that nobody reads, and the peer does not hang up. */
+/* The peer's close_notify comes behind much that nobody reads, and the peer does not hang up. */
 struct tls_late_goodbye { PAIR_SELF; aio_stream *closing; double began; char block[66000]; };
 SCENARIO(tls_late_goodbye, TLS_MAY, .skip = KIND_SLICE /* much by single bytes */
          | KIND_CALL /* nobody reads meanwhile: a write that had to wait would wait for ever */)
@@ -823,8 +823,8 @@ SCENARIO(tls_late_goodbye, TLS_MAY, .skip = KIND_SLICE /* much by single bytes *
     AIO_BEGIN(tls_late_goodbye);
     PAIR_SETUP();
     REQUIRE(aio_stream_write(self->other, self->block, sizeof self->block) == 0);
-    REQUIRE(aio__tls_goodbye(self->other->tls));
-    self->stream->tls->patience = 5;
+    REQUIRE(aio__tls_close_notify(self->other->tls));
+    self->stream->tls->shutdown_timeout = 5;
     self->began = aio_loop_time(aio_get_running_loop());
     self->closing = self->stream;
     self->stream = NULL;
@@ -836,13 +836,13 @@ SCENARIO(tls_late_goodbye, TLS_MAY, .skip = KIND_SLICE /* much by single bytes *
     AIO_END;
 }
 
-/* Who hangs up instead of saying goodbye may have missed what was said last. */
+/* Who hangs up instead of saying close_notify may have missed what was said last. */
 struct tls_no_goodbye { PAIR_SELF; aio_stream *closing; };
 SCENARIO(tls_no_goodbye, TLS_MAY)
 {
     AIO_BEGIN(tls_no_goodbye);
     PAIR_SETUP();
-    self->stream->tls->patience = 5;
+    self->stream->tls->shutdown_timeout = 5;
     REQUIRE(shutdown(aio_stream_fileno(self->other), SHUT_WR) == 0);
     self->closing = self->stream;
     self->stream = NULL;
@@ -1309,7 +1309,7 @@ SCENARIO(tls_within, TLS_MAY)
         }
         AIO_AWAIT((struct tls_feed *)aio_ref(self->feed));
         aio_server_close_clients(self->server);
-        AIO_AWAIT(self->text, aio_stream_read(self->stream, 1)); /* the upper goodbye, */
+        AIO_AWAIT(self->text, aio_stream_read(self->stream, 1)); /* the upper close_notify, */
         CHECK_INT(self->text.length, 0);
         while ((self->rest = aio__tls_recv(self->stream->tls->lower, self->alpn, 1)) == AIO__IO_AGAIN)
             AIO_AWAIT(aio__stream_wait(self->stream, AIO__READ));

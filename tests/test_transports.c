@@ -441,7 +441,7 @@ SCENARIO(transport_tls, TLS_MAY)
     AIO_END;
 }
 
-/* Closing waits for the peer's goodbye, and no longer than it is told to. */
+/* Closing waits for the peer's close_notify, and no longer than it is told to. */
 struct transport_tls_goodbye { TRANSPORT_SELF; aio_tls_context *server_tls, *client_tls; };
 SCENARIO(transport_tls_goodbye, TLS_MAY, .skip = KIND_SLICE /* much by single bytes */)
 {
