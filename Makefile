@@ -78,10 +78,19 @@ check-layout: ## aio.h's contents, form, lengths, layers, names, seam; and the c
 	@python3 tests/layout/check_test.py
 	@python3 tests/layout/check.py aio.h
 
-install: ## copy aio.h to PREFIX/share/aio: include it by its path, or copy it; -I would hide the system's <aio.h>
-	mkdir -p $(DESTDIR)$(PREFIX)/share/aio
-	cp aio.h $(DESTDIR)$(PREFIX)/share/aio/aio.h
-	@echo 'use it as: #include "$(PREFIX)/share/aio/aio.h"'
+# <aio.h> is POSIX': the folder that -I names has only `aio` in it.
+VERSION = $(shell sed -n 's/^\#define AIO_VERSION  *"\(.*\)"$$/\1/p' aio.h)
+
+install: ## put aio.h in PREFIX/include/aio, to be included as <aio/aio.h>, and aio.pc where pkg-config looks
+	mkdir -p $(DESTDIR)$(PREFIX)/include/aio $(DESTDIR)$(PREFIX)/share/pkgconfig
+	cp aio.h $(DESTDIR)$(PREFIX)/include/aio/aio.h
+	printf '%s\n' 'prefix=$(PREFIX)' 'includedir=$${prefix}/include' '' 'Name: aio' \
+	    'Description: asyncio and aiohttp for C, in one header' 'Version: $(VERSION)' 'Requires: openssl' \
+	    'Libs: -lpthread' 'Cflags: -I$${includedir}' >$(DESTDIR)$(PREFIX)/share/pkgconfig/aio.pc
+
+uninstall: ## remove what install put there
+	rm -f $(DESTDIR)$(PREFIX)/include/aio/aio.h $(DESTDIR)$(PREFIX)/share/pkgconfig/aio.pc
+	-rmdir $(DESTDIR)$(PREFIX)/include/aio
 
 clean: ## remove build/
 	rm -rf build
@@ -137,4 +146,4 @@ build/fuzz/%: tests/fuzz/%.c aio.h
 	    $(CPPFLAGS) -o $@ $< $(LDFLAGS) $(LDLIBS)
 
 .PHONY: help demo test examples torture test-sanitize test-valgrind test-matrix fuzz coverage integration bench \
-    bench-programs check-layout install clean setup
+    bench-programs check-layout install uninstall clean setup

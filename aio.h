@@ -1,4 +1,5 @@
 /* aio.h: asyncio and aiohttp for C, in one file.
+ * SPDX-License-Identifier: MIT-0 OR Unlicense
  *
  *   An event loop, coroutines, tasks, futures, gather and wait, TCP and TLS streams, and an HTTP/1.1 client and
  *   server, with nothing beyond libc and OpenSSL. Who knows asyncio knows the names.
@@ -23,7 +24,8 @@
  *
  *   Add -O2 -DAIO_STATIC to a program of one source file: what it does not use is then not even compiled.
  *
- *   Include it as "aio.h", with quotes, and keep its folder off -I: <aio.h> is a POSIX header of its own.
+ *   Include it as "aio.h", with quotes, and keep its folder off -I: <aio.h> is a POSIX header of its own. Where
+ *   `make install` has put it, it is <aio/aio.h>, and `pkg-config --cflags --libs aio` says how to compile.
  *
  * COROUTINES
  *
@@ -64,6 +66,8 @@
  *
  *   AIO_IMPLEMENTATION   the implementation is compiled here
  *   AIO_STATIC           everything is static to this source file, and what it does not use is left out
+ *   AIO_API              what stands before each function, if not `extern` (with AIO_STATIC: `static`), the same in
+ *                        each file: __declspec(dllexport), __attribute__((visibility("default")))
  *   AIO_NO_TLS           without OpenSSL
  *   AIO_NO_LINUX         only what POSIX has, on Linux too
  *   AIO_MALLOC(n), AIO_REALLOC(p, n), AIO_FREE(p)   thread-safe, aligned as malloc's; all three or none
@@ -128,7 +132,8 @@
  *   53. HTTP server: connections and handlers
  *   54. Introspection: task dump and call graph
  *
- * LICENCE: MIT-0 or public domain, as you like; see the end of the file.
+ * LICENCE: MIT-0 or public domain, as you like. Its text, the history, and where to report a vulnerability are at the
+ * end of the file.
  */
 #ifndef AIO_H_INCLUDED
 #define AIO_H_INCLUDED
@@ -147,13 +152,18 @@
 /* ============================================================================
  * 1. Linkage and compilers
  *
- * How declarations are exported, and what differs between C and C++, gcc and clang.
+ * The version, how declarations are exported, and what differs between C and C++, gcc and clang.
  * ============================================================================ */
 
+#define AIO_VERSION        "0.1.0"
+#define AIO_VERSION_NUMBER 100 /* major * 10000 + minor * 100 + patch */
+
+#ifndef AIO_API
 #ifdef AIO_STATIC
 #define AIO_API static __attribute__((__unused__))
 #else
 #define AIO_API extern
+#endif
 #endif
 
 #define AIO__INLINE static inline __attribute__((__unused__)) /* what the macros expand to, where a call would cost */
@@ -192,6 +202,9 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+
+/* AIO_VERSION of the implementation that is linked in; AIO_VERSION itself is that of the header included. */
+AIO_API const char *aio_version(void);
 
 typedef struct aio_loop aio_loop;
 typedef struct aio_future aio_future;
@@ -2165,6 +2178,8 @@ AIO_API int  aio_print_tasks_on_signal(aio_loop *loop, int signum);
 #ifdef __cplusplus
 extern "C" {
 #endif
+
+AIO_API const char *aio_version(void) { return AIO_VERSION; }
 
 static void *aio__os_malloc(size_t size) { return AIO_MALLOC(size); }
 static void *aio__os_realloc(void *pointer, size_t size) { return AIO_REALLOC(pointer, size); }
@@ -20536,6 +20551,17 @@ AIO_API int aio_print_tasks_on_signal(aio_loop *loop, int signum)
 #endif /* AIO_IMPLEMENTATION */
 
 /*
+HISTORY
+
+0.1.0, not released: the first version.
+
+------------------------------------------------------------------------------
+VULNERABILITIES
+
+Report one as a private security advisory of the repository that you have this file from, or, if it has none, in its
+issue tracker, without what an attacker would need.
+
+------------------------------------------------------------------------------
 aio.h is available under either of two licences; choose the one you prefer.
 
 ------------------------------------------------------------------------------

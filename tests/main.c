@@ -10,6 +10,7 @@
 #include "test_subprocess.c"
 #include "test_errors.c"
 #include "test_harness.c"
+#include "test_linkage.c"
 #include "test_headers.c"
 #include "test_http_messages.c"
 #include "test_locks.c"

@@ -142,6 +142,15 @@ cpp_beside_c() {
         "$1" -o "$binary" "$binary.o" "$binary-c.o" $libs && timeout 60 "$binary"
 }
 
+# A library made with an AIO_API of the user's own exports what is public, and nothing else of its file.
+exported() {
+    local library=$out/exported-$1.so
+    "$@" -DAIO_API='__attribute__((visibility("default")))' -fvisibility=hidden -fPIC -shared -o "$library" \
+        "$out/implementation.c" $libs || return 1
+    nm -D --defined-only "$library" >"$library.names"
+    grep -q ' T aio_version$' "$library.names" && ! grep -E ' [A-Z] ' "$library.names" | grep -vE ' aio_| _(init|fini)$'
+}
+
 # Included too late for its feature macros, the implementation must say so.
 refused() { ! "$@" -fsyntax-only "$out/late.c" 2>"$out/late" && grep -q 'before any system header' "$out/late"; }
 
@@ -249,11 +258,14 @@ for compiler in gcc clang; do
         ${own[$compiler]} -DAIO_STATIC
     cell "allocator of one's own $compiler" linked allocator-$compiler $compiler -std=c99 -O2 $warn_c \
         ${own[$compiler]} -- "$out/allocator.c"
+    cell "AIO_API of one's own $compiler" exported $compiler -std=c99 -O0 $warn_c
     cell "too late an include $compiler" refused $compiler -std=c99
     cell "two files $compiler" linked two-$compiler $compiler -std=c99 -O0 $warn_c -- "$out/main.c" "$out/other.c"
     cell "two files $compiler AIO_STATIC" linked static-$compiler $compiler -std=c99 -O0 $warn_c -- \
         "$out/static_main.c" "$out/static_other.c"
 done
+
+cell "install" sh tests/install.sh "$out/install"
 
 for compiler in g++ clang++; do
     if ! have $compiler; then
