@@ -19749,8 +19749,8 @@ AIO_API size_t aio_session_idle(const aio_session *session) { return session ? s
  * 53. HTTP server: connections and handlers
  *
  * One connection is one coroutine (aio__serving) in an aio_server: a head, its handler, what is left of the body, the
- * next head; so pipelined requests are answered in order. What it knows is an aio__inbound, the user's aio_request.
- * Calls streams, messages, and the intake of the room of connections.
+ * next head; so pipelined requests are answered in order. What it knows is an aio__served, which begins with the user's
+ * aio_request. Calls streams, messages, and the intake of the room of connections.
  * ============================================================================ */
 
 enum {
@@ -19767,14 +19767,14 @@ typedef struct aio__service { /* what the connections of one server share; owned
     aio_http_server_options options;
     int64_t                 header, keepalive, body; /* nanoseconds */
     aio__http_clock         clock;
-    aio__node               inbound;
+    aio__node               requests; /* of its connections, a ring */
 } aio__service;
 
 typedef enum { AIO__UNANSWERED, AIO__ANSWERING, AIO__ANSWERED } aio__answer;
 
-typedef struct aio__inbound {
+typedef struct aio__served {
     aio_request    request;  /* first: what the handler has */
-    aio__node      node;     /* in service->inbound */
+    aio__node      node;     /* in service->requests */
     aio__service  *service;
     aio_stream    *stream;   /* the server's */
     aio__http_head head;
@@ -19788,98 +19788,98 @@ typedef struct aio__inbound {
     bool           keep;     /* another request may follow */
     bool           chunked, bodyless; /* the answer */
     bool           wants_continue, too_large, bad_body, linger;
-} aio__inbound;
+} aio__served;
 
 /* ---- requests in ---- */
 
-static void aio__inbound_ended(aio__intake *in) { in->stream = NULL; }
+static void aio__served_ended(aio__intake *in) { in->stream = NULL; }
 
-static void aio__inbound_hold(aio__intake *in, int more) { (void)in, (void)more; }
+static void aio__served_hold(aio__intake *in, int more) { (void)in, (void)more; }
 
-static bool aio__inbound_waiting(aio__intake *in)
+static bool aio__served_waiting(aio__intake *in)
 {
-    aio__inbound *inbound = AIO__CONTAINER(in, aio__inbound, in);
-    if (inbound->wants_continue && inbound->answer == AIO__UNANSWERED) {
+    aio__served *r = AIO__CONTAINER(in, aio__served, in);
+    if (r->wants_continue && r->answer == AIO__UNANSWERED) {
         static const char interim[] = "HTTP/1.1 100 Continue\r\n\r\n";
-        inbound->wants_continue = false;
-        aio_stream_write(inbound->stream, interim, sizeof interim - 1); /* an error comes back with the read */
+        r->wants_continue = false;
+        aio_stream_write(r->stream, interim, sizeof interim - 1); /* an error comes back with the read */
     }
-    return aio__watch_until(&in->watch, aio__after(in->watch.loop, inbound->service->body));
+    return aio__watch_until(&in->watch, aio__after(in->watch.loop, r->service->body));
 }
 
-static aio_exception *aio__inbound_failed(aio__intake *in, const aio_exception *why)
+static aio_exception *aio__served_failed(aio__intake *in, const aio_exception *why)
 {
-    aio__inbound *inbound = AIO__CONTAINER(in, aio__inbound, in);
+    aio__served *r = AIO__CONTAINER(in, aio__served, in);
     bool expired = aio__watch_leave(&in->watch, why);
     if (expired && in->watch.no_memory) return &aio__no_memory;
     if (!expired && (why->code == AIO_ECANCELLED || why->code == ENOMEM)) return aio_exception_ref(why);
-    inbound->keep = false;
-    inbound->linger = true;
-    inbound->too_large = why->code == AIO_ELIMIT;
-    inbound->bad_body = why->code == AIO_EPAYLOAD;
+    r->keep = false;
+    r->linger = true;
+    r->too_large = why->code == AIO_ELIMIT;
+    r->bad_body = why->code == AIO_EPAYLOAD;
     if (expired) return aio__exception(AIO_ETIMEOUT, "body", "the client sent nothing of the body for %g s",
-                                       aio__seconds(inbound->service->body));
-    return aio__exception(why->code, "body", "the body of %.32s %.200s: %s", inbound->request.method.data,
-                          inbound->request.target.data, why->message);
+                                       aio__seconds(r->service->body));
+    return aio__exception(why->code, "body", "the body of %.32s %.200s: %s", r->request.method.data,
+                          r->request.target.data, why->message);
 }
 
 /* NULL without memory. */
-static aio__inbound *aio__inbound_open(aio__service *service, aio_stream *stream)
+static aio__served *aio__served_open(aio__service *service, aio_stream *stream)
 {
-    aio__inbound *inbound = (aio__inbound *)aio__pool_alloc(&stream->loop->pool, sizeof *inbound);
-    if (!inbound) return NULL;
-    memset(inbound, 0, sizeof *inbound);
-    inbound->service = service;
-    inbound->stream = inbound->request.stream = stream;
-    inbound->request.arg = service->arg;
-    inbound->in.watch.loop = stream->loop;
-    inbound->in.watch.deadline = INT64_MAX;
-    inbound->in.max = service->options.max_body;
-    inbound->in.ended = aio__inbound_ended;
-    inbound->in.waiting = aio__inbound_waiting;
-    inbound->in.failed = aio__inbound_failed;
-    inbound->in.hold = aio__inbound_hold;
-    inbound->head.limits.line = (uint32_t)service->options.max_line_size;
-    inbound->head.limits.field = (uint32_t)service->options.max_field_size;
-    inbound->head.limits.count = (uint32_t)service->options.max_headers;
-    aio__ring_insert(&service->inbound, &inbound->node);
-    return inbound;
+    aio__served *r = (aio__served *)aio__pool_alloc(&stream->loop->pool, sizeof *r);
+    if (!r) return NULL;
+    memset(r, 0, sizeof *r);
+    r->service = service;
+    r->stream = r->request.stream = stream;
+    r->request.arg = service->arg;
+    r->in.watch.loop = stream->loop;
+    r->in.watch.deadline = INT64_MAX;
+    r->in.max = service->options.max_body;
+    r->in.ended = aio__served_ended;
+    r->in.waiting = aio__served_waiting;
+    r->in.failed = aio__served_failed;
+    r->in.hold = aio__served_hold;
+    r->head.limits.line = (uint32_t)service->options.max_line_size;
+    r->head.limits.field = (uint32_t)service->options.max_field_size;
+    r->head.limits.count = (uint32_t)service->options.max_headers;
+    aio__ring_insert(&service->requests, &r->node);
+    return r;
 }
 
-static void aio__inbound_clear(aio__inbound *inbound)
+static void aio__served_clear(aio__served *r)
 {
-    aio_headers_clear(&inbound->request.headers);
-    aio__free(inbound->in.content.data);
-    aio__free(inbound->out.data);
-    aio__free(inbound->path.data);
+    aio_headers_clear(&r->request.headers);
+    aio__free(r->in.content.data);
+    aio__free(r->out.data);
+    aio__free(r->path.data);
 }
 
-static void aio__inbound_close(aio__inbound *inbound)
+static void aio__served_close(aio__served *r)
 {
-    aio_loop *loop = inbound->in.watch.loop;
-    aio__watch_end(&inbound->in.watch);
-    aio__inbound_clear(inbound);
-    aio__ring_remove(&inbound->node);
-    aio__pool_free(&loop->pool, inbound, sizeof *inbound);
+    aio_loop *loop = r->in.watch.loop;
+    aio__watch_end(&r->in.watch);
+    aio__served_clear(r);
+    aio__ring_remove(&r->node);
+    aio__pool_free(&loop->pool, r, sizeof *r);
 }
 
 /* Makes it ready for the next head. */
-static void aio__inbound_reset(aio__inbound *inbound)
+static void aio__served_reset(aio__served *r)
 {
-    aio__http_head_reset(&inbound->head, &inbound->request.headers, true);
-    inbound->in.watch.expired = false;
-    inbound->in.whole = false;
-    inbound->in.stream = NULL;
-    inbound->in.content.start = inbound->in.content.end = 0;
-    inbound->answer = AIO__UNANSWERED;
-    inbound->idle = true;
-    inbound->too_large = inbound->bad_body = inbound->linger = false;
-    inbound->skipped = 0;
-    inbound->in.watch.deadline = aio__after(inbound->in.watch.loop, inbound->service->keepalive);
+    aio__http_head_reset(&r->head, &r->request.headers, true);
+    r->in.watch.expired = false;
+    r->in.whole = false;
+    r->in.stream = NULL;
+    r->in.content.start = r->in.content.end = 0;
+    r->answer = AIO__UNANSWERED;
+    r->idle = true;
+    r->too_large = r->bad_body = r->linger = false;
+    r->skipped = 0;
+    r->in.watch.deadline = aio__after(r->in.watch.loop, r->service->keepalive);
 }
 
 /* Splits the target: origin form, or absolute form (RFC 9112 3.2), whose origin is dropped. False without memory. */
-static bool aio__request_split(aio_request *request, aio__buffer *path)
+static bool aio__served_split(aio_request *request, aio__buffer *path)
 {
     const char *at = request->target.data, *end = at + request->target.length;
     const char *colon = aio__is_letter(*at) ? strstr(at, "://") : NULL;
@@ -19900,37 +19900,37 @@ static bool aio__request_split(aio_request *request, aio__buffer *path)
 }
 
 /* The head is there. 0, or the status with which it is refused. */
-static int aio__inbound_begin(aio__inbound *inbound)
+static int aio__served_begin(aio__served *r)
 {
-    aio__http_head *head = &inbound->head;
-    inbound->request.method = head->method;
-    inbound->request.target = head->target;
-    inbound->request.version = head->minor;
-    bool stored = aio__request_split(&inbound->request, &inbound->path);
-    inbound->keep = aio__http_body_of(head, head->method, &inbound->in.body);
-    inbound->in.stream = inbound->in.body.state == AIO__CHUNK_END ? NULL : inbound->stream;
-    inbound->wants_continue = head->expect_continue && head->minor && inbound->in.stream;
+    aio__http_head *head = &r->head;
+    r->request.method = head->method;
+    r->request.target = head->target;
+    r->request.version = head->minor;
+    bool stored = aio__served_split(&r->request, &r->path);
+    r->keep = aio__http_body_of(head, head->method, &r->in.body);
+    r->in.stream = r->in.body.state == AIO__CHUNK_END ? NULL : r->stream;
+    r->wants_continue = head->expect_continue && head->minor && r->in.stream;
     return !stored ? 503 : head->expect_other ? 417 : 0;
 }
 
 /* Looks at what has come. 0: a head is there; AIO__MORE: more has to come; AIO__QUIT; or the status of a refusal. */
-static int aio__inbound_listen(aio__inbound *inbound)
+static int aio__served_receive(aio__served *r)
 {
-    aio_stream *s = inbound->stream;
+    aio_stream *s = r->stream;
     aio_text unread = aio__stream_unread(s);
     size_t used = 0;
-    if (inbound->idle && unread.length) {
-        inbound->idle = false;
-        inbound->in.watch.deadline = aio__after(s->loop, inbound->service->header);
+    if (r->idle && unread.length) {
+        r->idle = false;
+        r->in.watch.deadline = aio__after(s->loop, r->service->header);
     }
-    int code = aio__http_head_feed(&inbound->head, unread.data, unread.length, &used);
+    int code = aio__http_head_feed(&r->head, unread.data, unread.length, &used);
     if (code == AIO__MORE) {
-        if (s->eof || (inbound->idle && s->server && s->server->closing)) return AIO__QUIT;
-        return aio__watch_arm(&inbound->in.watch) ? AIO__MORE : 503;
+        if (s->eof || (r->idle && s->server && s->server->closing)) return AIO__QUIT;
+        return aio__watch_arm(&r->in.watch) ? AIO__MORE : 503;
     }
-    if (code) return inbound->head.refuse;
+    if (code) return r->head.refuse;
     aio__stream_consume(s, used);
-    return aio__inbound_begin(inbound);
+    return aio__served_begin(r);
 }
 
 /* ---- answers out ---- */
@@ -19964,26 +19964,26 @@ static bool aio__answer_headers(aio__buffer *out, const aio_respond_options *o)
 }
 
 /* Writes the head of an answer. `length`: of the body, UINT64_MAX when it is not known. 0 or a code. */
-static int aio__answer_head(aio__inbound *inbound, int status, const aio_respond_options *o, uint64_t length)
+static int aio__answer_head(aio__served *r, int status, const aio_respond_options *o, uint64_t length)
 {
-    aio__buffer *out = &inbound->out;
+    aio__buffer *out = &r->out;
     char number[21];
     bool empty = status == 204 || status == 304, known = length != UINT64_MAX;
-    aio_text method = inbound->request.method;
-    inbound->bodyless = empty || (method.length == 4 && !memcmp(method.data, "HEAD", 4));
-    inbound->chunked = !empty && !known && inbound->request.version > 0;
-    if (o->close || (!known && !inbound->chunked && !empty)
-        || inbound->wants_continue /* the client may send the body, or not */
-        || (inbound->stream->server && inbound->stream->server->closing)) inbound->keep = false;
+    aio_text method = r->request.method;
+    r->bodyless = empty || (method.length == 4 && !memcmp(method.data, "HEAD", 4));
+    r->chunked = !empty && !known && r->request.version > 0;
+    if (o->close || (!known && !r->chunked && !empty)
+        || r->wants_continue /* the client may send the body, or not */
+        || (r->stream->server && r->stream->server->closing)) r->keep = false;
     out->start = out->end = 0;
     if (!aio__http_put_status(out, status)) return ENOMEM;
     const char *const fields[][2] = {
-        { "Date", aio__http_clock_text(&inbound->service->clock, aio__os.wall()) },
+        { "Date", aio__http_clock_text(&r->service->clock, aio__os.wall()) },
         { "Content-Type", empty ? NULL : o->content_type ? o->content_type : o->text ? "text/plain; charset=utf-8"
                           : length ? "application/octet-stream" : NULL },
         { "Content-Length", empty || !known ? NULL : aio__http_number(number, length) },
-        { "Transfer-Encoding", inbound->chunked ? "chunked" : NULL },
-        { "Connection", !inbound->keep ? "close" : inbound->request.version ? NULL : "keep-alive" }
+        { "Transfer-Encoding", r->chunked ? "chunked" : NULL },
+        { "Connection", !r->keep ? "close" : r->request.version ? NULL : "keep-alive" }
     };
     for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
         if (fields[i][1] && !aio__answer_has(o, fields[i][0]) && !aio__http_put_named(out, fields[i][0], fields[i][1]))
@@ -19992,18 +19992,18 @@ static int aio__answer_head(aio__inbound *inbound, int status, const aio_respond
 }
 
 /* Sends pieces of an answer; the future of the client's keeping up. */
-static aio_future *aio__answer_send(aio__inbound *inbound, const aio_text *pieces, size_t count)
+static aio_future *aio__answer_send(aio__served *r, const aio_text *pieces, size_t count)
 {
-    aio_stream *s = inbound->stream;
+    aio_stream *s = r->stream;
     int code = aio_stream_writelines(s, pieces, count);
     if (!code) return aio_stream_drain(s);
-    inbound->keep = false;
+    r->keep = false;
     if (s->error) return aio__failed_future(s->loop, aio_exception_ref(s->error));
-    return aio__failure(code, "the answer to %.32s %.200s: %s", inbound->request.method.data,
-                        inbound->request.target.data, aio_code_text(code));
+    return aio__failure(code, "the answer to %.32s %.200s: %s", r->request.method.data,
+                        r->request.target.data, aio_code_text(code));
 }
 
-static aio__inbound *aio__inbound_of(aio_request *request) { return (aio__inbound *)(void *)request; }
+static aio__served *aio__served_of(aio_request *request) { return (aio__served *)(void *)request; }
 
 /* Whether there can be no answer now; *refused then says why (NULL without memory). */
 static bool aio__answer_refused(aio_request *request, int status, const aio_respond_options *o, aio_future **refused)
@@ -20011,7 +20011,7 @@ static bool aio__answer_refused(aio_request *request, int status, const aio_resp
     const char *why = request ? aio__answer_problem(o) : "there is no request";
     int code = EINVAL;
     if (status < 200 || status > 999) why = "the status is not 200 to 999";
-    if (request && aio__inbound_of(request)->answer != AIO__UNANSWERED) {
+    if (request && aio__served_of(request)->answer != AIO__UNANSWERED) {
         why = "it has an answer already";
         code = AIO_ERUNTIME;
     }
@@ -20025,15 +20025,15 @@ AIO_API aio_future *aio__request_respond(aio_request *request, int status, const
 {
     aio_future *refused;
     if (aio__answer_refused(request, status, options, &refused)) return refused;
-    aio__inbound *inbound = aio__inbound_of(request);
+    aio__served *r = aio__served_of(request);
     aio_text body = options->text ? aio__text(options->text, strlen(options->text))
                                   : aio__text((const char *)options->body, options->length);
     if (body.length && !body.data) return aio__failure(EINVAL, "answer: a length, but no body");
-    int code = aio__answer_head(inbound, status, options, body.length);
+    int code = aio__answer_head(r, status, options, body.length);
     if (code) return aio__failure(code, "the answer's head: %s", aio_code_text(code));
-    inbound->answer = AIO__ANSWERED;
-    aio_text pieces[2] = { aio__text(inbound->out.data, inbound->out.end), body };
-    return aio__answer_send(inbound, pieces, body.length && !inbound->bodyless ? 2 : 1);
+    r->answer = AIO__ANSWERED;
+    aio_text pieces[2] = { aio__text(r->out.data, r->out.end), body };
+    return aio__answer_send(r, pieces, body.length && !r->bodyless ? 2 : 1);
 }
 
 AIO_API aio_future *aio__request_start(aio_request *request, int status, const aio_respond_options *options)
@@ -20041,61 +20041,61 @@ AIO_API aio_future *aio__request_start(aio_request *request, int status, const a
     aio_future *refused;
     if (aio__answer_refused(request, status, options, &refused)) return refused;
     if (options->text || options->body) return aio__failure(EINVAL, "request_start: the body goes into chunks");
-    aio__inbound *inbound = aio__inbound_of(request);
-    inbound->left = options->length ? options->length : UINT64_MAX;
-    int code = aio__answer_head(inbound, status, options, inbound->left);
+    aio__served *r = aio__served_of(request);
+    r->left = options->length ? options->length : UINT64_MAX;
+    int code = aio__answer_head(r, status, options, r->left);
     if (code) return aio__failure(code, "the answer's head: %s", aio_code_text(code));
-    inbound->answer = AIO__ANSWERING;
-    aio_text head = aio__text(inbound->out.data, inbound->out.end);
-    return aio__answer_send(inbound, &head, 1);
+    r->answer = AIO__ANSWERING;
+    aio_text head = aio__text(r->out.data, r->out.end);
+    return aio__answer_send(r, &head, 1);
 }
 
 AIO_API aio_future *aio_request_chunk(aio_request *request, const void *data, size_t length)
 {
     if (!request || (!data && length)) return aio__failure(EINVAL, "request_chunk: no request, or no data");
-    aio__inbound *inbound = aio__inbound_of(request);
-    if (inbound->answer != AIO__ANSWERING) return aio__failure(AIO_ERUNTIME, "request_chunk before aio_request_start");
-    if (inbound->left != UINT64_MAX && length > inbound->left)
+    aio__served *r = aio__served_of(request);
+    if (r->answer != AIO__ANSWERING) return aio__failure(AIO_ERUNTIME, "request_chunk before aio_request_start");
+    if (r->left != UINT64_MAX && length > r->left)
         return aio__failure(EINVAL, "request_chunk: more than the %llu bytes that were announced are left",
-                            (unsigned long long)inbound->left);
-    if (inbound->left != UINT64_MAX) inbound->left -= length;
-    if (!length || inbound->bodyless) return aio_stream_drain(inbound->stream);
+                            (unsigned long long)r->left);
+    if (r->left != UINT64_MAX) r->left -= length;
+    if (!length || r->bodyless) return aio_stream_drain(r->stream);
     char line[20];
     aio_text pieces[3] = { aio__text(line, 0), aio__text((const char *)data, length), aio__text("\r\n", 2) };
-    if (!inbound->chunked) return aio__answer_send(inbound, pieces + 1, 1);
+    if (!r->chunked) return aio__answer_send(r, pieces + 1, 1);
     pieces[0].length = aio__http_chunk_line(line, length);
-    return aio__answer_send(inbound, pieces, 3);
+    return aio__answer_send(r, pieces, 3);
 }
 
 AIO_API aio_future *aio_request_end(aio_request *request)
 {
     if (!request) return aio__failure(EINVAL, "request_end of no request");
-    aio__inbound *inbound = aio__inbound_of(request);
-    if (inbound->answer != AIO__ANSWERING) return aio__failure(AIO_ERUNTIME, "request_end before aio_request_start");
-    if (inbound->left != UINT64_MAX && inbound->left && !inbound->bodyless)
-        return aio__failure(EINVAL, "request_end: %llu bytes fewer than announced", (unsigned long long)inbound->left);
-    inbound->answer = AIO__ANSWERED;
+    aio__served *r = aio__served_of(request);
+    if (r->answer != AIO__ANSWERING) return aio__failure(AIO_ERUNTIME, "request_end before aio_request_start");
+    if (r->left != UINT64_MAX && r->left && !r->bodyless)
+        return aio__failure(EINVAL, "request_end: %llu bytes fewer than announced", (unsigned long long)r->left);
+    r->answer = AIO__ANSWERED;
     aio_text last = aio__text(AIO__HTTP_LAST_CHUNK, sizeof AIO__HTTP_LAST_CHUNK - 1);
-    if (!inbound->chunked || inbound->bodyless) return aio_stream_drain(inbound->stream);
-    return aio__answer_send(inbound, &last, 1);
+    if (!r->chunked || r->bodyless) return aio_stream_drain(r->stream);
+    return aio__answer_send(r, &last, 1);
 }
 
 AIO_API aio_text_task *aio_request_read(aio_request *request)
 {
     if (!request) return (aio_text_task *)(void *)aio__failure(EINVAL, "read of no request");
-    return aio__intake_read(&aio__inbound_of(request)->in, true);
+    return aio__intake_read(&aio__served_of(request)->in, true);
 }
 
 AIO_API aio_text_task *aio_request_read_chunk(aio_request *request)
 {
     if (!request) return (aio_text_task *)(void *)aio__failure(EINVAL, "read of no request");
-    return aio__intake_read(&aio__inbound_of(request)->in, false);
+    return aio__intake_read(&aio__served_of(request)->in, false);
 }
 
 /* ---- a connection ---- */
 
 /* An answer of the server's own. */
-static void aio__inbound_refuse(aio__inbound *inbound, int status)
+static void aio__served_refuse(aio__served *r, int status)
 {
     aio_respond_options o;
     char text[64];
@@ -20103,84 +20103,84 @@ static void aio__inbound_refuse(aio__inbound *inbound, int status)
     snprintf(text, sizeof text, "%d: %s\n", status, aio_http_reason(status));
     o.text = text;
     o.close = true;
-    inbound->linger = true;
-    inbound->keep = false;
-    if (!inbound->request.method.data) inbound->request.method = inbound->request.target = aio__text("", 0);
-    aio_unref(aio__request_respond(&inbound->request, status, &o));
+    r->linger = true;
+    r->keep = false;
+    if (!r->request.method.data) r->request.method = r->request.target = aio__text("", 0);
+    aio_unref(aio__request_respond(&r->request, status, &o));
 }
 
 /* The handler has failed: the client gets a status if it is not too late. */
-static void aio__inbound_error(aio__inbound *inbound, const aio_exception *why)
+static void aio__served_error(aio__served *r, const aio_exception *why)
 {
-    aio_stream *s = inbound->stream;
+    aio_stream *s = r->stream;
     if (s->error) { /* the client has gone */
-        inbound->keep = false;
+        r->keep = false;
         return;
     }
-    int status = inbound->too_large ? 413 : inbound->bad_body ? 400 : why->code == AIO_ETIMEOUT && inbound->linger ? 408
+    int status = r->too_large ? 413 : r->bad_body ? 400 : why->code == AIO_ETIMEOUT && r->linger ? 408
                : why->code == ENOMEM ? 503 : 500;
     if (status >= 500)
-        aio__report(s->loop, why, "error in the handler of %.32s %.200s", inbound->request.method.data,
-                    inbound->request.target.data);
-    if (inbound->answer == AIO__UNANSWERED) aio__inbound_refuse(inbound, status);
-    inbound->keep = false;
+        aio__report(s->loop, why, "error in the handler of %.32s %.200s", r->request.method.data,
+                    r->request.target.data);
+    if (r->answer == AIO__UNANSWERED) aio__served_refuse(r, status);
+    r->keep = false;
 }
 
 /* The handler has ended. */
-static void aio__inbound_settle(aio__inbound *inbound)
+static void aio__served_settle(aio__served *r)
 {
-    if (inbound->answer == AIO__UNANSWERED && !inbound->stream->error) {
-        aio__report(inbound->stream->loop, NULL, "the handler of %.32s %.200s gave no answer",
-                    inbound->request.method.data, inbound->request.target.data);
-        aio__inbound_refuse(inbound, 500);
+    if (r->answer == AIO__UNANSWERED && !r->stream->error) {
+        aio__report(r->stream->loop, NULL, "the handler of %.32s %.200s gave no answer",
+                    r->request.method.data, r->request.target.data);
+        aio__served_refuse(r, 500);
     }
-    if (inbound->answer == AIO__ANSWERING) inbound->keep = false; /* cut short, and seen to be */
-    if (inbound->stream->server && inbound->stream->server->closing) inbound->keep = false;
-    if (inbound->in.stream && !inbound->keep) inbound->linger = true;
+    if (r->answer == AIO__ANSWERING) r->keep = false; /* cut short, and seen to be */
+    if (r->stream->server && r->stream->server->closing) r->keep = false;
+    if (r->in.stream && !r->keep) r->linger = true;
 }
 
 /* Skips what the handler has left of the body. AIO__MORE, or 0 when that is over, one way or the other. */
-static int aio__inbound_skip(aio__inbound *inbound)
+static int aio__served_skip(aio__served *r)
 {
     aio_text piece;
-    while (inbound->keep && inbound->in.stream) {
-        aio__body_step step = aio__intake_piece(&inbound->in, &piece);
-        inbound->skipped += piece.length;
+    while (r->keep && r->in.stream) {
+        aio__body_step step = aio__intake_piece(&r->in, &piece);
+        r->skipped += piece.length;
         if (step == AIO__BODY_DONE) break;
-        if (step == AIO__BODY_MORE && aio__inbound_waiting(&inbound->in)) return AIO__MORE;
-        if (step == AIO__BODY_DATA && inbound->skipped <= AIO__SKIP_MAX) continue;
-        inbound->keep = false;
-        inbound->linger = true;
+        if (step == AIO__BODY_MORE && aio__served_waiting(&r->in)) return AIO__MORE;
+        if (step == AIO__BODY_DATA && r->skipped <= AIO__SKIP_MAX) continue;
+        r->keep = false;
+        r->linger = true;
     }
     return 0;
 }
 
 /* Drops what a refused client still sends. AIO__MORE, or 0. */
-static int aio__inbound_linger(aio__inbound *inbound)
+static int aio__served_drop(aio__served *r)
 {
-    aio_stream *s = inbound->stream;
+    aio_stream *s = r->stream;
     size_t unread = s->in_end - s->in_start;
     aio__stream_consume(s, unread);
-    inbound->skipped += unread;
-    return s->eof || s->error || inbound->skipped > AIO__LINGER_MAX || inbound->in.watch.expired ? 0 : AIO__MORE;
+    r->skipped += unread;
+    return s->eof || s->error || r->skipped > AIO__LINGER_MAX || r->in.watch.expired ? 0 : AIO__MORE;
 }
 
 /* Begins to part from a refused client: our direction ends. False without memory. */
-static bool aio__inbound_part(aio__inbound *inbound)
+static bool aio__served_half_close(aio__served *r)
 {
-    aio_stream_write_eof(inbound->stream);
-    inbound->skipped = 0;
-    inbound->in.watch.expired = false;
-    return aio__watch_until(&inbound->in.watch,
-                            aio__after(inbound->stream->loop, AIO__LINGER * INT64_C(1000000000)));
+    aio_stream_write_eof(r->stream);
+    r->skipped = 0;
+    r->in.watch.expired = false;
+    return aio__watch_until(&r->in.watch,
+                            aio__after(r->stream->loop, AIO__LINGER * INT64_C(1000000000)));
 }
 
 /* Waits as long as the step says AIO__MORE: for a head, for the rest of its body, for a client's end. The result is
  * what the step gave in the end, or AIO__QUIT. */
-struct aio__hearing { aio_task task; int result; aio__inbound *in; int (*step)(aio__inbound *); aio_text more; };
-static AIO_CORO(aio__hearing)
+struct aio__serving_step { aio_task task; int result; aio__served *in; int (*step)(aio__served *); aio_text more; };
+static AIO_CORO(aio__serving_step)
 {
-    AIO_BEGIN(aio__hearing);
+    AIO_BEGIN(aio__serving_step);
     aio__watch_enter(&self->in->in.watch, &self->task);
     AIO_TRY {
         while ((self->result = self->step(self->in)) == AIO__MORE)
@@ -20188,7 +20188,7 @@ static AIO_CORO(aio__hearing)
     } AIO_CATCH {
         self->result = AIO__QUIT;
         if (aio__watch_leave(&self->in->in.watch, aio_caught(self))) {
-            if (self->step == aio__inbound_listen && !self->in->idle) self->result = 408;
+            if (self->step == aio__served_receive && !self->in->idle) self->result = 408;
         } else if (aio_caught(self)->code == AIO_ECANCELLED) AIO_RERAISE();
     } AIO_END_TRY;
     AIO_FINALLY;
@@ -20197,43 +20197,43 @@ static AIO_CORO(aio__hearing)
     AIO_END;
 }
 
-static struct aio__hearing *aio__hear(aio__inbound *inbound, int (*step)(aio__inbound *))
+static struct aio__serving_step *aio__served_wait(aio__served *r, int (*step)(aio__served *))
 {
-    return AIO_CALL(aio__hearing, .in = inbound, .step = step);
+    return AIO_CALL(aio__serving_step, .in = r, .step = step);
 }
 
-struct aio__serving { aio_task task; aio__service *service; aio_stream *stream; aio__inbound *in; int code; };
+struct aio__serving { aio_task task; aio__service *service; aio_stream *stream; aio__served *in; int code; };
 static AIO_CORO(aio__serving)
 {
     AIO_BEGIN(aio__serving);
-    self->in = aio__inbound_open(self->service, self->stream);
+    self->in = aio__served_open(self->service, self->stream);
     if (!self->in) AIO_RAISE(ENOMEM);
     do {
-        aio__inbound_reset(self->in);
-        self->code = aio__inbound_listen(self->in); /* a pipelined request needs no wait */
-        if (self->code == AIO__MORE) AIO_AWAIT(self->code, aio__hear(self->in, aio__inbound_listen));
+        aio__served_reset(self->in);
+        self->code = aio__served_receive(self->in); /* a pipelined request needs no wait */
+        if (self->code == AIO__MORE) AIO_AWAIT(self->code, aio__served_wait(self->in, aio__served_receive));
         if (self->code == AIO__QUIT) break;
         if (self->code) {
-            aio__inbound_refuse(self->in, self->code);
+            aio__served_refuse(self->in, self->code);
             break;
         }
         AIO_TRY {
             AIO_AWAIT((aio_future *)self->service->handler(&self->in->request, self->service->arg));
         } AIO_CATCH {
             if (aio_caught(self)->code == AIO_ECANCELLED) AIO_RERAISE();
-            aio__inbound_error(self->in, aio_caught(self));
+            aio__served_error(self->in, aio_caught(self));
         } AIO_END_TRY;
-        aio__inbound_settle(self->in);
+        aio__served_settle(self->in);
         AIO_AWAIT(aio_stream_drain(self->stream));
         if (self->in->keep && self->in->in.stream) {
-            AIO_AWAIT(self->code, aio__hear(self->in, aio__inbound_skip));
+            AIO_AWAIT(self->code, aio__served_wait(self->in, aio__served_skip));
             if (self->code) break;
         }
     } while (self->in->keep);
-    if (self->in->linger && !self->stream->error && aio__inbound_part(self->in))
-        AIO_AWAIT(aio__hear(self->in, aio__inbound_linger));
+    if (self->in->linger && !self->stream->error && aio__served_half_close(self->in))
+        AIO_AWAIT(aio__served_wait(self->in, aio__served_drop));
     AIO_FINALLY;
-        if (self->in) aio__inbound_close(self->in);
+        if (self->in) aio__served_close(self->in);
     AIO_END;
 }
 
@@ -20253,11 +20253,11 @@ static void *aio__http_client(aio_stream *stream, void *arg)
 static void aio__service_end_idle(aio_server *server)
 {
     aio__service *service = (aio__service *)server->service;
-    for (aio__node *node = service->inbound.next; node != &service->inbound; node = node->next) {
-        aio__inbound *inbound = AIO__CONTAINER(node, aio__inbound, node);
-        if (!inbound->idle || !inbound->in.watch.frame || inbound->in.watch.expired) continue;
-        if (!server->closing && !inbound->keep) continue;
-        aio__watch_expire(&inbound->in.watch, false);
+    for (aio__node *node = service->requests.next; node != &service->requests; node = node->next) {
+        aio__served *r = AIO__CONTAINER(node, aio__served, node);
+        if (!r->idle || !r->in.watch.frame || r->in.watch.expired) continue;
+        if (!server->closing && !r->keep) continue;
+        aio__watch_expire(&r->in.watch, false);
         if (!server->closing) return;
     }
 }
@@ -20265,8 +20265,8 @@ static void aio__service_end_idle(aio_server *server)
 static void aio__service_free(void *memory)
 {
     aio__service *service = (aio__service *)memory;
-    for (aio__node *node = service->inbound.next; node != &service->inbound; node = node->next)
-        aio__inbound_clear(AIO__CONTAINER(node, aio__inbound, node));
+    for (aio__node *node = service->requests.next; node != &service->requests; node = node->next)
+        aio__served_clear(AIO__CONTAINER(node, aio__served, node));
     aio__free(service);
 }
 
@@ -20293,7 +20293,7 @@ static aio__service *aio__service_new(const struct aio__http_serving *from)
     service->header = aio__timeout_ns(from->options.header_timeout, 60);
     service->keepalive = aio__timeout_ns(from->options.keepalive_timeout, 75);
     service->body = aio__timeout_ns(from->options.body_timeout, 60);
-    aio__ring_clear(&service->inbound);
+    aio__ring_clear(&service->requests);
     return service;
 }
 
