@@ -2010,6 +2010,7 @@ typedef struct aio_request {
     aio_text    target;   /* as it came */
     aio_text    path;     /* percent-encoded, begins with '/'; "*" of OPTIONS, host:port of CONNECT */
     aio_text    query;    /* percent-encoded, without the '?'; data NULL: there is none */
+    aio_text    authority; /* host, or host:port, that is asked: of the target, else of Host; "": HTTP/1.0 without it */
     aio_headers headers;
     int         version;  /* of HTTP/1.x: 0 or 1 */
     aio_stream *stream;   /* whose peername may be asked for */
@@ -15446,17 +15447,20 @@ static const char *aio__url_writer_host(aio__url_writer *writer, const char *tex
         : "the host looks like a number but is not an IPv4 address in four decimal parts";
 }
 
-/* What stands between brackets; RFC 6874 writes the zone after "%25", most people after '%'. */
+/* What stands between brackets; RFC 6874 writes the zone after "%25", most people after '%': then it must not look like
+ * an encoded byte, which another reader would decode. */
 AIO__NOINLINE static const char *aio__url_writer_ipv6(aio__url_writer *writer, const char *text, size_t n)
 {
     unsigned char address[16];
+    char encoded;
     const char *percent = (const char *)memchr(text, '%', n);
     size_t length = percent ? (size_t)(percent - text) : n, zone = length + 1;
     writer->url->is_ipv6 = aio__ip_parse(text, length, address) == 16;
     if (!writer->url->is_ipv6) return "the host in brackets is not an IPv6 address";
     writer->at += aio__ipv6_format(address, writer->at);
     if (!percent) return NULL;
-    if (n - zone > 2 && text[zone] == '2' && text[zone + 1] == '5') zone += 2;
+    if (n - zone >= 2 && text[zone] == '2' && text[zone + 1] == '5') zone += 2;
+    else if (aio__percent(percent, n - length, &encoded)) return "the host in brackets has an encoded byte";
     if (zone == n || n - zone > AIO__ZONE_MAX) return "the IPv6 zone is empty or longer than 32 bytes";
     *writer->at++ = '%';
     for (size_t i = zone; i < n; i++) {
@@ -16028,6 +16032,7 @@ typedef struct aio__http_head {
     size_t   scanned;            /* bytes in which no line end is left to find */
     size_t   line;               /* where the unfinished line begins */
     uint32_t fields, blank_lines;
+    uint32_t host;               /* which of the fields is Host, if has_host */
     bool     started, whole, connection_upgrade, has_upgrade, has_encoding, has_host, connection_close, connection_keep;
     size_t   at[2], width[2];    /* reason, or method and target */
     /* results; texts lie in the headers' block and are valid until the headers change */
@@ -16066,13 +16071,14 @@ static inline void aio__http_head_reset(aio__http_head *head, aio_headers *heade
     aio__headers_reset(headers);
 }
 
-/* "HTTP/1.x" in eight bytes; later minor versions are read as 1.1 (RFC 9110 2.5). */
+/* "HTTP/1.x" in eight bytes; a response's later minor versions are read as 1.1 (RFC 9110 2.5). */
 static int aio__http_version(aio__http_head *head, const char *text)
 {
     if (memcmp(text, "HTTP/", 5) != 0 || !aio__is(text[5], AIO__DIGIT) || text[6] != '.'
         || !aio__is(text[7], AIO__DIGIT))
         return aio__http_fail(head, 400, "the start line has no HTTP version");
-    if (text[5] != '1') return aio__http_fail(head, 505, "the HTTP version is not 1.0 or 1.1");
+    if (text[5] != '1' || (head->is_request && text[7] > '1'))
+        return aio__http_fail(head, 505, "the HTTP version is not 1.0 or 1.1");
     head->minor = text[7] == '0' ? 0 : 1;
     return 0;
 }
@@ -16096,14 +16102,53 @@ static int aio__http_status_line(aio__http_head *head, const char *data, size_t 
     return 0;
 }
 
-/* The four forms of a target (RFC 9112 3.2), by its first byte and the method. */
-static bool aio__http_target_fits(const char *method, size_t n, const char *target, size_t target_length)
+/* host[:port] of a Host field, of a CONNECT, of a target (RFC 9110 7.2, RFC 3986 3.2): letters, digits, '-', '.', '_',
+ * or an IPv6 address in brackets, without a zone. No user info: nobody may take one host for another. Gives the length
+ * of the port's digits, -1 if it is no authority. */
+static int aio__http_authority_port(const char *text, size_t n)
 {
-    bool connect = n == 7 && !memcmp(method, "CONNECT", 7);
-    if (connect) return *target != '/' && *target != '*' && !memchr(target, '/', target_length);
-    if (*target == '*') return target_length == 1 && n == 7 && !memcmp(method, "OPTIONS", 7);
-    size_t scheme = *target == '/' ? 0 : aio__url_scheme(target, target_length);
-    return *target == '/' || (scheme && target_length - scheme > 3 && !memcmp(target + scheme, "://", 3));
+    unsigned char address[16];
+    size_t i = 0, port;
+    unsigned value = 0;
+    if (n && *text == '[') {
+        const char *end = (const char *)memchr(text, ']', n);
+        if (!end || aio__ip_parse(text + 1, (size_t)(end - text) - 1, address) != 16) return -1;
+        i = (size_t)(end - text) + 1;
+    } else {
+        while (i < n && aio__is(text[i], AIO__HOST)) i++;
+    }
+    if (!i) return -1;
+    if (i == n) return 0;
+    if (text[i++] != ':') return -1;
+    for (port = i; i < n; i++) {
+        if (!aio__is(text[i], AIO__DIGIT)) return -1;
+        value = value * 10 + (unsigned)(text[i] - '0');
+        if (value > 65535) return -1;
+    }
+    return (int)(n - port);
+}
+
+/* The host and port of a target in absolute form; {NULL, 0} of one in another form. */
+static aio_text aio__http_target_authority(aio_text target)
+{
+    const char *end = target.data + target.length;
+    size_t scheme = *target.data == '/' ? 0 : aio__url_scheme(target.data, target.length);
+    if (!scheme || target.length - scheme < 3 || memcmp(target.data + scheme, "://", 3) != 0)
+        return aio__text(NULL, 0);
+    const char *start = target.data + scheme + 3, *at = start;
+    while (at < end && *at != '/' && *at != '?') at++;
+    return aio__text(start, (size_t)(at - start));
+}
+
+/* The four forms of a target (RFC 9112 3.2), by its first byte and the method. */
+static bool aio__http_target_fits(aio_text method, aio_text target)
+{
+    if (method.length == 7 && !memcmp(method.data, "CONNECT", 7))
+        return aio__http_authority_port(target.data, target.length) > 0;
+    if (*target.data == '/') return true;
+    if (*target.data == '*') return target.length == 1 && method.length == 7 && !memcmp(method.data, "OPTIONS", 7);
+    aio_text authority = aio__http_target_authority(target);
+    return authority.data && aio__http_authority_port(authority.data, authority.length) >= 0;
 }
 
 static int aio__http_request_line(aio__http_head *head, const char *data, size_t at, size_t end)
@@ -16120,9 +16165,10 @@ static int aio__http_request_line(aio__http_head *head, const char *data, size_t
     if (end - i != 9) return aio__http_fail(head, 400, "the start line has no HTTP version");
     head->at[1] = target;
     head->width[1] = i - target;
-    if (!aio__http_target_fits(data + at, head->width[0], data + target, head->width[1]))
+    int code = aio__http_version(head, data + i + 1);
+    if (!code && !aio__http_target_fits(aio__text(data + at, head->width[0]), aio__text(data + target, head->width[1])))
         return aio__http_fail(head, 400, "the request's target does not fit its method");
-    return aio__http_version(head, data + i + 1);
+    return code;
 }
 
 /* Takes the next element off a comma-separated list (RFC 9110 5.6.1), without its white space; may be empty. */
@@ -16209,6 +16255,9 @@ static int aio__http_known_field(aio__http_head *head, aio_text name, aio_text v
     case AIO__WORD_HOST:
         if (head->has_host && head->is_request) return aio__http_fail(head, 400, "the request has two Host fields");
         head->has_host = true;
+        head->host = head->fields - 1;
+        if (head->is_request && value.length && aio__http_authority_port(value.data, value.length) < 0)
+            return aio__http_fail(head, 400, "Host is not a host and a port");
         return 0;
     case AIO__WORD_EXPECT:
         if (AIO__SAME_WORD(value.data, value.length, "100-continue")) head->expect_continue = head->is_request;
@@ -16352,6 +16401,14 @@ static int aio__http_wait(aio__http_head *head, const char *data, size_t n)
         if (length > (size_t)head->limits.line + 1) return aio__http_fail(head, 414, "the start line is too long");
     }
     return n >= head->limits.total ? aio__http_fail(head, 431, "the head is too long") : AIO__MORE;
+}
+
+/* The value of Host; {"", 0} without one. */
+static aio_text aio__http_host(const aio__http_head *head)
+{
+    if (!head->has_host) return aio__text("", 0);
+    const aio__field *field = &head->headers->fields[head->host];
+    return aio__text(head->headers->text + field->value, field->value_length);
 }
 
 /* Goes on with a head; `data` holds all n bytes since its first, also those given before (it may have moved). 0: it is
@@ -19780,13 +19837,14 @@ typedef struct aio__served {
     aio__http_head head;
     aio__intake    in;
     aio__buffer    out;      /* the answer's head */
-    aio__buffer    path;     /* with its NUL, of a target with a query */
+    aio__buffer    parts;    /* of the target: what is followed by more of it, each with a NUL */
     uint64_t       left;     /* bytes to come of an answer whose length was given */
     uint64_t       skipped;
     aio__answer    answer;
     bool           idle;     /* between two requests */
     bool           keep;     /* another request may follow */
     bool           chunked, bodyless; /* the answer */
+    bool           connect;  /* the method is CONNECT */
     bool           wants_continue, too_large, bad_body, linger;
 } aio__served;
 
@@ -19851,7 +19909,7 @@ static void aio__served_clear(aio__served *r)
     aio_headers_clear(&r->request.headers);
     aio__free(r->in.content.data);
     aio__free(r->out.data);
-    aio__free(r->path.data);
+    aio__free(r->parts.data);
 }
 
 static void aio__served_close(aio__served *r)
@@ -19878,24 +19936,33 @@ static void aio__served_reset(aio__served *r)
     r->in.watch.deadline = aio__after(r->in.watch.loop, r->service->keepalive);
 }
 
-/* Splits the target: origin form, or absolute form (RFC 9112 3.2), whose origin is dropped. False without memory. */
-static bool aio__served_split(aio_request *request, aio__buffer *path)
+/* A copy with a NUL; it may move the earlier ones. False without memory. */
+static bool aio__served_part(aio__buffer *parts, aio_text text)
 {
+    return aio__buffer_append(parts, text.data, text.length) && aio__buffer_append(parts, "", 1);
+}
+
+/* Splits the target: origin form, or absolute form (RFC 9112 3.2), whose authority counts, not Host's (3.2.2). False
+ * without memory. */
+static bool aio__served_split(aio__served *r)
+{
+    aio_request *request = &r->request;
     const char *at = request->target.data, *end = at + request->target.length;
-    const char *colon = aio__is_letter(*at) ? strstr(at, "://") : NULL;
-    if (colon) {
-        at = colon + 3;
-        while (at < end && *at != '/' && *at != '?') at++;
-    }
+    bool absolute = *at != '/' && *at != '*', connect = absolute && r->connect;
+    aio_text authority = !absolute ? aio__http_host(&r->head)
+                       : connect ? request->target : aio__http_target_authority(request->target);
+    if (absolute && !connect) at = authority.data + authority.length;
     const char *mark = (const char *)memchr(at, '?', (size_t)(end - at));
     request->path = aio__text(at, (size_t)((mark ? mark : end) - at));
     request->query = mark ? aio__text(mark + 1, (size_t)(end - mark - 1)) : aio__text(NULL, 0);
+    request->authority = authority;
     if (!request->path.length) request->path = aio__text("/", 1);
-    if (!mark) return true;
-    path->start = path->end = 0;
-    if (!aio__buffer_append(path, request->path.data, request->path.length) || !aio__buffer_append(path, "", 1))
-        return false;
-    request->path.data = path->data;
+    if (!mark && (!absolute || connect)) return true;
+    r->parts.start = r->parts.end = 0;
+    if (!aio__served_part(&r->parts, request->path)) return false;
+    if (absolute && !aio__served_part(&r->parts, authority)) return false;
+    request->path.data = r->parts.data;
+    if (absolute) request->authority.data = r->parts.data + request->path.length + 1;
     return true;
 }
 
@@ -19906,7 +19973,8 @@ static int aio__served_begin(aio__served *r)
     r->request.method = head->method;
     r->request.target = head->target;
     r->request.version = head->minor;
-    bool stored = aio__served_split(&r->request, &r->path);
+    r->connect = head->method.length == 7 && !memcmp(head->method.data, "CONNECT", 7);
+    bool stored = aio__served_split(r);
     r->keep = aio__http_body_of(head, head->method, &r->in.body);
     r->in.stream = r->in.body.state == AIO__CHUNK_END ? NULL : r->stream;
     r->wants_continue = head->expect_continue && head->minor && r->in.stream;

@@ -227,7 +227,9 @@ TEST(http_request_heads)
         { "GET / http/1.1\r\n", "400: the start line has no HTTP version" },
         { "GET / HTTP/1.1\r\r\n", "400: the start line has no HTTP version" },
         { "GET / HTTP/2.0\r\n", "505: the HTTP version is not 1.0 or 1.1" },
-        { "PRI * HTTP/2.0\r\n", "400: the request's target does not fit its method" },
+        { "PRI * HTTP/2.0\r\n", "505: the HTTP version is not 1.0 or 1.1" },
+        { "GET / HTTP/1.2\r\n", "505: the HTTP version is not 1.0 or 1.1" },
+        { "GET / HTTP/0.9\r\n", "505: the HTTP version is not 1.0 or 1.1" },
         { "GET a HTTP/1.0\r\n\r\n", "400: the request's target does not fit its method" },
         { "GET ?a HTTP/1.1\r\n", "400: the request's target does not fit its method" },
         { "CONNECT / HTTP/1.1\r\n", "400: the request's target does not fit its method" },
@@ -243,6 +245,47 @@ TEST(http_request_heads)
           "400: a header line has no name and colon" },
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) http_check(rows[i][0], true, false, rows[i][1]);
+}
+
+/* What names a host: Host, the target of CONNECT, and one in absolute form. */
+TEST(http_authorities)
+{
+    static const struct { const char *text; int host, connect; } rows[] = { /* host, connect: whether it may be there */
+        { "a", 1, 0 }, { "a:", 1, 0 }, { "a:1", 1, 1 }, { "a.b_c-d:65535", 1, 1 }, { "[::1]", 1, 0 },
+        { "[::1]:1", 1, 1 }, { "[::ffff:1.2.3.4]:080", 1, 1 }, { "1.2.3.4:80", 1, 1 },
+        { "a:65536", 0, 0 }, { "a:99999999999", 0, 0 }, { "a:8a", 0, 0 }, { "a:80:90", 0, 0 }, { "a:-1", 0, 0 },
+        { "a:+1", 0, 0 }, { "a/b:1", 0, 0 }, { "u@a:1", 0, 0 }, { "u:p@a:1", 0, 0 }, { "a,b:1", 0, 0 },
+        { "a;b:1", 0, 0 }, { "a%41:1", 0, 0 }, { "a?b", 0, 0 }, { "a:1?x", 0, 0 }, { "a\\b:1", 0, 0 },
+        { "http://a/", 0, 0 }, { ":80", 0, 0 }, { "[::1", 0, 0 }, { "::1", 0, 0 }, { "[]", 0, 0 }, { "[a]:1", 0, 0 },
+        { "[1.2.3.4]:1", 0, 0 }, { "[fe80::1%25eth0]:1", 0, 0 }, { "[fe80::1%eth0]:1", 0, 0 }, { "[::1]1", 0, 0 },
+        { "[::1]a:1", 0, 0 }, { "[v1.a]", 0, 0 }, { "\xc3\xa9:1", 0, 0 }, { "*", 0, 0 },
+    };
+    static const char *const not_host = "400: Host is not a host and a port", *const unfit =
+        "400: the request's target does not fit its method";
+    char data[200], expected[200];
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        snprintf(data, sizeof data, "GET / HTTP/1.1\r\nHost: %s\r\n\r\n", rows[i].text);
+        snprintf(expected, sizeof expected, "GET / 1.1 keep|Host=%s", rows[i].text);
+        http_check(data, true, false, rows[i].host ? expected : not_host);
+        if (strpbrk(rows[i].text, "/?")) continue; /* there the authority ends */
+        snprintf(data, sizeof data, "GET http://%s HTTP/1.0\r\n\r\n", rows[i].text);
+        snprintf(expected, sizeof expected, "GET http://%s 1.0 close", rows[i].text);
+        bool spoilt = strchr(rows[i].text, '\xc3') != NULL;
+        if (!spoilt) http_check(data, true, false, rows[i].host ? expected : unfit);
+        snprintf(data, sizeof data, "CONNECT %s HTTP/1.0\r\n\r\n", rows[i].text);
+        snprintf(expected, sizeof expected, "CONNECT %s 1.0 close", rows[i].text);
+        if (!spoilt) http_check(data, true, false, rows[i].connect ? expected : unfit);
+    }
+    http_check("GET / HTTP/1.1\r\nHost: a b\r\n\r\n", true, false, not_host);
+    http_check("GET / HTTP/1.1\r\nHost: a\tb\r\n\r\n", true, false, not_host);
+    http_check("GET / HTTP/1.0\r\nHost: a b\r\n\r\n", true, false, not_host);
+    http_check("GET http:///x HTTP/1.1\r\n", true, false, unfit);
+    http_check("GET http://?x HTTP/1.1\r\n", true, false, unfit);
+    http_check("GET http:// HTTP/1.1\r\n", true, false, unfit);
+    http_check("GET http://u:p@a/ HTTP/1.1\r\n", true, false, unfit);
+    http_check("GET http:/a HTTP/1.1\r\n", true, false, unfit);
+    http_check("CONNECT a:1/ HTTP/1.1\r\n", true, false, unfit);
+    http_check("HTTP/1.1 200 OK\r\nHost: a b\r\n\r\n", false, false, "200 OK 1.1 keep|Host=a b");
 }
 
 TEST(http_lax_takes_bare_line_feeds_of_responses_only)

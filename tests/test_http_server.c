@@ -39,6 +39,12 @@ static AIO_CORO(site)
         AIO_AWAIT(aio_request_respond(self->request, 404, .text = "none"));
     } else if (!strcmp(self->request->path.data, "/typed")) {
         AIO_AWAIT(aio_request_respond(self->request, 200, .text = "<p>", .headers = typed));
+    } else if (strstr(self->request->path.data, "authority") || self->request->method.data[0] == 'C') {
+        snprintf(self->text, sizeof self->text, "%.20s %.40s %.60s", self->request->authority.data,
+                 self->request->path.data, self->request->query.data ? self->request->query.data : "-");
+        CHECK_INT(strlen(self->request->authority.data), self->request->authority.length);
+        CHECK_INT(strlen(self->request->path.data), self->request->path.length);
+        AIO_AWAIT(aio_request_respond(self->request, 200, .text = self->text));
     } else if (strcmp(self->request->path.data, "/silent")) {
         snprintf(self->text, sizeof self->text, "%.40s %.60s", self->request->path.data,
                  self->request->query.data ? self->request->query.data : "-");
@@ -78,6 +84,12 @@ static const struct { const char *said, *answer; } server_cases[] = {
     { "GET /a HTTP/1.1\r\nHost: h\r\n\r\nGET /b HTTP/1.1\r\nHost: h\r\n\r\n",
         OK_HEAD("4") "\r\n/a -" OK_HEAD("4") "\r\n/b -" },
     { "GET http://x/p?q HTTP/1.1\r\nHost: x\r\n\r\n", OK_HEAD("4") "\r\n/p q" },
+    { "GET http://x:1/authority?q HTTP/1.1\r\nHost: y\r\n\r\n", OK_HEAD("16") "\r\nx:1 /authority q" },
+    { "GET http://x/authority HTTP/1.1\r\nHost: y\r\n\r\n", OK_HEAD("14") "\r\nx /authority -" },
+    { "GET /authority?q HTTP/1.1\r\nHost: y:2\r\n\r\n", OK_HEAD("16") "\r\ny:2 /authority q" },
+    { "GET /authority HTTP/1.0\r\n\r\n", OK_HEAD("13") "Connection: close\r\n\r\n /authority -" },
+    { "GET /a HTTP/1.1\r\nHost: a b\r\n\r\n", REFUSED("400 Bad Request", "17") "400: Bad Request\n" },
+    { "CONNECT a HTTP/1.1\r\nHost: a\r\n\r\n", REFUSED("400 Bad Request", "17") "400: Bad Request\n" },
     { "HEAD /abc HTTP/1.1\r\nHost: h\r\n\r\n", OK_HEAD("6") "\r\n" },
     { "GET /a HTTP/1.0\r\n\r\n", OK_HEAD("4") "Connection: close\r\n\r\n/a -" },
     { "GET /a HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", OK_HEAD("4") "Connection: keep-alive\r\n\r\n/a -" },

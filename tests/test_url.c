@@ -40,6 +40,8 @@ TEST(url_parts)
         { "http://[::1]/", "http", NULL, NULL, "::1", "[::1]", "/", NULL, NULL, 80 },
         { "http://u@[2001:DB8:0:0::1]:81?q", "http", "u", NULL, "2001:db8::1", "[2001:db8::1]:81", "/", "q", NULL, 81 },
         { "http://[fe80::1%25eth0]:1/", "http", NULL, NULL, "fe80::1%eth0", "[fe80::1%25eth0]:1", "/", NULL, NULL, 1 },
+        { "http://[fe80::1%7]/", "http", NULL, NULL, "fe80::1%7", "[fe80::1%257]", "/", NULL, NULL, 80 },
+        { "http://[fe80::1%2512]/", "http", NULL, NULL, "fe80::1%12", "[fe80::1%2512]", "/", NULL, NULL, 80 },
         { "http://[fe80::1%eth0]/", "http", NULL, NULL, "fe80::1%eth0", "[fe80::1%25eth0]", "/", NULL, NULL, 80 },
         { "http://127.0.0.1:65535/?", "http", NULL, NULL, "127.0.0.1", "127.0.0.1:65535", "/", "", NULL, 65535 },
         { "http://h:/#", "http", NULL, NULL, "h", "h", "/", NULL, "", 80 },
@@ -156,6 +158,7 @@ TEST(url_normal_form)
 
 TEST(url_refused)
 {
+    static const char encoded[] = "the host in brackets has an encoded byte";
     static const char numeric[] = "the host looks like a number but is not an IPv4 address in four decimal parts";
     static const char control[] = "the URL has a control character", none[] = "the host is empty";
     static const char odd[] = "the host has a character that no host has";
@@ -204,7 +207,10 @@ TEST(url_refused)
         { "http://[a.test]/", brackets }, { "http://[%eth0]/", brackets },
         { "http://[::1]x/", "the host in brackets is followed by something else than a port" },
         { "http://[::1%]/", "the IPv6 zone is empty or longer than 32 bytes" },
-        { "http://[::1%012345678901234567890123456789012]/", "the IPv6 zone is empty or longer than 32 bytes" },
+        { "http://[::%31]/", encoded }, { "http://[::1%41]/", encoded }, { "http://[::1%0a0]:1/", encoded },
+        { "http://[::1%AB]/", encoded }, { "http://[::1%25]/", "the IPv6 zone is empty or longer than 32 bytes" },
+        { "http://[::1%g12345678901234567890123456789012]/", "the IPv6 zone is empty or longer than 32 bytes" },
+        { "http://[::1%25012345678901234567890123456789012]/", "the IPv6 zone is empty or longer than 32 bytes" },
         { "http://[::1%25a/b]/", "the host has '[' without ']'" },
         { "http://[::1%a!]/", "the IPv6 zone has a character that no zone has" },
         { "http://a/\r\nX: y", control }, { "http://a/\tb", control }, { "http://a\n/", control },
