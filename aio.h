@@ -1272,6 +1272,18 @@ AIO_API aio_text_future *aio_stream_readuntil(aio_stream *stream, const char *se
 /* True when nothing is unread and nothing will come. asyncio: at_eof */
 AIO_API bool             aio_stream_at_eof(const aio_stream *stream);
 
+/* For parsers of protocols, which look at what has come in place, and take what they have understood: a loop of
+ * aio_stream_unread, aio_stream_consume, and aio_stream_more when that is not enough.
+ *
+ * What has come, and no read has taken; nothing is read for it. Borrowed: valid until the stream's next read, or its
+ * end. Empty for NULL. */
+AIO_API aio_text aio_stream_unread(const aio_stream *stream);
+/* Takes the first n of them, at most all there are. What aio_stream_unread has given stays where it is. */
+AIO_API void     aio_stream_consume(aio_stream *stream, size_t n);
+/* Waits until more is unread than now. result: all that is, which stays unread. At the end of the stream as much as
+ * before, which ends an AIO_ASYNC_FOR. No limit applies: who parses has one of its own. */
+AIO_API aio_text_future *aio_stream_more(aio_stream *stream);
+
 /* Sends what the socket takes at once and keeps a copy of the rest. 0; EINVAL; EPIPE after aio_stream_write_eof; or
  * the code of the error that broke the stream (EPIPE, ECONNRESET, ENOMEM, AIO_ETLS, ...), now or before. Never
  * SIGPIPE. asyncio: StreamWriter.write, writelines */
@@ -10189,10 +10201,11 @@ static ssize_t aio__stream_fill(aio_stream *s, size_t wanted)
 static bool aio__read_give(aio__read *op, size_t n)
 {
     aio_stream *s = op->stream;
+    bool more = op->mode == AIO__READ_MORE;
     op->base.result.data = n ? s->in + s->in_start : "";
-    if (!n && s->eof) op->base.future.flags |= AIO__F_END;
+    if (s->eof && n <= (more ? op->n : 0)) op->base.future.flags |= AIO__F_END;
     op->base.result.length = n;
-    if (op->mode != AIO__READ_MORE) s->in_start += (uint32_t)n;
+    if (!more) s->in_start += (uint32_t)n;
     return true;
 }
 
@@ -10428,22 +10441,58 @@ AIO_API bool aio_stream_at_eof(const aio_stream *stream)
     return !stream || (stream->eof && stream->in_start == stream->in_end);
 }
 
-/* For parsers: more than `have` unread bytes, or all there will be. They stay unread (aio__stream_consume). */
-static aio_text_future *aio__stream_more(aio_stream *s, size_t have)
+AIO_API aio_text aio_stream_unread(const aio_stream *stream)
 {
-    return aio__stream_read(s, AIO__READ_MORE, have, NULL);
-}
-
-static void aio__stream_consume(aio_stream *s, size_t n) { s->in_start += (uint32_t)n; }
-
-static aio_text aio__stream_unread(const aio_stream *s)
-{
-    aio_text unread = { s->in ? s->in + s->in_start : "", s->in_end - s->in_start };
+    aio_text unread = { "", 0 };
+    if (!stream || !stream->in) return unread;
+    unread.data = stream->in + stream->in_start;
+    unread.length = stream->in_end - stream->in_start;
     return unread;
 }
 
-/* More than there is now. */
-static aio_text_future *aio__stream_further(aio_stream *s) { return aio__stream_more(s, s->in_end - s->in_start); }
+AIO_API void aio_stream_consume(aio_stream *stream, size_t n)
+{
+    size_t unread = stream ? stream->in_end - stream->in_start : 0;
+    if (stream) stream->in_start += (uint32_t)(n < unread ? n : unread);
+}
+
+AIO_API aio_text_future *aio_stream_more(aio_stream *stream)
+{
+    return aio__stream_read(stream, AIO__READ_MORE, aio_stream_unread(stream).length, NULL);
+}
+
+/* The peer has ended its direction: what is unread is the last. */
+static bool aio__stream_ended(const aio_stream *s) { return s->eof; }
+
+/* What broke the stream, or NULL. Borrowed. */
+static const aio_exception *aio__stream_error(const aio_stream *s) { return s->error; }
+
+/* ---- idle: watched by the room that keeps it, which reads nothing ---- */
+
+/* Nothing is unread, and nothing keeps more from coming. */
+static bool aio__stream_quiet(const aio_stream *s) { return !s->error && !s->eof && s->in_start == s->in_end; }
+
+/* Whether the peer is silent, as it has to be while there is no request: no byte, no end, no error. */
+static bool aio__stream_silent(aio_stream *s)
+{
+    return aio__stream_quiet(s) && (!aio__stream_has_input(s) || aio__stream_fill(s, 0) == AIO__IO_AGAIN);
+}
+
+/* The room's work runs when something comes. */
+static void aio__stream_idle(aio_stream *s, void (*run)(aio__work *), void *owner)
+{
+    aio__in_free(s);
+    s->d.reader.run = run;
+    s->d.reader.owner = owner;
+    aio__descriptor_wait(s->loop, &s->d, AIO__READ);
+}
+
+static void aio__stream_busy(aio_stream *s)
+{
+    aio__descriptor_unwait(s->loop, &s->d, AIO__READ);
+    s->d.reader.run = aio__stream_on_readable;
+    s->d.reader.owner = s;
+}
 
 /* ---- writing ---- */
 
@@ -17138,15 +17187,17 @@ static int aio__hop_step(aio__hop *hop, aio_stream *s)
             int code = aio_stream_write(s, hop->out.data, hop->out.end);
             hop->out.end = 0;
             if (code && code != EPIPE && code != ECONNRESET) { /* else what the proxy had to say may have come */
-                aio__hop_fail(hop, "%s", s->error ? s->error->message : aio_code_text(code));
+                const aio_exception *error = aio__stream_error(s);
+                aio__hop_fail(hop, "%s", error ? error->message : aio_code_text(code));
                 return code;
             }
         }
-        aio_text unread = aio__stream_unread(s);
+        aio_text unread = aio_stream_unread(s);
         size_t used;
         int code = aio__hop_feed(hop, unread.data, unread.length, &used);
-        aio__stream_consume(s, used);
-        if (code == AIO__MORE && !used && s->eof) return aio__hop_fail(hop, "the proxy closed the connection");
+        aio_stream_consume(s, used);
+        if (code == AIO__MORE && !used && aio__stream_ended(s))
+            return aio__hop_fail(hop, "the proxy closed the connection");
         if (code != AIO__MORE || !used) return code;
     }
 }
@@ -17219,7 +17270,7 @@ static int aio__tunnel_next(struct aio__tunnel *t)
     t->hop.port = last ? t->port : proxy[1].port;
     t->hop.head.limits.total = t->stream->limit;
     t->context = NULL;
-    if (aio__stream_unread(t->stream).length)
+    if (aio_stream_unread(t->stream).length)
         return aio__hop_fail(&t->hop, "there were bytes before this proxy was asked");
     if (proxy->kind != AIO__PROXY_HTTPS) return 0;
     t->context = t->options->proxy_tls_context ? t->options->proxy_tls_context : aio__tls_default();
@@ -17246,11 +17297,11 @@ static AIO_CORO(aio__tunnel)
                 if (!self->code) self->code = aio__hop_begin(&self->hop, self->options->proxy_headers);
                 while (self->code == AIO__MORE
                        && (self->code = aio__hop_step(&self->hop, self->stream)) == AIO__MORE)
-                    AIO_AWAIT(self->more, aio__stream_further(self->stream));
+                    AIO_AWAIT(self->more, aio_stream_more(self->stream));
                 if (self->code) AIO_RAISE(self->code, "%s", self->hop.problem);
             }
         }
-        if (self->options->tls_context && aio__stream_unread(self->stream).length)
+        if (self->options->tls_context && aio_stream_unread(self->stream).length)
             AIO_RAISE(AIO_EPROXY, "there were bytes before TLS");
     } AIO_CATCH {
         if (aio_caught(self)->code == AIO_ECANCELLED || aio_caught(self)->code == ENOMEM) AIO_RERAISE();
@@ -18213,10 +18264,11 @@ static aio__body_step aio__intake_next(aio__intake *in, aio_text *piece)
     size_t used;
     *piece = aio__text("", 0);
     if (!s) return in->body.state == AIO__CHUNK_END ? AIO__BODY_DONE : AIO__BODY_ERROR;
-    aio_text unread = aio__stream_unread(s);
+    aio_text unread = aio_stream_unread(s);
     aio__body_step step = aio__body_feed(&in->body, unread.data, unread.length, &used, piece);
-    aio__stream_consume(s, used);
-    if (step == AIO__BODY_MORE && s->eof) step = aio__body_closed(&in->body) ? AIO__BODY_DONE : AIO__BODY_ERROR;
+    aio_stream_consume(s, used);
+    if (step == AIO__BODY_MORE && aio__stream_ended(s))
+        step = aio__body_closed(&in->body) ? AIO__BODY_DONE : AIO__BODY_ERROR;
     if (step == AIO__BODY_DONE) in->ended(in);
     return step;
 }
@@ -18310,7 +18362,7 @@ static AIO_CORO(aio__taking)
     aio__watch_enter(&self->in->watch, &self->task);
     AIO_TRY {
         while (aio__taking_more(self) && aio__taking_waits(self))
-            AIO_AWAIT(self->more, aio__stream_further(self->in->stream));
+            AIO_AWAIT(self->more, aio_stream_more(self->in->stream));
         if (self->error) AIO__THROW(self->error);
     } AIO_CATCH {
         AIO__THROW(self->in->failed(self->in, aio_caught(self)));
@@ -18467,28 +18519,6 @@ static void aio__origin_update(aio__connector *c, aio__origin *host)
 }
 
 /* ---- idle connections ---- */
-
-/* Whether the peer is silent, as it has to be while there is no request: no byte, no end, no error. */
-static bool aio__stream_silent(aio_stream *s)
-{
-    if (s->error || s->eof || s->in_start != s->in_end) return false;
-    return !aio__stream_has_input(s) || aio__stream_fill(s, 0) == AIO__IO_AGAIN;
-}
-
-static void aio__stream_idle(aio_stream *s, void (*run)(aio__work *), void *owner)
-{
-    aio__in_free(s);
-    s->d.reader.run = run;
-    s->d.reader.owner = owner;
-    aio__descriptor_wait(s->loop, &s->d, AIO__READ);
-}
-
-static void aio__stream_busy(aio_stream *s)
-{
-    aio__descriptor_unwait(s->loop, &s->d, AIO__READ);
-    s->d.reader.run = aio__stream_on_readable;
-    s->d.reader.owner = s;
-}
 
 /* An idle one is no longer that; it has its place among the busy. */
 static void aio__connection_wake(aio__connector *c, aio__connection *connection)
@@ -18684,7 +18714,7 @@ static void aio__connection_hang_up(aio__connection *connection)
 static void aio__connection_release(aio__connector *c, aio__connection *connection, bool keep)
 {
     aio_stream *s = connection->stream;
-    if (keep && !c->closed && s && !s->error && !s->eof && s->in_start == s->in_end && !aio__unsent(s)) {
+    if (keep && !c->closed && s && aio__stream_quiet(s) && !aio__unsent(s)) {
         aio__connection_park(c, connection);
     } else {
         aio__connection_hang_up(connection);
@@ -19444,11 +19474,12 @@ static int aio__exchange_send(aio__exchange *x)
     aio__http_head_reset(&x->head, &x->response.headers, false);
     if (x->session->is_closed) return ECONNABORTED;
     if (!aio__stream_silent(s)) {
-        if (s->error) return s->error->code;
-        if (!s->eof && s->in_start == s->in_end) return ENOMEM;
-        x->head.problem = s->eof ? "the server closed the connection before the request"
-                                 : "the server spoke before the request";
-        return s->eof ? AIO_EDISCONNECTED : AIO_EHTTP;
+        bool ended = aio__stream_ended(s);
+        if (aio__stream_error(s)) return aio__stream_error(s)->code;
+        if (!ended && !aio_stream_unread(s).length) return ENOMEM;
+        x->head.problem = ended ? "the server closed the connection before the request"
+                                : "the server spoke before the request";
+        return ended ? AIO_EDISCONNECTED : AIO_EHTTP;
     }
     aio_text pieces[2] = { aio__text(x->out.data, x->out.end), x->data };
     int code = aio_stream_writelines(s, pieces, x->data.length ? 2 : 1);
@@ -19478,7 +19509,7 @@ static bool aio__exchange_begin(aio__exchange *x)
     if (kept == 0) x->keep = false;
     connection->keepalive = kept > 0 && its < most ? its : 0;
     aio__exchange_times(x, AIO__PHASE_BODY);
-    if (s->in_end - s->in_start > AIO__EAGER) return true;
+    if (aio_stream_unread(s).length > AIO__EAGER) return true;
     aio__body_step step = aio__intake_take(&x->in, SIZE_MAX);
     return step != AIO__BODY_ERROR || x->in.body.problem;
 }
@@ -19489,18 +19520,18 @@ static int aio__exchange_listen(aio__exchange *x)
     for (;;) {
         aio_stream *s = x->in.stream;
         if (!s) return ECONNABORTED;
-        aio_text unread = aio__stream_unread(s);
+        aio_text unread = aio_stream_unread(s);
         size_t used = 0, n = unread.length;
         if (n) x->heard = true;
         int code = aio__http_head_feed(&x->head, unread.data, n, &used);
-        if (code == AIO__MORE && s->eof) {
+        if (code == AIO__MORE && aio__stream_ended(s)) {
             x->head.problem = n ? "the server closed the connection within the response's head"
                                 : "the server closed the connection without an answer";
             return AIO_EDISCONNECTED;
         }
         if (code == AIO__MORE && !aio__exchange_waiting(&x->in)) return ENOMEM;
         if (code) return code;
-        aio__stream_consume(s, used);
+        aio_stream_consume(s, used);
         if (x->head.status / 100 != 1 || x->head.status == 101) return aio__exchange_begin(x) ? 0 : ENOMEM;
         if (++x->interim > AIO__INTERIM_MAX) {
             x->head.problem = "there are too many 1xx responses";
@@ -19596,7 +19627,7 @@ static AIO_CORO(aio__fetching)
             if (!self->code && !self->x->ticket.got->stream) AIO_AWAIT(AIO_CALL(aio__dialing, .x = self->x));
             if (!self->code) self->code = aio__exchange_send(self->x);
             while (!self->code && (self->code = aio__exchange_listen(self->x)) == AIO__MORE) {
-                AIO_AWAIT(self->more, aio__stream_further(self->x->in.stream));
+                AIO_AWAIT(self->more, aio_stream_more(self->x->in.stream));
                 self->code = 0;
             }
             if (self->code) AIO__THROW(aio__exchange_problem(self->x, self->code));
@@ -19669,7 +19700,7 @@ AIO_API void aio_response_release(aio_response *response)
     aio__exchange *x = (aio__exchange *)(void *)response;
     aio_text piece;
     if (!x) return;
-    while (x->in.stream && !x->in.reading && x->in.stream->in_start != x->in.stream->in_end)
+    while (x->in.stream && !x->in.reading && aio_stream_unread(x->in.stream).length)
         if (aio__intake_piece(&x->in, &piece) != AIO__BODY_DATA) break;
     if (x->ticket.got) aio__exchange_disconnect(x, false);
     aio__exchange_unref(x);
@@ -19985,7 +20016,7 @@ static int aio__served_begin(aio__served *r)
 static int aio__served_receive(aio__served *r)
 {
     aio_stream *s = r->stream;
-    aio_text unread = aio__stream_unread(s);
+    aio_text unread = aio_stream_unread(s);
     size_t used = 0;
     if (r->idle && unread.length) {
         r->idle = false;
@@ -19993,11 +20024,11 @@ static int aio__served_receive(aio__served *r)
     }
     int code = aio__http_head_feed(&r->head, unread.data, unread.length, &used);
     if (code == AIO__MORE) {
-        if (s->eof || (r->idle && s->server && s->server->closing)) return AIO__QUIT;
+        if (aio__stream_ended(s) || (r->idle && s->server && s->server->closing)) return AIO__QUIT;
         return aio__watch_arm(&r->in.watch) ? AIO__MORE : 503;
     }
     if (code) return r->head.refuse;
-    aio__stream_consume(s, used);
+    aio_stream_consume(s, used);
     return aio__served_begin(r);
 }
 
@@ -20197,7 +20228,7 @@ static void aio__served_error(aio__served *r, const aio_exception *why)
 /* The handler has ended. */
 static void aio__served_settle(aio__served *r)
 {
-    if (r->answer == AIO__UNANSWERED && !r->stream->error) {
+    if (r->answer == AIO__UNANSWERED && !aio__stream_error(r->stream)) {
         aio__report(r->stream->loop, NULL, "the handler of %.32s %.200s gave no answer",
                     r->request.method.data, r->request.target.data);
         aio__served_refuse(r, 500);
@@ -20227,10 +20258,11 @@ static int aio__served_skip(aio__served *r)
 static int aio__served_drop(aio__served *r)
 {
     aio_stream *s = r->stream;
-    size_t unread = s->in_end - s->in_start;
-    aio__stream_consume(s, unread);
+    size_t unread = aio_stream_unread(s).length;
+    aio_stream_consume(s, unread);
     r->skipped += unread;
-    return s->eof || s->error || r->skipped > AIO__LINGER_MAX || r->in.watch.expired ? 0 : AIO__MORE;
+    bool over = aio__stream_ended(s) || aio__stream_error(s) || r->skipped > AIO__LINGER_MAX;
+    return over || r->in.watch.expired ? 0 : AIO__MORE;
 }
 
 /* Begins to part from a refused client: our direction ends. False without memory. */
@@ -20252,7 +20284,7 @@ static AIO_CORO(aio__serving_step)
     aio__watch_enter(&self->in->in.watch, &self->task);
     AIO_TRY {
         while ((self->result = self->step(self->in)) == AIO__MORE)
-            AIO_AWAIT(self->more, aio__stream_further(self->in->stream));
+            AIO_AWAIT(self->more, aio_stream_more(self->in->stream));
     } AIO_CATCH {
         self->result = AIO__QUIT;
         if (aio__watch_leave(&self->in->in.watch, aio_caught(self))) {
@@ -20298,7 +20330,7 @@ static AIO_CORO(aio__serving)
             if (self->code) break;
         }
     } while (self->in->keep);
-    if (self->in->linger && !self->stream->error && aio__served_half_close(self->in))
+    if (self->in->linger && !aio__stream_error(self->stream) && aio__served_half_close(self->in))
         AIO_AWAIT(aio__served_wait(self->in, aio__served_drop));
     AIO_FINALLY;
         if (self->in) aio__served_close(self->in);

@@ -786,3 +786,47 @@ TEST(stream_loop_closed)
     aio_loop_free(loop); /* nobody has looked at the read's error */
     CHECK_PTR(now.wanted_report, NULL);
 }
+
+/* A parser of "LENGTH:bytes", as a driver has one: looks, takes what is whole, waits for more. */
+struct stream_parsed { aio_task task; aio_stream *a, *b; struct writer *writer; aio_text unread; int frames; };
+SCENARIO(stream_parsed, .may = { EPIPE, ECONNRESET })
+{
+    static const char *const parts[] = { "3:ab", "c2:de1:", "f4:gh", NULL };
+    static const char *const frames[] = { "abc", "de", "f" };
+    AIO_BEGIN(stream_parsed);
+    REQUIRE(unix_pair(0, 0, &self->a, &self->b));
+    self->writer = aio_create_task(AIO_CALL(writer, .stream = self->b, .parts = parts));
+    REQUIRE(self->writer);
+    AIO_ASYNC_FOR(self->unread, aio_stream_more(self->a)) {
+        for (;;) {
+            aio_text seen = aio_stream_unread(self->a);
+            size_t length = seen.length ? (size_t)(seen.data[0] - '0') : 0;
+            if (!seen.length || seen.length < length + 2) break;
+            REQUIRE(self->frames < 3);
+            CHECK_BYTES(seen.data + 2, length, frames[self->frames]);
+            self->frames++;
+            aio_stream_consume(self->a, length + 2);
+            ALWAYS(seen.data + length + 2 == aio_stream_unread(self->a).data || !aio_stream_unread(self->a).length);
+        }
+    }
+    CHECK_INT(self->frames, 3);
+    self->unread = aio_stream_unread(self->a);
+    CHECK_BYTES(self->unread.data, self->unread.length, "4:gh");
+    AIO_AWAIT(self->unread, aio_stream_more(self->a));
+    CHECK_BYTES(self->unread.data, self->unread.length, "4:gh");
+    aio_stream_consume(self->a, 100);
+    CHECK_INT(aio_stream_unread(self->a).length, 0);
+    CHECK(aio_stream_at_eof(self->a));
+    aio_stream_consume(NULL, 1);
+    CHECK_INT(aio_stream_unread(NULL).length, 0);
+    AIO_TRY {
+        AIO_AWAIT(aio_stream_more(NULL));
+        CHECK(false);
+    } AIO_CATCH {
+        CAUGHT(EINVAL);
+    } AIO_END_TRY;
+    AIO_FINALLY;
+        aio_stream_abort(self->a);
+        aio_unref(self->writer);
+    AIO_END;
+}
