@@ -1638,7 +1638,7 @@ typedef struct aio_resolver aio_resolver;
 typedef struct aio_resolver_options {
     char        aio__begin;
     const char *nameservers;  /* "1.1.1.1, 8.8.8.8#5353, [::1]#53", 16 at most; NULL: resolv.conf's, else 127.0.0.1 */
-    const char *search;       /* domains to try short names in: "a.test b.test"; NULL: resolv.conf's; "": none */
+    const char *search;       /* up to 16 domains to try short names in: "a.test b.test"; NULL: resolv.conf's; "": none */
     int         ndots;        /* names with so many dots are tried as they are first; 0: resolv.conf's, else 1 */
     double      timeout;      /* seconds for one try at one server; 0: resolv.conf's, else 5 */
     int         attempts;     /* tries at each server; 0: resolv.conf's, else 2 */
@@ -14542,16 +14542,19 @@ static int aio__dns_server_add(aio__dns *dns, aio_text word, int port)
     return 0;
 }
 
-/* 0 or EINVAL. */
-static int aio__dns_search_set(aio__dns *dns, const char *at, const char *end)
+/* A search list. A dot before a domain is passed over, as libc does. A domain that is not valid, or one too many, costs
+ * itself in a file, and the whole list where a program gives it. 0 or EINVAL. */
+static int aio__dns_search_set(aio__dns *dns, const char *at, const char *end, bool strict)
 {
     dns->search_count = 0;
     for (;;) {
         aio_text word = aio__dns_word(&at, end, " \t\r,");
         if (!word.length) return 0;
-        if (dns->search_count == AIO__DNS_SEARCH) return EINVAL;
-        if (!aio__dns_name_parse(&dns->search[dns->search_count], word.data, word.length)) return EINVAL;
-        dns->search_count++;
+        size_t dot = word.length > 1 && word.data[0] == '.' && word.data[1] != '.';
+        bool valid = dns->search_count < AIO__DNS_SEARCH &&
+                     aio__dns_name_parse(&dns->search[dns->search_count], word.data + dot, word.length - dot);
+        if (!valid && strict) return EINVAL;
+        dns->search_count += valid;
     }
 }
 
@@ -14583,7 +14586,7 @@ static int aio__dns_conf(aio__dns *dns, const char *text, int port, bool servers
             word = aio__dns_word(&at, end, blanks);
             if (word.length && aio__dns_server_add(dns, word, port) == ENOMEM) return ENOMEM;
         } else if (aio__dns_word_is(key, "search") || aio__dns_word_is(key, "domain")) {
-            aio__dns_search_set(dns, at, end);
+            aio__dns_search_set(dns, at, end, false);
         } else if (aio__dns_word_is(key, "options")) {
             while ((word = aio__dns_word(&at, end, blanks)).length) aio__dns_conf_option(dns, word);
         }
@@ -14619,7 +14622,7 @@ static int aio__dns_files(aio__dns *dns, const aio_resolver_options *o, int port
     if (!code) code = aio__dns_conf(dns, text, port, !o->nameservers);
     aio__free(text);
     if (!code && !dns->server_count) code = aio__dns_servers_set(dns, "127.0.0.1", port);
-    if (!code && o->search) code = aio__dns_search_set(dns, o->search, o->search + strlen(o->search));
+    if (!code && o->search) code = aio__dns_search_set(dns, o->search, o->search + strlen(o->search), true);
     if (!code && !o->no_hosts) code = aio__dns_file(o->hosts ? o->hosts : "/etc/hosts", &dns->hosts);
     return code;
 }

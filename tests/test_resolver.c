@@ -847,6 +847,8 @@ TEST(resolver_options_are_checked)
     DNS_REFUSED(.nameservers = "1.1.1.1", .timeout = -1);
     DNS_REFUSED(.nameservers = "1.1.1.1", .port = 70000);
     DNS_REFUSED(.nameservers = "1.1.1.1", .search = "a..b");
+    DNS_REFUSED(.nameservers = "1.1.1.1", .search = "a b c d e f g h i j k l m n o p q");
+    DNS_REFUSED(.nameservers = "1.1.1.1", .search = "..a");
     aio__dns *dns = (aio__dns *)(void *)aio_resolver_open(.nameservers = "1.1.1.1,::1 [::2]:54;3.3.3.3:55", .port = 56);
     CHECK_INT(dns->server_count, 4);
     CHECK_STR(dns->servers[0].text, "1.1.1.1:56");
@@ -884,6 +886,43 @@ TEST(resolver_reads_resolv_conf)
     dns = (aio__dns *)(void *)aio_resolver_open(.resolv_conf = path); /* there is none */
     CHECK_STR(dns->servers[0].text, "127.0.0.1:53");
     aio_resolver_close(&dns->base);
+    aio_set_event_loop(NULL);
+    aio_loop_free(loop);
+}
+
+/* A domain of a file's search list that is not valid costs itself, not those before or after it. */
+TEST(resolver_search_of_a_file)
+{
+    static const struct { const char *list; int count; const char *first, *last; } lists[] = {
+        { "good.test", 1, "\4good\4test", "\4good\4test" },
+        { ".good.test", 1, "\4good\4test", "\4good\4test" },
+        { ".bad.test good.test", 2, "\3bad\4test", "\4good\4test" },
+        { "a..b good.test", 1, "\4good\4test", "\4good\4test" },
+        { "good.test ..b", 1, "\4good\4test", "\4good\4test" },
+        { "a.test xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx b.test", 2, "\1a\4test",
+          "\1b\4test" },
+        { "a\\b \x80 good.test", 1, "\4good\4test", "\4good\4test" },
+        { "a b c d e f g h i j k l m n o p q", 16, "\1a", "\1p" },
+        { ".", 1, "", "" },
+        { "..", 0, "", "" },
+    };
+    aio_loop *loop = aio_new_event_loop();
+    aio_set_event_loop(loop);
+    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
+        char path[64], text[256];
+        snprintf(text, sizeof text, "nameserver 10.0.0.1\nsearch %s\n", lists[i].list);
+        CHECK(dns_file(path, text));
+        aio__dns *dns = (aio__dns *)(void *)aio_resolver_open(.resolv_conf = path);
+        CHECK(dns != NULL);
+        CHECK_INT(dns->search_count, lists[i].count);
+        for (int k = 0; dns->search_count && k < 2; k++) {
+            const aio__dns_name *name = &dns->search[k ? dns->search_count - 1 : 0];
+            const char *wanted = k ? lists[i].last : lists[i].first;
+            CHECK_BYTES(name->wire, name->length, wanted, strlen(wanted) + 1);
+        }
+        aio_resolver_close(&dns->base);
+        unlink(path);
+    }
     aio_set_event_loop(NULL);
     aio_loop_free(loop);
 }
