@@ -1746,6 +1746,8 @@ typedef struct aio_process_options {
     size_t             limit;        /* of a line, as for aio_open_connection */
     bool               new_session;  /* of its own, as setsid makes it. asyncio: start_new_session */
     bool               new_group;    /* a process group of its own: kill(-pid) reaches its children. process_group=0 */
+    bool               keep_signals; /* those that this thread blocks, and this process ignores, it blocks and ignores,
+                                      * too; else none. restore_signals=False */
 } aio_process_options;
 
 /* aio_create_subprocess_exec(argv, .out = AIO_PIPE, ...): starts argv[0], looked for in PATH, with the arguments argv,
@@ -2340,7 +2342,7 @@ typedef struct aio__spawn {
     char *const *argv, *const *env; /* env NULL: ours */
     const char  *cwd;
     int          stdio[3];          /* a descriptor above 2, or AIO_INHERIT, AIO_STDOUT, AIO_DEVNULL */
-    bool         new_session, new_group;
+    bool         new_session, new_group, keep_signals;
 } aio__spawn;
 
 /* 0 or a code, that of exec and chdir in the child included. */
@@ -2372,17 +2374,20 @@ static int aio__os_spawn(pid_t *pid, const aio__spawn *spawn)
     }
 #endif
     if (!code && spawn->cwd) code = posix_spawn_file_actions_addchdir_np(&actions, spawn->cwd);
-    short flags = POSIX_SPAWN_SETSIGDEF;
-    sigset_t usual; /* a write to a closed pipe ends the child, even if this process ignores that */
-    sigemptyset(&usual);
-    sigaddset(&usual, SIGPIPE);
+    short flags = spawn->keep_signals ? 0 : POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK;
+    sigset_t none, all; /* what this thread blocks, and the process ignores, would outlast exec */
+    sigemptyset(&none);
+    sigfillset(&all);
+    sigdelset(&all, SIGKILL);
+    sigdelset(&all, SIGSTOP);
 #ifdef POSIX_SPAWN_SETSID
     if (spawn->new_session) flags |= POSIX_SPAWN_SETSID;
 #else
     if (spawn->new_session) code = ENOTSUP;
 #endif
     if (spawn->new_group && !spawn->new_session) flags |= POSIX_SPAWN_SETPGROUP;
-    if (!code) code = posix_spawnattr_setsigdefault(&attributes, &usual);
+    if (!code) code = posix_spawnattr_setsigdefault(&attributes, &all);
+    if (!code) code = posix_spawnattr_setsigmask(&attributes, &none);
     if (!code) code = posix_spawnattr_setflags(&attributes, flags);
     if (!code)
         code = posix_spawnp(pid, spawn->argv[0], &actions, &attributes, spawn->argv, spawn->env ? spawn->env : environ);
@@ -15012,7 +15017,7 @@ static int aio__process_start(aio_process *p, const struct aio__spawning *self, 
 {
     const int wanted[3] = { self->options.in, self->options.out, self->options.err };
     aio__spawn spawn = { self->argv, self->env, self->options.cwd, { 0, 0, 0 }, self->options.new_session,
-                         self->options.new_group };
+                         self->options.new_group, self->options.keep_signals };
     int code = 0;
     for (int i = 0; i < 3 && !code; i++) code = aio__stdio_open(wanted[i], i, &spawn.stdio[i], &ours[i]);
     if (!code) code = aio__os.spawn(&p->pid, &spawn);

@@ -320,6 +320,40 @@ SCENARIO(sub_signals, SUB_MAY)
     AIO_END;
 }
 
+/* What this thread blocks, and this process ignores, stops no signal to a child, unless it is to. */
+struct sub_masks { aio_task task; aio_process *plain, *kept; int code; bool blocked; sigset_t before;
+    void (*ignored)(int); };
+SCENARIO(sub_masks, SUB_MAY)
+{
+    AIO_BEGIN(sub_masks);
+    sigset_t mask;
+    sigemptyset(&mask);
+    sigaddset(&mask, SIGTERM);
+    sigaddset(&mask, SIGUSR1);
+    self->blocked = pthread_sigmask(SIG_BLOCK, &mask, &self->before) == 0;
+    self->ignored = signal(SIGINT, SIG_IGN);
+    AIO_AWAIT(self->plain, aio_create_subprocess_shell("kill -INT $$; exit 3"));
+    AIO_AWAIT(self->code, aio_process_wait(self->plain));
+    CHECK_INT(self->code, -SIGINT);
+    aio_process_release(self->plain);
+    self->plain = NULL;
+    AIO_AWAIT(self->plain, aio_create_subprocess_exec(sub_sleep));
+    CHECK_INT(aio_process_terminate(self->plain), 0);
+    AIO_AWAIT(self->code, aio_process_wait(self->plain));
+    CHECK_INT(self->code, -SIGTERM);
+    AIO_AWAIT(self->kept, aio_create_subprocess_shell("kill -INT $$; kill -USR1 $$; exit 3", .keep_signals = true));
+    AIO_AWAIT(self->code, aio_process_wait(self->kept));
+    CHECK_INT(self->code, 3);
+    AIO_FINALLY;
+        if (self->blocked) {
+            pthread_sigmask(SIG_SETMASK, &self->before, NULL);
+            signal(SIGINT, self->ignored);
+        }
+        aio_process_release(self->plain);
+        aio_process_release(self->kept);
+    AIO_END;
+}
+
 /* Several wait; the one that is cancelled leaves the program, and the others, alone. (A fault, or a cancel, may end the
  * scenario before the child's end is heard of, for which the others' future is kept.) */
 struct sub_wait { aio_task task; int result; aio_process *process; };
