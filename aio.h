@@ -210,7 +210,8 @@ typedef struct aio_loop aio_loop;
 typedef struct aio_future aio_future;
 typedef struct aio_task aio_task;
 
-/* A piece of bytes. Whether it is borrowed or owned is said where it is given; text has a NUL after it. */
+/* A piece of bytes, with a NUL after it where it is said so. Whether it is borrowed or owned is said where it is
+ * given. */
 typedef struct aio_text {
     const char *data;
     size_t      length;
@@ -277,6 +278,10 @@ struct aio_exception {
     aio_traceback_entry  *traceback; /* innermost first */
     int                   traceback_count;
     int                   traceback_left_out; /* places that a long way out had beyond the bound */
+    size_t                consumed;  /* of a read's AIO_ELIMIT: so many unread bytes can be taken without a piece of the
+                                        separator; readline has dropped them. asyncio: LimitOverrunError.consumed */
+    size_t                expected;  /* of AIO_EINCOMPLETE: so many bytes were asked for; 0: all up to a separator */
+    size_t                partial;   /* and so many came, which are unread. asyncio: IncompleteReadError */
     aio_exception       **members;   /* of a group (AIO_EGROUP): all of its errors */
     int                   member_count;
     int                   refs;      /* private; negative: static */
@@ -1194,7 +1199,7 @@ typedef struct aio_stream aio_stream;
 
 typedef struct aio_stream_task { aio_task task; aio_stream *result; } aio_stream_task;
 typedef struct aio_size_task { aio_task task; size_t result; } aio_size_task;
-/* `result` is borrowed from the stream: valid until its next read, or its end. */
+/* `result` is borrowed from the stream: valid until its next read, or its end. A NUL stands after it. */
 typedef struct aio_text_future { aio_future future; aio_text result; } aio_text_future;
 
 enum { AIO_UNLIMITED = -1 }; /* for a limit or a timeout of which 0 is the default: none */
@@ -1261,7 +1266,8 @@ enum { AIO_STREAM_LIMIT = 65536, AIO_STREAM_READ_ALL_LIMIT = 268435456 };
 AIO_API aio_text_future *aio_stream_read(aio_stream *stream, size_t n);
 /* Everything up to the end; AIO_ELIMIT above `max` bytes (0: AIO_STREAM_READ_ALL_LIMIT). asyncio: read(-1) */
 AIO_API aio_text_future *aio_stream_read_all(aio_stream *stream, size_t max);
-/* Exactly n. AIO_EINCOMPLETE at an early end; what came is then left for aio_stream_read. asyncio: readexactly */
+/* Exactly n. AIO_EINCOMPLETE at an early end (aio_exception.expected, .partial); what came is then left for
+ * aio_stream_read. asyncio: readexactly */
 AIO_API aio_text_future *aio_stream_readexactly(aio_stream *stream, size_t n);
 /* Up to and with '\n'; at the end of the stream what is left of it. AIO_ELIMIT for a line of more bytes than the
  * limit: that line is dropped, what comes of it later, too. asyncio: readline */
@@ -1269,15 +1275,15 @@ AIO_API aio_text_future *aio_stream_readline(aio_stream *stream);
 /* Up to and with the separator, which is borrowed until then. AIO_ELIMIT when it does not come within the limit (the
  * data stays), AIO_EINCOMPLETE at an early end (so here), EINVAL for an empty one. asyncio: readuntil */
 AIO_API aio_text_future *aio_stream_readuntil(aio_stream *stream, const char *separator, size_t length);
-/* True when nothing is unread and nothing will come. asyncio: at_eof */
-AIO_API bool             aio_stream_at_eof(const aio_stream *stream);
+/* True when nothing is unread and nothing will come: asks the system, if nobody is reading. asyncio: at_eof */
+AIO_API bool             aio_stream_at_eof(aio_stream *stream);
 
 /* For parsers of protocols, which look at what has come in place, and take what they have understood: a loop of
  * aio_stream_unread, aio_stream_consume, and aio_stream_more when that is not enough.
  *
  * What has come, and no read has taken; nothing is read for it. Borrowed: valid until the stream's next read, or its
- * end. Empty for NULL. */
-AIO_API aio_text aio_stream_unread(const aio_stream *stream);
+ * end. Empty for NULL. The result of the latest read may lose its NUL by it. */
+AIO_API aio_text aio_stream_unread(aio_stream *stream);
 /* Takes the first n of them, at most all there are. What aio_stream_unread has given stays where it is. */
 AIO_API void     aio_stream_consume(aio_stream *stream, size_t n);
 /* Waits until more is unread than now. result: all that is, which stays unread. At the end of the stream as much as
@@ -2526,6 +2532,7 @@ struct aio__os {
     BIO_METHOD *(*BIO_meth_new)(int, const char *);
     int         (*SSL_do_handshake)(SSL *);
     int         (*SSL_read)(SSL *, void *, int);
+    int         (*SSL_peek)(SSL *, void *, int);
     int         (*SSL_write)(SSL *, const void *, int);
     int         (*SSL_shutdown)(SSL *);
     int         (*SSL_get_error)(const SSL *, int);
@@ -2559,7 +2566,7 @@ static struct aio__os aio__os = {
     SSL_CTX_load_verify_locations, SSL_CTX_set_default_verify_paths, SSL_CTX_set_alpn_protos,
     SSL_CTX_set_cipher_list, SSL_set_SSL_CTX, X509_digest, SSL_new, SSL_ctrl,
     SSL_set1_host, X509_VERIFY_PARAM_set1_ip_asc, SSL_free, BIO_new, BIO_meth_new, SSL_do_handshake,
-    SSL_read, SSL_write, SSL_shutdown, SSL_get_error,
+    SSL_read, SSL_peek, SSL_write, SSL_shutdown, SSL_get_error,
 #if AIO__TLS_LIBRARY
     SSL_CTX_new_ex, OSSL_LIB_CTX_new, OSSL_PROVIDER_load, OSSL_PROVIDER_try_load, OSSL_PROVIDER_add_builtin,
 #endif
@@ -2897,8 +2904,8 @@ AIO_API const char *aio_code_text(int code)
     return strerror(code);
 }
 
-static aio_exception aio__no_memory = { ENOMEM, "", "out of memory", NULL, 0, 0, NULL, 0, -1 };
-static aio_exception aio__cancelled = { AIO_ECANCELLED, "", "cancelled", NULL, 0, 0, NULL, 0, -1 };
+static aio_exception aio__no_memory = { ENOMEM, "", "out of memory", NULL, 0, 0, 0, 0, 0, NULL, 0, -1 };
+static aio_exception aio__cancelled = { AIO_ECANCELLED, "", "cancelled", NULL, 0, 0, 0, 0, 0, NULL, 0, -1 };
 
 AIO_API aio_exception *aio_exception_ref(const aio_exception *exception)
 {
@@ -2950,12 +2957,24 @@ static AIO__COLD aio_exception *aio__exception(int code, const char *phase, cons
     return e;
 }
 
+/* Sets the counts of an error that was just made, unless there was no memory for it. Gives it back. */
+static AIO__COLD aio_exception *aio__exception_counts(aio_exception *e, size_t consumed, size_t expected,
+                                                      size_t partial)
+{
+    if (e->refs < 0) return e;
+    e->consumed = consumed;
+    e->expected = expected;
+    e->partial = partial;
+    return e;
+}
+
 /* A copy that shares nothing with the original, as another thread, or another way out, needs it. Never NULL. */
 static AIO__COLD aio_exception *aio__exception_copy(const aio_exception *from)
 {
     if (from->refs < 0) return aio_exception_ref(from);
     aio_exception *e = aio__exception_text(from->code, from->phase, from->message);
     if (e->refs < 0) return e;
+    aio__exception_counts(e, from->consumed, from->expected, from->partial);
     e->traceback_left_out = from->traceback_left_out;
     if (from->traceback_count) {
         size_t count = (size_t)from->traceback_count, room = 1;
@@ -9742,6 +9761,15 @@ static ssize_t aio__tls_recv(aio__tls *tls, char *data, size_t length)
     return aio__tls_outcome(tls, n, &tls->read_wants_write, SSL_ERROR_WANT_WRITE);
 }
 
+/* The next byte, which stays to be read. Asks the socket, whatever the poller has said. */
+static ssize_t aio__tls_peek(aio__tls *tls, char *byte)
+{
+    tls->d->ready |= AIO__READ;
+    aio__os.ERR_clear_error();
+    int n = aio__os.SSL_peek(tls->ssl, byte, 1);
+    return aio__tls_outcome(tls, n, &tls->read_wants_write, SSL_ERROR_WANT_WRITE);
+}
+
 /* Never 0: a peer that has said close_notify and then closed lets OpenSSL tell of the close_notify only. */
 static ssize_t aio__tls_send(aio__tls *tls, const char *data, size_t length)
 {
@@ -9969,6 +9997,8 @@ struct aio_stream {
     aio_server     *server;    /* whose client this is */
     aio_task       *task;      /* its handler's */
     bool            eof;       /* the peer has ended its direction */
+    bool            cut;       /* a NUL stands at in_start, after what a read has given, in the place of `behind` */
+    char            behind;
     aio_stream    **home;      /* a pipe of a process: where that keeps it */
     aio_stream    **held;      /* a file is being sent, or TLS begins: where that keeps it; no one else may write */
     bool            closing, wants_eof, aborting, is_pipe;
@@ -10108,6 +10138,7 @@ static AIO__NOINLINE void aio__in_free(aio_stream *s)
     else aio__free(s->in);
     s->in = NULL;
     s->in_start = s->in_end = s->in_capacity = 0;
+    s->cut = false;
 }
 
 static void aio__in_set(aio_stream *s, char *buffer, size_t length, size_t capacity)
@@ -10116,14 +10147,33 @@ static void aio__in_set(aio_stream *s, char *buffer, size_t length, size_t capac
     s->in_start = 0;
     s->in_end = (uint32_t)length;
     s->in_capacity = (uint32_t)capacity;
+    buffer[length] = 0;
 }
 
-/* Room for `more` bytes behind the unread ones, in a buffer of at least AIO__READ_BUFFER. False without memory. */
+/* The first n unread bytes are taken, and have a NUL after them until aio__in_mend. */
+static void aio__in_take(aio_stream *s, size_t n)
+{
+    s->in_start += (uint32_t)n;
+    s->cut = s->in != NULL;
+    if (!s->cut) return;
+    s->behind = s->in[s->in_start];
+    s->in[s->in_start] = 0;
+}
+
+/* Before anybody looks at what is unread. */
+static void aio__in_mend(aio_stream *s)
+{
+    if (s->cut) s->in[s->in_start] = s->behind;
+    s->cut = false;
+}
+
+/* Room for `more` bytes and a NUL behind the unread ones, in a buffer of at least AIO__READ_BUFFER. False without
+ * memory. */
 static bool aio__in_reserve(aio_stream *s, size_t more)
 {
     size_t unread = s->in_end - s->in_start, capacity = AIO__READ_BUFFER;
-    if (s->in_capacity - s->in_end >= more) return true;
-    while (capacity < unread + more) capacity *= 2;
+    if (s->in_capacity > s->in_end + more) return true;
+    while (capacity <= unread + more) capacity *= 2;
     if (capacity > UINT32_MAX) return false;
     char *buffer = capacity == AIO__READ_BUFFER ? aio__read_buffer_take(s->loop) : (char *)aio__malloc(capacity);
     if (!buffer) return false;
@@ -10180,8 +10230,8 @@ static ssize_t aio__stream_fill(aio_stream *s, size_t wanted)
 {
     if (s->in_start == s->in_end) aio__in_free(s);
     size_t unread = s->in_end - s->in_start;
-    if (!aio__in_reserve(s, wanted > 4096 ? wanted : unread ? 4096 : AIO__READ_BUFFER)) return AIO__IO_FAILED;
-    size_t space = s->in_capacity - s->in_end, most = 2 * (size_t)s->limit;
+    if (!aio__in_reserve(s, wanted > 4096 ? wanted : unread ? 4096 : AIO__READ_BUFFER - 1)) return AIO__IO_FAILED;
+    size_t space = s->in_capacity - s->in_end - 1, most = 2 * (size_t)s->limit;
     if (most < wanted) most = wanted;
     ssize_t n = aio__stream_recv(s, s->in + s->in_end, space < most ? space : most);
     if (n <= 0) {
@@ -10190,8 +10240,9 @@ static ssize_t aio__stream_fill(aio_stream *s, size_t wanted)
         return n;
     }
     s->in_end += (uint32_t)n;
-    if (unread || n > AIO__SMALL) return n;
-    size_t room = ((size_t)n + AIO__GRAIN - 1) & ~(size_t)(AIO__GRAIN - 1);
+    s->in[s->in_end] = 0;
+    if (unread || n >= AIO__SMALL) return n;
+    size_t room = ((size_t)n + AIO__GRAIN) & ~(size_t)(AIO__GRAIN - 1); /* with a NUL */
     char *small_ = (char *)aio__pool_alloc(&s->loop->pool, room);
     if (!small_) return n;
     memcpy(small_, s->in, (size_t)n);
@@ -10210,7 +10261,7 @@ static bool aio__read_give(aio__read *op, size_t n)
     op->base.result.data = n ? s->in + s->in_start : "";
     if (s->eof && n <= (more ? op->n : 0)) op->base.future.flags |= AIO__F_END;
     op->base.result.length = n;
-    if (!more) s->in_start += (uint32_t)n;
+    if (!more) aio__in_take(s, n);
     return true;
 }
 
@@ -10238,16 +10289,19 @@ static bool aio__read_fail(aio__read *op, aio_exception *exception)
     return true;
 }
 
-static AIO__NOINLINE bool aio__read_over(aio__read *op, const char *what, unsigned limit)
+static AIO__NOINLINE bool aio__read_over(aio__read *op, const char *what, unsigned limit, size_t consumed)
 {
-    return aio__read_fail(op, aio__exception(AIO_ELIMIT, "read", "%s the limit of %u bytes", what, limit));
+    aio_exception *error = aio__exception(AIO_ELIMIT, "read", "%s the limit of %u bytes", what, limit);
+    return aio__read_fail(op, aio__exception_counts(error, consumed, 0, 0));
 }
 
 static AIO__NOINLINE bool aio__read_short(aio__read *op, size_t length)
 {
-    return aio__read_fail(op, op->mode == AIO__READ_EXACTLY
+    bool exactly = op->mode == AIO__READ_EXACTLY;
+    aio_exception *error = exactly
         ? aio__exception(AIO_EINCOMPLETE, "read", "the stream ended after %zu of %u bytes", length, op->n)
-        : aio__exception(AIO_EINCOMPLETE, "read", "the stream ended after %zu bytes, before the separator", length));
+        : aio__exception(AIO_EINCOMPLETE, "read", "the stream ended after %zu bytes, before the separator", length);
+    return aio__read_fail(op, aio__exception_counts(error, 0, exactly ? op->n : 0, length));
 }
 
 /* In a line that was over the limit: drops what is there of it. False when more of it is to come. */
@@ -10269,9 +10323,10 @@ static bool aio__read_separated(aio__read *op)
     if (is_line && s->at_limit && !aio__read_line_drop(op)) return false;
     size_t end = aio__read_find(op), length = s->in_end - s->in_start;
     if (end ? end - op->n > s->limit : length + 1 > (size_t)s->limit + op->n) {
-        if (is_line) s->in_start += (uint32_t)(end ? end : length);
+        size_t consumed = end && !is_line ? end - op->n : end ? end : is_line ? length : op->scanned;
+        if (is_line) s->in_start += (uint32_t)consumed;
         if (is_line) s->at_limit = !end && !s->eof;
-        return aio__read_over(op, end ? "the separator was found behind" : "no separator within", s->limit);
+        return aio__read_over(op, end ? "the separator was found behind" : "no separator within", s->limit, consumed);
     }
     if (!end && !s->eof) return false;
     return end || is_line ? aio__read_give(op, end ? end : length) : aio__read_short(op, length);
@@ -10295,7 +10350,7 @@ static bool aio__read_try(aio__read *op)
         break;
     case AIO__READ_MORE: enough = enough || length > op->n; break;
     case AIO__READ_ALL:
-        if (length > op->n) return aio__read_over(op, "there is more to read than", op->n);
+        if (length > op->n) return aio__read_over(op, "there is more to read than", op->n, length);
         break;
     default: return aio__read_separated(op);
     }
@@ -10317,6 +10372,7 @@ static bool aio__read_advance(aio__read *op)
 {
     aio_stream *s = op->stream;
     if (op->mode == AIO__READ_READY) return (s->d.ready & AIO__READ) != 0;
+    aio__in_mend(s);
     for (;;) {
         bool aborted = s->aborting && s->error;
         if (!aborted && aio__read_try(op)) return true;
@@ -10441,15 +10497,40 @@ AIO_API aio_text_future *aio_stream_readuntil(aio_stream *stream, const char *se
     return aio__stream_read(stream, AIO__READ_UNTIL, length, separator);
 }
 
-AIO_API bool aio_stream_at_eof(const aio_stream *stream)
+/* Whether the next read would find the end. Takes nothing, as what a read has given is still to be valid. */
+static bool aio__stream_sees_end(aio_stream *s)
 {
-    return !stream || (stream->eof && stream->in_start == stream->in_end);
+    char next;
+    ssize_t n;
+#ifndef AIO_NO_TLS
+    if (s->tls) {
+        n = s->tls->failed ? (ssize_t)AIO__IO_AGAIN : aio__tls_peek(s->tls, &next);
+        if (n == AIO__IO_FAILED) aio__stream_tls_failed(s, "TLS read");
+        return n == 0;
+    }
+#endif
+    if (s->is_pipe) {
+        struct pollfd pipe = { s->d.fd, POLLIN, 0 };
+        return aio__os.poll(&pipe, 1, 0) > 0 && (pipe.revents & (POLLIN | POLLHUP)) == POLLHUP;
+    }
+    do n = aio__os.recv(s->d.fd, &next, 1, MSG_PEEK); while (n < 0 && errno == EINTR);
+    return n == 0;
 }
 
-AIO_API aio_text aio_stream_unread(const aio_stream *stream)
+AIO_API bool aio_stream_at_eof(aio_stream *stream)
+{
+    aio_stream *s = stream;
+    if (!s) return true;
+    if (s->in_start != s->in_end) return false;
+    if (!s->eof && !s->reader && !s->transport && !s->error) s->eof = aio__stream_sees_end(s);
+    return s->eof;
+}
+
+AIO_API aio_text aio_stream_unread(aio_stream *stream)
 {
     aio_text unread = { "", 0 };
     if (!stream || !stream->in) return unread;
+    aio__in_mend(stream);
     unread.data = stream->in + stream->in_start;
     unread.length = stream->in_end - stream->in_start;
     return unread;
@@ -10458,6 +10539,7 @@ AIO_API aio_text aio_stream_unread(const aio_stream *stream)
 AIO_API void aio_stream_consume(aio_stream *stream, size_t n)
 {
     size_t unread = stream ? stream->in_end - stream->in_start : 0;
+    if (stream) aio__in_mend(stream);
     if (stream) stream->in_start += (uint32_t)(n < unread ? n : unread);
 }
 
@@ -12456,6 +12538,7 @@ static void aio__file_send_end(struct aio__file_send *self)
         const char *why = code == AIO_EINCOMPLETE ? "the file ended" : error ? error->message : aio_code_text(code);
         self->task.future.error =
             aio__exception(code, "sendfile", "sendfile: after %zu bytes: %s", self->result, why);
+        if (code == AIO_EINCOMPLETE) aio__exception_counts(self->task.future.error, 0, self->count, self->result);
         aio_exception_unref(error);
     }
     if (!s || s->held != &self->stream) return;

@@ -248,6 +248,7 @@ static long seam_SSL_ctrl(SSL *ssl, int command, long number, void *arg)
 }
 SEAM_TLS_STEP(SSL_do_handshake, (SSL *ssl), (ssl))
 SEAM_TLS_STEP(SSL_read, (SSL *ssl, void *data, int size), (ssl, data, size))
+SEAM_TLS_STEP(SSL_peek, (SSL *ssl, void *data, int size), (ssl, data, size))
 SEAM_TLS_STEP(SSL_write, (SSL *ssl, const void *data, int size), (ssl, data, size))
 SEAM_TLS_STEP(SSL_shutdown, (SSL *ssl), (ssl))
 

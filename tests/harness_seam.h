@@ -45,7 +45,7 @@ enum { SEAM_SETTLE = 1, SEAM_GRACE = 20 /* ms */, SEAM_FDS = 65536 };
     X(SSL_CTX_set_alpn_protos, AIO_ETLS) X(SSL_ctrl, ENOMEM) X(SSL_set1_host, ENOMEM)             \
     X(X509_VERIFY_PARAM_set1_ip_asc, ENOMEM)                                                      \
     X(SSL_do_handshake, AIO_ETLS, ECONNRESET) X(SSL_read, AIO_ETLS, ECONNRESET)                   \
-    X(SSL_write, AIO_ETLS, ECONNRESET) X(SSL_shutdown, AIO_ETLS, ECONNRESET)                      \
+    X(SSL_peek, AIO_ETLS, ECONNRESET) X(SSL_write, AIO_ETLS, ECONNRESET) X(SSL_shutdown, AIO_ETLS, ECONNRESET)                      \
     SEAM_CALLS_TLS_LIBRARY(X)
 #else
 #define SEAM_CALLS_TLS(X)

@@ -72,7 +72,7 @@ TEST(error_traceback_is_bounded)
 
 TEST(error_copy_shares_nothing)
 {
-    aio_exception *error = aio__exception(EPIPE, "send", "first");
+    aio_exception *error = aio__exception_counts(aio__exception(EPIPE, "send", "first"), 1, 2, 3);
     for (int i = 0; i < 5; i++) aio__exception_add(error, "a.c", "a", i);
     aio_exception *copy = aio__exception_copy(error);
     aio__exception_add(copy, "b.c", "b", 9);
@@ -80,6 +80,7 @@ TEST(error_copy_shares_nothing)
     CHECK_INT(copy->code, EPIPE);
     CHECK_STR(copy->phase, "send");
     CHECK_STR(copy->message, "first");
+    CHECK(copy->consumed == 1 && copy->expected == 2 && copy->partial == 3);
     CHECK_INT(copy->traceback_count, 6);
     CHECK_INT(copy->traceback[4].line, 4);
     CHECK_STR(copy->traceback[5].name, "b");

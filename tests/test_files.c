@@ -109,6 +109,8 @@ SCENARIO(sendfile_fails, FILE_MAY)
     } AIO_CATCH {
         CAUGHT(AIO_EINCOMPLETE);
         CHECK_STR(aio_caught(self)->message, "sendfile: after 10 bytes: the file ended");
+        CHECK_INT(aio_caught(self)->expected, 20);
+        CHECK_INT(aio_caught(self)->partial, 10);
         CHECK_STR(aio_caught(self)->phase, "sendfile");
     } AIO_END_TRY;
     AIO_TIMEOUT(100) AIO_AWAIT(aio_stream_readexactly(self->b, 10));

@@ -136,12 +136,16 @@ SCENARIO(stream_early_end)
         CAUGHT(AIO_EINCOMPLETE);
         CHECK_STR(aio_caught(self)->message, "the stream ended after 3 of 5 bytes");
         CHECK_STR(aio_caught(self)->phase, "read");
+        CHECK_INT(aio_caught(self)->expected, 5);
+        CHECK_INT(aio_caught(self)->partial, 3);
     } AIO_END_TRY;
     AIO_TRY {
         AIO_AWAIT(aio_stream_readuntil(self->a, "\r\n", 2));
         CHECK(false);
     } AIO_CATCH {
         CAUGHT(AIO_EINCOMPLETE);
+        CHECK_INT(aio_caught(self)->expected, 0);
+        CHECK_INT(aio_caught(self)->partial, 3);
     } AIO_END_TRY;
     AIO_AWAIT(self->text, aio_stream_read(self->a, 100)); /* nothing of it is lost */
     CHECK_BYTES(self->text.data, self->text.length, "abc");
@@ -199,6 +203,7 @@ SCENARIO(stream_limits, .may = { EPIPE, ECONNRESET, AIO_EINCOMPLETE, AIO_ELIMIT 
     } AIO_CATCH {
         CAUGHT(AIO_ELIMIT);
         CHECK(strstr(aio_caught(self)->message, "16 bytes") != NULL);
+        CHECK(aio_caught(self)->consumed == 18 || seam.slice); /* in slices the separator has not come yet */
     } AIO_END_TRY;
     AIO_AWAIT(self->text, aio_stream_readline(self->a)); /* that line, and no other, is dropped */
     CHECK_BYTES(self->text.data, self->text.length, "B\n");
@@ -215,6 +220,7 @@ SCENARIO(stream_limits, .may = { EPIPE, ECONNRESET, AIO_EINCOMPLETE, AIO_ELIMIT 
         CHECK(false);
     } AIO_CATCH {
         CAUGHT(AIO_ELIMIT);
+        CHECK_INT(aio_caught(self)->consumed, 17);
     } AIO_END_TRY;
     AIO_AWAIT(self->text, aio_stream_readexactly(self->a, 18)); /* readuntil keeps the data */
     CHECK_BYTES(self->text.data, self->text.length, "0123456789abcdefX;");
@@ -828,5 +834,104 @@ SCENARIO(stream_parsed, .may = { EPIPE, ECONNRESET })
     AIO_FINALLY;
         aio_stream_abort(self->a);
         aio_unref(self->writer);
+    AIO_END;
+}
+
+/* The end is seen as soon as it is there, and seeing it spoils nothing. */
+struct stream_sees_end { aio_task task; aio_stream *a, *b; aio_text text; };
+SCENARIO(stream_sees_end, .may = { EPIPE, ECONNRESET, AIO_EINCOMPLETE })
+{
+    AIO_BEGIN(stream_sees_end);
+    REQUIRE(unix_pair(0, 0, &self->a, &self->b));
+    CHECK(!aio_stream_at_eof(self->a));
+    REQUIRE(aio_stream_write(self->b, "abc", 3) == 0);
+    CHECK(!aio_stream_at_eof(self->a));
+    AIO_AWAIT(self->text, aio_stream_readexactly(self->a, 3));
+    CHECK(!aio_stream_at_eof(self->a));
+    REQUIRE(aio_stream_write(self->b, "d", 1) == 0);
+    aio_stream_close(self->b);
+    self->b = NULL;
+    CHECK(!aio_stream_at_eof(self->a));
+    CHECK_BYTES(self->text.data, self->text.length, "abc");
+    AIO_AWAIT(self->text, aio_stream_readexactly(self->a, 1));
+    CHECK(aio_stream_at_eof(self->a) || aio_stream_at_eof(self->a)); /* one EAGAIN may be made up */
+    CHECK_STR(self->text.data, "d");
+    CHECK(aio_stream_at_eof(NULL));
+    AIO_FINALLY;
+        aio_stream_abort(self->a);
+        aio_stream_abort(self->b);
+    AIO_END;
+}
+
+/* What a read gives ends in a NUL, and what stands behind it comes with the next read. */
+struct stream_nul { aio_task task; aio_stream *a, *b; aio_text text; int i; };
+SCENARIO(stream_nul, .may = { EPIPE, ECONNRESET, AIO_EINCOMPLETE })
+{
+    AIO_BEGIN(stream_nul);
+    REQUIRE(unix_pair(0, 0, &self->a, &self->b));
+    REQUIRE(aio_stream_write(self->b, "line\n123,45xyz", 14) == 0);
+    AIO_AWAIT(self->text, aio_stream_readline(self->a));
+    CHECK_STR(self->text.data, "line\n");
+    AIO_AWAIT(self->text, aio_stream_readuntil(self->a, ",", 1));
+    CHECK_STR(self->text.data, "123,");
+    AIO_AWAIT(self->text, aio_stream_readexactly(self->a, 2));
+    CHECK_STR(self->text.data, "45");
+    self->text = aio_stream_unread(self->a);
+    CHECK(self->text.length == 0 || !memcmp(self->text.data, "xyz", self->text.length));
+    AIO_AWAIT(self->text, aio_stream_read(self->a, 1));
+    CHECK_STR(self->text.data, "x");
+    while (aio_stream_unread(self->a).length < 2) AIO_AWAIT(self->text, aio_stream_more(self->a));
+    CHECK_STR(aio_stream_unread(self->a).data, "yz");
+    AIO_AWAIT(self->text, aio_stream_read(self->a, 1));
+    aio_stream_consume(self->a, 1);
+    REQUIRE(aio_stream_write_eof(self->b) == 0);
+    AIO_AWAIT(self->text, aio_stream_read_all(self->a, 0));
+    CHECK_STR(self->text.data, "");
+    AIO_FINALLY;
+        aio_stream_abort(self->a);
+        aio_stream_abort(self->b);
+    AIO_END;
+}
+
+/* Results of each size around the sizes of buffers. */
+struct stream_nul_sizes { aio_task task; aio_stream *a, *b; aio_text text; size_t i, n; char block[140000]; };
+SCENARIO(stream_nul_sizes, .may = { EPIPE, ECONNRESET, AIO_EINCOMPLETE }, .skip = KIND_SLICE /* large */)
+{
+    static const size_t sizes[] = { 15, 16, 1008, 1023, 1024, 1025, 131006, 131007, 131008, 131009, 140000 };
+    AIO_BEGIN(stream_nul_sizes);
+    REQUIRE(unix_pair(0, 400000, &self->a, &self->b));
+    memset(self->block, 'x', sizeof self->block);
+    for (; self->i < sizeof sizes / sizeof *sizes; self->i++) {
+        self->n = sizes[self->i];
+        REQUIRE(aio_stream_write(self->b, self->block, self->n) == 0);
+        AIO_AWAIT(self->text, aio_stream_readexactly(self->a, self->n));
+        CHECK_INT(strlen(self->text.data), self->n);
+    }
+    AIO_FINALLY;
+        aio_stream_abort(self->a);
+        aio_stream_abort(self->b);
+    AIO_END;
+}
+
+/* The end of a pipe that has been read out is seen, too. */
+struct stream_sees_pipe_end { aio_task task; aio_stream *pipe; int fds[2]; aio_text text; };
+SCENARIO(stream_sees_pipe_end)
+{
+    AIO_BEGIN(stream_sees_pipe_end);
+    REQUIRE(pipe(self->fds) == 0);
+    AIO_AWAIT(self->pipe, aio_connect_read_pipe(self->fds[0]));
+    CHECK(!aio_stream_at_eof(self->pipe));
+    REQUIRE(write(self->fds[1], "a", 1) == 1);
+    CHECK(!aio_stream_at_eof(self->pipe));
+    AIO_AWAIT(self->text, aio_stream_readexactly(self->pipe, 1));
+    CHECK(!aio_stream_at_eof(self->pipe));
+    close(self->fds[1]);
+    self->fds[1] = -1;
+    CHECK(aio_stream_at_eof(self->pipe) || aio_stream_at_eof(self->pipe));
+    CHECK_STR(self->text.data, "a");
+    AIO_FINALLY;
+        aio_stream_close(self->pipe);
+        if (self->fds[0] > 0 && !self->pipe) close(self->fds[0]);
+        if (self->fds[1] > 0) close(self->fds[1]);
     AIO_END;
 }

@@ -165,7 +165,11 @@ SCENARIO(tls_echo, TLS_MAY)
         AIO_AWAIT(self->text, aio_stream_readexactly(self->stream, 5));
         CHECK_BYTES(self->text.data, self->text.length, "hello");
         CHECK_INT(aio_stream_write_eof(self->stream), ENOTSUP);
+        CHECK(!aio_stream_at_eof(self->stream));
+        CHECK_BYTES(self->text.data, self->text.length, "hello");
         aio_server_close_clients(self->server);
+        AIO_AWAIT(aio_sleep(0.1));
+        CHECK(aio_stream_at_eof(self->stream) || seam.slice || aio_stream_at_eof(self->stream)); /* EAGAIN, perhaps */
         AIO_AWAIT(self->text, aio_stream_read_all(self->stream, 0)); /* close_notify */
         CHECK_INT(self->text.length, 0);
         AIO_AWAIT(aio_sleep(0.1));
