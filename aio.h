@@ -38,7 +38,9 @@
  *   AIO_AWAIT(lhs, expr);                    and takes its result, type-checked
  *   AIO_RETURN(value);  AIO_RETURN();        through AIO_FINALLY, if there is one
  *   AIO_RAISE(code);  AIO_RAISE(code, "format", ...);
- *   AIO_TRY { ... } AIO_CATCH { ... } AIO_END_TRY;      in AIO_CATCH: aio_caught(self), AIO_RERAISE();
+ *   AIO_TRY { ... } AIO_CATCH { ... } AIO_END_TRY;      in a handler: aio_caught(self), AIO_RERAISE();
+ *     AIO_CATCH is `except Exception`: AIO_ECANCELLED, a cancellation, passes it. AIO_CATCH_ALL takes that, too;
+ *     AIO_CATCH_CODE(AIO_ETIMEOUT, ECONNREFUSED) only these. Several handlers may follow each other.
  *   AIO_FINALLY;                             what follows, up to AIO_END, runs on every way out, and may await
  *   AIO_ASYNC_FOR(lhs, expr) { ... }         awaits expr again and again, until it raises AIO_ESTOPITERATION
  *   AIO_ASYNC_WITH(enter, exit) { ... }      awaits enter; exit runs, and may await, on every way out of the block
@@ -385,7 +387,7 @@ struct aio_task { /* private; 104 bytes on 64-bit */
     } link;
     aio_future    *awaiting;
     aio_exception *thrown;   /* on its way out */
-    aio_exception *caught;   /* of the latest AIO_CATCH */
+    aio_exception *caught;   /* of the latest handler */
     aio__attachment    *extra;    /* name, open AIO_TIMEOUT and AIO_ASYNC_WITH blocks */
     int32_t        line;
     uint16_t       cancels;  /* cancel() less uncancel() */
@@ -462,14 +464,17 @@ enum { AIO__START = 0, AIO__EXIT = -1, AIO__LEAVE = -2, AIO__WHO = -3, AIO__SECO
 /* Raises a future's error, or any exception, as it is: one more place is added to its traceback. */
 #define AIO_RAISE_EXCEPTION(exception) \
     return aio__throw(aio__t, aio__handler, __LINE__, aio_exception_ref(exception))
-/* In AIO_CATCH, or after it: raises what was caught again, traceback and all. */
+/* In a handler, or after it: raises what was caught again, traceback and all. */
 #define AIO_RERAISE() return aio__reraise(aio__t, aio__handler)
 
-/* The enum constant makes the handler lexical: the innermost block that declares it names where an error goes. */
+/* The enum constant makes the handler lexical: the innermost block that declares it names where an error goes. What no
+ * handler takes goes on at AIO_END_TRY, where the constant is the outer one again. */
 #define AIO_TRY       AIO__FALLTHROUGH; case AIO__HANDLER: if (!aio__t->thrown) { \
                       AIO__QUIET_BEGIN enum { aio__handler = AIO__HANDLER }; AIO__QUIET_END
-#define AIO_CATCH     } else { aio__catch(aio__t);
-#define AIO_END_TRY   }
+#define AIO_CATCH            } else if (aio__catch(aio__t)) {
+#define AIO_CATCH_ALL        } else if (aio__catch_all(aio__t)) {
+#define AIO_CATCH_CODE(...)  } else if (aio__catch_code(aio__t, __VA_ARGS__, 0)) {
+#define AIO_END_TRY          } else { return aio__unwind(aio__t, aio__handler); }
 
 /* Blocks with an exit. The block's record (in task.extra) knows its own exit label and the handler outside of it, so
  * an error whose handler lies outside, and AIO_RETURN, find the exit first (aio__unwind). The inner `while` catches
@@ -498,7 +503,7 @@ enum { AIO__START = 0, AIO__EXIT = -1, AIO__LEAVE = -2, AIO__WHO = -3, AIO__SECO
             return AIO_SUSPENDED;                                                                   \
         AIO__FALLTHROUGH; case AIO__SECOND + __LINE__: aio__with_closed(aio__t))
 
-/* The exception of the latest AIO_CATCH of this coroutine; never NULL after one. Borrowed. */
+/* The exception of this coroutine's latest handler; never NULL after one. Borrowed. */
 #define aio_caught(self) aio__caught(&(self)->task)
 
 /* ---- calling one ---- */
@@ -569,7 +574,9 @@ AIO__PRINTF(5, 6)
 AIO_API AIO__COLD aio_step aio__raise(aio_task *t, int handler, int line, int code, const char *format, ...);
 AIO_API AIO__COLD aio_step aio__throw(aio_task *t, int handler, int line, aio_exception *exception);
 AIO_API AIO__COLD aio_step aio__reraise(aio_task *t, int handler);
-AIO_API void  aio__catch(aio_task *t);
+AIO_API int   aio__catch(aio_task *t);
+AIO_API int   aio__catch_all(aio_task *t);
+AIO_API int   aio__catch_code(aio_task *t, int code, ...);
 AIO_API const aio_exception *aio__caught(const aio_task *t);
 AIO_API int   aio__block_left(aio_task *t);
 AIO_API int   aio__block_entered(aio_task *t);
@@ -4530,11 +4537,24 @@ AIO_API aio_step aio__reraise(aio_task *t, int handler)
     return aio__unwind(t, handler);
 }
 
-AIO_API void aio__catch(aio_task *t)
+AIO_API int aio__catch_all(aio_task *t)
 {
     aio_exception_unref(t->caught);
     t->caught = t->thrown;
     t->thrown = NULL;
+    return 1;
+}
+
+AIO_API int aio__catch(aio_task *t) { return t->thrown->code != AIO_ECANCELLED && aio__catch_all(t); }
+
+/* `code` and what follows it, up to 0, are those that the handler takes. */
+AIO_API int aio__catch_code(aio_task *t, int code, ...)
+{
+    va_list codes;
+    va_start(codes, code);
+    while (code && code != t->thrown->code) code = va_arg(codes, int);
+    va_end(codes);
+    return code && aio__catch_all(t);
 }
 
 AIO_API const aio_exception *aio__caught(const aio_task *t) { return t->caught; }
@@ -6390,7 +6410,7 @@ static AIO_CORO(aio__wait_for)
         aio__wait_for_begin(self);
         AIO_TRY {
             AIO_AWAIT(aio_ref(self->inner));
-        } AIO_CATCH {
+        } AIO_CATCH_ALL {
             if (!aio__wait_for_over(self)) AIO_RERAISE();
             AIO_RAISE(AIO_ETIMEOUT, "timed out after 0 s");
         } AIO_END_TRY
@@ -7171,7 +7191,7 @@ static AIO_CORO(aio__condition_wait)
         AIO_TRY {
             AIO_AWAIT(aio__park(&self->task));
             aio__condition_relocked(self, false);
-        } AIO_CATCH {
+        } AIO_CATCH_ALL {
             aio__condition_relocked(self, true);
         } AIO_END_TRY;
     }
@@ -11188,7 +11208,7 @@ static AIO_CORO(aio__tls_start)
             if (!self->stream) AIO_RAISE(ECONNABORTED, "TLS handshake with %s: the stream was closed", self->host);
             if (self->wants) AIO_RAISE_EXCEPTION(self->stream->error);
         }
-    } AIO_CATCH {
+    } AIO_CATCH_ALL {
         bool late;
         late = aio_caught(self)->code == AIO_ETIMEOUT;
         self->error = aio__exception(late ? AIO_ETIMEOUT : ECONNABORTED, "TLS handshake", "TLS handshake with %s: %s",
@@ -11516,7 +11536,6 @@ static AIO_CORO(aio__tls_client)
         o = &self->stream->server->options;
         AIO_AWAIT(aio__tls_begin(self->stream, o->tls_context, NULL, 0, o->tls_timeout, o->tls_shutdown_timeout));
     } AIO_CATCH {
-        if (aio_caught(self)->code == AIO_ECANCELLED) AIO_RERAISE();
         if (self->stream->loop->debug) aio__report(self->stream->loop, aio_caught(self), "a client's TLS failed");
         AIO_RETURN(); /* a peer that cannot TLS is no error of the server's */
     } AIO_END_TRY;
@@ -13945,7 +13964,7 @@ static AIO_CORO(aio__dns_lookup)
     while (aio__dns_turn(self)) {
         AIO_TRY {
             AIO_AWAIT(aio_wait_for(aio__dns_try(self), self->dns->timeout));
-        } AIO_CATCH {
+        } AIO_CATCH_ALL {
             if (!aio__dns_try_failed(self, aio_caught(self))) AIO_RERAISE();
         } AIO_END_TRY;
     }
@@ -17395,7 +17414,7 @@ static AIO_CORO(aio__tunnel)
         if (self->options->tls_context && aio_stream_unread(self->stream).length)
             AIO_RAISE(AIO_EPROXY, "there were bytes before TLS");
     } AIO_CATCH {
-        if (aio_caught(self)->code == AIO_ECANCELLED || aio_caught(self)->code == ENOMEM) AIO_RERAISE();
+        if (aio_caught(self)->code == ENOMEM) AIO_RERAISE();
         AIO_RAISE_EXCEPTION(self->error = aio__hop_error(&self->hop, aio_caught(self)));
     } AIO_END_TRY;
     AIO_FINALLY;
@@ -18455,7 +18474,7 @@ static AIO_CORO(aio__taking)
         while (aio__taking_more(self) && aio__taking_waits(self))
             AIO_AWAIT(self->more, aio_stream_more(self->in->stream));
         if (self->error) AIO__THROW(self->error);
-    } AIO_CATCH {
+    } AIO_CATCH_ALL {
         AIO__THROW(self->in->failed(self->in, aio_caught(self)));
     } AIO_END_TRY;
     if (!self->result.length) self->task.future.flags |= AIO__F_END;
@@ -19723,7 +19742,7 @@ static AIO_CORO(aio__fetching)
             }
             if (self->code) AIO__THROW(aio__exchange_problem(self->x, self->code));
             break;
-        } AIO_CATCH {
+        } AIO_CATCH_ALL {
             if (!aio__exchange_retry(self->x, aio_caught(self)))
                 AIO__THROW(aio__exchange_error(self->x, aio_caught(self)));
         } AIO_END_TRY;
@@ -20376,7 +20395,7 @@ static AIO_CORO(aio__serving_step)
     AIO_TRY {
         while ((self->result = self->step(self->in)) == AIO__MORE)
             AIO_AWAIT(self->more, aio_stream_more(self->in->stream));
-    } AIO_CATCH {
+    } AIO_CATCH_ALL {
         self->result = AIO__QUIT;
         if (aio__watch_leave(&self->in->in.watch, aio_caught(self))) {
             if (self->step == aio__served_receive && !self->in->idle) self->result = 408;
@@ -20411,7 +20430,6 @@ static AIO_CORO(aio__serving)
         AIO_TRY {
             AIO_AWAIT((aio_future *)self->service->handler(&self->in->request, self->service->arg));
         } AIO_CATCH {
-            if (aio_caught(self)->code == AIO_ECANCELLED) AIO_RERAISE();
             aio__served_error(self->in, aio_caught(self));
         } AIO_END_TRY;
         aio__served_settle(self->in);

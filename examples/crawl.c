@@ -119,7 +119,6 @@ static AIO_CORO(fetch)
         count(self->response, self->text.length);
         if (self->response->status == 200) follow(self->response->url, self->text);
     } AIO_CATCH {
-        if (aio_caught(self)->code == AIO_ECANCELLED) AIO_RERAISE();
         if (crawl.failed++ < 10) fprintf(stderr, "\r%s\n", aio_caught(self)->message);
     } AIO_END_TRY;
     AIO_FINALLY;

@@ -45,7 +45,7 @@ static AIO_CORO(errors)
     aio_task_cancel(self->waiting);
     AIO_TRY {
         AIO_AWAIT(self->waiting);
-    } AIO_CATCH {
+    } AIO_CATCH_ALL { /* AIO_CATCH lets a cancellation pass */
         printf("caught %s\n", aio_code_name(aio_caught(self)->code));
     } AIO_END_TRY;
     AIO_AWAIT(self->quotient, AIO_CALL(divide, .a = 1, .b = 0)); /* ends aio_run, with a traceback */

@@ -30,8 +30,8 @@ static AIO_CORO(consume)
             printf("%s did job %d\n", self->name, self->job.number);
             aio_queue_task_done(self->queue);
         }
-    } AIO_CATCH {
-        if (aio_caught(self)->code != AIO_EQUEUESHUTDOWN) AIO_RERAISE();
+    } AIO_CATCH_CODE(AIO_EQUEUESHUTDOWN) {
+        printf("%s has no more jobs\n", self->name);
     } AIO_END_TRY;
     AIO_END;
 }

@@ -8,7 +8,7 @@ static AIO_CORO(comb_kid)
     self->started = true;
     AIO_TRY {
         AIO_AWAIT(aio_sleep(self->delay));
-    } AIO_CATCH {
+    } AIO_CATCH_ALL {
         self->cancelled++;
         if (!self->stubborn || aio_caught(self)->code != AIO_ECANCELLED) AIO_RERAISE();
         AIO_AWAIT(aio_sleep(self->hold));
@@ -74,7 +74,7 @@ SCENARIO(gather_shares_duplicates)
     AIO_TRY {
         AIO_AWAIT(aio_ref(self->gather));
         CHECK(false);
-    } AIO_CATCH {
+    } AIO_CATCH_ALL {
         CHECK_INT(aio_caught(self)->code, AIO_ECANCELLED);
     } AIO_END_TRY
     CHECK_INT(comb_result(self->kid[0]), 5);
@@ -140,7 +140,7 @@ SCENARIO(gather_child_cancelled)
     aio_task_cancel_message(self->kid[0], "enough");
     AIO_TRY {
         AIO_AWAIT(aio_gather(self->kid, 2));
-    } AIO_CATCH {
+    } AIO_CATCH_ALL {
         self->code = aio_caught(self)->code;
         CHECK_STR(aio_caught(self)->message, "enough");
     } AIO_END_TRY
@@ -196,7 +196,7 @@ SCENARIO(gather_cancelled)
         aio_task_cancel_message(self->awaiter, "stop");
         AIO_TRY {
             AIO_AWAIT(aio_ref(self->awaiter));
-        } AIO_CATCH {
+        } AIO_CATCH_ALL {
             self->code = aio_caught(self)->code;
             CHECK_STR(aio_caught(self)->message, "stop");
         } AIO_END_TRY
@@ -513,7 +513,7 @@ SCENARIO(wait_cancelled)
     REQUIRE(aio_future_cancel(self->wait));
     AIO_TRY {
         AIO_AWAIT(self->done, (aio_wait_future *)aio_ref(self->wait));
-    } AIO_CATCH {
+    } AIO_CATCH_ALL {
         self->code = aio_caught(self)->code;
     } AIO_END_TRY
     REQUIRE(self->code == AIO_ECANCELLED);
@@ -770,7 +770,7 @@ SCENARIO(shield_inner_cancelled)
     aio_task_cancel_message(self->kid, "inside");
     AIO_TRY {
         AIO_AWAIT(aio_shield((struct comb_kid *)aio_ref(self->kid)));
-    } AIO_CATCH {
+    } AIO_CATCH_ALL {
         self->code = aio_caught(self)->code;
         CHECK_STR(aio_caught(self)->message, "inside");
     } AIO_END_TRY

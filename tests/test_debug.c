@@ -359,7 +359,7 @@ SCENARIO(debug_eager_parent)
     AIO_TRY {
         AIO_AWAIT(aio_sleep(1));
         UNREACHED();
-    } AIO_CATCH {
+    } AIO_CATCH_ALL {
         CAUGHT(AIO_ECANCELLED);
         aio_task_uncancel(self);
     } AIO_END_TRY;

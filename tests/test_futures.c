@@ -278,7 +278,7 @@ SCENARIO(future_cancelled_waiter)
     REQUIRE(aio_future_cancel(self->future));
     AIO_TRY {
         AIO_AWAIT(aio_ref(self->future));
-    } AIO_CATCH {
+    } AIO_CATCH_ALL {
         self->code = aio_caught(self)->code;
     } AIO_END_TRY;
     CHECK_INT(self->code, AIO_ECANCELLED);

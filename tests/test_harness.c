@@ -131,7 +131,7 @@ BAD(bad_swallow) /* makes another error of whatever comes */
     AIO_BEGIN(bad_swallow);
     AIO_TRY {
         AIO_AWAIT(aio_sleep(1));
-    } AIO_CATCH {
+    } AIO_CATCH_ALL {
         AIO_RAISE(EINVAL, "no more to be known");
     } AIO_END_TRY;
     AIO_END;

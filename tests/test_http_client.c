@@ -60,7 +60,7 @@ static AIO_CORO(get_url)
         self->length = self->text.length;
         snprintf(self->body, sizeof self->body, "%s", self->text.data);
     } AIO_CATCH {
-        if (aio_caught(self)->code == AIO_ECANCELLED || (touched() && aio_caught(self)->code == ENOMEM)) AIO_RERAISE();
+        if (touched() && aio_caught(self)->code == ENOMEM) AIO_RERAISE();
         self->code = aio_caught(self)->code;
         snprintf(self->phase, sizeof self->phase, "%s", aio_caught(self)->phase);
         snprintf(self->message, sizeof self->message, "%s", aio_caught(self)->message);

@@ -41,7 +41,7 @@ static AIO_CORO(locker)
             lock_say(self->name);
             while (self->turns-- > 0) AIO_AWAIT(aio_sleep(0));
         }
-    } AIO_CATCH {
+    } AIO_CATCH_ALL {
         if (!lock_said(aio_caught(self))) AIO_RERAISE();
     } AIO_END_TRY;
     AIO_END;
@@ -145,7 +145,7 @@ LOCK_SCENARIO(lock_uncancelled, aio_lock lock; aio_event event;)
             if (self->i) AIO_AWAIT(aio_event_wait(&self->event));
             else AIO_AWAIT(aio_lock_acquire(&self->lock));
             CHECK_STR("it must not wait", "an error");
-        } AIO_CATCH {
+        } AIO_CATCH_ALL {
             CHECK_INT(aio_caught(self)->code, AIO_ECANCELLED);
             if (now.cancelled || aio_caught(self)->code != AIO_ECANCELLED) AIO_RERAISE();
         } AIO_END_TRY;
@@ -311,7 +311,7 @@ static AIO_CORO(lock_event_waiter)
     AIO_TRY {
         AIO_AWAIT(aio_event_wait(self->event));
         lock_say(self->name);
-    } AIO_CATCH {
+    } AIO_CATCH_ALL {
         if (!lock_said(aio_caught(self))) AIO_RERAISE();
     } AIO_END_TRY;
     AIO_END;
@@ -496,7 +496,7 @@ static AIO_CORO(lock_taker)
         AIO_AWAIT(aio_semaphore_acquire(self->semaphore));
         lock_say(self->name);
         if (!self->keep) aio_semaphore_release(self->semaphore);
-    } AIO_CATCH {
+    } AIO_CATCH_ALL {
         if (!lock_said(aio_caught(self))) AIO_RERAISE();
     } AIO_END_TRY;
     AIO_END;
@@ -641,12 +641,12 @@ static AIO_CORO(lock_condition_waiter)
                 ALWAYS(aio_condition_locked(self->condition));
                 lock_say(self->name);
                 while (self->turns-- > 0) AIO_AWAIT(aio_sleep(0));
-            } AIO_CATCH {
+            } AIO_CATCH_ALL {
                 ALWAYS(aio_condition_locked(self->condition));
                 AIO_RERAISE();
             } AIO_END_TRY;
         }
-    } AIO_CATCH {
+    } AIO_CATCH_ALL {
         if (!lock_said(aio_caught(self))) AIO_RERAISE();
     } AIO_END_TRY;
     AIO_END;
@@ -891,7 +891,7 @@ static AIO_CORO(lock_condition_doomed)
         AIO_AWAIT(aio_condition_acquire(self->condition));
         self->has = true;
         AIO_AWAIT(aio_condition_wait(self->condition));
-    } AIO_CATCH {
+    } AIO_CATCH_ALL {
         if (lock_said(aio_caught(self))) AIO_RETURN();
         if (self->has && !lock_gone) aio_condition_release(self->condition); /* no memory to wait with */
         AIO_RERAISE();
@@ -975,7 +975,7 @@ static AIO_CORO(lock_party)
     AIO_TRY {
         AIO_AWAIT(self->result, aio_barrier_wait(self->barrier));
         lock_say('0' + self->result);
-    } AIO_CATCH {
+    } AIO_CATCH_ALL {
         if (lock_said(aio_caught(self))) AIO_RETURN(-1);
         if (!lock_gone) aio_barrier_abort(self->barrier);
         AIO_RERAISE();

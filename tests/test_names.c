@@ -272,7 +272,7 @@ static AIO_CORO(names_hang_program)
         AIO_TRY {
             AIO_TIMEOUT(0.1) AIO_AWAIT(aio_ref(self->connect));
             _exit(11);
-        } AIO_CATCH {
+        } AIO_CATCH_ALL {
             if (aio_caught(self)->code != (self->i == 2 ? AIO_ECANCELLED : AIO_ETIMEOUT)) _exit(12);
         } AIO_END_TRY;
         aio_unref(self->connect);

@@ -213,7 +213,7 @@ static AIO_CORO(pump)
             AIO_AWAIT(aio_stream_drain(self->to));
         }
     } AIO_CATCH {
-        if (aio_caught(self)->code == AIO_ECANCELLED || aio_caught(self)->code == ENOMEM) AIO_RERAISE();
+        if (aio_caught(self)->code == ENOMEM) AIO_RERAISE();
     } AIO_END_TRY;
     AIO_RAISE(EPIPE);
     AIO_END;
@@ -323,7 +323,7 @@ static AIO_CORO(relay)
         if (self->user[0]) relay_log("as", self->user);
         AIO_AWAIT(self->out, aio_open_connection("127.0.0.1", self->port));
     } AIO_CATCH {
-        if (aio_caught(self)->code == AIO_ECANCELLED || touched()) AIO_RERAISE();
+        if (touched()) AIO_RERAISE();
         AIO_RETURN(); /* the client has gone */
     } AIO_END_TRY;
     aio_text reply[2];

@@ -17,7 +17,7 @@ static AIO_CORO(queue_taker)
     AIO_TRY {
         AIO_AWAIT(self->item, aio_queue_get(self->queue, int));
         queue_say('0' + self->item);
-    } AIO_CATCH {
+    } AIO_CATCH_ALL {
         if (aio_caught(self)->code == AIO_EQUEUESHUTDOWN) queue_say('X');
         else if (aio_caught(self)->code == AIO_ECANCELLED) queue_say('!');
         else AIO_RERAISE();
@@ -32,7 +32,7 @@ static AIO_CORO(queue_giver)
     AIO_TRY {
         AIO_AWAIT(aio_queue_put(self->queue, &self->item));
         queue_say('a' + self->item);
-    } AIO_CATCH {
+    } AIO_CATCH_ALL {
         if (aio_caught(self)->code == AIO_EQUEUESHUTDOWN) queue_say('X');
         else if (aio_caught(self)->code == AIO_ECANCELLED) queue_say('!');
         else AIO_RERAISE();

@@ -13,7 +13,7 @@ static AIO_CORO(run_child)
     AIO_BEGIN(run_child);
     AIO_TRY {
         AIO_AWAIT(aio_sleep(1000));
-    } AIO_CATCH {
+    } AIO_CATCH_ALL {
         if (!self->stubborn) AIO_RERAISE();
         AIO_AWAIT(aio_sleep(5));
         run_note("swallowed");

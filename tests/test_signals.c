@@ -140,7 +140,7 @@ static AIO_CORO(interrupt)
         raise(SIGINT);
         if (self->mode == INTERRUPT_TWICE) raise(SIGINT);
         AIO_AWAIT(aio_sleep(1));
-    } AIO_CATCH {
+    } AIO_CATCH_ALL {
         if (self->mode != INTERRUPT_SWALLOW) AIO_RERAISE();
     } AIO_END_TRY
     if (self->mode != INTERRUPT_OWN) AIO_RETURN();

@@ -168,6 +168,63 @@ SCENARIO(task_nesting)
     AIO_END;
 }
 
+/* Which handler takes what: the first that fits; a cancellation passes AIO_CATCH, as `except Exception`; what none takes
+ * goes outwards. */
+struct task_handlers { aio_task task; char *log; int code; bool within; };
+static AIO_CORO(task_handlers)
+{
+    AIO_BEGIN(task_handlers);
+    AIO_TRY {
+        AIO_TRY {
+            if (self->code == AIO_ECANCELLED) AIO_AWAIT(aio_sleep(1000));
+            else AIO_AWAIT(MARK(.c = 'a', .fails = self->code));
+        } AIO_CATCH_CODE(EPIPE, ECONNRESET) {
+            task_note(self->log, '1');
+            AIO_AWAIT(MARK(.c = 'b'));
+        } AIO_CATCH_CODE(AIO_ETIMEOUT) {
+            task_note(self->log, '2');
+            AIO_RAISE(EPIPE, "not for the handlers beside");
+        } AIO_END_TRY;
+    } AIO_CATCH {
+        task_note(self->log, '3');
+        if (self->within) AIO_RERAISE();
+    } AIO_END_TRY;
+    task_note(self->log, '.');
+    AIO_FINALLY;
+        task_note(self->log, 'f');
+    AIO_END;
+}
+
+struct task_handlers_fit { aio_task task; char log[TASK_LOG]; struct task_handlers *kid; int i, code; };
+SCENARIO(task_handlers_fit)
+{
+    static const struct { int code; bool within; const char *log; int end; } cases[] = {
+        { EPIPE, false, "a1b.f", 0 }, { ECONNRESET, false, "a1b.f", 0 }, { AIO_ETIMEOUT, false, "a23.f", 0 },
+        { EIO, false, "a3.f", 0 }, { EIO, true, "a3f", EIO }, { AIO_ECANCELLED, false, "f", AIO_ECANCELLED },
+    };
+    AIO_BEGIN(task_handlers_fit);
+    for (self->i = 0; self->i < (int)(sizeof cases / sizeof *cases); self->i++) {
+        memset(self->log, 0, sizeof self->log);
+        self->code = 0;
+        self->kid = aio_create_task(AIO_CALL(task_handlers, .log = self->log, .code = cases[self->i].code,
+                                             .within = cases[self->i].within));
+        AIO_AWAIT(aio_sleep(0.5));
+        if (cases[self->i].code == AIO_ECANCELLED) aio_task_cancel(self->kid);
+        AIO_TRY {
+            AIO_AWAIT(aio_ref(self->kid));
+        } AIO_CATCH_CODE(cases[self->i].end) {
+            self->code = aio_caught(self)->code;
+        } AIO_END_TRY;
+        CHECK_INT(self->code, cases[self->i].end);
+        CHECK_STR(self->log, cases[self->i].log);
+        aio_unref(self->kid);
+        self->kid = NULL;
+    }
+    AIO_FINALLY;
+        aio_unref(self->kid);
+    AIO_END;
+}
+
 enum { BY_END, BY_RETURN, BY_RAISE, BY_RETURN_IN_TRY, BY_RAISE_IN_CATCH, BY_RERAISE, BY_RETURN_IN_CATCH,
        BY_CHILD, WAYS_OUT };
 struct task_leaves { aio_task task; int result; char *log; int how, finally_fails; };
@@ -375,7 +432,7 @@ static AIO_CORO(task_with_inner)
             AIO_ASYNC_WITH(MARK(.c = '['), MARK(.c = ']')) {
                 AIO_AWAIT(aio_sleep(1000));
             }
-        } AIO_CATCH { /* the inner exit has run by now, the outer one not */
+        } AIO_CATCH_ALL { /* the inner exit has run by now, the outer one not */
             task_note(self->log, 'c');
             AIO_RERAISE();
         } AIO_END_TRY;
@@ -447,7 +504,7 @@ static AIO_CORO(task_stubborn) /* catches that many cancels, then sleeps on */
         AIO_TRY {
             AIO_AWAIT(aio_sleep(100));
             task_note(self->log, '!');
-        } AIO_CATCH {
+        } AIO_CATCH_ALL {
             CHECK_INT(aio_caught(self)->code, AIO_ECANCELLED);
             snprintf(self->message, sizeof self->message, "%s", aio_caught(self)->message);
             task_note(self->log, 'c');
@@ -505,7 +562,7 @@ SCENARIO(task_cancelled_twice)
     AIO_TRY {
         AIO_AWAIT(aio_ref(self->other));
         UNREACHED();
-    } AIO_CATCH {
+    } AIO_CATCH_ALL {
         self->code = aio_caught(self)->code;
         if (seam.touched) AIO_RAISE(seam.touched); /* after a fault the other may be cancelled, or never have begun */
         CAUGHT(AIO_ECANCELLED);
@@ -560,7 +617,7 @@ SCENARIO(task_self_cancel)
         self->start = aio_loop_time(aio_get_running_loop());
         AIO_TRY {
             AIO_AWAIT(self->result, aio_create_task(AIO_CALL(task_cancels_itself, .how = self->how)));
-        } AIO_CATCH {
+        } AIO_CATCH_ALL {
             CAUGHT(self->how == 5 ? EPIPE : AIO_ECANCELLED);
             self->code = aio_caught(self)->code;
             if (now.cancelled) AIO_RERAISE(); /* which may be our own cancel */

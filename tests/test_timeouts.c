@@ -159,7 +159,7 @@ static AIO_CORO(timeout_nested)
         AIO_TIMEOUT(self->outer) {
             AIO_TRY {
                 AIO_TIMEOUT(self->inner) { AIO_AWAIT(aio_sleep(9)); }
-            } AIO_CATCH {
+            } AIO_CATCH_ALL {
                 self->where = aio_caught(self)->code == AIO_ETIMEOUT ? 1 : 2;
                 AIO_RERAISE();
             } AIO_END_TRY
@@ -204,7 +204,7 @@ SCENARIO(timeout_rescheduled)
             CHECK_INT(aio_timeout_reschedule(self, NAN), EINVAL);
             AIO_TRY {
                 AIO_AWAIT(aio_sleep(9));
-            } AIO_CATCH {
+            } AIO_CATCH_ALL {
                 CHECK(aio_timeout_expired(self));
                 CHECK_INT(aio_timeout_reschedule(self, 3), AIO_EINVALIDSTATE);
                 AIO_RERAISE();
@@ -237,7 +237,7 @@ static AIO_CORO(timeout_awaiter)
     AIO_TIMEOUT(2) {
         AIO_TRY {
             AIO_AWAIT(aio_sleep(9));
-        } AIO_CATCH {
+        } AIO_CATCH_ALL {
             AIO_AWAIT(aio_sleep(self->hold)); /* cleans up; the second cancel comes here */
             AIO_RERAISE();
         } AIO_END_TRY
@@ -272,7 +272,7 @@ SCENARIO(timeout_swallowed, .may = { EIO })
             AIO_TIMEOUT(1) {
                 AIO_TRY {
                     AIO_AWAIT(aio_sleep(9));
-                } AIO_CATCH {
+                } AIO_CATCH_ALL {
                     CAUGHT(AIO_ECANCELLED);
                     CHECK_INT(aio_task_cancelling(aio_current_task()), 1);
                     if (self->i == 1) AIO_RAISE(EIO);
@@ -606,7 +606,7 @@ SCENARIO(group_child_fails, .may = { EIO, EPERM, ENOENT })
             aio_ref(self->kid[0]), aio_ref(self->kid[1]), aio_ref(self->kid[2]), aio_ref(self->kid[3]);
             AIO_TRY {
                 AIO_AWAIT(aio_sleep(5));
-            } AIO_CATCH {
+            } AIO_CATCH_ALL {
                 self->body = aio_caught(self)->code;
                 CHECK_NEAR(comb_now(), 1, 0.01);
                 CHECK(aio_task_group_create_task(self->group, comb_kid(.delay = 1)) == NULL);
@@ -702,7 +702,7 @@ static AIO_CORO(group_owner)
                 self->group, comb_kid(.delay = 9, .stubborn = self->fail > 0, .hold = 2, .fail = self->fail));
             if (!self->at_end) AIO_AWAIT(aio_sleep(9));
         }
-    } AIO_CATCH {
+    } AIO_CATCH_ALL {
         self->caught = aio_caught(self)->code;
         if (self->caught == AIO_ECANCELLED) AIO_RERAISE();
         AIO_AWAIT(aio_sleep(9));
