@@ -96,43 +96,45 @@
  *   15. Resolver
  *   16. Subprocesses
  *   17. URLs and headers
- *   18. HTTP client
- *   19. HTTP server
- *   20. Introspection
- *   21. Platform and the seam
- *   22. Memory
- *   23. Errors and tracebacks
- *   24. The loop's data
- *   25. Pollers
- *   26. Futures: states and waiters
- *   27. Timers
- *   28. Futures: owners and callbacks
- *   29. Tasks and coroutines: steps and cancellation
- *   30. Event loop: iterations and callbacks
- *   31. Combinators: how they wait
- *   32. Timeouts and task groups: scopes
- *   33. Locks: first in, first out
- *   34. Queues: getters and putters
- *   35. Threads: executor and concurrent futures
- *   36. Signals: the self-pipe
- *   37. Running a program
- *   38. Names: the getaddrinfo lane
- *   39. TLS: OpenSSL over our own BIO
- *   40. Streams: buffers and transports
- *   41. Descriptors: readers, writers, sock_ calls, pipes and files
- *   42. Datagrams: UDP endpoints
- *   43. Resolver: DNS messages and servers
- *   44. Subprocesses: pidfd and pipes
- *   45. URLs
- *   46. Headers
- *   47. HTTP messages
- *   48. Proxies: HTTP CONNECT and SOCKS
- *   49. Connecting: names and addresses
- *   50. Transports: protocols over streams
- *   51. Connections: the pool
- *   52. HTTP client: session, request, response
- *   53. HTTP server: connections and handlers
- *   54. Introspection: task dump and call graph
+ *   18. Cookies
+ *   19. HTTP client
+ *   20. HTTP server
+ *   21. Introspection
+ *   22. Platform and the seam
+ *   23. Memory
+ *   24. Errors and tracebacks
+ *   25. The loop's data
+ *   26. Pollers
+ *   27. Futures: states and waiters
+ *   28. Timers
+ *   29. Futures: owners and callbacks
+ *   30. Tasks and coroutines: steps and cancellation
+ *   31. Event loop: iterations and callbacks
+ *   32. Combinators: how they wait
+ *   33. Timeouts and task groups: scopes
+ *   34. Locks: first in, first out
+ *   35. Queues: getters and putters
+ *   36. Threads: executor and concurrent futures
+ *   37. Signals: the self-pipe
+ *   38. Running a program
+ *   39. Names: the getaddrinfo lane
+ *   40. TLS: OpenSSL over our own BIO
+ *   41. Streams: buffers and transports
+ *   42. Descriptors: readers, writers, sock_ calls, pipes and files
+ *   43. Datagrams: UDP endpoints
+ *   44. Resolver: DNS messages and servers
+ *   45. Subprocesses: pidfd and pipes
+ *   46. URLs
+ *   47. Headers
+ *   48. Cookies: the jar
+ *   49. HTTP messages
+ *   50. Proxies: HTTP CONNECT and SOCKS
+ *   51. Connecting: names and addresses
+ *   52. Transports: protocols over streams
+ *   53. Connections: the pool
+ *   54. HTTP client: session, request, response
+ *   55. HTTP server: connections and handlers
+ *   56. Introspection: task dump and call graph
  *
  * LICENCE: MIT-0 or public domain, as you like. Its text, the history, and where to report a vulnerability are at the
  * end of the file.
@@ -1892,7 +1894,74 @@ AIO_API void aio_headers_clear(aio_headers *headers);
 AIO_API const char *aio_http_reason(int status);
 
 /* ============================================================================
- * 18. HTTP client
+ * 18. Cookies
+ *
+ * The jar that responses fill and requests are filled from (RFC 6265, and 6265bis where browsers follow it).
+ * ============================================================================ */
+
+typedef enum { AIO_SAME_SITE_UNSET, AIO_SAME_SITE_NONE, AIO_SAME_SITE_LAX, AIO_SAME_SITE_STRICT } aio_same_site;
+
+/* One cookie of a jar. Read-only; valid until the jar changes. All texts end in a NUL. */
+typedef struct aio_cookie {
+    aio_text      name, value;
+    aio_text      domain;    /* in lower case, without a leading dot; "": every host */
+    aio_text      path;
+    int64_t       expires;   /* seconds since 1970; 0: it lives as long as the jar */
+    aio_same_site same_site; /* kept and saved; requests of a program have no site that it could mean */
+    bool          host_only; /* for `domain` alone, not for what is below it */
+    bool          secure, http_only;
+} aio_cookie;
+
+typedef struct aio_cookie_jar aio_cookie_jar;
+typedef struct aio_cookie_jar_options {
+    char               aio__begin;
+    bool               unsafe;           /* hosts that are IP addresses have cookies, too. aiohttp: unsafe */
+    const char *const *treat_as_secure;  /* origins ("http://a.test:81") that count as https; up to NULL */
+    /* A file in the form of publicsuffix.org's list: no cookie is taken for a name that stands there (co.uk). Names of
+     * one label (com, local) are never taken, with or without it. NULL: none */
+    const char        *public_suffixes;
+    size_t             max_cookies;      /* in all; the one not used for longest goes. 0: 3300 */
+    size_t             max_per_domain;   /* the same for one domain; 0: 180 */
+} aio_cookie_jar_options;
+
+/* aio_cookie_jar_open(.unsafe = true, ...): an empty jar with one owner, for one or several sessions of one thread.
+ * NULL, with errno: ENOMEM; EINVAL: an origin that is no http(s) URL, or a file with an invalid line; what reading
+ * that file gave. aiohttp: CookieJar */
+#define aio_cookie_jar_open(...) aio_cookie_jar_open_with(AIO__OPTIONS(aio_cookie_jar_options, __VA_ARGS__))
+AIO_API aio_cookie_jar *aio_cookie_jar_open_with(const aio_cookie_jar_options *options);
+/* One more owner / one less; the last frees it. NULL is fine. */
+AIO_API aio_cookie_jar *aio_cookie_jar_ref(aio_cookie_jar *jar);
+AIO_API void            aio_cookie_jar_unref(aio_cookie_jar *jar);
+
+/* Takes the value of one Set-Cookie field that came from this URL. 0; EINVAL: it is refused, and *reason (may be NULL)
+ * is a static text that says why; ENOMEM. aiohttp: update_cookies */
+AIO_API int aio_cookie_jar_update(aio_cookie_jar *jar, const aio_url *url, const char *text, size_t length,
+                                  const char **reason);
+/* A cookie of the program's own, for the URL's host and whole site; for every host if the URL is NULL. Without
+ * expiry. EINVAL: the name is no token, or the value has a control character, a semicolon or is longer than 4096 bytes.
+ * aiohttp: update_cookies({name: value}, url) */
+AIO_API int aio_cookie_jar_set(aio_cookie_jar *jar, const aio_url *url, const char *name, const char *value);
+/* What a request to this URL has to say in its Cookie field: "a=1; b=2", longer paths first, then older ones. Text of
+ * the jar's, until its next call; data is NULL when no cookie is for this URL. 0 or ENOMEM. aiohttp: filter_cookies */
+AIO_API int aio_cookie_jar_filter(aio_cookie_jar *jar, const aio_url *url, aio_text *text);
+
+/* The cookie made after `previous`, the first for NULL; NULL after the last. aiohttp: iterating over a jar */
+AIO_API const aio_cookie *aio_cookie_jar_next(aio_cookie_jar *jar, const aio_cookie *previous);
+AIO_API size_t aio_cookie_jar_count(const aio_cookie_jar *jar);
+/* Removes the cookies for which `predicate` is true, all for NULL; gives how many. aiohttp: clear(predicate) */
+AIO_API size_t aio_cookie_jar_clear(aio_cookie_jar *jar, bool (*predicate)(const aio_cookie *, void *), void *arg);
+/* Removes those of a domain and of all below it. aiohttp: clear_domain */
+AIO_API size_t aio_cookie_jar_clear_domain(aio_cookie_jar *jar, const char *domain);
+
+/* Writes all cookies to a file in the form that curl and browsers' exports have (cookies.txt), readable by its owner
+ * alone (0600), whole or not at all. 0 or a code. / Adds those of such a file to the jar. 0; what reading gave;
+ * AIO_ELIMIT over 16 MiB; EINVAL: *line (may be NULL) is the first that is invalid, and nothing was taken. Both block,
+ * as files do. aiohttp: save, load */
+AIO_API int aio_cookie_jar_save(aio_cookie_jar *jar, const char *path);
+AIO_API int aio_cookie_jar_load(aio_cookie_jar *jar, const char *path, int *line);
+
+/* ============================================================================
+ * 19. HTTP client
  *
  * aiohttp's ClientSession, request and response. Lists of headers and parameters are arrays of texts that alternate
  * names and values and end in a NULL: static const char *const headers[] = { "Accept", "text/html", NULL };
@@ -2024,7 +2093,7 @@ AIO_API void aio_response_release(aio_response *response);
 AIO_API void aio_response_close(aio_response *response);
 
 /* ============================================================================
- * 19. HTTP server
+ * 20. HTTP server
  *
  * A small HTTP/1.1 server: handler coroutines, keep-alive, chunked bodies, TLS. It is an aio_server: aio_server_port,
  * aio_server_close, aio_server_wait_closed and the others are for it, too. aio_server_close ends connections between
@@ -2107,7 +2176,7 @@ AIO_API aio_future *aio_request_chunk(aio_request *request, const void *data, si
 AIO_API aio_future *aio_request_end(aio_request *request);
 
 /* ============================================================================
- * 20. Introspection
+ * 21. Introspection
  *
  * Who awaits what: the tasks of a loop as a tree, on demand or on a signal. `file` is a stdio stream (a FILE *).
  * ============================================================================ */
@@ -2131,7 +2200,7 @@ AIO_API int  aio_print_tasks_on_signal(aio_loop *loop, int signum);
 #define AIO__IMPLEMENTATION_INCLUDED
 
 /* ============================================================================
- * 21. Platform and the seam
+ * 22. Platform and the seam
  *
  * System headers, and aio__os: the one table through which every allocation, system call, OpenSSL call and reading of
  * the clock goes. A test replaces an entry to fail the Nth call, to shorten a read, or to own the time. A program
@@ -2223,8 +2292,26 @@ static int64_t aio__os_clock(void)
 
 static int64_t aio__os_wall(void) { return (int64_t)time(NULL); }
 
+/* Days from 1970-01-01 to that date; months count from 0. A year is counted from March on: its leap day is then the
+ * last one. */
+static int64_t aio__days(int64_t year, int month, int64_t day)
+{
+    int64_t early = month < 2, since = month - 2 + 12 * early;
+    year -= early;
+    return 365 * year + year / 4 - year / 100 + year / 400 + (153 * since + 2) / 5 + day - 719469;
+}
+
+/* Zeroes a secret, though nobody reads it afterwards. */
+static void aio__wipe(void *data, size_t length)
+{
+    volatile char *at = (volatile char *)data;
+    while (length--) *at++ = 0;
+}
+
 static int aio__os_fcntl(int fd, int command, int value) { return fcntl(fd, command, value); }
 static int aio__os_open(const char *path, int flags) { return open(path, flags | O_CLOEXEC); }
+/* A new file, for its owner alone. */
+static int aio__os_create(const char *path) { return open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600); }
 static int aio__os_stat(const char *path, struct stat *status) { return stat(path, status); }
 static int aio__os_fstat(int fd, struct stat *status) { return fstat(fd, status); }
 
@@ -2510,6 +2597,9 @@ struct aio__os {
     int     (*getaddrinfo)(const char *, const char *, const struct addrinfo *, struct addrinfo **);
     void    (*freeaddrinfo)(struct addrinfo *);
     int     (*open)(const char *, int);
+    int     (*create)(const char *);
+    int     (*fsync)(int);
+    int     (*rename)(const char *, const char *);
     int     (*getentropy)(void *, size_t); /* random bytes that nobody can guess; 256 at most */
 #if AIO__LINUX
     int     (*epoll_create1)(int);
@@ -2564,7 +2654,7 @@ static struct aio__os aio__os = {
     aio__os_sigaction, socket, aio__os_bind, listen, aio__os_accept, aio__os_connect, shutdown, recv, send, sendmsg,
     recvmsg, getsockopt, setsockopt, aio__os_getsockname, aio__os_getpeername, unlink, aio__os_stat,
     aio__os_fstat, aio__os_pread, aio__os_pipe_write, aio__os_spawn, waitpid, aio__os_wait_ended, kill, getaddrinfo,
-    freeaddrinfo, aio__os_open, getentropy,
+    freeaddrinfo, aio__os_open, aio__os_create, fsync, rename, getentropy,
 #if AIO__LINUX
     epoll_create1, epoll_ctl, epoll_wait, eventfd, aio__os_pidfd_open, aio__os_sendfile,
 #endif
@@ -2622,7 +2712,7 @@ static int aio__socket(int family, int type)
 static int aio__accept(int fd) { return aio__socket_prepared(aio__os.accept(fd, NULL, NULL)); }
 
 /* ============================================================================
- * 22. Memory
+ * 23. Memory
  *
  * General allocations (aio__malloc), and the slabs of a loop: free lists by size class, carved from blocks of 64 KiB.
  * A heap keeps every object of one kind of use: `frames` all begin with an aio_future, so that the live ones can be
@@ -2865,8 +2955,64 @@ AIO__NOINLINE static bool aio__buffer_append(aio__buffer *buffer, const char *da
     return true;
 }
 
+/* ---- files, whole ---- */
+
+/* A file's bytes, and a NUL behind them; yours in any case. 0, ENOMEM, what reading it gave, or AIO_ELIMIT: it has more
+ * than `most`, and those are there. */
+static int aio__file_read(const char *path, size_t most, aio__buffer *text)
+{
+    int fd, code = 0;
+    memset(text, 0, sizeof *text);
+    do fd = aio__os.open(path, O_RDONLY); while (fd < 0 && errno == EINTR);
+    if (fd < 0) return errno;
+    for (ssize_t n = 1; !code && n;) {
+        if (text->end > most) code = AIO_ELIMIT;
+        else if (!aio__buffer_reserve(text, 4096)) code = ENOMEM;
+        else if ((n = aio__os.read(fd, text->data + text->end, 4095)) > 0) text->end += (size_t)n;
+        else if (n && errno != EINTR && errno != EAGAIN) code = errno;
+    }
+    aio__os.close(fd);
+    if (code == AIO_ELIMIT) text->end = most;
+    if (text->data) text->data[text->end] = '\0';
+    return code;
+}
+
+static int aio__file_write(int fd, const char *data, size_t length)
+{
+    while (length) {
+        ssize_t n = aio__os.write(fd, data, length);
+        if (n < 0 && errno != EINTR && errno != EAGAIN) return errno;
+        if (n < 0) continue;
+        data += n;
+        length -= (size_t)n;
+    }
+    return 0;
+}
+
+/* Writes a new file, for its owner alone, and puts it in the place of `path`: whole or not at all. 0 or a code. */
+static int aio__file_replace(const char *path, const char *data, size_t length)
+{
+    uint64_t random;
+    size_t size = strlen(path) + 18;
+    char *made = (char *)aio__malloc(size);
+    if (!made) return ENOMEM;
+    int fd = -1, code = 0;
+    if (aio__os.getentropy(&random, sizeof random) < 0) code = errno;
+    if (!code) snprintf(made, size, "%s.%016llx", path, (unsigned long long)random);
+    if (!code && (fd = aio__os.create(made)) < 0) code = errno;
+    if (!code) {
+        code = aio__file_write(fd, data, length);
+        if (!code && aio__os.fsync(fd) < 0) code = errno;
+        if (aio__os.close(fd) < 0 && errno != EINTR && !code) code = errno;
+        if (!code && aio__os.rename(made, path) < 0) code = errno;
+        if (code) aio__os.unlink(made);
+    }
+    aio__free(made);
+    return code;
+}
+
 /* ============================================================================
- * 23. Errors and tracebacks
+ * 24. Errors and tracebacks
  *
  * Making, copying and printing exceptions. The two that must never fail for want of memory, ENOMEM and a bare
  * AIO_ECANCELLED, are static; all others are one allocation each, and ENOMEM stands in for one that cannot be made.
@@ -3043,7 +3189,7 @@ AIO_API void aio_exception_print(const aio_exception *exception, void *file)
 
 
 /* ============================================================================
- * 24. The loop's data
+ * 25. The loop's data
  *
  * The types that the rooms below share: handles, descriptors, timers, the poller's interface, and the loop itself.
  * ============================================================================ */
@@ -3316,7 +3462,7 @@ static inline void aio__enqueue_task(aio_loop *loop, aio_task *t)
 }
 
 /* ============================================================================
- * 25. Pollers
+ * 26. Pollers
  *
  * epoll, edge-triggered, one registration a descriptor; and poll, whose list names what is wanted at the moment. They
  * only set `ready` and queue the works that waited: no code of a user's runs while they look at descriptors.
@@ -3563,7 +3709,7 @@ AIO_API AIO__COLD const aio_policy *aio_get_event_loop_policy(void)
 
 
 /* ============================================================================
- * 26. Futures: states and waiters
+ * 27. Futures: states and waiters
  *
  * States, waiters, callbacks, and the end of a future's life. Completing one moves its whole ring of waiters to the
  * ready queue at once. May call the loop's queue and timers.
@@ -3749,7 +3895,7 @@ AIO_API int aio_future_set_exception(void *future, int code, const char *format,
 }
 
 /* ============================================================================
- * 27. Timers
+ * 28. Timers
  *
  * A 4-ary heap of 16-byte entries, ordered by time, then by when they were made; the four children of one share a line
  * of the processor's cache. A cancelled one stays as a dead entry until the heap comes to it, or until dead ones are
@@ -3992,7 +4138,7 @@ static AIO__COLD void aio__timers_close(aio_loop *loop)
 }
 
 /* ============================================================================
- * 28. Futures: owners and callbacks
+ * 29. Futures: owners and callbacks
  *
  * The making of coroutines, what they carry beside their frames, the end of a future's life with what is reported then,
  * and done callbacks.
@@ -4251,7 +4397,7 @@ AIO_API int aio_future_remove_done_callback(void *future, aio_done_callback *cal
 }
 
 /* ============================================================================
- * 29. Tasks and coroutines: steps and cancellation
+ * 30. Tasks and coroutines: steps and cancellation
  *
  * What the coroutine macros call, the steps of tasks, cancellation, and the reports of what was forgotten. A step runs
  * the innermost coroutine; one that it awaits runs next in the same loop, and one that ends hands over to its parent:
@@ -4985,7 +5131,7 @@ static AIO__COLD void aio__frame_clear(void *object, void *arg)
 }
 
 /* ============================================================================
- * 30. Event loop: iterations and callbacks
+ * 31. Event loop: iterations and callbacks
  *
  * Iterations, callbacks, the clock, reports. One iteration: trim the timers, poll, queue what is due, then run what was
  * ready when it began. While work is queued and steps are short, the clock is read only once in AIO__RECENT steps, and
@@ -5628,7 +5774,7 @@ AIO_API int aio_loop_run_until_complete(aio_loop *loop, void *awaitable, aio_exc
 }
 
 /* ============================================================================
- * 31. Combinators: how they wait
+ * 32. Combinators: how they wait
  *
  * Futures over futures. Each child carries a small record of the combinator among its waiters.
  * ============================================================================ */
@@ -6223,7 +6369,7 @@ AIO_API void *aio__shield(void *awaitable, size_t size)
 }
 
 /* ============================================================================
- * 32. Timeouts and task groups: scopes
+ * 33. Timeouts and task groups: scopes
  *
  * What AIO_TIMEOUT calls, and groups of tasks that end together.
  * ============================================================================ */
@@ -6645,7 +6791,7 @@ AIO_API void *aio__group_create_task(aio_task_group *group, void *coroutine, con
 }
 
 /* ============================================================================
- * 33. Locks: first in, first out
+ * 34. Locks: first in, first out
  *
  * Who waits is a coroutine with a place in a wait queue. It is called in turn, and takes what it waited for when it
  * runs; one
@@ -7357,7 +7503,7 @@ AIO_API int aio_barrier_destroy(aio_barrier *barrier)
 }
 
 /* ============================================================================
- * 34. Queues: getters and putters
+ * 35. Queues: getters and putters
  *
  * Queue, PriorityQueue and LifoQueue over one array of items, which is a ring, a stack or a heap. Getters and putters
  * stand in wait queues; one who is called looks again, for another may have come first. One who cannot use its
@@ -7656,7 +7802,7 @@ AIO_API int aio_queue_free(aio_queue *queue)
 }
 
 /* ============================================================================
- * 35. Threads: executor and concurrent futures
+ * 36. Threads: executor and concurrent futures
  *
  * The only room that starts threads, but for the resolver's. An executor owns its threads and queue, under its mutex.
  * A job is shared by its executor and by its loop: `loop` and `state` are under the executor's mutex, the future is
@@ -8288,7 +8434,7 @@ AIO_API void aio_concurrent_release(aio_concurrent_future *future)
 }
 
 /* ============================================================================
- * 36. Signals: the self-pipe
+ * 37. Signals: the self-pipe
  *
  * One table for the process, an entry a signal, changed under its mutex. The handler takes no lock: it marks the entry
  * and writes to the descriptor that wakes the loop (the self-pipe). Who takes an entry out of use waits until no
@@ -8460,7 +8606,7 @@ static void aio__interrupt_end(void)
 }
 
 /* ============================================================================
- * 37. Running a program
+ * 38. Running a program
  *
  * aio_run: one loop from beginning to end. It needs no memory of its own to end in order: what waits is on the stack.
  * ============================================================================ */
@@ -8659,7 +8805,7 @@ AIO_API int aio__run(void *coroutine, const aio_run_options *options)
 }
 
 /* ============================================================================
- * 38. Names: the getaddrinfo lane
+ * 39. Names: the getaddrinfo lane
  *
  * Lookups in threads of their own, the process's, at most AIO__LOOKUP_THREADS at once; the others queue. One that is
  * given up is orphaned: its waiter goes on at once, and its thread, never joined, frees it when getaddrinfo returns.
@@ -8990,7 +9136,7 @@ static const char *aio__address_text(const struct sockaddr_storage *storage, soc
 
 
 /* ============================================================================
- * 39. TLS: OpenSSL over our own BIO
+ * 40. TLS: OpenSSL over our own BIO
  *
  * Contexts, verification, and one connection's handshake, reads and writes over a descriptor. The BIO sends and
  * receives by the seam, without SIGPIPE. Every call begins with an empty error queue. May call descriptors and errors.
@@ -9596,14 +9742,13 @@ static bool aio__certificate_digest(const X509 *certificate, char *text)
     return true;
 }
 
-/* Seconds since 1970. A year is counted from March on: its leap day is then the last one. */
+/* Seconds since 1970. */
 static int64_t aio__certificate_time(const ASN1_TIME *when)
 {
     struct tm at;
     memset(&at, 0, sizeof at);
     aio__os.ASN1_TIME_to_tm(when, &at);
-    int64_t early = at.tm_mon < 2, year = at.tm_year + 1900 - early, month = at.tm_mon - 2 + 12 * early;
-    int64_t days = 365 * year + year / 4 - year / 100 + year / 400 + (153 * month + 2) / 5 + at.tm_mday - 719469;
+    int64_t days = aio__days(at.tm_year + 1900, at.tm_mon, at.tm_mday);
     return ((days * 24 + at.tm_hour) * 60 + at.tm_min) * 60 + at.tm_sec;
 }
 
@@ -9948,7 +10093,7 @@ static aio_tls_context *aio__tls_default(void) { return NULL; }
 #endif
 
 /* ============================================================================
- * 40. Streams: buffers and transports
+ * 41. Streams: buffers and transports
  *
  * Reading, writing, a connect to one address, listening; plain or over TLS. A stream owns its descriptor, what came
  * and is unread, and what is written and unsent; each buffer exists only while there is something in it. Nothing is
@@ -11967,7 +12112,7 @@ static void aio__streams_close(aio_loop *loop, aio__closer *closer)
 }
 
 /* ============================================================================
- * 41. Descriptors: readers, writers, sock_ calls, pipes and files
+ * 42. Descriptors: readers, writers, sock_ calls, pipes and files
  *
  * A table of foreign descriptors by number, each registered level-triggered while somebody wants it, as its owner may
  * leave bytes unread. Then streams over pipes of the program's own, and files on their way out. May call streams.
@@ -12604,7 +12749,7 @@ AIO_API aio_size_task *aio_sock_sendfile(int fd, int file, int64_t offset, size_
 }
 
 /* ============================================================================
- * 42. Datagrams: UDP endpoints
+ * 43. Datagrams: UDP endpoints
  *
  * One edge-triggered socket an endpoint; a queue of what could not be sent at once. May call Descriptors and Names.
  * ============================================================================ */
@@ -13208,7 +13353,7 @@ AIO_API int aio_datagram_port(const aio_datagram_endpoint *endpoint)
 }
 
 /* ============================================================================
- * 43. Resolver: DNS messages and servers
+ * 44. Resolver: DNS messages and servers
  *
  * A stub resolver (RFC 1035, 2308, 5452, 6891): the strict reading of messages, an endpoint for one question each, TCP
  * where UDP does not do, servers in turn, the cache, aliases, the hosts file and the search list. One question is asked
@@ -14591,23 +14736,11 @@ AIO_API const void *aio_addresses_sockaddr(const aio_addresses *addresses, size_
 static int aio__dns_file(const char *path, char **text)
 {
     aio__buffer buffer;
-    memset(&buffer, 0, sizeof buffer);
-    *text = NULL;
-    int fd, code = 0;
-    do fd = aio__os.open(path, O_RDONLY); while (fd < 0 && errno == EINTR);
-    if (fd < 0) return errno == ENOENT || errno == EACCES || errno == ENOTDIR ? 0 : errno;
-    while (!code && buffer.end < AIO__DNS_FILE) {
-        if (!aio__buffer_reserve(&buffer, 4096)) code = ENOMEM;
-        ssize_t n = code ? 0 : aio__os.read(fd, buffer.data + buffer.end, 4095);
-        if (n < 0 && errno != EINTR) code = errno;
-        if (n > 0) buffer.end += (size_t)n;
-        if (n == 0) break;
-    }
-    aio__os.close(fd);
+    int code = aio__file_read(path, AIO__DNS_FILE, &buffer);
+    if (code == AIO_ELIMIT) code = 0;
+    *text = code ? NULL : buffer.data;
     if (code) aio__free(buffer.data);
-    else buffer.data[buffer.end] = 0;
-    if (!code) *text = buffer.data;
-    return code;
+    return code == ENOENT || code == EACCES || code == ENOTDIR ? 0 : code;
 }
 
 /* A decimal number from 0 to `most`; -1: it is none. */
@@ -14937,7 +15070,7 @@ static void aio__names_close(aio_resolver *resolver)
 }
 
 /* ============================================================================
- * 44. Subprocesses: pidfd and pipes
+ * 45. Subprocesses: pidfd and pipes
  *
  * Children of a loop in a ring, each with a descriptor that tells of its end, or a thread that waits for it. Pipes are
  * streams. Nothing but this room reaps them.
@@ -15364,7 +15497,7 @@ AIO_API aio_output_task *aio_process_communicate(aio_process *process, const voi
 }
 
 /* ============================================================================
- * 45. URLs
+ * 46. URLs
  *
  * RFC 3986 with yarl's habits: splits a reference, checks and normalises each part, writes the whole into one block.
  * Owns nothing beyond the block of each aio_url. Calls memory and buffers only.
@@ -15935,7 +16068,7 @@ AIO_API bool aio_url_same_origin(const aio_url *a, const aio_url *b)
 }
 
 /* ============================================================================
- * 46. Headers
+ * 47. Headers
  *
  * The multi-map: one block of text and an index into it. Growing copies what is alive into a new block, and frees the
  * old one only after the new field is in, so that a value may come from the headers themselves. Calls memory only.
@@ -16155,7 +16288,980 @@ AIO_API void aio_headers_clear(aio_headers *headers)
 }
 
 /* ============================================================================
- * 47. HTTP messages
+ * 48. Cookies: the jar
+ *
+ * Cookies hang on their domains, which stand in a hash table, and in a ring in the order in which they were made. A
+ * request asks for its host and for each name above it. Calls memory, URLs and words of headers only.
+ * ============================================================================ */
+
+enum {
+    AIO__COOKIES = 3300, AIO__COOKIES_OF_DOMAIN = 180, AIO__COOKIE_MAX = 4096, /* bytes of name and value */
+    AIO__COOKIE_ATTRIBUTE_MAX = 1024, AIO__COOKIE_FILE_MAX = 16 * 1024 * 1024
+};
+/* Later than any date that can be written in four digits. */
+#define AIO__COOKIE_LAST INT64_C(253402300799)
+
+typedef struct aio__cookie_domain {
+    struct aio__cookie_domain *next; /* of the same slot */
+    aio__node cookies;
+    size_t    count, length;
+    uint32_t  hash;
+    char      name[1];
+} aio__cookie_domain;
+
+typedef struct aio__cookie {
+    aio_cookie          shown;       /* its texts follow */
+    aio__node           link;        /* in the jar's ring */
+    aio__node           of_domain;
+    aio__cookie_domain *domain;
+    uint64_t            made, used;  /* the jar's count of changes and uses then */
+    size_t              size;        /* of the whole */
+} aio__cookie;
+
+/* What a Set-Cookie field, or a line of a file, says. */
+typedef struct aio__cookie_said {
+    aio_text      name, value, domain, path;
+    int64_t       expires;   /* 0: none; negative: it has gone already */
+    aio_same_site same_site;
+    bool          has_domain, has_max_age, host_only, secure, http_only;
+} aio__cookie_said;
+
+struct aio_cookie_jar {
+    size_t               refs;
+    aio__node            cookies;     /* oldest first */
+    size_t               count, max_cookies, max_per_domain;
+    aio__cookie_domain **domains;     /* a hash table; its capacity is a power of two */
+    size_t               domain_count, domain_capacity;
+    uint64_t             clock;       /* of `made` and `used` */
+    bool                 unsafe;
+    aio_url             *secure;      /* origins that count as https */
+    size_t               secure_count;
+    char                *suffixes;    /* rules, each with a NUL: "co.uk", "*.ck", "!www.ck" */
+    uint32_t            *suffix_slots;/* a hash table of their places, plus one */
+    size_t               suffix_capacity;
+    aio__cookie        **found;       /* of the latest filter */
+    size_t               found_capacity;
+    aio__buffer          header;
+};
+
+/* ---- dates ---- */
+
+/* The number that begins the token: `least` to `most` digits, and no other digit behind them. -1: none does. */
+static int aio__cookie_digits(aio_text *at, int least, int most)
+{
+    int value = 0, n = 0;
+    while (at->length && aio__is(*at->data, AIO__DIGIT)) {
+        if (++n > most) return -1;
+        value = value * 10 + (*at->data - '0');
+        at->data++;
+        at->length--;
+    }
+    return n < least ? -1 : value;
+}
+
+/* "1:2:3" at the beginning of a token: seconds of the day. -1: it is no time; -2: it is one out of range. */
+static int aio__cookie_clock(aio_text token)
+{
+    int part[3];
+    for (int i = 0; i < 3; i++) {
+        part[i] = aio__cookie_digits(&token, 1, 2);
+        if (part[i] < 0 || (i < 2 && (!token.length || *token.data != ':'))) return -1;
+        if (i < 2) token = aio__text(token.data + 1, token.length - 1);
+    }
+    return part[0] > 23 || part[1] > 59 || part[2] > 59 ? -2 : (part[0] * 60 + part[1]) * 60 + part[2];
+}
+
+/* A token's month, from 0; -1 for none. */
+static int aio__cookie_month(aio_text token)
+{
+    static const char months[] = "janfebmaraprmayjunjulaugsepoctnovdec";
+    for (int i = 0; token.length >= 3 && i < 12; i++)
+        if (aio__same_word(token.data, 3, months + 3 * i, 3)) return i;
+    return -1;
+}
+
+/* A date as cookies have been sent with it (RFC 6265 5.1.1): seconds since 1970, not 0. False: it is none. */
+static bool aio__cookie_date(aio_text text, int64_t *seconds)
+{
+    int clock = -1, day = -1, month = -1, year = -1;
+    for (size_t i = 0; i < text.length;) {
+        size_t start = i;
+        while (i < text.length && (aio__is(text.data[i], AIO__DIGIT) || aio__is_letter(text.data[i])
+                                   || text.data[i] == ':' || (unsigned char)text.data[i] >= 0x80)) i++;
+        if (i == start && ++i) continue;
+        aio_text token = aio__text(text.data + start, i - start), rest = token;
+        int value;
+        if (clock == -1 && (value = aio__cookie_clock(token)) != -1) clock = value;
+        else if (day < 0 && (value = aio__cookie_digits(&rest, 1, 2)) >= 0) day = value;
+        else if (month < 0 && (value = aio__cookie_month(token)) >= 0) month = value;
+        else if (year < 0 && (rest = token, value = aio__cookie_digits(&rest, 2, 4)) >= 0) year = value;
+    }
+    if (year >= 70 && year <= 99) year += 1900;
+    if (year >= 0 && year <= 69) year += 2000;
+    if (clock < 0 || day < 1 || day > 31 || month < 0 || year < 1601) return false;
+    *seconds = aio__days(year, month, day) * 86400 + clock;
+    if (!*seconds) *seconds = -1;
+    return true;
+}
+
+/* ---- domains ---- */
+
+static uint32_t aio__cookie_hash(const char *text, size_t n)
+{
+    uint32_t hash = 2166136261u;
+    for (size_t i = 0; i < n; i++) hash = (hash ^ (unsigned char)text[i]) * 16777619u;
+    return hash;
+}
+
+/* Whether `host` is `domain` or lies below it (RFC 6265 5.1.3); neither is an address. */
+static bool aio__cookie_below(aio_text host, aio_text domain)
+{
+    if (host.length < domain.length || memcmp(host.data + host.length - domain.length, domain.data, domain.length) != 0)
+        return false;
+    return host.length == domain.length || host.data[host.length - domain.length - 1] == '.';
+}
+
+/* Whether a request's path is `path` or lies below it (RFC 6265 5.1.4). */
+static bool aio__cookie_path_matches(aio_text asked, aio_text path)
+{
+    if (asked.length < path.length || memcmp(asked.data, path.data, path.length) != 0) return false;
+    return asked.length == path.length || path.data[path.length - 1] == '/' || asked.data[path.length] == '/';
+}
+
+static bool aio__cookie_suffix_rule(const aio_cookie_jar *jar, const char *mark, const char *name, size_t n)
+{
+    size_t before = strlen(mark);
+    uint32_t hash = aio__cookie_hash(mark, before);
+    for (size_t i = 0; i < n; i++) hash = (hash ^ (unsigned char)name[i]) * 16777619u;
+    for (size_t i = hash; jar->suffix_capacity; i++) {
+        uint32_t at = jar->suffix_slots[i & (jar->suffix_capacity - 1)];
+        if (!at) return false;
+        const char *rule = jar->suffixes + at - 1;
+        if (strncmp(rule, mark, before) == 0 && strncmp(rule + before, name, n) == 0 && !rule[before + n]) return true;
+    }
+    return false;
+}
+
+/* Whether anybody may have a name below this one: publicsuffix.org's rules, the last of which is "*". */
+static bool aio__cookie_is_suffix(const aio_cookie_jar *jar, aio_text name)
+{
+    const char *dot = (const char *)memchr(name.data, '.', name.length);
+    if (!dot) return true;
+    if (aio__cookie_suffix_rule(jar, "!", name.data, name.length)) return false;
+    return aio__cookie_suffix_rule(jar, "", name.data, name.length)
+        || aio__cookie_suffix_rule(jar, "*", dot, name.length - (size_t)(dot - name.data));
+}
+
+static aio__cookie_domain **aio__cookie_slot(const aio_cookie_jar *jar, uint32_t hash, const char *name, size_t n)
+{
+    aio__cookie_domain **slot = &jar->domains[hash & (jar->domain_capacity - 1)];
+    while (*slot && ((*slot)->length != n || memcmp((*slot)->name, name, n) != 0)) slot = &(*slot)->next;
+    return slot;
+}
+
+/* NULL: the jar has none of it. */
+static aio__cookie_domain *aio__cookie_domain_find(const aio_cookie_jar *jar, const char *name, size_t n)
+{
+    return jar->domain_capacity ? *aio__cookie_slot(jar, aio__cookie_hash(name, n), name, n) : NULL;
+}
+
+static bool aio__cookie_domains_grow(aio_cookie_jar *jar)
+{
+    size_t capacity = jar->domain_capacity ? jar->domain_capacity * 2 : 16;
+    aio__cookie_domain **old = jar->domains;
+    aio__cookie_domain **domains = (aio__cookie_domain **)aio__calloc(capacity * sizeof *domains);
+    if (!domains) return false;
+    for (size_t i = 0; i < jar->domain_capacity; i++)
+        for (aio__cookie_domain *domain = old[i], *next; domain; domain = next) {
+            aio__cookie_domain **slot = &domains[domain->hash & (capacity - 1)];
+            next = domain->next;
+            domain->next = *slot;
+            *slot = domain;
+        }
+    aio__free(old);
+    jar->domains = domains;
+    jar->domain_capacity = capacity;
+    return true;
+}
+
+/* The domain of this name, new if there was none; NULL without memory. */
+static aio__cookie_domain *aio__cookie_domain_of(aio_cookie_jar *jar, aio_text name)
+{
+    aio__cookie_domain *domain = aio__cookie_domain_find(jar, name.data, name.length);
+    if (domain) return domain;
+    if (jar->domain_count == jar->domain_capacity && !aio__cookie_domains_grow(jar)) return NULL;
+    domain = (aio__cookie_domain *)aio__calloc(sizeof *domain + name.length);
+    if (!domain) return NULL;
+    if (name.length) memcpy(domain->name, name.data, name.length);
+    domain->length = name.length;
+    domain->hash = aio__cookie_hash(name.data, name.length);
+    aio__ring_clear(&domain->cookies);
+    *aio__cookie_slot(jar, domain->hash, name.data, name.length) = domain;
+    jar->domain_count++;
+    return domain;
+}
+
+static void aio__cookie_domain_settle(aio_cookie_jar *jar, aio__cookie_domain *domain)
+{
+    if (domain->count) return;
+    *aio__cookie_slot(jar, domain->hash, domain->name, domain->length) = domain->next;
+    jar->domain_count--;
+    aio__free(domain);
+}
+
+/* ---- cookies ---- */
+
+/* Frees a cookie; what it said is not left in memory. Its domain stays. */
+static void aio__cookie_free(aio_cookie_jar *jar, aio__cookie *cookie)
+{
+    aio__ring_remove(&cookie->link);
+    aio__ring_remove(&cookie->of_domain);
+    cookie->domain->count--;
+    jar->count--;
+    aio__wipe(cookie, cookie->size);
+    aio__free(cookie);
+}
+
+static void aio__cookie_drop(aio_cookie_jar *jar, aio__cookie *cookie)
+{
+    aio__cookie_domain *domain = cookie->domain;
+    aio__cookie_free(jar, cookie);
+    aio__cookie_domain_settle(jar, domain);
+}
+
+static bool aio__cookie_expired(const aio__cookie *cookie, int64_t now)
+{
+    return cookie->shown.expires && cookie->shown.expires <= now;
+}
+
+/* Makes room for one more: of the domain, if it has all that it may have, else of the jar. */
+static void aio__cookie_evict(aio_cookie_jar *jar, aio__cookie_domain *domain)
+{
+    bool full = domain->count >= jar->max_per_domain;
+    if (!full && jar->count < jar->max_cookies) return;
+    aio__node *ring = full ? &domain->cookies : &jar->cookies;
+    aio__cookie *worst = NULL;
+    int64_t now = aio__os.wall();
+    for (aio__node *node = ring->next; node != ring; node = node->next) {
+        aio__cookie *cookie = full ? AIO__CONTAINER(node, aio__cookie, of_domain)
+                                   : AIO__CONTAINER(node, aio__cookie, link);
+        if (!worst || cookie->used < worst->used) worst = cookie;
+        if (aio__cookie_expired(cookie, now) && (worst = cookie)) break;
+    }
+    if (!worst) return;
+    if (worst->domain == domain) aio__cookie_free(jar, worst);
+    else aio__cookie_drop(jar, worst);
+}
+
+static bool aio__text_is(aio_text a, aio_text b)
+{
+    return a.length == b.length && (!a.length || memcmp(a.data, b.data, a.length) == 0);
+}
+
+/* The cookie that one of this name, path and scope takes the place of. */
+static aio__cookie *aio__cookie_find(const aio_cookie_jar *jar, const aio__cookie_said *said)
+{
+    aio__cookie_domain *domain = aio__cookie_domain_find(jar, said->domain.data, said->domain.length);
+    for (aio__node *node = domain ? domain->cookies.next : NULL; node && node != &domain->cookies; node = node->next) {
+        aio__cookie *cookie = AIO__CONTAINER(node, aio__cookie, of_domain);
+        if (cookie->shown.host_only == said->host_only && aio__text_is(cookie->shown.name, said->name)
+            && aio__text_is(cookie->shown.path, said->path)) return cookie;
+    }
+    return NULL;
+}
+
+static aio_text aio__cookie_copy(char **at, aio_text text)
+{
+    char *start = *at;
+    if (text.length) memcpy(start, text.data, text.length);
+    start[text.length] = '\0';
+    *at += text.length + 1;
+    return aio__text(start, text.length);
+}
+
+static aio__cookie *aio__cookie_new(const aio__cookie_said *said)
+{
+    size_t size = sizeof(aio__cookie) + said->name.length + said->value.length + said->domain.length
+                + said->path.length + 4;
+    aio__cookie *cookie = (aio__cookie *)aio__calloc(size);
+    if (!cookie) return NULL;
+    char *at = (char *)(cookie + 1);
+    cookie->size = size;
+    cookie->shown.name = aio__cookie_copy(&at, said->name);
+    cookie->shown.value = aio__cookie_copy(&at, said->value);
+    cookie->shown.domain = aio__cookie_copy(&at, said->domain);
+    cookie->shown.path = aio__cookie_copy(&at, said->path);
+    cookie->shown.expires = said->expires;
+    cookie->shown.same_site = said->same_site;
+    cookie->shown.host_only = said->host_only;
+    cookie->shown.secure = said->secure;
+    cookie->shown.http_only = said->http_only;
+    return cookie;
+}
+
+/* Puts it in, in the place of one like it, whose age it has; one that has expired only removes that. 0 or ENOMEM. */
+static int aio__cookie_store(aio_cookie_jar *jar, const aio__cookie_said *said)
+{
+    aio__cookie *old = aio__cookie_find(jar, said), *cookie;
+    if (said->expires < 0 || (said->expires && said->expires <= aio__os.wall())) {
+        if (old) aio__cookie_drop(jar, old);
+        return 0;
+    }
+    aio__cookie_domain *domain = (cookie = aio__cookie_new(said)) ? aio__cookie_domain_of(jar, said->domain) : NULL;
+    if (!domain) {
+        aio__free(cookie);
+        return ENOMEM;
+    }
+    cookie->domain = domain;
+    cookie->made = old ? old->made : ++jar->clock;
+    cookie->used = ++jar->clock;
+    if (old) {
+        aio__ring_insert(&old->link, &cookie->link);
+        aio__cookie_free(jar, old);
+    } else {
+        aio__cookie_evict(jar, domain);
+        aio__ring_insert(&jar->cookies, &cookie->link);
+    }
+    aio__ring_insert(&domain->cookies, &cookie->of_domain);
+    domain->count++;
+    jar->count++;
+    return 0;
+}
+
+/* ---- what a Set-Cookie field says ---- */
+
+static aio_text aio__cookie_trim(const char *start, const char *end)
+{
+    while (start < end && (*start == ' ' || *start == '\t')) start++;
+    while (end > start && (end[-1] == ' ' || end[-1] == '\t')) end--;
+    return aio__text(start, (size_t)(end - start));
+}
+
+/* Seconds from now as a time; beyond the last date it is that date. */
+static void aio__cookie_max_age(aio__cookie_said *said, aio_text value)
+{
+    const char *at = value.data, *end = at + value.length;
+    bool negative = at < end && *at == '-';
+    int64_t seconds = 0;
+    if (negative) at++;
+    if (at == end) return;
+    for (; at < end; at++) {
+        if (!aio__is(*at, AIO__DIGIT)) return;
+        if (seconds < AIO__COOKIE_LAST) seconds = seconds * 10 + (*at - '0');
+    }
+    said->has_max_age = true;
+    said->expires = negative || !seconds ? -1 : seconds + aio__os.wall();
+    if (said->expires > AIO__COOKIE_LAST) said->expires = AIO__COOKIE_LAST;
+}
+
+static void aio__cookie_attribute(aio__cookie_said *said, aio_text name, aio_text value)
+{
+    if (value.length > AIO__COOKIE_ATTRIBUTE_MAX) return;
+    if (AIO__SAME_WORD(name.data, name.length, "expires")) {
+        int64_t when;
+        if (!said->has_max_age && aio__cookie_date(value, &when)) said->expires = when;
+    } else if (AIO__SAME_WORD(name.data, name.length, "max-age")) {
+        aio__cookie_max_age(said, value);
+    } else if (AIO__SAME_WORD(name.data, name.length, "domain")) {
+        if (value.length && *value.data == '.') value = aio__text(value.data + 1, value.length - 1);
+        said->has_domain = value.length != 0;
+        said->domain = value;
+    } else if (AIO__SAME_WORD(name.data, name.length, "path")) {
+        said->path = value.length && *value.data == '/' ? value : aio__text(NULL, 0);
+    } else if (AIO__SAME_WORD(name.data, name.length, "secure")) {
+        said->secure = true;
+    } else if (AIO__SAME_WORD(name.data, name.length, "httponly")) {
+        said->http_only = true;
+    } else if (AIO__SAME_WORD(name.data, name.length, "samesite")) {
+        said->same_site = AIO__SAME_WORD(value.data, value.length, "strict") ? AIO_SAME_SITE_STRICT
+                        : AIO__SAME_WORD(value.data, value.length, "lax") ? AIO_SAME_SITE_LAX
+                        : AIO__SAME_WORD(value.data, value.length, "none") ? AIO_SAME_SITE_NONE
+                        : AIO_SAME_SITE_UNSET;
+    }
+}
+
+/* NULL, or why there is no cookie in it (RFC 6265bis 5.6). */
+static const char *aio__cookie_parse(aio__cookie_said *said, const char *text, size_t length)
+{
+    const char *end = text + length, *at = text;
+    memset(said, 0, sizeof *said);
+    if (aio__has_control(text, length, false)) return "a control character";
+    for (bool first = true; at <= end; first = false) {
+        const char *stop = at < end ? (const char *)memchr(at, ';', (size_t)(end - at)) : NULL;
+        if (!stop) stop = end;
+        const char *equals = stop > at ? (const char *)memchr(at, '=', (size_t)(stop - at)) : NULL;
+        aio_text name = aio__cookie_trim(at, equals ? equals : stop);
+        aio_text value = equals ? aio__cookie_trim(equals + 1, stop) : aio__text("", 0);
+        if (first && (!equals || !name.length)) return "no name";
+        if (first && name.length + value.length > AIO__COOKIE_MAX) return "a name and a value of more than 4096 bytes";
+        if (first && memchr(name.data, '\t', name.length)) return "a tab in its name";
+        if (first) {
+            said->name = name;
+            said->value = value;
+        } else
+            aio__cookie_attribute(said, name, value);
+        at = stop + 1;
+    }
+    return NULL;
+}
+
+/* Up to the last '/' of the request's path, without it. */
+static aio_text aio__cookie_default_path(const aio_url *url)
+{
+    size_t n = url->path.length;
+    while (n > 1 && url->path.data[n - 1] != '/') n--;
+    return n > 1 ? aio__text(url->path.data, n - 1) : aio__text("/", 1);
+}
+
+static bool aio__cookie_origin_is_secure(const aio_cookie_jar *jar, const aio_url *url)
+{
+    if (url->is_tls) return true;
+    for (size_t i = 0; i < jar->secure_count; i++)
+        if (aio_url_same_origin(&jar->secure[i], url)) return true;
+    return false;
+}
+
+/* Whether a cookie without Secure would hide a secure one that the origin may not touch (RFC 6265bis 5.7). */
+static bool aio__cookie_hides_secure(const aio_cookie_jar *jar, const aio__cookie_said *said)
+{
+    for (const aio__node *node = jar->cookies.next; node != &jar->cookies; node = node->next) {
+        const aio_cookie *cookie = &AIO__CONTAINER(node, aio__cookie, link)->shown;
+        if (cookie->secure && aio__text_is(cookie->name, said->name)
+            && aio__cookie_path_matches(said->path, cookie->path)
+            && (aio__cookie_below(cookie->domain, said->domain) || aio__cookie_below(said->domain, cookie->domain)))
+            return true;
+    }
+    return false;
+}
+
+/* NULL, or why this URL may not set it; the domain is what it will be kept under, written into `lower`. */
+static const char *aio__cookie_scope(const aio_cookie_jar *jar, const aio_url *url, aio__cookie_said *said, char *lower)
+{
+    bool address = url->is_ipv4 || url->is_ipv6;
+    if (!url->host.length) return "its URL has no host";
+    if (address && !jar->unsafe) return "its host is an address";
+    said->host_only = true;
+    if (said->has_domain) {
+        for (size_t i = 0; i < said->domain.length; i++) lower[i] = aio__lower(said->domain.data[i]);
+        aio_text domain = aio__text(lower, said->domain.length);
+        bool same = aio__text_is(domain, url->host), suffix = !address && aio__cookie_is_suffix(jar, domain);
+        if (suffix && !same) return "its domain is a public suffix";
+        if (!same && (address || !aio__cookie_below(url->host, domain))) return "its domain is not that of its URL";
+        said->host_only = suffix || address;
+    }
+    if (said->host_only) said->domain = url->host;
+    else said->domain.data = lower;
+    return NULL;
+}
+
+static bool aio__cookie_begins(aio_text name, const char *prefix)
+{
+    size_t n = strlen(prefix);
+    return name.length >= n && aio__same_word(name.data, n, prefix, n);
+}
+
+/* NULL, or what is asked of it that does not hold (RFC 6265bis 5.7). */
+static const char *aio__cookie_security(const aio_cookie_jar *jar, const aio_url *url, const aio__cookie_said *said)
+{
+    bool secure = aio__cookie_origin_is_secure(jar, url);
+    if (said->secure && !secure) return "it is Secure, its URL is not";
+    if (!said->secure && !secure && aio__cookie_hides_secure(jar, said)) return "it would hide a secure one";
+    if (!said->secure && (aio__cookie_begins(said->name, "__Secure-") || aio__cookie_begins(said->name, "__Host-")))
+        return "its prefix asks for Secure";
+    if (aio__cookie_begins(said->name, "__Host-")
+        && (said->has_domain || said->path.length != 1)) return "its prefix asks for no Domain and for Path=/";
+    return NULL;
+}
+
+AIO_API int aio_cookie_jar_update(aio_cookie_jar *jar, const aio_url *url, const char *text, size_t length,
+                                  const char **reason)
+{
+    aio__cookie_said said;
+    char lower[AIO__COOKIE_ATTRIBUTE_MAX];
+    const char *why = !jar || !url || (!text && length) ? "no jar, URL or text" : NULL;
+    if (reason) *reason = NULL;
+    if (!why) why = aio__cookie_parse(&said, text, length);
+    if (!why) why = aio__cookie_scope(jar, url, &said, lower);
+    if (!why) {
+        bool has_path = said.path.length != 0;
+        if (!has_path) said.path = aio__cookie_default_path(url);
+        why = aio__cookie_security(jar, url, &said);
+        if (!why && !has_path && aio__cookie_begins(said.name, "__Host-")) why = "its prefix asks for Path=/";
+    }
+    if (reason) *reason = why;
+    return why ? EINVAL : aio__cookie_store(jar, &said);
+}
+
+AIO_API int aio_cookie_jar_set(aio_cookie_jar *jar, const aio_url *url, const char *name, const char *value)
+{
+    aio__cookie_said said;
+    memset(&said, 0, sizeof said);
+    if (!jar || !name || !value || aio__header_name_problem(name, strlen(name)) || strlen(value) > AIO__COOKIE_MAX
+        || strchr(value, ';') || aio__has_control(value, strlen(value), false)) return EINVAL;
+    said.name = aio__text(name, strlen(name));
+    said.value = aio__cookie_trim(value, value + strlen(value));
+    said.domain = url ? url->host : aio__text("", 0);
+    said.path = aio__text("/", 1);
+    said.host_only = url != NULL;
+    return aio__cookie_store(jar, &said);
+}
+
+/* ---- what a request has to say ---- */
+
+/* Puts it among those found: longer paths first, then older ones. False without memory. */
+static bool aio__cookie_found(aio_cookie_jar *jar, size_t n, aio__cookie *cookie)
+{
+    if (n == jar->found_capacity) {
+        size_t capacity = n ? n * 2 : 16;
+        aio__cookie **found = (aio__cookie **)aio__realloc(jar->found, capacity * sizeof *found);
+        if (!found) return false;
+        jar->found = found;
+        jar->found_capacity = capacity;
+    }
+    size_t length = cookie->shown.path.length;
+    for (; n; n--) {
+        const aio__cookie *before = jar->found[n - 1];
+        if (before->shown.path.length > length) break;
+        if (before->shown.path.length == length && before->made < cookie->made) break;
+        jar->found[n] = jar->found[n - 1];
+    }
+    jar->found[n] = cookie;
+    return true;
+}
+
+/* Those of one domain that are for the URL; what has expired goes. 0 or ENOMEM. */
+static int aio__cookie_collect(aio_cookie_jar *jar, aio_text name, const aio_url *url, size_t *n)
+{
+    aio__cookie_domain *domain = aio__cookie_domain_find(jar, name.data, name.length);
+    if (!domain) return 0;
+    bool own = aio__text_is(name, url->host), secure = aio__cookie_origin_is_secure(jar, url);
+    int64_t now = aio__os.wall();
+    for (aio__node *node = domain->cookies.next, *next; node != &domain->cookies; node = next) {
+        aio__cookie *cookie = AIO__CONTAINER(node, aio__cookie, of_domain);
+        next = node->next;
+        if (aio__cookie_expired(cookie, now)) aio__cookie_free(jar, cookie);
+        else if ((own || !cookie->shown.host_only) && (secure || !cookie->shown.secure)
+                 && aio__cookie_path_matches(url->path, cookie->shown.path)) {
+            if (!aio__cookie_found(jar, *n, cookie)) return ENOMEM;
+            cookie->used = ++jar->clock;
+            ++*n;
+        }
+    }
+    aio__cookie_domain_settle(jar, domain);
+    return 0;
+}
+
+AIO_API int aio_cookie_jar_filter(aio_cookie_jar *jar, const aio_url *url, aio_text *text)
+{
+    size_t n = 0;
+    *text = aio__text(NULL, 0);
+    if (!jar || !jar->count || !url || !url->host.length || !url->is_http) return 0;
+    bool address = url->is_ipv4 || url->is_ipv6;
+    int code = aio__cookie_collect(jar, aio__text("", 0), url, &n);
+    if (!code && (!address || jar->unsafe)) code = aio__cookie_collect(jar, url->host, url, &n);
+    for (size_t i = 0; !code && !address && i < url->host.length; i++)
+        if (url->host.data[i] == '.')
+            code = aio__cookie_collect(jar, aio__text(url->host.data + i + 1, url->host.length - i - 1), url, &n);
+    jar->header.start = jar->header.end = 0;
+    for (size_t i = 0; !code && i < n; i++) {
+        const aio_cookie *cookie = &jar->found[i]->shown;
+        if ((i && !aio__buffer_append(&jar->header, "; ", 2))
+            || !aio__buffer_append(&jar->header, cookie->name.data, cookie->name.length)
+            || !aio__buffer_append(&jar->header, "=", 1)
+            || !aio__buffer_append(&jar->header, cookie->value.data, cookie->value.length)) code = ENOMEM;
+    }
+    if (!code && n && !aio__buffer_append(&jar->header, "", 1)) code = ENOMEM;
+    if (!code && n) *text = aio__text(jar->header.data, jar->header.end - 1);
+    return code;
+}
+
+/* ---- the jar ---- */
+
+AIO_API const aio_cookie *aio_cookie_jar_next(aio_cookie_jar *jar, const aio_cookie *previous)
+{
+    if (!jar) return NULL;
+    aio__node *node = previous ? ((aio__cookie *)(uintptr_t)(const void *)previous)->link.next : jar->cookies.next;
+    int64_t now = aio__os.wall();
+    for (aio__node *next; node != &jar->cookies; node = next) {
+        aio__cookie *cookie = AIO__CONTAINER(node, aio__cookie, link);
+        next = node->next;
+        if (!aio__cookie_expired(cookie, now)) return &cookie->shown;
+        aio__cookie_drop(jar, cookie);
+    }
+    return NULL;
+}
+
+AIO_API size_t aio_cookie_jar_count(const aio_cookie_jar *jar) { return jar ? jar->count : 0; }
+
+AIO_API size_t aio_cookie_jar_clear(aio_cookie_jar *jar, bool (*predicate)(const aio_cookie *, void *), void *arg)
+{
+    size_t n = 0;
+    for (aio__node *node = jar ? jar->cookies.next : NULL, *next; node && node != &jar->cookies; node = next) {
+        aio__cookie *cookie = AIO__CONTAINER(node, aio__cookie, link);
+        next = node->next;
+        if (predicate && !predicate(&cookie->shown, arg)) continue;
+        aio__cookie_drop(jar, cookie);
+        n++;
+    }
+    return n;
+}
+
+static bool aio__cookie_is_below(const aio_cookie *cookie, void *domain)
+{
+    return cookie->domain.length && aio__cookie_below(cookie->domain, *(const aio_text *)domain);
+}
+
+AIO_API size_t aio_cookie_jar_clear_domain(aio_cookie_jar *jar, const char *domain)
+{
+    char lower[256];
+    size_t n = 0;
+    if (!domain) return 0;
+    if (*domain == '.') domain++;
+    for (; domain[n] && n < sizeof lower; n++) lower[n] = aio__lower(domain[n]);
+    aio_text name = aio__text(lower, n);
+    return n && n < sizeof lower ? aio_cookie_jar_clear(jar, aio__cookie_is_below, &name) : 0;
+}
+
+AIO_API aio_cookie_jar *aio_cookie_jar_ref(aio_cookie_jar *jar)
+{
+    if (jar) jar->refs++;
+    return jar;
+}
+
+AIO_API void aio_cookie_jar_unref(aio_cookie_jar *jar)
+{
+    if (!jar || --jar->refs) return;
+    aio_cookie_jar_clear(jar, NULL, NULL);
+    for (size_t i = 0; i < jar->secure_count; i++) aio_url_clear(&jar->secure[i]);
+    aio__wipe(jar->header.data, jar->header.capacity);
+    aio__free(jar->header.data);
+    aio__free(jar->secure);
+    aio__free(jar->domains);
+    aio__free(jar->suffixes);
+    aio__free(jar->suffix_slots);
+    aio__free(jar->found);
+    aio__free(jar);
+}
+
+/* ---- the list of public suffixes ---- */
+
+/* One character of UTF-8 at the beginning of n bytes; how many it takes, 0 if they are none. */
+static size_t aio__utf8_point(const char *text, size_t n, uint32_t *point)
+{
+    unsigned char first = (unsigned char)*text;
+    size_t length = first < 0x80 ? 1 : first < 0xC2 ? 0 : first < 0xE0 ? 2 : first < 0xF0 ? 3 : first < 0xF5 ? 4 : 0;
+    if (!length || length > n) return 0;
+    *point = length == 1 ? first : first & (0x7Fu >> length);
+    for (size_t i = 1; i < length; i++) {
+        unsigned char c = (unsigned char)text[i];
+        if ((c & 0xC0) != 0x80) return 0;
+        *point = *point << 6 | (c & 0x3Fu);
+    }
+    bool is = length < 3 || (length == 3 ? *point >= 0x800 && (*point & 0xFFFFF800) != 0xD800
+                                         : *point >= 0x10000 && *point <= 0x10FFFF);
+    return is ? length : 0;
+}
+
+/* One of punycode's numbers (RFC 3492 6.3). False: the label would be too long. */
+static bool aio__punycode_number(char *out, size_t *length, uint32_t q, uint32_t bias)
+{
+    for (uint32_t k = 36;; k += 36) {
+        uint32_t t = k <= bias ? 1 : k >= bias + 26 ? 26 : k - bias, digit = q < t ? q : t + (q - t) % (36 - t);
+        if (*length >= AIO__LABEL_MAX) return false;
+        out[(*length)++] = (char)(digit < 26 ? 'a' + digit : '0' + digit - 26);
+        if (q < t) return true;
+        q = (q - t) / (36 - t);
+    }
+}
+
+static uint32_t aio__punycode_bias(uint32_t delta, uint32_t count, bool first)
+{
+    uint32_t bias = 0;
+    delta = first ? delta / 700 : delta / 2;
+    delta += delta / count;
+    for (; delta > 455; bias += 36) delta /= 35;
+    return bias + 36 * delta / (delta + 38);
+}
+
+/* Writes a label that is not all ASCII as host names have it, "xn--..." (RFC 3492): up to AIO__LABEL_MAX bytes. Its
+ * length; 0: it is no UTF-8, or too long. */
+static size_t aio__punycode(const char *label, size_t n, char *out)
+{
+    uint32_t points[AIO__LABEL_MAX], next = 128, delta = 0, bias = 72, count = 0, done = 0;
+    size_t length = 4;
+    for (size_t i = 0, used; i < n; i += used) {
+        if (count == AIO__LABEL_MAX || !(used = aio__utf8_point(label + i, n - i, &points[count]))) return 0;
+        count++;
+    }
+    memcpy(out, "xn--", 4);
+    for (uint32_t i = 0; i < count; i++) {
+        if (points[i] >= 128) continue;
+        if (length == AIO__LABEL_MAX) return 0;
+        out[length++] = aio__lower((char)points[i]);
+        done++;
+    }
+    const uint32_t basic = done;
+    if (basic && length == AIO__LABEL_MAX) return 0;
+    if (basic) out[length++] = '-';
+    for (; done < count; delta++, next++) {
+        uint32_t least = UINT32_MAX;
+        for (uint32_t i = 0; i < count; i++)
+            if (points[i] >= next && points[i] < least) least = points[i];
+        delta += (least - next) * (done + 1);
+        next = least;
+        for (uint32_t i = 0; i < count; i++) {
+            if (points[i] < next) delta++;
+            if (points[i] != next) continue;
+            if (!aio__punycode_number(out, &length, delta, bias)) return 0;
+            bias = aio__punycode_bias(delta, done + 1, done == basic);
+            delta = 0;
+            done++;
+        }
+    }
+    return length;
+}
+
+/* Writes a rule in lower case and its labels as host names have them: at most AIO__LABEL_MAX + 1 bytes a label, and a
+ * mark. Gives where it ends; NULL: it is none. */
+static char *aio__suffix_rule(char *out, const char *rule, size_t n)
+{
+    if (n && *rule == '!') *out++ = *rule++, n--;
+    for (size_t i = 0; i <= n;) {
+        const char *dot = i < n ? (const char *)memchr(rule + i, '.', n - i) : NULL;
+        size_t length = dot ? (size_t)(dot - rule) - i : n - i;
+        bool ascii = true;
+        for (size_t k = 0; k < length; k++) ascii = ascii && (unsigned char)rule[i + k] < 0x80;
+        if (!length || (ascii && length > AIO__LABEL_MAX)) return NULL;
+        for (size_t k = 0; ascii && k < length; k++) out[k] = aio__lower(rule[i + k]);
+        if (!ascii && !(length = aio__punycode(rule + i, length, out))) return NULL;
+        out += length;
+        if (!dot) break;
+        *out++ = '.';
+        i = (size_t)(dot - rule) + 1;
+    }
+    *out++ = '\0';
+    return out;
+}
+
+static void aio__suffix_add(aio_cookie_jar *jar, uint32_t at)
+{
+    const char *rule = jar->suffixes + at;
+    uint32_t i = aio__cookie_hash(rule, strlen(rule));
+    while (jar->suffix_slots[i & (jar->suffix_capacity - 1)]) i++;
+    jar->suffix_slots[i & (jar->suffix_capacity - 1)] = at + 1;
+}
+
+/* One rule a line, up to the first space; lines that begin with "//" are comments. 0, EINVAL or ENOMEM. */
+static int aio__suffixes_parse(aio_cookie_jar *jar, const char *text, size_t length)
+{
+    size_t lines = 1, capacity = 16, most = 0;
+    for (size_t i = 0; i < length; i++) {
+        lines += text[i] == '\n';
+        most += text[i] == '\n' || text[i] == '.' ? 1 : (unsigned char)text[i] < 0x80 ? 1 : AIO__LABEL_MAX;
+    }
+    while (capacity < 2 * lines) capacity *= 2;
+    if (!(jar->suffixes = (char *)aio__malloc(most + 3))) return ENOMEM;
+    if (!(jar->suffix_slots = (uint32_t *)aio__calloc(capacity * sizeof *jar->suffix_slots))) return ENOMEM;
+    jar->suffix_capacity = capacity;
+    char *out = jar->suffixes;
+    for (const char *at = text, *end = text + length; at < end;) {
+        const char *stop = (const char *)memchr(at, '\n', (size_t)(end - at)), *last = at;
+        if (!stop) stop = end;
+        while (last < stop && (unsigned char)*last > ' ') last++;
+        if (last > at && !(last - at >= 2 && at[0] == '/' && at[1] == '/')) {
+            uint32_t start = (uint32_t)(out - jar->suffixes);
+            if (!(out = aio__suffix_rule(out, at, (size_t)(last - at)))) return EINVAL;
+            aio__suffix_add(jar, start);
+        }
+        at = stop + 1;
+    }
+    return 0;
+}
+
+static int aio__suffixes_read(aio_cookie_jar *jar, const char *path)
+{
+    aio__buffer text;
+    int code = aio__file_read(path, AIO__COOKIE_FILE_MAX, &text);
+    if (!code) code = aio__suffixes_parse(jar, text.data, text.end);
+    aio__free(text.data);
+    return code;
+}
+
+static int aio__cookie_jar_origins(aio_cookie_jar *jar, const char *const *origins)
+{
+    size_t count = 0;
+    while (origins && origins[count]) count++;
+    if (count && !(jar->secure = (aio_url *)aio__calloc(count * sizeof *jar->secure))) return ENOMEM;
+    for (; jar->secure_count < count; jar->secure_count++) {
+        const char *text = origins[jar->secure_count];
+        aio_url *url = &jar->secure[jar->secure_count];
+        int code = aio_url_parse(url, text, strlen(text), NULL);
+        if (code) return code == ENOMEM ? code : EINVAL;
+        if (url->is_http) continue;
+        aio_url_clear(url);
+        return EINVAL;
+    }
+    return 0;
+}
+
+AIO_API aio_cookie_jar *aio_cookie_jar_open_with(const aio_cookie_jar_options *options)
+{
+    static const aio_cookie_jar_options none;
+    const aio_cookie_jar_options *o = options ? options : &none;
+    aio_cookie_jar *jar = (aio_cookie_jar *)aio__calloc(sizeof *jar);
+    if (!jar) {
+        errno = ENOMEM;
+        return NULL;
+    }
+    jar->refs = 1;
+    aio__ring_clear(&jar->cookies);
+    jar->unsafe = o->unsafe;
+    jar->max_cookies = o->max_cookies ? o->max_cookies : AIO__COOKIES;
+    jar->max_per_domain = o->max_per_domain ? o->max_per_domain : AIO__COOKIES_OF_DOMAIN;
+    int code = aio__cookie_jar_origins(jar, o->treat_as_secure);
+    if (!code && o->public_suffixes) code = aio__suffixes_read(jar, o->public_suffixes);
+    if (!code) return jar;
+    aio_cookie_jar_unref(jar);
+    errno = code;
+    return NULL;
+}
+
+/* ---- its file ---- */
+
+/* cookies.txt: domain, whether what is below it is meant, path, Secure, expiry and name, each with a tab behind it, and
+ * the value. HttpOnly is a prefix; SameSite, which that form has not, a comment before the line. */
+static const char *const aio__same_sites[] = { "", "# SameSite=None\n", "# SameSite=Lax\n", "# SameSite=Strict\n" };
+#define AIO__HTTP_ONLY "#HttpOnly_"
+
+static bool aio__cookie_write(aio__buffer *out, const aio_cookie *cookie)
+{
+    char numbers[64];
+    const char *same_site = aio__same_sites[cookie->same_site];
+    int n = snprintf(numbers, sizeof numbers, "\t%s\t%lld\t", cookie->secure ? "TRUE" : "FALSE",
+                     (long long)cookie->expires);
+    return aio__buffer_append(out, same_site, strlen(same_site))
+        && (!cookie->http_only || aio__buffer_append(out, AIO__HTTP_ONLY, strlen(AIO__HTTP_ONLY)))
+        && (cookie->host_only || aio__buffer_append(out, ".", 1))
+        && aio__buffer_append(out, cookie->domain.data, cookie->domain.length)
+        && aio__buffer_append(out, cookie->host_only ? "\tFALSE\t" : "\tTRUE\t", cookie->host_only ? 7 : 6)
+        && aio__buffer_append(out, cookie->path.data, cookie->path.length)
+        && aio__buffer_append(out, numbers, (size_t)n)
+        && aio__buffer_append(out, cookie->name.data, cookie->name.length) && aio__buffer_append(out, "\t", 1)
+        && aio__buffer_append(out, cookie->value.data, cookie->value.length) && aio__buffer_append(out, "\n", 1);
+}
+
+AIO_API int aio_cookie_jar_save(aio_cookie_jar *jar, const char *path)
+{
+    static const char head[] = "# Netscape HTTP Cookie File\n";
+    aio__buffer text;
+    if (!jar || !path || !*path) return EINVAL;
+    memset(&text, 0, sizeof text);
+    int code = aio__buffer_append(&text, head, sizeof head - 1) ? 0 : ENOMEM;
+    for (const aio_cookie *cookie = NULL; !code && (cookie = aio_cookie_jar_next(jar, cookie));)
+        if (!aio__cookie_write(&text, cookie)) code = ENOMEM;
+    if (!code) code = aio__file_replace(path, text.data, text.end);
+    aio__wipe(text.data, text.capacity);
+    aio__free(text.data);
+    return code;
+}
+
+/* Splits a line at its first six tabs. False: there are fewer. */
+static bool aio__cookie_columns(aio_text line, aio_text *column)
+{
+    for (int i = 0; i < 6; i++) {
+        const char *tab = line.length ? (const char *)memchr(line.data, '\t', line.length) : NULL;
+        if (!tab) return false;
+        column[i] = aio__text(line.data, (size_t)(tab - line.data));
+        line = aio__text(tab + 1, line.length - column[i].length - 1);
+    }
+    column[6] = line;
+    return true;
+}
+
+static bool aio__cookie_truth(aio_text word, bool *value)
+{
+    *value = AIO__SAME_WORD(word.data, word.length, "true");
+    return *value || AIO__SAME_WORD(word.data, word.length, "false");
+}
+
+/* One line that is no comment. False: it is invalid. */
+static bool aio__cookie_read(aio__cookie_said *said, aio_text line)
+{
+    aio_text column[7];
+    bool below;
+    if (aio__has_control(line.data, line.length, false) || !aio__cookie_columns(line, column)) return false;
+    if (!aio__cookie_truth(column[1], &below) || !aio__cookie_truth(column[3], &said->secure)) return false;
+    said->host_only = !below;
+    said->domain = column[0];
+    if (said->domain.length && *said->domain.data == '.')
+        said->domain = aio__text(said->domain.data + 1, said->domain.length - 1);
+    for (size_t i = 0; i < said->domain.length; i++)
+        if (said->domain.data[i] != aio__lower(said->domain.data[i])) return false;
+    said->path = column[2];
+    said->name = column[5];
+    said->value = column[6];
+    if (!said->path.length || *said->path.data != '/' || !said->name.length || column[4].length > 12) return false;
+    for (size_t i = 0; i < column[4].length; i++) {
+        if (!aio__is(column[4].data[i], AIO__DIGIT)) return false;
+        said->expires = said->expires * 10 + (column[4].data[i] - '0');
+    }
+    return column[4].length && (said->domain.length || below)
+        && said->name.length + said->value.length <= AIO__COOKIE_MAX
+        && !memchr(said->value.data, ';', said->value.length);
+}
+
+/* The SameSite that a comment of ours gives the next line. */
+static aio_same_site aio__cookie_comment(aio_text line)
+{
+    for (int i = 1; i < 4; i++)
+        if (aio__text_is(line, aio__text(aio__same_sites[i], strlen(aio__same_sites[i]) - 1))) return (aio_same_site)i;
+    return AIO_SAME_SITE_UNSET;
+}
+
+/* Goes through the lines; takes them only if `store`. 0, ENOMEM, or EINVAL with the line. */
+static int aio__cookie_lines(aio_cookie_jar *jar, aio_text text, bool store, int *line)
+{
+    const size_t prefix = strlen(AIO__HTTP_ONLY);
+    aio_same_site same_site = AIO_SAME_SITE_UNSET;
+    *line = 0;
+    for (const char *at = text.data, *end = at + text.length, *next; at < end; at = next) {
+        const char *stop = (const char *)memchr(at, '\n', (size_t)(end - at));
+        next = stop ? stop + 1 : end;
+        if (!stop) stop = end;
+        if (stop > at && stop[-1] == '\r') stop--;
+        ++*line;
+        aio__cookie_said said;
+        memset(&said, 0, sizeof said);
+        said.same_site = same_site;
+        said.http_only = (size_t)(stop - at) > prefix && memcmp(at, AIO__HTTP_ONLY, prefix) == 0;
+        if (said.http_only) at += prefix;
+        bool comment = !said.http_only && stop > at && *at == '#';
+        same_site = comment ? aio__cookie_comment(aio__text(at, (size_t)(stop - at))) : AIO_SAME_SITE_UNSET;
+        if (comment || stop == at) continue;
+        if (!aio__cookie_read(&said, aio__text(at, (size_t)(stop - at)))) return EINVAL;
+        int code = store ? aio__cookie_store(jar, &said) : 0;
+        if (code) return code;
+    }
+    return 0;
+}
+
+AIO_API int aio_cookie_jar_load(aio_cookie_jar *jar, const char *path, int *line)
+{
+    aio__buffer text;
+    int at = 0;
+    if (line) *line = 0;
+    if (!jar || !path || !*path) return EINVAL;
+    int code = aio__file_read(path, AIO__COOKIE_FILE_MAX, &text);
+    if (!code) code = aio__cookie_lines(jar, aio__text(text.data, text.end), false, &at);
+    if (code == EINVAL && line) *line = at;
+    if (!code) code = aio__cookie_lines(jar, aio__text(text.data, text.end), true, &at);
+    if (text.data) aio__wipe(text.data, text.capacity);
+    aio__free(text.data);
+    return code;
+}
+
+/* ============================================================================
+ * 49. HTTP messages
  *
  * RFC 9112: heads in and out, body framing, dates. The parser goes line by line over the bytes as they arrive, never
  * twice over one, and copies nothing until the head is whole. What a hostile peer may send is refused with a reason: no
@@ -16923,7 +18029,7 @@ static inline const char *aio__http_clock_text(aio__http_clock *clock, int64_t s
 }
 
 /* ============================================================================
- * 48. Proxies: HTTP CONNECT and SOCKS
+ * 50. Proxies: HTTP CONNECT and SOCKS
  *
  * From a stream to a proxy to one through it: HTTP's CONNECT (RFC 9110 9.3.6), SOCKS4 and 4a, SOCKS5 (RFC 1928, 1929),
  * for each proxy of a chain. A handshake is a machine that is fed what the proxy says, and says what to send next. Then
@@ -17637,7 +18743,7 @@ static int aio__netrc_read(char **text)
 }
 
 /* ============================================================================
- * 49. Connecting: names and addresses
+ * 51. Connecting: names and addresses
  *
  * From a host's name to a stream: the name is looked up, its addresses race; proxies lead on from there; TLS is put on
  * what stands. Calls names, streams, TLS and proxies.
@@ -17981,7 +19087,7 @@ AIO_API aio_stream_task *aio__open_unix_connection(const char *path, const aio_c
 }
 
 /* ============================================================================
- * 50. Transports: protocols over streams
+ * 52. Transports: protocols over streams
  *
  * A stream with an aio__transport: its descriptor's works run what is here, which reads into a buffer of the loop's
  * and calls the protocol. It ends by connection_lost, which is queued; only after that the stream is freed. May call
@@ -18257,7 +19363,7 @@ AIO_API aio_server_task *aio__create_unix_server(const aio_protocol *protocol, v
 }
 
 /* ============================================================================
- * 51. Connections: the pool
+ * 53. Connections: the pool
  *
  * What the client and the server have in common: deadlines, and bodies on their way in. Then the client's connector:
  * keep-alive connections by origin, and who waits for one. A connection object is the right to one of `limit` places;
@@ -18897,7 +20003,7 @@ static void aio__connector_free(aio__connector *c)
 }
 
 /* ============================================================================
- * 52. HTTP client: session, request, response
+ * 54. HTTP client: session, request, response
  *
  * One request is one coroutine (aio__fetching), whose frame holds copies of what it was given. Everything else of a
  * request and its response is an exchange, which outlives the coroutine as the user's aio_response, and is used again,
@@ -19944,7 +21050,7 @@ AIO_API size_t aio_session_busy(const aio_session *session) { return session ? s
 AIO_API size_t aio_session_idle(const aio_session *session) { return session ? session->connector.idle_count : 0; }
 
 /* ============================================================================
- * 53. HTTP server: connections and handlers
+ * 55. HTTP server: connections and handlers
  *
  * One connection is one coroutine (aio__serving) in an aio_server: a head, its handler, what is left of the body, the
  * next head; so pipelined requests are answered in order. What it knows is an aio__served, which begins with the user's
@@ -20556,7 +21662,7 @@ AIO_API aio_server_task *aio__start_http_server(aio_request_handler *handler, vo
 }
 
 /* ============================================================================
- * 54. Introspection: task dump and call graph
+ * 56. Introspection: task dump and call graph
  *
  * Walks what waits for what, and only reads. Called by nobody above. Downwards through the frames of a task to what the
  * innermost awaits, and that one's children (ops->child); upwards through the waiters. A path may lead in a circle, and

@@ -44,6 +44,9 @@ SEAM_PLAIN(int, getsockname, (int fd, struct sockaddr *address, socklen_t *lengt
 SEAM_PLAIN(int, getpeername, (int fd, struct sockaddr *address, socklen_t *length), -1, (fd, address, length))
 SEAM_PLAIN(int, unlink, (const char *path), -1, (path))
 SEAM_PLAIN(int, open, (const char *path, int flags), -1, (path, flags))
+SEAM_PLAIN(int, create, (const char *path), -1, (path))
+SEAM_PLAIN(int, fsync, (int fd), -1, (fd))
+SEAM_PLAIN(int, rename, (const char *from, const char *to), -1, (from, to))
 SEAM_PLAIN(int, getentropy, (void *bytes, size_t size), -1, (bytes, size))
 SEAM_PLAIN(int, stat, (const char *path, struct stat *status), -1, (path, status))
 

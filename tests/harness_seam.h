@@ -68,6 +68,7 @@ enum { SEAM_SETTLE = 1, SEAM_GRACE = 20 /* ms */, SEAM_FDS = 65536 };
     X(wait_ended, EINTR)                                                                          \
     X(fstat, EIO) X(pread, EINTR, EIO)                                                            \
     X(unlink, EACCES) X(stat, EACCES) X(open, EINTR, ENOENT, EACCES, EMFILE, ENFILE)              \
+    X(create, EEXIST, EACCES, ENOSPC) X(fsync, EIO) X(rename, EACCES, EXDEV)                      \
     X(getentropy, EIO) X(getaddrinfo, EAI_AGAIN, EAI_NONAME, EAI_MEMORY, EAI_SYSTEM)              \
     SEAM_CALLS_LINUX(X) SEAM_CALLS_TLS(X)
 

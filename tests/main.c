@@ -40,6 +40,7 @@
 #include "test_tasks.c"
 #include "test_timeouts.c"
 #include "test_url.c"
+#include "test_cookies.c"
 #include "test_proxies.c"
 
 int main(int argc, char **argv) { return harness_main(argc, argv); }
