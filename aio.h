@@ -2120,11 +2120,13 @@ typedef void *aio_request_handler(aio_request *request, void *arg);
 typedef struct aio_http_server_options {
     char             aio__begin;
     aio_tls_context *tls_context;       /* made with .server = true; https. The server keeps a reference */
-    double           tls_timeout;       /* these two as for aio_start_server */
-    double           tls_shutdown_timeout;
+    double           tls_timeout;       /* as for aio_start_server */
+    double           tls_shutdown_timeout; /* too, but 0: 2; what comes meanwhile is dropped */
     double           header_timeout;    /* seconds from a request's first byte to the end of its head; 0: 60 */
     double           keepalive_timeout; /* seconds that a connection may wait for a request; 0: 75 */
     double           body_timeout;      /* seconds between two pieces of a request's body; 0: 60 */
+    double           body_total_timeout; /* seconds from the first wait for a body to its end; 0: 300 */
+    double           write_timeout;     /* seconds in which a client must take 64 KiB of an answer, or its end; 0: 60 */
     size_t           max_body;          /* bytes that aio_request_read takes, else status 413; 0: 1 MiB */
     int              max_line_size, max_field_size, max_headers; /* 0: 8190, 8190, 128 */
     int              backlog;           /* these as for aio_start_server */
@@ -11274,6 +11276,15 @@ static void aio__stream_reset(aio_stream *s)
     aio__stream_end(s);
 }
 
+/* Aborts a server's client when its handler ends, which hears of it. Takes the exception. */
+static void aio__stream_break(aio_stream *s, aio_exception *why)
+{
+    s->aborting = true;
+    if (s->error) aio_exception_unref(why);
+    else s->error = why;
+    aio__stream_broken(s);
+}
+
 AIO_API void aio_stream_abort(aio_stream *stream)
 {
     if (!stream) return;
@@ -11281,9 +11292,7 @@ AIO_API void aio_stream_abort(aio_stream *stream)
         aio__stream_reset(stream);
         return;
     }
-    stream->aborting = true; /* when its handler ends, which hears of it */
-    if (!stream->error) stream->error = aio__exception(ECONNABORTED, "close", "the stream was aborted");
-    aio__stream_broken(stream);
+    aio__stream_break(stream, aio__exception(ECONNABORTED, "close", "the stream was aborted"));
 }
 
 /* ---- waiting for the socket itself, for connect and the handshake ---- */
@@ -19508,7 +19517,8 @@ static aio__body_step aio__intake_take(aio__intake *in, size_t max)
         aio__body before = in->body;
         uint32_t at = s ? s->in_start : 0;
         size_t held = in->content.end - in->content.start;
-        if (held > max) return AIO__BODY_DATA;
+        if (held > max || (in->body.kind == AIO__BODY_LENGTH && in->body.left > max - held))
+            return AIO__BODY_DATA; /* what the head says is known at once */
         aio__body_step step = aio__intake_next(in, &piece);
         if (step != AIO__BODY_DATA) return step;
         bool fits = piece.length <= max - held;
@@ -21059,9 +21069,13 @@ AIO_API size_t aio_session_idle(const aio_session *session) { return session ? s
 
 enum {
     AIO__REQUEST_MAX = 1048576,  /* default of max_body */
-    AIO__SKIP_MAX = 262144,      /* bytes of a body nobody has read that are skipped to keep the connection */
-    AIO__LINGER_MAX = 4194304,   /* bytes, and seconds, that a refused client may go on sending before we close: */
-    AIO__LINGER = 2              /* a close with unread bytes would take the answer away from it */
+    AIO__SKIP_MAX = 262144,      /* bytes of a body nobody reads that are skipped to keep the connection; else: close */
+    AIO__TAKE_MIN = 65536,       /* bytes of an answer that a client must take in each write_timeout */
+    /* After the last answer the connection closes in stages (RFC 9112 9.6): our direction ends, what comes is dropped,
+     * so that no reset takes the answer away, until the client ends its own, or for at most: */
+    AIO__LINGER_MAX = 4194304,   /* bytes, */
+    AIO__LINGER_IDLE = 2,        /* seconds in which nothing comes, */
+    AIO__LINGER_TOTAL = 30       /* seconds in all */
 };
 enum { AIO__QUIT = -2 }; /* a connection's end without an answer */
 
@@ -21069,7 +21083,7 @@ typedef struct aio__service { /* what the connections of one server share; owned
     aio_request_handler    *handler;
     void                   *arg;
     aio_http_server_options options;
-    int64_t                 header, keepalive, body; /* nanoseconds */
+    int64_t                 header, keepalive, body, body_total, write; /* nanoseconds; 0: no limit */
     aio__http_clock         clock;
     aio__node               requests; /* of its connections, a ring */
 } aio__service;
@@ -21087,12 +21101,16 @@ typedef struct aio__served {
     aio__buffer    parts;    /* of the target: what is followed by more of it, each with a NUL */
     uint64_t       left;     /* bytes to come of an answer whose length was given */
     uint64_t       skipped;
+    int64_t        body_until; /* when body_total_timeout ends; INT64_MAX before the first wait */
+    int64_t        linger_until;
+    aio__timer    *writing;  /* while something of an answer is unsent: of write_timeout */
+    uint64_t       written, taken; /* bytes: since that timer began; of them taken by the client when it began anew */
     aio__answer    answer;
     bool           idle;     /* between two requests */
     bool           keep;     /* another request may follow */
     bool           chunked, bodyless; /* the answer */
     bool           connect;  /* the method is CONNECT */
-    bool           wants_continue, too_large, bad_body, linger;
+    bool           wants_continue, too_large, bad_body, late_body;
 } aio__served;
 
 /* ---- requests in ---- */
@@ -21101,15 +21119,23 @@ static void aio__served_ended(aio__intake *in) { in->stream = NULL; }
 
 static void aio__served_hold(aio__intake *in, int more) { (void)in, (void)more; }
 
+/* The client has not begun with its body, and waits for 100 to do so. */
+static bool aio__served_continues(const aio__served *r)
+{
+    return r->wants_continue && !r->in.body.received && !r->in.body.digits && !aio_stream_unread(r->stream).length;
+}
+
 static bool aio__served_waiting(aio__intake *in)
 {
     aio__served *r = AIO__CONTAINER(in, aio__served, in);
-    if (r->wants_continue && r->answer == AIO__UNANSWERED) {
+    if (r->answer == AIO__UNANSWERED && aio__served_continues(r)) {
         static const char interim[] = "HTTP/1.1 100 Continue\r\n\r\n";
-        r->wants_continue = false;
         aio_stream_write(r->stream, interim, sizeof interim - 1); /* an error comes back with the read */
+        r->wants_continue = false;
     }
-    return aio__watch_until(&in->watch, aio__after(in->watch.loop, r->service->body));
+    if (r->body_until == INT64_MAX) r->body_until = aio__after(in->watch.loop, r->service->body_total);
+    int64_t until = aio__after(in->watch.loop, r->service->body);
+    return aio__watch_until(&in->watch, until < r->body_until ? until : r->body_until);
 }
 
 static aio_exception *aio__served_failed(aio__intake *in, const aio_exception *why)
@@ -21119,11 +21145,13 @@ static aio_exception *aio__served_failed(aio__intake *in, const aio_exception *w
     if (expired && in->watch.no_memory) return &aio__no_memory;
     if (!expired && (why->code == AIO_ECANCELLED || why->code == ENOMEM)) return aio_exception_ref(why);
     r->keep = false;
-    r->linger = true;
+    r->late_body = expired;
     r->too_large = why->code == AIO_ELIMIT;
     r->bad_body = why->code == AIO_EPAYLOAD;
-    if (expired) return aio__exception(AIO_ETIMEOUT, "body", "the client sent nothing of the body for %g s",
-                                       aio__seconds(r->service->body));
+    bool in_all = r->body_until <= in->watch.loop->now;
+    if (expired) return aio__exception(AIO_ETIMEOUT, "body", "the client %s %g s",
+                                       in_all ? "did not send the body within" : "sent nothing of the body for",
+                                       aio__seconds(in_all ? r->service->body_total : r->service->body));
     return aio__exception(why->code, "body", "the body of %.32s %.200s: %s", r->request.method.data,
                           r->request.target.data, why->message);
 }
@@ -21163,6 +21191,7 @@ static void aio__served_close(aio__served *r)
 {
     aio_loop *loop = r->in.watch.loop;
     aio__watch_end(&r->in.watch);
+    aio__timer_cancel(loop, r->writing);
     aio__served_clear(r);
     aio__ring_remove(&r->node);
     aio__pool_free(&loop->pool, r, sizeof *r);
@@ -21178,8 +21207,9 @@ static void aio__served_reset(aio__served *r)
     r->in.content.start = r->in.content.end = 0;
     r->answer = AIO__UNANSWERED;
     r->idle = true;
-    r->too_large = r->bad_body = r->linger = false;
+    r->too_large = r->bad_body = r->late_body = false;
     r->skipped = 0;
+    r->body_until = INT64_MAX;
     r->in.watch.deadline = aio__after(r->in.watch.loop, r->service->keepalive);
 }
 
@@ -21278,18 +21308,32 @@ static bool aio__answer_headers(aio__buffer *out, const aio_respond_options *o)
     return o->header_fields ? aio__http_put_headers(out, o->header_fields) : aio__buffer_append(out, "\r\n", 2);
 }
 
+/* Whether what is left of the body will be skipped, so that another request can follow it. */
+static bool aio__served_will_skip(const aio__served *r)
+{
+    if (!r->in.stream) return true;
+    if (r->in.body.kind == AIO__BODY_LENGTH) return r->in.body.left <= AIO__SKIP_MAX;
+    aio__body rest = r->in.body; /* of chunks only what is there is known */
+    aio_text unread = aio_stream_unread(r->stream), piece;
+    for (size_t used; ; unread = aio__text(unread.data + used, unread.length - used)) {
+        aio__body_step step = aio__body_feed(&rest, unread.data, unread.length, &used, &piece);
+        if (step != AIO__BODY_DATA) return step == AIO__BODY_DONE;
+    }
+}
+
 /* Writes the head of an answer. `length`: of the body, UINT64_MAX when it is not known. 0 or a code. */
 static int aio__answer_head(aio__served *r, int status, const aio_respond_options *o, uint64_t length)
 {
     aio__buffer *out = &r->out;
     char number[21];
-    bool empty = status == 204 || status == 304, known = length != UINT64_MAX;
+    bool tunnel = r->connect && status / 100 == 2; /* RFC 9110 9.3.6: no length, no body */
+    bool empty = status == 204 || status == 304 || tunnel, known = length != UINT64_MAX;
     aio_text method = r->request.method;
     r->bodyless = empty || (method.length == 4 && !memcmp(method.data, "HEAD", 4));
     r->chunked = !empty && !known && r->request.version > 0;
-    if (o->close || (!known && !r->chunked && !empty)
-        || r->wants_continue /* the client may send the body, or not */
-        || (r->stream->server && r->stream->server->closing)) r->keep = false;
+    if (o->close || tunnel || (!known && !r->chunked && !empty)
+        || aio__served_continues(r) /* the client may send the body, or not */
+        || (r->stream->server && r->stream->server->closing) || !aio__served_will_skip(r)) r->keep = false;
     out->start = out->end = 0;
     if (!aio__http_put_status(out, status)) return ENOMEM;
     const char *const fields[][2] = {
@@ -21298,7 +21342,7 @@ static int aio__answer_head(aio__served *r, int status, const aio_respond_option
                           : length ? "application/octet-stream" : NULL },
         { "Content-Length", empty || !known ? NULL : aio__http_number(number, length) },
         { "Transfer-Encoding", r->chunked ? "chunked" : NULL },
-        { "Connection", !r->keep ? "close" : r->request.version ? NULL : "keep-alive" }
+        { "Connection", tunnel ? NULL : !r->keep ? "close" : r->request.version ? NULL : "keep-alive" }
     };
     for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
         if (fields[i][1] && !aio__answer_has(o, fields[i][0]) && !aio__http_put_named(out, fields[i][0], fields[i][1]))
@@ -21306,11 +21350,45 @@ static int aio__answer_head(aio__served *r, int status, const aio_respond_option
     return aio__answer_headers(out, o) ? 0 : ENOMEM;
 }
 
+static void aio__answer_taken(aio__timer *timer);
+
+static bool aio__answer_watch(aio__served *r)
+{
+    aio_loop *loop = r->stream->loop;
+    r->writing = aio__timer_start(loop, aio__after(loop, r->service->write), aio__answer_taken, r);
+    return r->writing != NULL;
+}
+
+/* A write_timeout is over: the client has taken all, or enough, or is given up. The socket may take more than it has
+ * told, as it tells of large room only. */
+static void aio__answer_taken(aio__timer *timer)
+{
+    aio__served *r = (aio__served *)timer->owner;
+    r->writing = NULL;
+    aio__stream_flush(r->stream);
+    size_t unsent = aio_stream_write_buffer_size(r->stream);
+    if (!unsent || aio__stream_error(r->stream)) return;
+    uint64_t taken = r->written - unsent;
+    bool enough = taken - r->taken >= AIO__TAKE_MIN;
+    unsigned long long last = taken - r->taken;
+    r->taken = taken;
+    if (enough && aio__answer_watch(r)) return;
+    aio__stream_break(r->stream, enough ? &aio__no_memory
+        : aio__exception(ETIMEDOUT, "write", "the client took %llu bytes of the answer within %g s", last,
+                         aio__seconds(r->service->write)));
+}
+
 /* Sends pieces of an answer; the future of the client's keeping up. */
 static aio_future *aio__answer_send(aio__served *r, const aio_text *pieces, size_t count)
 {
     aio_stream *s = r->stream;
     int code = aio_stream_writelines(s, pieces, count);
+    for (size_t i = 0; r->writing && i < count; i++) r->written += pieces[i].length;
+    if (!code && !r->writing && r->service->write && aio_stream_write_buffer_size(s)) {
+        r->written = aio_stream_write_buffer_size(s);
+        r->taken = 0;
+        if (!aio__answer_watch(r)) aio__stream_break(s, &aio__no_memory);
+    }
     if (!code) return aio_stream_drain(s);
     r->keep = false;
     if (s->error) return aio__failed_future(s->loop, aio_exception_ref(s->error));
@@ -21418,7 +21496,6 @@ static void aio__served_refuse(aio__served *r, int status)
     snprintf(text, sizeof text, "%d: %s\n", status, aio_http_reason(status));
     o.text = text;
     o.close = true;
-    r->linger = true;
     r->keep = false;
     if (!r->request.method.data) r->request.method = r->request.target = aio__text("", 0);
     aio_unref(aio__request_respond(&r->request, status, &o));
@@ -21432,7 +21509,7 @@ static void aio__served_error(aio__served *r, const aio_exception *why)
         r->keep = false;
         return;
     }
-    int status = r->too_large ? 413 : r->bad_body ? 400 : why->code == AIO_ETIMEOUT && r->linger ? 408
+    int status = r->too_large ? 413 : r->bad_body ? 400 : why->code == AIO_ETIMEOUT && r->late_body ? 408
                : why->code == ENOMEM ? 503 : 500;
     if (status >= 500)
         aio__report(s->loop, why, "error in the handler of %.32s %.200s", r->request.method.data,
@@ -21451,7 +21528,6 @@ static void aio__served_settle(aio__served *r)
     }
     if (r->answer == AIO__ANSWERING) r->keep = false; /* cut short, and seen to be */
     if (r->stream->server && r->stream->server->closing) r->keep = false;
-    if (r->in.stream && !r->keep) r->linger = true;
 }
 
 /* Skips what the handler has left of the body. AIO__MORE, or 0 when that is over, one way or the other. */
@@ -21465,30 +21541,37 @@ static int aio__served_skip(aio__served *r)
         if (step == AIO__BODY_MORE && aio__served_waiting(&r->in)) return AIO__MORE;
         if (step == AIO__BODY_DATA && r->skipped <= AIO__SKIP_MAX) continue;
         r->keep = false;
-        r->linger = true;
     }
     return 0;
 }
 
-/* Drops what a refused client still sends. AIO__MORE, or 0. */
+/* Drops what a client sends after its last answer. AIO__MORE, or 0. */
 static int aio__served_drop(aio__served *r)
 {
     aio_stream *s = r->stream;
     size_t unread = aio_stream_unread(s).length;
     aio_stream_consume(s, unread);
     r->skipped += unread;
-    bool over = aio__stream_ended(s) || aio__stream_error(s) || r->skipped > AIO__LINGER_MAX;
-    return over || r->in.watch.expired ? 0 : AIO__MORE;
+    if (aio__stream_ended(s) || aio__stream_error(s) || r->skipped > AIO__LINGER_MAX || r->in.watch.expired) return 0;
+    int64_t until = aio__after(s->loop, AIO__LINGER_IDLE * INT64_C(1000000000));
+    return aio__watch_until(&r->in.watch, until < r->linger_until ? until : r->linger_until) ? AIO__MORE : 0;
 }
 
-/* Begins to part from a refused client: our direction ends. False without memory. */
-static bool aio__served_half_close(aio__served *r)
+/* Whether the connection closes in stages. TLS has stages of its own. */
+static bool aio__served_lingers(const aio__served *r)
+{
+    const aio_stream *s = r->stream;
+    return r->answer != AIO__UNANSWERED && !r->connect && !aio__stream_error(s) && !aio__stream_ended(s)
+        && !aio_stream_tls_version(s);
+}
+
+/* All is sent: our direction ends. */
+static void aio__served_half_close(aio__served *r)
 {
     aio_stream_write_eof(r->stream);
     r->skipped = 0;
     r->in.watch.expired = false;
-    return aio__watch_until(&r->in.watch,
-                            aio__after(r->stream->loop, AIO__LINGER * INT64_C(1000000000)));
+    r->linger_until = aio__after(r->stream->loop, AIO__LINGER_TOTAL * INT64_C(1000000000));
 }
 
 /* Waits as long as the step says AIO__MORE: for a head, for the rest of its body, for a client's end. The result is
@@ -21545,8 +21628,12 @@ static AIO_CORO(aio__serving)
             if (self->code) break;
         }
     } while (self->in->keep);
-    if (self->in->linger && !aio__stream_error(self->stream) && aio__served_half_close(self->in))
+    if (aio__served_lingers(self->in)) {
+        aio_stream_set_write_buffer_limits(self->stream, 0, 0);
+        AIO_AWAIT(aio_stream_drain(self->stream));
+        aio__served_half_close(self->in);
         AIO_AWAIT(aio__served_wait(self->in, aio__served_drop));
+    }
     AIO_FINALLY;
         if (self->in) aio__served_close(self->in);
     AIO_END;
@@ -21608,6 +21695,8 @@ static aio__service *aio__service_new(const struct aio__http_serving *from)
     service->header = aio__timeout_ns(from->options.header_timeout, 60);
     service->keepalive = aio__timeout_ns(from->options.keepalive_timeout, 75);
     service->body = aio__timeout_ns(from->options.body_timeout, 60);
+    service->body_total = aio__timeout_ns(from->options.body_total_timeout, 300);
+    service->write = aio__timeout_ns(from->options.write_timeout, 60);
     aio__ring_clear(&service->requests);
     return service;
 }
@@ -21619,6 +21708,7 @@ static aio_server_task *aio__http_listen(const struct aio__http_serving *from)
     options.tls_context = from->options.tls_context;
     options.tls_timeout = from->options.tls_timeout;
     options.tls_shutdown_timeout = from->options.tls_shutdown_timeout;
+    if (options.tls_shutdown_timeout == 0) options.tls_shutdown_timeout = AIO__LINGER_IDLE;
     options.backlog = from->options.backlog;
     options.reuse_port = from->options.reuse_port;
     options.max_clients = from->options.max_clients;
@@ -21646,7 +21736,8 @@ AIO_API aio_server_task *aio__start_http_server(aio_request_handler *handler, vo
     const aio_http_server_options *o = options;
     const char *why = !handler ? "no handler" : host && strlen(host) > 255 ? "the host name is too long" : NULL;
     if (aio__timeout_ns(o->header_timeout, 60) < 0 || aio__timeout_ns(o->keepalive_timeout, 75) < 0
-        || aio__timeout_ns(o->body_timeout, 60) < 0) why = "a timeout is not a positive number of seconds";
+        || aio__timeout_ns(o->body_timeout, 60) < 0 || aio__timeout_ns(o->body_total_timeout, 300) < 0
+        || aio__timeout_ns(o->write_timeout, 60) < 0) why = "a timeout is not a positive number of seconds";
     if (o->max_line_size < 0 || o->max_field_size < 0 || o->max_headers < 0) why = "a limit is negative";
     if (why) return (aio_server_task *)(void *)aio__failure(EINVAL, "start_http_server: %s", why);
     struct aio__http_serving *self =

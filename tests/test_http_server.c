@@ -79,7 +79,7 @@ static AIO_CORO(talk)
 #define OK_HEAD(length) "HTTP/1.1 200 OK\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: " length "\r\n"
 #define REFUSED(status, length) "HTTP/1.1 " status "\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: " \
     length "\r\nConnection: close\r\n\r\n"
-static const struct { const char *said, *answer; } server_cases[] = {
+static const struct { const char *said, *answer; bool at_once; /* depends on what came with the head */ } server_cases[] = {
     { "GET /a?b=c HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n", OK_HEAD("6") "Connection: close\r\n\r\n/a b=c" },
     { "GET /a HTTP/1.1\r\nHost: h\r\n\r\nGET /b HTTP/1.1\r\nHost: h\r\n\r\n",
         OK_HEAD("4") "\r\n/a -" OK_HEAD("4") "\r\n/b -" },
@@ -101,6 +101,25 @@ static const struct { const char *said, *answer; } server_cases[] = {
       OK_HEAD("4") "\r\n/a -" OK_HEAD("4") "\r\n/b -" }, /* a body that nobody reads is skipped */
     { "POST /echo HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 2\r\nConnection: close\r\n\r\n",
       "HTTP/1.1 100 Continue\r\n\r\n" REFUSED("400 Bad Request", "17") "400: Bad Request\n" }, /* no body follows */
+    { "POST /echo HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\nabGET /a HTTP/1.1\r\n"
+      "Host: h\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\nContent-Length: 2\r\n\r\nab"
+      OK_HEAD("4") "\r\n/a -", true }, /* the body came with the head: no 100 is needed */
+    { "POST /a HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\nabGET /b HTTP/1.1\r\n"
+      "Host: h\r\n\r\n", OK_HEAD("4") "\r\n/a -" OK_HEAD("4") "\r\n/b -", true }, /* nor is it read */
+    { "POST /a HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n",
+      OK_HEAD("4") "Connection: close\r\n\r\n/a -" }, /* nobody asks for it: it may come or not */
+    { "POST /echo HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 101\r\n\r\n",
+      REFUSED("413 Content Too Large", "23") "413: Content Too Large\n" }, /* what the head says decides at once */
+    { "POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 101\r\n\r\n",
+      REFUSED("413 Content Too Large", "23") "413: Content Too Large\n" },
+    { "POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 262145\r\n\r\n",
+      OK_HEAD("4") "Connection: close\r\n\r\n/a -" }, /* more than is skipped */
+    { "POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 262144\r\n\r\n", OK_HEAD("4") "\r\n/a -" },
+    { "POST /a HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n",
+      OK_HEAD("4") "Connection: close\r\n\r\n/a -" }, /* nobody knows how much comes */
+    { "POST /a HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\nGET /b HTTP/1.1\r\n"
+      "Host: h\r\n\r\n", OK_HEAD("4") "\r\n/a -" OK_HEAD("4") "\r\n/b -", true },
+    { "CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n", "HTTP/1.1 200 OK\r\n\r\n" }, /* a tunnel has no length */
     { "GET /stream HTTP/1.1\r\nHost: h\r\n\r\n",
         "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\n"
       "X-A: 1\r\nX-B: 2\r\n\r\n6\r\npiece \r\n6\r\npiece \r\n6\r\npiece \r\n0\r\n\r\n" },
@@ -140,6 +159,7 @@ SCENARIO(server_answers, .may = { AIO_EINCOMPLETE, EPIPE, ECONNRESET, ENOTCONN, 
                                                   .max_line_size = 100,
                                                   .max_headers = 4));
     for (self->i = 0; self->i < sizeof server_cases / sizeof *server_cases; self->i++) {
+        if (server_cases[self->i].at_once && now.w->kind == KIND_SLICE) continue;
         self->talk = aio_create_task(AIO_CALL(talk, .port = aio_server_port(self->server),
                                               .said = server_cases[self->i].said));
         AIO_AWAIT((struct talk *)aio_ref(self->talk));
@@ -230,6 +250,184 @@ SCENARIO(server_closes, .may = { EPIPE, ECONNRESET, ENOTCONN, ECONNREFUSED })
     CHECK_NEAR(aio_loop_time(aio_get_running_loop()) - self->began, 4, 0.5);
     AIO_FINALLY;
         aio_unref_all(self->talks, 2);
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
+
+/* What a client gets that goes on sending: a large answer whole, though the server closes after it. */
+enum { PLENTY = 400000 };
+static const char plenty[PLENTY];
+struct giving { aio_task task; aio_request *request; int code; };
+static int giving_code;
+static AIO_CORO(giving)
+{
+    AIO_BEGIN(giving);
+    int small_;
+    small_ = 4096;
+    if (!strcmp(self->request->path.data, "/small"))
+        setsockopt(aio_stream_fileno(self->request->stream), SOL_SOCKET, SO_SNDBUF, &small_, sizeof small_);
+    AIO_TRY {
+        AIO_AWAIT(aio_request_respond(self->request, 200, .body = plenty, .length = PLENTY, .close = true));
+    } AIO_CATCH {
+        giving_code = aio_caught(self)->code;
+        AIO_RERAISE();
+    } AIO_END_TRY;
+    AIO_END;
+}
+static void *giving_handler(aio_request *request, void *arg) { (void)arg; return AIO_CALL(giving, .request = request); }
+
+static int count_bytes(aio_text text, char what)
+{
+    int n = 0;
+    for (size_t i = 0; i < text.length; i++) n += text.data[i] == what;
+    return n;
+}
+
+struct server_closes_in_stages { aio_task task; aio_server *server; aio_stream *stream; aio_text text; int i; };
+SCENARIO(server_closes_in_stages, .may = { EPIPE, ECONNRESET, ENOTCONN, ETIMEDOUT }, .skip = KIND_SLICE /* long */)
+{
+    AIO_BEGIN(server_closes_in_stages);
+    AIO_AWAIT(self->server, aio_start_http_server(giving_handler, NULL, "127.0.0.1", 0));
+    AIO_AWAIT(self->stream, aio_open_connection("127.0.0.1", aio_server_port(self->server)));
+    aio_stream_write(self->stream, "GET / HTTP/1.1\r\nHost: h\r\n\r\n", 27);
+    for (self->i = 0; self->i < 10; self->i++) {
+        AIO_AWAIT(aio_sleep(0.02));
+        aio_stream_write(self->stream, "GET /more HTTP/1.1\r\nHost: h\r\n\r\n", 31);
+    }
+    AIO_AWAIT(self->text, aio_stream_read_all(self->stream, 0));
+    CHECK_INT(count_bytes(self->text, 0), PLENTY);
+    AIO_FINALLY;
+        aio_stream_abort(self->stream);
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
+
+/* A client that neither ends nor sends after the last answer is left after AIO__LINGER_IDLE, one that sends for ever
+ * after AIO__LINGER_TOTAL or AIO__LINGER_MAX bytes. */
+struct lingerer { aio_task task; int port; double pause; size_t length; aio_stream *stream; double seconds; aio_text text; };
+static AIO_CORO(lingerer)
+{
+    AIO_BEGIN(lingerer);
+    AIO_AWAIT(self->stream, aio_open_connection("127.0.0.1", self->port));
+    aio_stream_write(self->stream, "GET /a HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n", 46);
+    AIO_AWAIT(self->text, aio_stream_read_all(self->stream, 0));
+    CHECK(self->text.length > 0);
+    self->seconds = aio_loop_time(aio_get_running_loop());
+    while (self->pause > 0 && !aio_stream_write(self->stream, plenty, self->length)) {
+        AIO_AWAIT(aio_stream_drain(self->stream));
+        AIO_AWAIT(aio_sleep(self->pause));
+    }
+    AIO_FINALLY;
+        self->seconds = aio_loop_time(aio_get_running_loop()) - self->seconds;
+        aio_stream_abort(self->stream);
+    AIO_END;
+}
+
+struct server_lingers { aio_task task; aio_server *server; struct lingerer *client; int i; double seconds; };
+SCENARIO(server_lingers, .may = { EPIPE, ECONNRESET, ENOTCONN, ETIMEDOUT }, .skip = KIND_SLICE /* long */)
+{
+    static const struct { double pause; size_t length; double from, to; } rows[] = {
+        { 1, 1, 29, 33 }, { 0.1, 400000, 0.9, 3 } };
+    AIO_BEGIN(server_lingers);
+    AIO_AWAIT(self->server, aio_start_http_server(site_handler, NULL, "127.0.0.1", 0));
+    for (self->i = 0; self->i < 2; self->i++) {
+        self->client = aio_create_task(AIO_CALL(lingerer, .port = aio_server_port(self->server),
+                                                .pause = rows[self->i].pause, .length = rows[self->i].length));
+        AIO_TRY {
+            AIO_AWAIT((struct lingerer *)aio_ref(self->client));
+        } AIO_CATCH {
+            if (aio_caught(self)->code != EPIPE && aio_caught(self)->code != ECONNRESET) AIO_RERAISE();
+        } AIO_END_TRY;
+        self->seconds = self->client->seconds;
+        CHECK(self->seconds > rows[self->i].from && self->seconds < rows[self->i].to);
+        aio_unref(self->client);
+        self->client = NULL;
+    }
+    AIO_FINALLY;
+        aio_unref(self->client);
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
+
+/* A client that sends a byte now and then for ever. */
+struct drip_read { aio_task task; aio_stream *stream; aio_text text; char answer[200]; };
+static AIO_CORO(drip_read)
+{
+    AIO_BEGIN(drip_read);
+    AIO_AWAIT(self->text, aio_stream_readline(self->stream));
+    snprintf(self->answer, sizeof self->answer, "%.*s", (int)self->text.length, self->text.data);
+    AIO_END;
+}
+
+struct server_drips { aio_task task; aio_server *server; aio_stream *stream; struct drip_read *reading; double began; int i; };
+SCENARIO(server_drips, .may = { EPIPE, ECONNRESET, ENOTCONN, ETIMEDOUT, ECONNABORTED })
+{
+    static const struct { const char *said; double pause, seconds; } rows[] = {
+        { "GET / HTTP/1.1\r\nHost: h\r\nX:", 1, 10 }, /* header_timeout */
+        { "POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 1000\r\n\r\n", 1, 40 }, /* body_total_timeout */
+        { "POST /size HTTP/1.1\r\nHost: h\r\nContent-Length: 1000\r\n\r\n", 1, 40 }, /* read piece by piece */
+        { "POST /size HTTP/1.1\r\nHost: h\r\nContent-Length: 1000\r\n\r\n", 25, 20 }, /* body_timeout */
+    };
+    AIO_BEGIN(server_drips);
+    AIO_AWAIT(self->server, aio_start_http_server(site_handler, NULL, "127.0.0.1", 0, .header_timeout = 10,
+                                                  .body_timeout = 20, .body_total_timeout = 40));
+    for (self->i = 0; self->i < 4; self->i++) {
+        AIO_AWAIT(self->stream, aio_open_connection("127.0.0.1", aio_server_port(self->server)));
+        self->began = aio_loop_time(aio_get_running_loop());
+        aio_stream_write(self->stream, rows[self->i].said, strlen(rows[self->i].said));
+        self->reading = aio_create_task(AIO_CALL(drip_read, .stream = self->stream));
+        while (self->reading && !aio_future_done(self->reading)) {
+            AIO_AWAIT(aio_sleep(rows[self->i].pause));
+            aio_stream_write(self->stream, "x", 1);
+        }
+        AIO_AWAIT((struct drip_read *)aio_ref(self->reading));
+        CHECK_STR(self->reading->answer, "HTTP/1.1 408 Request Timeout\r\n");
+        self->began = aio_loop_time(aio_get_running_loop()) - self->began;
+        CHECK(self->began >= rows[self->i].seconds && self->began < rows[self->i].seconds + rows[self->i].pause + 1);
+        aio_unref(self->reading);
+        self->reading = NULL;
+        aio_stream_abort(self->stream);
+        self->stream = NULL;
+    }
+    AIO_FINALLY;
+        aio_task_cancel(self->reading);
+        aio_stream_abort(self->stream);
+        aio_unref(self->reading);
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
+
+/* One that does not read its answer is left after write_timeout; one that takes enough in each is not. */
+struct server_slow_reader { aio_task task; aio_server *server; aio_stream *stream; aio_text text; size_t got; int i; };
+SCENARIO(server_slow_reader, .may = { AIO_EINCOMPLETE, EPIPE, ECONNRESET, ENOTCONN, ETIMEDOUT }, .skip = KIND_SLICE /* long */)
+{
+    AIO_BEGIN(server_slow_reader);
+    AIO_AWAIT(self->server, aio_start_http_server(giving_handler, NULL, "127.0.0.1", 0, .write_timeout = 10));
+    for (self->i = 0; self->i < 2; self->i++) {
+        AIO_AWAIT(self->stream, aio_open_connection("127.0.0.1", aio_server_port(self->server)));
+        aio_stream_write(self->stream, "GET /small HTTP/1.1\r\nHost: h\r\n\r\n", 32);
+        giving_code = 0;
+        self->got = 0;
+        if (self->i == 1) {
+            while (!giving_code && self->got < 300) {
+                AIO_AWAIT(aio_sleep(0.1));
+                self->got++;
+            }
+            CHECK_INT(giving_code, ETIMEDOUT);
+            CHECK(self->got >= 95 && self->got <= 205); /* in the first 10 s the kernel's buffers filled */
+        } else {
+            while (self->got < PLENTY) {
+                AIO_AWAIT(aio_sleep(0.5));
+                AIO_AWAIT(self->text, aio_stream_readexactly(self->stream, 5000));
+                self->got += self->text.length;
+            }
+            CHECK_INT(giving_code, 0);
+        }
+        aio_stream_abort(self->stream);
+        self->stream = NULL;
+    }
+    AIO_FINALLY;
+        aio_stream_abort(self->stream);
         if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
     AIO_END;
 }
