@@ -1653,7 +1653,7 @@ typedef struct aio_resolver aio_resolver;
 typedef struct aio_resolver_options {
     char        aio__begin;
     const char *nameservers;  /* "1.1.1.1, 8.8.8.8#5353, [::1]#53", 16 at most; NULL: resolv.conf's, else 127.0.0.1 */
-    const char *search;       /* up to 16 domains to try short names in: "a.test b.test"; NULL: resolv.conf's; "": none */
+    const char *search;       /* up to 16 domains for short names: "a.test b.test"; NULL: resolv.conf's; "": none */
     int         ndots;        /* names with so many dots are tried as they are first; 0: resolv.conf's, else 1 */
     double      timeout;      /* seconds for one try at one server; 0: resolv.conf's, else 5 */
     int         attempts;     /* tries at each server; 0: resolv.conf's, else 2 */

@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""Proves the standing rules of aio.h: contents, form, lengths, layers, names, seam.
+"""Proves the standing rules of aio.h: contents, form, lengths, layers, members, names, prefixes, seam.
 
 usage: check.py [HEADER]
 
 The text is read twice: as it stands, for the manual, the banners and the macros; and as the preprocessor gives it,
-once for each configuration, for functions, calls and declarations. The compiled object tells the rest (nm).
+once for each configuration, for functions, calls and declarations. The compiled object tells the rest (nm). Which room
+uses which member the compiler tells, of a copy in which every member of a struct is marked as deprecated.
 """
 import os
 import re
@@ -35,6 +36,18 @@ HARMLESS = re.compile(
     r"|sig(empty|fill|add|del)set|sigismember|pthread_((mutex|cond|condattr|mutexattr|attr)_\w+|once|self|equal)"
     r"|(is|to)[a-z]+|fmod|floor|ceil|_GLOBAL_OFFSET_TABLE_|__tls_get_addr|__stack_chk_fail|__sched_cpucount")
 
+# Structs whose members other rooms than their own use: how many members on how many lines. A count may only shrink.
+REACHES = {
+    "aio_stream": 124, "aio_addresses": 14, "aio_server": 10, "aio_resolver": 3, "aio_tls_context": 2,
+}
+# A type that is opaque to users, and no room's own.
+OPEN = frozenset(("aio_loop",))
+
+# First words of private functions that stand in more than one room: none of them names a thing of one room.
+SHARED_WORDS = frozenset(
+    "address buffer cancel close connect coroutine done error fd file frame host http is list loop made pairs poll put "
+    "report run serve sleep task text timeout tls wait waiter".split())
+
 # Names that only ask the system headers for something.
 FEATURE_MACRO = re.compile(r"_(GNU|DEFAULT|BSD|POSIX_C|XOPEN|DARWIN_C|NETBSD|ALL)_SOURCE$")
 
@@ -43,6 +56,11 @@ IDENTIFIER = re.compile(r"[A-Za-z_]\w*$")
 BANNER = re.compile(r"^/\* ={20,}\n \* (\d+)\. (.+?)\n \*\n((?: \*.*\n)*?) \* ={20,} \*/$", re.M)
 BANNER_LIKE = re.compile(r"^/\* ={20,}$", re.M)
 ENTRY = re.compile(r"^ \*\s+(\d+)\.\s+(\S.*?)\s*$")
+
+
+NO_CODE = re.compile(r"/\*.*?\*/|//[^\n]*"                          # comments,
+                     r"|\"(?:\\.|[^\"\\\n])*\"|'(?:\\.|[^'\\\n])*'"  # texts
+                     r"|^[ \t]*#(?:\\\n|[^\n])*", re.S | re.M)        # and directives
 
 
 class Function:
@@ -246,6 +264,30 @@ def preprocessed(compiler, header, flags):
     return tokens, ""
 
 
+def members(plain, start):
+    """Offsets at which declarations of members begin, in the struct whose body begins at `start`; of inner structs and
+    unions, their members'."""
+    offsets, depth, fresh = [], 1, True
+    for at in range(start, len(plain)):
+        mark = plain[at]
+        depth += (mark == "{") - (mark == "}")
+        if depth == 0:
+            break
+        if mark in "{;}":
+            fresh = mark != "}"
+        elif fresh and not mark.isspace():
+            fresh = False
+            if not re.compile(r"(struct|union)\s*\{").match(plain, at):
+                offsets.append(at)
+    return offsets
+
+
+def track(compiler):
+    """What makes a warning within a macro tell the line where it is used."""
+    flag = ["-ftrack-macro-expansion=0"]
+    return flag if "clang" not in run(compiler + ["--version"])[1] else []
+
+
 class Checker:
     def __init__(self, header, compiler=None):
         self.header = os.path.abspath(header)
@@ -254,6 +296,7 @@ class Checker:
             self.text = file.read()
         self.lines = self.text.split("\n")
         self.findings, self.notes, self.seen = [], [], set()
+        self.reaches, self.words = set(), {}
         self.sections = [(self.line_of(m.start()), int(m.group(1)), m.group(2).strip(), m.group(3))
                          for m in BANNER.finditer(self.text)]
         divides = [n for n, row in enumerate(self.lines, 1) if re.match(r"#\s*ifdef\s+AIO_IMPLEMENTATION\b", row)]
@@ -335,6 +378,75 @@ class Checker:
                 if home.get(text, 0) > mine and (at == 0 or user.body[at - 1][0] not in (".", "->")):
                     self.say(line, "layers", "%s, in `%s`, uses %s of `%s`, further down" % (
                         user.name, self.title(mine), text, self.title(home[text])))
+
+    def structs(self):
+        """Structs that the implementation defines, each with the offsets at which its members' declarations begin."""
+        def blank(match):
+            return re.sub(r"[^\n]", " ", match.group())
+        plain = NO_CODE.sub(blank, self.text)
+        divide = sum(len(row) + 1 for row in self.lines[:self.divide])
+        for definition in re.finditer(r"^(?:typedef )?struct (\w+)\s*\{", plain, re.M):
+            if definition.start() > divide:
+                yield definition.group(1), self.line_of(definition.start()), members(plain, definition.end())
+
+    def members(self, flags):
+        """Members of a struct that is a room's own are used by that room alone."""
+        public = "\n".join(self.lines[:self.divide])
+        opaque = set(re.findall(r"^typedef struct (aio_[a-z]\w*) \1;", public, re.M)) - OPEN
+        home, marks = {}, []
+        for name, line, offsets in self.structs():
+            if name in opaque:
+                home[name] = self.section(line)
+                marks += [(at, name) for at in offsets]
+        text, last = [], 0
+        for at, name in sorted(marks):
+            text += [self.text[last:at], "__attribute__((__deprecated__(\"%s\"))) " % name]
+            last = at
+        path = os.path.join(self.folder, "marked.h")
+        with open(path, "w", encoding="utf-8") as file:
+            file.write("".join(text) + self.text[last:])
+        code, _, errors = run(self.compiler + ["-xc", "-std=gnu99", "-fsyntax-only", "-DAIO_IMPLEMENTATION",
+                                               "-Wdeprecated-declarations"] + track(self.compiler) + flags + [path])
+        if code:
+            self.say(1, "members", "with its members marked, the header does not compile: " + first_error(errors))
+        for use in re.finditer(r"^.*?:(\d+):\d+: warning: .(\w+). is deprecated: (\w+)", errors, re.M):
+            line, member, name = int(use.group(1)), use.group(2), use.group(3)
+            if self.section(line) != home[name]:
+                self.reaches.add((name, line, member, self.title(home[name])))
+
+    def count_reaches(self):
+        """The structs that others than their room use more often than they are known to."""
+        by_struct = {}
+        for name, line, member, title in sorted(self.reaches):
+            by_struct.setdefault(name, {}).setdefault(self.title(self.section(line)), []).append((line, member, title))
+        for name in sorted(set(by_struct) | set(REACHES)):
+            rooms, known = by_struct.get(name, {}), REACHES.get(name, 0)
+            count = sum(len(uses) for uses in rooms.values())
+            if count < known:
+                self.notes.append("members: %s is reached into %d times: write that for %d in REACHES" % (
+                    name, count, known))
+            for room, uses in rooms.items() if count > known else ():
+                self.say(uses[0][0], "members", "`%s` uses members of %s, which is `%s`'s own: %s" % (
+                    room, name, uses[0][2], ", ".join(sorted({"%s at %d" % (use[1], use[0]) for use in uses}))))
+
+    def prefixes(self, found):
+        """The first word of private functions' names says one thing: it stands in one room."""
+        public = set(re.findall(r"\w+", "\n".join(self.lines[:self.divide])))
+        for function in found.functions:
+            word = re.match(r"aio__([a-z0-9]+)_", function.name)
+            if word and function.first > self.divide and function.name not in public:
+                self.words.setdefault(word.group(1), {}).setdefault(self.section(function.first), function)
+
+    def count_words(self):
+        for word, rooms in sorted(self.words.items()):
+            if len(rooms) > 1 and word not in SHARED_WORDS:
+                first, *others = sorted(rooms)
+                for room in others:
+                    self.say(rooms[room].first, "prefixes", "%s begins with a word of `%s`, where %s is" % (
+                        rooms[room].name, self.title(first), rooms[first].name))
+        idle = sorted(word for word in SHARED_WORDS if len(self.words.get(word, ())) < 2)
+        if idle:
+            self.notes.append("prefixes: no longer shared: " + " ".join(idle))
 
     def names(self, found):
         macros = [("macro", m.group(1), self.line_of(m.start()))
@@ -446,18 +558,23 @@ class Checker:
             self.length(found)
             self.layers(found)
             self.names(found)
+            self.prefixes(found)
             names = self.seam(found)
             usable = usable or (names, flags)
         if not usable:
             self.say(1, "symbols", "no configuration can be preprocessed: " + "; ".join(self.notes))
             return self.findings
+        self.count_words()
         with tempfile.TemporaryDirectory() as self.folder:
+            for flags in CONFIGURATIONS:
+                self.members(flags)
+            self.count_reaches()
             self.symbols(*usable)
             self.neighbours(usable[1])
         return self.findings
 
 
-RULES = ("contents", "form", "length", "layers", "names", "seam", "symbols", "neighbours")
+RULES = ("contents", "form", "length", "layers", "members", "names", "prefixes", "seam", "symbols", "neighbours")
 
 
 def main(arguments):

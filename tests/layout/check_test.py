@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """The checker's own tests: a small header that keeps every rule, and a broken copy for each way to break one."""
 import os
+import re
 import sys
 import tempfile
 import unittest
@@ -165,6 +166,44 @@ class Rules(unittest.TestCase):
         self.broken("layers", "uses aio__twice", "static long aio__call_read",
                     "#ifdef AIO_NO_LINUX\nstatic int aio__twice(int value);\n"
                     "static int aio__posix(void) { return aio__twice(1); }\n#endif\nstatic long aio__call_read")
+
+    def with_members(self, room, own):
+        """The good header with struct aio_number defined in a room of the implementation: 2 or 3."""
+        before = {2: "static long aio__call_read", 3: "static int aio__twice"}[room]
+        text = GOOD.replace("struct aio_number { int value; void (*close)(aio_number *); };\n", "", 1)
+        return text.replace(before, own + before, 1)
+
+    def reaches(self, text):
+        said = [message for _, rule, message in findings(text) if rule == "members"]
+        for message in said:
+            self.assertIn("`3. Numbers` uses members of aio_number, which is `2. Platform`'s own: ", message)
+        return [re.findall(r"(\w+) at \d+", message) for message in said]
+
+    def test_members_of_another_room(self):
+        own = "struct aio_number { int value; union { int a; void (*close)(aio_number *); } u; };\n"
+        for room, reached in ((3, []), (2, [["close", "value"]])):
+            text = self.with_members(room, own).replace("number->close", "number->u.close")
+            self.assertEqual(self.reaches(text), reached)
+
+    def test_members_through_a_macro_and_in_a_configuration(self):
+        text = self.with_members(2, "struct aio_number { int value; void (*close)(aio_number *); };\n"
+                                    "#define AIO__VALUE(number) ((number)->value)\n")
+        begin = text.index("    if (number) number->value")
+        text = (text[:begin] + "#ifdef AIO_NO_LINUX\n    if (number) AIO__VALUE(number) = aio__twice(value);\n#else\n"
+                "    (void)value; (void)aio__twice;\n#endif\n" + text[text.index("    return number"):])
+        self.assertEqual(self.reaches(text), [["value"]])
+
+    def test_members_that_are_known(self):
+        text = self.with_members(2, "struct aio_number { int value; void (*close)(aio_number *); };\n")
+        self.addCleanup(check.REACHES.pop, "aio_number")
+        for known, told in ((2, 0), (1, 1)):
+            check.REACHES["aio_number"] = known
+            self.assertEqual(len(self.reaches(text)), told)
+
+    def test_prefixes(self):
+        self.broken("prefixes", "aio__call_twice begins with a word of `2. Platform`, where aio__call_read is",
+                    "static int aio__twice(int value) {",
+                    "static int aio__call_twice(int value) { return value; }\nstatic int aio__twice(int value) {")
 
     def test_names_prefix(self):
         for kind, old, new in (
