@@ -44,8 +44,14 @@ examples: $(EXAMPLES) $(EXAMPLES:build/examples/%=build/examples/cpp/%) ## build
 torture: build/test ## every scenario in every way: failing allocations and calls, slices, cancellation, shuffled order
 	build/test --torture $(ONLY)
 
-test-sanitize: build/test-address build/test-thread ## address, leak, undefined behaviour; threads where there are some
+# clang sees what gcc does not (NULL + 0).
+CLANG     := $(shell command -v clang)
+SANITIZED := build/test-address $(if $(CLANG),build/test-address-clang) build/test-thread
+PLAIN     := epoll,poll,plain-alloc
+
+test-sanitize: $(SANITIZED) ## address, leak, undefined behaviour; threads where there are some
 	build/test-address $(ONLY)
+	$(if $(CLANG),build/test-address-clang --way $(PLAIN) $(ONLY),@echo "no clang: tried with gcc alone")
 	build/test-thread $(or $(ONLY),$$(build/test-thread --list | grep -E '$(THREADED)'))
 
 test-valgrind: build/test ## the quicker tests under valgrind, with slabs and with an allocation for each object
@@ -74,7 +80,7 @@ coverage: build/coverage/test ## lines and branches that the tests reach, by sec
 integration: $(INTEGRATION) $(addprefix build/examples/,crawl chat forward) ## try it against the real servers and clients that are installed
 	@tests/integration/run $(ONLY)
 
-check-layout: ## aio.h's contents, form, lengths, layers, names, seam; and the check itself
+check-layout: ## aio.h's contents, form, lengths, layers, members, names, seam; and the check itself
 	@python3 tests/layout/check_test.py
 	@python3 tests/layout/check.py aio.h
 
@@ -130,6 +136,11 @@ build/test-address: $(TEST_FILES) aio.h | setup
 	@mkdir -p $(@D)
 	$(COMPILE) -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -o $@ tests/main.c \
 	    $(LDFLAGS) $(LDLIBS)
+
+build/test-address-clang: $(TEST_FILES) aio.h | setup
+	@mkdir -p $(@D)
+	clang -std=c99 $(filter-out $(JUMPS),$(WARN)) $(CPPFLAGS) $(CFLAGS) -fsanitize=address,undefined \
+	    -fno-sanitize-recover=all -fno-omit-frame-pointer -o $@ tests/main.c $(LDFLAGS) $(LDLIBS)
 
 build/test-thread: $(TEST_FILES) aio.h | setup
 	@mkdir -p $(@D)

@@ -19479,7 +19479,8 @@ struct aio__intake {
 /* What has been taken, and not given out in pieces. */
 static aio_text aio__intake_text(const aio__intake *in)
 {
-    return aio__text(in->content.data + in->content.start, in->content.end - in->content.start);
+    const aio__buffer *content = &in->content;
+    return content->data ? aio__text(content->data + content->start, content->end - content->start) : aio__text("", 0);
 }
 
 /* The next piece of what the stream has, in place. AIO__BODY_ERROR: in->body.problem. */
