@@ -2148,6 +2148,15 @@ AIO_API aio_text_task *aio_request_read(aio_request *request);
 /* The next piece of it; none at its end, where AIO_ASYNC_FOR ends. Borrowed until the next call. */
 AIO_API aio_text_task *aio_request_read_chunk(aio_request *request);
 
+/* The value of a parameter of the query, decoded ("+" is a space), and of repeated ones the index-th: data NULL when
+ * there is none. Belongs to the request, and ends in a NUL. aiohttp: request.query.get(name), getall
+ *   aio_request_query(request, "name")    aio_request_query(request, "name", index) */
+#define aio_request_query(...) AIO__REQUEST_QUERY(__VA_ARGS__, 0, )
+#define AIO__REQUEST_QUERY(request, name, index, ...) aio_request_query_at((request), (name), (index))
+AIO_API aio_text aio_request_query_at(aio_request *request, const char *name, size_t index);
+/* One after the other, from *position 0 on; false at the end. Theirs as above. */
+AIO_API bool aio_request_query_next(aio_request *request, size_t *position, aio_text *name, aio_text *value);
+
 typedef struct aio_respond_options {
     char               aio__begin;
     const char *const *headers;       /* names and values, up to a NULL; take the place of the automatic ones */
@@ -2176,6 +2185,22 @@ AIO_API aio_future *aio__request_respond(aio_request *request, int status, const
 AIO_API aio_future *aio__request_start(aio_request *request, int status, const aio_respond_options *options);
 AIO_API aio_future *aio_request_chunk(aio_request *request, const void *data, size_t length);
 AIO_API aio_future *aio_request_end(aio_request *request);
+
+typedef struct aio_upgrade_options {
+    char               aio__begin;
+    const char        *protocol;      /* one that the request's Upgrade field offers; not of CONNECT */
+    const char *const *headers;       /* these two as for aio_request_respond */
+    const aio_headers *header_fields;
+} aio_upgrade_options;
+
+/* aio_request_upgrade(request, .protocol = "websocket"): answers 101 (to CONNECT 200), and gives the stream, with what
+ * has come behind the head unread. It speaks no HTTP any more; it is the server's, and closes when the handler ends.
+ * EINVAL when the client asks for nothing of the kind, AIO_ERUNTIME when there was an answer or the body is unread.
+ * aiohttp: web.WebSocketResponse */
+#define aio_request_upgrade(...) AIO__REQUEST_UPGRADE(__VA_ARGS__, )
+#define AIO__REQUEST_UPGRADE(request, ...) \
+    aio_request_upgrade_with((request), AIO__OPTIONS(aio_upgrade_options, __VA_ARGS__))
+AIO_API aio_stream_task *aio_request_upgrade_with(aio_request *request, const aio_upgrade_options *options);
 
 /* ============================================================================
  * 21. Introspection
@@ -15623,12 +15648,14 @@ static char *aio__quote(char *out, const char *data, size_t n, unsigned keep, un
     return out;
 }
 
-/* Writes n bytes with %XX decoded; a '%' without two digits stays. Gives where it ends. */
-static char *aio__unquote(char *out, const char *data, size_t n)
+/* Writes n bytes with %XX decoded, and, with AIO__QUOTE_PLUS, '+' as a space; a '%' without two digits stays. Gives
+ * where it ends. */
+static char *aio__unquote(char *out, const char *data, size_t n, unsigned how)
 {
     for (size_t i = 0; i < n; i++) {
         char c = data[i];
-        if (aio__percent(data + i, n - i, &c)) i += 2;
+        if (c == '+' && (how & AIO__QUOTE_PLUS)) c = ' ';
+        else if (aio__percent(data + i, n - i, &c)) i += 2;
         *out++ = c;
     }
     return out;
@@ -15945,7 +15972,7 @@ static const char *aio__url_writer_secret(aio__url_writer *writer, aio_text raw,
 {
     char *start = writer->at;
     if (!raw.data) return NULL;
-    writer->at = aio__unquote(start, raw.data, raw.length);
+    writer->at = aio__unquote(start, raw.data, raw.length, 0);
     *decoded = aio__url_writer_since(writer, start);
     *writer->at++ = '\0';
     return aio__has_control(start, decoded->length, true) ? "the user info has a control character" : NULL;
@@ -21099,7 +21126,8 @@ typedef struct aio__served {
     aio__http_head head;
     aio__intake    in;
     aio__buffer    out;      /* the answer's head */
-    aio__buffer    parts;    /* of the target: what is followed by more of it, each with a NUL */
+    aio__buffer    parts;    /* of the target: what is followed by more of it, each with a NUL; then room for: */
+    char          *decoded;  /* names and values of the query, each where it stands in the query */
     uint64_t       left;     /* bytes to come of an answer whose length was given */
     uint64_t       skipped;
     int64_t        body_until; /* when body_total_timeout ends; INT64_MAX before the first wait */
@@ -21111,6 +21139,7 @@ typedef struct aio__served {
     bool           keep;     /* another request may follow */
     bool           chunked, bodyless; /* the answer */
     bool           connect;  /* the method is CONNECT */
+    bool           upgraded; /* the stream is the handler's */
     bool           wants_continue, too_large, bad_body, late_body;
 } aio__served;
 
@@ -21239,6 +21268,8 @@ static bool aio__served_split(aio__served *r)
     r->parts.start = r->parts.end = 0;
     if (!aio__served_part(&r->parts, request->path)) return false;
     if (absolute && !aio__served_part(&r->parts, authority)) return false;
+    if (!aio__buffer_reserve(&r->parts, request->query.length + 1)) return false;
+    r->decoded = r->parts.data + r->parts.end;
     request->path.data = r->parts.data;
     if (absolute) request->authority.data = r->parts.data + request->path.length + 1;
     return true;
@@ -21486,6 +21517,109 @@ AIO_API aio_text_task *aio_request_read_chunk(aio_request *request)
     return aio__intake_read(&aio__served_of(request)->in, false);
 }
 
+AIO_API bool aio_request_query_next(aio_request *request, size_t *position, aio_text *name, aio_text *value)
+{
+    if (!request || !request->query.data) return false;
+    const char *query = request->query.data, *end = query + request->query.length, *at = query + *position;
+    while (at < end && *at == '&') at++;
+    if (at >= end) return false;
+    const char *stop = (const char *)memchr(at, '&', (size_t)(end - at));
+    if (!stop) stop = end;
+    const char *equals = (const char *)memchr(at, '=', (size_t)(stop - at)), *name_end = equals ? equals : stop;
+    char *decoded = aio__served_of(request)->decoded + (at - query);
+    char *over = aio__unquote(decoded, at, (size_t)(name_end - at), AIO__QUOTE_PLUS);
+    *over = '\0'; /* a byte is to spare: the '=', the '&', or the one behind */
+    *name = aio__text(decoded, (size_t)(over - decoded));
+    *value = aio__text(over, 0);
+    *position = (size_t)(stop - query);
+    if (!equals) return true;
+    decoded += equals + 1 - at;
+    over = aio__unquote(decoded, equals + 1, (size_t)(stop - equals - 1), AIO__QUOTE_PLUS);
+    *over = '\0';
+    *value = aio__text(decoded, (size_t)(over - decoded));
+    return true;
+}
+
+AIO_API aio_text aio_request_query_at(aio_request *request, const char *name, size_t index)
+{
+    aio_text found, value;
+    size_t position = 0, length = name ? strlen(name) : 0;
+    while (name && aio_request_query_next(request, &position, &found, &value))
+        if (found.length == length && !memcmp(found.data, name, length) && !index--) return value;
+    return aio__text(NULL, 0);
+}
+
+/* ---- taking the stream ---- */
+
+/* Whether a comma-separated list has the protocol (RFC 9110 7.8). */
+static bool aio__served_offers(const aio__served *r, const char *protocol)
+{
+    aio_text name, value, item;
+    size_t position = 0, length = strlen(protocol);
+    while (aio_headers_next(&r->request.headers, &position, &name, &value)) {
+        if (!AIO__SAME_WORD(name.data, name.length, "upgrade")) continue;
+        while (aio__http_list_next(&value, &item))
+            if (aio__same_word(item.data, item.length, protocol, length)) return true;
+    }
+    return false;
+}
+
+/* Why the stream cannot be taken, or NULL. */
+static const char *aio__upgrade_problem(const aio__served *r, const aio_upgrade_options *o)
+{
+    const char *why = aio__pairs_problem(o->headers);
+    if (!why) why = aio__fields_problem(o->header_fields);
+    if (r->in.stream) why = "its body has not been read";
+    if (r->connect) return why ? why : o->protocol ? "a CONNECT names no protocol" : NULL;
+    if (!r->head.upgrade || !r->head.minor) return "the client asks for no upgrade";
+    return why ? why : !o->protocol || !*o->protocol || !aio__served_offers(r, o->protocol)
+        ? "the client does not offer that protocol" : NULL;
+}
+
+/* Writes the head of what agrees: 200 to CONNECT, else 101. 0 or a code. */
+static int aio__upgrade_head(aio__served *r, const aio_upgrade_options *o)
+{
+    aio__buffer *out = &r->out;
+    aio_respond_options fields;
+    memset(&fields, 0, sizeof fields);
+    fields.headers = o->headers;
+    fields.header_fields = o->header_fields;
+    out->start = out->end = 0;
+    bool fits = aio__http_put_status(out, r->connect ? 200 : 101);
+    if (fits && !r->connect)
+        fits = aio__http_put_named(out, "Connection", "upgrade") && aio__http_put_named(out, "Upgrade", o->protocol);
+    if (!fits || !aio__answer_headers(out, &fields)) return ENOMEM;
+    return aio_stream_write(r->stream, out->data, out->end);
+}
+
+struct aio__upgrading { aio_task task; aio_stream *result; aio_stream *stream; int code; };
+static AIO_CORO(aio__upgrading)
+{
+    AIO_BEGIN(aio__upgrading);
+    if (self->code) AIO_RAISE(self->code, "upgrade of a request: %s", aio_code_text(self->code));
+    AIO_AWAIT(aio_stream_drain(self->stream));
+    AIO_RETURN(self->stream);
+    AIO_END;
+}
+
+AIO_API aio_stream_task *aio_request_upgrade_with(aio_request *request, const aio_upgrade_options *options)
+{
+    aio__served *r = aio__served_of(request);
+    const char *why = !request ? "there is no request" : r->answer != AIO__UNANSWERED ? "it has an answer already"
+                    : aio__upgrade_problem(r, options);
+    if (why) return (aio_stream_task *)(void *)aio__failure(request && (r->in.stream || r->answer != AIO__UNANSWERED)
+                                                            ? AIO_ERUNTIME : EINVAL, "upgrade of a request: %s", why);
+    struct aio__upgrading *upgrading = AIO_CALL(aio__upgrading, .stream = r->stream);
+    if (!upgrading) return NULL;
+    upgrading->code = aio__upgrade_head(r, options);
+    r->answer = AIO__ANSWERED;
+    r->upgraded = true;
+    r->keep = false;
+    aio__timer_cancel(r->stream->loop, r->writing);
+    r->writing = NULL;
+    return (aio_stream_task *)(void *)upgrading;
+}
+
 /* ---- a connection ---- */
 
 /* An answer of the server's own. */
@@ -21562,7 +21696,7 @@ static int aio__served_drop(aio__served *r)
 static bool aio__served_lingers(const aio__served *r)
 {
     const aio_stream *s = r->stream;
-    return r->answer != AIO__UNANSWERED && !r->connect && !aio__stream_error(s) && !aio__stream_ended(s)
+    return r->answer != AIO__UNANSWERED && !r->upgraded && !aio__stream_error(s) && !aio__stream_ended(s)
         && !aio_stream_tls_version(s);
 }
 

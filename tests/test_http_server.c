@@ -79,7 +79,7 @@ static AIO_CORO(talk)
 #define OK_HEAD(length) "HTTP/1.1 200 OK\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: " length "\r\n"
 #define REFUSED(status, length) "HTTP/1.1 " status "\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: " \
     length "\r\nConnection: close\r\n\r\n"
-static const struct { const char *said, *answer; bool at_once; /* depends on what came with the head */ } server_cases[] = {
+static const struct { const char *said, *answer; bool at_once; /* or it comes out otherwise */ } server_cases[] = {
     { "GET /a?b=c HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n", OK_HEAD("6") "Connection: close\r\n\r\n/a b=c" },
     { "GET /a HTTP/1.1\r\nHost: h\r\n\r\nGET /b HTTP/1.1\r\nHost: h\r\n\r\n",
         OK_HEAD("4") "\r\n/a -" OK_HEAD("4") "\r\n/b -" },
@@ -304,7 +304,8 @@ SCENARIO(server_closes_in_stages, .may = { EPIPE, ECONNRESET, ENOTCONN, ETIMEDOU
 
 /* A client that neither ends nor sends after the last answer is left after AIO__LINGER_IDLE, one that sends for ever
  * after AIO__LINGER_TOTAL or AIO__LINGER_MAX bytes. */
-struct lingerer { aio_task task; int port; double pause; size_t length; aio_stream *stream; double seconds; aio_text text; };
+struct lingerer { aio_task task; int port; double pause; size_t length; aio_stream *stream; double seconds;
+    aio_text text; };
 static AIO_CORO(lingerer)
 {
     AIO_BEGIN(lingerer);
@@ -359,7 +360,8 @@ static AIO_CORO(drip_read)
     AIO_END;
 }
 
-struct server_drips { aio_task task; aio_server *server; aio_stream *stream; struct drip_read *reading; double began; int i; };
+struct server_drips { aio_task task; aio_server *server; aio_stream *stream; struct drip_read *reading; double began;
+    int i; };
 SCENARIO(server_drips, .may = { EPIPE, ECONNRESET, ENOTCONN, ETIMEDOUT, ECONNABORTED })
 {
     static const struct { const char *said; double pause, seconds; } rows[] = {
@@ -399,7 +401,8 @@ SCENARIO(server_drips, .may = { EPIPE, ECONNRESET, ENOTCONN, ETIMEDOUT, ECONNABO
 
 /* One that does not read its answer is left after write_timeout; one that takes enough in each is not. */
 struct server_slow_reader { aio_task task; aio_server *server; aio_stream *stream; aio_text text; size_t got; int i; };
-SCENARIO(server_slow_reader, .may = { AIO_EINCOMPLETE, EPIPE, ECONNRESET, ENOTCONN, ETIMEDOUT }, .skip = KIND_SLICE /* long */)
+SCENARIO(server_slow_reader, .may = { AIO_EINCOMPLETE, EPIPE, ECONNRESET, ENOTCONN, ETIMEDOUT },
+         .skip = KIND_SLICE /* long */)
 {
     AIO_BEGIN(server_slow_reader);
     AIO_AWAIT(self->server, aio_start_http_server(giving_handler, NULL, "127.0.0.1", 0, .write_timeout = 10));
@@ -432,6 +435,138 @@ SCENARIO(server_slow_reader, .may = { AIO_EINCOMPLETE, EPIPE, ECONNRESET, ENOTCO
     AIO_END;
 }
 
+/* The query's parameters, as the handler of each finds them. */
+struct asking { aio_task task; aio_request *request; char text[400]; size_t position; };
+static AIO_CORO(asking)
+{
+    AIO_BEGIN(asking);
+    aio_text name, value;
+    size_t n;
+    n = 0;
+    for (int twice = 0; twice < 2; twice++) { /* the texts stay as they are */
+        n = self->position = 0;
+        self->text[0] = 0;
+        while (aio_request_query_next(self->request, &self->position, &name, &value)) {
+            n += (size_t)snprintf(self->text + n, sizeof self->text - n, "%s=%s(%zu,%zu) ", name.data, value.data,
+                                  name.length, value.length);
+        }
+    }
+    value = aio_request_query(self->request, "a");
+    n += (size_t)snprintf(self->text + n, sizeof self->text - n, "a:%s ", value.data ? value.data : "-");
+    value = aio_request_query(self->request, "a", 1);
+    n += (size_t)snprintf(self->text + n, sizeof self->text - n, "a:%s", value.data ? value.data : "-");
+    CHECK(!aio_request_query(self->request, "a", 2).data && !aio_request_query(self->request, NULL).data);
+    CHECK(!aio_request_query(NULL, "a").data);
+    AIO_AWAIT(aio_request_respond(self->request, 200, .text = self->text, .close = true));
+    AIO_END;
+}
+static void *asking_handler(aio_request *request, void *arg) { (void)arg; return AIO_CALL(asking, .request = request); }
+
+struct server_query { aio_task task; aio_server *server; struct talk *talk; size_t i; char said[200]; };
+SCENARIO(server_query, .may = { EPIPE, ECONNRESET, ENOTCONN, ETIMEDOUT })
+{
+    static const char *const rows[][2] = {
+        { "/", "a:- a:-" }, { "/?", "a:- a:-" }, { "/?&&", "a:- a:-" }, { "/?a", "a=(1,0) a: a:-" },
+        { "/?a=1&b=2&a=3", "a=1(1,1) b=2(1,1) a=3(1,1) a:1 a:3" }, { "/?=x&a=", "=x(0,1) a=(1,0) a: a:-" },
+        { "/?%61=%31+%2b%26%3d&A=x", "a=1 +&=(1,5) A=x(1,1) a:1 +&= a:-" }, { "/?a=%00b", "a=(1,2) a: a:-" },
+        { "/?a=%&a=%4", "a=%(1,1) a=%4(1,2) a:% a:%4" }, { "/?a=b=c?d/e", "a=b=c?d/e(1,7) a:b=c?d/e a:-" },
+        { "http://x/p?a=1", "a=1(1,1) a:1 a:-" }, { "http://x?a=1", "a=1(1,1) a:1 a:-" },
+        { "/?a;b=1", "a;b=1(3,1) a:- a:-" },
+    };
+    AIO_BEGIN(server_query);
+    AIO_AWAIT(self->server, aio_start_http_server(asking_handler, NULL, "127.0.0.1", 0));
+    for (self->i = 0; self->i < sizeof rows / sizeof *rows; self->i++) {
+        snprintf(self->said, sizeof self->said, "GET %s HTTP/1.1\r\nHost: h\r\n\r\n", rows[self->i][0]);
+        self->talk = aio_create_task(AIO_CALL(talk, .port = aio_server_port(self->server), .said = self->said));
+        AIO_AWAIT((struct talk *)aio_ref(self->talk));
+        const char *body;
+        body = strstr(self->talk->answer, "\r\n\r\n");
+        CHECK_STR(body ? body + 4 : "", rows[self->i][1]);
+        aio_unref(self->talk);
+        self->talk = NULL;
+    }
+    AIO_FINALLY;
+        aio_unref(self->talk);
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
+
+/* A handler that takes the stream, and gives each line back, until "end". */
+struct taking { aio_task task; aio_request *request; aio_stream *stream; aio_text line; };
+static AIO_CORO(taking)
+{
+    static const char *const extra[] = { "X-A", "1", NULL };
+    AIO_BEGIN(taking);
+    AIO_TRY {
+        AIO_AWAIT(self->stream, aio_request_upgrade(self->request, .protocol = "nonsense"));
+        CHECK(self->request->method.data[0] == 'x');
+    } AIO_CATCH {
+        if (aio_caught(self)->code != AIO_ERUNTIME) CAUGHT(EINVAL);
+    } AIO_END_TRY;
+    AIO_TRY {
+        if (self->request->method.data[0] == 'C') {
+            AIO_AWAIT(self->stream, aio_request_upgrade(self->request));
+        } else {
+            AIO_AWAIT(self->stream, aio_request_upgrade(self->request, .protocol = "ECHO/1", .headers = extra));
+        }
+    } AIO_CATCH {
+        if (aio_caught(self)->code != AIO_ERUNTIME) CAUGHT(EINVAL);
+        AIO_AWAIT(aio_request_respond(self->request, 426, .text = aio_caught(self)->message));
+        AIO_RETURN();
+    } AIO_END_TRY;
+    CHECK(self->stream == self->request->stream);
+    AIO_TRY {
+        AIO_AWAIT(aio_request_respond(self->request, 200, .text = "again"));
+        UNREACHED();
+    } AIO_CATCH {
+        CAUGHT(AIO_ERUNTIME);
+    } AIO_END_TRY;
+    for (;;) {
+        AIO_AWAIT(self->line, aio_stream_readline(self->stream));
+        if (!self->line.length || !strncmp(self->line.data, "end", 3)) break;
+        aio_stream_write(self->stream, ">", 1);
+        aio_stream_write(self->stream, self->line.data, self->line.length);
+        AIO_AWAIT(aio_stream_drain(self->stream));
+    }
+    AIO_END;
+}
+static void *taking_handler(aio_request *request, void *arg) { (void)arg; return AIO_CALL(taking, .request = request); }
+
+#define UPGRADES "Connection: keep-alive, Upgrade\r\nUpgrade: h2c, echo/1\r\n"
+struct server_upgrades { aio_task task; aio_server *server; struct talk *talk; size_t i; };
+SCENARIO(server_upgrades, .may = { EPIPE, ECONNRESET, ENOTCONN, ETIMEDOUT })
+{
+    static const char refused[] = "HTTP/1.1 426 Upgrade Required\r\nContent-Type: text/plain; charset=utf-8\r\n";
+    static const char *const rows[][2] = {
+        { "GET / HTTP/1.1\r\nHost: h\r\n" UPGRADES "\r\na\nGET / HTTP/1.1\nend\n",
+          "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: ECHO/1\r\nX-A: 1\r\n\r\n"
+          ">a\n>GET / HTTP/1.1\n" },
+        { "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n" UPGRADES "\r\nend\n",
+          "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: ECHO/1\r\nX-A: 1\r\n\r\n" },
+        { "CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\nb\nc\n", "HTTP/1.1 200 OK\r\n\r\n>b\n>c\n" },
+        { "GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n", "the client asks for no upgrade" },
+        { "GET / HTTP/1.1\r\nHost: h\r\nConnection: close, upgrade\r\nUpgrade: x\r\n\r\n",
+          "the client does not offer that protocol" },
+        { "GET / HTTP/1.0\r\n" UPGRADES "\r\n", "the client asks for no upgrade" },
+        { "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n" UPGRADES "\r\na", "its body has not been read" },
+    };
+    AIO_BEGIN(server_upgrades);
+    AIO_AWAIT(self->server, aio_start_http_server(taking_handler, NULL, "127.0.0.1", 0));
+    for (self->i = 0; self->i < sizeof rows / sizeof *rows; self->i++) {
+        self->talk = aio_create_task(AIO_CALL(talk, .port = aio_server_port(self->server), .said = rows[self->i][0]));
+        AIO_AWAIT((struct talk *)aio_ref(self->talk));
+        if (rows[self->i][1][0] == 'H') CHECK_STR(self->talk->answer, rows[self->i][1]);
+        else CHECK(!strncmp(self->talk->answer, refused, strlen(refused))
+                   && strstr(self->talk->answer, rows[self->i][1]));
+        aio_unref(self->talk);
+        self->talk = NULL;
+    }
+    AIO_FINALLY;
+        aio_unref(self->talk);
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
+
 TEST(server_bad_arguments)
 {
     aio_loop *loop = aio_new_event_loop();
@@ -445,5 +580,10 @@ TEST(server_bad_arguments)
     CHECK_INT(aio_loop_run_until_complete(loop, aio_request_read(NULL), NULL), EINVAL);
     CHECK_INT(aio_loop_run_until_complete(loop, aio_request_chunk(NULL, "", 0), NULL), EINVAL);
     CHECK_INT(aio_loop_run_until_complete(loop, aio_request_end(NULL), NULL), EINVAL);
+    CHECK_INT(aio_loop_run_until_complete(loop, aio_request_upgrade(NULL), NULL), EINVAL);
+    CHECK_INT(aio_loop_run_until_complete(loop, aio_start_http_server(site_handler, NULL, "127.0.0.1", 0,
+                                          .write_timeout = -3), NULL), EINVAL);
+    CHECK_INT(aio_loop_run_until_complete(loop, aio_start_http_server(site_handler, NULL, "127.0.0.1", 0,
+                                          .body_total_timeout = -3), NULL), EINVAL);
     aio_loop_free(loop);
 }

@@ -400,7 +400,7 @@ TEST(url_quote_and_unquote)
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         const char *in = rows[i].in, *component = rows[i].component;
         CHECK_BYTES(out, (size_t)(aio__quote(out, in, strlen(in), AIO__UNRESERVED, 0) - out), component);
-        CHECK_BYTES(out, (size_t)(aio__unquote(out, component, strlen(component)) - out), in);
+        CHECK_BYTES(out, (size_t)(aio__unquote(out, component, strlen(component), 0) - out), in);
         CHECK_BYTES(out, (size_t)(aio__quote(out, in, strlen(in), AIO__FORM, AIO__QUOTE_PLUS) - out), rows[i].form);
     }
 }
@@ -408,7 +408,7 @@ TEST(url_quote_and_unquote)
 TEST(url_unquote_is_lenient)
 {
     char out[12];
-    CHECK_BYTES(out, (size_t)(aio__unquote(out, "%%41%4%zz+%", 11) - out), "%A%4%zz+%");
+    CHECK_BYTES(out, (size_t)(aio__unquote(out, "%%41%4%zz+%", 11, 0) - out), "%A%4%zz+%");
 }
 
 TEST(url_form_pairs)
