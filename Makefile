@@ -80,6 +80,9 @@ coverage: build/coverage/test ## lines and branches that the tests reach, by sec
 integration: $(INTEGRATION) $(addprefix build/examples/,crawl chat forward) ## try it against the real servers and clients that are installed
 	@tests/integration/run $(ONLY)
 
+mistakes: ## what compilers say of what a beginner gets wrong
+	@bash tests/mistakes.sh
+
 check-layout: ## aio.h's contents, form, lengths, layers, members, names, seam; and the check itself
 	@python3 tests/layout/check_test.py
 	@python3 tests/layout/check.py aio.h
@@ -157,4 +160,4 @@ build/fuzz/%: tests/fuzz/%.c aio.h
 	    $(CPPFLAGS) -o $@ $< $(LDFLAGS) $(LDLIBS)
 
 .PHONY: help demo test examples torture test-sanitize test-valgrind test-matrix fuzz coverage integration bench \
-    bench-programs check-layout install uninstall clean setup
+    bench-programs check-layout mistakes install uninstall clean setup

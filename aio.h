@@ -44,12 +44,13 @@
  *   AIO_FINALLY;                             what follows, up to AIO_END, runs on every way out, and may await
  *   AIO_ASYNC_FOR(lhs, expr) { ... }         awaits expr again and again, until it raises AIO_ESTOPITERATION
  *   AIO_ASYNC_WITH(enter, exit) { ... }      awaits enter; exit runs, and may await, on every way out of the block
+ *   AIO_ASYNC_WITH_AS(lhs, enter, exit) { ... }   and enter's result is kept: async with enter as lhs
  *   AIO_TIMEOUT(seconds) { ... }             AIO_ETIMEOUT for what takes longer
  *   AIO_TASK_GROUP(group) { ... }            waits for the tasks made in `group`; one that fails ends them all
  *
  *   Three rules. C locals do not survive an await, nor the way into AIO_CATCH or AIO_FINALLY: keep them in the struct
- *   (compilers tell: -Wjump-misses-init, or compile as C++). One await a line. No await inside a `switch` of yours (the
- *   program stops and says so).
+ *   (gcc and clang warn of what they see of it between AIO_BEGIN and AIO_END; C++ refuses it). One await a line; other
+ *   macros of these may share it, each once. No await inside a `switch` of yours (the program stops and says so).
  *   `break` and `continue` inside AIO_ASYNC_WITH, AIO_TIMEOUT and AIO_TASK_GROUP leave that block.
  *
  * OWNERSHIP
@@ -182,6 +183,30 @@
 #define AIO__ARGS_BEGIN
 #define AIO__ARGS_END
 #endif
+/* Between AIO_BEGIN and AIO_END compilers say what a coroutine must not do, whatever the user's flags: keep C locals
+ * across an await, take a result of another type, return without AIO_RETURN. */
+#ifdef __clang__
+#define AIO__CHECKS_BEGIN \
+    _Pragma("clang diagnostic push") _Pragma("clang diagnostic warning \"-Wconditional-uninitialized\"")              \
+    _Pragma("clang diagnostic warning \"-Wsometimes-uninitialized\"") AIO__CHECKS_TYPES
+#elif defined(__cplusplus)
+#define AIO__CHECKS_BEGIN _Pragma("GCC diagnostic push")
+#else
+#define AIO__CHECKS_LAST _Pragma("GCC diagnostic ignored \"-Wjump-misses-init\"") /* nothing is read after AIO_END */
+#define AIO__CHECKS_BEGIN \
+    _Pragma("GCC diagnostic push") _Pragma("GCC diagnostic warning \"-Wjump-misses-init\"") AIO__CHECKS_TYPES
+#endif
+#ifdef __cplusplus
+#define AIO__CHECKS_TYPES
+#else
+#define AIO__CHECKS_TYPES                                                                                             \
+    _Pragma("GCC diagnostic error \"-Wincompatible-pointer-types\"")                                                  \
+    _Pragma("GCC diagnostic error \"-Wint-conversion\"") _Pragma("GCC diagnostic error \"-Wreturn-type\"")
+#endif
+#ifndef AIO__CHECKS_LAST
+#define AIO__CHECKS_LAST
+#endif
+#define AIO__CHECKS_END  _Pragma("GCC diagnostic pop")
 #define AIO__QUIET_BEGIN _Pragma("GCC diagnostic push") _Pragma("GCC diagnostic ignored \"-Wshadow\"")
 #define AIO__QUIET_END   _Pragma("GCC diagnostic pop")
 
@@ -201,6 +226,14 @@
 #define AIO__UNSET = {}
 #else
 #define AIO__UNSET
+#endif
+
+/* clang looks for what is not initialised in functions that begin where one of these warnings is on; this one, which is
+ * about C++'s references, has it look. */
+#if defined(__clang__) && defined(__has_warning)
+#if __has_warning("-Wuninitialized-const-reference")
+#pragma clang diagnostic warning "-Wuninitialized-const-reference"
+#endif
 #endif
 
 #ifdef __cplusplus
@@ -305,7 +338,17 @@ AIO_API void aio_exception_print(const aio_exception *exception, void *file);
  * `result`. Functions take `void *` where any such struct, or a coroutine's, may stand.
  * ============================================================================ */
 
-typedef enum { AIO_SUSPENDED, AIO_FINISHED, AIO__AGAIN /* private: from t->line on */ } aio_step;
+/* What a coroutine's function gives: a struct, so that no plain `return` compiles. */
+typedef struct AIO_RETURN_is_missing { int how; } aio_step;
+enum { AIO__SUSPENDED, AIO__FINISHED, AIO__GO_TO_LINE /* on from t->line */ }; /* aio_step.how */
+#ifdef __cplusplus
+#define AIO__STEP(how)  aio_step { how }
+#else
+#define AIO__STEP(how)  ((aio_step){ how })
+#endif
+#define AIO_SUSPENDED   AIO__STEP(AIO__SUSPENDED)
+#define AIO_FINISHED    AIO__STEP(AIO__FINISHED)
+#define AIO__AGAIN      AIO__STEP(AIO__GO_TO_LINE)
 typedef aio_step aio_coro_fn(aio_task *);
 
 /* A link in one list: the loop's ready queue, or the waiters of a future. */
@@ -401,26 +444,49 @@ struct aio_task { /* private; 104 bytes on 64-bit */
 #define AIO__COUNTED(future) ((int32_t)(future)->refs >= 0)
 #define AIO__UNCOUNTED       0xC0000000u
 
-enum { AIO__START = 0, AIO__EXIT = -1, AIO__LEAVE = -2, AIO__WHO = -3, AIO__SECOND = 0x40000000 };
-#define AIO__HANDLER (-__LINE__ - 10)
+/* A coroutine's state: one of the first four, or a line and which of the places there, so that different macros may
+ * share a line. */
+enum {
+    AIO__START = 0, AIO__EXIT = -1, AIO__LEAVE = -2, AIO__WHO = -3,
+    AIO__LINES = 0xFFFFFF,
+    AIO__AT_AWAIT = 0, AIO__AT_FOR = 1 << 24, AIO__AT_TRY = 2 << 24, AIO__AT_TIMEOUT = 3 << 24, AIO__AT_WITH = 4 << 24,
+    AIO__AT_WITH_EXIT = 5 << 24, AIO__AT_WITH_LEFT = 6 << 24, AIO__AT_GROUP = 7 << 24, AIO__AT_GROUP_LEFT = 8 << 24
+};
+#define AIO__AT(place) (AIO__AT_##place + __LINE__)
+/* A label: a function has one of a name, so that compilers say its name when a macro stands twice on a line. */
+#define AIO__ONCE(rule)         AIO__ONCE_(rule, __LINE__)
+#define AIO__ONCE_(rule, line)  AIO__ONCE__(rule, line)
+#define AIO__ONCE__(rule, line) rule##_##line: __attribute__((__unused__))
+#define AIO__CASE(label) AIO__FALLTHROUGH; case label:
+/* The coroutine. The constant is AIO_BEGIN's, and stands first, for the message where there is none. */
+#define AIO__T ((void)AIO_BEGIN_is_missing, aio__t)
+struct AIO_END_is_missing { char size[32]; };
 
 /* ---- defining a coroutine ---- */
-#define AIO_CORO(name) __attribute__((__aligned__(32))) aio_step name##_coro(aio_task *aio__t) /* a fifth of a switch */
+
+/* Aligned, which is a fifth of a switch. The tag is another one between AIO_BEGIN and AIO_END, where no coroutine can
+ * be defined. */
+#define AIO_CORO(name)                                                                                      \
+    __attribute__((__aligned__(sizeof(struct AIO_END_is_missing)))) aio_step name##_coro(aio_task *aio__t)
 #define AIO_BEGIN(name)                                                                                     \
-    enum { aio__handler = AIO__EXIT, aio__first = sizeof(char[offsetof(struct name, task) ? -1 : 1]) };     \
+    AIO__CHECKS_BEGIN                                                                                       \
+    AIO__QUIET_BEGIN enum AIO_END_is_missing { aio__handler = AIO__EXIT, AIO_BEGIN_is_missing }; AIO__QUIET_END \
+    typedef char struct_begins_with_aio_task[offsetof(struct name, task) ? -1 : 1] __attribute__((__unused__)); \
     struct name *const self = (struct name *)(void *)aio__t;                                                \
     const char *const aio__me = #name;                                                                      \
     switch (aio__t->line) {                                                                                 \
     case AIO__START:
-#define AIO_FINALLY AIO__FALLTHROUGH; case AIO__EXIT: aio__finally(aio__t)
-#define AIO_END     AIO__FALLTHROUGH; case AIO__LEAVE: break; \
-                    default: return aio__elsewhere(aio__t, aio__me, __FILE__); } (void)self; return AIO_FINISHED
+#define AIO_FINALLY AIO__CASE(AIO__EXIT) aio__finally(AIO__T)
+#define AIO_END     AIO__CHECKS_LAST AIO__FALLTHROUGH; case AIO__LEAVE: break; \
+                    default: return aio__elsewhere(AIO__T, aio__me, __FILE__); } \
+                    (void)self; return AIO_FINISHED; AIO__CHECKS_END
 
 /* ---- inside one ---- */
 #define AIO__FAILED __builtin_expect(aio__t->awaiting->error != NULL, 0)
 #define AIO__SUSPEND(expr)                                                              \
-    if (aio__await(aio__t, (expr), __LINE__)) return AIO_SUSPENDED;                     \
-    AIO__FALLTHROUGH; case __LINE__:                                                    \
+    AIO__ONCE(one_await_a_line);                                                        \
+    if (aio__await(AIO__T, (expr), AIO__AT(AWAIT))) return AIO_SUSPENDED;               \
+    AIO__CASE(AIO__AT(AWAIT))                                              \
     if (AIO__FAILED) return aio__failed(aio__t, aio__handler)
 #define AIO__RESULT(expr)          (((__typeof__(expr))(void *)aio__t->awaiting)->result)
 #define AIO__PICK(_1, _2, N, ...)  N
@@ -429,11 +495,14 @@ enum { AIO__START = 0, AIO__EXIT = -1, AIO__LEAVE = -2, AIO__WHO = -3, AIO__SECO
 #define AIO__AWAIT_TO(lhs, expr)   do { AIO__SUSPEND(expr); (lhs) = AIO__RESULT(expr); aio__release(aio__t); } while (0)
 /* Suspends; the `else` that follows is where it goes on, as it does when there was nothing to wait for. (A case label
  * would be fallen into there, which compilers warn of; an ordinary one is not.) */
-#define AIO__RESUME_AT(line)       AIO__RESUME_AT_(line)
-#define AIO__RESUME_AT_(line)      { return AIO_SUSPENDED; case line: goto aio__go_##line; } else aio__go_##line:
+#define AIO__RESUME_AT(place, rule)             AIO__RESUME_AT_(place, rule, __LINE__)
+#define AIO__RESUME_AT_(place, rule, line)      AIO__RESUME_AT__(place, rule, line)
+#define AIO__RESUME_AT__(place, rule, line)                                                         \
+    { AIO__ONCE__(rule, line); return AIO_SUSPENDED; case AIO__AT_##place + line: goto aio__##place##_##line; } \
+    else aio__##place##_##line:
 #define AIO_ASYNC_FOR(lhs, expr)                                                                    \
     for (;;)                                                                                        \
-        if (aio__await(aio__t, (expr), __LINE__)) AIO__RESUME_AT(__LINE__)                          \
+        if (aio__await(AIO__T, (expr), AIO__AT(FOR))) AIO__RESUME_AT(FOR, one_AIO_ASYNC_FOR_a_line) \
         if (aio__stopped(aio__t)) break;                                                            \
         else if (AIO__FAILED) return aio__failed(aio__t, aio__handler);                             \
         else if ((void)((lhs) = AIO__RESULT(expr)), aio__release(aio__t), 0) { }                    \
@@ -455,9 +524,9 @@ enum { AIO__START = 0, AIO__EXIT = -1, AIO__LEAVE = -2, AIO__WHO = -3, AIO__SECO
 #define AIO__RETURN_(empty)                             AIO__RETURN__(empty)
 #define AIO__RETURN__(empty)                            AIO__RETURN_##empty
 #define AIO_RETURN(...) \
-    do { AIO__RETURN_(AIO__IS_EMPTY(__VA_ARGS__))(__VA_ARGS__); return aio__unwind(aio__t, AIO__EXIT); } while (0)
+    do { AIO__RETURN_(AIO__IS_EMPTY(__VA_ARGS__))(__VA_ARGS__); return aio__unwind(AIO__T, AIO__EXIT); } while (0)
 
-#define AIO_RAISE(...)    return aio__raise(aio__t, aio__handler, __LINE__, AIO__RAISED(__VA_ARGS__))
+#define AIO_RAISE(...)    return aio__raise(AIO__T, aio__handler, __LINE__, AIO__RAISED(__VA_ARGS__))
 #define AIO__RAISED(...)  AIO__RAISED_(AIO__HAS_COMMA(__VA_ARGS__), __VA_ARGS__)
 #define AIO__RAISED_(more, ...)  AIO__RAISED__(more, __VA_ARGS__)
 #define AIO__RAISED__(more, ...) AIO__RAISED_##more(__VA_ARGS__)
@@ -465,14 +534,15 @@ enum { AIO__START = 0, AIO__EXIT = -1, AIO__LEAVE = -2, AIO__WHO = -3, AIO__SECO
 #define AIO__RAISED_1(code, ...) code, __VA_ARGS__
 /* Raises a future's error, or any exception, as it is: one more place is added to its traceback. */
 #define AIO_RAISE_EXCEPTION(exception) \
-    return aio__throw(aio__t, aio__handler, __LINE__, aio_exception_ref(exception))
+    return aio__throw(AIO__T, aio__handler, __LINE__, aio_exception_ref(exception))
 /* In a handler, or after it: raises what was caught again, traceback and all. */
-#define AIO_RERAISE() return aio__reraise(aio__t, aio__handler)
+#define AIO_RERAISE() return aio__reraise(AIO__T, aio__handler)
 
 /* The enum constant makes the handler lexical: the innermost block that declares it names where an error goes. What no
  * handler takes goes on at AIO_END_TRY, where the constant is the outer one again. */
-#define AIO_TRY       AIO__FALLTHROUGH; case AIO__HANDLER: if (!aio__t->thrown) { \
-                      AIO__QUIET_BEGIN enum { aio__handler = AIO__HANDLER }; AIO__QUIET_END
+#define AIO_TRY       (void)AIO_BEGIN_is_missing; AIO__ONCE(one_AIO_TRY_a_line); \
+                      AIO__CASE(AIO__AT(TRY)) if (!aio__t->thrown) { \
+                      AIO__QUIET_BEGIN enum { aio__handler = AIO__AT(TRY) }; AIO__QUIET_END
 #define AIO_CATCH            } else if (aio__catch(aio__t)) {
 #define AIO_CATCH_ALL        } else if (aio__catch_all(aio__t)) {
 #define AIO_CATCH_CODE(...)  } else if (aio__catch_code(aio__t, __VA_ARGS__, 0)) {
@@ -481,29 +551,35 @@ enum { AIO__START = 0, AIO__EXIT = -1, AIO__LEAVE = -2, AIO__WHO = -3, AIO__SECO
 /* Blocks with an exit. The block's record (in task.extra) knows its own exit label and the handler outside of it, so
  * an error whose handler lies outside, and AIO_RETURN, find the exit first (aio__unwind). The inner `while` catches
  * the body's break and continue; the outer `for` then runs the exit. */
-#define AIO__BLOCK(close)                                                                           \
+#define AIO__BLOCK(place, rule, close)                                                              \
     for (;;)                                                                                        \
         if (aio__block_left(aio__t)) {                                                              \
-            AIO__FALLTHROUGH; case AIO__HANDLER:                                                    \
+            AIO__ONCE(rule);                                                                        \
+            AIO__CASE(AIO__AT(place))                                                  \
             close;                                                                                  \
             if (aio__block_onward(aio__t, aio__handler)) return AIO__AGAIN;                         \
             break;                                                                                  \
         } else while (aio__block_entered(aio__t))
 #define AIO_TIMEOUT(seconds)                                                                        \
-    if (aio__timeout_open(aio__t, __LINE__, (seconds), aio__handler)) return AIO__AGAIN;            \
-    else AIO__BLOCK(aio__timeout_close(aio__t))
+    if (aio__timeout_open(AIO__T, AIO__AT(TIMEOUT), (seconds), aio__handler)) return AIO__AGAIN;    \
+    else AIO__BLOCK(TIMEOUT, one_AIO_TIMEOUT_a_line, aio__timeout_close(aio__t))
 #define AIO_TIMEOUT_AT(when)                                                                        \
-    if (aio__timeout_at_open(aio__t, __LINE__, (when), aio__handler)) return AIO__AGAIN;            \
-    else AIO__BLOCK(aio__timeout_close(aio__t))
+    if (aio__timeout_at_open(AIO__T, AIO__AT(TIMEOUT), (when), aio__handler)) return AIO__AGAIN;    \
+    else AIO__BLOCK(TIMEOUT, one_AIO_TIMEOUT_a_line, aio__timeout_close(aio__t))
 /* `enter` is awaited. `leave` is an awaitable, which is awaited, or an int: 0 or an error code, which is raised. */
-#define AIO_ASYNC_WITH(enter, leave)                                                                \
-    if (aio__with_open(aio__t, __LINE__, aio__handler)) return AIO__AGAIN;                          \
-    else if (aio__await(aio__t, (enter), __LINE__)) AIO__RESUME_AT(__LINE__)                        \
-    if (aio__with_failed(aio__t, aio__handler)) return AIO__AGAIN;                                  \
-    else AIO__BLOCK(                                                                                \
-        if (aio__with_close(aio__t, (intptr_t)(leave), __builtin_classify_type(leave) == 5, AIO__SECOND + __LINE__)) \
-            return AIO_SUSPENDED;                                                                   \
-        AIO__FALLTHROUGH; case AIO__SECOND + __LINE__: aio__with_closed(aio__t))
+#define AIO_ASYNC_WITH(enter, leave) AIO__WITH((void)0, enter, leave)
+/* The same, and enter's result is kept. async with enter as lhs */
+#define AIO_ASYNC_WITH_AS(lhs, enter, leave) \
+    AIO__WITH(AIO__FAILED ? (void)0 : (void)((lhs) = AIO__RESULT(enter)), enter, leave)
+#define AIO__WITH(keep, enter, leave)                                                               \
+    if (aio__with_open(AIO__T, AIO__AT(WITH_EXIT), aio__handler)) return AIO__AGAIN;                \
+    else if (aio__await(aio__t, (enter), AIO__AT(WITH)))                                            \
+        AIO__RESUME_AT(WITH, one_AIO_ASYNC_WITH_a_line)                                             \
+    if (keep, aio__with_failed(aio__t, aio__handler)) return AIO__AGAIN;                            \
+    else AIO__BLOCK(WITH_EXIT, one_AIO_ASYNC_WITH_ends_here,                                        \
+        if (aio__with_close(aio__t, (intptr_t)(leave), __builtin_classify_type(leave) == 5,         \
+                            AIO__AT(WITH_LEFT))) return AIO_SUSPENDED;                              \
+        AIO__CASE(AIO__AT(WITH_LEFT)) aio__with_closed(aio__t))
 
 /* The exception of this coroutine's latest handler; never NULL after one. Borrowed. */
 #define aio_caught(self) aio__caught(&(self)->task)
@@ -850,10 +926,10 @@ AIO_API bool aio__timeout_expired(const aio_task *t);
  * the next await. Afterwards self->group is NULL. asyncio: TaskGroup */
 typedef struct aio_task_group aio_task_group;
 #define AIO_TASK_GROUP(group)                                                                                       \
-    if (!((group) = aio__group_open(aio__t, __LINE__, aio__handler))) return AIO__AGAIN;                            \
-    else AIO__BLOCK(                                                                                                \
-        if (aio__await(aio__t, aio__group_join(aio__t), AIO__SECOND + __LINE__)) return AIO_SUSPENDED;              \
-        AIO__FALLTHROUGH; case AIO__SECOND + __LINE__: aio__group_closed(aio__t); (group) = NULL)
+    if (!((group) = aio__group_open(AIO__T, AIO__AT(GROUP), aio__handler))) return AIO__AGAIN;                      \
+    else AIO__BLOCK(GROUP, one_AIO_TASK_GROUP_a_line,                                                               \
+        if (aio__await(aio__t, aio__group_join(aio__t), AIO__AT(GROUP_LEFT))) return AIO_SUSPENDED;                 \
+        AIO__CASE(AIO__AT(GROUP_LEFT)) aio__group_closed(aio__t); (group) = NULL)
 /* aio_task_group_create_task(group, coroutine, .name = "..."): takes the coroutine; gives the task, of its own type,
  * borrowed: it is freed when it is done, unless you aio_ref it at once. The tasks of a group may make more. NULL, with
  * errno, and the coroutine released: ENOMEM; EINVAL: no group; AIO_ERUNTIME: the group is ending because of an error or
@@ -3472,7 +3548,7 @@ static AIO__COLD void aio__who_is(const aio_task *t, aio__probe *probe)
     if (t->future.flags & AIO__F_NAMED) probe->name = *(const char *const *)((const aio__named *)(const void *)t)->use;
 }
 
-static int aio__line_of(int line) { return line < 0 ? 0 : line & ~AIO__SECOND; }
+static int aio__line_of(int line) { return line < 0 ? 0 : line & AIO__LINES; }
 
 /* ---- the ready queue ---- */
 
@@ -4512,10 +4588,10 @@ static bool aio__task_cancelled(aio_loop *loop, aio_task *root, aio_task *t)
 AIO__NOINLINE static void aio__task_go_on(aio_loop *loop, aio_task *root, aio_task *t, aio_step step)
 {
     for (;;) {
-        if (step == AIO_SUSPENDED) {
+        if (step.how == AIO__SUSPENDED) {
             if (root->link.leaf == t) return;
             t = root->link.leaf;
-        } else if (step == AIO_FINISHED) {
+        } else if (step.how == AIO__FINISHED) {
             aio_task *parent = t->future.waiters.parent;
             aio__coroutine_finish(t);
             if (t == root) {
@@ -4536,7 +4612,7 @@ static inline void aio__task_step(aio_loop *loop, aio_task *t)
     loop->current = root;
     if (AIO__UNLIKELY(root->must_cancel) && aio__task_cancelled(loop, root, t)) return;
     aio_step step = t->future.run.coro(t);
-    if (AIO__UNLIKELY(step != AIO_SUSPENDED || root->link.leaf != t)) aio__task_go_on(loop, root, t, step);
+    if (AIO__UNLIKELY(step.how != AIO__SUSPENDED || root->link.leaf != t)) aio__task_go_on(loop, root, t, step);
 }
 
 /* What a task awaits, whose innermost coroutine is `leaf`; NULL if it runs, or has not started. */
@@ -4793,7 +4869,7 @@ static aio__block *aio__block_open(aio_task *t, int line, int handler, int stage
         aio__block_fails(t, NULL, line, handler, &aio__no_memory);
         return NULL;
     }
-    block->exit_line = -line - 10;
+    block->exit_line = line;
     block->outer = handler;
     block->stage = (uint8_t)stage;
     block->frame = t;

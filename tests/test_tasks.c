@@ -225,6 +225,41 @@ SCENARIO(task_handlers_fit)
     AIO_END;
 }
 
+/* Different macros may stand on one line. */
+#define NOTE(c)       task_note(self->log, (char)(c))
+#define GROUP_MARK(letter) aio_task_group_create_task(self->group, MARK(.c = (letter)))
+struct task_lines { aio_task task; char log[TASK_LOG]; aio_task_group *group; int letter; };
+SCENARIO(task_lines)
+{
+    AIO_BEGIN(task_lines);
+    AIO_TRY { AIO_TIMEOUT(1) { AIO_AWAIT(aio_sleep(9)); } } AIO_CATCH_CODE(AIO_ETIMEOUT) { NOTE('t'); } AIO_END_TRY;
+    AIO_ASYNC_WITH(MARK(.c = '('), MARK(.c = ')')) { AIO_TRY { AIO_RAISE(EIO); } AIO_CATCH { NOTE('c'); } AIO_END_TRY; }
+    AIO_TASK_GROUP(self->group) { AIO_TIMEOUT(9) { GROUP_MARK('g'); AIO_AWAIT(aio_sleep(1)); } }
+    AIO_ASYNC_WITH_AS(self->letter, MARK(.c = '['), MARK(.c = ']')) { AIO_AWAIT(MARK(.c = 'x')); NOTE(self->letter); }
+    CHECK_STR(self->log, "t(c)g[x[]");
+    AIO_END;
+}
+
+/* Without its enter there is no result to keep, and no block to leave. */
+struct task_as { aio_task task; char log[TASK_LOG]; int letter; };
+SCENARIO(task_as)
+{
+    AIO_BEGIN(task_as);
+    AIO_TRY {
+        AIO_ASYNC_WITH_AS(self->letter, MARK(.c = '(', .fails = EIO), MARK(.c = ')')) {
+            UNREACHED();
+        }
+    } AIO_CATCH {
+        CAUGHT(EIO);
+    } AIO_END_TRY;
+    CHECK_INT(self->letter, 0);
+    AIO_ASYNC_WITH_AS(self->letter, MARK(.c = '('), MARK(.c = ')')) {
+        CHECK_INT(self->letter, '(');
+    }
+    CHECK_STR(self->log, "(()");
+    AIO_END;
+}
+
 enum { BY_END, BY_RETURN, BY_RAISE, BY_RETURN_IN_TRY, BY_RAISE_IN_CATCH, BY_RERAISE, BY_RETURN_IN_CATCH,
        BY_CHILD, WAYS_OUT };
 struct task_leaves { aio_task task; int result; char *log; int how, finally_fails; };
