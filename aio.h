@@ -436,8 +436,12 @@ struct aio_task { /* private; 104 bytes on 64-bit */
     aio__attachment    *extra;    /* name, open AIO_TIMEOUT and AIO_ASYNC_WITH blocks */
     int32_t        line;
     uint16_t       cancels;  /* cancel() less uncancel() */
-    uint8_t        must_cancel, exiting; /* must_cancel 2: it left what it awaited, uncancel() comes too late */
+    uint8_t        must_cancel, exiting; /* must_cancel: AIO__CANCEL_... */
 };
+
+/* What every loop begins with. `awaits`: how many more awaits of what is done go on at once before the turn's budget
+ * is looked at. */
+struct aio__head { int32_t awaits; };
 
 /* A task that sleeps for 0 s has the loop's own future for it: counting its owners would cost each step a wait for the
  * store of the step before. */
@@ -686,7 +690,8 @@ AIO__INLINE int aio__await(aio_task *t, void *awaitable, int line)
     aio_future *f = (aio_future *)awaitable;
     t->line = line;
     t->awaiting = f;
-    return f && f->state == AIO__DONE && f->refs ? 0 : aio__await_pending(t);
+    if (f && f->state == AIO__DONE && f->refs && --((struct aio__head *)(void *)t->future.loop)->awaits > 0) return 0;
+    return aio__await_pending(t);
 }
 
 /* What was awaited is done with. t->awaiting stays as it is until the next await: nobody looks at it while t runs. */
@@ -701,6 +706,15 @@ AIO__INLINE void aio__release(aio_task *t)
  * One loop a thread. Everything here is for the loop's own thread, but aio_loop_call_soon_threadsafe.
  * ============================================================================ */
 
+/* What a task may do without waiting before others have their turn: what has data, an item or a lock for it at once
+ * goes on at once, until one of these is reached; then it goes on after all that is ready by then. */
+typedef struct aio_turn_limits {
+    char     aio__begin;
+    size_t   bytes;    /* read; 256 KiB by default */
+    unsigned messages; /* requests, datagrams, connections, lines, awaits of what is done: 128 */
+    double   seconds;  /* 0.0005 */
+} aio_turn_limits;
+
 /* Runs the coroutine (taken) in a new loop, as asyncio.run does: cancels the tasks that are left, waits for them, ends
  * the executor, closes. The first SIGINT cancels the coroutine, the second ends the program; SIGINT is left alone if it
  * has another than its default action. Gives 0; or 1 after an error, which is printed with its traceback; or 130 when
@@ -711,6 +725,7 @@ typedef struct aio_run_options {
     char aio__begin;
     bool debug;       /* debug mode; also by AIO_DEBUG=1 in the environment */
     bool keep_sigint; /* SIGINT is left alone in any case */
+    aio_turn_limits turn;
 } aio_run_options;
 AIO_API int aio__run(void *coroutine, const aio_run_options *options);
 
@@ -795,6 +810,11 @@ AIO_API bool aio_loop_get_debug(const aio_loop *loop);
 /* Steps of at least this many seconds are reported, in every mode: 0.1 by default; 0 reports none. EINVAL for NaN or
  * negative. asyncio: loop.slow_callback_duration */
 AIO_API int  aio_loop_set_slow_callback_duration(aio_loop *loop, double seconds);
+/* aio_loop_set_turn_limits(loop, .messages = 1000): what is not named gets its default. 0; EINVAL for NaN or negative
+ * seconds. */
+#define aio_loop_set_turn_limits(...) AIO__SET_TURN(__VA_ARGS__, )
+#define AIO__SET_TURN(loop, ...) aio_loop_set_turn_limits_with((loop), AIO__OPTIONS(aio_turn_limits, __VA_ARGS__))
+AIO_API int  aio_loop_set_turn_limits_with(aio_loop *loop, const aio_turn_limits *limits);
 
 /* One more owner of an exception / one less. NULL is fine. */
 AIO_API aio_exception *aio_exception_ref(const aio_exception *exception);
@@ -3415,7 +3435,9 @@ typedef struct aio__wait_queues {
     bool        open;
 } aio__wait_queues;
 
-enum { AIO__RECENT = 128 }; /* steps between two readings of the clock, at most */
+/* While steps take less than AIO__SHORT_STEP ns on average, reading the clock after each would be a good part of the
+ * cost: it is read once in AIO__RECENT steps. */
+enum { AIO__RECENT = 128, AIO__SHORT_STEP = 200 };
 enum { AIO__CALLBACK = INT32_MIN }; /* aio__recent.line: no coroutine */
 
 /* What ran lately: named in the report of a slow step. 16 bytes, as every step writes one. */
@@ -3427,18 +3449,37 @@ typedef struct aio__recent {
     int line;
 } aio__recent;
 
+/* What a turn, one step of a task or one work, has used of its budget. */
+typedef struct aio__turn {
+    uint64_t id;       /* whose this is: aio__turn_id */
+    size_t   bytes, seen_bytes; /* seen: when the clock was read */
+    uint32_t messages, seen_messages;
+    bool     over;
+} aio__turn;
+
 struct aio_loop {
-    aio__node      ready;     /* what is to run, in order */
-    aio__work    mark;      /* the end of an iteration that does not end with a coroutine's node; is never run */
-    aio_task      *current;   /* the task of the running step */
+    struct aio__head head;
+    uint32_t       awaits_span; /* what head.awaits began with: 1 to AIO__TURN_AWAITS */
     uint32_t       left;      /* steps before the clock is read again; the one that runs is in recent[left] */
     uint32_t       span;      /* how many that were at the latest reading: 1 or AIO__RECENT */
+    aio__node      ready;     /* what is to run, in order; no task's, as its address tells */
+    aio__work    mark;      /* the end of an iteration that does not end with a coroutine's node; is never run */
+    aio_task      *current;   /* the task of the running step */
+    uint32_t       looks;     /* readings of the clock between steps */
     /* the next iteration asks the poller or has timers to run, though the queue is not empty */
     bool           attend;
     bool           running, stopping, closed, debug;
     int            eager_depth;
     size_t         task_count;
     int64_t        now;       /* of the latest reading */
+    aio__turn      turn;
+    size_t         turn_bytes;  /* the limits of one */
+    uint32_t       turn_messages;
+    int64_t        turn_time;   /* nanoseconds */
+    int64_t        awaits_clock;/* when head.awaits was set */
+    const aio_task *busy;       /* never waits: since when, and until when it was seen so; only compared */
+    int64_t        busy_since, busy_until;
+    uint64_t       busy_id;     /* its turn that began where the one before was over */
     aio__heap      frames, pool;
     aio_future     yield, done;
     aio_future     failed;    /* done, with an error: what a coroutine awaits that is to throw `thrown` */
@@ -3461,6 +3502,7 @@ struct aio_loop {
     /* other threads */
     pthread_mutex_t mutex;     /* guards `incoming` and `incoming_closed` */
     aio__threadsafe_call *incoming, **incoming_tail;
+    aio__threadsafe_call *taken; /* the loop's own: of those that came, the ones that are still to be made */
     bool           incoming_closed;
     int            wake_read, wake_write;
     aio__descriptor wake;
@@ -3488,6 +3530,8 @@ struct aio_loop {
     int64_t        step_clock;/* since when the steps after it run, which have no times of their own */
     aio__recent    recent[AIO__RECENT];
 };
+
+typedef char aio__check_ready_node[(offsetof(aio_loop, ready) & sizeof(void *)) ? -1 : 1];
 
 static __thread aio_loop *aio__running; /* the loop that runs in this thread */
 static __thread aio_loop *aio__set;     /* aio_set_event_loop */
@@ -3563,6 +3607,70 @@ static inline void aio__enqueue_task(aio_loop *loop, aio_task *t)
     loop->ready.prev = &t->node;
     last->next = &t->node;
 }
+
+/* ---- the budget of a turn ----
+ *
+ * No peer holds the loop: what could go on at once asks whether the turn is over, and then goes to the back of the
+ * ready queue. An operation that finds what it wants there
+ *
+ *   - asks aio__turn_over before it takes anything: if so it does not finish at once, but is pending, and does its work
+ *     in a turn of its own. (A coroutine awaits aio__turn_end; a descriptor's work asks aio__descriptor_wait again, or
+ *     enqueues itself.) So a cancel finds it with nothing taken, and nothing is lost.
+ *   - says with aio__turn_spent what it took. What goes on in a loop of its own (reads until EAGAIN, messages out of
+ *     one buffer) stops there when that says true, and goes on in another turn.
+ *
+ * Bytes and messages are counted, awaits of what is done as messages (aio__await_in_turn); now and then the clock is
+ * read. */
+
+enum { AIO__TURN_BYTES = 262144, AIO__TURN_MESSAGES = 128, AIO__TURN_TIME = 500000 /* ns */ };
+enum { AIO__TURN_LOOK = 8, AIO__TURN_LOOK_BYTES = 65536, AIO__TURN_AWAITS = 32 }; /* of those between two readings */
+
+/* Another one for each turn, at no cost for any. */
+static inline uint64_t aio__turn_id(const aio_loop *loop) { return (uint64_t)loop->looks << 32 | loop->left; }
+
+/* Whether what could go on at once is to let others run. */
+static inline bool aio__turn_over(const aio_loop *loop)
+{
+    return AIO__UNLIKELY(loop->turn.over) && loop->turn.id == aio__turn_id(loop);
+}
+
+static aio__turn *aio__turn_now(aio_loop *loop)
+{
+    uint64_t id = aio__turn_id(loop);
+    if (loop->turn.id == id) return &loop->turn;
+    memset(&loop->turn, 0, sizeof loop->turn);
+    loop->turn.id = id;
+    return &loop->turn;
+}
+
+static bool aio__turn_late(const aio_loop *loop, int64_t now) { return now - loop->step_clock >= loop->turn_time; }
+
+/* The next await of what is done looks, too. */
+static void aio__turn_exhaust(aio_loop *loop)
+{
+    aio__turn_now(loop)->over = true;
+    loop->head.awaits = 1;
+}
+
+/* The running turn has taken so much: true if it is over. */
+static bool aio__turn_spent(aio_loop *loop, size_t bytes, uint32_t messages)
+{
+    aio__turn *turn = aio__turn_now(loop);
+    turn->bytes += bytes;
+    turn->messages += messages;
+    bool over = turn->over || turn->bytes >= loop->turn_bytes || turn->messages >= loop->turn_messages;
+    if (!over && (turn->bytes - turn->seen_bytes >= AIO__TURN_LOOK_BYTES ||
+                  turn->messages - turn->seen_messages >= AIO__TURN_LOOK)) {
+        turn->seen_bytes = turn->bytes;
+        turn->seen_messages = turn->messages;
+        over = aio__turn_late(loop, aio__os.clock());
+    }
+    if (over) aio__turn_exhaust(loop);
+    return over;
+}
+
+/* What a coroutine awaits whose turn is over. */
+static aio_future *aio__turn_end(aio_loop *loop) { return &loop->yield; }
 
 /* ============================================================================
  * 26. Pollers
@@ -4530,9 +4638,14 @@ static inline void aio__coroutine_finish(aio_task *t)
     if (AIO__UNLIKELY(t->thrown || t->future.error || t->caught || t->extra)) aio__coroutine_clear(t);
 }
 
+/* aio_task.must_cancel. ASKED: it throws at its next step. LEFT: it left what it awaited, so that uncancel() comes too
+ * late. MOVED: its turn was over at an await of what is done, and it goes on from there in any case: that may be a lock
+ * that it has now. */
+enum { AIO__CANCEL_ASKED = 1, AIO__CANCEL_LEFT = 2, AIO__CANCEL_MOVED = 4 };
+
 static aio_exception *aio__take_reason(aio_task *root)
 {
-    root->must_cancel = 0;
+    root->must_cancel &= AIO__CANCEL_MOVED;
     aio__cancel_reason *reason = (aio__cancel_reason *)(void *)aio__attachment_find(root, AIO__EXTRA_CANCEL);
     if (!reason) return &aio__cancelled;
     aio_exception *why = aio_exception_ref(reason->why);
@@ -4569,9 +4682,68 @@ static void aio__throw_next(aio_task *t, aio_exception *why)
     aio_unref(f);
 }
 
+/* A task whose turn was over once more: it is named when it has not waited for anything for as long as a slow step. A
+ * step that was slow itself is named as that. */
+static void aio__busy_look(aio_loop *loop, const aio_task *root, const aio_task *t)
+{
+    int64_t took = loop->now - loop->busy_since;
+    if (!loop->slow || loop->now - loop->step_clock >= loop->slow) {
+        loop->busy = NULL;
+        return;
+    }
+    if (loop->busy == root && loop->busy_id == aio__turn_id(loop)) {
+        loop->busy_until = loop->now;
+        if (took < loop->slow) return;
+        aio__probe probe;
+        aio__who_is(t, &probe);
+        aio__report(loop, NULL, "slow task: %.0f ms without waiting for anything, at %s:%d, in %s", (double)took / 1e6,
+                    probe.file, aio__line_of(t->line), probe.name);
+    } else if (loop->busy && loop->busy != root && loop->now - loop->busy_until < loop->slow) return;
+    loop->busy = root;
+    loop->busy_since = loop->busy_until = loop->now;
+}
+
+/* t awaits what is done, and head.awaits have gone on at once since the last time. 1: its turn is over, and it goes on
+ * when others had theirs. A cancel that it could not throw where it stood before is thrown here. */
+static AIO__COLD int aio__await_in_turn(aio_task *t)
+{
+    aio_loop *loop = t->future.loop;
+    aio_task *root = aio__root(t);
+    int64_t now = aio__os.clock();
+    aio__turn *turn = aio__turn_now(loop);
+    turn->messages += loop->awaits_span;
+    bool over = turn->over || turn->messages >= loop->turn_messages || aio__turn_late(loop, now);
+    if (now - loop->awaits_clock > (int64_t)AIO__SHORT_STEP * loop->awaits_span) loop->awaits_span = 1;
+    else if (loop->awaits_span < AIO__TURN_AWAITS) loop->awaits_span *= 2;
+    loop->awaits_clock = now;
+    loop->head.awaits = (int32_t)loop->awaits_span;
+    if (!over) return 0;
+    if (root->must_cancel) {
+        aio__throw_next(t, aio__take_reason(root));
+        return 0;
+    }
+    loop->now = now;
+    aio__busy_look(loop, root, t);
+    root->must_cancel = AIO__CANCEL_MOVED;
+    aio__enqueue_task(loop, t);
+    return 1;
+}
+
+/* The task goes on after its turn was over. A cancel that came meanwhile is thrown at its next await. */
+static void aio__task_moved(aio_loop *loop, aio_task *root)
+{
+    root->must_cancel &= (uint8_t)~AIO__CANCEL_MOVED;
+    if (root->must_cancel) aio__turn_exhaust(loop);
+    if (loop->busy == root) loop->busy_id = aio__turn_id(loop);
+}
+
 /* What a cancelled task throws, in t, its innermost coroutine. True if it has not had a step: none of it runs. */
 static bool aio__task_cancelled(aio_loop *loop, aio_task *root, aio_task *t)
 {
+    if (root->must_cancel & AIO__CANCEL_MOVED) {
+        aio__task_moved(loop, root);
+        return false;
+    }
     aio_exception *why = aio__take_reason(root);
     if (t->line != AIO__START) {
         aio__throw_next(t, why);
@@ -4600,6 +4772,7 @@ AIO__NOINLINE static void aio__task_go_on(aio_loop *loop, aio_task *root, aio_ta
             }
             t->future.waiters.parent = NULL;
             root->link.leaf = t = parent;
+            if (AIO__UNLIKELY(--loop->head.awaits <= 0) && aio__await_in_turn(t)) return;
         }
         step = t->future.run.coro(t);
     }
@@ -4644,7 +4817,7 @@ static AIO__COLD int aio__await_null(aio_task *t)
 static void aio__leave_shared(aio_task *t, aio_future *f)
 {
     aio__waiters_remove(f, &t->node);
-    aio__root(t)->must_cancel = 2;
+    aio__root(t)->must_cancel = AIO__CANCEL_LEFT;
     aio__enqueue_task(t->future.loop, t);
 }
 
@@ -4692,12 +4865,20 @@ static int aio__await_special(aio_task *t, aio_future *f)
     return 1;
 }
 
+/* Done, maybe with an error; aio__await has counted it unless it was cancelled. */
+static int aio__await_done(aio_task *t)
+{
+    struct aio__head *head = &t->future.loop->head;
+    if (t->awaiting->state != AIO__DONE) head->awaits--;
+    return head->awaits > 0 ? 0 : aio__await_in_turn(t);
+}
+
 AIO__NOINLINE static int aio__await_other(aio_task *t)
 {
     aio_future *f = t->awaiting;
     if (!f) return aio__await_null(t);
     aio__future_of(f, "AIO_AWAIT");
-    return f->state < AIO__DONE && aio__await_special(t, f);
+    return f->state < AIO__DONE ? aio__await_special(t, f) : aio__await_done(t);
 }
 
 /* aio__await for all that is not done with a result. */
@@ -5046,7 +5227,7 @@ AIO_API size_t aio_all_tasks(aio_task **tasks, size_t capacity)
 /* The task throws at its next step. */
 static void aio__cancel_later(aio_task *root, aio_exception *why)
 {
-    root->must_cancel = 1;
+    root->must_cancel = (uint8_t)((root->must_cancel & AIO__CANCEL_MOVED) | AIO__CANCEL_ASKED);
     if (why->refs < 0 || aio__attachment_find(root, AIO__EXTRA_CANCEL)) return;
     aio__cancel_reason *reason =
         (aio__cancel_reason *)(void *)aio__attachment_add(root, AIO__EXTRA_CANCEL, sizeof *reason);
@@ -5145,7 +5326,8 @@ AIO_API int aio_task_uncancel(void *task)
 {
     aio_task *t = aio__task_of(task, "aio_task_uncancel");
     if (!t) return 0;
-    if (t->cancels && --t->cancels == 0 && t->must_cancel == 1) aio_exception_unref(aio__take_reason(t));
+    bool asked = t->must_cancel & AIO__CANCEL_ASKED;
+    if (t->cancels && --t->cancels == 0 && asked) aio_exception_unref(aio__take_reason(t));
     return t->cancels;
 }
 
@@ -5264,6 +5446,16 @@ AIO_API int aio_loop_set_slow_callback_duration(aio_loop *loop, double seconds)
     return 0;
 }
 
+AIO_API int aio_loop_set_turn_limits_with(aio_loop *loop, const aio_turn_limits *limits)
+{
+    if (!loop || !(limits->seconds >= 0)) return EINVAL;
+    loop->turn_bytes = limits->bytes ? limits->bytes : AIO__TURN_BYTES;
+    loop->turn_messages = limits->messages ? limits->messages : AIO__TURN_MESSAGES;
+    loop->turn_time = !limits->seconds ? AIO__TURN_TIME : limits->seconds > 1e9 ? INT64_MAX
+        : (int64_t)(limits->seconds * 1e9);
+    return 0;
+}
+
 /* "file:line, in name" of a step; or "callback 0x...". Gives its length. */
 static size_t aio__recent_name(const aio__recent *recent, char *text, size_t size)
 {
@@ -5299,10 +5491,9 @@ static AIO__COLD void aio__report_slow(aio_loop *loop, int64_t took)
     loop->span = 1;
 }
 
-/* While steps take less than AIO__SHORT_STEP ns on average, reading the clock after each would be a good part of the
- * cost. While the queue is never empty the poller is asked after AIO__POLL_EVERY ns, or that many steps, which holds
+/* While the queue is never empty the poller is asked after AIO__POLL_EVERY ns, or that many steps, which holds
  * also where the clock stands still. */
-enum { AIO__SHORT_STEP = 200, AIO__POLL_EVERY = 20000, AIO__POLL_STEPS = 4096 };
+enum { AIO__POLL_EVERY = 20000, AIO__POLL_STEPS = 4096 };
 
 
 /* Reads the clock and looks at what ran since the last time. */
@@ -5315,6 +5506,7 @@ static void aio__look(aio_loop *loop)
     else if (count) loop->span = took > (int64_t)AIO__SHORT_STEP * count ? 1 : AIO__RECENT;
     loop->step_clock = loop->now;
     loop->left = loop->span;
+    loop->looks++;
     loop->unpolled += count;
     if (loop->now - loop->poll_clock >= AIO__POLL_EVERY || loop->unpolled >= AIO__POLL_STEPS ||
         (loop->entry_count && loop->entries[0].when <= loop->now))
@@ -5553,25 +5745,33 @@ AIO_API bool aio_handle_cancel(aio_handle handle)
 /* ---- other threads ---- */
 
 
-static void aio__wake_run(aio__work *work)
+static void aio__wake_take(aio_loop *loop)
 {
-    aio_loop *loop = (aio_loop *)work->owner;
     char drain[64];
     while (aio__os.read(loop->wake_read, drain, sizeof drain) == (ssize_t)sizeof drain) { }
     aio__descriptor_drained(&loop->wake, AIO__READ);
-    aio__descriptor_wait(loop, &loop->wake, AIO__READ);
     pthread_mutex_lock(&loop->mutex);
-    aio__threadsafe_call *call = loop->incoming;
+    loop->taken = loop->incoming;
     loop->incoming = NULL;
     loop->incoming_tail = &loop->incoming;
     pthread_mutex_unlock(&loop->mutex);
-    while (call) {
-        aio__threadsafe_call *next = call->next;
+}
+
+/* Makes the calls that have come, as many as the turn's budget allows; the others before any that come later. */
+static void aio__wake_run(aio__work *work)
+{
+    aio_loop *loop = (aio_loop *)work->owner;
+    if (!loop->taken) aio__wake_take(loop);
+    for (bool over = false; loop->taken && !over; over = aio__turn_spent(loop, 0, 1)) {
+        aio__threadsafe_call *call = loop->taken;
         bool kept = call->kept; /* one that is kept may be gone after it */
+        loop->taken = call->next;
+        loop->recent[loop->left].what.callback = call->callback;
         call->callback(call->arg);
         if (!kept) aio__free(call);
-        call = next;
     }
+    if (!loop->taken) aio__descriptor_wait(loop, &loop->wake, AIO__READ);
+    else if (!work->node.next) aio__enqueue(loop, &work->node);
     if (loop->on_wake) loop->on_wake(loop);
 }
 
@@ -5660,7 +5860,9 @@ AIO_API AIO__COLD aio_loop *aio_new_event_loop(void)
     aio__ring_clear(&loop->jobs);
     aio__ring_clear(&loop->concurrents);
     loop->slow = 100000000;
-    loop->span = 1;
+    loop->span = loop->awaits_span = 1;
+    static const aio_turn_limits usual;
+    aio_loop_set_turn_limits_with(loop, &usual);
     const char *debug = getenv("AIO_DEBUG");
     loop->debug = debug && *debug && *debug != '0';
     loop->poller = (const aio__poller *)(const void *)aio_get_event_loop_policy();
@@ -5704,14 +5906,15 @@ static AIO__COLD void aio__incoming_close(aio_loop *loop)
 {
     pthread_mutex_lock(&loop->mutex);
     loop->incoming_closed = true;
-    aio__threadsafe_call *call = loop->incoming;
-    loop->incoming = NULL;
+    aio__threadsafe_call *calls[] = { loop->taken, loop->incoming };
+    loop->taken = loop->incoming = NULL;
     pthread_mutex_unlock(&loop->mutex);
-    while (call) {
-        aio__threadsafe_call *next = call->next;
-        if (call->kept) call->callback(call->arg);
-        else aio__free(call);
-        call = next;
+    for (int i = 0; i < 2; i++) {
+        for (aio__threadsafe_call *call = calls[i], *next; call; call = next) {
+            next = call->next;
+            if (call->kept) call->callback(call->arg);
+            else aio__free(call);
+        }
     }
 }
 
@@ -7074,7 +7277,7 @@ typedef struct aio__waiting {
 
 #define AIO__WAITING(waiter) ((const aio__waiting *)(waiter)->use)
 
-enum { AIO__PARK = -1 }; /* it stands in a wait queue now */
+enum { AIO__PARK = -1, AIO__LATER = -2 }; /* it stands in a wait queue now; it tries first when its turn has come */
 
 static int aio__waiter_enter(aio__waiter *w, aio__wait_queue *queue)
 {
@@ -7094,6 +7297,7 @@ static bool aio__waiter_out(aio__waiter *w)
 static AIO_CORO(aio__waiter)
 {
     AIO_BEGIN(aio__waiter);
+    if (self->wait.code == AIO__LATER) AIO_AWAIT(aio__turn_end(self->task.future.loop));
     while ((self->wait.code = AIO__WAITING(self)->step(self)) == AIO__PARK) {
         AIO_AWAIT(aio__park(&self->task));
         if (!self->wait.queue)
@@ -7117,12 +7321,21 @@ static void *aio__waiter_make(const aio__waiting *use, void *object, size_t extr
     return w;
 }
 
-/* For what needs not wait if `try` says so; `queue` is the object's, and its first member. */
-static aio_future *aio__acquire(const aio__waiting *use, aio__wait_queue *queue, bool (*try_)(void *))
+/* For what could be had at once, but the turn is over. NULL is fine. */
+static void *aio__waiter_later(void *waiter)
+{
+    if (waiter) ((aio__waiter *)waiter)->wait.code = AIO__LATER;
+    return waiter;
+}
+
+/* `try_` says whether it can be had at once, and takes it if asked to; `queue` is the object's first member. */
+static aio_future *aio__acquire(const aio__waiting *use, aio__wait_queue *queue, bool (*try_)(void *, bool take))
 {
     int refused = aio__wait_queue_closed(queue);
     if (refused) return aio__refused(refused, use->function);
-    return try_(queue) ? aio__done_now() : (aio_future *)aio__waiter_make(use, queue, 0);
+    bool later = aio__turn_over(aio__loop_now());
+    if (!try_(queue, !later)) return (aio_future *)aio__waiter_make(use, queue, 0);
+    return later ? (aio_future *)aio__waiter_later(aio__waiter_make(use, queue, 0)) : aio__done_now();
 }
 
 /* ---- events ---- */
@@ -7210,12 +7423,12 @@ AIO_API int aio_event_destroy(aio_event *event)
 
 /* ---- locks ---- */
 
-/* Takes it if it is free and nobody waits who was first. */
-static bool aio__lock_try(void *object)
+/* Whether it is free, and nobody waits who was first. */
+static bool aio__lock_try(void *object, bool take)
 {
     aio_lock *lock = (aio_lock *)object;
     if (lock->locked || lock->queue.called || aio__wait_queue_next(&lock->queue)) return false;
-    lock->locked = true;
+    lock->locked = take;
     return true;
 }
 
@@ -7228,7 +7441,7 @@ static void aio__lock_call(aio_lock *lock)
 static int aio__lock_step(aio__waiter *w)
 {
     aio_lock *lock = (aio_lock *)w->object;
-    if (!w->wait.queue) return aio__lock_try(lock) ? 0 : aio__waiter_enter(w, &lock->queue);
+    if (!w->wait.queue) return aio__lock_try(lock, true) ? 0 : aio__waiter_enter(w, &lock->queue);
     lock->locked = true;
     return 0;
 }
@@ -7279,18 +7492,18 @@ static bool aio__semaphore_call(aio_semaphore *s)
     return true;
 }
 
-static bool aio__semaphore_try(void *object)
+static bool aio__semaphore_try(void *object, bool take)
 {
     aio_semaphore *s = (aio_semaphore *)object;
     if (aio__semaphore_full(s)) return false;
-    s->value--;
+    s->value -= take;
     return true;
 }
 
 static int aio__semaphore_step(aio__waiter *w)
 {
     aio_semaphore *s = (aio_semaphore *)w->object;
-    return w->wait.queue || aio__semaphore_try(s) ? 0 : aio__waiter_enter(w, &s->queue);
+    return w->wait.queue || aio__semaphore_try(s, true) ? 0 : aio__waiter_enter(w, &s->queue);
 }
 
 /* One who was called, and then cancelled, gives it back; then as many go on as there is value for. */
@@ -7400,7 +7613,7 @@ static void aio__condition_fail(aio_task *t, aio_exception *error)
 static bool aio__condition_relock(struct aio__condition_wait *self)
 {
     if (self->held || !self->lock || !self->wait.queue) return false;
-    self->held = aio__lock_try(self->lock);
+    self->held = aio__lock_try(self->lock, true);
     return !self->held && aio__wait_queue_enter(&self->lock->queue, &self->turn, &self->task) == 0;
 }
 
@@ -7805,13 +8018,14 @@ AIO_API aio_future *aio__queue_put(aio_queue *queue, const void *item, size_t si
     if (refused) return aio__refused(refused, "aio_queue_put");
     if (!item || size != queue->size)
         return aio__failure(EINVAL, "aio_queue_put: the item is not of this queue's type");
-    if (queue->shut || !aio_queue_full(queue)) {
+    bool later = !queue->shut && !aio_queue_full(queue) && aio__turn_over(aio__loop_now());
+    if (!later && (queue->shut || !aio_queue_full(queue))) {
         int code = aio__queue_put_nowait(queue, item, size);
         return code ? aio__failure(code, NULL) : aio__done_now();
     }
     aio__waiter *putter = (aio__waiter *)aio__waiter_make(&aio__putter, queue, size);
     if (putter) memcpy(putter + 1, item, size);
-    return (aio_future *)(void *)putter;
+    return (aio_future *)(later ? aio__waiter_later(putter) : putter);
 }
 
 /* ---- get ---- */
@@ -7851,6 +8065,7 @@ AIO_API void *aio__queue_get(aio_queue *queue, size_t size)
     if (size != queue->size) return aio__failure(EINVAL, "aio_queue_get: not the type of this queue's items");
     aio__waiter *getter = (aio__waiter *)aio__waiter_make(&aio__getter, queue, size);
     if (!getter) return NULL;
+    if (queue->count && aio__turn_over(aio__loop_now())) return aio__waiter_later(getter);
     if (!queue->count || aio__queue_get_nowait(queue, getter + 1, size)) return getter;
     getter->task.future.flags = (uint16_t)(getter->task.future.flags & ~AIO__F_CORO);
     getter->task.future.run.ops = NULL;
@@ -8835,8 +9050,10 @@ static int aio__runner_begin(aio_runner *runner, const aio_run_options *options)
 {
     runner->set = aio__set;
     runner->keep_sigint = options->keep_sigint;
+    if (!(options->turn.seconds >= 0)) return EINVAL;
     runner->loop = aio__running ? NULL : aio_new_event_loop();
     if (!runner->loop) return aio__running ? AIO_ELOOPRUNNING : errno;
+    aio_loop_set_turn_limits_with(runner->loop, &options->turn);
     if (options->debug) runner->loop->debug = true;
     return 0;
 }

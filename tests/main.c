@@ -9,6 +9,7 @@
 #include "test_datagrams.c"
 #include "test_subprocess.c"
 #include "test_errors.c"
+#include "test_fairness.c"
 #include "test_harness.c"
 #include "test_linkage.c"
 #include "test_headers.c"

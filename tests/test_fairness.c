@@ -1,0 +1,294 @@
+/* Fairness: the budget of a turn, and what has its turn in between. */
+
+/* ---- what goes on at once, again and again ---- */
+
+enum fair_kind { FAIR_DONE, FAIR_CORO, FAIR_LOCK, FAIR_SEMAPHORE, FAIR_PUT_GET, FAIR_EVENT, FAIR_KINDS };
+
+static struct {
+    long      rounds, since, most; /* rounds of the greedy task; since the other one ran; the most of these */
+    double    work;                /* seconds that a round takes */
+    bool      finished;
+    aio_semaphore semaphore;
+    aio_event event;
+    aio_queue *queue;
+} fair;
+static aio_lock fair_lock;
+
+struct fair_ends { aio_task task; int result; };
+static AIO_CORO(fair_ends)
+{
+    AIO_BEGIN(fair_ends);
+    AIO_RETURN(7);
+    AIO_END;
+}
+
+static void fair_round(void)
+{
+    if (fair.rounds++ == AIO__TURN_AWAITS) fair.most = fair.since = 0; /* the clock is read more often if they are long */
+    if (++fair.since > fair.most) fair.most = fair.since;
+    clock_advance(fair.work);
+}
+
+/* Does `rounds` rounds, or rounds without end for 0, none of which has to wait. */
+struct fair_greedy { aio_task task; enum fair_kind kind; long rounds; int item; aio_future *done; };
+static AIO_CORO(fair_greedy)
+{
+    AIO_BEGIN(fair_greedy);
+    self->done = aio_future_create();
+    if (!self->done) AIO_RAISE(ENOMEM);
+    aio_future_set_done(self->done);
+    while (!self->rounds || fair.rounds < self->rounds) {
+        if (self->kind == FAIR_DONE) AIO_AWAIT(aio_ref(self->done));
+        if (self->kind == FAIR_EVENT) AIO_AWAIT(aio_event_wait(&fair.event));
+        if (self->kind == FAIR_CORO) {
+            AIO_AWAIT(self->item, AIO_CALL(fair_ends));
+            CHECK_INT(self->item, 7);
+        }
+        if (self->kind == FAIR_LOCK) {
+            AIO_AWAIT(aio_lock_acquire(&fair_lock));
+            ALWAYS(aio_lock_locked(&fair_lock));
+            ALWAYS(aio_lock_release(&fair_lock) == 0);
+        }
+        if (self->kind == FAIR_SEMAPHORE) {
+            AIO_AWAIT(aio_semaphore_acquire(&fair.semaphore));
+            ALWAYS(aio_semaphore_release(&fair.semaphore) == 0);
+        }
+        if (self->kind == FAIR_PUT_GET) {
+            AIO_AWAIT(aio_queue_put(fair.queue, &self->item));
+            AIO_AWAIT(self->item, aio_queue_get(fair.queue, int));
+        }
+        fair_round();
+    }
+    AIO_FINALLY;
+    fair.finished = true;
+    aio_unref(self->done);
+    AIO_END;
+}
+
+struct fair_other { aio_task task; };
+static AIO_CORO(fair_other)
+{
+    AIO_BEGIN(fair_other);
+    while (!fair.finished) {
+        fair.since = 0;
+        AIO_AWAIT(aio_sleep(0));
+    }
+    AIO_END;
+}
+
+static void fair_close(void)
+{
+    if (!fair.queue) return;
+    CHECK(aio_queue_empty(fair.queue));
+    ALWAYS(fair.semaphore.value == 1);
+    aio_semaphore_destroy(&fair.semaphore);
+    aio_event_destroy(&fair.event);
+    aio_queue_free(fair.queue);
+    memset(&fair, 0, sizeof fair);
+    fair.finished = true;
+}
+
+static bool fair_open(double work)
+{
+    memset(&fair, 0, sizeof fair);
+    fair.work = work;
+    aio_semaphore_init_bounded(&fair.semaphore, 1);
+    aio_event_set(&fair.event);
+    fair.queue = aio_queue_create(int);
+    return fair.queue != NULL;
+}
+
+#define FAIR_TURN (AIO__TURN_MESSAGES + AIO__TURN_AWAITS)
+
+/* Others run after so many awaits of what is done, or after half a millisecond of them. */
+struct turn_counts { aio_task task; int kind; struct fair_other *other; };
+SCENARIO(turn_counts, .skip = KIND_SLICE) /* nothing is read */
+{
+    AIO_BEGIN(turn_counts);
+    aio_loop_set_slow_callback_duration(aio_get_running_loop(), 0);
+    for (self->kind = 0; self->kind < 2 * FAIR_KINDS; self->kind++) {
+        REQUIRE(fair_open(self->kind < FAIR_KINDS ? 0 : 0.0001));
+        self->other = aio_create_task(AIO_CALL(fair_other));
+        REQUIRE(self->other);
+        AIO_AWAIT(AIO_CALL(fair_greedy, .kind = (enum fair_kind)(self->kind % FAIR_KINDS), .rounds = 500));
+        CHECK_INT(fair.rounds, 500);
+        CHECK(fair.most > 4);
+        if (self->kind < FAIR_KINDS) CHECK(fair.most <= FAIR_TURN);
+        else CHECK(fair.most == 5 || fair.most == 6);
+        AIO_AWAIT((void *)aio_ref(self->other));
+        aio_unref(self->other);
+        self->other = NULL;
+        fair_close();
+    }
+    AIO_FINALLY;
+    fair_close();
+    aio_unref(self->other);
+    AIO_END;
+}
+
+/* What never has to wait ends by a timeout all the same, at its time, and nothing that it took is lost. */
+struct turn_timeout { aio_task task; int kind; double began; aio_queue *queue; };
+SCENARIO(turn_timeout, .skip = KIND_SLICE)
+{
+    AIO_BEGIN(turn_timeout);
+    aio_loop_set_slow_callback_duration(aio_get_running_loop(), 0);
+    for (self->kind = 0; self->kind < FAIR_KINDS; self->kind++) {
+        REQUIRE(fair_open(0.0001));
+        self->began = aio_loop_time(aio_get_running_loop());
+        AIO_TRY {
+            AIO_TIMEOUT(0.1) AIO_AWAIT(AIO_CALL(fair_greedy, .kind = (enum fair_kind)self->kind));
+            UNREACHED();
+        } AIO_CATCH {
+            CAUGHT(AIO_ETIMEOUT);
+        } AIO_END_TRY;
+        CHECK_NEAR(aio_loop_time(aio_get_running_loop()) - self->began, 0.1, 0.0021);
+        fair_close();
+    }
+    AIO_FINALLY;
+    fair_close();
+    AIO_END;
+}
+
+/* A task that is cancelled in the place where its turn was over has what it awaited, and throws at its next await. */
+struct fair_locker { aio_task task; int i; bool has; };
+static AIO_CORO(fair_locker)
+{
+    AIO_BEGIN(fair_locker);
+    for (self->i = 0; self->i < 2 * FAIR_TURN; self->i++) {
+        AIO_AWAIT(aio_lock_acquire(&fair_lock));
+        self->has = true;
+        ALWAYS(aio_lock_release(&fair_lock) == 0);
+        self->has = false;
+    }
+    AIO_FINALLY;
+    ALWAYS(!self->has); /* it throws before it takes */
+    AIO_END;
+}
+
+struct turn_cancelled { aio_task task; struct fair_locker *locker; };
+SCENARIO(turn_cancelled, .skip = KIND_SLICE)
+{
+    AIO_BEGIN(turn_cancelled);
+    self->locker = aio_create_task(AIO_CALL(fair_locker));
+    REQUIRE(self->locker);
+    AIO_AWAIT(aio_sleep(0));
+    CHECK(aio_lock_locked(&fair_lock)); /* its turn is over, and it has the lock */
+    CHECK(aio_task_cancel(self->locker));
+    AIO_TRY {
+        AIO_AWAIT((void *)aio_ref(self->locker));
+        UNREACHED();
+    } AIO_CATCH_ALL {
+        CAUGHT(AIO_ECANCELLED);
+    } AIO_END_TRY;
+    CHECK_INT(aio_task_cancelling(self->locker), 1);
+    AIO_FINALLY;
+    aio_unref(self->locker);
+    AIO_END;
+}
+
+static int fair_reports;
+static void fair_reported(aio_loop *loop, const char *message, const aio_exception *exception, void *arg)
+{
+    (void)loop;
+    (void)exception;
+    (void)arg;
+    fair_reports++;
+    CHECK(strstr(message, "slow task: 10") == message && strstr(message, " ms without waiting for anything, at "));
+    CHECK(strstr(message, ", in fair_greedy"));
+}
+
+/* One that never waits is named, once for as long as a slow step is. */
+TEST(turn_without_end_is_named)
+{
+    aio_loop *loop = aio_new_event_loop();
+    CHECK(loop && fair_open(0.0001));
+    fair_reports = 0;
+    aio_loop_set_exception_handler(loop, fair_reported, NULL);
+    CHECK_INT(aio_loop_run_until_complete(loop, AIO_CALL(fair_greedy, .kind = FAIR_DONE, .rounds = 1500), NULL), 0);
+    CHECK_INT(fair_reports, 1);
+    fair_close();
+    aio_loop_free(loop);
+}
+
+TEST(turn_limits)
+{
+    aio_loop *loop = aio_new_event_loop();
+    CHECK(loop != NULL);
+    CHECK_INT(aio_loop_set_turn_limits(NULL), EINVAL);
+    CHECK_INT(aio_loop_set_turn_limits(loop, .seconds = -1), EINVAL);
+    CHECK_INT(aio_loop_set_turn_limits(loop, .messages = 10, .bytes = 100, .seconds = 0.01), 0);
+    loop->step_clock = seam_now;
+    CHECK(!aio__turn_spent(loop, 0, 9));
+    CHECK(!aio__turn_over(loop));
+    CHECK(aio__turn_spent(loop, 0, 1));
+    CHECK(aio__turn_over(loop));
+    loop->looks++; /* another turn */
+    CHECK(!aio__turn_over(loop));
+    CHECK(!aio__turn_spent(loop, 99, 0));
+    CHECK(aio__turn_spent(loop, 1, 0));
+    loop->looks++;
+    clock_advance(0.0099);
+    CHECK(!aio__turn_spent(loop, 1, 8));
+    clock_advance(0.0002);
+    CHECK(!aio__turn_spent(loop, 1, 1)); /* the clock is not read for each */
+    loop->looks++;
+    CHECK(aio__turn_spent(loop, 1, 8));
+    CHECK_INT(aio_loop_set_turn_limits(loop, .seconds = 1e300), 0);
+    loop->looks++;
+    CHECK(!aio__turn_spent(loop, AIO__TURN_BYTES - 1, AIO__TURN_MESSAGES - 1));
+    CHECK(aio__turn_spent(loop, 1, 0));
+    aio_loop_free(loop);
+    CHECK_INT(aio_run(AIO_CALL(fair_ends), .turn = { .seconds = -1 }), 1);
+}
+
+/* ---- calls of other threads ---- */
+
+static char fair_calls[1001];
+static void fair_called(void *arg)
+{
+    fair_calls[fair.rounds] = *(const char *)arg;
+    fair_round();
+}
+
+static int fair_post(aio_loop *loop, int count)
+{
+    static const char calls[] = "abcd";
+    int code = 0;
+    aio__running = NULL; /* as in another thread, whose running loop this is not */
+    for (int i = 0; i < count && !code; i++)
+        code = aio_loop_call_soon_threadsafe(loop, fair_called, (void *)(uintptr_t)&calls[i % 4]);
+    aio__running = loop;
+    return code;
+}
+
+static bool fair_in_order(void)
+{
+    for (int i = 0; i < 1000; i++)
+        if (fair_calls[i] != "abcd"[i % 4]) return false;
+    return true;
+}
+
+/* A thousand that have come at once are made in order, and in turns of their own; those that come later come later. */
+struct turn_threadsafe { aio_task task; struct fair_other *other; bool posted; };
+SCENARIO(turn_threadsafe, .skip = KIND_SLICE)
+{
+    AIO_BEGIN(turn_threadsafe);
+    REQUIRE(fair_open(0));
+    self->other = aio_create_task(AIO_CALL(fair_other));
+    REQUIRE(self->other);
+    REQUIRE(!fair_post(aio__running, 998));
+    while (fair.rounds < 1000) {
+        if (fair.rounds && !self->posted) REQUIRE(!fair_post(aio__running, 2));
+        self->posted = fair.rounds > 0;
+        AIO_AWAIT(aio_sleep(0));
+    }
+    CHECK(fair_calls[998] == 'a' && fair_calls[999] == 'b');
+    fair_calls[998] = 'c';
+    fair_calls[999] = 'd';
+    CHECK(fair_in_order());
+    CHECK(fair.most <= AIO__TURN_MESSAGES);
+    AIO_FINALLY;
+    fair_close();
+    aio_unref(self->other);
+    AIO_END;
+}
