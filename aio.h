@@ -2096,6 +2096,7 @@ typedef struct aio_session_options {
     bool               force_close;       /* no connection is kept for another request */
     double             keepalive_timeout; /* seconds that an idle connection is kept; 0: 15, AIO_UNLIMITED: for ever */
     int                max_line_size, max_field_size, max_headers; /* of a response's head; 0: 8190, 8190, 128 */
+    bool               strict;            /* responses are read without the leniencies (see below) */
     size_t             max_body;          /* bytes that aio_response_read takes; 0: AIO_STREAM_READ_ALL_LIMIT */
     size_t             read_bufsize;      /* up to twice as much of a body is read ahead; 0: 64 KiB */
     int                family;            /* AF_INET, AF_INET6; 0: both */
@@ -2112,6 +2113,11 @@ typedef struct aio_session_options {
      * counts as empty */
     bool               trust_env;
 } aio_session_options;
+
+/* Responses are read as browsers and curl read them. What RFC 9112 does not allow, and is taken unless .strict is set:
+ * lines of the head that end in LF alone; header lines that are folded, which become one with a space; several spaces
+ * before the status or the reason; an end of the connection instead of the empty line after the head, or of what
+ * follows the last chunk. Lengths, chunk sizes and Transfer-Encoding are read strictly in any case. */
 
 /* aio_session_open(.limit = 100, ...): a session of this thread's loop. NULL, with errno: ENOMEM, AIO_ENOLOOP, EINVAL
  * (a header, a number or a timeout that is none), AIO_EURL (the base URL, a proxy). aiohttp: ClientSession,
@@ -2153,7 +2159,6 @@ typedef struct aio_response_task { aio_task task; aio_response *result; } aio_re
 #define aio_session_patch(...)   AIO__SESSION_REQUEST("PATCH", __VA_ARGS__, )
 #define aio_session_delete(...)  AIO__SESSION_REQUEST("DELETE", __VA_ARGS__, )
 #define aio_session_head(...)    AIO__SESSION_REQUEST("HEAD", __VA_ARGS__, )
-#define aio_session_options(...) AIO__SESSION_REQUEST("OPTIONS", __VA_ARGS__, )
 #define aio_session_request(session, method, ...) AIO__SESSION_REQUEST(method, session, __VA_ARGS__, )
 #define AIO__SESSION_REQUEST(method, session, url, ...) \
     aio__session_request((session), (method), (url), AIO__OPTIONS(aio_request_options, __VA_ARGS__))
@@ -2167,7 +2172,7 @@ struct aio_response { /* read-only */
     const char        *method;   /* of the request */
     const char        *url;      /* in normal form */
     aio_headers        headers;
-    int64_t            content_length; /* -1: not known beforehand */
+    int64_t            content_length; /* of HEAD and 304 what a body would have; -1: not known beforehand */
     aio_response_times times;
 };
 
@@ -10175,16 +10180,16 @@ static int aio__tls_name(SSL *ssl, const char *host, bool verify)
 {
     char name[256];
     unsigned char address[16];
-    bool is_address = inet_pton(AF_INET, host, address) == 1 || inet_pton(AF_INET6, host, address) == 1;
-    size_t length = strlen(host);
+    size_t length = strcspn(host, "%"); /* a zone is nothing to the other side (RFC 6874 4) */
     if (length && host[length - 1] == '.') length--;
     if (!length || length >= sizeof name) return EINVAL;
     memcpy(name, host, length);
     name[length] = 0;
+    bool is_address = inet_pton(AF_INET, name, address) == 1 || inet_pton(AF_INET6, name, address) == 1;
     if (!is_address &&
         aio__os.SSL_ctrl(ssl, SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name, name) != 1) return ENOMEM;
     if (!verify) return 0;
-    if (is_address) return aio__os.X509_VERIFY_PARAM_set1_ip_asc(aio__os.SSL_get0_param(ssl), host) == 1 ? 0 : ENOMEM;
+    if (is_address) return aio__os.X509_VERIFY_PARAM_set1_ip_asc(aio__os.SSL_get0_param(ssl), name) == 1 ? 0 : ENOMEM;
     aio__os.SSL_set_hostflags(ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
     return aio__os.SSL_set1_host(ssl, name) == 1 ? 0 : ENOMEM;
 }
@@ -17592,9 +17597,10 @@ AIO_API int aio_cookie_jar_load(aio_cookie_jar *jar, const char *path, int *line
 /* ============================================================================
  * 49. HTTP messages
  *
- * RFC 9112: heads in and out, body framing, dates. The parser goes line by line over the bytes as they arrive, never
- * twice over one, and copies nothing until the head is whole. What a hostile peer may send is refused with a reason: no
- * leniency but `lax`, which lets a response end its lines in a bare LF. Owns nothing but the headers it fills.
+ * RFC 9112: heads in and out, body framing, dates. The parser goes line by line over the bytes as they arrive, and
+ * copies nothing until the head is whole. What a hostile peer may send is refused with a reason. Responses are read
+ * with the leniencies that `lenient` names, none of which touches framing; requests without. Owns nothing but the
+ * headers it fills.
  * ============================================================================ */
 
 enum {
@@ -17613,6 +17619,16 @@ enum {
 
 enum { AIO__MORE = -1 }; /* the bytes so far are good, and not all */
 
+/* What a response may do that RFC 9112 does not allow, and browsers and curl take. Fields that decide about framing and
+ * connection are read strictly in any case. */
+enum {
+    AIO__LENIENT_BARE_LF = 1, /* lines of the head end in LF alone */
+    AIO__LENIENT_FOLDED = 2,  /* a header line goes on in the next one, which begins with white space (5.2) */
+    AIO__LENIENT_SPACES = 4,  /* several spaces before the status, or before the reason */
+    AIO__LENIENT_NO_END = 8,  /* the connection is closed before the empty line of a head, or after the last chunk */
+    AIO__LENIENT_ALL = 15
+};
+
 typedef struct aio__http_limits { uint32_t line, field, count, total; } aio__http_limits;
 
 /* One head on its way in. Zeroed but for what the caller sets; aio__http_head_reset makes it ready for the next. */
@@ -17620,17 +17636,20 @@ typedef struct aio__http_head {
     /* set by the caller */
     aio__http_limits limits;     /* 0: the default */
     aio_headers *headers;        /* where the fields go; reset at the start, and filled when the head is whole */
-    bool is_request, lax;
+    bool is_request;
+    unsigned char lenient;       /* AIO__LENIENT_...; of a response */
     bool is_connect;             /* the answer to CONNECT: one that agrees has no body, whatever its fields say */
     /* on the way */
     size_t   scanned;            /* bytes in which no line end is left to find */
     size_t   line;               /* where the unfinished line begins */
     uint32_t fields, blank_lines;
     uint32_t host;               /* which of the fields is Host, if has_host */
-    bool     started, whole, connection_upgrade, has_upgrade, has_encoding, has_host, connection_close, connection_keep;
+    bool     started, whole, folded, has_upgrade, has_encoding, has_host;
+    bool     connection_close, connection_keep, connection_upgrade;
     size_t   at[2], width[2];    /* reason, or method and target */
     /* results; texts lie in the headers' block and are valid until the headers change */
     aio_text method, target, reason;
+    aio_text raw;                /* of a response: the head as it came */
     uint64_t length;             /* Content-Length */
     int      status, minor;      /* HTTP/1.minor */
     bool     has_length, chunked;
@@ -17651,19 +17670,22 @@ static int aio__http_fail(aio__http_head *head, int refuse, const char *why)
 static inline void aio__http_head_reset(aio__http_head *head, aio_headers *headers, bool is_request)
 {
     aio__http_limits limits = head->limits;
-    bool lax = head->lax, is_connect = head->is_connect;
+    unsigned char lenient = head->lenient;
+    bool is_connect = head->is_connect;
     memset(head, 0, sizeof *head);
     if (!limits.line) limits.line = AIO__HTTP_LINE_MAX;
     if (!limits.field) limits.field = AIO__HTTP_FIELD_MAX;
     if (!limits.count) limits.count = AIO__HTTP_HEADERS_MAX;
     if (!limits.total) limits.total = AIO__HTTP_HEAD_MAX;
     head->limits = limits;
-    head->lax = lax;
+    head->lenient = lenient;
     head->is_connect = is_connect;
     head->headers = headers;
     head->is_request = is_request;
     aio__headers_reset(headers);
 }
+
+#define AIO__NOT_HTTP "the answer does not begin with an HTTP status line"
 
 /* "HTTP/1.x" in eight bytes; a response's later minor versions are read as 1.1 (RFC 9110 2.5). */
 static int aio__http_version(aio__http_head *head, const char *text)
@@ -17680,17 +17702,21 @@ static int aio__http_version(aio__http_head *head, const char *text)
 static int aio__http_status_line(aio__http_head *head, const char *data, size_t at, size_t end)
 {
     const char *text = data + at;
-    size_t n = end - at;
-    if (n < 12 || text[8] != ' ')
-        return aio__http_fail(head, 400, "the answer does not begin with an HTTP status line");
+    bool spaces = (head->lenient & AIO__LENIENT_SPACES) != 0;
+    if (end - at < 12 || text[8] != ' ') return aio__http_fail(head, 400, AIO__NOT_HTTP);
     int code = aio__http_version(head, text);
     if (code) return code;
-    if (!aio__is(text[9], AIO__DIGIT) || !aio__is(text[10], AIO__DIGIT) || !aio__is(text[11], AIO__DIGIT)
-        || text[9] == '0' || (n > 12 && text[12] != ' '))
+    at += 9;
+    while (spaces && at < end && data[at] == ' ') at++;
+    text = data + at;
+    if (end - at < 3 || !aio__is(text[0], AIO__DIGIT) || !aio__is(text[1], AIO__DIGIT) || !aio__is(text[2], AIO__DIGIT)
+        || text[0] == '0' || (end - at > 3 && text[3] != ' '))
         return aio__http_fail(head, 400, "the status is not exactly three digits from 100 on");
-    head->status = (text[9] - '0') * 100 + (text[10] - '0') * 10 + (text[11] - '0');
-    head->at[0] = n > 12 ? at + 13 : end;
-    head->width[0] = end - head->at[0];
+    head->status = (text[0] - '0') * 100 + (text[1] - '0') * 10 + (text[2] - '0');
+    at += end - at > 3 ? 4 : 3;
+    while (spaces && at < end && data[at] == ' ') at++;
+    head->at[0] = at;
+    head->width[0] = end - at;
     if (aio__has_control(data + head->at[0], head->width[0], false))
         return aio__http_fail(head, 400, "the reason phrase has a control character");
     return 0;
@@ -17872,29 +17898,83 @@ static int aio__http_known_field(aio__http_head *head, aio_text name, aio_text v
     }
 }
 
+/* Notes the place of a field, which has been checked. */
+static int aio__http_add_field(aio__http_head *head, const char *data, size_t at, size_t colon, size_t from, size_t to)
+{
+    aio__field *field = &head->headers->fields[head->fields++];
+    field->name = (uint32_t)at;
+    field->name_length = (uint32_t)(colon - at);
+    field->value = (uint32_t)from;
+    field->value_length = (uint32_t)(to - from);
+    return aio__http_known_field(head, aio__text(data + at, colon - at), aio__text(data + from, to - from));
+}
+
+/* A header line that goes on in another one (RFC 9112 5.2), whose white space is before `from`: aio__http_unfold makes
+ * one line of it. Not of a field that decides about framing or the connection. */
+static int aio__http_fold(aio__http_head *head, const char *data, size_t from, size_t to)
+{
+    aio__field *field = head->fields ? &head->headers->fields[head->fields - 1] : NULL;
+    if (head->is_request || !(head->lenient & AIO__LENIENT_FOLDED) || !field
+        || aio__http_word(aio__text(data + field->name, field->name_length), true) != AIO__WORD_OTHER)
+        return aio__http_fail(head, 400, "a header line is folded");
+    if (from == to) return 0;
+    if (!field->value_length) field->value = (uint32_t)from;
+    field->value_length = (uint32_t)to - field->value;
+    head->folded = true;
+    return 0;
+}
+
 /* One header line without its end: checked, and its place noted. */
 static int aio__http_field_line(aio__http_head *head, const char *data, size_t at, size_t end)
 {
     size_t i = at, from, to = end;
+    bool folded = data[at] == ' ' || data[at] == '\t';
     while (i < end && aio__is(data[i], AIO__TOKEN)) i++;
-    if (i == at && (data[i] == ' ' || data[i] == '\t')) return aio__http_fail(head, 400, "a header line is folded");
-    if (i == end || data[i] != ':') return aio__http_fail(head, 400, "a header line has no name and colon");
-    if (i == at) return aio__http_fail(head, 400, "a header name is empty");
-    for (from = i + 1; from < to && (data[from] == ' ' || data[from] == '\t');) from++;
+    if (!folded && (i == end || data[i] != ':'))
+        return aio__http_fail(head, 400, "a header line has no name and colon");
+    if (!folded && i == at) return aio__http_fail(head, 400, "a header name is empty");
+    for (from = folded ? at : i + 1; from < to && (data[from] == ' ' || data[from] == '\t');) from++;
     while (to > from && (data[to - 1] == ' ' || data[to - 1] == '\t')) to--;
     if (aio__has_control(data + from, to - from, false))
         return aio__http_fail(head, 400, "a header value has a control character");
+    if (folded) return aio__http_fold(head, data, from, to);
     if (head->fields >= head->limits.count) return aio__http_fail(head, 431, "the head has too many fields");
     if (!aio__headers_index(head->headers, head->fields + 1)) {
         aio__http_fail(head, 503, "out of memory");
         return ENOMEM;
     }
-    aio__field *field = &head->headers->fields[head->fields++];
-    field->name = (uint32_t)at;
-    field->name_length = (uint32_t)(i - at);
-    field->value = (uint32_t)from;
-    field->value_length = (uint32_t)(to - from);
-    return aio__http_known_field(head, aio__text(data + at, i - at), aio__text(data + from, to - from));
+    return aio__http_add_field(head, data, at, i, from, to);
+}
+
+/* The first byte from i on that ends a value's run: a control character, a tab too, or n. */
+static inline size_t aio__http_run(const char *data, size_t i, size_t n)
+{
+    const uint64_t ones = UINT64_C(0x0101010101010101), high = ones << 7;
+    for (; n - i >= 8; i += 8) {
+        uint64_t word, delete_mark;
+        memcpy(&word, data + i, 8);
+        delete_mark = word ^ (ones * 0x7f);
+        if ((((word - ones * 0x20) & ~word) | ((delete_mark - ones) & ~delete_mark)) & high) break;
+    }
+    while (i < n && (unsigned char)data[i] >= 0x20 && data[i] != 0x7f) i++;
+    return i;
+}
+
+/* A header line as nearly all are, whole, in one pass. Gives where the next one begins; 0 for any other line, of which
+ * aio__http_line says what it is. *code: of a field that is refused. */
+static inline size_t aio__http_plain_line(aio__http_head *head, const char *data, size_t at, size_t n, int *code)
+{
+    size_t i = at, from, to, end;
+    if (n > head->limits.total) n = head->limits.total;
+    while (i < n && aio__is(data[i], AIO__TOKEN)) i++;
+    if (i >= n || i == at || data[i] != ':') return 0;
+    for (from = i + 1; from < n && data[from] == ' ';) from++;
+    end = to = aio__http_run(data, from, n);
+    if (n - end < 2 || data[end] != '\r' || data[end + 1] != '\n' || end - at > head->limits.field
+        || head->fields >= head->limits.count || head->fields >= head->headers->room) return 0;
+    while (to > from && data[to - 1] == ' ') to--;
+    *code = aio__http_add_field(head, data, at, i, from, to);
+    return end + 2;
 }
 
 /* What the fields say together. */
@@ -17910,27 +17990,57 @@ static int aio__http_judge(aio__http_head *head)
     return 0;
 }
 
+/* Makes one line of each value that came in several: a space for each fold. */
+static void aio__http_unfold(aio_headers *headers, char *text)
+{
+    for (uint32_t i = 0; i < headers->count; i++) {
+        aio__field *field = &headers->fields[i];
+        char *at = text + field->value, *end = at + field->value_length, *out = at;
+        while (at < end) {
+            if (*at != '\r' && *at != '\n') {
+                *out++ = *at++;
+                continue;
+            }
+            while (out[-1] == ' ' || out[-1] == '\t') out--;
+            while (*at == '\r' || *at == '\n' || *at == ' ' || *at == '\t') at++;
+            *out++ = ' ';
+        }
+        field->value_length = (uint32_t)(out - text) - field->value;
+    }
+}
+
+/* Makes room for n bytes in the headers' block, which are not kept. */
+static int aio__http_block(aio__http_head *head, size_t n)
+{
+    aio_headers *headers = head->headers;
+    if (headers->capacity >= n) return 0;
+    size_t capacity = n < 1024 ? 1024 : n;
+    char *block = (char *)aio__malloc(capacity);
+    if (!block) {
+        aio__http_fail(head, 503, "out of memory");
+        return ENOMEM;
+    }
+    aio__free(headers->text);
+    headers->text = block;
+    headers->capacity = (uint32_t)capacity;
+    return 0;
+}
+
 /* Copies the whole head into the headers' block and puts a NUL after each name and value: there is a byte to spare,
- * the colon or the line's end. */
+ * the colon or the line's end. Of a response a copy follows that stays as it came. */
 static int aio__http_take(aio__http_head *head, const char *data, size_t n)
 {
     aio_headers *headers = head->headers;
-    if (headers->capacity < n) {
-        size_t capacity = n < 512 ? 512 : n;
-        char *block = (char *)aio__malloc(capacity);
-        if (!block) {
-            aio__http_fail(head, 503, "out of memory");
-            return ENOMEM;
-        }
-        aio__free(headers->text);
-        headers->text = block;
-        headers->capacity = (uint32_t)capacity;
-    }
+    size_t all = head->is_request ? n : 2 * n;
+    int code = aio__http_block(head, all);
+    if (code) return code;
     char *text = headers->text;
     memcpy(text, data, n);
-    headers->length = (uint32_t)n;
+    if (!head->is_request) head->raw = aio__text((char *)memcpy(text + n, data, n), n);
+    headers->length = (uint32_t)all;
     headers->count = head->fields;
     headers->wasted = 0;
+    if (head->folded) aio__http_unfold(headers, text);
     for (uint32_t i = 0; i < head->fields; i++) {
         const aio__field *field = &headers->fields[i];
         text[field->name + field->name_length] = text[field->value + field->value_length] = '\0';
@@ -17947,12 +18057,36 @@ static int aio__http_take(aio__http_head *head, const char *data, size_t n)
     return 0;
 }
 
-/* Whether the first bytes of a start line already show that it is none. */
-static int aio__http_first_bytes(aio__http_head *head, const char *text, size_t n)
+/* What an answer may be that is not HTTP's, by its first bytes. */
+static const struct { unsigned char length; char bytes[5]; const char *problem; } aio__other_protocols[] = {
+    { 2, "\x16\x03", AIO__NOT_HTTP ": it looks like TLS (https)" },
+    { 2, "\x15\x03", AIO__NOT_HTTP ": it looks like a refusal of TLS (https)" },
+    { 4, "SSH-", AIO__NOT_HTTP ": it looks like SSH" },
+    { 2, "\0\0", AIO__NOT_HTTP ": it looks like HTTP/2" },
+    { 3, "220", AIO__NOT_HTTP ": it looks like FTP or SMTP" },
+    { 4, "-ERR", AIO__NOT_HTTP ": it looks like Redis or POP3" },
+    { 3, "+OK", AIO__NOT_HTTP ": it looks like POP3" },
+    { 4, "* OK", AIO__NOT_HTTP ": it looks like IMAP" },
+};
+
+/* An answer does not begin as HTTP's do. `whole`: no more of its line is to come. */
+static int aio__http_other_protocol(aio__http_head *head, const char *text, size_t n, bool whole)
+{
+    for (size_t i = 0; i < sizeof aio__other_protocols / sizeof *aio__other_protocols; i++) {
+        size_t length = aio__other_protocols[i].length;
+        if (memcmp(text, aio__other_protocols[i].bytes, n < length ? n : length) != 0) continue;
+        if (n >= length) return aio__http_fail(head, 400, aio__other_protocols[i].problem);
+        if (!whole) return 0;
+    }
+    return aio__http_fail(head, 400, AIO__NOT_HTTP);
+}
+
+/* Whether the first bytes of a start line already show that it is none. `whole`: they are all of the line. */
+static int aio__http_first_bytes(aio__http_head *head, const char *text, size_t n, bool whole)
 {
     if (!n || (n == 1 && *text == '\r')) return 0;
     if (!head->is_request && memcmp(text, "HTTP/", n < 5 ? n : 5) != 0)
-        return aio__http_fail(head, 400, "the answer does not begin with an HTTP status line");
+        return aio__http_other_protocol(head, text, n, whole);
     if (head->is_request && !aio__is(*text, AIO__TOKEN))
         return aio__http_fail(head, 400, "the request's method is not a token");
     return 0;
@@ -17964,12 +18098,13 @@ static int aio__http_line(aio__http_head *head, const char *data, size_t at, siz
     bool has_cr = end > at && data[end - 1] == '\r';
     size_t stop = has_cr ? end - 1 : end;
     uint32_t limit = head->started ? head->limits.field : head->limits.line;
-    if (!head->started && aio__http_first_bytes(head, data + at, stop - at)) return AIO_EHTTP;
+    if (!head->started && aio__http_first_bytes(head, data + at, stop - at, true)) return AIO_EHTTP;
     if (stop - at > limit)
         return head->started ? aio__http_fail(head, 431, "a header line is too long")
                              : aio__http_fail(head, 414, "the start line is too long");
     if (end >= head->limits.total) return aio__http_fail(head, 431, "the head is too long");
-    if (!has_cr && (head->is_request || !head->lax)) return aio__http_fail(head, 400, "a line ends without CR");
+    if (!has_cr && (head->is_request || !(head->lenient & AIO__LENIENT_BARE_LF)))
+        return aio__http_fail(head, 400, "a line ends without CR");
     if (stop > at && head->started) return aio__http_field_line(head, data, at, stop);
     if (stop > at) {
         head->started = true;
@@ -17991,7 +18126,7 @@ static int aio__http_wait(aio__http_head *head, const char *data, size_t n)
     if (head->started) {
         if (length > (size_t)head->limits.field + 1) return aio__http_fail(head, 431, "a header line is too long");
     } else {
-        if (aio__http_first_bytes(head, data + head->line, length)) return AIO_EHTTP;
+        if (aio__http_first_bytes(head, data + head->line, length, false)) return AIO_EHTTP;
         if (length > (size_t)head->limits.line + 1) return aio__http_fail(head, 414, "the start line is too long");
     }
     return n >= head->limits.total ? aio__http_fail(head, 431, "the head is too long") : AIO__MORE;
@@ -18010,12 +18145,18 @@ static aio_text aio__http_host(const aio__http_head *head)
  * head->problem; the head is of no use then until it is reset. */
 static inline int aio__http_head_feed(aio__http_head *head, const char *data, size_t n, size_t *used)
 {
+    int code = 0;
     while (head->scanned < n) {
+        size_t at = head->line, next = 0;
+        if (head->started && head->scanned == at) next = aio__http_plain_line(head, data, at, n, &code);
+        if (next) head->scanned = head->line = next;
+        if (code) return code;
+        if (next) continue;
         const char *lf = (const char *)memchr(data + head->scanned, '\n', n - head->scanned);
         if (!lf) break;
-        size_t end = (size_t)(lf - data), at = head->line;
+        size_t end = (size_t)(lf - data);
         head->scanned = head->line = end + 1;
-        int code = aio__http_line(head, data, at, end);
+        code = aio__http_line(head, data, at, end);
         if (code) return code;
         if (head->whole) {
             *used = end + 1;
@@ -18024,6 +18165,16 @@ static inline int aio__http_head_feed(aio__http_head *head, const char *data, si
     }
     head->scanned = n;
     return n ? aio__http_wait(head, data, n) : AIO__MORE;
+}
+
+/* The peer has closed after n bytes of a head that is not whole. 0: it counts as whole, with all n; AIO__MORE: it does
+ * not; or a code. */
+static inline int aio__http_head_closed(aio__http_head *head, const char *data, size_t n)
+{
+    if (!(head->lenient & AIO__LENIENT_NO_END) || head->is_request || !head->started || head->line != n)
+        return AIO__MORE;
+    int code = aio__http_judge(head);
+    return code ? code : aio__http_take(head, data, n);
 }
 
 /* timeout=N of a Keep-Alive field in seconds, or -1. */
@@ -18045,7 +18196,8 @@ typedef enum { AIO__BODY_NONE, AIO__BODY_LENGTH, AIO__BODY_CHUNKED, AIO__BODY_CL
 typedef enum { AIO__BODY_MORE, AIO__BODY_DATA, AIO__BODY_DONE, AIO__BODY_ERROR } aio__body_step;
 typedef enum {
     AIO__CHUNK_SIZE, AIO__CHUNK_EXTENSION, AIO__CHUNK_SIZE_LF, AIO__CHUNK_DATA, AIO__CHUNK_DATA_CR, AIO__CHUNK_DATA_LF,
-    AIO__TRAILER_START, AIO__TRAILER_NAME, AIO__TRAILER_VALUE, AIO__TRAILER_LF, AIO__CHUNK_END_LF,
+    AIO__CHUNK_SIZE_SPACE, AIO__TRAILER_START, AIO__TRAILER_NAME, AIO__TRAILER_VALUE, AIO__TRAILER_LF,
+    AIO__CHUNK_END_LF,
     AIO__CHUNK_END, AIO__CHUNK_BAD
 } aio__chunk_state;
 
@@ -18057,6 +18209,7 @@ typedef struct aio__body {
     uint64_t         received;   /* bytes of data so far */
     uint32_t         digits, extension, excess, tiny, trailer_bytes, trailer_lines;
     const char      *problem;    /* after an error: why */
+    unsigned char    lenient;    /* AIO__LENIENT_NO_END or 0 */
 } aio__body;
 
 static void aio__body_start(aio__body *body, aio__body_kind kind, uint64_t length)
@@ -18080,6 +18233,7 @@ static inline bool aio__http_body_of(const aio__http_head *head, aio_text method
     aio__body_start(body, bodyless ? AIO__BODY_NONE : head->chunked ? AIO__BODY_CHUNKED
                         : head->has_length ? AIO__BODY_LENGTH : head->is_request ? AIO__BODY_NONE : AIO__BODY_CLOSE,
                     head->length);
+    body->lenient = head->is_request ? 0 : head->lenient & AIO__LENIENT_NO_END;
     return head->keep_alive && !tunnel && body->kind != AIO__BODY_CLOSE;
 }
 
@@ -18112,6 +18266,7 @@ static aio__chunk_state aio__chunk_size_byte(aio__body *body, char c)
     }
     if (!body->digits) return aio__chunk_fail(body, "a chunk size is not hexadecimal");
     if (c == '\r') return AIO__CHUNK_SIZE_LF;
+    if (c == ' ' || c == '\t') return AIO__CHUNK_SIZE_SPACE;
     return c == ';' ? AIO__CHUNK_EXTENSION : aio__chunk_fail(body, "a chunk size is not hexadecimal");
 }
 
@@ -18142,6 +18297,10 @@ static aio__chunk_state aio__chunk_byte(aio__body *body, char c)
     switch (body->state) {
     case AIO__CHUNK_SIZE:
         return aio__chunk_size_byte(body, c);
+    case AIO__CHUNK_SIZE_SPACE: /* RFC 9112 7.1.1 has it before a ';' only */
+        if (++body->extension > AIO__CHUNK_EXTENSION_MAX) return aio__chunk_fail(body, "a chunk extension is too long");
+        if (c == ' ' || c == '\t') return AIO__CHUNK_SIZE_SPACE;
+        return c == ';' ? AIO__CHUNK_EXTENSION : aio__chunk_fail(body, "a chunk size is not hexadecimal");
     case AIO__CHUNK_EXTENSION:
         if (c == '\r') return AIO__CHUNK_SIZE_LF;
         if (aio__has_control(&c, 1, false)) return aio__chunk_fail(body, "a chunk extension has a control character");
@@ -18209,7 +18368,8 @@ static inline bool aio__body_closed(aio__body *body)
 {
     if (body->state == AIO__CHUNK_END) return true;
     if (body->state == AIO__CHUNK_BAD) return false;
-    if (body->kind == AIO__BODY_CLOSE) {
+    bool ended = body->state == AIO__TRAILER_START || body->state == AIO__CHUNK_END_LF; /* the last chunk has come */
+    if (body->kind == AIO__BODY_CLOSE || (ended && body->lenient)) {
         body->state = AIO__CHUNK_END;
         return true;
     }
@@ -18234,6 +18394,16 @@ static bool aio__http_put_field(aio__buffer *out, aio_text name, aio_text value)
 static bool aio__http_put_named(aio__buffer *out, const char *name, const char *value)
 {
     return aio__http_put_field(out, aio__text(name, strlen(name)), aio__text(value, strlen(value)));
+}
+
+/* Appends host and port of a URL for the other side, to which a zone is nothing (RFC 6874 4). */
+static bool aio__http_put_host(aio__buffer *out, const aio_url *url)
+{
+    const char *at = url->authority.data, *end = at + url->authority.length;
+    const char *zone = url->is_ipv6 ? (const char *)memchr(at, '%', url->authority.length) : NULL;
+    if (zone && !aio__buffer_append(out, at, (size_t)(zone - at))) return false;
+    if (zone) at = (const char *)memchr(zone, ']', (size_t)(end - zone));
+    return aio__buffer_append(out, at, (size_t)(end - at));
 }
 
 /* Appends all fields and the empty line. */
@@ -18543,9 +18713,10 @@ static int aio__hop_ask(aio__hop *hop, int state, const char *data, const char *
 
 static int aio__connect_ask(aio__hop *hop, const char *const *headers)
 {
-    char to[AIO__PROXY_TEXT_MAX + 12], line[2 * sizeof to + 32];
+    char host[AIO__PROXY_TEXT_MAX + 1], to[AIO__PROXY_TEXT_MAX + 12], line[2 * sizeof to + 32];
     const aio_url *url = &hop->proxy->url;
-    aio__host_port(hop->host, hop->port, to, sizeof to);
+    snprintf(host, sizeof host, "%.*s", (int)strcspn(hop->host, "%"), hop->host); /* without a zone (RFC 6874 4) */
+    aio__host_port(host, hop->port, to, sizeof to);
     int n = snprintf(line, sizeof line, "CONNECT %s HTTP/1.1\r\nHost: %s\r\n", to, to);
     bool stored = aio__buffer_append(&hop->out, line, (size_t)n);
     if (url->user.data || url->password.data)
@@ -18554,6 +18725,7 @@ static int aio__connect_ask(aio__hop *hop, const char *const *headers)
         stored = aio__http_put_field(&hop->out, aio__text(headers[0], strlen(headers[0])),
                                      aio__text(headers[1], strlen(headers[1])));
     hop->head.is_connect = true;
+    hop->head.lenient = AIO__LENIENT_ALL;
     aio__http_head_reset(&hop->head, &hop->headers, false);
     memcpy(line, "\r\n", 2);
     return stored ? aio__hop_ask(hop, AIO__HOP_CONNECT, line, line + 2) : ENOMEM;
@@ -19828,10 +20000,18 @@ static aio__body_step aio__intake_piece(aio__intake *in, aio_text *piece)
     return AIO__BODY_DATA;
 }
 
+/* How long what is not given out yet will be at least, by Content-Length. */
+static uint64_t aio__intake_declared(const aio__intake *in)
+{
+    uint64_t held = in->content.end - in->content.start;
+    return held + (in->stream && in->body.kind == AIO__BODY_LENGTH ? in->body.left : 0);
+}
+
 /* Takes all that has come into `content`. AIO__BODY_DATA: that is more than `max`. Anything else as above; ENOMEM is
  * AIO__BODY_ERROR without a problem. What was not taken is still to come. */
 static aio__body_step aio__intake_take(aio__intake *in, size_t max)
 {
+    if (aio__intake_declared(in) > max) return AIO__BODY_DATA;
     for (;;) {
         aio_text piece;
         aio_stream *s = in->stream;
@@ -20500,6 +20680,7 @@ static aio__exchange *aio__exchange_open(aio_session *session)
         x->in.failed = aio__exchange_failed;
         x->in.hold = aio__exchange_hold;
         x->in.max = session->options.max_body;
+        x->head.lenient = session->options.strict ? 0 : AIO__LENIENT_ALL;
         x->head.limits.line = (uint32_t)session->options.max_line_size;
         x->head.limits.field = (uint32_t)session->options.max_field_size;
         x->head.limits.count = (uint32_t)session->options.max_headers;
@@ -20695,6 +20876,16 @@ static const char *aio__fields_problem(const aio_headers *headers)
     return NULL;
 }
 
+/* How often a field is given, in a list or as fields. */
+static size_t aio__fields_count(const char *const *pairs, const aio_headers *headers, const char *name)
+{
+    size_t count = 0, n = strlen(name), position = 0;
+    aio_text value;
+    for (size_t i = 0; pairs && pairs[i]; i += 2) count += aio__same_word(pairs[i], strlen(pairs[i]), name, n);
+    while (headers && aio_headers_next_of(headers, name, &position, &value)) count++;
+    return count;
+}
+
 /* Timeouts in nanoseconds, each as `mine` has it, or else `its`, or by default. False if one is none. */
 static bool aio__timeouts_read(int64_t limits[AIO__TIMEOUTS], const aio_timeouts *mine, const aio_timeouts *its)
 {
@@ -20721,6 +20912,7 @@ static const char *aio__request_problem(aio_session *session, const char *method
         return "the method is not a token of up to 31 characters";
     const char *why = aio__pairs_problem(o->headers);
     if (!why) why = aio__fields_problem(o->header_fields);
+    if (!why && aio__fields_count(o->headers, o->header_fields, "Host") > 1) why = "there is more than one Host";
     if (why) return why;
     for (count = 0; o->params && o->params[count]; count++) { }
     if (count % 2) return "params has a name without a value";
@@ -20831,12 +21023,11 @@ static bool aio__request_head(aio__exchange *x, const struct aio__fetching *f)
     x->out.start = x->out.end = 0;
     x->keep = !f->session->options.force_close;
     if (!aio__buffer_word(&x->out, x->method) || !aio__buffer_append(&x->out, " ", 1)) return false;
-    if (x->via.block && (!aio__buffer_word(&x->out, "http://")
-                         || !aio__buffer_append(&x->out, x->url.authority.data, x->url.authority.length))) return false;
+    if (x->via.block && (!aio__buffer_word(&x->out, "http://") || !aio__http_put_host(&x->out, &x->url))) return false;
     if (!aio__buffer_append(&x->out, x->url.target.data, x->url.target.length)
         || !aio__buffer_word(&x->out, " HTTP/1.1\r\n")) return false;
-    if (!aio__fetching_has(f, "Host") && !aio__http_put_field(&x->out, aio__text("Host", 4), x->url.authority))
-        return false;
+    if (!aio__fetching_has(f, "Host") && (!aio__buffer_word(&x->out, "Host: ") || !aio__http_put_host(&x->out, &x->url)
+                                          || !aio__buffer_append(&x->out, "\r\n", 2))) return false;
     while (aio_headers_next(&f->session->headers, &position, &name, &value)) {
         if (f->header_count && aio__pairs_have(f->headers, f->header_count, name)) continue;
         if (!aio__request_field(x, name, value)) return false;
@@ -21048,8 +21239,9 @@ static bool aio__exchange_begin(aio__exchange *x)
     response->method = x->method;
     response->url = x->url.text.data;
     if (!aio__http_body_of(&x->head, aio__text(x->method, strlen(x->method)), &x->in.body)) x->keep = false;
-    response->content_length = x->in.body.kind == AIO__BODY_LENGTH ? (int64_t)x->head.length : -1;
-    if (x->in.body.kind == AIO__BODY_NONE) response->content_length = 0;
+    bool described = x->head.status == 304 || !strcmp(x->method, "HEAD"); /* the body is another response's */
+    response->content_length = x->head.has_length ? (int64_t)x->head.length : -1;
+    if (x->in.body.kind == AIO__BODY_NONE && !described) response->content_length = 0;
     response->times.reused = connection->reused;
     long kept = aio__http_keep_alive_timeout(aio__headers_value(&response->headers, "keep-alive", 10));
     int64_t most = x->session->connector.keepalive, its = kept * INT64_C(1000000000);
@@ -21071,6 +21263,10 @@ static int aio__exchange_listen(aio__exchange *x)
         size_t used = 0, n = unread.length;
         if (n) x->heard = true;
         int code = aio__http_head_feed(&x->head, unread.data, n, &used);
+        if (code == AIO__MORE && aio__stream_ended(s)) {
+            code = aio__http_head_closed(&x->head, unread.data, n);
+            used = n;
+        }
         if (code == AIO__MORE && aio__stream_ended(s)) {
             x->head.problem = n ? "the server closed the connection within the response's head"
                                 : "the server closed the connection without an answer";
@@ -21293,7 +21489,8 @@ static int aio__session_fill(aio_session *session, const aio_session_options *o)
 {
     int64_t names_ttl = aio__timeout_ns(o->ttl_dns_cache, 10), keepalive = aio__timeout_ns(o->keepalive_timeout, 15);
     int64_t limits[AIO__TIMEOUTS];
-    if (names_ttl < 0 || keepalive < 0 || aio__pairs_problem(o->headers) || aio__pairs_problem(o->proxy_headers)
+    if (names_ttl < 0 || keepalive < 0 || aio__pairs_problem(o->headers)
+        || aio__fields_count(o->headers, NULL, "Host") > 1 || aio__pairs_problem(o->proxy_headers)
         || !aio__timeouts_read(limits, &o->timeout, &o->timeout)
         || o->max_line_size < 0 || o->max_field_size < 0 || o->max_headers < 0
         || aio__timeout_ns(o->happy_eyeballs_delay, 0) < 0 || o->limit < AIO_UNLIMITED

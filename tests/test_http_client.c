@@ -267,6 +267,11 @@ static const struct { const char *says; int end, code; const char *body; } clien
     { "HTTP/1.1 200 OK\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\n", END_STAY, AIO_EHTTP, NULL },
     { "HTTP/1.1 20 OK\r\n\r\n", END_STAY, AIO_EHTTP, NULL },
     { "SSH-2.0-x\r\n", END_STAY, AIO_EHTTP, NULL },
+    { "HTTP/1.1 200 OK\nA: b\n c\nContent-Length: 5\n\nhello", END_STAY, 0, "hello" },
+    { "HTTP/1.1 200 OK\r\nA: b\r\n", END_CLOSE, 0, "" },
+    { "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n", END_CLOSE, AIO_EPAYLOAD, NULL },
+    { "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3 ;a=b\r\nabc\r\n0\r\n", END_CLOSE, 0, "abc" },
+    { "HTTP/1.1 304 N\r\nContent-Length: 5\r\n\r\n", END_STAY, 0, "" },
     { "", END_CLOSE, AIO_EDISCONNECTED, NULL },
     { "HTTP/1.1 200 OK\r\nA: b", END_CLOSE, AIO_EDISCONNECTED, NULL },
 };
@@ -295,6 +300,104 @@ SCENARIO(client_hears, .may = CLIENT_MAY)
         aio_server_abort_clients(self->server);
         if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
     AIO_END;
+}
+
+/* .strict: what is forgiven otherwise is not. */
+struct client_strict { aio_task task; aio_server *server; aio_session *session; struct get_url *get; size_t i; };
+SCENARIO(client_strict, .may = CLIENT_MAY)
+{
+    static const struct { const char *says; int code; } rows[] = {
+        { "HTTP/1.1 200 OK\nContent-Length: 5\n\nhello", AIO_EHTTP },
+        { "HTTP/1.1 200 OK\r\nA: b\r\n c\r\nContent-Length: 5\r\n\r\nhello", AIO_EHTTP },
+        { "HTTP/1.1  200 OK\r\nContent-Length: 5\r\n\r\nhello", AIO_EHTTP },
+        { "HTTP/1.1 200 OK\r\nA: b\r\n", AIO_EDISCONNECTED },
+        { "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n", AIO_EPAYLOAD },
+    };
+    AIO_BEGIN(client_strict);
+    AIO_AWAIT(self->server, aio_start_server(scripted_handler, &the_script, "127.0.0.1", 0));
+    self->session = aio_session_open(.strict = true);
+    REQUIRE(self->session);
+    for (self->i = 0; self->i < sizeof rows / sizeof *rows; self->i++) {
+        script_says(&the_script, rows[self->i].says, END_CLOSE);
+        self->get = get_task(self->session, aio_server_port(self->server), "/", no_timeouts);
+        AIO_AWAIT((struct get_url *)aio_ref(self->get));
+        CHECK_INT(self->get->code, rows[self->i].code);
+        aio_unref(self->get);
+        self->get = NULL;
+    }
+    AIO_FINALLY;
+        aio_unref(self->get);
+        AIO_AWAIT(aio_session_close(self->session));
+        aio_server_abort_clients(self->server);
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
+
+/* What the head says of a length: of HEAD and 304 what a body would have; over max_body, an error at once; and the
+ * bytes can still be taken in pieces. */
+struct client_lengths {
+    aio_task task; aio_server *server; aio_session *session; aio_response *r; aio_text text; char url[60]; size_t i;
+    double began;
+};
+SCENARIO(client_lengths, .may = CLIENT_MAY)
+{
+    static const struct { const char *method, *says; int length; } rows[] = {
+        { "HEAD", "HTTP/1.1 200 OK\r\nContent-Length: 12\r\n\r\n", 12 },
+        { "HEAD", "HTTP/1.1 200 OK\r\n\r\n", -1 }, { "GET", "HTTP/1.1 304 N\r\nContent-Length: 12\r\n\r\n", 12 },
+        { "GET", "HTTP/1.1 304 N\r\n\r\n", -1 }, { "GET", "HTTP/1.1 204 N\r\n\r\n", 0 },
+        { "GET", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello", 5 },
+        { "OPTIONS", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", -1 },
+    };
+    AIO_BEGIN(client_lengths);
+    AIO_AWAIT(self->server, aio_start_server(scripted_handler, &the_script, "127.0.0.1", 0));
+    snprintf(self->url, sizeof self->url, "http://127.0.0.1:%d/", aio_server_port(self->server));
+    self->session = aio_session_open(.max_body = 12);
+    REQUIRE(self->session);
+    for (self->i = 0; self->i < sizeof rows / sizeof *rows; self->i++) {
+        script_says(&the_script, rows[self->i].says, END_STAY);
+        AIO_AWAIT(self->r, aio_session_request(self->session, rows[self->i].method, self->url));
+        CHECK_INT(self->r->content_length, rows[self->i].length);
+        aio_response_release(self->r);
+        self->r = NULL;
+    }
+    script_says(&the_script, "HTTP/1.1 200 OK\r\nContent-Length: 13\r\n\r\nsome", END_STAY);
+    the_script.later = "more more";
+    self->began = aio_loop_time(aio_get_running_loop());
+    AIO_AWAIT(self->r, aio_session_get(self->session, self->url));
+    AIO_TRY {
+        AIO_AWAIT(self->text, aio_response_read(self->r));
+        UNREACHED();
+    } AIO_CATCH {
+        CAUGHT(AIO_ELIMIT);
+        CHECK_NEAR(aio_loop_time(aio_get_running_loop()) - self->began, 0, 0.5);
+    } AIO_END_TRY;
+    AIO_AWAIT(self->text, aio_response_read_chunk(self->r));
+    CHECK(self->text.length > 0 && !memcmp(self->text.data, "some", self->text.length));
+    AIO_FINALLY;
+        aio_response_release(self->r);
+        AIO_AWAIT(aio_session_close(self->session));
+        aio_server_abort_clients(self->server);
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
+
+/* The zone of an address is nothing to the other side: not in Host, nor in the absolute form for a proxy. */
+TEST(client_zone_stays_here)
+{
+    static const struct { const char *url, *host; } rows[] = {
+        { "http://[fe80::1%25eth0]/", "[fe80::1]" }, { "http://[fe80::1%25eth0]:81/", "[fe80::1]:81" },
+        { "http://[::1]:81/", "[::1]:81" }, { "http://a.test/%25/", "a.test" },
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        aio__buffer out;
+        aio_url url;
+        memset(&out, 0, sizeof out);
+        CHECK_INT(aio_url_parse(&url, rows[i].url, strlen(rows[i].url), NULL), 0);
+        CHECK(aio__http_put_host(&out, &url));
+        CHECK_BYTES(out.data, out.end, rows[i].host);
+        aio__free(out.data);
+        aio_url_clear(&url);
+    }
 }
 
 /* The connection is reset after every byte of the answer in turn: an error that says so, or the whole body. */
@@ -450,9 +553,13 @@ static int client_code(aio_loop *loop, void *awaitable) { return aio_loop_run_un
 TEST(client_bad_arguments)
 {
     static const char *const odd[] = { "X-A", NULL }, *const split[] = { "X-A", "a\r\nB: c", NULL },
-                      *const framing[] = { "Content-Length", "3", NULL };
+                      *const framing[] = { "Content-Length", "3", NULL },
+                      *const hosts[] = { "Host", "a", "X", "y", "host", "a", NULL },
+                      *const host[] = { "Host", "a", NULL };
+    aio_headers fields;
     aio_loop *loop = aio_new_event_loop();
     aio_set_event_loop(loop);
+    memset(&fields, 0, sizeof fields);
     aio_session *s = aio_session_open(.limit = 1);
     CHECK(s);
     CHECK_INT(client_code(loop, aio_session_get(NULL, "http://x/")), EINVAL);
@@ -462,6 +569,16 @@ TEST(client_bad_arguments)
     CHECK_INT(client_code(loop, aio_session_get(s, "http://x/", .headers = odd)), EINVAL);
     CHECK_INT(client_code(loop, aio_session_get(s, "http://x/", .headers = split)), EINVAL);
     CHECK_INT(client_code(loop, aio_session_get(s, "http://x/", .headers = framing)), EINVAL);
+    CHECK_INT(client_code(loop, aio_session_get(s, "http://x/", .headers = hosts)), EINVAL);
+    CHECK_INT(aio_headers_add(&fields, "HOST", "b"), 0);
+    CHECK_INT(client_code(loop, aio_session_get(s, "http://x/", .headers = host, .header_fields = &fields)), EINVAL);
+    for (int i = 0; i < 2; i++) {
+        aio_headers_clear(&fields);
+        CHECK_INT(aio_headers_add(&fields, i ? "content-length" : "Transfer-encoding", i ? "3" : "chunked"), 0);
+        CHECK_INT(client_code(loop, aio_session_get(s, "http://x/", .header_fields = &fields)), EINVAL);
+    }
+    aio_headers_clear(&fields);
+    CHECK(!aio_session_open(.headers = hosts) && errno == EINVAL);
     CHECK_INT(client_code(loop, aio_session_get(s, "http://x/", .params = odd)), EINVAL);
     CHECK_INT(client_code(loop, aio_session_get(s, "http://x/", .timeout = { .total = NAN })), EINVAL);
     CHECK_INT(client_code(loop, aio_session_get(s, "http://x/", .timeout = { .sock_read = -2 })), EINVAL);

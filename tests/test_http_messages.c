@@ -37,7 +37,7 @@ static void http_describe_head(const aio__http_head *head, http_outcome *outcome
 }
 
 /* Feeds `first` bytes, then up to `step` more at a time, as a slow peer would. */
-static void http_parse(const char *data, size_t n, bool is_request, bool lax, size_t first, size_t step,
+static void http_parse(const char *data, size_t n, bool is_request, unsigned char lenient, size_t first, size_t step,
                        http_outcome *outcome)
 {
     aio_headers headers;
@@ -47,7 +47,7 @@ static void http_parse(const char *data, size_t n, bool is_request, bool lax, si
     memset(&headers, 0, sizeof headers);
     memset(&head, 0, sizeof head);
     memset(outcome, 0, sizeof *outcome);
-    head.lax = lax;
+    head.lenient = lenient;
     aio__http_head_reset(&head, &headers, is_request);
     for (;;) {
         char *copy = http_exact(data, given);
@@ -62,17 +62,17 @@ static void http_parse(const char *data, size_t n, bool is_request, bool lax, si
     aio_headers_clear(&headers);
 }
 
-static void http_check(const char *data, bool is_request, bool lax, const char *expected)
+static void http_check(const char *data, bool is_request, unsigned char lenient, const char *expected)
 {
     http_outcome whole, cut;
     size_t n = strlen(data);
-    http_parse(data, n, is_request, lax, n, n, &whole);
+    http_parse(data, n, is_request, lenient, n, n, &whole);
     CHECK_STR(whole.text, expected);
-    http_parse(data, n, is_request, lax, 0, 1, &cut);
+    http_parse(data, n, is_request, lenient, 0, 1, &cut);
     CHECK_STR(cut.text, expected);
     CHECK_INT(cut.used, whole.used);
     for (size_t i = 0; i <= n; i++) {
-        http_parse(data, n, is_request, lax, i, n, &cut);
+        http_parse(data, n, is_request, lenient, i, n, &cut);
         CHECK_STR(cut.text, expected);
         CHECK_INT(cut.used, whole.used);
     }
@@ -115,7 +115,7 @@ TEST(http_response_heads)
         { "HTTP/1.1 200 OK\r\nA: b\r\n", "more" }, { "HTTP/1.1 200 OK\r\nA: b\r\n\r", "more" },
         { "HTTP/1.1 200 OK\r\n\r", "more" },
     };
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) http_check(rows[i][0], false, false, rows[i][1]);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) http_check(rows[i][0], false, 0, rows[i][1]);
 }
 
 TEST(http_response_heads_refused)
@@ -129,7 +129,16 @@ TEST(http_response_heads_refused)
     static const char coding[] = "501: Transfer-Encoding has a coding other than chunked";
     static const char last[] = "400: chunked is not the last transfer coding";
     static const char *const rows[][2] = {
-        { "SSH-2.0-x\r\n", not_http }, { "SSH-2.0", not_http }, { "h", not_http }, { "\x16\x03", not_http },
+        { "SSH-2.0-x\r\n", "400: the answer does not begin with an HTTP status line: it looks like SSH" },
+        { "SSH-2.0", "400: the answer does not begin with an HTTP status line: it looks like SSH" },
+        { "\x16\x03", "400: the answer does not begin with an HTTP status line: it looks like TLS (https)" },
+        { "\x15\x03\x01",
+          "400: the answer does not begin with an HTTP status line: it looks like a refusal of TLS (https)" },
+        { "220 a FTP\r\n", "400: the answer does not begin with an HTTP status line: it looks like FTP or SMTP" },
+        { "-ERR unknown\r\n", "400: the answer does not begin with an HTTP status line: it looks like Redis or POP3" },
+        { "+OK\r\n", "400: the answer does not begin with an HTTP status line: it looks like POP3" },
+        { "* OK\r\n", "400: the answer does not begin with an HTTP status line: it looks like IMAP" },
+        { "SS", "more" }, { "SS\r\n", not_http }, { "SSL\r\n", not_http }, { "h", not_http }, { "\x16\x02", not_http },
         { "ICY 200 OK\r\n", not_http },
         { " HTTP/1.1 200 OK\r\n", not_http }, { "HTTP/1.1\r\n", not_http }, { "HTTP/1.1 20\r\n", not_http },
         { "HTTP/1.1  200 OK\r\n", digits },
@@ -186,7 +195,7 @@ TEST(http_response_heads_refused)
         { "HTTP/1.1 200 OK\r\nTransfer-Encoding: \r\n\r\n", "400: Transfer-Encoding is empty" },
         { "HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", "400: Transfer-Encoding in HTTP/1.0" },
     };
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) http_check(rows[i][0], false, false, rows[i][1]);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) http_check(rows[i][0], false, 0, rows[i][1]);
 }
 
 TEST(http_request_heads)
@@ -244,7 +253,7 @@ TEST(http_request_heads)
         { "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding : chunked\r\n\r\n",
           "400: a header line has no name and colon" },
     };
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) http_check(rows[i][0], true, false, rows[i][1]);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) http_check(rows[i][0], true, 0, rows[i][1]);
 }
 
 /* What names a host: Host, the target of CONNECT, and one in absolute form. */
@@ -266,45 +275,145 @@ TEST(http_authorities)
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         snprintf(data, sizeof data, "GET / HTTP/1.1\r\nHost: %s\r\n\r\n", rows[i].text);
         snprintf(expected, sizeof expected, "GET / 1.1 keep|Host=%s", rows[i].text);
-        http_check(data, true, false, rows[i].host ? expected : not_host);
+        http_check(data, true, 0, rows[i].host ? expected : not_host);
         if (strpbrk(rows[i].text, "/?")) continue; /* there the authority ends */
         snprintf(data, sizeof data, "GET http://%s HTTP/1.0\r\n\r\n", rows[i].text);
         snprintf(expected, sizeof expected, "GET http://%s 1.0 close", rows[i].text);
         bool spoilt = strchr(rows[i].text, '\xc3') != NULL;
-        if (!spoilt) http_check(data, true, false, rows[i].host ? expected : unfit);
+        if (!spoilt) http_check(data, true, 0, rows[i].host ? expected : unfit);
         snprintf(data, sizeof data, "CONNECT %s HTTP/1.0\r\n\r\n", rows[i].text);
         snprintf(expected, sizeof expected, "CONNECT %s 1.0 close", rows[i].text);
-        if (!spoilt) http_check(data, true, false, rows[i].connect ? expected : unfit);
+        if (!spoilt) http_check(data, true, 0, rows[i].connect ? expected : unfit);
     }
-    http_check("GET / HTTP/1.1\r\nHost: a b\r\n\r\n", true, false, not_host);
-    http_check("GET / HTTP/1.1\r\nHost: a\tb\r\n\r\n", true, false, not_host);
-    http_check("GET / HTTP/1.0\r\nHost: a b\r\n\r\n", true, false, not_host);
-    http_check("GET http:///x HTTP/1.1\r\n", true, false, unfit);
-    http_check("GET http://?x HTTP/1.1\r\n", true, false, unfit);
-    http_check("GET http:// HTTP/1.1\r\n", true, false, unfit);
-    http_check("GET http://u:p@a/ HTTP/1.1\r\n", true, false, unfit);
-    http_check("GET http:/a HTTP/1.1\r\n", true, false, unfit);
-    http_check("CONNECT a:1/ HTTP/1.1\r\n", true, false, unfit);
-    http_check("HTTP/1.1 200 OK\r\nHost: a b\r\n\r\n", false, false, "200 OK 1.1 keep|Host=a b");
+    http_check("GET / HTTP/1.1\r\nHost: a b\r\n\r\n", true, 0, not_host);
+    http_check("GET / HTTP/1.1\r\nHost: a\tb\r\n\r\n", true, 0, not_host);
+    http_check("GET / HTTP/1.0\r\nHost: a b\r\n\r\n", true, 0, not_host);
+    http_check("GET http:///x HTTP/1.1\r\n", true, 0, unfit);
+    http_check("GET http://?x HTTP/1.1\r\n", true, 0, unfit);
+    http_check("GET http:// HTTP/1.1\r\n", true, 0, unfit);
+    http_check("GET http://u:p@a/ HTTP/1.1\r\n", true, 0, unfit);
+    http_check("GET http:/a HTTP/1.1\r\n", true, 0, unfit);
+    http_check("CONNECT a:1/ HTTP/1.1\r\n", true, 0, unfit);
+    http_check("HTTP/1.1 200 OK\r\nHost: a b\r\n\r\n", false, 0, "200 OK 1.1 keep|Host=a b");
 }
 
-TEST(http_lax_takes_bare_line_feeds_of_responses_only)
+/* Each leniency by its flag: taken with it, and refused with all the others. */
+TEST(http_leniencies_of_responses)
 {
-    http_check("HTTP/1.1 200 OK\nA: b\r\nC:\n\nx", false, true, "200 OK 1.1 keep|A=b|C=");
-    http_check("HTTP/1.1 200 OK\nA: b\r\n c\n", false, true, "400: a header line is folded");
-    http_check("GET / HTTP/1.0\n\n", true, true, "400: a line ends without CR");
+    static const char bare[] = "400: a line ends without CR", folded[] = "400: a header line is folded";
+    static const char digits[] = "400: the status is not exactly three digits from 100 on";
+    static const struct { unsigned char flag; const char *data, *lenient, *strict; } rows[] = {
+        { AIO__LENIENT_BARE_LF, "HTTP/1.1 200 OK\nA: b\r\nC:\n\nx", "200 OK 1.1 keep|A=b|C=", bare },
+        { AIO__LENIENT_BARE_LF, "HTTP/1.1 200 OK\r\nA: b\r\n\n", "200 OK 1.1 keep|A=b", bare },
+        { AIO__LENIENT_FOLDED, "HTTP/1.1 200 OK\r\nA: b\r\n c\r\nD: e\r\n\r\n", "200 OK 1.1 keep|A=b c|D=e", folded },
+        { AIO__LENIENT_FOLDED, "HTTP/1.1 200 OK\r\nA: b \t\r\n\t \tc  d\t\r\n \r\n e\r\n\r\n",
+          "200 OK 1.1 keep|A=b c  d e", folded },
+        { AIO__LENIENT_FOLDED, "HTTP/1.1 200 OK\r\nA:\r\n b\r\n \r\n\r\n", "200 OK 1.1 keep|A=b", folded },
+        { AIO__LENIENT_FOLDED, "HTTP/1.1 200 OK\r\nA: \r\n \r\n\r\n", "200 OK 1.1 keep|A=", folded },
+        { AIO__LENIENT_FOLDED, "HTTP/1.1 200 OK\r\nA: b\r\n c: d\r\nE: f\r\n\r\n",
+          "200 OK 1.1 keep|A=b c: d|E=f", folded },
+        { AIO__LENIENT_SPACES, "HTTP/1.1  200 OK\r\n\r\n", "200 OK 1.1 keep", digits },
+        { AIO__LENIENT_SPACES, "HTTP/1.1   200\r\n\r\n", "200  1.1 keep", digits },
+        { AIO__LENIENT_SPACES, "HTTP/1.1 200   Not  OK\r\n\r\n", "200 Not  OK 1.1 keep", "200   Not  OK 1.1 keep" },
+        { AIO__LENIENT_SPACES, "HTTP/1.1 200  \r\n\r\n", "200  1.1 keep", "200   1.1 keep" },
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        unsigned char others = (unsigned char)(AIO__LENIENT_ALL & ~rows[i].flag);
+        http_check(rows[i].data, false, rows[i].flag, rows[i].lenient);
+        http_check(rows[i].data, false, AIO__LENIENT_ALL, rows[i].lenient);
+        http_check(rows[i].data, false, others, rows[i].strict);
+    }
+    http_check("HTTP/1.1 200 OK\nA: b\n c\n\n", false, AIO__LENIENT_ALL, "200 OK 1.1 keep|A=b c");
+}
+
+/* What decides about framing and the connection is read strictly; and so is every request. */
+TEST(http_leniencies_end_at_framing)
+{
+    static const char folded[] = "400: a header line is folded";
+    static const char *const rows[][2] = {
+        { "HTTP/1.1 200 OK\r\n A: b\r\n\r\n", folded },
+        { "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n 2\r\n\r\n", folded },
+        { "HTTP/1.1 200 OK\r\nContent-Length:\r\n 2\r\n\r\n", "400: Content-Length is empty" },
+        { "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n ,x\r\n\r\n", folded },
+        { "HTTP/1.1 200 OK\r\nConnection: x\r\n ,close\r\n\r\n", folded },
+        { "HTTP/1.1 200 OK\r\nA: b\r\n c\x01\r\n\r\n", "400: a header value has a control character" },
+        { "HTTP/1.1 200 OK\r\nA: b\rc\r\n\r\n", "400: a header value has a control character" },
+        { "HTTP/1.1 200 OK\r\nA : b\r\n\r\n", "400: a header line has no name and colon" },
+        { "HTTP/1.1\t200 OK\r\n\r\n", "400: the answer does not begin with an HTTP status line" },
+        { "HTTP/1.1 20 OK\r\n\r\n", "400: the status is not exactly three digits from 100 on" },
+        { "HTTP/1.1 200\tOK\r\n\r\n", "400: the status is not exactly three digits from 100 on" },
+        { "HTTP/1.1          \r\n\r\n", "400: the status is not exactly three digits from 100 on" },
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        http_check(rows[i][0], false, AIO__LENIENT_ALL, rows[i][1]);
+    http_check("GET / HTTP/1.0\n\n", true, AIO__LENIENT_ALL, "400: a line ends without CR");
+    http_check("GET / HTTP/1.0\r\nA: b\r\n c\r\n\r\n", true, AIO__LENIENT_ALL, folded);
+}
+
+/* A head that ends with the connection, after whole lines; of a response only, and only if it may. */
+TEST(http_heads_without_an_end)
+{
+    static const struct { const char *data; bool is_request; unsigned char lenient; int code; } rows[] = {
+        { "HTTP/1.1 200 OK\r\nA: b\r\n", false, AIO__LENIENT_NO_END, 0 },
+        { "HTTP/1.1 200 OK\r\nA: b\n", false, AIO__LENIENT_ALL, 0 },
+        { "HTTP/1.1 200 OK\r\n", false, AIO__LENIENT_NO_END, 0 },
+        { "HTTP/1.1 200 OK\r\nA: b\r\n", false, AIO__LENIENT_ALL - AIO__LENIENT_NO_END, AIO__MORE },
+        { "HTTP/1.1 200 OK\r\nA: b\r", false, AIO__LENIENT_ALL, AIO__MORE },
+        { "HTTP/1.1 200 OK\r\nA: b", false, AIO__LENIENT_ALL, AIO__MORE },
+        { "HTTP/1.1 200 OK", false, AIO__LENIENT_ALL, AIO__MORE }, { "", false, AIO__LENIENT_ALL, AIO__MORE },
+        { "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Length: 5\r\n", false, AIO__LENIENT_ALL,
+          AIO_EHTTP },
+        { "GET / HTTP/1.0\r\nA: b\r\n", true, AIO__LENIENT_ALL, AIO__MORE },
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        aio_headers headers;
+        aio__http_head head;
+        size_t used = 0, n = strlen(rows[i].data);
+        memset(&headers, 0, sizeof headers);
+        memset(&head, 0, sizeof head);
+        head.lenient = rows[i].lenient;
+        aio__http_head_reset(&head, &headers, rows[i].is_request);
+        CHECK_INT(aio__http_head_feed(&head, rows[i].data, n, &used), AIO__MORE);
+        CHECK_INT(aio__http_head_closed(&head, rows[i].data, n), rows[i].code);
+        CHECK_INT(head.whole, rows[i].code == 0);
+        if (head.whole) CHECK_BYTES(head.raw.data, head.raw.length, rows[i].data);
+        if (head.whole && headers.count) CHECK_STR(aio_headers_get(&headers, "a").data, "b");
+        aio_headers_clear(&headers);
+    }
+}
+
+TEST(http_heads_are_kept_as_they_came)
+{
+    static const char data[] = "HTTP/1.1 200  OK\r\nA:  b \r\n c\nD:e\r\n\r\nbody";
+    aio_headers headers;
+    aio__http_head head;
+    size_t used = 0;
+    memset(&headers, 0, sizeof headers);
+    memset(&head, 0, sizeof head);
+    head.lenient = AIO__LENIENT_ALL;
+    for (int i = 0; i < 2; i++) {
+        aio__http_head_reset(&head, &headers, false);
+        CHECK_INT(aio__http_head_feed(&head, data, sizeof data - 1, &used), 0);
+        CHECK_INT(used, sizeof data - 5);
+        CHECK_BYTES(head.raw.data, head.raw.length, data, used);
+        CHECK_STR(aio_headers_get(&headers, "a").data, "b c");
+        CHECK_STR(aio_headers_get(&headers, "d").data, "e");
+        CHECK_INT(aio_headers_set(&headers, "A", "longer than it was"), 0);
+        CHECK_STR(aio_headers_get(&headers, "d").data, "e");
+    }
+    aio_headers_clear(&headers);
 }
 
 TEST(http_zero_bytes_are_refused)
 {
     http_outcome outcome;
-    http_parse("HTTP/1.1 200 OK\r\nA: b\0c\r\n\r\n", 27, false, false, 27, 1, &outcome);
+    http_parse("HTTP/1.1 200 OK\r\nA: b\0c\r\n\r\n", 27, false, 0, 27, 1, &outcome);
     CHECK_STR(outcome.text, "400: a header value has a control character");
-    http_parse("HTTP/1.1 200 OK\r\nA\0: b\r\n\r\n", 26, false, false, 26, 1, &outcome);
+    http_parse("HTTP/1.1 200 OK\r\nA\0: b\r\n\r\n", 26, false, 0, 26, 1, &outcome);
     CHECK_STR(outcome.text, "400: a header line has no name and colon");
-    http_parse("HTTP/1.1 200 O\0\r\n\r\n", 19, false, false, 19, 1, &outcome);
+    http_parse("HTTP/1.1 200 O\0\r\n\r\n", 19, false, 0, 19, 1, &outcome);
     CHECK_STR(outcome.text, "400: the reason phrase has a control character");
-    http_parse("GET /\0 HTTP/1.1\r\n\r\n", 19, true, false, 19, 1, &outcome);
+    http_parse("GET /\0 HTTP/1.1\r\n\r\n", 19, true, 0, 19, 1, &outcome);
     CHECK_STR(outcome.text, "400: the request's target is empty or has a character that no target has");
 }
 
@@ -321,7 +430,7 @@ static void http_check_long(bool is_request, const char *prefix, const char *uni
     memcpy(at, suffix, strlen(suffix) + 1);
     for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
         size_t step = steps[i] == 1 ? n / 50 + 1 : steps[i];
-        http_parse(data, n, is_request, false, step < n ? step : n, step, &outcome);
+        http_parse(data, n, is_request, 0, step < n ? step : n, step, &outcome);
         outcome.text[strlen(expected) < sizeof outcome.text ? strlen(expected) : 0] = '\0';
         CHECK_STR(outcome.text, expected);
     }
@@ -359,7 +468,7 @@ TEST(http_head_total_limit)
     memcpy(data + n, "\r\n", 2);
     n += 2;
     for (size_t step = 999; step < 3 * n; step *= 3) {
-        http_parse(data, n, false, false, step < n ? step : n, step, &outcome);
+        http_parse(data, n, false, 0, step < n ? step : n, step, &outcome);
         CHECK_STR(outcome.text, "431 limit: the head is too long");
     }
     free(data);
@@ -517,7 +626,8 @@ TEST(http_chunked_bodies)
         { "0\r\n", 0, early }, { "0\r\n\r", 0, early },
         { "\r\n", 0, size }, { "g\r\n", 0, size }, { "-1\r\n", 0, size }, { "+1\r\n", 0, size }, { "0x3\r\n", 0, size },
         { " 3\r\n", 0, size },
-        { "3 \r\n", 0, size }, { "3 ;x\r\n", 0, size }, { "3\t\r\n", 0, size }, { "3_0\r\n", 0, size },
+        { "3 \r\n", 0, size }, { "3\t\r\n", 0, size }, { "3_0\r\n", 0, size }, { "3 0\r\n", 0, size },
+        { "3 ;a=b\r\nabc\r\n0\t ;x\r\n\r\n", 22, "abc|done" }, { " ;x\r\n", 0, size },
         { ";\r\n", 0, size }, { "3\n", 0, size }, { "0\n\r\n", 0, size },
         { "3\rabc", 0, lf }, { "3\r\r\n", 0, lf }, { "3;x\n", 0, "|a chunk extension has a control character" },
         { "3;\x01\r\n", 0, "|a chunk extension has a control character" },
@@ -555,6 +665,25 @@ static size_t http_repeat(const char *start, const char *unit, size_t times, con
     return count - 1;
 }
 
+/* What follows the last chunk may be missing at the connection's end, where a response may leave it out. */
+TEST(http_chunked_bodies_without_an_end)
+{
+    static const struct { const char *in; bool closed; } rows[] = {
+        { "3\r\nabc\r\n0\r\n", true }, { "0\r\nA: b\r\n", true }, { "0\r\n\r", true }, { "0\r", false },
+        { "0\r\nA: b", false }, { "3\r\nabc\r\n", false }, { "3\r\nab", false }, { "", false },
+    };
+    for (size_t i = 0; i < 2 * (sizeof rows / sizeof *rows); i++) {
+        aio__body body;
+        aio_text out;
+        const char *in = rows[i / 2].in;
+        size_t used, n = strlen(in);
+        aio__body_start(&body, AIO__BODY_CHUNKED, 0);
+        body.lenient = i % 2 ? AIO__LENIENT_NO_END : 0;
+        for (; aio__body_feed(&body, in, n, &used, &out) == AIO__BODY_DATA; n -= used) in += used;
+        CHECK_INT(aio__body_closed(&body), i % 2 && rows[i / 2].closed);
+    }
+}
+
 TEST(http_chunked_limits)
 {
     const char *problem;
@@ -567,6 +696,8 @@ TEST(http_chunked_limits)
               AIO__CHUNK_TINY_MAX + 10);
     CHECK(problem == NULL);
     CHECK_INT(http_repeat("1;", "x", AIO__CHUNK_EXTENSION_MAX + 10, &problem), AIO__CHUNK_EXTENSION_MAX + 1);
+    CHECK_STR(problem, "a chunk extension is too long");
+    CHECK_INT(http_repeat("1", " ", AIO__CHUNK_EXTENSION_MAX + 10, &problem), AIO__CHUNK_EXTENSION_MAX + 2);
     CHECK_STR(problem, "a chunk extension is too long");
     CHECK_INT(http_repeat("0\r\nA:", "x", AIO__TRAILERS_MAX + 10, &problem), AIO__TRAILERS_MAX - 1);
     CHECK_STR(problem, "the trailers are too long");

@@ -101,6 +101,8 @@ static const struct hop_case {
     { "http://p", "a.test", WORDS(HTTP_200), WORDS("CONNECT a.test:80 HTTP/1.1\r\nHost: a.test:80\r\n\r\n"), 0, NULL },
     { "http://p", "::1", WORDS("HTTP/1.0 200\r\nContent-Length: 7\r\n\r\n"),
       WORDS("CONNECT [::1]:80 HTTP/1.1\r\nHost: [::1]:80\r\n\r\n"), 0, NULL },
+    { "http://p", "fe80::1%eth0", WORDS("HTTP/1.0 200\r\nContent-Length: 7\r\n\r\n"),
+      WORDS("CONNECT [fe80::1]:80 HTTP/1.1\r\nHost: [fe80::1]:80\r\n\r\n"), 0, NULL },
     { "http://p", "a", WORDS("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked, x\r\n\r\n"),
       NULL, 0, 0, NULL }, /* RFC 9110, 9.3.6: they mean nothing here */
     { "http://p", "a", WORDS("HTTP/1.1 403 No\r\nContent-Length: x\r\n\r\n"), NULL, 0, AIO_EPROXY,

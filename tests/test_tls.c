@@ -1578,3 +1578,23 @@ TEST(tls_library)
 }
 #endif
 #endif
+
+/* A zone is nothing to the other side: the certificate of an address is for it on any interface. */
+TEST(tls_names_without_zone)
+{
+    static const struct { const char *host, *address, *name; } rows[] = {
+        { "fe80::1%eth0", "FE80:0:0:0:0:0:0:1", NULL }, { "::1", "0:0:0:0:0:0:0:1", NULL },
+        { "a.test.", NULL, "a.test" },
+    };
+    SSL_CTX *context = SSL_CTX_new(TLS_client_method());
+    for (size_t i = 0; context && i < sizeof rows / sizeof *rows; i++) {
+        SSL *ssl = SSL_new(context);
+        CHECK_INT(aio__tls_name(ssl, rows[i].host, true), 0);
+        char *address = X509_VERIFY_PARAM_get1_ip_asc(SSL_get0_param(ssl));
+        if (rows[i].address) CHECK_STR(address, rows[i].address);
+        else CHECK_STR(SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name), rows[i].name);
+        OPENSSL_free(address);
+        SSL_free(ssl);
+    }
+    SSL_CTX_free(context);
+}

@@ -8,7 +8,7 @@ static void fuzz_head_run(fuzz_head *run, const uint8_t *data, size_t size, size
 {
     size_t given = step < size ? step : size;
     memset(run, 0, sizeof *run);
-    run->head.lax = lax;
+    run->head.lenient = lax ? AIO__LENIENT_ALL : 0;
     run->head.limits.line = 64;
     run->head.limits.field = 96;
     run->head.limits.count = 8;
