@@ -10,6 +10,8 @@ LDLIBS   := -lssl -lcrypto -lpthread
 PREFIX   ?= /usr/local
 ONLY     ?=
 FUZZ_SECONDS ?= 10
+MUTANTS  ?= 100
+SEED     ?= 1
 # What ThreadSanitizer and valgrind are to run, as patterns on the names that `build/test --list` gives.
 THREADED ?= thread|executor|signal|getaddrinfo|resolve|wake|loops
 SLOW     ?= 100k|million|10000|many|deep|crowd|big|much|kinds_of_keys
@@ -76,6 +78,9 @@ coverage: build/coverage/test ## lines and branches that the tests reach, by sec
 	@rm -f build/coverage/*.gcda
 	build/coverage/test $(ONLY) >build/coverage/log || { cat build/coverage/log; exit 1; }
 	@python3 tests/coverage.py aio.h build/coverage
+
+mutants: | setup ## 100 small changes of aio.h, of sample SEED (1): shows those that no test sees
+	@python3 tests/mutants.py --count $(MUTANTS) --seed $(SEED)
 
 integration: $(INTEGRATION) $(addprefix build/examples/,crawl chat forward) ## try it against the real servers and clients that are installed
 	@tests/integration/run $(ONLY)
@@ -159,5 +164,5 @@ build/fuzz/%: tests/fuzz/%.c aio.h
 	$(FUZZ_CC) -std=c99 -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all $(ONE_FILE) \
 	    $(CPPFLAGS) -o $@ $< $(LDFLAGS) $(LDLIBS)
 
-.PHONY: help demo test examples torture test-sanitize test-valgrind test-matrix fuzz coverage integration bench \
+.PHONY: help demo test examples torture test-sanitize test-valgrind test-matrix fuzz coverage mutants integration bench \
     bench-programs check-layout mistakes install uninstall clean setup

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Measures what including aio.h costs: parsing, compiling, and the size of a small program.
 
-Prints the figures with their targets.  It judges nothing: a time depends on the machine.
+Prints the figures with their bounds.  It judges nothing: a time depends on the machine.  Where `perf` can count the
+compiler's instructions, they are given, too: they hardly depend on what else runs.
 """
 import os
 import pathlib
@@ -34,10 +35,24 @@ def declarations_ms(folder):
     return statistics.median(h - n for n, h in pairs) * 1e3
 
 
+def compile_s(folder, source, *switches):
+    return statistics.median(seconds("-O2", *switches, "-c", source, "-o", folder / "a.o") for _ in range(COMPILES))
+
+
 def implementation_s(folder):
     source = folder / "implementation.c"
     source.write_text(f'#define AIO_IMPLEMENTATION\n#include "{ROOT}/aio.h"\n')
-    return statistics.median(seconds("-O2", "-c", source, "-o", folder / "implementation.o") for _ in range(COMPILES))
+    return compile_s(folder, source)
+
+
+def instructions(*command):
+    """Those of one run in billions, as text; "" where nobody counts."""
+    try:
+        said = subprocess.run(["perf", "stat", "-x,", "-e", "instructions:u", *CC, *command], cwd=ROOT, check=True,
+                              capture_output=True, text=True).stderr
+        return f"{int(said.split(',', 1)[0]) / 1e9:.2f} G instructions"
+    except (OSError, ValueError, subprocess.SubprocessError):
+        return ""
 
 
 def hello_kib(folder, *switches):
@@ -56,13 +71,24 @@ def main():
     print(f"\n## What including aio.h costs ({version})\n")
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         folder = pathlib.Path(name)
-        for what, measure, unit, target in [
-                ("the declarations alone parse in", declarations_ms, "ms", "10 ms"),
-                ("the implementation compiles at -O2 in", implementation_s, "s", "3 s"),
-                ("hello world, -O2, stripped, without TLS, AIO_STATIC", lambda f: hello_kib(f, "-DAIO_STATIC"), "KiB", "120 KiB"),
-                ("the same with the whole library in it", hello_kib, "KiB", None)]:
+        hello, crawl = HERE / "size_hello.c", ROOT / "examples" / "crawl.c"
+        alone, whole = ("-O2", "-DAIO_STATIC", "-o", folder / "a.o", "-c"), folder / "implementation.c"
+        for what, measure, unit, bound, counted in [
+                ("the declarations alone parse in", declarations_ms, "ms", "11 ms",
+                 ("-fsyntax-only", folder / "header.c")),
+                ("hello world compiles at -O2 with AIO_STATIC in", lambda f: compile_s(f, hello, "-DAIO_STATIC"), "s",
+                 "1 s", (*alone, hello)),
+                ("the crawler, a client and a server, the same way in", lambda f: compile_s(f, crawl, "-DAIO_STATIC"),
+                 "s", "4 s", (*alone, crawl)),
+                ("the whole implementation compiles at -O2 in", implementation_s, "s", "7 s",
+                 ("-O2", "-o", folder / "a.o", "-c", whole)),
+                ("hello world, -O2, stripped, without TLS, AIO_STATIC", lambda f: hello_kib(f, "-DAIO_STATIC"), "KiB",
+                 "120 KiB", None),
+                ("the same with the whole library in it", hello_kib, "KiB", None, None)]:
             try:
-                print(f"{what:52} {measure(folder):8.2f} {unit:4} {f'(target: under {target})' if target else ''}")
+                figure, count = measure(folder), instructions(*counted) if counted else ""
+                notes = ", ".join(filter(None, (f"bound: {bound}" if bound else "", count)))
+                print(f"{what:52} {figure:8.2f} {unit:4} {f'({notes})' if notes else ''}")
             except (subprocess.SubprocessError, OSError) as e:
                 print(f"{what:52} not measured: {e}")
 

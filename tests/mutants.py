@@ -1,0 +1,301 @@
+#!/usr/bin/env python3
+"""Changes aio.h in one small place, many times, and shows which changes no test sees.
+
+usage: mutants.py [--count N] [--seed N] [--minutes N] [--jobs N] [--room N] [--list]
+
+A sample of places over all rooms, the same for the same seed and text: a condition negated, one of its parts left out,
+a comparison moved by one, a number changed, a call or an assignment left out, the other truth returned. All changes are
+compiled into one test binary, each behind a switch that the environment turns on. A first run of every test tells which
+tests reach which change; then each change is switched on, and the tests that reach it run, the quick ones first, until
+one fails. Not every survivor is a missing test: some changes have no effect that can be seen.
+"""
+import argparse
+import collections
+import concurrent.futures
+import os
+import pathlib
+import random
+import re
+import resource
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+OUT = ROOT / "build" / "mutants"
+sys.dont_write_bytecode = True
+sys.path.insert(0, str(ROOT / "tests" / "layout"))
+import check  # noqa: E402
+
+PRELUDE = """\
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+static unsigned char mutant_none[%d], *mutant_seen = mutant_none;
+static int mutant_on = -1;
+__attribute__((constructor(101))) static void mutant_begin(void)
+{
+    const char *number = getenv("MUTANT"), *file = getenv("MUTANT_SEEN");
+    int fd = file ? open(file, O_RDWR) : -1;
+    if (number) mutant_on = atoi(number);
+    if (fd < 0) return;
+    void *seen = mmap(NULL, sizeof mutant_none, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (seen != MAP_FAILED) mutant_seen = (unsigned char *)seen;
+}
+static inline int mutant(int number)
+{
+    mutant_seen[number] = 1;
+    return mutant_on == number;
+}
+"""
+
+MOVED = {"<": "<=", "<=": "<", ">": ">=", ">=": ">", "==": "!=", "!=": "=="}
+COMPARISON = re.compile(r" (<=|>=|==|!=|<|>) ")
+NUMBER = re.compile(r"(?<![\w.])(\d+)(?![\w.])")
+CONDITION = re.compile(r"\b(if|while) \(")
+# At the start of a statement: a call of ours whose value nobody takes, or an assignment.
+BEFORE = r"(?:(?<=[;{}]\n)|(?<=\)\n)|(?<=else\n)|(?<=[;{}] )|(?<=\) )|(?<=else ))[ \t]*"
+CALL = re.compile(BEFORE + r"((?:aio_\w+|aio__os\.\w+|memset|memmove|memcpy)\([^;{}]*\);)")
+ASSIGNMENT = re.compile(BEFORE + r"((?:\*?\w+(?:->|\.)[\w>.\[\]-]*|\w+) [-+|&]?= [^;{}]*;)")
+RETURN = re.compile(r"\breturn (true|false);")
+ANSWER = re.compile(r"\breturn ([^;{}?]*(?:&&|\|\||[<>!=]=? )[^;{}?]*);")
+
+Mutant = collections.namedtuple("Mutant", "start end text what room line")
+
+
+def parts(text):
+    """What stands between && or || outside of brackets, with the offsets; the operators are between them."""
+    found, depth, start = [], 0, 0
+    for at, mark in enumerate(text):
+        depth += (mark in "([{") - (mark in ")]}")
+        if depth == 0 and text[at:at + 2] in ("&&", "||"):
+            found.append((start, at))
+            start = at + 2
+    return found + [(start, len(text))]
+
+
+def changes(plain, text):
+    """Each way to change an expression: the new text, and words for it. Strings and comments are blank in `plain`."""
+    for moved in COMPARISON.finditer(plain):
+        new = " %s " % MOVED[moved.group(1)]
+        yield text[:moved.start()] + new + text[moved.end():], "%s for %s" % (new.strip(), moved.group(1))
+    for number in NUMBER.finditer(plain):
+        new = str(int(number.group(1)) + 1)
+        yield text[:number.start()] + new + text[number.end():], "%s for %s" % (new, number.group(1))
+    pieces = parts(plain)
+    for i, (start, end) in enumerate(pieces if len(pieces) > 1 else ()):
+        lines = "\n" * text[start:end].count("\n")
+        new = text[:start] + (text[end + 2:] if i == 0 else "")
+        if i:
+            new = text[:start - 2] + lines + text[end:]
+        yield new + ("" if i else lines), "without `%s`" % " ".join(text[start:end].split())
+
+
+def sites(checker):
+    """Every change that can be made, each a list of those at one place, by room."""
+    text = checker.text
+    plain = check.NO_CODE.sub(lambda m: re.sub(r"[^\n]", " ", m.group()), text)
+    tokens, errors = check.preprocessed(checker.compiler, checker.header, [])
+    if tokens is None:
+        sys.exit("mutants: " + errors)
+    offsets = [0]
+    for row in checker.lines:
+        offsets.append(offsets[-1] + len(row) + 1)
+    for function in check.parse(tokens).functions:
+        if function.first < checker.divide or function.last == function.first:
+            continue
+        begin, end = plain.find("{", offsets[function.first - 1]), offsets[function.last]
+        body = (begin, min(end, len(text)))
+        room = checker.section(function.first)
+
+        def made(start, stop, new, what):
+            return Mutant(start, stop, new, what, room, checker.line_of(start))
+
+        for found in CONDITION.finditer(plain, *body):
+            stop = found.end() - 1 + length_of_brackets(plain[found.end() - 1:body[1]])
+            old = text[found.end():stop - 1]
+            ways = list(changes(plain[found.end():stop - 1], old))
+            if found.group(1) == "if":
+                ways.append(("!(%s)" % old, "negated"))
+            for new, what in ways:
+                yield made(found.end(), stop - 1, "(mutant(@) ? (%s) : (%s))" % (new, old),
+                           "%s (%s): %s" % (found.group(1), " ".join(old.split()), what))
+        for pattern in (CALL, ASSIGNMENT):
+            for found in pattern.finditer(plain, *body):
+                old = text[found.start(1):found.end(1)]
+                if old.count("(") == old.count(")") and not re.match(r"(return|else|case|goto|break|continue)\b", old):
+                    yield made(found.start(1), found.end(1), "{ if (!mutant(@)) %s }" % old,
+                               "without %s" % " ".join(old.split()))
+        for found in RETURN.finditer(plain, *body):
+            value = "!" * (found.group(1) == "true") + "mutant(@)"
+            yield made(found.start(1), found.end(1), value, "return %s: the other" % found.group(1))
+        for found in ANSWER.finditer(plain, *body):
+            old = text[found.start(1):found.end(1)]
+            for new, what in changes(found.group(1), old):
+                yield made(found.start(1), found.end(1), "(mutant(@) ? (%s) : (%s))" % (new, old),
+                           "return %s: %s" % (" ".join(old.split()), what))
+
+
+def length_of_brackets(plain):
+    depth = 0
+    for at, mark in enumerate(plain):
+        depth += (mark == "(") - (mark == ")")
+        if depth == 0:
+            return at + 1
+    return len(plain)
+
+
+def sample(all_sites, count, seed):
+    """One of each room, and the rest by chance; no two overlap."""
+    dice = random.Random(seed)
+    rooms = collections.defaultdict(list)
+    for site in all_sites:
+        rooms[site.room].append(site)
+    order = [dice.choice(rooms[room]) for room in sorted(rooms)]
+    dice.shuffle(order)
+    order += dice.sample(all_sites, len(all_sites))
+    chosen = []
+    for site in order:
+        if len(chosen) == count:
+            break
+        if all(site.end <= other.start or other.end <= site.start for other in chosen):
+            chosen.append(site)
+    return chosen
+
+
+def compiled(checker, mutants):
+    """Builds the tests with all of them; drops those that do not compile. The mutants that are in it, by number."""
+    mutants = dict(enumerate(mutants))
+    shutil.rmtree(OUT, ignore_errors=True)
+    shutil.copytree(ROOT / "tests", OUT / "tests", ignore=shutil.ignore_patterns("bench", "integration"))
+    (OUT / "prelude.h").write_text(PRELUDE % max(1, len(mutants)))
+    command = [*checker.compiler, "-std=gnu11", "-O1", "-g0", "-w", "-D_GNU_SOURCE", "-include", str(OUT / "prelude.h"),
+               "-o", str(OUT / "test"), str(OUT / "tests" / "main.c"), "-lssl", "-lcrypto", "-lpthread"]
+    for _ in range(10):
+        text, last = [], 0
+        for number, m in sorted(mutants.items(), key=lambda item: item[1].start):
+            text += [checker.text[last:m.start], m.text.replace("@", str(number))]
+            last = m.end
+        (OUT / "aio.h").write_text("".join(text) + checker.text[last:])
+        code, _, errors = check.run(command)
+        if code == 0:
+            return mutants
+        lines = {int(row) for row in re.findall(r"aio\.h:(\d+):(?:\d+:)? error", errors)}
+        broken = [n for n, m in mutants.items() if any(m.line <= row <= m.line + m.text.count("\n") for row in lines)]
+        if not broken:
+            sys.exit("mutants: the tests do not compile: " + check.first_error(errors))
+        for number in broken:
+            del mutants[number]
+    sys.exit("mutants: too many changes do not compile")
+
+
+def limits():
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    os.setsid()
+
+
+def tests_run(names, seconds, **environment):
+    """None if all of them pass within the time, else what failed first."""
+    command = [str(OUT / "test"), "--jobs", "1", "--seconds", "10", *names]
+    process = subprocess.Popen(command, cwd=ROOT, env={**os.environ, **environment}, stdout=subprocess.PIPE,
+                               stderr=subprocess.DEVNULL, preexec_fn=limits, text=True, errors="replace")
+    alarm = [False]
+
+    def ring():
+        alarm[0] = True
+        os.killpg(process.pid, signal.SIGKILL)
+
+    timer = threading.Timer(seconds, ring)
+    timer.start()
+    failed = None
+    for row in process.stdout:
+        if row.startswith("not ok"):
+            failed = row.strip()
+            break
+    timer.cancel()
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+    process.wait()
+    return failed, alarm[0]
+
+
+def reach(name, mutants):
+    """Which mutants a test comes by, and how long it takes; None if it fails as it is."""
+    seen = OUT / "seen" / name
+    seen.write_bytes(bytes(max(mutants, default=0) + 1))
+    started = time.monotonic()
+    failed, late = tests_run([name], 60, MUTANT_SEEN=str(seen))
+    took = time.monotonic() - started
+    return None if failed or late else ([n for n, hit in enumerate(seen.read_bytes()) if hit], took)
+
+
+def verdict(number, tests, deadline, each):
+    """"died", "survived", "unreached" or "untried", and by what."""
+    if not tests:
+        return "unreached", ""
+    if time.monotonic() > deadline:
+        return "untried", ""
+    failed, late = tests_run(tests, min(each, max(1.0, deadline - time.monotonic())), MUTANT=str(number))
+    if failed:
+        return "died", failed
+    return "survived", "%d tests reach it%s" % (len(tests), ", not all in time" if late else "")
+
+
+def main():
+    options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    options.add_argument("--count", type=int, default=100)
+    options.add_argument("--seed", type=int, default=1)
+    options.add_argument("--minutes", type=float, default=10)
+    options.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
+    options.add_argument("--room", type=int, default=0, help="only of this section")
+    options.add_argument("--list", action="store_true", help="the changes, without trying them")
+    options = options.parse_args()
+    started = time.monotonic()
+    deadline = started + 60 * options.minutes
+    checker = check.Checker(str(ROOT / "aio.h"), shlex.split(os.environ.get("CC", "cc")))
+    possible = [site for site in sites(checker) if options.room in (0, site.room)]
+    mutants = sample(possible, options.count, options.seed)
+    if options.list:
+        for m in sorted(mutants):
+            print("aio.h:%d: %s" % (m.line, m.what))
+        print("%d of %d" % (len(mutants), len(possible)))
+        return
+    mutants = compiled(checker, mutants)
+    (OUT / "seen").mkdir()
+    names = check.run([str(OUT / "test"), "--list"])[1].split()
+    with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
+        reached = dict(zip(names, pool.map(lambda name: reach(name, mutants), names)))
+        print("mutants: %d of %d places, %d tests, looked at in %.0f s" % (
+            len(mutants), len(possible), len(names), time.monotonic() - started), flush=True)
+        for name in [name for name in names if reached[name] is None]:
+            print("left out, as it fails unchanged: " + name)
+            del reached[name]
+        quick = sorted(reached, key=lambda name: reached[name][1])
+        tests = {n: [name for name in quick if n in reached[name][0]] for n in mutants}
+        said = dict(zip(mutants, pool.map(lambda n: verdict(n, tests[n], deadline, 20), mutants)))
+    report(mutants, said, checker)
+    print("%.0f s" % (time.monotonic() - started))
+
+
+def report(mutants, said, checker):
+    count = collections.Counter(how for how, _ in said.values())
+    for number, m in sorted(mutants.items(), key=lambda item: item[1].line):
+        how, why = said[number]
+        if how in ("survived", "unreached"):
+            print("aio.h:%d: %s: %s%s\n    in `%s`" % (m.line, how, m.what, "; " + why if why else "",
+                                                     checker.title(m.room)))
+    tried = count["died"] + count["survived"] + count["unreached"]
+    print("%d died, %d survived, %d reached by no test%s: %.0f %% died" % (
+        count["died"], count["survived"], count["unreached"],
+        ", %d not tried for want of time" % count["untried"] if count["untried"] else "",
+        100 * count["died"] / max(1, tried)))
+
+
+if __name__ == "__main__":
+    main()
