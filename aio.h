@@ -42,7 +42,7 @@
  *     AIO_CATCH is `except Exception`: AIO_ECANCELLED, a cancellation, passes it. AIO_CATCH_ALL takes that, too;
  *     AIO_CATCH_CODE(AIO_ETIMEOUT, ECONNREFUSED) only these. Several handlers may follow each other.
  *   AIO_FINALLY;                             what follows, up to AIO_END, runs on every way out, and may await
- *   AIO_ASYNC_FOR(lhs, expr) { ... }         awaits expr again and again, until it raises AIO_ESTOPITERATION
+ *   AIO_ASYNC_FOR(lhs, expr) { ... }         awaits expr again and again: to the end of a stream or a queue
  *   AIO_ASYNC_WITH(enter, exit) { ... }      awaits enter; exit runs, and may await, on every way out of the block
  *   AIO_ASYNC_WITH_AS(lhs, enter, exit) { ... }   and enter's result is kept: async with enter as lhs
  *   AIO_TIMEOUT(seconds) { ... }             AIO_ETIMEOUT for what takes longer
@@ -1136,6 +1136,10 @@ extern "C++" { template <typename type> struct aio__got { aio__waiter waiter; ty
  * another size). AIO_EQUEUESHUTDOWN. asyncio: Queue.get */
 #define aio_queue_get(queue, type) ((AIO__GOT(type) *)aio__queue_get((queue), sizeof(type)))
 AIO_API void *aio__queue_get(aio_queue *queue, size_t size);
+/* The same for AIO_ASYNC_FOR, which ends when the queue is shut down and empty:
+ * AIO_ASYNC_FOR(self->job, aio_queue_next(queue, struct job)) { ... } */
+#define aio_queue_next(queue, type) ((AIO__GOT(type) *)aio__queue_next((queue), sizeof(type)))
+AIO_API void *aio__queue_next(aio_queue *queue, size_t size);
 /* Copies one to *item: 0, AIO_EQUEUEEMPTY, AIO_EQUEUESHUTDOWN. asyncio: Queue.get_nowait */
 #define aio_queue_get_nowait(queue, item) aio__queue_get_nowait((queue), (item), sizeof *(item))
 AIO_API int   aio__queue_get_nowait(aio_queue *queue, void *item, size_t size);
@@ -8063,12 +8067,22 @@ static const aio__waiting aio__getter = {
     "aio_queue_get", "queue was freed", AIO_EQUEUESHUTDOWN, aio__getter_step, aio__getter_leave
 };
 
-AIO_API void *aio__queue_get(aio_queue *queue, size_t size)
+static int aio__next_step(aio__waiter *w)
+{
+    int code = aio__getter_step(w);
+    return code == AIO_EQUEUESHUTDOWN ? AIO_ESTOPITERATION : code;
+}
+
+static const aio__waiting aio__next_getter = {
+    "aio_queue_next", "queue was freed", AIO_ESTOPITERATION, aio__next_step, aio__getter_leave
+};
+
+static void *aio__queue_getter(aio_queue *queue, size_t size, const aio__waiting *use)
 {
     int refused = aio__wait_queue_closed(queue ? &queue->getters : NULL);
-    if (refused) return aio__refused(refused, "aio_queue_get");
-    if (size != queue->size) return aio__failure(EINVAL, "aio_queue_get: not the type of this queue's items");
-    aio__waiter *getter = (aio__waiter *)aio__waiter_make(&aio__getter, queue, size);
+    if (refused) return aio__refused(refused, use->function);
+    if (size != queue->size) return aio__failure(EINVAL, "%s: not the type of this queue's items", use->function);
+    aio__waiter *getter = (aio__waiter *)aio__waiter_make(use, queue, size);
     if (!getter) return NULL;
     if (queue->count && aio__turn_over(aio__loop_now())) return aio__waiter_later(getter);
     if (!queue->count || aio__queue_get_nowait(queue, getter + 1, size)) return getter;
@@ -8076,6 +8090,13 @@ AIO_API void *aio__queue_get(aio_queue *queue, size_t size)
     getter->task.future.run.ops = NULL;
     getter->task.future.state = AIO__DONE;
     return getter;
+}
+
+AIO_API void *aio__queue_get(aio_queue *queue, size_t size) { return aio__queue_getter(queue, size, &aio__getter); }
+
+AIO_API void *aio__queue_next(aio_queue *queue, size_t size)
+{
+    return aio__queue_getter(queue, size, &aio__next_getter);
 }
 
 /* ---- work, and the end ---- */

@@ -23,16 +23,11 @@ struct consume { aio_task task; aio_queue *queue; const char *name; struct job j
 static AIO_CORO(consume)
 {
     AIO_BEGIN(consume);
-    AIO_TRY {
-        for (;;) {
-            AIO_AWAIT(self->job, aio_queue_get(self->queue, struct job));
-            AIO_AWAIT(aio_sleep(self->job.seconds));
-            printf("%s did job %d\n", self->name, self->job.number);
-            aio_queue_task_done(self->queue);
-        }
-    } AIO_CATCH_CODE(AIO_EQUEUESHUTDOWN) {
-        printf("%s has no more jobs\n", self->name);
-    } AIO_END_TRY;
+    AIO_ASYNC_FOR(self->job, aio_queue_next(self->queue, struct job)) { /* until it is shut down and empty */
+        AIO_AWAIT(aio_sleep(self->job.seconds));
+        printf("%s did job %d\n", self->name, self->job.number);
+        aio_queue_task_done(self->queue);
+    }
     AIO_END;
 }
 

@@ -83,6 +83,55 @@ SCENARIO(queue_producer_consumer, .may = { AIO_EQUEUESHUTDOWN })
     AIO_END;
 }
 
+/* AIO_ASYNC_FOR takes every item, and ends at the shutdown, whether it waits then or not, or with the queue. */
+struct queue_worker { aio_task task; aio_queue *queue; int item; };
+static AIO_CORO(queue_worker)
+{
+    AIO_BEGIN(queue_worker);
+    AIO_ASYNC_FOR(self->item, aio_queue_next(self->queue, int)) {
+        queue_say('0' + self->item);
+        AIO_AWAIT(aio_sleep(0));
+    }
+    queue_say('.');
+    AIO_END;
+}
+QUEUE_CREW(queue_async_for);
+SCENARIO(queue_async_for)
+{
+    AIO_BEGIN(queue_async_for);
+    queue_log[0] = 0;
+    self->queue = aio_queue_create(int);
+    REQUIRE(self->queue);
+    for (self->i = 0; self->i < 3; self->i++) {
+        QUEUE_SPAWN(0, AIO_CALL(queue_worker, .queue = self->queue));
+        if (self->i != 1) AIO_AWAIT(aio_sleep(1)); /* it waits */
+        for (self->item = 1; self->item <= 2; self->item++)
+            REQUIRE(aio_queue_put_nowait(self->queue, &self->item) == 0);
+        if (self->i == 2) AIO_AWAIT(aio_sleep(1)); /* it waits again */
+        if (self->i == 0) aio_queue_shutdown(self->queue, false);
+        if (self->i == 1) AIO_AWAIT(aio_sleep(1));
+        if (self->i != 0) aio_queue_free(self->queue);
+        if (self->i != 0) self->queue = NULL;
+        AIO_AWAIT((aio_task *)aio_ref(self->t[0]));
+        aio_unref(self->t[0]);
+        self->t[0] = NULL;
+        aio_queue_free(self->queue);
+        self->queue = aio_queue_create(int);
+        REQUIRE(self->queue);
+    }
+    CHECK_STR(queue_log, "12.12.12.");
+    aio_queue_shutdown(self->queue, false);
+    AIO_ASYNC_FOR(self->item, aio_queue_next(self->queue, int)) UNREACHED();
+    AIO_TRY {
+        AIO_ASYNC_FOR(self->queue->shut, aio_queue_next(self->queue, char)) UNREACHED();
+    } AIO_CATCH_CODE(EINVAL) {
+        CHECK_STR(aio_caught(self)->message, "aio_queue_next: not the type of this queue's items");
+    } AIO_END_TRY;
+    AIO_FINALLY;
+    queue_dismiss(&self->queue, self->t);
+    AIO_END;
+}
+
 /* Items without a byte are counted all the same. */
 TEST(queue_of_nothing)
 {
