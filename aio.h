@@ -4390,6 +4390,7 @@ typedef struct aio__block { /* an open AIO_TIMEOUT, AIO_ASYNC_WITH or AIO_TASK_G
     int            exit_line, outer; /* its own exit; the handler outside of it */
     uint8_t        stage, after;
     bool           expired;
+    bool           astray, told;     /* a goto led out of it; and that was reported */
     int            cancels;          /* the task's count when it was opened */
     aio_exception *error;            /* after the exit, with AIO__GO_RAISE */
     aio__timer    *timer;
@@ -4764,6 +4765,38 @@ static bool aio__task_cancelled(aio_loop *loop, aio_task *root, aio_task *t)
     return true;
 }
 
+static aio__block *aio__block_top(aio_task *t)
+{
+    return (aio__block *)(void *)aio__attachment_find(t, AIO__EXTRA_BLOCK);
+}
+
+static AIO__COLD void aio__report_astray(aio_task *t, aio__block *block, const char *what)
+{
+    if (block->told) return;
+    block->told = true;
+    aio__probe probe;
+    aio__who_is(t, &probe);
+    int place = block->exit_line & ~AIO__LINES;
+    aio__report(t->future.loop, NULL, "%s at %s:%d, in '%s', was left by goto: %s",
+                place == AIO__AT_TIMEOUT ? "AIO_TIMEOUT" : place == AIO__AT_GROUP ? "AIO_TASK_GROUP" : "AIO_ASYNC_WITH",
+                probe.file, aio__line_of(block->exit_line), probe.name, what);
+}
+
+/* t's function has returned for good. If a goto led out of one of its blocks, that exit is run first, which is where t
+ * goes on; then it ends with what it would have ended with. */
+static AIO__COLD bool aio__block_astray(aio_task *t)
+{
+    aio__block *block = aio__block_top(t);
+    if (!block || block->stage != AIO__BLOCK_BODY) return false;
+    aio__report_astray(t, block, "it is closed only at the end");
+    block->astray = true;
+    block->stage = AIO__BLOCK_EXITING;
+    block->error = t->thrown ? t->thrown : t->future.error;
+    t->thrown = t->future.error = NULL;
+    t->line = block->exit_line;
+    return true;
+}
+
 /* t, in the task `root`, has had a step. Runs what it starts, then what it returns to, until the task is suspended or
  * done. */
 AIO__NOINLINE static void aio__task_go_on(aio_loop *loop, aio_task *root, aio_task *t, aio_step step)
@@ -4772,7 +4805,7 @@ AIO__NOINLINE static void aio__task_go_on(aio_loop *loop, aio_task *root, aio_ta
         if (step.how == AIO__SUSPENDED) {
             if (root->link.leaf == t) return;
             t = root->link.leaf;
-        } else if (step.how == AIO__FINISHED) {
+        } else if (step.how == AIO__FINISHED && !(AIO__UNLIKELY(t->extra != NULL) && aio__block_astray(t))) {
             aio_task *parent = t->future.waiters.parent;
             aio__coroutine_finish(t);
             if (t == root) {
@@ -5020,11 +5053,6 @@ AIO_API aio_step aio__elsewhere(const aio_task *t, const char *name, const char 
     abort();
 }
 
-static aio__block *aio__block_top(aio_task *t)
-{
-    return (aio__block *)(void *)aio__attachment_find(t, AIO__EXTRA_BLOCK);
-}
-
 /* Goes to where an error whose handler is `where`, or with AIO__EXIT and no error a return, leads: to the exit of a
  * block that it leaves; to AIO_FINALLY on the first way out; out of a coroutine that is in it. */
 AIO_API aio_step aio__unwind(aio_task *t, int where)
@@ -5051,9 +5079,20 @@ static AIO__COLD int aio__block_fails(aio_task *t, aio__block *block, int line, 
     return 1;
 }
 
+/* A block that is open already cannot be entered but by way of a goto out of it. */
+static void aio__block_reopened(aio_task *t, int line)
+{
+    for (aio__attachment *extra = t->extra; extra; extra = extra->next) {
+        aio__block *block = (aio__block *)(void *)extra;
+        if (AIO__UNLIKELY(extra->kind == AIO__EXTRA_BLOCK && block->exit_line == line && block->stage == AIO__BLOCK_BODY))
+            aio__report_astray(t, block, "it is entered again while it is open");
+    }
+}
+
 /* NULL, and ENOMEM is raised, without memory. */
 static aio__block *aio__block_open(aio_task *t, int line, int handler, int stage)
 {
+    aio__block_reopened(t, line);
     aio__block *block = (aio__block *)(void *)aio__attachment_add(t, AIO__EXTRA_BLOCK, sizeof *block);
     if (!block) {
         aio__block_fails(t, NULL, line, handler, &aio__no_memory);
@@ -5087,9 +5126,12 @@ AIO_API int aio__block_onward(aio_task *t, int handler)
 {
     aio__block *block = aio__block_top(t);
     int after = block->after;
+    bool astray = block->astray;
     t->thrown = block->error;
     block->error = NULL;
     aio__attachment_drop(t, &block->extra);
+    if (astray) t->line = AIO__LEAVE;
+    if (astray) return 1;
     if (after == AIO__GO_ON) return 0;
     aio__unwind(t, after == AIO__GO_RAISE ? handler : AIO__EXIT);
     return 1;

@@ -457,6 +457,84 @@ SCENARIO(task_withs)
     AIO_END;
 }
 
+/* A goto out of blocks leaves them open: at the end of the coroutine they are closed, innermost first, and reported. */
+struct task_goto_out { aio_task task; int result; char *log; int fails; aio_task_group *group; };
+static AIO_CORO(task_goto_out)
+{
+    AIO_BEGIN(task_goto_out);
+    AIO_TRY {
+        AIO_ASYNC_WITH(MARK(.c = '('), MARK(.c = ')')) {
+            AIO_TIMEOUT(1) {
+                AIO_ASYNC_WITH(MARK(.c = '['), MARK(.c = ']', .fails = self->fails == 1 ? EIO : 0)) {
+                    goto out;
+                }
+            }
+        }
+    } AIO_CATCH {
+        UNREACHED(); /* the exits run when this is over */
+    } AIO_END_TRY;
+out:
+    task_note(self->log, 'o');
+    AIO_AWAIT(aio_sleep(2)); /* the timeout must not hurt any more than it would inside */
+    AIO_FINALLY;
+        task_note(self->log, 'f');
+    AIO_END;
+}
+
+static char task_reports[1024];
+static void task_report(aio_loop *loop, const char *message, const aio_exception *exception, void *arg)
+{
+    size_t used = strlen(task_reports);
+    (void)loop, (void)exception, (void)arg;
+    const char *place = strstr(message, " at tests/"), *rest = place ? strstr(place, ", in ") : NULL;
+    if (rest) snprintf(task_reports + used, sizeof task_reports - used, "%.*s%s\n", (int)(place - message), message, rest);
+    else snprintf(task_reports + used, sizeof task_reports - used, "%s\n", message);
+}
+
+struct task_goto { aio_task task; char log[TASK_LOG]; int i; };
+SCENARIO(task_goto, .may = { AIO_ETIMEOUT })
+{
+    AIO_BEGIN(task_goto);
+    for (self->i = 0; self->i < 2; self->i++) {
+        task_reports[0] = 0;
+        aio_loop_set_exception_handler(aio_get_running_loop(), task_report, NULL);
+        memset(self->log, 0, sizeof self->log);
+        AIO_TRY {
+            AIO_AWAIT(AIO_CALL(task_goto_out, .log = self->log, .fails = self->i));
+        } AIO_CATCH_CODE(AIO_ETIMEOUT, EIO) {
+            task_note(self->log, aio_caught(self)->code == EIO ? 'E' : 'T');
+        } AIO_END_TRY;
+        aio_loop_set_exception_handler(aio_get_running_loop(), on_report, NULL);
+        CHECK_STR(self->log, self->i ? "([of])E" : "([of])T");
+        CHECK_STR(task_reports,
+                  "AIO_ASYNC_WITH, in 'task_goto_out', was left by goto: it is closed only at the end\n"
+                  "AIO_TIMEOUT, in 'task_goto_out', was left by goto: it is closed only at the end\n"
+                  "AIO_ASYNC_WITH, in 'task_goto_out', was left by goto: it is closed only at the end\n");
+    }
+    AIO_FINALLY;
+        aio_loop_set_exception_handler(aio_get_running_loop(), on_report, NULL);
+    AIO_END;
+}
+
+struct task_goto_again { aio_task task; aio_lock lock; int i; };
+SCENARIO(task_goto_again, .may = { AIO_ETIMEOUT })
+{
+    AIO_BEGIN(task_goto_again);
+    expect_report("was left by goto: it is entered again while it is open");
+    AIO_TRY {
+        AIO_TIMEOUT(1) {
+again:
+            AIO_ASYNC_WITH(aio_lock_acquire(&self->lock), aio_lock_release(&self->lock)) {
+                if (self->i++ == 0) goto again; /* the lock is its own */
+            }
+        }
+    } AIO_CATCH_CODE(AIO_ETIMEOUT) {
+        self->i = 9;
+    } AIO_END_TRY;
+    CHECK_INT(self->i, 9);
+    AIO_END;
+}
+
 struct task_with_cancelled { aio_task task; char log[TASK_LOG]; aio_future *never; struct task_with_inner *inner; };
 struct task_with_inner { aio_task task; int result; char *log; };
 static AIO_CORO(task_with_inner)
