@@ -311,7 +311,7 @@ typedef struct aio_exception aio_exception;
 struct aio_exception {
     int                   code;      /* errno or AIO_E... */
     const char           *phase;     /* "resolve", "connect", "TLS handshake", ...; "" if there is none */
-    const char           *message;   /* names the thing: host, address, limit */
+    const char           *message;   /* names the thing: host, address, limit; one line, control bytes as \x0a */
     aio_traceback_entry  *traceback; /* innermost first */
     int                   traceback_count;
     int                   traceback_left_out; /* places that a long way out had beyond the bound */
@@ -3223,12 +3223,50 @@ static aio_exception *aio__exception_text(int code, const char *phase, const cha
     return e;
 }
 
+/* How many bytes at `text` are one character that moves no terminal and ends no line: of UTF-8, no control character. 0:
+ * the first is none of such. */
+static size_t aio__shown_length(const unsigned char *text)
+{
+    size_t n = *text < 0xc2 ? 1 : *text < 0xe0 ? 2 : *text < 0xf0 ? 3 : *text < 0xf5 ? 4 : 0;
+    if (n == 1) return *text >= 0x20 && *text < 0x7f;
+    for (size_t i = 1; i < n; i++)
+        if ((text[i] & 0xc0) != 0x80) return 0;
+    return *text == 0xc2 && text[1] < 0xa0 ? 0 : n;
+}
+
+/* Writes the text of a message so that bytes of a peer or a user can do no harm in a log: others than the above as \xNN,
+ * which nothing is done to when the text becomes part of another message. `out` has four bytes for each. */
+static void aio__message_escape(char *out, const char *text)
+{
+    static const char digits[] = "0123456789abcdef";
+    while (*text) {
+        size_t n = aio__shown_length((const unsigned char *)text);
+        if (!n) {
+            unsigned char c = (unsigned char)*text++;
+            *out++ = '\\';
+            *out++ = 'x';
+            *out++ = digits[c >> 4];
+            *out++ = digits[c & 15];
+        }
+        for (; n; n--) *out++ = *text++;
+    }
+    *out = '\0';
+}
+
+/* Every message is made here: of at most AIO__MESSAGE_MAX bytes before it is escaped. */
+static void aio__message_make(char out[4 * AIO__MESSAGE_MAX], const char *format, va_list arguments)
+{
+    char message[AIO__MESSAGE_MAX];
+    vsnprintf(message, sizeof message, format, arguments);
+    aio__message_escape(out, message);
+}
+
 static aio_exception *aio__exception_va(int code, const char *phase, const char *format, va_list arguments)
 {
     if (code == ENOMEM) return &aio__no_memory;
-    char message[AIO__MESSAGE_MAX];
+    char message[4 * AIO__MESSAGE_MAX];
     if (!format) return aio__exception_text(code, phase, aio_code_text(code));
-    vsnprintf(message, sizeof message, format, arguments);
+    aio__message_make(message, format, arguments);
     return aio__exception_text(code, phase, message);
 }
 
@@ -3569,10 +3607,10 @@ AIO_API void aio_loop_call_exception_handler(aio_loop *loop, const char *message
 AIO__PRINTF(3, 4)
 static AIO__COLD void aio__report(aio_loop *loop, const aio_exception *exception, const char *format, ...)
 {
-    char message[AIO__MESSAGE_MAX];
+    char message[4 * AIO__MESSAGE_MAX];
     va_list arguments;
     va_start(arguments, format);
-    vsnprintf(message, sizeof message, format, arguments);
+    aio__message_make(message, format, arguments);
     va_end(arguments);
     aio_loop_call_exception_handler(loop, message, exception);
 }
@@ -16362,6 +16400,18 @@ static const char *aio__url_writer_write(aio__url_writer *writer, const aio__url
     return !why && url->text.length > AIO_URL_MAX ? "the URL is longer than 65536 bytes" : why;
 }
 
+/* A URL as a message may show it, which need not be one: without user info. What stands before the last '@' may be a
+ * password, whatever is wrong with the rest. */
+static const char *aio__url_shown(const char *url, char *text, size_t size)
+{
+    if (!url) return "NULL";
+    const char *at = strrchr(url, '@'), *scheme = strstr(url, "://");
+    bool known = scheme && at && scheme < at && aio__url_scheme(url, strlen(url)) == (size_t)(scheme - url);
+    if (!at) return url;
+    snprintf(text, size, "%.*s***%s", known && scheme - url < 32 ? (int)(scheme - url) + 3 : 0, url, at);
+    return text;
+}
+
 /* Checks, normalises and writes the parts into a URL of their own; or fails at once, if `why` is set. Every byte may
  * become three; the authority is there once more, decoded. What is left of the room is for an IPv6 address, twice, and
  * for what joins the parts. */
@@ -20848,8 +20898,8 @@ static int aio__shown(size_t length) { return length > 160 ? 160 : (int)length; 
 static const char *aio__exchange_name(const aio__exchange *x, char *text, size_t size)
 {
     const aio_url *url = &x->url;
-    if (!url->block) snprintf(text, size, "%s", x->method);
-    else snprintf(text, size, "%s %s://%.*s%.*s", x->method, url->is_tls ? "https" : "http",
+    if (!url->block) snprintf(text, size, "%.32s", x->method);
+    else snprintf(text, size, "%.32s %s://%.*s%.*s", x->method, url->is_tls ? "https" : "http",
                   aio__shown(url->authority.length), url->authority.data, aio__shown(url->target.length),
                   url->target.data);
     return text;
@@ -21391,7 +21441,9 @@ static aio_exception *aio__fetching_begin(struct aio__fetching *self)
         aio__session_flight(self->session, 1);
         code = aio__exchange_prepare(self->x, self, &reason);
     }
-    if (code) return aio__exception(code, "", "%s %.200s: %s", self->method, self->url, reason);
+    char shown[201];
+    if (code) return aio__exception(code, "", "%.32s %.200s: %s", self->method,
+                                    aio__url_shown(self->url, shown, sizeof shown), reason);
     aio__watch_enter(&self->x->in.watch, &self->task);
     return NULL;
 }
@@ -21456,8 +21508,9 @@ AIO_API aio_response_task *aio__session_request(aio_session *session, const char
 {
     const aio_request_options *o = options;
     const char *why = aio__request_problem(session, method, url, o);
+    char shown[201];
     if (why) return (aio_response_task *)(void *)aio__failure(EINVAL, "%.32s %.200s: %s", method ? method : "request",
-                                                              url ? url : "", why);
+                                                              aio__url_shown(url, shown, sizeof shown), why);
     aio_text data = o->json ? aio__text(o->json, strlen(o->json)) : aio__text((const char *)o->data, o->data_length);
     size_t headers, params, field_bytes = 0, size = strlen(url) + strlen(method) + 2 + aio__text_size(o->proxy);
     size += aio__pairs_size(o->headers, &headers) + aio__pairs_size(o->params, &params);

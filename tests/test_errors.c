@@ -156,3 +156,61 @@ TEST(error_group_copy_without_memory)
         aio_exception_unref(group);
     }
 }
+
+/* Whatever bytes a peer or a user has put there, a message is one line that moves no terminal. */
+TEST(error_messages_are_escaped)
+{
+    static const char *const rows[][2] = {
+        { "plain", "plain" }, { "", "" }, { "a\r\nb", "a\\x0d\\x0ab" }, { "\x1b[2J\x07\t\x7f", "\\x1b[2J\\x07\\x09\\x7f" },
+        { "caf\xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80", "caf\xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80" },
+        { "\xc2\x9b" "2J \xc2\xa0", "\\xc2\\x9b2J \xc2\xa0" }, { "\x9b" "2J\xff\xc0\xaf", "\\x9b2J\\xff\\xc0\\xaf" },
+        { "\xc3", "\\xc3" }, { "\xe2\x82", "\\xe2\\x82" }, { "\xf0\x9f\x98z", "\\xf0\\x9f\\x98z" }, { "\\x0a", "\\x0a" },
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        aio_exception *error = aio__exception(EPIPE, "", "<%s>", rows[i][0]);
+        aio_exception *again = aio__exception(EPIPE, "", "%s", error->message);
+        char expected[200];
+        snprintf(expected, sizeof expected, "<%s>", rows[i][1]);
+        CHECK_STR(error->message, expected);
+        CHECK_STR(again->message, expected);
+        aio_exception_unref(error);
+        aio_exception_unref(again);
+    }
+    char long_[1000];
+    memset(long_, '\n', sizeof long_);
+    long_[999] = 0;
+    aio_exception *error = aio__exception(EPIPE, "", "%s", long_);
+    CHECK_INT(strlen(error->message), 4 * (AIO__MESSAGE_MAX - 1));
+    aio_exception_unref(error);
+}
+
+/* A URL that does not parse may have a password all the same: no message shows it. */
+TEST(error_messages_hide_user_info)
+{
+    static const char *const rows[][2] = {
+        { "http://user:secret@", "http://***@:" }, { "http://user:secret@:80/", "http://***@:80/" },
+        { "http://user:sec/ret@host/", "http://***@host/" }, { "http://user:secret@host:x/", "http://***@host:x/" },
+        { "http://user:sec?ret#@ho st/", "http://***@ho st/" }, { "user:secret@host", "***@host" },
+        { "//user:secret@host", "***@host" }, { "http:/user:secret@host", "***@host" },
+        { "http://user:secret@a@host\r\n", "http://***@host\\x0d\\x0a" },
+        { "://user:secret@host", "***@host" }, { "http://us er:secret\x1b@ho\x1bst/", "http://***@ho\\x1bst/" },
+    };
+    aio_loop *loop = aio_new_event_loop();
+    aio_set_event_loop(loop);
+    aio_session *session = aio_session_open();
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        aio_exception *error = NULL;
+        CHECK(aio_loop_run_until_complete(loop, aio_session_get(session, rows[i][0]), &error) != 0);
+        CHECK(!strstr(error->message, "secret"));
+        CHECK(strstr(error->message, rows[i][1]) != NULL);
+        if (error && !strstr(error->message, rows[i][1])) CHECK_STR(error->message, rows[i][1]);
+        aio_exception_unref(error);
+    }
+    aio_exception *error = NULL;
+    CHECK_INT(aio_loop_run_until_complete(loop, aio_session_request(session, "GE\r\nT", "http://u:secret@a/"), &error),
+              EINVAL);
+    CHECK(error && strstr(error->message, "GE\\x0d\\x0aT http://***@a/") != NULL);
+    aio_exception_unref(error);
+    aio_loop_run_until_complete(loop, aio_session_close(session), NULL);
+    aio_loop_free(loop);
+}
