@@ -262,6 +262,47 @@ SCENARIO(sub_descriptors, SUB_MAY)
 }
 #endif
 
+/* A program that has closed its own standard streams, whose numbers its pipes and the descriptor that tells of an end
+ * then come to have. It runs in a process of its own, with nothing to print to: a bit for each thing that is wrong. */
+struct sub_closed { aio_task task; int result; aio_process *all, *one; aio_process_output got; };
+static AIO_CORO(sub_closed)
+{
+    AIO_BEGIN(sub_closed);
+    AIO_AWAIT(self->all, aio_create_subprocess_shell("cat; echo wrong >&2", .in = AIO_PIPE, .out = AIO_PIPE,
+                                                     .err = AIO_PIPE));
+    AIO_AWAIT(self->got, aio_process_communicate(self->all, "hello", 5));
+    if (self->got.out.length != 5 || memcmp(self->got.out.data, "hello", 5) != 0) self->result |= 1;
+    if (self->got.err.length != 6 || self->got.returncode) self->result |= 2;
+    AIO_AWAIT(self->one, aio_create_subprocess_shell("cat; echo wrong >&2", .in = AIO_DEVNULL, .out = AIO_PIPE,
+                                                     .err = AIO_STDOUT));
+    AIO_AWAIT(self->got, aio_process_communicate(self->one, NULL, 0));
+    if (self->got.out.length != 6 || self->got.returncode) self->result |= 4;
+    AIO_FINALLY;
+        aio_process_release(self->all);
+        aio_process_release(self->one);
+    AIO_END;
+}
+
+TEST(sub_closed_streams)
+{
+    int status = 0;
+    for (int which = 1; which < 8; which++) { /* those that are closed */
+        fflush(NULL);
+        pid_t child = fork();
+        if (!child) {
+            for (int i = 0; i < 3; i++)
+                if (which >> i & 1) close(i);
+            aio_loop *loop = aio_new_event_loop();
+            aio_set_event_loop(loop);
+            struct sub_closed *task = (struct sub_closed *)aio_create_task(AIO_CALL(sub_closed));
+            int code = aio_loop_run_until_complete(loop, task, NULL);
+            _exit(code ? 64 : task->result);
+        }
+        CHECK_INT(waitpid(child, &status, 0), child);
+        CHECK_INT(status, 0);
+    }
+}
+
 /* A session, and a group, of its own; a signal to the group reaches what the program has started. */
 struct sub_groups { aio_task task; aio_process *session, *group, *plain; aio_text line; int code; };
 SCENARIO(sub_groups, SUB_MAY)
@@ -337,7 +378,7 @@ SCENARIO(sub_masks, SUB_MAY)
     CHECK_INT(self->code, -SIGINT);
     aio_process_release(self->plain);
     self->plain = NULL;
-    AIO_AWAIT(self->plain, aio_create_subprocess_exec(sub_sleep));
+    AIO_AWAIT(self->plain, aio_create_subprocess_shell("sleep 5")); /* no longer, where the signal does not come */
     CHECK_INT(aio_process_terminate(self->plain), 0);
     AIO_AWAIT(self->code, aio_process_wait(self->plain));
     CHECK_INT(self->code, -SIGTERM);
