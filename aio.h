@@ -621,8 +621,10 @@ typedef struct aio_task_options {
 #define AIO__CREATE_TASK_1(coroutine, ...) \
     ((__typeof__(coroutine))aio__create_task((coroutine), AIO__OPTIONS(aio_task_options, __VA_ARGS__)))
 AIO_API void *aio__create_task(void *coroutine, const aio_task_options *options);
-/* A task for a coroutine; any other awaitable as it is. Takes it. asyncio: ensure_future */
-AIO_API aio_future *aio_ensure_future(void *awaitable);
+/* aio_ensure_future(awaitable): the awaitable (taken), of the same type. A coroutine becomes a task; one that others
+ * wait for, too, a future that can be cancelled alone; any other stays as it is. asyncio: ensure_future */
+#define aio_ensure_future(awaitable) ((__typeof__(awaitable))aio__ensure_future((awaitable), sizeof *(awaitable)))
+AIO_API void *aio__ensure_future(void *awaitable, size_t size);
 
 /* The running task / all tasks of the running loop that are not done, each with one more owner (you): `tasks` is filled
  * up to `capacity`; gives how many there are. asyncio: current_task, all_tasks */
@@ -6049,69 +6051,113 @@ static void aio__yield_done(void *arg)
     aio_unref(future);
 }
 
-typedef struct aio__forward { /* one waiter's own future for a shared one, so that it can be cancelled alone */
-    aio_future  future;
-    aio_future *shared;
-    aio__work work;
+/* A work that waits for this future, or has just been queued by it, does so no more. */
+static void aio__work_leave(aio__work *work, aio_future *f)
+{
+    if (work->node.next && f->state < AIO__DONE) aio__waiters_remove(f, &work->node);
+    else if (work->node.next) aio__ring_remove(&work->node);
+}
+
+/* Stands for another future, and looks like one of its type: when that ends, all of it but the base is copied here,
+ * over the members below. So nothing of them is to be touched once the state is final, but by a shield that was
+ * cancelled. */
+typedef struct aio__forward {
+    aio_future  future;  /* while a wait_for is pending: `error` is why it is being cancelled */
+    aio_future *inner;   /* one owner */
+    aio__timer *timer;   /* of a wait_for */
+    size_t      size;    /* of the inner future's type */
+    double      seconds;
+    bool        expired, shield;
+    __attribute__((__aligned__(16))) aio__work work; /* among inner's waiters; of a shield it owns the forward, too */
 } aio__forward;
+
+static aio_exception *aio__timed_out(int code, double seconds)
+{
+    return aio__exception(code, "", "timed out after %.3g s", seconds > 0 ? seconds : 0.0);
+}
+
+/* Becomes what the inner future is. */
+static void aio__forward_finish(aio__forward *p, aio_future *inner)
+{
+    aio_exception *why = p->future.error;
+    p->future.error = NULL;
+    aio__timer_cancel(p->future.loop, p->timer);
+    if (inner->error) {
+        inner->flags |= AIO__F_SEEN;
+        bool cancelled = inner->state == AIO__CANCELLED;
+        if (cancelled && p->expired && !why) aio__future_fail(&p->future, aio__timed_out(AIO_ETIMEOUT, p->seconds));
+        else aio__future_fail(&p->future, aio_exception_ref(cancelled && why ? why : inner->error));
+    } else {
+        size_t base = (inner->flags & AIO__F_CORO) ? sizeof(aio_task) : sizeof(aio_future), size = p->size;
+        if (size > base) memcpy((char *)p + base, (char *)inner + base, size - base);
+        p->future.flags |= inner->flags & AIO__F_END;
+        aio__future_finish(&p->future, AIO__DONE);
+    }
+    aio_exception_unref(why);
+}
 
 static void aio__forward_run(aio__work *work)
 {
-    aio__forward *forward = (aio__forward *)work->owner;
-    aio_exception *error = forward->shared->error;
-    if (error) aio__future_fail(&forward->future, aio_exception_ref(error));
-    else aio__future_finish(&forward->future, AIO__DONE);
-}
-
-static void aio__forward_leave(aio__forward *forward)
-{
-    if (!forward->work.node.next) return;
-    if (forward->shared->state >= AIO__DONE) aio__ring_remove(&forward->work.node);
-    else aio__waiters_remove(forward->shared, &forward->work.node);
-}
-
-static bool aio__forward_cancel(aio_future *future, aio_exception *why)
-{
-    aio__forward_leave((aio__forward *)(void *)future);
-    aio__future_fail(future, aio_exception_ref(why));
-    return true;
+    aio__forward *p = (aio__forward *)work->owner;
+    aio_future *inner = p->inner;
+    bool shield = p->shield;
+    if (p->future.state < AIO__DONE) aio__forward_finish(p, inner);
+    aio_unref(inner);
+    if (shield) aio_unref(p);
 }
 
 static void aio__forward_destroy(aio_future *future)
 {
-    aio__forward *forward = (aio__forward *)(void *)future;
-    aio__forward_leave(forward);
-    aio_unref(forward->shared);
+    aio__forward *p = (aio__forward *)(void *)future;
+    if (future->state >= AIO__DONE) return;
+    aio__timer_cancel(future->loop, p->timer);
+    aio__work_leave(&p->work, p->inner);
+    aio_unref(p->inner);
 }
 
 static aio_future *aio__forward_child(aio_future *future, size_t i)
 {
-    return i ? NULL : ((aio__forward *)(void *)future)->shared;
+    return i == 0 && future->state < AIO__DONE ? ((aio__forward *)(void *)future)->inner : NULL;
+}
+
+/* Ends with this error, and leaves the inner future to others. */
+static void aio__forward_leave(aio__forward *p, aio_exception *error)
+{
+    aio__timer_cancel(p->future.loop, p->timer);
+    aio__work_leave(&p->work, p->inner);
+    aio_unref(p->inner);
+    aio__future_fail(&p->future, error);
+}
+
+static bool aio__forward_cancel(aio_future *future, aio_exception *why)
+{
+    aio__forward_leave((aio__forward *)(void *)future, aio_exception_ref(why));
+    return true;
 }
 
 static const aio__ops aio__forward_ops = { "forward", aio__forward_cancel, aio__forward_destroy, aio__forward_child };
 
-/* Takes the shared future; NULL without memory. */
-static aio_future *aio__forward_make(aio_future *shared)
+/* Takes the inner future, which is pending. NULL without memory. */
+static aio__forward *aio__forward_make(const aio__ops *ops, aio_future *inner, size_t size)
 {
-    aio__forward *forward = (aio__forward *)aio__future_make(shared->loop, &aio__forward_ops, sizeof *forward, NULL, 0);
-    if (!forward) {
-        aio_unref(shared);
+    size_t whole = size > sizeof(aio__forward) ? size : sizeof(aio__forward);
+    aio__forward *p = (aio__forward *)aio__future_make(inner->loop, ops, whole, NULL, 0);
+    if (!p) {
+        aio_unref(inner);
         return NULL;
     }
-    forward->shared = shared;
-    forward->work.run = aio__forward_run;
-    forward->work.owner = forward;
-    aio__waiters_add(shared, &forward->work.node);
-    return &forward->future;
+    p->inner = inner;
+    p->size = size;
+    p->work.run = aio__forward_run;
+    p->work.owner = p;
+    aio__waiters_add(inner, &p->work.node);
+    return p;
 }
 
-/* For what keeps a future, not awaits it at once: sleep(0) is no future of its own until then, and one that others
- * wait for, too, must not be cancelled for them. Takes it. */
+/* For what keeps a future, not awaits it at once: sleep(0) is no future of its own until then. Takes it. */
 static aio_future *aio__real_future(aio_future *f)
 {
-    if (!f || !(f->flags & (AIO__F_YIELD | AIO__F_SHARED))) return f;
-    if (f->flags & AIO__F_SHARED) return f->state < AIO__DONE ? aio__forward_make(f) : f;
+    if (!f || !(f->flags & AIO__F_YIELD)) return f;
     aio_loop *loop = f->loop;
     aio_unref(f);
     aio_future *future = (aio_future *)aio__future_make(loop, NULL, sizeof *future, NULL, 0);
@@ -6122,12 +6168,14 @@ static aio_future *aio__real_future(aio_future *f)
     return NULL;
 }
 
-AIO_API aio_future *aio_ensure_future(void *awaitable)
+/* One that others wait for, too, must not be cancelled for them: what is given in its place is only the caller's. */
+AIO_API void *aio__ensure_future(void *awaitable, size_t size)
 {
     if (!awaitable) return NULL;
     aio_future *f = aio__future_of(awaitable, "aio_ensure_future");
     if ((f->flags & AIO__F_CORO) && !(f->flags & AIO__F_TASK) && f->state == AIO__NEW)
-        return (aio_future *)aio__create_task(f, NULL);
+        return aio__create_task(f, NULL);
+    if ((f->flags & AIO__F_SHARED) && f->state < AIO__DONE) return aio__forward_make(&aio__forward_ops, f, size);
     return aio__real_future(f);
 }
 
@@ -6149,7 +6197,7 @@ AIO_API int aio_loop_run_until_complete(aio_loop *loop, void *awaitable, aio_exc
     }
     aio_loop *set = aio__set;
     aio__set = loop;
-    aio_future *f = aio_ensure_future(awaitable);
+    aio_future *f = (aio_future *)aio__ensure_future(awaitable, sizeof *f);
     aio__set = set;
     if (!f) return errno;
     if (aio__adopt(loop, f)) code = AIO_EWRONGLOOP;
@@ -6273,13 +6321,6 @@ static void aio__combinator_watch(aio__combinator *base, size_t i, aio_future *f
     base->works[i].owner = base;
     base->pending++;
     aio__waiters_add(f, &base->works[i].node);
-}
-
-/* A work that waits for this future, or has just been queued by it, does so no more. */
-static void aio__work_leave(aio__work *work, aio_future *f)
-{
-    if (work->node.next && f->state < AIO__DONE) aio__waiters_remove(f, &work->node);
-    else if (work->node.next) aio__ring_remove(&work->node);
 }
 
 /* Waits no more for the children that are left, and lets all go. */
@@ -6660,87 +6701,9 @@ AIO_API aio_completions_future *aio_as_completed_next(aio_completions *completio
     return (aio_completions_future *)(void *)step;
 }
 
-/* ---- shield, and what wait_for makes of a plain future ---- */
+/* ---- shield ---- */
 
-/* Stands for another future, and looks like one of its type: when that ends, all of it but the base is copied here,
- * over the members below. So nothing of them is to be touched once the state is final, but by a shield that was
- * cancelled. */
-typedef struct aio__mirror {
-    aio_future  future;  /* while a wait_for is pending: `error` is why it is being cancelled */
-    aio_future *inner;   /* one owner */
-    aio__timer *timer;   /* of a wait_for */
-    size_t      size;    /* of the inner future's type */
-    double      seconds;
-    bool        expired, shield;
-    __attribute__((__aligned__(16))) aio__work work; /* among inner's waiters; of a shield it owns the proxy, too */
-} aio__mirror;
-
-static aio_exception *aio__timed_out(int code, double seconds)
-{
-    return aio__exception(code, "", "timed out after %.3g s", seconds > 0 ? seconds : 0.0);
-}
-
-/* Becomes what the inner future is. */
-static void aio__mirror_finish(aio__mirror *p, aio_future *inner)
-{
-    aio_exception *why = p->future.error;
-    p->future.error = NULL;
-    aio__timer_cancel(p->future.loop, p->timer);
-    if (inner->error) {
-        inner->flags |= AIO__F_SEEN;
-        bool cancelled = inner->state == AIO__CANCELLED;
-        if (cancelled && p->expired && !why) aio__future_fail(&p->future, aio__timed_out(AIO_ETIMEOUT, p->seconds));
-        else aio__future_fail(&p->future, aio_exception_ref(cancelled && why ? why : inner->error));
-    } else {
-        size_t base = (inner->flags & AIO__F_CORO) ? sizeof(aio_task) : sizeof(aio_future), size = p->size;
-        if (size > base) memcpy((char *)p + base, (char *)inner + base, size - base);
-        aio__future_finish(&p->future, AIO__DONE);
-    }
-    aio_exception_unref(why);
-}
-
-static void aio__mirror_run(aio__work *work)
-{
-    aio__mirror *p = (aio__mirror *)work->owner;
-    aio_future *inner = p->inner;
-    bool shield = p->shield;
-    if (p->future.state < AIO__DONE) aio__mirror_finish(p, inner);
-    aio_unref(inner);
-    if (shield) aio_unref(p);
-}
-
-static void aio__mirror_destroy(aio_future *future)
-{
-    aio__mirror *p = (aio__mirror *)(void *)future;
-    if (future->state >= AIO__DONE) return;
-    aio__timer_cancel(future->loop, p->timer);
-    aio__work_leave(&p->work, p->inner);
-    aio_unref(p->inner);
-}
-
-static aio_future *aio__mirror_child(aio_future *future, size_t i)
-{
-    return i == 0 && future->state < AIO__DONE ? ((aio__mirror *)(void *)future)->inner : NULL;
-}
-
-/* Takes the inner future, which is pending. NULL without memory. */
-static aio__mirror *aio__mirror_make(const aio__ops *ops, aio_future *inner, size_t size)
-{
-    size_t whole = size > sizeof(aio__mirror) ? size : sizeof(aio__mirror);
-    aio__mirror *p = (aio__mirror *)aio__future_make(inner->loop, ops, whole, NULL, 0);
-    if (!p) {
-        aio_unref(inner);
-        return NULL;
-    }
-    p->inner = inner;
-    p->size = size;
-    p->work.run = aio__mirror_run;
-    p->work.owner = p;
-    aio__waiters_add(inner, &p->work.node);
-    return p;
-}
-
-static const aio__ops aio__shield_ops = { "shield", NULL, aio__mirror_destroy, aio__mirror_child };
+static const aio__ops aio__shield_ops = { "shield", NULL, aio__forward_destroy, aio__forward_child };
 
 AIO_API void *aio__shield(void *awaitable, size_t size)
 {
@@ -6754,9 +6717,10 @@ AIO_API void *aio__shield(void *awaitable, size_t size)
         return aio__combinator_refused(code, "aio_shield");
     }
     aio__adopt(loop, f);
-    f = aio_ensure_future(f);
-    if (!f) return NULL;
-    aio__mirror *p = aio__mirror_make(&aio__shield_ops, f, size);
+    bool shared = f->flags & AIO__F_SHARED;
+    f = (aio_future *)aio__ensure_future(f, size);
+    if (!f || shared) return f; /* what stands for a shared one is its shield: others see to its end */
+    aio__forward *p = aio__forward_make(&aio__shield_ops, f, size);
     if (!p) return NULL;
     p->shield = true;
     p->future.refs++;
@@ -6861,19 +6825,11 @@ AIO_API bool aio__timeout_expired(const aio_task *t)
 
 /* Of a plain future, whose type has no room for a coroutine's base. */
 
-static void aio__wait_for_leave(aio__mirror *p, aio_exception *error)
-{
-    aio__timer_cancel(p->future.loop, p->timer);
-    aio__work_leave(&p->work, p->inner);
-    aio_unref(p->inner);
-    aio__future_fail(&p->future, error);
-}
-
 static bool aio__wait_for_cancel(aio_future *future, aio_exception *why)
 {
-    aio__mirror *p = (aio__mirror *)(void *)future;
+    aio__forward *p = (aio__forward *)(void *)future;
     if (p->inner->flags & AIO__F_SHARED) {
-        aio__wait_for_leave(p, aio_exception_ref(why));
+        aio__forward_leave(p, aio_exception_ref(why));
         return true;
     }
     if (!aio__cancel(p->inner, why)) return false;
@@ -6881,25 +6837,27 @@ static bool aio__wait_for_cancel(aio_future *future, aio_exception *why)
     return true;
 }
 
-static const aio__ops aio__wait_for_ops = { "wait_for", aio__wait_for_cancel, aio__mirror_destroy, aio__mirror_child };
+static const aio__ops aio__wait_for_ops = {
+    "wait_for", aio__wait_for_cancel, aio__forward_destroy, aio__forward_child
+};
 
-static void aio__wait_for_expire(aio__mirror *p)
+static void aio__wait_for_expire(aio__forward *p)
 {
     p->expired = true;
-    if (p->inner->flags & AIO__F_SHARED) aio__wait_for_leave(p, aio__timed_out(AIO_ETIMEOUT, p->seconds));
+    if (p->inner->flags & AIO__F_SHARED) aio__forward_leave(p, aio__timed_out(AIO_ETIMEOUT, p->seconds));
     else aio__cancel(p->inner, &aio__cancelled);
 }
 
 static void aio__wait_for_fire(aio__timer *timer)
 {
-    aio__mirror *p = (aio__mirror *)timer->owner;
+    aio__forward *p = (aio__forward *)timer->owner;
     p->timer = NULL;
     aio__wait_for_expire(p);
 }
 
-static aio__mirror *aio__wait_for_future(aio_future *inner, size_t size, double seconds)
+static aio__forward *aio__wait_for_future(aio_future *inner, size_t size, double seconds)
 {
-    aio__mirror *p = aio__mirror_make(&aio__wait_for_ops, inner, size);
+    aio__forward *p = aio__forward_make(&aio__wait_for_ops, inner, size);
     if (!p) return NULL;
     p->seconds = seconds;
     if (seconds <= 0) {
@@ -6937,7 +6895,7 @@ static void aio__wait_for_end(struct aio__wait_for *w)
 {
     aio_future *inner = w->inner;
     size_t base = sizeof(aio_task), size = w->size;
-    w->task.future.flags = (uint16_t)(w->task.future.flags & ~AIO__F_HOLDS);
+    w->task.future.flags = (uint16_t)((w->task.future.flags & ~AIO__F_HOLDS) | (inner->flags & AIO__F_END));
     if (size > base) memcpy((char *)w + base, (char *)inner + base, size - base);
     aio_unref(inner);
 }
@@ -9136,7 +9094,7 @@ static void aio__run_interrupted(void *arg)
 static aio_exception *aio__run_main(aio_runner *runner, void *coroutine)
 {
     aio_loop *loop = runner->loop;
-    aio_future *f = aio_ensure_future(coroutine);
+    aio_future *f = (aio_future *)aio__ensure_future(coroutine, sizeof *f);
     if (!f) return &aio__no_memory;
     runner->main = f;
     runner->interrupted = false;

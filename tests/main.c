@@ -40,6 +40,7 @@
 #include "test_connect.c"
 #include "test_tasks.c"
 #include "test_timeouts.c"
+#include "test_typed.c"
 #include "test_url.c"
 #include "test_cookies.c"
 #include "test_proxies.c"

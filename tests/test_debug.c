@@ -410,7 +410,7 @@ TEST(debug_graph_bounds)
 {
     aio_loop *loop = debug_loop(false);
     aio_future *gate = aio_future_create();
-    aio_task *deep = (aio_task *)aio_ensure_future(AIO_CALL(debug_deep, .depth = 999, .gate = gate));
+    aio_task *deep = (aio_task *)(void *)aio_ensure_future(AIO_CALL(debug_deep, .depth = 999, .gate = gate));
     aio_loop_stop(loop);
     aio_loop_run_forever(loop);
     CHECK(strstr(debug_print(aio_print_call_graph, deep), "\n  ... 936 more\n") != NULL);
