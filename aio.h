@@ -129,13 +129,14 @@
  *   47. Headers
  *   48. Cookies: the jar
  *   49. HTTP messages
- *   50. Proxies: HTTP CONNECT and SOCKS
- *   51. Connecting: names and addresses
- *   52. Transports: protocols over streams
- *   53. Connections: the pool
- *   54. HTTP client: session, request, response
- *   55. HTTP server: connections and handlers
- *   56. Introspection: task dump and call graph
+ *   50. HTTP bodies: framing, stages, reader
+ *   51. Proxies: HTTP CONNECT and SOCKS
+ *   52. Connecting: names and addresses
+ *   53. Transports: protocols over streams
+ *   54. Connections: the pool
+ *   55. HTTP client: session, request, response
+ *   56. HTTP server: connections and handlers
+ *   57. Introspection: task dump and call graph
  *
  * LICENCE: MIT-0 or public domain, as you like. Its text, the history, and where to report a vulnerability are at the
  * end of the file.
@@ -2192,6 +2193,11 @@ AIO_API aio_text_task *aio_response_text(aio_response *response);
 /* The next piece of the body, as it comes; none at its end, where AIO_ASYNC_FOR ends. It is borrowed until the next
  * call. Who reads slowly slows the server down. aiohttp: content.iter_any() */
 AIO_API aio_text_task *aio_response_read_chunk(aio_response *response);
+/* The response's head as it came, byte for byte, from the status line to the empty line. aiohttp: raw_headers */
+AIO_API aio_text aio_response_head(const aio_response *response);
+/* The fields that came after a chunked body, once all of it has been read; before, and if there were none, an empty
+ * list. They are up to the server: what concerns framing or the connection means nothing there. NULL without memory. */
+AIO_API const aio_headers *aio_response_trailers(aio_response *response);
 /* Fails with AIO_ESTATUS for a status from 400 on. aiohttp: raise_for_status() */
 AIO_API aio_future *aio_response_raise_for_status(const aio_response *response);
 /* Takes the response. Its connection goes back to the pool if the body has been read or has come already, else it is
@@ -18263,193 +18269,6 @@ static inline long aio__http_keep_alive_timeout(aio_text value)
     return -1;
 }
 
-typedef enum { AIO__BODY_NONE, AIO__BODY_LENGTH, AIO__BODY_CHUNKED, AIO__BODY_CLOSE } aio__body_kind;
-typedef enum { AIO__BODY_MORE, AIO__BODY_DATA, AIO__BODY_DONE, AIO__BODY_ERROR } aio__body_step;
-typedef enum {
-    AIO__CHUNK_SIZE, AIO__CHUNK_EXTENSION, AIO__CHUNK_SIZE_LF, AIO__CHUNK_DATA, AIO__CHUNK_DATA_CR, AIO__CHUNK_DATA_LF,
-    AIO__CHUNK_SIZE_SPACE, AIO__TRAILER_START, AIO__TRAILER_NAME, AIO__TRAILER_VALUE, AIO__TRAILER_LF,
-    AIO__CHUNK_END_LF,
-    AIO__CHUNK_END, AIO__CHUNK_BAD
-} aio__chunk_state;
-
-/* A body on its way in: gives slices of the input, holds no bytes. */
-typedef struct aio__body {
-    aio__body_kind   kind;
-    aio__chunk_state state;      /* only of chunked, but CHUNK_END and CHUNK_BAD are of all */
-    uint64_t         left;       /* bytes of data still to come: of the body, or of this chunk */
-    uint64_t         received;   /* bytes of data so far */
-    uint32_t         digits, extension, excess, tiny, trailer_bytes, trailer_lines;
-    const char      *problem;    /* after an error: why */
-    unsigned char    lenient;    /* AIO__LENIENT_NO_END or 0 */
-} aio__body;
-
-static void aio__body_start(aio__body *body, aio__body_kind kind, uint64_t length)
-{
-    memset(body, 0, sizeof *body);
-    body->kind = kind;
-    if (kind == AIO__BODY_LENGTH) body->left = length;
-    if (kind == AIO__BODY_NONE || (kind == AIO__BODY_LENGTH && !length)) body->state = AIO__CHUNK_END;
-}
-
-/* The body that follows a head (RFC 9112 6.3). `method`: of the request, also where the head is a response's. Gives
- * whether the connection can carry another message after it: keep-alive, and neither a body until close, nor a
- * tunnel. */
-static inline bool aio__http_body_of(const aio__http_head *head, aio_text method, aio__body *body)
-{
-    bool connect = method.length == 7 && !memcmp(method.data, "CONNECT", 7);
-    bool head_only = method.length == 4 && !memcmp(method.data, "HEAD", 4);
-    bool tunnel = !head->is_request && (head->status == 101 || (head->status / 100 == 2 && connect));
-    bool bodyless = !head->is_request && (tunnel || head_only || head->status / 100 == 1 || head->status == 204
-                                          || head->status == 304);
-    aio__body_start(body, bodyless ? AIO__BODY_NONE : head->chunked ? AIO__BODY_CHUNKED
-                        : head->has_length ? AIO__BODY_LENGTH : head->is_request ? AIO__BODY_NONE : AIO__BODY_CLOSE,
-                    head->length);
-    body->lenient = head->is_request ? 0 : head->lenient & AIO__LENIENT_NO_END;
-    return head->keep_alive && !tunnel && body->kind != AIO__BODY_CLOSE;
-}
-
-static aio__chunk_state aio__chunk_fail(aio__body *body, const char *why)
-{
-    body->problem = why;
-    return AIO__CHUNK_BAD;
-}
-
-/* The line of a chunk's size is over. */
-static aio__chunk_state aio__chunk_begin(aio__body *body)
-{
-    uint32_t paid = body->left < body->excess ? (uint32_t)body->left : body->excess;
-    body->excess = body->excess - paid + body->extension;
-    if (body->excess > AIO__CHUNK_EXCESS_MAX) return aio__chunk_fail(body, "the chunk extensions are too long in all");
-    if (!body->left) return AIO__TRAILER_START;
-    if (body->left < AIO__CHUNK_TINY && ++body->tiny > AIO__CHUNK_TINY_MAX)
-        return aio__chunk_fail(body, "the body has too many tiny chunks");
-    return AIO__CHUNK_DATA;
-}
-
-static aio__chunk_state aio__chunk_size_byte(aio__body *body, char c)
-{
-    int digit = aio__hex_value(c);
-    if (digit >= 0) {
-        if (++body->digits > AIO__CHUNK_DIGITS_MAX)
-            return aio__chunk_fail(body, "a chunk size has more than 15 digits");
-        body->left = body->left * 16 + (unsigned)digit;
-        return AIO__CHUNK_SIZE;
-    }
-    if (!body->digits) return aio__chunk_fail(body, "a chunk size is not hexadecimal");
-    if (c == '\r') return AIO__CHUNK_SIZE_LF;
-    if (c == ' ' || c == '\t') return AIO__CHUNK_SIZE_SPACE;
-    return c == ';' ? AIO__CHUNK_EXTENSION : aio__chunk_fail(body, "a chunk size is not hexadecimal");
-}
-
-/* A byte of the trailers, which are checked and dropped, as aiohttp drops them. */
-static aio__chunk_state aio__trailer_byte(aio__body *body, char c)
-{
-    if (++body->trailer_bytes > AIO__TRAILERS_MAX) return aio__chunk_fail(body, "the trailers are too long");
-    switch (body->state) {
-    case AIO__TRAILER_START:
-        if (c == '\r') return AIO__CHUNK_END_LF;
-        if (++body->trailer_lines > AIO__HTTP_HEADERS_MAX) return aio__chunk_fail(body, "there are too many trailers");
-        return aio__is(c, AIO__TOKEN) ? AIO__TRAILER_NAME : aio__chunk_fail(body, "a trailer's name is not a token");
-    case AIO__TRAILER_NAME:
-        if (c == ':') return AIO__TRAILER_VALUE;
-        return aio__is(c, AIO__TOKEN) ? AIO__TRAILER_NAME : aio__chunk_fail(body, "a trailer's name is not a token");
-    case AIO__TRAILER_VALUE:
-        if (c == '\r') return AIO__TRAILER_LF;
-        if (aio__has_control(&c, 1, false)) return aio__chunk_fail(body, "a trailer has a control character");
-        return AIO__TRAILER_VALUE;
-    default:
-        return c == '\n' ? AIO__TRAILER_START : aio__chunk_fail(body, "a trailer's CR is not followed by LF");
-    }
-}
-
-/* One byte of the framing between the data. */
-static aio__chunk_state aio__chunk_byte(aio__body *body, char c)
-{
-    switch (body->state) {
-    case AIO__CHUNK_SIZE:
-        return aio__chunk_size_byte(body, c);
-    case AIO__CHUNK_SIZE_SPACE: /* RFC 9112 7.1.1 has it before a ';' only */
-        if (++body->extension > AIO__CHUNK_EXTENSION_MAX) return aio__chunk_fail(body, "a chunk extension is too long");
-        if (c == ' ' || c == '\t') return AIO__CHUNK_SIZE_SPACE;
-        return c == ';' ? AIO__CHUNK_EXTENSION : aio__chunk_fail(body, "a chunk size is not hexadecimal");
-    case AIO__CHUNK_EXTENSION:
-        if (c == '\r') return AIO__CHUNK_SIZE_LF;
-        if (aio__has_control(&c, 1, false)) return aio__chunk_fail(body, "a chunk extension has a control character");
-        if (++body->extension > AIO__CHUNK_EXTENSION_MAX) return aio__chunk_fail(body, "a chunk extension is too long");
-        return AIO__CHUNK_EXTENSION;
-    case AIO__CHUNK_SIZE_LF:
-        return c == '\n' ? aio__chunk_begin(body) : aio__chunk_fail(body, "a chunk size's CR is not followed by LF");
-    case AIO__CHUNK_DATA_CR:
-        return c == '\r' ? AIO__CHUNK_DATA_LF : aio__chunk_fail(body, "a chunk is not followed by CR LF");
-    case AIO__CHUNK_DATA_LF:
-        if (c != '\n') return aio__chunk_fail(body, "a chunk is not followed by CR LF");
-        body->left = body->digits = body->extension = 0;
-        return AIO__CHUNK_SIZE;
-    case AIO__CHUNK_END_LF:
-        return c == '\n' ? AIO__CHUNK_END : aio__chunk_fail(body, "the last CR is not followed by LF");
-    default:
-        return aio__trailer_byte(body, c);
-    }
-}
-
-/* How many of the next bytes are data for certain, so that they can be read straight to where they belong, and then be
- * told by aio__body_took; UINT64_MAX for a body until close. */
-static uint64_t aio__body_ahead(const aio__body *body)
-{
-    if (body->state >= AIO__CHUNK_END) return 0;
-    if (body->kind == AIO__BODY_CLOSE) return UINT64_MAX;
-    return body->kind == AIO__BODY_LENGTH || body->state == AIO__CHUNK_DATA ? body->left : 0;
-}
-
-static void aio__body_took(aio__body *body, size_t n)
-{
-    body->received += n;
-    if (body->kind == AIO__BODY_CLOSE) return;
-    body->left -= n;
-    if (!body->left) body->state = body->kind == AIO__BODY_LENGTH ? AIO__CHUNK_END : AIO__CHUNK_DATA_CR;
-}
-
-/* Takes the next step through n bytes, of which it uses *used. AIO__BODY_DATA: *out is a piece of them, call again with
- * the rest. AIO__BODY_MORE: all are used. AIO__BODY_DONE: the body is over, what is not used is not its.
- * AIO__BODY_ERROR: body->problem. */
-static inline aio__body_step aio__body_feed(aio__body *body, const char *data, size_t n, size_t *used, aio_text *out)
-{
-    size_t i = 0;
-    *used = 0;
-    *out = aio__text(NULL, 0);
-    for (;;) {
-        if (body->state == AIO__CHUNK_BAD) return AIO__BODY_ERROR;
-        if (body->state == AIO__CHUNK_END) return AIO__BODY_DONE;
-        uint64_t ahead = aio__body_ahead(body);
-        if (i == n) return AIO__BODY_MORE;
-        if (ahead) {
-            size_t take = n - i < ahead ? n - i : (size_t)ahead;
-            *out = aio__text(data + i, take);
-            *used = i + take;
-            aio__body_took(body, take);
-            return AIO__BODY_DATA;
-        }
-        body->state = aio__chunk_byte(body, data[i++]);
-        *used = i;
-    }
-}
-
-/* The peer has closed: whether that is where the body ends. Else body->problem says what is missing. */
-static inline bool aio__body_closed(aio__body *body)
-{
-    if (body->state == AIO__CHUNK_END) return true;
-    if (body->state == AIO__CHUNK_BAD) return false;
-    bool ended = body->state == AIO__TRAILER_START || body->state == AIO__CHUNK_END_LF; /* the last chunk has come */
-    if (body->kind == AIO__BODY_CLOSE || (ended && body->lenient)) {
-        body->state = AIO__CHUNK_END;
-        return true;
-    }
-    body->problem = body->kind == AIO__BODY_LENGTH ? "the connection was closed before Content-Length bytes had come"
-                                                   : "the connection was closed before the last chunk";
-    body->state = AIO__CHUNK_BAD;
-    return false;
-}
-
 static bool aio__buffer_word(aio__buffer *out, const char *text)
 {
     return aio__buffer_append(out, text, strlen(text));
@@ -18599,7 +18418,596 @@ static inline const char *aio__http_clock_text(aio__http_clock *clock, int64_t s
 }
 
 /* ============================================================================
- * 50. Proxies: HTTP CONNECT and SOCKS
+ * 50. HTTP bodies: framing, stages, reader
+ *
+ * A body on its way in (RFC 9112 6 and 7), for the client and the server. The framing tells data from what is between;
+ * decoders, if there are any, make of it the data that are meant; a limit; and the user, who has pieces in place, or
+ * the whole. Each is asked for what it has, and told how much of that was taken: what is not taken stays where it is,
+ * and no byte is looked at twice. Also what waits for the rest of it, with deadlines. Calls streams, messages, timers,
+ * futures.
+ * ============================================================================ */
+
+/* ---- framing ---- */
+
+typedef enum { AIO__BODY_NONE, AIO__BODY_LENGTH, AIO__BODY_CHUNKED, AIO__BODY_CLOSE } aio__body_kind;
+typedef enum { AIO__BODY_MORE, AIO__BODY_DATA, AIO__BODY_DONE, AIO__BODY_ERROR } aio__body_step;
+typedef enum {
+    AIO__CHUNK_SIZE, AIO__CHUNK_EXTENSION, AIO__CHUNK_SIZE_LF, AIO__CHUNK_DATA, AIO__CHUNK_DATA_CR, AIO__CHUNK_DATA_LF,
+    AIO__CHUNK_SIZE_SPACE, AIO__TRAILER_START, AIO__TRAILER_NAME, AIO__TRAILER_VALUE, AIO__TRAILER_LF,
+    AIO__CHUNK_END_LF,
+    AIO__CHUNK_END, AIO__CHUNK_BAD
+} aio__chunk_state;
+
+/* The framing: gives slices of the input, holds no bytes but the trailers'. */
+typedef struct aio__body {
+    aio__body_kind   kind;
+    aio__chunk_state state;      /* only of chunked, but CHUNK_END and CHUNK_BAD are of all */
+    uint64_t         left;       /* bytes of data still to come: of the body, or of this chunk */
+    uint64_t         received;   /* bytes of data so far */
+    uint32_t         digits, extension, excess, tiny, trailer_bytes, trailer_lines;
+    const char      *problem;    /* after an error: why */
+    unsigned char    lenient;    /* AIO__LENIENT_NO_END or 0 */
+    aio__buffer     *trailers;   /* where their lines go; NULL: they are checked and dropped */
+} aio__body;
+
+static void aio__body_start(aio__body *body, aio__body_kind kind, uint64_t length)
+{
+    memset(body, 0, sizeof *body);
+    body->kind = kind;
+    if (kind == AIO__BODY_LENGTH) body->left = length;
+    if (kind == AIO__BODY_NONE || (kind == AIO__BODY_LENGTH && !length)) body->state = AIO__CHUNK_END;
+}
+
+/* The body that follows a head (RFC 9112 6.3). `method`: of the request, also where the head is a response's. Gives
+ * whether the connection can carry another message after it: keep-alive, and neither a body until close, nor a
+ * tunnel. */
+static inline bool aio__http_body_of(const aio__http_head *head, aio_text method, aio__body *body)
+{
+    bool connect = method.length == 7 && !memcmp(method.data, "CONNECT", 7);
+    bool head_only = method.length == 4 && !memcmp(method.data, "HEAD", 4);
+    bool tunnel = !head->is_request && (head->status == 101 || (head->status / 100 == 2 && connect));
+    bool bodyless = !head->is_request && (tunnel || head_only || head->status / 100 == 1 || head->status == 204
+                                          || head->status == 304);
+    aio__body_start(body, bodyless ? AIO__BODY_NONE : head->chunked ? AIO__BODY_CHUNKED
+                        : head->has_length ? AIO__BODY_LENGTH : head->is_request ? AIO__BODY_NONE : AIO__BODY_CLOSE,
+                    head->length);
+    body->lenient = head->is_request ? 0 : head->lenient & AIO__LENIENT_NO_END;
+    return head->keep_alive && !tunnel && body->kind != AIO__BODY_CLOSE;
+}
+
+static aio__chunk_state aio__chunk_fail(aio__body *body, const char *why)
+{
+    body->problem = why;
+    return AIO__CHUNK_BAD;
+}
+
+/* The line of a chunk's size is over. */
+static aio__chunk_state aio__chunk_begin(aio__body *body)
+{
+    uint32_t paid = body->left < body->excess ? (uint32_t)body->left : body->excess;
+    body->excess = body->excess - paid + body->extension;
+    if (body->excess > AIO__CHUNK_EXCESS_MAX) return aio__chunk_fail(body, "the chunk extensions are too long in all");
+    if (!body->left) return AIO__TRAILER_START;
+    if (body->left < AIO__CHUNK_TINY && ++body->tiny > AIO__CHUNK_TINY_MAX)
+        return aio__chunk_fail(body, "the body has too many tiny chunks");
+    return AIO__CHUNK_DATA;
+}
+
+static aio__chunk_state aio__chunk_size_byte(aio__body *body, char c)
+{
+    int digit = aio__hex_value(c);
+    if (digit >= 0) {
+        if (++body->digits > AIO__CHUNK_DIGITS_MAX)
+            return aio__chunk_fail(body, "a chunk size has more than 15 digits");
+        body->left = body->left * 16 + (unsigned)digit;
+        return AIO__CHUNK_SIZE;
+    }
+    if (!body->digits) return aio__chunk_fail(body, "a chunk size is not hexadecimal");
+    if (c == '\r') return AIO__CHUNK_SIZE_LF;
+    if (c == ' ' || c == '\t') return AIO__CHUNK_SIZE_SPACE;
+    return c == ';' ? AIO__CHUNK_EXTENSION : aio__chunk_fail(body, "a chunk size is not hexadecimal");
+}
+
+/* A byte of the trailers. */
+static aio__chunk_state aio__trailer_byte(aio__body *body, char c)
+{
+    bool is_end = body->state == AIO__TRAILER_START && c == '\r';
+    if (++body->trailer_bytes > AIO__TRAILERS_MAX) return aio__chunk_fail(body, "the trailers are too long");
+    if (body->trailers && !is_end && !aio__buffer_append(body->trailers, &c, 1)) return aio__chunk_fail(body, NULL);
+    switch (body->state) {
+    case AIO__TRAILER_START:
+        if (c == '\r') return AIO__CHUNK_END_LF;
+        if (++body->trailer_lines > AIO__HTTP_HEADERS_MAX) return aio__chunk_fail(body, "there are too many trailers");
+        return aio__is(c, AIO__TOKEN) ? AIO__TRAILER_NAME : aio__chunk_fail(body, "a trailer's name is not a token");
+    case AIO__TRAILER_NAME:
+        if (c == ':') return AIO__TRAILER_VALUE;
+        return aio__is(c, AIO__TOKEN) ? AIO__TRAILER_NAME : aio__chunk_fail(body, "a trailer's name is not a token");
+    case AIO__TRAILER_VALUE:
+        if (c == '\r') return AIO__TRAILER_LF;
+        if (aio__has_control(&c, 1, false)) return aio__chunk_fail(body, "a trailer has a control character");
+        return AIO__TRAILER_VALUE;
+    default:
+        return c == '\n' ? AIO__TRAILER_START : aio__chunk_fail(body, "a trailer's CR is not followed by LF");
+    }
+}
+
+/* One byte of the framing between the data. */
+static aio__chunk_state aio__chunk_byte(aio__body *body, char c)
+{
+    switch (body->state) {
+    case AIO__CHUNK_SIZE:
+        return aio__chunk_size_byte(body, c);
+    case AIO__CHUNK_SIZE_SPACE: /* RFC 9112 7.1.1 has it before a ';' only */
+        if (++body->extension > AIO__CHUNK_EXTENSION_MAX) return aio__chunk_fail(body, "a chunk extension is too long");
+        if (c == ' ' || c == '\t') return AIO__CHUNK_SIZE_SPACE;
+        return c == ';' ? AIO__CHUNK_EXTENSION : aio__chunk_fail(body, "a chunk size is not hexadecimal");
+    case AIO__CHUNK_EXTENSION:
+        if (c == '\r') return AIO__CHUNK_SIZE_LF;
+        if (aio__has_control(&c, 1, false)) return aio__chunk_fail(body, "a chunk extension has a control character");
+        if (++body->extension > AIO__CHUNK_EXTENSION_MAX) return aio__chunk_fail(body, "a chunk extension is too long");
+        return AIO__CHUNK_EXTENSION;
+    case AIO__CHUNK_SIZE_LF:
+        return c == '\n' ? aio__chunk_begin(body) : aio__chunk_fail(body, "a chunk size's CR is not followed by LF");
+    case AIO__CHUNK_DATA_CR:
+        return c == '\r' ? AIO__CHUNK_DATA_LF : aio__chunk_fail(body, "a chunk is not followed by CR LF");
+    case AIO__CHUNK_DATA_LF:
+        if (c != '\n') return aio__chunk_fail(body, "a chunk is not followed by CR LF");
+        body->left = body->digits = body->extension = 0;
+        return AIO__CHUNK_SIZE;
+    case AIO__CHUNK_END_LF:
+        return c == '\n' ? AIO__CHUNK_END : aio__chunk_fail(body, "the last CR is not followed by LF");
+    default:
+        return aio__trailer_byte(body, c);
+    }
+}
+
+/* How many of the next bytes are data for certain, so that they can be read straight to where they belong, and then be
+ * told by aio__body_took; UINT64_MAX for a body until close. */
+static uint64_t aio__body_ahead(const aio__body *body)
+{
+    if (body->state >= AIO__CHUNK_END) return 0;
+    if (body->kind == AIO__BODY_CLOSE) return UINT64_MAX;
+    return body->kind == AIO__BODY_LENGTH || body->state == AIO__CHUNK_DATA ? body->left : 0;
+}
+
+static void aio__body_took(aio__body *body, size_t n)
+{
+    body->received += n;
+    if (body->kind == AIO__BODY_CLOSE) return;
+    body->left -= n;
+    if (!body->left) body->state = body->kind == AIO__BODY_LENGTH ? AIO__CHUNK_END : AIO__CHUNK_DATA_CR;
+}
+
+/* Takes n bytes up to the next data, or the body's end. Gives how many. */
+static size_t aio__body_frame(aio__body *body, const char *data, size_t n)
+{
+    size_t i = 0;
+    while (i < n && body->state < AIO__CHUNK_END && !aio__body_ahead(body))
+        body->state = aio__chunk_byte(body, data[i++]);
+    return i;
+}
+
+/* Takes the next step through n bytes, of which it uses *used. AIO__BODY_DATA: *out is a piece of them, call again with
+ * the rest. AIO__BODY_MORE: all are used. AIO__BODY_DONE: the body is over, what is not used is not its.
+ * AIO__BODY_ERROR: body->problem; NULL: out of memory. */
+static inline aio__body_step aio__body_feed(aio__body *body, const char *data, size_t n, size_t *used, aio_text *out)
+{
+    size_t at = aio__body_frame(body, data, n);
+    *used = at;
+    *out = aio__text(NULL, 0);
+    if (body->state >= AIO__CHUNK_END) return body->state == AIO__CHUNK_END ? AIO__BODY_DONE : AIO__BODY_ERROR;
+    if (at == n) return AIO__BODY_MORE;
+    uint64_t ahead = aio__body_ahead(body);
+    *out = aio__text(data + at, n - at < ahead ? n - at : (size_t)ahead);
+    *used = at + out->length;
+    aio__body_took(body, out->length);
+    return AIO__BODY_DATA;
+}
+
+/* The peer has closed: whether that is where the body ends. Else body->problem says what is missing. */
+static inline bool aio__body_closed(aio__body *body)
+{
+    if (body->state == AIO__CHUNK_END) return true;
+    if (body->state == AIO__CHUNK_BAD) return false;
+    bool ended = body->state == AIO__TRAILER_START || body->state == AIO__CHUNK_END_LF; /* the last chunk has come */
+    if (body->kind == AIO__BODY_CLOSE || (ended && body->lenient)) {
+        body->state = AIO__CHUNK_END;
+        return true;
+    }
+    body->problem = body->kind == AIO__BODY_LENGTH ? "the connection was closed before Content-Length bytes had come"
+                                                   : "the connection was closed before the last chunk";
+    body->state = AIO__CHUNK_BAD;
+    return false;
+}
+
+/* ---- deadlines ---- */
+
+/* Raises an exception that is handed over. */
+#define AIO__THROW(exception) return aio__throw(aio__t, aio__handler, __LINE__, (exception))
+
+/* A deadline for whatever coroutine is inside. Its timer is lazy: one that comes too early is set anew, so that a later
+ * deadline costs nothing. */
+typedef struct aio__watch {
+    aio_loop   *loop;
+    aio__timer *timer;
+    int64_t     timer_when, deadline; /* deadline INT64_MAX: none */
+    aio_task   *frame;                /* the coroutine inside */
+    int         cancels;              /* its task's count when it came in */
+    bool        expired, no_memory;
+    bool        asked;                /* the coroutine was cancelled for it */
+} aio__watch;
+
+static void aio__watch_fire(aio__timer *timer);
+
+static void aio__watch_expire(aio__watch *w, bool no_memory)
+{
+    w->expired = true;
+    w->no_memory = no_memory;
+    w->deadline = INT64_MAX;
+    w->asked = w->frame != NULL;
+    if (w->frame) aio_task_cancel(aio__root(w->frame));
+}
+
+/* False without memory. */
+static bool aio__watch_arm(aio__watch *w)
+{
+    if (w->deadline == INT64_MAX || (w->timer && w->timer_when <= w->deadline)) return true;
+    aio__timer_cancel(w->loop, w->timer);
+    w->timer_when = w->deadline;
+    w->timer = aio__timer_start(w->loop, w->deadline, aio__watch_fire, w);
+    return w->timer != NULL;
+}
+
+static void aio__watch_fire(aio__timer *timer)
+{
+    aio__watch *w = (aio__watch *)timer->owner;
+    w->timer = NULL;
+    if (w->deadline <= w->loop->now) aio__watch_expire(w, false);
+    else if (!aio__watch_arm(w)) aio__watch_expire(w, true);
+}
+
+/* INT64_MAX: no deadline any more. False without memory. */
+static bool aio__watch_until(aio__watch *w, int64_t deadline)
+{
+    w->deadline = deadline;
+    return aio__watch_arm(w);
+}
+
+static void aio__watch_enter(aio__watch *w, aio_task *frame)
+{
+    w->frame = frame;
+    w->cancels = aio__root(frame)->cancels;
+}
+
+/* The coroutine leaves. True if it leaves because of the deadline, and not also because somebody else cancelled it. */
+static bool aio__watch_leave(aio__watch *w, const aio_exception *why)
+{
+    aio_task *frame = w->frame;
+    if (!frame) return false;
+    w->frame = NULL;
+    bool asked = w->asked;
+    w->asked = false;
+    if (asked && aio_task_uncancel(aio__root(frame)) > w->cancels) return false;
+    return w->expired && why && why->code == AIO_ECANCELLED;
+}
+
+static void aio__watch_end(aio__watch *w)
+{
+    aio__timer_cancel(w->loop, w->timer);
+    w->timer = NULL;
+    w->deadline = INT64_MAX;
+}
+
+/* ---- decoders ---- */
+
+/* A decoder: the first member of what it needs besides. */
+typedef struct aio__stage aio__stage;
+struct aio__stage {
+    /* Makes other data of n bytes, of which it uses *used; `last`: none come after them. AIO__BODY_DATA: *out, which
+     * lies in its own memory, and stays there until the next call. AIO__BODY_MORE: all n are used. AIO__BODY_DONE: no
+     * more comes of it. AIO__BODY_ERROR: stage->problem says why; NULL: out of memory. */
+    aio__body_step (*feed)(aio__stage *stage, const char *data, size_t n, bool last, size_t *used, aio_text *out);
+    void         (*end)(aio__stage *stage); /* frees it */
+    aio__stage    *below;   /* what it is fed by; NULL: the framing */
+    aio_text       out;     /* what it has given, and nobody has taken */
+    bool           over;    /* there is no more to come of it */
+    const char    *problem;
+};
+
+/* ---- the reader ---- */
+
+typedef struct aio__body_reader aio__body_reader;
+
+typedef struct aio__body_owner { /* what owns a reader is told */
+    void         (*ended)(aio__body_reader *);   /* when a read has come to the body's end */
+    bool         (*waiting)(aio__body_reader *); /* before every wait; false without memory */
+    aio_exception *(*failed)(aio__body_reader *, const aio_exception *); /* the error for the user, a new owner */
+    void         (*hold)(aio__body_reader *, int more); /* one more or one less who needs it */
+} aio__body_owner;
+
+struct aio__body_reader {
+    aio_stream    *stream;   /* NULL: there is nothing to come any more */
+    aio__body      body;
+    aio__stage    *top;      /* the last decoder; NULL: none */
+    aio__buffer    content;  /* what has been collected; [0, start) was given out in pieces */
+    aio__buffer    trailer_lines;
+    aio_headers    trailers; /* made of them when they are asked for */
+    size_t         max;
+    aio__watch     watch;
+    const aio__body_owner *owner;
+    bool           whole;    /* content is the result of a read */
+    bool           reading;
+};
+
+/* The body that follows a head is the next to be read. Gives whether the connection can carry a message after it. */
+static bool aio__body_open(aio__body_reader *in, const aio__http_head *head, aio_text method, aio_stream *stream)
+{
+    bool again = aio__http_body_of(head, method, &in->body);
+    in->body.trailers = &in->trailer_lines;
+    in->stream = in->body.state == AIO__CHUNK_END ? NULL : stream;
+    return again;
+}
+
+/* Forgets the last body and keeps the memory. */
+static void aio__body_reset(aio__body_reader *in)
+{
+    for (aio__stage *stage = in->top, *below; stage; stage = below) {
+        below = stage->below;
+        stage->end(stage);
+    }
+    in->top = NULL;
+    in->stream = NULL;
+    in->whole = false;
+    in->content.start = in->content.end = in->trailer_lines.start = in->trailer_lines.end = 0;
+    if (in->trailers.count) aio__headers_reset(&in->trailers);
+    in->watch.expired = in->watch.no_memory = in->watch.asked = false;
+    in->watch.deadline = INT64_MAX;
+}
+
+static void aio__body_clear(aio__body_reader *in)
+{
+    aio__body_reset(in);
+    aio__free(in->content.data);
+    aio__free(in->trailer_lines.data);
+    aio_headers_clear(&in->trailers);
+}
+
+/* Puts a decoder on top of those that are there; the reader's from now on. */
+static inline void aio__body_decode(aio__body_reader *in, aio__stage *stage)
+{
+    stage->below = in->top;
+    in->top = stage;
+}
+
+/* What has been collected, and not given out in pieces. */
+static aio_text aio__body_collected(const aio__body_reader *in)
+{
+    return aio__text(in->content.data ? in->content.data + in->content.start : "", in->content.end - in->content.start);
+}
+
+/* What has come of the framing's data, in place. AIO__BODY_ERROR: body.problem, or the connection is gone. */
+static aio__body_step aio__body_peek_framed(aio__body_reader *in, aio_text *piece)
+{
+    aio__body *body = &in->body;
+    for (;;) {
+        if (body->state == AIO__CHUNK_END) return AIO__BODY_DONE;
+        if (body->state == AIO__CHUNK_BAD || !in->stream) return AIO__BODY_ERROR;
+        *piece = aio_stream_unread(in->stream);
+        uint64_t ahead = aio__body_ahead(body);
+        if (ahead && piece->length) {
+            if (piece->length > ahead) piece->length = (size_t)ahead;
+            return AIO__BODY_DATA;
+        }
+        if (piece->length) aio_stream_consume(in->stream, aio__body_frame(body, piece->data, piece->length));
+        else if (!aio__stream_ended(in->stream)) return AIO__BODY_MORE;
+        else if (!aio__body_closed(body)) return AIO__BODY_ERROR;
+    }
+}
+
+static void aio__body_take(aio__body_reader *in, aio__stage *stage, size_t n)
+{
+    if (stage) {
+        stage->out = aio__text(stage->out.data + n, stage->out.length - n);
+    } else {
+        aio_stream_consume(in->stream, n);
+        aio__body_took(&in->body, n);
+    }
+}
+
+/* What a stage has, in place (NULL: the framing); the same again until aio__body_take takes of it. */
+static aio__body_step aio__body_peek(aio__body_reader *in, aio__stage *stage, aio_text *piece)
+{
+    if (!stage) return aio__body_peek_framed(in, piece);
+    while (!stage->out.length) {
+        aio_text fed;
+        size_t used;
+        aio__body_step step = aio__body_peek(in, stage->below, &fed);
+        if (step == AIO__BODY_MORE || step == AIO__BODY_ERROR || (step == AIO__BODY_DONE && stage->over)) return step;
+        if (step == AIO__BODY_DONE) fed = aio__text("", 0);
+        if (stage->over) { /* what is left below is of no use, but has to be taken */
+            aio__body_take(in, stage->below, fed.length);
+            continue;
+        }
+        aio__body_step made = stage->feed(stage, fed.data, fed.length, step == AIO__BODY_DONE, &used, &stage->out);
+        if (made == AIO__BODY_ERROR || (made == AIO__BODY_MORE && step == AIO__BODY_DONE)) {
+            if (made == AIO__BODY_MORE) stage->problem = "the encoded body ends too soon";
+            if (stage->problem) in->body.state = AIO__CHUNK_BAD;
+            in->body.problem = stage->problem;
+            return AIO__BODY_ERROR;
+        }
+        if (step == AIO__BODY_DATA) aio__body_take(in, stage->below, used);
+        if (made != AIO__BODY_DATA) stage->out = aio__text("", 0);
+        stage->over = made == AIO__BODY_DONE;
+    }
+    *piece = stage->out;
+    return AIO__BODY_DATA;
+}
+
+/* The next piece of what has come. AIO__BODY_DATA, MORE, DONE or ERROR, as aio__body_peek gives them. */
+static aio__body_step aio__body_next(aio__body_reader *in, aio_text *piece)
+{
+    aio__body_step step = AIO__BODY_DATA;
+    *piece = aio__body_collected(in);
+    if (!in->whole && piece->length) {
+        in->content.start = in->content.end;
+    } else {
+        step = aio__body_peek(in, in->top, piece);
+        if (step == AIO__BODY_DATA) aio__body_take(in, in->top, piece->length);
+        else *piece = aio__text("", 0);
+    }
+    return step;
+}
+
+/* How long what is not given out yet will be at least. */
+static uint64_t aio__body_declared(const aio__body_reader *in)
+{
+    uint64_t held = in->content.end - in->content.start;
+    return held + (in->stream && !in->top && in->body.kind == AIO__BODY_LENGTH ? in->body.left : 0);
+}
+
+/* Collects what has come. AIO__BODY_DATA: that, or what is to come, is more than `max`, and what does not fit is left.
+ * Anything else as above; ENOMEM is AIO__BODY_ERROR without a problem, and nothing is lost. */
+static aio__body_step aio__body_collect(aio__body_reader *in, size_t max)
+{
+    if (aio__body_declared(in) > max) return AIO__BODY_DATA;
+    for (;;) {
+        aio_text piece;
+        size_t held = in->content.end - in->content.start;
+        aio__body_step step = aio__body_peek(in, in->top, &piece);
+        if (step != AIO__BODY_DATA) return step;
+        if (held > max || piece.length > max - held) return AIO__BODY_DATA;
+        if (!aio__buffer_append(&in->content, piece.data, piece.length)) return AIO__BODY_ERROR;
+        aio__body_take(in, in->top, piece.length);
+    }
+}
+
+/* Ends the content in a NUL. False without memory. */
+static bool aio__body_seal(aio__body_reader *in)
+{
+    if (!aio__buffer_reserve(&in->content, 1)) return false;
+    in->content.data[in->content.end] = 0;
+    return in->whole = true;
+}
+
+static aio_exception *aio__body_error(const aio__body_reader *in)
+{
+    if (in->body.state == AIO__CHUNK_BAD && in->body.problem)
+        return aio__exception(AIO_EPAYLOAD, "body", "%s", in->body.problem);
+    if (in->stream) return &aio__no_memory;
+    return aio__exception(AIO_EPAYLOAD, "body", "the connection was closed before the end of the body");
+}
+
+/* Takes the next line of trailers, which have been checked. */
+static bool aio__trailer_next(aio_text *rest, aio_text *name, aio_text *value)
+{
+    const char *end = rest->length ? (const char *)memchr(rest->data, '\r', rest->length) : NULL;
+    if (!end) return false;
+    const char *colon = (const char *)memchr(rest->data, ':', (size_t)(end - rest->data));
+    *name = aio__text(rest->data, (size_t)(colon - rest->data));
+    *rest = aio__text(end + 2, rest->length - (size_t)(end + 2 - rest->data));
+    for (colon++; colon < end && (*colon == ' ' || *colon == '\t');) colon++;
+    while (end > colon && (end[-1] == ' ' || end[-1] == '\t')) end--;
+    *value = aio__text(colon, (size_t)(end - colon));
+    return true;
+}
+
+/* The trailers of a body that is over. NULL without memory. */
+static const aio_headers *aio__body_trailers(aio__body_reader *in)
+{
+    aio_text rest = aio__text(in->trailer_lines.data, in->trailer_lines.end), name, value;
+    if (in->trailers.count || in->body.state != AIO__CHUNK_END) return &in->trailers;
+    while (aio__trailer_next(&rest, &name, &value)) {
+        if (!aio__headers_append(&in->trailers, name.data, name.length, value.data, value.length)) continue;
+        aio__headers_reset(&in->trailers);
+        return NULL;
+    }
+    return &in->trailers;
+}
+
+/* ---- a user who reads ---- */
+
+/* Reads the rest of the body, or waits for the next piece. */
+struct aio__body_reading {
+    aio_task       task;
+    aio_text       result;
+    aio__body_reader *in;
+    aio_text       more;
+    aio_exception *error;
+    bool           all, mine; /* mine: it is this coroutine that reads */
+};
+
+/* Takes what has come. True: more has to come. False: there is the result, or self->error. */
+static bool aio__body_reading_more(struct aio__body_reading *self)
+{
+    aio__body_reader *in = self->in;
+    aio__body_step step = self->all ? aio__body_collect(in, in->max) : aio__body_next(in, &self->result);
+    if (step == AIO__BODY_MORE) return true;
+    if (step == AIO__BODY_DONE && in->stream) in->owner->ended(in);
+    if (step == AIO__BODY_ERROR) self->error = aio__body_error(in);
+    if (step == AIO__BODY_ERROR || !self->all) return false;
+    if (step == AIO__BODY_DATA)
+        self->error = aio__exception(AIO_ELIMIT, "body", "the body is longer than the limit of %zu bytes", in->max);
+    else if (!aio__body_seal(in)) self->error = &aio__no_memory;
+    self->result = aio__body_collected(in);
+    return false;
+}
+
+/* Whether it can wait for more; else self->error. */
+static bool aio__body_reading_waits(struct aio__body_reading *self)
+{
+    aio__body_reader *in = self->in;
+    if (in->watch.expired) self->error = aio_exception_ref(&aio__cancelled);
+    else if (!in->owner->waiting(in)) self->error = &aio__no_memory;
+    return !self->error;
+}
+
+static AIO_CORO(aio__body_reading)
+{
+    AIO_BEGIN(aio__body_reading);
+    if (self->in->reading) AIO_RAISE(AIO_ERUNTIME, "another coroutine is reading this body");
+    self->in->reading = self->mine = true;
+    self->in->owner->hold(self->in, 1);
+    aio__watch_enter(&self->in->watch, &self->task);
+    AIO_TRY {
+        while (aio__body_reading_more(self) && aio__body_reading_waits(self))
+            AIO_AWAIT(self->more, aio_stream_more(self->in->stream));
+        if (self->error) AIO__THROW(self->error);
+    } AIO_CATCH_ALL {
+        AIO__THROW(self->in->owner->failed(self->in, aio_caught(self)));
+    } AIO_END_TRY;
+    if (!self->result.length) self->task.future.flags |= AIO__F_END;
+    AIO_FINALLY;
+        if (self->mine) {
+            aio__watch_leave(&self->in->watch, NULL);
+            self->in->reading = false;
+            self->in->owner->hold(self->in, -1);
+        }
+    AIO_END;
+}
+
+/* What has come already needs no coroutine. An error is there for it still, as what is not taken stays. */
+static aio_text_task *aio__body_read(aio__body_reader *in, bool all)
+{
+    struct aio__body_reading *reading =
+        (struct aio__body_reading *)aio__new_zeroed(sizeof *reading, aio__body_reading_coro);
+    if (!reading) return NULL;
+    aio_future *f = &reading->task.future;
+    reading->in = in;
+    reading->all = all;
+    if (in->reading || in->watch.expired || aio__body_reading_more(reading)) return (aio_text_task *)(void *)reading;
+    if (reading->error) {
+        aio_exception_unref(reading->error);
+        reading->error = NULL;
+    } else {
+        f->state = AIO__DONE;
+        f->flags = (uint16_t)((f->flags & ~AIO__F_CORO) | (reading->result.length ? 0 : AIO__F_END));
+        f->run.ops = NULL;
+    }
+    return (aio_text_task *)(void *)reading;
+}
+
+/* ============================================================================
+ * 51. Proxies: HTTP CONNECT and SOCKS
  *
  * From a stream to a proxy to one through it: HTTP's CONNECT (RFC 9110 9.3.6), SOCKS4 and 4a, SOCKS5 (RFC 1928, 1929),
  * for each proxy of a chain. A handshake is a machine that is fed what the proxy says, and says what to send next. Then
@@ -19315,7 +19723,7 @@ static int aio__netrc_read(char **text)
 }
 
 /* ============================================================================
- * 51. Connecting: names and addresses
+ * 52. Connecting: names and addresses
  *
  * From a host's name to a stream: the name is looked up, its addresses race; proxies lead on from there; TLS is put on
  * what stands. Calls names, streams, TLS and proxies.
@@ -19659,7 +20067,7 @@ AIO_API aio_stream_task *aio__open_unix_connection(const char *path, const aio_c
 }
 
 /* ============================================================================
- * 52. Transports: protocols over streams
+ * 53. Transports: protocols over streams
  *
  * A stream with an aio__transport: its descriptor's works run what is here, which reads into a buffer of the loop's
  * and calls the protocol. It ends by connection_lost, which is queued; only after that the stream is freed. May call
@@ -19935,267 +20343,13 @@ AIO_API aio_server_task *aio__create_unix_server(const aio_protocol *protocol, v
 }
 
 /* ============================================================================
- * 53. Connections: the pool
+ * 54. Connections: the pool
  *
- * What the client and the server have in common: deadlines, and bodies on their way in. Then the client's connector:
- * keep-alive connections by origin, and who waits for one. A connection object is the right to one of `limit` places;
- * it is busy, and has no stream yet or one, or it is idle, and its socket is watched so that a peer's close is seen at
- * once. Who waits stands in the line of its origin; origins that have waiters take turns. Calls streams, timers and
- * futures.
+ * The client's connector: keep-alive connections by origin, and who waits for one. A connection object is the right to
+ * one of `limit` places; it is busy, and has no stream yet or one, or it is idle, and its socket is watched so that a
+ * peer's close is seen at once. Who waits stands in the queue of its origin; origins that have waiters take turns.
+ * Calls streams, timers and futures.
  * ============================================================================ */
-
-/* Raises an exception that is handed over. */
-#define AIO__THROW(exception) return aio__throw(aio__t, aio__handler, __LINE__, (exception))
-
-/* ---- deadlines ---- */
-
-/* A deadline for whatever coroutine is inside. Its timer is lazy: one that comes too early is set anew, so that a later
- * deadline costs nothing. */
-typedef struct aio__watch {
-    aio_loop   *loop;
-    aio__timer *timer;
-    int64_t     timer_when, deadline; /* deadline INT64_MAX: none */
-    aio_task   *frame;                /* the coroutine inside */
-    int         cancels;              /* its task's count when it came in */
-    bool        expired, no_memory;
-    bool        asked;                /* the coroutine was cancelled for it */
-} aio__watch;
-
-static void aio__watch_fire(aio__timer *timer);
-
-static void aio__watch_expire(aio__watch *w, bool no_memory)
-{
-    w->expired = true;
-    w->no_memory = no_memory;
-    w->deadline = INT64_MAX;
-    w->asked = w->frame != NULL;
-    if (w->frame) aio_task_cancel(aio__root(w->frame));
-}
-
-/* False without memory. */
-static bool aio__watch_arm(aio__watch *w)
-{
-    if (w->deadline == INT64_MAX || (w->timer && w->timer_when <= w->deadline)) return true;
-    aio__timer_cancel(w->loop, w->timer);
-    w->timer_when = w->deadline;
-    w->timer = aio__timer_start(w->loop, w->deadline, aio__watch_fire, w);
-    return w->timer != NULL;
-}
-
-static void aio__watch_fire(aio__timer *timer)
-{
-    aio__watch *w = (aio__watch *)timer->owner;
-    w->timer = NULL;
-    if (w->deadline <= w->loop->now) aio__watch_expire(w, false);
-    else if (!aio__watch_arm(w)) aio__watch_expire(w, true);
-}
-
-/* INT64_MAX: no deadline any more. False without memory. */
-static bool aio__watch_until(aio__watch *w, int64_t deadline)
-{
-    w->deadline = deadline;
-    return aio__watch_arm(w);
-}
-
-static void aio__watch_enter(aio__watch *w, aio_task *frame)
-{
-    w->frame = frame;
-    w->cancels = aio__root(frame)->cancels;
-}
-
-/* The coroutine leaves. True if it leaves because of the deadline, and not also because somebody else cancelled it. */
-static bool aio__watch_leave(aio__watch *w, const aio_exception *why)
-{
-    aio_task *frame = w->frame;
-    if (!frame) return false;
-    w->frame = NULL;
-    bool asked = w->asked;
-    w->asked = false;
-    if (asked && aio_task_uncancel(aio__root(frame)) > w->cancels) return false;
-    return w->expired && why && why->code == AIO_ECANCELLED;
-}
-
-static void aio__watch_end(aio__watch *w)
-{
-    aio__timer_cancel(w->loop, w->timer);
-    w->timer = NULL;
-    w->deadline = INT64_MAX;
-}
-
-/* ---- a body on its way in ---- */
-
-typedef struct aio__intake aio__intake;
-struct aio__intake {
-    aio_stream    *stream;   /* NULL: there is nothing to come any more */
-    aio__body      body;
-    aio__buffer    content;  /* what has been taken from the stream; [0, start) was given out in pieces */
-    size_t         max;
-    aio__watch     watch;
-    bool           whole;    /* content is the result of a read */
-    bool           reading;
-    void         (*ended)(aio__intake *);   /* the body is over: the stream is given back */
-    bool         (*waiting)(aio__intake *); /* before every wait; false without memory */
-    aio_exception *(*failed)(aio__intake *, const aio_exception *); /* the error for the user, a new owner */
-    void         (*hold)(aio__intake *, int more); /* one more or one less who needs the intake */
-};
-
-/* What has been taken, and not given out in pieces. */
-static aio_text aio__intake_text(const aio__intake *in)
-{
-    const aio__buffer *content = &in->content;
-    return content->data ? aio__text(content->data + content->start, content->end - content->start) : aio__text("", 0);
-}
-
-/* The next piece of what the stream has, in place. AIO__BODY_ERROR: in->body.problem. */
-static aio__body_step aio__intake_next(aio__intake *in, aio_text *piece)
-{
-    aio_stream *s = in->stream;
-    size_t used;
-    *piece = aio__text("", 0);
-    if (!s) return in->body.state == AIO__CHUNK_END ? AIO__BODY_DONE : AIO__BODY_ERROR;
-    aio_text unread = aio_stream_unread(s);
-    aio__body_step step = aio__body_feed(&in->body, unread.data, unread.length, &used, piece);
-    aio_stream_consume(s, used);
-    if (step == AIO__BODY_MORE && aio__stream_ended(s))
-        step = aio__body_closed(&in->body) ? AIO__BODY_DONE : AIO__BODY_ERROR;
-    if (step == AIO__BODY_DONE) in->ended(in);
-    return step;
-}
-
-/* The next piece of what has come. Results as above. */
-static aio__body_step aio__intake_piece(aio__intake *in, aio_text *piece)
-{
-    *piece = aio__intake_text(in);
-    if (in->whole || !piece->length) return aio__intake_next(in, piece);
-    in->content.start = in->content.end;
-    return AIO__BODY_DATA;
-}
-
-/* How long what is not given out yet will be at least, by Content-Length. */
-static uint64_t aio__intake_declared(const aio__intake *in)
-{
-    uint64_t held = in->content.end - in->content.start;
-    return held + (in->stream && in->body.kind == AIO__BODY_LENGTH ? in->body.left : 0);
-}
-
-/* Takes all that has come into `content`. AIO__BODY_DATA: that is more than `max`. Anything else as above; ENOMEM is
- * AIO__BODY_ERROR without a problem. What was not taken is still to come. */
-static aio__body_step aio__intake_take(aio__intake *in, size_t max)
-{
-    if (aio__intake_declared(in) > max) return AIO__BODY_DATA;
-    for (;;) {
-        aio_text piece;
-        aio_stream *s = in->stream;
-        aio__body before = in->body;
-        uint32_t at = s ? s->in_start : 0;
-        size_t held = in->content.end - in->content.start;
-        if (held > max || (in->body.kind == AIO__BODY_LENGTH && in->body.left > max - held))
-            return AIO__BODY_DATA; /* what the head says is known at once */
-        aio__body_step step = aio__intake_next(in, &piece);
-        if (step != AIO__BODY_DATA) return step;
-        bool fits = piece.length <= max - held;
-        if (fits && aio__buffer_append(&in->content, piece.data, piece.length)) continue;
-        in->body = before;
-        s->in_start = at;
-        return fits ? AIO__BODY_ERROR : AIO__BODY_DATA;
-    }
-}
-
-/* Ends the content in a NUL. False without memory. */
-static bool aio__intake_seal(aio__intake *in)
-{
-    if (!aio__buffer_reserve(&in->content, 1)) return false;
-    in->content.data[in->content.end] = 0;
-    return in->whole = true;
-}
-
-static aio_exception *aio__intake_error(const aio__intake *in)
-{
-    if (in->body.state == AIO__CHUNK_BAD && in->body.problem)
-        return aio__exception(AIO_EPAYLOAD, "body", "%s", in->body.problem);
-    if (in->stream) return &aio__no_memory;
-    return aio__exception(AIO_EPAYLOAD, "body", "the connection was closed before the end of the body");
-}
-
-/* Reads the rest of the body, or waits for the next piece. */
-struct aio__taking {
-    aio_task       task;
-    aio_text       result;
-    aio__intake   *in;
-    aio_text       more;
-    aio_exception *error;
-    bool           all, mine; /* mine: it is this coroutine that reads */
-};
-
-/* Takes what has come. True: more has to come. False: there is the result, or self->error. */
-static bool aio__taking_more(struct aio__taking *self)
-{
-    aio__intake *in = self->in;
-    aio__body_step step = self->all ? aio__intake_take(in, in->max) : aio__intake_piece(in, &self->result);
-    if (step == AIO__BODY_MORE) return true;
-    if (step == AIO__BODY_ERROR) self->error = aio__intake_error(in);
-    if (step == AIO__BODY_ERROR || !self->all) return false;
-    if (step == AIO__BODY_DATA)
-        self->error = aio__exception(AIO_ELIMIT, "body", "the body is longer than the limit of %zu bytes", in->max);
-    else if (!aio__intake_seal(in)) self->error = &aio__no_memory;
-    self->result = aio__intake_text(in);
-    return false;
-}
-
-/* Whether it can wait for more; else self->error. */
-static bool aio__taking_waits(struct aio__taking *self)
-{
-    aio__intake *in = self->in;
-    if (in->watch.expired) self->error = aio_exception_ref(&aio__cancelled);
-    else if (!in->waiting(in)) self->error = &aio__no_memory;
-    return !self->error;
-}
-
-static AIO_CORO(aio__taking)
-{
-    AIO_BEGIN(aio__taking);
-    if (self->in->reading) AIO_RAISE(AIO_ERUNTIME, "another coroutine is reading this body");
-    self->in->reading = self->mine = true;
-    self->in->hold(self->in, 1);
-    aio__watch_enter(&self->in->watch, &self->task);
-    AIO_TRY {
-        while (aio__taking_more(self) && aio__taking_waits(self))
-            AIO_AWAIT(self->more, aio_stream_more(self->in->stream));
-        if (self->error) AIO__THROW(self->error);
-    } AIO_CATCH_ALL {
-        AIO__THROW(self->in->failed(self->in, aio_caught(self)));
-    } AIO_END_TRY;
-    if (!self->result.length) self->task.future.flags |= AIO__F_END;
-    AIO_FINALLY;
-        if (self->mine) {
-            aio__watch_leave(&self->in->watch, NULL);
-            self->in->reading = false;
-            self->in->hold(self->in, -1);
-        }
-    AIO_END;
-}
-
-/* What has come already needs no coroutine. An error is found again by it. */
-static aio_text_task *aio__intake_read(aio__intake *in, bool all)
-{
-    struct aio__taking *taking = (struct aio__taking *)aio__new_zeroed(sizeof *taking, aio__taking_coro);
-    if (!taking) return NULL;
-    aio_future *f = &taking->task.future;
-    taking->in = in;
-    taking->all = all;
-    if (in->reading || in->watch.expired || aio__taking_more(taking)) return (aio_text_task *)(void *)taking;
-    if (taking->error) {
-        aio_exception_unref(taking->error);
-        taking->error = NULL;
-    } else {
-        f->state = AIO__DONE;
-        f->flags = (uint16_t)((f->flags & ~AIO__F_CORO) | (taking->result.length ? 0 : AIO__F_END));
-        f->run.ops = NULL;
-    }
-    return (aio_text_task *)(void *)taking;
-}
-
-/* ---- the connector ---- */
 
 typedef struct aio__connector aio__connector;
 typedef struct aio__origin aio__origin;
@@ -20205,7 +20359,7 @@ typedef struct aio__connection { /* one of the connector's places */
     aio__node   idle;      /* in host->idle, oldest first */
     aio__origin  *host;
     aio_stream *stream;    /* NULL: not connected yet, or not any more */
-    aio__intake *intake;   /* busy: what reads from the stream */
+    aio__body_reader *reader; /* busy: what reads from the stream */
     int64_t     expires;   /* idle: when it is closed */
     int64_t     keepalive; /* nanoseconds that it may be idle, by Keep-Alive: timeout; 0: the connector's */
     bool        reused;
@@ -20482,7 +20636,7 @@ static void aio__ticket_leave(aio__connector *c, aio__ticket *ticket)
 static void aio__connection_park(aio__connector *c, aio__connection *connection)
 {
     aio__origin *host = connection->host;
-    connection->intake = NULL;
+    connection->reader = NULL;
     connection->expires = c->loop->now + (connection->keepalive ? connection->keepalive : c->keepalive);
     aio__ring_remove(&connection->link);
     aio__ring_insert(&c->idle, &connection->link);
@@ -20503,7 +20657,7 @@ static void aio__connection_hang_up(aio__connection *connection)
     aio_stream *s = connection->stream;
     connection->stream = NULL;
     connection->reused = false;
-    if (connection->intake) connection->intake->stream = NULL;
+    if (connection->reader) connection->reader->stream = NULL;
     if (s && aio__unsent(s)) aio_stream_abort(s);
     else aio_stream_close(s);
 }
@@ -20585,7 +20739,7 @@ static void aio__connector_free(aio__connector *c)
 }
 
 /* ============================================================================
- * 54. HTTP client: session, request, response
+ * 55. HTTP client: session, request, response
  *
  * One request is one coroutine (aio__fetching), whose frame holds copies of what it was given. Everything else of a
  * request and its response is an exchange, which outlives the coroutine as the user's aio_response, and is used again,
@@ -20627,7 +20781,7 @@ typedef struct aio__exchange {
     aio_session   *session;
     int            refs;
     aio__ticket    ticket;     /* ticket.got: the connection */
-    aio__intake    in;
+    aio__body_reader in;
     aio__http_head head;
     aio__buffer    out;        /* the request's head */
     aio_text       data;       /* and its body */
@@ -20662,7 +20816,7 @@ static void aio__exchange_clear(aio__exchange *x)
     aio__free(x->route.data);
     aio_headers_clear(&x->response.headers);
     aio__free(x->out.data);
-    aio__free(x->in.content.data);
+    aio__body_clear(&x->in);
 }
 
 static void aio__session_clear(aio_session *session)
@@ -20720,10 +20874,13 @@ static bool aio__session_is_open(const aio_session *session)
 
 /* ---- exchanges ---- */
 
-static void aio__exchange_ended(aio__intake *in);
-static bool aio__exchange_waiting(aio__intake *in);
-static aio_exception *aio__exchange_failed(aio__intake *in, const aio_exception *why);
-static void aio__exchange_hold(aio__intake *in, int more);
+static void aio__exchange_ended(aio__body_reader *in);
+static bool aio__exchange_waiting(aio__body_reader *in);
+static aio_exception *aio__exchange_failed(aio__body_reader *in, const aio_exception *why);
+static void aio__exchange_hold(aio__body_reader *in, int more);
+static const aio__body_owner aio__exchange_owner = {
+    aio__exchange_ended, aio__exchange_waiting, aio__exchange_failed, aio__exchange_hold
+};
 
 static void aio__exchange_free(aio_loop *loop, aio__exchange *x)
 {
@@ -20746,10 +20903,7 @@ static aio__exchange *aio__exchange_open(aio_session *session)
         memset(x, 0, sizeof *x);
         x->in.watch.loop = x->phases.loop = loop;
         x->in.watch.deadline = INT64_MAX;
-        x->in.ended = aio__exchange_ended;
-        x->in.waiting = aio__exchange_waiting;
-        x->in.failed = aio__exchange_failed;
-        x->in.hold = aio__exchange_hold;
+        x->in.owner = &aio__exchange_owner;
         x->in.max = session->options.max_body;
         x->head.lenient = session->options.strict ? 0 : AIO__LENIENT_ALL;
         x->head.limits.line = (uint32_t)session->options.max_line_size;
@@ -20769,6 +20923,7 @@ static void aio__exchange_unref(aio__exchange *x)
     if (--x->refs) return;
     aio__ring_remove(&x->node);
     if (session->spare_count < AIO__SPARES && !session->is_closed) {
+        aio__body_reset(&x->in);
         aio_url_clear(&x->url);
         if (x->via.block) aio_url_clear(&x->via);
         if (x->in.content.capacity > AIO__SPARE_CONTENT) {
@@ -20795,7 +20950,7 @@ static void aio__session_flight(aio_session *session, int more)
     aio_unref(closed);
 }
 
-static void aio__exchange_hold(aio__intake *in, int more)
+static void aio__exchange_hold(aio__body_reader *in, int more)
 {
     aio__exchange *x = AIO__CONTAINER(in, aio__exchange, in);
     aio_session *session = x->session;
@@ -20830,7 +20985,7 @@ static void aio__exchange_disconnect(aio__exchange *x, bool keep)
     x->ticket.host = NULL;
 }
 
-static void aio__exchange_ended(aio__intake *in)
+static void aio__exchange_ended(aio__body_reader *in)
 {
     aio__exchange *x = AIO__CONTAINER(in, aio__exchange, in);
     aio__exchange_times(x, AIO__PHASE_BODY);
@@ -20843,7 +20998,7 @@ static bool aio__exchange_until(aio__exchange *x, int64_t deadline)
     return aio__watch_until(&x->in.watch, deadline < x->total_at ? deadline : x->total_at);
 }
 
-static bool aio__exchange_waiting(aio__intake *in)
+static bool aio__exchange_waiting(aio__body_reader *in)
 {
     aio__exchange *x = AIO__CONTAINER(in, aio__exchange, in);
     bool sends = x->phases.phase == AIO__PHASE_SEND;
@@ -20891,7 +21046,7 @@ static aio_exception *aio__exchange_error(aio__exchange *x, const aio_exception 
                           aio__exchange_name(x, name, sizeof name), why->message);
 }
 
-static aio_exception *aio__exchange_failed(aio__intake *in, const aio_exception *why)
+static aio_exception *aio__exchange_failed(aio__body_reader *in, const aio_exception *why)
 {
     aio__exchange *x = AIO__CONTAINER(in, aio__exchange, in);
     aio_exception *error = aio__exchange_error(x, why);
@@ -21181,9 +21336,7 @@ static int aio__exchange_prepare(aio__exchange *x, const struct aio__fetching *f
     x->heard = x->retried = false;
     x->interim = 0;
     x->data = f->data;
-    x->in.content.start = x->in.content.end = 0;
-    x->in.whole = x->in.reading = false;
-    x->in.watch.expired = x->in.watch.no_memory = x->in.watch.asked = false;
+    x->in.reading = x->in.watch.expired = x->in.watch.no_memory = x->in.watch.asked = false;
     memset(x->phases.spent, 0, sizeof x->phases.spent);
     x->phases.since = loop->now;
     x->phases.phase = AIO__PHASE_POOL;
@@ -21277,7 +21430,7 @@ static int aio__exchange_send(aio__exchange *x)
     aio__connection *connection = x->ticket.got;
     aio_stream *s = connection->stream;
     aio__phase_enter(&x->phases, AIO__PHASE_SEND);
-    connection->intake = &x->in;
+    connection->reader = &x->in;
     x->in.stream = s;
     x->heard = false;
     aio__http_head_reset(&x->head, &x->response.headers, false);
@@ -21309,7 +21462,7 @@ static bool aio__exchange_begin(aio__exchange *x)
     response->reason = x->head.reason.data ? x->head.reason.data : "";
     response->method = x->method;
     response->url = x->url.text.data;
-    if (!aio__http_body_of(&x->head, aio__text(x->method, strlen(x->method)), &x->in.body)) x->keep = false;
+    if (!aio__body_open(&x->in, &x->head, aio__text(x->method, strlen(x->method)), s)) x->keep = false;
     bool described = x->head.status == 304 || !strcmp(x->method, "HEAD"); /* the body is another response's */
     response->content_length = x->head.has_length ? (int64_t)x->head.length : -1;
     if (x->in.body.kind == AIO__BODY_NONE && !described) response->content_length = 0;
@@ -21319,8 +21472,10 @@ static bool aio__exchange_begin(aio__exchange *x)
     if (kept == 0) x->keep = false;
     connection->keepalive = kept > 0 && its < most ? its : 0;
     aio__exchange_times(x, AIO__PHASE_BODY);
+    if (!x->in.stream) aio__exchange_ended(&x->in);
     if (aio_stream_unread(s).length > AIO__EAGER) return true;
-    aio__body_step step = aio__intake_take(&x->in, SIZE_MAX);
+    aio__body_step step = aio__body_collect(&x->in, SIZE_MAX);
+    if (step == AIO__BODY_DONE && x->in.stream) aio__exchange_ended(&x->in);
     return step != AIO__BODY_ERROR || x->in.body.problem;
 }
 
@@ -21493,7 +21648,7 @@ AIO_API aio_response_task *aio__session_request(aio_session *session, const char
 AIO_API aio_text_task *aio_response_read(aio_response *response)
 {
     if (!response) return (aio_text_task *)(void *)aio__failure(EINVAL, "read of no response");
-    return aio__intake_read(&((aio__exchange *)(void *)response)->in, true);
+    return aio__body_read(&((aio__exchange *)(void *)response)->in, true);
 }
 
 AIO_API aio_text_task *aio_response_text(aio_response *response) { return aio_response_read(response); }
@@ -21501,7 +21656,17 @@ AIO_API aio_text_task *aio_response_text(aio_response *response) { return aio_re
 AIO_API aio_text_task *aio_response_read_chunk(aio_response *response)
 {
     if (!response) return (aio_text_task *)(void *)aio__failure(EINVAL, "read of no response");
-    return aio__intake_read(&((aio__exchange *)(void *)response)->in, false);
+    return aio__body_read(&((aio__exchange *)(void *)response)->in, false);
+}
+
+AIO_API aio_text aio_response_head(const aio_response *response)
+{
+    return response ? ((const aio__exchange *)(const void *)response)->head.raw : aio__text("", 0);
+}
+
+AIO_API const aio_headers *aio_response_trailers(aio_response *response)
+{
+    return response ? aio__body_trailers(&((aio__exchange *)(void *)response)->in) : NULL;
 }
 
 AIO_API aio_future *aio_response_raise_for_status(const aio_response *response)
@@ -21517,8 +21682,8 @@ AIO_API void aio_response_release(aio_response *response)
     aio__exchange *x = (aio__exchange *)(void *)response;
     aio_text piece;
     if (!x) return;
-    while (x->in.stream && !x->in.reading && aio_stream_unread(x->in.stream).length)
-        if (aio__intake_piece(&x->in, &piece) != AIO__BODY_DATA) break;
+    while (x->in.stream && !x->in.reading && aio__body_next(&x->in, &piece) == AIO__BODY_DATA) { }
+    if (x->in.stream && x->in.body.state == AIO__CHUNK_END) aio__exchange_ended(&x->in);
     if (x->ticket.got) aio__exchange_disconnect(x, false);
     aio__exchange_unref(x);
 }
@@ -21652,11 +21817,11 @@ AIO_API size_t aio_session_busy(const aio_session *session) { return session ? s
 AIO_API size_t aio_session_idle(const aio_session *session) { return session ? session->connector.idle_count : 0; }
 
 /* ============================================================================
- * 55. HTTP server: connections and handlers
+ * 56. HTTP server: connections and handlers
  *
  * One connection is one coroutine (aio__serving) in an aio_server: a head, its handler, what is left of the body, the
  * next head; so pipelined requests are answered in order. What it knows is an aio__served, which begins with the user's
- * aio_request. Calls streams, messages, and the intake of the room of connections.
+ * aio_request. Calls streams, messages, and the reader of bodies.
  * ============================================================================ */
 
 enum {
@@ -21688,7 +21853,7 @@ typedef struct aio__served {
     aio__service  *service;
     aio_stream    *stream;   /* the server's */
     aio__http_head head;
-    aio__intake    in;
+    aio__body_reader in;
     aio__buffer    out;      /* the answer's head */
     aio__buffer    parts;    /* of the target: what is followed by more of it, each with a NUL; then room for: */
     char          *decoded;  /* names and values of the query, each where it stands in the query */
@@ -21709,9 +21874,9 @@ typedef struct aio__served {
 
 /* ---- requests in ---- */
 
-static void aio__served_ended(aio__intake *in) { in->stream = NULL; }
+static void aio__served_ended(aio__body_reader *in) { in->stream = NULL; }
 
-static void aio__served_hold(aio__intake *in, int more) { (void)in, (void)more; }
+static void aio__served_hold(aio__body_reader *in, int more) { (void)in, (void)more; }
 
 /* The client has not begun with its body, and waits for 100 to do so. */
 static bool aio__served_continues(const aio__served *r)
@@ -21719,7 +21884,7 @@ static bool aio__served_continues(const aio__served *r)
     return r->wants_continue && !r->in.body.received && !r->in.body.digits && !aio_stream_unread(r->stream).length;
 }
 
-static bool aio__served_waiting(aio__intake *in)
+static bool aio__served_waiting(aio__body_reader *in)
 {
     aio__served *r = AIO__CONTAINER(in, aio__served, in);
     if (r->answer == AIO__UNANSWERED && aio__served_continues(r)) {
@@ -21732,7 +21897,7 @@ static bool aio__served_waiting(aio__intake *in)
     return aio__watch_until(&in->watch, until < r->body_until ? until : r->body_until);
 }
 
-static aio_exception *aio__served_failed(aio__intake *in, const aio_exception *why)
+static aio_exception *aio__served_failed(aio__body_reader *in, const aio_exception *why)
 {
     aio__served *r = AIO__CONTAINER(in, aio__served, in);
     bool expired = aio__watch_leave(&in->watch, why);
@@ -21750,6 +21915,10 @@ static aio_exception *aio__served_failed(aio__intake *in, const aio_exception *w
                           r->request.target.data, why->message);
 }
 
+static const aio__body_owner aio__served_owner = {
+    aio__served_ended, aio__served_waiting, aio__served_failed, aio__served_hold
+};
+
 /* NULL without memory. */
 static aio__served *aio__served_open(aio__service *service, aio_stream *stream)
 {
@@ -21762,10 +21931,7 @@ static aio__served *aio__served_open(aio__service *service, aio_stream *stream)
     r->in.watch.loop = stream->loop;
     r->in.watch.deadline = INT64_MAX;
     r->in.max = service->options.max_body;
-    r->in.ended = aio__served_ended;
-    r->in.waiting = aio__served_waiting;
-    r->in.failed = aio__served_failed;
-    r->in.hold = aio__served_hold;
+    r->in.owner = &aio__served_owner;
     r->head.limits.line = (uint32_t)service->options.max_line_size;
     r->head.limits.field = (uint32_t)service->options.max_field_size;
     r->head.limits.count = (uint32_t)service->options.max_headers;
@@ -21776,7 +21942,7 @@ static aio__served *aio__served_open(aio__service *service, aio_stream *stream)
 static void aio__served_clear(aio__served *r)
 {
     aio_headers_clear(&r->request.headers);
-    aio__free(r->in.content.data);
+    aio__body_clear(&r->in);
     aio__free(r->out.data);
     aio__free(r->parts.data);
 }
@@ -21795,10 +21961,7 @@ static void aio__served_close(aio__served *r)
 static void aio__served_reset(aio__served *r)
 {
     aio__http_head_reset(&r->head, &r->request.headers, true);
-    r->in.watch.expired = false;
-    r->in.whole = false;
-    r->in.stream = NULL;
-    r->in.content.start = r->in.content.end = 0;
+    aio__body_reset(&r->in);
     r->answer = AIO__UNANSWERED;
     r->idle = true;
     r->too_large = r->bad_body = r->late_body = false;
@@ -21848,8 +22011,7 @@ static int aio__served_begin(aio__served *r)
     r->request.version = head->minor;
     r->connect = head->method.length == 7 && !memcmp(head->method.data, "CONNECT", 7);
     bool stored = aio__served_split(r);
-    r->keep = aio__http_body_of(head, head->method, &r->in.body);
-    r->in.stream = r->in.body.state == AIO__CHUNK_END ? NULL : r->stream;
+    r->keep = aio__body_open(&r->in, head, head->method, r->stream);
     r->wants_continue = head->expect_continue && head->minor && r->in.stream;
     return !stored ? 503 : head->expect_other ? 417 : 0;
 }
@@ -21910,6 +22072,7 @@ static bool aio__served_will_skip(const aio__served *r)
     if (!r->in.stream) return true;
     if (r->in.body.kind == AIO__BODY_LENGTH) return r->in.body.left <= AIO__SKIP_MAX;
     aio__body rest = r->in.body; /* of chunks only what is there is known */
+    rest.trailers = NULL;
     aio_text unread = aio_stream_unread(r->stream), piece;
     for (size_t used; ; unread = aio__text(unread.data + used, unread.length - used)) {
         aio__body_step step = aio__body_feed(&rest, unread.data, unread.length, &used, &piece);
@@ -22072,13 +22235,13 @@ AIO_API aio_future *aio_request_end(aio_request *request)
 AIO_API aio_text_task *aio_request_read(aio_request *request)
 {
     if (!request) return (aio_text_task *)(void *)aio__failure(EINVAL, "read of no request");
-    return aio__intake_read(&aio__served_of(request)->in, true);
+    return aio__body_read(&aio__served_of(request)->in, true);
 }
 
 AIO_API aio_text_task *aio_request_read_chunk(aio_request *request)
 {
     if (!request) return (aio_text_task *)(void *)aio__failure(EINVAL, "read of no request");
-    return aio__intake_read(&aio__served_of(request)->in, false);
+    return aio__body_read(&aio__served_of(request)->in, false);
 }
 
 AIO_API bool aio_request_query_next(aio_request *request, size_t *position, aio_text *name, aio_text *value)
@@ -22234,8 +22397,9 @@ static int aio__served_skip(aio__served *r)
 {
     aio_text piece;
     while (r->keep && r->in.stream) {
-        aio__body_step step = aio__intake_piece(&r->in, &piece);
+        aio__body_step step = aio__body_next(&r->in, &piece);
         r->skipped += piece.length;
+        if (step == AIO__BODY_DONE) r->in.stream = NULL;
         if (step == AIO__BODY_DONE) break;
         if (step == AIO__BODY_MORE && aio__served_waiting(&r->in)) return AIO__MORE;
         if (step == AIO__BODY_DATA && r->skipped <= AIO__SKIP_MAX) continue;
@@ -22452,7 +22616,7 @@ AIO_API aio_server_task *aio__start_http_server(aio_request_handler *handler, vo
 }
 
 /* ============================================================================
- * 56. Introspection: task dump and call graph
+ * 57. Introspection: task dump and call graph
  *
  * Walks what waits for what, and only reads. Called by nobody above. Downwards through the frames of a task to what the
  * innermost awaits, and that one's children (ops->child); upwards through the waiters. A path may lead in a circle, and

@@ -381,6 +381,125 @@ SCENARIO(client_lengths, .may = CLIENT_MAY)
     AIO_END;
 }
 
+/* What comes after a chunked body, and the head as it came. */
+struct client_trailers { aio_task task; aio_server *server; aio_session *session; aio_response *r; aio_text text;
+    char url[60]; };
+SCENARIO(client_trailers, .may = CLIENT_MAY)
+{
+    static const char head[] = "HTTP/1.1 200 Fine\r\nTransfer-Encoding:  chunked\r\nX:\r\n\r\n";
+    const aio_headers *trailers;
+    AIO_BEGIN(client_trailers);
+    AIO_AWAIT(self->server, aio_start_server(scripted_handler, &the_script, "127.0.0.1", 0));
+    snprintf(self->url, sizeof self->url, "http://127.0.0.1:%d/", aio_server_port(self->server));
+    self->session = aio_session_open();
+    REQUIRE(self->session);
+    script_says(&the_script, "HTTP/1.1 200 Fine\r\nTransfer-Encoding:  chunked\r\nX:\r\n\r\n3\r\nabc\r\n", END_STAY);
+    the_script.later = "2;x\r\nde\r\n0\r\nA: \t b c \r\nContent-Length:9\r\nA:\r\n\r\n";
+    AIO_AWAIT(self->r, aio_session_get(self->session, self->url));
+    CHECK_BYTES(aio_response_head(self->r).data, aio_response_head(self->r).length, head);
+    trailers = aio_response_trailers(self->r);
+    CHECK(trailers && aio_headers_get(trailers, "a").data == NULL);
+    AIO_AWAIT(self->text, aio_response_read(self->r));
+    CHECK_BYTES(self->text.data, self->text.length, "abcde");
+    trailers = aio_response_trailers(self->r);
+    REQUIRE(trailers);
+    CHECK_STR(aio_headers_get(trailers, "a").data, "b c");
+    CHECK_STR(aio_headers_get(trailers, "content-length").data, "9");
+    CHECK_INT(trailers->count, 3);
+    CHECK(aio_response_trailers(self->r) == trailers);
+    CHECK_INT(aio_session_idle(self->session), 1);
+    aio_response_release(self->r);
+    script_says(&the_script, HEAD_5 "hello", END_STAY); /* nothing of the last one is left */
+    AIO_AWAIT(self->r, aio_session_get(self->session, self->url));
+    trailers = aio_response_trailers(self->r);
+    CHECK(trailers && trailers->count == 0);
+    AIO_FINALLY;
+        aio_response_release(self->r);
+        AIO_AWAIT(aio_session_close(self->session));
+        aio_server_abort_clients(self->server);
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
+
+/* A decoder of its own: each byte twice, three bytes at a time; '.' ends what is meant, '!' is an error. */
+struct doubling { aio__stage stage; char made[3]; size_t room, ended; const char *rest; size_t left; char half; };
+static aio__body_step doubling_feed(aio__stage *stage, const char *data, size_t n, bool last, size_t *used, aio_text *out)
+{
+    struct doubling *d = AIO__CONTAINER(stage, struct doubling, stage);
+    size_t made = 0, i = 0;
+    if (d->half) d->made[made++] = d->half;
+    d->half = 0;
+    while (i < n && made < 3 && data[i] != '.' && data[i] != '!') {
+        d->made[made++] = data[i];
+        if (made < 3) d->made[made++] = data[i];
+        else d->half = data[i];
+        i++;
+    }
+    *used = i;
+    *out = aio__text(d->made, made);
+    if (made) return AIO__BODY_DATA;
+    if (i < n && data[i] == '.') return AIO__BODY_DONE;
+    if (i < n) stage->problem = "an exclamation mark";
+    return i < n ? AIO__BODY_ERROR : last ? AIO__BODY_DONE : AIO__BODY_MORE;
+}
+static void doubling_end(aio__stage *stage) { AIO__CONTAINER(stage, struct doubling, stage)->ended++; }
+
+struct client_decodes { aio_task task; aio_server *server; aio_session *session; aio_response *r; aio_text text;
+    struct doubling first, second; size_t i, length; char url[60], all[40]; };
+SCENARIO(client_decodes, .may = { AIO_ETIMEOUT, EPIPE, ECONNRESET, ENOTCONN, AIO_EDISCONNECTED, AIO_EPAYLOAD })
+{
+    static const struct { const char *later, *whole; int code; } rows[] = {
+        { "3\r\nabc\r\n0\r\nA: b\r\n\r\n", "aaaabbbbcccc", 0 }, { "0\r\n\r\n", "", 0 },
+        { "1\r\na\r\n4\r\n.bcd\r\n0\r\n\r\n", "aaaa", 0 }, { "2\r\na!\r\n0\r\n\r\n", NULL, AIO_EPAYLOAD },
+        { "4\r\nabcd\r\n0\r\n\r\n", "aaaabbbbccccdddd", AIO_ELIMIT },
+    };
+    AIO_BEGIN(client_decodes);
+    AIO_AWAIT(self->server, aio_start_server(scripted_handler, &the_script, "127.0.0.1", 0));
+    snprintf(self->url, sizeof self->url, "http://127.0.0.1:%d/", aio_server_port(self->server));
+    self->session = aio_session_open(.max_body = 12);
+    REQUIRE(self->session);
+    for (self->i = 0; self->i < sizeof rows / sizeof *rows; self->i++) {
+        script_says(&the_script, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", END_STAY);
+        the_script.later = rows[self->i].later;
+        AIO_AWAIT(self->r, aio_session_get(self->session, self->url));
+        aio__body_reader *in;
+        in = &((aio__exchange *)(void *)self->r)->in;
+        memset(&self->first, 0, sizeof self->first);
+        self->first.stage.feed = doubling_feed;
+        self->first.stage.end = doubling_end;
+        self->second = self->first;
+        aio__body_decode(in, &self->first.stage);
+        aio__body_decode(in, &self->second.stage);
+        AIO_TRY {
+            AIO_AWAIT(self->text, aio_response_read(self->r));
+            CHECK_BYTES(self->text.data, self->text.length, rows[self->i].whole);
+            CHECK_INT(rows[self->i].code, 0);
+            CHECK_INT(aio_session_idle(self->session), 1);
+        } AIO_CATCH {
+            CAUGHT(rows[self->i].code);
+            if (rows[self->i].code == AIO_EPAYLOAD) CHECK(strstr(aio_caught(self)->message, "exclamation"));
+        } AIO_END_TRY;
+        if (rows[self->i].code == AIO_ELIMIT) { /* nothing is lost */
+            self->length = 0;
+            AIO_ASYNC_FOR(self->text, aio_response_read_chunk(self->r)) {
+                if (self->length + self->text.length > sizeof self->all) AIO_RAISE(require_code());
+                memcpy(self->all + self->length, self->text.data, self->text.length);
+                self->length += self->text.length;
+            }
+            CHECK_BYTES(self->all, self->length, rows[self->i].whole);
+        }
+        aio_response_release(self->r);
+        self->r = NULL;
+        CHECK(self->first.ended == 1 && self->second.ended == 1);
+    }
+    AIO_FINALLY;
+        aio_response_release(self->r);
+        AIO_AWAIT(aio_session_close(self->session));
+        aio_server_abort_clients(self->server);
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
+
 /* The zone of an address is nothing to the other side: not in Host, nor in the absolute form for a proxy. */
 TEST(client_zone_stays_here)
 {
