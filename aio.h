@@ -643,7 +643,8 @@ AIO_API int         aio_task_uncancel(void *task);
 AIO_API const char *aio_task_name(const void *task);
 AIO_API int         aio_task_set_name(void *task, const char *name);
 
-/* Wakes after `delay` seconds; at the next iteration for 0 or less. EINVAL if NaN or infinite. asyncio: sleep */
+/* Wakes after `delay` seconds; at the next iteration for 0 or less. EINVAL if NaN or infinite. Outside of a running
+ * loop, it is made for the one that is set, as a future is. asyncio: sleep */
 AIO_API aio_future *aio_sleep(double delay);
 
 /* Private: what the macros call. */
@@ -779,6 +780,8 @@ AIO_API bool   aio_loop_is_running(const aio_loop *loop);
 AIO_API bool   aio_loop_is_closed(const aio_loop *loop);
 /* Seconds of the loop's monotonic clock. */
 AIO_API double aio_loop_time(const aio_loop *loop);
+/* The same of the running loop; as they share one clock, it is right without one, too. */
+AIO_API double aio_time(void);
 /* "epoll", "poll". */
 AIO_API const char *aio_loop_poller(const aio_loop *loop);
 
@@ -791,7 +794,8 @@ typedef struct aio_handle {
 /* callback(arg) in the next iteration, first come first served. On an error: generation 0 and errno: EINVAL, ENOMEM,
  * AIO_ELOOPCLOSED, AIO_EWRONGTHREAD. */
 AIO_API aio_handle aio_loop_call_soon(aio_loop *loop, aio_callback *callback, void *arg);
-/* ... `delay` seconds from now / at that time of aio_loop_time. Equal times in the order made. */
+/* ... `delay` seconds from now / at that time of aio_loop_time. In the order of their times, those that have passed,
+ * too; equal times in the order made. */
 AIO_API aio_handle aio_loop_call_later(aio_loop *loop, double delay, aio_callback *callback, void *arg);
 AIO_API aio_handle aio_loop_call_at(aio_loop *loop, double when, aio_callback *callback, void *arg);
 /* From any thread; wakes the loop. 0, ENOMEM, EINVAL or AIO_ELOOPCLOSED. */
@@ -3491,7 +3495,7 @@ typedef struct aio__wait_queues {
 } aio__wait_queues;
 
 /* While steps take less than AIO__SHORT_STEP ns on average, reading the clock after each would be a good part of the
- * cost: it is read once in AIO__RECENT steps. */
+ * cost: it is read less often, down to once in AIO__RECENT steps. */
 enum { AIO__RECENT = 128, AIO__SHORT_STEP = 200 };
 enum { AIO__CALLBACK = INT32_MIN }; /* aio__recent.line: no coroutine */
 
@@ -3516,9 +3520,10 @@ struct aio_loop {
     struct aio__head head;
     uint32_t       awaits_span; /* what head.awaits began with: 1 to AIO__TURN_AWAITS */
     uint32_t       left;      /* steps before the clock is read again; the one that runs is in recent[left] */
-    uint32_t       span;      /* how many that were at the latest reading: 1 or AIO__RECENT */
+    uint32_t       span;      /* how many that were at the latest reading: 1 to AIO__RECENT */
     aio__node      ready;     /* what is to run, in order; no task's, as its address tells */
     aio__work    mark;      /* the end of an iteration that does not end with a coroutine's node; is never run */
+    aio__work      due;       /* while timers that are due fire: where the next callback goes; is never run */
     aio_task      *current;   /* the task of the running step */
     uint32_t       looks;     /* readings of the clock between steps */
     /* the next iteration asks the poller or has timers to run, though the queue is not empty */
@@ -3678,7 +3683,7 @@ static inline void aio__enqueue_task(aio_loop *loop, aio_task *t)
  * read. */
 
 enum { AIO__TURN_BYTES = 262144, AIO__TURN_MESSAGES = 128, AIO__TURN_TIME = 500000 /* ns */ };
-enum { AIO__TURN_LOOK = 8, AIO__TURN_LOOK_BYTES = 65536, AIO__TURN_AWAITS = 32 }; /* of those between two readings */
+enum { AIO__TURN_LOOK = 8, AIO__TURN_LOOK_BYTES = 65536, AIO__TURN_AWAITS = 64 }; /* of those between two readings */
 
 /* Another one for each turn, at no cost for any. */
 static inline uint64_t aio__turn_id(const aio_loop *loop) { return (uint64_t)loop->looks << 32 | loop->left; }
@@ -4164,8 +4169,9 @@ AIO_API int aio_future_set_exception(void *future, int code, const char *format,
  * 28. Timers
  *
  * A 4-ary heap of 16-byte entries, ordered by time, then by when they were made; the four children of one share a line
- * of the processor's cache. A cancelled one stays as a dead entry until the heap comes to it, or until dead ones are
- * more than half of over 100.
+ * of the processor's cache. A cancelled one stays as a dead entry until the heap comes to it, or until, with it, dead
+ * ones are more than half of over 100. All that is due in one pass is queued in order of its times before any task that
+ * it wakes.
  * ============================================================================ */
 
 typedef struct aio__sleep { /* what aio_sleep gives */
@@ -4292,9 +4298,14 @@ static void aio__timers_rebuild(aio_loop *loop)
         if (i < kept) aio__entry_down(loop->entries, kept, i, loop->entries[i]);
 }
 
+/* One more of them is dead, and looks so. */
+static void aio__entry_died(aio_loop *loop)
+{
+    if (++loop->entry_dead > 100 && loop->entry_dead * 2 > loop->entry_count) aio__timers_rebuild(loop);
+}
+
 static void aio__timers_trim(aio_loop *loop)
 {
-    if (loop->entry_dead > 100 && loop->entry_dead * 2 > loop->entry_count) aio__timers_rebuild(loop);
     while (loop->entry_dead && loop->entry_count && aio__entry_dead(loop->entries[0].what))
         aio__entry_drop(loop, aio__timers_pop(loop).what);
 }
@@ -4317,7 +4328,7 @@ static void aio__timer_cancel(aio_loop *loop, aio__timer *timer)
 {
     if (!timer) return;
     timer->fire = NULL;
-    loop->entry_dead++;
+    aio__entry_died(loop);
 }
 
 /* seconds → nanoseconds from now, or -1 for NaN and infinities. The end of time is 146 years away. */
@@ -4329,6 +4340,13 @@ static int64_t aio__deadline(int64_t now, double seconds)
     if (ns < 0) ns = 0;
     int64_t whole = (int64_t)ns;
     return now + whole + ((double)whole < ns); /* rounded up: what is due never finds itself early */
+}
+
+/* The same, but what is negative lies in the past; INT64_MIN for NaN and infinities. */
+static int64_t aio__moment(int64_t now, double seconds)
+{
+    int64_t distance = aio__deadline(0, seconds < 0 ? -seconds : seconds);
+    return distance < 0 ? INT64_MIN : seconds < 0 ? now - distance : now + distance;
 }
 
 /* Nanoseconds of a timeout's option, and of its default; 0: none; negative: it is no number. */
@@ -4373,6 +4391,8 @@ static void aio__timers_run(aio_loop *loop)
 {
     uintptr_t due[AIO__DUE];
     size_t count;
+    if (!loop->entry_count || loop->entries[0].when > loop->now) return;
+    aio__enqueue(loop, &loop->due.node); /* callbacks go before it, what they wake after it */
     do {
         for (count = 0; count < AIO__DUE && loop->entry_count && loop->entries[0].when <= loop->now; count++) {
             due[count] = aio__timers_pop(loop).what;
@@ -4386,6 +4406,7 @@ static void aio__timers_run(aio_loop *loop)
         }
         for (size_t i = 0; i < count; i++) aio__timer_due(loop, due[i]);
     } while (count == AIO__DUE);
+    aio__ring_remove(&loop->due.node);
 }
 
 static AIO__COLD void aio__timers_close(aio_loop *loop)
@@ -4584,9 +4605,9 @@ AIO_API void aio__give_back(aio_future *future)
     }
     if (future->flags & AIO__F_CORO) aio__attachments_drop((aio_task *)(void *)future);
     if (future->flags & AIO__F_IN_TIMERS) { /* the timer heap frees it, when it comes to it */
-        if (future->state < AIO__DONE) future->loop->entry_dead++;
         future->refs = 1;
         future->flags |= AIO__F_DEAD;
+        if (future->state < AIO__DONE) aio__entry_died(future->loop);
         return;
     }
     aio__frame_free(future);
@@ -5432,8 +5453,8 @@ AIO_API int aio_task_uncancel(void *task)
 
 static bool aio__sleep_cancel(aio_future *future, aio_exception *why)
 {
-    future->loop->entry_dead++;
     aio__future_fail(future, aio_exception_ref(why));
+    aio__entry_died(future->loop);
     return true;
 }
 
@@ -5455,7 +5476,7 @@ static aio_future *aio__sleep_until(aio_loop *loop, int64_t when)
 
 AIO__NOINLINE static aio_future *aio__sleep_for(aio_loop *loop, double delay)
 {
-    if (!loop) return aio__failure(AIO_ENOLOOP, "aio_sleep: no running event loop");
+    if (!loop) return aio__failure(AIO_ENOLOOP, "aio_sleep: no event loop");
     int64_t when = aio__deadline(aio__os.clock(), delay);
     if (when < 0) return aio__failure(EINVAL, "aio_sleep: the delay is not a finite number");
     return delay > 0 ? aio__sleep_until(loop, when) : &loop->yield;
@@ -5463,7 +5484,7 @@ AIO__NOINLINE static aio_future *aio__sleep_for(aio_loop *loop, double delay)
 
 AIO_API aio_future *aio_sleep(double delay)
 {
-    aio_loop *loop = aio__running;
+    aio_loop *loop = aio__loop_now();
     return AIO__LIKELY(loop && delay == 0) ? &loop->yield : aio__sleep_for(loop, delay);
 }
 
@@ -5517,7 +5538,8 @@ static AIO__COLD void aio__frame_clear(void *object, void *arg)
  *
  * Iterations, callbacks, the clock, reports. One iteration: trim the timers, poll, queue what is due, then run what was
  * ready when it began. While work is queued and steps are short, the clock is read only once in AIO__RECENT steps, and
- * timers and the poller are attended to only when their time has come.
+ * timers and the poller are attended to only when their time has come: between iterations after AIO__POLL_EVERY, and
+ * within one, however many are ready, once AIO__POLL_LATE has passed since the last time.
  * ============================================================================ */
 
 AIO_API aio_loop *aio_get_running_loop(void) { return aio__running; }
@@ -5535,6 +5557,8 @@ AIO_API double aio_loop_time(const aio_loop *loop)
     (void)loop;
     return (double)aio__os.clock() / 1e9;
 }
+
+AIO_API double aio_time(void) { return aio_loop_time(aio__running); }
 
 AIO_API int aio_loop_set_slow_callback_duration(aio_loop *loop, double seconds)
 {
@@ -5588,10 +5612,9 @@ static AIO__COLD void aio__report_slow(aio_loop *loop, int64_t took)
     loop->span = 1;
 }
 
-/* While the queue is never empty the poller is asked after AIO__POLL_EVERY ns, or that many steps, which holds
- * also where the clock stands still. */
-enum { AIO__POLL_EVERY = 20000, AIO__POLL_STEPS = 4096 };
-
+/* While the queue is never empty the poller is asked after so many nanoseconds, or steps, which holds also where the
+ * clock stands still. */
+enum { AIO__POLL_EVERY = 20000, AIO__POLL_LATE = 1000000, AIO__POLL_STEPS = 4096 };
 
 /* Reads the clock and looks at what ran since the last time. */
 static void aio__look(aio_loop *loop)
@@ -5600,7 +5623,8 @@ static void aio__look(aio_loop *loop)
     int64_t took = loop->now - loop->step_clock;
     uint32_t count = loop->span - loop->left;
     if (AIO__UNLIKELY(loop->slow && took >= loop->slow && count)) aio__report_slow(loop, took);
-    else if (count) loop->span = took > (int64_t)AIO__SHORT_STEP * count ? 1 : AIO__RECENT;
+    else if (count && took > (int64_t)AIO__SHORT_STEP * count) loop->span = 1;
+    else if (count && loop->span < AIO__RECENT) loop->span *= 2;
     loop->step_clock = loop->now;
     loop->left = loop->span;
     loop->looks++;
@@ -5608,6 +5632,39 @@ static void aio__look(aio_loop *loop)
     if (loop->now - loop->poll_clock >= AIO__POLL_EVERY || loop->unpolled >= AIO__POLL_STEPS ||
         (loop->entry_count && loop->entries[0].when <= loop->now))
         loop->attend = true;
+}
+
+/* How long the poller may wait: nothing while something is to run, else until the next timer. */
+static int64_t aio__poll_timeout(aio_loop *loop)
+{
+    if (loop->stopping || !aio__ring_empty(&loop->ready)) return 0;
+    if (!loop->entry_count) return -1;
+    int64_t left = loop->entries[0].when - loop->now;
+    return left > 0 ? left : 0;
+}
+
+/* Trims the timers, asks the poller, queues what is due. 0, or the code of a poller that failed. */
+AIO__NOINLINE static int aio__attend(aio_loop *loop, bool wait)
+{
+    aio__timers_trim(loop);
+    if (loop->left != loop->span) aio__look(loop);
+    loop->attend = false;
+    int64_t timeout = wait ? aio__poll_timeout(loop) : 0;
+    if (loop->poller->wait(loop, timeout) < 0) return errno;
+    if (timeout != 0) loop->step_clock = loop->now = aio__os.clock();
+    loop->poll_clock = loop->now;
+    loop->unpolled = 0;
+    aio__timers_run(loop);
+    return 0;
+}
+
+/* Between two steps of an iteration. A poller that fails is asked again, and heard, at the next iteration. */
+AIO__NOINLINE static void aio__look_between(aio_loop *loop)
+{
+    aio__look(loop);
+    if (loop->now - loop->poll_clock < AIO__POLL_LATE && loop->unpolled < AIO__POLL_STEPS) return;
+    loop->current = NULL;
+    if (aio__attend(loop, false)) loop->attend = true;
 }
 
 /* What it costs is paid for every step: no call but the step itself. */
@@ -5631,38 +5688,14 @@ static inline void aio__run_node(aio_loop *loop, aio__node *node)
         loop->current = NULL;
         work->run(work);
     }
-    if (AIO__UNLIKELY(loop->left == 0)) aio__look(loop);
-}
-
-/* How long the poller may wait: nothing while something is to run, else until the next timer. */
-static int64_t aio__poll_timeout(aio_loop *loop)
-{
-    if (loop->stopping || !aio__ring_empty(&loop->ready)) return 0;
-    if (!loop->entry_count) return -1;
-    int64_t left = loop->entries[0].when - loop->now;
-    return left > 0 ? left : 0;
-}
-
-/* Trims the timers, asks the poller if it is time to, queues what is due. 0, or the code of a poller that failed. */
-AIO__NOINLINE static int aio__attend(aio_loop *loop)
-{
-    aio__timers_trim(loop);
-    if (loop->left != loop->span) aio__look(loop);
-    loop->attend = false;
-    int64_t timeout = aio__poll_timeout(loop);
-    if (loop->poller->wait(loop, timeout) < 0) return errno;
-    if (timeout != 0) loop->step_clock = loop->now = aio__os.clock();
-    loop->poll_clock = loop->now;
-    loop->unpolled = 0;
-    aio__timers_run(loop);
-    return 0;
+    if (AIO__UNLIKELY(loop->left == 0)) aio__look_between(loop);
 }
 
 /* One iteration: up to the node that is the last one now. 0, or the code of a poller that failed. */
 static int aio__run_once(aio_loop *loop)
 {
     if (aio__ring_empty(&loop->ready) || loop->attend) {
-        int code = aio__attend(loop);
+        int code = aio__attend(loop, true);
         if (code) return code;
     }
     aio__node *ready = &loop->ready, *node;
@@ -5799,12 +5832,12 @@ static void aio__scheduled_fire(aio__timer *timer)
     call->timer = NULL;
     call->ready = true;
     call->work.run = aio__scheduled_run;
-    aio__enqueue((aio_loop *)call->work.owner, &call->work.node);
+    aio__ring_insert(&((aio_loop *)call->work.owner)->due.node, &call->work.node);
 }
 
 static aio_handle aio__scheduled_when(aio_loop *loop, int64_t when, aio_callback *callback, void *arg)
 {
-    int code = callback && when >= 0 ? aio__loop_can_schedule(loop) : EINVAL;
+    int code = callback && when != INT64_MIN ? aio__loop_can_schedule(loop) : EINVAL;
     aio__scheduled *call = code ? NULL : aio__scheduled_new(loop, callback, arg);
     if (!call) return aio__handle_of(loop, NULL, code ? code : ENOMEM);
     call->timer = aio__timer_start(loop, when, aio__scheduled_fire, call);
@@ -5815,12 +5848,13 @@ static aio_handle aio__scheduled_when(aio_loop *loop, int64_t when, aio_callback
 
 AIO_API aio_handle aio_loop_call_later(aio_loop *loop, double delay, aio_callback *callback, void *arg)
 {
-    return aio__scheduled_when(loop, aio__deadline(aio__os.clock(), delay), callback, arg);
+    if (loop && delay <= 0) loop->attend = true;
+    return aio__scheduled_when(loop, aio__moment(aio__os.clock(), delay), callback, arg);
 }
 
 AIO_API aio_handle aio_loop_call_at(aio_loop *loop, double when, aio_callback *callback, void *arg)
 {
-    return aio__scheduled_when(loop, aio__deadline(0, when), callback, arg);
+    return aio__scheduled_when(loop, aio__moment(0, when), callback, arg);
 }
 
 AIO_API bool aio_handle_pending(aio_handle handle)
@@ -7382,13 +7416,14 @@ static void *aio__waiter_later(void *waiter)
 }
 
 /* `try_` says whether it can be had at once, and takes it if asked to; `queue` is the object's first member. */
-static aio_future *aio__acquire(const aio__waiting *use, aio__wait_queue *queue, bool (*try_)(void *, bool take))
+static inline aio_future *aio__acquire(const aio__waiting *use, aio__wait_queue *queue, bool (*try_)(void *, bool take))
 {
     int refused = aio__wait_queue_closed(queue);
     if (refused) return aio__refused(refused, use->function);
     bool later = aio__turn_over(aio__loop_now());
-    if (!try_(queue, !later)) return (aio_future *)aio__waiter_make(use, queue, 0);
-    return later ? (aio_future *)aio__waiter_later(aio__waiter_make(use, queue, 0)) : aio__done_now();
+    if (AIO__LIKELY(!later) && try_(queue, true)) return aio__done_now();
+    void *waiter = aio__waiter_make(use, queue, 0);
+    return (aio_future *)(later && try_(queue, false) ? aio__waiter_later(waiter) : waiter);
 }
 
 /* ---- events ---- */
@@ -7477,7 +7512,7 @@ AIO_API int aio_event_destroy(aio_event *event)
 /* ---- locks ---- */
 
 /* Whether it is free, and nobody waits who was first. */
-static bool aio__lock_try(void *object, bool take)
+static inline bool aio__lock_try(void *object, bool take)
 {
     aio_lock *lock = (aio_lock *)object;
     if (lock->locked || lock->queue.called || aio__wait_queue_next(&lock->queue)) return false;

@@ -24,7 +24,7 @@ static AIO_CORO(fair_ends)
 
 static void fair_round(void)
 {
-    if (fair.rounds++ == AIO__TURN_AWAITS) fair.most = fair.since = 0; /* the clock is read more often if they are long */
+    if (fair.rounds++ == AIO__TURN_AWAITS) fair.most = fair.since = 0; /* the clock is read more often, if it was not */
     if (++fair.since > fair.most) fair.most = fair.since;
     clock_advance(fair.work);
 }
@@ -291,4 +291,178 @@ SCENARIO(turn_threadsafe, .skip = KIND_SLICE)
     fair_close();
     aio_unref(self->other);
     AIO_END;
+}
+
+/* ---- descriptors and timers while the queue is never empty ---- */
+
+enum { FAIR_CROWD = 60 };
+static struct { int64_t latest, worst; int steps, polls; bool stop; double work; size_t entries; } fair_crowd;
+
+/* One of many that always have something to do: how long ago was the poller asked? */
+struct crowded { aio_task task; };
+static AIO_CORO(crowded)
+{
+    AIO_BEGIN(crowded);
+    while (!fair_crowd.stop) {
+        if (fair_crowd.steps++ == AIO__RECENT) fair_crowd.worst = 0; /* as above */
+        if (self->task.future.loop->poll_clock != fair_crowd.latest) fair_crowd.polls++;
+        fair_crowd.latest = self->task.future.loop->poll_clock;
+        if (seam_now - fair_crowd.latest > fair_crowd.worst) fair_crowd.worst = seam_now - fair_crowd.latest;
+        clock_advance(fair_crowd.work);
+        AIO_AWAIT(aio_sleep(0));
+    }
+    AIO_END;
+}
+
+struct turn_crowd { aio_task task; struct crowded *all[FAIR_CROWD]; int i; double due; };
+SCENARIO(turn_crowd, .skip = KIND_SLICE)
+{
+    AIO_BEGIN(turn_crowd);
+    memset(&fair_crowd, 0, sizeof fair_crowd);
+    fair_crowd.work = 0.0001;
+    fair_crowd.latest = seam_now;
+    for (self->i = 0; self->i < FAIR_CROWD; self->i++) {
+        self->all[self->i] = aio_create_task(AIO_CALL(crowded));
+        REQUIRE(self->all[self->i]);
+    }
+    self->due = aio_time() + 0.05;
+    AIO_AWAIT(aio_sleep(0.05));
+    CHECK_NEAR(aio_time() - self->due, 0, 0.0011 + FAIR_CROWD * fair_crowd.work); /* those before it in the queue */
+    CHECK(fair_crowd.worst >= 900000 && fair_crowd.worst <= 1100000);
+    CHECK(fair_crowd.polls > 40 && fair_crowd.polls < 60);
+    AIO_FINALLY;
+    fair_crowd.stop = true;
+    aio_unref_all(self->all, FAIR_CROWD);
+    AIO_END;
+}
+
+static void timer_never(void *arg) { (void)arg; }
+
+/* However many are made and cancelled at once, dead ones stay fewer than a hundred, or than half. */
+struct timer_dead { aio_task task; int i; aio_task *sleepers[40]; };
+SCENARIO(timer_dead, .skip = KIND_SLICE)
+{
+    AIO_BEGIN(timer_dead);
+    fair_crowd.entries = 0;
+    for (self->i = 0; self->i < 5000; self->i++) {
+        aio_handle_cancel(aio_loop_call_later(aio__running, 10 + self->i, timer_never, NULL));
+        if (aio__running->entry_count > fair_crowd.entries) fair_crowd.entries = aio__running->entry_count;
+        aio_future *dropped = aio_sleep(20 + self->i);
+        REQUIRE(dropped);
+        aio_unref(dropped);
+        if (aio__running->entry_count > fair_crowd.entries) fair_crowd.entries = aio__running->entry_count;
+        aio_future *cancelled = aio_sleep(30 + self->i);
+        REQUIRE(cancelled);
+        aio_future_cancel(cancelled);
+        aio_unref(cancelled);
+        if (aio__running->entry_count > fair_crowd.entries) fair_crowd.entries = aio__running->entry_count;
+    }
+    CHECK(fair_crowd.entries > 90 && fair_crowd.entries <= 101);
+    CHECK(aio__running->entry_capacity <= 128);
+    AIO_END;
+}
+
+/* A callback for now comes in the next iteration, though the queue is never empty. */
+struct timer_now { aio_task task; int i, at; };
+static void timer_note_now(void *arg) { ((struct timer_now *)arg)->at = ((struct timer_now *)arg)->i; }
+SCENARIO(timer_now)
+{
+    AIO_BEGIN(timer_now);
+    for (self->i = 0; self->i < 300; self->i++) AIO_AWAIT(aio_sleep(0)); /* the clock is read seldom now */
+    clock_advance(1e-6);
+    REQUIRE(aio_loop_call_later(aio__running, 0, timer_note_now, self).generation);
+    for (self->i = 1; self->i < 9; self->i++) AIO_AWAIT(aio_sleep(0));
+    CHECK_INT(self->at, 2);
+    AIO_END;
+}
+
+/* ---- timers of one pass ---- */
+
+static char timer_log[16];
+static aio_event timer_event;
+static struct timer_sleeper *timer_victim;
+static void timer_say(char name) { timer_log[strlen(timer_log)] = name; }
+
+struct timer_sleeper { aio_task task; double delay; char name; };
+static AIO_CORO(timer_sleeper)
+{
+    AIO_BEGIN(timer_sleeper);
+    AIO_AWAIT(aio_sleep(self->delay));
+    timer_say(self->name);
+    AIO_END;
+}
+
+static void timer_says(void *arg) { timer_say(*(const char *)arg); }
+static void timer_cancels(void *arg)
+{
+    timer_says(arg);
+    if (timer_victim) aio_task_cancel(timer_victim);
+}
+static void timer_sets(void *arg)
+{
+    timer_says(arg);
+    aio_event_set(&timer_event);
+}
+
+/* All that is due runs in the order of its times, before any task that it wakes: a callback of 3 ms can still cancel a
+ * task that has slept for 2, and a timeout of 2 ms is one though an event of 3 ms comes in the same pass. */
+struct timer_pass { aio_task task; struct timer_sleeper *b; };
+SCENARIO(timer_pass)
+{
+    static char x[] = "x", y[] = "y", c[] = "c", e[] = "e";
+    AIO_BEGIN(timer_pass);
+    aio_event_clear(&timer_event);
+    memset(timer_log, 0, sizeof timer_log);
+    timer_victim = aio_create_task(AIO_CALL(timer_sleeper, .delay = 0.002, .name = 'a'));
+    self->b = aio_create_task(AIO_CALL(timer_sleeper, .delay = 0.001, .name = 'b'));
+    REQUIRE(timer_victim && self->b);
+    AIO_AWAIT(aio_sleep(0));
+    REQUIRE(aio_loop_call_later(aio__running, 0.004, timer_says, y).generation);
+    REQUIRE(aio_loop_call_later(aio__running, 0.003, timer_cancels, c).generation);
+    REQUIRE(aio_loop_call_later(aio__running, -1, timer_says, y).generation);
+    REQUIRE(aio_loop_call_later(aio__running, -2, timer_says, x).generation);
+    REQUIRE(aio_loop_call_at(aio__running, -1, timer_says, e).generation);
+    clock_advance(0.01);
+    AIO_AWAIT(aio_sleep(0));
+    AIO_AWAIT(aio_sleep(0));
+    CHECK_STR(timer_log, "exycyb");
+    CHECK(aio_future_cancelled(timer_victim));
+    memset(timer_log, 0, sizeof timer_log);
+    AIO_TRY {
+        AIO_TIMEOUT(0.002) {
+            REQUIRE(aio_loop_call_later(aio__running, 0.003, timer_sets, e).generation);
+            clock_advance(0.01);
+            AIO_AWAIT(aio_event_wait(&timer_event));
+            UNREACHED();
+        }
+    } AIO_CATCH {
+        CAUGHT(AIO_ETIMEOUT);
+    } AIO_END_TRY;
+    CHECK_STR(timer_log, "e");
+    AIO_FINALLY;
+    if (timer_victim) aio_task_cancel(timer_victim);
+    if (self->b) aio_task_cancel(self->b);
+    aio_unref(timer_victim);
+    aio_unref(self->b);
+    timer_victim = NULL;
+    aio_event_destroy(&timer_event);
+    AIO_END;
+}
+
+/* Outside of a running loop aio_sleep is one of the loop that is set; aio_time is right everywhere. */
+TEST(timer_sleep_outside)
+{
+    aio_loop *loop = aio_new_event_loop();
+    double began = aio_time();
+    CHECK_NEAR(began, (double)seam_now / 1e9, 1e-6);
+    aio_future *none = aio_sleep(1);
+    CHECK_INT(aio_future_exception(none)->code, AIO_ENOLOOP);
+    aio_unref(none);
+    aio_set_event_loop(loop);
+    for (int i = 0; i < 2; i++) CHECK_INT(aio_loop_run_until_complete(loop, aio_sleep(i * 1.5), NULL), 0);
+    CHECK_NEAR(aio_time() - began, 1.5, 0.01);
+    CHECK(!aio_loop_call_later(loop, -1.0 / 0.0, timer_never, NULL).generation);
+    CHECK(!aio_loop_call_at(loop, 0.0 / 0.0, timer_never, NULL).generation);
+    aio_set_event_loop(NULL);
+    aio_loop_free(loop);
 }

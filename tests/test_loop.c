@@ -450,10 +450,8 @@ TEST(loop_timers_mostly_cancelled_are_rebuilt)
     }
     for (int i = 0; i < COUNT; i++)
         if (i % 10) CHECK(aio_handle_cancel(handles[i]));
-    CHECK_INT(loop->entry_count, COUNT);
-    loop_run_once(loop);
-    CHECK_INT(loop->entry_count, COUNT / 10); /* the 900 were dropped together, none of them due */
-    CHECK_INT(loop->entry_dead, 0);
+    CHECK_INT(loop->entry_count - loop->entry_dead, COUNT / 10);
+    CHECK(loop->entry_dead <= 100); /* the others were dropped together, none of them due */
     aio_loop_call_later(loop, COUNT + 10, loop_stop_it, loop_a);
     CHECK_INT(aio_loop_run_forever(loop), 0);
     CHECK_INT(loop_timed.fired, COUNT / 10);
