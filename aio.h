@@ -2772,6 +2772,7 @@ struct aio__os {
     BIO        *(*BIO_new)(const BIO_METHOD *);
     BIO_METHOD *(*BIO_meth_new)(int, const char *);
     int         (*SSL_do_handshake)(SSL *);
+    void        (*SSL_CTX_set_msg_callback)(SSL_CTX *, void (*)(int, int, int, const void *, size_t, SSL *, void *));
     int         (*SSL_read)(SSL *, void *, int);
     int         (*SSL_peek)(SSL *, void *, int);
     int         (*SSL_write)(SSL *, const void *, int);
@@ -2807,7 +2808,7 @@ static struct aio__os aio__os = {
     SSL_CTX_load_verify_locations, SSL_CTX_set_default_verify_paths, SSL_CTX_set_alpn_protos,
     SSL_CTX_set_cipher_list, SSL_set_SSL_CTX, X509_digest, SSL_new, SSL_ctrl,
     SSL_set1_host, X509_VERIFY_PARAM_set1_ip_asc, SSL_free, BIO_new, BIO_meth_new, SSL_do_handshake,
-    SSL_read, SSL_peek, SSL_write, SSL_shutdown, SSL_get_error,
+    SSL_CTX_set_msg_callback, SSL_read, SSL_peek, SSL_write, SSL_shutdown, SSL_get_error,
 #if AIO__TLS_LIBRARY
     SSL_CTX_new_ex, OSSL_LIB_CTX_new, OSSL_PROVIDER_load, OSSL_PROVIDER_try_load, OSSL_PROVIDER_add_builtin,
 #endif
@@ -3418,12 +3419,13 @@ enum { /* aio_future.flags */
     AIO__F_NAMED = 16384  /* a coroutine of many uses: aio__named */
 };
 typedef struct aio__descriptor aio__descriptor;
-enum { AIO__READ = 1, AIO__WRITE = 2, AIO__HANGUP = 4 };
+enum { AIO__READ = 1, AIO__WRITE = 2, AIO__HANGUP = 4, AIO__ERROR = 8 };
 
 /* A registered file descriptor. A poller sets `ready`; what waits for it is in `reader` and `writer`. */
 struct aio__descriptor {
     int         fd;
-    /* AIO__READ, AIO__WRITE: worth a try; AIO__HANGUP: the peer has gone, reads end at 0 or an error */
+    /* AIO__READ, AIO__WRITE: worth a try; AIO__HANGUP: the peer has gone, reads end at 0 or an error;
+       AIO__ERROR: the socket has one to tell, which the reader's work hears of */
     uint8_t     ready;
     uint8_t     want;   /* directions whose work waits for readiness */
     bool        always; /* a regular file: every try is worth it */
@@ -3746,14 +3748,14 @@ static void aio__descriptor_ready(aio_loop *loop, aio__descriptor *d, int ready)
     d->ready = (uint8_t)(d->ready | ready);
     int woken = d->want & ready;
     d->want = (uint8_t)(d->want & ~woken);
-    if ((woken & AIO__READ) && !d->reader.node.next) aio__enqueue(loop, &d->reader.node);
+    if ((woken & (AIO__READ | AIO__ERROR)) && !d->reader.node.next) aio__enqueue(loop, &d->reader.node);
     if ((woken & AIO__WRITE) && !d->writer.node.next) aio__enqueue(loop, &d->writer.node);
 }
 
 /* Queues the direction's work as soon as a try is worth it, which may be now. */
 static void aio__descriptor_wait(aio_loop *loop, aio__descriptor *d, int direction)
 {
-    aio__work *work = direction == AIO__READ ? &d->reader : &d->writer;
+    aio__work *work = direction == AIO__WRITE ? &d->writer : &d->reader;
     if (work->node.next) return;
     if (d->always || (d->ready & direction)) {
         aio__enqueue(loop, &work->node);
@@ -3772,7 +3774,7 @@ static void aio__descriptor_drained(aio__descriptor *d, int direction)
 
 static void aio__descriptor_unwait(aio_loop *loop, aio__descriptor *d, int direction)
 {
-    aio__work *work = direction == AIO__READ ? &d->reader : &d->writer;
+    aio__work *work = direction == AIO__WRITE ? &d->writer : &d->reader;
     if (work->node.next) aio__ring_remove(&work->node);
     d->want = (uint8_t)(d->want & ~direction);
     if (loop->poller->want) loop->poller->want(loop, d);
@@ -3859,6 +3861,7 @@ static int aio__epoll_wait(aio_loop *loop, int64_t timeout)
         if (e & EPOLLOUT) ready |= AIO__WRITE;
         if (e & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) ready |= AIO__READ | AIO__HANGUP;
         if (e & (EPOLLHUP | EPOLLERR)) ready |= AIO__WRITE;
+        if (e & EPOLLERR) ready |= AIO__ERROR;
         aio__descriptor_ready(loop, (aio__descriptor *)events[i].data.ptr, ready);
     }
     return 0;
@@ -3942,6 +3945,7 @@ static int aio__poll_wait(aio_loop *loop, int64_t timeout)
         if (e & (POLLIN | POLLPRI)) ready |= AIO__READ;
         if (e & POLLOUT) ready |= AIO__WRITE;
         if (e & (POLLHUP | POLLERR | POLLNVAL)) ready |= AIO__READ | AIO__WRITE;
+        if (e & POLLERR) ready |= AIO__ERROR;
         aio__descriptor_ready(loop, data->owners[i], ready);
         aio__poll_want(loop, data->owners[i]);
     }
@@ -9598,14 +9602,24 @@ typedef struct aio__tls_host { /* the certificate for a name that clients ask fo
     char                  name[1];
 } aio__tls_host;
 
-enum { AIO__TLS_KEPT = 32 };
+enum {
+    AIO__TLS_KEPT = 32,
+    AIO__TLS_PROBE = 4096,    /* bytes at once while little has come for the reader: OpenSSL takes all it is given */
+    AIO__TLS_CHATTER = 32,    /* messages of TLS itself (KeyUpdates, tickets), each of which may cost 20 us; then */
+    AIO__TLS_CHATTY = 1024,   /* so many bytes come at once, and in a turn, */
+    AIO__TLS_QUIET = 1048576  /* until the reader had so many */
+};
 
 /* One TLS connection over a descriptor, or over another one. */
 typedef struct aio__tls {
     SSL             *ssl;
     struct aio__tls *lower;     /* what it stands on, and owns; NULL: the descriptor itself */
     aio__descriptor *d;
+    aio_loop        *loop;
     bool             read_wants_write, write_wants_read;
+    bool             fed;       /* the reader got a good deal from the latest read */
+    uint8_t          chatter;   /* messages of TLS itself, up to AIO__TLS_CHATTER, and since them */
+    uint32_t         payload;   /* bytes for the reader */
     bool             failed;    /* no close_notify may be sent any more */
     bool             close_notify;   /* it has been sent, */
     bool             awaits_answer, lingers; /* the peer's is waited for, and the time for that runs */
@@ -9683,10 +9697,33 @@ static int aio__bio_write(BIO *bio, const char *data, int length)
     return aio__bio_end(bio, tls, n, !tls->lower || !tls->lower->write_wants_read);
 }
 
+/* A message of TLS itself has come: OpenSSL goes on until it has bytes for the reader, or the BIO has none. */
+static void aio__tls_heard(int writes, int version, int type, const void *data, size_t length, SSL *ssl, void *arg)
+{
+    (void)version, (void)data, (void)length, (void)arg;
+    aio__tls *tls = (aio__tls *)aio__os.BIO_get_data(aio__os.SSL_get_rbio(ssl));
+    if (writes || type >= SSL3_RT_APPLICATION_DATA) return; /* above it: pieces of a record */
+    if (tls->chatter < AIO__TLS_CHATTER) tls->chatter++;
+    aio__turn_spent(tls->loop, 0, 1);
+}
+
+/* How much OpenSSL may have at once; 0: nothing more in this turn. */
+static int aio__tls_allowance(aio__tls *tls, int length)
+{
+    bool chatty = tls->chatter == AIO__TLS_CHATTER;
+    int most = chatty ? (int)AIO__TLS_CHATTY : tls->fed ? length : (int)AIO__TLS_PROBE;
+    if (aio__turn_over(tls->loop)) return 0;
+    if (chatty) aio__turn_exhaust(tls->loop);
+    return length < most ? length : most;
+}
+
+/* While the turn is over it has nothing, though the descriptor stays ready: who waits then has a turn of its own. */
 static int aio__bio_read(BIO *bio, char *data, int length)
 {
     aio__tls *tls = aio__bio_begin(bio);
     ssize_t n = AIO__IO_AGAIN;
+    length = aio__tls_allowance(tls, length);
+    if (!length) return aio__bio_end(bio, tls, n, false);
     if (tls->lower) {
         n = aio__tls_recv(tls->lower, data, (size_t)length);
         return aio__bio_end(bio, tls, n, tls->lower->read_wants_write);
@@ -10055,6 +10092,7 @@ static void aio__tls_context_set(aio_tls_context *context, const aio_tls_options
     for (size_t i = 0; i < sizeof settings / sizeof *settings; i++)
         aio__os.SSL_CTX_ctrl(ctx, settings[i].what, settings[i].value, NULL);
     aio__os.SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION);
+    aio__os.SSL_CTX_set_msg_callback(ctx, aio__tls_heard);
     aio__os.SSL_CTX_set_default_read_buffer_len(ctx, 33792); /* for two whole records */
     int verify = context->verify && !o->server ? SSL_VERIFY_PEER : SSL_VERIFY_NONE;
     if (o->request_client_cert) verify = SSL_VERIFY_PEER;
@@ -10296,8 +10334,8 @@ static int aio__tls_name(SSL *ssl, const char *host, bool verify)
 
 /* On d, or on the connection `lower`, which is taken if it succeeds. NULL with errno: ENOMEM, or EINVAL for a name that
  * none can be. `host` is NULL on a server; port 0: it is not known. */
-static aio__tls *aio__tls_new(aio_tls_context *context, aio__descriptor *d, aio__tls *lower, const char *host,
-                              int port)
+static aio__tls *aio__tls_new(aio_tls_context *context, aio_loop *loop, aio__descriptor *d, aio__tls *lower,
+                              const char *host, int port)
 {
     aio__os.ERR_clear_error();
     int code = ENOMEM;
@@ -10307,6 +10345,7 @@ static aio__tls *aio__tls_new(aio_tls_context *context, aio__descriptor *d, aio_
     if (tls) {
         if (room) snprintf(tls->key, room, "%s:%d", host, port);
         tls->context = aio_tls_context_ref(context);
+        tls->loop = loop;
         tls->d = d;
         tls->ssl = aio__os.SSL_new(context->ctx);
         if (tls->ssl) bio = aio__os.BIO_new(aio__bio_method);
@@ -10348,6 +10387,9 @@ static ssize_t aio__tls_recv(aio__tls *tls, char *data, size_t length)
 {
     aio__os.ERR_clear_error();
     int n = aio__os.SSL_read(tls->ssl, data, length > INT_MAX ? INT_MAX : (int)length);
+    tls->fed = n >= AIO__TLS_PROBE / 4;
+    if (n > 0) tls->payload += (uint32_t)n;
+    if (tls->payload >= AIO__TLS_QUIET) tls->chatter = 0, tls->payload = 0;
     return aio__tls_outcome(tls, n, &tls->read_wants_write, SSL_ERROR_WANT_WRITE);
 }
 
@@ -10765,6 +10807,11 @@ static bool aio__in_reserve(aio_stream *s, size_t more)
     if (s->in_capacity > s->in_end + more) return true;
     while (capacity <= unread + more) capacity *= 2;
     if (capacity > UINT32_MAX) return false;
+    if (s->in_capacity > AIO__READ_BUFFER && !s->in_start) { /* large: the system moves it without copying */
+        char *larger = (char *)aio__realloc(s->in, capacity);
+        if (larger) aio__in_set(s, larger, unread, capacity);
+        return larger != NULL;
+    }
     char *buffer = capacity == AIO__READ_BUFFER ? aio__read_buffer_take(s->loop) : (char *)aio__malloc(capacity);
     if (!buffer) return false;
     if (unread) memcpy(buffer, s->in + s->in_start, unread);
@@ -10956,11 +11003,13 @@ static bool aio__stream_has_input(const aio_stream *s)
     return (s->d.ready & AIO__READ) || s->error; /* the poller is not asked any more when a write has failed */
 }
 
-/* Reads until the operation is settled (true) or there is nothing to read. A write that failed ends the stream for
- * reads when all that had come is read: a server may have answered before it hung up. */
+/* Reads until the operation is settled (true), there is nothing to read, or the turn is over: then it is to go on in
+ * the next, see aio__read_wait. A write that failed ends the stream for reads when all that had come is read: a server
+ * may have answered before it hung up. */
 static bool aio__read_advance(aio__read *op)
 {
     aio_stream *s = op->stream;
+    if (aio__turn_over(s->loop)) return false;
     if (op->mode == AIO__READ_READY) return (s->d.ready & AIO__READ) != 0;
     aio__in_mend(s);
     for (;;) {
@@ -10969,6 +11018,7 @@ static bool aio__read_advance(aio__read *op)
         size_t wanted = op->mode == AIO__READ_EXACTLY ? op->n - (s->in_end - s->in_start) : 0;
         ssize_t n = AIO__IO_AGAIN;
         if (!aborted && aio__stream_has_input(s)) n = aio__stream_fill(s, wanted);
+        if (n > 0 && aio__turn_spent(s->loop, (size_t)n, 0)) return aio__read_try(op);
         if (n > 0) continue;
         if (n == AIO__IO_AGAIN && !s->error) return false;
         if (n == 0 && !s->error) continue;
@@ -10977,10 +11027,14 @@ static bool aio__read_advance(aio__read *op)
     }
 }
 
-/* An idle stream keeps no buffer. */
+/* Waits for more, or, when the turn is over, for the next. An idle stream keeps no buffer. */
 static void aio__read_wait(aio_stream *s)
 {
     int direction = AIO__READ;
+    if (aio__turn_over(s->loop)) {
+        if (!s->d.reader.node.next) aio__enqueue(s->loop, &s->d.reader.node);
+        return;
+    }
     if (s->in_start == s->in_end) aio__in_free(s);
 #ifndef AIO_NO_TLS
     if (s->tls && s->tls->read_wants_write) direction = AIO__WRITE;
@@ -11307,6 +11361,7 @@ static bool aio__write_now(aio_stream *s, const aio_text *pieces, size_t count, 
         if (pieces[*at].length) {
             ssize_t n = aio__stream_send(s, pieces + *at, count - *at, *offset);
             if (n < 0) return n == AIO__IO_AGAIN;
+            aio__turn_spent(s->loop, (size_t)n, 0);
             *offset += (size_t)n;
         }
         while (*at < count && *offset >= pieces[*at].length) *offset -= pieces[(*at)++].length;
@@ -11496,6 +11551,10 @@ static bool aio__stream_flush(aio_stream *s)
         }
         if (n > 0) s->out->start += (size_t)n;
         if (n > 0 && s->out->start == s->out->end) aio__out_free(s);
+        if (n > 0 && aio__turn_spent(s->loop, (size_t)n, 0) && s->out) {
+            aio__write_wait(s);
+            break;
+        }
     }
     if (!s->error && aio__unsent(s) <= (s->held ? 0 : s->low)) aio__drained(s, NULL);
     if (s->error || (!s->out && s->wants_eof && !aio__stream_shutdown(s))) aio__stream_broken(s);
@@ -11771,7 +11830,7 @@ static AIO_CORO(aio__tls_start)
     AIO_RAISE(ENOTSUP, "TLS with %s: compiled with AIO_NO_TLS", self->host);
 #else
     aio__tls *tls;
-    tls = aio__tls_new(self->context, &self->stream->d, self->stream->tls,
+    tls = aio__tls_new(self->context, self->stream->loop, &self->stream->d, self->stream->tls,
                        self->context->server ? NULL : self->host, self->port);
     if (!tls)
         AIO_RAISE(errno, "TLS with %s: %s", self->host,
@@ -11957,6 +12016,7 @@ static int aio__unix_address(const char *path, aio__address *address)
 enum {
     AIO__LISTENERS_MAX = 16, /* sockets of one server */
     AIO__ACCEPT_PAUSE = 1,   /* seconds without descriptors */
+    AIO__ACCEPT_COST = 8,    /* messages that one client is, in the budget of a turn */
     AIO__PORT_TRIES = 8      /* ports that the system may choose until one is free with both families */
 };
 
@@ -12164,12 +12224,12 @@ static int aio__server_accept(aio_server *server, int listening)
     return fd;
 }
 
-/* Takes who waits, up to `backlog` at once. False when it is not to go on: full, paused or closed. */
+/* Takes who waits, until the turn is over. False when it is not to go on: full, paused or closed. */
 static bool aio__listener_accept(aio__listener *listener)
 {
     aio_server *server = listener->server;
     aio__spare_keep(server->loop);
-    for (int i = 0; i < server->options.backlog && !server->closing; i++) {
+    while (!server->closing) {
         if (server->options.max_clients && server->client_count >= (size_t)server->options.max_clients) {
             server->full = true;
             return false;
@@ -12177,6 +12237,7 @@ static bool aio__listener_accept(aio__listener *listener)
         int fd = aio__server_accept(server, listener->d.fd);
         if (fd >= 0) {
             aio__server_take(server, fd, server->path[0] != 0);
+            if (aio__turn_spent(server->loop, 0, AIO__ACCEPT_COST)) break;
         } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
             listener->d.ready = 0;
             server->poor = false;
@@ -13189,7 +13250,6 @@ AIO_API aio_size_task *aio_sock_sendfile(int fd, int file, int64_t offset, size_
 enum {
     AIO__DATAGRAM_MAX = 65535,
     AIO__DATAGRAM_HIGH = 65536, AIO__DATAGRAM_LOW = 16384, /* bytes kept, for drain */
-    AIO__DATAGRAM_BURST = 64,  /* received without a pause for the others */
     AIO__DATAGRAM_TEXT = 80    /* of an address */
 };
 
@@ -13214,7 +13274,6 @@ struct aio_datagram_endpoint {
     void           *arg;
     aio__timer     *timer;     /* of closing */
     int             refs;      /* its user, and a receive */
-    unsigned        burst;
     bool            connected, closing, ended, receiving;
     char            from[AIO__DATAGRAM_TEXT];
 };
@@ -13403,7 +13462,12 @@ static void aio__endpoint_on_writable(aio__work *work)
         e->first = kept->next;
         if (!e->first) e->last = &e->first;
         e->kept -= kept->length;
+        bool over = aio__turn_spent(e->loop, kept->length, 1);
         aio__free(kept);
+        if (over && e->first) {
+            aio__descriptor_wait(e->loop, &e->d, AIO__WRITE);
+            break;
+        }
     }
     if (e->kept <= AIO__DATAGRAM_LOW) aio__endpoint_settle(&e->drained);
     if (!e->first && e->closing) aio__endpoint_end(e);
@@ -13469,6 +13533,7 @@ static void aio__readable_leave(aio__readable *r)
     if (e->readable != &r->future) return;
     e->readable = NULL;
     aio__descriptor_unwait(e->loop, &e->d, AIO__READ);
+    if (e->error_received) aio__descriptor_wait(e->loop, &e->d, AIO__ERROR);
 }
 
 static bool aio__readable_cancel(aio_future *future, aio_exception *why)
@@ -13487,12 +13552,27 @@ static void aio__readable_destroy(aio_future *future)
 
 static const aio__ops aio__readable_ops = { "datagram", aio__readable_cancel, aio__readable_destroy, NULL };
 
+/* The callback hears of a refusal when it comes, and not with the next call; it may close the endpoint. */
+static void aio__endpoint_hear(aio_datagram_endpoint *e)
+{
+    int code = 0;
+    socklen_t length = sizeof code;
+    if (!e->error_received) return;
+    if (e->d.ready & AIO__ERROR) {
+        e->d.ready = (uint8_t)(e->d.ready & ~AIO__ERROR);
+        if (aio__os.getsockopt(e->d.fd, SOL_SOCKET, SO_ERROR, &code, &length) == 0 && code)
+            aio__datagram_late(e, "receive", "a datagram was not delivered", code);
+    }
+    if (!e->ended) aio__descriptor_wait(e->loop, &e->d, AIO__ERROR);
+}
+
 static void aio__endpoint_on_readable(aio__work *work)
 {
     aio_datagram_endpoint *e = (aio_datagram_endpoint *)work->owner;
+    aio__endpoint_hear(e);
+    if (e->ended) return;
     aio_future *readable = e->readable;
     e->readable = NULL;
-    e->burst = 0;
     if (readable) aio__finish_and_step(e->loop, readable);
 }
 
@@ -13560,8 +13640,9 @@ static bool aio__datagram_next(struct aio__receiving *self)
     self->error = e->error;
     e->error = NULL;
     if (self->error) return true;
-    if (first && ++e->burst % AIO__DATAGRAM_BURST == 0) return false;
+    if (aio__turn_over(e->loop)) return false;
     int code = aio__datagram_recv(e, &self->result);
+    aio__turn_spent(e->loop, code ? 0 : self->result.length, 1);
     if (aio__would_block(code)) {
         aio__read_buffer_give(e->loop, e->buffer);
         e->buffer = NULL;
@@ -13619,6 +13700,7 @@ static aio_datagram_endpoint *aio__endpoint_new(aio_loop *loop, int fd, bool con
     if (aio__descriptor_add(loop, &e->d, fd) == 0) {
         e->d.ready = AIO__READ | AIO__WRITE;
         aio__ring_insert(&endpoints->ring, &e->link);
+        aio__endpoint_hear(e);
         return e;
     }
     int code = errno;

@@ -31,6 +31,7 @@
 #include "test_names.c"
 #include "test_tls.c"
 #include "test_transports.c"
+#include "test_stream_fairness.c"
 #include "test_files.c"
 #include "test_http_server.c"
 #include "test_http_client.c"

@@ -181,6 +181,28 @@ SCENARIO(dg_refused, .may = { AIO_ETIMEOUT, AIO_ERESOLVE, ECONNREFUSED, EADDRINU
     AIO_END;
 }
 
+/* Nobody calls anything: the refusal comes by itself, and so does the next one. */
+struct dg_refused_at_once { aio_task task; aio_datagram_endpoint *client, *server; int code, i; };
+SCENARIO(dg_refused_at_once, .may = { AIO_ETIMEOUT, AIO_ERESOLVE, ECONNREFUSED, EADDRINUSE })
+{
+    AIO_BEGIN(dg_refused_at_once);
+    AIO_AWAIT(self->server, aio_create_datagram_endpoint(.local_host = "127.0.0.1"));
+    AIO_AWAIT(self->client, aio_create_datagram_endpoint(.remote_host = "127.0.0.1",
+        .remote_port = aio_datagram_port(self->server), .error_received = dg_on_error, .arg = &self->code));
+    aio_datagram_close(self->server);
+    self->server = NULL;
+    for (self->i = 0; self->i < 3; self->i++) {
+        self->code = 0;
+        REQUIRE(aio_datagram_send(self->client, "x", 1) == 0);
+        AIO_AWAIT(aio_sleep(0.01));
+        CHECK_INT(self->code, ECONNREFUSED);
+    }
+    AIO_FINALLY;
+        aio_datagram_abort(self->server);
+        aio_datagram_close(self->client);
+    AIO_END;
+}
+
 /* Counts datagrams until its endpoint is closed. */
 struct dg_counter { aio_task task; int result; aio_datagram_endpoint *endpoint; aio_datagram got; };
 static AIO_CORO(dg_counter)

@@ -1,0 +1,191 @@
+/* Fairness of streams, TLS, servers and datagrams: what a flooding peer gets before another task has its turn. Counted
+ * in steps; test_fairness.c has the loop's part. */
+struct flood_ticker { aio_task task; int *ticks; };
+static AIO_CORO(flood_ticker)
+{
+    AIO_BEGIN(flood_ticker);
+    for (;;) {
+        ++*self->ticks;
+        AIO_AWAIT(aio_sleep(0));
+    }
+    AIO_END;
+}
+
+#define FLOOD_SELF aio_task task; aio_task *ticker; int ticks, i; aio_text text
+#define FLOOD_BEGIN(...)                                                                                    \
+    do {                                                                                                    \
+        aio_loop_set_turn_limits(aio_get_running_loop(), __VA_ARGS__);                                      \
+        self->ticker = (aio_task *)(void *)aio_create_task(AIO_CALL(flood_ticker, .ticks = &self->ticks));  \
+        REQUIRE(self->ticker);                                                                              \
+        AIO_AWAIT(aio_sleep(0));                                                                            \
+        self->ticks = 0;                                                                                    \
+    } while (0)
+#define FLOOD_END()                                                                                         \
+    do {                                                                                                    \
+        if (self->ticker) aio_task_cancel(self->ticker);                                                    \
+        aio_unref(self->ticker);                                                                            \
+    } while (0)
+
+/* Lines that are all in the buffer already, and reads of every other mode. */
+struct flood_reads { FLOOD_SELF; aio_stream *a, *b; char block[6000]; };
+SCENARIO(flood_reads, .may = { EPIPE, ECONNRESET, AIO_EINCOMPLETE })
+{
+    AIO_BEGIN(flood_reads);
+    REQUIRE(unix_pair(0, 100000, &self->a, &self->b));
+    for (self->i = 0; self->i < 3000; self->i++) memcpy(self->block + 2 * self->i, "x\n", 2);
+    REQUIRE(aio_stream_write(self->b, self->block, sizeof self->block) == 0);
+    FLOOD_BEGIN(.messages = 50, .bytes = 1000);
+    for (self->i = 0; self->i < 1000; self->i++) AIO_AWAIT(self->text, aio_stream_readline(self->a));
+    CHECK(self->ticks >= 15); /* 1000 lines, 64 a turn at most */
+    self->ticks = 0;
+    for (self->i = 0; self->i < 500; self->i++) AIO_AWAIT(self->text, aio_stream_readexactly(self->a, 2));
+    for (self->i = 0; self->i < 500; self->i++) AIO_AWAIT(self->text, aio_stream_readuntil(self->a, "\n", 1));
+    for (self->i = 0; self->i < 500; self->i++) AIO_AWAIT(self->text, aio_stream_read(self->a, 2));
+    CHECK(self->ticks >= 22);
+    REQUIRE(aio_stream_write(self->b, self->block, sizeof self->block) == 0);
+    aio_stream_close(self->b);
+    self->b = NULL;
+    AIO_AWAIT(self->text, aio_stream_read_all(self->a, 0));
+    CHECK(self->text.length == 7000 || seam.slice);
+    AIO_FINALLY;
+        FLOOD_END();
+        aio_stream_abort(self->a);
+        aio_stream_abort(self->b);
+    AIO_END;
+}
+
+/* One read that takes many receives, each of which fills up to twice the limit. */
+struct flood_read_all { FLOOD_SELF; aio_stream *a, *b; char block[20000]; };
+SCENARIO(flood_read_all, .may = { EPIPE, ECONNRESET, AIO_EINCOMPLETE }, .skip = KIND_SLICE /* slices have turns */)
+{
+    AIO_BEGIN(flood_read_all);
+    REQUIRE(unix_pair(500, 200000, &self->a, &self->b));
+    REQUIRE(aio_stream_write(self->b, self->block, sizeof self->block) == 0);
+    aio_stream_close(self->b);
+    self->b = NULL;
+    FLOOD_BEGIN(.bytes = 2000);
+    AIO_AWAIT(self->text, aio_stream_read_all(self->a, 0));
+    CHECK_INT(self->text.length, 20000);
+    CHECK(self->ticks >= 9);
+    AIO_FINALLY;
+        FLOOD_END();
+        aio_stream_abort(self->a);
+        aio_stream_abort(self->b);
+    AIO_END;
+}
+
+/* A read that is cancelled while it waits for its turn has taken nothing. */
+struct flood_cancelled { FLOOD_SELF; aio_stream *a, *b; aio_text_future *read; };
+SCENARIO(flood_cancelled, .may = { EPIPE, ECONNRESET, AIO_EINCOMPLETE })
+{
+    AIO_BEGIN(flood_cancelled);
+    REQUIRE(unix_pair(0, 0, &self->a, &self->b));
+    REQUIRE(aio_stream_write(self->b, "a\nb\n", 4) == 0);
+    AIO_AWAIT(self->text, aio_stream_readline(self->a));
+    FLOOD_BEGIN(.messages = 1);
+    aio__turn_exhaust(aio_get_running_loop());
+    self->read = aio_stream_readline(self->a);
+    REQUIRE(self->read);
+    ALWAYS(!aio_future_done(self->read));
+    aio_future_cancel(self->read);
+    aio_unref(self->read);
+    self->read = NULL;
+    AIO_AWAIT(self->text, aio_stream_readline(self->a));
+    CHECK_BYTES(self->text.data, self->text.length, "b\n");
+    AIO_FINALLY;
+        FLOOD_END();
+        aio_unref(self->read);
+        aio_stream_abort(self->a);
+        aio_stream_abort(self->b);
+    AIO_END;
+}
+
+/* A write buffer that goes out as fast as it is read. */
+struct flood_writes { FLOOD_SELF; aio_stream *a, *b; int fds[2]; char *block; };
+SCENARIO(flood_writes, .may = { EPIPE, ECONNRESET, AIO_EINCOMPLETE },
+         .skip = KIND_SLICE | KIND_CALL /* the reader would wait for ever when the writer has broken */)
+{
+    AIO_BEGIN(flood_writes);
+    REQUIRE(unix_pair(0, 4000, &self->a, &self->b));
+    self->block = (char *)calloc(1, 300000);
+    REQUIRE(aio_stream_write(self->b, self->block, 300000) == 0);
+    FLOOD_BEGIN(.bytes = 3000);
+    AIO_AWAIT(self->text, aio_stream_readexactly(self->a, 300000));
+    CHECK(self->ticks >= 90);
+    AIO_FINALLY;
+        FLOOD_END();
+        free(self->block);
+        aio_stream_abort(self->a);
+        aio_stream_abort(self->b);
+    AIO_END;
+}
+
+/* Many clients at once. */
+struct flood_accepts { FLOOD_SELF; aio_server *server; int made, clients[40]; };
+SCENARIO(flood_accepts, SERVER_MAY)
+{
+    struct sockaddr_in address;
+    AIO_BEGIN(flood_accepts);
+    AIO_AWAIT(self->server, aio_start_server(echo_handler, &self->made, "127.0.0.1", 0, .backlog = 100));
+    memset(&address, 0, sizeof address);
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    address.sin_port = htons((in_port_t)aio_server_port(self->server));
+    for (int i = 0; i < 40; i++) {
+        self->clients[i] = socket(AF_INET, SOCK_STREAM, 0);
+        REQUIRE(connect(self->clients[i], (struct sockaddr *)&address, sizeof address) == 0);
+    }
+    FLOOD_BEGIN(.messages = AIO__ACCEPT_COST * 4);
+    for (self->i = 0; self->i < 10000 && !self->made; self->i++) AIO_AWAIT(aio_sleep(0)); /* the poller is asked */
+    self->ticks = 0;
+    for (; self->i < 20000 && self->made < 40; self->i++) AIO_AWAIT(aio_sleep(0));
+    CHECK_INT(self->made, 40);
+    CHECK(self->ticks >= 8); /* four a turn */
+    AIO_FINALLY;
+        FLOOD_END();
+        for (int i = 0; i < 40; i++)
+            if (self->clients[i] > 0) close(self->clients[i]);
+        SERVER_END(self->server);
+    AIO_END;
+}
+
+/* Datagrams that have all come. */
+struct flood_datagrams { FLOOD_SELF; struct dg_pair pair; aio_datagram got; };
+SCENARIO(flood_datagrams, .may = { AIO_ETIMEOUT, AIO_ERESOLVE, ECONNREFUSED, EINVAL })
+{
+    AIO_BEGIN(flood_datagrams);
+    AIO_AWAIT(self->pair.server, aio_create_datagram_endpoint(.local_host = "127.0.0.1"));
+    AIO_AWAIT(self->pair.client, aio_create_datagram_endpoint(.remote_host = "127.0.0.1",
+                                                              .remote_port = aio_datagram_port(self->pair.server)));
+    for (self->i = 0; self->i < 60; self->i++) REQUIRE(aio_datagram_send(self->pair.client, "x", 1) == 0);
+    FLOOD_BEGIN(.messages = 5);
+    for (self->i = 0; self->i < 60; self->i++) DG_RECEIVE(self->got, self->pair.server);
+    CHECK(self->ticks >= 11);
+    AIO_FINALLY;
+        FLOOD_END();
+        dg_close(&self->pair);
+    AIO_END;
+}
+
+/* KeyUpdates without end: OpenSSL goes on reading as long as it is given any. */
+struct flood_key_updates { FLOOD_SELF; aio_tls_context *server_tls, *client_tls; aio_server *server;
+                           aio_stream *stream, *other; };
+SCENARIO(flood_key_updates, TLS_MAY, .skip = KIND_SLICE | KIND_CALL /* the test itself calls OpenSSL */)
+{
+    AIO_BEGIN(flood_key_updates);
+    PAIR_SETUP();
+    for (self->i = 0; self->i < 250; self->i++) {
+        SSL_key_update(self->stream->tls->ssl, SSL_KEY_UPDATE_NOT_REQUESTED);
+        REQUIRE(SSL_do_handshake(self->stream->tls->ssl) == 1);
+    }
+    REQUIRE(aio_stream_write(self->stream, "data", 4) == 0);
+    FLOOD_BEGIN(.messages = 1000000); /* the time does not pass either */
+    AIO_AWAIT(self->text, aio_stream_readexactly(self->other, 4));
+    CHECK_BYTES(self->text.data, self->text.length, "data");
+    CHECK(self->ticks >= 3); /* 250 of 27 bytes: 4096 bytes, then 1024 a turn */
+    AIO_FINALLY;
+        FLOOD_END();
+        aio_stream_abort(self->other);
+        TLS_END();
+    AIO_END;
+}
