@@ -198,6 +198,16 @@ static int seam_thread(pthread_t *id, void *(*run)(void *), void *arg)
 #ifndef AIO_NO_TLS
 static __thread int seam_tls_error;
 
+static __thread int seam_tls_depth; /* of sessions within each other */
+
+/* What others leave in the thread's queue of errors must not be taken for a session's: between its steps something
+ * always is there. */
+static int seam_tls_litter(int result)
+{
+    if (!seam_tls_depth) ERR_put_error(ERR_LIB_USER, 0, 1, __FILE__, __LINE__);
+    return result;
+}
+
 #define SEAM_TLS_NEW(type, name, parameters, arguments, count)                          \
     static type *seam_##name parameters                                                 \
     {                                                                                   \
@@ -211,7 +221,12 @@ static __thread int seam_tls_error;
     static int seam_##name parameters                                                               \
     {                                                                                               \
         seam_tls_error = SSL_ERROR_NONE;                                                            \
-        if (!seam_fault(CALL_##name, -1)) return seam_real.name arguments;                          \
+        if (!seam_fault(CALL_##name, -1)) {                                                         \
+            seam_tls_depth++;                                                                       \
+            int result = seam_real.name arguments;                                                  \
+            seam_tls_depth--;                                                                       \
+            return result > 0 ? seam_tls_litter(result) : result;                                   \
+        }                                                                                           \
         seam_tls_error = seam.error == AIO_ETLS ? SSL_ERROR_SSL : SSL_ERROR_SYSCALL;                \
         return -1;                                                                                  \
     }
@@ -257,7 +272,8 @@ SEAM_TLS_STEP(SSL_shutdown, (SSL *ssl), (ssl))
 
 static int seam_SSL_get_error(const SSL *ssl, int result)
 {
-    return seam_tls_error != SSL_ERROR_NONE ? seam_tls_error : seam_real.SSL_get_error(ssl, result);
+    int error = seam_tls_error != SSL_ERROR_NONE ? seam_tls_error : seam_real.SSL_get_error(ssl, result);
+    return error == SSL_ERROR_WANT_READ || error == SSL_ERROR_WANT_WRITE ? seam_tls_litter(error) : error;
 }
 
 static void seam_SSL_free(SSL *ssl)

@@ -153,3 +153,38 @@ TEST(memory_idle_task_is_small)
     CHECK_INT(sizeof(aio_future) <= 40, 1);
     CHECK_INT(((offsetof(aio_task, node)) & sizeof(void *)) != 0, 1);
 }
+
+/* A buffer that is taken from at the front and added to at the end moves what is left while that is little, so that it
+ * stays as it is, and grows otherwise, so that no byte is moved again and again. */
+TEST(memory_buffers_are_compacted)
+{
+    aio__buffer buffer;
+    char text[200];
+    memset(&buffer, 0, sizeof buffer);
+    for (int i = 0; i < 200; i++) text[i] = (char)i;
+    CHECK(aio__buffer_append(&buffer, text, 200));
+    size_t capacity = buffer.capacity;
+    char *data = buffer.data;
+    for (int i = 0; i < 100; i++) {
+        buffer.start += 150;
+        CHECK_BYTES(buffer.data + buffer.start, buffer.end - buffer.start, text + 150, 50);
+        CHECK(aio__buffer_append(&buffer, text, 150));
+        CHECK_PTR(buffer.data, data);
+        CHECK_INT(buffer.capacity, capacity);
+        CHECK_INT(buffer.end - buffer.start, 200);
+        CHECK_BYTES(buffer.data + buffer.start, 50, text + 150, 50);
+        buffer.start += 50;
+        CHECK(aio__buffer_append(&buffer, text + 150, 50)); /* 0 to 149, 150 to 199 */
+        CHECK_BYTES(buffer.data + buffer.start, buffer.end - buffer.start, text, 200);
+    }
+    while (buffer.capacity - buffer.end < 60) CHECK(aio__buffer_append(&buffer, text, 1));
+    buffer.start++; /* one byte: to move all the others for it would not do */
+    size_t length = buffer.end - buffer.start;
+    capacity = buffer.capacity;
+    CHECK(aio__buffer_reserve(&buffer, capacity - length));
+    CHECK(buffer.capacity > capacity);
+    CHECK_INT(buffer.end - buffer.start, length);
+    CHECK_BYTES(buffer.data + buffer.start, 50, text + 1, 50);
+    CHECK(!aio__buffer_reserve(&buffer, SIZE_MAX / 2));
+    aio__free(buffer.data);
+}

@@ -54,6 +54,8 @@ TEST(proxy_lists)
 #define LONG_NAME TEN_LETTERS TEN_LETTERS TEN_LETTERS TEN_LETTERS TEN_LETTERS TEN_LETTERS TEN_LETTERS TEN_LETTERS  \
     TEN_LETTERS TEN_LETTERS TEN_LETTERS TEN_LETTERS TEN_LETTERS TEN_LETTERS TEN_LETTERS TEN_LETTERS TEN_LETTERS    \
     TEN_LETTERS TEN_LETTERS TEN_LETTERS TEN_LETTERS TEN_LETTERS TEN_LETTERS TEN_LETTERS /* 240 bytes */
+#define FOUR(text) text text text text
+#define SIXTEEN(text) FOUR(FOUR(text))
 static const struct hop_case {
     const char *proxy, *host;
     const char *replies; size_t replies_length; /* all at once, or byte by byte: the outcome is the same */
@@ -113,6 +115,9 @@ static const struct hop_case {
       "Proxy-Authorization: Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==\r\n\r\n"), 0, NULL },
     { "http://p", "a", WORDS("HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 3\r\n\r\n"), NULL, 0,
       AIO_EPROXY, "407 Proxy Authentication Required" },
+    { "http://p", "a", WORDS(SIXTEEN("HTTP/1.1 103 Soon\r\n\r\n") HTTP_200), NULL, 0, 0, NULL },
+    { "http://p", "a", WORDS(SIXTEEN("HTTP/1.1 103 Soon\r\n\r\n") "HTTP/1.1 103 Soon\r\n\r\n" HTTP_200), NULL, 0,
+      AIO_EPROXY, "there are too many 1xx responses" },
     { "http://p", "a", WORDS("HTTP/1.1 101 Switched\r\n\r\n"), NULL, 0, AIO_EPROXY, "101 Switched" },
     { "http://p", "a", WORDS("\5\xff"), NULL, 0, AIO_EPROXY, "the answer does not begin with an HTTP status line" },
     { "http://p", "a\r\nX: y", NULL, 0, NULL, 0, AIO_EPROXY, "the host has a character that no host has" },

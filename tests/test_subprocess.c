@@ -295,7 +295,7 @@ TEST(sub_closed_streams)
             aio_loop *loop = aio_new_event_loop();
             aio_set_event_loop(loop);
             struct sub_closed *task = (struct sub_closed *)aio_create_task(AIO_CALL(sub_closed));
-            int code = aio_loop_run_until_complete(loop, task, NULL);
+            int code = aio_loop_run_until_complete(loop, aio_ref(task), NULL);
             _exit(code ? 64 : task->result);
         }
         CHECK_INT(waitpid(child, &status, 0), child);

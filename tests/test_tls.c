@@ -58,8 +58,8 @@ static void tls_forget(struct identity identity)
 }
 
 static const char *const tls_names[] = { "ca", "otherca", "good", "other", "expired", "early", "alone", "client",
-                                         "guest", "locked", "leaf", "chain", "shuffled", "reversed", "between", "junk",
-                                         "keys-ca", "keys", NULL };
+                                         "guest", "partly", "locked", "leaf", "chain", "shuffled", "reversed",
+                                         "between", "junk", "keys-ca", "keys", NULL };
 
 static void tls_remove(void)
 {
@@ -97,6 +97,7 @@ static void tls_setup(void)
     tls_forget(tls_make("expired", sans, -2 * YEAR, -YEAR, &ca));
     tls_forget(tls_make("early", sans, YEAR, 2 * YEAR, &ca));
     tls_forget(tls_make("alone", sans, -60, YEAR, NULL));
+    tls_forget(tls_make("partly", "DNS:par*.test", -60, YEAR, &ca));
     tls_forget(tls_make("client", "DNS:client.test", -60, YEAR, &ca));
     tls_forget(tls_make("guest", "DNS:*.guest.test", -60, YEAR, &ca));
     struct identity between = tls_make("between", NULL, -60, YEAR, &ca);
@@ -243,6 +244,7 @@ SCENARIO(tls_refused, TLS_MAY)
         { "good", "wrong.test", "hostname mismatch" },
         { "good", "a.b.wild.test", "hostname mismatch" },
         { "good", "127.0.0.2", "IP address mismatch" },
+        { "partly", "partial.test", "hostname mismatch" }, /* of "par*.test": RFC 9525 6.3 */
         { "expired", "localhost", "certificate has expired" },
         { "early", "localhost", "certificate is not yet valid" },
         { "alone", "localhost", "self-signed certificate" },
@@ -253,7 +255,7 @@ SCENARIO(tls_refused, TLS_MAY)
     tls_setup();
     self->client_tls = tls_client("ca", NULL);
     REQUIRE(self->client_tls);
-    for (self->i = 0; self->i < 8; self->i++) {
+    for (self->i = 0; self->i < 9; self->i++) {
         self->server_tls = tls_server(cases[self->i].cert, NULL);
         REQUIRE(self->server_tls);
         AIO_AWAIT(self->server, aio_start_server(echo_handler, NULL, "127.0.0.1", 0, .tls_context = self->server_tls));
