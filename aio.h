@@ -76,7 +76,10 @@
  *   AIO_MALLOC(n), AIO_REALLOC(p, n), AIO_FREE(p)   thread-safe, aligned as malloc's; all three or none
  *
  *   Options of a call are members of a struct whose zero is the default, written as .name = value after the
- *   arguments. In the environment: AIO_POLLER=poll|epoll, AIO_DEBUG=1.
+ *   arguments. Each such call has another one, named ..._with, that takes the struct by pointer, NULL for the
+ *   defaults: aio_open_connection_with(host, port, &options), where aio_connect_options options = { .tls = true };
+ *   aio_session_request_with is that of aio_session_get and its like, too. In the environment:
+ *   AIO_POLLER=poll|epoll, AIO_DEBUG=1.
  *
  * CONTENTS
  *
@@ -216,10 +219,10 @@
 #define AIO__OPTIONS(type, ...)                                                                                       \
     (&static_cast<const type &>([&]() -> type {                                                                       \
         _Pragma("GCC diagnostic push") _Pragma("GCC diagnostic ignored \"-Wmissing-field-initializers\"")              \
-        type aio__options = { .aio__begin = 0, __VA_ARGS__ };                                                         \
+        type aio__options = { __VA_ARGS__ };                                                                          \
         _Pragma("GCC diagnostic pop") return aio__options; }()))
 #else
-#define AIO__OPTIONS(type, ...) (AIO__ARGS_BEGIN &(const type){ .aio__begin = 0, __VA_ARGS__ } AIO__ARGS_END)
+#define AIO__OPTIONS(type, ...) (AIO__ARGS_BEGIN __extension__ &(const type){ __VA_ARGS__ } AIO__ARGS_END)
 #endif
 
 /* After a member that initialisers may leave out: without it, C++ compilers warn of that. */
@@ -228,6 +231,11 @@
 #else
 #define AIO__UNSET
 #endif
+
+/* First in a function that takes options: for NULL, all of them are 0. */
+#define AIO__DEFAULTS(type, options)            \
+    static const type aio__defaults AIO__UNSET; \
+    if (!(options)) (options) = &aio__defaults
 
 /* clang looks for what is not initialised in functions that begin where one of these warnings is on; this one, which is
  * about C++'s references, has it look. */
@@ -607,7 +615,6 @@ struct AIO_END_is_missing { char size[32]; };
 #endif
 
 typedef struct aio_task_options {
-    char        aio__begin;
     const char *name;        /* copied */
     bool        eager_start; /* runs at once, up to its first suspension. asyncio: eager_start=True */
 } aio_task_options;
@@ -618,9 +625,10 @@ typedef struct aio_task_options {
 #define aio_create_task(...) AIO__CREATE_TASK(AIO__HAS_COMMA(__VA_ARGS__), __VA_ARGS__)
 #define AIO__CREATE_TASK(more, ...)   AIO__CREATE_TASK_(more, __VA_ARGS__)
 #define AIO__CREATE_TASK_(more, ...)  AIO__CREATE_TASK_##more(__VA_ARGS__)
-#define AIO__CREATE_TASK_0(coroutine) ((__typeof__(coroutine))aio__create_task((coroutine), NULL))
+#define AIO__CREATE_TASK_0(coroutine) aio_create_task_with(coroutine, NULL)
 #define AIO__CREATE_TASK_1(coroutine, ...) \
-    ((__typeof__(coroutine))aio__create_task((coroutine), AIO__OPTIONS(aio_task_options, __VA_ARGS__)))
+    aio_create_task_with(coroutine, AIO__OPTIONS(aio_task_options, __VA_ARGS__))
+#define aio_create_task_with(coroutine, options) ((__typeof__(coroutine))aio__create_task((coroutine), (options)))
 AIO_API void *aio__create_task(void *coroutine, const aio_task_options *options);
 /* aio_ensure_future(awaitable): the awaitable (taken), of the same type. A coroutine becomes a task; one that others
  * wait for, too, a future that can be cancelled alone; any other stays as it is. asyncio: ensure_future */
@@ -713,7 +721,6 @@ AIO__INLINE void aio__release(aio_task *t)
 /* What a task may do without waiting before others have their turn: what has data, an item or a lock for it at once
  * goes on at once, until one of these is reached; then it goes on after all that is ready by then. */
 typedef struct aio_turn_limits {
-    char     aio__begin;
     size_t   bytes;    /* read; 256 KiB by default */
     unsigned messages; /* requests, datagrams, connections, lines, awaits of what is done: 128 */
     double   seconds;  /* 0.0005 */
@@ -724,20 +731,19 @@ typedef struct aio_turn_limits {
  * has another than its default action. Gives 0; or 1 after an error, which is printed with its traceback; or 130 when
  * SIGINT has ended it. */
 #define aio_run(...) AIO__RUN(__VA_ARGS__, )
-#define AIO__RUN(coroutine, ...) aio__run((coroutine), AIO__OPTIONS(aio_run_options, __VA_ARGS__))
+#define AIO__RUN(coroutine, ...) aio_run_with((coroutine), AIO__OPTIONS(aio_run_options, __VA_ARGS__))
 typedef struct aio_run_options {
-    char aio__begin;
     bool debug;       /* debug mode; also by AIO_DEBUG=1 in the environment */
     bool keep_sigint; /* SIGINT is left alone in any case */
     aio_turn_limits turn;
 } aio_run_options;
-AIO_API int aio__run(void *coroutine, const aio_run_options *options);
+AIO_API int aio_run_with(void *coroutine, const aio_run_options *options);
 
 /* Several runs in one loop: aio_runner_open(.debug = true), with the options of aio_run. NULL, with errno: ENOMEM,
  * those of aio_new_event_loop, AIO_ELOOPRUNNING inside a running loop. asyncio: Runner */
 typedef struct aio_runner aio_runner;
-#define aio_runner_open(...) aio__runner_open(AIO__OPTIONS(aio_run_options, __VA_ARGS__))
-AIO_API aio_runner *aio__runner_open(const aio_run_options *options);
+#define aio_runner_open(...) aio_runner_open_with(AIO__OPTIONS(aio_run_options, __VA_ARGS__))
+AIO_API aio_runner *aio_runner_open_with(const aio_run_options *options);
 AIO_API aio_loop   *aio_runner_loop(aio_runner *runner);
 /* Runs the coroutine (taken); its tasks go on in the next run. As aio_run gives 0, 1 or 130, but prints nothing: the
  * error is put into `error` if that is not NULL (a new owner: aio_exception_unref). asyncio: Runner.run */
@@ -842,7 +848,6 @@ AIO_API void           aio_exception_unref(const aio_exception *exception);
  * an entry of another loop. AIO_ERUNTIME: a coroutine that is being awaited already. AIO_ENOLOOP: no loop. */
 
 typedef struct aio_gather_options {
-    char aio__begin;
     bool return_exceptions; /* waits for all and raises nothing: ask aio_future_exception of each entry */
 } aio_gather_options;
 
@@ -850,13 +855,13 @@ typedef struct aio_gather_options {
  * error, a child's own cancellation included, is raised while its siblings run on, whose errors are then nobody's.
  * Cancelling it cancels every pending child; it ends cancelled once they have ended. asyncio: gather */
 #define aio_gather(...)                    AIO__GATHER(__VA_ARGS__, )
-#define AIO__GATHER(array, count, ...)     aio__gather((array), (count), AIO__OPTIONS(aio_gather_options, __VA_ARGS__))
-AIO_API aio_future *aio__gather(void *array, size_t count, const aio_gather_options *options);
+#define AIO__GATHER(array, count, ...) \
+    aio_gather_with((array), (count), AIO__OPTIONS(aio_gather_options, __VA_ARGS__))
+AIO_API aio_future *aio_gather_with(void *array, size_t count, const aio_gather_options *options);
 
 typedef enum { AIO_ALL_COMPLETED, AIO_FIRST_COMPLETED, AIO_FIRST_EXCEPTION } aio_return_when;
 
 typedef struct aio_wait_options {
-    char            aio__begin;
     double          timeout;     /* seconds; 0: none; AIO_NOW, or any negative: what is done at the next iteration */
     aio_return_when return_when; /* AIO_FIRST_EXCEPTION: an error that is no cancellation, or all are done */
 } aio_wait_options;
@@ -870,8 +875,8 @@ typedef struct aio_wait_future {
  * nothing and cancels nothing; neither does cancelling the wait cancel them. EINVAL also for no entries, and for a
  * timeout that is no finite number. asyncio: wait */
 #define aio_wait(...)                      AIO__WAIT(__VA_ARGS__, )
-#define AIO__WAIT(array, count, ...)       aio__wait((array), (count), AIO__OPTIONS(aio_wait_options, __VA_ARGS__))
-AIO_API aio_wait_future *aio__wait(void *array, size_t count, const aio_wait_options *options);
+#define AIO__WAIT(array, count, ...)       aio_wait_with((array), (count), AIO__OPTIONS(aio_wait_options, __VA_ARGS__))
+AIO_API aio_wait_future *aio_wait_with(void *array, size_t count, const aio_wait_options *options);
 /* Moves the entries that are done (or NULL) to the front, in their order; gives their number. What follows them is
  * pending. asyncio: done, pending = await wait(...) */
 AIO_API size_t aio_wait_partition(void *array, size_t count);
@@ -904,7 +909,6 @@ typedef void *aio_any;
 #endif
 
 typedef struct aio_as_completed_options {
-    char   aio__begin;
     double timeout; /* seconds from now; 0: none; AIO_NOW, or any negative: only what is done already */
 } aio_as_completed_options;
 typedef struct aio_completions aio_completions;
@@ -922,8 +926,8 @@ typedef struct aio_completions_future {
  *   AIO_ASYNC_FOR(self->done, aio_as_completed_next(self->all)) printf("%zu\n", self->done->result); */
 #define aio_as_completed(...) AIO__AS_COMPLETED(__VA_ARGS__, )
 #define AIO__AS_COMPLETED(array, count, ...) \
-    aio__as_completed((array), (count), AIO__OPTIONS(aio_as_completed_options, __VA_ARGS__))
-AIO_API aio_completions *aio__as_completed(void *array, size_t count, const aio_as_completed_options *options);
+    aio_as_completed_with((array), (count), AIO__OPTIONS(aio_as_completed_options, __VA_ARGS__))
+AIO_API aio_completions *aio_as_completed_with(void *array, size_t count, const aio_as_completed_options *options);
 /* The next one that is done; AIO_ESTOPITERATION after the last. Cancelling it loses no entry. */
 AIO_API aio_completions_future *aio_as_completed_next(aio_completions *completions);
 
@@ -963,7 +967,9 @@ typedef struct aio_task_group aio_task_group;
  * a cancel, or has ended. asyncio: TaskGroup.create_task */
 #define aio_task_group_create_task(...) AIO__GROUP_TASK(__VA_ARGS__, )
 #define AIO__GROUP_TASK(group, coroutine, ...) \
-    ((__typeof__(coroutine))aio__group_create_task((group), (coroutine), AIO__OPTIONS(aio_task_options, __VA_ARGS__)))
+    aio_task_group_create_task_with(group, coroutine, AIO__OPTIONS(aio_task_options, __VA_ARGS__))
+#define aio_task_group_create_task_with(group, coroutine, options) \
+    ((__typeof__(coroutine))aio__group_create_task((group), (coroutine), (options)))
 AIO_API void *aio__group_create_task(aio_task_group *group, void *coroutine, const aio_task_options *options);
 AIO_API aio_task_group *aio__group_open(aio_task *t, int line, int handler);
 AIO_API void *aio__group_join(aio_task *t);
@@ -1109,7 +1115,6 @@ AIO_API int               aio_barrier_destroy(aio_barrier *barrier);
  * What an item points to belongs to whoever has the item; to the queue while it is in there. */
 typedef struct aio_queue aio_queue;
 typedef struct aio_queue_options {
-    char   aio__begin;
     long   maxsize;                                   /* 0 or less: unbounded */
     bool   lifo;                                      /* the latest item first. asyncio: LifoQueue */
     int  (*compare)(const void *a, const void *b);    /* the least first, equals in order. asyncio: PriorityQueue */
@@ -1117,8 +1122,8 @@ typedef struct aio_queue_options {
 } aio_queue_options;
 /* NULL without memory, or with errno EINVAL (both lifo and compare; a type aligned to more than 16 bytes). */
 #define aio_queue_create(...) AIO__QUEUE_CREATE(__VA_ARGS__, )
-#define AIO__QUEUE_CREATE(type, ...) \
-    aio__queue_create(sizeof(type), __alignof__(type), AIO__OPTIONS(aio_queue_options, __VA_ARGS__))
+#define AIO__QUEUE_CREATE(type, ...) aio_queue_create_with(type, AIO__OPTIONS(aio_queue_options, __VA_ARGS__))
+#define aio_queue_create_with(type, options) aio__queue_create(sizeof(type), __alignof__(type), (options))
 AIO_API aio_queue *aio__queue_create(size_t size, size_t alignment, const aio_queue_options *options);
 /* Drops what is in it; raises AIO_EQUEUESHUTDOWN in all who get or put, AIO_ERUNTIME in all who join. NULL is fine. Not
  * freed on an error: AIO_EWRONGTHREAD. */
@@ -1176,7 +1181,6 @@ typedef struct aio_job_future {
     void      *result; /* what the job gave */
 } aio_job_future;
 typedef struct aio_job_options {
-    char   aio__begin;
     void (*drop)(void *result); /* gets a result that nobody waits for any more; from any thread */
     void (*skip)(void *arg);    /* called in place of the job when it is cancelled before a thread took it */
 } aio_job_options;
@@ -1191,17 +1195,17 @@ AIO_API void *aio_job_raise(int code, const char *format, ...) AIO__PRINTF(2, 3)
  * asyncio: to_thread */
 #define aio_to_thread(function, ...) AIO__TO_THREAD(function, __VA_ARGS__, )
 #define AIO__TO_THREAD(function, arg, ...) \
-    aio__run_in_executor(aio_get_running_loop(), NULL, (function), (arg), AIO__OPTIONS(aio_job_options, __VA_ARGS__))
+    aio_to_thread_with((function), (arg), AIO__OPTIONS(aio_job_options, __VA_ARGS__))
+AIO_API aio_job_future *aio_to_thread_with(aio_job *function, void *arg, const aio_job_options *options);
 
 /* A pool of threads, made when there are jobs for them and kept for the next. It may serve several loops. */
 typedef struct aio_executor aio_executor;
 typedef struct aio_executor_options {
-    char aio__begin;
     int  max_workers; /* 0: min(32, cores + 4) */
 } aio_executor_options;
 /* aio_executor_open(.max_workers = n). NULL, with errno: ENOMEM, EINVAL. asyncio: ThreadPoolExecutor */
-#define aio_executor_open(...) aio__executor_open(AIO__OPTIONS(aio_executor_options, __VA_ARGS__))
-AIO_API aio_executor *aio__executor_open(const aio_executor_options *options);
+#define aio_executor_open(...) aio_executor_open_with(AIO__OPTIONS(aio_executor_options, __VA_ARGS__))
+AIO_API aio_executor *aio_executor_open_with(const aio_executor_options *options);
 /* Waits for its jobs, the queued ones too, then frees it: this blocks the thread. 0, or EDEADLK inside one of its
  * jobs. NULL is fine. asyncio: Executor.shutdown(wait=True) */
 AIO_API int aio_executor_close(aio_executor *executor);
@@ -1210,9 +1214,9 @@ AIO_API int aio_executor_close(aio_executor *executor);
 #define aio_loop_run_in_executor(loop, executor, function, ...) \
     AIO__RUN_IN_EXECUTOR(loop, executor, function, __VA_ARGS__, )
 #define AIO__RUN_IN_EXECUTOR(loop, executor, function, arg, ...) \
-    aio__run_in_executor((loop), (executor), (function), (arg), AIO__OPTIONS(aio_job_options, __VA_ARGS__))
-AIO_API aio_job_future *aio__run_in_executor(aio_loop *loop, aio_executor *executor, aio_job *function, void *arg,
-                                             const aio_job_options *options);
+    aio_loop_run_in_executor_with((loop), (executor), (function), (arg), AIO__OPTIONS(aio_job_options, __VA_ARGS__))
+AIO_API aio_job_future *aio_loop_run_in_executor_with(aio_loop *loop, aio_executor *executor, aio_job *function,
+                                                      void *arg, const aio_job_options *options);
 /* The loop takes the executor and closes it when it closes itself. 0, or AIO_EINVALIDSTATE when it has one already, or
  * EINVAL, AIO_ELOOPCLOSED, AIO_EWRONGTHREAD. asyncio: loop.set_default_executor */
 AIO_API int         aio_loop_set_default_executor(aio_loop *loop, aio_executor *executor);
@@ -1273,7 +1277,6 @@ enum { AIO_VERIFY_FULL = 0, AIO_VERIFY_NONE = 1 };
 enum { AIO_TLS_SESSIONS = 128 };
 
 typedef struct aio_tls_options {
-    char        aio__begin;
     int         verify;     /* AIO_VERIFY_FULL: chain and host name; AIO_VERIFY_NONE: neither, unsafe */
     const char *ca_file;    /* PEM; instead of the system's certificate authorities */
     const char *ca_path;
@@ -1296,8 +1299,8 @@ typedef struct aio_tls_options {
 /* aio_tls_context_create(.ca_file = "...", ...): one owner. TLS 1.2 at least, unless .min_version says otherwise. NULL
  * on an error, which aio_tls_context_error() then explains, with the name of the file (static text of this thread).
  * asyncio: ssl.create_default_context */
-#define aio_tls_context_create(...) aio__tls_context_create(AIO__OPTIONS(aio_tls_options, __VA_ARGS__))
-AIO_API aio_tls_context *aio__tls_context_create(const aio_tls_options *options);
+#define aio_tls_context_create(...) aio_tls_context_create_with(AIO__OPTIONS(aio_tls_options, __VA_ARGS__))
+AIO_API aio_tls_context *aio_tls_context_create_with(const aio_tls_options *options);
 AIO_API const char      *aio_tls_context_error(void);
 /* For clients that ask a server for this name (SNI), "a.test" or "*.a.test": it shows the certificate of `other`,
  * another server's context, and speaks its ALPN protocols; for other names, those of its own. Of several that fit, the
@@ -1321,7 +1324,6 @@ typedef struct aio_text_future { aio_future future; aio_text result; } aio_text_
 enum { AIO_UNLIMITED = -1 }; /* for a limit or a timeout of which 0 is the default: none */
 
 typedef struct aio_connect_options {
-    char             aio__begin;
     bool             tls;             /* with the default context: system authorities, verification on */
     aio_tls_context *tls_context;     /* with this one, a client's; borrowed until the connection stands */
     const char      *server_hostname; /* for SNI and the host check; NULL: the host */
@@ -1363,13 +1365,13 @@ AIO_API int aio_proxy_from_env(const char *url, char *buffer, size_t size);
  * cannot be. asyncio: open_connection */
 #define aio_open_connection(...) AIO__OPEN_CONNECTION(__VA_ARGS__, )
 #define AIO__OPEN_CONNECTION(host, port, ...) \
-    aio__open_connection((host), (port), AIO__OPTIONS(aio_connect_options, __VA_ARGS__))
-AIO_API aio_stream_task *aio__open_connection(const char *host, int port, const aio_connect_options *options);
+    aio_open_connection_with((host), (port), AIO__OPTIONS(aio_connect_options, __VA_ARGS__))
+AIO_API aio_stream_task *aio_open_connection_with(const char *host, int port, const aio_connect_options *options);
 /* The same over a unix socket. asyncio: open_unix_connection */
 #define aio_open_unix_connection(...) AIO__OPEN_UNIX_CONNECTION(__VA_ARGS__, )
 #define AIO__OPEN_UNIX_CONNECTION(path, ...) \
-    aio__open_unix_connection((path), AIO__OPTIONS(aio_connect_options, __VA_ARGS__))
-AIO_API aio_stream_task *aio__open_unix_connection(const char *path, const aio_connect_options *options);
+    aio_open_unix_connection_with((path), AIO__OPTIONS(aio_connect_options, __VA_ARGS__))
+AIO_API aio_stream_task *aio_open_unix_connection_with(const char *path, const aio_connect_options *options);
 
 enum { AIO_STREAM_LIMIT = 65536, AIO_STREAM_READ_ALL_LIMIT = 268435456 };
 
@@ -1492,7 +1494,6 @@ typedef struct aio_server_task { aio_task task; aio_server *result; } aio_server
 typedef void *aio_client_handler(aio_stream *stream, void *arg);
 
 typedef struct aio_server_options {
-    char             aio__begin;
     aio_tls_context *tls_context; /* made with .server = true; borrowed until the server stands, which has its own */
     double           tls_timeout; /* of a handshake; 0: 60 s */
     double           tls_shutdown_timeout; /* as for aio_open_connection */
@@ -1510,16 +1511,16 @@ typedef struct aio_server_options {
  * EINVAL. asyncio: start_server */
 #define aio_start_server(...) AIO__START_SERVER(__VA_ARGS__, )
 #define AIO__START_SERVER(handler, arg, host, port, ...) \
-    aio__start_server((handler), (arg), (host), (port), AIO__OPTIONS(aio_server_options, __VA_ARGS__))
-AIO_API aio_server_task *aio__start_server(aio_client_handler *handler, void *arg, const char *host, int port,
-                                           const aio_server_options *options);
+    aio_start_server_with((handler), (arg), (host), (port), AIO__OPTIONS(aio_server_options, __VA_ARGS__))
+AIO_API aio_server_task *aio_start_server_with(aio_client_handler *handler, void *arg, const char *host, int port,
+                                               const aio_server_options *options);
 /* Listens on a unix socket; a stale socket file is replaced, and ours is removed in the end. ENAMETOOLONG for a path
  * that no socket can have. asyncio: start_unix_server */
 #define aio_start_unix_server(...) AIO__START_UNIX_SERVER(__VA_ARGS__, )
 #define AIO__START_UNIX_SERVER(handler, arg, path, ...) \
-    aio__start_unix_server((handler), (arg), (path), AIO__OPTIONS(aio_server_options, __VA_ARGS__))
-AIO_API aio_server_task *aio__start_unix_server(aio_client_handler *handler, void *arg, const char *path,
-                                                const aio_server_options *options);
+    aio_start_unix_server_with((handler), (arg), (path), AIO__OPTIONS(aio_server_options, __VA_ARGS__))
+AIO_API aio_server_task *aio_start_unix_server_with(aio_client_handler *handler, void *arg, const char *path,
+                                                    const aio_server_options *options);
 /* The port of its sockets; 0 for a unix socket. */
 AIO_API int  aio_server_port(const aio_server *server);
 /* Stops listening; clients go on. Idempotent. asyncio: Server.close / Takes the server: closes it, waits until the
@@ -1580,27 +1581,27 @@ typedef struct aio_transport_task { aio_task task; aio_future *aio__held; aio_tr
  * loop.create_connection, loop.create_unix_connection */
 #define aio_create_connection(...) AIO__CREATE_CONNECTION(__VA_ARGS__, )
 #define AIO__CREATE_CONNECTION(protocol, arg, host, port, ...) \
-    aio__create_connection((protocol), (arg), (host), (port), AIO__OPTIONS(aio_connect_options, __VA_ARGS__))
-AIO_API aio_transport_task *aio__create_connection(const aio_protocol *protocol, void *arg, const char *host, int port,
-                                                   const aio_connect_options *options);
+    aio_create_connection_with((protocol), (arg), (host), (port), AIO__OPTIONS(aio_connect_options, __VA_ARGS__))
+AIO_API aio_transport_task *aio_create_connection_with(const aio_protocol *protocol, void *arg, const char *host,
+                                                       int port, const aio_connect_options *options);
 #define aio_create_unix_connection(...) AIO__CREATE_UNIX_CONNECTION(__VA_ARGS__, )
 #define AIO__CREATE_UNIX_CONNECTION(protocol, arg, path, ...) \
-    aio__create_unix_connection((protocol), (arg), (path), AIO__OPTIONS(aio_connect_options, __VA_ARGS__))
-AIO_API aio_transport_task *aio__create_unix_connection(const aio_protocol *protocol, void *arg, const char *path,
-                                                        const aio_connect_options *options);
+    aio_create_unix_connection_with((protocol), (arg), (path), AIO__OPTIONS(aio_connect_options, __VA_ARGS__))
+AIO_API aio_transport_task *aio_create_unix_connection_with(const aio_protocol *protocol, void *arg, const char *path,
+                                                            const aio_connect_options *options);
 
 /* aio_create_server(protocol, arg, host, port, ...): as aio_start_server, each client with callbacks. asyncio:
  * loop.create_server, loop.create_unix_server */
 #define aio_create_server(...) AIO__CREATE_SERVER(__VA_ARGS__, )
 #define AIO__CREATE_SERVER(protocol, arg, host, port, ...) \
-    aio__create_server((protocol), (arg), (host), (port), AIO__OPTIONS(aio_server_options, __VA_ARGS__))
-AIO_API aio_server_task *aio__create_server(const aio_protocol *protocol, void *arg, const char *host, int port,
-                                            const aio_server_options *options);
+    aio_create_server_with((protocol), (arg), (host), (port), AIO__OPTIONS(aio_server_options, __VA_ARGS__))
+AIO_API aio_server_task *aio_create_server_with(const aio_protocol *protocol, void *arg, const char *host, int port,
+                                                const aio_server_options *options);
 #define aio_create_unix_server(...) AIO__CREATE_UNIX_SERVER(__VA_ARGS__, )
 #define AIO__CREATE_UNIX_SERVER(protocol, arg, path, ...) \
-    aio__create_unix_server((protocol), (arg), (path), AIO__OPTIONS(aio_server_options, __VA_ARGS__))
-AIO_API aio_server_task *aio__create_unix_server(const aio_protocol *protocol, void *arg, const char *path,
-                                                 const aio_server_options *options);
+    aio_create_unix_server_with((protocol), (arg), (path), AIO__OPTIONS(aio_server_options, __VA_ARGS__))
+AIO_API aio_server_task *aio_create_unix_server_with(const aio_protocol *protocol, void *arg, const char *path,
+                                                     const aio_server_options *options);
 
 /* As of streams: a write tries to send at once and keeps a copy of the rest; EPIPE when it is closing, so that a write
  * in connection_lost does no harm. A server's transport can be closed as any other. */
@@ -1704,7 +1705,6 @@ typedef struct aio_datagram_task { aio_task task; aio_datagram result; } aio_dat
 typedef void aio_error_received(aio_datagram_endpoint *endpoint, const aio_exception *exception, void *arg);
 
 typedef struct aio_endpoint_options {
-    char        aio__begin;
     const char *local_host;     /* to receive at; NULL: any interface, if there is a local_port or no remote_host */
     int         local_port;     /* 0: the system chooses */
     const char *remote_host;    /* connected: only its datagrams are received, and sends need no address */
@@ -1721,8 +1721,9 @@ typedef struct aio_endpoint_options {
 /* aio_create_datagram_endpoint(.local_port = 5353, ...), or with a .remote_host: result: an endpoint of yours (end it
  * with aio_datagram_close or aio_datagram_wait_closed). Addresses are tried in turn; the error names all that failed.
  * asyncio: loop.create_datagram_endpoint */
-#define aio_create_datagram_endpoint(...) aio__create_datagram_endpoint(AIO__OPTIONS(aio_endpoint_options, __VA_ARGS__))
-AIO_API aio_endpoint_task *aio__create_datagram_endpoint(const aio_endpoint_options *options);
+#define aio_create_datagram_endpoint(...) \
+    aio_create_datagram_endpoint_with(AIO__OPTIONS(aio_endpoint_options, __VA_ARGS__))
+AIO_API aio_endpoint_task *aio_create_datagram_endpoint_with(const aio_endpoint_options *options);
 
 /* The next datagram. One receiver at a time: AIO_ERUNTIME. A cancel loses none. When the endpoint is closed it raises
  * AIO_ESTOPITERATION: AIO_ASYNC_FOR(self->datagram, aio_datagram_receive(self->endpoint)) { ... } asyncio:
@@ -1758,7 +1759,6 @@ AIO_API const char *aio_datagram_peername(const aio_datagram_endpoint *endpoint,
 typedef struct aio_resolver aio_resolver;
 
 typedef struct aio_resolver_options {
-    char        aio__begin;
     const char *nameservers;  /* "1.1.1.1, 8.8.8.8#5353, [::1]#53", 16 at most; NULL: resolv.conf's, else 127.0.0.1 */
     const char *search;       /* up to 16 domains for short names: "a.test b.test"; NULL: resolv.conf's; "": none */
     int         ndots;        /* names with so many dots are tried as they are first; 0: resolv.conf's, else 1 */
@@ -1778,8 +1778,8 @@ typedef struct aio_resolver_options {
 /* aio_resolver_open(.nameservers = "1.1.1.1", ...): a resolver of the current loop, yours. NULL with errno: EINVAL for
  * an option that is not valid, ENOMEM, AIO_ENOLOOP, those of reading a file that is there. aiodns: DNSResolver */
 #define aio_resolver_open(...) AIO__RESOLVER_OPEN(__VA_ARGS__)
-#define AIO__RESOLVER_OPEN(...) aio__resolver_open(AIO__OPTIONS(aio_resolver_options, __VA_ARGS__))
-AIO_API aio_resolver *aio__resolver_open(const aio_resolver_options *options);
+#define AIO__RESOLVER_OPEN(...) aio_resolver_open_with(AIO__OPTIONS(aio_resolver_options, __VA_ARGS__))
+AIO_API aio_resolver *aio_resolver_open_with(const aio_resolver_options *options);
 /* Takes the resolver. Calls that still run, or have yet to begin, fail with AIO_ERUNTIME; the loop's end closes what
  * was left open. NULL is fine. */
 AIO_API void aio_resolver_close(aio_resolver *resolver);
@@ -1798,7 +1798,6 @@ AIO_API int         aio_addresses_family(const aio_addresses *addresses, size_t 
 AIO_API const void *aio_addresses_sockaddr(const aio_addresses *addresses, size_t i, size_t *length);
 
 typedef struct aio_resolve_options {
-    char aio__begin;
     int  family; /* AF_INET, AF_INET6; 0: both */
 } aio_resolve_options;
 
@@ -1809,9 +1808,9 @@ typedef struct aio_resolve_options {
  * AsyncResolver.resolve */
 #define aio_resolver_resolve(...) AIO__RESOLVER_RESOLVE(__VA_ARGS__, )
 #define AIO__RESOLVER_RESOLVE(resolver, host, port, ...) \
-    aio__resolver_resolve((resolver), (host), (port), AIO__OPTIONS(aio_resolve_options, __VA_ARGS__))
-AIO_API aio_addresses_task *aio__resolver_resolve(aio_resolver *resolver, const char *host, int port,
-                                                  const aio_resolve_options *options);
+    aio_resolver_resolve_with((resolver), (host), (port), AIO__OPTIONS(aio_resolve_options, __VA_ARGS__))
+AIO_API aio_addresses_task *aio_resolver_resolve_with(aio_resolver *resolver, const char *host, int port,
+                                                      const aio_resolve_options *options);
 
 enum { /* types of records; any other number may be asked for, too */
     AIO_DNS_A = 1, AIO_DNS_NS = 2, AIO_DNS_CNAME = 5, AIO_DNS_SOA = 6, AIO_DNS_PTR = 12, AIO_DNS_MX = 15,
@@ -1861,7 +1860,6 @@ enum { /* a standard stream of the program: one of these, or a descriptor above 
 enum { AIO_RUNNING = -1000 }; /* the return code of a program that has not ended */
 
 typedef struct aio_process_options {
-    char               aio__begin;
     int                in, out, err; /* asyncio's stdin, stdout, stderr, which are macros in C */
     const char        *cwd;          /* its working directory; NULL: ours */
     const char *const *env;          /* "NAME=value", ..., NULL: all of its environment; NULL: ours */
@@ -1877,13 +1875,14 @@ typedef struct aio_process_options {
  * Errors name the program, and its .cwd: ENOENT, EACCES, ...; EMFILE; ENOMEM; EINVAL. asyncio:
  * create_subprocess_exec */
 #define aio_create_subprocess_exec(...) AIO__CREATE_SUBPROCESS(__VA_ARGS__, )
-#define AIO__CREATE_SUBPROCESS(argv, ...) aio__create_subprocess((argv), AIO__OPTIONS(aio_process_options, __VA_ARGS__))
-AIO_API aio_process_task *aio__create_subprocess(const char *const *argv, const aio_process_options *options);
+#define AIO__CREATE_SUBPROCESS(argv, ...) \
+    aio_create_subprocess_exec_with((argv), AIO__OPTIONS(aio_process_options, __VA_ARGS__))
+AIO_API aio_process_task *aio_create_subprocess_exec_with(const char *const *argv, const aio_process_options *options);
 /* The same for a command of /bin/sh. asyncio: create_subprocess_shell */
 #define aio_create_subprocess_shell(...) AIO__CREATE_SUBPROCESS_SHELL(__VA_ARGS__, )
 #define AIO__CREATE_SUBPROCESS_SHELL(command, ...) \
-    aio__create_subprocess_shell((command), AIO__OPTIONS(aio_process_options, __VA_ARGS__))
-AIO_API aio_process_task *aio__create_subprocess_shell(const char *command, const aio_process_options *options);
+    aio_create_subprocess_shell_with((command), AIO__OPTIONS(aio_process_options, __VA_ARGS__))
+AIO_API aio_process_task *aio_create_subprocess_shell_with(const char *command, const aio_process_options *options);
 
 /* Our ends of its pipes; NULL for what is none, or is closed. Borrowed from the process; aio_stream_close ends one,
  * aio_stream_write_eof its input. asyncio: Process.stdin, stdout, stderr */
@@ -2021,7 +2020,6 @@ typedef struct aio_cookie {
 
 typedef struct aio_cookie_jar aio_cookie_jar;
 typedef struct aio_cookie_jar_options {
-    char               aio__begin;
     bool               unsafe;           /* hosts that are IP addresses have cookies, too. aiohttp: unsafe */
     const char *const *treat_as_secure;  /* origins ("http://a.test:81") that count as https; up to NULL */
     /* A file in the form of publicsuffix.org's list: no cookie is taken for a name that stands there (co.uk). Names of
@@ -2095,7 +2093,6 @@ typedef struct aio_session aio_session;
 typedef struct aio_response aio_response;
 
 typedef struct aio_session_options {
-    char               aio__begin;
     int                limit;             /* requests at once; 0: 100. Others wait, first come first served a host */
     int                limit_per_host;    /* the same for one scheme, host and port; 0: none */
     const char        *base_url;          /* what relative URLs are relative to */
@@ -2133,8 +2130,8 @@ typedef struct aio_session_options {
 /* aio_session_open(.limit = 100, ...): a session of this thread's loop. NULL, with errno: ENOMEM, AIO_ENOLOOP, EINVAL
  * (a header, a number or a timeout that is none), AIO_EURL (the base URL, a proxy). aiohttp: ClientSession,
  * TCPConnector */
-#define aio_session_open(...) aio__session_open(AIO__OPTIONS(aio_session_options, __VA_ARGS__))
-AIO_API aio_session *aio__session_open(const aio_session_options *options);
+#define aio_session_open(...) aio_session_open_with(AIO__OPTIONS(aio_session_options, __VA_ARGS__))
+AIO_API aio_session *aio_session_open_with(const aio_session_options *options);
 /* Takes the session: requests on their way fail, connections are closed for good. Responses that are left still have to
  * be released. NULL is fine. aiohttp: session.close() */
 AIO_API aio_future *aio_session_close(aio_session *session);
@@ -2143,7 +2140,6 @@ AIO_API size_t aio_session_busy(const aio_session *session);
 AIO_API size_t aio_session_idle(const aio_session *session);
 
 typedef struct aio_request_options {
-    char               aio__begin;
     const char *const *headers;         /* take the place of the session's and of the automatic ones */
     const aio_headers *header_fields;   /* the same in another form */
     const char *const *params;          /* encoded, and added to the URL's query */
@@ -2172,9 +2168,9 @@ typedef struct aio_response_task { aio_task task; aio_response *result; } aio_re
 #define aio_session_head(...)    AIO__SESSION_REQUEST("HEAD", __VA_ARGS__, )
 #define aio_session_request(session, method, ...) AIO__SESSION_REQUEST(method, session, __VA_ARGS__, )
 #define AIO__SESSION_REQUEST(method, session, url, ...) \
-    aio__session_request((session), (method), (url), AIO__OPTIONS(aio_request_options, __VA_ARGS__))
-AIO_API aio_response_task *aio__session_request(aio_session *session, const char *method, const char *url,
-                                                const aio_request_options *options);
+    aio_session_request_with((session), (method), (url), AIO__OPTIONS(aio_request_options, __VA_ARGS__))
+AIO_API aio_response_task *aio_session_request_with(aio_session *session, const char *method, const char *url,
+                                                    const aio_request_options *options);
 
 struct aio_response { /* read-only */
     int                status;   /* 200 */
@@ -2235,7 +2231,6 @@ typedef struct aio_request {
 typedef void *aio_request_handler(aio_request *request, void *arg);
 
 typedef struct aio_http_server_options {
-    char             aio__begin;
     aio_tls_context *tls_context;       /* made with .server = true; https. The server keeps a reference */
     double           tls_timeout;       /* as for aio_start_server */
     double           tls_shutdown_timeout; /* too, but 0: 2; what comes meanwhile is dropped */
@@ -2255,9 +2250,9 @@ typedef struct aio_http_server_options {
 /* aio_start_http_server(handler, arg, host, port, ...): as aio_start_server. aiohttp: web.Server, TCPSite */
 #define aio_start_http_server(...) AIO__START_HTTP_SERVER(__VA_ARGS__, )
 #define AIO__START_HTTP_SERVER(handler, arg, host, port, ...) \
-    aio__start_http_server((handler), (arg), (host), (port), AIO__OPTIONS(aio_http_server_options, __VA_ARGS__))
-AIO_API aio_server_task *aio__start_http_server(aio_request_handler *handler, void *arg, const char *host, int port,
-                                                const aio_http_server_options *options);
+    aio_start_http_server_with((handler), (arg), (host), (port), AIO__OPTIONS(aio_http_server_options, __VA_ARGS__))
+AIO_API aio_server_task *aio_start_http_server_with(aio_request_handler *handler, void *arg, const char *host, int port,
+                                                    const aio_http_server_options *options);
 
 /* The whole body (what of it was not read yet); it belongs to the request and ends in a NUL. AIO_ELIMIT over max_body
  * (the client gets 413 if nobody catches it), AIO_EPAYLOAD when it is cut short. aiohttp: request.read() */
@@ -2275,7 +2270,6 @@ AIO_API aio_text aio_request_query_at(aio_request *request, const char *name, si
 AIO_API bool aio_request_query_next(aio_request *request, size_t *position, aio_text *name, aio_text *value);
 
 typedef struct aio_respond_options {
-    char               aio__begin;
     const char *const *headers;       /* names and values, up to a NULL; take the place of the automatic ones */
     const aio_headers *header_fields; /* the same in another form */
     /* default: of text "text/plain; charset=utf-8", else "application/octet-stream" */
@@ -2291,20 +2285,19 @@ typedef struct aio_respond_options {
  * none, or one that the server writes itself (Content-Length, Transfer-Encoding, Connection). aiohttp: web.Response */
 #define aio_request_respond(...) AIO__REQUEST_RESPOND(__VA_ARGS__, )
 #define AIO__REQUEST_RESPOND(request, status, ...) \
-    aio__request_respond((request), (status), AIO__OPTIONS(aio_respond_options, __VA_ARGS__))
-AIO_API aio_future *aio__request_respond(aio_request *request, int status, const aio_respond_options *options);
+    aio_request_respond_with((request), (status), AIO__OPTIONS(aio_respond_options, __VA_ARGS__))
+AIO_API aio_future *aio_request_respond_with(aio_request *request, int status, const aio_respond_options *options);
 /* An answer in pieces: begin, any number of chunks, end. Without .length it is chunked (for HTTP/1.0: ended by
  * closing). AIO_ERUNTIME out of order, EINVAL when .length is not kept. aiohttp: web.StreamResponse prepare, write,
  * write_eof */
 #define aio_request_start(...) AIO__REQUEST_START(__VA_ARGS__, )
 #define AIO__REQUEST_START(request, status, ...) \
-    aio__request_start((request), (status), AIO__OPTIONS(aio_respond_options, __VA_ARGS__))
-AIO_API aio_future *aio__request_start(aio_request *request, int status, const aio_respond_options *options);
+    aio_request_start_with((request), (status), AIO__OPTIONS(aio_respond_options, __VA_ARGS__))
+AIO_API aio_future *aio_request_start_with(aio_request *request, int status, const aio_respond_options *options);
 AIO_API aio_future *aio_request_chunk(aio_request *request, const void *data, size_t length);
 AIO_API aio_future *aio_request_end(aio_request *request);
 
 typedef struct aio_upgrade_options {
-    char               aio__begin;
     const char        *protocol;      /* one that the request's Upgrade field offers; not of CONNECT */
     const char *const *headers;       /* these two as for aio_request_respond */
     const aio_headers *header_fields;
@@ -5573,6 +5566,7 @@ AIO_API int aio_loop_set_slow_callback_duration(aio_loop *loop, double seconds)
 
 AIO_API int aio_loop_set_turn_limits_with(aio_loop *loop, const aio_turn_limits *limits)
 {
+    AIO__DEFAULTS(aio_turn_limits, limits);
     if (!loop || !(limits->seconds >= 0)) return EINVAL;
     loop->turn_bytes = limits->bytes ? limits->bytes : AIO__TURN_BYTES;
     loop->turn_messages = limits->messages ? limits->messages : AIO__TURN_MESSAGES;
@@ -5996,8 +5990,7 @@ AIO_API AIO__COLD aio_loop *aio_new_event_loop(void)
     aio__ring_clear(&loop->concurrents);
     loop->slow = 100000000;
     loop->span = loop->awaits_span = 1;
-    static const aio_turn_limits usual;
-    aio_loop_set_turn_limits_with(loop, &usual);
+    aio_loop_set_turn_limits_with(loop, NULL);
     const char *debug = getenv("AIO_DEBUG");
     loop->debug = debug && *debug && *debug != '0';
     loop->poller = (const aio__poller *)(const void *)aio_get_event_loop_policy();
@@ -6471,8 +6464,9 @@ static const aio__ops aio__gather_ops = {
     "gather", aio__gather_cancel, aio__combinator_destroy, aio__combinator_child
 };
 
-AIO_API aio_future *aio__gather(void *array, size_t count, const aio_gather_options *options)
+AIO_API aio_future *aio_gather_with(void *array, size_t count, const aio_gather_options *options)
 {
+    AIO__DEFAULTS(aio_gather_options, options);
     void **entries = (void **)array;
     aio_loop *loop = aio__loop_now();
     int code = aio__combinator_check(loop, entries, count, "aio_gather");
@@ -6542,8 +6536,9 @@ static int aio__combinator_limit(aio__combinator *base, double seconds, void (*f
     return base->timer ? 0 : ENOMEM;
 }
 
-AIO_API aio_wait_future *aio__wait(void *array, size_t count, const aio_wait_options *options)
+AIO_API aio_wait_future *aio_wait_with(void *array, size_t count, const aio_wait_options *options)
 {
+    AIO__DEFAULTS(aio_wait_options, options);
     void **entries = (void **)array;
     aio_loop *loop = aio__loop_now();
     int code = count ? aio__combinator_check(loop, entries, count, "aio_wait") : EINVAL;
@@ -6680,8 +6675,9 @@ static void aio__completions_begin(aio_completions *c, void **entries)
         if (entries[i]) ((aio_future *)entries[i])->flags &= (uint16_t)~AIO__F_MARK;
 }
 
-AIO_API aio_completions *aio__as_completed(void *array, size_t count, const aio_as_completed_options *options)
+AIO_API aio_completions *aio_as_completed_with(void *array, size_t count, const aio_as_completed_options *options)
 {
+    AIO__DEFAULTS(aio_as_completed_options, options);
     void **entries = (void **)array;
     aio_loop *loop = aio__loop_now();
     aio_completions *c = NULL;
@@ -8036,6 +8032,7 @@ static void aio__queue_clear(aio_queue *q)
 
 AIO_API aio_queue *aio__queue_create(size_t size, size_t alignment, const aio_queue_options *options)
 {
+    AIO__DEFAULTS(aio_queue_options, options);
     if (alignment > 16 || (options->lifo && options->compare) || size > SIZE_MAX / 64) {
         errno = EINVAL;
         return NULL;
@@ -8318,8 +8315,9 @@ static void aio__executor_unref(aio_executor *executor)
     aio__free(executor);
 }
 
-AIO_API aio_executor *aio__executor_open(const aio_executor_options *options)
+AIO_API aio_executor *aio_executor_open_with(const aio_executor_options *options)
 {
+    AIO__DEFAULTS(aio_executor_options, options);
     int cores = aio__os.cores(), most = options->max_workers;
     aio_executor *executor = most < 0 ? NULL : (aio_executor *)aio__calloc(sizeof *executor);
     errno = most < 0 ? EINVAL : ENOMEM;
@@ -8566,9 +8564,10 @@ static aio_executor *aio__executor_of(aio_loop *loop, aio_executor *executor)
     return loop->executor;
 }
 
-AIO_API aio_job_future *aio__run_in_executor(aio_loop *loop, aio_executor *executor, aio_job *function, void *arg,
-                                             const aio_job_options *options)
+AIO_API aio_job_future *aio_loop_run_in_executor_with(aio_loop *loop, aio_executor *executor, aio_job *function,
+                                                      void *arg, const aio_job_options *options)
 {
+    AIO__DEFAULTS(aio_job_options, options);
     int code = !loop ? AIO_ENOLOOP : function ? aio__loop_can_schedule(loop) : EINVAL;
     aio__job_future *future =
         (aio__job_future *)aio__future_make(code ? aio__loop_now() : loop, &aio__job_ops, sizeof *future, NULL, 0);
@@ -8583,6 +8582,11 @@ AIO_API aio_job_future *aio__run_in_executor(aio_loop *loop, aio_executor *execu
     future->base.future.error = aio__exception(code, "", "run in executor: %s", why);
     future->base.future.state = AIO__DONE;
     return &future->base;
+}
+
+AIO_API aio_job_future *aio_to_thread_with(aio_job *function, void *arg, const aio_job_options *options)
+{
+    return aio_loop_run_in_executor_with(aio_get_running_loop(), NULL, function, arg, options);
 }
 
 AIO_API int aio_loop_set_default_executor(aio_loop *loop, aio_executor *executor)
@@ -9194,8 +9198,9 @@ AIO_API int aio_runner_run(aio_runner *runner, void *coroutine, aio_exception **
     return status;
 }
 
-AIO_API aio_runner *aio__runner_open(const aio_run_options *options)
+AIO_API aio_runner *aio_runner_open_with(const aio_run_options *options)
 {
+    AIO__DEFAULTS(aio_run_options, options);
     aio_runner *runner = (aio_runner *)aio__calloc(sizeof *runner);
     int code = runner ? aio__runner_begin(runner, options) : ENOMEM;
     if (!code) return runner;
@@ -9213,8 +9218,9 @@ AIO_API void aio_runner_close(aio_runner *runner)
     aio__free(runner);
 }
 
-AIO_API int aio__run(void *coroutine, const aio_run_options *options)
+AIO_API int aio_run_with(void *coroutine, const aio_run_options *options)
 {
+    AIO__DEFAULTS(aio_run_options, options);
     aio_runner runner;
     memset(&runner, 0, sizeof runner);
     int code = aio__run_check(coroutine);
@@ -10128,8 +10134,9 @@ static bool aio__tls_context_fill(aio_tls_context *context, const aio_tls_option
     return !name;
 }
 
-AIO_API aio_tls_context *aio__tls_context_create(const aio_tls_options *options)
+AIO_API aio_tls_context *aio_tls_context_create_with(const aio_tls_options *options)
 {
+    AIO__DEFAULTS(aio_tls_options, options);
     aio__os.ERR_clear_error();
     pthread_mutex_lock(&aio__tls_mutex);
     if (!aio__bio_method) aio__bio_setup();
@@ -10542,7 +10549,7 @@ struct aio_tls_context { int refs; };
 
 AIO_API const char *aio_tls_context_error(void) { return "TLS: compiled with AIO_NO_TLS"; }
 
-AIO_API aio_tls_context *aio__tls_context_create(const aio_tls_options *options)
+AIO_API aio_tls_context *aio_tls_context_create_with(const aio_tls_options *options)
 {
     (void)options;
     return NULL;
@@ -12475,9 +12482,10 @@ static aio_server_task *aio__serve_new(aio_client_handler *handler, void *arg, c
     return (aio_server_task *)(void *)self;
 }
 
-AIO_API aio_server_task *aio__start_server(aio_client_handler *handler, void *arg, const char *host, int port,
-                                           const aio_server_options *options)
+AIO_API aio_server_task *aio_start_server_with(aio_client_handler *handler, void *arg, const char *host, int port,
+                                               const aio_server_options *options)
 {
+    AIO__DEFAULTS(aio_server_options, options);
     return aio__serve_new(handler, arg, host ? host : "", port, NULL, options);
 }
 
@@ -12495,9 +12503,10 @@ static void aio__unix_unstale(const char *path, const aio__address *address)
     aio__os.close(fd);
 }
 
-AIO_API aio_server_task *aio__start_unix_server(aio_client_handler *handler, void *arg, const char *path,
-                                                const aio_server_options *options)
+AIO_API aio_server_task *aio_start_unix_server_with(aio_client_handler *handler, void *arg, const char *path,
+                                                    const aio_server_options *options)
 {
+    AIO__DEFAULTS(aio_server_options, options);
     aio__address address;
     int code = aio__unix_address(path, &address);
     if (code)
@@ -13812,8 +13821,9 @@ static AIO_CORO(aio__open_endpoint)
     AIO_END;
 }
 
-AIO_API aio_endpoint_task *aio__create_datagram_endpoint(const aio_endpoint_options *o)
+AIO_API aio_endpoint_task *aio_create_datagram_endpoint_with(const aio_endpoint_options *o)
 {
+    AIO__DEFAULTS(aio_endpoint_options, o);
     size_t texts = aio__text_size(o->local_host) + aio__text_size(o->remote_host);
     struct aio__open_endpoint *self =
         (struct aio__open_endpoint *)aio__new_zeroed(sizeof *self + texts, aio__open_endpoint_coro);
@@ -15150,7 +15160,7 @@ static AIO_CORO(aio__dns_resolve)
     AIO_BEGIN(aio__dns_resolve);
     while (aio__dns_begin(self)) {
         do {
-            AIO_AWAIT(self->done, aio__wait(self->asked, self->kinds, &self->wait));
+            AIO_AWAIT(self->done, aio_wait_with(self->asked, self->kinds, &self->wait));
         } while (aio__dns_patient(self));
         aio__dns_settle(self);
         aio__dns_leave(self);
@@ -15188,9 +15198,10 @@ static aio_addresses_task *aio__dns_start(aio_resolver *resolver, const char *ho
     return (aio_addresses_task *)aio__dns_new(resolver, host, port, family, 0);
 }
 
-AIO_API aio_addresses_task *aio__resolver_resolve(aio_resolver *resolver, const char *host, int port,
-                                                  const aio_resolve_options *options)
+AIO_API aio_addresses_task *aio_resolver_resolve_with(aio_resolver *resolver, const char *host, int port,
+                                                      const aio_resolve_options *options)
 {
+    AIO__DEFAULTS(aio_resolve_options, options);
     return aio__dns_start(resolver, host, port, options->family);
 }
 
@@ -15427,8 +15438,9 @@ static aio__dns_all *aio__dns_all_of(aio_loop *loop)
     return all;
 }
 
-AIO_API aio_resolver *aio__resolver_open(const aio_resolver_options *options)
+AIO_API aio_resolver *aio_resolver_open_with(const aio_resolver_options *options)
 {
+    AIO__DEFAULTS(aio_resolver_options, options);
     aio_loop *loop = aio__loop_now();
     errno = AIO_ENOLOOP;
     if (!loop || loop->closed) return NULL;
@@ -15867,8 +15879,9 @@ static char **aio__vector_keep(char ***slot, char **at, const char *const *vecto
     return kept;
 }
 
-AIO_API aio_process_task *aio__create_subprocess(const char *const *argv, const aio_process_options *o)
+AIO_API aio_process_task *aio_create_subprocess_exec_with(const char *const *argv, const aio_process_options *o)
 {
+    AIO__DEFAULTS(aio_process_options, o);
     if (!argv || !argv[0] || !argv[0][0])
         return (aio_process_task *)(void *)aio__failure(EINVAL, "create_subprocess: no program");
     size_t count = 0, size = aio__vector_size(argv, &count);
@@ -15884,11 +15897,11 @@ AIO_API aio_process_task *aio__create_subprocess(const char *const *argv, const 
     return (aio_process_task *)(void *)self;
 }
 
-AIO_API aio_process_task *aio__create_subprocess_shell(const char *command, const aio_process_options *options)
+AIO_API aio_process_task *aio_create_subprocess_shell_with(const char *command, const aio_process_options *options)
 {
     const char *argv[] = { "/bin/sh", "-c", command, NULL };
     if (!command) return (aio_process_task *)(void *)aio__failure(EINVAL, "create_subprocess_shell: no command");
-    return aio__create_subprocess(argv, options);
+    return aio_create_subprocess_exec_with(argv, options);
 }
 
 /* ---- while it runs ---- */
@@ -17634,8 +17647,8 @@ static int aio__cookie_jar_origins(aio_cookie_jar *jar, const char *const *origi
 
 AIO_API aio_cookie_jar *aio_cookie_jar_open_with(const aio_cookie_jar_options *options)
 {
-    static const aio_cookie_jar_options none;
-    const aio_cookie_jar_options *o = options ? options : &none;
+    AIO__DEFAULTS(aio_cookie_jar_options, options);
+    const aio_cookie_jar_options *o = options;
     aio_cookie_jar *jar = (aio_cookie_jar *)aio__calloc(sizeof *jar);
     if (!jar) {
         errno = ENOMEM;
@@ -20166,13 +20179,15 @@ static aio_stream_task *aio__connect_new(const char *target, int port, bool is_p
     return (aio_stream_task *)(void *)self;
 }
 
-AIO_API aio_stream_task *aio__open_connection(const char *host, int port, const aio_connect_options *options)
+AIO_API aio_stream_task *aio_open_connection_with(const char *host, int port, const aio_connect_options *options)
 {
+    AIO__DEFAULTS(aio_connect_options, options);
     return aio__connect_new(host, port, false, EINVAL, host && *host ? NULL : "there is no host", options);
 }
 
-AIO_API aio_stream_task *aio__open_unix_connection(const char *path, const aio_connect_options *options)
+AIO_API aio_stream_task *aio_open_unix_connection_with(const char *path, const aio_connect_options *options)
 {
+    AIO__DEFAULTS(aio_connect_options, options);
     aio__address address;
     const char *name = options->server_hostname;
     int code = aio__unix_address(path, &address);
@@ -20418,16 +20433,16 @@ static aio_transport_task *aio__create(const aio_protocol *protocol, void *arg, 
     return (aio_transport_task *)(void *)self;
 }
 
-AIO_API aio_transport_task *aio__create_connection(const aio_protocol *protocol, void *arg, const char *host, int port,
-                                                   const aio_connect_options *options)
+AIO_API aio_transport_task *aio_create_connection_with(const aio_protocol *protocol, void *arg, const char *host,
+                                                       int port, const aio_connect_options *options)
 {
-    return aio__create(protocol, arg, aio__open_connection(host, port, options));
+    return aio__create(protocol, arg, aio_open_connection_with(host, port, options));
 }
 
-AIO_API aio_transport_task *aio__create_unix_connection(const aio_protocol *protocol, void *arg, const char *path,
-                                                        const aio_connect_options *options)
+AIO_API aio_transport_task *aio_create_unix_connection_with(const aio_protocol *protocol, void *arg, const char *path,
+                                                            const aio_connect_options *options)
 {
-    return aio__create(protocol, arg, aio__open_unix_connection(path, options));
+    return aio__create(protocol, arg, aio_open_unix_connection_with(path, options));
 }
 
 /* The handler of a server whose clients have a protocol. */
@@ -20445,18 +20460,18 @@ static aio_server_task *aio__serve_protocol(aio_server_task *task, const aio_pro
     return task;
 }
 
-AIO_API aio_server_task *aio__create_server(const aio_protocol *protocol, void *arg, const char *host, int port,
-                                            const aio_server_options *options)
+AIO_API aio_server_task *aio_create_server_with(const aio_protocol *protocol, void *arg, const char *host, int port,
+                                                const aio_server_options *options)
 {
     aio_client_handler *handler = protocol ? aio__transport_accepted : NULL;
-    return aio__serve_protocol(aio__start_server(handler, arg, host, port, options), protocol);
+    return aio__serve_protocol(aio_start_server_with(handler, arg, host, port, options), protocol);
 }
 
-AIO_API aio_server_task *aio__create_unix_server(const aio_protocol *protocol, void *arg, const char *path,
-                                                 const aio_server_options *options)
+AIO_API aio_server_task *aio_create_unix_server_with(const aio_protocol *protocol, void *arg, const char *path,
+                                                     const aio_server_options *options)
 {
     aio_client_handler *handler = protocol ? aio__transport_accepted : NULL;
-    return aio__serve_protocol(aio__start_unix_server(handler, arg, path, options), protocol);
+    return aio__serve_protocol(aio_start_unix_server_with(handler, arg, path, options), protocol);
 }
 
 /* ============================================================================
@@ -21487,7 +21502,7 @@ static aio_stream_task *aio__exchange_connect(aio__exchange *x)
     options.proxy_headers = o->proxy_headers;
     options.proxy_tls_context = o->proxy_tls_context;
     options.proxy_timeout = x->limits[AIO__TIMEOUT_SOCK_CONNECT] ? options.connect_timeout : (double)AIO_UNLIMITED;
-    aio_stream_task *task = aio__open_connection(to->host.data, to->port, &options);
+    aio_stream_task *task = aio_open_connection_with(to->host.data, to->port, &options);
     if (task && task->task.future.run.coro == aio__connect_coro)
         ((struct aio__connect *)(void *)task)->phases = &x->phases;
     return task;
@@ -21733,9 +21748,10 @@ static AIO_CORO(aio__fetching)
     AIO_END;
 }
 
-AIO_API aio_response_task *aio__session_request(aio_session *session, const char *method, const char *url,
-                                                const aio_request_options *options)
+AIO_API aio_response_task *aio_session_request_with(aio_session *session, const char *method, const char *url,
+                                                    const aio_request_options *options)
 {
+    AIO__DEFAULTS(aio_request_options, options);
     const aio_request_options *o = options;
     const char *why = aio__request_problem(session, method, url, o);
     char shown[201];
@@ -21874,8 +21890,9 @@ static int aio__session_fill(aio_session *session, const aio_session_options *o)
     return o->base_url ? aio_url_parse(&session->base, o->base_url, strlen(o->base_url), NULL) : 0;
 }
 
-AIO_API aio_session *aio__session_open(const aio_session_options *options)
+AIO_API aio_session *aio_session_open_with(const aio_session_options *options)
 {
+    AIO__DEFAULTS(aio_session_options, options);
     aio_loop *loop = aio__loop_now();
     errno = AIO_ENOLOOP;
     if (!loop || loop->closed) return NULL;
@@ -22290,8 +22307,9 @@ static bool aio__answer_refused(aio_request *request, int status, const aio_resp
     return why != NULL;
 }
 
-AIO_API aio_future *aio__request_respond(aio_request *request, int status, const aio_respond_options *options)
+AIO_API aio_future *aio_request_respond_with(aio_request *request, int status, const aio_respond_options *options)
 {
+    AIO__DEFAULTS(aio_respond_options, options);
     aio_future *refused;
     if (aio__answer_refused(request, status, options, &refused)) return refused;
     aio__served *r = aio__served_of(request);
@@ -22305,8 +22323,9 @@ AIO_API aio_future *aio__request_respond(aio_request *request, int status, const
     return aio__answer_send(r, pieces, body.length && !r->bodyless ? 2 : 1);
 }
 
-AIO_API aio_future *aio__request_start(aio_request *request, int status, const aio_respond_options *options)
+AIO_API aio_future *aio_request_start_with(aio_request *request, int status, const aio_respond_options *options)
 {
+    AIO__DEFAULTS(aio_respond_options, options);
     aio_future *refused;
     if (aio__answer_refused(request, status, options, &refused)) return refused;
     if (options->text || options->body) return aio__failure(EINVAL, "request_start: the body goes into chunks");
@@ -22448,6 +22467,7 @@ static AIO_CORO(aio__upgrading)
 
 AIO_API aio_stream_task *aio_request_upgrade_with(aio_request *request, const aio_upgrade_options *options)
 {
+    AIO__DEFAULTS(aio_upgrade_options, options);
     aio__served *r = aio__served_of(request);
     const char *why = !request ? "there is no request" : r->answer != AIO__UNANSWERED ? "it has an answer already"
                     : aio__upgrade_problem(r, options);
@@ -22477,7 +22497,7 @@ static void aio__served_refuse(aio__served *r, int status)
     o.close = true;
     r->keep = false;
     if (!r->request.method.data) r->request.method = r->request.target = aio__text("", 0);
-    aio_unref(aio__request_respond(&r->request, status, &o));
+    aio_unref(aio_request_respond_with(&r->request, status, &o));
 }
 
 /* The handler has failed: the client gets a status if it is not too late. */
@@ -22693,7 +22713,7 @@ static aio_server_task *aio__http_listen(const struct aio__http_serving *from)
     options.reuse_port = from->options.reuse_port;
     options.max_clients = from->options.max_clients;
     options.family = from->options.family;
-    return aio__start_server(aio__http_client, from->service, from->any ? NULL : from->host, from->port, &options);
+    return aio_start_server_with(aio__http_client, from->service, from->any ? NULL : from->host, from->port, &options);
 }
 
 static AIO_CORO(aio__http_serving)
@@ -22710,9 +22730,10 @@ static AIO_CORO(aio__http_serving)
     AIO_END;
 }
 
-AIO_API aio_server_task *aio__start_http_server(aio_request_handler *handler, void *arg, const char *host, int port,
-                                                const aio_http_server_options *options)
+AIO_API aio_server_task *aio_start_http_server_with(aio_request_handler *handler, void *arg, const char *host, int port,
+                                                    const aio_http_server_options *options)
 {
+    AIO__DEFAULTS(aio_http_server_options, options);
     const aio_http_server_options *o = options;
     const char *why = !handler ? "no handler" : host && strlen(host) > 255 ? "the host name is too long" : NULL;
     if (aio__timeout_ns(o->header_timeout, 60) < 0 || aio__timeout_ns(o->keepalive_timeout, 75) < 0
