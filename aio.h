@@ -121,7 +121,7 @@
  *   36. Threads: executor and concurrent futures
  *   37. Signals: the self-pipe
  *   38. Running a program
- *   39. Names: the getaddrinfo lane
+ *   39. Names: getaddrinfo's threads
  *   40. TLS: OpenSSL over our own BIO
  *   41. Streams: buffers and transports
  *   42. Descriptors: readers, writers, sock_ calls, pipes and files
@@ -1729,7 +1729,7 @@ AIO_API aio_endpoint_task *aio_create_datagram_endpoint_with(const aio_endpoint_
  * AIO_ESTOPITERATION: AIO_ASYNC_FOR(self->datagram, aio_datagram_receive(self->endpoint)) { ... } asyncio:
  * DatagramProtocol.datagram_received */
 AIO_API aio_datagram_task *aio_datagram_receive(aio_datagram_endpoint *endpoint);
-/* Sends at once, or keeps a copy until the socket takes it. The address is as datagrams have it, in figures; NULL for
+/* Sends at once, or keeps a copy until the socket takes it. The address is as datagrams have it, numeric; NULL for
  * a connected endpoint. 0; EINVAL: a wrong address; EDESTADDRREQ, EISCONN: none, or one too many; EMSGSIZE: too long;
  * what the system says; EPIPE once it is closing; ENOMEM. asyncio: DatagramTransport.sendto */
 AIO_API int         aio_datagram_sendto(aio_datagram_endpoint *endpoint, const void *data, size_t length,
@@ -1801,9 +1801,9 @@ typedef struct aio_resolve_options {
     int  family; /* AF_INET, AF_INET6; 0: both */
 } aio_resolve_options;
 
-/* aio_resolver_resolve(resolver, host, port, .family = AF_INET): result: addresses, at least one. In turn: figures, the
- * hosts file, "localhost" (RFC 6761), the DNS with the search list. A and AAAA are asked at once; IPv6 stands first
- * where there is a route. Once one kind is there, the other one gets 0.25 s more. Errors: AIO_ERESOLVE (no such name,
+/* aio_resolver_resolve(resolver, host, port, .family = AF_INET): result: addresses, at least one. A numeric host is its
+ * own; else in turn: the hosts file, "localhost" (RFC 6761), the DNS with the search list. A and AAAA are asked at once;
+ * IPv6 stands first where there is a route. Once one kind is there, the other one gets 0.25 s more. Errors: AIO_ERESOLVE (no such name,
  * no address, a server that fails), AIO_ETIMEOUT, EINVAL; they name host, servers, reasons. aiohttp:
  * AsyncResolver.resolve */
 #define aio_resolver_resolve(...) AIO__RESOLVER_RESOLVE(__VA_ARGS__, )
@@ -9240,7 +9240,7 @@ AIO_API int aio_run_with(void *coroutine, const aio_run_options *options)
 }
 
 /* ============================================================================
- * 39. Names: the getaddrinfo lane
+ * 39. Names: getaddrinfo's threads
  *
  * Lookups in threads of their own, the process's, at most AIO__LOOKUP_THREADS at once; the others queue. One that is
  * given up is orphaned: its waiter goes on at once, and its thread, never joined, frees it when getaddrinfo returns.
@@ -9254,11 +9254,11 @@ typedef struct aio__address {
     socklen_t               length;
 } aio__address;
 
-/* One lookup. Shared by the thread that does it and the future that waits for it; the lane's mutex guards `refs`,
+/* One lookup. Shared by the thread that does it and the future that waits for it; the threads' mutex guards `refs`,
  * `future` and `loop`. A lookup without a future is orphaned: its thread, when it is done with it, frees it. */
 typedef struct aio__lookup {
     aio__threadsafe_call post; /* the answer on its way to the loop, which needs no memory */
-    struct aio__lookup *next; /* in the lane's queue */
+    struct aio__lookup *next; /* in the threads' queue */
     aio__node           node; /* in its loop's list */
     int                 refs;
     aio_loop           *loop;
@@ -9282,14 +9282,14 @@ typedef struct aio__lookup_future {
     aio__lookup    *lookup; /* NULL when it is answered or given up */
 } aio__lookup_future;
 
-/* The process's lane. Its threads end when there is nothing to do, and are never joined. */
+/* The process's threads for lookups. They end when there is nothing to do, and are never joined. */
 static struct {
     pthread_mutex_t mutex;
     aio__lookup    *queue, **tail;
     int             threads;
 } aio__lookup_threads = { PTHREAD_MUTEX_INITIALIZER, NULL, NULL, 0 };
 
-static void aio__lookup_unref(aio__lookup *lookup) /* under the lane's mutex */
+static void aio__lookup_unref(aio__lookup *lookup) /* under the threads' mutex */
 {
     if (--lookup->refs) return;
     if (lookup->found) aio__os.freeaddrinfo(lookup->found);
@@ -9458,7 +9458,7 @@ static int aio__lookup_threads_submit(aio__owned *lookups, aio__lookup *lookup)
     return code;
 }
 
-/* An address in figures needs no thread. */
+/* A numeric address needs no thread. */
 static aio__addresses *aio__lookup_numeric(aio_loop *loop, aio__lookup *lookup)
 {
     if (aio__lookup_ask(lookup, AI_NUMERICHOST | AI_NUMERICSERV)) return NULL;
@@ -10319,8 +10319,8 @@ static void aio__tls_free(aio__tls *tls)
     aio__os.ERR_clear_error();
 }
 
-/* Names the host that the certificate must be for; figures are compared as an address. A name's last dot, which says
- * that it is complete, is no part of it here (RFC 6066, section 3). 0 or a code. */
+/* Names the host that the certificate must be for; a numeric one is compared as an address. A name's last dot, which
+ * says that it is complete, is no part of it here (RFC 6066, section 3). 0 or a code. */
 static int aio__tls_name(SSL *ssl, const char *host, bool verify)
 {
     char name[256];
@@ -12051,7 +12051,7 @@ struct aio_server {
     void              (*on_free)(void *service);
     int                 busy;     /* it is being looked at: not to be freed */
     bool                closing, full;
-    bool                poor;     /* it has reported that it cannot accept, and could not since */
+    bool                starved;  /* it has reported that it cannot accept, and could not since */
     bool                owned;    /* nobody will call wait_closed: it goes when the last client has gone */
     char                path[128];/* of a unix socket, whose file has these: */
     dev_t               device;
@@ -12102,9 +12102,9 @@ static void aio__listener_pause(aio__listener *listener, int code)
 {
     aio_loop *loop = listener->server->loop;
     int64_t when = aio__deadline(aio__os.clock(), AIO__ACCEPT_PAUSE);
-    if (!listener->server->poor)
+    if (!listener->server->starved)
         aio__report(loop, NULL, "accept: %s; accepting again in %d s", strerror(code), AIO__ACCEPT_PAUSE);
-    listener->server->poor = true;
+    listener->server->starved = true;
     if (listener->server->end_idle) listener->server->end_idle(listener->server);
     listener->pause = aio__timer_start(loop, when, aio__listener_resume, listener);
     if (!listener->pause) aio__descriptor_wait(loop, &listener->d, AIO__READ);
@@ -12247,7 +12247,7 @@ static bool aio__listener_accept(aio__listener *listener)
             if (aio__turn_spent(server->loop, 0, AIO__ACCEPT_COST)) break;
         } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
             listener->d.ready = 0;
-            server->poor = false;
+            server->starved = false;
             return true;
         } else if (!aio__accept_passes(errno)) {
             aio__listener_pause(listener, errno);
@@ -14895,14 +14895,14 @@ static void aio__dns_address_add(aio__addresses *list, int family, const void *b
     aio__address_set(&list->at[list->count++], family, bytes, port);
 }
 
-/* The family of an address in figures, which go into `bytes`; 0: it is none. */
+/* The family of a numeric address, which goes into `bytes`; 0: it is invalid. */
 static int aio__dns_family(const char *text, unsigned char bytes[16])
 {
     int family = strchr(text, ':') ? AF_INET6 : AF_INET;
     return inet_pton(family, text, bytes) == 1 ? family : 0;
 }
 
-/* An address as figures, maybe with a scope. 0; EINVAL: it is none; ENOMEM. */
+/* A numeric address, maybe with a scope. 0; EINVAL: it is invalid; ENOMEM. */
 static int aio__dns_numeric(const char *host, int port, aio__address *address)
 {
     unsigned char bytes[16];
@@ -14953,14 +14953,14 @@ static void aio__dns_hosts(const struct aio__dns_resolve *self, const char *text
         const char *at = text, *end = aio__dns_line(at, "#", &text);
         aio_text address = aio__dns_word(&at, end, blanks), word;
         unsigned char bytes[16];
-        char figures[INET6_ADDRSTRLEN];
-        if (!address.length || address.length >= sizeof figures) continue;
+        char numeric[INET6_ADDRSTRLEN];
+        if (!address.length || address.length >= sizeof numeric) continue;
         do word = aio__dns_word(&at, end, blanks);
         while (word.length && (word.length != length || strncasecmp(word.data, name, length) != 0));
         if (!word.length) continue;
-        memcpy(figures, address.data, address.length);
-        figures[address.length] = 0;
-        int family = aio__dns_family(figures, bytes);
+        memcpy(numeric, address.data, address.length);
+        numeric[address.length] = 0;
+        int family = aio__dns_family(numeric, bytes);
         if (family && (!self->family || self->family == family))
             aio__dns_address_add(list, family, bytes, self->port);
     }
@@ -14994,7 +14994,7 @@ static bool aio__dns_hold(struct aio__dns_resolve *self)
     return true;
 }
 
-/* What needs no server: figures, the hosts file's addresses, localhost's. They become the result. */
+/* What needs no server: a numeric address, the hosts file's addresses, localhost's. They become the result. */
 static void aio__dns_known(struct aio__dns_resolve *self)
 {
     size_t length = strlen(self->host);
@@ -15268,7 +15268,7 @@ static int aio__dns_file(const char *path, char **text)
     return code == ENOENT || code == EACCES || code == ENOTDIR ? 0 : code;
 }
 
-/* A decimal number from 0 to `most`; -1: it is none. */
+/* A decimal number from 0 to `most`; -1: invalid. */
 static int aio__dns_number(const char *text, size_t length, int most)
 {
     int value = 0;
@@ -15529,7 +15529,7 @@ static aio__lookup_future *aio__names_lookup(aio__names *names, const char *host
     aio__kept_name *kept = aio__name_find(names, host, port, family);
     if (kept) return (aio__lookup_future *)aio_ref(kept->lookup);
     aio__lookup_future *lookup = aio__resolve(names->loop, host, port, family, 0);
-    if (!lookup || aio_future_done(lookup)) return lookup; /* figures, or an error */
+    if (!lookup || aio_future_done(lookup)) return lookup; /* a numeric address, or an error */
     size_t length = strlen(host);
     kept = (aio__kept_name *)aio__malloc(sizeof *kept + length);
     if (!kept) return lookup;

@@ -86,7 +86,7 @@ static void names_until_inside(int count)
     pthread_mutex_unlock(&names.mutex);
 }
 
-/* Nothing is in the lane any more; answers that the loop has not looked at may be. */
+/* Nothing is in the threads' queue any more; answers that the loop has not looked at may be. */
 static void names_end(void)
 {
     names_release();
@@ -103,7 +103,7 @@ SCENARIO(names_numeric_thread, .may = { AIO_ERESOLVE })
     AIO_AWAIT(aio_ref(self->lookup));
     CHECK_INT(self->lookup->result->count, 1);
     CHECK_INT(self->lookup->result->at[0].storage.ss_family, AF_INET6);
-    if (!seam.fired) CHECK_INT(seam.calls[CALL_thread], 0); /* figures need no thread */
+    if (!seam.fired) CHECK_INT(seam.calls[CALL_thread], 0); /* a numeric address needs no thread */
     aio_unref(self->lookup);
     self->lookup = aio__resolve(aio_get_running_loop(), "localhost", 80, AF_INET, 0);
     AIO_AWAIT(aio_ref(self->lookup));

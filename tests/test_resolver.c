@@ -793,7 +793,7 @@ SCENARIO(resolver_rotates, DNS_MAY)
     DNS_END
 }
 
-/* Figures are never asked for, whatever is wanted of them. */
+/* Numeric addresses are never asked for, whatever is wanted of them. */
 struct resolver_knows_figures { DNS_FRAME };
 SCENARIO(resolver_knows_figures, DNS_MAY)
 {
