@@ -1801,11 +1801,11 @@ typedef struct aio_resolve_options {
     int  family; /* AF_INET, AF_INET6; 0: both */
 } aio_resolve_options;
 
-/* aio_resolver_resolve(resolver, host, port, .family = AF_INET): result: addresses, at least one. A numeric host is its
- * own; else in turn: the hosts file, "localhost" (RFC 6761), the DNS with the search list. A and AAAA are asked at once;
- * IPv6 stands first where there is a route. Once one kind is there, the other one gets 0.25 s more. Errors: AIO_ERESOLVE (no such name,
- * no address, a server that fails), AIO_ETIMEOUT, EINVAL; they name host, servers, reasons. aiohttp:
- * AsyncResolver.resolve */
+/* aio_resolver_resolve(resolver, host, port, .family = AF_INET): result: addresses, at least one. A numeric host stands
+ * for itself; else in turn: the hosts file, "localhost" (RFC 6761), the DNS with the search list. A and AAAA are asked
+ * at once; IPv6 stands first where there is a route. Once one kind is there, the other one gets 0.25 s more. Errors:
+ * AIO_ERESOLVE (no such name, no address, a server that fails), AIO_ETIMEOUT, EINVAL; they name host, servers, reasons.
+ * aiohttp: AsyncResolver.resolve */
 #define aio_resolver_resolve(...) AIO__RESOLVER_RESOLVE(__VA_ARGS__, )
 #define AIO__RESOLVER_RESOLVE(resolver, host, port, ...) \
     aio_resolver_resolve_with((resolver), (host), (port), AIO__OPTIONS(aio_resolve_options, __VA_ARGS__))
