@@ -159,6 +159,8 @@ build/coverage/test: $(TEST_FILES) aio.h | setup
 	$(CC) -std=c99 -O0 -g --coverage $(CPPFLAGS) -c -o $(@D)/main.o tests/main.c
 	$(CC) --coverage -o $@ $(@D)/main.o $(LDFLAGS) $(LDLIBS)
 
+build/fuzz/fuzz_inflate: LDLIBS += -lz
+
 build/fuzz/%: tests/fuzz/%.c aio.h
 	@mkdir -p $(@D)
 	$(FUZZ_CC) -std=c99 -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all $(ONE_FILE) \

@@ -101,45 +101,48 @@
  *   16. Subprocesses
  *   17. URLs and headers
  *   18. Cookies
- *   19. HTTP client
- *   20. HTTP server
- *   21. Introspection
- *   22. Platform and the seam
- *   23. Memory
- *   24. Errors and tracebacks
- *   25. The loop's data
- *   26. Pollers
- *   27. Futures: states and waiters
- *   28. Timers
- *   29. Futures: owners and callbacks
- *   30. Tasks and coroutines: steps and cancellation
- *   31. Event loop: iterations and callbacks
- *   32. Combinators: how they wait
- *   33. Timeouts and task groups: scopes
- *   34. Locks: first in, first out
- *   35. Queues: getters and putters
- *   36. Threads: executor and concurrent futures
- *   37. Signals: the self-pipe
- *   38. Running a program
- *   39. Names: getaddrinfo's threads
- *   40. TLS: OpenSSL over our own BIO
- *   41. Streams: buffers and transports
- *   42. Descriptors: readers, writers, sock_ calls, pipes and files
- *   43. Datagrams: UDP endpoints
- *   44. Resolver: DNS messages and servers
- *   45. Subprocesses: pidfd and pipes
- *   46. URLs
- *   47. Headers
- *   48. Cookies: the jar
- *   49. HTTP messages
- *   50. HTTP bodies: framing, stages, reader
- *   51. Proxies: HTTP CONNECT and SOCKS
- *   52. Connecting: names and addresses
- *   53. Transports: protocols over streams
- *   54. Connections: the pool
- *   55. HTTP client: session, request, response
- *   56. HTTP server: connections and handlers
- *   57. Introspection: task dump and call graph
+ *   19. Coding
+ *   20. HTTP client
+ *   21. HTTP server
+ *   22. Introspection
+ *   23. Platform and the seam
+ *   24. Memory
+ *   25. Errors and tracebacks
+ *   26. The loop's data
+ *   27. Pollers
+ *   28. Futures: states and waiters
+ *   29. Timers
+ *   30. Futures: owners and callbacks
+ *   31. Tasks and coroutines: steps and cancellation
+ *   32. Event loop: iterations and callbacks
+ *   33. Combinators: how they wait
+ *   34. Timeouts and task groups: scopes
+ *   35. Locks: first in, first out
+ *   36. Queues: getters and putters
+ *   37. Threads: executor and concurrent futures
+ *   38. Signals: the self-pipe
+ *   39. Running a program
+ *   40. Names: getaddrinfo's threads
+ *   41. TLS: OpenSSL over our own BIO
+ *   42. Streams: buffers and transports
+ *   43. Descriptors: readers, writers, sock_ calls, pipes and files
+ *   44. Datagrams: UDP endpoints
+ *   45. Resolver: DNS messages and servers
+ *   46. Subprocesses: pidfd and pipes
+ *   47. URLs
+ *   48. Headers
+ *   49. Cookies: the jar
+ *   50. Coding: inflate
+ *   51. Coding: deflate
+ *   52. HTTP messages
+ *   53. HTTP bodies: framing, stages, reader
+ *   54. Proxies: HTTP CONNECT and SOCKS
+ *   55. Connecting: names and addresses
+ *   56. Transports: protocols over streams
+ *   57. Connections: the pool
+ *   58. HTTP client: session, request, response
+ *   59. HTTP server: connections and handlers
+ *   60. Introspection: task dump and call graph
  *
  * LICENCE: MIT-0 or public domain, as you like. Its text, the history, and where to report a vulnerability are at the
  * end of the file.
@@ -297,6 +300,7 @@ typedef struct aio_text {
     X(AIO_ESTATUS, "ClientResponseError", "the server answered with an error status")                 \
     X(AIO_EDISCONNECTED, "ServerDisconnectedError", "the server closed the connection")               \
     X(AIO_EREDIRECTS, "TooManyRedirects", "too many redirects")                                       \
+    X(AIO_ECODING, "ContentEncodingError", "the compressed data is not valid")                        \
     X(AIO_EPAYLOAD, "ClientPayloadError", "the body is incomplete")                                   \
     X(AIO_ECONTENT, "ContentTypeError", "the content has another type than expected")                 \
     X(AIO_EPROXY, "ProxyError", "the proxy refused, or is none")
@@ -2066,7 +2070,108 @@ AIO_API int aio_cookie_jar_save(aio_cookie_jar *jar, const char *path);
 AIO_API int aio_cookie_jar_load(aio_cookie_jar *jar, const char *path, int *line);
 
 /* ============================================================================
- * 19. HTTP client
+ * 19. Coding
+ *
+ * gzip, zlib and raw deflate (RFC 1952, 1950, 1951), both ways, in pieces of any size and bounded memory. These objects
+ * belong to no loop, and to one thread at a time.
+ * ============================================================================ */
+
+enum aio_coding_format {
+    AIO_CODING_AUTO, /* inflate: told by the first two bytes, raw when they begin no header; deflate: gzip */
+    AIO_CODING_GZIP,
+    AIO_CODING_ZLIB, /* what HTTP calls "deflate" */
+    AIO_CODING_RAW
+};
+
+enum {
+    AIO_INFLATE_MEMBERS = 1024,        /* members of a gzip file */
+    AIO_INFLATE_RATIO = 200,           /* bytes out for each byte in ... */
+    AIO_INFLATE_BURST = 16777216,      /* ... once so many bytes are out */
+    AIO_INFLATE_ALL_LIMIT = 268435456, /* bytes that aio_inflate_all gives */
+    AIO_INFLATE_WINDOW = 32768         /* bytes that a match may reach back, RFC 1951 */
+};
+
+/* Where and why an input is not valid. */
+typedef struct aio_input_error {
+    const char *reason; /* static text; "" when there is none */
+    uint64_t    offset; /* of the byte, from 0 */
+    uint32_t    line, column; /* from 1, in characters, where the input is a text; else 0 */
+} aio_input_error;
+
+typedef struct aio_inflate aio_inflate;
+typedef struct aio_inflate_options {
+    char    aio__begin;
+    int     format;      /* AIO_CODING_... */
+    int64_t max_output;  /* bytes; 0: AIO_UNLIMITED, of aio_inflate_all AIO_INFLATE_ALL_LIMIT */
+    int     max_ratio;   /* 0: AIO_INFLATE_RATIO; AIO_UNLIMITED: none. Deflate itself ends at 1032 */
+    int     max_members; /* 0: AIO_INFLATE_MEMBERS */
+    bool    leave_rest;  /* the end is that of the first member, and what follows is not taken; else members are joined
+                            and other bytes behind them ignored, as gzip and aiohttp do */
+} aio_inflate_options;
+
+/* aio_inflate_open(.format = AIO_CODING_GZIP, ...): about 80 KiB. NULL, with errno: ENOMEM, EINVAL.
+ * Python: zlib.decompressobj */
+#define aio_inflate_open(...) aio_inflate_open_with(AIO__OPTIONS(aio_inflate_options, __VA_ARGS__))
+AIO_API aio_inflate *aio_inflate_open_with(const aio_inflate_options *options);
+/* Takes bytes from the front of `in`, which it moves on, and writes up to `room` bytes to `out`: *made is how many. It
+ * wants more input when *made < room (if it is not done), and more room when not; `in` can then be empty, too. 0; once
+ * all that came before the error is given, AIO_ECODING (not valid, a wrong check value) or AIO_ELIMIT.
+ * Python: decompress(data, max_length) */
+AIO_API int aio_inflate_feed(aio_inflate *inflate, aio_text *in, void *out, size_t room, size_t *made);
+/* There is no more input: 0, or AIO_ECODING when it ended too early. */
+AIO_API int aio_inflate_end(aio_inflate *inflate);
+/* Whether it is at the end of the stream or a member, and everything was given. Python: eof */
+AIO_API bool aio_inflate_done(const aio_inflate *inflate);
+/* Of the error that was given; borrowed. */
+AIO_API const aio_input_error *aio_inflate_error(const aio_inflate *inflate);
+/* Frees it. NULL is fine. */
+AIO_API void aio_inflate_close(aio_inflate *inflate);
+/* aio_inflate_all(&text, data, length, &error, .max_output = ...): all at once. The text is yours (aio_text_clear) and
+ * ends in a NUL. 0, or a code as above or ENOMEM, EINVAL; the text is then empty; `error` may be NULL.
+ * Python: zlib.decompress, gzip.decompress */
+#define aio_inflate_all(text, data, length, ...) AIO__INFLATE_ALL((text), (data), (length), __VA_ARGS__, )
+#define AIO__INFLATE_ALL(text, data, length, error, ...) \
+    aio_inflate_all_with((text), (data), (length), (error), AIO__OPTIONS(aio_inflate_options, __VA_ARGS__))
+AIO_API int aio_inflate_all_with(aio_text *text, const void *data, size_t length, aio_input_error *error,
+                                 const aio_inflate_options *options);
+/* Frees a text that is yours, and empties it. */
+AIO_API void aio_text_clear(aio_text *text);
+
+enum aio_deflate_level { AIO_DEFLATE_DEFAULT, AIO_DEFLATE_FAST, AIO_DEFLATE_BEST };
+enum aio_deflate_flush {
+    AIO_DEFLATE_MORE,  /* more is to come, which output may wait for */
+    AIO_DEFLATE_FLUSH, /* up to here it can be decoded. zlib: Z_SYNC_FLUSH */
+    AIO_DEFLATE_FINISH /* and here it ends */
+};
+typedef struct aio_deflate aio_deflate;
+typedef struct aio_deflate_options {
+    char aio__begin;
+    int  format; /* AIO_CODING_... */
+    int  level;
+} aio_deflate_options;
+
+/* aio_deflate_open(.format = AIO_CODING_ZLIB, ...): about 300 KiB. NULL, with errno: ENOMEM, EINVAL.
+ * Python: zlib.compressobj */
+#define aio_deflate_open(...) aio_deflate_open_with(AIO__OPTIONS(aio_deflate_options, __VA_ARGS__))
+AIO_API aio_deflate *aio_deflate_open_with(const aio_deflate_options *options);
+/* Takes bytes from the front of `in`, which it moves on, and writes up to `room` bytes to `out`: *made is how many. All
+ * is taken and, with FLUSH or FINISH, all is given when *made < room; until then it is called again with the same
+ * `flush`. 0, or EINVAL (input after FINISH). */
+AIO_API int aio_deflate_feed(aio_deflate *deflate, aio_text *in, void *out, size_t room, size_t *made,
+                             enum aio_deflate_flush flush);
+/* Whether everything was given, the end included. */
+AIO_API bool aio_deflate_done(const aio_deflate *deflate);
+/* Frees it. NULL is fine. */
+AIO_API void aio_deflate_close(aio_deflate *deflate);
+/* aio_deflate_all(&text, data, length, .level = ...): all at once. The text is yours (aio_text_clear). 0, ENOMEM or
+ * EINVAL; the text is then empty. Python: zlib.compress, gzip.compress */
+#define aio_deflate_all(text, data, ...) AIO__DEFLATE_ALL((text), (data), __VA_ARGS__, )
+#define AIO__DEFLATE_ALL(text, data, length, ...) \
+    aio_deflate_all_with((text), (data), (length), AIO__OPTIONS(aio_deflate_options, __VA_ARGS__))
+AIO_API int aio_deflate_all_with(aio_text *text, const void *data, size_t length, const aio_deflate_options *options);
+
+/* ============================================================================
+ * 20. HTTP client
  *
  * aiohttp's ClientSession, request and response. Lists of headers and parameters are arrays of texts that alternate
  * names and values and end in a NULL: static const char *const headers[] = { "Accept", "text/html", NULL };
@@ -2206,7 +2311,7 @@ AIO_API void aio_response_release(aio_response *response);
 AIO_API void aio_response_close(aio_response *response);
 
 /* ============================================================================
- * 20. HTTP server
+ * 21. HTTP server
  *
  * A small HTTP/1.1 server: handler coroutines, keep-alive, chunked bodies, TLS. It is an aio_server: aio_server_port,
  * aio_server_close, aio_server_wait_closed and the others are for it, too. aio_server_close ends connections between
@@ -2313,7 +2418,7 @@ typedef struct aio_upgrade_options {
 AIO_API aio_stream_task *aio_request_upgrade_with(aio_request *request, const aio_upgrade_options *options);
 
 /* ============================================================================
- * 21. Introspection
+ * 22. Introspection
  *
  * Who awaits what: the tasks of a loop as a tree, on demand or on a signal. `file` is a stdio stream (a FILE *).
  * ============================================================================ */
@@ -2337,7 +2442,7 @@ AIO_API int  aio_print_tasks_on_signal(aio_loop *loop, int signum);
 #define AIO__IMPLEMENTATION_INCLUDED
 
 /* ============================================================================
- * 22. Platform and the seam
+ * 23. Platform and the seam
  *
  * System headers, and aio__os: the one table through which every allocation, system call, OpenSSL call and reading of
  * the clock goes. A test replaces an entry to fail the Nth call, to shorten a read, or to own the time. A program
@@ -2850,7 +2955,7 @@ static int aio__socket(int family, int type)
 static int aio__accept(int fd) { return aio__socket_prepared(aio__os.accept(fd, NULL, NULL)); }
 
 /* ============================================================================
- * 23. Memory
+ * 24. Memory
  *
  * General allocations (aio__malloc), and the slabs of a loop: free lists by size class, carved from blocks of 64 KiB.
  * A heap keeps every object of one kind of use: `frames` all begin with an aio_future, so that the live ones can be
@@ -3150,7 +3255,7 @@ static int aio__file_replace(const char *path, const char *data, size_t length)
 }
 
 /* ============================================================================
- * 24. Errors and tracebacks
+ * 25. Errors and tracebacks
  *
  * Making, copying and printing exceptions. The two that must never fail for want of memory, ENOMEM and a bare
  * AIO_ECANCELLED, are static; all others are one allocation each, and ENOMEM stands in for one that cannot be made.
@@ -3365,7 +3470,7 @@ AIO_API void aio_exception_print(const aio_exception *exception, void *file)
 
 
 /* ============================================================================
- * 25. The loop's data
+ * 26. The loop's data
  *
  * The types that the rooms below share: handles, descriptors, timers, the poller's interface, and the loop itself.
  * ============================================================================ */
@@ -3728,7 +3833,7 @@ static bool aio__turn_spent(aio_loop *loop, size_t bytes, uint32_t messages)
 static aio_future *aio__turn_end(aio_loop *loop) { return &loop->yield; }
 
 /* ============================================================================
- * 26. Pollers
+ * 27. Pollers
  *
  * epoll, edge-triggered, one registration a descriptor; and poll, whose list names what is wanted at the moment. They
  * only set `ready` and queue the works that waited: no code of a user's runs while they look at descriptors.
@@ -3977,7 +4082,7 @@ AIO_API AIO__COLD const aio_policy *aio_get_event_loop_policy(void)
 
 
 /* ============================================================================
- * 27. Futures: states and waiters
+ * 28. Futures: states and waiters
  *
  * States, waiters, callbacks, and the end of a future's life. Completing one moves its whole ring of waiters to the
  * ready queue at once. May call the loop's queue and timers.
@@ -4163,7 +4268,7 @@ AIO_API int aio_future_set_exception(void *future, int code, const char *format,
 }
 
 /* ============================================================================
- * 28. Timers
+ * 29. Timers
  *
  * A 4-ary heap of 16-byte entries, ordered by time, then by when they were made; the four children of one share a line
  * of the processor's cache. A cancelled one stays as a dead entry until the heap comes to it, or until, with it, dead
@@ -4422,7 +4527,7 @@ static AIO__COLD void aio__timers_close(aio_loop *loop)
 }
 
 /* ============================================================================
- * 29. Futures: owners and callbacks
+ * 30. Futures: owners and callbacks
  *
  * The making of coroutines, what they carry beside their frames, the end of a future's life with what is reported then,
  * and done callbacks.
@@ -4682,7 +4787,7 @@ AIO_API int aio_future_remove_done_callback(void *future, aio_done_callback *cal
 }
 
 /* ============================================================================
- * 30. Tasks and coroutines: steps and cancellation
+ * 31. Tasks and coroutines: steps and cancellation
  *
  * What the coroutine macros call, the steps of tasks, cancellation, and the reports of what was forgotten. A step runs
  * the innermost coroutine; one that it awaits runs next in the same loop, and one that ends hands over to its parent:
@@ -5531,7 +5636,7 @@ static AIO__COLD void aio__frame_clear(void *object, void *arg)
 }
 
 /* ============================================================================
- * 31. Event loop: iterations and callbacks
+ * 32. Event loop: iterations and callbacks
  *
  * Iterations, callbacks, the clock, reports. One iteration: trim the timers, poll, queue what is due, then run what was
  * ready when it began. While work is queued and steps are short, the clock is read only once in AIO__RECENT steps, and
@@ -6254,7 +6359,7 @@ AIO_API int aio_loop_run_until_complete(aio_loop *loop, void *awaitable, aio_exc
 }
 
 /* ============================================================================
- * 32. Combinators: how they wait
+ * 33. Combinators: how they wait
  *
  * Futures over futures. Each child carries a small record of the combinator among its waiters.
  * ============================================================================ */
@@ -6768,7 +6873,7 @@ AIO_API void *aio__shield(void *awaitable, size_t size)
 }
 
 /* ============================================================================
- * 33. Timeouts and task groups: scopes
+ * 34. Timeouts and task groups: scopes
  *
  * What AIO_TIMEOUT calls, and groups of tasks that end together.
  * ============================================================================ */
@@ -7184,7 +7289,7 @@ AIO_API void *aio__group_create_task(aio_task_group *group, void *coroutine, con
 }
 
 /* ============================================================================
- * 34. Locks: first in, first out
+ * 35. Locks: first in, first out
  *
  * Who waits is a coroutine with a place in a wait queue. It is called in turn, and takes what it waited for when it
  * runs; one
@@ -7907,7 +8012,7 @@ AIO_API int aio_barrier_destroy(aio_barrier *barrier)
 }
 
 /* ============================================================================
- * 35. Queues: getters and putters
+ * 36. Queues: getters and putters
  *
  * Queue, PriorityQueue and LifoQueue over one array of items, which is a ring, a stack or a heap. Getters and putters
  * stand in wait queues; one who is called looks again, for another may have come first. One who cannot use its
@@ -8226,7 +8331,7 @@ AIO_API int aio_queue_free(aio_queue *queue)
 }
 
 /* ============================================================================
- * 36. Threads: executor and concurrent futures
+ * 37. Threads: executor and concurrent futures
  *
  * The only room that starts threads, but for the resolver's. An executor owns its threads and queue, under its mutex.
  * A job is shared by its executor and by its loop: `loop` and `state` are under the executor's mutex, the future is
@@ -8865,7 +8970,7 @@ AIO_API void aio_concurrent_release(aio_concurrent_future *future)
 }
 
 /* ============================================================================
- * 37. Signals: the self-pipe
+ * 38. Signals: the self-pipe
  *
  * One table for the process, an entry a signal, changed under its mutex. The handler takes no lock: it marks the entry
  * and writes to the descriptor that wakes the loop (the self-pipe). Who takes an entry out of use waits until no
@@ -9037,7 +9142,7 @@ static void aio__interrupt_end(void)
 }
 
 /* ============================================================================
- * 38. Running a program
+ * 39. Running a program
  *
  * aio_run: one loop from beginning to end. It needs no memory of its own to end in order: what waits is on the stack.
  * ============================================================================ */
@@ -9240,7 +9345,7 @@ AIO_API int aio_run_with(void *coroutine, const aio_run_options *options)
 }
 
 /* ============================================================================
- * 39. Names: getaddrinfo's threads
+ * 40. Names: getaddrinfo's threads
  *
  * Lookups in threads of their own, the process's, at most AIO__LOOKUP_THREADS at once; the others queue. One that is
  * given up is orphaned: its waiter goes on at once, and its thread, never joined, frees it when getaddrinfo returns.
@@ -9571,7 +9676,7 @@ static const char *aio__address_text(const struct sockaddr_storage *storage, soc
 
 
 /* ============================================================================
- * 40. TLS: OpenSSL over our own BIO
+ * 41. TLS: OpenSSL over our own BIO
  *
  * Contexts, verification, and one connection's handshake, reads and writes over a descriptor. The BIO sends and
  * receives by the seam, without SIGPIPE. Every call begins with an empty error queue. May call descriptors and errors.
@@ -10567,7 +10672,7 @@ static aio_tls_context *aio__tls_default(void) { return NULL; }
 #endif
 
 /* ============================================================================
- * 41. Streams: buffers and transports
+ * 42. Streams: buffers and transports
  *
  * Reading, writing, a connect to one address, listening; plain or over TLS. A stream owns its descriptor, what came
  * and is unread, and what is written and unsent; each buffer exists only while there is something in it. Nothing is
@@ -12614,7 +12719,7 @@ static void aio__streams_close(aio_loop *loop, aio__closer *closer)
 }
 
 /* ============================================================================
- * 42. Descriptors: readers, writers, sock_ calls, pipes and files
+ * 43. Descriptors: readers, writers, sock_ calls, pipes and files
  *
  * A table of foreign descriptors by number, each registered level-triggered while somebody wants it, as its owner may
  * leave bytes unread. Then streams over pipes of the program's own, and files on their way out. May call streams.
@@ -13251,7 +13356,7 @@ AIO_API aio_size_task *aio_sock_sendfile(int fd, int file, int64_t offset, size_
 }
 
 /* ============================================================================
- * 43. Datagrams: UDP endpoints
+ * 44. Datagrams: UDP endpoints
  *
  * One edge-triggered socket an endpoint; a queue of what could not be sent at once. May call Descriptors and Names.
  * ============================================================================ */
@@ -13877,7 +13982,7 @@ AIO_API int aio_datagram_port(const aio_datagram_endpoint *endpoint)
 }
 
 /* ============================================================================
- * 44. Resolver: DNS messages and servers
+ * 45. Resolver: DNS messages and servers
  *
  * A stub resolver (RFC 1035, 2308, 5452, 6891): the strict reading of messages, an endpoint for one question each, TCP
  * where UDP does not do, servers in turn, the cache, aliases, the hosts file and the search list. One question is asked
@@ -15596,7 +15701,7 @@ static void aio__names_close(aio_resolver *resolver)
 }
 
 /* ============================================================================
- * 45. Subprocesses: pidfd and pipes
+ * 46. Subprocesses: pidfd and pipes
  *
  * Children of a loop in a ring, each with a descriptor that tells of its end, or a thread that waits for it. Pipes are
  * streams. Nothing but this room reaps them.
@@ -16024,7 +16129,7 @@ AIO_API aio_output_task *aio_process_communicate(aio_process *process, const voi
 }
 
 /* ============================================================================
- * 46. URLs
+ * 47. URLs
  *
  * RFC 3986 with yarl's habits: splits a reference, checks and normalises each part, writes the whole into one block.
  * Owns nothing beyond the block of each aio_url. Calls memory and buffers only.
@@ -16609,7 +16714,7 @@ AIO_API bool aio_url_same_origin(const aio_url *a, const aio_url *b)
 }
 
 /* ============================================================================
- * 47. Headers
+ * 48. Headers
  *
  * The multi-map: one block of text and an index into it. Growing copies what is alive into a new block, and frees the
  * old one only after the new field is in, so that a value may come from the headers themselves. Calls memory only.
@@ -16829,7 +16934,7 @@ AIO_API void aio_headers_clear(aio_headers *headers)
 }
 
 /* ============================================================================
- * 48. Cookies: the jar
+ * 49. Cookies: the jar
  *
  * Cookies hang on their domains, which stand in a hash table, and in a ring in the order in which they were made. A
  * request asks for its host and for each name above it. Calls memory, URLs and words of headers only.
@@ -17802,7 +17907,1558 @@ AIO_API int aio_cookie_jar_load(aio_cookie_jar *jar, const char *path, int *line
 }
 
 /* ============================================================================
- * 49. HTTP messages
+ * 50. Coding: inflate
+ *
+ * Decodes into a window of its own, from which the caller's pieces are copied, so that a match, whole, always has its
+ * room and its past. What is left of the input decides between two decoders of the same codes: a fast one, which may
+ * read 16 bytes ahead, and a careful one, which takes a byte only when a code needs it, changes nothing before all bits
+ * of a match are there, and alone finds errors. So any cut of the input gives the same bytes and the same error.
+ * ============================================================================ */
+
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+#define AIO__LITTLE64(value) __builtin_bswap64(value)
+#else
+#define AIO__LITTLE64(value) (value)
+#endif
+
+/* Eight bytes, the first lowest, from any address. */
+static inline uint64_t aio__load64(const void *from)
+{
+    uint64_t value;
+    memcpy(&value, from, 8);
+    return AIO__LITTLE64(value);
+}
+
+static inline void aio__store64(void *to, uint64_t value)
+{
+    value = AIO__LITTLE64(value);
+    memcpy(to, &value, 8);
+}
+
+AIO_API void aio_text_clear(aio_text *text)
+{
+    aio__free((void *)(uintptr_t)text->data);
+    text->data = NULL;
+    text->length = 0;
+}
+
+static uint32_t aio__crc_table[8][256]; /* what a byte does to the CRC-32 when 0 to 7 others follow it */
+static pthread_once_t aio__crc_once = PTHREAD_ONCE_INIT;
+
+static void aio__crc_make(void)
+{
+    for (uint32_t i = 0; i < 256; i++) {
+        uint32_t crc = i;
+        for (int bit = 0; bit < 8; bit++) crc = crc >> 1 ^ (crc & 1 ? 0xEDB88320 : 0);
+        aio__crc_table[0][i] = crc;
+    }
+    for (int k = 1; k < 8; k++)
+        for (int i = 0; i < 256; i++) {
+            uint32_t crc = aio__crc_table[k - 1][i];
+            aio__crc_table[k][i] = crc >> 8 ^ aio__crc_table[0][crc & 0xFF];
+        }
+}
+
+/* RFC 1952, section 8; of nothing it is 0. aio__crc_make has run. */
+static uint32_t aio__crc32(uint32_t crc, const uint8_t *data, size_t length)
+{
+    uint32_t (*table)[256] = aio__crc_table;
+    crc = ~crc;
+    for (; length >= 8; data += 8, length -= 8) {
+        uint64_t eight = aio__load64(data) ^ crc;
+        uint32_t low = (uint32_t)eight, high = (uint32_t)(eight >> 32);
+        crc = table[7][low & 0xFF] ^ table[6][low >> 8 & 0xFF] ^ table[5][low >> 16 & 0xFF] ^ table[4][low >> 24]
+            ^ table[3][high & 0xFF] ^ table[2][high >> 8 & 0xFF] ^ table[1][high >> 16 & 0xFF] ^ table[0][high >> 24];
+    }
+    while (length--) crc = crc >> 8 ^ table[0][(crc ^ *data++) & 0xFF];
+    return ~crc;
+}
+
+/* RFC 1950, section 8; of nothing it is 1. */
+static uint32_t aio__adler32(uint32_t adler, const uint8_t *data, size_t length)
+{
+    uint32_t a = adler & 0xFFFF, b = adler >> 16;
+    while (length) {
+        size_t n = length < 5552 ? length : 5552; /* b stays below 2^32 */
+        length -= n;
+        for (; n >= 4; n -= 4, data += 4) {
+            uint32_t p = data[0], q = data[1], r = data[2], s = data[3];
+            b += 4 * a + 4 * p + 3 * q + 2 * r + s;
+            a += p + q + r + s;
+        }
+        while (n--) b += a += *data++;
+        a %= 65521;
+        b %= 65521;
+    }
+    return b << 16 | a;
+}
+
+/* An entry of a decoding table:
+ *   bits 0-7     bits to take: the code's, and the extra ones of a length or distance
+ *   bits 8-11    bits of the code alone; of a subtable, the bits that choose in it
+ *   bits 16-30   literal, base of the length or distance, or place of the subtable
+ * with these marks. */
+#define AIO__CODE_LITERAL 0x80000000u
+#define AIO__CODE_SPECIAL 0x8000u /* one of the three below */
+#define AIO__CODE_TABLE   0x4000u
+#define AIO__CODE_END     0x2000u
+#define AIO__CODE_NONE    0x1000u /* no code begins so */
+
+enum {
+    AIO__LENGTH_BITS = 11, AIO__LENGTH_ROOM = 2342,    /* 288 codes of up to 15 bits never fill more */
+    AIO__DISTANCE_BITS = 8, AIO__DISTANCE_ROOM = 402,  /* nor 32 of them */
+    AIO__ORDER_BITS = 7,                               /* of the code in which code lengths are written */
+    AIO__INFLATE_FULL = 2 * AIO_INFLATE_WINDOW,        /* what is decoded beyond here waits until the caller took it */
+    AIO__INFLATE_SLACK = 320                           /* three literals, a match, and what its copying writes beyond */
+};
+
+enum aio__inflate_state {
+    AIO__IN_FORMAT, AIO__IN_ZLIB, AIO__IN_GZIP, AIO__IN_GZIP_TIME, AIO__IN_EXTRA_LENGTH, AIO__IN_EXTRA, AIO__IN_NAME,
+    AIO__IN_COMMENT, AIO__IN_HEADER_CRC, AIO__IN_BLOCK, AIO__IN_STORED_LENGTH, AIO__IN_STORED, AIO__IN_COUNTS,
+    AIO__IN_ORDER, AIO__IN_LENGTHS, AIO__IN_CODES, AIO__IN_CHECK, AIO__IN_SIZE, AIO__IN_NEXT, AIO__IN_NEXT_MAGIC,
+    AIO__IN_REST, AIO__IN_ERROR
+};
+
+struct aio_inflate {
+    uint64_t bits;      /* taken from the input and not used yet: `count` of them, the lowest first, above them 0 */
+    unsigned count;
+    uint8_t  state, format, flags; /* flags: of the gzip header */
+    bool     last, leave_rest, fixed; /* last: block; fixed: the tables are those of the fixed codes */
+    unsigned lengths, distances, orders, at; /* counts of codes, and how many are read */
+    uint32_t left;      /* bytes of the extra field or of the stored block */
+    uint32_t check;     /* CRC-32 or Adler-32 of the member up to `checked`; in a gzip header, its CRC-32 */
+    size_t   start;     /* window: where the member begins ... */
+    size_t   checked, given, end; /* ... what is in `check`, what the caller has, what is decoded */
+    uint64_t taken, made, member; /* bytes of input and of output in all, and of the member */
+    uint64_t max_output, max_ratio;
+    int      members, max_members, code; /* code: of the error */
+    aio_input_error error;
+    uint8_t  code_lengths[320];
+    uint32_t length_table[AIO__LENGTH_ROOM], distance_table[AIO__DISTANCE_ROOM];
+    uint8_t  window[AIO__INFLATE_FULL + AIO__INFLATE_SLACK];
+};
+
+/* What a step of the decoder gives. */
+enum aio__inflate_step { AIO__STEP_ON, AIO__STEP_INPUT, AIO__STEP_OUTPUT, AIO__STEP_STOP };
+
+static AIO__COLD int aio__inflate_fail(aio_inflate *z, int code, const char *reason)
+{
+    z->state = AIO__IN_ERROR;
+    z->code = code;
+    z->error.reason = reason;
+    z->error.offset = z->taken - (z->count + 7) / 8;
+    return AIO__STEP_STOP;
+}
+
+/* Takes bytes until there are n bits, at most 57. */
+static bool aio__inflate_need(aio_inflate *z, aio_text *in, unsigned n)
+{
+    while (z->count < n) {
+        if (!in->length) return false;
+        z->bits |= (uint64_t)(uint8_t)*in->data++ << z->count;
+        in->length--;
+        z->count += 8;
+        z->taken++;
+    }
+    return true;
+}
+
+static uint32_t aio__inflate_take(aio_inflate *z, unsigned n)
+{
+    uint32_t value = (uint32_t)(z->bits & ((UINT64_C(1) << n) - 1));
+    z->bits >>= n;
+    z->count -= n;
+    return value;
+}
+
+enum { AIO__KIND_LENGTH, AIO__KIND_DISTANCE, AIO__KIND_ORDER };
+
+/* The table entry of a symbol, without its bits. RFC 1951, 3.2.5 */
+static uint32_t aio__inflate_entry(int kind, unsigned symbol)
+{
+    unsigned extra, base;
+    if (kind == AIO__KIND_ORDER) return symbol << 16;
+    if (kind == AIO__KIND_DISTANCE) {
+        if (symbol > 29) return AIO__CODE_SPECIAL | AIO__CODE_NONE;
+        extra = symbol < 4 ? 0 : symbol / 2 - 1;
+        base = symbol < 4 ? symbol + 1 : ((2 + symbol % 2) << extra) + 1;
+        return base << 16 | extra;
+    }
+    if (symbol < 256) return AIO__CODE_LITERAL | symbol << 16;
+    if (symbol == 256) return AIO__CODE_SPECIAL | AIO__CODE_END;
+    if (symbol > 285) return AIO__CODE_SPECIAL | AIO__CODE_NONE;
+    symbol -= 257;
+    extra = symbol < 8 || symbol == 28 ? 0 : symbol / 4 - 1;
+    base = symbol < 8 ? symbol + 3 : symbol == 28 ? 258 : ((4 + symbol % 4) << extra) + 3;
+    return base << 16 | extra;
+}
+
+/* The next code of so many bits after `code`; codes stand with their first bit lowest. */
+static unsigned aio__inflate_next_code(unsigned code, unsigned length)
+{
+    unsigned bit = 1u << (length - 1);
+    while (code & bit) bit >>= 1;
+    return bit ? (code & (bit - 1)) | bit : 0;
+}
+
+/* Whether lengths make a code: complete, or of one code of one bit, or (of distances) of none. RFC 1951, 3.2.7 */
+static bool aio__inflate_complete(const uint16_t *counts, int kind)
+{
+    int left = 1;
+    unsigned longest = 15;
+    while (longest && !counts[longest]) longest--;
+    for (unsigned length = 1; length <= 15; length++) {
+        left = 2 * left - counts[length];
+        if (left < 0) return false;
+    }
+    return left == 0 || (kind != AIO__KIND_ORDER && longest <= 1);
+}
+
+/* Makes the table that is indexed by the next `bits` bits, with subtables behind it for longer codes. */
+static bool aio__inflate_table(uint32_t *table, unsigned bits, int kind, const uint8_t *lengths, unsigned count)
+{
+    uint16_t counts[16] = { 0 }, places[16], sorted[288];
+    for (unsigned i = 0; i < count; i++) counts[lengths[i]]++;
+    if (!aio__inflate_complete(counts, kind)) return false;
+    places[1] = 0;
+    for (unsigned i = 1; i < 15; i++) places[i + 1] = (uint16_t)(places[i] + counts[i]);
+    for (unsigned i = 0; i < count; i++)
+        if (lengths[i]) sorted[places[lengths[i]]++] = (uint16_t)i;
+    unsigned used = places[15], code = 0, filled = 1u << bits, mask = filled - 1, prefix = UINT_MAX, start = 0, sub = 0;
+    if (!used || (used == 1 && counts[1]))
+        for (unsigned i = 0; i < filled; i++) table[i] = AIO__CODE_SPECIAL | AIO__CODE_NONE | 0x101;
+    for (unsigned i = 0; i < used; i++) {
+        unsigned length = lengths[sorted[i]];
+        uint32_t entry = aio__inflate_entry(kind, sorted[i]);
+        if (length <= bits) {
+            for (unsigned k = code; k <= mask; k += 1u << length) table[k] = entry + 0x101 * length;
+        } else {
+            if ((code & mask) != prefix) { /* the first of a subtable, as large as its codes fill it */
+                int left = 1 << (sub = length - bits);
+                while (sub + bits < 15 && (left -= counts[sub + bits]) > 0) {
+                    sub++;
+                    left *= 2;
+                }
+                prefix = code & mask;
+                start = filled;
+                filled += 1u << sub;
+                table[prefix] = AIO__CODE_SPECIAL | AIO__CODE_TABLE | start << 16 | sub << 8 | bits;
+            }
+            for (unsigned k = code >> bits; k < 1u << sub; k += 1u << (length - bits))
+                table[start + k] = entry + 0x101 * (length - bits);
+        }
+        counts[length]--;
+        code = aio__inflate_next_code(code, length);
+    }
+    return true;
+}
+
+static void aio__inflate_fixed(aio_inflate *z)
+{
+    if (z->fixed) return;
+    uint8_t *lengths = z->code_lengths;
+    memset(lengths, 8, 144);
+    memset(lengths + 144, 9, 112);
+    memset(lengths + 256, 7, 24);
+    memset(lengths + 280, 8, 8);
+    aio__inflate_table(z->length_table, AIO__LENGTH_BITS, AIO__KIND_LENGTH, lengths, 288);
+    memset(lengths, 5, 32);
+    aio__inflate_table(z->distance_table, AIO__DISTANCE_BITS, AIO__KIND_DISTANCE, lengths, 32);
+    z->fixed = true;
+}
+
+/* Copies a match; writes up to 16 bytes beyond it. */
+static inline void aio__inflate_copy(uint8_t *to, size_t distance, size_t length)
+{
+    const uint8_t *from = to - distance;
+    uint8_t *end = to + length;
+    if (distance >= 16) {
+        do {
+            memcpy(to, from, 16);
+            to += 16;
+            from += 16;
+        } while (to < end);
+    } else if (distance >= 8) {
+        do {
+            memcpy(to, from, 8);
+            to += 8;
+            from += 8;
+        } while (to < end);
+    } else { /* eight bytes of the pattern, then on by as many whole ones as they have */
+        static const uint8_t steps[8] = { 0, 8, 8, 6, 8, 5, 6, 7 };
+        uint64_t pattern = aio__load64(from) & ((UINT64_C(1) << 8 * distance) - 1);
+        size_t step = steps[distance];
+        for (; distance < 8; distance *= 2) pattern |= pattern << 8 * distance;
+        do {
+            aio__store64(to, pattern);
+            to += step;
+        } while (to < end);
+    }
+}
+
+/* The fast decoder's bits; those above `count` are what the next fill brings again. */
+typedef struct aio__bits {
+    uint64_t       bits;
+    unsigned       count;
+    const uint8_t *from;
+} aio__bits;
+
+/* There are 56 bits at least. */
+static inline void aio__bits_fill(aio__bits *b)
+{
+    b->bits |= aio__load64(b->from) << b->count;
+    b->from += (63 - b->count) >> 3;
+    b->count |= 56;
+}
+
+static inline void aio__bits_drop(aio__bits *b, unsigned n)
+{
+    b->bits >>= n;
+    b->count -= n;
+}
+
+static inline uint32_t aio__bits_entry(const aio__bits *b, const uint32_t *table, unsigned bits)
+{
+    return table[b->bits & ((1u << bits) - 1)];
+}
+
+/* Takes a length or a distance with its extra bits. */
+static inline size_t aio__bits_value(aio__bits *b, uint32_t entry)
+{
+    uint64_t mine = b->bits & ((UINT64_C(1) << (entry & 0x3F)) - 1);
+    aio__bits_drop(b, entry & 0x3F);
+    return (entry >> 16) + (size_t)(mine >> (entry >> 8 & 15));
+}
+
+/* Decodes while 16 bytes of input and the slack are there. Stops before what is rare: the end of the block, errors. */
+static void aio__inflate_fast(aio_inflate *z, aio_text *in)
+{
+    const uint8_t *first = (const uint8_t *)in->data, *stop = first + in->length - 15;
+    uint8_t *to = z->window + z->end, *full = z->window + AIO__INFLATE_FULL, *start = z->window + z->start;
+    const uint32_t *lengths = z->length_table, *distances = z->distance_table;
+    aio__bits b = { z->bits, z->count, first }, before;
+    do {
+        aio__bits_fill(&b);
+        uint32_t entry = aio__bits_entry(&b, lengths, AIO__LENGTH_BITS);
+        if (entry & AIO__CODE_LITERAL) {
+            aio__bits_drop(&b, entry & 0x3F);
+            *to++ = (uint8_t)(entry >> 16);
+            entry = aio__bits_entry(&b, lengths, AIO__LENGTH_BITS);
+            if (entry & AIO__CODE_LITERAL) {
+                aio__bits_drop(&b, entry & 0x3F);
+                *to++ = (uint8_t)(entry >> 16);
+                entry = aio__bits_entry(&b, lengths, AIO__LENGTH_BITS);
+            }
+        }
+        before = b;
+        if (entry & AIO__CODE_SPECIAL) {
+            if (!(entry & AIO__CODE_TABLE)) break;
+            aio__bits_drop(&b, AIO__LENGTH_BITS);
+            entry = aio__bits_entry(&b, lengths + (entry >> 16), entry >> 8 & 15);
+            if (entry & AIO__CODE_SPECIAL) break;
+        }
+        if (entry & AIO__CODE_LITERAL) {
+            aio__bits_drop(&b, entry & 0x3F);
+            *to++ = (uint8_t)(entry >> 16);
+            before = b;
+            continue;
+        }
+        size_t length = aio__bits_value(&b, entry);
+        entry = aio__bits_entry(&b, distances, AIO__DISTANCE_BITS); /* 14 bits are there */
+        aio__bits_fill(&b);
+        if (entry & AIO__CODE_SPECIAL) {
+            if (!(entry & AIO__CODE_TABLE)) break;
+            aio__bits_drop(&b, AIO__DISTANCE_BITS);
+            entry = aio__bits_entry(&b, distances + (entry >> 16), entry >> 8 & 15);
+            if (entry & AIO__CODE_SPECIAL) break;
+        }
+        size_t distance = aio__bits_value(&b, entry);
+        if (AIO__UNLIKELY(distance > (size_t)(to - start))) break;
+        aio__inflate_copy(to, distance, length);
+        to += length;
+        before = b;
+    } while (b.from < stop && to < full);
+    size_t spare = before.count / 8, used = (size_t)(before.from - first); /* whole bytes go back */
+    if (spare > used) spare = used;
+    used -= spare;
+    z->count = before.count - 8 * (unsigned)spare;
+    z->bits = before.bits & ((UINT64_C(1) << z->count) - 1);
+    z->end = (size_t)(to - z->window);
+    z->taken += used;
+    in->data += used;
+    in->length -= used;
+}
+
+/* The entry that the bits begin with, and in *bits how many it takes in all, of which the first *skipped chose the
+ * subtable. Bits that are not there count as 0: an entry that takes more than there are is not to be believed. */
+static uint32_t aio__inflate_lookup(const uint32_t *table, unsigned bits, uint64_t from, unsigned *skipped)
+{
+    uint32_t entry = table[from & ((1u << bits) - 1)];
+    *skipped = 0;
+    if ((entry & (AIO__CODE_LITERAL | AIO__CODE_SPECIAL | AIO__CODE_TABLE)) != (AIO__CODE_SPECIAL | AIO__CODE_TABLE))
+        return entry;
+    *skipped = bits;
+    return table[(entry >> 16) + ((from >> bits) & ((1u << (entry >> 8 & 15)) - 1))];
+}
+
+/* A length or distance, from the bits behind the first `skipped` ones. */
+static uint32_t aio__inflate_value(uint32_t entry, uint64_t from, unsigned skipped)
+{
+    uint64_t mine = from >> skipped & ((UINT64_C(1) << (entry & 0x3F)) - 1);
+    return (entry >> 16) + (uint32_t)(mine >> (entry >> 8 & 15));
+}
+
+/* One literal, match or end of block, whole or not at all. */
+static int aio__inflate_symbol(aio_inflate *z, aio_text *in)
+{
+    for (;; aio__inflate_need(z, in, z->count + 1)) {
+        unsigned skipped, used, again;
+        uint32_t entry = aio__inflate_lookup(z->length_table, AIO__LENGTH_BITS, z->bits, &skipped);
+        used = skipped + (entry & 0x3F);
+        if (used <= z->count) {
+            if (entry & AIO__CODE_LITERAL) {
+                z->window[z->end++] = (uint8_t)(entry >> 16);
+                aio__inflate_take(z, used);
+                return AIO__STEP_ON;
+            }
+            if (entry & AIO__CODE_SPECIAL) {
+                if (entry & AIO__CODE_NONE) return aio__inflate_fail(z, AIO_ECODING, "no code of a length begins so");
+                aio__inflate_take(z, used);
+                z->state = z->last ? AIO__IN_CHECK : AIO__IN_BLOCK;
+                return AIO__STEP_ON;
+            }
+            uint32_t length = aio__inflate_value(entry, z->bits, skipped);
+            entry = aio__inflate_lookup(z->distance_table, AIO__DISTANCE_BITS, z->bits >> used, &again);
+            skipped = used + again;
+            used = skipped + (entry & 0x3F);
+            if (used <= z->count) {
+                uint32_t distance = aio__inflate_value(entry, z->bits, skipped);
+                if (entry & AIO__CODE_SPECIAL)
+                    return aio__inflate_fail(z, AIO_ECODING, "no code of a distance begins so");
+                if (distance > z->end - z->start)
+                    return aio__inflate_fail(z, AIO_ECODING, "a distance reaches back before the beginning");
+                aio__inflate_copy(z->window + z->end, distance, length);
+                z->end += length;
+                aio__inflate_take(z, used);
+                return AIO__STEP_ON;
+            }
+        }
+        if (!in->length) return AIO__STEP_INPUT;
+    }
+}
+
+static int aio__inflate_codes(aio_inflate *z, aio_text *in)
+{
+    while (z->state == AIO__IN_CODES) {
+        if (z->end >= AIO__INFLATE_FULL) return AIO__STEP_OUTPUT;
+        if (in->length >= 16) aio__inflate_fast(z, in);
+        if (z->end >= AIO__INFLATE_FULL) return AIO__STEP_OUTPUT;
+        int step = aio__inflate_symbol(z, in);
+        if (step != AIO__STEP_ON) return step;
+    }
+    return AIO__STEP_ON;
+}
+
+static int aio__inflate_block(aio_inflate *z, aio_text *in)
+{
+    if (!aio__inflate_need(z, in, 3)) return AIO__STEP_INPUT;
+    if ((z->bits >> 1 & 3) == 3) return aio__inflate_fail(z, AIO_ECODING, "a block of no known type");
+    z->last = aio__inflate_take(z, 1);
+    switch (aio__inflate_take(z, 2)) {
+    case 0: z->state = AIO__IN_STORED_LENGTH; break;
+    case 1: aio__inflate_fixed(z); z->state = AIO__IN_CODES; break;
+    default: z->state = AIO__IN_COUNTS; break;
+    }
+    return AIO__STEP_ON;
+}
+
+static int aio__inflate_stored(aio_inflate *z, aio_text *in)
+{
+    if (z->state == AIO__IN_STORED_LENGTH) {
+        unsigned odd = z->count % 8;
+        if (!aio__inflate_need(z, in, odd + 32)) return AIO__STEP_INPUT;
+        uint32_t both = (uint32_t)(z->bits >> odd);
+        if ((uint16_t)(both >> 16 ^ both) != 0xFFFF)
+            return aio__inflate_fail(z, AIO_ECODING, "a stored block's length and its complement do not fit");
+        aio__inflate_take(z, odd + 32);
+        z->left = both & 0xFFFF;
+        z->state = AIO__IN_STORED;
+    }
+    while (z->left) {
+        if (z->end >= AIO__INFLATE_FULL) return AIO__STEP_OUTPUT;
+        size_t n = AIO__INFLATE_FULL - z->end;
+        if (z->count) { /* bytes that were taken for bits */
+            z->window[z->end++] = (uint8_t)aio__inflate_take(z, 8);
+            z->left--;
+            continue;
+        }
+        if (n > z->left) n = z->left;
+        if (n > in->length) n = in->length;
+        if (!n) return AIO__STEP_INPUT;
+        memcpy(z->window + z->end, in->data, n);
+        z->end += n;
+        z->taken += n;
+        z->left -= (uint32_t)n;
+        in->data += n;
+        in->length -= n;
+    }
+    z->state = z->last ? AIO__IN_CHECK : AIO__IN_BLOCK;
+    return AIO__STEP_ON;
+}
+
+/* How many codes there are, and the lengths of the code in which their lengths are written. */
+static int aio__inflate_counts(aio_inflate *z, aio_text *in)
+{
+    static const uint8_t order[19] = { 16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15 };
+    if (z->state == AIO__IN_COUNTS) {
+        if (!aio__inflate_need(z, in, 14)) return AIO__STEP_INPUT;
+        if ((z->bits & 31) > 29 || (z->bits >> 5 & 31) > 29)
+            return aio__inflate_fail(z, AIO_ECODING, "more codes than there are lengths or distances");
+        z->lengths = aio__inflate_take(z, 5) + 257;
+        z->distances = aio__inflate_take(z, 5) + 1;
+        z->orders = aio__inflate_take(z, 4) + 4;
+        z->at = 0;
+        memset(z->code_lengths, 0, 19);
+        z->state = AIO__IN_ORDER;
+    }
+    for (; z->at < z->orders; z->at++) {
+        if (!aio__inflate_need(z, in, 3)) return AIO__STEP_INPUT;
+        z->code_lengths[order[z->at]] = (uint8_t)aio__inflate_take(z, 3);
+    }
+    z->fixed = false;
+    if (!aio__inflate_table(z->distance_table, AIO__ORDER_BITS, AIO__KIND_ORDER, z->code_lengths, 19))
+        return aio__inflate_fail(z, AIO_ECODING, "the code of the code lengths is not complete");
+    z->at = 0;
+    z->state = AIO__IN_LENGTHS;
+    return AIO__STEP_ON;
+}
+
+/* The lengths of both codes, in one row. */
+static int aio__inflate_lengths(aio_inflate *z, aio_text *in)
+{
+    unsigned all = z->lengths + z->distances;
+    while (z->at < all) {
+        uint32_t entry;
+        unsigned used, code;
+        for (;;) {
+            entry = z->distance_table[z->bits & ((1u << AIO__ORDER_BITS) - 1)];
+            code = entry >> 16 & 31;
+            used = (entry & 0xFF) + (code < 16 ? 0 : code == 16 ? 2 : code == 17 ? 3 : 7);
+            if (used <= z->count) break;
+            if (!aio__inflate_need(z, in, z->count + 1)) return AIO__STEP_INPUT;
+        }
+        if (code < 16) {
+            aio__inflate_take(z, used);
+            z->code_lengths[z->at++] = (uint8_t)code;
+            continue;
+        }
+        unsigned extra = (unsigned)(z->bits >> (entry & 0xFF)) & (code == 16 ? 3 : code == 17 ? 7 : 127);
+        unsigned repeat = extra + (code == 18 ? 11 : 3);
+        if (code == 16 && !z->at) return aio__inflate_fail(z, AIO_ECODING, "the first code length repeats none");
+        if (repeat > all - z->at) return aio__inflate_fail(z, AIO_ECODING, "more code lengths than codes");
+        memset(z->code_lengths + z->at, code == 16 ? z->code_lengths[z->at - 1] : 0, repeat);
+        z->at += repeat;
+        aio__inflate_take(z, used);
+    }
+    if (!z->code_lengths[256]) return aio__inflate_fail(z, AIO_ECODING, "there is no code for the end of the block");
+    if (!aio__inflate_table(z->length_table, AIO__LENGTH_BITS, AIO__KIND_LENGTH, z->code_lengths, z->lengths))
+        return aio__inflate_fail(z, AIO_ECODING, "the code of literals and lengths is not complete");
+    if (!aio__inflate_table(z->distance_table, AIO__DISTANCE_BITS, AIO__KIND_DISTANCE, z->code_lengths + z->lengths,
+                            z->distances))
+        return aio__inflate_fail(z, AIO_ECODING, "the code of distances is not complete");
+    z->state = AIO__IN_CODES;
+    return AIO__STEP_ON;
+}
+
+/* A new member: nothing before it can be reached. */
+static void aio__inflate_begin(aio_inflate *z)
+{
+    z->start = z->checked = z->end;
+    z->member = 0;
+    z->check = z->format == AIO_CODING_ZLIB;
+    z->state = AIO__IN_BLOCK;
+}
+
+static int aio__inflate_format(aio_inflate *z, aio_text *in)
+{
+    if (z->format == AIO_CODING_AUTO) {
+        if (!aio__inflate_need(z, in, 16)) return AIO__STEP_INPUT;
+        unsigned low = z->bits & 0xFF, high = z->bits >> 8 & 0xFF;
+        z->format = low == 0x1F && high == 0x8B ? AIO_CODING_GZIP
+            : (low & 15) == 8 && low < 0x80 && (low << 8 | high) % 31 == 0 ? AIO_CODING_ZLIB : AIO_CODING_RAW;
+    }
+    if (z->format == AIO_CODING_RAW) aio__inflate_begin(z);
+    else z->state = z->format == AIO_CODING_ZLIB ? AIO__IN_ZLIB : AIO__IN_GZIP;
+    return AIO__STEP_ON;
+}
+
+static int aio__inflate_zlib(aio_inflate *z, aio_text *in)
+{
+    if (!aio__inflate_need(z, in, 16)) return AIO__STEP_INPUT;
+    unsigned low = z->bits & 0xFF, high = z->bits >> 8 & 0xFF;
+    if ((low << 8 | high) % 31) return aio__inflate_fail(z, AIO_ECODING, "no zlib header");
+    if ((low & 15) != 8) return aio__inflate_fail(z, AIO_ECODING, "the method is not deflate");
+    if (low >= 0x80) return aio__inflate_fail(z, AIO_ECODING, "the window is larger than 32 KiB");
+    if (high & 0x20) return aio__inflate_fail(z, AIO_ECODING, "it needs a preset dictionary");
+    aio__inflate_take(z, 16);
+    aio__inflate_begin(z);
+    return AIO__STEP_ON;
+}
+
+/* n bits of a gzip header, which its CRC-32 counts. */
+static uint32_t aio__inflate_header(aio_inflate *z, unsigned n)
+{
+    uint32_t value = aio__inflate_take(z, n);
+    uint8_t bytes[4] = { (uint8_t)value, (uint8_t)(value >> 8), (uint8_t)(value >> 16), (uint8_t)(value >> 24) };
+    z->check = aio__crc32(z->check, bytes, n / 8);
+    return value;
+}
+
+/* RFC 1952, section 2.3 */
+static int aio__inflate_gzip(aio_inflate *z, aio_text *in)
+{
+    if (!aio__inflate_need(z, in, 32)) return AIO__STEP_INPUT;
+    if ((z->bits & 0xFFFF) != 0x8B1F) return aio__inflate_fail(z, AIO_ECODING, "no gzip header");
+    if ((z->bits >> 16 & 0xFF) != 8) return aio__inflate_fail(z, AIO_ECODING, "the method is not deflate");
+    if (z->bits >> 24 & 0xE0) return aio__inflate_fail(z, AIO_ECODING, "reserved flags in the gzip header");
+    if (z->members++ >= z->max_members) return aio__inflate_fail(z, AIO_ELIMIT, "more gzip members than max_members");
+    z->check = 0;
+    z->flags = (uint8_t)(aio__inflate_header(z, 32) >> 24);
+    z->state = AIO__IN_GZIP_TIME;
+    return AIO__STEP_ON;
+}
+
+/* What may stand in a gzip header between its first four bytes and the data: time, extra field, name, comment, CRC. */
+static int aio__inflate_fields(aio_inflate *z, aio_text *in)
+{
+    static const uint8_t flags[] = { 4, 4, 8, 16, 2 };
+    if (z->state == AIO__IN_GZIP_TIME) {
+        if (!aio__inflate_need(z, in, 48)) return AIO__STEP_INPUT;
+        aio__inflate_header(z, 32);
+        aio__inflate_header(z, 16);
+        z->state = AIO__IN_EXTRA_LENGTH;
+    }
+    for (; z->state <= AIO__IN_HEADER_CRC; z->state++) {
+        if (!(z->flags & flags[z->state - AIO__IN_EXTRA_LENGTH])) continue;
+        if (z->state == AIO__IN_EXTRA_LENGTH) {
+            if (!aio__inflate_need(z, in, 16)) return AIO__STEP_INPUT;
+            z->left = aio__inflate_header(z, 16);
+        } else if (z->state == AIO__IN_EXTRA) {
+            for (; z->left; z->left--, aio__inflate_header(z, 8))
+                if (!aio__inflate_need(z, in, 8)) return AIO__STEP_INPUT;
+        } else if (z->state != AIO__IN_HEADER_CRC) {
+            do if (!aio__inflate_need(z, in, 8)) return AIO__STEP_INPUT; while (aio__inflate_header(z, 8));
+        } else {
+            if (!aio__inflate_need(z, in, 16)) return AIO__STEP_INPUT;
+            if ((z->bits & 0xFFFF) != (z->check & 0xFFFF))
+                return aio__inflate_fail(z, AIO_ECODING, "the CRC of the gzip header is wrong");
+            aio__inflate_take(z, 16);
+        }
+    }
+    aio__inflate_begin(z);
+    return AIO__STEP_ON;
+}
+
+/* Brings the check value up to the end of what is decoded. */
+static void aio__inflate_sum(aio_inflate *z)
+{
+    const uint8_t *data = z->window + z->checked;
+    size_t n = z->end - z->checked;
+    if (z->format == AIO_CODING_GZIP) z->check = aio__crc32(z->check, data, n);
+    else if (z->format == AIO_CODING_ZLIB) z->check = aio__adler32(z->check, data, n);
+    z->member += n;
+    z->checked = z->end;
+}
+
+/* What follows the last block: the check value, and in gzip the length. */
+static int aio__inflate_check(aio_inflate *z, aio_text *in)
+{
+    if (z->state == AIO__IN_CHECK) {
+        aio__inflate_take(z, z->count % 8);
+        if (z->format != AIO_CODING_RAW && !aio__inflate_need(z, in, 32)) return AIO__STEP_INPUT;
+        aio__inflate_sum(z);
+        uint32_t check = (uint32_t)z->bits;
+        if (z->format == AIO_CODING_GZIP && check != z->check)
+            return aio__inflate_fail(z, AIO_ECODING, "the CRC-32 is wrong");
+        if (z->format == AIO_CODING_ZLIB && __builtin_bswap32(check) != z->check)
+            return aio__inflate_fail(z, AIO_ECODING, "the Adler-32 is wrong");
+        if (z->format != AIO_CODING_RAW) aio__inflate_take(z, 32);
+        z->state = z->format == AIO_CODING_GZIP ? AIO__IN_SIZE : AIO__IN_REST;
+    }
+    if (z->state == AIO__IN_SIZE) {
+        if (!aio__inflate_need(z, in, 32)) return AIO__STEP_INPUT;
+        if ((uint32_t)z->bits != (uint32_t)z->member)
+            return aio__inflate_fail(z, AIO_ECODING, "the length at the end of the gzip member is wrong");
+        aio__inflate_take(z, 32);
+        z->state = z->leave_rest ? AIO__IN_REST : AIO__IN_NEXT;
+    }
+    return AIO__STEP_ON;
+}
+
+/* Behind a gzip member: another one, or bytes that do not count. */
+static int aio__inflate_next(aio_inflate *z, aio_text *in)
+{
+    if (!aio__inflate_need(z, in, 8)) return AIO__STEP_INPUT;
+    z->state = AIO__IN_NEXT_MAGIC;
+    if ((z->bits & 0xFF) == 0x1F && !aio__inflate_need(z, in, 16)) return AIO__STEP_INPUT;
+    z->state = (z->bits & 0xFFFF) == 0x8B1F ? AIO__IN_GZIP : AIO__IN_REST;
+    return AIO__STEP_ON;
+}
+
+static int aio__inflate_rest(aio_inflate *z, aio_text *in)
+{
+    if (z->leave_rest) return AIO__STEP_STOP;
+    z->bits = z->count = 0;
+    z->taken += in->length;
+    in->data += in->length;
+    in->length = 0;
+    return AIO__STEP_INPUT;
+}
+
+/* Goes on as far as it can. */
+static int aio__inflate_run(aio_inflate *z, aio_text *in)
+{
+    int step = AIO__STEP_ON;
+    while (step == AIO__STEP_ON) {
+        switch (z->state) {
+        case AIO__IN_FORMAT: step = aio__inflate_format(z, in); break;
+        case AIO__IN_ZLIB: step = aio__inflate_zlib(z, in); break;
+        case AIO__IN_GZIP: step = aio__inflate_gzip(z, in); break;
+        case AIO__IN_BLOCK: step = aio__inflate_block(z, in); break;
+        case AIO__IN_STORED_LENGTH:
+        case AIO__IN_STORED: step = aio__inflate_stored(z, in); break;
+        case AIO__IN_COUNTS:
+        case AIO__IN_ORDER: step = aio__inflate_counts(z, in); break;
+        case AIO__IN_LENGTHS: step = aio__inflate_lengths(z, in); break;
+        case AIO__IN_CODES: step = aio__inflate_codes(z, in); break;
+        case AIO__IN_CHECK:
+        case AIO__IN_SIZE: step = aio__inflate_check(z, in); break;
+        case AIO__IN_NEXT:
+        case AIO__IN_NEXT_MAGIC: step = aio__inflate_next(z, in); break;
+        case AIO__IN_REST: step = aio__inflate_rest(z, in); break;
+        case AIO__IN_ERROR: step = AIO__STEP_STOP; break;
+        default: step = aio__inflate_fields(z, in); break;
+        }
+    }
+    return step;
+}
+
+/* What was decoded beyond a limit is not given. */
+static void aio__inflate_limits(aio_inflate *z)
+{
+    uint64_t all = z->made + (z->end - z->given), most = z->max_output;
+    const char *reason = "more output than max_output";
+    if (all > AIO_INFLATE_BURST && z->taken < UINT64_MAX / z->max_ratio && all > z->taken * z->max_ratio) {
+        uint64_t ratio = z->taken * z->max_ratio;
+        if (ratio < AIO_INFLATE_BURST) ratio = AIO_INFLATE_BURST;
+        if (ratio < most) reason = "more output for its input than max_ratio";
+        if (ratio < most) most = ratio;
+    }
+    if (all <= most) return;
+    z->end -= (size_t)(all - most < z->end - z->given ? all - most : z->end - z->given);
+    aio__inflate_fail(z, AIO_ELIMIT, reason);
+}
+
+/* Hands over what is decoded; once all of it is, the window keeps what a match may reach. */
+static size_t aio__inflate_give(aio_inflate *z, uint8_t *out, size_t room)
+{
+    size_t n = z->end - z->given, slide;
+    if (n > room) n = room;
+    if (n) memcpy(out, z->window + z->given, n);
+    z->given += n;
+    z->made += n;
+    if (z->given < z->end || z->end < AIO__INFLATE_FULL || z->state == AIO__IN_ERROR) return n;
+    aio__inflate_sum(z);
+    slide = z->end - AIO_INFLATE_WINDOW;
+    memmove(z->window, z->window + slide, AIO_INFLATE_WINDOW);
+    z->end = z->given = z->checked = AIO_INFLATE_WINDOW;
+    z->start = z->start > slide ? z->start - slide : 0;
+    return n;
+}
+
+AIO_API int aio_inflate_feed(aio_inflate *inflate, aio_text *in, void *out, size_t room, size_t *made)
+{
+    uint8_t *to = (uint8_t *)out;
+    int step = AIO__STEP_ON;
+    for (*made = 0;;) {
+        *made += aio__inflate_give(inflate, to ? to + *made : to, room - *made);
+        if (inflate->given < inflate->end) return 0;
+        if (step == AIO__STEP_INPUT || step == AIO__STEP_STOP) break;
+        step = aio__inflate_run(inflate, in);
+        aio__inflate_limits(inflate);
+    }
+    return inflate->state == AIO__IN_ERROR && !*made ? inflate->code : 0;
+}
+
+AIO_API bool aio_inflate_done(const aio_inflate *inflate)
+{
+    return inflate->given == inflate->end && inflate->state >= AIO__IN_NEXT && inflate->state <= AIO__IN_REST;
+}
+
+AIO_API int aio_inflate_end(aio_inflate *inflate)
+{
+    if (inflate->state == AIO__IN_ERROR) return inflate->code;
+    if (inflate->state >= AIO__IN_NEXT) return 0;
+    inflate->count = 0; /* the offset is that of the end */
+    aio__inflate_fail(inflate, AIO_ECODING, "the input ends too early");
+    return inflate->code;
+}
+
+AIO_API const aio_input_error *aio_inflate_error(const aio_inflate *inflate) { return &inflate->error; }
+
+AIO_API void aio_inflate_close(aio_inflate *inflate) { aio__free(inflate); }
+
+AIO_API aio_inflate *aio_inflate_open_with(const aio_inflate_options *options)
+{
+    AIO__DEFAULTS(aio_inflate_options, options);
+    if (options->format < AIO_CODING_AUTO || options->format > AIO_CODING_RAW || options->max_output < AIO_UNLIMITED
+        || options->max_ratio < AIO_UNLIMITED || options->max_members < 0) {
+        errno = EINVAL;
+        return NULL;
+    }
+    aio_inflate *z = (aio_inflate *)aio__malloc(sizeof *z);
+    if (!z) return NULL;
+    memset(z, 0, offsetof(aio_inflate, code_lengths));
+    pthread_once(&aio__crc_once, aio__crc_make);
+    z->format = (uint8_t)options->format;
+    z->leave_rest = options->leave_rest;
+    z->max_output = options->max_output > 0 ? (uint64_t)options->max_output : UINT64_MAX;
+    z->max_ratio = options->max_ratio > 0 ? (uint64_t)options->max_ratio
+        : options->max_ratio ? UINT64_MAX : (uint64_t)AIO_INFLATE_RATIO;
+    z->max_members = options->max_members ? options->max_members : AIO_INFLATE_MEMBERS;
+    z->error.reason = "";
+    return z;
+}
+
+/* Decodes all of `in` to the end of a buffer that grows with it. 0 or a code. */
+static int aio__inflate_whole(aio_inflate *z, aio_text *in, aio__buffer *buffer)
+{
+    size_t made;
+    do {
+        size_t hint = 4 * in->length < 65536 ? 4 * in->length + 256 : 65536;
+        if (!aio__buffer_reserve(buffer, hint)) return ENOMEM;
+        size_t room = buffer->capacity - buffer->end;
+        int code = aio_inflate_feed(z, in, buffer->data + buffer->end, room, &made);
+        if (code) return code;
+        buffer->end += made;
+    } while (buffer->end == buffer->capacity || made);
+    return aio_inflate_end(z);
+}
+
+AIO_API int aio_inflate_all_with(aio_text *text, const void *data, size_t length, aio_input_error *error,
+                                 const aio_inflate_options *options)
+{
+    AIO__DEFAULTS(aio_inflate_options, options);
+    aio_inflate_options own = *options;
+    aio_text in = { (const char *)data, length };
+    aio__buffer buffer = { NULL, 0, 0, 0 };
+    if (!own.max_output) own.max_output = AIO_INFLATE_ALL_LIMIT;
+    text->data = NULL;
+    text->length = 0;
+    if (error) memset(error, 0, sizeof *error);
+    if (error) error->reason = "";
+    aio_inflate *z = aio_inflate_open_with(&own);
+    if (!z) return errno;
+    int code = aio__inflate_whole(z, &in, &buffer);
+    if (!code && !aio__buffer_append(&buffer, "", 1)) code = ENOMEM;
+    if (error) *error = z->error;
+    aio_inflate_close(z);
+    if (code) {
+        aio__free(buffer.data);
+        return code;
+    }
+    text->data = buffer.data;
+    text->length = buffer.end - 1;
+    return 0;
+}
+
+/* ============================================================================
+ * 51. Coding: deflate
+ *
+ * Matches are found by chains of equal hashes, taken lazily, and gathered into a block; a block is written in whichever
+ * of the three forms is shortest, piece by piece into a small buffer, from which the caller's pieces are filled.
+ * Positions are counted from the first byte and kept in their lowest 16 bits: a table never has to be gone through when
+ * the window moves, as what is too old is seen by its distance, and every match is compared.
+ * ============================================================================ */
+
+enum {
+    AIO__DEFLATE_WINDOW = AIO_INFLATE_WINDOW, AIO__DEFLATE_HASH = 15, AIO__DEFLATE_HASH3 = 12, /* bits */
+    AIO__DEFLATE_SYMBOLS = 16384, AIO__DEFLATE_PENDING = 8192, AIO__DEFLATE_SLACK = 1024, /* more than a block's head */
+    AIO__MATCH_MIN = 3, AIO__MATCH_MAX = 258,
+    AIO__DEFLATE_AHEAD = AIO__MATCH_MAX + 8, /* bytes that looking for a match wants behind the position */
+    AIO__LITERALS = 288, AIO__DISTANCES = 30, AIO__ORDERS = 19
+};
+
+/* How hard to look. */
+typedef struct aio__deflate_level {
+    uint16_t chain; /* candidates for a match */
+    uint16_t good;  /* from this length on, a quarter of them for the next position */
+    uint16_t lazy;  /* the next position is asked before a match shorter than that is taken */
+    uint16_t nice;  /* a match that long is looked for no further */
+} aio__deflate_level;
+
+static const aio__deflate_level aio__deflate_levels[] = { { 56, 8, 24, 128 }, { 6, 8, 0, 32 }, { 1024, 32, 258, 258 } };
+
+/* A Huffman code: of each symbol how often it is used, the code (first bit lowest) and its bits. */
+typedef struct aio__huffman {
+    uint32_t used[AIO__LITERALS];
+    uint16_t code[AIO__LITERALS];
+    uint8_t  bits[AIO__LITERALS];
+} aio__huffman;
+
+enum aio__deflate_state {
+    AIO__OUT_HEADER, AIO__OUT_DATA, AIO__OUT_SYMBOLS, AIO__OUT_STORED, AIO__OUT_BLOCK_END, AIO__OUT_DONE
+};
+
+struct aio_deflate {
+    aio__deflate_level level;
+    uint8_t  state, format, effort; /* effort: AIO_DEFLATE_... */
+    bool     last;               /* is the block that is written */
+    bool     flushed, marked;    /* since the latest input; an empty block is to follow */
+    size_t   block, at, end;     /* window: where the block begins, the next position, the end of the input */
+    uint32_t base;               /* position of the window's first byte */
+    uint32_t check;
+    uint64_t taken;
+    uint32_t count, written;     /* symbols of the block; how many are written */
+    size_t   covered, piece;     /* where it ends in the window; bytes of a stored piece that are still to come */
+    unsigned held, held_distance; /* a match of the byte before the position, until the next one is known */
+    uint64_t bits;               /* on their way to `pending` */
+    unsigned bit_count;
+    size_t   pending_start, pending_end;
+    aio__huffman literals, distances;
+    uint32_t symbols[AIO__DEFLATE_SYMBOLS]; /* a literal, or distance << 16 | length */
+    uint16_t head[1 << AIO__DEFLATE_HASH];  /* the latest position of each hash of 4 bytes */
+    uint16_t head3[1 << AIO__DEFLATE_HASH3]; /* of 3 bytes */
+    uint16_t prev[AIO__DEFLATE_WINDOW];     /* the one before, of a position */
+    uint8_t  pending[AIO__DEFLATE_PENDING + AIO__DEFLATE_SLACK];
+    uint8_t  window[2 * AIO__DEFLATE_WINDOW + 8];
+};
+
+/* The symbol of a length or distance (RFC 1951, 3.2.5), and how many extra bits it has. */
+static inline unsigned aio__deflate_length(unsigned length, unsigned *extra)
+{
+    unsigned n = length - 3;
+    *extra = 0;
+    if (n < 8) return 257 + n;
+    if (n == 255) return 285;
+    *extra = 29 - (unsigned)__builtin_clz(n);
+    return 257 + 4 * *extra + (n >> *extra);
+}
+
+static inline unsigned aio__deflate_distance(unsigned distance, unsigned *extra)
+{
+    unsigned n = distance - 1;
+    *extra = 0;
+    if (n < 4) return n;
+    *extra = 30 - (unsigned)__builtin_clz(n);
+    return 2 * *extra + (n >> *extra);
+}
+
+/* ---- Huffman codes ---- */
+
+/* Sorts by the upper bits, how often a symbol is used (less than 2^16), in two passes of 8 bits. */
+static void aio__huffman_sort(uint32_t *items, unsigned count)
+{
+    uint32_t other[AIO__LITERALS], *from = items, *to = other;
+    for (unsigned shift = 16; shift <= 24; shift += 8) {
+        uint16_t places[256] = { 0 };
+        unsigned sum = 0;
+        for (unsigned i = 0; i < count; i++) places[from[i] >> shift & 0xFF]++;
+        for (unsigned i = 0; i < 256; i++) {
+            unsigned n = places[i];
+            places[i] = (uint16_t)sum;
+            sum += n;
+        }
+        for (unsigned i = 0; i < count; i++) to[places[from[i] >> shift & 0xFF]++] = from[i];
+        from = to;
+        to = items;
+    }
+}
+
+/* Depths of the leaves of Huffman's tree, in place: ascending weights become descending depths (Moffat, Katajainen). */
+static void aio__huffman_depths(uint32_t *a, int n)
+{
+    int root = 0, leaf = 2, next, free_, used, depth;
+    a[0] += a[1];
+    for (next = 1; next < n - 1; next++) {
+        if (leaf >= n || a[root] < a[leaf]) {
+            a[next] = a[root];
+            a[root++] = (uint32_t)next;
+        } else a[next] = a[leaf++];
+        if (leaf >= n || (root < next && a[root] < a[leaf])) {
+            a[next] += a[root];
+            a[root++] = (uint32_t)next;
+        } else a[next] += a[leaf++];
+    }
+    a[n - 2] = 0;
+    for (next = n - 3; next >= 0; next--) a[next] = a[a[next]] + 1;
+    for (free_ = 1, used = 0, depth = 0, root = n - 2, next = n - 1; free_ > 0; free_ = 2 * used, depth++, used = 0) {
+        for (; root >= 0 && a[root] == (uint32_t)depth; root--) used++;
+        for (; free_ > used; free_--) a[next--] = (uint32_t)depth;
+    }
+}
+
+/* Makes codes of depth `most` at the most, from how many there are of each depth: those that are deeper come up, and
+ * for each that is then too many a less deep one makes room. */
+static void aio__huffman_limit(unsigned *counts, unsigned deepest, unsigned most)
+{
+    uint32_t sum = 0;
+    for (; deepest > most; deepest--) {
+        counts[most] += counts[deepest];
+        counts[deepest] = 0;
+    }
+    for (unsigned i = 1; i <= most; i++) sum += counts[i] << (most - i);
+    for (; sum > 1u << most; sum--) {
+        unsigned i = most - 1;
+        while (!counts[i]) i--;
+        counts[i]--;
+        counts[i + 1] += 2;
+        counts[most]--;
+    }
+}
+
+/* The codes of given lengths, RFC 1951, 3.2.2. */
+static void aio__huffman_codes(aio__huffman *h, unsigned count)
+{
+    unsigned counts[16] = { 0 }, next[16], code = 0;
+    for (unsigned i = 0; i < count; i++) counts[h->bits[i]]++;
+    counts[0] = 0;
+    for (unsigned i = 1; i < 16; i++) next[i] = code = (code + counts[i - 1]) << 1;
+    for (unsigned i = 0; i < count; i++) {
+        unsigned forward = h->bits[i] ? next[h->bits[i]]++ : 0, backward = 0;
+        for (unsigned k = 0; k < h->bits[i]; k++, forward >>= 1) backward = backward << 1 | (forward & 1);
+        h->code[i] = (uint16_t)backward;
+    }
+}
+
+/* The best code for how often its symbols are used, none with more than `most` bits. */
+static void aio__huffman_make(aio__huffman *h, unsigned count, unsigned most)
+{
+    uint32_t items[AIO__LITERALS], weights[AIO__LITERALS] = { 0 };
+    unsigned n = 0, counts[AIO__LITERALS + 1] = { 0 };
+    for (unsigned i = 0; i < count; i++)
+        if (h->used[i]) items[n++] = h->used[i] << 16 | i;
+    memset(h->bits, 0, count);
+    for (unsigned i = 0; n < 2; i++) /* two codes at least: not every decoder takes one */
+        if (!h->used[i]) items[n++] = i;
+    aio__huffman_sort(items, n);
+    for (unsigned i = 0; i < n; i++) weights[i] = items[i] >> 16;
+    aio__huffman_depths(weights, (int)n);
+    for (unsigned i = 0; i < n; i++) counts[weights[i]]++;
+    aio__huffman_limit(counts, weights[0], most);
+    for (unsigned i = 0, depth = most; i < n; i++) {
+        while (!counts[depth]) depth--;
+        counts[depth]--;
+        h->bits[items[i] & 0xFFFF] = (uint8_t)depth;
+    }
+    aio__huffman_codes(h, count);
+}
+
+static void aio__huffman_fixed(aio__huffman *literals, aio__huffman *distances)
+{
+    memset(literals->bits, 8, 144);
+    memset(literals->bits + 144, 9, 112);
+    memset(literals->bits + 256, 7, 24);
+    memset(literals->bits + 280, 8, 8);
+    memset(distances->bits, 5, AIO__DISTANCES);
+    aio__huffman_codes(literals, AIO__LITERALS);
+    aio__huffman_codes(distances, AIO__DISTANCES);
+}
+
+/* ---- writing ---- */
+
+/* At most 16 bits for each call, or up to 56 in all between two of aio__deflate_settle. */
+static inline void aio__deflate_put(aio_deflate *z, uint64_t value, unsigned bits)
+{
+    z->bits |= value << z->bit_count;
+    z->bit_count += bits;
+}
+
+static inline void aio__deflate_settle(aio_deflate *z)
+{
+    aio__store64(z->pending + z->pending_end, z->bits);
+    z->pending_end += z->bit_count / 8;
+    z->bits >>= z->bit_count & ~7u;
+    z->bit_count &= 7;
+}
+
+/* Up to a whole byte. */
+static void aio__deflate_align(aio_deflate *z)
+{
+    z->bit_count = (z->bit_count + 7) & ~7u;
+    aio__deflate_settle(z);
+}
+
+/* The lengths of both codes, with their repetitions shortened: symbol | extra << 8, RFC 1951, 3.2.7. How many. */
+static unsigned aio__deflate_lengths(const uint8_t *lengths, unsigned count, uint16_t *out, uint32_t *used)
+{
+    unsigned n = 0;
+    for (unsigned i = 0, run; i < count; i += run) {
+        unsigned length = lengths[i], symbol = length, extra = 0;
+        for (run = 1; i + run < count && lengths[i + run] == length; run++) { }
+        if (!length && run >= 3) {
+            if (run > 138) run = 138;
+            symbol = run < 11 ? 17 : 18;
+            extra = run - (run < 11 ? 3 : 11);
+        } else if (i && lengths[i - 1] == length && run >= 3) {
+            if (run > 6) run = 6;
+            symbol = 16;
+            extra = run - 3;
+        } else run = 1;
+        out[n++] = (uint16_t)(symbol | extra << 8);
+        used[symbol]++;
+    }
+    return n;
+}
+
+static unsigned aio__deflate_extra(unsigned symbol)
+{
+    return symbol < 16 ? 0 : symbol == 16 ? 2 : symbol == 17 ? 3 : 7;
+}
+
+/* What is written before the symbols of a block with codes of its own. */
+typedef struct aio__deflate_head {
+    aio__huffman orders;
+    unsigned     literals, distances, count, lengths;
+    uint16_t     length[AIO__LITERALS + AIO__DISTANCES];
+    uint64_t     bits; /* that it takes */
+} aio__deflate_head;
+
+static const uint8_t aio__deflate_order[AIO__ORDERS] = { 16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1,
+                                                         15 };
+
+static void aio__deflate_head_make(aio_deflate *z, aio__deflate_head *head)
+{
+    uint8_t lengths[AIO__LITERALS + AIO__DISTANCES];
+    head->literals = 286;
+    while (!z->literals.bits[head->literals - 1]) head->literals--;
+    head->distances = AIO__DISTANCES;
+    while (!z->distances.bits[head->distances - 1]) head->distances--;
+    memcpy(lengths, z->literals.bits, head->literals);
+    memcpy(lengths + head->literals, z->distances.bits, head->distances);
+    memset(head->orders.used, 0, AIO__ORDERS * sizeof *head->orders.used);
+    head->lengths = aio__deflate_lengths(lengths, head->literals + head->distances, head->length, head->orders.used);
+    aio__huffman_make(&head->orders, AIO__ORDERS, 7);
+    head->count = AIO__ORDERS;
+    while (!head->orders.bits[aio__deflate_order[head->count - 1]]) head->count--;
+    head->bits = 14 + 3 * head->count;
+    for (unsigned i = 0; i < AIO__ORDERS; i++)
+        head->bits += (uint64_t)head->orders.used[i] * (head->orders.bits[i] + aio__deflate_extra(i));
+}
+
+static void aio__deflate_head_write(aio_deflate *z, const aio__deflate_head *head)
+{
+    aio__deflate_put(z, head->literals - 257, 5);
+    aio__deflate_put(z, head->distances - 1, 5);
+    aio__deflate_put(z, head->count - 4, 4);
+    aio__deflate_settle(z);
+    for (unsigned i = 0; i < head->count; i++) {
+        aio__deflate_put(z, head->orders.bits[aio__deflate_order[i]], 3);
+        aio__deflate_settle(z);
+    }
+    for (unsigned i = 0; i < head->lengths; i++) {
+        unsigned symbol = head->length[i] & 0xFF;
+        aio__deflate_put(z, head->orders.code[symbol], head->orders.bits[symbol]);
+        aio__deflate_put(z, head->length[i] >> 8, aio__deflate_extra(symbol));
+        aio__deflate_settle(z);
+    }
+}
+
+/* Bits that the block's symbols take, extra ones and the end included. */
+static uint64_t aio__deflate_cost(const aio_deflate *z)
+{
+    uint64_t cost = 0;
+    for (unsigned i = 0; i < 286; i++) {
+        unsigned extra = i < 265 || i == 285 ? 0 : (i - 261) / 4;
+        cost += (uint64_t)z->literals.used[i] * (z->literals.bits[i] + extra);
+    }
+    for (unsigned i = 0; i < AIO__DISTANCES; i++)
+        cost += (uint64_t)z->distances.used[i] * (z->distances.bits[i] + (i < 4 ? 0 : i / 2 - 1));
+    return cost;
+}
+
+/* The block has its symbols: chooses how to write it, and writes what comes before them. */
+static void aio__deflate_block(aio_deflate *z, bool last)
+{
+    aio__deflate_head head;
+    z->covered = z->at - (z->held ? 1 : 0);
+    size_t raw = z->covered - z->block;
+    z->literals.used[256] = 1;
+    aio__huffman_make(&z->literals, 286, 15);
+    aio__huffman_make(&z->distances, AIO__DISTANCES, 15);
+    aio__deflate_head_make(z, &head);
+    uint64_t dynamic = head.bits + aio__deflate_cost(z), stored = 8 * (uint64_t)raw + 40 * (1 + raw / 65535);
+    uint8_t literals[AIO__LITERALS], distances[AIO__DISTANCES];
+    memcpy(literals, z->literals.bits, AIO__LITERALS);
+    memcpy(distances, z->distances.bits, AIO__DISTANCES);
+    aio__huffman_fixed(&z->literals, &z->distances);
+    uint64_t fixed = aio__deflate_cost(z);
+    z->last = last;
+    z->written = 0;
+    if (stored <= dynamic && stored <= fixed && z->block != SIZE_MAX) {
+        z->state = AIO__OUT_STORED;
+        return;
+    }
+    aio__deflate_put(z, last, 1);
+    aio__deflate_put(z, fixed <= dynamic ? 1 : 2, 2);
+    aio__deflate_settle(z);
+    z->state = AIO__OUT_SYMBOLS;
+    if (fixed <= dynamic) return;
+    memcpy(z->literals.bits, literals, AIO__LITERALS);
+    memcpy(z->distances.bits, distances, AIO__DISTANCES);
+    aio__huffman_codes(&z->literals, 286);
+    aio__huffman_codes(&z->distances, AIO__DISTANCES);
+    aio__deflate_head_write(z, &head);
+}
+
+static void aio__deflate_match(aio_deflate *z, uint32_t symbol)
+{
+    unsigned length = symbol & 0xFFFF, distance = symbol >> 16, extra;
+    unsigned code = aio__deflate_length(length, &extra);
+    aio__deflate_put(z, z->literals.code[code], z->literals.bits[code]);
+    aio__deflate_put(z, (length - 3) & ((1u << extra) - 1), code == 285 ? 0 : extra);
+    code = aio__deflate_distance(distance, &extra);
+    aio__deflate_put(z, z->distances.code[code], z->distances.bits[code]);
+    aio__deflate_put(z, (distance - 1) & ((1u << extra) - 1), extra);
+}
+
+/* As many symbols as there is room for. */
+static void aio__deflate_symbols(aio_deflate *z)
+{
+    while (z->written < z->count) {
+        if (z->pending_end >= AIO__DEFLATE_PENDING) return;
+        uint32_t symbol = z->symbols[z->written++];
+        if (symbol >> 16) aio__deflate_match(z, symbol);
+        else aio__deflate_put(z, z->literals.code[symbol], z->literals.bits[symbol]);
+        aio__deflate_settle(z);
+    }
+    if (z->pending_end >= AIO__DEFLATE_PENDING) return;
+    aio__deflate_put(z, z->literals.code[256], z->literals.bits[256]);
+    aio__deflate_settle(z);
+    z->state = AIO__OUT_BLOCK_END;
+}
+
+/* As much as there is room for of a block that is stored, in pieces of up to 65535 bytes. */
+static void aio__deflate_stored(aio_deflate *z)
+{
+    size_t left = z->covered - z->block, room = AIO__DEFLATE_PENDING - z->pending_end;
+    if (room < 64) return;
+    if (!z->piece) {
+        z->piece = left < 65535 ? left : 65535;
+        aio__deflate_put(z, z->last && z->piece == left, 3);
+        aio__deflate_align(z);
+        aio__deflate_put(z, z->piece, 16);
+        aio__deflate_put(z, ~z->piece & 0xFFFF, 16);
+        aio__deflate_settle(z);
+        room -= 8;
+    }
+    size_t n = z->piece < room ? z->piece : room;
+    memcpy(z->pending + z->pending_end, z->window + z->block, n);
+    z->pending_end += n;
+    z->block += n;
+    z->piece -= n;
+    if (z->block == z->covered) z->state = AIO__OUT_BLOCK_END;
+}
+
+/* ---- matches ---- */
+
+static inline uint32_t aio__deflate_hash(const uint8_t *at)
+{
+    return ((uint32_t)aio__load64(at) * 2654435761u) >> (32 - AIO__DEFLATE_HASH);
+}
+
+static inline uint32_t aio__deflate_hash3(const uint8_t *at)
+{
+    return (((uint32_t)aio__load64(at) << 8) * 2654435761u) >> (32 - AIO__DEFLATE_HASH3);
+}
+
+/* Puts a position in its chain: the one before it there. */
+static inline uint16_t aio__deflate_insert(aio_deflate *z, size_t at)
+{
+    uint32_t hash = aio__deflate_hash(z->window + at), position = z->base + (uint32_t)at;
+    uint16_t before = z->head[hash];
+    z->head[hash] = (uint16_t)position;
+    z->prev[position % AIO__DEFLATE_WINDOW] = before;
+    return before;
+}
+
+/* How many bytes are the same, up to `most`. */
+static inline unsigned aio__deflate_same(const uint8_t *a, const uint8_t *b, unsigned from, unsigned most)
+{
+    while (from < most) {
+        uint64_t differ = aio__load64(a + from) ^ aio__load64(b + from);
+        if (differ) {
+            from += (unsigned)__builtin_ctzll(differ) / 8;
+            break;
+        }
+        from += 8;
+    }
+    return from < most ? from : most;
+}
+
+/* The longest match, if it is longer than `best`, which is 3 at least; of several the nearest. */
+static unsigned aio__deflate_longest(const aio_deflate *z, uint16_t candidate, unsigned chain, unsigned best,
+                                     unsigned *distance)
+{
+    const uint8_t *here = z->window + z->at;
+    size_t far = z->at < AIO__DEFLATE_WINDOW ? z->at : (size_t)AIO__DEFLATE_WINDOW, ahead = z->end - z->at;
+    unsigned most = ahead < AIO__MATCH_MAX ? (unsigned)ahead : (unsigned)AIO__MATCH_MAX, last = 0;
+    uint16_t position = (uint16_t)(z->base + (uint32_t)z->at);
+    if (best >= most) return best;
+    uint32_t begin = (uint32_t)aio__load64(here), end = (uint32_t)aio__load64(here + best - 3);
+    for (; chain; chain--) {
+        unsigned back = (uint16_t)(position - candidate);
+        if (back <= last || back > far) break; /* older than the window: its place has another's now */
+        const uint8_t *there = here - back;
+        last = back;
+        candidate = z->prev[candidate % AIO__DEFLATE_WINDOW];
+        if ((uint32_t)aio__load64(there + best - 3) != end || (uint32_t)aio__load64(there) != begin) continue;
+        unsigned length = aio__deflate_same(here, there, 4, most);
+        if (length <= best) continue;
+        best = length;
+        *distance = back;
+        if (length >= most || length >= z->level.nice) break;
+        end = (uint32_t)aio__load64(here + best - 3);
+    }
+    return best;
+}
+
+/* A match of three bytes, near enough to be worth it. */
+static unsigned aio__deflate_three(aio_deflate *z, unsigned *distance)
+{
+    const uint8_t *here = z->window + z->at;
+    uint32_t hash = aio__deflate_hash3(here), position = z->base + (uint32_t)z->at;
+    unsigned back = (uint16_t)(position - z->head3[hash]);
+    z->head3[hash] = (uint16_t)position;
+    if (!back || back > 4096 || back > z->at) return 0;
+    if ((((uint32_t)aio__load64(here) ^ (uint32_t)aio__load64(here - back)) & 0xFFFFFF) != 0) return 0;
+    *distance = back;
+    return 3;
+}
+
+static inline void aio__deflate_literal(aio_deflate *z, uint8_t byte)
+{
+    z->symbols[z->count++] = byte;
+    z->literals.used[byte]++;
+}
+
+/* A match that begins `passed` bytes before the position, which goes behind it. */
+static void aio__deflate_take(aio_deflate *z, unsigned length, unsigned distance, unsigned passed)
+{
+    unsigned extra;
+    z->symbols[z->count++] = distance << 16 | length;
+    z->literals.used[aio__deflate_length(length, &extra)]++;
+    z->distances.used[aio__deflate_distance(distance, &extra)]++;
+    size_t stop = z->at + length - passed, hashed = z->end < 4 ? 0 : z->end - 3;
+    if (hashed > stop) hashed = stop;
+    while (++z->at < hashed) aio__deflate_insert(z, z->at);
+    z->at = stop;
+    z->held = 0;
+}
+
+/* The best match at the position that is better than the one held, which begins a byte before; 0: none. */
+static unsigned aio__deflate_find(aio_deflate *z, unsigned *distance)
+{
+    unsigned held = z->held, chain = z->level.chain;
+    if (z->end - z->at < 4) return 0;
+    uint16_t candidate = aio__deflate_insert(z, z->at);
+    unsigned length = held < 3 ? 3 : held;
+    if (held >= z->level.good) chain /= 4;
+    unsigned found = aio__deflate_longest(z, candidate, chain, length, distance);
+    unsigned three = aio__deflate_three(z, found > length || held ? &chain : distance);
+    return found > length ? found : held ? 0 : three;
+}
+
+/* Makes symbols until the block is full, or what is ahead would not do for the longest match, unless `all` is. */
+static void aio__deflate_search(aio_deflate *z, bool all)
+{
+    while (z->count < AIO__DEFLATE_SYMBOLS) {
+        size_t ahead = z->end - z->at;
+        unsigned distance = 0;
+        if (ahead < AIO__DEFLATE_AHEAD && !(all && ahead)) return;
+        unsigned length = aio__deflate_find(z, &distance);
+        if (z->held && length <= z->held) aio__deflate_take(z, z->held, z->held_distance, 1);
+        else if (length && length >= z->level.lazy) {
+            if (z->held) aio__deflate_literal(z, z->window[z->at - 1]);
+            aio__deflate_take(z, length, distance, 0);
+        } else {
+            if (z->held) aio__deflate_literal(z, z->window[z->at - 1]);
+            if (!length) aio__deflate_literal(z, z->window[z->at]);
+            z->held = length;
+            z->held_distance = distance;
+            z->at++;
+        }
+    }
+}
+
+/* ---- steps ---- */
+
+/* Moves what a match may reach to the front when the position is near the end, and takes what input has room. */
+static void aio__deflate_fill(aio_deflate *z, aio_text *in)
+{
+    if (z->end == 2 * AIO__DEFLATE_WINDOW && z->end - z->at < AIO__DEFLATE_AHEAD) {
+        size_t slide = z->at - AIO__DEFLATE_WINDOW;
+        z->end -= slide;
+        memmove(z->window, z->window + slide, z->end);
+        z->at = AIO__DEFLATE_WINDOW;
+        z->base += (uint32_t)slide;
+        z->block = z->block == SIZE_MAX || z->block < slide ? SIZE_MAX : z->block - slide;
+    }
+    size_t n = 2 * AIO__DEFLATE_WINDOW - z->end;
+    if (n > in->length) n = in->length;
+    if (!n) return;
+    uint8_t *to = z->window + z->end;
+    memcpy(to, in->data, n);
+    if (z->format == AIO_CODING_GZIP) z->check = aio__crc32(z->check, to, n);
+    else if (z->format == AIO_CODING_ZLIB) z->check = aio__adler32(z->check, to, n);
+    z->flushed = false;
+    z->taken += n;
+    z->end += n;
+    in->data += n;
+    in->length -= n;
+}
+
+static void aio__deflate_header(aio_deflate *z)
+{
+    static const uint8_t gzip[3] = { 0, 4, 2 }, zlib[3] = { 0x9C, 0x01, 0xDA };
+    z->state = AIO__OUT_DATA;
+    if (z->format == AIO_CODING_GZIP) {
+        aio__deflate_put(z, 0x088B1F, 32); /* no flags, no time */
+        aio__deflate_settle(z);
+        aio__deflate_put(z, (uint64_t)gzip[z->effort] << 32 | UINT64_C(0xFF) << 40, 48); /* of an unknown system */
+    } else if (z->format == AIO_CODING_ZLIB) aio__deflate_put(z, 0x78 | (uint32_t)zlib[z->effort] << 8, 16);
+    aio__deflate_settle(z);
+}
+
+static void aio__deflate_trailer(aio_deflate *z)
+{
+    z->state = AIO__OUT_DONE;
+    aio__deflate_align(z);
+    if (z->format == AIO_CODING_GZIP) {
+        aio__deflate_put(z, z->check, 32);
+        aio__deflate_settle(z);
+        aio__deflate_put(z, (uint32_t)z->taken, 32);
+    } else if (z->format == AIO_CODING_ZLIB) aio__deflate_put(z, __builtin_bswap32(z->check), 32);
+    aio__deflate_settle(z);
+}
+
+/* An empty stored block, which ends on a whole byte. */
+static void aio__deflate_mark(aio_deflate *z)
+{
+    aio__deflate_put(z, 0, 3);
+    aio__deflate_align(z);
+    aio__deflate_put(z, 0xFFFF0000, 32);
+    aio__deflate_settle(z);
+    z->flushed = true;
+    z->marked = false;
+}
+
+static void aio__deflate_block_end(aio_deflate *z)
+{
+    memset(z->literals.used, 0, sizeof z->literals.used);
+    memset(z->distances.used, 0, sizeof z->distances.used);
+    z->count = 0;
+    z->block = z->covered;
+    z->state = AIO__OUT_DATA;
+    if (z->last) aio__deflate_trailer(z);
+    else if (z->marked) aio__deflate_mark(z);
+}
+
+/* Whether it can go on: not when it wants more input. */
+static bool aio__deflate_data(aio_deflate *z, aio_text *in, enum aio_deflate_flush flush)
+{
+    aio__deflate_fill(z, in);
+    bool all = flush != AIO_DEFLATE_MORE && !in->length;
+    aio__deflate_search(z, all);
+    if (z->count >= AIO__DEFLATE_SYMBOLS) aio__deflate_block(z, false);
+    else if (in->length) return true;
+    else if (!all || (flush == AIO_DEFLATE_FLUSH && z->flushed)) return false;
+    else if (flush == AIO_DEFLATE_FINISH) aio__deflate_block(z, true);
+    else if (z->count) {
+        z->marked = true;
+        aio__deflate_block(z, false);
+    } else aio__deflate_mark(z);
+    return true;
+}
+
+AIO_API int aio_deflate_feed(aio_deflate *deflate, aio_text *in, void *out, size_t room, size_t *made,
+                             enum aio_deflate_flush flush)
+{
+    aio_deflate *z = deflate;
+    bool on = true;
+    for (*made = 0;;) {
+        size_t n = z->pending_end - z->pending_start;
+        if (n > room - *made) n = room - *made;
+        if (n) memcpy((uint8_t *)out + *made, z->pending + z->pending_start, n);
+        *made += n;
+        z->pending_start += n;
+        if (z->pending_start < z->pending_end) return 0;
+        z->pending_start = z->pending_end = 0;
+        if (!on) return 0;
+        switch (z->state) {
+        case AIO__OUT_HEADER: aio__deflate_header(z); break;
+        case AIO__OUT_DATA: on = aio__deflate_data(z, in, flush); break;
+        case AIO__OUT_SYMBOLS: aio__deflate_symbols(z); break;
+        case AIO__OUT_STORED: aio__deflate_stored(z); break;
+        case AIO__OUT_BLOCK_END: aio__deflate_block_end(z); break;
+        default: return in->length ? EINVAL : 0;
+        }
+    }
+}
+
+AIO_API bool aio_deflate_done(const aio_deflate *deflate)
+{
+    return deflate->state == AIO__OUT_DONE && deflate->pending_start == deflate->pending_end;
+}
+
+AIO_API void aio_deflate_close(aio_deflate *deflate) { aio__free(deflate); }
+
+AIO_API aio_deflate *aio_deflate_open_with(const aio_deflate_options *options)
+{
+    AIO__DEFAULTS(aio_deflate_options, options);
+    if (options->format < AIO_CODING_AUTO || options->format > AIO_CODING_RAW || options->level < AIO_DEFLATE_DEFAULT
+        || options->level > AIO_DEFLATE_BEST) {
+        errno = EINVAL;
+        return NULL;
+    }
+    aio_deflate *z = (aio_deflate *)aio__calloc(sizeof *z);
+    if (!z) return NULL;
+    pthread_once(&aio__crc_once, aio__crc_make);
+    z->format = (uint8_t)(options->format ? options->format : AIO_CODING_GZIP);
+    z->effort = (uint8_t)options->level;
+    z->level = aio__deflate_levels[options->level];
+    z->check = z->format == AIO_CODING_ZLIB;
+    return z;
+}
+
+AIO_API int aio_deflate_all_with(aio_text *text, const void *data, size_t length, const aio_deflate_options *options)
+{
+    aio_text in = { (const char *)data, length };
+    aio__buffer buffer = { NULL, 0, 0, 0 };
+    bool grown = true;
+    size_t made;
+    text->data = NULL;
+    text->length = 0;
+    aio_deflate *z = aio_deflate_open_with(options);
+    if (!z) return errno;
+    do {
+        grown = aio__buffer_reserve(&buffer, in.length / 4 + 1024);
+        if (!grown) break;
+        aio_deflate_feed(z, &in, buffer.data + buffer.end, buffer.capacity - buffer.end, &made, AIO_DEFLATE_FINISH);
+        buffer.end += made;
+    } while (!aio_deflate_done(z));
+    aio_deflate_close(z);
+    if (!grown) {
+        aio__free(buffer.data);
+        return ENOMEM;
+    }
+    text->data = buffer.data;
+    text->length = buffer.end;
+    return 0;
+}
+
+/* ============================================================================
+ * 52. HTTP messages
  *
  * RFC 9112: heads in and out, body framing, dates. The parser goes line by line over the bytes as they arrive, and
  * copies nothing until the head is whole. What a hostile peer may send is refused with a reason. Responses are read
@@ -18548,7 +20204,7 @@ static inline const char *aio__http_clock_text(aio__http_clock *clock, int64_t s
 }
 
 /* ============================================================================
- * 50. HTTP bodies: framing, stages, reader
+ * 53. HTTP bodies: framing, stages, reader
  *
  * A body on its way in (RFC 9112 6 and 7), for the client and the server. The framing tells data from what is between;
  * decoders, if there are any, make of it the data that are meant; a limit; and the user, who has pieces in place, or
@@ -19137,7 +20793,7 @@ static aio_text_task *aio__body_read(aio__body_reader *in, bool all)
 }
 
 /* ============================================================================
- * 51. Proxies: HTTP CONNECT and SOCKS
+ * 54. Proxies: HTTP CONNECT and SOCKS
  *
  * From a stream to a proxy to one through it: HTTP's CONNECT (RFC 9110 9.3.6), SOCKS4 and 4a, SOCKS5 (RFC 1928, 1929),
  * for each proxy of a chain. A handshake is a machine that is fed what the proxy says, and says what to send next. Then
@@ -19853,7 +21509,7 @@ static int aio__netrc_read(char **text)
 }
 
 /* ============================================================================
- * 52. Connecting: names and addresses
+ * 55. Connecting: names and addresses
  *
  * From a host's name to a stream: the name is looked up, its addresses race; proxies lead on from there; TLS is put on
  * what stands. Calls names, streams, TLS and proxies.
@@ -20199,7 +21855,7 @@ AIO_API aio_stream_task *aio_open_unix_connection_with(const char *path, const a
 }
 
 /* ============================================================================
- * 53. Transports: protocols over streams
+ * 56. Transports: protocols over streams
  *
  * A stream with an aio__transport: its descriptor's works run what is here, which reads into a buffer of the loop's
  * and calls the protocol. It ends by connection_lost, which is queued; only after that the stream is freed. May call
@@ -20475,7 +22131,7 @@ AIO_API aio_server_task *aio_create_unix_server_with(const aio_protocol *protoco
 }
 
 /* ============================================================================
- * 54. Connections: the pool
+ * 57. Connections: the pool
  *
  * The client's connector: keep-alive connections by origin, and who waits for one. A connection object is the right to
  * one of `limit` places; it is busy, and has no stream yet or one, or it is idle, and its socket is watched so that a
@@ -20871,7 +22527,7 @@ static void aio__connector_free(aio__connector *c)
 }
 
 /* ============================================================================
- * 55. HTTP client: session, request, response
+ * 58. HTTP client: session, request, response
  *
  * One request is one coroutine (aio__fetching), whose frame holds copies of what it was given. Everything else of a
  * request and its response is an exchange, which outlives the coroutine as the user's aio_response, and is used again,
@@ -21951,7 +23607,7 @@ AIO_API size_t aio_session_busy(const aio_session *session) { return session ? s
 AIO_API size_t aio_session_idle(const aio_session *session) { return session ? session->connector.idle_count : 0; }
 
 /* ============================================================================
- * 56. HTTP server: connections and handlers
+ * 59. HTTP server: connections and handlers
  *
  * One connection is one coroutine (aio__serving) in an aio_server: a head, its handler, what is left of the body, the
  * next head; so pipelined requests are answered in order. What it knows is an aio__served, which begins with the user's
@@ -22754,7 +24410,7 @@ AIO_API aio_server_task *aio_start_http_server_with(aio_request_handler *handler
 }
 
 /* ============================================================================
- * 57. Introspection: task dump and call graph
+ * 60. Introspection: task dump and call graph
  *
  * Walks what waits for what, and only reads. Called by nobody above. Downwards through the frames of a task to what the
  * innermost awaits, and that one's children (ops->child); upwards through the waiters. A path may lead in a circle, and

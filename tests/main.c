@@ -4,6 +4,7 @@
 
 #include "harness.h"
 
+#include "test_coding.c"
 #include "test_combinators.c"
 #include "test_descriptors.c"
 #include "test_datagrams.c"

@@ -6,6 +6,9 @@
 #define LLVMFuzzerTestOneInput fuzz_chunked
 #include "fuzz/fuzz_chunked.c"
 #undef LLVMFuzzerTestOneInput
+#define LLVMFuzzerTestOneInput fuzz_deflate
+#include "fuzz/fuzz_deflate.c"
+#undef LLVMFuzzerTestOneInput
 #define LLVMFuzzerTestOneInput fuzz_dns
 #include "fuzz/fuzz_dns.c"
 #undef LLVMFuzzerTestOneInput
@@ -14,6 +17,9 @@
 #undef LLVMFuzzerTestOneInput
 #define LLVMFuzzerTestOneInput fuzz_http_response
 #include "fuzz/fuzz_http_response.c"
+#undef LLVMFuzzerTestOneInput
+#define LLVMFuzzerTestOneInput fuzz_inflate
+#include "fuzz/fuzz_inflate.c"
 #undef LLVMFuzzerTestOneInput
 #define LLVMFuzzerTestOneInput fuzz_netrc
 #include "fuzz/fuzz_netrc.c"
@@ -26,9 +32,9 @@
 #undef LLVMFuzzerTestOneInput
 
 static const struct corpus { const char *name; int (*target)(const uint8_t *, size_t); } corpora[] = {
-    { "chunked", fuzz_chunked }, { "dns", fuzz_dns }, { "http_request", fuzz_http_request },
-    { "http_response", fuzz_http_response }, { "netrc", fuzz_netrc }, { "socks", fuzz_socks },
-    { "url", fuzz_url },
+    { "chunked", fuzz_chunked }, { "deflate", fuzz_deflate }, { "dns", fuzz_dns },
+    { "http_request", fuzz_http_request }, { "http_response", fuzz_http_response }, { "inflate", fuzz_inflate },
+    { "netrc", fuzz_netrc }, { "socks", fuzz_socks }, { "url", fuzz_url },
 };
 enum { CORPORA = sizeof corpora / sizeof *corpora };
 static char corpus_path[512]; /* what is being replayed */
