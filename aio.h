@@ -2303,6 +2303,11 @@ AIO_API aio_text aio_response_head(const aio_response *response);
 /* The fields that came after a chunked body, once all of it has been read; before, and if there were none, an empty
  * list. They are up to the server: what concerns framing or the connection means nothing there. NULL without memory. */
 AIO_API const aio_headers *aio_response_trailers(aio_response *response);
+/* The connection of a response that switches protocols, a 101 or a 2xx to CONNECT: a stream of yours, with what has
+ * come after the head unread (aio_stream_unread). The response still has to be released, which ends a connection that
+ * nobody has taken. NULL, with errno: EINVAL for any other response; AIO_ERUNTIME, it was taken before, or the session
+ * is closed. */
+AIO_API aio_stream *aio_response_upgrade(aio_response *response);
 /* Fails with AIO_ESTATUS for a status from 400 on. aiohttp: raise_for_status() */
 AIO_API aio_future *aio_response_raise_for_status(const aio_response *response);
 /* Takes the response. Its connection goes back to the pool if the body has been read or has come already, else it is
@@ -22147,7 +22152,7 @@ typedef struct aio__connection { /* one of the connector's places */
     aio__node   idle;      /* in host->idle, oldest first */
     aio__origin  *host;
     aio_stream *stream;    /* NULL: not connected yet, or not any more */
-    aio__body_reader *reader; /* busy: what reads from the stream */
+    aio__body_reader *reader; /* what reads a body from the stream, or NULL */
     int64_t     expires;   /* idle: when it is closed */
     int64_t     keepalive; /* nanoseconds that it may be idle, by Keep-Alive: timeout; 0: the connector's */
     bool        reused;
@@ -22529,9 +22534,18 @@ static void aio__connector_free(aio__connector *c)
 /* ============================================================================
  * 58. HTTP client: session, request, response
  *
- * One request is one coroutine (aio__fetching), whose frame holds copies of what it was given. Everything else of a
- * request and its response is an exchange, which outlives the coroutine as the user's aio_response, and is used again,
- * buffers and timer and all, so that a request on a kept connection allocates little. Calls the connector.
+ * One request is one coroutine (aio__requesting), whose frame holds copies of what it was given. It is
+ *
+ *   an operation     what the user asked for: limits, the total deadline; lives as long as the task or a response of it
+ *   an exchange      a hop of it: method, URL, route, fields, and the connection while it has one. It is made whole by
+ *                    aio__exchange_prepare, as often as need be, and remembers nothing of the one before
+ *   a body reader    (the room of bodies)
+ *   a reply          what the user has as aio_response: the head, the exchange, the reader
+ *
+ * The coroutine makes an operation and a reply, gets a connection for the exchange, sends, listens; then the reply is
+ * the user's. The connection goes back when the body has been read, leaves the pool if protocols are switched, and else
+ * is closed with the reply. Operations and replies are used again, buffers and timers and all, so that a request on a
+ * kept connection allocates nothing. Calls the connector.
  * ============================================================================ */
 
 enum {
@@ -22551,9 +22565,11 @@ static const char *const aio__phase_names[] = {
 struct aio_session {
     aio__connector    connector;
     aio__node         link;       /* in aio__sessions.ring */
-    aio__node         live;       /* exchanges */
-    struct aio__exchange *spares; /* by `spare` */
-    int               spare_count, refs, in_flight; /* refs: the user's, and each live exchange's */
+    struct aio_session *same;     /* in its bucket of aio__sessions */
+    aio__node         live;       /* operations */
+    struct aio__reply *spares;    /* by `spare` */
+    struct aio__operation *spare_operations;
+    int               spare_count, refs, in_flight; /* refs: the user's, and each live operation's */
     aio_future       *closed;     /* done when nothing is in flight */
     aio_url           base;
     aio_headers       headers;
@@ -22562,14 +22578,22 @@ struct aio_session {
     bool              has_base, is_closed;
 };
 
+typedef struct aio__operation {
+    aio_session *session;
+    aio__node    node;         /* in session->live */
+    struct aio__operation *spare;
+    int          refs;         /* its task's, and each of its replies' */
+    aio__node    replies;
+    aio__watch   watch;        /* of the task */
+    aio__phases  phases;
+    int64_t      limits[AIO__TIMEOUTS]; /* nanoseconds; 0: none */
+    int64_t      total_at;
+    bool         retried;
+} aio__operation;
+
 typedef struct aio__exchange {
-    aio_response   response;   /* first: what the user has */
-    aio__node      node;       /* in session->live */
-    struct aio__exchange *spare;
-    aio_session   *session;
-    int            refs;
+    aio__operation *op;
     aio__ticket    ticket;     /* ticket.got: the connection */
-    aio__body_reader in;
     aio__http_head head;
     aio__buffer    out;        /* the request's head */
     aio_text       data;       /* and its body */
@@ -22578,33 +22602,72 @@ typedef struct aio__exchange {
     aio__buffer    route;      /* the key, and the proxies of the tunnel, each with its NUL */
     aio_text       key;        /* of the connection: the origin, and all proxies on the way */
     const char    *tunnel;     /* in route; NULL: none */
-    aio__phases    phases;
-    int64_t        limits[AIO__TIMEOUTS]; /* nanoseconds; 0: none */
-    int64_t        total_at, connect_at;
+    int64_t        connect_at;
+    uint32_t       low;        /* of the stream, while it is changed */
+    int            interim;    /* 1xx responses so far */
     bool           keep;       /* the connection may be used again after this exchange */
     bool           heard;      /* a byte of the response has come */
-    bool           retried;
-    int            interim;
+    bool           upgrades;   /* the request has Upgrade, or is a CONNECT */
+    bool           switched;   /* the server has agreed: the connection is not HTTP's any more */
     char           method[32];
 } aio__exchange;
+
+typedef struct aio__reply {
+    aio_response   response;   /* first: what the user has */
+    aio__exchange  x;
+    aio__body_reader in;
+    aio__node      node;       /* in op->replies */
+    struct aio__reply *spare;
+    int            refs;       /* the user's, and each coroutine's that reads or sends */
+} aio__reply;
 
 static void aio__session_unref(aio_session *session);
 
 /* ---- the loop's sessions ---- */
 
 typedef struct aio__sessions {
-    aio__closer closer;
-    aio__node   ring;
+    aio__closer   closer;
+    aio__node     ring;
+    aio_session **buckets; /* by their addresses, a power of two */
+    size_t        bucket_count, count;
 } aio__sessions;
 
-static void aio__exchange_clear(aio__exchange *x)
+static void aio__reply_clear(aio__reply *r)
 {
-    aio_url_clear(&x->url);
-    aio_url_clear(&x->via);
-    aio__free(x->route.data);
-    aio_headers_clear(&x->response.headers);
-    aio__free(x->out.data);
-    aio__body_clear(&x->in);
+    aio_url_clear(&r->x.url);
+    aio_url_clear(&r->x.via);
+    aio__free(r->x.route.data);
+    aio__free(r->x.out.data);
+    aio_headers_clear(&r->response.headers);
+    aio__body_clear(&r->in);
+}
+
+/* Where a session stands among the loop's, or would; `session` may be what was one once. */
+static aio_session **aio__session_place(const aio__sessions *sessions, const aio_session *session)
+{
+    uint64_t hash = ((uint64_t)(uintptr_t)session >> 4) * UINT64_C(0x9e3779b97f4a7c15) >> 32;
+    aio_session **place = &sessions->buckets[hash & (sessions->bucket_count - 1)];
+    while (*place && *place != session) place = &(*place)->same;
+    return place;
+}
+
+/* Makes room for one session more. False without memory. */
+static bool aio__sessions_grow(aio__sessions *sessions)
+{
+    if (sessions->count < sessions->bucket_count) return true;
+    size_t count = sessions->bucket_count ? 2 * sessions->bucket_count : 8;
+    aio_session **buckets = (aio_session **)aio__calloc(count * sizeof *buckets);
+    if (!buckets) return false;
+    aio__free(sessions->buckets);
+    sessions->buckets = buckets;
+    sessions->bucket_count = count;
+    for (aio__node *node = sessions->ring.next; node != &sessions->ring; node = node->next)
+        AIO__CONTAINER(node, aio_session, link)->same = NULL;
+    for (aio__node *node = sessions->ring.next; node != &sessions->ring; node = node->next) {
+        aio_session *session = AIO__CONTAINER(node, aio_session, link);
+        *aio__session_place(sessions, session) = session;
+    }
+    return true;
 }
 
 static void aio__session_clear(aio_session *session)
@@ -22618,6 +22681,9 @@ static void aio__session_clear(aio_session *session)
     aio__free((void *)(uintptr_t)session->options.proxy_headers);
     aio__free((void *)(uintptr_t)session->options.local_host);
     aio__names_close(session->names);
+    aio__sessions *sessions = (aio__sessions *)session->connector.loop->sessions;
+    *aio__session_place(sessions, session) = session->same;
+    sessions->count--;
     aio__ring_remove(&session->link);
     aio__free(session);
 }
@@ -22628,12 +22694,16 @@ static void aio__sessions_close(aio_loop *loop, aio__closer *closer)
     aio__sessions *sessions = AIO__CONTAINER(closer, aio__sessions, closer);
     while (!aio__ring_empty(&sessions->ring)) {
         aio_session *session = AIO__CONTAINER(sessions->ring.next, aio_session, link);
-        for (aio__node *node = session->live.next; node != &session->live; node = node->next)
-            aio__exchange_clear(AIO__CONTAINER(node, aio__exchange, node));
-        for (aio__exchange *x = session->spares; x; x = x->spare) aio__exchange_clear(x);
+        for (aio__node *at = session->live.next; at != &session->live; at = at->next) {
+            aio__operation *op = AIO__CONTAINER(at, aio__operation, node);
+            for (aio__node *node = op->replies.next; node != &op->replies; node = node->next)
+                aio__reply_clear(AIO__CONTAINER(node, aio__reply, node));
+        }
+        for (aio__reply *r = session->spares; r; r = r->spare) aio__reply_clear(r);
         aio__session_clear(session);
     }
     loop->sessions = NULL;
+    aio__free(sessions->buckets);
     aio__free(sessions);
 }
 
@@ -22653,81 +22723,131 @@ static aio__sessions *aio__sessions_of(aio_loop *loop)
 static bool aio__session_is_open(const aio_session *session)
 {
     aio_loop *loop = aio__loop_now();
-    if (!loop || !loop->sessions) return false;
-    const aio__node *ring = &((const aio__sessions *)loop->sessions)->ring;
-    for (const aio__node *node = ring->next; node != ring; node = node->next)
-        if (node == &session->link) return !session->is_closed;
-    return false;
+    const aio__sessions *sessions = loop ? (const aio__sessions *)loop->sessions : NULL;
+    const aio_session *found = sessions && sessions->count ? *aio__session_place(sessions, session) : NULL;
+    return found && !found->is_closed;
 }
 
-/* ---- exchanges ---- */
+/* ---- operations and replies ---- */
 
-static void aio__exchange_ended(aio__body_reader *in);
-static bool aio__exchange_waiting(aio__body_reader *in);
-static aio_exception *aio__exchange_failed(aio__body_reader *in, const aio_exception *why);
-static void aio__exchange_hold(aio__body_reader *in, int more);
-static const aio__body_owner aio__exchange_owner = {
-    aio__exchange_ended, aio__exchange_waiting, aio__exchange_failed, aio__exchange_hold
+static void aio__reply_ended(aio__body_reader *in);
+static bool aio__reply_waiting(aio__body_reader *in);
+static aio_exception *aio__reply_failed(aio__body_reader *in, const aio_exception *why);
+static void aio__reply_hold(aio__body_reader *in, int more);
+static const aio__body_owner aio__reply_owner = {
+    aio__reply_ended, aio__reply_waiting, aio__reply_failed, aio__reply_hold
 };
 
-static void aio__exchange_free(aio_loop *loop, aio__exchange *x)
-{
-    aio__watch_end(&x->in.watch);
-    aio__exchange_clear(x);
-    aio__pool_free(&loop->pool, x, sizeof *x);
-}
+static aio__reply *aio__reply_of(const aio_response *response) { return (aio__reply *)(uintptr_t)response; }
+
+static aio__reply *aio__exchange_reply(aio__exchange *x) { return AIO__CONTAINER(x, aio__reply, x); }
 
 /* A clean one, used before or new; NULL without memory. */
-static aio__exchange *aio__exchange_open(aio_session *session)
+static aio__operation *aio__operation_open(aio_session *session)
 {
     aio_loop *loop = session->connector.loop;
-    aio__exchange *x = session->spares;
-    if (x) {
-        session->spares = x->spare;
-        session->spare_count--;
+    aio__operation *op = session->spare_operations;
+    if (op) {
+        session->spare_operations = op->spare;
     } else {
-        x = (aio__exchange *)aio__pool_alloc(&loop->pool, sizeof *x);
-        if (!x) return NULL;
-        memset(x, 0, sizeof *x);
-        x->in.watch.loop = x->phases.loop = loop;
-        x->in.watch.deadline = INT64_MAX;
-        x->in.owner = &aio__exchange_owner;
-        x->in.max = session->options.max_body;
-        x->head.lenient = session->options.strict ? 0 : AIO__LENIENT_ALL;
-        x->head.limits.line = (uint32_t)session->options.max_line_size;
-        x->head.limits.field = (uint32_t)session->options.max_field_size;
-        x->head.limits.count = (uint32_t)session->options.max_headers;
+        op = (aio__operation *)aio__pool_alloc(&loop->pool, sizeof *op);
+        if (!op) return NULL;
+        memset(op, 0, sizeof *op);
+        op->watch.loop = op->phases.loop = loop;
     }
-    x->session = session;
-    x->refs = 1;
+    op->session = session;
+    op->refs = 1;
+    op->retried = op->watch.expired = op->watch.no_memory = op->watch.asked = false;
+    op->watch.deadline = INT64_MAX;
+    memset(op->phases.spent, 0, sizeof op->phases.spent);
+    op->phases.since = loop->now;
+    op->phases.phase = AIO__PHASE_POOL;
+    aio__ring_clear(&op->replies);
+    aio__ring_insert(&session->live, &op->node);
     session->refs++;
-    aio__ring_insert(&session->live, &x->node);
-    return x;
+    return op;
 }
 
-static void aio__exchange_unref(aio__exchange *x)
+static void aio__operation_free(aio_loop *loop, aio__operation *op)
 {
-    aio_session *session = x->session;
-    if (--x->refs) return;
-    aio__ring_remove(&x->node);
+    aio__watch_end(&op->watch);
+    aio__pool_free(&loop->pool, op, sizeof *op);
+}
+
+static void aio__operation_unref(aio__operation *op)
+{
+    aio_session *session = op->session;
+    if (--op->refs) return;
+    aio__ring_remove(&op->node);
+    op->watch.deadline = INT64_MAX;
     if (session->spare_count < AIO__SPARES && !session->is_closed) {
-        aio__body_reset(&x->in);
-        aio_url_clear(&x->url);
-        if (x->via.block) aio_url_clear(&x->via);
-        if (x->in.content.capacity > AIO__SPARE_CONTENT) {
-            aio__free(x->in.content.data);
-            memset(&x->in.content, 0, sizeof x->in.content);
-        }
-        x->spare = session->spares;
-        session->spares = x;
-        session->spare_count++;
+        op->spare = session->spare_operations;
+        session->spare_operations = op;
     } else {
-        aio__exchange_free(session->connector.loop, x);
+        aio__operation_free(session->connector.loop, op);
     }
     aio__session_unref(session);
 }
 
-/* Somebody waits for a part of the exchange, or has stopped doing that. */
+static void aio__reply_free(aio_loop *loop, aio__reply *r)
+{
+    aio__watch_end(&r->in.watch);
+    aio__reply_clear(r);
+    aio__pool_free(&loop->pool, r, sizeof *r);
+}
+
+/* A clean one, used before or new; NULL without memory. */
+static aio__reply *aio__reply_open(aio__operation *op)
+{
+    aio_session *session = op->session;
+    aio_loop *loop = session->connector.loop;
+    aio__reply *r = session->spares;
+    if (r) {
+        session->spares = r->spare;
+        session->spare_count--;
+    } else {
+        r = (aio__reply *)aio__pool_alloc(&loop->pool, sizeof *r);
+        if (!r) return NULL;
+        memset(r, 0, sizeof *r);
+        r->in.watch.loop = loop;
+        r->in.watch.deadline = INT64_MAX;
+        r->in.owner = &aio__reply_owner;
+        r->in.max = session->options.max_body;
+        r->x.head.lenient = session->options.strict ? 0 : AIO__LENIENT_ALL;
+        r->x.head.limits.line = (uint32_t)session->options.max_line_size;
+        r->x.head.limits.field = (uint32_t)session->options.max_field_size;
+        r->x.head.limits.count = (uint32_t)session->options.max_headers;
+    }
+    r->x.op = op;
+    r->refs = 1;
+    op->refs++;
+    aio__ring_insert(&op->replies, &r->node);
+    return r;
+}
+
+static void aio__reply_unref(aio__reply *r)
+{
+    aio__operation *op = r->x.op;
+    aio_session *session = op->session;
+    if (--r->refs) return;
+    aio__ring_remove(&r->node);
+    if (session->spare_count < AIO__SPARES && !session->is_closed) {
+        aio__body_reset(&r->in);
+        aio_url_clear(&r->x.url);
+        if (r->in.content.capacity > AIO__SPARE_CONTENT) {
+            aio__free(r->in.content.data);
+            memset(&r->in.content, 0, sizeof r->in.content);
+        }
+        r->spare = session->spares;
+        session->spares = r;
+        session->spare_count++;
+    } else {
+        aio__reply_free(session->connector.loop, r);
+    }
+    aio__operation_unref(op);
+}
+
+/* Somebody waits for a part of an operation, or has stopped doing that. */
 static void aio__session_flight(aio_session *session, int more)
 {
     session->in_flight += more;
@@ -22738,13 +22858,13 @@ static void aio__session_flight(aio_session *session, int more)
     aio_unref(closed);
 }
 
-static void aio__exchange_hold(aio__body_reader *in, int more)
+static void aio__reply_hold(aio__body_reader *in, int more)
 {
-    aio__exchange *x = AIO__CONTAINER(in, aio__exchange, in);
-    aio_session *session = x->session;
+    aio__reply *r = AIO__CONTAINER(in, aio__reply, in);
+    aio_session *session = r->x.op->session;
     session->refs++;
-    if (more > 0) x->refs++;
-    else aio__exchange_unref(x);
+    if (more > 0) r->refs++;
+    else aio__reply_unref(r);
     aio__session_flight(session, more);
     aio__session_unref(session);
 }
@@ -22752,45 +22872,56 @@ static void aio__exchange_hold(aio__body_reader *in, int more)
 static double aio__seconds(int64_t nanoseconds) { return (double)nanoseconds / 1e9; }
 
 /* The numbers of aio_response_times are those of the phases, in their order. */
-static void aio__exchange_times(aio__exchange *x, int phase)
+static void aio__reply_times(aio__reply *r, int phase)
 {
     double times[AIO__PHASES];
-    aio__phase_enter(&x->phases, phase);
-    for (int i = 0; i < AIO__PHASES; i++) times[i] = aio__seconds(x->phases.spent[i]);
-    memcpy(&x->response.times, times, sizeof times);
+    aio__phases *phases = &r->x.op->phases;
+    aio__phase_enter(phases, phase);
+    for (int i = 0; i < AIO__PHASES; i++) times[i] = aio__seconds(phases->spent[i]);
+    memcpy(&r->response.times, times, sizeof times);
 }
+
+/* Of its connection; NULL: it has none, or none any more. */
+static aio_stream *aio__exchange_stream(const aio__exchange *x) { return x->ticket.got ? x->ticket.got->stream : NULL; }
 
 /* The exchange is done with its connection. */
 static void aio__exchange_disconnect(aio__exchange *x, bool keep)
 {
-    aio__connector *c = &x->session->connector;
+    aio__connector *c = &x->op->session->connector;
     aio__connection *connection = x->ticket.got;
-    x->in.stream = NULL;
-    x->in.watch.deadline = INT64_MAX;
+    aio__body_reader *in = &aio__exchange_reply(x)->in;
+    in->stream = NULL;
+    in->watch.deadline = x->op->watch.deadline = INT64_MAX;
     x->ticket.got = NULL;
     if (connection) aio__connection_release(c, connection, keep);
     else aio__ticket_leave(c, &x->ticket);
     x->ticket.host = NULL;
 }
 
-static void aio__exchange_ended(aio__body_reader *in)
+static void aio__reply_ended(aio__body_reader *in)
 {
-    aio__exchange *x = AIO__CONTAINER(in, aio__exchange, in);
-    aio__exchange_times(x, AIO__PHASE_BODY);
-    aio__exchange_disconnect(x, x->keep);
+    aio__reply *r = AIO__CONTAINER(in, aio__reply, in);
+    aio__reply_times(r, AIO__PHASE_BODY);
+    aio__exchange_disconnect(&r->x, r->x.keep);
 }
 
 /* The sooner of the total's end and another one. */
-static bool aio__exchange_until(aio__exchange *x, int64_t deadline)
+static bool aio__operation_until(aio__operation *op, aio__watch *watch, int64_t deadline)
 {
-    return aio__watch_until(&x->in.watch, deadline < x->total_at ? deadline : x->total_at);
+    return aio__watch_until(watch, deadline < op->total_at ? deadline : op->total_at);
 }
 
-static bool aio__exchange_waiting(aio__body_reader *in)
+/* Before every wait for what the server says. False without memory. */
+static bool aio__operation_waits(aio__operation *op, aio__watch *watch)
 {
-    aio__exchange *x = AIO__CONTAINER(in, aio__exchange, in);
-    bool sends = x->phases.phase == AIO__PHASE_SEND;
-    return aio__exchange_until(x, sends ? INT64_MAX : aio__after(in->watch.loop, x->limits[AIO__TIMEOUT_SOCK_READ]));
+    bool sends = op->phases.phase == AIO__PHASE_SEND;
+    return aio__operation_until(op, watch, sends ? INT64_MAX
+                                           : aio__after(watch->loop, op->limits[AIO__TIMEOUT_SOCK_READ]));
+}
+
+static bool aio__reply_waiting(aio__body_reader *in)
+{
+    return aio__operation_waits(AIO__CONTAINER(in, aio__reply, in)->x.op, &in->watch);
 }
 
 static int aio__shown(size_t length) { return length > 160 ? 160 : (int)length; }
@@ -22811,44 +22942,47 @@ static aio_exception *aio__exchange_timeout(const aio__exchange *x)
 {
     static const char *const names[] = { "total", "connect", "sock_connect", "sock_read" };
     char name[400];
-    const char *phase = aio__phase_names[x->phases.phase];
-    int limit = x->total_at <= x->in.watch.loop->now ? AIO__TIMEOUT_TOTAL
-              : x->phases.phase < AIO__PHASE_SEND ? AIO__TIMEOUT_CONNECT : AIO__TIMEOUT_SOCK_READ;
+    const aio__operation *op = x->op;
+    const char *phase = aio__phase_names[op->phases.phase];
+    int limit = op->total_at <= op->watch.loop->now ? AIO__TIMEOUT_TOTAL
+              : op->phases.phase < AIO__PHASE_SEND ? AIO__TIMEOUT_CONNECT : AIO__TIMEOUT_SOCK_READ;
     return aio__exception(AIO_ETIMEOUT, phase, "%s: timed out in phase %s: the limit `%s` is %g s",
                           aio__exchange_name(x, name, sizeof name), phase, names[limit],
-                          aio__seconds(x->limits[limit]));
+                          aio__seconds(op->limits[limit]));
 }
 
-/* An error as the user is to see it: with method, URL and phase. A new owner. */
-static aio_exception *aio__exchange_error(aio__exchange *x, const aio_exception *why)
+/* An error as the user is to see it: with method, URL and phase. A new owner. `watch`: of the coroutine that has it. */
+static aio_exception *aio__exchange_error(aio__exchange *x, aio__watch *watch, const aio_exception *why)
 {
     char name[400];
-    bool expired = aio__watch_leave(&x->in.watch, why);
-    if (expired && x->in.watch.no_memory) return &aio__no_memory;
-    if (x->session->is_closed && (expired || why->code != AIO_ECANCELLED))
-        return aio__exception(AIO_ERUNTIME, aio__phase_names[x->phases.phase], "%s: the session was closed",
+    const char *phase = aio__phase_names[x->op->phases.phase];
+    bool expired = aio__watch_leave(watch, why);
+    if (expired && watch->no_memory) return &aio__no_memory;
+    if (x->op->session->is_closed && (expired || why->code != AIO_ECANCELLED))
+        return aio__exception(AIO_ERUNTIME, phase, "%s: the session was closed",
                               aio__exchange_name(x, name, sizeof name));
     if (expired) return aio__exchange_timeout(x);
     if (why->code == AIO_ECANCELLED || why->code == ENOMEM) return aio_exception_ref(why);
-    return aio__exception(why->code, aio__phase_names[x->phases.phase], "%s: %s",
-                          aio__exchange_name(x, name, sizeof name), why->message);
+    return aio__exception(why->code, phase, "%s: %s", aio__exchange_name(x, name, sizeof name), why->message);
 }
 
-static aio_exception *aio__exchange_failed(aio__body_reader *in, const aio_exception *why)
+static aio_exception *aio__reply_failed(aio__body_reader *in, const aio_exception *why)
 {
-    aio__exchange *x = AIO__CONTAINER(in, aio__exchange, in);
-    aio_exception *error = aio__exchange_error(x, why);
+    aio__exchange *x = &AIO__CONTAINER(in, aio__reply, in)->x;
+    aio_exception *error = aio__exchange_error(x, &in->watch, why);
     if (error->code != AIO_ELIMIT && error->code != AIO_ECANCELLED) aio__exchange_disconnect(x, false);
     return error;
 }
 
 /* ---- what a request is given ---- */
 
-struct aio__fetching { /* the coroutine of a request */
+struct aio__requesting { /* the coroutine of a request */
     aio_task          task;
     aio_response     *result;
     aio_session      *session;
-    aio__exchange    *x;
+    aio__operation   *op;
+    aio__reply       *reply;
+    aio__exchange    *x;       /* the reply's */
     aio_timeouts      timeout;
     const char       *method, *url, *proxy, *content_type; /* these in text, or static */
     const char       *headers, *params;  /* name NUL value NUL ... */
@@ -22936,7 +23070,7 @@ static const char *aio__request_problem(aio_session *session, const char *method
     return NULL;
 }
 
-static void aio__fetching_keep(struct aio__fetching *self, const aio_request_options *o, aio_text data)
+static void aio__requesting_keep(struct aio__requesting *self, const aio_request_options *o, aio_text data)
 {
     char *at = self->text;
     aio_text name, value;
@@ -22972,7 +23106,7 @@ static bool aio__pairs_have(const char *at, size_t count, aio_text name)
 }
 
 /* Whether the user, or the session, gives a field itself. */
-static bool aio__fetching_has(const struct aio__fetching *f, const char *name)
+static bool aio__requesting_has(const struct aio__requesting *f, const char *name)
 {
     size_t n = strlen(name);
     return aio__pairs_have(f->headers, f->header_count, aio__text(name, n))
@@ -22985,12 +23119,13 @@ static bool aio__request_field(aio__exchange *x, aio_text name, aio_text value)
     if (!x->via.block && AIO__SAME_WORD(name.data, name.length, "proxy-authorization")) return true;
     if (AIO__SAME_WORD(name.data, name.length, "connection") && AIO__SAME_WORD(value.data, value.length, "close"))
         x->keep = false;
+    if (AIO__SAME_WORD(name.data, name.length, "upgrade")) x->upgrades = true;
     return aio__http_put_field(&x->out, name, value);
 }
 
-static bool aio__request_auto(aio__exchange *x, const struct aio__fetching *f, const char *name, const char *value)
+static bool aio__request_auto(aio__exchange *x, const struct aio__requesting *f, const char *name, const char *value)
 {
-    return aio__fetching_has(f, name) || aio__http_put_named(&x->out, name, value);
+    return aio__requesting_has(f, name) || aio__http_put_named(&x->out, name, value);
 }
 
 static bool aio__among(const char *word, const char *const *words)
@@ -23000,7 +23135,7 @@ static bool aio__among(const char *word, const char *const *words)
 }
 
 /* The fields that aiohttp adds by itself. A body that is known to be empty says so where a body is usual. */
-static bool aio__request_autos(aio__exchange *x, const struct aio__fetching *f)
+static bool aio__request_autos(aio__exchange *x, const struct aio__requesting *f)
 {
     static const char *const usual[] = { "POST", "PUT", "PATCH", NULL };
     char length[21];
@@ -23012,15 +23147,15 @@ static bool aio__request_autos(aio__exchange *x, const struct aio__fetching *f)
 }
 
 /* Credentials that no header gives: the URL's, or those of .netrc; and the proxy's. False without memory. */
-static bool aio__request_credentials(aio__exchange *x, const struct aio__fetching *f)
+static bool aio__request_credentials(aio__exchange *x, const struct aio__requesting *f)
 {
     char *netrc = NULL;
     aio_text user = x->url.user, password = x->url.password;
     const aio_url *via = &x->via;
-    if ((via->user.data || via->password.data) && !aio__fetching_has(f, "Proxy-Authorization")
+    if ((via->user.data || via->password.data) && !aio__requesting_has(f, "Proxy-Authorization")
         && !aio__put_basic(&x->out, "Proxy-Authorization", via->user, via->password)) return false;
     bool there = user.data || password.data;
-    if ((!there && !f->session->options.trust_env) || aio__fetching_has(f, "Authorization")) return true;
+    if ((!there && !f->session->options.trust_env) || aio__requesting_has(f, "Authorization")) return true;
     if (!there && aio__netrc_read(&netrc)) return false;
     if (netrc) there = aio__netrc_find(netrc, strlen(netrc), x->url.host, &user, &password);
     bool stored = !there || aio__put_basic(&x->out, "Authorization", user, password);
@@ -23028,20 +23163,36 @@ static bool aio__request_credentials(aio__exchange *x, const struct aio__fetchin
     return stored;
 }
 
+/* Host and port; CONNECT has the port in any case (RFC 9110 9.3.6). */
+static bool aio__request_host(aio__exchange *x)
+{
+    char port[8];
+    const aio_url *url = &x->url;
+    bool whole = !x->head.is_connect || url->port != (url->is_tls ? 443 : 80);
+    snprintf(port, sizeof port, ":%u", (unsigned)url->port);
+    return aio__http_put_host(&x->out, url) && (whole || aio__buffer_word(&x->out, port));
+}
+
+static bool aio__request_target(aio__exchange *x)
+{
+    if (x->head.is_connect) return aio__request_host(x);
+    if (x->via.block && (!aio__buffer_word(&x->out, "http://") || !aio__http_put_host(&x->out, &x->url))) return false;
+    return aio__buffer_append(&x->out, x->url.target.data, x->url.target.length);
+}
+
 /* Writes the request's head. False without memory. */
-static bool aio__request_head(aio__exchange *x, const struct aio__fetching *f)
+static bool aio__request_head(aio__exchange *x, const struct aio__requesting *f)
 {
     aio_text name, value;
     size_t position = 0;
     const char *at = f->headers;
     x->out.start = x->out.end = 0;
     x->keep = !f->session->options.force_close;
+    x->upgrades = x->head.is_connect;
     if (!aio__buffer_word(&x->out, x->method) || !aio__buffer_append(&x->out, " ", 1)) return false;
-    if (x->via.block && (!aio__buffer_word(&x->out, "http://") || !aio__http_put_host(&x->out, &x->url))) return false;
-    if (!aio__buffer_append(&x->out, x->url.target.data, x->url.target.length)
-        || !aio__buffer_word(&x->out, " HTTP/1.1\r\n")) return false;
-    if (!aio__fetching_has(f, "Host") && (!aio__buffer_word(&x->out, "Host: ") || !aio__http_put_host(&x->out, &x->url)
-                                          || !aio__buffer_append(&x->out, "\r\n", 2))) return false;
+    if (!aio__request_target(x) || !aio__buffer_word(&x->out, " HTTP/1.1\r\n")) return false;
+    if (!aio__requesting_has(f, "Host") && (!aio__buffer_word(&x->out, "Host: ") || !aio__request_host(x)
+                                            || !aio__buffer_append(&x->out, "\r\n", 2))) return false;
     while (aio_headers_next(&f->session->headers, &position, &name, &value)) {
         if (f->header_count && aio__pairs_have(f->headers, f->header_count, name)) continue;
         if (!aio__request_field(x, name, value)) return false;
@@ -23054,7 +23205,7 @@ static bool aio__request_head(aio__exchange *x, const struct aio__fetching *f)
 }
 
 /* The URL with base and parameters. 0, or a code with *reason. */
-static int aio__request_url(aio__exchange *x, const struct aio__fetching *f, const char **reason)
+static int aio__request_url(aio__exchange *x, const struct aio__requesting *f, const char **reason)
 {
     const aio_session *session = f->session;
     aio_url plain, *parsed = f->param_count ? &plain : &x->url;
@@ -23084,7 +23235,7 @@ static int aio__request_url(aio__exchange *x, const struct aio__fetching *f, con
 
 /* Which proxies there are on the way: a tunnel, and at its end, for http, one that is asked in absolute form. 0, or a
  * code with *reason. */
-static int aio__request_route(aio__exchange *x, const struct aio__fetching *f, const char **reason)
+static int aio__request_route(aio__exchange *x, const struct aio__requesting *f, const char **reason)
 {
     const aio_session_options *o = &f->session->options;
     const char *proxy = f->proxy ? f->proxy : o->proxy;
@@ -23115,23 +23266,21 @@ static int aio__request_route(aio__exchange *x, const struct aio__fetching *f, c
     return 0;
 }
 
-/* Makes the exchange ready for this request. 0, or a code with *reason. */
-static int aio__exchange_prepare(aio__exchange *x, const struct aio__fetching *f, const char **reason)
+/* Makes the exchange ready for this request, whatever it was before. 0, or a code with *reason. */
+static int aio__exchange_prepare(aio__exchange *x, const struct aio__requesting *f, const char **reason)
 {
-    const aio_session *session = f->session;
-    aio_loop *loop = x->in.watch.loop;
+    aio__operation *op = x->op;
+    aio__reply *r = aio__exchange_reply(x);
     memcpy(x->method, f->method, strlen(f->method) + 1);
-    x->heard = x->retried = false;
+    x->head.is_connect = !strcmp(x->method, "CONNECT");
+    x->heard = x->switched = false;
     x->interim = 0;
     x->data = f->data;
-    x->in.reading = x->in.watch.expired = x->in.watch.no_memory = x->in.watch.asked = false;
-    memset(x->phases.spent, 0, sizeof x->phases.spent);
-    x->phases.since = loop->now;
-    x->phases.phase = AIO__PHASE_POOL;
-    aio__timeouts_read(x->limits, &f->timeout, &session->options.timeout);
-    x->total_at = aio__after(loop, x->limits[AIO__TIMEOUT_TOTAL]);
-    x->connect_at = aio__after(loop, x->limits[AIO__TIMEOUT_CONNECT]);
-    memset(&x->response.times, 0, sizeof x->response.times);
+    x->connect_at = aio__after(op->watch.loop, op->limits[AIO__TIMEOUT_CONNECT]);
+    r->in.reading = r->in.watch.expired = r->in.watch.no_memory = r->in.watch.asked = false;
+    memset(&r->response.times, 0, sizeof r->response.times);
+    aio_url_clear(&x->url);
+    if (x->via.block) aio_url_clear(&x->via);
     int code = aio__request_url(x, f, reason);
     if (!code) code = aio__request_route(x, f, reason);
     if (code) return code;
@@ -23142,32 +23291,32 @@ static int aio__exchange_prepare(aio__exchange *x, const struct aio__fetching *f
 struct aio__dialing { aio_task task; aio__exchange *x; aio_stream_task *connect; aio_stream *stream; };
 static aio_stream_task *aio__exchange_connect(aio__exchange *x)
 {
-    const aio_session_options *o = &x->session->options;
+    const aio_session_options *o = &x->op->session->options;
     aio_connect_options options;
     memset(&options, 0, sizeof options);
     const aio_url *to = x->via.block ? &x->via : &x->url;
     options.tls = to->is_tls;
     if (to->is_tls) options.tls_context = x->via.block ? o->proxy_tls_context : o->tls_context;
-    options.connect_timeout = aio__seconds(x->limits[AIO__TIMEOUT_SOCK_CONNECT]);
+    options.connect_timeout = aio__seconds(x->op->limits[AIO__TIMEOUT_SOCK_CONNECT]);
     options.limit = o->read_bufsize;
     options.family = o->family;
     options.local_host = o->local_host;
     options.happy_eyeballs_delay = o->happy_eyeballs_delay;
-    options.resolver = o->resolver ? o->resolver : x->session->names;
+    options.resolver = o->resolver ? o->resolver : x->op->session->names;
     options.proxy = x->tunnel;
     options.proxy_headers = o->proxy_headers;
     options.proxy_tls_context = o->proxy_tls_context;
-    options.proxy_timeout = x->limits[AIO__TIMEOUT_SOCK_CONNECT] ? options.connect_timeout : (double)AIO_UNLIMITED;
+    options.proxy_timeout = x->op->limits[AIO__TIMEOUT_SOCK_CONNECT] ? options.connect_timeout : (double)AIO_UNLIMITED;
     aio_stream_task *task = aio_open_connection_with(to->host.data, to->port, &options);
     if (task && task->task.future.run.coro == aio__connect_coro)
-        ((struct aio__connect *)(void *)task)->phases = &x->phases;
+        ((struct aio__connect *)(void *)task)->phases = &x->op->phases;
     return task;
 }
 
 /* Whether it was for want of descriptors that there is no connection, and there may be one yet. */
 static bool aio__exchange_starved(aio__exchange *x, int code)
 {
-    return (code == EMFILE || code == ENFILE) && aio__connector_starved(&x->session->connector, &x->ticket);
+    return (code == EMFILE || code == ENFILE) && aio__connector_starved(&x->op->session->connector, &x->ticket);
 }
 
 static AIO_CORO(aio__dialing)
@@ -23180,12 +23329,12 @@ static AIO_CORO(aio__dialing)
         } AIO_CATCH {
             if (!aio__exchange_starved(self->x, aio_caught(self)->code)) AIO_RERAISE();
         } AIO_END_TRY;
-        aio__phase_enter(&self->x->phases, AIO__PHASE_POOL);
+        aio__phase_enter(&self->x->op->phases, AIO__PHASE_POOL);
         if (self->x->ticket.future) AIO_AWAIT(aio_ref(self->x->ticket.future));
         if (self->x->ticket.got && self->x->ticket.got->stream) AIO_RETURN();
     }
     self->x->ticket.got->stream = self->stream;
-    aio__connector_connected(&self->x->session->connector);
+    aio__connector_connected(&self->x->op->session->connector);
     AIO_END;
 }
 
@@ -23193,21 +23342,25 @@ static AIO_CORO(aio__dialing)
 static void aio__exchange_sent(aio_future *future, void *arg)
 {
     aio__exchange *x = (aio__exchange *)arg;
+    aio__operation *op = x->op;
+    aio_stream *s = aio__exchange_stream(x);
     (void)future;
-    if (x->in.stream && x->phases.phase == AIO__PHASE_SEND) {
-        aio__phase_enter(&x->phases, AIO__PHASE_HEADERS);
-        if (!aio__exchange_waiting(&x->in)) aio__watch_expire(&x->in.watch, true);
+    if (s) s->low = x->low;
+    if (s && op->phases.phase == AIO__PHASE_SEND) {
+        aio__phase_enter(&op->phases, AIO__PHASE_HEADERS);
+        if (!aio__operation_waits(op, &op->watch)) aio__watch_expire(&op->watch, true);
     }
-    aio__exchange_hold(&x->in, -1);
+    aio__reply_hold(&aio__exchange_reply(x)->in, -1);
 }
 
 /* A part of the request is left to the stream. 0 or a code. */
-static int aio__exchange_sending(aio__exchange *x)
+static int aio__exchange_sending(aio__exchange *x, aio_stream *s)
 {
-    x->in.stream->low = 0; /* it is drained when all is sent */
-    aio_future *sent = aio__drain_future(x->in.stream);
+    x->low = s->low;
+    s->low = 0; /* it is drained when all is sent */
+    aio_future *sent = aio__drain_future(s);
     int code = sent ? aio_future_add_done_callback(sent, aio__exchange_sent, x) : ENOMEM;
-    if (!code) aio__exchange_hold(&x->in, 1);
+    if (!code) aio__reply_hold(&aio__exchange_reply(x)->in, 1);
     aio_unref(sent);
     return code;
 }
@@ -23217,12 +23370,10 @@ static int aio__exchange_send(aio__exchange *x)
 {
     aio__connection *connection = x->ticket.got;
     aio_stream *s = connection->stream;
-    aio__phase_enter(&x->phases, AIO__PHASE_SEND);
-    connection->reader = &x->in;
-    x->in.stream = s;
+    aio__phase_enter(&x->op->phases, AIO__PHASE_SEND);
     x->heard = false;
-    aio__http_head_reset(&x->head, &x->response.headers, false);
-    if (x->session->is_closed) return ECONNABORTED;
+    aio__http_head_reset(&x->head, &aio__exchange_reply(x)->response.headers, false);
+    if (x->op->session->is_closed) return ECONNABORTED;
     if (!aio__stream_silent(s)) {
         bool ended = aio__stream_ended(s);
         if (aio__stream_error(s)) return aio__stream_error(s)->code;
@@ -23233,68 +23384,86 @@ static int aio__exchange_send(aio__exchange *x)
     }
     aio_text pieces[2] = { aio__text(x->out.data, x->out.end), x->data };
     int code = aio_stream_writelines(s, pieces, x->data.length ? 2 : 1);
-    if (!code && aio__unsent(s)) return aio__exchange_sending(x);
+    if (!code && aio__unsent(s)) return aio__exchange_sending(x, s);
     if (code == EPIPE || code == ECONNRESET) code = 0; /* what the server had to say may have come */
-    aio__phase_enter(&x->phases, AIO__PHASE_HEADERS);
+    aio__phase_enter(&x->op->phases, AIO__PHASE_HEADERS);
     return code;
 }
 
-/* The head is there: fills the response in, and takes a short body that came with it. False without memory. */
-static bool aio__exchange_begin(aio__exchange *x)
+/* What the head says of how long the connection may be kept. */
+static void aio__exchange_keep(aio__exchange *x, aio__connection *connection)
 {
-    aio_response *response = &x->response;
-    aio__connection *connection = x->ticket.got;
-    aio_stream *s = x->in.stream;
-    response->status = x->head.status;
-    response->version = x->head.minor;
-    response->reason = x->head.reason.data ? x->head.reason.data : "";
-    response->method = x->method;
-    response->url = x->url.text.data;
-    if (!aio__body_open(&x->in, &x->head, aio__text(x->method, strlen(x->method)), s)) x->keep = false;
-    bool described = x->head.status == 304 || !strcmp(x->method, "HEAD"); /* the body is another response's */
-    response->content_length = x->head.has_length ? (int64_t)x->head.length : -1;
-    if (x->in.body.kind == AIO__BODY_NONE && !described) response->content_length = 0;
-    response->times.reused = connection->reused;
-    long kept = aio__http_keep_alive_timeout(aio__headers_value(&response->headers, "keep-alive", 10));
-    int64_t most = x->session->connector.keepalive, its = kept * INT64_C(1000000000);
+    const aio_headers *headers = &aio__exchange_reply(x)->response.headers;
+    long kept = aio__http_keep_alive_timeout(aio__headers_value(headers, "keep-alive", 10));
+    int64_t most = x->op->session->connector.keepalive, its = kept * INT64_C(1000000000);
     if (kept == 0) x->keep = false;
     connection->keepalive = kept > 0 && its < most ? its : 0;
-    aio__exchange_times(x, AIO__PHASE_BODY);
-    if (!x->in.stream) aio__exchange_ended(&x->in);
-    if (aio_stream_unread(s).length > AIO__EAGER) return true;
-    aio__body_step step = aio__body_collect(&x->in, SIZE_MAX);
-    if (step == AIO__BODY_DONE && x->in.stream) aio__exchange_ended(&x->in);
-    return step != AIO__BODY_ERROR || x->in.body.problem;
+}
+
+/* The head is there: fills the response in, and takes a short body that came with it. 0 or a code. */
+static int aio__exchange_begin(aio__exchange *x)
+{
+    aio__reply *r = aio__exchange_reply(x);
+    aio_response *response = &r->response;
+    aio__connection *connection = x->ticket.got;
+    const aio__http_head *head = &x->head;
+    bool described = head->status == 304 || !strcmp(x->method, "HEAD"); /* the body is another response's */
+    if (head->status == 101 && !x->upgrades) {
+        x->head.problem = "the server switches protocols, which nobody asked it for";
+        return AIO_EHTTP;
+    }
+    x->switched = head->status == 101 || (head->status / 100 == 2 && head->is_connect);
+    response->status = head->status;
+    response->version = head->minor;
+    response->reason = head->reason.data ? head->reason.data : "";
+    response->method = x->method;
+    response->url = x->url.text.data;
+    if (!aio__body_open(&r->in, head, aio__text(x->method, strlen(x->method)), connection->stream)) x->keep = false;
+    connection->reader = &r->in;
+    response->content_length = head->has_length ? (int64_t)head->length : -1;
+    if (r->in.body.kind == AIO__BODY_NONE && !described) response->content_length = 0;
+    response->times.reused = connection->reused;
+    aio__exchange_keep(x, connection);
+    aio__reply_times(r, AIO__PHASE_BODY);
+    if (!r->in.stream && !x->switched) aio__reply_ended(&r->in);
+    if (!r->in.stream || aio_stream_unread(r->in.stream).length > AIO__EAGER) return 0;
+    aio__body_step step = aio__body_collect(&r->in, SIZE_MAX);
+    if (step == AIO__BODY_DONE) aio__reply_ended(&r->in);
+    return step != AIO__BODY_ERROR || r->in.body.problem ? 0 : ENOMEM;
+}
+
+/* Reads a head out of what has come. 0: there is one; AIO__MORE: more has to come; or a code. */
+static int aio__exchange_hear(aio__exchange *x, aio_stream *s)
+{
+    aio_text unread = aio_stream_unread(s);
+    size_t used = 0, n = unread.length;
+    if (n) x->heard = true;
+    int code = aio__http_head_feed(&x->head, unread.data, n, &used);
+    if (code == AIO__MORE && aio__stream_ended(s)) {
+        code = aio__http_head_closed(&x->head, unread.data, n);
+        used = n;
+        x->head.problem = n ? "the server closed the connection within the response's head"
+                            : "the server closed the connection without an answer";
+        if (code == AIO__MORE) return AIO_EDISCONNECTED;
+    }
+    if (code == AIO__MORE && !aio__operation_waits(x->op, &x->op->watch)) return ENOMEM;
+    if (!code) aio_stream_consume(s, used);
+    return code;
 }
 
 /* Looks at what has come. 0: the response has begun; AIO__MORE: more has to come; or a code. */
 static int aio__exchange_listen(aio__exchange *x)
 {
     for (;;) {
-        aio_stream *s = x->in.stream;
-        if (!s) return ECONNABORTED;
-        aio_text unread = aio_stream_unread(s);
-        size_t used = 0, n = unread.length;
-        if (n) x->heard = true;
-        int code = aio__http_head_feed(&x->head, unread.data, n, &used);
-        if (code == AIO__MORE && aio__stream_ended(s)) {
-            code = aio__http_head_closed(&x->head, unread.data, n);
-            used = n;
-        }
-        if (code == AIO__MORE && aio__stream_ended(s)) {
-            x->head.problem = n ? "the server closed the connection within the response's head"
-                                : "the server closed the connection without an answer";
-            return AIO_EDISCONNECTED;
-        }
-        if (code == AIO__MORE && !aio__exchange_waiting(&x->in)) return ENOMEM;
+        aio_stream *s = aio__exchange_stream(x);
+        int code = s ? aio__exchange_hear(x, s) : ECONNABORTED;
         if (code) return code;
-        aio_stream_consume(s, used);
-        if (x->head.status / 100 != 1 || x->head.status == 101) return aio__exchange_begin(x) ? 0 : ENOMEM;
+        if (x->head.status / 100 != 1 || x->head.status == 101) return aio__exchange_begin(x);
         if (++x->interim > AIO__INTERIM_MAX) {
             x->head.problem = "there are too many 1xx responses";
             return AIO_ELIMIT;
         }
-        aio__http_head_reset(&x->head, &x->response.headers, false);
+        aio__http_head_reset(&x->head, &aio__exchange_reply(x)->response.headers, false);
     }
 }
 
@@ -23306,16 +23475,17 @@ static bool aio__exchange_retry(aio__exchange *x, const aio_exception *why)
     aio__connection *connection = x->ticket.got;
     int code = why->code;
     bool gone = code == AIO_EDISCONNECTED || code == ECONNRESET || code == EPIPE || code == AIO_ETLS;
-    if (!connection || !connection->reused || x->heard || x->retried || !gone || x->session->is_closed) return false;
-    x->retried = aio__among(x->method, idempotent);
-    if (x->retried) aio__connection_hang_up(connection);
-    return x->retried;
+    if (!connection || !connection->reused || x->heard || x->op->retried || !gone
+        || x->op->session->is_closed) return false;
+    x->op->retried = aio__among(x->method, idempotent);
+    if (x->op->retried) aio__connection_hang_up(connection);
+    return x->op->retried;
 }
 
 /* What a code of the steps above means. */
 static aio_exception *aio__exchange_problem(const aio__exchange *x, int code)
 {
-    const aio_stream *s = x->in.stream;
+    const aio_stream *s = aio__exchange_stream(x);
     if (code == ENOMEM) return &aio__no_memory;
     if (s && s->error && s->error->code == code) return aio_exception_ref(s->error);
     return aio__exception(code, "", "%s", x->head.problem ? x->head.problem : aio_code_text(code));
@@ -23326,55 +23496,63 @@ static aio_exception *aio__response_status_error(const aio_response *response)
 {
     char name[400];
     return aio__exception(AIO_ESTATUS, "", "%s: %d %s",
-                          aio__exchange_name((const aio__exchange *)(const void *)response, name, sizeof name),
+                          aio__exchange_name(&aio__reply_of(response)->x, name, sizeof name),
                           response->status, response->reason);
 }
 
 /* Begins: with an exchange that is ready for the request. NULL or an error, a new owner. */
-static aio_exception *aio__fetching_begin(struct aio__fetching *self)
+static aio_exception *aio__requesting_begin(struct aio__requesting *self)
 {
+    char shown[201];
     const char *reason = "out of memory";
     int code = ENOMEM;
     if (!aio__session_is_open(self->session)) {
         code = AIO_ERUNTIME;
         reason = "the session is closed";
-    } else if ((self->x = aio__exchange_open(self->session))) {
+    } else if ((self->op = aio__operation_open(self->session))) {
+        aio__operation *op = self->op;
         aio__session_flight(self->session, 1);
-        code = aio__exchange_prepare(self->x, self, &reason);
+        aio__timeouts_read(op->limits, &self->timeout, &self->session->options.timeout);
+        op->total_at = aio__after(op->watch.loop, op->limits[AIO__TIMEOUT_TOTAL]);
+        self->reply = aio__reply_open(op);
+        self->x = self->reply ? &self->reply->x : NULL;
+        if (self->x) code = aio__exchange_prepare(self->x, self, &reason);
+        if (!code) aio__watch_enter(&op->watch, &self->task);
     }
-    char shown[201];
-    if (code) return aio__exception(code, "", "%.32s %.200s: %s", self->method,
-                                    aio__url_shown(self->url, shown, sizeof shown), reason);
-    aio__watch_enter(&self->x->in.watch, &self->task);
-    return NULL;
+    if (!code) return NULL;
+    return aio__exception(code, "", "%.32s %.200s: %s", self->method,
+                          aio__url_shown(self->url, shown, sizeof shown), reason);
 }
 
 /* Takes a place of the pool, unless it has one. 0, AIO__MORE: the ticket's future tells; or a code. */
 static int aio__exchange_place(aio__exchange *x)
 {
-    if (!aio__exchange_until(x, x->connect_at)) return ENOMEM;
+    if (!aio__operation_until(x->op, &x->op->watch, x->connect_at)) return ENOMEM;
     if (x->ticket.got) return 0;
-    return aio__connector_take(&x->session->connector, &x->ticket, x->key, x->url.is_tls);
+    return aio__connector_take(&x->op->session->connector, &x->ticket, x->key, x->url.is_tls);
 }
 
-/* The coroutine ends. Its exchange is the user's now, as the response, or was in vain. */
-static void aio__fetching_end(aio__exchange *x, bool failed)
+/* The coroutine ends. Its reply is the user's now, or was in vain. */
+static void aio__requesting_end(struct aio__requesting *self, bool failed)
 {
-    aio_session *session = x->session;
+    aio__operation *op = self->op;
+    aio_session *session = op->session;
     session->refs++;
-    aio__watch_leave(&x->in.watch, NULL);
-    if (failed) {
-        aio__exchange_disconnect(x, false);
-        aio__exchange_unref(x);
+    aio__watch_leave(&op->watch, NULL);
+    op->watch.deadline = INT64_MAX;
+    if (failed && self->reply) {
+        aio__exchange_disconnect(self->x, false);
+        aio__reply_unref(self->reply);
     }
+    aio__operation_unref(op);
     aio__session_flight(session, -1);
     aio__session_unref(session);
 }
 
-static AIO_CORO(aio__fetching)
+static AIO_CORO(aio__requesting)
 {
-    AIO_BEGIN(aio__fetching);
-    self->error = aio__fetching_begin(self);
+    AIO_BEGIN(aio__requesting);
+    self->error = aio__requesting_begin(self);
     if (self->error) AIO__THROW(self->error);
     for (;;) {
         AIO_TRY {
@@ -23386,21 +23564,21 @@ static AIO_CORO(aio__fetching)
             if (!self->code && !self->x->ticket.got->stream) AIO_AWAIT(AIO_CALL(aio__dialing, .x = self->x));
             if (!self->code) self->code = aio__exchange_send(self->x);
             while (!self->code && (self->code = aio__exchange_listen(self->x)) == AIO__MORE) {
-                AIO_AWAIT(self->more, aio_stream_more(self->x->in.stream));
+                AIO_AWAIT(self->more, aio_stream_more(aio__exchange_stream(self->x)));
                 self->code = 0;
             }
             if (self->code) AIO__THROW(aio__exchange_problem(self->x, self->code));
             break;
         } AIO_CATCH_ALL {
             if (!aio__exchange_retry(self->x, aio_caught(self)))
-                AIO__THROW(aio__exchange_error(self->x, aio_caught(self)));
+                AIO__THROW(aio__exchange_error(self->x, &self->op->watch, aio_caught(self)));
         } AIO_END_TRY;
     }
-    if ((self->raise_for_status || self->session->options.raise_for_status) && self->x->response.status >= 400)
-        AIO__THROW(aio__response_status_error(&self->x->response));
-    self->result = &self->x->response;
+    if ((self->raise_for_status || self->session->options.raise_for_status) && self->reply->response.status >= 400)
+        AIO__THROW(aio__response_status_error(&self->reply->response));
+    self->result = &self->reply->response;
     AIO_FINALLY;
-        if (self->x) aio__fetching_end(self->x, self->task.future.error != NULL);
+        if (self->op) aio__requesting_end(self, self->task.future.error != NULL);
     AIO_END;
 }
 
@@ -23418,7 +23596,7 @@ AIO_API aio_response_task *aio_session_request_with(aio_session *session, const 
     size += aio__pairs_size(o->headers, &headers) + aio__pairs_size(o->params, &params);
     if (o->header_fields) field_bytes = o->header_fields->length;
     size += field_bytes + (o->borrow_data ? 0 : data.length);
-    struct aio__fetching *self = (struct aio__fetching *)aio__new_zeroed(sizeof *self + size, aio__fetching_coro);
+    struct aio__requesting *self = (struct aio__requesting *)aio__new_zeroed(sizeof *self + size, aio__requesting_coro);
     if (!self) return NULL;
     self->session = session;
     self->method = method;
@@ -23428,7 +23606,7 @@ AIO_API aio_response_task *aio_session_request_with(aio_session *session, const 
     self->header_count = headers + (o->header_fields ? o->header_fields->count : 0);
     self->param_count = params;
     self->content_type = o->json ? "application/json" : o->data ? "application/octet-stream" : NULL;
-    aio__fetching_keep(self, o, data);
+    aio__requesting_keep(self, o, data);
     return (aio_response_task *)(void *)self;
 }
 
@@ -23437,7 +23615,7 @@ AIO_API aio_response_task *aio_session_request_with(aio_session *session, const 
 AIO_API aio_text_task *aio_response_read(aio_response *response)
 {
     if (!response) return (aio_text_task *)(void *)aio__failure(EINVAL, "read of no response");
-    return aio__body_read(&((aio__exchange *)(void *)response)->in, true);
+    return aio__body_read(&aio__reply_of(response)->in, true);
 }
 
 AIO_API aio_text_task *aio_response_text(aio_response *response) { return aio_response_read(response); }
@@ -23445,44 +23623,62 @@ AIO_API aio_text_task *aio_response_text(aio_response *response) { return aio_re
 AIO_API aio_text_task *aio_response_read_chunk(aio_response *response)
 {
     if (!response) return (aio_text_task *)(void *)aio__failure(EINVAL, "read of no response");
-    return aio__body_read(&((aio__exchange *)(void *)response)->in, false);
+    return aio__body_read(&aio__reply_of(response)->in, false);
 }
 
 AIO_API aio_text aio_response_head(const aio_response *response)
 {
-    return response ? ((const aio__exchange *)(const void *)response)->head.raw : aio__text("", 0);
+    return response ? aio__reply_of(response)->x.head.raw : aio__text("", 0);
 }
 
 AIO_API const aio_headers *aio_response_trailers(aio_response *response)
 {
-    return response ? aio__body_trailers(&((aio__exchange *)(void *)response)->in) : NULL;
+    return response ? aio__body_trailers(&aio__reply_of(response)->in) : NULL;
 }
 
 AIO_API aio_future *aio_response_raise_for_status(const aio_response *response)
 {
     if (!response) return aio__failure(EINVAL, "raise_for_status of no response");
-    aio_loop *loop = ((const aio__exchange *)(const void *)response)->in.watch.loop;
+    aio_loop *loop = aio__reply_of(response)->in.watch.loop;
     if (response->status >= 400) return aio__failed_future(loop, aio__response_status_error(response));
     return &loop->done;
 }
 
+AIO_API aio_stream *aio_response_upgrade(aio_response *response)
+{
+    aio__reply *r = aio__reply_of(response);
+    errno = EINVAL;
+    if (!r || !r->x.switched) return NULL;
+    aio_stream *s = aio__exchange_stream(&r->x);
+    errno = AIO_ERUNTIME;
+    if (!s) return NULL;
+    aio__connector *c = &r->x.op->session->connector;
+    aio__connection *connection = r->x.ticket.got;
+    connection->stream = NULL;
+    r->x.ticket.got = NULL;
+    r->x.ticket.host = NULL;
+    aio__connection_release(c, connection, false);
+    return s;
+}
+
+/* The user is done with it. `keep`: its connection may be used again. */
+static void aio__reply_end(aio__reply *r, bool keep)
+{
+    aio_text piece;
+    while (keep && r->in.stream && !r->in.reading && aio__body_next(&r->in, &piece) == AIO__BODY_DATA) { }
+    if (keep && r->in.stream && !r->in.reading && r->in.body.state == AIO__CHUNK_END) aio__reply_ended(&r->in);
+    if (r->x.ticket.got) aio__exchange_disconnect(&r->x, false);
+    aio__reply_unref(r);
+}
+
 AIO_API void aio_response_release(aio_response *response)
 {
-    aio__exchange *x = (aio__exchange *)(void *)response;
-    aio_text piece;
-    if (!x) return;
-    while (x->in.stream && !x->in.reading && aio__body_next(&x->in, &piece) == AIO__BODY_DATA) { }
-    if (x->in.stream && x->in.body.state == AIO__CHUNK_END) aio__exchange_ended(&x->in);
-    if (x->ticket.got) aio__exchange_disconnect(x, false);
-    aio__exchange_unref(x);
+    if (response) aio__reply_end(aio__reply_of(response), true);
 }
 
 AIO_API void aio_response_close(aio_response *response)
 {
-    aio__exchange *x = (aio__exchange *)(void *)response;
-    if (!x) return;
-    if (x->ticket.got) aio__exchange_disconnect(x, false);
-    aio__exchange_unref(x);
+    if (response) aio__reply_end(aio__reply_of(response), false);
 }
 
 /* ---- sessions ---- */
@@ -23554,12 +23750,15 @@ AIO_API aio_session *aio_session_open_with(const aio_session_options *options)
     if (!loop || loop->closed) return NULL;
     errno = ENOMEM;
     aio__sessions *sessions = aio__sessions_of(loop);
-    aio_session *session = sessions ? (aio_session *)aio__calloc(sizeof *session) : NULL;
+    bool room = sessions && aio__sessions_grow(sessions);
+    aio_session *session = room ? (aio_session *)aio__calloc(sizeof *session) : NULL;
     if (!session) return NULL;
     session->connector.loop = loop;
     session->refs = 1;
     aio__ring_clear(&session->live);
     aio__ring_insert(&sessions->ring, &session->link);
+    *aio__session_place(sessions, session) = session;
+    sessions->count++;
     int code = aio__session_fill(session, options);
     if (!code) return session;
     aio__session_clear(session);
@@ -23571,11 +23770,32 @@ static void aio__session_unref(aio_session *session)
 {
     if (--session->refs) return;
     while (session->spares) {
-        aio__exchange *x = session->spares;
-        session->spares = x->spare;
-        aio__exchange_free(session->connector.loop, x);
+        aio__reply *r = session->spares;
+        session->spares = r->spare;
+        aio__reply_free(session->connector.loop, r);
+    }
+    while (session->spare_operations) {
+        aio__operation *op = session->spare_operations;
+        session->spare_operations = op->spare;
+        aio__operation_free(session->connector.loop, op);
     }
     aio__session_clear(session);
+}
+
+static void aio__session_interrupt_one(aio__watch *watch)
+{
+    if (watch->frame && !watch->expired) aio__watch_expire(watch, false);
+}
+
+/* Ends what waits for a part of an operation. */
+static void aio__session_interrupt(aio_session *session)
+{
+    for (aio__node *at = session->live.next; at != &session->live; at = at->next) {
+        aio__operation *op = AIO__CONTAINER(at, aio__operation, node);
+        aio__session_interrupt_one(&op->watch);
+        for (aio__node *node = op->replies.next; node != &op->replies; node = node->next)
+            aio__session_interrupt_one(&AIO__CONTAINER(node, aio__reply, node)->in.watch);
+    }
 }
 
 static const aio__ops aio__session_closed_ops = { "session.close", NULL, NULL, NULL };
@@ -23589,10 +23809,7 @@ AIO_API aio_future *aio_session_close(aio_session *session)
     aio_future *closed = &loop->done;
     if (session) {
         session->is_closed = true;
-        for (aio__node *node = session->live.next; node != &session->live; node = node->next) {
-            aio__watch *w = &AIO__CONTAINER(node, aio__exchange, node)->in.watch;
-            if (w->frame && !w->expired) aio__watch_expire(w, false);
-        }
+        aio__session_interrupt(session);
         aio__connector_close(&session->connector);
         if (session->in_flight) {
             closed = (aio_future *)aio__future_make(loop, &aio__session_closed_ops, sizeof *closed, NULL, 0);

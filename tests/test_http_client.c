@@ -463,7 +463,7 @@ SCENARIO(client_decodes, .may = { AIO_ETIMEOUT, EPIPE, ECONNRESET, ENOTCONN, AIO
         the_script.later = rows[self->i].later;
         AIO_AWAIT(self->r, aio_session_get(self->session, self->url));
         aio__body_reader *in;
-        in = &((aio__exchange *)(void *)self->r)->in;
+        in = &aio__reply_of(self->r)->in;
         memset(&self->first, 0, sizeof self->first);
         self->first.stage.feed = doubling_feed;
         self->first.stage.end = doubling_end;
@@ -497,6 +497,151 @@ SCENARIO(client_decodes, .may = { AIO_ETIMEOUT, EPIPE, ECONNRESET, ENOTCONN, AIO
         AIO_AWAIT(aio_session_close(self->session));
         aio_server_abort_clients(self->server);
         if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
+
+/* A connection that is not HTTP's any more is the user's, with what has come; the session goes, and it stays. */
+#define UPGRADED_200 "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nfirst\n" /* the length means nothing there */
+#define UPGRADED_101 "HTTP/1.1 101 S\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\nfirst\n"
+struct upgraded { aio_task task; aio_stream *stream; aio_text text; };
+static AIO_CORO(upgraded)
+{
+    AIO_BEGIN(upgraded);
+    AIO_AWAIT(self->text, aio_stream_readuntil(self->stream, "\r\n\r\n", 4));
+    if (!memcmp(self->text.data, "CONNECT", 7)) {
+        CHECK(strstr(self->text.data, "CONNECT 127.0.0.1:") && strstr(self->text.data, "Content-") == NULL);
+        aio_stream_write(self->stream, UPGRADED_200, strlen(UPGRADED_200));
+    } else {
+        aio_stream_write(self->stream, UPGRADED_101, strlen(UPGRADED_101));
+    }
+    AIO_AWAIT(self->text, aio_stream_readline(self->stream));
+    aio_stream_write(self->stream, self->text.data, self->text.length);
+    AIO_AWAIT(self->text, aio_stream_readline(self->stream));
+    AIO_END;
+}
+static void *upgraded_handler(aio_stream *stream, void *arg)
+{
+    (void)arg;
+    return AIO_CALL(upgraded, .stream = stream);
+}
+struct client_upgrades { aio_task task; aio_server *server; aio_session *session; aio_response *r; aio_stream *stream;
+    aio_text text; char url[60]; int i; };
+SCENARIO(client_upgrades, .may = CLIENT_MAY)
+{
+    static const char *const headers[] = { "Connection", "Upgrade", "Upgrade", "x", NULL };
+    AIO_BEGIN(client_upgrades);
+    AIO_AWAIT(self->server, aio_start_server(upgraded_handler, NULL, "127.0.0.1", 0));
+    snprintf(self->url, sizeof self->url, "http://127.0.0.1:%d/", aio_server_port(self->server));
+    for (self->i = 0; self->i < 3; self->i++) {
+        self->session = aio_session_open();
+        REQUIRE(self->session);
+        if (self->i == 1) {
+            AIO_AWAIT(self->r, aio_session_request(self->session, "CONNECT", self->url));
+            CHECK_INT(self->r->status, 200);
+            CHECK_INT(self->r->content_length, 0);
+        } else {
+            AIO_AWAIT(self->r, aio_session_get(self->session, self->url, .headers = headers));
+            CHECK_INT(self->r->status, 101);
+            CHECK_INT(self->r->content_length, 0);
+        }
+        AIO_AWAIT(self->text, aio_response_read(self->r)); /* it has no body */
+        CHECK_INT(self->text.length, 0);
+        CHECK_INT(aio_session_busy(self->session), 1);
+        if (self->i < 2) { /* else nobody takes it: it ends with the response */
+            self->stream = aio_response_upgrade(self->r);
+            REQUIRE(self->stream);
+            CHECK(!aio_response_upgrade(self->r) && errno == AIO_ERUNTIME);
+        }
+        aio_response_release(self->r);
+        self->r = NULL;
+        CHECK_INT(aio_session_busy(self->session) + aio_session_idle(self->session), 0);
+        AIO_AWAIT(aio_session_close(self->session));
+        self->session = NULL;
+        if (self->i == 2) continue;
+        AIO_AWAIT(self->text, aio_stream_readline(self->stream));
+        CHECK_BYTES(self->text.data, self->text.length, "first\n");
+        aio_stream_write(self->stream, "mine\n", 5);
+        AIO_AWAIT(self->text, aio_stream_readline(self->stream));
+        CHECK_BYTES(self->text.data, self->text.length, "mine\n");
+        aio_stream_close(self->stream);
+        self->stream = NULL;
+    }
+    AIO_FINALLY;
+        aio_response_release(self->r);
+        aio_stream_close(self->stream);
+        AIO_AWAIT(aio_session_close(self->session));
+        aio_server_abort_clients(self->server);
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
+
+/* Nobody asked for another protocol. And what is no switch has no stream to give. */
+struct client_no_upgrade { aio_task task; aio_server *server; aio_session *session; aio_response *r; struct get_url *get;
+    char url[60]; };
+SCENARIO(client_no_upgrade, .may = CLIENT_MAY)
+{
+    AIO_BEGIN(client_no_upgrade);
+    AIO_AWAIT(self->server, aio_start_server(scripted_handler, &the_script, "127.0.0.1", 0));
+    snprintf(self->url, sizeof self->url, "http://127.0.0.1:%d/", aio_server_port(self->server));
+    self->session = aio_session_open();
+    REQUIRE(self->session);
+    script_says(&the_script, "HTTP/1.1 101 S\r\nUpgrade: x\r\n\r\n", END_STAY);
+    self->get = get_task(self->session, aio_server_port(self->server), "/", no_timeouts);
+    AIO_AWAIT((struct get_url *)aio_ref(self->get));
+    CHECK_INT(self->get->code, AIO_EHTTP);
+    script_says(&the_script, HEAD_5 "hello", END_STAY);
+    AIO_AWAIT(self->r, aio_session_get(self->session, self->url));
+    CHECK(!aio_response_upgrade(self->r) && errno == EINVAL);
+    CHECK(!aio_response_upgrade(NULL) && errno == EINVAL);
+    AIO_FINALLY;
+        aio_unref(self->get);
+        aio_response_release(self->r);
+        AIO_AWAIT(aio_session_close(self->session));
+        aio_server_abort_clients(self->server);
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
+
+/* An exchange is made whole by its preparation: after other hops of the same operation it asks as the first one did. */
+static int hop_prepare(aio__exchange *x, struct aio__requesting *f, const char *method, const char *url)
+{
+    const char *reason = "";
+    f->method = method;
+    f->url = url;
+    return aio__exchange_prepare(x, f, &reason);
+}
+struct client_hops { aio_task task; aio_session *session; aio__operation *op; aio__reply *r[2]; struct aio__requesting *f;
+    int i; };
+SCENARIO(client_hops)
+{
+    AIO_BEGIN(client_hops);
+    self->session = aio_session_open();
+    self->f = (struct aio__requesting *)aio__calloc(sizeof *self->f);
+    REQUIRE(self->session && self->f);
+    self->f->session = self->session;
+    self->op = aio__operation_open(self->session);
+    REQUIRE(self->op);
+    for (self->i = 0; self->i < 2; self->i++) {
+        self->r[self->i] = aio__reply_open(self->op);
+        REQUIRE(self->r[self->i]);
+    }
+    self->f->proxy = "http://p.test";
+    REQUIRE(hop_prepare(&self->r[0]->x, self->f, "CONNECT", "http://u:p@a.test/") == 0);
+    CHECK(self->r[0]->x.upgrades && self->r[0]->x.via.block);
+    REQUIRE(hop_prepare(&self->r[0]->x, self->f, "POST", "http://b.test/x?y") == 0);
+    self->f->proxy = "";
+    for (self->i = 0; self->i < 2; self->i++)
+        REQUIRE(hop_prepare(&self->r[self->i]->x, self->f, "GET", "https://c.test/z") == 0);
+    const aio__exchange *a, *b;
+    a = &self->r[0]->x, b = &self->r[1]->x;
+    CHECK_BYTES(a->out.data, a->out.end, b->out.data, b->out.end);
+    CHECK_BYTES(a->key.data, a->key.length, b->key.data, b->key.length);
+    CHECK(!a->via.block && !a->tunnel && !a->upgrades && a->keep && !a->head.is_connect);
+    AIO_FINALLY;
+        for (int i = 0; i < 2; i++) if (self->r[i]) aio__reply_unref(self->r[i]);
+        if (self->op) aio__operation_unref(self->op);
+        aio__free(self->f);
+        AIO_AWAIT(aio_session_close(self->session));
     AIO_END;
 }
 
