@@ -1,4 +1,4 @@
-/* bench_tasks timers|spawn|switch|idle N - what tasks cost in aio.h, written as a user writes them. */
+/* bench_tasks timers|spawn|switch|locks|idle N - what tasks cost in aio.h, written as a user writes them. */
 #define AIO_IMPLEMENTATION
 #include "../../aio.h"
 #include "src/common.h"
@@ -43,6 +43,20 @@ static AIO_CORO(switching)
     self->two = aio_create_task(AIO_CALL(yielder));
     AIO_AWAIT(self->one);
     AIO_AWAIT(self->two);
+    AIO_END;
+}
+
+static aio_lock lock;
+
+struct locks { aio_task task; };
+static AIO_CORO(locks)
+{
+    AIO_BEGIN(locks);
+    while (count < limit) {
+        AIO_AWAIT(aio_lock_acquire(&lock));
+        count++;
+        aio_lock_release(&lock);
+    }
     AIO_END;
 }
 
@@ -100,13 +114,14 @@ static AIO_CORO(idle)
 
 int main(int argc, char **argv)
 {
-    if (argc != 3) DIE("usage: bench_tasks timers|spawn|switch|idle N");
+    if (argc != 3) DIE("usage: bench_tasks timers|spawn|switch|locks|idle N");
     limit = atol(argv[2]);
     uint64_t t0 = now_ns(), c0 = cpu_ns();
     long rss0 = rss_bytes(0);
     aio_loop *loop = aio_new_event_loop();
     if (!strcmp(argv[1], "spawn")) aio_loop_run_until_complete(loop, AIO_CALL(spawn), NULL);
     else if (!strcmp(argv[1], "switch")) aio_loop_run_until_complete(loop, AIO_CALL(switching), NULL);
+    else if (!strcmp(argv[1], "locks")) aio_loop_run_until_complete(loop, AIO_CALL(locks), NULL);
     else if (!strcmp(argv[1], "timers")) aio_loop_run_until_complete(loop, AIO_CALL(timers), NULL), rss1 = peak_rss();
     else if (!strcmp(argv[1], "idle")) aio_loop_run_until_complete(loop, AIO_CALL(idle), NULL);
     double secs = (double)(now_ns() - t0) / 1e9, cpu = (double)(cpu_ns() - c0) / 1e9;

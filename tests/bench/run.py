@@ -84,6 +84,10 @@ SWITCH = [
     metric("wall", "ns/switch", "{:,.1f}", "low", lambda r: r["secs"] / r["n"] * 1e9),
     metric("CPU", "ns/switch", "{:,.1f}", "low", lambda r: r["cpu"] / r["n"] * 1e9, "ratio"),
 ]
+LOCKS = [
+    metric("wall", "ns/pair", "{:,.1f}", "low", lambda r: r["secs"] / r["n"] * 1e9),
+    metric("CPU", "ns/pair", "{:,.1f}", "low", lambda r: r["cpu"] / r["n"] * 1e9, "ratio"),
+]
 IDLE = [
     metric("memory", "B/task", "{:,.0f}", "low", lambda r: r["rss_delta"] / r["n"], "value"),
     metric("CPU", "ns/task", "{:,.0f}", "low", lambda r: r["cpu"] / r["n"] * 1e9),
@@ -135,6 +139,7 @@ TASKS = {
     "spawn": dict(kind="solo", n=1000000, metrics=SPAWN,
                   title="spawn, run and join trivial tasks, 1,000 alive at a time"),
     "switch": dict(kind="solo", n=10000000, metrics=SWITCH, title="two tasks that yield to each other"),
+    "locks": dict(kind="solo", n=10000000, metrics=LOCKS, title="a free lock acquired and released by one task"),
     "idle": dict(kind="solo", n=1000000, metrics=IDLE,
                  title="1,000,000 tasks blocked on one event, then released and joined"),
 }
@@ -145,7 +150,7 @@ GROUPS = {
     "httpsclient": ["https", "download-http", "download-https"],
     "download": ["download-http", "download-https"],
     "connect": ["connect-http", "connect-https", "connect-https-resumed"],
-    "tasks": ["spawn", "switch", "idle"],
+    "tasks": ["spawn", "switch", "locks", "idle"],
     "all": list(TASKS),
 }
 
