@@ -3339,8 +3339,8 @@ static aio_exception *aio__exception_text(int code, const char *phase, const cha
     return e;
 }
 
-/* How many bytes at `text` are one character that moves no terminal and ends no line: of UTF-8, no control character. 0:
- * the first is none of such. */
+/* How many bytes at `text` are one character that moves no terminal and ends no line: UTF-8, no control character. 0:
+ * the first is no part of such a one. */
 static size_t aio__shown_length(const unsigned char *text)
 {
     size_t n = *text < 0xc2 ? 1 : *text < 0xe0 ? 2 : *text < 0xf0 ? 3 : *text < 0xf5 ? 4 : 0;
@@ -3350,8 +3350,8 @@ static size_t aio__shown_length(const unsigned char *text)
     return *text == 0xc2 && text[1] < 0xa0 ? 0 : n;
 }
 
-/* Writes the text of a message so that bytes of a peer or a user can do no harm in a log: others than the above as \xNN,
- * which nothing is done to when the text becomes part of another message. `out` has four bytes for each. */
+/* Writes the text of a message so that bytes of a peer or a user can do no harm in a log: others than the above as
+ * \xNN, which nothing is done to when the text becomes part of another message. `out` has four bytes for each. */
 static void aio__message_escape(char *out, const char *text)
 {
     static const char digits[] = "0123456789abcdef";
@@ -23834,6 +23834,7 @@ AIO_API size_t aio_session_idle(const aio_session *session) { return session ? s
 enum {
     AIO__REQUEST_MAX = 1048576,  /* default of max_body */
     AIO__SKIP_MAX = 262144,      /* bytes of a body nobody reads that are skipped to keep the connection; else: close */
+    AIO__PIPELINED = 8,          /* messages of a turn's budget that a request counts as which has come with another */
     AIO__TAKE_MIN = 65536,       /* bytes of an answer that a client must take in each write_timeout */
     /* After the last answer the connection closes in stages (RFC 9112 9.6): our direction ends, what comes is dropped,
      * so that no reset takes the answer away, until the client ends its own, or for at most: */
@@ -24474,6 +24475,13 @@ static struct aio__serving_step *aio__served_wait(aio__served *r, int (*step)(ai
     return AIO_CALL(aio__serving_step, .in = r, .step = step);
 }
 
+/* Whether the next request, which is there already, is to wait for others' turns. */
+static bool aio__served_turn_over(const aio__served *r)
+{
+    return r->keep && aio_stream_unread(r->stream).length
+        && aio__turn_spent(r->stream->loop, r->request.headers.length + r->out.end, AIO__PIPELINED);
+}
+
 struct aio__serving { aio_task task; aio__service *service; aio_stream *stream; aio__served *in; int code; };
 static AIO_CORO(aio__serving)
 {
@@ -24500,6 +24508,7 @@ static AIO_CORO(aio__serving)
             AIO_AWAIT(self->code, aio__served_wait(self->in, aio__served_skip));
             if (self->code) break;
         }
+        if (aio__served_turn_over(self->in)) AIO_AWAIT(aio__turn_end(self->stream->loop));
     } while (self->in->keep);
     if (aio__served_lingers(self->in)) {
         aio_stream_set_write_buffer_limits(self->stream, 0, 0);

@@ -567,6 +567,54 @@ SCENARIO(server_upgrades, .may = { EPIPE, ECONNRESET, ENOTCONN, ETIMEDOUT })
     AIO_END;
 }
 
+/* One client pipelines many requests: whoever else is ready has a turn after at most 16 of them. */
+enum { FLOOD = 1000 };
+static int flood_served;
+struct flooded { aio_task task; aio_request *request; };
+static AIO_CORO(flooded)
+{
+    AIO_BEGIN(flooded);
+    flood_served++;
+    AIO_AWAIT(aio_request_respond(self->request, 200, .text = "x"));
+    AIO_END;
+}
+static void *flooded_handler(aio_request *request, void *arg) { (void)arg; return AIO_CALL(flooded, .request = request); }
+
+struct flood_read { aio_task task; aio_stream *stream; aio_text text; };
+static AIO_CORO(flood_read)
+{
+    AIO_BEGIN(flood_read);
+    AIO_AWAIT(self->text, aio_stream_read_all(self->stream, 0));
+    AIO_END;
+}
+
+struct server_pipeline_flood { aio_task task; aio_server *server; aio_stream *stream; struct flood_read *reading;
+    int i, before, most; };
+SCENARIO(server_pipeline_flood, .may = { EPIPE, ECONNRESET, ENOTCONN, ETIMEDOUT }, .skip = KIND_SLICE /* long */)
+{
+    AIO_BEGIN(server_pipeline_flood);
+    flood_served = 0;
+    AIO_AWAIT(self->server, aio_start_http_server(flooded_handler, NULL, "127.0.0.1", 0));
+    AIO_AWAIT(self->stream, aio_open_connection("127.0.0.1", aio_server_port(self->server)));
+    for (self->i = 0; self->i < FLOOD; self->i++)
+        aio_stream_write(self->stream, "GET / HTTP/1.1\r\nHost: h\r\n\r\n", 27);
+    aio_stream_write_eof(self->stream);
+    self->reading = aio_create_task(AIO_CALL(flood_read, .stream = self->stream));
+    while (self->reading && !aio_future_done(self->reading)) {
+        self->before = flood_served;
+        AIO_AWAIT(aio_sleep(0));
+        if (flood_served - self->before > self->most) self->most = flood_served - self->before;
+    }
+    AIO_AWAIT((struct flood_read *)aio_ref(self->reading));
+    CHECK_INT(flood_served, FLOOD);
+    CHECK(self->most > 1 && self->most <= 16);
+    AIO_FINALLY;
+        aio_unref(self->reading);
+        aio_stream_abort(self->stream);
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
+
 TEST(server_bad_arguments)
 {
     aio_loop *loop = aio_new_event_loop();
