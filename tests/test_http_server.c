@@ -255,15 +255,15 @@ SCENARIO(server_closes, .may = { EPIPE, ECONNRESET, ENOTCONN, ECONNREFUSED })
 }
 
 /* What a client gets that goes on sending: a large answer whole, though the server closes after it. */
-enum { PLENTY = 400000 };
-static const char plenty[PLENTY];
+enum { PLENTY = 1000000 };
+static char plenty[PLENTY];
 struct giving { aio_task task; aio_request *request; int code; };
 static int giving_code;
 static AIO_CORO(giving)
 {
     AIO_BEGIN(giving);
     int small_;
-    small_ = 4096;
+    small_ = 65536;
     if (!strcmp(self->request->path.data, "/small"))
         setsockopt(aio_stream_fileno(self->request->stream), SOL_SOCKET, SO_SNDBUF, &small_, sizeof small_);
     AIO_TRY {
@@ -421,7 +421,7 @@ SCENARIO(server_slow_reader, .may = { AIO_EINCOMPLETE, EPIPE, ECONNRESET, ENOTCO
         } else {
             while (self->got < PLENTY) {
                 AIO_AWAIT(aio_sleep(0.5));
-                AIO_AWAIT(self->text, aio_stream_readexactly(self->stream, 5000));
+                AIO_AWAIT(self->text, aio_stream_readexactly(self->stream, 20000));
                 self->got += self->text.length;
             }
             CHECK_INT(giving_code, 0);
