@@ -402,6 +402,10 @@ AIO_API void *aio__future_new(size_t size, const char *file, int line);
 /* One more owner / one less. NULL is fine. aio_ref gives its argument back. */
 AIO_API void *aio_ref(void *awaitable);
 AIO_API void  aio_unref(void *awaitable);
+/* Private: give their argument back, or end the program and say who misused it where. The macros at the end of this
+ * file put them around what a user gives. */
+AIO_API void *aio__checked(const void *awaitable, const char *function, const char *file, int line);
+AIO_API void *aio__checked_unref(void *awaitable, const char *file, int line);
 /* aio_unref for each of an array of `count` pointers to awaitables; NULLs are fine. The pointers become NULL. */
 AIO_API void  aio_unref_all(void *array, size_t count);
 
@@ -658,6 +662,7 @@ AIO_API int         aio_task_set_name(void *task, const char *name);
 /* Wakes after `delay` seconds; at the next iteration for 0 or less. EINVAL if NaN or infinite. Outside of a running
  * loop, it is made for the one that is set, as a future is. asyncio: sleep */
 AIO_API aio_future *aio_sleep(double delay);
+AIO_API aio_future *aio__sleep_at(double delay, const char *file, int line);
 
 /* Private: what the macros call. */
 AIO_API void *aio__new(size_t size, aio_coro_fn *coro, const char *file, int line);
@@ -2445,6 +2450,20 @@ AIO_API int  aio_print_tasks_on_signal(aio_loop *loop, int signum);
 #ifdef AIO_IMPLEMENTATION
 #ifndef AIO__IMPLEMENTATION_INCLUDED
 #define AIO__IMPLEMENTATION_INCLUDED
+#undef aio_ref
+#undef aio_unref
+#undef aio_future_done
+#undef aio_future_cancelled
+#undef aio_future_exception
+#undef aio_future_cancel
+#undef aio_future_set_done
+#undef aio_task_cancel
+#undef aio_task_cancelling
+#undef aio_task_uncancel
+#undef aio_task_name
+#undef aio_task_set_name
+#undef aio_task_cancel_message
+#undef aio_sleep
 
 /* ============================================================================
  * 23. Platform and the seam
@@ -2524,6 +2543,25 @@ extern "C" {
 #endif
 
 AIO_API const char *aio_version(void) { return AIO_VERSION; }
+
+/* AddressSanitizer sees an object only where it is an allocation of its own; it is told of what is kept back. */
+#if defined(__SANITIZE_ADDRESS__)
+#define AIO__ADDRESS_CHECKED true
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define AIO__ADDRESS_CHECKED true
+#endif
+#endif
+#ifdef AIO__ADDRESS_CHECKED
+void __asan_poison_memory_region(const volatile void *, size_t);
+void __asan_unpoison_memory_region(const volatile void *, size_t);
+#define AIO__POISON(memory, size)   __asan_poison_memory_region(memory, size)
+#define AIO__UNPOISON(memory, size) __asan_unpoison_memory_region(memory, size)
+#else
+#define AIO__ADDRESS_CHECKED        false
+#define AIO__POISON(memory, size)   (void)0
+#define AIO__UNPOISON(memory, size) (void)0
+#endif
 
 static void *aio__os_malloc(size_t size) { return AIO_MALLOC(size); }
 static void *aio__os_realloc(void *pointer, size_t size) { return AIO_REALLOC(pointer, size); }
@@ -2895,7 +2933,8 @@ struct aio__os {
 #endif
 };
 static struct aio__os aio__os = {
-    false, aio__os_malloc, aio__os_realloc, aio__os_free, aio__os_clock, aio__os_wall, poll, aio__os_pipe,
+    AIO__ADDRESS_CHECKED,
+    aio__os_malloc, aio__os_realloc, aio__os_free, aio__os_clock, aio__os_wall, poll, aio__os_pipe,
     aio__os_fcntl, read, write, close,
     aio__os_mutex_init, aio__os_cond_init, aio__os_cond_wait, aio__os_thread, aio__os_join, pthread_detach,
     aio__os_cores,
@@ -2985,10 +3024,10 @@ struct aio__slot {
 
 /* Before an object that has an allocation of its own. */
 typedef struct __attribute__((__aligned__(16))) aio__prefix {
-    aio__node   node;   /* in heap.own */
+    aio__node   node;   /* in heap.own; NULLs: in no list */
     const char *file;   /* where it was made, in debug mode */
-    int         line;
-    int         listed;
+    int         line;       /* negative: it was made after that line, in a function of ours */
+    uint32_t    size;       /* of the object; at most UINT32_MAX */
 } __attribute__((__aligned__(16))) aio__prefix;
 
 typedef struct aio__heap {
@@ -3036,6 +3075,16 @@ static char *aio__strndup(const char *text, size_t length)
     memcpy(copy, text, length);
     copy[length] = 0;
     return copy;
+}
+
+static bool aio__on_valgrind; /* it sees objects as AddressSanitizer does; written before the first loop has objects */
+
+static AIO__COLD void aio__valgrind_look(void)
+{
+    const char *preload = getenv("LD_PRELOAD");
+    if (aio__on_valgrind || !preload || !strstr(preload, "vgpreload_memcheck")) return;
+    aio__on_valgrind = true;
+    aio__os.plain = true;
 }
 
 /* The order of the stores keeps compilers from making one wide store of two: who reads a half of it at once, as the
@@ -3106,7 +3155,8 @@ static void *aio__heap_own(aio__heap *heap, size_t size, const char *file, int l
     if (!prefix) return NULL;
     prefix->file = file;
     prefix->line = line;
-    prefix->listed = heap != NULL;
+    prefix->size = size < UINT32_MAX ? (uint32_t)size : UINT32_MAX;
+    prefix->node.next = prefix->node.prev = NULL;
     if (heap) aio__ring_insert(&heap->own, &prefix->node);
     return prefix + 1;
 }
@@ -3114,7 +3164,7 @@ static void *aio__heap_own(aio__heap *heap, size_t size, const char *file, int l
 static void aio__heap_disown(void *memory)
 {
     aio__prefix *prefix = (aio__prefix *)memory - 1;
-    if (prefix->listed) aio__ring_remove(&prefix->node);
+    if (prefix->node.next) aio__ring_remove(&prefix->node);
     aio__os.free(prefix);
 }
 
@@ -3646,6 +3696,9 @@ struct aio_loop {
     int64_t        busy_since, busy_until;
     uint64_t       busy_id;     /* its turn that began where the one before was over */
     aio__heap      frames, pool;
+    aio__node      kept;      /* debug mode: futures that were freed, and are held back; oldest first */
+    size_t         kept_bytes;
+    struct { const void *future; const char *file; int line; } unref; /* the latest that aio_unref was to free */
     aio_future     yield, done;
     aio_future     failed;    /* done, with an error: what a coroutine awaits that is to throw `thrown` */
     aio_future     parked;    /* never done: who stands in a wait queue awaits it, until it may go on */
@@ -4093,14 +4146,98 @@ AIO_API AIO__COLD const aio_policy *aio_get_event_loop_policy(void)
  * ready queue at once. May call the loop's queue and timers.
  * ============================================================================ */
 
-/* Aborts, naming the function, when what it was given is no awaitable. */
-static aio_future *aio__future_of(const void *awaitable, const char *function)
+/* In debug mode freed futures are held back for a while, so that whoever touches one is told which one it was. */
+enum { AIO__FREED = 0xA4, AIO__KEPT_MAX = 1 << 20 /* bytes */, AIO__UNUSED_BYTE = 0xDB };
+
+typedef struct aio__freed { /* what lies in one then; `refs` and `state` stand where an aio_future has them */
+    uint32_t    refs;       /* 0 */
+    uint8_t     state, slab;
+    uint16_t    flags;
+    const char *name, *how; /* static text: of the coroutine, or of the kind of future; "taken by the await", ... */
+    const char *file;       /* where that was; NULL: not known */
+    int         line;
+} aio__freed;
+
+typedef char aio__check_freed[sizeof(aio__freed) <= sizeof(aio_future) ? 1 : -1];
+
+/* The innermost coroutine that runs and is not ours; NULL if there is none. */
+static AIO__COLD const aio_task *aio__running_user(const aio_loop *loop, aio__probe *probe)
+{
+    const aio_task *t = loop && loop->current ? loop->current->link.leaf : NULL;
+    while (t) {
+        aio__who_is(t, probe);
+        if (strcmp(probe->file, __FILE__)) return t;
+        t = (t->future.flags & AIO__F_TASK) ? NULL : t->future.waiters.parent;
+    }
+    return NULL;
+}
+
+/* Ends the program: what is wrong with an awaitable, and where that was seen. */
+static AIO__COLD void aio__misused(const char *problem, const char *function, const char *file, int line)
+{
+    aio__probe probe;
+    const aio_task *t = file ? NULL : aio__running_user(aio__loop_now(), &probe);
+    if (file) fprintf(stderr, "aio.h: %s (%s at %s:%d)\n", problem, function, file, line);
+    else if (!t) fprintf(stderr, "aio.h: %s (%s)\n", problem, function);
+    else fprintf(stderr, "aio.h: %s (%s in '%s', at or after %s:%d)\n", problem, function, probe.name, probe.file,
+                 aio__line_of(t->line));
+    abort();
+}
+
+enum { AIO__PROBLEM_MAX = 1000, AIO__PLACE_MAX = 300 };
+
+/* Ends the program: it is no awaitable, or it was freed. */
+static AIO__COLD void aio__future_wrong(const void *awaitable, const char *function, const char *file, int line)
+{
+    const aio__freed *freed = (const aio__freed *)awaitable;
+    const aio__prefix *prefix = (const aio__prefix *)(const void *)freed - 1;
+    char problem[AIO__PROBLEM_MAX], made[AIO__PLACE_MAX] = "", at[AIO__PLACE_MAX] = "";
+    if (freed->state != AIO__FREED || freed->refs)
+        aio__misused("not a future, or one that is freed already: the struct must begin with aio_task or aio_future",
+                     function, file, line);
+    if (prefix->file)
+        snprintf(made, sizeof made, " (made %s %s:%d)", prefix->line < 0 ? "after" : "at", prefix->file,
+                 prefix->line < 0 ? -prefix->line : prefix->line);
+    if (freed->file) snprintf(at, sizeof at, " at %s:%d", freed->file, freed->line);
+    snprintf(problem, sizeof problem, "%s '%s'%s was %s%s, and is used again",
+             (freed->flags & AIO__F_TASK) ? "task" : (freed->flags & AIO__F_CORO) ? "coroutine" : "future",
+             freed->name, made, freed->how, at);
+    aio__misused(problem, function, file, line);
+}
+
+static aio_future *aio__future_at(const void *awaitable, const char *function, const char *file, int line)
 {
     aio_future *future = (aio_future *)(uintptr_t)awaitable;
-    if (AIO__UNLIKELY((future->state & 0xFC) != AIO__NEW || future->refs == 0))
-        aio__abort("not a future, or one that is freed already: the struct must begin with aio_task or aio_future",
-                   function, 0);
+    if (AIO__UNLIKELY((future->state & 0xFC) != AIO__NEW || future->refs == 0 || (future->flags & AIO__F_DEAD)))
+        aio__future_wrong(awaitable, function, file, line);
     return future;
+}
+
+/* Ends the program, naming the function, when what it was given is no awaitable. */
+static aio_future *aio__future_of(const void *awaitable, const char *function)
+{
+    return aio__future_at(awaitable, function, NULL, 0);
+}
+
+AIO_API void *aio__checked(const void *awaitable, const char *function, const char *file, int line)
+{
+    return awaitable ? aio__future_at(awaitable, function, file, line) : NULL;
+}
+
+/* Where the innermost coroutine of the user's stands, for a future that a function of ours makes in debug mode. */
+static AIO__COLD void aio__made_after(const aio_loop *loop, const char **file, int *line)
+{
+    aio__probe probe;
+    const aio_task *t = !*file || !strcmp(*file, __FILE__) ? aio__running_user(loop, &probe) : NULL;
+    if (!t) return;
+    *file = probe.file;
+    *line = -aio__line_of(t->line);
+}
+
+AIO__NOINLINE static aio_future *aio__frame_own(aio_loop *loop, size_t size, const char *file, int line)
+{
+    if (loop && loop->debug) aio__made_after(loop, &file, &line);
+    return (aio_future *)aio__heap_own(loop ? &loop->frames : NULL, size, file, line);
 }
 
 /* Memory for a future or coroutine of `size` bytes: the first `clear` are zero, and the base is that of a new one with
@@ -4110,7 +4247,7 @@ static inline aio_future *aio__frame_alloc(aio_loop *loop, size_t size, size_t c
     aio_future *future;
     bool own = aio__os.plain || !loop || size > AIO__SLAB_MAX || loop->debug;
     if (AIO__LIKELY(!own)) future = (aio_future *)aio__heap_slot(&loop->frames, size);
-    else future = (aio_future *)aio__heap_own(loop ? &loop->frames : NULL, size, file, line);
+    else future = aio__frame_own(loop, size, file, line);
     if (AIO__UNLIKELY(!future)) return NULL;
     size_t half = __builtin_constant_p(clear) && clear > 64 && clear <= 128 ? 64 : 0;
     if (half) memset(future, 0, half); /* gcc makes it `rep stos` above 64 bytes, which is slow to start */
@@ -4123,9 +4260,65 @@ static inline aio_future *aio__frame_alloc(aio_loop *loop, size_t size, size_t c
     return future;
 }
 
+/* Gives back what is held back beyond so many bytes. */
+static void aio__kept_trim(aio_loop *loop, size_t bytes)
+{
+    while (loop->kept_bytes > bytes) {
+        aio__prefix *prefix = AIO__CONTAINER(loop->kept.next, aio__prefix, node);
+        loop->kept_bytes -= sizeof *prefix + prefix->size;
+        AIO__UNPOISON(prefix + 1, prefix->size);
+        aio__heap_disown(prefix + 1);
+    }
+}
+
+/* How it comes that a future is freed. */
+static AIO__COLD void aio__freed_by(aio_loop *loop, const aio_future *future, aio__freed *freed)
+{
+    aio__probe probe;
+    const aio_task *t = loop->current ? loop->current->link.leaf : NULL;
+    freed->how = "freed";
+    if (loop->unref.future == future) {
+        freed->how = "given back by aio_unref";
+        freed->file = loop->unref.file;
+        freed->line = loop->unref.line;
+    } else if (t && t->awaiting == future) {
+        aio__who_is(t, &probe);
+        freed->how = "taken by the await";
+        freed->file = probe.file;
+        freed->line = aio__line_of(t->line);
+    }
+    loop->unref.future = NULL;
+}
+
+static AIO__COLD void aio__frame_keep(aio_loop *loop, aio_future *future)
+{
+    aio__prefix *prefix = (aio__prefix *)(void *)future - 1;
+    aio__freed freed = { 0, AIO__FREED, future->slab, future->flags, "future", NULL, NULL, 0 };
+    aio__freed_by(loop, future, &freed);
+    if (future->flags & AIO__F_CORO) {
+        aio__probe probe;
+        aio__who_is((const aio_task *)(const void *)future, &probe);
+        freed.name = probe.name;
+    } else if (future->run.ops) freed.name = future->run.ops->name;
+    if (prefix->node.next) aio__ring_remove(&prefix->node);
+    memset(future, AIO__UNUSED_BYTE, prefix->size);
+    memcpy(future, &freed, sizeof freed);
+    AIO__POISON((char *)future + sizeof freed, prefix->size - sizeof freed);
+    aio__ring_insert(&loop->kept, &prefix->node);
+    loop->kept_bytes += sizeof *prefix + prefix->size;
+    aio__kept_trim(loop, AIO__KEPT_MAX);
+}
+
+AIO__NOINLINE static void aio__frame_disown(aio_future *future)
+{
+    aio_loop *loop = future->loop;
+    if (loop && loop->debug && !loop->closed && !aio__on_valgrind) aio__frame_keep(loop, future);
+    else aio__heap_disown(future);
+}
+
 static void aio__frame_free(aio_future *future)
 {
-    if (AIO__UNLIKELY(future->flags & AIO__F_OWN)) aio__heap_disown(future);
+    if (AIO__UNLIKELY(future->flags & AIO__F_OWN)) aio__frame_disown(future);
     else aio__heap_give(&future->loop->frames, future, ((size_t)future->slab + 1) * AIO__GRAIN);
 }
 
@@ -4617,7 +4810,6 @@ static int aio__adopt(aio_loop *loop, aio_future *future)
     if (future->loop) return AIO_EWRONGLOOP;
     aio__prefix *prefix = (aio__prefix *)(void *)future - 1;
     aio__ring_insert(&loop->frames.own, &prefix->node);
-    prefix->listed = true;
     future->loop = loop;
     return 0;
 }
@@ -4658,7 +4850,8 @@ static AIO__COLD const char *aio__made_text(const aio_future *future, char *text
     int line;
     const char *file = aio__made_at(future, &line);
     text[0] = 0;
-    if (file) snprintf(text, AIO__MADE_MAX, " (made at %s:%d)", file, line);
+    if (file) snprintf(text, AIO__MADE_MAX, " (made %s %s:%d)", line < 0 ? "after" : "at", file,
+                       line < 0 ? -line : line);
     return text;
 }
 
@@ -4724,8 +4917,27 @@ AIO_API void aio_unref(void *awaitable)
 {
     aio_future *future = (aio_future *)awaitable;
     if (!future) return;
-    if (AIO__UNLIKELY(future->refs == 0)) aio__abort("unref of a future that is freed already", "aio_unref", 0);
+    aio__future_of(future, "aio_unref");
     if (AIO__COUNTED(future)) aio__give_back(future);
+}
+
+/* An owner too many was given back if the last one is the loop, of a task that runs, or whoever awaits it. */
+AIO_API void *aio__checked_unref(void *awaitable, const char *file, int line)
+{
+    if (!awaitable) return NULL;
+    const aio_future *f = aio__future_at(awaitable, "aio_unref", file, line);
+    if (f->refs != 1 || !f->loop) return awaitable;
+    bool awaited = (f->flags & AIO__F_CORO) ? f->state == AIO__PENDING : f->state == AIO__PENDING && f->waiters.first;
+    if (AIO__UNLIKELY(awaited)) {
+        char problem[AIO__PROBLEM_MAX], made[AIO__MADE_MAX];
+        snprintf(problem, sizeof problem, "one aio_unref too many: '%s'%s is still %s", aio__label(f),
+                 aio__made_text(f, made), (f->flags & AIO__F_TASK) ? "the loop's, which runs it" : "awaited");
+        aio__misused(problem, "aio_unref", file, line);
+    }
+    f->loop->unref.future = f;
+    f->loop->unref.file = file;
+    f->loop->unref.line = line;
+    return awaitable;
 }
 
 AIO_API void aio_unref_all(void *array, size_t count)
@@ -5089,11 +5301,18 @@ static int aio__await_done(aio_task *t)
     return head->awaits > 0 ? 0 : aio__await_in_turn(t);
 }
 
+static AIO__COLD void aio__await_misused(const aio_task *t, const aio_future *f)
+{
+    aio__probe probe;
+    aio__who_is(t, &probe);
+    aio__future_wrong(f, "AIO_AWAIT", probe.file, aio__line_of(t->line));
+}
+
 AIO__NOINLINE static int aio__await_other(aio_task *t)
 {
     aio_future *f = t->awaiting;
     if (!f) return aio__await_null(t);
-    aio__future_of(f, "AIO_AWAIT");
+    if (AIO__UNLIKELY((f->state & 0xFC) != AIO__NEW || f->refs == 0)) aio__await_misused(t, f);
     return f->state < AIO__DONE ? aio__await_special(t, f) : aio__await_done(t);
 }
 
@@ -5258,7 +5477,7 @@ static void aio__block_reopened(aio_task *t, int line)
 {
     for (aio__attachment *extra = t->extra; extra; extra = extra->next) {
         aio__block *block = (aio__block *)(void *)extra;
-        if (AIO__UNLIKELY(extra->kind == AIO__EXTRA_BLOCK && block->exit_line == line && block->stage == AIO__BLOCK_BODY))
+        if (extra->kind == AIO__EXTRA_BLOCK && block->exit_line == line && block->stage == AIO__BLOCK_BODY)
             aio__report_astray(t, block, "it is entered again while it is open");
     }
 }
@@ -5400,7 +5619,7 @@ AIO_API void *aio__create_task(void *coroutine, const aio_task_options *options)
     if (!coroutine) return NULL;
     aio_task *t = (aio_task *)(void *)aio__future_of(coroutine, "aio_create_task");
     if (AIO__UNLIKELY(!(t->future.flags & AIO__F_CORO) || t->future.state != AIO__NEW))
-        aio__abort("aio_create_task needs a coroutine that has not started", "aio_create_task", t->line);
+        aio__misused("aio_create_task needs a coroutine that has not started", "aio_create_task", NULL, 0);
     int code = loop ? loop->closed ? AIO_ELOOPCLOSED : aio__adopt(loop, &t->future) : AIO_ENOLOOP;
     if (AIO__UNLIKELY(code != 0)) {
         aio_unref(t);
@@ -5589,6 +5808,16 @@ AIO__NOINLINE static aio_future *aio__sleep_for(aio_loop *loop, double delay)
     return delay > 0 ? aio__sleep_until(loop, when) : &loop->yield;
 }
 
+AIO_API aio_future *aio__sleep_at(double delay, const char *file, int line)
+{
+    aio_future *future = aio_sleep(delay);
+    if (!future || !(future->flags & AIO__F_OWN)) return future;
+    aio__prefix *prefix = (aio__prefix *)(void *)future - 1;
+    prefix->file = file;
+    prefix->line = line;
+    return future;
+}
+
 AIO_API aio_future *aio_sleep(double delay)
 {
     aio_loop *loop = aio__loop_now();
@@ -5615,7 +5844,7 @@ static AIO__COLD void aio__frame_close(void *object, void *arg)
         future->flags |= AIO__F_SEEN;
     } else if (loop->debug && future->state == AIO__NEW) {
         aio__report_unawaited(future);
-    } else if (loop->debug && !(future->flags & AIO__F_IN_TIMERS) && !(pending && future->waiters.first)) {
+    } else if (loop->debug && !(future->flags & AIO__F_DEAD) && !(pending && future->waiters.first)) {
         aio__report(loop, NULL, "'%s' was never released%s", aio__label(future), aio__made_text(future, made));
     }
     if (!pending) return;
@@ -6090,6 +6319,7 @@ AIO_API AIO__COLD aio_loop *aio_new_event_loop(void)
     aio__ring_clear(&loop->ready);
     aio__ring_clear(&loop->frames.own);
     aio__ring_clear(&loop->pool.own);
+    aio__ring_clear(&loop->kept);
     aio__static_future(loop, &loop->yield, AIO__PENDING, AIO__F_YIELD);
     aio__static_future(loop, &loop->done, AIO__DONE, 0);
     aio__static_future(loop, &loop->failed, AIO__DONE, 0);
@@ -6101,6 +6331,7 @@ AIO_API AIO__COLD aio_loop *aio_new_event_loop(void)
     loop->slow = 100000000;
     loop->span = loop->awaits_span = 1;
     aio_loop_set_turn_limits_with(loop, NULL);
+    aio__valgrind_look();
     const char *debug = getenv("AIO_DEBUG");
     loop->debug = debug && *debug && *debug != '0';
     loop->poller = (const aio__poller *)(const void *)aio_get_event_loop_policy();
@@ -6185,6 +6416,7 @@ AIO_API AIO__COLD void aio_loop_free(aio_loop *loop)
     aio__heap_each(&loop->frames, aio__frame_clear, NULL);
     aio__heap_clear(&loop->frames);
     aio__heap_clear(&loop->pool);
+    aio__kept_trim(loop, 0);
     pthread_mutex_destroy(&loop->mutex);
     aio__free(loop);
 }
@@ -24838,6 +25070,28 @@ AIO_API int aio_print_tasks_on_signal(aio_loop *loop, int signum)
 #endif
 #endif /* AIO__IMPLEMENTATION_INCLUDED */
 #endif /* AIO_IMPLEMENTATION */
+
+/* Who gives one of these what is no awaitable, or no more, is told where. Each is a function, too. They stand behind the
+ * implementation, which is not to be looked after. */
+#ifndef aio_unref
+#define AIO__CHECKED(awaitable, function) aio__checked((awaitable), function, __FILE__, __LINE__)
+#define aio_ref(awaitable)                aio_ref(AIO__CHECKED(awaitable, "aio_ref"))
+#define aio_unref(awaitable)              aio_unref(aio__checked_unref((awaitable), __FILE__, __LINE__))
+#define aio_future_done(future)           aio_future_done(AIO__CHECKED(future, "aio_future_done"))
+#define aio_future_cancelled(future)      aio_future_cancelled(AIO__CHECKED(future, "aio_future_cancelled"))
+#define aio_future_exception(future)      aio_future_exception(AIO__CHECKED(future, "aio_future_exception"))
+#define aio_future_cancel(future)         aio_future_cancel(AIO__CHECKED(future, "aio_future_cancel"))
+#define aio_future_set_done(future)       aio_future_set_done(AIO__CHECKED(future, "aio_future_set_done"))
+#define aio_task_cancel(task)             aio_task_cancel(AIO__CHECKED(task, "aio_task_cancel"))
+#define aio_task_cancelling(task)         aio_task_cancelling(AIO__CHECKED(task, "aio_task_cancelling"))
+#define aio_task_uncancel(task)           aio_task_uncancel(AIO__CHECKED(task, "aio_task_uncancel"))
+#define aio_task_name(task)               aio_task_name(AIO__CHECKED(task, "aio_task_name"))
+#define aio_task_set_name(task, name)     aio_task_set_name(AIO__CHECKED(task, "aio_task_set_name"), (name))
+#define aio_task_cancel_message(task, message) \
+    aio_task_cancel_message(AIO__CHECKED(task, "aio_task_cancel_message"), (message))
+#define aio_sleep(delay) \
+    (__builtin_constant_p(delay) && (delay) == 0 ? aio_sleep(0) : aio__sleep_at((delay), __FILE__, __LINE__))
+#endif
 
 /*
 HISTORY

@@ -447,3 +447,100 @@ TEST(debug_on_signal)
     CHECK_INT(code, 0);
     CHECK(strstr(text, "1 task\ntask 'debug_signal'\n") == text);
 }
+
+/* ---- misuse ---- */
+
+enum { MISUSE_TAKEN, MISUSE_UNREF, MISUSE_RUNNING, MISUSE_AWAITED, MISUSE_AGAIN, MISUSE_CANCEL, MISUSE_LIST };
+enum { MISUSE_MADE = __LINE__ + 5 };
+struct debug_misuse { aio_task task; int mode; struct debug_child *child; aio_future *future, *list; };
+static AIO_CORO(debug_misuse)
+{
+    AIO_BEGIN(debug_misuse);
+    self->child = aio_create_task(AIO_CALL(debug_child));
+    self->future = aio_sleep(1);
+    if (self->mode == MISUSE_RUNNING) aio_unref(self->child), aio_unref(self->child);
+    if (self->mode == MISUSE_UNREF) aio_unref(self->future), aio_unref(self->future);
+    AIO_AWAIT(self->child);
+    if (self->mode == MISUSE_TAKEN) printf("%d\n", aio_future_done(self->child));
+    if (self->mode == MISUSE_CANCEL) aio_task_cancel(self->child);
+    if (self->mode == MISUSE_AGAIN) AIO_AWAIT(self->child);
+    if (self->mode == MISUSE_LIST) AIO_AWAIT(aio_gather(&self->child, 1));
+    AIO_AWAIT(self->future);
+    AIO_END;
+}
+
+static void debug_run_misuse(int mode, bool debug)
+{
+    aio_loop *loop = debug_loop(debug);
+    aio_loop_run_until_complete(loop, AIO_CALL(debug_misuse, .mode = mode), NULL);
+    aio_loop_free(loop);
+}
+
+static const char *debug_line(const char *format, int first, int second, int third)
+{
+    static char text[400];
+    snprintf(text, sizeof text, format, first, second, third);
+    return text;
+}
+
+/* What is freed and used again is named, with where it was made, where it went, and where it is used. */
+TEST(debug_misuse_is_named)
+{
+    const int made = MISUSE_MADE;
+    CHECK_ABORTS(debug_line("aio.h: task 'debug_child' (made at tests/test_debug.c:%d) was taken by the await at "
+                            "tests/test_debug.c:%d, and is used again (aio_future_done at tests/test_debug.c:%d)",
+                            made, made + 4, made + 5), debug_run_misuse(MISUSE_TAKEN, true));
+    CHECK_ABORTS(debug_line(":%d) was taken by the await at tests/test_debug.c:%d, and is used again (aio_task_cancel at "
+                            "tests/test_debug.c:%d)", made, made + 4, made + 6), debug_run_misuse(MISUSE_CANCEL, true));
+    CHECK_ABORTS(debug_line(":%d) was taken by the await at tests/test_debug.c:%d, and is used again (AIO_AWAIT at "
+                            "tests/test_debug.c:%d)", made, made + 4, made + 7), debug_run_misuse(MISUSE_AGAIN, true));
+    CHECK_ABORTS(debug_line(":%d) was taken by the await at tests/test_debug.c:%d, and is used again (aio_gather in "
+                            "'debug_misuse', at or after tests/test_debug.c:%d)", made, made + 4, made + 4),
+                 debug_run_misuse(MISUSE_LIST, true));
+}
+
+/* With a sleep that the timer heap still has, and with a task that only the loop has any more; in every mode. */
+TEST(debug_unref_twice)
+{
+    const int made = MISUSE_MADE;
+    CHECK_ABORTS(debug_line("aio.h: one aio_unref too many: 'debug_child' (made at tests/test_debug.c:%d) is still the "
+                            "loop's, which runs it (aio_unref at tests/test_debug.c:%d)", made, made + 2, 0),
+                 debug_run_misuse(MISUSE_RUNNING, true));
+    CHECK_ABORTS(debug_line("aio.h: one aio_unref too many: 'debug_child' is still the loop's, which runs it (aio_unref "
+                            "at tests/test_debug.c:%d)", made + 2, 0, 0), debug_run_misuse(MISUSE_RUNNING, false));
+    CHECK_ABORTS(debug_line("(aio_unref at tests/test_debug.c:%d)", made + 3, 0, 0),
+                 debug_run_misuse(MISUSE_UNREF, true));
+    CHECK_ABORTS(debug_line("(aio_unref at tests/test_debug.c:%d)", made + 3, 0, 0),
+                 debug_run_misuse(MISUSE_UNREF, false));
+}
+
+/* Futures that were dropped: of the library's functions, too. A call that cannot know its line names the await before. */
+enum { DROP_SLEEP, DROP_FUTURE, DROP_EVENT, DROPS };
+struct debug_drop { aio_task task; int mode; aio_event event; aio_future *kept; };
+enum { DROP_FIRST = __LINE__ + 4 };
+static AIO_CORO(debug_drop)
+{
+    AIO_BEGIN(debug_drop);
+    AIO_AWAIT(aio_sleep(0));
+    if (self->mode == DROP_SLEEP) aio_sleep(1);
+    if (self->mode == DROP_FUTURE) aio_future_create();
+    if (self->mode == DROP_EVENT) aio_event_wait(&self->event);
+    AIO_AWAIT(aio_sleep(2));
+    AIO_END;
+}
+
+TEST(debug_dropped_futures_are_named)
+{
+    static const char *const names[] = { "'sleep'", "'future'", "" };
+    for (int mode = 0; mode < DROPS; mode++) {
+        char wanted[100];
+        aio_loop *loop = debug_loop(true);
+        CHECK_INT(aio_loop_run_until_complete(loop, AIO_CALL(debug_drop, .mode = mode), NULL), 0);
+        aio_loop_free(loop);
+        CHECK_INT(debug_told.count, 1);
+        snprintf(wanted, sizeof wanted, "%s:%d)", mode == DROP_EVENT ? "(made after tests/test_debug.c"
+                 : "(made at tests/test_debug.c", DROP_FIRST + (mode == DROP_EVENT ? 0 : mode + 1));
+        if (!CHECK(strstr(debug_told.text, names[mode]) && strstr(debug_told.text, wanted)))
+            printf("# %s, wanted %s\n", debug_told.text, wanted);
+    }
+}

@@ -197,7 +197,7 @@ TEST(future_misuse_aborts)
     CHECK_ABORTS("not a future, or one that is freed already", aio_ref(number));
     CHECK_ABORTS("not a future, or one that is freed already", (void)aio_future_done(number));
     aio_future *future = aio_future_create();
-    CHECK_ABORTS("unref of a future that is freed already", (aio_unref(future), aio_unref(future)));
+    CHECK_ABORTS("not a future, or one that is freed already", (aio_unref(future), aio_unref(future)));
     CHECK_ABORTS("aio_create_task needs a coroutine that has not started", (void)aio__create_task(future, NULL));
     aio_unref(future);
     aio_loop_free(loop);
