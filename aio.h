@@ -136,13 +136,14 @@
  *   51. Coding: deflate
  *   52. HTTP messages
  *   53. HTTP bodies: framing, stages, reader
- *   54. Proxies: HTTP CONNECT and SOCKS
- *   55. Connecting: names and addresses
- *   56. Transports: protocols over streams
- *   57. Connections: the pool
- *   58. HTTP client: session, request, response
- *   59. HTTP server: connections and handlers
- *   60. Introspection: task dump and call graph
+ *   54. Multipart bodies
+ *   55. Proxies: HTTP CONNECT and SOCKS
+ *   56. Connecting: names and addresses
+ *   57. Transports: protocols over streams
+ *   58. Connections: the pool
+ *   59. HTTP client: session, request, response
+ *   60. HTTP server: connections and handlers
+ *   61. Introspection: task dump and call graph
  *
  * LICENCE: MIT-0 or public domain, as you like. Its text, the history, and where to report a vulnerability are at the
  * end of the file.
@@ -2320,6 +2321,56 @@ AIO_API aio_future *aio_response_raise_for_status(const aio_response *response);
 AIO_API void aio_response_release(aio_response *response);
 AIO_API void aio_response_close(aio_response *response);
 
+/* ---- multipart ---- */
+
+/* The parts of a multipart body, as they come (RFC 2046 5.1, RFC 7578), one after the other:
+ *
+ *   self->parts = aio_request_multipart(request);
+ *   AIO_ASYNC_FOR(self->part, aio_multipart_next(self->parts)) {
+ *       AIO_AWAIT(self->text, aio_part_read(self->part));
+ *       printf("%s: %zu bytes\n", self->part->name, self->text.length);
+ *   }
+ *   aio_multipart_close(self->parts); */
+typedef struct aio_multipart aio_multipart;
+typedef struct aio_part { /* read-only; the multipart's, until its next part is asked for */
+    aio_headers headers;
+    const char *name;      /* of a form's field; NULL without one */
+    const char *filename;  /* NULL without one. As the peer sends it: nothing to open a file by */
+    const char *type;      /* content type, in lower case and without parameters: "text/plain" if none is given */
+} aio_part;
+typedef struct aio_part_task { aio_task task; aio_part *result; } aio_part_task;
+typedef struct aio_multipart_options {
+    char   aio__begin;
+    size_t max_part;       /* bytes that aio_part_read takes; 0: AIO_STREAM_READ_ALL_LIMIT */
+    size_t max_head;       /* bytes of a part's headers; 0: 16 KiB */
+    int    max_fields;     /* headers of a part; 0: 128 */
+    int    max_parts;      /* 0: 1000 */
+    int    max_depth;      /* multiparts in each other; 0: 4 */
+} aio_multipart_options;
+
+/* The next part; what of the one before was not read is passed over. An AIO_ASYNC_FOR ends after the last.
+ * AIO_EPAYLOAD: the body is cut short, or a part's headers are invalid; AIO_ELIMIT: one of the limits; and what reading
+ * the body gives.
+ * aiohttp: MultipartReader.next */
+AIO_API aio_part_task *aio_multipart_next(aio_multipart *multipart);
+/* What is left of the part, as a whole: the part's, with a NUL behind it. / The next piece of it, borrowed until the
+ * next call; none at its end, where AIO_ASYNC_FOR ends. aiohttp: BodyPartReader.read, read_chunk */
+AIO_API aio_text_task *aio_part_read(aio_part *part);
+AIO_API aio_text_task *aio_part_read_chunk(aio_part *part);
+/* The parts of a part that is a multipart itself. NULL, with errno: ENOMEM; EINVAL: it is none, or has no valid
+ * boundary; AIO_ELIMIT: too deep. Close it before the outer one goes on. */
+AIO_API aio_multipart *aio_part_multipart(aio_part *part);
+/* Not while a read is waiting. NULL is fine. */
+AIO_API void           aio_multipart_close(aio_multipart *multipart);
+
+/* aio_response_multipart(response, .max_part = ..., ...): the parts of a response's body. NULL, with errno: ENOMEM;
+ * EINVAL: its content type is no multipart, or has no valid boundary. Yours: aio_multipart_close. aiohttp:
+ * MultipartReader.from_response */
+#define aio_response_multipart(...) AIO__RESPONSE_MULTIPART(__VA_ARGS__, )
+#define AIO__RESPONSE_MULTIPART(response, ...) \
+    aio_response_multipart_with((response), AIO__OPTIONS(aio_multipart_options, __VA_ARGS__))
+AIO_API aio_multipart *aio_response_multipart_with(aio_response *response, const aio_multipart_options *options);
+
 /* ============================================================================
  * 21. HTTP server
  *
@@ -2374,6 +2425,12 @@ AIO_API aio_server_task *aio_start_http_server_with(aio_request_handler *handler
 AIO_API aio_text_task *aio_request_read(aio_request *request);
 /* The next piece of it; none at its end, where AIO_ASYNC_FOR ends. Borrowed until the next call. */
 AIO_API aio_text_task *aio_request_read_chunk(aio_request *request);
+/* aio_request_multipart(request, .max_part = ..., ...): the parts of the body, as aio_response_multipart. aiohttp:
+ * request.multipart() */
+#define aio_request_multipart(...) AIO__REQUEST_MULTIPART(__VA_ARGS__, )
+#define AIO__REQUEST_MULTIPART(request, ...) \
+    aio_request_multipart_with((request), AIO__OPTIONS(aio_multipart_options, __VA_ARGS__))
+AIO_API aio_multipart *aio_request_multipart_with(aio_request *request, const aio_multipart_options *options);
 
 /* The value of a parameter of the query, decoded ("+" is a space), and of repeated ones the index-th: data NULL when
  * there is none. Belongs to the request, and ends in a NUL. aiohttp: request.query.get(name), getall
@@ -21030,7 +21087,476 @@ static aio_text_task *aio__body_read(aio__body_reader *in, bool all)
 }
 
 /* ============================================================================
- * 54. Proxies: HTTP CONNECT and SOCKS
+ * 54. Multipart bodies
+ *
+ * Takes a multipart apart as its bytes come: what is between delimiters goes to the user in place, and is looked at
+ * once. Where a delimiter could begin at a piece's end, only its length is remembered, as its bytes are known. Calls
+ * memory, headers and tasks only; the source is a function of the rooms below.
+ * ============================================================================ */
+
+enum {
+    AIO__BOUNDARY_MAX = 70, AIO__PART_HEAD_MAX = 16384, AIO__PART_FIELDS_MAX = 128, AIO__PARTS_MAX = 1000,
+    AIO__PARTS_DEPTH_MAX = 4, AIO__PART_PADDING_MAX = 256
+};
+
+typedef enum { /* what comes next */
+    AIO__PART_PREAMBLE, AIO__PART_DELIMITED, AIO__PART_HEAD, AIO__PART_DATA, AIO__PART_OVER, AIO__PART_EPILOGUE
+} aio__part_state;
+
+typedef struct aio__part { aio_part shown; aio_multipart *of; } aio__part;
+
+struct aio_multipart {
+    aio_text_task *(*source)(void *); /* the next piece of the body; none at its end */
+    void           *owner;            /* its argument */
+    aio_multipart  *outer;            /* whose part it is; NULL: none */
+    aio_multipart_options limits;
+    char            delimiter[AIO__BOUNDARY_MAX + 5]; /* CR LF - - boundary */
+    size_t          length, matched;  /* of it, in what has come last */
+    size_t          assumed;          /* of those: the line's end before it, which was there already */
+    aio__part_state state;
+    aio_text        rest;             /* of the piece, not looked at yet */
+    char            last;             /* a byte after the delimiter, seen before */
+    size_t          padding;
+    aio__buffer     head, content;
+    aio__buffer     words;            /* name, filename and type of the part */
+    int             parts, depth;
+    bool            ended, reading;   /* the source has; somebody reads */
+    aio__part       part;
+};
+
+/* Without the spaces and tabs at its end. */
+static aio_text aio__field_trim(const char *start, const char *end)
+{
+    while (end > start && (end[-1] == ' ' || end[-1] == '\t')) end--;
+    return aio__text(start, (size_t)(end - start));
+}
+
+/* Takes "; name=value" or "; name" from the beginning of a field's rest. False: there is none. A quoted value is
+ * without its quotes, but with its backslashes. */
+static bool aio__field_parameter(aio_text *rest, aio_text *name, aio_text *value)
+{
+    const char *at = rest->data, *end = at + rest->length;
+    while (at < end && (*at == ';' || *at == ' ' || *at == '\t')) at++;
+    if (at == end) return false;
+    const char *start = at;
+    while (at < end && *at != '=' && *at != ';') at++;
+    *name = aio__field_trim(start, at);
+    *value = aio__text("", 0);
+    if (at < end && *at == '=') {
+        for (at++; at < end && (*at == ' ' || *at == '\t'); at++) { }
+        bool quoted = at < end && *at == '"';
+        if (quoted) at++;
+        for (start = at; at < end && *at != (quoted ? '"' : ';'); at++)
+            if (quoted && *at == '\\' && at + 1 < end) at++;
+        *value = quoted ? aio__text(start, (size_t)(at - start)) : aio__field_trim(start, at);
+        while (at < end && *at != ';') at++;
+    }
+    *rest = aio__text(at, (size_t)(end - at));
+    return true;
+}
+
+/* What stands before a field's first ';'; *field becomes the rest. */
+static aio_text aio__field_value(aio_text *field)
+{
+    if (!field->length) return *field = aio__text("", 0);
+    const char *start = field->data, *end = start + field->length;
+    const char *stop = (const char *)memchr(start, ';', field->length);
+    if (!stop) stop = end;
+    *field = aio__text(stop, (size_t)(end - stop));
+    return aio__field_trim(start, stop);
+}
+
+/* Sets it up for a content type. 0; EINVAL: that is no multipart with a valid boundary. */
+static int aio__multipart_delimit(aio_multipart *m, aio_text type)
+{
+    aio_text rest = type, kind = aio__field_value(&rest), name, value;
+    if (kind.length < 10 || !aio__same_word(kind.data, 10, "multipart/", 10)) return EINVAL;
+    while (aio__field_parameter(&rest, &name, &value)) {
+        if (!AIO__SAME_WORD(name.data, name.length, "boundary")) continue;
+        if (!value.length || value.length > AIO__BOUNDARY_MAX || aio__has_control(value.data, value.length, true)
+            || value.data[value.length - 1] == ' ') return EINVAL;
+        memcpy(m->delimiter, "\r\n--", 4);
+        memcpy(m->delimiter + 4, value.data, value.length);
+        m->length = value.length + 4;
+        m->matched = m->assumed = 2; /* the first one has no line before it */
+        return 0;
+    }
+    return EINVAL;
+}
+
+static aio_multipart *aio__multipart_open(aio_text type, aio_text_task *(*source)(void *), void *owner,
+                                          const aio_multipart_options *options)
+{
+    aio_multipart *m = (aio_multipart *)aio__calloc(sizeof *m);
+    int code = m ? aio__multipart_delimit(m, type) : ENOMEM;
+    if (code) {
+        aio__free(m);
+        errno = code;
+        return NULL;
+    }
+    if (options) m->limits = *options;
+    aio_multipart_options *o = &m->limits;
+    if (!o->max_part) o->max_part = AIO_STREAM_READ_ALL_LIMIT;
+    if (!o->max_head) o->max_head = AIO__PART_HEAD_MAX;
+    if (o->max_fields <= 0) o->max_fields = AIO__PART_FIELDS_MAX;
+    if (o->max_parts <= 0) o->max_parts = AIO__PARTS_MAX;
+    if (o->max_depth <= 0) o->max_depth = AIO__PARTS_DEPTH_MAX;
+    m->source = source;
+    m->owner = owner;
+    m->depth = 1;
+    m->part.of = m;
+    return m;
+}
+
+AIO_API void aio_multipart_close(aio_multipart *multipart)
+{
+    if (!multipart) return;
+    aio__free(multipart->head.data);
+    aio__free(multipart->content.data);
+    aio__free(multipart->words.data);
+    aio_headers_clear(&multipart->part.shown.headers);
+    aio__free(multipart);
+}
+
+/* ---- a part's headers ---- */
+
+/* A parameter's value without quoting's backslashes, or, of name*=, decoded. False without memory. */
+static bool aio__part_word(aio__buffer *out, aio_text value, bool extended)
+{
+    if (!aio__buffer_reserve(out, value.length + 1)) return false;
+    char *at = out->data + out->end;
+    if (extended) at = aio__unquote(at, value.data, value.length, 0);
+    for (size_t i = 0; !extended && i < value.length; i++) {
+        bool escape = value.data[i] == '\\' && i + 1 < value.length && strchr("\"\\", value.data[i + 1]);
+        *at++ = value.data[escape ? ++i : i];
+    }
+    *at++ = '\0';
+    out->end = (size_t)(at - out->data);
+    return true;
+}
+
+/* Keeps one parameter of Content-Disposition, if it has it: its place in the words plus one, else 0; -1 without memory.
+ * An extended one (filename*=UTF-8''...) goes before a plain one (RFC 6266 4.3). */
+static long aio__part_parameter(aio__buffer *words, aio_text rest, const char *wanted)
+{
+    aio_text name, value;
+    long place = 0;
+    bool extended = false;
+    while (aio__field_parameter(&rest, &name, &value)) {
+        size_t n = strlen(wanted);
+        bool star = name.length == n + 1 && name.data[n] == '*';
+        if ((name.length != n && !star) || !aio__same_word(name.data, n, wanted, n)) continue;
+        if (extended || (place && !star)) continue;
+        if (star && (value.length < 7 || !aio__same_word(value.data, 6, "utf-8'", 6))) continue;
+        if (star) {
+            const char *quote = (const char *)memchr(value.data + 6, '\'', value.length - 6);
+            if (!quote) continue;
+            value = aio__text(quote + 1, value.length - (size_t)(quote + 1 - value.data));
+        }
+        place = (long)words->end + 1;
+        extended = star;
+        if (!aio__part_word(words, value, star)) return -1;
+    }
+    return place;
+}
+
+/* What the fields say of the part. False without memory. */
+static bool aio__part_describe(aio_multipart *m)
+{
+    aio_part *part = &m->part.shown;
+    aio_text field = aio_headers_get(&part->headers, "Content-Disposition"), kind = aio__field_value(&field);
+    bool form = AIO__SAME_WORD(kind.data, kind.length, "form-data");
+    m->words.start = m->words.end = 0;
+    long name = form ? aio__part_parameter(&m->words, field, "name") : 0;
+    long filename = kind.length ? aio__part_parameter(&m->words, field, "filename") : 0;
+    aio_text type = aio_headers_get(&part->headers, "Content-Type");
+    type = aio__field_value(&type);
+    if (!type.length) type = aio__text("text/plain", 10);
+    size_t at = m->words.end;
+    if (name < 0 || filename < 0 || !aio__part_word(&m->words, type, false)) return false;
+    for (size_t i = at; i < m->words.end; i++) m->words.data[i] = aio__lower(m->words.data[i]);
+    part->name = name ? m->words.data + name - 1 : NULL;
+    part->filename = filename ? m->words.data + filename - 1 : NULL;
+    part->type = m->words.data + at;
+    return true;
+}
+
+static aio_exception *aio__part_error(int code, const char *why)
+{
+    return aio__exception(code, "body", "multipart: %s", why);
+}
+
+/* Takes the collected lines apart. NULL, or an error. */
+static aio_exception *aio__part_fields(aio_multipart *m)
+{
+    aio_headers *headers = &m->part.shown.headers;
+    aio__headers_reset(headers);
+    for (const char *at = m->head.data, *end = at + m->head.end - 2; at < end;) {
+        const char *stop = (const char *)memchr(at, '\r', (size_t)(end + 1 - at));
+        const char *colon = stop ? (const char *)memchr(at, ':', (size_t)(stop - at)) : NULL, *value = colon;
+        if (!colon || stop[1] != '\n')
+            return aio__part_error(AIO_EPAYLOAD, "a part's header is not a name and a value");
+        if (aio__header_name_problem(at, (size_t)(colon - at)))
+            return aio__part_error(AIO_EPAYLOAD, "a part's header has a name that is not a token");
+        const char *last = stop;
+        for (value++; value < last && (*value == ' ' || *value == '\t');) value++;
+        while (last > value && (last[-1] == ' ' || last[-1] == '\t')) last--;
+        if (aio__header_value_problem(value, (size_t)(last - value)))
+            return aio__part_error(AIO_EPAYLOAD, "a part's header has a control character");
+        if (headers->count == (uint32_t)m->limits.max_fields)
+            return aio__part_error(AIO_ELIMIT, "a part has too many headers");
+        if (aio__headers_append(headers, at, (size_t)(colon - at), value, (size_t)(last - value)))
+            return &aio__no_memory;
+        at = stop + 2;
+    }
+    return aio__part_describe(m) ? NULL : &aio__no_memory;
+}
+
+/* ---- the parts ---- */
+
+static void aio__part_skip(aio_multipart *m, size_t n) { m->rest = aio__text(m->rest.data + n, m->rest.length - n); }
+
+/* Goes on in a part's data, or in what is before the first. AIO__BODY_DATA: *out is some of it. AIO__BODY_MORE: the
+ * piece is used up. AIO__BODY_DONE: a delimiter has come. */
+static aio__body_step aio__part_scan(aio_multipart *m, aio_text *out)
+{
+    const char *data = m->rest.data;
+    size_t n = m->rest.length, i = 0;
+    while (m->matched && i < n && m->matched < m->length) {
+        if (data[i] == m->delimiter[m->matched]) {
+            m->matched++;
+            i++;
+            continue;
+        }
+        /* that was no delimiter: what had been taken for one is data, and is known by heart */
+        *out = aio__text(m->delimiter + m->assumed, m->matched - m->assumed);
+        m->matched = m->assumed = 0;
+        aio__part_skip(m, i);
+        return AIO__BODY_DATA;
+    }
+    if (m->matched == m->length) {
+        m->matched = m->assumed = 0;
+        aio__part_skip(m, i);
+        return AIO__BODY_DONE;
+    }
+    if (i == n) {
+        aio__part_skip(m, n);
+        return AIO__BODY_MORE;
+    }
+    const char *cr = (const char *)memchr(data, '\r', n);
+    size_t length = cr ? (size_t)(cr - data) : n;
+    *out = aio__text(data, length);
+    m->matched = cr ? 1 : 0;
+    aio__part_skip(m, length + (cr ? 1 : 0));
+    return AIO__BODY_DATA;
+}
+
+/* After a delimiter: "--" is the end of all, spaces and CR LF begin a part. NULL, or an error. */
+static aio_exception *aio__part_delimited(aio_multipart *m)
+{
+    while (m->rest.length && m->state == AIO__PART_DELIMITED) {
+        char c = *m->rest.data, last = m->last;
+        aio__part_skip(m, 1);
+        m->last = c;
+        if (last == '-' && c == '-') {
+            m->state = AIO__PART_EPILOGUE;
+        } else if (last == '\r' && c == '\n') {
+            m->state = AIO__PART_HEAD;
+            m->head.start = m->head.end = 0;
+            if (++m->parts > m->limits.max_parts) return aio__part_error(AIO_ELIMIT, "too many parts");
+        } else if (last == '-' || last == '\r' || (c != ' ' && c != '\t' && c != '\r' && c != '-')
+                   || (c == '-' && m->padding) || ++m->padding > AIO__PART_PADDING_MAX) {
+            return aio__part_error(AIO_EPAYLOAD, "a delimiter is followed by neither a line's end nor \"--\"");
+        }
+    }
+    return NULL;
+}
+
+/* Collects a part's headers. NULL, or an error. */
+static aio_exception *aio__part_head(aio_multipart *m)
+{
+    while (m->rest.length && m->state == AIO__PART_HEAD) {
+        const char *lf = (const char *)memchr(m->rest.data, '\n', m->rest.length);
+        size_t n = lf ? (size_t)(lf - m->rest.data) + 1 : m->rest.length;
+        if (m->head.end + n > m->limits.max_head) return aio__part_error(AIO_ELIMIT, "a part's headers are too long");
+        if (!aio__buffer_append(&m->head, m->rest.data, n)) return &aio__no_memory;
+        aio__part_skip(m, n);
+        size_t end = m->head.end;
+        bool empty = lf && end >= 2 && memcmp(m->head.data + end - 2, "\r\n", 2) == 0
+                  && (end == 2 || m->head.data[end - 3] == '\n');
+        if (!empty) continue;
+        m->state = AIO__PART_DATA;
+        m->matched = m->assumed = 2; /* a part without data ends where its headers do */
+        return aio__part_fields(m);
+    }
+    return NULL;
+}
+
+/* The bytes of the piece that are the part's, in place. AIO__BODY_ERROR: *error. */
+static aio__body_step aio__part_data(aio_multipart *m, aio_text *out, aio_exception **error)
+{
+    *out = aio__text("", 0);
+    while (m->state == AIO__PART_DATA) {
+        if (!m->rest.length && m->ended) {
+            *error = aio__part_error(AIO_EPAYLOAD, "the body ends within a part");
+            return AIO__BODY_ERROR;
+        }
+        aio__body_step step = m->rest.length ? aio__part_scan(m, out) : AIO__BODY_MORE;
+        if (step == AIO__BODY_MORE || (step == AIO__BODY_DATA && out->length)) return step;
+        if (step == AIO__BODY_DONE) {
+            m->state = AIO__PART_OVER;
+            *out = aio__text("", 0);
+        }
+    }
+    return AIO__BODY_DONE;
+}
+
+/* To the beginning of the next part. AIO__BODY_DATA: there it is. */
+static aio__body_step aio__part_advance(aio_multipart *m, aio_exception **error)
+{
+    aio_text passed;
+    for (;;) {
+        aio__body_step step = AIO__BODY_DATA;
+        aio__part_state before = m->state;
+        switch (m->state) {
+        case AIO__PART_PREAMBLE:
+            step = m->rest.length ? aio__part_scan(m, &passed) : AIO__BODY_MORE;
+            if (step == AIO__BODY_DONE) m->state = AIO__PART_OVER;
+            break;
+        case AIO__PART_DATA:
+            step = aio__part_data(m, &passed, error);
+            break;
+        case AIO__PART_OVER:
+            m->state = AIO__PART_DELIMITED;
+            m->last = '\0';
+            m->padding = 0;
+            break;
+        case AIO__PART_DELIMITED:
+            *error = aio__part_delimited(m);
+            break;
+        case AIO__PART_HEAD:
+            *error = aio__part_head(m);
+            if (!*error && m->state == AIO__PART_DATA) return AIO__BODY_DATA;
+            break;
+        default: /* the rest of the body says nothing, but has to come before there can be another request */
+            m->rest.length = 0;
+            if (m->ended) return AIO__BODY_DONE;
+        }
+        if (*error) return AIO__BODY_ERROR;
+        if (step == AIO__BODY_MORE || (!m->rest.length && m->state == before)) {
+            if (m->ended && m->state != AIO__PART_EPILOGUE) {
+                *error = aio__part_error(AIO_EPAYLOAD, "the body ends before the last delimiter");
+                return AIO__BODY_ERROR;
+            }
+            return AIO__BODY_MORE;
+        }
+    }
+}
+
+/* ---- a user who reads ---- */
+
+typedef enum { AIO__PART_NEXT, AIO__PART_CHUNK, AIO__PART_ALL } aio__part_mode;
+
+struct aio__part_reading {
+    aio_task        task;
+    union { aio_part *part; aio_text text; } result;
+    aio_multipart  *multipart;
+    aio__part_mode  mode;
+    aio_exception  *error;
+    bool            mine;
+};
+
+/* All of the part. AIO__BODY_DONE: there it is. */
+static aio__body_step aio__part_collect(struct aio__part_reading *self)
+{
+    aio_multipart *m = self->multipart;
+    aio_text piece;
+    aio__body_step step;
+    while ((step = aio__part_data(m, &piece, &self->error)) == AIO__BODY_DATA) {
+        if (m->content.end + piece.length > m->limits.max_part) {
+            self->error = aio__part_error(AIO_ELIMIT, "a part is longer than the limit");
+            return AIO__BODY_ERROR;
+        }
+        if (!aio__buffer_append(&m->content, piece.data, piece.length)) self->error = &aio__no_memory;
+        if (self->error) return AIO__BODY_ERROR;
+    }
+    if (step != AIO__BODY_DONE) return step;
+    if (!aio__buffer_reserve(&m->content, 1)) self->error = &aio__no_memory;
+    if (self->error) return AIO__BODY_ERROR;
+    m->content.data[m->content.end] = '\0';
+    self->result.text = aio__text(m->content.data, m->content.end);
+    return AIO__BODY_DONE;
+}
+
+/* True: more has to come. False: there is the result, or self->error. */
+static bool aio__part_reading_more(struct aio__part_reading *self)
+{
+    aio_multipart *m = self->multipart;
+    aio__body_step step = self->mode == AIO__PART_ALL ? aio__part_collect(self)
+                        : self->mode == AIO__PART_CHUNK ? aio__part_data(m, &self->result.text, &self->error)
+                        : aio__part_advance(m, &self->error);
+    if (self->mode == AIO__PART_NEXT && step == AIO__BODY_DATA) {
+        m->content.start = m->content.end = 0;
+        self->result.part = &m->part.shown;
+    }
+    return step == AIO__BODY_MORE;
+}
+
+static AIO_CORO(aio__part_reading)
+{
+    AIO_BEGIN(aio__part_reading);
+    if (self->multipart->reading) AIO_RAISE(AIO_ERUNTIME, "another coroutine is reading this multipart");
+    self->multipart->reading = self->mine = true;
+    while (aio__part_reading_more(self)) {
+        AIO_AWAIT(self->multipart->rest, self->multipart->source(self->multipart->owner));
+        self->multipart->ended = !self->multipart->rest.length;
+    }
+    if (self->error) AIO__THROW(self->error);
+    if (self->mode == AIO__PART_NEXT ? !self->result.part : !self->result.text.length)
+        self->task.future.flags |= AIO__F_END;
+    AIO_FINALLY;
+    if (self->mine) self->multipart->reading = false;
+    AIO_END;
+}
+
+static struct aio__part_reading *aio__part_read_as(aio_multipart *m, aio__part_mode mode)
+{
+    if (!m) return (struct aio__part_reading *)(void *)aio__failure(EINVAL, "multipart: there is none");
+    return AIO_CALL(aio__part_reading, .multipart = m, .mode = mode);
+}
+
+AIO_API aio_part_task *aio_multipart_next(aio_multipart *multipart)
+{
+    return (aio_part_task *)(void *)aio__part_read_as(multipart, AIO__PART_NEXT);
+}
+
+AIO_API aio_text_task *aio_part_read(aio_part *part)
+{
+    return (aio_text_task *)(void *)aio__part_read_as(part ? ((aio__part *)(void *)part)->of : NULL, AIO__PART_ALL);
+}
+
+AIO_API aio_text_task *aio_part_read_chunk(aio_part *part)
+{
+    return (aio_text_task *)(void *)aio__part_read_as(part ? ((aio__part *)(void *)part)->of : NULL, AIO__PART_CHUNK);
+}
+
+static aio_text_task *aio__part_source(void *part) { return aio_part_read_chunk((aio_part *)part); }
+
+AIO_API aio_multipart *aio_part_multipart(aio_part *part)
+{
+    aio_multipart *outer = part ? ((aio__part *)(void *)part)->of : NULL;
+    if (!outer || outer->depth >= outer->limits.max_depth) {
+        errno = outer ? AIO_ELIMIT : EINVAL;
+        return NULL;
+    }
+    aio_multipart *m = aio__multipart_open(aio_headers_get(&part->headers, "Content-Type"), aio__part_source, part,
+                                           &outer->limits);
+    if (m) m->depth = outer->depth + 1;
+    return m;
+}
+
+/* ============================================================================
+ * 55. Proxies: HTTP CONNECT and SOCKS
  *
  * From a stream to a proxy to one through it: HTTP's CONNECT (RFC 9110 9.3.6), SOCKS4 and 4a, SOCKS5 (RFC 1928, 1929),
  * for each proxy of a chain. A handshake is a machine that is fed what the proxy says, and says what to send next. Then
@@ -21746,7 +22272,7 @@ static int aio__netrc_read(char **text)
 }
 
 /* ============================================================================
- * 55. Connecting: names and addresses
+ * 56. Connecting: names and addresses
  *
  * From a host's name to a stream: the name is looked up, its addresses race; proxies lead on from there; TLS is put on
  * what stands. Calls names, streams, TLS and proxies.
@@ -22092,7 +22618,7 @@ AIO_API aio_stream_task *aio_open_unix_connection_with(const char *path, const a
 }
 
 /* ============================================================================
- * 56. Transports: protocols over streams
+ * 57. Transports: protocols over streams
  *
  * A stream with an aio__transport: its descriptor's works run what is here, which reads into a buffer of the loop's
  * and calls the protocol. It ends by connection_lost, which is queued; only after that the stream is freed. May call
@@ -22368,7 +22894,7 @@ AIO_API aio_server_task *aio_create_unix_server_with(const aio_protocol *protoco
 }
 
 /* ============================================================================
- * 57. Connections: the pool
+ * 58. Connections: the pool
  *
  * The client's connector: keep-alive connections by origin, and who waits for one. A connection object is the right to
  * one of `limit` places; it is busy, and has no stream yet or one, or it is idle, and its socket is watched so that a
@@ -22764,7 +23290,7 @@ static void aio__connector_free(aio__connector *c)
 }
 
 /* ============================================================================
- * 58. HTTP client: session, request, response
+ * 59. HTTP client: session, request, response
  *
  * One request is one coroutine (aio__requesting), whose frame holds copies of what it was given. It is
  *
@@ -23858,6 +24384,14 @@ AIO_API aio_text_task *aio_response_read_chunk(aio_response *response)
     return aio__body_read(&aio__reply_of(response)->in, false);
 }
 
+static aio_text_task *aio__response_source(void *response) { return aio_response_read_chunk((aio_response *)response); }
+
+AIO_API aio_multipart *aio_response_multipart_with(aio_response *response, const aio_multipart_options *options)
+{
+    aio_text type = response ? aio_headers_get(&response->headers, "Content-Type") : aio__text(NULL, 0);
+    return aio__multipart_open(type, aio__response_source, response, options);
+}
+
 AIO_API aio_text aio_response_head(const aio_response *response)
 {
     return response ? aio__reply_of(response)->x.head.raw : aio__text("", 0);
@@ -24056,7 +24590,7 @@ AIO_API size_t aio_session_busy(const aio_session *session) { return session ? s
 AIO_API size_t aio_session_idle(const aio_session *session) { return session ? session->connector.idle_count : 0; }
 
 /* ============================================================================
- * 59. HTTP server: connections and handlers
+ * 60. HTTP server: connections and handlers
  *
  * One connection is one coroutine (aio__serving) in an aio_server: a head, its handler, what is left of the body, the
  * next head; so pipelined requests are answered in order. What it knows is an aio__served, which begins with the user's
@@ -24486,6 +25020,14 @@ AIO_API aio_text_task *aio_request_read_chunk(aio_request *request)
     return aio__body_read(&aio__served_of(request)->in, false);
 }
 
+static aio_text_task *aio__served_source(void *request) { return aio_request_read_chunk((aio_request *)request); }
+
+AIO_API aio_multipart *aio_request_multipart_with(aio_request *request, const aio_multipart_options *options)
+{
+    aio_text type = request ? aio_headers_get(&request->headers, "Content-Type") : aio__text(NULL, 0);
+    return aio__multipart_open(type, aio__served_source, request, options);
+}
+
 AIO_API bool aio_request_query_next(aio_request *request, size_t *position, aio_text *name, aio_text *value)
 {
     if (!request || !request->query.data) return false;
@@ -24868,7 +25410,7 @@ AIO_API aio_server_task *aio_start_http_server_with(aio_request_handler *handler
 }
 
 /* ============================================================================
- * 60. Introspection: task dump and call graph
+ * 61. Introspection: task dump and call graph
  *
  * Walks what waits for what, and only reads. Called by nobody above. Downwards through the frames of a task to what the
  * innermost awaits, and that one's children (ops->child); upwards through the waiters. A path may lead in a circle, and

@@ -21,6 +21,9 @@
 #define LLVMFuzzerTestOneInput fuzz_inflate
 #include "fuzz/fuzz_inflate.c"
 #undef LLVMFuzzerTestOneInput
+#define LLVMFuzzerTestOneInput fuzz_multipart
+#include "fuzz/fuzz_multipart.c"
+#undef LLVMFuzzerTestOneInput
 #define LLVMFuzzerTestOneInput fuzz_netrc
 #include "fuzz/fuzz_netrc.c"
 #undef LLVMFuzzerTestOneInput
@@ -34,7 +37,7 @@
 static const struct corpus { const char *name; int (*target)(const uint8_t *, size_t); } corpora[] = {
     { "chunked", fuzz_chunked }, { "deflate", fuzz_deflate }, { "dns", fuzz_dns },
     { "http_request", fuzz_http_request }, { "http_response", fuzz_http_response }, { "inflate", fuzz_inflate },
-    { "netrc", fuzz_netrc }, { "socks", fuzz_socks }, { "url", fuzz_url },
+    { "multipart", fuzz_multipart }, { "netrc", fuzz_netrc }, { "socks", fuzz_socks }, { "url", fuzz_url },
 };
 enum { CORPORA = sizeof corpora / sizeof *corpora };
 static char corpus_path[512]; /* what is being replayed */

@@ -1,0 +1,268 @@
+/* Multipart bodies: parts whatever the cuts, headers, limits, nesting, and through a real request and response. */
+
+/* A body in pieces: of one size, or cut once at `cut`. */
+struct mp_body { const char *data; size_t length, at, cut, piece; char *copy; };
+struct mp_read { aio_task task; aio_text result; struct mp_body *body; };
+static AIO_CORO(mp_read)
+{
+    AIO_BEGIN(mp_read);
+    AIO_AWAIT(aio_sleep(0));
+    free(self->body->copy);
+    self->body->copy = NULL;
+    self->result.length = self->body->length - self->body->at;
+    if (self->body->piece && self->result.length > self->body->piece) self->result.length = self->body->piece;
+    if (self->body->at < self->body->cut && self->result.length > self->body->cut - self->body->at)
+        self->result.length = self->body->cut - self->body->at;
+    /* at the end of a block of its own, which goes with the next piece */
+    self->result.data = self->body->copy = url_exact(self->body->data + self->body->at, self->result.length);
+    self->body->at += self->result.length;
+    AIO_END;
+}
+static aio_text_task *mp_source(void *body)
+{
+    return (aio_text_task *)(void *)AIO_CALL(mp_read, .body = (struct mp_body *)body);
+}
+
+/* Writes what the parts are: name(filename)type=data; ... and '!' with the code of an error. */
+struct mp_all { aio_task task; struct mp_body *body; const char *type; bool pieces; size_t most; aio_multipart *m; aio_part *part;
+                aio_text text; aio_multipart_options options; char out[512]; size_t n; };
+static void mp_add(struct mp_all *self, const char *data, size_t n)
+{
+    if (n > sizeof self->out - 1 - self->n) n = sizeof self->out - 1 - self->n;
+    memcpy(self->out + self->n, data, n);
+    self->out[self->n += n] = '\0';
+}
+static AIO_CORO(mp_all)
+{
+    AIO_BEGIN(mp_all);
+    self->m = aio__multipart_open(aio__text(self->type, strlen(self->type)), mp_source, self->body, &self->options);
+    if (!self->m) AIO_RAISE(errno);
+    AIO_TRY {
+        AIO_ASYNC_FOR(self->part, aio_multipart_next(self->m)) {
+            if (self->part->name) mp_add(self, self->part->name, strlen(self->part->name));
+            if (self->part->filename) {
+                mp_add(self, "(", 1);
+                mp_add(self, self->part->filename, strlen(self->part->filename));
+                mp_add(self, ")", 1);
+            }
+            if (strcmp(self->part->type, "text/plain") != 0) mp_add(self, self->part->type, strlen(self->part->type));
+            mp_add(self, "=", 1);
+            if (self->pieces) {
+                AIO_ASYNC_FOR(self->text, aio_part_read_chunk(self->part)) mp_add(self, self->text.data, self->text.length);
+            } else {
+                AIO_AWAIT(self->text, aio_part_read(self->part));
+                ALWAYS(self->text.data[self->text.length] == '\0');
+                mp_add(self, self->text.data, self->text.length);
+            }
+            mp_add(self, ";", 1);
+        }
+    } AIO_CATCH_CODE(AIO_EPAYLOAD, AIO_ELIMIT) {
+        mp_add(self, "!", 1);
+        mp_add(self, aio_caught(self)->code == AIO_ELIMIT ? "limit" : "payload", aio_caught(self)->code == AIO_ELIMIT ? 5 : 7);
+    } AIO_END_TRY;
+    AIO_FINALLY;
+    aio_multipart_close(self->m);
+    AIO_END;
+}
+
+#define MP_TYPE "multipart/form-data; boundary=xyz"
+#define MP_PART(fields, data) "--xyz\r\n" fields "\r\n" data "\r\n"
+#define MP_NAME(name) "Content-Disposition: form-data; name=\"" name "\"\r\n"
+static const struct mp_case { const char *type, *body, *expected; } mp_cases[] = {
+    { MP_TYPE, MP_PART(MP_NAME("a"), "1") "--xyz--", "a=1;" },
+    { MP_TYPE, MP_PART(MP_NAME("a"), "") MP_PART(MP_NAME("b"), "2") "--xyz--\r\n", "a=;b=2;" },
+    { MP_TYPE, "--xyz\r\n" MP_NAME("a") "\r\n--xyz--", "a=;" },
+    { MP_TYPE, "preamble\r\n--xy\r\n" MP_PART(MP_NAME("a"), "1") "--xyz--\r\nepilogue --xyz\r\n\r\n", "a=1;" },
+    { MP_TYPE, MP_PART(MP_NAME("a"), "\r\n--xy\r\r\n--x\r\n-\r\n") "--xyz--", "a=\r\n--xy\r\r\n--x\r\n-\r\n;" },
+    { MP_TYPE, MP_PART(MP_NAME("a"), "1\r\n--xy") "--xyz \t \r\n" MP_NAME("b") "\r\n2\r\n--xyz--", "a=1\r\n--xy;b=2;" },
+    { MP_TYPE, "--xyz--", "" },
+    { "Multipart/Mixed ; x=\"b;c\" ; BOUNDARY = \"a b\"", "--a b\r\nContent-Type: Text/HTML; charset=x\r\n\r\n<\r\n--a b--", "text/html=<;" },
+    { MP_TYPE, MP_PART("content-disposition: FORM-DATA; filename=\"C:\\dir\\a\\\"b.txt\"; name = n ;x\r\nX: y\r\n", "1") "--xyz--",
+      "n(C:\\dir\\a\"b.txt)=1;" },
+    { MP_TYPE, MP_PART("Content-Disposition: form-data; name=n; filename=old; filename*=utf-8'en'%e2%82%ac%20x; filename=p\r\n", "1") "--xyz--",
+      "n(\xE2\x82\xAC x)=1;" },
+    { MP_TYPE, MP_PART("Content-Disposition: attachment; name=n; filename*=latin1''x\r\n", "1") "--xyz--", "=1;" },
+    /* what is wrong with it */
+    { MP_TYPE, "", "!payload" },
+    { MP_TYPE, "no delimiter", "!payload" },
+    { MP_TYPE, "x--xyz\r\n\r\n", "!payload" },
+    { MP_TYPE, MP_PART(MP_NAME("a"), "1"), "a=1!payload" },
+    { MP_TYPE, MP_PART(MP_NAME("a"), "1") "--xyz", "a=1;!payload" },
+    { MP_TYPE, MP_PART(MP_NAME("a"), "1") "--xyz-", "a=1;!payload" },
+    { MP_TYPE, "--xyz\r\n" MP_NAME("a") "\r\n1\r\n--xy", "a=1!payload" },
+    { MP_TYPE, "--xyz\r\n" MP_NAME("a"), "!payload" },
+    { MP_TYPE, "--xyzz\r\n\r\n1\r\n--xyz--", "!payload" },
+    { MP_TYPE, "--xyz-\r\n\r\n1\r\n--xyz--", "!payload" },
+    { MP_TYPE, "--xyz --\r\n", "!payload" },
+    { MP_TYPE, "--xyz\rx", "!payload" },
+    { MP_TYPE, MP_PART("no colon\r\n", "1") "--xyz--", "!payload" },
+    { MP_TYPE, MP_PART(": v\r\n", "1") "--xyz--", "!payload" },
+    { MP_TYPE, MP_PART("a b: v\r\n", "1") "--xyz--", "!payload" },
+    { MP_TYPE, MP_PART("a: \001\r\n", "1") "--xyz--", "!payload" },
+    { MP_TYPE, MP_PART("a: 1\rb: 2\r\n", "1") "--xyz--", "!payload" },
+    { MP_TYPE, MP_PART("a: 1\nb: 2\r\n", "1") "--xyz--", "!payload" },
+};
+
+/* Every case whole, in pieces of one byte, and cut at every place. */
+struct multipart_cases { aio_task task; struct mp_all *run; struct mp_body body; size_t i, cut; };
+SCENARIO(multipart_cases, .skip = KIND_ALLOC | KIND_CALL | KIND_SLICE | KIND_CANCEL /* thousands of runs: multipart_faults */)
+{
+    AIO_BEGIN(multipart_cases);
+    for (self->i = 0; self->i < sizeof mp_cases / sizeof *mp_cases; self->i++)
+        for (self->cut = 0; self->cut <= strlen(mp_cases[self->i].body) + 1; self->cut++) {
+            memset(&self->body, 0, sizeof self->body);
+            self->body.data = mp_cases[self->i].body;
+            self->body.length = strlen(self->body.data);
+            self->body.cut = self->cut;
+            self->body.piece = self->cut > self->body.length;
+            self->run = AIO_CALL(mp_all, .body = &self->body, .type = mp_cases[self->i].type, .pieces = true);
+            AIO_AWAIT((struct mp_all *)aio_ref(self->run));
+            if (strcmp(self->run->out, mp_cases[self->i].expected) != 0) printf("# case %zu cut %zu\n", self->i, self->cut);
+            CHECK_STR(self->run->out, mp_cases[self->i].expected);
+            aio_unref(self->run);
+            free(self->body.copy);
+        }
+    self->run = NULL;
+    AIO_END;
+}
+
+TEST(multipart_types)
+{
+    static const char *const wrong[] = {
+        "", "text/plain", "multipart", "multipart/mixed", "multipart/mixed; boundary=", "multipart/mixed; boundary=\"\"",
+        "multipart/mixed; boundary=\"a \"", "multipart/mixed; boundary=\"a\001\"",
+        "multipart/mixed; boundary=12345678901234567890123456789012345678901234567890123456789012345678901",
+    };
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        errno = 0;
+        CHECK(!aio__multipart_open(aio__text(wrong[i], strlen(wrong[i])), mp_source, NULL, NULL) && errno == EINVAL);
+    }
+    errno = 0;
+    CHECK(!aio_response_multipart(NULL) && errno == EINVAL);
+    errno = 0;
+    CHECK(!aio_request_multipart(NULL) && errno == EINVAL);
+    CHECK(!aio_part_multipart(NULL));
+    aio_multipart_close(NULL);
+}
+
+/* Each limit, and a part that is not read. */
+struct multipart_limits { aio_task task; struct mp_all *run; struct mp_body body; int i; };
+SCENARIO(multipart_limits)
+{
+    static const struct { aio_multipart_options options; const char *expected; } rows[] = {
+        { { .max_part = 3 }, "aa=123;bb=!limit" }, { { .max_part = 4 }, "aa=123;bb=4567;" },
+        { { .max_parts = 1 }, "aa=123;!limit" }, { { .max_parts = 2 }, "aa=123;bb=4567;" },
+        { { .max_fields = 1 }, "aa=123;!limit" }, { { .max_fields = 2 }, "aa=123;bb=4567;" },
+        { { .max_head = 44 }, "!limit" }, { { .max_head = 45 }, "aa=123;!limit" },
+        { { .max_head = 60 }, "aa=123;bb=4567;" },
+    };
+    AIO_BEGIN(multipart_limits);
+    for (self->i = 0; self->i < 9; self->i++) {
+        memset(&self->body, 0, sizeof self->body);
+        self->body.data = MP_PART(MP_NAME("aa"), "123") MP_PART(MP_NAME("bb") "X: 1\r\n", "4567") "--xyz--";
+        self->body.length = strlen(self->body.data);
+        REQUIRE(self->run = AIO_CALL(mp_all, .body = &self->body, .type = MP_TYPE, .options = rows[self->i].options));
+        AIO_AWAIT((struct mp_all *)aio_ref(self->run));
+        CHECK_STR(self->run->out, rows[self->i].expected);
+        aio_unref(self->run);
+        self->run = NULL;
+        free(self->body.copy);
+        self->body.copy = NULL;
+    }
+    AIO_FINALLY;
+    aio_unref(self->run);
+    free(self->body.copy);
+    AIO_END;
+}
+
+/* A multipart within one; parts that are passed over; two who read at once. */
+struct multipart_nests { aio_task task; struct mp_body body; aio_multipart *outer, *inner; aio_part *part, *within; aio_text text;
+                         int parts; };
+SCENARIO(multipart_nests)
+{
+    static const char body[] =
+        "--o\r\nContent-Type: multipart/mixed; boundary=i\r\n\r\n--i\r\n\r\none\r\n--i\r\nContent-Type: multipart/x; "
+        "boundary=deep\r\n\r\n--deep--\r\n--i--\r\nafter\r\n--o\r\n\r\nlast\r\n--o\r\n\r\nskipped\r\n--o--\r\n";
+    AIO_BEGIN(multipart_nests);
+    self->body.data = body;
+    self->body.length = sizeof body - 1;
+    self->body.piece = 7;
+    REQUIRE(self->outer = aio__multipart_open(aio__text("multipart/mixed; boundary=o", 27), mp_source, &self->body,
+                                              &(aio_multipart_options){ .max_depth = 2 }));
+    AIO_AWAIT(self->part, aio_multipart_next(self->outer));
+    REQUIRE(self->inner = aio_part_multipart(self->part));
+    AIO_AWAIT(self->within, aio_multipart_next(self->inner));
+    AIO_AWAIT(self->text, aio_part_read(self->within));
+    CHECK_BYTES(self->text.data, self->text.length, "one");
+    AIO_AWAIT(self->within, aio_multipart_next(self->inner));
+    CHECK_STR(self->within->type, "multipart/x");
+    errno = 0;
+    CHECK(!aio_part_multipart(self->within) && errno == AIO_ELIMIT);
+    AIO_ASYNC_FOR(self->within, aio_multipart_next(self->inner)) UNREACHED();
+    AIO_AWAIT(self->part, aio_multipart_next(self->outer));
+    AIO_AWAIT(self->text, aio_part_read_chunk(self->part));
+    CHECK(self->text.length > 0);
+    AIO_ASYNC_FOR(self->part, aio_multipart_next(self->outer)) self->parts++;
+    CHECK_INT(self->parts, 1);
+    AIO_FINALLY;
+    aio_multipart_close(self->inner);
+    aio_multipart_close(self->outer);
+    free(self->body.copy);
+    AIO_END;
+}
+
+/* Through HTTP: the server takes a form apart and answers with a multipart, which the client takes apart. */
+struct mp_echo { aio_task task; aio_request *request; aio_multipart *m; aio_part *part; aio_text text; char answer[256]; int n; };
+static AIO_CORO(mp_echo)
+{
+    static const char *const headers[] = { "Content-Type", "multipart/mixed; boundary=back", NULL };
+    AIO_BEGIN(mp_echo);
+    self->m = aio_request_multipart(self->request, .max_parts = 8);
+    if (!self->m) AIO_RAISE(errno);
+    AIO_ASYNC_FOR(self->part, aio_multipart_next(self->m)) {
+        AIO_AWAIT(self->text, aio_part_read(self->part));
+        self->n += snprintf(self->answer + self->n, sizeof self->answer - (size_t)self->n, "--back\r\n\r\n%s is %s\r\n",
+                            self->part->name, self->text.data);
+    }
+    self->n += snprintf(self->answer + self->n, sizeof self->answer - (size_t)self->n, "--back--\r\n");
+    AIO_AWAIT(aio_request_respond(self->request, 200, .body = self->answer, .length = (size_t)self->n,
+                                  .headers = headers));
+    AIO_FINALLY;
+    aio_multipart_close(self->m);
+    AIO_END;
+}
+static void *mp_handler(aio_request *request, void *arg)
+{
+    (void)arg;
+    return AIO_CALL(mp_echo, .request = request);
+}
+
+struct multipart_http { aio_task task; aio_server *server; aio_session *session; aio_response *response; aio_multipart *m;
+                        aio_part *part; aio_text text; char url[64]; int parts; };
+SCENARIO(multipart_http, .may = { AIO_EDISCONNECTED, AIO_EPAYLOAD, AIO_EHTTP, ECONNRESET, EPIPE, EINVAL })
+{
+    static const char body[] = MP_PART(MP_NAME("a"), "1") MP_PART(MP_NAME("b"), "2") "--xyz--\r\n";
+    static const char *const headers[] = { "Content-Type", MP_TYPE, NULL };
+    AIO_BEGIN(multipart_http);
+    AIO_AWAIT(self->server, aio_start_http_server(mp_handler, NULL, "127.0.0.1", 0));
+    snprintf(self->url, sizeof self->url, "http://127.0.0.1:%d/", aio_server_port(self->server));
+    REQUIRE(self->session = aio_session_open());
+    AIO_AWAIT(self->response, aio_session_post(self->session, self->url, .headers = headers, .data = body,
+                                               .data_length = sizeof body - 1));
+    REQUIRE(self->m = aio_response_multipart(self->response));
+    AIO_ASYNC_FOR(self->part, aio_multipart_next(self->m)) {
+        AIO_AWAIT(self->text, aio_part_read(self->part));
+        CHECK_STR(self->text.data, self->parts++ ? "b is 2" : "a is 1");
+    }
+    CHECK_INT(self->parts, 2);
+    aio_response_release(self->response);
+    self->response = NULL;
+    CHECK_INT((int)aio_session_idle(self->session), 1);
+    AIO_FINALLY;
+        aio_multipart_close(self->m);
+        aio_response_release(self->response);
+        aio_server_close(self->server);
+        AIO_AWAIT(aio_session_close(self->session));
+        AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
