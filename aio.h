@@ -2432,6 +2432,10 @@ AIO_API aio_text_task *aio_request_read_chunk(aio_request *request);
     aio_request_multipart_with((request), AIO__OPTIONS(aio_multipart_options, __VA_ARGS__))
 AIO_API aio_multipart *aio_request_multipart_with(aio_request *request, const aio_multipart_options *options);
 
+/* The fields that came after a chunked body, once all of it has been read; before, and if there were none, an empty
+ * list. They are up to the client: what concerns framing or the connection means nothing there. NULL without memory. */
+AIO_API const aio_headers *aio_request_trailers(aio_request *request);
+
 /* The value of a parameter of the query, decoded ("+" is a space), and of repeated ones the index-th: data NULL when
  * there is none. Belongs to the request, and ends in a NUL. aiohttp: request.query.get(name), getall
  *   aio_request_query(request, "name")    aio_request_query(request, "name", index) */
@@ -20357,8 +20361,19 @@ static bool aio__buffer_word(aio__buffer *out, const char *text)
 /* Appends one field; the bytes have been checked when they came into the headers. */
 static bool aio__http_put_field(aio__buffer *out, aio_text name, aio_text value)
 {
-    return aio__buffer_append(out, name.data, name.length) && aio__buffer_append(out, ": ", 2)
-        && aio__buffer_append(out, value.data, value.length) && aio__buffer_append(out, "\r\n", 2);
+    size_t length = name.length + value.length + 4;
+    if (!aio__buffer_reserve(out, length)) return false;
+    char *at = out->data + out->end;
+    out->end += length;
+    memcpy(at, name.data, name.length);
+    at += name.length;
+    *at++ = ':';
+    *at++ = ' ';
+    if (value.length) memcpy(at, value.data, value.length);
+    at += value.length;
+    *at++ = '\r';
+    *at = '\n';
+    return true;
 }
 
 static bool aio__http_put_named(aio__buffer *out, const char *name, const char *value)
@@ -20389,12 +20404,19 @@ static bool aio__http_put_headers(aio__buffer *out, const aio_headers *headers)
 /* Appends the first line of a response. */
 static bool aio__http_put_status(aio__buffer *out, int status)
 {
-    char line[16] = "HTTP/1.1 000 ";
+    const char *reason = aio_http_reason(status);
+    size_t length = strlen(reason);
+    if (!aio__buffer_reserve(out, length + 15)) return false;
+    char *line = out->data + out->end;
+    out->end += length + 15;
+    memcpy(line, "HTTP/1.1 000 ", 13);
     line[9] = (char)('0' + status / 100);
     line[10] = (char)('0' + status / 10 % 10);
     line[11] = (char)('0' + status % 10);
-    return aio__buffer_append(out, line, 13) && aio__buffer_word(out, aio_http_reason(status))
-        && aio__buffer_append(out, "\r\n", 2);
+    memcpy(line + 13, reason, length);
+    line[13 + length] = '\r';
+    line[14 + length] = '\n';
+    return true;
 }
 
 /* Writes a number and its NUL. Gives where it begins in `text`. */
@@ -24847,6 +24869,7 @@ static bool aio__served_will_skip(const aio__served *r)
     if (r->in.body.kind == AIO__BODY_LENGTH) return r->in.body.left <= AIO__SKIP_MAX;
     aio__body rest = r->in.body; /* of chunks only what is there is known */
     rest.trailers = NULL;
+    rest.trailers = NULL;
     aio_text unread = aio_stream_unread(r->stream), piece;
     for (size_t used; ; unread = aio__text(unread.data + used, unread.length - used)) {
         aio__body_step step = aio__body_feed(&rest, unread.data, unread.length, &used, &piece);
@@ -24877,9 +24900,11 @@ static int aio__answer_head(aio__served *r, int status, const aio_respond_option
         { "Transfer-Encoding", r->chunked ? "chunked" : NULL },
         { "Connection", tunnel ? NULL : !r->keep ? "close" : r->request.version ? NULL : "keep-alive" }
     };
-    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
-        if (fields[i][1] && !aio__answer_has(o, fields[i][0]) && !aio__http_put_named(out, fields[i][0], fields[i][1]))
-            return ENOMEM;
+    bool own = o->headers || o->header_fields;
+    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
+        if (!fields[i][1] || (own && aio__answer_has(o, fields[i][0]))) continue;
+        if (!aio__http_put_named(out, fields[i][0], fields[i][1])) return ENOMEM;
+    }
     return aio__answer_headers(out, o) ? 0 : ENOMEM;
 }
 
@@ -25028,6 +25053,11 @@ AIO_API aio_multipart *aio_request_multipart_with(aio_request *request, const ai
     return aio__multipart_open(type, aio__served_source, request, options);
 }
 
+AIO_API const aio_headers *aio_request_trailers(aio_request *request)
+{
+    return request ? aio__body_trailers(&aio__served_of(request)->in) : NULL;
+}
+
 AIO_API bool aio_request_query_next(aio_request *request, size_t *position, aio_text *name, aio_text *value)
 {
     if (!request || !request->query.data) return false;
@@ -25173,7 +25203,10 @@ static void aio__served_settle(aio__served *r)
                     r->request.method.data, r->request.target.data);
         aio__served_refuse(r, 500);
     }
-    if (r->answer == AIO__ANSWERING) r->keep = false; /* cut short, and seen to be */
+    if (r->answer == AIO__ANSWERING) { /* cut short, and seen to be */
+        r->keep = false;
+        if (!r->chunked && r->left == UINT64_MAX) aio_stream_abort(r->stream); /* its end would look like the body's */
+    }
     if (r->stream->server && r->stream->server->closing) r->keep = false;
 }
 

@@ -30,6 +30,21 @@ static AIO_CORO(site)
         AIO_ASYNC_FOR(self->body, aio_request_read_chunk(self->request)) self->size += self->body.length;
         snprintf(self->text, sizeof self->text, "%zu", self->size);
         AIO_AWAIT(aio_request_respond(self->request, 200, .text = self->text));
+    } else if (!strcmp(self->request->path.data, "/trailers")) {
+        CHECK(!aio_request_trailers(self->request)->count || now.w->kind == KIND_ALLOC);
+        AIO_AWAIT(aio_request_start(self->request, 200, .content_type = "text/plain"));
+        AIO_AWAIT(self->body, aio_request_read(self->request));
+        const aio_headers *trailers;
+        trailers = aio_request_trailers(self->request);
+        if (!trailers) AIO_RAISE(ENOMEM);
+        snprintf(self->text, sizeof self->text, "%d %s|%s", (int)trailers->count, aio_headers_get(trailers, "t").data,
+                 aio_headers_get(trailers, "u").data);
+        AIO_AWAIT(aio_request_chunk(self->request, self->text, strlen(self->text)));
+        AIO_AWAIT(aio_request_end(self->request));
+    } else if (!strcmp(self->request->path.data, "/cut")) {
+        AIO_AWAIT(aio_request_start(self->request, 200, .content_type = "text/plain"));
+        AIO_AWAIT(aio_request_chunk(self->request, "half", 4));
+        AIO_RETURN();
     } else if (!strcmp(self->request->path.data, "/raise")) {
         AIO_RAISE(EPERM, "no");
     } else if (!strcmp(self->request->path.data, "/slow")) {
@@ -123,6 +138,11 @@ static const struct { const char *said, *answer; bool at_once; /* or it comes ou
     { "GET /stream HTTP/1.1\r\nHost: h\r\n\r\n",
         "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\n"
       "X-A: 1\r\nX-B: 2\r\n\r\n6\r\npiece \r\n6\r\npiece \r\n6\r\npiece \r\n0\r\n\r\n" },
+    { "POST /trailers HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\nT: v\r\nU:  w x \r\n\r\n"
+      "GET /a HTTP/1.1\r\nHost: h\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\n"
+      "\r\n7\r\n2 v|w x\r\n0\r\n\r\n" OK_HEAD("4") "\r\n/a -", true },
+    { "GET /cut HTTP/1.1\r\nHost: h\r\n\r\n",
+      "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n" },
     { "GET /stream HTTP/1.0\r\n\r\n",
         "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nConnection: close\r\nX-A: 1\r\nX-B: 2\r\n\r\n"
       "piece piece piece " },
@@ -188,6 +208,26 @@ static AIO_CORO(one_talk)
     CHECK_STR(self->talk->answer, self->answer);
     AIO_FINALLY;
         aio_unref(self->talk);
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
+
+/* An answer that only its end delimits, and that is cut short: a reset says so, as a mere end would say it is whole. */
+struct server_cuts { aio_task task; aio_server *server; aio_stream *stream; aio_text text; };
+SCENARIO(server_cuts, .may = { EPIPE, ECONNRESET, ENOTCONN, ETIMEDOUT, ECONNABORTED })
+{
+    AIO_BEGIN(server_cuts);
+    AIO_AWAIT(self->server, aio_start_http_server(site_handler, NULL, "127.0.0.1", 0));
+    AIO_AWAIT(self->stream, aio_open_connection("127.0.0.1", aio_server_port(self->server)));
+    aio_stream_write(self->stream, "GET /cut HTTP/1.0\r\n\r\n", 21);
+    AIO_TRY {
+        AIO_AWAIT(self->text, aio_stream_read_all(self->stream, 0));
+        CHECK(false);
+    } AIO_CATCH {
+        CAUGHT(ECONNRESET);
+    } AIO_END_TRY;
+    AIO_FINALLY;
+        aio_stream_abort(self->stream);
         if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
     AIO_END;
 }
