@@ -8910,7 +8910,7 @@ static const aio__ops aio__job_ops = { "executor job", aio__job_cancel, NULL, NU
 static void aio__concurrent_close(aio__node *node);
 
 /* The loop closes: who still waits for it is told, queued jobs are skipped, running ones waited for. */
-static void aio__threads_close(aio_loop *loop, aio__closer *closer)
+AIO__COLD static void aio__threads_close(aio_loop *loop, aio__closer *closer)
 {
     (void)closer;
     while (!aio__ring_empty(&loop->concurrents)) aio__concurrent_close(loop->concurrents.next);
@@ -9010,7 +9010,7 @@ static void aio__executor_emptied(void *arg)
 }
 
 /* Its threads end when its queue is empty, and the last one tells the loop. Gives how many there are. */
-static int aio__executor_end(aio_loop *loop, aio_executor *executor)
+AIO__COLD static int aio__executor_end(aio_loop *loop, aio_executor *executor)
 {
     pthread_mutex_lock(&executor->mutex);
     executor->closing = true;
@@ -9091,7 +9091,7 @@ static void aio__concurrent_done(aio__work *work)
 }
 
 /* The loop closes before the task has ended. */
-static void aio__concurrent_close(aio__node *node)
+AIO__COLD static void aio__concurrent_close(aio__node *node)
 {
     aio_concurrent_future *future = AIO__CONTAINER(node, aio_concurrent_future, node);
     aio_task *t = future->task;
@@ -9350,7 +9350,7 @@ static void aio__signal_free(aio__signal *entry, int signum)
     entry->callback = entry->interrupt = NULL;
 }
 
-static void aio__signals_close(aio_loop *loop, aio__closer *closer)
+AIO__COLD static void aio__signals_close(aio_loop *loop, aio__closer *closer)
 {
     (void)closer;
     pthread_mutex_lock(&aio__signal_mutex);
@@ -9507,7 +9507,7 @@ static void aio__run_cancel_all(aio_loop *loop)
 }
 
 /* What is left is cancelled, late callbacks run, and the loop is freed. */
-static void aio__run_end(aio_loop *loop)
+AIO__COLD static void aio__run_end(aio_loop *loop)
 {
     aio__run_cancel_all(loop);
     aio_future *empty = loop->executor ? aio_loop_shutdown_default_executor(loop) : NULL;
@@ -9574,7 +9574,7 @@ static int aio__runner_begin(aio_runner *runner, const aio_run_options *options)
     return 0;
 }
 
-static void aio__runner_end(aio_runner *runner)
+AIO__COLD static void aio__runner_end(aio_runner *runner)
 {
     aio__set = runner->loop;
     aio__run_end(runner->loop);
@@ -9717,7 +9717,7 @@ static aio__addresses *aio__addresses_copy(aio_loop *loop, const struct addrinfo
     return addresses;
 }
 
-static aio_exception *aio__lookup_error(const aio__lookup *lookup)
+AIO__COLD static aio_exception *aio__lookup_error(const aio__lookup *lookup)
 {
     if (!lookup->status || lookup->status == EAI_MEMORY) return &aio__no_memory;
     const char *why = lookup->status == EAI_SYSTEM ? strerror(lookup->system_error) : gai_strerror(lookup->status);
@@ -9822,7 +9822,7 @@ static void *aio__owned_of(aio_loop *loop, void **place, size_t size, void (*end
 }
 
 /* Open lookups become orphans. */
-static void aio__lookups_close(aio_loop *loop, aio__closer *closer)
+AIO__COLD static void aio__lookups_close(aio_loop *loop, aio__closer *closer)
 {
     aio__owned *lookups = AIO__CONTAINER(closer, aio__owned, closer);
     pthread_mutex_lock(&aio__lookup_threads.mutex);
@@ -14949,7 +14949,7 @@ static AIO_CORO(aio__dns_exchange)
 /* ---- all servers ---- */
 
 /* A number that is 0 is not said. */
-static void aio__dns_blame(struct aio__dns_lookup *self, const char *reason, int number)
+AIO__COLD static void aio__dns_blame(struct aio__dns_lookup *self, const char *reason, int number)
 {
     size_t used = strlen(self->why);
     snprintf(self->why + used, sizeof self->why - used, "%s%s: %.120s%.0d", used ? "; " : "",
@@ -15006,7 +15006,7 @@ static struct aio__dns_exchange *aio__dns_try(struct aio__dns_lookup *self)
 }
 
 /* A try has failed. False: that is nothing that another server could help. */
-static bool aio__dns_try_failed(struct aio__dns_lookup *self, const aio_exception *error)
+AIO__COLD static bool aio__dns_try_failed(struct aio__dns_lookup *self, const aio_exception *error)
 {
     bool late = error->code == AIO_ETIMEOUT;
     if (self->dns->closed) {
@@ -15376,7 +15376,7 @@ static bool aio__dns_is_localhost(const char *host, size_t length)
 }
 
 /* `reason` NULL: what the code says. */
-static void aio__dns_fail(struct aio__dns_resolve *self, int code, const char *reason)
+AIO__COLD static void aio__dns_fail(struct aio__dns_resolve *self, int code, const char *reason)
 {
     const aio__dns_type *type = aio__dns_type_of(self->type);
     char kind[16] = "";
@@ -15661,7 +15661,7 @@ AIO_API const void *aio_addresses_sockaddr(const aio_addresses *addresses, size_
 /* ---- opening ---- */
 
 /* The text of a file, up to the bound; NULL without the file. 0 or an errno. */
-static int aio__dns_file(const char *path, char **text)
+AIO__COLD static int aio__dns_file(const char *path, char **text)
 {
     aio__buffer buffer;
     int code = aio__file_read(path, AIO__DNS_FILE, &buffer);
@@ -15684,7 +15684,7 @@ static int aio__dns_number(const char *text, size_t length, int most)
 }
 
 /* "1.1.1.1", "1.1.1.1#53", "1.1.1.1:53", "::1", "::1#53", "[::1]:53". 0, EINVAL or ENOMEM. */
-static int aio__dns_server_add(aio__dns *dns, aio_text word, int port)
+AIO__COLD static int aio__dns_server_add(aio__dns *dns, aio_text word, int port)
 {
     aio__dns_server *server = &dns->servers[dns->server_count];
     char text[80], *host = text, *mark;
@@ -15712,7 +15712,7 @@ static int aio__dns_server_add(aio__dns *dns, aio_text word, int port)
 
 /* A search list. A dot before a domain is passed over, as libc does. A domain that is not valid, or one too many, costs
  * itself in a file, and the whole list where a program gives it. 0 or EINVAL. */
-static int aio__dns_search_set(aio__dns *dns, const char *at, const char *end, bool strict)
+AIO__COLD static int aio__dns_search_set(aio__dns *dns, const char *at, const char *end, bool strict)
 {
     dns->search_count = 0;
     for (;;) {
@@ -15726,7 +15726,7 @@ static int aio__dns_search_set(aio__dns *dns, const char *at, const char *end, b
     }
 }
 
-static void aio__dns_conf_option(aio__dns *dns, aio_text word)
+AIO__COLD static void aio__dns_conf_option(aio__dns *dns, aio_text word)
 {
     static const struct { char name[9]; uint8_t least, most; uint16_t place; } options[] = {
         { "ndots", 0, AIO__DNS_NDOTS, offsetof(aio__dns, ndots) }, { "timeout", 1, 30, offsetof(aio__dns, seconds) },
@@ -15743,7 +15743,7 @@ static void aio__dns_conf_option(aio__dns *dns, aio_text word)
 }
 
 /* resolv.conf(5). What is not understood is passed over, as libc does. 0 or ENOMEM. */
-static int aio__dns_conf(aio__dns *dns, const char *text, int port, bool servers)
+AIO__COLD static int aio__dns_conf(aio__dns *dns, const char *text, int port, bool servers)
 {
     static const char blanks[] = " \t\r";
     const char *next = text;
@@ -15762,7 +15762,7 @@ static int aio__dns_conf(aio__dns *dns, const char *text, int port, bool servers
     return 0;
 }
 
-static int aio__dns_servers_set(aio__dns *dns, const char *text, int port)
+AIO__COLD static int aio__dns_servers_set(aio__dns *dns, const char *text, int port)
 {
     const char *end = text + strlen(text);
     int code = 0;
@@ -15782,7 +15782,7 @@ static int64_t aio__dns_seconds(double wanted, int64_t usual)
 }
 
 /* The files, below the options. 0 or a code. */
-static int aio__dns_files(aio__dns *dns, const aio_resolver_options *o, int port)
+AIO__COLD static int aio__dns_files(aio__dns *dns, const aio_resolver_options *o, int port)
 {
     char *text = NULL;
     int code = o->nameservers ? aio__dns_servers_set(dns, o->nameservers, port) : 0;
@@ -15796,7 +15796,7 @@ static int aio__dns_files(aio__dns *dns, const aio_resolver_options *o, int port
 }
 
 /* Options over files over what is usual. 0 or a code. */
-static int aio__dns_configure(aio__dns *dns, const aio_resolver_options *o)
+AIO__COLD static int aio__dns_configure(aio__dns *dns, const aio_resolver_options *o)
 {
     int port = o->port ? o->port : 53;
     if (port < 1 || port > 65535 || o->ndots < 0 || o->attempts < 0 || !(o->timeout >= 0 && o->timeout < 1e9) ||
@@ -15817,7 +15817,7 @@ static int aio__dns_configure(aio__dns *dns, const aio_resolver_options *o)
     return dns->buckets ? 0 : ENOMEM;
 }
 
-static void aio__dns_all_close(aio_loop *loop, aio__closer *closer)
+AIO__COLD static void aio__dns_all_close(aio_loop *loop, aio__closer *closer)
 {
     aio__dns_all *all = AIO__CONTAINER(closer, aio__dns_all, owned.closer);
     while (!aio__ring_empty(&all->owned.ring)) {
@@ -15979,7 +15979,7 @@ static aio_addresses_task *aio__names_start(aio_resolver *resolver, const char *
 }
 
 /* NULL without memory. Nobody may be asking when it is closed. */
-static aio_resolver *aio__names_open(aio_loop *loop, int64_t ttl)
+AIO__COLD static aio_resolver *aio__names_open(aio_loop *loop, int64_t ttl)
 {
     aio__names *names = (aio__names *)aio__calloc(sizeof *names);
     if (!names) return NULL;
@@ -15991,7 +15991,7 @@ static aio_resolver *aio__names_open(aio_loop *loop, int64_t ttl)
 }
 
 /* NULL is fine. */
-static void aio__names_close(aio_resolver *resolver)
+AIO__COLD static void aio__names_close(aio_resolver *resolver)
 {
     aio__names *names = (aio__names *)(void *)resolver;
     while (names && names->count) aio__name_forget(names, names->ring.next);
@@ -16105,7 +16105,7 @@ static int aio__process_watch(aio_process *p)
 }
 
 /* Its user is done with it, or never got it: it ends in the background. */
-static void aio__process_abandon(aio_process *p)
+AIO__COLD static void aio__process_abandon(aio_process *p)
 {
     p->released = true;
     aio__os.kill(p->pid, SIGKILL);
@@ -16116,7 +16116,7 @@ static void aio__process_abandon(aio_process *p)
 }
 
 /* The loop closes: so does every child, at once. */
-static void aio__processes_close(aio_loop *loop, aio__closer *closer)
+AIO__COLD static void aio__processes_close(aio_loop *loop, aio__closer *closer)
 {
     aio__owned *processes = AIO__CONTAINER(closer, aio__owned, closer);
     while (!aio__ring_empty(&processes->ring)) {
@@ -25486,7 +25486,7 @@ static const aio_task *aio__frame_inner(const aio_task *t)
     return last ? NULL : (const aio_task *)(const void *)t->awaiting;
 }
 
-static void aio__print_frame(FILE *out, int indent, const aio_task *t)
+AIO__COLD static void aio__print_frame(FILE *out, int indent, const aio_task *t)
 {
     aio__probe probe;
     aio__who_is(t, &probe);
@@ -25498,7 +25498,7 @@ static void aio__print_frame(FILE *out, int indent, const aio_task *t)
 }
 
 /* The lines of a task's coroutines, outermost first; gives the innermost. */
-static const aio_task *aio__print_frames(FILE *out, int indent, const aio_task *root)
+AIO__COLD static const aio_task *aio__print_frames(FILE *out, int indent, const aio_task *root)
 {
     long count = 1, i = 0;
     const aio_task *inner;
@@ -25513,7 +25513,7 @@ static const aio_task *aio__print_frames(FILE *out, int indent, const aio_task *
 }
 
 /* "task 'name'", "gather", "future", and its state if it waits for nothing. */
-static void aio__print_title(FILE *out, const aio_future *f)
+AIO__COLD static void aio__print_title(FILE *out, const aio_future *f)
 {
     if (f->flags & AIO__F_CORO)
         fprintf(out, "%s '%s'", (f->flags & AIO__F_TASK) ? "task" : "coroutine",
@@ -25606,7 +25606,7 @@ AIO_API void aio_print_call_graph(const void *task, void *file)
     aio__graph_up(&begin, f);
 }
 
-static void aio__print_task(void *object, void *arg)
+AIO__COLD static void aio__print_task(void *object, void *arg)
 {
     const aio_task *t = (const aio_task *)object;
     FILE *out = (FILE *)arg;

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Changes aio.h in one small place, many times, and shows which changes no test sees.
 
-usage: mutants.py [--count N] [--seed N] [--minutes N] [--jobs N] [--room N] [--list]
+usage: mutants.py [--count N] [--seed N] [--minutes N] [--jobs N] [--room N] [--tests PATTERN] [--list]
 
 A sample of places over all rooms, the same for the same seed and text: a condition negated, one of its parts left out,
 a comparison moved by one, a number changed, a call or an assignment left out, the other truth returned. All changes are
@@ -254,6 +254,7 @@ def main():
     options.add_argument("--minutes", type=float, default=10)
     options.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     options.add_argument("--room", type=int, default=0, help="only of this section")
+    options.add_argument("--tests", default="", help="only the tests whose names match")
     options.add_argument("--list", action="store_true", help="the changes, without trying them")
     options = options.parse_args()
     started = time.monotonic()
@@ -269,6 +270,7 @@ def main():
     mutants = compiled(checker, mutants)
     (OUT / "seen").mkdir()
     names = check.run([str(OUT / "test"), "--list"])[1].split()
+    names = [name for name in names if re.search(options.tests, name)]
     with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
         reached = dict(zip(names, pool.map(lambda name: reach(name, mutants), names)))
         print("mutants: %d of %d places, %d tests, looked at in %.0f s" % (
