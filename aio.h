@@ -260,6 +260,11 @@ typedef struct aio_loop aio_loop;
 typedef struct aio_future aio_future;
 typedef struct aio_task aio_task;
 
+/* Timeouts are seconds, everywhere: 0 the default, AIO_UNLIMITED none, AIO_NOW at once; EINVAL for any other negative
+ * number, NaN and infinity. Of other limits AIO_UNLIMITED is none, too, where it is said so. */
+enum { AIO_UNLIMITED = -1 };
+#define AIO_NOW (-2.0)
+
 /* A piece of bytes, with a NUL after it where it is said so. Whether it is borrowed or owned is said where it is
  * given. */
 typedef struct aio_text {
@@ -733,7 +738,7 @@ AIO__INLINE void aio__release(aio_task *t)
 typedef struct aio_turn_limits {
     size_t   bytes;    /* read; 256 KiB by default */
     unsigned messages; /* requests, datagrams, connections, lines, awaits of what is done: 128 */
-    double   seconds;  /* 0.0005 */
+    double   seconds;  /* 0.0005 s */
 } aio_turn_limits;
 
 /* Runs the coroutine (taken) in a new loop, as asyncio.run does: cancels the tasks that are left, waits for them, ends
@@ -830,11 +835,10 @@ AIO_API void aio_loop_call_exception_handler(aio_loop *loop, const char *message
 /* Debug mode reports what was made where and never awaited, retrieved or released. */
 AIO_API void aio_loop_set_debug(aio_loop *loop, bool debug);
 AIO_API bool aio_loop_get_debug(const aio_loop *loop);
-/* Steps of at least this many seconds are reported, in every mode: 0.1 by default; 0 reports none. EINVAL for NaN or
- * negative. asyncio: loop.slow_callback_duration */
+/* Steps of at least so many seconds are reported, in every mode. 0: 0.1; AIO_UNLIMITED: none is; AIO_NOW: each. 0 or
+ * EINVAL. asyncio: loop.slow_callback_duration */
 AIO_API int  aio_loop_set_slow_callback_duration(aio_loop *loop, double seconds);
-/* aio_loop_set_turn_limits(loop, .messages = 1000): what is not named gets its default. 0; EINVAL for NaN or negative
- * seconds. */
+/* aio_loop_set_turn_limits(loop, .messages = 1000): what is not named gets its default. 0 or EINVAL. */
 #define aio_loop_set_turn_limits(...) AIO__SET_TURN(__VA_ARGS__, )
 #define AIO__SET_TURN(loop, ...) aio_loop_set_turn_limits_with((loop), AIO__OPTIONS(aio_turn_limits, __VA_ARGS__))
 AIO_API int  aio_loop_set_turn_limits_with(aio_loop *loop, const aio_turn_limits *limits);
@@ -849,8 +853,6 @@ AIO_API void           aio_exception_unref(const aio_exception *exception);
  * gather, wait, wait_for, as_completed, shield.
  * ============================================================================ */
 
-/* For a `.timeout`, or any delay: not at all. In an option 0, the default, is none: it waits for ever. */
-#define AIO_NOW (-1.0)
 
 /* The arrays of this room are lent: pointers to any awaitables, `count` of them. Coroutines in one are scheduled as
  * tasks, in order; every entry stays the caller's, who reads its `result` and gives it back (aio_unref_all). An entry
@@ -872,7 +874,7 @@ AIO_API aio_future *aio_gather_with(void *array, size_t count, const aio_gather_
 typedef enum { AIO_ALL_COMPLETED, AIO_FIRST_COMPLETED, AIO_FIRST_EXCEPTION } aio_return_when;
 
 typedef struct aio_wait_options {
-    double          timeout;     /* seconds; 0: none; AIO_NOW, or any negative: what is done at the next iteration */
+    double          timeout;     /* 0: none; AIO_NOW: what is done at the next iteration */
     aio_return_when return_when; /* AIO_FIRST_EXCEPTION: an error that is no cancellation, or all are done */
 } aio_wait_options;
 typedef struct aio_wait_future {
@@ -882,8 +884,8 @@ typedef struct aio_wait_future {
 
 /* aio_wait(array, count, .timeout = 1.5, .return_when = AIO_FIRST_COMPLETED): its result is how many entries are done;
  * aio_future_done(array[i]) tells which, or aio_wait_partition. The children's errors are not raised; a timeout raises
- * nothing and cancels nothing; neither does cancelling the wait cancel them. EINVAL also for no entries, and for a
- * timeout that is no finite number. asyncio: wait */
+ * nothing and cancels nothing; neither does cancelling the wait cancel them. EINVAL also for no entries. asyncio:
+ * wait */
 #define aio_wait(...)                      AIO__WAIT(__VA_ARGS__, )
 #define AIO__WAIT(array, count, ...)       aio_wait_with((array), (count), AIO__OPTIONS(aio_wait_options, __VA_ARGS__))
 AIO_API aio_wait_future *aio_wait_with(void *array, size_t count, const aio_wait_options *options);
@@ -893,9 +895,9 @@ AIO_API size_t aio_wait_partition(void *array, size_t count);
 
 /* aio_wait_for(awaitable, seconds): the awaitable (taken), of the same type, with the same result or error; after so
  * many seconds it is cancelled and waited for; what it then still gives or raises counts, else AIO_ETIMEOUT is raised.
- * 0 or less: one that is done gives its result, any other is cancelled at once, a coroutine before its first step. A
- * coroutine runs in the task that awaits it. Of what the pointer leads to, only `result` is to be used. EINVAL for
- * seconds that are no finite number. asyncio: wait_for */
+ * 0 or AIO_NOW: one that is done gives its result, any other is cancelled at once, a coroutine before its first step.
+ * A coroutine runs in the task that awaits it. Of what the pointer leads to, only `result` is to be used. asyncio:
+ * wait_for */
 #define aio_wait_for(awaitable, seconds) \
     ((__typeof__(awaitable))aio__wait_for((awaitable), sizeof *(awaitable), (seconds)))
 AIO_API void *aio__wait_for(void *awaitable, size_t size, double seconds);
@@ -919,7 +921,7 @@ typedef void *aio_any;
 #endif
 
 typedef struct aio_as_completed_options {
-    double timeout; /* seconds from now; 0: none; AIO_NOW, or any negative: only what is done already */
+    double timeout; /* from now; 0: none; AIO_NOW: only what is done already */
 } aio_as_completed_options;
 typedef struct aio_completions aio_completions;
 typedef struct aio_completions_future {
@@ -947,12 +949,12 @@ AIO_API aio_completions_future *aio_as_completed_next(aio_completions *completio
  * AIO_TIMEOUT is above; here is what reschedules it, and the task group.
  * ============================================================================ */
 
-/* AIO_TIMEOUT(seconds) { ... } (section 4) cancels its task after so many seconds, counted from its beginning; at 0 or
- * less at the first await that suspends. When that cancel, and no other, leads out of the block, it becomes
- * AIO_ETIMEOUT; a block that ends all the same, or with another error, has not timed out. Blocks nest. EINVAL is
- * raised for NaN and infinity. AIO_TIMEOUT_AT(when): at that time of aio_loop_time. asyncio: timeout, timeout_at */
+/* AIO_TIMEOUT(seconds) { ... } (section 4) cancels its task after so many seconds, counted from its beginning; with 0
+ * or AIO_NOW at the first await that suspends. When that cancel, and no other, leads out of the block, it becomes
+ * AIO_ETIMEOUT; a block that ends all the same, or with another error, has not timed out. Blocks nest.
+ * AIO_TIMEOUT_AT(when): at that time of aio_loop_time, which may be over. asyncio: timeout, timeout_at */
 
-/* Counts the innermost AIO_TIMEOUT around this line, in this coroutine, anew: so many seconds from now. 0, EINVAL,
+/* Counts the innermost AIO_TIMEOUT around this line, in this coroutine, anew: so long from now. 0, EINVAL,
  * ENOMEM, or AIO_EINVALIDSTATE: it has expired already, or there is none. asyncio: Timeout.reschedule */
 #define aio_timeout_reschedule(self, seconds) aio__timeout_reschedule(&(self)->task, (seconds))
 AIO_API int aio__timeout_reschedule(aio_task *t, double seconds);
@@ -1241,8 +1243,8 @@ typedef struct aio_concurrent_future aio_concurrent_future;
 #define aio_run_coroutine_threadsafe(loop, coroutine) \
     aio__run_threadsafe((loop), (coroutine), sizeof(*(coroutine)))
 AIO_API aio_concurrent_future *aio__run_threadsafe(aio_loop *loop, void *coroutine, size_t size);
-/* Waits until the coroutine has ended, at most `seconds` (INFINITY: as long as it takes). 0 when it has, whatever came
- * of it; AIO_ETIMEOUT; EINVAL for NaN; EDEADLK in the loop's own thread. asyncio: Future.result(timeout) */
+/* Waits until the coroutine has ended, at most so many seconds; 0, or AIO_NOW: not at all. 0 when it has, whatever came
+ * of it; AIO_ETIMEOUT; EINVAL; EDEADLK in the loop's own thread. asyncio: Future.result(timeout) */
 AIO_API int  aio_concurrent_wait(aio_concurrent_future *future, double seconds);
 AIO_API bool aio_concurrent_done(aio_concurrent_future *future);
 AIO_API bool aio_concurrent_cancelled(aio_concurrent_future *future);
@@ -1331,25 +1333,23 @@ typedef struct aio_size_task { aio_task task; size_t result; } aio_size_task;
 /* `result` is borrowed from the stream: valid until its next read, or its end. A NUL stands after it. */
 typedef struct aio_text_future { aio_future future; aio_text result; } aio_text_future;
 
-enum { AIO_UNLIMITED = -1 }; /* for a limit or a timeout of which 0 is the default: none */
-
 typedef struct aio_connect_options {
     bool             tls;             /* with the default context: system authorities, verification on */
     aio_tls_context *tls_context;     /* with this one, a client's; borrowed until the connection stands */
     const char      *server_hostname; /* for SNI and the host check; NULL: the host */
-    double           connect_timeout; /* seconds for each address; 0, AIO_UNLIMITED: none but the system's */
+    double           connect_timeout; /* for each address; 0: none but the system's */
     double           tls_timeout;     /* of the handshake; 0: 60 s */
-    double           tls_shutdown_timeout; /* seconds that closing waits for the peer's close_notify; 0: it does
-                                              not wait, as no protocol with ends of its own needs it (RFC 8446, 6.1) */
+    double           tls_shutdown_timeout; /* so long closing waits for the peer's close_notify; 0: as AIO_NOW, since
+                                              no protocol with ends of its own needs it (RFC 8446, 6.1) */
     size_t           limit;           /* of a line; up to twice as much is read ahead; 0: 64 KiB */
     int              family;          /* AF_INET, AF_INET6; 0: both */
     const char      *local_host;      /* address to connect from */
     struct aio_resolver *resolver;    /* asked for the host's addresses; NULL: the system, in a thread */
-    double           happy_eyeballs_delay; /* seconds; 0: 0.25, at least 0.01; AIO_UNLIMITED: addresses in turn */
+    double           happy_eyeballs_delay; /* 0: 0.25 s, at least 0.01; AIO_UNLIMITED: addresses in turn */
     const char      *proxy;           /* "socks5h://user:password@host:1080", see below; NULL or "": none */
     const char *const *proxy_headers; /* of CONNECT: names and values by turns, then NULL; borrowed likewise */
     aio_tls_context *proxy_tls_context; /* for https:// proxies; NULL: the default one; borrowed likewise */
-    double           proxy_timeout;   /* with each proxy, its TLS included; 0: 60 s; AIO_UNLIMITED: none */
+    double           proxy_timeout;   /* with each proxy, its TLS included; 0: 60 s */
 } aio_connect_options;
 
 /* Proxies. `proxy` is a URL: http://, https:// (CONNECT, the latter within TLS), socks4://, socks5:// (the host's name
@@ -1772,15 +1772,15 @@ typedef struct aio_resolver_options {
     const char *nameservers;  /* "1.1.1.1, 8.8.8.8#5353, [::1]#53", 16 at most; NULL: resolv.conf's, else 127.0.0.1 */
     const char *search;       /* up to 16 domains for short names: "a.test b.test"; NULL: resolv.conf's; "": none */
     int         ndots;        /* names with so many dots are tried as they are first; 0: resolv.conf's, else 1 */
-    double      timeout;      /* seconds for one try at one server; 0: resolv.conf's, else 5 */
+    double      timeout;      /* of one try at one server; 0: resolv.conf's, else 5 s */
     int         attempts;     /* tries at each server; 0: resolv.conf's, else 2 */
     bool        rotate;       /* begins with another server each time; else with the one that answered last */
     int         port;         /* of servers that have none; 0: 53 */
     bool        no_hosts;     /* the hosts file is not looked at */
     bool        case_random;  /* random case in questions, to be repeated in answers ("0x20"): not all servers do */
     int         cache_size;   /* answers kept, least used go first; 0: 256; negative: none */
-    double      max_ttl;      /* seconds that an answer is kept at most; 0: a day */
-    double      negative_ttl; /* the same for "there is no such name"; 0: 15 minutes; negative: not kept */
+    double      max_ttl;      /* so long an answer is kept at most; 0: a day; AIO_NOW: not kept */
+    double      negative_ttl; /* the same for "there is no such name"; 0: 15 minutes */
     const char *resolv_conf;  /* NULL: "/etc/resolv.conf"; read once, now */
     const char *hosts;        /* NULL: "/etc/hosts"; read once, now; up to 1 MiB of it */
 } aio_resolver_options;
@@ -2183,13 +2183,13 @@ AIO_API int aio_deflate_all_with(aio_text *text, const void *data, size_t length
  * names and values and end in a NULL: static const char *const headers[] = { "Accept", "text/html", NULL };
  * ============================================================================ */
 
-/* Seconds; 0: the default, AIO_UNLIMITED: none. The error of one that ran out is AIO_ETIMEOUT; its `phase` is "pool",
- * "resolve", "connect", "proxy", "TLS handshake", "send", "headers" or "body". asyncio: aiohttp.ClientTimeout */
+/* The error of one that ran out is AIO_ETIMEOUT; its `phase` is "pool", "resolve", "connect", "proxy", "TLS handshake",
+ * "send", "headers" or "body". asyncio: aiohttp.ClientTimeout */
 typedef struct aio_timeouts {
-    double total;        /* of a request up to the end of its response's body; default 300 */
-    double connect;      /* until there is a connection: waiting for the pool, name, TCP, TLS; default none */
-    double sock_connect; /* of TCP's connect, each address, and of a tunnel, each proxy; default 30 */
-    double sock_read;    /* from the request's last byte to the response, and between two pieces of it; default none */
+    double total;        /* of a request up to the end of its response's body; 0: 300 s */
+    double connect;      /* until there is a connection: waiting for the pool, name, TCP, TLS; 0: none */
+    double sock_connect; /* of TCP's connect, each address, and of a tunnel, each proxy; 0: 30 s */
+    double sock_read;    /* from the request's last byte to the response, and between two pieces of it; 0: none */
 } aio_timeouts;
 
 /* Where a request's time went, in seconds; 0 for what it did not need. */
@@ -2213,7 +2213,7 @@ typedef struct aio_session_options {
     aio_tls_context   *tls_context;
     bool               raise_for_status;  /* a status from 400 on is an error of the request: AIO_ESTATUS */
     bool               force_close;       /* no connection is kept for another request */
-    double             keepalive_timeout; /* seconds that an idle connection is kept; 0: 15, AIO_UNLIMITED: for ever */
+    double             keepalive_timeout; /* so long an idle connection is kept; 0: 15 s */
     int                max_line_size, max_field_size, max_headers; /* of a response's head; 0: 8190, 8190, 128 */
     bool               strict;            /* responses are read without the leniencies (see below) */
     size_t             max_body;          /* bytes that aio_response_read takes; 0: AIO_STREAM_READ_ALL_LIMIT */
@@ -2222,7 +2222,7 @@ typedef struct aio_session_options {
     const char        *local_host;        /* address to connect from */
     double             happy_eyeballs_delay; /* as for aio_open_connection */
     struct aio_resolver *resolver;        /* asked for hosts' addresses; borrowed. NULL: the system, in a thread */
-    double             ttl_dns_cache;     /* seconds that the system's answers are kept, 256 at most; 0: 10 */
+    double             ttl_dns_cache;     /* so long the system's answers are kept, 256 at most; 0: 10 s */
     bool               no_dns_cache;      /* they are not kept. aiohttp: use_dns_cache=False */
     const char        *proxy;             /* of requests that name none, as aio_open_connection takes it */
     const char *const *proxy_headers;     /* of CONNECT; Proxy-Authorization comes of the proxy's URL */
@@ -2399,12 +2399,12 @@ typedef void *aio_request_handler(aio_request *request, void *arg);
 typedef struct aio_http_server_options {
     aio_tls_context *tls_context;       /* made with .server = true; https. The server keeps a reference */
     double           tls_timeout;       /* as for aio_start_server */
-    double           tls_shutdown_timeout; /* too, but 0: 2; what comes meanwhile is dropped */
-    double           header_timeout;    /* seconds from a request's first byte to the end of its head; 0: 60 */
-    double           keepalive_timeout; /* seconds that a connection may wait for a request; 0: 75 */
-    double           body_timeout;      /* seconds between two pieces of a request's body; 0: 60 */
-    double           body_total_timeout; /* seconds from the first wait for a body to its end; 0: 300 */
-    double           write_timeout;     /* seconds in which a client must take 64 KiB of an answer, or its end; 0: 60 */
+    double           tls_shutdown_timeout; /* too, but 0: 2 s; what comes meanwhile is dropped */
+    double           header_timeout;    /* from a request's first byte to the end of its head; 0: 60 s */
+    double           keepalive_timeout; /* so long a connection may wait for a request; 0: 75 s */
+    double           body_timeout;      /* between two pieces of a request's body; 0: 60 s */
+    double           body_total_timeout; /* from the first wait for a body to its end; 0: 300 s */
+    double           write_timeout;     /* in which a client must take 64 KiB of an answer, or its end; 0: 60 s */
     size_t           max_body;          /* bytes that aio_request_read takes, else status 413; 0: 1 MiB */
     int              max_line_size, max_field_size, max_headers; /* 0: 8190, 8190, 128 */
     int              backlog;           /* these as for aio_start_server */
@@ -4710,18 +4710,32 @@ static int64_t aio__moment(int64_t now, double seconds)
     return distance < 0 ? INT64_MIN : seconds < 0 ? now - distance : now + distance;
 }
 
-/* Nanoseconds of a timeout's option, and of its default; 0: none; negative: it is no number. */
+static double aio__seconds(int64_t nanoseconds) { return (double)nanoseconds / 1e9; }
+
+/* What a timeout means, in nanoseconds: 0 is the default; AIO_UNLIMITED: INT64_MAX; AIO_NOW: 0. Else -1 for what is
+ * negative, infinite or NaN. */
 static int64_t aio__timeout_ns(double seconds, double otherwise)
 {
     if (seconds == 0) seconds = otherwise;
-    if (seconds == (double)AIO_UNLIMITED || seconds == 0) return 0;
+    if (seconds == (double)AIO_UNLIMITED) return INT64_MAX;
+    if (seconds == AIO_NOW) return 0;
     return seconds < 0 ? -1 : aio__deadline(0, seconds);
 }
 
-static int64_t aio__after(aio_loop *loop, int64_t nanoseconds)
+/* The option that means so many nanoseconds. */
+static double aio__timeout_option(int64_t nanoseconds)
 {
-    return nanoseconds > 0 ? loop->now + nanoseconds : INT64_MAX;
+    if (nanoseconds == INT64_MAX) return (double)AIO_UNLIMITED;
+    return nanoseconds ? aio__seconds(nanoseconds) : AIO_NOW;
 }
+
+/* So long after a time: INT64_MAX for never. */
+static int64_t aio__later(int64_t now, int64_t nanoseconds)
+{
+    return nanoseconds < INT64_MAX - now ? now + nanoseconds : INT64_MAX;
+}
+
+static int64_t aio__after(const aio_loop *loop, int64_t nanoseconds) { return aio__later(loop->now, nanoseconds); }
 
 static void aio__sleep_fire(aio_loop *loop, aio__sleep *sleep_)
 {
@@ -5959,19 +5973,20 @@ AIO_API double aio_time(void) { return aio_loop_time(aio__running); }
 
 AIO_API int aio_loop_set_slow_callback_duration(aio_loop *loop, double seconds)
 {
-    if (!loop || !(seconds >= 0)) return EINVAL;
-    loop->slow = seconds > 4e9 ? 0 : (int64_t)(seconds * 1e9);
+    int64_t slow = aio__timeout_ns(seconds, 0.1);
+    if (!loop || slow < 0) return EINVAL;
+    loop->slow = slow == INT64_MAX ? 0 : slow ? slow : 1;
     return 0;
 }
 
 AIO_API int aio_loop_set_turn_limits_with(aio_loop *loop, const aio_turn_limits *limits)
 {
     AIO__DEFAULTS(aio_turn_limits, limits);
-    if (!loop || !(limits->seconds >= 0)) return EINVAL;
+    int64_t time = aio__timeout_ns(limits->seconds, (double)AIO__TURN_TIME / 1e9);
+    if (!loop || time < 0) return EINVAL;
     loop->turn_bytes = limits->bytes ? limits->bytes : AIO__TURN_BYTES;
     loop->turn_messages = limits->messages ? limits->messages : AIO__TURN_MESSAGES;
-    loop->turn_time = !limits->seconds ? AIO__TURN_TIME : limits->seconds > 1e9 ? INT64_MAX
-        : (int64_t)(limits->seconds * 1e9);
+    loop->turn_time = time;
     return 0;
 }
 
@@ -6389,7 +6404,7 @@ AIO_API AIO__COLD aio_loop *aio_new_event_loop(void)
     loop->incoming_tail = &loop->incoming;
     aio__ring_clear(&loop->jobs);
     aio__ring_clear(&loop->concurrents);
-    loop->slow = 100000000;
+    aio_loop_set_slow_callback_duration(loop, 0);
     loop->span = loop->awaits_span = 1;
     aio_loop_set_turn_limits_with(loop, NULL);
     aio__valgrind_look();
@@ -6929,12 +6944,13 @@ static bool aio__wait_cancel(aio_future *future, aio_exception *why)
 
 static const aio__ops aio__wait_ops = { "wait", aio__wait_cancel, aio__combinator_destroy, aio__combinator_child };
 
-/* Starts the timer of an option: 0 is none, a negative one is due at the next iteration. 0, EINVAL or ENOMEM. */
+/* Starts the timer of an option, of which the default is none. 0, EINVAL or ENOMEM. */
 static int aio__combinator_limit(aio__combinator *base, double seconds, void (*fire)(aio__timer *))
 {
-    int64_t when = seconds < 0 ? 0 : aio__deadline(aio__os.clock(), seconds);
-    if (when < 0 || seconds - seconds != 0) return EINVAL;
-    if (seconds == 0) return 0;
+    int64_t limit = aio__timeout_ns(seconds, AIO_UNLIMITED);
+    if (limit < 0) return EINVAL;
+    if (limit == INT64_MAX) return 0;
+    int64_t when = limit ? aio__later(aio__os.clock(), limit) : 0; /* at once: at the next iteration */
     base->timer = aio__timer_start(base->future.loop, when, fire, base);
     return base->timer ? 0 : ENOMEM;
 }
@@ -7196,18 +7212,18 @@ static void aio__timeout_fire(aio__timer *timer)
     aio_exception_unref(why);
 }
 
-/* When the timer is to fire: what is over already, before anything else. -1: not a finite number. */
-static int64_t aio__timeout_when(int64_t now, int64_t base, double seconds)
+/* When the timer is to fire; at once: before anything else. -1: the timeout cannot be. */
+static int64_t aio__timeout_when(int64_t now, double seconds)
 {
-    int64_t when = aio__deadline(base, seconds);
-    return when > now || when < 0 ? when : 0;
+    int64_t limit = aio__timeout_ns(seconds, AIO_NOW);
+    return limit > 0 ? aio__later(now, limit) : limit;
 }
 
 /* 1: it cannot be, an error is thrown. */
 static int aio__timeout_start(aio_task *t, int line, int64_t now, int64_t when, int handler)
 {
     if (when < 0)
-        return aio__block_fails(t, NULL, line, handler, aio__exception(EINVAL, "", "the timeout is no finite number"));
+        return aio__block_fails(t, NULL, line, handler, aio__exception(EINVAL, "", "the timeout is not valid"));
     aio__block *block = aio__block_open(t, line, handler, AIO__BLOCK_FRESH);
     if (!block) return 1;
     block->timed = true;
@@ -7220,13 +7236,14 @@ static int aio__timeout_start(aio_task *t, int line, int64_t now, int64_t when, 
 AIO_API int aio__timeout_open(aio_task *t, int line, double seconds, int handler)
 {
     int64_t now = aio__os.clock();
-    return aio__timeout_start(t, line, now, aio__timeout_when(now, now, seconds), handler);
+    return aio__timeout_start(t, line, now, aio__timeout_when(now, seconds), handler);
 }
 
 AIO_API int aio__timeout_at_open(aio_task *t, int line, double when, int handler)
 {
     int64_t now = aio__os.clock();
-    return aio__timeout_start(t, line, now, aio__timeout_when(now, 0, when), handler);
+    bool past = when < aio__seconds(now) && when - when == 0 && when != (double)AIO_UNLIMITED;
+    return aio__timeout_start(t, line, now, past ? 0 : aio__timeout_when(0, when), handler);
 }
 
 AIO_API void aio__timeout_close(aio_task *t)
@@ -7249,7 +7266,7 @@ AIO_API int aio__timeout_reschedule(aio_task *t, double seconds)
 {
     aio__block *block = aio__timeout_top(t);
     if (!block || !block->timer) return AIO_EINVALIDSTATE;
-    int64_t now = aio__os.clock(), when = aio__timeout_when(now, now, seconds);
+    int64_t now = aio__os.clock(), when = aio__timeout_when(now, seconds);
     if (when < 0) return EINVAL;
     aio__timer *timer = aio__timer_start(t->future.loop, when, aio__timeout_fire, block);
     if (!timer) return ENOMEM;
@@ -7302,12 +7319,11 @@ static aio__forward *aio__wait_for_future(aio_future *inner, size_t size, double
 {
     aio__forward *p = aio__forward_make(&aio__wait_for_ops, inner, size);
     if (!p) return NULL;
+    int64_t limit = aio__timeout_ns(seconds, AIO_NOW);
     p->seconds = seconds;
-    if (seconds <= 0) {
-        aio__wait_for_expire(p);
-        return p;
-    }
-    p->timer = aio__timer_start(inner->loop, aio__deadline(aio__os.clock(), seconds), aio__wait_for_fire, p);
+    if (limit == 0) aio__wait_for_expire(p);
+    if (limit == 0 || limit == INT64_MAX) return p;
+    p->timer = aio__timer_start(inner->loop, aio__later(aio__os.clock(), limit), aio__wait_for_fire, p);
     if (p->timer) return p;
     aio_unref(p);
     return NULL;
@@ -7346,7 +7362,7 @@ static void aio__wait_for_end(struct aio__wait_for *w)
 static AIO_CORO(aio__wait_for)
 {
     AIO_BEGIN(aio__wait_for);
-    if (self->seconds > 0) {
+    if (aio__timeout_ns(self->seconds, AIO_NOW)) {
         AIO_TIMEOUT(self->seconds) AIO_AWAIT(aio_ref(self->inner));
     } else {
         aio__wait_for_begin(self);
@@ -7382,7 +7398,7 @@ AIO_API void *aio__wait_for(void *awaitable, size_t size, double seconds)
     if (!awaitable) return NULL;
     aio_future *f = aio__future_of(awaitable, "aio_wait_for");
     bool mine = (f->flags & (AIO__F_CORO | AIO__F_TASK)) != AIO__F_CORO || f->state != AIO__PENDING;
-    if (!mine || aio__deadline(0, seconds) < 0) {
+    if (!mine || aio__timeout_ns(seconds, AIO_NOW) < 0) {
         if (mine) aio_unref(f);
         return aio__combinator_refused(mine ? EINVAL : AIO_ERUNTIME, "aio_wait_for");
     }
@@ -9202,8 +9218,9 @@ AIO_API aio_concurrent_future *aio__run_threadsafe(aio_loop *loop, void *corouti
 
 AIO_API int aio_concurrent_wait(aio_concurrent_future *future, double seconds)
 {
-    if (!future || seconds != seconds) return EINVAL;
-    int64_t until = aio__deadline(aio__os.clock(), seconds < 0 ? 0 : seconds); /* -1: without end */
+    int64_t limit = aio__timeout_ns(seconds, AIO_NOW);
+    if (!future || limit < 0) return EINVAL;
+    int64_t until = limit == INT64_MAX ? -1 : aio__later(aio__os.clock(), limit); /* -1: without end */
     int code = 0;
     pthread_mutex_lock(&future->mutex);
     if (future->state < AIO__DONE && future->loop == aio__running) code = EDEADLK;
@@ -9566,7 +9583,7 @@ static int aio__runner_begin(aio_runner *runner, const aio_run_options *options)
 {
     runner->set = aio__set;
     runner->keep_sigint = options->keep_sigint;
-    if (!(options->turn.seconds >= 0)) return EINVAL;
+    if (aio__timeout_ns(options->turn.seconds, 1) < 0) return EINVAL;
     runner->loop = aio__running ? NULL : aio_new_event_loop();
     if (!runner->loop) return aio__running ? AIO_ELOOPRUNNING : errno;
     aio_loop_set_turn_limits_with(runner->loop, &options->turn);
@@ -10034,7 +10051,7 @@ typedef struct aio__tls {
     bool             awaits_answer, lingers; /* the peer's is waited for, and the time for that runs */
     uint8_t          kept_at, kept_end;
     char             kept[AIO__TLS_KEPT]; /* an alert about a handshake that failed, not taken by the socket yet */
-    double           shutdown_timeout;  /* seconds that the peer's close_notify is waited for */
+    int64_t          shutdown_timeout;  /* nanoseconds that the peer's close_notify is waited for */
     aio_tls_context *context;   /* one owner more */
     int              error;     /* errno of the socket under it */
     unsigned long    reason;    /* OpenSSL's; the lower layer, through which the alert went, has cleared the queue */
@@ -11918,7 +11935,7 @@ static void aio__stream_close_timeout(aio__timer *timer)
 #ifndef AIO_NO_TLS
     if (s->tls && s->tls->awaits_answer) {
         what = "no close_notify";
-        seconds = s->tls->shutdown_timeout;
+        seconds = aio__seconds(s->tls->shutdown_timeout);
     }
 #endif
     if (!s->error) {
@@ -11932,16 +11949,16 @@ static void aio__stream_close_timeout(aio__timer *timer)
 /* Waits for what closing still needs: that the socket takes the rest, or TLS's answer. False without memory. */
 static bool aio__stream_linger(aio_stream *s)
 {
-    double seconds = s->timer ? 0 : AIO__CLOSE_TIMEOUT;
+    int64_t limit = s->timer ? 0 : AIO__CLOSE_TIMEOUT * INT64_C(1000000000);
 #ifndef AIO_NO_TLS
     if (s->tls && s->tls->awaits_answer && !s->tls->lingers) {
         s->tls->lingers = true;
-        seconds = s->tls->shutdown_timeout;
+        limit = s->tls->shutdown_timeout;
     }
 #endif
-    if (seconds > 0) {
+    if (limit > 0) {
         aio__timer_cancel(s->loop, s->timer);
-        s->timer = aio__timer_start(s->loop, aio__deadline(aio__os.clock(), seconds), aio__stream_close_timeout, s);
+        s->timer = aio__timer_start(s->loop, aio__later(aio__os.clock(), limit), aio__stream_close_timeout, s);
     }
     if (s->timer) aio__write_wait(s);
     else if (!s->error) s->error = &aio__no_memory;
@@ -12215,7 +12232,8 @@ struct aio__tls_start { /* host: NULL on a server */
     aio_tls_context *context;
     const char      *host;
     int              port, wants;
-    double           timeout, shutdown_timeout;
+    double           timeout;
+    int64_t          shutdown_timeout;
     aio_exception   *error;
     char             peer[128];
 };
@@ -12248,7 +12266,7 @@ static AIO_CORO(aio__tls_start)
     tls->shutdown_timeout = self->shutdown_timeout;
     self->stream->tls = tls;
     AIO_TRY {
-        AIO_TIMEOUT(self->timeout > 0 ? self->timeout : 60) {
+        AIO_TIMEOUT(self->timeout == 0 ? 60 : self->timeout) {
             while (self->stream && (self->wants = aio__handshake_step(self->stream, self->host)) > 0)
                 AIO_AWAIT(aio__stream_wait(self->stream, self->wants));
             if (!self->stream) AIO_RAISE(ECONNABORTED, "TLS handshake with %s: the stream was closed", self->host);
@@ -12282,7 +12300,7 @@ static aio_future *aio__tls_begin(aio_stream *s, aio_tls_context *context, const
     self->host = host;
     self->port = port;
     self->timeout = timeout;
-    self->shutdown_timeout = shutdown_timeout;
+    self->shutdown_timeout = aio__timeout_ns(shutdown_timeout, AIO_NOW);
     return &self->task.future;
 }
 
@@ -12872,6 +12890,8 @@ static aio_server_task *aio__serve_new(aio_client_handler *handler, void *arg, c
 {
     const char *wrong = !handler ? "no handler"
                       : !aio__tls_context_is_for(options->tls_context, true) ? "the TLS context is a client's"
+                      : aio__timeout_ns(options->tls_timeout, 60) < 0
+                        || aio__timeout_ns(options->tls_shutdown_timeout, AIO_NOW) < 0 ? "a timeout is not valid"
                       : strlen(host) > 255 ? "the host name is too long" : NULL;
     if (wrong) return (aio_server_task *)(void *)aio__failure(EINVAL, "start_server: %s", wrong);
     struct aio__serve *self = (struct aio__serve *)aio__new_zeroed(sizeof *self, aio__serve_coro);
@@ -15775,10 +15795,10 @@ AIO__COLD static int aio__dns_servers_set(aio__dns *dns, const char *text, int p
 }
 
 /* Seconds that an answer may be kept. */
-static int64_t aio__dns_seconds(double wanted, int64_t usual)
+static int64_t aio__dns_seconds(double wanted, double usual)
 {
-    if (!(wanted > 0)) return wanted < 0 ? 0 : usual;
-    return wanted < INT32_MAX ? (int64_t)wanted : INT32_MAX;
+    int64_t seconds = aio__timeout_ns(wanted, usual) / 1000000000;
+    return seconds < INT32_MAX ? seconds : INT32_MAX;
 }
 
 /* The files, below the options. 0 or a code. */
@@ -15799,13 +15819,13 @@ AIO__COLD static int aio__dns_files(aio__dns *dns, const aio_resolver_options *o
 AIO__COLD static int aio__dns_configure(aio__dns *dns, const aio_resolver_options *o)
 {
     int port = o->port ? o->port : 53;
-    if (port < 1 || port > 65535 || o->ndots < 0 || o->attempts < 0 || !(o->timeout >= 0 && o->timeout < 1e9) ||
-        !(o->max_ttl >= 0) || o->negative_ttl != o->negative_ttl) return EINVAL;
+    if (port < 1 || port > 65535 || o->ndots < 0 || o->attempts < 0 || aio__timeout_ns(o->timeout, 5) < 0 ||
+        aio__timeout_ns(o->max_ttl, 1) < 0 || aio__timeout_ns(o->negative_ttl, 1) < 0) return EINVAL;
     int code = aio__dns_files(dns, o, port);
     if (code) return code;
     if (o->ndots) dns->ndots = o->ndots;
     if (o->attempts) dns->attempts = o->attempts;
-    dns->timeout = o->timeout > 0 ? o->timeout : dns->seconds;
+    dns->timeout = o->timeout == 0 ? dns->seconds : o->timeout;
     dns->rotate = dns->rotate || o->rotate;
     dns->cased = o->case_random;
     dns->max_ttl = aio__dns_seconds(o->max_ttl, 86400);
@@ -15937,7 +15957,7 @@ static aio__lookup_future *aio__names_lookup(aio__names *names, const char *host
     kept = (aio__kept_name *)aio__malloc(sizeof *kept + length);
     if (!kept) return lookup;
     if (names->count == AIO__NAMES_KEPT) aio__name_forget(names, names->ring.next);
-    kept->until = names->ttl ? aio__os.clock() + names->ttl : INT64_MAX;
+    kept->until = aio__later(aio__os.clock(), names->ttl);
     kept->port = port;
     kept->family = family;
     kept->lookup = (aio__lookup_future *)aio_ref(lookup);
@@ -22091,8 +22111,7 @@ static aio_future *aio__tunnel_through(const aio__proxies *proxies, aio_stream *
     t->options = o;
     t->host = host;
     t->port = port;
-    t->timeout = o->proxy_timeout < 0 ? 1e9 : o->proxy_timeout == 0 ? (double)AIO__PROXY_TIMEOUT
-        : o->proxy_timeout;
+    t->timeout = o->proxy_timeout == 0 ? (double)AIO__PROXY_TIMEOUT : o->proxy_timeout;
     return (aio_future *)(void *)t;
 }
 
@@ -22418,7 +22437,7 @@ static void aio__race_start(struct aio__racing *race)
         return;
     }
     attempt->stream = s;
-    attempt->deadline = c->allowed ? aio__os.clock() + c->allowed : INT64_MAX;
+    attempt->deadline = aio__later(aio__os.clock(), c->allowed);
     s->d.writer.run = aio__attempt_on_writable;
     s->d.writer.owner = attempt;
     if (!s->d.ready) aio__descriptor_wait(s->loop, &s->d, AIO__WRITE);
@@ -22525,7 +22544,7 @@ static aio_stream_task *aio__race_new(const struct aio__connect *c)
     for (int i = 0, side = 0; i < race->count; i++, side = !side && at[1] < race->count) {
         if (at[side] == race->count) side = !side;
         race->attempts[i].race = race;
-        race->attempts[i].to = &addresses->at[c->delay ? at[side] : i];
+        race->attempts[i].to = &addresses->at[c->delay < INT64_MAX ? at[side] : i];
         at[side] = aio__address_next(addresses, at[side] + 1, side);
     }
     return (aio_stream_task *)(void *)race;
@@ -22594,10 +22613,13 @@ static aio_stream_task *aio__connect_new(const char *target, int port, bool is_p
                                          const aio_connect_options *o)
 {
     const char *name = o->server_hostname ? o->server_hostname : target, *of = "";
-    int64_t delay = aio__timeout_ns(o->happy_eyeballs_delay, 0.25), allowed = aio__timeout_ns(o->connect_timeout, 0);
+    int64_t delay = aio__timeout_ns(o->happy_eyeballs_delay, 0.25);
+    int64_t allowed = aio__timeout_ns(o->connect_timeout, AIO_UNLIMITED);
     if (!aio__tls_context_is_for(o->tls_context, false) || !aio__tls_context_is_for(o->proxy_tls_context, false))
         why = "the TLS context is a server's";
-    else if (delay < 0 || allowed < 0) why = "happy_eyeballs_delay or connect_timeout is no number of seconds";
+    else if (delay < 0 || allowed < 0 || aio__timeout_ns(o->tls_timeout, 60) < 0
+             || aio__timeout_ns(o->tls_shutdown_timeout, AIO_NOW) < 0 || aio__timeout_ns(o->proxy_timeout, 60) < 0)
+        why = "a timeout is not valid";
     else if (!why && (why = aio__pairs_problem(o->proxy_headers))) of = "proxy_headers: ";
     if (why)
         return (aio_stream_task *)(void *)aio__failure(code, "open_connection to '%.200s': %s%s", target ? target : "",
@@ -22608,7 +22630,7 @@ static aio_stream_task *aio__connect_new(const char *target, int port, bool is_p
     if (!self) return NULL;
     char *at = self->text;
     self->options = *o;
-    self->delay = delay && delay < AIO__ATTEMPTS_APART ? (int64_t)AIO__ATTEMPTS_APART : delay;
+    self->delay = delay < AIO__ATTEMPTS_APART ? (int64_t)AIO__ATTEMPTS_APART : delay;
     self->allowed = allowed;
     self->port = self->target_port = port;
     self->host = self->target = aio__keep(&at, target);
@@ -23210,7 +23232,7 @@ static void aio__connection_park(aio__connector *c, aio__connection *connection)
 {
     aio__origin *host = connection->host;
     connection->reader = NULL;
-    connection->expires = c->loop->now + (connection->keepalive ? connection->keepalive : c->keepalive);
+    connection->expires = aio__after(c->loop, connection->keepalive ? connection->keepalive : c->keepalive);
     aio__ring_remove(&connection->link);
     aio__ring_insert(&c->idle, &connection->link);
     aio__ring_insert(&host->idle, &connection->idle);
@@ -23366,7 +23388,7 @@ typedef struct aio__operation {
     aio__node    replies;
     aio__watch   watch;        /* of the task */
     aio__phases  phases;
-    int64_t      limits[AIO__TIMEOUTS]; /* nanoseconds; 0: none */
+    int64_t      limits[AIO__TIMEOUTS]; /* nanoseconds; INT64_MAX: none */
     int64_t      total_at;
     bool         retried;
 } aio__operation;
@@ -23649,7 +23671,6 @@ static void aio__reply_hold(aio__body_reader *in, int more)
     aio__session_unref(session);
 }
 
-static double aio__seconds(int64_t nanoseconds) { return (double)nanoseconds / 1e9; }
 
 /* The numbers of aio_response_times are those of the phases, in their order. */
 static void aio__reply_times(aio__reply *r, int phase)
@@ -23814,10 +23835,10 @@ static size_t aio__fields_count(const char *const *pairs, const aio_headers *hea
     return count;
 }
 
-/* Timeouts in nanoseconds, each as `mine` has it, or else `its`, or by default. False if one is none. */
+/* Timeouts in nanoseconds, each as `mine` has it, or else `its`, or by default. False if one is not valid. */
 static bool aio__timeouts_read(int64_t limits[AIO__TIMEOUTS], const aio_timeouts *mine, const aio_timeouts *its)
 {
-    static const double defaults[AIO__TIMEOUTS] = { 300, 0, 30, 0 };
+    static const double defaults[AIO__TIMEOUTS] = { 300, AIO_UNLIMITED, 30, AIO_UNLIMITED };
     double seconds[AIO__TIMEOUTS], otherwise[AIO__TIMEOUTS];
     bool fit = true;
     memcpy(seconds, mine, sizeof seconds);
@@ -23846,7 +23867,7 @@ static const char *aio__request_problem(aio_session *session, const char *method
     if (count % 2) return "params has a name without a value";
     if (!o->data && o->data_length) return "no data, but a data_length";
     if (o->data && o->json) return "data and json exclude each other";
-    if (!aio__timeouts_read(limits, &o->timeout, &o->timeout)) return "a timeout is not a positive number of seconds";
+    if (!aio__timeouts_read(limits, &o->timeout, &o->timeout)) return "a timeout is not valid";
     return NULL;
 }
 
@@ -24077,7 +24098,7 @@ static aio_stream_task *aio__exchange_connect(aio__exchange *x)
     const aio_url *to = x->via.block ? &x->via : &x->url;
     options.tls = to->is_tls;
     if (to->is_tls) options.tls_context = x->via.block ? o->proxy_tls_context : o->tls_context;
-    options.connect_timeout = aio__seconds(x->op->limits[AIO__TIMEOUT_SOCK_CONNECT]);
+    options.connect_timeout = aio__timeout_option(x->op->limits[AIO__TIMEOUT_SOCK_CONNECT]);
     options.limit = o->read_bufsize;
     options.family = o->family;
     options.local_host = o->local_host;
@@ -24086,7 +24107,7 @@ static aio_stream_task *aio__exchange_connect(aio__exchange *x)
     options.proxy = x->tunnel;
     options.proxy_headers = o->proxy_headers;
     options.proxy_tls_context = o->proxy_tls_context;
-    options.proxy_timeout = x->op->limits[AIO__TIMEOUT_SOCK_CONNECT] ? options.connect_timeout : (double)AIO_UNLIMITED;
+    options.proxy_timeout = options.connect_timeout;
     aio_stream_task *task = aio_open_connection_with(to->host.data, to->port, &options);
     if (task && task->task.future.run.coro == aio__connect_coro)
         ((struct aio__connect *)(void *)task)->phases = &x->op->phases;
@@ -24509,7 +24530,7 @@ static int aio__session_fill(aio_session *session, const aio_session_options *o)
         || o->limit_per_host < AIO_UNLIMITED) return EINVAL;
     int limit = o->limit == 0 ? 100 : o->limit;
     aio__connector_open(&session->connector, session->connector.loop, limit < 0 ? 0 : limit,
-                        o->limit_per_host < 0 ? 0 : o->limit_per_host, keepalive ? keepalive : INT64_MAX / 4);
+                        o->limit_per_host < 0 ? 0 : o->limit_per_host, keepalive);
     session->options = *o;
     session->options.tls_context = aio_tls_context_ref(o->tls_context);
     session->options.proxy_tls_context = aio_tls_context_ref(o->proxy_tls_context);
@@ -24636,7 +24657,7 @@ typedef struct aio__service { /* what the connections of one server share; owned
     aio_request_handler    *handler;
     void                   *arg;
     aio_http_server_options options;
-    int64_t                 header, keepalive, body, body_total, write; /* nanoseconds; 0: no limit */
+    int64_t                 header, keepalive, body, body_total, write; /* nanoseconds; INT64_MAX: no limit */
     aio__http_clock         clock;
     aio__node               requests; /* of its connections, a ring */
 } aio__service;
@@ -25427,7 +25448,8 @@ AIO_API aio_server_task *aio_start_http_server_with(aio_request_handler *handler
     const char *why = !handler ? "no handler" : host && strlen(host) > 255 ? "the host name is too long" : NULL;
     if (aio__timeout_ns(o->header_timeout, 60) < 0 || aio__timeout_ns(o->keepalive_timeout, 75) < 0
         || aio__timeout_ns(o->body_timeout, 60) < 0 || aio__timeout_ns(o->body_total_timeout, 300) < 0
-        || aio__timeout_ns(o->write_timeout, 60) < 0) why = "a timeout is not a positive number of seconds";
+        || aio__timeout_ns(o->write_timeout, 60) < 0 || aio__timeout_ns(o->tls_timeout, 60) < 0
+        || aio__timeout_ns(o->tls_shutdown_timeout, AIO__LINGER_IDLE) < 0) why = "a timeout is not valid";
     if (o->max_line_size < 0 || o->max_field_size < 0 || o->max_headers < 0) why = "a limit is negative";
     if (why) return (aio_server_task *)(void *)aio__failure(EINVAL, "start_http_server: %s", why);
     struct aio__http_serving *self =

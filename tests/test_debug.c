@@ -147,7 +147,7 @@ static int debug_slow_in(double took, double limit)
 {
     int line = 0;
     aio_loop *loop = debug_loop(false);
-    if (limit >= 0) CHECK_INT(aio_loop_set_slow_callback_duration(loop, limit), 0);
+    if (limit != 0) CHECK_INT(aio_loop_set_slow_callback_duration(loop, limit), 0);
     CHECK_INT(aio_loop_run_until_complete(loop, AIO_CALL(debug_slow, .took = took, .line = &line), NULL), 0);
     aio_loop_free(loop);
     return line;
@@ -156,20 +156,20 @@ static int debug_slow_in(double took, double limit)
 TEST(debug_slow_step)
 {
     char where[64];
-    int line = debug_slow_in(0.25, -1);
+    int line = debug_slow_in(0.25, 0);
     CHECK_INT(debug_told.count, 1);
     CHECK(strstr(debug_told.text, "slow step: 250 ms in ") == debug_told.text);
     snprintf(where, sizeof where, "test_debug.c:%d, in debug_slow", line);
     CHECK(strstr(debug_told.text, where) != NULL);
-    debug_slow_in(0.099, -1);
+    debug_slow_in(0.099, 0);
     CHECK_INT(debug_told.count, 0);
-    debug_slow_in(0.1, -1);
+    debug_slow_in(0.1, 0);
     CHECK_INT(debug_told.count, 1);
     debug_slow_in(3, 5);
     CHECK_INT(debug_told.count, 0);
     debug_slow_in(5, 5);
     CHECK_INT(debug_told.count, 1);
-    debug_slow_in(1000, 0);
+    debug_slow_in(1000, AIO_UNLIMITED);
     CHECK_INT(debug_told.count, 0);
 }
 
@@ -189,7 +189,7 @@ TEST(debug_slow_callback)
     snprintf(address, sizeof address, "slow step: 500 ms in callback %p", (void *)(uintptr_t)debug_slow_call);
     CHECK_STR(debug_told.text, address);
     CHECK_INT(aio_loop_set_slow_callback_duration(loop, NAN), EINVAL);
-    CHECK_INT(aio_loop_set_slow_callback_duration(loop, -1), EINVAL);
+    CHECK_INT(aio_loop_set_slow_callback_duration(loop, -3), EINVAL);
     CHECK_INT(aio_loop_set_slow_callback_duration(NULL, 1), EINVAL);
     aio_loop_free(loop);
 }

@@ -105,7 +105,7 @@ struct turn_counts { aio_task task; int kind; struct fair_other *other; };
 SCENARIO(turn_counts, .skip = KIND_SLICE) /* nothing is read */
 {
     AIO_BEGIN(turn_counts);
-    aio_loop_set_slow_callback_duration(aio_get_running_loop(), 0);
+    aio_loop_set_slow_callback_duration(aio_get_running_loop(), AIO_UNLIMITED);
     for (self->kind = 0; self->kind < 2 * FAIR_KINDS; self->kind++) {
         REQUIRE(fair_open(self->kind < FAIR_KINDS ? 0 : 0.0001));
         self->other = aio_create_task(AIO_CALL(fair_other));
@@ -131,7 +131,7 @@ struct turn_timeout { aio_task task; int kind; double began; aio_queue *queue; }
 SCENARIO(turn_timeout, .skip = KIND_SLICE)
 {
     AIO_BEGIN(turn_timeout);
-    aio_loop_set_slow_callback_duration(aio_get_running_loop(), 0);
+    aio_loop_set_slow_callback_duration(aio_get_running_loop(), AIO_UNLIMITED);
     for (self->kind = 0; self->kind < FAIR_KINDS; self->kind++) {
         REQUIRE(fair_open(0.0001));
         self->began = aio_loop_time(aio_get_running_loop());
@@ -215,7 +215,7 @@ TEST(turn_limits)
     aio_loop *loop = aio_new_event_loop();
     CHECK(loop != NULL);
     CHECK_INT(aio_loop_set_turn_limits(NULL), EINVAL);
-    CHECK_INT(aio_loop_set_turn_limits(loop, .seconds = -1), EINVAL);
+    CHECK_INT(aio_loop_set_turn_limits(loop, .seconds = -3), EINVAL);
     CHECK_INT(aio_loop_set_turn_limits(loop, .messages = 10, .bytes = 100, .seconds = 0.01), 0);
     loop->step_clock = seam_now;
     CHECK(!aio__turn_spent(loop, 0, 9));
@@ -238,7 +238,7 @@ TEST(turn_limits)
     CHECK(!aio__turn_spent(loop, AIO__TURN_BYTES - 1, AIO__TURN_MESSAGES - 1));
     CHECK(aio__turn_spent(loop, 1, 0));
     aio_loop_free(loop);
-    CHECK_INT(aio_run(AIO_CALL(fair_ends), .turn = { .seconds = -1 }), 1);
+    CHECK_INT(aio_run(AIO_CALL(fair_ends), .turn = { .seconds = -3 }), 1);
 }
 
 /* ---- calls of other threads ---- */

@@ -845,7 +845,7 @@ TEST(client_bad_arguments)
     CHECK(!aio_session_open(.headers = hosts) && errno == EINVAL);
     CHECK_INT(client_code(loop, aio_session_get(s, "http://x/", .params = odd)), EINVAL);
     CHECK_INT(client_code(loop, aio_session_get(s, "http://x/", .timeout = { .total = NAN })), EINVAL);
-    CHECK_INT(client_code(loop, aio_session_get(s, "http://x/", .timeout = { .sock_read = -2 })), EINVAL);
+    CHECK_INT(client_code(loop, aio_session_get(s, "http://x/", .timeout = { .sock_read = -3 })), EINVAL);
     CHECK_INT(client_code(loop, aio_session_request(s, "GET /", "http://x/")), EINVAL);
     CHECK_INT(client_code(loop, aio_session_post(s, "http://x/", .data_length = 3)), EINVAL);
     CHECK_INT(client_code(loop, aio_response_read(NULL)), EINVAL);

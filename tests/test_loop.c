@@ -381,7 +381,7 @@ TEST(loop_refuses_bad_callbacks_and_delays)
     CHECK_INT(aio_loop_call_soon_threadsafe(loop, NULL, NULL), EINVAL);
     CHECK_INT(aio_loop_call_soon_threadsafe(NULL, loop_note, loop_a), EINVAL);
     CHECK_INT(aio_loop_set_slow_callback_duration(loop, bad[0]), EINVAL);
-    CHECK_INT(aio_loop_set_slow_callback_duration(loop, -1), EINVAL);
+    CHECK_INT(aio_loop_set_slow_callback_duration(loop, -3), EINVAL);
     CHECK_INT(aio_loop_set_slow_callback_duration(NULL, 1), EINVAL);
     CHECK(aio_loop_call_later(loop, 1e300, loop_note, loop_a).generation != 0); /* the end of time, not its beginning */
     CHECK(aio_loop_call_later(loop, -5, loop_stop_it, loop_b).generation != 0);
@@ -635,7 +635,7 @@ TEST(loop_slow_steps_are_reported)
     CHECK_INT(loop_told.count, 2);
     CHECK(strstr(loop_told.text, "slow step: 250 ms in ") == loop_told.text);
     CHECK(strstr(loop_told.text, "test_loop.c:") && strstr(loop_told.text, ", in loop_slow"));
-    CHECK_INT(aio_loop_set_slow_callback_duration(loop, 0), 0);
+    CHECK_INT(aio_loop_set_slow_callback_duration(loop, AIO_UNLIMITED), 0);
     CHECK_INT(aio_loop_run_until_complete(loop, AIO_CALL(loop_slow), NULL), 0);
     CHECK_INT(loop_told.count, 2);
     CHECK_INT(aio_loop_set_slow_callback_duration(loop, 0.5), 0);

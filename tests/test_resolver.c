@@ -844,7 +844,7 @@ TEST(resolver_options_are_checked)
     DNS_REFUSED(.nameservers = "1.1.1.1#65536");
     DNS_REFUSED(.nameservers = "[::1");
     DNS_REFUSED(.nameservers = "[::1]x53");
-    DNS_REFUSED(.nameservers = "1.1.1.1", .timeout = -1);
+    DNS_REFUSED(.nameservers = "1.1.1.1", .timeout = -0.5);
     DNS_REFUSED(.nameservers = "1.1.1.1", .port = 70000);
     DNS_REFUSED(.nameservers = "1.1.1.1", .search = "a..b");
     DNS_REFUSED(.nameservers = "1.1.1.1", .search = "a b c d e f g h i j k l m n o p q");

@@ -163,7 +163,7 @@ TEST(session_names_are_bounded_thread)
     CHECK(aio__name_find(kept, "h1.test", 80, 0) == NULL);
     CHECK(aio__name_find(kept, "h20.test", 80, 0) != NULL);
     aio__names_close(&kept->base);
-    CHECK_PTR(aio_session_open(.ttl_dns_cache = -2), NULL);
+    CHECK_PTR(aio_session_open(.ttl_dns_cache = -3), NULL);
     CHECK_INT(errno, EINVAL);
     aio_set_event_loop(NULL);
     aio_loop_free(loop);

@@ -403,12 +403,12 @@ static void *thread_ask(void *arg)
     aio_concurrent_future *sum = aio_run_coroutine_threadsafe(thread_seen.loop, AIO_CALL(thread_add, .a = 40, .b = 2));
     aio_concurrent_future *bad = aio_run_coroutine_threadsafe(thread_seen.loop, AIO_CALL(thread_add, .a = -7));
     aio_concurrent_future *slow = aio_run_coroutine_threadsafe(thread_seen.loop, AIO_CALL(thread_add, .delay = -1));
-    if (sum && aio_concurrent_wait(sum, INFINITY) == 0) {
+    if (sum && aio_concurrent_wait(sum, AIO_UNLIMITED) == 0) {
         thread_seen.code = aio_concurrent_exception(sum) ? aio_concurrent_exception(sum)->code : 0;
         thread_seen.result = aio_concurrent_result(sum, struct thread_add);
         thread_seen.ran_in = ((const struct thread_add *)aio__concurrent_frame(sum, sizeof(struct thread_add)))->ran_in;
     }
-    if (bad && aio_concurrent_wait(bad, INFINITY) == 0) {
+    if (bad && aio_concurrent_wait(bad, AIO_UNLIMITED) == 0) {
         const aio_exception *error = aio_concurrent_exception(bad);
         thread_seen.message_ok = error && error->code == ERANGE && strcmp(error->message, "-7 is negative") == 0 &&
                                  error->traceback_count == 1;
@@ -417,7 +417,7 @@ static void *thread_ask(void *arg)
         thread_seen.early = aio_concurrent_wait(slow, 0);
         bool asked = aio_concurrent_cancel(slow);
         aio_concurrent_cancel(slow); /* whether this one is too late is a race with the loop */
-        aio_concurrent_wait(slow, INFINITY);
+        aio_concurrent_wait(slow, AIO_UNLIMITED);
         thread_seen.cancelled = asked && aio_concurrent_done(slow) && aio_concurrent_cancelled(slow) &&
                                 !aio_concurrent_cancel(slow);
     }
@@ -504,7 +504,7 @@ TEST(thread_result_early)
     aio_concurrent_future *big = aio_run_coroutine_threadsafe(loop, AIO_CALL(thread_big));
     const int *early = &aio_concurrent_result(big, struct thread_big);
     CHECK_INT(*early, 0);
-    CHECK_INT(aio_concurrent_wait(big, -INFINITY), AIO_ETIMEOUT);
+    CHECK_INT(aio_concurrent_wait(big, AIO_NOW), AIO_ETIMEOUT);
     CHECK_INT(aio_loop_run_until_complete(loop, AIO_CALL(thread_add, .delay = 1), NULL), 0);
     CHECK_INT(*early, 0);
     CHECK_INT(aio_concurrent_result(big, struct thread_big), 7);
@@ -559,7 +559,7 @@ static void *thread_ask_often(void *arg)
     for (int i = 0; i < THREAD_ASKS; i++) {
         aio_concurrent_future *sum = aio_run_coroutine_threadsafe((aio_loop *)arg, AIO_CALL(thread_add, .a = 1));
         if (i % 3 == 0) aio_concurrent_cancel(sum);
-        aio_concurrent_wait(sum, INFINITY);
+        aio_concurrent_wait(sum, AIO_UNLIMITED);
         SEAM_ADD(thread_total, aio_concurrent_cancelled(sum) || aio_concurrent_result(sum, struct thread_add) == 1);
         aio_concurrent_release(sum);
     }

@@ -87,11 +87,11 @@ SCENARIO(timeout_left_by_return)
     AIO_END;
 }
 
-/* 0 or less: at the first await that suspends; a body that does not suspend ends well, and nothing leaks out. */
+/* At once: at the first await that suspends; a body that does not suspend ends well, and nothing leaks out. */
 struct timeout_of_zero { aio_task task; int i, late; };
 SCENARIO(timeout_of_zero)
 {
-    static const double delays[] = { 0, -1, AIO_NOW, 1e-12 };
+    static const double delays[] = { 0, AIO_NOW, AIO_NOW, 1e-12 };
     AIO_BEGIN(timeout_of_zero);
     for (self->i = 0; self->i < 4; self->i++) {
         AIO_TIMEOUT(delays[self->i]) { AIO_AWAIT(aio_gather(NULL, 0)); }
@@ -217,7 +217,7 @@ SCENARIO(timeout_rescheduled)
     CHECK_NEAR(comb_now(), 3.5, 0.01);
     AIO_TRY {
         AIO_TIMEOUT(9) {
-            REQUIRE(aio_timeout_reschedule(self, -1) == 0);
+            REQUIRE(aio_timeout_reschedule(self, AIO_NOW) == 0);
             AIO_AWAIT(aio_sleep(5));
         }
     } AIO_CATCH {
@@ -410,7 +410,7 @@ SCENARIO(wait_for_future_expires)
     AIO_END;
 }
 
-/* 0 or less: cancelled before its first step; a task that has begun is waited for. */
+/* At once: cancelled before its first step; a task that has begun is waited for. */
 struct wait_for_zero { aio_task task; int i, code; struct comb_kid *kid; };
 SCENARIO(wait_for_zero, .may = { AIO_ETIMEOUT })
 {
@@ -421,7 +421,7 @@ SCENARIO(wait_for_zero, .may = { AIO_ETIMEOUT })
         if (self->i == 2) AIO_AWAIT(aio_sleep(1));
         self->code = 0;
         AIO_TRY {
-            AIO_AWAIT(self->code, aio_wait_for((struct comb_kid *)aio_ref(self->kid), -self->i));
+            AIO_AWAIT(self->code, aio_wait_for((struct comb_kid *)aio_ref(self->kid), self->i ? AIO_NOW : 0));
         } AIO_CATCH {
             self->code = aio_caught(self)->code;
         } AIO_END_TRY
