@@ -105,6 +105,8 @@ static void dns_zone(struct dns_out *out, const char *name, int type)
         dns_put_named(out, 6, NULL, type, 60, "\0\1\0\2\37\220", 6, "a.test");
     else if (!strcmp(name, "records.test") && type == AIO_DNS_NS) dns_put_named(out, 6, NULL, type, 60, "", 0,
                                                                                 "ns.test");
+    else if (!strcmp(name, "empty.test")) dns_put_record(out, 6, NULL, AIO_DNS_TXT, 60, "", 0);
+    else if (!strcmp(name, "opt.test")) dns_put_record(out, 6, NULL, 41, 60, "", 0);
     else if (!strcmp(name, "records.test") && type == 99) dns_put_record(out, 6, NULL, type, 60, "\1\0\2", 3);
     else if (!strcmp(name, "test") && type == AIO_DNS_SOA) dns_put_soa(out, 6);
     else if (!strcmp(name, "1.2.0.192.in-addr.arpa")) dns_put_named(out, 6, NULL, AIO_DNS_PTR, 60, "", 0, "a.test");
@@ -404,6 +406,26 @@ SCENARIO(resolver_reads_records, DNS_MAY)
     DNS_QUERY("192.0.2.1", AIO_DNS_PTR);
     CHECK(self->answer->cached);
     CHECK_INT(self->answer->records[0].ttl, 53);
+    /* only for AIO_DNS_PTR an address means another name */
+    DNS_FAILS(aio_resolver_query(self->resolver, "192.0.2.1", AIO_DNS_A), AIO_ERESOLVE, "resolve 192.0.2.1 (A)");
+    DNS_FAILS(aio_resolver_query(self->resolver, NULL, AIO_DNS_A), EINVAL, "");
+    /* a text is at least one string, and options stand at the end */
+    DNS_FAILS(aio_resolver_query(self->resolver, "empty.test", AIO_DNS_TXT), AIO_ERESOLVE, "a malformed reply");
+    DNS_FAILS(aio_resolver_query(self->resolver, "opt.test", AIO_DNS_A), AIO_ERESOLVE, "a malformed reply");
+    DNS_END
+}
+
+/* Both kinds of addresses are asked for at once: a server that is silent costs the time of one. */
+struct resolver_asks_at_once { DNS_FRAME };
+SCENARIO(resolver_asks_at_once, DNS_MAY)
+{
+    AIO_BEGIN(resolver_asks_at_once);
+    DNS_BEGIN(DNS_SILENT);
+    DNS_OPEN(.attempts = 1, .timeout = 2);
+    self->began = aio_loop_time(aio_get_running_loop());
+    DNS_FAILS(aio_resolver_resolve(self->resolver, "a.test", 80), AIO_ETIMEOUT, "resolve a.test");
+    CHECK_NEAR(aio_loop_time(aio_get_running_loop()) - self->began, 2, 0.1);
+    CHECK_INT(self->fake[0].asked, 2);
     DNS_END
 }
 
