@@ -1,23 +1,24 @@
 /* http_server: for real clients. Prints its port, ends with SIGTERM.
  *
- *   http_server [CERTIFICATE KEY]
+ *   http_server [CERTIFICATE KEY] [header=S] [body=S] [total=S] [write=S]
  *
- * /hello a short text; /big 1 MiB; /chunked ten pieces; /echo the body, piece by piece; /length how many bytes came;
- * anything else is 404. */
+ * /hello a short text; /big 1 MiB; /huge 16 MiB; /chunked ten pieces; /echo the body, piece by piece; /length how many
+ * bytes came; /query the parameter `name`; /lines, or CONNECT: an upgrade to "lines", which are given back; anything
+ * else is 404. The options are timeouts in seconds. */
 #define AIO_IMPLEMENTATION
 #include "../../aio.h"
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
-static char big[1 << 20];
+static char big[1 << 24];
 
 static bool same(aio_text text, const char *name)
 {
     return text.length == strlen(name) && !memcmp(text.data, name, text.length);
 }
 
-struct answer { aio_task task; aio_request *request; aio_text text; int i; char line[64]; };
+struct answer { aio_task task; aio_request *request; aio_stream *stream; aio_text text; int i; char line[64]; };
 #define PATH(name) same(self->request->path, (name))
 static AIO_CORO(answer)
 {
@@ -25,6 +26,8 @@ static AIO_CORO(answer)
     if (PATH("/hello")) {
         AIO_AWAIT(aio_request_respond(self->request, 200, .text = "hello\n"));
     } else if (PATH("/big")) {
+        AIO_AWAIT(aio_request_respond(self->request, 200, .body = big, .length = 1 << 20));
+    } else if (PATH("/huge")) {
         AIO_AWAIT(aio_request_respond(self->request, 200, .body = big, .length = sizeof big));
     } else if (PATH("/chunked")) {
         AIO_AWAIT(aio_request_start(self->request, 200));
@@ -44,6 +47,15 @@ static AIO_CORO(answer)
         snprintf(self->line, sizeof self->line, "%.*s %zu\n", (int)self->request->method.length,
                  self->request->method.data, self->text.length);
         AIO_AWAIT(aio_request_respond(self->request, 200, .text = self->line));
+    } else if (PATH("/query")) {
+        self->text = aio_request_query(self->request, "name");
+        AIO_AWAIT(aio_request_respond(self->request, 200, .body = self->text.data, .length = self->text.length));
+    } else if (PATH("/lines") || same(self->request->method, "CONNECT")) {
+        AIO_AWAIT(self->stream, aio_request_upgrade(self->request, .protocol = PATH("/lines") ? "lines" : NULL));
+        AIO_ASYNC_FOR(self->text, aio_stream_readline(self->stream)) {
+            aio_stream_write(self->stream, self->text.data, self->text.length);
+            AIO_AWAIT(aio_stream_drain(self->stream));
+        }
     } else {
         AIO_AWAIT(aio_request_respond(self->request, 404, .text = "there is no such page\n"));
     }
@@ -53,6 +65,7 @@ static void *handler(aio_request *request, void *arg) { (void)arg; return AIO_CA
 
 static void stop(void *event) { aio_event_set((aio_event *)event); }
 
+static aio_http_server_options limits = { .max_body = 8 << 20 };
 struct serve { aio_task task; char **files; aio_tls_context *context; aio_server *server; aio_event stopped; };
 static AIO_CORO(serve)
 {
@@ -62,8 +75,8 @@ static AIO_CORO(serve)
                                                .alpn = "http/1.1");
         if (!self->context) AIO_RAISE(AIO_ETLS, "%s", aio_tls_context_error());
     }
-    AIO_AWAIT(self->server, aio_start_http_server(handler, NULL, "127.0.0.1", 0, .tls_context = self->context,
-                                                  .max_body = 8 << 20));
+    limits.tls_context = self->context;
+    AIO_AWAIT(self->server, aio_start_http_server_with(handler, NULL, "127.0.0.1", 0, &limits));
     if (aio_loop_add_signal_handler(aio_get_running_loop(), SIGTERM, stop, &self->stopped)) AIO_RAISE(EINVAL);
     printf("port %d\n", aio_server_port(self->server));
     fflush(stdout);
@@ -80,5 +93,11 @@ static AIO_CORO(serve)
 int main(int argc, char **argv)
 {
     for (size_t i = 0; i < sizeof big; i++) big[i] = (char)('a' + i % 23);
-    return aio_run(AIO_CALL(serve, .files = argc == 3 ? argv + 1 : NULL));
+    for (int i = 1; i < argc; i++) {
+        sscanf(argv[i], "header=%lf", &limits.header_timeout);
+        sscanf(argv[i], "body=%lf", &limits.body_timeout);
+        sscanf(argv[i], "total=%lf", &limits.body_total_timeout);
+        sscanf(argv[i], "write=%lf", &limits.write_timeout);
+    }
+    return aio_run(AIO_CALL(serve, .files = argc > 2 && !strchr(argv[1], '=') ? argv + 1 : NULL));
 }
