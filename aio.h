@@ -2212,6 +2212,8 @@ typedef struct aio_session_options {
     /* for https; NULL: the default, which verifies. The session keeps a reference */
     aio_tls_context   *tls_context;
     bool               raise_for_status;  /* a status from 400 on is an error of the request: AIO_ESTATUS */
+    /* gzip and deflate are neither asked for nor decoded. Else they are, but for a request with a Range and its 206 */
+    bool               no_auto_decompress;
     bool               force_close;       /* no connection is kept for another request */
     double             keepalive_timeout; /* so long an idle connection is kept; 0: 15 s */
     int                max_line_size, max_field_size, max_headers; /* of a response's head; 0: 8190, 8190, 128 */
@@ -2290,7 +2292,7 @@ struct aio_response { /* read-only */
     const char        *method;   /* of the request */
     const char        *url;      /* in normal form */
     aio_headers        headers;
-    int64_t            content_length; /* of HEAD and 304 what a body would have; -1: not known beforehand */
+    int64_t            content_length; /* as the head says, encoded if it is; -1: it does not. Of HEAD and 304 a body's */
     aio_response_times times;
 };
 
@@ -20836,6 +20838,78 @@ struct aio__stage {
     const char    *problem;
 };
 
+/* ---- the decoder of Content-Encoding ---- */
+
+enum {
+    AIO__CODINGS_MAX = 5,          /* of one body */
+    AIO__DECODED_PIECE = 16384     /* bytes that one gives at a time */
+};
+
+typedef struct aio__decoding {
+    aio__stage   stage;
+    aio_inflate *inflate;
+    bool         begun;
+    char         why[160];
+    char         out[AIO__DECODED_PIECE];
+} aio__decoding;
+
+static aio__body_step aio__decoding_feed(aio__stage *stage, const char *data, size_t n, bool last, size_t *used,
+                                         aio_text *out)
+{
+    aio__decoding *d = AIO__CONTAINER(stage, aio__decoding, stage);
+    aio_text in = aio__text(data, n);
+    size_t made;
+    *used = 0;
+    if (last && !d->begun) return AIO__BODY_DONE; /* no byte at all stands for no byte */
+    int code = aio_inflate_feed(d->inflate, &in, d->out, sizeof d->out, &made);
+    *used = n - in.length;
+    *out = aio__text(d->out, made);
+    d->begun = d->begun || *used;
+    if (made) return AIO__BODY_DATA; /* an error comes again */
+    if (!code && last) code = aio_inflate_end(d->inflate);
+    if (!code) return last ? AIO__BODY_DONE : AIO__BODY_MORE;
+    const aio_input_error *error = aio_inflate_error(d->inflate);
+    snprintf(d->why, sizeof d->why, "the encoded body is not valid at byte %llu: %s", (unsigned long long)error->offset,
+             error->reason);
+    stage->problem = d->why;
+    return AIO__BODY_ERROR;
+}
+
+static void aio__decoding_end(aio__stage *stage)
+{
+    aio__decoding *d = AIO__CONTAINER(stage, aio__decoding, stage);
+    aio_inflate_close(d->inflate);
+    aio__free(d);
+}
+
+/* NULL without memory. */
+static aio__stage *aio__decoding_new(void)
+{
+    aio__decoding *d = (aio__decoding *)aio__malloc(sizeof *d);
+    if (!d) return NULL;
+    memset(d, 0, offsetof(aio__decoding, out));
+    d->stage.feed = aio__decoding_feed;
+    d->stage.end = aio__decoding_end;
+    d->inflate = aio_inflate_open_with(NULL);
+    if (d->inflate) return &d->stage;
+    aio__free(d);
+    return NULL;
+}
+
+/* How many codings a Content-Encoding names, "identity" left out; -1: one of them is none of ours, or too many. */
+static int aio__codings_count(aio_text value)
+{
+    aio_text item;
+    int count = 0;
+    while (aio__http_list_next(&value, &item)) {
+        if (!item.length || AIO__SAME_WORD(item.data, item.length, "identity")) continue;
+        bool ours = AIO__SAME_WORD(item.data, item.length, "gzip") || AIO__SAME_WORD(item.data, item.length, "x-gzip")
+                 || AIO__SAME_WORD(item.data, item.length, "deflate");
+        if (!ours || ++count > AIO__CODINGS_MAX) return -1;
+    }
+    return count;
+}
+
 /* ---- the reader ---- */
 
 typedef struct aio__body_reader aio__body_reader;
@@ -20899,6 +20973,17 @@ static inline void aio__body_decode(aio__body_reader *in, aio__stage *stage)
 {
     stage->below = in->top;
     in->top = stage;
+}
+
+/* Decodes what this Content-Encoding names; a body of another coding stays as it is. False without memory. */
+static bool aio__body_decode_as(aio__body_reader *in, aio_text encoding)
+{
+    for (int count = in->stream ? aio__codings_count(encoding) : 0; count > 0; count--) {
+        aio__stage *stage = aio__decoding_new();
+        if (!stage) return false;
+        aio__body_decode(in, stage);
+    }
+    return true;
 }
 
 /* What has been collected, and not given out in pieces. */
@@ -23353,7 +23438,8 @@ static void aio__connector_free(aio__connector *c)
 enum {
     AIO__SPARES = 64,            /* exchanges that a session keeps */
     AIO__SPARE_CONTENT = 65536,  /* bytes of body that one of them keeps room for */
-    AIO__EAGER = 16384,          /* a body of which at most that many bytes have come with the head is taken at once */
+    AIO__EAGER = 16384,          /* a body of which at most that many bytes have come with the head is taken at once, */
+    AIO__EAGER_DECODED = 262144, /* and of an encoded one no more than it gives of these */
     AIO__INTERIM_MAX = 64        /* 1xx responses before one response */
 };
 
@@ -23940,7 +24026,9 @@ static bool aio__request_autos(aio__exchange *x, const struct aio__requesting *f
 {
     static const char *const usual[] = { "POST", "PUT", "PATCH", NULL };
     char length[21];
+    bool decoded = !f->session->options.no_auto_decompress && !aio__requesting_has(f, "Range");
     if (!aio__request_auto(x, f, "Accept", "*/*") || !aio__request_auto(x, f, "User-Agent", "aio.h")) return false;
+    if (decoded && !aio__request_auto(x, f, "Accept-Encoding", "gzip, deflate")) return false;
     if (f->content_type && !aio__request_auto(x, f, "Content-Type", f->content_type)) return false;
     if (f->session->options.force_close && !aio__request_auto(x, f, "Connection", "close")) return false;
     return (!f->content_type && !aio__among(x->method, usual))
@@ -24221,6 +24309,8 @@ static int aio__exchange_begin(aio__exchange *x)
     response->url = x->url.text.data;
     if (!aio__body_open(&r->in, head, aio__text(x->method, strlen(x->method)), connection->stream)) x->keep = false;
     connection->reader = &r->in;
+    if (!x->op->session->options.no_auto_decompress && head->status != 206
+        && !aio__body_decode_as(&r->in, aio__headers_value(&response->headers, "content-encoding", 16))) return ENOMEM;
     response->content_length = head->has_length ? (int64_t)head->length : -1;
     if (r->in.body.kind == AIO__BODY_NONE && !described) response->content_length = 0;
     response->times.reused = connection->reused;
@@ -24228,7 +24318,7 @@ static int aio__exchange_begin(aio__exchange *x)
     aio__reply_times(r, AIO__PHASE_BODY);
     if (!r->in.stream && !x->switched) aio__reply_ended(&r->in);
     if (!r->in.stream || aio_stream_unread(r->in.stream).length > AIO__EAGER) return 0;
-    aio__body_step step = aio__body_collect(&r->in, SIZE_MAX);
+    aio__body_step step = aio__body_collect(&r->in, r->in.top ? AIO__EAGER_DECODED : SIZE_MAX);
     if (step == AIO__BODY_DONE) aio__reply_ended(&r->in);
     return step != AIO__BODY_ERROR || r->in.body.problem ? 0 : ENOMEM;
 }
