@@ -2292,7 +2292,7 @@ struct aio_response { /* read-only */
     const char        *method;   /* of the request */
     const char        *url;      /* in normal form */
     aio_headers        headers;
-    int64_t            content_length; /* as the head says, encoded if it is; -1: it does not. Of HEAD and 304 a body's */
+    int64_t            content_length; /* as the head says, also of HEAD and 304; encoded, if it is; -1: unknown */
     aio_response_times times;
 };
 
