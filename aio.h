@@ -3756,7 +3756,7 @@ struct aio_loop {
     int64_t        turn_time;   /* nanoseconds */
     int64_t        awaits_clock;/* when head.awaits was set */
     const aio_task *busy;       /* never waits: since when, and until when it was seen so; only compared */
-    int64_t        busy_since, busy_until;
+    int64_t        busy_since, busy_until, busy_bound; /* bound: it is named after so many nanoseconds */
     uint64_t       busy_id;     /* its turn that began where the one before was over */
     aio__heap      frames, pool;
     aio__node      kept;      /* debug mode: futures that were freed, and are held back; oldest first */
@@ -3904,7 +3904,8 @@ static inline void aio__enqueue_task(aio_loop *loop, aio_task *t)
  * read. */
 
 enum { AIO__TURN_BYTES = 262144, AIO__TURN_MESSAGES = 128, AIO__TURN_TIME = 500000 /* ns */ };
-enum { AIO__TURN_LOOK = 8, AIO__TURN_LOOK_BYTES = 65536, AIO__TURN_AWAITS = 64 }; /* of those between two readings */
+/* Of those between two readings; awaits that take less than AIO__SHORT_AWAIT ns on average come close to theirs. */
+enum { AIO__TURN_LOOK = 8, AIO__TURN_LOOK_BYTES = 65536, AIO__TURN_AWAITS = 64, AIO__SHORT_AWAIT = 2000 };
 
 /* Another one for each turn, at no cost for any. */
 static inline uint64_t aio__turn_id(const aio_loop *loop) { return (uint64_t)loop->looks << 32 | loop->left; }
@@ -5155,25 +5156,26 @@ static void aio__throw_next(aio_task *t, aio_exception *why)
     aio_unref(f);
 }
 
-/* A task whose turn was over once more: it is named when it has not waited for anything for as long as a slow step. A
- * step that was slow itself is named as that. */
+/* A task whose turn was over once more: it is named when it has not waited for anything for as long as a slow step is,
+ * then after ten times that. A step that was slow itself is named as that. */
 static void aio__busy_look(aio_loop *loop, const aio_task *root, const aio_task *t)
 {
     int64_t took = loop->now - loop->busy_since;
     if (!loop->slow || loop->now - loop->step_clock >= loop->slow) {
         loop->busy = NULL;
-        return;
-    }
-    if (loop->busy == root && loop->busy_id == aio__turn_id(loop)) {
-        loop->busy_until = loop->now;
-        if (took < loop->slow) return;
+    } else if (loop->busy != root || loop->busy_id != aio__turn_id(loop)) {
+        if (loop->busy && loop->busy != root && loop->now - loop->busy_until < loop->slow) return; /* one at a time */
+        loop->busy = root;
+        loop->busy_since = loop->now;
+        loop->busy_bound = loop->slow;
+    } else if (took >= loop->busy_bound) {
         aio__probe probe;
         aio__who_is(t, &probe);
         aio__report(loop, NULL, "slow task: %.0f ms without waiting for anything, at %s:%d, in %s", (double)took / 1e6,
                     probe.file, aio__line_of(t->line), probe.name);
-    } else if (loop->busy && loop->busy != root && loop->now - loop->busy_until < loop->slow) return;
-    loop->busy = root;
-    loop->busy_since = loop->busy_until = loop->now;
+        loop->busy_bound = took > INT64_MAX / 10 ? INT64_MAX : took * 10;
+    }
+    loop->busy_until = loop->now;
 }
 
 /* t awaits what is done, and head.awaits have gone on at once since the last time. 1: its turn is over, and it goes on
@@ -5186,7 +5188,7 @@ static AIO__COLD int aio__await_in_turn(aio_task *t)
     aio__turn *turn = aio__turn_now(loop);
     turn->messages += loop->awaits_span;
     bool over = turn->over || turn->messages >= loop->turn_messages || aio__turn_late(loop, now);
-    if (now - loop->awaits_clock > (int64_t)AIO__SHORT_STEP * loop->awaits_span) loop->awaits_span = 1;
+    if (now - loop->awaits_clock > (int64_t)AIO__SHORT_AWAIT * loop->awaits_span) loop->awaits_span = 1;
     else if (loop->awaits_span < AIO__TURN_AWAITS) loop->awaits_span *= 2;
     loop->awaits_clock = now;
     loop->head.awaits = (int32_t)loop->awaits_span;

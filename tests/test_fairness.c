@@ -193,19 +193,20 @@ static void fair_reported(aio_loop *loop, const char *message, const aio_excepti
     (void)exception;
     (void)arg;
     fair_reports++;
-    CHECK(strstr(message, "slow task: 10") == message && strstr(message, " ms without waiting for anything, at "));
+    CHECK(strstr(message, "slow task: 10") == message); /* 100 ms, then 1,000 */
+    CHECK(strstr(message, " ms without waiting for anything, at ") != NULL);
     CHECK(strstr(message, ", in fair_greedy"));
 }
 
-/* One that never waits is named, once for as long as a slow step is. */
+/* One that never waits is named. */
 TEST(turn_without_end_is_named)
 {
     aio_loop *loop = aio_new_event_loop();
     CHECK(loop && fair_open(0.0001));
     fair_reports = 0;
     aio_loop_set_exception_handler(loop, fair_reported, NULL);
-    CHECK_INT(aio_loop_run_until_complete(loop, AIO_CALL(fair_greedy, .kind = FAIR_DONE, .rounds = 1500), NULL), 0);
-    CHECK_INT(fair_reports, 1);
+    CHECK_INT(aio_loop_run_until_complete(loop, AIO_CALL(fair_greedy, .kind = FAIR_DONE, .rounds = 12000), NULL), 0);
+    CHECK_INT(fair_reports, 2);
     fair_close();
     aio_loop_free(loop);
 }
