@@ -2732,6 +2732,9 @@ static int aio__os_thread(pthread_t *thread, void *(*run)(void *), void *arg)
 
 static int aio__os_join(pthread_t thread) { return pthread_join(thread, NULL); }
 
+/* `child` is called in the child of every fork. */
+static int aio__os_at_fork(void (*child)(void)) { return pthread_atfork(NULL, NULL, child); }
+
 static int aio__os_cores(void) { return (int)sysconf(_SC_NPROCESSORS_ONLN); }
 
 static int aio__os_sigaction(int signum, const struct sigaction *action, struct sigaction *old)
@@ -2911,7 +2914,8 @@ struct aio__os {
     ssize_t (*read)(int, void *, size_t);
     ssize_t (*write)(int, const void *, size_t);
     int     (*close)(int);
-    int     (*mutex_init)(pthread_mutex_t *); /* these five give 0 or a code */
+    int     (*at_fork)(void (*)(void));       /* these six give 0 or a code */
+    int     (*mutex_init)(pthread_mutex_t *);
     int     (*cond_init)(pthread_cond_t *);
     int     (*cond_wait)(pthread_cond_t *, pthread_mutex_t *, int64_t);
     int     (*thread)(pthread_t *, void *(*)(void *), void *);
@@ -2999,7 +3003,7 @@ static struct aio__os aio__os = {
     AIO__ADDRESS_CHECKED,
     aio__os_malloc, aio__os_realloc, aio__os_free, aio__os_clock, aio__os_wall, poll, aio__os_pipe,
     aio__os_fcntl, read, write, close,
-    aio__os_mutex_init, aio__os_cond_init, aio__os_cond_wait, aio__os_thread, aio__os_join, pthread_detach,
+    aio__os_at_fork, aio__os_mutex_init, aio__os_cond_init, aio__os_cond_wait, aio__os_thread, aio__os_join, pthread_detach,
     aio__os_cores,
     aio__os_sigaction, socket, aio__os_bind, listen, aio__os_accept, aio__os_connect, shutdown, recv, send, sendmsg,
     recvmsg, getsockopt, setsockopt, aio__os_getsockname, aio__os_getpeername, unlink, aio__os_stat,
@@ -3817,6 +3821,22 @@ typedef char aio__check_ready_node[(offsetof(aio_loop, ready) & sizeof(void *)) 
 static __thread aio_loop *aio__running; /* the loop that runs in this thread */
 static __thread aio_loop *aio__set;     /* aio_set_event_loop */
 static __thread const aio_policy *aio__policy;
+
+/* ---- forks ----
+ *
+ * The child of a fork has a copy of the loop that ran, but its descriptors are the parent's, and threads it has none.
+ * It leaves that loop alone, as if there were none, and may run one of its own. Each room that keeps something for the
+ * whole process or thread forgets it here. */
+
+/* Once for each function; 0 or ENOMEM. */
+static int aio__at_fork(int *registered, void (*child)(void))
+{
+    int code = __atomic_load_n(registered, __ATOMIC_ACQUIRE) ? 0 : aio__os.at_fork(child);
+    if (!code) __atomic_store_n(registered, 1, __ATOMIC_RELEASE);
+    return code;
+}
+
+static void aio__loop_forked(void) { aio__running = aio__set = NULL; }
 
 static aio_loop *aio__loop_now(void) { return aio__running ? aio__running : aio__set; }
 
@@ -6415,7 +6435,9 @@ AIO_API AIO__COLD aio_loop *aio_new_event_loop(void)
     const char *debug = getenv("AIO_DEBUG");
     loop->debug = debug && *debug && *debug != '0';
     loop->poller = (const aio__poller *)(const void *)aio_get_event_loop_policy();
-    int code = aio__os.mutex_init(&loop->mutex);
+    static int registered;
+    int code = aio__at_fork(&registered, aio__loop_forked);
+    if (!code) code = aio__os.mutex_init(&loop->mutex);
     if (!code) {
         if (loop->poller->open(loop) < 0) {
             code = errno;
@@ -9382,6 +9404,16 @@ AIO__COLD static void aio__signals_close(aio_loop *loop, aio__closer *closer)
     loop->on_wake = NULL;
 }
 
+/* No signal of the child's may wake the parent's loop. */
+static void aio__signals_forked(void)
+{
+    static const pthread_mutex_t fresh = PTHREAD_MUTEX_INITIALIZER;
+    aio__signal_mutex = fresh; /* another thread may have held it */
+    aio__signal_inside = 0;
+    for (int i = 1; i < AIO__SIGNALS; i++)
+        if (aio__signal_table[i].loop) aio__signal_free(&aio__signal_table[i], i);
+}
+
 static void aio__signals_use(aio_loop *loop)
 {
     if (loop->signals_closer.close) return;
@@ -9393,12 +9425,15 @@ static void aio__signals_use(aio_loop *loop)
 /* With the mutex held: makes the signal the loop's. 0 or a code. */
 static int aio__signal_take(aio_loop *loop, aio__signal *entry, int signum, bool once)
 {
+    static int registered;
     aio_loop *owner = __atomic_load_n(&entry->loop, __ATOMIC_SEQ_CST);
     if (owner && owner != loop) return EBUSY;
+    int code = aio__at_fork(&registered, aio__signals_forked);
+    if (code) return code;
     aio__signals_use(loop);
     if (owner) return aio__signal_install(signum, once, NULL);
     __atomic_store_n(&entry->loop, loop, __ATOMIC_SEQ_CST); /* first: no signal may find a handler alone */
-    int code = aio__signal_install(signum, once, &entry->old);
+    code = aio__signal_install(signum, once, &entry->old);
     if (code) __atomic_store_n(&entry->loop, NULL, __ATOMIC_SEQ_CST);
     return code;
 }
@@ -9859,10 +9894,20 @@ AIO__COLD static void aio__lookups_close(aio_loop *loop, aio__closer *closer)
     aio__free(lookups);
 }
 
+static void aio__lookup_threads_forked(void)
+{
+    static const pthread_mutex_t fresh = PTHREAD_MUTEX_INITIALIZER;
+    aio__lookup_threads.mutex = fresh;
+    aio__lookup_threads.queue = NULL; /* of loops that are the parent's */
+    aio__lookup_threads.threads = 0;
+}
+
 /* Queues it; 0, or the code of a thread that cannot be started when there is none at all. */
 static int aio__lookup_threads_submit(aio__owned *lookups, aio__lookup *lookup)
 {
-    int code = 0;
+    static int registered;
+    int code = aio__at_fork(&registered, aio__lookup_threads_forked);
+    if (code) return code;
     pthread_mutex_lock(&aio__lookup_threads.mutex);
     if (!aio__lookup_threads.queue) aio__lookup_threads.tail = &aio__lookup_threads.queue;
     *aio__lookup_threads.tail = lookup;

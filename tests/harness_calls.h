@@ -13,6 +13,7 @@
 /* For what gives 0 or a code. */
 #define SEAM_CODE(name, parameters, arguments) \
     static int seam_##name parameters { return seam_fault(CALL_##name, -1) ? errno : seam_real.name arguments; }
+SEAM_CODE(at_fork, (void (*child)(void)), (child))
 SEAM_CODE(mutex_init, (pthread_mutex_t *mutex), (mutex))
 SEAM_CODE(cond_init, (pthread_cond_t *condition), (condition))
 SEAM_PLAIN(int, sigaction, (int number, const struct sigaction *action, struct sigaction *old), -1,

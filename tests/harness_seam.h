@@ -55,7 +55,7 @@ enum { SEAM_SETTLE = 1, SEAM_GRACE = 20 /* ms */, SEAM_FDS = 65536 };
     X(poll, EINTR, ENOMEM) X(pipe, EMFILE, ENFILE) X(fcntl, EBADF)                                \
     X(read, EINTR, EAGAIN, ECONNRESET, EIO) X(write, EINTR, EAGAIN, EPIPE, ECONNRESET, ENOSPC)    \
     X(close, EINTR, EIO) X(mutex_init, ENOMEM) X(cond_init, ENOMEM) X(thread, EAGAIN)             \
-    X(sigaction, EINVAL)                                                                          \
+    X(sigaction, EINVAL) X(at_fork, ENOMEM)                                                       \
     X(socket, EMFILE, ENFILE, ENOBUFS, ENOMEM, EACCES) X(bind, EADDRINUSE, EACCES)                \
     X(listen, EADDRINUSE) X(accept, EINTR, EAGAIN, ECONNABORTED, EMFILE, ENFILE, ENOBUFS, ENOMEM) \
     X(connect, EINTR, ECONNREFUSED, ETIMEDOUT, ENETUNREACH, EADDRNOTAVAIL) X(shutdown, ENOTCONN)  \

@@ -211,3 +211,64 @@ TEST(run_runner)
     CHECK_INT(aio_runner_run(NULL, AIO_CALL(run_main), NULL), 1);
     aio_runner_close(NULL);
 }
+
+/* ---- fork() inside a running loop ---- */
+
+struct run_names { aio_task task; aio_stream *stream; };
+static AIO_CORO(run_names)
+{
+    AIO_BEGIN(run_names);
+    AIO_AWAIT(aio_sleep(0.01));
+    AIO_TRY {
+        AIO_AWAIT(self->stream, aio_open_connection("localhost", dead_port)); /* a thread looks the name up */
+        UNREACHED();
+    } AIO_CATCH {
+        if (aio_caught(self)->code != ECONNREFUSED) AIO_RERAISE();
+    } AIO_END_TRY;
+    AIO_END;
+}
+
+static int run_hits;
+static void run_hit(void *arg)
+{
+    (void)arg;
+    run_hits++;
+}
+
+/* What is wrong in the child: 0 for nothing. */
+static int run_in_child(aio_loop *parents)
+{
+    struct sigaction usr1;
+    aio__os = seam_real; /* time that goes on without the parent's threads */
+    alarm((unsigned)options.seconds);
+    if (aio_get_running_loop() || aio_get_event_loop() || aio_current_task()) return 1;
+    if (sigaction(SIGUSR1, NULL, &usr1) || usr1.sa_handler != SIG_DFL) return 2;
+    if (aio_run(AIO_CALL(run_names))) return 3;
+    if (aio_run(AIO_CALL(run_names))) return 4;
+    return now.failures || !parents->running ? 5 : 0;
+}
+
+struct run_forks { aio_task task; aio_loop *loop; pid_t child; int status; };
+static AIO_CORO(run_forks)
+{
+    AIO_BEGIN(run_forks);
+    self->loop = aio_get_running_loop();
+    CHECK_INT(aio_loop_add_signal_handler(self->loop, SIGUSR1, run_hit, NULL), 0);
+    AIO_AWAIT(AIO_CALL(run_names));
+    fflush(stdout);
+    self->child = fork();
+    if (self->child == 0) _exit(run_in_child(self->loop));
+    CHECK(waitpid(self->child, &self->status, 0) == self->child && WIFEXITED(self->status));
+    CHECK_INT(WEXITSTATUS(self->status), 0);
+    raise(SIGUSR1);
+    AIO_AWAIT(AIO_CALL(run_names));
+    CHECK_INT(run_hits, 1);
+    AIO_END;
+}
+
+/* The child may run a loop of its own; the parent's goes on as if nothing had been. */
+TEST(run_fork_thread)
+{
+    run_hits = 0;
+    CHECK_INT(aio_run(AIO_CALL(run_forks)), 0);
+}
