@@ -347,7 +347,8 @@ struct aio_exception {
 AIO_API const char *aio_code_name(int code);
 /* What a code means, as strerror() says it. Static text for AIO_E..., strerror's for errno values. */
 AIO_API const char *aio_code_text(int code);
-/* Writes "name: message" and the traceback to a stdio stream (a FILE *). asyncio: traceback.print_exception. */
+/* Writes "name: message" and the traceback to a stdio stream (a FILE *); places in functions of ours are only counted
+ * unless AIO_DEBUG=1. asyncio: traceback.print_exception. */
 AIO_API void aio_exception_print(const aio_exception *exception, void *file);
 
 /* ============================================================================
@@ -3569,27 +3570,46 @@ static AIO__COLD void aio__exception_add(aio_exception *e, const char *file, con
     e->traceback_count++;
 }
 
-static AIO__COLD void aio__exception_print_at(const aio_exception *e, FILE *out, int depth)
+/* AIO_DEBUG=1 in the environment. */
+static AIO__COLD bool aio__debug_wanted(void)
 {
-    int indent = 2 * depth;
+    const char *debug = getenv("AIO_DEBUG");
+    return debug && *debug && *debug != '0';
+}
+
+/* The places that an error passed, outermost first. Those in functions of ours are counted, or with `all` named. */
+static AIO__COLD void aio__traceback_print(const aio_exception *e, FILE *out, int indent, bool all)
+{
+    int ours = 0;
     if (e->traceback_count) fprintf(out, "%*sTraceback (most recent await last):\n", indent, "");
     if (e->traceback_left_out) fprintf(out, "%*s  ... %d more\n", indent, "", e->traceback_left_out);
     for (int i = e->traceback_count - 1; i >= 0; i--) {
         const aio_traceback_entry *entry = &e->traceback[i];
-        fprintf(out, "%*s  %s:%d, in %s\n", indent, "", entry->file, entry->line, entry->name);
+        bool own = !all && !strcmp(entry->file, __FILE__);
+        if (own) ours++;
+        if (ours && (!own || i == 0)) {
+            fprintf(out, "%*s  ... %d in aio.h\n", indent, "", ours);
+            ours = 0;
+        }
+        if (!own) fprintf(out, "%*s  %s:%d, in %s\n", indent, "", entry->file, entry->line, entry->name);
     }
+}
+
+static AIO__COLD void aio__exception_print_at(const aio_exception *e, FILE *out, int depth, bool all)
+{
+    int indent = 2 * depth;
+    aio__traceback_print(e, out, indent, all);
     fprintf(out, "%*s%s: %s\n", indent, "", aio_code_name(e->code), e->message);
     for (int i = 0; i < e->member_count; i++) {
         fprintf(out, "%*s  --- %d of %d ---\n", indent, "", i + 1, e->member_count);
-        if (depth < 8) aio__exception_print_at(e->members[i], out, depth + 1);
+        if (depth < 8) aio__exception_print_at(e->members[i], out, depth + 1, all);
     }
 }
 
 AIO_API void aio_exception_print(const aio_exception *exception, void *file)
 {
-    if (exception && file) aio__exception_print_at(exception, (FILE *)file, 0);
+    if (exception && file) aio__exception_print_at(exception, (FILE *)file, 0, aio__debug_wanted());
 }
-
 
 /* ============================================================================
  * 26. The loop's data
@@ -6432,8 +6452,7 @@ AIO_API AIO__COLD aio_loop *aio_new_event_loop(void)
     loop->span = loop->awaits_span = 1;
     aio_loop_set_turn_limits_with(loop, NULL);
     aio__valgrind_look();
-    const char *debug = getenv("AIO_DEBUG");
-    loop->debug = debug && *debug && *debug != '0';
+    loop->debug = aio__debug_wanted();
     loop->poller = (const aio__poller *)(const void *)aio_get_event_loop_policy();
     static int registered;
     int code = aio__at_fork(&registered, aio__loop_forked);
@@ -9657,6 +9676,14 @@ AIO_API int aio_runner_run(aio_runner *runner, void *coroutine, aio_exception **
     return status;
 }
 
+/* Where the user's coroutines were when SIGINT came; ours say nothing to who pressed Ctrl-C. */
+static AIO__COLD void aio__run_print_interrupt(const aio_exception *e)
+{
+    for (int i = e->traceback_count - 1; i >= 0; i--)
+        if (strcmp(e->traceback[i].file, __FILE__))
+            fprintf(stderr, "  %s:%d, in %s\n", e->traceback[i].file, e->traceback[i].line, e->traceback[i].name);
+}
+
 AIO_API aio_runner *aio_runner_open_with(const aio_run_options *options)
 {
     AIO__DEFAULTS(aio_run_options, options);
@@ -9691,8 +9718,10 @@ AIO_API int aio_run_with(void *coroutine, const aio_run_options *options)
     }
     aio_exception *error;
     int status = aio_runner_run(&runner, coroutine, &error);
+    bool debug = runner.loop->debug;
     aio__runner_end(&runner);
-    aio_exception_print(error, stderr);
+    if (status == 130 && !debug) aio__run_print_interrupt(error);
+    else if (error) aio__exception_print_at(error, stderr, 0, debug);
     if (status == 130) fprintf(stderr, "KeyboardInterrupt\n");
     aio_exception_unref(error);
     return status;
@@ -25805,8 +25834,8 @@ AIO_API int aio_print_tasks_on_signal(aio_loop *loop, int signum)
 #endif /* AIO__IMPLEMENTATION_INCLUDED */
 #endif /* AIO_IMPLEMENTATION */
 
-/* Who gives one of these what is no awaitable, or no more, is told where. Each is a function, too. They stand behind the
- * implementation, which is not to be looked after. */
+/* Who gives one of these what is no awaitable, or no more, is told where. Each is a function, too. They stand behind
+ * the implementation, which does without them. */
 #ifndef aio_unref
 #define AIO__CHECKED(awaitable, function) aio__checked((awaitable), function, __FILE__, __LINE__)
 #define aio_ref(awaitable)                aio_ref(AIO__CHECKED(awaitable, "aio_ref"))

@@ -47,6 +47,38 @@ TEST(error_print)
     CHECK_PTR(aio_exception_ref(NULL), NULL);
 }
 
+/* Places in aio.h are counted, in debug mode named. */
+struct error_within { aio_task task; };
+static AIO_CORO(error_within)
+{
+    AIO_BEGIN(error_within);
+    AIO_RAISE(EPIPE);
+    AIO_END;
+}
+struct error_around { aio_task task; };
+static AIO_CORO(error_around)
+{
+    AIO_BEGIN(error_around);
+    AIO_AWAIT(aio_wait_for(aio_wait_for(AIO_CALL(error_within), 5), 5));
+    AIO_END;
+}
+TEST(error_print_folds_ours)
+{
+    char text[2000];
+    aio_exception *error = NULL;
+    aio_loop *loop = aio_new_event_loop();
+    CHECK_INT(aio_loop_run_until_complete(loop, AIO_CALL(error_around), &error), EPIPE);
+    error_print(error, text, sizeof text);
+    CHECK(strstr(text, ", in error_around\n  ... 2 in aio.h\n") && strstr(text, ", in error_within\nBrokenPipeError"));
+    CHECK(!strstr(text, "aio__wait_for"));
+    setenv("AIO_DEBUG", "1", 1);
+    error_print(error, text, sizeof text);
+    unsetenv("AIO_DEBUG");
+    CHECK(!strstr(text, " in aio.h\n") && strstr(text, ", in aio__wait_for\n"));
+    aio_exception_unref(error);
+    aio_loop_free(loop);
+}
+
 TEST(error_long_message_is_cut)
 {
     char text[3000];

@@ -183,9 +183,34 @@ TEST(signal_interrupt)
     const char *text = signal_captured();
     CHECK_INT(code, 130);
     CHECK_INT(cleaned, 1);
-    CHECK(strstr(text, "interrupted by SIGINT\nKeyboardInterrupt\n") != NULL);
-    CHECK(strstr(text, "in interrupt\n") != NULL);
+    CHECK(strstr(text, "in interrupt\nKeyboardInterrupt\n") != NULL);
     CHECK(signal_disposition(SIGINT) == SIG_DFL);
+}
+
+/* Whoever pressed Ctrl-C is told where the program was, not where aio.h was, unless in debug mode. */
+struct interrupt_within { aio_task task; aio_queue *queue; int item; };
+static AIO_CORO(interrupt_within)
+{
+    AIO_BEGIN(interrupt_within);
+    self->queue = aio_queue_create(int);
+    raise(SIGINT);
+    AIO_AWAIT(self->item, aio_queue_get(self->queue, int));
+    AIO_FINALLY;
+        aio_queue_free(self->queue);
+    AIO_END;
+}
+
+TEST(signal_interrupt_names_no_private_coroutine)
+{
+    for (int debug = 0; debug < 2; debug++) {
+        signal_capture();
+        int code = aio_run(AIO_CALL(interrupt_within), .debug = debug);
+        const char *text = signal_captured();
+        CHECK_INT(code, 130);
+        CHECK(strstr(text, "in interrupt_within\n") && strstr(text, "KeyboardInterrupt\n"));
+        CHECK_INT(strstr(text, "aio.h:") != NULL, debug);
+        CHECK_INT(strstr(text, "Traceback") != NULL, debug);
+    }
 }
 
 /* A program that catches the cancel ends as it likes. */
