@@ -30,6 +30,9 @@
 #define LLVMFuzzerTestOneInput fuzz_socks
 #include "fuzz/fuzz_socks.c"
 #undef LLVMFuzzerTestOneInput
+#define LLVMFuzzerTestOneInput fuzz_target
+#include "fuzz/fuzz_target.c"
+#undef LLVMFuzzerTestOneInput
 #define LLVMFuzzerTestOneInput fuzz_url
 #include "fuzz/fuzz_url.c"
 #undef LLVMFuzzerTestOneInput
@@ -37,7 +40,8 @@
 static const struct corpus { const char *name; int (*target)(const uint8_t *, size_t); } corpora[] = {
     { "chunked", fuzz_chunked }, { "deflate", fuzz_deflate }, { "dns", fuzz_dns },
     { "http_request", fuzz_http_request }, { "http_response", fuzz_http_response }, { "inflate", fuzz_inflate },
-    { "multipart", fuzz_multipart }, { "netrc", fuzz_netrc }, { "socks", fuzz_socks }, { "url", fuzz_url },
+    { "multipart", fuzz_multipart }, { "netrc", fuzz_netrc }, { "socks", fuzz_socks },
+    { "target", fuzz_target }, { "url", fuzz_url },
 };
 enum { CORPORA = sizeof corpora / sizeof *corpora };
 static char corpus_path[512]; /* what is being replayed */
