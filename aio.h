@@ -2253,6 +2253,20 @@ AIO_API aio_future *aio_session_close(aio_session *session);
 AIO_API size_t aio_session_busy(const aio_session *session);
 AIO_API size_t aio_session_idle(const aio_session *session);
 
+typedef struct aio_text_task { aio_task task; aio_text result; } aio_text_task;
+
+/* A request's body that is made while it is sent. Its coroutines run in a task of their own, so that the response may
+ * come before the body is through; that task is cancelled when the request ends, and aio_session_close waits for it. */
+typedef struct aio_producer {
+    /* Gives the next piece: a coroutine whose result, an aio_text, stays where it is until the next call; an empty one
+     * ends the body. Asked when the connection has taken the last one. NULL: no memory. An error of it is the
+     * request's, or, once there is a response, that of reading it. */
+    aio_text_task *(*next)(void *arg);
+    bool         (*rewind)(void *arg); /* back to the beginning, for a retry; false, NULL: it cannot */
+    void          *arg;
+    int64_t        length;             /* bytes of all pieces; 0: not known, the body is chunked */
+} aio_producer;
+
 typedef struct aio_request_options {
     const char *const *headers;         /* take the place of the session's and of the automatic ones */
     const aio_headers *header_fields;   /* the same in another form */
@@ -2261,6 +2275,9 @@ typedef struct aio_request_options {
     size_t             data_length;     /* ... of that many bytes */
     const char        *json;            /* a body of JSON text, up to its NUL, with the content type of JSON */
     bool               borrow_data;     /* data or json stay where they are until the response: they are not copied */
+    const char        *file;            /* or the path of a regular file, sent as aio_stream_sendfile does */
+    int                fd;              /* or of a descriptor of one, above 0, yours, open until the release */
+    aio_producer       producer;        /* or made piece by piece */
     aio_timeouts       timeout;         /* what is 0 is as the session has it */
     bool               raise_for_status;/* besides the session's */
     const char        *proxy;           /* takes the place of the session's; "": none, nor the environment's */
@@ -2296,8 +2313,6 @@ struct aio_response { /* read-only */
     int64_t            content_length; /* as the head says, also of HEAD and 304; encoded, if it is; -1: unknown */
     aio_response_times times;
 };
-
-typedef struct aio_text_task { aio_task task; aio_text result; } aio_text_task;
 
 /* The whole body (what of it was not read yet); the same text again when it is called again. It belongs to the response
  * and ends in a NUL. AIO_ELIMIT over the session's max_body, AIO_EPAYLOAD when it is cut short. aiohttp: read(),
@@ -23560,7 +23575,13 @@ typedef struct aio__exchange {
     aio__ticket    ticket;     /* ticket.got: the connection */
     aio__http_head head;
     aio__buffer    out;        /* the request's head */
-    aio_text       data;       /* and its body */
+    aio_text       data;       /* and its body; or: */
+    aio_producer   producer;
+    int            fd;         /* of a file, 0: none */
+    bool           owns_fd;
+    int64_t        length;     /* of the body; -1: not known */
+    struct aio__uploading *upload; /* what sends a file or a producer's pieces, while it does */
+    aio_exception *failure;    /* of that; owned */
     aio_url        url;
     aio_url        via;        /* the proxy that is asked in absolute form; or empty */
     aio__buffer    route;      /* the key, and the proxies of the tunnel, each with its NUL */
@@ -23596,8 +23617,19 @@ typedef struct aio__sessions {
     size_t        bucket_count, count;
 } aio__sessions;
 
+/* Ends what the body of the request needed. */
+static void aio__exchange_unload(aio__exchange *x)
+{
+    if (x->owns_fd) aio__os.close(x->fd);
+    aio_exception_unref(x->failure);
+    x->failure = NULL;
+    x->fd = 0;
+    x->owns_fd = false;
+}
+
 static void aio__reply_clear(aio__reply *r)
 {
+    aio__exchange_unload(&r->x);
     aio_url_clear(&r->x.url);
     aio_url_clear(&r->x.via);
     aio__free(r->x.route.data);
@@ -23797,6 +23829,7 @@ static void aio__reply_unref(aio__reply *r)
     aio__ring_remove(&r->node);
     if (session->spare_count < AIO__SPARES && !session->is_closed) {
         aio__body_reset(&r->in);
+        aio__exchange_unload(&r->x);
         aio_url_clear(&r->x.url);
         if (r->in.content.capacity > AIO__SPARE_CONTENT) {
             aio__free(r->in.content.data);
@@ -23856,7 +23889,8 @@ static void aio__exchange_disconnect(aio__exchange *x, bool keep)
     in->stream = NULL;
     in->watch.deadline = x->op->watch.deadline = INT64_MAX;
     x->ticket.got = NULL;
-    if (connection) aio__connection_release(c, connection, keep);
+    if (x->upload) aio_task_cancel(x->upload);
+    if (connection) aio__connection_release(c, connection, keep && !x->upload);
     else aio__ticket_leave(c, &x->ticket);
     x->ticket.host = NULL;
 }
@@ -23924,7 +23958,8 @@ static aio_exception *aio__exchange_error(aio__exchange *x, aio__watch *watch, c
     if (x->op->session->is_closed && (expired || why->code != AIO_ECANCELLED))
         return aio__exception(AIO_ERUNTIME, phase, "%s: the session was closed",
                               aio__exchange_name(x, name, sizeof name));
-    if (expired) return aio__exchange_timeout(x);
+    if (expired && x->failure) why = x->failure;
+    else if (expired) return aio__exchange_timeout(x);
     if (why->code == AIO_ECANCELLED || why->code == ENOMEM) return aio_exception_ref(why);
     return aio__exception(why->code, phase, "%s: %s", aio__exchange_name(x, name, sizeof name), why->message);
 }
@@ -23950,6 +23985,9 @@ struct aio__requesting { /* the coroutine of a request */
     const char       *method, *url, *proxy, *content_type; /* these in text, or static */
     const char       *headers, *params;  /* name NUL value NUL ... */
     size_t            header_count, param_count; /* pairs */
+    const char       *file;
+    int               fd;
+    aio_producer      producer;
     aio_text          data, more;
     aio_exception    *error;
     int               code;
@@ -24028,7 +24066,9 @@ static const char *aio__request_problem(aio_session *session, const char *method
     for (count = 0; o->params && o->params[count]; count++) { }
     if (count % 2) return "params has a name without a value";
     if (!o->data && o->data_length) return "no data, but a data_length";
-    if (o->data && o->json) return "data and json exclude each other";
+    if (!!o->data + !!o->json + !!o->file + !!o->fd + !!o->producer.next > 1)
+        return "data, json, file, fd and producer exclude each other";
+    if (o->fd < 0 || o->producer.length < 0) return "fd or the producer's length is negative";
     if (!aio__timeouts_read(limits, &o->timeout, &o->timeout)) return "a timeout is not valid";
     return NULL;
 }
@@ -24041,6 +24081,7 @@ static void aio__requesting_keep(struct aio__requesting *self, const aio_request
     self->url = aio__keep(&at, self->url);
     self->method = aio__keep(&at, self->method);
     self->proxy = aio__keep(&at, o->proxy);
+    self->file = aio__keep(&at, o->file);
     self->headers = at;
     aio__pairs_keep(&at, o->headers);
     while (o->header_fields && aio_headers_next(o->header_fields, &position, &name, &value)) {
@@ -24107,8 +24148,9 @@ static bool aio__request_autos(aio__exchange *x, const struct aio__requesting *f
     if (decoded && !aio__request_auto(x, f, "Accept-Encoding", "gzip, deflate")) return false;
     if (f->content_type && !aio__request_auto(x, f, "Content-Type", f->content_type)) return false;
     if (f->session->options.force_close && !aio__request_auto(x, f, "Connection", "close")) return false;
+    if (x->length < 0) return aio__http_put_named(&x->out, "Transfer-Encoding", "chunked");
     return (!f->content_type && !aio__among(x->method, usual))
-        || aio__http_put_named(&x->out, "Content-Length", aio__http_number(length, f->data.length));
+        || aio__http_put_named(&x->out, "Content-Length", aio__http_number(length, (uint64_t)x->length));
 }
 
 /* Credentials that no header gives: the URL's, or those of .netrc; and the proxy's. False without memory. */
@@ -24231,6 +24273,27 @@ static int aio__request_route(aio__exchange *x, const struct aio__requesting *f,
     return 0;
 }
 
+/* Which body the exchange sends. 0, or a code with *reason. */
+static int aio__exchange_load(aio__exchange *x, const struct aio__requesting *f, const char **reason)
+{
+    struct stat status;
+    aio__exchange_unload(x);
+    x->data = f->data;
+    x->producer = f->producer;
+    x->fd = f->fd;
+    x->length = !f->producer.next ? (int64_t)f->data.length : f->producer.length ? f->producer.length : -1;
+    if (!f->file && !f->fd) return 0;
+    *reason = "its file cannot be read";
+    if (f->file)
+        do x->fd = aio__os.open(f->file, O_RDONLY); while (x->fd < 0 && errno == EINTR);
+    x->owns_fd = f->file && x->fd >= 0;
+    if (x->fd < 0) x->fd = 0;
+    if (!x->fd || aio__os.fstat(x->fd, &status) < 0) return errno;
+    *reason = "its file is not a regular one";
+    x->length = status.st_size;
+    return S_ISREG(status.st_mode) ? 0 : EINVAL;
+}
+
 /* Makes the exchange ready for this request, whatever it was before. 0, or a code with *reason. */
 static int aio__exchange_prepare(aio__exchange *x, const struct aio__requesting *f, const char **reason)
 {
@@ -24240,7 +24303,6 @@ static int aio__exchange_prepare(aio__exchange *x, const struct aio__requesting 
     x->head.is_connect = !strcmp(x->method, "CONNECT");
     x->heard = x->switched = false;
     x->interim = 0;
-    x->data = f->data;
     x->connect_at = aio__after(op->watch.loop, op->limits[AIO__TIMEOUT_CONNECT]);
     r->in.reading = r->in.watch.expired = r->in.watch.no_memory = r->in.watch.asked = false;
     memset(&r->response.times, 0, sizeof r->response.times);
@@ -24248,7 +24310,9 @@ static int aio__exchange_prepare(aio__exchange *x, const struct aio__requesting 
     if (x->via.block) aio_url_clear(&x->via);
     int code = aio__request_url(x, f, reason);
     if (!code) code = aio__request_route(x, f, reason);
+    if (!code) code = aio__exchange_load(x, f, reason);
     if (code) return code;
+    *reason = "out of memory";
     return aio__request_head(x, f) ? 0 : ENOMEM;
 }
 
@@ -24309,8 +24373,9 @@ static void aio__exchange_sent(aio_future *future, void *arg)
     aio__exchange *x = (aio__exchange *)arg;
     aio__operation *op = x->op;
     aio_stream *s = aio__exchange_stream(x);
-    (void)future;
-    if (s) s->low = x->low;
+    if (future && future->state == AIO__DONE) aio_future_exception(future); /* who reads finds the error, too */
+    if (s && x->low) s->low = x->low;
+    x->low = 0;
     if (s && op->phases.phase == AIO__PHASE_SEND) {
         aio__phase_enter(&op->phases, AIO__PHASE_HEADERS);
         if (!aio__operation_waits(op, &op->watch)) aio__watch_expire(&op->watch, true);
@@ -24328,6 +24393,121 @@ static int aio__exchange_sending(aio__exchange *x, aio_stream *s)
     if (!code) aio__reply_hold(&aio__exchange_reply(x)->in, 1);
     aio_unref(sent);
     return code;
+}
+
+/* What a code of the steps below means. */
+static aio_exception *aio__exchange_problem(const aio__exchange *x, int code)
+{
+    const aio_stream *s = aio__exchange_stream(x);
+    if (code == ENOMEM) return &aio__no_memory;
+    if (s && s->error && s->error->code == code) return aio_exception_ref(s->error);
+    return aio__exception(code, "", "%s", x->head.problem ? x->head.problem : aio_code_text(code));
+}
+
+/* ---- bodies that are made while they are sent ---- */
+
+struct aio__uploading {
+    aio_task       task;
+    aio__exchange *x;
+    aio_stream    *stream; /* as long as it is the exchange's */
+    int64_t        sent;
+    aio_text       piece;
+    int            code;
+};
+
+static bool aio__upload_connected(const struct aio__uploading *self)
+{
+    return aio__exchange_stream(self->x) == self->stream;
+}
+
+/* Sends a piece, or, for an empty one, what ends the body. 0 or a code. */
+static int aio__upload_piece(struct aio__uploading *self)
+{
+    char line[20];
+    aio_text piece = self->piece, pieces[3] = { aio__text(line, 0), piece, aio__text("\r\n", 2) };
+    if (!aio__upload_connected(self)) return ECONNABORTED;
+    self->sent += (int64_t)piece.length;
+    if (self->x->length >= 0) return piece.length ? aio_stream_writelines(self->stream, &piece, 1) : 0;
+    pieces[0].length = aio__http_chunk_line(line, piece.length);
+    if (piece.length) return aio_stream_writelines(self->stream, pieces, 3);
+    return aio_stream_write(self->stream, AIO__HTTP_LAST_CHUNK, sizeof AIO__HTTP_LAST_CHUNK - 1);
+}
+
+/* Whether the pieces are not as long as was said. */
+static bool aio__upload_misfits(const struct aio__uploading *self)
+{
+    int64_t length = self->x->length, sent = self->sent + (int64_t)self->piece.length;
+    return length >= 0 && (sent > length || (!self->piece.length && sent < length));
+}
+
+/* It has failed, which is what whoever waits for the response is to know; not if the server has hung up, as what it had
+ * to say before may have come. */
+static void aio__upload_fail(struct aio__uploading *self, const aio_exception *why)
+{
+    aio__exchange *x = self->x;
+    aio__body_reader *in = &aio__exchange_reply(x)->in;
+    if (!aio__upload_connected(self) || why->code == AIO_ECANCELLED) return;
+    x->keep = false;
+    if (self->stream->error && (why->code == EPIPE || why->code == ECONNRESET)) return;
+    x->failure = aio_exception_ref(why);
+    if (x->op->watch.frame && !x->op->watch.expired) aio__watch_expire(&x->op->watch, false);
+    else if (!in->watch.expired) aio__watch_expire(&in->watch, false);
+}
+
+/* It has ended, whatever came of it, also if it never began. */
+static void aio__upload_end(aio_future *future, void *arg)
+{
+    aio__exchange *x = (aio__exchange *)arg;
+    struct aio__uploading *self = (struct aio__uploading *)(void *)future;
+    bool current = x->upload == self, connected = current && aio__upload_connected(self);
+    if (current) x->upload = NULL;
+    bool rest = connected && aio__unsent(self->stream) && !aio__exchange_sending(x, self->stream);
+    if (connected && !rest) aio__exchange_sent(NULL, x);
+    else aio__reply_hold(&aio__exchange_reply(x)->in, -1);
+}
+
+static AIO_CORO(aio__uploading)
+{
+    AIO_BEGIN(aio__uploading);
+    AIO_TRY {
+        if (self->x->fd && self->x->length)
+            AIO_AWAIT(aio_stream_sendfile(self->stream, self->x->fd, 0, (size_t)self->x->length));
+        while (self->x->producer.next) {
+            AIO_AWAIT(self->piece, self->x->producer.next(self->x->producer.arg));
+            if (aio__upload_misfits(self)) AIO_RAISE(EINVAL, "the producer's length is not that of its pieces");
+            self->code = aio__upload_piece(self);
+            if (self->code) AIO__THROW(aio__exchange_problem(self->x, self->code));
+            if (!self->piece.length) break;
+            AIO_AWAIT(aio_stream_drain(self->stream));
+        }
+    } AIO_CATCH_ALL {
+        aio__upload_fail(self, aio_caught(self));
+    } AIO_END_TRY;
+    AIO_END;
+}
+
+/* 0 or ENOMEM. */
+static int aio__upload_start(aio__exchange *x, aio_stream *s)
+{
+    struct aio__uploading *upload = AIO_CALL(aio__uploading, .x = x, .stream = s);
+    upload = (struct aio__uploading *)aio_create_task(upload);
+    if (!upload) return ENOMEM;
+    int code = aio_future_add_done_callback(upload, aio__upload_end, x);
+    if (code) {
+        aio_task_cancel(upload);
+    } else {
+        aio__reply_hold(&aio__exchange_reply(x)->in, 1);
+        x->upload = upload;
+    }
+    aio_unref(upload); /* it ends by itself */
+    return code;
+}
+
+/* Whether the body can be sent once more. */
+static bool aio__exchange_rewind(aio__exchange *x)
+{
+    x->head.problem = "the server closed the connection, and the body cannot be sent again";
+    return !x->producer.next || x->producer.rewind(x->producer.arg);
 }
 
 /* Sends the request: head and body in one go. 0 or a code. */
@@ -24349,6 +24529,7 @@ static int aio__exchange_send(aio__exchange *x)
     }
     aio_text pieces[2] = { aio__text(x->out.data, x->out.end), x->data };
     int code = aio_stream_writelines(s, pieces, x->data.length ? 2 : 1);
+    if (!code && (x->fd || x->producer.next)) return aio__upload_start(x, s);
     if (!code && aio__unsent(s)) return aio__exchange_sending(x, s);
     if (code == EPIPE || code == ECONNRESET) code = 0; /* what the server had to say may have come */
     aio__phase_enter(&x->op->phases, AIO__PHASE_HEADERS);
@@ -24444,18 +24625,10 @@ static bool aio__exchange_retry(aio__exchange *x, const aio_exception *why)
     bool gone = code == AIO_EDISCONNECTED || code == ECONNRESET || code == EPIPE || code == AIO_ETLS;
     if (!connection || !connection->reused || x->heard || x->op->retried || !gone
         || x->op->session->is_closed) return false;
-    x->op->retried = aio__among(x->method, idempotent);
+    x->op->retried = aio__among(x->method, idempotent) && (!x->producer.next || x->producer.rewind);
+    if (x->op->retried && x->upload) aio_task_cancel(x->upload);
     if (x->op->retried) aio__connection_hang_up(connection);
     return x->op->retried;
-}
-
-/* What a code of the steps above means. */
-static aio_exception *aio__exchange_problem(const aio__exchange *x, int code)
-{
-    const aio_stream *s = aio__exchange_stream(x);
-    if (code == ENOMEM) return &aio__no_memory;
-    if (s && s->error && s->error->code == code) return aio_exception_ref(s->error);
-    return aio__exception(code, "", "%s", x->head.problem ? x->head.problem : aio_code_text(code));
 }
 
 /* The error of a status from 400 on. A new owner. */
@@ -24523,6 +24696,10 @@ static AIO_CORO(aio__requesting)
     if (self->error) AIO__THROW(self->error);
     for (;;) {
         AIO_TRY {
+            if (self->x->upload) AIO_AWAIT((aio_future *)aio_ref(self->x->upload)); /* the first one's */
+            self->x->upload = NULL;
+            if (self->op->retried && !aio__exchange_rewind(self->x))
+                AIO__THROW(aio__exchange_problem(self->x, AIO_EDISCONNECTED));
             self->code = aio__exchange_place(self->x);
             if (self->code == AIO__MORE) {
                 AIO_AWAIT(aio_ref(self->x->ticket.future));
@@ -24562,7 +24739,7 @@ AIO_API aio_response_task *aio_session_request_with(aio_session *session, const 
     size_t headers, params, field_bytes = 0, size = strlen(url) + strlen(method) + 2 + aio__text_size(o->proxy);
     size += aio__pairs_size(o->headers, &headers) + aio__pairs_size(o->params, &params);
     if (o->header_fields) field_bytes = o->header_fields->length;
-    size += field_bytes + (o->borrow_data ? 0 : data.length);
+    size += field_bytes + (o->borrow_data ? 0 : data.length) + aio__text_size(o->file);
     struct aio__requesting *self = (struct aio__requesting *)aio__new_zeroed(sizeof *self + size, aio__requesting_coro);
     if (!self) return NULL;
     self->session = session;
@@ -24572,7 +24749,10 @@ AIO_API aio_response_task *aio_session_request_with(aio_session *session, const 
     self->raise_for_status = o->raise_for_status;
     self->header_count = headers + (o->header_fields ? o->header_fields->count : 0);
     self->param_count = params;
-    self->content_type = o->json ? "application/json" : o->data ? "application/octet-stream" : NULL;
+    bool other = o->data || o->file || o->fd || o->producer.next;
+    self->content_type = o->json ? "application/json" : other ? "application/octet-stream" : NULL;
+    self->fd = o->fd;
+    self->producer = o->producer;
     aio__requesting_keep(self, o, data);
     return (aio_response_task *)(void *)self;
 }
@@ -24768,8 +24948,11 @@ static void aio__session_interrupt(aio_session *session)
     for (aio__node *at = session->live.next; at != &session->live; at = at->next) {
         aio__operation *op = AIO__CONTAINER(at, aio__operation, node);
         aio__session_interrupt_one(&op->watch);
-        for (aio__node *node = op->replies.next; node != &op->replies; node = node->next)
-            aio__session_interrupt_one(&AIO__CONTAINER(node, aio__reply, node)->in.watch);
+        for (aio__node *node = op->replies.next; node != &op->replies; node = node->next) {
+            aio__reply *r = AIO__CONTAINER(node, aio__reply, node);
+            aio__session_interrupt_one(&r->in.watch);
+            if (r->x.upload) aio_task_cancel(r->x.upload);
+        }
     }
 }
 
@@ -25362,7 +25545,9 @@ static void aio__served_refuse(aio__served *r, int status)
     o.close = true;
     r->keep = false;
     if (!r->request.method.data) r->request.method = r->request.target = aio__text("", 0);
-    aio_unref(aio_request_respond_with(&r->request, status, &o));
+    aio_future *sent = aio_request_respond_with(&r->request, status, &o);
+    if (sent && sent->state == AIO__DONE) aio_future_exception(sent); /* the client may have gone */
+    aio_unref(sent);
 }
 
 /* The handler has failed: the client gets a status if it is not too late. */

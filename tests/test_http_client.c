@@ -393,7 +393,8 @@ SCENARIO(client_trailers, .may = CLIENT_MAY)
     snprintf(self->url, sizeof self->url, "http://127.0.0.1:%d/", aio_server_port(self->server));
     self->session = aio_session_open();
     REQUIRE(self->session);
-    script_says(&the_script, "HTTP/1.1 200 Fine\r\nTransfer-Encoding:  chunked\r\nX:\r\n\r\n3\r\nabc\r\n", END_STAY);
+    script_says(&the_script, "HTTP/1.1 200 Fine\r\nTransfer-Encoding:  chunked\r\nX:\r\n\r\n3\r\nabc\r\n",
+                END_STAY);
     the_script.later = "2;x\r\nde\r\n0\r\nA: \t b c \r\nContent-Length:9\r\nA:\r\n\r\n";
     AIO_AWAIT(self->r, aio_session_get(self->session, self->url));
     CHECK_BYTES(aio_response_head(self->r).data, aio_response_head(self->r).length, head);
@@ -576,8 +577,8 @@ SCENARIO(client_upgrades, .may = CLIENT_MAY)
 }
 
 /* Nobody asked for another protocol. And what is no switch has no stream to give. */
-struct client_no_upgrade { aio_task task; aio_server *server; aio_session *session; aio_response *r; struct get_url *get;
-    char url[60]; };
+struct client_no_upgrade { aio_task task; aio_server *server; aio_session *session; aio_response *r;
+    struct get_url *get; char url[60]; };
 SCENARIO(client_no_upgrade, .may = CLIENT_MAY)
 {
     AIO_BEGIN(client_no_upgrade);
@@ -610,8 +611,8 @@ static int hop_prepare(aio__exchange *x, struct aio__requesting *f, const char *
     f->url = url;
     return aio__exchange_prepare(x, f, &reason);
 }
-struct client_hops { aio_task task; aio_session *session; aio__operation *op; aio__reply *r[2]; struct aio__requesting *f;
-    int i; };
+struct client_hops { aio_task task; aio_session *session; aio__operation *op; aio__reply *r[2];
+    struct aio__requesting *f; int i; };
 SCENARIO(client_hops)
 {
     AIO_BEGIN(client_hops);
@@ -812,6 +813,289 @@ SCENARIO(client_uploads, .may = CLIENT_MAY, .skip = KIND_SLICE /* sends all of i
     AIO_END;
 }
 
+/* ---- bodies that are made while they are sent ---- */
+
+/* Pieces of `text`, `step` bytes each, `times` over; then an error, if there is one to be. */
+struct pieces { const char *text; size_t step, times, at; int code, rewound, asked; double delay; bool stuck; };
+struct piece { aio_task task; aio_text result; struct pieces *from; size_t length; };
+static AIO_CORO(piece)
+{
+    AIO_BEGIN(piece);
+    self->from->asked++;
+    if (self->from->stuck) AIO_AWAIT(aio_sleep(1000));
+    AIO_AWAIT(aio_sleep(self->from->delay));
+    self->length = strlen(self->from->text);
+    if (self->from->at == self->length && self->from->times) {
+        self->from->times--;
+        self->from->at = 0;
+    }
+    if (self->from->at == self->length && self->from->code) AIO_RAISE(self->from->code, "made for the test");
+    self->length -= self->from->at;
+    if (self->length > self->from->step) self->length = self->from->step;
+    self->from->at += self->length;
+    AIO_RETURN(aio__text(self->from->text + self->from->at - self->length, self->length));
+    AIO_END;
+}
+static aio_text_task *pieces_next(void *arg)
+{
+    return (aio_text_task *)(void *)AIO_CALL(piece, .from = (struct pieces *)arg);
+}
+static bool pieces_rewind(void *arg)
+{
+    struct pieces *from = (struct pieces *)arg;
+    from->at = 0;
+    return ++from->rewound == 1;
+}
+
+struct client_produces { aio_task task; aio_server *server; aio_session *session; aio_response *r; aio_text text;
+    struct pieces from; size_t i; char url[60]; };
+SCENARIO(client_produces, .may = { EPIPE, ECONNRESET, ENOTCONN, AIO_EDISCONNECTED, AIO_EPAYLOAD, ECONNABORTED })
+{
+    static const struct { const char *text, *body; size_t step; int64_t length; int fails, code; } rows[] = {
+        { "abcde", "abcde", 2, 0, 0, 0 }, { "abcde", "abcde", 2, 5, 0, 0 }, { "", "", 2, 0, 0, 0 },
+        { "abcde", "abcde", 5, 5, 0, 0 }, { "abcde", NULL, 2, 6, 0, EINVAL }, { "abcde", NULL, 2, 3, 0, EINVAL },
+        { "abcde", NULL, 2, 0, EDOM, EDOM }, { "", NULL, 2, 0, EDOM, EDOM }, { "abcde", "abcde", 1, 0, 0, 0 },
+    };
+    AIO_BEGIN(client_produces);
+    AIO_AWAIT(self->server, aio_start_http_server(site_handler, NULL, "127.0.0.1", 0));
+    snprintf(self->url, sizeof self->url, "http://127.0.0.1:%d/echo", aio_server_port(self->server));
+    self->session = aio_session_open();
+    REQUIRE(self->session);
+    for (self->i = 0; self->i < sizeof rows / sizeof *rows; self->i++) {
+        memset(&self->from, 0, sizeof self->from);
+        self->from.text = rows[self->i].text;
+        self->from.step = rows[self->i].step;
+        self->from.code = rows[self->i].fails;
+        AIO_TRY {
+            AIO_AWAIT(self->r, aio_session_post(self->session, self->url, .producer = {
+                .next = pieces_next, .arg = &self->from, .length = rows[self->i].length }));
+            AIO_AWAIT(self->text, aio_response_read(self->r));
+            CHECK_INT(rows[self->i].code, 0);
+            CHECK_BYTES(self->text.data, self->text.length, rows[self->i].body);
+            CHECK_INT(aio_session_idle(self->session), 1);
+        } AIO_CATCH {
+            CAUGHT(rows[self->i].code);
+            CHECK(strstr(aio_caught(self)->message, "POST http://127.0.0.1"));
+        } AIO_END_TRY;
+        aio_response_release(self->r);
+        self->r = NULL;
+    }
+    AIO_FINALLY;
+        aio_response_release(self->r);
+        AIO_AWAIT(aio_session_close(self->session));
+        aio_server_abort_clients(self->server);
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
+
+/* Files: by path, by descriptor; a length that is known, and again on another connection. */
+struct client_sends_files { aio_task task; aio_server *server; aio_session *session; aio_response *r; aio_text text;
+    char url[60], path[40]; int fd; };
+SCENARIO(client_sends_files, .may = { EPIPE, ECONNRESET, ENOTCONN, AIO_EDISCONNECTED, AIO_EPAYLOAD, ECONNABORTED,
+                                      AIO_EINCOMPLETE, EINVAL })
+{
+    AIO_BEGIN(client_sends_files);
+    AIO_AWAIT(self->server, aio_start_http_server(site_handler, NULL, "127.0.0.1", 0));
+    snprintf(self->url, sizeof self->url, "http://127.0.0.1:%d/echo", aio_server_port(self->server));
+    snprintf(self->path, sizeof self->path, "/tmp/aio-test-%d-XXXXXX", (int)getpid());
+    self->fd = mkstemp(self->path);
+    if (self->fd <= 0 || write(self->fd, "a file's bytes", 14) != 14) AIO_RAISE(EIO);
+    self->session = aio_session_open();
+    REQUIRE(self->session);
+    AIO_AWAIT(self->r, aio_session_put(self->session, self->url, .file = self->path));
+    AIO_AWAIT(self->text, aio_response_read(self->r));
+    CHECK_BYTES(self->text.data, self->text.length, "a file's bytes");
+    aio_response_release(self->r);
+    self->r = NULL;
+    AIO_AWAIT(self->r, aio_session_put(self->session, self->url, .fd = self->fd));
+    CHECK(self->r->times.reused);
+    AIO_AWAIT(self->text, aio_response_read(self->r));
+    CHECK_BYTES(self->text.data, self->text.length, "a file's bytes");
+    aio_response_release(self->r);
+    self->r = NULL;
+    if (ftruncate(self->fd, 0)) AIO_RAISE(EIO);
+    AIO_AWAIT(self->r, aio_session_put(self->session, self->url, .fd = self->fd));
+    AIO_AWAIT(self->text, aio_response_read(self->r));
+    CHECK_INT(self->text.length, 0);
+    aio_response_release(self->r);
+    self->r = NULL;
+    AIO_TRY {
+        AIO_AWAIT(self->r, aio_session_put(self->session, self->url, .file = "/tmp/no such file/x"));
+        UNREACHED();
+    } AIO_CATCH {
+        CAUGHT(ENOENT);
+    } AIO_END_TRY;
+    AIO_TRY {
+        AIO_AWAIT(self->r, aio_session_put(self->session, self->url, .file = "/tmp"));
+        UNREACHED();
+    } AIO_CATCH {
+        CAUGHT(EINVAL);
+    } AIO_END_TRY;
+    AIO_FINALLY;
+        if (self->fd > 0) close(self->fd);
+        unlink(self->path);
+        aio_response_release(self->r);
+        AIO_AWAIT(aio_session_close(self->session));
+        aio_server_abort_clients(self->server);
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
+
+/* Who reads slowly slows the producer down. */
+static char produced_block[65537];
+struct client_producer_waits { aio_task task; aio_server *server; aio_session *session; aio_response *r;
+    struct pieces from; size_t size; char url[60]; };
+SCENARIO(client_producer_waits, .may = CLIENT_MAY, .skip = KIND_SLICE | KIND_CALL /* 30 MB; client_produces has them */)
+{
+    enum { BLOCKS = 480 };
+    AIO_BEGIN(client_producer_waits);
+    memset(produced_block, 'x', sizeof produced_block - 1);
+    self->size = (size_t)BLOCKS * (sizeof produced_block - 1);
+    self->from.text = produced_block;
+    self->from.step = sizeof produced_block - 1;
+    self->from.times = BLOCKS - 1;
+    AIO_AWAIT(self->server, aio_start_server(slow_taker, &self->size, "127.0.0.1", 0));
+    snprintf(self->url, sizeof self->url, "http://127.0.0.1:%d/", aio_server_port(self->server));
+    self->session = aio_session_open();
+    REQUIRE(self->session);
+    AIO_TRY {
+        AIO_AWAIT(self->r, aio_session_post(self->session, self->url, .timeout = { .total = 4 },
+            .producer = { .next = pieces_next, .arg = &self->from, .length = (int64_t)self->size }));
+        UNREACHED();
+    } AIO_CATCH {
+        CAUGHT(AIO_ETIMEOUT);
+        CHECK_STR(aio_caught(self)->phase, "send");
+        CHECK(self->from.asked < BLOCKS / 2); /* what sockets hold, and 64 KiB */
+    } AIO_END_TRY;
+    self->from.asked = 0;
+    self->from.times = BLOCKS - 1;
+    self->from.at = 0;
+    AIO_TRY {
+        AIO_AWAIT(self->r, aio_session_post(self->session, self->url, .timeout = { .sock_read = 3 },
+            .producer = { .next = pieces_next, .arg = &self->from, .length = (int64_t)self->size }));
+        UNREACHED();
+    } AIO_CATCH {
+        CAUGHT(AIO_ETIMEOUT); /* it counts from the last byte on */
+        CHECK_STR(aio_caught(self)->phase, "headers");
+        CHECK_INT(self->from.asked, BLOCKS + 1);
+    } AIO_END_TRY;
+    AIO_FINALLY;
+        aio_response_release(self->r);
+        AIO_AWAIT(aio_session_close(self->session));
+        aio_server_abort_clients(self->server);
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
+
+/* An answer before the body is through is the answer; the producer is ended with it, or with the session. */
+struct client_early_answer { aio_task task; aio_server *server; aio_session *session; aio_response *r; aio_text text;
+    struct pieces from; int i; char url[60]; aio_future *closed; };
+SCENARIO(client_early_answer, .may = CLIENT_MAY)
+{
+    AIO_BEGIN(client_early_answer);
+    AIO_AWAIT(self->server, aio_start_server(scripted_handler, &the_script, "127.0.0.1", 0));
+    snprintf(self->url, sizeof self->url, "http://127.0.0.1:%d/", aio_server_port(self->server));
+    for (self->i = 0; self->i < 2; self->i++) {
+        script_says(&the_script, "HTTP/1.1 413 Large\r\nContent-Length: 5\r\n\r\nhello", END_STAY);
+        self->session = aio_session_open();
+        REQUIRE(self->session);
+        memset(&self->from, 0, sizeof self->from);
+        self->from.text = "abc";
+        self->from.step = 3;
+        self->from.stuck = true;
+        AIO_AWAIT(self->r, aio_session_post(self->session, self->url,
+                                            .producer = { pieces_next, NULL, &self->from, 0 }));
+        CHECK_INT(self->r->status, 413);
+        if (self->i == 0) {
+            AIO_AWAIT(self->text, aio_response_read(self->r));
+            CHECK_BYTES(self->text.data, self->text.length, "hello");
+            CHECK_INT(aio_session_busy(self->session) + aio_session_idle(self->session), 0);
+            aio_response_release(self->r);
+            self->r = NULL;
+        }
+        self->closed = aio_session_close(self->session);
+        self->session = NULL;
+        AIO_AWAIT(self->closed);
+    }
+    AIO_FINALLY;
+        aio_response_release(self->r);
+        AIO_AWAIT(aio_session_close(self->session));
+        aio_server_abort_clients(self->server);
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
+
+/* A kept connection that dies under the second request: it is made again if its body can be, and is the same. */
+static int forgetful_served;
+struct forgetful { aio_task task; aio_stream *stream; aio_text text; int i; };
+static AIO_CORO(forgetful)
+{
+    AIO_BEGIN(forgetful);
+    for (self->i = 0; self->i < 2; self->i++) {
+        AIO_TRY {
+            AIO_AWAIT(self->text, aio_stream_readuntil(self->stream, "\r\n\r\n", 4));
+        } AIO_CATCH {
+            if (aio_caught(self)->code == AIO_EINCOMPLETE) AIO_RETURN(); /* the client has enough */
+            AIO_RERAISE();
+        } AIO_END_TRY;
+        if (memmem(self->text.data, self->text.length, "PUT", 3))
+            AIO_AWAIT(self->text, aio_stream_readuntil(self->stream, "0\r\n\r\n", 5));
+        if (self->i == 1) AIO_RETURN();
+        forgetful_served++;
+        aio_stream_write(self->stream, HEAD_5 "hello", strlen(HEAD_5 "hello"));
+    }
+    AIO_END;
+}
+static void *forgetful_handler(aio_stream *stream, void *arg)
+{
+    (void)arg;
+    return AIO_CALL(forgetful, .stream = stream);
+}
+struct client_rewinds { aio_task task; aio_server *server; aio_session *session; aio_response *r; aio_text text;
+    struct pieces from; size_t i; char url[60]; };
+SCENARIO(client_rewinds, .may = { EPIPE, ECONNRESET, ENOTCONN, AIO_EDISCONNECTED, AIO_EPAYLOAD, AIO_EINCOMPLETE,
+                                  ECONNABORTED, AIO_ETIMEOUT })
+{
+    static const struct { bool can, once; int code; } rows[] = {
+        { true, false, 0 }, { true, true, AIO_EDISCONNECTED }, { false, false, AIO_EDISCONNECTED },
+    };
+    AIO_BEGIN(client_rewinds);
+    AIO_AWAIT(self->server, aio_start_server(forgetful_handler, NULL, "127.0.0.1", 0));
+    snprintf(self->url, sizeof self->url, "http://127.0.0.1:%d/", aio_server_port(self->server));
+    for (self->i = 0; self->i < sizeof rows / sizeof *rows; self->i++) {
+        forgetful_served = 0;
+        self->session = aio_session_open();
+        REQUIRE(self->session);
+        AIO_AWAIT(self->r, aio_session_get(self->session, self->url));
+        AIO_AWAIT(self->text, aio_response_read(self->r));
+        aio_response_release(self->r);
+        self->r = NULL;
+        memset(&self->from, 0, sizeof self->from);
+        self->from.text = "abc";
+        self->from.step = 2;
+        self->from.rewound = rows[self->i].once;
+        AIO_TRY {
+            AIO_AWAIT(self->r, aio_session_put(self->session, self->url, .producer = {
+                pieces_next, rows[self->i].can ? pieces_rewind : NULL, &self->from, 0 }));
+            CHECK_INT(rows[self->i].code, 0);
+            CHECK_INT(self->from.rewound, 1);
+            CHECK_INT(forgetful_served, 2);
+        } AIO_CATCH {
+            CAUGHT(rows[self->i].code);
+        } AIO_END_TRY;
+        aio_response_release(self->r);
+        self->r = NULL;
+        AIO_AWAIT(aio_session_close(self->session));
+        self->session = NULL;
+    }
+    AIO_FINALLY;
+        aio_response_release(self->r);
+        AIO_AWAIT(aio_session_close(self->session));
+        aio_server_abort_clients(self->server);
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
+
 static int client_code(aio_loop *loop, void *awaitable) { return aio_loop_run_until_complete(loop, awaitable, NULL); }
 
 TEST(client_bad_arguments)
@@ -848,6 +1132,10 @@ TEST(client_bad_arguments)
     CHECK_INT(client_code(loop, aio_session_get(s, "http://x/", .timeout = { .sock_read = -3 })), EINVAL);
     CHECK_INT(client_code(loop, aio_session_request(s, "GET /", "http://x/")), EINVAL);
     CHECK_INT(client_code(loop, aio_session_post(s, "http://x/", .data_length = 3)), EINVAL);
+    CHECK_INT(client_code(loop, aio_session_post(s, "http://x/", .json = "1", .file = "/tmp/x")), EINVAL);
+    CHECK_INT(client_code(loop, aio_session_post(s, "http://x/", .fd = 3, .file = "/tmp/x")), EINVAL);
+    CHECK_INT(client_code(loop, aio_session_post(s, "http://x/", .fd = -1)), EINVAL);
+    CHECK_INT(client_code(loop, aio_session_post(s, "http://x/", .producer = { .length = -1 })), EINVAL);
     CHECK_INT(client_code(loop, aio_response_read(NULL)), EINVAL);
     aio_response_release(NULL);
     aio_response_close(NULL);
