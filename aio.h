@@ -102,48 +102,52 @@
  *   17. URLs and headers
  *   18. Cookies
  *   19. Coding
- *   20. HTTP client
- *   21. HTTP server
- *   22. Introspection
- *   23. Platform and the seam
- *   24. Memory
- *   25. Errors and tracebacks
- *   26. The loop's data
- *   27. Pollers
- *   28. Futures: states and waiters
- *   29. Timers
- *   30. Futures: owners and callbacks
- *   31. Tasks and coroutines: steps and cancellation
- *   32. Event loop: iterations and callbacks
- *   33. Combinators: how they wait
- *   34. Timeouts and task groups: scopes
- *   35. Locks: first in, first out
- *   36. Queues: getters and putters
- *   37. Threads: executor and concurrent futures
- *   38. Signals: the self-pipe
- *   39. Running a program
- *   40. Names: getaddrinfo's threads
- *   41. TLS: OpenSSL over our own BIO
- *   42. Streams: buffers and transports
- *   43. Descriptors: readers, writers, sock_ calls, pipes and files
- *   44. Datagrams: UDP endpoints
- *   45. Resolver: DNS messages and servers
- *   46. Subprocesses: pidfd and pipes
- *   47. URLs
- *   48. Headers
- *   49. Cookies: the jar
- *   50. Coding: inflate
- *   51. Coding: deflate
- *   52. HTTP messages
- *   53. HTTP bodies: framing, stages, reader
- *   54. Multipart bodies
- *   55. Proxies: HTTP CONNECT and SOCKS
- *   56. Connecting: names and addresses
- *   57. Transports: protocols over streams
- *   58. Connections: the pool
- *   59. HTTP client: session, request, response
- *   60. HTTP server: connections and handlers
- *   61. Introspection: task dump and call graph
+ *   20. JSON
+ *   21. HTTP client
+ *   22. HTTP server
+ *   23. Introspection
+ *   24. Platform and the seam
+ *   25. Memory
+ *   26. Errors and tracebacks
+ *   27. The loop's data
+ *   28. Pollers
+ *   29. Futures: states and waiters
+ *   30. Timers
+ *   31. Futures: owners and callbacks
+ *   32. Tasks and coroutines: steps and cancellation
+ *   33. Event loop: iterations and callbacks
+ *   34. Combinators: how they wait
+ *   35. Timeouts and task groups: scopes
+ *   36. Locks: first in, first out
+ *   37. Queues: getters and putters
+ *   38. Threads: executor and concurrent futures
+ *   39. Signals: the self-pipe
+ *   40. Running a program
+ *   41. Names: getaddrinfo's threads
+ *   42. TLS: OpenSSL over our own BIO
+ *   43. Streams: buffers and transports
+ *   44. Descriptors: readers, writers, sock_ calls, pipes and files
+ *   45. Datagrams: UDP endpoints
+ *   46. Resolver: DNS messages and servers
+ *   47. Subprocesses: pidfd and pipes
+ *   48. URLs
+ *   49. Headers
+ *   50. Cookies: the jar
+ *   51. Coding: inflate
+ *   52. Coding: deflate
+ *   53. JSON: numbers
+ *   54. JSON: parser and tree
+ *   55. JSON: writer
+ *   56. HTTP messages
+ *   57. HTTP bodies: framing, stages, reader
+ *   58. Multipart bodies
+ *   59. Proxies: HTTP CONNECT and SOCKS
+ *   60. Connecting: names and addresses
+ *   61. Transports: protocols over streams
+ *   62. Connections: the pool
+ *   63. HTTP client: session, request, response
+ *   64. HTTP server: connections and handlers
+ *   65. Introspection: task dump and call graph
  *
  * LICENCE: MIT-0 or public domain, as you like. Its text, the history, and where to report a vulnerability are at the
  * end of the file.
@@ -309,6 +313,7 @@ typedef struct aio_text {
     X(AIO_ECODING, "ContentEncodingError", "the compressed data is not valid")                        \
     X(AIO_EPAYLOAD, "ClientPayloadError", "the body is incomplete")                                   \
     X(AIO_ECONTENT, "ContentTypeError", "the content has another type than expected")                 \
+    X(AIO_EJSON, "JSONDecodeError", "the text is not valid JSON")                                     \
     X(AIO_EPROXY, "ProxyError", "the proxy refused, or is none")
 
 enum aio_code {
@@ -2178,7 +2183,108 @@ AIO_API void aio_deflate_close(aio_deflate *deflate);
 AIO_API int aio_deflate_all_with(aio_text *text, const void *data, size_t length, const aio_deflate_options *options);
 
 /* ============================================================================
- * 20. HTTP client
+ * 20. JSON
+ *
+ * JSON texts (RFC 8259) as trees that are read and never changed, and a writer. They belong to no loop; a tree may be
+ * read by several threads at once.
+ * ============================================================================ */
+
+enum aio_json_kind {
+    AIO_JSON_NONE, /* there is no such value */
+    AIO_JSON_NULL,
+    AIO_JSON_BOOL,
+    AIO_JSON_INT,    /* fits int64_t */
+    AIO_JSON_UINT,   /* above, fits uint64_t */
+    AIO_JSON_DOUBLE, /* all other numbers, rounded to the nearest; 1.0 and 1e0 are among them */
+    AIO_JSON_STRING,
+    AIO_JSON_ARRAY,
+    AIO_JSON_OBJECT
+};
+
+enum { AIO_JSON_DEPTH = 1024 }; /* arrays and objects within one another */
+
+typedef struct aio_json aio_json; /* a value; the root owns the tree */
+typedef struct aio_json_options {
+    char aio__begin;
+    int  max_depth; /* 0: AIO_JSON_DEPTH; AIO_UNLIMITED: none, it costs no stack */
+} aio_json_options;
+
+/* aio_json_parse(text, length, &error, .max_depth = 8): the root, yours (aio_json_free); the text is copied. A byte
+ * order mark before it is skipped, else it must be UTF-8; \u0000 is a byte of a string as others are. NULL, with errno:
+ * AIO_EJSON, AIO_ELIMIT (depth), ENOMEM; `error` (may be NULL) says what was expected, and where. Numbers too large for
+ * a double are errors. Python: json.loads */
+#define aio_json_parse(text, length, ...) AIO__JSON_PARSE((text), (length), __VA_ARGS__, )
+#define AIO__JSON_PARSE(text, length, error, ...) \
+    aio_json_parse_with((text), (length), (error), AIO__OPTIONS(aio_json_options, __VA_ARGS__))
+AIO_API aio_json *aio_json_parse_with(const char *text, size_t length, aio_input_error *error,
+                                      const aio_json_options *options);
+/* Frees the whole tree. NULL is fine. */
+AIO_API void aio_json_free(aio_json *root);
+
+/* What follows takes NULL for a value, too: nothing is in it. */
+AIO_API enum aio_json_kind aio_json_kind_of(const aio_json *value);
+/* Elements of an array, members of an object, else 0. */
+AIO_API size_t aio_json_count(const aio_json *value);
+/* The value at a path from here, or NULL: "a.b[0].c", "[2][-1]" (from the end), "a[\"b.c\"].d" (a name with other
+ * characters, without escapes). NULL and "" are the value itself. Of members with the same name the last counts. */
+AIO_API const aio_json *aio_json_get(const aio_json *value, const char *path);
+/* A member by a name of any bytes; an element from 0. NULL if there is none. */
+AIO_API const aio_json *aio_json_member(const aio_json *object, const char *name, size_t length);
+AIO_API const aio_json *aio_json_element(const aio_json *array, size_t index);
+
+/* What is at a path, or `fallback` if that is not there, of another kind or too large for the type. Whole doubles count
+ * as integers, integers as doubles. The string is the tree's and ends in a NUL; the fallback may be NULL. */
+AIO_API bool     aio_json_bool(const aio_json *value, const char *path, bool fallback);
+AIO_API int64_t  aio_json_int(const aio_json *value, const char *path, int64_t fallback);
+AIO_API uint64_t aio_json_uint(const aio_json *value, const char *path, uint64_t fallback);
+AIO_API double   aio_json_double(const aio_json *value, const char *path, double fallback);
+AIO_API aio_text aio_json_string(const aio_json *value, const char *path, const char *fallback);
+
+/* Steps through the elements or members, in order: start with *position 0, ends with false. `name` (may be NULL) has
+ * data NULL for an element. Python: for name, value in object.items() */
+AIO_API bool aio_json_next(const aio_json *value, size_t *position, aio_text *name, const aio_json **item);
+
+/* A writer of one JSON text. What would not be JSON - a member without a name, a name in an array, an end of nothing, a
+ * second root, infinity, a string that is not UTF-8 - is refused: nothing more is then written, and
+ * aio_json_writer_finish says so. */
+typedef struct aio_json_writer aio_json_writer;
+typedef struct aio_json_writer_options {
+    char aio__begin;
+    int  indent; /* spaces for each level, on lines of their own; 0: no line, no space */
+} aio_json_writer_options;
+
+/* aio_json_writer_open(.indent = 2). NULL, with errno: ENOMEM, EINVAL. */
+#define aio_json_writer_open(...) aio_json_writer_open_with(AIO__OPTIONS(aio_json_writer_options, __VA_ARGS__))
+AIO_API aio_json_writer *aio_json_writer_open_with(const aio_json_writer_options *options);
+AIO_API void aio_json_write_object(aio_json_writer *writer);
+AIO_API void aio_json_write_array(aio_json_writer *writer);
+/* Of the innermost object or array. */
+AIO_API void aio_json_write_end(aio_json_writer *writer);
+/* The name of the member whose value is written next. */
+AIO_API void aio_json_write_name(aio_json_writer *writer, const char *name);
+AIO_API void aio_json_write_name_bytes(aio_json_writer *writer, const char *name, size_t length);
+AIO_API void aio_json_write_null(aio_json_writer *writer);
+AIO_API void aio_json_write_bool(aio_json_writer *writer, bool value);
+AIO_API void aio_json_write_int(aio_json_writer *writer, int64_t value);
+AIO_API void aio_json_write_uint(aio_json_writer *writer, uint64_t value);
+/* With as many digits as it takes to read the same double back; with ".0" or an exponent when it is whole. */
+AIO_API void aio_json_write_double(aio_json_writer *writer, double value);
+/* Up to its NUL; NULL is null. */
+AIO_API void aio_json_write_string(aio_json_writer *writer, const char *text);
+AIO_API void aio_json_write_bytes(aio_json_writer *writer, const char *text, size_t length);
+/* A whole tree. */
+AIO_API void aio_json_write_tree(aio_json_writer *writer, const aio_json *value);
+/* Takes the writer. 0: the text is yours (aio_text_clear) and ends in a NUL. Else it is empty: EINVAL (something was
+ * refused, or left open; *reason, a static text that may be NULL, says what) or ENOMEM. */
+AIO_API int aio_json_writer_finish(aio_json_writer *writer, aio_text *text, const char **reason);
+/* aio_json_dump(value, &text, .indent = 4): a tree as text, as above. Python: json.dumps */
+#define aio_json_dump(value, ...) AIO__JSON_DUMP((value), __VA_ARGS__, )
+#define AIO__JSON_DUMP(value, text, ...) \
+    aio_json_dump_with((value), (text), AIO__OPTIONS(aio_json_writer_options, __VA_ARGS__))
+AIO_API int aio_json_dump_with(const aio_json *value, aio_text *text, const aio_json_writer_options *options);
+
+/* ============================================================================
+ * 21. HTTP client
  *
  * aiohttp's ClientSession, request and response. Lists of headers and parameters are arrays of texts that alternate
  * names and values and end in a NULL: static const char *const headers[] = { "Accept", "text/html", NULL };
@@ -2390,7 +2496,7 @@ AIO_API void           aio_multipart_close(aio_multipart *multipart);
 AIO_API aio_multipart *aio_response_multipart_with(aio_response *response, const aio_multipart_options *options);
 
 /* ============================================================================
- * 21. HTTP server
+ * 22. HTTP server
  *
  * A small HTTP/1.1 server: handler coroutines, keep-alive, chunked bodies, TLS. It is an aio_server: aio_server_port,
  * aio_server_close, aio_server_wait_closed and the others are for it, too. aio_server_close ends connections between
@@ -2507,7 +2613,7 @@ typedef struct aio_upgrade_options {
 AIO_API aio_stream_task *aio_request_upgrade_with(aio_request *request, const aio_upgrade_options *options);
 
 /* ============================================================================
- * 22. Introspection
+ * 23. Introspection
  *
  * Who awaits what: the tasks of a loop as a tree, on demand or on a signal. `file` is a stdio stream (a FILE *).
  * ============================================================================ */
@@ -2545,7 +2651,7 @@ AIO_API int  aio_print_tasks_on_signal(aio_loop *loop, int signum);
 #undef aio_sleep
 
 /* ============================================================================
- * 23. Platform and the seam
+ * 24. Platform and the seam
  *
  * System headers, and aio__os: the one table through which every allocation, system call, OpenSSL call and reading of
  * the clock goes. A test replaces an entry to fail the Nth call, to shorten a read, or to own the time. A program
@@ -2555,6 +2661,7 @@ AIO_API int  aio_print_tasks_on_signal(aio_loop *loop, int signum);
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <float.h>
 #include <limits.h>
 #include <math.h>
 #include <netdb.h>
@@ -3082,7 +3189,7 @@ static int aio__socket(int family, int type)
 static int aio__accept(int fd) { return aio__socket_prepared(aio__os.accept(fd, NULL, NULL)); }
 
 /* ============================================================================
- * 24. Memory
+ * 25. Memory
  *
  * General allocations (aio__malloc), and the slabs of a loop: free lists by size class, carved from blocks of 64 KiB.
  * A heap keeps every object of one kind of use: `frames` all begin with an aio_future, so that the live ones can be
@@ -3393,7 +3500,7 @@ static int aio__file_replace(const char *path, const char *data, size_t length)
 }
 
 /* ============================================================================
- * 25. Errors and tracebacks
+ * 26. Errors and tracebacks
  *
  * Making, copying and printing exceptions. The two that must never fail for want of memory, ENOMEM and a bare
  * AIO_ECANCELLED, are static; all others are one allocation each, and ENOMEM stands in for one that cannot be made.
@@ -3627,7 +3734,7 @@ AIO_API void aio_exception_print(const aio_exception *exception, void *file)
 }
 
 /* ============================================================================
- * 26. The loop's data
+ * 27. The loop's data
  *
  * The types that the rooms below share: handles, descriptors, timers, the poller's interface, and the loop itself.
  * ============================================================================ */
@@ -4010,7 +4117,7 @@ static bool aio__turn_spent(aio_loop *loop, size_t bytes, uint32_t messages)
 static aio_future *aio__turn_end(aio_loop *loop) { return &loop->yield; }
 
 /* ============================================================================
- * 27. Pollers
+ * 28. Pollers
  *
  * epoll, edge-triggered, one registration a descriptor; and poll, whose list names what is wanted at the moment. They
  * only set `ready` and queue the works that waited: no code of a user's runs while they look at descriptors.
@@ -4259,7 +4366,7 @@ AIO_API AIO__COLD const aio_policy *aio_get_event_loop_policy(void)
 
 
 /* ============================================================================
- * 28. Futures: states and waiters
+ * 29. Futures: states and waiters
  *
  * States, waiters, callbacks, and the end of a future's life. Completing one moves its whole ring of waiters to the
  * ready queue at once. May call the loop's queue and timers.
@@ -4585,7 +4692,7 @@ AIO_API int aio_future_set_exception(void *future, int code, const char *format,
 }
 
 /* ============================================================================
- * 29. Timers
+ * 30. Timers
  *
  * A 4-ary heap of 16-byte entries, ordered by time, then by when they were made; the four children of one share a line
  * of the processor's cache. A cancelled one stays as a dead entry until the heap comes to it, or until, with it, dead
@@ -4858,7 +4965,7 @@ static AIO__COLD void aio__timers_close(aio_loop *loop)
 }
 
 /* ============================================================================
- * 30. Futures: owners and callbacks
+ * 31. Futures: owners and callbacks
  *
  * The making of coroutines, what they carry beside their frames, the end of a future's life with what is reported then,
  * and done callbacks.
@@ -5137,7 +5244,7 @@ AIO_API int aio_future_remove_done_callback(void *future, aio_done_callback *cal
 }
 
 /* ============================================================================
- * 31. Tasks and coroutines: steps and cancellation
+ * 32. Tasks and coroutines: steps and cancellation
  *
  * What the coroutine macros call, the steps of tasks, cancellation, and the reports of what was forgotten. A step runs
  * the innermost coroutine; one that it awaits runs next in the same loop, and one that ends hands over to its parent:
@@ -6004,7 +6111,7 @@ static AIO__COLD void aio__frame_clear(void *object, void *arg)
 }
 
 /* ============================================================================
- * 32. Event loop: iterations and callbacks
+ * 33. Event loop: iterations and callbacks
  *
  * Iterations, callbacks, the clock, reports. One iteration: trim the timers, poll, queue what is due, then run what was
  * ready when it began. While work is queued and steps are short, the clock is read only once in AIO__RECENT steps, and
@@ -6732,7 +6839,7 @@ AIO_API int aio_loop_run_until_complete(aio_loop *loop, void *awaitable, aio_exc
 }
 
 /* ============================================================================
- * 33. Combinators: how they wait
+ * 34. Combinators: how they wait
  *
  * Futures over futures. Each child carries a small record of the combinator among its waiters.
  * ============================================================================ */
@@ -7247,7 +7354,7 @@ AIO_API void *aio__shield(void *awaitable, size_t size)
 }
 
 /* ============================================================================
- * 34. Timeouts and task groups: scopes
+ * 35. Timeouts and task groups: scopes
  *
  * What AIO_TIMEOUT calls, and groups of tasks that end together.
  * ============================================================================ */
@@ -7663,7 +7770,7 @@ AIO_API void *aio__group_create_task(aio_task_group *group, void *coroutine, con
 }
 
 /* ============================================================================
- * 35. Locks: first in, first out
+ * 36. Locks: first in, first out
  *
  * Who waits is a coroutine with a place in a wait queue. It is called in turn, and takes what it waited for when it
  * runs; one
@@ -8386,7 +8493,7 @@ AIO_API int aio_barrier_destroy(aio_barrier *barrier)
 }
 
 /* ============================================================================
- * 36. Queues: getters and putters
+ * 37. Queues: getters and putters
  *
  * Queue, PriorityQueue and LifoQueue over one array of items, which is a ring, a stack or a heap. Getters and putters
  * stand in wait queues; one who is called looks again, for another may have come first. One who cannot use its
@@ -8705,7 +8812,7 @@ AIO_API int aio_queue_free(aio_queue *queue)
 }
 
 /* ============================================================================
- * 37. Threads: executor and concurrent futures
+ * 38. Threads: executor and concurrent futures
  *
  * The only room that starts threads, but for the resolver's. An executor owns its threads and queue, under its mutex.
  * A job is shared by its executor and by its loop: `loop` and `state` are under the executor's mutex, the future is
@@ -9345,7 +9452,7 @@ AIO_API void aio_concurrent_release(aio_concurrent_future *future)
 }
 
 /* ============================================================================
- * 38. Signals: the self-pipe
+ * 39. Signals: the self-pipe
  *
  * One table for the process, an entry a signal, changed under its mutex. The handler takes no lock: it marks the entry
  * and writes to the descriptor that wakes the loop (the self-pipe). Who takes an entry out of use waits until no
@@ -9530,7 +9637,7 @@ static void aio__interrupt_end(void)
 }
 
 /* ============================================================================
- * 39. Running a program
+ * 40. Running a program
  *
  * aio_run: one loop from beginning to end. It needs no memory of its own to end in order: what waits is on the stack.
  * ============================================================================ */
@@ -9743,7 +9850,7 @@ AIO_API int aio_run_with(void *coroutine, const aio_run_options *options)
 }
 
 /* ============================================================================
- * 40. Names: getaddrinfo's threads
+ * 41. Names: getaddrinfo's threads
  *
  * Lookups in threads of their own, the process's, at most AIO__LOOKUP_THREADS at once; the others queue. One that is
  * given up is orphaned: its waiter goes on at once, and its thread, never joined, frees it when getaddrinfo returns.
@@ -10084,7 +10191,7 @@ static const char *aio__address_text(const struct sockaddr_storage *storage, soc
 
 
 /* ============================================================================
- * 41. TLS: OpenSSL over our own BIO
+ * 42. TLS: OpenSSL over our own BIO
  *
  * Contexts, verification, and one connection's handshake, reads and writes over a descriptor. The BIO sends and
  * receives by the seam, without SIGPIPE. Every call begins with an empty error queue. May call descriptors and errors.
@@ -11080,7 +11187,7 @@ static aio_tls_context *aio__tls_default(void) { return NULL; }
 #endif
 
 /* ============================================================================
- * 42. Streams: buffers and transports
+ * 43. Streams: buffers and transports
  *
  * Reading, writing, a connect to one address, listening; plain or over TLS. A stream owns its descriptor, what came
  * and is unread, and what is written and unsent; each buffer exists only while there is something in it. Nothing is
@@ -13130,7 +13237,7 @@ static void aio__streams_close(aio_loop *loop, aio__closer *closer)
 }
 
 /* ============================================================================
- * 43. Descriptors: readers, writers, sock_ calls, pipes and files
+ * 44. Descriptors: readers, writers, sock_ calls, pipes and files
  *
  * A table of foreign descriptors by number, each registered level-triggered while somebody wants it, as its owner may
  * leave bytes unread. Then streams over pipes of the program's own, and files on their way out. May call streams.
@@ -13767,7 +13874,7 @@ AIO_API aio_size_task *aio_sock_sendfile(int fd, int file, int64_t offset, size_
 }
 
 /* ============================================================================
- * 44. Datagrams: UDP endpoints
+ * 45. Datagrams: UDP endpoints
  *
  * One edge-triggered socket an endpoint; a queue of what could not be sent at once. May call Descriptors and Names.
  * ============================================================================ */
@@ -14393,7 +14500,7 @@ AIO_API int aio_datagram_port(const aio_datagram_endpoint *endpoint)
 }
 
 /* ============================================================================
- * 45. Resolver: DNS messages and servers
+ * 46. Resolver: DNS messages and servers
  *
  * A stub resolver (RFC 1035, 2308, 5452, 6891): the strict reading of messages, an endpoint for one question each, TCP
  * where UDP does not do, servers in turn, the cache, aliases, the hosts file and the search list. One question is asked
@@ -16112,7 +16219,7 @@ AIO__COLD static void aio__names_close(aio_resolver *resolver)
 }
 
 /* ============================================================================
- * 46. Subprocesses: pidfd and pipes
+ * 47. Subprocesses: pidfd and pipes
  *
  * Children of a loop in a ring, each with a descriptor that tells of its end, or a thread that waits for it. Pipes are
  * streams. Nothing but this room reaps them.
@@ -16540,7 +16647,7 @@ AIO_API aio_output_task *aio_process_communicate(aio_process *process, const voi
 }
 
 /* ============================================================================
- * 47. URLs
+ * 48. URLs
  *
  * RFC 3986 with yarl's habits: splits a reference, checks and normalises each part, writes the whole into one block.
  * Owns nothing beyond the block of each aio_url. Calls memory and buffers only.
@@ -17125,7 +17232,7 @@ AIO_API bool aio_url_same_origin(const aio_url *a, const aio_url *b)
 }
 
 /* ============================================================================
- * 48. Headers
+ * 49. Headers
  *
  * The multi-map: one block of text and an index into it. Growing copies what is alive into a new block, and frees the
  * old one only after the new field is in, so that a value may come from the headers themselves. Calls memory only.
@@ -17345,7 +17452,7 @@ AIO_API void aio_headers_clear(aio_headers *headers)
 }
 
 /* ============================================================================
- * 49. Cookies: the jar
+ * 50. Cookies: the jar
  *
  * Cookies hang on their domains, which stand in a hash table, and in a ring in the order in which they were made. A
  * request asks for its host and for each name above it. Calls memory, URLs and words of headers only.
@@ -18318,7 +18425,7 @@ AIO_API int aio_cookie_jar_load(aio_cookie_jar *jar, const char *path, int *line
 }
 
 /* ============================================================================
- * 50. Coding: inflate
+ * 51. Coding: inflate
  *
  * Decodes into a window of its own, from which the caller's pieces are copied, so that a match, whole, always has its
  * room and its past. What is left of the input decides between two decoders of the same codes: a fast one, which may
@@ -19184,7 +19291,7 @@ AIO_API int aio_inflate_all_with(aio_text *text, const void *data, size_t length
 }
 
 /* ============================================================================
- * 51. Coding: deflate
+ * 52. Coding: deflate
  *
  * Matches are found by chains of equal hashes, taken lazily, and gathered into a block; a block is written in whichever
  * of the three forms is shortest, piece by piece into a small buffer, from which the caller's pieces are filled.
@@ -19869,7 +19976,1156 @@ AIO_API int aio_deflate_all_with(aio_text *text, const void *data, size_t length
 }
 
 /* ============================================================================
- * 52. HTTP messages
+ * 53. JSON: numbers
+ *
+ * Decimal to double and back, exactly, without the locale that strtod and printf look at. Both ways go by one table of
+ * the powers of ten in 128 bits, made when it is first needed: reading as Lemire has it, writing as Giulietti's
+ * Schubfach. What 19 digits do not decide is compared as whole numbers.
+ * ============================================================================ */
+
+/* The full product of two words: the low half; *high is the other. */
+static inline uint64_t aio__multiply(uint64_t a, uint64_t b, uint64_t *high)
+{
+#ifdef __SIZEOF_INT128__
+    __extension__ unsigned __int128 product = (unsigned __int128)a * b;
+    *high = (uint64_t)(product >> 64);
+    return (uint64_t)product;
+#else
+    uint64_t a0 = (uint32_t)a, a1 = a >> 32, b0 = (uint32_t)b, b1 = b >> 32;
+    uint64_t low = a0 * b0, middle = a1 * b0 + (low >> 32), other = a0 * b1 + (uint32_t)middle;
+    *high = a1 * b1 + (middle >> 32) + (other >> 32);
+    return other << 32 | (uint32_t)low;
+#endif
+}
+
+/* A whole number of any size: `count` words, the lowest first, the last not 0. */
+typedef struct aio__big {
+    uint32_t words[160];
+    int      count;
+} aio__big;
+
+/* number * factor + more */
+static void aio__big_multiply(aio__big *number, uint32_t factor, uint32_t more)
+{
+    uint64_t carry = more;
+    for (int i = 0; i < number->count; i++) {
+        carry += (uint64_t)number->words[i] * factor;
+        number->words[i] = (uint32_t)carry;
+        carry >>= 32;
+    }
+    if (carry) number->words[number->count++] = (uint32_t)carry;
+}
+
+/* number * 5^exponent */
+static void aio__big_fives(aio__big *number, int exponent)
+{
+    for (; exponent >= 13; exponent -= 13) aio__big_multiply(number, 1220703125, 0);
+    for (; exponent > 0; exponent--) aio__big_multiply(number, 5, 0);
+}
+
+static void aio__big_shift(aio__big *number, int bits)
+{
+    int words = bits / 32;
+    aio__big_multiply(number, 1u << bits % 32, 0);
+    if (!words || !number->count) return;
+    memmove(number->words + words, number->words, (size_t)number->count * sizeof *number->words);
+    memset(number->words, 0, (size_t)words * sizeof *number->words);
+    number->count += words;
+}
+
+static int aio__big_compare(const aio__big *a, const aio__big *b)
+{
+    if (a->count != b->count) return a->count < b->count ? -1 : 1;
+    for (int i = a->count - 1; i >= 0; i--)
+        if (a->words[i] != b->words[i]) return a->words[i] < b->words[i] ? -1 : 1;
+    return 0;
+}
+
+/* The highest 128 bits, the rest left off. */
+static void aio__big_top(const aio__big *number, uint64_t *high, uint64_t *low)
+{
+    uint32_t top[5];
+    for (int i = 0; i < 5; i++) top[i] = number->count > i ? number->words[number->count - 1 - i] : 0;
+    int shift = __builtin_clz(top[0]);
+    uint64_t a = (uint64_t)top[0] << 32 | top[1], b = (uint64_t)top[2] << 32 | top[3];
+    *high = shift ? a << shift | b >> (64 - shift) : a;
+    *low = shift ? b << shift | top[4] >> (32 - shift) : b;
+}
+
+/* Of 10^power: 128 bits from its first bit on, for powers below 0 rounded up as far as that is less than a word. */
+enum { AIO__POWER_MIN = -342, AIO__POWER_MAX = 324 };
+static uint64_t aio__powers[AIO__POWER_MAX - AIO__POWER_MIN + 1][2];
+static pthread_once_t aio__powers_once = PTHREAD_ONCE_INIT;
+
+static void aio__powers_make(void)
+{
+    aio__big number = { { 1 }, 1 };
+    for (int power = 0; power <= AIO__POWER_MAX; power++) {
+        uint64_t *entry = aio__powers[power - AIO__POWER_MIN];
+        aio__big_top(&number, &entry[0], &entry[1]);
+        aio__big_multiply(&number, 5, 0);
+    }
+    memset(&number, 0, sizeof number); /* 2^1120 / 5^n, rounded down */
+    number.words[35] = 1;
+    number.count = 36;
+    for (int power = -1; power >= AIO__POWER_MIN; power--) {
+        uint64_t *entry = aio__powers[power - AIO__POWER_MIN], rest = 0;
+        for (int i = number.count - 1; i >= 0; i--) {
+            rest = rest << 32 | number.words[i];
+            number.words[i] = (uint32_t)(rest / 5);
+            rest %= 5;
+        }
+        while (!number.words[number.count - 1]) number.count--;
+        aio__big_top(&number, &entry[0], &entry[1]);
+        if (power >= -27 && ++entry[1] == 0) entry[0]++;
+    }
+}
+
+static inline double aio__double_of(uint64_t bits)
+{
+    double value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+/* The bits of the double nearest to w * 10^power, w not 0 (D. Lemire, Number parsing at a gigabyte per second). */
+static uint64_t aio__double_round(uint64_t w, int power)
+{
+    if (power < AIO__POWER_MIN) return 0;
+    if (power > 308) return UINT64_C(0x7FF) << 52;
+    const uint64_t *entry = aio__powers[power - AIO__POWER_MIN];
+    int shift = __builtin_clzll(w);
+    uint64_t high, low, more;
+    w <<= shift;
+    low = aio__multiply(w, entry[0], &high);
+    if ((high & 0x1FF) == 0x1FF) {
+        aio__multiply(w, entry[1], &more);
+        low += more;
+        if (more > low) high++;
+    }
+    int upper = (int)(high >> 63), place = upper + 64 - 52 - 3;
+    uint64_t mantissa = high >> place;
+    int exponent = (int)(((152170 + 65536) * (int64_t)power) >> 16) + 63 + upper - shift + 1023;
+    if (exponent <= 0) { /* below the normal ones */
+        if (-exponent + 1 >= 64) return 0;
+        mantissa >>= -exponent + 1;
+        return (mantissa + (mantissa & 1)) >> 1; /* carries into the exponent where it must */
+    }
+    if (low <= 1 && power >= -4 && power <= 23 && (mantissa & 3) == 1 && mantissa << place == high)
+        mantissa &= ~UINT64_C(1); /* half-way, and even below */
+    mantissa = (mantissa + (mantissa & 1)) >> 1;
+    uint64_t bits = ((uint64_t)exponent << 52) + (mantissa - (UINT64_C(1) << 52)); /* carries, too */
+    return bits < UINT64_C(0x7FF) << 52 ? bits : UINT64_C(0x7FF) << 52;
+}
+
+/* Which of `below` and its successor is nearest to digits * 10^power, which lies between them. The digits are those of
+ * [text, end), points left out, leading zeros or not; so many as no double needs are seen only as not zero. */
+static uint64_t aio__double_decide(uint64_t below, const char *text, const char *end, int power)
+{
+    aio__big digits = { { 0 }, 0 }, half = { { 0 }, 0 };
+    int used = 0;
+    bool rest = false;
+    for (; text < end; text++) {
+        if (*text == '.') continue;
+        if (used < 800) {
+            aio__big_multiply(&digits, 10, (uint32_t)(*text - '0'));
+            used += digits.count > 0;
+        } else {
+            rest |= *text != '0';
+            power++;
+        }
+    }
+    if (rest) {
+        aio__big_multiply(&digits, 10, 1);
+        power--;
+    }
+    int exponent = (int)(below >> 52);
+    uint64_t mantissa = below & ((UINT64_C(1) << 52) - 1);
+    if (exponent) mantissa |= UINT64_C(1) << 52;
+    else exponent = 1;
+    mantissa = 2 * mantissa + 1;
+    exponent -= 1023 + 52 + 1;
+    half.words[0] = (uint32_t)mantissa;
+    half.words[1] = (uint32_t)(mantissa >> 32);
+    half.count = half.words[1] ? 2 : 1;
+    aio__big_fives(power < 0 ? &half : &digits, power < 0 ? -power : power);
+    exponent -= power;
+    aio__big_shift(exponent < 0 ? &digits : &half, exponent < 0 ? -exponent : exponent);
+    int order = aio__big_compare(&digits, &half);
+    return below + (order > 0 || (order == 0 && (below & 1)));
+}
+
+/* The shortest decimal digits that round to a double above 0, and their power of ten (R. Giulietti, The Schubfach way
+ * to render doubles). */
+static uint64_t aio__double_digits(uint64_t bits, int *power)
+{
+    uint64_t c = bits & ((UINT64_C(1) << 52) - 1), b[3], v[3], x, high, low;
+    int q = (int)(bits >> 52), closer = !c && q > 1;
+    if (q) c |= UINT64_C(1) << 52;
+    q = (q ? q : 1) - 1075;
+    int k = (q * 1262611 - (closer ? 524031 : 0)) >> 22, h = q + ((-k * 1741647) >> 19) + 1;
+    const uint64_t *entry = aio__powers[-k - AIO__POWER_MIN];
+    uint64_t high10 = entry[0], low10 = entry[1];
+    if ((-k < -27 || -k > 55) && ++low10 == 0) high10++; /* rounded up */
+    b[0] = 4 * c - 2 + (uint64_t)closer;
+    b[1] = 4 * c;
+    b[2] = 4 * c + 2;
+    for (int i = 0; i < 3; i++) {
+        aio__multiply(low10, b[i] << h, &x);
+        low = aio__multiply(high10, b[i] << h, &high) + x;
+        v[i] = (high + (low < x)) | (low > 1);
+    }
+    uint64_t lower = v[0] + (c & 1), upper = v[2] - (c & 1), s = v[1] / 4;
+    if (s >= 10) {
+        uint64_t tens = s / 10;
+        bool down = lower <= 40 * tens, up = 40 * tens + 40 <= upper;
+        *power = k + 1;
+        if (down != up) return tens + up;
+    }
+    bool down = lower <= 4 * s, up = 4 * s + 4 <= upper;
+    *power = k;
+    if (down != up) return s + up;
+    return s + (v[1] > 4 * s + 2 || (v[1] == 4 * s + 2 && (s & 1)));
+}
+
+/* ============================================================================
+ * 54. JSON: parser and tree
+ *
+ * A tree is one array of values of 16 bytes in the order of the text, each container before what is in it and with the
+ * distance to what is behind it, and one copy of the text, in which strings are decoded where they stand. The parser
+ * keeps no stack: the containers that are open point to one another.
+ * ============================================================================ */
+
+struct aio_json {
+    uint64_t head; /* kind in the lowest 8 bits; above, the length of a string or the count of elements or members */
+    union {
+        int64_t     integer;
+        uint64_t    whole;
+        double      number;
+        const char *string;  /* in the text; ends in a NUL */
+        size_t      span;    /* of a container: values up to what is behind it; while it is open: the one around it */
+        char       *text;    /* of the value before the root, which no user sees: what the tree owns besides itself */
+    } as;
+};
+
+typedef struct aio__json_parser {
+    uint8_t    *at, *end;    /* in the copy, which has 16 NULs behind it */
+    aio_json   *values;
+    size_t      count, room;
+    size_t      open;        /* the innermost container; 0: none */
+    size_t      depth, max_depth;
+    const char *reason;      /* of the error */
+    int         code;
+} aio__json_parser;
+
+static AIO__COLD bool aio__json_fail(aio__json_parser *p, const uint8_t *at, const char *reason)
+{
+    p->at = (uint8_t *)(uintptr_t)at;
+    p->reason = at >= p->end ? "the text ends too early" : reason;
+    p->code = AIO_EJSON;
+    return false;
+}
+
+/* ---- strings ---- */
+
+static const uint64_t aio__json_ones = UINT64_C(0x0101010101010101);
+
+/* The highest bit of the first of eight bytes that is no plain character of a string; of those behind it, any. */
+static inline uint64_t aio__json_special(uint64_t eight)
+{
+    uint64_t quote = (eight ^ aio__json_ones * '"') - aio__json_ones;
+    uint64_t back = (eight ^ aio__json_ones * '\\') - aio__json_ones;
+    return (quote | back | (eight - aio__json_ones * 0x20) | eight) & aio__json_ones * 0x80;
+}
+
+/* Bytes of the UTF-8 character here, if it is one of several bytes and whole, else 0. RFC 3629; reads up to 4. */
+static inline unsigned aio__json_utf8_length(const uint8_t *at)
+{
+    unsigned a = at[0], b = at[1] ^ 0x80u;
+    if (a < 0xC2 || a > 0xF4 || b > 0x3F) return 0;
+    if (a < 0xE0) return 2;
+    if ((at[2] ^ 0x80u) > 0x3F) return 0;
+    if (a < 0xF0) return (a == 0xE0 && b < 0x20) || (a == 0xED && b > 0x1F) ? 0 : 3;
+    if ((at[3] ^ 0x80u) > 0x3F) return 0;
+    return (a == 0xF0 && b < 0x10) || (a == 0xF4 && b > 0x0F) ? 0 : 4;
+}
+
+/* Four hexadecimal digits; above 0xFFFF if they are none. */
+static uint32_t aio__json_hex(const uint8_t *at)
+{
+    uint32_t value = 0;
+    for (int i = 0; i < 4; i++) {
+        unsigned c = at[i], digit = c - '0' < 10 ? c - '0' : (c | 0x20) - 'a' < 6 ? (c | 0x20) - 'a' + 10 : 0x10000;
+        if (digit > 15) return 0x10000;
+        value = value << 4 | digit;
+    }
+    return value;
+}
+
+static uint8_t *aio__json_utf8_put(uint8_t *to, uint32_t character)
+{
+    if (character < 0x80) {
+        *to++ = (uint8_t)character;
+        return to;
+    }
+    int more = character < 0x800 ? 1 : character < 0x10000 ? 2 : 3;
+    static const uint8_t lead[] = { 0, 0xC0, 0xE0, 0xF0 };
+    *to++ = (uint8_t)(lead[more] | character >> 6 * more);
+    while (more--) *to++ = (uint8_t)(0x80 | (character >> 6 * more & 0x3F));
+    return to;
+}
+
+/* The character that the escape at p->at stands for, which goes behind it. */
+static bool aio__json_escape(aio__json_parser *p, uint8_t **to)
+{
+    static const char from[] = "\"\\/bfnrt", into[] = "\"\\/\b\f\n\r\t";
+    const char *known = p->at[1] ? strchr(from, p->at[1]) : NULL;
+    if (known) {
+        *(*to)++ = (uint8_t)into[known - from];
+        p->at += 2;
+        return true;
+    }
+    if (p->at[1] != 'u') return aio__json_fail(p, p->at + 1, "expected one of \"\\/bfnrtu behind a backslash");
+    uint32_t character = aio__json_hex(p->at + 2), low;
+    if (character > 0xFFFF) return aio__json_fail(p, p->at + 2, "expected four hexadecimal digits");
+    if (character >> 10 == 0x37) return aio__json_fail(p, p->at, "a second half of a surrogate pair without a first");
+    if (character >> 10 == 0x36) {
+        low = p->at[6] == '\\' && p->at[7] == 'u' ? aio__json_hex(p->at + 8) : 0;
+        if (low >> 10 != 0x37) return aio__json_fail(p, p->at, "a first half of a surrogate pair without a second");
+        character = 0x10000 + ((character & 0x3FF) << 10 | (low & 0x3FF));
+        p->at += 6;
+    }
+    p->at += 6;
+    *to = aio__json_utf8_put(*to, character);
+    return true;
+}
+
+/* The rest of a string from its first escape on, which moves to where the escapes leave room. */
+static bool aio__json_unescape(aio__json_parser *p, uint8_t **end)
+{
+    uint8_t *to = p->at;
+    for (;;) {
+        uint8_t c = *p->at;
+        if (c == '"') break;
+        if (c == '\\') {
+            if (!aio__json_escape(p, &to)) return false;
+        } else if (c < 0x20) {
+            return aio__json_fail(p, p->at, "expected no control character in a string");
+        } else {
+            unsigned n = c < 0x80 ? 1 : aio__json_utf8_length(p->at);
+            if (!n) return aio__json_fail(p, p->at, "expected UTF-8");
+            while (n--) *to++ = *p->at++;
+        }
+        for (;;) { /* both are apart, but less than eight bytes may be: only whole words do not overtake themselves */
+            uint64_t eight = aio__load64(p->at);
+            if (aio__json_special(eight)) break;
+            aio__store64(to, eight);
+            to += 8;
+            p->at += 8;
+        }
+    }
+    *end = to;
+    return true;
+}
+
+/* The string at p->at, the quote, which goes behind it. */
+static inline bool aio__json_string(aio__json_parser *p, aio_json *value)
+{
+    uint8_t *first = p->at + 1, *at = first, *end;
+    for (;;) {
+        uint64_t special = aio__json_special(aio__load64(at));
+        if (!special) {
+            at += 8;
+            continue;
+        }
+        at += __builtin_ctzll(special) / 8;
+        unsigned n = 0;
+        while (*at >= 0x80 && (n = aio__json_utf8_length(at)) != 0) at += n;
+        if (*at < 0x80 && n) continue;
+        break;
+    }
+    p->at = end = at;
+    if (*at == '\\') {
+        if (!aio__json_unescape(p, &end)) return false;
+    } else if (*at != '"') {
+        return aio__json_fail(p, at, *at < 0x80 ? "expected no control character in a string" : "expected UTF-8");
+    }
+    *end = 0;
+    p->at++;
+    value->head = (uint64_t)(end - first) << 8 | AIO_JSON_STRING;
+    value->as.string = (const char *)first;
+    return true;
+}
+
+/* ---- numbers ---- */
+
+static inline bool aio__json_digit(uint8_t c) { return (uint8_t)(c - '0') < 10; }
+
+/* Whether eight bytes, the first lowest, are digits, and the number that they are. */
+static inline bool aio__json_eight(uint64_t eight)
+{
+    return ((eight & aio__json_ones * 0xF0) | ((eight + aio__json_ones * 6) & aio__json_ones * 0xF0) >> 4)
+        == aio__json_ones * 0x33;
+}
+
+static inline uint64_t aio__json_eight_value(uint64_t eight)
+{
+    eight = (eight & aio__json_ones * 15) * 10 + (eight >> 8 & aio__json_ones * 15); /* pairs, in every other byte */
+    uint64_t odd = eight & UINT64_C(0xFF000000FF), even = eight >> 16 & UINT64_C(0xFF000000FF);
+    return (odd * UINT64_C(0xF424000000064) + even * UINT64_C(0x271000000001)) >> 32 & 0xFFFFFFFF;
+}
+
+/* Takes digits into *value, of which *places are there: 19 at most, zeros before them not counted; those beyond are
+ * only counted. Behind the last one. */
+static inline uint8_t *aio__json_digits(uint8_t *at, uint64_t *value, int *places)
+{
+    uint64_t sum = *value;
+    int n = *places;
+    if (!n) while (*at == '0') at++;
+    for (uint64_t eight; n <= 11 && aio__json_eight(eight = aio__load64(at)); at += 8, n += 8)
+        sum = sum * 100000000 + aio__json_eight_value(eight);
+    for (; n < 19 && aio__json_digit(*at); at++, n++) sum = sum * 10 + (uint64_t)(*at - '0');
+    for (; aio__json_digit(*at); at++) n += n < INT_MAX;
+    *value = sum;
+    *places = n;
+    return at;
+}
+
+/* A number that is not just an integer: from its digits in [first, end), their 19 first ones, their exponent. */
+static bool aio__json_double(aio__json_parser *p, aio_json *value, const uint8_t *first, const uint8_t *end, uint64_t w,
+                             int places, int64_t power, bool negative)
+{
+    static const double tens[] = { 1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15,
+                                   1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22 };
+    uint64_t bits = 0;
+    value->head = AIO_JSON_DOUBLE;
+    if (sizeof(double) == 8 && FLT_EVAL_METHOD == 0 && w <= UINT64_C(1) << 53 && power >= -22 && power <= 22) {
+        double number = (double)(int64_t)w; /* exact, as is the power: one rounding */
+        number = power < 0 ? number / tens[-power] : number * tens[power];
+        value->as.number = negative ? -number : number;
+        return true;
+    }
+    if (w) {
+        int64_t dropped = places > 19 ? places - 19 : 0, scale = power + dropped;
+        int place = scale > 1000 ? 1000 : scale < -1000 ? -1000 : (int)scale;
+        pthread_once(&aio__powers_once, aio__powers_make);
+        bits = aio__double_round(w, place);
+        if (dropped && bits != aio__double_round(w + 1, place))
+            bits = aio__double_decide(bits, (const char *)first, (const char *)end, (int)power);
+    }
+    if (bits >> 52 == 0x7FF) return aio__json_fail(p, first, "expected a number that a double can hold");
+    value->as.number = aio__double_of(bits | (uint64_t)negative << 63);
+    return true;
+}
+
+/* The number at p->at, which goes behind it. */
+static inline bool aio__json_number(aio__json_parser *p, aio_json *value)
+{
+    bool negative = *p->at == '-';
+    uint8_t *first = p->at + negative, *at = first, *point, *end;
+    uint64_t w = 0;
+    int places = 0;
+    int64_t power = 0;
+    if (!aio__json_digit(*at)) return aio__json_fail(p, at, "expected a digit");
+    at = *at == '0' ? at + 1 : aio__json_digits(at, &w, &places);
+    p->at = end = at;
+    if (*at != '.' && (*at | 0x20) != 'e') {
+        uint64_t last = places == 20 ? (uint64_t)(at[-1] - '0') : 0;
+        bool fits = places < 20 || (places == 20 && (w < UINT64_MAX / 10 || (w == UINT64_MAX / 10 && last <= 5)));
+        if (places == 20) w = fits && !negative ? w * 10 + last : w;
+        if (fits && !(negative && (!w || w > (uint64_t)INT64_MAX + 1 || places == 20))) {
+            value->head = !negative && w > INT64_MAX ? AIO_JSON_UINT : AIO_JSON_INT;
+            value->as.whole = negative ? 0 - w : w;
+            return true;
+        }
+        return aio__json_double(p, value, first, end, w, places, power, negative);
+    }
+    if (*at == '.') {
+        point = ++at;
+        if (!aio__json_digit(*at)) return aio__json_fail(p, at, "expected a digit");
+        p->at = end = at = aio__json_digits(at, &w, &places);
+        power = -(int64_t)(at - point);
+    }
+    if ((*at | 0x20) == 'e') {
+        bool below = *++at == '-';
+        int64_t exponent = 0;
+        if (*at == '-' || *at == '+') at++;
+        if (!aio__json_digit(*at)) return aio__json_fail(p, at, "expected a digit");
+        for (; aio__json_digit(*at); at++)
+            if (exponent < INT64_C(100000000000000000)) exponent = exponent * 10 + (*at - '0');
+        power += below ? -exponent : exponent;
+        p->at = at;
+    }
+    return aio__json_double(p, value, first, end, w, places, power, negative);
+}
+
+/* ---- values ---- */
+
+/* A new value behind the others; NULL without memory. */
+static inline aio_json *aio__json_new(aio__json_parser *p)
+{
+    if (AIO__UNLIKELY(p->count == p->room)) {
+        size_t room = p->room + p->room / 2;
+        aio_json *values = room > SIZE_MAX / sizeof *values ? NULL
+            : (aio_json *)aio__realloc(p->values, room * sizeof *values);
+        if (!values) {
+            p->code = ENOMEM;
+            return NULL;
+        }
+        p->values = values;
+        p->room = room;
+    }
+    return &p->values[p->count++];
+}
+
+/* Lines and their indentation, by eight bytes. */
+AIO__NOINLINE static uint8_t *aio__json_blanks(uint8_t *at)
+{
+    for (;;) {
+        uint64_t other = aio__load64(at) ^ aio__json_ones * ' ';
+        if (!other) {
+            at += 8;
+            continue;
+        }
+        at += __builtin_ctzll(other) / 8;
+        if (*at != '\n' && *at != '\r' && *at != '\t') return at;
+        at++;
+    }
+}
+
+static inline void aio__json_space(aio__json_parser *p)
+{
+    if (*p->at > ' ') return;
+    if (*p->at == ' ' && p->at[1] > ' ') p->at++;
+    else p->at = aio__json_blanks(p->at);
+}
+
+static AIO__COLD bool aio__json_word(aio__json_parser *p, aio_json *value)
+{
+    static const struct { const char *text; uint8_t length, kind, is; } words[] = {
+        { "null", 4, AIO_JSON_NULL, 0 }, { "true", 4, AIO_JSON_BOOL, 1 }, { "false", 5, AIO_JSON_BOOL, 0 },
+    };
+    for (int i = 0; i < 3; i++) {
+        if (memcmp(p->at, words[i].text, words[i].length) != 0) continue;
+        p->at += words[i].length;
+        value->head = words[i].kind;
+        value->as.whole = words[i].is;
+        return true;
+    }
+    return aio__json_fail(p, p->at, "expected a value");
+}
+
+/* The beginning of an array or object, which goes behind it. */
+static inline bool aio__json_begin(aio__json_parser *p, aio_json *value, enum aio_json_kind kind)
+{
+    if (++p->depth > p->max_depth) {
+        aio__json_fail(p, p->at, "expected no deeper nesting than max_depth");
+        p->code = AIO_ELIMIT;
+        return false;
+    }
+    value->head = (uint64_t)kind;
+    value->as.span = p->open;
+    p->open = (size_t)(value - p->values);
+    p->at++;
+    return true;
+}
+
+/* The end of the innermost container. */
+static inline void aio__json_close(aio__json_parser *p)
+{
+    aio_json *container = &p->values[p->open];
+    size_t around = container->as.span;
+    container->as.span = p->count - p->open;
+    p->open = around;
+    p->depth--;
+    p->at++;
+}
+
+/* A member's name and the colon. */
+static inline bool aio__json_name(aio__json_parser *p)
+{
+    aio_json *name = aio__json_new(p);
+    if (!name) return false;
+    if (*p->at != '"') return aio__json_fail(p, p->at, "expected a member's name in quotes");
+    if (!aio__json_string(p, name)) return false;
+    aio__json_space(p);
+    if (*p->at != ':') return aio__json_fail(p, p->at, "expected ':'");
+    p->at++;
+    aio__json_space(p);
+    return true;
+}
+
+/* One value, of a container only its beginning. */
+static inline bool aio__json_value(aio__json_parser *p)
+{
+    aio_json *value = aio__json_new(p);
+    if (!value) return false;
+    switch (*p->at) {
+    case '"': return aio__json_string(p, value);
+    case '{': return aio__json_begin(p, value, AIO_JSON_OBJECT);
+    case '[': return aio__json_begin(p, value, AIO_JSON_ARRAY);
+    case '-': case '0': case '1': case '2': case '3': case '4': case '5': case '6': case '7': case '8': case '9':
+        return aio__json_number(p, value);
+    default: return aio__json_word(p, value);
+    }
+}
+
+/* The whole text, from its first value on. */
+static bool aio__json_run(aio__json_parser *p)
+{
+    for (;;) {
+        size_t before = p->open;
+        if (!aio__json_value(p)) return false;
+        if (p->open != before) { /* a container: empty, or its first item is next */
+            bool object = (uint8_t)p->values[p->open].head == AIO_JSON_OBJECT;
+            aio__json_space(p);
+            if (*p->at != (object ? '}' : ']')) {
+                if (object && !aio__json_name(p)) return false;
+                continue;
+            }
+            aio__json_close(p);
+        }
+        for (;;) { /* behind a value */
+            if (!p->open) return true;
+            aio_json *container = &p->values[p->open];
+            bool object = (uint8_t)container->head == AIO_JSON_OBJECT;
+            container->head += 1 << 8;
+            aio__json_space(p);
+            if (*p->at == ',') break;
+            if (*p->at != (object ? '}' : ']'))
+                return aio__json_fail(p, p->at, object ? "expected ',' or '}'" : "expected ',' or ']'");
+            aio__json_close(p);
+        }
+        p->at++;
+        aio__json_space(p);
+        if ((uint8_t)p->values[p->open].head == AIO_JSON_OBJECT && !aio__json_name(p)) return false;
+    }
+}
+
+/* Where a byte of a text stands, as people count. */
+static AIO__COLD void aio__json_place(aio_input_error *error, const char *text, size_t offset)
+{
+    error->offset = offset;
+    error->line = error->column = 1;
+    for (size_t i = 0; i < offset; i++) {
+        if (text[i] == '\n') {
+            error->line++;
+            error->column = 1;
+        } else error->column += ((unsigned char)text[i] & 0xC0) != 0x80;
+    }
+}
+
+/* Of a text that the parser owns. 0 or a code. */
+static int aio__json_text(aio__json_parser *p, uint8_t *text, size_t length)
+{
+    p->at = text;
+    p->end = text + length;
+    p->room = length / 12 + 16;
+    p->values = (aio_json *)aio__malloc(p->room * sizeof *p->values);
+    if (!p->values) return ENOMEM;
+    p->values->head = 0; /* no container */
+    p->values->as.text = (char *)text;
+    p->count = 1;
+    if (length >= 3 && !memcmp(text, "\xEF\xBB\xBF", 3)) p->at += 3;
+    aio__json_space(p);
+    if (!aio__json_run(p)) return p->code;
+    aio__json_space(p);
+    if (p->at < p->end) aio__json_fail(p, p->at, "expected nothing behind the value");
+    return p->code;
+}
+
+AIO_API aio_json *aio_json_parse_with(const char *text, size_t length, aio_input_error *error,
+                                      const aio_json_options *options)
+{
+    AIO__DEFAULTS(aio_json_options, options);
+    aio__json_parser p;
+    memset(&p, 0, sizeof p);
+    if (error) memset(error, 0, sizeof *error);
+    if (error) error->reason = "";
+    p.max_depth = options->max_depth == AIO_UNLIMITED ? SIZE_MAX
+        : options->max_depth > 0 ? (size_t)options->max_depth : (size_t)AIO_JSON_DEPTH;
+    int code = options->max_depth < AIO_UNLIMITED ? EINVAL : length > SIZE_MAX / 4 ? ENOMEM : 0;
+    uint8_t *copy = code ? NULL : (uint8_t *)aio__malloc(length + 16);
+    if (!code && !copy) code = ENOMEM;
+    if (copy) {
+        if (length) memcpy(copy, text, length);
+        memset(copy + length, 0, 16);
+        code = aio__json_text(&p, copy, length);
+    }
+    if (code) {
+        if (p.reason && error) {
+            error->reason = p.reason;
+            aio__json_place(error, text, (size_t)(p.at - copy));
+        }
+        aio__free(copy);
+        aio__free(p.values);
+        errno = code;
+        return NULL;
+    }
+    if (p.count < p.room / 4 * 3) { /* what stays is as large as it must be */
+        aio_json *values = (aio_json *)aio__os.realloc(p.values, p.count * sizeof *values);
+        if (values) p.values = values;
+    }
+    return p.values + 1;
+}
+
+AIO_API void aio_json_free(aio_json *root)
+{
+    if (!root) return;
+    aio__free(root[-1].as.text);
+    aio__free(root - 1);
+}
+
+/* ---- looking things up ---- */
+
+AIO_API enum aio_json_kind aio_json_kind_of(const aio_json *value)
+{
+    return value ? (enum aio_json_kind)(uint8_t)value->head : AIO_JSON_NONE;
+}
+
+static bool aio__json_contains(const aio_json *value)
+{
+    return value && (uint8_t)value->head >= AIO_JSON_ARRAY;
+}
+
+AIO_API size_t aio_json_count(const aio_json *value)
+{
+    return aio__json_contains(value) ? (size_t)(value->head >> 8) : 0;
+}
+
+/* Behind a value and what is in it. */
+static const aio_json *aio__json_behind(const aio_json *value)
+{
+    return value + (aio__json_contains(value) ? value->as.span : 1);
+}
+
+AIO_API bool aio_json_next(const aio_json *value, size_t *position, aio_text *name, const aio_json **item)
+{
+    if (!aio__json_contains(value)) return false;
+    const aio_json *at = value + (*position ? *position : 1), *end = value + value->as.span;
+    if (at >= end) return false;
+    if (name) memset(name, 0, sizeof *name);
+    if (aio_json_kind_of(value) == AIO_JSON_OBJECT) {
+        if (name) name->data = at->as.string;
+        if (name) name->length = (size_t)(at->head >> 8);
+        at++;
+    }
+    *item = at;
+    *position = (size_t)(aio__json_behind(at) - value);
+    return true;
+}
+
+AIO_API const aio_json *aio_json_member(const aio_json *object, const char *name, size_t length)
+{
+    const aio_json *found = NULL, *end;
+    if (aio_json_kind_of(object) != AIO_JSON_OBJECT) return NULL;
+    end = object + object->as.span;
+    for (const aio_json *at = object + 1; at < end; at = aio__json_behind(at + 1))
+        if (at->head >> 8 == length && (!length || !memcmp(at->as.string, name, length))) found = at + 1;
+    return found;
+}
+
+AIO_API const aio_json *aio_json_element(const aio_json *array, size_t index)
+{
+    if (aio_json_kind_of(array) != AIO_JSON_ARRAY || index >= aio_json_count(array)) return NULL;
+    const aio_json *at = array + 1;
+    if (array->as.span == aio_json_count(array) + 1) return at + index; /* nothing is in its elements */
+    while (index--) at = aio__json_behind(at);
+    return at;
+}
+
+/* What "[...]" of a path names; *path goes behind it. */
+static const aio_json *aio__json_index(const aio_json *value, const char **path)
+{
+    const char *at = *path + 1, *first = at;
+    if (*at == '"') {
+        const char *end = strstr(++first, "\"]");
+        if (!end) return NULL;
+        *path = end + 2;
+        return aio_json_member(value, first, (size_t)(end - first));
+    }
+    bool from_end = *at == '-';
+    size_t index = 0, count = aio_json_count(value);
+    at = first += from_end;
+    for (; aio__json_digit((uint8_t)*at); at++)
+        if (index < SIZE_MAX / 10 - 1) index = 10 * index + (size_t)(*at - '0');
+    if (at == first || *at != ']' || (from_end && (!index || index > count))) return NULL;
+    *path = at + 1;
+    return aio_json_element(value, from_end ? count - index : index);
+}
+
+AIO_API const aio_json *aio_json_get(const aio_json *value, const char *path)
+{
+    if (!path || !*path) return value;
+    bool named = true; /* at the beginning, and behind a point */
+    while (value && (named || *path)) {
+        if (*path == '[') {
+            value = aio__json_index(value, &path);
+        } else {
+            size_t length = strcspn(path, ".[");
+            if (!named || !length) return NULL;
+            value = aio_json_member(value, path, length);
+            path += length;
+        }
+        named = *path == '.';
+        path += named;
+        if (named && *path == '[') return NULL;
+    }
+    return value;
+}
+
+AIO_API bool aio_json_bool(const aio_json *value, const char *path, bool fallback)
+{
+    value = aio_json_get(value, path);
+    return aio_json_kind_of(value) == AIO_JSON_BOOL ? value->as.whole != 0 : fallback;
+}
+
+AIO_API int64_t aio_json_int(const aio_json *value, const char *path, int64_t fallback)
+{
+    value = aio_json_get(value, path);
+    enum aio_json_kind kind = aio_json_kind_of(value);
+    if (kind == AIO_JSON_INT) return value->as.integer;
+    if (kind != AIO_JSON_DOUBLE) return fallback;
+    if (!(value->as.number >= -9223372036854775808.0 && value->as.number < 9223372036854775808.0)) return fallback;
+    int64_t whole = (int64_t)value->as.number;
+    return (double)whole < value->as.number || (double)whole > value->as.number ? fallback : whole;
+}
+
+AIO_API uint64_t aio_json_uint(const aio_json *value, const char *path, uint64_t fallback)
+{
+    value = aio_json_get(value, path);
+    enum aio_json_kind kind = aio_json_kind_of(value);
+    if (kind == AIO_JSON_UINT || (kind == AIO_JSON_INT && value->as.integer >= 0)) return value->as.whole;
+    if (kind != AIO_JSON_DOUBLE) return fallback;
+    if (!(value->as.number >= 0 && value->as.number < 18446744073709551616.0)) return fallback;
+    uint64_t whole = (uint64_t)value->as.number;
+    return (double)whole < value->as.number || (double)whole > value->as.number ? fallback : whole;
+}
+
+AIO_API double aio_json_double(const aio_json *value, const char *path, double fallback)
+{
+    value = aio_json_get(value, path);
+    switch (aio_json_kind_of(value)) {
+    case AIO_JSON_INT: return (double)value->as.integer;
+    case AIO_JSON_UINT: return (double)value->as.whole;
+    case AIO_JSON_DOUBLE: return value->as.number;
+    default: return fallback;
+    }
+}
+
+AIO_API aio_text aio_json_string(const aio_json *value, const char *path, const char *fallback)
+{
+    aio_text text = { fallback, fallback ? strlen(fallback) : 0 };
+    value = aio_json_get(value, path);
+    if (aio_json_kind_of(value) != AIO_JSON_STRING) return text;
+    text.data = value->as.string;
+    text.length = (size_t)(value->head >> 8);
+    return text;
+}
+
+/* ============================================================================
+ * 55. JSON: writer
+ *
+ * Text grows at the end of a buffer, and so does, in another, a byte for each container that is open. The first thing
+ * that JSON does not allow there stops the writer.
+ * ============================================================================ */
+
+struct aio_json_writer {
+    aio__buffer text, open;  /* open: of each container '{' or '[' */
+    int         indent, code;
+    const char *reason;      /* of EINVAL */
+    bool        named;       /* a member's name stands before what comes next */
+    bool        first;       /* nothing is in the innermost container */
+    bool        done;        /* the root is complete */
+};
+
+static AIO__COLD void aio__emit_refuse(aio_json_writer *w, int code, const char *reason)
+{
+    if (w->code) return;
+    w->code = code;
+    w->reason = reason;
+}
+
+static void aio__emit_add(aio_json_writer *w, const char *data, size_t length)
+{
+    if (!w->code && !aio__buffer_append(&w->text, data, length)) aio__emit_refuse(w, ENOMEM, "out of memory");
+}
+
+/* Innermost container, 0 outside of all. */
+static char aio__emit_inside(const aio_json_writer *w) { return w->open.end ? w->open.data[w->open.end - 1] : 0; }
+
+static void aio__emit_line(aio_json_writer *w)
+{
+    static const char blanks[] = "                                ";
+    if (!w->indent) return;
+    aio__emit_add(w, "\n", 1);
+    for (size_t n = w->open.end * (size_t)w->indent, some; n; n -= some)
+        aio__emit_add(w, blanks, some = n < sizeof blanks - 1 ? n : sizeof blanks - 1);
+}
+
+/* Before a name, or a value without one: the comma and the line. */
+static void aio__emit_item(aio_json_writer *w)
+{
+    if (!w->first) aio__emit_add(w, ",", 1);
+    w->first = false;
+    aio__emit_line(w);
+}
+
+/* Whether a value may stand here; then what goes before it is written. */
+static bool aio__emit_before(aio_json_writer *w)
+{
+    char inside = aio__emit_inside(w);
+    if (w->code) return false;
+    if (w->done) aio__emit_refuse(w, EINVAL, "a value behind the root");
+    else if (inside == '{' && !w->named) aio__emit_refuse(w, EINVAL, "a member without a name");
+    else if (inside == '[') aio__emit_item(w);
+    w->named = false;
+    w->done = !inside;
+    return !w->code;
+}
+
+static void aio__emit_plain(aio_json_writer *w, const char *text, size_t length)
+{
+    if (aio__emit_before(w)) aio__emit_add(w, text, length);
+}
+
+static void aio__emit_enter(aio_json_writer *w, const char *bracket)
+{
+    if (!aio__emit_before(w)) return;
+    aio__emit_add(w, bracket, 1);
+    if (!aio__buffer_append(&w->open, bracket, 1)) aio__emit_refuse(w, ENOMEM, "out of memory");
+    w->first = true;
+    w->done = false;
+}
+
+/* Escapes what must be (RFC 8259, 7); all else stays as it is. */
+static void aio__emit_quote(aio_json_writer *w, const char *text, size_t length)
+{
+    const uint8_t *at = (const uint8_t *)text, *end = at + length, *plain = at;
+    aio__emit_add(w, "\"", 1);
+    while (at < end) {
+        char escape[8] = { '\\', 0 };
+        static const char from[] = "\"\\\b\f\n\r\t", into[] = "\"\\bfnrt";
+        if (*at >= 0x80) {
+            uint8_t four[4] = { 0 };
+            memcpy(four, at, end - at < 4 ? (size_t)(end - at) : 4);
+            unsigned n = aio__json_utf8_length(four);
+            if (!n) aio__emit_refuse(w, EINVAL, "a string that is not UTF-8");
+            if (!n) return;
+            at += n;
+            continue;
+        }
+        if (*at >= 0x20 && *at != '"' && *at != '\\') {
+            at++;
+            continue;
+        }
+        const char *known = *at ? strchr(from, *at) : NULL;
+        if (known) escape[1] = into[known - from];
+        else snprintf(escape, sizeof escape, "\\u%04x", *at);
+        aio__emit_add(w, (const char *)plain, (size_t)(at - plain));
+        aio__emit_add(w, escape, strlen(escape));
+        plain = ++at;
+    }
+    aio__emit_add(w, (const char *)plain, (size_t)(at - plain));
+    aio__emit_add(w, "\"", 1);
+}
+
+AIO_API void aio_json_write_object(aio_json_writer *writer) { aio__emit_enter(writer, "{"); }
+
+AIO_API void aio_json_write_array(aio_json_writer *writer) { aio__emit_enter(writer, "["); }
+
+AIO_API void aio_json_write_end(aio_json_writer *writer)
+{
+    aio_json_writer *w = writer;
+    char inside = aio__emit_inside(w);
+    if (!inside) aio__emit_refuse(w, EINVAL, "an end of nothing");
+    else if (w->named) aio__emit_refuse(w, EINVAL, "a name without a value");
+    if (w->code) return;
+    w->open.end--;
+    if (!w->first) aio__emit_line(w);
+    aio__emit_add(w, inside == '{' ? "}" : "]", 1);
+    w->first = false;
+    w->done = !w->open.end;
+}
+
+AIO_API void aio_json_write_name_bytes(aio_json_writer *writer, const char *name, size_t length)
+{
+    aio_json_writer *w = writer;
+    if (aio__emit_inside(w) != '{') aio__emit_refuse(w, EINVAL, "a name outside of an object");
+    else if (w->named) aio__emit_refuse(w, EINVAL, "a name without a value");
+    if (w->code) return;
+    aio__emit_item(w);
+    aio__emit_quote(w, name, length);
+    aio__emit_add(w, ": ", w->indent ? 2 : 1);
+    w->named = true;
+}
+
+AIO_API void aio_json_write_name(aio_json_writer *writer, const char *name)
+{
+    aio_json_write_name_bytes(writer, name, strlen(name));
+}
+
+AIO_API void aio_json_write_null(aio_json_writer *writer) { aio__emit_plain(writer, "null", 4); }
+
+AIO_API void aio_json_write_bool(aio_json_writer *writer, bool value)
+{
+    aio__emit_plain(writer, value ? "true" : "false", value ? 4 : 5);
+}
+
+/* The decimal digits of a number, before `end`. Their first one. */
+static char *aio__emit_decimal(char *end, uint64_t value)
+{
+    do *--end = (char)('0' + value % 10); while (value /= 10);
+    return end;
+}
+
+AIO_API void aio_json_write_uint(aio_json_writer *writer, uint64_t value)
+{
+    char text[24], *end = text + sizeof text, *first = aio__emit_decimal(end, value);
+    aio__emit_plain(writer, first, (size_t)(end - first));
+}
+
+AIO_API void aio_json_write_int(aio_json_writer *writer, int64_t value)
+{
+    char text[24], *end = text + sizeof text;
+    char *first = aio__emit_decimal(end, value < 0 ? 0 - (uint64_t)value : (uint64_t)value);
+    if (value < 0) *--first = '-';
+    aio__emit_plain(writer, first, (size_t)(end - first));
+}
+
+/* Digits and a power of ten as JavaScript writes them, whole ones with ".0". How many bytes, up to 32. */
+static size_t aio__emit_decimals(char *to, const char *digits, int count, int power)
+{
+    int point = count + power; /* digits before it */
+    const char *mark = count > 1 ? "." : "";
+    if (point > 21 || point < -5)
+        return (size_t)snprintf(to, 32, "%c%s%.*se%d", digits[0], mark, count - 1, digits + 1, point - 1);
+    if (power >= 0) return (size_t)snprintf(to, 32, "%.*s%.*s.0", count, digits, power, "0000000000000000000000");
+    if (point > 0) return (size_t)snprintf(to, 32, "%.*s.%.*s", point, digits, count - point, digits + point);
+    return (size_t)snprintf(to, 32, "0.%.*s%.*s", -point, "0000000000000000000000", count, digits);
+}
+
+AIO_API void aio_json_write_double(aio_json_writer *writer, double value)
+{
+    char digits[24], text[40], *end = digits + sizeof digits, *first;
+    uint64_t bits;
+    int power = 0;
+    memcpy(&bits, &value, sizeof bits);
+    bool negative = bits >> 63;
+    bits &= UINT64_MAX >> 1;
+    if (bits >> 52 == 0x7FF) {
+        aio__emit_refuse(writer, EINVAL, "a number that is infinite or none");
+        return;
+    }
+    pthread_once(&aio__powers_once, aio__powers_make);
+    uint64_t decimal = bits ? aio__double_digits(bits, &power) : 0;
+    for (; decimal && decimal % 10 == 0; decimal /= 10) power++;
+    first = aio__emit_decimal(end, decimal);
+    text[0] = '-';
+    size_t length = aio__emit_decimals(text + negative, first, (int)(end - first), power);
+    aio__emit_plain(writer, text, length + negative);
+}
+
+AIO_API void aio_json_write_bytes(aio_json_writer *writer, const char *text, size_t length)
+{
+    if (!text) aio_json_write_null(writer);
+    else if (aio__emit_before(writer)) aio__emit_quote(writer, text, length);
+}
+
+AIO_API void aio_json_write_string(aio_json_writer *writer, const char *text)
+{
+    aio_json_write_bytes(writer, text, text ? strlen(text) : 0);
+}
+
+static void aio__emit_text(aio_json_writer *w, aio_text text) { aio_json_write_bytes(w, text.data, text.length); }
+
+/* A value that contains none. */
+static void aio__emit_one(aio_json_writer *w, const aio_json *value)
+{
+    switch (aio_json_kind_of(value)) {
+    case AIO_JSON_NULL: aio_json_write_null(w); break;
+    case AIO_JSON_BOOL: aio_json_write_bool(w, aio_json_bool(value, NULL, false)); break;
+    case AIO_JSON_INT: aio_json_write_int(w, aio_json_int(value, NULL, 0)); break;
+    case AIO_JSON_UINT: aio_json_write_uint(w, aio_json_uint(value, NULL, 0)); break;
+    case AIO_JSON_DOUBLE: aio_json_write_double(w, aio_json_double(value, NULL, 0)); break;
+    case AIO_JSON_STRING: aio__emit_text(w, aio_json_string(value, NULL, NULL)); break;
+    default: aio__emit_refuse(w, EINVAL, "a value that is none"); break;
+    }
+}
+
+/* The ends that stand before `at`: of the containers whose values end there. */
+static void aio__emit_ends(aio_json_writer *w, aio__buffer *behind, const aio_json *at)
+{
+    for (const aio_json *end; behind->end; behind->end -= sizeof end) {
+        memcpy(&end, behind->data + behind->end - sizeof end, sizeof end);
+        if (at != end) return;
+        aio_json_write_end(w);
+    }
+}
+
+AIO_API void aio_json_write_tree(aio_json_writer *writer, const aio_json *value)
+{
+    aio_json_writer *w = writer;
+    aio__buffer behind = { NULL, 0, 0, 0 }; /* of each container that was begun here, what is behind it */
+    const aio_json *at = value, *end = value ? aio__json_behind(value) : NULL, *next;
+    if (!value) aio__emit_one(w, value);
+    while (at < end && !w->code) {
+        if (behind.end && aio__emit_inside(w) == '{') {
+            aio_text name = aio_json_string(at++, NULL, NULL);
+            aio_json_write_name_bytes(w, name.data, name.length);
+        }
+        if (aio__json_contains(at)) {
+            next = aio__json_behind(at);
+            if (!aio__buffer_append(&behind, (const char *)&next, sizeof next))
+                aio__emit_refuse(w, ENOMEM, "out of memory");
+            aio__emit_enter(w, aio_json_kind_of(at) == AIO_JSON_OBJECT ? "{" : "[");
+        } else aio__emit_one(w, at);
+        aio__emit_ends(w, &behind, ++at);
+    }
+    aio__free(behind.data);
+}
+
+AIO_API aio_json_writer *aio_json_writer_open_with(const aio_json_writer_options *options)
+{
+    AIO__DEFAULTS(aio_json_writer_options, options);
+    if (options->indent < 0 || options->indent > 64) {
+        errno = EINVAL;
+        return NULL;
+    }
+    aio_json_writer *w = (aio_json_writer *)aio__calloc(sizeof *w);
+    if (!w) return NULL;
+    w->indent = options->indent;
+    w->first = true;
+    return w;
+}
+
+AIO_API int aio_json_writer_finish(aio_json_writer *writer, aio_text *text, const char **reason)
+{
+    aio_json_writer *w = writer;
+    if (!w->done) aio__emit_refuse(w, EINVAL, w->open.end ? "an array or object without its end" : "no value at all");
+    aio__emit_add(w, "", 1);
+    int code = w->code;
+    if (reason) *reason = code ? w->reason : "";
+    text->data = code ? NULL : w->text.data;
+    text->length = code ? 0 : w->text.end - 1;
+    if (code) aio__free(w->text.data);
+    aio__free(w->open.data);
+    aio__free(w);
+    return code;
+}
+
+AIO_API int aio_json_dump_with(const aio_json *value, aio_text *text, const aio_json_writer_options *options)
+{
+    aio_json_writer *w = aio_json_writer_open_with(options);
+    text->data = NULL;
+    text->length = 0;
+    if (!w) return errno;
+    aio_json_write_tree(w, value);
+    return aio_json_writer_finish(w, text, NULL);
+}
+
+/* ============================================================================
+ * 56. HTTP messages
  *
  * RFC 9112: heads in and out, body framing, dates. The parser goes line by line over the bytes as they arrive, and
  * copies nothing until the head is whole. What a hostile peer may send is refused with a reason. Responses are read
@@ -20633,7 +21889,7 @@ static inline const char *aio__http_clock_text(aio__http_clock *clock, int64_t s
 }
 
 /* ============================================================================
- * 53. HTTP bodies: framing, stages, reader
+ * 57. HTTP bodies: framing, stages, reader
  *
  * A body on its way in (RFC 9112 6 and 7), for the client and the server. The framing tells data from what is between;
  * decoders, if there are any, make of it the data that are meant; a limit; and the user, who has pieces in place, or
@@ -21305,7 +22561,7 @@ static aio_text_task *aio__body_read(aio__body_reader *in, bool all)
 }
 
 /* ============================================================================
- * 54. Multipart bodies
+ * 58. Multipart bodies
  *
  * Takes a multipart apart as its bytes come: what is between delimiters goes to the user in place, and is looked at
  * once. Where a delimiter could begin at a piece's end, only its length is remembered, as its bytes are known. Calls
@@ -21774,7 +23030,7 @@ AIO_API aio_multipart *aio_part_multipart(aio_part *part)
 }
 
 /* ============================================================================
- * 55. Proxies: HTTP CONNECT and SOCKS
+ * 59. Proxies: HTTP CONNECT and SOCKS
  *
  * From a stream to a proxy to one through it: HTTP's CONNECT (RFC 9110 9.3.6), SOCKS4 and 4a, SOCKS5 (RFC 1928, 1929),
  * for each proxy of a chain. A handshake is a machine that is fed what the proxy says, and says what to send next. Then
@@ -22489,7 +23745,7 @@ static int aio__netrc_read(char **text)
 }
 
 /* ============================================================================
- * 56. Connecting: names and addresses
+ * 60. Connecting: names and addresses
  *
  * From a host's name to a stream: the name is looked up, its addresses race; proxies lead on from there; TLS is put on
  * what stands. Calls names, streams, TLS and proxies.
@@ -22838,7 +24094,7 @@ AIO_API aio_stream_task *aio_open_unix_connection_with(const char *path, const a
 }
 
 /* ============================================================================
- * 57. Transports: protocols over streams
+ * 61. Transports: protocols over streams
  *
  * A stream with an aio__transport: its descriptor's works run what is here, which reads into a buffer of the loop's
  * and calls the protocol. It ends by connection_lost, which is queued; only after that the stream is freed. May call
@@ -23114,7 +24370,7 @@ AIO_API aio_server_task *aio_create_unix_server_with(const aio_protocol *protoco
 }
 
 /* ============================================================================
- * 58. Connections: the pool
+ * 62. Connections: the pool
  *
  * The client's connector: keep-alive connections by origin, and who waits for one. A connection object is the right to
  * one of `limit` places; it is busy, and has no stream yet or one, or it is idle, and its socket is watched so that a
@@ -23510,7 +24766,7 @@ static void aio__connector_free(aio__connector *c)
 }
 
 /* ============================================================================
- * 59. HTTP client: session, request, response
+ * 63. HTTP client: session, request, response
  *
  * One request is one coroutine (aio__requesting), whose frame holds copies of what it was given. It is
  *
@@ -24982,7 +26238,7 @@ AIO_API size_t aio_session_busy(const aio_session *session) { return session ? s
 AIO_API size_t aio_session_idle(const aio_session *session) { return session ? session->connector.idle_count : 0; }
 
 /* ============================================================================
- * 60. HTTP server: connections and handlers
+ * 64. HTTP server: connections and handlers
  *
  * One connection is one coroutine (aio__serving) in an aio_server: a head, its handler, what is left of the body, the
  * next head; so pipelined requests are answered in order. What it knows is an aio__served, which begins with the user's
@@ -25816,7 +27072,7 @@ AIO_API aio_server_task *aio_start_http_server_with(aio_request_handler *handler
 }
 
 /* ============================================================================
- * 61. Introspection: task dump and call graph
+ * 65. Introspection: task dump and call graph
  *
  * Walks what waits for what, and only reads. Called by nobody above. Downwards through the frames of a task to what the
  * innermost awaits, and that one's children (ops->child); upwards through the waiters. A path may lead in a circle, and

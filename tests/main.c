@@ -15,6 +15,7 @@
 #include "test_linkage.c"
 #include "test_headers.c"
 #include "test_http_messages.c"
+#include "test_json.c"
 #include "test_locks.c"
 #include "test_loop.c"
 #include "test_queues.c"

@@ -24,6 +24,9 @@
 #define LLVMFuzzerTestOneInput fuzz_multipart
 #include "fuzz/fuzz_multipart.c"
 #undef LLVMFuzzerTestOneInput
+#define LLVMFuzzerTestOneInput fuzz_json
+#include "fuzz/fuzz_json.c"
+#undef LLVMFuzzerTestOneInput
 #define LLVMFuzzerTestOneInput fuzz_netrc
 #include "fuzz/fuzz_netrc.c"
 #undef LLVMFuzzerTestOneInput
@@ -40,7 +43,7 @@
 static const struct corpus { const char *name; int (*target)(const uint8_t *, size_t); } corpora[] = {
     { "chunked", fuzz_chunked }, { "deflate", fuzz_deflate }, { "dns", fuzz_dns },
     { "http_request", fuzz_http_request }, { "http_response", fuzz_http_response }, { "inflate", fuzz_inflate },
-    { "multipart", fuzz_multipart }, { "netrc", fuzz_netrc }, { "socks", fuzz_socks },
+    { "json", fuzz_json }, { "multipart", fuzz_multipart }, { "netrc", fuzz_netrc }, { "socks", fuzz_socks },
     { "target", fuzz_target }, { "url", fuzz_url },
 };
 enum { CORPORA = sizeof corpora / sizeof *corpora };
