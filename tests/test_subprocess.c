@@ -135,6 +135,68 @@ SCENARIO(sub_epipe, SUB_MAY)
     AIO_END;
 }
 
+/* What does not reach a program names its stream and it. */
+struct sub_names_stream { aio_task task; aio_process *process; aio_text line; char *input; };
+SCENARIO(sub_names_stream, SUB_MAY)
+{
+    AIO_BEGIN(sub_names_stream);
+    self->input = (char *)calloc(300000, 1); /* more than is kept without waiting */
+    AIO_AWAIT(self->process, aio_create_subprocess_shell("exec <&-; echo done", .in = AIO_PIPE, .out = AIO_PIPE));
+    AIO_AWAIT(self->line, aio_stream_readline(aio_process_stdout(self->process)));
+    aio_stream_write(aio_process_stdin(self->process), self->input, 300000);
+    AIO_TRY {
+        AIO_AWAIT(aio_stream_drain(aio_process_stdin(self->process)));
+        UNREACHED();
+    } AIO_CATCH {
+        CAUGHT(EPIPE);
+        CHECK(strstr(aio_caught(self)->message, "the stdin of /bin/sh") != NULL);
+    } AIO_END_TRY;
+    AIO_FINALLY;
+        free(self->input);
+        aio_process_release(self->process);
+    AIO_END;
+}
+
+/* Somebody else has taken the status of a program. */
+struct sub_lost { aio_task task; aio_process *process; int code; };
+SCENARIO(sub_lost)
+{
+    AIO_BEGIN(sub_lost);
+    AIO_AWAIT(self->process, aio_create_subprocess_shell("exit 3"));
+    waitpid(aio_process_pid(self->process), NULL, 0);
+    AIO_AWAIT(self->code, aio_process_wait(self->process));
+    CHECK_INT(self->code, 255);
+    CHECK_INT(aio_process_kill(self->process), ESRCH);
+    AIO_FINALLY;
+        aio_process_release(self->process);
+    AIO_END;
+}
+
+/* A process that is released gives back its pipes at once, and itself as soon as the program has ended: it is not kept
+ * until the loop ends. (Skipped is what ends the scenario before the program's end is heard of.) */
+struct sub_given_back { aio_task task; aio_process *ended, *runs; aio_process_future *waiting; int code, fd; };
+SCENARIO(sub_given_back, SUB_MAY, .skip = KIND_ALLOC | KIND_CALL | KIND_CANCEL)
+{
+    AIO_BEGIN(sub_given_back);
+    AIO_AWAIT(self->ended, aio_create_subprocess_shell("exit 3", .out = AIO_PIPE));
+    AIO_AWAIT(self->code, aio_process_wait(self->ended));
+    self->fd = self->ended->streams[1]->d.fd;
+    aio_process_release(self->ended);
+    self->ended = NULL;
+    CHECK(fcntl(self->fd, F_GETFD) < 0);
+    AIO_AWAIT(self->runs, aio_create_subprocess_exec(sub_sleep));
+    self->waiting = aio_process_wait(self->runs);
+    aio_process_release(self->runs);
+    self->runs = NULL;
+    AIO_AWAIT(self->code, self->waiting);
+    CHECK_INT(self->code, -SIGKILL);
+    CHECK(aio__ring_empty(&((aio__owned *)aio_get_running_loop()->processes)->ring));
+    AIO_FINALLY;
+        aio_process_release(self->ended);
+        aio_process_release(self->runs);
+    AIO_END;
+}
+
 /* One that has read enough, and one that reads all before it writes. */
 struct sub_coreutils { aio_task task; aio_process *head, *sort; aio_process_output got; char *input; };
 SCENARIO(sub_coreutils, SUB_MAY)
