@@ -381,6 +381,7 @@ typedef struct aio__node aio__node;
 struct aio__node { aio__node *next, *prev; };
 
 typedef struct aio__ops aio__ops;
+typedef struct aio_future_kind aio_future_kind;
 
 enum { AIO__NEW = 0xA0, AIO__PENDING, AIO__DONE, AIO__CANCELLED }; /* aio_future.state; the last two are final */
 
@@ -398,6 +399,7 @@ struct aio_future { /* all private: use the functions */
     union {
         aio_coro_fn    *coro;
         const aio__ops *ops; /* of a future that is no coroutine; NULL for a plain one */
+        const aio_future_kind *kind;
     } run;
 };
 
@@ -406,10 +408,29 @@ typedef void aio_done_callback(aio_future *future, void *arg);
 
 /* AIO_FUTURE(struct answer): a new pending future of that type (a struct whose first member is an aio_future), for the
  * current loop, with one owner. NULL without memory or loop. asyncio: loop.create_future */
-#define AIO_FUTURE(type) ((type *)aio__future_new(sizeof(type), __FILE__, __LINE__))
-AIO_API void *aio__future_new(size_t size, const char *file, int line);
+#define AIO_FUTURE(type) AIO_FUTURE_WITH(type, NULL)
 /* A plain one, without a result. */
 #define aio_future_create() AIO_FUTURE(aio_future)
+
+/* What a program's own awaitables have in common. It outlives them all: make it `static const`. */
+struct aio_future_kind {
+    const char *name; /* in reports and call graphs; NULL: "future" */
+    /* Called each time that a pending one is cancelled, by aio_future_cancel, a task that awaits it, a timeout, a
+     * gather: stops what would complete it. True: it is cancelled now, unless this has completed it. False: it ends
+     * when it is completed; then a task that awaits it is cancelled. NULL: as a function that gives true. */
+    bool (*cancel)(void *future);
+    /* Its last owner is gone: gives back what its members own. Not called when the loop ends before that. */
+    void (*destroy)(void *future);
+};
+/* AIO_FUTURE_WITH(struct answer, &kind): as AIO_FUTURE; NULL: a plain one.
+ *
+ *   struct reply { aio_future future; int result; struct query *query; };
+ *   static bool reply_cancel(void *future) { query_stop(((struct reply *)future)->query); return true; }
+ *   static const aio_future_kind reply_kind = { .name = "reply", .cancel = reply_cancel };
+ *   struct reply *reply = AIO_FUTURE_WITH(struct reply, &reply_kind);
+ *   reply->query = query_start(on_reply, reply);       on_reply: aio_future_set_result(reply, value); */
+#define AIO_FUTURE_WITH(type, kind) ((type *)aio__future_new(sizeof(type), (kind), __FILE__, __LINE__))
+AIO_API void *aio__future_new(size_t size, const aio_future_kind *kind, const char *file, int line);
 
 /* One more owner / one less. NULL is fine. aio_ref gives its argument back. */
 AIO_API void *aio_ref(void *awaitable);
@@ -3778,7 +3799,8 @@ enum { /* aio_future.flags */
     AIO__F_END = 2048,    /* an empty result at the end of a stream: AIO_ASYNC_FOR ends there */
     AIO__F_HOLDS = 4096,  /* a coroutine that owns the awaitable in its first member after the task, as aio__wrapper */
     AIO__F_MARK = 8192,   /* seen already, while an array of futures is gone through */
-    AIO__F_NAMED = 16384  /* a coroutine of many uses: aio__named */
+    AIO__F_NAMED = 16384, /* a coroutine of many uses: aio__named */
+    AIO__F_USER = 32768   /* run.kind, not run.ops */
 };
 typedef struct aio__descriptor aio__descriptor;
 enum { AIO__READ = 1, AIO__WRITE = 2, AIO__HANGUP = 4, AIO__ERROR = 8 };
@@ -4516,6 +4538,14 @@ static AIO__COLD void aio__freed_by(aio_loop *loop, const aio_future *future, ai
     loop->unref.future = NULL;
 }
 
+/* Of one that is no coroutine. */
+static const char *aio__future_name(const aio_future *future)
+{
+    if (!future->run.ops) return "future";
+    if (!(future->flags & AIO__F_USER)) return future->run.ops->name;
+    return future->run.kind->name ? future->run.kind->name : "future";
+}
+
 static AIO__COLD void aio__frame_keep(aio_loop *loop, aio_future *future)
 {
     aio__prefix *prefix = (aio__prefix *)(void *)future - 1;
@@ -4525,7 +4555,7 @@ static AIO__COLD void aio__frame_keep(aio_loop *loop, aio_future *future)
         aio__probe probe;
         aio__who_is((const aio_task *)(const void *)future, &probe);
         freed.name = probe.name;
-    } else if (future->run.ops) freed.name = future->run.ops->name;
+    } else freed.name = aio__future_name(future);
     if (prefix->node.next) aio__ring_remove(&prefix->node);
     memset(future, AIO__UNUSED_BYTE, prefix->size);
     memcpy(future, &freed, sizeof freed);
@@ -4631,11 +4661,27 @@ static AIO__COLD aio_future *aio__failure(int code, const char *format, ...)
     return aio__failed_future(aio__loop_now(), exception);
 }
 
-AIO_API void *aio__future_new(size_t size, const char *file, int line)
+AIO_API void *aio__future_new(size_t size, const aio_future_kind *kind, const char *file, int line)
 {
     aio_loop *loop = aio__loop_now();
     if (!loop || loop->closed) return NULL;
-    return aio__future_make(loop, NULL, size, file, line);
+    aio_future *future = (aio_future *)aio__future_make(loop, NULL, size, file, line);
+    if (!future || !kind) return future;
+    future->flags |= AIO__F_USER;
+    future->run.kind = kind;
+    return future;
+}
+
+static void aio__future_destroy(aio_future *future)
+{
+    if (!future->run.ops) return;
+    if (!(future->flags & AIO__F_USER)) {
+        if (future->run.ops->destroy) future->run.ops->destroy(future);
+    } else if (future->run.kind->destroy) {
+        future->refs = 1; /* for a callback that takes it for an awaitable */
+        future->run.kind->destroy(future);
+        future->refs = 0;
+    }
 }
 
 AIO_API void *aio_ref(void *awaitable)
@@ -5079,7 +5125,7 @@ AIO_API void *aio__new(size_t size, aio_coro_fn *coro, const char *file, int lin
 static const char *aio__label(const aio_future *future)
 {
     if (future->flags & AIO__F_CORO) return aio__task_label((const aio_task *)(const void *)future);
-    return future->run.ops ? future->run.ops->name : "future";
+    return aio__future_name(future);
 }
 
 enum { AIO__MADE_MAX = 256 };
@@ -5137,7 +5183,7 @@ AIO_API void aio__give_back(aio_future *future)
 {
     if (--future->refs) return;
     if (future->flags & AIO__F_CORO) aio__coroutine_destroy((aio_task *)(void *)future);
-    else if (future->run.ops && future->run.ops->destroy) future->run.ops->destroy(future);
+    else aio__future_destroy(future);
     if (AIO__UNLIKELY(future->error != NULL)) {
         if (aio__error_unseen(future)) aio__report_unseen(future);
         aio_exception_unref(future->error);
@@ -5935,6 +5981,18 @@ static aio_future *aio__cancel_task(aio_task *root, aio_exception *why)
     return NULL;
 }
 
+/* Asks a pending one that is no coroutine to cancel. False: it cannot. */
+static bool aio__cancel_future(aio_future *future, aio_exception *why)
+{
+    bool user = (future->flags & AIO__F_USER) != 0, agreed = true;
+    if (!user && future->run.ops && future->run.ops->cancel) return future->run.ops->cancel(future, why);
+    future->refs++; /* it may be given back in the callback */
+    if (user && future->run.kind->cancel) agreed = future->run.kind->cancel(future);
+    if (agreed && future->state < AIO__DONE) aio__future_fail(future, aio_exception_ref(why));
+    aio_unref(future);
+    return agreed;
+}
+
 /* Iterative: a chain of tasks that await tasks may be long. `why` is borrowed. */
 static bool aio__cancel(aio_future *f, aio_exception *why)
 {
@@ -5955,8 +6013,8 @@ static bool aio__cancel(aio_future *f, aio_exception *why)
                 lap *= 2;
                 step = 0;
             }
-            if (!(f->flags & AIO__F_CORO) && f->run.ops && f->run.ops->cancel) {
-                if (!f->run.ops->cancel(f, why)) aio__cancel_later(root, why);
+            if (!(f->flags & (AIO__F_CORO | AIO__F_STATIC))) {
+                if (!aio__cancel_future(f, why)) aio__cancel_later(root, why);
                 return true;
             }
         } else if (f->flags & AIO__F_CORO) { /* not started: it never will */
@@ -5966,11 +6024,8 @@ static bool aio__cancel(aio_future *f, aio_exception *why)
             return true;
         } else if (f->flags & AIO__F_STATIC) {
             return false;
-        } else if (f->run.ops && f->run.ops->cancel) {
-            return f->run.ops->cancel(f, why);
         } else {
-            aio__future_fail(f, aio_exception_ref(why));
-            return true;
+            return aio__cancel_future(f, why);
         }
     }
 }
@@ -27148,7 +27203,7 @@ AIO__COLD static void aio__print_title(FILE *out, const aio_future *f)
         fprintf(out, "%s '%s'", (f->flags & AIO__F_TASK) ? "task" : "coroutine",
                 aio__task_label((const aio_task *)(const void *)f));
     else if (f->flags & AIO__F_YIELD) fputs("sleep(0)", out);
-    else fputs(f->run.ops ? f->run.ops->name : "future", out);
+    else fputs(aio__future_name(f), out);
     if (f->state >= AIO__DONE) fputs(f->state == AIO__CANCELLED ? " (cancelled)" : " (done)", out);
     else if (f->loop && f == (const aio_future *)f->loop->current) fputs(" (running)", out);
     fputc('\n', out);
@@ -27158,7 +27213,7 @@ static void aio__graph_down(const aio__path *up, const aio_future *f);
 
 static void aio__graph_children(const aio__path *path, const aio_future *f)
 {
-    if (f->state >= AIO__DONE || !f->run.ops || !f->run.ops->child) return;
+    if (f->state >= AIO__DONE || (f->flags & AIO__F_USER) || !f->run.ops || !f->run.ops->child) return;
     size_t i = 0;
     aio_future *child;
     while ((child = f->run.ops->child((aio_future *)(uintptr_t)f, i)) != NULL && i++ < AIO__GRAPH_CHILDREN)

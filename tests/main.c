@@ -45,6 +45,7 @@
 #include "test_timeouts.c"
 #include "test_typed.c"
 #include "test_options.c"
+#include "test_kinds.c"
 #include "test_url.c"
 #include "test_cookies.c"
 #include "test_multipart.c"
