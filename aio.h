@@ -3147,7 +3147,8 @@ static struct aio__os aio__os = {
     AIO__ADDRESS_CHECKED,
     aio__os_malloc, aio__os_realloc, aio__os_free, aio__os_clock, aio__os_wall, poll, aio__os_pipe,
     aio__os_fcntl, read, write, close,
-    aio__os_at_fork, aio__os_mutex_init, aio__os_cond_init, aio__os_cond_wait, aio__os_thread, aio__os_join, pthread_detach,
+    aio__os_at_fork,
+    aio__os_mutex_init, aio__os_cond_init, aio__os_cond_wait, aio__os_thread, aio__os_join, pthread_detach,
     aio__os_cores,
     aio__os_sigaction, socket, aio__os_bind, listen, aio__os_accept, aio__os_connect, shutdown, recv, send, sendmsg,
     recvmsg, getsockopt, setsockopt, aio__os_getsockname, aio__os_getpeername, unlink, aio__os_stat,
@@ -3215,7 +3216,7 @@ static int aio__accept(int fd) { return aio__socket_prepared(aio__os.accept(fd, 
  * General allocations (aio__malloc), and the slabs of a loop: free lists by size class, carved from blocks of 64 KiB.
  * A heap keeps every object of one kind of use: `frames` all begin with an aio_future, so that the live ones can be
  * visited. With aio__os.plain, in debug mode, and above 1 KiB an object has an allocation of its own, a prefix before
- * it, and a place in a list. Blocks go back when the loop is freed.
+ * it, and a place in a list. Blocks go back when the loop is freed, and before that when most of a class is free.
  * ============================================================================ */
 
 enum { AIO__GRAIN = 16, AIO__SLAB_MAX = 1024, AIO__CLASSES = AIO__SLAB_MAX / AIO__GRAIN, AIO__SLAB_BLOCK = 65536 - 64 };
@@ -3225,6 +3226,8 @@ struct aio__block_head { /* a block; the slots follow */
     aio__block_head *next;
     size_t           slot;
 };
+
+enum { AIO__BLOCK_FIRST = (sizeof(aio__block_head) + AIO__GRAIN - 1) / AIO__GRAIN * AIO__GRAIN }; /* its first slot */
 
 /* What a free slot is. `refs` stands where an aio_future has its own: 0 says that nobody lives here. */
 typedef struct aio__slot aio__slot;
@@ -3245,6 +3248,9 @@ typedef struct aio__heap {
     aio__slot       *free[AIO__CLASSES];
     char            *bump[AIO__CLASSES], *end[AIO__CLASSES]; /* what is left of the newest block of a class */
     aio__block_head *blocks[AIO__CLASSES];                   /* newest first */
+    uint32_t         used[AIO__CLASSES], block_count[AIO__CLASSES]; /* used: live objects */
+    uint32_t         trimmed[AIO__CLASSES]; /* how many were left when its blocks were looked through */
+    uint32_t         block_total;
     aio__node        own;
 } aio__heap;
 
@@ -3324,11 +3330,16 @@ static void *aio__heap_refill(aio__heap *heap, size_t class_)
 {
     size_t slot = (class_ + 1) * AIO__GRAIN;
     aio__block_head *block = (aio__block_head *)aio__malloc(AIO__SLAB_BLOCK);
-    if (!block) return NULL;
+    if (!block) {
+        heap->used[class_]--;
+        return NULL;
+    }
     block->next = heap->blocks[class_];
     block->slot = slot;
     heap->blocks[class_] = block;
-    char *first = (char *)block + ((sizeof *block + AIO__GRAIN - 1) & ~(size_t)(AIO__GRAIN - 1));
+    heap->block_count[class_]++;
+    heap->block_total++;
+    char *first = (char *)block + AIO__BLOCK_FIRST;
     heap->bump[class_] = first + slot;
     heap->end[class_] = (char *)block + AIO__SLAB_BLOCK;
     return first;
@@ -3339,6 +3350,7 @@ static inline void *aio__heap_slot(aio__heap *heap, size_t size)
 {
     size_t class_ = (size - 1) / AIO__GRAIN;
     aio__slot *slot = heap->free[class_];
+    heap->used[class_]++;
     if (AIO__LIKELY(slot != NULL)) {
         heap->free[class_] = slot->next;
         return slot;
@@ -3354,6 +3366,7 @@ static inline void aio__heap_give(aio__heap *heap, void *memory, size_t size)
 {
     size_t class_ = (size - 1) / AIO__GRAIN;
     aio__slot *slot = (aio__slot *)memory;
+    heap->used[class_]--;
     slot->refs = 0;
     slot->next = heap->free[class_];
     heap->free[class_] = slot;
@@ -3397,7 +3410,7 @@ static void aio__heap_each(aio__heap *heap, void (*visit)(void *object, void *ar
 {
     for (int i = 0; i < AIO__CLASSES; i++) {
         for (aio__block_head *block = heap->blocks[i]; block; block = block->next) {
-            char *slot = (char *)block + ((sizeof *block + AIO__GRAIN - 1) & ~(size_t)(AIO__GRAIN - 1));
+            char *slot = (char *)block + AIO__BLOCK_FIRST;
             char *end = block == heap->blocks[i] ? heap->bump[i] : (char *)block + AIO__SLAB_BLOCK;
             for (; (size_t)(end - slot) >= block->slot; slot += block->slot)
                 if (((aio__slot *)(void *)slot)->refs) visit(slot, arg);
@@ -3408,6 +3421,121 @@ static void aio__heap_each(aio__heap *heap, void (*visit)(void *object, void *ar
         next = node->next;
         visit(AIO__CONTAINER(node, aio__prefix, node) + 1, arg);
     }
+}
+
+/* ---- memory that goes back ----
+ *
+ * When a loop has nothing to do, a class with more than AIO__TRIM_BLOCKS blocks gives most of them back: all but the
+ * newest when none of its objects lives; else, when fewer than an eighth of its slots are in use, those that are wholly
+ * free, but for a few. To find them its free list is gone through, O(n log n): one class at a time, none with more than
+ * AIO__TRIM_SLOTS slots, and again only when seven eighths of what was left have gone, too. */
+
+enum { AIO__TRIM_BLOCKS = 16, AIO__TRIM_KEPT = 4, AIO__TRIM_SLOTS = 65536 };
+
+typedef struct aio__trim { /* a block, in the order of addresses */
+    aio__block_head *block;
+    size_t           free_;
+} aio__trim;
+
+static void aio__trim_sort(aio__trim *all, size_t count)
+{
+    for (size_t gap = count / 2; gap; gap = gap == 2 ? 1 : gap * 5 / 11) {
+        for (size_t i = gap; i < count; i++) {
+            aio__trim one = all[i];
+            size_t k = i;
+            for (; k >= gap && (uintptr_t)all[k - gap].block > (uintptr_t)one.block; k -= gap) all[k] = all[k - gap];
+            all[k] = one;
+        }
+    }
+}
+
+/* The one whose slot that is. */
+static aio__trim *aio__trim_of(aio__trim *all, size_t count, const aio__slot *slot)
+{
+    size_t low = 0, high = count;
+    while (high - low > 1) {
+        size_t middle = low + (high - low) / 2;
+        if ((uintptr_t)all[middle].block <= (uintptr_t)slot) low = middle;
+        else high = middle;
+    }
+    return &all[low];
+}
+
+static size_t aio__slots_a_block(size_t slot)
+{
+    return (AIO__SLAB_BLOCK - AIO__BLOCK_FIRST) / slot;
+}
+
+/* Marks those of `all` that go (free_ SIZE_MAX), drops their slots from the free list, and frees them. */
+static void aio__trim_blocks(aio__heap *heap, size_t class_, aio__trim *all, size_t count)
+{
+    size_t kept = AIO__TRIM_KEPT, full = aio__slots_a_block((class_ + 1) * AIO__GRAIN);
+    for (size_t i = 0; i < count; i++) {
+        if (all[i].free_ < full || all[i].block == heap->blocks[class_]) continue;
+        if (kept) kept--;
+        else all[i].free_ = SIZE_MAX;
+    }
+    for (aio__slot **link = &heap->free[class_]; *link;) {
+        if (aio__trim_of(all, count, *link)->free_ == SIZE_MAX) *link = (*link)->next;
+        else link = &(*link)->next;
+    }
+    for (aio__block_head **link = &heap->blocks[class_]; *link;) {
+        aio__block_head *block = *link;
+        if (aio__trim_of(all, count, (aio__slot *)(void *)block)->free_ != SIZE_MAX) {
+            link = &block->next;
+            continue;
+        }
+        *link = block->next;
+        aio__os.free(block);
+        heap->block_count[class_]--;
+        heap->block_total--;
+    }
+}
+
+static void aio__trim_class(aio__heap *heap, size_t class_)
+{
+    size_t count = 0;
+    aio__trim *all = (aio__trim *)aio__os.malloc(heap->block_count[class_] * sizeof *all);
+    if (!all) return; /* another time */
+    for (aio__block_head *block = heap->blocks[class_]; block; block = block->next) {
+        all[count].block = block;
+        all[count++].free_ = 0;
+    }
+    aio__trim_sort(all, count);
+    for (aio__slot *slot = heap->free[class_]; slot; slot = slot->next) aio__trim_of(all, count, slot)->free_++;
+    aio__trim_blocks(heap, class_, all, count);
+    aio__os.free(all);
+}
+
+/* None of its objects lives. */
+static void aio__trim_empty(aio__heap *heap, size_t class_)
+{
+    aio__block_head *newest = heap->blocks[class_];
+    while (newest->next) {
+        aio__block_head *block = newest->next;
+        newest->next = block->next;
+        aio__os.free(block);
+        heap->block_count[class_]--;
+        heap->block_total--;
+    }
+    heap->free[class_] = NULL;
+    heap->bump[class_] = (char *)newest + AIO__BLOCK_FIRST;
+}
+
+/* True if it found something to do. */
+static bool aio__heap_trim(aio__heap *heap)
+{
+    for (size_t i = 0; heap->block_total > AIO__TRIM_BLOCKS && i < AIO__CLASSES; i++) {
+        size_t slots = heap->block_count[i] * aio__slots_a_block((i + 1) * AIO__GRAIN);
+        if (heap->used[i] / 2 > heap->trimmed[i]) heap->trimmed[i] = UINT32_MAX; /* it has grown again */
+        if (heap->block_count[i] <= AIO__TRIM_BLOCKS || heap->used[i] > slots / 8) continue;
+        if (heap->used[i] && (slots > AIO__TRIM_SLOTS || heap->used[i] > heap->trimmed[i] / 8)) continue;
+        heap->trimmed[i] = heap->used[i];
+        if (heap->used[i]) aio__trim_class(heap, i);
+        else aio__trim_empty(heap, i);
+        return true;
+    }
+    return false;
 }
 
 static void aio__heap_clear(aio__heap *heap)
@@ -3421,6 +3549,7 @@ static void aio__heap_clear(aio__heap *heap)
         }
         heap->free[i] = NULL;
         heap->bump[i] = heap->end[i] = NULL;
+        heap->used[i] = heap->block_count[i] = heap->block_total = 0;
     }
 }
 
@@ -3894,6 +4023,15 @@ typedef struct aio__recent {
     int line;
 } aio__recent;
 
+/* Reports of one kind, which one format makes: the first few of a second are printed, the others are counted. */
+enum { AIO__REPORT_KINDS = 8, AIO__REPORTS_TOLD = 10, AIO__REPORTS_TOLD_DEBUG = 100 };
+typedef struct aio__reports {
+    const char *format;
+    int64_t     since;
+    uint32_t    told, counted;
+    char        latest[80]; /* the beginning of the latest that was counted */
+} aio__reports;
+
 /* What a turn, one step of a task or one work, has used of its budget. */
 typedef struct aio__turn {
     uint64_t id;       /* whose this is: aio__turn_id */
@@ -3973,6 +4111,8 @@ struct aio_loop {
     /* reports */
     aio_exception_handler *handler;
     void          *handler_arg;
+    aio__reports   reports[AIO__REPORT_KINDS];
+    int64_t        reports_due; /* when the counted ones are summed up; 0: there are none */
     int64_t        slow;      /* nanoseconds; 0: none */
     int64_t        poll_clock;/* when the poller was asked last */
     uint32_t       unpolled;  /* steps from then to the latest reading of the clock */
@@ -4022,6 +4162,56 @@ AIO_API void aio_loop_call_exception_handler(aio_loop *loop, const char *message
     aio_exception_print(exception, stderr);
 }
 
+static AIO__COLD void aio__reports_end(aio__reports *kind)
+{
+    if (kind->counted)
+        fprintf(stderr, "aio.h: %lu more of the kind of the above, the latest: %s\n", (unsigned long)kind->counted,
+                kind->latest);
+    memset(kind, 0, sizeof *kind);
+}
+
+/* Sums up what is older than a second, or all. */
+static AIO__COLD void aio__reports_sum(aio_loop *loop, int64_t now)
+{
+    loop->reports_due = 0;
+    for (int i = 0; i < AIO__REPORT_KINDS; i++) {
+        aio__reports *kind = &loop->reports[i];
+        if (now - kind->since >= 1000000000) aio__reports_end(kind);
+        else if (kind->counted && (!loop->reports_due || kind->since + 1000000000 < loop->reports_due))
+            loop->reports_due = kind->since + 1000000000;
+    }
+}
+
+/* The entry of a kind: its own, a free one, or that of the one whose second began first, which is over then. */
+static AIO__COLD aio__reports *aio__reports_of(aio_loop *loop, const char *format)
+{
+    aio__reports *first = loop->reports;
+    for (int i = 0; i < AIO__REPORT_KINDS; i++) {
+        aio__reports *kind = &loop->reports[i];
+        if (kind->format == format) return kind;
+        if (kind->since < first->since) first = kind;
+    }
+    aio__reports_end(first);
+    first->format = format;
+    first->since = aio__os.clock();
+    return first;
+}
+
+/* True if it is only counted. */
+static AIO__COLD bool aio__report_counted(aio_loop *loop, const char *format, const char *message)
+{
+    aio__reports_sum(loop, aio__os.clock());
+    aio__reports *kind = aio__reports_of(loop, format);
+    if (kind->told < (loop->debug ? AIO__REPORTS_TOLD_DEBUG : AIO__REPORTS_TOLD)) {
+        kind->told++;
+        return false;
+    }
+    kind->counted++;
+    snprintf(kind->latest, sizeof kind->latest, "%s", message);
+    if (!loop->reports_due) loop->reports_due = kind->since + 1000000000;
+    return true;
+}
+
 AIO__PRINTF(3, 4)
 static AIO__COLD void aio__report(aio_loop *loop, const aio_exception *exception, const char *format, ...)
 {
@@ -4030,7 +4220,8 @@ static AIO__COLD void aio__report(aio_loop *loop, const aio_exception *exception
     va_start(arguments, format);
     aio__message_make(message, format, arguments);
     va_end(arguments);
-    aio_loop_call_exception_handler(loop, message, exception);
+    if (!loop || loop->handler || !aio__report_counted(loop, format, message))
+        aio_loop_call_exception_handler(loop, message, exception);
 }
 
 /* Where a coroutine's function was written; the function answers itself, without running. */
@@ -6272,9 +6463,10 @@ static void aio__look(aio_loop *loop)
 static int64_t aio__poll_timeout(aio_loop *loop)
 {
     if (loop->stopping || !aio__ring_empty(&loop->ready)) return 0;
-    if (!loop->entry_count) return -1;
-    int64_t left = loop->entries[0].when - loop->now;
-    return left > 0 ? left : 0;
+    if (!loop->entry_count && !loop->reports_due) return -1;
+    int64_t first = loop->entry_count ? loop->entries[0].when : INT64_MAX;
+    if (AIO__UNLIKELY(loop->reports_due && loop->reports_due < first)) first = loop->reports_due;
+    return first > loop->now ? first - loop->now : 0;
 }
 
 /* Trims the timers, asks the poller, queues what is due. 0, or the code of a poller that failed. */
@@ -6284,8 +6476,10 @@ AIO__NOINLINE static int aio__attend(aio_loop *loop, bool wait)
     if (loop->left != loop->span) aio__look(loop);
     loop->attend = false;
     int64_t timeout = wait ? aio__poll_timeout(loop) : 0;
+    if (timeout != 0 && (aio__heap_trim(&loop->frames) || aio__heap_trim(&loop->pool))) timeout = 0;
     if (loop->poller->wait(loop, timeout) < 0) return errno;
     if (timeout != 0) loop->step_clock = loop->now = aio__os.clock();
+    if (AIO__UNLIKELY(loop->reports_due && loop->reports_due <= loop->now)) aio__reports_sum(loop, loop->now);
     loop->poll_clock = loop->now;
     loop->unpolled = 0;
     aio__timers_run(loop);
@@ -6655,6 +6849,25 @@ static void aio__loop_at_close(aio_loop *loop, aio__closer *closer)
     loop->closers = closer;
 }
 
+/* What a loop has of one kind; its closing ends what is left of them. */
+typedef struct aio__owned {
+    aio__closer closer;
+    aio__node   ring;
+} aio__owned;
+
+/* The one at that place in the loop, made when it is needed first: `size` bytes that begin with it, the others zero.
+ * NULL without memory. */
+static void *aio__owned_of(aio_loop *loop, void **place, size_t size, void (*end)(aio_loop *, aio__closer *))
+{
+    aio__owned *owned = (aio__owned *)*place;
+    if (owned || !(owned = (aio__owned *)aio__calloc(size))) return owned;
+    aio__ring_clear(&owned->ring);
+    owned->closer.close = end;
+    aio__loop_at_close(loop, &owned->closer);
+    *place = owned;
+    return owned;
+}
+
 static AIO__COLD void aio__calls_close(aio_loop *loop)
 {
     for (uint32_t i = 0; i < loop->slot_capacity; i++) {
@@ -6700,6 +6913,7 @@ AIO_API AIO__COLD int aio_loop_close(aio_loop *loop)
     if (loop->wake_write != loop->wake_read) aio__os.close(loop->wake_write);
     aio__calls_close(loop);
     aio__frames_close(loop);
+    aio__reports_sum(loop, INT64_MAX);
     aio__timers_close(loop);
     loop->poller->close(loop);
     loop->closed = true;
@@ -10064,25 +10278,6 @@ static void aio__lookup_destroy(aio_future *future)
 
 static const aio__ops aio__lookup_ops = { "getaddrinfo", aio__lookup_cancel, aio__lookup_destroy, NULL };
 
-/* What a loop has of one kind; its closing ends what is left of them. */
-typedef struct aio__owned {
-    aio__closer closer;
-    aio__node   ring;
-} aio__owned;
-
-/* The one at that place in the loop, made when it is needed first: `size` bytes that begin with it, the others zero.
- * NULL without memory. */
-static void *aio__owned_of(aio_loop *loop, void **place, size_t size, void (*end)(aio_loop *, aio__closer *))
-{
-    aio__owned *owned = (aio__owned *)*place;
-    if (owned || !(owned = (aio__owned *)aio__calloc(size))) return owned;
-    aio__ring_clear(&owned->ring);
-    owned->closer.close = end;
-    aio__loop_at_close(loop, &owned->closer);
-    *place = owned;
-    return owned;
-}
-
 /* Open lookups become orphans. */
 AIO__COLD static void aio__lookups_close(aio_loop *loop, aio__closer *closer)
 {
@@ -12289,23 +12484,18 @@ static void aio__streams_close(aio_loop *loop, aio__closer *closer);
 
 /* The ring of what is open in a loop, and the closer that ends it with the loop. */
 typedef struct aio__streams {
-    aio__closer closer;
-    aio__node   ring, servers;
+    aio__owned  owned;
+    aio__node   servers;
     int         spare;   /* a descriptor in reserve for the servers, see aio__server_accept; -1: none */
     bool        closing; /* the stream that ends now ends with the loop */
 } aio__streams;
 
 static aio__streams *aio__streams_of(aio_loop *loop)
 {
-    if (loop->streams) return (aio__streams *)loop->streams;
-    aio__streams *streams = (aio__streams *)aio__calloc(sizeof *streams);
-    if (!streams) return NULL;
-    aio__ring_clear(&streams->ring);
+    aio__streams *streams = (aio__streams *)aio__owned_of(loop, &loop->streams, sizeof *streams, aio__streams_close);
+    if (!streams || streams->servers.next) return streams;
     aio__ring_clear(&streams->servers);
     streams->spare = -1;
-    streams->closer.close = aio__streams_close;
-    aio__loop_at_close(loop, &streams->closer);
-    loop->streams = streams;
     return streams;
 }
 
@@ -12333,7 +12523,7 @@ static aio_stream *aio__stream_over(aio_loop *loop, int fd, size_t limit)
         return NULL;
     }
     s->d.ready = AIO__WRITE;
-    aio__ring_insert(&streams->ring, &s->link);
+    aio__ring_insert(&streams->owned.ring, &s->link);
     return s;
 }
 
@@ -13275,14 +13465,14 @@ static void aio__streams_end(aio__streams *streams, aio__node *ring)
 /* The loop closes: so does every socket. */
 static void aio__streams_close(aio_loop *loop, aio__closer *closer)
 {
-    aio__streams *streams = AIO__CONTAINER(closer, aio__streams, closer);
+    aio__streams *streams = AIO__CONTAINER(closer, aio__streams, owned.closer);
     while (!aio__ring_empty(&streams->servers)) {
         aio_server *server = AIO__CONTAINER(streams->servers.next, aio_server, link);
         aio_server_close(server);
         aio__streams_end(streams, &server->clients);
         aio__server_free(server);
     }
-    aio__streams_end(streams, &streams->ring);
+    aio__streams_end(streams, &streams->owned.ring);
     while (loop->buffers) {
         char *buffer = aio__read_buffer_take(loop);
         aio__free(buffer);
@@ -24922,8 +25112,7 @@ static void aio__session_unref(aio_session *session);
 /* ---- the loop's sessions ---- */
 
 typedef struct aio__sessions {
-    aio__closer   closer;
-    aio__node     ring;
+    aio__owned    owned;
     aio_session **buckets; /* by their addresses, a power of two */
     size_t        bucket_count, count;
 } aio__sessions;
@@ -24968,9 +25157,9 @@ static bool aio__sessions_grow(aio__sessions *sessions)
     aio__free(sessions->buckets);
     sessions->buckets = buckets;
     sessions->bucket_count = count;
-    for (aio__node *node = sessions->ring.next; node != &sessions->ring; node = node->next)
+    for (aio__node *node = sessions->owned.ring.next; node != &sessions->owned.ring; node = node->next)
         AIO__CONTAINER(node, aio_session, link)->same = NULL;
-    for (aio__node *node = sessions->ring.next; node != &sessions->ring; node = node->next) {
+    for (aio__node *node = sessions->owned.ring.next; node != &sessions->owned.ring; node = node->next) {
         aio_session *session = AIO__CONTAINER(node, aio_session, link);
         *aio__session_place(sessions, session) = session;
     }
@@ -24998,9 +25187,9 @@ static void aio__session_clear(aio_session *session)
 /* The loop closes: what was forgotten goes with it. */
 static void aio__sessions_close(aio_loop *loop, aio__closer *closer)
 {
-    aio__sessions *sessions = AIO__CONTAINER(closer, aio__sessions, closer);
-    while (!aio__ring_empty(&sessions->ring)) {
-        aio_session *session = AIO__CONTAINER(sessions->ring.next, aio_session, link);
+    aio__sessions *sessions = AIO__CONTAINER(closer, aio__sessions, owned.closer);
+    while (!aio__ring_empty(&sessions->owned.ring)) {
+        aio_session *session = AIO__CONTAINER(sessions->owned.ring.next, aio_session, link);
         for (aio__node *at = session->live.next; at != &session->live; at = at->next) {
             aio__operation *op = AIO__CONTAINER(at, aio__operation, node);
             for (aio__node *node = op->replies.next; node != &op->replies; node = node->next)
@@ -25016,14 +25205,7 @@ static void aio__sessions_close(aio_loop *loop, aio__closer *closer)
 
 static aio__sessions *aio__sessions_of(aio_loop *loop)
 {
-    if (loop->sessions) return (aio__sessions *)loop->sessions;
-    aio__sessions *sessions = (aio__sessions *)aio__calloc(sizeof *sessions);
-    if (!sessions) return NULL;
-    aio__ring_clear(&sessions->ring);
-    sessions->closer.close = aio__sessions_close;
-    aio__loop_at_close(loop, &sessions->closer);
-    loop->sessions = sessions;
-    return sessions;
+    return (aio__sessions *)aio__owned_of(loop, &loop->sessions, sizeof(aio__sessions), aio__sessions_close);
 }
 
 /* Whether it is one of the loop's that is not closed; `session` may be what was one once. */
@@ -26222,7 +26404,7 @@ AIO_API aio_session *aio_session_open_with(const aio_session_options *options)
     session->connector.loop = loop;
     session->refs = 1;
     aio__ring_clear(&session->live);
-    aio__ring_insert(&sessions->ring, &session->link);
+    aio__ring_insert(&sessions->owned.ring, &session->link);
     *aio__session_place(sessions, session) = session;
     sessions->count++;
     int code = aio__session_fill(session, options);

@@ -544,3 +544,36 @@ TEST(debug_dropped_futures_are_named)
             printf("# %s, wanted %s\n", debug_told.text, wanted);
     }
 }
+
+/* Reports of one kind are counted after the first ten of a second, and summed up after it; a handler gets each. */
+TEST(debug_reports_are_summed_up)
+{
+    char text[8192];
+    size_t length;
+    aio_loop *loop = aio_new_event_loop();
+    FILE *file = tmpfile();
+    int saved = dup(STDERR_FILENO), lines = 0;
+    CHECK(loop && file);
+    fflush(stderr);
+    dup2(fileno(file), STDERR_FILENO);
+    for (int i = 0; i < 5000; i++) aio__report(loop, NULL, "many: %d", i);
+    aio__report(loop, NULL, "another: %d", 1);
+    CHECK_INT(aio_loop_run_until_complete(loop, aio__sleep_until(loop, seam_now + 1500000000), NULL), 0);
+    for (int i = 0; i < 12; i++) aio__report(loop, NULL, "many: %d", i);
+    aio_loop_set_exception_handler(loop, on_report, NULL);
+    for (int i = 0; i < 20; i++) aio__report(loop, NULL, "many: %d", i);
+    CHECK_INT(now.reports, 20);
+    now.reports = 0;
+    aio_loop_free(loop);
+    dup2(saved, STDERR_FILENO);
+    close(saved);
+    rewind(file);
+    length = fread(text, 1, sizeof text - 1, file);
+    text[length] = 0;
+    fclose(file);
+    for (size_t i = 0; i < length; i++) lines += text[i] == '\n';
+    CHECK_INT(lines, 10 + 1 + 1 + 10 + 1);
+    CHECK(strstr(text, "many: 9\naio.h: another: 1\naio.h: 4990 more of the kind of the above, the latest: many: 4999\n"
+                       "aio.h: many: 0\n"));
+    CHECK(strstr(text, "many: 9\naio.h: 2 more of the kind of the above, the latest: many: 11\n"));
+}

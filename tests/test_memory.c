@@ -188,3 +188,38 @@ TEST(memory_buffers_are_compacted)
     CHECK(!aio__buffer_reserve(&buffer, SIZE_MAX / 2));
     aio__free(buffer.data);
 }
+
+/* Slabs go back when most of what was in them has gone and the loop has nothing to do; what is left is as it was. */
+struct memory_goes_back { aio_task task; aio_future **all; int i; uint32_t most; };
+SCENARIO(memory_goes_back, .skip = KIND_ALLOC | KIND_CALL | KIND_SLICE | KIND_CANCEL) /* 40,000 allocations */
+{
+    enum { COUNT = 40000 };
+    AIO_BEGIN(memory_goes_back);
+    self->all = calloc(COUNT, sizeof *self->all);
+    for (self->i = 0; self->i < COUNT; self->i++) {
+        self->all[self->i] = aio_future_create();
+        REQUIRE(self->all[self->i]);
+    }
+    self->most = aio__running->frames.block_total;
+    for (self->i = 0; self->i < COUNT; self->i++) {
+        if (self->i % 5000 == 77) continue;
+        aio_unref(self->all[self->i]);
+        self->all[self->i] = NULL;
+    }
+    CHECK_INT(aio__running->frames.block_total, self->most);
+    AIO_AWAIT(aio_sleep(0.01));
+    if (!aio__os.plain) {
+        CHECK(self->most > 20);
+        CHECK(aio__running->frames.block_total < 16);
+    }
+    for (self->i = 0; self->i < COUNT; self->i++) {
+        CHECK((self->all[self->i] != NULL) == (self->i % 5000 == 77));
+        CHECK(!self->all[self->i] || !aio_future_done(self->all[self->i]));
+        if (!self->all[self->i]) self->all[self->i] = aio_future_create();
+        REQUIRE(self->all[self->i]);
+    }
+    AIO_FINALLY;
+    if (self->all) aio_unref_all(self->all, COUNT);
+    free(self->all);
+    AIO_END;
+}
