@@ -21618,7 +21618,7 @@ typedef enum {
     AIO__WORD_CONTENT_LENGTH, AIO__WORD_TRANSFER_ENCODING, AIO__WORD_KEEP_ALIVE
 } aio__word;
 
-static aio__word aio__http_word(aio_text word, bool is_name)
+static inline aio__word aio__http_word(aio_text word, bool is_name)
 {
     static const char words[][18] = {
         "", "host", "close", "expect", "upgrade", "connection", "content-length", "transfer-encoding", "keep-alive"
@@ -21628,8 +21628,10 @@ static aio__word aio__http_word(aio_text word, bool is_name)
         0, 0, AIO__WORD_CONTENT_LENGTH, 0, 0, AIO__WORD_TRANSFER_ENCODING
     };
     unsigned at = word.length < sizeof by_length ? by_length[word.length] : 0;
+    if (!at) return AIO__WORD_OTHER;
     if (at == AIO__WORD_CONNECTION && !is_name) at = AIO__WORD_KEEP_ALIVE;
-    return at && aio__same_word(word.data, word.length, words[at], word.length) ? (aio__word)at : AIO__WORD_OTHER;
+    if (aio__lower(*word.data) != words[at][0]) return AIO__WORD_OTHER;
+    return aio__same_word(word.data, word.length, words[at], word.length) ? (aio__word)at : AIO__WORD_OTHER;
 }
 
 static void aio__http_connection(aio__http_head *head, aio_text value)
@@ -21674,7 +21676,8 @@ static int aio__http_known_field(aio__http_head *head, aio_text name, aio_text v
 }
 
 /* Notes the place of a field, which has been checked. */
-static int aio__http_add_field(aio__http_head *head, const char *data, size_t at, size_t colon, size_t from, size_t to)
+static inline int aio__http_add_field(aio__http_head *head, const char *data, size_t at, size_t colon, size_t from,
+                                      size_t to)
 {
     aio__field *field = &head->headers->fields[head->fields++];
     field->name = (uint32_t)at;
@@ -21729,27 +21732,58 @@ static inline size_t aio__http_run(const char *data, size_t i, size_t n)
         uint64_t word, delete_mark;
         memcpy(&word, data + i, 8);
         delete_mark = word ^ (ones * 0x7f);
-        if ((((word - ones * 0x20) & ~word) | ((delete_mark - ones) & ~delete_mark)) & high) break;
+        word = (((word - ones * 0x20) & ~word) | ((delete_mark - ones) & ~delete_mark)) & high;
+        if (!word) continue;
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+        return i + (size_t)__builtin_ctzll(word) / 8; /* the lowest mark is right in any case */
+#else
+        break;
+#endif
     }
     while (i < n && (unsigned char)data[i] >= 0x20 && data[i] != 0x7f) i++;
     return i;
 }
 
-/* A header line as nearly all are, whole, in one pass. Gives where the next one begins; 0 for any other line, of which
- * aio__http_line says what it is. *code: of a field that is refused. */
-static inline size_t aio__http_plain_line(aio__http_head *head, const char *data, size_t at, size_t n, int *code)
+/* The first byte from i on that no token has, or n. Eight at a time while they are letters and '-', as in names. */
+static inline size_t aio__http_token(const char *data, size_t i, size_t n)
 {
-    size_t i = at, from, to, end;
-    if (n > head->limits.total) n = head->limits.total;
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    const uint64_t ones = UINT64_C(0x0101010101010101), high = ones << 7;
+    for (; n - i >= 8; i += 8) {
+        uint64_t word, low, dash, fit;
+        memcpy(&word, data + i, 8);
+        low = (word | ones * 0x20) & ~high;
+        dash = word ^ (ones * '-');
+        fit = (low + ones * (0x80 - 'a')) & ~(low + ones * (0x7f - 'z')); /* a letter */
+        fit = (fit | ~(((dash & ~high) + ~high) | dash)) & ~word & high;
+        if (fit == high) continue;
+        i += (size_t)__builtin_ctzll(fit ^ high) / 8;
+        break;
+    }
+#endif
     while (i < n && aio__is(data[i], AIO__TOKEN)) i++;
-    if (i >= n || i == at || data[i] != ':') return 0;
-    for (from = i + 1; from < n && data[from] == ' ';) from++;
-    end = to = aio__http_run(data, from, n);
-    if (n - end < 2 || data[end] != '\r' || data[end + 1] != '\n' || end - at > head->limits.field
-        || head->fields >= head->limits.count || head->fields >= head->headers->room) return 0;
-    while (to > from && data[to - 1] == ' ') to--;
-    *code = aio__http_add_field(head, data, at, i, from, to);
-    return end + 2;
+    return i;
+}
+
+/* Header lines as nearly all are, whole ones, from `at` on, in one pass. Gives where the first other one begins, of which
+ * aio__http_line says what it is. *code: of a field that is refused. */
+static inline size_t aio__http_plain_lines(aio__http_head *head, const char *data, size_t at, size_t n, int *code)
+{
+    const size_t field_max = head->limits.field;
+    const uint32_t room = head->headers->room, most = room < head->limits.count ? room : head->limits.count;
+    if (n > head->limits.total) n = head->limits.total;
+    while (at < n && head->fields < most && !*code) {
+        size_t colon = aio__http_token(data, at, n), from = colon + 1, end, to;
+        if (from >= n || colon == at || data[colon] != ':') break;
+        if (data[from] == ' ') from++;
+        end = to = aio__http_run(data, from, n);
+        if (n - end < 2 || data[end] != '\r' || data[end + 1] != '\n' || end - at > field_max) break;
+        while (from < to && data[from] == ' ') from++;
+        while (to > from && data[to - 1] == ' ') to--;
+        *code = aio__http_add_field(head, data, at, colon, from, to);
+        at = end + 2;
+    }
+    return at;
 }
 
 /* What the fields say together. */
@@ -21922,12 +21956,12 @@ static inline int aio__http_head_feed(aio__http_head *head, const char *data, si
 {
     int code = 0;
     while (head->scanned < n) {
-        size_t at = head->line, next = 0;
-        if (head->started && head->scanned == at) next = aio__http_plain_line(head, data, at, n, &code);
-        if (next) head->scanned = head->line = next;
+        size_t at = head->line;
+        if (head->started && head->scanned == at)
+            at = head->scanned = head->line = aio__http_plain_lines(head, data, at, n, &code);
         if (code) return code;
-        if (next) continue;
-        const char *lf = (const char *)memchr(data + head->scanned, '\n', n - head->scanned);
+        bool last = n - at >= 2 && data[at] == '\r' && data[at + 1] == '\n';
+        const char *lf = last ? data + at + 1 : (const char *)memchr(data + head->scanned, '\n', n - head->scanned);
         if (!lf) break;
         size_t end = (size_t)(lf - data);
         head->scanned = head->line = end + 1;
