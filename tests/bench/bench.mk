@@ -5,6 +5,7 @@
 #   make bench            both, then sizes, system calls a message and every table, also as build/bench/table.md
 #                         BENCH_ARGS="--rounds 3 echo tasks" runs a part (see tests/bench/run.py --help)
 #   make bench-size       only the sizes; make bench-counts only the system calls
+#   make bench-coding     only inflate and deflate beside zlib, JSON beside cJSON
 #   make bench-install    the distribution's packages that the peers need (Debian, as root)
 
 BENCH          := tests/bench
@@ -16,6 +17,7 @@ BENCH_MAKE      = $(MAKE) --no-print-directory -f $(firstword $(MAKEFILE_LIST))
 BENCH_GOAL     := $(.DEFAULT_GOAL)
 
 BENCH_PROGRAMS := bench_echo bench_tasks bench_http
+BENCH_CODING   := build/bench_coding
 BENCH_TOOLS    := launch echo_load
 BENCH_C        := $(BENCH_TOOLS) echo_raw echo_tls_raw timers_raw tasks_raw echo_uv echo_ev echo_event timers_uv \
                   timers_ev http_raw http_curl
@@ -24,6 +26,7 @@ BENCH_GOS      := echo http_client timers tasks
 bench: bench-programs
 	@$(BENCH_MAKE) -k bench-peers || echo 'bench: the peers that did not build are left out'
 	@$(BENCH_MAKE) bench-size bench-counts
+	@$(BENCH_MAKE) bench-coding || echo 'bench: coding and JSON were not measured'
 	$(BENCH)/run.py --markdown $(BENCH_OUT)/table.md $(BENCH_ARGS)
 
 # A program whose source is not there yet is named and counts for nothing.
@@ -38,6 +41,9 @@ bench-size: ## what including aio.h costs: parsing, compiling, bytes
 bench-counts: $(BENCH_TOOLS:%=$(BENCH_OUT)/%) $(BENCH_OUT)/echo_raw ## system calls an echo server makes for a message
 	@$(BENCH)/counts.py
 
+bench-coding: build/bench_coding ## inflate and deflate beside zlib, JSON beside cJSON
+	@$<
+
 bench-install: ## install the packages that the peers need (Debian, as root)
 	apt-get update
 	DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $$(cat $(BENCH)/packages)
@@ -45,6 +51,10 @@ bench-install: ## install the packages that the peers need (Debian, as root)
 $(BENCH_PROGRAMS:%=build/%): build/%: $(BENCH)/%.c $(BENCH)/src/common.h aio.h
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(BENCH_CFLAGS) -o $@ $< $(LDFLAGS) -lssl -lcrypto -lpthread
+
+build/bench_coding: $(BENCH)/bench_coding.c aio.h
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(BENCH_CFLAGS) -o $@ $< $(LDFLAGS) -lz -lcjson -lssl -lcrypto -lpthread
 
 $(BENCH_OUT)/echo_uv $(BENCH_OUT)/timers_uv: BENCH_LIBS = -luv
 $(BENCH_OUT)/echo_ev $(BENCH_OUT)/timers_ev: BENCH_LIBS = -lev
@@ -61,7 +71,7 @@ $(BENCH_GOS:%=$(BENCH_OUT)/go_%): $(BENCH_OUT)/go_%: $(BENCH)/go/%.go
 	@mkdir -p $(@D)
 	GO111MODULE=off $(BENCH_GO) build -o $@ $<
 
-.PHONY: bench bench-programs bench-peers bench-size bench-counts bench-install
+.PHONY: bench bench-programs bench-peers bench-size bench-counts bench-coding bench-install
 
 # The goal of a plain `make` is the including file's business.
 .DEFAULT_GOAL := $(BENCH_GOAL)
