@@ -2340,6 +2340,10 @@ typedef struct aio_session_options {
     /* for https; NULL: the default, which verifies. The session keeps a reference */
     aio_tls_context   *tls_context;
     bool               raise_for_status;  /* a status from 400 on is an error of the request: AIO_ESTATUS */
+    /* Where cookies of responses go, and those of requests without a Cookie field come from. The session keeps a
+     * reference. NULL: a jar of its own, made with the first cookie */
+    aio_cookie_jar    *cookie_jar;
+    bool               no_cookies;        /* neither. aiohttp: DummyCookieJar */
     /* gzip and deflate are neither asked for nor decoded. Else they are, but for a request with a Range and its 206 */
     bool               no_auto_decompress;
     bool               force_close;       /* no connection is kept for another request */
@@ -2379,6 +2383,8 @@ AIO_API aio_future *aio_session_close(aio_session *session);
 /* Connections that serve a request / that wait for the next one. */
 AIO_API size_t aio_session_busy(const aio_session *session);
 AIO_API size_t aio_session_idle(const aio_session *session);
+/* Its cookies; NULL while it has none. Borrowed. aiohttp: session.cookie_jar */
+AIO_API aio_cookie_jar *aio_session_cookie_jar(const aio_session *session);
 
 typedef struct aio_text_task { aio_task task; aio_text result; } aio_text_task;
 
@@ -25207,6 +25213,7 @@ static void aio__session_clear(aio_session *session)
     aio_headers_clear(&session->headers);
     aio_tls_context_unref(session->options.tls_context);
     aio_tls_context_unref(session->options.proxy_tls_context);
+    aio_cookie_jar_unref(session->options.cookie_jar);
     aio__free((void *)(uintptr_t)session->options.proxy);
     aio__free((void *)(uintptr_t)session->options.proxy_headers);
     aio__free((void *)(uintptr_t)session->options.local_host);
@@ -25680,6 +25687,16 @@ static bool aio__request_autos(aio__exchange *x, const struct aio__requesting *f
         || aio__http_put_named(&x->out, "Content-Length", aio__http_number(length, (uint64_t)x->length));
 }
 
+/* The jar's cookies, if no header gives some. False without memory. */
+static bool aio__request_cookies(aio__exchange *x, const struct aio__requesting *f)
+{
+    aio_cookie_jar *jar = f->session->options.cookie_jar;
+    aio_text cookies;
+    if (!jar || aio__requesting_has(f, "Cookie")) return true;
+    if (aio_cookie_jar_filter(jar, &x->url, &cookies)) return false;
+    return !cookies.data || aio__http_put_field(&x->out, aio__text("Cookie", 6), cookies);
+}
+
 /* Credentials that no header gives: the URL's, or those of .netrc; and the proxy's. False without memory. */
 static bool aio__request_credentials(aio__exchange *x, const struct aio__requesting *f)
 {
@@ -25735,7 +25752,8 @@ static bool aio__request_head(aio__exchange *x, const struct aio__requesting *f)
         aio__pair_next(&at, &name, &value);
         if (!aio__request_field(x, name, value)) return false;
     }
-    return aio__request_credentials(x, f) && aio__request_autos(x, f) && aio__buffer_append(&x->out, "\r\n", 2);
+    return aio__request_credentials(x, f) && aio__request_cookies(x, f) && aio__request_autos(x, f)
+        && aio__buffer_append(&x->out, "\r\n", 2);
 }
 
 /* The URL with base and parameters. 0, or a code with *reason. */
@@ -26073,6 +26091,19 @@ static void aio__exchange_keep(aio__exchange *x, aio__connection *connection)
     connection->keepalive = kept > 0 && its < most ? its : 0;
 }
 
+/* Puts the cookies of a head into the session's jar; one that the jar refuses is no error. 0 or ENOMEM. */
+static int aio__exchange_cookies(aio__exchange *x)
+{
+    aio_session_options *options = &x->op->session->options;
+    aio_text cookie;
+    for (size_t position = 0; !options->no_cookies && !x->head.is_connect
+         && aio_headers_next_of(&aio__exchange_reply(x)->response.headers, "Set-Cookie", &position, &cookie);) {
+        if (!options->cookie_jar && !(options->cookie_jar = aio_cookie_jar_open_with(NULL))) return ENOMEM;
+        if (aio_cookie_jar_update(options->cookie_jar, &x->url, cookie.data, cookie.length, NULL) == ENOMEM) return ENOMEM;
+    }
+    return 0;
+}
+
 /* The head is there: fills the response in, and takes a short body that came with it. 0 or a code. */
 static int aio__exchange_begin(aio__exchange *x)
 {
@@ -26086,6 +26117,7 @@ static int aio__exchange_begin(aio__exchange *x)
         return AIO_EHTTP;
     }
     x->switched = head->status == 101 || (head->status / 100 == 2 && head->is_connect);
+    if (aio__exchange_cookies(x)) return ENOMEM;
     response->status = head->status;
     response->version = head->minor;
     response->reason = head->reason.data ? head->reason.data : "";
@@ -26407,6 +26439,7 @@ static int aio__session_fill(aio_session *session, const aio_session_options *o)
     session->options = *o;
     session->options.tls_context = aio_tls_context_ref(o->tls_context);
     session->options.proxy_tls_context = aio_tls_context_ref(o->proxy_tls_context);
+    session->options.cookie_jar = o->no_cookies ? NULL : aio_cookie_jar_ref(o->cookie_jar);
     session->options.proxy = NULL;
     session->options.proxy_headers = NULL;
     if (!session->options.max_body) session->options.max_body = AIO_STREAM_READ_ALL_LIMIT;
@@ -26507,6 +26540,11 @@ AIO_API aio_future *aio_session_close(aio_session *session)
 
 AIO_API size_t aio_session_busy(const aio_session *session) { return session ? session->connector.busy_count : 0; }
 AIO_API size_t aio_session_idle(const aio_session *session) { return session ? session->connector.idle_count : 0; }
+
+AIO_API aio_cookie_jar *aio_session_cookie_jar(const aio_session *session)
+{
+    return session ? session->options.cookie_jar : NULL;
+}
 
 /* ============================================================================
  * 64. HTTP server: connections and handlers
