@@ -13389,6 +13389,9 @@ AIO_API aio_server_task *aio_start_unix_server_with(aio_client_handler *handler,
     return aio__serve_new(handler, arg, path, 0, &address, options);
 }
 
+/* It is a client of a server that stops. */
+static bool aio__server_is_closing(const aio_stream *s) { return s->server && s->server->closing; }
+
 AIO_API int aio_server_port(const aio_server *server) { return server ? server->port : 0; }
 AIO_API size_t aio_server_client_count(const aio_server *server) { return server ? server->client_count : 0; }
 
@@ -26557,6 +26560,7 @@ AIO_API aio_cookie_jar *aio_session_cookie_jar(const aio_session *session)
 enum {
     AIO__REQUEST_MAX = 1048576,  /* default of max_body */
     AIO__SKIP_MAX = 262144,      /* bytes of a body nobody reads that are skipped to keep the connection; else: close */
+    AIO__IDLE_MAX = 4096,        /* bytes of a buffer that an idle connection keeps */
     AIO__PIPELINED = 8,          /* messages of a turn's budget that a request counts as which has come with another */
     AIO__TAKE_MIN = 65536,       /* bytes of an answer that a client must take in each write_timeout */
     /* After the last answer the connection closes in stages (RFC 9112 9.6): our direction ends, what comes is dropped,
@@ -26688,9 +26692,21 @@ static void aio__served_close(aio__served *r)
     aio__pool_free(&loop->pool, r, sizeof *r);
 }
 
+/* Gives back what a large request has needed. */
+static void aio__served_trim(aio__buffer *buffer)
+{
+    if (buffer->capacity <= AIO__IDLE_MAX) return;
+    aio__free(buffer->data);
+    memset(buffer, 0, sizeof *buffer);
+}
+
 /* Makes it ready for the next head. */
 static void aio__served_reset(aio__served *r)
 {
+    aio__served_trim(&r->in.content);
+    aio__served_trim(&r->out);
+    aio__served_trim(&r->parts);
+    if (r->request.headers.capacity > AIO__IDLE_MAX) aio_headers_clear(&r->request.headers);
     aio__http_head_reset(&r->head, &r->request.headers, true);
     aio__body_reset(&r->in);
     r->answer = AIO__UNANSWERED;
@@ -26755,11 +26771,11 @@ static int aio__served_receive(aio__served *r)
     size_t used = 0;
     if (r->idle && unread.length) {
         r->idle = false;
-        r->in.watch.deadline = aio__after(s->loop, r->service->header);
+        r->in.watch.deadline = aio__after(r->in.watch.loop, r->service->header);
     }
     int code = aio__http_head_feed(&r->head, unread.data, unread.length, &used);
     if (code == AIO__MORE) {
-        if (aio__stream_ended(s) || (r->idle && s->server && s->server->closing)) return AIO__QUIT;
+        if (aio__stream_ended(s) || (r->idle && aio__server_is_closing(s))) return AIO__QUIT;
         return aio__watch_arm(&r->in.watch) ? AIO__MORE : 503;
     }
     if (code) return r->head.refuse;
@@ -26824,7 +26840,7 @@ static int aio__answer_head(aio__served *r, int status, const aio_respond_option
     r->chunked = !empty && !known && r->request.version > 0;
     if (o->close || tunnel || (!known && !r->chunked && !empty)
         || aio__served_continues(r) /* the client may send the body, or not */
-        || (r->stream->server && r->stream->server->closing) || !aio__served_will_skip(r)) r->keep = false;
+        || aio__server_is_closing(r->stream) || !aio__served_will_skip(r)) r->keep = false;
     out->start = out->end = 0;
     if (!aio__http_put_status(out, status)) return ENOMEM;
     const char *const fields[][2] = {
@@ -26847,7 +26863,7 @@ static void aio__answer_taken(aio__timer *timer);
 
 static bool aio__answer_watch(aio__served *r)
 {
-    aio_loop *loop = r->stream->loop;
+    aio_loop *loop = r->in.watch.loop;
     r->writing = aio__timer_start(loop, aio__after(loop, r->service->write), aio__answer_taken, r);
     return r->writing != NULL;
 }
@@ -26884,7 +26900,7 @@ static aio_future *aio__answer_send(aio__served *r, const aio_text *pieces, size
     }
     if (!code) return aio_stream_drain(s);
     r->keep = false;
-    if (s->error) return aio__failed_future(s->loop, aio_exception_ref(s->error));
+    if (aio__stream_error(s)) return aio__failed_future(r->in.watch.loop, aio_exception_ref(aio__stream_error(s)));
     return aio__failure(code, "the answer to %.32s %.200s: %s", r->request.method.data,
                         r->request.target.data, aio_code_text(code));
 }
@@ -27092,7 +27108,7 @@ AIO_API aio_stream_task *aio_request_upgrade_with(aio_request *request, const ai
     r->answer = AIO__ANSWERED;
     r->upgraded = true;
     r->keep = false;
-    aio__timer_cancel(r->stream->loop, r->writing);
+    aio__timer_cancel(r->in.watch.loop, r->writing);
     r->writing = NULL;
     return (aio_stream_task *)(void *)upgrading;
 }
@@ -27119,14 +27135,14 @@ static void aio__served_refuse(aio__served *r, int status)
 static void aio__served_error(aio__served *r, const aio_exception *why)
 {
     aio_stream *s = r->stream;
-    if (s->error) { /* the client has gone */
+    if (aio__stream_error(s)) { /* the client has gone */
         r->keep = false;
         return;
     }
     int status = r->too_large ? 413 : r->bad_body ? 400 : why->code == AIO_ETIMEOUT && r->late_body ? 408
                : why->code == ENOMEM ? 503 : 500;
     if (status >= 500)
-        aio__report(s->loop, why, "error in the handler of %.32s %.200s", r->request.method.data,
+        aio__report(r->in.watch.loop, why, "error in the handler of %.32s %.200s", r->request.method.data,
                     r->request.target.data);
     if (r->answer == AIO__UNANSWERED) aio__served_refuse(r, status);
     r->keep = false;
@@ -27136,7 +27152,7 @@ static void aio__served_error(aio__served *r, const aio_exception *why)
 static void aio__served_settle(aio__served *r)
 {
     if (r->answer == AIO__UNANSWERED && !aio__stream_error(r->stream)) {
-        aio__report(r->stream->loop, NULL, "the handler of %.32s %.200s gave no answer",
+        aio__report(r->in.watch.loop, NULL, "the handler of %.32s %.200s gave no answer",
                     r->request.method.data, r->request.target.data);
         aio__served_refuse(r, 500);
     }
@@ -27144,7 +27160,7 @@ static void aio__served_settle(aio__served *r)
         r->keep = false;
         if (!r->chunked && r->left == UINT64_MAX) aio_stream_abort(r->stream); /* its end would look like the body's */
     }
-    if (r->stream->server && r->stream->server->closing) r->keep = false;
+    if (aio__server_is_closing(r->stream)) r->keep = false;
 }
 
 /* Skips what the handler has left of the body. AIO__MORE, or 0 when that is over, one way or the other. */
@@ -27171,7 +27187,7 @@ static int aio__served_drop(aio__served *r)
     aio_stream_consume(s, unread);
     r->skipped += unread;
     if (aio__stream_ended(s) || aio__stream_error(s) || r->skipped > AIO__LINGER_MAX || r->in.watch.expired) return 0;
-    int64_t until = aio__after(s->loop, AIO__LINGER_IDLE * INT64_C(1000000000));
+    int64_t until = aio__after(r->in.watch.loop, AIO__LINGER_IDLE * INT64_C(1000000000));
     return aio__watch_until(&r->in.watch, until < r->linger_until ? until : r->linger_until) ? AIO__MORE : 0;
 }
 
@@ -27189,7 +27205,7 @@ static void aio__served_half_close(aio__served *r)
     aio_stream_write_eof(r->stream);
     r->skipped = 0;
     r->in.watch.expired = false;
-    r->linger_until = aio__after(r->stream->loop, AIO__LINGER_TOTAL * INT64_C(1000000000));
+    r->linger_until = aio__after(r->in.watch.loop, AIO__LINGER_TOTAL * INT64_C(1000000000));
 }
 
 /* Waits as long as the step says AIO__MORE: for a head, for the rest of its body, for a client's end. The result is
@@ -27223,7 +27239,7 @@ static struct aio__serving_step *aio__served_wait(aio__served *r, int (*step)(ai
 static bool aio__served_turn_over(const aio__served *r)
 {
     return r->keep && aio_stream_unread(r->stream).length
-        && aio__turn_spent(r->stream->loop, r->request.headers.length + r->out.end, AIO__PIPELINED);
+        && aio__turn_spent(r->in.watch.loop, r->request.headers.length + r->out.end, AIO__PIPELINED);
 }
 
 struct aio__serving { aio_task task; aio__service *service; aio_stream *stream; aio__served *in; int code; };
@@ -27252,7 +27268,7 @@ static AIO_CORO(aio__serving)
             AIO_AWAIT(self->code, aio__served_wait(self->in, aio__served_skip));
             if (self->code) break;
         }
-        if (aio__served_turn_over(self->in)) AIO_AWAIT(aio__turn_end(self->stream->loop));
+        if (aio__served_turn_over(self->in)) AIO_AWAIT(aio__turn_end(self->in->in.watch.loop));
     } while (self->in->keep);
     if (aio__served_lingers(self->in)) {
         aio_stream_set_write_buffer_limits(self->stream, 0, 0);

@@ -655,6 +655,33 @@ SCENARIO(server_pipeline_flood, .may = { EPIPE, ECONNRESET, ENOTCONN, ETIMEDOUT 
     AIO_END;
 }
 
+/* A connection that is idle keeps nothing of the large request before. */
+struct server_trims { aio_task task; aio_server *server; aio_stream *stream; aio_text text; };
+SCENARIO(server_trims, .may = { EPIPE, ECONNRESET, ENOTCONN, ETIMEDOUT, AIO_EINCOMPLETE }, .skip = KIND_SLICE /* long */)
+{
+    AIO_BEGIN(server_trims);
+    AIO_AWAIT(self->server, aio_start_http_server(site_handler, NULL, "127.0.0.1", 0));
+    AIO_AWAIT(self->stream, aio_open_connection("127.0.0.1", aio_server_port(self->server)));
+    static char head[8000];
+    snprintf(head, sizeof head, "POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 500000\r\nX: %07000d\r\n\r\n", 1);
+    aio_stream_write(self->stream, head, strlen(head));
+    aio_stream_write(self->stream, plenty, 500000);
+    AIO_AWAIT(self->text, aio_stream_readuntil(self->stream, "\r\n\r\n", 4));
+    AIO_AWAIT(self->text, aio_stream_readexactly(self->stream, 500000));
+    AIO_AWAIT(aio_sleep(1));
+    const aio__node *node;
+    node = ((aio__service *)self->server->service)->requests.next;
+    if (CHECK(node != &((aio__service *)self->server->service)->requests)) {
+        const aio__served *r = AIO__CONTAINER(node, aio__served, node);
+        CHECK(r->in.content.capacity + r->out.capacity + r->parts.capacity <= 3 * AIO__IDLE_MAX);
+        CHECK(r->request.headers.capacity <= AIO__IDLE_MAX);
+    }
+    AIO_FINALLY;
+        aio_stream_abort(self->stream);
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
+
 TEST(server_bad_arguments)
 {
     aio_loop *loop = aio_new_event_loop();
