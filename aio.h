@@ -25971,7 +25971,7 @@ static bool aio__upload_connected(const struct aio__uploading *self)
 /* Sends a piece, or, for an empty one, what ends the body. 0 or a code. */
 static int aio__upload_piece(struct aio__uploading *self)
 {
-    char line[20];
+    char line[20] = "";
     aio_text piece = self->piece, pieces[3] = { aio__text(line, 0), piece, aio__text("\r\n", 2) };
     if (!aio__upload_connected(self)) return ECONNABORTED;
     self->sent += (int64_t)piece.length;
@@ -26102,7 +26102,8 @@ static int aio__exchange_cookies(aio__exchange *x)
     for (size_t position = 0; !options->no_cookies && !x->head.is_connect
          && aio_headers_next_of(&aio__exchange_reply(x)->response.headers, "Set-Cookie", &position, &cookie);) {
         if (!options->cookie_jar && !(options->cookie_jar = aio_cookie_jar_open_with(NULL))) return ENOMEM;
-        if (aio_cookie_jar_update(options->cookie_jar, &x->url, cookie.data, cookie.length, NULL) == ENOMEM) return ENOMEM;
+        int code = aio_cookie_jar_update(options->cookie_jar, &x->url, cookie.data, cookie.length, NULL);
+        if (code == ENOMEM) return code;
     }
     return 0;
 }
