@@ -134,11 +134,13 @@ examples_run() {
     sh tests/examples.sh "$folder"
 }
 
-# A C++ file with the declarations, and the implementation as C99: warnings beside each other, run together.
+# A C++ file (NAME COMPILER OPTION...) with the declarations, and the implementation as C99: warnings beside each other,
+# run together.
 cpp_beside_c() {
-    local binary=$out/beside-$1
+    local name=$1 binary=$out/beside-$1-$2
+    shift
     gcc -std=c99 -O2 -c -o "$binary-c.o" tests/cpp/implementation.c &&
-        "$@" -c -o "$binary.o" tests/cpp/coroutines.cpp &&
+        "$@" -c -o "$binary.o" "tests/cpp/$name.cpp" &&
         "$1" -o "$binary" "$binary.o" "$binary-c.o" $libs && timeout 60 "$binary"
 }
 
@@ -278,7 +280,8 @@ for compiler in g++ clang++; do
     cell "implementation $compiler c++20" object $compiler -x c++ -std=c++20 -O2 $warn "$out/implementation.c"
     with_examples "examples $compiler c++20" examples_run examples-$compiler $compiler -x c++ -std=c++20 \
         ${quick[$compiler]} $warn -DAIO_STATIC
-    cell "coroutines $compiler c++20, c99" cpp_beside_c $compiler -std=c++20 -O2 $warn
+    cell "coroutines $compiler c++20, c99" cpp_beside_c coroutines $compiler -std=c++20 -O2 $warn
+    cell "options $compiler c++11, c99" cpp_beside_c options $compiler -std=c++11 -O2 $warn
 done
 
 wait

@@ -111,7 +111,8 @@ SCENARIO(kinds_cancelled)
     AIO_END;
 }
 
-/* One that cannot stop ends when it does, and its waiter is cancelled then; one that completes itself has that result. */
+/* One that cannot stop ends when it does, and then its waiter is cancelled; one that completes itself keeps its
+ * result. */
 struct kinds_refuse { aio_task task; struct kind_work *work; int got; };
 SCENARIO(kinds_refuse)
 {

@@ -1,4 +1,5 @@
 /* Options: what a timeout may be, in every option and function that takes one; structs by pointer. */
+#include "options_with.h"
 
 /* What a call says of its arguments: 0 or a code. Takes the awaitable. */
 static int options_code(void *awaitable)
@@ -230,5 +231,27 @@ SCENARIO(options_at)
     } AIO_END_TRY
     AIO_TIMEOUT_AT(AIO_UNLIMITED) { AIO_AWAIT(aio_sleep(1)); }
     CHECK_INT(self->late, 1);
+    AIO_END;
+}
+
+TEST(options_by_pointer) { CHECK_INT(with_all(), 0); }
+
+/* Of tasks, which keep their type. */
+struct options_tasks { aio_task task; aio_task_group *group; struct options_block *made; };
+SCENARIO(options_tasks)
+{
+    static const aio_task_options named = { .name = "named" };
+    AIO_BEGIN(options_tasks);
+    REQUIRE(self->made = aio_create_task_with(AIO_CALL(options_block, .seconds = 1), &named));
+    CHECK_STR(aio_task_name(self->made), "named");
+    AIO_AWAIT(self->made);
+    REQUIRE(self->made = aio_create_task_with(AIO_CALL(options_block, .seconds = 1), NULL));
+    AIO_AWAIT(self->made);
+    AIO_TASK_GROUP(self->group) {
+        self->made = aio_task_group_create_task_with(self->group, AIO_CALL(options_block, .seconds = 1), &named);
+        REQUIRE(self->made);
+        CHECK_STR(aio_task_name(self->made), "named");
+        REQUIRE(aio_task_group_create_task_with(self->group, AIO_CALL(options_block, .seconds = 1), NULL));
+    }
     AIO_END;
 }
