@@ -444,7 +444,8 @@ AIO_API void  aio_unref_all(void *array, size_t count);
 
 AIO_API bool aio_future_done(const void *future);
 AIO_API bool aio_future_cancelled(const void *future);
-/* The error of a future that is done, or NULL; marks it as seen. Borrowed. asyncio: Future.exception */
+/* The error of a future that is done, or NULL; marks it as seen. Borrowed. asyncio: Future.exception, which raises where
+ * this gives NULL for a pending one, and the cancellation (AIO_ECANCELLED) for one that was cancelled. */
 AIO_API const aio_exception *aio_future_exception(void *future);
 /* Asks to cancel. False if it is done already. For a task: as aio_task_cancel. */
 AIO_API bool aio_future_cancel(void *future);
@@ -790,7 +791,8 @@ AIO_API aio_loop   *aio_runner_loop(aio_runner *runner);
 /* Runs the coroutine (taken); its tasks go on in the next run. As aio_run gives 0, 1 or 130, but prints nothing: the
  * error is put into `error` if that is not NULL (a new owner: aio_exception_unref). asyncio: Runner.run */
 AIO_API int         aio_runner_run(aio_runner *runner, void *coroutine, aio_exception **error);
-/* Ends as aio_run does. NULL is fine. asyncio: Runner.close */
+/* Takes the runner: ends as aio_run does, then frees it. NULL is fine. asyncio: Runner.close, after which the runner is
+ * still there, and says that it is closed. */
 AIO_API void        aio_runner_close(aio_runner *runner);
 
 /* A policy makes loops: its poller is what it is about. asyncio: policies */
@@ -839,8 +841,9 @@ typedef struct aio_handle {
     aio_loop *loop;
     uint32_t  index, generation; /* generation 0: none, the call failed (errno says why) */
 } aio_handle;
-/* callback(arg) in the next iteration, first come first served. On an error: generation 0 and errno: EINVAL, ENOMEM,
- * AIO_ELOOPCLOSED, AIO_EWRONGTHREAD. */
+/* callback(arg) in the next iteration, first come first served. A callback has no way to fail: unlike asyncio's it raises
+ * nothing that the loop would report. On an error: generation 0 and errno: EINVAL, ENOMEM, AIO_ELOOPCLOSED,
+ * AIO_EWRONGTHREAD. */
 AIO_API aio_handle aio_loop_call_soon(aio_loop *loop, aio_callback *callback, void *arg);
 /* ... `delay` seconds from now / at that time of aio_loop_time. In the order of their times, those that have passed,
  * too; equal times in the order made. */
@@ -1414,7 +1417,8 @@ enum { AIO_STREAM_LIMIT = 65536, AIO_STREAM_READ_ALL_LIMIT = 268435456 };
 
 /* Reads. One reader at a time: AIO_ERUNTIME for a second one. A read that is cancelled has taken nothing. The errors
  * are the system's codes (ECONNRESET, ...) in the phase "read", ENOMEM (nothing is lost), AIO_ETLS for a TLS
- * connection that ends without close_notify, ECONNABORTED when the stream is ended under the reader.
+ * connection that ends without close_notify, ECONNABORTED when the stream is ended under the reader (asyncio gives it
+ * what there is, as at the end of the stream).
  *
  * Up to n bytes, as soon as there are any; none at the end of the stream, which ends an AIO_ASYNC_FOR. asyncio:
  * StreamReader.read(n) */
@@ -1561,7 +1565,7 @@ AIO_API aio_server_task *aio_start_unix_server_with(aio_client_handler *handler,
 /* The port of its sockets; 0 for a unix socket. */
 AIO_API int  aio_server_port(const aio_server *server);
 /* Stops listening; clients go on. Idempotent. asyncio: Server.close / Takes the server: closes it, waits until the
- * last client has gone, then frees it. asyncio: wait_closed */
+ * last client has gone, then frees it. asyncio: wait_closed, which does not close an open one, but waits for its end */
 AIO_API void aio_server_close(aio_server *server);
 AIO_API aio_future *aio_server_wait_closed(aio_server *server);
 /* Cancels the handlers' tasks and closes their streams, sending what is left / dropping it. asyncio: close_clients,
