@@ -444,8 +444,8 @@ AIO_API void  aio_unref_all(void *array, size_t count);
 
 AIO_API bool aio_future_done(const void *future);
 AIO_API bool aio_future_cancelled(const void *future);
-/* The error of a future that is done, or NULL; marks it as seen. Borrowed. asyncio: Future.exception, which raises where
- * this gives NULL for a pending one, and the cancellation (AIO_ECANCELLED) for one that was cancelled. */
+/* The error of a future that is done, or NULL; marks it as seen. Borrowed. asyncio: Future.exception, which raises
+ * where this gives NULL for a pending one, and the cancellation (AIO_ECANCELLED) for one that was cancelled. */
 AIO_API const aio_exception *aio_future_exception(void *future);
 /* Asks to cancel. False if it is done already. For a task: as aio_task_cancel. */
 AIO_API bool aio_future_cancel(void *future);
@@ -841,8 +841,8 @@ typedef struct aio_handle {
     aio_loop *loop;
     uint32_t  index, generation; /* generation 0: none, the call failed (errno says why) */
 } aio_handle;
-/* callback(arg) in the next iteration, first come first served. A callback has no way to fail: unlike asyncio's it raises
- * nothing that the loop would report. On an error: generation 0 and errno: EINVAL, ENOMEM, AIO_ELOOPCLOSED,
+/* callback(arg) in the next iteration, first come first served. A callback has no way to fail: unlike asyncio's it
+ * raises nothing that the loop would report. On an error: generation 0 and errno: EINVAL, ENOMEM, AIO_ELOOPCLOSED,
  * AIO_EWRONGTHREAD. */
 AIO_API aio_handle aio_loop_call_soon(aio_loop *loop, aio_callback *callback, void *arg);
 /* ... `delay` seconds from now / at that time of aio_loop_time. In the order of their times, those that have passed,
