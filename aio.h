@@ -1,8 +1,8 @@
 /* aio.h: asyncio and aiohttp for C, in one file.
  * SPDX-License-Identifier: MIT-0 OR Unlicense
  *
- *   An event loop, coroutines, tasks, futures, gather and wait, TCP and TLS streams, and an HTTP/1.1 client and
- *   server, with nothing beyond libc and OpenSSL. Who knows asyncio knows the names.
+ *   An event loop, coroutines, tasks, futures, gather and wait, TCP and TLS streams, an HTTP/1.1 client and server,
+ *   JSON and gzip, with nothing beyond libc and OpenSSL. Who knows asyncio knows the names.
  *
  * FIRST PROGRAM
  *
@@ -19385,6 +19385,7 @@ static int aio__inflate_rest(aio_inflate *z, aio_text *in)
 {
     if (z->leave_rest) return AIO__STEP_STOP;
     z->bits = z->count = 0;
+    if (!in->length) return AIO__STEP_INPUT; /* in->data may be NULL */
     z->taken += in->length;
     in->data += in->length;
     in->length = 0;

@@ -494,4 +494,31 @@ TEST(coding_needs_memory_and_sense)
     ALWAYS(aio_inflate_all(&text, "", 0, NULL, .max_output = -2) == EINVAL);
     ALWAYS(aio_inflate_all(&text, "", 0, NULL) == AIO_ECODING);
     ALWAYS(aio_deflate_all(&text, "", 0, .level = 9) == EINVAL);
+    ALWAYS(aio_deflate_all_with(&text, NULL, 0, NULL) == 0 && text.length == 20); /* the defaults, of nothing */
+    aio_text back;
+    ALWAYS(aio_inflate_all_with(&back, text.data, text.length, NULL, NULL) == 0 && back.length == 0);
+    aio_text_clear(&text);
+    aio_text_clear(&back);
+}
+
+TEST(coding_takes_nothing_for_an_input)
+{
+    aio_inflate *z = aio_inflate_open_with(NULL);
+    aio_text none = { NULL, 0 }, in = { coding_gzip, sizeof coding_gzip - 1 };
+    char out[64];
+    size_t made;
+    CHECK_INT(aio_inflate_feed(z, &none, NULL, 0, &made), 0);
+    CHECK_INT(aio_inflate_feed(z, &in, out, 5, &made), 0);
+    CHECK_INT(made, 5);
+    CHECK_INT(aio_inflate_feed(z, &in, out + 5, sizeof out - 5, &made), 0);
+    CHECK_BYTES(out, made + 5, coding_hello);
+    CHECK_INT(aio_inflate_feed(z, &none, out, sizeof out, &made), 0);
+    in.data = "tail";
+    in.length = 4;
+    CHECK_INT(aio_inflate_feed(z, &in, out, sizeof out, &made), 0);
+    CHECK_INT(aio_inflate_feed(z, &none, out, sizeof out, &made), 0);
+    CHECK_INT(made, 0);
+    CHECK_INT(in.length, 0);
+    CHECK_INT(aio_inflate_end(z), 0);
+    aio_inflate_close(z);
 }

@@ -334,6 +334,8 @@ TEST(json_bounds_depth)
     aio_text_clear(&again);
     aio_json_free(root);
     CHECK(aio_json_parse("1", 1, NULL, .max_depth = -2) == NULL && errno == EINVAL);
+    CHECK(aio_json_parse_with(NULL, 0, &error, NULL) == NULL && errno == AIO_EJSON);
+    CHECK_STR(error.reason, "the text ends too early");
     free(text);
 }
 
