@@ -17387,10 +17387,26 @@ static const char *aio__url_shown(const char *url, char *text, size_t size)
     return text;
 }
 
+/* The block of a URL that is no longer one, for the next. */
+typedef struct aio__url_room { char *block; size_t size; } aio__url_room;
+
+/* A block of so many bytes, at least: room's, which gives up a smaller one; or a new one. NULL without memory. */
+static char *aio__url_block(aio__url_room *room, size_t size)
+{
+    char *block = room ? room->block : NULL;
+    if (!room) return (char *)aio__malloc(size);
+    room->block = NULL;
+    if (block && room->size >= size) return block;
+    aio__free(block);
+    room->size = size;
+    return (char *)aio__malloc(size);
+}
+
 /* Checks, normalises and writes the parts into a URL of their own; or fails at once, if `why` is set. Every byte may
  * become three; the authority is there once more, decoded. What is left of the room is for an IPv6 address, twice, and
  * for what joins the parts. */
-static int aio__url_compose(aio_url *url, const aio__url_parts *parts, const char *why, const char **reason)
+static int aio__url_compose_in(aio_url *url, const aio__url_parts *parts, const char *why, const char **reason,
+                               aio__url_room *room)
 {
     aio__url_writer writer;
     const aio__url_parts *p = parts;
@@ -17399,8 +17415,9 @@ static int aio__url_compose(aio_url *url, const aio__url_parts *parts, const cha
     memset(&writer, 0, sizeof writer);
     writer.url = url;
     if (!why) {
-        url->block = writer.at = (char *)aio__malloc(128 + p->scheme.length + 4 * p->authority.length
-            + 3 * (p->base_path.length + p->path.length + p->query.length + p->more.length + p->fragment.length));
+        size_t size = 128 + p->scheme.length + 4 * p->authority.length
+            + 3 * (p->base_path.length + p->path.length + p->query.length + p->more.length + p->fragment.length);
+        url->block = writer.at = aio__url_block(room, size);
         if (!url->block) code = ENOMEM;
         why = url->block ? aio__url_writer_write(&writer, p) : "out of memory";
     }
@@ -17427,11 +17444,22 @@ static const char *aio__url_read(const char *text, size_t length, aio__url_parts
     return why;
 }
 
-AIO_API int aio_url_parse(aio_url *url, const char *text, size_t length, const char **reason)
+static int aio__url_compose(aio_url *url, const aio__url_parts *parts, const char *why, const char **reason)
+{
+    return aio__url_compose_in(url, parts, why, reason, NULL);
+}
+
+/* As aio_url_parse, in a block that may be there already. */
+static int aio__url_parse_in(aio_url *url, const char *text, size_t length, const char **reason, aio__url_room *room)
 {
     aio__url_parts parts;
     const char *why = aio__url_read(text, length, &parts);
-    return aio__url_compose(url, &parts, why, reason);
+    return aio__url_compose_in(url, &parts, why, reason, room);
+}
+
+AIO_API int aio_url_parse(aio_url *url, const char *text, size_t length, const char **reason)
+{
+    return aio__url_parse_in(url, text, length, reason, NULL);
 }
 
 /* The authority as the URL's text has it, with user info. */
@@ -25132,6 +25160,7 @@ typedef struct aio__exchange {
     struct aio__uploading *upload; /* what sends a file or a producer's pieces, while it does */
     aio_exception *failure;    /* of that; owned */
     aio_url        url;
+    aio__url_room  room;       /* for the next url */
     aio_url        via;        /* the proxy that is asked in absolute form; or empty */
     aio__buffer    route;      /* the key, and the proxies of the tunnel, each with its NUL */
     aio_text       key;        /* of the connection: the origin, and all proxies on the way */
@@ -25141,6 +25170,7 @@ typedef struct aio__exchange {
     int            interim;    /* 1xx responses so far */
     bool           keep;       /* the connection may be used again after this exchange */
     bool           heard;      /* a byte of the response has come */
+    bool           url_in_room; /* url's block is of `room` */
     bool           upgrades;   /* the request has Upgrade, or is a CONNECT */
     bool           switched;   /* the server has agreed: the connection is not HTTP's any more */
     char           method[32];
@@ -25175,8 +25205,20 @@ static void aio__exchange_unload(aio__exchange *x)
     x->owns_fd = false;
 }
 
+/* The URL goes, and leaves its block for the next one. */
+static void aio__exchange_forget(aio__exchange *x)
+{
+    if (x->url_in_room) {
+        x->room.block = x->url.block;
+        memset(&x->url, 0, sizeof x->url);
+        x->url_in_room = false;
+    }
+    aio_url_clear(&x->url);
+}
+
 static void aio__reply_clear(aio__reply *r)
 {
+    aio__free(r->x.room.block);
     aio__exchange_unload(&r->x);
     aio_url_clear(&r->x.url);
     aio_url_clear(&r->x.via);
@@ -25372,7 +25414,7 @@ static void aio__reply_unref(aio__reply *r)
     if (session->spare_count < AIO__SPARES && !session->is_closed) {
         aio__body_reset(&r->in);
         aio__exchange_unload(&r->x);
-        aio_url_clear(&r->x.url);
+        aio__exchange_forget(&r->x);
         if (r->in.content.capacity > AIO__SPARE_CONTENT) {
             aio__free(r->in.content.data);
             memset(&r->in.content, 0, sizeof r->in.content);
@@ -25772,7 +25814,9 @@ static int aio__request_url(aio__exchange *x, const struct aio__requesting *f, c
     size_t length = strlen(f->url);
     *reason = "out of memory";
     int code = session->has_base ? aio_url_join(parsed, &session->base, f->url, length, reason)
-                                 : aio_url_parse(parsed, f->url, length, reason);
+             : f->param_count ? aio_url_parse(parsed, f->url, length, reason)
+                              : aio__url_parse_in(parsed, f->url, length, reason, &x->room);
+    x->url_in_room = !code && !session->has_base && !f->param_count;
     if (!code && f->param_count) {
         aio__buffer query = { NULL, 0, 0, 0 };
         aio_text name, value;
@@ -25859,7 +25903,7 @@ static int aio__exchange_prepare(aio__exchange *x, const struct aio__requesting 
     x->connect_at = aio__after(op->watch.loop, op->limits[AIO__TIMEOUT_CONNECT]);
     r->in.reading = r->in.watch.expired = r->in.watch.no_memory = r->in.watch.asked = false;
     memset(&r->response.times, 0, sizeof r->response.times);
-    aio_url_clear(&x->url);
+    aio__exchange_forget(x);
     if (x->via.block) aio_url_clear(&x->via);
     int code = aio__request_url(x, f, reason);
     if (!code) code = aio__request_route(x, f, reason);

@@ -243,3 +243,134 @@ SCENARIO(pool_starved, .may = CLIENT_MAY, .skip = KIND_ALLOC | KIND_CALL | KIND_
         if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
     AIO_END;
 }
+
+/* What a request on a kept connection costs: the client sends once and receives once, as its peer does, and neither
+ * allocates. */
+enum { KEPT = 20 };
+static long calls_but_polls(void)
+{
+    long all = 0;
+    for (int i = 0; i < CALLS; i++)
+        if (!strstr(seam_calls[i].name, "poll")) all += seam.calls[i];
+    return all;
+}
+struct pool_counts { aio_task task; aio_server *server; aio_session *session; aio_response *r; aio_text text;
+    char url[60]; int i; long calls, allocations; };
+SCENARIO(pool_counts, .may = CLIENT_MAY, .skip = KIND_ALLOC | KIND_CALL | KIND_SLICE /* they change the counts */)
+{
+    AIO_BEGIN(pool_counts);
+    script_says(&the_script, HEAD_5 "hello", END_STAY);
+    AIO_AWAIT(self->server, aio_start_server(scripted_handler, &the_script, "127.0.0.1", 0));
+    snprintf(self->url, sizeof self->url, "http://127.0.0.1:%d/some/path?and=query", aio_server_port(self->server));
+    self->session = aio_session_open();
+    REQUIRE(self->session);
+    for (self->i = 0; self->i < 2 * KEPT; self->i++) {
+        if (self->i == KEPT) {
+            self->calls = calls_but_polls();
+            self->allocations = seam.allocations;
+        }
+        AIO_AWAIT(self->r, aio_session_get(self->session, self->url));
+        AIO_AWAIT(self->text, aio_response_read(self->r));
+        CHECK_INT(self->text.length, 5);
+        aio_response_release(self->r);
+        self->r = NULL;
+    }
+    if (now.w->kind == KIND_PLAIN && !now.w->variant) {
+        CHECK_INT(calls_but_polls() - self->calls, 4 * KEPT);
+        CHECK_INT(seam.allocations - self->allocations, 0);
+    }
+    AIO_FINALLY;
+        aio_response_release(self->r);
+        AIO_AWAIT(aio_session_close(self->session));
+        aio_server_abort_clients(self->server);
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
+
+/* More origins than the table had room for, each with its own connection: all are found again. */
+struct pool_grows { aio_task task; aio_server *server; aio_session *session; struct get_url *get; int i; };
+SCENARIO(pool_grows, .may = CLIENT_MAY, .skip = KIND_CALL) /* the calls of forty equal requests fail no other way */
+{
+    AIO_BEGIN(pool_grows);
+    AIO_AWAIT(self->server, aio_start_http_server(site_handler, NULL, "0.0.0.0", 0));
+    self->session = aio_session_open();
+    REQUIRE(self->session);
+    for (self->i = 0; self->i < 40; self->i++) {
+        self->get = AIO_CALL(get_url, .session = self->session);
+        REQUIRE(self->get);
+        snprintf(self->get->url, sizeof self->get->url, "http://127.0.0.%d:%d/a", self->i % 20 + 1,
+                 aio_server_port(self->server));
+        self->get = aio_create_task(self->get);
+        AIO_AWAIT((struct get_url *)aio_ref(self->get));
+        CHECK_INT(self->get->reused, self->i >= 20);
+        aio_unref(self->get);
+        self->get = NULL;
+    }
+    CHECK_INT(aio_session_idle(self->session), 20);
+    CHECK_INT(self->session->connector.host_count, 20);
+    CHECK_INT(self->session->connector.bucket_count, 32);
+    AIO_FINALLY;
+        aio_unref(self->get);
+        AIO_AWAIT(aio_session_close(self->session));
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
+
+/* A user's Connection: close is meant for us, too, though the server would keep the connection. */
+struct pool_user_closes { aio_task task; aio_server *server; aio_session *session; aio_response *r; aio_text text;
+    char url[60]; int i; };
+SCENARIO(pool_user_closes, .may = CLIENT_MAY)
+{
+    static const char *const closes[] = { "connection", "Close", NULL };
+    AIO_BEGIN(pool_user_closes);
+    script_says(&the_script, HEAD_5 "hello", END_STAY);
+    AIO_AWAIT(self->server, aio_start_server(scripted_handler, &the_script, "127.0.0.1", 0));
+    snprintf(self->url, sizeof self->url, "http://127.0.0.1:%d/", aio_server_port(self->server));
+    self->session = aio_session_open();
+    REQUIRE(self->session);
+    for (self->i = 0; self->i < 2; self->i++) {
+        AIO_AWAIT(self->r, aio_session_get(self->session, self->url, .headers = closes));
+        AIO_AWAIT(self->text, aio_response_read(self->r));
+        aio_response_release(self->r);
+        self->r = NULL;
+        CHECK_INT(aio_session_idle(self->session), 0);
+        CHECK_INT(the_script.served, self->i + 1);
+    }
+    AIO_FINALLY;
+        aio_response_release(self->r);
+        AIO_AWAIT(aio_session_close(self->session));
+        aio_server_abort_clients(self->server);
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
+
+/* Many sessions: each is found, and one that has gone is not. */
+TEST(session_many)
+{
+    enum { MANY = 40 };
+    aio_session *sessions[MANY];
+    aio_loop *loop = aio_new_event_loop();
+    aio_set_event_loop(loop);
+    for (int i = 0; i < MANY; i++) sessions[i] = aio_session_open();
+    for (int i = 0; i < MANY; i++) CHECK(sessions[i] && aio__session_is_open(sessions[i]));
+    for (int i = 0; i < MANY; i += 2) CHECK_INT(client_code(loop, aio_session_close(sessions[i])), 0);
+    for (int i = 0; i < MANY; i++) CHECK_INT(aio__session_is_open(sessions[i]), i % 2);
+    CHECK_INT(client_code(loop, aio_session_close(sessions[0])), AIO_ERUNTIME);
+    for (int i = 1; i < MANY; i += 2) CHECK_INT(client_code(loop, aio_session_close(sessions[i])), 0);
+    aio_loop_free(loop);
+}
+
+/* What one of each takes. A change here is one of what a connection or a request costs. */
+TEST(struct_sizes)
+{
+    static const struct { const char *name; size_t size, most; } rows[] = {
+        { "aio__reply", sizeof(aio__reply), 1400 }, { "aio__served", sizeof(aio__served), 1100 },
+        { "aio_session", sizeof(aio_session), 1100 }, { "aio_stream", sizeof(aio_stream), 400 },
+        { "aio__operation", sizeof(aio__operation), 320 }, { "aio__requesting", sizeof(struct aio__requesting), 480 },
+        { "aio__connection", sizeof(aio__connection), 104 }, { "aio__body_reader", sizeof(aio__body_reader), 320 },
+        { "aio__http_head", sizeof(aio__http_head), 280 }, { "aio_task", sizeof(aio_task), 104 },
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        if (sizeof(void *) == 8 && !CHECK(rows[i].size <= rows[i].most))
+            printf("# %s: %zu bytes, at most %zu\n", rows[i].name, rows[i].size, rows[i].most);
+}
