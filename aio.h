@@ -3258,9 +3258,7 @@ typedef struct aio__heap {
     aio__slot       *free[AIO__CLASSES];
     char            *bump[AIO__CLASSES], *end[AIO__CLASSES]; /* what is left of the newest block of a class */
     aio__block_head *blocks[AIO__CLASSES];                   /* newest first */
-    uint32_t         used[AIO__CLASSES], block_count[AIO__CLASSES]; /* used: live objects */
-    uint32_t         trimmed[AIO__CLASSES]; /* how many were left when its blocks were looked through */
-    uint32_t         block_total;
+    uint32_t         block_count[AIO__CLASSES];
     aio__node        own;
 } aio__heap;
 
@@ -3340,15 +3338,11 @@ static void *aio__heap_refill(aio__heap *heap, size_t class_)
 {
     size_t slot = (class_ + 1) * AIO__GRAIN;
     aio__block_head *block = (aio__block_head *)aio__malloc(AIO__SLAB_BLOCK);
-    if (!block) {
-        heap->used[class_]--;
-        return NULL;
-    }
+    if (!block) return NULL;
     block->next = heap->blocks[class_];
     block->slot = slot;
     heap->blocks[class_] = block;
     heap->block_count[class_]++;
-    heap->block_total++;
     char *first = (char *)block + AIO__BLOCK_FIRST;
     heap->bump[class_] = first + slot;
     heap->end[class_] = (char *)block + AIO__SLAB_BLOCK;
@@ -3360,7 +3354,6 @@ static inline void *aio__heap_slot(aio__heap *heap, size_t size)
 {
     size_t class_ = (size - 1) / AIO__GRAIN;
     aio__slot *slot = heap->free[class_];
-    heap->used[class_]++;
     if (AIO__LIKELY(slot != NULL)) {
         heap->free[class_] = slot->next;
         return slot;
@@ -3376,7 +3369,6 @@ static inline void aio__heap_give(aio__heap *heap, void *memory, size_t size)
 {
     size_t class_ = (size - 1) / AIO__GRAIN;
     aio__slot *slot = (aio__slot *)memory;
-    heap->used[class_]--;
     slot->refs = 0;
     slot->next = heap->free[class_];
     heap->free[class_] = slot;
@@ -3435,12 +3427,11 @@ static void aio__heap_each(aio__heap *heap, void (*visit)(void *object, void *ar
 
 /* ---- memory that goes back ----
  *
- * When a loop has nothing to do, a class with more than AIO__TRIM_BLOCKS blocks gives most of them back: all but the
- * newest when none of its objects lives; else, when fewer than an eighth of its slots are in use, those that are wholly
- * free, but for a few. To find them its free list is gone through, O(n log n): one class at a time, none with more than
- * AIO__TRIM_SLOTS slots, and again only when seven eighths of what was left have gone, too. */
+ * Once the crowd of a loop has gone (aio__trim_look), each class with more than AIO__TRIM_BLOCKS blocks gives back
+ * those that are wholly free, but for a few. To find them its free list is gone through, O(n log n), so classes with
+ * more than AIO__TRIM_SLOTS slots keep theirs: no count is kept of them, which each allocation would pay for. */
 
-enum { AIO__TRIM_BLOCKS = 16, AIO__TRIM_KEPT = 4, AIO__TRIM_SLOTS = 65536 };
+enum { AIO__TRIM_BLOCKS = 16, AIO__TRIM_KEPT = 4, AIO__TRIM_SLOTS = 131072 };
 
 typedef struct aio__trim { /* a block, in the order of addresses */
     aio__block_head *block;
@@ -3498,15 +3489,16 @@ static void aio__trim_blocks(aio__heap *heap, size_t class_, aio__trim *all, siz
         *link = block->next;
         aio__os.free(block);
         heap->block_count[class_]--;
-        heap->block_total--;
     }
 }
 
-static void aio__trim_class(aio__heap *heap, size_t class_)
+/* True if it has looked. */
+static bool aio__trim_class(aio__heap *heap, size_t class_)
 {
-    size_t count = 0;
+    size_t count = 0, slots = heap->block_count[class_] * aio__slots_a_block((class_ + 1) * AIO__GRAIN);
+    if (heap->block_count[class_] <= AIO__TRIM_BLOCKS || slots > AIO__TRIM_SLOTS) return false;
     aio__trim *all = (aio__trim *)aio__os.malloc(heap->block_count[class_] * sizeof *all);
-    if (!all) return; /* another time */
+    if (!all) return false; /* another time */
     for (aio__block_head *block = heap->blocks[class_]; block; block = block->next) {
         all[count].block = block;
         all[count++].free_ = 0;
@@ -3515,37 +3507,7 @@ static void aio__trim_class(aio__heap *heap, size_t class_)
     for (aio__slot *slot = heap->free[class_]; slot; slot = slot->next) aio__trim_of(all, count, slot)->free_++;
     aio__trim_blocks(heap, class_, all, count);
     aio__os.free(all);
-}
-
-/* None of its objects lives. */
-static void aio__trim_empty(aio__heap *heap, size_t class_)
-{
-    aio__block_head *newest = heap->blocks[class_];
-    while (newest->next) {
-        aio__block_head *block = newest->next;
-        newest->next = block->next;
-        aio__os.free(block);
-        heap->block_count[class_]--;
-        heap->block_total--;
-    }
-    heap->free[class_] = NULL;
-    heap->bump[class_] = (char *)newest + AIO__BLOCK_FIRST;
-}
-
-/* True if it found something to do. */
-static bool aio__heap_trim(aio__heap *heap)
-{
-    for (size_t i = 0; heap->block_total > AIO__TRIM_BLOCKS && i < AIO__CLASSES; i++) {
-        size_t slots = heap->block_count[i] * aio__slots_a_block((i + 1) * AIO__GRAIN);
-        if (heap->used[i] / 2 > heap->trimmed[i]) heap->trimmed[i] = UINT32_MAX; /* it has grown again */
-        if (heap->block_count[i] <= AIO__TRIM_BLOCKS || heap->used[i] > slots / 8) continue;
-        if (heap->used[i] && (slots > AIO__TRIM_SLOTS || heap->used[i] > heap->trimmed[i] / 8)) continue;
-        heap->trimmed[i] = heap->used[i];
-        if (heap->used[i]) aio__trim_class(heap, i);
-        else aio__trim_empty(heap, i);
-        return true;
-    }
-    return false;
+    return true;
 }
 
 static void aio__heap_clear(aio__heap *heap)
@@ -3559,7 +3521,7 @@ static void aio__heap_clear(aio__heap *heap)
         }
         heap->free[i] = NULL;
         heap->bump[i] = heap->end[i] = NULL;
-        heap->used[i] = heap->block_count[i] = heap->block_total = 0;
+        heap->block_count[i] = 0;
     }
 }
 
@@ -4065,6 +4027,7 @@ struct aio_loop {
     bool           running, stopping, closed, debug;
     int            eager_depth;
     size_t         task_count;
+    size_t         crowd, trim_left; /* the most tasks and descriptors there were; classes of slabs still to look at */
     int64_t        now;       /* of the latest reading */
     aio__turn      turn;
     size_t         turn_bytes;  /* the limits of one */
@@ -6479,6 +6442,24 @@ static int64_t aio__poll_timeout(aio_loop *loop)
     return first > loop->now ? first - loop->now : 0;
 }
 
+/* With nothing to do: when of over a thousand tasks and descriptors seven eighths have gone, one class of slabs at a
+ * time gives back what is free. True if there may be more to do. */
+static bool aio__trim_look(aio_loop *loop)
+{
+    size_t count = loop->task_count + loop->descriptor_count;
+    if (AIO__LIKELY(!loop->trim_left)) {
+        if (count > loop->crowd) loop->crowd = count;
+        if (AIO__LIKELY(loop->crowd < 1024 || count > loop->crowd / 8)) return false;
+        loop->crowd = count;
+        loop->trim_left = 2 * AIO__CLASSES;
+    }
+    while (loop->trim_left) {
+        size_t i = --loop->trim_left;
+        if (aio__trim_class(i & 1 ? &loop->frames : &loop->pool, i / 2)) return true;
+    }
+    return false;
+}
+
 /* Trims the timers, asks the poller, queues what is due. 0, or the code of a poller that failed. */
 AIO__NOINLINE static int aio__attend(aio_loop *loop, bool wait)
 {
@@ -6486,7 +6467,7 @@ AIO__NOINLINE static int aio__attend(aio_loop *loop, bool wait)
     if (loop->left != loop->span) aio__look(loop);
     loop->attend = false;
     int64_t timeout = wait ? aio__poll_timeout(loop) : 0;
-    if (timeout != 0 && (aio__heap_trim(&loop->frames) || aio__heap_trim(&loop->pool))) timeout = 0;
+    if (timeout != 0 && aio__trim_look(loop)) timeout = 0;
     if (loop->poller->wait(loop, timeout) < 0) return errno;
     if (timeout != 0) loop->step_clock = loop->now = aio__os.clock();
     if (AIO__UNLIKELY(loop->reports_due && loop->reports_due <= loop->now)) aio__reports_sum(loop, loop->now);

@@ -627,3 +627,35 @@ SCENARIO(fd_datagram_errors, .may = { EMSGSIZE, EINVAL, EBADF })
         free(self->data);
     AIO_END;
 }
+
+static int fd_zero_bytes;
+static void fd_zero_reads(void *arg)
+{
+    char byte;
+    if (read(STDIN_FILENO, &byte, 1) == 1) fd_zero_bytes++;
+    aio_loop_stop((aio_loop *)arg);
+}
+
+/* Descriptor 0 is one like any other. */
+TEST(fd_reader_of_descriptor_0)
+{
+    aio_loop *loop = aio_new_event_loop();
+    int fds[2], saved = dup(STDIN_FILENO);
+    fd_zero_bytes = 0;
+    CHECK(pipe(fds) == 0 && dup2(fds[0], STDIN_FILENO) == STDIN_FILENO);
+    CHECK(write(fds[1], "ab", 2) == 2);
+    CHECK(!aio_loop_remove_reader(loop, STDIN_FILENO));
+    CHECK_INT(aio_loop_add_reader(loop, STDIN_FILENO, fd_zero_reads, loop), 0);
+    for (int i = 0; i < 2; i++) CHECK_INT(aio_loop_run_forever(loop), 0);
+    CHECK_INT(fd_zero_bytes, 2);
+    CHECK(aio_loop_remove_reader(loop, STDIN_FILENO));
+    CHECK_INT(aio_loop_add_writer(loop, STDIN_FILENO, fd_zero_reads, loop), 0);
+    CHECK(!aio_loop_remove_reader(loop, STDIN_FILENO));
+    CHECK(aio_loop_remove_writer(loop, STDIN_FILENO));
+    aio_loop_free(loop);
+    if (saved >= 0) dup2(saved, STDIN_FILENO);
+    else close(STDIN_FILENO);
+    close(saved);
+    close(fds[0]);
+    close(fds[1]);
+}

@@ -467,3 +467,83 @@ TEST(timer_sleep_outside)
     aio_set_event_loop(NULL);
     aio_loop_free(loop);
 }
+
+static void timer_count(void *object, void *arg)
+{
+    (void)object;
+    ++*(int *)arg;
+}
+
+/* A sleep that was dropped is freed when its time comes. */
+TEST(timer_dropped_sleeps_are_freed)
+{
+    aio_loop *loop = aio_new_event_loop();
+    int live = 0;
+    aio_set_event_loop(loop);
+    for (int i = 0; i < 50; i++) aio_unref(aio_sleep(0.001 * i + 0.001));
+    aio__heap_each(&loop->frames, timer_count, &live);
+    CHECK_INT(live, 50);
+    CHECK_INT(aio_loop_run_until_complete(loop, aio_sleep(1), NULL), 0);
+    live = 0;
+    aio__heap_each(&loop->frames, timer_count, &live);
+    CHECK_INT(live, 0);
+    aio_set_event_loop(NULL);
+    aio_loop_free(loop);
+}
+
+/* ---- on the real clock ---- */
+
+struct fair_eats { aio_task task; int port; aio_stream *stream; aio_text line; };
+static AIO_CORO(fair_eats)
+{
+    AIO_BEGIN(fair_eats);
+    AIO_AWAIT(self->stream, aio_open_connection("127.0.0.1", self->port));
+    AIO_ASYNC_FOR(self->line, aio_stream_readline(self->stream)) {
+        for (volatile int i = 0; i < 3000; i++) { }
+    }
+    AIO_FINALLY;
+    if (self->stream) aio_stream_abort(self->stream);
+    AIO_END;
+}
+
+/* SIGINT ends a program whose peer writes as fast as it is read: long before the peer ends, which is after 10 s. */
+TEST(turn_interrupted)
+{
+    struct sockaddr_in address;
+    socklen_t size = sizeof address;
+    int fd = socket(AF_INET, SOCK_STREAM, 0), status = 0;
+    memset(&address, 0, sizeof address);
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    CHECK(fd >= 0 && !bind(fd, (struct sockaddr *)&address, size) && !listen(fd, 1));
+    CHECK(!getsockname(fd, (struct sockaddr *)&address, &size));
+    fflush(stdout);
+    pid_t peer = fork();
+    if (peer == 0) {
+        static char block[65536];
+        memset(block, 'x', sizeof block);
+        for (size_t i = 99; i < sizeof block; i += 100) block[i] = '\n';
+        signal(SIGPIPE, SIG_IGN);
+        alarm(10);
+        int client = accept(fd, NULL, NULL);
+        while (send(client, block, sizeof block, 0) > 0) { }
+        _exit(0);
+    }
+    pid_t program = fork();
+    if (program == 0) {
+        aio__os = seam_real;
+        signal(SIGINT, SIG_DFL);
+        fclose(stderr);
+        close(fd);
+        _exit(aio_run(AIO_CALL(fair_eats, .port = ntohs(address.sin_port))));
+    }
+    close(fd);
+    nanosleep(&(struct timespec){ 0, 300000000 }, NULL);
+    int64_t began = seam_real.clock();
+    kill(program, SIGINT);
+    CHECK(waitpid(program, &status, 0) == program && WIFEXITED(status));
+    CHECK_INT(WEXITSTATUS(status), 130);
+    CHECK(seam_real.clock() - began < 3000000000); /* 100 ms, on a machine that has nothing else to do */
+    kill(peer, SIGKILL);
+    waitpid(peer, &status, 0);
+}
