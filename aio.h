@@ -3427,7 +3427,7 @@ static void aio__heap_each(aio__heap *heap, void (*visit)(void *object, void *ar
 
 /* ---- memory that goes back ----
  *
- * Once the crowd of a loop has gone (aio__trim_look), each class with more than AIO__TRIM_BLOCKS blocks gives back
+ * Once the crowd of a loop has gone (aio__loop_trim), each class with more than AIO__TRIM_BLOCKS blocks gives back
  * those that are wholly free, but for a few. To find them its free list is gone through, O(n log n), so classes with
  * more than AIO__TRIM_SLOTS slots keep theirs: no count is kept of them, which each allocation would pay for. */
 
@@ -6444,7 +6444,7 @@ static int64_t aio__poll_timeout(aio_loop *loop)
 
 /* With nothing to do: when of over a thousand tasks and descriptors seven eighths have gone, one class of slabs at a
  * time gives back what is free. True if there may be more to do. */
-static bool aio__trim_look(aio_loop *loop)
+static bool aio__loop_trim(aio_loop *loop)
 {
     size_t count = loop->task_count + loop->descriptor_count;
     if (AIO__LIKELY(!loop->trim_left)) {
@@ -6467,7 +6467,7 @@ AIO__NOINLINE static int aio__attend(aio_loop *loop, bool wait)
     if (loop->left != loop->span) aio__look(loop);
     loop->attend = false;
     int64_t timeout = wait ? aio__poll_timeout(loop) : 0;
-    if (timeout != 0 && aio__trim_look(loop)) timeout = 0;
+    if (timeout != 0 && aio__loop_trim(loop)) timeout = 0;
     if (loop->poller->wait(loop, timeout) < 0) return errno;
     if (timeout != 0) loop->step_clock = loop->now = aio__os.clock();
     if (AIO__UNLIKELY(loop->reports_due && loop->reports_due <= loop->now)) aio__reports_sum(loop, loop->now);
