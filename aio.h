@@ -733,9 +733,11 @@ void *aio__make(size_t size, const void *arguments, aio_coro_fn *coro, const cha
 {
     aio_task *t = (aio_task *)aio__new(size, coro, file, line);
     if (t) __builtin_memcpy((char *)t + sizeof *t, (const char *)arguments + sizeof *t, size - sizeof *t);
+#ifndef __clang__
     /* gcc 12 makes one 128-bit move of two members and then forgets the pointer in it: what `.sum = &sum` points to
      * would count as unchanged after the run. No instruction comes of this but those that make the literal's base. */
     if (size > sizeof *t) __asm__ __volatile__("" : : "r"(arguments) : "memory");
+#endif
     return t;
 }
 
@@ -5461,6 +5463,29 @@ AIO_API int aio_future_remove_done_callback(void *future, aio_done_callback *cal
  * one C frame however deep the awaits are.
  * ============================================================================ */
 
+/* What holds of a task, `root`, that is not done, and of its innermost coroutine, `leaf`. One of these, always:
+ *   new      leaf is root, its line AIO__START; its node is in the ready queue.
+ *   waiting  leaf->awaiting is pending, owned, and leaf's node is in the ring of its waiters.
+ *   ready    leaf's node is in the ready queue: what it awaits is done, or is the loop's own for sleep(0), or root has
+ *            a cancel to throw, or its turn was over (must_cancel says which).
+ *   running  loop->current is root, and leaf->awaiting is what its latest await gave back, not to be looked at. A task
+ *            that is started eagerly within it takes its place up to its first suspension.
+ * From waiting to ready lead two ways only: aio__future_wake, and aio__leave_shared. From ready to running: one,
+ * aio__task_step. The way from leaf to root is waiters.parent, and link.root of each coroutine on it is root, whose
+ * link.leaf is leaf. `line` is where a coroutine goes on; `thrown` is set only while it runs, or before its next step;
+ * `exiting` from AIO_FINALLY on, when a return or an error leads to AIO__LEAVE. */
+static AIO__COLD void aio__task_assert(const aio_task *leaf)
+{
+    const aio_task *root = aio__root((aio_task *)(uintptr_t)leaf);
+    const aio_future *f = leaf->awaiting;
+    const char *wrong = root->link.leaf != leaf ? "another coroutine is the innermost one"
+        : root->future.state != AIO__PENDING ? "the task is done"
+        : leaf->line <= AIO__START ? "its line is none of an await"
+        : !f || f->state >= AIO__DONE ? "what it waits for is done"
+        : leaf->node.next->prev != &leaf->node ? "it is in no ring of waiters" : NULL;
+    if (wrong) aio__abort(wrong, "a waiting task's invariant", aio__line_of(leaf->line));
+}
+
 /* The coroutine's function has returned for good, and left something. */
 AIO__NOINLINE static void aio__coroutine_clear(aio_task *t)
 {
@@ -5740,6 +5765,7 @@ static int aio__await_special(aio_task *t, aio_future *f)
     if (f == &aio__root(t)->future)
         return aio__await_fails(t, f, aio__exception(AIO_ERUNTIME, "", "Task cannot await on itself"));
     aio__waiters_add(f, &t->node);
+    if (AIO__UNLIKELY(loop->debug)) aio__task_assert(t);
     if (AIO__UNLIKELY(aio__root(t)->must_cancel)) aio__await_cancelled(t, f);
     return 1;
 }
@@ -6145,53 +6171,56 @@ static aio_future *aio__cancel_task(aio_task *root, aio_exception *why)
     return NULL;
 }
 
-/* Asks a pending one that is no coroutine to cancel. False: it cannot. */
-static bool aio__cancel_future(aio_future *future, aio_exception *why)
+/* Asks a future that is no task. False: it cannot be cancelled. */
+static bool aio__cancel_future(aio_future *f, aio_exception *why)
 {
-    bool user = (future->flags & AIO__F_USER) != 0, agreed = true;
-    if (!user && future->run.ops && future->run.ops->cancel) return future->run.ops->cancel(future, why);
-    future->refs++; /* it may be given back in the callback */
-    if (user && future->run.kind->cancel) agreed = future->run.kind->cancel(future);
-    if (agreed && future->state < AIO__DONE) aio__future_fail(future, aio_exception_ref(why));
-    aio_unref(future);
+    if (f->flags & AIO__F_STATIC) return false;
+    if (f->flags & AIO__F_CORO) { /* not started: it never will */
+        if (f->state != AIO__NEW) return false;
+        f->error = aio_exception_ref(why);
+        f->state = AIO__CANCELLED;
+        return true;
+    }
+    bool user = (f->flags & AIO__F_USER) != 0, agreed = true;
+    if (!user && f->run.ops && f->run.ops->cancel) return f->run.ops->cancel(f, why);
+    f->refs++; /* it may be given back in the callback */
+    if (user && f->run.kind->cancel) agreed = f->run.kind->cancel(f);
+    if (agreed && f->state < AIO__DONE) aio__future_fail(f, aio_exception_ref(why));
+    aio_unref(f);
     return agreed;
 }
 
-/* Iterative: a chain of tasks that await tasks may be long. `why` is borrowed. */
+/* A cancel of a task reaches it in one of two ways, as asyncio's does:
+ *   What it awaits is asked (aio__cancel_future), and the error comes as any error of an await does, when that is done:
+ *   at once from a plain future, later from one that has to clean up, or a result in its place. A task that it awaits
+ *   is asked in the same way, down to the end of the chain.
+ *   Or must_cancel is set, and the error is thrown at its next step or await: when it awaits nothing, for it runs, is
+ *   ready or has not started; when what it awaits refuses; and when others wait for that, too (AIO__F_SHARED): then it
+ *   leaves the ring of waiters and is ready.
+ * Iterative: a chain of tasks that await tasks may be long. `why` is borrowed. */
 static bool aio__cancel(aio_future *f, aio_exception *why)
 {
     if (f->state >= AIO__DONE) return false;
+    aio_task *asked = NULL;
     const aio_task *mark = NULL; /* Brent's: a task seen before, which moves on after 1, 2, 4, ... steps */
-    for (size_t step = 0, lap = 1;;) {
-        if (f->flags & AIO__F_TASK) {
-            aio_task *root = (aio_task *)(void *)f;
-            f = aio__cancel_task(root, why);
-            if (!f) return true;
-            if (root == mark) { /* tasks that await each other: this one gives up */
-                aio__cancel_later(root, why);
-                aio__leave_shared(root->link.leaf, f);
-                return true;
-            }
-            if (++step == lap) {
-                mark = root;
-                lap *= 2;
-                step = 0;
-            }
-            if (!(f->flags & (AIO__F_CORO | AIO__F_STATIC))) {
-                if (!aio__cancel_future(f, why)) aio__cancel_later(root, why);
-                return true;
-            }
-        } else if (f->flags & AIO__F_CORO) { /* not started: it never will */
-            if (f->state != AIO__NEW) return false;
-            f->error = aio_exception_ref(why);
-            f->state = AIO__CANCELLED;
+    for (size_t step = 0, lap = 1; f->flags & AIO__F_TASK;) {
+        asked = (aio_task *)(void *)f;
+        f = aio__cancel_task(asked, why);
+        if (!f) return true;
+        if (asked == mark) { /* tasks that await each other: this one gives up */
+            aio__cancel_later(asked, why);
+            aio__leave_shared(asked->link.leaf, f);
             return true;
-        } else if (f->flags & AIO__F_STATIC) {
-            return false;
-        } else {
-            return aio__cancel_future(f, why);
+        }
+        if (++step == lap) {
+            mark = asked;
+            lap *= 2;
+            step = 0;
         }
     }
+    bool taken = aio__cancel_future(f, why);
+    if (!taken && asked) aio__cancel_later(asked, why);
+    return taken || asked;
 }
 
 AIO_API bool aio_future_cancel(void *future)
