@@ -21817,8 +21817,8 @@ static inline size_t aio__http_token(const char *data, size_t i, size_t n)
     return i;
 }
 
-/* Header lines as nearly all are, whole ones, from `at` on, in one pass. Gives where the first other one begins, of which
- * aio__http_line says what it is. *code: of a field that is refused. */
+/* Header lines as nearly all are, whole ones, from `at` on, in one pass. Gives where the first other one begins, of
+ * which aio__http_line says what it is. *code: of a field that is refused. */
 static inline size_t aio__http_plain_lines(aio__http_head *head, const char *data, size_t at, size_t n, int *code)
 {
     const size_t field_max = head->limits.field;

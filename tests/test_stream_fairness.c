@@ -167,6 +167,7 @@ SCENARIO(flood_datagrams, .may = { AIO_ETIMEOUT, AIO_ERESOLVE, ECONNREFUSED, EIN
     AIO_END;
 }
 
+#ifndef AIO_NO_TLS
 /* KeyUpdates without end: OpenSSL goes on reading as long as it is given any. */
 struct flood_key_updates { FLOOD_SELF; aio_tls_context *server_tls, *client_tls; aio_server *server;
                            aio_stream *stream, *other; };
@@ -189,3 +190,4 @@ SCENARIO(flood_key_updates, TLS_MAY, .skip = KIND_SLICE | KIND_CALL /* the test 
         TLS_END();
     AIO_END;
 }
+#endif

@@ -1581,6 +1581,7 @@ TEST(tls_library)
 #endif
 #endif
 
+#ifndef AIO_NO_TLS
 /* A zone is nothing to the other side: the certificate of an address is for it on any interface. */
 TEST(tls_names_without_zone)
 {
@@ -1600,3 +1601,4 @@ TEST(tls_names_without_zone)
     }
     SSL_CTX_free(context);
 }
+#endif
