@@ -214,3 +214,46 @@ SCENARIO(typed_cancelled)
     aio_unref(self->inner);
     AIO_END;
 }
+
+/* Each kind, pending, through each way that gives one awaitable for another: cancelled, it ends at once, or, if that
+ * shields it, leaves it running. */
+static bool typed_leaves(const struct typed *of)
+{
+    bool shields = of->way == TYPED_SHIELD || of->way == TYPED_SHIELD_WAIT_FOR || of->way == TYPED_WAIT_FOR_SHIELD;
+    bool shared = of->kind == TYPED_SHARED || of->kind == TYPED_WIDE_SHARED;
+    return shields || shared;
+}
+
+struct typed_left { aio_task task; struct typed of; };
+SCENARIO(typed_left, .skip = KIND_SLICE)
+{
+    AIO_BEGIN(typed_left);
+    REQUIRE(self->of.queue = aio_queue_create(int));
+    for (self->of.kind = 0; self->of.kind <= TYPED_QUEUE; self->of.kind++)
+        for (self->of.way = 0; self->of.way < TYPED_GATHER; self->of.way++) {
+            REQUIRE(self->of.made = typed_begin(&self->of));
+            if (self->of.way == TYPED_PLAIN)
+                REQUIRE(self->of.made = aio__ensure_future(self->of.made, typed_size(&self->of)));
+            self->of.wrapped = typed_wrap(&self->of, self->of.made);
+            self->of.made = NULL;
+            REQUIRE(self->of.wrapped);
+            aio_handle_cancel(self->of.timer);
+            CHECK(aio_future_cancel(self->of.wrapped));
+            AIO_AWAIT(aio_sleep(0.1));
+            CHECK(aio_future_cancelled(self->of.wrapped));
+            if (self->of.source)
+                CHECK_INT(aio_future_done(self->of.source), !typed_leaves(&self->of));
+            if (self->of.source) aio_future_cancel(self->of.source);
+            aio_unref(self->of.wrapped);
+            aio_unref(self->of.source);
+            self->of.source = self->of.wrapped = NULL;
+        }
+    AIO_FINALLY;
+    aio_handle_cancel(self->of.timer);
+    if (self->of.source) aio_future_cancel(self->of.source);
+    aio_unref(self->of.source);
+    aio_unref(self->of.made);
+    aio_unref(self->of.wrapped);
+    aio_queue_free(self->of.queue);
+    AIO_END;
+}
