@@ -85,8 +85,8 @@ static size_t typed_size(const struct typed *self)
 {
     static const size_t sizes[TYPED_KINDS] = {
         sizeof(struct typed_coroutine), sizeof(struct typed_coroutine), sizeof(struct typed_number),
-        sizeof(struct typed_wide), sizeof(struct typed_number), sizeof(struct typed_wide), sizeof *aio_queue_get((aio_queue *)NULL, int),
-        sizeof(aio_text_future), sizeof(aio_job_future),
+        sizeof(struct typed_wide), sizeof(struct typed_number), sizeof(struct typed_wide),
+        sizeof *aio_queue_get((aio_queue *)NULL, int), sizeof(aio_text_future), sizeof(aio_job_future),
     };
     return sizes[self->kind];
 }
