@@ -26953,7 +26953,7 @@ static aio_future *aio__answer_send(aio__served *r, const aio_text *pieces, size
     aio_stream *s = r->stream;
     int code = aio_stream_writelines(s, pieces, count);
     for (size_t i = 0; r->writing && i < count; i++) r->written += pieces[i].length;
-    if (!code && !r->writing && r->service->write && aio_stream_write_buffer_size(s)) {
+    if (!code && !r->writing && r->service->write != INT64_MAX && aio_stream_write_buffer_size(s)) {
         r->written = aio_stream_write_buffer_size(s);
         r->taken = 0;
         if (!aio__answer_watch(r)) aio__stream_break(s, &aio__no_memory);

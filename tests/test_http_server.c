@@ -655,6 +655,33 @@ SCENARIO(server_pipeline_flood, .may = { EPIPE, ECONNRESET, ENOTCONN, ETIMEDOUT 
     AIO_END;
 }
 
+/* write_timeout AIO_NOW: who does not take all at once is left; AIO_UNLIMITED: nobody is. */
+struct server_write_now { aio_task task; aio_server *server, *closing; aio_stream *stream; int i, waited; };
+SCENARIO(server_write_now, .may = { EPIPE, ECONNRESET, ENOTCONN, ETIMEDOUT }, .skip = KIND_SLICE /* long */)
+{
+    AIO_BEGIN(server_write_now);
+    for (self->i = 0; self->i < 2; self->i++) {
+        AIO_AWAIT(self->server, aio_start_http_server(giving_handler, NULL, "127.0.0.1", 0,
+                                                      .write_timeout = self->i ? AIO_UNLIMITED : AIO_NOW));
+        AIO_AWAIT(self->stream, aio_open_connection("127.0.0.1", aio_server_port(self->server)));
+        giving_code = 0;
+        aio_stream_write(self->stream, "GET /small HTTP/1.1\r\nHost: h\r\n\r\n", 32);
+        for (self->waited = 0; self->waited < 20 && !giving_code; self->waited++)
+            AIO_AWAIT(aio_sleep(self->i ? 100 : 0.1));
+        CHECK_INT(giving_code, self->i ? 0 : ETIMEDOUT);
+        aio_stream_abort(self->stream);
+        self->stream = NULL;
+        aio_server_abort_clients(self->server);
+        self->closing = self->server;
+        self->server = NULL;
+        AIO_AWAIT(aio_server_wait_closed(self->closing));
+    }
+    AIO_FINALLY;
+        aio_stream_abort(self->stream);
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
+
 /* A connection that is idle keeps nothing of the large request before. */
 struct server_trims { aio_task task; aio_server *server; aio_stream *stream; aio_text text; };
 SCENARIO(server_trims, .may = { EPIPE, ECONNRESET, ENOTCONN, ETIMEDOUT, AIO_EINCOMPLETE }, .skip = KIND_SLICE /* long */)
