@@ -124,30 +124,34 @@
  *   39. Signals: the self-pipe
  *   40. Running a program
  *   41. Names: getaddrinfo's threads
- *   42. TLS: OpenSSL over our own BIO
- *   43. Streams: buffers and transports
- *   44. Descriptors: readers, writers, sock_ calls, pipes and files
- *   45. Datagrams: UDP endpoints
- *   46. Resolver: DNS messages and servers
- *   47. Subprocesses: pidfd and pipes
- *   48. URLs
- *   49. Headers
- *   50. Cookies: the jar
- *   51. Coding: inflate
- *   52. Coding: deflate
- *   53. JSON: numbers
- *   54. JSON: parser and tree
- *   55. JSON: writer
- *   56. HTTP messages
- *   57. HTTP bodies: framing, stages, reader
- *   58. Multipart bodies
- *   59. Proxies: HTTP CONNECT and SOCKS
- *   60. Connecting: names and addresses
- *   61. Transports: protocols over streams
- *   62. Connections: the pool
- *   63. HTTP client: session, request, response
- *   64. HTTP server: connections and handlers
- *   65. Introspection: task dump and call graph
+ *   42. Links: sockets and pipes
+ *   43. TLS: OpenSSL over a link
+ *   44. Streams: buffers over a link
+ *   45. TLS on a stream: handshake and what it has negotiated
+ *   46. Connecting: one address
+ *   47. Servers: listeners and clients
+ *   48. Descriptors: readers, writers, sock_ calls, pipes and files
+ *   49. Datagrams: UDP endpoints
+ *   50. Resolver: DNS messages and servers
+ *   51. Subprocesses: pidfd and pipes
+ *   52. URLs
+ *   53. Headers
+ *   54. Cookies: the jar
+ *   55. Coding: inflate
+ *   56. Coding: deflate
+ *   57. JSON: numbers
+ *   58. JSON: parser and tree
+ *   59. JSON: writer
+ *   60. HTTP messages
+ *   61. HTTP bodies: framing, stages, reader
+ *   62. Multipart bodies
+ *   63. Proxies: HTTP CONNECT and SOCKS
+ *   64. Connecting: names and addresses
+ *   65. Transports: protocols over streams
+ *   66. Connections: the pool
+ *   67. HTTP client: session, request, response
+ *   68. HTTP server: connections and handlers
+ *   69. Introspection: task dump and call graph
  *
  * LICENCE: MIT-0 or public domain, as you like. Its text, the history, and where to report a vulnerability are at the
  * end of the file.
@@ -3917,13 +3921,15 @@ struct aio__descriptor {
     uint8_t     want;   /* directions whose work waits for readiness */
     bool        always; /* a regular file: every try is worth it */
     bool        added;
+    bool        was_blocking; /* before it was ours: to be again when we close it */
     uint8_t     level;  /* not 0: level-triggered, in these directions; else edge-triggered in both */
     uint32_t    slot;   /* the poll poller's index */
     aio__work reader, writer;
 };
 
-/* A poller tells when descriptors are ready. A completion poller (io_uring) fits behind it by posting a poll request
- * for what `want` names and marking it ready on completion. Each gives 0, or -1 with errno. */
+/* A poller tells when descriptors are ready. What completes reads and writes by itself (io_uring) is no poller but
+ * another aio__link, see there; for the other descriptors it would post a poll request for what `want` names, and mark
+ * it ready on completion. Each gives 0, or -1 with errno. */
 typedef struct aio__poller {
     aio_policy policy;
     int  (*open)(aio_loop *);
@@ -10461,13 +10467,60 @@ static const char *aio__address_text(const struct sockaddr_storage *storage, soc
 
 
 /* ============================================================================
- * 42. TLS: OpenSSL over our own BIO
+ * 42. Links: sockets and pipes
  *
- * Contexts, verification, and one connection's handshake, reads and writes over a descriptor. The BIO sends and
- * receives by the seam, without SIGPIPE. Every call begins with an empty error queue. May call descriptors and errors.
+ * What bytes go through: a socket, a pipe, or what stands on another link, as TLS does. A stream is buffers over the
+ * uppermost one. A link never waits, and knows no stream: it says which way of the descriptor it wants. May call
+ * descriptors and errors.
  * ============================================================================ */
 
 enum { AIO__IO_AGAIN = -1, AIO__IO_FAILED = -2 }; /* what a read or write gives that is no count */
+enum { AIO__IO_IOV_MAX = 16 };                    /* pieces of one sendmsg */
+
+typedef struct aio__link aio__link;
+
+/* A link of another kind, over io_uring say, need not ask a poller: its recv posts a read into a buffer of the link's
+ * own and gives AIO__IO_AGAIN, the completion puts the descriptor's work into the ready queue, and the next recv gives
+ * what has come; `free` keeps that buffer until the kernel has let go of it. NULL where it says so. */
+typedef struct aio__link_ops {
+    /* Bytes, 0 at the end, AIO__IO_AGAIN, or AIO__IO_FAILED with what `error` needs to know. */
+    ssize_t (*recv)(aio__link *, char *data, size_t length);
+    /* The same for the next byte, which stays to be read, and whether the poller has said so or not. */
+    ssize_t (*peek)(aio__link *);
+    /* Pieces, of the first one what follows `offset`, at least a byte; as much as goes at once. Never 0. */
+    ssize_t (*send)(aio__link *, const aio_text *pieces, size_t count, size_t offset);
+    bool    (*pending)(const aio__link *);            /* a recv is worth a try */
+    /* The direction of the descriptor that a recv (AIO__READ) or a send waits for. */
+    int     (*wants)(const aio__link *, int direction);
+    /* Sends what the link itself has kept; false: not all yet. NULL: it keeps nothing. */
+    bool    (*flush)(aio__link *);
+    /* Ends our direction: 0 or errno. NULL: there is no end of one direction alone. */
+    int     (*shutdown)(aio__link *, aio_loop *);
+    /* Says that this was all: AIO__LINK_... NULL: there is nothing to say. */
+    int     (*close)(aio__link *);
+    int64_t (*linger)(const aio__link *);             /* ns to wait for the answer to that; NULL: there is none */
+    aio_exception *(*error)(aio__link *, int what, const char *peer); /* why the latest call failed; one owner */
+    void    (*free)(aio__link *);                     /* NULL: it is a part of another object */
+} aio__link_ops;
+
+enum { AIO__LINK_READ, AIO__LINK_WRITE, AIO__LINK_CLOSE };            /* what failed */
+enum { AIO__LINK_UNSAID = -1, AIO__LINK_UNANSWERED, AIO__LINK_CLOSED, AIO__LINK_CUT }; /* what `close` gives */
+
+struct aio__link {
+    const aio__link_ops *ops;
+    aio__link           *lower; /* what it stands on, and owns; NULL: it is an aio__fd_link */
+};
+
+typedef struct aio__fd_link { /* or a pipe: what every chain of links ends in */
+    aio__link       link;
+    aio__descriptor d;
+} aio__fd_link;
+
+static aio__descriptor *aio__link_descriptor(aio__link *link)
+{
+    while (link->lower) link = link->lower;
+    return &AIO__CONTAINER(link, aio__fd_link, link)->d;
+}
 
 /* Why a call on a descriptor, which set errno, gave nothing: AIO__IO_AGAIN, the poller will tell; or AIO__IO_FAILED. */
 static AIO__NOINLINE ssize_t aio__io_none(aio__descriptor *d, int direction)
@@ -10476,6 +10529,190 @@ static AIO__NOINLINE ssize_t aio__io_none(aio__descriptor *d, int direction)
     d->ready = (uint8_t)(d->ready & ~direction);
     return AIO__IO_AGAIN;
 }
+
+/* ---- a chain ---- */
+
+/* Sends what the links have kept. False: the socket does not take it yet. */
+static bool aio__link_flush(aio__link *link)
+{
+    for (; link; link = link->lower)
+        if (link->ops->flush && !link->ops->flush(link)) return false;
+    return true;
+}
+
+/* All say that this was all, the upper ones first. The least that one of them has come to; AIO__LINK_CUT: the uppermost
+ * will not have its answer. */
+static int aio__link_close(aio__link *link)
+{
+    int result = AIO__LINK_CLOSED;
+    for (; link; link = link->lower) {
+        int step = link->ops->close ? link->ops->close(link) : (int)AIO__LINK_CLOSED;
+        if (step == AIO__LINK_UNSAID) return step;
+        if (step == AIO__LINK_UNANSWERED || (step == AIO__LINK_CUT && result == AIO__LINK_CLOSED)) result = step;
+    }
+    return result;
+}
+
+/* Frees the links above the socket. */
+static void aio__link_free(aio__link *link)
+{
+    while (link->lower) {
+        aio__link *lower = link->lower;
+        link->ops->free(link);
+        link = lower;
+    }
+}
+
+/* What has come and nobody reads (session tickets, an answer to a close_notify) is taken out of the socket: closed with
+ * it, the socket would send a reset, which may overtake our bytes. */
+static void aio__link_drop_unread(aio__link *link)
+{
+    char unread[1024];
+    int fd = aio__link_descriptor(link)->fd;
+    for (int i = 0; i < 256 && aio__os.recv(fd, unread, sizeof unread, 0) > 0; i++) { }
+}
+
+/* ---- sockets ---- */
+
+static ssize_t aio__fd_got(aio__descriptor *d, ssize_t n, size_t length)
+{
+    if (AIO__LIKELY(n > 0)) {
+        if ((size_t)n < length) aio__descriptor_drained(d, AIO__READ);
+        return n;
+    }
+    return n == 0 ? 0 : aio__io_none(d, AIO__READ);
+}
+
+static ssize_t aio__fd_recv(aio__link *link, char *data, size_t length)
+{
+    aio__descriptor *d = &AIO__CONTAINER(link, aio__fd_link, link)->d;
+    ssize_t n;
+    do n = aio__os.recv(d->fd, data, length, 0); while (n < 0 && errno == EINTR);
+    return aio__fd_got(d, n, length);
+}
+
+static ssize_t aio__fd_peek(aio__link *link)
+{
+    aio__descriptor *d = &AIO__CONTAINER(link, aio__fd_link, link)->d;
+    char byte;
+    ssize_t n;
+    do n = aio__os.recv(d->fd, &byte, 1, MSG_PEEK); while (n < 0 && errno == EINTR);
+    return n >= 0 ? n : aio__io_none(d, AIO__READ);
+}
+
+static ssize_t aio__fd_send(aio__link *link, const aio_text *pieces, size_t count, size_t offset)
+{
+    aio__descriptor *d = &AIO__CONTAINER(link, aio__fd_link, link)->d;
+    ssize_t n;
+    const char *data = pieces[0].data + offset;
+    size_t length = pieces[0].length - offset;
+    if (count == 1) {
+        do n = aio__os.send(d->fd, data, length, AIO__NOSIGNAL); while (n < 0 && errno == EINTR);
+    } else {
+        struct iovec vector[AIO__IO_IOV_MAX];
+        struct msghdr message;
+        memset(&message, 0, sizeof message);
+        size_t used = count < AIO__IO_IOV_MAX ? count : (size_t)AIO__IO_IOV_MAX;
+        for (size_t i = 0; i < used; i++) {
+            vector[i].iov_base = (void *)(uintptr_t)(i ? pieces[i].data : data);
+            vector[i].iov_len = i ? pieces[i].length : length;
+        }
+        message.msg_iov = vector;
+        message.msg_iovlen = (__typeof__(message.msg_iovlen))used;
+        do n = aio__os.sendmsg(d->fd, &message, AIO__NOSIGNAL); while (n < 0 && errno == EINTR);
+    }
+    return AIO__LIKELY(n >= 0) ? n : aio__io_none(d, AIO__WRITE);
+}
+
+static bool aio__fd_pending(const aio__link *link)
+{
+    return (((const aio__fd_link *)(const void *)link)->d.ready & AIO__READ) != 0;
+}
+
+static int aio__fd_wants(const aio__link *link, int direction) { return (void)link, direction; }
+
+static int aio__fd_shutdown(aio__link *link, aio_loop *loop)
+{
+    (void)loop;
+    return aio__os.shutdown(AIO__CONTAINER(link, aio__fd_link, link)->d.fd, SHUT_WR) == 0 ? 0 : errno;
+}
+
+/* errno: "write to 127.0.0.1:80: Broken pipe". */
+static aio_exception *aio__fd_error(aio__link *link, int what, const char *peer)
+{
+    (void)link;
+    bool read = what == AIO__LINK_READ;
+    return aio__exception(errno, read ? "read" : "write", "%s %s: %s", read ? "read from" : "write to", peer,
+                          strerror(errno));
+}
+
+static const aio__link_ops aio__fd_ops = {
+    aio__fd_recv, aio__fd_peek, aio__fd_send, aio__fd_pending, aio__fd_wants, NULL,
+    aio__fd_shutdown, NULL, NULL, aio__fd_error, NULL
+};
+
+/* ---- pipes, terminals: they have no calls of sockets ---- */
+
+static ssize_t aio__fd_pipe_recv(aio__link *link, char *data, size_t length)
+{
+    aio__descriptor *d = &AIO__CONTAINER(link, aio__fd_link, link)->d;
+    ssize_t n;
+    do n = aio__os.read(d->fd, data, length); while (n < 0 && errno == EINTR);
+    return aio__fd_got(d, n, length);
+}
+
+static ssize_t aio__fd_pipe_peek(aio__link *link)
+{
+    struct pollfd pipe = { AIO__CONTAINER(link, aio__fd_link, link)->d.fd, POLLIN, 0 };
+    if (aio__os.poll(&pipe, 1, 0) <= 0) return AIO__IO_AGAIN;
+    return (pipe.revents & (POLLIN | POLLHUP)) != POLLHUP;
+}
+
+static ssize_t aio__fd_pipe_send(aio__link *link, const aio_text *pieces, size_t count, size_t offset)
+{
+    aio__descriptor *d = &AIO__CONTAINER(link, aio__fd_link, link)->d;
+    ssize_t n;
+    (void)count;
+    do n = aio__os.pipe_write(d->fd, pieces[0].data + offset, pieces[0].length - offset);
+    while (n < 0 && errno == EINTR);
+    return n >= 0 ? n : aio__io_none(d, AIO__WRITE);
+}
+
+/* Others may have the open file, too: a shell its terminal. */
+static void aio__fd_block(int fd)
+{
+    int status = aio__os.fcntl(fd, F_GETFL, 0);
+    if (status >= 0) aio__os.fcntl(fd, F_SETFL, status & ~O_NONBLOCK);
+}
+
+/* Closes the descriptor, if it is open. */
+static void aio__fd_link_close(aio__fd_link *bottom, aio_loop *loop)
+{
+    aio__descriptor *d = &bottom->d;
+    aio__descriptor_remove(loop, d);
+    if (d->was_blocking) aio__fd_block(d->fd);
+    if (d->fd >= 0) aio__os.close(d->fd);
+    d->was_blocking = false;
+    d->fd = -1;
+}
+
+static int aio__fd_pipe_shutdown(aio__link *link, aio_loop *loop)
+{
+    aio__fd_link_close(AIO__CONTAINER(link, aio__fd_link, link), loop);
+    return 0;
+}
+
+static const aio__link_ops aio__fd_pipe_ops = {
+    aio__fd_pipe_recv, aio__fd_pipe_peek, aio__fd_pipe_send, aio__fd_pending, aio__fd_wants, NULL,
+    aio__fd_pipe_shutdown, NULL, NULL, aio__fd_error, NULL
+};
+
+/* ============================================================================
+ * 43. TLS: OpenSSL over a link
+ *
+ * Contexts, verification, and a link that does one connection's handshake, reads and writes over another link. OpenSSL
+ * has it as a BIO of our own. Every call begins with an empty error queue. May call links, descriptors and errors.
+ * ============================================================================ */
 
 #ifndef AIO_NO_TLS
 
@@ -10506,11 +10743,10 @@ enum {
     AIO__TLS_QUIET = 1048576  /* until the reader had so many */
 };
 
-/* One TLS connection over a descriptor, or over another one. */
+/* One TLS connection. */
 typedef struct aio__tls {
+    aio__link        link;
     SSL             *ssl;
-    struct aio__tls *lower;     /* what it stands on, and owns; NULL: the descriptor itself */
-    aio__descriptor *d;
     aio_loop        *loop;
     bool             read_wants_write, write_wants_read;
     bool             fed;       /* the reader got a good deal from the latest read */
@@ -10518,12 +10754,12 @@ typedef struct aio__tls {
     uint32_t         payload;   /* bytes for the reader */
     bool             failed;    /* no close_notify may be sent any more */
     bool             close_notify;   /* it has been sent, */
-    bool             awaits_answer, lingers; /* the peer's is waited for, and the time for that runs */
+    bool             awaits_answer; /* the peer's is waited for */
     uint8_t          kept_at, kept_end;
     char             kept[AIO__TLS_KEPT]; /* an alert about a handshake that failed, not taken by the socket yet */
     int64_t          shutdown_timeout;  /* nanoseconds that the peer's close_notify is waited for */
     aio_tls_context *context;   /* one owner more */
-    int              error;     /* errno of the socket under it */
+    int              error;     /* errno of what is under it */
     unsigned long    reason;    /* OpenSSL's; the lower layer, through which the alert went, has cleared the queue */
     char             key[1];    /* "name:port", under which its sessions are kept; empty: they are not */
 } aio__tls;
@@ -10532,32 +10768,25 @@ static __thread char aio__tls_message[256]; /* why the latest context could not 
 
 AIO_API const char *aio_tls_context_error(void) { return aio__tls_message; }
 
-/* ---- the BIO: OpenSSL's reads and writes, over send and recv of our own, without SIGPIPE ---- */
+/* ---- the BIO: OpenSSL's reads and writes are the lower link's ---- */
 
-static ssize_t aio__tls_recv(aio__tls *tls, char *data, size_t length);
-static ssize_t aio__tls_send(aio__tls *tls, const char *data, size_t length);
-
-/* Bytes, AIO__IO_AGAIN, AIO__IO_FAILED with errno, or the lower layer's error. */
+/* Bytes, AIO__IO_AGAIN, AIO__IO_FAILED with errno. Another TLS below would clear OpenSSL's queue of errors. */
 static ssize_t aio__tls_push(aio__tls *tls, const char *data, size_t length)
 {
-    ssize_t n;
-    if (tls->lower) {
-        if (!tls->reason) tls->reason = aio__os.ERR_peek_error();
-        return aio__tls_send(tls->lower, data, length);
-    }
-    do n = aio__os.send(tls->d->fd, data, length, AIO__NOSIGNAL); while (n < 0 && errno == EINTR);
-    return n >= 0 ? n : aio__io_none(tls->d, AIO__WRITE);
+    aio_text piece = { data, length };
+    aio__link *lower = tls->link.lower;
+    if (!tls->reason) tls->reason = aio__os.ERR_peek_error();
+    return lower->ops->send(lower, &piece, 1, 0);
 }
 
-/* Sends what is kept, in all layers. False: the socket does not take it yet. */
-static bool aio__tls_flush(aio__tls *tls)
+/* Sends what is kept. False: the socket does not take it yet. */
+static bool aio__tls_flush(aio__link *link)
 {
-    for (; tls; tls = tls->lower) {
-        while (tls->kept_at < tls->kept_end) {
-            ssize_t n = aio__tls_push(tls, tls->kept + tls->kept_at, (size_t)(tls->kept_end - tls->kept_at));
-            if (n == AIO__IO_AGAIN) return false;
-            tls->kept_at = n < 0 ? tls->kept_end : (uint8_t)(tls->kept_at + n);
-        }
+    aio__tls *tls = (aio__tls *)(void *)link;
+    while (tls->kept_at < tls->kept_end) {
+        ssize_t n = aio__tls_push(tls, tls->kept + tls->kept_at, (size_t)(tls->kept_end - tls->kept_at));
+        if (n == AIO__IO_AGAIN) return false;
+        tls->kept_at = n < 0 ? tls->kept_end : (uint8_t)(tls->kept_at + n);
     }
     return true;
 }
@@ -10574,7 +10803,7 @@ static int aio__bio_end(BIO *bio, aio__tls *tls, ssize_t n, bool writes)
     if (n >= 0) return (int)n;
     int wants = writes ? BIO_FLAGS_WRITE : BIO_FLAGS_READ;
     if (n == AIO__IO_AGAIN) aio__os.BIO_set_flags(bio, wants | BIO_FLAGS_SHOULD_RETRY);
-    else tls->error = tls->lower ? tls->lower->error : errno;
+    else tls->error = errno;
     return -1;
 }
 
@@ -10590,7 +10819,7 @@ static int aio__bio_write(BIO *bio, const char *data, int length)
         tls->kept_end = (uint8_t)(tls->kept_end + length);
         return length;
     }
-    return aio__bio_end(bio, tls, n, !tls->lower || !tls->lower->write_wants_read);
+    return aio__bio_end(bio, tls, n, tls->link.lower->ops->wants(tls->link.lower, AIO__WRITE) == AIO__WRITE);
 }
 
 /* A message of TLS itself has come: OpenSSL goes on until it has bytes for the reader, or the BIO has none. */
@@ -10620,16 +10849,9 @@ static int aio__bio_read(BIO *bio, char *data, int length)
     ssize_t n = AIO__IO_AGAIN;
     length = aio__tls_allowance(tls, length);
     if (!length) return aio__bio_end(bio, tls, n, false);
-    if (tls->lower) {
-        n = aio__tls_recv(tls->lower, data, (size_t)length);
-        return aio__bio_end(bio, tls, n, tls->lower->read_wants_write);
-    }
-    if (tls->d->ready & AIO__READ) {
-        do n = aio__os.recv(tls->d->fd, data, (size_t)length, 0); while (n < 0 && errno == EINTR);
-        if (n < 0) n = aio__io_none(tls->d, AIO__READ);
-        else if (n > 0 && n < length) aio__descriptor_drained(tls->d, AIO__READ);
-    }
-    return aio__bio_end(bio, tls, n, false);
+    aio__link *lower = tls->link.lower;
+    if (lower->ops->pending(lower)) n = lower->ops->recv(lower, data, (size_t)length);
+    return aio__bio_end(bio, tls, n, lower->ops->wants(lower, AIO__READ) == AIO__WRITE);
 }
 
 static long aio__bio_control(BIO *bio, int command, long number, void *pointer)
@@ -10660,7 +10882,7 @@ static void aio__bio_setup(void)
     aio__bio_method = method;
 }
 
-/* ---- a library context for clients ----
+/* ---- a library context for clients: to go when no OpenSSL below 3.2 is supported ----
  *
  * OpenSSL 3.0 and 3.1 offer the key of every certificate that they load or are shown to all decoders that there are,
  * also to those of private keys and parameters: 0.1 ms for each certificate, a fifth of a handshake, and 25 ms for the
@@ -11193,19 +11415,16 @@ static aio_certificate *aio__tls_certificate(const aio__tls *tls)
 
 /* ---- one connection ---- */
 
-/* With the layers below it. */
-static void aio__tls_free(aio__tls *tls)
+static void aio__tls_free(aio__link *link)
 {
-    while (tls) {
-        aio__tls *lower = tls->lower;
-        if (tls->ssl) { /* a connection that ends without a close_notify leaves its session good (RFC 5246, 7.2.1) */
-            aio__os.SSL_set_shutdown(tls->ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
-            aio__os.SSL_free(tls->ssl);
-        }
-        aio_tls_context_unref(tls->context);
-        aio__free(tls);
-        tls = lower;
+    aio__tls *tls = (aio__tls *)(void *)link;
+    if (link->lower) aio__link_drop_unread(link->lower);
+    if (tls->ssl) { /* a connection that ends without a close_notify leaves its session good (RFC 5246, 7.2.1) */
+        aio__os.SSL_set_shutdown(tls->ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
+        aio__os.SSL_free(tls->ssl);
     }
+    aio_tls_context_unref(tls->context);
+    aio__free(tls);
     aio__os.ERR_clear_error();
 }
 
@@ -11229,42 +11448,6 @@ static int aio__tls_name(SSL *ssl, const char *host, bool verify)
     return aio__os.SSL_set1_host(ssl, name) == 1 ? 0 : ENOMEM;
 }
 
-/* On d, or on the connection `lower`, which is taken if it succeeds. NULL with errno: ENOMEM, or EINVAL for a name that
- * none can be. `host` is NULL on a server; port 0: it is not known. */
-static aio__tls *aio__tls_new(aio_tls_context *context, aio_loop *loop, aio__descriptor *d, aio__tls *lower,
-                              const char *host, int port)
-{
-    aio__os.ERR_clear_error();
-    int code = ENOMEM;
-    size_t room = host && context->session_limit > 0 ? strlen(host) + sizeof ":65535" : 0;
-    aio__tls *tls = (aio__tls *)aio__calloc(sizeof *tls + room);
-    BIO *bio = NULL;
-    if (tls) {
-        if (room) snprintf(tls->key, room, "%s:%d", host, port);
-        tls->context = aio_tls_context_ref(context);
-        tls->loop = loop;
-        tls->d = d;
-        tls->ssl = aio__os.SSL_new(context->ctx);
-        if (tls->ssl) bio = aio__os.BIO_new(aio__bio_method);
-    }
-    if (bio) {
-        aio__os.BIO_set_data(bio, tls);
-        aio__os.SSL_set_bio(tls->ssl, bio, bio);
-        if (context->server) aio__os.SSL_set_accept_state(tls->ssl);
-        else aio__os.SSL_set_connect_state(tls->ssl);
-        code = host ? aio__tls_name(tls->ssl, host, context->verify) : 0;
-    }
-    if (!code) {
-        if (room) aio__tls_resume(tls);
-        tls->lower = lower;
-        return tls;
-    }
-    aio__tls_free(tls);
-    errno = code;
-    return NULL;
-}
-
-
 /* The result of an SSL_ call in the terms of the streams: bytes, 0 for the end, AIO__IO_AGAIN, AIO__IO_FAILED. */
 static ssize_t aio__tls_outcome(aio__tls *tls, int n, bool *wants_other, int other)
 {
@@ -11277,11 +11460,13 @@ static ssize_t aio__tls_outcome(aio__tls *tls, int n, bool *wants_other, int oth
     }
     if (error == SSL_ERROR_ZERO_RETURN) return 0;
     tls->failed = true;
+    errno = tls->error;
     return AIO__IO_FAILED;
 }
 
-static ssize_t aio__tls_recv(aio__tls *tls, char *data, size_t length)
+static ssize_t aio__tls_recv(aio__link *link, char *data, size_t length)
 {
+    aio__tls *tls = (aio__tls *)(void *)link;
     aio__os.ERR_clear_error();
     int n = aio__os.SSL_read(tls->ssl, data, length > INT_MAX ? INT_MAX : (int)length);
     tls->fed = n >= AIO__TLS_PROBE / 4;
@@ -11290,17 +11475,19 @@ static ssize_t aio__tls_recv(aio__tls *tls, char *data, size_t length)
     return aio__tls_outcome(tls, n, &tls->read_wants_write, SSL_ERROR_WANT_WRITE);
 }
 
-/* The next byte, which stays to be read. Asks the socket, whatever the poller has said. */
-static ssize_t aio__tls_peek(aio__tls *tls, char *byte)
+static ssize_t aio__tls_peek(aio__link *link)
 {
-    tls->d->ready |= AIO__READ;
+    aio__tls *tls = (aio__tls *)(void *)link;
+    char byte;
+    if (tls->failed) return AIO__IO_AGAIN; /* the error is known */
+    aio__link_descriptor(link)->ready |= AIO__READ;
     aio__os.ERR_clear_error();
-    int n = aio__os.SSL_peek(tls->ssl, byte, 1);
+    int n = aio__os.SSL_peek(tls->ssl, &byte, 1);
     return aio__tls_outcome(tls, n, &tls->read_wants_write, SSL_ERROR_WANT_WRITE);
 }
 
-/* Never 0: a peer that has said close_notify and then closed lets OpenSSL tell of the close_notify only. */
-static ssize_t aio__tls_send(aio__tls *tls, const char *data, size_t length)
+/* A peer that has said close_notify and then closed lets OpenSSL tell of the close_notify only: that is EPIPE. */
+static ssize_t aio__tls_write(aio__tls *tls, const char *data, size_t length)
 {
     aio__os.ERR_clear_error();
     int n = aio__os.SSL_write(tls->ssl, data, length > INT_MAX ? INT_MAX : (int)length);
@@ -11308,14 +11495,48 @@ static ssize_t aio__tls_send(aio__tls *tls, const char *data, size_t length)
     if (sent) return sent;
     if (!tls->error) tls->error = EPIPE;
     tls->failed = true;
+    errno = tls->error;
     return AIO__IO_FAILED;
 }
 
+/* Small pieces go into one record. After AIO__IO_AGAIN OpenSSL wants the same bytes again: the stream keeps them in a
+ * row. */
+static ssize_t aio__tls_send(aio__link *link, const aio_text *pieces, size_t count, size_t offset)
+{
+    char joined[16384];
+    const char *data = pieces[0].data + offset;
+    size_t length = pieces[0].length - offset;
+    if (count > 1 && length < sizeof joined) {
+        memcpy(joined, data, length);
+        data = joined;
+        for (size_t i = 1; i < count && length < sizeof joined; i++) {
+            size_t room = sizeof joined - length, n = pieces[i].length < room ? pieces[i].length : room;
+            if (n) memcpy(joined + length, pieces[i].data, n);
+            length += n;
+        }
+    }
+    return aio__tls_write((aio__tls *)(void *)link, data, length);
+}
+
+/* OpenSSL may have a part of a record only. */
+static bool aio__tls_pending(const aio__link *link)
+{
+    const aio__tls *tls = (const aio__tls *)(const void *)link;
+    if (tls->failed) return false;
+    return aio__os.SSL_has_pending(tls->ssl) || link->lower->ops->pending(link->lower);
+}
+
+static int aio__tls_wants(const aio__link *link, int direction)
+{
+    const aio__tls *tls = (const aio__tls *)(const void *)link;
+    if (direction == AIO__READ) return tls->read_wants_write ? AIO__WRITE : AIO__READ;
+    return tls->write_wants_read || tls->awaits_answer ? AIO__READ : AIO__WRITE;
+}
 
 /* The direction that the handshake waits for, 0 when it is done, AIO__IO_FAILED. */
 static int aio__tls_handshake(aio__tls *tls)
 {
-    if (!aio__tls_flush(tls)) return AIO__WRITE;
+    if (!aio__link_flush(&tls->link)) return AIO__WRITE;
     aio__os.ERR_clear_error();
     int n = aio__os.SSL_do_handshake(tls->ssl);
     int error = n == 1 ? SSL_ERROR_NONE : aio__os.SSL_get_error(tls->ssl, n);
@@ -11328,42 +11549,43 @@ static int aio__tls_handshake(aio__tls *tls)
     return AIO__IO_FAILED;
 }
 
-/* Says close_notify, the upper layers first. False: the socket does not take it yet, and it is to be said again. */
+/* Says close_notify. False: the socket does not take it yet, and it is to be said again. */
 static bool aio__tls_close_notify(aio__tls *tls)
 {
-    for (; tls; tls = tls->lower) {
-        if (tls->close_notify || tls->failed || !aio__os.SSL_is_init_finished(tls->ssl)) continue;
-        aio__os.ERR_clear_error();
-        int n = aio__os.SSL_shutdown(tls->ssl);
-        tls->close_notify = n >= 0 || aio__os.SSL_get_error(tls->ssl, n) != SSL_ERROR_WANT_WRITE;
-        if (!tls->close_notify) return false;
-    }
-    return true;
+    if (tls->close_notify || tls->failed || !aio__os.SSL_is_init_finished(tls->ssl)) return true;
+    aio__os.ERR_clear_error();
+    int n = aio__os.SSL_shutdown(tls->ssl);
+    tls->close_notify = n >= 0 || aio__os.SSL_get_error(tls->ssl, n) != SSL_ERROR_WANT_WRITE;
+    return tls->close_notify;
 }
 
-/* After our close_notify: whether the peer's has come, never will (tls->failed), or is not waited for.
- * What comes before it
- * is dropped, so much at once: the rest may be in OpenSSL already, and the socket silent. */
+/* After our close_notify: whether the peer's has come, never will (tls->failed), or is not waited for. What comes
+ * before it is dropped, so much at once: the rest may be in OpenSSL already, and the socket silent. */
 static bool aio__tls_answered(aio__tls *tls)
 {
     char unread[4096];
     ssize_t n = 0;
     for (int i = 0; i < 16 && tls->shutdown_timeout > 0 && tls->close_notify; i++) {
-        n = aio__tls_recv(tls, unread, sizeof unread);
+        n = aio__tls_recv(&tls->link, unread, sizeof unread);
         if (n <= 0) break;
     }
-    if (n > 0) tls->d->ready |= AIO__READ;
+    if (n > 0) aio__link_descriptor(&tls->link)->ready |= AIO__READ;
     tls->awaits_answer = n > 0 || n == AIO__IO_AGAIN;
     return !tls->awaits_answer;
 }
 
-/* What has come and nobody reads (session tickets, an answer to a close_notify) is taken out of the socket:
- * closed with it,
- * the socket would send a reset, which may overtake our bytes. */
-static void aio__tls_drop_unread(aio__tls *tls)
+static int aio__tls_close(aio__link *link)
 {
-    char unread[1024];
-    for (int i = 0; i < 256 && aio__os.recv(tls->d->fd, unread, sizeof unread, 0) > 0; i++) { }
+    aio__tls *tls = (aio__tls *)(void *)link;
+    if (!aio__tls_close_notify(tls)) return AIO__LINK_UNSAID;
+    if (!aio__tls_answered(tls)) return AIO__LINK_UNANSWERED;
+    return tls->close_notify && tls->failed ? AIO__LINK_CUT : AIO__LINK_CLOSED;
+}
+
+static int64_t aio__tls_linger(const aio__link *link)
+{
+    const aio__tls *tls = (const aio__tls *)(const void *)link;
+    return tls->awaits_answer ? tls->shutdown_timeout : 0;
 }
 
 /* Why the latest call failed, for `peer`. Never NULL. */
@@ -11392,6 +11614,51 @@ static aio_exception *aio__tls_error(aio__tls *tls, const char *phase, const cha
     return aio__exception(code, phase, "%s with %s: %s%s", phase, peer, hint, reason ? reason : "OpenSSL failed");
 }
 
+static aio_exception *aio__tls_link_error(aio__link *link, int what, const char *peer)
+{
+    static const char *const phases[] = { "TLS read", "TLS write", "TLS close" };
+    return aio__tls_error((aio__tls *)(void *)link, phases[what], peer);
+}
+
+static const aio__link_ops aio__tls_ops = {
+    aio__tls_recv, aio__tls_peek, aio__tls_send, aio__tls_pending, aio__tls_wants, aio__tls_flush, NULL,
+    aio__tls_close, aio__tls_linger, aio__tls_link_error, aio__tls_free
+};
+
+/* On `lower`, which is taken if it succeeds. NULL with errno: ENOMEM, or EINVAL for a name that none can be. `host` is
+ * NULL on a server; port 0: it is not known. */
+static aio__tls *aio__tls_new(aio_tls_context *context, aio_loop *loop, aio__link *lower, const char *host, int port)
+{
+    aio__os.ERR_clear_error();
+    int code = ENOMEM;
+    size_t room = host && context->session_limit > 0 ? strlen(host) + sizeof ":65535" : 0;
+    aio__tls *tls = (aio__tls *)aio__calloc(sizeof *tls + room);
+    BIO *bio = NULL;
+    if (tls) {
+        if (room) snprintf(tls->key, room, "%s:%d", host, port);
+        tls->context = aio_tls_context_ref(context);
+        tls->loop = loop;
+        tls->ssl = aio__os.SSL_new(context->ctx);
+        if (tls->ssl) bio = aio__os.BIO_new(aio__bio_method);
+    }
+    if (bio) {
+        aio__os.BIO_set_data(bio, tls);
+        aio__os.SSL_set_bio(tls->ssl, bio, bio);
+        if (context->server) aio__os.SSL_set_accept_state(tls->ssl);
+        else aio__os.SSL_set_connect_state(tls->ssl);
+        code = host ? aio__tls_name(tls->ssl, host, context->verify) : 0;
+    }
+    if (!code) {
+        if (room) aio__tls_resume(tls);
+        tls->link.ops = &aio__tls_ops;
+        tls->link.lower = lower;
+        return tls;
+    }
+    if (tls) aio__tls_free(&tls->link);
+    errno = code;
+    return NULL;
+}
+
 /* Holds the certificate against the fingerprint that it must have. NULL, or the error. */
 static aio_exception *aio__tls_pinned(aio__tls *tls, const char *peer)
 {
@@ -11407,12 +11674,6 @@ static aio_exception *aio__tls_pinned(aio__tls *tls, const char *peer)
     if (!known) return &aio__no_memory;
     return aio__exception(AIO_ECERTIFICATE, "TLS handshake",
                           "TLS handshake with %s: the certificate's fingerprint is %s, expected %s", peer, is, wanted);
-}
-
-static bool aio__tls_has_pending(const aio__tls *tls)
-{
-    while (tls && !aio__os.SSL_has_pending(tls->ssl)) tls = tls->lower;
-    return tls != NULL;
 }
 
 /* The default client context, made at the first use: system authorities, verification on. Borrowed; NULL: see
@@ -11457,12 +11718,12 @@ static aio_tls_context *aio__tls_default(void) { return NULL; }
 #endif
 
 /* ============================================================================
- * 43. Streams: buffers and transports
+ * 44. Streams: buffers over a link
  *
- * Reading, writing, a connect to one address, listening; plain or over TLS. A stream owns its descriptor, what came
- * and is unread, and what is written and unsent; each buffer exists only while there is something in it. Nothing is
- * read ahead of a reader: the peer waits. A write is tried at once. What is open is in aio__streams, and ends with the
- * loop. May call names, TLS, descriptors, timers, futures and coroutines.
+ * Reading, writing, closing; what is below is the link's. A stream owns its links, what came and is unread, and what is
+ * written and unsent; each buffer exists only while there is something in it. Nothing is read ahead of a reader: the
+ * peer waits. A write is tried at once. What is open is in aio__streams, and ends with the loop. May call links,
+ * descriptors, timers, futures and coroutines.
  * ============================================================================ */
 
 
@@ -11470,7 +11731,6 @@ enum {
     AIO__READ_BUFFER = 131072 - 64, /* reads go into these; the loop keeps some. malloc would mmap for 128 KiB */
     AIO__BUFFERS_KEPT = 8,
     AIO__SMALL = 1024,         /* up to this, input that must wait for its reader is copied out of the big buffer */
-    AIO__IOV_MAX = 16,         /* pieces of one sendmsg */
     AIO__CLOSE_TIMEOUT = 30    /* seconds that a closing stream may take to send what is left */
 };
 
@@ -11508,10 +11768,10 @@ typedef struct aio__transport { /* what a stream has whose bytes go to a protoco
 } aio__transport;
 
 struct aio_stream {
-    aio__descriptor d;
+    aio__fd_link  base;
+    aio__link    *top;       /* the uppermost: the socket's own, or TLS; owned but for the socket */
+    aio_loop     *loop;
     aio__work     ended;     /* among the waiters of `task` */
-    aio_loop       *loop;
-    struct aio__tls *tls;
     aio__transport *transport; /* NULL: its bytes go to who reads them */
     aio__node       link;      /* in server->clients or loop->streams */
     char           *in;        /* unread: in[in_start, in_end); NULL while idle */
@@ -11525,13 +11785,13 @@ struct aio_stream {
     char           *name;      /* host or path that was connected to, for messages; NULL: the peer's address */
     aio_server     *server;    /* whose client this is */
     aio_task       *task;      /* its handler's */
+    aio_stream    **home;      /* a pipe of a process: where that keeps it */
+    aio_stream    **held;      /* a file is being sent, or TLS begins: where that keeps it; no one else may write */
     bool            eof;       /* the peer has ended its direction */
     bool            cut;       /* a NUL stands at in_start, after what a read has given, in the place of `behind` */
     char            behind;
-    aio_stream    **home;      /* a pipe of a process: where that keeps it */
-    aio_stream    **held;      /* a file is being sent, or TLS begins: where that keeps it; no one else may write */
-    bool            closing, wants_eof, aborting, is_pipe;
-    bool            was_blocking; /* a pipe that was the program's: to be again when we close it */
+    bool            closing, wants_eof, aborting;
+    bool            lingers;   /* only the answer to a close_notify is waited for, and the time for that runs */
     bool            raw_write; /* `drained` waits for the socket itself, see aio__stream_wait */
     bool            at_limit;  /* the rest of a line that was over the limit is still to come */
     bool            lost;      /* something written will never be sent; `error` says why */
@@ -11566,74 +11826,24 @@ static const char *aio__stream_name(int fd, bool peer, char *buffer, size_t size
     return status < 0 ? buffer : aio__address_text(&storage, length, buffer, size);
 }
 
-AIO_API int aio_stream_fileno(const aio_stream *stream) { return stream ? stream->d.fd : -1; }
+AIO_API int aio_stream_fileno(const aio_stream *stream) { return stream ? stream->base.d.fd : -1; }
 
 AIO_API const char *aio_stream_peername(const aio_stream *stream, char *buffer, size_t size)
 {
-    return stream ? aio__stream_name(stream->d.fd, true, buffer, size) : "";
+    return stream ? aio__stream_name(stream->base.d.fd, true, buffer, size) : "";
 }
 
 AIO_API const char *aio_stream_sockname(const aio_stream *stream, char *buffer, size_t size)
 {
-    return stream ? aio__stream_name(stream->d.fd, false, buffer, size) : "";
+    return stream ? aio__stream_name(stream->base.d.fd, false, buffer, size) : "";
 }
-
-#ifndef AIO_NO_TLS
-AIO_API const char *aio_stream_tls_version(const aio_stream *stream)
-{
-    return stream && stream->tls ? aio__os.SSL_get_version(stream->tls->ssl) : NULL;
-}
-
-AIO_API const char *aio_stream_tls_cipher(const aio_stream *stream)
-{
-    return stream && stream->tls ? aio__os.SSL_CIPHER_get_name(aio__os.SSL_get_current_cipher(stream->tls->ssl)) : NULL;
-}
-
-AIO_API const char *aio_stream_tls_server_name(const aio_stream *stream)
-{
-    return stream && stream->tls ? aio__os.SSL_get_servername(stream->tls->ssl, TLSEXT_NAMETYPE_host_name) : NULL;
-}
-
-AIO_API aio_certificate *aio_stream_peer_certificate(const aio_stream *stream)
-{
-    return stream && stream->tls ? aio__tls_certificate(stream->tls) : NULL;
-}
-
-AIO_API bool aio_stream_tls_reused(const aio_stream *stream)
-{
-    return stream && stream->tls && aio__os.SSL_session_reused(stream->tls->ssl) != 0;
-}
-
-AIO_API const char *aio_stream_alpn(const aio_stream *stream, char *buffer, size_t size)
-{
-    const unsigned char *protocol = NULL;
-    unsigned length = 0;
-    if (stream && stream->tls) aio__os.SSL_get0_alpn_selected(stream->tls->ssl, &protocol, &length);
-    if (!length || !buffer || !size) return NULL;
-    snprintf(buffer, size, "%.*s", (int)length, (const char *)protocol);
-    return buffer;
-}
-#else
-AIO_API const char *aio_stream_tls_version(const aio_stream *stream) { return (void)stream, (const char *)NULL; }
-AIO_API const char *aio_stream_tls_cipher(const aio_stream *stream) { return (void)stream, (const char *)NULL; }
-AIO_API bool aio_stream_tls_reused(const aio_stream *stream) { return (void)stream, false; }
-AIO_API const char *aio_stream_tls_server_name(const aio_stream *stream) { return (void)stream, (const char *)NULL; }
-AIO_API aio_certificate *aio_stream_peer_certificate(const aio_stream *stream)
-{
-    return (void)stream, (aio_certificate *)NULL;
-}
-AIO_API const char *aio_stream_alpn(const aio_stream *stream, char *buffer, size_t size)
-{
-    return (void)stream, (void)buffer, (void)size, (const char *)NULL;
-}
-#endif
 
 AIO_API void aio_certificate_free(aio_certificate *certificate) { aio__free(certificate); }
 
 static const char *aio__stream_peer(const aio_stream *s, char *buffer, size_t size)
 {
     if (s->name) return s->name;
-    aio__stream_name(s->d.fd, true, buffer, size);
+    aio__stream_name(s->base.d.fd, true, buffer, size);
     return buffer[0] ? buffer : "the peer";
 }
 
@@ -11719,43 +11929,22 @@ static bool aio__in_reserve(aio_stream *s, size_t more)
 
 /* ---- receiving ---- */
 
-/* The system's error, unless there was one before: "write to 127.0.0.1:80: Broken pipe". */
-static AIO__NOINLINE ssize_t aio__stream_failed(aio_stream *s, int code, const char *phase, const char *what)
+/* The link's error, unless there was one before. */
+static AIO__NOINLINE ssize_t aio__stream_failed(aio_stream *s, int what)
 {
+    int code = errno; /* it tells of it */
     char peer[128];
-    if (!s->error)
-        s->error = aio__exception(code, phase, "%s %s: %s", what, aio__stream_peer(s, peer, sizeof peer),
-                                  strerror(code));
+    const char *name = aio__stream_peer(s, peer, sizeof peer);
+    errno = code;
+    if (!s->error) s->error = s->top->ops->error(s->top, what, name);
     return AIO__IO_FAILED;
 }
-
-#ifndef AIO_NO_TLS
-static AIO__NOINLINE ssize_t aio__stream_tls_failed(aio_stream *s, const char *phase)
-{
-    char peer[128];
-    if (!s->error) s->error = aio__tls_error(s->tls, phase, aio__stream_peer(s, peer, sizeof peer));
-    return AIO__IO_FAILED;
-}
-#endif
 
 /* Bytes, 0 at the end of the stream, AIO__IO_AGAIN, or AIO__IO_FAILED with s->error. */
 static ssize_t aio__stream_recv(aio_stream *s, char *data, size_t length)
 {
-#ifndef AIO_NO_TLS
-    if (s->tls) {
-        ssize_t got = aio__tls_recv(s->tls, data, length);
-        return got == AIO__IO_FAILED ? aio__stream_tls_failed(s, "TLS read") : got;
-    }
-#endif
-    ssize_t n;
-    do n = s->is_pipe ? aio__os.read(s->d.fd, data, length) : aio__os.recv(s->d.fd, data, length, 0);
-    while (n < 0 && errno == EINTR);
-    if (AIO__LIKELY(n > 0)) {
-        if ((size_t)n < length) aio__descriptor_drained(&s->d, AIO__READ);
-        return n;
-    }
-    if (n == 0 || aio__io_none(&s->d, AIO__READ) == AIO__IO_AGAIN) return n;
-    return aio__stream_failed(s, errno, "read", "read from");
+    ssize_t n = s->top->ops->recv(s->top, data, length);
+    return AIO__LIKELY(n != AIO__IO_FAILED) ? n : aio__stream_failed(s, AIO__LINK_READ);
 }
 
 /* One read, behind what is unread: up to twice the limit of a stream, or what is wanted. What little came into an empty
@@ -11891,14 +12080,8 @@ static bool aio__read_try(aio__read *op)
     return enough && aio__read_give(op, length);
 }
 
-static bool aio__stream_has_input(const aio_stream *s)
-{
-#ifndef AIO_NO_TLS
-    if (s->tls && s->tls->failed) return false;
-    if (s->tls && aio__tls_has_pending(s->tls)) return true;
-#endif
-    return (s->d.ready & AIO__READ) || s->error; /* the poller is not asked any more when a write has failed */
-}
+/* The poller is not asked any more when a write has failed. */
+static bool aio__stream_has_input(const aio_stream *s) { return s->top->ops->pending(s->top) || s->error; }
 
 /* Reads until the operation is settled (true), there is nothing to read, or the turn is over: then it is to go on in
  * the next, see aio__read_wait. A write that failed ends the stream for reads when all that had come is read: a server
@@ -11907,7 +12090,7 @@ static bool aio__read_advance(aio__read *op)
 {
     aio_stream *s = op->stream;
     if (aio__turn_over(s->loop)) return false;
-    if (op->mode == AIO__READ_READY) return (s->d.ready & AIO__READ) != 0;
+    if (op->mode == AIO__READ_READY) return (s->base.d.ready & AIO__READ) != 0;
     aio__in_mend(s);
     for (;;) {
         bool aborted = s->aborting && s->error;
@@ -11927,28 +12110,20 @@ static bool aio__read_advance(aio__read *op)
 /* Waits for more, or, when the turn is over, for the next. An idle stream keeps no buffer. */
 static void aio__read_wait(aio_stream *s)
 {
-    int direction = AIO__READ;
     if (aio__turn_over(s->loop)) {
-        if (!s->d.reader.node.next) aio__enqueue(s->loop, &s->d.reader.node);
+        if (!s->base.d.reader.node.next) aio__enqueue(s->loop, &s->base.d.reader.node);
         return;
     }
     if (s->in_start == s->in_end) aio__in_free(s);
-#ifndef AIO_NO_TLS
-    if (s->tls && s->tls->read_wants_write) direction = AIO__WRITE;
-#endif
-    aio__descriptor_wait(s->loop, &s->d, direction);
+    aio__descriptor_wait(s->loop, &s->base.d, s->top->ops->wants(s->top, AIO__READ));
 }
 
 static bool aio__stream_flush(aio_stream *s);
 
-/* Unsent bytes wait until the socket is readable: TLS may want that. */
+/* What is unsent, or still to be said, waits until the socket is readable: TLS may want that. */
 static bool aio__write_wants_read(const aio_stream *s)
 {
-#ifndef AIO_NO_TLS
-    return s->tls && ((s->tls->write_wants_read && s->out) || s->tls->awaits_answer);
-#else
-    return (void)s, false;
-#endif
+    return (s->out || s->closing) && s->top->ops->wants(s->top, AIO__WRITE) == AIO__READ;
 }
 
 static void aio__stream_on_readable(aio__work *work)
@@ -11969,7 +12144,8 @@ static void aio__read_leave(aio__read *op)
 {
     if (op->stream && op->stream->reader == op) {
         op->stream->reader = NULL;
-        if (!aio__write_wants_read(op->stream)) aio__descriptor_unwait(op->stream->loop, &op->stream->d, AIO__READ);
+        aio_stream *s = op->stream;
+        if (!aio__write_wants_read(s)) aio__descriptor_unwait(s->loop, &s->base.d, AIO__READ);
     }
     op->stream = NULL;
 }
@@ -12041,20 +12217,8 @@ AIO_API aio_text_future *aio_stream_readuntil(aio_stream *stream, const char *se
 /* Whether the next read would find the end. Takes nothing, as what a read has given is still to be valid. */
 static bool aio__stream_sees_end(aio_stream *s)
 {
-    char next;
-    ssize_t n;
-#ifndef AIO_NO_TLS
-    if (s->tls) {
-        n = s->tls->failed ? (ssize_t)AIO__IO_AGAIN : aio__tls_peek(s->tls, &next);
-        if (n == AIO__IO_FAILED) aio__stream_tls_failed(s, "TLS read");
-        return n == 0;
-    }
-#endif
-    if (s->is_pipe) {
-        struct pollfd pipe = { s->d.fd, POLLIN, 0 };
-        return aio__os.poll(&pipe, 1, 0) > 0 && (pipe.revents & (POLLIN | POLLHUP)) == POLLHUP;
-    }
-    do n = aio__os.recv(s->d.fd, &next, 1, MSG_PEEK); while (n < 0 && errno == EINTR);
+    ssize_t n = s->top->ops->peek(s->top);
+    if (n == AIO__IO_FAILED) aio__stream_failed(s, AIO__LINK_READ);
     return n == 0;
 }
 
@@ -12089,6 +12253,13 @@ AIO_API aio_text_future *aio_stream_more(aio_stream *stream)
     return aio__stream_read(stream, AIO__READ_MORE, aio_stream_unread(stream).length, NULL);
 }
 
+/* ---- for the rooms above ---- */
+
+static aio_loop       *aio__stream_loop(const aio_stream *s) { return s->loop; }
+static aio__transport *aio__stream_transport(const aio_stream *s) { return s->transport; }
+static aio_server     *aio__stream_server(const aio_stream *s) { return s->server; }
+static bool            aio__stream_closing(const aio_stream *s) { return s->closing; }
+
 /* The peer has ended its direction: what is unread is the last. */
 static bool aio__stream_ended(const aio_stream *s) { return s->eof; }
 
@@ -12110,70 +12281,26 @@ static bool aio__stream_silent(aio_stream *s)
 static void aio__stream_idle(aio_stream *s, void (*run)(aio__work *), void *owner)
 {
     aio__in_free(s);
-    s->d.reader.run = run;
-    s->d.reader.owner = owner;
-    aio__descriptor_wait(s->loop, &s->d, AIO__READ);
+    s->base.d.reader.run = run;
+    s->base.d.reader.owner = owner;
+    aio__descriptor_wait(s->loop, &s->base.d, AIO__READ);
 }
 
 static void aio__stream_busy(aio_stream *s)
 {
-    aio__descriptor_unwait(s->loop, &s->d, AIO__READ);
-    s->d.reader.run = aio__stream_on_readable;
-    s->d.reader.owner = s;
+    aio__descriptor_unwait(s->loop, &s->base.d, AIO__READ);
+    s->base.d.reader.run = aio__stream_on_readable;
+    s->base.d.reader.owner = s;
 }
 
 /* ---- writing ---- */
 
-#ifndef AIO_NO_TLS
-/* Small pieces go into one record. After AIO__IO_AGAIN OpenSSL wants the same bytes again: they are kept in a row. */
-static ssize_t aio__stream_send_tls(aio_stream *s, const aio_text *pieces, size_t count, size_t offset)
-{
-    char joined[16384];
-    const char *data = pieces[0].data + offset;
-    size_t length = pieces[0].length - offset;
-    if (count > 1 && length < sizeof joined) {
-        memcpy(joined, data, length);
-        data = joined;
-        for (size_t i = 1; i < count && length < sizeof joined; i++) {
-            size_t room = sizeof joined - length, n = pieces[i].length < room ? pieces[i].length : room;
-            if (n) memcpy(joined + length, pieces[i].data, n);
-            length += n;
-        }
-    }
-    ssize_t sent = aio__tls_send(s->tls, data, length);
-    return sent == AIO__IO_FAILED ? aio__stream_tls_failed(s, "TLS write") : sent;
-}
-#endif
-
-/* Sends pieces, of the first one what follows `offset`, at least a byte; as much as the socket takes. Bytes,
- * AIO__IO_AGAIN, or AIO__IO_FAILED with s->error. */
+/* Sends pieces, of the first one what follows `offset`, at least a byte; as much as goes at once. Bytes, AIO__IO_AGAIN,
+ * or AIO__IO_FAILED with s->error. */
 static ssize_t aio__stream_send(aio_stream *s, const aio_text *pieces, size_t count, size_t offset)
 {
-#ifndef AIO_NO_TLS
-    if (s->tls) return aio__stream_send_tls(s, pieces, count, offset);
-#endif
-    ssize_t n;
-    const char *data = pieces[0].data + offset;
-    size_t length = pieces[0].length - offset;
-    if (s->is_pipe) {
-        do n = aio__os.pipe_write(s->d.fd, data, length); while (n < 0 && errno == EINTR);
-    } else if (count == 1) {
-        do n = aio__os.send(s->d.fd, data, length, AIO__NOSIGNAL); while (n < 0 && errno == EINTR);
-    } else {
-        struct iovec vector[AIO__IOV_MAX];
-        struct msghdr message;
-        memset(&message, 0, sizeof message);
-        size_t used = count < AIO__IOV_MAX ? count : (size_t)AIO__IOV_MAX;
-        for (size_t i = 0; i < used; i++) {
-            vector[i].iov_base = (void *)(uintptr_t)(i ? pieces[i].data : data);
-            vector[i].iov_len = i ? pieces[i].length : length;
-        }
-        message.msg_iov = vector;
-        message.msg_iovlen = (__typeof__(message.msg_iovlen))used;
-        do n = aio__os.sendmsg(s->d.fd, &message, AIO__NOSIGNAL); while (n < 0 && errno == EINTR);
-    }
-    if (AIO__LIKELY(n >= 0) || aio__io_none(&s->d, AIO__WRITE) == AIO__IO_AGAIN) return n;
-    return aio__stream_failed(s, errno, "write", "write to");
+    ssize_t n = s->top->ops->send(s->top, pieces, count, offset);
+    return AIO__LIKELY(n != AIO__IO_FAILED) ? n : aio__stream_failed(s, AIO__LINK_WRITE);
 }
 
 static size_t aio__unsent(const aio_stream *s) { return s->out ? s->out->end - s->out->start : 0; }
@@ -12241,14 +12368,14 @@ static void aio__stream_broken(aio_stream *s)
 {
     s->lost = true;
     if (s->drained) aio__drained(s, aio__stream_lost(s));
-    if ((s->reader || s->transport) && !s->d.reader.node.next) aio__enqueue(s->loop, &s->d.reader.node);
+    if ((s->reader || s->transport) && !s->base.d.reader.node.next) aio__enqueue(s->loop, &s->base.d.reader.node);
 }
 
 static void aio__write_wait(aio_stream *s)
 {
     int direction = AIO__WRITE;
     if (aio__write_wants_read(s)) direction = AIO__READ;
-    aio__descriptor_wait(s->loop, &s->d, direction);
+    aio__descriptor_wait(s->loop, &s->base.d, direction);
 }
 
 /* Tries to send at once; *at and *offset come to where the rest begins. False when the stream broke. */
@@ -12355,59 +12482,43 @@ AIO_API aio_future *aio_stream_drain(aio_stream *stream)
 
 static void aio__stream_end(aio_stream *s);
 
-/* Others may have the open file, too: a shell its terminal. */
-static void aio__fd_block(int fd)
-{
-    int status = aio__os.fcntl(fd, F_GETFL, 0);
-    if (status >= 0) aio__os.fcntl(fd, F_SETFL, status & ~O_NONBLOCK);
-}
-
 /* Ends our direction. False, with s->error, if it cannot. */
 static bool aio__stream_shutdown(aio_stream *s)
 {
-    if (s->is_pipe) {
-        aio__descriptor_remove(s->loop, &s->d);
-        if (s->was_blocking) aio__fd_block(s->d.fd);
-        aio__os.close(s->d.fd);
-        s->d.fd = -1;
-        s->was_blocking = false;
-        return true;
-    }
-    if (aio__os.shutdown(s->d.fd, SHUT_WR) == 0) return true;
-    aio__stream_failed(s, errno, "write", "end of data for");
-    return false;
+    char peer[128];
+    int code = s->top->ops->shutdown(s->top, s->loop);
+    if (code && !s->error)
+        s->error = aio__exception(code, "write", "end of data for %s: %s", aio__stream_peer(s, peer, sizeof peer),
+                                  strerror(code));
+    return !code;
 }
 
 /* Nothing is left to send, or can be: TLS has said close_notify as well. */
 static bool aio__stream_said_all(aio_stream *s)
 {
-#ifndef AIO_NO_TLS
-    if (s->tls && !aio__tls_flush(s->tls)) return false;
-#endif
+    if (!aio__link_flush(s->top)) return false;
     if (s->error || s->aborting) return true;
     if (aio__unsent(s)) return false;
-#ifndef AIO_NO_TLS
-    if (!s->tls) return true;
-    if (!aio__tls_close_notify(s->tls) || !aio__tls_answered(s->tls)) return false;
-    s->lost = s->tls->close_notify && s->tls->failed;
-    if (s->lost) aio__stream_tls_failed(s, "TLS close");
-#endif
-    return true;
+    int step = aio__link_close(s->top);
+    s->lost = step == AIO__LINK_CUT;
+    if (s->lost) aio__stream_failed(s, AIO__LINK_CLOSE);
+    return step >= AIO__LINK_CLOSED;
+}
+
+/* Nanoseconds that the peer's answer is waited for, if it is all that is; else 0. */
+static int64_t aio__stream_lingers(const aio_stream *s)
+{
+    return s->top->ops->linger ? s->top->ops->linger(s->top) : 0;
 }
 
 static void aio__stream_close_timeout(aio__timer *timer)
 {
     aio_stream *s = (aio_stream *)timer->owner;
     char peer[128];
-    const char *what = "not all was sent";
-    double seconds = AIO__CLOSE_TIMEOUT;
+    int64_t answer = aio__stream_lingers(s);
+    double seconds = answer > 0 ? aio__seconds(answer) : (double)AIO__CLOSE_TIMEOUT;
+    const char *what = answer > 0 ? "no close_notify" : "not all was sent";
     s->timer = NULL;
-#ifndef AIO_NO_TLS
-    if (s->tls && s->tls->awaits_answer) {
-        what = "no close_notify";
-        seconds = aio__seconds(s->tls->shutdown_timeout);
-    }
-#endif
     if (!s->error) {
         s->lost = true;
         s->error = aio__exception(AIO_ETIMEOUT, "close", "close of %s: %s within %g s",
@@ -12419,13 +12530,11 @@ static void aio__stream_close_timeout(aio__timer *timer)
 /* Waits for what closing still needs: that the socket takes the rest, or TLS's answer. False without memory. */
 static bool aio__stream_linger(aio_stream *s)
 {
-    int64_t limit = s->timer ? 0 : AIO__CLOSE_TIMEOUT * INT64_C(1000000000);
-#ifndef AIO_NO_TLS
-    if (s->tls && s->tls->awaits_answer && !s->tls->lingers) {
-        s->tls->lingers = true;
-        limit = s->tls->shutdown_timeout;
+    int64_t limit = s->timer ? 0 : AIO__CLOSE_TIMEOUT * INT64_C(1000000000), answer = aio__stream_lingers(s);
+    if (answer > 0 && !s->lingers) {
+        s->lingers = true;
+        limit = answer;
     }
-#endif
     if (limit > 0) {
         aio__timer_cancel(s->loop, s->timer);
         s->timer = aio__timer_start(s->loop, aio__later(aio__os.clock(), limit), aio__stream_close_timeout, s);
@@ -12466,17 +12575,14 @@ static void aio__stream_on_writable(aio__work *work)
     aio_stream *s = (aio_stream *)work->owner;
     if (s->raw_write) aio__drained(s, NULL);
     s->raw_write = false;
-#ifndef AIO_NO_TLS
-    if (s->tls && s->tls->read_wants_write && (s->reader || s->transport)) {
-        s->tls->read_wants_write = false;
-        s->d.ready |= AIO__READ;
-        if (!s->d.reader.node.next) aio__enqueue(s->loop, &s->d.reader.node);
+    if ((s->reader || s->transport) && s->top->ops->wants(s->top, AIO__READ) == AIO__WRITE) {
+        s->base.d.ready |= AIO__READ;
+        if (!s->base.d.reader.node.next) aio__enqueue(s->loop, &s->base.d.reader.node);
     }
-#endif
     aio__stream_flush(s);
 }
 
-AIO_API bool aio_stream_can_write_eof(const aio_stream *stream) { return stream && !stream->tls; }
+AIO_API bool aio_stream_can_write_eof(const aio_stream *stream) { return stream && stream->top->ops->shutdown; }
 
 AIO_API bool aio_stream_is_closing(const aio_stream *stream)
 {
@@ -12487,7 +12593,7 @@ AIO_API int aio_stream_write_eof(aio_stream *stream)
 {
     aio_stream *s = stream;
     if (!s) return EINVAL;
-    if (s->tls) return ENOTSUP;
+    if (!s->top->ops->shutdown) return ENOTSUP;
     if (s->wants_eof && !s->closing) return s->error ? s->error->code : 0;
     int code = aio__write_refused(s);
     if (code) return code;
@@ -12500,15 +12606,87 @@ AIO_API int aio_stream_write_eof(aio_stream *stream)
 
 /* ---- beginning and end ---- */
 
-static void aio__streams_close(aio_loop *loop, aio__closer *closer);
-
 /* The ring of what is open in a loop, and the closer that ends it with the loop. */
 typedef struct aio__streams {
     aio__owned  owned;
     aio__node   servers;
-    int         spare;   /* a descriptor in reserve for the servers, see aio__server_accept; -1: none */
+    void      (*servers_close)(struct aio__streams *); /* these two are the servers' room's; NULL: there are none */
+    void      (*client_left)(aio_server *);
+    int         spare;   /* theirs, too: a descriptor in reserve, see aio__server_accept; -1: none */
     bool        closing; /* the stream that ends now ends with the loop */
 } aio__streams;
+
+/* What every connection has: small messages go at once, and no SIGPIPE comes where send cannot forbid it. */
+static void aio__stream_options(int fd, bool is_tcp)
+{
+    int one = 1;
+    if (is_tcp) aio__os.setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+#ifdef SO_NOSIGPIPE
+    aio__os.setsockopt(fd, SOL_SOCKET, SO_NOSIGPIPE, &one, sizeof one);
+#endif
+}
+
+/* Closes the socket and frees everything; of a transport after connection_lost. */
+static void aio__stream_end(aio_stream *s)
+{
+    if (s->transport && s->transport->ops->end(s)) return;
+    aio_loop *loop = s->loop;
+    aio_future *closed = s->closed;
+    aio_server *server = s->server;
+    aio_exception *lost = closed && s->error && (s->lost || aio__unsent(s)) ? aio__stream_lost(s) : NULL;
+    aio__timer_cancel(loop, s->timer);
+    if (s->reader) {
+        aio__read *op = s->reader;
+        s->reader = NULL;
+        op->stream = NULL;
+        aio__future_fail(&op->base.future,
+                         aio__exception(ECONNABORTED, "read", "the stream was closed while being read"));
+    }
+    if (s->drained)
+        aio__drained(s, aio__exception(ECONNABORTED, "write", "the stream was closed while being drained"));
+    if (s->top->lower) (void)aio__stream_said_all(s); /* what the last moments allow */
+    aio__link_free(s->top);
+    if (s->home) *s->home = NULL;
+    if (s->held) *s->held = NULL;
+    aio__fd_link_close(&s->base, loop);
+    aio__in_free(s);
+    aio__out_free(s);
+    aio_exception_unref(s->error);
+    aio__free(s->name);
+    aio__ring_remove(&s->link);
+    if (s->ended.node.next && s->task->future.state < AIO__DONE) aio__waiters_remove(&s->task->future, &s->ended.node);
+    else if (s->ended.node.next) aio__ring_remove(&s->ended.node);
+    aio_unref(s->task);
+    if (s->transport) aio__pool_free(&loop->pool, s->transport, s->transport->size);
+    aio__pool_free(&loop->pool, s, sizeof *s);
+    aio__settle(closed, lost);
+    if (server) ((aio__streams *)loop->streams)->client_left(server);
+}
+
+/* Ends the streams of a ring: a protocol hears of it within this. */
+static void aio__streams_end(aio__streams *streams, aio__node *ring)
+{
+    while (!aio__ring_empty(ring)) {
+        aio_stream *s = AIO__CONTAINER(ring->next, aio_stream, link);
+        s->server = NULL;
+        s->closing = streams->closing = true;
+        aio__stream_end(s);
+    }
+}
+
+/* The loop closes: so does every socket. */
+static void aio__streams_close(aio_loop *loop, aio__closer *closer)
+{
+    aio__streams *streams = AIO__CONTAINER(closer, aio__streams, owned.closer);
+    if (streams->servers_close) streams->servers_close(streams);
+    aio__streams_end(streams, &streams->owned.ring);
+    while (loop->buffers) {
+        char *buffer = aio__read_buffer_take(loop);
+        aio__free(buffer);
+    }
+    loop->streams = NULL;
+    aio__free(streams);
+}
 
 static aio__streams *aio__streams_of(aio_loop *loop)
 {
@@ -12529,23 +12707,28 @@ static aio_stream *aio__stream_over(aio_loop *loop, int fd, size_t limit)
         return NULL;
     }
     memset(s, 0, sizeof *s);
+    s->base.link.ops = &aio__fd_ops;
+    s->top = &s->base.link;
     s->loop = loop;
     s->limit = !limit ? (uint32_t)AIO_STREAM_LIMIT : limit < AIO__SCANNED ? (uint32_t)limit : (uint32_t)AIO__SCANNED;
     s->high = 65536;
     s->low = 16384;
-    s->d.reader.run = aio__stream_on_readable;
-    s->d.writer.run = aio__stream_on_writable;
-    s->d.reader.owner = s->d.writer.owner = s;
-    if (aio__descriptor_add(loop, &s->d, fd) < 0) {
+    s->base.d.reader.run = aio__stream_on_readable;
+    s->base.d.writer.run = aio__stream_on_writable;
+    s->base.d.reader.owner = s->base.d.writer.owner = s;
+    if (aio__descriptor_add(loop, &s->base.d, fd) < 0) {
         int code = errno;
         aio__pool_free(&loop->pool, s, sizeof *s);
         errno = code;
         return NULL;
     }
-    s->d.ready = AIO__WRITE;
+    s->base.d.ready = AIO__WRITE;
     aio__ring_insert(&streams->owned.ring, &s->link);
     return s;
 }
+
+/* Its descriptor is none of a socket. */
+static void aio__stream_is_pipe(aio_stream *s) { s->base.link.ops = &aio__fd_pipe_ops; }
 
 /* Takes the descriptor, whatever happens. NULL with errno. */
 static aio_stream *aio__stream_new(aio_loop *loop, int fd, size_t limit)
@@ -12553,62 +12736,6 @@ static aio_stream *aio__stream_new(aio_loop *loop, int fd, size_t limit)
     aio_stream *s = aio__stream_over(loop, fd, limit);
     if (!s) aio__close_failed(fd);
     return s;
-}
-
-/* What every connection has: small messages go at once, and no SIGPIPE comes where send cannot forbid it. */
-static void aio__stream_options(int fd, bool is_tcp)
-{
-    int one = 1;
-    if (is_tcp) aio__os.setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-#ifdef SO_NOSIGPIPE
-    aio__os.setsockopt(fd, SOL_SOCKET, SO_NOSIGPIPE, &one, sizeof one);
-#endif
-}
-
-static void aio__server_client_left(aio_server *server);
-
-/* Closes the socket and frees everything; of a transport after connection_lost. */
-static void aio__stream_end(aio_stream *s)
-{
-    if (s->transport && s->transport->ops->end(s)) return;
-    aio_loop *loop = s->loop;
-    aio_future *closed = s->closed;
-    aio_server *server = s->server;
-    aio_exception *lost = closed && s->error && (s->lost || aio__unsent(s)) ? aio__stream_lost(s) : NULL;
-    aio__timer_cancel(loop, s->timer);
-    if (s->reader) {
-        aio__read *op = s->reader;
-        s->reader = NULL;
-        op->stream = NULL;
-        aio__future_fail(&op->base.future,
-                         aio__exception(ECONNABORTED, "read", "the stream was closed while being read"));
-    }
-    if (s->drained)
-        aio__drained(s, aio__exception(ECONNABORTED, "write", "the stream was closed while being drained"));
-#ifndef AIO_NO_TLS
-    if (s->tls) {
-        (void)aio__stream_said_all(s);
-        aio__tls_drop_unread(s->tls);
-        aio__tls_free(s->tls);
-    }
-#endif
-    aio__descriptor_remove(loop, &s->d);
-    if (s->home) *s->home = NULL;
-    if (s->held) *s->held = NULL;
-    if (s->was_blocking) aio__fd_block(s->d.fd);
-    if (s->d.fd >= 0) aio__os.close(s->d.fd);
-    aio__in_free(s);
-    aio__out_free(s);
-    aio_exception_unref(s->error);
-    aio__free(s->name);
-    aio__ring_remove(&s->link);
-    if (s->ended.node.next && s->task->future.state < AIO__DONE) aio__waiters_remove(&s->task->future, &s->ended.node);
-    else if (s->ended.node.next) aio__ring_remove(&s->ended.node);
-    aio_unref(s->task);
-    if (s->transport) aio__pool_free(&loop->pool, s->transport, s->transport->size);
-    aio__pool_free(&loop->pool, s, sizeof *s);
-    aio__settle(closed, lost);
-    if (server) aio__server_client_left(server);
 }
 
 static void aio__stream_begin_close(aio_stream *s)
@@ -12643,7 +12770,7 @@ static void aio__stream_reset(aio_stream *s)
 {
     struct linger reset = { 1, 0 };
     if (s->transport && s->transport->ending) return;
-    aio__os.setsockopt(s->d.fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+    aio__os.setsockopt(s->base.d.fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
     if (!s->error && aio__unsent(s) && !s->transport)
         s->error = aio__exception(ECONNABORTED, "close", "the stream was aborted");
     s->closing = s->aborting = true;
@@ -12687,9 +12814,16 @@ static aio_future *aio__stream_wait(aio_stream *s, int direction)
     aio_future *future = aio__drain_future(s);
     if (!future) return NULL;
     s->raw_write = true;
-    aio__descriptor_wait(s->loop, &s->d, AIO__WRITE);
+    aio__descriptor_wait(s->loop, &s->base.d, AIO__WRITE);
     return future;
 }
+
+/* ============================================================================
+ * 45. TLS on a stream: handshake and what it has negotiated
+ *
+ * A stream goes over to TLS by a link more on top; until the handshake is done nobody else may write. May call streams,
+ * TLS and timeouts.
+ * ============================================================================ */
 
 struct aio__tls_start { /* host: NULL on a server */
     aio_task         task;
@@ -12704,13 +12838,20 @@ struct aio__tls_start { /* host: NULL on a server */
 };
 
 #ifndef AIO_NO_TLS
+/* The uppermost link, if that is TLS; else, and for NULL, NULL. */
+static aio__tls *aio__tls_of(const aio_stream *stream)
+{
+    return stream && stream->top->ops == &aio__tls_ops ? (aio__tls *)(void *)stream->top : NULL;
+}
+
 /* The direction that the handshake waits for; 0 when it is done; AIO__IO_FAILED with s->error. */
 static int aio__handshake_step(aio_stream *s, const char *peer)
 {
-    int wants = aio__tls_handshake(s->tls);
+    aio__tls *tls = aio__tls_of(s);
+    int wants = aio__tls_handshake(tls);
     if (wants > 0) return wants;
-    s->error = wants ? aio__tls_error(s->tls, "TLS handshake", peer) : aio__tls_pinned(s->tls, peer);
-    return s->error ? AIO__IO_FAILED : 0;
+    s->error = wants ? aio__tls_error(tls, "TLS handshake", peer) : aio__tls_pinned(tls, peer);
+    return aio__stream_error(s) ? AIO__IO_FAILED : 0;
 }
 #endif
 
@@ -12723,27 +12864,27 @@ static AIO_CORO(aio__tls_start)
     AIO_RAISE(ENOTSUP, "TLS with %s: compiled with AIO_NO_TLS", self->host);
 #else
     aio__tls *tls;
-    tls = aio__tls_new(self->context, self->stream->loop, &self->stream->d, self->stream->tls,
+    tls = aio__tls_new(self->context, aio__stream_loop(self->stream), self->stream->top,
                        self->context->server ? NULL : self->host, self->port);
     if (!tls)
         AIO_RAISE(errno, "TLS with %s: %s", self->host,
                   errno == EINVAL ? "not a name that a server can have" : "no memory");
     tls->shutdown_timeout = self->shutdown_timeout;
-    self->stream->tls = tls;
+    self->stream->top = &tls->link;
     AIO_TRY {
         AIO_TIMEOUT(self->timeout == 0 ? 60 : self->timeout) {
             while (self->stream && (self->wants = aio__handshake_step(self->stream, self->host)) > 0)
                 AIO_AWAIT(aio__stream_wait(self->stream, self->wants));
             if (!self->stream) AIO_RAISE(ECONNABORTED, "TLS handshake with %s: the stream was closed", self->host);
-            if (self->wants) AIO_RAISE_EXCEPTION(self->stream->error);
+            if (self->wants) AIO_RAISE_EXCEPTION(aio__stream_error(self->stream));
         }
     } AIO_CATCH_ALL {
         bool late;
         late = aio_caught(self)->code == AIO_ETIMEOUT;
         self->error = aio__exception(late ? AIO_ETIMEOUT : ECONNABORTED, "TLS handshake", "TLS handshake with %s: %s",
                                      self->host, late ? "timed out" : "given up");
-        if (self->stream) self->stream->tls->failed = true;
-        if (self->stream && !self->stream->error) self->stream->error = aio_exception_ref(self->error);
+        if (self->stream) aio__tls_of(self->stream)->failed = true;
+        if (self->stream && !aio__stream_error(self->stream)) self->stream->error = aio_exception_ref(self->error);
         if (!late) AIO_RERAISE();
         AIO_RAISE_EXCEPTION(self->error);
     } AIO_END_TRY;
@@ -12781,16 +12922,16 @@ static bool aio__tls_context_is_for(const aio_tls_context *context, bool server)
 AIO_API aio_future *aio_stream_start_tls(aio_stream *stream, aio_tls_context *context, const char *server_hostname)
 {
     aio_stream *s = stream;
-    bool server = s && s->server;
+    bool server = s && aio__stream_server(s);
     int code = EINVAL;
     const char *why = NULL;
-    if (!s || !context || s->closing) {
+    if (!s || !context || aio__stream_closing(s)) {
         why = "no stream to start it on";
     } else if (!aio__tls_context_is_for(context, server) || server == (server_hostname != NULL)) {
         why = "a client needs a client's context and a name, a server a server's";
-    } else if (s->error) {
-        return aio__failed_future(s->loop, aio_exception_ref(s->error));
-    } else if (s->transport) {
+    } else if (aio__stream_error(s)) {
+        return aio__failed_future(aio__stream_loop(s), aio_exception_ref(aio__stream_error(s)));
+    } else if (aio__stream_transport(s)) {
         code = ENOTSUP;
         why = "the stream has a protocol";
     } else if (s->reader || s->held || s->in_start != s->in_end || aio__unsent(s)) {
@@ -12801,7 +12942,65 @@ AIO_API aio_future *aio_stream_start_tls(aio_stream *stream, aio_tls_context *co
     return aio__tls_begin(s, context, server_hostname, 0, 0, 0);
 }
 
-/* ---- connecting ---- */
+/* ---- what it has negotiated ---- */
+
+#ifndef AIO_NO_TLS
+AIO_API const char *aio_stream_tls_version(const aio_stream *stream)
+{
+    return aio__tls_of(stream) ? aio__os.SSL_get_version(aio__tls_of(stream)->ssl) : NULL;
+}
+
+AIO_API const char *aio_stream_tls_cipher(const aio_stream *stream)
+{
+    const aio__tls *tls = aio__tls_of(stream);
+    return tls ? aio__os.SSL_CIPHER_get_name(aio__os.SSL_get_current_cipher(tls->ssl)) : NULL;
+}
+
+AIO_API const char *aio_stream_tls_server_name(const aio_stream *stream)
+{
+    return aio__tls_of(stream) ? aio__os.SSL_get_servername(aio__tls_of(stream)->ssl, TLSEXT_NAMETYPE_host_name) : NULL;
+}
+
+AIO_API aio_certificate *aio_stream_peer_certificate(const aio_stream *stream)
+{
+    return aio__tls_of(stream) ? aio__tls_certificate(aio__tls_of(stream)) : NULL;
+}
+
+AIO_API bool aio_stream_tls_reused(const aio_stream *stream)
+{
+    return aio__tls_of(stream) && aio__os.SSL_session_reused(aio__tls_of(stream)->ssl) != 0;
+}
+
+AIO_API const char *aio_stream_alpn(const aio_stream *stream, char *buffer, size_t size)
+{
+    const unsigned char *protocol = NULL;
+    unsigned length = 0;
+    if (aio__tls_of(stream)) aio__os.SSL_get0_alpn_selected(aio__tls_of(stream)->ssl, &protocol, &length);
+    if (!length || !buffer || !size) return NULL;
+    snprintf(buffer, size, "%.*s", (int)length, (const char *)protocol);
+    return buffer;
+}
+#else
+AIO_API const char *aio_stream_tls_version(const aio_stream *stream) { return (void)stream, (const char *)NULL; }
+AIO_API const char *aio_stream_tls_cipher(const aio_stream *stream) { return (void)stream, (const char *)NULL; }
+AIO_API bool aio_stream_tls_reused(const aio_stream *stream) { return (void)stream, false; }
+AIO_API const char *aio_stream_tls_server_name(const aio_stream *stream) { return (void)stream, (const char *)NULL; }
+AIO_API aio_certificate *aio_stream_peer_certificate(const aio_stream *stream)
+{
+    return (void)stream, (aio_certificate *)NULL;
+}
+AIO_API const char *aio_stream_alpn(const aio_stream *stream, char *buffer, size_t size)
+{
+    return (void)stream, (void)buffer, (void)size, (const char *)NULL;
+}
+#endif
+
+/* ============================================================================
+ * 46. Connecting: one address
+ *
+ * A socket on its way to an address, as a stream; for who has no more than that. Hosts, races and proxies are a room
+ * further down. May call streams and names.
+ * ============================================================================ */
 
 /* Starts a connect; a stream whose socket is on its way (or there already). NULL with errno. */
 static aio_stream *aio__connect_begin(aio_loop *loop, const aio__address *to, const aio__address *from, size_t limit)
@@ -12822,7 +13021,7 @@ static aio_stream *aio__connect_begin(aio_loop *loop, const aio__address *to, co
         return NULL;
     }
     aio_stream *s = aio__stream_new(loop, fd, limit);
-    if (s && status < 0) s->d.ready = 0;
+    if (s && status < 0) s->base.d.ready = 0;
     return s;
 }
 
@@ -12831,7 +13030,7 @@ static int aio__connect_outcome(aio_stream *s)
 {
     int code = 0;
     socklen_t length = sizeof code;
-    if (aio__os.getsockopt(s->d.fd, SOL_SOCKET, SO_ERROR, &code, &length) < 0) return errno;
+    if (aio__os.getsockopt(s->base.d.fd, SOL_SOCKET, SO_ERROR, &code, &length) < 0) return errno;
     return code;
 }
 
@@ -12850,7 +13049,7 @@ static AIO_CORO(aio__connecting)
     AIO_BEGIN(aio__connecting);
     self->result = aio__connect_begin(self->task.future.loop, self->to, NULL, 0);
     self->code = self->result ? 0 : errno;
-    if (self->result && !self->result->d.ready) {
+    if (self->result && !self->result->base.d.ready) {
         AIO_AWAIT(aio__stream_wait(self->result, AIO__WRITE));
         self->code = aio__connect_outcome(self->result);
     }
@@ -12904,7 +13103,12 @@ static int aio__unix_address(const char *path, aio__address *address)
     return 0;
 }
 
-/* ---- servers ---- */
+/* ============================================================================
+ * 47. Servers: listeners and clients
+ *
+ * Listens, accepts, gives each client to a coroutine or a protocol, and watches that. What a server closes goes when
+ * its last client has gone. May call streams, TLS on them, names and reports.
+ * ============================================================================ */
 
 enum {
     AIO__LISTENERS_MAX = 16, /* sockets of one server */
@@ -13032,15 +13236,15 @@ static void aio__client_done(aio__work *work)
 {
     aio_stream *s = (aio_stream *)work->owner;
     aio_future *f = &s->task->future;
-    if (s->transport) { /* that was the handshake */
+    if (aio__stream_transport(s)) { /* that was the handshake */
         aio_unref(s->task);
         s->task = NULL;
         return;
     }
     if (f->error && f->state == AIO__DONE && !(f->flags & AIO__F_SEEN)) {
         f->flags |= AIO__F_SEEN;
-        if (s->loop->debug || !aio__peers_went(f->error))
-            aio__report(s->loop, f->error, "error in the handler of a client");
+        if (aio__stream_loop(s)->debug || !aio__peers_went(f->error))
+            aio__report(aio__stream_loop(s), f->error, "error in the handler of a client");
     }
     if (s->aborting) aio__stream_reset(s);
     else aio__stream_begin_close(s);
@@ -13063,15 +13267,16 @@ static AIO_CORO(aio__tls_client)
     AIO_BEGIN(aio__tls_client);
     AIO_TRY {
         const aio_server_options *o;
-        o = &self->stream->server->options;
+        o = &aio__stream_server(self->stream)->options;
         AIO_AWAIT(aio__tls_begin(self->stream, o->tls_context, NULL, 0, o->tls_timeout, o->tls_shutdown_timeout));
     } AIO_CATCH {
-        if (self->stream->loop->debug) aio__report(self->stream->loop, aio_caught(self), "a client's TLS failed");
+        if (self->task.future.loop->debug)
+            aio__report(self->task.future.loop, aio_caught(self), "a client's TLS failed");
         AIO_RETURN(); /* a peer that cannot TLS is no error of the server's */
     } AIO_END_TRY;
-    self->handler = self->stream->server->handler(self->stream, self->stream->server->arg);
+    self->handler = aio__stream_server(self->stream)->handler(self->stream, aio__stream_server(self->stream)->arg);
     if (self->handler) AIO_AWAIT((aio_future *)self->handler);
-    else if (!self->stream->transport) self->stream->aborting = true;
+    else if (!aio__stream_transport(self->stream)) self->stream->aborting = true;
     AIO_END;
 }
 
@@ -13089,7 +13294,7 @@ static void aio__server_take(aio_server *server, int fd, bool is_unix)
     aio__ring_insert(&server->clients, &s->link);
     void *coroutine = server->options.tls_context ? (void *)AIO_CALL(aio__tls_client, .stream = s)
                                                   : server->handler(s, server->arg);
-    if (s->transport) return; /* callbacks serve it */
+    if (aio__stream_transport(s)) return; /* callbacks serve it */
     if (!coroutine || !aio__client_serve(s, coroutine)) aio__stream_reset(s);
 }
 
@@ -13265,10 +13470,22 @@ AIO_API void aio_server_close(aio_server *server)
     if (server->forever) aio__cancel(server->forever->never, &aio__cancelled);
 }
 
+/* The loop closes. */
+static void aio__servers_close(aio__streams *streams)
+{
+    while (!aio__ring_empty(&streams->servers)) {
+        aio_server *server = AIO__CONTAINER(streams->servers.next, aio_server, link);
+        aio_server_close(server);
+        aio__streams_end(streams, &server->clients);
+        aio__server_free(server);
+    }
+}
+
 static aio_server *aio__server_new(aio_loop *loop, aio_client_handler *handler, void *arg,
                                    const aio_server_options *options)
 {
     aio__streams *streams = aio__streams_of(loop);
+    if (streams) streams->servers_close = aio__servers_close, streams->client_left = aio__server_client_left;
     aio_server *server = streams ? (aio_server *)aio__calloc(sizeof *server) : NULL;
     if (!server) return NULL;
     server->loop = loop;
@@ -13314,7 +13531,7 @@ static int aio__server_listen_all(aio_server *server, const aio__addresses *addr
     return code || server->listener_count ? code : EADDRNOTAVAIL;
 }
 
-static void aio__unix_unstale(const char *path, const aio__address *address);
+static void aio__serve_unstale(const char *path, const aio__address *address);
 
 static AIO_CORO(aio__serve)
 {
@@ -13324,7 +13541,7 @@ static AIO_CORO(aio__serve)
     self->server->port = self->port;
     self->server->protocol = self->protocol;
     if (self->address.length) {
-        aio__unix_unstale(self->host, &self->address);
+        aio__serve_unstale(self->host, &self->address);
         self->code = aio__server_listen_unix(self->server, &self->address, self->host);
     } else {
         self->lookup = aio__resolve(self->task.future.loop, self->host[0] ? self->host : NULL, self->port,
@@ -13378,7 +13595,7 @@ AIO_API aio_server_task *aio_start_server_with(aio_client_handler *handler, void
 }
 
 /* A socket file that nobody listens on is in the way of a new one. */
-static void aio__unix_unstale(const char *path, const aio__address *address)
+static void aio__serve_unstale(const char *path, const aio__address *address)
 {
     struct stat status;
     if (aio__os.stat(path, &status) < 0 || !S_ISSOCK(status.st_mode)) return;
@@ -13404,7 +13621,11 @@ AIO_API aio_server_task *aio_start_unix_server_with(aio_client_handler *handler,
 }
 
 /* It is a client of a server that stops. */
-static bool aio__server_is_closing(const aio_stream *s) { return s->server && s->server->closing; }
+static bool aio__server_is_closing(const aio_stream *s)
+{
+    const aio_server *server = aio__stream_server(s);
+    return server && server->closing;
+}
 
 AIO_API int aio_server_port(const aio_server *server) { return server ? server->port : 0; }
 AIO_API size_t aio_server_client_count(const aio_server *server) { return server ? server->client_count : 0; }
@@ -13417,9 +13638,9 @@ static void aio__server_end_clients(aio_server *server, bool abort_)
         next = node->next;
         s->aborting = s->aborting || abort_;
         if (s->task) aio_task_cancel(s->task);
-        if (s->transport && !abort_) aio__stream_begin_close(s);
+        if (aio__stream_transport(s) && !abort_) aio__stream_begin_close(s);
         /* closing: its handler has ended; it was sending what is left */
-        if (abort_ && (s->closing || s->transport)) aio__stream_reset(s);
+        if (abort_ && (aio__stream_closing(s) || aio__stream_transport(s))) aio__stream_reset(s);
     }
     server->busy--;
     aio__server_settle(server);
@@ -13474,38 +13695,8 @@ AIO_API aio_future *aio_server_serve_forever(aio_server *server)
     return (aio_future *)(void *)AIO_CALL(aio__serve_forever, .server = server);
 }
 
-/* Ends the streams of a ring: a protocol hears of it within this. */
-static void aio__streams_end(aio__streams *streams, aio__node *ring)
-{
-    while (!aio__ring_empty(ring)) {
-        aio_stream *s = AIO__CONTAINER(ring->next, aio_stream, link);
-        s->server = NULL;
-        s->closing = streams->closing = true;
-        aio__stream_end(s);
-    }
-}
-
-/* The loop closes: so does every socket. */
-static void aio__streams_close(aio_loop *loop, aio__closer *closer)
-{
-    aio__streams *streams = AIO__CONTAINER(closer, aio__streams, owned.closer);
-    while (!aio__ring_empty(&streams->servers)) {
-        aio_server *server = AIO__CONTAINER(streams->servers.next, aio_server, link);
-        aio_server_close(server);
-        aio__streams_end(streams, &server->clients);
-        aio__server_free(server);
-    }
-    aio__streams_end(streams, &streams->owned.ring);
-    while (loop->buffers) {
-        char *buffer = aio__read_buffer_take(loop);
-        aio__free(buffer);
-    }
-    loop->streams = NULL;
-    aio__free(streams);
-}
-
 /* ============================================================================
- * 44. Descriptors: readers, writers, sock_ calls, pipes and files
+ * 48. Descriptors: readers, writers, sock_ calls, pipes and files
  *
  * A table of foreign descriptors by number, each registered level-triggered while somebody wants it, as its owner may
  * leave bytes unread. Then streams over pipes of the program's own, and files on their way out. May call streams.
@@ -13950,8 +14141,8 @@ static int aio__pipe_open(struct aio__piping *self)
         if (!(flags & O_NONBLOCK)) aio__fd_block(self->fd);
         return code;
     }
-    s->is_pipe = !S_ISSOCK(status.st_mode);
-    s->was_blocking = !(flags & O_NONBLOCK);
+    if (!S_ISSOCK(status.st_mode)) aio__stream_is_pipe(s);
+    s->base.d.was_blocking = !(flags & O_NONBLOCK);
     snprintf(name, sizeof name, "descriptor %d", self->fd);
     s->name = aio__strndup(name, strlen(name));
     return 0;
@@ -14029,13 +14220,14 @@ static ssize_t aio__file_send_piece(struct aio__file_send *self)
 #endif
     if (n >= 0) return n;
     if (aio__would_block(errno)) {
-        if (self->stream) aio__descriptor_drained(&self->stream->d, AIO__WRITE);
+        if (self->stream) aio__descriptor_drained(&self->stream->base.d, AIO__WRITE);
         return AIO__IO_AGAIN;
     }
     self->copies = !aio__peer_went(errno); /* what else is wrong, if anything is, reading and writing tell better */
     self->code = self->copies ? 0 : errno;
     if (self->stream && self->code) {
-        aio__stream_failed(self->stream, self->code, "write", "write to");
+        errno = self->code;
+        aio__stream_failed(self->stream, AIO__LINK_WRITE);
         aio__stream_broken(self->stream);
     }
     return AIO__IO_FAILED;
@@ -14049,7 +14241,7 @@ static aio_future *aio__file_send_turn(struct aio__file_send *self)
     bool full = self->got == AIO__IO_AGAIN;
     if (!self->is_stream) return full ? aio__until_ready(self->socket, AIO__WRITE) : aio_sleep(0);
     if (!s) return aio__failure(ECONNABORTED, "the stream was closed");
-    if (s->error || self->copies) return aio_stream_drain(s);
+    if (aio__stream_error(s) || self->copies) return aio_stream_drain(s);
     if (aio__unsent(s)) return aio__drain_future(s);
     return full ? aio__stream_wait(s, AIO__WRITE) : aio_sleep(0);
 }
@@ -14065,10 +14257,10 @@ static int aio__file_send_begin(struct aio__file_send *self)
         self->stream = NULL;
         return AIO_ERUNTIME;
     }
-    if (s->closing || s->wants_eof) return EPIPE;
+    if (aio__stream_closing(s) || s->wants_eof) return EPIPE;
     s->held = &self->stream;
-    self->socket = s->d.fd;
-    self->copies = s->tls != NULL;
+    self->socket = s->base.d.fd;
+    self->copies = s->top->lower != NULL; /* what the socket sends is not what is given to the stream */
     return 0;
 }
 
@@ -14091,7 +14283,7 @@ static void aio__file_send_end(struct aio__file_send *self)
     aio_exception *error = self->task.future.error;
     int code = error ? error->code : self->code;
     if (code && code != AIO_ECANCELLED) {
-        if (!error && s) error = aio_exception_ref(s->error);
+        if (!error && s) error = aio_exception_ref(aio__stream_error(s));
         const char *why = code == AIO_EINCOMPLETE ? "the file ended" : error ? error->message : aio_code_text(code);
         self->task.future.error =
             aio__exception(code, "sendfile", "sendfile: after %zu bytes: %s", self->result, why);
@@ -14142,7 +14334,7 @@ AIO_API aio_size_task *aio_sock_sendfile(int fd, int file, int64_t offset, size_
 }
 
 /* ============================================================================
- * 45. Datagrams: UDP endpoints
+ * 49. Datagrams: UDP endpoints
  *
  * One edge-triggered socket an endpoint; a queue of what could not be sent at once. May call Descriptors and Names.
  * ============================================================================ */
@@ -14768,7 +14960,7 @@ AIO_API int aio_datagram_port(const aio_datagram_endpoint *endpoint)
 }
 
 /* ============================================================================
- * 46. Resolver: DNS messages and servers
+ * 50. Resolver: DNS messages and servers
  *
  * A stub resolver (RFC 1035, 2308, 5452, 6891): the strict reading of messages, an endpoint for one question each, TCP
  * where UDP does not do, servers in turn, the cache, aliases, the hosts file and the search list. One question is asked
@@ -16487,7 +16679,7 @@ AIO__COLD static void aio__names_close(aio_resolver *resolver)
 }
 
 /* ============================================================================
- * 47. Subprocesses: pidfd and pipes
+ * 51. Subprocesses: pidfd and pipes
  *
  * Children of a loop in a ring, each with a descriptor that tells of its end, or a thread that waits for it. Pipes are
  * streams. Nothing but this room reaps them.
@@ -16692,7 +16884,7 @@ static int aio__process_streams(aio_process *p, const struct aio__spawning *self
             code = errno;
             continue;
         }
-        s->is_pipe = true;
+        aio__stream_is_pipe(s);
         s->home = &p->streams[i];
         snprintf(name, sizeof name, "the %s of %.120s", names[i], self->argv[0]);
         s->name = aio__strndup(name, strlen(name));
@@ -16915,7 +17107,7 @@ AIO_API aio_output_task *aio_process_communicate(aio_process *process, const voi
 }
 
 /* ============================================================================
- * 48. URLs
+ * 52. URLs
  *
  * RFC 3986 with yarl's habits: splits a reference, checks and normalises each part, writes the whole into one block.
  * Owns nothing beyond the block of each aio_url. Calls memory and buffers only.
@@ -17528,7 +17720,7 @@ AIO_API bool aio_url_same_origin(const aio_url *a, const aio_url *b)
 }
 
 /* ============================================================================
- * 49. Headers
+ * 53. Headers
  *
  * The multi-map: one block of text and an index into it. Growing copies what is alive into a new block, and frees the
  * old one only after the new field is in, so that a value may come from the headers themselves. Calls memory only.
@@ -17748,7 +17940,7 @@ AIO_API void aio_headers_clear(aio_headers *headers)
 }
 
 /* ============================================================================
- * 50. Cookies: the jar
+ * 54. Cookies: the jar
  *
  * Cookies hang on their domains, which stand in a hash table, and in a ring in the order in which they were made. A
  * request asks for its host and for each name above it. Calls memory, URLs and words of headers only.
@@ -18721,7 +18913,7 @@ AIO_API int aio_cookie_jar_load(aio_cookie_jar *jar, const char *path, int *line
 }
 
 /* ============================================================================
- * 51. Coding: inflate
+ * 55. Coding: inflate
  *
  * Decodes into a window of its own, from which the caller's pieces are copied, so that a match, whole, always has its
  * room and its past. What is left of the input decides between two decoders of the same codes: a fast one, which may
@@ -19588,7 +19780,7 @@ AIO_API int aio_inflate_all_with(aio_text *text, const void *data, size_t length
 }
 
 /* ============================================================================
- * 52. Coding: deflate
+ * 56. Coding: deflate
  *
  * Matches are found by chains of equal hashes, taken lazily, and gathered into a block; a block is written in whichever
  * of the three forms is shortest, piece by piece into a small buffer, from which the caller's pieces are filled.
@@ -20273,7 +20465,7 @@ AIO_API int aio_deflate_all_with(aio_text *text, const void *data, size_t length
 }
 
 /* ============================================================================
- * 53. JSON: numbers
+ * 57. JSON: numbers
  *
  * Decimal to double and back, exactly, without the locale that strtod and printf look at. Both ways go by one table of
  * the powers of ten in 128 bits, made when it is first needed: reading as Lemire has it, writing as Giulietti's
@@ -20486,7 +20678,7 @@ static uint64_t aio__double_digits(uint64_t bits, int *power)
 }
 
 /* ============================================================================
- * 54. JSON: parser and tree
+ * 58. JSON: parser and tree
  *
  * A tree is one array of values of 16 bytes in the order of the text, each container before what is in it and with the
  * distance to what is behind it, and one copy of the text, in which strings are decoded where they stand. The parser
@@ -21121,7 +21313,7 @@ AIO_API aio_text aio_json_string(const aio_json *value, const char *path, const 
 }
 
 /* ============================================================================
- * 55. JSON: writer
+ * 59. JSON: writer
  *
  * Text grows at the end of a buffer, and so does, in another, a byte for each container that is open. The first thing
  * that JSON does not allow there stops the writer.
@@ -21422,7 +21614,7 @@ AIO_API int aio_json_dump_with(const aio_json *value, aio_text *text, const aio_
 }
 
 /* ============================================================================
- * 56. HTTP messages
+ * 60. HTTP messages
  *
  * RFC 9112: heads in and out, body framing, dates. The parser goes line by line over the bytes as they arrive, and
  * copies nothing until the head is whole. What a hostile peer may send is refused with a reason. Responses are read
@@ -22220,7 +22412,7 @@ static inline const char *aio__http_clock_text(aio__http_clock *clock, int64_t s
 }
 
 /* ============================================================================
- * 57. HTTP bodies: framing, stages, reader
+ * 61. HTTP bodies: framing, stages, reader
  *
  * A body on its way in (RFC 9112 6 and 7), for the client and the server. The framing tells data from what is between;
  * decoders, if there are any, make of it the data that are meant; a limit; and the user, who has pieces in place, or
@@ -22892,7 +23084,7 @@ static aio_text_task *aio__body_read(aio__body_reader *in, bool all)
 }
 
 /* ============================================================================
- * 58. Multipart bodies
+ * 62. Multipart bodies
  *
  * Takes a multipart apart as its bytes come: what is between delimiters goes to the user in place, and is looked at
  * once. Where a delimiter could begin at a piece's end, only its length is remembered, as its bytes are known. Calls
@@ -23361,7 +23553,7 @@ AIO_API aio_multipart *aio_part_multipart(aio_part *part)
 }
 
 /* ============================================================================
- * 59. Proxies: HTTP CONNECT and SOCKS
+ * 63. Proxies: HTTP CONNECT and SOCKS
  *
  * From a stream to a proxy to one through it: HTTP's CONNECT (RFC 9110 9.3.6), SOCKS4 and 4a, SOCKS5 (RFC 1928, 1929),
  * for each proxy of a chain. A handshake is a machine that is fed what the proxy says, and says what to send next. Then
@@ -23611,7 +23803,7 @@ static int aio__password_ask(aio__hop *hop)
 /* Whether the name is to be looked up here. An address is none; it is then known. */
 static bool aio__hop_looks_up(aio__hop *hop)
 {
-    hop->ip_length = aio__ip_parse(hop->host, strlen(hop->host), hop->ip);
+    hop->ip_length = aio__ip_parse(hop->host, strcspn(hop->host, "%"), hop->ip); /* without a zone (RFC 6874 4) */
     return !hop->ip_length && (hop->proxy->kind == AIO__PROXY_SOCKS4 || hop->proxy->kind == AIO__PROXY_SOCKS5);
 }
 
@@ -24076,7 +24268,7 @@ static int aio__netrc_read(char **text)
 }
 
 /* ============================================================================
- * 60. Connecting: names and addresses
+ * 64. Connecting: names and addresses
  *
  * From a host's name to a stream: the name is looked up, its addresses race; proxies lead on from there; TLS is put on
  * what stands. Calls names, streams, TLS and proxies.
@@ -24201,9 +24393,9 @@ static void aio__race_start(struct aio__racing *race)
     }
     attempt->stream = s;
     attempt->deadline = aio__later(aio__os.clock(), c->allowed);
-    s->d.writer.run = aio__attempt_on_writable;
-    s->d.writer.owner = attempt;
-    if (!s->d.ready) aio__descriptor_wait(s->loop, &s->d, AIO__WRITE);
+    s->base.d.writer.run = aio__attempt_on_writable;
+    s->base.d.writer.owner = attempt;
+    if (!s->base.d.ready) aio__descriptor_wait(aio__stream_loop(s), &s->base.d, AIO__WRITE);
 }
 
 /* What has become of it: it has won, failed, or is under way. */
@@ -24212,8 +24404,8 @@ static void aio__attempt_look(aio__attempt *attempt)
     aio_stream *s = attempt->stream;
     if (!s) return;
     int code = 0;
-    if (s->d.ready & AIO__WRITE) code = aio__connect_outcome(s);
-    else if (attempt->deadline <= s->loop->now) code = AIO_ETIMEOUT;
+    if (s->base.d.ready & AIO__WRITE) code = aio__connect_outcome(s);
+    else if (attempt->deadline <= aio__stream_loop(s)->now) code = AIO_ETIMEOUT;
     else {
         attempt->race->under_way++;
         return;
@@ -24222,9 +24414,9 @@ static void aio__attempt_look(aio__attempt *attempt)
         aio__attempt_fail(attempt, code, aio_code_text(code));
         return;
     }
-    aio__descriptor_unwait(s->loop, &s->d, AIO__WRITE);
-    s->d.writer.run = aio__stream_on_writable;
-    s->d.writer.owner = s;
+    aio__descriptor_unwait(aio__stream_loop(s), &s->base.d, AIO__WRITE);
+    s->base.d.writer.run = aio__stream_on_writable;
+    s->base.d.writer.owner = s;
     attempt->race->result = s;
     attempt->stream = NULL;
 }
@@ -24425,7 +24617,7 @@ AIO_API aio_stream_task *aio_open_unix_connection_with(const char *path, const a
 }
 
 /* ============================================================================
- * 61. Transports: protocols over streams
+ * 65. Transports: protocols over streams
  *
  * A stream with an aio__transport: its descriptor's works run what is here, which reads into a buffer of the loop's
  * and calls the protocol. It ends by connection_lost, which is queued; only after that the stream is freed. May call
@@ -24436,7 +24628,7 @@ static bool aio__loop_is_closing(const aio_loop *loop) { return ((const aio__str
 
 static void aio__transport_fail(aio_stream *s, aio_exception *error)
 {
-    if (!s->error) s->error = error;
+    if (!aio__stream_error(s)) s->error = error;
     s->closing = true;
     aio__stream_end(s);
 }
@@ -24445,18 +24637,19 @@ static void aio__transport_fail(aio_stream *s, aio_exception *error)
  * as far as we know (what TLS has buffered may be a part of a record). */
 static void aio__transport_wait(aio_stream *s, bool again)
 {
-    bool reads = !s->transport->paused && !s->eof;
-    if (!s->transport->made || s->closing || s->d.reader.node.next) return;
-    if (s->error || (reads && again && aio__stream_has_input(s))) aio__enqueue(s->loop, &s->d.reader.node);
+    bool reads = !aio__stream_transport(s)->paused && !aio__stream_ended(s);
+    if (!aio__stream_transport(s)->made || aio__stream_closing(s) || s->base.d.reader.node.next) return;
+    if (aio__stream_error(s) || (reads && again && aio__stream_has_input(s)))
+        aio__enqueue(aio__stream_loop(s), &s->base.d.reader.node);
     else if (reads) aio__read_wait(s);
 }
 
 static void aio__transport_lose(aio_stream *s)
 {
-    aio__transport *t = s->transport;
-    aio_exception *error = s->error ? aio__stream_lost(s) : NULL;
+    aio__transport *t = aio__stream_transport(s);
+    aio_exception *error = aio__stream_error(s) ? aio__stream_lost(s) : NULL;
     t->lost = true;
-    ((aio__streams *)s->loop->streams)->closing = false; /* what the callback ends waits for its turn */
+    ((aio__streams *)aio__stream_loop(s)->streams)->closing = false; /* what the callback ends waits for its turn */
     if (t->protocol->connection_lost) t->protocol->connection_lost(t->self, s, error);
     aio_exception_unref(error);
 }
@@ -24465,14 +24658,14 @@ static void aio__transport_lose(aio_stream *s)
 static void aio__transport_soon(aio__work *work)
 {
     aio_stream *s = (aio_stream *)work->owner;
-    aio__transport *t = s->transport;
+    aio__transport *t = aio__stream_transport(s);
     if (t->made) {
         aio__transport_lose(s);
         aio__stream_end(s);
         return;
     }
     t->made = true;
-    if (t->ending) aio__enqueue(s->loop, &t->soon.node);
+    if (t->ending) aio__enqueue(aio__stream_loop(s), &t->soon.node);
     if (t->protocol->connection_made) t->protocol->connection_made(t->self, s, t->arg);
     aio__transport_wait(s, true);
 }
@@ -24480,18 +24673,18 @@ static void aio__transport_soon(aio__work *work)
 /* The connection is over: connection_lost is due. False when it has run, and the stream is to be freed. */
 static bool aio__transport_end(aio_stream *s)
 {
-    aio__transport *t = s->transport;
-    bool now = aio__loop_is_closing(s->loop), queued = t->soon.node.next != NULL;
+    aio__transport *t = aio__stream_transport(s);
+    bool now = aio__loop_is_closing(aio__stream_loop(s)), queued = t->soon.node.next != NULL;
     if (t->lost) return false;
     if (t->ending && !now) return true;
     t->ending = s->closing = true;
-    aio__timer_cancel(s->loop, s->timer);
+    aio__timer_cancel(aio__stream_loop(s), s->timer);
     s->timer = NULL;
-    aio__descriptor_unwait(s->loop, &s->d, AIO__READ);
-    aio__descriptor_unwait(s->loop, &s->d, AIO__WRITE);
+    aio__descriptor_unwait(aio__stream_loop(s), &s->base.d, AIO__READ);
+    aio__descriptor_unwait(aio__stream_loop(s), &s->base.d, AIO__WRITE);
     if (now && queued) aio__ring_remove(&t->soon.node);
     if (now && t->made) aio__transport_lose(s);
-    else if (t->made && !queued) aio__enqueue(s->loop, &t->soon.node);
+    else if (t->made && !queued) aio__enqueue(aio__stream_loop(s), &t->soon.node);
     return !now;
 }
 
@@ -24499,29 +24692,30 @@ static bool aio__transport_end(aio_stream *s)
 
 static void aio__transport_eof(aio_stream *s)
 {
-    aio__transport *t = s->transport;
+    aio__transport *t = aio__stream_transport(s);
     s->eof = true;
     bool keep = t->protocol->eof_received && t->protocol->eof_received(t->self, s);
-    if (!keep || s->tls) aio__stream_begin_close(s);
+    if (!keep || !aio_stream_can_write_eof(s)) aio__stream_begin_close(s);
 }
 
 /* One read: what came goes to the protocol, to the one that gave the buffer. False if nothing did. */
 static bool aio__transport_receive(aio_stream *s)
 {
-    const aio_protocol *p = s->transport->protocol;
-    void *self = s->transport->self;
+    const aio_protocol *p = aio__stream_transport(s)->protocol;
+    void *self = aio__stream_transport(s)->self;
     size_t size = AIO__READ_BUFFER;
     ssize_t n = AIO__IO_FAILED;
     bool theirs = p->get_buffer != NULL;
-    char *buffer = theirs ? (char *)p->get_buffer(self, s, &size) : aio__read_buffer_take(s->loop);
-    if (s->closing) return false;
+    char *buffer = theirs ? (char *)p->get_buffer(self, s, &size) : aio__read_buffer_take(aio__stream_loop(s));
+    if (aio__stream_closing(s)) return false;
     if (buffer && size) n = aio__stream_recv(s, buffer, size);
-    else if (theirs && !s->error) s->error = aio__exception(AIO_ERUNTIME, "read", "get_buffer gave no room");
+    else if (theirs && !aio__stream_error(s))
+        s->error = aio__exception(AIO_ERUNTIME, "read", "get_buffer gave no room");
     if (n > 0 && !theirs && p->data_received) p->data_received(self, s, buffer, (size_t)n);
     if (n > 0 && theirs && p->buffer_updated) p->buffer_updated(self, s, (size_t)n);
-    if (buffer && !theirs) aio__read_buffer_give(s->loop, buffer);
-    if (n > 0 || (n == AIO__IO_AGAIN && !s->error)) return n > 0;
-    if (n == 0 && !s->error) aio__transport_eof(s);
+    if (buffer && !theirs) aio__read_buffer_give(aio__stream_loop(s), buffer);
+    if (n > 0 || (n == AIO__IO_AGAIN && !aio__stream_error(s))) return n > 0;
+    if (n == 0 && !aio__stream_error(s)) aio__transport_eof(s);
     else aio__transport_fail(s, &aio__no_memory);
     return false;
 }
@@ -24529,8 +24723,8 @@ static bool aio__transport_receive(aio_stream *s)
 /* No more than the low-water mark is unsent, after all had been told to wait. */
 static void aio__transport_sent(aio_stream *s)
 {
-    aio__transport *t = s->transport;
-    if (!t->full || s->error || aio__unsent(s) > s->low) return;
+    aio__transport *t = aio__stream_transport(s);
+    if (!t->full || aio__stream_error(s) || aio__unsent(s) > s->low) return;
     t->full = false;
     if (t->protocol->resume_writing) t->protocol->resume_writing(t->self, s);
 }
@@ -24538,15 +24732,15 @@ static void aio__transport_sent(aio_stream *s)
 static void aio__transport_on_readable(aio__work *work)
 {
     aio_stream *s = (aio_stream *)work->owner;
-    aio__transport *t = s->transport;
+    aio__transport *t = aio__stream_transport(s);
     if (aio__write_wants_read(s)) {
         aio__stream_flush(s);
         aio__transport_sent(s);
     }
-    if (!t->made || s->closing) return;
+    if (!t->made || aio__stream_closing(s)) return;
     bool got = false;
-    if (!t->paused && !s->eof && aio__stream_has_input(s)) got = aio__transport_receive(s);
-    else if (s->error) aio__transport_fail(s, NULL);
+    if (!t->paused && !aio__stream_ended(s) && aio__stream_has_input(s)) got = aio__transport_receive(s);
+    else if (aio__stream_error(s)) aio__transport_fail(s, NULL);
     aio__transport_wait(s, got);
 }
 
@@ -24559,9 +24753,9 @@ static void aio__transport_on_writable(aio__work *work)
 
 static void aio__transport_written(aio_stream *s)
 {
-    aio__transport *t = s->transport;
+    aio__transport *t = aio__stream_transport(s);
     if (t->full) aio__transport_sent(s);
-    if (t->full || s->error || aio__unsent(s) <= s->high) return;
+    if (t->full || aio__stream_error(s) || aio__unsent(s) <= s->high) return;
     t->full = true;
     if (t->protocol->pause_writing) t->protocol->pause_writing(t->self, s);
 }
@@ -24571,7 +24765,7 @@ static bool aio__transport_attach(aio_stream *s, const aio_protocol *protocol, v
 {
     static const aio__transport_ops ops = { aio__transport_end, aio__transport_written };
     size_t size = sizeof(aio__transport) + protocol->size;
-    aio__transport *t = (aio__transport *)aio__pool_alloc(&s->loop->pool, size);
+    aio__transport *t = (aio__transport *)aio__pool_alloc(&aio__stream_loop(s)->pool, size);
     if (!t) return false;
     memset(t, 0, size);
     t->protocol = protocol;
@@ -24581,45 +24775,46 @@ static bool aio__transport_attach(aio_stream *s, const aio_protocol *protocol, v
     t->ops = &ops;
     t->soon.run = aio__transport_soon;
     t->soon.owner = s;
-    s->d.reader.run = aio__transport_on_readable;
-    s->d.writer.run = aio__transport_on_writable;
+    s->base.d.reader.run = aio__transport_on_readable;
+    s->base.d.writer.run = aio__transport_on_writable;
     s->transport = t;
-    aio__enqueue(s->loop, &t->soon.node);
+    aio__enqueue(aio__stream_loop(s), &t->soon.node);
     return true;
 }
 
 AIO_API void aio_transport_pause_reading(aio_transport *transport)
 {
-    if (transport && transport->transport) transport->transport->paused = true;
+    if (transport && aio__stream_transport(transport)) aio__stream_transport(transport)->paused = true;
 }
 
 AIO_API void aio_transport_resume_reading(aio_transport *transport)
 {
-    if (!transport || !transport->transport) return;
-    transport->transport->paused = false;
+    if (!transport || !aio__stream_transport(transport)) return;
+    aio__stream_transport(transport)->paused = false;
     aio__transport_wait(transport, true);
 }
 
 AIO_API bool aio_transport_is_reading(const aio_transport *transport)
 {
-    return transport && transport->transport && !transport->transport->paused && !transport->closing;
+    const aio__transport *t = transport ? aio__stream_transport(transport) : NULL;
+    return t && !t->paused && !aio__stream_closing(transport);
 }
 
 AIO_API void aio_transport_set_protocol(aio_transport *transport, const aio_protocol *protocol, void *self)
 {
-    if (!transport || !transport->transport || !protocol) return;
-    transport->transport->protocol = protocol;
-    transport->transport->self = self;
+    if (!transport || !aio__stream_transport(transport) || !protocol) return;
+    aio__stream_transport(transport)->protocol = protocol;
+    aio__stream_transport(transport)->self = self;
 }
 
 AIO_API const aio_protocol *aio_transport_get_protocol(const aio_transport *transport)
 {
-    return transport && transport->transport ? transport->transport->protocol : NULL;
+    return transport && aio__stream_transport(transport) ? aio__stream_transport(transport)->protocol : NULL;
 }
 
 AIO_API void *aio_transport_get_self(const aio_transport *transport)
 {
-    return transport && transport->transport ? transport->transport->self : NULL;
+    return transport && aio__stream_transport(transport) ? aio__stream_transport(transport)->self : NULL;
 }
 
 /* ---- connecting and serving ---- */
@@ -24674,7 +24869,7 @@ AIO_API aio_transport_task *aio_create_unix_connection_with(const aio_protocol *
 /* The handler of a server whose clients have a protocol. */
 static void *aio__transport_accepted(aio_stream *stream, void *arg)
 {
-    aio__transport_attach(stream, stream->server->protocol, arg);
+    aio__transport_attach(stream, aio__stream_server(stream)->protocol, arg);
     return NULL;
 }
 
@@ -24701,7 +24896,7 @@ AIO_API aio_server_task *aio_create_unix_server_with(const aio_protocol *protoco
 }
 
 /* ============================================================================
- * 62. Connections: the pool
+ * 66. Connections: the pool
  *
  * The client's connector: keep-alive connections by origin, and who waits for one. A connection object is the right to
  * one of `limit` places; it is busy, and has no stream yet or one, or it is idle, and its socket is watched so that a
@@ -25097,7 +25292,7 @@ static void aio__connector_free(aio__connector *c)
 }
 
 /* ============================================================================
- * 63. HTTP client: session, request, response
+ * 67. HTTP client: session, request, response
  *
  * One request is one coroutine (aio__requesting), whose frame holds copies of what it was given. It is
  *
@@ -26007,7 +26202,7 @@ static aio_exception *aio__exchange_problem(const aio__exchange *x, int code)
 {
     const aio_stream *s = aio__exchange_stream(x);
     if (code == ENOMEM) return &aio__no_memory;
-    if (s && s->error && s->error->code == code) return aio_exception_ref(s->error);
+    if (s && aio__stream_error(s) && s->error->code == code) return aio_exception_ref(s->error);
     return aio__exception(code, "", "%s", x->head.problem ? x->head.problem : aio_code_text(code));
 }
 
@@ -26055,7 +26250,7 @@ static void aio__upload_fail(struct aio__uploading *self, const aio_exception *w
     aio__body_reader *in = &aio__exchange_reply(x)->in;
     if (!aio__upload_connected(self) || why->code == AIO_ECANCELLED) return;
     x->keep = false;
-    if (self->stream->error && (why->code == EPIPE || why->code == ECONNRESET)) return;
+    if (aio__stream_error(self->stream) && (why->code == EPIPE || why->code == ECONNRESET)) return;
     x->failure = aio_exception_ref(why);
     if (x->op->watch.frame && !x->op->watch.expired) aio__watch_expire(&x->op->watch, false);
     else if (!in->watch.expired) aio__watch_expire(&in->watch, false);
@@ -26610,7 +26805,7 @@ AIO_API aio_cookie_jar *aio_session_cookie_jar(const aio_session *session)
 }
 
 /* ============================================================================
- * 64. HTTP server: connections and handlers
+ * 68. HTTP server: connections and handlers
  *
  * One connection is one coroutine (aio__serving) in an aio_server: a head, its handler, what is left of the body, the
  * next head; so pipelined requests are answered in order. What it knows is an aio__served, which begins with the user's
@@ -26717,13 +26912,13 @@ static const aio__body_owner aio__served_owner = {
 /* NULL without memory. */
 static aio__served *aio__served_open(aio__service *service, aio_stream *stream)
 {
-    aio__served *r = (aio__served *)aio__pool_alloc(&stream->loop->pool, sizeof *r);
+    aio__served *r = (aio__served *)aio__pool_alloc(&aio__stream_loop(stream)->pool, sizeof *r);
     if (!r) return NULL;
     memset(r, 0, sizeof *r);
     r->service = service;
     r->stream = r->request.stream = stream;
     r->request.arg = service->arg;
-    r->in.watch.loop = stream->loop;
+    r->in.watch.loop = aio__stream_loop(stream);
     r->in.watch.deadline = INT64_MAX;
     r->in.max = service->options.max_body;
     r->in.owner = &aio__served_owner;
@@ -27457,7 +27652,7 @@ AIO_API aio_server_task *aio_start_http_server_with(aio_request_handler *handler
 }
 
 /* ============================================================================
- * 65. Introspection: task dump and call graph
+ * 69. Introspection: task dump and call graph
  *
  * Walks what waits for what, and only reads. Called by nobody above. Downwards through the frames of a task to what the
  * innermost awaits, and that one's children (ops->child); upwards through the waiters. A path may lead in a circle, and

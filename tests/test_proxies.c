@@ -705,7 +705,7 @@ SCENARIO(proxy_tls_in_tls, PROXY_TLS_MAY)
         AIO_AWAIT(self->stream, aio_open_connection("localhost", aio_server_port(self->echo),
             .tls_context = self->client_tls, .proxy_tls_context = self->client_tls,
             .proxy = proxy_text(self->proxy, "https://@", self->safe)));
-        CHECK(self->stream->tls && self->stream->tls->lower);
+        CHECK(aio__tls_of(self->stream) && self->stream->top->lower->lower);
         HELLO();
         CHECK_STR(relay_is.log, "CONNECT localhost");
     }

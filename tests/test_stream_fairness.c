@@ -176,8 +176,8 @@ SCENARIO(flood_key_updates, TLS_MAY, .skip = KIND_SLICE | KIND_CALL /* the test 
     AIO_BEGIN(flood_key_updates);
     PAIR_SETUP();
     for (self->i = 0; self->i < 250; self->i++) {
-        SSL_key_update(self->stream->tls->ssl, SSL_KEY_UPDATE_NOT_REQUESTED);
-        REQUIRE(SSL_do_handshake(self->stream->tls->ssl) == 1);
+        SSL_key_update(aio__tls_of(self->stream)->ssl, SSL_KEY_UPDATE_NOT_REQUESTED);
+        REQUIRE(SSL_do_handshake(aio__tls_of(self->stream)->ssl) == 1);
     }
     REQUIRE(aio_stream_write(self->stream, "data", 4) == 0);
     FLOOD_BEGIN(.messages = 1000000); /* the time does not pass either */

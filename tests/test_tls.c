@@ -374,7 +374,7 @@ SCENARIO(tls_renegotiated, TLS_MAY, .skip = KIND_CALL /* a warning that the sock
         AIO_AWAIT(self->text, aio_stream_readexactly(self->stream, 1));
         REQUIRE(tls_served(self->server));
         SSL *ssl;
-        ssl = (self->server_asks ? tls_served(self->server) : self->stream)->tls->ssl;
+        ssl = aio__tls_of(self->server_asks ? tls_served(self->server) : self->stream)->ssl;
         SSL_clear_options(ssl, SSL_OP_NO_RENEGOTIATION);
         CHECK_INT(SSL_renegotiate(ssl), 1);
         expect_report("error in the handler of a client"); /* the server's connection fails in both cases */
@@ -579,7 +579,6 @@ SCENARIO(tls_both_ways, TLS_MAY)
     }
     AIO_FINALLY;
         if (self->feed) aio_task_cancel(self->feed);
-        if (self->feed && !aio_future_done(self->feed)) AIO_AWAIT(aio_sleep(0));
         aio_unref(self->feed);
         TLS_END();
     AIO_END;
@@ -664,7 +663,7 @@ static AIO_CORO(tls_cut_peer)
     AIO_BEGIN(tls_cut_peer);
     AIO_AWAIT(aio_stream_read(self->stream, 1));
     aio_stream_write(self->stream, "half of ", 8);
-    self->stream->tls->failed = true; /* it says no close_notify */
+    aio__tls_of(self->stream)->failed = true; /* it says no close_notify */
     AIO_END;
 }
 CLIENT_HANDLER(tls_cut_peer)
@@ -829,8 +828,8 @@ SCENARIO(tls_late_goodbye, TLS_MAY, .skip = KIND_SLICE /* much by single bytes *
     AIO_BEGIN(tls_late_goodbye);
     PAIR_SETUP();
     REQUIRE(aio_stream_write(self->other, self->block, sizeof self->block) == 0);
-    REQUIRE(aio__tls_close_notify(self->other->tls));
-    self->stream->tls->shutdown_timeout = 5;
+    REQUIRE(aio__tls_close_notify(aio__tls_of(self->other)));
+    aio__tls_of(self->stream)->shutdown_timeout = 5;
     self->began = aio_loop_time(aio_get_running_loop());
     self->closing = self->stream;
     self->stream = NULL;
@@ -848,7 +847,7 @@ SCENARIO(tls_no_goodbye, TLS_MAY)
 {
     AIO_BEGIN(tls_no_goodbye);
     PAIR_SETUP();
-    self->stream->tls->shutdown_timeout = 5;
+    aio__tls_of(self->stream)->shutdown_timeout = 5;
     REQUIRE(shutdown(aio_stream_fileno(self->other), SHUT_WR) == 0);
     self->closing = self->stream;
     self->stream = NULL;
@@ -1303,7 +1302,7 @@ SCENARIO(tls_within, TLS_MAY)
         tls_small_buffers(self->stream);
         AIO_AWAIT(aio_stream_start_tls(self->stream, self->client_tls, "a.wild.test"));
         CHECK_STR(aio_stream_alpn(self->stream, self->alpn, sizeof self->alpn), "echo/1");
-        CHECK(self->stream->tls->lower && !self->stream->tls->lower->lower);
+        CHECK(self->stream->top->lower->lower && !self->stream->top->lower->lower->lower);
         REQUIRE(aio_stream_write(self->stream, "\x00", 1) == 0);
         AIO_AWAIT(self->text, aio_stream_readexactly(self->stream, 1));
         self->feed = aio_create_task(AIO_CALL(tls_feed, .stream = self->stream, .size = self->size));
@@ -1317,7 +1316,7 @@ SCENARIO(tls_within, TLS_MAY)
         aio_server_close_clients(self->server);
         AIO_AWAIT(self->text, aio_stream_read(self->stream, 1)); /* the upper close_notify, */
         CHECK_INT(self->text.length, 0);
-        while ((self->rest = aio__tls_recv(self->stream->tls->lower, self->alpn, 1)) == AIO__IO_AGAIN)
+        while ((self->rest = aio__tls_recv(self->stream->top->lower, self->alpn, 1)) == AIO__IO_AGAIN)
             AIO_AWAIT(aio__stream_wait(self->stream, AIO__READ));
         CHECK_INT(self->rest, 0); /* then the lower one */
     }
