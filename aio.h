@@ -3470,7 +3470,7 @@ static aio__trim *aio__trim_of(aio__trim *all, size_t count, const aio__slot *sl
 
 static size_t aio__slots_a_block(size_t slot)
 {
-    return (AIO__SLAB_BLOCK - AIO__BLOCK_FIRST) / slot;
+    return ((int)AIO__SLAB_BLOCK - (int)AIO__BLOCK_FIRST) / slot;
 }
 
 /* Marks those of `all` that go (free_ SIZE_MAX), drops their slots from the free list, and frees them. */
@@ -6404,8 +6404,8 @@ AIO_API int aio_loop_set_turn_limits_with(aio_loop *loop, const aio_turn_limits 
     AIO__DEFAULTS(aio_turn_limits, limits);
     int64_t time = aio__timeout_ns(limits->seconds, (double)AIO__TURN_TIME / 1e9);
     if (!loop || time < 0) return EINVAL;
-    loop->turn_bytes = limits->bytes ? limits->bytes : AIO__TURN_BYTES;
-    loop->turn_messages = limits->messages ? limits->messages : AIO__TURN_MESSAGES;
+    loop->turn_bytes = limits->bytes ? limits->bytes : (size_t)AIO__TURN_BYTES;
+    loop->turn_messages = limits->messages ? limits->messages : (unsigned)AIO__TURN_MESSAGES;
     loop->turn_time = time;
     return 0;
 }
@@ -18768,8 +18768,8 @@ AIO_API aio_cookie_jar *aio_cookie_jar_open_with(const aio_cookie_jar_options *o
     jar->refs = 1;
     aio__ring_clear(&jar->cookies);
     jar->unsafe = o->unsafe;
-    jar->max_cookies = o->max_cookies ? o->max_cookies : AIO__COOKIES;
-    jar->max_per_domain = o->max_per_domain ? o->max_per_domain : AIO__COOKIES_OF_DOMAIN;
+    jar->max_cookies = o->max_cookies ? o->max_cookies : (size_t)AIO__COOKIES;
+    jar->max_per_domain = o->max_per_domain ? o->max_per_domain : (size_t)AIO__COOKIES_OF_DOMAIN;
     int code = aio__cookie_jar_origins(jar, o->treat_as_secure);
     if (!code && o->public_suffixes) code = aio__suffixes_read(jar, o->public_suffixes);
     if (!code) return jar;
@@ -26392,7 +26392,7 @@ static int aio__exchange_begin(aio__exchange *x)
     aio__reply_times(r, AIO__PHASE_BODY);
     if (!r->in.stream && !x->switched) aio__reply_ended(&r->in);
     if (!r->in.stream || aio_stream_unread(r->in.stream).length > AIO__EAGER) return 0;
-    aio__body_step step = aio__body_collect(&r->in, r->in.top ? AIO__EAGER_DECODED : SIZE_MAX);
+    aio__body_step step = aio__body_collect(&r->in, r->in.top ? (size_t)AIO__EAGER_DECODED : SIZE_MAX);
     if (step == AIO__BODY_DONE) aio__reply_ended(&r->in);
     return step != AIO__BODY_ERROR || r->in.body.problem ? 0 : ENOMEM;
 }
