@@ -3033,6 +3033,7 @@ static int aio__os_pidfd_open(pid_t pid)
     X(BIO_meth_set_create) X(BIO_meth_set_ctrl) X(BIO_meth_set_read) X(BIO_meth_set_write)          \
     X(BIO_set_init) X(ERR_clear_error) X(ERR_peek_error) X(ERR_reason_error_string)                 \
     X(SSL_CIPHER_get_name) X(SSL_CTX_ctrl) X(SSL_CTX_set_alpn_select_cb)                            \
+    X(SSL_CTX_set_msg_callback)                                                                     \
     X(SSL_CTX_set_default_read_buffer_len) X(SSL_CTX_set_options) X(SSL_CTX_set_session_id_context) \
     X(SSL_CTX_set_verify) X(SSL_get0_alpn_selected) X(SSL_get0_param) X(SSL_get_current_cipher)     \
     X(SSL_get_verify_result) X(SSL_get_version) X(SSL_has_pending) X(SSL_is_init_finished)          \
@@ -3140,7 +3141,6 @@ struct aio__os {
     BIO        *(*BIO_new)(const BIO_METHOD *);
     BIO_METHOD *(*BIO_meth_new)(int, const char *);
     int         (*SSL_do_handshake)(SSL *);
-    void        (*SSL_CTX_set_msg_callback)(SSL_CTX *, void (*)(int, int, int, const void *, size_t, SSL *, void *));
     int         (*SSL_read)(SSL *, void *, int);
     int         (*SSL_peek)(SSL *, void *, int);
     int         (*SSL_write)(SSL *, const void *, int);
@@ -3178,7 +3178,7 @@ static struct aio__os aio__os = {
     SSL_CTX_load_verify_locations, SSL_CTX_set_default_verify_paths, SSL_CTX_set_alpn_protos,
     SSL_CTX_set_cipher_list, SSL_set_SSL_CTX, X509_digest, SSL_new, SSL_ctrl,
     SSL_set1_host, X509_VERIFY_PARAM_set1_ip_asc, SSL_free, BIO_new, BIO_meth_new, SSL_do_handshake,
-    SSL_CTX_set_msg_callback, SSL_read, SSL_peek, SSL_write, SSL_shutdown, SSL_get_error,
+    SSL_read, SSL_peek, SSL_write, SSL_shutdown, SSL_get_error,
 #if AIO__TLS_LIBRARY
     SSL_CTX_new_ex, OSSL_LIB_CTX_new, OSSL_PROVIDER_load, OSSL_PROVIDER_try_load, OSSL_PROVIDER_add_builtin,
 #endif
