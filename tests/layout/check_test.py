@@ -200,6 +200,15 @@ class Rules(unittest.TestCase):
             check.REACHES["aio_number"] = known
             self.assertEqual(len(self.reaches(text)), told)
 
+    def test_members_of_a_record_and_of_an_open_room(self):
+        text = self.with_members(2, "struct aio_number { int value; void (*close)(aio_number *); };\n")
+        for rule, name in (("OPEN", "aio_number"), ("OPEN_ROOMS", "Platform")):
+            self.assertEqual(len(self.reaches(text)), 1)
+            self.addCleanup(setattr, check, rule, getattr(check, rule))
+            setattr(check, rule, frozenset((name,)))
+            self.assertEqual(self.reaches(text), [])
+            setattr(check, rule, frozenset())
+
     def test_prefixes(self):
         self.broken("prefixes", "aio__call_twice begins with a word of `2. Platform`, where aio__call_read is",
                     "static int aio__twice(int value) {",
