@@ -11469,7 +11469,7 @@ static ssize_t aio__tls_recv(aio__link *link, char *data, size_t length)
     aio__tls *tls = (aio__tls *)(void *)link;
     aio__os.ERR_clear_error();
     int n = aio__os.SSL_read(tls->ssl, data, length > INT_MAX ? INT_MAX : (int)length);
-    tls->fed = n >= AIO__TLS_PROBE / 4;
+    if (n > 0) tls->fed = n >= AIO__TLS_PROBE / 4;
     if (n > 0) tls->payload += (uint32_t)n;
     if (tls->payload >= AIO__TLS_QUIET) tls->chatter = 0, tls->payload = 0;
     return aio__tls_outcome(tls, n, &tls->read_wants_write, SSL_ERROR_WANT_WRITE);
