@@ -136,22 +136,24 @@
  *   51. Subprocesses: pidfd and pipes
  *   52. URLs
  *   53. Headers
- *   54. Cookies: the jar
- *   55. Coding: inflate
- *   56. Coding: deflate
- *   57. JSON: numbers
- *   58. JSON: parser and tree
- *   59. JSON: writer
- *   60. HTTP messages
- *   61. HTTP bodies: framing, stages, reader
- *   62. Multipart bodies
- *   63. Proxies: HTTP CONNECT and SOCKS
- *   64. Connecting: names and addresses
- *   65. Transports: protocols over streams
- *   66. Connections: the pool
- *   67. HTTP client: session, request, response
- *   68. HTTP server: connections and handlers
- *   69. Introspection: task dump and call graph
+ *   54. Charsets
+ *   55. Cookies: the jar
+ *   56. Coding: inflate
+ *   57. Coding: deflate
+ *   58. JSON: numbers
+ *   59. JSON: parser and tree
+ *   60. JSON: writer
+ *   61. Authentication: challenges and digests
+ *   62. HTTP messages
+ *   63. HTTP bodies: framing, stages, reader
+ *   64. Multipart bodies
+ *   65. Proxies: HTTP CONNECT and SOCKS
+ *   66. Connecting: names and addresses
+ *   67. Transports: protocols over streams
+ *   68. Connections: the pool
+ *   69. HTTP client: session, request, response
+ *   70. HTTP server: connections and handlers
+ *   71. Introspection: task dump and call graph
  *
  * LICENCE: MIT-0 or public domain, as you like. Its text, the history, and where to report a vulnerability are at the
  * end of the file.
@@ -2213,6 +2215,23 @@ AIO_API void aio_deflate_close(aio_deflate *deflate);
     aio_deflate_all_with((text), (data), (length), AIO__OPTIONS(aio_deflate_options, __VA_ARGS__))
 AIO_API int aio_deflate_all_with(aio_text *text, const void *data, size_t length, const aio_deflate_options *options);
 
+/* ---- charsets ---- */
+
+typedef struct aio_charset_options {
+    const char *charset;     /* as Content-Type names it: "iso-8859-1", "shift_jis"; NULL: UTF-8. iconv knows which */
+    bool        replace;     /* bytes that are none of the charset's become U+FFFD. Python: errors="replace" */
+    bool        ignore_mark; /* a byte order mark says nothing; else it goes before `charset`, and is left out */
+} aio_charset_options;
+
+/* aio_charset_decode(&text, data, length, &error, .charset = "iso-8859-1"): the bytes as UTF-8. The text is yours
+ * (aio_text_clear) and ends in a NUL. 0; EILSEQ: bytes that are none of the charset's, at error->offset; EINVAL: no
+ * such charset; ENOMEM; the text is then empty. `error` may be NULL. Python: bytes.decode */
+#define aio_charset_decode(text, data, ...) AIO__CHARSET_DECODE((text), (data), __VA_ARGS__, )
+#define AIO__CHARSET_DECODE(text, data, length, error, ...) \
+    aio_charset_decode_with((text), (data), (length), (error), AIO__OPTIONS(aio_charset_options, __VA_ARGS__))
+AIO_API int aio_charset_decode_with(aio_text *text, const void *data, size_t length, aio_input_error *error,
+                                    const aio_charset_options *options);
+
 /* ============================================================================
  * 20. JSON
  *
@@ -2313,6 +2332,35 @@ AIO_API int aio_json_writer_finish(aio_json_writer *writer, aio_text *text, cons
 #define AIO__JSON_DUMP(value, text, ...) \
     aio_json_dump_with((value), (text), AIO__OPTIONS(aio_json_writer_options, __VA_ARGS__))
 AIO_API int aio_json_dump_with(const aio_json *value, aio_text *text, const aio_json_writer_options *options);
+
+/* ---- Digest authentication ---- */
+
+/* One who answers challenges of Digest (RFC 7616: MD5, SHA-256 and SHA-512-256, each also with -sess; qop auth,
+ * auth-int and none; userhash). It remembers the challenge of each protection space (an origin, narrowed by its
+ * `domain`), so that later requests there are answered before they are asked, and answers nowhere else. A session does
+ * not use it by itself yet: after a 401 ask aio_digest_auth_challenged, and if it gives 0, send the request again with
+ * what aio_digest_auth_authorize gives as its Authorization. */
+typedef struct aio_digest_auth aio_digest_auth;
+
+/* One owner, for one thread. The texts are copied, and erased with it. NULL, with errno: ENOMEM; EINVAL: a NULL, or a
+ * control character in the user's name; ENOTSUP: compiled without TLS. aiohttp: DigestAuthMiddleware */
+AIO_API aio_digest_auth *aio_digest_auth_open(const char *user, const char *password);
+/* One more owner / one less; the last frees it. NULL is fine. */
+AIO_API aio_digest_auth *aio_digest_auth_ref(aio_digest_auth *auth);
+AIO_API void             aio_digest_auth_unref(aio_digest_auth *auth);
+/* A 401 came from this URL, with these headers; `answered`: though the request had an answer of ours. 0: it is worth
+ * another try; AIO_ESTATUS: it is not (no challenge that can be answered, or the password is wrong); ENOMEM, EINVAL,
+ * ENOTSUP, or an errno. */
+AIO_API int aio_digest_auth_challenged(aio_digest_auth *auth, const aio_url *url, const aio_headers *headers,
+                                       bool answered);
+/* A response came from this URL: takes the nonce of the next request out of Authentication-Info (RFC 7616 3.5). 0,
+ * ENOMEM or ENOTSUP. */
+AIO_API int aio_digest_auth_informed(aio_digest_auth *auth, const aio_url *url, const aio_headers *headers);
+/* The Authorization of a request whose URL lies in a known space: yours (aio_text_clear), with a NUL behind it; data is
+ * NULL where there is no answer. `target` is as on the request line; `body` NULL: it is not known beforehand, which
+ * auth-int cannot do with: ENOTSUP. 0, ENOMEM, EINVAL. */
+AIO_API int aio_digest_auth_authorize(aio_digest_auth *auth, const aio_url *url, const char *method, const char *target,
+                                      const aio_text *body, aio_text *authorization);
 
 /* ============================================================================
  * 21. HTTP client
@@ -2698,6 +2746,7 @@ AIO_API int  aio_print_tasks_on_signal(aio_loop *loop, int signum);
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <iconv.h>
 #include <float.h>
 #include <limits.h>
 #include <math.h>
@@ -2796,6 +2845,12 @@ static int64_t aio__os_clock(void)
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+/* Some systems want the text to convert not const. */
+static size_t aio__os_iconv(iconv_t converter, const char **in, size_t *left, char **out, size_t *room)
+{
+    return iconv(converter, (char **)(uintptr_t)in, left, out, room);
 }
 
 static int64_t aio__os_wall(void) { return (int64_t)time(NULL); }
@@ -3039,7 +3094,8 @@ static int aio__os_pidfd_open(pid_t pid)
     X(SSL_get_verify_result) X(SSL_get_version) X(SSL_has_pending) X(SSL_is_init_finished)          \
     X(SSL_select_next_proto) X(SSL_set_accept_state) X(SSL_set_bio) X(SSL_set_connect_state)        \
     X(ASN1_STRING_get0_data) X(ASN1_STRING_length) X(ASN1_TIME_to_tm) X(BIO_ctrl) X(BIO_free)       \
-    X(BIO_s_mem) X(BIO_write) X(EVP_sha256) X(GENERAL_NAMES_free) X(OPENSSL_sk_num)                 \
+    X(BIO_s_mem) X(BIO_write) X(EVP_md5) X(EVP_sha256) X(EVP_sha512_256) X(GENERAL_NAMES_free)      \
+    X(OPENSSL_sk_num)                                                                               \
     X(OPENSSL_sk_value) X(SSL_CTX_callback_ctrl) X(SSL_CTX_set_default_passwd_cb)                   \
     X(SSL_CTX_set_default_passwd_cb_userdata) X(SSL_get_servername) X(SSL_get_peer_certificate)     \
     X(X509_NAME_print_ex) X(X509_free) X(X509_get0_notAfter) X(X509_get0_notBefore)                 \
@@ -3111,6 +3167,9 @@ struct aio__os {
     void    (*freeaddrinfo)(struct addrinfo *);
     int     (*open)(const char *, int);
     int     (*create)(const char *);
+    iconv_t (*iconv_open)(const char *, const char *);
+    size_t  (*iconv)(iconv_t, const char **, size_t *, char **, size_t *);
+    int     (*iconv_close)(iconv_t);
     int     (*fsync)(int);
     int     (*rename)(const char *, const char *);
     int     (*getentropy)(void *, size_t); /* random bytes that nobody can guess; 256 at most */
@@ -3132,6 +3191,7 @@ struct aio__os {
     int         (*SSL_CTX_set_alpn_protos)(SSL_CTX *, const unsigned char *, unsigned);
     int         (*SSL_CTX_set_cipher_list)(SSL_CTX *, const char *);
     SSL_CTX    *(*SSL_set_SSL_CTX)(SSL *, SSL_CTX *);
+    int         (*EVP_Digest)(const void *, size_t, unsigned char *, unsigned *, const EVP_MD *, ENGINE *);
     int         (*X509_digest)(const X509 *, const EVP_MD *, unsigned char *, unsigned *);
     SSL        *(*SSL_new)(SSL_CTX *);
     long        (*SSL_ctrl)(SSL *, int, long, void *);
@@ -3169,14 +3229,15 @@ static struct aio__os aio__os = {
     aio__os_sigaction, socket, aio__os_bind, listen, aio__os_accept, aio__os_connect, shutdown, recv, send, sendmsg,
     recvmsg, getsockopt, setsockopt, aio__os_getsockname, aio__os_getpeername, unlink, aio__os_stat,
     aio__os_fstat, aio__os_pread, aio__os_pipe_write, aio__os_spawn, waitpid, aio__os_wait_ended, kill, getaddrinfo,
-    freeaddrinfo, aio__os_open, aio__os_create, fsync, rename, getentropy,
+    freeaddrinfo, aio__os_open, aio__os_create,
+    iconv_open, aio__os_iconv, iconv_close, fsync, rename, getentropy,
 #if AIO__LINUX
     epoll_create1, epoll_ctl, epoll_wait, eventfd, aio__os_pidfd_open, aio__os_sendfile,
 #endif
 #ifndef AIO_NO_TLS
     SSL_CTX_new, SSL_CTX_free, SSL_CTX_use_certificate_chain_file, SSL_CTX_use_PrivateKey_file,
     SSL_CTX_load_verify_locations, SSL_CTX_set_default_verify_paths, SSL_CTX_set_alpn_protos,
-    SSL_CTX_set_cipher_list, SSL_set_SSL_CTX, X509_digest, SSL_new, SSL_ctrl,
+    SSL_CTX_set_cipher_list, SSL_set_SSL_CTX, EVP_Digest, X509_digest, SSL_new, SSL_ctrl,
     SSL_set1_host, X509_VERIFY_PARAM_set1_ip_asc, SSL_free, BIO_new, BIO_meth_new, SSL_do_handshake,
     SSL_read, SSL_peek, SSL_write, SSL_shutdown, SSL_get_error,
 #if AIO__TLS_LIBRARY
@@ -10516,12 +10577,6 @@ typedef struct aio__fd_link { /* or a pipe: what every chain of links ends in */
     aio__descriptor d;
 } aio__fd_link;
 
-static aio__descriptor *aio__link_descriptor(aio__link *link)
-{
-    while (link->lower) link = link->lower;
-    return &AIO__CONTAINER(link, aio__fd_link, link)->d;
-}
-
 /* Why a call on a descriptor, which set errno, gave nothing: AIO__IO_AGAIN, the poller will tell; or AIO__IO_FAILED. */
 static AIO__NOINLINE ssize_t aio__io_none(aio__descriptor *d, int direction)
 {
@@ -10563,6 +10618,13 @@ static void aio__link_free(aio__link *link)
     }
 }
 
+#ifndef AIO_NO_TLS
+static aio__descriptor *aio__link_descriptor(aio__link *link)
+{
+    while (link->lower) link = link->lower;
+    return &AIO__CONTAINER(link, aio__fd_link, link)->d;
+}
+
 /* What has come and nobody reads (session tickets, an answer to a close_notify) is taken out of the socket: closed with
  * it, the socket would send a reset, which may overtake our bytes. */
 static void aio__link_drop_unread(aio__link *link)
@@ -10571,6 +10633,7 @@ static void aio__link_drop_unread(aio__link *link)
     int fd = aio__link_descriptor(link)->fd;
     for (int i = 0; i < 256 && aio__os.recv(fd, unread, sizeof unread, 0) > 0; i++) { }
 }
+#endif
 
 /* ---- sockets ---- */
 
@@ -17940,7 +18003,164 @@ AIO_API void aio_headers_clear(aio_headers *headers)
 }
 
 /* ============================================================================
- * 54. Cookies: the jar
+ * 54. Charsets
+ *
+ * Bytes to UTF-8, by iconv; UTF-8 itself is only checked. Calls memory and words of headers only.
+ * ============================================================================ */
+
+/* One character of UTF-8 at the beginning of n bytes; how many it takes, 0 if they are none. */
+static size_t aio__utf8_point(const char *text, size_t n, uint32_t *point)
+{
+    unsigned char first = (unsigned char)*text;
+    size_t length = first < 0x80 ? 1 : first < 0xC2 ? 0 : first < 0xE0 ? 2 : first < 0xF0 ? 3 : first < 0xF5 ? 4 : 0;
+    if (!length || length > n) return 0;
+    *point = length == 1 ? first : first & (0x7Fu >> length);
+    for (size_t i = 1; i < length; i++) {
+        unsigned char c = (unsigned char)text[i];
+        if ((c & 0xC0) != 0x80) return 0;
+        *point = *point << 6 | (c & 0x3Fu);
+    }
+    bool is = length < 3 || (length == 3 ? *point >= 0x800 && (*point & 0xFFFFF800) != 0xD800
+                                         : *point >= 0x10000 && *point <= 0x10FFFF);
+    return is ? length : 0;
+}
+
+/* Where the bytes that are UTF-8 end: at n, or at the first that are not. ASCII goes eight bytes a step. */
+static size_t aio__utf8_valid(const char *data, size_t n)
+{
+    size_t i = 0;
+    while (i < n) {
+        uint64_t word;
+        while (n - i >= 8 && (memcpy(&word, data + i, 8), !(word & UINT64_C(0x8080808080808080)))) i += 8;
+        if (i == n) break;
+        uint32_t point;
+        size_t used = aio__utf8_point(data + i, n - i, &point);
+        if (!used) break;
+        i += used;
+    }
+    return i;
+}
+
+/* How many of the bytes at the beginning, which are no UTF-8, one U+FFFD stands for: as many as a character could
+ * begin with, one at least (Unicode 3.9, "substitution of maximal subparts"). */
+static size_t aio__utf8_bad(const char *data, size_t n)
+{
+    const unsigned char *at = (const unsigned char *)data;
+    size_t length = at[0] < 0xC2 || at[0] > 0xF4 ? 1 : at[0] < 0xE0 ? 2 : at[0] < 0xF0 ? 3 : 4, i = 1;
+    unsigned least = at[0] == 0xE0 ? 0xA0 : at[0] == 0xF0 ? 0x90 : 0x80;
+    unsigned most = at[0] == 0xED ? 0x9F : at[0] == 0xF4 ? 0x8F : 0xBF;
+    for (; i < length && i < n && at[i] >= least && at[i] <= most; i++) least = 0x80, most = 0xBF;
+    return i;
+}
+
+#define AIO__REPLACEMENT "\xEF\xBF\xBD" /* U+FFFD */
+
+/* 0, ENOMEM, or EILSEQ with the offset of what is no UTF-8. */
+static int aio__utf8_copy(aio_text data, bool replace, aio__buffer *out, size_t *bad)
+{
+    for (size_t i = 0;;) {
+        size_t valid = aio__utf8_valid(data.data + i, data.length - i);
+        if (!aio__buffer_append(out, data.data + i, valid)) return ENOMEM;
+        if ((i += valid) == data.length) return 0;
+        *bad = i;
+        if (!replace) return EILSEQ;
+        i += aio__utf8_bad(data.data + i, data.length - i);
+        if (!aio__buffer_append(out, AIO__REPLACEMENT, 3)) return ENOMEM;
+    }
+}
+
+/* Whether it is the name of UTF-8, or of its part ASCII. */
+static bool aio__charset_is_utf8(aio_text name)
+{
+    return AIO__SAME_WORD(name.data, name.length, "utf-8") || AIO__SAME_WORD(name.data, name.length, "utf8")
+        || AIO__SAME_WORD(name.data, name.length, "us-ascii") || AIO__SAME_WORD(name.data, name.length, "ascii");
+}
+
+/* The charset that a byte order mark says, and the mark's length; NULL without one. */
+static const char *aio__charset_mark(aio_text data, size_t *length)
+{
+    static const struct { const char *mark; size_t length; const char *name; } marks[] = {
+        { "\xEF\xBB\xBF", 3, "utf-8" }, { "\xFE\xFF", 2, "utf-16be" }, { "\xFF\xFE", 2, "utf-16le" },
+    };
+    for (size_t i = 0; i < sizeof marks / sizeof *marks; i++)
+        if (data.length >= marks[i].length && memcmp(data.data, marks[i].mark, marks[i].length) == 0) {
+            *length = marks[i].length;
+            return marks[i].name;
+        }
+    *length = 0;
+    return NULL;
+}
+
+/* Converts until the end, or the first bytes that are none of the charset's: errno then says why. Room is made as it
+ * goes. False without memory, with ENOMEM. */
+static bool aio__charset_run(iconv_t converter, const char **in, size_t *left, aio__buffer *out)
+{
+    for (;;) {
+        if (!aio__buffer_reserve(out, *left + *left / 2 + 16)) return errno = ENOMEM, false;
+        char *to = out->data + out->end;
+        size_t room = out->capacity - out->end, done = aio__os.iconv(converter, in, left, &to, &room);
+        out->end = (size_t)(to - out->data);
+        if (done != (size_t)-1) return true;
+        if (errno != E2BIG) return errno == EILSEQ || errno == EINVAL;
+    }
+}
+
+/* Appends the bytes as UTF-8. 0; ENOMEM; EINVAL: no such charset; EILSEQ: *bad is the offset of bytes that are none of
+ * its, which if `replace` become U+FFFD instead. */
+static int aio__charset_decode(aio_text charset, aio_text data, bool replace, aio__buffer *out, size_t *bad)
+{
+    char name[64];
+    if (aio__charset_is_utf8(charset)) return aio__utf8_copy(data, replace, out, bad);
+    if (!charset.length || charset.length >= sizeof name || memchr(charset.data, '/', charset.length)) return EINVAL;
+    memcpy(name, charset.data, charset.length);
+    name[charset.length] = '\0';
+    iconv_t converter = aio__os.iconv_open("UTF-8", name);
+    if (converter == (iconv_t)-1) return errno == ENOMEM || errno == EMFILE || errno == ENFILE ? errno : EINVAL;
+    const char *at = data.data;
+    size_t left = data.length;
+    int code = 0;
+    while (!code && left) {
+        if (!aio__charset_run(converter, &at, &left, out)) code = ENOMEM;
+        if (code || !left) break;
+        *bad = data.length - left;
+        if (!replace) code = EILSEQ;
+        else if (!aio__buffer_append(out, AIO__REPLACEMENT, 3)) code = ENOMEM;
+        at++; /* not one more byte than is known to be wrong */
+        left--;
+    }
+    aio__os.iconv_close(converter);
+    return code;
+}
+
+AIO_API int aio_charset_decode_with(aio_text *text, const void *data, size_t length, aio_input_error *error,
+                                    const aio_charset_options *options)
+{
+    aio_text bytes = aio__text((const char *)data, length);
+    aio__buffer out;
+    size_t mark = 0, bad = 0;
+    if (!text || (!data && length)) return EINVAL;
+    *text = aio__text(NULL, 0);
+    memset(&out, 0, sizeof out);
+    if (error) memset(error, 0, sizeof *error);
+    if (error) error->reason = "";
+    const char *charset = options && options->ignore_mark ? NULL : aio__charset_mark(bytes, &mark);
+    if (!charset) charset = options && options->charset ? options->charset : "utf-8";
+    int code = aio__charset_decode(aio__text(charset, strlen(charset)), aio__text(bytes.data + mark, length - mark),
+                                   options && options->replace, &out, &bad);
+    if (!code && !aio__buffer_append(&out, "", 1)) code = ENOMEM;
+    if (!code) {
+        *text = aio__text(out.data, out.end - 1);
+        return 0;
+    }
+    aio__free(out.data);
+    if (error && code == EILSEQ) error->offset = bad + mark;
+    if (error) error->reason = code == EILSEQ ? "bytes that are none of the charset's"
+                             : code == EINVAL ? "no such charset" : "out of memory";
+    return code;
+}
+
+/* ============================================================================
+ * 55. Cookies: the jar
  *
  * Cookies hang on their domains, which stand in a hash table, and in a ring in the order in which they were made. A
  * request asks for its host and for each name above it. Calls memory, URLs and words of headers only.
@@ -18597,23 +18817,6 @@ AIO_API void aio_cookie_jar_unref(aio_cookie_jar *jar)
 
 /* ---- the list of public suffixes ---- */
 
-/* One character of UTF-8 at the beginning of n bytes; how many it takes, 0 if they are none. */
-static size_t aio__utf8_point(const char *text, size_t n, uint32_t *point)
-{
-    unsigned char first = (unsigned char)*text;
-    size_t length = first < 0x80 ? 1 : first < 0xC2 ? 0 : first < 0xE0 ? 2 : first < 0xF0 ? 3 : first < 0xF5 ? 4 : 0;
-    if (!length || length > n) return 0;
-    *point = length == 1 ? first : first & (0x7Fu >> length);
-    for (size_t i = 1; i < length; i++) {
-        unsigned char c = (unsigned char)text[i];
-        if ((c & 0xC0) != 0x80) return 0;
-        *point = *point << 6 | (c & 0x3Fu);
-    }
-    bool is = length < 3 || (length == 3 ? *point >= 0x800 && (*point & 0xFFFFF800) != 0xD800
-                                         : *point >= 0x10000 && *point <= 0x10FFFF);
-    return is ? length : 0;
-}
-
 /* One of punycode's numbers (RFC 3492 6.3). False: the label would be too long. */
 static bool aio__punycode_number(char *out, size_t *length, uint32_t q, uint32_t bias)
 {
@@ -18913,7 +19116,7 @@ AIO_API int aio_cookie_jar_load(aio_cookie_jar *jar, const char *path, int *line
 }
 
 /* ============================================================================
- * 55. Coding: inflate
+ * 56. Coding: inflate
  *
  * Decodes into a window of its own, from which the caller's pieces are copied, so that a match, whole, always has its
  * room and its past. What is left of the input decides between two decoders of the same codes: a fast one, which may
@@ -19780,7 +19983,7 @@ AIO_API int aio_inflate_all_with(aio_text *text, const void *data, size_t length
 }
 
 /* ============================================================================
- * 56. Coding: deflate
+ * 57. Coding: deflate
  *
  * Matches are found by chains of equal hashes, taken lazily, and gathered into a block; a block is written in whichever
  * of the three forms is shortest, piece by piece into a small buffer, from which the caller's pieces are filled.
@@ -20465,7 +20668,7 @@ AIO_API int aio_deflate_all_with(aio_text *text, const void *data, size_t length
 }
 
 /* ============================================================================
- * 57. JSON: numbers
+ * 58. JSON: numbers
  *
  * Decimal to double and back, exactly, without the locale that strtod and printf look at. Both ways go by one table of
  * the powers of ten in 128 bits, made when it is first needed: reading as Lemire has it, writing as Giulietti's
@@ -20678,7 +20881,7 @@ static uint64_t aio__double_digits(uint64_t bits, int *power)
 }
 
 /* ============================================================================
- * 58. JSON: parser and tree
+ * 59. JSON: parser and tree
  *
  * A tree is one array of values of 16 bytes in the order of the text, each container before what is in it and with the
  * distance to what is behind it, and one copy of the text, in which strings are decoded where they stand. The parser
@@ -21313,7 +21516,7 @@ AIO_API aio_text aio_json_string(const aio_json *value, const char *path, const 
 }
 
 /* ============================================================================
- * 59. JSON: writer
+ * 60. JSON: writer
  *
  * Text grows at the end of a buffer, and so does, in another, a byte for each container that is open. The first thing
  * that JSON does not allow there stops the writer.
@@ -21614,7 +21817,519 @@ AIO_API int aio_json_dump_with(const aio_json *value, aio_text *text, const aio_
 }
 
 /* ============================================================================
- * 60. HTTP messages
+ * 61. Authentication: challenges and digests
+ *
+ * Takes WWW-Authenticate fields apart, and answers Digest's challenges (RFC 7616) for the protection space that they
+ * came from. Calls memory, URLs, words of headers and OpenSSL's hashes only.
+ * ============================================================================ */
+
+#ifndef AIO_NO_TLS
+enum { AIO__AUTH_PARAMETERS = 16, AIO__DIGEST_SPACES = 64, AIO__DIGEST_TEXT = 4096 };
+
+/* name=value; a quoted value is without its quotes, but still with its backslashes. */
+typedef struct aio__auth_parameter { aio_text name, value; bool quoted; } aio__auth_parameter;
+
+/* One challenge of a field. Parameters beyond the bound are passed over. */
+typedef struct aio__challenge {
+    aio_text            scheme, token; /* token68, as Negotiate has it */
+    aio__auth_parameter parameter[AIO__AUTH_PARAMETERS];
+    size_t              count;
+} aio__challenge;
+
+static void aio__auth_blank(aio_text *at)
+{
+    while (at->length && (*at->data == ' ' || *at->data == '\t')) at->data++, at->length--;
+}
+
+/* Takes what stands at the beginning, as far as it is of the class or among `also`. */
+static aio_text aio__auth_word(aio_text *at, unsigned wanted, const char *also)
+{
+    size_t n = 0;
+    while (n < at->length && (aio__is(at->data[n], wanted) || (at->data[n] && strchr(also, at->data[n])))) n++;
+    aio_text word = aio__text(at->data, n);
+    at->data += n;
+    at->length -= n;
+    return word;
+}
+
+/* Takes a '=' and a value. False: there is none, and nothing was taken. */
+static bool aio__auth_value(aio_text *at, aio__auth_parameter *parameter)
+{
+    aio_text rest = *at;
+    aio__auth_blank(&rest);
+    if (!rest.length || *rest.data != '=') return false;
+    rest = aio__text(rest.data + 1, rest.length - 1);
+    aio__auth_blank(&rest);
+    parameter->quoted = rest.length && *rest.data == '"';
+    if (parameter->quoted) {
+        size_t n = 1;
+        while (n < rest.length && rest.data[n] != '"') n += rest.data[n] == '\\' && n + 1 < rest.length ? 2 : 1;
+        if (n >= rest.length) return false;
+        parameter->value = aio__text(rest.data + 1, n - 1);
+        rest = aio__text(rest.data + n + 1, rest.length - n - 1);
+    } else
+        parameter->value = aio__auth_word(&rest, AIO__TOKEN, "/:@=+?");
+    aio_text after = rest;
+    aio__auth_blank(&after);
+    if ((!parameter->quoted && !parameter->value.length) || (after.length && *after.data != ',')) return false;
+    *at = rest;
+    return true;
+}
+
+static void aio__auth_commas(aio_text *at)
+{
+    for (aio__auth_blank(at); at->length && *at->data == ','; aio__auth_blank(at)) at->data++, at->length--;
+}
+
+/* Takes the next challenge of a field (RFC 9110 11.6.1). False: there are no more, or what follows is none. */
+static bool aio__challenge_next(aio_text *at, aio__challenge *c)
+{
+    memset(c, 0, sizeof *c);
+    aio__auth_commas(at);
+    c->scheme = aio__auth_word(at, AIO__TOKEN, "");
+    if (!c->scheme.length || (at->length && *at->data != ' ' && *at->data != ',')) return false;
+    if (at->length && *at->data == ' ') { /* a token68 is one word, and the whole of it */
+        aio_text rest = *at;
+        aio__auth_blank(&rest);
+        aio_text token = aio__auth_word(&rest, AIO__TOKEN, "/");
+        while (rest.length && *rest.data == '=') token.length++, rest.data++, rest.length--;
+        aio__auth_blank(&rest);
+        if (token.length && (!rest.length || *rest.data == ',')) {
+            c->token = token;
+            *at = rest;
+            return true;
+        }
+    }
+    for (;;) {
+        aio__auth_parameter parameter;
+        aio_text rest = *at;
+        aio__auth_commas(&rest);
+        parameter.name = aio__auth_word(&rest, AIO__TOKEN, "");
+        if (!parameter.name.length || !aio__auth_value(&rest, &parameter)) return true;
+        if (c->count < AIO__AUTH_PARAMETERS) c->parameter[c->count++] = parameter;
+        *at = rest;
+    }
+}
+
+/* The value of a parameter; data is NULL when there is none. */
+static const aio__auth_parameter *aio__challenge_get(const aio__challenge *c, const char *name)
+{
+    for (size_t i = 0; i < c->count; i++)
+        if (aio__same_word(c->parameter[i].name.data, c->parameter[i].name.length, name, strlen(name)))
+            return &c->parameter[i];
+    return NULL;
+}
+
+typedef struct aio__digest_space {
+    aio__node link;          /* the newest is the first */
+    aio_url   origin;        /* of the URL that was challenged */
+    char     *realm, *nonce, *opaque, *domain; /* in one block, with realm; opaque and domain may be NULL */
+    size_t    size;          /* of that block */
+    char      client[33];    /* our nonce */
+    uint32_t  count;         /* requests with this nonce */
+    uint8_t   algorithm;     /* index into aio__digest_names */
+    bool      session, user_hash, utf8, auth, auth_int;
+} aio__digest_space;
+
+struct aio_digest_auth {
+    size_t    refs, count;
+    aio__node spaces;
+    char     *user, *password;
+};
+
+static const char *const aio__digest_names[] = { "MD5", "SHA-256", "SHA-512-256" };
+enum { AIO__DIGEST_HEX = 129 }; /* two digits a byte of the longest hash, and a NUL */
+
+static void aio__digest_space_free(aio_digest_auth *auth, aio__digest_space *space)
+{
+    aio__ring_remove(&space->link);
+    auth->count--;
+    aio_url_clear(&space->origin);
+    if (space->realm) aio__wipe(space->realm, space->size);
+    aio__free(space->realm);
+    aio__free(space);
+}
+
+AIO_API aio_digest_auth *aio_digest_auth_open(const char *user, const char *password)
+{
+    bool valid = user && password && !aio__has_control(user, strlen(user), true);
+    aio_digest_auth *auth = valid ? (aio_digest_auth *)aio__calloc(sizeof *auth + strlen(user) + strlen(password) + 2)
+                                  : NULL;
+    if (!auth) {
+        errno = valid ? ENOMEM : EINVAL;
+        return NULL;
+    }
+    auth->refs = 1;
+    aio__ring_clear(&auth->spaces);
+    auth->user = (char *)(auth + 1);
+    auth->password = auth->user + strlen(user) + 1;
+    memcpy(auth->user, user, strlen(user));
+    memcpy(auth->password, password, strlen(password));
+    return auth;
+}
+
+AIO_API aio_digest_auth *aio_digest_auth_ref(aio_digest_auth *auth)
+{
+    if (auth) auth->refs++;
+    return auth;
+}
+
+AIO_API void aio_digest_auth_unref(aio_digest_auth *auth)
+{
+    if (!auth || --auth->refs) return;
+    while (!aio__ring_empty(&auth->spaces))
+        aio__digest_space_free(auth, AIO__CONTAINER(auth->spaces.next, aio__digest_space, link));
+    aio__wipe(auth->user, strlen(auth->user) + strlen(auth->password) + 1);
+    aio__free(auth);
+}
+
+/* ---- hashes ---- */
+
+/* The hash of some bytes in hexadecimal. False: OpenSSL has not that hash, or no memory. */
+static bool aio__digest_hash(int algorithm, const char *data, size_t length, char *hex)
+{
+    unsigned char bytes[EVP_MAX_MD_SIZE];
+    unsigned n = 0;
+    const EVP_MD *type = algorithm == 0 ? aio__os.EVP_md5() : algorithm == 1 ? aio__os.EVP_sha256()
+                                                                            : aio__os.EVP_sha512_256();
+    aio__os.ERR_clear_error();
+    if (aio__os.EVP_Digest(data, length, bytes, &n, type, NULL) != 1) return false;
+    for (unsigned i = 0; i < n; i++) snprintf(hex + 2 * i, 3, "%02x", bytes[i]);
+    return true;
+}
+
+/* The hash of texts with colons between them, up to a NULL. */
+static bool aio__digest_join(int algorithm, char *hex, const char *const *part)
+{
+    aio__buffer text;
+    bool ok = true;
+    memset(&text, 0, sizeof text);
+    for (size_t i = 0; ok && part[i]; i++)
+        ok = (!i || aio__buffer_append(&text, ":", 1)) && aio__buffer_append(&text, part[i], strlen(part[i]));
+    ok = ok && aio__digest_hash(algorithm, text.data, text.end, hex);
+    if (text.data) aio__wipe(text.data, text.capacity);
+    aio__free(text.data);
+    return ok;
+}
+
+/* What RFC 7616 3.4.1 has for a request; `quality` is "auth", "auth-int" or NULL, `body` the hash of the body. */
+static bool aio__digest_response(const aio_digest_auth *auth, const aio__digest_space *space, const char *method,
+                                 const char *target, const char *quality, const char *count, const char *body,
+                                 char *response)
+{
+    char first[AIO__DIGEST_HEX], second[AIO__DIGEST_HEX];
+    const int algorithm = space->algorithm;
+    const char *const secret[] = { auth->user, space->realm, auth->password, NULL };
+    const char *const session[] = { first, space->nonce, space->client, NULL };
+    const char *const request[] = { method, target, body, NULL };
+    const char *const new_way[] = { first, space->nonce, count, space->client, quality, second, NULL };
+    const char *const old_way[] = { first, space->nonce, second, NULL };
+    bool ok = aio__digest_join(algorithm, first, secret)
+        && (!space->session || aio__digest_join(algorithm, first, session))
+        && aio__digest_join(algorithm, second, request)
+        && aio__digest_join(algorithm, response, quality ? new_way : old_way);
+    aio__wipe(first, sizeof first);
+    return ok;
+}
+
+/* ---- challenges ---- */
+
+/* A copy without quoting's backslashes. */
+static char *aio__auth_copy(char **at, const aio__auth_parameter *parameter)
+{
+    char *start = *at, *out = start;
+    for (size_t i = 0; i < parameter->value.length; i++) {
+        if (parameter->quoted && parameter->value.data[i] == '\\' && i + 1 < parameter->value.length) i++;
+        *out++ = parameter->value.data[i];
+    }
+    *out++ = '\0';
+    *at = out;
+    return start;
+}
+
+static bool aio__auth_says(const aio__auth_parameter *parameter, const char *word)
+{
+    return parameter && aio__same_word(parameter->value.data, parameter->value.length, word, strlen(word));
+}
+
+/* Which algorithm a challenge asks for; -1: one that we have not. */
+static int aio__digest_algorithm(const aio__auth_parameter *parameter, bool *session)
+{
+    *session = false;
+    if (!parameter) return 0;
+    aio_text name = parameter->value;
+    if (name.length > 5 && AIO__SAME_WORD(name.data + name.length - 5, 5, "-sess")) {
+        *session = true;
+        name.length -= 5;
+    }
+    for (int i = 0; i < 3; i++)
+        if (aio__same_word(name.data, name.length, aio__digest_names[i], strlen(aio__digest_names[i]))) return i;
+    return -1;
+}
+
+/* Which qualities of protection are offered: none is RFC 2069's way. False: only others are. */
+static bool aio__digest_quality(aio__digest_space *space, const aio__auth_parameter *quality)
+{
+    if (!quality) return true;
+    for (aio_text rest = quality->value; rest.length;) {
+        aio__auth_commas(&rest);
+        aio_text word = aio__auth_word(&rest, AIO__TOKEN, "");
+        if (!word.length) break;
+        if (AIO__SAME_WORD(word.data, word.length, "auth")) space->auth = true;
+        if (AIO__SAME_WORD(word.data, word.length, "auth-int")) space->auth_int = true;
+    }
+    return space->auth || space->auth_int;
+}
+
+/* Fills a space in from a challenge. 0; ENOMEM or an errno; EINVAL: it is none that can be answered. */
+static int aio__digest_take(aio__digest_space *space, const aio__challenge *c)
+{
+    const aio__auth_parameter *realm = aio__challenge_get(c, "realm"), *nonce = aio__challenge_get(c, "nonce"),
+                              *opaque = aio__challenge_get(c, "opaque"), *domain = aio__challenge_get(c, "domain");
+    int algorithm = aio__digest_algorithm(aio__challenge_get(c, "algorithm"), &space->session);
+    uint64_t random[2];
+    if (!AIO__SAME_WORD(c->scheme.data, c->scheme.length, "digest") || !realm || !nonce || algorithm < 0
+        || !aio__digest_quality(space, aio__challenge_get(c, "qop"))) return EINVAL;
+    space->size = realm->value.length + nonce->value.length + (opaque ? opaque->value.length : 0)
+                + (domain ? domain->value.length : 0) + 4;
+    if (space->size > AIO__DIGEST_TEXT) return EINVAL;
+    if (aio__os.getentropy(random, sizeof random) < 0) return errno;
+    char *at = (char *)aio__malloc(space->size);
+    if (!at) return ENOMEM;
+    space->realm = aio__auth_copy(&at, realm);
+    space->nonce = aio__auth_copy(&at, nonce);
+    space->opaque = opaque ? aio__auth_copy(&at, opaque) : NULL;
+    space->domain = domain ? aio__auth_copy(&at, domain) : NULL;
+    space->algorithm = (uint8_t)algorithm;
+    space->user_hash = aio__auth_says(aio__challenge_get(c, "userhash"), "true");
+    space->utf8 = aio__auth_says(aio__challenge_get(c, "charset"), "utf-8");
+    snprintf(space->client, sizeof space->client, "%016llx%016llx", (unsigned long long)random[0],
+             (unsigned long long)random[1]);
+    return 0;
+}
+
+/* Whether a path of the origin lies in the space: below one of its domain's URIs, if it has some of this origin. */
+static bool aio__digest_covers(const aio__digest_space *space, const aio_url *url)
+{
+    bool named = false;
+    if (!aio_url_same_origin(&space->origin, url)) return false;
+    for (const char *at = space->domain; at && *at;) {
+        aio_url uri;
+        size_t n = strcspn(at, " ");
+        bool covers = false, is = n && aio_url_join(&uri, &space->origin, at, n, NULL) == 0;
+        if (is && aio_url_same_origin(&uri, url)) {
+            named = true;
+            covers = url->target.length >= uri.path.length
+                  && memcmp(url->target.data, uri.path.data, uri.path.length) == 0;
+        }
+        if (is) aio_url_clear(&uri);
+        if (covers) return true;
+        at += n;
+        at += strspn(at, " ");
+    }
+    return !named;
+}
+
+static aio__digest_space *aio__digest_find(const aio_digest_auth *auth, const aio_url *url)
+{
+    for (aio__node *node = auth->spaces.next; node != &auth->spaces; node = node->next) {
+        aio__digest_space *space = AIO__CONTAINER(node, aio__digest_space, link);
+        if (aio__digest_covers(space, url)) return space;
+    }
+    return NULL;
+}
+
+static int aio__digest_keep(aio_digest_auth *auth, const aio_url *url, const aio__challenge *c)
+{
+    aio__digest_space *space = (aio__digest_space *)aio__calloc(sizeof *space), *old;
+    if (!space) return ENOMEM;
+    aio__ring_insert(auth->spaces.next, &space->link);
+    auth->count++;
+    int code = aio__digest_take(space, c);
+    if (!code && aio_url_join(&space->origin, url, "", 0, NULL)) code = ENOMEM;
+    if (code) {
+        aio__digest_space_free(auth, space);
+        return code;
+    }
+    for (aio__node *node = space->link.next, *next; node != &auth->spaces; node = next) {
+        old = AIO__CONTAINER(node, aio__digest_space, link);
+        next = node->next;
+        if (aio_url_same_origin(&old->origin, url) && strcmp(old->realm, space->realm) == 0)
+            aio__digest_space_free(auth, old);
+    }
+    if (auth->count > AIO__DIGEST_SPACES)
+        aio__digest_space_free(auth, AIO__CONTAINER(auth->spaces.prev, aio__digest_space, link));
+    return 0;
+}
+
+AIO_API int aio_digest_auth_challenged(aio_digest_auth *auth, const aio_url *url, const aio_headers *headers,
+                                       bool answered)
+{
+    aio_text value;
+    if (!auth || !url || !headers) return EINVAL;
+    for (size_t position = 0; aio_headers_next_of(headers, "WWW-Authenticate", &position, &value);) {
+        aio__challenge c;
+        while (aio__challenge_next(&value, &c)) {
+            if (!AIO__SAME_WORD(c.scheme.data, c.scheme.length, "digest")) continue;
+            if (answered && !aio__auth_says(aio__challenge_get(&c, "stale"), "true")) return AIO_ESTATUS;
+            int code = aio__digest_keep(auth, url, &c);
+            if (code != EINVAL) return code;
+        }
+    }
+    return AIO_ESTATUS;
+}
+
+AIO_API int aio_digest_auth_informed(aio_digest_auth *auth, const aio_url *url, const aio_headers *headers)
+{
+    aio__digest_space *space = auth && url ? aio__digest_find(auth, url) : NULL;
+    aio_text field = space && headers ? aio_headers_get(headers, "Authentication-Info") : aio__text(NULL, 0);
+    aio__challenge c;
+    char whole[AIO__DIGEST_TEXT + 8];
+    if (!space || !field.length || field.length > AIO__DIGEST_TEXT) return 0;
+    int n = snprintf(whole, sizeof whole, "Digest %.*s", (int)field.length, field.data);
+    aio_text at = aio__text(whole, (size_t)n);
+    const aio__auth_parameter *next = aio__challenge_next(&at, &c) ? aio__challenge_get(&c, "nextnonce") : NULL;
+    if (!next) return 0;
+    size_t opaque = space->opaque ? strlen(space->opaque) + 1 : 0;
+    size_t domain = space->domain ? strlen(space->domain) + 1 : 0;
+    size_t realm = strlen(space->realm) + 1, size = realm + opaque + domain + next->value.length + 1;
+    char *block = (char *)aio__malloc(size), *to = block;
+    if (!block) return ENOMEM;
+    memcpy(to, space->realm, realm);
+    to += realm;
+    if (opaque) memcpy(to, space->opaque, opaque);
+    if (domain) memcpy(to + opaque, space->domain, domain);
+    aio__wipe(space->realm, space->size);
+    aio__free(space->realm);
+    space->realm = block;
+    space->opaque = opaque ? to : NULL;
+    space->domain = domain ? to + opaque : NULL;
+    space->size = size;
+    space->count = 0;
+    to += opaque + domain;
+    space->nonce = aio__auth_copy(&to, next);
+    return 0;
+}
+
+/* ---- answers ---- */
+
+static bool aio__auth_put(aio__buffer *out, const char *before, const char *text, const char *after)
+{
+    return aio__buffer_append(out, before, strlen(before)) && aio__buffer_append(out, text, strlen(text))
+        && aio__buffer_append(out, after, strlen(after));
+}
+
+/* A quoted-string. */
+static bool aio__auth_quote(aio__buffer *out, const char *before, const char *text)
+{
+    if (!aio__auth_put(out, before, "\"", "")) return false;
+    for (; *text; text++)
+        if (((*text == '"' || *text == '\\') && !aio__buffer_append(out, "\\", 1)) || !aio__buffer_append(out, text, 1))
+            return false;
+    return aio__buffer_append(out, "\"", 1);
+}
+
+/* The user: as it is, hashed, or as an extended value when it is not ASCII (RFC 7616 3.4.4). */
+static bool aio__digest_user(const aio_digest_auth *auth, const aio__digest_space *space, aio__buffer *out)
+{
+    char hash[AIO__DIGEST_HEX];
+    const char *const named[] = { auth->user, space->realm, NULL };
+    bool ascii = true;
+    for (const char *at = auth->user; *at; at++) ascii = ascii && (unsigned char)*at < 0x80;
+    if (space->user_hash)
+        return aio__digest_join(space->algorithm, hash, named) && aio__auth_put(out, "Digest username=\"", hash, "\"");
+    if (ascii || !space->utf8) return aio__auth_quote(out, "Digest username=", auth->user);
+    size_t n = strlen(auth->user);
+    if (!aio__auth_put(out, "Digest username*=UTF-8''", "", "") || !aio__buffer_reserve(out, 3 * n)) return false;
+    out->end = (size_t)(aio__quote(out->data + out->end, auth->user, n, AIO__UNRESERVED, 0) - out->data);
+    return true;
+}
+
+/* Appends the answer, or nothing. 0, ENOMEM or ENOTSUP. */
+static int aio__digest_authorize(aio_digest_auth *auth, const aio_url *url, const char *method, const char *target,
+                                 const aio_text *body, aio__buffer *out)
+{
+    aio__digest_space *space = aio__digest_find(auth, url);
+    char response[AIO__DIGEST_HEX], entity[AIO__DIGEST_HEX], count[9];
+    if (!space) return 0;
+    const char *quality = space->auth ? "auth" : space->auth_int ? "auth-int" : NULL;
+    bool whole = quality && !space->auth;
+    if (whole && (!body || !aio__digest_hash(space->algorithm, body->data, body->length, entity))) return ENOTSUP;
+    snprintf(count, sizeof count, "%08x", (unsigned)++space->count);
+    if (!aio__digest_response(auth, space, method, target, quality, count, whole ? entity : NULL, response))
+        return ENOTSUP;
+    const char *name = aio__digest_names[space->algorithm];
+    bool ok = aio__digest_user(auth, space, out) && aio__auth_quote(out, ", realm=", space->realm)
+        && aio__auth_quote(out, ", nonce=", space->nonce) && aio__auth_quote(out, ", uri=", target)
+        && aio__auth_put(out, ", response=\"", response, "\"")
+        && aio__auth_put(out, ", algorithm=", name, space->session ? "-sess" : "")
+        && (!(quality || space->session) || aio__auth_quote(out, ", cnonce=", space->client))
+        && (!quality || (aio__auth_put(out, ", qop=", quality, ", nc=") && aio__auth_put(out, count, "", "")))
+        && (!space->opaque || aio__auth_quote(out, ", opaque=", space->opaque))
+        && (!space->user_hash || aio__auth_put(out, ", userhash=true", "", ""));
+    return ok ? 0 : ENOMEM;
+}
+
+AIO_API int aio_digest_auth_authorize(aio_digest_auth *auth, const aio_url *url, const char *method, const char *target,
+                                      const aio_text *body, aio_text *authorization)
+{
+    aio__buffer out;
+    if (!authorization) return EINVAL;
+    *authorization = aio__text(NULL, 0);
+    if (!auth || !url || !method || !target || aio__has_control(target, strlen(target), true)) return EINVAL;
+    memset(&out, 0, sizeof out);
+    int code = aio__digest_authorize(auth, url, method, target, body, &out);
+    if (!code && out.end && !aio__buffer_append(&out, "", 1)) code = ENOMEM;
+    if (!code && out.end) *authorization = aio__text(out.data, out.end - 1);
+    else aio__free(out.data);
+    return code;
+}
+#else
+AIO_API aio_digest_auth *aio_digest_auth_open(const char *user, const char *password)
+{
+    (void)user;
+    (void)password;
+    errno = ENOTSUP;
+    return NULL;
+}
+
+AIO_API aio_digest_auth *aio_digest_auth_ref(aio_digest_auth *auth) { return auth; }
+
+AIO_API void aio_digest_auth_unref(aio_digest_auth *auth) { (void)auth; }
+
+AIO_API int aio_digest_auth_challenged(aio_digest_auth *auth, const aio_url *url, const aio_headers *headers,
+                                       bool answered)
+{
+    (void)auth;
+    (void)url;
+    (void)headers;
+    (void)answered;
+    return ENOTSUP;
+}
+
+AIO_API int aio_digest_auth_informed(aio_digest_auth *auth, const aio_url *url, const aio_headers *headers)
+{
+    (void)auth;
+    (void)url;
+    (void)headers;
+    return ENOTSUP;
+}
+
+AIO_API int aio_digest_auth_authorize(aio_digest_auth *auth, const aio_url *url, const char *method, const char *target,
+                                      const aio_text *body, aio_text *authorization)
+{
+    (void)auth;
+    (void)url;
+    (void)method;
+    (void)target;
+    (void)body;
+    *authorization = aio__text(NULL, 0);
+    return ENOTSUP;
+}
+#endif
+
+/* ============================================================================
+ * 62. HTTP messages
  *
  * RFC 9112: heads in and out, body framing, dates. The parser goes line by line over the bytes as they arrive, and
  * copies nothing until the head is whole. What a hostile peer may send is refused with a reason. Responses are read
@@ -22412,7 +23127,7 @@ static inline const char *aio__http_clock_text(aio__http_clock *clock, int64_t s
 }
 
 /* ============================================================================
- * 61. HTTP bodies: framing, stages, reader
+ * 63. HTTP bodies: framing, stages, reader
  *
  * A body on its way in (RFC 9112 6 and 7), for the client and the server. The framing tells data from what is between;
  * decoders, if there are any, make of it the data that are meant; a limit; and the user, who has pieces in place, or
@@ -23084,7 +23799,7 @@ static aio_text_task *aio__body_read(aio__body_reader *in, bool all)
 }
 
 /* ============================================================================
- * 62. Multipart bodies
+ * 64. Multipart bodies
  *
  * Takes a multipart apart as its bytes come: what is between delimiters goes to the user in place, and is looked at
  * once. Where a delimiter could begin at a piece's end, only its length is remembered, as its bytes are known. Calls
@@ -23553,7 +24268,7 @@ AIO_API aio_multipart *aio_part_multipart(aio_part *part)
 }
 
 /* ============================================================================
- * 63. Proxies: HTTP CONNECT and SOCKS
+ * 65. Proxies: HTTP CONNECT and SOCKS
  *
  * From a stream to a proxy to one through it: HTTP's CONNECT (RFC 9110 9.3.6), SOCKS4 and 4a, SOCKS5 (RFC 1928, 1929),
  * for each proxy of a chain. A handshake is a machine that is fed what the proxy says, and says what to send next. Then
@@ -24268,7 +24983,7 @@ static int aio__netrc_read(char **text)
 }
 
 /* ============================================================================
- * 64. Connecting: names and addresses
+ * 66. Connecting: names and addresses
  *
  * From a host's name to a stream: the name is looked up, its addresses race; proxies lead on from there; TLS is put on
  * what stands. Calls names, streams, TLS and proxies.
@@ -24617,7 +25332,7 @@ AIO_API aio_stream_task *aio_open_unix_connection_with(const char *path, const a
 }
 
 /* ============================================================================
- * 65. Transports: protocols over streams
+ * 67. Transports: protocols over streams
  *
  * A stream with an aio__transport: its descriptor's works run what is here, which reads into a buffer of the loop's
  * and calls the protocol. It ends by connection_lost, which is queued; only after that the stream is freed. May call
@@ -24896,7 +25611,7 @@ AIO_API aio_server_task *aio_create_unix_server_with(const aio_protocol *protoco
 }
 
 /* ============================================================================
- * 66. Connections: the pool
+ * 68. Connections: the pool
  *
  * The client's connector: keep-alive connections by origin, and who waits for one. A connection object is the right to
  * one of `limit` places; it is busy, and has no stream yet or one, or it is idle, and its socket is watched so that a
@@ -25292,7 +26007,7 @@ static void aio__connector_free(aio__connector *c)
 }
 
 /* ============================================================================
- * 67. HTTP client: session, request, response
+ * 69. HTTP client: session, request, response
  *
  * One request is one coroutine (aio__requesting), whose frame holds copies of what it was given. It is
  *
@@ -26805,7 +27520,7 @@ AIO_API aio_cookie_jar *aio_session_cookie_jar(const aio_session *session)
 }
 
 /* ============================================================================
- * 68. HTTP server: connections and handlers
+ * 70. HTTP server: connections and handlers
  *
  * One connection is one coroutine (aio__serving) in an aio_server: a head, its handler, what is left of the body, the
  * next head; so pipelined requests are answered in order. What it knows is an aio__served, which begins with the user's
@@ -27652,7 +28367,7 @@ AIO_API aio_server_task *aio_start_http_server_with(aio_request_handler *handler
 }
 
 /* ============================================================================
- * 69. Introspection: task dump and call graph
+ * 71. Introspection: task dump and call graph
  *
  * Walks what waits for what, and only reads. Called by nobody above. Downwards through the frames of a task to what the
  * innermost awaits, and that one's children (ops->child); upwards through the waiters. A path may lead in a circle, and

@@ -46,6 +46,19 @@ SEAM_PLAIN(int, getpeername, (int fd, struct sockaddr *address, socklen_t *lengt
 SEAM_PLAIN(int, unlink, (const char *path), -1, (path))
 SEAM_PLAIN(int, open, (const char *path, int flags), -1, (path, flags))
 SEAM_PLAIN(int, create, (const char *path), -1, (path))
+static iconv_t seam_iconv_open(const char *to, const char *from)
+{
+    iconv_t made = seam_fault(CALL_iconv_open, -1) ? (errno = seam.error, (iconv_t)-1) : seam_real.iconv_open(to, from);
+    if (made != (iconv_t)-1) SEAM_ADD(seam.live, 1);
+    return made;
+}
+
+static int seam_iconv_close(iconv_t converter)
+{
+    SEAM_ADD(seam.live, -1);
+    return seam_real.iconv_close(converter);
+}
+
 SEAM_PLAIN(int, fsync, (int fd), -1, (fd))
 SEAM_PLAIN(int, rename, (const char *from, const char *to), -1, (from, to))
 SEAM_PLAIN(int, getentropy, (void *bytes, size_t size), -1, (bytes, size))
@@ -251,6 +264,8 @@ SEAM_TLS_LOAD(SSL_CTX_load_verify_locations, (SSL_CTX *context, const char *file
               (context, file, folder))
 SEAM_TLS_LOAD(SSL_CTX_set_default_verify_paths, (SSL_CTX *context), (context))
 SEAM_TLS_LOAD(SSL_CTX_set_cipher_list, (SSL_CTX *context, const char *list), (context, list))
+SEAM_TLS_LOAD(EVP_Digest, (const void *data, size_t size, unsigned char *digest, unsigned *length, const EVP_MD *type,
+                           ENGINE *engine), (data, size, digest, length, type, engine))
 SEAM_TLS_LOAD(X509_digest, (const X509 *certificate, const EVP_MD *type, unsigned char *digest, unsigned *length),
               (certificate, type, digest, length))
 SEAM_TLS_NEW(SSL_CTX, SSL_set_SSL_CTX, (SSL *ssl, SSL_CTX *context), (ssl, context), 0)

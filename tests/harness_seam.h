@@ -42,6 +42,7 @@ enum { SEAM_SETTLE = 1, SEAM_GRACE = 20 /* ms */, SEAM_FDS = 65536 };
     X(SSL_CTX_use_certificate_chain_file, AIO_ETLS) X(SSL_CTX_use_PrivateKey_file, AIO_ETLS)      \
     X(SSL_CTX_load_verify_locations, AIO_ETLS) X(SSL_CTX_set_default_verify_paths, AIO_ETLS)      \
     X(SSL_CTX_set_cipher_list, AIO_ETLS) X(SSL_set_SSL_CTX, ENOMEM) X(X509_digest, ENOMEM)        \
+    X(EVP_Digest, ENOMEM)                                                                         \
     X(SSL_CTX_set_alpn_protos, AIO_ETLS) X(SSL_ctrl, ENOMEM) X(SSL_set1_host, ENOMEM)             \
     X(X509_VERIFY_PARAM_set1_ip_asc, ENOMEM)                                                      \
     X(SSL_do_handshake, AIO_ETLS, ECONNRESET) X(SSL_read, AIO_ETLS, ECONNRESET)                   \
@@ -68,7 +69,7 @@ enum { SEAM_SETTLE = 1, SEAM_GRACE = 20 /* ms */, SEAM_FDS = 65536 };
     X(wait_ended, EINTR)                                                                          \
     X(fstat, EIO) X(pread, EINTR, EIO)                                                            \
     X(unlink, EACCES) X(stat, EACCES) X(open, EINTR, ENOENT, EACCES, EMFILE, ENFILE)              \
-    X(create, EEXIST, EACCES, ENOSPC) X(fsync, EIO) X(rename, EACCES, EXDEV)                      \
+    X(create, EEXIST, EACCES, ENOSPC) X(iconv_open, EINVAL, ENOMEM) X(fsync, EIO) X(rename, EACCES, EXDEV)                      \
     X(getentropy, EIO) X(getaddrinfo, EAI_AGAIN, EAI_NONAME, EAI_MEMORY, EAI_SYSTEM)              \
     SEAM_CALLS_LINUX(X) SEAM_CALLS_TLS(X)
 
@@ -241,6 +242,7 @@ static void seam_install(void)
     aio__os.free = seam_free;
     aio__os.clock = seam_clock;
     aio__os.wall = seam_wall;
+    aio__os.iconv_close = seam_iconv_close;
 #define SEAM_INSTALL(name, ...) aio__os.name = seam_##name;
     SEAM_CALLS(SEAM_INSTALL)
     aio__os.cond_wait = seam_cond_wait;

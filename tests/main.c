@@ -48,6 +48,8 @@
 #include "test_kinds.c"
 #include "test_url.c"
 #include "test_cookies.c"
+#include "test_charset.c"
+#include "test_auth.c"
 #include "test_multipart.c"
 #include "test_content_encoding.c"
 #include "test_session_cookies.c"

@@ -1,0 +1,110 @@
+/* Charsets: to UTF-8, with the offset of bytes that are none of the charset's. */
+
+static int charset_decode(const char *charset, const char *data, size_t length, bool replace, const char *expected)
+{
+    aio__buffer out;
+    size_t bad = (size_t)-1;
+    char *copy = url_exact(data, length);
+    memset(&out, 0, sizeof out);
+    int code = aio__charset_decode(aio__text(charset, strlen(charset)), aio__text(copy, length), replace, &out, &bad);
+    if (expected) CHECK_BYTES(out.data ? out.data : "", out.end, expected);
+    aio__free(out.data);
+    free(copy);
+    return code == EILSEQ ? (int)bad : code ? -code : 0;
+}
+
+TEST(charset_decodes)
+{
+    static const struct { const char *charset, *data, *expected; } rows[] = {
+        { "utf-8", "", "" }, { "UTF-8", "plain", "plain" }, { "utf8", "\xC3\xA4\xE2\x82\xAC\xF0\x9F\x98\x80", "\xC3\xA4\xE2\x82\xAC\xF0\x9F\x98\x80" },
+        { "iso-8859-1", "\xE4\xF6", "\xC3\xA4\xC3\xB6" }, { "windows-1252", "\x80", "\xE2\x82\xAC" },
+        { "shift_jis", "\x83\x65\x83\x58\x83\x67", "\xE3\x83\x86\xE3\x82\xB9\xE3\x83\x88" },
+        { "koi8-r", "\xC1", "\xD0\xB0" }, { "gb18030", "\xC4\xE3", "\xE4\xBD\xA0" }, { "utf-16le", "a", NULL },
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        size_t n = strlen(rows[i].data);
+        if (rows[i].expected) CHECK_INT(charset_decode(rows[i].charset, rows[i].data, n, false, rows[i].expected), 0);
+    }
+    CHECK_INT(charset_decode("utf-16le", "a\0\xAC\x20", 4, false, "a\xE2\x82\xAC"), 0);
+    CHECK_INT(charset_decode("no-such-charset", "a", 1, false, ""), -EINVAL);
+    CHECK_INT(charset_decode("", "a", 1, false, ""), -EINVAL);
+    CHECK_INT(charset_decode("latin1//TRANSLIT", "a", 1, false, ""), -EINVAL);
+    char many[100];
+    memset(many, 'x', sizeof many);
+    CHECK_INT(aio__charset_decode(aio__text(many, sizeof many), aio__text("a", 1), false, NULL, NULL), EINVAL);
+}
+
+TEST(charset_bad_bytes)
+{
+    static const struct { const char *charset, *data; size_t length; int bad; const char *kept, *replaced; } rows[] = {
+        { "utf-8", "12345678\xFFz", 10, 8, "12345678", "12345678\xEF\xBF\xBDz" },
+        { "utf-8", "a\xC3", 2, 1, "a", "a\xEF\xBF\xBD" },
+        { "utf-8", "a\xE2\x82z", 4, 1, "a", "a\xEF\xBF\xBDz" },
+        { "utf-8", "a\xF0\x9F\x98", 4, 1, "a", "a\xEF\xBF\xBD" },
+        { "utf-8", "a\xC0\x80", 3, 1, "a", "a\xEF\xBF\xBD\xEF\xBF\xBD" },
+        { "utf-8", "a\xED\xA0\x80", 4, 1, "a", "a\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD" },
+        { "utf-8", "a\xF4\x90\x80\x80", 5, 1, "a", "a\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD" },
+        { "utf-8", "a\xE0\x80z", 4, 1, "a", "a\xEF\xBF\xBD\xEF\xBF\xBDz" },
+        { "shift_jis", "a\x83", 2, 1, "a", "a\xEF\xBF\xBD" },
+        { "euc-jp", "a\xFF\xFF" "b", 4, 1, "a", "a\xEF\xBF\xBD\xEF\xBF\xBD" "b" },
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        CHECK_INT(charset_decode(rows[i].charset, rows[i].data, rows[i].length, false, rows[i].kept), rows[i].bad);
+        int code = charset_decode(rows[i].charset, rows[i].data, rows[i].length, true, rows[i].replaced);
+        CHECK_INT(code, 0);
+    }
+    CHECK_INT(charset_decode("utf-16le", "a\0\x00\xD8z", 5, false, "a"), 2);
+}
+
+TEST(charset_marks)
+{
+    size_t n;
+    CHECK_STR(aio__charset_mark(aio__text("\xEF\xBB\xBFx", 4), &n), "utf-8");
+    CHECK_INT((int)n, 3);
+    CHECK_STR(aio__charset_mark(aio__text("\xFE\xFF", 2), &n), "utf-16be");
+    CHECK_STR(aio__charset_mark(aio__text("\xFF\xFEx", 3), &n), "utf-16le");
+    CHECK_INT((int)n, 2);
+    CHECK(!aio__charset_mark(aio__text("\xEF\xBB", 2), &n) && !n);
+    CHECK(!aio__charset_mark(aio__text("", 0), &n));
+}
+
+TEST(charset_for_users)
+{
+    aio_text text;
+    aio_input_error error;
+    CHECK_INT(aio_charset_decode(&text, "\xE4", 1, &error, .charset = "iso-8859-1"), 0);
+    CHECK_STR(text.data, "\xC3\xA4");
+    aio_text_clear(&text);
+    CHECK_INT(aio_charset_decode(&text, "\xEF\xBB\xBFx", 4, NULL, .charset = "iso-8859-1"), 0);
+    CHECK_STR(text.data, "x");
+    aio_text_clear(&text);
+    CHECK_INT(aio_charset_decode(&text, "\xFE\xFF\0a", 4, NULL), 0);
+    CHECK_STR(text.data, "a");
+    aio_text_clear(&text);
+    CHECK_INT(aio_charset_decode(&text, "\xEF\xBB\xBF\xFF", 4, &error), EILSEQ);
+    CHECK(!text.data && error.offset == 3 && *error.reason);
+    CHECK_INT(aio_charset_decode(&text, "a\xFF", 2, NULL, .replace = true), 0);
+    CHECK_STR(text.data, "a\xEF\xBF\xBD");
+    aio_text_clear(&text);
+    CHECK_INT(aio_charset_decode(&text, "\xEF\xBB\xBF", 3, NULL, .ignore_mark = true), 0);
+    CHECK_STR(text.data, "\xEF\xBB\xBF");
+    aio_text_clear(&text);
+    CHECK_INT(aio_charset_decode(&text, "", 0, &error), 0);
+    CHECK_STR(text.data, "");
+    aio_text_clear(&text);
+    CHECK_INT(aio_charset_decode(&text, "a", 1, &error, .charset = "no-such"), EINVAL);
+    CHECK_STR(error.reason, "no such charset");
+    CHECK_INT(aio_charset_decode(&text, NULL, 1, &error), EINVAL);
+}
+
+struct charset_faults { aio_task task; aio__buffer out; size_t bad; int code; };
+SCENARIO(charset_faults)
+{
+    AIO_BEGIN(charset_faults);
+    self->code = aio__charset_decode(aio__text("iso-8859-1", 10), aio__text("\xE4", 1), false, &self->out, &self->bad);
+    REQUIRE(!self->code);
+    CHECK_BYTES(self->out.data, self->out.end, "\xC3\xA4");
+    AIO_FINALLY;
+    aio__free(self->out.data);
+    AIO_END;
+}
