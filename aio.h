@@ -17718,6 +17718,7 @@ static int aio__url_compose(aio_url *url, const aio__url_parts *parts, const cha
 static int aio__url_parse_in(aio_url *url, const char *text, size_t length, const char **reason, aio__url_room *room)
 {
     aio__url_parts parts;
+    memset(&parts, 0, sizeof parts);
     const char *why = aio__url_read(text, length, &parts);
     return aio__url_compose_in(url, &parts, why, reason, room);
 }
@@ -17753,6 +17754,7 @@ static void aio__url_inherit(aio__url_parts *parts, const aio_url *base)
 AIO_API int aio_url_join(aio_url *url, const aio_url *base, const char *reference, size_t length, const char **reason)
 {
     aio__url_parts parts;
+    memset(&parts, 0, sizeof parts);
     const char *why = base->block ? aio__url_read(reference, length, &parts) : "the base URL is empty";
     if (!why && !parts.scheme.data) aio__url_inherit(&parts, base);
     return aio__url_compose(url, &parts, why, reason);

@@ -396,7 +396,7 @@ static void json_misuse(aio_json_writer *w, int which)
     case 7: aio_json_write_array(w); aio_json_write_name(w, "a"); break;
     case 8: aio_json_write_name(w, "a"); break;
     case 9: aio_json_write_double(w, HUGE_VAL); break;
-    case 10: aio_json_write_double(w, nan("")); break;
+    case 10: aio_json_write_double(w, (double)NAN); break;
     case 11: aio_json_write_string(w, "\xC0\x80"); break;
     case 12: aio_json_write_bytes(w, "\xE2\x82", 2); break;
     case 13: aio_json_write_object(w); aio_json_write_name(w, "\xFF"); break;
