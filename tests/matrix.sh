@@ -163,7 +163,7 @@ tests() {
     while [ "$1" != -- ]; do build+=("$1"); shift; done
     shift
     "${build[@]}" -o "$binary" || return 1
-    timeout 300 "$@" "$binary"
+    timeout 600 "$@" "$binary"
 }
 
 # The tests of the subset, on an emulator, which is slow: without the ways that differ in nothing of the processor's.
@@ -172,7 +172,7 @@ emulated() {
     shift 2
     "$@" -o "$binary" || return 1
     names=$("$emulator" "$binary" --list | grep -E "$subset")
-    timeout 300 "$emulator" "$binary" --way epoll,poll,plain-alloc,slice-one,slice-random,cancel,shuffle $names
+    timeout 600 "$emulator" "$binary" --way epoll,poll,plain-alloc,slice-one,slice-random,cancel,shuffle $names
 }
 
 # linked NAME COMPILER FLAGS... -- SOURCE...: links the sources and runs the program.

@@ -75,7 +75,11 @@ static int with_session(void)
     wrong += !jar;
     aio_cookie_jar_unref(jar);
     aio_tls_context *context = aio_tls_context_create_with(NULL);
+#ifdef AIO_NO_TLS
+    wrong += context != NULL;
+#else
     wrong += !context;
+#endif
     aio_tls_context_unref(context);
     WITH_OPTIONS(aio_tls_options, tls);
     tls.ca_file = "/none";
