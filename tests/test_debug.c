@@ -516,7 +516,8 @@ TEST(debug_unref_twice)
 
 /* Futures that were dropped: of the library's functions, too. A call that cannot know its line names the await before. */
 enum { DROP_SLEEP, DROP_FUTURE, DROP_EVENT, DROPS };
-struct debug_drop { aio_task task; int mode; aio_event event; aio_future *kept; };
+static aio_event debug_drop_event; /* outlives what is dropped */
+struct debug_drop { aio_task task; int mode; aio_future *kept; };
 enum { DROP_FIRST = __LINE__ + 4 };
 static AIO_CORO(debug_drop)
 {
@@ -524,7 +525,7 @@ static AIO_CORO(debug_drop)
     AIO_AWAIT(aio_sleep(0));
     if (self->mode == DROP_SLEEP) aio_sleep(1);
     if (self->mode == DROP_FUTURE) aio_future_create();
-    if (self->mode == DROP_EVENT) aio_event_wait(&self->event);
+    if (self->mode == DROP_EVENT) aio_event_wait(&debug_drop_event);
     AIO_AWAIT(aio_sleep(2));
     AIO_END;
 }
