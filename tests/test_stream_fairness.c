@@ -151,7 +151,8 @@ SCENARIO(flood_accepts, SERVER_MAY)
 
 /* Datagrams that have all come. */
 struct flood_datagrams { FLOOD_SELF; struct dg_pair pair; aio_datagram got; };
-SCENARIO(flood_datagrams, .may = { AIO_ETIMEOUT, AIO_ERESOLVE, ECONNREFUSED, EINVAL })
+/* KIND_CALL: a datagram that a fault loses would be waited for while the ticker keeps the tests' time from passing. */
+SCENARIO(flood_datagrams, .may = { AIO_ETIMEOUT, AIO_ERESOLVE, ECONNREFUSED, EINVAL }, .skip = KIND_CALL)
 {
     AIO_BEGIN(flood_datagrams);
     AIO_AWAIT(self->pair.server, aio_create_datagram_endpoint(.local_host = "127.0.0.1"));
