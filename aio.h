@@ -9104,7 +9104,8 @@ static void *aio__queue_getter(aio_queue *queue, size_t size, const aio__waiting
     int refused = aio__wait_queue_closed(queue ? &queue->getters : NULL);
     if (refused) return aio__refused(refused, use->function);
     if (size != queue->size) return aio__failure(EINVAL, "%s: not the type of this queue's items", use->function);
-    aio__waiter *getter = (aio__waiter *)aio__waiter_make(use, queue, size);
+    /* with the padding that the type of such an awaitable has */
+    aio__waiter *getter = (aio__waiter *)aio__waiter_make(use, queue, (size + 15) / 16 * 16);
     if (!getter) return NULL;
     if (queue->count && aio__turn_over(aio__loop_now())) return aio__waiter_later(getter);
     if (!queue->count || aio__queue_get_nowait(queue, getter + 1, size)) return getter;
