@@ -2464,8 +2464,10 @@ typedef struct aio_request_options {
     const char *const *params;          /* encoded, and added to the URL's query */
     const void        *data;            /* the body ... */
     size_t             data_length;     /* ... of that many bytes */
-    const char        *json;            /* a body of JSON text, up to its NUL, with the content type of JSON */
-    bool               borrow_data;     /* data or json stay where they are until the response: they are not copied */
+    const aio_json    *json;            /* a tree as JSON text, with the content type of JSON */
+    const char        *json_text;       /* the same of a text, up to its NUL */
+    const char *const *form;            /* names and values up to a NULL, as application/x-www-form-urlencoded */
+    bool               borrow_data;     /* data or json_text stay where they are until the response: not copied */
     const char        *file;            /* or the path of a regular file, sent as aio_stream_sendfile does */
     int                fd;              /* or of a descriptor of one, above 0, yours, open until the release */
     aio_producer       producer;        /* or made piece by piece */
@@ -17302,7 +17304,7 @@ static char *aio__unquote(char *out, const char *data, size_t n, unsigned how)
 }
 
 /* Appends name=value as application/x-www-form-urlencoded has it, after a '&' if the buffer has pairs already. */
-static bool aio__form_pair(aio__buffer *out, aio_text name, aio_text value)
+static bool aio__quote_pair(aio__buffer *out, aio_text name, aio_text value)
 {
     if (!aio__buffer_reserve(out, 3 * (name.length + value.length) + 2)) return false;
     char *at = out->data + out->end;
@@ -26573,14 +26575,17 @@ static const char *aio__request_problem(aio_session *session, const char *method
     for (count = 0; o->params && o->params[count]; count++) { }
     if (count % 2) return "params has a name without a value";
     if (!o->data && o->data_length) return "no data, but a data_length";
-    if (!!o->data + !!o->json + !!o->file + !!o->fd + !!o->producer.next > 1)
-        return "data, json, file, fd and producer exclude each other";
+    if (!!o->data + !!o->json + !!o->json_text + !!o->form + !!o->file + !!o->fd + !!o->producer.next > 1)
+        return "data, json, json_text, form, file, fd and producer exclude each other";
+    for (count = 0; o->form && o->form[count]; count++) { }
+    if (count % 2) return "form has a name without a value";
     if (o->fd < 0 || o->producer.length < 0) return "fd or the producer's length is negative";
     if (!aio__timeouts_read(limits, &o->timeout, &o->timeout)) return "a timeout is not valid";
     return NULL;
 }
 
-static void aio__requesting_keep(struct aio__requesting *self, const aio_request_options *o, aio_text data)
+static void aio__requesting_keep(struct aio__requesting *self, const aio_request_options *o, aio_text data,
+                                 bool borrows)
 {
     char *at = self->text;
     aio_text name, value;
@@ -26598,7 +26603,7 @@ static void aio__requesting_keep(struct aio__requesting *self, const aio_request
     self->params = at;
     aio__pairs_keep(&at, o->params);
     self->data = data;
-    if (data.length && !o->borrow_data) {
+    if (data.length && !borrows) {
         memcpy(at, data.data, data.length);
         self->data.data = at;
     }
@@ -26747,7 +26752,7 @@ static int aio__request_url(aio__exchange *x, const struct aio__requesting *f, c
         bool stored = true;
         for (size_t i = 0; i < f->param_count && stored; i++) {
             aio__pair_next(&at, &name, &value);
-            stored = aio__form_pair(&query, name, value);
+            stored = aio__quote_pair(&query, name, value);
         }
         code = stored ? aio_url_extend_query(&x->url, &plain, query.data, query.end, reason) : ENOMEM;
         aio_url_clear(&plain);
@@ -27261,6 +27266,30 @@ static AIO_CORO(aio__requesting)
     AIO_END;
 }
 
+/* The body as text, and its type, if it is one; *made: what of it was made here. False without memory. */
+static bool aio__request_text(const aio_request_options *o, aio_text *data, aio_text *made, const char **type)
+{
+    aio__buffer pairs = { NULL, 0, 0, 0 };
+    bool stored = true;
+    *made = aio__text(NULL, 0);
+    *data = aio__text((const char *)o->data, o->data_length);
+    *type = o->data || o->file || o->fd || o->producer.next ? "application/octet-stream" : NULL;
+    if (o->json || o->json_text) *type = "application/json";
+    if (o->json_text) *data = aio__text(o->json_text, strlen(o->json_text));
+    if (o->json) {
+        stored = !aio_json_dump(o->json, made);
+        *data = *made;
+    } else if (o->form) {
+        *type = "application/x-www-form-urlencoded";
+        for (size_t i = 0; stored && o->form[i]; i += 2)
+            stored = aio__quote_pair(&pairs, aio__text(o->form[i], strlen(o->form[i])),
+                                     aio__text(o->form[i + 1], strlen(o->form[i + 1])));
+        *made = *data = aio__text(pairs.data, pairs.end);
+    }
+    if (!stored) aio_text_clear(made);
+    return stored;
+}
+
 AIO_API aio_response_task *aio_session_request_with(aio_session *session, const char *method, const char *url,
                                                     const aio_request_options *options)
 {
@@ -27270,12 +27299,16 @@ AIO_API aio_response_task *aio_session_request_with(aio_session *session, const 
     char shown[201];
     if (why) return (aio_response_task *)(void *)aio__failure(EINVAL, "%.32s %.200s: %s", method ? method : "request",
                                                               aio__url_shown(url, shown, sizeof shown), why);
-    aio_text data = o->json ? aio__text(o->json, strlen(o->json)) : aio__text((const char *)o->data, o->data_length);
+    aio_text data, made;
+    const char *type;
+    if (!aio__request_text(o, &data, &made, &type)) return NULL;
     size_t headers, params, field_bytes = 0, size = strlen(url) + strlen(method) + 2 + aio__text_size(o->proxy);
     size += aio__pairs_size(o->headers, &headers) + aio__pairs_size(o->params, &params);
     if (o->header_fields) field_bytes = o->header_fields->length;
-    size += field_bytes + (o->borrow_data ? 0 : data.length) + aio__text_size(o->file);
+    bool borrows = o->borrow_data && !made.data;
+    size += field_bytes + (borrows ? 0 : data.length) + aio__text_size(o->file);
     struct aio__requesting *self = (struct aio__requesting *)aio__new_zeroed(sizeof *self + size, aio__requesting_coro);
+    if (!self) aio_text_clear(&made);
     if (!self) return NULL;
     self->session = session;
     self->method = method;
@@ -27284,11 +27317,11 @@ AIO_API aio_response_task *aio_session_request_with(aio_session *session, const 
     self->raise_for_status = o->raise_for_status;
     self->header_count = headers + (o->header_fields ? o->header_fields->count : 0);
     self->param_count = params;
-    bool other = o->data || o->file || o->fd || o->producer.next;
-    self->content_type = o->json ? "application/json" : other ? "application/octet-stream" : NULL;
+    self->content_type = type;
     self->fd = o->fd;
     self->producer = o->producer;
-    aio__requesting_keep(self, o, data);
+    aio__requesting_keep(self, o, data, borrows);
+    aio_text_clear(&made);
     return (aio_response_task *)(void *)self;
 }
 

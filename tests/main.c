@@ -53,6 +53,7 @@
 #include "test_multipart.c"
 #include "test_content_encoding.c"
 #include "test_session_cookies.c"
+#include "test_forms.c"
 #include "test_proxies.c"
 
 int main(int argc, char **argv) { return harness_main(argc, argv); }

@@ -108,7 +108,7 @@ SCENARIO(client_requests, .may = CLIENT_MAY)
     AIO_AWAIT(self->text, aio_response_read(self->r));
     CHECK_BYTES(self->text.data, self->text.length, "/page k=v&a+b=1%262&c=");
     aio_response_release(self->r);
-    AIO_AWAIT(self->r, aio_session_post(self->session, "/echo", .json = "{\"a\":1}"));
+    AIO_AWAIT(self->r, aio_session_post(self->session, "/echo", .json_text = "{\"a\":1}"));
     CHECK(self->r->times.reused);
     AIO_AWAIT(self->text, aio_response_read(self->r));
     CHECK_BYTES(self->text.data, self->text.length, "{\"a\":1}");
@@ -1132,7 +1132,7 @@ TEST(client_bad_arguments)
     CHECK_INT(client_code(loop, aio_session_get(s, "http://x/", .timeout = { .sock_read = -3 })), EINVAL);
     CHECK_INT(client_code(loop, aio_session_request(s, "GET /", "http://x/")), EINVAL);
     CHECK_INT(client_code(loop, aio_session_post(s, "http://x/", .data_length = 3)), EINVAL);
-    CHECK_INT(client_code(loop, aio_session_post(s, "http://x/", .json = "1", .file = "/tmp/x")), EINVAL);
+    CHECK_INT(client_code(loop, aio_session_post(s, "http://x/", .json_text = "1", .file = "/tmp/x")), EINVAL);
     CHECK_INT(client_code(loop, aio_session_post(s, "http://x/", .fd = 3, .file = "/tmp/x")), EINVAL);
     CHECK_INT(client_code(loop, aio_session_post(s, "http://x/", .fd = -1)), EINVAL);
     CHECK_INT(client_code(loop, aio_session_post(s, "http://x/", .producer = { .length = -1 })), EINVAL);

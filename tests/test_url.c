@@ -415,8 +415,8 @@ TEST(url_form_pairs)
 {
     aio__buffer out;
     memset(&out, 0, sizeof out);
-    CHECK(aio__form_pair(&out, aio__text("a b", 3), aio__text("1&2", 3)));
-    CHECK(aio__form_pair(&out, aio__text("c", 1), aio__text("", 0)));
+    CHECK(aio__quote_pair(&out, aio__text("a b", 3), aio__text("1&2", 3)));
+    CHECK(aio__quote_pair(&out, aio__text("c", 1), aio__text("", 0)));
     CHECK_BYTES(out.data, out.end, "a+b=1%262&c=");
     aio__free(out.data);
 }
