@@ -24287,115 +24287,44 @@ enum {
     AIO__SOCKS_MAX = 8 + 2 * (AIO__PROXY_TEXT_MAX + 1) /* bytes of a SOCKS request: two texts with a NUL */
 };
 
-/* ---- which proxies ---- */
+/* ---- a kind of proxy, and the handshake with one ---- */
 
-enum {
-    AIO__PROXY_HTTP, AIO__PROXY_HTTPS, AIO__PROXY_SOCKS4, AIO__PROXY_SOCKS4A, AIO__PROXY_SOCKS5, AIO__PROXY_SOCKS5H,
-    AIO__PROXY_KINDS
-};
-static const char *const aio__proxy_schemes[] = { "http", "https", "socks4", "socks4a", "socks5", "socks5h" };
-static const char *const aio__proxy_names[] = { "CONNECT", "CONNECT", "SOCKS4", "SOCKS4a", "SOCKS5", "SOCKS5" };
+typedef struct aio__hop aio__hop;
+
+/* A row of aio__proxy_kinds. The functions work on what a handshake has come to. */
+typedef struct aio__proxy_kind {
+    const char *scheme, *name; /* of URLs; in errors */
+    int         port;          /* of URLs that have none */
+    bool        is_tls;        /* the proxy itself is spoken to within TLS */
+    bool        is_http;       /* it takes requests for http:// URLs, too */
+    bool        resolves;      /* names are the proxy's to look up */
+    int         family;        /* of the addresses that it can be given; AF_UNSPEC: any */
+    /* What no URL of such a proxy may have, or NULL. */
+    const char *(*judge)(const aio_url *);
+    /* Puts what is sent first, which may have some fields, into `out`. AIO__MORE, or a code. */
+    int (*begin)(aio__hop *, const char *const *headers);
+    /* Takes the first *used of at least one byte. 0: the tunnel stands; AIO__MORE: `out`, if there is any, is to be
+     * sent, and the proxy is to say more; or a code with `problem`. */
+    int (*feed)(aio__hop *, const char *data, size_t n, size_t *used);
+} aio__proxy_kind;
 
 typedef struct aio__proxy_url {
     aio_url url;
-    int     kind, port;
+    const aio__proxy_kind *kind;
+    int     port;
 } aio__proxy_url;
 
-typedef struct aio__proxies {
-    int        count;
-    aio__proxy_url at[AIO_PROXIES_MAX];
-} aio__proxies;
-
-/* Takes the next word off a list whose words stand between commas and blanks. */
-static bool aio__word_next(aio_text *rest, aio_text *word)
-{
-    const char *end = rest->data + rest->length, *from = rest->data, *to;
-    while (from < end && (*from == ',' || (unsigned char)*from <= ' ')) from++;
-    for (to = from; to < end && *to != ',' && (unsigned char)*to > ' ';) to++;
-    *word = aio__text(from, (size_t)(to - from));
-    *rest = aio__text(to, (size_t)(end - to));
-    return word->length != 0;
-}
-
-/* NULL, or what is wrong with the proxy that the URL names. */
-static const char *aio__proxy_judge(aio__proxy_url *proxy)
-{
-    const aio_url *url = &proxy->url;
-    const aio_text user = url->user, password = url->password;
-    for (proxy->kind = 0; proxy->kind < AIO__PROXY_KINDS; proxy->kind++) {
-        const char *scheme = aio__proxy_schemes[proxy->kind];
-        if (aio__same_word(url->scheme.data, url->scheme.length, scheme, strlen(scheme))) break;
-    }
-    if (proxy->kind == AIO__PROXY_KINDS) return "its scheme is not http, https, socks4, socks4a, socks5 or socks5h";
-    if (!url->host.length) return "it has no host";
-    proxy->port = url->port ? url->port : 1080;
-    if (proxy->kind <= AIO__PROXY_HTTPS)
-        return user.length && memchr(user.data, ':', user.length) ? "its user has a colon" : NULL;
-    if (user.length > AIO__PROXY_TEXT_MAX || password.length > AIO__PROXY_TEXT_MAX)
-        return "its user or password is longer than 255 bytes";
-    if (proxy->kind >= AIO__PROXY_SOCKS5) return NULL;
-    if (password.length) return "SOCKS4 has no passwords";
-    return user.length && memchr(user.data, 0, user.length) ? "its user has a NUL" : NULL;
-}
-
-/* 0, or a code with *reason. The URL of a proxy that did not parse is empty. */
-static int aio__proxy_parse(aio__proxy_url *proxy, aio_text word, const char **reason)
-{
-    size_t prefix = memmem(word.data, word.length, "://", 3) ? 0 : 7;
-    char *whole = (char *)aio__malloc(prefix + word.length);
-    memset(proxy, 0, sizeof *proxy);
-    *reason = "out of memory";
-    if (!whole) return ENOMEM;
-    memcpy(whole, "http://", prefix);
-    memcpy(whole + prefix, word.data, word.length);
-    int code = aio_url_parse(&proxy->url, whole, prefix + word.length, reason);
-    aio__free(whole);
-    if (code) return code;
-    *reason = aio__proxy_judge(proxy);
-    return *reason ? AIO_EURL : 0;
-}
-
-static void aio__proxies_free(aio__proxies *proxies)
-{
-    for (int i = 0; proxies && i < proxies->count; i++) aio_url_clear(&proxies->at[i].url);
-    aio__free(proxies);
-}
-
-/* A list of proxies; NULL for an empty one. 0, or a code with *reason. */
-static int aio__proxies_parse(aio__proxies **parsed, const char *list, const char **reason)
-{
-    aio_text rest = aio__text(list, strlen(list)), word;
-    int code = 0;
-    aio__proxies *proxies = NULL;
-    *parsed = NULL;
-    *reason = "out of memory";
-    while (!code && aio__word_next(&rest, &word)) {
-        if (!proxies && !(proxies = (aio__proxies *)aio__calloc(sizeof *proxies))) return ENOMEM;
-        if (proxies->count == AIO_PROXIES_MAX) {
-            *reason = "there are more than AIO_PROXIES_MAX of them";
-            code = AIO_ELIMIT;
-        } else code = aio__proxy_parse(&proxies->at[proxies->count++], word, reason);
-    }
-    if (code) aio__proxies_free(proxies);
-    else *parsed = proxies;
-    return code;
-}
-
-/* ---- the handshake with one of them ---- */
-
-enum { AIO__HOP_CONNECT, AIO__HOP_SOCKS4, AIO__HOP_METHOD, AIO__HOP_PASSWORD, AIO__HOP_SOCKS5 }; /* the reply to */
-
-typedef struct aio__hop {
+struct aio__hop {
     const aio__proxy_url *proxy;
     const char    *host;         /* where it is to connect to */
-    int            port, state, interim;
+    int            port, state, interim; /* the state is its kind's */
     size_t         ip_length;    /* of host's address: 4, 16; 0: a name, which the proxy looks up */
     unsigned char  ip[16];
     aio__buffer    out;          /* what is to be sent next */
     aio_headers    headers;
     aio__http_head head;
     char           problem[AIO__MESSAGE_MAX / 2];
-} aio__hop;
+};
 
 /* "a.test:80", "[::1]:80" */
 static const char *aio__host_port(const char *host, int port, char *buffer, size_t size)
@@ -24415,13 +24344,24 @@ static int aio__hop_fail(aio__hop *hop, const char *format, ...)
     return AIO_EPROXY;
 }
 
-/* An error on the way, as the user is to see it. */
-static aio_exception *aio__hop_error(const aio__hop *hop, const aio_exception *why)
+/* What is to be sent next ends at `end`. AIO__MORE or ENOMEM. */
+static int aio__hop_ask(aio__hop *hop, const char *data, const char *end)
 {
-    char to[AIO__PROXY_TEXT_MAX + 12], by[AIO__PROXY_TEXT_MAX + 12];
-    return aio__exception(why->code, "proxy", "%s to %s by proxy %s: %s", aio__proxy_names[hop->proxy->kind],
-                          aio__host_port(hop->host, hop->port, to, sizeof to),
-                          aio__host_port(hop->proxy->url.host.data, hop->proxy->port, by, sizeof by), why->message);
+    return aio__buffer_append(&hop->out, data, (size_t)(end - data)) ? AIO__MORE : ENOMEM;
+}
+
+/* Puts bytes at `at`; the place behind them. */
+static char *aio__lay(char *at, const void *data, size_t n)
+{
+    if (n) memcpy(at, data, n);
+    return at + n;
+}
+
+/* ---- HTTP's CONNECT ---- */
+
+static const char *aio__hop_connect_judge(const aio_url *url)
+{
+    return url->user.length && memchr(url->user.data, ':', url->user.length) ? "its user has a colon" : NULL;
 }
 
 /* One of the 3 bytes that become 4 letters: of "user:password". */
@@ -24449,14 +24389,7 @@ static bool aio__put_basic(aio__buffer *out, const char *field, aio_text user, a
     return aio__buffer_append(out, "\r\n", 2);
 }
 
-/* What is to be sent next ends at `end`; then comes the reply to it. AIO__MORE or ENOMEM. */
-static int aio__hop_ask(aio__hop *hop, int state, const char *data, const char *end)
-{
-    hop->state = state;
-    return aio__buffer_append(&hop->out, data, (size_t)(end - data)) ? AIO__MORE : ENOMEM;
-}
-
-static int aio__connect_ask(aio__hop *hop, const char *const *headers)
+static int aio__hop_connect(aio__hop *hop, const char *const *headers)
 {
     char host[AIO__PROXY_TEXT_MAX + 1], to[AIO__PROXY_TEXT_MAX + 12], line[2 * sizeof to + 32];
     const aio_url *url = &hop->proxy->url;
@@ -24473,18 +24406,47 @@ static int aio__connect_ask(aio__hop *hop, const char *const *headers)
     hop->head.lenient = AIO__LENIENT_ALL;
     aio__http_head_reset(&hop->head, &hop->headers, false);
     memcpy(line, "\r\n", 2);
-    return stored ? aio__hop_ask(hop, AIO__HOP_CONNECT, line, line + 2) : ENOMEM;
+    return stored ? aio__hop_ask(hop, line, line + 2) : ENOMEM;
 }
 
-/* Puts bytes at `at`; the place behind them. */
-static char *aio__lay(char *at, const void *data, size_t n)
+static int aio__hop_connect_reply(aio__hop *hop, const char *data, size_t n, size_t *used)
 {
-    if (n) memcpy(at, data, n);
-    return at + n;
+    aio__http_head *head = &hop->head;
+    int code = aio__http_head_feed(head, data, n, used);
+    if (code == ENOMEM || code == AIO__MORE) return code;
+    if (code) {
+        aio__hop_fail(hop, "%s", head->problem);
+        return code == AIO_ELIMIT ? code : AIO_EPROXY;
+    }
+    if (head->status / 100 == 2) return 0;
+    if (head->status / 100 != 1 || head->status == 101)
+        return aio__hop_fail(hop, "%d %.*s", head->status, head->reason.length < 100 ? (int)head->reason.length : 100,
+                             head->reason.data);
+    if (++hop->interim > AIO__PROXY_INTERIM_MAX) return aio__hop_fail(hop, "there are too many 1xx responses");
+    aio__http_head_reset(head, &hop->headers, false);
+    return AIO__MORE;
 }
 
-static int aio__socks4_ask(aio__hop *hop)
+/* ---- SOCKS4, SOCKS4a ---- */
+
+static const char *aio__socks_judge(const aio_url *url)
 {
+    return url->user.length > AIO__PROXY_TEXT_MAX || url->password.length > AIO__PROXY_TEXT_MAX
+        ? "its user or password is longer than 255 bytes" : NULL;
+}
+
+static const char *aio__socks4_judge(const aio_url *url)
+{
+    const char *why = aio__socks_judge(url);
+    if (why) return why;
+    if (url->password.length) return "SOCKS4 has no passwords";
+    return url->user.length && memchr(url->user.data, 0, url->user.length) ? "its user has a NUL" : NULL;
+}
+
+static int aio__socks4_begin(aio__hop *hop, const char *const *headers)
+{
+    (void)headers;
+    if (hop->ip_length == 16) return aio__hop_fail(hop, "SOCKS4 has no IPv6 addresses");
     char ask[AIO__SOCKS_MAX], *at = aio__lay(ask, "\4\1", 2);
     const aio_text user = hop->proxy->url.user;
     uint16_t port = htons((uint16_t)hop->port);
@@ -24493,7 +24455,34 @@ static int aio__socks4_ask(aio__hop *hop)
     at = aio__lay(at, user.data, user.length);
     *at++ = 0;
     at = aio__lay(at, hop->host, hop->ip_length ? 0 : strlen(hop->host) + 1);
-    return aio__hop_ask(hop, AIO__HOP_SOCKS4, ask, at);
+    return aio__hop_ask(hop, ask, at);
+}
+
+static int aio__socks4_feed(aio__hop *hop, const char *bytes, size_t n, size_t *used)
+{
+    const unsigned char *data = (const unsigned char *)bytes;
+    static const char *const words[] = {
+        "the request was rejected or failed", "the proxy reached no identd here", "identd here names another user"
+    };
+    if (data[0] != 0) return aio__hop_fail(hop, "the reply is not of SOCKS4: its version is %d", data[0]);
+    if (n < 2) return AIO__MORE;
+    if (data[1] >= 91 && data[1] <= 93) return aio__hop_fail(hop, "%s", words[data[1] - 91]);
+    if (data[1] != 90) return aio__hop_fail(hop, "unknown reply %d", data[1]);
+    *used = n < 8 ? 0 : 8;
+    return n < 8 ? AIO__MORE : 0;
+}
+
+/* ---- SOCKS5 (RFC 1928, 1929) ---- */
+
+enum { AIO__SOCKS5_METHOD, AIO__SOCKS5_PASSWORD, AIO__SOCKS5_REQUEST }; /* whose reply is to come */
+
+static int aio__socks5_begin(aio__hop *hop, const char *const *headers)
+{
+    static const char methods[] = "\5\2\0\2\5\1\0"; /* none or a password; none */
+    const char *ask = hop->proxy->url.user.data ? methods : methods + 4;
+    (void)headers;
+    hop->state = AIO__SOCKS5_METHOD;
+    return aio__hop_ask(hop, ask, ask + ask[1] + 2);
 }
 
 static int aio__socks5_ask(aio__hop *hop)
@@ -24505,10 +24494,11 @@ static int aio__socks5_ask(aio__hop *hop)
     else *at++ = (char)n;
     at = hop->ip_length ? aio__lay(at, hop->ip, hop->ip_length) : aio__lay(at, hop->host, n);
     at = aio__lay(at, &port, 2);
-    return aio__hop_ask(hop, AIO__HOP_SOCKS5, ask, at);
+    hop->state = AIO__SOCKS5_REQUEST;
+    return aio__hop_ask(hop, ask, at);
 }
 
-static int aio__password_ask(aio__hop *hop)
+static int aio__socks5_ask_password(aio__hop *hop)
 {
     char ask[AIO__SOCKS_MAX], *at = ask;
     const aio_text user = hop->proxy->url.user, password = hop->proxy->url.password;
@@ -24517,59 +24507,8 @@ static int aio__password_ask(aio__hop *hop)
     at = aio__lay(at, user.data, user.length);
     *at++ = (char)password.length;
     at = aio__lay(at, password.data, password.length);
-    return aio__hop_ask(hop, AIO__HOP_PASSWORD, ask, at);
-}
-
-/* Whether the name is to be looked up here. An address is none; it is then known. */
-static bool aio__hop_looks_up(aio__hop *hop)
-{
-    hop->ip_length = aio__ip_parse(hop->host, strcspn(hop->host, "%"), hop->ip); /* without a zone (RFC 6874 4) */
-    return !hop->ip_length && (hop->proxy->kind == AIO__PROXY_SOCKS4 || hop->proxy->kind == AIO__PROXY_SOCKS5);
-}
-
-/* Takes the first address that the proxy can be given. */
-static int aio__hop_found(aio__hop *hop, const aio__addresses *addresses)
-{
-    for (int i = 0; i < addresses->count && !hop->ip_length; i++) {
-        const struct sockaddr_storage *at = &addresses->at[i].storage;
-        if (at->ss_family == AF_INET) {
-            hop->ip_length = 4;
-            memcpy(hop->ip, &((const struct sockaddr_in *)(const void *)at)->sin_addr, 4);
-        } else if (at->ss_family == AF_INET6 && hop->proxy->kind == AIO__PROXY_SOCKS5) {
-            hop->ip_length = 16;
-            memcpy(hop->ip, &((const struct sockaddr_in6 *)(const void *)at)->sin6_addr, 16);
-        }
-    }
-    return hop->ip_length ? 0 : aio__hop_fail(hop, "the name has no address that this proxy could be given");
-}
-
-/* Begins: `out` is the first to be sent. AIO__MORE or a code. */
-static int aio__hop_begin(aio__hop *hop, const char *const *headers)
-{
-    static const char methods[] = "\5\2\0\2\5\1\0"; /* none or a password; none */
-    const char *ask = hop->proxy->url.user.data ? methods : methods + 4;
-    size_t n = strlen(hop->host);
-    for (size_t i = 0; i < n; i++)
-        if ((unsigned char)hop->host[i] <= ' ' || (unsigned char)hop->host[i] >= 0x7f)
-            return aio__hop_fail(hop, "the host has a character that no host has");
-    if (n > AIO__PROXY_TEXT_MAX) return aio__hop_fail(hop, "the host is longer than 255 bytes");
-    if (hop->port < 0 || hop->port > 65535) return aio__hop_fail(hop, "the port is not one");
-    if (hop->proxy->kind <= AIO__PROXY_HTTPS) return aio__connect_ask(hop, headers);
-    if (hop->proxy->kind >= AIO__PROXY_SOCKS5) return aio__hop_ask(hop, AIO__HOP_METHOD, ask, ask + ask[1] + 2);
-    return hop->ip_length == 16 ? aio__hop_fail(hop, "SOCKS4 has no IPv6 addresses") : aio__socks4_ask(hop);
-}
-
-static int aio__socks4_reply(aio__hop *hop, const unsigned char *data, size_t n, size_t *used)
-{
-    static const char *const words[] = {
-        "the request was rejected or failed", "the proxy reached no identd here", "identd here names another user"
-    };
-    if (data[0] != 0) return aio__hop_fail(hop, "the reply is not of SOCKS4: its version is %d", data[0]);
-    if (n < 2) return AIO__MORE;
-    if (data[1] >= 91 && data[1] <= 93) return aio__hop_fail(hop, "%s", words[data[1] - 91]);
-    if (data[1] != 90) return aio__hop_fail(hop, "unknown reply %d", data[1]);
-    *used = n < 8 ? 0 : 8;
-    return n < 8 ? AIO__MORE : 0;
+    hop->state = AIO__SOCKS5_PASSWORD;
+    return aio__hop_ask(hop, ask, at);
 }
 
 /* RFC 1928, section 6 */
@@ -24596,7 +24535,7 @@ static int aio__socks5_greeting(aio__hop *hop, const unsigned char *data, size_t
     bool has_user = hop->proxy->url.user.data != NULL;
     if (n < 2) return AIO__MORE;
     *used = 2;
-    if (hop->state == AIO__HOP_PASSWORD) {
+    if (hop->state == AIO__SOCKS5_PASSWORD) {
         if (data[1]) return aio__hop_fail(hop, "the user or the password is wrong (status %d)", data[1]);
         return aio__socks5_ask(hop);
     }
@@ -24605,40 +24544,85 @@ static int aio__socks5_greeting(aio__hop *hop, const unsigned char *data, size_t
     if (data[1] == 0) return aio__socks5_ask(hop);
     if (data[1] != 2 || !has_user)
         return aio__hop_fail(hop, "the proxy chose a method that was not offered: %d", data[1]);
-    return aio__password_ask(hop);
+    return aio__socks5_ask_password(hop);
 }
 
-static int aio__connect_reply(aio__hop *hop, const char *data, size_t n, size_t *used)
+static int aio__socks5_feed(aio__hop *hop, const char *data, size_t n, size_t *used)
 {
-    aio__http_head *head = &hop->head;
-    int code = aio__http_head_feed(head, data, n, used);
-    if (code == ENOMEM || code == AIO__MORE) return code;
-    if (code) {
-        aio__hop_fail(hop, "%s", head->problem);
-        return code == AIO_ELIMIT ? code : AIO_EPROXY;
+    const unsigned char *bytes = (const unsigned char *)data;
+    if (bytes[0] != (hop->state == AIO__SOCKS5_PASSWORD ? 1 : 5))
+        return aio__hop_fail(hop, "the reply is not of SOCKS5: its version is %d", bytes[0]);
+    return hop->state == AIO__SOCKS5_REQUEST ? aio__socks5_reply(hop, bytes, n, used)
+                                             : aio__socks5_greeting(hop, bytes, n, used);
+}
+
+/* ---- which kinds there are ---- */
+
+static const aio__proxy_kind aio__proxy_kinds[] = {
+    /* scheme, name, port, is_tls, is_http, resolves, family, judge, begin, feed */
+    { "http", "CONNECT", 80, false, true, true, AF_UNSPEC,
+      aio__hop_connect_judge, aio__hop_connect, aio__hop_connect_reply },
+    { "https", "CONNECT", 443, true, true, true, AF_UNSPEC,
+      aio__hop_connect_judge, aio__hop_connect, aio__hop_connect_reply },
+    { "socks4", "SOCKS4", 1080, false, false, false, AF_INET, aio__socks4_judge, aio__socks4_begin, aio__socks4_feed },
+    { "socks4a", "SOCKS4a", 1080, false, false, true, AF_INET, aio__socks4_judge, aio__socks4_begin, aio__socks4_feed },
+    { "socks5", "SOCKS5", 1080, false, false, false, AF_UNSPEC, aio__socks_judge, aio__socks5_begin, aio__socks5_feed },
+    { "socks5h", "SOCKS5", 1080, false, false, true, AF_UNSPEC, aio__socks_judge, aio__socks5_begin, aio__socks5_feed },
+};
+static const char aio__proxy_unknown[] = "its scheme is not http, https, socks4, socks4a, socks5 or socks5h";
+
+/* ---- the handshake with one of them ---- */
+
+/* An error on the way, as the user is to see it. */
+static aio_exception *aio__hop_error(const aio__hop *hop, const aio_exception *why)
+{
+    char to[AIO__PROXY_TEXT_MAX + 12], by[AIO__PROXY_TEXT_MAX + 12];
+    return aio__exception(why->code, "proxy", "%s to %s by proxy %s: %s", hop->proxy->kind->name,
+                          aio__host_port(hop->host, hop->port, to, sizeof to),
+                          aio__host_port(hop->proxy->url.host.data, hop->proxy->port, by, sizeof by), why->message);
+}
+
+/* Whether the name is to be looked up here. An address is none; it is then known. */
+static bool aio__hop_looks_up(aio__hop *hop)
+{
+    hop->ip_length = aio__ip_parse(hop->host, strcspn(hop->host, "%"), hop->ip); /* without a zone (RFC 6874 4) */
+    return !hop->ip_length && !hop->proxy->kind->resolves;
+}
+
+/* Takes the first address that the proxy can be given. */
+static int aio__hop_found(aio__hop *hop, const aio__addresses *addresses)
+{
+    for (int i = 0; i < addresses->count && !hop->ip_length; i++) {
+        const struct sockaddr_storage *at = &addresses->at[i].storage;
+        if (at->ss_family == AF_INET) {
+            hop->ip_length = 4;
+            memcpy(hop->ip, &((const struct sockaddr_in *)(const void *)at)->sin_addr, 4);
+        } else if (at->ss_family == AF_INET6 && hop->proxy->kind->family == AF_UNSPEC) {
+            hop->ip_length = 16;
+            memcpy(hop->ip, &((const struct sockaddr_in6 *)(const void *)at)->sin6_addr, 16);
+        }
     }
-    if (head->status / 100 == 2) return 0;
-    if (head->status / 100 != 1 || head->status == 101)
-        return aio__hop_fail(hop, "%d %.*s", head->status, head->reason.length < 100 ? (int)head->reason.length : 100,
-                             head->reason.data);
-    if (++hop->interim > AIO__PROXY_INTERIM_MAX) return aio__hop_fail(hop, "there are too many 1xx responses");
-    aio__http_head_reset(head, &hop->headers, false);
-    return AIO__MORE;
+    return hop->ip_length ? 0 : aio__hop_fail(hop, "the name has no address that this proxy could be given");
+}
+
+/* Begins: `out` is the first to be sent. AIO__MORE or a code. */
+static int aio__hop_begin(aio__hop *hop, const char *const *headers)
+{
+    size_t n = strlen(hop->host);
+    for (size_t i = 0; i < n; i++)
+        if ((unsigned char)hop->host[i] <= ' ' || (unsigned char)hop->host[i] >= 0x7f)
+            return aio__hop_fail(hop, "the host has a character that no host has");
+    if (n > AIO__PROXY_TEXT_MAX) return aio__hop_fail(hop, "the host is longer than 255 bytes");
+    if (hop->port < 0 || hop->port > 65535) return aio__hop_fail(hop, "the port is not one");
+    return hop->proxy->kind->begin(hop, headers);
 }
 
 /* Goes on with what the proxy has said and was not *used yet. 0: the tunnel stands; AIO__MORE: it is to say more, after
  * it was sent `out` if there is any; or a code with hop->problem. */
 static int aio__hop_feed(aio__hop *hop, const char *data, size_t n, size_t *used)
 {
-    const unsigned char *bytes = (const unsigned char *)data;
     *used = 0;
-    if (!n) return AIO__MORE;
-    if (hop->state == AIO__HOP_CONNECT) return aio__connect_reply(hop, data, n, used);
-    if (hop->state == AIO__HOP_SOCKS4) return aio__socks4_reply(hop, bytes, n, used);
-    if (bytes[0] != (hop->state == AIO__HOP_PASSWORD ? 1 : 5))
-        return aio__hop_fail(hop, "the reply is not of SOCKS5: its version is %d", bytes[0]);
-    return hop->state == AIO__HOP_SOCKS5 ? aio__socks5_reply(hop, bytes, n, used)
-                                         : aio__socks5_greeting(hop, bytes, n, used);
+    return n ? hop->proxy->kind->feed(hop, data, n, used) : (int)AIO__MORE;
 }
 
 /* Sends and reads as far as that goes. Result as above. */
@@ -24662,6 +24646,85 @@ static int aio__hop_step(aio__hop *hop, aio_stream *s)
             return aio__hop_fail(hop, "the proxy closed the connection");
         if (code != AIO__MORE || !used) return code;
     }
+}
+
+/* ---- lists of proxies ---- */
+
+typedef struct aio__proxies {
+    int        count;
+    aio__proxy_url at[AIO_PROXIES_MAX];
+} aio__proxies;
+
+/* Takes the next word off a list whose words stand between commas and blanks. */
+static bool aio__word_next(aio_text *rest, aio_text *word)
+{
+    const char *end = rest->data + rest->length, *from = rest->data, *to;
+    while (from < end && (*from == ',' || (unsigned char)*from <= ' ')) from++;
+    for (to = from; to < end && *to != ',' && (unsigned char)*to > ' ';) to++;
+    *word = aio__text(from, (size_t)(to - from));
+    *rest = aio__text(to, (size_t)(end - to));
+    return word->length != 0;
+}
+
+/* NULL, or what is wrong with the proxy that the URL names. */
+static const char *aio__proxy_judge(aio__proxy_url *proxy)
+{
+    const aio_url *url = &proxy->url;
+    for (size_t i = 0; i < sizeof aio__proxy_kinds / sizeof *aio__proxy_kinds && !proxy->kind; i++) {
+        const aio__proxy_kind *kind = &aio__proxy_kinds[i];
+        if (aio__same_word(url->scheme.data, url->scheme.length, kind->scheme, strlen(kind->scheme)))
+            proxy->kind = kind;
+    }
+    if (!proxy->kind) return aio__proxy_unknown;
+    if (!url->host.length) return "it has no host";
+    proxy->port = url->port ? url->port : proxy->kind->port;
+    return proxy->kind->judge(url);
+}
+
+/* 0, or a code with *reason. The URL of a proxy that did not parse is empty. */
+static int aio__proxy_parse(aio__proxy_url *proxy, aio_text word, const char **reason)
+{
+    size_t prefix = memmem(word.data, word.length, "://", 3) ? 0 : 7;
+    char *whole = (char *)aio__malloc(prefix + word.length);
+    memset(proxy, 0, sizeof *proxy);
+    *reason = "out of memory";
+    if (!whole) return ENOMEM;
+    memcpy(whole, "http://", prefix);
+    memcpy(whole + prefix, word.data, word.length);
+    int code = aio_url_parse(&proxy->url, whole, prefix + word.length, reason);
+    aio__free(whole);
+    if (code) return code;
+    *reason = aio__proxy_judge(proxy);
+    return *reason ? AIO_EURL : 0;
+}
+
+/* Whether requests for http:// URLs may go to it, in absolute form. */
+static bool aio__proxy_takes_requests(const aio__proxy_url *proxy) { return proxy->kind->is_http; }
+
+static void aio__proxies_free(aio__proxies *proxies)
+{
+    for (int i = 0; proxies && i < proxies->count; i++) aio_url_clear(&proxies->at[i].url);
+    aio__free(proxies);
+}
+
+/* A list of proxies; NULL for an empty one. 0, or a code with *reason. */
+static int aio__proxies_parse(aio__proxies **parsed, const char *list, const char **reason)
+{
+    aio_text rest = aio__text(list, strlen(list)), word;
+    int code = 0;
+    aio__proxies *proxies = NULL;
+    *parsed = NULL;
+    *reason = "out of memory";
+    while (!code && aio__word_next(&rest, &word)) {
+        if (!proxies && !(proxies = (aio__proxies *)aio__calloc(sizeof *proxies))) return ENOMEM;
+        if (proxies->count == AIO_PROXIES_MAX) {
+            *reason = "there are more than AIO_PROXIES_MAX of them";
+            code = AIO_ELIMIT;
+        } else code = aio__proxy_parse(&proxies->at[proxies->count++], word, reason);
+    }
+    if (code) aio__proxies_free(proxies);
+    else *parsed = proxies;
+    return code;
 }
 
 /* ---- a host's addresses ---- */
@@ -24734,7 +24797,7 @@ static int aio__tunnel_next(struct aio__tunnel *t)
     t->context = NULL;
     if (aio_stream_unread(t->stream).length)
         return aio__hop_fail(&t->hop, "there were bytes before this proxy was asked");
-    if (proxy->kind != AIO__PROXY_HTTPS) return 0;
+    if (!proxy->kind->is_tls) return 0;
     t->context = t->options->proxy_tls_context ? t->options->proxy_tls_context : aio__tls_default();
     if (t->context) return 0;
     aio__hop_fail(&t->hop, "%s", aio_tls_context_error());
@@ -24753,7 +24816,7 @@ static AIO_CORO(aio__tunnel)
                                              self->hop.proxy->port, self->options->tls_timeout, 0));
                 if (!self->code && aio__hop_looks_up(&self->hop)) {
                     AIO_AWAIT(aio__find(&self->found, self->options, self->hop.host, self->hop.port,
-                        self->hop.proxy->kind == AIO__PROXY_SOCKS4 ? AF_INET : self->options->family));
+                        self->hop.proxy->kind->family ? self->hop.proxy->kind->family : self->options->family));
                     self->code = aio__hop_found(&self->hop, aio__found(&self->found));
                 }
                 if (!self->code) self->code = aio__hop_begin(&self->hop, self->options->proxy_headers);
@@ -26780,7 +26843,7 @@ static int aio__request_route(aio__exchange *x, const struct aio__requesting *f,
     if (!last.length) return 0;
     if (!x->url.is_tls) { /* what does not parse is left to the tunnel, whose errors tell of proxies */
         aio__proxy_url end;
-        bool asked = !aio__proxy_parse(&end, last, reason) && end.kind <= AIO__PROXY_HTTPS;
+        bool asked = !aio__proxy_parse(&end, last, reason) && aio__proxy_takes_requests(&end);
         if (asked) x->via = end.url;
         else aio_url_clear(&end.url);
         if (asked) tunnel = (size_t)(last.data - proxy);

@@ -31,7 +31,8 @@ TEST(proxy_lists)
         CHECK_INT(proxies ? proxies->count : 0, cases[i].count);
         *text = 0;
         for (int k = 0; proxies && k < proxies->count; k++)
-            snprintf(text + strlen(text), sizeof text - strlen(text), "%s%d:%s:%d", k ? " " : "", proxies->at[k].kind,
+            snprintf(text + strlen(text), sizeof text - strlen(text), "%s%d:%s:%d", k ? " " : "",
+                     (int)(proxies->at[k].kind - aio__proxy_kinds),
                      proxies->at[k].url.host.data, proxies->at[k].port);
         if (cases[i].said) CHECK_STR(cases[i].code ? reason : text, cases[i].said);
         aio__proxies_free(proxies);
