@@ -10,6 +10,8 @@ LDLIBS   := -lssl -lcrypto -lpthread
 PREFIX   ?= /usr/local
 ONLY     ?=
 FUZZ_SECONDS ?= 10
+# Of how many runs of a way torture takes a sample, evenly spread; empty: all of them.
+SAMPLE   ?=
 MUTANTS  ?= 100
 SEED     ?= 1
 # What ThreadSanitizer and valgrind are to run, as patterns on the names that `build/test --list` gives.
@@ -44,7 +46,7 @@ test: build/test ## run the tests; make test ONLY=name runs one, build/test --li
 examples: $(EXAMPLES) $(EXAMPLES:build/examples/%=build/examples/cpp/%) ## build them as C99 and, if there is one, as C++20
 
 torture: build/test ## every scenario in every way: failing allocations and calls, slices, cancellation, shuffled order
-	build/test --torture $(ONLY)
+	build/test --torture $(SAMPLE:%=--sample %) $(ONLY)
 
 # clang sees what gcc does not (NULL + 0).
 CLANG     := $(shell command -v clang)

@@ -22,9 +22,10 @@
  *
  * Every test has a process of its own, which a watchdog ends; a way that crashes or hangs is named, the others go on.
  *
- * usage: build/test [--list] [--torture] [--way NAME,...] [--at RUN] [--seed N] [--seconds N] [--jobs N] [--here]
- *                   [NAME...]
- *   NAME: the test of that name, or else all whose name contains it. --torture: every run of every way, not a sample.
+ * usage: build/test [--list] [--torture] [--way NAME,...] [--at RUN] [--seed N] [--sample N] [--seconds N]
+ *                   [--jobs N] [--here] [NAME...]
+ *   NAME: the test of that name, or else all whose name contains it. --sample: so many runs of a way, else 40.
+ *   --torture: every run of every way, or the sample, and on until the fault is no longer reached.
  *   --here: in this process, for a debugger. --seconds: what the watchdog allows one run. --jobs: tests at a time, else
  *   as many as there are processors. AIO_POLLER: only that poller.
  *
@@ -80,10 +81,10 @@ static test *tests, **tests_end = &tests;
 
 static struct { /* options */
     bool     torture, here;
-    long     at, seconds, jobs;
+    long     at, seconds, jobs, sample;
     uint64_t seed;
     const char *way, *poller;
-} options = { false, false, -2, 20, 0, 1, NULL, NULL };
+} options = { false, false, -2, 20, 0, -1, 1, NULL, NULL };
 
 /* Binds a socket to *port, 0 being any, which it is set to, and does not listen: connects are refused, and neither
  * another test nor the connect itself can come to have the port. The descriptor, or 0. */

@@ -96,9 +96,11 @@ static int read_options(int argc, char **argv, bool *list)
         else if (!strcmp(name, "--at")) options.at = strtol(argv[i], NULL, 10);
         else if (!strcmp(name, "--seed")) options.seed = strtoull(argv[i], NULL, 10);
         else if (!strcmp(name, "--seconds")) options.seconds = strtol(argv[i], NULL, 10);
+        else if (!strcmp(name, "--sample")) options.sample = strtol(argv[i], NULL, 10);
         else if (!strcmp(name, "--jobs")) options.jobs = strtol(argv[i], NULL, 10);
         else return -1;
     }
+    if (options.sample < 0) options.sample = options.torture ? 0 : 40;
     if (options.jobs <= 0) options.jobs = sysconf(_SC_NPROCESSORS_ONLN);
     if (options.jobs < 1 || options.here) options.jobs = 1;
     if (options.jobs > JOBS_MAX) options.jobs = JOBS_MAX;
@@ -116,11 +118,12 @@ static int harness_main(int argc, char **argv)
     bool list = false;
     int first = read_options(argc, argv, &list);
     const char *poller = getenv("AIO_POLLER");
+    unsetenv("LD_PRELOAD"); /* valgrind: the ways say whether objects are allocations of their own */
     options.poller = poller && *poller ? poller : NULL;
     long count = 0, passed = 0, failed = 0;
     if (first < 0) {
-        fprintf(stderr, "usage: %s [--list] [--torture] [--way NAME,...] [--at RUN] [--seed N] [--seconds N] "
-                "[--jobs N] [--here] [NAME...]\n", argv[0]);
+        fprintf(stderr, "usage: %s [--list] [--torture] [--way NAME,...] [--at RUN] [--seed N] [--sample N] "
+                "[--seconds N] [--jobs N] [--here] [NAME...]\n", argv[0]);
         return 2;
     }
     places = (struct shared *)mmap(NULL, JOBS_MAX * sizeof *places, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,

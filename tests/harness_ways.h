@@ -1,5 +1,5 @@
 /* How the tests are run: a run, the runs of a way, the ways of a test, the processes of all. Included by harness.h. */
-enum { SEEDS = 4, SAMPLE = 40 };
+enum { SEEDS = 4 };
 
 /* ---- one run ---- */
 static void count_future(void *object, void *arg)
@@ -165,7 +165,7 @@ static void way_run(long n, const struct seam *counts)
     run_test(kind == KIND_CANCEL ? n : -1, kind == KIND_CANCEL && variant);
 }
 
-/* All of them, or a sample of SAMPLE. With --torture it ends with a run that the fault no longer reached. */
+/* All of them, or a sample. With --torture it ends with a run that the fault no longer reached. */
 static void way_runs_all(void)
 {
     struct seam counts = { 0 };
@@ -176,7 +176,7 @@ static void way_runs_all(void)
     }
     if (now.failures) return;
     long total = way_runs(&counts);
-    double step = options.torture || total <= SAMPLE ? 1 : (double)total / SAMPLE;
+    double step = !options.sample || total <= options.sample ? 1 : (double)total / (double)options.sample;
     if (options.at >= -1) {
         way_run(options.at, &counts);
         return;
