@@ -11814,10 +11814,6 @@ typedef struct aio__read { /* a read that waits, or has its result */
     unsigned        mode : 3;
 } aio__read;
 
-typedef struct aio__out { /* bytes that wait for the socket: [start, end) behind this */
-    size_t start, end, capacity;
-} aio__out;
-
 typedef struct aio__transport_ops {
     bool (*end)(aio_stream *);     /* false: the stream is to end now */
     void (*written)(aio_stream *); /* what is unsent has grown, or its limits are others */
@@ -11841,7 +11837,7 @@ struct aio_stream {
     aio__transport *transport; /* NULL: its bytes go to who reads them */
     aio__node       link;      /* in server->clients or loop->streams */
     char           *in;        /* unread: in[in_start, in_end); NULL while idle */
-    aio__out       *out;       /* unsent; NULL while idle */
+    aio__buffer    *out;       /* unsent; NULL while idle */
     uint32_t        in_start, in_end, in_capacity, limit, high, low;
     aio__read      *reader;    /* the read that waits; not owned */
     aio_future     *drained;   /* what drainers wait for */
@@ -12371,37 +12367,25 @@ static ssize_t aio__stream_send(aio_stream *s, const aio_text *pieces, size_t co
 
 static size_t aio__unsent(const aio_stream *s) { return s->out ? s->out->end - s->out->start : 0; }
 
-/* Keeps what could not be sent. False without memory. What was sent since makes room when it is the greater part. */
-static bool aio__out_append(aio_stream *s, const char *data, size_t length)
-{
-    aio__out *out = s->out;
-    size_t unsent = aio__unsent(s), capacity = 1024;
-    if (length > SIZE_MAX / 4 - unsent) return false;
-    if (out && out->capacity - out->end < length && out->start >= unsent && out->capacity - unsent >= length) {
-        memmove(out + 1, (char *)(out + 1) + out->start, unsent);
-        out->start = 0;
-        out->end = unsent;
-    }
-    if (!out || out->capacity - out->end < length) {
-        while (capacity < unsent + length) capacity *= 2;
-        aio__out *more = (aio__out *)aio__malloc(sizeof *more + capacity);
-        if (!more) return false;
-        if (unsent) memcpy(more + 1, (char *)(out + 1) + out->start, unsent);
-        more->start = 0;
-        more->end = unsent;
-        more->capacity = capacity;
-        aio__free(out);
-        s->out = out = more;
-    }
-    memcpy((char *)(out + 1) + out->end, data, length);
-    out->end += length;
-    return true;
-}
-
 static void aio__out_free(aio_stream *s)
 {
-    aio__free(s->out);
+    if (!s->out) return;
+    aio__free(s->out->data);
+    aio__pool_free(&s->loop->pool, s->out, sizeof *s->out);
     s->out = NULL;
+}
+
+/* Keeps what could not be sent. False without memory. */
+static bool aio__out_append(aio_stream *s, const char *data, size_t length)
+{
+    if (!s->out) {
+        s->out = (aio__buffer *)aio__pool_alloc(&s->loop->pool, sizeof *s->out);
+        if (!s->out) return false;
+        memset(s->out, 0, sizeof *s->out);
+    }
+    bool kept = aio__buffer_append(s->out, data, length);
+    if (!aio__unsent(s)) aio__out_free(s);
+    return kept;
 }
 
 /* Completes a future of ours that may have been cancelled meanwhile; takes it and the error. NULL is fine for both. */
@@ -12615,7 +12599,7 @@ static bool aio__stream_flush(aio_stream *s)
 {
     if (!s->out && !s->closing) return true;
     while (s->out && !s->error) {
-        aio_text piece = { (char *)(s->out + 1) + s->out->start, aio__unsent(s) };
+        aio_text piece = { s->out->data + s->out->start, aio__unsent(s) };
         ssize_t n = aio__stream_send(s, &piece, 1, 0);
         if (n == AIO__IO_AGAIN) {
             aio__write_wait(s);

@@ -769,7 +769,7 @@ TEST(stream_size)
 {
     if (sizeof(void *) == 8) /* an idle connection: stream, handler, pending read */
         CHECK(sizeof(aio_stream) + sizeof(struct stream_echo) + sizeof(aio__read) <= 512);
-    CHECK(sizeof(aio__out) <= 32);
+    CHECK(sizeof(aio__buffer) <= 32);
 }
 
 /* A loop that is closed with streams open closes them. */
