@@ -128,7 +128,7 @@
  *   43. TLS: OpenSSL over a link
  *   44. Streams: buffers over a link
  *   45. TLS on a stream: handshake and what it has negotiated
- *   46. Connecting: one address
+ *   46. Connecting: addresses
  *   47. Servers: listeners and clients
  *   48. Descriptors: readers, writers, sock_ calls, pipes and files
  *   49. Datagrams: UDP endpoints
@@ -148,7 +148,7 @@
  *   63. HTTP bodies: framing, stages, reader
  *   64. Multipart bodies
  *   65. Proxies: HTTP CONNECT and SOCKS
- *   66. Connecting: names and addresses
+ *   66. Connecting: hosts
  *   67. Transports: protocols over streams
  *   68. Connections: the pool
  *   69. HTTP client: session, request, response
@@ -3288,6 +3288,23 @@ static int aio__socket(int family, int type)
 }
 
 static int aio__accept(int fd) { return aio__socket_prepared(aio__os.accept(fd, NULL, NULL)); }
+
+/* Begins to connect: 0 when it stands, EINPROGRESS, or why it cannot. */
+static int aio__socket_connect(int fd, const struct sockaddr_storage *to, socklen_t length)
+{
+    int status;
+    do status = aio__os.connect(fd, (const struct sockaddr *)to, length); while (status < 0 && errno == EINTR);
+    if (status == 0 || errno == EISCONN) return 0; /* interrupted, it goes on by itself */
+    return errno == EALREADY ? EINPROGRESS : errno;
+}
+
+/* 0, or what has gone wrong with a socket since the last look: how a connect ended. */
+static int aio__socket_outcome(int fd)
+{
+    int code = 0;
+    socklen_t length = sizeof code;
+    return aio__os.getsockopt(fd, SOL_SOCKET, SO_ERROR, &code, &length) < 0 ? errno : code;
+}
 
 /* ============================================================================
  * 25. Memory
@@ -12355,6 +12372,30 @@ static void aio__stream_busy(aio_stream *s)
     s->base.d.reader.owner = s;
 }
 
+/* ---- on its way: watched by the room that connects ---- */
+
+/* Its socket is not connected yet; the room's work runs when it is, or cannot be. */
+static void aio__stream_connecting(aio_stream *s, void (*run)(aio__work *), void *owner)
+{
+    s->base.d.ready = 0;
+    s->base.d.writer.run = run;
+    s->base.d.writer.owner = owner;
+    aio__descriptor_wait(s->loop, &s->base.d, AIO__WRITE);
+}
+
+static void aio__stream_on_writable(aio__work *work);
+
+/* EINPROGRESS: it is on its way still; 0: it is connected, and writes as all do; or why it could not be. */
+static int aio__stream_connected(aio_stream *s)
+{
+    if (!(s->base.d.ready & AIO__WRITE)) return EINPROGRESS;
+    int code = aio__socket_outcome(s->base.d.fd);
+    aio__descriptor_unwait(s->loop, &s->base.d, AIO__WRITE);
+    s->base.d.writer.run = aio__stream_on_writable;
+    s->base.d.writer.owner = s;
+    return code;
+}
+
 /* ---- writing ---- */
 
 /* Sends pieces, of the first one what follows `offset`, at least a byte; as much as goes at once. Bytes, AIO__IO_AGAIN,
@@ -13046,85 +13087,13 @@ AIO_API const char *aio_stream_alpn(const aio_stream *stream, char *buffer, size
 #endif
 
 /* ============================================================================
- * 46. Connecting: one address
+ * 46. Connecting: addresses
  *
- * A socket on its way to an address, as a stream; for who has no more than that. Hosts, races and proxies are a room
- * further down. May call streams and names.
+ * From addresses to a stream: whoever connects does it here. Names, proxies and TLS are a room further down. May call
+ * streams, timers and names.
  * ============================================================================ */
 
-/* Starts a connect; a stream whose socket is on its way (or there already). NULL with errno. */
-static aio_stream *aio__connect_begin(aio_loop *loop, const aio__address *to, const aio__address *from, size_t limit)
-{
-    int fd = aio__socket(to->storage.ss_family, SOCK_STREAM);
-    if (fd < 0) return NULL;
-    int status = from ? aio__os.bind(fd, (const struct sockaddr *)&from->storage, from->length) : 0;
-    bool under_way = status == 0;
-    if (under_way) {
-        aio__stream_options(fd, to->storage.ss_family != AF_UNIX);
-        do status = aio__os.connect(fd, (const struct sockaddr *)&to->storage, to->length);
-        while (status < 0 && errno == EINTR);
-        if (status < 0 && errno == EISCONN) status = 0;
-        under_way = status == 0 || errno == EINPROGRESS || errno == EALREADY;
-    }
-    if (!under_way) {
-        aio__close_failed(fd);
-        return NULL;
-    }
-    aio_stream *s = aio__stream_new(loop, fd, limit);
-    if (s && status < 0) s->base.d.ready = 0;
-    return s;
-}
-
-/* 0, or why the connect failed. */
-static int aio__connect_outcome(aio_stream *s)
-{
-    int code = 0;
-    socklen_t length = sizeof code;
-    if (aio__os.getsockopt(s->base.d.fd, SOL_SOCKET, SO_ERROR, &code, &length) < 0) return errno;
-    return code;
-}
-
-#define AIO__CONNECT_ERROR "connect to %s (%s): %s" /* address, host, reason */
-struct aio__connecting { /* to one address, for who has no more; hosts are the Connecting room's */
-    aio_task            task;
-    aio_stream         *result;
-    const aio__address *to;
-    const char         *host;
-    int                 code;
-    aio_exception      *error;
-    char                text[128];
-};
-static AIO_CORO(aio__connecting)
-{
-    AIO_BEGIN(aio__connecting);
-    self->result = aio__connect_begin(self->task.future.loop, self->to, NULL, 0);
-    self->code = self->result ? 0 : errno;
-    if (self->result && !self->result->base.d.ready) {
-        AIO_AWAIT(aio__stream_wait(self->result, AIO__WRITE));
-        self->code = aio__connect_outcome(self->result);
-    }
-    if (self->code) {
-        aio__address_text(&self->to->storage, self->to->length, self->text, sizeof self->text);
-        self->error = aio__exception(self->code, "connect", AIO__CONNECT_ERROR, self->text, self->host,
-                                     aio_code_text(self->code));
-        AIO_RAISE_EXCEPTION(self->error);
-    }
-    AIO_FINALLY;
-        aio_exception_unref(self->error);
-        if (self->task.future.error && self->result) aio__stream_reset(self->result);
-        if (self->task.future.error) self->result = NULL;
-    AIO_END;
-}
-
-/* The address to connect from: *from, NULL for any. False if there is none of that family. */
-static bool aio__local_for(const aio__lookup_future *local, int family, const aio__address **from)
-{
-    *from = NULL;
-    if (!local) return true;
-    for (int i = 0; i < local->result->count && !*from; i++)
-        if (local->result->at[i].storage.ss_family == family) *from = &local->result->at[i];
-    return *from != NULL;
-}
+/* ---- one address ---- */
 
 /* Puts a copy of text at *at and moves *at on; NULL stays NULL. */
 static const char *aio__keep(char **at, const char *text)
@@ -13151,6 +13120,230 @@ static int aio__unix_address(const char *path, aio__address *address)
     memcpy(un->sun_path, path, length);
     address->length = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length + 1);
     return 0;
+}
+
+/* The address to connect from: *from, NULL for any. False if there is none of that family. */
+static bool aio__local_for(const aio__addresses *local, int family, const aio__address **from)
+{
+    *from = NULL;
+    if (!local) return true;
+    for (int i = 0; i < local->count && !*from; i++)
+        if (local->at[i].storage.ss_family == family) *from = &local->at[i];
+    return *from != NULL;
+}
+
+/* A stream to an address, whose socket is on its way (the work runs when it is there) or there already. NULL with
+ * errno. */
+static aio_stream *aio__connect_begin(aio_loop *loop, const aio__address *to, const aio__address *from, size_t limit,
+                                      void (*run)(aio__work *), void *owner)
+{
+    int fd = aio__socket(to->storage.ss_family, SOCK_STREAM), code = 0;
+    if (fd < 0) return NULL;
+    if (from && aio__os.bind(fd, (const struct sockaddr *)&from->storage, from->length) < 0) code = errno;
+    if (!code) {
+        aio__stream_options(fd, to->storage.ss_family != AF_UNIX);
+        code = aio__socket_connect(fd, &to->storage, to->length);
+    }
+    if (code && code != EINPROGRESS) {
+        aio__os.close(fd);
+        errno = code;
+        return NULL;
+    }
+    aio_stream *s = aio__stream_new(loop, fd, limit);
+    if (s && code) aio__stream_connecting(s, run, owner);
+    return s;
+}
+
+/* ---- several: happy eyeballs ---- */
+
+enum {
+    AIO__ATTEMPTS_APART = 10000000, /* nanoseconds at least, RFC 8305, section 8 */
+    AIO__RACE_MORE = 32             /* bytes of a message kept for how many more there are */
+};
+
+#define AIO__CONNECT_ERROR "connect to %s (%s): %s" /* address, host, reason */
+
+typedef struct aio__target { /* what is connected to; all is borrowed */
+    const aio__address   *addresses;
+    int                   count;
+    const char           *host;       /* for messages */
+    const aio__addresses *local;      /* to connect from; NULL: any */
+    size_t                limit;      /* the stream's */
+    int64_t               delay;      /* nanoseconds between attempts; INT64_MAX: none begins while one is under way */
+    int64_t               allowed;    /* nanoseconds for each attempt; INT64_MAX: any */
+} aio__target;
+
+typedef struct aio__attempt { /* one address */
+    struct aio__racing *race;
+    const aio__address *to;
+    aio_stream         *stream;       /* on its way; NULL: not yet, or not any more */
+    int64_t             deadline;
+} aio__attempt;
+
+/* Whatever is connected to is so here: all addresses of a host, RFC 8305, section 5, or the only one. The first
+ * connection wins. An attempt is a stream that is on its way;
+ * what happens to it, or a timer, wakes the one coroutine that looks after them all. */
+struct aio__racing {
+    aio_task            task;
+    aio_stream         *result;
+    aio__target         target;
+    int                 started, under_way;
+    int64_t             next;         /* when the next attempt may start */
+    aio_future         *event;
+    aio__timer         *timer;
+    aio_exception      *error;
+    int                 code, left_out; /* what attempts failed with, and how many have no room in the message */
+    size_t              used;
+    char                text[AIO__MESSAGE_MAX];
+    aio__attempt        attempts[1];
+};
+
+static void aio__race_wake(struct aio__racing *race)
+{
+    if (race->event && race->event->state < AIO__DONE) aio__future_finish(race->event, AIO__DONE);
+}
+
+static void aio__race_on_timer(aio__timer *timer)
+{
+    struct aio__racing *race = (struct aio__racing *)timer->owner;
+    race->timer = NULL;
+    aio__race_wake(race);
+}
+
+static void aio__attempt_on_writable(aio__work *work) { aio__race_wake(((aio__attempt *)work->owner)->race); }
+
+/* A lack of descriptors or memory is remembered as the code: it says nothing of the host, and may pass. */
+static void aio__attempt_fail(aio__attempt *attempt, int code, const char *why)
+{
+    struct aio__racing *race = attempt->race;
+    char address[128];
+    size_t room = sizeof race->text - AIO__RACE_MORE - race->used;
+    aio_stream_close(attempt->stream);
+    attempt->stream = NULL;
+    if (attempt == &race->attempts[race->started - 1]) race->next = race->task.future.loop->now;
+    if (race->code != EMFILE && race->code != ENFILE && race->code != ENOBUFS && race->code != ENOMEM)
+        race->code = code;
+    aio__address_text(&attempt->to->storage, attempt->to->length, address, sizeof address);
+    int n = snprintf(race->text + race->used, room, "%s" AIO__CONNECT_ERROR, race->used ? "; " : "", address,
+                     race->target.host, why);
+    if (race->left_out || (size_t)n >= room) race->text[race->used] = 0, race->left_out++;
+    else race->used += (size_t)n;
+}
+
+static void aio__race_start(struct aio__racing *race)
+{
+    const aio__target *target = &race->target;
+    aio__attempt *attempt = &race->attempts[race->started++];
+    const aio__address *from;
+    race->next = aio__after(race->task.future.loop, target->delay);
+    if (!aio__local_for(target->local, attempt->to->storage.ss_family, &from)) {
+        aio__attempt_fail(attempt, EADDRNOTAVAIL, "the local host is not of its family");
+        return;
+    }
+    attempt->stream = aio__connect_begin(race->task.future.loop, attempt->to, from, target->limit,
+                                         aio__attempt_on_writable, attempt);
+    if (!attempt->stream) aio__attempt_fail(attempt, errno, strerror(errno));
+    else attempt->deadline = aio__later(aio__os.clock(), target->allowed);
+}
+
+/* What has become of it: it has won, failed, or is under way. */
+static void aio__attempt_look(aio__attempt *attempt)
+{
+    aio_stream *s = attempt->stream;
+    if (!s) return;
+    int code = aio__stream_connected(s);
+    if (code == EINPROGRESS && attempt->deadline <= aio__stream_loop(s)->now) code = AIO_ETIMEOUT;
+    if (code == EINPROGRESS) {
+        attempt->race->under_way++;
+    } else if (code) {
+        aio__attempt_fail(attempt, code, aio_code_text(code));
+    } else {
+        attempt->race->result = s;
+        attempt->stream = NULL;
+    }
+}
+
+/* Starts what is due. True when it is to wait for the attempts under way; false when it is over. */
+static bool aio__race_goes_on(struct aio__racing *race)
+{
+    for (;;) {
+        race->under_way = 0;
+        for (int i = 0; i < race->started && !race->result; i++) aio__attempt_look(&race->attempts[i]);
+        if (race->result) return false;
+        bool due = !race->under_way || race->next <= race->task.future.loop->now;
+        if (race->started == race->target.count || !due) return race->under_way > 0;
+        aio__race_start(race);
+    }
+}
+
+/* A timer for what comes first: the next attempt, or the end of one that takes too long. False without memory. */
+static bool aio__race_arm(struct aio__racing *race)
+{
+    aio_loop *loop = race->task.future.loop;
+    int64_t when = race->started < race->target.count ? race->next : INT64_MAX;
+    for (int i = 0; i < race->started; i++)
+        if (race->attempts[i].stream && race->attempts[i].deadline < when) when = race->attempts[i].deadline;
+    aio__timer_cancel(loop, race->timer);
+    race->timer = when < INT64_MAX ? aio__timer_start(loop, when, aio__race_on_timer, race) : NULL;
+    return race->timer || when == INT64_MAX;
+}
+
+static aio_exception *aio__race_error(struct aio__racing *race)
+{
+    const aio__target *target = &race->target;
+    if (!target->count) return aio__exception(AIO_ERESOLVE, "resolve", "resolve %s: no address", target->host);
+    if (race->left_out) snprintf(race->text + race->used, AIO__RACE_MORE, "; and %d more", race->left_out);
+    return aio__exception_text(race->code, "connect", race->text);
+}
+
+static const aio__ops aio__race_ops = { "connect", NULL, NULL, NULL };
+
+static AIO_CORO(aio__racing)
+{
+    AIO_BEGIN(aio__racing);
+    while (aio__race_goes_on(self)) {
+        self->event = (aio_future *)aio__future_make(self->task.future.loop, &aio__race_ops, sizeof *self->event, NULL,
+                                                     0);
+        if (!self->event || !aio__race_arm(self)) AIO_RAISE(ENOMEM);
+        AIO_AWAIT(aio_ref(self->event));
+        aio_unref(self->event);
+        self->event = NULL;
+    }
+    if (!self->result) AIO_RAISE_EXCEPTION(self->error = aio__race_error(self));
+    AIO_FINALLY;
+        aio_unref(self->event);
+        aio_exception_unref(self->error);
+        aio__timer_cancel(self->task.future.loop, self->timer);
+        for (int i = 0; i < self->started; i++)
+            aio_stream_close(self->attempts[i].stream);
+        if (self->task.future.error) aio_stream_close(self->result);
+        if (self->task.future.error) self->result = NULL;
+    AIO_END;
+}
+
+/* The first address of the first one's family, or of the others, from `i` on. */
+static int aio__address_next(const aio__target *target, int i, bool other)
+{
+    int family = target->count ? target->addresses[0].storage.ss_family : 0;
+    while (i < target->count && (target->addresses[i].storage.ss_family != family) != other) i++;
+    return i;
+}
+
+/* The given order, but the families by turns. NULL without memory. */
+static aio_stream_task *aio__race_new(const aio__target *target)
+{
+    struct aio__racing *race = (struct aio__racing *)aio__new_zeroed(
+        sizeof *race + (size_t)target->count * sizeof *race->attempts, aio__racing_coro);
+    if (!race) return NULL;
+    race->target = *target;
+    int at[2] = { 0, aio__address_next(target, 0, true) };
+    for (int i = 0, side = 0; i < target->count; i++, side = !side && at[1] < target->count) {
+        if (at[side] == target->count) side = !side;
+        race->attempts[i].race = race;
+        race->attempts[i].to = &target->addresses[target->delay < INT64_MAX ? at[side] : i];
+        at[side] = aio__address_next(target, at[side] + 1, side);
+    }
+    return (aio_stream_task *)(void *)race;
 }
 
 /* ============================================================================
@@ -13651,10 +13844,7 @@ static void aio__serve_unstale(const char *path, const aio__address *address)
     if (aio__os.stat(path, &status) < 0 || !S_ISSOCK(status.st_mode)) return;
     int fd = aio__socket(AF_UNIX, SOCK_STREAM);
     if (fd < 0) return;
-    int connected;
-    do connected = aio__os.connect(fd, (const struct sockaddr *)&address->storage, address->length);
-    while (connected < 0 && errno == EINTR);
-    if (connected < 0 && errno == ECONNREFUSED) aio__os.unlink(path);
+    if (aio__socket_connect(fd, &address->storage, address->length) == ECONNREFUSED) aio__os.unlink(path);
     aio__os.close(fd);
 }
 
@@ -14100,17 +14290,10 @@ AIO_API aio_fd_task *aio_sock_accept(int fd)
     return (aio_fd_task *)(void *)self;
 }
 
-static int aio__sock_outcome(int fd)
-{
-    int code = 0;
-    socklen_t length = sizeof code;
-    return aio__os.getsockopt(fd, SOL_SOCKET, SO_ERROR, &code, &length) < 0 ? errno : code;
-}
-
 /* A connect that is interrupted goes on by itself. */
 static int aio__sock_connect(struct aio__sock_call *self)
 {
-    if (self->begun) return aio__sock_outcome(self->fd);
+    if (self->begun) return aio__socket_outcome(self->fd);
     int code = aio__sock_must_not_block(self);
     self->begun = true;
     if (code || aio__os.connect(self->fd, (const struct sockaddr *)&self->peer.storage, self->peer.length) == 0)
@@ -14864,9 +15047,10 @@ static int aio__endpoint_socket(const aio__address *local, const aio__address *r
     if (!status && o->reuse_port) status = aio__os.setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof one);
 #endif
     if (!status && local) status = aio__os.bind(fd, (const struct sockaddr *)&local->storage, local->length);
-    if (!status && remote)
-        do status = aio__os.connect(fd, (const struct sockaddr *)&remote->storage, remote->length);
-        while (status < 0 && errno == EINTR);
+    if (!status && remote) {
+        errno = aio__socket_connect(fd, &remote->storage, remote->length);
+        status = errno ? -1 : 0;
+    }
     return status ? aio__close_failed(fd) : fd;
 }
 
@@ -14898,7 +15082,7 @@ static int aio__endpoint_try(struct aio__open_endpoint *self, int i)
     const aio__address *to = &(remote ? remote : local)->result->at[i], *from = to;
     char address[AIO__DATAGRAM_TEXT];
     errno = EADDRNOTAVAIL;
-    if (!remote || aio__local_for(local, to->storage.ss_family, &from))
+    if (!remote || aio__local_for(local ? local->result : NULL, to->storage.ss_family, &from))
         self->result = aio__endpoint_open(self->task.future.loop, from, remote ? to : NULL, &self->options);
     if (self->result) return 0;
     int code = errno;
@@ -15628,11 +15812,8 @@ static void aio__dns_weigh(struct aio__dns_exchange *self, const char *data, siz
 /* A new connection to the server. */
 static aio_stream_task *aio__dns_connect(const struct aio__dns_exchange *self)
 {
-    struct aio__connecting *tcp = (struct aio__connecting *)aio__new_zeroed(sizeof *tcp, aio__connecting_coro);
-    if (!tcp) return NULL;
-    tcp->to = aio__dns_server_of(self);
-    tcp->host = "TCP";
-    return (aio_stream_task *)(void *)tcp;
+    aio__target target = { aio__dns_server_of(self), 1, "TCP", NULL, 0, INT64_MAX, INT64_MAX };
+    return aio__race_new(&target);
 }
 
 /* Sends the query and gives the size of the reply; then the reply. */
@@ -25035,10 +25216,10 @@ static int aio__netrc_read(char **text)
 }
 
 /* ============================================================================
- * 66. Connecting: names and addresses
+ * 66. Connecting: hosts
  *
- * From a host's name to a stream: the name is looked up, its addresses race; proxies lead on from there; TLS is put on
- * what stands. Calls names, streams, TLS and proxies.
+ * From a host's name to a stream: the name is looked up, its addresses are connected to; proxies lead on from there;
+ * TLS is put on what stands. Calls names, connecting, streams, TLS and proxies.
  * ============================================================================ */
 
 /* Where the time of a request goes. */
@@ -25066,11 +25247,9 @@ struct aio__connect { /* a name, its addresses, then TLS */
     aio_stream         *result;
     aio__finding        found;
     aio__addresses      only;         /* a unix socket's, instead */
-    const aio__addresses *addresses;  /* of one of the two */
     aio__lookup_future *local;
     aio_connect_options options;
-    int64_t             delay;        /* nanoseconds between attempts; 0: none begins while another is under way */
-    int64_t             allowed;      /* nanoseconds for each attempt; 0: any */
+    int64_t             delay, allowed; /* as the target has them */
     aio__phases        *phases;       /* of the request that this is for, or NULL */
     aio__proxies       *proxies;      /* NULL: none */
     aio_exception      *error;
@@ -25079,198 +25258,6 @@ struct aio__connect { /* a name, its addresses, then TLS */
     const char         *target, *name;/* in text */
     char                text[1];      /* host, server name, local host, proxies: each with its NUL */
 };
-
-/* ---- addresses: happy eyeballs ---- */
-
-enum {
-    AIO__ATTEMPTS_APART = 10000000, /* nanoseconds at least, RFC 8305, section 8 */
-    AIO__RACE_MORE = 32             /* bytes of a message kept for how many more there are */
-};
-
-typedef struct aio__attempt { /* one address */
-    struct aio__racing *race;
-    const aio__address *to;
-    aio_stream         *stream;       /* on its way; NULL: not yet, or not any more */
-    int64_t             deadline;
-} aio__attempt;
-
-/* All addresses of a host, RFC 8305, section 5: the first connection wins. An attempt is a stream that is on its way;
- * what happens to it, or a timer, wakes the one coroutine that looks after them all. */
-struct aio__racing {
-    aio_task            task;
-    aio_stream         *result;
-    const struct aio__connect *connect;
-    int                 count, started, under_way;
-    int64_t             next;         /* when the next attempt may start */
-    aio_future         *event;
-    aio__timer         *timer;
-    aio_exception      *error;
-    int                 code, left_out; /* what attempts failed with, and how many have no room in the message */
-    size_t              used;
-    char                text[AIO__MESSAGE_MAX];
-    aio__attempt        attempts[1];
-};
-
-static void aio__race_wake(struct aio__racing *race)
-{
-    if (race->event && race->event->state < AIO__DONE) aio__future_finish(race->event, AIO__DONE);
-}
-
-static void aio__race_on_timer(aio__timer *timer)
-{
-    struct aio__racing *race = (struct aio__racing *)timer->owner;
-    race->timer = NULL;
-    aio__race_wake(race);
-}
-
-static void aio__attempt_on_writable(aio__work *work) { aio__race_wake(((aio__attempt *)work->owner)->race); }
-
-/* A lack of descriptors or memory is remembered as the code: it says nothing of the host, and may pass. */
-static void aio__attempt_fail(aio__attempt *attempt, int code, const char *why)
-{
-    struct aio__racing *race = attempt->race;
-    char address[128];
-    size_t room = sizeof race->text - AIO__RACE_MORE - race->used;
-    aio_stream_close(attempt->stream);
-    attempt->stream = NULL;
-    if (attempt == &race->attempts[race->started - 1]) race->next = race->task.future.loop->now;
-    if (race->code != EMFILE && race->code != ENFILE && race->code != ENOBUFS && race->code != ENOMEM)
-        race->code = code;
-    aio__address_text(&attempt->to->storage, attempt->to->length, address, sizeof address);
-    int n = snprintf(race->text + race->used, room, "%s" AIO__CONNECT_ERROR, race->used ? "; " : "", address,
-                     race->connect->host, why);
-    if (race->left_out || (size_t)n >= room) race->text[race->used] = 0, race->left_out++;
-    else race->used += (size_t)n;
-}
-
-static void aio__race_start(struct aio__racing *race)
-{
-    const struct aio__connect *c = race->connect;
-    aio__attempt *attempt = &race->attempts[race->started++];
-    const aio__address *from;
-    race->next = aio__after(race->task.future.loop, c->delay);
-    if (!aio__local_for(c->local, attempt->to->storage.ss_family, &from)) {
-        aio__attempt_fail(attempt, EADDRNOTAVAIL, "the local host is not of its family");
-        return;
-    }
-    aio_stream *s = aio__connect_begin(race->task.future.loop, attempt->to, from, c->options.limit);
-    if (!s) {
-        aio__attempt_fail(attempt, errno, strerror(errno));
-        return;
-    }
-    attempt->stream = s;
-    attempt->deadline = aio__later(aio__os.clock(), c->allowed);
-    s->base.d.writer.run = aio__attempt_on_writable;
-    s->base.d.writer.owner = attempt;
-    if (!s->base.d.ready) aio__descriptor_wait(aio__stream_loop(s), &s->base.d, AIO__WRITE);
-}
-
-/* What has become of it: it has won, failed, or is under way. */
-static void aio__attempt_look(aio__attempt *attempt)
-{
-    aio_stream *s = attempt->stream;
-    if (!s) return;
-    int code = 0;
-    if (s->base.d.ready & AIO__WRITE) code = aio__connect_outcome(s);
-    else if (attempt->deadline <= aio__stream_loop(s)->now) code = AIO_ETIMEOUT;
-    else {
-        attempt->race->under_way++;
-        return;
-    }
-    if (code) {
-        aio__attempt_fail(attempt, code, aio_code_text(code));
-        return;
-    }
-    aio__descriptor_unwait(aio__stream_loop(s), &s->base.d, AIO__WRITE);
-    s->base.d.writer.run = aio__stream_on_writable;
-    s->base.d.writer.owner = s;
-    attempt->race->result = s;
-    attempt->stream = NULL;
-}
-
-/* Starts what is due. True when it is to wait for the attempts under way; false when it is over. */
-static bool aio__race_goes_on(struct aio__racing *race)
-{
-    for (;;) {
-        race->under_way = 0;
-        for (int i = 0; i < race->started && !race->result; i++) aio__attempt_look(&race->attempts[i]);
-        if (race->result) return false;
-        bool due = !race->under_way || race->next <= race->task.future.loop->now;
-        if (race->started == race->count || !due) return race->under_way > 0;
-        aio__race_start(race);
-    }
-}
-
-/* A timer for what comes first: the next attempt, or the end of one that takes too long. False without memory. */
-static bool aio__race_arm(struct aio__racing *race)
-{
-    aio_loop *loop = race->task.future.loop;
-    int64_t when = race->started < race->count ? race->next : INT64_MAX;
-    for (int i = 0; i < race->started; i++)
-        if (race->attempts[i].stream && race->attempts[i].deadline < when) when = race->attempts[i].deadline;
-    aio__timer_cancel(loop, race->timer);
-    race->timer = when < INT64_MAX ? aio__timer_start(loop, when, aio__race_on_timer, race) : NULL;
-    return race->timer || when == INT64_MAX;
-}
-
-static aio_exception *aio__race_error(struct aio__racing *race)
-{
-    if (!race->count) return aio__exception(AIO_ERESOLVE, "resolve", "resolve %s: no address", race->connect->host);
-    if (race->left_out) snprintf(race->text + race->used, AIO__RACE_MORE, "; and %d more", race->left_out);
-    return aio__exception_text(race->code, "connect", race->text);
-}
-
-static const aio__ops aio__race_ops = { "connect", NULL, NULL, NULL };
-
-static AIO_CORO(aio__racing)
-{
-    AIO_BEGIN(aio__racing);
-    while (aio__race_goes_on(self)) {
-        self->event = (aio_future *)aio__future_make(self->task.future.loop, &aio__race_ops, sizeof *self->event, NULL,
-                                                     0);
-        if (!self->event || !aio__race_arm(self)) AIO_RAISE(ENOMEM);
-        AIO_AWAIT(aio_ref(self->event));
-        aio_unref(self->event);
-        self->event = NULL;
-    }
-    if (!self->result) AIO_RAISE_EXCEPTION(self->error = aio__race_error(self));
-    AIO_FINALLY;
-        aio_unref(self->event);
-        aio_exception_unref(self->error);
-        aio__timer_cancel(self->task.future.loop, self->timer);
-        for (int i = 0; i < self->started; i++)
-            aio_stream_close(self->attempts[i].stream);
-        if (self->task.future.error) aio_stream_close(self->result);
-        if (self->task.future.error) self->result = NULL;
-    AIO_END;
-}
-
-/* The first address of the first one's family, or of the others, from `i` on. */
-static int aio__address_next(const aio__addresses *addresses, int i, bool other)
-{
-    int family = addresses->count ? addresses->at[0].storage.ss_family : 0;
-    while (i < addresses->count && (addresses->at[i].storage.ss_family != family) != other) i++;
-    return i;
-}
-
-/* The resolver's order, but the families by turns. NULL without memory. */
-static aio_stream_task *aio__race_new(const struct aio__connect *c)
-{
-    const aio__addresses *addresses = c->addresses;
-    struct aio__racing *race = (struct aio__racing *)aio__new_zeroed(
-        sizeof *race + (size_t)addresses->count * sizeof *race->attempts, aio__racing_coro);
-    if (!race) return NULL;
-    race->connect = c;
-    race->count = addresses->count;
-    int at[2] = { 0, aio__address_next(addresses, 0, true) };
-    for (int i = 0, side = 0; i < race->count; i++, side = !side && at[1] < race->count) {
-        if (at[side] == race->count) side = !side;
-        race->attempts[i].race = race;
-        race->attempts[i].to = &addresses->at[c->delay < INT64_MAX ? at[side] : i];
-        at[side] = aio__address_next(addresses, at[side] + 1, side);
-    }
-    return (aio_stream_task *)(void *)race;
-}
 
 /* ---- a connection ---- */
 
@@ -25294,22 +25281,27 @@ static aio_exception *aio__connect_prepare(struct aio__connect *c)
 }
 
 /* Both resolvers give a host's A and AAAA records together, so no attempt has to wait for the other kind. */
+static aio_stream_task *aio__connect_race(const struct aio__connect *c)
+{
+    const aio__addresses *addresses = c->only.count ? &c->only : aio__found(&c->found);
+    aio__target target = { addresses->at, addresses->count, c->host, c->local ? c->local->result : NULL,
+                           c->options.limit, c->delay, c->allowed };
+    return aio__race_new(&target);
+}
+
 static AIO_CORO(aio__connect)
 {
     AIO_BEGIN(aio__connect);
     self->error = aio__connect_prepare(self);
     if (self->error) AIO_RAISE_EXCEPTION(self->error);
-    self->addresses = &self->only;
-    if (!self->only.count) {
+    if (!self->only.count)
         AIO_AWAIT(aio__find(&self->found, &self->options, self->host, self->port, self->options.family));
-        self->addresses = aio__found(&self->found);
-    }
     if (self->options.local_host) {
         self->local = aio__resolve(self->task.future.loop, self->options.local_host, 0, 0, AI_PASSIVE);
         AIO_AWAIT(aio_ref(self->local));
     }
     aio__phase_enter(self->phases, AIO__PHASE_CONNECT);
-    AIO_AWAIT(self->result, aio__race_new(self));
+    AIO_AWAIT(self->result, aio__connect_race(self));
     if (self->proxies) {
         aio__phase_enter(self->phases, AIO__PHASE_PROXY);
         AIO_AWAIT(aio__tunnel_through(self->proxies, self->result, self->target, self->target_port, &self->options));
@@ -25332,7 +25324,7 @@ static AIO_CORO(aio__connect)
 
 /* A connection to a host, or to the unix socket of a path. `why`, and its code, if not NULL: what is wrong already. */
 static aio_stream_task *aio__connect_new(const char *target, int port, bool is_path, int code, const char *why,
-                                         const aio_connect_options *o)
+                                         const aio_connect_options *o, aio__phases *phases)
 {
     const char *name = o->server_hostname ? o->server_hostname : target, *of = "";
     int64_t delay = aio__timeout_ns(o->happy_eyeballs_delay, 0.25);
@@ -25352,6 +25344,7 @@ static aio_stream_task *aio__connect_new(const char *target, int port, bool is_p
     if (!self) return NULL;
     char *at = self->text;
     self->options = *o;
+    self->phases = phases;
     self->delay = delay < AIO__ATTEMPTS_APART ? (int64_t)AIO__ATTEMPTS_APART : delay;
     self->allowed = allowed;
     self->port = self->target_port = port;
@@ -25364,10 +25357,15 @@ static aio_stream_task *aio__connect_new(const char *target, int port, bool is_p
     return (aio_stream_task *)(void *)self;
 }
 
+static aio_stream_task *aio__connect_host(const char *host, int port, const aio_connect_options *o, aio__phases *phases)
+{
+    return aio__connect_new(host, port, false, EINVAL, host && *host ? NULL : "there is no host", o, phases);
+}
+
 AIO_API aio_stream_task *aio_open_connection_with(const char *host, int port, const aio_connect_options *options)
 {
     AIO__DEFAULTS(aio_connect_options, options);
-    return aio__connect_new(host, port, false, EINVAL, host && *host ? NULL : "there is no host", options);
+    return aio__connect_host(host, port, options, NULL);
 }
 
 AIO_API aio_stream_task *aio_open_unix_connection_with(const char *path, const aio_connect_options *options)
@@ -25380,7 +25378,7 @@ AIO_API aio_stream_task *aio_open_unix_connection_with(const char *path, const a
         : options->tls && !options->tls_context ? "TLS over a unix socket needs .tls_context"
         : options->tls_context && (!name || !*name) ? "TLS over a unix socket needs .server_hostname"
         : options->proxy && *options->proxy ? "there are no proxies for unix sockets" : NULL;
-    return aio__connect_new(path, 0, true, code ? code : EINVAL, why, options);
+    return aio__connect_new(path, 0, true, code ? code : EINVAL, why, options, NULL);
 }
 
 /* ============================================================================
@@ -26908,10 +26906,7 @@ static aio_stream_task *aio__exchange_connect(aio__exchange *x)
     options.proxy_headers = o->proxy_headers;
     options.proxy_tls_context = o->proxy_tls_context;
     options.proxy_timeout = options.connect_timeout;
-    aio_stream_task *task = aio_open_connection_with(to->host.data, to->port, &options);
-    if (task && task->task.future.run.coro == aio__connect_coro)
-        ((struct aio__connect *)(void *)task)->phases = &x->op->phases;
-    return task;
+    return aio__connect_host(to->host.data, to->port, &options, &x->op->phases);
 }
 
 /* Whether it was for want of descriptors that there is no connection, and there may be one yet. */

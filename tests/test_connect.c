@@ -316,18 +316,15 @@ SCENARIO(connect_order)
     AIO_BEGIN(connect_order);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         aio__addresses *list = (aio__addresses *)calloc(8, sizeof *list);
-        struct aio__connect c;
         char tried[8] = "";
-        memset(&c, 0, sizeof c);
-        c.addresses = list;
-        c.delay = cases[i].delay;
         for (; cases[i].given[list->count]; list->count++)
             list->at[list->count].storage.ss_family = cases[i].given[list->count] == '6' ? AF_INET6 : AF_INET;
-        struct aio__racing *race = (struct aio__racing *)(void *)aio__race_new(&c);
+        aio__target target = { list->at, list->count, "a.test", NULL, 0, cases[i].delay, INT64_MAX };
+        struct aio__racing *race = (struct aio__racing *)(void *)aio__race_new(&target);
         if (!race) free(list);
         REQUIRE(race);
         const aio__address *last[2] = { NULL, NULL };
-        for (int k = 0; k < race->count; k++) {
+        for (int k = 0; k < race->target.count; k++) {
             const aio__address *to = race->attempts[k].to;
             bool six = to->storage.ss_family == AF_INET6;
             tried[k] = six ? '6' : '4';
