@@ -150,10 +150,11 @@
  *   65. Proxies: HTTP CONNECT and SOCKS
  *   66. Connecting: hosts
  *   67. Transports: protocols over streams
- *   68. Connections: the pool
- *   69. HTTP client: session, request, response
- *   70. HTTP server: connections and handlers
- *   71. Introspection: task dump and call graph
+ *   68. Redirects: where a response leads
+ *   69. Connections: the pool
+ *   70. HTTP client: session, request, response
+ *   71. HTTP server: connections and handlers
+ *   72. Introspection: task dump and call graph
  *
  * LICENCE: MIT-0 or public domain, as you like. Its text, the history, and where to report a vulnerability are at the
  * end of the file.
@@ -2402,6 +2403,8 @@ typedef struct aio_session_options {
      * reference. NULL: a jar of its own, made with the first cookie */
     aio_cookie_jar    *cookie_jar;
     bool               no_cookies;        /* neither. aiohttp: DummyCookieJar */
+    int                max_redirects;     /* of requests that give none; 0: 10 */
+    bool               no_redirects;      /* none is followed. aiohttp: allow_redirects=False */
     /* gzip and deflate are neither asked for nor decoded. Else they are, but for a request with a Range and its 206 */
     bool               no_auto_decompress;
     bool               force_close;       /* no connection is kept for another request */
@@ -2474,16 +2477,25 @@ typedef struct aio_request_options {
     aio_timeouts       timeout;         /* what is 0 is as the session has it */
     bool               raise_for_status;/* besides the session's */
     const char        *proxy;           /* takes the place of the session's; "": none, nor the environment's */
+    int                max_redirects;   /* 0: the session's; of HEAD, and if the session has .no_redirects, none */
+    bool               no_redirects;    /* aiohttp: allow_redirects=False */
 } aio_request_options;
+
+/* Redirects (301, 302, 303, 307, 308 with a Location, which http and https URLs may be) are followed. A 303, and a 301
+ * or 302 of a POST, is followed by a GET without body and Content- fields; else method and body stay: AIO_EPAYLOAD for
+ * a producer that cannot be rewound. A hop to another origin, which is another scheme, host or port, has no
+ * Authorization, Cookie, Proxy-Authorization and Host that you gave, and no later hop has them back. Cookies of every
+ * hop go to the jar, .timeout.total is for all hops, and no hop has a Referer but yours. Over the limit:
+ * AIO_EREDIRECTS, whose `members` are the hops; another scheme, or a Location that is no URL: AIO_EURL. */
 
 typedef struct aio_response_task { aio_task task; aio_response *result; } aio_response_task;
 
 /* aio_session_get(session, url, .params = ..., .timeout = { .total = 10 }): sends a request and gives its response as
  * soon as the head is there: yours, to be released. What it is given is copied. Errors: AIO_EURL, EINVAL, AIO_ERESOLVE,
  * errno values of connect, AIO_ETLS, AIO_ECERTIFICATE, AIO_EDISCONNECTED, AIO_EHTTP, AIO_ELIMIT, AIO_ETIMEOUT,
- * AIO_ESTATUS, AIO_EPROXY, AIO_ERUNTIME (the session is closed); the message names method and URL. A user in the URL
- * becomes Authorization. Through a proxy that speaks HTTP, http:// URLs are asked for in absolute form; all else goes
- * through a tunnel. aiohttp: session.get(url) */
+ * AIO_ESTATUS, AIO_EPROXY, AIO_EREDIRECTS, AIO_ERUNTIME (the session is closed); the message names method and URL. A
+ * user in the URL becomes Authorization. Through a proxy that speaks HTTP, http:// URLs are asked for in absolute form;
+ * all else goes through a tunnel. aiohttp: session.get(url) */
 #define aio_session_get(...)     AIO__SESSION_REQUEST("GET", __VA_ARGS__, )
 #define aio_session_post(...)    AIO__SESSION_REQUEST("POST", __VA_ARGS__, )
 #define aio_session_put(...)     AIO__SESSION_REQUEST("PUT", __VA_ARGS__, )
@@ -2501,7 +2513,11 @@ struct aio_response { /* read-only */
     int                version;  /* of HTTP/1.x: 0 or 1 */
     const char        *reason;   /* "OK"; may be empty */
     const char        *method;   /* of the request */
-    const char        *url;      /* in normal form */
+    const char        *url;      /* that it comes from: in normal form, without user info and fragment */
+    const char        *real_url; /* with its fragment */
+    /* What led here, oldest first: with heads and times of their own, and no bodies. Theirs is this response */
+    aio_response *const *history;
+    size_t             history_count;
     aio_headers        headers;
     int64_t            content_length; /* as the head says, also of HEAD and 304; encoded, if it is; -1: unknown */
     aio_response_times times;
@@ -23820,6 +23836,29 @@ static aio__body_step aio__body_next(aio__body_reader *in, aio_text *piece)
     return step;
 }
 
+/* Passes over what has come of a body that nobody wants, undecoded. AIO__BODY_DATA: it is longer than `max`. Anything
+ * else as aio__body_peek. */
+static aio__body_step aio__body_skip(aio__body_reader *in, uint64_t max)
+{
+    aio_text piece;
+    for (;;) {
+        uint64_t ahead = in->stream ? aio__body_ahead(&in->body) : 0;
+        if (in->body.received > max || ahead > max - in->body.received) return AIO__BODY_DATA;
+        aio__body_step step = aio__body_peek_framed(in, &piece);
+        if (step == AIO__BODY_DONE && in->stream) in->owner->ended(in);
+        if (step != AIO__BODY_DATA) return step;
+        aio__body_take(in, NULL, piece.length);
+    }
+}
+
+/* There is nothing to read any more: `why`, a static text, is what a read says. */
+static void aio__body_forget(aio__body_reader *in, const char *why)
+{
+    aio__body_reset(in);
+    in->body.state = AIO__CHUNK_BAD;
+    in->body.problem = why;
+}
+
 /* How long what is not given out yet will be at least. */
 static uint64_t aio__body_declared(const aio__body_reader *in)
 {
@@ -23944,6 +23983,36 @@ static AIO_CORO(aio__body_reading)
             self->in->reading = false;
             self->in->owner->hold(self->in, -1);
         }
+    AIO_END;
+}
+
+/* Passes over up to `max` bytes of a body that nobody wants, as long as it takes no longer than `time`. */
+struct aio__body_skipping {
+    aio_task          task;
+    aio__body_reader *in;
+    uint64_t          max;
+    int64_t           time; /* nanoseconds */
+    aio_text          more;
+    int               code;
+};
+
+
+static AIO_CORO(aio__body_skipping)
+{
+    AIO_BEGIN(aio__body_skipping);
+    aio__watch_enter(&self->in->watch, &self->task);
+    if (!aio__watch_until(&self->in->watch, aio__after(self->in->watch.loop, self->time))) AIO_RAISE(ENOMEM);
+    AIO_TRY {
+        while (aio__body_skip(self->in, self->max) == AIO__BODY_MORE)
+            AIO_AWAIT(self->more, aio_stream_more(self->in->stream));
+    } AIO_CATCH_ALL {
+        self->code = aio_caught(self)->code;
+        if (self->code == ENOMEM) AIO_RERAISE();
+        if (self->code == AIO_ECANCELLED && !aio__watch_leave(&self->in->watch, aio_caught(self))) AIO_RERAISE();
+    } AIO_END_TRY;
+    AIO_FINALLY;
+        aio__watch_leave(&self->in->watch, NULL);
+        self->in->watch.deadline = INT64_MAX;
     AIO_END;
 }
 
@@ -25661,7 +25730,79 @@ AIO_API aio_server_task *aio_create_unix_server_with(const aio_protocol *protoco
 }
 
 /* ============================================================================
- * 68. Connections: the pool
+ * 68. Redirects: where a response leads
+ *
+ * What a redirect makes of a request (RFC 9110 15.4, and the fetch standard where browsers go other ways): its method,
+ * its URL, and whether what the user gave for one origin may go there. Calls URLs and errors only.
+ * ============================================================================ */
+
+enum { AIO__REDIRECTS = 10 }; /* by default */
+
+typedef struct aio__redirect {
+    bool crosses;  /* to another origin */
+    bool has_user; /* the Location names a user of its own */
+} aio__redirect;
+
+static bool aio__redirect_is(int status, aio_text location)
+{
+    return location.length && ((status >= 301 && status <= 303) || status == 307 || status == 308);
+}
+
+/* Whether a GET without body follows. */
+static bool aio__redirect_is_get(int status, const char *method)
+{
+    return (status == 303 && strcmp(method, "HEAD") != 0)
+        || ((status == 301 || status == 302) && !strcmp(method, "POST"));
+}
+
+static bool aio__redirect_same(aio_text a, aio_text b)
+{
+    return a.length == b.length && (!a.length || !memcmp(a.data, b.data, a.length));
+}
+
+/* Writes where `from` has led to, and a NUL: with the user of before in the same origin, and with the fragment of
+ * before, if `to` names none. False without memory. */
+static bool aio__redirect_write(const aio_url *from, const aio_url *to, bool with_user, aio__buffer *out)
+{
+    size_t scheme = to->scheme.length + 3;
+    aio_text user = with_user ? aio__url_raw_authority(from) : aio__text("", 0), fragment = from->fragment;
+    while (user.length && user.data[user.length - 1] != '@') user.length--;
+    if (to->fragment.data) fragment = aio__text(NULL, 0);
+    out->start = out->end = 0;
+    if (!aio__buffer_reserve(out, to->text.length + user.length + fragment.length + 2)) return false;
+    char *at = aio__lay(out->data, to->text.data, scheme);
+    at = aio__lay(at, user.data, user.length);
+    at = aio__lay(at, to->text.data + scheme, to->text.length - scheme);
+    if (fragment.data) *at++ = '#';
+    if (fragment.data) at = aio__lay(at, fragment.data, fragment.length);
+    *at = '\0';
+    return true;
+}
+
+/* Follows a Location of `from`: the URL that comes next is text in `out`, with a NUL. NULL or an error, a new owner. */
+static aio_exception *aio__redirect_follow(aio__redirect *r, int status, const aio_url *from, aio_text location,
+                                           aio__buffer *out)
+{
+    aio_url to;
+    const char *reason = NULL;
+    int code = aio_url_join(&to, from, location.data, location.length, &reason);
+    if (code == ENOMEM) return &aio__no_memory;
+    if (code) return aio__exception(code, "", "the Location of its %d is not valid: %s", status, reason);
+    bool known = to.is_http && to.scheme.data[0] == 'h';
+    bool named = to.user.data || to.password.data, was = from->user.data || from->password.data;
+    aio_exception *error = NULL;
+    r->crosses = !aio_url_same_origin(from, &to);
+    r->has_user = named && !(was && aio__redirect_same(to.user, from->user)
+                                 && aio__redirect_same(to.password, from->password));
+    if (!known) error = aio__exception(AIO_EURL, "", "its %d leads to a URL of scheme %.*s, which is not http or https",
+                                       status, (int)(to.scheme.length > 40 ? 40 : to.scheme.length), to.scheme.data);
+    else if (!aio__redirect_write(from, &to, was && !named && !r->crosses, out)) error = &aio__no_memory;
+    aio_url_clear(&to);
+    return error;
+}
+
+/* ============================================================================
+ * 69. Connections: the pool
  *
  * The client's connector: keep-alive connections by origin, and who waits for one. A connection object is the right to
  * one of `limit` places; it is busy, and has no stream yet or one, or it is idle, and its socket is watched so that a
@@ -26057,7 +26198,7 @@ static void aio__connector_free(aio__connector *c)
 }
 
 /* ============================================================================
- * 69. HTTP client: session, request, response
+ * 70. HTTP client: session, request, response
  *
  * One request is one coroutine (aio__requesting), whose frame holds copies of what it was given. It is
  *
@@ -26078,6 +26219,9 @@ enum {
     AIO__SPARE_CONTENT = 65536,  /* bytes of body that one of them keeps room for */
     AIO__EAGER = 16384,          /* a body of which at most that many bytes have come with the head is taken at once, */
     AIO__EAGER_DECODED = 262144, /* and of an encoded one no more than it gives of these */
+    AIO__SKIPPED = 65536,        /* bytes of a body that leads elsewhere are passed over, so that its connection can be
+                                  * kept, ... */
+    AIO__SKIPPED_TIME = 1000000000, /* ... and nanoseconds that this may take */
     AIO__INTERIM_MAX = 64        /* 1xx responses before one response */
 };
 
@@ -26114,6 +26258,10 @@ typedef struct aio__operation {
     aio__phases  phases;
     int64_t      limits[AIO__TIMEOUTS]; /* nanoseconds; INT64_MAX: none */
     int64_t      total_at;
+    aio_response **history;    /* owned, with its replies */
+    size_t       history_count, history_room;
+    aio__buffer  next;         /* the URL of the next hop */
+    int          redirects, max_redirects; /* so far, and at most; -1: none is followed */
     bool         retried;
 } aio__operation;
 
@@ -26134,12 +26282,14 @@ typedef struct aio__exchange {
     aio_url        via;        /* the proxy that is asked in absolute form; or empty */
     aio__buffer    route;      /* the key, and the proxies of the tunnel, each with its NUL */
     aio_text       key;        /* of the connection: the origin, and all proxies on the way */
+    aio__buffer    shown;      /* the URL as the user has it, if that is not all of it */
     const char    *tunnel;     /* in route; NULL: none */
     int64_t        connect_at;
     uint32_t       low;        /* of the stream, while it is changed */
     int            interim;    /* 1xx responses so far */
     bool           keep;       /* the connection may be used again after this exchange */
     bool           heard;      /* a byte of the response has come */
+    bool           leads;      /* the response is a redirect, to be followed */
     bool           url_in_room; /* url's block is of `room` */
     bool           upgrades;   /* the request has Upgrade, or is a CONNECT */
     bool           switched;   /* the server has agreed: the connection is not HTTP's any more */
@@ -26152,7 +26302,8 @@ typedef struct aio__reply {
     aio__body_reader in;
     aio__node      node;       /* in op->replies */
     struct aio__reply *spare;
-    int            refs;       /* the user's, and each coroutine's that reads or sends */
+    int            refs;       /* the user's, or the history's, and each coroutine's that reads or sends */
+    bool           passed;     /* it is of the history */
 } aio__reply;
 
 static void aio__session_unref(aio_session *session);
@@ -26193,9 +26344,16 @@ static void aio__reply_clear(aio__reply *r)
     aio_url_clear(&r->x.url);
     aio_url_clear(&r->x.via);
     aio__free(r->x.route.data);
+    aio__free(r->x.shown.data);
     aio__free(r->x.out.data);
     aio_headers_clear(&r->response.headers);
     aio__body_clear(&r->in);
+}
+
+static void aio__operation_clear(aio__operation *op)
+{
+    aio__free(op->history);
+    aio__free(op->next.data);
 }
 
 /* Where a session stands among the loop's, or would; `session` may be what was one once. */
@@ -26255,8 +26413,10 @@ static void aio__sessions_close(aio_loop *loop, aio__closer *closer)
             aio__operation *op = AIO__CONTAINER(at, aio__operation, node);
             for (aio__node *node = op->replies.next; node != &op->replies; node = node->next)
                 aio__reply_clear(AIO__CONTAINER(node, aio__reply, node));
+            aio__operation_clear(op);
         }
         for (aio__reply *r = session->spares; r; r = r->spare) aio__reply_clear(r);
+        for (aio__operation *op = session->spare_operations; op; op = op->spare) aio__operation_clear(op);
         aio__session_clear(session);
     }
     loop->sessions = NULL;
@@ -26292,6 +26452,15 @@ static aio__reply *aio__reply_of(const aio_response *response) { return (aio__re
 
 static aio__reply *aio__exchange_reply(aio__exchange *x) { return AIO__CONTAINER(x, aio__reply, x); }
 
+/* A hop begins. */
+static void aio__operation_start(aio__operation *op)
+{
+    op->retried = false;
+    memset(op->phases.spent, 0, sizeof op->phases.spent);
+    op->phases.since = op->phases.loop->now;
+    op->phases.phase = AIO__PHASE_POOL;
+}
+
 /* A clean one, used before or new; NULL without memory. */
 static aio__operation *aio__operation_open(aio_session *session)
 {
@@ -26307,11 +26476,10 @@ static aio__operation *aio__operation_open(aio_session *session)
     }
     op->session = session;
     op->refs = 1;
-    op->retried = op->watch.expired = op->watch.no_memory = op->watch.asked = false;
+    op->redirects = 0;
+    op->watch.expired = op->watch.no_memory = op->watch.asked = false;
     op->watch.deadline = INT64_MAX;
-    memset(op->phases.spent, 0, sizeof op->phases.spent);
-    op->phases.since = loop->now;
-    op->phases.phase = AIO__PHASE_POOL;
+    aio__operation_start(op);
     aio__ring_clear(&op->replies);
     aio__ring_insert(&session->live, &op->node);
     session->refs++;
@@ -26321,6 +26489,7 @@ static aio__operation *aio__operation_open(aio_session *session)
 static void aio__operation_free(aio_loop *loop, aio__operation *op)
 {
     aio__watch_end(&op->watch);
+    aio__operation_clear(op);
     aio__pool_free(&loop->pool, op, sizeof *op);
 }
 
@@ -26370,10 +26539,13 @@ static aio__reply *aio__reply_open(aio__operation *op)
     }
     r->x.op = op;
     r->refs = 1;
+    r->passed = false;
     op->refs++;
     aio__ring_insert(&op->replies, &r->node);
     return r;
 }
+
+static void aio__operation_forget(aio__operation *op);
 
 static void aio__reply_unref(aio__reply *r)
 {
@@ -26381,6 +26553,7 @@ static void aio__reply_unref(aio__reply *r)
     aio_session *session = op->session;
     if (--r->refs) return;
     aio__ring_remove(&r->node);
+    if (!r->passed) aio__operation_forget(op);
     if (session->spare_count < AIO__SPARES && !session->is_closed) {
         aio__body_reset(&r->in);
         aio__exchange_unload(&r->x);
@@ -26396,6 +26569,27 @@ static void aio__reply_unref(aio__reply *r)
         aio__reply_free(session->connector.loop, r);
     }
     aio__operation_unref(op);
+}
+
+/* The history goes, with the response that it led to. */
+static void aio__operation_forget(aio__operation *op)
+{
+    while (op->history_count) aio__reply_unref(aio__reply_of(op->history[--op->history_count]));
+}
+
+/* The reply becomes the newest of the history, which owns it. False without memory. */
+static bool aio__operation_remember(aio__operation *op, aio__reply *r)
+{
+    if (op->history_count == op->history_room) {
+        size_t room = op->history_room ? 2 * op->history_room : 4;
+        void *more = aio__realloc(op->history, room * sizeof *op->history);
+        if (!more) return false;
+        op->history = (aio_response **)more;
+        op->history_room = room;
+    }
+    op->history[op->history_count++] = &r->response;
+    r->passed = true;
+    return true;
 }
 
 /* Somebody waits for a part of an operation, or has stopped doing that. */
@@ -26545,7 +26739,10 @@ struct aio__requesting { /* the coroutine of a request */
     aio_text          data, more;
     aio_exception    *error;
     int               code;
+    int               max_redirects; /* as it was given; -1: none */
     bool              raise_for_status;
+    bool              foreign;  /* a hop was to another origin: what was given for the first one stays behind */
+    bool              bare;     /* a redirect has taken method and body away */
     char              text[1];
 };
 
@@ -26625,6 +26822,7 @@ static const char *aio__request_problem(aio_session *session, const char *method
     for (count = 0; o->form && o->form[count]; count++) { }
     if (count % 2) return "form has a name without a value";
     if (o->fd < 0 || o->producer.length < 0) return "fd or the producer's length is negative";
+    if (o->max_redirects < 0) return "max_redirects is negative";
     if (!aio__timeouts_read(limits, &o->timeout, &o->timeout)) return "a timeout is not valid";
     return NULL;
 }
@@ -26666,10 +26864,21 @@ static bool aio__pairs_have(const char *at, size_t count, aio_text name)
     return false;
 }
 
+/* Whether a field that was given goes out with this hop. */
+static bool aio__requesting_keeps(const struct aio__requesting *f, aio_text name)
+{
+    if (f->bare && name.length > 8 && AIO__SAME_WORD(name.data, 8, "content-")) return false;
+    return !f->foreign || !(AIO__SAME_WORD(name.data, name.length, "authorization")
+                            || AIO__SAME_WORD(name.data, name.length, "cookie")
+                            || AIO__SAME_WORD(name.data, name.length, "proxy-authorization")
+                            || AIO__SAME_WORD(name.data, name.length, "host"));
+}
+
 /* Whether the user, or the session, gives a field itself. */
 static bool aio__requesting_has(const struct aio__requesting *f, const char *name)
 {
     size_t n = strlen(name);
+    if (!aio__requesting_keeps(f, aio__text(name, n))) return false;
     return aio__pairs_have(f->headers, f->header_count, aio__text(name, n))
         || aio__headers_value(&f->session->headers, name, n).data;
 }
@@ -26769,11 +26978,11 @@ static bool aio__request_head(aio__exchange *x, const struct aio__requesting *f)
                                             || !aio__buffer_append(&x->out, "\r\n", 2))) return false;
     while (aio_headers_next(&f->session->headers, &position, &name, &value)) {
         if (f->header_count && aio__pairs_have(f->headers, f->header_count, name)) continue;
-        if (!aio__request_field(x, name, value)) return false;
+        if (aio__requesting_keeps(f, name) && !aio__request_field(x, name, value)) return false;
     }
     for (size_t i = 0; i < f->header_count; i++) {
         aio__pair_next(&at, &name, &value);
-        if (!aio__request_field(x, name, value)) return false;
+        if (aio__requesting_keeps(f, name) && !aio__request_field(x, name, value)) return false;
     }
     return aio__request_credentials(x, f) && aio__request_cookies(x, f) && aio__request_autos(x, f)
         && aio__buffer_append(&x->out, "\r\n", 2);
@@ -26808,6 +27017,32 @@ static int aio__request_url(aio__exchange *x, const struct aio__requesting *f, c
         code = AIO_EURL;
     }
     return code;
+}
+
+/* What the response will say of the URL: without user info, and once without and once with the fragment. False without
+ * memory. */
+static bool aio__exchange_show(aio__exchange *x, aio_response *response)
+{
+    const aio_url *url = &x->url;
+    size_t scheme = url->scheme.length + 3;
+    size_t fragment = url->fragment.data ? url->fragment.length + 1 : 0, user = aio__url_raw_authority(url).length;
+    response->url = response->real_url = url->text.data;
+    response->history = NULL;
+    response->history_count = 0;
+    if (!fragment && !url->user.data && !url->password.data) return true;
+    const char *host = url->text.data + scheme + user;
+    while (host > url->text.data + scheme && host[-1] != '@') host--;
+    size_t n = url->text.length - (size_t)(host - url->text.data);
+    if (!aio__buffer_reserve(&x->shown, 2 * (scheme + n + 1))) return false;
+    char *at = x->shown.data;
+    response->real_url = at;
+    at = aio__lay(at, url->text.data, scheme);
+    at = aio__lay(at, host, n + 1);
+    response->url = at;
+    at = aio__lay(at, url->text.data, scheme);
+    at = aio__lay(at, host, n - fragment);
+    *at = '\0';
+    return true;
 }
 
 /* Which proxies there are on the way: a tunnel, and at its end, for http, one that is asked in absolute form. 0, or a
@@ -26871,7 +27106,7 @@ static int aio__exchange_prepare(aio__exchange *x, const struct aio__requesting 
     aio__reply *r = aio__exchange_reply(x);
     memcpy(x->method, f->method, strlen(f->method) + 1);
     x->head.is_connect = !strcmp(x->method, "CONNECT");
-    x->heard = x->switched = false;
+    x->heard = x->switched = x->leads = false;
     x->interim = 0;
     x->connect_at = aio__after(op->watch.loop, op->limits[AIO__TIMEOUT_CONNECT]);
     r->in.reading = r->in.watch.expired = r->in.watch.no_memory = r->in.watch.asked = false;
@@ -26883,7 +27118,7 @@ static int aio__exchange_prepare(aio__exchange *x, const struct aio__requesting 
     if (!code) code = aio__exchange_load(x, f, reason);
     if (code) return code;
     *reason = "out of memory";
-    return aio__request_head(x, f) ? 0 : ENOMEM;
+    return aio__exchange_show(x, &r->response) && aio__request_head(x, f) ? 0 : ENOMEM;
 }
 
 /* Connects; the stream is then the connection's. Without descriptors it waits until one is free. */
@@ -27145,10 +27380,11 @@ static int aio__exchange_begin(aio__exchange *x)
     response->version = head->minor;
     response->reason = head->reason.data ? head->reason.data : "";
     response->method = x->method;
-    response->url = x->url.text.data;
+    x->leads = x->op->max_redirects >= 0 && !head->is_connect
+        && aio__redirect_is(head->status, aio__headers_value(&response->headers, "location", 8));
     if (!aio__body_open(&r->in, head, aio__text(x->method, strlen(x->method)), connection->stream)) x->keep = false;
     connection->reader = &r->in;
-    if (!x->op->session->options.no_auto_decompress && head->status != 206
+    if (!x->op->session->options.no_auto_decompress && head->status != 206 && !x->leads
         && !aio__body_decode_as(&r->in, aio__headers_value(&response->headers, "content-encoding", 16))) return ENOMEM;
     response->content_length = head->has_length ? (int64_t)head->length : -1;
     if (r->in.body.kind == AIO__BODY_NONE && !described) response->content_length = 0;
@@ -27156,7 +27392,7 @@ static int aio__exchange_begin(aio__exchange *x)
     aio__exchange_keep(x, connection);
     aio__reply_times(r, AIO__PHASE_BODY);
     if (!r->in.stream && !x->switched) aio__reply_ended(&r->in);
-    if (!r->in.stream || aio_stream_unread(r->in.stream).length > AIO__EAGER) return 0;
+    if (!r->in.stream || x->leads || aio_stream_unread(r->in.stream).length > AIO__EAGER) return 0;
     aio__body_step step = aio__body_collect(&r->in, r->in.top ? (size_t)AIO__EAGER_DECODED : SIZE_MAX);
     if (step == AIO__BODY_DONE) aio__reply_ended(&r->in);
     return step != AIO__BODY_ERROR || r->in.body.problem ? 0 : ENOMEM;
@@ -27222,6 +27458,15 @@ static aio_exception *aio__response_status_error(const aio_response *response)
                           response->status, response->reason);
 }
 
+/* How many redirects are followed; -1: none is. */
+static int aio__requesting_redirects(const struct aio__requesting *self)
+{
+    const aio_session_options *o = &self->session->options;
+    if (self->max_redirects) return self->max_redirects;
+    if (o->no_redirects || !strcmp(self->method, "HEAD")) return -1;
+    return o->max_redirects ? o->max_redirects : AIO__REDIRECTS;
+}
+
 /* Begins: with an exchange that is ready for the request. NULL or an error, a new owner. */
 static aio_exception *aio__requesting_begin(struct aio__requesting *self)
 {
@@ -27236,6 +27481,7 @@ static aio_exception *aio__requesting_begin(struct aio__requesting *self)
         aio__session_flight(self->session, 1);
         aio__timeouts_read(op->limits, &self->timeout, &self->session->options.timeout);
         op->total_at = aio__after(op->watch.loop, op->limits[AIO__TIMEOUT_TOTAL]);
+        op->max_redirects = aio__requesting_redirects(self);
         self->reply = aio__reply_open(op);
         self->x = self->reply ? &self->reply->x : NULL;
         if (self->x) code = aio__exchange_prepare(self->x, self, &reason);
@@ -27271,6 +27517,77 @@ static void aio__requesting_end(struct aio__requesting *self, bool failed)
     aio__session_unref(session);
 }
 
+/* ---- hops ---- */
+
+/* Too many redirects: an error that has the history. */
+static aio_exception *aio__requesting_astray(const struct aio__requesting *self)
+{
+    const aio__operation *op = self->op;
+    aio_exception *error = aio__exception(AIO_EREDIRECTS, "", "there are more than %d redirects", op->max_redirects);
+    size_t n = op->history_count;
+    if (error->refs < 0) return error;
+    error->members = (aio_exception **)aio__malloc((n + 1) * sizeof *error->members);
+    for (size_t i = 0; i <= n && error->members; i++)
+        error->members[error->member_count++] =
+            aio__response_status_error(i < n ? op->history[i] : &self->reply->response);
+    return error;
+}
+
+/* The request is from now on the one that the response leads to. NULL or an error, a new owner. */
+static aio_exception *aio__requesting_turn(struct aio__requesting *self)
+{
+    aio__operation *op = self->op;
+    aio__redirect redirect = { false, false };
+    int status = self->x->head.status;
+    aio_text location = aio__headers_value(&self->reply->response.headers, "location", 8);
+    if (op->redirects++ == op->max_redirects) return aio__requesting_astray(self);
+    aio_exception *error = aio__redirect_follow(&redirect, status, &self->x->url, location, &op->next);
+    if (error) return error;
+    self->url = op->next.data;
+    self->param_count = 0;
+    self->foreign = self->foreign || redirect.crosses;
+    if (aio__redirect_is_get(status, self->x->method)) {
+        self->method = "GET";
+        self->bare = true;
+        self->file = self->content_type = NULL;
+        self->fd = 0;
+        self->data = aio__text(NULL, 0);
+        memset(&self->producer, 0, sizeof self->producer);
+    }
+    return NULL;
+}
+
+/* Whether the rest of a body that leads elsewhere is worth waiting for, so that its connection can be kept. */
+static bool aio__requesting_skips(struct aio__requesting *self)
+{
+    aio__exchange *x = self->x;
+    return x->keep && !x->upload && aio__exchange_stream(x)
+        && aio__body_skip(&self->reply->in, AIO__SKIPPED) == AIO__BODY_MORE;
+}
+
+/* The next hop, with a reply of its own; the last one is history. NULL or an error, a new owner. */
+static aio_exception *aio__requesting_hop(struct aio__requesting *self)
+{
+    aio__operation *op = self->op;
+    const char *reason = "the body cannot be sent again";
+    int status = self->x->head.status;
+    if (self->producer.next && !(self->producer.rewind && self->producer.rewind(self->producer.arg)))
+        return aio__exception(AIO_EPAYLOAD, "", "its %d cannot be followed: %s", status, reason);
+    aio__reply *next = aio__reply_open(op);
+    if (!next || !aio__operation_remember(op, self->reply)) {
+        if (next) next->passed = true;
+        if (next) aio__reply_unref(next);
+        return &aio__no_memory;
+    }
+    aio__body_forget(&self->reply->in, "the body of a response that led elsewhere is not kept");
+    self->reply = next;
+    self->x = &next->x;
+    aio__operation_start(op);
+    int code = aio__exchange_prepare(self->x, self, &reason);
+    if (code == ENOMEM) return &aio__no_memory;
+    return code ? aio__exception(code, "", "after a %d: %s", status, reason) : NULL;
+}
+
 static AIO_CORO(aio__requesting)
 {
     AIO_BEGIN(aio__requesting);
@@ -27294,7 +27611,16 @@ static AIO_CORO(aio__requesting)
                 self->code = 0;
             }
             if (self->code) AIO__THROW(aio__exchange_problem(self->x, self->code));
-            break;
+            if (!self->x->leads) break;
+            self->error = aio__requesting_turn(self);
+            if (self->error) AIO__THROW(self->error);
+            if (aio__requesting_skips(self))
+                AIO_AWAIT(AIO_CALL(aio__body_skipping, .in = &self->reply->in, .max = AIO__SKIPPED,
+                                   .time = AIO__SKIPPED_TIME));
+            aio__exchange_disconnect(self->x, false);
+            if (self->x->upload) AIO_AWAIT((aio_future *)aio_ref(self->x->upload));
+            self->error = aio__requesting_hop(self);
+            if (self->error) AIO__THROW(self->error);
         } AIO_CATCH_ALL {
             if (!aio__exchange_retry(self->x, aio_caught(self)))
                 AIO__THROW(aio__exchange_error(self->x, &self->op->watch, aio_caught(self)));
@@ -27302,6 +27628,8 @@ static AIO_CORO(aio__requesting)
     }
     if ((self->raise_for_status || self->session->options.raise_for_status) && self->reply->response.status >= 400)
         AIO__THROW(aio__response_status_error(&self->reply->response));
+    self->reply->response.history = self->op->history;
+    self->reply->response.history_count = self->op->history_count;
     self->result = &self->reply->response;
     AIO_FINALLY;
         if (self->op) aio__requesting_end(self, self->task.future.error != NULL);
@@ -27357,6 +27685,7 @@ AIO_API aio_response_task *aio_session_request_with(aio_session *session, const 
     self->url = url;
     self->timeout = o->timeout;
     self->raise_for_status = o->raise_for_status;
+    self->max_redirects = o->no_redirects ? -1 : o->max_redirects;
     self->header_count = headers + (o->header_fields ? o->header_fields->count : 0);
     self->param_count = params;
     self->content_type = type;
@@ -27438,12 +27767,12 @@ static void aio__reply_end(aio__reply *r, bool keep)
 
 AIO_API void aio_response_release(aio_response *response)
 {
-    if (response) aio__reply_end(aio__reply_of(response), true);
+    if (response && !aio__reply_of(response)->passed) aio__reply_end(aio__reply_of(response), true);
 }
 
 AIO_API void aio_response_close(aio_response *response)
 {
-    if (response) aio__reply_end(aio__reply_of(response), false);
+    if (response && !aio__reply_of(response)->passed) aio__reply_end(aio__reply_of(response), false);
 }
 
 /* ---- sessions ---- */
@@ -27481,7 +27810,7 @@ static int aio__session_fill(aio_session *session, const aio_session_options *o)
     if (names_ttl < 0 || keepalive < 0 || aio__pairs_problem(o->headers)
         || aio__fields_count(o->headers, NULL, "Host") > 1 || aio__pairs_problem(o->proxy_headers)
         || !aio__timeouts_read(limits, &o->timeout, &o->timeout)
-        || o->max_line_size < 0 || o->max_field_size < 0 || o->max_headers < 0
+        || o->max_redirects < 0 || o->max_line_size < 0 || o->max_field_size < 0 || o->max_headers < 0
         || aio__timeout_ns(o->happy_eyeballs_delay, 0) < 0 || o->limit < AIO_UNLIMITED
         || o->limit_per_host < AIO_UNLIMITED) return EINVAL;
     int limit = o->limit == 0 ? 100 : o->limit;
@@ -27598,7 +27927,7 @@ AIO_API aio_cookie_jar *aio_session_cookie_jar(const aio_session *session)
 }
 
 /* ============================================================================
- * 70. HTTP server: connections and handlers
+ * 71. HTTP server: connections and handlers
  *
  * One connection is one coroutine (aio__serving) in an aio_server: a head, its handler, what is left of the body, the
  * next head; so pipelined requests are answered in order. What it knows is an aio__served, which begins with the user's
@@ -28445,7 +28774,7 @@ AIO_API aio_server_task *aio_start_http_server_with(aio_request_handler *handler
 }
 
 /* ============================================================================
- * 71. Introspection: task dump and call graph
+ * 72. Introspection: task dump and call graph
  *
  * Walks what waits for what, and only reads. Called by nobody above. Downwards through the frames of a task to what the
  * innermost awaits, and that one's children (ops->child); upwards through the waiters. A path may lead in a circle, and

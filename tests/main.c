@@ -54,6 +54,7 @@
 #include "test_content_encoding.c"
 #include "test_session_cookies.c"
 #include "test_forms.c"
+#include "test_redirects.c"
 #include "test_proxies.c"
 
 int main(int argc, char **argv) { return harness_main(argc, argv); }
