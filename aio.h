@@ -12348,6 +12348,12 @@ AIO_API aio_text_future *aio_stream_more(aio_stream *stream)
     return aio__stream_read(stream, AIO__READ_MORE, aio_stream_unread(stream).length, NULL);
 }
 
+enum { AIO__MORE = -1 }; /* what a step gives that took what is unread, or left it, and can do no more without more */
+
+/* In a coroutine: takes steps until one gives anything else, its result, and waits for bytes between them. */
+#define AIO__FEED(result, step, stream) \
+    while (((result) = (step)) == AIO__MORE) AIO_AWAIT(aio_stream_more(stream))
+
 /* ---- for the rooms above ---- */
 
 static aio_loop       *aio__stream_loop(const aio_stream *s) { return s->loop; }
@@ -22537,8 +22543,6 @@ enum {
     AIO__TRAILERS_MAX = 8190           /* bytes of all trailers */
 };
 
-enum { AIO__MORE = -1 }; /* the bytes so far are good, and not all */
-
 /* What a response may do that RFC 9112 does not allow, and browsers and curl take. Fields that decide about framing and
  * connection are read strictly in any case. */
 enum {
@@ -23609,6 +23613,20 @@ struct aio__stage {
     const char    *problem;
 };
 
+/* ---- the head before it ---- */
+
+/* Reads a head out of what has come. 0: there is one, which is taken off the stream; AIO__MORE, also when the stream
+ * has ended before it was whole; or a code with its problem. */
+static int aio__http_head_read(aio__http_head *head, aio_stream *s)
+{
+    aio_text unread = aio_stream_unread(s);
+    size_t used = unread.length;
+    int code = aio__http_head_feed(head, unread.data, unread.length, &used);
+    if (code == AIO__MORE && aio__stream_ended(s)) code = aio__http_head_closed(head, unread.data, unread.length);
+    if (!code) aio_stream_consume(s, used);
+    return code;
+}
+
 /* ---- the decoder of Content-Encoding ---- */
 
 enum {
@@ -23932,8 +23950,8 @@ struct aio__body_reading {
     aio_task       task;
     aio_text       result;
     aio__body_reader *in;
-    aio_text       more;
     aio_exception *error;
+    int            step;
     bool           all, mine; /* mine: it is this coroutine that reads */
 };
 
@@ -23953,13 +23971,14 @@ static bool aio__body_reading_more(struct aio__body_reading *self)
     return false;
 }
 
-/* Whether it can wait for more; else self->error. */
-static bool aio__body_reading_waits(struct aio__body_reading *self)
+/* AIO__MORE, or 0: there is the result, or self->error. */
+static int aio__body_reading_step(struct aio__body_reading *self)
 {
     aio__body_reader *in = self->in;
+    if (!aio__body_reading_more(self)) return 0;
     if (in->watch.expired) self->error = aio_exception_ref(&aio__cancelled);
     else if (!in->owner->waiting(in)) self->error = &aio__no_memory;
-    return !self->error;
+    return self->error ? 0 : (int)AIO__MORE;
 }
 
 static AIO_CORO(aio__body_reading)
@@ -23970,8 +23989,7 @@ static AIO_CORO(aio__body_reading)
     self->in->owner->hold(self->in, 1);
     aio__watch_enter(&self->in->watch, &self->task);
     AIO_TRY {
-        while (aio__body_reading_more(self) && aio__body_reading_waits(self))
-            AIO_AWAIT(self->more, aio_stream_more(self->in->stream));
+        AIO__FEED(self->step, aio__body_reading_step(self), self->in->stream);
         if (self->error) AIO__THROW(self->error);
     } AIO_CATCH_ALL {
         AIO__THROW(self->in->owner->failed(self->in, aio_caught(self)));
@@ -25005,7 +25023,6 @@ struct aio__tunnel { /* on a stream to the first */
     double              timeout;
     aio_tls_context    *context; /* of TLS with the proxy that is next; NULL: none */
     aio__finding        found;
-    aio_text            more;
     aio__hop            hop;
     aio_exception      *error;
 };
@@ -25054,9 +25071,8 @@ static AIO_CORO(aio__tunnel)
                     self->code = aio__hop_found(&self->hop, aio__found(&self->found));
                 }
                 if (!self->code) self->code = aio__hop_begin(&self->hop, self->options->proxy_headers);
-                while (self->code == AIO__MORE
-                       && (self->code = aio__hop_step(&self->hop, self->stream)) == AIO__MORE)
-                    AIO_AWAIT(self->more, aio_stream_more(self->stream));
+                if (self->code == AIO__MORE)
+                    AIO__FEED(self->code, aio__hop_step(&self->hop, self->stream), self->stream);
                 if (self->code) AIO_RAISE(self->code, "%s", self->hop.problem);
             }
         }
@@ -26736,7 +26752,7 @@ struct aio__requesting { /* the coroutine of a request */
     const char       *file;
     int               fd;
     aio_producer      producer;
-    aio_text          data, more;
+    aio_text          data;
     aio_exception    *error;
     int               code;
     int               max_redirects; /* as it was given; -1: none */
@@ -27401,20 +27417,15 @@ static int aio__exchange_begin(aio__exchange *x)
 /* Reads a head out of what has come. 0: there is one; AIO__MORE: more has to come; or a code. */
 static int aio__exchange_hear(aio__exchange *x, aio_stream *s)
 {
-    aio_text unread = aio_stream_unread(s);
-    size_t used = 0, n = unread.length;
-    if (n) x->heard = true;
-    int code = aio__http_head_feed(&x->head, unread.data, n, &used);
+    bool heard = aio_stream_unread(s).length != 0;
+    if (heard) x->heard = true;
+    int code = aio__http_head_read(&x->head, s);
     if (code == AIO__MORE && aio__stream_ended(s)) {
-        code = aio__http_head_closed(&x->head, unread.data, n);
-        used = n;
-        x->head.problem = n ? "the server closed the connection within the response's head"
-                            : "the server closed the connection without an answer";
-        if (code == AIO__MORE) return AIO_EDISCONNECTED;
+        x->head.problem = heard ? "the server closed the connection within the response's head"
+                                : "the server closed the connection without an answer";
+        return AIO_EDISCONNECTED;
     }
-    if (code == AIO__MORE && !aio__operation_waits(x->op, &x->op->watch)) return ENOMEM;
-    if (!code) aio_stream_consume(s, used);
-    return code;
+    return code == AIO__MORE && !aio__operation_waits(x->op, &x->op->watch) ? ENOMEM : code;
 }
 
 /* Looks at what has come. 0: the response has begun; AIO__MORE: more has to come; or a code. */
@@ -27606,10 +27617,7 @@ static AIO_CORO(aio__requesting)
             }
             if (!self->code && !self->x->ticket.got->stream) AIO_AWAIT(AIO_CALL(aio__dialing, .x = self->x));
             if (!self->code) self->code = aio__exchange_send(self->x);
-            while (!self->code && (self->code = aio__exchange_listen(self->x)) == AIO__MORE) {
-                AIO_AWAIT(self->more, aio_stream_more(aio__exchange_stream(self->x)));
-                self->code = 0;
-            }
+            if (!self->code) AIO__FEED(self->code, aio__exchange_listen(self->x), aio__exchange_stream(self->x));
             if (self->code) AIO__THROW(aio__exchange_problem(self->x, self->code));
             if (!self->x->leads) break;
             self->error = aio__requesting_turn(self);
@@ -28144,20 +28152,16 @@ static int aio__served_begin(aio__served *r)
 static int aio__served_receive(aio__served *r)
 {
     aio_stream *s = r->stream;
-    aio_text unread = aio_stream_unread(s);
-    size_t used = 0;
-    if (r->idle && unread.length) {
+    if (r->idle && aio_stream_unread(s).length) {
         r->idle = false;
         r->in.watch.deadline = aio__after(r->in.watch.loop, r->service->header);
     }
-    int code = aio__http_head_feed(&r->head, unread.data, unread.length, &used);
+    int code = aio__http_head_read(&r->head, s);
     if (code == AIO__MORE) {
         if (aio__stream_ended(s) || (r->idle && aio__server_is_closing(s))) return AIO__QUIT;
         return aio__watch_arm(&r->in.watch) ? AIO__MORE : 503;
     }
-    if (code) return r->head.refuse;
-    aio_stream_consume(s, used);
-    return aio__served_begin(r);
+    return code ? (int)r->head.refuse : aio__served_begin(r);
 }
 
 /* ---- answers out ---- */
@@ -28587,14 +28591,13 @@ static void aio__served_half_close(aio__served *r)
 
 /* Waits as long as the step says AIO__MORE: for a head, for the rest of its body, for a client's end. The result is
  * what the step gave in the end, or AIO__QUIT. */
-struct aio__serving_step { aio_task task; int result; aio__served *in; int (*step)(aio__served *); aio_text more; };
+struct aio__serving_step { aio_task task; int result; aio__served *in; int (*step)(aio__served *); };
 static AIO_CORO(aio__serving_step)
 {
     AIO_BEGIN(aio__serving_step);
     aio__watch_enter(&self->in->in.watch, &self->task);
     AIO_TRY {
-        while ((self->result = self->step(self->in)) == AIO__MORE)
-            AIO_AWAIT(self->more, aio_stream_more(self->in->stream));
+        AIO__FEED(self->result, self->step(self->in), self->in->stream);
     } AIO_CATCH_ALL {
         self->result = AIO__QUIT;
         if (aio__watch_leave(&self->in->in.watch, aio_caught(self))) {
