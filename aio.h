@@ -2387,12 +2387,42 @@ typedef struct aio_response_times {
     bool   reused;       /* the connection had served another request before */
 } aio_response_times;
 
+/* Connections, kept and new: who makes them, how, and how many at once. Of one loop; sessions may share it. */
+typedef struct aio_connector aio_connector;
+
+typedef struct aio_connector_options {
+    int                limit;             /* requests at once; 0: 100. Others wait, first come first served a host */
+    int                limit_per_host;    /* the same for one scheme, host and port; 0: none */
+    double             keepalive_timeout; /* so long an idle connection is kept; 0: 15 s */
+    bool               force_close;       /* no connection is kept for another request */
+    int                family;            /* AF_INET, AF_INET6; 0: both */
+    const char        *local_host;        /* address to connect from */
+    double             happy_eyeballs_delay; /* as for aio_open_connection */
+    struct aio_resolver *resolver;        /* asked for hosts' addresses; borrowed. NULL: the system, in a thread */
+    double             ttl_dns_cache;     /* so long the system's answers are kept, 256 at most; 0: 10 s */
+    bool               no_dns_cache;      /* they are not kept. aiohttp: use_dns_cache=False */
+} aio_connector_options;
+
+/* aio_connector_open(.limit = 100, ...): a connector of this thread's loop, with one owner. What it is given is copied.
+ * NULL, with errno: ENOMEM, AIO_ENOLOOP, EINVAL. aiohttp: TCPConnector */
+#define aio_connector_open(...) aio_connector_open_with(AIO__OPTIONS(aio_connector_options, __VA_ARGS__))
+AIO_API aio_connector *aio_connector_open_with(const aio_connector_options *options);
+/* One more owner, given back / one less: without any, idle connections are closed at once, and others when they are
+ * given back. Each open session is an owner of its connector; the loop's end frees what was left. NULL is fine. */
+AIO_API aio_connector *aio_connector_ref(aio_connector *connector);
+AIO_API void           aio_connector_unref(aio_connector *connector);
+/* Connections that serve a request / that wait for the next one, of all its sessions. */
+AIO_API size_t aio_connector_busy(const aio_connector *connector);
+AIO_API size_t aio_connector_idle(const aio_connector *connector);
+
 typedef struct aio_session aio_session;
 typedef struct aio_response aio_response;
 
 typedef struct aio_session_options {
-    int                limit;             /* requests at once; 0: 100. Others wait, first come first served a host */
-    int                limit_per_host;    /* the same for one scheme, host and port; 0: none */
+    /* Shared with other sessions; the session is one more owner of it. NULL: one of its own, with the ten options of
+     * the same names below, which are 0 otherwise */
+    aio_connector     *connector;
+    int                limit, limit_per_host;
     const char        *base_url;          /* what relative URLs are relative to */
     const char *const *headers;           /* of every request that does not give them itself */
     aio_timeouts       timeout;           /* of requests that give none */
@@ -2407,18 +2437,18 @@ typedef struct aio_session_options {
     bool               no_redirects;      /* none is followed. aiohttp: allow_redirects=False */
     /* gzip and deflate are neither asked for nor decoded. Else they are, but for a request with a Range and its 206 */
     bool               no_auto_decompress;
-    bool               force_close;       /* no connection is kept for another request */
-    double             keepalive_timeout; /* so long an idle connection is kept; 0: 15 s */
+    bool               force_close;
+    double             keepalive_timeout;
     int                max_line_size, max_field_size, max_headers; /* of a response's head; 0: 8190, 8190, 128 */
     bool               strict;            /* responses are read without the leniencies (see below) */
     size_t             max_body;          /* bytes that aio_response_read takes; 0: AIO_STREAM_READ_ALL_LIMIT */
     size_t             read_bufsize;      /* up to twice as much of a body is read ahead; 0: 64 KiB */
-    int                family;            /* AF_INET, AF_INET6; 0: both */
-    const char        *local_host;        /* address to connect from */
-    double             happy_eyeballs_delay; /* as for aio_open_connection */
-    struct aio_resolver *resolver;        /* asked for hosts' addresses; borrowed. NULL: the system, in a thread */
-    double             ttl_dns_cache;     /* so long the system's answers are kept, 256 at most; 0: 10 s */
-    bool               no_dns_cache;      /* they are not kept. aiohttp: use_dns_cache=False */
+    int                family;
+    const char        *local_host;
+    double             happy_eyeballs_delay;
+    struct aio_resolver *resolver;
+    double             ttl_dns_cache;
+    bool               no_dns_cache;
     const char        *proxy;             /* of requests that name none, as aio_open_connection takes it */
     const char *const *proxy_headers;     /* of CONNECT; Proxy-Authorization comes of the proxy's URL */
     aio_tls_context   *proxy_tls_context; /* for https:// proxies; NULL: the default. The session keeps a reference */
@@ -2434,14 +2464,15 @@ typedef struct aio_session_options {
  * follows the last chunk. Lengths, chunk sizes and Transfer-Encoding are read strictly in any case. */
 
 /* aio_session_open(.limit = 100, ...): a session of this thread's loop. NULL, with errno: ENOMEM, AIO_ENOLOOP, EINVAL
- * (a header, a number or a timeout that is none), AIO_EURL (the base URL, a proxy). aiohttp: ClientSession,
- * TCPConnector */
+ * (a header, a number or a timeout that is none; a connector and an option that is its own), AIO_EWRONGLOOP (the
+ * connector's), AIO_EURL (the base URL, a proxy). aiohttp: ClientSession */
 #define aio_session_open(...) aio_session_open_with(AIO__OPTIONS(aio_session_options, __VA_ARGS__))
 AIO_API aio_session *aio_session_open_with(const aio_session_options *options);
-/* Takes the session: requests on their way fail, connections are closed for good. Responses that are left still have to
- * be released. NULL is fine. aiohttp: session.close() */
+/* Takes the session: requests on their way fail, their connections are closed for good, and idle ones if no other owner
+ * of the connector is left. Responses that are left still have to be released. NULL is fine. aiohttp: session.close()
+ */
 AIO_API aio_future *aio_session_close(aio_session *session);
-/* Connections that serve a request / that wait for the next one. */
+/* Connections of its connector that serve a request / that wait for the next one. */
 AIO_API size_t aio_session_busy(const aio_session *session);
 AIO_API size_t aio_session_idle(const aio_session *session);
 /* Its cookies; NULL while it has none. Borrowed. aiohttp: session.cookie_jar */
@@ -4172,7 +4203,7 @@ struct aio_loop {
     aio__descriptor wake;
     aio__closer   *closers;
     /* of the rooms below; each ends it by a closer of its own */
-    void          *lookups, *streams, *sessions, *foreigns, *endpoints, *processes, *resolvers;
+    void          *lookups, *streams, *connectors, *sessions, *foreigns, *endpoints, *processes, *resolvers;
     void          *buffers;   /* unused ones of AIO__READ_BUFFER bytes, each with the next one's address in front */
     int            buffer_count;
     /* executor, jobs and concurrent futures */
@@ -25826,7 +25857,6 @@ static aio_exception *aio__redirect_follow(aio__redirect *r, int status, const a
  * Calls streams, timers and futures.
  * ============================================================================ */
 
-typedef struct aio__connector aio__connector;
 typedef struct aio__origin aio__origin;
 
 typedef struct aio__connection { /* one of the connector's places */
@@ -25850,7 +25880,7 @@ typedef struct aio__ticket {
 
 struct aio__origin { /* one scheme, host and port; exists while it has connections or waiters */
     aio__origin *next;       /* in its bucket */
-    aio__connector *connector;
+    aio_connector *connector;
     aio__node  idle, waiters;
     aio__node  waiting_origins;     /* in connector->waiting_origins: has waiters, and is below its own limit */
     int        busy;
@@ -25860,8 +25890,13 @@ struct aio__origin { /* one scheme, host and port; exists while it has connectio
     char       authority[1];
 };
 
-struct aio__connector {
+struct aio_connector {
+    aio__node   link;       /* in the loop's */
     aio_loop   *loop;
+    int         owners;     /* without any it is closed */
+    int         refs;       /* and each session's that is not freed yet */
+    aio_connector_options options; /* texts are its own */
+    aio_resolver *names;    /* owned; what is used for want of a resolver. NULL: the system */
     int         limit, limit_per_host;  /* 0: none */
     size_t      busy_count, idle_count;
     aio__node   busy, idle, waiting_origins;
@@ -25873,7 +25908,7 @@ struct aio__connector {
     bool        closed;
 };
 
-static void aio__connector_serve(aio__connector *c);
+static void aio__connector_serve(aio_connector *c);
 
 static uint32_t aio__authority_hash(aio_text authority, bool is_tls)
 {
@@ -25882,7 +25917,7 @@ static uint32_t aio__authority_hash(aio_text authority, bool is_tls)
     return hash;
 }
 
-static bool aio__connector_grow(aio__connector *c)
+static bool aio__connector_grow(aio_connector *c)
 {
     if (c->host_count < c->bucket_count) return true;
     size_t count = c->bucket_count ? 2 * c->bucket_count : 8;
@@ -25902,7 +25937,7 @@ static bool aio__connector_grow(aio__connector *c)
 }
 
 /* NULL without memory. */
-static aio__origin *aio__connector_origin(aio__connector *c, aio_text authority, bool is_tls)
+static aio__origin *aio__connector_origin(aio_connector *c, aio_text authority, bool is_tls)
 {
     uint32_t hash = aio__authority_hash(authority, is_tls);
     aio__origin *host = c->bucket_count ? c->buckets[hash & (c->bucket_count - 1)] : NULL;
@@ -25926,7 +25961,7 @@ static aio__origin *aio__connector_origin(aio__connector *c, aio_text authority,
 }
 
 /* A host without connections and waiters goes. */
-static void aio__origin_leave(aio__connector *c, aio__origin *host)
+static void aio__origin_leave(aio_connector *c, aio__origin *host)
 {
     if (host->busy || !aio__ring_empty(&host->idle) || !aio__ring_empty(&host->waiters)) return;
     aio__origin **place = &c->buckets[host->hash & (c->bucket_count - 1)];
@@ -25937,7 +25972,7 @@ static void aio__origin_leave(aio__connector *c, aio__origin *host)
 }
 
 /* Whether it stands among the waiting_origins follows from its waiters and its limit. */
-static void aio__origin_update(aio__connector *c, aio__origin *host)
+static void aio__origin_update(aio_connector *c, aio__origin *host)
 {
     bool is = host->waiting_origins.next != NULL;
     bool should = !aio__ring_empty(&host->waiters) && (!c->limit_per_host || host->busy < c->limit_per_host);
@@ -25948,7 +25983,7 @@ static void aio__origin_update(aio__connector *c, aio__origin *host)
 /* ---- idle connections ---- */
 
 /* An idle one is no longer that; it has its place among the busy. */
-static void aio__connection_wake(aio__connector *c, aio__connection *connection)
+static void aio__connection_wake(aio_connector *c, aio__connection *connection)
 {
     aio__stream_busy(connection->stream);
     aio__ring_remove(&connection->link);
@@ -25960,7 +25995,7 @@ static void aio__connection_wake(aio__connector *c, aio__connection *connection)
 }
 
 /* An idle one is closed. Its host may go. */
-static void aio__connection_retire(aio__connector *c, aio__connection *connection)
+static void aio__connection_retire(aio_connector *c, aio__connection *connection)
 {
     aio__origin *host = connection->host;
     aio__stream_busy(connection->stream);
@@ -25982,7 +26017,7 @@ static void aio__connection_on_readable(aio__work *work)
 
 static void aio__connector_sweep(aio__timer *timer)
 {
-    aio__connector *c = (aio__connector *)timer->owner;
+    aio_connector *c = (aio_connector *)timer->owner;
     int64_t first = INT64_MAX;
     aio__node *next;
     c->sweep = NULL;
@@ -25996,7 +26031,7 @@ static void aio__connector_sweep(aio__timer *timer)
 }
 
 /* The host's oldest idle connection, now busy; or NULL. One that has died is a place without a stream. */
-static aio__connection *aio__origin_reuse(aio__connector *c, aio__origin *host)
+static aio__connection *aio__origin_reuse(aio_connector *c, aio__origin *host)
 {
     if (aio__ring_empty(&host->idle)) return NULL;
     aio__connection *connection = AIO__CONTAINER(host->idle.next, aio__connection, idle);
@@ -26010,13 +26045,13 @@ static aio__connection *aio__origin_reuse(aio__connector *c, aio__origin *host)
 
 /* ---- places ---- */
 
-static bool aio__connector_has_place(const aio__connector *c)
+static bool aio__connector_has_place(const aio_connector *c)
 {
     return (!c->ceiling || c->busy_count < c->ceiling) && (!c->limit || c->busy_count < (size_t)c->limit);
 }
 
 /* A connection of this host: an idle one, or a place without a stream. NULL without memory. */
-static aio__connection *aio__connection_get(aio__connector *c, aio__origin *host)
+static aio__connection *aio__connection_get(aio_connector *c, aio__origin *host)
 {
     aio__connection *connection = aio__origin_reuse(c, host);
     if (connection) return connection;
@@ -26030,7 +26065,7 @@ static aio__connection *aio__connection_get(aio__connector *c, aio__origin *host
     return connection;
 }
 
-static void aio__ticket_finish(aio__connector *c, aio__ticket *ticket, aio_exception *error)
+static void aio__ticket_finish(aio_connector *c, aio__ticket *ticket, aio_exception *error)
 {
     aio_future *future = ticket->future;
     aio__ring_remove(&ticket->node);
@@ -26044,7 +26079,7 @@ static void aio__ticket_finish(aio__connector *c, aio__ticket *ticket, aio_excep
 }
 
 /* Places go to those who wait, one host after the other. */
-static void aio__connector_serve(aio__connector *c)
+static void aio__connector_serve(aio_connector *c)
 {
     while (!aio__ring_empty(&c->waiting_origins) && aio__connector_has_place(c)) {
         aio__origin *host = AIO__CONTAINER(c->waiting_origins.next, aio__origin, waiting_origins);
@@ -26061,7 +26096,7 @@ static void aio__connector_serve(aio__connector *c)
 static const aio__ops aio__ticket_ops = { "wait for a connection", NULL, NULL, NULL };
 
 /* Puts a ticket into its origin's line, at its end, or at its front if it has been there. False without memory. */
-static bool aio__ticket_queue(aio__connector *c, aio__ticket *ticket, bool first)
+static bool aio__ticket_queue(aio_connector *c, aio__ticket *ticket, bool first)
 {
     ticket->future = (aio_future *)aio__future_make(c->loop, &aio__ticket_ops, sizeof *ticket->future, NULL, 0);
     if (!ticket->future) return false;
@@ -26071,7 +26106,7 @@ static bool aio__ticket_queue(aio__connector *c, aio__ticket *ticket, bool first
 }
 
 /* 0: ticket->got is there; AIO__MORE: ticket->future tells; or a code. */
-static int aio__connector_take(aio__connector *c, aio__ticket *ticket, aio_text authority, bool is_tls)
+static int aio__connector_take(aio_connector *c, aio__ticket *ticket, aio_text authority, bool is_tls)
 {
     aio__origin *host = aio__connector_origin(c, authority, is_tls);
     if (!host) return ENOMEM;
@@ -26089,7 +26124,7 @@ static int aio__connector_take(aio__connector *c, aio__ticket *ticket, aio_text 
 }
 
 /* The place of a connection without a stream becomes free. */
-static void aio__connection_free(aio__connector *c, aio__connection *connection)
+static void aio__connection_free(aio_connector *c, aio__connection *connection)
 {
     aio__origin *host = connection->host;
     aio__ring_remove(&connection->link);
@@ -26101,14 +26136,14 @@ static void aio__connection_free(aio__connector *c, aio__connection *connection)
 }
 
 /* The ticket's owner gives up. */
-static void aio__ticket_leave(aio__connector *c, aio__ticket *ticket)
+static void aio__ticket_leave(aio_connector *c, aio__ticket *ticket)
 {
     if (ticket->future) aio__ticket_finish(c, ticket, aio_exception_ref(&aio__cancelled));
     if (ticket->host && !ticket->got) aio__origin_leave(c, ticket->host);
     ticket->host = NULL;
 }
 
-static void aio__connection_park(aio__connector *c, aio__connection *connection)
+static void aio__connection_park(aio_connector *c, aio__connection *connection)
 {
     aio__origin *host = connection->host;
     connection->reader = NULL;
@@ -26137,8 +26172,14 @@ static void aio__connection_hang_up(aio__connection *connection)
     else aio_stream_close(s);
 }
 
+/* Ends the stream that a ticket's owner has, if any. */
+static void aio__ticket_hang_up(aio__ticket *ticket)
+{
+    if (ticket->got) aio__connection_hang_up(ticket->got);
+}
+
 /* Gives a busy connection back; `keep`: it may serve another request, unless the peer has said too much. */
-static void aio__connection_release(aio__connector *c, aio__connection *connection, bool keep)
+static void aio__connection_release(aio_connector *c, aio__connection *connection, bool keep)
 {
     aio_stream *s = connection->stream;
     if (keep && !c->closed && s && aio__stream_quiet(s) && !aio__unsent(s)) {
@@ -26153,7 +26194,7 @@ static void aio__connection_release(aio__connector *c, aio__connection *connecti
 
 /* A connect had no descriptor: the place goes back, for an idle connection of the host, or to the front of the line
  * until another one is free; the connections that there are are as many as there can be. False: there is none. */
-static bool aio__connector_starved(aio__connector *c, aio__ticket *ticket)
+static bool aio__connector_starved(aio_connector *c, aio__ticket *ticket)
 {
     aio__origin *host = ticket->host;
     if (c->busy_count < 2 && !c->idle_count) return false;
@@ -26169,37 +26210,23 @@ static bool aio__connector_starved(aio__connector *c, aio__ticket *ticket)
     return true;
 }
 
+/* The server keeps it for so many seconds; below 0: it says nothing. */
+static void aio__connection_keep_for(aio__connection *connection, long seconds)
+{
+    int64_t its = seconds * INT64_C(1000000000);
+    connection->keepalive = seconds > 0 && its < connection->host->connector->keepalive ? its : 0;
+}
+
 /* A connect has succeeded: there may be descriptors for one more. */
-static void aio__connector_connected(aio__connector *c)
+static void aio__connector_connected(aio_connector *c)
 {
     if (c->ceiling) c->ceiling++;
 }
 
-static void aio__connector_open(aio__connector *c, aio_loop *loop, int limit, int limit_per_host, int64_t keepalive)
-{
-    memset(c, 0, sizeof *c);
-    c->loop = loop;
-    c->limit = limit;
-    c->limit_per_host = limit_per_host;
-    c->keepalive = keepalive;
-    aio__ring_clear(&c->busy);
-    aio__ring_clear(&c->idle);
-    aio__ring_clear(&c->waiting_origins);
-}
+/* ---- connectors ---- */
 
-/* Closes every connection, also those in use. */
-static void aio__connector_close(aio__connector *c)
-{
-    c->closed = true;
-    aio__timer_cancel(c->loop, c->sweep);
-    c->sweep = NULL;
-    while (!aio__ring_empty(&c->idle)) aio__connection_retire(c, AIO__CONTAINER(c->idle.next, aio__connection, link));
-    for (aio__node *node = c->busy.next; node != &c->busy; node = node->next)
-        aio__connection_hang_up(AIO__CONTAINER(node, aio__connection, link));
-}
-
-/* Frees what the connector owns; its connections are gone. */
-static void aio__connector_free(aio__connector *c)
+/* Frees the connector; its connections are gone. */
+static void aio__connector_free(aio_connector *c)
 {
     aio__timer_cancel(c->loop, c->sweep);
     for (size_t i = 0; i < c->bucket_count; i++) {
@@ -26210,8 +26237,109 @@ static void aio__connector_free(aio__connector *c)
         }
     }
     aio__free(c->buckets);
-    c->buckets = NULL;
+    aio__names_close(c->names);
+    aio__free((void *)(uintptr_t)c->options.local_host);
+    aio__ring_remove(&c->link);
+    aio__free(c);
 }
+
+/* The loop closes: what was forgotten goes with it. */
+AIO__COLD static void aio__connectors_close(aio_loop *loop, aio__closer *closer)
+{
+    aio__owned *connectors = AIO__CONTAINER(closer, aio__owned, closer);
+    while (!aio__ring_empty(&connectors->ring))
+        aio__connector_free(AIO__CONTAINER(connectors->ring.next, aio_connector, link));
+    loop->connectors = NULL;
+    aio__free(connectors);
+}
+
+/* The loop's; sessions are made after it, and so are closed before it. NULL without memory. */
+static aio__owned *aio__connectors_of(aio_loop *loop)
+{
+    return (aio__owned *)aio__owned_of(loop, &loop->connectors, sizeof(aio__owned), aio__connectors_close);
+}
+
+/* Without an owner it is closed: who has a busy connection gives it back yet. */
+static void aio__connector_release(aio_connector *c)
+{
+    if (!--c->refs) aio__connector_free(c);
+}
+
+static aio_connector *aio__connector_hold(aio_connector *c)
+{
+    c->refs++;
+    return c;
+}
+
+static bool aio__connector_is_of(const aio_connector *c, const aio_loop *loop) { return c->loop == loop; }
+
+static int aio__connector_fill(aio_connector *c, const aio_connector_options *o)
+{
+    int64_t names_ttl = aio__timeout_ns(o->ttl_dns_cache, 10);
+    c->keepalive = aio__timeout_ns(o->keepalive_timeout, 15);
+    if (names_ttl < 0 || c->keepalive < 0 || aio__timeout_ns(o->happy_eyeballs_delay, 0) < 0
+        || o->limit < AIO_UNLIMITED || o->limit_per_host < AIO_UNLIMITED) return EINVAL;
+    c->limit = o->limit == 0 ? 100 : o->limit < 0 ? 0 : o->limit;
+    c->limit_per_host = o->limit_per_host < 0 ? 0 : o->limit_per_host;
+    c->options.local_host = o->local_host ? aio__strndup(o->local_host, strlen(o->local_host)) : NULL;
+    if (o->local_host && !c->options.local_host) return ENOMEM;
+    if (!o->resolver && !o->no_dns_cache && !(c->names = aio__names_open(c->loop, names_ttl))) return ENOMEM;
+    if (!o->resolver) c->options.resolver = c->names;
+    return 0;
+}
+
+/* As they were given, but with the resolver that is used; NULL: the system. */
+static const aio_connector_options *aio__connector_options(const aio_connector *c) { return &c->options; }
+
+AIO_API aio_connector *aio_connector_open_with(const aio_connector_options *options)
+{
+    AIO__DEFAULTS(aio_connector_options, options);
+    aio_loop *loop = aio__loop_now();
+    errno = AIO_ENOLOOP;
+    if (!loop || loop->closed) return NULL;
+    errno = ENOMEM;
+    aio__owned *connectors = aio__connectors_of(loop);
+    aio_connector *c = connectors ? (aio_connector *)aio__calloc(sizeof *c) : NULL;
+    if (!c) return NULL;
+    c->loop = loop;
+    c->owners = c->refs = 1;
+    c->options = *options;
+    c->options.local_host = NULL;
+    aio__ring_clear(&c->busy);
+    aio__ring_clear(&c->idle);
+    aio__ring_clear(&c->waiting_origins);
+    aio__ring_insert(&connectors->ring, &c->link);
+    int code = aio__connector_fill(c, options);
+    if (!code) return c;
+    aio__connector_free(c);
+    errno = code;
+    return NULL;
+}
+
+AIO_API aio_connector *aio_connector_ref(aio_connector *connector)
+{
+    if (!connector) return NULL;
+    connector->owners++;
+    return aio__connector_hold(connector);
+}
+
+AIO_API void aio_connector_unref(aio_connector *connector)
+{
+    aio_connector *c = connector;
+    if (!c) return;
+    if (!--c->owners) {
+        c->closed = true;
+        aio__timer_cancel(c->loop, c->sweep);
+        c->sweep = NULL;
+        while (!aio__ring_empty(&c->idle))
+            aio__connection_retire(c, AIO__CONTAINER(c->idle.next, aio__connection, link));
+    }
+    aio__connector_release(c);
+}
+
+AIO_API size_t aio_connector_busy(const aio_connector *connector) { return connector ? connector->busy_count : 0; }
+AIO_API size_t aio_connector_idle(const aio_connector *connector) { return connector ? connector->idle_count : 0; }
+
 
 /* ============================================================================
  * 70. HTTP client: session, request, response
@@ -26249,7 +26377,8 @@ static const char *const aio__phase_names[] = {
 };
 
 struct aio_session {
-    aio__connector    connector;
+    aio_loop         *loop;
+    aio_connector    *connector;  /* freed with it at the earliest */
     aio__node         link;       /* in aio__sessions.ring */
     struct aio_session *same;     /* in its bucket of aio__sessions */
     aio__node         live;       /* operations */
@@ -26260,7 +26389,6 @@ struct aio_session {
     aio_url           base;
     aio_headers       headers;
     aio_session_options options;
-    aio_resolver     *names;      /* what is used for want of options.resolver; NULL: the system */
     bool              has_base, is_closed;
 };
 
@@ -26402,7 +26530,6 @@ static bool aio__sessions_grow(aio__sessions *sessions)
 
 static void aio__session_clear(aio_session *session)
 {
-    aio__connector_free(&session->connector);
     aio_url_clear(&session->base);
     aio_headers_clear(&session->headers);
     aio_tls_context_unref(session->options.tls_context);
@@ -26410,9 +26537,7 @@ static void aio__session_clear(aio_session *session)
     aio_cookie_jar_unref(session->options.cookie_jar);
     aio__free((void *)(uintptr_t)session->options.proxy);
     aio__free((void *)(uintptr_t)session->options.proxy_headers);
-    aio__free((void *)(uintptr_t)session->options.local_host);
-    aio__names_close(session->names);
-    aio__sessions *sessions = (aio__sessions *)session->connector.loop->sessions;
+    aio__sessions *sessions = (aio__sessions *)session->loop->sessions;
     *aio__session_place(sessions, session) = session->same;
     sessions->count--;
     aio__ring_remove(&session->link);
@@ -26480,7 +26605,7 @@ static void aio__operation_start(aio__operation *op)
 /* A clean one, used before or new; NULL without memory. */
 static aio__operation *aio__operation_open(aio_session *session)
 {
-    aio_loop *loop = session->connector.loop;
+    aio_loop *loop = session->loop;
     aio__operation *op = session->spare_operations;
     if (op) {
         session->spare_operations = op->spare;
@@ -26519,7 +26644,7 @@ static void aio__operation_unref(aio__operation *op)
         op->spare = session->spare_operations;
         session->spare_operations = op;
     } else {
-        aio__operation_free(session->connector.loop, op);
+        aio__operation_free(session->loop, op);
     }
     aio__session_unref(session);
 }
@@ -26535,7 +26660,7 @@ static void aio__reply_free(aio_loop *loop, aio__reply *r)
 static aio__reply *aio__reply_open(aio__operation *op)
 {
     aio_session *session = op->session;
-    aio_loop *loop = session->connector.loop;
+    aio_loop *loop = session->loop;
     aio__reply *r = session->spares;
     if (r) {
         session->spares = r->spare;
@@ -26582,7 +26707,7 @@ static void aio__reply_unref(aio__reply *r)
         session->spares = r;
         session->spare_count++;
     } else {
-        aio__reply_free(session->connector.loop, r);
+        aio__reply_free(session->loop, r);
     }
     aio__operation_unref(op);
 }
@@ -26647,7 +26772,7 @@ static aio_stream *aio__exchange_stream(const aio__exchange *x) { return x->tick
 /* The exchange is done with its connection. */
 static void aio__exchange_disconnect(aio__exchange *x, bool keep)
 {
-    aio__connector *c = &x->op->session->connector;
+    aio_connector *c = x->op->session->connector;
     aio__connection *connection = x->ticket.got;
     aio__body_reader *in = &aio__exchange_reply(x)->in;
     in->stream = NULL;
@@ -26929,7 +27054,8 @@ static bool aio__request_autos(aio__exchange *x, const struct aio__requesting *f
     if (!aio__request_auto(x, f, "Accept", "*/*") || !aio__request_auto(x, f, "User-Agent", "aio.h")) return false;
     if (decoded && !aio__request_auto(x, f, "Accept-Encoding", "gzip, deflate")) return false;
     if (f->content_type && !aio__request_auto(x, f, "Content-Type", f->content_type)) return false;
-    if (f->session->options.force_close && !aio__request_auto(x, f, "Connection", "close")) return false;
+    bool once = aio__connector_options(f->session->connector)->force_close;
+    if (once && !aio__request_auto(x, f, "Connection", "close")) return false;
     if (x->length < 0) return aio__http_put_named(&x->out, "Transfer-Encoding", "chunked");
     return (!f->content_type && !aio__among(x->method, usual))
         || aio__http_put_named(&x->out, "Content-Length", aio__http_number(length, (uint64_t)x->length));
@@ -26986,7 +27112,7 @@ static bool aio__request_head(aio__exchange *x, const struct aio__requesting *f)
     size_t position = 0;
     const char *at = f->headers;
     x->out.start = x->out.end = 0;
-    x->keep = !f->session->options.force_close;
+    x->keep = !aio__connector_options(f->session->connector)->force_close;
     x->upgrades = x->head.is_connect;
     if (!aio__buffer_word(&x->out, x->method) || !aio__buffer_append(&x->out, " ", 1)) return false;
     if (!aio__request_target(x) || !aio__buffer_word(&x->out, " HTTP/1.1\r\n")) return false;
@@ -27142,6 +27268,7 @@ struct aio__dialing { aio_task task; aio__exchange *x; aio_stream_task *connect;
 static aio_stream_task *aio__exchange_connect(aio__exchange *x)
 {
     const aio_session_options *o = &x->op->session->options;
+    const aio_connector_options *c = aio__connector_options(x->op->session->connector);
     aio_connect_options options;
     memset(&options, 0, sizeof options);
     const aio_url *to = x->via.block ? &x->via : &x->url;
@@ -27149,10 +27276,10 @@ static aio_stream_task *aio__exchange_connect(aio__exchange *x)
     if (to->is_tls) options.tls_context = x->via.block ? o->proxy_tls_context : o->tls_context;
     options.connect_timeout = aio__timeout_option(x->op->limits[AIO__TIMEOUT_SOCK_CONNECT]);
     options.limit = o->read_bufsize;
-    options.family = o->family;
-    options.local_host = o->local_host;
-    options.happy_eyeballs_delay = o->happy_eyeballs_delay;
-    options.resolver = o->resolver ? o->resolver : x->op->session->names;
+    options.family = c->family;
+    options.local_host = c->local_host;
+    options.happy_eyeballs_delay = c->happy_eyeballs_delay;
+    options.resolver = c->resolver;
     options.proxy = x->tunnel;
     options.proxy_headers = o->proxy_headers;
     options.proxy_tls_context = o->proxy_tls_context;
@@ -27163,7 +27290,7 @@ static aio_stream_task *aio__exchange_connect(aio__exchange *x)
 /* Whether it was for want of descriptors that there is no connection, and there may be one yet. */
 static bool aio__exchange_starved(aio__exchange *x, int code)
 {
-    return (code == EMFILE || code == ENFILE) && aio__connector_starved(&x->op->session->connector, &x->ticket);
+    return (code == EMFILE || code == ENFILE) && aio__connector_starved(x->op->session->connector, &x->ticket);
 }
 
 static AIO_CORO(aio__dialing)
@@ -27181,7 +27308,7 @@ static AIO_CORO(aio__dialing)
         if (self->x->ticket.got && self->x->ticket.got->stream) AIO_RETURN();
     }
     self->x->ticket.got->stream = self->stream;
-    aio__connector_connected(&self->x->op->session->connector);
+    aio__connector_connected(self->x->op->session->connector);
     AIO_END;
 }
 
@@ -27359,9 +27486,8 @@ static void aio__exchange_keep(aio__exchange *x, aio__connection *connection)
 {
     const aio_headers *headers = &aio__exchange_reply(x)->response.headers;
     long kept = aio__http_keep_alive_timeout(aio__headers_value(headers, "keep-alive", 10));
-    int64_t most = x->op->session->connector.keepalive, its = kept * INT64_C(1000000000);
     if (kept == 0) x->keep = false;
-    connection->keepalive = kept > 0 && its < most ? its : 0;
+    aio__connection_keep_for(connection, kept);
 }
 
 /* Puts the cookies of a head into the session's jar; one that the jar refuses is no error. 0 or ENOMEM. */
@@ -27508,7 +27634,7 @@ static int aio__exchange_place(aio__exchange *x)
 {
     if (!aio__operation_until(x->op, &x->op->watch, x->connect_at)) return ENOMEM;
     if (x->ticket.got) return 0;
-    return aio__connector_take(&x->op->session->connector, &x->ticket, x->key, x->url.is_tls);
+    return aio__connector_take(x->op->session->connector, &x->ticket, x->key, x->url.is_tls);
 }
 
 /* The coroutine ends. Its reply is the user's now, or was in vain. */
@@ -27754,7 +27880,7 @@ AIO_API aio_stream *aio_response_upgrade(aio_response *response)
     aio_stream *s = aio__exchange_stream(&r->x);
     errno = AIO_ERUNTIME;
     if (!s) return NULL;
-    aio__connector *c = &r->x.op->session->connector;
+    aio_connector *c = r->x.op->session->connector;
     aio__connection *connection = r->x.ticket.got;
     connection->stream = NULL;
     r->x.ticket.got = NULL;
@@ -27811,19 +27937,39 @@ static int aio__session_proxies(aio_session_options *kept, const aio_session_opt
     return code;
 }
 
+/* Takes the connector that is given, or makes one. 0 or a code. */
+static int aio__session_connect(aio_session *session, const aio_session_options *o)
+{
+    bool own = o->limit || o->limit_per_host || o->keepalive_timeout != 0 || o->force_close || o->family
+        || o->local_host || o->happy_eyeballs_delay != 0 || o->resolver || o->ttl_dns_cache != 0 || o->no_dns_cache;
+    if (o->connector && own) return EINVAL;
+    aio_connector *c = o->connector ? aio_connector_ref(o->connector)
+        : aio_connector_open(.limit = o->limit, .limit_per_host = o->limit_per_host,
+                             .keepalive_timeout = o->keepalive_timeout, .force_close = o->force_close,
+                             .family = o->family, .local_host = o->local_host,
+                             .happy_eyeballs_delay = o->happy_eyeballs_delay, .resolver = o->resolver,
+                             .ttl_dns_cache = o->ttl_dns_cache, .no_dns_cache = o->no_dns_cache);
+    if (!c) return errno;
+    session->connector = aio__connector_hold(c);
+    return aio__connector_is_of(c, session->loop) ? 0 : AIO_EWRONGLOOP;
+}
+
+/* The session's share in its connector ends: as an owner, unless it was closed before. */
+static void aio__session_disconnect(aio_session *session)
+{
+    aio_connector *c = session->connector;
+    if (!c) return;
+    if (!session->is_closed) aio_connector_unref(c);
+    aio__connector_release(c);
+}
+
 static int aio__session_fill(aio_session *session, const aio_session_options *o)
 {
-    int64_t names_ttl = aio__timeout_ns(o->ttl_dns_cache, 10), keepalive = aio__timeout_ns(o->keepalive_timeout, 15);
     int64_t limits[AIO__TIMEOUTS];
-    if (names_ttl < 0 || keepalive < 0 || aio__pairs_problem(o->headers)
+    if (aio__pairs_problem(o->headers)
         || aio__fields_count(o->headers, NULL, "Host") > 1 || aio__pairs_problem(o->proxy_headers)
         || !aio__timeouts_read(limits, &o->timeout, &o->timeout)
-        || o->max_redirects < 0 || o->max_line_size < 0 || o->max_field_size < 0 || o->max_headers < 0
-        || aio__timeout_ns(o->happy_eyeballs_delay, 0) < 0 || o->limit < AIO_UNLIMITED
-        || o->limit_per_host < AIO_UNLIMITED) return EINVAL;
-    int limit = o->limit == 0 ? 100 : o->limit;
-    aio__connector_open(&session->connector, session->connector.loop, limit < 0 ? 0 : limit,
-                        o->limit_per_host < 0 ? 0 : o->limit_per_host, keepalive);
+        || o->max_redirects < 0 || o->max_line_size < 0 || o->max_field_size < 0 || o->max_headers < 0) return EINVAL;
     session->options = *o;
     session->options.tls_context = aio_tls_context_ref(o->tls_context);
     session->options.proxy_tls_context = aio_tls_context_ref(o->proxy_tls_context);
@@ -27831,11 +27977,8 @@ static int aio__session_fill(aio_session *session, const aio_session_options *o)
     session->options.proxy = NULL;
     session->options.proxy_headers = NULL;
     if (!session->options.max_body) session->options.max_body = AIO_STREAM_READ_ALL_LIMIT;
-    session->options.local_host = o->local_host ? aio__strndup(o->local_host, strlen(o->local_host)) : NULL;
-    if (o->local_host && !session->options.local_host) return ENOMEM;
-    if (!o->resolver && !o->no_dns_cache && !(session->names = aio__names_open(session->connector.loop, names_ttl)))
-        return ENOMEM;
-    int code = aio__session_proxies(&session->options, o);
+    int code = aio__session_connect(session, o);
+    if (!code) code = aio__session_proxies(&session->options, o);
     if (code) return code;
     for (size_t i = 0; o->headers && o->headers[i]; i += 2) {
         code = aio_headers_add(&session->headers, o->headers[i], o->headers[i + 1]);
@@ -27852,11 +27995,11 @@ AIO_API aio_session *aio_session_open_with(const aio_session_options *options)
     errno = AIO_ENOLOOP;
     if (!loop || loop->closed) return NULL;
     errno = ENOMEM;
-    aio__sessions *sessions = aio__sessions_of(loop);
+    aio__sessions *sessions = aio__connectors_of(loop) ? aio__sessions_of(loop) : NULL;
     bool room = sessions && aio__sessions_grow(sessions);
     aio_session *session = room ? (aio_session *)aio__calloc(sizeof *session) : NULL;
     if (!session) return NULL;
-    session->connector.loop = loop;
+    session->loop = loop;
     session->refs = 1;
     aio__ring_clear(&session->live);
     aio__ring_insert(&sessions->owned.ring, &session->link);
@@ -27864,6 +28007,7 @@ AIO_API aio_session *aio_session_open_with(const aio_session_options *options)
     sessions->count++;
     int code = aio__session_fill(session, options);
     if (!code) return session;
+    aio__session_disconnect(session);
     aio__session_clear(session);
     errno = code;
     return NULL;
@@ -27875,13 +28019,14 @@ static void aio__session_unref(aio_session *session)
     while (session->spares) {
         aio__reply *r = session->spares;
         session->spares = r->spare;
-        aio__reply_free(session->connector.loop, r);
+        aio__reply_free(session->loop, r);
     }
     while (session->spare_operations) {
         aio__operation *op = session->spare_operations;
         session->spare_operations = op->spare;
-        aio__operation_free(session->connector.loop, op);
+        aio__operation_free(session->loop, op);
     }
+    aio__session_disconnect(session);
     aio__session_clear(session);
 }
 
@@ -27890,7 +28035,7 @@ static void aio__session_interrupt_one(aio__watch *watch)
     if (watch->frame && !watch->expired) aio__watch_expire(watch, false);
 }
 
-/* Ends what waits for a part of an operation. */
+/* Ends what waits for a part of an operation, and its connections. */
 static void aio__session_interrupt(aio_session *session)
 {
     for (aio__node *at = session->live.next; at != &session->live; at = at->next) {
@@ -27900,6 +28045,7 @@ static void aio__session_interrupt(aio_session *session)
             aio__reply *r = AIO__CONTAINER(node, aio__reply, node);
             aio__session_interrupt_one(&r->in.watch);
             if (r->x.upload) aio_task_cancel(r->x.upload);
+            aio__ticket_hang_up(&r->x.ticket);
         }
     }
 }
@@ -27916,7 +28062,7 @@ AIO_API aio_future *aio_session_close(aio_session *session)
     if (session) {
         session->is_closed = true;
         aio__session_interrupt(session);
-        aio__connector_close(&session->connector);
+        aio_connector_unref(session->connector);
         if (session->in_flight) {
             closed = (aio_future *)aio__future_make(loop, &aio__session_closed_ops, sizeof *closed, NULL, 0);
             session->closed = (aio_future *)aio_ref(closed);
@@ -27926,8 +28072,15 @@ AIO_API aio_future *aio_session_close(aio_session *session)
     return closed;
 }
 
-AIO_API size_t aio_session_busy(const aio_session *session) { return session ? session->connector.busy_count : 0; }
-AIO_API size_t aio_session_idle(const aio_session *session) { return session ? session->connector.idle_count : 0; }
+AIO_API size_t aio_session_busy(const aio_session *session)
+{
+    return session ? aio_connector_busy(session->connector) : 0;
+}
+
+AIO_API size_t aio_session_idle(const aio_session *session)
+{
+    return session ? aio_connector_idle(session->connector) : 0;
+}
 
 AIO_API aio_cookie_jar *aio_session_cookie_jar(const aio_session *session)
 {

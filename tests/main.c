@@ -39,6 +39,7 @@
 #include "test_http_client.c"
 #include "test_https.c"
 #include "test_pool.c"
+#include "test_connector.c"
 #include "test_session_names.c"
 #include "test_connect.c"
 #include "test_tasks.c"

@@ -147,7 +147,7 @@ SCENARIO(pool_early, .may = CLIENT_MAY)
     AIO_AWAIT((struct get_url *)aio_ref(self->get));
     CHECK_INT(aio_session_idle(self->session), 1);
     aio__connection *idle;
-    idle = AIO__CONTAINER(self->session->connector.idle.next, aio__connection, link);
+    idle = AIO__CONTAINER(self->session->connector->idle.next, aio__connection, link);
     struct aio_server *server;
     server = self->server; /* its end of the idle connection speaks */
     aio_stream *other;
@@ -307,8 +307,8 @@ SCENARIO(pool_grows, .may = CLIENT_MAY, .skip = KIND_CALL) /* the calls of forty
         self->get = NULL;
     }
     CHECK_INT(aio_session_idle(self->session), 20);
-    CHECK_INT(self->session->connector.host_count, 20);
-    CHECK_INT(self->session->connector.bucket_count, 32);
+    CHECK_INT(self->session->connector->host_count, 20);
+    CHECK_INT(self->session->connector->bucket_count, 32);
     AIO_FINALLY;
         aio_unref(self->get);
         AIO_AWAIT(aio_session_close(self->session));

@@ -23,7 +23,8 @@ static struct get_url *session_names_get(aio_session *session, const char *host,
 }
 
 /* A name is looked up again when its time is over; an error is not kept. */
-struct session_keeps_names_thread { aio_task task; aio_session *session; aio_addresses *addresses; int i; };
+struct session_keeps_names_thread { aio_task task; aio_session *session; aio_resolver *names;
+    aio_addresses *addresses; int i; };
 SCENARIO(session_keeps_names_thread, .may = { AIO_ERESOLVE })
 {
     static const struct { double ttl; int calls[3]; } cases[] = {
@@ -36,9 +37,10 @@ SCENARIO(session_keeps_names_thread, .may = { AIO_ERESOLVE })
             AIO_AWAIT(aio_session_close(self->session));
             self->session = aio_session_open(.ttl_dns_cache = cases[self->i / 3].ttl);
             REQUIRE(self->session);
+            self->names = self->session->connector->names;
             names.calls = 0;
         }
-        AIO_AWAIT(self->addresses, self->session->names->resolve(self->session->names, "slow.test", 80, 0));
+        AIO_AWAIT(self->addresses, self->names->resolve(self->names, "slow.test", 80, 0));
         CHECK_INT(names.calls, cases[self->i / 3].calls[self->i % 3]);
         CHECK(dns_has(self->addresses, "127.0.0.1:80"));
         aio_addresses_free(self->addresses);
@@ -49,7 +51,7 @@ SCENARIO(session_keeps_names_thread, .may = { AIO_ERESOLVE })
     names.calls = 0;
     for (self->i = 0; self->i < 2; self->i++) {
         AIO_TRY {
-            AIO_AWAIT(self->session->names->resolve(self->session->names, "bad.test", 1, 0));
+            AIO_AWAIT(self->names->resolve(self->names, "bad.test", 1, 0));
             UNREACHED();
         } AIO_CATCH {
             CAUGHT(AIO_ERESOLVE);
@@ -91,7 +93,7 @@ SCENARIO(session_shares_lookups_thread, .may = CLIENT_MAY)
     AIO_AWAIT(aio_session_close(self->session));
     self->session = aio_session_open(.no_dns_cache = true);
     REQUIRE(self->session);
-    CHECK_PTR(self->session->names, NULL);
+    CHECK_PTR(self->session->connector->names, NULL);
     AIO_FINALLY;
         session_names_end(self->gets);
         AIO_AWAIT(aio_session_close(self->session));
