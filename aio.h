@@ -2418,6 +2418,8 @@ AIO_API size_t aio_connector_idle(const aio_connector *connector);
 typedef struct aio_session aio_session;
 typedef struct aio_response aio_response;
 
+enum { AIO_HTTP_1_0 = 10, AIO_HTTP_1_1 = 11 }; /* versions of requests */
+
 typedef struct aio_session_options {
     /* Shared with other sessions; the session is one more owner of it. NULL: one of its own, with the ten options of
      * the same names below, which are 0 otherwise */
@@ -2425,6 +2427,11 @@ typedef struct aio_session_options {
     int                limit, limit_per_host;
     const char        *base_url;          /* what relative URLs are relative to */
     const char *const *headers;           /* of every request that does not give them itself */
+    /* Names of fields, a NULL after the last, that requests do not have unless headers give them: Host, Accept,
+     * Accept-Encoding, User-Agent, Content-Type, Connection, Cookie, Authorization, Proxy-Authorization; Content-Length
+     * only of an empty body, as nothing else says where one ends */
+    const char *const *skip_auto_headers;
+    int                version;           /* of requests: AIO_HTTP_1_0; 0: AIO_HTTP_1_1 */
     aio_timeouts       timeout;           /* of requests that give none */
     /* for https; NULL: the default, which verifies. The session keeps a reference */
     aio_tls_context   *tls_context;
@@ -2510,6 +2517,11 @@ typedef struct aio_request_options {
     const char        *proxy;           /* takes the place of the session's; "": none, nor the environment's */
     int                max_redirects;   /* 0: the session's; of HEAD, and if the session has .no_redirects, none */
     bool               no_redirects;    /* aiohttp: allow_redirects=False */
+    const char *const *skip_auto_headers; /* besides the session's */
+    int                version;         /* AIO_HTTP_1_0, AIO_HTTP_1_1; 0: the session's. EINVAL for a body of unknown
+                                           length in HTTP/1.0 */
+    const char        *request_target;  /* takes the place of the URL's: "*", a path that is not normal, absolute form;
+                                           any bytes but spaces and control characters */
 } aio_request_options;
 
 /* Redirects (301, 302, 303, 307, 308 with a Location, which http and https URLs may be) are followed. A 303, and a 301
@@ -26388,6 +26400,7 @@ struct aio_session {
     aio_future       *closed;     /* done when nothing is in flight */
     aio_url           base;
     aio_headers       headers;
+    aio_headers       skipped;    /* names of options.skip_auto_headers */
     aio_session_options options;
     bool              has_base, is_closed;
 };
@@ -26532,6 +26545,7 @@ static void aio__session_clear(aio_session *session)
 {
     aio_url_clear(&session->base);
     aio_headers_clear(&session->headers);
+    aio_headers_clear(&session->skipped);
     aio_tls_context_unref(session->options.tls_context);
     aio_tls_context_unref(session->options.proxy_tls_context);
     aio_cookie_jar_unref(session->options.cookie_jar);
@@ -26874,6 +26888,10 @@ struct aio__requesting { /* the coroutine of a request */
     const char       *method, *url, *proxy, *content_type; /* these in text, or static */
     const char       *headers, *params;  /* name NUL value NUL ... */
     size_t            header_count, param_count; /* pairs */
+    const char       *skipped; /* automatic fields that are left out: name NUL name NUL ... */
+    size_t            skip_count;
+    const char       *target;  /* instead of the URL's; NULL: that */
+    int               version;
     const char       *file;
     int               fd;
     aio_producer      producer;
@@ -26887,11 +26905,18 @@ struct aio__requesting { /* the coroutine of a request */
     char              text[1];
 };
 
-static size_t aio__pairs_size(const char *const *pairs, size_t *count)
+static size_t aio__list_size(const char *const *texts, size_t *count)
 {
     size_t size = 0, n = 0;
-    for (; pairs && pairs[n]; n++) size += strlen(pairs[n]) + 1;
-    *count = n / 2;
+    for (; texts && texts[n]; n++) size += strlen(texts[n]) + 1;
+    *count = n;
+    return size;
+}
+
+static size_t aio__pairs_size(const char *const *pairs, size_t *count)
+{
+    size_t size = aio__list_size(pairs, count);
+    *count /= 2;
     return size;
 }
 
@@ -26942,6 +26967,19 @@ static bool aio__timeouts_read(int64_t limits[AIO__TIMEOUTS], const aio_timeouts
     return fit;
 }
 
+static bool aio__http_version_fits(int version)
+{
+    return !version || version == AIO_HTTP_1_0 || version == AIO_HTTP_1_1;
+}
+
+/* Whether it can stand between the method and the version, whatever it means. */
+static bool aio__target_fits(const char *target)
+{
+    const char *at = target;
+    while ((unsigned char)*at > ' ' && *at != 0x7f) at++;
+    return !*at && at > target;
+}
+
 static const char *aio__request_problem(aio_session *session, const char *method, const char *url,
                                         const aio_request_options *o)
 {
@@ -26958,6 +26996,9 @@ static const char *aio__request_problem(aio_session *session, const char *method
     for (count = 0; o->params && o->params[count]; count++) { }
     if (count % 2) return "params has a name without a value";
     if (!o->data && o->data_length) return "no data, but a data_length";
+    if (!aio__http_version_fits(o->version)) return "the version is neither AIO_HTTP_1_0 nor AIO_HTTP_1_1";
+    if (o->request_target && !aio__target_fits(o->request_target))
+        return "request_target is empty, or has a space or a control character";
     if (!!o->data + !!o->json + !!o->json_text + !!o->form + !!o->file + !!o->fd + !!o->producer.next > 1)
         return "data, json, json_text, form, file, fd and producer exclude each other";
     for (count = 0; o->form && o->form[count]; count++) { }
@@ -26986,6 +27027,9 @@ static void aio__requesting_keep(struct aio__requesting *self, const aio_request
     }
     self->params = at;
     aio__pairs_keep(&at, o->params);
+    self->skipped = at;
+    aio__pairs_keep(&at, o->skip_auto_headers);
+    self->target = aio__keep(&at, o->request_target);
     self->data = data;
     if (data.length && !borrows) {
         memcpy(at, data.data, data.length);
@@ -27034,9 +27078,25 @@ static bool aio__request_field(aio__exchange *x, aio_text name, aio_text value)
     return aio__http_put_field(&x->out, name, value);
 }
 
+/* Whether a field is the user's affair: given, or left out. */
+static bool aio__requesting_owns(const struct aio__requesting *f, const char *name)
+{
+    size_t n = strlen(name);
+    const char *at = f->skipped;
+    for (size_t i = 0; i < f->skip_count; i++, at += strlen(at) + 1)
+        if (aio__same_word(at, strlen(at), name, n)) return true;
+    if (f->session->skipped.count && aio__headers_value(&f->session->skipped, name, n).data) return true;
+    return aio__requesting_has(f, name);
+}
+
+static int aio__requesting_version(const struct aio__requesting *f)
+{
+    return f->version ? f->version : f->session->options.version;
+}
+
 static bool aio__request_auto(aio__exchange *x, const struct aio__requesting *f, const char *name, const char *value)
 {
-    return aio__requesting_has(f, name) || aio__http_put_named(&x->out, name, value);
+    return aio__requesting_owns(f, name) || aio__http_put_named(&x->out, name, value);
 }
 
 static bool aio__among(const char *word, const char *const *words)
@@ -27055,10 +27115,12 @@ static bool aio__request_autos(aio__exchange *x, const struct aio__requesting *f
     if (decoded && !aio__request_auto(x, f, "Accept-Encoding", "gzip, deflate")) return false;
     if (f->content_type && !aio__request_auto(x, f, "Content-Type", f->content_type)) return false;
     bool once = aio__connector_options(f->session->connector)->force_close;
-    if (once && !aio__request_auto(x, f, "Connection", "close")) return false;
+    bool stays = !once && aio__requesting_version(f) == AIO_HTTP_1_0; /* where to close is the default */
+    if ((once || stays) && !aio__request_auto(x, f, "Connection", once ? "close" : "keep-alive")) return false;
     if (x->length < 0) return aio__http_put_named(&x->out, "Transfer-Encoding", "chunked");
-    return (!f->content_type && !aio__among(x->method, usual))
-        || aio__http_put_named(&x->out, "Content-Length", aio__http_number(length, (uint64_t)x->length));
+    if (!f->content_type && !aio__among(x->method, usual)) return true;
+    if (!x->length && aio__requesting_owns(f, "Content-Length")) return true;
+    return aio__http_put_named(&x->out, "Content-Length", aio__http_number(length, (uint64_t)x->length));
 }
 
 /* The jar's cookies, if no header gives some. False without memory. */
@@ -27066,7 +27128,7 @@ static bool aio__request_cookies(aio__exchange *x, const struct aio__requesting 
 {
     aio_cookie_jar *jar = f->session->options.cookie_jar;
     aio_text cookies;
-    if (!jar || aio__requesting_has(f, "Cookie")) return true;
+    if (!jar || aio__requesting_owns(f, "Cookie")) return true;
     if (aio_cookie_jar_filter(jar, &x->url, &cookies)) return false;
     return !cookies.data || aio__http_put_field(&x->out, aio__text("Cookie", 6), cookies);
 }
@@ -27077,10 +27139,10 @@ static bool aio__request_credentials(aio__exchange *x, const struct aio__request
     char *netrc = NULL;
     aio_text user = x->url.user, password = x->url.password;
     const aio_url *via = &x->via;
-    if ((via->user.data || via->password.data) && !aio__requesting_has(f, "Proxy-Authorization")
+    if ((via->user.data || via->password.data) && !aio__requesting_owns(f, "Proxy-Authorization")
         && !aio__put_basic(&x->out, "Proxy-Authorization", via->user, via->password)) return false;
     bool there = user.data || password.data;
-    if ((!there && !f->session->options.trust_env) || aio__requesting_has(f, "Authorization")) return true;
+    if ((!there && !f->session->options.trust_env) || aio__requesting_owns(f, "Authorization")) return true;
     if (!there && aio__netrc_read(&netrc)) return false;
     if (netrc) there = aio__netrc_find(netrc, strlen(netrc), x->url.host, &user, &password);
     bool stored = !there || aio__put_basic(&x->out, "Authorization", user, password);
@@ -27098,8 +27160,9 @@ static bool aio__request_host(aio__exchange *x)
     return aio__http_put_host(&x->out, url) && (whole || aio__buffer_word(&x->out, port));
 }
 
-static bool aio__request_target(aio__exchange *x)
+static bool aio__request_target(aio__exchange *x, const struct aio__requesting *f)
 {
+    if (f->target) return aio__buffer_word(&x->out, f->target);
     if (x->head.is_connect) return aio__request_host(x);
     if (x->via.block && (!aio__buffer_word(&x->out, "http://") || !aio__http_put_host(&x->out, &x->url))) return false;
     return aio__buffer_append(&x->out, x->url.target.data, x->url.target.length);
@@ -27115,8 +27178,9 @@ static bool aio__request_head(aio__exchange *x, const struct aio__requesting *f)
     x->keep = !aio__connector_options(f->session->connector)->force_close;
     x->upgrades = x->head.is_connect;
     if (!aio__buffer_word(&x->out, x->method) || !aio__buffer_append(&x->out, " ", 1)) return false;
-    if (!aio__request_target(x) || !aio__buffer_word(&x->out, " HTTP/1.1\r\n")) return false;
-    if (!aio__requesting_has(f, "Host") && (!aio__buffer_word(&x->out, "Host: ") || !aio__request_host(x)
+    bool old = aio__requesting_version(f) == AIO_HTTP_1_0;
+    if (!aio__request_target(x, f) || !aio__buffer_word(&x->out, old ? " HTTP/1.0\r\n" : " HTTP/1.1\r\n")) return false;
+    if (!aio__requesting_owns(f, "Host") && (!aio__buffer_word(&x->out, "Host: ") || !aio__request_host(x)
                                             || !aio__buffer_append(&x->out, "\r\n", 2))) return false;
     while (aio_headers_next(&f->session->headers, &position, &name, &value)) {
         if (f->header_count && aio__pairs_have(f->headers, f->header_count, name)) continue;
@@ -27258,6 +27322,10 @@ static int aio__exchange_prepare(aio__exchange *x, const struct aio__requesting 
     int code = aio__request_url(x, f, reason);
     if (!code) code = aio__request_route(x, f, reason);
     if (!code) code = aio__exchange_load(x, f, reason);
+    if (!code && x->length < 0 && aio__requesting_version(f) == AIO_HTTP_1_0) {
+        *reason = "a body of unknown length cannot be sent in HTTP/1.0";
+        code = EINVAL;
+    }
     if (code) return code;
     *reason = "out of memory";
     return aio__exchange_show(x, &r->response) && aio__request_head(x, f) ? 0 : ENOMEM;
@@ -27681,6 +27749,7 @@ static aio_exception *aio__requesting_turn(struct aio__requesting *self)
     aio_exception *error = aio__redirect_follow(&redirect, status, &self->x->url, location, &op->next);
     if (error) return error;
     self->url = op->next.data;
+    self->target = NULL;
     self->param_count = 0;
     self->foreign = self->foreign || redirect.crosses;
     if (aio__redirect_is_get(status, self->x->method)) {
@@ -27806,11 +27875,13 @@ AIO_API aio_response_task *aio_session_request_with(aio_session *session, const 
     aio_text data, made;
     const char *type;
     if (!aio__request_text(o, &data, &made, &type)) return NULL;
-    size_t headers, params, field_bytes = 0, size = strlen(url) + strlen(method) + 2 + aio__text_size(o->proxy);
+    size_t headers, params, skipped, field_bytes = 0;
+    size_t size = strlen(url) + strlen(method) + 2 + aio__text_size(o->proxy);
     size += aio__pairs_size(o->headers, &headers) + aio__pairs_size(o->params, &params);
     if (o->header_fields) field_bytes = o->header_fields->length;
     bool borrows = o->borrow_data && !made.data;
     size += field_bytes + (borrows ? 0 : data.length) + aio__text_size(o->file);
+    size += aio__list_size(o->skip_auto_headers, &skipped) + aio__text_size(o->request_target);
     struct aio__requesting *self = (struct aio__requesting *)aio__new_zeroed(sizeof *self + size, aio__requesting_coro);
     if (!self) aio_text_clear(&made);
     if (!self) return NULL;
@@ -27822,6 +27893,8 @@ AIO_API aio_response_task *aio_session_request_with(aio_session *session, const 
     self->max_redirects = o->no_redirects ? -1 : o->max_redirects;
     self->header_count = headers + (o->header_fields ? o->header_fields->count : 0);
     self->param_count = params;
+    self->skip_count = skipped;
+    self->version = o->version;
     self->content_type = type;
     self->fd = o->fd;
     self->producer = o->producer;
@@ -27969,7 +28042,8 @@ static int aio__session_fill(aio_session *session, const aio_session_options *o)
     if (aio__pairs_problem(o->headers)
         || aio__fields_count(o->headers, NULL, "Host") > 1 || aio__pairs_problem(o->proxy_headers)
         || !aio__timeouts_read(limits, &o->timeout, &o->timeout)
-        || o->max_redirects < 0 || o->max_line_size < 0 || o->max_field_size < 0 || o->max_headers < 0) return EINVAL;
+        || o->max_redirects < 0 || o->max_line_size < 0 || o->max_field_size < 0 || o->max_headers < 0
+        || !aio__http_version_fits(o->version)) return EINVAL;
     session->options = *o;
     session->options.tls_context = aio_tls_context_ref(o->tls_context);
     session->options.proxy_tls_context = aio_tls_context_ref(o->proxy_tls_context);
@@ -27982,6 +28056,10 @@ static int aio__session_fill(aio_session *session, const aio_session_options *o)
     if (code) return code;
     for (size_t i = 0; o->headers && o->headers[i]; i += 2) {
         code = aio_headers_add(&session->headers, o->headers[i], o->headers[i + 1]);
+        if (code) return code;
+    }
+    for (size_t i = 0; o->skip_auto_headers && o->skip_auto_headers[i]; i++) {
+        code = aio_headers_add(&session->skipped, o->skip_auto_headers[i], "");
         if (code) return code;
     }
     session->has_base = o->base_url != NULL;

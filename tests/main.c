@@ -37,6 +37,7 @@
 #include "test_files.c"
 #include "test_http_server.c"
 #include "test_http_client.c"
+#include "test_fidelity.c"
 #include "test_https.c"
 #include "test_pool.c"
 #include "test_connector.c"
