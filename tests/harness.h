@@ -27,7 +27,7 @@
  *   NAME: the test of that name, or else all whose name contains it. --sample: so many runs of a way, else 40.
  *   --torture: every run of every way, or the sample, and on until the fault is no longer reached.
  *   --here: in this process, for a debugger. --seconds: what the watchdog allows one run. --jobs: tests at a time, else
- *   as many as there are processors. AIO_POLLER: only that poller.
+ *   twice as many as there are processors. AIO_POLLER: only that poller.
  *
  * harness_seam.h is the seam with its faults and its time; harness_ways.h the ways of a test, harness_run.h all. */
 #include <sys/mman.h>

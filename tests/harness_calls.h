@@ -126,7 +126,7 @@ static int seam_poll(struct pollfd *fds, nfds_t count, int timeout)
     int ready = seam_real.poll(fds, count, 0);
     for (bool due = timeout != 0; !ready && due;) {
         due = SEAM_GET(seam.lookups) > 0; /* asked first: what is posted after it is seen by this poll or the next */
-        ready = seam_real.poll(fds, count, seam_real_wait(timeout, count > 1));
+        ready = seam_real_wait(fds, count, timeout, count > 1);
     }
     if (!ready && timeout > 0) seam_now += (int64_t)timeout * 1000000;
     return seam_poll_shuffle(fds, count, ready);
@@ -156,7 +156,9 @@ static int seam_epoll_wait(int epoll, struct epoll_event *events, int capacity, 
     bool sockets = aio__running && aio__running->descriptor_count > 1;
     for (bool due = timeout != 0; !ready && due;) {
         due = SEAM_GET(seam.lookups) > 0;
-        ready = seam_real.epoll_wait(epoll, events, capacity, seam_real_wait(timeout, sockets));
+        struct pollfd all = { epoll, POLLIN, 0 };
+        if (seam_real_wait(&all, 1, timeout, sockets) < 0) return -1;
+        ready = seam_real.epoll_wait(epoll, events, capacity, 0);
     }
     if (!ready && timeout > 0) seam_now += (int64_t)timeout * 1000000;
     for (int i = ready - 1; seam.shuffle && i > 0; i--) {

@@ -101,7 +101,7 @@ static int read_options(int argc, char **argv, bool *list)
         else return -1;
     }
     if (options.sample < 0) options.sample = options.torture ? 0 : 40;
-    if (options.jobs <= 0) options.jobs = sysconf(_SC_NPROCESSORS_ONLN);
+    if (options.jobs <= 0) options.jobs = 2 * sysconf(_SC_NPROCESSORS_ONLN); /* they wait, too */
     if (options.jobs < 1 || options.here) options.jobs = 1;
     if (options.jobs > JOBS_MAX) options.jobs = JOBS_MAX;
     return i;

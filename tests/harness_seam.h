@@ -11,15 +11,16 @@
  * The time is virtual, one for each thread. A wait looks at the real descriptors with a timeout of 0 first. If nothing
  * is ready, time jumps to the end of the wait, so no test sleeps. Two things come from outside of the process's own
  * steps and get a real, short wait before time jumps: bytes on their way through the kernel (SEAM_SETTLE, when sockets
- * are watched or threads idle), and jobs of threads and children (SEAM_GRACE, while the loop has jobs, or seam.outside,
- * which tests may count up with threads of their own, is not 0). It does not jump at all while a thread looks names up,
- * however long the machine takes to run it: a getaddrinfo that hangs is not counted in seam.lookups (names_getaddrinfo).
- * A wait without end waits really: for whatever comes, or for the watchdog. */
+ * are watched and one was used since the last such wait, or threads are idle), and jobs of threads and children
+ * (SEAM_GRACE, while the loop has jobs, or seam.outside, which tests may count up with threads of their own, is not 0).
+ * It does not jump at all while a thread looks names up, however long the machine takes to run it: a getaddrinfo that
+ * hangs is not counted in seam.lookups, but is idle (names_getaddrinfo). A test that waits for a child, however long
+ * that takes, counts seam.lookups up, too. A wait without end waits really: for whatever comes, or for the watchdog. */
 #include <netdb.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 
-enum { SEAM_SETTLE = 1, SEAM_GRACE = 20 /* ms */, SEAM_FDS = 65536 };
+enum { SEAM_SETTLE = 250, SEAM_GRACE = 20000 /* microseconds */, SEAM_FDS = 65536 };
 
 #if AIO__LINUX
 #define SEAM_CALLS_LINUX(X)                                                                       \
@@ -95,6 +96,7 @@ static struct seam {
     aio_loop *loop;             /* of the run */
     int      touched;           /* what happened: the code of the visible fault that was injected, or 0 */
     bool     fired;             /* a fault was injected, visible or not */
+    bool     stirred;           /* a socket was used since time jumped last: bytes may be on their way */
     bool     bad_close;         /* a descriptor was closed that was not open */
     long     allocations, live, calls[CALLS], threads, idle, outside, lookups;
     int      highest;           /* descriptor seen */
@@ -152,13 +154,21 @@ static int64_t seam_clock(void) { return seam_now; }
 static int64_t seam_wall(void) { return INT64_C(1767225600) + seam_now / 1000000000 - 1000; } /* starts with 2026 */
 static void clock_advance(double seconds) { seam_now += (int64_t)(seconds * 1e9); }
 
-/* How long to wait really before time may jump by `timeout` ms. */
-static int seam_real_wait(int timeout, bool sockets)
+/* Waits really, before time may jump by `timeout` ms, until a descriptor is ready. What poll gives. */
+static int seam_real_wait(struct pollfd *fds, nfds_t count, int timeout, bool sockets)
 {
     bool jobs = SEAM_GET(seam.outside) || SEAM_GET(seam.threads) > SEAM_GET(seam.idle) || (aio__running
         && !aio__ring_empty(&aio__running->jobs));
-    int grace = jobs ? SEAM_GRACE : sockets || SEAM_GET(seam.threads) ? SEAM_SETTLE : 0;
-    return timeout < 0 ? -1 : timeout < grace ? timeout : grace;
+    bool stirred = __atomic_exchange_n(&seam.stirred, false, __ATOMIC_SEQ_CST);
+    int grace = jobs ? SEAM_GRACE : (sockets && stirred) || SEAM_GET(seam.threads) ? SEAM_SETTLE : 0;
+    if (timeout < 0) return seam_real.poll(fds, count, -1);
+    if (timeout < grace / 1000) grace = timeout * 1000;
+#if AIO__LINUX
+    struct timespec wait = { 0, grace * 1000 };
+    return ppoll(fds, count, &wait, NULL);
+#else
+    return seam_real.poll(fds, count, (grace + 999) / 1000);
+#endif
 }
 
 /* ---- descriptors ---- */
@@ -199,10 +209,24 @@ static void seam_rearm(int fd)
 #endif
 }
 
+/* What has the kernel send something to another socket: bytes, a handshake, an end, room for more. */
+static bool seam_stirs(int call)
+{
+    switch (call) {
+    case CALL_connect: case CALL_accept: case CALL_send: case CALL_sendmsg: case CALL_recv: case CALL_recvmsg:
+    case CALL_shutdown: case CALL_close: return true;
+#if AIO__LINUX
+    case CALL_sendfile: return true;
+#endif
+    default: return false;
+    }
+}
+
 /* Whether this call is the one to fail; errno is then set. */
 static bool seam_fault(int call, int fd)
 {
     long n = SEAM_ADD(seam.calls[call], 1);
+    if (seam_stirs(call)) SEAM_SET(seam.stirred, true);
     if (call != seam.fail_call || n != seam.fail_at) return false;
     bool again = seam.error == EAGAIN && fd >= 0;
     if (seam.error != EINTR && seam_is_wake(fd)) return false;
@@ -226,10 +250,19 @@ static size_t seam_slice(int fd, size_t size)
 #include "harness_calls.h"
 
 /* ---- a run ---- */
+/* How many are open: asked in batches, one call each. */
 static int seam_descriptors(void)
 {
+    struct pollfd batch[128];
     int open_ = 0;
-    for (int fd = 0; fd < seam.highest + 320 /* shells keep 255 */; fd++) open_ += fcntl(fd, F_GETFD) >= 0;
+    for (int first = 0; first < seam.highest + 320 /* shells keep 255 */; first += 128) {
+        for (int i = 0; i < 128; i++) {
+            batch[i].fd = first + i;
+            batch[i].events = batch[i].revents = 0;
+        }
+        while (poll(batch, 128, 0) < 0) {}
+        for (int i = 0; i < 128; i++) open_ += !(batch[i].revents & POLLNVAL);
+    }
     return open_;
 }
 

@@ -21,6 +21,7 @@ static int names_getaddrinfo(const char *host, const char *service, const struct
     if (names.shut && !strcmp(host, "slow.test")) {
         names.hung++;
         SEAM_ADD(seam.lookups, -1);
+        SEAM_ADD(seam.idle, 1);
         while (names.shut) pthread_cond_wait(&names.changed, &names.mutex);
     }
     names.inside--;
@@ -65,6 +66,7 @@ static void names_release(void)
     pthread_mutex_lock(&names.mutex);
     names.shut = false;
     SEAM_ADD(seam.lookups, names.hung);
+    SEAM_ADD(seam.idle, -names.hung);
     names.hung = 0;
     pthread_cond_broadcast(&names.changed);
     pthread_mutex_unlock(&names.mutex);

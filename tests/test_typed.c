@@ -178,6 +178,7 @@ struct typed_process { aio_task task; aio_process *process; aio_process_future *
 SCENARIO(typed_process)
 {
     AIO_BEGIN(typed_process);
+    SEAM_ADD(seam.lookups, 1);
     AIO_AWAIT(self->process, aio_create_subprocess_shell("exit 7"));
     REQUIRE(self->f[0] = aio_process_wait(self->process));
     REQUIRE(self->f[1] = aio_shield(aio_process_wait(self->process)));
@@ -186,6 +187,7 @@ SCENARIO(typed_process)
     AIO_AWAIT(aio_gather(self->f, 4));
     for (self->i = 0; self->i < 4; self->i++) CHECK_INT(self->f[self->i]->result, 7);
     AIO_FINALLY;
+    SEAM_ADD(seam.lookups, -1);
     aio_unref_all(self->f, 4);
     aio_process_release(self->process);
     AIO_END;
