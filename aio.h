@@ -2338,9 +2338,9 @@ AIO_API int aio_json_dump_with(const aio_json *value, aio_text *text, const aio_
 
 /* One who answers challenges of Digest (RFC 7616: MD5, SHA-256 and SHA-512-256, each also with -sess; qop auth,
  * auth-int and none; userhash). It remembers the challenge of each protection space (an origin, narrowed by its
- * `domain`), so that later requests there are answered before they are asked, and answers nowhere else. A session does
- * not use it by itself yet: after a 401 ask aio_digest_auth_challenged, and if it gives 0, send the request again with
- * what aio_digest_auth_authorize gives as its Authorization. */
+ * `domain`), so that later requests there are answered before they are asked, and answers nowhere else. A session that
+ * has it as its .auth.digest does all of that by itself. By hand: after a 401 ask aio_digest_auth_challenged, and if it
+ * gives 0, send the request again with what aio_digest_auth_authorize gives as its Authorization. */
 typedef struct aio_digest_auth aio_digest_auth;
 
 /* One owner, for one thread. The texts are copied, and erased with it. NULL, with errno: ENOMEM; EINVAL: a NULL, or a
@@ -2420,6 +2420,15 @@ typedef struct aio_response aio_response;
 
 enum { AIO_HTTP_1_0 = 10, AIO_HTTP_1_1 = 11 }; /* versions of requests */
 
+/* Whose requests they are, in one of three ways. Zeroed: nobody's. */
+typedef struct aio_auth {
+    const char      *user;     /* Basic (RFC 7617): a name without a colon, ... */
+    const char      *password; /* ... and its password; NULL: "". aiohttp: BasicAuth */
+    const char      *bearer;   /* a token (RFC 6750) */
+    aio_digest_auth *digest;   /* a 401 with a challenge of Digest is answered, once. Of a request: borrowed until there
+                                * is a response; a session keeps a reference. aiohttp: DigestAuthMiddleware */
+} aio_auth;
+
 typedef struct aio_session_options {
     /* Shared with other sessions; the session is one more owner of it. NULL: one of its own, with the ten options of
      * the same names below, which are 0 otherwise */
@@ -2440,6 +2449,11 @@ typedef struct aio_session_options {
      * reference. NULL: a jar of its own, made with the first cookie */
     aio_cookie_jar    *cookie_jar;
     bool               no_cookies;        /* neither. aiohttp: DummyCookieJar */
+    const char *const *cookies;           /* names and values that the jar begins with, for the origin of base_url, or
+                                           * without one for every host */
+    /* of requests that have no Authorization by other means: those to the origin of base_url, or without one to any,
+     * but none after a redirect to another origin */
+    aio_auth           auth;
     int                max_redirects;     /* of requests that give none; 0: 10 */
     bool               no_redirects;      /* none is followed. aiohttp: allow_redirects=False */
     /* gzip and deflate are neither asked for nor decoded. Else they are, but for a request with a Range and its 206 */
@@ -2522,6 +2536,8 @@ typedef struct aio_request_options {
                                            length in HTTP/1.0 */
     const char        *request_target;  /* takes the place of the URL's: "*", a path that is not normal, absolute form;
                                            any bytes but spaces and control characters */
+    aio_auth           auth;            /* takes the place of the session's, and of an Authorization of it */
+    const char *const *cookies;         /* names and values, beside the jar's, in the place of those of the same name */
 } aio_request_options;
 
 /* Redirects (301, 302, 303, 307, 308 with a Location, which http and https URLs may be) are followed. A 303, and a 301
@@ -2558,7 +2574,8 @@ struct aio_response { /* read-only */
     const char        *method;   /* of the request */
     const char        *url;      /* that it comes from: in normal form, without user info and fragment */
     const char        *real_url; /* with its fragment */
-    /* What led here, oldest first: with heads and times of their own, and no bodies. Theirs is this response */
+    /* What led here, oldest first, redirects and 401s: with heads and times of their own, and no bodies. They belong to
+     * this response */
     aio_response *const *history;
     size_t             history_count;
     aio_headers        headers;
@@ -18899,12 +18916,21 @@ AIO_API int aio_cookie_jar_update(aio_cookie_jar *jar, const aio_url *url, const
     return why ? EINVAL : aio__cookie_store(jar, &said);
 }
 
+/* NULL, or what is wrong with a cookie of the program's own. */
+static const char *aio__cookie_problem(const char *name, const char *value)
+{
+    if (!name || aio__header_name_problem(name, strlen(name))) return "a cookie's name is not a token";
+    if (!value) return "a cookie has no value";
+    if (strlen(value) > AIO__COOKIE_MAX) return "a cookie's value is too long";
+    return strchr(value, ';') || aio__has_control(value, strlen(value), false)
+        ? "a cookie's value has a semicolon or a control character" : NULL;
+}
+
 AIO_API int aio_cookie_jar_set(aio_cookie_jar *jar, const aio_url *url, const char *name, const char *value)
 {
     aio__cookie_said said;
     memset(&said, 0, sizeof said);
-    if (!jar || !name || !value || aio__header_name_problem(name, strlen(name)) || strlen(value) > AIO__COOKIE_MAX
-        || strchr(value, ';') || aio__has_control(value, strlen(value), false)) return EINVAL;
+    if (!jar || aio__cookie_problem(name, value)) return EINVAL;
     said.name = aio__text(name, strlen(name));
     said.value = aio__cookie_trim(value, value + strlen(value));
     said.domain = url ? url->host : aio__text("", 0);
@@ -22057,6 +22083,31 @@ AIO_API int aio_json_dump_with(const aio_json *value, aio_text *text, const aio_
  * Takes WWW-Authenticate fields apart, and answers Digest's challenges (RFC 7616) for the protection space that they
  * came from. Calls memory, URLs, words of headers and OpenSSL's hashes only.
  * ============================================================================ */
+
+static bool aio__auth_given(const aio_auth *auth)
+{
+    return auth->user || auth->password || auth->bearer || auth->digest;
+}
+
+static size_t aio__auth_size(const aio_auth *auth)
+{
+    return aio__text_size(auth->user) + aio__text_size(auth->password) + aio__text_size(auth->bearer);
+}
+
+/* NULL, or what is wrong with it. */
+static const char *aio__auth_problem(const aio_auth *auth)
+{
+    const char *user = auth->user ? auth->user : "", *password = auth->password ? auth->password : "";
+    if ((auth->user || auth->password) + !!auth->bearer + !!auth->digest > 1)
+        return "auth has more than one of user, bearer and digest";
+    if (strchr(user, ':')) return "the user's name has a colon";
+    if (aio__has_control(user, strlen(user), false) || aio__has_control(password, strlen(password), false))
+        return "the user's name or password has a control character";
+    if (!auth->bearer) return NULL;
+    for (const char *at = auth->bearer; *at; at++)
+        if (*at <= ' ' || *at > '~') return "the token has a character that none has";
+    return *auth->bearer ? NULL : "the token is empty";
+}
 
 #ifndef AIO_NO_TLS
 enum { AIO__AUTH_PARAMETERS = 16, AIO__DIGEST_SPACES = 64, AIO__DIGEST_TEXT = 4096 };
@@ -26420,6 +26471,9 @@ typedef struct aio__operation {
     aio__buffer  next;         /* the URL of the next hop */
     int          redirects, max_redirects; /* so far, and at most; -1: none is followed */
     bool         retried;
+    bool         challenged;   /* its URL has asked for an answer, which is given once */
+    bool         credited;     /* the user has given an Authorization for the first hop */
+    bool         secret;       /* what was sent has to be erased */
 } aio__operation;
 
 typedef struct aio__exchange {
@@ -26440,6 +26494,8 @@ typedef struct aio__exchange {
     aio__buffer    route;      /* the key, and the proxies of the tunnel, each with its NUL */
     aio_text       key;        /* of the connection: the origin, and all proxies on the way */
     aio__buffer    shown;      /* the URL as the user has it, if that is not all of it */
+    aio_digest_auth *digest;   /* whom a challenge is for; borrowed */
+    size_t         target, target_end; /* of the request, in `out` */
     const char    *tunnel;     /* in route; NULL: none */
     int64_t        connect_at;
     uint32_t       low;        /* of the stream, while it is changed */
@@ -26447,6 +26503,7 @@ typedef struct aio__exchange {
     bool           keep;       /* the connection may be used again after this exchange */
     bool           heard;      /* a byte of the response has come */
     bool           leads;      /* the response is a redirect, to be followed */
+    bool           answered;   /* the request has an answer of `digest` */
     bool           url_in_room; /* url's block is of `room` */
     bool           upgrades;   /* the request has Upgrade, or is a CONNECT */
     bool           switched;   /* the server has agreed: the connection is not HTTP's any more */
@@ -26473,6 +26530,8 @@ typedef struct aio__sessions {
     size_t        bucket_count, count;
 } aio__sessions;
 
+static void aio__wipe_text(aio_text text) { aio__wipe((void *)(uintptr_t)text.data, text.length); }
+
 /* Ends what the body of the request needed. */
 static void aio__exchange_unload(aio__exchange *x)
 {
@@ -26486,6 +26545,11 @@ static void aio__exchange_unload(aio__exchange *x)
 /* The URL goes, and leaves its block for the next one. */
 static void aio__exchange_forget(aio__exchange *x)
 {
+    if (x->url.user.data || x->url.password.data) {
+        aio__wipe_text(x->url.text);
+        aio__wipe_text(x->url.user);
+        aio__wipe_text(x->url.password);
+    }
     if (x->url_in_room) {
         x->room.block = x->url.block;
         memset(&x->url, 0, sizeof x->url);
@@ -26496,10 +26560,12 @@ static void aio__exchange_forget(aio__exchange *x)
 
 static void aio__reply_clear(aio__reply *r)
 {
-    aio__free(r->x.room.block);
     aio__exchange_unload(&r->x);
-    aio_url_clear(&r->x.url);
+    aio__exchange_forget(&r->x);
+    aio__free(r->x.room.block);
     aio_url_clear(&r->x.via);
+    aio__wipe(r->x.route.data, r->x.route.end);
+    aio__wipe(r->x.out.data, r->x.out.end);
     aio__free(r->x.route.data);
     aio__free(r->x.shown.data);
     aio__free(r->x.out.data);
@@ -26541,14 +26607,27 @@ static bool aio__sessions_grow(aio__sessions *sessions)
     return true;
 }
 
+/* Its texts are in one block, which begins with the first that there is. */
+static void aio__session_auth_clear(aio_session_options *o)
+{
+    const aio_auth *auth = &o->auth;
+    const char *block = auth->user ? auth->user : auth->password ? auth->password : auth->bearer;
+    aio_digest_auth_unref(auth->digest);
+    if (block) aio__wipe((void *)(uintptr_t)block, aio__auth_size(auth));
+    aio__free((void *)(uintptr_t)block);
+}
+
 static void aio__session_clear(aio_session *session)
 {
     aio_url_clear(&session->base);
+    aio__wipe(session->headers.text, session->headers.length);
     aio_headers_clear(&session->headers);
     aio_headers_clear(&session->skipped);
+    aio__session_auth_clear(&session->options);
     aio_tls_context_unref(session->options.tls_context);
     aio_tls_context_unref(session->options.proxy_tls_context);
     aio_cookie_jar_unref(session->options.cookie_jar);
+    if (session->options.proxy) aio__wipe_text(aio__text(session->options.proxy, strlen(session->options.proxy)));
     aio__free((void *)(uintptr_t)session->options.proxy);
     aio__free((void *)(uintptr_t)session->options.proxy_headers);
     aio__sessions *sessions = (aio__sessions *)session->loop->sessions;
@@ -26632,6 +26711,7 @@ static aio__operation *aio__operation_open(aio_session *session)
     op->session = session;
     op->refs = 1;
     op->redirects = 0;
+    op->challenged = op->credited = op->secret = false;
     op->watch.expired = op->watch.no_memory = op->watch.asked = false;
     op->watch.deadline = INT64_MAX;
     aio__operation_start(op);
@@ -26713,6 +26793,7 @@ static void aio__reply_unref(aio__reply *r)
         aio__body_reset(&r->in);
         aio__exchange_unload(&r->x);
         aio__exchange_forget(&r->x);
+        if (op->secret) aio__wipe(r->x.out.data, r->x.out.end);
         if (r->in.content.capacity > AIO__SPARE_CONTENT) {
             aio__free(r->in.content.data);
             memset(&r->in.content, 0, sizeof r->in.content);
@@ -26887,11 +26968,13 @@ struct aio__requesting { /* the coroutine of a request */
     aio_timeouts      timeout;
     const char       *method, *url, *proxy, *content_type; /* these in text, or static */
     const char       *headers, *params;  /* name NUL value NUL ... */
-    size_t            header_count, param_count; /* pairs */
+    const char       *cookies;
+    size_t            header_count, param_count, cookie_count; /* pairs */
     const char       *skipped; /* automatic fields that are left out: name NUL name NUL ... */
     size_t            skip_count;
     const char       *target;  /* instead of the URL's; NULL: that */
     int               version;
+    aio_auth          auth;
     const char       *file;
     int               fd;
     aio_producer      producer;
@@ -26902,6 +26985,8 @@ struct aio__requesting { /* the coroutine of a request */
     bool              raise_for_status;
     bool              foreign;  /* a hop was to another origin: what was given for the first one stays behind */
     bool              bare;     /* a redirect has taken method and body away */
+    bool              renamed;  /* a redirect has named a user, who takes the place of the one before */
+    size_t            text_size; /* without the body */
     char              text[1];
 };
 
@@ -26980,6 +27065,19 @@ static bool aio__target_fits(const char *target)
     return !*at && at > target;
 }
 
+static const char *aio__request_credentials_problem(const aio_request_options *o)
+{
+    size_t i = 0;
+    const char *why = aio__auth_problem(&o->auth);
+    if (why) return why;
+    if (aio__auth_given(&o->auth) && aio__fields_count(o->headers, o->header_fields, "Authorization"))
+        return "auth and an Authorization exclude each other";
+    if (o->cookies && aio__fields_count(o->headers, o->header_fields, "Cookie"))
+        return "cookies and a Cookie exclude each other";
+    for (; o->cookies && o->cookies[i] && !why; i += 2) why = aio__cookie_problem(o->cookies[i], o->cookies[i + 1]);
+    return why;
+}
+
 static const char *aio__request_problem(aio_session *session, const char *method, const char *url,
                                         const aio_request_options *o)
 {
@@ -27005,6 +27103,7 @@ static const char *aio__request_problem(aio_session *session, const char *method
     if (count % 2) return "form has a name without a value";
     if (o->fd < 0 || o->producer.length < 0) return "fd or the producer's length is negative";
     if (o->max_redirects < 0) return "max_redirects is negative";
+    if ((why = aio__request_credentials_problem(o))) return why;
     if (!aio__timeouts_read(limits, &o->timeout, &o->timeout)) return "a timeout is not valid";
     return NULL;
 }
@@ -27030,6 +27129,13 @@ static void aio__requesting_keep(struct aio__requesting *self, const aio_request
     self->skipped = at;
     aio__pairs_keep(&at, o->skip_auto_headers);
     self->target = aio__keep(&at, o->request_target);
+    self->cookies = at;
+    aio__pairs_keep(&at, o->cookies);
+    self->auth.user = aio__keep(&at, o->auth.user);
+    self->auth.password = aio__keep(&at, o->auth.password);
+    self->auth.bearer = aio__keep(&at, o->auth.bearer);
+    self->auth.digest = o->auth.digest;
+    self->text_size = (size_t)(at - self->text);
     self->data = data;
     if (data.length && !borrows) {
         memcpy(at, data.data, data.length);
@@ -27052,9 +27158,10 @@ static bool aio__pairs_have(const char *at, size_t count, aio_text name)
 /* Whether a field that was given goes out with this hop. */
 static bool aio__requesting_keeps(const struct aio__requesting *f, aio_text name)
 {
+    bool authorized = f->foreign || f->renamed || aio__auth_given(&f->auth);
+    if (authorized && AIO__SAME_WORD(name.data, name.length, "authorization")) return false;
     if (f->bare && name.length > 8 && AIO__SAME_WORD(name.data, 8, "content-")) return false;
-    return !f->foreign || !(AIO__SAME_WORD(name.data, name.length, "authorization")
-                            || AIO__SAME_WORD(name.data, name.length, "cookie")
+    return !f->foreign || !(AIO__SAME_WORD(name.data, name.length, "cookie")
                             || AIO__SAME_WORD(name.data, name.length, "proxy-authorization")
                             || AIO__SAME_WORD(name.data, name.length, "host"));
 }
@@ -27075,6 +27182,9 @@ static bool aio__request_field(aio__exchange *x, aio_text name, aio_text value)
     if (AIO__SAME_WORD(name.data, name.length, "connection") && AIO__SAME_WORD(value.data, value.length, "close"))
         x->keep = false;
     if (AIO__SAME_WORD(name.data, name.length, "upgrade")) x->upgrades = true;
+    if (AIO__SAME_WORD(name.data, name.length, "authorization")) x->op->credited = x->op->secret = true;
+    if (AIO__SAME_WORD(name.data, name.length, "proxy-authorization")) x->op->secret = true;
+    if (AIO__SAME_WORD(name.data, name.length, "cookie")) x->op->secret = true;
     return aio__http_put_field(&x->out, name, value);
 }
 
@@ -27123,31 +27233,132 @@ static bool aio__request_autos(aio__exchange *x, const struct aio__requesting *f
     return aio__http_put_named(&x->out, "Content-Length", aio__http_number(length, (uint64_t)x->length));
 }
 
-/* The jar's cookies, if no header gives some. False without memory. */
+/* Whether the user gives a cookie of this name. */
+static bool aio__requesting_has_cookie(const struct aio__requesting *f, aio_text name)
+{
+    const char *at = f->cookies;
+    aio_text one, value;
+    for (size_t i = 0; i < f->cookie_count; i++) {
+        aio__pair_next(&at, &one, &value);
+        if (one.length == name.length && !memcmp(one.data, name.data, name.length)) return true;
+    }
+    return false;
+}
+
+/* Appends a cookie to the field that begins at `start`. */
+static bool aio__request_cookie(aio__exchange *x, size_t start, aio_text cookie)
+{
+    return (x->out.end == start || aio__buffer_append(&x->out, "; ", 2))
+        && aio__buffer_append(&x->out, cookie.data, cookie.length);
+}
+
+/* Appends those of the jar that the user's do not take the place of. */
+static bool aio__request_jar(aio__exchange *x, const struct aio__requesting *f, size_t start, aio_text jar)
+{
+    while (jar.length) {
+        const char *end = (const char *)memchr(jar.data, ';', jar.length);
+        aio_text cookie = aio__text(jar.data, end ? (size_t)(end - jar.data) : jar.length), name = cookie;
+        const char *equals = (const char *)memchr(cookie.data, '=', cookie.length);
+        if (equals) name.length = (size_t)(equals - cookie.data);
+        jar = end ? aio__text(end + 2, jar.length - cookie.length - 2) : aio__text(NULL, 0);
+        if (!aio__requesting_has_cookie(f, name) && !aio__request_cookie(x, start, cookie)) return false;
+    }
+    return true;
+}
+
+/* The jar's cookies and the user's, if no header gives some. False without memory. */
 static bool aio__request_cookies(aio__exchange *x, const struct aio__requesting *f)
 {
     aio_cookie_jar *jar = f->session->options.cookie_jar;
-    aio_text cookies;
-    if (!jar || aio__requesting_owns(f, "Cookie")) return true;
-    if (aio_cookie_jar_filter(jar, &x->url, &cookies)) return false;
-    return !cookies.data || aio__http_put_field(&x->out, aio__text("Cookie", 6), cookies);
+    aio_text stored = aio__text(NULL, 0), name, value;
+    size_t count = f->foreign ? 0 : f->cookie_count;
+    if ((!jar && !count) || aio__requesting_owns(f, "Cookie")) return true;
+    if (jar && aio_cookie_jar_filter(jar, &x->url, &stored)) return false;
+    if (!stored.data && !count) return true;
+    x->op->secret = true;
+    if (!count) return aio__http_put_field(&x->out, aio__text("Cookie", 6), stored);
+    if (!aio__buffer_word(&x->out, "Cookie: ")) return false;
+    size_t start = x->out.end;
+    if (!aio__request_jar(x, f, start, stored)) return false;
+    const char *at = f->cookies;
+    for (size_t i = 0; i < count; i++) {
+        aio__pair_next(&at, &name, &value);
+        if (!aio__request_cookie(x, start, name) || !aio__buffer_append(&x->out, "=", 1)
+            || !aio__buffer_append(&x->out, value.data, value.length)) return false;
+    }
+    return aio__buffer_append(&x->out, "\r\n", 2);
 }
 
-/* Credentials that no header gives: the URL's, or those of .netrc; and the proxy's. False without memory. */
-static bool aio__request_credentials(aio__exchange *x, const struct aio__requesting *f)
+/* The answer to a challenge that is known. What cannot be answered goes without. False without memory. */
+static bool aio__request_digest(aio__exchange *x, aio_digest_auth *digest)
 {
-    char *netrc = NULL;
-    aio_text user = x->url.user, password = x->url.password;
-    const aio_url *via = &x->via;
-    if ((via->user.data || via->password.data) && !aio__requesting_owns(f, "Proxy-Authorization")
-        && !aio__put_basic(&x->out, "Proxy-Authorization", via->user, via->password)) return false;
-    bool there = user.data || password.data;
-    if ((!there && !f->session->options.trust_env) || aio__requesting_owns(f, "Authorization")) return true;
-    if (!there && aio__netrc_read(&netrc)) return false;
-    if (netrc) there = aio__netrc_find(netrc, strlen(netrc), x->url.host, &user, &password);
-    bool stored = !there || aio__put_basic(&x->out, "Authorization", user, password);
+    aio_text field, target = aio__text(x->out.data + x->target, x->target_end - x->target);
+    char *copy = aio__strndup(target.data, target.length);
+    bool whole = !x->producer.next && !x->fd;
+    if (!copy) return false;
+    x->digest = digest;
+    int code = aio_digest_auth_authorize(digest, &x->url, x->method, copy, whole ? &x->data : NULL, &field);
+    aio__free(copy);
+    x->answered = !code && field.data;
+    if (!x->answered) return code != ENOMEM;
+    bool stored = aio__http_put_field(&x->out, aio__text("Authorization", 13), field);
+    aio_text_clear(&field);
+    return stored;
+}
+
+static bool aio__request_auth(aio__exchange *x, const aio_auth *auth)
+{
+    x->op->credited = x->op->secret = true;
+    if (auth->digest) return aio__request_digest(x, auth->digest);
+    if (auth->bearer) return aio__buffer_word(&x->out, "Authorization: Bearer ")
+        && aio__buffer_word(&x->out, auth->bearer) && aio__buffer_append(&x->out, "\r\n", 2);
+    aio_text user = aio__text(auth->user, auth->user ? strlen(auth->user) : 0);
+    aio_text password = aio__text(auth->password, auth->password ? strlen(auth->password) : 0);
+    return aio__put_basic(&x->out, "Authorization", user, password);
+}
+
+/* What .netrc has of the host. False without memory. */
+static bool aio__request_netrc(aio__exchange *x)
+{
+    char *netrc;
+    aio_text user, password;
+    if (aio__netrc_read(&netrc)) return false;
+    if (!netrc) return true;
+    size_t length = strlen(netrc);
+    x->op->secret = true;
+    bool stored = !aio__netrc_find(netrc, length, x->url.host, &user, &password)
+               || aio__put_basic(&x->out, "Authorization", user, password);
+    aio__wipe(netrc, length);
     aio__free(netrc);
     return stored;
+}
+
+/* Whether the session's own goes to this URL. */
+static bool aio__requesting_is_home(const struct aio__requesting *f, const aio_url *url)
+{
+    return !f->foreign && (!f->session->has_base || aio_url_same_origin(&f->session->base, url));
+}
+
+/* Authorization, that of the request first, then headers', the URL's, the session's, .netrc's; and the proxy's. False
+ * without memory. */
+static bool aio__request_credentials(aio__exchange *x, const struct aio__requesting *f)
+{
+    const aio_session_options *o = &f->session->options;
+    const aio_url *via = &x->via;
+    x->digest = NULL;
+    x->answered = false;
+    if ((via->user.data || via->password.data) && !aio__requesting_owns(f, "Proxy-Authorization")) {
+        x->op->secret = true;
+        if (!aio__put_basic(&x->out, "Proxy-Authorization", via->user, via->password)) return false;
+    }
+    if (aio__auth_given(&f->auth) && !f->foreign && !f->renamed) return aio__request_auth(x, &f->auth);
+    if (aio__requesting_owns(f, "Authorization")) return true;
+    if (x->url.user.data || x->url.password.data) {
+        x->op->credited = x->op->secret = true;
+        return aio__put_basic(&x->out, "Authorization", x->url.user, x->url.password);
+    }
+    if (aio__auth_given(&o->auth) && aio__requesting_is_home(f, &x->url)) return aio__request_auth(x, &o->auth);
+    return !o->trust_env || (f->foreign && x->op->credited) || aio__request_netrc(x);
 }
 
 /* Host and port; CONNECT has the port in any case (RFC 9110 9.3.6). */
@@ -27179,7 +27390,10 @@ static bool aio__request_head(aio__exchange *x, const struct aio__requesting *f)
     x->upgrades = x->head.is_connect;
     if (!aio__buffer_word(&x->out, x->method) || !aio__buffer_append(&x->out, " ", 1)) return false;
     bool old = aio__requesting_version(f) == AIO_HTTP_1_0;
-    if (!aio__request_target(x, f) || !aio__buffer_word(&x->out, old ? " HTTP/1.0\r\n" : " HTTP/1.1\r\n")) return false;
+    x->target = x->out.end;
+    if (!aio__request_target(x, f)) return false;
+    x->target_end = x->out.end;
+    if (!aio__buffer_word(&x->out, old ? " HTTP/1.0\r\n" : " HTTP/1.1\r\n")) return false;
     if (!aio__requesting_owns(f, "Host") && (!aio__buffer_word(&x->out, "Host: ") || !aio__request_host(x)
                                             || !aio__buffer_append(&x->out, "\r\n", 2))) return false;
     while (aio_headers_next(&f->session->headers, &position, &name, &value)) {
@@ -27713,6 +27927,8 @@ static void aio__requesting_end(struct aio__requesting *self, bool failed)
     session->refs++;
     aio__watch_leave(&op->watch, NULL);
     op->watch.deadline = INT64_MAX;
+    if (op->secret) aio__wipe(self->text, self->text_size);
+    if (op->secret && op->next.data) aio__wipe(op->next.data, op->next.capacity);
     if (failed && self->reply) {
         aio__exchange_disconnect(self->x, false);
         aio__reply_unref(self->reply);
@@ -27752,6 +27968,8 @@ static aio_exception *aio__requesting_turn(struct aio__requesting *self)
     self->target = NULL;
     self->param_count = 0;
     self->foreign = self->foreign || redirect.crosses;
+    self->renamed = self->renamed || redirect.has_user;
+    op->challenged = false;
     if (aio__redirect_is_get(status, self->x->method)) {
         self->method = "GET";
         self->bare = true;
@@ -27761,6 +27979,33 @@ static aio_exception *aio__requesting_turn(struct aio__requesting *self)
         memset(&self->producer, 0, sizeof self->producer);
     }
     return NULL;
+}
+
+/* A 401 may be a challenge that can be answered, anything else may have what the next answer needs. True: the request
+ * is to be sent again; or there is self->error. */
+static bool aio__requesting_challenged(struct aio__requesting *self)
+{
+    aio__exchange *x = self->x;
+    aio__operation *op = self->op;
+    const aio_headers *headers = &self->reply->response.headers;
+    int code;
+    if (x->head.status != 401) {
+        code = aio_digest_auth_informed(x->digest, &x->url, headers);
+    } else {
+        code = aio_digest_auth_challenged(x->digest, &x->url, headers, x->answered);
+        if (!code && !op->challenged && (!self->producer.next || self->producer.rewind)) return op->challenged = true;
+    }
+    if (code == ENOMEM) self->error = &aio__no_memory;
+    return code == ENOMEM;
+}
+
+/* Whether there is another hop, or self->error. */
+static bool aio__requesting_goes_on(struct aio__requesting *self)
+{
+    if (self->x->digest && aio__requesting_challenged(self)) return true;
+    if (!self->x->leads) return false;
+    self->error = aio__requesting_turn(self);
+    return true;
 }
 
 /* Whether the rest of a body that leads elsewhere is worth waiting for, so that its connection can be kept. */
@@ -27814,8 +28059,7 @@ static AIO_CORO(aio__requesting)
             if (!self->code) self->code = aio__exchange_send(self->x);
             if (!self->code) AIO__FEED(self->code, aio__exchange_listen(self->x), aio__exchange_stream(self->x));
             if (self->code) AIO__THROW(aio__exchange_problem(self->x, self->code));
-            if (!self->x->leads) break;
-            self->error = aio__requesting_turn(self);
+            if (!aio__requesting_goes_on(self)) break;
             if (self->error) AIO__THROW(self->error);
             if (aio__requesting_skips(self))
                 AIO_AWAIT(AIO_CALL(aio__body_skipping, .in = &self->reply->in, .max = AIO__SKIPPED,
@@ -27875,9 +28119,10 @@ AIO_API aio_response_task *aio_session_request_with(aio_session *session, const 
     aio_text data, made;
     const char *type;
     if (!aio__request_text(o, &data, &made, &type)) return NULL;
-    size_t headers, params, skipped, field_bytes = 0;
+    size_t headers, params, cookies, skipped, field_bytes = 0;
     size_t size = strlen(url) + strlen(method) + 2 + aio__text_size(o->proxy);
     size += aio__pairs_size(o->headers, &headers) + aio__pairs_size(o->params, &params);
+    size += aio__pairs_size(o->cookies, &cookies) + aio__auth_size(&o->auth);
     if (o->header_fields) field_bytes = o->header_fields->length;
     bool borrows = o->borrow_data && !made.data;
     size += field_bytes + (borrows ? 0 : data.length) + aio__text_size(o->file);
@@ -27895,6 +28140,7 @@ AIO_API aio_response_task *aio_session_request_with(aio_session *session, const 
     self->param_count = params;
     self->skip_count = skipped;
     self->version = o->version;
+    self->cookie_count = cookies;
     self->content_type = type;
     self->fd = o->fd;
     self->producer = o->producer;
@@ -28036,6 +28282,34 @@ static void aio__session_disconnect(aio_session *session)
     aio__connector_release(c);
 }
 
+/* Keeps its auth. 0 or a code. */
+static int aio__session_auth(aio_session_options *kept, const aio_session_options *o)
+{
+    size_t size = aio__auth_size(&o->auth);
+    memset(&kept->auth, 0, sizeof kept->auth);
+    if (aio__auth_problem(&o->auth)) return EINVAL;
+    if (aio__auth_given(&o->auth) && aio__fields_count(o->headers, NULL, "Authorization")) return EINVAL;
+    kept->auth.digest = aio_digest_auth_ref(o->auth.digest);
+    char *at = size ? (char *)aio__malloc(size) : NULL;
+    if (!at) return size ? ENOMEM : 0;
+    kept->auth.user = aio__keep(&at, o->auth.user);
+    kept->auth.password = aio__keep(&at, o->auth.password);
+    kept->auth.bearer = aio__keep(&at, o->auth.bearer);
+    return 0;
+}
+
+/* Puts the cookies that it begins with into its jar. 0 or a code. */
+static int aio__session_cookies(aio_session *session, const char *const *cookies)
+{
+    aio_session_options *o = &session->options;
+    int code = 0;
+    if (!cookies || !cookies[0] || o->no_cookies) return 0;
+    if (!o->cookie_jar && !(o->cookie_jar = aio_cookie_jar_open_with(NULL))) return ENOMEM;
+    for (size_t i = 0; cookies[i] && !code; i += 2)
+        code = aio_cookie_jar_set(o->cookie_jar, session->has_base ? &session->base : NULL, cookies[i], cookies[i + 1]);
+    return code;
+}
+
 static int aio__session_fill(aio_session *session, const aio_session_options *o)
 {
     int64_t limits[AIO__TIMEOUTS];
@@ -28050,8 +28324,10 @@ static int aio__session_fill(aio_session *session, const aio_session_options *o)
     session->options.cookie_jar = o->no_cookies ? NULL : aio_cookie_jar_ref(o->cookie_jar);
     session->options.proxy = NULL;
     session->options.proxy_headers = NULL;
+    int code = aio__session_auth(&session->options, o);
+    if (code) return code;
     if (!session->options.max_body) session->options.max_body = AIO_STREAM_READ_ALL_LIMIT;
-    int code = aio__session_connect(session, o);
+    code = aio__session_connect(session, o);
     if (!code) code = aio__session_proxies(&session->options, o);
     if (code) return code;
     for (size_t i = 0; o->headers && o->headers[i]; i += 2) {
@@ -28063,7 +28339,8 @@ static int aio__session_fill(aio_session *session, const aio_session_options *o)
         if (code) return code;
     }
     session->has_base = o->base_url != NULL;
-    return o->base_url ? aio_url_parse(&session->base, o->base_url, strlen(o->base_url), NULL) : 0;
+    if (o->base_url) code = aio_url_parse(&session->base, o->base_url, strlen(o->base_url), NULL);
+    return code ? code : aio__session_cookies(session, o->cookies);
 }
 
 AIO_API aio_session *aio_session_open_with(const aio_session_options *options)
