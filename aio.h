@@ -115,43 +115,43 @@
  *   30. Timers
  *   31. Futures: owners and callbacks
  *   32. Tasks and coroutines: steps and cancellation
- *   33. Event loop: iterations and callbacks
- *   34. Combinators: how they wait
- *   35. Timeouts and task groups: scopes
- *   36. Locks: first in, first out
- *   37. Queues: getters and putters
- *   38. Threads: executor and concurrent futures
- *   39. Signals: the self-pipe
- *   40. Running a program
- *   41. Names: getaddrinfo's threads
- *   42. Links: sockets and pipes
- *   43. TLS: OpenSSL over a link
- *   44. Streams: buffers over a link
- *   45. TLS on a stream: handshake and what it has negotiated
- *   46. Connecting: addresses
- *   47. Servers: listeners and clients
- *   48. Descriptors: readers, writers, sock_ calls, pipes and files
- *   49. Datagrams: UDP endpoints
- *   50. Resolver: DNS messages and servers
- *   51. Subprocesses: pidfd and pipes
- *   52. URLs
- *   53. Headers
- *   54. Charsets
- *   55. Cookies: the jar
- *   56. Coding: inflate
- *   57. Coding: deflate
- *   58. JSON: numbers
- *   59. JSON: parser and tree
- *   60. JSON: writer
- *   61. Authentication: challenges and digests
- *   62. HTTP messages
- *   63. HTTP bodies: framing, stages, reader
- *   64. Multipart bodies
- *   65. Proxies: HTTP CONNECT and SOCKS
- *   66. Connecting: hosts
- *   67. Transports: protocols over streams
- *   68. Redirects: where a response leads
- *   69. Connections: the pool
+ *   33. Deadlines
+ *   34. Event loop: iterations and callbacks
+ *   35. Combinators: how they wait
+ *   36. Timeouts and task groups: scopes
+ *   37. Locks: first in, first out
+ *   38. Queues: getters and putters
+ *   39. Threads: executor and concurrent futures
+ *   40. Signals: the self-pipe
+ *   41. Running a program
+ *   42. Names: getaddrinfo's threads
+ *   43. Links: sockets and pipes
+ *   44. TLS: OpenSSL over a link
+ *   45. Streams: buffers over a link
+ *   46. TLS on a stream: handshake and what it has negotiated
+ *   47. Connecting: addresses
+ *   48. Servers: listeners and clients
+ *   49. Descriptors: readers, writers, sock_ calls, pipes and files
+ *   50. Datagrams: UDP endpoints
+ *   51. Resolver: DNS messages and servers
+ *   52. Subprocesses: pidfd and pipes
+ *   53. URLs
+ *   54. Headers
+ *   55. Charsets
+ *   56. Cookies: the jar
+ *   57. Coding: inflate
+ *   58. Coding: deflate
+ *   59. JSON: numbers
+ *   60. JSON: parser and tree
+ *   61. JSON: writer
+ *   62. Authentication: challenges and digests
+ *   63. HTTP messages
+ *   64. HTTP bodies: framing, stages, reader
+ *   65. Multipart bodies
+ *   66. Proxies: HTTP CONNECT and SOCKS
+ *   67. Connecting: hosts
+ *   68. Transports: protocols over streams
+ *   69. Redirects: where a response leads
  *   70. HTTP client: session, request, response
  *   71. HTTP server: connections and handlers
  *   72. Introspection: task dump and call graph
@@ -5232,7 +5232,7 @@ static void aio__timer_cancel(aio_loop *loop, aio__timer *timer)
 }
 
 /* seconds → nanoseconds from now, or -1 for NaN and infinities. The end of time is 146 years away. */
-static int64_t aio__deadline(int64_t now, double seconds)
+static int64_t aio__seconds_from(int64_t now, double seconds)
 {
     if (!(seconds == seconds) || seconds - seconds != 0) return -1;
     double ns = seconds * 1e9;
@@ -5245,7 +5245,7 @@ static int64_t aio__deadline(int64_t now, double seconds)
 /* The same, but what is negative lies in the past; INT64_MIN for NaN and infinities. */
 static int64_t aio__moment(int64_t now, double seconds)
 {
-    int64_t distance = aio__deadline(0, seconds < 0 ? -seconds : seconds);
+    int64_t distance = aio__seconds_from(0, seconds < 0 ? -seconds : seconds);
     return distance < 0 ? INT64_MIN : seconds < 0 ? now - distance : now + distance;
 }
 
@@ -5258,7 +5258,7 @@ static int64_t aio__timeout_ns(double seconds, double otherwise)
     if (seconds == 0) seconds = otherwise;
     if (seconds == (double)AIO_UNLIMITED) return INT64_MAX;
     if (seconds == AIO_NOW) return 0;
-    return seconds < 0 ? -1 : aio__deadline(0, seconds);
+    return seconds < 0 ? -1 : aio__seconds_from(0, seconds);
 }
 
 /* The option that means so many nanoseconds. */
@@ -5347,10 +5347,14 @@ static AIO__COLD void aio__timers_close(aio_loop *loop)
 
 enum { AIO__EXTRA_NAME, AIO__EXTRA_CANCEL, AIO__EXTRA_BLOCK };
 
+/* `end` gives back what it owns that is no pool memory, before it goes. A loop that closes is NULL: its pool and timers
+ * go with it. */
+typedef void aio__attachment_end(aio__attachment *, aio_loop *loop);
+
 struct aio__attachment { /* from the loop's pool */
     aio__attachment *next;
-    int         kind;
-    size_t      size;
+    uint32_t         kind, size;
+    aio__attachment_end *end; /* NULL: nothing to do */
 };
 
 typedef struct aio__name {
@@ -5358,30 +5362,7 @@ typedef struct aio__name {
     char       text[1];
 } aio__name;
 
-typedef struct aio__cancel_reason { /* of a cancel that waits for the task's next step */
-    aio__attachment     extra;
-    aio_exception *why;
-} aio__cancel_reason;
-
-enum { AIO__BLOCK_OPENING, AIO__BLOCK_FRESH, AIO__BLOCK_BODY, AIO__BLOCK_EXITING };         /* aio__block.stage */
-enum { AIO__GO_ON, AIO__GO_RAISE, AIO__GO_RETURN };                 /* aio__block.after */
-
-typedef struct aio__block { /* an open AIO_TIMEOUT, AIO_ASYNC_WITH or AIO_TASK_GROUP */
-    aio__attachment     extra;
-    int            exit_line, outer; /* its own exit; the handler outside of it */
-    uint8_t        stage, after;
-    bool           expired;
-    bool           astray, told;     /* a goto led out of it; and that was reported */
-    int            cancels;          /* the task's count when it was opened */
-    aio_exception *error;            /* after the exit, with AIO__GO_RAISE */
-    aio__timer    *timer;
-    aio_task      *frame;
-    bool           timed;            /* an AIO_TIMEOUT */
-    int64_t        opened;           /* of one: when */
-    aio_task_group *group;           /* of an AIO_TASK_GROUP: one owner */
-} aio__block;
-
-static aio__attachment *aio__attachment_find(const aio_task *t, int kind)
+static aio__attachment *aio__attachment_find(const aio_task *t, uint32_t kind)
 {
     aio__attachment *extra = t->extra;
     while (extra && extra->kind != kind) extra = extra->next;
@@ -5389,13 +5370,14 @@ static aio__attachment *aio__attachment_find(const aio_task *t, int kind)
 }
 
 /* A record of `size` bytes, zero but for its base, in front of the others. NULL without memory. */
-static aio__attachment *aio__attachment_add(aio_task *t, int kind, size_t size)
+static aio__attachment *aio__attachment_add(aio_task *t, uint32_t kind, size_t size, aio__attachment_end *end)
 {
     aio__attachment *extra = (aio__attachment *)aio__pool_alloc(&t->future.loop->pool, size);
     if (!extra) return NULL;
     memset(extra, 0, size);
     extra->kind = kind;
-    extra->size = size;
+    extra->size = (uint32_t)size;
+    extra->end = end;
     extra->next = t->extra;
     t->extra = extra;
     return extra;
@@ -5406,12 +5388,7 @@ static void aio__attachment_drop(aio_task *t, aio__attachment *extra)
     aio__attachment **link = &t->extra;
     while (*link != extra) link = &(*link)->next;
     *link = extra->next;
-    if (extra->kind == AIO__EXTRA_CANCEL) aio_exception_unref(((aio__cancel_reason *)(void *)extra)->why);
-    if (extra->kind == AIO__EXTRA_BLOCK) {
-        aio__block *block = (aio__block *)(void *)extra;
-        aio__timer_cancel(t->future.loop, block->timer);
-        aio_exception_unref(block->error);
-    }
+    if (extra->end) extra->end(extra, t->future.loop);
     aio__pool_free(&t->future.loop->pool, extra, extra->size);
 }
 
@@ -5676,6 +5653,17 @@ static inline void aio__coroutine_finish(aio_task *t)
  * that it has now. */
 enum { AIO__CANCEL_ASKED = 1, AIO__CANCEL_LEFT = 2, AIO__CANCEL_MOVED = 4 };
 
+typedef struct aio__cancel_reason { /* of a cancel that waits for the task's next step */
+    aio__attachment extra;
+    aio_exception  *why;
+} aio__cancel_reason;
+
+static void aio__cancel_reason_end(aio__attachment *extra, aio_loop *loop)
+{
+    (void)loop;
+    aio_exception_unref(((aio__cancel_reason *)(void *)extra)->why);
+}
+
 static aio_exception *aio__take_reason(aio_task *root)
 {
     root->must_cancel &= AIO__CANCEL_MOVED;
@@ -5787,6 +5775,23 @@ static bool aio__task_cancelled(aio_loop *loop, aio_task *root, aio_task *t)
     aio__coroutine_finish(t);
     aio__task_finish(loop, root);
     return true;
+}
+
+enum { AIO__BLOCK_OPENING, AIO__BLOCK_FRESH, AIO__BLOCK_BODY, AIO__BLOCK_EXITING };         /* aio__block.stage */
+enum { AIO__GO_ON, AIO__GO_RAISE, AIO__GO_RETURN };                 /* aio__block.after */
+
+typedef struct aio__block { /* an open AIO_ASYNC_WITH; or the first member of an open AIO_TIMEOUT or AIO_TASK_GROUP */
+    aio__attachment extra;
+    int            exit_line, outer; /* its own exit; the handler outside of it */
+    uint8_t        stage, after;
+    bool           astray, told;     /* a goto led out of it; and that was reported */
+    aio_exception *error;            /* after the exit, with AIO__GO_RAISE */
+} aio__block;
+
+static void aio__block_end(aio__attachment *extra, aio_loop *loop)
+{
+    (void)loop;
+    aio_exception_unref(((aio__block *)(void *)extra)->error);
 }
 
 static aio__block *aio__block_top(aio_task *t)
@@ -6121,11 +6126,13 @@ static void aio__block_reopened(aio_task *t, int line)
     }
 }
 
-/* NULL, and ENOMEM is raised, without memory. */
-static aio__block *aio__block_open(aio_task *t, int line, int handler, int stage)
+/* `size` bytes that begin with a block and end with `end`, which ends the block, too. NULL, and ENOMEM is raised,
+ * without memory. */
+static aio__block *aio__block_open(aio_task *t, int line, int handler, int stage, size_t size,
+                                   aio__attachment_end *end)
 {
     aio__block_reopened(t, line);
-    aio__block *block = (aio__block *)(void *)aio__attachment_add(t, AIO__EXTRA_BLOCK, sizeof *block);
+    aio__block *block = (aio__block *)(void *)aio__attachment_add(t, AIO__EXTRA_BLOCK, size, end);
     if (!block) {
         aio__block_fails(t, NULL, line, handler, &aio__no_memory);
         return NULL;
@@ -6133,8 +6140,31 @@ static aio__block *aio__block_open(aio_task *t, int line, int handler, int stage
     block->exit_line = line;
     block->outer = handler;
     block->stage = (uint8_t)stage;
-    block->frame = t;
     return block;
+}
+
+/* The innermost open block that ends so. */
+static aio__block *aio__block_find(const aio_task *t, aio__attachment_end *end)
+{
+    for (aio__attachment *extra = t->extra; extra; extra = extra->next)
+        if (extra->end == end) return (aio__block *)(void *)extra;
+    return NULL;
+}
+
+/* The error that led out of a block, taken: what follows goes on after the block, unless it gets another one. */
+static aio_exception *aio__block_take(aio__block *block)
+{
+    aio_exception *error = block->error;
+    block->error = NULL;
+    if (error) block->after = AIO__GO_ON;
+    return error;
+}
+
+/* What is to be raised after the exit; NULL: nothing. */
+static void aio__block_give(aio__block *block, aio_exception *error)
+{
+    block->error = error;
+    if (error) block->after = AIO__GO_RAISE;
 }
 
 AIO_API int aio__block_left(aio_task *t)
@@ -6171,7 +6201,7 @@ AIO_API int aio__block_onward(aio_task *t, int handler)
 
 AIO_API int aio__with_open(aio_task *t, int line, int handler)
 {
-    return !aio__block_open(t, line, handler, AIO__BLOCK_OPENING);
+    return !aio__block_open(t, line, handler, AIO__BLOCK_OPENING, sizeof(aio__block), aio__block_end);
 }
 
 /* Takes its error, or lets what was awaited go. */
@@ -6222,7 +6252,8 @@ AIO_API int aio_task_set_name(void *task, const char *name)
     if (t->future.state >= AIO__DONE) return AIO_EINVALIDSTATE;
     aio__attachment *old = aio__attachment_find(t, AIO__EXTRA_NAME);
     size_t length = strlen(name);
-    aio__name *record = (aio__name *)(void *)aio__attachment_add(t, AIO__EXTRA_NAME, sizeof *record + length);
+    aio__name *record = (aio__name *)(void *)aio__attachment_add(t, AIO__EXTRA_NAME, sizeof *record + length,
+                                                                     NULL);
     if (!record) return ENOMEM;
     memcpy(record->text, name, length);
     if (old) aio__attachment_drop(t, old);
@@ -6313,7 +6344,8 @@ static void aio__cancel_later(aio_task *root, aio_exception *why)
     root->must_cancel = (uint8_t)((root->must_cancel & AIO__CANCEL_MOVED) | AIO__CANCEL_ASKED);
     if (why->refs < 0 || aio__attachment_find(root, AIO__EXTRA_CANCEL)) return;
     aio__cancel_reason *reason =
-        (aio__cancel_reason *)(void *)aio__attachment_add(root, AIO__EXTRA_CANCEL, sizeof *reason);
+        (aio__cancel_reason *)(void *)aio__attachment_add(root, AIO__EXTRA_CANCEL, sizeof *reason,
+                                                          aio__cancel_reason_end);
     if (reason) reason->why = aio_exception_ref(why);
 }
 
@@ -6454,7 +6486,7 @@ static aio_future *aio__sleep_until(aio_loop *loop, int64_t when)
 AIO__NOINLINE static aio_future *aio__sleep_for(aio_loop *loop, double delay)
 {
     if (!loop) return aio__failure(AIO_ENOLOOP, "aio_sleep: no event loop");
-    int64_t when = aio__deadline(aio__os.clock(), delay);
+    int64_t when = aio__seconds_from(aio__os.clock(), delay);
     if (when < 0) return aio__failure(EINVAL, "aio_sleep: the delay is not a finite number");
     return delay > 0 ? aio__sleep_until(loop, when) : &loop->yield;
 }
@@ -6514,14 +6546,173 @@ static AIO__COLD void aio__frame_clear(void *object, void *arg)
     if (!(t->future.flags & AIO__F_CORO)) return;
     aio_exception_unref(t->thrown);
     aio_exception_unref(t->caught);
-    for (aio__attachment *extra = t->extra; extra; extra = extra->next) {
-        if (extra->kind == AIO__EXTRA_CANCEL) aio_exception_unref(((aio__cancel_reason *)(void *)extra)->why);
-        if (extra->kind == AIO__EXTRA_BLOCK) aio_exception_unref(((aio__block *)(void *)extra)->error);
-    }
+    for (aio__attachment *extra = t->extra; extra; extra = extra->next)
+        if (extra->end) extra->end(extra, NULL);
 }
 
 /* ============================================================================
- * 33. Event loop: iterations and callbacks
+ * 33. Deadlines
+ *
+ * The one rule of AIO_TIMEOUT, aio_wait_for and HTTP's limits: when the time has come, what is inside is cancelled, and
+ * its end by that cancel is a timeout, unless somebody else has cancelled it, too.
+ * ============================================================================ */
+
+/* A part of another object, which calls aio__deadline_end before it goes. One coroutine at a time is inside. Its timer
+ * is lazy: one that comes too early is set anew, so that a later deadline costs nothing. */
+typedef struct aio__deadline aio__deadline;
+struct aio__deadline {
+    aio_loop   *loop;
+    aio__timer *timer;
+    int64_t     timer_when, when; /* when INT64_MAX: none */
+    int64_t     since;            /* for the message: when the coroutine came in */
+    aio_task   *frame;            /* the coroutine inside */
+    int         cancels;          /* its task's count when it came in */
+    bool        expired, no_memory;
+    bool        asked;            /* its task was cancelled for it */
+    /* What is done instead when no coroutine is inside; `why` is borrowed. NULL: nothing. */
+    void      (*alone)(aio__deadline *, aio_exception *why);
+};
+
+static aio_exception *aio__timed_out(int code, double seconds)
+{
+    return aio__exception(code, "", "timed out after %.3g s", seconds > 0 ? seconds : 0.0);
+}
+
+/* The rest of it is 0. */
+static inline void aio__deadline_make(aio__deadline *d, aio_loop *loop, int64_t now,
+                                      void (*alone)(aio__deadline *, aio_exception *))
+{
+    d->loop = loop;
+    d->when = INT64_MAX;
+    d->since = now;
+    d->alone = alone;
+}
+
+/* As if it was new, but for its timer. */
+static inline void aio__deadline_reset(aio__deadline *d)
+{
+    d->expired = d->no_memory = d->asked = false;
+    d->when = INT64_MAX;
+}
+
+static inline aio_loop *aio__deadline_loop(const aio__deadline *d) { return d->loop; }
+static inline bool aio__deadline_expired(const aio__deadline *d) { return d->expired; }
+static inline bool aio__deadline_no_memory(const aio__deadline *d) { return d->no_memory; }
+/* Whether a coroutine is inside that may stay. */
+static inline bool aio__deadline_inside(const aio__deadline *d) { return d->frame && !d->expired; }
+static inline int64_t aio__deadline_after(const aio__deadline *d, int64_t ns) { return aio__after(d->loop, ns); }
+
+/* An error that carries how long it has taken: for a cancel, which then gathers the traceback of the timeout. */
+static aio_exception *aio__deadline_why(const aio__deadline *d, int code)
+{
+    return aio__timed_out(code, aio__seconds(d->loop->now - d->since));
+}
+
+/* It is over, whether or not the time has come. `why` is borrowed. */
+static void aio__deadline_expire(aio__deadline *d, aio_exception *why)
+{
+    d->expired = true;
+    d->when = INT64_MAX;
+    d->asked = d->frame != NULL;
+    if (d->frame) aio__cancel(&aio__root(d->frame)->future, why);
+    else if (d->alone) d->alone(d, why);
+}
+
+static AIO__COLD void aio__deadline_fail(aio__deadline *d)
+{
+    d->no_memory = true;
+    aio__deadline_expire(d, &aio__cancelled);
+}
+
+/* For want of something else than time: nothing if no coroutine is inside, or one that is to leave already. */
+static void aio__deadline_interrupt(aio__deadline *d)
+{
+    if (aio__deadline_inside(d)) aio__deadline_expire(d, &aio__cancelled);
+}
+
+static void aio__deadline_pass(aio__deadline *d)
+{
+    aio_exception *why = aio__deadline_why(d, AIO_ECANCELLED);
+    aio__deadline_expire(d, why->code == AIO_ECANCELLED ? why : &aio__cancelled);
+    aio_exception_unref(why);
+}
+
+static void aio__deadline_fire(aio__timer *timer);
+
+static bool aio__deadline_start(aio__deadline *d, int64_t when)
+{
+    aio__timer *timer = aio__timer_start(d->loop, when, aio__deadline_fire, d);
+    if (!timer) return false;
+    aio__timer_cancel(d->loop, d->timer);
+    d->timer = timer;
+    d->timer_when = d->when = when;
+    return true;
+}
+
+/* Another time; INT64_MAX: none. False without memory: it stays as it was. */
+static inline bool aio__deadline_until(aio__deadline *d, int64_t when)
+{
+    if (when != INT64_MAX && (!d->timer || d->timer_when > when)) return aio__deadline_start(d, when);
+    d->when = when;
+    return true;
+}
+
+/* Another time, of which its timer need not know before aio__deadline_arm. */
+static inline void aio__deadline_set(aio__deadline *d, int64_t when) { d->when = when; }
+static inline bool aio__deadline_arm(aio__deadline *d) { return aio__deadline_until(d, d->when); }
+
+static void aio__deadline_fire(aio__timer *timer)
+{
+    aio__deadline *d = (aio__deadline *)timer->owner;
+    d->timer = NULL;
+    if (d->when <= d->loop->now) aio__deadline_pass(d);
+    else if (!aio__deadline_arm(d)) aio__deadline_fail(d);
+}
+
+static inline void aio__deadline_enter(aio__deadline *d, aio_task *frame, int64_t now)
+{
+    d->frame = frame;
+    d->since = now;
+    d->cancels = aio__root(frame)->cancels;
+}
+
+/* The coroutine leaves, with this error or NULL; once is enough. True if it is for the deadline's sake alone. */
+static bool aio__deadline_leave(aio__deadline *d, const aio_exception *error)
+{
+    aio_task *frame = d->frame;
+    if (!frame) return false;
+    bool asked = d->asked;
+    d->frame = NULL;
+    if (AIO__LIKELY(!d->expired)) return false;
+    d->asked = false;
+    if ((asked ? aio_task_uncancel(aio__root(frame)) : aio__root(frame)->cancels) > d->cancels) return false;
+    return error && error->code == AIO_ECANCELLED;
+}
+
+/* What is raised in place of the cancel, which is taken: the same under another code, with its message and traceback; a
+ * copy without these if somebody else has it, too. */
+static aio_exception *aio__deadline_error(const aio__deadline *d, aio_exception *error)
+{
+    if (!d->no_memory && error->refs == 1) {
+        error->code = AIO_ETIMEOUT;
+        return error;
+    }
+    aio_exception *other = d->no_memory ? &aio__no_memory
+        : aio__exception(AIO_ETIMEOUT, "", "%s", error->refs < 0 ? "timed out" : error->message);
+    aio_exception_unref(error);
+    return other;
+}
+
+/* Its timer goes. */
+static void aio__deadline_end(aio__deadline *d)
+{
+    aio__timer_cancel(d->loop, d->timer);
+    d->timer = NULL;
+    d->when = INT64_MAX;
+}
+
+/* ============================================================================
+ * 34. Event loop: iterations and callbacks
  *
  * Iterations, callbacks, the clock, reports. One iteration: trim the timers, poll, queue what is due, then run what was
  * ready when it began. While work is queued and steps are short, the clock is read only once in AIO__RECENT steps, and
@@ -7135,31 +7326,21 @@ static void aio__work_leave(aio__work *work, aio_future *f)
  * over the members below. So nothing of them is to be touched once the state is final, but by a shield that was
  * cancelled. */
 typedef struct aio__forward {
-    aio_future  future;  /* while a wait_for is pending: `error` is why it is being cancelled */
+    aio_future  future;  /* while it is pending: `error` is what takes the place of the inner one's cancellation */
     aio_future *inner;   /* one owner */
-    aio__timer *timer;   /* of a wait_for */
     size_t      size;    /* of the inner future's type */
-    double      seconds;
-    bool        expired, shield;
+    bool        shield;
     __attribute__((__aligned__(16))) aio__work work; /* among inner's waiters; of a shield it owns the forward, too */
 } aio__forward;
-
-static aio_exception *aio__timed_out(int code, double seconds)
-{
-    return aio__exception(code, "", "timed out after %.3g s", seconds > 0 ? seconds : 0.0);
-}
 
 /* Becomes what the inner future is. */
 static void aio__forward_finish(aio__forward *p, aio_future *inner)
 {
     aio_exception *why = p->future.error;
     p->future.error = NULL;
-    aio__timer_cancel(p->future.loop, p->timer);
     if (inner->error) {
         inner->flags |= AIO__F_SEEN;
-        bool cancelled = inner->state == AIO__CANCELLED;
-        if (cancelled && p->expired && !why) aio__future_fail(&p->future, aio__timed_out(AIO_ETIMEOUT, p->seconds));
-        else aio__future_fail(&p->future, aio_exception_ref(cancelled && why ? why : inner->error));
+        aio__future_fail(&p->future, aio_exception_ref(inner->state == AIO__CANCELLED && why ? why : inner->error));
     } else {
         size_t base = (inner->flags & AIO__F_CORO) ? sizeof(aio_task) : sizeof(aio_future), size = p->size;
         if (size > base) memcpy((char *)p + base, (char *)inner + base, size - base);
@@ -7183,7 +7364,6 @@ static void aio__forward_destroy(aio_future *future)
 {
     aio__forward *p = (aio__forward *)(void *)future;
     if (future->state >= AIO__DONE) return;
-    aio__timer_cancel(future->loop, p->timer);
     aio__work_leave(&p->work, p->inner);
     aio_unref(p->inner);
 }
@@ -7196,7 +7376,6 @@ static aio_future *aio__forward_child(aio_future *future, size_t i)
 /* Ends with this error, and leaves the inner future to others. */
 static void aio__forward_leave(aio__forward *p, aio_exception *error)
 {
-    aio__timer_cancel(p->future.loop, p->timer);
     aio__work_leave(&p->work, p->inner);
     aio_unref(p->inner);
     aio__future_fail(&p->future, error);
@@ -7210,10 +7389,11 @@ static bool aio__forward_cancel(aio_future *future, aio_exception *why)
 
 static const aio__ops aio__forward_ops = { "forward", aio__forward_cancel, aio__forward_destroy, aio__forward_child };
 
-/* Takes the inner future, which is pending. NULL without memory. */
-static aio__forward *aio__forward_make(const aio__ops *ops, aio_future *inner, size_t size)
+/* Takes the inner future, which is pending; `size` is its type's. Of at least `least` bytes, which begin with the
+ * forward. NULL without memory. */
+static aio__forward *aio__forward_make(const aio__ops *ops, aio_future *inner, size_t size, size_t least)
 {
-    size_t whole = size > sizeof(aio__forward) ? size : sizeof(aio__forward);
+    size_t whole = size > least ? size : least;
     aio__forward *p = (aio__forward *)aio__future_make(inner->loop, ops, whole, NULL, 0);
     if (!p) {
         aio_unref(inner);
@@ -7248,7 +7428,8 @@ AIO_API void *aio__ensure_future(void *awaitable, size_t size)
     aio_future *f = aio__future_of(awaitable, "aio_ensure_future");
     if ((f->flags & AIO__F_CORO) && !(f->flags & AIO__F_TASK) && f->state == AIO__NEW)
         return aio__create_task(f, NULL);
-    if ((f->flags & AIO__F_SHARED) && f->state < AIO__DONE) return aio__forward_make(&aio__forward_ops, f, size);
+    if ((f->flags & AIO__F_SHARED) && f->state < AIO__DONE)
+        return aio__forward_make(&aio__forward_ops, f, size, sizeof(aio__forward));
     return aio__real_future(f);
 }
 
@@ -7290,7 +7471,7 @@ AIO_API int aio_loop_run_until_complete(aio_loop *loop, void *awaitable, aio_exc
 }
 
 /* ============================================================================
- * 34. Combinators: how they wait
+ * 35. Combinators: how they wait
  *
  * Futures over futures. Each child carries a small record of the combinator among its waiters.
  * ============================================================================ */
@@ -7797,7 +7978,7 @@ AIO_API void *aio__shield(void *awaitable, size_t size)
     bool shared = f->flags & AIO__F_SHARED;
     f = (aio_future *)aio__ensure_future(f, size);
     if (!f || shared) return f; /* what stands for a shared one is its shield: others see to its end */
-    aio__forward *p = aio__forward_make(&aio__shield_ops, f, size);
+    aio__forward *p = aio__forward_make(&aio__shield_ops, f, size, sizeof *p);
     if (!p) return NULL;
     p->shield = true;
     p->future.refs++;
@@ -7805,29 +7986,26 @@ AIO_API void *aio__shield(void *awaitable, size_t size)
 }
 
 /* ============================================================================
- * 35. Timeouts and task groups: scopes
+ * 36. Timeouts and task groups: scopes
  *
  * What AIO_TIMEOUT calls, and groups of tasks that end together.
  * ============================================================================ */
 
-static aio__block *aio__timeout_top(const aio_task *t)
+typedef struct aio__timeout { /* an open AIO_TIMEOUT */
+    aio__block    block;
+    aio__deadline deadline;
+} aio__timeout;
+
+static void aio__timeout_end(aio__attachment *extra, aio_loop *loop)
 {
-    for (aio__attachment *extra = t->extra; extra; extra = extra->next)
-        if (extra->kind == AIO__EXTRA_BLOCK && ((aio__block *)(void *)extra)->timed) return (aio__block *)(void *)extra;
-    return NULL;
+    aio__timeout *timeout = (aio__timeout *)(void *)extra;
+    if (loop) aio__deadline_end(&timeout->deadline);
+    aio__block_end(extra, loop);
 }
 
-/* The cancel carries the message of the timeout and gathers the traceback that it is going to have. */
-static void aio__timeout_fire(aio__timer *timer)
+static aio__timeout *aio__timeout_top(const aio_task *t)
 {
-    aio__block *block = (aio__block *)timer->owner;
-    aio_future *task = &aio__root(block->frame)->future;
-    block->timer = NULL;
-    block->expired = true;
-    aio_exception *why = aio__timed_out(AIO_ECANCELLED, (double)(task->loop->now - block->opened) / 1e9);
-    if (why->code != AIO_ECANCELLED) why = &aio__cancelled;
-    aio__cancel(task, why);
-    aio_exception_unref(why);
+    return (aio__timeout *)(void *)aio__block_find(t, aio__timeout_end);
 }
 
 /* When the timer is to fire; at once: before anything else. -1: the timeout cannot be. */
@@ -7842,13 +8020,13 @@ static int aio__timeout_start(aio_task *t, int line, int64_t now, int64_t when, 
 {
     if (when < 0)
         return aio__block_fails(t, NULL, line, handler, aio__exception(EINVAL, "", "the timeout is not valid"));
-    aio__block *block = aio__block_open(t, line, handler, AIO__BLOCK_FRESH);
-    if (!block) return 1;
-    block->timed = true;
-    block->opened = now;
-    block->cancels = aio__root(t)->cancels;
-    block->timer = aio__timer_start(t->future.loop, when, aio__timeout_fire, block);
-    return block->timer ? 0 : aio__block_fails(t, block, line, handler, &aio__no_memory);
+    aio__timeout *timeout = (aio__timeout *)(void *)aio__block_open(t, line, handler, AIO__BLOCK_FRESH,
+                                                                    sizeof *timeout, aio__timeout_end);
+    if (!timeout) return 1;
+    aio__deadline_make(&timeout->deadline, t->future.loop, now, NULL);
+    aio__deadline_enter(&timeout->deadline, t, now);
+    if (aio__deadline_until(&timeout->deadline, when)) return 0;
+    return aio__block_fails(t, &timeout->block, line, handler, &aio__no_memory);
 }
 
 AIO_API int aio__timeout_open(aio_task *t, int line, double seconds, int handler)
@@ -7866,136 +8044,148 @@ AIO_API int aio__timeout_at_open(aio_task *t, int line, double when, int handler
 
 AIO_API void aio__timeout_close(aio_task *t)
 {
-    aio__block *block = aio__block_top(t);
-    aio__timer_cancel(t->future.loop, block->timer);
-    block->timer = NULL;
-    if (!block->expired || aio_task_uncancel(aio__root(t)) > block->cancels) return;
-    if (!block->error || block->error->code != AIO_ECANCELLED) return;
-    aio_exception *error = block->error;
-    if (error->refs == 1) {
-        error->code = AIO_ETIMEOUT;
-        return;
-    }
-    block->error = aio__exception(AIO_ETIMEOUT, "", "%s", error->refs < 0 ? "timed out" : error->message);
-    aio_exception_unref(error);
+    aio__timeout *timeout = aio__timeout_top(t);
+    aio_exception *error = aio__block_take(&timeout->block);
+    if (aio__deadline_leave(&timeout->deadline, error)) error = aio__deadline_error(&timeout->deadline, error);
+    aio__block_give(&timeout->block, error);
 }
 
 AIO_API int aio__timeout_reschedule(aio_task *t, double seconds)
 {
-    aio__block *block = aio__timeout_top(t);
-    if (!block || !block->timer) return AIO_EINVALIDSTATE;
-    int64_t now = aio__os.clock(), when = aio__timeout_when(now, seconds);
+    aio__timeout *timeout = aio__timeout_top(t);
+    if (!timeout || aio__deadline_expired(&timeout->deadline)) return AIO_EINVALIDSTATE;
+    int64_t when = aio__timeout_when(aio__os.clock(), seconds);
     if (when < 0) return EINVAL;
-    aio__timer *timer = aio__timer_start(t->future.loop, when, aio__timeout_fire, block);
-    if (!timer) return ENOMEM;
-    aio__timer_cancel(t->future.loop, block->timer);
-    block->timer = timer;
-    return 0;
+    return aio__deadline_until(&timeout->deadline, when) ? 0 : ENOMEM;
 }
 
 AIO_API bool aio__timeout_expired(const aio_task *t)
 {
-    const aio__block *block = aio__timeout_top(t);
-    return block && block->expired;
+    const aio__timeout *timeout = aio__timeout_top(t);
+    return timeout && aio__deadline_expired(&timeout->deadline);
 }
 
 /* ---- wait_for ---- */
 
 /* Of a plain future, whose type has no room for a coroutine's base. */
+typedef struct aio__timed_forward {
+    aio__forward  forward;
+    aio__deadline deadline;
+} aio__timed_forward;
 
 static bool aio__wait_for_cancel(aio_future *future, aio_exception *why)
 {
-    aio__forward *p = (aio__forward *)(void *)future;
-    if (p->inner->flags & AIO__F_SHARED) {
-        aio__forward_leave(p, aio_exception_ref(why));
-        return true;
+    aio__timed_forward *w = (aio__timed_forward *)(void *)future;
+    if (w->forward.inner->flags & AIO__F_SHARED) {
+        aio__deadline_end(&w->deadline);
+        return aio__forward_cancel(future, why);
     }
-    if (!aio__cancel(p->inner, why)) return false;
+    if (!aio__cancel(w->forward.inner, why)) return false;
     if (!future->error) future->error = aio_exception_ref(why);
     return true;
 }
 
+static void aio__wait_for_destroy(aio_future *future)
+{
+    if (future->state < AIO__DONE) aio__deadline_end(&((aio__timed_forward *)(void *)future)->deadline);
+    aio__forward_destroy(future);
+}
+
 static const aio__ops aio__wait_for_ops = {
-    "wait_for", aio__wait_for_cancel, aio__forward_destroy, aio__forward_child
+    "wait_for", aio__wait_for_cancel, aio__wait_for_destroy, aio__forward_child
 };
 
-static void aio__wait_for_expire(aio__forward *p)
+static void aio__wait_for_expire(aio__deadline *deadline, aio_exception *why)
 {
-    p->expired = true;
-    if (p->inner->flags & AIO__F_SHARED) aio__forward_leave(p, aio__timed_out(AIO_ETIMEOUT, p->seconds));
-    else aio__cancel(p->inner, &aio__cancelled);
+    aio__timed_forward *w = AIO__CONTAINER(deadline, aio__timed_forward, deadline);
+    if (w->forward.inner->flags & AIO__F_SHARED)
+        aio__forward_leave(&w->forward, aio__deadline_why(deadline, AIO_ETIMEOUT));
+    else aio__cancel(w->forward.inner, why);
 }
 
-static void aio__wait_for_fire(aio__timer *timer)
+/* The inner future has ended: if it is cancelled, and nobody else asked for that, it is for want of time. */
+static void aio__wait_for_run(aio__work *work)
 {
-    aio__forward *p = (aio__forward *)timer->owner;
-    p->timer = NULL;
-    aio__wait_for_expire(p);
+    aio__timed_forward *w = (aio__timed_forward *)work->owner;
+    aio_future *future = &w->forward.future;
+    aio__deadline_end(&w->deadline);
+    if (aio__deadline_expired(&w->deadline) && w->forward.inner->state == AIO__CANCELLED && !future->error)
+        future->error = aio__deadline_why(&w->deadline, AIO_ETIMEOUT);
+    aio__forward_run(work);
 }
 
-static aio__forward *aio__wait_for_future(aio_future *inner, size_t size, double seconds)
+static void *aio__wait_for_future(aio_future *inner, size_t size, int64_t limit)
 {
-    aio__forward *p = aio__forward_make(&aio__wait_for_ops, inner, size);
-    if (!p) return NULL;
-    int64_t limit = aio__timeout_ns(seconds, AIO_NOW);
-    p->seconds = seconds;
-    if (limit == 0) aio__wait_for_expire(p);
-    if (limit == 0 || limit == INT64_MAX) return p;
-    p->timer = aio__timer_start(inner->loop, aio__later(aio__os.clock(), limit), aio__wait_for_fire, p);
-    if (p->timer) return p;
-    aio_unref(p);
+    int64_t now = aio__os.clock();
+    aio__timed_forward *w =
+        (aio__timed_forward *)(void *)aio__forward_make(&aio__wait_for_ops, inner, size, sizeof *w);
+    if (!w) return NULL;
+    w->forward.work.run = aio__wait_for_run;
+    aio__deadline_make(&w->deadline, inner->loop, now, aio__wait_for_expire);
+    if (limit == 0) aio__deadline_expire(&w->deadline, &aio__cancelled);
+    if (limit == 0 || aio__deadline_until(&w->deadline, aio__later(now, limit))) return w;
+    aio_unref(w);
     return NULL;
 }
 
 /* Of a coroutine or task: a coroutine that looks like one of its type. When the inner one has ended all of it but the
  * base is copied here, over the members below. */
 struct aio__wait_for {
-    aio_task    task;
-    aio_future *inner; /* one owner: AIO__F_HOLDS */
-    double      seconds;
-    size_t      size;
-    int         cancels; /* of the task, when the wait began */
+    aio_task      task;
+    aio_future   *inner; /* one owner: AIO__F_HOLDS */
+    int64_t       limit; /* nanoseconds */
+    size_t        size;
+    aio__deadline deadline;
 };
 
-static void aio__wait_for_begin(struct aio__wait_for *w)
+static void aio__wait_for_skip(aio__deadline *deadline, aio_exception *why)
 {
-    w->cancels = aio__root(&w->task)->cancels;
-    aio__cancel(w->inner, &aio__cancelled);
+    aio__cancel(AIO__CONTAINER(deadline, struct aio__wait_for, deadline)->inner, why);
 }
 
-static bool aio__wait_for_over(const struct aio__wait_for *w)
+/* False without memory. Without time the inner one is cancelled before its first step. */
+static bool aio__wait_for_begin(struct aio__wait_for *w)
 {
-    return w->task.caught->code == AIO_ECANCELLED && aio__root((aio_task *)(uintptr_t)&w->task)->cancels <= w->cancels;
+    int64_t now = aio__os.clock();
+    aio__deadline_make(&w->deadline, w->task.future.loop, now, aio__wait_for_skip);
+    if (!w->limit) aio__deadline_pass(&w->deadline);
+    aio__deadline_enter(&w->deadline, &w->task, now);
+    return !w->limit || aio__deadline_until(&w->deadline, aio__later(now, w->limit));
 }
 
 static void aio__wait_for_end(struct aio__wait_for *w)
 {
     aio_future *inner = w->inner;
     size_t base = sizeof(aio_task), size = w->size;
+    aio__deadline_leave(&w->deadline, NULL);
+    aio__deadline_end(&w->deadline);
     w->task.future.flags = (uint16_t)((w->task.future.flags & ~AIO__F_HOLDS) | (inner->flags & AIO__F_END));
     if (size > base) memcpy((char *)w + base, (char *)inner + base, size - base);
     aio_unref(inner);
 }
 
+static void aio__wait_for_failed(struct aio__wait_for *w)
+{
+    aio__deadline_end(&w->deadline);
+    if (aio__deadline_leave(&w->deadline, w->task.caught))
+        w->task.caught = aio__deadline_error(&w->deadline, w->task.caught);
+}
+
 static AIO_CORO(aio__wait_for)
 {
     AIO_BEGIN(aio__wait_for);
-    if (aio__timeout_ns(self->seconds, AIO_NOW)) {
-        AIO_TIMEOUT(self->seconds) AIO_AWAIT(aio_ref(self->inner));
-    } else {
-        aio__wait_for_begin(self);
-        AIO_TRY {
-            AIO_AWAIT(aio_ref(self->inner));
-        } AIO_CATCH_ALL {
-            if (!aio__wait_for_over(self)) AIO_RERAISE();
-            AIO_RAISE(AIO_ETIMEOUT, "timed out after 0 s");
-        } AIO_END_TRY
-    }
+    if (!aio__wait_for_begin(self)) AIO_RAISE(ENOMEM);
+    AIO_TRY {
+        AIO_AWAIT(aio_ref(self->inner));
+    } AIO_CATCH_ALL {
+        aio__wait_for_failed(self);
+        AIO_RERAISE();
+    } AIO_END_TRY
     aio__wait_for_end(self);
     AIO_END;
 }
 
-static void *aio__wait_for_coroutine(aio_future *inner, size_t size, double seconds)
+static void *aio__wait_for_coroutine(aio_future *inner, size_t size, int64_t limit)
 {
     size_t whole = size > sizeof(struct aio__wait_for) ? size : sizeof(struct aio__wait_for);
     struct aio__wait_for *w = (struct aio__wait_for *)(void *)aio__frame_alloc(aio__running, whole, whole, NULL, 0);
@@ -8006,7 +8196,7 @@ static void *aio__wait_for_coroutine(aio_future *inner, size_t size, double seco
     w->task.future.flags = (uint16_t)(w->task.future.flags | AIO__F_CORO | AIO__F_HOLDS);
     w->task.future.run.coro = aio__wait_for_coro;
     w->inner = inner;
-    w->seconds = seconds;
+    w->limit = limit;
     w->size = size;
     return w;
 }
@@ -8016,14 +8206,15 @@ AIO_API void *aio__wait_for(void *awaitable, size_t size, double seconds)
     if (!awaitable) return NULL;
     aio_future *f = aio__future_of(awaitable, "aio_wait_for");
     bool mine = (f->flags & (AIO__F_CORO | AIO__F_TASK)) != AIO__F_CORO || f->state != AIO__PENDING;
-    if (!mine || aio__timeout_ns(seconds, AIO_NOW) < 0) {
+    int64_t limit = aio__timeout_ns(seconds, AIO_NOW);
+    if (!mine || limit < 0) {
         if (mine) aio_unref(f);
         return aio__combinator_refused(mine ? EINVAL : AIO_ERUNTIME, "aio_wait_for");
     }
     if (f->state >= AIO__DONE) return f;
-    if (f->flags & AIO__F_CORO) return aio__wait_for_coroutine(f, size, seconds);
+    if (f->flags & AIO__F_CORO) return aio__wait_for_coroutine(f, size, limit);
     f = aio__real_future(f);
-    return f ? aio__wait_for_future(f, size, seconds) : NULL;
+    return f ? aio__wait_for_future(f, size, limit) : NULL;
 }
 
 /* ---- task groups ---- */
@@ -8036,6 +8227,12 @@ struct aio_task_group {
     bool         aborting, exiting;
     bool         asked;    /* it cancelled its block's task, and has to take that back */
 };
+
+typedef struct aio__group_block {
+    aio__block      block;
+    aio_task_group *group;   /* one owner */
+    int             cancels; /* the task's count when it was opened */
+} aio__group_block;
 
 typedef struct aio__group_child {
     aio__work work; /* among the task's waiters; its owner is the group */
@@ -8117,40 +8314,47 @@ static void aio__group_child_run(aio__work *work)
     if (g->exiting && aio__ring_empty(&g->children)) aio__future_finish(&g->future, AIO__DONE);
 }
 
+static void aio__group_end(aio__attachment *extra, aio_loop *loop) { aio__block_end(extra, loop); }
+
+static aio__group_block *aio__group_top(const aio_task *t)
+{
+    return (aio__group_block *)(void *)aio__block_find(t, aio__group_end);
+}
+
 AIO_API aio_task_group *aio__group_open(aio_task *t, int line, int handler)
 {
-    aio__block *block = aio__block_open(t, line, handler, AIO__BLOCK_FRESH);
-    if (!block) return NULL;
+    aio__group_block *scope = (aio__group_block *)(void *)aio__block_open(t, line, handler, AIO__BLOCK_FRESH,
+                                                                          sizeof *scope, aio__group_end);
+    if (!scope) return NULL;
     aio_task_group *g =
         (aio_task_group *)aio__future_make(t->future.loop, &aio__group_ops, sizeof *g, NULL, 0);
     if (!g) {
-        aio__block_fails(t, block, line, handler, &aio__no_memory);
+        aio__block_fails(t, &scope->block, line, handler, &aio__no_memory);
         return NULL;
     }
     g->future.flags |= AIO__F_QUIET;
     g->root = aio__root(t);
     aio__ring_clear(&g->children);
-    block->group = g;
-    block->cancels = g->root->cancels;
+    scope->group = g;
+    scope->cancels = g->root->cancels;
     return g;
 }
 
-/* The body has ended, with block->error or without: what its end awaits. */
+/* The body has ended, with an error or without: what its end awaits. */
 AIO_API void *aio__group_join(aio_task *t)
 {
-    aio__block *block = aio__block_top(t);
-    aio_task_group *g = block->group;
-    bool foreign = !g->asked || aio_task_uncancel(g->root) > block->cancels;
+    aio__group_block *scope = aio__group_top(t);
+    aio_task_group *g = scope->group;
+    bool foreign = !g->asked || aio_task_uncancel(g->root) > scope->cancels;
+    aio_exception *error = aio__block_take(&scope->block);
     g->exiting = true;
-    if (block->error) {
-        aio__group_abort(g);
-        if (block->error->code == AIO_ECANCELLED) {
-            if (foreign && !g->future.error) g->future.error = aio_exception_ref(block->error);
-            aio_exception_unref(block->error);
-            block->error = NULL;
-            block->after = AIO__GO_ON;
-        }
+    if (error) aio__group_abort(g);
+    if (error && error->code == AIO_ECANCELLED) {
+        if (foreign && !g->future.error) g->future.error = aio_exception_ref(error);
+        aio_exception_unref(error);
+        error = NULL;
     }
+    aio__block_give(&scope->block, error);
     if (aio__ring_empty(&g->children)) aio__future_finish(&g->future, AIO__DONE);
     return aio_ref(g);
 }
@@ -8158,26 +8362,25 @@ AIO_API void *aio__group_join(aio_task *t)
 /* All tasks have ended. What is raised: every error, or else the cancel from outside. */
 AIO_API void aio__group_closed(aio_task *t)
 {
-    aio__block *block = aio__block_top(t);
-    aio_task_group *g = block->group;
+    aio__group_block *scope = aio__group_top(t);
+    aio_task_group *g = scope->group;
+    aio_exception *error = aio__block_take(&scope->block);
     aio__release(t);
     if (t->thrown && !g->future.error) g->future.error = aio_exception_ref(t->thrown);
     aio_exception_unref(t->thrown);
-    if (block->error) aio__group_error(g, block->error);
-    aio_exception_unref(block->error);
-    block->error = NULL;
+    if (error) aio__group_error(g, error);
+    aio_exception_unref(error);
     t->thrown = g->future.error;
     g->future.error = NULL;
     if (t->thrown) {
-        block->after = AIO__GO_RAISE;
-        if (t->thrown->code != AIO_ECANCELLED && g->root->cancels > block->cancels)
+        if (t->thrown->code != AIO_ECANCELLED && g->root->cancels > scope->cancels)
             aio__cancel_later(g->root, &aio__cancelled); /* not lost: it is raised at the next await */
         aio__trace(t);
-        block->error = t->thrown;
+        aio__block_give(&scope->block, t->thrown);
         t->thrown = NULL;
     }
     g->root = NULL;
-    block->group = NULL;
+    scope->group = NULL;
     aio_unref(g);
 }
 
@@ -8221,7 +8424,7 @@ AIO_API void *aio__group_create_task(aio_task_group *group, void *coroutine, con
 }
 
 /* ============================================================================
- * 36. Locks: first in, first out
+ * 37. Locks: first in, first out
  *
  * Who waits is a coroutine with a place in a wait queue. It is called in turn, and takes what it waited for when it
  * runs; one
@@ -8944,7 +9147,7 @@ AIO_API int aio_barrier_destroy(aio_barrier *barrier)
 }
 
 /* ============================================================================
- * 37. Queues: getters and putters
+ * 38. Queues: getters and putters
  *
  * Queue, PriorityQueue and LifoQueue over one array of items, which is a ring, a stack or a heap. Getters and putters
  * stand in wait queues; one who is called looks again, for another may have come first. One who cannot use its
@@ -9264,7 +9467,7 @@ AIO_API int aio_queue_free(aio_queue *queue)
 }
 
 /* ============================================================================
- * 38. Threads: executor and concurrent futures
+ * 39. Threads: executor and concurrent futures
  *
  * The only room that starts threads, but for the resolver's. An executor owns its threads and queue, under its mutex.
  * A job is shared by its executor and by its loop: `loop` and `state` are under the executor's mutex, the future is
@@ -9904,7 +10107,7 @@ AIO_API void aio_concurrent_release(aio_concurrent_future *future)
 }
 
 /* ============================================================================
- * 39. Signals: the self-pipe
+ * 40. Signals: the self-pipe
  *
  * One table for the process, an entry a signal, changed under its mutex. The handler takes no lock: it marks the entry
  * and writes to the descriptor that wakes the loop (the self-pipe). Who takes an entry out of use waits until no
@@ -10089,7 +10292,7 @@ static void aio__interrupt_end(void)
 }
 
 /* ============================================================================
- * 40. Running a program
+ * 41. Running a program
  *
  * aio_run: one loop from beginning to end. It needs no memory of its own to end in order: what waits is on the stack.
  * ============================================================================ */
@@ -10302,7 +10505,7 @@ AIO_API int aio_run_with(void *coroutine, const aio_run_options *options)
 }
 
 /* ============================================================================
- * 41. Names: getaddrinfo's threads
+ * 42. Names: getaddrinfo's threads
  *
  * Lookups in threads of their own, the process's, at most AIO__LOOKUP_THREADS at once; the others queue. One that is
  * given up is orphaned: its waiter goes on at once, and its thread, never joined, frees it when getaddrinfo returns.
@@ -10624,7 +10827,7 @@ static const char *aio__address_text(const struct sockaddr_storage *storage, soc
 
 
 /* ============================================================================
- * 42. Links: sockets and pipes
+ * 43. Links: sockets and pipes
  *
  * What bytes go through: a socket, a pipe, or what stands on another link, as TLS does. A stream is buffers over the
  * uppermost one. A link never waits, and knows no stream: it says which way of the descriptor it wants. May call
@@ -10867,7 +11070,7 @@ static const aio__link_ops aio__fd_pipe_ops = {
 };
 
 /* ============================================================================
- * 43. TLS: OpenSSL over a link
+ * 44. TLS: OpenSSL over a link
  *
  * Contexts, verification, and a link that does one connection's handshake, reads and writes over another link. OpenSSL
  * has it as a BIO of our own. Every call begins with an empty error queue. May call links, descriptors and errors.
@@ -11877,7 +12080,7 @@ static aio_tls_context *aio__tls_default(void) { return NULL; }
 #endif
 
 /* ============================================================================
- * 44. Streams: buffers over a link
+ * 45. Streams: buffers over a link
  *
  * Reading, writing, closing; what is below is the link's. A stream owns its links, what came and is unread, and what is
  * written and unsent; each buffer exists only while there is something in it. Nothing is read ahead of a reader: the
@@ -12992,7 +13195,7 @@ static aio_future *aio__stream_wait(aio_stream *s, int direction)
 }
 
 /* ============================================================================
- * 45. TLS on a stream: handshake and what it has negotiated
+ * 46. TLS on a stream: handshake and what it has negotiated
  *
  * A stream goes over to TLS by a link more on top; until the handshake is done nobody else may write. May call streams,
  * TLS and timeouts.
@@ -13169,7 +13372,7 @@ AIO_API const char *aio_stream_alpn(const aio_stream *stream, char *buffer, size
 #endif
 
 /* ============================================================================
- * 46. Connecting: addresses
+ * 47. Connecting: addresses
  *
  * From addresses to a stream: whoever connects does it here. Names, proxies and TLS are a room further down. May call
  * streams, timers and names.
@@ -13429,7 +13632,7 @@ static aio_stream_task *aio__race_new(const aio__target *target)
 }
 
 /* ============================================================================
- * 47. Servers: listeners and clients
+ * 48. Servers: listeners and clients
  *
  * Listens, accepts, gives each client to a coroutine or a protocol, and watches that. What a server closes goes when
  * its last client has gone. May call streams, TLS on them, names and reports.
@@ -13516,7 +13719,7 @@ static void aio__listener_resume(aio__timer *timer)
 static void aio__listener_pause(aio__listener *listener, int code)
 {
     aio_loop *loop = listener->server->loop;
-    int64_t when = aio__deadline(aio__os.clock(), AIO__ACCEPT_PAUSE);
+    int64_t when = aio__seconds_from(aio__os.clock(), AIO__ACCEPT_PAUSE);
     if (!listener->server->starved)
         aio__report(loop, NULL, "accept: %s; accepting again in %d s", strerror(code), AIO__ACCEPT_PAUSE);
     listener->server->starved = true;
@@ -14018,7 +14221,7 @@ AIO_API aio_future *aio_server_serve_forever(aio_server *server)
 }
 
 /* ============================================================================
- * 48. Descriptors: readers, writers, sock_ calls, pipes and files
+ * 49. Descriptors: readers, writers, sock_ calls, pipes and files
  *
  * A table of foreign descriptors by number, each registered level-triggered while somebody wants it, as its owner may
  * leave bytes unread. Then streams over pipes of the program's own, and files on their way out. May call streams.
@@ -14649,7 +14852,7 @@ AIO_API aio_size_task *aio_sock_sendfile(int fd, int file, int64_t offset, size_
 }
 
 /* ============================================================================
- * 49. Datagrams: UDP endpoints
+ * 50. Datagrams: UDP endpoints
  *
  * One edge-triggered socket an endpoint; a queue of what could not be sent at once. May call Descriptors and Names.
  * ============================================================================ */
@@ -14820,7 +15023,7 @@ static void aio__endpoint_timeout(aio__timer *timer)
 
 static void aio__endpoint_close(aio_datagram_endpoint *e)
 {
-    int64_t when = aio__deadline(aio__os.clock(), AIO__CLOSE_TIMEOUT);
+    int64_t when = aio__seconds_from(aio__os.clock(), AIO__CLOSE_TIMEOUT);
     e->closing = true;
     if (e->first) e->timer = aio__timer_start(e->loop, when, aio__endpoint_timeout, e);
     if (!e->timer) aio__endpoint_end(e);
@@ -15276,7 +15479,7 @@ AIO_API int aio_datagram_port(const aio_datagram_endpoint *endpoint)
 }
 
 /* ============================================================================
- * 50. Resolver: DNS messages and servers
+ * 51. Resolver: DNS messages and servers
  *
  * A stub resolver (RFC 1035, 2308, 5452, 6891): the strict reading of messages, an endpoint for one question each, TCP
  * where UDP does not do, servers in turn, the cache, aliases, the hosts file and the search list. One question is asked
@@ -16992,7 +17195,7 @@ AIO__COLD static void aio__names_close(aio_resolver *resolver)
 }
 
 /* ============================================================================
- * 51. Subprocesses: pidfd and pipes
+ * 52. Subprocesses: pidfd and pipes
  *
  * Children of a loop in a ring, each with a descriptor that tells of its end, or a thread that waits for it. Pipes are
  * streams. Nothing but this room reaps them.
@@ -17420,7 +17623,7 @@ AIO_API aio_output_task *aio_process_communicate(aio_process *process, const voi
 }
 
 /* ============================================================================
- * 52. URLs
+ * 53. URLs
  *
  * RFC 3986 with yarl's habits: splits a reference, checks and normalises each part, writes the whole into one block.
  * Owns nothing beyond the block of each aio_url. Calls memory and buffers only.
@@ -18035,7 +18238,7 @@ AIO_API bool aio_url_same_origin(const aio_url *a, const aio_url *b)
 }
 
 /* ============================================================================
- * 53. Headers
+ * 54. Headers
  *
  * The multi-map: one block of text and an index into it. Growing copies what is alive into a new block, and frees the
  * old one only after the new field is in, so that a value may come from the headers themselves. Calls memory only.
@@ -18255,7 +18458,7 @@ AIO_API void aio_headers_clear(aio_headers *headers)
 }
 
 /* ============================================================================
- * 54. Charsets
+ * 55. Charsets
  *
  * Bytes to UTF-8, by iconv; UTF-8 itself is only checked. Calls memory and words of headers only.
  * ============================================================================ */
@@ -18412,7 +18615,7 @@ AIO_API int aio_charset_decode_with(aio_text *text, const void *data, size_t len
 }
 
 /* ============================================================================
- * 55. Cookies: the jar
+ * 56. Cookies: the jar
  *
  * Cookies hang on their domains, which stand in a hash table, and in a ring in the order in which they were made. A
  * request asks for its host and for each name above it. Calls memory, URLs and words of headers only.
@@ -19377,7 +19580,7 @@ AIO_API int aio_cookie_jar_load(aio_cookie_jar *jar, const char *path, int *line
 }
 
 /* ============================================================================
- * 56. Coding: inflate
+ * 57. Coding: inflate
  *
  * Decodes into a window of its own, from which the caller's pieces are copied, so that a match, whole, always has its
  * room and its past. What is left of the input decides between two decoders of the same codes: a fast one, which may
@@ -20244,7 +20447,7 @@ AIO_API int aio_inflate_all_with(aio_text *text, const void *data, size_t length
 }
 
 /* ============================================================================
- * 57. Coding: deflate
+ * 58. Coding: deflate
  *
  * Matches are found by chains of equal hashes, taken lazily, and gathered into a block; a block is written in whichever
  * of the three forms is shortest, piece by piece into a small buffer, from which the caller's pieces are filled.
@@ -20929,7 +21132,7 @@ AIO_API int aio_deflate_all_with(aio_text *text, const void *data, size_t length
 }
 
 /* ============================================================================
- * 58. JSON: numbers
+ * 59. JSON: numbers
  *
  * Decimal to double and back, exactly, without the locale that strtod and printf look at. Both ways go by one table of
  * the powers of ten in 128 bits, made when it is first needed: reading as Lemire has it, writing as Giulietti's
@@ -21142,7 +21345,7 @@ static uint64_t aio__double_digits(uint64_t bits, int *power)
 }
 
 /* ============================================================================
- * 59. JSON: parser and tree
+ * 60. JSON: parser and tree
  *
  * A tree is one array of values of 16 bytes in the order of the text, each container before what is in it and with the
  * distance to what is behind it, and one copy of the text, in which strings are decoded where they stand. The parser
@@ -21777,7 +21980,7 @@ AIO_API aio_text aio_json_string(const aio_json *value, const char *path, const 
 }
 
 /* ============================================================================
- * 60. JSON: writer
+ * 61. JSON: writer
  *
  * Text grows at the end of a buffer, and so does, in another, a byte for each container that is open. The first thing
  * that JSON does not allow there stops the writer.
@@ -22078,7 +22281,7 @@ AIO_API int aio_json_dump_with(const aio_json *value, aio_text *text, const aio_
 }
 
 /* ============================================================================
- * 61. Authentication: challenges and digests
+ * 62. Authentication: challenges and digests
  *
  * Takes WWW-Authenticate fields apart, and answers Digest's challenges (RFC 7616) for the protection space that they
  * came from. Calls memory, URLs, words of headers and OpenSSL's hashes only.
@@ -22615,7 +22818,7 @@ AIO_API int aio_digest_auth_authorize(aio_digest_auth *auth, const aio_url *url,
 #endif
 
 /* ============================================================================
- * 62. HTTP messages
+ * 63. HTTP messages
  *
  * RFC 9112: heads in and out, body framing, dates. The parser goes line by line over the bytes as they arrive, and
  * copies nothing until the head is whole. What a hostile peer may send is refused with a reason. Responses are read
@@ -23411,7 +23614,7 @@ static inline const char *aio__http_clock_text(aio__http_clock *clock, int64_t s
 }
 
 /* ============================================================================
- * 63. HTTP bodies: framing, stages, reader
+ * 64. HTTP bodies: framing, stages, reader
  *
  * A body on its way in (RFC 9112 6 and 7), for the client and the server. The framing tells data from what is between;
  * decoders, if there are any, make of it the data that are meant; a limit; and the user, who has pieces in place, or
@@ -23613,83 +23816,8 @@ static inline bool aio__body_closed(aio__body *body)
     return false;
 }
 
-/* ---- deadlines ---- */
-
 /* Raises an exception that is handed over. */
 #define AIO__THROW(exception) return aio__throw(aio__t, aio__handler, __LINE__, (exception))
-
-/* A deadline for whatever coroutine is inside. Its timer is lazy: one that comes too early is set anew, so that a later
- * deadline costs nothing. */
-typedef struct aio__watch {
-    aio_loop   *loop;
-    aio__timer *timer;
-    int64_t     timer_when, deadline; /* deadline INT64_MAX: none */
-    aio_task   *frame;                /* the coroutine inside */
-    int         cancels;              /* its task's count when it came in */
-    bool        expired, no_memory;
-    bool        asked;                /* the coroutine was cancelled for it */
-} aio__watch;
-
-static void aio__watch_fire(aio__timer *timer);
-
-static void aio__watch_expire(aio__watch *w, bool no_memory)
-{
-    w->expired = true;
-    w->no_memory = no_memory;
-    w->deadline = INT64_MAX;
-    w->asked = w->frame != NULL;
-    if (w->frame) aio_task_cancel(aio__root(w->frame));
-}
-
-/* False without memory. */
-static bool aio__watch_arm(aio__watch *w)
-{
-    if (w->deadline == INT64_MAX || (w->timer && w->timer_when <= w->deadline)) return true;
-    aio__timer_cancel(w->loop, w->timer);
-    w->timer_when = w->deadline;
-    w->timer = aio__timer_start(w->loop, w->deadline, aio__watch_fire, w);
-    return w->timer != NULL;
-}
-
-static void aio__watch_fire(aio__timer *timer)
-{
-    aio__watch *w = (aio__watch *)timer->owner;
-    w->timer = NULL;
-    if (w->deadline <= w->loop->now) aio__watch_expire(w, false);
-    else if (!aio__watch_arm(w)) aio__watch_expire(w, true);
-}
-
-/* INT64_MAX: no deadline any more. False without memory. */
-static bool aio__watch_until(aio__watch *w, int64_t deadline)
-{
-    w->deadline = deadline;
-    return aio__watch_arm(w);
-}
-
-static void aio__watch_enter(aio__watch *w, aio_task *frame)
-{
-    w->frame = frame;
-    w->cancels = aio__root(frame)->cancels;
-}
-
-/* The coroutine leaves. True if it leaves because of the deadline, and not also because somebody else cancelled it. */
-static bool aio__watch_leave(aio__watch *w, const aio_exception *why)
-{
-    aio_task *frame = w->frame;
-    if (!frame) return false;
-    w->frame = NULL;
-    bool asked = w->asked;
-    w->asked = false;
-    if (asked && aio_task_uncancel(aio__root(frame)) > w->cancels) return false;
-    return w->expired && why && why->code == AIO_ECANCELLED;
-}
-
-static void aio__watch_end(aio__watch *w)
-{
-    aio__timer_cancel(w->loop, w->timer);
-    w->timer = NULL;
-    w->deadline = INT64_MAX;
-}
 
 /* ---- decoders ---- */
 
@@ -23812,7 +23940,7 @@ struct aio__body_reader {
     aio__buffer    trailer_lines;
     aio_headers    trailers; /* made of them when they are asked for */
     size_t         max;
-    aio__watch     watch;
+    aio__deadline  deadline;
     const aio__body_owner *owner;
     bool           whole;    /* content is the result of a read */
     bool           reading;
@@ -23839,8 +23967,7 @@ static void aio__body_reset(aio__body_reader *in)
     in->whole = false;
     in->content.start = in->content.end = in->trailer_lines.start = in->trailer_lines.end = 0;
     if (in->trailers.count) aio__headers_reset(&in->trailers);
-    in->watch.expired = in->watch.no_memory = in->watch.asked = false;
-    in->watch.deadline = INT64_MAX;
+    aio__deadline_reset(&in->deadline);
 }
 
 static void aio__body_clear(aio__body_reader *in)
@@ -24070,7 +24197,7 @@ static int aio__body_reading_step(struct aio__body_reading *self)
 {
     aio__body_reader *in = self->in;
     if (!aio__body_reading_more(self)) return 0;
-    if (in->watch.expired) self->error = aio_exception_ref(&aio__cancelled);
+    if (aio__deadline_expired(&in->deadline)) self->error = aio_exception_ref(&aio__cancelled);
     else if (!in->owner->waiting(in)) self->error = &aio__no_memory;
     return self->error ? 0 : (int)AIO__MORE;
 }
@@ -24081,7 +24208,7 @@ static AIO_CORO(aio__body_reading)
     if (self->in->reading) AIO_RAISE(AIO_ERUNTIME, "another coroutine is reading this body");
     self->in->reading = self->mine = true;
     self->in->owner->hold(self->in, 1);
-    aio__watch_enter(&self->in->watch, &self->task);
+    aio__deadline_enter(&self->in->deadline, &self->task, self->task.future.loop->now);
     AIO_TRY {
         AIO__FEED(self->step, aio__body_reading_step(self), self->in->stream);
         if (self->error) AIO__THROW(self->error);
@@ -24091,7 +24218,7 @@ static AIO_CORO(aio__body_reading)
     if (!self->result.length) self->task.future.flags |= AIO__F_END;
     AIO_FINALLY;
         if (self->mine) {
-            aio__watch_leave(&self->in->watch, NULL);
+            aio__deadline_leave(&self->in->deadline, NULL);
             self->in->reading = false;
             self->in->owner->hold(self->in, -1);
         }
@@ -24112,19 +24239,20 @@ struct aio__body_skipping {
 static AIO_CORO(aio__body_skipping)
 {
     AIO_BEGIN(aio__body_skipping);
-    aio__watch_enter(&self->in->watch, &self->task);
-    if (!aio__watch_until(&self->in->watch, aio__after(self->in->watch.loop, self->time))) AIO_RAISE(ENOMEM);
+    aio__deadline_enter(&self->in->deadline, &self->task, self->task.future.loop->now);
+    if (!aio__deadline_until(&self->in->deadline, aio__deadline_after(&self->in->deadline, self->time)))
+        AIO_RAISE(ENOMEM);
     AIO_TRY {
         while (aio__body_skip(self->in, self->max) == AIO__BODY_MORE)
             AIO_AWAIT(self->more, aio_stream_more(self->in->stream));
     } AIO_CATCH_ALL {
         self->code = aio_caught(self)->code;
         if (self->code == ENOMEM) AIO_RERAISE();
-        if (self->code == AIO_ECANCELLED && !aio__watch_leave(&self->in->watch, aio_caught(self))) AIO_RERAISE();
+        if (self->code == AIO_ECANCELLED && !aio__deadline_leave(&self->in->deadline, aio_caught(self))) AIO_RERAISE();
     } AIO_END_TRY;
     AIO_FINALLY;
-        aio__watch_leave(&self->in->watch, NULL);
-        self->in->watch.deadline = INT64_MAX;
+        aio__deadline_leave(&self->in->deadline, NULL);
+        aio__deadline_set(&self->in->deadline, INT64_MAX);
     AIO_END;
 }
 
@@ -24137,7 +24265,8 @@ static aio_text_task *aio__body_read(aio__body_reader *in, bool all)
     aio_future *f = &reading->task.future;
     reading->in = in;
     reading->all = all;
-    if (in->reading || in->watch.expired || aio__body_reading_more(reading)) return (aio_text_task *)(void *)reading;
+    if (in->reading || aio__deadline_expired(&in->deadline) || aio__body_reading_more(reading))
+        return (aio_text_task *)(void *)reading;
     if (reading->error) {
         aio_exception_unref(reading->error);
         reading->error = NULL;
@@ -24150,7 +24279,7 @@ static aio_text_task *aio__body_read(aio__body_reader *in, bool all)
 }
 
 /* ============================================================================
- * 64. Multipart bodies
+ * 65. Multipart bodies
  *
  * Takes a multipart apart as its bytes come: what is between delimiters goes to the user in place, and is looked at
  * once. Where a delimiter could begin at a piece's end, only its length is remembered, as its bytes are known. Calls
@@ -24619,7 +24748,7 @@ AIO_API aio_multipart *aio_part_multipart(aio_part *part)
 }
 
 /* ============================================================================
- * 65. Proxies: HTTP CONNECT and SOCKS
+ * 66. Proxies: HTTP CONNECT and SOCKS
  *
  * From a stream to a proxy to one through it: HTTP's CONNECT (RFC 9110 9.3.6), SOCKS4 and 4a, SOCKS5 (RFC 1928, 1929),
  * for each proxy of a chain. A handshake is a machine that is fed what the proxy says, and says what to send next. Then
@@ -25395,7 +25524,7 @@ static int aio__netrc_read(char **text)
 }
 
 /* ============================================================================
- * 66. Connecting: hosts
+ * 67. Connecting: hosts
  *
  * From a host's name to a stream: the name is looked up, its addresses are connected to; proxies lead on from there;
  * TLS is put on what stands. Calls names, connecting, streams, TLS and proxies.
@@ -25561,7 +25690,7 @@ AIO_API aio_stream_task *aio_open_unix_connection_with(const char *path, const a
 }
 
 /* ============================================================================
- * 67. Transports: protocols over streams
+ * 68. Transports: protocols over streams
  *
  * A stream with an aio__transport: its descriptor's works run what is here, which reads into a buffer of the loop's
  * and calls the protocol. It ends by connection_lost, which is queued; only after that the stream is freed. May call
@@ -25840,7 +25969,7 @@ AIO_API aio_server_task *aio_create_unix_server_with(const aio_protocol *protoco
 }
 
 /* ============================================================================
- * 68. Redirects: where a response leads
+ * 69. Redirects: where a response leads
  *
  * What a redirect makes of a request (RFC 9110 15.4, and the fetch standard where browsers go other ways): its method,
  * its URL, and whether what the user gave for one origin may go there. Calls URLs and errors only.
@@ -25911,8 +26040,7 @@ static aio_exception *aio__redirect_follow(aio__redirect *r, int status, const a
     return error;
 }
 
-/* ============================================================================
- * 69. Connections: the pool
+/* ===================================================================== * 69. Connections: the pool
  *
  * The client's connector: keep-alive connections by origin, and who waits for one. A connection object is the right to
  * one of `limit` places; it is busy, and has no stream yet or one, or it is idle, and its socket is watched so that a
@@ -26462,7 +26590,7 @@ typedef struct aio__operation {
     struct aio__operation *spare;
     int          refs;         /* its task's, and each of its replies' */
     aio__node    replies;
-    aio__watch   watch;        /* of the task */
+    aio__deadline deadline;    /* of the task */
     aio__phases  phases;
     int64_t      limits[AIO__TIMEOUTS]; /* nanoseconds; INT64_MAX: none */
     int64_t      total_at;
@@ -26706,14 +26834,14 @@ static aio__operation *aio__operation_open(aio_session *session)
         op = (aio__operation *)aio__pool_alloc(&loop->pool, sizeof *op);
         if (!op) return NULL;
         memset(op, 0, sizeof *op);
-        op->watch.loop = op->phases.loop = loop;
+        aio__deadline_make(&op->deadline, loop, loop->now, NULL);
+        op->phases.loop = loop;
     }
     op->session = session;
     op->refs = 1;
     op->redirects = 0;
     op->challenged = op->credited = op->secret = false;
-    op->watch.expired = op->watch.no_memory = op->watch.asked = false;
-    op->watch.deadline = INT64_MAX;
+    aio__deadline_reset(&op->deadline);
     aio__operation_start(op);
     aio__ring_clear(&op->replies);
     aio__ring_insert(&session->live, &op->node);
@@ -26723,7 +26851,7 @@ static aio__operation *aio__operation_open(aio_session *session)
 
 static void aio__operation_free(aio_loop *loop, aio__operation *op)
 {
-    aio__watch_end(&op->watch);
+    aio__deadline_end(&op->deadline);
     aio__operation_clear(op);
     aio__pool_free(&loop->pool, op, sizeof *op);
 }
@@ -26733,7 +26861,7 @@ static void aio__operation_unref(aio__operation *op)
     aio_session *session = op->session;
     if (--op->refs) return;
     aio__ring_remove(&op->node);
-    op->watch.deadline = INT64_MAX;
+    aio__deadline_set(&op->deadline, INT64_MAX);
     if (session->spare_count < AIO__SPARES && !session->is_closed) {
         op->spare = session->spare_operations;
         session->spare_operations = op;
@@ -26745,7 +26873,7 @@ static void aio__operation_unref(aio__operation *op)
 
 static void aio__reply_free(aio_loop *loop, aio__reply *r)
 {
-    aio__watch_end(&r->in.watch);
+    aio__deadline_end(&r->in.deadline);
     aio__reply_clear(r);
     aio__pool_free(&loop->pool, r, sizeof *r);
 }
@@ -26763,8 +26891,7 @@ static aio__reply *aio__reply_open(aio__operation *op)
         r = (aio__reply *)aio__pool_alloc(&loop->pool, sizeof *r);
         if (!r) return NULL;
         memset(r, 0, sizeof *r);
-        r->in.watch.loop = loop;
-        r->in.watch.deadline = INT64_MAX;
+        aio__deadline_make(&r->in.deadline, loop, loop->now, NULL);
         r->in.owner = &aio__reply_owner;
         r->in.max = session->options.max_body;
         r->x.head.lenient = session->options.strict ? 0 : AIO__LENIENT_ALL;
@@ -26871,7 +26998,8 @@ static void aio__exchange_disconnect(aio__exchange *x, bool keep)
     aio__connection *connection = x->ticket.got;
     aio__body_reader *in = &aio__exchange_reply(x)->in;
     in->stream = NULL;
-    in->watch.deadline = x->op->watch.deadline = INT64_MAX;
+    aio__deadline_set(&in->deadline, INT64_MAX);
+    aio__deadline_set(&x->op->deadline, INT64_MAX);
     x->ticket.got = NULL;
     if (x->upload) aio_task_cancel(x->upload);
     if (connection) aio__connection_release(c, connection, keep && !x->upload);
@@ -26887,22 +27015,22 @@ static void aio__reply_ended(aio__body_reader *in)
 }
 
 /* The sooner of the total's end and another one. */
-static bool aio__operation_until(aio__operation *op, aio__watch *watch, int64_t deadline)
+static bool aio__operation_until(aio__operation *op, aio__deadline *deadline, int64_t when)
 {
-    return aio__watch_until(watch, deadline < op->total_at ? deadline : op->total_at);
+    return aio__deadline_until(deadline, when < op->total_at ? when : op->total_at);
 }
 
 /* Before every wait for what the server says. False without memory. */
-static bool aio__operation_waits(aio__operation *op, aio__watch *watch)
+static bool aio__operation_waits(aio__operation *op, aio__deadline *deadline)
 {
     bool sends = op->phases.phase == AIO__PHASE_SEND;
-    return aio__operation_until(op, watch, sends ? INT64_MAX
-                                           : aio__after(watch->loop, op->limits[AIO__TIMEOUT_SOCK_READ]));
+    return aio__operation_until(op, deadline, sends ? INT64_MAX
+                                              : aio__deadline_after(deadline, op->limits[AIO__TIMEOUT_SOCK_READ]));
 }
 
 static bool aio__reply_waiting(aio__body_reader *in)
 {
-    return aio__operation_waits(AIO__CONTAINER(in, aio__reply, in)->x.op, &in->watch);
+    return aio__operation_waits(AIO__CONTAINER(in, aio__reply, in)->x.op, &in->deadline);
 }
 
 static int aio__shown(size_t length) { return length > 160 ? 160 : (int)length; }
@@ -26925,20 +27053,21 @@ static aio_exception *aio__exchange_timeout(const aio__exchange *x)
     char name[400];
     const aio__operation *op = x->op;
     const char *phase = aio__phase_names[op->phases.phase];
-    int limit = op->total_at <= op->watch.loop->now ? AIO__TIMEOUT_TOTAL
+    int limit = op->total_at <= op->phases.loop->now ? AIO__TIMEOUT_TOTAL
               : op->phases.phase < AIO__PHASE_SEND ? AIO__TIMEOUT_CONNECT : AIO__TIMEOUT_SOCK_READ;
     return aio__exception(AIO_ETIMEOUT, phase, "%s: timed out in phase %s: the limit `%s` is %g s",
                           aio__exchange_name(x, name, sizeof name), phase, names[limit],
                           aio__seconds(op->limits[limit]));
 }
 
-/* An error as the user is to see it: with method, URL and phase. A new owner. `watch`: of the coroutine that has it. */
-static aio_exception *aio__exchange_error(aio__exchange *x, aio__watch *watch, const aio_exception *why)
+/* An error as the user is to see it: with method, URL and phase. A new owner. `deadline`: of the coroutine that
+ * has it. */
+static aio_exception *aio__exchange_error(aio__exchange *x, aio__deadline *deadline, const aio_exception *why)
 {
     char name[400];
     const char *phase = aio__phase_names[x->op->phases.phase];
-    bool expired = aio__watch_leave(watch, why);
-    if (expired && watch->no_memory) return &aio__no_memory;
+    bool expired = aio__deadline_leave(deadline, why);
+    if (expired && aio__deadline_no_memory(deadline)) return &aio__no_memory;
     if (x->op->session->is_closed && (expired || why->code != AIO_ECANCELLED))
         return aio__exception(AIO_ERUNTIME, phase, "%s: the session was closed",
                               aio__exchange_name(x, name, sizeof name));
@@ -26951,7 +27080,7 @@ static aio_exception *aio__exchange_error(aio__exchange *x, aio__watch *watch, c
 static aio_exception *aio__reply_failed(aio__body_reader *in, const aio_exception *why)
 {
     aio__exchange *x = &AIO__CONTAINER(in, aio__reply, in)->x;
-    aio_exception *error = aio__exchange_error(x, &in->watch, why);
+    aio_exception *error = aio__exchange_error(x, &in->deadline, why);
     if (error->code != AIO_ELIMIT && error->code != AIO_ECANCELLED) aio__exchange_disconnect(x, false);
     return error;
 }
@@ -27528,8 +27657,9 @@ static int aio__exchange_prepare(aio__exchange *x, const struct aio__requesting 
     x->head.is_connect = !strcmp(x->method, "CONNECT");
     x->heard = x->switched = x->leads = false;
     x->interim = 0;
-    x->connect_at = aio__after(op->watch.loop, op->limits[AIO__TIMEOUT_CONNECT]);
-    r->in.reading = r->in.watch.expired = r->in.watch.no_memory = r->in.watch.asked = false;
+    x->connect_at = aio__deadline_after(&op->deadline, op->limits[AIO__TIMEOUT_CONNECT]);
+    r->in.reading = false;
+    aio__deadline_reset(&r->in.deadline);
     memset(&r->response.times, 0, sizeof r->response.times);
     aio__exchange_forget(x);
     if (x->via.block) aio_url_clear(&x->via);
@@ -27605,7 +27735,7 @@ static void aio__exchange_sent(aio_future *future, void *arg)
     x->low = 0;
     if (s && op->phases.phase == AIO__PHASE_SEND) {
         aio__phase_enter(&op->phases, AIO__PHASE_HEADERS);
-        if (!aio__operation_waits(op, &op->watch)) aio__watch_expire(&op->watch, true);
+        if (!aio__operation_waits(op, &op->deadline)) aio__deadline_fail(&op->deadline);
     }
     aio__reply_hold(&aio__exchange_reply(x)->in, -1);
 }
@@ -27677,8 +27807,8 @@ static void aio__upload_fail(struct aio__uploading *self, const aio_exception *w
     x->keep = false;
     if (aio__stream_error(self->stream) && (why->code == EPIPE || why->code == ECONNRESET)) return;
     x->failure = aio_exception_ref(why);
-    if (x->op->watch.frame && !x->op->watch.expired) aio__watch_expire(&x->op->watch, false);
-    else if (!in->watch.expired) aio__watch_expire(&in->watch, false);
+    if (aio__deadline_inside(&x->op->deadline)) aio__deadline_interrupt(&x->op->deadline);
+    else if (!aio__deadline_expired(&in->deadline)) aio__deadline_expire(&in->deadline, &aio__cancelled);
 }
 
 /* It has ended, whatever came of it, also if it never began. */
@@ -27833,7 +27963,7 @@ static int aio__exchange_hear(aio__exchange *x, aio_stream *s)
                                 : "the server closed the connection without an answer";
         return AIO_EDISCONNECTED;
     }
-    return code == AIO__MORE && !aio__operation_waits(x->op, &x->op->watch) ? ENOMEM : code;
+    return code == AIO__MORE && !aio__operation_waits(x->op, &x->op->deadline) ? ENOMEM : code;
 }
 
 /* Looks at what has come. 0: the response has begun; AIO__MORE: more has to come; or a code. */
@@ -27899,12 +28029,12 @@ static aio_exception *aio__requesting_begin(struct aio__requesting *self)
         aio__operation *op = self->op;
         aio__session_flight(self->session, 1);
         aio__timeouts_read(op->limits, &self->timeout, &self->session->options.timeout);
-        op->total_at = aio__after(op->watch.loop, op->limits[AIO__TIMEOUT_TOTAL]);
+        op->total_at = aio__deadline_after(&op->deadline, op->limits[AIO__TIMEOUT_TOTAL]);
         op->max_redirects = aio__requesting_redirects(self);
         self->reply = aio__reply_open(op);
         self->x = self->reply ? &self->reply->x : NULL;
         if (self->x) code = aio__exchange_prepare(self->x, self, &reason);
-        if (!code) aio__watch_enter(&op->watch, &self->task);
+        if (!code) aio__deadline_enter(&op->deadline, &self->task, self->task.future.loop->now);
     }
     if (!code) return NULL;
     return aio__exception(code, "", "%.32s %.200s: %s", self->method,
@@ -27914,7 +28044,7 @@ static aio_exception *aio__requesting_begin(struct aio__requesting *self)
 /* Takes a place of the pool, unless it has one. 0, AIO__MORE: the ticket's future tells; or a code. */
 static int aio__exchange_place(aio__exchange *x)
 {
-    if (!aio__operation_until(x->op, &x->op->watch, x->connect_at)) return ENOMEM;
+    if (!aio__operation_until(x->op, &x->op->deadline, x->connect_at)) return ENOMEM;
     if (x->ticket.got) return 0;
     return aio__connector_take(x->op->session->connector, &x->ticket, x->key, x->url.is_tls);
 }
@@ -27925,8 +28055,8 @@ static void aio__requesting_end(struct aio__requesting *self, bool failed)
     aio__operation *op = self->op;
     aio_session *session = op->session;
     session->refs++;
-    aio__watch_leave(&op->watch, NULL);
-    op->watch.deadline = INT64_MAX;
+    aio__deadline_leave(&op->deadline, NULL);
+    aio__deadline_set(&op->deadline, INT64_MAX);
     if (op->secret) aio__wipe(self->text, self->text_size);
     if (op->secret && op->next.data) aio__wipe(op->next.data, op->next.capacity);
     if (failed && self->reply) {
@@ -28070,7 +28200,7 @@ static AIO_CORO(aio__requesting)
             if (self->error) AIO__THROW(self->error);
         } AIO_CATCH_ALL {
             if (!aio__exchange_retry(self->x, aio_caught(self)))
-                AIO__THROW(aio__exchange_error(self->x, &self->op->watch, aio_caught(self)));
+                AIO__THROW(aio__exchange_error(self->x, &self->op->deadline, aio_caught(self)));
         } AIO_END_TRY;
     }
     if ((self->raise_for_status || self->session->options.raise_for_status) && self->reply->response.status >= 400)
@@ -28186,7 +28316,7 @@ AIO_API const aio_headers *aio_response_trailers(aio_response *response)
 AIO_API aio_future *aio_response_raise_for_status(const aio_response *response)
 {
     if (!response) return aio__failure(EINVAL, "raise_for_status of no response");
-    aio_loop *loop = aio__reply_of(response)->in.watch.loop;
+    aio_loop *loop = aio__reply_of(response)->x.op->phases.loop;
     if (response->status >= 400) return aio__failed_future(loop, aio__response_status_error(response));
     return &loop->done;
 }
@@ -28385,20 +28515,15 @@ static void aio__session_unref(aio_session *session)
     aio__session_clear(session);
 }
 
-static void aio__session_interrupt_one(aio__watch *watch)
-{
-    if (watch->frame && !watch->expired) aio__watch_expire(watch, false);
-}
-
 /* Ends what waits for a part of an operation, and its connections. */
 static void aio__session_interrupt(aio_session *session)
 {
     for (aio__node *at = session->live.next; at != &session->live; at = at->next) {
         aio__operation *op = AIO__CONTAINER(at, aio__operation, node);
-        aio__session_interrupt_one(&op->watch);
+        aio__deadline_interrupt(&op->deadline);
         for (aio__node *node = op->replies.next; node != &op->replies; node = node->next) {
             aio__reply *r = AIO__CONTAINER(node, aio__reply, node);
-            aio__session_interrupt_one(&r->in.watch);
+            aio__deadline_interrupt(&r->in.deadline);
             if (r->x.upload) aio_task_cancel(r->x.upload);
             aio__ticket_hang_up(&r->x.ticket);
         }
@@ -28502,6 +28627,8 @@ typedef struct aio__served {
 
 /* ---- requests in ---- */
 
+static aio_loop *aio__served_loop(const aio__served *r) { return aio__deadline_loop(&r->in.deadline); }
+
 static void aio__served_ended(aio__body_reader *in) { in->stream = NULL; }
 
 static void aio__served_hold(aio__body_reader *in, int more) { (void)in, (void)more; }
@@ -28520,22 +28647,22 @@ static bool aio__served_waiting(aio__body_reader *in)
         aio_stream_write(r->stream, interim, sizeof interim - 1); /* an error comes back with the read */
         r->wants_continue = false;
     }
-    if (r->body_until == INT64_MAX) r->body_until = aio__after(in->watch.loop, r->service->body_total);
-    int64_t until = aio__after(in->watch.loop, r->service->body);
-    return aio__watch_until(&in->watch, until < r->body_until ? until : r->body_until);
+    if (r->body_until == INT64_MAX) r->body_until = aio__deadline_after(&in->deadline, r->service->body_total);
+    int64_t until = aio__deadline_after(&in->deadline, r->service->body);
+    return aio__deadline_until(&in->deadline, until < r->body_until ? until : r->body_until);
 }
 
 static aio_exception *aio__served_failed(aio__body_reader *in, const aio_exception *why)
 {
     aio__served *r = AIO__CONTAINER(in, aio__served, in);
-    bool expired = aio__watch_leave(&in->watch, why);
-    if (expired && in->watch.no_memory) return &aio__no_memory;
+    bool expired = aio__deadline_leave(&in->deadline, why);
+    if (expired && aio__deadline_no_memory(&in->deadline)) return &aio__no_memory;
     if (!expired && (why->code == AIO_ECANCELLED || why->code == ENOMEM)) return aio_exception_ref(why);
     r->keep = false;
     r->late_body = expired;
     r->too_large = why->code == AIO_ELIMIT;
     r->bad_body = why->code == AIO_EPAYLOAD;
-    bool in_all = r->body_until <= in->watch.loop->now;
+    bool in_all = r->body_until <= aio__served_loop(r)->now;
     if (expired) return aio__exception(AIO_ETIMEOUT, "body", "the client %s %g s",
                                        in_all ? "did not send the body within" : "sent nothing of the body for",
                                        aio__seconds(in_all ? r->service->body_total : r->service->body));
@@ -28556,8 +28683,7 @@ static aio__served *aio__served_open(aio__service *service, aio_stream *stream)
     r->service = service;
     r->stream = r->request.stream = stream;
     r->request.arg = service->arg;
-    r->in.watch.loop = aio__stream_loop(stream);
-    r->in.watch.deadline = INT64_MAX;
+    aio__deadline_make(&r->in.deadline, aio__stream_loop(stream), aio__stream_loop(stream)->now, NULL);
     r->in.max = service->options.max_body;
     r->in.owner = &aio__served_owner;
     r->head.limits.line = (uint32_t)service->options.max_line_size;
@@ -28577,8 +28703,8 @@ static void aio__served_clear(aio__served *r)
 
 static void aio__served_close(aio__served *r)
 {
-    aio_loop *loop = r->in.watch.loop;
-    aio__watch_end(&r->in.watch);
+    aio_loop *loop = aio__served_loop(r);
+    aio__deadline_end(&r->in.deadline);
     aio__timer_cancel(loop, r->writing);
     aio__served_clear(r);
     aio__ring_remove(&r->node);
@@ -28607,7 +28733,7 @@ static void aio__served_reset(aio__served *r)
     r->too_large = r->bad_body = r->late_body = false;
     r->skipped = 0;
     r->body_until = INT64_MAX;
-    r->in.watch.deadline = aio__after(r->in.watch.loop, r->service->keepalive);
+    aio__deadline_set(&r->in.deadline, aio__deadline_after(&r->in.deadline, r->service->keepalive));
 }
 
 /* A copy with a NUL; it may move the earlier ones. False without memory. */
@@ -28662,12 +28788,12 @@ static int aio__served_receive(aio__served *r)
     aio_stream *s = r->stream;
     if (r->idle && aio_stream_unread(s).length) {
         r->idle = false;
-        r->in.watch.deadline = aio__after(r->in.watch.loop, r->service->header);
+        aio__deadline_set(&r->in.deadline, aio__deadline_after(&r->in.deadline, r->service->header));
     }
     int code = aio__http_head_read(&r->head, s);
     if (code == AIO__MORE) {
         if (aio__stream_ended(s) || (r->idle && aio__server_is_closing(s))) return AIO__QUIT;
-        return aio__watch_arm(&r->in.watch) ? AIO__MORE : 503;
+        return aio__deadline_arm(&r->in.deadline) ? AIO__MORE : 503;
     }
     return code ? (int)r->head.refuse : aio__served_begin(r);
 }
@@ -28752,7 +28878,7 @@ static void aio__answer_taken(aio__timer *timer);
 
 static bool aio__answer_watch(aio__served *r)
 {
-    aio_loop *loop = r->in.watch.loop;
+    aio_loop *loop = aio__served_loop(r);
     r->writing = aio__timer_start(loop, aio__after(loop, r->service->write), aio__answer_taken, r);
     return r->writing != NULL;
 }
@@ -28789,7 +28915,7 @@ static aio_future *aio__answer_send(aio__served *r, const aio_text *pieces, size
     }
     if (!code) return aio_stream_drain(s);
     r->keep = false;
-    if (aio__stream_error(s)) return aio__failed_future(r->in.watch.loop, aio_exception_ref(aio__stream_error(s)));
+    if (aio__stream_error(s)) return aio__failed_future(aio__served_loop(r), aio_exception_ref(aio__stream_error(s)));
     return aio__failure(code, "the answer to %.32s %.200s: %s", r->request.method.data,
                         r->request.target.data, aio_code_text(code));
 }
@@ -28997,7 +29123,7 @@ AIO_API aio_stream_task *aio_request_upgrade_with(aio_request *request, const ai
     r->answer = AIO__ANSWERED;
     r->upgraded = true;
     r->keep = false;
-    aio__timer_cancel(r->in.watch.loop, r->writing);
+    aio__timer_cancel(aio__served_loop(r), r->writing);
     r->writing = NULL;
     return (aio_stream_task *)(void *)upgrading;
 }
@@ -29031,7 +29157,7 @@ static void aio__served_error(aio__served *r, const aio_exception *why)
     int status = r->too_large ? 413 : r->bad_body ? 400 : why->code == AIO_ETIMEOUT && r->late_body ? 408
                : why->code == ENOMEM ? 503 : 500;
     if (status >= 500)
-        aio__report(r->in.watch.loop, why, "error in the handler of %.32s %.200s", r->request.method.data,
+        aio__report(aio__served_loop(r), why, "error in the handler of %.32s %.200s", r->request.method.data,
                     r->request.target.data);
     if (r->answer == AIO__UNANSWERED) aio__served_refuse(r, status);
     r->keep = false;
@@ -29041,7 +29167,7 @@ static void aio__served_error(aio__served *r, const aio_exception *why)
 static void aio__served_settle(aio__served *r)
 {
     if (r->answer == AIO__UNANSWERED && !aio__stream_error(r->stream)) {
-        aio__report(r->in.watch.loop, NULL, "the handler of %.32s %.200s gave no answer",
+        aio__report(aio__served_loop(r), NULL, "the handler of %.32s %.200s gave no answer",
                     r->request.method.data, r->request.target.data);
         aio__served_refuse(r, 500);
     }
@@ -29075,9 +29201,10 @@ static int aio__served_drop(aio__served *r)
     size_t unread = aio_stream_unread(s).length;
     aio_stream_consume(s, unread);
     r->skipped += unread;
-    if (aio__stream_ended(s) || aio__stream_error(s) || r->skipped > AIO__LINGER_MAX || r->in.watch.expired) return 0;
-    int64_t until = aio__after(r->in.watch.loop, AIO__LINGER_IDLE * INT64_C(1000000000));
-    return aio__watch_until(&r->in.watch, until < r->linger_until ? until : r->linger_until) ? AIO__MORE : 0;
+    if (aio__stream_ended(s) || aio__stream_error(s) || r->skipped > AIO__LINGER_MAX
+        || aio__deadline_expired(&r->in.deadline)) return 0;
+    int64_t until = aio__deadline_after(&r->in.deadline, AIO__LINGER_IDLE * INT64_C(1000000000));
+    return aio__deadline_until(&r->in.deadline, until < r->linger_until ? until : r->linger_until) ? AIO__MORE : 0;
 }
 
 /* Whether the connection closes in stages. TLS has stages of its own. */
@@ -29093,8 +29220,8 @@ static void aio__served_half_close(aio__served *r)
 {
     aio_stream_write_eof(r->stream);
     r->skipped = 0;
-    r->in.watch.expired = false;
-    r->linger_until = aio__after(r->in.watch.loop, AIO__LINGER_TOTAL * INT64_C(1000000000));
+    aio__deadline_reset(&r->in.deadline);
+    r->linger_until = aio__deadline_after(&r->in.deadline, AIO__LINGER_TOTAL * INT64_C(1000000000));
 }
 
 /* Waits as long as the step says AIO__MORE: for a head, for the rest of its body, for a client's end. The result is
@@ -29103,18 +29230,18 @@ struct aio__serving_step { aio_task task; int result; aio__served *in; int (*ste
 static AIO_CORO(aio__serving_step)
 {
     AIO_BEGIN(aio__serving_step);
-    aio__watch_enter(&self->in->in.watch, &self->task);
+    aio__deadline_enter(&self->in->in.deadline, &self->task, self->task.future.loop->now);
     AIO_TRY {
         AIO__FEED(self->result, self->step(self->in), self->in->stream);
     } AIO_CATCH_ALL {
         self->result = AIO__QUIT;
-        if (aio__watch_leave(&self->in->in.watch, aio_caught(self))) {
+        if (aio__deadline_leave(&self->in->in.deadline, aio_caught(self))) {
             if (self->step == aio__served_receive && !self->in->idle) self->result = 408;
         } else if (aio_caught(self)->code == AIO_ECANCELLED) AIO_RERAISE();
     } AIO_END_TRY;
     AIO_FINALLY;
-        aio__watch_leave(&self->in->in.watch, NULL);
-        self->in->in.watch.deadline = INT64_MAX;
+        aio__deadline_leave(&self->in->in.deadline, NULL);
+        aio__deadline_set(&self->in->in.deadline, INT64_MAX);
     AIO_END;
 }
 
@@ -29127,7 +29254,7 @@ static struct aio__serving_step *aio__served_wait(aio__served *r, int (*step)(ai
 static bool aio__served_turn_over(const aio__served *r)
 {
     return r->keep && aio_stream_unread(r->stream).length
-        && aio__turn_spent(r->in.watch.loop, r->request.headers.length + r->out.end, AIO__PIPELINED);
+        && aio__turn_spent(aio__served_loop(r), r->request.headers.length + r->out.end, AIO__PIPELINED);
 }
 
 struct aio__serving { aio_task task; aio__service *service; aio_stream *stream; aio__served *in; int code; };
@@ -29156,7 +29283,7 @@ static AIO_CORO(aio__serving)
             AIO_AWAIT(self->code, aio__served_wait(self->in, aio__served_skip));
             if (self->code) break;
         }
-        if (aio__served_turn_over(self->in)) AIO_AWAIT(aio__turn_end(self->in->in.watch.loop));
+        if (aio__served_turn_over(self->in)) AIO_AWAIT(aio__turn_end(aio__served_loop(self->in)));
     } while (self->in->keep);
     if (aio__served_lingers(self->in)) {
         aio_stream_set_write_buffer_limits(self->stream, 0, 0);
@@ -29187,9 +29314,9 @@ static void aio__service_end_idle(aio_server *server)
     aio__service *service = (aio__service *)server->service;
     for (aio__node *node = service->requests.next; node != &service->requests; node = node->next) {
         aio__served *r = AIO__CONTAINER(node, aio__served, node);
-        if (!r->idle || !r->in.watch.frame || r->in.watch.expired) continue;
+        if (!r->idle || !aio__deadline_inside(&r->in.deadline)) continue;
         if (!server->closing && !r->keep) continue;
-        aio__watch_expire(&r->in.watch, false);
+        aio__deadline_interrupt(&r->in.deadline);
         if (!server->closing) return;
     }
 }
