@@ -10884,6 +10884,45 @@ static AIO__NOINLINE ssize_t aio__io_none(aio__descriptor *d, int direction)
     return AIO__IO_AGAIN;
 }
 
+/* ---- one link ---- */
+
+/* Puts it on `lower`, which it owns. */
+static void aio__link_begin(aio__link *link, const aio__link_ops *ops, aio__link *lower)
+{
+    link->ops = ops;
+    link->lower = lower;
+}
+
+static inline ssize_t aio__link_recv(aio__link *link, char *data, size_t length)
+{
+    return link->ops->recv(link, data, length);
+}
+
+static inline ssize_t aio__link_peek(aio__link *link) { return link->ops->peek(link); }
+
+static inline ssize_t aio__link_send(aio__link *link, const aio_text *pieces, size_t count, size_t offset)
+{
+    return link->ops->send(link, pieces, count, offset);
+}
+
+static inline bool aio__link_pending(const aio__link *link) { return link->ops->pending(link); }
+static inline int aio__link_wants(const aio__link *link, int direction) { return link->ops->wants(link, direction); }
+
+/* Whether our direction can end alone. */
+static bool aio__link_can_shutdown(const aio__link *link) { return link->ops->shutdown != NULL; }
+static int aio__link_shutdown(aio__link *link, aio_loop *loop) { return link->ops->shutdown(link, loop); }
+static int64_t aio__link_linger(const aio__link *link) { return link->ops->linger ? link->ops->linger(link) : 0; }
+
+static aio_exception *aio__link_error(aio__link *link, int what, const char *peer)
+{
+    return link->ops->error(link, what, peer);
+}
+
+static bool aio__link_is(const aio__link *link, const aio__link_ops *kind) { return link->ops == kind; }
+
+/* What it stands on; NULL: it is the socket, or the pipe. */
+static aio__link *aio__link_lower(const aio__link *link) { return link->lower; }
+
 /* ---- a chain ---- */
 
 /* Sends what the links have kept. False: the socket does not take it yet. */
@@ -11013,6 +11052,18 @@ static const aio__link_ops aio__fd_ops = {
     aio__fd_shutdown, NULL, NULL, aio__fd_error, NULL
 };
 
+/* ---- what the bottom of a chain is for the rest of it ---- */
+
+static inline aio__descriptor *aio__fd_descriptor(aio__fd_link *bottom) { return &bottom->d; }
+static int aio__fd_number(const aio__fd_link *bottom) { return bottom->d.fd; }
+
+/* Of a socket. The chain, which is this one link. */
+static aio__link *aio__fd_link_begin(aio__fd_link *bottom)
+{
+    aio__link_begin(&bottom->link, &aio__fd_ops, NULL);
+    return &bottom->link;
+}
+
 /* ---- pipes, terminals: they have no calls of sockets ---- */
 
 static ssize_t aio__fd_pipe_recv(aio__link *link, char *data, size_t length)
@@ -11068,6 +11119,9 @@ static const aio__link_ops aio__fd_pipe_ops = {
     aio__fd_pipe_recv, aio__fd_pipe_peek, aio__fd_pipe_send, aio__fd_pending, aio__fd_wants, NULL,
     aio__fd_pipe_shutdown, NULL, NULL, aio__fd_error, NULL
 };
+
+/* The descriptor is none of a socket. */
+static void aio__fd_link_is_pipe(aio__fd_link *bottom) { bottom->link.ops = &aio__fd_pipe_ops; }
 
 /* ============================================================================
  * 44. TLS: OpenSSL over a link
@@ -11136,9 +11190,8 @@ AIO_API const char *aio_tls_context_error(void) { return aio__tls_message; }
 static ssize_t aio__tls_push(aio__tls *tls, const char *data, size_t length)
 {
     aio_text piece = { data, length };
-    aio__link *lower = tls->link.lower;
     if (!tls->reason) tls->reason = aio__os.ERR_peek_error();
-    return lower->ops->send(lower, &piece, 1, 0);
+    return aio__link_send(aio__link_lower(&tls->link), &piece, 1, 0);
 }
 
 /* Sends what is kept. False: the socket does not take it yet. */
@@ -11181,7 +11234,7 @@ static int aio__bio_write(BIO *bio, const char *data, int length)
         tls->kept_end = (uint8_t)(tls->kept_end + length);
         return length;
     }
-    return aio__bio_end(bio, tls, n, tls->link.lower->ops->wants(tls->link.lower, AIO__WRITE) == AIO__WRITE);
+    return aio__bio_end(bio, tls, n, aio__link_wants(aio__link_lower(&tls->link), AIO__WRITE) == AIO__WRITE);
 }
 
 /* A message of TLS itself has come: OpenSSL goes on until it has bytes for the reader, or the BIO has none. */
@@ -11211,9 +11264,9 @@ static int aio__bio_read(BIO *bio, char *data, int length)
     ssize_t n = AIO__IO_AGAIN;
     length = aio__tls_allowance(tls, length);
     if (!length) return aio__bio_end(bio, tls, n, false);
-    aio__link *lower = tls->link.lower;
-    if (lower->ops->pending(lower)) n = lower->ops->recv(lower, data, (size_t)length);
-    return aio__bio_end(bio, tls, n, lower->ops->wants(lower, AIO__READ) == AIO__WRITE);
+    aio__link *lower = aio__link_lower(&tls->link);
+    if (aio__link_pending(lower)) n = aio__link_recv(lower, data, (size_t)length);
+    return aio__bio_end(bio, tls, n, aio__link_wants(lower, AIO__READ) == AIO__WRITE);
 }
 
 static long aio__bio_control(BIO *bio, int command, long number, void *pointer)
@@ -11780,7 +11833,7 @@ static aio_certificate *aio__tls_certificate(const aio__tls *tls)
 static void aio__tls_free(aio__link *link)
 {
     aio__tls *tls = (aio__tls *)(void *)link;
-    if (link->lower) aio__link_drop_unread(link->lower);
+    if (aio__link_lower(link)) aio__link_drop_unread(link);
     if (tls->ssl) { /* a connection that ends without a close_notify leaves its session good (RFC 5246, 7.2.1) */
         aio__os.SSL_set_shutdown(tls->ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
         aio__os.SSL_free(tls->ssl);
@@ -11885,7 +11938,7 @@ static bool aio__tls_pending(const aio__link *link)
 {
     const aio__tls *tls = (const aio__tls *)(const void *)link;
     if (tls->failed) return false;
-    return aio__os.SSL_has_pending(tls->ssl) || link->lower->ops->pending(link->lower);
+    return aio__os.SSL_has_pending(tls->ssl) || aio__link_pending(aio__link_lower(link));
 }
 
 static int aio__tls_wants(const aio__link *link, int direction)
@@ -11987,6 +12040,12 @@ static const aio__link_ops aio__tls_ops = {
     aio__tls_close, aio__tls_linger, aio__tls_link_error, aio__tls_free
 };
 
+/* NULL: it is none of TLS. */
+static aio__tls *aio__tls_of_link(aio__link *link)
+{
+    return aio__link_is(link, &aio__tls_ops) ? (aio__tls *)(void *)link : NULL;
+}
+
 /* On `lower`, which is taken if it succeeds. NULL with errno: ENOMEM, or EINVAL for a name that none can be. `host` is
  * NULL on a server; port 0: it is not known. */
 static aio__tls *aio__tls_new(aio_tls_context *context, aio_loop *loop, aio__link *lower, const char *host, int port)
@@ -12012,8 +12071,7 @@ static aio__tls *aio__tls_new(aio_tls_context *context, aio_loop *loop, aio__lin
     }
     if (!code) {
         if (room) aio__tls_resume(tls);
-        tls->link.ops = &aio__tls_ops;
-        tls->link.lower = lower;
+        aio__link_begin(&tls->link, &aio__tls_ops, lower);
         return tls;
     }
     if (tls) aio__tls_free(&tls->link);
@@ -12110,27 +12168,46 @@ typedef struct aio__read { /* a read that waits, or has its result */
     unsigned        mode : 3;
 } aio__read;
 
-typedef struct aio__transport_ops {
+/* What takes a stream's bytes in the place of who reads them: the first member of what another room has for it. */
+typedef struct aio__consumer aio__consumer;
+typedef struct aio__consumer_ops {
+    void (*readable)(aio__work *), (*writable)(aio__work *); /* the descriptor's works; their owner is the stream */
     bool (*end)(aio_stream *);     /* false: the stream is to end now */
     void (*written)(aio_stream *); /* what is unsent has grown, or its limits are others */
-} aio__transport_ops;
+} aio__consumer_ops;
+struct aio__consumer {
+    const aio__consumer_ops *ops;
+    size_t size;    /* of its allocation, which is from the loop's pool, and ends with the stream */
+    bool   stopped; /* the stream has ended but for what `end` waits for */
+};
 
-typedef struct aio__transport { /* what a stream has whose bytes go to a protocol; see that room */
-    aio__work         soon;  /* calls connection_made, and later connection_lost */
-    const aio__transport_ops *ops;
-    const aio_protocol *protocol;
-    void               *self, *arg; /* the protocol's */
-    size_t              size;  /* of this allocation */
-    bool                made, ending, lost; /* connection_made has run; connection_lost is due; it has run */
-    bool                paused, full;       /* reading is paused; the protocol was told to pause writing */
-} aio__transport;
+/* A stream's states: of each direction, and of the whole. None goes back. `error` may come at any time: then nothing
+ * more is sent, and reads give what had come before they fail. */
+enum {
+    AIO__READING_OPEN,
+    AIO__READING_EOF,    /* the peer has ended its direction: what is unread is the last */
+    AIO__READING_FAILED  /* a read has met `error` */
+};
+enum {
+    AIO__WRITING_OPEN,
+    AIO__WRITING_ENDING, /* write_eof: our end follows what is unsent */
+    AIO__WRITING_ENDED,  /* the peer has been told; nothing is unsent */
+    AIO__WRITING_LOST    /* something written will never be sent, or heard; `error` says why */
+};
+enum {
+    AIO__LIFE_OPEN,
+    AIO__LIFE_DOOMED,    /* a server's client that is reset when its handler ends */
+    AIO__LIFE_CLOSING,   /* what is unsent goes still, within AIO__CLOSE_TIMEOUT; then it ends */
+    AIO__LIFE_LINGERING, /* only the answer to a close_notify is waited for, and the time for that runs */
+    AIO__LIFE_ABORTED    /* nothing more is sent; it ends, with a protocol after connection_lost */
+};
 
 struct aio_stream {
     aio__fd_link  base;
     aio__link    *top;       /* the uppermost: the socket's own, or TLS; owned but for the socket */
     aio_loop     *loop;
     aio__work     ended;     /* among the waiters of `task` */
-    aio__transport *transport; /* NULL: its bytes go to who reads them */
+    aio__consumer *consumer;   /* NULL: its bytes go to who reads them */
     aio__node       link;      /* in server->clients or loop->streams */
     char           *in;        /* unread: in[in_start, in_end); NULL while idle */
     aio__buffer    *out;       /* unsent; NULL while idle */
@@ -12145,15 +12222,38 @@ struct aio_stream {
     aio_task       *task;      /* its handler's */
     aio_stream    **home;      /* a pipe of a process: where that keeps it */
     aio_stream    **held;      /* a file is being sent, or TLS begins: where that keeps it; no one else may write */
-    bool            eof;       /* the peer has ended its direction */
+    uint8_t         reading, writing, life; /* AIO__READING_, AIO__WRITING_, AIO__LIFE_ */
     bool            cut;       /* a NUL stands at in_start, after what a read has given, in the place of `behind` */
     char            behind;
-    bool            closing, wants_eof, aborting;
-    bool            lingers;   /* only the answer to a close_notify is waited for, and the time for that runs */
     bool            raw_write; /* `drained` waits for the socket itself, see aio__stream_wait */
     bool            at_limit;  /* the rest of a line that was over the limit is still to come */
-    bool            lost;      /* something written will never be sent; `error` says why */
 };
+
+static AIO__COLD void aio__stream_assert(const aio_stream *s)
+{
+    const char *wrong = s->reading == AIO__READING_FAILED && !s->error ? "reading has failed without an error"
+        : s->writing == AIO__WRITING_LOST && !s->error ? "writing has failed without an error"
+        : s->writing == AIO__WRITING_ENDED && s->out ? "there are bytes behind the end"
+        : s->life == AIO__LIFE_DOOMED && !s->server ? "it waits for the handler of no server" : NULL;
+    if (wrong) aio__abort(wrong, "a stream's states", 0);
+}
+
+/* A state goes on, or stays where it is. */
+static inline void aio__stream_turn(aio_stream *s, uint8_t *state, int to)
+{
+    if (*state < to) *state = (uint8_t)to;
+    if (AIO__UNLIKELY(s->loop->debug)) aio__stream_assert(s);
+}
+
+static inline bool aio__stream_closing(const aio_stream *s) { return s->life >= AIO__LIFE_CLOSING; }
+
+/* A reset is, or will be, its end. */
+static inline bool aio__stream_aborting(const aio_stream *s)
+{
+    return s->life == AIO__LIFE_DOOMED || s->life == AIO__LIFE_ABORTED;
+}
+
+static inline aio__descriptor *aio__stream_fd(aio_stream *s) { return aio__fd_descriptor(&s->base); }
 
 /* Completes a future from a callback of the loop. A single task that waits for it goes on at once: its step is this
  * one's last act, as if the event itself had resumed it. */
@@ -12184,16 +12284,16 @@ static const char *aio__stream_name(int fd, bool peer, char *buffer, size_t size
     return status < 0 ? buffer : aio__address_text(&storage, length, buffer, size);
 }
 
-AIO_API int aio_stream_fileno(const aio_stream *stream) { return stream ? stream->base.d.fd : -1; }
+AIO_API int aio_stream_fileno(const aio_stream *stream) { return stream ? aio__fd_number(&stream->base) : -1; }
 
 AIO_API const char *aio_stream_peername(const aio_stream *stream, char *buffer, size_t size)
 {
-    return stream ? aio__stream_name(stream->base.d.fd, true, buffer, size) : "";
+    return stream ? aio__stream_name(aio__fd_number(&stream->base), true, buffer, size) : "";
 }
 
 AIO_API const char *aio_stream_sockname(const aio_stream *stream, char *buffer, size_t size)
 {
-    return stream ? aio__stream_name(stream->base.d.fd, false, buffer, size) : "";
+    return stream ? aio__stream_name(aio__fd_number(&stream->base), false, buffer, size) : "";
 }
 
 AIO_API void aio_certificate_free(aio_certificate *certificate) { aio__free(certificate); }
@@ -12201,7 +12301,7 @@ AIO_API void aio_certificate_free(aio_certificate *certificate) { aio__free(cert
 static const char *aio__stream_peer(const aio_stream *s, char *buffer, size_t size)
 {
     if (s->name) return s->name;
-    aio__stream_name(s->base.d.fd, true, buffer, size);
+    aio__stream_name(aio__fd_number(&s->base), true, buffer, size);
     return buffer[0] ? buffer : "the peer";
 }
 
@@ -12294,14 +12394,14 @@ static AIO__NOINLINE ssize_t aio__stream_failed(aio_stream *s, int what)
     char peer[128];
     const char *name = aio__stream_peer(s, peer, sizeof peer);
     errno = code;
-    if (!s->error) s->error = s->top->ops->error(s->top, what, name);
+    if (!s->error) s->error = aio__link_error(s->top, what, name);
     return AIO__IO_FAILED;
 }
 
 /* Bytes, 0 at the end of the stream, AIO__IO_AGAIN, or AIO__IO_FAILED with s->error. */
 static ssize_t aio__stream_recv(aio_stream *s, char *data, size_t length)
 {
-    ssize_t n = s->top->ops->recv(s->top, data, length);
+    ssize_t n = aio__link_recv(s->top, data, length);
     return AIO__LIKELY(n != AIO__IO_FAILED) ? n : aio__stream_failed(s, AIO__LINK_READ);
 }
 
@@ -12316,7 +12416,7 @@ static ssize_t aio__stream_fill(aio_stream *s, size_t wanted)
     if (most < wanted) most = wanted;
     ssize_t n = aio__stream_recv(s, s->in + s->in_end, space < most ? space : most);
     if (n <= 0) {
-        if (n == 0) s->eof = true;
+        if (n == 0 && s->reading == AIO__READING_OPEN) aio__stream_turn(s, &s->reading, AIO__READING_EOF);
         if (!unread) aio__in_free(s);
         return n;
     }
@@ -12340,7 +12440,7 @@ static bool aio__read_give(aio__read *op, size_t n)
     aio_stream *s = op->stream;
     bool more = op->mode == AIO__READ_MORE;
     op->base.result.data = n ? s->in + s->in_start : "";
-    if (s->eof && n <= (more ? op->n : 0)) op->base.future.flags |= AIO__F_END;
+    if (s->reading == AIO__READING_EOF && n <= (more ? op->n : 0)) op->base.future.flags |= AIO__F_END;
     op->base.result.length = n;
     if (!more) aio__in_take(s, n);
     return true;
@@ -12392,7 +12492,7 @@ static bool aio__read_line_drop(aio__read *op)
     size_t end = aio__read_find(op);
     s->in_start += (uint32_t)(end ? end : s->in_end - s->in_start);
     op->scanned = 0;
-    s->at_limit = !end && !s->eof;
+    s->at_limit = !end && s->reading != AIO__READING_EOF;
     return !s->at_limit;
 }
 
@@ -12400,16 +12500,16 @@ static bool aio__read_line_drop(aio__read *op)
 static bool aio__read_separated(aio__read *op)
 {
     aio_stream *s = op->stream;
-    bool is_line = op->mode == AIO__READ_LINE;
+    bool is_line = op->mode == AIO__READ_LINE, ended = s->reading == AIO__READING_EOF;
     if (is_line && s->at_limit && !aio__read_line_drop(op)) return false;
     size_t end = aio__read_find(op), length = s->in_end - s->in_start;
     if (end ? end - op->n > s->limit : length + 1 > (size_t)s->limit + op->n) {
         size_t consumed = end && !is_line ? end - op->n : end ? end : is_line ? length : op->scanned;
         if (is_line) s->in_start += (uint32_t)consumed;
-        if (is_line) s->at_limit = !end && !s->eof;
+        if (is_line) s->at_limit = !end && !ended;
         return aio__read_over(op, end ? "the separator was found behind" : "no separator within", s->limit, consumed);
     }
-    if (!end && !s->eof) return false;
+    if (!end && !ended) return false;
     return end || is_line ? aio__read_give(op, end ? end : length) : aio__read_short(op, length);
 }
 
@@ -12418,14 +12518,14 @@ static bool aio__read_try(aio__read *op)
 {
     aio_stream *s = op->stream;
     size_t length = s->in_end - s->in_start;
-    bool enough = s->eof;
+    bool ended = s->reading == AIO__READING_EOF, enough = ended;
     switch (op->mode) {
     case AIO__READ_SOME:
         enough = enough || length || !op->n;
         if (length > op->n) length = op->n;
         break;
     case AIO__READ_EXACTLY:
-        if (length < op->n) return s->eof && aio__read_short(op, length);
+        if (length < op->n) return ended && aio__read_short(op, length);
         enough = true;
         length = op->n;
         break;
@@ -12439,7 +12539,7 @@ static bool aio__read_try(aio__read *op)
 }
 
 /* The poller is not asked any more when a write has failed. */
-static bool aio__stream_has_input(const aio_stream *s) { return s->top->ops->pending(s->top) || s->error; }
+static bool aio__stream_has_input(const aio_stream *s) { return aio__link_pending(s->top) || s->error; }
 
 /* Reads until the operation is settled (true), there is nothing to read, or the turn is over: then it is to go on in
  * the next, see aio__read_wait. A write that failed ends the stream for reads when all that had come is read: a server
@@ -12448,10 +12548,10 @@ static bool aio__read_advance(aio__read *op)
 {
     aio_stream *s = op->stream;
     if (aio__turn_over(s->loop)) return false;
-    if (op->mode == AIO__READ_READY) return (s->base.d.ready & AIO__READ) != 0;
+    if (op->mode == AIO__READ_READY) return (aio__stream_fd(s)->ready & AIO__READ) != 0;
     aio__in_mend(s);
     for (;;) {
-        bool aborted = s->aborting && s->error;
+        bool aborted = s->error && aio__stream_aborting(s);
         if (!aborted && aio__read_try(op)) return true;
         size_t wanted = op->mode == AIO__READ_EXACTLY ? op->n - (s->in_end - s->in_start) : 0;
         ssize_t n = AIO__IO_AGAIN;
@@ -12460,20 +12560,27 @@ static bool aio__read_advance(aio__read *op)
         if (n > 0) continue;
         if (n == AIO__IO_AGAIN && !s->error) return false;
         if (n == 0 && !s->error) continue;
-        if (s->error) s->eof = false;
+        if (s->error) aio__stream_turn(s, &s->reading, AIO__READING_FAILED);
         return aio__read_fail(op, s->error ? aio_exception_ref(s->error) : &aio__no_memory);
     }
+}
+
+/* Who reads is to look again, in the next turn. */
+static void aio__read_again(aio_stream *s)
+{
+    aio__node *node = &aio__stream_fd(s)->reader.node;
+    if (!node->next) aio__enqueue(s->loop, node);
 }
 
 /* Waits for more, or, when the turn is over, for the next. An idle stream keeps no buffer. */
 static void aio__read_wait(aio_stream *s)
 {
     if (aio__turn_over(s->loop)) {
-        if (!s->base.d.reader.node.next) aio__enqueue(s->loop, &s->base.d.reader.node);
+        aio__read_again(s);
         return;
     }
     if (s->in_start == s->in_end) aio__in_free(s);
-    aio__descriptor_wait(s->loop, &s->base.d, s->top->ops->wants(s->top, AIO__READ));
+    aio__descriptor_wait(s->loop, aio__stream_fd(s), aio__link_wants(s->top, AIO__READ));
 }
 
 static bool aio__stream_flush(aio_stream *s);
@@ -12481,7 +12588,7 @@ static bool aio__stream_flush(aio_stream *s);
 /* What is unsent, or still to be said, waits until the socket is readable: TLS may want that. */
 static bool aio__write_wants_read(const aio_stream *s)
 {
-    return (s->out || s->closing) && s->top->ops->wants(s->top, AIO__WRITE) == AIO__READ;
+    return (s->out || aio__stream_closing(s)) && aio__link_wants(s->top, AIO__WRITE) == AIO__READ;
 }
 
 static void aio__stream_on_readable(aio__work *work)
@@ -12503,7 +12610,7 @@ static void aio__read_leave(aio__read *op)
     if (op->stream && op->stream->reader == op) {
         op->stream->reader = NULL;
         aio_stream *s = op->stream;
-        if (!aio__write_wants_read(s)) aio__descriptor_unwait(s->loop, &s->base.d, AIO__READ);
+        if (!aio__write_wants_read(s)) aio__descriptor_unwait(s->loop, aio__stream_fd(s), AIO__READ);
     }
     op->stream = NULL;
 }
@@ -12525,7 +12632,7 @@ static const aio__ops aio__read_ops = { "read", aio__read_cancel, aio__read_dest
 static aio_text_future *aio__stream_read(aio_stream *s, int mode, size_t n, const char *separator)
 {
     if (!s) return (aio_text_future *)(void *)aio__failure(EINVAL, "read of no stream");
-    if (s->reader || s->transport)
+    if (s->reader || s->consumer)
         return (aio_text_future *)(void *)aio__failure(AIO_ERUNTIME, s->reader
             ? "another coroutine is reading from this stream" : "what this stream receives goes to its protocol");
     aio__read *op = (aio__read *)aio__future_make(s->loop, &aio__read_ops, sizeof *op, NULL, 0);
@@ -12575,7 +12682,7 @@ AIO_API aio_text_future *aio_stream_readuntil(aio_stream *stream, const char *se
 /* Whether the next read would find the end. Takes nothing, as what a read has given is still to be valid. */
 static bool aio__stream_sees_end(aio_stream *s)
 {
-    ssize_t n = s->top->ops->peek(s->top);
+    ssize_t n = aio__link_peek(s->top);
     if (n == AIO__IO_FAILED) aio__stream_failed(s, AIO__LINK_READ);
     return n == 0;
 }
@@ -12585,8 +12692,9 @@ AIO_API bool aio_stream_at_eof(aio_stream *stream)
     aio_stream *s = stream;
     if (!s) return true;
     if (s->in_start != s->in_end) return false;
-    if (!s->eof && !s->reader && !s->transport && !s->error) s->eof = aio__stream_sees_end(s);
-    return s->eof;
+    if (s->reading == AIO__READING_OPEN && !s->reader && !s->consumer && !s->error && aio__stream_sees_end(s))
+        aio__stream_turn(s, &s->reading, AIO__READING_EOF);
+    return s->reading == AIO__READING_EOF;
 }
 
 AIO_API aio_text aio_stream_unread(aio_stream *stream)
@@ -12619,13 +12727,51 @@ enum { AIO__MORE = -1 }; /* what a step gives that took what is unread, or left 
 
 /* ---- for the rooms above ---- */
 
-static aio_loop       *aio__stream_loop(const aio_stream *s) { return s->loop; }
-static aio__transport *aio__stream_transport(const aio_stream *s) { return s->transport; }
-static aio_server     *aio__stream_server(const aio_stream *s) { return s->server; }
-static bool            aio__stream_closing(const aio_stream *s) { return s->closing; }
+static aio_loop      *aio__stream_loop(const aio_stream *s) { return s->loop; }
+static aio__consumer *aio__stream_consumer(const aio_stream *s) { return s->consumer; }
+static aio_server    *aio__stream_server(const aio_stream *s) { return s->server; }
+static aio_task      *aio__stream_task(const aio_stream *s) { return s->task; } /* its handler's */
+static uint32_t       aio__stream_limit(const aio_stream *s) { return s->limit; }
 
 /* The peer has ended its direction: what is unread is the last. */
-static bool aio__stream_ended(const aio_stream *s) { return s->eof; }
+static bool aio__stream_ended(const aio_stream *s) { return s->reading == AIO__READING_EOF; }
+
+/* It has been seen by who reads past the stream's buffer. */
+static void aio__stream_end_reading(aio_stream *s) { aio__stream_turn(s, &s->reading, AIO__READING_EOF); }
+
+/* For messages: host, path or what else it leads to. */
+static void aio__stream_call(aio_stream *s, const char *name)
+{
+    s->name = aio__strndup(name, strlen(name)); /* without memory: the address */
+}
+
+/* Takes the exception, unless there was one before. NULL is fine. */
+static void aio__stream_fail(aio_stream *s, aio_exception *error)
+{
+    if (s->error) aio_exception_unref(error);
+    else s->error = error;
+}
+
+/* *home becomes NULL when it is closed. */
+static void aio__stream_lodge(aio_stream *s, aio_stream **home) { s->home = home; }
+
+/* Nobody else may write, until that ends or the stream does, when *home becomes NULL. */
+static void aio__stream_hold(aio_stream *s, aio_stream **home) { s->held = home; }
+static bool aio__stream_held(const aio_stream *s) { return s->held != NULL; }
+static bool aio__stream_held_by(const aio_stream *s, aio_stream *const *home) { return s->held == home; }
+
+/* Bytes go through the chain of links, and may change there. */
+static bool aio__stream_converts(const aio_stream *s) { return aio__link_lower(s->top) != NULL; }
+static aio__link *aio__stream_top(const aio_stream *s) { return s->top; }
+
+/* Somebody reads or writes, or there is something unread or unsent. */
+static bool aio__stream_in_use(const aio_stream *s)
+{
+    return s->reader || s->held || s->in_start != s->in_end || s->out;
+}
+
+/* One link more, which stands on the uppermost, and is the stream's. */
+static void aio__stream_push(aio_stream *s, aio__link *link) { s->top = link; }
 
 /* What broke the stream, or NULL. Borrowed. */
 static const aio_exception *aio__stream_error(const aio_stream *s) { return s->error; }
@@ -12633,7 +12779,10 @@ static const aio_exception *aio__stream_error(const aio_stream *s) { return s->e
 /* ---- idle: watched by the room that keeps it, which reads nothing ---- */
 
 /* Nothing is unread, and nothing keeps more from coming. */
-static bool aio__stream_quiet(const aio_stream *s) { return !s->error && !s->eof && s->in_start == s->in_end; }
+static bool aio__stream_quiet(const aio_stream *s)
+{
+    return !s->error && s->reading == AIO__READING_OPEN && s->in_start == s->in_end;
+}
 
 /* Whether the peer is silent, as it has to be while there is no request: no byte, no end, no error. */
 static bool aio__stream_silent(aio_stream *s)
@@ -12644,17 +12793,19 @@ static bool aio__stream_silent(aio_stream *s)
 /* The room's work runs when something comes. */
 static void aio__stream_idle(aio_stream *s, void (*run)(aio__work *), void *owner)
 {
+    aio__descriptor *d = aio__stream_fd(s);
     aio__in_free(s);
-    s->base.d.reader.run = run;
-    s->base.d.reader.owner = owner;
-    aio__descriptor_wait(s->loop, &s->base.d, AIO__READ);
+    d->reader.run = run;
+    d->reader.owner = owner;
+    aio__descriptor_wait(s->loop, d, AIO__READ);
 }
 
 static void aio__stream_busy(aio_stream *s)
 {
-    aio__descriptor_unwait(s->loop, &s->base.d, AIO__READ);
-    s->base.d.reader.run = aio__stream_on_readable;
-    s->base.d.reader.owner = s;
+    aio__descriptor *d = aio__stream_fd(s);
+    aio__descriptor_unwait(s->loop, d, AIO__READ);
+    d->reader.run = aio__stream_on_readable;
+    d->reader.owner = s;
 }
 
 /* ---- on its way: watched by the room that connects ---- */
@@ -12662,10 +12813,11 @@ static void aio__stream_busy(aio_stream *s)
 /* Its socket is not connected yet; the room's work runs when it is, or cannot be. */
 static void aio__stream_connecting(aio_stream *s, void (*run)(aio__work *), void *owner)
 {
-    s->base.d.ready = 0;
-    s->base.d.writer.run = run;
-    s->base.d.writer.owner = owner;
-    aio__descriptor_wait(s->loop, &s->base.d, AIO__WRITE);
+    aio__descriptor *d = aio__stream_fd(s);
+    d->ready = 0;
+    d->writer.run = run;
+    d->writer.owner = owner;
+    aio__descriptor_wait(s->loop, d, AIO__WRITE);
 }
 
 static void aio__stream_on_writable(aio__work *work);
@@ -12673,11 +12825,12 @@ static void aio__stream_on_writable(aio__work *work);
 /* EINPROGRESS: it is on its way still; 0: it is connected, and writes as all do; or why it could not be. */
 static int aio__stream_connected(aio_stream *s)
 {
-    if (!(s->base.d.ready & AIO__WRITE)) return EINPROGRESS;
-    int code = aio__socket_outcome(s->base.d.fd);
-    aio__descriptor_unwait(s->loop, &s->base.d, AIO__WRITE);
-    s->base.d.writer.run = aio__stream_on_writable;
-    s->base.d.writer.owner = s;
+    aio__descriptor *d = aio__stream_fd(s);
+    if (!(d->ready & AIO__WRITE)) return EINPROGRESS;
+    int code = aio__socket_outcome(d->fd);
+    aio__descriptor_unwait(s->loop, d, AIO__WRITE);
+    d->writer.run = aio__stream_on_writable;
+    d->writer.owner = s;
     return code;
 }
 
@@ -12687,7 +12840,7 @@ static int aio__stream_connected(aio_stream *s)
  * or AIO__IO_FAILED with s->error. */
 static ssize_t aio__stream_send(aio_stream *s, const aio_text *pieces, size_t count, size_t offset)
 {
-    ssize_t n = s->top->ops->send(s->top, pieces, count, offset);
+    ssize_t n = aio__link_send(s->top, pieces, count, offset);
     return AIO__LIKELY(n != AIO__IO_FAILED) ? n : aio__stream_failed(s, AIO__LINK_WRITE);
 }
 
@@ -12742,16 +12895,16 @@ static aio_exception *aio__stream_lost(aio_stream *s) { return aio__error_unsent
 /* The stream cannot send any more: who waits to write hears it, and who reads, after what has come. */
 static void aio__stream_broken(aio_stream *s)
 {
-    s->lost = true;
+    aio__stream_turn(s, &s->writing, AIO__WRITING_LOST);
     if (s->drained) aio__drained(s, aio__stream_lost(s));
-    if ((s->reader || s->transport) && !s->base.d.reader.node.next) aio__enqueue(s->loop, &s->base.d.reader.node);
+    if (s->reader || s->consumer) aio__read_again(s);
 }
 
 static void aio__write_wait(aio_stream *s)
 {
     int direction = AIO__WRITE;
     if (aio__write_wants_read(s)) direction = AIO__READ;
-    aio__descriptor_wait(s->loop, &s->base.d, direction);
+    aio__descriptor_wait(s->loop, aio__stream_fd(s), direction);
 }
 
 /* Tries to send at once; *at and *offset come to where the rest begins. False when the stream broke. */
@@ -12769,10 +12922,16 @@ static bool aio__write_now(aio_stream *s, const aio_text *pieces, size_t count, 
     return true;
 }
 
+/* Our direction ends, or has ended, as was wished. */
+static bool aio__stream_ends(const aio_stream *s)
+{
+    return s->writing == AIO__WRITING_ENDING || s->writing == AIO__WRITING_ENDED;
+}
+
 /* 0, or why nothing more may be written. */
 static int aio__write_refused(const aio_stream *s)
 {
-    if (s->closing || s->wants_eof) return EPIPE;
+    if (aio__stream_closing(s) || aio__stream_ends(s)) return EPIPE;
     if (s->held) return AIO_ERUNTIME;
     return s->error ? s->error->code : 0;
 }
@@ -12806,7 +12965,7 @@ AIO_API int aio_stream_writelines(aio_stream *stream, const aio_text *pieces, si
         return ENOMEM;
     }
     if (s->out) aio__write_wait(s);
-    if (s->transport) s->transport->ops->written(s);
+    if (s->consumer) s->consumer->ops->written(s);
     return 0;
 }
 
@@ -12824,7 +12983,7 @@ AIO_API int aio_stream_set_write_buffer_limits(aio_stream *stream, size_t high, 
     if (!stream || low > high || high > UINT32_MAX) return EINVAL;
     stream->high = (uint32_t)high;
     stream->low = (uint32_t)low;
-    if (stream->transport) stream->transport->ops->written(stream);
+    if (stream->consumer) stream->consumer->ops->written(stream);
     return 0;
 }
 
@@ -12862,7 +13021,8 @@ static void aio__stream_end(aio_stream *s);
 static bool aio__stream_shutdown(aio_stream *s)
 {
     char peer[128];
-    int code = s->top->ops->shutdown(s->top, s->loop);
+    int code = aio__link_shutdown(s->top, s->loop);
+    if (!code) aio__stream_turn(s, &s->writing, AIO__WRITING_ENDED);
     if (code && !s->error)
         s->error = aio__exception(code, "write", "end of data for %s: %s", aio__stream_peer(s, peer, sizeof peer),
                                   strerror(code));
@@ -12873,32 +13033,28 @@ static bool aio__stream_shutdown(aio_stream *s)
 static bool aio__stream_said_all(aio_stream *s)
 {
     if (!aio__link_flush(s->top)) return false;
-    if (s->error || s->aborting) return true;
+    if (s->error || aio__stream_aborting(s)) return true;
     if (aio__unsent(s)) return false;
     int step = aio__link_close(s->top);
-    s->lost = step == AIO__LINK_CUT;
-    if (s->lost) aio__stream_failed(s, AIO__LINK_CLOSE);
+    if (step == AIO__LINK_CUT) {
+        aio__stream_failed(s, AIO__LINK_CLOSE);
+        aio__stream_turn(s, &s->writing, AIO__WRITING_LOST);
+    }
     return step >= AIO__LINK_CLOSED;
-}
-
-/* Nanoseconds that the peer's answer is waited for, if it is all that is; else 0. */
-static int64_t aio__stream_lingers(const aio_stream *s)
-{
-    return s->top->ops->linger ? s->top->ops->linger(s->top) : 0;
 }
 
 static void aio__stream_close_timeout(aio__timer *timer)
 {
     aio_stream *s = (aio_stream *)timer->owner;
     char peer[128];
-    int64_t answer = aio__stream_lingers(s);
+    int64_t answer = aio__link_linger(s->top); /* ns that it was waited for, if it is all that was */
     double seconds = answer > 0 ? aio__seconds(answer) : (double)AIO__CLOSE_TIMEOUT;
     const char *what = answer > 0 ? "no close_notify" : "not all was sent";
     s->timer = NULL;
     if (!s->error) {
-        s->lost = true;
         s->error = aio__exception(AIO_ETIMEOUT, "close", "close of %s: %s within %g s",
                                   aio__stream_peer(s, peer, sizeof peer), what, seconds);
+        aio__stream_turn(s, &s->writing, AIO__WRITING_LOST);
     }
     aio__stream_end(s);
 }
@@ -12906,9 +13062,9 @@ static void aio__stream_close_timeout(aio__timer *timer)
 /* Waits for what closing still needs: that the socket takes the rest, or TLS's answer. False without memory. */
 static bool aio__stream_linger(aio_stream *s)
 {
-    int64_t limit = s->timer ? 0 : AIO__CLOSE_TIMEOUT * INT64_C(1000000000), answer = aio__stream_lingers(s);
-    if (answer > 0 && !s->lingers) {
-        s->lingers = true;
+    int64_t limit = s->timer ? 0 : AIO__CLOSE_TIMEOUT * INT64_C(1000000000), answer = aio__link_linger(s->top);
+    if (answer > 0 && s->life < AIO__LIFE_LINGERING) {
+        aio__stream_turn(s, &s->life, AIO__LIFE_LINGERING);
         limit = answer;
     }
     if (limit > 0) {
@@ -12923,7 +13079,7 @@ static bool aio__stream_linger(aio_stream *s)
 /* Sends what is kept. False when the stream has ended with that. */
 static bool aio__stream_flush(aio_stream *s)
 {
-    if (!s->out && !s->closing) return true;
+    if (!s->out && !aio__stream_closing(s)) return true;
     while (s->out && !s->error) {
         aio_text piece = { s->out->data + s->out->start, aio__unsent(s) };
         ssize_t n = aio__stream_send(s, &piece, 1, 0);
@@ -12939,8 +13095,9 @@ static bool aio__stream_flush(aio_stream *s)
         }
     }
     if (!s->error && aio__unsent(s) <= (s->held ? 0 : s->low)) aio__drained(s, NULL);
-    if (s->error || (!s->out && s->wants_eof && !aio__stream_shutdown(s))) aio__stream_broken(s);
-    if (!s->closing) return true;
+    bool ending = !s->out && s->writing == AIO__WRITING_ENDING;
+    if (s->error || (ending && !aio__stream_shutdown(s))) aio__stream_broken(s);
+    if (!aio__stream_closing(s)) return true;
     if (!aio__stream_said_all(s) && aio__stream_linger(s)) return true;
     aio__stream_end(s);
     return false;
@@ -12951,29 +13108,32 @@ static void aio__stream_on_writable(aio__work *work)
     aio_stream *s = (aio_stream *)work->owner;
     if (s->raw_write) aio__drained(s, NULL);
     s->raw_write = false;
-    if ((s->reader || s->transport) && s->top->ops->wants(s->top, AIO__READ) == AIO__WRITE) {
-        s->base.d.ready |= AIO__READ;
-        if (!s->base.d.reader.node.next) aio__enqueue(s->loop, &s->base.d.reader.node);
+    if ((s->reader || s->consumer) && aio__link_wants(s->top, AIO__READ) == AIO__WRITE) {
+        aio__stream_fd(s)->ready |= AIO__READ;
+        aio__read_again(s);
     }
     aio__stream_flush(s);
 }
 
-AIO_API bool aio_stream_can_write_eof(const aio_stream *stream) { return stream && stream->top->ops->shutdown; }
+AIO_API bool aio_stream_can_write_eof(const aio_stream *stream)
+{
+    return stream && aio__link_can_shutdown(stream->top);
+}
 
 AIO_API bool aio_stream_is_closing(const aio_stream *stream)
 {
-    return !stream || stream->closing || stream->aborting || stream->error;
+    return !stream || stream->life != AIO__LIFE_OPEN || stream->error;
 }
 
 AIO_API int aio_stream_write_eof(aio_stream *stream)
 {
     aio_stream *s = stream;
     if (!s) return EINVAL;
-    if (!s->top->ops->shutdown) return ENOTSUP;
-    if (s->wants_eof && !s->closing) return s->error ? s->error->code : 0;
+    if (!aio__link_can_shutdown(s->top)) return ENOTSUP;
+    if (s->writing != AIO__WRITING_OPEN && !aio__stream_closing(s)) return s->error ? s->error->code : 0;
     int code = aio__write_refused(s);
     if (code) return code;
-    s->wants_eof = true;
+    aio__stream_turn(s, &s->writing, AIO__WRITING_ENDING);
     if (aio__unsent(s) || aio__stream_shutdown(s)) return 0;
     aio__stream_broken(s);
     return s->error->code;
@@ -13002,14 +13162,15 @@ static void aio__stream_options(int fd, bool is_tcp)
 #endif
 }
 
-/* Closes the socket and frees everything; of a transport after connection_lost. */
+/* Closes the socket and frees everything; with a protocol after connection_lost. */
 static void aio__stream_end(aio_stream *s)
 {
-    if (s->transport && s->transport->ops->end(s)) return;
+    if (s->consumer && s->consumer->ops->end(s)) return;
     aio_loop *loop = s->loop;
     aio_future *closed = s->closed;
     aio_server *server = s->server;
-    aio_exception *lost = closed && s->error && (s->lost || aio__unsent(s)) ? aio__stream_lost(s) : NULL;
+    aio_exception *lost = closed && s->error && (s->writing == AIO__WRITING_LOST || aio__unsent(s))
+        ? aio__stream_lost(s) : NULL;
     aio__timer_cancel(loop, s->timer);
     if (s->reader) {
         aio__read *op = s->reader;
@@ -13020,7 +13181,7 @@ static void aio__stream_end(aio_stream *s)
     }
     if (s->drained)
         aio__drained(s, aio__exception(ECONNABORTED, "write", "the stream was closed while being drained"));
-    if (s->top->lower) (void)aio__stream_said_all(s); /* what the last moments allow */
+    if (aio__stream_converts(s)) (void)aio__stream_said_all(s); /* what the last moments allow */
     aio__link_free(s->top);
     if (s->home) *s->home = NULL;
     if (s->held) *s->held = NULL;
@@ -13033,10 +13194,16 @@ static void aio__stream_end(aio_stream *s)
     if (s->ended.node.next && s->task->future.state < AIO__DONE) aio__waiters_remove(&s->task->future, &s->ended.node);
     else if (s->ended.node.next) aio__ring_remove(&s->ended.node);
     aio_unref(s->task);
-    if (s->transport) aio__pool_free(&loop->pool, s->transport, s->transport->size);
+    if (s->consumer) aio__pool_free(&loop->pool, s->consumer, s->consumer->size);
     aio__pool_free(&loop->pool, s, sizeof *s);
     aio__settle(closed, lost);
     if (server) ((aio__streams *)loop->streams)->client_left(server);
+}
+
+/* It closes; who is to be reset sends nothing more. */
+static void aio__stream_turn_closing(aio_stream *s)
+{
+    aio__stream_turn(s, &s->life, aio__stream_aborting(s) ? AIO__LIFE_ABORTED : AIO__LIFE_CLOSING);
 }
 
 /* Ends the streams of a ring: a protocol hears of it within this. */
@@ -13044,8 +13211,9 @@ static void aio__streams_end(aio__streams *streams, aio__node *ring)
 {
     while (!aio__ring_empty(ring)) {
         aio_stream *s = AIO__CONTAINER(ring->next, aio_stream, link);
+        aio__stream_turn_closing(s);
         s->server = NULL;
-        s->closing = streams->closing = true;
+        streams->closing = true;
         aio__stream_end(s);
     }
 }
@@ -13083,28 +13251,28 @@ static aio_stream *aio__stream_over(aio_loop *loop, int fd, size_t limit)
         return NULL;
     }
     memset(s, 0, sizeof *s);
-    s->base.link.ops = &aio__fd_ops;
-    s->top = &s->base.link;
+    s->top = aio__fd_link_begin(&s->base);
     s->loop = loop;
     s->limit = !limit ? (uint32_t)AIO_STREAM_LIMIT : limit < AIO__SCANNED ? (uint32_t)limit : (uint32_t)AIO__SCANNED;
     s->high = 65536;
     s->low = 16384;
-    s->base.d.reader.run = aio__stream_on_readable;
-    s->base.d.writer.run = aio__stream_on_writable;
-    s->base.d.reader.owner = s->base.d.writer.owner = s;
-    if (aio__descriptor_add(loop, &s->base.d, fd) < 0) {
+    aio__descriptor *d = aio__stream_fd(s);
+    d->reader.run = aio__stream_on_readable;
+    d->writer.run = aio__stream_on_writable;
+    d->reader.owner = d->writer.owner = s;
+    if (aio__descriptor_add(loop, d, fd) < 0) {
         int code = errno;
         aio__pool_free(&loop->pool, s, sizeof *s);
         errno = code;
         return NULL;
     }
-    s->base.d.ready = AIO__WRITE;
+    d->ready = AIO__WRITE;
     aio__ring_insert(&streams->owned.ring, &s->link);
     return s;
 }
 
 /* Its descriptor is none of a socket. */
-static void aio__stream_is_pipe(aio_stream *s) { s->base.link.ops = &aio__fd_pipe_ops; }
+static void aio__stream_is_pipe(aio_stream *s) { aio__fd_link_is_pipe(&s->base); }
 
 /* Takes the descriptor, whatever happens. NULL with errno. */
 static aio_stream *aio__stream_new(aio_loop *loop, int fd, size_t limit)
@@ -13116,8 +13284,8 @@ static aio_stream *aio__stream_new(aio_loop *loop, int fd, size_t limit)
 
 static void aio__stream_begin_close(aio_stream *s)
 {
-    if (s->closing) return;
-    s->closing = true;
+    if (aio__stream_closing(s)) return;
+    aio__stream_turn_closing(s);
     if (s->home) *s->home = NULL;
     s->home = NULL;
     if (aio__stream_said_all(s) || !aio__stream_linger(s)) aio__stream_end(s);
@@ -13125,7 +13293,7 @@ static void aio__stream_begin_close(aio_stream *s)
 
 AIO_API void aio_stream_close(aio_stream *stream)
 {
-    if (stream && (!stream->server || stream->transport)) aio__stream_begin_close(stream);
+    if (stream && (!stream->server || stream->consumer)) aio__stream_begin_close(stream);
 }
 
 static const aio__ops aio__closed_ops = { "wait_closed", NULL, NULL, NULL };
@@ -13133,7 +13301,7 @@ static const aio__ops aio__closed_ops = { "wait_closed", NULL, NULL, NULL };
 AIO_API aio_future *aio_stream_wait_closed(aio_stream *stream)
 {
     aio_stream *s = stream;
-    if (!s || (s->server && !s->transport) || s->closing)
+    if (!s || (s->server && !s->consumer) || aio__stream_closing(s))
         return aio__failure(EINVAL, "wait_closed of a stream that is not the caller's");
     aio_future *closed = (aio_future *)aio__future_make(s->loop, &aio__closed_ops, sizeof *closed, NULL, 0);
     if (closed) s->closed = (aio_future *)aio_ref(closed);
@@ -13145,31 +13313,109 @@ AIO_API aio_future *aio_stream_wait_closed(aio_stream *stream)
 static void aio__stream_reset(aio_stream *s)
 {
     struct linger reset = { 1, 0 };
-    if (s->transport && s->transport->ending) return;
-    aio__os.setsockopt(s->base.d.fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
-    if (!s->error && aio__unsent(s) && !s->transport)
+    if (s->consumer && s->consumer->stopped) return;
+    aio__os.setsockopt(aio__fd_number(&s->base), SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+    if (!s->error && aio__unsent(s) && !s->consumer)
         s->error = aio__exception(ECONNABORTED, "close", "the stream was aborted");
-    s->closing = s->aborting = true;
+    aio__stream_turn(s, &s->life, AIO__LIFE_ABORTED);
     aio__stream_end(s);
+}
+
+/* A server's client is reset when its handler ends; at once nothing more is sent if it closes already. */
+static void aio__stream_doom(aio_stream *s)
+{
+    aio__stream_turn(s, &s->life, aio__stream_closing(s) ? AIO__LIFE_ABORTED : AIO__LIFE_DOOMED);
 }
 
 /* Aborts a server's client when its handler ends, which hears of it. Takes the exception. */
 static void aio__stream_break(aio_stream *s, aio_exception *why)
 {
-    s->aborting = true;
-    if (s->error) aio_exception_unref(why);
-    else s->error = why;
+    aio__stream_doom(s);
+    aio__stream_fail(s, why);
     aio__stream_broken(s);
 }
 
 AIO_API void aio_stream_abort(aio_stream *stream)
 {
     if (!stream) return;
-    if (!stream->server || stream->transport) {
+    if (!stream->server || stream->consumer) {
         aio__stream_reset(stream);
         return;
     }
     aio__stream_break(stream, aio__exception(ECONNABORTED, "close", "the stream was aborted"));
+}
+
+/* ---- a server's client ---- */
+
+static void aio__stream_join(aio_stream *s, aio_server *server, aio__node *clients)
+{
+    s->server = server;
+    aio__ring_remove(&s->link);
+    aio__ring_insert(clients, &s->link);
+}
+
+/* The client in such a ring. */
+static aio_stream *aio__stream_at(aio__node *node) { return AIO__CONTAINER(node, aio_stream, link); }
+
+/* Its handler, which is taken: `done` runs, the stream its owner, when it has ended. */
+static void aio__stream_serve(aio_stream *s, aio_task *task, void (*done)(aio__work *))
+{
+    s->task = task;
+    s->ended.run = done;
+    s->ended.owner = s;
+    aio__waiters_add(&task->future, &s->ended.node);
+}
+
+static void aio__stream_served(aio_stream *s)
+{
+    aio_unref(s->task);
+    s->task = NULL;
+}
+
+/* ---- a consumer ---- */
+
+/* Its bytes go there from now on. */
+static void aio__stream_attach(aio_stream *s, aio__consumer *consumer, const aio__consumer_ops *ops, size_t size)
+{
+    aio__descriptor *d = aio__stream_fd(s);
+    consumer->ops = ops;
+    consumer->size = size;
+    d->reader.run = ops->readable;
+    d->writer.run = ops->writable;
+    s->consumer = consumer;
+}
+
+/* It has ended for all but its consumer, and waits for nothing any more. */
+static void aio__stream_stop(aio_stream *s)
+{
+    aio__stream_turn_closing(s);
+    s->consumer->stopped = true;
+    aio__timer_cancel(s->loop, s->timer);
+    s->timer = NULL;
+    aio__descriptor_unwait(s->loop, aio__stream_fd(s), AIO__READ);
+    aio__descriptor_unwait(s->loop, aio__stream_fd(s), AIO__WRITE);
+}
+
+static bool aio__stream_stopped(const aio_stream *s) { return s->consumer->stopped; }
+
+/* Ends with an error, unless there was one before. */
+static void aio__stream_give_up(aio_stream *s, aio_exception *error)
+{
+    aio__stream_fail(s, error);
+    aio__stream_turn_closing(s);
+    aio__stream_end(s);
+}
+
+/* Whether who writes is to wait, and when that is over. */
+static bool aio__stream_above_high(const aio_stream *s) { return aio__unsent(s) > s->high; }
+static bool aio__stream_above_low(const aio_stream *s) { return aio__unsent(s) > s->low; }
+
+/* It is drained when no more than `low` is unsent; what that was before. */
+static uint32_t aio__stream_set_low(aio_stream *s, uint32_t low)
+{
+    uint32_t was = s->low;
+    s->low = low;
+    return was;
 }
 
 /* ---- waiting for the socket itself, for connect and the handshake ---- */
@@ -13190,8 +13436,16 @@ static aio_future *aio__stream_wait(aio_stream *s, int direction)
     aio_future *future = aio__drain_future(s);
     if (!future) return NULL;
     s->raw_write = true;
-    aio__descriptor_wait(s->loop, &s->base.d, AIO__WRITE);
+    aio__descriptor_wait(s->loop, aio__stream_fd(s), AIO__WRITE);
     return future;
+}
+
+/* What held it has ended: who drains goes on. */
+static void aio__stream_release(aio_stream *s)
+{
+    s->held = NULL;
+    s->raw_write = false;
+    if (!aio__unsent(s)) aio__drained(s, NULL);
 }
 
 /* ============================================================================
@@ -13217,7 +13471,7 @@ struct aio__tls_start { /* host: NULL on a server */
 /* The uppermost link, if that is TLS; else, and for NULL, NULL. */
 static aio__tls *aio__tls_of(const aio_stream *stream)
 {
-    return stream && stream->top->ops == &aio__tls_ops ? (aio__tls *)(void *)stream->top : NULL;
+    return stream ? aio__tls_of_link(aio__stream_top(stream)) : NULL;
 }
 
 /* The direction that the handshake waits for; 0 when it is done; AIO__IO_FAILED with s->error. */
@@ -13226,7 +13480,7 @@ static int aio__handshake_step(aio_stream *s, const char *peer)
     aio__tls *tls = aio__tls_of(s);
     int wants = aio__tls_handshake(tls);
     if (wants > 0) return wants;
-    s->error = wants ? aio__tls_error(tls, "TLS handshake", peer) : aio__tls_pinned(tls, peer);
+    aio__stream_fail(s, wants ? aio__tls_error(tls, "TLS handshake", peer) : aio__tls_pinned(tls, peer));
     return aio__stream_error(s) ? AIO__IO_FAILED : 0;
 }
 #endif
@@ -13234,19 +13488,19 @@ static int aio__handshake_step(aio_stream *s, const char *peer)
 static AIO_CORO(aio__tls_start)
 {
     AIO_BEGIN(aio__tls_start);
-    self->stream->held = &self->stream;
+    aio__stream_hold(self->stream, &self->stream);
     if (!self->host) self->host = aio__stream_peer(self->stream, self->peer, sizeof self->peer);
 #ifdef AIO_NO_TLS
     AIO_RAISE(ENOTSUP, "TLS with %s: compiled with AIO_NO_TLS", self->host);
 #else
     aio__tls *tls;
-    tls = aio__tls_new(self->context, aio__stream_loop(self->stream), self->stream->top,
+    tls = aio__tls_new(self->context, aio__stream_loop(self->stream), aio__stream_top(self->stream),
                        self->context->server ? NULL : self->host, self->port);
     if (!tls)
         AIO_RAISE(errno, "TLS with %s: %s", self->host,
                   errno == EINVAL ? "not a name that a server can have" : "no memory");
     tls->shutdown_timeout = self->shutdown_timeout;
-    self->stream->top = &tls->link;
+    aio__stream_push(self->stream, &tls->link);
     AIO_TRY {
         AIO_TIMEOUT(self->timeout == 0 ? 60 : self->timeout) {
             while (self->stream && (self->wants = aio__handshake_step(self->stream, self->host)) > 0)
@@ -13260,13 +13514,13 @@ static AIO_CORO(aio__tls_start)
         self->error = aio__exception(late ? AIO_ETIMEOUT : ECONNABORTED, "TLS handshake", "TLS handshake with %s: %s",
                                      self->host, late ? "timed out" : "given up");
         if (self->stream) aio__tls_of(self->stream)->failed = true;
-        if (self->stream && !aio__stream_error(self->stream)) self->stream->error = aio_exception_ref(self->error);
+        if (self->stream) aio__stream_fail(self->stream, aio_exception_ref(self->error));
         if (!late) AIO_RERAISE();
         AIO_RAISE_EXCEPTION(self->error);
     } AIO_END_TRY;
 #endif
     AIO_FINALLY;
-        if (self->stream) self->stream->held = NULL;
+        if (self->stream) aio__stream_hold(self->stream, NULL);
         aio_exception_unref(self->error);
     AIO_END;
 }
@@ -13307,10 +13561,10 @@ AIO_API aio_future *aio_stream_start_tls(aio_stream *stream, aio_tls_context *co
         why = "a client needs a client's context and a name, a server a server's";
     } else if (aio__stream_error(s)) {
         return aio__failed_future(aio__stream_loop(s), aio_exception_ref(aio__stream_error(s)));
-    } else if (aio__stream_transport(s)) {
+    } else if (aio__stream_consumer(s)) {
         code = ENOTSUP;
         why = "the stream has a protocol";
-    } else if (s->reader || s->held || s->in_start != s->in_end || aio__unsent(s)) {
+    } else if (aio__stream_in_use(s)) {
         code = AIO_ERUNTIME;
         why = "the stream has a reader or writer, or bytes unread or unsent";
     }
@@ -13763,10 +14017,9 @@ static bool aio__peers_went(const aio_exception *error)
 static void aio__client_done(aio__work *work)
 {
     aio_stream *s = (aio_stream *)work->owner;
-    aio_future *f = &s->task->future;
-    if (aio__stream_transport(s)) { /* that was the handshake */
-        aio_unref(s->task);
-        s->task = NULL;
+    aio_future *f = &aio__stream_task(s)->future;
+    if (aio__stream_consumer(s)) { /* that was the handshake */
+        aio__stream_served(s);
         return;
     }
     if (f->error && f->state == AIO__DONE && !(f->flags & AIO__F_SEEN)) {
@@ -13774,19 +14027,16 @@ static void aio__client_done(aio__work *work)
         if (aio__stream_loop(s)->debug || !aio__peers_went(f->error))
             aio__report(aio__stream_loop(s), f->error, "error in the handler of a client");
     }
-    if (s->aborting) aio__stream_reset(s);
+    if (aio__stream_aborting(s)) aio__stream_reset(s);
     else aio__stream_begin_close(s);
 }
 
 /* Watches the handler. False without memory. */
 static bool aio__client_serve(aio_stream *s, void *coroutine)
 {
-    s->task = (aio_task *)aio__create_task(coroutine, NULL);
-    if (!s->task) return false;
-    s->ended.run = aio__client_done;
-    s->ended.owner = s;
-    aio__waiters_add(&s->task->future, &s->ended.node);
-    return true;
+    aio_task *task = (aio_task *)aio__create_task(coroutine, NULL);
+    if (task) aio__stream_serve(s, task, aio__client_done);
+    return task != NULL;
 }
 
 struct aio__tls_client { aio_task task; aio_stream *stream; void *handler; }; /* the handshake, then the handler */
@@ -13804,7 +14054,7 @@ static AIO_CORO(aio__tls_client)
     } AIO_END_TRY;
     self->handler = aio__stream_server(self->stream)->handler(self->stream, aio__stream_server(self->stream)->arg);
     if (self->handler) AIO_AWAIT((aio_future *)self->handler);
-    else if (!aio__stream_transport(self->stream)) self->stream->aborting = true;
+    else if (!aio__stream_consumer(self->stream)) aio__stream_doom(self->stream);
     AIO_END;
 }
 
@@ -13816,13 +14066,11 @@ static void aio__server_take(aio_server *server, int fd, bool is_unix)
         aio__report(server->loop, NULL, "accept: %s; a client was dropped", strerror(errno));
         return;
     }
-    s->server = server;
     server->client_count++;
-    aio__ring_remove(&s->link);
-    aio__ring_insert(&server->clients, &s->link);
+    aio__stream_join(s, server, &server->clients);
     void *coroutine = server->options.tls_context ? (void *)AIO_CALL(aio__tls_client, .stream = s)
                                                   : server->handler(s, server->arg);
-    if (aio__stream_transport(s)) return; /* callbacks serve it */
+    if (aio__stream_consumer(s)) return; /* callbacks serve it */
     if (!coroutine || !aio__client_serve(s, coroutine)) aio__stream_reset(s);
 }
 
@@ -14159,13 +14407,13 @@ static void aio__server_end_clients(aio_server *server, bool abort_)
 {
     server->busy++;
     for (aio__node *node = server->clients.next, *next; node != &server->clients; node = next) {
-        aio_stream *s = AIO__CONTAINER(node, aio_stream, link);
+        aio_stream *s = aio__stream_at(node);
         next = node->next;
-        s->aborting = s->aborting || abort_;
-        if (s->task) aio_task_cancel(s->task);
-        if (aio__stream_transport(s) && !abort_) aio__stream_begin_close(s);
+        if (abort_) aio__stream_doom(s);
+        if (aio__stream_task(s)) aio_task_cancel(aio__stream_task(s));
+        if (aio__stream_consumer(s) && !abort_) aio__stream_begin_close(s);
         /* closing: its handler has ended; it was sending what is left */
-        if (abort_ && (aio__stream_closing(s) || aio__stream_transport(s))) aio__stream_reset(s);
+        if (abort_ && (aio__stream_closing(s) || aio__stream_consumer(s))) aio__stream_reset(s);
     }
     server->busy--;
     aio__server_settle(server);
@@ -14660,9 +14908,9 @@ static int aio__pipe_open(struct aio__piping *self)
         return code;
     }
     if (!S_ISSOCK(status.st_mode)) aio__stream_is_pipe(s);
-    s->base.d.was_blocking = !(flags & O_NONBLOCK);
+    aio__stream_fd(s)->was_blocking = !(flags & O_NONBLOCK);
     snprintf(name, sizeof name, "descriptor %d", self->fd);
-    s->name = aio__strndup(name, strlen(name));
+    aio__stream_call(s, name);
     return 0;
 }
 
@@ -14713,10 +14961,10 @@ static ssize_t aio__file_send_copy(struct aio__file_send *self, size_t wanted)
                               self->offset);
         while (n < 0 && errno == EINTR);
         self->code = n < 0 ? errno : 0;
-        if (s) s->held = NULL;
+        if (s) aio__stream_hold(s, NULL);
         if (n > 0 && s) self->code = aio_stream_write(s, buffer, (size_t)n);
         if (n > 0 && !s && (n = aio__sock_send(self->socket, buffer, (size_t)n)) < 0) self->code = errno;
-        if (s) s->held = &self->stream;
+        if (s) aio__stream_hold(s, &self->stream);
         aio__read_buffer_give(loop, buffer);
     }
     if (!self->code) return n;
@@ -14738,7 +14986,7 @@ static ssize_t aio__file_send_piece(struct aio__file_send *self)
 #endif
     if (n >= 0) return n;
     if (aio__would_block(errno)) {
-        if (self->stream) aio__descriptor_drained(&self->stream->base.d, AIO__WRITE);
+        if (self->stream) aio__descriptor_drained(aio__stream_fd(self->stream), AIO__WRITE);
         return AIO__IO_AGAIN;
     }
     self->copies = !aio__peer_went(errno); /* what else is wrong, if anything is, reading and writing tell better */
@@ -14771,14 +15019,14 @@ static int aio__file_send_begin(struct aio__file_send *self)
     if (self->offset < 0 || (int64_t)(off_t)self->offset != self->offset || (self->is_stream && !s)) return EINVAL;
     if (!s) self->copies = aio__sock_check(self->socket) != 0; /* sendfile would block */
     if (!s) return 0;
-    if (s->held) {
+    if (aio__stream_held(s)) {
         self->stream = NULL;
         return AIO_ERUNTIME;
     }
-    if (aio__stream_closing(s) || s->wants_eof) return EPIPE;
-    s->held = &self->stream;
-    self->socket = s->base.d.fd;
-    self->copies = s->top->lower != NULL; /* what the socket sends is not what is given to the stream */
+    if (aio__stream_closing(s) || aio__stream_ends(s)) return EPIPE;
+    aio__stream_hold(s, &self->stream);
+    self->socket = aio_stream_fileno(s);
+    self->copies = aio__stream_converts(s);
     return 0;
 }
 
@@ -14808,10 +15056,7 @@ static void aio__file_send_end(struct aio__file_send *self)
         if (code == AIO_EINCOMPLETE) aio__exception_counts(self->task.future.error, 0, self->count, self->result);
         aio_exception_unref(error);
     }
-    if (!s || s->held != &self->stream) return;
-    s->held = NULL;
-    s->raw_write = false;
-    if (!aio__unsent(s)) aio__drained(s, NULL);
+    if (s && aio__stream_held_by(s, &self->stream)) aio__stream_release(s);
 }
 
 static AIO_CORO(aio__file_send)
@@ -17401,9 +17646,9 @@ static int aio__process_streams(aio_process *p, const struct aio__spawning *self
             continue;
         }
         aio__stream_is_pipe(s);
-        s->home = &p->streams[i];
+        aio__stream_lodge(s, &p->streams[i]);
         snprintf(name, sizeof name, "the %s of %.120s", names[i], self->argv[0]);
-        s->name = aio__strndup(name, strlen(name));
+        aio__stream_call(s, name);
     }
     return code;
 }
@@ -25267,7 +25512,7 @@ static int aio__tunnel_next(struct aio__tunnel *t)
     t->hop.proxy = proxy;
     t->hop.host = last ? t->host : proxy[1].url.host.data;
     t->hop.port = last ? t->port : proxy[1].port;
-    t->hop.head.limits.total = t->stream->limit;
+    t->hop.head.limits.total = aio__stream_limit(t->stream);
     t->context = NULL;
     if (aio_stream_unread(t->stream).length)
         return aio__hop_fail(&t->hop, "there were bytes before this proxy was asked");
@@ -25614,7 +25859,7 @@ static AIO_CORO(aio__connect)
         aio__phase_enter(self->phases, AIO__PHASE_PROXY);
         AIO_AWAIT(aio__tunnel_through(self->proxies, self->result, self->target, self->target_port, &self->options));
     }
-    self->result->name = aio__strndup(self->target, strlen(self->target));
+    aio__stream_call(self->result, self->target);
     if (self->options.tls_context) {
         aio__phase_enter(self->phases, AIO__PHASE_TLS);
         AIO_AWAIT(aio__tls_begin(self->result, self->options.tls_context, self->name, self->target_port,
@@ -25697,29 +25942,36 @@ AIO_API aio_stream_task *aio_open_unix_connection_with(const char *path, const a
  * streams, connecting and servers.
  * ============================================================================ */
 
-static bool aio__loop_is_closing(const aio_loop *loop) { return ((const aio__streams *)loop->streams)->closing; }
+typedef struct aio__transport { /* what a stream has whose bytes go to a protocol */
+    aio__consumer       base;
+    aio__work           soon;  /* calls connection_made, and later connection_lost */
+    const aio_protocol *protocol;
+    void               *self, *arg; /* the protocol's */
+    bool                made, lost;   /* connection_made has run; connection_lost has */
+    bool                paused, full; /* reading is paused; the protocol was told to pause writing */
+} aio__transport;
 
-static void aio__transport_fail(aio_stream *s, aio_exception *error)
+static aio__transport *aio__transport_of(const aio_stream *s)
 {
-    if (!aio__stream_error(s)) s->error = error;
-    s->closing = true;
-    aio__stream_end(s);
+    return (aio__transport *)(void *)aio__stream_consumer(s);
 }
+
+static bool aio__loop_is_closing(const aio_loop *loop) { return ((const aio__streams *)loop->streams)->closing; }
 
 /* Waits for what comes next, unless nothing is to be read; an error is told even then. `again`: a read is worth a try,
  * as far as we know (what TLS has buffered may be a part of a record). */
 static void aio__transport_wait(aio_stream *s, bool again)
 {
-    bool reads = !aio__stream_transport(s)->paused && !aio__stream_ended(s);
-    if (!aio__stream_transport(s)->made || aio__stream_closing(s) || s->base.d.reader.node.next) return;
-    if (aio__stream_error(s) || (reads && again && aio__stream_has_input(s)))
-        aio__enqueue(aio__stream_loop(s), &s->base.d.reader.node);
+    const aio__transport *t = aio__transport_of(s);
+    bool reads = !t->paused && !aio__stream_ended(s);
+    if (!t->made || aio__stream_closing(s) || aio__stream_fd(s)->reader.node.next) return;
+    if (aio__stream_error(s) || (reads && again && aio__stream_has_input(s))) aio__read_again(s);
     else if (reads) aio__read_wait(s);
 }
 
 static void aio__transport_lose(aio_stream *s)
 {
-    aio__transport *t = aio__stream_transport(s);
+    aio__transport *t = aio__transport_of(s);
     aio_exception *error = aio__stream_error(s) ? aio__stream_lost(s) : NULL;
     t->lost = true;
     ((aio__streams *)aio__stream_loop(s)->streams)->closing = false; /* what the callback ends waits for its turn */
@@ -25731,14 +25983,14 @@ static void aio__transport_lose(aio_stream *s)
 static void aio__transport_soon(aio__work *work)
 {
     aio_stream *s = (aio_stream *)work->owner;
-    aio__transport *t = aio__stream_transport(s);
+    aio__transport *t = aio__transport_of(s);
     if (t->made) {
         aio__transport_lose(s);
         aio__stream_end(s);
         return;
     }
     t->made = true;
-    if (t->ending) aio__enqueue(aio__stream_loop(s), &t->soon.node);
+    if (aio__stream_stopped(s)) aio__enqueue(aio__stream_loop(s), &t->soon.node);
     if (t->protocol->connection_made) t->protocol->connection_made(t->self, s, t->arg);
     aio__transport_wait(s, true);
 }
@@ -25746,15 +25998,11 @@ static void aio__transport_soon(aio__work *work)
 /* The connection is over: connection_lost is due. False when it has run, and the stream is to be freed. */
 static bool aio__transport_end(aio_stream *s)
 {
-    aio__transport *t = aio__stream_transport(s);
+    aio__transport *t = aio__transport_of(s);
     bool now = aio__loop_is_closing(aio__stream_loop(s)), queued = t->soon.node.next != NULL;
     if (t->lost) return false;
-    if (t->ending && !now) return true;
-    t->ending = s->closing = true;
-    aio__timer_cancel(aio__stream_loop(s), s->timer);
-    s->timer = NULL;
-    aio__descriptor_unwait(aio__stream_loop(s), &s->base.d, AIO__READ);
-    aio__descriptor_unwait(aio__stream_loop(s), &s->base.d, AIO__WRITE);
+    if (aio__stream_stopped(s) && !now) return true;
+    aio__stream_stop(s);
     if (now && queued) aio__ring_remove(&t->soon.node);
     if (now && t->made) aio__transport_lose(s);
     else if (t->made && !queued) aio__enqueue(aio__stream_loop(s), &t->soon.node);
@@ -25765,8 +26013,8 @@ static bool aio__transport_end(aio_stream *s)
 
 static void aio__transport_eof(aio_stream *s)
 {
-    aio__transport *t = aio__stream_transport(s);
-    s->eof = true;
+    aio__transport *t = aio__transport_of(s);
+    aio__stream_end_reading(s);
     bool keep = t->protocol->eof_received && t->protocol->eof_received(t->self, s);
     if (!keep || !aio_stream_can_write_eof(s)) aio__stream_begin_close(s);
 }
@@ -25774,8 +26022,8 @@ static void aio__transport_eof(aio_stream *s)
 /* One read: what came goes to the protocol, to the one that gave the buffer. False if nothing did. */
 static bool aio__transport_receive(aio_stream *s)
 {
-    const aio_protocol *p = aio__stream_transport(s)->protocol;
-    void *self = aio__stream_transport(s)->self;
+    const aio_protocol *p = aio__transport_of(s)->protocol;
+    void *self = aio__transport_of(s)->self;
     size_t size = AIO__READ_BUFFER;
     ssize_t n = AIO__IO_FAILED;
     bool theirs = p->get_buffer != NULL;
@@ -25783,21 +26031,21 @@ static bool aio__transport_receive(aio_stream *s)
     if (aio__stream_closing(s)) return false;
     if (buffer && size) n = aio__stream_recv(s, buffer, size);
     else if (theirs && !aio__stream_error(s))
-        s->error = aio__exception(AIO_ERUNTIME, "read", "get_buffer gave no room");
+        aio__stream_fail(s, aio__exception(AIO_ERUNTIME, "read", "get_buffer gave no room"));
     if (n > 0 && !theirs && p->data_received) p->data_received(self, s, buffer, (size_t)n);
     if (n > 0 && theirs && p->buffer_updated) p->buffer_updated(self, s, (size_t)n);
     if (buffer && !theirs) aio__read_buffer_give(aio__stream_loop(s), buffer);
     if (n > 0 || (n == AIO__IO_AGAIN && !aio__stream_error(s))) return n > 0;
     if (n == 0 && !aio__stream_error(s)) aio__transport_eof(s);
-    else aio__transport_fail(s, &aio__no_memory);
+    else aio__stream_give_up(s, &aio__no_memory);
     return false;
 }
 
 /* No more than the low-water mark is unsent, after all had been told to wait. */
 static void aio__transport_sent(aio_stream *s)
 {
-    aio__transport *t = aio__stream_transport(s);
-    if (!t->full || aio__stream_error(s) || aio__unsent(s) > s->low) return;
+    aio__transport *t = aio__transport_of(s);
+    if (!t->full || aio__stream_error(s) || aio__stream_above_low(s)) return;
     t->full = false;
     if (t->protocol->resume_writing) t->protocol->resume_writing(t->self, s);
 }
@@ -25805,7 +26053,7 @@ static void aio__transport_sent(aio_stream *s)
 static void aio__transport_on_readable(aio__work *work)
 {
     aio_stream *s = (aio_stream *)work->owner;
-    aio__transport *t = aio__stream_transport(s);
+    aio__transport *t = aio__transport_of(s);
     if (aio__write_wants_read(s)) {
         aio__stream_flush(s);
         aio__transport_sent(s);
@@ -25813,7 +26061,7 @@ static void aio__transport_on_readable(aio__work *work)
     if (!t->made || aio__stream_closing(s)) return;
     bool got = false;
     if (!t->paused && !aio__stream_ended(s) && aio__stream_has_input(s)) got = aio__transport_receive(s);
-    else if (aio__stream_error(s)) aio__transport_fail(s, NULL);
+    else if (aio__stream_error(s)) aio__stream_give_up(s, NULL);
     aio__transport_wait(s, got);
 }
 
@@ -25826,9 +26074,9 @@ static void aio__transport_on_writable(aio__work *work)
 
 static void aio__transport_written(aio_stream *s)
 {
-    aio__transport *t = aio__stream_transport(s);
+    aio__transport *t = aio__transport_of(s);
     if (t->full) aio__transport_sent(s);
-    if (t->full || aio__stream_error(s) || aio__unsent(s) <= s->high) return;
+    if (t->full || aio__stream_error(s) || !aio__stream_above_high(s)) return;
     t->full = true;
     if (t->protocol->pause_writing) t->protocol->pause_writing(t->self, s);
 }
@@ -25836,58 +26084,56 @@ static void aio__transport_written(aio_stream *s)
 /* Makes a transport of a stream that nobody reads. False without memory. */
 static bool aio__transport_attach(aio_stream *s, const aio_protocol *protocol, void *arg)
 {
-    static const aio__transport_ops ops = { aio__transport_end, aio__transport_written };
+    static const aio__consumer_ops ops = {
+        aio__transport_on_readable, aio__transport_on_writable, aio__transport_end, aio__transport_written
+    };
     size_t size = sizeof(aio__transport) + protocol->size;
     aio__transport *t = (aio__transport *)aio__pool_alloc(&aio__stream_loop(s)->pool, size);
     if (!t) return false;
     memset(t, 0, size);
     t->protocol = protocol;
-    t->size = size;
     t->self = protocol->size ? (void *)(t + 1) : arg;
     t->arg = arg;
-    t->ops = &ops;
     t->soon.run = aio__transport_soon;
     t->soon.owner = s;
-    s->base.d.reader.run = aio__transport_on_readable;
-    s->base.d.writer.run = aio__transport_on_writable;
-    s->transport = t;
+    aio__stream_attach(s, &t->base, &ops, size);
     aio__enqueue(aio__stream_loop(s), &t->soon.node);
     return true;
 }
 
 AIO_API void aio_transport_pause_reading(aio_transport *transport)
 {
-    if (transport && aio__stream_transport(transport)) aio__stream_transport(transport)->paused = true;
+    if (transport && aio__transport_of(transport)) aio__transport_of(transport)->paused = true;
 }
 
 AIO_API void aio_transport_resume_reading(aio_transport *transport)
 {
-    if (!transport || !aio__stream_transport(transport)) return;
-    aio__stream_transport(transport)->paused = false;
+    if (!transport || !aio__transport_of(transport)) return;
+    aio__transport_of(transport)->paused = false;
     aio__transport_wait(transport, true);
 }
 
 AIO_API bool aio_transport_is_reading(const aio_transport *transport)
 {
-    const aio__transport *t = transport ? aio__stream_transport(transport) : NULL;
+    const aio__transport *t = transport ? aio__transport_of(transport) : NULL;
     return t && !t->paused && !aio__stream_closing(transport);
 }
 
 AIO_API void aio_transport_set_protocol(aio_transport *transport, const aio_protocol *protocol, void *self)
 {
-    if (!transport || !aio__stream_transport(transport) || !protocol) return;
-    aio__stream_transport(transport)->protocol = protocol;
-    aio__stream_transport(transport)->self = self;
+    if (!transport || !aio__transport_of(transport) || !protocol) return;
+    aio__transport_of(transport)->protocol = protocol;
+    aio__transport_of(transport)->self = self;
 }
 
 AIO_API const aio_protocol *aio_transport_get_protocol(const aio_transport *transport)
 {
-    return transport && aio__stream_transport(transport) ? aio__stream_transport(transport)->protocol : NULL;
+    return transport && aio__transport_of(transport) ? aio__transport_of(transport)->protocol : NULL;
 }
 
 AIO_API void *aio_transport_get_self(const aio_transport *transport)
 {
-    return transport && aio__stream_transport(transport) ? aio__stream_transport(transport)->self : NULL;
+    return transport && aio__transport_of(transport) ? aio__transport_of(transport)->self : NULL;
 }
 
 /* ---- connecting and serving ---- */
@@ -27731,7 +27977,7 @@ static void aio__exchange_sent(aio_future *future, void *arg)
     aio__operation *op = x->op;
     aio_stream *s = aio__exchange_stream(x);
     if (future && future->state == AIO__DONE) aio_future_exception(future); /* who reads finds the error, too */
-    if (s && x->low) s->low = x->low;
+    if (s && x->low) aio__stream_set_low(s, x->low);
     x->low = 0;
     if (s && op->phases.phase == AIO__PHASE_SEND) {
         aio__phase_enter(&op->phases, AIO__PHASE_HEADERS);
@@ -27743,8 +27989,7 @@ static void aio__exchange_sent(aio_future *future, void *arg)
 /* A part of the request is left to the stream. 0 or a code. */
 static int aio__exchange_sending(aio__exchange *x, aio_stream *s)
 {
-    x->low = s->low;
-    s->low = 0; /* it is drained when all is sent */
+    x->low = aio__stream_set_low(s, 0); /* it is drained when all is sent */
     aio_future *sent = aio__drain_future(s);
     int code = sent ? aio_future_add_done_callback(sent, aio__exchange_sent, x) : ENOMEM;
     if (!code) aio__reply_hold(&aio__exchange_reply(x)->in, 1);
@@ -27757,7 +28002,7 @@ static aio_exception *aio__exchange_problem(const aio__exchange *x, int code)
 {
     const aio_stream *s = aio__exchange_stream(x);
     if (code == ENOMEM) return &aio__no_memory;
-    if (s && aio__stream_error(s) && s->error->code == code) return aio_exception_ref(s->error);
+    if (s && aio__stream_error(s) && aio__stream_error(s)->code == code) return aio_exception_ref(aio__stream_error(s));
     return aio__exception(code, "", "%s", x->head.problem ? x->head.problem : aio_code_text(code));
 }
 

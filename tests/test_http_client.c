@@ -28,7 +28,7 @@ static AIO_CORO(scripted)
         if (self->script->end != END_STAY) break;
     }
     AIO_FINALLY;
-        if (self->script->end == END_RESET) self->stream->aborting = true;
+        if (self->script->end == END_RESET) aio__stream_doom(self->stream);
     AIO_END;
 }
 static void *scripted_handler(aio_stream *stream, void *arg)

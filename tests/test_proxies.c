@@ -550,7 +550,7 @@ static AIO_CORO(blurt)
     while (self->script->end != END_RESET && self->text.length)
         AIO_AWAIT(self->text, aio_stream_read(self->stream, 1000));
     AIO_FINALLY;
-        if (self->script->end == END_RESET) self->stream->aborting = true;
+        if (self->script->end == END_RESET) aio__stream_doom(self->stream);
     AIO_END;
 }
 static void *blurt_handler(aio_stream *stream, void *arg)

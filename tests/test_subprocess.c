@@ -180,7 +180,7 @@ SCENARIO(sub_given_back, SUB_MAY, .skip = KIND_ALLOC | KIND_CALL | KIND_CANCEL)
     AIO_BEGIN(sub_given_back);
     AIO_AWAIT(self->ended, aio_create_subprocess_shell("exit 3", .out = AIO_PIPE));
     AIO_AWAIT(self->code, aio_process_wait(self->ended));
-    self->fd = self->ended->streams[1]->base.d.fd;
+    self->fd = aio_stream_fileno(self->ended->streams[1]);
     aio_process_release(self->ended);
     self->ended = NULL;
     CHECK(fcntl(self->fd, F_GETFD) < 0);
