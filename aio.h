@@ -3849,6 +3849,15 @@ AIO_API AIO__NOINLINE void aio_exception_unref(const aio_exception *exception)
     aio__free(e);
 }
 
+/* Gives an error the members of another one, as far as memory goes. */
+static AIO__COLD void aio__exception_share(aio_exception *e, const aio_exception *from)
+{
+    if (!from->member_count || e->refs < 0) return;
+    e->members = (aio_exception **)aio__malloc((size_t)from->member_count * sizeof *e->members);
+    for (int i = 0; e->members && i < from->member_count; i++)
+        e->members[e->member_count++] = aio_exception_ref(from->members[i]);
+}
+
 /* One owner; never NULL. `phase` is static text; the message is copied behind the struct. */
 static aio_exception *aio__exception_text(int code, const char *phase, const char *message)
 {
@@ -24480,7 +24489,6 @@ struct aio__body_skipping {
     int               code;
 };
 
-
 static AIO_CORO(aio__body_skipping)
 {
     AIO_BEGIN(aio__body_skipping);
@@ -27320,7 +27328,10 @@ static aio_exception *aio__exchange_error(aio__exchange *x, aio__deadline *deadl
     if (expired && x->failure) why = x->failure;
     else if (expired) return aio__exchange_timeout(x);
     if (why->code == AIO_ECANCELLED || why->code == ENOMEM) return aio_exception_ref(why);
-    return aio__exception(why->code, phase, "%s: %s", aio__exchange_name(x, name, sizeof name), why->message);
+    const char *shown = aio__exchange_name(x, name, sizeof name);
+    aio_exception *error = aio__exception(why->code, phase, "%s: %s", shown, why->message);
+    aio__exception_share(error, why);
+    return error;
 }
 
 static aio_exception *aio__reply_failed(aio__body_reader *in, const aio_exception *why)

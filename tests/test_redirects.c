@@ -153,12 +153,14 @@ static AIO_CORO(hop_walk)
 /* Runs rows in one session. */
 struct hop_rows { aio_task task; const hop_row *rows; size_t count; aio_request_options options;
                   aio_session_options session_options; aio_session *session; aio_server *sites[2];
-                  struct hop_sites *open; struct hop_walk *walk; size_t i; };
+                  struct hop_sites *open; bool proxied; char proxy[60]; size_t i; };
 static AIO_CORO(hop_rows)
 {
     AIO_BEGIN(hop_rows);
     REQUIRE(self->open = AIO_CALL(hop_sites));
     AIO_AWAIT((struct hop_sites *)aio_ref(self->open));
+    snprintf(self->proxy, sizeof self->proxy, "http://127.0.0.1:%d", hops.port[0]);
+    if (self->proxied) setenv("http_proxy", self->proxy, 1);
     self->session = aio_session_open_with(&self->session_options);
     REQUIRE(self->session);
     for (self->i = 0; self->i < self->count; self->i++)
@@ -390,3 +392,342 @@ SCENARIO(session_digest, .may = HOP_MAY)
     AIO_END;
 }
 #endif
+
+/* ---- what becomes of the connection ---- */
+
+/* A site that says a redirect to /end and a body as a row has it; else the connections that it has served. */
+static struct { const struct drain_row *row; int connections; } drain;
+struct drain_row { const char *head; size_t now, later; double delay; int connections, end; double least, most; };
+struct drained { aio_task task; aio_stream *stream; const struct drain_row *row; aio_text text; size_t sent; char line[80]; };
+static void drain_says(struct drained *self, size_t n)
+{
+    static char bytes[1000];
+    memset(bytes, 'x', sizeof bytes);
+    for (size_t at = 0; at < n; at += sizeof bytes) aio_stream_write(self->stream, bytes, n - at < 1000 ? n - at : 1000);
+}
+static AIO_CORO(drained)
+{
+    AIO_BEGIN(drained);
+    drain.connections++;
+    for (;;) {
+        AIO_TRY {
+            AIO_AWAIT(self->text, aio_stream_readuntil(self->stream, "\r\n\r\n", 4));
+        } AIO_CATCH {
+            if (aio_caught(self)->code == AIO_EINCOMPLETE) AIO_RETURN();
+            AIO_RERAISE();
+        } AIO_END_TRY;
+        if (!strncmp(self->text.data, "GET /end", 8)) {
+            snprintf(self->line, sizeof self->line, "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n%d", drain.connections);
+            aio_stream_write(self->stream, self->line, strlen(self->line));
+            continue;
+        }
+        self->row = drain.row;
+        aio_stream_write(self->stream, self->row->head, strlen(self->row->head));
+        drain_says(self, self->row->now);
+        if (self->row->later) {
+            AIO_AWAIT(aio_sleep(self->row->delay));
+            drain_says(self, self->row->later);
+        }
+        if (self->row->end) break;
+    }
+    AIO_END;
+}
+static void *drain_handler(aio_stream *stream, void *arg) { (void)arg; return AIO_CALL(drained, .stream = stream); }
+
+#define DRAIN_302 "HTTP/1.1 302 Found\r\nLocation: /end\r\n"
+struct drain_rows { aio_task task; const struct drain_row *rows; size_t count, i; aio_server *server; aio_session *session;
+                    aio_response *r; aio_text text; char url[60]; double began; };
+static AIO_CORO(drain_rows)
+{
+    AIO_BEGIN(drain_rows);
+    AIO_AWAIT(self->server, aio_start_server(drain_handler, NULL, "127.0.0.1", 0));
+    snprintf(self->url, sizeof self->url, "http://127.0.0.1:%d/", aio_server_port(self->server));
+    for (self->i = 0; self->i < self->count; self->i++) {
+        drain.row = &self->rows[self->i];
+        drain.connections = 0;
+        self->session = aio_session_open(.limit = 1);
+        REQUIRE(self->session);
+        self->began = aio_loop_time(aio_get_running_loop());
+        AIO_AWAIT(self->r, aio_session_get(self->session, self->url));
+        self->began = aio_loop_time(aio_get_running_loop()) - self->began;
+        CHECK_INT(self->r->status, 200);
+        CHECK_INT(self->r->history_count, 1);
+        CHECK_INT(self->r->times.reused, drain.row->connections == 1);
+        CHECK(self->began >= drain.row->least && self->began < drain.row->most);
+        AIO_AWAIT(self->text, aio_response_read(self->r));
+        CHECK_INT(atoi(self->text.data), drain.row->connections);
+        aio_response_release(self->r);
+        self->r = NULL;
+        CHECK_INT(aio_session_idle(self->session), 1);
+        AIO_AWAIT(aio_session_close(self->session));
+        self->session = NULL;
+    }
+    AIO_FINALLY;
+        aio_response_release(self->r);
+        aio_server_close(self->server);
+        aio_server_abort_clients(self->server);
+        AIO_AWAIT(aio_session_close(self->session));
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
+
+struct redirect_drains { aio_task task; };
+SCENARIO(redirect_drains, .may = HOP_MAY)
+{
+    static const struct drain_row rows[] = {
+        { DRAIN_302 "Content-Length: 0\r\n\r\n", 0, 0, 0, 1, 0, 0, 0.5 },
+        { DRAIN_302 "Content-Length: 5\r\n\r\n", 5, 0, 0, 1, 0, 0, 0.5 },
+        { DRAIN_302 "Content-Length: 5\r\n\r\n", 2, 3, 0.5, 1, 0, 0.5, 0.9 },
+        { DRAIN_302 "Content-Length: 5\r\n\r\n", 0, 5, 9, 2, 0, 1, 1.5 },
+        { DRAIN_302 "Content-Length: 5\r\n\r\n", 2, 0, 0, 2, 1, 0, 0.5 },
+        { DRAIN_302 "Transfer-Encoding: chunked\r\n\r\n5\r\nabcde\r\n0\r\n\r\n", 0, 0, 0, 1, 0, 0, 0.5 },
+        { DRAIN_302 "Transfer-Encoding: chunked\r\n\r\nnonsense\r\n", 0, 0, 0, 2, 0, 0, 0.5 },
+        { DRAIN_302 "Content-Encoding: gzip\r\nContent-Length: 5\r\n\r\n", 5, 0, 0, 1, 0, 0, 0.5 }, /* which it is not */
+        { DRAIN_302 "Content-Length: 99999999\r\n\r\n", 9, 0, 0, 2, 0, 0, 0.5 },
+        { DRAIN_302 "Connection: close\r\nContent-Length: 5\r\n\r\n", 5, 0, 0, 2, 0, 0, 0.5 },
+        { DRAIN_302 "\r\n", 5, 5, 9, 2, 0, 0, 0.5 },
+    };
+    AIO_BEGIN(redirect_drains);
+    AIO_AWAIT(AIO_CALL(drain_rows, HOP_ROWS(rows)));
+    AIO_END;
+}
+
+struct redirect_drain_bounds { aio_task task; };
+SCENARIO(redirect_drain_bounds, .may = HOP_MAY, .skip = KIND_SLICE /* 64 KiB */)
+{
+    static const struct drain_row rows[] = {
+        { DRAIN_302 "Content-Length: 65536\r\n\r\n", 65536, 0, 0, 1, 0, 0, 0.9 },
+        { DRAIN_302 "Content-Length: 65537\r\n\r\n", 65537, 0, 0, 2, 0, 0, 0.9 },
+        { DRAIN_302 "Transfer-Encoding: chunked\r\n\r\n10001\r\n", 0x10001, 0, 0, 2, 0, 0, 0.9 },
+    };
+    AIO_BEGIN(redirect_drain_bounds);
+    AIO_AWAIT(AIO_CALL(drain_rows, HOP_ROWS(rows)));
+    AIO_END;
+}
+
+/* ---- what a response says of its way ---- */
+
+struct redirect_history { aio_task task; struct hop_sites *open; aio_server *sites[2]; aio_session *session; aio_response *r;
+                          aio_text text; aio_headers fields; char url[100], base[40]; int i; };
+SCENARIO(redirect_history, .may = HOP_MAY)
+{
+    char wanted[120];
+    AIO_BEGIN(redirect_history);
+    REQUIRE(self->open = AIO_CALL(hop_sites));
+    AIO_AWAIT((struct hop_sites *)aio_ref(self->open));
+    snprintf(self->base, sizeof self->base, "127.0.0.1:%d", hops.port[0]);
+    snprintf(self->url, sizeof self->url, "http://u:p@%s/303?to=/302?to=UA/e#f", self->base);
+    REQUIRE(self->session = aio_session_open());
+    AIO_AWAIT(self->r, aio_session_put(self->session, self->url));
+    snprintf(wanted, sizeof wanted, "http://%s/e", self->base);
+    CHECK_STR(self->r->url, wanted);
+    snprintf(wanted, sizeof wanted, "http://%s/e#f", self->base);
+    CHECK_STR(self->r->real_url, wanted);
+    CHECK_STR(self->r->method, "GET");
+    REQUIRE(self->r->history_count == 2);
+    CHECK_INT(self->r->history[0]->status, 303);
+    CHECK_STR(self->r->history[0]->method, "PUT");
+    CHECK_INT(self->r->history[0]->history_count, 0);
+    snprintf(wanted, sizeof wanted, "http://%s/303?to=/302?to=UA/e", self->base);
+    CHECK_STR(self->r->history[0]->url, wanted);
+    CHECK_INT(self->r->history[1]->status, 302);
+    CHECK_STR(self->r->history[1]->reason, "Found");
+    CHECK(aio_headers_get(&self->r->history[1]->headers, "Location").length > 10);
+    CHECK(!strncmp(aio_response_head(self->r->history[1]).data, "HTTP/1.1 302 Found\r\n", 20));
+    CHECK(self->r->history[1]->times.reused);
+    aio_response_release(self->r->history[0]); /* it is not for the user to end */
+    aio_response_close(self->r->history[1]);
+    for (self->i = 0; self->i < 2; self->i++) {
+        AIO_TRY {
+            AIO_AWAIT(self->text, aio_response_read(self->r->history[self->i]));
+            UNREACHED();
+        } AIO_CATCH {
+            CAUGHT(AIO_EPAYLOAD);
+        } AIO_END_TRY;
+    }
+    AIO_AWAIT(self->text, aio_response_read(self->r));
+    CHECK_BYTES(self->text.data, self->text.length, "/e");
+    aio_response_release(self->r);
+    self->r = NULL;
+    /* again, from the session's spares; then a response without a way */
+    AIO_AWAIT(self->r, aio_session_get(self->session, self->url));
+    CHECK_INT(self->r->history_count, 2);
+    aio_response_release(self->r);
+    snprintf(self->url, sizeof self->url, "http://%s/e", self->base);
+    AIO_AWAIT(self->r, aio_session_get(self->session, self->url));
+    CHECK_INT(self->r->history_count, 0);
+    CHECK_STR(self->r->url, self->url);
+    CHECK_STR(self->r->real_url, self->url);
+    AIO_FINALLY;
+        aio_response_release(self->r);
+        if (self->open) {
+            memcpy(self->sites, self->open->sites, sizeof self->sites);
+            hop_close(self->sites);
+            aio_unref(self->open);
+        }
+        AIO_AWAIT(aio_session_close(self->session));
+        if (self->sites[0]) AIO_AWAIT(aio_server_wait_closed(self->sites[0]));
+        if (self->sites[1]) AIO_AWAIT(aio_server_wait_closed(self->sites[1]));
+    AIO_END;
+}
+
+/* A ring of slow hops: the error has the way, and one limit of time is for all of it. */
+static AIO_CORO(ring_hop);
+struct ring_hop { aio_task task; aio_request *request; };
+static AIO_CORO(ring_hop)
+{
+    static const char *const headers[] = { "Location", "/again", NULL };
+    AIO_BEGIN(ring_hop);
+    AIO_AWAIT(aio_sleep(0.25));
+    AIO_AWAIT(aio_request_respond(self->request, 307, .headers = headers));
+    AIO_END;
+}
+static void *ring_handler(aio_request *request, void *arg) { (void)arg; return AIO_CALL(ring_hop, .request = request); }
+
+struct redirect_ring { aio_task task; aio_server *server; aio_session *session; aio_response *r; char url[60]; int i; };
+SCENARIO(redirect_ring, .may = HOP_MAY)
+{
+    const aio_exception *error;
+    AIO_BEGIN(redirect_ring);
+    AIO_AWAIT(self->server, aio_start_http_server(ring_handler, NULL, "127.0.0.1", 0));
+    snprintf(self->url, sizeof self->url, "http://127.0.0.1:%d/", aio_server_port(self->server));
+    REQUIRE(self->session = aio_session_open(.max_redirects = 3));
+    AIO_TRY {
+        AIO_AWAIT(self->r, aio_session_get(self->session, self->url));
+        UNREACHED();
+    } AIO_CATCH {
+        CAUGHT(AIO_EREDIRECTS);
+        error = aio_caught(self);
+        CHECK_INT(error->member_count, 4);
+        CHECK(error->member_count < 4 || (strstr(error->members[0]->message, "/: 307 Temporary Redirect")
+                                          && strstr(error->members[3]->message, "/again: 307 ")));
+    } AIO_END_TRY;
+    AIO_TRY {
+        AIO_AWAIT(self->r, aio_session_get(self->session, self->url, .max_redirects = 1000, .timeout = { .total = 2.1 }));
+        UNREACHED();
+    } AIO_CATCH {
+        CAUGHT(AIO_ETIMEOUT);
+        CHECK(strstr(aio_caught(self)->message, "`total`"));
+    } AIO_END_TRY;
+    CHECK_INT(aio_session_busy(self->session), 0);
+    AIO_FINALLY;
+        aio_response_release(self->r);
+        aio_server_close(self->server);
+        aio_server_abort_clients(self->server);
+        AIO_AWAIT(aio_session_close(self->session));
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
+
+/* ---- bodies that are made while they are sent ---- */
+
+struct twice { int at, rewound; };
+struct twice_piece { aio_task task; aio_text result; struct twice *from; };
+static AIO_CORO(twice_piece)
+{
+    AIO_BEGIN(twice_piece);
+    AIO_AWAIT(aio_sleep(0));
+    AIO_RETURN(aio__text("piece ", self->from->at++ < 2 ? 6 : 0));
+    AIO_END;
+}
+static aio_text_task *twice_next(void *arg)
+{
+    return (aio_text_task *)(void *)AIO_CALL(twice_piece, .from = (struct twice *)arg);
+}
+static bool twice_rewind(void *arg)
+{
+    struct twice *from = (struct twice *)arg;
+    from->at = 0;
+    return ++from->rewound < 2;
+}
+
+struct redirect_producers { aio_task task; struct twice from; };
+SCENARIO(redirect_producers, .may = HOP_MAY)
+{
+    static const hop_row again[] = {
+        { "PUT", "/307?to=/end", NULL, "A PUT /307 Content-Type=application/octet-stream \"piece piece \"\n"
+          "A PUT /end Content-Type=application/octet-stream \"piece piece \"\n", 200, 0, 1, NULL } };
+    static const hop_row more[] = {
+        { "PUT", "/307?to=/308?to=/end", NULL, "A PUT /307 Content-Type=application/octet-stream \"piece piece \"\n", 0,
+          AIO_EPAYLOAD, 0, "its 307 cannot be followed: the body cannot be sent again" } };
+    static const hop_row never[] = {
+        { "POST", "/307?to=/end", NULL, "A POST /307 Content-Type=application/octet-stream \"piece piece \"\n", 0, AIO_EPAYLOAD, 0,
+          "its 307 cannot be followed: the body cannot be sent again" } };
+    static const hop_row gone[] = {
+        { "POST", "/302?to=/end", NULL, "A POST /302 Content-Type=application/octet-stream \"piece piece \"\nA GET /end\n", 200, 0,
+          1, NULL } };
+    AIO_BEGIN(redirect_producers);
+    AIO_AWAIT(AIO_CALL(hop_rows, HOP_ROWS(again), .options = { .producer = { twice_next, twice_rewind, &self->from, 0 } }));
+    CHECK_INT(self->from.rewound, 1);
+    self->from.at = 0;
+    AIO_AWAIT(AIO_CALL(hop_rows, HOP_ROWS(more), .options = { .producer = { twice_next, twice_rewind, &self->from, 0 } }));
+    self->from.at = 0;
+    AIO_AWAIT(AIO_CALL(hop_rows, HOP_ROWS(never), .options = { .producer = { twice_next, NULL, &self->from, 0 } }));
+    self->from.at = 0;
+    AIO_AWAIT(AIO_CALL(hop_rows, HOP_ROWS(gone), .options = { .producer = { twice_next, NULL, &self->from, 0 } }));
+    AIO_END;
+}
+
+/* ---- proxies, the environment, .netrc ---- */
+
+struct redirect_proxies { aio_task task; char file[64], text[100]; struct hop_rows *run; };
+SCENARIO(redirect_proxies, .may = HOP_MAY)
+{
+    static const hop_row proxied[] = {
+        { "GET", "http://a.test/302?to=http://b.test/302?to=/end", NULL,
+          "A GET /302 host=a.test\nA GET /302 host=b.test\nA GET /end host=b.test\n", 200, 0, 2, NULL },
+        { "GET", "http://a.test/302?to=B/end", NULL, "A GET /302 host=a.test\nB GET /end\n", 200, 0, 1, NULL },
+    };
+    static const hop_row told[] = {
+        { "GET", "/302?to=B/end", NULL, "A GET /302 Authorization=Basic bjpz\nB GET /end Authorization=Basic bjpz\n", 200, 0, 1,
+          NULL } };
+    static const hop_row own[] = {
+        { "GET", "/302?to=B/end", NULL, "A GET /302 Authorization=Bearer t\nB GET /end\n", 200, 0, 1, NULL } };
+    FILE *file;
+    AIO_BEGIN(redirect_proxies);
+    snprintf(self->file, sizeof self->file, "/tmp/aio-redirects-%ld", (long)getpid());
+    file = fopen(self->file, "w");
+    REQUIRE(file);
+    fputs("default login d password d\nmachine 127.0.0.1 login n password s\n", file);
+    fclose(file);
+    setenv("NETRC", self->file, 1);
+    setenv("no_proxy", "127.0.0.1", 1);
+    AIO_AWAIT(AIO_CALL(hop_rows, HOP_ROWS(told), .session_options = { .trust_env = true }));
+    AIO_AWAIT(AIO_CALL(hop_rows, HOP_ROWS(own), .session_options = { .trust_env = true }, .options = { .auth = { .bearer = "t" } }));
+    unsetenv("NETRC");
+    AIO_AWAIT(AIO_CALL(hop_rows, HOP_ROWS(proxied), .session_options = { .trust_env = true }, .proxied = true));
+    AIO_FINALLY;
+        unlink(self->file);
+        unsetenv("NETRC");
+        unsetenv("no_proxy");
+        unsetenv("http_proxy");
+    AIO_END;
+}
+
+TEST(redirect_bad_options)
+{
+    static const char *const authorization[] = { "authorization", "x", NULL }, *const cookie[] = { "COOKIE", "a=b", NULL },
+                      *const good[] = { "a", "b", NULL }, *const odd[] = { "a", NULL }, *const bad[] = { "a", "b;c", NULL };
+    static const aio_auth auths[] = { { .user = "a:b" }, { .user = "a\n" }, { .password = "\x7f" }, { .bearer = "" },
+                                      { .bearer = "a b" }, { .bearer = "a\r\nb" }, { .user = "a", .bearer = "b" } };
+    aio_loop *loop = aio_new_event_loop();
+    aio_set_event_loop(loop);
+    aio_session *s = aio_session_open();
+#define REFUSED(...) \
+    CHECK_INT(aio_loop_run_until_complete(loop, aio_session_get(s, "http://127.0.0.1:1/", __VA_ARGS__), NULL), EINVAL)
+    for (size_t i = 0; i < sizeof auths / sizeof *auths; i++) {
+        REFUSED(.auth = auths[i]);
+        CHECK(!aio_session_open(.auth = auths[i]) && errno == EINVAL);
+    }
+    REFUSED(.auth = { .bearer = "a" }, .headers = authorization);
+    REFUSED(.cookies = good, .headers = cookie);
+    REFUSED(.cookies = odd);
+    REFUSED(.cookies = bad);
+    REFUSED(.max_redirects = -1);
+    CHECK(!aio_session_open(.auth = { .user = "a" }, .headers = authorization) && errno == EINVAL);
+    CHECK(!aio_session_open(.cookies = odd) && errno == EINVAL);
+    CHECK(!aio_session_open(.cookies = bad) && errno == EINVAL);
+    CHECK(!aio_session_open(.max_redirects = -1) && errno == EINVAL);
+    CHECK_INT(aio_loop_run_until_complete(loop, aio_session_close(s), NULL), 0);
+    aio_loop_free(loop);
+}
