@@ -129,32 +129,34 @@
  *   44. TLS: OpenSSL over a link
  *   45. Streams: buffers over a link
  *   46. TLS on a stream: handshake and what it has negotiated
- *   47. Connecting: addresses
- *   48. Servers: listeners and clients
- *   49. Descriptors: readers, writers, sock_ calls, pipes and files
- *   50. Datagrams: UDP endpoints
- *   51. Resolver: DNS messages and servers
- *   52. Subprocesses: pidfd and pipes
- *   53. URLs
- *   54. Headers
- *   55. Charsets
- *   56. Cookies: the jar
- *   57. Coding: inflate
- *   58. Coding: deflate
- *   59. JSON: numbers
- *   60. JSON: parser and tree
- *   61. JSON: writer
- *   62. Authentication: challenges and digests
- *   63. HTTP messages
- *   64. HTTP bodies: framing, stages, reader
- *   65. Multipart bodies
- *   66. Proxies: HTTP CONNECT and SOCKS
- *   67. Connecting: hosts
- *   68. Transports: protocols over streams
- *   69. Redirects: where a response leads
- *   70. HTTP client: session, request, response
- *   71. HTTP server: connections and handlers
- *   72. Introspection: task dump and call graph
+ *   47. Addresses: which are public
+ *   48. Connecting: addresses
+ *   49. Servers: listeners and clients
+ *   50. Descriptors: readers, writers, sock_ calls, pipes and files
+ *   51. Datagrams: UDP endpoints
+ *   52. Resolver: DNS messages and servers
+ *   53. Subprocesses: pidfd and pipes
+ *   54. URLs
+ *   55. Headers
+ *   56. Charsets
+ *   57. Cookies: the jar
+ *   58. Coding: inflate
+ *   59. Coding: deflate
+ *   60. JSON: numbers
+ *   61. JSON: parser and tree
+ *   62. JSON: writer
+ *   63. Authentication: challenges and digests
+ *   64. HTTP messages
+ *   65. HTTP bodies: framing, stages, reader
+ *   66. Multipart bodies
+ *   67. Proxies: HTTP CONNECT and SOCKS
+ *   68. Connecting: hosts
+ *   69. Transports: protocols over streams
+ *   70. Redirects: where a response leads
+ *   71. Connections: the pool
+ *   72. HTTP client: session, request, response
+ *   73. HTTP server: connections and handlers
+ *   74. Introspection: task dump and call graph
  *
  * LICENCE: MIT-0 or public domain, as you like. Its text, the history, and where to report a vulnerability are at the
  * end of the file.
@@ -321,7 +323,8 @@ typedef struct aio_text {
     X(AIO_EPAYLOAD, "ClientPayloadError", "the body is incomplete")                                   \
     X(AIO_ECONTENT, "ContentTypeError", "the content has another type than expected")                 \
     X(AIO_EJSON, "JSONDecodeError", "the text is not valid JSON")                                     \
-    X(AIO_EPROXY, "ProxyError", "the proxy refused, or is none")
+    X(AIO_EPROXY, "ProxyError", "the proxy refused, or is none")                                      \
+    X(AIO_EPRIVATE, "PrivateAddressError", "the address is not a public one")
 
 enum aio_code {
     AIO__EFIRST = 10000, /* above any errno */
@@ -1372,6 +1375,17 @@ typedef struct aio_size_task { aio_task task; size_t result; } aio_size_task;
 /* `result` is borrowed from the stream: valid until its next read, or its end. A NUL stands after it. */
 typedef struct aio_text_future { aio_future future; aio_text result; } aio_text_future;
 
+/* What a socket has besides. What the system does not have is ENOTSUP when it is connected. */
+typedef struct aio_socket_options {
+    int    keepalive_idle;     /* TCP keep-alive: begins after so many seconds of silence; 0: none of it */
+    int    keepalive_interval; /* seconds between two probes; 0: the system's */
+    int    keepalive_count;    /* probes without an answer that end the connection; 0: the system's */
+    double user_timeout;       /* seconds that what was sent waits to be acknowledged; 0: the system's. RFC 5482 */
+    /* Called before each connect: 0, or the code that this address fails with. `address` is a struct sockaddr */
+    int  (*before_connect)(int fd, const void *address, size_t length, void *arg);
+    void  *arg;
+} aio_socket_options;
+
 typedef struct aio_connect_options {
     bool             tls;             /* with the default context: system authorities, verification on */
     aio_tls_context *tls_context;     /* with this one, a client's; borrowed until the connection stands */
@@ -1383,6 +1397,12 @@ typedef struct aio_connect_options {
     size_t           limit;           /* of a line; up to twice as much is read ahead; 0: 64 KiB */
     int              family;          /* AF_INET, AF_INET6; 0: both */
     const char      *local_host;      /* address to connect from */
+    int              local_port;      /* the same; 0: any */
+    aio_socket_options socket;
+    /* Connects to public addresses only, whatever name or proxy led to them; AIO_EPRIVATE for loopback, private,
+     * link-local, shared, multicast, reserved and documentation's, also as IPv4 within IPv6, and for unix sockets. A
+     * name that a proxy looks up is the proxy's to guard */
+    bool             deny_private;
     struct aio_resolver *resolver;    /* asked for the host's addresses; NULL: the system, in a thread */
     double           happy_eyeballs_delay; /* 0: 0.25 s, at least 0.01; AIO_UNLIMITED: addresses in turn */
     const char      *proxy;           /* "socks5h://user:password@host:1080", see below; NULL or "": none */
@@ -2397,6 +2417,14 @@ typedef struct aio_connector_options {
     bool               force_close;       /* no connection is kept for another request */
     int                family;            /* AF_INET, AF_INET6; 0: both */
     const char        *local_host;        /* address to connect from */
+    int                local_port;        /* the same; 0: any */
+    aio_socket_options socket;            /* as for aio_open_connection */
+    const char        *unix_path;         /* of a unix socket, to which all connections go. aiohttp: UnixConnector */
+    /* Pairs "host:port", "host:port", then NULL: where the first is meant, the second is connected to, as curl's
+     * --connect-to has it. Nothing before or after a colon: any, or as it is; an IPv6 address stands in brackets.
+     * Names of certificates, Host and cookies are still the first's */
+    const char *const *connect_to;
+    bool               deny_private;      /* as for aio_open_connection, at each hop; URLs with such an address, too */
     double             happy_eyeballs_delay; /* as for aio_open_connection */
     struct aio_resolver *resolver;        /* asked for hosts' addresses; borrowed. NULL: the system, in a thread */
     double             ttl_dns_cache;     /* so long the system's answers are kept, 256 at most; 0: 10 s */
@@ -2470,6 +2498,7 @@ typedef struct aio_session_options {
     struct aio_resolver *resolver;
     double             ttl_dns_cache;
     bool               no_dns_cache;
+    bool               deny_private;      /* besides the connector's */
     const char        *proxy;             /* of requests that name none, as aio_open_connection takes it */
     const char *const *proxy_headers;     /* of CONNECT; Proxy-Authorization comes of the proxy's URL */
     aio_tls_context   *proxy_tls_context; /* for https:// proxies; NULL: the default. The session keeps a reference */
@@ -2528,6 +2557,7 @@ typedef struct aio_request_options {
     aio_producer       producer;        /* or made piece by piece */
     aio_timeouts       timeout;         /* what is 0 is as the session has it */
     bool               raise_for_status;/* besides the session's */
+    bool               deny_private;    /* besides the session's and the connector's */
     const char        *proxy;           /* takes the place of the session's; "": none, nor the environment's */
     int                max_redirects;   /* 0: the session's; of HEAD, and if the session has .no_redirects, none */
     bool               no_redirects;    /* aiohttp: allow_redirects=False */
@@ -13635,7 +13665,93 @@ AIO_API const char *aio_stream_alpn(const aio_stream *stream, char *buffer, size
 #endif
 
 /* ============================================================================
- * 47. Connecting: addresses
+ * 47. Addresses: which are public
+ *
+ * The table of the networks that are no part of the public internet (IANA's registries of special-purpose addresses,
+ * RFC 6890), and the address that stands in an IPv6 one. Calls nothing.
+ * ============================================================================ */
+
+enum { AIO__GUARD_INVERTED = 0x80 };
+
+/* First what is a whole network, in IPv4 and in IPv6; then what has an IPv4 address at some byte. */
+static const struct { unsigned char network[4]; int bits; const char *what; } aio__guard_ip4[] = {
+    { { 0 }, 8, "of this host" }, { { 10 }, 8, "private" }, { { 100, 64 }, 10, "shared" }, { { 127 }, 8, "loopback" },
+    { { 169, 254 }, 16, "link-local" }, { { 172, 16 }, 12, "private" }, { { 192, 0, 0 }, 24, "reserved" },
+    { { 192, 0, 2 }, 24, "for documentation" }, { { 192, 88, 99 }, 24, "reserved" }, { { 192, 168 }, 16, "private" },
+    { { 198, 18 }, 15, "for benchmarks" }, { { 198, 51, 100 }, 24, "for documentation" },
+    { { 203, 0, 113 }, 24, "for documentation" }, { { 224 }, 4, "multicast" }, { { 240 }, 4, "reserved" },
+};
+
+static const struct { unsigned char network[16]; int bits; const char *what; } aio__guard_ip6[] = {
+    { { 0 }, 128, "of this host" }, { { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1 }, 128, "loopback" },
+    { { 0, 0x64, 0xff, 0x9b, 0, 1 }, 48, "private" }, { { 1 }, 64, "reserved" },
+    { { 0x20, 1, 0, 2 }, 48, "for benchmarks" }, { { 0x20, 1, 0, 0x10 }, 28, "reserved" },
+    { { 0x20, 1, 0, 0x20 }, 28, "reserved" }, { { 0x20, 1, 0x0d, 0xb8 }, 32, "for documentation" },
+    { { 0x3f, 0xff }, 20, "for documentation" }, { { 0xfc }, 7, "private" }, { { 0xfe, 0x80 }, 10, "link-local" },
+    { { 0xfe, 0xc0 }, 10, "private" }, { { 0xff }, 8, "multicast" },
+};
+
+static const struct { unsigned char network[16]; int bits, at; } aio__guard_within[] = {
+    { { 0 }, 96, 12 },                                             /* compatible */
+    { { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff }, 96, 12 },      /* mapped */
+    { { 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff }, 96, 12 },            /* translated */
+    { { 0, 0x64, 0xff, 0x9b }, 96, 12 },                           /* NAT64 */
+    { { 0x20, 2 }, 16, 2 },                                        /* 6to4 */
+    { { 0x20, 1 }, 32, 4 }, { { 0x20, 1 }, 32, AIO__GUARD_INVERTED | 12 }, /* Teredo's server, and its client */
+};
+
+static bool aio__guard_in(const unsigned char *ip, const unsigned char *network, int bits)
+{
+    int whole = bits / 8, rest = bits % 8;
+    if (memcmp(ip, network, (size_t)whole) != 0) return false;
+    return !rest || (ip[whole] & 0xff << (8 - rest)) == network[whole];
+}
+
+/* What an address is, if it is not public; NULL: it is. */
+static const char *aio__guard_judge4(const unsigned char ip[4])
+{
+    for (size_t i = 0; i < sizeof aio__guard_ip4 / sizeof *aio__guard_ip4; i++)
+        if (aio__guard_in(ip, aio__guard_ip4[i].network, aio__guard_ip4[i].bits)) return aio__guard_ip4[i].what;
+    return NULL;
+}
+
+/* Of IPv6 only 2000::/3 has been given to anybody, besides the forms of IPv4. */
+static const char *aio__guard_judge6(const unsigned char ip[16])
+{
+    const char *what = (ip[0] & 0xe0) == 0x20 ? NULL : "reserved";
+    for (size_t i = 0; i < sizeof aio__guard_ip6 / sizeof *aio__guard_ip6; i++)
+        if (aio__guard_in(ip, aio__guard_ip6[i].network, aio__guard_ip6[i].bits)) return aio__guard_ip6[i].what;
+    for (size_t i = 0; i < sizeof aio__guard_within / sizeof *aio__guard_within; i++) {
+        unsigned char within[4], mask = aio__guard_within[i].at & AIO__GUARD_INVERTED ? 0xff : 0;
+        if (!aio__guard_in(ip, aio__guard_within[i].network, aio__guard_within[i].bits)) continue;
+        for (int k = 0; k < 4; k++)
+            within[k] = (unsigned char)(ip[(aio__guard_within[i].at & 15) + k] ^ mask);
+        what = aio__guard_judge4(within);
+        if (what) return what;
+    }
+    return what;
+}
+
+/* The same of 4 or 16 bytes. */
+static const char *aio__guard_judge(const unsigned char *ip, size_t length)
+{
+    return length == 4 ? aio__guard_judge4(ip) : aio__guard_judge6(ip);
+}
+
+/* The same of a socket's address. */
+static const char *aio__guard_address(const struct sockaddr_storage *storage)
+{
+    const struct sockaddr_in *in = (const struct sockaddr_in *)(const void *)storage;
+    const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)(const void *)storage;
+    if (storage->ss_family == AF_INET) return aio__guard_judge4((const unsigned char *)&in->sin_addr);
+    if (storage->ss_family == AF_INET6) return aio__guard_judge6((const unsigned char *)&in6->sin6_addr);
+    return "a unix socket";
+}
+
+#define AIO__GUARD_REFUSED "%s, which deny_private refuses"
+
+/* ============================================================================
+ * 48. Connecting: addresses
  *
  * From addresses to a stream: whoever connects does it here. Names, proxies and TLS are a room further down. May call
  * streams, timers and names.
@@ -13670,6 +13786,19 @@ static int aio__unix_address(const char *path, aio__address *address)
     return 0;
 }
 
+typedef struct aio__target { /* what is connected to; all is borrowed */
+    const aio__address   *addresses;
+    int                   count;
+    const char           *host;       /* for messages */
+    const aio__addresses *local;      /* to connect from; NULL: any */
+    size_t                limit;      /* the stream's */
+    int64_t               delay;      /* nanoseconds between attempts; INT64_MAX: none begins while one is under way */
+    int64_t               allowed;    /* nanoseconds for each attempt; INT64_MAX: any */
+    const aio_socket_options *socket; /* NULL: none */
+    bool                  has_port;   /* of its own: in `local` */
+    bool                  guarded;    /* public addresses only */
+} aio__target;
+
 /* The address to connect from: *from, NULL for any. False if there is none of that family. */
 static bool aio__local_for(const aio__addresses *local, int family, const aio__address **from)
 {
@@ -13680,14 +13809,50 @@ static bool aio__local_for(const aio__addresses *local, int family, const aio__a
     return *from != NULL;
 }
 
+/* 0 or a code. A value of 0 is the system's. */
+static int aio__connect_set(int fd, int level, int name, int value)
+{
+    if (!value) return 0;
+    return aio__os.setsockopt(fd, level, name, &value, sizeof value) < 0 ? errno : 0;
+}
+
+/* What is set of `o` before a connect. 0 or a code. */
+static int aio__connect_options(int fd, const aio__address *to, const aio_socket_options *o)
+{
+    int code = 0;
+    if (to->storage.ss_family != AF_UNIX) {
+        code = aio__connect_set(fd, SOL_SOCKET, SO_KEEPALIVE, o->keepalive_idle != 0);
+#if defined(TCP_KEEPIDLE) && defined(TCP_KEEPINTVL) && defined(TCP_KEEPCNT)
+        if (!code) code = aio__connect_set(fd, IPPROTO_TCP, TCP_KEEPIDLE, o->keepalive_idle);
+        if (!code) code = aio__connect_set(fd, IPPROTO_TCP, TCP_KEEPINTVL, o->keepalive_interval);
+        if (!code) code = aio__connect_set(fd, IPPROTO_TCP, TCP_KEEPCNT, o->keepalive_count);
+#endif
+#ifdef TCP_USER_TIMEOUT
+        if (!code) code = aio__connect_set(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, (int)(o->user_timeout * 1000));
+#else
+        if (!code && o->user_timeout > 0) code = ENOTSUP;
+#endif
+    }
+    return !code && o->before_connect ? o->before_connect(fd, &to->storage, to->length, o->arg) : code;
+}
+
+static bool aio__connect_options_valid(const aio_socket_options *o)
+{
+    return o->keepalive_idle >= 0 && o->keepalive_interval >= 0 && o->keepalive_count >= 0
+        && o->user_timeout >= 0 && o->user_timeout <= 2000000;
+}
+
 /* A stream to an address, whose socket is on its way (the work runs when it is there) or there already. NULL with
  * errno. */
-static aio_stream *aio__connect_begin(aio_loop *loop, const aio__address *to, const aio__address *from, size_t limit,
-                                      void (*run)(aio__work *), void *owner)
+static aio_stream *aio__connect_begin(aio_loop *loop, const aio__address *to, const aio__address *from,
+                                      const aio__target *target, void (*run)(aio__work *), void *owner)
 {
     int fd = aio__socket(to->storage.ss_family, SOCK_STREAM), code = 0;
     if (fd < 0) return NULL;
-    if (from && aio__os.bind(fd, (const struct sockaddr *)&from->storage, from->length) < 0) code = errno;
+    if (from && target->socket) /* a port of one's own may be left from the connection before */
+        code = aio__connect_set(fd, SOL_SOCKET, SO_REUSEADDR, target->has_port);
+    if (!code && from && aio__os.bind(fd, (const struct sockaddr *)&from->storage, from->length) < 0) code = errno;
+    if (!code && target->socket) code = aio__connect_options(fd, to, target->socket);
     if (!code) {
         aio__stream_options(fd, to->storage.ss_family != AF_UNIX);
         code = aio__socket_connect(fd, &to->storage, to->length);
@@ -13697,7 +13862,7 @@ static aio_stream *aio__connect_begin(aio_loop *loop, const aio__address *to, co
         errno = code;
         return NULL;
     }
-    aio_stream *s = aio__stream_new(loop, fd, limit);
+    aio_stream *s = aio__stream_new(loop, fd, target->limit);
     if (s && code) aio__stream_connecting(s, run, owner);
     return s;
 }
@@ -13710,16 +13875,6 @@ enum {
 };
 
 #define AIO__CONNECT_ERROR "connect to %s (%s): %s" /* address, host, reason */
-
-typedef struct aio__target { /* what is connected to; all is borrowed */
-    const aio__address   *addresses;
-    int                   count;
-    const char           *host;       /* for messages */
-    const aio__addresses *local;      /* to connect from; NULL: any */
-    size_t                limit;      /* the stream's */
-    int64_t               delay;      /* nanoseconds between attempts; INT64_MAX: none begins while one is under way */
-    int64_t               allowed;    /* nanoseconds for each attempt; INT64_MAX: any */
-} aio__target;
 
 typedef struct aio__attempt { /* one address */
     struct aio__racing *race;
@@ -13783,14 +13938,21 @@ static void aio__race_start(struct aio__racing *race)
     const aio__target *target = &race->target;
     aio__attempt *attempt = &race->attempts[race->started++];
     const aio__address *from;
+    const char *private_ = target->guarded ? aio__guard_address(&attempt->to->storage) : NULL;
+    char why[64];
     race->next = aio__after(race->task.future.loop, target->delay);
+    if (private_) {
+        snprintf(why, sizeof why, "it is " AIO__GUARD_REFUSED, private_);
+        aio__attempt_fail(attempt, AIO_EPRIVATE, why);
+        return;
+    }
     if (!aio__local_for(target->local, attempt->to->storage.ss_family, &from)) {
         aio__attempt_fail(attempt, EADDRNOTAVAIL, "the local host is not of its family");
         return;
     }
-    attempt->stream = aio__connect_begin(race->task.future.loop, attempt->to, from, target->limit,
-                                         aio__attempt_on_writable, attempt);
-    if (!attempt->stream) aio__attempt_fail(attempt, errno, strerror(errno));
+    attempt->stream = aio__connect_begin(race->task.future.loop, attempt->to, from, target, aio__attempt_on_writable,
+                                         attempt);
+    if (!attempt->stream) aio__attempt_fail(attempt, errno, aio_code_text(errno));
     else attempt->deadline = aio__later(aio__os.clock(), target->allowed);
 }
 
@@ -13895,7 +14057,7 @@ static aio_stream_task *aio__race_new(const aio__target *target)
 }
 
 /* ============================================================================
- * 48. Servers: listeners and clients
+ * 49. Servers: listeners and clients
  *
  * Listens, accepts, gives each client to a coroutine or a protocol, and watches that. What a server closes goes when
  * its last client has gone. May call streams, TLS on them, names and reports.
@@ -14478,7 +14640,7 @@ AIO_API aio_future *aio_server_serve_forever(aio_server *server)
 }
 
 /* ============================================================================
- * 49. Descriptors: readers, writers, sock_ calls, pipes and files
+ * 50. Descriptors: readers, writers, sock_ calls, pipes and files
  *
  * A table of foreign descriptors by number, each registered level-triggered while somebody wants it, as its owner may
  * leave bytes unread. Then streams over pipes of the program's own, and files on their way out. May call streams.
@@ -15106,7 +15268,7 @@ AIO_API aio_size_task *aio_sock_sendfile(int fd, int file, int64_t offset, size_
 }
 
 /* ============================================================================
- * 50. Datagrams: UDP endpoints
+ * 51. Datagrams: UDP endpoints
  *
  * One edge-triggered socket an endpoint; a queue of what could not be sent at once. May call Descriptors and Names.
  * ============================================================================ */
@@ -15733,7 +15895,7 @@ AIO_API int aio_datagram_port(const aio_datagram_endpoint *endpoint)
 }
 
 /* ============================================================================
- * 51. Resolver: DNS messages and servers
+ * 52. Resolver: DNS messages and servers
  *
  * A stub resolver (RFC 1035, 2308, 5452, 6891): the strict reading of messages, an endpoint for one question each, TCP
  * where UDP does not do, servers in turn, the cache, aliases, the hosts file and the search list. One question is asked
@@ -16351,7 +16513,7 @@ static void aio__dns_weigh(struct aio__dns_exchange *self, const char *data, siz
 /* A new connection to the server. */
 static aio_stream_task *aio__dns_connect(const struct aio__dns_exchange *self)
 {
-    aio__target target = { aio__dns_server_of(self), 1, "TCP", NULL, 0, INT64_MAX, INT64_MAX };
+    aio__target target = { aio__dns_server_of(self), 1, "TCP", NULL, 0, INT64_MAX, INT64_MAX, NULL, false, false };
     return aio__race_new(&target);
 }
 
@@ -17449,7 +17611,7 @@ AIO__COLD static void aio__names_close(aio_resolver *resolver)
 }
 
 /* ============================================================================
- * 52. Subprocesses: pidfd and pipes
+ * 53. Subprocesses: pidfd and pipes
  *
  * Children of a loop in a ring, each with a descriptor that tells of its end, or a thread that waits for it. Pipes are
  * streams. Nothing but this room reaps them.
@@ -17877,7 +18039,7 @@ AIO_API aio_output_task *aio_process_communicate(aio_process *process, const voi
 }
 
 /* ============================================================================
- * 53. URLs
+ * 54. URLs
  *
  * RFC 3986 with yarl's habits: splits a reference, checks and normalises each part, writes the whole into one block.
  * Owns nothing beyond the block of each aio_url. Calls memory and buffers only.
@@ -18492,7 +18654,7 @@ AIO_API bool aio_url_same_origin(const aio_url *a, const aio_url *b)
 }
 
 /* ============================================================================
- * 54. Headers
+ * 55. Headers
  *
  * The multi-map: one block of text and an index into it. Growing copies what is alive into a new block, and frees the
  * old one only after the new field is in, so that a value may come from the headers themselves. Calls memory only.
@@ -18712,7 +18874,7 @@ AIO_API void aio_headers_clear(aio_headers *headers)
 }
 
 /* ============================================================================
- * 55. Charsets
+ * 56. Charsets
  *
  * Bytes to UTF-8, by iconv; UTF-8 itself is only checked. Calls memory and words of headers only.
  * ============================================================================ */
@@ -18869,7 +19031,7 @@ AIO_API int aio_charset_decode_with(aio_text *text, const void *data, size_t len
 }
 
 /* ============================================================================
- * 56. Cookies: the jar
+ * 57. Cookies: the jar
  *
  * Cookies hang on their domains, which stand in a hash table, and in a ring in the order in which they were made. A
  * request asks for its host and for each name above it. Calls memory, URLs and words of headers only.
@@ -19834,7 +19996,7 @@ AIO_API int aio_cookie_jar_load(aio_cookie_jar *jar, const char *path, int *line
 }
 
 /* ============================================================================
- * 57. Coding: inflate
+ * 58. Coding: inflate
  *
  * Decodes into a window of its own, from which the caller's pieces are copied, so that a match, whole, always has its
  * room and its past. What is left of the input decides between two decoders of the same codes: a fast one, which may
@@ -20701,7 +20863,7 @@ AIO_API int aio_inflate_all_with(aio_text *text, const void *data, size_t length
 }
 
 /* ============================================================================
- * 58. Coding: deflate
+ * 59. Coding: deflate
  *
  * Matches are found by chains of equal hashes, taken lazily, and gathered into a block; a block is written in whichever
  * of the three forms is shortest, piece by piece into a small buffer, from which the caller's pieces are filled.
@@ -21386,7 +21548,7 @@ AIO_API int aio_deflate_all_with(aio_text *text, const void *data, size_t length
 }
 
 /* ============================================================================
- * 59. JSON: numbers
+ * 60. JSON: numbers
  *
  * Decimal to double and back, exactly, without the locale that strtod and printf look at. Both ways go by one table of
  * the powers of ten in 128 bits, made when it is first needed: reading as Lemire has it, writing as Giulietti's
@@ -21599,7 +21761,7 @@ static uint64_t aio__double_digits(uint64_t bits, int *power)
 }
 
 /* ============================================================================
- * 60. JSON: parser and tree
+ * 61. JSON: parser and tree
  *
  * A tree is one array of values of 16 bytes in the order of the text, each container before what is in it and with the
  * distance to what is behind it, and one copy of the text, in which strings are decoded where they stand. The parser
@@ -22234,7 +22396,7 @@ AIO_API aio_text aio_json_string(const aio_json *value, const char *path, const 
 }
 
 /* ============================================================================
- * 61. JSON: writer
+ * 62. JSON: writer
  *
  * Text grows at the end of a buffer, and so does, in another, a byte for each container that is open. The first thing
  * that JSON does not allow there stops the writer.
@@ -22535,7 +22697,7 @@ AIO_API int aio_json_dump_with(const aio_json *value, aio_text *text, const aio_
 }
 
 /* ============================================================================
- * 62. Authentication: challenges and digests
+ * 63. Authentication: challenges and digests
  *
  * Takes WWW-Authenticate fields apart, and answers Digest's challenges (RFC 7616) for the protection space that they
  * came from. Calls memory, URLs, words of headers and OpenSSL's hashes only.
@@ -23072,7 +23234,7 @@ AIO_API int aio_digest_auth_authorize(aio_digest_auth *auth, const aio_url *url,
 #endif
 
 /* ============================================================================
- * 63. HTTP messages
+ * 64. HTTP messages
  *
  * RFC 9112: heads in and out, body framing, dates. The parser goes line by line over the bytes as they arrive, and
  * copies nothing until the head is whole. What a hostile peer may send is refused with a reason. Responses are read
@@ -23868,7 +24030,7 @@ static inline const char *aio__http_clock_text(aio__http_clock *clock, int64_t s
 }
 
 /* ============================================================================
- * 64. HTTP bodies: framing, stages, reader
+ * 65. HTTP bodies: framing, stages, reader
  *
  * A body on its way in (RFC 9112 6 and 7), for the client and the server. The framing tells data from what is between;
  * decoders, if there are any, make of it the data that are meant; a limit; and the user, who has pieces in place, or
@@ -24532,7 +24694,7 @@ static aio_text_task *aio__body_read(aio__body_reader *in, bool all)
 }
 
 /* ============================================================================
- * 65. Multipart bodies
+ * 66. Multipart bodies
  *
  * Takes a multipart apart as its bytes come: what is between delimiters goes to the user in place, and is looked at
  * once. Where a delimiter could begin at a piece's end, only its length is remembered, as its bytes are known. Calls
@@ -25001,7 +25163,7 @@ AIO_API aio_multipart *aio_part_multipart(aio_part *part)
 }
 
 /* ============================================================================
- * 66. Proxies: HTTP CONNECT and SOCKS
+ * 67. Proxies: HTTP CONNECT and SOCKS
  *
  * From a stream to a proxy to one through it: HTTP's CONNECT (RFC 9110 9.3.6), SOCKS4 and 4a, SOCKS5 (RFC 1928, 1929),
  * for each proxy of a chain. A handshake is a machine that is fed what the proxy says, and says what to send next. Then
@@ -25317,11 +25479,32 @@ static bool aio__hop_looks_up(aio__hop *hop)
     return !hop->ip_length && !hop->proxy->kind->resolves;
 }
 
-/* Takes the first address that the proxy can be given. */
-static int aio__hop_found(aio__hop *hop, const aio__addresses *addresses)
+static int aio__hop_refuse(aio__hop *hop, const char *what)
 {
+    aio__hop_fail(hop, "its address is " AIO__GUARD_REFUSED, what);
+    return AIO_EPRIVATE;
+}
+
+/* An address that the proxy is to connect to, where only public ones are allowed. 0 or a code. */
+static int aio__hop_guard(aio__hop *hop)
+{
+    unsigned char ip[16];
+    size_t length = aio__ip_parse(hop->host, strcspn(hop->host, "%"), ip);
+    const char *what = length ? aio__guard_judge(ip, length) : NULL;
+    return what ? aio__hop_refuse(hop, what) : 0;
+}
+
+/* Takes the first address that the proxy can be given. */
+static int aio__hop_found(aio__hop *hop, const aio__addresses *addresses, bool guarded)
+{
+    const char *what = NULL;
     for (int i = 0; i < addresses->count && !hop->ip_length; i++) {
         const struct sockaddr_storage *at = &addresses->at[i].storage;
+        const char *private_ = guarded ? aio__guard_address(at) : NULL;
+        if (private_) {
+            what = private_;
+            continue;
+        }
         if (at->ss_family == AF_INET) {
             hop->ip_length = 4;
             memcpy(hop->ip, &((const struct sockaddr_in *)(const void *)at)->sin_addr, 4);
@@ -25330,6 +25513,7 @@ static int aio__hop_found(aio__hop *hop, const aio__addresses *addresses)
             memcpy(hop->ip, &((const struct sockaddr_in6 *)(const void *)at)->sin6_addr, 16);
         }
     }
+    if (!hop->ip_length && what) return aio__hop_refuse(hop, what);
     return hop->ip_length ? 0 : aio__hop_fail(hop, "the name has no address that this proxy could be given");
 }
 
@@ -25524,7 +25708,8 @@ static int aio__tunnel_next(struct aio__tunnel *t)
     t->context = NULL;
     if (aio_stream_unread(t->stream).length)
         return aio__hop_fail(&t->hop, "there were bytes before this proxy was asked");
-    if (!proxy->kind->is_tls) return 0;
+    int code = t->options->deny_private ? aio__hop_guard(&t->hop) : 0;
+    if (code || !proxy->kind->is_tls) return code;
     t->context = t->options->proxy_tls_context ? t->options->proxy_tls_context : aio__tls_default();
     if (t->context) return 0;
     aio__hop_fail(&t->hop, "%s", aio_tls_context_error());
@@ -25544,7 +25729,7 @@ static AIO_CORO(aio__tunnel)
                 if (!self->code && aio__hop_looks_up(&self->hop)) {
                     AIO_AWAIT(aio__find(&self->found, self->options, self->hop.host, self->hop.port,
                         self->hop.proxy->kind->family ? self->hop.proxy->kind->family : self->options->family));
-                    self->code = aio__hop_found(&self->hop, aio__found(&self->found));
+                    self->code = aio__hop_found(&self->hop, aio__found(&self->found), self->options->deny_private);
                 }
                 if (!self->code) self->code = aio__hop_begin(&self->hop, self->options->proxy_headers);
                 if (self->code == AIO__MORE)
@@ -25777,7 +25962,7 @@ static int aio__netrc_read(char **text)
 }
 
 /* ============================================================================
- * 67. Connecting: hosts
+ * 68. Connecting: hosts
  *
  * From a host's name to a stream: the name is looked up, its addresses are connected to; proxies lead on from there;
  * TLS is put on what stands. Calls names, connecting, streams, TLS and proxies.
@@ -25846,7 +26031,8 @@ static aio_stream_task *aio__connect_race(const struct aio__connect *c)
 {
     const aio__addresses *addresses = c->only.count ? &c->only : aio__found(&c->found);
     aio__target target = { addresses->at, addresses->count, c->host, c->local ? c->local->result : NULL,
-                           c->options.limit, c->delay, c->allowed };
+                           c->options.limit, c->delay, c->allowed, &c->options.socket, c->options.local_port != 0,
+                           c->options.deny_private };
     return aio__race_new(&target);
 }
 
@@ -25857,8 +26043,9 @@ static AIO_CORO(aio__connect)
     if (self->error) AIO_RAISE_EXCEPTION(self->error);
     if (!self->only.count)
         AIO_AWAIT(aio__find(&self->found, &self->options, self->host, self->port, self->options.family));
-    if (self->options.local_host) {
-        self->local = aio__resolve(self->task.future.loop, self->options.local_host, 0, 0, AI_PASSIVE);
+    if (self->options.local_host || self->options.local_port) {
+        self->local = aio__resolve(self->task.future.loop, self->options.local_host, self->options.local_port, 0,
+                                   AI_PASSIVE);
         AIO_AWAIT(aio_ref(self->local));
     }
     aio__phase_enter(self->phases, AIO__PHASE_CONNECT);
@@ -25895,6 +26082,8 @@ static aio_stream_task *aio__connect_new(const char *target, int port, bool is_p
     else if (delay < 0 || allowed < 0 || aio__timeout_ns(o->tls_timeout, 60) < 0
              || aio__timeout_ns(o->tls_shutdown_timeout, AIO_NOW) < 0 || aio__timeout_ns(o->proxy_timeout, 60) < 0)
         why = "a timeout is not valid";
+    else if (!aio__connect_options_valid(&o->socket) || o->local_port < 0 || o->local_port > 65535)
+        why = "an option of the socket is not valid";
     else if (!why && (why = aio__pairs_problem(o->proxy_headers))) of = "proxy_headers: ";
     if (why)
         return (aio_stream_task *)(void *)aio__failure(code, "open_connection to '%.200s': %s%s", target ? target : "",
@@ -25912,6 +26101,7 @@ static aio_stream_task *aio__connect_new(const char *target, int port, bool is_p
     self->host = self->target = aio__keep(&at, target);
     self->name = aio__keep(&at, name);
     self->options.local_host = is_path ? NULL : aio__keep(&at, o->local_host);
+    self->options.local_port = is_path ? 0 : o->local_port;
     self->options.proxy = aio__keep(&at, o->proxy);
     self->only.count = is_path;
     if (is_path) aio__unix_address(target, &self->only.at[0]);
@@ -25929,9 +26119,8 @@ AIO_API aio_stream_task *aio_open_connection_with(const char *host, int port, co
     return aio__connect_host(host, port, options, NULL);
 }
 
-AIO_API aio_stream_task *aio_open_unix_connection_with(const char *path, const aio_connect_options *options)
+static aio_stream_task *aio__connect_path(const char *path, const aio_connect_options *options, aio__phases *phases)
 {
-    AIO__DEFAULTS(aio_connect_options, options);
     aio__address address;
     const char *name = options->server_hostname;
     int code = aio__unix_address(path, &address);
@@ -25939,11 +26128,17 @@ AIO_API aio_stream_task *aio_open_unix_connection_with(const char *path, const a
         : options->tls && !options->tls_context ? "TLS over a unix socket needs .tls_context"
         : options->tls_context && (!name || !*name) ? "TLS over a unix socket needs .server_hostname"
         : options->proxy && *options->proxy ? "there are no proxies for unix sockets" : NULL;
-    return aio__connect_new(path, 0, true, code ? code : EINVAL, why, options, NULL);
+    return aio__connect_new(path, 0, true, code ? code : EINVAL, why, options, phases);
+}
+
+AIO_API aio_stream_task *aio_open_unix_connection_with(const char *path, const aio_connect_options *options)
+{
+    AIO__DEFAULTS(aio_connect_options, options);
+    return aio__connect_path(path, options, NULL);
 }
 
 /* ============================================================================
- * 68. Transports: protocols over streams
+ * 69. Transports: protocols over streams
  *
  * A stream with an aio__transport: its descriptor's works run what is here, which reads into a buffer of the loop's
  * and calls the protocol. It ends by connection_lost, which is queued; only after that the stream is freed. May call
@@ -26223,7 +26418,7 @@ AIO_API aio_server_task *aio_create_unix_server_with(const aio_protocol *protoco
 }
 
 /* ============================================================================
- * 69. Redirects: where a response leads
+ * 70. Redirects: where a response leads
  *
  * What a redirect makes of a request (RFC 9110 15.4, and the fetch standard where browsers go other ways): its method,
  * its URL, and whether what the user gave for one origin may go there. Calls URLs and errors only.
@@ -26294,7 +26489,8 @@ static aio_exception *aio__redirect_follow(aio__redirect *r, int status, const a
     return error;
 }
 
-/* ===================================================================== * 69. Connections: the pool
+/* ============================================================================
+ * 71. Connections: the pool
  *
  * The client's connector: keep-alive connections by origin, and who waits for one. A connection object is the right to
  * one of `limit` places; it is busy, and has no stream yet or one, or it is idle, and its socket is watched so that a
@@ -26330,7 +26526,7 @@ struct aio__origin { /* one scheme, host and port; exists while it has connectio
     aio__node  waiting_origins;     /* in connector->waiting_origins: has waiters, and is below its own limit */
     int        busy;
     uint32_t   hash;
-    bool       is_tls;
+    bool       is_tls, guarded; /* guarded: its connections go to public addresses */
     size_t     length;
     char       authority[1];
 };
@@ -26354,6 +26550,12 @@ struct aio_connector {
 };
 
 static void aio__connector_serve(aio_connector *c);
+
+/* What connections must have in common to be used for each other. */
+typedef struct aio__pool_key {
+    aio_text authority; /* and all proxies on the way */
+    bool     is_tls, guarded;
+} aio__pool_key;
 
 static uint32_t aio__authority_hash(aio_text authority, bool is_tls)
 {
@@ -26382,12 +26584,14 @@ static bool aio__connector_grow(aio_connector *c)
 }
 
 /* NULL without memory. */
-static aio__origin *aio__connector_origin(aio_connector *c, aio_text authority, bool is_tls)
+static aio__origin *aio__connector_origin(aio_connector *c, const aio__pool_key *key)
 {
-    uint32_t hash = aio__authority_hash(authority, is_tls);
+    const aio_text authority = key->authority;
+    uint32_t hash = aio__authority_hash(authority, key->is_tls);
     aio__origin *host = c->bucket_count ? c->buckets[hash & (c->bucket_count - 1)] : NULL;
     for (; host; host = host->next)
-        if (host->hash == hash && host->is_tls == is_tls && host->length == authority.length
+        if (host->hash == hash && host->is_tls == key->is_tls && host->guarded == key->guarded
+            && host->length == authority.length
             && !memcmp(host->authority, authority.data, authority.length)) return host;
     if (!aio__connector_grow(c)) return NULL;
     host = (aio__origin *)aio__calloc(sizeof *host + authority.length);
@@ -26396,7 +26600,8 @@ static aio__origin *aio__connector_origin(aio_connector *c, aio_text authority, 
     aio__ring_clear(&host->idle);
     aio__ring_clear(&host->waiters);
     host->hash = hash;
-    host->is_tls = is_tls;
+    host->is_tls = key->is_tls;
+    host->guarded = key->guarded;
     host->length = authority.length;
     memcpy(host->authority, authority.data, authority.length);
     host->next = c->buckets[hash & (c->bucket_count - 1)];
@@ -26551,9 +26756,9 @@ static bool aio__ticket_queue(aio_connector *c, aio__ticket *ticket, bool first)
 }
 
 /* 0: ticket->got is there; AIO__MORE: ticket->future tells; or a code. */
-static int aio__connector_take(aio_connector *c, aio__ticket *ticket, aio_text authority, bool is_tls)
+static int aio__connector_take(aio_connector *c, aio__ticket *ticket, const aio__pool_key *key)
 {
-    aio__origin *host = aio__connector_origin(c, authority, is_tls);
+    aio__origin *host = aio__connector_origin(c, key);
     if (!host) return ENOMEM;
     ticket->host = host;
     bool free_ = aio__ring_empty(&host->waiters) && (!c->limit_per_host || host->busy < c->limit_per_host);
@@ -26668,6 +26873,80 @@ static void aio__connector_connected(aio_connector *c)
     if (c->ceiling) c->ceiling++;
 }
 
+/* ---- where connections go instead ---- */
+
+/* Takes "host:port" apart: port "" is -1, host "" is empty. False if it is none. */
+static bool aio__override_parse(const char *text, aio_text *host, int *port)
+{
+    const char *colon = strrchr(text, ':'), *end = colon;
+    *port = -1;
+    if (!colon) return false;
+    if (colon[1] && (*port = aio__dns_number(colon + 1, strlen(colon + 1), 65535)) < 1) return false;
+    bool brackets = text[0] == '[';
+    if (brackets && (end < text + 3 || end[-1] != ']')) return false;
+    if (!brackets && memchr(text, ':', (size_t)(end - text))) return false;
+    text += brackets, end -= brackets;
+    *host = aio__text(text, (size_t)(end - text));
+    return host->length < 256;
+}
+
+static bool aio__overrides_valid(const char *const *pairs)
+{
+    aio_text host;
+    int port;
+    size_t n = 0;
+    for (; pairs && pairs[n]; n++)
+        if (!aio__override_parse(pairs[n], &host, &port)) return false;
+    return n % 2 == 0;
+}
+
+/* The first pair that a host and port fit changes them. */
+static void aio__override(const char *const *pairs, const char **host, int *port, char room[256])
+{
+    for (; pairs && pairs[0]; pairs += 2) {
+        aio_text from, to;
+        int from_port, to_port;
+        aio__override_parse(pairs[0], &from, &from_port);
+        aio__override_parse(pairs[1], &to, &to_port);
+        if (from_port >= 0 && from_port != *port) continue;
+        if (from.length && !aio__same_word(from.data, from.length, *host, strlen(*host))) continue;
+        if (to_port >= 0) *port = to_port;
+        if (to.length) {
+            memcpy(room, to.data, to.length);
+            room[to.length] = 0;
+            *host = room;
+        }
+        return;
+    }
+}
+
+static size_t aio__list_size(const char *const *texts, size_t *count)
+{
+    size_t size = 0, n = 0;
+    for (; texts && texts[n]; n++) size += strlen(texts[n]) + 1;
+    *count = n;
+    return size;
+}
+
+static size_t aio__pairs_size(const char *const *pairs, size_t *count)
+{
+    size_t size = aio__list_size(pairs, count);
+    *count /= 2;
+    return size;
+}
+
+/* A copy of a list of texts that ends in NULL, in one block. NULL without memory. */
+static const char *const *aio__pairs_copy(const char *const *pairs)
+{
+    size_t count, size = aio__pairs_size(pairs, &count);
+    const char **copy = (const char **)aio__malloc((2 * count + 1) * sizeof *copy + size);
+    if (!copy) return NULL;
+    char *at = (char *)(copy + 2 * count + 1);
+    for (size_t i = 0; i < 2 * count; i++) copy[i] = aio__keep(&at, pairs[i]);
+    copy[2 * count] = NULL;
+    return copy;
+}
+
 /* ---- connectors ---- */
 
 /* Frees the connector; its connections are gone. */
@@ -26684,6 +26963,8 @@ static void aio__connector_free(aio_connector *c)
     aio__free(c->buckets);
     aio__names_close(c->names);
     aio__free((void *)(uintptr_t)c->options.local_host);
+    aio__free((void *)(uintptr_t)c->options.unix_path);
+    aio__free((void *)(uintptr_t)c->options.connect_to);
     aio__ring_remove(&c->link);
     aio__free(c);
 }
@@ -26723,11 +27004,18 @@ static int aio__connector_fill(aio_connector *c, const aio_connector_options *o)
     int64_t names_ttl = aio__timeout_ns(o->ttl_dns_cache, 10);
     c->keepalive = aio__timeout_ns(o->keepalive_timeout, 15);
     if (names_ttl < 0 || c->keepalive < 0 || aio__timeout_ns(o->happy_eyeballs_delay, 0) < 0
-        || o->limit < AIO_UNLIMITED || o->limit_per_host < AIO_UNLIMITED) return EINVAL;
+        || o->limit < AIO_UNLIMITED || o->limit_per_host < AIO_UNLIMITED || o->local_port < 0 || o->local_port > 65535
+        || !aio__connect_options_valid(&o->socket) || !aio__overrides_valid(o->connect_to)) return EINVAL;
+    aio__address unix_;
+    int code = o->unix_path ? aio__unix_address(o->unix_path, &unix_) : 0;
+    if (code) return code;
     c->limit = o->limit == 0 ? 100 : o->limit < 0 ? 0 : o->limit;
     c->limit_per_host = o->limit_per_host < 0 ? 0 : o->limit_per_host;
     c->options.local_host = o->local_host ? aio__strndup(o->local_host, strlen(o->local_host)) : NULL;
-    if (o->local_host && !c->options.local_host) return ENOMEM;
+    c->options.unix_path = o->unix_path ? aio__strndup(o->unix_path, strlen(o->unix_path)) : NULL;
+    c->options.connect_to = o->connect_to ? aio__pairs_copy(o->connect_to) : NULL;
+    if (!c->options.local_host != !o->local_host || !c->options.unix_path != !o->unix_path
+        || !c->options.connect_to != !o->connect_to) return ENOMEM;
     if (!o->resolver && !o->no_dns_cache && !(c->names = aio__names_open(c->loop, names_ttl))) return ENOMEM;
     if (!o->resolver) c->options.resolver = c->names;
     return 0;
@@ -26749,7 +27037,8 @@ AIO_API aio_connector *aio_connector_open_with(const aio_connector_options *opti
     c->loop = loop;
     c->owners = c->refs = 1;
     c->options = *options;
-    c->options.local_host = NULL;
+    c->options.local_host = c->options.unix_path = NULL;
+    c->options.connect_to = NULL;
     aio__ring_clear(&c->busy);
     aio__ring_clear(&c->idle);
     aio__ring_clear(&c->waiting_origins);
@@ -26787,7 +27076,7 @@ AIO_API size_t aio_connector_idle(const aio_connector *connector) { return conne
 
 
 /* ============================================================================
- * 70. HTTP client: session, request, response
+ * 72. HTTP client: session, request, response
  *
  * One request is one coroutine (aio__requesting), whose frame holds copies of what it was given. It is
  *
@@ -26882,6 +27171,7 @@ typedef struct aio__exchange {
     int64_t        connect_at;
     uint32_t       low;        /* of the stream, while it is changed */
     int            interim;    /* 1xx responses so far */
+    bool           guarded;    /* public addresses only */
     bool           keep;       /* the connection may be used again after this exchange */
     bool           heard;      /* a byte of the response has come */
     bool           leads;      /* the response is a redirect, to be followed */
@@ -27369,27 +27659,13 @@ struct aio__requesting { /* the coroutine of a request */
     int               code;
     int               max_redirects; /* as it was given; -1: none */
     bool              raise_for_status;
+    bool              deny_private;
     bool              foreign;  /* a hop was to another origin: what was given for the first one stays behind */
     bool              bare;     /* a redirect has taken method and body away */
     bool              renamed;  /* a redirect has named a user, who takes the place of the one before */
     size_t            text_size; /* without the body */
     char              text[1];
 };
-
-static size_t aio__list_size(const char *const *texts, size_t *count)
-{
-    size_t size = 0, n = 0;
-    for (; texts && texts[n]; n++) size += strlen(texts[n]) + 1;
-    *count = n;
-    return size;
-}
-
-static size_t aio__pairs_size(const char *const *pairs, size_t *count)
-{
-    size_t size = aio__list_size(pairs, count);
-    *count /= 2;
-    return size;
-}
 
 static void aio__pairs_keep(char **at, const char *const *pairs)
 {
@@ -27851,6 +28127,19 @@ static bool aio__exchange_show(aio__exchange *x, aio_response *response)
     return true;
 }
 
+/* What is wrong with a way by proxies. 0, or a code with *reason. */
+static int aio__request_route_problem(const aio__exchange *x, const struct aio__requesting *f, const char **reason)
+{
+    unsigned char ip[16];
+    const aio_text host = x->url.host;
+    *reason = "there are no proxies for unix sockets";
+    if (aio__connector_options(f->session->connector)->unix_path) return EINVAL;
+    const char *zone = (const char *)memchr(host.data, '%', host.length);
+    size_t length = aio__ip_parse(host.data, zone ? (size_t)(zone - host.data) : host.length, ip);
+    *reason = "the host is not a public address, and deny_private refuses it by a proxy, too";
+    return x->guarded && length && aio__guard_judge(ip, length) ? AIO_EPRIVATE : 0;
+}
+
 /* Which proxies there are on the way: a tunnel, and at its end, for http, one that is asked in absolute form. 0, or a
  * code with *reason. */
 static int aio__request_route(aio__exchange *x, const struct aio__requesting *f, const char **reason)
@@ -27864,6 +28153,8 @@ static int aio__request_route(aio__exchange *x, const struct aio__requesting *f,
     x->tunnel = NULL;
     while (rest.length && aio__word_next(&rest, &word)) last = word;
     if (!last.length) return 0;
+    int code = aio__request_route_problem(x, f, reason);
+    if (code) return code;
     if (!x->url.is_tls) { /* what does not parse is left to the tunnel, whose errors tell of proxies */
         aio__proxy_url end;
         bool asked = !aio__proxy_parse(&end, last, reason) && aio__proxy_takes_requests(&end);
@@ -27920,6 +28211,8 @@ static int aio__exchange_prepare(aio__exchange *x, const struct aio__requesting 
     memset(&r->response.times, 0, sizeof r->response.times);
     aio__exchange_forget(x);
     if (x->via.block) aio_url_clear(&x->via);
+    x->guarded = f->deny_private || f->session->options.deny_private
+        || aio__connector_options(f->session->connector)->deny_private;
     int code = aio__request_url(x, f, reason);
     if (!code) code = aio__request_route(x, f, reason);
     if (!code) code = aio__exchange_load(x, f, reason);
@@ -27947,13 +28240,23 @@ static aio_stream_task *aio__exchange_connect(aio__exchange *x)
     options.limit = o->read_bufsize;
     options.family = c->family;
     options.local_host = c->local_host;
+    options.local_port = c->local_port;
+    options.socket = c->socket;
+    options.deny_private = x->guarded;
     options.happy_eyeballs_delay = c->happy_eyeballs_delay;
     options.resolver = c->resolver;
     options.proxy = x->tunnel;
     options.proxy_headers = o->proxy_headers;
     options.proxy_tls_context = o->proxy_tls_context;
     options.proxy_timeout = options.connect_timeout;
-    return aio__connect_host(to->host.data, to->port, &options, &x->op->phases);
+    const char *host = to->host.data;
+    char other[256];
+    int port = to->port;
+    options.server_hostname = host;
+    if (!x->via.block) aio__override(c->connect_to, &host, &port, other);
+    if (!c->unix_path) return aio__connect_host(host, port, &options, &x->op->phases);
+    if (options.tls && !options.tls_context) options.tls_context = aio__tls_default();
+    return aio__connect_path(c->unix_path, &options, &x->op->phases);
 }
 
 /* Whether it was for want of descriptors that there is no connection, and there may be one yet. */
@@ -28302,7 +28605,8 @@ static int aio__exchange_place(aio__exchange *x)
 {
     if (!aio__operation_until(x->op, &x->op->deadline, x->connect_at)) return ENOMEM;
     if (x->ticket.got) return 0;
-    return aio__connector_take(x->op->session->connector, &x->ticket, x->key, x->url.is_tls);
+    aio__pool_key key = { x->key, x->url.is_tls, x->guarded };
+    return aio__connector_take(x->op->session->connector, &x->ticket, &key);
 }
 
 /* The coroutine ends. Its reply is the user's now, or was in vain. */
@@ -28521,6 +28825,7 @@ AIO_API aio_response_task *aio_session_request_with(aio_session *session, const 
     self->url = url;
     self->timeout = o->timeout;
     self->raise_for_status = o->raise_for_status;
+    self->deny_private = o->deny_private;
     self->max_redirects = o->no_redirects ? -1 : o->max_redirects;
     self->header_count = headers + (o->header_fields ? o->header_fields->count : 0);
     self->param_count = params;
@@ -28615,18 +28920,6 @@ AIO_API void aio_response_close(aio_response *response)
 }
 
 /* ---- sessions ---- */
-
-/* A copy of a list of headers, in one block. NULL without memory. */
-static const char *const *aio__pairs_copy(const char *const *pairs)
-{
-    size_t count, size = aio__pairs_size(pairs, &count);
-    const char **copy = (const char **)aio__malloc((2 * count + 1) * sizeof *copy + size);
-    if (!copy) return NULL;
-    char *at = (char *)(copy + 2 * count + 1);
-    for (size_t i = 0; i < 2 * count; i++) copy[i] = aio__keep(&at, pairs[i]);
-    copy[2 * count] = NULL;
-    return copy;
-}
 
 /* Keeps what a session is told of proxies. 0 or a code. */
 static int aio__session_proxies(aio_session_options *kept, const aio_session_options *o)
@@ -28824,7 +29117,7 @@ AIO_API aio_cookie_jar *aio_session_cookie_jar(const aio_session *session)
 }
 
 /* ============================================================================
- * 71. HTTP server: connections and handlers
+ * 73. HTTP server: connections and handlers
  *
  * One connection is one coroutine (aio__serving) in an aio_server: a head, its handler, what is left of the body, the
  * next head; so pipelined requests are answered in order. What it knows is an aio__served, which begins with the user's
@@ -29668,7 +29961,7 @@ AIO_API aio_server_task *aio_start_http_server_with(aio_request_handler *handler
 }
 
 /* ============================================================================
- * 72. Introspection: task dump and call graph
+ * 74. Introspection: task dump and call graph
  *
  * Walks what waits for what, and only reads. Called by nobody above. Downwards through the frames of a task to what the
  * innermost awaits, and that one's children (ops->child); upwards through the waiters. A path may lead in a circle, and

@@ -119,3 +119,362 @@ TEST(connector_options)
     aio_loop_free(loop);
     aio_loop_free(other);
 }
+
+/* ---- where connections go ---- */
+
+static const struct { const char *ip, *what; } guard_rows[] = {
+    { "0.0.0.0", "of this host" }, { "0.255.255.255", "of this host" }, { "1.0.0.0", NULL },
+    { "9.255.255.255", NULL }, { "10.0.0.0", "private" }, { "10.255.255.255", "private" }, { "11.0.0.0", NULL },
+    { "100.63.255.255", NULL }, { "100.64.0.0", "shared" }, { "100.127.255.255", "shared" }, { "100.128.0.0", NULL },
+    { "126.255.255.255", NULL }, { "127.0.0.0", "loopback" }, { "127.255.255.255", "loopback" }, { "128.0.0.0", NULL },
+    { "169.253.255.255", NULL }, { "169.254.0.0", "link-local" }, { "169.254.169.254", "link-local" },
+    { "169.254.255.255", "link-local" }, { "169.255.0.0", NULL },
+    { "172.15.255.255", NULL }, { "172.16.0.0", "private" }, { "172.31.255.255", "private" }, { "172.32.0.0", NULL },
+    { "191.255.255.255", NULL }, { "192.0.0.0", "reserved" }, { "192.0.0.255", "reserved" }, { "192.0.1.0", NULL },
+    { "192.0.1.255", NULL }, { "192.0.2.0", "for documentation" }, { "192.0.2.255", "for documentation" },
+    { "192.0.3.0", NULL }, { "192.88.98.255", NULL }, { "192.88.99.0", "reserved" }, { "192.88.99.255", "reserved" },
+    { "192.88.100.0", NULL }, { "192.167.255.255", NULL }, { "192.168.0.0", "private" },
+    { "192.168.255.255", "private" }, { "192.169.0.0", NULL }, { "198.17.255.255", NULL },
+    { "198.18.0.0", "for benchmarks" }, { "198.19.255.255", "for benchmarks" }, { "198.20.0.0", NULL },
+    { "198.51.99.255", NULL }, { "198.51.100.0", "for documentation" }, { "198.51.100.255", "for documentation" },
+    { "198.51.101.0", NULL }, { "203.0.112.255", NULL }, { "203.0.113.0", "for documentation" },
+    { "203.0.113.255", "for documentation" }, { "203.0.114.0", NULL }, { "223.255.255.255", NULL },
+    { "224.0.0.0", "multicast" }, { "239.255.255.255", "multicast" }, { "240.0.0.0", "reserved" },
+    { "255.255.255.255", "reserved" }, { "8.8.8.8", NULL },
+    { "::", "of this host" }, { "::1", "loopback" }, { "::2", "of this host" }, { "::1:0", "of this host" },
+    { "::8.8.8.8", NULL }, { "::10.0.0.1", "private" }, { "::1:0:0", "reserved" },
+    { "::fffe:ffff:ffff", "reserved" }, { "::ffff:8.8.8.8", NULL }, { "::ffff:127.0.0.1", "loopback" },
+    { "::ffff:169.254.169.254", "link-local" }, { "::1:0:0:0", "reserved" },
+    { "::ffff:0:8.8.8.8", NULL }, { "::ffff:0:192.168.0.1", "private" },
+    { "64:ff9b::8.8.8.8", NULL }, { "64:ff9b::10.1.2.3", "private" }, { "64:ff9b::1:808:808", "reserved" },
+    { "64:ff9a:ffff:ffff:ffff:ffff:ffff:ffff", "reserved" }, { "64:ff9b:0:ffff::1", "reserved" },
+    { "64:ff9b:1::", "private" }, { "64:ff9b:1:ffff:ffff:ffff:ffff:ffff", "private" }, { "64:ff9b:2::", "reserved" },
+    { "100::", "reserved" }, { "100::ffff:ffff:ffff:ffff", "reserved" }, { "100:0:0:1::", "reserved" },
+    { "1fff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", "reserved" }, { "2000::", NULL }, { "2000:ffff::1", NULL },
+    { "2001:0:808:808:0:ffff:f7f7:f7f7", NULL }, { "2001:0:a00:1:0:ffff:f7f7:f7f7", "private" },
+    { "2001:0:808:808:0:ffff:f5ff:fffe", "private" }, { "2001:0:808:808:0:ffff:80ff:fffe", "loopback" },
+    { "2001:1::", NULL }, { "2001:2::", "for benchmarks" }, { "2001:2:0:ffff::", "for benchmarks" },
+    { "2001:2:1::", NULL }, { "2001:f:ffff::", NULL }, { "2001:10::", "reserved" }, { "2001:1f:ffff::", "reserved" },
+    { "2001:20::", "reserved" }, { "2001:2f:ffff::", "reserved" }, { "2001:30::", NULL }, { "2001:db7:ffff::", NULL },
+    { "2001:db8::", "for documentation" }, { "2001:db8:ffff:ffff:ffff:ffff:ffff:ffff", "for documentation" },
+    { "2001:db9::", NULL }, { "2001:4860:4860::8888", NULL }, { "2001:ffff::", NULL },
+    { "2002:808:808::1", NULL }, { "2002:7f00:1::1", "loopback" }, { "2002:c0a8:101::", "private" }, { "2003::", NULL },
+    { "3ffe:ffff::", NULL }, { "3fff::", "for documentation" }, { "3fff:fff:ffff::", "for documentation" },
+    { "3fff:1000::", NULL }, { "3fff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", NULL }, { "4000::", "reserved" },
+    { "5f00::1", "reserved" }, { "fbff:ffff::", "reserved" }, { "fc00::", "private" }, { "fdff:ffff::", "private" },
+    { "fe00::", "reserved" }, { "fe7f:ffff::", "reserved" }, { "fe80::", "link-local" }, { "febf::1", "link-local" },
+    { "fec0::", "private" }, { "feff::1", "private" }, { "ff00::", "multicast" },
+    { "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", "multicast" },
+};
+
+TEST(connector_guard_knows_every_range)
+{
+    for (size_t i = 0; i < sizeof guard_rows / sizeof *guard_rows; i++) {
+        struct sockaddr_storage at;
+        memset(&at, 0, sizeof at);
+        bool six = strchr(guard_rows[i].ip, ':') != NULL;
+        at.ss_family = six ? AF_INET6 : AF_INET;
+        void *ip = six ? (void *)&((struct sockaddr_in6 *)(void *)&at)->sin6_addr
+                       : (void *)&((struct sockaddr_in *)(void *)&at)->sin_addr;
+        ALWAYS(inet_pton(at.ss_family, guard_rows[i].ip, ip) == 1);
+        const char *what = aio__guard_address(&at);
+        bool same = what && guard_rows[i].what ? !strcmp(what, guard_rows[i].what) : what == guard_rows[i].what;
+        if (!CHECK(same)) printf("# %s is %s\n", guard_rows[i].ip, what ? what : "public");
+        CHECK_PTR(aio__guard_judge((const unsigned char *)ip, six ? 16 : 4), what);
+    }
+    struct sockaddr_storage other;
+    memset(&other, 0, sizeof other);
+    other.ss_family = AF_UNIX;
+    CHECK_STR(aio__guard_address(&other), "a unix socket");
+}
+
+/* 9.9.9.9 is where the test's server is, so that there is a public address to begin with. */
+static int public_connect(int fd, const struct sockaddr *to, socklen_t length)
+{
+    struct sockaddr_in in;
+    if (to->sa_family == AF_INET && ((const struct sockaddr_in *)(const void *)to)->sin_addr.s_addr == 0x09090909) {
+        memcpy(&in, to, sizeof in);
+        in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+        return seam_connect(fd, (const struct sockaddr *)&in, length);
+    }
+    return seam_connect(fd, to, length);
+}
+
+/* By connector, by session, by request; by address, name, redirect, proxy; and with a connection that others left. */
+struct connector_guard { aio_task task; aio_server *server, *leads; aio_connector *connector; aio_session *session;
+    struct get_url *get; char location[160]; int i; };
+SCENARIO(connector_guard, .may = CLIENT_MAY)
+{
+    static const char *const says[] = { "127.0.0.1", "[::1]", "169.254.1.1", "[::ffff:10.0.0.1]" };
+    static const aio_timeouts soon = { 20, 0, 0, 0 };
+    AIO_BEGIN(connector_guard);
+    aio__os.connect = public_connect;
+    AIO_AWAIT(self->server, aio_start_http_server(site_handler, NULL, "127.0.0.1", 0));
+    snprintf(self->location, sizeof self->location,
+             "HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:%d/a\r\nContent-Length: 0\r\n\r\n",
+             aio_server_port(self->server));
+    script_says(&the_script, self->location, END_CLOSE);
+    AIO_AWAIT(self->leads, aio_start_server(scripted_handler, &the_script, "127.0.0.1", 0));
+    self->connector = aio_connector_open(.deny_private = true, .happy_eyeballs_delay = AIO_UNLIMITED);
+    REQUIRE(self->connector);
+    self->session = aio_session_open(.connector = self->connector);
+    REQUIRE(self->session);
+    for (self->i = 0; self->i < 6; self->i++) {
+        self->get = AIO_CALL(get_url, .session = self->session, .timeout = soon);
+        REQUIRE(self->get);
+        snprintf(self->get->url, sizeof self->get->url, "http://%s:%d/a", self->i < 4 ? says[self->i] : "9.9.9.9",
+                 aio_server_port(self->i < 5 ? self->server : self->leads));
+        AIO_AWAIT((struct get_url *)aio_ref(self->get));
+        CHECK_INT(self->get->code, self->i == 4 ? 0 : AIO_EPRIVATE);
+        if (self->i == 5) CHECK_INT(the_script.served, 1);
+        if (self->i == 0 || self->i == 5) CHECK(strstr(self->get->message, "connect to 127.0.0.1:") != NULL);
+        if (self->i == 0 || self->i == 5)
+            CHECK(strstr(self->get->message, "it is loopback, which deny_private refuses") != NULL);
+        aio_unref(self->get);
+        self->get = NULL;
+    }
+    AIO_FINALLY;
+        aio__os.connect = seam_connect;
+        aio_unref(self->get);
+        AIO_AWAIT(aio_session_close(self->session));
+        aio_connector_unref(self->connector);
+        if (self->leads) AIO_AWAIT(aio_server_wait_closed(self->leads));
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
+
+/* One request that is to fail with a code, and what its message must have. */
+struct refusal { aio_task task; aio_session *session; const char *url, *proxy, *has; bool deny; int code;
+    aio_response *r; };
+static AIO_CORO(refusal)
+{
+    AIO_BEGIN(refusal);
+    AIO_TRY {
+        AIO_AWAIT(self->r, aio_session_get(self->session, self->url, .proxy = self->proxy, .deny_private = self->deny));
+        CHECK(self->code == 0);
+        AIO_AWAIT(aio_response_read(self->r));
+    } AIO_CATCH {
+        CAUGHT(self->code);
+        if (self->has && aio_caught(self)->code == self->code)
+            if (!CHECK(strstr(aio_caught(self)->message, self->has) != NULL))
+                printf("# %s\n", aio_caught(self)->message);
+    } AIO_END_TRY;
+    AIO_FINALLY;
+        aio_response_release(self->r);
+    AIO_END;
+}
+#define refusal(...) AIO_CALL(refusal, __VA_ARGS__)
+
+struct connector_guard_request { aio_task task; aio_server *server; aio_session *session; char url[64], by[64]; };
+SCENARIO(connector_guard_request, .may = CLIENT_MAY)
+{
+    AIO_BEGIN(connector_guard_request);
+    aio__os.connect = public_connect;
+    AIO_AWAIT(self->server, aio_start_http_server(site_handler, NULL, "127.0.0.1", 0));
+    snprintf(self->url, sizeof self->url, "http://127.0.0.1:%d/a", aio_server_port(self->server));
+    snprintf(self->by, sizeof self->by, "http://9.9.9.9:%d", aio_server_port(self->server));
+    self->session = aio_session_open();
+    REQUIRE(self->session);
+    AIO_AWAIT(refusal(.session = self->session, .url = self->url));
+    CHECK_INT(aio_session_idle(self->session), 1); /* of no use to who is guarded */
+    AIO_AWAIT(refusal(.session = self->session, .url = self->url, .deny = true, .code = AIO_EPRIVATE,
+                      .has = "is loopback"));
+    AIO_AWAIT(refusal(.session = self->session, .url = "http://a.test/", .proxy = self->url, .deny = true,
+                      .code = AIO_EPRIVATE, .has = "is loopback"));
+    AIO_AWAIT(refusal(.session = self->session, .url = self->url, .proxy = self->by, .deny = true,
+                      .code = AIO_EPRIVATE, .has = "refuses it by a proxy, too"));
+    AIO_AWAIT(refusal(.session = self->session, .url = "https://[::ffff:10.0.0.1]/", .proxy = self->by, .deny = true,
+                      .code = AIO_EPRIVATE, .has = "refuses it by a proxy, too"));
+    AIO_AWAIT(refusal(.session = self->session, .url = "http://a.test/a", .proxy = self->by, .deny = true));
+    AIO_FINALLY;
+        aio__os.connect = seam_connect;
+        AIO_AWAIT(aio_session_close(self->session));
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
+
+/* What a SOCKS proxy would be told: an address that was looked up here, and one in a chain. */
+TEST(connector_guard_hops)
+{
+    aio__hop hop;
+    aio__addresses two;
+    aio__proxies *proxies = NULL;
+    const char *reason;
+    memset(&hop, 0, sizeof hop);
+    if (!CHECK_INT(aio__proxies_parse(&proxies, "socks5://9.9.9.9", &reason), 0)) return;
+    hop.proxy = &proxies->at[0];
+    hop.host = "10.1.1.1";
+    CHECK_INT(aio__hop_guard(&hop), AIO_EPRIVATE);
+    CHECK_STR(hop.problem, "its address is private, which deny_private refuses");
+    hop.host = "fe80::1%2";
+    CHECK_INT(aio__hop_guard(&hop), AIO_EPRIVATE);
+    hop.host = "8.8.8.8";
+    CHECK_INT(aio__hop_guard(&hop), 0);
+    hop.host = "a.test";
+    CHECK_INT(aio__hop_guard(&hop), 0);
+    memset(&two, 0, sizeof two);
+    two.count = 1;
+    struct sockaddr_in *in = (struct sockaddr_in *)(void *)&two.at[0].storage;
+    in->sin_family = AF_INET;
+    in->sin_addr.s_addr = htonl(0x0a000001);
+    CHECK_INT(aio__hop_found(&hop, &two, true), AIO_EPRIVATE);
+    CHECK_INT(hop.ip_length, 0);
+    CHECK_INT(aio__hop_found(&hop, &two, false), 0);
+    hop.ip_length = 0;
+    in->sin_addr.s_addr = htonl(0x08080808);
+    CHECK_INT(aio__hop_found(&hop, &two, true), 0);
+    CHECK_INT(hop.ip_length, 4);
+    aio__proxies_free(proxies);
+}
+
+/* connect_to, a callback of the user's, options of the socket. */
+static struct { int calls, port, code; } before;
+static int before_connect(int fd, const void *address, size_t length, void *arg)
+{
+    const struct sockaddr_in *in = (const struct sockaddr_in *)address;
+    before.calls++;
+    before.port = ntohs(in->sin_port);
+    return CHECK(fd >= 0 && length && arg == &before) ? before.code : EINVAL;
+}
+
+struct connector_ways { aio_task task; aio_server *server; aio_connector *connector; aio_session *session;
+    aio_response *r; aio_text text; char to[64]; int fd; };
+SCENARIO(connector_ways, .may = CLIENT_MAY)
+{
+    const char *pairs[] = { "other.test:80", "127.0.0.1:1", "a.test:", NULL, NULL };
+    AIO_BEGIN(connector_ways);
+    memset(&before, 0, sizeof before);
+    AIO_AWAIT(self->server, aio_start_http_server(site_handler, NULL, "127.0.0.1", 0));
+    snprintf(self->to, sizeof self->to, "127.0.0.1:%d", aio_server_port(self->server));
+    pairs[3] = self->to;
+    self->connector = aio_connector_open(.connect_to = pairs, .socket = { .keepalive_idle = 33, .keepalive_interval = 4,
+        .keepalive_count = 5, .user_timeout = 1.5, .before_connect = before_connect, .arg = &before });
+    REQUIRE(self->connector);
+    self->session = aio_session_open(.connector = self->connector);
+    REQUIRE(self->session);
+    AIO_AWAIT(self->r, aio_session_get(self->session, "http://a.test:77/authority"));
+    AIO_AWAIT(self->text, aio_response_text(self->r));
+    CHECK_BYTES(self->text.data, self->text.length, "a.test:77 /authority -");
+    CHECK_INT(before.calls, 1);
+    CHECK_INT(before.port, aio_server_port(self->server));
+#ifdef TCP_USER_TIMEOUT
+    if (!touched()) {
+        int value;
+        socklen_t size;
+        size = sizeof value;
+        aio__connection *idle;
+        idle = AIO__CONTAINER(self->connector->idle.next, aio__connection, link);
+        self->fd = aio_stream_fileno(idle->stream);
+        CHECK(getsockopt(self->fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &value, &size) == 0 && value == 1500);
+        CHECK(getsockopt(self->fd, IPPROTO_TCP, TCP_KEEPIDLE, &value, &size) == 0 && value == 33);
+        CHECK(getsockopt(self->fd, IPPROTO_TCP, TCP_KEEPINTVL, &value, &size) == 0 && value == 4);
+        CHECK(getsockopt(self->fd, IPPROTO_TCP, TCP_KEEPCNT, &value, &size) == 0 && value == 5);
+        CHECK(getsockopt(self->fd, SOL_SOCKET, SO_KEEPALIVE, &value, &size) == 0 && value != 0);
+    }
+#endif
+    aio_response_release(self->r);
+    self->r = NULL;
+    before.code = EHOSTDOWN;
+    AIO_AWAIT(refusal(.session = self->session, .url = "http://127.0.0.1:1/", .code = EHOSTDOWN));
+    AIO_FINALLY;
+        aio_response_release(self->r);
+        AIO_AWAIT(aio_session_close(self->session));
+        aio_connector_unref(self->connector);
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
+
+/* Whatever host is meant, the unix socket has it; not by proxies, and not where only public addresses are allowed. */
+struct connector_unix { aio_task task; aio_server *server; aio_connector *connector; aio_session *session; char path[64];
+    aio_response *r; aio_text text; };
+SCENARIO(connector_unix, .may = CLIENT_MAY)
+{
+    AIO_BEGIN(connector_unix);
+    snprintf(self->path, sizeof self->path, "/tmp/aio-test-connector-%d", (int)getpid());
+    unlink(self->path);
+    script_says(&the_script, HEAD_5 "hello", END_STAY);
+    AIO_AWAIT(self->server, aio_start_unix_server(scripted_handler, &the_script, self->path));
+    self->connector = aio_connector_open(.unix_path = self->path);
+    REQUIRE(self->connector);
+    self->session = aio_session_open(.connector = self->connector);
+    REQUIRE(self->session);
+    AIO_AWAIT(self->r, aio_session_get(self->session, "http://a.test/"));
+    AIO_AWAIT(self->text, aio_response_text(self->r));
+    CHECK_BYTES(self->text.data, self->text.length, "hello");
+    CHECK_INT(aio_connector_idle(self->connector), 1);
+    AIO_AWAIT(refusal(.session = self->session, .url = "http://a.test/", .proxy = "http://p:1", .code = EINVAL,
+                      .has = "no proxies for unix sockets"));
+    AIO_AWAIT(refusal(.session = self->session, .url = "http://a.test/", .deny = true, .code = AIO_EPRIVATE,
+                      .has = "it is a unix socket"));
+    AIO_FINALLY;
+        aio_response_release(self->r);
+        AIO_AWAIT(aio_session_close(self->session));
+        aio_connector_unref(self->connector);
+        aio_server_abort_clients(self->server);
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
+
+TEST(connector_override)
+{
+    static const char *const pairs[] = { "a.test:80", "b.test:81", "[::1]:", ":9", ":443", "[::2]:", "c.test:", "d:",
+                                         "d.test:1", ":", NULL };
+    static const struct { const char *host; int port; const char *to; int to_port; } rows[] = {
+        { "a.test", 80, "b.test", 81 }, { "A.TEST", 80, "b.test", 81 }, { "a.test", 81, "a.test", 81 },
+        { "::1", 5, "::1", 9 }, { "::1", 443, "::1", 9 }, { "x", 443, "::2", 443 }, { "c.test", 7, "d", 7 },
+        { "d.test", 1, "d.test", 1 },
+    };
+    static const char *const bad[] = { "a.test", "a:b", "a:0", "a:65536", "::1:80", "[]:80", "a:80:80", "a:-1" };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const char *host = rows[i].host;
+        int port = rows[i].port;
+        char room[256];
+        aio__override(pairs, &host, &port, room);
+        CHECK_STR(host, rows[i].to);
+        CHECK_INT(port, rows[i].to_port);
+    }
+    CHECK(aio__overrides_valid(pairs) && aio__overrides_valid(NULL));
+    CHECK(!aio__overrides_valid(pairs + 9));
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        const char *const one[] = { ":1", bad[i], NULL };
+        if (!CHECK(!aio__overrides_valid(one))) printf("# %s\n", bad[i]);
+    }
+}
+
+/* A port of one's own, also for the connection after the first. */
+struct connector_port { aio_task task; aio_server *server; aio_stream *stream; int port, i; char name[64]; };
+SCENARIO(connector_port, .may = { EADDRINUSE, EADDRNOTAVAIL, ECONNRESET })
+{
+    AIO_BEGIN(connector_port);
+    script_says(&the_script, "", END_STAY);
+    AIO_AWAIT(self->server, aio_start_server(scripted_handler, &the_script, "127.0.0.1", 0));
+    struct sockaddr_in any;
+    memset(&any, 0, sizeof any);
+    any.sin_family = AF_INET;
+    any.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t size;
+    size = sizeof any;
+    int fd;
+    fd = socket(AF_INET, SOCK_STREAM, 0); /* has a port that is free in a moment */
+    ALWAYS(bind(fd, (struct sockaddr *)&any, sizeof any) == 0 && getsockname(fd, (struct sockaddr *)&any, &size) == 0);
+    self->port = ntohs(any.sin_port);
+    close(fd);
+    AIO_AWAIT(self->stream, aio_open_connection("127.0.0.1", aio_server_port(self->server),
+                                                .local_port = self->port, .local_host = "127.0.0.1"));
+    aio_stream_sockname(self->stream, self->name, sizeof self->name);
+    CHECK_INT(atoi(self->name + sizeof "127.0.0.1"), self->port);
+    for (self->i = 0; self->i < 2; self->i++) {
+        AIO_TRY {
+            AIO_AWAIT(aio_open_connection("127.0.0.1", 1, .local_port = self->i ? -1 : 0,
+                                          .socket = { .keepalive_idle = self->i ? 0 : -1 }));
+            UNREACHED();
+        } AIO_CATCH {
+            CAUGHT(EINVAL);
+        } AIO_END_TRY;
+    }
+    AIO_FINALLY;
+        aio_stream_abort(self->stream);
+        aio_server_abort_clients(self->server);
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}

@@ -187,10 +187,10 @@ TEST(proxy_addresses)
     found.list.at[0].storage.ss_family = AF_INET6;
     ((struct sockaddr_in6 *)(void *)&found.list.at[0].storage)->sin6_addr.s6_addr[15] = 1;
     hop.proxy = &proxies->at[0];
-    CHECK_INT(aio__hop_found(&hop, &found.list), AIO_EPROXY);
+    CHECK_INT(aio__hop_found(&hop, &found.list, false), AIO_EPROXY);
     CHECK_STR(hop.problem, "the name has no address that this proxy could be given");
     hop.proxy = &proxies->at[1];
-    CHECK_INT(aio__hop_found(&hop, &found.list), 0);
+    CHECK_INT(aio__hop_found(&hop, &found.list, false), 0);
     CHECK_BYTES(hop.ip, hop.ip_length, "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\1", 16);
     found.list.count = 2;
     aio__address *second = &found.list.at[0] + 1;
@@ -198,7 +198,7 @@ TEST(proxy_addresses)
     ((struct sockaddr_in *)(void *)&second->storage)->sin_addr.s_addr = htonl(0x01020304);
     hop.ip_length = 0;
     hop.proxy = &proxies->at[0];
-    CHECK_INT(aio__hop_found(&hop, &found.list), 0);
+    CHECK_INT(aio__hop_found(&hop, &found.list, false), 0);
     CHECK_BYTES(hop.ip, hop.ip_length, "\1\2\3\4");
     aio__proxies_free(proxies);
 }
