@@ -672,7 +672,7 @@ SCENARIO(client_reset, .may = CLIENT_MAY)
     static const char says[] = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello";
     AIO_BEGIN(client_reset);
     AIO_AWAIT(self->server, aio_start_server(scripted_handler, &the_script, "127.0.0.1", 0));
-    for (self->i = 0; self->i < sizeof says - 1; self->i++) {
+    for (self->i = 0; self->i < sizeof says - 1; self->i += (size_t)rows_of(1, 11)) {
         script_says(&the_script, says, END_RESET);
         the_script.length = self->i;
         self->session = aio_session_open(.limit = 2);
@@ -945,9 +945,9 @@ SCENARIO(client_sends_files, .may = { EPIPE, ECONNRESET, ENOTCONN, AIO_EDISCONNE
 static char produced_block[65537];
 struct client_producer_waits { aio_task task; aio_server *server; aio_session *session; aio_response *r;
     struct pieces from; size_t size; char url[60]; };
-SCENARIO(client_producer_waits, .may = CLIENT_MAY, .skip = KIND_SLICE | KIND_CALL /* 30 MB; client_produces has them */)
+SCENARIO(client_producer_waits, .may = CLIENT_MAY, .skip = KIND_SLICE | KIND_CALL /* 10 MB; client_produces has them */)
 {
-    enum { BLOCKS = 480 };
+    enum { BLOCKS = 160 };
     AIO_BEGIN(client_producer_waits);
     memset(produced_block, 'x', sizeof produced_block - 1);
     self->size = (size_t)BLOCKS * (sizeof produced_block - 1);

@@ -305,14 +305,14 @@ SCENARIO(stream_much, .may = { EPIPE, ECONNRESET, AIO_EINCOMPLETE })
 {
     AIO_BEGIN(stream_much);
     REQUIRE(unix_pair(0, 0, &self->a, &self->b));
-    self->pourer = aio_create_task(AIO_CALL(pourer, .stream = self->b, .size = much(4000000)));
+    self->pourer = aio_create_task(AIO_CALL(pourer, .stream = self->b, .size = much(1200000)));
     REQUIRE(self->pourer);
     AIO_AWAIT(self->text, aio_stream_readexactly(self->a, 7));
     CHECK(poured(self->text.data, 0, 7));
-    AIO_AWAIT(self->text, aio_stream_readexactly(self->a, much(3000000)));
-    CHECK_INT(self->text.length, much(3000000));
+    AIO_AWAIT(self->text, aio_stream_readexactly(self->a, much(900000)));
+    CHECK_INT(self->text.length, much(900000));
     CHECK(poured(self->text.data, 7, self->text.length));
-    for (self->at = 7 + much(3000000); self->at < much(4000000); self->at += self->text.length) {
+    for (self->at = 7 + much(900000); self->at < much(1200000); self->at += self->text.length) {
         AIO_AWAIT(self->text, aio_stream_read(self->a, 100000));
         REQUIRE(self->text.length > 0 && self->text.length <= 100000);
         CHECK(poured(self->text.data, self->at, self->text.length));
@@ -479,14 +479,14 @@ SCENARIO(stream_close_sends, .may = { AIO_EINCOMPLETE, EPIPE, ECONNRESET })
 {
     AIO_BEGIN(stream_close_sends);
     REQUIRE(unix_pair(0, 4096, &self->a, &self->b));
-    self->big = (char *)aio__calloc(much(1000000));
+    self->big = (char *)aio__calloc(much(200000));
     REQUIRE(self->big);
-    REQUIRE(aio_stream_write(self->b, self->big, much(1000000)) == 0);
+    REQUIRE(aio_stream_write(self->b, self->big, much(200000)) == 0);
     self->closed = aio_stream_wait_closed(self->b);
     self->b = NULL;
     REQUIRE(self->closed);
     AIO_AWAIT(self->text, aio_stream_read_all(self->a, 0));
-    CHECK_INT(self->text.length, much(1000000));
+    CHECK_INT(self->text.length, much(200000));
     AIO_AWAIT(aio_ref(self->closed));
     AIO_FINALLY;
         aio__free(self->big);
