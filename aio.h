@@ -2,7 +2,7 @@
  * SPDX-License-Identifier: MIT-0 OR Unlicense
  *
  *   An event loop, coroutines, tasks, futures, gather and wait, TCP and TLS streams, an HTTP/1.1 client and server,
- *   JSON and gzip, with nothing beyond libc and OpenSSL. Who knows asyncio knows the names.
+ *   WebSocket, JSON and gzip, with nothing beyond libc and OpenSSL. Who knows asyncio knows the names.
  *
  * FIRST PROGRAM
  *
@@ -105,58 +105,61 @@
  *   20. JSON
  *   21. HTTP client
  *   22. HTTP server
- *   23. Introspection
- *   24. Platform and the seam
- *   25. Memory
- *   26. Errors and tracebacks
- *   27. The loop's data
- *   28. Pollers
- *   29. Futures: states and waiters
- *   30. Timers
- *   31. Futures: owners and callbacks
- *   32. Tasks and coroutines: steps and cancellation
- *   33. Deadlines
- *   34. Event loop: iterations and callbacks
- *   35. Combinators: how they wait
- *   36. Timeouts and task groups: scopes
- *   37. Locks: first in, first out
- *   38. Queues: getters and putters
- *   39. Threads: executor and concurrent futures
- *   40. Signals: the self-pipe
- *   41. Running a program
- *   42. Names: getaddrinfo's threads
- *   43. Links: sockets and pipes
- *   44. TLS: OpenSSL over a link
- *   45. Streams: buffers over a link
- *   46. TLS on a stream: handshake and what it has negotiated
- *   47. Addresses: which are public
- *   48. Connecting: addresses
- *   49. Servers: listeners and clients
- *   50. Descriptors: readers, writers, sock_ calls, pipes and files
- *   51. Datagrams: UDP endpoints
- *   52. Resolver: DNS messages and servers
- *   53. Subprocesses: pidfd and pipes
- *   54. URLs
- *   55. Headers
- *   56. Charsets
- *   57. Cookies: the jar
- *   58. Coding: inflate
- *   59. Coding: deflate
- *   60. JSON: numbers
- *   61. JSON: parser and tree
- *   62. JSON: writer
- *   63. Authentication: challenges and digests
- *   64. HTTP messages
- *   65. HTTP bodies: framing, stages, reader
- *   66. Multipart bodies
- *   67. Proxies: HTTP CONNECT and SOCKS
- *   68. Connecting: hosts
- *   69. Transports: protocols over streams
- *   70. Redirects: where a response leads
- *   71. Connections: the pool
- *   72. HTTP client: session, request, response
- *   73. HTTP server: connections and handlers
- *   74. Introspection: task dump and call graph
+ *   23. WebSocket
+ *   24. Introspection
+ *   25. Platform and the seam
+ *   26. Memory
+ *   27. Errors and tracebacks
+ *   28. The loop's data
+ *   29. Pollers
+ *   30. Futures: states and waiters
+ *   31. Timers
+ *   32. Futures: owners and callbacks
+ *   33. Tasks and coroutines: steps and cancellation
+ *   34. Deadlines
+ *   35. Event loop: iterations and callbacks
+ *   36. Combinators: how they wait
+ *   37. Timeouts and task groups: scopes
+ *   38. Locks: first in, first out
+ *   39. Queues: getters and putters
+ *   40. Threads: executor and concurrent futures
+ *   41. Signals: the self-pipe
+ *   42. Running a program
+ *   43. Names: getaddrinfo's threads
+ *   44. Links: sockets and pipes
+ *   45. TLS: OpenSSL over a link
+ *   46. Streams: buffers over a link
+ *   47. TLS on a stream: handshake and what it has negotiated
+ *   48. Addresses: which are public
+ *   49. Connecting: addresses
+ *   50. Servers: listeners and clients
+ *   51. Descriptors: readers, writers, sock_ calls, pipes and files
+ *   52. Datagrams: UDP endpoints
+ *   53. Resolver: DNS messages and servers
+ *   54. Subprocesses: pidfd and pipes
+ *   55. URLs
+ *   56. Headers
+ *   57. Charsets
+ *   58. Cookies: the jar
+ *   59. Coding: inflate
+ *   60. Coding: deflate
+ *   61. JSON: numbers
+ *   62. JSON: parser and tree
+ *   63. JSON: writer
+ *   64. Authentication: challenges and digests
+ *   65. HTTP messages
+ *   66. HTTP bodies: framing, stages, reader
+ *   67. Multipart bodies
+ *   68. Proxies: HTTP CONNECT and SOCKS
+ *   69. Connecting: hosts
+ *   70. Transports: protocols over streams
+ *   71. Redirects: where a response leads
+ *   72. Connections: the pool
+ *   73. HTTP client: session, request, response
+ *   74. HTTP server: connections and handlers
+ *   75. WebSocket: frames
+ *   76. WebSocket: connections
+ *   77. Introspection: task dump and call graph
  *
  * LICENCE: MIT-0 or public domain, as you like. Its text, the history, and where to report a vulnerability are at the
  * end of the file.
@@ -324,7 +327,9 @@ typedef struct aio_text {
     X(AIO_ECONTENT, "ContentTypeError", "the content has another type than expected")                 \
     X(AIO_EJSON, "JSONDecodeError", "the text is not valid JSON")                                     \
     X(AIO_EPROXY, "ProxyError", "the proxy refused, or is none")                                      \
-    X(AIO_EPRIVATE, "PrivateAddressError", "the address is not a public one")
+    X(AIO_EPRIVATE, "PrivateAddressError", "the address is not a public one")                         \
+    X(AIO_EHANDSHAKE, "WSServerHandshakeError", "the WebSocket handshake failed")                     \
+    X(AIO_EWEBSOCKET, "WebSocketError", "the WebSocket's peer broke the protocol")
 
 enum aio_code {
     AIO__EFIRST = 10000, /* above any errno */
@@ -2214,6 +2219,7 @@ typedef struct aio_deflate_options {
     char aio__begin;
     int  format; /* AIO_CODING_... */
     int  level;
+    int  window_bits; /* 8 to 15: a match reaches back 1 << so many bytes at the most; 0: 15. zlib: windowBits */
 } aio_deflate_options;
 
 /* aio_deflate_open(.format = AIO_CODING_ZLIB, ...): about 300 KiB. NULL, with errno: ENOMEM, EINVAL.
@@ -2806,7 +2812,128 @@ typedef struct aio_upgrade_options {
 AIO_API aio_stream_task *aio_request_upgrade_with(aio_request *request, const aio_upgrade_options *options);
 
 /* ============================================================================
- * 23. Introspection
+ * 23. WebSocket
+ *
+ * Messages both ways over a connection that began as an HTTP request (RFC 6455, RFC 7692): aiohttp's ws_connect and
+ * WebSocketResponse in one.
+ *
+ *   AIO_AWAIT(self->ws, aio_ws_connect(self->session, "wss://a.test/chat"));
+ *   AIO_AWAIT(aio_ws_send_text(self->ws, "hello", 5));
+ *   AIO_ASYNC_FOR(self->message, aio_ws_receive(self->ws))
+ *       printf("%s\n", self->message.data.data);
+ *   AIO_FINALLY;
+ *       aio_ws_release(self->ws);
+ * ============================================================================ */
+
+typedef struct aio_ws aio_ws;
+typedef struct aio_ws_task { aio_task task; aio_future *aio__held; aio_ws *result; } aio_ws_task;
+
+enum aio_ws_type { AIO_WS_TEXT = 1, AIO_WS_BINARY = 2, AIO_WS_CLOSE = 8, AIO_WS_PING = 9, AIO_WS_PONG = 10,
+                   AIO_WS_CLOSED = 257 };
+
+/* RFC 6455 7.4.1. aiohttp: WSCloseCode */
+enum aio_ws_close_code {
+    AIO_WS_OK = 1000, AIO_WS_GOING_AWAY = 1001, AIO_WS_PROTOCOL_ERROR = 1002, AIO_WS_UNSUPPORTED = 1003,
+    AIO_WS_NO_CODE = 1005, /* the peer's close frame has none; never sent */
+    AIO_WS_ABNORMAL = 1006, /* there was no close frame; never sent */
+    AIO_WS_INVALID_TEXT = 1007, AIO_WS_POLICY = 1008, AIO_WS_TOO_BIG = 1009, AIO_WS_MANDATORY_EXTENSION = 1010,
+    AIO_WS_INTERNAL_ERROR = 1011
+};
+
+enum { AIO_WS_MAX_MSG_SIZE = 4194304 };
+
+typedef struct aio_ws_message {
+    int      type;  /* AIO_WS_... */
+    aio_text data;  /* borrowed until the next receive, or the close; ends in a NUL. Of AIO_WS_CLOSE: the reason */
+    int      extra; /* of AIO_WS_CLOSE and AIO_WS_CLOSED: the code */
+    bool     more;  /* of aio_ws_receive_chunk: the message goes on */
+} aio_ws_message;
+typedef struct aio_ws_message_task { aio_task task; aio_ws_message result; } aio_ws_message_task;
+
+typedef struct aio_ws_options {
+    const char        *protocols;       /* comma-separated: a client's offer, most wanted first; what a server speaks */
+    int64_t            max_msg_size;    /* bytes of one that comes, inflated; 0: AIO_WS_MAX_MSG_SIZE; AIO_UNLIMITED */
+    double             heartbeat;       /* after so long without data a ping goes out, and half as long after that
+                                           without any the connection is given up, if somebody receives; 0: never */
+    double             receive_timeout; /* of one aio_ws_receive: AIO_ETIMEOUT, and nothing is lost; 0: none */
+    double             close_timeout;   /* so long aio_ws_close waits for the peer; 0: 10 s */
+    bool               no_autoping;     /* pings are not answered; they, and pongs, are received */
+    bool               no_autoclose;    /* a close frame is not answered: aio_ws_close does */
+    /* 9 to 15: messages may be compressed (permessage-deflate), with windows of so many bits at the most; about 400 KiB
+     * a connection, once it has. 0: they are not */
+    int                compress;
+    bool               no_context_takeover; /* each message is compressed for itself: between them nothing is kept */
+    /* A server's: comma-separated origins that pages may come from, "https://a.test"; others get status 403. Requests
+     * without Origin do not come of a page. NULL: any. aiohttp has no such check */
+    const char        *origins;
+    const char        *origin;          /* a client's: the field Origin */
+    const char *const *headers;         /* these as for a request, or, of a server, for aio_request_respond */
+    const aio_headers *header_fields;
+    const char *const *params;          /* a client's, as the three that follow */
+    aio_timeouts       timeout;         /* of the handshake */
+    const char        *proxy;           /* asked for a tunnel */
+} aio_ws_options;
+
+/* aio_ws_connect(session, url, .heartbeat = 30, ...): asks for a WebSocket with all that the session has for a GET:
+ * cookies, credentials, proxies, TLS. ws, wss, http and https are fine. result: yours, to be released; it may outlive
+ * the session. Errors: those of a request; AIO_EHANDSHAKE when the answer is no valid 101. aiohttp:
+ * session.ws_connect */
+#define aio_ws_connect(...) AIO__WS_CONNECT(__VA_ARGS__, )
+#define AIO__WS_CONNECT(session, url, ...) \
+    aio_ws_connect_with((session), (url), AIO__OPTIONS(aio_ws_options, __VA_ARGS__))
+AIO_API aio_ws_task *aio_ws_connect_with(aio_session *session, const char *url, const aio_ws_options *options);
+/* aio_request_upgrade_websocket(request, .protocols = "chat", ...): agrees to a client's wish for a WebSocket, which is
+ * to be released before the handler ends. AIO_EHANDSHAKE: it was refused, and has its answer (400, 403 or 426). EINVAL,
+ * AIO_ERUNTIME as aio_request_upgrade. aiohttp: web.WebSocketResponse prepare */
+#define aio_request_upgrade_websocket(...) AIO__REQUEST_UPGRADE_WEBSOCKET(__VA_ARGS__, )
+#define AIO__REQUEST_UPGRADE_WEBSOCKET(request, ...) \
+    aio_request_upgrade_websocket_with((request), AIO__OPTIONS(aio_ws_options, __VA_ARGS__))
+AIO_API aio_ws_task *aio_request_upgrade_websocket_with(aio_request *request, const aio_ws_options *options);
+
+/* The next message as a whole; one receiver at a time: AIO_ERUNTIME for another. After the peer's close frame it is an
+ * AIO_WS_CLOSE, and then AIO_WS_CLOSED, both of which end an AIO_ASYNC_FOR. One that is cancelled, or runs out of time
+ * or memory, has lost nothing. What the peer does wrong is answered with the close code that the RFC names, which
+ * aio_ws_close_code tells from then on: AIO_EWEBSOCKET (1002, 1007), AIO_ELIMIT (1009); AIO_EDISCONNECTED and the
+ * system's codes for a connection that ends without a close frame (1006), AIO_ETIMEOUT for want of a pong. aiohttp:
+ * ws.receive */
+AIO_API aio_ws_message_task *aio_ws_receive(aio_ws *ws);
+/* The next piece of a message, as it comes, 64 KiB at the most of one that is compressed; `more` says whether others
+ * follow. Where a text is cut, a character may be. */
+AIO_API aio_ws_message_task *aio_ws_receive_chunk(aio_ws *ws);
+
+/* Sends a message: it is written, or copied, before the call returns, in the order of the calls; awaiting it waits
+ * until the peer keeps up (aio_stream_drain). EILSEQ for a text that is no UTF-8; EPIPE once the connection is closed;
+ * what broke it. aiohttp: ws.send_str, send_bytes, send_json */
+AIO_API aio_future *aio_ws_send_text(aio_ws *ws, const char *text, size_t length);
+AIO_API aio_future *aio_ws_send_bytes(aio_ws *ws, const void *data, size_t length);
+AIO_API aio_future *aio_ws_send_json(aio_ws *ws, const aio_json *json);
+/* Sends a message in pieces: the type counts with the first, `last` ends it. What others send meanwhile waits for its
+ * end, in order. Text may be cut within a character. */
+AIO_API aio_future *aio_ws_send_chunk(aio_ws *ws, int type, const void *data, size_t length, bool last);
+/* Up to 125 bytes; others: EINVAL. aiohttp: ws.ping, ws.pong */
+AIO_API aio_future *aio_ws_ping(aio_ws *ws, const void *data, size_t length);
+AIO_API aio_future *aio_ws_pong(aio_ws *ws, const void *data, size_t length);
+
+/* Sends a close frame (code 0: AIO_WS_OK; the reason may be NULL, and has up to 123 bytes), waits up to close_timeout
+ * for the peer's, dropping what it sends before that, and closes the connection; aio_ws_exception tells when none came.
+ * Done already, it does nothing. EINVAL for a code or reason that cannot be. The ws stays yours. aiohttp: ws.close */
+AIO_API aio_future *aio_ws_close(aio_ws *ws, int code, const char *reason);
+/* The code that the connection was closed with, the peer's or ours; 0 while it is open. aiohttp: close_code */
+AIO_API int aio_ws_close_code(const aio_ws *ws);
+/* What broke it, or NULL. Borrowed. aiohttp: exception() */
+AIO_API const aio_exception *aio_ws_exception(const aio_ws *ws);
+/* The protocol that was agreed on; NULL: none. aiohttp: protocol, ws_protocol */
+AIO_API const char *aio_ws_protocol(const aio_ws *ws);
+/* Whether messages may be compressed. aiohttp: compress */
+AIO_API bool aio_ws_compresses(const aio_ws *ws);
+/* For its names and limits of writing; NULL once it has ended. Borrowed. */
+AIO_API aio_stream *aio_ws_stream(const aio_ws *ws);
+/* Takes it. One that is open says 1001 and waits for no answer; who receives from it gets ECONNABORTED. NULL is
+ * fine. */
+AIO_API void aio_ws_release(aio_ws *ws);
+
+/* ============================================================================
+ * 24. Introspection
  *
  * Who awaits what: the tasks of a loop as a tree, on demand or on a signal. `file` is a stdio stream (a FILE *).
  * ============================================================================ */
@@ -2844,7 +2971,7 @@ AIO_API int  aio_print_tasks_on_signal(aio_loop *loop, int signum);
 #undef aio_sleep
 
 /* ============================================================================
- * 24. Platform and the seam
+ * 25. Platform and the seam
  *
  * System headers, and aio__os: the one table through which every allocation, system call, OpenSSL call and reading of
  * the clock goes. A test replaces an entry to fail the Nth call, to shorten a read, or to own the time. A program
@@ -3413,7 +3540,7 @@ static int aio__socket_outcome(int fd)
 }
 
 /* ============================================================================
- * 25. Memory
+ * 26. Memory
  *
  * General allocations (aio__malloc), and the slabs of a loop: free lists by size class, carved from blocks of 64 KiB.
  * A heap keeps every object of one kind of use: `frames` all begin with an aio_future, so that the live ones can be
@@ -3814,7 +3941,7 @@ static int aio__file_replace(const char *path, const char *data, size_t length)
 }
 
 /* ============================================================================
- * 26. Errors and tracebacks
+ * 27. Errors and tracebacks
  *
  * Making, copying and printing exceptions. The two that must never fail for want of memory, ENOMEM and a bare
  * AIO_ECANCELLED, are static; all others are one allocation each, and ENOMEM stands in for one that cannot be made.
@@ -4057,7 +4184,7 @@ AIO_API void aio_exception_print(const aio_exception *exception, void *file)
 }
 
 /* ============================================================================
- * 27. The loop's data
+ * 28. The loop's data
  *
  * The types that the rooms below share: handles, descriptors, timers, the poller's interface, and the loop itself.
  * ============================================================================ */
@@ -4506,7 +4633,7 @@ static bool aio__turn_spent(aio_loop *loop, size_t bytes, uint32_t messages)
 static aio_future *aio__turn_end(aio_loop *loop) { return &loop->yield; }
 
 /* ============================================================================
- * 28. Pollers
+ * 29. Pollers
  *
  * epoll, edge-triggered, one registration a descriptor; and poll, whose list names what is wanted at the moment. They
  * only set `ready` and queue the works that waited: no code of a user's runs while they look at descriptors.
@@ -4755,7 +4882,7 @@ AIO_API AIO__COLD const aio_policy *aio_get_event_loop_policy(void)
 
 
 /* ============================================================================
- * 29. Futures: states and waiters
+ * 30. Futures: states and waiters
  *
  * States, waiters, callbacks, and the end of a future's life. Completing one moves its whole ring of waiters to the
  * ready queue at once. May call the loop's queue and timers.
@@ -5105,7 +5232,7 @@ AIO_API int aio_future_set_exception(void *future, int code, const char *format,
 }
 
 /* ============================================================================
- * 30. Timers
+ * 31. Timers
  *
  * A 4-ary heap of 16-byte entries, ordered by time, then by when they were made; the four children of one share a line
  * of the processor's cache. A cancelled one stays as a dead entry until the heap comes to it, or until, with it, dead
@@ -5378,7 +5505,7 @@ static AIO__COLD void aio__timers_close(aio_loop *loop)
 }
 
 /* ============================================================================
- * 31. Futures: owners and callbacks
+ * 32. Futures: owners and callbacks
  *
  * The making of coroutines, what they carry beside their frames, the end of a future's life with what is reported then,
  * and done callbacks.
@@ -5634,7 +5761,7 @@ AIO_API int aio_future_remove_done_callback(void *future, aio_done_callback *cal
 }
 
 /* ============================================================================
- * 32. Tasks and coroutines: steps and cancellation
+ * 33. Tasks and coroutines: steps and cancellation
  *
  * What the coroutine macros call, the steps of tasks, cancellation, and the reports of what was forgotten. A step runs
  * the innermost coroutine; one that it awaits runs next in the same loop, and one that ends hands over to its parent:
@@ -6590,7 +6717,7 @@ static AIO__COLD void aio__frame_clear(void *object, void *arg)
 }
 
 /* ============================================================================
- * 33. Deadlines
+ * 34. Deadlines
  *
  * The one rule of AIO_TIMEOUT, aio_wait_for and HTTP's limits: when the time has come, what is inside is cancelled, and
  * its end by that cancel is a timeout, unless somebody else has cancelled it, too.
@@ -6751,7 +6878,7 @@ static void aio__deadline_end(aio__deadline *d)
 }
 
 /* ============================================================================
- * 34. Event loop: iterations and callbacks
+ * 35. Event loop: iterations and callbacks
  *
  * Iterations, callbacks, the clock, reports. One iteration: trim the timers, poll, queue what is due, then run what was
  * ready when it began. While work is queued and steps are short, the clock is read only once in AIO__RECENT steps, and
@@ -7510,7 +7637,7 @@ AIO_API int aio_loop_run_until_complete(aio_loop *loop, void *awaitable, aio_exc
 }
 
 /* ============================================================================
- * 35. Combinators: how they wait
+ * 36. Combinators: how they wait
  *
  * Futures over futures. Each child carries a small record of the combinator among its waiters.
  * ============================================================================ */
@@ -8025,7 +8152,7 @@ AIO_API void *aio__shield(void *awaitable, size_t size)
 }
 
 /* ============================================================================
- * 36. Timeouts and task groups: scopes
+ * 37. Timeouts and task groups: scopes
  *
  * What AIO_TIMEOUT calls, and groups of tasks that end together.
  * ============================================================================ */
@@ -8463,7 +8590,7 @@ AIO_API void *aio__group_create_task(aio_task_group *group, void *coroutine, con
 }
 
 /* ============================================================================
- * 37. Locks: first in, first out
+ * 38. Locks: first in, first out
  *
  * Who waits is a coroutine with a place in a wait queue. It is called in turn, and takes what it waited for when it
  * runs; one
@@ -9186,7 +9313,7 @@ AIO_API int aio_barrier_destroy(aio_barrier *barrier)
 }
 
 /* ============================================================================
- * 38. Queues: getters and putters
+ * 39. Queues: getters and putters
  *
  * Queue, PriorityQueue and LifoQueue over one array of items, which is a ring, a stack or a heap. Getters and putters
  * stand in wait queues; one who is called looks again, for another may have come first. One who cannot use its
@@ -9506,7 +9633,7 @@ AIO_API int aio_queue_free(aio_queue *queue)
 }
 
 /* ============================================================================
- * 39. Threads: executor and concurrent futures
+ * 40. Threads: executor and concurrent futures
  *
  * The only room that starts threads, but for the resolver's. An executor owns its threads and queue, under its mutex.
  * A job is shared by its executor and by its loop: `loop` and `state` are under the executor's mutex, the future is
@@ -10146,7 +10273,7 @@ AIO_API void aio_concurrent_release(aio_concurrent_future *future)
 }
 
 /* ============================================================================
- * 40. Signals: the self-pipe
+ * 41. Signals: the self-pipe
  *
  * One table for the process, an entry a signal, changed under its mutex. The handler takes no lock: it marks the entry
  * and writes to the descriptor that wakes the loop (the self-pipe). Who takes an entry out of use waits until no
@@ -10331,7 +10458,7 @@ static void aio__interrupt_end(void)
 }
 
 /* ============================================================================
- * 41. Running a program
+ * 42. Running a program
  *
  * aio_run: one loop from beginning to end. It needs no memory of its own to end in order: what waits is on the stack.
  * ============================================================================ */
@@ -10544,7 +10671,7 @@ AIO_API int aio_run_with(void *coroutine, const aio_run_options *options)
 }
 
 /* ============================================================================
- * 42. Names: getaddrinfo's threads
+ * 43. Names: getaddrinfo's threads
  *
  * Lookups in threads of their own, the process's, at most AIO__LOOKUP_THREADS at once; the others queue. One that is
  * given up is orphaned: its waiter goes on at once, and its thread, never joined, frees it when getaddrinfo returns.
@@ -10866,7 +10993,7 @@ static const char *aio__address_text(const struct sockaddr_storage *storage, soc
 
 
 /* ============================================================================
- * 43. Links: sockets and pipes
+ * 44. Links: sockets and pipes
  *
  * What bytes go through: a socket, a pipe, or what stands on another link, as TLS does. A stream is buffers over the
  * uppermost one. A link never waits, and knows no stream: it says which way of the descriptor it wants. May call
@@ -11163,7 +11290,7 @@ static const aio__link_ops aio__fd_pipe_ops = {
 static void aio__fd_link_is_pipe(aio__fd_link *bottom) { bottom->link.ops = &aio__fd_pipe_ops; }
 
 /* ============================================================================
- * 44. TLS: OpenSSL over a link
+ * 45. TLS: OpenSSL over a link
  *
  * Contexts, verification, and a link that does one connection's handshake, reads and writes over another link. OpenSSL
  * has it as a BIO of our own. Every call begins with an empty error queue. May call links, descriptors and errors.
@@ -12177,7 +12304,7 @@ static aio_tls_context *aio__tls_default(void) { return NULL; }
 #endif
 
 /* ============================================================================
- * 45. Streams: buffers over a link
+ * 46. Streams: buffers over a link
  *
  * Reading, writing, closing; what is below is the link's. A stream owns its links, what came and is unread, and what is
  * written and unsent; each buffer exists only while there is something in it. Nothing is read ahead of a reader: the
@@ -12259,7 +12386,7 @@ struct aio_stream {
     char           *name;      /* host or path that was connected to, for messages; NULL: the peer's address */
     aio_server     *server;    /* whose client this is */
     aio_task       *task;      /* its handler's */
-    aio_stream    **home;      /* a pipe of a process: where that keeps it */
+    aio_stream    **home;      /* a pipe of a process, or a WebSocket: where that keeps it */
     aio_stream    **held;      /* a file is being sent, or TLS begins: where that keeps it; no one else may write */
     uint8_t         reading, writing, life; /* AIO__READING_, AIO__WRITING_, AIO__LIFE_ */
     bool            cut;       /* a NUL stands at in_start, after what a read has given, in the place of `behind` */
@@ -12811,6 +12938,9 @@ static bool aio__stream_in_use(const aio_stream *s)
 
 /* One link more, which stands on the uppermost, and is the stream's. */
 static void aio__stream_push(aio_stream *s, aio__link *link) { s->top = link; }
+
+/* As long as there is a stream, *home is it, and NULL when it closes. */
+static void aio__stream_set_home(aio_stream *s, aio_stream **home) { s->home = home; }
 
 /* What broke the stream, or NULL. Borrowed. */
 static const aio_exception *aio__stream_error(const aio_stream *s) { return s->error; }
@@ -13488,7 +13618,7 @@ static void aio__stream_release(aio_stream *s)
 }
 
 /* ============================================================================
- * 46. TLS on a stream: handshake and what it has negotiated
+ * 47. TLS on a stream: handshake and what it has negotiated
  *
  * A stream goes over to TLS by a link more on top; until the handshake is done nobody else may write. May call streams,
  * TLS and timeouts.
@@ -13665,7 +13795,7 @@ AIO_API const char *aio_stream_alpn(const aio_stream *stream, char *buffer, size
 #endif
 
 /* ============================================================================
- * 47. Addresses: which are public
+ * 48. Addresses: which are public
  *
  * The table of the networks that are no part of the public internet (IANA's registries of special-purpose addresses,
  * RFC 6890), and the address that stands in an IPv6 one. Calls nothing.
@@ -13751,7 +13881,7 @@ static const char *aio__guard_address(const struct sockaddr_storage *storage)
 #define AIO__GUARD_REFUSED "%s, which deny_private refuses"
 
 /* ============================================================================
- * 48. Connecting: addresses
+ * 49. Connecting: addresses
  *
  * From addresses to a stream: whoever connects does it here. Names, proxies and TLS are a room further down. May call
  * streams, timers and names.
@@ -14057,7 +14187,7 @@ static aio_stream_task *aio__race_new(const aio__target *target)
 }
 
 /* ============================================================================
- * 49. Servers: listeners and clients
+ * 50. Servers: listeners and clients
  *
  * Listens, accepts, gives each client to a coroutine or a protocol, and watches that. What a server closes goes when
  * its last client has gone. May call streams, TLS on them, names and reports.
@@ -14640,7 +14770,7 @@ AIO_API aio_future *aio_server_serve_forever(aio_server *server)
 }
 
 /* ============================================================================
- * 50. Descriptors: readers, writers, sock_ calls, pipes and files
+ * 51. Descriptors: readers, writers, sock_ calls, pipes and files
  *
  * A table of foreign descriptors by number, each registered level-triggered while somebody wants it, as its owner may
  * leave bytes unread. Then streams over pipes of the program's own, and files on their way out. May call streams.
@@ -15268,7 +15398,7 @@ AIO_API aio_size_task *aio_sock_sendfile(int fd, int file, int64_t offset, size_
 }
 
 /* ============================================================================
- * 51. Datagrams: UDP endpoints
+ * 52. Datagrams: UDP endpoints
  *
  * One edge-triggered socket an endpoint; a queue of what could not be sent at once. May call Descriptors and Names.
  * ============================================================================ */
@@ -15895,7 +16025,7 @@ AIO_API int aio_datagram_port(const aio_datagram_endpoint *endpoint)
 }
 
 /* ============================================================================
- * 52. Resolver: DNS messages and servers
+ * 53. Resolver: DNS messages and servers
  *
  * A stub resolver (RFC 1035, 2308, 5452, 6891): the strict reading of messages, an endpoint for one question each, TCP
  * where UDP does not do, servers in turn, the cache, aliases, the hosts file and the search list. One question is asked
@@ -17611,7 +17741,7 @@ AIO__COLD static void aio__names_close(aio_resolver *resolver)
 }
 
 /* ============================================================================
- * 53. Subprocesses: pidfd and pipes
+ * 54. Subprocesses: pidfd and pipes
  *
  * Children of a loop in a ring, each with a descriptor that tells of its end, or a thread that waits for it. Pipes are
  * streams. Nothing but this room reaps them.
@@ -18039,7 +18169,7 @@ AIO_API aio_output_task *aio_process_communicate(aio_process *process, const voi
 }
 
 /* ============================================================================
- * 54. URLs
+ * 55. URLs
  *
  * RFC 3986 with yarl's habits: splits a reference, checks and normalises each part, writes the whole into one block.
  * Owns nothing beyond the block of each aio_url. Calls memory and buffers only.
@@ -18654,7 +18784,7 @@ AIO_API bool aio_url_same_origin(const aio_url *a, const aio_url *b)
 }
 
 /* ============================================================================
- * 55. Headers
+ * 56. Headers
  *
  * The multi-map: one block of text and an index into it. Growing copies what is alive into a new block, and frees the
  * old one only after the new field is in, so that a value may come from the headers themselves. Calls memory only.
@@ -18874,7 +19004,7 @@ AIO_API void aio_headers_clear(aio_headers *headers)
 }
 
 /* ============================================================================
- * 56. Charsets
+ * 57. Charsets
  *
  * Bytes to UTF-8, by iconv; UTF-8 itself is only checked. Calls memory and words of headers only.
  * ============================================================================ */
@@ -19031,7 +19161,7 @@ AIO_API int aio_charset_decode_with(aio_text *text, const void *data, size_t len
 }
 
 /* ============================================================================
- * 57. Cookies: the jar
+ * 58. Cookies: the jar
  *
  * Cookies hang on their domains, which stand in a hash table, and in a ring in the order in which they were made. A
  * request asks for its host and for each name above it. Calls memory, URLs and words of headers only.
@@ -19996,7 +20126,7 @@ AIO_API int aio_cookie_jar_load(aio_cookie_jar *jar, const char *path, int *line
 }
 
 /* ============================================================================
- * 58. Coding: inflate
+ * 59. Coding: inflate
  *
  * Decodes into a window of its own, from which the caller's pieces are copied, so that a match, whole, always has its
  * room and its past. What is left of the input decides between two decoders of the same codes: a fast one, which may
@@ -20780,6 +20910,14 @@ AIO_API int aio_inflate_feed(aio_inflate *inflate, aio_text *in, void *out, size
     return inflate->state == AIO__IN_ERROR && !*made ? inflate->code : 0;
 }
 
+/* Behind a last block another one may follow, with the same window (RFC 7692 7.2.3.5). Of raw streams. */
+static void aio__inflate_go_on(aio_inflate *z)
+{
+    if (z->state != AIO__IN_REST) return;
+    z->state = AIO__IN_BLOCK;
+    z->last = false;
+}
+
 AIO_API bool aio_inflate_done(const aio_inflate *inflate)
 {
     return inflate->given == inflate->end && inflate->state >= AIO__IN_NEXT && inflate->state <= AIO__IN_REST;
@@ -20863,7 +21001,7 @@ AIO_API int aio_inflate_all_with(aio_text *text, const void *data, size_t length
 }
 
 /* ============================================================================
- * 59. Coding: deflate
+ * 60. Coding: deflate
  *
  * Matches are found by chains of equal hashes, taken lazily, and gathered into a block; a block is written in whichever
  * of the three forms is shortest, piece by piece into a small buffer, from which the caller's pieces are filled.
@@ -20903,6 +21041,7 @@ enum aio__deflate_state {
 struct aio_deflate {
     aio__deflate_level level;
     uint8_t  state, format, effort; /* effort: AIO_DEFLATE_... */
+    uint32_t reach;              /* bytes that a match may reach back */
     bool     last;               /* is the block that is written */
     bool     flushed, marked;    /* since the latest input; an empty block is to follow */
     size_t   block, at, end;     /* window: where the block begins, the next position, the end of the input */
@@ -21291,7 +21430,7 @@ static unsigned aio__deflate_longest(const aio_deflate *z, uint16_t candidate, u
                                      unsigned *distance)
 {
     const uint8_t *here = z->window + z->at;
-    size_t far = z->at < AIO__DEFLATE_WINDOW ? z->at : (size_t)AIO__DEFLATE_WINDOW, ahead = z->end - z->at;
+    size_t far = z->at < z->reach ? z->at : z->reach, ahead = z->end - z->at;
     unsigned most = ahead < AIO__MATCH_MAX ? (unsigned)ahead : (unsigned)AIO__MATCH_MAX, last = 0;
     uint16_t position = (uint16_t)(z->base + (uint32_t)z->at);
     if (best >= most) return best;
@@ -21320,7 +21459,7 @@ static unsigned aio__deflate_three(aio_deflate *z, unsigned *distance)
     uint32_t hash = aio__deflate_hash3(here), position = z->base + (uint32_t)z->at;
     unsigned back = (uint16_t)(position - z->head3[hash]);
     z->head3[hash] = (uint16_t)position;
-    if (!back || back > 4096 || back > z->at) return 0;
+    if (!back || back > 4096 || back > z->reach || back > z->at) return 0;
     if ((((uint32_t)aio__load64(here) ^ (uint32_t)aio__load64(here - back)) & 0xFFFFFF) != 0) return 0;
     *distance = back;
     return 3;
@@ -21507,7 +21646,8 @@ AIO_API aio_deflate *aio_deflate_open_with(const aio_deflate_options *options)
 {
     AIO__DEFAULTS(aio_deflate_options, options);
     if (options->format < AIO_CODING_AUTO || options->format > AIO_CODING_RAW || options->level < AIO_DEFLATE_DEFAULT
-        || options->level > AIO_DEFLATE_BEST) {
+        || options->level > AIO_DEFLATE_BEST
+        || (options->window_bits && (options->window_bits < 8 || options->window_bits > 15))) {
         errno = EINVAL;
         return NULL;
     }
@@ -21517,6 +21657,7 @@ AIO_API aio_deflate *aio_deflate_open_with(const aio_deflate_options *options)
     z->format = (uint8_t)(options->format ? options->format : AIO_CODING_GZIP);
     z->effort = (uint8_t)options->level;
     z->level = aio__deflate_levels[options->level];
+    z->reach = options->window_bits ? 1u << options->window_bits : (uint32_t)AIO__DEFLATE_WINDOW;
     z->check = z->format == AIO_CODING_ZLIB;
     return z;
 }
@@ -21548,7 +21689,7 @@ AIO_API int aio_deflate_all_with(aio_text *text, const void *data, size_t length
 }
 
 /* ============================================================================
- * 60. JSON: numbers
+ * 61. JSON: numbers
  *
  * Decimal to double and back, exactly, without the locale that strtod and printf look at. Both ways go by one table of
  * the powers of ten in 128 bits, made when it is first needed: reading as Lemire has it, writing as Giulietti's
@@ -21761,7 +21902,7 @@ static uint64_t aio__double_digits(uint64_t bits, int *power)
 }
 
 /* ============================================================================
- * 61. JSON: parser and tree
+ * 62. JSON: parser and tree
  *
  * A tree is one array of values of 16 bytes in the order of the text, each container before what is in it and with the
  * distance to what is behind it, and one copy of the text, in which strings are decoded where they stand. The parser
@@ -22396,7 +22537,7 @@ AIO_API aio_text aio_json_string(const aio_json *value, const char *path, const 
 }
 
 /* ============================================================================
- * 62. JSON: writer
+ * 63. JSON: writer
  *
  * Text grows at the end of a buffer, and so does, in another, a byte for each container that is open. The first thing
  * that JSON does not allow there stops the writer.
@@ -22697,7 +22838,7 @@ AIO_API int aio_json_dump_with(const aio_json *value, aio_text *text, const aio_
 }
 
 /* ============================================================================
- * 63. Authentication: challenges and digests
+ * 64. Authentication: challenges and digests
  *
  * Takes WWW-Authenticate fields apart, and answers Digest's challenges (RFC 7616) for the protection space that they
  * came from. Calls memory, URLs, words of headers and OpenSSL's hashes only.
@@ -23234,7 +23375,7 @@ AIO_API int aio_digest_auth_authorize(aio_digest_auth *auth, const aio_url *url,
 #endif
 
 /* ============================================================================
- * 64. HTTP messages
+ * 65. HTTP messages
  *
  * RFC 9112: heads in and out, body framing, dates. The parser goes line by line over the bytes as they arrive, and
  * copies nothing until the head is whole. What a hostile peer may send is refused with a reason. Responses are read
@@ -24030,7 +24171,7 @@ static inline const char *aio__http_clock_text(aio__http_clock *clock, int64_t s
 }
 
 /* ============================================================================
- * 65. HTTP bodies: framing, stages, reader
+ * 66. HTTP bodies: framing, stages, reader
  *
  * A body on its way in (RFC 9112 6 and 7), for the client and the server. The framing tells data from what is between;
  * decoders, if there are any, make of it the data that are meant; a limit; and the user, who has pieces in place, or
@@ -24694,7 +24835,7 @@ static aio_text_task *aio__body_read(aio__body_reader *in, bool all)
 }
 
 /* ============================================================================
- * 66. Multipart bodies
+ * 67. Multipart bodies
  *
  * Takes a multipart apart as its bytes come: what is between delimiters goes to the user in place, and is looked at
  * once. Where a delimiter could begin at a piece's end, only its length is remembered, as its bytes are known. Calls
@@ -25163,7 +25304,7 @@ AIO_API aio_multipart *aio_part_multipart(aio_part *part)
 }
 
 /* ============================================================================
- * 67. Proxies: HTTP CONNECT and SOCKS
+ * 68. Proxies: HTTP CONNECT and SOCKS
  *
  * From a stream to a proxy to one through it: HTTP's CONNECT (RFC 9110 9.3.6), SOCKS4 and 4a, SOCKS5 (RFC 1928, 1929),
  * for each proxy of a chain. A handshake is a machine that is fed what the proxy says, and says what to send next. Then
@@ -25962,7 +26103,7 @@ static int aio__netrc_read(char **text)
 }
 
 /* ============================================================================
- * 68. Connecting: hosts
+ * 69. Connecting: hosts
  *
  * From a host's name to a stream: the name is looked up, its addresses are connected to; proxies lead on from there;
  * TLS is put on what stands. Calls names, connecting, streams, TLS and proxies.
@@ -26138,7 +26279,7 @@ AIO_API aio_stream_task *aio_open_unix_connection_with(const char *path, const a
 }
 
 /* ============================================================================
- * 69. Transports: protocols over streams
+ * 70. Transports: protocols over streams
  *
  * A stream with an aio__transport: its descriptor's works run what is here, which reads into a buffer of the loop's
  * and calls the protocol. It ends by connection_lost, which is queued; only after that the stream is freed. May call
@@ -26418,7 +26559,7 @@ AIO_API aio_server_task *aio_create_unix_server_with(const aio_protocol *protoco
 }
 
 /* ============================================================================
- * 70. Redirects: where a response leads
+ * 71. Redirects: where a response leads
  *
  * What a redirect makes of a request (RFC 9110 15.4, and the fetch standard where browsers go other ways): its method,
  * its URL, and whether what the user gave for one origin may go there. Calls URLs and errors only.
@@ -26490,7 +26631,7 @@ static aio_exception *aio__redirect_follow(aio__redirect *r, int status, const a
 }
 
 /* ============================================================================
- * 71. Connections: the pool
+ * 72. Connections: the pool
  *
  * The client's connector: keep-alive connections by origin, and who waits for one. A connection object is the right to
  * one of `limit` places; it is busy, and has no stream yet or one, or it is idle, and its socket is watched so that a
@@ -27076,7 +27217,7 @@ AIO_API size_t aio_connector_idle(const aio_connector *connector) { return conne
 
 
 /* ============================================================================
- * 72. HTTP client: session, request, response
+ * 73. HTTP client: session, request, response
  *
  * One request is one coroutine (aio__requesting), whose frame holds copies of what it was given. It is
  *
@@ -29117,7 +29258,7 @@ AIO_API aio_cookie_jar *aio_session_cookie_jar(const aio_session *session)
 }
 
 /* ============================================================================
- * 73. HTTP server: connections and handlers
+ * 74. HTTP server: connections and handlers
  *
  * One connection is one coroutine (aio__serving) in an aio_server: a head, its handler, what is left of the body, the
  * next head; so pipelined requests are answered in order. What it knows is an aio__served, which begins with the user's
@@ -29704,7 +29845,7 @@ static void aio__served_error(aio__served *r, const aio_exception *why)
         return;
     }
     int status = r->too_large ? 413 : r->bad_body ? 400 : why->code == AIO_ETIMEOUT && r->late_body ? 408
-               : why->code == ENOMEM ? 503 : 500;
+               : why->code == AIO_EHANDSHAKE ? 400 : why->code == ENOMEM ? 503 : 500;
     if (status >= 500)
         aio__report(aio__served_loop(r), why, "error in the handler of %.32s %.200s", r->request.method.data,
                     r->request.target.data);
@@ -29961,7 +30102,1527 @@ AIO_API aio_server_task *aio_start_http_server_with(aio_request_handler *handler
 }
 
 /* ============================================================================
- * 74. Introspection: task dump and call graph
+ * 75. WebSocket: frames
+ *
+ * Takes frames apart in place, in pieces of any size, and writes their heads (RFC 6455 5.2); masks, codes, what is a
+ * text, and the handshake's hash. Knows nothing of connections. Calls UTF-8 of charsets only.
+ * ============================================================================ */
+
+enum {
+    AIO__WS_FIN = 0x80, AIO__WS_RSV1 = 0x40, AIO__WS_MASKED = 0x80, /* bits of a head's first and second byte */
+    AIO__WS_HEAD_MAX = 14, AIO__WS_CONTROL_MAX = 125, AIO__WS_ACCEPT = 28 /* letters of Sec-WebSocket-Accept */
+};
+
+typedef enum { AIO__WS_MORE, AIO__WS_PIECE, AIO__WS_CONTROL, AIO__WS_BAD } aio__ws_step;
+
+typedef struct aio__ws_reader { /* of one direction; a zeroed one with `max` is at the beginning */
+    uint64_t    left;       /* payload of the data frame that is to come */
+    uint64_t    taken, max; /* payload of the message by the heads that have come; how much it may be */
+    const char *why;        /* what was wrong */
+    uint32_t    mask;       /* turned: its first byte is for the next one of the payload */
+    uint16_t    code;       /* with which the connection fails; 0: it does not */
+    uint8_t     type;       /* of the message that is on its way; 0: none is */
+    uint8_t     control;    /* of the control frame that was given */
+    bool        masked;     /* frames are to be: a client sends them */
+    bool        deflates;   /* messages may be compressed */
+    bool        compressed; /* the message is */
+    bool        inside, last; /* a data frame's head has come; it is the message's last frame */
+    bool        ended;      /* the piece that was given ends its message */
+} aio__ws_reader;
+
+/* A head that has come. */
+typedef struct aio__ws_head { uint64_t length; size_t size; uint32_t mask; uint8_t first; } aio__ws_head;
+
+static aio__ws_step aio__ws_bad(aio__ws_reader *r, uint16_t code, const char *why)
+{
+    r->code = code;
+    r->why = why;
+    return AIO__WS_BAD;
+}
+
+/* ---- masks ---- */
+
+/* The mask as it is for what comes after n bytes. */
+static uint32_t aio__ws_mask_turn(uint32_t mask, size_t n)
+{
+    uint8_t from[4], to[4];
+    memcpy(from, &mask, 4);
+    for (size_t i = 0; i < 4; i++) to[i] = from[(i + n) % 4];
+    memcpy(&mask, to, 4);
+    return mask;
+}
+
+/* Masks n bytes, or takes the mask off, from any address to any other or the same. The mask's bytes are in order. */
+static void aio__ws_mask(char *to, const char *from, size_t n, uint32_t mask)
+{
+    uint64_t twice = (uint64_t)mask << 32 | mask, word[4];
+    for (; n >= 32; n -= 32, to += 32, from += 32) {
+        memcpy(word, from, 32);
+        word[0] ^= twice, word[1] ^= twice, word[2] ^= twice, word[3] ^= twice;
+        memcpy(to, word, 32);
+    }
+    for (; n >= 8; n -= 8, to += 8, from += 8) {
+        memcpy(word, from, 8);
+        word[0] ^= twice;
+        memcpy(to, word, 8);
+    }
+    char bytes[4];
+    memcpy(bytes, &mask, 4);
+    for (size_t i = 0; i < n; i++) to[i] = (char)(from[i] ^ bytes[i % 4]);
+}
+
+/* ---- frames ---- */
+
+/* What the first byte says; false if it is against the rules. */
+static bool aio__ws_first(aio__ws_reader *r, unsigned first)
+{
+    unsigned opcode = first & 0x0F, reserved = first & 0x70;
+    bool control = opcode & 8, opens = opcode == AIO_WS_TEXT || opcode == AIO_WS_BINARY;
+    const char *why = NULL;
+    if (r->deflates && opens) reserved &= ~(unsigned)AIO__WS_RSV1;
+    if (reserved) why = "a reserved bit is set";
+    else if (opcode > AIO_WS_PONG || (opcode > AIO_WS_BINARY && opcode < AIO_WS_CLOSE)) why = "the opcode is reserved";
+    else if (control && !(first & AIO__WS_FIN)) why = "a control frame is fragmented";
+    else if (!control && !opens && !r->type) why = "a continuation continues nothing";
+    else if (opens && r->type) why = "a message begins within another one";
+    if (why) aio__ws_bad(r, AIO_WS_PROTOCOL_ERROR, why);
+    return !why;
+}
+
+/* The length that stands in `size` bytes behind the second one. */
+static uint64_t aio__ws_length(const uint8_t *at, size_t size)
+{
+    uint64_t length = 0;
+    for (size_t i = 0; i < size; i++) length = length << 8 | at[i];
+    return length;
+}
+
+/* Whether the length is one that may be, as far as it is known. */
+static bool aio__ws_fits(aio__ws_reader *r, const aio__ws_head *head, size_t size)
+{
+    const char *why = NULL;
+    bool packed = head->first & 0x0F ? (head->first & AIO__WS_RSV1) != 0 : r->compressed;
+    uint64_t most = r->max;
+    if (packed && most < UINT64_MAX / 2) most += 64 + most / 64; /* what does not compress becomes a little longer */
+    if ((head->first & 8) && head->length > AIO__WS_CONTROL_MAX) why = "a control frame is longer than 125 bytes";
+    else if (size == 8 && head->length >> 63) why = "the length has its highest bit set";
+    else if (size && head->length < (size == 8 ? 65536u : 126u)) why = "the length is not in its shortest form";
+    if (why) aio__ws_bad(r, AIO_WS_PROTOCOL_ERROR, why);
+    else if (!(head->first & 8) && head->length > most - r->taken)
+        aio__ws_bad(r, AIO_WS_TOO_BIG, "the message is longer than max_msg_size");
+    return !r->code;
+}
+
+/* Looks for a whole head. AIO__WS_PIECE: there it is. */
+static aio__ws_step aio__ws_head_read(aio__ws_reader *r, const uint8_t *data, size_t n, aio__ws_head *head)
+{
+    if (n && !aio__ws_first(r, data[0])) return AIO__WS_BAD;
+    if (n < 2) return AIO__WS_MORE;
+    unsigned seven = data[1] & 0x7F;
+    size_t size = seven < 126 ? 0 : seven == 126 ? 2 : 8, whole = 2 + size + (r->masked ? 4 : 0);
+    head->first = data[0];
+    head->length = seven;
+    if ((data[1] & AIO__WS_MASKED ? 1 : 0) != r->masked)
+        return aio__ws_bad(r, AIO_WS_PROTOCOL_ERROR, r->masked ? "a client's frame is not masked"
+                                                              : "a server's frame is masked");
+    if ((data[0] & 8) && size) return aio__ws_bad(r, AIO_WS_PROTOCOL_ERROR, "a control frame is longer than 125 bytes");
+    if (n < 2 + size) return AIO__WS_MORE;
+    if (size) head->length = aio__ws_length(data + 2, size);
+    if (!aio__ws_fits(r, head, size)) return AIO__WS_BAD;
+    if (n < whole) return AIO__WS_MORE;
+    head->size = whole;
+    head->mask = 0;
+    if (r->masked) memcpy(&head->mask, data + 2 + size, 4);
+    return AIO__WS_PIECE;
+}
+
+/* Begins a data frame. */
+static void aio__ws_frame_begin(aio__ws_reader *r, const aio__ws_head *head)
+{
+    unsigned opcode = head->first & 0x0F;
+    if (opcode) {
+        r->type = (uint8_t)opcode;
+        r->compressed = (head->first & AIO__WS_RSV1) != 0;
+    }
+    r->taken += head->length;
+    r->left = head->length;
+    r->mask = head->mask;
+    r->last = (head->first & AIO__WS_FIN) != 0;
+    r->inside = true;
+}
+
+/* Goes on with what has come, whose first *used bytes are then done with. AIO__WS_PIECE: *piece is payload of the
+ * message, unmasked in place, and empty only at its end; AIO__WS_CONTROL: a whole control frame's; AIO__WS_MORE: more
+ * has to come; AIO__WS_BAD, from now on: r->code and r->why. */
+static aio__ws_step aio__ws_feed(aio__ws_reader *r, char *data, size_t n, size_t *used, aio_text *piece)
+{
+    aio__ws_head head = { 0, 0, 0, 0 };
+    *used = 0;
+    *piece = aio__text("", 0);
+    if (r->code) return AIO__WS_BAD;
+    if (r->ended) {
+        r->type = 0;
+        r->taken = 0;
+        r->compressed = r->ended = false;
+    }
+    if (!r->inside) {
+        aio__ws_step step = aio__ws_head_read(r, (const uint8_t *)data, n, &head);
+        if (step != AIO__WS_PIECE) return step;
+        if (head.first & 8) {
+            if (n - head.size < head.length) return AIO__WS_MORE;
+            aio__ws_mask(data + head.size, data + head.size, (size_t)head.length, head.mask);
+            *piece = aio__text(data + head.size, (size_t)head.length);
+            *used = head.size + (size_t)head.length;
+            r->control = head.first & 0x0F;
+            return AIO__WS_CONTROL;
+        }
+        aio__ws_frame_begin(r, &head);
+    }
+    size_t there = n - head.size;
+    if (there > r->left) there = (size_t)r->left;
+    aio__ws_mask(data + head.size, data + head.size, there, r->mask);
+    r->mask = aio__ws_mask_turn(r->mask, there);
+    r->left -= there;
+    r->inside = r->left > 0;
+    r->ended = !r->inside && r->last;
+    *used = head.size + there;
+    *piece = aio__text(data + head.size, there);
+    return there || r->ended ? AIO__WS_PIECE : AIO__WS_MORE;
+}
+
+/* Writes a frame's head without the mask: how many bytes it has. */
+static size_t aio__ws_head_write(uint8_t *out, unsigned first, bool masked, uint64_t length)
+{
+    size_t size = length < 126 ? 0 : length < 65536 ? 2 : 8;
+    out[0] = (uint8_t)first;
+    out[1] = (uint8_t)((size == 0 ? length : size == 2 ? 126 : 127) | (masked ? AIO__WS_MASKED : 0));
+    for (size_t i = 0; i < size; i++) out[2 + i] = (uint8_t)(length >> (8 * (size - 1 - i)));
+    return 2 + size;
+}
+
+/* ---- texts and codes ---- */
+
+typedef struct aio__ws_text { char part[4]; uint8_t count; } aio__ws_text; /* a character that has begun */
+
+/* Whether n bytes, 1 to 3, begin a character. */
+static bool aio__ws_character_begins(const char *at, size_t n)
+{
+    unsigned char first = (unsigned char)*at;
+    return first >= 0xC2 && first <= 0xF4 && aio__utf8_bad(at, n) == n;
+}
+
+/* Whether a text is UTF-8 up to here; between two pieces, but not at the end, a character may be cut. */
+static bool aio__ws_text_feed(aio__ws_text *text, const char *data, size_t n, bool last)
+{
+    uint32_t point;
+    for (; text->count && n; data++, n--) {
+        text->part[text->count++] = *data;
+        if (aio__utf8_point(text->part, text->count, &point)) text->count = 0;
+        else if (text->count == 4 || !aio__ws_character_begins(text->part, text->count)) return false;
+    }
+    size_t valid = n ? aio__utf8_valid(data, n) : 0;
+    if (valid < n) {
+        if (n - valid > 3 || !aio__ws_character_begins(data + valid, n - valid)) return false;
+        memcpy(text->part, data + valid, n - valid);
+        text->count = (uint8_t)(n - valid);
+    }
+    return !last || !text->count;
+}
+
+/* Whether a close frame may have it (RFC 6455 7.4, and IANA's list). */
+static bool aio__ws_code_is_valid(unsigned code)
+{
+    return (code >= AIO_WS_OK && code <= AIO_WS_UNSUPPORTED) || (code >= AIO_WS_INVALID_TEXT && code <= 1014)
+        || (code >= 3000 && code <= 4999);
+}
+
+/* ---- the handshake's hash ---- */
+
+static uint32_t aio__sha1_left(uint32_t value, unsigned bits) { return value << bits | value >> (32 - bits); }
+
+static void aio__sha1_block(uint32_t hash[5], const uint8_t *block)
+{
+    uint32_t w[80], a = hash[0], b = hash[1], c = hash[2], d = hash[3], e = hash[4];
+    for (unsigned i = 0; i < 16; i++)
+        w[i] = (uint32_t)block[4 * i] << 24 | (uint32_t)block[4 * i + 1] << 16 | (uint32_t)block[4 * i + 2] << 8
+             | block[4 * i + 3];
+    for (unsigned i = 16; i < 80; i++) w[i] = aio__sha1_left(w[i - 3] ^ w[i - 8] ^ w[i - 14] ^ w[i - 16], 1);
+    for (unsigned i = 0; i < 80; i++) {
+        uint32_t f = i < 20 ? ((b & c) | (~b & d)) + 0x5A827999 : i < 40 ? (b ^ c ^ d) + 0x6ED9EBA1
+                   : i < 60 ? ((b & c) | (b & d) | (c & d)) + 0x8F1BBCDC : (b ^ c ^ d) + 0xCA62C1D6;
+        uint32_t next = aio__sha1_left(a, 5) + f + e + w[i];
+        e = d;
+        d = c;
+        c = aio__sha1_left(b, 30);
+        b = a;
+        a = next;
+    }
+    hash[0] += a, hash[1] += b, hash[2] += c, hash[3] += d, hash[4] += e;
+}
+
+/* Of up to 119 bytes (RFC 3174). */
+static void aio__sha1(uint8_t digest[20], const char *data, size_t n)
+{
+    uint32_t hash[5] = { 0x67452301, 0xEFCDAB89, 0x98BADCFE, 0x10325476, 0xC3D2E1F0 };
+    uint8_t blocks[128] = { 0 };
+    size_t end = n < 56 ? 64 : 128;
+    memcpy(blocks, data, n);
+    blocks[n] = 0x80;
+    blocks[end - 1] = (uint8_t)(8 * n);
+    blocks[end - 2] = (uint8_t)(8 * n >> 8);
+    for (size_t i = 0; i < end; i += 64) aio__sha1_block(hash, blocks + i);
+    for (size_t i = 0; i < 20; i++) digest[i] = (uint8_t)(hash[i / 4] >> (24 - 8 * (i % 4)));
+}
+
+/* The letters of n bytes, and a NUL: 4 for each 3. */
+static void aio__base64(char *out, const uint8_t *data, size_t n)
+{
+    static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    for (size_t i = 0; i < n; i += 3) {
+        uint32_t bits = (uint32_t)data[i] << 16;
+        if (i + 1 < n) bits |= (uint32_t)data[i + 1] << 8;
+        if (i + 2 < n) bits |= data[i + 2];
+        for (size_t k = 0; k < 4; k++) *out++ = i + k > n ? '=' : letters[bits >> (18 - 6 * k) & 63];
+    }
+    *out = '\0';
+}
+
+/* Sec-WebSocket-Accept for a key of 24 letters. */
+static void aio__ws_accept(char letters[AIO__WS_ACCEPT + 1], const char *key)
+{
+    char text[24 + 36 + 1];
+    uint8_t digest[20];
+    memcpy(text, key, 24);
+    memcpy(text + 24, "258EAFA5-E914-47DA-95CA-C5AB0DC85B11", 37);
+    aio__sha1(digest, text, 60);
+    aio__base64(letters, digest, sizeof digest);
+}
+
+/* Whether it is the text of 16 bytes. */
+static bool aio__ws_key_is_valid(aio_text key)
+{
+    if (key.length != 24 || key.data[22] != '=' || key.data[23] != '=') return false;
+    for (size_t i = 0; i < 22; i++) {
+        char c = key.data[i];
+        if (!aio__is(c, AIO__DIGIT) && !aio__is_letter(c) && c != '+' && c != '/') return false;
+    }
+    return true;
+}
+
+/* ============================================================================
+ * 76. WebSocket: connections
+ *
+ * The handshake of both sides, messages out of frames, permessage-deflate, pings, and the end. What has come stays in
+ * the stream, or with the ws, until somebody asks for it, so that a receive that is cancelled has lost nothing; what is
+ * sent is written by the call that sends it. Calls the frames, the HTTP client and server, streams, coding.
+ * ============================================================================ */
+
+enum {
+    AIO__WS_CHUNK = 65536,      /* bytes that are inflated at a time */
+    AIO__WS_KEPT = 4096,        /* of a buffer that an idle connection keeps */
+    AIO__WS_SMALL = 1024,       /* payload that is masked on the stack */
+    AIO__WS_MASKS = 16,         /* that are drawn at a time */
+    AIO__WS_REASON_MAX = AIO__WS_CONTROL_MAX - 2,
+    AIO__WS_CLOSE_TIMEOUT = 10, /* seconds */
+    AIO__WS_EXTENSION_MAX = 160, AIO__WS_FIELDS = 7, AIO__WS_PROTOCOL_MAX = 255
+};
+
+enum { AIO__WS_CLIENT, AIO__WS_SERVER }; /* sides */
+
+typedef struct aio__ws_deflating { /* what permessage-deflate was offered or agreed on; each for what a side sends */
+    bool    on, resets[2]; /* no_context_takeover */
+    bool    asked[2];      /* max_window_bits is there */
+    uint8_t bits[2];       /* 0: it has no value */
+} aio__ws_deflating;
+
+typedef struct aio__ws_limits { /* of the options, checked */
+    uint64_t max;
+    int64_t  heartbeat, close; /* nanoseconds; INT64_MAX: none */
+    double   receive, beat;    /* seconds, as given; 0: none */
+    bool     autoping, autoclose;
+} aio__ws_limits;
+
+typedef enum { AIO__WS_WHOLE, AIO__WS_CHUNKS, AIO__WS_DROP } aio__ws_mode;
+typedef enum { AIO__WS_ON, AIO__WS_GIVE, AIO__WS_WAIT, AIO__WS_DRAIN, AIO__WS_YIELD, AIO__WS_FAIL } aio__ws_todo;
+
+struct aio_ws {
+    aio_stream     *stream;    /* a client's is owned, a server's is the server's; NULL once it has ended: see home */
+    aio_loop       *loop;
+    uint32_t        refs;      /* the user's, and those of coroutines that run */
+    uint32_t        waiting;   /* sends that wait for the end of a message in pieces */
+    aio__ws_limits  limits;
+    aio__ws_reader  in;
+    aio_text        rest;      /* of a piece that was unmasked, in the stream's buffer: not taken yet */
+    aio__buffer     content;   /* of the message that comes, or the reason of a close frame */
+    uint64_t        inflated;  /* bytes of the message */
+    aio_inflate    *inflate;   /* NULL: nothing is kept of what came before */
+    aio_deflate    *deflate;
+    aio_future     *changed;   /* a receive has ended, or a message in pieces, or all; NULL: nobody waits for that */
+    aio_exception  *exception;
+    aio__timer     *heart;
+    int64_t         heard, pinged; /* when data came last; when a ping went out */
+    int             close_code;
+    uint32_t        masks[AIO__WS_MASKS];
+    uint8_t         mask_count; /* of those not used yet */
+    uint8_t         sending;   /* type of the message in pieces that is on its way out; 0: none is */
+    uint8_t         bits_out;  /* window of what is sent */
+    aio__ws_text    in_text, out_text;
+    bool            client, deflates, resets_in, resets_out;
+    bool            has_rest, tailed; /* `rest` counts; it is what the sender has left out of a compressed message */
+    bool            given;     /* the user has the content */
+    bool            reading;   /* a receive runs */
+    bool            close_sent, close_received, released;
+    char            protocol[1]; /* "": none */
+};
+
+static aio_ws *aio__ws_ref(aio_ws *ws)
+{
+    ws->refs++;
+    return ws;
+}
+
+static void aio__ws_unref(aio_ws *ws)
+{
+    if (--ws->refs) return;
+    aio_inflate_close(ws->inflate);
+    aio_deflate_close(ws->deflate);
+    aio__free(ws->content.data);
+    aio_exception_unref(ws->exception);
+    aio__free(ws);
+}
+
+static const aio__ops aio__ws_changed_ops = { "websocket", NULL, NULL, NULL };
+
+/* What those share who wait for a change. NULL without memory. */
+static aio_future *aio__ws_changed(aio_ws *ws)
+{
+    if (!ws->changed) {
+        ws->changed = (aio_future *)aio__future_make(ws->loop, &aio__ws_changed_ops, sizeof *ws->changed, NULL, 0);
+        if (!ws->changed) return NULL;
+        ws->changed->flags |= AIO__F_SHARED | AIO__F_QUIET;
+    }
+    return (aio_future *)aio_ref(ws->changed);
+}
+
+static void aio__ws_change(aio_ws *ws)
+{
+    aio_future *future = ws->changed;
+    ws->changed = NULL;
+    aio__settle(future, NULL);
+}
+
+/* ---- frames out ---- */
+
+/* A mask that nobody can guess. 0 or a code. */
+static int aio__ws_mask_next(aio_ws *ws, uint32_t *mask)
+{
+    if (!ws->mask_count) {
+        if (aio__os.getentropy(ws->masks, sizeof ws->masks) < 0) return errno;
+        ws->mask_count = AIO__WS_MASKS;
+    }
+    *mask = ws->masks[--ws->mask_count];
+    return 0;
+}
+
+/* A frame whose payload is masked on its way: the head, `size` bytes with the mask, goes first. 0 or a code. */
+static int aio__ws_write_masked(aio_ws *ws, const char *head, size_t size, uint32_t mask, const char *data, size_t n)
+{
+    char small_[AIO__WS_SMALL + AIO__WS_HEAD_MAX];
+    bool large = n > AIO__WS_SMALL;
+    char *out = large ? aio__read_buffer_take(ws->loop) : small_;
+    int code = out ? 0 : ENOMEM;
+    if (!code) memcpy(out, head, size);
+    for (bool first = true; !code && (first || n); first = false, size = 0) {
+        size_t most = (large ? (size_t)AIO__READ_BUFFER : sizeof small_) - size, piece = n < most ? n : most;
+        aio__ws_mask(out + size, data, piece, mask);
+        mask = aio__ws_mask_turn(mask, piece);
+        code = aio_stream_write(ws->stream, out, size + piece);
+        if (piece) data += piece;
+        n -= piece;
+    }
+    if (large && out) aio__read_buffer_give(ws->loop, out);
+    return code;
+}
+
+/* Writes a frame. 0 or a code; nothing went out, or the stream is broken. */
+static int aio__ws_write(aio_ws *ws, unsigned first, const char *data, size_t n)
+{
+    uint8_t head[AIO__WS_HEAD_MAX];
+    uint32_t mask = 0;
+    size_t size = aio__ws_head_write(head, first, ws->client, n);
+    if (!ws->client) {
+        aio_text pieces[2] = { { (const char *)head, size }, { data, n } };
+        return aio_stream_writelines(ws->stream, pieces, n ? 2 : 1);
+    }
+    int code = aio__ws_mask_next(ws, &mask);
+    if (code) return code;
+    memcpy(head + size, &mask, 4);
+    return aio__ws_write_masked(ws, (const char *)head, size + 4, mask, data, n);
+}
+
+/* A close frame; without a code for AIO_WS_NO_CODE. 0 or a code. */
+static int aio__ws_write_close(aio_ws *ws, int code, const char *reason, size_t n)
+{
+    char payload[AIO__WS_CONTROL_MAX];
+    if (ws->close_sent || !ws->stream) return 0;
+    payload[0] = (char)(code >> 8);
+    payload[1] = (char)code;
+    if (n) memcpy(payload + 2, reason, n);
+    int failed = aio__ws_write(ws, AIO__WS_FIN | AIO_WS_CLOSE, payload, code == AIO_WS_NO_CODE ? 0 : 2 + n);
+    if (!failed) ws->close_sent = true;
+    return failed;
+}
+
+/* Ours is said, and nothing more is expected: a client's connection ends, the server ends its own with the handler. */
+static void aio__ws_finish(aio_ws *ws)
+{
+    aio__timer_cancel(ws->loop, ws->heart);
+    ws->heart = NULL;
+    if (ws->client) aio_stream_close(ws->stream); /* which takes it from us, see home */
+    else aio_stream_write_eof(ws->stream);
+    aio__ws_change(ws);
+}
+
+/* The connection is of no use any more: the peer is told, unless the code is AIO_WS_ABNORMAL. Takes the exception. */
+static void aio__ws_fail(aio_ws *ws, int code, aio_exception *why, const char *reason)
+{
+    if (ws->exception) {
+        aio_exception_unref(why);
+        return;
+    }
+    ws->exception = why;
+    ws->close_code = code;
+    if (code != AIO_WS_ABNORMAL) {
+        aio__ws_write_close(ws, code, reason, strlen(reason));
+        aio_stream_write_eof(ws->stream);
+    }
+    aio__timer_cancel(ws->loop, ws->heart);
+    ws->heart = NULL;
+    aio__ws_change(ws);
+}
+
+/* ---- heartbeat ---- */
+
+static void aio__ws_beat(aio__timer *timer);
+
+static void aio__ws_beat_at(aio_ws *ws, int64_t when)
+{
+    ws->heart = aio__timer_start(ws->loop, when, aio__ws_beat, ws);
+    if (ws->heart) return;
+    aio__ws_fail(ws, AIO_WS_INTERNAL_ERROR, &aio__no_memory, "");
+    aio_stream_abort(ws->stream);
+}
+
+/* Data counts for a pong. Whether there is some, only who receives can say: as long as nobody does, it goes on. */
+static void aio__ws_beat(aio__timer *timer)
+{
+    aio_ws *ws = (aio_ws *)timer->owner;
+    int64_t now = ws->loop->now, beat = ws->limits.heartbeat, half = beat / 2;
+    ws->heart = NULL;
+    if (!ws->stream || ws->exception || ws->close_sent) return;
+    bool pinged = ws->pinged > ws->heard;
+    if (pinged && now >= ws->pinged + half && ws->reading) {
+        aio__ws_fail(ws, AIO_WS_ABNORMAL, aio__exception(AIO_ETIMEOUT, "heartbeat", "no answer to a ping within %g s",
+                                                         ws->limits.beat / 2), "");
+        aio_stream_abort(ws->stream);
+        return;
+    }
+    int64_t due = aio__later(ws->heard, beat);
+    if (now < due) {
+        aio__ws_beat_at(ws, due);
+        return;
+    }
+    if (!pinged || now >= ws->pinged + beat) {
+        aio__ws_write(ws, AIO__WS_FIN | AIO_WS_PING, "", 0); /* an error comes back with the read */
+        ws->pinged = now;
+    }
+    if (ws->stream) aio__ws_beat_at(ws, aio__later(now, half));
+}
+
+/* ---- messages in ---- */
+
+/* Frees what a large message has needed. */
+static void aio__ws_content_reset(aio_ws *ws)
+{
+    ws->given = false;
+    ws->content.start = ws->content.end = 0;
+    if (ws->content.capacity <= AIO__WS_KEPT) return;
+    aio__free(ws->content.data);
+    memset(&ws->content, 0, sizeof ws->content);
+}
+
+static aio__ws_todo aio__ws_violated(aio_ws *ws, int code, const char *why)
+{
+    aio__ws_fail(ws, code, aio__exception(code == AIO_WS_TOO_BIG ? AIO_ELIMIT : AIO_EWEBSOCKET, "receive",
+                                          "WebSocket: %s (%d)", why, code), why);
+    return AIO__WS_FAIL;
+}
+
+static bool aio__ws_is_text(const aio_ws *ws) { return ws->in.type == AIO_WS_TEXT; }
+
+/* Gives data of the message; `end`: the last of it. */
+static aio__ws_todo aio__ws_give(aio_ws *ws, aio_ws_message *m, aio_text data, bool end)
+{
+    m->type = ws->in.type;
+    m->data = data;
+    m->more = !end;
+    if (end) memset(&ws->in_text, 0, sizeof ws->in_text);
+    if (end) ws->inflated = 0;
+    return AIO__WS_GIVE;
+}
+
+static aio__ws_todo aio__ws_give_content(aio_ws *ws, aio_ws_message *m, bool end)
+{
+    ws->content.data[ws->content.end] = '\0';
+    ws->given = true;
+    return aio__ws_give(ws, m, aio__text(ws->content.data, ws->content.end), end);
+}
+
+/* Takes a piece that is not compressed: a whole message is given where it lies. */
+static aio__ws_todo aio__ws_take(aio_ws *ws, aio__ws_mode mode, aio_ws_message *m, aio_exception **error)
+{
+    aio_text piece = ws->rest;
+    bool end = ws->in.ended, in_place = !ws->content.end && (end || mode == AIO__WS_CHUNKS);
+    if (!in_place && !aio__buffer_reserve(&ws->content, piece.length + 1)) {
+        *error = &aio__no_memory;
+        return AIO__WS_FAIL;
+    }
+    ws->has_rest = false;
+    if (aio__ws_is_text(ws) && !aio__ws_text_feed(&ws->in_text, piece.data, piece.length, end))
+        return aio__ws_violated(ws, AIO_WS_INVALID_TEXT, "the text is not UTF-8");
+    if (in_place) return aio__ws_give(ws, m, piece, end);
+    aio__buffer_append(&ws->content, piece.data, piece.length);
+    return end || mode == AIO__WS_CHUNKS ? aio__ws_give_content(ws, m, end) : AIO__WS_ON;
+}
+
+/* Makes ready to inflate `ws->rest`, with room for what comes of it. False without memory. */
+static bool aio__ws_inflate_begin(aio_ws *ws, size_t *room)
+{
+    aio_inflate_options options;
+    memset(&options, 0, sizeof options);
+    options.format = AIO_CODING_RAW;
+    options.max_ratio = AIO_UNLIMITED; /* max_msg_size is the limit */
+    options.leave_rest = true;
+    if (!ws->inflate && !(ws->inflate = aio_inflate_open_with(&options))) return false;
+    *room = ws->rest.length < AIO__WS_CHUNK / 4 ? 4 * ws->rest.length + 256 : (size_t)AIO__WS_CHUNK;
+    return aio__buffer_reserve(&ws->content, *room + 1);
+}
+
+/* The piece is inflated. Of a message's last one, what its sender has left out follows (RFC 7692 7.2.2). */
+static aio__ws_todo aio__ws_inflate_end(aio_ws *ws, aio__ws_mode mode, aio_ws_message *m)
+{
+    if (ws->in.ended && !ws->tailed) {
+        ws->rest = aio__text("\0\0\xFF\xFF", 4);
+        ws->tailed = true;
+        return AIO__WS_YIELD;
+    }
+    bool end = ws->in.ended;
+    ws->has_rest = ws->tailed = false;
+    if (end && aio__ws_is_text(ws) && !aio__ws_text_feed(&ws->in_text, "", 0, true))
+        return aio__ws_violated(ws, AIO_WS_INVALID_TEXT, "the text is not UTF-8");
+    if (end && ws->resets_in) {
+        aio_inflate_close(ws->inflate);
+        ws->inflate = NULL;
+    }
+    return end || (mode == AIO__WS_CHUNKS && ws->content.end) ? aio__ws_give_content(ws, m, end) : AIO__WS_ON;
+}
+
+/* Takes a piece that is compressed, as far as the turn and the mode let it. */
+static aio__ws_todo aio__ws_inflate(aio_ws *ws, aio__ws_mode mode, aio_ws_message *m, aio_exception **error)
+{
+    for (;;) {
+        size_t room, made;
+        if (mode == AIO__WS_CHUNKS && ws->content.end >= AIO__WS_CHUNK) return aio__ws_give_content(ws, m, false);
+        if (aio__turn_over(ws->loop)) return AIO__WS_YIELD;
+        if (!aio__ws_inflate_begin(ws, &room)) {
+            *error = &aio__no_memory;
+            return AIO__WS_FAIL;
+        }
+        char *to = ws->content.data + ws->content.end;
+        if (aio_inflate_feed(ws->inflate, &ws->rest, to, room, &made))
+            return aio__ws_violated(ws, AIO_WS_INVALID_TEXT, "the compressed data is not valid");
+        aio__inflate_go_on(ws->inflate);
+        ws->content.end += made;
+        ws->inflated += made;
+        if (ws->inflated > ws->in.max)
+            return aio__ws_violated(ws, AIO_WS_TOO_BIG, "the message is longer than max_msg_size");
+        if (aio__ws_is_text(ws) && !aio__ws_text_feed(&ws->in_text, to, made, false))
+            return aio__ws_violated(ws, AIO_WS_INVALID_TEXT, "the text is not UTF-8");
+        aio__turn_spent(ws->loop, made, 0);
+        if (ws->rest.length || made == room) continue;
+        aio__ws_todo todo = aio__ws_inflate_end(ws, mode, m);
+        if (todo != AIO__WS_YIELD) return todo;
+    }
+}
+
+/* The peer's close frame. */
+static aio__ws_todo aio__ws_closes(aio_ws *ws, aio_ws_message *m, aio_text payload)
+{
+    const uint8_t *at = (const uint8_t *)payload.data;
+    int code = payload.length < 2 ? AIO_WS_NO_CODE : at[0] << 8 | at[1];
+    aio_text reason = payload.length < 2 ? aio__text("", 0) : aio__text(payload.data + 2, payload.length - 2);
+    if (payload.length == 1) return aio__ws_violated(ws, AIO_WS_PROTOCOL_ERROR, "a close frame has half a code");
+    if (payload.length && !aio__ws_code_is_valid((unsigned)code))
+        return aio__ws_violated(ws, AIO_WS_PROTOCOL_ERROR, "a close frame has a code that it must not have");
+    if (reason.length && aio__utf8_valid(reason.data, reason.length) < reason.length)
+        return aio__ws_violated(ws, AIO_WS_INVALID_TEXT, "the reason for closing is not UTF-8");
+    aio__ws_content_reset(ws);
+    bool kept = aio__buffer_append(&ws->content, reason.data, reason.length) && aio__buffer_append(&ws->content, "", 1);
+    m->type = AIO_WS_CLOSE;
+    m->data = kept ? aio__text(ws->content.data, reason.length) : aio__text("", 0);
+    m->extra = ws->close_code = code;
+    ws->close_received = true;
+    if (ws->limits.autoclose) aio__ws_write_close(ws, code, "", 0);
+    if (ws->close_sent || ws->limits.autoclose) aio__ws_finish(ws);
+    return AIO__WS_GIVE;
+}
+
+/* Whether the peer is to keep up before it gets more. */
+static bool aio__ws_is_behind(const aio_ws *ws)
+{
+    size_t high, low;
+    aio_stream_get_write_buffer_limits(ws->stream, &high, &low);
+    return aio_stream_write_buffer_size(ws->stream) > high;
+}
+
+static aio__ws_todo aio__ws_control(aio_ws *ws, aio__ws_mode mode, aio_ws_message *m, aio_text payload)
+{
+    if (ws->in.control == AIO_WS_CLOSE) return aio__ws_closes(ws, m, payload);
+    if (mode != AIO__WS_DROP && !ws->limits.autoping) {
+        m->type = ws->in.control;
+        m->data = payload;
+        return AIO__WS_GIVE;
+    }
+    if (ws->in.control == AIO_WS_PONG || !ws->limits.autoping || ws->close_sent) return AIO__WS_ON;
+    aio__ws_write(ws, AIO__WS_FIN | AIO_WS_PONG, payload.data, payload.length); /* an error comes back with the read */
+    return aio__ws_is_behind(ws) ? AIO__WS_DRAIN : AIO__WS_ON;
+}
+
+/* There is no close frame to come. */
+static aio__ws_todo aio__ws_lost(aio_ws *ws)
+{
+    if (ws->close_sent) { /* the peer may close so, instead of answering */
+        ws->close_code = AIO_WS_ABNORMAL;
+        ws->close_received = true;
+        aio__ws_finish(ws);
+        return AIO__WS_ON;
+    }
+    aio__ws_fail(ws, AIO_WS_ABNORMAL, aio__exception(AIO_EDISCONNECTED, "receive",
+                                                     "the connection ended without a close frame"), "");
+    return AIO__WS_FAIL;
+}
+
+/* After the end. Who closes after a violation reads on until the peer has seen it. */
+static aio__ws_todo aio__ws_over(aio_ws *ws, aio__ws_mode mode, aio_ws_message *m)
+{
+    if (ws->exception && mode == AIO__WS_DROP && ws->stream && !aio__stream_error(ws->stream)
+        && !aio__stream_ended(ws->stream)) {
+        aio_stream_consume(ws->stream, aio_stream_unread(ws->stream).length);
+        return AIO__WS_WAIT;
+    }
+    if (ws->exception && mode != AIO__WS_DROP) return AIO__WS_FAIL;
+    m->type = AIO_WS_CLOSED;
+    m->extra = ws->close_code;
+    return AIO__WS_GIVE;
+}
+
+/* One step of a receive with a frame, or a part of it. AIO__WS_FAIL: *error (borrowed), or ws->exception. */
+static aio__ws_todo aio__ws_step_in(aio_ws *ws, aio__ws_mode mode, aio_ws_message *m, aio_exception **error)
+{
+    size_t used;
+    aio_text piece;
+    if (aio__turn_over(ws->loop)) return AIO__WS_YIELD;
+    if (!ws->stream && !ws->exception && !ws->close_received)
+        aio__ws_fail(ws, AIO_WS_ABNORMAL, aio__exception(ECONNABORTED, "receive", "the stream was closed"), "");
+    if (ws->exception || ws->close_received) return aio__ws_over(ws, mode, m);
+    if (mode == AIO__WS_DROP) ws->has_rest = false;
+    if (ws->has_rest)
+        return (ws->in.compressed ? aio__ws_inflate : aio__ws_take)(ws, mode, m, error);
+    aio_text unread = aio_stream_unread(ws->stream);
+    aio__ws_step step = aio__ws_feed(&ws->in, (char *)(uintptr_t)unread.data, unread.length, &used, &piece);
+    if (used) {
+        aio__in_take(ws->stream, used); /* a NUL stands behind what is given in place */
+        ws->heard = ws->loop->now;
+        aio__turn_spent(ws->loop, 0, 1);
+    }
+    switch (step) {
+    case AIO__WS_PIECE:
+        ws->rest = piece;
+        ws->has_rest = true;
+        return AIO__WS_ON;
+    case AIO__WS_CONTROL: return aio__ws_control(ws, mode, m, piece);
+    case AIO__WS_BAD: return aio__ws_violated(ws, ws->in.code, ws->in.why);
+    default: return used ? AIO__WS_ON : aio__stream_ended(ws->stream) ? aio__ws_lost(ws) : AIO__WS_WAIT;
+    }
+}
+
+struct aio__ws_receiving {
+    aio_task       task;
+    aio_ws_message result;
+    aio_ws        *ws;
+    aio__ws_mode   mode;
+    aio__ws_todo   todo;
+    aio_exception *error;
+    aio_text       more;
+    bool           mine;
+};
+
+/* Until there is something to give or to wait for. */
+static aio__ws_todo aio__ws_receive_on(struct aio__ws_receiving *self)
+{
+    self->error = NULL;
+    do self->todo = aio__ws_step_in(self->ws, self->mode, &self->result, &self->error);
+    while (self->todo == AIO__WS_ON);
+    return self->todo;
+}
+
+/* What a wait of a receive has failed with: the connection's end, but for a cancel and want of memory. */
+static aio_exception *aio__ws_receive_error(aio_ws *ws, const aio_exception *why)
+{
+    bool passes = why->code == AIO_ECANCELLED || (why->code == ENOMEM && ws->stream && !aio__stream_error(ws->stream));
+    if (!ws->exception && !passes) aio__ws_fail(ws, AIO_WS_ABNORMAL, aio_exception_ref(why), "");
+    return aio_exception_ref(passes ? why : ws->exception);
+}
+
+static AIO_CORO(aio__ws_receiving)
+{
+    AIO_BEGIN(aio__ws_receiving);
+    if (self->ws->reading) AIO_RAISE(AIO_ERUNTIME, "another coroutine is receiving from this WebSocket");
+    self->mine = self->ws->reading = true;
+    aio__ws_ref(self->ws);
+    if (self->ws->given) aio__ws_content_reset(self->ws);
+    AIO_TRY {
+        while (aio__ws_receive_on(self) != AIO__WS_GIVE) {
+            if (self->todo == AIO__WS_FAIL)
+                AIO__THROW(aio_exception_ref(self->error ? self->error : self->ws->exception));
+            if (self->todo == AIO__WS_YIELD) AIO_AWAIT(aio__turn_end(self->ws->loop));
+            else if (self->todo == AIO__WS_DRAIN) AIO_AWAIT(aio_stream_drain(self->ws->stream));
+            else AIO_AWAIT(self->more, aio_stream_more(self->ws->stream));
+        }
+    } AIO_CATCH_ALL {
+        AIO__THROW(aio__ws_receive_error(self->ws, aio_caught(self)));
+    } AIO_END_TRY;
+    if (self->result.type == AIO_WS_CLOSE || self->result.type == AIO_WS_CLOSED)
+        self->task.future.flags |= AIO__F_END;
+    AIO_FINALLY;
+        if (self->mine) {
+            self->ws->reading = false;
+            aio__ws_change(self->ws);
+            aio__ws_unref(self->ws);
+        }
+    AIO_END;
+}
+
+struct aio__ws_receiving_in_time { aio_task task; aio_ws_message result; aio_ws *ws; aio__ws_mode mode; };
+static AIO_CORO(aio__ws_receiving_in_time)
+{
+    AIO_BEGIN(aio__ws_receiving_in_time);
+    AIO_TIMEOUT(self->ws->limits.receive)
+        AIO_AWAIT(self->result, AIO_CALL(aio__ws_receiving, .ws = self->ws, .mode = self->mode));
+    if (self->result.type == AIO_WS_CLOSE || self->result.type == AIO_WS_CLOSED)
+        self->task.future.flags |= AIO__F_END;
+    AIO_END;
+}
+
+static aio_ws_message_task *aio__ws_receive_as(aio_ws *ws, aio__ws_mode mode)
+{
+    if (!ws) return (aio_ws_message_task *)(void *)aio__failure(EINVAL, "receive from no WebSocket");
+    if (ws->limits.receive == 0)
+        return (aio_ws_message_task *)(void *)AIO_CALL(aio__ws_receiving, .ws = ws, .mode = mode);
+    return (aio_ws_message_task *)(void *)AIO_CALL(aio__ws_receiving_in_time, .ws = ws, .mode = mode);
+}
+
+AIO_API aio_ws_message_task *aio_ws_receive(aio_ws *ws) { return aio__ws_receive_as(ws, AIO__WS_WHOLE); }
+
+AIO_API aio_ws_message_task *aio_ws_receive_chunk(aio_ws *ws) { return aio__ws_receive_as(ws, AIO__WS_CHUNKS); }
+
+/* ---- messages out ---- */
+
+/* Compresses a message, or a piece of it, up to where it can be decoded; the last one without what the receiver knows.
+ * 0 or ENOMEM. */
+static int aio__ws_deflate(aio_ws *ws, aio_text in, bool last, aio__buffer *out)
+{
+    aio_deflate_options options;
+    size_t room, made;
+    memset(&options, 0, sizeof options);
+    options.format = AIO_CODING_RAW;
+    options.window_bits = ws->bits_out;
+    if (!ws->deflate && !(ws->deflate = aio_deflate_open_with(&options))) return ENOMEM;
+    aio__turn_spent(ws->loop, in.length, 0);
+    do {
+        if (!aio__buffer_reserve(out, in.length / 4 + 256)) return ENOMEM;
+        room = out->capacity - out->end;
+        aio_deflate_feed(ws->deflate, &in, out->data + out->end, room, &made, AIO_DEFLATE_FLUSH);
+        out->end += made;
+    } while (made == room);
+    if (last && out->end >= 4) out->end -= 4;
+    else if (last) out->data[out->end++] = '\0'; /* all was flushed before: an empty block's first byte */
+    return 0;
+}
+
+static void aio__ws_deflate_forget(aio_ws *ws)
+{
+    aio_deflate_close(ws->deflate);
+    ws->deflate = NULL;
+}
+
+/* Writes a frame of a message. 0 or a code. */
+static int aio__ws_write_data(aio_ws *ws, int type, aio_text data, bool last)
+{
+    aio__buffer packed = { NULL, 0, 0, 0 };
+    unsigned first = (unsigned)(ws->sending ? 0 : type) | (last ? AIO__WS_FIN : 0u);
+    if (!ws->deflates) return aio__ws_write(ws, first, data.data, data.length);
+    if (!ws->sending) first |= AIO__WS_RSV1;
+    int code = aio__ws_deflate(ws, data, last, &packed);
+    if (!code) code = aio__ws_write(ws, first, packed.data, packed.end);
+    aio__free(packed.data);
+    if (code || (last && ws->resets_out)) aio__ws_deflate_forget(ws); /* what the peer does not have is no context */
+    if (code && ws->sending)
+        aio__ws_fail(ws, AIO_WS_INTERNAL_ERROR, aio__exception(code, "send", "%s", aio_code_text(code)), "");
+    return code;
+}
+
+/* Sends a message or a piece of one: 0 or a code. */
+static int aio__ws_message(aio_ws *ws, int type, aio_text data, bool last)
+{
+    aio__ws_text text = ws->out_text;
+    if (ws->sending) type = ws->sending;
+    if (type == AIO_WS_TEXT && !aio__ws_text_feed(&text, data.data, data.length, last)) return EILSEQ;
+    int code = aio__ws_write_data(ws, type, data, last);
+    if (code) return code;
+    bool frees = ws->sending && last;
+    if (last) memset(&text, 0, sizeof text);
+    ws->out_text = text;
+    ws->sending = last ? 0 : (uint8_t)type;
+    if (frees) aio__ws_change(ws);
+    return 0;
+}
+
+/* An error why nothing can be sent, or NULL. A new owner. */
+static aio_exception *aio__ws_refused(const aio_ws *ws)
+{
+    if (ws->exception) return aio_exception_ref(ws->exception);
+    if (ws->stream && !ws->close_sent && !ws->close_received) return NULL;
+    return aio__exception(EPIPE, "send", "the WebSocket is closed");
+}
+
+static aio_exception *aio__ws_send_error(const aio_ws *ws, int code)
+{
+    const aio_exception *why = ws->exception ? ws->exception : ws->stream ? aio__stream_error(ws->stream) : NULL;
+    if (why) return aio_exception_ref(why);
+    return aio__exception(code, "send", "%s", code == EILSEQ ? "the text is not UTF-8" : aio_code_text(code));
+}
+
+struct aio__ws_sending { aio_task task; aio_ws *ws; int type, code; bool last, mine; aio_text data; char text[1]; };
+static AIO_CORO(aio__ws_sending)
+{
+    AIO_BEGIN(aio__ws_sending);
+    self->mine = true;
+    aio__ws_ref(self->ws)->waiting++;
+    while (self->ws->sending && !self->ws->exception && self->ws->stream && !self->ws->close_sent)
+        AIO_AWAIT(aio__ws_changed(self->ws));
+    if (aio__ws_refused(self->ws)) AIO__THROW(aio__ws_refused(self->ws));
+    self->code = aio__ws_message(self->ws, self->type, self->data, self->last);
+    if (self->code) AIO__THROW(aio__ws_send_error(self->ws, self->code));
+    AIO_AWAIT(aio_stream_drain(self->ws->stream));
+    AIO_FINALLY;
+        if (self->mine) {
+            self->ws->waiting--;
+            aio__ws_unref(self->ws);
+        }
+    AIO_END;
+}
+
+/* Sends it when its turn has come. */
+static aio_future *aio__ws_send_later(aio_ws *ws, int type, aio_text data, bool last)
+{
+    if (data.length > SIZE_MAX / 2) return NULL;
+    struct aio__ws_sending *self =
+        (struct aio__ws_sending *)aio__new_zeroed(sizeof *self + data.length, aio__ws_sending_coro);
+    if (!self) return NULL;
+    self->ws = ws;
+    self->type = type;
+    self->last = last;
+    self->data = aio__text(self->text, data.length);
+    if (data.length) memcpy(self->text, data.data, data.length);
+    return &self->task.future;
+}
+
+/* `piece`: of a message, as aio_ws_send_chunk. */
+static aio_future *aio__ws_send(aio_ws *ws, int type, aio_text data, bool last, bool piece)
+{
+    if (!ws || (!data.data && data.length) || (type != AIO_WS_TEXT && type != AIO_WS_BINARY))
+        return aio__failure(EINVAL, "send to a WebSocket: there is none, or no data, or no such type");
+    if (!data.data) data = aio__text("", 0);
+    aio_exception *error = aio__ws_refused(ws);
+    if (error) return aio__failed_future(ws->loop, error);
+    if (ws->sending ? !piece : ws->waiting > 0) return aio__ws_send_later(ws, type, data, last);
+    int code = aio__ws_message(ws, type, data, last);
+    if (code) return aio__failed_future(ws->loop, aio__ws_send_error(ws, code));
+    return aio_stream_drain(ws->stream);
+}
+
+AIO_API aio_future *aio_ws_send_text(aio_ws *ws, const char *text, size_t length)
+{
+    return aio__ws_send(ws, AIO_WS_TEXT, aio__text(text, length), true, false);
+}
+
+AIO_API aio_future *aio_ws_send_bytes(aio_ws *ws, const void *data, size_t length)
+{
+    return aio__ws_send(ws, AIO_WS_BINARY, aio__text((const char *)data, length), true, false);
+}
+
+AIO_API aio_future *aio_ws_send_json(aio_ws *ws, const aio_json *json)
+{
+    aio_text text;
+    if (!ws || !json) return aio__failure(EINVAL, "send to a WebSocket: there is none, or no JSON");
+    int code = aio_json_dump(json, &text);
+    if (code) return aio__failure(code, "send to a WebSocket: %s", aio_code_text(code));
+    aio_future *sent = aio_ws_send_text(ws, text.data, text.length);
+    aio_text_clear(&text);
+    return sent;
+}
+
+AIO_API aio_future *aio_ws_send_chunk(aio_ws *ws, int type, const void *data, size_t length, bool last)
+{
+    if (ws && ws->sending) type = ws->sending;
+    return aio__ws_send(ws, type, aio__text((const char *)data, length), last, true);
+}
+
+static aio_future *aio__ws_send_control(aio_ws *ws, unsigned type, const void *data, size_t length)
+{
+    if (!ws || (!data && length) || length > AIO__WS_CONTROL_MAX)
+        return aio__failure(EINVAL, "ping or pong: there is no WebSocket, or no data, or more than 125 bytes");
+    aio_exception *error = aio__ws_refused(ws);
+    if (error) return aio__failed_future(ws->loop, error);
+    int code = aio__ws_write(ws, AIO__WS_FIN | type, (const char *)data, length);
+    if (code) return aio__failed_future(ws->loop, aio__ws_send_error(ws, code));
+    return aio_stream_drain(ws->stream);
+}
+
+AIO_API aio_future *aio_ws_ping(aio_ws *ws, const void *data, size_t length)
+{
+    return aio__ws_send_control(ws, AIO_WS_PING, data, length);
+}
+
+AIO_API aio_future *aio_ws_pong(aio_ws *ws, const void *data, size_t length)
+{
+    return aio__ws_send_control(ws, AIO_WS_PONG, data, length);
+}
+
+/* ---- the end ---- */
+
+struct aio__ws_closing { aio_task task; aio_ws *ws; aio_ws_message message; bool mine, late; };
+
+/* Whether the peer has had its say. */
+static bool aio__ws_has_ended(const aio_ws *ws)
+{
+    if (!ws->stream || aio__stream_error(ws->stream)) return true;
+    return ws->exception ? aio__stream_ended(ws->stream) || !ws->close_sent : ws->close_received;
+}
+
+static AIO_CORO(aio__ws_closing)
+{
+    AIO_BEGIN(aio__ws_closing);
+    self->mine = true;
+    aio__ws_ref(self->ws);
+    AIO_TRY {
+        AIO_TIMEOUT(aio__timeout_option(self->ws->limits.close)) {
+            while (!aio__ws_has_ended(self->ws)) {
+                if (self->ws->reading) AIO_AWAIT(aio__ws_changed(self->ws));
+                else AIO_AWAIT(self->message, AIO_CALL(aio__ws_receiving, .ws = self->ws, .mode = AIO__WS_DROP));
+            }
+        }
+    } AIO_CATCH {
+        self->late = aio_caught(self)->code == AIO_ETIMEOUT;
+        if (aio_caught(self)->code == ENOMEM) AIO_RERAISE();
+    } AIO_END_TRY;
+    if (self->late)
+        aio__ws_fail(self->ws, AIO_WS_ABNORMAL, aio__exception(AIO_ETIMEOUT, "close", "no close frame came within %g s",
+                                                               aio__seconds(self->ws->limits.close)), "");
+    if (self->late && aio_stream_write_buffer_size(self->ws->stream)) aio_stream_abort(self->ws->stream);
+    if (self->ws->stream) aio__ws_finish(self->ws);
+    AIO_FINALLY;
+        if (self->mine) aio__ws_unref(self->ws);
+    AIO_END;
+}
+
+AIO_API aio_future *aio_ws_close(aio_ws *ws, int code, const char *reason)
+{
+    size_t n = reason ? strlen(reason) : 0;
+    if (!code) code = AIO_WS_OK;
+    const char *why = !ws ? "there is none" : code < 0 || !aio__ws_code_is_valid((unsigned)code) ? "no such code"
+                    : n > AIO__WS_REASON_MAX ? "the reason has more than 123 bytes"
+                    : aio__utf8_valid(reason ? reason : "", n) < n ? "the reason is not UTF-8" : NULL;
+    if (why) return aio__failure(EINVAL, "close of a WebSocket: %s", why);
+    if (!ws->stream) return &ws->loop->done;
+    int failed = ws->exception ? 0 : aio__ws_write_close(ws, code, reason, n);
+    if (failed) return aio__failed_future(ws->loop, aio__ws_send_error(ws, failed));
+    if (!ws->close_code) ws->close_code = code;
+    aio__ws_change(ws);
+    return (aio_future *)(void *)AIO_CALL(aio__ws_closing, .ws = ws);
+}
+
+AIO_API int aio_ws_close_code(const aio_ws *ws) { return ws ? ws->close_code : 0; }
+
+AIO_API const aio_exception *aio_ws_exception(const aio_ws *ws) { return ws ? ws->exception : NULL; }
+
+AIO_API const char *aio_ws_protocol(const aio_ws *ws) { return ws && *ws->protocol ? ws->protocol : NULL; }
+
+AIO_API bool aio_ws_compresses(const aio_ws *ws) { return ws && ws->deflates; }
+
+AIO_API aio_stream *aio_ws_stream(const aio_ws *ws) { return ws ? ws->stream : NULL; }
+
+AIO_API void aio_ws_release(aio_ws *ws)
+{
+    if (!ws) return;
+    aio_stream *s = ws->stream;
+    ws->released = true;
+    aio__timer_cancel(ws->loop, ws->heart);
+    ws->heart = NULL;
+    if (s && !ws->exception) aio__ws_write_close(ws, AIO_WS_GOING_AWAY, "", 0);
+    if (s) aio__stream_set_home(s, NULL);
+    ws->stream = NULL;
+    if (s && ws->client) aio_stream_close(s);
+    else if (s && ws->reading) aio_stream_abort(s);
+    aio__ws_change(ws);
+    aio__ws_unref(ws);
+}
+
+/* ---- the handshake ---- */
+
+/* Why the options cannot be, or NULL; else *limits. */
+static const char *aio__ws_options_problem(const aio_ws_options *o, aio__ws_limits *limits)
+{
+    int64_t receive = aio__timeout_ns(o->receive_timeout, AIO_UNLIMITED);
+    aio_text rest = aio__text(o->protocols, o->protocols ? strlen(o->protocols) : 0), item;
+    memset(limits, 0, sizeof *limits);
+    limits->max = o->max_msg_size > 0 ? (uint64_t)o->max_msg_size
+                : o->max_msg_size ? UINT64_MAX : (uint64_t)AIO_WS_MAX_MSG_SIZE;
+    limits->heartbeat = aio__timeout_ns(o->heartbeat, AIO_UNLIMITED);
+    limits->beat = o->heartbeat;
+    limits->close = aio__timeout_ns(o->close_timeout, AIO__WS_CLOSE_TIMEOUT);
+    limits->receive = receive == INT64_MAX ? 0 : o->receive_timeout;
+    limits->autoping = !o->no_autoping;
+    limits->autoclose = !o->no_autoclose;
+    if (limits->heartbeat <= 0 || limits->close < 0 || receive < 0) return "a timeout is not valid";
+    if (o->max_msg_size < AIO_UNLIMITED) return "max_msg_size is negative";
+    if (o->compress && (o->compress < 9 || o->compress > 15)) return "compress is neither 0 nor 9 to 15";
+    while (o->protocols && aio__http_list_next(&rest, &item))
+        if (item.length > AIO__WS_PROTOCOL_MAX || aio__header_name_problem(item.data, item.length))
+            return "a protocol is not a token of up to 255 letters";
+    return NULL;
+}
+
+/* The word, or the first of its equals, in a comma-separated list; data NULL: it is not there. `fold`: in any case. */
+static aio_text aio__ws_list_find(aio_text list, aio_text word, bool fold)
+{
+    aio_text item;
+    while (aio__http_list_next(&list, &item))
+        if (item.length == word.length && (fold ? aio__same_word(item.data, item.length, word.data, word.length)
+                                                : !memcmp(item.data, word.data, word.length))) return item;
+    return aio__text(NULL, 0);
+}
+
+static bool aio__ws_field_has(const aio_headers *headers, const char *name, const char *word)
+{
+    size_t position = 0;
+    aio_text value;
+    while (aio_headers_next_of(headers, name, &position, &value))
+        if (aio__ws_list_find(value, aio__text(word, strlen(word)), true).data) return true;
+    return false;
+}
+
+/* 8 to 15; 0 for anything else. */
+static uint8_t aio__ws_bits(aio_text value)
+{
+    if (value.length == 1 && (*value.data == '8' || *value.data == '9')) return (uint8_t)(*value.data - '0');
+    if (value.length != 2 || value.data[0] != '1' || value.data[1] < '0' || value.data[1] > '5') return 0;
+    return (uint8_t)(10 + value.data[1] - '0');
+}
+
+/* Reads one extension of a list. False if it is none that we know, or has parameters that it cannot have. */
+static bool aio__ws_extension(aio_text item, aio__ws_deflating *d)
+{
+    aio_text name, value;
+    memset(d, 0, sizeof *d);
+    name = aio__field_value(&item);
+    if (!AIO__SAME_WORD(name.data, name.length, "permessage-deflate")) return false;
+    while (aio__field_parameter(&item, &name, &value)) {
+        int side = name.length > 7 && aio__same_word(name.data, 7, "server_", 7) ? AIO__WS_SERVER : AIO__WS_CLIENT;
+        if (name.length < 8 || (side == AIO__WS_CLIENT && !aio__same_word(name.data, 7, "client_", 7))) return false;
+        name = aio__text(name.data + 7, name.length - 7);
+        if (AIO__SAME_WORD(name.data, name.length, "no_context_takeover")) {
+            if (value.length || d->resets[side]) return false;
+            d->resets[side] = true;
+        } else if (AIO__SAME_WORD(name.data, name.length, "max_window_bits")) {
+            if (d->asked[side]) return false;
+            d->asked[side] = true;
+            d->bits[side] = aio__ws_bits(value);
+            if (!d->bits[side] && (value.length || side == AIO__WS_SERVER)) return false;
+        } else return false;
+    }
+    return d->on = true;
+}
+
+/* Writes an extension's parameters as they stand. */
+static void aio__ws_extension_text(const aio__ws_deflating *d, char *text, size_t size)
+{
+    static const char *const sides[] = { "client", "server" };
+    int n = snprintf(text, size, "permessage-deflate");
+    for (int side = 0; side < 2; side++) {
+        if (d->resets[side])
+            n += snprintf(text + n, size - (size_t)n, "; %s_no_context_takeover", sides[side]);
+        if (d->asked[side]) n += snprintf(text + n, size - (size_t)n, "; %s_max_window_bits", sides[side]);
+        if (d->asked[side] && d->bits[side]) n += snprintf(text + n, size - (size_t)n, "=%d", d->bits[side]);
+    }
+}
+
+/* Our fields, and behind them those of the user; to be freed. NULL without memory. */
+static const char **aio__ws_fields(const char *const (*ours)[2], const char *const *theirs)
+{
+    size_t n = 0, count = 0;
+    while (theirs && theirs[n]) n++;
+    const char **fields = (const char **)aio__malloc((2 * AIO__WS_FIELDS + n + 1) * sizeof *fields);
+    if (!fields) return NULL;
+    for (size_t i = 0; i < AIO__WS_FIELDS; i++) {
+        if (!ours[i][0] || !ours[i][1]) continue;
+        fields[count++] = ours[i][0];
+        fields[count++] = ours[i][1];
+    }
+    if (n) memcpy(fields + count, theirs, n * sizeof *fields);
+    fields[count + n] = NULL;
+    return fields;
+}
+
+/* A WebSocket over a stream, which is taken by a client's alone. NULL without memory: nothing is taken. */
+static aio_ws *aio__ws_open(aio_stream *stream, bool client, const aio__ws_limits *limits, aio_text protocol,
+                            const aio__ws_deflating *d)
+{
+    int mine = client ? AIO__WS_CLIENT : AIO__WS_SERVER;
+    aio_ws *ws = (aio_ws *)aio__calloc(sizeof *ws + protocol.length);
+    if (!ws) return NULL;
+    ws->loop = aio__stream_loop(stream);
+    ws->refs = 1;
+    ws->client = client;
+    ws->limits = *limits;
+    ws->in.max = limits->max;
+    ws->in.masked = !client;
+    ws->in.deflates = ws->deflates = d->on;
+    ws->resets_out = d->resets[mine];
+    ws->resets_in = d->resets[!mine];
+    ws->bits_out = d->bits[mine] ? d->bits[mine] : 15;
+    if (protocol.length) memcpy(ws->protocol, protocol.data, protocol.length);
+    ws->heard = ws->loop->now;
+    ws->pinged = INT64_MIN;
+    if (limits->heartbeat < INT64_MAX) {
+        ws->heart = aio__timer_start(ws->loop, aio__after(ws->loop, limits->heartbeat), aio__ws_beat, ws);
+        if (!ws->heart) {
+            aio__free(ws);
+            return NULL;
+        }
+    }
+    ws->stream = stream;
+    aio__stream_set_home(stream, &ws->stream);
+    return ws;
+}
+
+/* ---- the client's side ---- */
+
+struct aio__ws_connecting { /* an aio_ws_task; `held`: the request */
+    aio_task          task;
+    aio_future       *held;
+    aio_ws           *result;
+    aio_response     *response;
+    const char       *why;
+    aio__ws_limits    limits;
+    aio__ws_deflating offered, agreed;
+    aio_text          protocol;
+    char              accept[AIO__WS_ACCEPT + 1];
+    char              protocols[1]; /* that were offered; "": none */
+};
+
+/* The only field of this name; data NULL: there is none, or *twice. */
+static aio_text aio__ws_answer_field(const aio_response *response, const char *name, bool *twice)
+{
+    size_t position = 0;
+    aio_text value = { NULL, 0 }, other;
+    aio_headers_next_of(&response->headers, name, &position, &value);
+    *twice = aio_headers_next_of(&response->headers, name, &position, &other);
+    return value;
+}
+
+/* Why the answer does not agree with what was asked for (RFC 6455 4.1), or NULL. */
+static const char *aio__ws_answer_problem(struct aio__ws_connecting *self)
+{
+    aio_response *response = self->response;
+    bool twice;
+    if (response->status != 101) return "the server does not switch to WebSocket";
+    if (!aio__ws_field_has(&response->headers, "Upgrade", "websocket")) return "Upgrade does not say websocket";
+    if (!aio__ws_field_has(&response->headers, "Connection", "upgrade")) return "Connection does not say upgrade";
+    aio_text value = aio__ws_answer_field(response, "Sec-WebSocket-Accept", &twice);
+    if (twice || value.length != AIO__WS_ACCEPT || memcmp(value.data, self->accept, AIO__WS_ACCEPT) != 0)
+        return "Sec-WebSocket-Accept does not fit the key";
+    aio_text offer = aio__text(self->protocols, strlen(self->protocols));
+    self->protocol = value = aio__ws_answer_field(response, "Sec-WebSocket-Protocol", &twice);
+    if (twice || (value.data && !aio__ws_list_find(offer, value, false).length))
+        return "the server wants a protocol that was not offered";
+    value = aio__ws_answer_field(response, "Sec-WebSocket-Extensions", &twice);
+    if (!value.data) return NULL;
+    aio__ws_deflating *d = &self->agreed;
+    if (twice || !self->offered.on || !aio__ws_extension(value, d))
+        return "the server wants an extension that was not offered";
+    if (d->asked[AIO__WS_CLIENT] && !d->bits[AIO__WS_CLIENT]) return "client_max_window_bits has no value";
+    if (self->offered.bits[AIO__WS_SERVER] && d->bits[AIO__WS_SERVER] > self->offered.bits[AIO__WS_SERVER])
+        return "server_max_window_bits is larger than was asked for";
+    uint8_t most = self->offered.bits[AIO__WS_CLIENT];
+    if (most && (!d->bits[AIO__WS_CLIENT] || d->bits[AIO__WS_CLIENT] > most)) d->bits[AIO__WS_CLIENT] = most;
+    return NULL;
+}
+
+static AIO_CORO(aio__ws_connecting)
+{
+    aio_response_task *asking;
+    aio_stream *stream;
+    AIO_BEGIN(aio__ws_connecting);
+    asking = (aio_response_task *)(void *)self->held;
+    self->task.future.flags = (uint16_t)(self->task.future.flags & ~AIO__F_HOLDS);
+    AIO_AWAIT(self->response, asking);
+    self->why = aio__ws_answer_problem(self);
+    if (self->why) AIO_RAISE(AIO_EHANDSHAKE, "GET %.200s: %s: %d %.80s", self->response->url, self->why,
+                             self->response->status, self->response->reason);
+    stream = aio_response_upgrade(self->response);
+    if (!stream) AIO_RAISE(errno, "GET %.200s: the session is closed", self->response->url);
+    self->result = aio__ws_open(stream, true, &self->limits, self->protocol, &self->agreed);
+    if (!self->result) {
+        aio_stream_abort(stream);
+        AIO_RAISE(ENOMEM);
+    }
+    AIO_FINALLY;
+        aio_response_release(self->response);
+    AIO_END;
+}
+
+/* What is asked for. */
+static void aio__ws_offer(aio__ws_deflating *d, const aio_ws_options *o)
+{
+    memset(d, 0, sizeof *d);
+    if (!o->compress) return;
+    d->on = true;
+    d->resets[AIO__WS_CLIENT] = d->resets[AIO__WS_SERVER] = o->no_context_takeover;
+    d->asked[AIO__WS_CLIENT] = true; /* without a value: the server may say one */
+    if (o->compress == 15) return;
+    d->asked[AIO__WS_SERVER] = true;
+    d->bits[AIO__WS_CLIENT] = d->bits[AIO__WS_SERVER] = (uint8_t)o->compress;
+}
+
+/* The request, not begun. NULL without memory. */
+static aio_response_task *aio__ws_ask(aio_session *session, const char *url, const aio_ws_options *o, const char *key,
+                                      const aio__ws_deflating *d)
+{
+    char extension[AIO__WS_EXTENSION_MAX];
+    aio_request_options request;
+    aio_response_task *asking = NULL;
+    memset(&request, 0, sizeof request);
+    aio__ws_extension_text(d, extension, sizeof extension);
+    const char *const ours[AIO__WS_FIELDS][2] = {
+        { "Upgrade", "websocket" }, { "Connection", "Upgrade" }, { "Sec-WebSocket-Version", "13" },
+        { "Sec-WebSocket-Key", key }, { "Sec-WebSocket-Protocol", o->protocols },
+        { "Sec-WebSocket-Extensions", d->on ? extension : NULL }, { "Origin", o->origin }
+    };
+    const char **fields = aio__ws_fields(ours, o->headers);
+    size_t n = strlen(url) + 3, skip = aio__same_word(url, strlen(url) < 2 ? strlen(url) : 2, "ws", 2)
+               && (url[2] == ':' || ((url[2] == 's' || url[2] == 'S') && url[3] == ':')) ? 2 : 0;
+    char *plain = (char *)aio__malloc(n);
+    if (plain) snprintf(plain, n, "%s%s", skip ? "http" : "", url + skip);
+    request.headers = fields;
+    request.header_fields = o->header_fields;
+    request.params = o->params;
+    request.timeout = o->timeout;
+    request.proxy = o->proxy;
+    if (fields && plain) asking = aio_session_request_with(session, "GET", plain, &request);
+    aio__free(plain);
+    aio__free(fields);
+    return asking;
+}
+
+AIO_API aio_ws_task *aio_ws_connect_with(aio_session *session, const char *url, const aio_ws_options *options)
+{
+    AIO__DEFAULTS(aio_ws_options, options);
+    aio__ws_limits limits;
+    aio__ws_deflating offered;
+    uint8_t random[16];
+    char key[25];
+    const char *why = aio__ws_options_problem(options, &limits);
+    if (!session || !url) why = "there is no session, or no URL";
+    if (why) return (aio_ws_task *)(void *)aio__failure(EINVAL, "ws_connect: %s", why);
+    if (aio__os.getentropy(random, sizeof random) < 0)
+        return (aio_ws_task *)(void *)aio__failure(errno, "ws_connect: no random bytes");
+    aio__base64(key, random, sizeof random);
+    aio__ws_offer(&offered, options);
+    aio_response_task *asking = aio__ws_ask(session, url, options, key, &offered);
+    if (!asking) return NULL;
+    size_t n = options->protocols ? strlen(options->protocols) : 0;
+    struct aio__ws_connecting *self =
+        (struct aio__ws_connecting *)aio__new_zeroed(sizeof *self + n, aio__ws_connecting_coro);
+    if (!self) {
+        aio_unref(asking);
+        return NULL;
+    }
+    self->held = &asking->task.future;
+    self->task.future.flags = (uint16_t)(self->task.future.flags | AIO__F_HOLDS);
+    self->limits = limits;
+    self->offered = offered;
+    if (n) memcpy(self->protocols, options->protocols, n);
+    aio__ws_accept(self->accept, key);
+    return (aio_ws_task *)(void *)self;
+}
+
+/* ---- the server's side ---- */
+
+struct aio__ws_accepting { /* an aio_ws_task; `held`: the answer on its way */
+    aio_task          task;
+    aio_future       *held;
+    aio_ws           *result;
+    aio_stream       *stream;
+    const char       *why;      /* it is a refusal; static text */
+    aio__ws_limits    limits;
+    aio__ws_deflating agreed;
+    char              protocol[1];
+};
+
+static AIO_CORO(aio__ws_accepting)
+{
+    aio_future *answering;
+    AIO_BEGIN(aio__ws_accepting);
+    answering = self->held;
+    self->task.future.flags = (uint16_t)(self->task.future.flags & ~AIO__F_HOLDS);
+    if (self->why) {
+        AIO_AWAIT(answering);
+        AIO_RAISE(AIO_EHANDSHAKE, "WebSocket: %s", self->why);
+    }
+    AIO_AWAIT(self->stream, (aio_stream_task *)(void *)answering);
+    self->result = aio__ws_open(self->stream, false, &self->limits, aio__text(self->protocol, strlen(self->protocol)),
+                                &self->agreed);
+    if (!self->result) AIO_RAISE(ENOMEM);
+    AIO_END;
+}
+
+/* Takes the answer. */
+static aio_ws_task *aio__ws_answer(void *answer, const aio__ws_limits *limits, const aio__ws_deflating *agreed,
+                                   aio_text protocol, const char *why)
+{
+    struct aio__ws_accepting *self = !answer ? NULL : (struct aio__ws_accepting *)
+        aio__new_zeroed(sizeof *self + protocol.length, aio__ws_accepting_coro);
+    if (!self) {
+        aio_unref(answer);
+        return NULL;
+    }
+    self->held = (aio_future *)answer;
+    self->task.future.flags = (uint16_t)(self->task.future.flags | AIO__F_HOLDS);
+    self->limits = *limits;
+    self->why = why;
+    if (agreed) self->agreed = *agreed;
+    if (protocol.length) memcpy(self->protocol, protocol.data, protocol.length);
+    return (aio_ws_task *)(void *)self;
+}
+
+/* Why the request is no wish for a WebSocket that can be granted, and with which status; or NULL. */
+static const char *aio__ws_request_problem(const aio_request *request, const aio_ws_options *o, int *status)
+{
+    const aio_headers *headers = &request->headers;
+    aio_text key, other, origin = aio_headers_get(headers, "Origin");
+    size_t position = 0;
+    bool has_key = aio_headers_next_of(headers, "Sec-WebSocket-Key", &position, &key);
+    *status = 400;
+    if (request->method.length != 3 || memcmp(request->method.data, "GET", 3) != 0 || !request->version)
+        return "only GET of HTTP/1.1 asks for a WebSocket";
+    *status = 426;
+    if (!aio__ws_field_has(headers, "Upgrade", "websocket") || !aio__ws_field_has(headers, "Connection", "upgrade"))
+        return "this is for WebSocket clients";
+    if (!aio__ws_field_has(headers, "Sec-WebSocket-Version", "13")) return "the version is not 13";
+    *status = 400;
+    if (!has_key || !aio__ws_key_is_valid(key) || aio_headers_next_of(headers, "Sec-WebSocket-Key", &position, &other))
+        return "Sec-WebSocket-Key is not valid";
+    *status = 403;
+    if (o->origins && origin.data && !aio__ws_list_find(aio__text(o->origins, strlen(o->origins)), origin, true).data)
+        return "this origin is not allowed";
+    return NULL;
+}
+
+/* The first protocol that the client offers and we speak. */
+static aio_text aio__ws_protocol_choose(const aio_headers *headers, const char *ours)
+{
+    aio_text value, item;
+    size_t position = 0;
+    while (ours && aio_headers_next_of(headers, "Sec-WebSocket-Protocol", &position, &value))
+        while (aio__http_list_next(&value, &item))
+            if (item.length && aio__ws_list_find(aio__text(ours, strlen(ours)), item, false).data) return item;
+    return aio__text("", 0);
+}
+
+/* The first offer of compression that can be taken, as it is agreed on. */
+static void aio__ws_agree(aio__ws_deflating *d, const aio_headers *headers, const aio_ws_options *o)
+{
+    aio_text value, item;
+    size_t position = 0;
+    memset(d, 0, sizeof *d);
+    while (o->compress && !d->on && aio_headers_next_of(headers, "Sec-WebSocket-Extensions", &position, &value))
+        while (!d->on && aio__http_list_next(&value, &item))
+            if (!aio__ws_extension(item, d)) memset(d, 0, sizeof *d);
+    for (int side = 0; d->on && side < 2; side++) {
+        bool may = side == AIO__WS_SERVER || d->asked[side]; /* a client is limited only if it knows how */
+        if (!d->bits[side]) d->bits[side] = 15;
+        if (may && d->bits[side] > o->compress) d->bits[side] = (uint8_t)o->compress;
+        d->asked[side] = d->bits[side] < 15;
+        if (o->no_context_takeover) d->resets[side] = true;
+    }
+}
+
+static aio_future *aio__ws_refuse(aio_request *request, int status, const char *why)
+{
+    static const char *const fields[] = { "Upgrade", "websocket", "Sec-WebSocket-Version", "13", NULL };
+    aio_respond_options answer;
+    memset(&answer, 0, sizeof answer);
+    answer.text = why;
+    if (status == 426) answer.headers = fields;
+    return aio_request_respond_with(request, status, &answer);
+}
+
+AIO_API aio_ws_task *aio_request_upgrade_websocket_with(aio_request *request, const aio_ws_options *options)
+{
+    AIO__DEFAULTS(aio_ws_options, options);
+    aio__ws_limits limits;
+    aio__ws_deflating agreed;
+    aio_upgrade_options upgrade;
+    int status;
+    char accept[AIO__WS_ACCEPT + 1], extension[AIO__WS_EXTENSION_MAX], name[AIO__WS_PROTOCOL_MAX + 1];
+    const char *why = !request ? "there is no request" : aio__ws_options_problem(options, &limits);
+    if (why) return (aio_ws_task *)(void *)aio__failure(EINVAL, "upgrade to WebSocket: %s", why);
+    why = aio__ws_request_problem(request, options, &status);
+    if (why) return aio__ws_answer(aio__ws_refuse(request, status, why), &limits, NULL, aio__text("", 0), why);
+    aio_text protocol = aio__ws_protocol_choose(&request->headers, options->protocols);
+    aio__ws_agree(&agreed, &request->headers, options);
+    aio__ws_accept(accept, aio_headers_get(&request->headers, "Sec-WebSocket-Key").data);
+    aio__ws_extension_text(&agreed, extension, sizeof extension);
+    snprintf(name, sizeof name, "%.*s", (int)protocol.length, protocol.data);
+    const char *const ours[AIO__WS_FIELDS][2] = {
+        { "Sec-WebSocket-Accept", accept }, { "Sec-WebSocket-Protocol", *name ? name : NULL },
+        { "Sec-WebSocket-Extensions", agreed.on ? extension : NULL }
+    };
+    const char **fields = aio__ws_fields(ours, options->headers);
+    if (!fields) return NULL;
+    memset(&upgrade, 0, sizeof upgrade);
+    upgrade.protocol = "websocket";
+    upgrade.headers = fields;
+    upgrade.header_fields = options->header_fields;
+    aio_stream_task *answer = aio_request_upgrade_with(request, &upgrade);
+    aio__free(fields);
+    return aio__ws_answer(answer, &limits, &agreed, protocol, NULL);
+}
+
+/* ============================================================================
+ * 77. Introspection: task dump and call graph
  *
  * Walks what waits for what, and only reads. Called by nobody above. Downwards through the frames of a task to what the
  * innermost awaits, and that one's children (ops->child); upwards through the waiters. A path may lead in a circle, and

@@ -58,5 +58,6 @@
 #include "test_forms.c"
 #include "test_redirects.c"
 #include "test_proxies.c"
+#include "test_websocket.c"
 
 int main(int argc, char **argv) { return harness_main(argc, argv); }

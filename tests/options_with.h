@@ -51,6 +51,7 @@ static int with_connections(void)
     wrong += WITH_BAD(aio_request_respond_with(NULL, 200, NULL));
     wrong += WITH_BAD(aio_request_start_with(NULL, 200, &respond)) + WITH_BAD(aio_request_start_with(NULL, 200, NULL));
     wrong += WITH_BAD(aio_request_upgrade_with(NULL, NULL)); /* there is no request */
+    wrong += WITH_BAD(aio_request_upgrade_websocket_with(NULL, NULL));
     WITH_OPTIONS(aio_endpoint_options, endpoint);
     endpoint.local_port = 0;
     wrong += WITH_GOOD(aio_create_datagram_endpoint_with(&endpoint));
@@ -70,6 +71,10 @@ static int with_session(void)
     request.timeout.total = -3;
     wrong += WITH_BAD(aio_session_request_with(session, "GET", "http://127.0.0.1:1/", &request));
     wrong += WITH_GOOD(aio_session_request_with(session, "GET", "http://127.0.0.1:1/", NULL));
+    WITH_OPTIONS(aio_ws_options, socket);
+    socket.compress = 8;
+    wrong += WITH_BAD(aio_ws_connect_with(session, "ws://127.0.0.1:1/", &socket));
+    wrong += WITH_GOOD(aio_ws_connect_with(session, "ws://127.0.0.1:1/", NULL));
     aio_unref(aio_session_close(session));
     aio_cookie_jar *jar = aio_cookie_jar_open_with(NULL);
     wrong += !jar;

@@ -39,12 +39,15 @@
 #define LLVMFuzzerTestOneInput fuzz_url
 #include "fuzz/fuzz_url.c"
 #undef LLVMFuzzerTestOneInput
+#define LLVMFuzzerTestOneInput fuzz_websocket
+#include "fuzz/fuzz_websocket.c"
+#undef LLVMFuzzerTestOneInput
 
 static const struct corpus { const char *name; int (*target)(const uint8_t *, size_t); } corpora[] = {
     { "chunked", fuzz_chunked }, { "deflate", fuzz_deflate }, { "dns", fuzz_dns },
     { "http_request", fuzz_http_request }, { "http_response", fuzz_http_response }, { "inflate", fuzz_inflate },
     { "json", fuzz_json }, { "multipart", fuzz_multipart }, { "netrc", fuzz_netrc }, { "socks", fuzz_socks },
-    { "target", fuzz_target }, { "url", fuzz_url },
+    { "target", fuzz_target }, { "url", fuzz_url }, { "websocket", fuzz_websocket },
 };
 enum { CORPORA = sizeof corpora / sizeof *corpora };
 static char corpus_path[512]; /* what is being replayed */

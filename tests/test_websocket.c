@@ -1,0 +1,661 @@
+/* WebSocket: frames of every kind, length, split, mask and order; both sides against raw peers and each other. */
+
+/* ---- the codec ---- */
+
+TEST(ws_accept)
+{
+    static const struct { const char *data, *digest; } rows[] = { /* RFC 3174, FIPS 180 */
+        { "", "2jmj7l5rSw0yVb/vlWAYkK/YBwk=" }, { "abc", "qZk+NkcGgWq6PiVxeFDCbJzQ2J0=" },
+        { "abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq", "hJg+RBw70m66rkqh+VEp5eVGcPE=" },
+    };
+    char text[40];
+    uint8_t digest[20];
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        aio__sha1(digest, rows[i].data, strlen(rows[i].data));
+        aio__base64(text, digest, sizeof digest);
+        CHECK_STR(text, rows[i].digest);
+    }
+    aio__ws_accept(text, "dGhlIHNhbXBsZSBub25jZQ=="); /* RFC 6455 1.3 */
+    CHECK_STR(text, "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+    CHECK(aio__ws_key_is_valid(aio__text("dGhlIHNhbXBsZSBub25jZQ==", 24)));
+    CHECK(!aio__ws_key_is_valid(aio__text("dGhlIHNhbXBsZSBub25jZQ=a", 24)));
+    CHECK(!aio__ws_key_is_valid(aio__text("dGhlIHNhbXBsZSBu-25jZQ==", 24)));
+    CHECK(!aio__ws_key_is_valid(aio__text("dGhlIHNhbXBsZSBub25jZQ", 22)));
+}
+
+TEST(ws_masks)
+{
+    static const unsigned char key[4] = { 0x12, 0xFF, 0x00, 0xA7 };
+    uint32_t mask;
+    memcpy(&mask, key, 4);
+    for (size_t n = 0; n < 100; n++)
+        for (size_t from = 0; from < 9; from++) {
+            char text[120], masked[120], in_place[120];
+            for (size_t i = 0; i < sizeof text; i++) text[i] = (char)(i * 37 + n);
+            memset(masked, 'x', sizeof masked);
+            memcpy(in_place, text, sizeof text);
+            aio__ws_mask(masked + 8 - from % 8, text + from, n, mask);
+            aio__ws_mask(in_place + from, in_place + from, n, mask);
+            bool same = masked[8 - from % 8 + n] == 'x' && in_place[from + n] == text[from + n];
+            for (size_t i = 0; i < n; i++)
+                same = same && masked[8 - from % 8 + i] == (char)(text[from + i] ^ key[i % 4])
+                    && in_place[from + i] == masked[8 - from % 8 + i];
+            CHECK(same);
+            /* in two pieces: the mask turns */
+            size_t cut = n / 3;
+            aio__ws_mask(in_place + from, in_place + from, cut, mask);
+            aio__ws_mask(in_place + from + cut, in_place + from + cut, n - cut, aio__ws_mask_turn(mask, cut));
+            CHECK_BYTES(in_place + from, n, text + from, n);
+        }
+}
+
+/* A frame's bytes: any head, right or wrong. */
+typedef struct ws_bytes { char *data; size_t length, room; } ws_bytes;
+static void ws_put(ws_bytes *b, const void *data, size_t n)
+{
+    if (b->length + n > b->room) {
+        b->room = 2 * (b->length + n) + 64;
+        b->data = (char *)realloc(b->data, b->room);
+        if (!b->data) abort();
+    }
+    if (n) memcpy(b->data + b->length, data, n);
+    b->length += n;
+}
+/* `form`: bytes of the length, 0 (7 bits), 2 or 8; -1: as short as can be. `mask` NULL: none. */
+static void ws_put_frame(ws_bytes *b, unsigned first, int form, const char *mask, const void *data, uint64_t n)
+{
+    unsigned char head[14];
+    size_t size = 2;
+    if (form < 0) form = n < 126 ? 0 : n < 65536 ? 2 : 8;
+    head[0] = (unsigned char)first;
+    head[1] = (unsigned char)((form == 0 ? n : form == 2 ? 126 : 127) | (mask ? 0x80u : 0));
+    for (int i = form; i--;) head[size++] = (unsigned char)(n >> (8 * i));
+    ws_put(b, head, size);
+    if (mask) ws_put(b, mask, 4);
+    if (!data) return;
+    size_t start = b->length;
+    ws_put(b, data, (size_t)n);
+    for (size_t i = 0; mask && i < n; i++) b->data[start + i] = (char)(b->data[start + i] ^ mask[i % 4]);
+}
+
+/* What a reader makes of bytes in pieces of `step`: "T:text;" "b:data;" "P:ping;" ... and "!code". */
+static void ws_read(ws_bytes *out, const ws_bytes *in, size_t step, bool masked, bool deflates, uint64_t max)
+{
+    aio__ws_reader r;
+    char *buffer = (char *)malloc(in->length + 1);
+    size_t start = 0, end = 0, given = 0;
+    bool inside = false;
+    memset(&r, 0, sizeof r);
+    r.max = max;
+    r.masked = masked;
+    r.deflates = deflates;
+    if (!buffer) abort();
+    while (!r.code) {
+        size_t used;
+        aio_text piece;
+        char *exact = (char *)malloc(end - start + 1); /* a reader beyond the end is seen */
+        if (!exact) abort();
+        memcpy(exact, buffer + start, end - start);
+        aio__ws_step got = aio__ws_feed(&r, exact, end - start, &used, &piece);
+        CHECK(used <= end - start);
+        if (got == AIO__WS_PIECE) {
+            if (!inside) ws_put(out, r.compressed ? "Z" : "", r.compressed);
+            if (!inside) ws_put(out, r.type == AIO_WS_TEXT ? "T:" : "B:", 2);
+            inside = !r.ended;
+            ws_put(out, piece.data, piece.length);
+            if (r.ended) ws_put(out, ";", 1);
+        } else if (got == AIO__WS_CONTROL) {
+            ws_put(out, r.control == AIO_WS_PING ? "(P" : r.control == AIO_WS_PONG ? "(p" : "(C", 2);
+            ws_put(out, piece.data, piece.length);
+            ws_put(out, ")", 1);
+        } else if (got == AIO__WS_BAD) {
+            char code[16];
+            ws_put(out, code, (size_t)snprintf(code, sizeof code, "!%d", r.code));
+            CHECK(r.why && strlen(r.why) <= AIO__WS_CONTROL_MAX - 2 && !used);
+        }
+        start += used;
+        free(exact);
+        if (got != AIO__WS_MORE || used) continue;
+        if (given == in->length) break;
+        size_t n = in->length - given < step ? in->length - given : step;
+        memcpy(buffer + end, in->data + given, n);
+        given += n;
+        end += n;
+    }
+    free(buffer);
+}
+
+static const char ws_some_mask[] = "\x37\xFA\x21\x3D", ws_no_mask[] = "\0\0\0\0";
+
+TEST(ws_violations)
+{
+    static const struct { const char *bytes; size_t n; const char *server, *client; } rows[] = {
+#define WS_ROW(bytes, server, client) { bytes, sizeof bytes - 1, server, client }
+        /* RFC 6455 5.7 */
+        WS_ROW("\x81\x05Hello", "!1002", "T:Hello;"), WS_ROW("\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58", "T:Hello;", "!1002"),
+        WS_ROW("\x01\x03Hel\x80\x02lo", "!1002", "T:Hello;"), WS_ROW("\x89\x05Hello", "!1002", "(PHello)"),
+        WS_ROW("\x8a\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58", "(pHello)", "!1002"),
+        /* order */
+        WS_ROW("\x01\x01" "a\x89\x01" "b\x00\x01" "c\x8a\x00\x80\x01" "d", "!1002", "T:a(Pb)c(p)d;"),
+        WS_ROW("\x80\x00", "!1002", "!1002"), WS_ROW("\x00\x00", "!1002", "!1002"),
+        WS_ROW("\x01\x00\x81\x00", "!1002", "!1002"), WS_ROW("\x01\x01x\x02\x00", "!1002", "T:x!1002"),
+        WS_ROW("\x01\x00\x00\x00\x80\x00", "!1002", "T:;"), WS_ROW("\x82\x00\x80\x00", "!1002", "B:;!1002"),
+        /* reserved bits and opcodes */
+        WS_ROW("\xC1\x00", "!1002", "!1002"), WS_ROW("\xA1\x00", "!1002", "!1002"), WS_ROW("\x91\x00", "!1002", "!1002"),
+        WS_ROW("\xC9\x00", "!1002", "!1002"), WS_ROW("\x83\x00", "!1002", "!1002"), WS_ROW("\x87\x00", "!1002", "!1002"),
+        WS_ROW("\x8B\x00", "!1002", "!1002"), WS_ROW("\x8F\x00", "!1002", "!1002"),
+        WS_ROW("\x01\x00\xC0\x00", "!1002", "!1002"),
+        /* control frames: whole and short */
+        WS_ROW("\x09\x00", "!1002", "!1002"), WS_ROW("\x08\x00", "!1002", "!1002"),
+        WS_ROW("\x89\x7E\x00\x7E", "!1002", "!1002"), WS_ROW("\x88\x7F\x00", "!1002", "!1002"),
+        /* lengths */
+        WS_ROW("\x81\x7E\x00\x7D", "!1002", "!1002"), WS_ROW("\x82\xFE\x00\x7D", "!1002", "!1002"),
+        WS_ROW("\x82\xFF\x00\x00\x00\x00\x00\x00\xFF\xFF", "!1002", "!1002"),
+        WS_ROW("\x82\x7F\x80\x00\x00\x00\x00\x00\x00\x00", "!1002", "!1002"),
+        WS_ROW("\x82\x7F\x7F\xFF\xFF\xFF\xFF\xFF\xFF\xFF", "!1002", "!1009"),
+        WS_ROW("\x82\xFF\x7F\xFF\xFF\xFF\xFF\xFF\xFF\xFF", "!1009", "!1002"),
+        WS_ROW("\x02\x64", "!1002", ""), WS_ROW("\x82\x65", "!1002", "!1009"),
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        for (size_t step = 1; step <= rows[i].n; step++)
+            for (int server = 0; server < 2; server++) {
+                ws_bytes in = { NULL, 0, 0 }, out = { NULL, 0, 0 };
+                ws_put(&in, rows[i].bytes, rows[i].n);
+                ws_read(&out, &in, step, server, false, 100);
+                ws_put(&out, "", 1);
+                const char *wanted = server ? rows[i].server : rows[i].client;
+                /* an empty first fragment gives nothing to see */
+                if (strcmp(out.data, wanted) != 0) fail("row %zu in steps of %zu as %s: %s, not %s", i, step, server ? "server" : "client", out.data, wanted);
+                free(in.data);
+                free(out.data);
+            }
+}
+
+/* Messages of all lengths, in random fragments with control frames between them, masked or not, cut at random. */
+TEST(ws_generated)
+{
+    static const uint64_t lengths[] = { 0, 1, 7, 8, 125, 126, 127, 300, 65535, 65536, 70000 };
+    uint64_t seed = options.seed;
+#define WS_RANDOM(n) ((size_t)((seed = seed * 6364136223846793005u + 1442695040888963407u) >> 33) % (n))
+    for (int round = 0; round < 60; round++) {
+        ws_bytes in = { NULL, 0, 0 }, out = { NULL, 0, 0 }, wanted = { NULL, 0, 0 };
+        bool masked = round & 1;
+        for (int message = 0; message < 4; message++) {
+            uint64_t n = lengths[WS_RANDOM(sizeof lengths / sizeof *lengths)];
+            bool text = WS_RANDOM(2), first = true, seen = false;
+            if (round > 20 && n > 300) n = WS_RANDOM(300);
+            ws_put(&wanted, text ? "T:" : "B:", 2);
+            for (bool last = false; !last; first = false) {
+                char mask[4], data[70001];
+                uint64_t piece = WS_RANDOM(2) ? n : WS_RANDOM(n + 1);
+                last = piece == n;
+                n -= piece;
+                for (size_t i = 0; i < 4; i++) mask[i] = (char)WS_RANDOM(256);
+                for (size_t i = 0; i < piece; i++) data[i] = (char)('a' + WS_RANDOM(26));
+                ws_put_frame(&in, (first ? text ? 1u : 2u : 0u) | (last ? 0x80u : 0), -1, masked ? mask : NULL, data, piece);
+                ws_put(&wanted, data, (size_t)piece);
+                if (last) ws_put(&wanted, ";", 1);
+                seen = seen || piece || last;
+                if (WS_RANDOM(3) || !seen) continue; /* of an empty fragment there is nothing to see */
+                piece = WS_RANDOM(126);
+                ws_put_frame(&in, WS_RANDOM(2) ? 0x89 : 0x8A, -1, masked ? mask : NULL, data, piece);
+                ws_put(&wanted, (unsigned char)in.data[in.length - (size_t)piece - 2 - (masked ? 4 : 0)] == 0x89 ? "(P" : "(p", 2);
+                ws_put(&wanted, data, (size_t)piece);
+                ws_put(&wanted, ")", 1);
+            }
+        }
+        ws_read(&out, &in, round % 3 ? 1 + WS_RANDOM(5000) : in.length, masked, false, 100000);
+        CHECK_BYTES(out.data, out.length, wanted.data, wanted.length);
+        free(in.data);
+        free(out.data);
+        free(wanted.data);
+    }
+}
+
+/* A head of every form for every length, and what reads it. */
+TEST(ws_heads)
+{
+    static const uint64_t lengths[] = { 0, 1, 125, 126, 127, 65535, 65536, UINT64_C(1) << 40 };
+    for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++)
+        for (int masked = 0; masked < 2; masked++) {
+            aio__ws_reader r;
+            aio__ws_head head;
+            uint8_t bytes[14] = { 0 };
+            memset(&r, 0, sizeof r);
+            r.max = UINT64_MAX;
+            r.masked = masked;
+            size_t n = aio__ws_head_write(bytes, 0x82, masked, lengths[i]) + (masked ? 4u : 0);
+            CHECK_INT(n, 2 + (lengths[i] < 126 ? 0 : lengths[i] < 65536 ? 2 : 8) + (masked ? 4 : 0));
+            for (size_t k = 0; k < n; k++) CHECK_INT(aio__ws_head_read(&r, bytes, k, &head), AIO__WS_MORE);
+            CHECK_INT(aio__ws_head_read(&r, bytes, n, &head), AIO__WS_PIECE);
+            CHECK(head.length == lengths[i] && head.size == n);
+        }
+}
+
+TEST(ws_texts)
+{
+    static const char *const rows[] = {
+        "", "plain ASCII that is longer than a word", "\xC3\xA4\xE2\x82\xAC\xF0\x9F\x98\x80x", "\xED\x9F\xBF\xEE\x80\x80",
+        "\xF4\x8F\xBF\xBF", "\xED\xA0\x80", "\xF4\x90\x80\x80", "\xC0\x80", "\xE0\x80\x80", "\xF0\x80\x80\x80", "\x80",
+        "a\xFF", "\xC3", "\xE2\x82", "\xF0\x9F\x98", "\xF0\x9F\x98x", "\xE2\x28\xA1", "a\xC3\xC3\xA4", "\xF5\x80\x80\x80",
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        size_t n = strlen(rows[i]);
+        bool wanted = aio__utf8_valid(rows[i], n) == n;
+        for (size_t a = 0; a <= n; a++)
+            for (size_t b = a; b <= n; b++) {
+                aio__ws_text text = { { 0 }, 0 };
+                bool is = aio__ws_text_feed(&text, rows[i], a, false) && aio__ws_text_feed(&text, rows[i] + a, b - a, false)
+                       && aio__ws_text_feed(&text, rows[i] + b, n - b, true);
+                if (is != wanted) fail("row %zu cut at %zu and %zu", i, a, b);
+            }
+    }
+    aio__ws_text text = { { 0 }, 0 }; /* told as early as can be */
+    CHECK(!aio__ws_text_feed(&text, "\xF4\x90", 2, false));
+    memset(&text, 0, sizeof text);
+    CHECK(aio__ws_text_feed(&text, "\xED", 1, false) && !aio__ws_text_feed(&text, "\xA0", 1, false));
+}
+
+/* ---- a server against raw clients ---- */
+
+#define WS_KEY    "dGhlIHNhbXBsZSBub25jZQ=="
+#define WS_ACCEPT "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
+#define WS_ASKS(more) "GET /chat HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: keep-alive, Upgrade\r\n" \
+    "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: " WS_KEY "\r\n" more "\r\n"
+#define WS_AGREES(more) "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n" \
+    "Sec-WebSocket-Accept: " WS_ACCEPT "\r\n" more "\r\n"
+#define WS_MAY { EPIPE, ECONNRESET, ENOTCONN, ETIMEDOUT, AIO_EDISCONNECTED, AIO_EHANDSHAKE, ECONNABORTED, AIO_ETIMEOUT }
+
+/* What the server's program is told, as text. */
+static char ws_log[2000];
+static size_t ws_logged;
+AIO__PRINTF(1, 2)
+static void ws_note(const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    int n = vsnprintf(ws_log + ws_logged, sizeof ws_log - ws_logged, format, arguments);
+    va_end(arguments);
+    ws_logged += (size_t)n < sizeof ws_log - ws_logged ? (size_t)n : sizeof ws_log - ws_logged - 1;
+}
+static void ws_note_message(const aio_ws_message *m)
+{
+    static const char *const types[] = { "", "T", "B", "", "", "", "", "", "C", "P", "p" };
+    if (m->type == AIO_WS_CLOSED) ws_note("closed %d;", m->extra);
+    else if (m->type == AIO_WS_CLOSE) ws_note("C%d:%s;", m->extra, m->data.data);
+    else if (m->data.length > 60) ws_note("%s%zu%s", types[m->type], m->data.length, m->more ? "+" : ";");
+    else ws_note("%s:%.*s%s", types[m->type], (int)m->data.length, m->data.data, m->more ? "+" : ";");
+    ALWAYS(m->type == AIO_WS_CLOSED || m->data.data[m->data.length] == '\0');
+}
+
+struct ws_site { aio_ws_options options; bool chunks, quiet; };
+struct ws_telling { aio_task task; aio_request *request; struct ws_site *site; aio_ws *ws; aio_ws_message m; };
+static AIO_CORO(ws_telling)
+{
+    AIO_BEGIN(ws_telling);
+    AIO_AWAIT(self->ws, aio_request_upgrade_websocket_with(self->request, &self->site->options));
+    CHECK(aio_ws_stream(self->ws) == self->request->stream && aio_ws_close_code(self->ws) == 0);
+    AIO_TRY {
+        do {
+            if (self->site->chunks) {
+                AIO_AWAIT(self->m, aio_ws_receive_chunk(self->ws));
+            } else {
+                AIO_AWAIT(self->m, aio_ws_receive(self->ws));
+            }
+            ws_note_message(&self->m);
+        } while (self->m.type != AIO_WS_CLOSE && self->m.type != AIO_WS_CLOSED);
+        AIO_AWAIT(self->m, aio_ws_receive(self->ws));
+        CHECK_INT(self->m.type, AIO_WS_CLOSED);
+    } AIO_CATCH {
+        if (aio_caught(self)->code == ENOMEM) AIO_RERAISE();
+        CHECK(aio_ws_exception(self->ws) && aio_ws_exception(self->ws)->code == aio_caught(self)->code);
+        ws_note("!%s %d;", aio_code_name(aio_caught(self)->code), aio_ws_close_code(self->ws));
+    } AIO_END_TRY;
+    AIO_AWAIT(aio_ws_close(self->ws, 0, NULL));
+    AIO_FINALLY;
+        aio_ws_release(self->ws);
+    AIO_END;
+}
+static void *ws_site_handler(aio_request *request, void *arg)
+{
+    return AIO_CALL(ws_telling, .request = request, .site = (struct ws_site *)arg);
+}
+
+/* A raw client: says the handshake and bytes, ends its direction, and hears all, but for the Date. */
+struct ws_talk { aio_task task; int port; const char *head; const char *said; size_t length; aio_stream *stream;
+    aio_text text; char answer[1500]; size_t heard; };
+static AIO_CORO(ws_talk)
+{
+    AIO_BEGIN(ws_talk);
+    AIO_AWAIT(self->stream, aio_open_connection("127.0.0.1", self->port));
+    aio_stream_write(self->stream, self->head, strlen(self->head));
+    aio_stream_write(self->stream, self->said, self->length);
+    aio_stream_write_eof(self->stream);
+    AIO_AWAIT(self->text, aio_stream_read_all(self->stream, 0));
+    self->heard = self->text.length < sizeof self->answer ? self->text.length : sizeof self->answer - 1;
+    memcpy(self->answer, self->text.data, self->heard);
+    AIO_FINALLY;
+        aio_stream_abort(self->stream);
+    AIO_END;
+}
+
+#define WS_M "\0\0\0\0" /* a mask that changes nothing */
+#define WS_BYTES(text) text, sizeof text - 1
+static const struct { const char *said; size_t length; const char *told; const char *heard; size_t heard_length; } ws_cases[] = {
+    { WS_BYTES("\x81\x85" WS_M "hello\x88\x82" WS_M "\x03\xE8"), "T:hello;C1000:;", WS_BYTES("\x88\x02\x03\xE8") },
+    { WS_BYTES("\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58\x88\x80" WS_M), "T:Hello;C1005:;", WS_BYTES("\x88\x00") },
+    { WS_BYTES("\x82\x80" WS_M "\x88\x85" WS_M "\x0F\xA0" "bye"), "B:;C4000:bye;", WS_BYTES("\x88\x02\x0F\xA0") },
+    { WS_BYTES("\x01\x82" WS_M "ab\x89\x81" WS_M "p\x00\x80" WS_M "\x00\x81" WS_M "c\x80\x81" WS_M "d\x88\x80" WS_M),
+      "T:abcd;C1005:;", WS_BYTES("\x8A\x01p\x88\x00") },
+    { WS_BYTES("\x8A\x81" WS_M "x\x89\x80" WS_M "\x88\x80" WS_M), "C1005:;", WS_BYTES("\x8A\x00\x88\x00") },
+    { WS_BYTES("\x01\x81" WS_M "\xE2\x80\x82" WS_M "\x82\xAC\x88\x80" WS_M), "T:\xE2\x82\xAC;C1005:;", WS_BYTES("\x88\x00") },
+    /* what comes after the end does not count */
+    { WS_BYTES("\x88\x80" WS_M "\xFF\xFF\xFF"), "C1005:;", WS_BYTES("\x88\x00") },
+    /* violations */
+    { WS_BYTES("\x81\x05hello"), "!WebSocketError 1002;", WS_BYTES("\x88\x20\x03\xEA" "a client's frame is not masked") },
+    { WS_BYTES("\xC1\x80" WS_M), "!WebSocketError 1002;", WS_BYTES("\x88\x17\x03\xEA" "a reserved bit is set") },
+    { WS_BYTES("\x81\x81" WS_M "a\x83\x80" WS_M), "T:a;!WebSocketError 1002;", WS_BYTES("\x88\x18\x03\xEA" "the opcode is reserved") },
+    { WS_BYTES("\x81\x81" WS_M "\xFF"), "!WebSocketError 1007;", WS_BYTES("\x88\x17\x03\xEF" "the text is not UTF-8") },
+    { WS_BYTES("\x81\x81" WS_M "\xC3"), "!WebSocketError 1007;", WS_BYTES("\x88\x17\x03\xEF" "the text is not UTF-8") },
+    { WS_BYTES("\x01\x81" WS_M "\xC3\x80\x81" WS_M "x"), "!WebSocketError 1007;", WS_BYTES("\x88\x17\x03\xEF" "the text is not UTF-8") },
+    /* before the message is through */
+    { WS_BYTES("\x01\x82" WS_M "\xC3\x28"), "!WebSocketError 1007;", WS_BYTES("\x88\x17\x03\xEF" "the text is not UTF-8") },
+    { WS_BYTES("\x82\xFE\x27\x11" WS_M), "!LimitOverrunError 1009;", WS_BYTES("\x88\x29\x03\xF1" "the message is longer than max_msg_size") },
+    { WS_BYTES("\x02\x81" WS_M "a\x80\xFE\x27\x10" WS_M), "!LimitOverrunError 1009;",
+      WS_BYTES("\x88\x29\x03\xF1" "the message is longer than max_msg_size") },
+    { WS_BYTES("\x88\x81" WS_M "\x03"), "!WebSocketError 1002;", WS_BYTES("\x88\x1F\x03\xEA" "a close frame has half a code") },
+    { WS_BYTES("\x88\x82" WS_M "\x03\xED"), "!WebSocketError 1002;",
+      WS_BYTES("\x88\x30\x03\xEA" "a close frame has a code that it must not have") },
+    { WS_BYTES("\x88\x82" WS_M "\x03\xEE"), "!WebSocketError 1002;",
+      WS_BYTES("\x88\x30\x03\xEA" "a close frame has a code that it must not have") },
+    { WS_BYTES("\x88\x82" WS_M "\x03\xE7"), "!WebSocketError 1002;",
+      WS_BYTES("\x88\x30\x03\xEA" "a close frame has a code that it must not have") },
+    { WS_BYTES("\x88\x82" WS_M "\x0B\xB7"), "!WebSocketError 1002;",
+      WS_BYTES("\x88\x30\x03\xEA" "a close frame has a code that it must not have") },
+    { WS_BYTES("\x88\x83" WS_M "\x03\xE8\xFF"), "!WebSocketError 1007;",
+      WS_BYTES("\x88\x25\x03\xEF" "the reason for closing is not UTF-8") },
+    { WS_BYTES("\x81\x81" WS_M "a"), "T:a;!ServerDisconnectedError 1006;", WS_BYTES("") },
+    { WS_BYTES("\x81\x85" WS_M "a"), "!ServerDisconnectedError 1006;", WS_BYTES("") },
+    { "\0\0\0\0\0\0\0", 0, "!ServerDisconnectedError 1006;", WS_BYTES("") },
+};
+
+struct ws_server_hears { aio_task task; aio_server *server; struct ws_talk *talk; struct ws_site site; size_t i, head; };
+SCENARIO(ws_server_hears, .may = WS_MAY)
+{
+    AIO_BEGIN(ws_server_hears);
+    self->site.options.max_msg_size = 10000;
+    AIO_AWAIT(self->server, aio_start_http_server(ws_site_handler, &self->site, "127.0.0.1", 0));
+    for (self->i = 0; self->i < sizeof ws_cases / sizeof *ws_cases; self->i++) {
+        ws_logged = 0;
+        ws_log[0] = '\0';
+        if (now.w->kind == KIND_SLICE && ws_cases[self->i].length == 9
+            && !memcmp(ws_cases[self->i].said, "\x88\x80\0\0\0\0\xFF", 7)) continue; /* a reset */
+        self->talk = aio_create_task(AIO_CALL(ws_talk, .port = aio_server_port(self->server), .head = WS_ASKS(""),
+                                              .said = ws_cases[self->i].said, .length = ws_cases[self->i].length));
+        AIO_AWAIT((struct ws_talk *)aio_ref(self->talk));
+        self->head = strlen(WS_AGREES(""));
+        if (CHECK(self->talk->heard >= self->head)) {
+            CHECK_BYTES(self->talk->answer, self->head, WS_AGREES(""));
+            CHECK_BYTES(self->talk->answer + self->head, self->talk->heard - self->head, ws_cases[self->i].heard,
+                        ws_cases[self->i].heard_length);
+        }
+        CHECK_STR(ws_log, ws_cases[self->i].told);
+        aio_unref(self->talk);
+        self->talk = NULL;
+    }
+    AIO_FINALLY;
+        aio_unref(self->talk);
+        aio_server_abort_clients(self->server);
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
+
+/* What is no wish that can be granted is answered; protocols and origins. */
+#define WS_REFUSED(status, why) "HTTP/1.1 " status "\r\n", why
+static const struct { const char *said, *line, *part; } ws_wishes[] = {
+    { WS_ASKS("Sec-WebSocket-Protocol: soap, chat\r\nSec-WebSocket-Protocol: wamp\r\n"), WS_AGREES("Sec-WebSocket-Protocol: chat\r\n"), "" },
+    { WS_ASKS("Sec-WebSocket-Protocol: Chat\r\n"), WS_AGREES(""), "" },
+    { WS_ASKS("Origin: https://a.test\r\n"), WS_AGREES(""), "" },
+    { WS_ASKS("Origin: HTTPS://B.test:81\r\n"), WS_AGREES(""), "" },
+    { WS_ASKS("Sec-WebSocket-Extensions: permessage-deflate\r\n"), WS_AGREES(""), "" },
+    { WS_ASKS("Origin: https://a.test.evil\r\n"), WS_REFUSED("403 Forbidden", "this origin is not allowed") },
+    { WS_ASKS("Origin: null\r\n"), WS_REFUSED("403 Forbidden", "this origin is not allowed") },
+    { WS_ASKS("Sec-WebSocket-Key: " WS_KEY "\r\n"), WS_REFUSED("400 Bad Request", "Sec-WebSocket-Key is not valid") },
+    { "GET / HTTP/1.1\r\nHost: h\r\n\r\n", WS_REFUSED("426 Upgrade Required", "this is for WebSocket clients") },
+    { "GET / HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\n\r\n", WS_REFUSED("426 Upgrade Required", "Sec-WebSocket-Version: 13\r\n") },
+    { "GET / HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: upgrade\r\nSec-WebSocket-Version: 8\r\n\r\n",
+      WS_REFUSED("426 Upgrade Required", "the version is not 13") },
+    { "GET / HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: upgrade\r\nSec-WebSocket-Version: 13\r\n\r\n",
+      WS_REFUSED("400 Bad Request", "Sec-WebSocket-Key is not valid") },
+    { "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\n",
+      WS_REFUSED("400 Bad Request", "only GET of HTTP/1.1") },
+};
+struct ws_handshakes { aio_task task; aio_server *server; struct ws_talk *talk; struct ws_site site; size_t i; };
+SCENARIO(ws_handshakes, .may = WS_MAY)
+{
+    AIO_BEGIN(ws_handshakes);
+    self->site.options.protocols = "wamp, chat";
+    self->site.options.origins = "https://a.test, https://b.test:81";
+    AIO_AWAIT(self->server, aio_start_http_server(ws_site_handler, &self->site, "127.0.0.1", 0));
+    for (self->i = 0; self->i < sizeof ws_wishes / sizeof *ws_wishes; self->i++) {
+        self->talk = aio_create_task(AIO_CALL(ws_talk, .port = aio_server_port(self->server), .head = ws_wishes[self->i].said,
+                                              .said = "\x88\x80\0\0\0\0", .length = ws_wishes[self->i].part[0] ? 0 : 6));
+        AIO_AWAIT((struct ws_talk *)aio_ref(self->talk));
+        self->talk->answer[self->talk->heard] = '\0';
+        if (strncmp(self->talk->answer, ws_wishes[self->i].line, strlen(ws_wishes[self->i].line)) != 0) CHECK_STR(self->talk->answer, ws_wishes[self->i].line);
+        CHECK(strstr(self->talk->answer, ws_wishes[self->i].part));
+        aio_unref(self->talk);
+        self->talk = NULL;
+    }
+    AIO_FINALLY;
+        aio_unref(self->talk);
+        aio_server_abort_clients(self->server);
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
+
+/* ---- both sides ---- */
+
+/* Gives each message back as it came; "bye" closes with 4001, "ping" pings, "pieces" comes back in pieces. */
+struct ws_echoing { aio_task task; aio_request *request; struct ws_site *site; aio_ws *ws; aio_ws_message m; int i; };
+static AIO_CORO(ws_echoing)
+{
+    AIO_BEGIN(ws_echoing);
+    AIO_AWAIT(self->ws, aio_request_upgrade_websocket_with(self->request, &self->site->options));
+    AIO_ASYNC_FOR(self->m, aio_ws_receive(self->ws)) {
+        if (self->m.type == AIO_WS_TEXT && !strcmp(self->m.data.data, "bye")) {
+            AIO_AWAIT(aio_ws_close(self->ws, 4001, "you said it"));
+        } else if (self->m.type == AIO_WS_TEXT && !strcmp(self->m.data.data, "ping")) {
+            AIO_AWAIT(aio_ws_ping(self->ws, "now", 3));
+        } else if (self->m.type == AIO_WS_TEXT && !strcmp(self->m.data.data, "pieces")) {
+            for (self->i = 0; self->i < 6; self->i++)
+                AIO_AWAIT(aio_ws_send_chunk(self->ws, AIO_WS_TEXT, &self->m.data.data[self->i], 1, self->i == 5));
+        } else if (self->m.type == AIO_WS_TEXT) {
+            AIO_AWAIT(aio_ws_send_text(self->ws, self->m.data.data, self->m.data.length));
+        } else {
+            AIO_AWAIT(aio_ws_send_bytes(self->ws, self->m.data.data, self->m.data.length));
+        }
+    }
+    AIO_FINALLY;
+        aio_ws_release(self->ws);
+    AIO_END;
+}
+static void *ws_echo_handler(aio_request *request, void *arg)
+{
+    return AIO_CALL(ws_echoing, .request = request, .site = (struct ws_site *)arg);
+}
+
+static char ws_large[200001];
+static void ws_large_fill(bool text)
+{
+    for (size_t i = 0; i < sizeof ws_large; i++) ws_large[i] = text ? (char)('a' + i * i % 23) : (char)(i * i / 7);
+}
+
+static const struct ws_pair { aio_ws_options server, client; bool compresses; } ws_pairs[] = {
+    { { .max_msg_size = 0 }, { .max_msg_size = 0 }, false },
+    { { .compress = 15 }, { .compress = 0 }, false },
+    { { .compress = 0 }, { .compress = 15 }, false },
+    { { .compress = 15 }, { .compress = 15 }, true },
+    { { .compress = 15, .no_context_takeover = true }, { .compress = 15 }, true },
+    { { .compress = 9 }, { .compress = 12, .no_context_takeover = true }, true },
+    { { .compress = 12, .protocols = "a,b" }, { .compress = 9, .protocols = "x, b" }, true },
+};
+enum { WS_PAIRS = sizeof ws_pairs / sizeof *ws_pairs };
+struct ws_both { aio_task task; aio_server *server; aio_session *session; aio_ws *ws; struct ws_site site; size_t i, k;
+    aio_ws_message m; char url[60]; };
+SCENARIO(ws_both, .may = WS_MAY)
+{
+    static const size_t lengths[] = { 0, 1, 125, 126, 1018, 1024, 1025, 65535, 65536, 200000 };
+    AIO_BEGIN(ws_both);
+    self->session = aio_session_open();
+    REQUIRE(self->session);
+    AIO_AWAIT(self->server, aio_start_http_server(ws_echo_handler, &self->site, "127.0.0.1", 0));
+    snprintf(self->url, sizeof self->url, "ws://127.0.0.1:%d/a?b", aio_server_port(self->server));
+    for (self->i = 0; self->i < WS_PAIRS; self->i++) {
+        self->site.options = ws_pairs[self->i].server;
+        AIO_AWAIT(self->ws, aio_ws_connect_with(self->session, self->url, &ws_pairs[self->i].client));
+        CHECK_INT(aio_ws_compresses(self->ws), ws_pairs[self->i].compresses);
+        CHECK_STR(aio_ws_protocol(self->ws) ? aio_ws_protocol(self->ws) : "", ws_pairs[self->i].client.protocols ? "b" : "");
+        for (self->k = 0; self->k < 2 * (sizeof lengths / sizeof *lengths); self->k++) {
+            if (now.w->kind == KIND_SLICE && lengths[self->k / 2] > 2000) continue; /* long */
+            ws_large_fill(self->k % 2);
+            if (self->k % 2) {
+                AIO_AWAIT(aio_ws_send_text(self->ws, ws_large, lengths[self->k / 2]));
+            } else {
+                AIO_AWAIT(aio_ws_send_bytes(self->ws, ws_large, lengths[self->k / 2]));
+            }
+            AIO_AWAIT(self->m, aio_ws_receive(self->ws));
+            CHECK_INT(self->m.type, self->k % 2 ? AIO_WS_TEXT : AIO_WS_BINARY);
+            CHECK(self->m.data.length == lengths[self->k / 2] && !memcmp(self->m.data.data, ws_large, self->m.data.length)
+                  && !self->m.data.data[self->m.data.length]);
+        }
+        AIO_AWAIT(aio_ws_send_text(self->ws, "ping", 4));
+        AIO_AWAIT(aio_ws_send_text(self->ws, "pieces", 6));
+        AIO_AWAIT(self->m, aio_ws_receive(self->ws));
+        CHECK_STR(self->m.data.data, "pieces");
+        AIO_AWAIT(aio_ws_send_chunk(self->ws, AIO_WS_TEXT, "hal", 3, false));
+        AIO_AWAIT(aio_ws_ping(self->ws, "", 0));
+        AIO_AWAIT(aio_ws_send_chunk(self->ws, AIO_WS_TEXT, "ves", 3, false));
+        AIO_AWAIT(aio_ws_send_chunk(self->ws, AIO_WS_TEXT, "", 0, true));
+        AIO_AWAIT(self->m, aio_ws_receive(self->ws));
+        CHECK_STR(self->m.data.data, "halves");
+        if (self->i % 2) {
+            AIO_AWAIT(aio_ws_send_text(self->ws, "bye", 3));
+            AIO_AWAIT(self->m, aio_ws_receive(self->ws));
+            CHECK_INT(self->m.type, AIO_WS_CLOSE);
+            CHECK_INT(self->m.extra, 4001);
+            CHECK_STR(self->m.data.data, "you said it");
+        } else {
+            AIO_AWAIT(aio_ws_close(self->ws, 0, "done"));
+            CHECK_INT(aio_ws_close_code(self->ws), AIO_WS_OK);
+        }
+        CHECK(!aio_ws_exception(self->ws) && !aio_ws_stream(self->ws));
+        AIO_AWAIT(self->m, aio_ws_receive(self->ws));
+        CHECK_INT(self->m.type, AIO_WS_CLOSED);
+        AIO_AWAIT(aio_ws_close(self->ws, 0, NULL));
+        AIO_TRY {
+            AIO_AWAIT(aio_ws_send_text(self->ws, "x", 1));
+            UNREACHED();
+        } AIO_CATCH {
+            CAUGHT(EPIPE);
+        } AIO_END_TRY;
+        aio_ws_release(self->ws);
+        self->ws = NULL;
+    }
+    AIO_FINALLY;
+        aio_ws_release(self->ws);
+        AIO_AWAIT(aio_session_close(self->session));
+        aio_server_abort_clients(self->server);
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
+
+/* A raw server: hears a handshake, answers with its accept and what it has to say, and keeps what it hears. */
+struct ws_raw { const char *head, *says; size_t length; bool closes; char heard[600]; size_t n; };
+struct ws_raw_client { aio_task task; aio_stream *stream; struct ws_raw *raw; aio_text text; char answer[600], key[25], accept[29]; };
+static AIO_CORO(ws_raw_client)
+{
+    const char *key;
+    AIO_BEGIN(ws_raw_client);
+    AIO_AWAIT(self->text, aio_stream_readuntil(self->stream, "\r\n\r\n", 4));
+    key = strstr(self->text.data, "Sec-WebSocket-Key: ");
+    if (!CHECK(key && aio__ws_key_is_valid(aio__text(key + 19, 24)))) AIO_RETURN();
+    memcpy(self->key, key + 19, 24);
+    aio__ws_accept(self->accept, self->key);
+    snprintf(self->answer, sizeof self->answer, self->raw->head ? "%s" : "HTTP/1.1 101 S\r\nUpgrade: WebSocket\r\n"
+             "Connection: upgrade\r\nSec-WebSocket-Accept: %s\r\n\r\n", self->raw->head ? self->raw->head : self->accept);
+    for (char *at; (at = strchr(self->answer, '@')) != NULL;) {
+        memmove(at + 28, at + 1, strlen(at));
+        memcpy(at, self->accept, 28);
+    }
+    aio_stream_write(self->stream, self->answer, strlen(self->answer));
+    aio_stream_write(self->stream, self->raw->says, self->raw->length);
+    if (self->raw->closes) AIO_RETURN();
+    for (;;) {
+        AIO_AWAIT(self->text, aio_stream_read(self->stream, 100));
+        if (!self->text.length) break;
+        if (self->raw->n + self->text.length > sizeof self->raw->heard) break;
+        memcpy(self->raw->heard + self->raw->n, self->text.data, self->text.length);
+        self->raw->n += self->text.length;
+    }
+    AIO_END;
+}
+static void *ws_raw_handler(aio_stream *stream, void *arg)
+{
+    return AIO_CALL(ws_raw_client, .stream = stream, .raw = (struct ws_raw *)arg);
+}
+
+/* What a server answers, and whether the client takes it. */
+#define WS_101(more) "HTTP/1.1 101 S\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" more "\r\n"
+#define WS_OK "Sec-WebSocket-Accept: @\r\n"
+static const struct { const char *head, *why; } ws_answers[] = {
+    { WS_101(WS_OK), NULL }, { WS_101(WS_OK "Sec-WebSocket-Protocol: two\r\n"), NULL },
+    { WS_101(WS_OK "Sec-WebSocket-Extensions: permessage-deflate\r\n"), NULL },
+    { WS_101(WS_OK "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits=\"9\"; server_max_window_bits=8; "
+                   "server_no_context_takeover; client_no_context_takeover\r\n"), NULL },
+    { "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", "does not switch" },
+    { "HTTP/1.1 403 No\r\nContent-Length: 0\r\n\r\n", "403 No" },
+    { WS_101("Sec-WebSocket-Accept: AAAAAAAAAAAAAAAAAAAAAAAAAAA=\r\n"), "Sec-WebSocket-Accept" },
+    { WS_101(""), "Sec-WebSocket-Accept" }, { WS_101(WS_OK WS_OK), "Sec-WebSocket-Accept" },
+    { "HTTP/1.1 101 S\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n" WS_OK "\r\n", "Upgrade does not" },
+    { "HTTP/1.1 101 S\r\nUpgrade: websocket\r\n" WS_OK "\r\n", "Connection does not" },
+    { WS_101(WS_OK "Sec-WebSocket-Protocol: three\r\n"), "protocol" },
+    { WS_101(WS_OK "Sec-WebSocket-Protocol: one\r\nSec-WebSocket-Protocol: two\r\n"), "protocol" },
+    { WS_101(WS_OK "Sec-WebSocket-Extensions: x-other\r\n"), "extension" },
+    { WS_101(WS_OK "Sec-WebSocket-Extensions: permessage-deflate; x=1\r\n"), "extension" },
+    { WS_101(WS_OK "Sec-WebSocket-Extensions: permessage-deflate; server_max_window_bits=16\r\n"), "extension" },
+    { WS_101(WS_OK "Sec-WebSocket-Extensions: permessage-deflate; server_max_window_bits\r\n"), "extension" },
+    { WS_101(WS_OK "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n"), "no value" },
+    { WS_101(WS_OK "Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover; server_no_context_takeover\r\n"), "extension" },
+    { WS_101(WS_OK "Sec-WebSocket-Extensions: permessage-deflate; server_max_window_bits=13\r\n"), "larger" },
+};
+struct ws_client_judges { aio_task task; aio_server *server; aio_session *session; aio_ws *ws; struct ws_raw raw; size_t i;
+    char url[60]; };
+SCENARIO(ws_client_judges, .may = WS_MAY)
+{
+    AIO_BEGIN(ws_client_judges);
+    AIO_AWAIT(self->server, aio_start_server(ws_raw_handler, &self->raw, "127.0.0.1", 0));
+    snprintf(self->url, sizeof self->url, "http://127.0.0.1:%d/", aio_server_port(self->server));
+    self->session = aio_session_open();
+    REQUIRE(self->session);
+    for (self->i = 0; self->i < sizeof ws_answers / sizeof *ws_answers; self->i++) {
+        self->raw.head = ws_answers[self->i].head;
+        self->raw.closes = true;
+        AIO_TRY {
+            AIO_AWAIT(self->ws, aio_ws_connect(self->session, self->url, .protocols = "one, two", .compress = 12,
+                                               .timeout = { .total = 5 }));
+            CHECK(ws_answers[self->i].why == NULL);
+        } AIO_CATCH {
+            CAUGHT(AIO_EHANDSHAKE);
+            CHECK(ws_answers[self->i].why && strstr(aio_caught(self)->message, ws_answers[self->i].why));
+        } AIO_END_TRY;
+        aio_ws_release(self->ws);
+        self->ws = NULL;
+    }
+    AIO_FINALLY;
+        aio_ws_release(self->ws);
+        AIO_AWAIT(aio_session_close(self->session));
+        aio_server_abort_clients(self->server);
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
