@@ -24498,6 +24498,7 @@ struct aio__body_reader {
     aio_headers    trailers; /* made of them when they are asked for */
     size_t         max;
     aio__deadline  deadline;
+    int64_t        unread;   /* the deadline while nobody reads; INT64_MAX: none */
     const aio__body_owner *owner;
     bool           whole;    /* content is the result of a read */
     bool           reading;
@@ -24525,6 +24526,7 @@ static void aio__body_reset(aio__body_reader *in)
     in->content.start = in->content.end = in->trailer_lines.start = in->trailer_lines.end = 0;
     if (in->trailers.count) aio__headers_reset(&in->trailers);
     aio__deadline_reset(&in->deadline);
+    in->unread = INT64_MAX;
 }
 
 static void aio__body_clear(aio__body_reader *in)
@@ -24753,7 +24755,8 @@ static bool aio__body_reading_more(struct aio__body_reading *self)
 static int aio__body_reading_step(struct aio__body_reading *self)
 {
     aio__body_reader *in = self->in;
-    if (!aio__body_reading_more(self)) return 0;
+    bool lost = !in->stream && aio__deadline_expired(&in->deadline); /* nobody was reading then */
+    if (!lost && !aio__body_reading_more(self)) return 0;
     if (aio__deadline_expired(&in->deadline)) self->error = aio_exception_ref(&aio__cancelled);
     else if (!in->owner->waiting(in)) self->error = &aio__no_memory;
     return self->error ? 0 : (int)AIO__MORE;
@@ -24776,6 +24779,7 @@ static AIO_CORO(aio__body_reading)
     AIO_FINALLY;
         if (self->mine) {
             aio__deadline_leave(&self->in->deadline, NULL);
+            aio__deadline_set(&self->in->deadline, self->in->unread); /* it limits waits, not who reads slowly */
             self->in->reading = false;
             self->in->owner->hold(self->in, -1);
         }
@@ -27491,6 +27495,7 @@ static void aio__reply_ended(aio__body_reader *in);
 static bool aio__reply_waiting(aio__body_reader *in);
 static aio_exception *aio__reply_failed(aio__body_reader *in, const aio_exception *why);
 static void aio__reply_hold(aio__body_reader *in, int more);
+static void aio__reply_late(aio__deadline *deadline, aio_exception *why);
 static const aio__body_owner aio__reply_owner = {
     aio__reply_ended, aio__reply_waiting, aio__reply_failed, aio__reply_hold
 };
@@ -27576,7 +27581,7 @@ static aio__reply *aio__reply_open(aio__operation *op)
         r = (aio__reply *)aio__pool_alloc(&loop->pool, sizeof *r);
         if (!r) return NULL;
         memset(r, 0, sizeof *r);
-        aio__deadline_make(&r->in.deadline, loop, loop->now, NULL);
+        aio__deadline_make(&r->in.deadline, loop, loop->now, aio__reply_late);
         r->in.owner = &aio__reply_owner;
         r->in.max = session->options.max_body;
         r->x.head.lenient = session->options.strict ? 0 : AIO__LENIENT_ALL;
@@ -27697,6 +27702,14 @@ static void aio__reply_ended(aio__body_reader *in)
     aio__reply *r = AIO__CONTAINER(in, aio__reply, in);
     aio__reply_times(r, AIO__PHASE_BODY);
     aio__exchange_disconnect(&r->x, r->x.keep);
+}
+
+/* The total deadline while nobody reads: what still goes up ends, and with it the connection. */
+static void aio__reply_late(aio__deadline *deadline, aio_exception *why)
+{
+    aio__exchange *x = &AIO__CONTAINER(deadline, aio__reply, in.deadline)->x;
+    (void)why;
+    if (x->upload || x->low) aio__exchange_disconnect(x, false);
 }
 
 /* The sooner of the total's end and another one. */
@@ -28645,6 +28658,8 @@ static int aio__exchange_begin(aio__exchange *x)
     response->times.reused = connection->reused;
     aio__exchange_keep(x, connection);
     aio__reply_times(r, AIO__PHASE_BODY);
+    r->in.unread = x->upload || x->low ? x->op->total_at : INT64_MAX;
+    if (!aio__deadline_until(&r->in.deadline, r->in.unread)) return ENOMEM;
     if (!r->in.stream && !x->switched) aio__reply_ended(&r->in);
     if (!r->in.stream || x->leads || aio_stream_unread(r->in.stream).length > AIO__EAGER) return 0;
     aio__body_step step = aio__body_collect(&r->in, r->in.top ? (size_t)AIO__EAGER_DECODED : SIZE_MAX);

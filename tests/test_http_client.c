@@ -816,13 +816,15 @@ SCENARIO(client_uploads, .may = CLIENT_MAY, .skip = KIND_SLICE /* sends all of i
 /* ---- bodies that are made while they are sent ---- */
 
 /* Pieces of `text`, `step` bytes each, `times` over; then an error, if there is one to be. */
-struct pieces { const char *text; size_t step, times, at; int code, rewound, asked; double delay; bool stuck; };
+struct pieces { const char *text; size_t step, times, at; int code, rewound, asked; double delay; bool stuck, ended; };
 struct piece { aio_task task; aio_text result; struct pieces *from; size_t length; };
 static AIO_CORO(piece)
 {
     AIO_BEGIN(piece);
     self->from->asked++;
-    if (self->from->stuck) AIO_AWAIT(aio_sleep(1000));
+    if (self->from->stuck) {
+        AIO_ASYNC_WITH(aio_sleep(0), (self->from->ended = true, 0)) AIO_AWAIT(aio_sleep(1000));
+    }
     AIO_AWAIT(aio_sleep(self->from->delay));
     self->length = strlen(self->from->text);
     if (self->from->at == self->length && self->from->times) {
@@ -1017,6 +1019,96 @@ SCENARIO(client_early_answer, .may = CLIENT_MAY)
         self->session = NULL;
         AIO_AWAIT(self->closed);
     }
+    AIO_FINALLY;
+        aio_response_release(self->r);
+        AIO_AWAIT(aio_session_close(self->session));
+        aio_server_abort_clients(self->server);
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
+
+/* The total deadline ends what still goes up after an early answer, though nobody reads: a producer that is stuck, and
+ * bytes that the server does not take. */
+struct says_early { aio_task task; aio_stream *stream; const char *const *says; aio_text text; };
+static AIO_CORO(says_early)
+{
+    AIO_BEGIN(says_early);
+    AIO_AWAIT(self->text, aio_stream_readuntil(self->stream, "\r\n\r\n", 4));
+    for (; *self->says; self->says++) {
+        aio_stream_write(self->stream, *self->says, strlen(*self->says));
+        AIO_AWAIT(aio_sleep(1));
+    }
+    AIO_AWAIT(aio_sleep(60));
+    AIO_END;
+}
+static void *says_early_handler(aio_stream *stream, void *arg)
+{
+    return AIO_CALL(says_early, .stream = stream, .says = (const char *const *)arg);
+}
+static const char *const early_refusal[] = { "HTTP/1.1 413 Large\r\nContent-Length: 500\r\n\r\nhello", NULL };
+struct client_late_upload { aio_task task; aio_server *server; aio_session *session; aio_response *r; aio_text text;
+    struct pieces from; char *big; int i; char url[60]; };
+SCENARIO(client_late_upload, .may = CLIENT_MAY, .skip = KIND_SLICE /* 8 MB */)
+{
+    AIO_BEGIN(client_late_upload);
+    self->big = (char *)aio__calloc(8000000);
+    REQUIRE(self->big);
+    AIO_AWAIT(self->server, aio_start_server(says_early_handler, (void *)(uintptr_t)early_refusal, "127.0.0.1", 0));
+    snprintf(self->url, sizeof self->url, "http://127.0.0.1:%d/", aio_server_port(self->server));
+    self->session = aio_session_open();
+    REQUIRE(self->session);
+    for (self->i = 0; self->i < 2; self->i++) {
+        memset(&self->from, 0, sizeof self->from);
+        self->from.stuck = true;
+        if (self->i == 0) AIO_AWAIT(self->r, aio_session_post(self->session, self->url, .timeout = { .total = 5 },
+                                                              .producer = { pieces_next, NULL, &self->from, 0 }));
+        else AIO_AWAIT(self->r, aio_session_post(self->session, self->url, .timeout = { .total = 5 },
+                                                 .data = self->big, .data_length = 8000000, .borrow_data = true));
+        CHECK_INT(self->r->status, 413);
+        CHECK_INT(aio_session_busy(self->session), 1);
+        AIO_AWAIT(aio_sleep(4));
+        CHECK_INT(aio_session_busy(self->session), 1);
+        AIO_AWAIT(aio_sleep(4));
+        CHECK_INT(aio_session_busy(self->session) + aio_session_idle(self->session), 0);
+        CHECK_INT(self->from.ended, self->i == 0);
+        AIO_TRY {
+            AIO_AWAIT(self->text, aio_response_read(self->r));
+            UNREACHED();
+        } AIO_CATCH {
+            CAUGHT(AIO_ETIMEOUT);
+            CHECK(strstr(aio_caught(self)->message, "`total` is 5 s"));
+        } AIO_END_TRY;
+        aio_response_release(self->r);
+        self->r = NULL;
+    }
+    AIO_FINALLY;
+        aio_response_release(self->r);
+        aio__free(self->big);
+        AIO_AWAIT(aio_session_close(self->session));
+        aio_server_abort_clients(self->server);
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
+
+/* Limits of the time between two reads say nothing of a user who reads slowly. */
+struct client_reads_later { aio_task task; aio_server *server; aio_session *session; aio_response *r; aio_text text;
+    size_t count; char url[60]; };
+static const char *const three_pieces[] = {
+    "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n", "hello", "world", NULL
+};
+SCENARIO(client_reads_later, .may = { EPIPE, ECONNRESET, ENOTCONN, AIO_ETIMEOUT, AIO_EDISCONNECTED, AIO_EPAYLOAD })
+{
+    AIO_BEGIN(client_reads_later);
+    AIO_AWAIT(self->server, aio_start_server(says_early_handler, (void *)(uintptr_t)three_pieces, "127.0.0.1", 0));
+    snprintf(self->url, sizeof self->url, "http://127.0.0.1:%d/", aio_server_port(self->server));
+    self->session = aio_session_open();
+    REQUIRE(self->session);
+    AIO_AWAIT(self->r, aio_session_get(self->session, self->url, .timeout = { .sock_read = 3 }));
+    for (self->count = 0; self->count < 5; self->count += self->text.length)
+        AIO_AWAIT(self->text, aio_response_read_chunk(self->r));
+    AIO_AWAIT(aio_sleep(10));
+    AIO_AWAIT(self->text, aio_response_read(self->r));
+    CHECK_BYTES(self->text.data, self->text.length, "world");
     AIO_FINALLY;
         aio_response_release(self->r);
         AIO_AWAIT(aio_session_close(self->session));
