@@ -2362,8 +2362,8 @@ AIO_API int aio_json_dump_with(const aio_json *value, aio_text *text, const aio_
 
 /* ---- Digest authentication ---- */
 
-/* One who answers challenges of Digest (RFC 7616: MD5, SHA-256 and SHA-512-256, each also with -sess; qop auth,
- * auth-int and none; userhash). It remembers the challenge of each protection space (an origin, narrowed by its
+/* One who answers challenges of Digest (RFC 7616: MD5, SHA-256 and SHA-512-256, and SHA-512, each also with -sess; qop
+ * auth, auth-int and none; userhash). It remembers the challenge of each protection space (an origin, narrowed by its
  * `domain`), so that later requests there are answered before they are asked, and answers nowhere else. A session that
  * has it as its .auth.digest does all of that by itself. By hand: after a 401 ask aio_digest_auth_challenged, and if it
  * gives 0, send the request again with what aio_digest_auth_authorize gives as its Authorization. */
@@ -3329,8 +3329,8 @@ static int aio__os_pidfd_open(pid_t pid)
     X(SSL_get_verify_result) X(SSL_get_version) X(SSL_has_pending) X(SSL_is_init_finished)          \
     X(SSL_select_next_proto) X(SSL_set_accept_state) X(SSL_set_bio) X(SSL_set_connect_state)        \
     X(ASN1_STRING_get0_data) X(ASN1_STRING_length) X(ASN1_TIME_to_tm) X(BIO_ctrl) X(BIO_free)       \
-    X(BIO_s_mem) X(BIO_write) X(EVP_md5) X(EVP_sha256) X(EVP_sha512_256) X(GENERAL_NAMES_free)      \
-    X(OPENSSL_sk_num)                                                                               \
+    X(BIO_s_mem) X(BIO_write) X(EVP_md5) X(EVP_sha256) X(EVP_sha512) X(EVP_sha512_256)              \
+    X(GENERAL_NAMES_free) X(OPENSSL_sk_num)                                                         \
     X(OPENSSL_sk_value) X(SSL_CTX_callback_ctrl) X(SSL_CTX_set_default_passwd_cb)                   \
     X(SSL_CTX_set_default_passwd_cb_userdata) X(SSL_get_servername) X(SSL_get_peer_certificate)     \
     X(X509_NAME_print_ex) X(X509_free) X(X509_get0_notAfter) X(X509_get0_notBefore)                 \
@@ -22983,7 +22983,8 @@ struct aio_digest_auth {
     char     *user, *password;
 };
 
-static const char *const aio__digest_names[] = { "MD5", "SHA-256", "SHA-512-256" };
+enum { AIO__DIGESTS = 4 };
+static const char *const aio__digest_names[AIO__DIGESTS] = { "MD5", "SHA-256", "SHA-512-256", "SHA-512" };
 enum { AIO__DIGEST_HEX = 129 }; /* two digits a byte of the longest hash, and a NUL */
 
 static void aio__digest_space_free(aio_digest_auth *auth, aio__digest_space *space)
@@ -23037,7 +23038,7 @@ static bool aio__digest_hash(int algorithm, const char *data, size_t length, cha
     unsigned char bytes[EVP_MAX_MD_SIZE];
     unsigned n = 0;
     const EVP_MD *type = algorithm == 0 ? aio__os.EVP_md5() : algorithm == 1 ? aio__os.EVP_sha256()
-                                                                            : aio__os.EVP_sha512_256();
+                       : algorithm == 2 ? aio__os.EVP_sha512_256() : aio__os.EVP_sha512();
     aio__os.ERR_clear_error();
     if (aio__os.EVP_Digest(data, length, bytes, &n, type, NULL) != 1) return false;
     for (unsigned i = 0; i < n; i++) snprintf(hex + 2 * i, 3, "%02x", bytes[i]);
@@ -23108,7 +23109,7 @@ static int aio__digest_algorithm(const aio__auth_parameter *parameter, bool *ses
         *session = true;
         name.length -= 5;
     }
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < AIO__DIGESTS; i++)
         if (aio__same_word(name.data, name.length, aio__digest_names[i], strlen(aio__digest_names[i]))) return i;
     return -1;
 }

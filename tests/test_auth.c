@@ -111,6 +111,10 @@ TEST(auth_digests)
           "Digest username=\"Mufasa\", realm=\"\", nonce=\"\", uri=\"/dir/index.html\","
           " response=\"54669a43bae98d2bf6b778a05b715d9ff7224951d1597b24dda3b83282a"
           "2179b\", algorithm=SHA-512-256-sess, cnonce=\"abc+/1\"" },
+        { "Digest realm=\"r\", nonce=\"n\", algorithm=SHA-512, qop=\"auth\"", "abc+/1",
+          "Digest username=\"Mufasa\", realm=\"r\", nonce=\"n\", uri=\"/dir/index.html\","
+          " response=\"c2582937af0b5204a7d0b636fd1728647f88fa318959f8f978f734fe389e4b8e"
+          "2f73ce1552e40b045ed5033217832cc71fbb6982dae8d7ee25b0265f9ed3b853\", algorithm=SHA-512, cnonce=\"abc+/1\", qop=auth, nc=00000001" },
         { "Digest realm=\"old\", nonce=\"n\", algorithm=MD5, opaque=\"o\\\"\"", "abc+/1",
           "Digest username=\"Mufasa\", realm=\"old\", nonce=\"n\","
           " uri=\"/dir/index.html\", response=\"1c015e5ca6a21e1a56889611ca8f302d\","

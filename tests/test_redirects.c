@@ -713,17 +713,17 @@ TEST(redirect_bad_options)
     aio_loop *loop = aio_new_event_loop();
     aio_set_event_loop(loop);
     aio_session *s = aio_session_open();
-#define REFUSED(...) \
+#define REDIRECT_REFUSED(...) \
     CHECK_INT(aio_loop_run_until_complete(loop, aio_session_get(s, "http://127.0.0.1:1/", __VA_ARGS__), NULL), EINVAL)
     for (size_t i = 0; i < sizeof auths / sizeof *auths; i++) {
-        REFUSED(.auth = auths[i]);
+        REDIRECT_REFUSED(.auth = auths[i]);
         CHECK(!aio_session_open(.auth = auths[i]) && errno == EINVAL);
     }
-    REFUSED(.auth = { .bearer = "a" }, .headers = authorization);
-    REFUSED(.cookies = good, .headers = cookie);
-    REFUSED(.cookies = odd);
-    REFUSED(.cookies = bad);
-    REFUSED(.max_redirects = -1);
+    REDIRECT_REFUSED(.auth = { .bearer = "a" }, .headers = authorization);
+    REDIRECT_REFUSED(.cookies = good, .headers = cookie);
+    REDIRECT_REFUSED(.cookies = odd);
+    REDIRECT_REFUSED(.cookies = bad);
+    REDIRECT_REFUSED(.max_redirects = -1);
     CHECK(!aio_session_open(.auth = { .user = "a" }, .headers = authorization) && errno == EINVAL);
     CHECK(!aio_session_open(.cookies = odd) && errno == EINVAL);
     CHECK(!aio_session_open(.cookies = bad) && errno == EINVAL);
