@@ -150,16 +150,18 @@
  *   65. HTTP messages
  *   66. HTTP bodies: framing, stages, reader
  *   67. Multipart bodies
- *   68. Proxies: HTTP CONNECT and SOCKS
- *   69. Connecting: hosts
- *   70. Transports: protocols over streams
- *   71. Redirects: where a response leads
- *   72. Connections: the pool
- *   73. HTTP client: session, request, response
- *   74. HTTP server: connections and handlers
- *   75. WebSocket: frames
- *   76. WebSocket: connections
- *   77. Introspection: task dump and call graph
+ *   68. Request bodies: where their pieces come from
+ *   69. Forms
+ *   70. Proxies: HTTP CONNECT and SOCKS
+ *   71. Connecting: hosts
+ *   72. Transports: protocols over streams
+ *   73. Redirects: where a response leads
+ *   74. Connections: the pool
+ *   75. HTTP client: session, request, response
+ *   76. HTTP server: connections and handlers
+ *   77. WebSocket: frames
+ *   78. WebSocket: connections
+ *   79. Introspection: task dump and call graph
  *
  * LICENCE: MIT-0 or public domain, as you like. Its text, the history, and where to report a vulnerability are at the
  * end of the file.
@@ -2548,6 +2550,59 @@ typedef struct aio_producer {
     int64_t        length;             /* bytes of all pieces; 0: not known, the body is chunked */
 } aio_producer;
 
+/* ---- forms ---- */
+
+/* A form for a request to send, aiohttp's FormData. One of nothing but texts goes as application/x-www-form-urlencoded,
+ * any other one as multipart/form-data (RFC 7578), in constant memory. Its length is known if that of each field is;
+ * else it is chunked. It belongs to no loop, and to one thread.
+ *
+ *   self->form = aio_form_open();
+ *   aio_form_add(self->form, "title", .text = "A cat");
+ *   aio_form_add(self->form, "picture", .file = "cat.png", .type = "image/png");
+ *   AIO_AWAIT(self->response, aio_session_post(self->session, url, .form_data = self->form));
+ *   AIO_FINALLY;
+ *   aio_form_unref(self->form); */
+typedef struct aio_form aio_form;
+typedef struct aio_form_options {
+    bool        multipart; /* also with nothing but texts */
+    const char *subtype;   /* of multipart/...: "mixed", "related"; NULL: "form-data". Up to 32 characters; copied */
+} aio_form_options;
+
+/* aio_form_open(.multipart = true): an empty one, with one owner. NULL, with errno: ENOMEM, EINVAL, or what getting a
+ * random boundary gave. */
+#define aio_form_open(...) aio_form_open_with(AIO__OPTIONS(aio_form_options, __VA_ARGS__))
+AIO_API aio_form *aio_form_open_with(const aio_form_options *options);
+/* One more owner / one less; the last frees it. Who sends it is one, as long as that takes. NULL is fine. */
+AIO_API aio_form *aio_form_ref(aio_form *form);
+AIO_API void      aio_form_unref(aio_form *form);
+
+typedef struct aio_form_field_options {
+    const char        *text;     /* the field's content: a text up to its NUL, */
+    const void        *data;     /* or data ... */
+    size_t             length;   /* ... of that many bytes, */
+    const char        *file;     /* or the path of a regular file, which is opened when its turn comes, */
+    int                fd;       /* or a descriptor of one, above 0, yours, open as long as the form is, */
+    aio_producer       producer; /* or what makes it piece by piece, */
+    aio_form          *form;     /* or another form, as a multipart of its own, which is then not to be changed */
+    bool               borrow;   /* text or data stay where they are as long as the form: they are not copied */
+    const char        *filename; /* of a file by path: else the last part of that */
+    const char        *type;     /* content type; of what is neither text nor form: else "application/octet-stream" */
+    const char *const *headers;  /* names and values up to a NULL, which take the place of the field's own */
+} aio_form_field_options;
+
+/* aio_form_add(form, name, .text = "..."): one field more, and copies of what it is given. The name may be NULL if the
+ * form's subtype is another one. Quotes, backslashes and control characters of name and filename are percent-encoded,
+ * as browsers do. 0; EINVAL: no content or two, no name, a header or type that is none, forms in each other deeper than
+ * 16; AIO_ERUNTIME: the form was sent, or added, before; ENOMEM, also for form NULL. The code of a field that was
+ * refused is also that of sending the form, so that it need not be looked at. aiohttp: add_field */
+#define aio_form_add(form, ...) AIO__FORM_ADD((form), __VA_ARGS__, )
+#define AIO__FORM_ADD(form, name, ...) \
+    aio_form_add_with((form), (name), AIO__OPTIONS(aio_form_field_options, __VA_ARGS__))
+AIO_API int aio_form_add_with(aio_form *form, const char *name, const aio_form_field_options *options);
+
+/* Told how much of a body has gone, or come; total is -1 if it is not known. Not to end a request or response. */
+typedef void aio_progress(void *arg, int64_t done, int64_t total);
+
 typedef struct aio_request_options {
     const char *const *headers;         /* take the place of the session's and of the automatic ones */
     const aio_headers *header_fields;   /* the same in another form */
@@ -2557,10 +2612,18 @@ typedef struct aio_request_options {
     const aio_json    *json;            /* a tree as JSON text, with the content type of JSON */
     const char        *json_text;       /* the same of a text, up to its NUL */
     const char *const *form;            /* names and values up to a NULL, as application/x-www-form-urlencoded */
-    bool               borrow_data;     /* data or json_text stay where they are until the response: not copied */
+    aio_form          *form_data;       /* a form, with files or without; the request is one of its owners */
+    bool               borrow_data;     /* data or json_text stay where they are until the release: not copied */
     const char        *file;            /* or the path of a regular file, sent as aio_stream_sendfile does */
     int                fd;              /* or of a descriptor of one, above 0, yours, open until the release */
     aio_producer       producer;        /* or made piece by piece */
+    bool               chunked;         /* in chunks, even if its length is known */
+    int                compress;        /* AIO_CODING_GZIP or AIO_CODING_ZLIB ("deflate"): compressed, in chunks */
+    bool               expect100;       /* the body waits until the server says 100, but no longer than */
+    double             expect100_timeout; /* so many seconds; 0: 1 s */
+    aio_progress      *on_sent;         /* called as the body goes, and as that of the response comes, in bytes on */
+    aio_progress      *on_received;     /* the connection: compressed, if it is */
+    void              *progress_arg;
     aio_timeouts       timeout;         /* what is 0 is as the session has it */
     bool               raise_for_status;/* besides the session's */
     bool               deny_private;    /* besides the session's and the connector's */
@@ -5511,13 +5574,13 @@ static AIO__COLD void aio__timers_close(aio_loop *loop)
  * and done callbacks.
  * ============================================================================ */
 
-enum { AIO__EXTRA_NAME, AIO__EXTRA_CANCEL, AIO__EXTRA_BLOCK };
+enum { AIO__EXTRA_NAME, AIO__EXTRA_CANCEL, AIO__EXTRA_BLOCK, AIO__EXTRA_OWNED };
 
 /* `end` gives back what it owns that is no pool memory, before it goes. A loop that closes is NULL: its pool and timers
  * go with it. */
 typedef void aio__attachment_end(aio__attachment *, aio_loop *loop);
 
-struct aio__attachment { /* from the loop's pool */
+struct aio__attachment { /* from the loop's pool; size 0: `end` frees it */
     aio__attachment *next;
     uint32_t         kind, size;
     aio__attachment_end *end; /* NULL: nothing to do */
@@ -5527,6 +5590,12 @@ typedef struct aio__name {
     aio__attachment extra;
     char       text[1];
 } aio__name;
+
+typedef struct aio__owned_thing { /* what ends with the coroutine, also if that never runs; malloc's, of size 0 */
+    aio__attachment extra;
+    void          (*end)(void *);
+    void           *thing;
+} aio__owned_thing;
 
 static aio__attachment *aio__attachment_find(const aio_task *t, uint32_t kind)
 {
@@ -5549,13 +5618,37 @@ static aio__attachment *aio__attachment_add(aio_task *t, uint32_t kind, size_t s
     return extra;
 }
 
+static void aio__attachment_end_owned(aio__attachment *extra, aio_loop *loop)
+{
+    aio__owned_thing *owned = (aio__owned_thing *)(void *)extra;
+    (void)loop;
+    owned->end(owned->thing);
+    aio__free(owned);
+}
+
+/* Gives the coroutine a thing to end with it. Without memory false, and the thing is still the caller's. */
+static bool aio__attachment_own(aio_task *t, void (*end)(void *), void *thing)
+{
+    aio__owned_thing *owned = (aio__owned_thing *)aio__calloc(sizeof *owned);
+    if (!owned) return false;
+    owned->extra.kind = AIO__EXTRA_OWNED;
+    owned->extra.end = aio__attachment_end_owned;
+    owned->extra.next = t->extra;
+    owned->end = end;
+    owned->thing = thing;
+    t->extra = &owned->extra;
+    return true;
+}
+
 static void aio__attachment_drop(aio_task *t, aio__attachment *extra)
 {
     aio__attachment **link = &t->extra;
     while (*link != extra) link = &(*link)->next;
     *link = extra->next;
+    size_t size = extra->size;
     if (extra->end) extra->end(extra, t->future.loop);
-    aio__pool_free(&t->future.loop->pool, extra, extra->size);
+    if (!size) return; /* it has freed itself */
+    aio__pool_free(&t->future.loop->pool, extra, size);
 }
 
 static inline aio_task *aio__root(aio_task *t) { return (t->future.flags & AIO__F_TASK) ? t : t->link.root; }
@@ -6712,8 +6805,10 @@ static AIO__COLD void aio__frame_clear(void *object, void *arg)
     if (!(t->future.flags & AIO__F_CORO)) return;
     aio_exception_unref(t->thrown);
     aio_exception_unref(t->caught);
-    for (aio__attachment *extra = t->extra; extra; extra = extra->next)
+    for (aio__attachment *extra = t->extra, *next; extra; extra = next) {
+        next = extra->next;
         if (extra->end) extra->end(extra, NULL);
+    }
 }
 
 /* ============================================================================
@@ -24556,6 +24651,9 @@ static bool aio__body_decode_as(aio__body_reader *in, aio_text encoding)
     return true;
 }
 
+/* Bytes of data that have come, as they are on the connection. */
+static uint64_t aio__body_received(const aio__body_reader *in) { return in->body.received; }
+
 /* What has been collected, and not given out in pieces. */
 static aio_text aio__body_collected(const aio__body_reader *in)
 {
@@ -25309,7 +25407,673 @@ AIO_API aio_multipart *aio_part_multipart(aio_part *part)
 }
 
 /* ============================================================================
- * 68. Proxies: HTTP CONNECT and SOCKS
+ * 68. Request bodies: where their pieces come from
+ *
+ * A source gives a body piece by piece: of data, of a file, of a producer, or, made of another source's, compressed;
+ * forms are one more. It holds one piece, so that a body of any size needs as little memory. One that cannot be
+ * rewound says so beforehand. Calls memory, tasks and the coder only.
+ * ============================================================================ */
+
+enum { AIO__SOURCE_PIECE = 65536, AIO__SOURCE_CODED = 16384 /* bytes that a compressed piece has at most */ };
+
+typedef struct aio__source aio__source;
+typedef struct aio__source_kind {
+    /* Gives the next piece, an empty one at the end: 0 with *out, which stays until the next call; AIO__MORE: it needs
+     * a piece of `from` first, and is called again with that as `fed` (NULL: with none); or a code. */
+    int  (*step)(aio__source *source, const aio_text *fed, aio_text *out);
+    bool (*rewind)(aio__source *source);
+    void (*end)(aio__source *source); /* frees what it owns besides; may be NULL */
+} aio__source_kind;
+
+/* The first member of what it needs besides. */
+struct aio__source {
+    const aio__source_kind *kind;
+    aio__source   *from;
+    bool           rewinds;   /* it can */
+    aio_producer   producer;  /* whose pieces are given as they are, without a step; next NULL: none */
+    int64_t        length;    /* -1: not known */
+    const char    *problem;   /* after a code: a static text, or NULL */
+};
+
+struct aio__source_asking { aio_task task; aio_text result; aio__source *source; aio_text fed; int code; };
+static AIO_CORO(aio__source_asking);
+
+/* The next piece of a source. */
+static aio_text_task *aio__source_ask(void *source)
+{
+    aio__source *s = (aio__source *)source;
+    if (s->producer.next) return s->producer.next(s->producer.arg);
+    return (aio_text_task *)(void *)AIO_CALL(aio__source_asking, .source = s);
+}
+
+static AIO_CORO(aio__source_asking)
+{
+    AIO_BEGIN(aio__source_asking);
+    self->code = self->source->kind->step(self->source, NULL, &self->result);
+    while (self->code == AIO__MORE) {
+        AIO_AWAIT(self->fed, aio__source_ask(self->source->from));
+        self->code = self->source->kind->step(self->source, &self->fed, &self->result);
+    }
+    if (self->code)
+        AIO_RAISE(self->code, "%s", self->source->problem ? self->source->problem : aio_code_text(self->code));
+    AIO_END;
+}
+
+static bool aio__source_rewind(void *source)
+{
+    aio__source *s = (aio__source *)source;
+    if (!s->rewinds) return false;
+    return s->producer.next ? s->producer.rewind(s->producer.arg) : s->kind->rewind(s);
+}
+
+static bool aio__source_can_rewind(const aio__source *s) { return s->rewinds; }
+
+static void aio__source_set(aio__source *s, const aio__source_kind *kind, bool rewinds, int64_t length)
+{
+    s->kind = kind;
+    s->rewinds = rewinds;
+    s->length = length;
+}
+
+/* A step needs a piece of this one, which stays its owner's. */
+static int aio__source_needs(aio__source *s, aio__source *from)
+{
+    s->from = from;
+    return AIO__MORE;
+}
+
+static int aio__source_refuse(aio__source *s, int code, const char *problem)
+{
+    s->problem = problem;
+    return code;
+}
+
+static int64_t aio__source_length(const aio__source *s) { return s->length; }
+
+/* NULL is fine. */
+static void aio__source_free(aio__source *source)
+{
+    if (source && source->kind && source->kind->end) source->kind->end(source);
+    aio__free(source);
+}
+
+/* The source as a producer, which borrows it. */
+static aio_producer aio__source_producer(aio__source *source)
+{
+    aio_producer producer;
+    memset(&producer, 0, sizeof producer);
+    producer.next = aio__source_ask;
+    producer.rewind = source->rewinds ? aio__source_rewind : NULL;
+    producer.arg = source;
+    producer.length = source->length > 0 ? source->length : 0;
+    return producer;
+}
+
+/* ---- data ---- */
+
+typedef struct aio__source_data { aio__source base; aio_text data; size_t at; char copy[1]; } aio__source_data;
+
+static int aio__source_data_step(aio__source *source, const aio_text *fed, aio_text *out)
+{
+    aio__source_data *s = AIO__CONTAINER(source, aio__source_data, base);
+    size_t left = s->data.length - s->at, n = left < AIO__SOURCE_PIECE ? left : (size_t)AIO__SOURCE_PIECE;
+    (void)fed;
+    *out = aio__text(left ? s->data.data + s->at : "", n);
+    s->at += n;
+    return 0;
+}
+
+static bool aio__source_data_rewind(aio__source *source)
+{
+    AIO__CONTAINER(source, aio__source_data, base)->at = 0;
+    return true;
+}
+
+static const aio__source_kind aio__source_data_kind = { aio__source_data_step, aio__source_data_rewind, NULL };
+
+/* NULL without memory. `copy`: the data need not stay. */
+static aio__source *aio__source_of_data(aio_text data, bool copy)
+{
+    aio__source_data *s = (aio__source_data *)aio__malloc(sizeof *s + (copy ? data.length : 0));
+    if (!s) return NULL;
+    memset(s, 0, sizeof *s);
+    s->data = data;
+    if (copy && data.length) s->data.data = (const char *)memcpy(s->copy, data.data, data.length);
+    aio__source_set(&s->base, &aio__source_data_kind, true, (int64_t)data.length);
+    return &s->base;
+}
+
+/* ---- a producer ---- */
+
+/* NULL without memory. */
+static aio__source *aio__source_of_producer(const aio_producer *producer)
+{
+    aio__source *s = (aio__source *)aio__calloc(sizeof *s);
+    if (!s) return NULL;
+    s->producer = *producer;
+    aio__source_set(s, NULL, producer->rewind != NULL, producer->length ? producer->length : -1);
+    return s;
+}
+
+/* ---- files ---- */
+
+typedef struct aio__source_file {
+    aio__source base;
+    int64_t     at;
+    char       *buffer;  /* while pieces are asked for */
+    int         fd;      /* -1: not open */
+    bool        owns_fd;
+    char        path[1];
+} aio__source_file;
+
+/* Opens a regular file, without waiting for what is none (a FIFO). 0 with *fd, or a code with *reason. */
+static int aio__source_open(const char *path, int *fd, const char **reason)
+{
+    *reason = "its file cannot be read";
+    do *fd = aio__os.open(path, O_RDONLY | O_NONBLOCK); while (*fd < 0 && errno == EINTR);
+    return *fd < 0 ? errno : 0;
+}
+
+/* The size of a regular file: 0, or a code with *reason. */
+static int aio__source_size(int fd, int64_t *size, const char **reason)
+{
+    struct stat status;
+    *reason = "its file cannot be read";
+    if (aio__os.fstat(fd, &status) < 0) return errno;
+    *reason = "its file is not a regular one";
+    *size = status.st_size;
+    return S_ISREG(status.st_mode) ? 0 : EINVAL;
+}
+
+static void aio__source_file_end(aio__source *source)
+{
+    aio__source_file *s = AIO__CONTAINER(source, aio__source_file, base);
+    if (s->owns_fd && s->fd >= 0) aio__os.close(s->fd);
+    if (s->owns_fd) s->fd = -1;
+    aio__free(s->buffer);
+    s->buffer = NULL;
+}
+
+static int aio__source_file_step(aio__source *source, const aio_text *fed, aio_text *out)
+{
+    aio__source_file *s = AIO__CONTAINER(source, aio__source_file, base);
+    const int64_t left = source->length - s->at;
+    size_t wanted = left < AIO__SOURCE_PIECE ? (size_t)left : (size_t)AIO__SOURCE_PIECE;
+    ssize_t n = 0;
+    (void)fed;
+    *out = aio__text("", 0);
+    if (!left) aio__source_file_end(source);
+    if (!left) return 0;
+    int code = s->fd < 0 ? aio__source_open(s->path, &s->fd, &source->problem) : 0;
+    if (code) return code;
+    if (!s->buffer && !(s->buffer = (char *)aio__malloc(AIO__SOURCE_PIECE))) return ENOMEM;
+    do n = aio__os.pread(s->fd, s->buffer, wanted, s->at); while (n < 0 && errno == EINTR);
+    if (n < 0) return aio__source_refuse(source, errno, "its file cannot be read");
+    if (!n) return aio__source_refuse(source, AIO_EINCOMPLETE, "its file ended before its length");
+    s->at += n;
+    *out = aio__text(s->buffer, (size_t)n);
+    return 0;
+}
+
+static bool aio__source_file_rewind(aio__source *source)
+{
+    AIO__CONTAINER(source, aio__source_file, base)->at = 0;
+    return true;
+}
+
+static const aio__source_kind aio__source_file_kind = {
+    aio__source_file_step, aio__source_file_rewind, aio__source_file_end
+};
+
+/* Of a path, whose file is opened when its turn comes, or else of a descriptor; `owns`: the source closes that, unless
+ * it fails. 0, or a code with *reason. */
+static int aio__source_of_file(const char *path, int fd, bool owns, aio__source **source, const char **reason)
+{
+    size_t n = path ? strlen(path) : 0;
+    int64_t size = 0;
+    int file = fd, code = path ? aio__source_open(path, &file, reason) : 0;
+    if (code) return code;
+    code = aio__source_size(file, &size, reason);
+    if (path) aio__os.close(file);
+    aio__source_file *s = code ? NULL : (aio__source_file *)aio__malloc(sizeof *s + n);
+    if (!code && !s) *reason = "out of memory";
+    if (!s) return code ? code : ENOMEM;
+    memset(s, 0, sizeof *s);
+    if (path) memcpy(s->path, path, n + 1);
+    s->fd = path ? -1 : fd;
+    s->owns_fd = path || owns;
+    aio__source_set(&s->base, &aio__source_file_kind, true, size);
+    *source = &s->base;
+    return 0;
+}
+
+/* ---- compressed ---- */
+
+typedef struct aio__source_coder {
+    aio__source  base;     /* base.from: owned */
+    aio_deflate *deflate;
+    int          format;
+    aio_text     in;       /* of the piece, what is not taken yet */
+    bool         ended;    /* there was an empty one */
+    char         out[AIO__SOURCE_CODED];
+} aio__source_coder;
+
+static int aio__source_coder_step(aio__source *source, const aio_text *fed, aio_text *out)
+{
+    aio__source_coder *s = AIO__CONTAINER(source, aio__source_coder, base);
+    size_t made = 0;
+    *out = aio__text("", 0);
+    if (fed) s->in = *fed;
+    if (fed && !fed->length) s->ended = true;
+    if (aio_deflate_done(s->deflate)) return 0;
+    int code = aio_deflate_feed(s->deflate, &s->in, s->out, sizeof s->out, &made,
+                                s->ended ? AIO_DEFLATE_FINISH : AIO_DEFLATE_MORE);
+    *out = aio__text(s->out, made);
+    return code || made || s->ended ? code : AIO__MORE;
+}
+
+static bool aio__source_coder_rewind(aio__source *source)
+{
+    aio__source_coder *s = AIO__CONTAINER(source, aio__source_coder, base);
+    aio_deflate *fresh = aio_deflate_open(.format = s->format);
+    if (!fresh) return false;
+    aio_deflate_close(s->deflate);
+    s->deflate = fresh;
+    s->in = aio__text("", 0);
+    s->ended = false;
+    return aio__source_rewind(source->from);
+}
+
+static void aio__source_coder_end(aio__source *source)
+{
+    aio_deflate_close(AIO__CONTAINER(source, aio__source_coder, base)->deflate);
+    aio__source_free(source->from);
+}
+
+static const aio__source_kind aio__source_coder_kind = {
+    aio__source_coder_step, aio__source_coder_rewind, aio__source_coder_end
+};
+
+/* Compresses what `from` gives, and takes that. NULL without memory. */
+static aio__source *aio__source_compressed(aio__source *from, int format)
+{
+    aio__source_coder *s = from ? (aio__source_coder *)aio__malloc(sizeof *s) : NULL;
+    if (s) memset(s, 0, offsetof(aio__source_coder, out));
+    if (s) s->deflate = aio_deflate_open(.format = format);
+    if (!s || !s->deflate) {
+        aio__source_free(from);
+        aio__free(s);
+        return NULL;
+    }
+    s->format = format;
+    s->base.from = from;
+    aio__source_set(&s->base, &aio__source_coder_kind, from->rewinds, -1);
+    return &s->base;
+}
+
+/* ============================================================================
+ * 69. Forms
+ *
+ * What a form is made of, and the source of a body that it becomes: heads and short texts in one piece, long ones in
+ * place, files and producers as they come (RFC 7578, RFC 2046 5.1). A form does not change any more once it was sent,
+ * or is a field of another one, so that several requests may send it at once; each has a source of its own. Calls the
+ * sources of bodies, and URLs for what is encoded.
+ * ============================================================================ */
+
+enum { AIO__FORM_GATHER = 16384, AIO__FORM_BOUNDARY = 32, AIO__FORM_SUBTYPE_MAX = 32, AIO__FORM_DEPTH = 16 };
+
+typedef struct aio__form_field {
+    struct aio__form_field *next;
+    aio_text     head;      /* from the delimiter to the empty line; owned */
+    aio_text     name;      /* in bytes, as `data` of one that is not borrowed */
+    aio_text     data;
+    const char  *path;      /* in bytes; NULL: none */
+    int          fd;        /* 0: none */
+    aio_producer producer;
+    aio_form    *inner;     /* one owner */
+    char         bytes[1];
+} aio__form_field;
+
+struct aio_form {
+    int          refs, code; /* code: of what was refused, or 0 */
+    int          depth;
+    size_t       count;
+    aio__form_field *first, **last;
+    bool         sealed;     /* no field comes to it any more */
+    bool         used;       /* its producers have been asked */
+    bool         texts;      /* nothing but texts, and multipart was not asked for */
+    bool         is_data;    /* multipart/form-data */
+    bool         encoded;    /* pairs is whole */
+    aio__buffer  pairs;      /* of texts, once it was sent: urlencoded */
+    char         boundary[AIO__FORM_BOUNDARY + 1];
+    char         type[AIO__FORM_SUBTYPE_MAX + AIO__FORM_BOUNDARY + 32];
+};
+
+AIO_API aio_form *aio_form_ref(aio_form *form)
+{
+    if (form) form->refs++;
+    return form;
+}
+
+AIO_API void aio_form_unref(aio_form *form)
+{
+    if (!form || --form->refs) return;
+    while (form->first) {
+        aio__form_field *field = form->first;
+        form->first = field->next;
+        aio_text_clear(&field->head);
+        aio_form_unref(field->inner);
+        aio__free(field);
+    }
+    aio__free(form->pairs.data);
+    aio__free(form);
+}
+
+AIO_API aio_form *aio_form_open_with(const aio_form_options *options)
+{
+    static const char digits[] = "0123456789abcdef";
+    unsigned char random[AIO__FORM_BOUNDARY / 2];
+    AIO__DEFAULTS(aio_form_options, options);
+    const char *subtype = options->subtype ? options->subtype : "form-data";
+    errno = EINVAL;
+    if (strlen(subtype) > AIO__FORM_SUBTYPE_MAX || aio__header_name_problem(subtype, strlen(subtype))) return NULL;
+    if (aio__os.getentropy(random, sizeof random) < 0) return NULL;
+    aio_form *form = (aio_form *)aio__calloc(sizeof *form);
+    if (!form) errno = ENOMEM;
+    if (!form) return NULL;
+    form->refs = 1;
+    form->last = &form->first;
+    form->is_data = !strcmp(subtype, "form-data");
+    form->texts = form->is_data && !options->multipart;
+    for (size_t i = 0; i < AIO__FORM_BOUNDARY; i++) form->boundary[i] = digits[(random[i / 2] >> (i % 2 ? 0 : 4)) & 15];
+    snprintf(form->type, sizeof form->type, "multipart/%s; boundary=%s", subtype, form->boundary);
+    return form;
+}
+
+/* ---- a field's head ---- */
+
+/* A parameter of Content-Disposition. What could end the quotes, or begin an escape, is percent-encoded, as browsers
+ * and curl have it (RFC 7578 2; HTML 4.10.21.8); other bytes stay, in UTF-8 (RFC 7578 5.1). */
+static bool aio__form_parameter(aio__buffer *out, const char *before, const char *text)
+{
+    if (!aio__buffer_word(out, before) || !aio__buffer_reserve(out, 3 * strlen(text) + 1)) return false;
+    for (; *text; text++) {
+        bool plain = (unsigned char)*text >= 0x20 && *text != 0x7f && *text != '"' && *text != '\\';
+        if (plain) out->data[out->end++] = *text;
+        else out->end = (size_t)(aio__quote(out->data + out->end, text, 1, 0, 0) - out->data);
+    }
+    out->data[out->end++] = '"';
+    return true;
+}
+
+/* filename*, where it may be, for what a filename has beyond ASCII (RFC 6266 4.3). */
+static bool aio__form_extended(aio__buffer *out, const char *text)
+{
+    size_t n = strlen(text), i = 0;
+    while (i < n && (unsigned char)text[i] < 0x80) i++;
+    if (i == n) return true;
+    if (!aio__buffer_word(out, "; filename*=UTF-8''") || !aio__buffer_reserve(out, 3 * n)) return false;
+    out->end = (size_t)(aio__quote(out->data + out->end, text, n, AIO__UNRESERVED, 0) - out->data);
+    return true;
+}
+
+static bool aio__form_gives(const aio_form_field_options *o, const char *name)
+{
+    for (size_t i = 0; o->headers && o->headers[i]; i += 2)
+        if (aio__same_word(o->headers[i], strlen(o->headers[i]), name, strlen(name))) return true;
+    return false;
+}
+
+static bool aio__form_disposition(const aio_form *form, aio__buffer *out, const char *name, const char *filename)
+{
+    if (!form->is_data && !name && !filename) return true;
+    if (!aio__buffer_word(out, form->is_data ? "Content-Disposition: form-data" : "Content-Disposition: attachment"))
+        return false;
+    if (name && !aio__form_parameter(out, "; name=\"", name)) return false;
+    if (filename && !aio__form_parameter(out, "; filename=\"", filename)) return false;
+    if (filename && !form->is_data && !aio__form_extended(out, filename)) return false;
+    return aio__buffer_append(out, "\r\n", 2);
+}
+
+/* From the delimiter to the empty line. False without memory. */
+static bool aio__form_head(const aio_form *form, aio__buffer *out, const char *name, const aio_form_field_options *o)
+{
+    const char *slash = o->file ? strrchr(o->file, '/') : NULL;
+    const char *filename = o->filename ? o->filename : slash ? slash + 1 : o->file;
+    const char *type = o->type ? o->type : o->form ? o->form->type : o->text ? NULL : "application/octet-stream";
+    if (!aio__buffer_word(out, "--") || !aio__buffer_word(out, form->boundary) || !aio__buffer_append(out, "\r\n", 2))
+        return false;
+    if (!aio__form_gives(o, "Content-Disposition") && !aio__form_disposition(form, out, name, filename)) return false;
+    if (type && !aio__form_gives(o, "Content-Type") && !aio__http_put_named(out, "Content-Type", type)) return false;
+    for (size_t i = 0; o->headers && o->headers[i]; i += 2)
+        if (!aio__http_put_named(out, o->headers[i], o->headers[i + 1])) return false;
+    return aio__buffer_append(out, "\r\n", 2);
+}
+
+/* ---- fields ---- */
+
+static bool aio__form_refuses(const aio_form *form, const char *name, const aio_form_field_options *o)
+{
+    int kinds = !!o->text + !!o->data + !!o->file + !!o->fd + !!o->producer.next + !!o->form;
+    return (!name && form->is_data) || kinds != 1 || (o->length && !o->data) || o->fd < 0 || o->producer.length < 0
+        || aio__pairs_problem(o->headers) || (o->type && aio__header_value_problem(o->type, strlen(o->type)))
+        || (o->form && (o->form == form || o->form->depth + 1 >= AIO__FORM_DEPTH));
+}
+
+/* A field with copies of its texts. NULL without memory. */
+static aio__form_field *aio__form_field_new(const aio_form *form, const char *name, const aio_form_field_options *o)
+{
+    aio__buffer head = { NULL, 0, 0, 0 };
+    aio_text data = aio__text(o->data ? (const char *)o->data : "", o->length);
+    if (o->text) data = aio__text(o->text, strlen(o->text));
+    size_t copied = o->borrow ? 0 : data.length;
+    size_t size = sizeof(aio__form_field) + aio__text_size(name) + aio__text_size(o->file) + copied;
+    aio__form_field *field = (aio__form_field *)aio__malloc(size);
+    if (!field || !aio__form_head(form, &head, name, o)) {
+        aio__free(field);
+        aio__free(head.data);
+        return NULL;
+    }
+    memset(field, 0, sizeof *field);
+    char *at = field->bytes;
+    field->head = aio__text(head.data, head.end);
+    const char *kept = aio__keep(&at, name);
+    field->name = aio__text(kept, kept ? strlen(kept) : 0);
+    field->path = aio__keep(&at, o->file);
+    field->data = data;
+    if (copied) field->data.data = (const char *)memcpy(at, data.data, data.length);
+    field->fd = o->fd;
+    field->producer = o->producer;
+    field->inner = aio_form_ref(o->form);
+    return field;
+}
+
+AIO_API int aio_form_add_with(aio_form *form, const char *name, const aio_form_field_options *options)
+{
+    AIO__DEFAULTS(aio_form_field_options, options);
+    const aio_form_field_options *o = options;
+    if (!form) return ENOMEM;
+    int code = form->sealed ? AIO_ERUNTIME : aio__form_refuses(form, name, o) ? EINVAL : 0;
+    aio__form_field *field = code ? NULL : aio__form_field_new(form, name, o);
+    if (!code && !field) code = ENOMEM;
+    if (code && !form->sealed && !form->code) form->code = code;
+    if (code) return code;
+    *form->last = field;
+    form->last = &field->next;
+    form->count++;
+    if (o->form) o->form->sealed = true;
+    if (o->form && form->depth <= o->form->depth) form->depth = o->form->depth + 1;
+    if (!o->text || o->filename || o->type || o->headers) form->texts = false;
+    return 0;
+}
+
+/* ---- the body ---- */
+
+typedef struct aio__form_source {
+    aio__source      base;
+    aio_form        *form;     /* one owner */
+    aio__form_field *field;    /* the one to be sent next; NULL: none */
+    size_t           index;
+    bool             in_body;  /* its head has been given */
+    bool             given;    /* and its data, in place */
+    bool             ended;    /* the last delimiter was */
+    int64_t          left;     /* of its source; -1: not known */
+    aio__buffer      out;
+    aio__source     *parts[1]; /* of each field; NULL: it is data */
+} aio__form_source;
+
+static void aio__form_source_end(aio__source *source)
+{
+    aio__form_source *s = AIO__CONTAINER(source, aio__form_source, base);
+    for (size_t i = 0; i < s->form->count; i++) aio__source_free(s->parts[i]);
+    aio__free(s->out.data);
+    aio_form_unref(s->form);
+}
+
+static void aio__form_source_begin(aio__form_source *s)
+{
+    s->field = s->form->first;
+    s->index = 0;
+    s->in_body = s->given = s->ended = false;
+}
+
+static bool aio__form_source_rewind(aio__source *source)
+{
+    aio__form_source *s = AIO__CONTAINER(source, aio__form_source, base);
+    aio__form_source_begin(s);
+    for (size_t i = 0; i < s->form->count; i++)
+        if (s->parts[i] && !aio__source_rewind(s->parts[i])) return false;
+    return true;
+}
+
+static bool aio__form_source_next(aio__form_source *s)
+{
+    s->field = s->field->next;
+    s->index++;
+    s->in_body = s->given = false;
+    return aio__buffer_append(&s->out, "\r\n", 2);
+}
+
+/* Gathers heads and short data. False without memory. */
+static bool aio__form_source_gather(aio__form_source *s)
+{
+    while (s->field && s->out.end < AIO__FORM_GATHER) {
+        const aio_text *data = &s->field->data;
+        aio__source *part = s->parts[s->index];
+        if (!s->in_body && !aio__buffer_append(&s->out, s->field->head.data, s->field->head.length)) return false;
+        if (!s->in_body) s->left = part ? aio__source_length(part) : 0;
+        s->in_body = true;
+        if (part || (data->length > AIO__FORM_GATHER && !s->given)) return true;
+        if (!s->given && !aio__buffer_append(&s->out, data->data, data->length)) return false;
+        if (!aio__form_source_next(s)) return false;
+    }
+    if (s->field || s->ended) return true;
+    s->ended = true;
+    return aio__buffer_word(&s->out, "--") && aio__buffer_word(&s->out, s->form->boundary)
+        && aio__buffer_word(&s->out, "--\r\n");
+}
+
+static int aio__form_source_step(aio__source *source, const aio_text *fed, aio_text *out)
+{
+    aio__form_source *s = AIO__CONTAINER(source, aio__form_source, base);
+    s->out.start = s->out.end = 0;
+    s->form->used = true;
+    if (fed && s->left >= 0 && ((int64_t)fed->length > s->left || (!fed->length && s->left)))
+        return aio__source_refuse(source, EINVAL, "a field's length is not that of its pieces");
+    if (fed && s->left >= 0) s->left -= (int64_t)fed->length;
+    if (fed && fed->length) *out = *fed;
+    if (fed && fed->length) return 0;
+    if (fed && !aio__form_source_next(s)) return ENOMEM;
+    if (!aio__form_source_gather(s)) return ENOMEM;
+    *out = aio__text(s->out.end ? s->out.data : "", s->out.end);
+    if (s->out.end || !s->field) return 0;
+    if (s->parts[s->index]) return aio__source_needs(source, s->parts[s->index]);
+    s->given = true;
+    *out = s->field->data;
+    return 0;
+}
+
+static const aio__source_kind aio__form_source_kind = {
+    aio__form_source_step, aio__form_source_rewind, aio__form_source_end
+};
+
+static int aio__form_source_of(aio_form *form, aio__source **source, const char **reason);
+
+/* The source of a field that is none of data. 0, or a code with *reason. */
+static int aio__form_part_of(const aio_form *form, const aio__form_field *field, aio__source **part,
+                             const char **reason)
+{
+    *part = NULL;
+    if (field->inner) return aio__form_source_of(field->inner, part, reason);
+    if (field->path || field->fd) return aio__source_of_file(field->path, field->fd, false, part, reason);
+    if (!field->producer.next) return 0;
+    if (form->used && (!field->producer.rewind || !field->producer.rewind(field->producer.arg))) {
+        *reason = "a producer of its form cannot begin again";
+        return EINVAL;
+    }
+    *reason = "out of memory";
+    *part = aio__source_of_producer(&field->producer);
+    return *part ? 0 : ENOMEM;
+}
+
+/* A body of the form's, as multipart. 0, or a code with *reason. */
+static int aio__form_source_of(aio_form *form, aio__source **source, const char **reason)
+{
+    aio__form_source *s = (aio__form_source *)aio__calloc(sizeof *s + form->count * sizeof *s->parts);
+    int code = s ? 0 : ENOMEM;
+    bool rewinds = true;
+    int64_t all = AIO__FORM_BOUNDARY + 6;
+    *reason = "out of memory";
+    if (code) return code;
+    form->sealed = true;
+    s->form = aio_form_ref(form);
+    aio__source_set(&s->base, &aio__form_source_kind, true, 0); /* for its end */
+    aio__form_source_begin(s);
+    for (aio__form_field *field = form->first; field && !code; field = field->next) {
+        aio__source *part;
+        code = aio__form_part_of(form, field, &part, reason);
+        if (code) break;
+        s->parts[s->index++] = part;
+        int64_t length = part ? aio__source_length(part) : (int64_t)field->data.length;
+        if (length < 0) all = -1;
+        else if (all >= 0) all += (int64_t)field->head.length + length + 2;
+        rewinds = rewinds && (!part || aio__source_can_rewind(part));
+    }
+    aio__source_set(&s->base, &aio__form_source_kind, rewinds, all);
+    s->index = 0;
+    *source = &s->base;
+    if (code) aio__source_free(&s->base);
+    return code;
+}
+
+/* Whether nothing can be added any more; what was refused before. 0 or a code. */
+static int aio__form_seal(aio_form *form, const char **reason)
+{
+    *reason = "one of its form's fields was refused";
+    form->sealed = true;
+    if (form->code || !form->texts || form->encoded) return form->code;
+    *reason = "out of memory";
+    form->pairs.end = 0;
+    for (aio__form_field *field = form->first; field; field = field->next)
+        if (!aio__quote_pair(&form->pairs, field->name, field->data)) return ENOMEM;
+    form->encoded = true;
+    return 0;
+}
+
+/* Of nothing but texts: the body, which stays as long as the form. */
+static bool aio__form_is_text(const aio_form *form, aio_text *body)
+{
+    if (form->texts) *body = aio__text(form->pairs.data, form->pairs.end);
+    return form->texts;
+}
+
+static const char *aio__form_type(const aio_form *form)
+{
+    return form->texts ? "application/x-www-form-urlencoded" : form->type;
+}
+
+/* ============================================================================
+ * 70. Proxies: HTTP CONNECT and SOCKS
  *
  * From a stream to a proxy to one through it: HTTP's CONNECT (RFC 9110 9.3.6), SOCKS4 and 4a, SOCKS5 (RFC 1928, 1929),
  * for each proxy of a chain. A handshake is a machine that is fed what the proxy says, and says what to send next. Then
@@ -26108,7 +26872,7 @@ static int aio__netrc_read(char **text)
 }
 
 /* ============================================================================
- * 69. Connecting: hosts
+ * 71. Connecting: hosts
  *
  * From a host's name to a stream: the name is looked up, its addresses are connected to; proxies lead on from there;
  * TLS is put on what stands. Calls names, connecting, streams, TLS and proxies.
@@ -26284,7 +27048,7 @@ AIO_API aio_stream_task *aio_open_unix_connection_with(const char *path, const a
 }
 
 /* ============================================================================
- * 70. Transports: protocols over streams
+ * 72. Transports: protocols over streams
  *
  * A stream with an aio__transport: its descriptor's works run what is here, which reads into a buffer of the loop's
  * and calls the protocol. It ends by connection_lost, which is queued; only after that the stream is freed. May call
@@ -26564,7 +27328,7 @@ AIO_API aio_server_task *aio_create_unix_server_with(const aio_protocol *protoco
 }
 
 /* ============================================================================
- * 71. Redirects: where a response leads
+ * 73. Redirects: where a response leads
  *
  * What a redirect makes of a request (RFC 9110 15.4, and the fetch standard where browsers go other ways): its method,
  * its URL, and whether what the user gave for one origin may go there. Calls URLs and errors only.
@@ -26636,7 +27400,7 @@ static aio_exception *aio__redirect_follow(aio__redirect *r, int status, const a
 }
 
 /* ============================================================================
- * 72. Connections: the pool
+ * 74. Connections: the pool
  *
  * The client's connector: keep-alive connections by origin, and who waits for one. A connection object is the right to
  * one of `limit` places; it is busy, and has no stream yet or one, or it is idle, and its socket is watched so that a
@@ -27222,7 +27986,7 @@ AIO_API size_t aio_connector_idle(const aio_connector *connector) { return conne
 
 
 /* ============================================================================
- * 73. HTTP client: session, request, response
+ * 75. HTTP client: session, request, response
  *
  * One request is one coroutine (aio__requesting), whose frame holds copies of what it was given. It is
  *
@@ -27300,9 +28064,19 @@ typedef struct aio__exchange {
     aio__buffer    out;        /* the request's head */
     aio_text       data;       /* and its body; or: */
     aio_producer   producer;
-    int            fd;         /* of a file, 0: none */
+    aio__source   *source;     /* what the producer is of; NULL: the user's */
+    int            fd;         /* of a file, -1: none */
     bool           owns_fd;
-    int64_t        length;     /* of the body; -1: not known */
+    int64_t        length;     /* of the body; -1: it is chunked */
+    int64_t        total;      /* the same for who is told of the progress; -1: not known */
+    aio_progress  *on_sent, *on_received;
+    void          *progress_arg;
+    uint64_t       told;       /* bytes received that on_received knows of */
+    aio__timer    *patience;   /* while the body waits for a 100 */
+    int64_t        expect_ns;
+    bool           expects;    /* the head has Expect: 100-continue, and there is a body */
+    bool           held;       /* the body is not sent yet */
+    bool           unwanted;   /* nor will it be: the response has come */
     struct aio__uploading *upload; /* what sends a file or a producer's pieces, while it does */
     aio_exception *failure;    /* of that; owned */
     aio_url        url;
@@ -27355,8 +28129,10 @@ static void aio__exchange_unload(aio__exchange *x)
 {
     if (x->owns_fd) aio__os.close(x->fd);
     aio_exception_unref(x->failure);
+    aio__source_free(x->source);
+    x->source = NULL;
     x->failure = NULL;
-    x->fd = 0;
+    x->fd = -1;
     x->owns_fd = false;
 }
 
@@ -27513,6 +28289,8 @@ static void aio__operation_start(aio__operation *op)
     op->phases.since = op->phases.loop->now;
     op->phases.phase = AIO__PHASE_POOL;
 }
+
+static aio_loop *aio__exchange_loop(const aio__exchange *x) { return x->op->phases.loop; }
 
 /* A clean one, used before or new; NULL without memory. */
 static aio__operation *aio__operation_open(aio_session *session)
@@ -27692,15 +28470,29 @@ static void aio__exchange_disconnect(aio__exchange *x, bool keep)
     aio__deadline_set(&in->deadline, INT64_MAX);
     aio__deadline_set(&x->op->deadline, INT64_MAX);
     x->ticket.got = NULL;
+    aio__timer_cancel(aio__exchange_loop(x), x->patience);
+    x->patience = NULL;
+    x->held = false;
     if (x->upload) aio_task_cancel(x->upload);
     if (connection) aio__connection_release(c, connection, keep && !x->upload);
     else aio__ticket_leave(c, &x->ticket);
     x->ticket.host = NULL;
 }
 
+/* Tells what has come of the body. */
+static void aio__reply_progress(aio__reply *r)
+{
+    aio__exchange *x = &r->x;
+    uint64_t received = aio__body_received(&r->in);
+    if (!x->on_received || x->told == received) return;
+    x->told = received;
+    x->on_received(x->progress_arg, (int64_t)x->told, r->response.content_length);
+}
+
 static void aio__reply_ended(aio__body_reader *in)
 {
     aio__reply *r = AIO__CONTAINER(in, aio__reply, in);
+    aio__reply_progress(r);
     aio__reply_times(r, AIO__PHASE_BODY);
     aio__exchange_disconnect(&r->x, r->x.keep);
 }
@@ -27729,6 +28521,7 @@ static bool aio__operation_waits(aio__operation *op, aio__deadline *deadline)
 
 static bool aio__reply_waiting(aio__body_reader *in)
 {
+    aio__reply_progress(AIO__CONTAINER(in, aio__reply, in));
     return aio__operation_waits(AIO__CONTAINER(in, aio__reply, in)->x.op, &in->deadline);
 }
 
@@ -27752,7 +28545,7 @@ static aio_exception *aio__exchange_timeout(const aio__exchange *x)
     char name[400];
     const aio__operation *op = x->op;
     const char *phase = aio__phase_names[op->phases.phase];
-    int limit = op->total_at <= op->phases.loop->now ? AIO__TIMEOUT_TOTAL
+    int limit = op->total_at <= aio__exchange_loop(x)->now ? AIO__TIMEOUT_TOTAL
               : op->phases.phase < AIO__PHASE_SEND ? AIO__TIMEOUT_CONNECT : AIO__TIMEOUT_SOCK_READ;
     return aio__exception(AIO_ETIMEOUT, phase, "%s: timed out in phase %s: the limit `%s` is %g s",
                           aio__exchange_name(x, name, sizeof name), phase, names[limit],
@@ -27809,6 +28602,12 @@ struct aio__requesting { /* the coroutine of a request */
     const char       *file;
     int               fd;
     aio_producer      producer;
+    aio_form         *form;    /* one owner */
+    int               compress;
+    bool              chunked, expects, borrows;
+    int64_t           expect_ns;
+    aio_progress     *on_sent, *on_received;
+    void             *progress_arg;
     aio_text          data;
     aio_exception    *error;
     int               code;
@@ -27914,14 +28713,20 @@ static const char *aio__request_problem(aio_session *session, const char *method
     if (!aio__http_version_fits(o->version)) return "the version is neither AIO_HTTP_1_0 nor AIO_HTTP_1_1";
     if (o->request_target && !aio__target_fits(o->request_target))
         return "request_target is empty, or has a space or a control character";
-    if (!!o->data + !!o->json + !!o->json_text + !!o->form + !!o->file + !!o->fd + !!o->producer.next > 1)
-        return "data, json, json_text, form, file, fd and producer exclude each other";
+    if (!!o->data + !!o->json + !!o->json_text + !!o->form + !!o->form_data + !!o->file + !!o->fd
+        + !!o->producer.next > 1)
+        return "data, json, json_text, form, form_data, file, fd and producer exclude each other";
     for (count = 0; o->form && o->form[count]; count++) { }
     if (count % 2) return "form has a name without a value";
     if (o->fd < 0 || o->producer.length < 0) return "fd or the producer's length is negative";
     if (o->max_redirects < 0) return "max_redirects is negative";
     if ((why = aio__request_credentials_problem(o))) return why;
-    if (!aio__timeouts_read(limits, &o->timeout, &o->timeout)) return "a timeout is not valid";
+    if (o->compress && o->compress != AIO_CODING_GZIP && o->compress != AIO_CODING_ZLIB)
+        return "compress is neither AIO_CODING_GZIP nor AIO_CODING_ZLIB";
+    if (o->compress && aio__fields_count(o->headers, o->header_fields, "Content-Encoding"))
+        return "compress and a Content-Encoding exclude each other";
+    if (!aio__timeouts_read(limits, &o->timeout, &o->timeout) || aio__timeout_ns(o->expect100_timeout, 1) < 0)
+        return "a timeout is not valid";
     return NULL;
 }
 
@@ -27954,6 +28759,14 @@ static void aio__requesting_keep(struct aio__requesting *self, const aio_request
     self->auth.digest = o->auth.digest;
     self->text_size = (size_t)(at - self->text);
     self->data = data;
+    self->borrows = borrows;
+    self->compress = o->compress;
+    self->chunked = o->chunked;
+    self->expects = o->expect100;
+    self->expect_ns = aio__timeout_ns(o->expect100_timeout, 1);
+    self->on_sent = o->on_sent;
+    self->on_received = o->on_received;
+    self->progress_arg = o->progress_arg;
     if (data.length && !borrows) {
         memcpy(at, data.data, data.length);
         self->data.data = at;
@@ -28002,6 +28815,8 @@ static bool aio__request_field(aio__exchange *x, aio_text name, aio_text value)
     if (AIO__SAME_WORD(name.data, name.length, "authorization")) x->op->credited = x->op->secret = true;
     if (AIO__SAME_WORD(name.data, name.length, "proxy-authorization")) x->op->secret = true;
     if (AIO__SAME_WORD(name.data, name.length, "cookie")) x->op->secret = true;
+    if (AIO__SAME_WORD(name.data, name.length, "expect") && AIO__SAME_WORD(value.data, value.length, "100-continue"))
+        x->expects = x->length != 0;
     return aio__http_put_field(&x->out, name, value);
 }
 
@@ -28041,6 +28856,12 @@ static bool aio__request_autos(aio__exchange *x, const struct aio__requesting *f
     if (!aio__request_auto(x, f, "Accept", "*/*") || !aio__request_auto(x, f, "User-Agent", "aio.h")) return false;
     if (decoded && !aio__request_auto(x, f, "Accept-Encoding", "gzip, deflate")) return false;
     if (f->content_type && !aio__request_auto(x, f, "Content-Type", f->content_type)) return false;
+    const char *coding = f->compress == AIO_CODING_GZIP ? "gzip" : "deflate";
+    if (f->compress && x->source && !aio__request_auto(x, f, "Content-Encoding", coding)) return false;
+    if (f->expects && x->length && !x->expects) {
+        x->expects = true;
+        if (!aio__http_put_named(&x->out, "Expect", "100-continue")) return false;
+    }
     bool once = aio__connector_options(f->session->connector)->force_close;
     bool stays = !once && aio__requesting_version(f) == AIO_HTTP_1_0; /* where to close is the default */
     if ((once || stays) && !aio__request_auto(x, f, "Connection", once ? "close" : "keep-alive")) return false;
@@ -28111,7 +28932,7 @@ static bool aio__request_digest(aio__exchange *x, aio_digest_auth *digest)
 {
     aio_text field, target = aio__text(x->out.data + x->target, x->target_end - x->target);
     char *copy = aio__strndup(target.data, target.length);
-    bool whole = !x->producer.next && !x->fd;
+    bool whole = !x->producer.next && x->fd < 0;
     if (!copy) return false;
     x->digest = digest;
     int code = aio_digest_auth_authorize(digest, &x->url, x->method, copy, whole ? &x->data : NULL, &field);
@@ -28204,6 +29025,7 @@ static bool aio__request_head(aio__exchange *x, const struct aio__requesting *f)
     const char *at = f->headers;
     x->out.start = x->out.end = 0;
     x->keep = !aio__connector_options(f->session->connector)->force_close;
+    x->expects = false;
     x->upgrades = x->head.is_connect;
     if (!aio__buffer_word(&x->out, x->method) || !aio__buffer_append(&x->out, " ", 1)) return false;
     bool old = aio__requesting_version(f) == AIO_HTTP_1_0;
@@ -28330,29 +29152,61 @@ static int aio__request_route(aio__exchange *x, const struct aio__requesting *f,
     return 0;
 }
 
-/* Which body the exchange sends. 0, or a code with *reason. */
-static int aio__exchange_load(aio__exchange *x, const struct aio__requesting *f, const char **reason)
+/* The body is what a source gives: of the form, or of what there is otherwise. 0, or a code with *reason. */
+static int aio__exchange_pieces(aio__exchange *x, const struct aio__requesting *f, const char **reason)
 {
-    struct stat status;
+    aio__source *s = NULL;
+    int code = 0;
+    if (f->form) {
+        code = aio__form_source_of(f->form, &s, reason);
+    } else if (x->fd >= 0) {
+        code = aio__source_of_file(NULL, x->fd, x->owns_fd, &s, reason);
+        x->owns_fd = x->owns_fd && code;
+    } else {
+        s = x->producer.next ? aio__source_of_producer(&x->producer) : aio__source_of_data(x->data, !f->borrows);
+    }
+    if (code) return code;
+    if (s) x->total = aio__source_length(s);
+    if (f->compress) s = aio__source_compressed(s, f->compress);
+    *reason = "out of memory";
+    if (!s) return ENOMEM;
+    x->source = s;
+    x->producer = aio__source_producer(s);
+    x->length = f->chunked ? -1 : aio__source_length(s);
+    if (f->compress) x->total = -1;
+    x->data = aio__text(NULL, 0);
+    if (!x->owns_fd) x->fd = -1;
+    return 0;
+}
+
+/* Which body the exchange sends. 0, or a code with *reason. */
+static int aio__exchange_load(aio__exchange *x, struct aio__requesting *f, const char **reason)
+{
+    aio_text pairs;
+    int code = 0;
     aio__exchange_unload(x);
+    x->on_sent = f->on_sent;
+    x->on_received = f->on_received;
+    x->progress_arg = f->progress_arg;
+    if (f->form && !(code = aio__form_seal(f->form, reason))) {
+        f->content_type = aio__form_type(f->form);
+        if (!aio__form_is_text(f->form, &pairs)) return aio__exchange_pieces(x, f, reason);
+        f->data = pairs;
+    }
     x->data = f->data;
     x->producer = f->producer;
-    x->fd = f->fd;
     x->length = !f->producer.next ? (int64_t)f->data.length : f->producer.length ? f->producer.length : -1;
-    if (!f->file && !f->fd) return 0;
-    *reason = "its file cannot be read";
-    if (f->file)
-        do x->fd = aio__os.open(f->file, O_RDONLY); while (x->fd < 0 && errno == EINTR);
+    if (!code && f->file) code = aio__source_open(f->file, &x->fd, reason);
+    else if (f->fd) x->fd = f->fd;
     x->owns_fd = f->file && x->fd >= 0;
-    if (x->fd < 0) x->fd = 0;
-    if (!x->fd || aio__os.fstat(x->fd, &status) < 0) return errno;
-    *reason = "its file is not a regular one";
-    x->length = status.st_size;
-    return S_ISREG(status.st_mode) ? 0 : EINVAL;
+    if (!code && x->fd >= 0) code = aio__source_size(x->fd, &x->length, reason);
+    x->total = x->length;
+    bool pieces = f->content_type && (f->compress || f->chunked || (f->on_sent && x->data.length));
+    return code || !pieces ? code : aio__exchange_pieces(x, f, reason);
 }
 
 /* Makes the exchange ready for this request, whatever it was before. 0, or a code with *reason. */
-static int aio__exchange_prepare(aio__exchange *x, const struct aio__requesting *f, const char **reason)
+static int aio__exchange_prepare(aio__exchange *x, struct aio__requesting *f, const char **reason)
 {
     aio__operation *op = x->op;
     aio__reply *r = aio__exchange_reply(x);
@@ -28363,6 +29217,7 @@ static int aio__exchange_prepare(aio__exchange *x, const struct aio__requesting 
     x->connect_at = aio__deadline_after(&op->deadline, op->limits[AIO__TIMEOUT_CONNECT]);
     r->in.reading = false;
     aio__deadline_reset(&r->in.deadline);
+    x->expect_ns = f->expect_ns;
     memset(&r->response.times, 0, sizeof r->response.times);
     aio__exchange_forget(x);
     if (x->via.block) aio_url_clear(&x->via);
@@ -28477,11 +29332,14 @@ static aio_exception *aio__exchange_problem(const aio__exchange *x, int code)
 
 /* ---- bodies that are made while they are sent ---- */
 
+enum { AIO__UPLOAD_STEP = 262144 };
+
 struct aio__uploading {
     aio_task       task;
     aio__exchange *x;
     aio_stream    *stream; /* as long as it is the exchange's */
     int64_t        sent;
+    size_t         count;  /* of the file, at a time */
     aio_text       piece;
     int            code;
 };
@@ -28502,6 +29360,20 @@ static int aio__upload_piece(struct aio__uploading *self)
     pieces[0].length = aio__http_chunk_line(line, piece.length);
     if (piece.length) return aio_stream_writelines(self->stream, pieces, 3);
     return aio_stream_write(self->stream, AIO__HTTP_LAST_CHUNK, sizeof AIO__HTTP_LAST_CHUNK - 1);
+}
+
+/* Tells how much of the body the connection has taken. */
+static void aio__upload_progress(const struct aio__uploading *self)
+{
+    const aio__exchange *x = self->x;
+    if (x->on_sent && aio__upload_connected(self)) x->on_sent(x->progress_arg, self->sent, x->total);
+}
+
+/* How much of the file is sent before that is told. */
+static size_t aio__upload_file(const struct aio__uploading *self)
+{
+    int64_t left = self->x->length - self->sent;
+    return self->x->on_sent && left > AIO__UPLOAD_STEP ? (size_t)AIO__UPLOAD_STEP : (size_t)left;
 }
 
 /* Whether the pieces are not as long as was said. */
@@ -28541,8 +29413,11 @@ static AIO_CORO(aio__uploading)
 {
     AIO_BEGIN(aio__uploading);
     AIO_TRY {
-        if (self->x->fd && self->x->length)
-            AIO_AWAIT(aio_stream_sendfile(self->stream, self->x->fd, 0, (size_t)self->x->length));
+        while (self->x->fd >= 0 && self->sent < self->x->length) {
+            AIO_AWAIT(self->count, aio_stream_sendfile(self->stream, self->x->fd, self->sent, aio__upload_file(self)));
+            self->sent += (int64_t)self->count;
+            aio__upload_progress(self);
+        }
         while (self->x->producer.next) {
             AIO_AWAIT(self->piece, self->x->producer.next(self->x->producer.arg));
             if (aio__upload_misfits(self)) AIO_RAISE(EINVAL, "the producer's length is not that of its pieces");
@@ -28550,6 +29425,7 @@ static AIO_CORO(aio__uploading)
             if (self->code) AIO__THROW(aio__exchange_problem(self->x, self->code));
             if (!self->piece.length) break;
             AIO_AWAIT(aio_stream_drain(self->stream));
+            aio__upload_progress(self);
         }
     } AIO_CATCH_ALL {
         aio__upload_fail(self, aio_caught(self));
@@ -28581,6 +29457,45 @@ static bool aio__exchange_rewind(aio__exchange *x)
     return !x->producer.next || x->producer.rewind(x->producer.arg);
 }
 
+/* The head, and data if there are any, are written, with this code. 0 or a code. */
+static int aio__exchange_send_body(aio__exchange *x, int code)
+{
+    aio_stream *s = aio__exchange_stream(x);
+    if (!code && (x->fd >= 0 || x->producer.next)) return aio__upload_start(x, s);
+    if (!code && aio__unsent(s)) return aio__exchange_sending(x, s);
+    if (code == EPIPE || code == ECONNRESET) code = 0; /* what the server had to say may have come */
+    aio__phase_enter(&x->op->phases, AIO__PHASE_HEADERS);
+    return code;
+}
+
+/* The body that was held back goes out now. 0 or a code. */
+static int aio__exchange_let_go(aio__exchange *x)
+{
+    aio_stream *s = aio__exchange_stream(x);
+    aio__timer_cancel(aio__exchange_loop(x), x->patience);
+    x->patience = NULL;
+    x->held = false;
+    if (!s) return ECONNABORTED;
+    return aio__exchange_send_body(x, x->data.length ? aio_stream_writelines(s, &x->data, 1) : 0);
+}
+
+static void aio__exchange_impatient(aio__timer *timer)
+{
+    aio__exchange *x = (aio__exchange *)timer->owner;
+    aio__operation *op = x->op;
+    x->patience = NULL;
+    int code = aio__exchange_let_go(x); /* what is wrong with the connection, who reads finds, too */
+    if (code == ENOMEM || !aio__operation_waits(op, &op->deadline)) aio__deadline_fail(&op->deadline);
+}
+
+/* The body waits for a 100, but not for long. 0 or ENOMEM. */
+static int aio__exchange_hold(aio__exchange *x)
+{
+    aio_loop *loop = aio__exchange_loop(x);
+    x->patience = aio__timer_start(loop, aio__after(loop, x->expect_ns), aio__exchange_impatient, x);
+    return x->patience ? 0 : ENOMEM;
+}
+
 /* Sends the request: head and body in one go. 0 or a code. */
 static int aio__exchange_send(aio__exchange *x)
 {
@@ -28599,12 +29514,12 @@ static int aio__exchange_send(aio__exchange *x)
         return ended ? AIO_EDISCONNECTED : AIO_EHTTP;
     }
     aio_text pieces[2] = { aio__text(x->out.data, x->out.end), x->data };
-    int code = aio_stream_writelines(s, pieces, x->data.length ? 2 : 1);
-    if (!code && (x->fd || x->producer.next)) return aio__upload_start(x, s);
-    if (!code && aio__unsent(s)) return aio__exchange_sending(x, s);
-    if (code == EPIPE || code == ECONNRESET) code = 0; /* what the server had to say may have come */
-    aio__phase_enter(&x->op->phases, AIO__PHASE_HEADERS);
-    return code;
+    x->held = x->expects;
+    x->unwanted = false;
+    x->told = 0;
+    int code = aio_stream_writelines(s, pieces, x->data.length && !x->held ? 2 : 1);
+    if (!code && x->held) return aio__exchange_hold(x);
+    return aio__exchange_send_body(x, code);
 }
 
 /* What the head says of how long the connection may be kept. */
@@ -28630,6 +29545,18 @@ static int aio__exchange_cookies(aio__exchange *x)
     return 0;
 }
 
+/* The response has come before the body is through: what it refuses, or sends elsewhere, is not sent on. Nothing can
+ * follow on the connection, which is closed when the response has been read. */
+static void aio__exchange_cut(aio__exchange *x)
+{
+    bool stops = x->upload && x->head.status >= 300;
+    if (stops) aio_task_cancel(x->upload);
+    x->unwanted = x->held;
+    if (stops || x->held) x->keep = false;
+    aio__timer_cancel(aio__exchange_loop(x), x->patience);
+    x->patience = NULL;
+}
+
 /* The head is there: fills the response in, and takes a short body that came with it. 0 or a code. */
 static int aio__exchange_begin(aio__exchange *x)
 {
@@ -28637,6 +29564,7 @@ static int aio__exchange_begin(aio__exchange *x)
     aio_response *response = &r->response;
     aio__connection *connection = x->ticket.got;
     const aio__http_head *head = &x->head;
+    aio__exchange_cut(x);
     bool described = head->status == 304 || !strcmp(x->method, "HEAD"); /* the body is another response's */
     if (head->status == 101 && !x->upgrades) {
         x->head.problem = "the server switches protocols, which nobody asked it for";
@@ -28694,7 +29622,9 @@ static int aio__exchange_listen(aio__exchange *x)
             x->head.problem = "there are too many 1xx responses";
             return AIO_ELIMIT;
         }
+        bool goes = x->held && x->head.status == 100;
         aio__http_head_reset(&x->head, &aio__exchange_reply(x)->response.headers, false);
+        if (goes && (code = aio__exchange_let_go(x))) return code;
     }
 }
 
@@ -28755,6 +29685,20 @@ static aio_exception *aio__requesting_begin(struct aio__requesting *self)
     if (!code) return NULL;
     return aio__exception(code, "", "%.32s %.200s: %s", self->method,
                           aio__url_shown(self->url, shown, sizeof shown), reason);
+}
+
+/* Whether the server refuses Expect, with 417: then the request goes again without it, on another connection (RFC 9110
+ * 10.1.1). self->code: ENOMEM. */
+static bool aio__requesting_unexpected(struct aio__requesting *self)
+{
+    aio__exchange *x = self->x;
+    if (!x->unwanted || x->head.status != 417 || !self->expects) return false;
+    aio__exchange_disconnect(x, false);
+    aio__body_reset(&self->reply->in);
+    self->expects = false;
+    x->connect_at = aio__after(aio__exchange_loop(x), x->op->limits[AIO__TIMEOUT_CONNECT]);
+    self->code = aio__request_head(x, self) ? 0 : ENOMEM;
+    return true;
 }
 
 /* Takes a place of the pool, unless it has one. 0, AIO__MORE: the ticket's future tells; or a code. */
@@ -28824,6 +29768,9 @@ static aio_exception *aio__requesting_turn(struct aio__requesting *self)
         self->fd = 0;
         self->data = aio__text(NULL, 0);
         memset(&self->producer, 0, sizeof self->producer);
+        self->form = NULL; /* it still ends with the coroutine */
+        self->chunked = self->expects = false;
+        self->compress = 0;
     }
     return NULL;
 }
@@ -28906,6 +29853,10 @@ static AIO_CORO(aio__requesting)
             if (!self->code) self->code = aio__exchange_send(self->x);
             if (!self->code) AIO__FEED(self->code, aio__exchange_listen(self->x), aio__exchange_stream(self->x));
             if (self->code) AIO__THROW(aio__exchange_problem(self->x, self->code));
+            if (aio__requesting_unexpected(self)) {
+                if (self->code) AIO__THROW(&aio__no_memory);
+                continue;
+            }
             if (!aio__requesting_goes_on(self)) break;
             if (self->error) AIO__THROW(self->error);
             if (aio__requesting_skips(self))
@@ -28937,7 +29888,7 @@ static bool aio__request_text(const aio_request_options *o, aio_text *data, aio_
     bool stored = true;
     *made = aio__text(NULL, 0);
     *data = aio__text((const char *)o->data, o->data_length);
-    *type = o->data || o->file || o->fd || o->producer.next ? "application/octet-stream" : NULL;
+    *type = o->data || o->form_data || o->file || o->fd || o->producer.next ? "application/octet-stream" : NULL;
     if (o->json || o->json_text) *type = "application/json";
     if (o->json_text) *data = aio__text(o->json_text, strlen(o->json_text));
     if (o->json) {
@@ -28953,6 +29904,8 @@ static bool aio__request_text(const aio_request_options *o, aio_text *data, aio_
     if (!stored) aio_text_clear(made);
     return stored;
 }
+
+static void aio__request_end_form(void *form) { aio_form_unref((aio_form *)form); }
 
 AIO_API aio_response_task *aio_session_request_with(aio_session *session, const char *method, const char *url,
                                                     const aio_request_options *options)
@@ -28990,6 +29943,14 @@ AIO_API aio_response_task *aio_session_request_with(aio_session *session, const 
     self->version = o->version;
     self->cookie_count = cookies;
     self->content_type = type;
+    self->form = o->form_data;
+    if (self->form && !aio__attachment_own(&self->task, aio__request_end_form, self->form)) {
+        aio_text_clear(&made);
+        self->task.future.state = AIO__DONE; /* nobody forgot it */
+        aio_unref(self);
+        return NULL;
+    }
+    aio_form_ref(self->form);
     self->fd = o->fd;
     self->producer = o->producer;
     aio__requesting_keep(self, o, data, borrows);
@@ -29274,7 +30235,7 @@ AIO_API aio_cookie_jar *aio_session_cookie_jar(const aio_session *session)
 }
 
 /* ============================================================================
- * 74. HTTP server: connections and handlers
+ * 76. HTTP server: connections and handlers
  *
  * One connection is one coroutine (aio__serving) in an aio_server: a head, its handler, what is left of the body, the
  * next head; so pipelined requests are answered in order. What it knows is an aio__served, which begins with the user's
@@ -30118,7 +31079,7 @@ AIO_API aio_server_task *aio_start_http_server_with(aio_request_handler *handler
 }
 
 /* ============================================================================
- * 75. WebSocket: frames
+ * 77. WebSocket: frames
  *
  * Takes frames apart in place, in pieces of any size, and writes their heads (RFC 6455 5.2); masks, codes, what is a
  * text, and the handshake's hash. Knows nothing of connections. Calls UTF-8 of charsets only.
@@ -30426,7 +31387,7 @@ static bool aio__ws_key_is_valid(aio_text key)
 }
 
 /* ============================================================================
- * 76. WebSocket: connections
+ * 78. WebSocket: connections
  *
  * The handshake of both sides, messages out of frames, permessage-deflate, pings, and the end. What has come stays in
  * the stream, or with the ws, until somebody asks for it, so that a receive that is cancelled has lost nothing; what is
@@ -31638,7 +32599,7 @@ AIO_API aio_ws_task *aio_request_upgrade_websocket_with(aio_request *request, co
 }
 
 /* ============================================================================
- * 77. Introspection: task dump and call graph
+ * 79. Introspection: task dump and call graph
  *
  * Walks what waits for what, and only reads. Called by nobody above. Downwards through the frames of a task to what the
  * innermost awaits, and that one's children (ops->child); upwards through the waiters. A path may lead in a circle, and

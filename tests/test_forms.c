@@ -82,3 +82,226 @@ TEST(forms_bad_arguments)
     CHECK_INT(client_code(loop, aio_session_close(s)), 0);
     aio_loop_free(loop);
 }
+
+/* ---- multipart ---- */
+
+/* What is said of the parts: name(filename)type=data; of a multipart among them { its parts }. */
+struct forms_said { char text[1600]; size_t n; };
+static void forms_say(struct forms_said *said, const char *text, size_t n)
+{
+    if (n > sizeof said->text - 1 - said->n) n = sizeof said->text - 1 - said->n;
+    memcpy(said->text + said->n, text, n);
+    said->text[said->n += n] = '\0';
+}
+static void forms_say_part(struct forms_said *said, const aio_part *part)
+{
+    char head[300];
+    aio_text x = aio_headers_get(&part->headers, "X-Own");
+    int n = snprintf(head, sizeof head, "%s(%s)%s%.20s=", part->name ? part->name : "", part->filename ? part->filename : "",
+                     strncmp(part->type, "multipart/", 10) ? part->type : "", x.data ? x.data : "");
+    forms_say(said, head, (size_t)n);
+}
+static void forms_say_data(struct forms_said *said, aio_text data)
+{
+    char size[40];
+    if (data.length < 100) forms_say(said, data.data, data.length);
+    else forms_say(said, size, (size_t)sprintf(size, "%zu %c", data.length, data.data[data.length - 1]));
+    forms_say(said, "; ", 2);
+}
+struct forms_walk { aio_task task; aio_multipart *m; struct forms_said *said; aio_part *part; aio_text text; };
+static AIO_CORO(forms_walk);
+static struct forms_walk *forms_walk_through(aio_multipart *m, struct forms_said *said)
+{
+    struct forms_walk *walk = m ? AIO_CALL(forms_walk, .m = m, .said = said) : NULL;
+    if (m && !walk) aio_multipart_close(m);
+    return walk;
+}
+static AIO_CORO(forms_walk)
+{
+    AIO_BEGIN(forms_walk);
+    AIO_ASYNC_FOR(self->part, aio_multipart_next(self->m)) {
+        forms_say_part(self->said, self->part);
+        if (strncmp(self->part->type, "multipart/", 10) == 0) {
+            forms_say(self->said, "{ ", 2);
+            AIO_AWAIT(forms_walk_through(aio_part_multipart(self->part), self->said));
+            forms_say(self->said, "}; ", 3);
+            continue;
+        }
+        AIO_AWAIT(self->text, aio_part_read(self->part));
+        forms_say_data(self->said, self->text);
+    }
+    AIO_FINALLY;
+        aio_multipart_close(self->m);
+    AIO_END;
+}
+struct forms_parts { aio_task task; aio_request *request; struct forms_said said; };
+static AIO_CORO(forms_parts)
+{
+    AIO_BEGIN(forms_parts);
+    self->said.n = (size_t)snprintf(self->said.text, sizeof self->said.text, "%.19s length=%.20s %.20s: ",
+        forms_field(self->request, "content-type"), forms_field(self->request, "content-length"),
+        forms_field(self->request, "transfer-encoding"));
+    AIO_AWAIT(forms_walk_through(aio_request_multipart(self->request), &self->said));
+    AIO_AWAIT(aio_request_respond(self->request, 200, .text = self->said.text));
+    AIO_END;
+}
+static void *forms_parts_handler(aio_request *request, void *arg)
+{
+    (void)arg;
+    return AIO_CALL(forms_parts, .request = request);
+}
+
+/* A form of every kind of field, as our own reader takes it apart, twice: what can be rewound is sent again. */
+static char forms_long[20001];
+struct forms_kinds { aio_task task; aio_server *server; aio_session *session; aio_response *r; aio_text text;
+    char url[60], path[40]; int fd, i; aio_form *form, *inner; struct pieces made, known; };
+SCENARIO(forms_kinds, .may = FORMS_MAY)
+{
+    static const char *const own[] = { "X-Own", "yes", "content-type", "a/b", NULL };
+    AIO_BEGIN(forms_kinds);
+    memset(forms_long, 'x', sizeof forms_long - 1);
+    AIO_AWAIT(self->server, aio_start_http_server(forms_parts_handler, NULL, "127.0.0.1", 0));
+    snprintf(self->url, sizeof self->url, "http://127.0.0.1:%d/", aio_server_port(self->server));
+    snprintf(self->path, sizeof self->path, "/tmp/aio-form-%d-XXXXXX", (int)getpid());
+    self->fd = mkstemp(self->path);
+    if (self->fd <= 0 || write(self->fd, "a file's bytes", 14) != 14) AIO_RAISE(EIO);
+    self->session = aio_session_open();
+    self->inner = aio_form_open(.subtype = "mixed");
+    self->form = aio_form_open();
+    REQUIRE(self->session && self->form && self->inner);
+    self->known.text = self->made.text = "piece";
+    self->known.step = self->made.step = 2;
+    aio_form_add(self->inner, NULL, .text = "first");
+    aio_form_add(self->inner, NULL, .data = "second", .length = 6, .filename = "\xC3\xA9.txt", .type = "text/x");
+    aio_form_add(self->form, "text", .text = "a\r\n--b");
+    aio_form_add(self->form, "empty", .text = "");
+    aio_form_add(self->form, "data", .data = forms_long, .length = sizeof forms_long - 1, .borrow = true, .filename = "long");
+    aio_form_add(self->form, "path", .file = self->path, .filename = "named", .type = "image/png");
+    aio_form_add(self->form, "fd", .fd = self->fd, .headers = own);
+    aio_form_add(self->form, "known", .producer = { .next = pieces_next, .rewind = pieces_rewind, .arg = &self->known, .length = 5 });
+    REQUIRE(!aio_form_add(self->form, "inner", .form = self->inner));
+    for (self->i = 0; self->i < 2; self->i++) {
+        AIO_AWAIT(self->r, aio_session_post(self->session, self->url, .form_data = self->form));
+        AIO_AWAIT(self->text, aio_response_text(self->r));
+        CHECK_STR(self->text.data, "multipart/form-data length=21150 -: text()text/plain=a\r\n--b; empty()text/plain=; "
+            "data(long)application/octet-stream=20000 x; path(named)image/png=a file's bytes; fd()a/byes=a file's bytes; "
+            "known()application/octet-stream=piece; "
+            "inner()={ ()text/plain=first; (\xC3\xA9.txt)text/x=second; }; ");
+        aio_response_release(self->r);
+        self->r = NULL;
+    }
+    CHECK_INT(self->known.rewound, 1);
+    CHECK_INT(aio_form_add(self->form, "late", .text = ""), AIO_ERUNTIME);
+    CHECK_INT(aio_form_add(self->inner, "late", .text = ""), AIO_ERUNTIME);
+    aio_form_unref(self->form);
+    self->form = aio_form_open();
+    aio_form_add(self->form, "made", .producer = { .next = pieces_next, .arg = &self->made });
+    AIO_AWAIT(self->r, aio_session_post(self->session, self->url, .form_data = self->form));
+    AIO_AWAIT(self->text, aio_response_text(self->r));
+    CHECK_STR(self->text.data, "multipart/form-data length=- chunked: made()application/octet-stream=piece; ");
+    aio_response_release(self->r);
+    self->r = NULL;
+    AIO_TRY { /* never an empty body */
+        AIO_AWAIT(self->r, aio_session_post(self->session, self->url, .form_data = self->form));
+        UNREACHED();
+    } AIO_CATCH {
+        CAUGHT(EINVAL);
+        CHECK(strstr(aio_caught(self)->message, "cannot begin again"));
+    } AIO_END_TRY;
+    AIO_FINALLY;
+        if (self->fd > 0) close(self->fd);
+        unlink(self->path);
+        aio_form_unref(self->inner);
+        aio_form_unref(self->form);
+        aio_response_release(self->r);
+        AIO_AWAIT(aio_session_close(self->session));
+        aio_server_abort_clients(self->server);
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
+
+/* Texts alone go urlencoded; names that would inject are what they were. A form outlives its owner. */
+struct forms_names { aio_task task; aio_server *server; aio_session *session; aio_response *r; aio_text text; char url[60];
+    aio_form *form; aio_response_task *post; };
+SCENARIO(forms_names, .may = FORMS_MAY)
+{
+    AIO_BEGIN(forms_names);
+    AIO_AWAIT(self->server, aio_start_http_server(forms_handler, NULL, "127.0.0.1", 0));
+    snprintf(self->url, sizeof self->url, "http://127.0.0.1:%d/", aio_server_port(self->server));
+    self->session = aio_session_open();
+    self->form = aio_form_open();
+    REQUIRE(self->session && self->form);
+    aio_form_add(self->form, "a b", .text = "1&2");
+    REQUIRE(!aio_form_add(self->form, "c", .text = ""));
+    self->post = aio_session_post(self->session, self->url, .form_data = self->form);
+    aio_form_unref(self->form);
+    self->form = NULL;
+    AIO_AWAIT(self->r, self->post);
+    AIO_AWAIT(self->text, aio_response_text(self->r));
+    CHECK_STR(self->text.data, "POST type=application/x-www-form-urlencoded length=12 coding=-- expect=-\na+b=1%262&c=");
+    aio_response_release(self->r);
+    self->r = NULL;
+    self->form = aio_form_open(.multipart = true);
+    REQUIRE(self->form);
+    REQUIRE(!aio_form_add(self->form, "x\\", .text = "1", .filename = "; name=\"y\r\nX: z\x01%"));
+    AIO_AWAIT(self->r, aio_session_post(self->session, self->url, .form_data = self->form));
+    AIO_AWAIT(self->text, aio_response_text(self->r));
+    self->post = (aio_response_task *)aio_create_task(aio_session_post(self->session, self->url, .form_data = self->form));
+    REQUIRE(self->post);
+    aio_form_unref(self->form);
+    self->form = NULL;
+    aio_task_cancel(self->post); /* before it begins */
+    aio_unref(self->post);
+    CHECK(strstr(self->text.data, "\r\nContent-Disposition: form-data; name=\"x%5C\"; filename=\"; name=%22y%0D%0AX: z%01%\"\r\n\r\n1\r\n--"));
+    AIO_FINALLY;
+        aio_form_unref(self->form);
+        aio_response_release(self->r);
+        AIO_AWAIT(aio_session_close(self->session));
+        aio_server_abort_clients(self->server);
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
+
+/* What is refused is the code of sending it. */
+TEST(forms_refused)
+{
+    static const char *const odd[] = { "a", NULL }, *const split[] = { "a", "b\r\nc: d", NULL }, *const framing[] = { "content-length", "1", NULL };
+    aio_loop *loop = aio_new_event_loop();
+    aio_set_event_loop(loop);
+    aio_session *s = aio_session_open(.limit = 1);
+    aio_form *form = aio_form_open(), *deep = NULL;
+    CHECK(s && form);
+    CHECK_INT(aio_form_add(NULL, "a", .text = ""), ENOMEM);
+    CHECK_INT(aio_form_add(form, "a", .text = "1"), 0);
+    CHECK_INT(aio_form_add(form, NULL, .text = ""), EINVAL);
+    CHECK_INT(aio_form_add(form, "a"), EINVAL);
+    CHECK_INT(aio_form_add(form, "a", .text = "", .file = "/x"), EINVAL);
+    CHECK_INT(aio_form_add(form, "a", .text = "", .length = 1), EINVAL);
+    CHECK_INT(aio_form_add(form, "a", .fd = -1), EINVAL);
+    CHECK_INT(aio_form_add(form, "a", .text = "", .type = "a\nb"), EINVAL);
+    CHECK_INT(aio_form_add(form, "a", .text = "", .headers = odd), EINVAL);
+    CHECK_INT(aio_form_add(form, "a", .text = "", .headers = split), EINVAL);
+    CHECK_INT(aio_form_add(form, "a", .text = "", .headers = framing), EINVAL);
+    CHECK_INT(aio_form_add(form, "a", .form = form), EINVAL);
+    CHECK_INT(client_code(loop, aio_session_post(s, "http://x/", .form_data = form)), EINVAL);
+    CHECK_INT(client_code(loop, aio_session_post(s, "http://x/", .form_data = form, .json_text = "")), EINVAL);
+    aio_form_unref(form);
+    aio_form_unref(NULL);
+    CHECK(!aio_form_open(.subtype = "a b") && errno == EINVAL);
+    CHECK(!aio_form_open(.subtype = "a23456789012345678901234567890123") && errno == EINVAL);
+    for (int i = 0, code = 0; i < 17 && !code; i++) {
+        form = aio_form_open();
+        code = deep ? aio_form_add(form, "a", .form = deep) : aio_form_add(form, "a", .text = "");
+        CHECK_INT(code, i < AIO__FORM_DEPTH ? 0 : EINVAL);
+        aio_form_unref(deep);
+        deep = form;
+    }
+    CHECK_INT(client_code(loop, aio_session_post(s, "http://x/", .form_data = deep)), EINVAL);
+    aio_form_unref(deep);
+    form = aio_form_open();
+    CHECK_INT(aio_form_add(form, "a", .file = "/tmp/no such file/x"), 0);
+    CHECK_INT(client_code(loop, aio_session_post(s, "http://x/", .form_data = form)), ENOENT);
+    aio_form_unref(form);
+    CHECK_INT(client_code(loop, aio_session_close(s)), 0);
+    aio_loop_free(loop);
+}
