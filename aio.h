@@ -6920,6 +6920,7 @@ static inline bool aio__deadline_until(aio__deadline *d, int64_t when)
 
 /* Another time, of which its timer need not know before aio__deadline_arm. */
 static inline void aio__deadline_set(aio__deadline *d, int64_t when) { d->when = when; }
+static inline void aio__deadline_in(aio__deadline *d, int64_t ns) { aio__deadline_set(d, aio__deadline_after(d, ns)); }
 static inline bool aio__deadline_arm(aio__deadline *d) { return aio__deadline_until(d, d->when); }
 
 static void aio__deadline_fire(aio__timer *timer)
@@ -24609,6 +24610,15 @@ static bool aio__body_open(aio__body_reader *in, const aio__http_head *head, aio
     return again;
 }
 
+static inline aio__deadline *aio__body_deadline(aio__body_reader *in) { return &in->deadline; }
+
+/* The deadline while nobody reads; INT64_MAX: none. False without memory. */
+static bool aio__body_unread_until(aio__body_reader *in, int64_t when)
+{
+    in->unread = when;
+    return aio__deadline_until(&in->deadline, when);
+}
+
 /* Forgets the last body and keeps the memory. */
 static void aio__body_reset(aio__body_reader *in)
 {
@@ -28342,7 +28352,7 @@ static void aio__operation_unref(aio__operation *op)
 
 static void aio__reply_free(aio_loop *loop, aio__reply *r)
 {
-    aio__deadline_end(&r->in.deadline);
+    aio__deadline_end(aio__body_deadline(&r->in));
     aio__reply_clear(r);
     aio__pool_free(&loop->pool, r, sizeof *r);
 }
@@ -28360,7 +28370,7 @@ static aio__reply *aio__reply_open(aio__operation *op)
         r = (aio__reply *)aio__pool_alloc(&loop->pool, sizeof *r);
         if (!r) return NULL;
         memset(r, 0, sizeof *r);
-        aio__deadline_make(&r->in.deadline, loop, loop->now, aio__reply_late);
+        aio__deadline_make(aio__body_deadline(&r->in), loop, loop->now, aio__reply_late);
         r->in.owner = &aio__reply_owner;
         r->in.max = session->options.max_body;
         r->x.head.lenient = session->options.strict ? 0 : AIO__LENIENT_ALL;
@@ -28467,7 +28477,7 @@ static void aio__exchange_disconnect(aio__exchange *x, bool keep)
     aio__connection *connection = x->ticket.got;
     aio__body_reader *in = &aio__exchange_reply(x)->in;
     in->stream = NULL;
-    aio__deadline_set(&in->deadline, INT64_MAX);
+    aio__deadline_set(aio__body_deadline(in), INT64_MAX);
     aio__deadline_set(&x->op->deadline, INT64_MAX);
     x->ticket.got = NULL;
     aio__timer_cancel(aio__exchange_loop(x), x->patience);
@@ -28522,7 +28532,7 @@ static bool aio__operation_waits(aio__operation *op, aio__deadline *deadline)
 static bool aio__reply_waiting(aio__body_reader *in)
 {
     aio__reply_progress(AIO__CONTAINER(in, aio__reply, in));
-    return aio__operation_waits(AIO__CONTAINER(in, aio__reply, in)->x.op, &in->deadline);
+    return aio__operation_waits(AIO__CONTAINER(in, aio__reply, in)->x.op, aio__body_deadline(in));
 }
 
 static int aio__shown(size_t length) { return length > 160 ? 160 : (int)length; }
@@ -28575,7 +28585,7 @@ static aio_exception *aio__exchange_error(aio__exchange *x, aio__deadline *deadl
 static aio_exception *aio__reply_failed(aio__body_reader *in, const aio_exception *why)
 {
     aio__exchange *x = &AIO__CONTAINER(in, aio__reply, in)->x;
-    aio_exception *error = aio__exchange_error(x, &in->deadline, why);
+    aio_exception *error = aio__exchange_error(x, aio__body_deadline(in), why);
     if (error->code != AIO_ELIMIT && error->code != AIO_ECANCELLED) aio__exchange_disconnect(x, false);
     return error;
 }
@@ -29216,7 +29226,7 @@ static int aio__exchange_prepare(aio__exchange *x, struct aio__requesting *f, co
     x->interim = 0;
     x->connect_at = aio__deadline_after(&op->deadline, op->limits[AIO__TIMEOUT_CONNECT]);
     r->in.reading = false;
-    aio__deadline_reset(&r->in.deadline);
+    aio__deadline_reset(aio__body_deadline(&r->in));
     x->expect_ns = f->expect_ns;
     memset(&r->response.times, 0, sizeof r->response.times);
     aio__exchange_forget(x);
@@ -29394,7 +29404,8 @@ static void aio__upload_fail(struct aio__uploading *self, const aio_exception *w
     if (aio__stream_error(self->stream) && (why->code == EPIPE || why->code == ECONNRESET)) return;
     x->failure = aio_exception_ref(why);
     if (aio__deadline_inside(&x->op->deadline)) aio__deadline_interrupt(&x->op->deadline);
-    else if (!aio__deadline_expired(&in->deadline)) aio__deadline_expire(&in->deadline, &aio__cancelled);
+    else if (!aio__deadline_expired(aio__body_deadline(in)))
+        aio__deadline_expire(aio__body_deadline(in), &aio__cancelled);
 }
 
 /* It has ended, whatever came of it, also if it never began. */
@@ -29587,8 +29598,7 @@ static int aio__exchange_begin(aio__exchange *x)
     response->times.reused = connection->reused;
     aio__exchange_keep(x, connection);
     aio__reply_times(r, AIO__PHASE_BODY);
-    r->in.unread = x->upload || x->low ? x->op->total_at : INT64_MAX;
-    if (!aio__deadline_until(&r->in.deadline, r->in.unread)) return ENOMEM;
+    if (!aio__body_unread_until(&r->in, x->upload || x->low ? x->op->total_at : INT64_MAX)) return ENOMEM;
     if (!r->in.stream && !x->switched) aio__reply_ended(&r->in);
     if (!r->in.stream || x->leads || aio_stream_unread(r->in.stream).length > AIO__EAGER) return 0;
     aio__body_step step = aio__body_collect(&r->in, r->in.top ? (size_t)AIO__EAGER_DECODED : SIZE_MAX);
@@ -30190,7 +30200,7 @@ static void aio__session_interrupt(aio_session *session)
         aio__deadline_interrupt(&op->deadline);
         for (aio__node *node = op->replies.next; node != &op->replies; node = node->next) {
             aio__reply *r = AIO__CONTAINER(node, aio__reply, node);
-            aio__deadline_interrupt(&r->in.deadline);
+            aio__deadline_interrupt(aio__body_deadline(&r->in));
             if (r->x.upload) aio_task_cancel(r->x.upload);
             aio__ticket_hang_up(&r->x.ticket);
         }
@@ -30294,7 +30304,7 @@ typedef struct aio__served {
 
 /* ---- requests in ---- */
 
-static aio_loop *aio__served_loop(const aio__served *r) { return aio__deadline_loop(&r->in.deadline); }
+static aio_loop *aio__served_loop(aio__served *r) { return aio__deadline_loop(aio__body_deadline(&r->in)); }
 
 static void aio__served_ended(aio__body_reader *in) { in->stream = NULL; }
 
@@ -30314,16 +30324,16 @@ static bool aio__served_waiting(aio__body_reader *in)
         aio_stream_write(r->stream, interim, sizeof interim - 1); /* an error comes back with the read */
         r->wants_continue = false;
     }
-    if (r->body_until == INT64_MAX) r->body_until = aio__deadline_after(&in->deadline, r->service->body_total);
-    int64_t until = aio__deadline_after(&in->deadline, r->service->body);
-    return aio__deadline_until(&in->deadline, until < r->body_until ? until : r->body_until);
+    if (r->body_until == INT64_MAX) r->body_until = aio__deadline_after(aio__body_deadline(in), r->service->body_total);
+    int64_t until = aio__deadline_after(aio__body_deadline(in), r->service->body);
+    return aio__deadline_until(aio__body_deadline(in), until < r->body_until ? until : r->body_until);
 }
 
 static aio_exception *aio__served_failed(aio__body_reader *in, const aio_exception *why)
 {
     aio__served *r = AIO__CONTAINER(in, aio__served, in);
-    bool expired = aio__deadline_leave(&in->deadline, why);
-    if (expired && aio__deadline_no_memory(&in->deadline)) return &aio__no_memory;
+    bool expired = aio__deadline_leave(aio__body_deadline(in), why);
+    if (expired && aio__deadline_no_memory(aio__body_deadline(in))) return &aio__no_memory;
     if (!expired && (why->code == AIO_ECANCELLED || why->code == ENOMEM)) return aio_exception_ref(why);
     r->keep = false;
     r->late_body = expired;
@@ -30350,7 +30360,7 @@ static aio__served *aio__served_open(aio__service *service, aio_stream *stream)
     r->service = service;
     r->stream = r->request.stream = stream;
     r->request.arg = service->arg;
-    aio__deadline_make(&r->in.deadline, aio__stream_loop(stream), aio__stream_loop(stream)->now, NULL);
+    aio__deadline_make(aio__body_deadline(&r->in), aio__stream_loop(stream), aio__stream_loop(stream)->now, NULL);
     r->in.max = service->options.max_body;
     r->in.owner = &aio__served_owner;
     r->head.limits.line = (uint32_t)service->options.max_line_size;
@@ -30371,7 +30381,7 @@ static void aio__served_clear(aio__served *r)
 static void aio__served_close(aio__served *r)
 {
     aio_loop *loop = aio__served_loop(r);
-    aio__deadline_end(&r->in.deadline);
+    aio__deadline_end(aio__body_deadline(&r->in));
     aio__timer_cancel(loop, r->writing);
     aio__served_clear(r);
     aio__ring_remove(&r->node);
@@ -30400,7 +30410,7 @@ static void aio__served_reset(aio__served *r)
     r->too_large = r->bad_body = r->late_body = false;
     r->skipped = 0;
     r->body_until = INT64_MAX;
-    aio__deadline_set(&r->in.deadline, aio__deadline_after(&r->in.deadline, r->service->keepalive));
+    aio__deadline_in(aio__body_deadline(&r->in), r->service->keepalive);
 }
 
 /* A copy with a NUL; it may move the earlier ones. False without memory. */
@@ -30455,12 +30465,12 @@ static int aio__served_receive(aio__served *r)
     aio_stream *s = r->stream;
     if (r->idle && aio_stream_unread(s).length) {
         r->idle = false;
-        aio__deadline_set(&r->in.deadline, aio__deadline_after(&r->in.deadline, r->service->header));
+        aio__deadline_in(aio__body_deadline(&r->in), r->service->header);
     }
     int code = aio__http_head_read(&r->head, s);
     if (code == AIO__MORE) {
         if (aio__stream_ended(s) || (r->idle && aio__server_is_closing(s))) return AIO__QUIT;
-        return aio__deadline_arm(&r->in.deadline) ? AIO__MORE : 503;
+        return aio__deadline_arm(aio__body_deadline(&r->in)) ? AIO__MORE : 503;
     }
     return code ? (int)r->head.refuse : aio__served_begin(r);
 }
@@ -30869,9 +30879,10 @@ static int aio__served_drop(aio__served *r)
     aio_stream_consume(s, unread);
     r->skipped += unread;
     if (aio__stream_ended(s) || aio__stream_error(s) || r->skipped > AIO__LINGER_MAX
-        || aio__deadline_expired(&r->in.deadline)) return 0;
-    int64_t until = aio__deadline_after(&r->in.deadline, AIO__LINGER_IDLE * INT64_C(1000000000));
-    return aio__deadline_until(&r->in.deadline, until < r->linger_until ? until : r->linger_until) ? AIO__MORE : 0;
+        || aio__deadline_expired(aio__body_deadline(&r->in))) return 0;
+    int64_t until = aio__deadline_after(aio__body_deadline(&r->in), AIO__LINGER_IDLE * INT64_C(1000000000));
+    if (until > r->linger_until) until = r->linger_until;
+    return aio__deadline_until(aio__body_deadline(&r->in), until) ? AIO__MORE : 0;
 }
 
 /* Whether the connection closes in stages. TLS has stages of its own. */
@@ -30887,8 +30898,8 @@ static void aio__served_half_close(aio__served *r)
 {
     aio_stream_write_eof(r->stream);
     r->skipped = 0;
-    aio__deadline_reset(&r->in.deadline);
-    r->linger_until = aio__deadline_after(&r->in.deadline, AIO__LINGER_TOTAL * INT64_C(1000000000));
+    aio__deadline_reset(aio__body_deadline(&r->in));
+    r->linger_until = aio__deadline_after(aio__body_deadline(&r->in), AIO__LINGER_TOTAL * INT64_C(1000000000));
 }
 
 /* Waits as long as the step says AIO__MORE: for a head, for the rest of its body, for a client's end. The result is
@@ -30897,18 +30908,18 @@ struct aio__serving_step { aio_task task; int result; aio__served *in; int (*ste
 static AIO_CORO(aio__serving_step)
 {
     AIO_BEGIN(aio__serving_step);
-    aio__deadline_enter(&self->in->in.deadline, &self->task, self->task.future.loop->now);
+    aio__deadline_enter(aio__body_deadline(&self->in->in), &self->task, self->task.future.loop->now);
     AIO_TRY {
         AIO__FEED(self->result, self->step(self->in), self->in->stream);
     } AIO_CATCH_ALL {
         self->result = AIO__QUIT;
-        if (aio__deadline_leave(&self->in->in.deadline, aio_caught(self))) {
+        if (aio__deadline_leave(aio__body_deadline(&self->in->in), aio_caught(self))) {
             if (self->step == aio__served_receive && !self->in->idle) self->result = 408;
         } else if (aio_caught(self)->code == AIO_ECANCELLED) AIO_RERAISE();
     } AIO_END_TRY;
     AIO_FINALLY;
-        aio__deadline_leave(&self->in->in.deadline, NULL);
-        aio__deadline_set(&self->in->in.deadline, INT64_MAX);
+        aio__deadline_leave(aio__body_deadline(&self->in->in), NULL);
+        aio__deadline_set(aio__body_deadline(&self->in->in), INT64_MAX);
     AIO_END;
 }
 
@@ -30918,7 +30929,7 @@ static struct aio__serving_step *aio__served_wait(aio__served *r, int (*step)(ai
 }
 
 /* Whether the next request, which is there already, is to wait for others' turns. */
-static bool aio__served_turn_over(const aio__served *r)
+static bool aio__served_turn_over(aio__served *r)
 {
     return r->keep && aio_stream_unread(r->stream).length
         && aio__turn_spent(aio__served_loop(r), r->request.headers.length + r->out.end, AIO__PIPELINED);
@@ -30981,9 +30992,9 @@ static void aio__service_end_idle(aio_server *server)
     aio__service *service = (aio__service *)server->service;
     for (aio__node *node = service->requests.next; node != &service->requests; node = node->next) {
         aio__served *r = AIO__CONTAINER(node, aio__served, node);
-        if (!r->idle || !aio__deadline_inside(&r->in.deadline)) continue;
+        if (!r->idle || !aio__deadline_inside(aio__body_deadline(&r->in))) continue;
         if (!server->closing && !r->keep) continue;
-        aio__deadline_interrupt(&r->in.deadline);
+        aio__deadline_interrupt(aio__body_deadline(&r->in));
         if (!server->closing) return;
     }
 }

@@ -44,7 +44,7 @@ OPEN = frozenset((
 # Any other struct is its room's own, but for these, of which other rooms use so many members on so many lines. A count
 # may only shrink.
 REACHES = {
-    "aio__body_reader": 62, 
+    "aio__body_reader": 33, 
     "aio__ticket": 17, "aio__streams": 14,
     "aio_addresses": 12, "aio__forward": 9, "aio__task_list": 11, "aio__lookup_future": 11,
     "aio__connection": 10, "aio__attachment": 8, "aio__body": 9, "aio__tls": 8, "aio_server": 7,
