@@ -390,6 +390,26 @@ SCENARIO(server_lingers, .may = { EPIPE, ECONNRESET, ENOTCONN, ETIMEDOUT }, .ski
     AIO_END;
 }
 
+/* Nothing is sent after the last answer, nor is the end: the server leaves after AIO__LINGER_IDLE. */
+struct server_lingers_idle { aio_task task; aio_server *server; aio_stream *stream; aio_text text; };
+SCENARIO(server_lingers_idle, .may = { EPIPE, ECONNRESET, ENOTCONN, ETIMEDOUT })
+{
+    AIO_BEGIN(server_lingers_idle);
+    AIO_AWAIT(self->server, aio_start_http_server(site_handler, NULL, "127.0.0.1", 0));
+    AIO_AWAIT(self->stream, aio_open_connection("127.0.0.1", aio_server_port(self->server)));
+    aio_stream_write(self->stream, "GET /a HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n", 46);
+    AIO_AWAIT(self->text, aio_stream_read_all(self->stream, 0));
+    CHECK(self->text.length > 0);
+    AIO_AWAIT(aio_sleep(AIO__LINGER_IDLE - 0.5));
+    CHECK_INT(aio_server_client_count(self->server), 1);
+    AIO_AWAIT(aio_sleep(1));
+    CHECK_INT(aio_server_client_count(self->server), 0);
+    AIO_FINALLY;
+        aio_stream_abort(self->stream);
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
+
 /* A client that sends a byte now and then for ever. */
 struct drip_read { aio_task task; aio_stream *stream; aio_text text; char answer[200]; };
 static AIO_CORO(drip_read)

@@ -201,6 +201,36 @@ SCENARIO(pool_close, .may = CLIENT_MAY)
     AIO_END;
 }
 
+/* A close with requests on their way ends when they have, one without at once. */
+struct pool_close_waits { aio_task task; aio_server *server; aio_session *session; struct get_url *get;
+    aio_future *closed; };
+SCENARIO(pool_close_waits, .may = CLIENT_MAY)
+{
+    AIO_BEGIN(pool_close_waits);
+    AIO_AWAIT(self->server, aio_start_http_server(site_handler, NULL, "127.0.0.1", 0));
+    REQUIRE(self->session = aio_session_open());
+    self->closed = aio_session_close(self->session);
+    self->session = NULL;
+    CHECK(aio_future_done(self->closed));
+    AIO_AWAIT(self->closed);
+    REQUIRE(self->session = aio_session_open());
+    self->get = get_task(self->session, aio_server_port(self->server), "/slow", no_timeouts);
+    REQUIRE(self->get);
+    AIO_AWAIT(aio_sleep(1));
+    self->closed = aio_session_close(self->session);
+    self->session = NULL;
+    CHECK(!aio_future_done(self->closed) && !aio_future_done(self->get));
+    AIO_AWAIT(self->closed);
+    AIO_AWAIT(aio_sleep(0));
+    CHECK(aio_future_done(self->get));
+    CHECK_INT(self->get->code, AIO_ERUNTIME);
+    AIO_FINALLY;
+        aio_unref(self->get);
+        AIO_AWAIT(aio_session_close(self->session));
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
+
 /* The client and the server of one process run out of descriptors together: whoever is accepted gets on, and in the
  * end everybody has. The limit is the kernel's. */
 enum { STARVED = 40, STARVED_LEFT = 16 };

@@ -635,6 +635,32 @@ SCENARIO(group_child_fails, .may = { EIO, EPERM, ENOENT })
     AIO_END;
 }
 
+/* A second child that fails cancels nobody again: one that clears up after the first cancel is let finish. */
+struct group_aborts_once { aio_task task; aio_task_group *group; struct comb_kid *kid; int code; };
+SCENARIO(group_aborts_once, .may = { EIO, EPERM })
+{
+    AIO_BEGIN(group_aborts_once);
+    AIO_TRY {
+        AIO_TASK_GROUP(self->group) {
+            aio_task_group_create_task(self->group, comb_kid(.delay = 1, .fail = EIO));
+            aio_task_group_create_task(self->group, comb_kid(.delay = 9, .stubborn = true, .hold = 2, .fail = EPERM));
+            self->kid = aio_task_group_create_task(self->group,
+                                                   comb_kid(.delay = 9, .stubborn = true, .hold = 4, .give = 7));
+            aio_ref(self->kid);
+        }
+    } AIO_CATCH {
+        CAUGHT(AIO_EGROUP);
+        self->code = AIO_EGROUP;
+        CHECK_INT(aio_caught(self)->member_count, 2);
+    } AIO_END_TRY
+    CHECK_INT(self->code, AIO_EGROUP);
+    CHECK_INT(comb_result(self->kid), 7);
+    CHECK_NEAR(comb_now(), 5, 0.01);
+    AIO_FINALLY;
+    aio_unref(self->kid);
+    AIO_END;
+}
+
 /* The same while the block already waits at its end: the body is not cancelled any more. */
 struct group_fails_at_the_end { aio_task task; aio_task_group *group; int code; };
 SCENARIO(group_fails_at_the_end, .may = { EIO })
