@@ -156,12 +156,13 @@
  *   71. Connecting: hosts
  *   72. Transports: protocols over streams
  *   73. Redirects: where a response leads
- *   74. Connections: the pool
- *   75. HTTP client: session, request, response
- *   76. HTTP server: connections and handlers
- *   77. WebSocket: frames
- *   78. WebSocket: connections
- *   79. Introspection: task dump and call graph
+ *   74. Retries: when a request is sent again
+ *   75. Connections: the pool
+ *   76. HTTP client: session, request, response
+ *   77. HTTP server: connections and handlers
+ *   78. WebSocket: frames
+ *   79. WebSocket: connections
+ *   80. Introspection: task dump and call graph
  *
  * LICENCE: MIT-0 or public domain, as you like. Its text, the history, and where to report a vulnerability are at the
  * end of the file.
@@ -2451,6 +2452,23 @@ AIO_API void           aio_connector_unref(aio_connector *connector);
 AIO_API size_t aio_connector_busy(const aio_connector *connector);
 AIO_API size_t aio_connector_idle(const aio_connector *connector);
 
+/* When a request is sent again, on its own: what fails to connect, breaks or runs out of `connect` or `sock_read`
+ * before its response, and responses with some statuses, which are in `history` then. The body is sent anew;
+ * AIO_EPAYLOAD if it cannot be. `total` of the timeouts is for all of it. urllib3: Retry */
+typedef struct aio_retry {
+    int                attempts;       /* in all; 0: as the session has it, else 1 */
+    double             backoff;        /* seconds before the second, twice as many before each further; 0: 0.5 */
+    double             max_backoff;    /* 0: 30 s */
+    double             jitter;         /* the part of it that is up to chance, up to 1; 0: a half; AIO_NOW: none */
+    double             total;          /* seconds after the first in which others may begin; 0: any */
+    const int         *statuses;       /* up to a 0; NULL: 408, 429, 502, 503, 504. Borrowed until the response */
+    const char *const *methods;        /* up to a NULL, likewise; NULL: GET, HEAD, PUT, DELETE, OPTIONS, TRACE */
+    bool               no_retry_after; /* else a response's Retry-After says how long to wait, however long */
+    /* A request of these methods (those of NULL) whose kept connection turns out to be dead is not sent once more on a
+     * new one; else it is, besides the attempts */
+    bool               no_resend;
+} aio_retry;
+
 typedef struct aio_session aio_session;
 typedef struct aio_response aio_response;
 
@@ -2507,6 +2525,7 @@ typedef struct aio_session_options {
     double             ttl_dns_cache;
     bool               no_dns_cache;
     bool               deny_private;      /* besides the connector's */
+    aio_retry          retry;             /* of requests that give none */
     const char        *proxy;             /* of requests that name none, as aio_open_connection takes it */
     const char *const *proxy_headers;     /* of CONNECT; Proxy-Authorization comes of the proxy's URL */
     aio_tls_context   *proxy_tls_context; /* for https:// proxies; NULL: the default. The session keeps a reference */
@@ -2627,6 +2646,7 @@ typedef struct aio_request_options {
     aio_timeouts       timeout;         /* what is 0 is as the session has it */
     bool               raise_for_status;/* besides the session's */
     bool               deny_private;    /* besides the session's and the connector's */
+    aio_retry          retry;
     const char        *proxy;           /* takes the place of the session's; "": none, nor the environment's */
     int                max_redirects;   /* 0: the session's; of HEAD, and if the session has .no_redirects, none */
     bool               no_redirects;    /* aiohttp: allow_redirects=False */
@@ -2673,8 +2693,10 @@ struct aio_response { /* read-only */
     const char        *method;   /* of the request */
     const char        *url;      /* that it comes from: in normal form, without user info and fragment */
     const char        *real_url; /* with its fragment */
-    /* What led here, oldest first, redirects and 401s: with heads and times of their own, and no bodies. They belong to
-     * this response */
+    int                attempts; /* the request was sent so often, at most .retry's: 1 */
+    bool               resent;   /* and once more, as its kept connection was dead */
+    /* What led here, oldest first, redirects, 401s and what .retry has tried again: with heads and times of their own,
+     * and no bodies. They belong to this response */
     aio_response *const *history;
     size_t             history_count;
     aio_headers        headers;
@@ -27410,7 +27432,75 @@ static aio_exception *aio__redirect_follow(aio__redirect *r, int status, const a
 }
 
 /* ============================================================================
- * 74. Connections: the pool
+ * 74. Retries: when a request is sent again
+ *
+ * What a policy (aio_retry) says of methods, statuses and errors, and how long is waited. Calls dates and numbers.
+ * ============================================================================ */
+
+static bool aio__retry_valid(const aio_retry *policy)
+{
+    return policy->attempts >= 0 && policy->jitter <= 1 && (policy->jitter >= 0 || policy->jitter == AIO_NOW)
+        && aio__timeout_ns(policy->backoff, 0) >= 0 && aio__timeout_ns(policy->max_backoff, 0) >= 0
+        && aio__timeout_ns(policy->total, 0) >= 0;
+}
+
+/* Whether a request may be sent more than once. */
+static bool aio__retry_method(const char *const *methods, const char *method)
+{
+    static const char *const idempotent[] = { "GET", "HEAD", "PUT", "DELETE", "OPTIONS", "TRACE", NULL };
+    if (!methods) methods = idempotent;
+    while (*methods && strcmp(method, *methods) != 0) methods++;
+    return *methods != NULL;
+}
+
+static bool aio__retry_status(const aio_retry *policy, int status)
+{
+    static const int usual[] = { 408, 429, 502, 503, 504, 0 };
+    const int *at = policy->statuses ? policy->statuses : usual;
+    while (*at && *at != status) at++;
+    return *at != 0;
+}
+
+/* Errors that may pass: the way to the server, not what was asked of it. */
+static bool aio__retry_code(int code)
+{
+    static const int passing[] = {
+        AIO_EDISCONNECTED, ECONNRESET, EPIPE, ECONNREFUSED, ECONNABORTED, ETIMEDOUT, EHOSTUNREACH, ENETUNREACH,
+        EHOSTDOWN, ENETDOWN, AIO_ETIMEOUT, AIO_ERESOLVE
+    };
+    for (size_t i = 0; i < sizeof passing / sizeof *passing; i++)
+        if (passing[i] == code) return true;
+    return false;
+}
+
+/* Nanoseconds that Retry-After asks for, in seconds or as a date (RFC 9110 10.2.3); -1: it does not. */
+static int64_t aio__retry_after(aio_text value)
+{
+    int64_t seconds = 0;
+    size_t i = 0;
+    for (; i < value.length && aio__is(value.data[i], AIO__DIGIT); i++)
+        if (seconds < 1000000000) seconds = seconds * 10 + (value.data[i] - '0');
+    if (!value.length) return -1;
+    if (i < value.length && !aio__cookie_date(value, &seconds)) return -1;
+    if (i < value.length) seconds -= aio__os.wall();
+    if (seconds > 1000000000) seconds = 1000000000;
+    return seconds > 0 ? seconds * 1000000000 : 0;
+}
+
+/* Nanoseconds before the attempt after `tries`. */
+static int64_t aio__retry_backoff(const aio_retry *policy, int tries)
+{
+    uint32_t chance = 0;
+    int64_t most = aio__timeout_ns(policy->max_backoff, 30), pause = aio__timeout_ns(policy->backoff, 0.5);
+    double jitter = policy->jitter == 0 ? 0.5 : policy->jitter > 0 ? policy->jitter : 0;
+    for (int i = 1; i < tries && pause < most; i++) pause = pause > INT64_MAX / 2 ? INT64_MAX : 2 * pause;
+    if (pause > most) pause = most;
+    if (aio__os.getentropy(&chance, sizeof chance) < 0) chance = 0;
+    return pause - (int64_t)((double)pause * jitter * (double)chance / 4294967296.0);
+}
+
+/* ============================================================================
+ * 75. Connections: the pool
  *
  * The client's connector: keep-alive connections by origin, and who waits for one. A connection object is the right to
  * one of `limit` places; it is busy, and has no stream yet or one, or it is idle, and its socket is watched so that a
@@ -27996,7 +28086,7 @@ AIO_API size_t aio_connector_idle(const aio_connector *connector) { return conne
 
 
 /* ============================================================================
- * 75. HTTP client: session, request, response
+ * 76. HTTP client: session, request, response
  *
  * One request is one coroutine (aio__requesting), whose frame holds copies of what it was given. It is
  *
@@ -28623,6 +28713,11 @@ struct aio__requesting { /* the coroutine of a request */
     int               code;
     int               max_redirects; /* as it was given; -1: none */
     bool              raise_for_status;
+    aio_retry         retry;
+    int               tries;    /* that have begun */
+    int64_t           pause_at; /* when the next one begins; 0: no pause */
+    int64_t           retry_until; /* when none may begin any more */
+    bool              again;    /* the exchange has failed, and is to be made anew */
     bool              deny_private;
     bool              foreign;  /* a hop was to another origin: what was given for the first one stays behind */
     bool              bare;     /* a redirect has taken method and body away */
@@ -28737,6 +28832,7 @@ static const char *aio__request_problem(aio_session *session, const char *method
         return "compress and a Content-Encoding exclude each other";
     if (!aio__timeouts_read(limits, &o->timeout, &o->timeout) || aio__timeout_ns(o->expect100_timeout, 1) < 0)
         return "a timeout is not valid";
+    if (!aio__retry_valid(&o->retry)) return "a number of retry is not valid";
     return NULL;
 }
 
@@ -29229,6 +29325,8 @@ static int aio__exchange_prepare(aio__exchange *x, struct aio__requesting *f, co
     aio__deadline_reset(aio__body_deadline(&r->in));
     x->expect_ns = f->expect_ns;
     memset(&r->response.times, 0, sizeof r->response.times);
+    r->response.attempts = 1;
+    r->response.resent = false;
     aio__exchange_forget(x);
     if (x->via.block) aio_url_clear(&x->via);
     x->guarded = f->deny_private || f->session->options.deny_private
@@ -29642,13 +29740,12 @@ static int aio__exchange_listen(aio__exchange *x)
  * closed it at that very moment. */
 static bool aio__exchange_retry(aio__exchange *x, const aio_exception *why)
 {
-    static const char *const idempotent[] = { "GET", "HEAD", "PUT", "DELETE", "OPTIONS", "TRACE", NULL };
     aio__connection *connection = x->ticket.got;
     int code = why->code;
     bool gone = code == AIO_EDISCONNECTED || code == ECONNRESET || code == EPIPE || code == AIO_ETLS;
     if (!connection || !connection->reused || x->heard || x->op->retried || !gone
         || x->op->session->is_closed) return false;
-    x->op->retried = aio__among(x->method, idempotent) && (!x->producer.next || x->producer.rewind);
+    x->op->retried = aio__retry_method(NULL, x->method) && (!x->producer.next || x->producer.rewind);
     if (x->op->retried && x->upload) aio_task_cancel(x->upload);
     if (x->op->retried) aio__connection_hang_up(connection);
     return x->op->retried;
@@ -29672,6 +29769,85 @@ static int aio__requesting_redirects(const struct aio__requesting *self)
     return o->max_redirects ? o->max_redirects : AIO__REDIRECTS;
 }
 
+/* What holds of trying again: the request's policy, else the session's. */
+static void aio__requesting_policy(struct aio__requesting *self)
+{
+    const aio_retry *of_session = &self->session->options.retry;
+    bool no_resend = self->retry.no_resend || of_session->no_resend;
+    if (!self->retry.attempts) self->retry = *of_session;
+    self->retry.no_resend = no_resend;
+    self->tries = 1;
+    self->retry_until = aio__after(self->session->loop, aio__timeout_ns(self->retry.total, AIO_UNLIMITED));
+}
+
+/* Whether there is to be another attempt, after nanoseconds of pause. */
+static bool aio__requesting_tries(struct aio__requesting *self, int64_t pause)
+{
+    int64_t at = aio__after(self->session->loop, pause);
+    if (at > self->retry_until || at >= self->op->total_at || self->session->is_closed) return false;
+    self->tries++;
+    self->pause_at = at;
+    return true;
+}
+
+static bool aio__requesting_may_try(const struct aio__requesting *self)
+{
+    return self->tries < self->retry.attempts && aio__retry_method(self->retry.methods, self->x->method);
+}
+
+/* A response whose status says that it may be another one later. */
+static bool aio__requesting_puts_off(struct aio__requesting *self)
+{
+    if (!aio__requesting_may_try(self) || !aio__retry_status(&self->retry, self->x->head.status)) return false;
+    aio_text after = aio__headers_value(&self->reply->response.headers, "retry-after", 11);
+    int64_t pause = self->retry.no_retry_after ? -1 : aio__retry_after(after);
+    return aio__requesting_tries(self, pause < 0 ? aio__retry_backoff(&self->retry, self->tries) : pause);
+}
+
+/* The exchange has failed with self->error, which is dropped if it is to be made anew. */
+static bool aio__requesting_recovers(struct aio__requesting *self)
+{
+    aio__operation *op = self->op;
+    aio_exception *error = self->error;
+    if (self->x->failure || !aio__retry_code(error->code) || !aio__requesting_may_try(self)) return false;
+    if (self->producer.next && !self->producer.rewind) {
+        self->error = aio__exception(AIO_EPAYLOAD, error->phase, "%s; the body cannot be sent again", error->message);
+        aio_exception_unref(error);
+        return false;
+    }
+    if (!aio__requesting_tries(self, aio__retry_backoff(&self->retry, self->tries))) return false;
+    aio_exception_unref(error);
+    self->error = NULL;
+    aio__exchange_disconnect(self->x, false);
+    aio__deadline_reset(&op->deadline);
+    aio__deadline_enter(&op->deadline, &self->task, self->session->loop->now);
+    return self->again = true;
+}
+
+/* Until the next attempt begins, or the total is over. NULL without memory. */
+static aio_future *aio__requesting_pause(struct aio__requesting *self)
+{
+    int64_t at = self->pause_at;
+    self->pause_at = 0;
+    aio__phase_enter(&self->op->phases, AIO__PHASE_POOL);
+    if (!aio__operation_until(self->op, &self->op->deadline, INT64_MAX)) return NULL;
+    return aio__sleep_until(self->session->loop, at);
+}
+
+/* Makes the exchange anew. NULL or an error, a new owner. */
+static aio_exception *aio__requesting_renew(struct aio__requesting *self)
+{
+    const char *reason = "the body cannot be sent again";
+    int code = AIO_EPAYLOAD;
+    self->again = false;
+    if (!self->producer.next || self->producer.rewind(self->producer.arg)) {
+        aio__operation_start(self->op);
+        code = aio__exchange_prepare(self->x, self, &reason);
+    }
+    if (code == ENOMEM) return &aio__no_memory;
+    return code ? aio__exception(code, "", "%s", reason) : NULL;
+}
+
 /* Begins: with an exchange that is ready for the request. NULL or an error, a new owner. */
 static aio_exception *aio__requesting_begin(struct aio__requesting *self)
 {
@@ -29687,6 +29863,7 @@ static aio_exception *aio__requesting_begin(struct aio__requesting *self)
         aio__timeouts_read(op->limits, &self->timeout, &self->session->options.timeout);
         op->total_at = aio__deadline_after(&op->deadline, op->limits[AIO__TIMEOUT_TOTAL]);
         op->max_redirects = aio__requesting_redirects(self);
+        aio__requesting_policy(self);
         self->reply = aio__reply_open(op);
         self->x = self->reply ? &self->reply->x : NULL;
         if (self->x) code = aio__exchange_prepare(self->x, self, &reason);
@@ -29807,7 +29984,7 @@ static bool aio__requesting_challenged(struct aio__requesting *self)
 static bool aio__requesting_goes_on(struct aio__requesting *self)
 {
     if (self->x->digest && aio__requesting_challenged(self)) return true;
-    if (!self->x->leads) return false;
+    if (!self->x->leads) return aio__requesting_puts_off(self);
     self->error = aio__requesting_turn(self);
     return true;
 }
@@ -29852,6 +30029,8 @@ static AIO_CORO(aio__requesting)
         AIO_TRY {
             if (self->x->upload) AIO_AWAIT((aio_future *)aio_ref(self->x->upload)); /* the first one's */
             self->x->upload = NULL;
+            if (self->pause_at) AIO_AWAIT(aio__requesting_pause(self));
+            if (self->again && (self->error = aio__requesting_renew(self)) != NULL) AIO__THROW(self->error);
             if (self->op->retried && !aio__exchange_rewind(self->x))
                 AIO__THROW(aio__exchange_problem(self->x, AIO_EDISCONNECTED));
             self->code = aio__exchange_place(self->x);
@@ -29877,12 +30056,16 @@ static AIO_CORO(aio__requesting)
             self->error = aio__requesting_hop(self);
             if (self->error) AIO__THROW(self->error);
         } AIO_CATCH_ALL {
-            if (!aio__exchange_retry(self->x, aio_caught(self)))
-                AIO__THROW(aio__exchange_error(self->x, &self->op->deadline, aio_caught(self)));
+            if (self->retry.no_resend || !aio__exchange_retry(self->x, aio_caught(self))) {
+                self->error = aio__exchange_error(self->x, &self->op->deadline, aio_caught(self));
+                if (!aio__requesting_recovers(self)) AIO__THROW(self->error);
+            }
         } AIO_END_TRY;
     }
     if ((self->raise_for_status || self->session->options.raise_for_status) && self->reply->response.status >= 400)
         AIO__THROW(aio__response_status_error(&self->reply->response));
+    self->reply->response.attempts = self->tries;
+    self->reply->response.resent = self->op->retried;
     self->reply->response.history = self->op->history;
     self->reply->response.history_count = self->op->history_count;
     self->result = &self->reply->response;
@@ -29946,6 +30129,7 @@ AIO_API aio_response_task *aio_session_request_with(aio_session *session, const 
     self->timeout = o->timeout;
     self->raise_for_status = o->raise_for_status;
     self->deny_private = o->deny_private;
+    self->retry = o->retry;
     self->max_redirects = o->no_redirects ? -1 : o->max_redirects;
     self->header_count = headers + (o->header_fields ? o->header_fields->count : 0);
     self->param_count = params;
@@ -30122,7 +30306,7 @@ static int aio__session_fill(aio_session *session, const aio_session_options *o)
     int64_t limits[AIO__TIMEOUTS];
     if (aio__pairs_problem(o->headers)
         || aio__fields_count(o->headers, NULL, "Host") > 1 || aio__pairs_problem(o->proxy_headers)
-        || !aio__timeouts_read(limits, &o->timeout, &o->timeout)
+        || !aio__timeouts_read(limits, &o->timeout, &o->timeout) || !aio__retry_valid(&o->retry)
         || o->max_redirects < 0 || o->max_line_size < 0 || o->max_field_size < 0 || o->max_headers < 0
         || !aio__http_version_fits(o->version)) return EINVAL;
     session->options = *o;
@@ -30245,7 +30429,7 @@ AIO_API aio_cookie_jar *aio_session_cookie_jar(const aio_session *session)
 }
 
 /* ============================================================================
- * 76. HTTP server: connections and handlers
+ * 77. HTTP server: connections and handlers
  *
  * One connection is one coroutine (aio__serving) in an aio_server: a head, its handler, what is left of the body, the
  * next head; so pipelined requests are answered in order. What it knows is an aio__served, which begins with the user's
@@ -31090,7 +31274,7 @@ AIO_API aio_server_task *aio_start_http_server_with(aio_request_handler *handler
 }
 
 /* ============================================================================
- * 77. WebSocket: frames
+ * 78. WebSocket: frames
  *
  * Takes frames apart in place, in pieces of any size, and writes their heads (RFC 6455 5.2); masks, codes, what is a
  * text, and the handshake's hash. Knows nothing of connections. Calls UTF-8 of charsets only.
@@ -31398,7 +31582,7 @@ static bool aio__ws_key_is_valid(aio_text key)
 }
 
 /* ============================================================================
- * 78. WebSocket: connections
+ * 79. WebSocket: connections
  *
  * The handshake of both sides, messages out of frames, permessage-deflate, pings, and the end. What has come stays in
  * the stream, or with the ws, until somebody asks for it, so that a receive that is cancelled has lost nothing; what is
@@ -32610,7 +32794,7 @@ AIO_API aio_ws_task *aio_request_upgrade_websocket_with(aio_request *request, co
 }
 
 /* ============================================================================
- * 79. Introspection: task dump and call graph
+ * 80. Introspection: task dump and call graph
  *
  * Walks what waits for what, and only reads. Called by nobody above. Downwards through the frames of a task to what the
  * innermost awaits, and that one's children (ops->child); upwards through the waiters. A path may lead in a circle, and

@@ -478,3 +478,193 @@ SCENARIO(connector_port, .may = { EADDRINUSE, EADDRNOTAVAIL, ECONNRESET })
         if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
     AIO_END;
 }
+
+/* ---- sent again ---- */
+
+/* Answers 503 so many times, then what it got. */
+static struct { int refusals, served; const char *after; } flaky;
+struct flaky_site { aio_task task; aio_request *request; aio_text body; const char *headers[3]; };
+static AIO_CORO(flaky_site)
+{
+    AIO_BEGIN(flaky_site);
+    AIO_AWAIT(self->body, aio_request_read(self->request));
+    self->headers[0] = "Retry-After";
+    self->headers[1] = flaky.after;
+    if (flaky.served++ < flaky.refusals) {
+        AIO_AWAIT(aio_request_respond(self->request, 503, .text = "later",
+                                      .headers = flaky.after ? self->headers : NULL));
+    } else {
+        AIO_AWAIT(aio_request_respond(self->request, 200, .text = self->body.length ? self->body.data : "none"));
+    }
+    AIO_END;
+}
+static void *flaky_handler(aio_request *request, void *arg)
+{
+    (void)arg;
+    return AIO_CALL(flaky_site, .request = request);
+}
+
+static const char *const retry_posts[] = { "POST", NULL };
+static const int retry_teapot[] = { 418, 0 };
+static const struct retry_row {
+    const char *method, *after; int refusals; aio_retry retry; int status, attempts; double least, most;
+} retry_rows[] = {
+    { "GET", NULL, 2, { .attempts = 3 }, 200, 3, 0.7, 1.6 },
+    { "GET", NULL, 2, { .attempts = 2, .backoff = 4, .jitter = AIO_NOW }, 503, 2, 3.9, 4.2 },
+    { "GET", NULL, 3, { .attempts = 4, .backoff = 2, .max_backoff = 3, .jitter = AIO_NOW }, 200, 4, 7.9, 8.3 },
+    { "GET", "7", 1, { .attempts = 2 }, 200, 2, 6.9, 7.2 },
+    { "GET", "7", 1, { .attempts = 2, .no_retry_after = true }, 200, 2, 0.2, 0.6 },
+    { "GET", "7", 1, { .attempts = 2, .total = 6 }, 503, 1, 0, 0.5 },
+    { "GET", "1000", 1, { .attempts = 2 }, 503, 1, 0, 0.5 }, /* beyond the request's own time */
+    { "GET", "soon", 1, { .attempts = 2 }, 200, 2, 0.2, 0.6 },
+    { "GET", "Thu, 01 Jan 1970 00:00:09 GMT", 1, { .attempts = 2 }, 200, 2, 0, 0.2 },
+    { "GET", NULL, 1, { .attempts = 1 }, 503, 1, 0, 0.5 },
+    { "GET", NULL, 1, { .attempts = 0 }, 503, 1, 0, 0.5 },
+    { "POST", NULL, 1, { .attempts = 3 }, 503, 1, 0, 0.5 },
+    { "POST", NULL, 1, { .attempts = 3, .methods = retry_posts }, 200, 2, 0.2, 0.6 },
+    { "GET", NULL, 1, { .attempts = 3, .methods = retry_posts }, 503, 1, 0, 0.5 },
+    { "GET", NULL, 1, { .attempts = 3, .statuses = retry_teapot }, 503, 1, 0, 0.5 },
+};
+
+struct retry_statuses { aio_task task; aio_server *server; aio_session *session; aio_response *r; aio_text text;
+    char url[64]; size_t i; double began; };
+SCENARIO(retry_statuses, .may = CLIENT_MAY, .skip = KIND_CALL) /* what fails by calls is in retry_errors */
+{
+    const struct retry_row *row = retry_rows;
+    AIO_BEGIN(retry_statuses);
+    AIO_AWAIT(self->server, aio_start_http_server(flaky_handler, NULL, "127.0.0.1", 0));
+    snprintf(self->url, sizeof self->url, "http://127.0.0.1:%d/", aio_server_port(self->server));
+    self->session = aio_session_open();
+    REQUIRE(self->session);
+    for (; self->i < sizeof retry_rows / sizeof *retry_rows; self->i++) {
+        row = &retry_rows[self->i];
+        flaky.refusals = row->refusals;
+        flaky.after = row->after;
+        flaky.served = 0;
+        self->began = aio_time();
+        AIO_AWAIT(self->r, aio_session_request(self->session, row->method, self->url, .retry = row->retry,
+                                               .data = row->method[0] == 'P' ? "body" : NULL,
+                                               .data_length = row->method[0] == 'P' ? 4 : 0));
+        row = &retry_rows[self->i];
+        if (!CHECK(aio_time() - self->began >= row->least && aio_time() - self->began <= row->most))
+            printf("# row %zu: %g s\n", self->i, aio_time() - self->began);
+        CHECK_INT(self->r->status, row->status);
+        CHECK_INT(self->r->attempts, row->attempts);
+        CHECK_INT(self->r->history_count, row->attempts - 1);
+        CHECK_INT(flaky.served, row->attempts);
+        AIO_AWAIT(self->text, aio_response_text(self->r));
+        row = &retry_rows[self->i];
+        if (row->status == 200)
+            CHECK_BYTES(self->text.data, self->text.length, row->method[0] == 'P' ? "body" : "none");
+        aio_response_release(self->r);
+        self->r = NULL;
+    }
+    AIO_FINALLY;
+        aio_response_release(self->r);
+        AIO_AWAIT(aio_session_close(self->session));
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
+
+/* Nobody there, nobody who answers; and a body that there is only once. */
+struct retry_errors { aio_task task; aio_server *server; aio_connector *connector; aio_session *session; aio_response *r;
+    char url[64]; struct pieces from; double began; int i; };
+SCENARIO(retry_errors, .may = CLIENT_MAY)
+{
+    AIO_BEGIN(retry_errors);
+    memset(&before, 0, sizeof before);
+    script_says(&the_script, "", END_STAY);
+    AIO_AWAIT(self->server, aio_start_server(scripted_handler, &the_script, "127.0.0.1", 0));
+    self->connector = aio_connector_open(.socket = { .before_connect = before_connect, .arg = &before });
+    REQUIRE(self->connector);
+    self->session = aio_session_open(.connector = self->connector, .retry = { .attempts = 3 },
+                                     .timeout = { .sock_read = 2 });
+    REQUIRE(self->session);
+    self->began = aio_time();
+    for (self->i = 0; self->i < 3; self->i++) {
+        snprintf(self->url, sizeof self->url, "http://127.0.0.1:%d/", self->i ? aio_server_port(self->server) : dead_port);
+        before.calls = 0;
+        self->from.text = "x";
+        self->from.step = 1;
+        self->from.at = 0;
+        AIO_TRY {
+            if (self->i < 2) AIO_AWAIT(self->r, aio_session_get(self->session, self->url));
+            else AIO_AWAIT(self->r, aio_session_put(self->session, self->url,
+                                                    .producer = { .next = pieces_next, .arg = &self->from }));
+            UNREACHED();
+        } AIO_CATCH {
+            CAUGHT(self->i == 0 ? ECONNREFUSED : self->i == 1 ? AIO_ETIMEOUT : AIO_EPAYLOAD);
+        } AIO_END_TRY;
+        if (!touched()) CHECK_INT(before.calls, self->i < 2 ? 3 : 1);
+    }
+    CHECK(aio_time() - self->began > 8);
+    AIO_FINALLY;
+        aio_response_release(self->r);
+        AIO_AWAIT(aio_session_close(self->session));
+        aio_connector_unref(self->connector);
+        aio_server_abort_clients(self->server);
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
+
+/* Answers one request, hears another one, and hangs up. */
+struct once_site { aio_task task; aio_stream *stream; };
+static AIO_CORO(once_site)
+{
+    AIO_BEGIN(once_site);
+    AIO_AWAIT(aio_stream_readuntil(self->stream, "\r\n\r\n", 4));
+    aio_stream_write(self->stream, HEAD_5 "hello", strlen(HEAD_5 "hello"));
+    AIO_AWAIT(aio_stream_readuntil(self->stream, "\r\n\r\n", 4));
+    AIO_END;
+}
+static void *once_handler(aio_stream *stream, void *arg)
+{
+    (void)arg;
+    return AIO_CALL(once_site, .stream = stream);
+}
+
+struct retry_resend { aio_task task; aio_server *server; aio_session *session; aio_response *r; char url[64]; int i; };
+SCENARIO(retry_resend, .may = { EPIPE, ECONNRESET, ENOTCONN, ETIMEDOUT, AIO_EDISCONNECTED, AIO_EPAYLOAD, AIO_EINCOMPLETE })
+{
+    AIO_BEGIN(retry_resend);
+    AIO_AWAIT(self->server, aio_start_server(once_handler, NULL, "127.0.0.1", 0));
+    snprintf(self->url, sizeof self->url, "http://127.0.0.1:%d/", aio_server_port(self->server));
+    self->session = aio_session_open();
+    REQUIRE(self->session);
+    for (self->i = 0; self->i < 3; self->i++) {
+        AIO_TRY {
+            AIO_AWAIT(self->r, aio_session_get(self->session, self->url, .retry = { .no_resend = self->i == 2 }));
+            CHECK(self->i < 2);
+            CHECK_INT(self->r->attempts, 1);
+            CHECK_INT(self->r->resent, self->i == 1);
+            AIO_AWAIT(aio_response_read(self->r));
+        } AIO_CATCH {
+            if (aio_caught(self)->code != AIO_EDISCONNECTED || self->i < 2) AIO_RERAISE();
+        } AIO_END_TRY;
+        aio_response_release(self->r);
+        self->r = NULL;
+    }
+    AIO_FINALLY;
+        aio_response_release(self->r);
+        AIO_AWAIT(aio_session_close(self->session));
+        aio_server_abort_clients(self->server);
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
+
+TEST(retry_options)
+{
+    static const aio_retry bad[] = {
+        { .attempts = -1 }, { .backoff = -3 }, { .max_backoff = -3 }, { .jitter = 2 }, { .jitter = -0.5 }, { .total = -3 },
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) CHECK(!aio__retry_valid(&bad[i]));
+    CHECK(aio__retry_after(aio__text("9999999999999", 13)) == INT64_C(1000000000) * 1000000000);
+    CHECK_INT(aio__retry_after(aio__text("", 0)), -1);
+    CHECK_INT(aio__retry_after(aio__text("0", 1)), 0);
+    char date[40];
+    aio__http_date(date, aio__os.wall() + 5);
+    CHECK_INT(aio__retry_after(aio__text(date, strlen(date))), INT64_C(5000000000));
+    aio_retry steep = { .attempts = 200, .backoff = 1, .max_backoff = AIO_UNLIMITED, .jitter = AIO_NOW };
+    CHECK_INT(aio__retry_backoff(&steep, 4), INT64_C(8000000000));
+    CHECK(aio__retry_backoff(&steep, 200) > INT64_MAX / 2);
+}
