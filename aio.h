@@ -150,19 +150,20 @@
  *   65. HTTP messages
  *   66. HTTP bodies: framing, stages, reader
  *   67. Multipart bodies
- *   68. Request bodies: where their pieces come from
- *   69. Forms
- *   70. Proxies: HTTP CONNECT and SOCKS
- *   71. Connecting: hosts
- *   72. Transports: protocols over streams
- *   73. Redirects: where a response leads
- *   74. Retries: when a request is sent again
- *   75. Connections: the pool
- *   76. HTTP client: session, request, response
- *   77. HTTP server: connections and handlers
- *   78. WebSocket: frames
- *   79. WebSocket: connections
- *   80. Introspection: task dump and call graph
+ *   68. Tracing: phases, events, what a connection was made of
+ *   69. Request bodies: where their pieces come from
+ *   70. Forms
+ *   71. Proxies: HTTP CONNECT and SOCKS
+ *   72. Connecting: hosts
+ *   73. Transports: protocols over streams
+ *   74. Redirects: where a response leads
+ *   75. Retries: when a request is sent again
+ *   76. Connections: the pool
+ *   77. HTTP client: session, request, response
+ *   78. HTTP server: connections and handlers
+ *   79. WebSocket: frames
+ *   80. WebSocket: connections
+ *   81. Introspection: task dump and call graph
  *
  * LICENCE: MIT-0 or public domain, as you like. Its text, the history, and where to report a vulnerability are at the
  * end of the file.
@@ -2413,6 +2414,7 @@ typedef struct aio_response_times {
     double pool, resolve, connect, proxy, tls, send;
     double wait;         /* for the response's head */
     double receive;      /* of the body, as far as it has come */
+    double start;        /* when all that began: time of the loop */
     bool   reused;       /* the connection had served another request before */
 } aio_response_times;
 
@@ -2483,6 +2485,38 @@ typedef struct aio_auth {
                                 * is a response; a session keeps a reference. aiohttp: DigestAuthMiddleware */
 } aio_auth;
 
+
+/* What happens to a request, in the order in which it may; what there was no need for is left out. aiohttp:
+ * TraceConfig.on_request_start, ... */
+typedef enum aio_trace_kind {
+    AIO_TRACE_REQUEST_START, AIO_TRACE_QUEUED_START, AIO_TRACE_QUEUED_END, AIO_TRACE_CONNECTION_CREATE_START,
+    AIO_TRACE_DNS_CACHE_HIT, AIO_TRACE_DNS_CACHE_MISS, AIO_TRACE_DNS_START, AIO_TRACE_DNS_END,
+    AIO_TRACE_CONNECTION_CREATE_END, AIO_TRACE_CONNECTION_REUSED, AIO_TRACE_HEADERS_SENT, AIO_TRACE_CHUNK_SENT,
+    AIO_TRACE_HEAD_RECEIVED, AIO_TRACE_CHUNK_RECEIVED, AIO_TRACE_REDIRECT, AIO_TRACE_RETRY, AIO_TRACE_REQUEST_END,
+    AIO_TRACE_REQUEST_EXCEPTION
+} aio_trace_kind;
+
+typedef struct aio_trace_event { /* read-only; with all that it points to, valid until the callback returns */
+    aio_trace_kind       kind;
+    double               time;      /* of the loop, in seconds */
+    uint64_t             request;   /* its number, the same in all its events */
+    int                  hop;       /* 0, and one more after each redirect */
+    const char          *method, *url;
+    const char          *host;      /* DNS_...: the name that is looked up */
+    /* HEADERS_SENT, HEAD_RECEIVED (also of a 1xx, and of what a proxy answers to CONNECT): the head, byte for byte;
+     * CHUNK_SENT: a piece of the body, data NULL for a file's; CHUNK_RECEIVED: one as it came, still encoded */
+    aio_text             bytes;
+    const struct aio_response *response; /* REDIRECT, REQUEST_END */
+    const aio_exception *exception; /* RETRY, REQUEST_EXCEPTION */
+    void                *context;   /* the request's .trace_context */
+} aio_trace_event;
+
+/* Called within the request's own steps. It may look, start tasks, and cancel some, also the request's; it waits for
+ * nothing, and neither closes the session nor releases a response. */
+typedef void aio_trace_callback(const aio_trace_event *event, void *arg);
+/* "request_start" */
+AIO_API const char *aio_trace_name(aio_trace_kind kind);
+
 typedef struct aio_session_options {
     /* Shared with other sessions; the session is one more owner of it. NULL: one of its own, with the ten options of
      * the same names below, which are 0 otherwise */
@@ -2533,6 +2567,8 @@ typedef struct aio_session_options {
      * neither headers nor URL have it, is of $NETRC or ~/.netrc: up to 1 MiB, read then and there; one with an error
      * counts as empty */
     bool               trust_env;
+    aio_trace_callback *trace;            /* is told what happens to requests, with trace_arg. aiohttp: trace_configs */
+    void               *trace_arg;
 } aio_session_options;
 
 /* Responses are read as browsers and curl read them. What RFC 9112 does not allow, and is taken unless .strict is set:
@@ -2653,6 +2689,7 @@ typedef struct aio_request_options {
     const char *const *skip_auto_headers; /* besides the session's */
     int                version;         /* AIO_HTTP_1_0, AIO_HTTP_1_1; 0: the session's. EINVAL for a body of unknown
                                            length in HTTP/1.0 */
+    void              *trace_context;   /* in the events of this request. aiohttp: trace_request_ctx */
     const char        *request_target;  /* takes the place of the URL's: "*", a path that is not normal, absolute form;
                                            any bytes but spaces and control characters */
     aio_auth           auth;            /* takes the place of the session's, and of an Authorization of it */
@@ -2714,6 +2751,34 @@ AIO_API aio_text_task *aio_response_text(aio_response *response);
 AIO_API aio_text_task *aio_response_read_chunk(aio_response *response);
 /* The response's head as it came, byte for byte, from the status line to the empty line. aiohttp: raw_headers */
 AIO_API aio_text aio_response_head(const aio_response *response);
+/* The same of every head that came for this hop: what proxies answered to CONNECT, if its connection is new; 1xx; and
+ * its own, the last. Start with *position 0, ends with false. Those of redirects are with `history`. */
+AIO_API bool aio_response_next_head(const aio_response *response, size_t *position, aio_text *head);
+/* The head of the request as it was sent, byte for byte. aiohttp: request_info */
+AIO_API aio_text aio_response_request_head(const aio_response *response);
+/* Bytes of the hop, heads and framing too, before TLS; received: so far. */
+AIO_API uint64_t aio_response_bytes_sent(const aio_response *response);
+AIO_API uint64_t aio_response_bytes_received(const aio_response *response);
+
+typedef struct aio_connect_attempt {
+    char   address[112];   /* "127.0.0.1:80", "[::1]:80" */
+    int    code;           /* 0: it won; errno, AIO_ETIMEOUT; AIO_ECANCELLED: another one was sooner */
+    double start, seconds; /* time of the loop when it began, and how long it took */
+} aio_connect_attempt;
+typedef struct aio_connection_info { /* read-only */
+    const char  *peer;                     /* address of the other end: the server's, or the first proxy's */
+    const char  *tls_version, *tls_cipher; /* "TLSv1.3"; NULL without TLS */
+    bool         tls_reused;               /* TLS went on from an earlier connection */
+    const aio_connect_attempt *attempts;   /* the addresses that were tried, in that order */
+    size_t       attempt_count;
+} aio_connection_info;
+/* Of the connection that brought the response, also when it was made for an earlier one; lives as long as the response.
+ * NULL for a response that none has brought. */
+AIO_API const aio_connection_info *aio_response_connection(const aio_response *response);
+/* What the server showed, as aio_stream_peer_certificate gives it: yours. NULL without TLS or memory. */
+AIO_API aio_certificate *aio_response_peer_certificate(const aio_response *response);
+/* Draws where the time went, hop by hop and phase by phase, on a stdio stream (a FILE *). */
+AIO_API void aio_print_waterfall(const aio_response *response, void *file);
 /* The fields that came after a chunked body, once all of it has been read; before, and if there were none, an empty
  * list. They are up to the server: what concerns framing or the connection means nothing there. NULL without memory. */
 AIO_API const aio_headers *aio_response_trailers(aio_response *response);
@@ -11082,6 +11147,13 @@ struct aio_resolver {
     aio_addresses_task *(*resolve)(struct aio_resolver *, const char *host, int port, int family);
 };
 
+/* Whether a resolver, or NULL, is of the kind that this function stands for. */
+static bool aio__lookup_is_by(const aio_resolver *resolver,
+                              aio_addresses_task *(*resolve)(aio_resolver *, const char *, int, int))
+{
+    return resolver && resolver->resolve == resolve;
+}
+
 AIO_API void aio_addresses_free(aio_addresses *addresses)
 {
     if (!addresses) return;
@@ -12101,14 +12173,26 @@ static aio_certificate *aio__certificate_make(X509 *from, BIO *out)
 }
 
 /* NULL for none, or without memory. */
-static aio_certificate *aio__tls_certificate(const aio__tls *tls)
+/* NULL of none, or without memory. */
+static aio_certificate *aio__tls_certificate_of(void *x509)
 {
-    X509 *from = aio__os.SSL_get_peer_certificate(tls->ssl);
+    X509 *from = (X509 *)x509;
     BIO *out = from ? aio__os.BIO_new(aio__os.BIO_s_mem()) : NULL;
     aio_certificate *made = out ? aio__certificate_make(from, out) : NULL;
     if (out) aio__os.BIO_free(out);
-    aio__os.X509_free(from);
     aio__os.ERR_clear_error();
+    return made;
+}
+
+/* What the other end has shown; one owner, who lets go of it below. NULL: nothing. */
+static void *aio__tls_shown(const aio__tls *tls) { return aio__os.SSL_get_peer_certificate(tls->ssl); }
+static void  aio__tls_shown_free(void *x509) { aio__os.X509_free((X509 *)x509); }
+
+static aio_certificate *aio__tls_certificate(const aio__tls *tls)
+{
+    void *from = aio__tls_shown(tls);
+    aio_certificate *made = aio__tls_certificate_of(from);
+    aio__tls_shown_free(from);
     return made;
 }
 
@@ -13878,6 +13962,9 @@ AIO_API const char *aio_stream_tls_server_name(const aio_stream *stream)
     return aio__tls_of(stream) ? aio__os.SSL_get_servername(aio__tls_of(stream)->ssl, TLSEXT_NAMETYPE_host_name) : NULL;
 }
 
+/* NULL without TLS. */
+static void *aio__tls_shown_by(const aio_stream *s) { return aio__tls_of(s) ? aio__tls_shown(aio__tls_of(s)) : NULL; }
+
 AIO_API aio_certificate *aio_stream_peer_certificate(const aio_stream *stream)
 {
     return aio__tls_of(stream) ? aio__tls_certificate(aio__tls_of(stream)) : NULL;
@@ -13902,6 +13989,10 @@ AIO_API const char *aio_stream_tls_version(const aio_stream *stream) { return (v
 AIO_API const char *aio_stream_tls_cipher(const aio_stream *stream) { return (void)stream, (const char *)NULL; }
 AIO_API bool aio_stream_tls_reused(const aio_stream *stream) { return (void)stream, false; }
 AIO_API const char *aio_stream_tls_server_name(const aio_stream *stream) { return (void)stream, (const char *)NULL; }
+static void *aio__tls_shown_by(const aio_stream *s) { return (void)s, (void *)NULL; }
+static void  aio__tls_shown_free(void *x509) { (void)x509; }
+static aio_certificate *aio__tls_certificate_of(void *x509) { return (void)x509, (aio_certificate *)NULL; }
+
 AIO_API aio_certificate *aio_stream_peer_certificate(const aio_stream *stream)
 {
     return (void)stream, (aio_certificate *)NULL;
@@ -14045,6 +14136,9 @@ typedef struct aio__target { /* what is connected to; all is borrowed */
     const aio_socket_options *socket; /* NULL: none */
     bool                  has_port;   /* of its own: in `local` */
     bool                  guarded;    /* public addresses only */
+    /* Told of each attempt that has ended: 0, it has won; AIO_ECANCELLED, it was given up. NULL: nobody asks */
+    void                (*tried)(void *tried_arg, const aio__address *to, int64_t began, int code);
+    void                 *tried_arg;
 } aio__target;
 
 /* The address to connect from: *from, NULL for any. False if there is none of that family. */
@@ -14128,7 +14222,7 @@ typedef struct aio__attempt { /* one address */
     struct aio__racing *race;
     const aio__address *to;
     aio_stream         *stream;       /* on its way; NULL: not yet, or not any more */
-    int64_t             deadline;
+    int64_t             began, deadline;
 } aio__attempt;
 
 /* Whatever is connected to is so here: all addresses of a host, RFC 8305, section 5, or the only one. The first
@@ -14164,6 +14258,12 @@ static void aio__race_on_timer(aio__timer *timer)
 static void aio__attempt_on_writable(aio__work *work) { aio__race_wake(((aio__attempt *)work->owner)->race); }
 
 /* A lack of descriptors or memory is remembered as the code: it says nothing of the host, and may pass. */
+static void aio__attempt_tell(const aio__attempt *attempt, int code)
+{
+    const aio__target *target = &attempt->race->target;
+    if (target->tried) target->tried(target->tried_arg, attempt->to, attempt->began, code);
+}
+
 static void aio__attempt_fail(aio__attempt *attempt, int code, const char *why)
 {
     struct aio__racing *race = attempt->race;
@@ -14171,6 +14271,7 @@ static void aio__attempt_fail(aio__attempt *attempt, int code, const char *why)
     size_t room = sizeof race->text - AIO__RACE_MORE - race->used;
     aio_stream_close(attempt->stream);
     attempt->stream = NULL;
+    aio__attempt_tell(attempt, code);
     if (attempt == &race->attempts[race->started - 1]) race->next = race->task.future.loop->now;
     if (race->code != EMFILE && race->code != ENFILE && race->code != ENOBUFS && race->code != ENOMEM)
         race->code = code;
@@ -14189,6 +14290,7 @@ static void aio__race_start(struct aio__racing *race)
     const char *private_ = target->guarded ? aio__guard_address(&attempt->to->storage) : NULL;
     char why[64];
     race->next = aio__after(race->task.future.loop, target->delay);
+    attempt->began = race->task.future.loop->now;
     if (private_) {
         snprintf(why, sizeof why, "it is " AIO__GUARD_REFUSED, private_);
         aio__attempt_fail(attempt, AIO_EPRIVATE, why);
@@ -14218,6 +14320,7 @@ static void aio__attempt_look(aio__attempt *attempt)
     } else {
         attempt->race->result = s;
         attempt->stream = NULL;
+        aio__attempt_tell(attempt, 0);
     }
 }
 
@@ -14272,8 +14375,10 @@ static AIO_CORO(aio__racing)
         aio_unref(self->event);
         aio_exception_unref(self->error);
         aio__timer_cancel(self->task.future.loop, self->timer);
-        for (int i = 0; i < self->started; i++)
+        for (int i = 0; i < self->started; i++) {
+            if (self->attempts[i].stream) aio__attempt_tell(&self->attempts[i], AIO_ECANCELLED);
             aio_stream_close(self->attempts[i].stream);
+        }
         if (self->task.future.error) aio_stream_close(self->result);
         if (self->task.future.error) self->result = NULL;
     AIO_END;
@@ -16761,7 +16866,8 @@ static void aio__dns_weigh(struct aio__dns_exchange *self, const char *data, siz
 /* A new connection to the server. */
 static aio_stream_task *aio__dns_connect(const struct aio__dns_exchange *self)
 {
-    aio__target target = { aio__dns_server_of(self), 1, "TCP", NULL, 0, INT64_MAX, INT64_MAX, NULL, false, false };
+    aio__target target = { aio__dns_server_of(self), 1, "TCP", NULL, 0, INT64_MAX, INT64_MAX, NULL, false, false, NULL,
+                           NULL };
     return aio__race_new(&target);
 }
 
@@ -17784,6 +17890,21 @@ static aio__kept_name *aio__name_find(aio__names *names, const char *host, int p
         return kept;
     }
     return NULL;
+}
+
+static aio_addresses_task *aio__names_start(aio_resolver *resolver, const char *host, int port, int family);
+
+/* Whether its answer is known already; *keeps: it is one that keeps answers. */
+static bool aio__names_known(const aio_resolver *resolver, const char *host, int port, int family, bool *keeps)
+{
+    const aio__names *names = (const aio__names *)(const void *)resolver;
+    *keeps = aio__lookup_is_by(resolver, aio__names_start);
+    for (const aio__node *node = *keeps ? names->ring.prev : NULL; node && node != &names->ring; node = node->prev) {
+        const aio__kept_name *kept = AIO__CONTAINER(node, aio__kept_name, link);
+        if (kept->port == port && kept->family == family && !strcasecmp(kept->host, host))
+            return !((const aio_future *)(const void *)kept->lookup)->error && aio__os.clock() < kept->until;
+    }
+    return false;
 }
 
 /* The lookup that is known or on its way, or a new one; one more owner. NULL without memory. */
@@ -24316,6 +24437,7 @@ typedef struct aio__body {
     aio__chunk_state state;      /* only of chunked, but CHUNK_END and CHUNK_BAD are of all */
     uint64_t         left;       /* bytes of data still to come: of the body, or of this chunk */
     uint64_t         received;   /* bytes of data so far */
+    uint64_t         between;    /* and of what is between them */
     uint32_t         digits, extension, excess, tiny, trailer_bytes, trailer_lines;
     const char      *problem;    /* after an error: why */
     unsigned char    lenient;    /* AIO__LENIENT_NO_END or 0 */
@@ -24456,6 +24578,7 @@ static size_t aio__body_frame(aio__body *body, const char *data, size_t n)
     size_t i = 0;
     while (i < n && body->state < AIO__CHUNK_END && !aio__body_ahead(body))
         body->state = aio__chunk_byte(body, data[i++]);
+    body->between += i;
     return i;
 }
 
@@ -24606,6 +24729,7 @@ typedef struct aio__body_owner { /* what owns a reader is told */
     bool         (*waiting)(aio__body_reader *); /* before every wait; false without memory */
     aio_exception *(*failed)(aio__body_reader *, const aio_exception *); /* the error for the user, a new owner */
     void         (*hold)(aio__body_reader *, int more); /* one more or one less who needs it */
+    void         (*came)(aio__body_reader *, aio_text piece); /* data, undecoded; NULL: nobody asks */
 } aio__body_owner;
 
 struct aio__body_reader {
@@ -24640,6 +24764,11 @@ static bool aio__body_unread_until(aio__body_reader *in, int64_t when)
     in->unread = when;
     return aio__deadline_until(&in->deadline, when);
 }
+
+/* How many bytes have come, with what is between the data. */
+static uint64_t aio__body_bytes(const aio__body_reader *in) { return in->body.received + in->body.between; }
+
+static void aio__body_own(aio__body_reader *in, const aio__body_owner *owner) { in->owner = owner; }
 
 /* Forgets the last body and keeps the memory. */
 static void aio__body_reset(aio__body_reader *in)
@@ -24716,6 +24845,7 @@ static void aio__body_take(aio__body_reader *in, aio__stage *stage, size_t n)
     if (stage) {
         stage->out = aio__text(stage->out.data + n, stage->out.length - n);
     } else {
+        if (n && in->owner->came) in->owner->came(in, aio__text(aio_stream_unread(in->stream).data, n));
         aio_stream_consume(in->stream, n);
         aio__body_took(&in->body, n);
     }
@@ -25439,7 +25569,176 @@ AIO_API aio_multipart *aio_part_multipart(aio_part *part)
 }
 
 /* ============================================================================
- * 68. Request bodies: where their pieces come from
+ * 68. Tracing: phases, events, what a connection was made of
+ *
+ * What is noted of a request on its way, by whoever does a part of it: where its time goes, the heads that come before
+ * its response's, the addresses that were tried; and the callback that is told. Calls streams and TLS for what they
+ * have negotiated.
+ * ============================================================================ */
+
+/* Where the time of a request goes. */
+enum {
+    AIO__PHASE_POOL, AIO__PHASE_RESOLVE, AIO__PHASE_CONNECT, AIO__PHASE_PROXY, AIO__PHASE_TLS, AIO__PHASE_SEND,
+    AIO__PHASE_HEADERS, AIO__PHASE_BODY, AIO__PHASES
+};
+typedef struct aio__phases {
+    aio_loop *loop;
+    int64_t   began, since, spent[AIO__PHASES]; /* nanoseconds */
+    int       phase;
+    bool      lost;                 /* there was no memory for an attempt */
+    aio__buffer  attempts;          /* aio_connect_attempts, of the connection that is being made */
+    aio__buffer *heads;             /* where heads go; NULL: nowhere */
+    aio_trace_callback *trace;      /* NULL: nobody asks */
+    void               *trace_arg;
+    aio_trace_event     event;      /* what all events of the request have */
+} aio__phases;
+
+/* NULL is fine: nobody asks. */
+static void aio__phase_enter(aio__phases *phases, int phase)
+{
+    if (!phases) return;
+    phases->spent[phases->phase] += phases->loop->now - phases->since;
+    phases->since = phases->loop->now;
+    phases->phase = phase;
+}
+
+/* ---- events ---- */
+
+AIO_API const char *aio_trace_name(aio_trace_kind kind)
+{
+    static const char *const names[] = {
+        "request_start", "queued_start", "queued_end", "connection_create_start", "dns_cache_hit", "dns_cache_miss",
+        "dns_start", "dns_end", "connection_create_end", "connection_reused", "headers_sent", "chunk_sent",
+        "head_received", "chunk_received", "redirect", "retry", "request_end", "request_exception"
+    };
+    return (size_t)kind < sizeof names / sizeof *names ? names[kind] : "";
+}
+
+static void aio__tell_call(aio__phases *phases, aio_trace_kind kind)
+{
+    phases->event.kind = kind;
+    phases->event.time = aio__seconds(aio__os.clock());
+    phases->trace(&phases->event, phases->trace_arg);
+    phases->event.host = NULL;
+    phases->event.bytes = aio__text(NULL, 0);
+    phases->event.response = NULL;
+    phases->event.exception = NULL;
+}
+
+/* NULL is fine. */
+static inline void aio__tell(aio__phases *phases, aio_trace_kind kind)
+{
+    if (phases && phases->trace) aio__tell_call(phases, kind);
+}
+
+static inline void aio__tell_bytes(aio__phases *phases, aio_trace_kind kind, const char *data, size_t n)
+{
+    if (!phases || !phases->trace) return;
+    phases->event.bytes = aio__text(data, n);
+    aio__tell_call(phases, kind);
+}
+
+static inline void aio__tell_host(aio__phases *phases, aio_trace_kind kind, const char *host)
+{
+    if (!phases || !phases->trace) return;
+    phases->event.host = host;
+    aio__tell_call(phases, kind);
+}
+
+/* ---- heads before the response's own ---- */
+
+enum { AIO__HEADS_MAX = 262144 }; /* bytes of those of one hop */
+
+/* Keeps a head: its length, then its bytes. 0, ENOMEM, or AIO_ELIMIT: there are too many bytes of them. */
+static int aio__tell_head(aio__phases *phases, aio_text head)
+{
+    uint32_t length = (uint32_t)head.length;
+    if (!phases) return 0;
+    aio__tell_bytes(phases, AIO_TRACE_HEAD_RECEIVED, head.data, head.length);
+    aio__buffer *heads = phases->heads;
+    if (!heads) return 0;
+    if (heads->end + head.length + sizeof length > AIO__HEADS_MAX) return AIO_ELIMIT;
+    if (!aio__buffer_reserve(heads, sizeof length + head.length)) return ENOMEM;
+    aio__buffer_append(heads, (const char *)&length, sizeof length);
+    aio__buffer_append(heads, head.data, head.length);
+    return 0;
+}
+
+/* The head at *position of those that were kept; false after the last. */
+static bool aio__heads_next(const aio__buffer *heads, size_t *position, aio_text *head)
+{
+    uint32_t length;
+    if (*position >= heads->end) return false;
+    memcpy(&length, heads->data + *position, sizeof length);
+    *head = aio__text(heads->data + *position + sizeof length, length);
+    *position += sizeof length + length;
+    return true;
+}
+
+/* ---- what a connection was made of ---- */
+
+typedef struct aio__made { /* shared by the connection and the responses that it brings */
+    aio_connection_info info;
+    int                 refs;
+    void               *shown; /* the certificate, an X509; NULL: none */
+    aio_connect_attempt attempts[1];
+} aio__made;
+
+/* An attempt to connect has ended. */
+static void aio__tell_attempt(void *arg, const aio__address *to, int64_t began, int code)
+{
+    aio__phases *phases = (aio__phases *)arg;
+    aio_connect_attempt attempt;
+    memset(&attempt, 0, sizeof attempt);
+    aio__address_text(&to->storage, to->length, attempt.address, sizeof attempt.address);
+    attempt.code = code;
+    attempt.start = aio__seconds(began);
+    attempt.seconds = aio__seconds(phases->loop->now - began);
+    if (!aio__buffer_append(&phases->attempts, (const char *)&attempt, sizeof attempt)) phases->lost = true;
+}
+
+/* Of a connection that stands; the attempts are not the phases' any more. NULL without memory. */
+static aio__made *aio__made_new(aio__phases *phases, const aio_stream *s)
+{
+    size_t bytes = phases->attempts.end;
+    aio__made *made = phases->lost ? NULL : (aio__made *)aio__calloc(sizeof *made + bytes);
+    if (!made) return NULL;
+    made->refs = 1;
+    made->info.peer = "";
+    made->info.attempts = made->attempts;
+    made->info.attempt_count = bytes / sizeof *made->attempts;
+    if (bytes) memcpy(made->attempts, phases->attempts.data, bytes);
+    for (size_t i = 0; i < made->info.attempt_count; i++)
+        if (!made->attempts[i].code) made->info.peer = made->attempts[i].address;
+    made->info.tls_version = aio_stream_tls_version(s);
+    made->info.tls_cipher = aio_stream_tls_cipher(s);
+    made->info.tls_reused = made->info.tls_version && aio_stream_tls_reused(s);
+    made->shown = made->info.tls_version ? aio__tls_shown_by(s) : NULL;
+    return made;
+}
+
+static aio__made *aio__made_ref(aio__made *made)
+{
+    if (made) made->refs++;
+    return made;
+}
+
+static void aio__made_unref(aio__made *made)
+{
+    if (!made || --made->refs) return;
+    aio__tls_shown_free(made->shown);
+    aio__free(made);
+}
+
+static const aio_connection_info *aio__made_info(const aio__made *made) { return made ? &made->info : NULL; }
+
+static aio_certificate *aio__made_certificate(const aio__made *made)
+{
+    return made ? aio__tls_certificate_of(made->shown) : NULL;
+}
+
+/* ============================================================================
+ * 69. Request bodies: where their pieces come from
  *
  * A source gives a body piece by piece: of data, of a file, of a producer, or, made of another source's, compressed;
  * forms are one more. It holds one piece, so that a body of any size needs as little memory. One that cannot be
@@ -25744,7 +26043,7 @@ static aio__source *aio__source_compressed(aio__source *from, int format)
 }
 
 /* ============================================================================
- * 69. Forms
+ * 70. Forms
  *
  * What a form is made of, and the source of a body that it becomes: heads and short texts in one piece, long ones in
  * place, files and producers as they come (RFC 7578, RFC 2046 5.1). A form does not change any more once it was sent,
@@ -26105,7 +26404,7 @@ static const char *aio__form_type(const aio_form *form)
 }
 
 /* ============================================================================
- * 70. Proxies: HTTP CONNECT and SOCKS
+ * 71. Proxies: HTTP CONNECT and SOCKS
  *
  * From a stream to a proxy to one through it: HTTP's CONNECT (RFC 9110 9.3.6), SOCKS4 and 4a, SOCKS5 (RFC 1928, 1929),
  * for each proxy of a chain. A handshake is a machine that is fed what the proxy says, and says what to send next. Then
@@ -26155,6 +26454,7 @@ struct aio__hop {
     aio__buffer    out;          /* what is to be sent next */
     aio_headers    headers;
     aio__http_head head;
+    aio__phases   *phases;       /* of the request that this is for, or NULL */
     char           problem[AIO__MESSAGE_MAX / 2];
 };
 
@@ -26250,7 +26550,9 @@ static int aio__hop_connect_reply(aio__hop *hop, const char *data, size_t n, siz
         aio__hop_fail(hop, "%s", head->problem);
         return code == AIO_ELIMIT ? code : AIO_EPROXY;
     }
-    if (head->status / 100 == 2) return 0;
+    code = aio__tell_head(hop->phases, head->raw);
+    if (code == AIO_ELIMIT) aio__hop_fail(hop, "its heads are too long");
+    if (code || head->status / 100 == 2) return code;
     if (head->status / 100 != 1 || head->status == 101)
         return aio__hop_fail(hop, "%d %.*s", head->status, head->reason.length < 100 ? (int)head->reason.length : 100,
                              head->reason.data);
@@ -26620,6 +26922,7 @@ struct aio__tunnel { /* on a stream to the first */
     aio_stream         *stream;
     const aio__proxies *proxies;
     const aio_connect_options *options;
+    aio__phases        *phases;  /* of the request that this is for, or NULL */
     const char         *host;    /* where the last one is to connect to */
     int                 port, i, code;
     double              timeout;
@@ -26647,6 +26950,7 @@ static int aio__tunnel_next(struct aio__tunnel *t)
     t->hop.host = last ? t->host : proxy[1].url.host.data;
     t->hop.port = last ? t->port : proxy[1].port;
     t->hop.head.limits.total = aio__stream_limit(t->stream);
+    t->hop.phases = t->phases;
     t->context = NULL;
     if (aio_stream_unread(t->stream).length)
         return aio__hop_fail(&t->hop, "there were bytes before this proxy was asked");
@@ -26693,13 +26997,14 @@ static AIO_CORO(aio__tunnel)
 
 /* Leads a stream to the first proxy on to the host. */
 static aio_future *aio__tunnel_through(const aio__proxies *proxies, aio_stream *s, const char *host, int port,
-                                       const aio_connect_options *o)
+                                       const aio_connect_options *o, aio__phases *phases)
 {
     struct aio__tunnel *t = (struct aio__tunnel *)aio__new_zeroed(sizeof *t, aio__tunnel_coro);
     if (!t) return NULL;
     t->stream = s;
     t->proxies = proxies;
     t->options = o;
+    t->phases = phases;
     t->host = host;
     t->port = port;
     t->timeout = o->proxy_timeout == 0 ? (double)AIO__PROXY_TIMEOUT : o->proxy_timeout;
@@ -26904,31 +27209,11 @@ static int aio__netrc_read(char **text)
 }
 
 /* ============================================================================
- * 71. Connecting: hosts
+ * 72. Connecting: hosts
  *
  * From a host's name to a stream: the name is looked up, its addresses are connected to; proxies lead on from there;
  * TLS is put on what stands. Calls names, connecting, streams, TLS and proxies.
  * ============================================================================ */
-
-/* Where the time of a request goes. */
-enum {
-    AIO__PHASE_POOL, AIO__PHASE_RESOLVE, AIO__PHASE_CONNECT, AIO__PHASE_PROXY, AIO__PHASE_TLS, AIO__PHASE_SEND,
-    AIO__PHASE_HEADERS, AIO__PHASE_BODY, AIO__PHASES
-};
-typedef struct aio__phases {
-    aio_loop *loop;
-    int64_t   since, spent[AIO__PHASES]; /* nanoseconds */
-    int       phase;
-} aio__phases;
-
-/* NULL is fine: nobody asks. */
-static void aio__phase_enter(aio__phases *phases, int phase)
-{
-    if (!phases) return;
-    phases->spent[phases->phase] += phases->loop->now - phases->since;
-    phases->since = phases->loop->now;
-    phases->phase = phase;
-}
 
 struct aio__connect { /* a name, its addresses, then TLS */
     aio_task            task;
@@ -26942,6 +27227,7 @@ struct aio__connect { /* a name, its addresses, then TLS */
     aio__proxies       *proxies;      /* NULL: none */
     aio_exception      *error;
     int                 port, target_port;
+    bool                asks;         /* the name has to be looked up, as far as is known */
     const char         *host;         /* to connect to: the target, or the first proxy */
     const char         *target, *name;/* in text */
     char                text[1];      /* host, server name, local host, proxies: each with its NUL */
@@ -26968,13 +27254,25 @@ static aio_exception *aio__connect_prepare(struct aio__connect *c)
     return NULL;
 }
 
+/* Tells of the host's name what is known of it. Whether it has to be looked up. */
+static bool aio__connect_asks(const struct aio__connect *c)
+{
+    unsigned char address[16];
+    bool keeps;
+    if (!c->phases || !c->phases->trace || aio__ip_parse(c->host, strcspn(c->host, "%"), address)) return false;
+    bool known = aio__names_known(c->options.resolver, c->host, c->port, c->options.family, &keeps);
+    if (keeps) aio__tell_host(c->phases, known ? AIO_TRACE_DNS_CACHE_HIT : AIO_TRACE_DNS_CACHE_MISS, c->host);
+    if (!known) aio__tell_host(c->phases, AIO_TRACE_DNS_START, c->host);
+    return !known;
+}
+
 /* Both resolvers give a host's A and AAAA records together, so no attempt has to wait for the other kind. */
 static aio_stream_task *aio__connect_race(const struct aio__connect *c)
 {
     const aio__addresses *addresses = c->only.count ? &c->only : aio__found(&c->found);
     aio__target target = { addresses->at, addresses->count, c->host, c->local ? c->local->result : NULL,
                            c->options.limit, c->delay, c->allowed, &c->options.socket, c->options.local_port != 0,
-                           c->options.deny_private };
+                           c->options.deny_private, c->phases ? aio__tell_attempt : NULL, c->phases };
     return aio__race_new(&target);
 }
 
@@ -26983,8 +27281,11 @@ static AIO_CORO(aio__connect)
     AIO_BEGIN(aio__connect);
     self->error = aio__connect_prepare(self);
     if (self->error) AIO_RAISE_EXCEPTION(self->error);
-    if (!self->only.count)
+    if (!self->only.count) {
+        self->asks = aio__connect_asks(self);
         AIO_AWAIT(aio__find(&self->found, &self->options, self->host, self->port, self->options.family));
+        if (self->asks) aio__tell_host(self->phases, AIO_TRACE_DNS_END, self->host);
+    }
     if (self->options.local_host || self->options.local_port) {
         self->local = aio__resolve(self->task.future.loop, self->options.local_host, self->options.local_port, 0,
                                    AI_PASSIVE);
@@ -26994,7 +27295,8 @@ static AIO_CORO(aio__connect)
     AIO_AWAIT(self->result, aio__connect_race(self));
     if (self->proxies) {
         aio__phase_enter(self->phases, AIO__PHASE_PROXY);
-        AIO_AWAIT(aio__tunnel_through(self->proxies, self->result, self->target, self->target_port, &self->options));
+        AIO_AWAIT(aio__tunnel_through(self->proxies, self->result, self->target, self->target_port, &self->options,
+                                      self->phases));
     }
     aio__stream_call(self->result, self->target);
     if (self->options.tls_context) {
@@ -27080,7 +27382,7 @@ AIO_API aio_stream_task *aio_open_unix_connection_with(const char *path, const a
 }
 
 /* ============================================================================
- * 72. Transports: protocols over streams
+ * 73. Transports: protocols over streams
  *
  * A stream with an aio__transport: its descriptor's works run what is here, which reads into a buffer of the loop's
  * and calls the protocol. It ends by connection_lost, which is queued; only after that the stream is freed. May call
@@ -27360,7 +27662,7 @@ AIO_API aio_server_task *aio_create_unix_server_with(const aio_protocol *protoco
 }
 
 /* ============================================================================
- * 73. Redirects: where a response leads
+ * 74. Redirects: where a response leads
  *
  * What a redirect makes of a request (RFC 9110 15.4, and the fetch standard where browsers go other ways): its method,
  * its URL, and whether what the user gave for one origin may go there. Calls URLs and errors only.
@@ -27432,7 +27734,7 @@ static aio_exception *aio__redirect_follow(aio__redirect *r, int status, const a
 }
 
 /* ============================================================================
- * 74. Retries: when a request is sent again
+ * 75. Retries: when a request is sent again
  *
  * What a policy (aio_retry) says of methods, statuses and errors, and how long is waited. Calls dates and numbers.
  * ============================================================================ */
@@ -27500,7 +27802,7 @@ static int64_t aio__retry_backoff(const aio_retry *policy, int tries)
 }
 
 /* ============================================================================
- * 75. Connections: the pool
+ * 76. Connections: the pool
  *
  * The client's connector: keep-alive connections by origin, and who waits for one. A connection object is the right to
  * one of `limit` places; it is busy, and has no stream yet or one, or it is idle, and its socket is watched so that a
@@ -27518,6 +27820,7 @@ typedef struct aio__connection { /* one of the connector's places */
     aio__body_reader *reader; /* what reads a body from the stream, or NULL */
     int64_t     expires;   /* idle: when it is closed */
     int64_t     keepalive; /* nanoseconds that it may be idle, by Keep-Alive: timeout; 0: the connector's */
+    aio__made  *made;      /* how it was made; one owner. Of the last stream, when there is none */
     bool        reused;
 } aio__connection;
 
@@ -27663,6 +27966,7 @@ static void aio__connection_retire(aio_connector *c, aio__connection *connection
     aio__ring_remove(&connection->link);
     aio__ring_remove(&connection->idle);
     c->idle_count--;
+    aio__made_unref(connection->made);
     aio__pool_free(&c->loop->pool, connection, sizeof *connection);
     aio__origin_leave(c, host);
 }
@@ -27790,6 +28094,7 @@ static void aio__connection_free(aio_connector *c, aio__connection *connection)
     aio__ring_remove(&connection->link);
     c->busy_count--;
     host->busy--;
+    aio__made_unref(connection->made);
     aio__pool_free(&c->loop->pool, connection, sizeof *connection);
     aio__origin_update(c, host);
     aio__origin_leave(c, host);
@@ -27819,6 +28124,16 @@ static void aio__connection_park(aio_connector *c, aio__connection *connection)
     if (!c->sweep) c->sweep = aio__timer_start(c->loop, connection->expires, aio__connector_sweep, c);
     if (!c->sweep || (c->limit && c->idle_count > (size_t)c->limit))
         aio__connection_retire(c, AIO__CONTAINER(c->idle.next, aio__connection, link));
+}
+
+static aio__made *aio__connection_made(const aio__connection *connection) { return connection->made; }
+
+/* Gives a place its stream, and takes over how that was made. */
+static void aio__connection_stand(aio__connection *connection, aio_stream *stream, aio__made *made)
+{
+    aio__made_unref(connection->made);
+    connection->stream = stream;
+    connection->made = made;
 }
 
 /* Ends the stream of a connection that keeps its place. Nobody waits for what is unsent. */
@@ -28086,7 +28401,7 @@ AIO_API size_t aio_connector_idle(const aio_connector *connector) { return conne
 
 
 /* ============================================================================
- * 76. HTTP client: session, request, response
+ * 77. HTTP client: session, request, response
  *
  * One request is one coroutine (aio__requesting), whose frame holds copies of what it was given. It is
  *
@@ -28133,6 +28448,7 @@ struct aio_session {
     aio_url           base;
     aio_headers       headers;
     aio_headers       skipped;    /* names of options.skip_auto_headers */
+    uint64_t          requests;   /* that have begun */
     aio_session_options options;
     bool              has_base, is_closed;
 };
@@ -28162,6 +28478,9 @@ typedef struct aio__exchange {
     aio__ticket    ticket;     /* ticket.got: the connection */
     aio__http_head head;
     aio__buffer    out;        /* the request's head */
+    aio__buffer    heads;      /* those that came before the response's own */
+    aio__made     *made;       /* how the connection was made that brought the response; an owner */
+    uint64_t       sent, heard_heads; /* bytes */
     aio_text       data;       /* and its body; or: */
     aio_producer   producer;
     aio__source   *source;     /* what the producer is of; NULL: the user's */
@@ -28262,6 +28581,8 @@ static void aio__reply_clear(aio__reply *r)
     aio__wipe(r->x.out.data, r->x.out.end);
     aio__free(r->x.route.data);
     aio__free(r->x.shown.data);
+    aio__free(r->x.heads.data);
+    aio__made_unref(r->x.made);
     aio__free(r->x.out.data);
     aio_headers_clear(&r->response.headers);
     aio__body_clear(&r->in);
@@ -28271,6 +28592,7 @@ static void aio__operation_clear(aio__operation *op)
 {
     aio__free(op->history);
     aio__free(op->next.data);
+    aio__free(op->phases.attempts.data);
 }
 
 /* Where a session stands among the loop's, or would; `session` may be what was one once. */
@@ -28373,8 +28695,12 @@ static bool aio__reply_waiting(aio__body_reader *in);
 static aio_exception *aio__reply_failed(aio__body_reader *in, const aio_exception *why);
 static void aio__reply_hold(aio__body_reader *in, int more);
 static void aio__reply_late(aio__deadline *deadline, aio_exception *why);
+static void aio__reply_came(aio__body_reader *in, aio_text piece);
 static const aio__body_owner aio__reply_owner = {
-    aio__reply_ended, aio__reply_waiting, aio__reply_failed, aio__reply_hold
+    aio__reply_ended, aio__reply_waiting, aio__reply_failed, aio__reply_hold, NULL
+};
+static const aio__body_owner aio__reply_owner_traced = {
+    aio__reply_ended, aio__reply_waiting, aio__reply_failed, aio__reply_hold, aio__reply_came
 };
 
 static aio__reply *aio__reply_of(const aio_response *response) { return (aio__reply *)(uintptr_t)response; }
@@ -28386,7 +28712,7 @@ static void aio__operation_start(aio__operation *op)
 {
     op->retried = false;
     memset(op->phases.spent, 0, sizeof op->phases.spent);
-    op->phases.since = op->phases.loop->now;
+    op->phases.began = op->phases.since = op->phases.loop->now;
     op->phases.phase = AIO__PHASE_POOL;
 }
 
@@ -28461,7 +28787,7 @@ static aio__reply *aio__reply_open(aio__operation *op)
         if (!r) return NULL;
         memset(r, 0, sizeof *r);
         aio__deadline_make(aio__body_deadline(&r->in), loop, loop->now, aio__reply_late);
-        r->in.owner = &aio__reply_owner;
+        aio__body_own(&r->in, session->options.trace ? &aio__reply_owner_traced : &aio__reply_owner);
         r->in.max = session->options.max_body;
         r->x.head.lenient = session->options.strict ? 0 : AIO__LENIENT_ALL;
         r->x.head.limits.line = (uint32_t)session->options.max_line_size;
@@ -28490,6 +28816,8 @@ static void aio__reply_unref(aio__reply *r)
         aio__exchange_unload(&r->x);
         aio__exchange_forget(&r->x);
         if (op->secret) aio__wipe(r->x.out.data, r->x.out.end);
+        aio__made_unref(r->x.made);
+        r->x.made = NULL;
         if (r->in.content.capacity > AIO__SPARE_CONTENT) {
             aio__free(r->in.content.data);
             memset(&r->in.content, 0, sizeof r->in.content);
@@ -28555,6 +28883,7 @@ static void aio__reply_times(aio__reply *r, int phase)
     aio__phase_enter(phases, phase);
     for (int i = 0; i < AIO__PHASES; i++) times[i] = aio__seconds(phases->spent[i]);
     memcpy(&r->response.times, times, sizeof times);
+    r->response.times.start = aio__seconds(phases->began);
 }
 
 /* Of its connection; NULL: it has none, or none any more. */
@@ -28587,6 +28916,12 @@ static void aio__reply_progress(aio__reply *r)
     if (!x->on_received || x->told == received) return;
     x->told = received;
     x->on_received(x->progress_arg, (int64_t)x->told, r->response.content_length);
+}
+
+static void aio__reply_came(aio__body_reader *in, aio_text piece)
+{
+    aio__tell_bytes(&AIO__CONTAINER(in, aio__reply, in)->x.op->phases, AIO_TRACE_CHUNK_RECEIVED, piece.data,
+                     piece.length);
 }
 
 static void aio__reply_ended(aio__body_reader *in)
@@ -28697,6 +29032,7 @@ struct aio__requesting { /* the coroutine of a request */
     const char       *skipped; /* automatic fields that are left out: name NUL name NUL ... */
     size_t            skip_count;
     const char       *target;  /* instead of the URL's; NULL: that */
+    void             *trace_context;
     int               version;
     aio_auth          auth;
     const char       *file;
@@ -29320,6 +29656,9 @@ static int aio__exchange_prepare(aio__exchange *x, struct aio__requesting *f, co
     x->head.is_connect = !strcmp(x->method, "CONNECT");
     x->heard = x->switched = x->leads = false;
     x->interim = 0;
+    x->sent = x->heard_heads = 0;
+    x->heads.start = x->heads.end = 0;
+    op->phases.heads = &x->heads;
     x->connect_at = aio__deadline_after(&op->deadline, op->limits[AIO__TIMEOUT_CONNECT]);
     r->in.reading = false;
     aio__deadline_reset(aio__body_deadline(&r->in));
@@ -29340,11 +29679,15 @@ static int aio__exchange_prepare(aio__exchange *x, struct aio__requesting *f, co
     }
     if (code) return code;
     *reason = "out of memory";
-    return aio__exchange_show(x, &r->response) && aio__request_head(x, f) ? 0 : ENOMEM;
+    if (!aio__exchange_show(x, &r->response) || !aio__request_head(x, f)) return ENOMEM;
+    op->phases.event.method = x->method;
+    op->phases.event.url = r->response.url;
+    op->phases.event.hop = op->redirects;
+    return 0;
 }
 
 /* Connects; the stream is then the connection's. Without descriptors it waits until one is free. */
-struct aio__dialing { aio_task task; aio__exchange *x; aio_stream_task *connect; aio_stream *stream; };
+struct aio__dialing { aio_task task; aio__exchange *x; aio_stream *stream; aio__made *made; };
 static aio_stream_task *aio__exchange_connect(aio__exchange *x)
 {
     const aio_session_options *o = &x->op->session->options;
@@ -29383,10 +29726,19 @@ static bool aio__exchange_starved(aio__exchange *x, int code)
     return (code == EMFILE || code == ENFILE) && aio__connector_starved(x->op->session->connector, &x->ticket);
 }
 
+static void aio__dialing_begin(struct aio__dialing *self)
+{
+    aio__phases *phases = &self->x->op->phases;
+    phases->attempts.start = phases->attempts.end = 0;
+    phases->lost = false;
+    aio__tell(phases, AIO_TRACE_CONNECTION_CREATE_START);
+}
+
 static AIO_CORO(aio__dialing)
 {
     AIO_BEGIN(aio__dialing);
     for (;;) {
+        aio__dialing_begin(self);
         AIO_TRY {
             AIO_AWAIT(self->stream, aio__exchange_connect(self->x));
             break;
@@ -29394,11 +29746,19 @@ static AIO_CORO(aio__dialing)
             if (!aio__exchange_starved(self->x, aio_caught(self)->code)) AIO_RERAISE();
         } AIO_END_TRY;
         aio__phase_enter(&self->x->op->phases, AIO__PHASE_POOL);
+        aio__tell(&self->x->op->phases, AIO_TRACE_QUEUED_START);
         if (self->x->ticket.future) AIO_AWAIT(aio_ref(self->x->ticket.future));
+        aio__tell(&self->x->op->phases, AIO_TRACE_QUEUED_END);
         if (self->x->ticket.got && self->x->ticket.got->stream) AIO_RETURN();
     }
-    self->x->ticket.got->stream = self->stream;
+    self->made = aio__made_new(&self->x->op->phases, self->stream);
+    if (!self->made) AIO_RAISE(ENOMEM);
+    aio__connection_stand(self->x->ticket.got, self->stream, self->made);
+    self->stream = NULL;
+    aio__tell(&self->x->op->phases, AIO_TRACE_CONNECTION_CREATE_END);
     aio__connector_connected(self->x->op->session->connector);
+    AIO_FINALLY;
+        aio_stream_close(self->stream);
     AIO_END;
 }
 
@@ -29464,8 +29824,11 @@ static int aio__upload_piece(struct aio__uploading *self)
     aio_text piece = self->piece, pieces[3] = { aio__text(line, 0), piece, aio__text("\r\n", 2) };
     if (!aio__upload_connected(self)) return ECONNABORTED;
     self->sent += (int64_t)piece.length;
+    self->x->sent += piece.length;
+    if (piece.length) aio__tell_bytes(&self->x->op->phases, AIO_TRACE_CHUNK_SENT, piece.data, piece.length);
     if (self->x->length >= 0) return piece.length ? aio_stream_writelines(self->stream, &piece, 1) : 0;
     pieces[0].length = aio__http_chunk_line(line, piece.length);
+    self->x->sent += pieces[0].length + 2; /* and CR LF; of the last chunk, this is all */
     if (piece.length) return aio_stream_writelines(self->stream, pieces, 3);
     return aio_stream_write(self->stream, AIO__HTTP_LAST_CHUNK, sizeof AIO__HTTP_LAST_CHUNK - 1);
 }
@@ -29525,6 +29888,8 @@ static AIO_CORO(aio__uploading)
         while (self->x->fd >= 0 && self->sent < self->x->length) {
             AIO_AWAIT(self->count, aio_stream_sendfile(self->stream, self->x->fd, self->sent, aio__upload_file(self)));
             self->sent += (int64_t)self->count;
+            self->x->sent += self->count;
+            aio__tell_bytes(&self->x->op->phases, AIO_TRACE_CHUNK_SENT, NULL, self->count);
             aio__upload_progress(self);
         }
         while (self->x->producer.next) {
@@ -29566,6 +29931,15 @@ static bool aio__exchange_rewind(aio__exchange *x)
     return !x->producer.next || x->producer.rewind(x->producer.arg);
 }
 
+/* The body's data are written, with this code. The code again. */
+static int aio__exchange_gave(aio__exchange *x, int code)
+{
+    if (code || !x->data.length) return code;
+    x->sent += x->data.length;
+    aio__tell_bytes(&x->op->phases, AIO_TRACE_CHUNK_SENT, x->data.data, x->data.length);
+    return 0;
+}
+
 /* The head, and data if there are any, are written, with this code. 0 or a code. */
 static int aio__exchange_send_body(aio__exchange *x, int code)
 {
@@ -29585,7 +29959,8 @@ static int aio__exchange_let_go(aio__exchange *x)
     x->patience = NULL;
     x->held = false;
     if (!s) return ECONNABORTED;
-    return aio__exchange_send_body(x, x->data.length ? aio_stream_writelines(s, &x->data, 1) : 0);
+    int code = x->data.length ? aio_stream_writelines(s, &x->data, 1) : 0;
+    return aio__exchange_send_body(x, aio__exchange_gave(x, code));
 }
 
 static void aio__exchange_impatient(aio__timer *timer)
@@ -29626,9 +30001,11 @@ static int aio__exchange_send(aio__exchange *x)
     x->held = x->expects;
     x->unwanted = false;
     x->told = 0;
+    x->sent = x->out.end;
     int code = aio_stream_writelines(s, pieces, x->data.length && !x->held ? 2 : 1);
+    if (!code) aio__tell_bytes(&x->op->phases, AIO_TRACE_HEADERS_SENT, x->out.data, x->out.end);
     if (!code && x->held) return aio__exchange_hold(x);
-    return aio__exchange_send_body(x, code);
+    return aio__exchange_send_body(x, aio__exchange_gave(x, code));
 }
 
 /* What the head says of how long the connection may be kept. */
@@ -29689,6 +30066,9 @@ static int aio__exchange_begin(aio__exchange *x)
         && aio__redirect_is(head->status, aio__headers_value(&response->headers, "location", 8));
     if (!aio__body_open(&r->in, head, aio__text(x->method, strlen(x->method)), connection->stream)) x->keep = false;
     connection->reader = &r->in;
+    aio__made_unref(x->made);
+    x->made = aio__made_ref(aio__connection_made(connection));
+    aio__tell_bytes(&x->op->phases, AIO_TRACE_HEAD_RECEIVED, head->raw.data, head->raw.length);
     if (!x->op->session->options.no_auto_decompress && head->status != 206 && !x->leads
         && !aio__body_decode_as(&r->in, aio__headers_value(&response->headers, "content-encoding", 16))) return ENOMEM;
     response->content_length = head->has_length ? (int64_t)head->length : -1;
@@ -29725,7 +30105,11 @@ static int aio__exchange_listen(aio__exchange *x)
         aio_stream *s = aio__exchange_stream(x);
         int code = s ? aio__exchange_hear(x, s) : ECONNABORTED;
         if (code) return code;
+        x->heard_heads += x->head.raw.length;
         if (x->head.status / 100 != 1 || x->head.status == 101) return aio__exchange_begin(x);
+        code = aio__tell_head(&x->op->phases, x->head.raw);
+        if (code == AIO_ELIMIT) x->head.problem = "the 1xx responses are too long";
+        if (code) return code;
         if (++x->interim > AIO__INTERIM_MAX) {
             x->head.problem = "there are too many 1xx responses";
             return AIO_ELIMIT;
@@ -29748,6 +30132,8 @@ static bool aio__exchange_retry(aio__exchange *x, const aio_exception *why)
     x->op->retried = aio__retry_method(NULL, x->method) && (!x->producer.next || x->producer.rewind);
     if (x->op->retried && x->upload) aio_task_cancel(x->upload);
     if (x->op->retried) aio__connection_hang_up(connection);
+    x->op->phases.event.exception = x->op->retried ? why : NULL;
+    if (x->op->retried) aio__tell(&x->op->phases, AIO_TRACE_RETRY);
     return x->op->retried;
 }
 
@@ -29848,6 +30234,17 @@ static aio_exception *aio__requesting_renew(struct aio__requesting *self)
     return code ? aio__exception(code, "", "%s", reason) : NULL;
 }
 
+/* Who is told of the request, and what all events of it have. */
+static void aio__requesting_trace(struct aio__requesting *self)
+{
+    aio__phases *phases = &self->op->phases;
+    memset(&phases->event, 0, sizeof phases->event);
+    phases->trace = self->session->options.trace;
+    phases->trace_arg = self->session->options.trace_arg;
+    phases->event.request = ++self->session->requests;
+    phases->event.context = self->trace_context;
+}
+
 /* Begins: with an exchange that is ready for the request. NULL or an error, a new owner. */
 static aio_exception *aio__requesting_begin(struct aio__requesting *self)
 {
@@ -29864,10 +30261,12 @@ static aio_exception *aio__requesting_begin(struct aio__requesting *self)
         op->total_at = aio__deadline_after(&op->deadline, op->limits[AIO__TIMEOUT_TOTAL]);
         op->max_redirects = aio__requesting_redirects(self);
         aio__requesting_policy(self);
+        aio__requesting_trace(self);
         self->reply = aio__reply_open(op);
         self->x = self->reply ? &self->reply->x : NULL;
         if (self->x) code = aio__exchange_prepare(self->x, self, &reason);
         if (!code) aio__deadline_enter(&op->deadline, &self->task, self->task.future.loop->now);
+        if (!code) aio__tell(&op->phases, AIO_TRACE_REQUEST_START);
     }
     if (!code) return NULL;
     return aio__exception(code, "", "%.32s %.200s: %s", self->method,
@@ -29897,6 +30296,15 @@ static int aio__exchange_place(aio__exchange *x)
     return aio__connector_take(x->op->session->connector, &x->ticket, &key);
 }
 
+static void aio__requesting_tell(struct aio__requesting *self, aio_trace_kind kind, const aio_response *response,
+                                 const aio_exception *why)
+{
+    aio__phases *phases = &self->op->phases;
+    phases->event.response = response;
+    phases->event.exception = why;
+    aio__tell(phases, kind);
+}
+
 /* The coroutine ends. Its reply is the user's now, or was in vain. */
 static void aio__requesting_end(struct aio__requesting *self, bool failed)
 {
@@ -29905,6 +30313,8 @@ static void aio__requesting_end(struct aio__requesting *self, bool failed)
     session->refs++;
     aio__deadline_leave(&op->deadline, NULL);
     aio__deadline_set(&op->deadline, INT64_MAX);
+    if (failed && op->phases.event.method)
+        aio__requesting_tell(self, AIO_TRACE_REQUEST_EXCEPTION, NULL, self->task.future.error);
     if (op->secret) aio__wipe(self->text, self->text_size);
     if (op->secret && op->next.data) aio__wipe(op->next.data, op->next.capacity);
     if (failed && self->reply) {
@@ -29942,6 +30352,7 @@ static aio_exception *aio__requesting_turn(struct aio__requesting *self)
     if (op->redirects++ == op->max_redirects) return aio__requesting_astray(self);
     aio_exception *error = aio__redirect_follow(&redirect, status, &self->x->url, location, &op->next);
     if (error) return error;
+    aio__requesting_tell(self, AIO_TRACE_REDIRECT, &self->reply->response, NULL);
     self->url = op->next.data;
     self->target = NULL;
     self->param_count = 0;
@@ -30035,10 +30446,13 @@ static AIO_CORO(aio__requesting)
                 AIO__THROW(aio__exchange_problem(self->x, AIO_EDISCONNECTED));
             self->code = aio__exchange_place(self->x);
             if (self->code == AIO__MORE) {
+                aio__tell(&self->op->phases, AIO_TRACE_QUEUED_START);
                 AIO_AWAIT(aio_ref(self->x->ticket.future));
+                aio__tell(&self->op->phases, AIO_TRACE_QUEUED_END);
                 self->code = 0;
             }
             if (!self->code && !self->x->ticket.got->stream) AIO_AWAIT(AIO_CALL(aio__dialing, .x = self->x));
+            else if (!self->code) aio__tell(&self->op->phases, AIO_TRACE_CONNECTION_REUSED);
             if (!self->code) self->code = aio__exchange_send(self->x);
             if (!self->code) AIO__FEED(self->code, aio__exchange_listen(self->x), aio__exchange_stream(self->x));
             if (self->code) AIO__THROW(aio__exchange_problem(self->x, self->code));
@@ -30069,6 +30483,7 @@ static AIO_CORO(aio__requesting)
     self->reply->response.history = self->op->history;
     self->reply->response.history_count = self->op->history_count;
     self->result = &self->reply->response;
+    aio__requesting_tell(self, AIO_TRACE_REQUEST_END, self->result, NULL);
     AIO_FINALLY;
         if (self->op) aio__requesting_end(self, self->task.future.error != NULL);
     AIO_END;
@@ -30136,6 +30551,7 @@ AIO_API aio_response_task *aio_session_request_with(aio_session *session, const 
     self->skip_count = skipped;
     self->version = o->version;
     self->cookie_count = cookies;
+    self->trace_context = o->trace_context;
     self->content_type = type;
     self->form = o->form_data;
     if (self->form && !aio__attachment_own(&self->task, aio__request_end_form, self->form)) {
@@ -30179,6 +30595,102 @@ AIO_API aio_multipart *aio_response_multipart_with(aio_response *response, const
 AIO_API aio_text aio_response_head(const aio_response *response)
 {
     return response ? aio__reply_of(response)->x.head.raw : aio__text("", 0);
+}
+
+AIO_API bool aio_response_next_head(const aio_response *response, size_t *position, aio_text *head)
+{
+    const aio__exchange *x = response ? &aio__reply_of(response)->x : NULL;
+    *head = aio__text("", 0);
+    if (!x || *position == SIZE_MAX) return false;
+    if (aio__heads_next(&x->heads, position, head)) return true;
+    *position = SIZE_MAX;
+    *head = x->head.raw;
+    return true;
+}
+
+AIO_API aio_text aio_response_request_head(const aio_response *response)
+{
+    const aio__exchange *x = response ? &aio__reply_of(response)->x : NULL;
+    return x ? aio__text(x->out.data, x->out.end) : aio__text("", 0);
+}
+
+AIO_API uint64_t aio_response_bytes_sent(const aio_response *response)
+{
+    return response ? aio__reply_of(response)->x.sent : 0;
+}
+
+AIO_API uint64_t aio_response_bytes_received(const aio_response *response)
+{
+    const aio__reply *r = aio__reply_of(response);
+    return r ? r->x.heard_heads + aio__body_bytes(&r->in) : 0;
+}
+
+AIO_API const aio_connection_info *aio_response_connection(const aio_response *response)
+{
+    return response ? aio__made_info(aio__reply_of(response)->x.made) : NULL;
+}
+
+AIO_API aio_certificate *aio_response_peer_certificate(const aio_response *response)
+{
+    return response ? aio__made_certificate(aio__reply_of(response)->x.made) : NULL;
+}
+
+/* ---- the waterfall ---- */
+
+enum { AIO__WATERFALL = 40 }; /* columns for all of the time */
+
+typedef struct aio__waterfall { FILE *out; double from, span; } aio__waterfall; /* seconds */
+
+static int aio__waterfall_column(const aio__waterfall *w, double at)
+{
+    double column = w->span > 0 ? (at - w->from) / w->span * AIO__WATERFALL : 0;
+    return column < 0 ? 0 : column > AIO__WATERFALL ? AIO__WATERFALL : (int)column;
+}
+
+/* One bar; what takes next to no time is a mark. */
+static void aio__waterfall_bar(const aio__waterfall *w, const char *name, double from, double seconds)
+{
+    char bar[AIO__WATERFALL + 1];
+    int first = aio__waterfall_column(w, from), end = aio__waterfall_column(w, from + seconds);
+    memset(bar, ' ', AIO__WATERFALL);
+    bar[AIO__WATERFALL] = '\0';
+    if (first == AIO__WATERFALL) first--;
+    memset(bar + first, end > first ? '=' : '|', end > first ? (size_t)(end - first) : 1);
+    fprintf(w->out, "  %-8s [%s] %10.3f ms\n", name, bar, seconds * 1e3);
+}
+
+static double aio__waterfall_end(const aio_response *response)
+{
+    double times[AIO__PHASES], end = response->times.start;
+    memcpy(times, &response->times, sizeof times);
+    for (int i = 0; i < AIO__PHASES; i++) end += times[i];
+    return end;
+}
+
+/* A hop: what it was, and a bar for each phase that took time. */
+static void aio__waterfall_hop(const aio__waterfall *w, const aio_response *response)
+{
+    static const char *const names[AIO__PHASES] = {
+        "queued", "dns", "connect", "proxy", "tls", "send", "wait", "receive"
+    };
+    const aio_connection_info *info = aio_response_connection(response);
+    double times[AIO__PHASES], at = response->times.start;
+    memcpy(times, &response->times, sizeof times);
+    fprintf(w->out, "%s %.300s: %d, %.3f ms, %s%s%s%s\n", response->method, response->url, response->status,
+            (aio__waterfall_end(response) - at) * 1e3, info ? info->peer : "no connection",
+            info && info->tls_version ? " " : "", info && info->tls_version ? info->tls_version : "",
+            response->times.reused ? ", reused" : "");
+    for (int i = 0; i < AIO__PHASES; at += times[i++])
+        if (times[i] > 0) aio__waterfall_bar(w, names[i], at, times[i]);
+}
+
+AIO_API void aio_print_waterfall(const aio_response *response, void *file)
+{
+    if (!response || !file) return;
+    const aio_response *first = response->history_count ? response->history[0] : response;
+    aio__waterfall w = { (FILE *)file, first->times.start, aio__waterfall_end(response) - first->times.start };
+    for (size_t i = 0; i < response->history_count; i++) aio__waterfall_hop(&w, response->history[i]);
+    aio__waterfall_hop(&w, response);
 }
 
 AIO_API const aio_headers *aio_response_trailers(aio_response *response)
@@ -30429,7 +30941,7 @@ AIO_API aio_cookie_jar *aio_session_cookie_jar(const aio_session *session)
 }
 
 /* ============================================================================
- * 77. HTTP server: connections and handlers
+ * 78. HTTP server: connections and handlers
  *
  * One connection is one coroutine (aio__serving) in an aio_server: a head, its handler, what is left of the body, the
  * next head; so pipelined requests are answered in order. What it knows is an aio__served, which begins with the user's
@@ -30532,7 +31044,7 @@ static aio_exception *aio__served_failed(aio__body_reader *in, const aio_excepti
 }
 
 static const aio__body_owner aio__served_owner = {
-    aio__served_ended, aio__served_waiting, aio__served_failed, aio__served_hold
+    aio__served_ended, aio__served_waiting, aio__served_failed, aio__served_hold, NULL
 };
 
 /* NULL without memory. */
@@ -31274,7 +31786,7 @@ AIO_API aio_server_task *aio_start_http_server_with(aio_request_handler *handler
 }
 
 /* ============================================================================
- * 78. WebSocket: frames
+ * 79. WebSocket: frames
  *
  * Takes frames apart in place, in pieces of any size, and writes their heads (RFC 6455 5.2); masks, codes, what is a
  * text, and the handshake's hash. Knows nothing of connections. Calls UTF-8 of charsets only.
@@ -31582,7 +32094,7 @@ static bool aio__ws_key_is_valid(aio_text key)
 }
 
 /* ============================================================================
- * 79. WebSocket: connections
+ * 80. WebSocket: connections
  *
  * The handshake of both sides, messages out of frames, permessage-deflate, pings, and the end. What has come stays in
  * the stream, or with the ws, until somebody asks for it, so that a receive that is cancelled has lost nothing; what is
@@ -32794,7 +33306,7 @@ AIO_API aio_ws_task *aio_request_upgrade_websocket_with(aio_request *request, co
 }
 
 /* ============================================================================
- * 80. Introspection: task dump and call graph
+ * 81. Introspection: task dump and call graph
  *
  * Walks what waits for what, and only reads. Called by nobody above. Downwards through the frames of a task to what the
  * innermost awaits, and that one's children (ops->child); upwards through the waiters. A path may lead in a circle, and
