@@ -256,6 +256,13 @@
 #define AIO__UNSET
 #endif
 
+/* Initialises all of a struct with 0. */
+#ifdef __cplusplus
+#define AIO__ZERO {}
+#else
+#define AIO__ZERO { 0 }
+#endif
+
 /* First in a function that takes options: for NULL, all of them are 0. */
 #define AIO__DEFAULTS(type, options)            \
     static const type aio__defaults AIO__UNSET; \
@@ -676,8 +683,8 @@ struct AIO_END_is_missing { char size[32]; };
 #endif
 
 typedef struct aio_task_options {
-    const char *name;        /* copied */
-    bool        eager_start; /* runs at once, up to its first suspension. asyncio: eager_start=True */
+    const char *name AIO__UNSET;        /* copied */
+    bool        eager_start AIO__UNSET; /* runs at once, up to its first suspension. asyncio: eager_start=True */
 } aio_task_options;
 
 /* aio_create_task(coroutine, .name = "...", .eager_start = true): schedules it and gives it back, of its own type, with
@@ -797,9 +804,9 @@ typedef struct aio_turn_limits {
 #define aio_run(...) AIO__RUN(__VA_ARGS__, )
 #define AIO__RUN(coroutine, ...) aio_run_with((coroutine), AIO__OPTIONS(aio_run_options, __VA_ARGS__))
 typedef struct aio_run_options {
-    bool debug;       /* debug mode; also by AIO_DEBUG=1 in the environment */
-    bool keep_sigint; /* SIGINT is left alone in any case */
-    aio_turn_limits turn;
+    bool debug AIO__UNSET;       /* debug mode; also by AIO_DEBUG=1 in the environment */
+    bool keep_sigint AIO__UNSET; /* SIGINT is left alone in any case */
+    aio_turn_limits turn AIO__UNSET;
 } aio_run_options;
 AIO_API int aio_run_with(void *coroutine, const aio_run_options *options);
 
@@ -911,7 +918,7 @@ AIO_API void           aio_exception_unref(const aio_exception *exception);
  * an entry of another loop. AIO_ERUNTIME: a coroutine that is being awaited already. AIO_ENOLOOP: no loop. */
 
 typedef struct aio_gather_options {
-    bool return_exceptions; /* waits for all and raises nothing: ask aio_future_exception of each entry */
+    bool return_exceptions AIO__UNSET; /* waits for all and raises nothing: ask aio_future_exception of each entry */
 } aio_gather_options;
 
 /* aio_gather(array, count, .return_exceptions = true): done when all children are, at once for none of them. The first
@@ -925,8 +932,8 @@ AIO_API aio_future *aio_gather_with(void *array, size_t count, const aio_gather_
 typedef enum { AIO_ALL_COMPLETED, AIO_FIRST_COMPLETED, AIO_FIRST_EXCEPTION } aio_return_when;
 
 typedef struct aio_wait_options {
-    double          timeout;     /* 0: none; AIO_NOW: what is done at the next iteration */
-    aio_return_when return_when; /* AIO_FIRST_EXCEPTION: an error that is no cancellation, or all are done */
+    double          timeout AIO__UNSET;     /* 0: none; AIO_NOW: what is done at the next iteration */
+    aio_return_when return_when AIO__UNSET; /* AIO_FIRST_EXCEPTION: an error that is no cancellation, or all are done */
 } aio_wait_options;
 typedef struct aio_wait_future {
     aio_future future;
@@ -972,7 +979,7 @@ typedef void *aio_any;
 #endif
 
 typedef struct aio_as_completed_options {
-    double timeout; /* from now; 0: none; AIO_NOW: only what is done already */
+    double timeout AIO__UNSET; /* from now; 0: none; AIO_NOW: only what is done already */
 } aio_as_completed_options;
 typedef struct aio_completions aio_completions;
 typedef struct aio_completions_future {
@@ -1178,10 +1185,11 @@ AIO_API int               aio_barrier_destroy(aio_barrier *barrier);
  * What an item points to belongs to whoever has the item; to the queue while it is in there. */
 typedef struct aio_queue aio_queue;
 typedef struct aio_queue_options {
-    long   maxsize;                                   /* 0 or less: unbounded */
-    bool   lifo;                                      /* the latest item first. asyncio: LifoQueue */
-    int  (*compare)(const void *a, const void *b);    /* the least first, equals in order. asyncio: PriorityQueue */
-    void (*drop)(void *item);                         /* for each item that nobody will get */
+    long   maxsize AIO__UNSET;           /* 0 or less: unbounded */
+    bool   lifo AIO__UNSET;              /* the latest item first. asyncio: LifoQueue */
+    /* the least first, equals in order. asyncio: PriorityQueue */
+    int  (*compare)(const void *a, const void *b) AIO__UNSET;
+    void (*drop)(void *item) AIO__UNSET; /* for each item that nobody will get */
 } aio_queue_options;
 /* NULL without memory, or with errno EINVAL (both lifo and compare; a type aligned to more than 16 bytes). */
 #define aio_queue_create(...) AIO__QUEUE_CREATE(__VA_ARGS__, )
@@ -1244,8 +1252,8 @@ typedef struct aio_job_future {
     void      *result; /* what the job gave */
 } aio_job_future;
 typedef struct aio_job_options {
-    void (*drop)(void *result); /* gets a result that nobody waits for any more; from any thread */
-    void (*skip)(void *arg);    /* called in place of the job when it is cancelled before a thread took it */
+    void (*drop)(void *result) AIO__UNSET; /* gets a result that nobody waits for any more; from any thread */
+    void (*skip)(void *arg) AIO__UNSET;    /* called in place of the job when it is cancelled before a thread took it */
 } aio_job_options;
 
 /* Inside a job: it fails with this error when it returns. Gives NULL: `return aio_job_raise(ENOENT, "no %s", name);` */
@@ -1264,7 +1272,7 @@ AIO_API aio_job_future *aio_to_thread_with(aio_job *function, void *arg, const a
 /* A pool of threads, made when there are jobs for them and kept for the next. It may serve several loops. */
 typedef struct aio_executor aio_executor;
 typedef struct aio_executor_options {
-    int  max_workers; /* 0: min(32, cores + 4) */
+    int  max_workers AIO__UNSET; /* 0: min(32, cores + 4) */
 } aio_executor_options;
 /* aio_executor_open(.max_workers = n). NULL, with errno: ENOMEM, EINVAL. asyncio: ThreadPoolExecutor */
 #define aio_executor_open(...) aio_executor_open_with(AIO__OPTIONS(aio_executor_options, __VA_ARGS__))
@@ -1340,23 +1348,27 @@ enum { AIO_VERIFY_FULL = 0, AIO_VERIFY_NONE = 1 };
 enum { AIO_TLS_SESSIONS = 128 };
 
 typedef struct aio_tls_options {
-    int         verify;     /* AIO_VERIFY_FULL: chain and host name; AIO_VERIFY_NONE: neither, unsafe */
-    const char *ca_file;    /* PEM; instead of the system's certificate authorities */
-    const char *ca_path;
-    const char *cert_file;  /* PEM chain: a server's, or a client's for a server that asks */
-    const char *key_file;   /* PEM; NULL: in cert_file */
-    const char *alpn;       /* comma-separated, most wanted first: "http/1.1" */
-    bool        server;     /* for aio_start_server; needs cert_file */
-    bool        require_client_cert; /* a server's: clients must show one that ca_file or ca_path vouches for */
-    bool        request_client_cert; /* the same for clients that show one; others are served, too */
-    const char *key_password;
-    const char *fingerprint;/* SHA-256 of the other end's certificate, which must be this one besides all else: 64
-                               hexadecimal digits, with or without colons. aiohttp: Fingerprint */
-    const char *min_version, *max_version; /* "1.2", "1.3"; NULL: from 1.2 on, up to the latest. "1.0" and "1.1" need
-                               ciphers of "DEFAULT@SECLEVEL=0" as well */
-    const char *ciphers;    /* up to TLS 1.2, as OpenSSL lists them: "ECDHE+AESGCM"; NULL: OpenSSL's choice */
-    int         sessions;   /* a client's: so many are kept, to be resumed by later connections to the same name and
-                               port with this context; 0: AIO_TLS_SESSIONS; below 0: none */
+    int         verify AIO__UNSET; /* AIO_VERIFY_FULL: chain and host name; AIO_VERIFY_NONE: neither, unsafe */
+    const char *ca_file AIO__UNSET;             /* PEM; instead of the system's certificate authorities */
+    const char *ca_path AIO__UNSET;
+    const char *cert_file AIO__UNSET;           /* PEM chain: a server's, or a client's for a server that asks */
+    const char *key_file AIO__UNSET;            /* PEM; NULL: in cert_file */
+    const char *alpn AIO__UNSET;                /* comma-separated, most wanted first: "http/1.1" */
+    bool        server AIO__UNSET;              /* for aio_start_server; needs cert_file */
+    /* a server's: clients must show one that ca_file or ca_path vouches for */
+    bool        require_client_cert AIO__UNSET;
+    bool        request_client_cert AIO__UNSET; /* the same for clients that show one; others are served, too */
+    const char *key_password AIO__UNSET;
+    /* SHA-256 of the other end's certificate, which must be this one besides all else: 64 hexadecimal digits, with or
+       without colons. aiohttp: Fingerprint */
+    const char *fingerprint AIO__UNSET;
+    /* "1.2", "1.3"; NULL: from 1.2 on, up to the latest. "1.0" and "1.1" need ciphers of "DEFAULT@SECLEVEL=0" as well
+       */
+    const char *min_version AIO__UNSET, *max_version AIO__UNSET;
+    const char *ciphers AIO__UNSET; /* up to TLS 1.2, as OpenSSL lists them: "ECDHE+AESGCM"; NULL: OpenSSL's choice */
+    /* a client's: so many are kept, to be resumed by later connections to the same name and port with this context; 0:
+       AIO_TLS_SESSIONS; below 0: none */
+    int         sessions AIO__UNSET;
 } aio_tls_options;
 
 /* aio_tls_context_create(.ca_file = "...", ...): one owner. TLS 1.2 at least, unless .min_version says otherwise. NULL
@@ -1386,38 +1398,40 @@ typedef struct aio_text_future { aio_future future; aio_text result; } aio_text_
 
 /* What a socket has besides. What the system does not have is ENOTSUP when it is connected. */
 typedef struct aio_socket_options {
-    int    keepalive_idle;     /* TCP keep-alive: begins after so many seconds of silence; 0: none of it */
-    int    keepalive_interval; /* seconds between two probes; 0: the system's */
-    int    keepalive_count;    /* probes without an answer that end the connection; 0: the system's */
-    double user_timeout;       /* seconds that what was sent waits to be acknowledged; 0: the system's. RFC 5482 */
+    int    keepalive_idle AIO__UNSET;     /* TCP keep-alive: begins after so many seconds of silence; 0: none of it */
+    int    keepalive_interval AIO__UNSET; /* seconds between two probes; 0: the system's */
+    int    keepalive_count AIO__UNSET;    /* probes without an answer that end the connection; 0: the system's */
+    double user_timeout AIO__UNSET; /* seconds that what was sent waits to be acknowledged; 0: the system's. RFC 5482 */
     /* Called before each connect: 0, or the code that this address fails with. `address` is a struct sockaddr */
-    int  (*before_connect)(int fd, const void *address, size_t length, void *arg);
-    void  *arg;
+    int  (*before_connect)(int fd, const void *address, size_t length, void *arg) AIO__UNSET;
+    void  *arg AIO__UNSET;
 } aio_socket_options;
 
 typedef struct aio_connect_options {
-    bool             tls;             /* with the default context: system authorities, verification on */
-    aio_tls_context *tls_context;     /* with this one, a client's; borrowed until the connection stands */
-    const char      *server_hostname; /* for SNI and the host check; NULL: the host */
-    double           connect_timeout; /* for each address; 0: none but the system's */
-    double           tls_timeout;     /* of the handshake; 0: 60 s */
-    double           tls_shutdown_timeout; /* so long closing waits for the peer's close_notify; 0: as AIO_NOW, since
-                                              no protocol with ends of its own needs it (RFC 8446, 6.1) */
-    size_t           limit;           /* of a line; up to twice as much is read ahead; 0: 64 KiB */
-    int              family;          /* AF_INET, AF_INET6; 0: both */
-    const char      *local_host;      /* address to connect from */
-    int              local_port;      /* the same; 0: any */
-    aio_socket_options socket;
+    bool             tls AIO__UNSET; /* with the default context: system authorities, verification on */
+    aio_tls_context *tls_context AIO__UNSET; /* with this one, a client's; borrowed until the connection stands */
+    const char      *server_hostname AIO__UNSET;      /* for SNI and the host check; NULL: the host */
+    double           connect_timeout AIO__UNSET;      /* for each address; 0: none but the system's */
+    double           tls_timeout AIO__UNSET;          /* of the handshake; 0: 60 s */
+    /* so long closing waits for the peer's close_notify; 0: as AIO_NOW, since no protocol with ends of its own needs it
+       (RFC 8446, 6.1) */
+    double           tls_shutdown_timeout AIO__UNSET;
+    size_t           limit AIO__UNSET;                /* of a line; up to twice as much is read ahead; 0: 64 KiB */
+    int              family AIO__UNSET;               /* AF_INET, AF_INET6; 0: both */
+    const char      *local_host AIO__UNSET;           /* address to connect from */
+    int              local_port AIO__UNSET;           /* the same; 0: any */
+    aio_socket_options socket AIO__UNSET;
     /* Connects to public addresses only, whatever name or proxy led to them; AIO_EPRIVATE for loopback, private,
      * link-local, shared, multicast, reserved and documentation's, also as IPv4 within IPv6, and for unix sockets. A
      * name that a proxy looks up is the proxy's to guard */
-    bool             deny_private;
-    struct aio_resolver *resolver;    /* asked for the host's addresses; NULL: the system, in a thread */
-    double           happy_eyeballs_delay; /* 0: 0.25 s, at least 0.01; AIO_UNLIMITED: addresses in turn */
-    const char      *proxy;           /* "socks5h://user:password@host:1080", see below; NULL or "": none */
-    const char *const *proxy_headers; /* of CONNECT: names and values by turns, then NULL; borrowed likewise */
-    aio_tls_context *proxy_tls_context; /* for https:// proxies; NULL: the default one; borrowed likewise */
-    double           proxy_timeout;   /* with each proxy, its TLS included; 0: 60 s */
+    bool             deny_private AIO__UNSET;
+    struct aio_resolver *resolver AIO__UNSET; /* asked for the host's addresses; NULL: the system, in a thread */
+    double           happy_eyeballs_delay AIO__UNSET; /* 0: 0.25 s, at least 0.01; AIO_UNLIMITED: addresses in turn */
+    const char      *proxy AIO__UNSET; /* "socks5h://user:password@host:1080", see below; NULL or "": none */
+    /* of CONNECT: names and values by turns, then NULL; borrowed likewise */
+    const char *const *proxy_headers AIO__UNSET;
+    aio_tls_context *proxy_tls_context AIO__UNSET; /* for https:// proxies; NULL: the default one; borrowed likewise */
+    double           proxy_timeout AIO__UNSET;        /* with each proxy, its TLS included; 0: 60 s */
 } aio_connect_options;
 
 /* Proxies. `proxy` is a URL: http://, https:// (CONNECT, the latter within TLS), socks4://, socks5:// (the host's name
@@ -1573,14 +1587,15 @@ typedef struct aio_server_task { aio_task task; aio_server *result; } aio_server
 typedef void *aio_client_handler(aio_stream *stream, void *arg);
 
 typedef struct aio_server_options {
-    aio_tls_context *tls_context; /* made with .server = true; borrowed until the server stands, which has its own */
-    double           tls_timeout; /* of a handshake; 0: 60 s */
-    double           tls_shutdown_timeout; /* as for aio_open_connection */
-    int              backlog;     /* 0: 100; also how many clients are accepted in one go */
-    size_t           limit;       /* as for aio_open_connection */
-    int              family;
-    bool             reuse_port;  /* several servers, of several processes or threads, share the port */
-    int              max_clients; /* 0: no limit; above it clients wait in the backlog */
+    /* made with .server = true; borrowed until the server stands, which has its own */
+    aio_tls_context *tls_context AIO__UNSET;
+    double           tls_timeout AIO__UNSET;          /* of a handshake; 0: 60 s */
+    double           tls_shutdown_timeout AIO__UNSET; /* as for aio_open_connection */
+    int              backlog AIO__UNSET;              /* 0: 100; also how many clients are accepted in one go */
+    size_t           limit AIO__UNSET;                /* as for aio_open_connection */
+    int              family AIO__UNSET;
+    bool             reuse_port AIO__UNSET; /* several servers, of several processes or threads, share the port */
+    int              max_clients AIO__UNSET;          /* 0: no limit; above it clients wait in the backlog */
 } aio_server_options;
 
 /* aio_start_server(handler, arg, host, port, ...): listens on every address of `host` (NULL: all interfaces); port 0:
@@ -1784,17 +1799,18 @@ typedef struct aio_datagram_task { aio_task task; aio_datagram result; } aio_dat
 typedef void aio_error_received(aio_datagram_endpoint *endpoint, const aio_exception *exception, void *arg);
 
 typedef struct aio_endpoint_options {
-    const char *local_host;     /* to receive at; NULL: any interface, if there is a local_port or no remote_host */
-    int         local_port;     /* 0: the system chooses */
-    const char *remote_host;    /* connected: only its datagrams are received, and sends need no address */
-    int         remote_port;
-    int         family;         /* AF_INET, AF_INET6; 0: what the hosts have */
-    bool        broadcast;      /* may send to broadcast addresses */
-    bool        reuse_port;     /* several endpoints, of several processes or threads, share the port */
-    int         sock;           /* a datagram socket, above 0, instead of hosts: taken, unless this fails */
-    size_t      limit;          /* of a datagram that is received, in bytes; 0, and at most: 65535 */
-    aio_error_received *error_received; /* must not end the endpoint */
-    void       *arg;
+    /* to receive at; NULL: any interface, if there is a local_port or no remote_host */
+    const char *local_host AIO__UNSET;
+    int         local_port AIO__UNSET;             /* 0: the system chooses */
+    const char *remote_host AIO__UNSET; /* connected: only its datagrams are received, and sends need no address */
+    int         remote_port AIO__UNSET;
+    int         family AIO__UNSET;                 /* AF_INET, AF_INET6; 0: what the hosts have */
+    bool        broadcast AIO__UNSET;              /* may send to broadcast addresses */
+    bool        reuse_port AIO__UNSET; /* several endpoints, of several processes or threads, share the port */
+    int         sock AIO__UNSET; /* a datagram socket, above 0, instead of hosts: taken, unless this fails */
+    size_t      limit AIO__UNSET;                  /* of a datagram that is received, in bytes; 0, and at most: 65535 */
+    aio_error_received *error_received AIO__UNSET; /* must not end the endpoint */
+    void       *arg AIO__UNSET;
 } aio_endpoint_options;
 
 /* aio_create_datagram_endpoint(.local_port = 5353, ...), or with a .remote_host: result: an endpoint of yours (end it
@@ -1838,20 +1854,23 @@ AIO_API const char *aio_datagram_peername(const aio_datagram_endpoint *endpoint,
 typedef struct aio_resolver aio_resolver;
 
 typedef struct aio_resolver_options {
-    const char *nameservers;  /* "1.1.1.1, 8.8.8.8#5353, [::1]#53", 16 at most; NULL: resolv.conf's, else 127.0.0.1 */
-    const char *search;       /* up to 16 domains for short names: "a.test b.test"; NULL: resolv.conf's; "": none */
-    int         ndots;        /* names with so many dots are tried as they are first; 0: resolv.conf's, else 1 */
-    double      timeout;      /* of one try at one server; 0: resolv.conf's, else 5 s */
-    int         attempts;     /* tries at each server; 0: resolv.conf's, else 2 */
-    bool        rotate;       /* begins with another server each time; else with the one that answered last */
-    int         port;         /* of servers that have none; 0: 53 */
-    bool        no_hosts;     /* the hosts file is not looked at */
-    bool        case_random;  /* random case in questions, to be repeated in answers ("0x20"): not all servers do */
-    int         cache_size;   /* answers kept, least used go first; 0: 256; negative: none */
-    double      max_ttl;      /* so long an answer is kept at most; 0: a day; AIO_NOW: not kept */
-    double      negative_ttl; /* the same for "there is no such name"; 0: 15 minutes */
-    const char *resolv_conf;  /* NULL: "/etc/resolv.conf"; read once, now */
-    const char *hosts;        /* NULL: "/etc/hosts"; read once, now; up to 1 MiB of it */
+    /* "1.1.1.1, 8.8.8.8#5353, [::1]#53", 16 at most; NULL: resolv.conf's, else 127.0.0.1 */
+    const char *nameservers AIO__UNSET;
+    /* up to 16 domains for short names: "a.test b.test"; NULL: resolv.conf's; "": none */
+    const char *search AIO__UNSET;
+    int         ndots AIO__UNSET; /* names with so many dots are tried as they are first; 0: resolv.conf's, else 1 */
+    double      timeout AIO__UNSET;      /* of one try at one server; 0: resolv.conf's, else 5 s */
+    int         attempts AIO__UNSET;     /* tries at each server; 0: resolv.conf's, else 2 */
+    bool        rotate AIO__UNSET; /* begins with another server each time; else with the one that answered last */
+    int         port AIO__UNSET;         /* of servers that have none; 0: 53 */
+    bool        no_hosts AIO__UNSET;     /* the hosts file is not looked at */
+    /* random case in questions, to be repeated in answers ("0x20"): not all servers do */
+    bool        case_random AIO__UNSET;
+    int         cache_size AIO__UNSET;   /* answers kept, least used go first; 0: 256; negative: none */
+    double      max_ttl AIO__UNSET;      /* so long an answer is kept at most; 0: a day; AIO_NOW: not kept */
+    double      negative_ttl AIO__UNSET; /* the same for "there is no such name"; 0: 15 minutes */
+    const char *resolv_conf AIO__UNSET;  /* NULL: "/etc/resolv.conf"; read once, now */
+    const char *hosts AIO__UNSET;        /* NULL: "/etc/hosts"; read once, now; up to 1 MiB of it */
 } aio_resolver_options;
 
 /* aio_resolver_open(.nameservers = "1.1.1.1", ...): a resolver of the current loop, yours. NULL with errno: EINVAL for
@@ -1877,7 +1896,7 @@ AIO_API int         aio_addresses_family(const aio_addresses *addresses, size_t 
 AIO_API const void *aio_addresses_sockaddr(const aio_addresses *addresses, size_t i, size_t *length);
 
 typedef struct aio_resolve_options {
-    int  family; /* AF_INET, AF_INET6; 0: both */
+    int  family AIO__UNSET; /* AF_INET, AF_INET6; 0: both */
 } aio_resolve_options;
 
 /* aio_resolver_resolve(resolver, host, port, .family = AF_INET): result: addresses, at least one. A numeric host stands
@@ -1939,14 +1958,17 @@ enum { /* a standard stream of the program: one of these, or a descriptor above 
 enum { AIO_RUNNING = -1000 }; /* the return code of a program that has not ended */
 
 typedef struct aio_process_options {
-    int                in, out, err; /* asyncio's stdin, stdout, stderr, which are macros in C */
-    const char        *cwd;          /* its working directory; NULL: ours */
-    const char *const *env;          /* "NAME=value", ..., NULL: all of its environment; NULL: ours */
-    size_t             limit;        /* of a line, as for aio_open_connection */
-    bool               new_session;  /* of its own, as setsid makes it. asyncio: start_new_session */
-    bool               new_group;    /* a process group of its own: kill(-pid) reaches its children. process_group=0 */
-    bool               keep_signals; /* those that this thread blocks, and this process ignores, it blocks and ignores,
-                                      * too; else none. restore_signals=False */
+    /* asyncio's stdin, stdout, stderr, which are macros in C */
+    int                in AIO__UNSET, out AIO__UNSET, err AIO__UNSET;
+    const char        *cwd AIO__UNSET;         /* its working directory; NULL: ours */
+    const char *const *env AIO__UNSET;         /* "NAME=value", ..., NULL: all of its environment; NULL: ours */
+    size_t             limit AIO__UNSET;       /* of a line, as for aio_open_connection */
+    bool               new_session AIO__UNSET; /* of its own, as setsid makes it. asyncio: start_new_session */
+    /* a process group of its own: kill(-pid) reaches its children. process_group=0 */
+    bool               new_group AIO__UNSET;
+    /* those that this thread blocks, and this process ignores, it blocks and ignores, too; else none.
+       restore_signals=False */
+    bool               keep_signals AIO__UNSET;
 } aio_process_options;
 
 /* aio_create_subprocess_exec(argv, .out = AIO_PIPE, ...): starts argv[0], looked for in PATH, with the arguments argv,
@@ -2099,13 +2121,13 @@ typedef struct aio_cookie {
 
 typedef struct aio_cookie_jar aio_cookie_jar;
 typedef struct aio_cookie_jar_options {
-    bool               unsafe;           /* hosts that are IP addresses have cookies, too. aiohttp: unsafe */
-    const char *const *treat_as_secure;  /* origins ("http://a.test:81") that count as https; up to NULL */
+    bool               unsafe AIO__UNSET;          /* hosts that are IP addresses have cookies, too. aiohttp: unsafe */
+    const char *const *treat_as_secure AIO__UNSET; /* origins ("http://a.test:81") that count as https; up to NULL */
     /* A file in the form of publicsuffix.org's list: no cookie is taken for a name that stands there (co.uk). Names of
      * one label (com, local) are never taken, with or without it. NULL: none */
-    const char        *public_suffixes;
-    size_t             max_cookies;      /* in all; the one not used for longest goes. 0: 3300 */
-    size_t             max_per_domain;   /* the same for one domain; 0: 180 */
+    const char        *public_suffixes AIO__UNSET;
+    size_t             max_cookies AIO__UNSET;     /* in all; the one not used for longest goes. 0: 3300 */
+    size_t             max_per_domain AIO__UNSET;  /* the same for one domain; 0: 180 */
 } aio_cookie_jar_options;
 
 /* aio_cookie_jar_open(.unsafe = true, ...): an empty jar with one owner, for one or several sessions of one thread.
@@ -2175,13 +2197,14 @@ typedef struct aio_input_error {
 
 typedef struct aio_inflate aio_inflate;
 typedef struct aio_inflate_options {
-    char    aio__begin;
-    int     format;      /* AIO_CODING_... */
-    int64_t max_output;  /* bytes; 0: AIO_UNLIMITED, of aio_inflate_all AIO_INFLATE_ALL_LIMIT */
-    int     max_ratio;   /* 0: AIO_INFLATE_RATIO; AIO_UNLIMITED: none. Deflate itself ends at 1032 */
-    int     max_members; /* 0: AIO_INFLATE_MEMBERS */
-    bool    leave_rest;  /* the end is that of the first member, and what follows is not taken; else members are joined
-                            and other bytes behind them ignored, as gzip and aiohttp do */
+    char    aio__begin AIO__UNSET;
+    int     format AIO__UNSET;      /* AIO_CODING_... */
+    int64_t max_output AIO__UNSET;  /* bytes; 0: AIO_UNLIMITED, of aio_inflate_all AIO_INFLATE_ALL_LIMIT */
+    int     max_ratio AIO__UNSET;   /* 0: AIO_INFLATE_RATIO; AIO_UNLIMITED: none. Deflate itself ends at 1032 */
+    int     max_members AIO__UNSET; /* 0: AIO_INFLATE_MEMBERS */
+    /* the end is that of the first member, and what follows is not taken; else members are joined and other bytes
+       behind them ignored, as gzip and aiohttp do */
+    bool    leave_rest AIO__UNSET;
 } aio_inflate_options;
 
 /* aio_inflate_open(.format = AIO_CODING_GZIP, ...): about 80 KiB. NULL, with errno: ENOMEM, EINVAL.
@@ -2220,10 +2243,11 @@ enum aio_deflate_flush {
 };
 typedef struct aio_deflate aio_deflate;
 typedef struct aio_deflate_options {
-    char aio__begin;
-    int  format; /* AIO_CODING_... */
-    int  level;
-    int  window_bits; /* 8 to 15: a match reaches back 1 << so many bytes at the most; 0: 15. zlib: windowBits */
+    char aio__begin AIO__UNSET;
+    int  format AIO__UNSET; /* AIO_CODING_... */
+    int  level AIO__UNSET;
+    /* 8 to 15: a match reaches back 1 << so many bytes at the most; 0: 15. zlib: windowBits */
+    int  window_bits AIO__UNSET;
 } aio_deflate_options;
 
 /* aio_deflate_open(.format = AIO_CODING_ZLIB, ...): about 300 KiB. NULL, with errno: ENOMEM, EINVAL.
@@ -2249,9 +2273,11 @@ AIO_API int aio_deflate_all_with(aio_text *text, const void *data, size_t length
 /* ---- charsets ---- */
 
 typedef struct aio_charset_options {
-    const char *charset;     /* as Content-Type names it: "iso-8859-1", "shift_jis"; NULL: UTF-8. iconv knows which */
-    bool        replace;     /* bytes that are none of the charset's become U+FFFD. Python: errors="replace" */
-    bool        ignore_mark; /* a byte order mark says nothing; else it goes before `charset`, and is left out */
+    /* as Content-Type names it: "iso-8859-1", "shift_jis"; NULL: UTF-8. iconv knows which */
+    const char *charset AIO__UNSET;
+    bool        replace AIO__UNSET; /* bytes that are none of the charset's become U+FFFD. Python: errors="replace" */
+    /* a byte order mark says nothing; else it goes before `charset`, and is left out */
+    bool        ignore_mark AIO__UNSET;
 } aio_charset_options;
 
 /* aio_charset_decode(&text, data, length, &error, .charset = "iso-8859-1"): the bytes as UTF-8. The text is yours
@@ -2286,8 +2312,8 @@ enum { AIO_JSON_DEPTH = 1024 }; /* arrays and objects within one another */
 
 typedef struct aio_json aio_json; /* a value; the root owns the tree */
 typedef struct aio_json_options {
-    char aio__begin;
-    int  max_depth; /* 0: AIO_JSON_DEPTH; AIO_UNLIMITED: none, it costs no stack */
+    char aio__begin AIO__UNSET;
+    int  max_depth AIO__UNSET; /* 0: AIO_JSON_DEPTH; AIO_UNLIMITED: none, it costs no stack */
 } aio_json_options;
 
 /* aio_json_parse(text, length, &error, .max_depth = 8): the root, yours (aio_json_free); the text is copied. A byte
@@ -2330,8 +2356,8 @@ AIO_API bool aio_json_next(const aio_json *value, size_t *position, aio_text *na
  * aio_json_writer_finish says so. */
 typedef struct aio_json_writer aio_json_writer;
 typedef struct aio_json_writer_options {
-    char aio__begin;
-    int  indent; /* spaces for each level, on lines of their own; 0: no line, no space */
+    char aio__begin AIO__UNSET;
+    int  indent AIO__UNSET; /* spaces for each level, on lines of their own; 0: no line, no space */
 } aio_json_writer_options;
 
 /* aio_json_writer_open(.indent = 2). NULL, with errno: ENOMEM, EINVAL. */
@@ -2403,10 +2429,11 @@ AIO_API int aio_digest_auth_authorize(aio_digest_auth *auth, const aio_url *url,
 /* The error of one that ran out is AIO_ETIMEOUT; its `phase` is "pool", "resolve", "connect", "proxy", "TLS handshake",
  * "send", "headers" or "body". asyncio: aiohttp.ClientTimeout */
 typedef struct aio_timeouts {
-    double total;        /* of a request up to the end of its response's body; 0: 300 s */
-    double connect;      /* until there is a connection: waiting for the pool, name, TCP, TLS; 0: none */
-    double sock_connect; /* of TCP's connect, each address, and of a tunnel, each proxy; 0: 30 s */
-    double sock_read;    /* from the request's last byte to the response, and between two pieces of it; 0: none */
+    double total AIO__UNSET;        /* of a request up to the end of its response's body; 0: 300 s */
+    double connect AIO__UNSET;      /* until there is a connection: waiting for the pool, name, TCP, TLS; 0: none */
+    double sock_connect AIO__UNSET; /* of TCP's connect, each address, and of a tunnel, each proxy; 0: 30 s */
+    /* from the request's last byte to the response, and between two pieces of it; 0: none */
+    double sock_read AIO__UNSET;
 } aio_timeouts;
 
 /* Where a request's time went, in seconds; 0 for what it did not need. */
@@ -2422,24 +2449,25 @@ typedef struct aio_response_times {
 typedef struct aio_connector aio_connector;
 
 typedef struct aio_connector_options {
-    int                limit;             /* requests at once; 0: 100. Others wait, first come first served a host */
-    int                limit_per_host;    /* the same for one scheme, host and port; 0: none */
-    double             keepalive_timeout; /* so long an idle connection is kept; 0: 15 s */
-    bool               force_close;       /* no connection is kept for another request */
-    int                family;            /* AF_INET, AF_INET6; 0: both */
-    const char        *local_host;        /* address to connect from */
-    int                local_port;        /* the same; 0: any */
-    aio_socket_options socket;            /* as for aio_open_connection */
-    const char        *unix_path;         /* of a unix socket, to which all connections go. aiohttp: UnixConnector */
+    int                limit AIO__UNSET; /* requests at once; 0: 100. Others wait, first come first served a host */
+    int                limit_per_host AIO__UNSET;       /* the same for one scheme, host and port; 0: none */
+    double             keepalive_timeout AIO__UNSET;    /* so long an idle connection is kept; 0: 15 s */
+    bool               force_close AIO__UNSET;          /* no connection is kept for another request */
+    int                family AIO__UNSET;               /* AF_INET, AF_INET6; 0: both */
+    const char        *local_host AIO__UNSET;           /* address to connect from */
+    int                local_port AIO__UNSET;           /* the same; 0: any */
+    aio_socket_options socket AIO__UNSET;               /* as for aio_open_connection */
+    const char        *unix_path AIO__UNSET; /* of a unix socket, to which all connections go. aiohttp: UnixConnector */
     /* Pairs "host:port", "host:port", then NULL: where the first is meant, the second is connected to, as curl's
      * --connect-to has it. Nothing before or after a colon: any, or as it is; an IPv6 address stands in brackets.
      * Names of certificates, Host and cookies are still the first's */
-    const char *const *connect_to;
-    bool               deny_private;      /* as for aio_open_connection, at each hop; URLs with such an address, too */
-    double             happy_eyeballs_delay; /* as for aio_open_connection */
-    struct aio_resolver *resolver;        /* asked for hosts' addresses; borrowed. NULL: the system, in a thread */
-    double             ttl_dns_cache;     /* so long the system's answers are kept, 256 at most; 0: 10 s */
-    bool               no_dns_cache;      /* they are not kept. aiohttp: use_dns_cache=False */
+    const char *const *connect_to AIO__UNSET;
+    /* as for aio_open_connection, at each hop; URLs with such an address, too */
+    bool               deny_private AIO__UNSET;
+    double             happy_eyeballs_delay AIO__UNSET; /* as for aio_open_connection */
+    struct aio_resolver *resolver AIO__UNSET; /* asked for hosts' addresses; borrowed. NULL: the system, in a thread */
+    double             ttl_dns_cache AIO__UNSET; /* so long the system's answers are kept, 256 at most; 0: 10 s */
+    bool               no_dns_cache AIO__UNSET;         /* they are not kept. aiohttp: use_dns_cache=False */
 } aio_connector_options;
 
 /* aio_connector_open(.limit = 100, ...): a connector of this thread's loop, with one owner. What it is given is copied.
@@ -2520,55 +2548,57 @@ AIO_API const char *aio_trace_name(aio_trace_kind kind);
 typedef struct aio_session_options {
     /* Shared with other sessions; the session is one more owner of it. NULL: one of its own, with the ten options of
      * the same names below, which are 0 otherwise */
-    aio_connector     *connector;
-    int                limit, limit_per_host;
-    const char        *base_url;          /* what relative URLs are relative to */
-    const char *const *headers;           /* of every request that does not give them itself */
+    aio_connector     *connector AIO__UNSET;
+    int                limit AIO__UNSET, limit_per_host AIO__UNSET;
+    const char        *base_url AIO__UNSET;         /* what relative URLs are relative to */
+    const char *const *headers AIO__UNSET;          /* of every request that does not give them itself */
     /* Names of fields, a NULL after the last, that requests do not have unless headers give them: Host, Accept,
      * Accept-Encoding, User-Agent, Content-Type, Connection, Cookie, Authorization, Proxy-Authorization; Content-Length
      * only of an empty body, as nothing else says where one ends */
-    const char *const *skip_auto_headers;
-    int                version;           /* of requests: AIO_HTTP_1_0; 0: AIO_HTTP_1_1 */
-    aio_timeouts       timeout;           /* of requests that give none */
+    const char *const *skip_auto_headers AIO__UNSET;
+    int                version AIO__UNSET;          /* of requests: AIO_HTTP_1_0; 0: AIO_HTTP_1_1 */
+    aio_timeouts       timeout AIO__UNSET;          /* of requests that give none */
     /* for https; NULL: the default, which verifies. The session keeps a reference */
-    aio_tls_context   *tls_context;
-    bool               raise_for_status;  /* a status from 400 on is an error of the request: AIO_ESTATUS */
+    aio_tls_context   *tls_context AIO__UNSET;
+    bool               raise_for_status AIO__UNSET; /* a status from 400 on is an error of the request: AIO_ESTATUS */
     /* Where cookies of responses go, and those of requests without a Cookie field come from. The session keeps a
      * reference. NULL: a jar of its own, made with the first cookie */
-    aio_cookie_jar    *cookie_jar;
-    bool               no_cookies;        /* neither. aiohttp: DummyCookieJar */
-    const char *const *cookies;           /* names and values that the jar begins with, for the origin of base_url, or
-                                           * without one for every host */
+    aio_cookie_jar    *cookie_jar AIO__UNSET;
+    bool               no_cookies AIO__UNSET;       /* neither. aiohttp: DummyCookieJar */
+    /* names and values that the jar begins with, for the origin of base_url, or without one for every host */
+    const char *const *cookies AIO__UNSET;
     /* of requests that have no Authorization by other means: those to the origin of base_url, or without one to any,
      * but none after a redirect to another origin */
-    aio_auth           auth;
-    int                max_redirects;     /* of requests that give none; 0: 10 */
-    bool               no_redirects;      /* none is followed. aiohttp: allow_redirects=False */
+    aio_auth           auth AIO__UNSET;
+    int                max_redirects AIO__UNSET;    /* of requests that give none; 0: 10 */
+    bool               no_redirects AIO__UNSET;     /* none is followed. aiohttp: allow_redirects=False */
     /* gzip and deflate are neither asked for nor decoded. Else they are, but for a request with a Range and its 206 */
-    bool               no_auto_decompress;
-    bool               force_close;
-    double             keepalive_timeout;
-    int                max_line_size, max_field_size, max_headers; /* of a response's head; 0: 8190, 8190, 128 */
-    bool               strict;            /* responses are read without the leniencies (see below) */
-    size_t             max_body;          /* bytes that aio_response_read takes; 0: AIO_STREAM_READ_ALL_LIMIT */
-    size_t             read_bufsize;      /* up to twice as much of a body is read ahead; 0: 64 KiB */
-    int                family;
-    const char        *local_host;
-    double             happy_eyeballs_delay;
-    struct aio_resolver *resolver;
-    double             ttl_dns_cache;
-    bool               no_dns_cache;
-    bool               deny_private;      /* besides the connector's */
-    aio_retry          retry;             /* of requests that give none */
-    const char        *proxy;             /* of requests that name none, as aio_open_connection takes it */
-    const char *const *proxy_headers;     /* of CONNECT; Proxy-Authorization comes of the proxy's URL */
-    aio_tls_context   *proxy_tls_context; /* for https:// proxies; NULL: the default. The session keeps a reference */
+    bool               no_auto_decompress AIO__UNSET;
+    bool               force_close AIO__UNSET;
+    double             keepalive_timeout AIO__UNSET;
+    /* of a response's head; 0: 8190, 8190, 128 */
+    int                max_line_size AIO__UNSET, max_field_size AIO__UNSET, max_headers AIO__UNSET;
+    bool               strict AIO__UNSET;           /* responses are read without the leniencies (see below) */
+    size_t             max_body AIO__UNSET; /* bytes that aio_response_read takes; 0: AIO_STREAM_READ_ALL_LIMIT */
+    size_t             read_bufsize AIO__UNSET;     /* up to twice as much of a body is read ahead; 0: 64 KiB */
+    int                family AIO__UNSET;
+    const char        *local_host AIO__UNSET;
+    double             happy_eyeballs_delay AIO__UNSET;
+    struct aio_resolver *resolver AIO__UNSET;
+    double             ttl_dns_cache AIO__UNSET;
+    bool               no_dns_cache AIO__UNSET;
+    bool               deny_private AIO__UNSET;     /* besides the connector's */
+    aio_retry          retry AIO__UNSET;            /* of requests that give none */
+    const char        *proxy AIO__UNSET;            /* of requests that name none, as aio_open_connection takes it */
+    const char *const *proxy_headers AIO__UNSET;    /* of CONNECT; Proxy-Authorization comes of the proxy's URL */
+    /* for https:// proxies; NULL: the default. The session keeps a reference */
+    aio_tls_context   *proxy_tls_context AIO__UNSET;
     /* Else the proxies are those of the environment (aio_proxy_from_env), at each request anew; and Authorization, when
      * neither headers nor URL have it, is of $NETRC or ~/.netrc: up to 1 MiB, read then and there; one with an error
      * counts as empty */
-    bool               trust_env;
-    aio_trace_callback *trace;            /* is told what happens to requests, with trace_arg. aiohttp: trace_configs */
-    void               *trace_arg;
+    bool               trust_env AIO__UNSET;
+    aio_trace_callback *trace AIO__UNSET; /* is told what happens to requests, with trace_arg. aiohttp: trace_configs */
+    void               *trace_arg AIO__UNSET;
 } aio_session_options;
 
 /* Responses are read as browsers and curl read them. What RFC 9112 does not allow, and is taken unless .strict is set:
@@ -2619,8 +2649,9 @@ typedef struct aio_producer {
  *   aio_form_unref(self->form); */
 typedef struct aio_form aio_form;
 typedef struct aio_form_options {
-    bool        multipart; /* also with nothing but texts */
-    const char *subtype;   /* of multipart/...: "mixed", "related"; NULL: "form-data". Up to 32 characters; copied */
+    bool        multipart AIO__UNSET; /* also with nothing but texts */
+    /* of multipart/...: "mixed", "related"; NULL: "form-data". Up to 32 characters; copied */
+    const char *subtype AIO__UNSET;
 } aio_form_options;
 
 /* aio_form_open(.multipart = true): an empty one, with one owner. NULL, with errno: ENOMEM, EINVAL, or what getting a
@@ -2632,17 +2663,20 @@ AIO_API aio_form *aio_form_ref(aio_form *form);
 AIO_API void      aio_form_unref(aio_form *form);
 
 typedef struct aio_form_field_options {
-    const char        *text;     /* the field's content: a text up to its NUL, */
-    const void        *data;     /* or data ... */
-    size_t             length;   /* ... of that many bytes, */
-    const char        *file;     /* or the path of a regular file, which is opened when its turn comes, */
-    int                fd;       /* or a descriptor of one, above 0, yours, open as long as the form is, */
-    aio_producer       producer; /* or what makes it piece by piece, */
-    aio_form          *form;     /* or another form, as a multipart of its own, which is then not to be changed */
-    bool               borrow;   /* text or data stay where they are as long as the form: they are not copied */
-    const char        *filename; /* of a file by path: else the last part of that */
-    const char        *type;     /* content type; of what is neither text nor form: else "application/octet-stream" */
-    const char *const *headers;  /* names and values up to a NULL, which take the place of the field's own */
+    const char        *text AIO__UNSET;     /* the field's content: a text up to its NUL, */
+    const void        *data AIO__UNSET;     /* or data ... */
+    size_t             length AIO__UNSET;   /* ... of that many bytes, */
+    const char        *file AIO__UNSET;     /* or the path of a regular file, which is opened when its turn comes, */
+    int                fd AIO__UNSET;       /* or a descriptor of one, above 0, yours, open as long as the form is, */
+    aio_producer       producer AIO__UNSET; /* or what makes it piece by piece, */
+    /* or another form, as a multipart of its own, which is then not to be changed */
+    aio_form          *form AIO__UNSET;
+    /* text or data stay where they are as long as the form: they are not copied */
+    bool               borrow AIO__UNSET;
+    const char        *filename AIO__UNSET; /* of a file by path: else the last part of that */
+    /* content type; of what is neither text nor form: else "application/octet-stream" */
+    const char        *type AIO__UNSET;
+    const char *const *headers AIO__UNSET;  /* names and values up to a NULL, which take the place of the field's own */
 } aio_form_field_options;
 
 /* aio_form_add(form, name, .text = "..."): one field more, and copies of what it is given. The name may be NULL if the
@@ -2659,41 +2693,44 @@ AIO_API int aio_form_add_with(aio_form *form, const char *name, const aio_form_f
 typedef void aio_progress(void *arg, int64_t done, int64_t total);
 
 typedef struct aio_request_options {
-    const char *const *headers;         /* take the place of the session's and of the automatic ones */
-    const aio_headers *header_fields;   /* the same in another form */
-    const char *const *params;          /* encoded, and added to the URL's query */
-    const void        *data;            /* the body ... */
-    size_t             data_length;     /* ... of that many bytes */
-    const aio_json    *json;            /* a tree as JSON text, with the content type of JSON */
-    const char        *json_text;       /* the same of a text, up to its NUL */
-    const char *const *form;            /* names and values up to a NULL, as application/x-www-form-urlencoded */
-    aio_form          *form_data;       /* a form, with files or without; the request is one of its owners */
-    bool               borrow_data;     /* data or json_text stay where they are until the release: not copied */
-    const char        *file;            /* or the path of a regular file, sent as aio_stream_sendfile does */
-    int                fd;              /* or of a descriptor of one, above 0, yours, open until the release */
-    aio_producer       producer;        /* or made piece by piece */
-    bool               chunked;         /* in chunks, even if its length is known */
-    int                compress;        /* AIO_CODING_GZIP or AIO_CODING_ZLIB ("deflate"): compressed, in chunks */
-    bool               expect100;       /* the body waits until the server says 100, but no longer than */
-    double             expect100_timeout; /* so many seconds; 0: 1 s */
-    aio_progress      *on_sent;         /* called as the body goes, and as that of the response comes, in bytes on */
-    aio_progress      *on_received;     /* the connection: compressed, if it is */
-    void              *progress_arg;
-    aio_timeouts       timeout;         /* what is 0 is as the session has it */
-    bool               raise_for_status;/* besides the session's */
-    bool               deny_private;    /* besides the session's and the connector's */
-    aio_retry          retry;
-    const char        *proxy;           /* takes the place of the session's; "": none, nor the environment's */
-    int                max_redirects;   /* 0: the session's; of HEAD, and if the session has .no_redirects, none */
-    bool               no_redirects;    /* aiohttp: allow_redirects=False */
-    const char *const *skip_auto_headers; /* besides the session's */
-    int                version;         /* AIO_HTTP_1_0, AIO_HTTP_1_1; 0: the session's. EINVAL for a body of unknown
-                                           length in HTTP/1.0 */
-    void              *trace_context;   /* in the events of this request. aiohttp: trace_request_ctx */
-    const char        *request_target;  /* takes the place of the URL's: "*", a path that is not normal, absolute form;
-                                           any bytes but spaces and control characters */
-    aio_auth           auth;            /* takes the place of the session's, and of an Authorization of it */
-    const char *const *cookies;         /* names and values, beside the jar's, in the place of those of the same name */
+    const char *const *headers AIO__UNSET;           /* take the place of the session's and of the automatic ones */
+    const aio_headers *header_fields AIO__UNSET;     /* the same in another form */
+    const char *const *params AIO__UNSET;            /* encoded, and added to the URL's query */
+    const void        *data AIO__UNSET;              /* the body ... */
+    size_t             data_length AIO__UNSET;       /* ... of that many bytes */
+    const aio_json    *json AIO__UNSET;              /* a tree as JSON text, with the content type of JSON */
+    const char        *json_text AIO__UNSET;         /* the same of a text, up to its NUL */
+    const char *const *form AIO__UNSET; /* names and values up to a NULL, as application/x-www-form-urlencoded */
+    aio_form          *form_data AIO__UNSET; /* a form, with files or without; the request is one of its owners */
+    bool               borrow_data AIO__UNSET; /* data or json_text stay where they are until the release: not copied */
+    const char        *file AIO__UNSET; /* or the path of a regular file, sent as aio_stream_sendfile does */
+    int                fd AIO__UNSET; /* or of a descriptor of one, above 0, yours, open until the release */
+    aio_producer       producer AIO__UNSET;          /* or made piece by piece */
+    bool               chunked AIO__UNSET;           /* in chunks, even if its length is known */
+    int                compress AIO__UNSET; /* AIO_CODING_GZIP or AIO_CODING_ZLIB ("deflate"): compressed, in chunks */
+    bool               expect100 AIO__UNSET;         /* the body waits until the server says 100, but no longer than */
+    double             expect100_timeout AIO__UNSET; /* so many seconds; 0: 1 s */
+    aio_progress      *on_sent AIO__UNSET; /* called as the body goes, and as that of the response comes, in bytes on */
+    aio_progress      *on_received AIO__UNSET;       /* the connection: compressed, if it is */
+    void              *progress_arg AIO__UNSET;
+    aio_timeouts       timeout AIO__UNSET;           /* what is 0 is as the session has it */
+    bool               raise_for_status AIO__UNSET;  /* besides the session's */
+    bool               deny_private AIO__UNSET;      /* besides the session's and the connector's */
+    aio_retry          retry AIO__UNSET;
+    const char        *proxy AIO__UNSET; /* takes the place of the session's; "": none, nor the environment's */
+    /* 0: the session's; of HEAD, and if the session has .no_redirects, none */
+    int                max_redirects AIO__UNSET;
+    bool               no_redirects AIO__UNSET;      /* aiohttp: allow_redirects=False */
+    const char *const *skip_auto_headers AIO__UNSET; /* besides the session's */
+    /* AIO_HTTP_1_0, AIO_HTTP_1_1; 0: the session's. EINVAL for a body of unknown length in HTTP/1.0 */
+    int                version AIO__UNSET;
+    void              *trace_context AIO__UNSET;     /* in the events of this request. aiohttp: trace_request_ctx */
+    /* takes the place of the URL's: "*", a path that is not normal, absolute form; any bytes but spaces and control
+       characters */
+    const char        *request_target AIO__UNSET;
+    aio_auth           auth AIO__UNSET; /* takes the place of the session's, and of an Authorization of it */
+    /* names and values, beside the jar's, in the place of those of the same name */
+    const char *const *cookies AIO__UNSET;
 } aio_request_options;
 
 /* Redirects (301, 302, 303, 307, 308 with a Location, which http and https URLs may be) are followed. A 303, and a 301
@@ -2813,12 +2850,12 @@ typedef struct aio_part { /* read-only; the multipart's, until its next part is 
 } aio_part;
 typedef struct aio_part_task { aio_task task; aio_part *result; } aio_part_task;
 typedef struct aio_multipart_options {
-    char   aio__begin;
-    size_t max_part;       /* bytes that aio_part_read takes; 0: AIO_STREAM_READ_ALL_LIMIT */
-    size_t max_head;       /* bytes of a part's headers; 0: 16 KiB */
-    int    max_fields;     /* headers of a part; 0: 128 */
-    int    max_parts;      /* 0: 1000 */
-    int    max_depth;      /* multiparts in each other; 0: 4 */
+    char   aio__begin AIO__UNSET;
+    size_t max_part AIO__UNSET;   /* bytes that aio_part_read takes; 0: AIO_STREAM_READ_ALL_LIMIT */
+    size_t max_head AIO__UNSET;   /* bytes of a part's headers; 0: 16 KiB */
+    int    max_fields AIO__UNSET; /* headers of a part; 0: 128 */
+    int    max_parts AIO__UNSET;  /* 0: 1000 */
+    int    max_depth AIO__UNSET;  /* multiparts in each other; 0: 4 */
 } aio_multipart_options;
 
 /* The next part; what of the one before was not read is passed over. An AIO_ASYNC_FOR ends after the last.
@@ -2870,20 +2907,22 @@ typedef struct aio_request {
 typedef void *aio_request_handler(aio_request *request, void *arg);
 
 typedef struct aio_http_server_options {
-    aio_tls_context *tls_context;       /* made with .server = true; https. The server keeps a reference */
-    double           tls_timeout;       /* as for aio_start_server */
-    double           tls_shutdown_timeout; /* too, but 0: 2 s; what comes meanwhile is dropped */
-    double           header_timeout;    /* from a request's first byte to the end of its head; 0: 60 s */
-    double           keepalive_timeout; /* so long a connection may wait for a request; 0: 75 s */
-    double           body_timeout;      /* between two pieces of a request's body; 0: 60 s */
-    double           body_total_timeout; /* from the first wait for a body to its end; 0: 300 s */
-    double           write_timeout;     /* in which a client must take 64 KiB of an answer, or its end; 0: 60 s */
-    size_t           max_body;          /* bytes that aio_request_read takes, else status 413; 0: 1 MiB */
-    int              max_line_size, max_field_size, max_headers; /* 0: 8190, 8190, 128 */
-    int              backlog;           /* these as for aio_start_server */
-    bool             reuse_port;
-    int              max_clients;
-    int              family;
+    aio_tls_context *tls_context AIO__UNSET; /* made with .server = true; https. The server keeps a reference */
+    double           tls_timeout AIO__UNSET;          /* as for aio_start_server */
+    double           tls_shutdown_timeout AIO__UNSET; /* too, but 0: 2 s; what comes meanwhile is dropped */
+    double           header_timeout AIO__UNSET;       /* from a request's first byte to the end of its head; 0: 60 s */
+    double           keepalive_timeout AIO__UNSET;    /* so long a connection may wait for a request; 0: 75 s */
+    double           body_timeout AIO__UNSET;         /* between two pieces of a request's body; 0: 60 s */
+    double           body_total_timeout AIO__UNSET;   /* from the first wait for a body to its end; 0: 300 s */
+    /* in which a client must take 64 KiB of an answer, or its end; 0: 60 s */
+    double           write_timeout AIO__UNSET;
+    size_t           max_body AIO__UNSET;             /* bytes that aio_request_read takes, else status 413; 0: 1 MiB */
+    /* 0: 8190, 8190, 128 */
+    int              max_line_size AIO__UNSET, max_field_size AIO__UNSET, max_headers AIO__UNSET;
+    int              backlog AIO__UNSET;              /* these as for aio_start_server */
+    bool             reuse_port AIO__UNSET;
+    int              max_clients AIO__UNSET;
+    int              family AIO__UNSET;
 } aio_http_server_options;
 
 /* aio_start_http_server(handler, arg, host, port, ...): as aio_start_server. aiohttp: web.Server, TCPSite */
@@ -2919,14 +2958,14 @@ AIO_API aio_text aio_request_query_at(aio_request *request, const char *name, si
 AIO_API bool aio_request_query_next(aio_request *request, size_t *position, aio_text *name, aio_text *value);
 
 typedef struct aio_respond_options {
-    const char *const *headers;       /* names and values, up to a NULL; take the place of the automatic ones */
-    const aio_headers *header_fields; /* the same in another form */
+    const char *const *headers AIO__UNSET; /* names and values, up to a NULL; take the place of the automatic ones */
+    const aio_headers *header_fields AIO__UNSET; /* the same in another form */
     /* default: of text "text/plain; charset=utf-8", else "application/octet-stream" */
-    const char        *content_type;
-    const char        *text;          /* a body up to its NUL; or: */
-    const void        *body;
-    size_t             length;        /* of `body`; in aio_request_start: of what follows, if it is known */
-    bool               close;         /* the connection is closed after this answer */
+    const char        *content_type AIO__UNSET;
+    const char        *text AIO__UNSET;          /* a body up to its NUL; or: */
+    const void        *body AIO__UNSET;
+    size_t             length AIO__UNSET;        /* of `body`; in aio_request_start: of what follows, if it is known */
+    bool               close AIO__UNSET;         /* the connection is closed after this answer */
 } aio_respond_options;
 
 /* aio_request_respond(request, status, .text = "..."): answers. Awaiting it waits until the client keeps up. What it is
@@ -2947,9 +2986,9 @@ AIO_API aio_future *aio_request_chunk(aio_request *request, const void *data, si
 AIO_API aio_future *aio_request_end(aio_request *request);
 
 typedef struct aio_upgrade_options {
-    const char        *protocol;      /* one that the request's Upgrade field offers; not of CONNECT */
-    const char *const *headers;       /* these two as for aio_request_respond */
-    const aio_headers *header_fields;
+    const char        *protocol AIO__UNSET; /* one that the request's Upgrade field offers; not of CONNECT */
+    const char *const *headers AIO__UNSET;  /* these two as for aio_request_respond */
+    const aio_headers *header_fields AIO__UNSET;
 } aio_upgrade_options;
 
 /* aio_request_upgrade(request, .protocol = "websocket"): answers 101 (to CONNECT 200), and gives the stream, with what
@@ -3001,27 +3040,32 @@ typedef struct aio_ws_message {
 typedef struct aio_ws_message_task { aio_task task; aio_ws_message result; } aio_ws_message_task;
 
 typedef struct aio_ws_options {
-    const char        *protocols;       /* comma-separated: a client's offer, most wanted first; what a server speaks */
-    int64_t            max_msg_size;    /* bytes of one that comes, inflated; 0: AIO_WS_MAX_MSG_SIZE; AIO_UNLIMITED */
-    double             heartbeat;       /* after so long without data a ping goes out, and half as long after that
-                                           without any the connection is given up, if somebody receives; 0: never */
-    double             receive_timeout; /* of one aio_ws_receive: AIO_ETIMEOUT, and nothing is lost; 0: none */
-    double             close_timeout;   /* so long aio_ws_close waits for the peer; 0: 10 s */
-    bool               no_autoping;     /* pings are not answered; they, and pongs, are received */
-    bool               no_autoclose;    /* a close frame is not answered: aio_ws_close does */
+    /* comma-separated: a client's offer, most wanted first; what a server speaks */
+    const char        *protocols AIO__UNSET;
+    /* bytes of one that comes, inflated; 0: AIO_WS_MAX_MSG_SIZE; AIO_UNLIMITED */
+    int64_t            max_msg_size AIO__UNSET;
+    /* after so long without data a ping goes out, and half as long after that without any the connection is given up,
+       if somebody receives; 0: never */
+    double             heartbeat AIO__UNSET;
+    /* of one aio_ws_receive: AIO_ETIMEOUT, and nothing is lost; 0: none */
+    double             receive_timeout AIO__UNSET;
+    double             close_timeout AIO__UNSET; /* so long aio_ws_close waits for the peer; 0: 10 s */
+    bool               no_autoping AIO__UNSET;   /* pings are not answered; they, and pongs, are received */
+    bool               no_autoclose AIO__UNSET;  /* a close frame is not answered: aio_ws_close does */
     /* 9 to 15: messages may be compressed (permessage-deflate), with windows of so many bits at the most; about 400 KiB
      * a connection, once it has. 0: they are not */
-    int                compress;
-    bool               no_context_takeover; /* each message is compressed for itself: between them nothing is kept */
+    int                compress AIO__UNSET;
+    /* each message is compressed for itself: between them nothing is kept */
+    bool               no_context_takeover AIO__UNSET;
     /* A server's: comma-separated origins that pages may come from, "https://a.test"; others get status 403. Requests
      * without Origin do not come of a page. NULL: any. aiohttp has no such check */
-    const char        *origins;
-    const char        *origin;          /* a client's: the field Origin */
-    const char *const *headers;         /* these as for a request, or, of a server, for aio_request_respond */
-    const aio_headers *header_fields;
-    const char *const *params;          /* a client's, as the three that follow */
-    aio_timeouts       timeout;         /* of the handshake */
-    const char        *proxy;           /* asked for a tunnel */
+    const char        *origins AIO__UNSET;
+    const char        *origin AIO__UNSET;        /* a client's: the field Origin */
+    const char *const *headers AIO__UNSET;       /* these as for a request, or, of a server, for aio_request_respond */
+    const aio_headers *header_fields AIO__UNSET;
+    const char *const *params AIO__UNSET;        /* a client's, as the three that follow */
+    aio_timeouts       timeout AIO__UNSET;       /* of the handshake */
+    const char        *proxy AIO__UNSET;         /* asked for a tunnel */
 } aio_ws_options;
 
 /* aio_ws_connect(session, url, .heartbeat = 30, ...): asks for a WebSocket with all that the session has for a GET:
@@ -29692,8 +29736,7 @@ static aio_stream_task *aio__exchange_connect(aio__exchange *x)
 {
     const aio_session_options *o = &x->op->session->options;
     const aio_connector_options *c = aio__connector_options(x->op->session->connector);
-    aio_connect_options options;
-    memset(&options, 0, sizeof options);
+    aio_connect_options options = AIO__ZERO;
     const aio_url *to = x->via.block ? &x->via : &x->url;
     options.tls = to->is_tls;
     if (to->is_tls) options.tls_context = x->via.block ? o->proxy_tls_context : o->tls_context;
@@ -31460,8 +31503,7 @@ static const char *aio__upgrade_problem(const aio__served *r, const aio_upgrade_
 static int aio__upgrade_head(aio__served *r, const aio_upgrade_options *o)
 {
     aio__buffer *out = &r->out;
-    aio_respond_options fields;
-    memset(&fields, 0, sizeof fields);
+    aio_respond_options fields = AIO__ZERO;
     fields.headers = o->headers;
     fields.header_fields = o->header_fields;
     out->start = out->end = 0;
@@ -31506,9 +31548,8 @@ AIO_API aio_stream_task *aio_request_upgrade_with(aio_request *request, const ai
 /* An answer of the server's own. */
 static void aio__served_refuse(aio__served *r, int status)
 {
-    aio_respond_options o;
+    aio_respond_options o = AIO__ZERO;
     char text[64];
-    memset(&o, 0, sizeof o);
     snprintf(text, sizeof text, "%d: %s\n", status, aio_http_reason(status));
     o.text = text;
     o.close = true;
@@ -31734,8 +31775,7 @@ static aio__service *aio__service_new(const struct aio__http_serving *from)
 
 static aio_server_task *aio__http_listen(const struct aio__http_serving *from)
 {
-    aio_server_options options;
-    memset(&options, 0, sizeof options);
+    aio_server_options options = AIO__ZERO;
     options.tls_context = from->options.tls_context;
     options.tls_timeout = from->options.tls_timeout;
     options.tls_shutdown_timeout = from->options.tls_shutdown_timeout;
@@ -32382,8 +32422,7 @@ static aio__ws_todo aio__ws_take(aio_ws *ws, aio__ws_mode mode, aio_ws_message *
 /* Makes ready to inflate `ws->rest`, with room for what comes of it. False without memory. */
 static bool aio__ws_inflate_begin(aio_ws *ws, size_t *room)
 {
-    aio_inflate_options options;
-    memset(&options, 0, sizeof options);
+    aio_inflate_options options = AIO__ZERO;
     options.format = AIO_CODING_RAW;
     options.max_ratio = AIO_UNLIMITED; /* max_msg_size is the limit */
     options.leave_rest = true;
@@ -32626,9 +32665,8 @@ AIO_API aio_ws_message_task *aio_ws_receive_chunk(aio_ws *ws) { return aio__ws_r
  * 0 or ENOMEM. */
 static int aio__ws_deflate(aio_ws *ws, aio_text in, bool last, aio__buffer *out)
 {
-    aio_deflate_options options;
+    aio_deflate_options options = AIO__ZERO;
     size_t room, made;
-    memset(&options, 0, sizeof options);
     options.format = AIO_CODING_RAW;
     options.window_bits = ws->bits_out;
     if (!ws->deflate && !(ws->deflate = aio_deflate_open_with(&options))) return ENOMEM;
@@ -33105,9 +33143,8 @@ static aio_response_task *aio__ws_ask(aio_session *session, const char *url, con
                                       const aio__ws_deflating *d)
 {
     char extension[AIO__WS_EXTENSION_MAX];
-    aio_request_options request;
+    aio_request_options request = AIO__ZERO;
     aio_response_task *asking = NULL;
-    memset(&request, 0, sizeof request);
     aio__ws_extension_text(d, extension, sizeof extension);
     const char *const ours[AIO__WS_FIELDS][2] = {
         { "Upgrade", "websocket" }, { "Connection", "Upgrade" }, { "Sec-WebSocket-Version", "13" },
@@ -33266,8 +33303,7 @@ static void aio__ws_agree(aio__ws_deflating *d, const aio_headers *headers, cons
 static aio_future *aio__ws_refuse(aio_request *request, int status, const char *why)
 {
     static const char *const fields[] = { "Upgrade", "websocket", "Sec-WebSocket-Version", "13", NULL };
-    aio_respond_options answer;
-    memset(&answer, 0, sizeof answer);
+    aio_respond_options answer = AIO__ZERO;
     answer.text = why;
     if (status == 426) answer.headers = fields;
     return aio_request_respond_with(request, status, &answer);
@@ -33278,7 +33314,7 @@ AIO_API aio_ws_task *aio_request_upgrade_websocket_with(aio_request *request, co
     AIO__DEFAULTS(aio_ws_options, options);
     aio__ws_limits limits;
     aio__ws_deflating agreed;
-    aio_upgrade_options upgrade;
+    aio_upgrade_options upgrade = AIO__ZERO;
     int status;
     char accept[AIO__WS_ACCEPT + 1], extension[AIO__WS_EXTENSION_MAX], name[AIO__WS_PROTOCOL_MAX + 1];
     const char *why = !request ? "there is no request" : aio__ws_options_problem(options, &limits);
@@ -33296,7 +33332,6 @@ AIO_API aio_ws_task *aio_request_upgrade_websocket_with(aio_request *request, co
     };
     const char **fields = aio__ws_fields(ours, options->headers);
     if (!fields) return NULL;
-    memset(&upgrade, 0, sizeof upgrade);
     upgrade.protocol = "websocket";
     upgrade.headers = fields;
     upgrade.header_fields = options->header_fields;

@@ -144,6 +144,20 @@ cpp_beside_c() {
         "$1" -o "$binary" "$binary.o" "$binary-c.o" $libs && timeout 60 "$binary"
 }
 
+# C++20 may name one member of each struct of options, and hears nothing of the others.
+designated() {
+    local source=$out/designated-$1.cpp
+    {
+        echo '#include "../../aio.h"'
+        awk '/^#ifdef AIO_IMPLEMENTATION/ { exit }
+             /^(typedef )?struct aio_[a-z0-9_]*_options \{/ { name = $0; sub(/.*struct /, "", name); sub(/ .*/, "", name); want = 1 }
+             want && / AIO__UNSET;/ { member = $0; sub(/ AIO__UNSET.*/, "", member); sub(/\)\(.*/, "", member)
+                 sub(/.*[ *]/, "", member); print name " use_" name " = { ." member " = {} };"; want = 0 }
+             /^\}/ && want { print name ": no member may be left out"; want = 0 }' aio.h
+    } >"$source"
+    [ "$(wc -l <"$source")" -gt 20 ] && "$@" -fsyntax-only "$source"
+}
+
 # A library made with an AIO_API of the user's own exports what is public, and nothing else of its file.
 exported() {
     local library=$out/exported-$1.so
@@ -281,6 +295,7 @@ for compiler in g++ clang++; do
     with_examples "examples $compiler c++20" examples_run examples-$compiler $compiler -x c++ -std=c++20 \
         ${quick[$compiler]} $warn -DAIO_STATIC
     cell "coroutines $compiler c++20, c99" cpp_beside_c coroutines $compiler -std=c++20 -O2 $warn
+    cell "designated options $compiler c++20" designated $compiler -std=c++20 $warn
     cell "options $compiler c++11, c99" cpp_beside_c options $compiler -std=c++11 -O2 $warn
 done
 
