@@ -29603,8 +29603,8 @@ static int aio__request_route_problem(const aio__exchange *x, const struct aio__
     return x->guarded && length && aio__guard_judge(ip, length) ? AIO_EPRIVATE : 0;
 }
 
-/* Which proxies there are on the way: a tunnel, and at its end, for http, one that is asked in absolute form. 0, or a
- * code with *reason. */
+/* Which proxies there are on the way: a tunnel, and at its end, for http, one that is asked in absolute form, unless
+ * the connection is to become something else. 0, or a code with *reason. */
 static int aio__request_route(aio__exchange *x, const struct aio__requesting *f, const char **reason)
 {
     const aio_session_options *o = &f->session->options;
@@ -29612,13 +29612,14 @@ static int aio__request_route(aio__exchange *x, const struct aio__requesting *f,
     if (!proxy && o->trust_env) proxy = aio__proxy_of(&x->url);
     aio_text rest = aio__text(proxy, proxy ? strlen(proxy) : 0), word, last = { NULL, 0 };
     size_t tunnel = rest.length;
+    bool upgrades = !x->url.is_tls && aio__requesting_has(f, "Upgrade");
     x->key = x->url.authority;
     x->tunnel = NULL;
     while (rest.length && aio__word_next(&rest, &word)) last = word;
     if (!last.length) return 0;
     int code = aio__request_route_problem(x, f, reason);
     if (code) return code;
-    if (!x->url.is_tls) { /* what does not parse is left to the tunnel, whose errors tell of proxies */
+    if (!x->url.is_tls && !upgrades) { /* what does not parse is left to the tunnel, whose errors tell of proxies */
         aio__proxy_url end;
         bool asked = !aio__proxy_parse(&end, last, reason) && aio__proxy_takes_requests(&end);
         if (asked) x->via = end.url;
@@ -29630,7 +29631,7 @@ static int aio__request_route(aio__exchange *x, const struct aio__requesting *f,
     if (!aio__buffer_reserve(&x->route, x->key.length + strlen(proxy) + tunnel + 3)) return ENOMEM;
     char *at = x->route.data, *key = at;
     at = aio__lay(at, x->key.data, x->key.length);
-    *at++ = ' ';
+    *at++ = upgrades ? '|' : ' '; /* a tunnel is another connection */
     at = aio__lay(at, proxy, strlen(proxy) + 1);
     x->key = aio__text(key, (size_t)(at - key) - 1);
     x->tunnel = at;
@@ -32735,7 +32736,22 @@ static aio_exception *aio__ws_send_error(const aio_ws *ws, int code)
     return aio__exception(code, "send", "%s", code == EILSEQ ? "the text is not UTF-8" : aio_code_text(code));
 }
 
-struct aio__ws_sending { aio_task task; aio_ws *ws; int type, code; bool last, mine; aio_text data; char text[1]; };
+/* Sends it: NULL, or an error. A new owner. */
+static aio_exception *aio__ws_message_error(aio_ws *ws, int type, aio_text data, bool last)
+{
+    int code = aio__ws_message(ws, type, data, last);
+    return code ? aio__ws_send_error(ws, code) : NULL;
+}
+
+struct aio__ws_sending {
+    aio_task       task;
+    aio_ws        *ws;
+    aio_exception *error;
+    int            type;
+    bool           last, mine;
+    aio_text       data;
+    char           text[1];
+};
 static AIO_CORO(aio__ws_sending)
 {
     AIO_BEGIN(aio__ws_sending);
@@ -32743,9 +32759,9 @@ static AIO_CORO(aio__ws_sending)
     aio__ws_ref(self->ws)->waiting++;
     while (self->ws->sending && !self->ws->exception && self->ws->stream && !self->ws->close_sent)
         AIO_AWAIT(aio__ws_changed(self->ws));
-    if (aio__ws_refused(self->ws)) AIO__THROW(aio__ws_refused(self->ws));
-    self->code = aio__ws_message(self->ws, self->type, self->data, self->last);
-    if (self->code) AIO__THROW(aio__ws_send_error(self->ws, self->code));
+    self->error = aio__ws_refused(self->ws);
+    if (!self->error) self->error = aio__ws_message_error(self->ws, self->type, self->data, self->last);
+    if (self->error) AIO__THROW(self->error);
     AIO_AWAIT(aio_stream_drain(self->ws->stream));
     AIO_FINALLY;
         if (self->mine) {
@@ -32779,8 +32795,8 @@ static aio_future *aio__ws_send(aio_ws *ws, int type, aio_text data, bool last, 
     aio_exception *error = aio__ws_refused(ws);
     if (error) return aio__failed_future(ws->loop, error);
     if (ws->sending ? !piece : ws->waiting > 0) return aio__ws_send_later(ws, type, data, last);
-    int code = aio__ws_message(ws, type, data, last);
-    if (code) return aio__failed_future(ws->loop, aio__ws_send_error(ws, code));
+    error = aio__ws_message_error(ws, type, data, last);
+    if (error) return aio__failed_future(ws->loop, error);
     return aio_stream_drain(ws->stream);
 }
 

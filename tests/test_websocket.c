@@ -264,6 +264,7 @@ TEST(ws_texts)
     "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: " WS_KEY "\r\n" more "\r\n"
 #define WS_AGREES(more) "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n" \
     "Sec-WebSocket-Accept: " WS_ACCEPT "\r\n" more "\r\n"
+enum { WS_LOOKS = 20000 };
 #define WS_MAY { EPIPE, ECONNRESET, ENOTCONN, ETIMEDOUT, AIO_EDISCONNECTED, AIO_EHANDSHAKE, ECONNABORTED, AIO_ETIMEOUT }
 
 /* What the server's program is told, as text. */
@@ -652,6 +653,619 @@ SCENARIO(ws_client_judges, .may = WS_MAY)
         aio_ws_release(self->ws);
         self->ws = NULL;
     }
+    AIO_FINALLY;
+        aio_ws_release(self->ws);
+        AIO_AWAIT(aio_session_close(self->session));
+        aio_server_abort_clients(self->server);
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
+
+/* ---- compression ---- */
+
+/* "Hello" as RFC 7692 7.2.3 has it; of several forms what is told, and what the server says. */
+#define WS_DEFLATE "Sec-WebSocket-Extensions: permessage-deflate\r\n"
+static const struct { const char *said; size_t length; const char *told; } ws_packed[] = {
+    { WS_BYTES("\xC1\x87" WS_M "\xF2\x48\xCD\xC9\xC9\x07\x00"), "T:Hello;" },
+    { WS_BYTES("\x41\x83" WS_M "\xF2\x48\xCD\x80\x84" WS_M "\xC9\xC9\x07\x00"), "T:Hello;" },
+    { WS_BYTES("\xC1\x87" WS_M "\xF2\x48\xCD\xC9\xC9\x07\x00\xC1\x85" WS_M "\xF2\x00\x11\x00\x00"), "T:Hello;T:Hello;" },
+    { WS_BYTES("\xC1\x8B" WS_M "\x00\x05\x00\xFA\xFF\x48\x65\x6C\x6C\x6F\x00"), "T:Hello;" },
+    { WS_BYTES("\xC1\x88" WS_M "\xF3\x48\xCD\xC9\xC9\x07\x00\x00"), "T:Hello;" }, /* a block that says it is the last */
+    { WS_BYTES("\xC1\x88" WS_M "\xF3\x48\xCD\xC9\xC9\x07\x00\x00\xC1\x85" WS_M "\xF2\x00\x11\x00\x00"), "T:Hello;T:Hello;" },
+    { WS_BYTES("\xC1\x8D" WS_M "\xF2\x48\x05\x00\x00\x00\xFF\xFF\xCA\xC9\xC9\x07\x00"), "T:Hello;" },
+    { WS_BYTES("\xC1\x81" WS_M "\x00\x81\x81" WS_M "a"), "T:;T:a;" }, /* none of the two is compressed */
+    { WS_BYTES("\xC1\x80" WS_M), "T:;" },
+    { WS_BYTES("\xC2\x81" WS_M "\x07"), "!WebSocketError 1007;" },
+    { WS_BYTES("\xC1\x85" WS_M "\xF2\x00\x11\x00\x00"), "!WebSocketError 1007;" }, /* reaches back before the beginning */
+    { WS_BYTES("\x01\x80" WS_M "\xC0\x80" WS_M), "!WebSocketError 1002;" },
+    { WS_BYTES("\xC1\x84" WS_M "\xFA\x0F\x00\x00"), "!WebSocketError 1007;" }, /* no UTF-8 once it is inflated */
+};
+struct ws_inflates { aio_task task; aio_server *server; struct ws_talk *talk; struct ws_site site; size_t i, n; };
+SCENARIO(ws_inflates, .may = WS_MAY)
+{
+    AIO_BEGIN(ws_inflates);
+    self->site.options.compress = 15;
+    AIO_AWAIT(self->server, aio_start_http_server(ws_site_handler, &self->site, "127.0.0.1", 0));
+    for (self->i = 0; self->i < 2 * (sizeof ws_packed / sizeof *ws_packed); self->i++) {
+        ws_logged = 0;
+        ws_log[0] = '\0';
+        self->site.chunks = self->i % 2;
+        if (self->site.chunks && now.w->kind != KIND_PLAIN) continue; /* cut elsewhere then */
+        self->talk = aio_create_task(AIO_CALL(ws_talk, .port = aio_server_port(self->server), .head = WS_ASKS(WS_DEFLATE),
+                                              .said = ws_packed[self->i / 2].said, .length = ws_packed[self->i / 2].length));
+        AIO_AWAIT((struct ws_talk *)aio_ref(self->talk));
+        self->n = strlen(ws_packed[self->i / 2].told);
+        CHECK_STR(strstr(self->talk->answer, "\r\nSec-WebSocket-Extensions: permessage-deflate\r\n") ? "agreed" : "", "agreed");
+        if (!self->site.chunks && strncmp(ws_log, ws_packed[self->i / 2].told, self->n) != 0)
+            CHECK_STR(ws_log, ws_packed[self->i / 2].told);
+        aio_unref(self->talk);
+        self->talk = NULL;
+    }
+    AIO_FINALLY;
+        aio_unref(self->talk);
+        aio_server_abort_clients(self->server);
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
+
+/* What is agreed on, of offers. */
+TEST(ws_offers)
+{
+    static const struct { const char *offer, *agreed; int compress; bool resets; } rows[] = {
+        { "permessage-deflate", "permessage-deflate", 15, false },
+        { "x, permessage-deflate; client_max_window_bits", "permessage-deflate", 15, false },
+        { "permessage-deflate; client_max_window_bits", "permessage-deflate; client_max_window_bits=12; server_max_window_bits=12", 12, false },
+        { "permessage-deflate", "permessage-deflate; server_max_window_bits=12", 12, false },
+        { "permessage-deflate; server_max_window_bits=10; client_max_window_bits=8",
+          "permessage-deflate; client_max_window_bits=8; server_max_window_bits=10", 15, false },
+        { "Permessage-Deflate;server_no_context_takeover ; client_no_context_takeover",
+          "permessage-deflate; client_no_context_takeover; server_no_context_takeover", 15, false },
+        { "permessage-deflate", "permessage-deflate; client_no_context_takeover; server_no_context_takeover", 15, true },
+        { "permessage-deflate; server_max_window_bits=7, permessage-deflate; server_max_window_bits=09, "
+          "permessage-deflate; server_max_window_bits, permessage-deflate; client_max_window_bits=16, "
+          "permessage-deflate; server_no_context_takeover=1, permessage-deflate; client_window=1, permessage-deflate; other_x, "
+          "permessage-deflate; client_max_window_bits; client_max_window_bits, permessage-deflate; server_max_window_bits=9",
+          "permessage-deflate; server_max_window_bits=9", 15, false },
+        { "permessage-deflate; x", "", 15, false }, { "permessage-deflate", "", 0, false }, { "deflate-stream", "", 15, false },
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        aio_headers headers;
+        aio_ws_options o;
+        aio__ws_deflating d;
+        char text[AIO__WS_EXTENSION_MAX] = "";
+        memset(&headers, 0, sizeof headers);
+        memset(&o, 0, sizeof o);
+        o.compress = rows[i].compress;
+        o.no_context_takeover = rows[i].resets;
+        CHECK_INT(aio_headers_add(&headers, "Sec-WebSocket-Extensions", rows[i].offer), 0);
+        aio__ws_agree(&d, &headers, &o);
+        if (d.on) aio__ws_extension_text(&d, text, sizeof text);
+        CHECK_STR(text, rows[i].agreed);
+        aio_headers_clear(&headers);
+    }
+    aio__ws_deflating d = { true, { true, true }, { true, true }, { 15, 15 } };
+    char text[AIO__WS_EXTENSION_MAX];
+    aio__ws_extension_text(&d, text, sizeof text);
+    CHECK(strlen(text) < sizeof text - 1);
+}
+
+/* A match reaches back no further than the window. */
+TEST(ws_deflate_windows)
+{
+    static char noise[6000], out[20000];
+    uint64_t seed = 7;
+    for (size_t i = 0; i < 3000; i++) noise[i] = (char)WS_RANDOM(256);
+    memcpy(noise + 3000, noise, 3000);
+    for (int bits = 8; bits <= 15; bits++) {
+        aio_deflate *z = aio_deflate_open(.format = AIO_CODING_RAW, .window_bits = bits);
+        aio_text in = { noise, sizeof noise };
+        size_t made;
+        if (!z) return;
+        CHECK_INT(aio_deflate_feed(z, &in, out, sizeof out, &made, AIO_DEFLATE_FLUSH), 0);
+        CHECK((made < 4000) == (bits >= 12)); /* 3000 bytes lie between the two */
+        aio_deflate_close(z);
+    }
+    CHECK(!aio_deflate_open(.window_bits = 7) && errno == EINVAL);
+    CHECK(!aio_deflate_open(.window_bits = 16) && errno == EINVAL);
+}
+
+/* A bomb is seen while it goes off; in chunks all of it may come, in bounded memory. */
+struct ws_bomb { aio_task task; aio_server *server; aio_session *session; aio_ws *ws; struct ws_site site; aio_ws_message m;
+    char url[60]; size_t n, most; int round; };
+SCENARIO(ws_bomb, .may = WS_MAY, .skip = KIND_SLICE /* the server's echo is long */)
+{
+    AIO_BEGIN(ws_bomb);
+    self->site.options.compress = 15;
+    memset(ws_large, 'z', sizeof ws_large);
+    AIO_AWAIT(self->server, aio_start_http_server(ws_echo_handler, &self->site, "127.0.0.1", 0));
+    snprintf(self->url, sizeof self->url, "ws://127.0.0.1:%d/", aio_server_port(self->server));
+    self->session = aio_session_open();
+    REQUIRE(self->session);
+    for (self->round = 0; self->round < 2; self->round++) {
+        AIO_AWAIT(self->ws, aio_ws_connect(self->session, self->url, .compress = 15,
+                                           .max_msg_size = self->round ? AIO_UNLIMITED : 199999));
+        AIO_AWAIT(aio_ws_send_bytes(self->ws, ws_large, 200000));
+        if (!self->round) {
+            AIO_TRY {
+                AIO_AWAIT(self->m, aio_ws_receive(self->ws));
+                UNREACHED();
+            } AIO_CATCH {
+                CAUGHT(AIO_ELIMIT);
+            } AIO_END_TRY;
+            CHECK_INT(aio_ws_close_code(self->ws), AIO_WS_TOO_BIG);
+            CHECK(self->ws->content.capacity < 400000);
+        } else {
+            do {
+                AIO_AWAIT(self->m, aio_ws_receive_chunk(self->ws));
+                self->n += self->m.data.length;
+                if (self->m.data.length > self->most) self->most = self->m.data.length;
+            } while (self->m.more);
+            CHECK_INT(self->n, 200000);
+            CHECK(self->most < 3 * AIO__WS_CHUNK);
+        }
+        AIO_AWAIT(aio_ws_close(self->ws, 0, NULL));
+        aio_ws_release(self->ws);
+        self->ws = NULL;
+    }
+    AIO_FINALLY;
+        aio_ws_release(self->ws);
+        AIO_AWAIT(aio_session_close(self->session));
+        aio_server_abort_clients(self->server);
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
+
+/* ---- time, cancels, turns ---- */
+
+/* Opens a connection to a raw server that says `says` behind its 101. */
+struct ws_dial { aio_task task; aio_ws *result; struct ws_raw *raw; aio_server **server; aio_session **session; aio_ws_options options; };
+static AIO_CORO(ws_dial)
+{
+    static char url[60];
+    AIO_BEGIN(ws_dial);
+    if (!*self->server) AIO_AWAIT(*self->server, aio_start_server(ws_raw_handler, self->raw, "127.0.0.1", 0));
+    snprintf(url, sizeof url, "ws://127.0.0.1:%d/", aio_server_port(*self->server));
+    if (!*self->session) *self->session = aio_session_open();
+    REQUIRE(*self->session);
+    AIO_AWAIT(self->result, aio_ws_connect_with(*self->session, url, &self->options));
+    AIO_END;
+}
+
+
+/* A silent peer: pings go out, nobody answers, who receives is told; one that answers lives on. */
+struct ws_heartbeat { aio_task task; aio_server *server, *echo; aio_session *session; aio_ws *ws; struct ws_raw raw; aio_ws_message m;
+    double start; struct ws_site site; char url[60]; };
+SCENARIO(ws_heartbeat, .may = WS_MAY)
+{
+    AIO_BEGIN(ws_heartbeat);
+    AIO_AWAIT(self->ws, AIO_CALL(ws_dial, .raw = &self->raw, .server = &self->server, .session = &self->session,
+                                 .options = { .heartbeat = 30 }));
+    self->start = aio_loop_time(aio_get_running_loop());
+    AIO_TRY {
+        AIO_AWAIT(self->m, aio_ws_receive(self->ws));
+        UNREACHED();
+    } AIO_CATCH {
+        CAUGHT(AIO_ETIMEOUT);
+        CHECK_STR(aio_caught(self)->phase, "heartbeat");
+    } AIO_END_TRY;
+    CHECK_NEAR(aio_loop_time(aio_get_running_loop()) - self->start, 45, 1);
+    CHECK(self->raw.n >= 6 && (unsigned char)self->raw.heard[0] == 0x89 && (unsigned char)self->raw.heard[1] == 0x80);
+    CHECK_INT(aio_ws_close_code(self->ws), AIO_WS_ABNORMAL);
+    aio_ws_release(self->ws);
+    self->ws = NULL;
+    AIO_AWAIT(self->echo, aio_start_http_server(ws_echo_handler, &self->site, "127.0.0.1", 0));
+    snprintf(self->url, sizeof self->url, "ws://127.0.0.1:%d/", aio_server_port(self->echo));
+    AIO_AWAIT(self->ws, aio_ws_connect(self->session, self->url, .heartbeat = 30, .receive_timeout = 1000));
+    AIO_TRY {
+        AIO_AWAIT(self->m, aio_ws_receive(self->ws));
+        UNREACHED();
+    } AIO_CATCH {
+        CAUGHT(AIO_ETIMEOUT);
+        CHECK(!aio_ws_exception(self->ws));
+    } AIO_END_TRY;
+    AIO_AWAIT(aio_sleep(1000)); /* nobody receives, and nobody can tell */
+    AIO_AWAIT(aio_ws_send_text(self->ws, "still there", 11));
+    AIO_AWAIT(self->m, aio_ws_receive(self->ws));
+    CHECK_STR(self->m.data.data, "still there");
+    AIO_FINALLY;
+        aio_ws_release(self->ws);
+        AIO_AWAIT(aio_session_close(self->session));
+        aio_server_abort_clients(self->server);
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+        aio_server_abort_clients(self->echo);
+        if (self->echo) AIO_AWAIT(aio_server_wait_closed(self->echo));
+    AIO_END;
+}
+
+/* A close that nobody answers ends with its timeout; while somebody receives, too, who takes what still comes. */
+struct ws_receive_one { aio_task task; aio_ws_message result; aio_ws *ws; int code; };
+static AIO_CORO(ws_receive_one)
+{
+    AIO_BEGIN(ws_receive_one);
+    AIO_TRY {
+        AIO_AWAIT(self->result, aio_ws_receive(self->ws));
+    } AIO_CATCH {
+        self->code = aio_caught(self)->code;
+    } AIO_END_TRY;
+    AIO_END;
+}
+struct ws_close_waits { aio_task task; aio_server *server; aio_session *session; aio_ws *ws; struct ws_raw raw; aio_ws_message m;
+    double start; struct ws_receive_one *one; int round; };
+SCENARIO(ws_close_waits, .may = WS_MAY)
+{
+    AIO_BEGIN(ws_close_waits);
+    for (self->round = 0; self->round < 2; self->round++) {
+        self->raw.says = "\x81\x01" "a";
+        self->raw.length = 3;
+        self->raw.n = 0;
+        AIO_AWAIT(self->ws, AIO_CALL(ws_dial, .raw = &self->raw, .server = &self->server, .session = &self->session,
+                                     .options = { .close_timeout = self->round ? 7 : 0 }));
+        if (self->round) {
+            self->one = aio_create_task(AIO_CALL(ws_receive_one, .ws = self->ws));
+            REQUIRE(self->one);
+            AIO_AWAIT((struct ws_receive_one *)aio_ref(self->one));
+            CHECK(self->one->result.data.data && !strcmp(self->one->result.data.data, "a"));
+            aio_unref(self->one);
+            self->one = aio_create_task(AIO_CALL(ws_receive_one, .ws = self->ws));
+            REQUIRE(self->one);
+            AIO_AWAIT(aio_sleep(0));
+            AIO_TRY {
+                AIO_AWAIT(self->m, aio_wait_for(aio_ws_receive(self->ws), 1));
+                UNREACHED();
+            } AIO_CATCH {
+                CAUGHT(AIO_ERUNTIME);
+            } AIO_END_TRY;
+        }
+        self->start = aio_loop_time(aio_get_running_loop());
+        AIO_AWAIT(aio_ws_close(self->ws, 3000, "why"));
+        CHECK_NEAR(aio_loop_time(aio_get_running_loop()) - self->start, self->round ? 7 : 10, 1);
+        CHECK(aio_ws_exception(self->ws) && aio_ws_exception(self->ws)->code == AIO_ETIMEOUT);
+        CHECK_INT(aio_ws_close_code(self->ws), AIO_WS_ABNORMAL);
+        CHECK_INT(self->raw.n, 6 + 5);
+        if (self->round) {
+            AIO_AWAIT((struct ws_receive_one *)aio_ref(self->one));
+            CHECK_INT(self->one->code, AIO_ETIMEOUT);
+        }
+        aio_ws_release(self->ws);
+        self->ws = NULL;
+    }
+    AIO_FINALLY;
+        if (self->one) aio_task_cancel(self->one); /* it may not have begun, and must not any more */
+        aio_unref(self->one);
+        aio_ws_release(self->ws);
+        AIO_AWAIT(aio_session_close(self->session));
+        aio_server_abort_clients(self->server);
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
+
+/* A receive that is cancelled, or late, between any two bytes of a message loses nothing. */
+struct ws_dripping { aio_task task; aio_stream *stream; aio_text text; size_t i; char accept[29]; };
+static const char ws_drip[] = "\x01\x03" "abc\x89\x00\x00\x02" "de\x80\x01" "f\x82\x02gh\x88\x00";
+static AIO_CORO(ws_dripping)
+{
+    const char *key;
+    static char answer[200];
+    AIO_BEGIN(ws_dripping);
+    AIO_AWAIT(self->text, aio_stream_readuntil(self->stream, "\r\n\r\n", 4));
+    key = strstr(self->text.data, "Sec-WebSocket-Key: ");
+    if (!key) AIO_RETURN();
+    aio__ws_accept(self->accept, key + 19);
+    snprintf(answer, sizeof answer, "HTTP/1.1 101 S\r\nUpgrade: websocket\r\nConnection: upgrade\r\n"
+             "Sec-WebSocket-Accept: %s\r\n\r\n", self->accept);
+    aio_stream_write(self->stream, answer, strlen(answer));
+    for (self->i = 0; self->i < sizeof ws_drip - 1; self->i++) {
+        AIO_AWAIT(aio_sleep(1));
+        aio_stream_write(self->stream, ws_drip + self->i, 1);
+    }
+    AIO_AWAIT(self->text, aio_stream_read_all(self->stream, 0));
+    AIO_END;
+}
+static void *ws_dripping_handler(aio_stream *stream, void *arg) { (void)arg; return AIO_CALL(ws_dripping, .stream = stream); }
+struct ws_cancelled { aio_task task; aio_server *server; aio_session *session; aio_ws *ws; aio_ws_message m; char url[60], got[40];
+    struct ws_receive_one *one; int late; };
+SCENARIO(ws_cancelled, .may = WS_MAY)
+{
+    AIO_BEGIN(ws_cancelled);
+    AIO_AWAIT(self->server, aio_start_server(ws_dripping_handler, NULL, "127.0.0.1", 0));
+    snprintf(self->url, sizeof self->url, "ws://127.0.0.1:%d/", aio_server_port(self->server));
+    self->session = aio_session_open();
+    REQUIRE(self->session);
+    AIO_AWAIT(self->ws, aio_ws_connect(self->session, self->url, .receive_timeout = 0.5));
+    do {
+        self->m.type = 0;
+        self->one = aio_create_task(AIO_CALL(ws_receive_one, .ws = self->ws));
+        REQUIRE(self->one);
+        AIO_AWAIT(aio_sleep(0.2));
+        if (!aio_future_done(self->one)) aio_task_cancel(self->one);
+        AIO_TRY {
+            AIO_AWAIT((struct ws_receive_one *)aio_ref(self->one));
+            self->m = self->one->result;
+        } AIO_CATCH_CODE(AIO_ECANCELLED) {
+            if (aio_task_cancelling(aio_current_task())) AIO_RERAISE();
+        } AIO_END_TRY;
+        aio_unref(self->one);
+        self->one = NULL;
+        if (!self->m.type) {
+            AIO_TRY {
+                AIO_AWAIT(self->m, aio_ws_receive(self->ws));
+            } AIO_CATCH {
+                CAUGHT(AIO_ETIMEOUT);
+                self->late++;
+            } AIO_END_TRY;
+        }
+        if (self->m.type && self->m.data.length < 10) strcat(strcat(self->got, self->m.data.data), ";");
+    } while (self->m.type != AIO_WS_CLOSE && self->late < 50);
+    CHECK_STR(self->got, "abcdef;gh;;");
+    CHECK(self->late > 10);
+    AIO_FINALLY;
+        if (self->one) aio_task_cancel(self->one); /* it may not have begun, and must not any more */
+        aio_unref(self->one);
+        aio_ws_release(self->ws);
+        AIO_AWAIT(aio_session_close(self->session));
+        aio_server_abort_clients(self->server);
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
+
+/* Messages of others wait for the end of one in pieces, in order; what is written after the connection is over fails. */
+struct ws_send_one { aio_task task; aio_ws *ws; const char *text; int code; };
+static AIO_CORO(ws_send_one)
+{
+    AIO_BEGIN(ws_send_one);
+    AIO_TRY {
+        AIO_AWAIT(aio_ws_send_text(self->ws, self->text, strlen(self->text)));
+    } AIO_CATCH {
+        self->code = aio_caught(self)->code;
+    } AIO_END_TRY;
+    AIO_END;
+}
+struct ws_order { aio_task task; aio_server *server; aio_session *session; aio_ws *ws; struct ws_raw raw;
+    struct ws_send_one *one[4]; int i; };
+SCENARIO(ws_order, .may = WS_MAY)
+{
+    static const char *const texts[] = { "b", "c", "d", "e" };
+    AIO_BEGIN(ws_order);
+    AIO_AWAIT(self->ws, AIO_CALL(ws_dial, .raw = &self->raw, .server = &self->server, .session = &self->session));
+    memset(self->ws->masks, 0, sizeof self->ws->masks);
+    self->ws->mask_count = AIO__WS_MASKS;
+    AIO_AWAIT(aio_ws_send_chunk(self->ws, AIO_WS_TEXT, "a", 1, false));
+    for (self->i = 0; self->i < 4; self->i++) {
+        self->one[self->i] = aio_create_task(AIO_CALL(ws_send_one, .ws = self->ws, .text = texts[self->i]));
+        REQUIRE(self->one[self->i]);
+    }
+    AIO_AWAIT(aio_sleep(1));
+    CHECK_INT(self->ws->waiting, 4);
+    AIO_AWAIT(aio_ws_ping(self->ws, NULL, 0)); /* may stand between */
+    aio_task_cancel(self->one[1]);
+    AIO_AWAIT(aio_sleep(1));
+    AIO_AWAIT(aio_ws_send_chunk(self->ws, AIO_WS_BINARY, "A", 1, true));
+    AIO_AWAIT(aio_sleep(1));
+    CHECK_INT(self->ws->waiting, 0);
+    CHECK_BYTES(self->raw.heard, self->raw.n, "\x01\x81\0\0\0\0a\x89\x80\0\0\0\0\x80\x81\0\0\0\0A\x81\x81\0\0\0\0b"
+                "\x81\x81\0\0\0\0d\x81\x81\0\0\0\0e", 41);
+    aio_unref(self->one[1]);
+    self->one[1] = NULL;
+    AIO_AWAIT(aio_ws_send_chunk(self->ws, AIO_WS_BINARY, "f", 1, false));
+    self->one[1] = aio_create_task(AIO_CALL(ws_send_one, .ws = self->ws, .text = "g"));
+    REQUIRE(self->one[1]);
+    AIO_AWAIT(aio_sleep(1));
+    aio_ws_release(self->ws);
+    self->ws = NULL;
+    AIO_AWAIT((struct ws_send_one *)aio_ref(self->one[1]));
+    CHECK_INT(self->one[1]->code, EPIPE);
+    AIO_FINALLY;
+        for (int i = 0; i < 4; i++) {
+            if (self->one[i]) aio_task_cancel(self->one[i]);
+            aio_unref(self->one[i]);
+        }
+        aio_ws_release(self->ws);
+        AIO_AWAIT(aio_session_close(self->session));
+        aio_server_abort_clients(self->server);
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
+
+/* A release while another task receives: that one is told. */
+struct ws_released { aio_task task; aio_server *server; aio_session *session; aio_ws *ws; struct ws_raw raw;
+    struct ws_receive_one *one; };
+SCENARIO(ws_released, .may = WS_MAY)
+{
+    AIO_BEGIN(ws_released);
+    AIO_AWAIT(self->ws, AIO_CALL(ws_dial, .raw = &self->raw, .server = &self->server, .session = &self->session));
+    self->one = aio_create_task(AIO_CALL(ws_receive_one, .ws = self->ws));
+    REQUIRE(self->one);
+    AIO_AWAIT(aio_sleep(1));
+    aio_ws_release(self->ws);
+    self->ws = NULL;
+    AIO_AWAIT((struct ws_receive_one *)aio_ref(self->one));
+    CHECK_INT(self->one->code, ECONNABORTED);
+    AIO_AWAIT(aio_sleep(1));
+    CHECK(self->raw.n == 8 && (unsigned char)self->raw.heard[0] == 0x88);
+    AIO_FINALLY;
+        if (self->one) aio_task_cancel(self->one);
+        aio_unref(self->one);
+        aio_ws_release(self->ws);
+        AIO_AWAIT(aio_session_close(self->session));
+        aio_server_abort_clients(self->server);
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
+
+/* Pings and pongs as messages, and a close frame that the program answers itself. */
+struct ws_by_hand { aio_task task; aio_server *server; aio_session *session; aio_ws *ws; struct ws_raw raw; aio_ws_message m; };
+SCENARIO(ws_by_hand, .may = WS_MAY)
+{
+    AIO_BEGIN(ws_by_hand);
+    self->raw.says = "\x01\x01x\x89\x02hi\x8A\x00\x80\x01y\x88\x04\x03\xE9" "no";
+    self->raw.length = 20;
+    AIO_AWAIT(self->ws, AIO_CALL(ws_dial, .raw = &self->raw, .server = &self->server, .session = &self->session,
+                                 .options = { .no_autoping = true, .no_autoclose = true }));
+    AIO_AWAIT(self->m, aio_ws_receive(self->ws));
+    CHECK_INT(self->m.type, AIO_WS_PING);
+    CHECK_STR(self->m.data.data, "hi");
+    AIO_AWAIT(aio_ws_pong(self->ws, self->m.data.data, self->m.data.length));
+    AIO_AWAIT(self->m, aio_ws_receive(self->ws));
+    CHECK_INT(self->m.type, AIO_WS_PONG);
+    AIO_AWAIT(self->m, aio_ws_receive(self->ws));
+    CHECK_STR(self->m.data.data, "xy");
+    AIO_AWAIT(self->m, aio_ws_receive(self->ws));
+    CHECK_INT(self->m.type, AIO_WS_CLOSE);
+    CHECK_INT(self->m.extra, AIO_WS_GOING_AWAY);
+    CHECK_STR(self->m.data.data, "no");
+    AIO_AWAIT(aio_sleep(1));
+    CHECK_INT(self->raw.n, 8);
+    AIO_AWAIT(aio_ws_close(self->ws, 4999, "ok"));
+    AIO_AWAIT(aio_sleep(1));
+    CHECK(self->raw.n == 18 && (unsigned char)self->raw.heard[8] == 0x88);
+    CHECK_INT(aio_ws_close_code(self->ws), AIO_WS_GOING_AWAY);
+    AIO_FINALLY;
+        aio_ws_release(self->ws);
+        AIO_AWAIT(aio_session_close(self->session));
+        aio_server_abort_clients(self->server);
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
+
+/* What cannot be said. */
+struct ws_wrong { aio_task task; aio_server *server; aio_session *session; aio_ws *ws; struct ws_raw raw; int i; };
+static aio_future *ws_wrong_call(aio_ws *ws, int i)
+{
+    static char long_reason[126];
+    memset(long_reason, 'r', 124);
+    switch (i) {
+    case 0: return aio_ws_close(ws, 999, NULL);
+    case 1: return aio_ws_close(ws, AIO_WS_NO_CODE, NULL);
+    case 2: return aio_ws_close(ws, AIO_WS_ABNORMAL, NULL);
+    case 3: return aio_ws_close(ws, 5000, NULL);
+    case 4: return aio_ws_close(ws, 0, long_reason);
+    case 5: return aio_ws_close(ws, 0, "\xFF");
+    case 6: return aio_ws_close(NULL, 0, NULL);
+    case 7: return aio_ws_ping(ws, ws_large, 126);
+    case 8: return aio_ws_send_chunk(ws, AIO_WS_PING, "", 0, true);
+    case 9: return aio_ws_send_bytes(ws, NULL, 1);
+    case 10: return aio_ws_send_text(NULL, "", 0);
+    case 11: return aio_ws_send_json(ws, NULL);
+    case 12: return (aio_future *)aio_ws_receive(NULL);
+    case 13: return (aio_future *)aio_request_upgrade_websocket(NULL);
+    case 14: return (aio_future *)aio_ws_connect(NULL, "ws://h/");
+    default: return aio_ws_send_text(ws, "\xC3", 1);
+    }
+}
+SCENARIO(ws_wrong, .may = WS_MAY)
+{
+    AIO_BEGIN(ws_wrong);
+    AIO_AWAIT(self->ws, AIO_CALL(ws_dial, .raw = &self->raw, .server = &self->server, .session = &self->session));
+    for (self->i = 0; self->i < 16; self->i++) {
+        AIO_TRY {
+            AIO_AWAIT(ws_wrong_call(self->ws, self->i));
+            UNREACHED();
+        } AIO_CATCH {
+            CAUGHT(self->i == 15 ? EILSEQ : EINVAL);
+        } AIO_END_TRY;
+    }
+    CHECK_INT(self->raw.n, 0);
+    CHECK(!aio_ws_close_code(NULL) && !aio_ws_exception(NULL) && !aio_ws_protocol(NULL) && !aio_ws_stream(NULL));
+    aio_ws_release(NULL);
+    AIO_FINALLY;
+        aio_ws_release(self->ws);
+        AIO_AWAIT(aio_session_close(self->session));
+        aio_server_abort_clients(self->server);
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
+
+/* One peer floods with frames that give nothing to the program: others have their turns meanwhile. */
+enum { WS_FLOOD = 4000 };
+struct ws_flooding { aio_task task; aio_server *server; aio_session *session; aio_ws *ws; struct ws_raw raw;
+    struct ws_receive_one *one; int i; size_t before, most; };
+SCENARIO(ws_flooding, .may = WS_MAY, .skip = KIND_SLICE /* long */)
+{
+    static char frames[2 * WS_FLOOD];
+    AIO_BEGIN(ws_flooding);
+    memset(frames, 0, sizeof frames);
+    frames[0] = AIO_WS_BINARY;
+    frames[2 * WS_FLOOD - 2] = (char)AIO__WS_FIN;
+    self->raw.says = frames;
+    self->raw.length = sizeof frames;
+    AIO_AWAIT(self->ws, AIO_CALL(ws_dial, .raw = &self->raw, .server = &self->server, .session = &self->session));
+    self->one = aio_create_task(AIO_CALL(ws_receive_one, .ws = self->ws));
+    REQUIRE(self->one);
+    for (self->i = 0; self->i < WS_LOOKS && !aio_future_done(self->one); self->i++) {
+        AIO_AWAIT(aio_sleep(0));
+        size_t left;
+        left = aio_stream_unread(aio_ws_stream(self->ws)).length;
+        if (self->before > left && self->before - left > self->most) self->most = self->before - left;
+        self->before = left;
+    }
+    CHECK(aio_future_done(self->one) && self->one->result.type == AIO_WS_BINARY);
+    CHECK(self->most > 0 && self->most <= 2 * 150);
+    AIO_FINALLY;
+        if (self->one) aio_task_cancel(self->one);
+        aio_unref(self->one);
+        aio_ws_release(self->ws);
+        AIO_AWAIT(aio_session_close(self->session));
+        aio_server_abort_clients(self->server);
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
+
+/* Who takes no pongs gets no more of them than the stream's limit. */
+struct ws_no_pongs { aio_task task; aio_server *server; aio_stream *stream; struct ws_site site; aio_text text; int i;
+    char frames[13100]; size_t unsent, before; };
+SCENARIO(ws_no_pongs, .may = WS_MAY, .skip = KIND_SLICE | KIND_CANCEL | KIND_ALLOC | KIND_CALL /* much, and the same */)
+{
+    AIO_BEGIN(ws_no_pongs);
+    AIO_AWAIT(self->server, aio_start_http_server(ws_site_handler, &self->site, "127.0.0.1", 0));
+    AIO_AWAIT(self->stream, aio_open_connection("127.0.0.1", aio_server_port(self->server)));
+    for (self->i = 0; self->i < 100; self->i++) {
+        memcpy(self->frames + 131 * self->i, "\x89\xFD\0\0\0\0", 6);
+        memset(self->frames + 131 * self->i + 6, 'x', 125);
+    }
+    aio_stream_write(self->stream, WS_ASKS(""), strlen(WS_ASKS("")));
+    AIO_AWAIT(self->text, aio_stream_readuntil(self->stream, "\r\n\r\n", 4));
+    for (self->i = 0; self->i < 2000; self->i++) { /* until the server reads no more */
+        aio_stream_write(self->stream, self->frames, sizeof self->frames);
+        AIO_AWAIT(aio_sleep(0));
+        if (aio_stream_write_buffer_size(self->stream) > 400000) break;
+    }
+    CHECK(self->i < 2000);
+    AIO_FINALLY;
+        aio_stream_abort(self->stream);
+        aio_server_abort_clients(self->server);
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
+
+/* ws:// goes through a tunnel: what a proxy makes of Upgrade in absolute form is its own business. */
+struct ws_tunnel { aio_task task; aio_stream *stream; struct ws_raw *raw; aio_text text; };
+static AIO_CORO(ws_tunnel)
+{
+    AIO_BEGIN(ws_tunnel);
+    AIO_AWAIT(self->text, aio_stream_readuntil(self->stream, "\r\n\r\n", 4));
+    CHECK(!strncmp(self->text.data, "CONNECT a.test:81 HTTP/1.1\r\n", 28));
+    aio_stream_write(self->stream, "HTTP/1.1 200 OK\r\n\r\n", 19);
+    AIO_AWAIT(AIO_CALL(ws_raw_client, .stream = self->stream, .raw = self->raw));
+    AIO_END;
+}
+static void *ws_tunnel_handler(aio_stream *stream, void *arg)
+{
+    return AIO_CALL(ws_tunnel, .stream = stream, .raw = (struct ws_raw *)arg);
+}
+struct ws_proxy { aio_task task; aio_server *server; aio_session *session; aio_ws *ws; struct ws_raw raw; aio_ws_message m;
+    char proxy[60]; };
+SCENARIO(ws_proxy, .may = { EPIPE, ECONNRESET, ENOTCONN, ETIMEDOUT, AIO_EDISCONNECTED, AIO_EHANDSHAKE, ECONNABORTED, AIO_EPROXY })
+{
+    AIO_BEGIN(ws_proxy);
+    self->raw.says = "\x81\x02hi";
+    self->raw.length = 4;
+    AIO_AWAIT(self->server, aio_start_server(ws_tunnel_handler, &self->raw, "127.0.0.1", 0));
+    snprintf(self->proxy, sizeof self->proxy, "http://127.0.0.1:%d", aio_server_port(self->server));
+    self->session = aio_session_open();
+    REQUIRE(self->session);
+    AIO_AWAIT(self->ws, aio_ws_connect(self->session, "ws://a.test:81/", .proxy = self->proxy));
+    AIO_AWAIT(self->m, aio_ws_receive(self->ws));
+    CHECK_STR(self->m.data.data, "hi");
     AIO_FINALLY;
         aio_ws_release(self->ws);
         AIO_AWAIT(aio_session_close(self->session));
