@@ -153,17 +153,18 @@
  *   68. Tracing: phases, events, what a connection was made of
  *   69. Request bodies: where their pieces come from
  *   70. Forms
- *   71. Proxies: HTTP CONNECT and SOCKS
- *   72. Connecting: hosts
- *   73. Transports: protocols over streams
- *   74. Redirects: where a response leads
- *   75. Retries: when a request is sent again
- *   76. Connections: the pool
- *   77. HTTP client: session, request, response
- *   78. HTTP server: connections and handlers
- *   79. WebSocket: frames
- *   80. WebSocket: connections
- *   81. Introspection: task dump and call graph
+ *   71. Contents: what a message's fields say, and its body as text or tree
+ *   72. Proxies: HTTP CONNECT and SOCKS
+ *   73. Connecting: hosts
+ *   74. Transports: protocols over streams
+ *   75. Redirects: where a response leads
+ *   76. Retries: when a request is sent again
+ *   77. Connections: the pool
+ *   78. HTTP client: session, request, response
+ *   79. HTTP server: connections and handlers
+ *   80. WebSocket: frames
+ *   81. WebSocket: connections
+ *   82. Introspection: task dump and call graph
  *
  * LICENCE: MIT-0 or public domain, as you like. Its text, the history, and where to report a vulnerability are at the
  * end of the file.
@@ -2779,10 +2780,65 @@ struct aio_response { /* read-only */
 };
 
 /* The whole body (what of it was not read yet); the same text again when it is called again. It belongs to the response
- * and ends in a NUL. AIO_ELIMIT over the session's max_body, AIO_EPAYLOAD when it is cut short. aiohttp: read(),
- * text() */
+ * and ends in a NUL. AIO_ELIMIT over the session's max_body, AIO_EPAYLOAD when it is cut short. aiohttp: read() */
 AIO_API aio_text_task *aio_response_read(aio_response *response);
-AIO_API aio_text_task *aio_response_text(aio_response *response);
+
+typedef struct aio_text_options {
+    const char *charset;   /* whatever the message says; NULL: that */
+    const char *fallback;  /* of one that says nothing; NULL: UTF-8 */
+    bool        declared;  /* what a page declares in its first 1024 bytes, by <meta> or <?xml?>, counts, too */
+    bool        replace;   /* bytes that are none of the charset's become U+FFFD. aiohttp: errors="replace" */
+} aio_text_options;
+typedef struct aio_json_body_options {
+    bool        any_type;  /* of any content type. aiohttp: content_type=None */
+    const char *charset;   /* whatever the message says; NULL: that, or UTF-8 */
+    int         max_depth; /* as of aio_json_parse */
+} aio_json_body_options;
+typedef struct aio_json_task { aio_task task; const aio_json *result; } aio_json_task;
+
+/* aio_response_text(response, .declared = true): the whole body as UTF-8, with a NUL behind it: the response's. Its
+ * charset is the parameter of Content-Type, else that of a byte order mark, else what the page declares, else the
+ * fallback; an unknown one counts as none. Errors as of aio_response_read; EILSEQ: bytes that are none of the
+ * charset's (the message says where); EINVAL: no such charset (yours). aiohttp: text() */
+#define aio_response_text(...) AIO__RESPONSE_TEXT(__VA_ARGS__, )
+#define AIO__RESPONSE_TEXT(response, ...) \
+    aio_response_text_with((response), AIO__OPTIONS(aio_text_options, __VA_ARGS__))
+AIO_API aio_text_task *aio_response_text_with(aio_response *response, const aio_text_options *options);
+/* aio_response_json(response, .any_type = true): the body as a tree, the response's. Errors as above; AIO_ECONTENT: the
+ * content type is neither application/json nor one with +json; AIO_EJSON: it is not valid (the message says where);
+ * AIO_ELIMIT. aiohttp: json() */
+#define aio_response_json(...) AIO__RESPONSE_JSON(__VA_ARGS__, )
+#define AIO__RESPONSE_JSON(response, ...) \
+    aio_response_json_with((response), AIO__OPTIONS(aio_json_body_options, __VA_ARGS__))
+AIO_API aio_json_task *aio_response_json_with(aio_response *response, const aio_json_body_options *options);
+
+/* Of the response, until its release. Content-Type without parameters, in lower case, "application/octet-stream" for
+ * want of one; data is NULL without memory. / Its charset parameter in lower case; data is NULL without one. */
+AIO_API aio_text aio_response_content_type(aio_response *response);
+AIO_API aio_text aio_response_charset(aio_response *response);
+
+typedef struct aio_disposition {
+    const char *type;       /* "attachment", in lower case */
+    const char *filename;   /* decoded, filename* before filename; NULL without. Not to open a file by: see below */
+    const char *name;       /* NULL without */
+    aio_text    parameters; /* all of them, as they came */
+} aio_disposition;
+/* Content-Disposition (RFC 6266): NULL without one, or without memory. The response's. aiohttp: content_disposition */
+AIO_API const aio_disposition *aio_response_content_disposition(aio_response *response);
+/* Writes, with a NUL, what of a peer's filename (may be NULL) can be the name of a file: what is behind its last slash
+ * or backslash, without dots and spaces at its ends, with '_' for control characters and <>:"|?*. Gives the length; 0:
+ * nothing is left. */
+AIO_API size_t aio_safe_filename(char *out, size_t size, const char *filename);
+
+typedef struct aio_link {
+    const char *url;                   /* absolute, in normal form */
+    const char *rel;                   /* relations, parted by spaces; "": none */
+    const char *title, *type, *anchor; /* NULL without */
+} aio_link;
+/* The links of Link fields (RFC 8288), in order; what is not valid is left out. The response's. aiohttp: links */
+AIO_API const aio_link *aio_response_links(aio_response *response, size_t *count);
+/* The first with this relation ("next"), or NULL. */
+AIO_API const aio_link *aio_response_link(aio_response *response, const char *rel);
 /* The next piece of the body, as it comes; none at its end, where AIO_ASYNC_FOR ends. It is borrowed until the next
  * call. Who reads slowly slows the server down. aiohttp: content.iter_any() */
 AIO_API aio_text_task *aio_response_read_chunk(aio_response *response);
@@ -2937,6 +2993,14 @@ AIO_API aio_server_task *aio_start_http_server_with(aio_request_handler *handler
 AIO_API aio_text_task *aio_request_read(aio_request *request);
 /* The next piece of it; none at its end, where AIO_ASYNC_FOR ends. Borrowed until the next call. */
 AIO_API aio_text_task *aio_request_read_chunk(aio_request *request);
+/* aio_request_text(request, ...), aio_request_json(request, ...): as of a response. aiohttp: request.text(), json() */
+#define aio_request_text(...) AIO__REQUEST_TEXT(__VA_ARGS__, )
+#define AIO__REQUEST_TEXT(request, ...) aio_request_text_with((request), AIO__OPTIONS(aio_text_options, __VA_ARGS__))
+AIO_API aio_text_task *aio_request_text_with(aio_request *request, const aio_text_options *options);
+#define aio_request_json(...) AIO__REQUEST_JSON(__VA_ARGS__, )
+#define AIO__REQUEST_JSON(request, ...) \
+    aio_request_json_with((request), AIO__OPTIONS(aio_json_body_options, __VA_ARGS__))
+AIO_API aio_json_task *aio_request_json_with(aio_request *request, const aio_json_body_options *options);
 /* aio_request_multipart(request, .max_part = ..., ...): the parts of the body, as aio_response_multipart. aiohttp:
  * request.multipart() */
 #define aio_request_multipart(...) AIO__REQUEST_MULTIPART(__VA_ARGS__, )
@@ -24776,7 +24840,14 @@ typedef struct aio__body_owner { /* what owns a reader is told */
     void         (*came)(aio__body_reader *, aio_text piece); /* data, undecoded; NULL: nobody asks */
 } aio__body_owner;
 
+typedef struct aio__body_kept { /* what was made of the body for its user; the data follow */
+    struct aio__body_kept *next;
+    void (*end)(void *data);
+    union { void *pointer; int64_t number; double real; } data[1];
+} aio__body_kept;
+
 struct aio__body_reader {
+    aio__body_kept *kept;    /* as long as the message */
     aio_stream    *stream;   /* NULL: there is nothing to come any more */
     aio__body      body;
     aio__stage    *top;      /* the last decoder; NULL: none */
@@ -24814,9 +24885,29 @@ static uint64_t aio__body_bytes(const aio__body_reader *in) { return in->body.re
 
 static void aio__body_own(aio__body_reader *in, const aio__body_owner *owner) { in->owner = owner; }
 
+/* Memory that stays with the message; `end` (may be NULL) is called before it goes. NULL without. */
+static void *aio__body_keep(aio__body_reader *in, size_t size, void (*end)(void *data))
+{
+    aio__body_kept *kept = (aio__body_kept *)aio__calloc(sizeof *kept + size);
+    if (!kept) return NULL;
+    kept->next = in->kept;
+    kept->end = end;
+    in->kept = kept;
+    return kept->data;
+}
+
+/* One more or one less who needs the reader. */
+static void aio__body_hold(aio__body_reader *in, int more) { in->owner->hold(in, more); }
+
 /* Forgets the last body and keeps the memory. */
 static void aio__body_reset(aio__body_reader *in)
 {
+    while (in->kept) {
+        aio__body_kept *kept = in->kept;
+        in->kept = kept->next;
+        if (kept->end) kept->end(kept->data);
+        aio__free(kept);
+    }
     for (aio__stage *stage = in->top, *below; stage; stage = below) {
         below = stage->below;
         stage->end(stage);
@@ -26448,7 +26539,382 @@ static const char *aio__form_type(const aio_form *form)
 }
 
 /* ============================================================================
- * 71. Proxies: HTTP CONNECT and SOCKS
+ * 71. Contents: what a message's fields say, and its body as text or tree
+ *
+ * Content-Type, Content-Disposition (RFC 6266) and Link (RFC 8288) taken apart, and bodies decoded by their charset, or
+ * as JSON: of responses and of requests that a server got. What is made for the user stays with the body's reader until
+ * the next message. Calls bodies, multipart's parameters, charsets, JSON and URLs.
+ * ============================================================================ */
+
+enum { AIO__CONTENT_DECLARED = 1024, AIO__CONTENT_CHARSET = 64 };
+
+/* The value of a parameter of Content-Type; data NULL without. */
+static aio_text aio__content_parameter(aio_text field, const char *wanted)
+{
+    aio_text rest = field, name, value;
+    aio__field_value(&rest);
+    while (aio__field_parameter(&rest, &name, &value))
+        if (aio__same_word(name.data, name.length, wanted, strlen(wanted))) return value;
+    return aio__text(NULL, 0);
+}
+
+/* A copy that stays with the body, in lower case if need be, with a NUL. data is NULL without memory. */
+static aio_text aio__content_keep(aio__body_reader *in, aio_text text, bool lower)
+{
+    char *copy = (char *)aio__body_keep(in, text.length + 1, NULL);
+    if (!copy) return aio__text(NULL, 0);
+    for (size_t i = 0; i < text.length; i++) copy[i] = lower ? aio__lower(text.data[i]) : text.data[i];
+    copy[text.length] = '\0';
+    return aio__text(copy, text.length);
+}
+
+static aio_text aio__content_type(aio__body_reader *in, const aio_headers *headers)
+{
+    aio_text field = aio_headers_get(headers, "Content-Type"), type = aio__field_value(&field);
+    if (!type.length) return aio__text("application/octet-stream", 24);
+    return aio__content_keep(in, type, true);
+}
+
+/* application/json, or application/...+json. */
+static bool aio__content_is_json(const aio_headers *headers)
+{
+    aio_text field = aio_headers_get(headers, "Content-Type"), type = aio__field_value(&field);
+    return type.length >= 16 && aio__same_word(type.data, 12, "application/", 12)
+        && aio__same_word(type.data + type.length - 4, 4, "json", 4)
+        && (type.length == 16 || type.data[type.length - 5] == '+');
+}
+
+/* ---- charsets ---- */
+
+/* The first place of a word, in any case; NULL without. */
+static const char *aio__content_find(const char *at, const char *end, const char *word)
+{
+    size_t n = strlen(word);
+    for (; (size_t)(end - at) >= n; at++)
+        if (aio__same_word(at, n, word, n)) return at;
+    return NULL;
+}
+
+/* The charset that a page declares in its first bytes: <meta charset=x>, <meta content="...; charset=x">, or <?xml
+ * encoding="x"?>. That it is UTF-16 cannot be, as it was read (HTML 13.2.3.2). data NULL without. */
+static aio_text aio__content_declared(aio_text body)
+{
+    const size_t most = AIO__CONTENT_DECLARED;
+    const char *at = body.data, *end = at + (body.length < most ? body.length : most);
+    bool xml = end - at > 5 && !memcmp(at, "<?xml", 5);
+    while (at && (at = aio__content_find(at, end, xml ? "<?xml" : "<meta"))) {
+        const char *close = (const char *)memchr(at, '>', (size_t)(end - at));
+        const char *word = close ? aio__content_find(at, close, xml ? "encoding" : "charset") : NULL;
+        if (!close) break;
+        at = close;
+        if (xml && !word) xml = false;
+        if (!word) continue;
+        for (word += xml ? 8 : 7; word < close && (*word == ' ' || *word == '\t');) word++;
+        if (word == close || *word++ != '=') continue;
+        while (word < close && (*word == ' ' || *word == '\t' || *word == '"' || *word == '\'')) word++;
+        const char *stop = word;
+        while (stop < close && aio__is(*stop, AIO__UNRESERVED)) stop++;
+        if (stop - word >= 6 && aio__same_word(word, 6, "utf-16", 6)) return aio__text("utf-8", 5);
+        if (stop > word) return aio__text(word, (size_t)(stop - word));
+    }
+    return aio__text(NULL, 0);
+}
+
+struct aio__content_reading { /* a body as text, or as a tree */
+    aio_task          task;
+    union { aio_text text; const aio_json *json; } result;
+    aio__body_reader *in;
+    const aio_headers *headers;
+    const char       *charset, *fallback; /* in `text`; NULL: none */
+    bool              replace, declared, is_json, any_type, held;
+    int               max_depth;
+    aio_text          body;
+    aio_exception    *error;
+    char              text[1];
+};
+
+typedef struct aio__content_text { aio_text text; } aio__content_text;
+static void aio__content_text_end(void *text) { aio_text_clear(&((aio__content_text *)text)->text); }
+
+typedef struct aio__content_tree { aio_json *json; } aio__content_tree;
+static void aio__content_tree_end(void *tree) { aio_json_free(((aio__content_tree *)tree)->json); }
+
+/* The body from that charset: in place, if it is UTF-8 already. 0, or as aio_charset_decode. */
+static int aio__content_decode(struct aio__content_reading *self, aio_text charset, aio_text *out, uint64_t *offset)
+{
+    char name[AIO__CONTENT_CHARSET];
+    size_t mark;
+    aio_text body = self->body;
+    const char *marked = aio__charset_mark(body, &mark);
+    if (!charset.length || charset.length >= sizeof name) return EINVAL;
+    memcpy(name, charset.data, charset.length);
+    name[charset.length] = '\0';
+    bool utf8 = aio__charset_is_utf8(charset);
+    size_t skipped = utf8 && mark == 3 ? 3 : 0;
+    *out = aio__text(body.data + skipped, body.length - skipped);
+    if (utf8 && aio__utf8_valid(out->data, out->length) == out->length) return 0;
+    aio_input_error error;
+    aio_charset_options options;
+    memset(&options, 0, sizeof options);
+    options.charset = name;
+    options.replace = self->replace;
+    options.ignore_mark = !marked || !aio__same_word(name, utf8 ? 3 : 6, marked, utf8 ? 3 : 6);
+    aio__content_text *kept = (aio__content_text *)aio__body_keep(self->in, sizeof *kept, aio__content_text_end);
+    if (!kept) return ENOMEM;
+    int code = aio_charset_decode_with(&kept->text, body.data, body.length, &error, &options);
+    *out = kept->text;
+    *offset = error.offset;
+    return code;
+}
+
+/* The body as UTF-8, by the user's charset, or else the first that is known of: the parameter, the mark, what the page
+ * declares, the fallback. NULL or an error, a new owner. */
+static aio_exception *aio__content_as_text(struct aio__content_reading *self, aio_text *out)
+{
+    size_t mark;
+    uint64_t offset = 0;
+    int code = EINVAL;
+    const char *marked = aio__charset_mark(self->body, &mark);
+    const char *last = self->fallback ? self->fallback : "utf-8";
+    aio_text tried = { NULL, 0 }, names[4];
+    names[0] = aio__content_parameter(aio_headers_get(self->headers, "Content-Type"), "charset");
+    if (self->charset) names[0] = aio__text(self->charset, strlen(self->charset));
+    names[1] = aio__text(marked, marked ? strlen(marked) : 0);
+    names[2] = self->declared ? aio__content_declared(self->body) : aio__text(NULL, 0);
+    names[3] = aio__text(last, strlen(last));
+    for (int i = 0; i < (self->charset ? 1 : 4) && code == EINVAL; i++) {
+        if (!names[i].length) continue;
+        tried = names[i];
+        code = aio__content_decode(self, tried, out, &offset);
+    }
+    int shown = tried.length > 40 ? 40 : (int)tried.length;
+    if (code == EILSEQ)
+        return aio__exception(code, "body", "the body is not valid %.*s at byte %llu", shown, tried.data,
+                              (unsigned long long)offset);
+    if (code == EINVAL) return aio__exception(code, "body", "there is no charset %.*s", shown, tried.data);
+    return code ? aio__exception(code, "body", "%s", aio_code_text(code)) : NULL;
+}
+
+/* NULL or an error, a new owner. */
+static aio_exception *aio__content_as_json(struct aio__content_reading *self)
+{
+    aio_text text;
+    aio_input_error error;
+    aio_json_options options;
+    memset(&options, 0, sizeof options);
+    options.max_depth = self->max_depth;
+    aio_exception *why = aio__content_as_text(self, &text);
+    if (why) return why;
+    aio__content_tree *kept = (aio__content_tree *)aio__body_keep(self->in, sizeof *kept, aio__content_tree_end);
+    if (!kept) return &aio__no_memory;
+    kept->json = aio_json_parse_with(text.data, text.length, &error, &options);
+    self->result.json = kept->json;
+    if (kept->json) return NULL;
+    if (errno == ENOMEM) return &aio__no_memory;
+    return aio__exception(errno, "body", "the body is not valid JSON at line %u, column %u: %s", (unsigned)error.line,
+                          (unsigned)error.column, error.reason);
+}
+
+static aio_exception *aio__content_wrong_type(const aio_headers *headers)
+{
+    aio_text type = aio_headers_get(headers, "Content-Type");
+    return aio__exception(AIO_ECONTENT, "body", "the content is not JSON but %.*s",
+                          type.length > 80 ? 80 : (int)type.length, type.length ? type.data : "");
+}
+
+static AIO_CORO(aio__content_reading)
+{
+    AIO_BEGIN(aio__content_reading);
+    if (self->is_json && !self->any_type && !aio__content_is_json(self->headers))
+        AIO__THROW(aio__content_wrong_type(self->headers));
+    aio__body_hold(self->in, 1);
+    self->held = true;
+    AIO_AWAIT(self->body, aio__body_read(self->in, true));
+    self->error = self->is_json ? aio__content_as_json(self) : aio__content_as_text(self, &self->result.text);
+    if (self->error) AIO__THROW(self->error);
+    AIO_FINALLY;
+        if (self->held) aio__body_hold(self->in, -1);
+    AIO_END;
+}
+
+static struct aio__content_reading *aio__content_read(aio__body_reader *in, const aio_headers *headers,
+                                                      const char *charset, const char *fallback)
+{
+    size_t size = sizeof(struct aio__content_reading) + aio__text_size(charset) + aio__text_size(fallback);
+    struct aio__content_reading *self =
+        (struct aio__content_reading *)aio__new_zeroed(size, aio__content_reading_coro);
+    if (!self) return NULL;
+    char *at = self->text;
+    self->in = in;
+    self->headers = headers;
+    self->charset = aio__keep(&at, charset);
+    self->fallback = aio__keep(&at, fallback);
+    return self;
+}
+
+static aio_text_task *aio__content_read_text(aio__body_reader *in, const aio_headers *headers,
+                                             const aio_text_options *options)
+{
+    AIO__DEFAULTS(aio_text_options, options);
+    struct aio__content_reading *self = aio__content_read(in, headers, options->charset, options->fallback);
+    if (!self) return NULL;
+    self->replace = options->replace;
+    self->declared = options->declared;
+    return (aio_text_task *)(void *)self;
+}
+
+static aio_json_task *aio__content_read_json(aio__body_reader *in, const aio_headers *headers,
+                                             const aio_json_body_options *options)
+{
+    AIO__DEFAULTS(aio_json_body_options, options);
+    struct aio__content_reading *self = aio__content_read(in, headers, options->charset, NULL);
+    if (!self) return NULL;
+    self->is_json = true;
+    self->any_type = options->any_type;
+    self->max_depth = options->max_depth;
+    return (aio_json_task *)(void *)self;
+}
+
+/* ---- Content-Disposition ---- */
+
+typedef struct aio__content_parts { aio_disposition shown; aio__buffer words; } aio__content_parts;
+static void aio__content_parts_end(void *parts) { aio__free(((aio__content_parts *)parts)->words.data); }
+
+/* NULL: there is none, or no memory. */
+static const aio_disposition *aio__content_disposition(aio__body_reader *in, const aio_headers *headers)
+{
+    aio_text field = aio_headers_get(headers, "Content-Disposition"), kind = aio__field_value(&field);
+    if (!kind.length) return NULL;
+    aio__content_parts *parts = (aio__content_parts *)aio__body_keep(in, sizeof *parts, aio__content_parts_end);
+    if (!parts) return NULL;
+    memset(parts, 0, sizeof *parts);
+    long filename = aio__part_parameter(&parts->words, field, "filename");
+    long name = filename < 0 ? -1 : aio__part_parameter(&parts->words, field, "name");
+    aio_text type = aio__content_keep(in, kind, true);
+    if (filename < 0 || name < 0 || !type.data) return NULL;
+    parts->shown.type = type.data;
+    parts->shown.filename = filename ? parts->words.data + filename - 1 : NULL;
+    parts->shown.name = name ? parts->words.data + name - 1 : NULL;
+    parts->shown.parameters = field;
+    return &parts->shown;
+}
+
+AIO_API size_t aio_safe_filename(char *out, size_t size, const char *filename)
+{
+    const char *at = filename ? filename : "", *last = at;
+    size_t n = 0;
+    for (; *at; at++)
+        if (*at == '/' || *at == '\\') last = at + 1;
+    while (*last == '.' || *last == ' ') last++;
+    for (at = last; *at && n + 1 < size; at++) {
+        bool odd = (unsigned char)*at < 0x20 || *at == 0x7f || strchr("<>:\"|?*", *at);
+        out[n++] = odd ? '_' : *at;
+    }
+    bool cut = ((unsigned char)*at & 0xC0) == 0x80; /* within a character, which then goes */
+    while (cut && n && ((unsigned char)out[n - 1] & 0xC0) == 0x80) n--;
+    if (cut && n) n--;
+    while (n && (out[n - 1] == '.' || out[n - 1] == ' ')) n--;
+    if (size) out[n] = '\0';
+    return n;
+}
+
+/* ---- Link ---- */
+
+/* Takes the next <target>; parameters off a Link field; what is none is passed over. */
+static bool aio__weblink_next(aio_text *rest, aio_text *target, aio_text *parameters)
+{
+    const char *at = rest->data, *end = at + rest->length;
+    while (at < end) {
+        while (at < end && (*at == ',' || *at == ' ' || *at == '\t')) at++;
+        bool quoted = false, begins = at < end && *at == '<';
+        const char *start = at, *close = begins ? (const char *)memchr(at, '>', (size_t)(end - at)) : NULL;
+        if (close) at = close + 1;
+        for (; at < end && (quoted || *at != ','); at++) {
+            if (*at == '"') quoted = !quoted;
+            else if (quoted && *at == '\\' && at + 1 < end) at++;
+        }
+        *rest = aio__text(at, (size_t)(end - at));
+        if (!close) continue;
+        *target = aio__text(start + 1, (size_t)(close - start - 1));
+        *parameters = aio__text(close + 1, (size_t)(at - close - 1));
+        return true;
+    }
+    return false;
+}
+
+typedef struct aio__weblink_list { aio_link *links; size_t count, room; aio__buffer words; } aio__weblink_list;
+static void aio__weblink_list_end(void *list)
+{
+    aio__weblink_list *l = (aio__weblink_list *)list;
+    for (size_t i = 0; i < l->count; i++) aio__free((void *)(uintptr_t)l->links[i].url);
+    aio__free(l->links);
+}
+
+/* Appends a link with copies of its texts, in one block that begins with the URL. One whose URL is none is left out.
+ * False without memory. */
+static bool aio__weblink_add(aio__weblink_list *list, const aio_url *base, aio_text target, aio_text parameters)
+{
+    static const char *const names[] = { "rel", "title", "type", "anchor" };
+    long at[4] = { 0, 0, 0, 0 };
+    aio_url url;
+    aio__buffer words = { NULL, 0, 0, 0 };
+    int code = aio_url_join(&url, base, target.data, target.length, NULL);
+    if (code) return code != ENOMEM;
+    bool stored = aio__buffer_append(&words, url.text.data, url.text.length + 1);
+    for (int i = 0; i < 4 && stored; i++) stored = (at[i] = aio__part_parameter(&words, parameters, names[i])) >= 0;
+    if (stored && list->count == list->room) {
+        size_t room = list->room ? 2 * list->room : 4;
+        aio_link *links = (aio_link *)aio__realloc(list->links, room * sizeof *links);
+        stored = links != NULL;
+        if (links) list->links = links;
+        if (links) list->room = room;
+    }
+    aio_url_clear(&url);
+    if (!stored) aio__free(words.data);
+    if (!stored) return false;
+    aio_link *link = &list->links[list->count++];
+    link->url = words.data;
+    link->rel = at[0] ? words.data + at[0] - 1 : "";
+    link->title = at[1] ? words.data + at[1] - 1 : NULL;
+    link->type = at[2] ? words.data + at[2] - 1 : NULL;
+    link->anchor = at[3] ? words.data + at[3] - 1 : NULL;
+    return true;
+}
+
+/* All links of the fields. NULL without memory. */
+static const aio__weblink_list *aio__weblink_read(aio__body_reader *in, const aio_headers *headers, const aio_url *base)
+{
+    aio_text value, target, parameters;
+    size_t position = 0;
+    aio__weblink_list *list = (aio__weblink_list *)aio__body_keep(in, sizeof *list, aio__weblink_list_end);
+    if (!list) return NULL;
+    memset(list, 0, sizeof *list);
+    while (aio_headers_next_of(headers, "Link", &position, &value))
+        while (aio__weblink_next(&value, &target, &parameters))
+            if (!aio__weblink_add(list, base, target, parameters)) return NULL;
+    return list;
+}
+
+static const aio_link *aio__weblink_at(const aio__weblink_list *list, size_t *count)
+{
+    *count = list->count;
+    return list->links;
+}
+
+/* Whether a relation is among those of a link, which are parted by spaces. */
+static bool aio__weblink_is(const aio_link *link, const char *rel)
+{
+    size_t n = strlen(rel);
+    for (const char *at = link->rel; *at;) {
+        size_t word = strcspn(at, " \t");
+        if (aio__same_word(at, word, rel, n)) return true;
+        at += word + strspn(at + word, " \t");
+    }
+    return false;
+}
+
+/* ============================================================================
+ * 72. Proxies: HTTP CONNECT and SOCKS
  *
  * From a stream to a proxy to one through it: HTTP's CONNECT (RFC 9110 9.3.6), SOCKS4 and 4a, SOCKS5 (RFC 1928, 1929),
  * for each proxy of a chain. A handshake is a machine that is fed what the proxy says, and says what to send next. Then
@@ -27253,7 +27719,7 @@ static int aio__netrc_read(char **text)
 }
 
 /* ============================================================================
- * 72. Connecting: hosts
+ * 73. Connecting: hosts
  *
  * From a host's name to a stream: the name is looked up, its addresses are connected to; proxies lead on from there;
  * TLS is put on what stands. Calls names, connecting, streams, TLS and proxies.
@@ -27426,7 +27892,7 @@ AIO_API aio_stream_task *aio_open_unix_connection_with(const char *path, const a
 }
 
 /* ============================================================================
- * 73. Transports: protocols over streams
+ * 74. Transports: protocols over streams
  *
  * A stream with an aio__transport: its descriptor's works run what is here, which reads into a buffer of the loop's
  * and calls the protocol. It ends by connection_lost, which is queued; only after that the stream is freed. May call
@@ -27706,7 +28172,7 @@ AIO_API aio_server_task *aio_create_unix_server_with(const aio_protocol *protoco
 }
 
 /* ============================================================================
- * 74. Redirects: where a response leads
+ * 75. Redirects: where a response leads
  *
  * What a redirect makes of a request (RFC 9110 15.4, and the fetch standard where browsers go other ways): its method,
  * its URL, and whether what the user gave for one origin may go there. Calls URLs and errors only.
@@ -27778,7 +28244,7 @@ static aio_exception *aio__redirect_follow(aio__redirect *r, int status, const a
 }
 
 /* ============================================================================
- * 75. Retries: when a request is sent again
+ * 76. Retries: when a request is sent again
  *
  * What a policy (aio_retry) says of methods, statuses and errors, and how long is waited. Calls dates and numbers.
  * ============================================================================ */
@@ -27846,7 +28312,7 @@ static int64_t aio__retry_backoff(const aio_retry *policy, int tries)
 }
 
 /* ============================================================================
- * 76. Connections: the pool
+ * 77. Connections: the pool
  *
  * The client's connector: keep-alive connections by origin, and who waits for one. A connection object is the right to
  * one of `limit` places; it is busy, and has no stream yet or one, or it is idle, and its socket is watched so that a
@@ -28445,7 +28911,7 @@ AIO_API size_t aio_connector_idle(const aio_connector *connector) { return conne
 
 
 /* ============================================================================
- * 77. HTTP client: session, request, response
+ * 78. HTTP client: session, request, response
  *
  * One request is one coroutine (aio__requesting), whose frame holds copies of what it was given. It is
  *
@@ -28540,6 +29006,7 @@ typedef struct aio__exchange {
     bool           expects;    /* the head has Expect: 100-continue, and there is a body */
     bool           held;       /* the body is not sent yet */
     bool           unwanted;   /* nor will it be: the response has come */
+    bool           stopped;    /* the rest of it will not be: the response has refused it */
     struct aio__uploading *upload; /* what sends a file or a producer's pieces, while it does */
     aio_exception *failure;    /* of that; owned */
     aio_url        url;
@@ -28981,7 +29448,7 @@ static void aio__reply_late(aio__deadline *deadline, aio_exception *why)
 {
     aio__exchange *x = &AIO__CONTAINER(deadline, aio__reply, in.deadline)->x;
     (void)why;
-    if (x->upload || x->low) aio__exchange_disconnect(x, false);
+    if (x->upload || x->low || x->stopped) aio__exchange_disconnect(x, false);
 }
 
 /* The sooner of the total's end and another one. */
@@ -30043,7 +30510,7 @@ static int aio__exchange_send(aio__exchange *x)
     }
     aio_text pieces[2] = { aio__text(x->out.data, x->out.end), x->data };
     x->held = x->expects;
-    x->unwanted = false;
+    x->unwanted = x->stopped = false;
     x->told = 0;
     x->sent = x->out.end;
     int code = aio_stream_writelines(s, pieces, x->data.length && !x->held ? 2 : 1);
@@ -30079,10 +30546,10 @@ static int aio__exchange_cookies(aio__exchange *x)
  * follow on the connection, which is closed when the response has been read. */
 static void aio__exchange_cut(aio__exchange *x)
 {
-    bool stops = x->upload && x->head.status >= 300;
-    if (stops) aio_task_cancel(x->upload);
+    x->stopped = x->upload && x->head.status >= 300;
+    if (x->stopped) aio_task_cancel(x->upload);
     x->unwanted = x->held;
-    if (stops || x->held) x->keep = false;
+    if (x->stopped || x->held) x->keep = false;
     aio__timer_cancel(aio__exchange_loop(x), x->patience);
     x->patience = NULL;
 }
@@ -30620,7 +31087,50 @@ AIO_API aio_text_task *aio_response_read(aio_response *response)
     return aio__body_read(&aio__reply_of(response)->in, true);
 }
 
-AIO_API aio_text_task *aio_response_text(aio_response *response) { return aio_response_read(response); }
+AIO_API aio_text_task *aio_response_text_with(aio_response *response, const aio_text_options *options)
+{
+    if (!response) return (aio_text_task *)(void *)aio__failure(EINVAL, "text of no response");
+    return aio__content_read_text(&aio__reply_of(response)->in, &response->headers, options);
+}
+
+AIO_API aio_json_task *aio_response_json_with(aio_response *response, const aio_json_body_options *options)
+{
+    if (!response) return (aio_json_task *)(void *)aio__failure(EINVAL, "JSON of no response");
+    return aio__content_read_json(&aio__reply_of(response)->in, &response->headers, options);
+}
+
+AIO_API aio_text aio_response_content_type(aio_response *response)
+{
+    return aio__content_type(&aio__reply_of(response)->in, &response->headers);
+}
+
+AIO_API aio_text aio_response_charset(aio_response *response)
+{
+    aio_text charset = aio__content_parameter(aio_headers_get(&response->headers, "Content-Type"), "charset");
+    return charset.data ? aio__content_keep(&aio__reply_of(response)->in, charset, true) : charset;
+}
+
+AIO_API const aio_disposition *aio_response_content_disposition(aio_response *response)
+{
+    return aio__content_disposition(&aio__reply_of(response)->in, &response->headers);
+}
+
+AIO_API const aio_link *aio_response_links(aio_response *response, size_t *count)
+{
+    aio__reply *r = aio__reply_of(response);
+    const aio__weblink_list *list = aio__weblink_read(&r->in, &response->headers, &r->x.url);
+    *count = 0;
+    return list ? aio__weblink_at(list, count) : NULL;
+}
+
+AIO_API const aio_link *aio_response_link(aio_response *response, const char *rel)
+{
+    size_t count;
+    const aio_link *links = aio_response_links(response, &count);
+    for (size_t i = 0; i < count; i++)
+        if (aio__weblink_is(&links[i], rel)) return &links[i];
+    return NULL;
+}
 
 AIO_API aio_text_task *aio_response_read_chunk(aio_response *response)
 {
@@ -30985,7 +31495,7 @@ AIO_API aio_cookie_jar *aio_session_cookie_jar(const aio_session *session)
 }
 
 /* ============================================================================
- * 78. HTTP server: connections and handlers
+ * 79. HTTP server: connections and handlers
  *
  * One connection is one coroutine (aio__serving) in an aio_server: a head, its handler, what is left of the body, the
  * next head; so pipelined requests are answered in order. What it knows is an aio__served, which begins with the user's
@@ -31428,6 +31938,18 @@ AIO_API aio_text_task *aio_request_read_chunk(aio_request *request)
     return aio__body_read(&aio__served_of(request)->in, false);
 }
 
+AIO_API aio_text_task *aio_request_text_with(aio_request *request, const aio_text_options *options)
+{
+    if (!request) return (aio_text_task *)(void *)aio__failure(EINVAL, "text of no request");
+    return aio__content_read_text(&aio__served_of(request)->in, &request->headers, options);
+}
+
+AIO_API aio_json_task *aio_request_json_with(aio_request *request, const aio_json_body_options *options)
+{
+    if (!request) return (aio_json_task *)(void *)aio__failure(EINVAL, "JSON of no request");
+    return aio__content_read_json(&aio__served_of(request)->in, &request->headers, options);
+}
+
 static aio_text_task *aio__served_source(void *request) { return aio_request_read_chunk((aio_request *)request); }
 
 AIO_API aio_multipart *aio_request_multipart_with(aio_request *request, const aio_multipart_options *options)
@@ -31827,7 +32349,7 @@ AIO_API aio_server_task *aio_start_http_server_with(aio_request_handler *handler
 }
 
 /* ============================================================================
- * 79. WebSocket: frames
+ * 80. WebSocket: frames
  *
  * Takes frames apart in place, in pieces of any size, and writes their heads (RFC 6455 5.2); masks, codes, what is a
  * text, and the handshake's hash. Knows nothing of connections. Calls UTF-8 of charsets only.
@@ -32135,7 +32657,7 @@ static bool aio__ws_key_is_valid(aio_text key)
 }
 
 /* ============================================================================
- * 80. WebSocket: connections
+ * 81. WebSocket: connections
  *
  * The handshake of both sides, messages out of frames, permessage-deflate, pings, and the end. What has come stays in
  * the stream, or with the ws, until somebody asks for it, so that a receive that is cancelled has lost nothing; what is
@@ -33357,7 +33879,7 @@ AIO_API aio_ws_task *aio_request_upgrade_websocket_with(aio_request *request, co
 }
 
 /* ============================================================================
- * 81. Introspection: task dump and call graph
+ * 82. Introspection: task dump and call graph
  *
  * Walks what waits for what, and only reads. Called by nobody above. Downwards through the frames of a task to what the
  * innermost awaits, and that one's children (ops->child); upwards through the waiters. A path may lead in a circle, and

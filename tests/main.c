@@ -57,6 +57,7 @@
 #include "test_trace.c"
 #include "test_session_cookies.c"
 #include "test_forms.c"
+#include "test_contents.c"
 #include "test_redirects.c"
 #include "test_proxies.c"
 #include "test_websocket.c"

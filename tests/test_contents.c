@@ -1,0 +1,188 @@
+/* What a response's fields say, and its body as text and as a tree. */
+
+/* Each row is a response's head and body, how it is read, and what of it: the text, or !code. */
+struct contents_row { const char *head, *body; size_t length; aio_text_options how; const char *expected; };
+static const struct contents_row contents_rows[] = {
+    { "", "plain \xC3\xA9", 8, { 0 }, "plain \xC3\xA9" },
+    { "", "", 0, { 0 }, "" },
+    { "", "\xEF\xBB\xBFx", 4, { 0 }, "x" },
+    { "", "\xFF\xFEx\0", 4, { 0 }, "x" },
+    { "Content-Type: a/b; charset=\"ISO-8859-1\"\r\n", "\xE9", 1, { 0 }, "\xC3\xA9" },
+    { "Content-Type: a/b; charset=utf-16\r\n", "\xFE\xFF\0x", 4, { 0 }, "x" },
+    { "Content-Type: a/b; charset=iso-8859-1\r\n", "\xEF\xBB\xBF", 3, { 0 }, "\xC3\xAF\xC2\xBB\xC2\xBF" },
+    { "Content-Type: a/b; charset=iso-8859-1\r\n", "\xC3\xA9", 2, { .charset = "utf-8" }, "\xC3\xA9" },
+    { "Content-Type: a/b; charset=nonsense\r\n", "\xC3\xA9", 2, { 0 }, "\xC3\xA9" },
+    { "", "\xE9", 1, { .fallback = "latin1" }, "\xC3\xA9" },
+    { "", "x", 1, { .charset = "nonsense" }, "!EINVAL" },
+    { "", "ab\xE9z", 4, { 0 }, "!EILSEQ at byte 2" },
+    { "", "ab\xE9z", 4, { .replace = true }, "ab\xEF\xBF\xBDz" },
+    { "", "<p><META http-equiv=x content='a; charset = latin1'>\xE9", 53, { .declared = true },
+      "<p><META http-equiv=x content='a; charset = latin1'>\xC3\xA9" },
+    { "", "<meta name=a><meta charset=latin1>\xE9", 35, { .declared = true }, "<meta name=a><meta charset=latin1>\xC3\xA9" },
+    { "", "<meta charset=latin1>\xE9", 22, { 0 }, "!EILSEQ at byte 21" },
+    { "", "<meta charset='utf-16'>x", 24, { .declared = true }, "<meta charset='utf-16'>x" },
+    { "", "<?xml version='1.0' encoding=\"ISO-8859-1\"?>\xE9", 44, { .declared = true },
+      "<?xml version='1.0' encoding=\"ISO-8859-1\"?>\xC3\xA9" },
+    { "", "<meta charset", 13, { .declared = true }, "<meta charset" },
+    { "", "<meta charset=>", 15, { .declared = true }, "<meta charset=>" },
+};
+static void contents_say(char *says, size_t size, const struct contents_row *row)
+{
+    int n = snprintf(says, size, "HTTP/1.1 200 OK\r\n%sContent-Length: %zu\r\n\r\n", row->head, row->length);
+    memcpy(says + n, row->body, row->length);
+    script_says(&the_script, says, END_STAY);
+    the_script.length = (size_t)n + row->length;
+}
+struct contents_texts { aio_task task; aio_server *server; aio_session *session; aio_response *r; aio_text text; size_t i;
+    char url[60], says[300]; int again; };
+SCENARIO(contents_texts, .may = CLIENT_MAY)
+{
+    AIO_BEGIN(contents_texts);
+    AIO_AWAIT(self->server, aio_start_server(scripted_handler, &the_script, "127.0.0.1", 0));
+    snprintf(self->url, sizeof self->url, "http://127.0.0.1:%d/", aio_server_port(self->server));
+    self->session = aio_session_open();
+    REQUIRE(self->session);
+    for (self->i = 0; self->i < sizeof contents_rows / sizeof *contents_rows; self->i++) {
+        contents_say(self->says, sizeof self->says, &contents_rows[self->i]);
+        AIO_TRY {
+            AIO_AWAIT(self->r, aio_session_get(self->session, self->url));
+            for (self->again = 0; self->again < 2; self->again++) {
+                AIO_AWAIT(self->text, aio_response_text_with(self->r, &contents_rows[self->i].how));
+                CHECK_STR(self->text.data, contents_rows[self->i].expected);
+                CHECK_INT(self->text.data[self->text.length], 0);
+            }
+        } AIO_CATCH_CODE(EILSEQ, EINVAL) {
+            CHECK(contents_rows[self->i].expected[0] == '!');
+            CHECK(aio_caught(self)->code == EINVAL || strstr(aio_caught(self)->message, contents_rows[self->i].expected + 8));
+        } AIO_END_TRY;
+        aio_response_release(self->r);
+        self->r = NULL;
+    }
+    AIO_FINALLY;
+        aio_response_release(self->r);
+        AIO_AWAIT(aio_session_close(self->session));
+        aio_server_abort_clients(self->server);
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
+
+/* A server that reads JSON, and answers with it; what is none is an error on both sides. */
+struct contents_server { aio_task task; aio_request *request; const aio_json *json; char text[80]; };
+static AIO_CORO(contents_server)
+{
+    AIO_BEGIN(contents_server);
+    AIO_TRY {
+        AIO_AWAIT(self->json, aio_request_json(self->request));
+        snprintf(self->text, sizeof self->text, "{\"got\": %d}", (int)aio_json_int(self->json, "a", -1));
+        AIO_AWAIT(aio_request_respond(self->request, 200, .text = self->text, .content_type = "application/problem+json"));
+    } AIO_CATCH_CODE(AIO_ECONTENT, AIO_EJSON) {
+        snprintf(self->text, sizeof self->text, "%s", aio_caught(self)->message);
+        AIO_AWAIT(aio_request_respond(self->request, 400, .text = self->text));
+    } AIO_END_TRY;
+    AIO_END;
+}
+static void *contents_handler(aio_request *request, void *arg)
+{
+    (void)arg;
+    return AIO_CALL(contents_server, .request = request);
+}
+struct contents_json { aio_task task; aio_server *server; aio_session *session; aio_response *r; aio_text text;
+    const aio_json *json; char url[60]; };
+SCENARIO(contents_json, .may = { EPIPE, ECONNRESET, AIO_EDISCONNECTED, AIO_EPAYLOAD, ECONNABORTED, AIO_ECONTENT, AIO_EJSON,
+                                 ETIMEDOUT })
+{
+    AIO_BEGIN(contents_json);
+    AIO_AWAIT(self->server, aio_start_http_server(contents_handler, NULL, "127.0.0.1", 0));
+    snprintf(self->url, sizeof self->url, "http://127.0.0.1:%d/", aio_server_port(self->server));
+    self->session = aio_session_open();
+    REQUIRE(self->session);
+    AIO_AWAIT(self->r, aio_session_post(self->session, self->url, .json_text = "{\"a\": 7}"));
+    AIO_AWAIT(self->json, aio_response_json(self->r));
+    CHECK_INT(aio_json_int(self->json, "got", 0), 7);
+    aio_response_release(self->r);
+    self->r = NULL;
+    AIO_AWAIT(self->r, aio_session_post(self->session, self->url, .json_text = "{\n\"a\" 7}"));
+    CHECK_INT(self->r->status, 400);
+    AIO_AWAIT(self->text, aio_response_text(self->r));
+    CHECK(strstr(self->text.data, "the body is not valid JSON at line 2, column 5: "));
+    AIO_TRY {
+        AIO_AWAIT(self->json, aio_response_json(self->r));
+        UNREACHED();
+    } AIO_CATCH {
+        CAUGHT(AIO_ECONTENT);
+        CHECK(strstr(aio_caught(self)->message, "not JSON but text/plain; charset=utf-8"));
+    } AIO_END_TRY;
+    AIO_TRY {
+        AIO_AWAIT(self->json, aio_response_json(self->r, .any_type = true));
+        UNREACHED();
+    } AIO_CATCH {
+        CAUGHT(AIO_EJSON);
+    } AIO_END_TRY;
+    aio_response_release(self->r);
+    self->r = NULL;
+    AIO_FINALLY;
+        aio_response_release(self->r);
+        AIO_AWAIT(aio_session_close(self->session));
+        aio_server_abort_clients(self->server);
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
+
+/* The getters of one response. */
+struct contents_fields { aio_task task; aio_server *server; aio_session *session; aio_response *r; char url[60]; };
+SCENARIO(contents_fields, .may = CLIENT_MAY)
+{
+    AIO_BEGIN(contents_fields);
+    AIO_AWAIT(self->server, aio_start_server(scripted_handler, &the_script, "127.0.0.1", 0));
+    snprintf(self->url, sizeof self->url, "http://127.0.0.1:%d/a/b", aio_server_port(self->server));
+    script_says(&the_script, "HTTP/1.1 200 OK\r\nContent-Type: Text/HTML ; Charset=UTF-8\r\nContent-Length: 0\r\n"
+        "Content-Disposition: Attachment; filename=\"../x\"; filename*=UTF-8''..%2f%e2%82%ac.txt; size=3\r\n"
+        "Link: <?p=2>; rel=\"next last\"; title=\"a, \\\"b\\\"\", nonsense, <c>;rel=Prev;title*=utf-8''%c3%a9,<http://[>;rel=bad\r\n"
+        "Link: <http://x.test/>\r\n\r\n", END_STAY);
+    self->session = aio_session_open();
+    REQUIRE(self->session);
+    AIO_AWAIT(self->r, aio_session_get(self->session, self->url));
+    {
+        char name[20];
+        size_t count;
+        aio_text type = aio_response_content_type(self->r), charset = aio_response_charset(self->r);
+        const aio_disposition *disposition = aio_response_content_disposition(self->r);
+        const aio_link *links = aio_response_links(self->r, &count), *next = aio_response_link(self->r, "LAST");
+        REQUIRE(type.data && charset.data && disposition && links && next);
+        CHECK_STR(type.data, "text/html");
+        CHECK_STR(charset.data, "utf-8");
+        CHECK_STR(disposition->type, "attachment");
+        CHECK_STR(disposition->filename, "../\xE2\x82\xAC.txt");
+        CHECK(!disposition->name);
+        CHECK_INT(aio_safe_filename(name, sizeof name, disposition->filename), 7);
+        CHECK_STR(name, "\xE2\x82\xAC.txt");
+        CHECK_INT(count, 3);
+        CHECK(strstr(next->url, "/a/b?p=2"));
+        CHECK_STR(next->title, "a, \"b\"");
+        CHECK(strstr(links[1].url, "/a/c"));
+        CHECK_STR(links[1].title, "\xC3\xA9");
+        CHECK_STR(links[2].url, "http://x.test/");
+        CHECK_STR(links[2].rel, "");
+        CHECK(!aio_response_link(self->r, "bad") && !aio_response_link(self->r, "ne"));
+    }
+    AIO_FINALLY;
+        aio_response_release(self->r);
+        AIO_AWAIT(aio_session_close(self->session));
+        aio_server_abort_clients(self->server);
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
+
+TEST(contents_safe_filenames)
+{
+    static const struct { const char *from, *to; } rows[] = {
+        { "a.txt", "a.txt" }, { "/etc/passwd", "passwd" }, { "C:\\x\\y.z", "y.z" }, { "..", "" }, { "../", "" }, { NULL, "" },
+        { "...a. ", "a" }, { "a\nb:c?", "a_b_c_" }, { ".bashrc", "bashrc" }, { "12345678901", "123456789" },
+        { "1234567\xE2\x82\xAC", "1234567" },
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        char out[10];
+        CHECK_INT(aio_safe_filename(out, sizeof out, rows[i].from), strlen(rows[i].to));
+        CHECK_STR(out, rows[i].to);
+    }
+}
