@@ -23,7 +23,8 @@ static AIO_CORO(answer)
     if (!strcmp(self->request->path.data, "/login"))
         AIO_AWAIT(aio_request_respond(self->request, 303, .headers = in));
     else if (!strcmp(self->request->path.data, "/api"))
-        AIO_AWAIT(aio_request_respond(self->request, has(self->request, "Authorization", "Basic YW5uOnM=") ? 200 : 401));
+        AIO_AWAIT(aio_request_respond(self->request, has(self->request, "Authorization", "Basic YW5uOnM=") ? 200 : 401,
+                                      .text = "42 items"));
     else if (!strcmp(self->request->path.data, "/account") && !self->known)
         AIO_AWAIT(aio_request_respond(self->request, 303, .headers = door));
     else
