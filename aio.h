@@ -19123,6 +19123,23 @@ AIO_API void aio_url_clear(aio_url *url)
     memset(url, 0, sizeof *url);
 }
 
+static void aio__wipe_text(aio_text text) { aio__wipe((void *)(uintptr_t)text.data, text.length); }
+
+/* Zeroes what has a user and a password in it. */
+static void aio__url_wipe(const aio_url *url)
+{
+    if (!url->user.data && !url->password.data) return;
+    aio__wipe_text(url->text);
+    aio__wipe_text(url->user);
+    aio__wipe_text(url->password);
+}
+
+static void aio__url_erase(aio_url *url)
+{
+    aio__url_wipe(url);
+    aio_url_clear(url);
+}
+
 AIO_API bool aio_url_same_origin(const aio_url *a, const aio_url *b)
 {
     return a->host.data && b->host.data && a->port == b->port
@@ -27445,6 +27462,7 @@ struct aio__tunnel { /* on a stream to the first */
 static void aio__tunnel_clear(struct aio__tunnel *t)
 {
     aio__find_end(&t->found);
+    aio__wipe(t->hop.out.data, t->hop.out.capacity);
     aio__free(t->hop.out.data);
     aio_headers_clear(&t->hop.headers);
     memset(&t->hop, 0, sizeof t->hop);
@@ -28210,6 +28228,7 @@ static bool aio__redirect_write(const aio_url *from, const aio_url *to, bool wit
     aio_text user = with_user ? aio__url_raw_authority(from) : aio__text("", 0), fragment = from->fragment;
     while (user.length && user.data[user.length - 1] != '@') user.length--;
     if (to->fragment.data) fragment = aio__text(NULL, 0);
+    aio__wipe(out->data, out->capacity);
     out->start = out->end = 0;
     if (!aio__buffer_reserve(out, to->text.length + user.length + fragment.length + 2)) return false;
     char *at = aio__lay(out->data, to->text.data, scheme);
@@ -28218,6 +28237,7 @@ static bool aio__redirect_write(const aio_url *from, const aio_url *to, bool wit
     if (fragment.data) *at++ = '#';
     if (fragment.data) at = aio__lay(at, fragment.data, fragment.length);
     *at = '\0';
+    out->end = (size_t)(at - out->data);
     return true;
 }
 
@@ -28239,7 +28259,7 @@ static aio_exception *aio__redirect_follow(aio__redirect *r, int status, const a
     if (!known) error = aio__exception(AIO_EURL, "", "its %d leads to a URL of scheme %.*s, which is not http or https",
                                        status, (int)(to.scheme.length > 40 ? 40 : to.scheme.length), to.scheme.data);
     else if (!aio__redirect_write(from, &to, was && !named && !r->crosses, out)) error = &aio__no_memory;
-    aio_url_clear(&to);
+    aio__url_erase(&to);
     return error;
 }
 
@@ -28960,7 +28980,7 @@ struct aio_session {
     aio_headers       skipped;    /* names of options.skip_auto_headers */
     uint64_t          requests;   /* that have begun */
     aio_session_options options;
-    bool              has_base, is_closed;
+    bool              has_base, is_closed, secret; /* secret: its headers and auth are */
 };
 
 typedef struct aio__operation {
@@ -29052,8 +29072,6 @@ typedef struct aio__sessions {
     size_t        bucket_count, count;
 } aio__sessions;
 
-static void aio__wipe_text(aio_text text) { aio__wipe((void *)(uintptr_t)text.data, text.length); }
-
 /* Ends what the body of the request needed. */
 static void aio__exchange_unload(aio__exchange *x)
 {
@@ -29069,11 +29087,7 @@ static void aio__exchange_unload(aio__exchange *x)
 /* The URL goes, and leaves its block for the next one. */
 static void aio__exchange_forget(aio__exchange *x)
 {
-    if (x->url.user.data || x->url.password.data) {
-        aio__wipe_text(x->url.text);
-        aio__wipe_text(x->url.user);
-        aio__wipe_text(x->url.password);
-    }
+    aio__url_wipe(&x->url);
     if (x->url_in_room) {
         x->room.block = x->url.block;
         memset(&x->url, 0, sizeof x->url);
@@ -29569,6 +29583,7 @@ struct aio__requesting { /* the coroutine of a request */
     bool              foreign;  /* a hop was to another origin: what was given for the first one stays behind */
     bool              bare;     /* a redirect has taken method and body away */
     bool              renamed;  /* a redirect has named a user, who takes the place of the one before */
+    bool              secret;   /* text has to be erased */
     size_t            text_size; /* without the body */
     char              text[1];
 };
@@ -29644,6 +29659,19 @@ static const char *aio__request_credentials_problem(const aio_request_options *o
         return "cookies and a Cookie exclude each other";
     for (; o->cookies && o->cookies[i] && !why; i += 2) why = aio__cookie_problem(o->cookies[i], o->cookies[i + 1]);
     return why;
+}
+
+static bool aio__fields_secret(const char *const *pairs, const aio_headers *headers)
+{
+    return aio__fields_count(pairs, headers, "Authorization") || aio__fields_count(pairs, headers, "Cookie")
+        || aio__fields_count(pairs, headers, "Proxy-Authorization");
+}
+
+/* Whether what is given has something that is nobody else's business. */
+static bool aio__request_is_secret(const aio_request_options *o, const char *url)
+{
+    return aio__auth_given(&o->auth) || o->cookies || strchr(url, '@') || (o->proxy && strchr(o->proxy, '@'))
+        || aio__fields_secret(o->headers, o->header_fields);
 }
 
 static const char *aio__request_problem(aio_session *session, const char *method, const char *url,
@@ -29758,6 +29786,23 @@ static bool aio__requesting_has(const struct aio__requesting *f, const char *nam
         || aio__headers_value(&f->session->headers, name, n).data;
 }
 
+/* Room for n bytes more of a head in which there may be secrets: what it leaves behind is erased. False without
+ * memory. */
+static bool aio__request_room(aio__exchange *x, size_t n)
+{
+    aio__buffer *out = &x->out;
+    if (out->capacity - out->end >= n) return true;
+    size_t capacity = 2 * out->capacity + n;
+    char *data = (char *)aio__malloc(capacity);
+    if (!data) return false;
+    if (out->end) memcpy(data, out->data, out->end);
+    aio__wipe(out->data, out->end);
+    aio__free(out->data);
+    out->data = data;
+    out->capacity = capacity;
+    return true;
+}
+
 /* Appends one field of the request; Connection: close is also for us, and what is for a proxy never for an origin. */
 static bool aio__request_field(aio__exchange *x, aio_text name, aio_text value)
 {
@@ -29867,6 +29912,7 @@ static bool aio__request_cookies(aio__exchange *x, const struct aio__requesting 
     if (jar && aio_cookie_jar_filter(jar, &x->url, &stored)) return false;
     if (!stored.data && !count) return true;
     x->op->secret = true;
+    if (!aio__request_room(x, stored.length + f->text_size + 32)) return false;
     if (!count) return aio__http_put_field(&x->out, aio__text("Cookie", 6), stored);
     if (!aio__buffer_word(&x->out, "Cookie: ")) return false;
     size_t start = x->out.end;
@@ -29900,6 +29946,7 @@ static bool aio__request_digest(aio__exchange *x, aio_digest_auth *digest)
 static bool aio__request_auth(aio__exchange *x, const aio_auth *auth)
 {
     x->op->credited = x->op->secret = true;
+    if (!aio__request_room(x, 64 + 2 * aio__auth_size(auth))) return false;
     if (auth->digest) return aio__request_digest(x, auth->digest);
     if (auth->bearer) return aio__buffer_word(&x->out, "Authorization: Bearer ")
         && aio__buffer_word(&x->out, auth->bearer) && aio__buffer_append(&x->out, "\r\n", 2);
@@ -29918,7 +29965,8 @@ static bool aio__request_netrc(aio__exchange *x)
     size_t length = strlen(netrc);
     x->op->secret = true;
     bool stored = !aio__netrc_find(netrc, length, x->url.host, &user, &password)
-               || aio__put_basic(&x->out, "Authorization", user, password);
+               || (aio__request_room(x, 64 + 2 * (user.length + password.length))
+                   && aio__put_basic(&x->out, "Authorization", user, password));
     aio__wipe(netrc, length);
     aio__free(netrc);
     return stored;
@@ -29970,6 +30018,15 @@ static bool aio__request_target(aio__exchange *x, const struct aio__requesting *
     return aio__buffer_append(&x->out, x->url.target.data, x->url.target.length);
 }
 
+/* At least as much as a head has without what comes of the jar and of .netrc. */
+static size_t aio__request_estimate(const aio__exchange *x, const struct aio__requesting *f)
+{
+    const aio_url *url = &x->url, *via = &x->via;
+    const aio_headers *own = &f->session->headers;
+    size_t user = url->user.length + url->password.length + via->user.length + via->password.length;
+    return 1024 + 2 * (url->text.length + f->text_size + user) + own->length + 4 * (own->count + f->header_count);
+}
+
 /* Writes the request's head. False without memory. */
 static bool aio__request_head(aio__exchange *x, const struct aio__requesting *f)
 {
@@ -29983,6 +30040,7 @@ static bool aio__request_head(aio__exchange *x, const struct aio__requesting *f)
     if (!aio__buffer_word(&x->out, x->method) || !aio__buffer_append(&x->out, " ", 1)) return false;
     bool old = aio__requesting_version(f) == AIO_HTTP_1_0;
     x->target = x->out.end;
+    if ((f->secret || f->session->secret) && !aio__request_room(x, aio__request_estimate(x, f))) return false;
     if (!aio__request_target(x, f)) return false;
     x->target_end = x->out.end;
     if (!aio__buffer_word(&x->out, old ? " HTTP/1.0\r\n" : " HTTP/1.1\r\n")) return false;
@@ -30021,7 +30079,7 @@ static int aio__request_url(aio__exchange *x, const struct aio__requesting *f, c
             stored = aio__quote_pair(&query, name, value);
         }
         code = stored ? aio_url_extend_query(&x->url, &plain, query.data, query.end, reason) : ENOMEM;
-        aio_url_clear(&plain);
+        aio__url_erase(&plain);
         aio__free(query.data);
     }
     if (!code && (!x->url.is_http || x->url.scheme.length > 5 || x->url.scheme.data[0] != 'h')) {
@@ -30826,8 +30884,7 @@ static void aio__requesting_end(struct aio__requesting *self, bool failed)
     aio__deadline_set(&op->deadline, INT64_MAX);
     if (failed && op->phases.event.method)
         aio__requesting_tell(self, AIO_TRACE_REQUEST_EXCEPTION, NULL, self->task.future.error);
-    if (op->secret) aio__wipe(self->text, self->text_size);
-    if (op->secret && op->next.data) aio__wipe(op->next.data, op->next.capacity);
+    if (op->redirects) aio__wipe(op->next.data, op->next.capacity);
     if (failed && self->reply) {
         aio__exchange_disconnect(self->x, false);
         aio__reply_unref(self->reply);
@@ -30997,6 +31054,7 @@ static AIO_CORO(aio__requesting)
     aio__requesting_tell(self, AIO_TRACE_REQUEST_END, self->result, NULL);
     AIO_FINALLY;
         if (self->op) aio__requesting_end(self, self->task.future.error != NULL);
+        if (self->secret) aio__wipe(self->text, self->text_size);
     AIO_END;
 }
 
@@ -31063,6 +31121,7 @@ AIO_API aio_response_task *aio_session_request_with(aio_session *session, const 
     self->version = o->version;
     self->cookie_count = cookies;
     self->trace_context = o->trace_context;
+    self->secret = aio__request_is_secret(o, url);
     self->content_type = type;
     self->form = o->form_data;
     if (self->form && !aio__attachment_own(&self->task, aio__request_end_form, self->form)) {
@@ -31387,7 +31446,11 @@ static int aio__session_fill(aio_session *session, const aio_session_options *o)
     code = aio__session_connect(session, o);
     if (!code) code = aio__session_proxies(&session->options, o);
     if (code) return code;
-    for (size_t i = 0; o->headers && o->headers[i]; i += 2) {
+    session->secret = aio__auth_given(&o->auth) || aio__fields_secret(o->headers, NULL);
+    char *none = NULL;
+    size_t count, size = aio__pairs_size(o->headers, &count);
+    if (size && !aio__headers_move(&session->headers, size, &none)) return ENOMEM; /* no secret is left behind then */
+    for (size_t i = 0; i < 2 * count; i += 2) {
         code = aio_headers_add(&session->headers, o->headers[i], o->headers[i + 1]);
         if (code) return code;
     }

@@ -4,6 +4,8 @@
  * Location of /end at B (UA: at A, with a user), and a cookie; "/x?ask=...&nonce=n" with that challenge, unless the
  * request has a digest of this nonce; "info=..." is the Authentication-Info. What came is written to hops.log, a line
  * for each request. */
+#include <malloc.h>
+
 static struct { int port[2]; size_t length; char log[4096]; } hops;
 struct hop {
     aio_task task; aio_request *request; const char *headers[9]; aio_text body, nonce; char location[300], wanted[60];
@@ -730,4 +732,113 @@ TEST(redirect_bad_options)
     CHECK(!aio_session_open(.max_redirects = -1) && errno == EINVAL);
     CHECK_INT(aio_loop_run_until_complete(loop, aio_session_close(s), NULL), 0);
     aio_loop_free(loop);
+}
+
+/* ---- secrets are erased ---- */
+
+/* What the library gives back while this is on must not have a secret in it. */
+static int secrets_left;
+static void secret_look(const void *memory)
+{
+    static const char *const secrets[] = { "Pa55word", "UGE1NXdvcmQ", "t0ken", "c00kie" }; /* the second: in base64 */
+    for (size_t i = 0; memory && i < sizeof secrets / sizeof *secrets; i++)
+        secrets_left += memmem(memory, malloc_usable_size((void *)(uintptr_t)memory), secrets[i], strlen(secrets[i])) != NULL;
+}
+static void secret_free(void *memory)
+{
+    secret_look(memory);
+    seam_free(memory);
+}
+static void *secret_malloc(size_t size)
+{
+    void *memory = seam_malloc(size);
+    if (memory) memset(memory, 0, malloc_usable_size(memory));
+    return memory;
+}
+static void *secret_realloc(void *old, size_t size)
+{
+    size_t was = old ? malloc_usable_size(old) : 0;
+    void *memory = secret_malloc(size);
+    if (!memory) return NULL;
+    if (was) memcpy(memory, old, was < size ? was : size);
+    secret_free(old);
+    return memory;
+}
+
+/* A server outside of the library: it takes what has come, if it is a request, and answers. */
+static bool secret_answer(int listener, const char *answer)
+{
+    char request[4096];
+    size_t n = 0;
+    ssize_t got = 1;
+    int peer = accept(listener, NULL, NULL);
+    if (peer < 0) return false;
+    for (struct timeval wait = { 1, 0 }; got > 0 && n < sizeof request - 1; n += (size_t)got) {
+        setsockopt(peer, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof wait);
+        got = recv(peer, request + n, sizeof request - 1 - n, 0);
+        if (got < 0) break;
+        request[n + (size_t)got] = 0;
+        if (strstr(request, "\r\n\r\n")) break;
+    }
+    send(peer, answer, strlen(answer), MSG_NOSIGNAL);
+    close(peer);
+    return true;
+}
+
+struct secrets_erased { aio_task task; int listener, port, i, spins; aio_session *session; aio_cookie_jar *jar;
+                        aio_response_task *get; char url[120]; };
+SCENARIO(secrets_erased, .skip = KIND_SLICE | KIND_CALL /* the stream keeps what it could not send */, .may = HOP_MAY)
+{
+    static const char *const cookies[] = { "name", "c00kie", NULL };
+    static const char *const headers[] = { "Authorization", "Bearer t0ken-t0ken", "X-Long", TEN("0123456789") TEN("0123456789")
+                                           TEN("0123456789") TEN("0123456789"), "Cookie", "a=c00kie", NULL };
+    static const char *const params[] = { "a", "b", NULL };
+    AIO_BEGIN(secrets_erased);
+    secrets_left = 0;
+    REQUIRE((self->listener = port_hold(&self->port, false)) > 0);
+    REQUIRE(!listen(self->listener, 20) && !fcntl(self->listener, F_SETFL, O_NONBLOCK));
+    aio__os.malloc = secret_malloc;
+    aio__os.free = secret_free;
+    aio__os.realloc = secret_realloc;
+    REQUIRE(self->jar = aio_cookie_jar_open(.unsafe = true));
+    for (self->i = 0; self->i < 7; self->i++) {
+        snprintf(self->url, sizeof self->url, "http://%s127.0.0.1:%d/x#f", self->i == 3 || self->i == 4 ? "u:Pa55word@" : "",
+                 self->port);
+        if (self->i < 2) self->session = aio_session_open(.auth = { .bearer = self->i ? "t0ken" : NULL }, .force_close = true);
+        else if (self->i == 2) self->session = aio_session_open(.headers = headers, .cookie_jar = self->jar);
+        else self->session = aio_session_open(.cookies = self->i == 5 ? cookies : NULL, .cookie_jar = self->jar);
+        REQUIRE(self->session);
+        if (!self->i) self->get = aio_session_get(self->session, self->url, .auth = { .user = "u", .password = "Pa55word" });
+        else if (self->i == 4) self->get = aio_session_get(self->session, self->url, .params = params);
+        else if (self->i == 6) self->get = aio_session_get(self->session, self->url, .headers = headers);
+        else self->get = aio_session_get(self->session, self->url, .cookies = self->i == 1 ? cookies : NULL);
+        self->get = (aio_response_task *)aio_create_task(self->get);
+        REQUIRE(self->get);
+        for (self->spins = 0; self->spins < 100 && !aio_future_done(self->get); self->spins++) {
+            if (!secret_answer(self->listener, self->spins ? "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+                               : "HTTP/1.1 302 Found\r\nLocation: /y\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")) {
+                AIO_AWAIT(aio_sleep(0.01));
+                if (self->spins) self->spins--;
+            }
+        }
+        AIO_AWAIT((aio_future *)aio_ref(self->get));
+        CHECK_INT(self->get->result->status, 200);
+        aio_response_release(self->get->result);
+        aio_unref(self->get);
+        self->get = NULL;
+        AIO_AWAIT(aio_session_close(self->session));
+        self->session = NULL;
+        if (!CHECK_INT(secrets_left, 0)) printf("# case %d\n", self->i);
+        secrets_left = 0;
+    }
+    AIO_FINALLY;
+        aio__os.malloc = seam_malloc;
+        aio__os.free = seam_free;
+        aio__os.realloc = seam_realloc;
+        if (self->listener > 0) close(self->listener);
+        if (self->get && aio_future_done(self->get) && self->get->result) aio_response_release(self->get->result);
+        aio_unref(self->get);
+        aio_cookie_jar_unref(self->jar);
+        AIO_AWAIT(aio_session_close(self->session));
+    AIO_END;
 }
