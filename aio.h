@@ -4507,14 +4507,16 @@ struct aio__descriptor {
     aio__work reader, writer;
 };
 
-/* A poller tells when descriptors are ready. What completes reads and writes by itself (io_uring) is no poller but
- * another aio__link, see there; for the other descriptors it would post a poll request for what `want` names, and mark
- * it ready on completion. Each gives 0, or -1 with errno. */
+/* A poller tells when descriptors are ready. What it keeps is loop->polling, made by `open` and freed by `close`. What
+ * completes reads and writes by itself (io_uring) is no poller but another aio__link, see there; for the other
+ * descriptors it would post a poll request for what `want` names, and mark it ready on completion. Each gives 0, or -1
+ * with errno. */
 typedef struct aio__poller {
     aio_policy policy;
     int  (*open)(aio_loop *);
     void (*close)(aio_loop *);
     int  (*add)(aio_loop *, aio__descriptor *);
+    bool (*has)(const aio_loop *, int fd);       /* NULL: `add` fails with EEXIST for a number that it has */
     void (*want)(aio_loop *, aio__descriptor *); /* `want` has changed; NULL: it need not know */
     /* `level` has changed, or may be unknown to it; NULL: it need not know */
     int  (*level)(aio_loop *, aio__descriptor *);
@@ -4643,9 +4645,7 @@ struct aio_loop {
     uint32_t       slot_count, slot_capacity, slot_free;
     /* poller */
     const aio__poller *poller;
-    int            epoll_fd;
-    void          *poll_data;
-    size_t         poll_count, poll_capacity;
+    void          *polling;   /* what that keeps: its own type, made by its `open` */
     size_t         descriptor_count;
     /* other threads */
     pthread_mutex_t mutex;     /* guards `incoming` and `incoming_closed` */
@@ -4971,13 +4971,31 @@ static int aio__milliseconds(int64_t timeout)
 }
 
 #if AIO__LINUX
+typedef struct aio__epoll_data { int fd; } aio__epoll_data;
+
+static int aio__epoll_fd(const aio_loop *loop) { return ((const aio__epoll_data *)loop->polling)->fd; }
+
 static int aio__epoll_open(aio_loop *loop)
 {
-    loop->epoll_fd = aio__os.epoll_create1(EPOLL_CLOEXEC);
-    return loop->epoll_fd < 0 ? -1 : 0;
+    aio__epoll_data *data = (aio__epoll_data *)aio__calloc(sizeof *data);
+    if (!data) return -1;
+    data->fd = aio__os.epoll_create1(EPOLL_CLOEXEC);
+    if (data->fd >= 0) {
+        loop->polling = data;
+        return 0;
+    }
+    int code = errno;
+    aio__free(data);
+    errno = code;
+    return -1;
 }
 
-static void aio__epoll_close(aio_loop *loop) { aio__os.close(loop->epoll_fd); }
+static void aio__epoll_close(aio_loop *loop)
+{
+    aio__os.close(aio__epoll_fd(loop));
+    aio__free(loop->polling);
+    loop->polling = NULL;
+}
 
 static int aio__epoll_control(aio_loop *loop, int operation, aio__descriptor *d)
 {
@@ -4986,7 +5004,7 @@ static int aio__epoll_control(aio_loop *loop, int operation, aio__descriptor *d)
     event.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
     if (d->level) event.events = ((d->level & AIO__READ) ? EPOLLIN : 0u) | ((d->level & AIO__WRITE) ? EPOLLOUT : 0u);
     event.data.ptr = d;
-    return aio__os.epoll_ctl(loop->epoll_fd, operation, d->fd, &event);
+    return aio__os.epoll_ctl(aio__epoll_fd(loop), operation, d->fd, &event);
 }
 
 static int aio__epoll_add(aio_loop *loop, aio__descriptor *d) { return aio__epoll_control(loop, EPOLL_CTL_ADD, d); }
@@ -5002,13 +5020,13 @@ static void aio__epoll_remove(aio_loop *loop, aio__descriptor *d)
 {
     struct epoll_event event;
     memset(&event, 0, sizeof event);
-    aio__os.epoll_ctl(loop->epoll_fd, EPOLL_CTL_DEL, d->fd, &event);
+    aio__os.epoll_ctl(aio__epoll_fd(loop), EPOLL_CTL_DEL, d->fd, &event);
 }
 
 static int aio__epoll_wait(aio_loop *loop, int64_t timeout)
 {
     struct epoll_event events[256];
-    int n = aio__os.epoll_wait(loop->epoll_fd, events, 256, aio__milliseconds(timeout));
+    int n = aio__os.epoll_wait(aio__epoll_fd(loop), events, 256, aio__milliseconds(timeout));
     if (n < 0) return errno == EINTR ? 0 : -1;
     for (int i = 0; i < n; i++) {
         uint32_t e = events[i].events;
@@ -5028,42 +5046,42 @@ static int aio__epoll_wait(aio_loop *loop, int64_t timeout)
 typedef struct aio__poll_data {
     struct pollfd    *fds;
     aio__descriptor **owners;
+    size_t            count, capacity;
 } aio__poll_data;
 
 static int aio__poll_open(aio_loop *loop)
 {
-    loop->poll_data = aio__calloc(sizeof(aio__poll_data));
-    loop->poll_count = loop->poll_capacity = 0;
-    return loop->poll_data ? 0 : -1;
+    loop->polling = aio__calloc(sizeof(aio__poll_data));
+    return loop->polling ? 0 : -1;
 }
 
 static void aio__poll_close(aio_loop *loop)
 {
-    aio__poll_data *data = (aio__poll_data *)loop->poll_data;
+    aio__poll_data *data = (aio__poll_data *)loop->polling;
     aio__free(data->fds);
     aio__free(data->owners);
     aio__free(data);
-    loop->poll_data = NULL;
+    loop->polling = NULL;
 }
 
-static int aio__poll_grow(aio_loop *loop, aio__poll_data *data)
+static int aio__poll_grow(aio__poll_data *data)
 {
-    size_t capacity = loop->poll_capacity ? 2 * loop->poll_capacity : 16;
+    size_t capacity = data->capacity ? 2 * data->capacity : 16;
     struct pollfd *fds = (struct pollfd *)aio__realloc(data->fds, capacity * sizeof *fds);
     if (!fds) return -1;
     data->fds = fds;
     aio__descriptor **owners = (aio__descriptor **)aio__realloc(data->owners, capacity * sizeof *owners);
     if (!owners) return -1;
     data->owners = owners;
-    loop->poll_capacity = capacity;
+    data->capacity = capacity;
     return 0;
 }
 
 static int aio__poll_add(aio_loop *loop, aio__descriptor *d)
 {
-    aio__poll_data *data = (aio__poll_data *)loop->poll_data;
-    if (loop->poll_count == loop->poll_capacity && aio__poll_grow(loop, data) < 0) return -1;
-    d->slot = (uint32_t)loop->poll_count++;
+    aio__poll_data *data = (aio__poll_data *)loop->polling;
+    if (data->count == data->capacity && aio__poll_grow(data) < 0) return -1;
+    d->slot = (uint32_t)data->count++;
     data->fds[d->slot].fd = -1 - d->fd; /* negative: poll passes over it; nothing is wanted yet */
     data->fds[d->slot].events = 0;
     data->fds[d->slot].revents = 0;
@@ -5071,18 +5089,26 @@ static int aio__poll_add(aio_loop *loop, aio__descriptor *d)
     return 0;
 }
 
+static bool aio__poll_has(const aio_loop *loop, int fd)
+{
+    const aio__poll_data *data = (const aio__poll_data *)loop->polling;
+    for (size_t i = 0; i < data->count; i++)
+        if (data->owners[i]->fd == fd) return true;
+    return false;
+}
+
 static void aio__poll_want(aio_loop *loop, aio__descriptor *d)
 {
     if (!d->added) return;
-    struct pollfd *entry = &((aio__poll_data *)loop->poll_data)->fds[d->slot];
+    struct pollfd *entry = &((aio__poll_data *)loop->polling)->fds[d->slot];
     entry->events = (short)(((d->want & AIO__READ) ? POLLIN : 0) | ((d->want & AIO__WRITE) ? POLLOUT : 0));
     entry->fd = d->want ? d->fd : -1 - d->fd;
 }
 
 static void aio__poll_remove(aio_loop *loop, aio__descriptor *d)
 {
-    aio__poll_data *data = (aio__poll_data *)loop->poll_data;
-    size_t last = --loop->poll_count;
+    aio__poll_data *data = (aio__poll_data *)loop->polling;
+    size_t last = --data->count;
     data->fds[d->slot] = data->fds[last];
     data->owners[d->slot] = data->owners[last];
     data->owners[d->slot]->slot = d->slot;
@@ -5090,10 +5116,10 @@ static void aio__poll_remove(aio_loop *loop, aio__descriptor *d)
 
 static int aio__poll_wait(aio_loop *loop, int64_t timeout)
 {
-    aio__poll_data *data = (aio__poll_data *)loop->poll_data;
-    int n = aio__os.poll(data->fds, (nfds_t)loop->poll_count, aio__milliseconds(timeout));
+    aio__poll_data *data = (aio__poll_data *)loop->polling;
+    int n = aio__os.poll(data->fds, (nfds_t)data->count, aio__milliseconds(timeout));
     if (n < 0) return errno == EINTR ? 0 : -1;
-    for (size_t i = 0; n > 0 && i < loop->poll_count; i++) {
+    for (size_t i = 0; n > 0 && i < data->count; i++) {
         short e = data->fds[i].revents;
         if (!e) continue;
         n--;
@@ -5110,11 +5136,11 @@ static int aio__poll_wait(aio_loop *loop, int64_t timeout)
 
 static const aio__poller aio__pollers[] = { /* the best first */
 #if AIO__LINUX
-    { { "epoll" }, aio__epoll_open, aio__epoll_close, aio__epoll_add, NULL, aio__epoll_level, aio__epoll_remove,
-      aio__epoll_wait },
+    { { "epoll" }, aio__epoll_open, aio__epoll_close, aio__epoll_add, NULL, NULL, aio__epoll_level,
+      aio__epoll_remove, aio__epoll_wait },
 #endif
-    { { "poll" }, aio__poll_open, aio__poll_close, aio__poll_add, aio__poll_want, NULL, aio__poll_remove,
-      aio__poll_wait },
+    { { "poll" }, aio__poll_open, aio__poll_close, aio__poll_add, aio__poll_has, aio__poll_want, NULL,
+      aio__poll_remove, aio__poll_wait },
 };
 
 AIO_API const aio_policy *aio_policy_find(const char *name)
@@ -15215,21 +15241,12 @@ static aio__fd_watch *aio__fd_watch_of(aio_loop *loop, int fd)
     return w;
 }
 
-/* epoll refuses a descriptor that it has already; poll would take it twice. */
-static bool aio__fd_watch_is_taken(const aio_loop *loop, int fd)
-{
-    const aio__poll_data *data = (const aio__poll_data *)loop->poll_data;
-    for (size_t i = 0; data && i < loop->poll_count; i++)
-        if (data->owners[i]->fd == fd) return true;
-    return false;
-}
-
 /* Tells the poller of d.level. 0 or a code. */
 static int aio__fd_watch_register(aio__fd_watch *w)
 {
     if (w->d.always) return 0;
     if (w->d.added) return w->loop->poller->level && w->loop->poller->level(w->loop, &w->d) < 0 ? errno : 0;
-    if (aio__fd_watch_is_taken(w->loop, w->d.fd)) return EBUSY;
+    if (w->loop->poller->has && w->loop->poller->has(w->loop, w->d.fd)) return EBUSY;
     if (aio__descriptor_add(w->loop, &w->d, w->d.fd) == 0) return 0;
     return errno == EEXIST ? EBUSY : errno;
 }
