@@ -2972,6 +2972,11 @@ typedef struct aio_http_server_options {
     double           body_total_timeout AIO__UNSET;   /* from the first wait for a body to its end; 0: 300 s */
     /* in which a client must take 64 KiB of an answer, or its end; 0: 60 s */
     double           write_timeout AIO__UNSET;
+    /* After its last answer a connection waits for the client's end, and drops what comes, so that no reset takes the
+     * answer away: */
+    double           linger_timeout AIO__UNSET;       /* for this long; 0: 30 s, AIO_NOW: not at all */
+    double           linger_idle AIO__UNSET;          /* and as long as something comes within this; 0: 2 s */
+    size_t           max_linger AIO__UNSET;           /* bytes that are dropped; 0: 4 MiB */
     size_t           max_body AIO__UNSET;             /* bytes that aio_request_read takes, else status 413; 0: 1 MiB */
     /* 0: 8190, 8190, 128 */
     int              max_line_size AIO__UNSET, max_field_size AIO__UNSET, max_headers AIO__UNSET;
@@ -11230,10 +11235,25 @@ static aio__lookup *aio__lookup_new(aio__lookup_future *f)
     return lookup;
 }
 
+/* NULL, or why nothing can be the name of a host, an address among them. */
+static const char *aio__host_problem(const char *host)
+{
+    return strpbrk(host, "/@") ? "it is a URL, or a part of one, and not a host" : NULL;
+}
+
+/* A host as a message may show it: of what stands before the last '@' of a URL some may be a password. */
+static const char *aio__host_shown(const char *host, char *text, size_t size)
+{
+    const char *at = strrchr(host, '@');
+    snprintf(text, size, "%s%s", at ? "***" : "", at ? at : host);
+    return text;
+}
+
 static void *aio__resolve_failure(int code, const char *host, const char *why)
 {
-    return aio__failed_future(aio__loop_now(), aio__exception(code, "resolve", "resolve %.255s: %s", host ? host : "*",
-                                                              why));
+    char shown[256];
+    return aio__failed_future(aio__loop_now(), aio__exception(code, "resolve", "resolve %s: %s",
+        host ? aio__host_shown(host, shown, sizeof shown) : "*", why));
 }
 
 /* What is wrong with the arguments, or NULL. */
@@ -11247,6 +11267,7 @@ static const char *aio__resolve_problem(const char *host, int port)
 static aio__lookup_future *aio__resolve(aio_loop *loop, const char *host, int port, int family, int flags)
 {
     const char *why = aio__resolve_problem(host, port);
+    if (!why && host) why = aio__host_problem(host);
     if (why) return (aio__lookup_future *)aio__resolve_failure(EINVAL, host, why);
     aio__lookup_future *f = (aio__lookup_future *)aio__future_make(loop, &aio__lookup_ops, sizeof *f, NULL, 0);
     aio__owned *lookups =
@@ -11650,6 +11671,16 @@ enum {
 };
 
 /* One TLS connection. */
+enum {
+    AIO__TLS_HANDSHAKE,
+    AIO__TLS_OPEN,
+    AIO__TLS_SAID,    /* our close_notify is sent, */
+    AIO__TLS_AWAITED, /* and the peer's waited for, */
+    AIO__TLS_CLOSED,  /* or here, or not wanted */
+    AIO__TLS_CUT,     /* it will not come */
+    AIO__TLS_FAILED   /* no close_notify may be sent any more */
+};
+
 typedef struct aio__tls {
     aio__link        link;
     SSL             *ssl;
@@ -11658,9 +11689,7 @@ typedef struct aio__tls {
     bool             fed;       /* the reader got a good deal from the latest read */
     uint8_t          chatter;   /* messages of TLS itself, up to AIO__TLS_CHATTER, and since them */
     uint32_t         payload;   /* bytes for the reader */
-    bool             failed;    /* no close_notify may be sent any more */
-    bool             close_notify;   /* it has been sent, */
-    bool             awaits_answer; /* the peer's is waited for */
+    uint8_t          state;     /* AIO__TLS_ */
     uint8_t          kept_at, kept_end;
     char             kept[AIO__TLS_KEPT]; /* an alert about a handshake that failed, not taken by the socket yet */
     int64_t          shutdown_timeout;  /* nanoseconds that the peer's close_notify is waited for */
@@ -12365,6 +12394,24 @@ static int aio__tls_name(SSL *ssl, const char *host, bool verify)
     return aio__os.SSL_set1_host(ssl, name) == 1 ? 0 : ENOMEM;
 }
 
+static void aio__tls_turn(aio__tls *tls, int to)
+{
+    enum { CLOSES = 1 << AIO__TLS_CLOSED | 1 << AIO__TLS_CUT };
+    static const uint8_t next[] = { /* of each state those that may follow, a bit each */
+        1 << AIO__TLS_OPEN | 1 << AIO__TLS_SAID | 1 << AIO__TLS_FAILED, 1 << AIO__TLS_SAID | 1 << AIO__TLS_FAILED,
+        1 << AIO__TLS_AWAITED | CLOSES, 1 << AIO__TLS_AWAITED | CLOSES, 1 << AIO__TLS_CUT, 0, 0
+    };
+    if (AIO__UNLIKELY(tls->loop->debug) && !(next[tls->state] >> to & 1))
+        aio__abort("one leads to another that it cannot lead to", "the states of TLS", 0);
+    tls->state = (uint8_t)to;
+}
+
+/* A call has failed for good. */
+static void aio__tls_fail(aio__tls *tls)
+{
+    if (tls->state < AIO__TLS_CUT) aio__tls_turn(tls, tls->state < AIO__TLS_SAID ? AIO__TLS_FAILED : AIO__TLS_CUT);
+}
+
 /* The result of an SSL_ call in the terms of the streams: bytes, 0 for the end, AIO__IO_AGAIN, AIO__IO_FAILED. */
 static ssize_t aio__tls_outcome(aio__tls *tls, int n, bool *wants_other, int other)
 {
@@ -12376,7 +12423,7 @@ static ssize_t aio__tls_outcome(aio__tls *tls, int n, bool *wants_other, int oth
         return AIO__IO_AGAIN;
     }
     if (error == SSL_ERROR_ZERO_RETURN) return 0;
-    tls->failed = true;
+    aio__tls_fail(tls);
     errno = tls->error;
     return AIO__IO_FAILED;
 }
@@ -12396,7 +12443,7 @@ static ssize_t aio__tls_peek(aio__link *link)
 {
     aio__tls *tls = (aio__tls *)(void *)link;
     char byte;
-    if (tls->failed) return AIO__IO_AGAIN; /* the error is known */
+    if (tls->state >= AIO__TLS_CUT) return AIO__IO_AGAIN; /* the error is known */
     aio__link_descriptor(link)->ready |= AIO__READ;
     aio__os.ERR_clear_error();
     int n = aio__os.SSL_peek(tls->ssl, &byte, 1);
@@ -12411,7 +12458,7 @@ static ssize_t aio__tls_write(aio__tls *tls, const char *data, size_t length)
     ssize_t sent = aio__tls_outcome(tls, n, &tls->write_wants_read, SSL_ERROR_WANT_READ);
     if (sent) return sent;
     if (!tls->error) tls->error = EPIPE;
-    tls->failed = true;
+    aio__tls_fail(tls);
     errno = tls->error;
     return AIO__IO_FAILED;
 }
@@ -12439,7 +12486,7 @@ static ssize_t aio__tls_send(aio__link *link, const aio_text *pieces, size_t cou
 static bool aio__tls_pending(const aio__link *link)
 {
     const aio__tls *tls = (const aio__tls *)(const void *)link;
-    if (tls->failed) return false;
+    if (tls->state >= AIO__TLS_CUT) return false;
     return aio__os.SSL_has_pending(tls->ssl) || aio__link_pending(aio__link_lower(link));
 }
 
@@ -12447,7 +12494,7 @@ static int aio__tls_wants(const aio__link *link, int direction)
 {
     const aio__tls *tls = (const aio__tls *)(const void *)link;
     if (direction == AIO__READ) return tls->read_wants_write ? AIO__WRITE : AIO__READ;
-    return tls->write_wants_read || tls->awaits_answer ? AIO__READ : AIO__WRITE;
+    return tls->write_wants_read || tls->state == AIO__TLS_AWAITED ? AIO__READ : AIO__WRITE;
 }
 
 /* The direction that the handshake waits for, 0 when it is done, AIO__IO_FAILED. */
@@ -12459,9 +12506,12 @@ static int aio__tls_handshake(aio__tls *tls)
     int error = n == 1 ? SSL_ERROR_NONE : aio__os.SSL_get_error(tls->ssl, n);
     bool writes = tls->kept_at < tls->kept_end;
     if (error == SSL_ERROR_WANT_WRITE || (writes && (n == 1 || error == SSL_ERROR_WANT_READ))) return AIO__WRITE;
-    if (n == 1) return 0;
+    if (n == 1) {
+        if (tls->state == AIO__TLS_HANDSHAKE) aio__tls_turn(tls, AIO__TLS_OPEN);
+        return 0;
+    }
     if (error == SSL_ERROR_WANT_READ) return AIO__READ;
-    tls->failed = true;
+    aio__tls_fail(tls);
     aio__tls_forget(tls);
     return AIO__IO_FAILED;
 }
@@ -12469,26 +12519,28 @@ static int aio__tls_handshake(aio__tls *tls)
 /* Says close_notify. False: the socket does not take it yet, and it is to be said again. */
 static bool aio__tls_close_notify(aio__tls *tls)
 {
-    if (tls->close_notify || tls->failed || !aio__os.SSL_is_init_finished(tls->ssl)) return true;
+    if (tls->state >= AIO__TLS_SAID || !aio__os.SSL_is_init_finished(tls->ssl)) return true;
     aio__os.ERR_clear_error();
     int n = aio__os.SSL_shutdown(tls->ssl);
-    tls->close_notify = n >= 0 || aio__os.SSL_get_error(tls->ssl, n) != SSL_ERROR_WANT_WRITE;
-    return tls->close_notify;
+    if (n < 0 && aio__os.SSL_get_error(tls->ssl, n) == SSL_ERROR_WANT_WRITE) return false;
+    aio__tls_turn(tls, AIO__TLS_SAID);
+    return true;
 }
 
-/* After our close_notify: whether the peer's has come, never will (tls->failed), or is not waited for. What comes
- * before it is dropped, so much at once: the rest may be in OpenSSL already, and the socket silent. */
+/* After our close_notify: whether the peer's has come, never will, or is not waited for. What comes before it is
+ * dropped, so much at once: the rest may be in OpenSSL already, and the socket silent. */
 static bool aio__tls_answered(aio__tls *tls)
 {
     char unread[4096];
     ssize_t n = 0;
-    for (int i = 0; i < 16 && tls->shutdown_timeout > 0 && tls->close_notify; i++) {
+    if (tls->state != AIO__TLS_SAID && tls->state != AIO__TLS_AWAITED) return true;
+    for (int i = 0; i < 16 && tls->shutdown_timeout > 0; i++) {
         n = aio__tls_recv(&tls->link, unread, sizeof unread);
         if (n <= 0) break;
     }
     if (n > 0) aio__link_descriptor(&tls->link)->ready |= AIO__READ;
-    tls->awaits_answer = n > 0 || n == AIO__IO_AGAIN;
-    return !tls->awaits_answer;
+    if (n != AIO__IO_FAILED) aio__tls_turn(tls, n ? AIO__TLS_AWAITED : AIO__TLS_CLOSED);
+    return n <= 0 && n != AIO__IO_AGAIN;
 }
 
 static int aio__tls_close(aio__link *link)
@@ -12496,13 +12548,13 @@ static int aio__tls_close(aio__link *link)
     aio__tls *tls = (aio__tls *)(void *)link;
     if (!aio__tls_close_notify(tls)) return AIO__LINK_UNSAID;
     if (!aio__tls_answered(tls)) return AIO__LINK_UNANSWERED;
-    return tls->close_notify && tls->failed ? AIO__LINK_CUT : AIO__LINK_CLOSED;
+    return tls->state == AIO__TLS_CUT ? AIO__LINK_CUT : AIO__LINK_CLOSED;
 }
 
 static int64_t aio__tls_linger(const aio__link *link)
 {
     const aio__tls *tls = (const aio__tls *)(const void *)link;
-    return tls->awaits_answer ? tls->shutdown_timeout : 0;
+    return tls->state == AIO__TLS_AWAITED ? tls->shutdown_timeout : 0;
 }
 
 /* Why the latest call failed, for `peer`. Never NULL. */
@@ -12591,7 +12643,7 @@ static aio_exception *aio__tls_pinned(aio__tls *tls, const char *peer)
     bool known = !shown || aio__certificate_digest(shown, is);
     aio__os.X509_free(shown);
     if (known && !strcmp(is, wanted)) return NULL;
-    tls->failed = true;
+    aio__tls_fail(tls);
     aio__tls_forget(tls);
     if (!known) return &aio__no_memory;
     return aio__exception(AIO_ECERTIFICATE, "TLS handshake",
@@ -12748,6 +12800,9 @@ static inline void aio__stream_turn(aio_stream *s, uint8_t *state, int to)
 }
 
 static inline bool aio__stream_closing(const aio_stream *s) { return s->life >= AIO__LIFE_CLOSING; }
+
+/* The peer has ended its direction: what is unread is the last. */
+static inline bool aio__stream_ended(const aio_stream *s) { return s->reading == AIO__READING_EOF; }
 
 /* A reset is, or will be, its end. */
 static inline bool aio__stream_aborting(const aio_stream *s)
@@ -12942,7 +12997,7 @@ static bool aio__read_give(aio__read *op, size_t n)
     aio_stream *s = op->stream;
     bool more = op->mode == AIO__READ_MORE;
     op->base.result.data = n ? s->in + s->in_start : "";
-    if (s->reading == AIO__READING_EOF && n <= (more ? op->n : 0)) op->base.future.flags |= AIO__F_END;
+    if (aio__stream_ended(s) && n <= (more ? op->n : 0)) op->base.future.flags |= AIO__F_END;
     op->base.result.length = n;
     if (!more) aio__in_take(s, n);
     return true;
@@ -12994,7 +13049,7 @@ static bool aio__read_line_drop(aio__read *op)
     size_t end = aio__read_find(op);
     s->in_start += (uint32_t)(end ? end : s->in_end - s->in_start);
     op->scanned = 0;
-    s->at_limit = !end && s->reading != AIO__READING_EOF;
+    s->at_limit = !end && !aio__stream_ended(s);
     return !s->at_limit;
 }
 
@@ -13002,7 +13057,7 @@ static bool aio__read_line_drop(aio__read *op)
 static bool aio__read_separated(aio__read *op)
 {
     aio_stream *s = op->stream;
-    bool is_line = op->mode == AIO__READ_LINE, ended = s->reading == AIO__READING_EOF;
+    bool is_line = op->mode == AIO__READ_LINE, ended = aio__stream_ended(s);
     if (is_line && s->at_limit && !aio__read_line_drop(op)) return false;
     size_t end = aio__read_find(op), length = s->in_end - s->in_start;
     if (end ? end - op->n > s->limit : length + 1 > (size_t)s->limit + op->n) {
@@ -13020,24 +13075,19 @@ static bool aio__read_try(aio__read *op)
 {
     aio_stream *s = op->stream;
     size_t length = s->in_end - s->in_start;
-    bool ended = s->reading == AIO__READING_EOF, enough = ended;
     switch (op->mode) {
     case AIO__READ_SOME:
-        enough = enough || length || !op->n;
-        if (length > op->n) length = op->n;
-        break;
+        if (!length && op->n && !aio__stream_ended(s)) return false;
+        return aio__read_give(op, length < op->n ? length : op->n);
     case AIO__READ_EXACTLY:
-        if (length < op->n) return ended && aio__read_short(op, length);
-        enough = true;
-        length = op->n;
-        break;
-    case AIO__READ_MORE: enough = enough || length > op->n; break;
+        if (length < op->n) return aio__stream_ended(s) && aio__read_short(op, length);
+        return aio__read_give(op, op->n);
+    case AIO__READ_MORE: return (length > op->n || aio__stream_ended(s)) && aio__read_give(op, length);
     case AIO__READ_ALL:
         if (length > op->n) return aio__read_over(op, "there is more to read than", op->n, length);
-        break;
+        return aio__stream_ended(s) && aio__read_give(op, length);
     default: return aio__read_separated(op);
     }
-    return enough && aio__read_give(op, length);
 }
 
 /* The poller is not asked any more when a write has failed. */
@@ -13053,7 +13103,7 @@ static bool aio__read_advance(aio__read *op)
     if (op->mode == AIO__READ_READY) return (aio__stream_fd(s)->ready & AIO__READ) != 0;
     aio__in_mend(s);
     for (;;) {
-        bool aborted = s->error && aio__stream_aborting(s);
+        bool aborted = AIO__UNLIKELY(s->life) && aio__stream_aborting(s) && s->error;
         if (!aborted && aio__read_try(op)) return true;
         size_t wanted = op->mode == AIO__READ_EXACTLY ? op->n - (s->in_end - s->in_start) : 0;
         ssize_t n = AIO__IO_AGAIN;
@@ -13234,9 +13284,6 @@ static aio__consumer *aio__stream_consumer(const aio_stream *s) { return s->cons
 static aio_server    *aio__stream_server(const aio_stream *s) { return s->server; }
 static aio_task      *aio__stream_task(const aio_stream *s) { return s->task; } /* its handler's */
 static uint32_t       aio__stream_limit(const aio_stream *s) { return s->limit; }
-
-/* The peer has ended its direction: what is unread is the last. */
-static bool aio__stream_ended(const aio_stream *s) { return s->reading == AIO__READING_EOF; }
 
 /* It has been seen by who reads past the stream's buffer. */
 static void aio__stream_end_reading(aio_stream *s) { aio__stream_turn(s, &s->reading, AIO__READING_EOF); }
@@ -14018,7 +14065,7 @@ static AIO_CORO(aio__tls_start)
         late = aio_caught(self)->code == AIO_ETIMEOUT;
         self->error = aio__exception(late ? AIO_ETIMEOUT : ECONNABORTED, "TLS handshake", "TLS handshake with %s: %s",
                                      self->host, late ? "timed out" : "given up");
-        if (self->stream) aio__tls_of(self->stream)->failed = true;
+        if (self->stream) aio__tls_fail(aio__tls_of(self->stream));
         if (self->stream) aio__stream_fail(self->stream, aio_exception_ref(self->error));
         if (!late) AIO_RERAISE();
         AIO_RAISE_EXCEPTION(self->error);
@@ -14064,6 +14111,8 @@ AIO_API aio_future *aio_stream_start_tls(aio_stream *stream, aio_tls_context *co
         why = "no stream to start it on";
     } else if (!aio__tls_context_is_for(context, server) || server == (server_hostname != NULL)) {
         why = "a client needs a client's context and a name, a server a server's";
+    } else if (server_hostname && aio__host_problem(server_hostname)) {
+        why = aio__host_problem(server_hostname);
     } else if (aio__stream_error(s)) {
         return aio__failed_future(aio__stream_loop(s), aio_exception_ref(aio__stream_error(s)));
     } else if (aio__stream_consumer(s)) {
@@ -17470,11 +17519,13 @@ static bool aio__dns_is_localhost(const char *host, size_t length)
 AIO__COLD static void aio__dns_fail(struct aio__dns_resolve *self, int code, const char *reason)
 {
     const aio__dns_type *type = aio__dns_type_of(self->type);
-    char kind[16] = "";
+    char kind[16] = "", shown[256];
     if (type) snprintf(kind, sizeof kind, " (%s)", type->text);
     else if (self->type) snprintf(kind, sizeof kind, " (TYPE%d)", self->type);
-    if (!self->error) self->error = aio__exception(code, "resolve", "resolve %s%s: %s", self->host, kind,
-                                                   reason ? reason : aio_code_text(code));
+    if (!self->error)
+        self->error = aio__exception(code, "resolve", "resolve %s%s: %s",
+                                     aio__host_shown(self->host, shown, sizeof shown), kind,
+                                     reason ? reason : aio_code_text(code));
 }
 
 /* The resolver, held from now on. False: it was closed before this call began. */
@@ -17674,6 +17725,7 @@ static void *aio__dns_new(aio_resolver *resolver, const char *host, int port, in
     const char *why = aio__resolve_problem(host, port);
     if (!resolver || !host || !*host || (family && family != AF_INET && family != AF_INET6) || type < 0 || type > 65535)
         why = "wrong arguments";
+    if (!why && !type) why = aio__host_problem(host); /* others are names of records, as 0/25.2.0.192.in-addr.arpa */
     if (why) return aio__resolve_failure(EINVAL, host, why);
     struct aio__dns_resolve *self =
         (struct aio__dns_resolve *)aio__new_zeroed(sizeof *self, aio__dns_resolve_coro);
@@ -27309,9 +27361,11 @@ static int aio__hop_found(aio__hop *hop, const aio__addresses *addresses, bool g
 static int aio__hop_begin(aio__hop *hop, const char *const *headers)
 {
     size_t n = strlen(hop->host);
-    for (size_t i = 0; i < n; i++)
-        if ((unsigned char)hop->host[i] <= ' ' || (unsigned char)hop->host[i] >= 0x7f)
+    for (size_t i = 0; i < n; i++) { /* a zone is an address's, and stays here */
+        unsigned char c = (unsigned char)hop->host[i];
+        if (c <= ' ' || c >= 0x7f || (c == '%' && !hop->ip_length))
             return aio__hop_fail(hop, "the host has a character that no host has");
+    }
     if (n > AIO__PROXY_TEXT_MAX) return aio__hop_fail(hop, "the host is longer than 255 bytes");
     if (hop->port < 0 || hop->port > 65535) return aio__hop_fail(hop, "the port is not one");
     return hop->proxy->kind->begin(hop, headers);
@@ -27863,6 +27917,7 @@ static AIO_CORO(aio__connect)
 static aio_stream_task *aio__connect_new(const char *target, int port, bool is_path, int code, const char *why,
                                          const aio_connect_options *o, aio__phases *phases)
 {
+    char shown[256];
     const char *name = o->server_hostname ? o->server_hostname : target, *of = "";
     int64_t delay = aio__timeout_ns(o->happy_eyeballs_delay, 0.25);
     int64_t allowed = aio__timeout_ns(o->connect_timeout, AIO_UNLIMITED);
@@ -27874,9 +27929,10 @@ static aio_stream_task *aio__connect_new(const char *target, int port, bool is_p
     else if (!aio__connect_options_valid(&o->socket) || o->local_port < 0 || o->local_port > 65535)
         why = "an option of the socket is not valid";
     else if (!why && (why = aio__pairs_problem(o->proxy_headers))) of = "proxy_headers: ";
+    if (!why && o->server_hostname && (why = aio__host_problem(o->server_hostname))) of = "server_hostname: ";
     if (why)
-        return (aio_stream_task *)(void *)aio__failure(code, "open_connection to '%.200s': %s%s", target ? target : "",
-                                                       of, why);
+        return (aio_stream_task *)(void *)aio__failure(code, "open_connection to '%s': %s%s", !target ? ""
+            : is_path ? target : aio__host_shown(target, shown, sizeof shown), of, why);
     size_t texts = aio__text_size(target) + aio__text_size(name) + aio__text_size(o->local_host)
         + aio__text_size(o->proxy);
     struct aio__connect *self = (struct aio__connect *)aio__new_zeroed(sizeof *self + texts, aio__connect_coro);
@@ -27899,7 +27955,8 @@ static aio_stream_task *aio__connect_new(const char *target, int port, bool is_p
 
 static aio_stream_task *aio__connect_host(const char *host, int port, const aio_connect_options *o, aio__phases *phases)
 {
-    return aio__connect_new(host, port, false, EINVAL, host && *host ? NULL : "there is no host", o, phases);
+    return aio__connect_new(host, port, false, EINVAL, host && *host ? aio__host_problem(host) : "there is no host", o,
+                            phases);
 }
 
 AIO_API aio_stream_task *aio_open_connection_with(const char *host, int port, const aio_connect_options *options)
@@ -31588,11 +31645,9 @@ enum {
     AIO__IDLE_MAX = 4096,        /* bytes of a buffer that an idle connection keeps */
     AIO__PIPELINED = 8,          /* messages of a turn's budget that a request counts as which has come with another */
     AIO__TAKE_MIN = 65536,       /* bytes of an answer that a client must take in each write_timeout */
-    /* After the last answer the connection closes in stages (RFC 9112 9.6): our direction ends, what comes is dropped,
-     * so that no reset takes the answer away, until the client ends its own, or for at most: */
-    AIO__LINGER_MAX = 4194304,   /* bytes, */
-    AIO__LINGER_IDLE = 2,        /* seconds in which nothing comes, */
-    AIO__LINGER_TOTAL = 30       /* seconds in all */
+    AIO__LINGER_MAX = 4194304,   /* the defaults of max_linger, */
+    AIO__LINGER_IDLE = 2,        /* linger_idle, */
+    AIO__LINGER_TIMEOUT = 30     /* and linger_timeout */
 };
 enum { AIO__QUIT = -2 }; /* a connection's end without an answer */
 
@@ -31600,7 +31655,8 @@ typedef struct aio__service { /* what the connections of one server share; owned
     aio_request_handler    *handler;
     void                   *arg;
     aio_http_server_options options;
-    int64_t                 header, keepalive, body, body_total, write; /* nanoseconds; INT64_MAX: no limit */
+    int64_t                 header, keepalive, body, body_total, write, linger, linger_idle; /* ns; INT64_MAX: none */
+    size_t                  max_linger;
     aio__http_clock         clock;
     aio__node               requests; /* of its connections, a ring */
 } aio__service;
@@ -32218,19 +32274,19 @@ static int aio__served_drop(aio__served *r)
     size_t unread = aio_stream_unread(s).length;
     aio_stream_consume(s, unread);
     r->skipped += unread;
-    if (aio__stream_ended(s) || aio__stream_error(s) || r->skipped > AIO__LINGER_MAX
+    if (aio__stream_ended(s) || aio__stream_error(s) || r->skipped > r->service->max_linger
         || aio__deadline_expired(aio__body_deadline(&r->in))) return 0;
-    int64_t until = aio__deadline_after(aio__body_deadline(&r->in), AIO__LINGER_IDLE * INT64_C(1000000000));
+    int64_t until = aio__deadline_after(aio__body_deadline(&r->in), r->service->linger_idle);
     if (until > r->linger_until) until = r->linger_until;
     return aio__deadline_until(aio__body_deadline(&r->in), until) ? AIO__MORE : 0;
 }
 
-/* Whether the connection closes in stages. TLS has stages of its own. */
+/* Whether the connection closes in stages (RFC 9112 9.6). TLS has stages of its own. */
 static bool aio__served_lingers(const aio__served *r)
 {
     const aio_stream *s = r->stream;
     return r->answer != AIO__UNANSWERED && !r->upgraded && !aio__stream_error(s) && !aio__stream_ended(s)
-        && !aio_stream_tls_version(s);
+        && !aio_stream_tls_version(s) && r->service->linger;
 }
 
 /* All is sent: our direction ends. */
@@ -32239,7 +32295,7 @@ static void aio__served_half_close(aio__served *r)
     aio_stream_write_eof(r->stream);
     r->skipped = 0;
     aio__deadline_reset(aio__body_deadline(&r->in));
-    r->linger_until = aio__deadline_after(aio__body_deadline(&r->in), AIO__LINGER_TOTAL * INT64_C(1000000000));
+    r->linger_until = aio__deadline_after(aio__body_deadline(&r->in), r->service->linger);
 }
 
 /* Waits as long as the step says AIO__MORE: for a head, for the rest of its body, for a client's end. The result is
@@ -32372,6 +32428,9 @@ static aio__service *aio__service_new(const struct aio__http_serving *from)
     service->body = aio__timeout_ns(from->options.body_timeout, 60);
     service->body_total = aio__timeout_ns(from->options.body_total_timeout, 300);
     service->write = aio__timeout_ns(from->options.write_timeout, 60);
+    service->linger = aio__timeout_ns(from->options.linger_timeout, AIO__LINGER_TIMEOUT);
+    service->linger_idle = aio__timeout_ns(from->options.linger_idle, AIO__LINGER_IDLE);
+    service->max_linger = from->options.max_linger ? from->options.max_linger : (size_t)AIO__LINGER_MAX;
     aio__ring_clear(&service->requests);
     return service;
 }
@@ -32412,7 +32471,8 @@ AIO_API aio_server_task *aio_start_http_server_with(aio_request_handler *handler
     const char *why = !handler ? "no handler" : host && strlen(host) > 255 ? "the host name is too long" : NULL;
     if (aio__timeout_ns(o->header_timeout, 60) < 0 || aio__timeout_ns(o->keepalive_timeout, 75) < 0
         || aio__timeout_ns(o->body_timeout, 60) < 0 || aio__timeout_ns(o->body_total_timeout, 300) < 0
-        || aio__timeout_ns(o->write_timeout, 60) < 0 || aio__timeout_ns(o->tls_timeout, 60) < 0
+        || aio__timeout_ns(o->write_timeout, 60) < 0 || aio__timeout_ns(o->linger_timeout, 30) < 0
+        || aio__timeout_ns(o->linger_idle, 2) < 0 || aio__timeout_ns(o->tls_timeout, 60) < 0
         || aio__timeout_ns(o->tls_shutdown_timeout, AIO__LINGER_IDLE) < 0) why = "a timeout is not valid";
     if (o->max_line_size < 0 || o->max_field_size < 0 || o->max_headers < 0) why = "a limit is negative";
     if (why) return (aio_server_task *)(void *)aio__failure(EINVAL, "start_http_server: %s", why);

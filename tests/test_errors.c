@@ -216,6 +216,37 @@ TEST(error_messages_are_escaped)
     aio_exception_unref(error);
 }
 
+static void *error_no_client(aio_stream *stream, void *arg) { return (void)stream, (void)arg, NULL; }
+
+/* A URL, or a part of one, in a host's place: told at once, and without its password. */
+TEST(error_messages_hide_user_info_of_hosts)
+{
+    static const char *const rows[] = { "http://user:secret@a.test/", "user:secret@a.test", "u:s@secret@a.test:80" };
+    aio_loop *loop = aio_new_event_loop();
+    aio_set_event_loop(loop);
+    aio_resolver *resolver = aio_resolver_open(.nameservers = "127.0.0.1");
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        void *tries[] = {
+            aio_open_connection(rows[i], 80), aio_open_connection(rows[i], 80, .resolver = resolver),
+            aio_open_connection("127.0.0.1", 1, .server_hostname = rows[i]),
+            aio_open_connection("127.0.0.1", 1, .local_host = rows[i]),
+            aio_start_server(error_no_client, NULL, rows[i], 0),
+            aio_create_datagram_endpoint(.remote_host = rows[i], .remote_port = 1),
+            aio_resolver_resolve(resolver, rows[i], 80), aio_resolver_query(resolver, rows[i], AIO_DNS_A),
+        };
+        for (size_t k = 0; k < sizeof tries / sizeof *tries; k++) {
+            aio_exception *error = NULL;
+            CHECK(aio_loop_run_until_complete(loop, tries[k], &error) != 0);
+            if (!CHECK(error)) continue;
+            CHECK(!strstr(error->message, "secret"));
+            if (strstr(error->message, "secret")) CHECK_STR(error->message, "***");
+            aio_exception_unref(error);
+        }
+    }
+    aio_resolver_close(resolver);
+    aio_loop_free(loop);
+}
+
 /* A URL that does not parse may have a password all the same: no message shows it. */
 TEST(error_messages_hide_user_info)
 {

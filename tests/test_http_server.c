@@ -343,7 +343,7 @@ SCENARIO(server_closes_in_stages, .may = { EPIPE, ECONNRESET, ENOTCONN, ETIMEDOU
 }
 
 /* A client that neither ends nor sends after the last answer is left after AIO__LINGER_IDLE, one that sends for ever
- * after AIO__LINGER_TOTAL or AIO__LINGER_MAX bytes. */
+ * after AIO__LINGER_TIMEOUT or AIO__LINGER_MAX bytes. */
 struct lingerer { aio_task task; int port; double pause; size_t length; aio_stream *stream; double seconds;
     aio_text text; };
 static AIO_CORO(lingerer)
@@ -406,6 +406,37 @@ SCENARIO(server_lingers_idle, .may = { EPIPE, ECONNRESET, ENOTCONN, ETIMEDOUT })
     CHECK_INT(aio_server_client_count(self->server), 0);
     AIO_FINALLY;
         aio_stream_abort(self->stream);
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
+
+/* The same by option, and AIO_NOW, which waits for nothing. */
+struct server_linger_options { aio_task task; aio_server *server, *last; struct lingerer *client; int i; double seconds; };
+SCENARIO(server_linger_options, .may = { EPIPE, ECONNRESET, ENOTCONN, ETIMEDOUT }, .skip = KIND_SLICE /* long */)
+{
+    static const struct { double timeout, pause; size_t length; double from, to; } rows[] = {
+        { 3, 0.3, 1, 2.5, 4.5 }, { 3, 0.8, 1, 0.7, 2.5 }, { 3, 0.1, 2000, 0.05, 0.5 }, { AIO_NOW, 0.2, 1, 0.1, 0.7 } };
+    AIO_BEGIN(server_linger_options);
+    for (self->i = 0; self->i < 4; self->i++) {
+        AIO_AWAIT(self->server, aio_start_http_server(site_handler, NULL, "127.0.0.1", 0, .linger_idle = 0.5,
+                                                      .linger_timeout = rows[self->i].timeout, .max_linger = 1000));
+        self->client = aio_create_task(AIO_CALL(lingerer, .port = aio_server_port(self->server),
+                                                .pause = rows[self->i].pause, .length = rows[self->i].length));
+        AIO_TRY {
+            AIO_AWAIT((struct lingerer *)aio_ref(self->client));
+        } AIO_CATCH {
+            if (aio_caught(self)->code != EPIPE && aio_caught(self)->code != ECONNRESET) AIO_RERAISE();
+        } AIO_END_TRY;
+        self->seconds = self->client->seconds;
+        CHECK(self->seconds > rows[self->i].from && self->seconds < rows[self->i].to);
+        aio_unref(self->client);
+        self->client = NULL;
+        self->last = self->server;
+        self->server = NULL; /* taken, whatever comes of it */
+        AIO_AWAIT(aio_server_wait_closed(self->last));
+    }
+    AIO_FINALLY;
+        aio_unref(self->client);
         if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
     AIO_END;
 }

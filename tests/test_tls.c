@@ -663,7 +663,7 @@ static AIO_CORO(tls_cut_peer)
     AIO_BEGIN(tls_cut_peer);
     AIO_AWAIT(aio_stream_read(self->stream, 1));
     aio_stream_write(self->stream, "half of ", 8);
-    aio__tls_of(self->stream)->failed = true; /* it says no close_notify */
+    aio__tls_fail(aio__tls_of(self->stream)); /* it says no close_notify */
     AIO_END;
 }
 CLIENT_HANDLER(tls_cut_peer)
