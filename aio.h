@@ -32914,7 +32914,7 @@ static int aio__ws_mask_next(aio_ws *ws, uint32_t *mask)
 /* A frame whose payload is masked on its way: the head, `size` bytes with the mask, goes first. 0 or a code. */
 static int aio__ws_write_masked(aio_ws *ws, const char *head, size_t size, uint32_t mask, const char *data, size_t n)
 {
-    char small_[AIO__WS_SMALL + AIO__WS_HEAD_MAX];
+    char small_[(size_t)AIO__WS_SMALL + AIO__WS_HEAD_MAX];
     bool large = n > AIO__WS_SMALL;
     char *out = large ? aio__read_buffer_take(ws->loop) : small_;
     int code = out ? 0 : ENOMEM;
@@ -32955,7 +32955,7 @@ static int aio__ws_write_close(aio_ws *ws, int code, const char *reason, size_t 
     payload[0] = (char)(code >> 8);
     payload[1] = (char)code;
     if (n) memcpy(payload + 2, reason, n);
-    int failed = aio__ws_write(ws, AIO__WS_FIN | AIO_WS_CLOSE, payload, code == AIO_WS_NO_CODE ? 0 : 2 + n);
+    int failed = aio__ws_write(ws, (unsigned)AIO__WS_FIN | AIO_WS_CLOSE, payload, code == AIO_WS_NO_CODE ? 0 : 2 + n);
     if (!failed) ws->close_sent = true;
     return failed;
 }
@@ -33020,7 +33020,7 @@ static void aio__ws_beat(aio__timer *timer)
         return;
     }
     if (!pinged || now >= ws->pinged + beat) {
-        aio__ws_write(ws, AIO__WS_FIN | AIO_WS_PING, "", 0); /* an error comes back with the read */
+        aio__ws_write(ws, (unsigned)AIO__WS_FIN | AIO_WS_PING, "", 0); /* an error comes back with the read */
         ws->pinged = now;
     }
     if (ws->stream) aio__ws_beat_at(ws, aio__later(now, half));
@@ -33180,7 +33180,7 @@ static aio__ws_todo aio__ws_control(aio_ws *ws, aio__ws_mode mode, aio_ws_messag
         return AIO__WS_GIVE;
     }
     if (ws->in.control == AIO_WS_PONG || !ws->limits.autoping || ws->close_sent) return AIO__WS_ON;
-    aio__ws_write(ws, AIO__WS_FIN | AIO_WS_PONG, payload.data, payload.length); /* an error comes back with the read */
+    aio__ws_write(ws, (unsigned)AIO__WS_FIN | AIO_WS_PONG, payload.data, payload.length); /* the read has its error */
     return aio__ws_is_behind(ws) ? AIO__WS_DRAIN : AIO__WS_ON;
 }
 
@@ -33355,7 +33355,7 @@ static void aio__ws_deflate_forget(aio_ws *ws)
 static int aio__ws_write_data(aio_ws *ws, int type, aio_text data, bool last)
 {
     aio__buffer packed = { NULL, 0, 0, 0 };
-    unsigned first = (unsigned)(ws->sending ? 0 : type) | (last ? AIO__WS_FIN : 0u);
+    unsigned first = (unsigned)(ws->sending ? 0 : type) | (last ? (unsigned)AIO__WS_FIN : 0u);
     if (!ws->deflates) return aio__ws_write(ws, first, data.data, data.length);
     if (!ws->sending) first |= AIO__WS_RSV1;
     int code = aio__ws_deflate(ws, data, last, &packed);
