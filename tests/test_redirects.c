@@ -842,3 +842,88 @@ SCENARIO(secrets_erased, .skip = KIND_SLICE | KIND_CALL /* the stream keeps what
         AIO_AWAIT(aio_session_close(self->session));
     AIO_END;
 }
+
+/* Where a Location leads: the URL, whether it is of another origin, whether it names a user of its own. */
+TEST(redirect_leads)
+{
+    static const struct { const char *from, *location, *to; bool crosses, user; } rows[] = {
+        { "http://a.test/x/y?q#f", "z", "http://a.test/x/z#f", false, false },
+        { "http://a.test/x/y?q#f", "/z#g", "http://a.test/z#g", false, false },
+        { "http://a.test/x/y?q", "?r", "http://a.test/x/y?r", false, false },
+        { "http://a.test/", "/a b\xc3\xa4?c d", "http://a.test/a%20b%C3%A4?c+d", false, false },
+        { "https://a.test/", "http://a.test/", "http://a.test/", true, false },
+        { "http://a.test/", "https://a.test/", "https://a.test/", true, false },
+        { "http://a.test/", "http://a.test:81/", "http://a.test:81/", true, false },
+        { "http://a.test/", "HTTP://A.TEST:80/b", "http://a.test/b", false, false },
+        { "http://a.test/", "//b.test/c", "http://b.test/c", true, false },
+        { "http://a.test/", "http://www.a.test/", "http://www.a.test/", true, false },
+        { "http://u:p%40@a.test/x#f", "y", "http://u:p%40@a.test/y#f", false, false },
+        { "http://u:p%40@a.test/x", "http://a.test/y", "http://u:p%40@a.test/y", false, false },
+        { "http://u:p@a.test/x", "http://b.test/y", "http://b.test/y", true, false },
+        { "http://u:p@a.test/x", "http://u:p@a.test/y", "http://u:p@a.test/y", false, false },
+        { "http://u:p@a.test/x", "http://v@a.test/y", "http://v@a.test/y", false, true },
+        { "http://a.test/x", "http://v:w@b.test/y", "http://v:w@b.test/y", true, true },
+        { "http://a.test/x", "javascript:alert(1)", NULL, false, false },
+        { "http://a.test/x", "file:///etc/passwd", NULL, false, false },
+        { "http://a.test/x", "ws://a.test/", NULL, false, false },
+        { "http://a.test/x", "http://a.test:99999/", NULL, false, false },
+        { "http://a.test/x", "http://", NULL, false, false },
+    };
+    aio__buffer next;
+    memset(&next, 0, sizeof next);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        aio_url from;
+        aio__redirect redirect = { false, false };
+        CHECK_INT(aio_url_parse(&from, rows[i].from, strlen(rows[i].from), NULL), 0);
+        aio_exception *error = aio__redirect_follow(&redirect, 302, &from,
+                                                    aio__text(rows[i].location, strlen(rows[i].location)), &next);
+        CHECK_INT(error ? error->code : 0, rows[i].to ? 0 : AIO_EURL);
+        aio_exception_unref(error);
+        aio_url_clear(&from);
+        if (!rows[i].to) continue;
+        CHECK_STR(next.data, rows[i].to);
+        CHECK_INT(redirect.crosses, rows[i].crosses);
+        CHECK_INT(redirect.has_user, rows[i].user);
+    }
+    aio__free(next.data);
+}
+
+/* With auth and cookies a request on a kept connection allocates nothing, and a hop of it once: the URL that is joined. */
+static AIO_CORO(cheap_hop);
+struct cheap_hop { aio_task task; aio_request *request; };
+static AIO_CORO(cheap_hop)
+{
+    static const char *const headers[] = { "Location", "/end", NULL };
+    AIO_BEGIN(cheap_hop);
+    if (self->request->path.length == 1) AIO_AWAIT(aio_request_respond(self->request, 302, .headers = headers));
+    else AIO_AWAIT(aio_request_respond(self->request, 200, .text = "end"));
+    AIO_END;
+}
+static void *cheap_handler(aio_request *request, void *arg) { (void)arg; return AIO_CALL(cheap_hop, .request = request); }
+
+struct redirect_cost { aio_task task; aio_server *server; aio_session *session; aio_response *r; char url[60]; int i;
+                       long allocations; };
+SCENARIO(redirect_cost, .may = HOP_MAY)
+{
+    static const char *const cookies[] = { "a", "b", NULL };
+    AIO_BEGIN(redirect_cost);
+    AIO_AWAIT(self->server, aio_start_http_server(cheap_handler, NULL, "127.0.0.1", 0));
+    snprintf(self->url, sizeof self->url, "http://127.0.0.1:%d/", aio_server_port(self->server));
+    REQUIRE(self->session = aio_session_open(.auth = { .user = "u", .password = "p" }));
+    for (self->i = 0; self->i < 3; self->i++) {
+        self->allocations = seam.allocations;
+        AIO_AWAIT(self->r, aio_session_get(self->session, self->url, .cookies = cookies));
+        CHECK_INT(self->r->history_count, 1);
+        if (self->i == 2 && now.w->kind == KIND_PLAIN && !now.w->variant)
+            CHECK_INT(seam.allocations - self->allocations, 1);
+        aio_response_release(self->r);
+        self->r = NULL;
+    }
+    AIO_FINALLY;
+        aio_response_release(self->r);
+        aio_server_close(self->server);
+        aio_server_abort_clients(self->server);
+        AIO_AWAIT(aio_session_close(self->session));
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
