@@ -149,22 +149,23 @@
  *   64. Authentication: challenges and digests
  *   65. HTTP messages
  *   66. HTTP bodies: framing, stages, reader
- *   67. Multipart bodies
- *   68. Tracing: phases, events, what a connection was made of
- *   69. Request bodies: where their pieces come from
- *   70. Forms
- *   71. Contents: what a message's fields say, and its body as text or tree
- *   72. Proxies: HTTP CONNECT and SOCKS
- *   73. Connecting: hosts
- *   74. Transports: protocols over streams
- *   75. Redirects: where a response leads
- *   76. Retries: when a request is sent again
- *   77. Connections: the pool
- *   78. HTTP client: session, request, response
- *   79. HTTP server: connections and handlers
- *   80. WebSocket: frames
- *   81. WebSocket: connections
- *   82. Introspection: task dump and call graph
+ *   67. HTTP messages alone: the public parser
+ *   68. Multipart bodies
+ *   69. Tracing: phases, events, what a connection was made of
+ *   70. Request bodies: where their pieces come from
+ *   71. Forms
+ *   72. Contents: what a message's fields say, and its body as text or tree
+ *   73. Proxies: HTTP CONNECT and SOCKS
+ *   74. Connecting: hosts
+ *   75. Transports: protocols over streams
+ *   76. Redirects: where a response leads
+ *   77. Retries: when a request is sent again
+ *   78. Connections: the pool
+ *   79. HTTP client: session, request, response
+ *   80. HTTP server: connections and handlers
+ *   81. WebSocket: frames
+ *   82. WebSocket: connections
+ *   83. Introspection: task dump and call graph
  *
  * LICENCE: MIT-0 or public domain, as you like. Its text, the history, and where to report a vulnerability are at the
  * end of the file.
@@ -2936,6 +2937,64 @@ AIO_API void           aio_multipart_close(aio_multipart *multipart);
 #define AIO__RESPONSE_MULTIPART(response, ...) \
     aio_response_multipart_with((response), AIO__OPTIONS(aio_multipart_options, __VA_ARGS__))
 AIO_API aio_multipart *aio_response_multipart_with(aio_response *response, const aio_multipart_options *options);
+
+/* ---- the parser alone ---- */
+
+/* HTTP/1 messages out of bytes that come from anywhere; it reads nothing itself, and needs no loop:
+ *
+ *   aio_http_parser *parser = aio_http_parser_open(.requests = true);
+ *   while ((n = read(fd, buffer, sizeof buffer)) > 0) {
+ *       aio_text in = { buffer, (size_t)n }, piece;
+ *       while ((step = aio_http_parser_feed(parser, &in, &piece)) > AIO_HTTP_MORE)
+ *           if (step == AIO_HTTP_HEAD) printf("%s\n", aio_http_parser_message(parser)->target.data);
+ *           else if (step == AIO_HTTP_BODY) fwrite(piece.data, 1, piece.length, stdout);
+ *       if (step == AIO_HTTP_ERROR) break;
+ *   }
+ *   aio_http_parser_close(parser); */
+typedef struct aio_http_parser aio_http_parser;
+typedef struct aio_http_parser_options {
+    bool requests AIO__UNSET; /* else responses */
+    bool strict AIO__UNSET;   /* of responses: without the leniencies that a session's have */
+    /* of a head; 0: 8190, 8190, 128 */
+    int  max_line_size AIO__UNSET, max_field_size AIO__UNSET, max_headers AIO__UNSET;
+} aio_http_parser_options;
+typedef enum aio_http_step {
+    AIO_HTTP_ERROR = -1, /* `problem` of the message says why; from then on always */
+    AIO_HTTP_MORE,       /* all that there was is taken */
+    AIO_HTTP_HEAD,       /* the message is there, but for its body and trailers. Of a response may be a 1xx */
+    AIO_HTTP_BODY,       /* a piece of its body, which lies in the input; not decoded */
+    AIO_HTTP_END,        /* of the message, with its trailers */
+    AIO_HTTP_UPGRADED    /* what follows a 101, or a 2xx to CONNECT, is not HTTP, and left; from then on always */
+} aio_http_step;
+typedef struct aio_http_message { /* read-only, until the next message begins; texts end in a NUL, but for `raw` */
+    aio_text    method, target; /* of a request */
+    aio_text    reason;         /* of a response */
+    aio_text    raw;            /* of a response: the head, byte for byte */
+    int         status;
+    int         version;        /* of HTTP/1.x: 0 or 1 */
+    aio_headers headers, trailers;
+    int64_t     content_length; /* as the head says; -1: it does not */
+    bool        chunked, keep_alive, upgrade, expect_continue;
+    int         code;           /* after an error: AIO_EHTTP, AIO_ELIMIT, AIO_EPAYLOAD, ENOMEM; */
+    int         refuse;         /* the status with which a server refuses such a request; 0: none */
+    const char *problem;        /* and why */
+} aio_http_message;
+
+/* aio_http_parser_open(.requests = true, ...): yours. NULL, with errno: ENOMEM, EINVAL. */
+#define aio_http_parser_open(...) aio_http_parser_open_with(AIO__OPTIONS(aio_http_parser_options, __VA_ARGS__))
+AIO_API aio_http_parser *aio_http_parser_open_with(const aio_http_parser_options *options);
+AIO_API void aio_http_parser_close(aio_http_parser *parser); /* NULL is fine */
+/* Of what request the next response is the answer to: those to HEAD have no body, a 2xx to CONNECT none but a tunnel.
+ * "GET" if nothing is said. 1xx responses leave it as it is. */
+AIO_API void aio_http_parser_expect(aio_http_parser *parser, const char *method);
+/* Takes bytes off the front of `in`, up to the next thing that there is to say. Call it until it gives AIO_HTTP_MORE,
+ * also with no bytes. */
+AIO_API aio_http_step aio_http_parser_feed(aio_http_parser *parser, aio_text *in, aio_text *piece);
+/* No more bytes come. Call it until it gives AIO_HTTP_MORE: nothing is missing; what a body until the end, or a head
+ * that is whole without its empty line, still has to say comes before. AIO_HTTP_ERROR: the message is cut short. */
+AIO_API aio_http_step aio_http_parser_finish(aio_http_parser *parser);
+/* The message that has come last, or is coming. Borrowed. */
+AIO_API const aio_http_message *aio_http_parser_message(const aio_http_parser *parser);
 
 /* ============================================================================
  * 22. HTTP server
@@ -24793,6 +24852,12 @@ static inline aio__body_step aio__body_feed(aio__body *body, const char *data, s
     return AIO__BODY_DATA;
 }
 
+/* Where the lines of its trailers go, which else are checked and dropped. */
+static inline void aio__body_keep_trailers(aio__body *body, aio__buffer *lines) { body->trailers = lines; }
+
+/* Why it is not valid; NULL: it was memory. */
+static inline const char *aio__body_problem(const aio__body *body) { return body->problem; }
+
 /* The peer has closed: whether that is where the body ends. Else body->problem says what is missing. */
 static inline bool aio__body_closed(aio__body *body)
 {
@@ -25192,17 +25257,24 @@ static bool aio__trailer_next(aio_text *rest, aio_text *name, aio_text *value)
     return true;
 }
 
+/* Makes fields of lines. False without memory, and then there are none. */
+static bool aio__trailers_fill(aio_headers *trailers, aio_text lines)
+{
+    aio_text name, value;
+    while (aio__trailer_next(&lines, &name, &value)) {
+        if (!aio__headers_append(trailers, name.data, name.length, value.data, value.length)) continue;
+        aio__headers_reset(trailers);
+        return false;
+    }
+    return true;
+}
+
 /* The trailers of a body that is over. NULL without memory. */
 static const aio_headers *aio__body_trailers(aio__body_reader *in)
 {
-    aio_text rest = aio__text(in->trailer_lines.data, in->trailer_lines.end), name, value;
+    aio_text lines = aio__text(in->trailer_lines.data, in->trailer_lines.end);
     if (in->trailers.count || in->body.state != AIO__CHUNK_END) return &in->trailers;
-    while (aio__trailer_next(&rest, &name, &value)) {
-        if (!aio__headers_append(&in->trailers, name.data, name.length, value.data, value.length)) continue;
-        aio__headers_reset(&in->trailers);
-        return NULL;
-    }
-    return &in->trailers;
+    return aio__trailers_fill(&in->trailers, lines) ? &in->trailers : NULL;
 }
 
 /* ---- a user who reads ---- */
@@ -25321,7 +25393,190 @@ static aio_text_task *aio__body_read(aio__body_reader *in, bool all)
 }
 
 /* ============================================================================
- * 67. Multipart bodies
+ * 67. HTTP messages alone: the public parser
+ *
+ * Heads and bodies, by the two rooms above, out of bytes that the user has. It keeps the bytes of a head that is not
+ * whole, and nothing else. Calls messages and framing.
+ * ============================================================================ */
+
+typedef enum { AIO__PARSER_HEAD, AIO__PARSER_BODY, AIO__PARSER_UPGRADED, AIO__PARSER_OVER, AIO__PARSER_FAILED }
+    aio__parser_state;
+
+struct aio_http_parser {
+    aio_http_message  message;
+    aio__http_head    head;
+    aio__buffer       kept;    /* of a head that is not whole */
+    aio__buffer       lines;   /* of trailers */
+    aio__body         body;
+    aio__parser_state state;
+    char              method[8]; /* of the request whose response comes next; what does not fit is no special one */
+    bool              again;   /* another message may follow this one */
+};
+
+static aio_http_step aio__parser_fail(aio_http_parser *p, int code, int refuse, const char *problem)
+{
+    p->state = AIO__PARSER_FAILED;
+    p->message.code = code;
+    p->message.refuse = refuse;
+    p->message.problem = problem ? problem : "out of memory";
+    return AIO_HTTP_ERROR;
+}
+
+/* Ready for a head. The message of before stays until its first byte. */
+static void aio__parser_begin(aio_http_parser *p)
+{
+    aio_headers headers = p->message.headers, trailers = p->message.trailers;
+    memset(&p->message, 0, sizeof p->message);
+    p->message.headers = headers;
+    p->message.trailers = trailers;
+    p->message.content_length = -1;
+    aio__headers_reset(&p->message.trailers);
+    aio__http_head_reset(&p->head, &p->message.headers, p->head.is_request);
+}
+
+/* A head is whole. */
+static aio_http_step aio__parser_head(aio_http_parser *p)
+{
+    const aio__http_head *head = &p->head;
+    aio_http_message *m = &p->message;
+    bool interim = !head->is_request && head->status / 100 == 1 && head->status != 101;
+    aio_text method = head->is_request ? head->method : aio__text(p->method, strlen(p->method));
+    m->method = head->method;
+    m->target = head->target;
+    m->reason = head->reason;
+    m->raw = head->raw;
+    m->status = head->status;
+    m->version = head->minor;
+    m->content_length = head->has_length ? (int64_t)head->length : -1;
+    m->chunked = head->chunked;
+    m->keep_alive = head->keep_alive;
+    m->upgrade = head->upgrade;
+    m->expect_continue = head->expect_continue;
+    p->again = aio__http_body_of(head, method, &p->body) || interim;
+    p->lines.start = p->lines.end = 0;
+    aio__body_keep_trailers(&p->body, &p->lines);
+    p->kept.start = p->kept.end = 0;
+    p->state = AIO__PARSER_BODY;
+    return AIO_HTTP_HEAD;
+}
+
+/* A message is over. */
+static aio_http_step aio__parser_end(aio_http_parser *p)
+{
+    const aio__http_head *head = &p->head;
+    bool tunnel = !head->is_request && (head->status == 101 || (head->status / 100 == 2 && head->is_connect));
+    if (!aio__trailers_fill(&p->message.trailers, aio__text(p->lines.data, p->lines.end)))
+        return aio__parser_fail(p, ENOMEM, 0, NULL);
+    p->state = tunnel ? AIO__PARSER_UPGRADED : p->again ? AIO__PARSER_HEAD : AIO__PARSER_OVER;
+    if (!head->is_request && (head->status / 100 != 1 || tunnel)) aio_http_parser_expect(p, NULL);
+    return AIO_HTTP_END;
+}
+
+static void aio__parser_take(aio_text *in, size_t n) { *in = aio__text(in->data + n, in->length - n); }
+
+static aio_http_step aio__parser_feed_head(aio_http_parser *p, aio_text *in)
+{
+    size_t before, used = 0;
+    if (!in->length) return AIO_HTTP_MORE;
+    if (p->head.whole) aio__parser_begin(p);
+    before = p->kept.end;
+    size_t room = p->head.limits.total + 1 > before ? p->head.limits.total + 1 - before : 0;
+    size_t n = before && in->length > room ? room : in->length;
+    if (before && !aio__buffer_append(&p->kept, in->data, n)) return aio__parser_fail(p, ENOMEM, 0, NULL);
+    aio_text all = before ? aio__text(p->kept.data, p->kept.end) : *in;
+    int code = aio__http_head_feed(&p->head, all.data, all.length, &used);
+    if (code == AIO__MORE) {
+        if (!before && !aio__buffer_append(&p->kept, in->data, n)) return aio__parser_fail(p, ENOMEM, 0, NULL);
+        aio__parser_take(in, n);
+        return AIO_HTTP_MORE;
+    }
+    if (code) return aio__parser_fail(p, code, p->head.is_request ? p->head.refuse : 0, p->head.problem);
+    aio__parser_take(in, used - before);
+    return aio__parser_head(p);
+}
+
+AIO_API aio_http_step aio_http_parser_feed(aio_http_parser *parser, aio_text *in, aio_text *piece)
+{
+    size_t used;
+    *piece = aio__text("", 0);
+    switch (parser->state) {
+    case AIO__PARSER_HEAD:
+        return aio__parser_feed_head(parser, in);
+    case AIO__PARSER_OVER:
+        if (!in->length) return AIO_HTTP_MORE;
+        return aio__parser_fail(parser, AIO_EHTTP, 0, "there are bytes after the last message");
+    case AIO__PARSER_UPGRADED:
+        return AIO_HTTP_UPGRADED;
+    case AIO__PARSER_FAILED:
+        return AIO_HTTP_ERROR;
+    default:
+        break;
+    }
+    aio__body_step step = aio__body_feed(&parser->body, in->data, in->length, &used, piece);
+    aio__parser_take(in, used);
+    if (step == AIO__BODY_DATA) return AIO_HTTP_BODY;
+    if (step == AIO__BODY_MORE) return AIO_HTTP_MORE;
+    if (step == AIO__BODY_DONE) return aio__parser_end(parser);
+    const char *why = aio__body_problem(&parser->body);
+    return aio__parser_fail(parser, why ? AIO_EPAYLOAD : ENOMEM, why && parser->head.is_request ? 400 : 0, why);
+}
+
+AIO_API aio_http_step aio_http_parser_finish(aio_http_parser *parser)
+{
+    aio_http_parser *p = parser;
+    if (p->state == AIO__PARSER_FAILED) return AIO_HTTP_ERROR;
+    if (p->state == AIO__PARSER_BODY) {
+        if (aio__body_closed(&p->body)) return aio__parser_end(p);
+        return aio__parser_fail(p, AIO_EPAYLOAD, 0, aio__body_problem(&p->body));
+    }
+    if (p->state != AIO__PARSER_HEAD || !p->kept.end) return AIO_HTTP_MORE;
+    int code = aio__http_head_closed(&p->head, p->kept.data, p->kept.end);
+    if (!code) return aio__parser_head(p);
+    return code == AIO__MORE ? aio__parser_fail(p, AIO_EHTTP, 0, "the bytes end within a head")
+                             : aio__parser_fail(p, code, 0, p->head.problem);
+}
+
+AIO_API void aio_http_parser_expect(aio_http_parser *parser, const char *method)
+{
+    size_t n = method ? strlen(method) : sizeof parser->method;
+    bool fits = n < sizeof parser->method;
+    memcpy(parser->method, fits ? method : "GET", fits ? n + 1 : 4);
+    parser->head.is_connect = !strcmp(parser->method, "CONNECT");
+}
+
+AIO_API const aio_http_message *aio_http_parser_message(const aio_http_parser *parser) { return &parser->message; }
+
+AIO_API aio_http_parser *aio_http_parser_open_with(const aio_http_parser_options *options)
+{
+    AIO__DEFAULTS(aio_http_parser_options, options);
+    const aio_http_parser_options *o = options;
+    errno = EINVAL;
+    if (o->max_line_size < 0 || o->max_field_size < 0 || o->max_headers < 0) return NULL;
+    errno = ENOMEM;
+    aio_http_parser *p = (aio_http_parser *)aio__calloc(sizeof *p);
+    if (!p) return NULL;
+    p->head.limits.line = (uint32_t)o->max_line_size;
+    p->head.limits.field = (uint32_t)o->max_field_size;
+    p->head.limits.count = (uint32_t)o->max_headers;
+    p->head.lenient = o->requests || o->strict ? 0 : AIO__LENIENT_ALL;
+    p->head.is_request = o->requests;
+    aio_http_parser_expect(p, NULL);
+    aio__parser_begin(p);
+    return p;
+}
+
+AIO_API void aio_http_parser_close(aio_http_parser *parser)
+{
+    if (!parser) return;
+    aio_headers_clear(&parser->message.headers);
+    aio_headers_clear(&parser->message.trailers);
+    aio__free(parser->kept.data);
+    aio__free(parser->lines.data);
+    aio__free(parser);
+}
+
+/* ============================================================================
+ * 68. Multipart bodies
  *
  * Takes a multipart apart as its bytes come: what is between delimiters goes to the user in place, and is looked at
  * once. Where a delimiter could begin at a piece's end, only its length is remembered, as its bytes are known. Calls
@@ -25790,7 +26045,7 @@ AIO_API aio_multipart *aio_part_multipart(aio_part *part)
 }
 
 /* ============================================================================
- * 68. Tracing: phases, events, what a connection was made of
+ * 69. Tracing: phases, events, what a connection was made of
  *
  * What is noted of a request on its way, by whoever does a part of it: where its time goes, the heads that come before
  * its response's, the addresses that were tried; and the callback that is told. Calls streams and TLS for what they
@@ -25959,7 +26214,7 @@ static aio_certificate *aio__made_certificate(const aio__made *made)
 }
 
 /* ============================================================================
- * 69. Request bodies: where their pieces come from
+ * 70. Request bodies: where their pieces come from
  *
  * A source gives a body piece by piece: of data, of a file, of a producer, or, made of another source's, compressed;
  * forms are one more. It holds one piece, so that a body of any size needs as little memory. One that cannot be
@@ -26264,7 +26519,7 @@ static aio__source *aio__source_compressed(aio__source *from, int format)
 }
 
 /* ============================================================================
- * 70. Forms
+ * 71. Forms
  *
  * What a form is made of, and the source of a body that it becomes: heads and short texts in one piece, long ones in
  * place, files and producers as they come (RFC 7578, RFC 2046 5.1). A form does not change any more once it was sent,
@@ -26625,7 +26880,7 @@ static const char *aio__form_type(const aio_form *form)
 }
 
 /* ============================================================================
- * 71. Contents: what a message's fields say, and its body as text or tree
+ * 72. Contents: what a message's fields say, and its body as text or tree
  *
  * Content-Type, Content-Disposition (RFC 6266) and Link (RFC 8288) taken apart, and bodies decoded by their charset, or
  * as JSON: of responses and of requests that a server got. What is made for the user stays with the body's reader until
@@ -27000,7 +27255,7 @@ static bool aio__weblink_is(const aio_link *link, const char *rel)
 }
 
 /* ============================================================================
- * 72. Proxies: HTTP CONNECT and SOCKS
+ * 73. Proxies: HTTP CONNECT and SOCKS
  *
  * From a stream to a proxy to one through it: HTTP's CONNECT (RFC 9110 9.3.6), SOCKS4 and 4a, SOCKS5 (RFC 1928, 1929),
  * for each proxy of a chain. A handshake is a machine that is fed what the proxy says, and says what to send next. Then
@@ -27808,7 +28063,7 @@ static int aio__netrc_read(char **text)
 }
 
 /* ============================================================================
- * 73. Connecting: hosts
+ * 74. Connecting: hosts
  *
  * From a host's name to a stream: the name is looked up, its addresses are connected to; proxies lead on from there;
  * TLS is put on what stands. Calls names, connecting, streams, TLS and proxies.
@@ -27984,7 +28239,7 @@ AIO_API aio_stream_task *aio_open_unix_connection_with(const char *path, const a
 }
 
 /* ============================================================================
- * 74. Transports: protocols over streams
+ * 75. Transports: protocols over streams
  *
  * A stream with an aio__transport: its descriptor's works run what is here, which reads into a buffer of the loop's
  * and calls the protocol. It ends by connection_lost, which is queued; only after that the stream is freed. May call
@@ -28264,7 +28519,7 @@ AIO_API aio_server_task *aio_create_unix_server_with(const aio_protocol *protoco
 }
 
 /* ============================================================================
- * 75. Redirects: where a response leads
+ * 76. Redirects: where a response leads
  *
  * What a redirect makes of a request (RFC 9110 15.4, and the fetch standard where browsers go other ways): its method,
  * its URL, and whether what the user gave for one origin may go there. Calls URLs and errors only.
@@ -28338,7 +28593,7 @@ static aio_exception *aio__redirect_follow(aio__redirect *r, int status, const a
 }
 
 /* ============================================================================
- * 76. Retries: when a request is sent again
+ * 77. Retries: when a request is sent again
  *
  * What a policy (aio_retry) says of methods, statuses and errors, and how long is waited. Calls dates and numbers.
  * ============================================================================ */
@@ -28406,7 +28661,7 @@ static int64_t aio__retry_backoff(const aio_retry *policy, int tries)
 }
 
 /* ============================================================================
- * 77. Connections: the pool
+ * 78. Connections: the pool
  *
  * The client's connector: keep-alive connections by origin, and who waits for one. A connection object is the right to
  * one of `limit` places; it is busy, and has no stream yet or one, or it is idle, and its socket is watched so that a
@@ -29005,7 +29260,7 @@ AIO_API size_t aio_connector_idle(const aio_connector *connector) { return conne
 
 
 /* ============================================================================
- * 78. HTTP client: session, request, response
+ * 79. HTTP client: session, request, response
  *
  * One request is one coroutine (aio__requesting), whose frame holds copies of what it was given. It is
  *
@@ -31632,7 +31887,7 @@ AIO_API aio_cookie_jar *aio_session_cookie_jar(const aio_session *session)
 }
 
 /* ============================================================================
- * 79. HTTP server: connections and handlers
+ * 80. HTTP server: connections and handlers
  *
  * One connection is one coroutine (aio__serving) in an aio_server: a head, its handler, what is left of the body, the
  * next head; so pipelined requests are answered in order. What it knows is an aio__served, which begins with the user's
@@ -32489,7 +32744,7 @@ AIO_API aio_server_task *aio_start_http_server_with(aio_request_handler *handler
 }
 
 /* ============================================================================
- * 80. WebSocket: frames
+ * 81. WebSocket: frames
  *
  * Takes frames apart in place, in pieces of any size, and writes their heads (RFC 6455 5.2); masks, codes, what is a
  * text, and the handshake's hash. Knows nothing of connections. Calls UTF-8 of charsets only.
@@ -32797,7 +33052,7 @@ static bool aio__ws_key_is_valid(aio_text key)
 }
 
 /* ============================================================================
- * 81. WebSocket: connections
+ * 82. WebSocket: connections
  *
  * The handshake of both sides, messages out of frames, permessage-deflate, pings, and the end. What has come stays in
  * the stream, or with the ws, until somebody asks for it, so that a receive that is cancelled has lost nothing; what is
@@ -34019,7 +34274,7 @@ AIO_API aio_ws_task *aio_request_upgrade_websocket_with(aio_request *request, co
 }
 
 /* ============================================================================
- * 82. Introspection: task dump and call graph
+ * 83. Introspection: task dump and call graph
  *
  * Walks what waits for what, and only reads. Called by nobody above. Downwards through the frames of a task to what the
  * innermost awaits, and that one's children (ops->child); upwards through the waiters. A path may lead in a circle, and

@@ -1,0 +1,115 @@
+/* The public parser: what it says of messages that come in pieces. */
+
+/* Everything that a parser says of some bytes, in pieces of n, as one text. */
+static void parser_say(aio_http_parser *parser, aio_http_step step, aio_text piece, char *said, size_t size)
+{
+    const aio_http_message *m = aio_http_parser_message(parser);
+    size_t used = strlen(said);
+    aio_text trailer = aio_headers_get(&m->trailers, "T");
+    said += used;
+    size -= used;
+    if (step == AIO_HTTP_BODY) snprintf(said, size, "%.*s", (int)piece.length, piece.data);
+    if (step == AIO_HTTP_HEAD && m->status) snprintf(said, size, "<%d %s %d:", m->status, m->reason.data, m->version);
+    if (step == AIO_HTTP_HEAD && !m->status) snprintf(said, size, "<%s %s:", m->method.data, m->target.data);
+    if (step == AIO_HTTP_END) snprintf(said, size, "%s%s>", trailer.data ? "|" : "", trailer.data ? trailer.data : "");
+    if (step == AIO_HTTP_UPGRADED) snprintf(said, size, "upgraded");
+    if (step == AIO_HTTP_ERROR) snprintf(said, size, "error %d %d %s", m->code == AIO_EHTTP, m->refuse, m->problem);
+}
+static bool parser_goes_on(aio_http_step step)
+{
+    return step != AIO_HTTP_MORE && step != AIO_HTTP_UPGRADED && step != AIO_HTTP_ERROR;
+}
+static void parser_run(const aio_http_parser_options *like, const char *method, const char *text, size_t n,
+                       char *said, size_t size)
+{
+    aio_http_parser *parser = aio_http_parser_open_with(like);
+    aio_http_step step = AIO_HTTP_MORE;
+    aio_text piece = { "", 0 };
+    *said = 0;
+    if (!CHECK(parser != NULL)) return;
+    if (method) aio_http_parser_expect(parser, method);
+    for (size_t at = 0, all = strlen(text); at < all && step == AIO_HTTP_MORE; at += n) {
+        aio_text in = { text + at, all - at < n ? all - at : n };
+        do {
+            step = aio_http_parser_feed(parser, &in, &piece);
+            parser_say(parser, step, piece, said, size);
+        } while (parser_goes_on(step));
+    }
+    while (step == AIO_HTTP_MORE && (step = aio_http_parser_finish(parser)) != AIO_HTTP_MORE) {
+        aio_text none = { "", 0 };
+        parser_say(parser, step, piece, said, size);
+        while (step == AIO_HTTP_HEAD && (step = aio_http_parser_feed(parser, &none, &piece)) > AIO_HTTP_MORE)
+            parser_say(parser, step, piece, said, size);
+        if (step == AIO_HTTP_END) step = AIO_HTTP_MORE;
+    }
+    aio_http_parser_close(parser);
+}
+
+static const struct { aio_http_parser_options options; const char *method, *text, *said; } parser_rows[] = {
+    { { .requests = true }, NULL,
+      "\r\nPOST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabcGET /b HTTP/1.1\r\nHost: h\r\n\r\n",
+      "<POST /a:abc><GET /b:>" },
+    { { .requests = true }, NULL, "PUT /a HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
+      "2\r\nab\r\n1;x\r\nc\r\n0\r\nT: end\r\n\r\n", "<PUT /a:abc|end>" },
+    { { .requests = true }, NULL, "GET /b HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\nG",
+      "<GET /b:>error 1 0 there are bytes after the last message" },
+    { { .requests = true }, NULL, "GET /b HTTP/1.1\n", "error 1 400 a line ends without CR" },
+    { { .requests = true, .max_line_size = 10 }, NULL, "GET /12345678 HTTP/1.1\r\n",
+      "error 0 414 the start line is too long" },
+    { { .requests = true }, NULL, "GET /b HTTP/1.1\r\nHost: h", "error 1 0 the bytes end within a head" },
+    { { .requests = true }, NULL, "PUT /a HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\nx",
+      "<PUT /a:error 0 400 a chunk size is not hexadecimal" },
+    { { .requests = false }, NULL, "HTTP/1.1 100 Go\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
+      "HTTP/1.0 404 No\r\n\r\nto the end", "<100 Go 1:><200 OK 1:hi><404 No 0:to the end>" },
+    { { .requests = false }, "HEAD", "HTTP/1.1 100 Go\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n"
+      "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi", "<100 Go 1:><200 OK 1:><200 OK 1:hi>" },
+    { { .requests = false }, "CONNECT", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi", "<200 OK 1:>upgraded" },
+    { { .requests = false }, NULL, "HTTP/1.1 101 Go\r\nUpgrade: x\r\n\r\nhi", "<101 Go 1:>upgraded" },
+    { { .requests = false }, NULL, "HTTP/1.1 200 OK\nT: b\n c\nContent-Length: 1\n\nx", "<200 OK 1:x>" },
+    { { .strict = true }, NULL, "HTTP/1.1 200 OK\nT: b\n", "error 1 0 a line ends without CR" },
+    { { .requests = false }, NULL, "HTTP/1.1 204 None\r\n", "<204 None 1:>" },
+    { { .requests = false }, NULL, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhi",
+      "<200 OK 1:hierror 0 0 the connection was closed before Content-Length bytes had come" },
+};
+TEST(http_parser_rows)
+{
+    char said[400];
+    for (size_t i = 0; i < sizeof parser_rows / sizeof *parser_rows; i++) {
+        for (size_t n = 1; n < 200; n = n < 20 ? n + 1 : n * 3) {
+            parser_run(&parser_rows[i].options, parser_rows[i].method, parser_rows[i].text, n, said, sizeof said);
+            CHECK_STR(said, parser_rows[i].said);
+        }
+    }
+    CHECK(!aio_http_parser_open(.max_headers = -1));
+    CHECK_INT(errno, EINVAL);
+    aio_http_parser_close(NULL);
+}
+
+/* Without memory it says so, and goes on saying so. */
+struct http_parser_memory { aio_task task; aio_http_parser *parser; };
+SCENARIO(http_parser_memory)
+{
+    static const char head[] = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n", rest[] = "\r\n0\r\nT: 1\r\n\r\n";
+    aio_text in, piece;
+    aio_http_step step;
+    AIO_BEGIN(http_parser_memory);
+    REQUIRE(self->parser = aio_http_parser_open());
+    in.data = head;
+    in.length = sizeof head - 1;
+    step = aio_http_parser_feed(self->parser, &in, &piece);
+    if (step == AIO_HTTP_MORE) {
+        in.data = rest;
+        in.length = sizeof rest - 1;
+        step = aio_http_parser_feed(self->parser, &in, &piece);
+        if (step == AIO_HTTP_HEAD) step = aio_http_parser_feed(self->parser, &in, &piece);
+    }
+    ALWAYS(step == AIO_HTTP_END || step == AIO_HTTP_ERROR);
+    if (step == AIO_HTTP_ERROR) {
+        ALWAYS(aio_http_parser_message(self->parser)->code == ENOMEM);
+        ALWAYS(aio_http_parser_feed(self->parser, &in, &piece) == AIO_HTTP_ERROR);
+        AIO_RAISE(ENOMEM);
+    }
+    AIO_FINALLY;
+        aio_http_parser_close(self->parser);
+    AIO_END;
+}
