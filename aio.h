@@ -29389,6 +29389,8 @@ typedef struct aio__reply {
     struct aio__reply *spare;
     int            refs;       /* the user's, or the history's, and each coroutine's that reads or sends */
     bool           passed;     /* it is of the history */
+    const char    *file;       /* debug mode: where the user's coroutine got it; NULL: not known, or not the user's */
+    int            line;
 } aio__reply;
 
 static void aio__session_unref(aio_session *session);
@@ -29508,6 +29510,15 @@ static void aio__session_clear(aio_session *session)
 }
 
 /* The loop closes: what was forgotten goes with it. */
+static const char *aio__exchange_name(const aio__exchange *x, char *text, size_t size);
+
+static AIO__COLD void aio__reply_report(aio_loop *loop, const aio__reply *r)
+{
+    char name[400];
+    if (r->file) aio__report(loop, NULL, "response of %s (made at %s:%d) was never released",
+                             aio__exchange_name(&r->x, name, sizeof name), r->file, r->line);
+}
+
 static void aio__sessions_close(aio_loop *loop, aio__closer *closer)
 {
     aio__sessions *sessions = AIO__CONTAINER(closer, aio__sessions, owned.closer);
@@ -29515,8 +29526,11 @@ static void aio__sessions_close(aio_loop *loop, aio__closer *closer)
         aio_session *session = AIO__CONTAINER(sessions->owned.ring.next, aio_session, link);
         for (aio__node *at = session->live.next; at != &session->live; at = at->next) {
             aio__operation *op = AIO__CONTAINER(at, aio__operation, node);
-            for (aio__node *node = op->replies.next; node != &op->replies; node = node->next)
-                aio__reply_clear(AIO__CONTAINER(node, aio__reply, node));
+            for (aio__node *node = op->replies.next; node != &op->replies; node = node->next) {
+                aio__reply *r = AIO__CONTAINER(node, aio__reply, node);
+                aio__reply_report(loop, r);
+                aio__reply_clear(r);
+            }
             aio__operation_clear(op);
         }
         for (aio__reply *r = session->spares; r; r = r->spare) aio__reply_clear(r);
@@ -29663,6 +29677,7 @@ static void aio__reply_unref(aio__reply *r)
     aio__operation *op = r->x.op;
     aio_session *session = op->session;
     if (--r->refs) return;
+    r->file = NULL;
     aio__ring_remove(&r->node);
     if (!r->passed) aio__operation_forget(op);
     if (session->spare_count < AIO__SPARES && !session->is_closed) {
@@ -31204,6 +31219,17 @@ static void aio__requesting_tell(struct aio__requesting *self, aio_trace_kind ki
 }
 
 /* The coroutine ends. Its reply is the user's now, or was in vain. */
+/* Debug mode: the response is the user's from now on, whose coroutine awaits it. */
+static AIO__COLD void aio__reply_locate(aio__reply *r, const aio_task *t)
+{
+    const aio_task *user = (t->future.flags & AIO__F_TASK) ? NULL : t->future.waiters.parent;
+    if (!user) return;
+    aio__probe probe;
+    aio__who_is(user, &probe);
+    r->file = probe.file;
+    r->line = aio__line_of(user->line);
+}
+
 static void aio__requesting_end(struct aio__requesting *self, bool failed)
 {
     aio__operation *op = self->op;
@@ -31214,6 +31240,7 @@ static void aio__requesting_end(struct aio__requesting *self, bool failed)
     if (failed && op->phases.event.method)
         aio__requesting_tell(self, AIO_TRACE_REQUEST_EXCEPTION, NULL, self->task.future.error);
     if (op->redirects) aio__wipe(op->next.data, op->next.capacity);
+    if (!failed && session->loop->debug) aio__reply_locate(self->reply, &self->task);
     if (failed && self->reply) {
         aio__exchange_disconnect(self->x, false);
         aio__reply_unref(self->reply);

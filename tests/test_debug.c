@@ -130,6 +130,54 @@ TEST(debug_left_behind)
         }
 }
 
+struct debug_page { aio_task task; aio_request *request; };
+static AIO_CORO(debug_page)
+{
+    AIO_BEGIN(debug_page);
+    AIO_AWAIT(aio_request_respond(self->request, 200, .text = "hello"));
+    AIO_END;
+}
+static void *debug_page_handler(aio_request *request, void *arg)
+{
+    (void)arg;
+    return AIO_CALL(debug_page, .request = request);
+}
+struct debug_fetch { aio_task task; bool release; int line; aio_server *server; aio_session *session; aio_response *r;
+    char url[60]; };
+static AIO_CORO(debug_fetch)
+{
+    AIO_BEGIN(debug_fetch);
+    AIO_AWAIT(self->server, aio_start_http_server(debug_page_handler, NULL, "127.0.0.1", 0));
+    snprintf(self->url, sizeof self->url, "http://127.0.0.1:%d/x", aio_server_port(self->server));
+    self->session = aio_session_open();
+    REQUIRE(self->session);
+    AIO_AWAIT(self->r, aio_session_get(self->session, self->url));
+    if (self->release) aio_response_release(self->r);
+    AIO_AWAIT(aio_session_close(self->session));
+    aio_server_close(self->server);
+    AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
+
+/* A response that nobody releases is named when the loop closes, with the await that gave it. */
+TEST(debug_response_left)
+{
+    for (int debug = 0; debug < 2; debug++)
+        for (int release = 0; release < 2; release++) {
+            aio_loop *loop = debug_loop(debug);
+            CHECK_INT(aio_loop_run_until_complete(loop, AIO_CALL(debug_fetch, .release = release), NULL), 0);
+            CHECK_INT(debug_told.count, 0);
+            CHECK_INT(aio_loop_close(loop), 0);
+            CHECK_INT(debug_told.count, debug && !release);
+            if (debug_told.count) {
+                CHECK(strstr(debug_told.text, "response of GET http://127.0.0.1:") == debug_told.text);
+                CHECK(strstr(debug_told.text, "/x (made at tests/test_debug.c:"));
+                CHECK(strstr(debug_told.text, ") was never released"));
+            }
+            aio_loop_free(loop);
+        }
+}
+
 /* ---- slow steps ---- */
 
 struct debug_slow { aio_task task; double took; int *line; };
