@@ -28673,8 +28673,8 @@ typedef struct aio__origin aio__origin;
 
 typedef struct aio__connection { /* one of the connector's places */
     aio__node   link;      /* in connector->busy, or, oldest first, in connector->idle */
-    aio__node   idle;      /* in host->idle, oldest first */
-    aio__origin  *host;
+    aio__node   idle;      /* in origin->idle, oldest first */
+    aio__origin *origin;
     aio_stream *stream;    /* NULL: not connected yet, or not any more */
     aio__body_reader *reader; /* what reads a body from the stream, or NULL */
     int64_t     expires;   /* idle: when it is closed */
@@ -28683,10 +28683,10 @@ typedef struct aio__connection { /* one of the connector's places */
     bool        reused;
 } aio__connection;
 
-/* A place in the line of a host. `got` is granted, and is then the owner's. */
+/* A place in the line of an origin. `got` is granted, and is then the owner's. */
 typedef struct aio__ticket {
     aio__node        node;   /* next is NULL when it is not in a line */
-    aio__origin       *host;
+    aio__origin     *origin;
     aio_future      *future; /* done when there is something in `got`, or failed */
     aio__connection *got;
 } aio__ticket;
@@ -28714,7 +28714,7 @@ struct aio_connector {
     size_t      busy_count, idle_count;
     aio__node   busy, idle, waiting_origins;
     aio__origin **buckets;
-    size_t      bucket_count, host_count;
+    size_t      bucket_count, origin_count;
     aio__timer *sweep;
     int64_t     keepalive;  /* nanoseconds */
     size_t      ceiling;    /* how many connections there were descriptors for when one was refused; 0: never */
@@ -28738,15 +28738,15 @@ static uint32_t aio__authority_hash(aio_text authority, bool is_tls)
 
 static bool aio__connector_grow(aio_connector *c)
 {
-    if (c->host_count < c->bucket_count) return true;
+    if (c->origin_count < c->bucket_count) return true;
     size_t count = c->bucket_count ? 2 * c->bucket_count : 8;
     aio__origin **buckets = (aio__origin **)aio__calloc(count * sizeof *buckets);
     if (!buckets) return false;
     for (size_t i = 0; i < c->bucket_count; i++) {
-        for (aio__origin *host = c->buckets[i], *next; host; host = next) {
-            next = host->next;
-            host->next = buckets[host->hash & (count - 1)];
-            buckets[host->hash & (count - 1)] = host;
+        for (aio__origin *origin = c->buckets[i], *next; origin; origin = next) {
+            next = origin->next;
+            origin->next = buckets[origin->hash & (count - 1)];
+            buckets[origin->hash & (count - 1)] = origin;
         }
     }
     aio__free(c->buckets);
@@ -28760,46 +28760,46 @@ static aio__origin *aio__connector_origin(aio_connector *c, const aio__pool_key 
 {
     const aio_text authority = key->authority;
     uint32_t hash = aio__authority_hash(authority, key->is_tls);
-    aio__origin *host = c->bucket_count ? c->buckets[hash & (c->bucket_count - 1)] : NULL;
-    for (; host; host = host->next)
-        if (host->hash == hash && host->is_tls == key->is_tls && host->guarded == key->guarded
-            && host->length == authority.length
-            && !memcmp(host->authority, authority.data, authority.length)) return host;
+    aio__origin *origin = c->bucket_count ? c->buckets[hash & (c->bucket_count - 1)] : NULL;
+    for (; origin; origin = origin->next)
+        if (origin->hash == hash && origin->is_tls == key->is_tls && origin->guarded == key->guarded
+            && origin->length == authority.length
+            && !memcmp(origin->authority, authority.data, authority.length)) return origin;
     if (!aio__connector_grow(c)) return NULL;
-    host = (aio__origin *)aio__calloc(sizeof *host + authority.length);
-    if (!host) return NULL;
-    host->connector = c;
-    aio__ring_clear(&host->idle);
-    aio__ring_clear(&host->waiters);
-    host->hash = hash;
-    host->is_tls = key->is_tls;
-    host->guarded = key->guarded;
-    host->length = authority.length;
-    memcpy(host->authority, authority.data, authority.length);
-    host->next = c->buckets[hash & (c->bucket_count - 1)];
-    c->buckets[hash & (c->bucket_count - 1)] = host;
-    c->host_count++;
-    return host;
+    origin = (aio__origin *)aio__calloc(sizeof *origin + authority.length);
+    if (!origin) return NULL;
+    origin->connector = c;
+    aio__ring_clear(&origin->idle);
+    aio__ring_clear(&origin->waiters);
+    origin->hash = hash;
+    origin->is_tls = key->is_tls;
+    origin->guarded = key->guarded;
+    origin->length = authority.length;
+    memcpy(origin->authority, authority.data, authority.length);
+    origin->next = c->buckets[hash & (c->bucket_count - 1)];
+    c->buckets[hash & (c->bucket_count - 1)] = origin;
+    c->origin_count++;
+    return origin;
 }
 
-/* A host without connections and waiters goes. */
-static void aio__origin_leave(aio_connector *c, aio__origin *host)
+/* An origin without connections and waiters goes. */
+static void aio__origin_leave(aio_connector *c, aio__origin *origin)
 {
-    if (host->busy || !aio__ring_empty(&host->idle) || !aio__ring_empty(&host->waiters)) return;
-    aio__origin **place = &c->buckets[host->hash & (c->bucket_count - 1)];
-    while (*place != host) place = &(*place)->next;
-    *place = host->next;
-    c->host_count--;
-    aio__free(host);
+    if (origin->busy || !aio__ring_empty(&origin->idle) || !aio__ring_empty(&origin->waiters)) return;
+    aio__origin **place = &c->buckets[origin->hash & (c->bucket_count - 1)];
+    while (*place != origin) place = &(*place)->next;
+    *place = origin->next;
+    c->origin_count--;
+    aio__free(origin);
 }
 
 /* Whether it stands among the waiting_origins follows from its waiters and its limit. */
-static void aio__origin_update(aio_connector *c, aio__origin *host)
+static void aio__origin_update(aio_connector *c, aio__origin *origin)
 {
-    bool is = host->waiting_origins.next != NULL;
-    bool should = !aio__ring_empty(&host->waiters) && (!c->limit_per_host || host->busy < c->limit_per_host);
-    if (should && !is) aio__ring_insert(&c->waiting_origins, &host->waiting_origins);
-    if (!should && is) aio__ring_remove(&host->waiting_origins);
+    bool is = origin->waiting_origins.next != NULL;
+    bool should = !aio__ring_empty(&origin->waiters) && (!c->limit_per_host || origin->busy < c->limit_per_host);
+    if (should && !is) aio__ring_insert(&c->waiting_origins, &origin->waiting_origins);
+    if (!should && is) aio__ring_remove(&origin->waiting_origins);
 }
 
 /* ---- idle connections ---- */
@@ -28813,13 +28813,13 @@ static void aio__connection_wake(aio_connector *c, aio__connection *connection)
     aio__ring_insert(&c->busy, &connection->link);
     c->idle_count--;
     c->busy_count++;
-    connection->host->busy++;
+    connection->origin->busy++;
 }
 
-/* An idle one is closed. Its host may go. */
+/* An idle one is closed. Its origin may go. */
 static void aio__connection_retire(aio_connector *c, aio__connection *connection)
 {
-    aio__origin *host = connection->host;
+    aio__origin *origin = connection->origin;
     aio__stream_busy(connection->stream);
     aio_stream_close(connection->stream);
     aio__ring_remove(&connection->link);
@@ -28827,7 +28827,7 @@ static void aio__connection_retire(aio_connector *c, aio__connection *connection
     c->idle_count--;
     aio__made_unref(connection->made);
     aio__pool_free(&c->loop->pool, connection, sizeof *connection);
-    aio__origin_leave(c, host);
+    aio__origin_leave(c, origin);
 }
 
 static void aio__connection_on_readable(aio__work *work)
@@ -28835,7 +28835,7 @@ static void aio__connection_on_readable(aio__work *work)
     aio__connection *connection = (aio__connection *)work->owner;
     aio_stream *s = connection->stream;
     if (aio__stream_silent(s)) aio__stream_idle(s, aio__connection_on_readable, connection);
-    else aio__connection_retire(connection->host->connector, connection);
+    else aio__connection_retire(connection->origin->connector, connection);
 }
 
 static void aio__connector_sweep(aio__timer *timer)
@@ -28853,11 +28853,11 @@ static void aio__connector_sweep(aio__timer *timer)
     if (first != INT64_MAX) c->sweep = aio__timer_start(c->loop, first, aio__connector_sweep, c);
 }
 
-/* The host's oldest idle connection, now busy; or NULL. One that has died is a place without a stream. */
-static aio__connection *aio__origin_reuse(aio_connector *c, aio__origin *host)
+/* The origin's oldest idle connection, now busy; or NULL. One that has died is a place without a stream. */
+static aio__connection *aio__origin_reuse(aio_connector *c, aio__origin *origin)
 {
-    if (aio__ring_empty(&host->idle)) return NULL;
-    aio__connection *connection = AIO__CONTAINER(host->idle.next, aio__connection, idle);
+    if (aio__ring_empty(&origin->idle)) return NULL;
+    aio__connection *connection = AIO__CONTAINER(origin->idle.next, aio__connection, idle);
     aio__connection_wake(c, connection);
     connection->reused = connection->expires > c->loop->now && aio__stream_silent(connection->stream);
     if (connection->reused) return connection;
@@ -28873,18 +28873,18 @@ static bool aio__connector_has_place(const aio_connector *c)
     return (!c->ceiling || c->busy_count < c->ceiling) && (!c->limit || c->busy_count < (size_t)c->limit);
 }
 
-/* A connection of this host: an idle one, or a place without a stream. NULL without memory. */
-static aio__connection *aio__connection_get(aio_connector *c, aio__origin *host)
+/* A connection of this origin: an idle one, or a place without a stream. NULL without memory. */
+static aio__connection *aio__connection_get(aio_connector *c, aio__origin *origin)
 {
-    aio__connection *connection = aio__origin_reuse(c, host);
+    aio__connection *connection = aio__origin_reuse(c, origin);
     if (connection) return connection;
     connection = (aio__connection *)aio__pool_alloc(&c->loop->pool, sizeof *connection);
     if (!connection) return NULL;
     memset(connection, 0, sizeof *connection);
-    connection->host = host;
+    connection->origin = origin;
     aio__ring_insert(&c->busy, &connection->link);
     c->busy_count++;
-    host->busy++;
+    origin->busy++;
     return connection;
 }
 
@@ -28892,7 +28892,7 @@ static void aio__ticket_finish(aio_connector *c, aio__ticket *ticket, aio_except
 {
     aio_future *future = ticket->future;
     aio__ring_remove(&ticket->node);
-    aio__origin_update(c, ticket->host);
+    aio__origin_update(c, ticket->origin);
     ticket->future = NULL;
     if (future->state < AIO__DONE) {
         if (error) aio__future_fail(future, error);
@@ -28901,18 +28901,18 @@ static void aio__ticket_finish(aio_connector *c, aio__ticket *ticket, aio_except
     aio_unref(future);
 }
 
-/* Places go to those who wait, one host after the other. */
+/* Places go to those who wait, one origin after the other. */
 static void aio__connector_serve(aio_connector *c)
 {
     while (!aio__ring_empty(&c->waiting_origins) && aio__connector_has_place(c)) {
-        aio__origin *host = AIO__CONTAINER(c->waiting_origins.next, aio__origin, waiting_origins);
-        aio__ticket *ticket = AIO__CONTAINER(host->waiters.next, aio__ticket, node);
-        aio__ring_remove(&host->waiting_origins);
-        ticket->got = aio__connection_get(c, host);
+        aio__origin *origin = AIO__CONTAINER(c->waiting_origins.next, aio__origin, waiting_origins);
+        aio__ticket *ticket = AIO__CONTAINER(origin->waiters.next, aio__ticket, node);
+        aio__ring_remove(&origin->waiting_origins);
+        ticket->got = aio__connection_get(c, origin);
         aio__ticket_finish(c, ticket, ticket->got ? NULL : &aio__no_memory);
         if (ticket->got) continue;
-        ticket->host = NULL;
-        aio__origin_leave(c, host);
+        ticket->origin = NULL;
+        aio__origin_leave(c, origin);
     }
 }
 
@@ -28923,63 +28923,63 @@ static bool aio__ticket_queue(aio_connector *c, aio__ticket *ticket, bool first)
 {
     ticket->future = (aio_future *)aio__future_make(c->loop, &aio__ticket_ops, sizeof *ticket->future, NULL, 0);
     if (!ticket->future) return false;
-    aio__ring_insert(first ? ticket->host->waiters.next : &ticket->host->waiters, &ticket->node);
-    aio__origin_update(c, ticket->host);
+    aio__ring_insert(first ? ticket->origin->waiters.next : &ticket->origin->waiters, &ticket->node);
+    aio__origin_update(c, ticket->origin);
     return true;
 }
 
 /* 0: ticket->got is there; AIO__MORE: ticket->future tells; or a code. */
 static int aio__connector_take(aio_connector *c, aio__ticket *ticket, const aio__pool_key *key)
 {
-    aio__origin *host = aio__connector_origin(c, key);
-    if (!host) return ENOMEM;
-    ticket->host = host;
-    bool free_ = aio__ring_empty(&host->waiters) && (!c->limit_per_host || host->busy < c->limit_per_host);
+    aio__origin *origin = aio__connector_origin(c, key);
+    if (!origin) return ENOMEM;
+    ticket->origin = origin;
+    bool free_ = aio__ring_empty(&origin->waiters) && (!c->limit_per_host || origin->busy < c->limit_per_host);
     if (free_ && aio__connector_has_place(c)) {
-        ticket->got = aio__connection_get(c, host);
+        ticket->got = aio__connection_get(c, origin);
         if (ticket->got) return 0;
     } else if (aio__ticket_queue(c, ticket, false)) {
         return AIO__MORE;
     }
-    ticket->host = NULL;
-    aio__origin_leave(c, host);
+    ticket->origin = NULL;
+    aio__origin_leave(c, origin);
     return ENOMEM;
 }
 
 /* The place of a connection without a stream becomes free. */
 static void aio__connection_free(aio_connector *c, aio__connection *connection)
 {
-    aio__origin *host = connection->host;
+    aio__origin *origin = connection->origin;
     aio__ring_remove(&connection->link);
     c->busy_count--;
-    host->busy--;
+    origin->busy--;
     aio__made_unref(connection->made);
     aio__pool_free(&c->loop->pool, connection, sizeof *connection);
-    aio__origin_update(c, host);
-    aio__origin_leave(c, host);
+    aio__origin_update(c, origin);
+    aio__origin_leave(c, origin);
 }
 
 /* The ticket's owner gives up. */
 static void aio__ticket_leave(aio_connector *c, aio__ticket *ticket)
 {
     if (ticket->future) aio__ticket_finish(c, ticket, aio_exception_ref(&aio__cancelled));
-    if (ticket->host && !ticket->got) aio__origin_leave(c, ticket->host);
-    ticket->host = NULL;
+    if (ticket->origin && !ticket->got) aio__origin_leave(c, ticket->origin);
+    ticket->origin = NULL;
 }
 
 static void aio__connection_park(aio_connector *c, aio__connection *connection)
 {
-    aio__origin *host = connection->host;
+    aio__origin *origin = connection->origin;
     connection->reader = NULL;
     connection->expires = aio__after(c->loop, connection->keepalive ? connection->keepalive : c->keepalive);
     aio__ring_remove(&connection->link);
     aio__ring_insert(&c->idle, &connection->link);
-    aio__ring_insert(&host->idle, &connection->idle);
+    aio__ring_insert(&origin->idle, &connection->idle);
     c->busy_count--;
     c->idle_count++;
-    host->busy--;
+    origin->busy--;
     aio__stream_idle(connection->stream, aio__connection_on_readable, connection);
-    aio__origin_update(c, host);
+    aio__origin_update(c, origin);
     if (!c->sweep) c->sweep = aio__timer_start(c->loop, connection->expires, aio__connector_sweep, c);
     if (!c->sweep || (c->limit && c->idle_count > (size_t)c->limit))
         aio__connection_retire(c, AIO__CONTAINER(c->idle.next, aio__connection, link));
@@ -29026,20 +29026,20 @@ static void aio__connection_release(aio_connector *c, aio__connection *connectio
     aio__connector_serve(c);
 }
 
-/* A connect had no descriptor: the place goes back, for an idle connection of the host, or to the front of the line
+/* A connect had no descriptor: the place goes back, for an idle connection of the origin, or to the front of the line
  * until another one is free; the connections that there are are as many as there can be. False: there is none. */
 static bool aio__connector_starved(aio_connector *c, aio__ticket *ticket)
 {
-    aio__origin *host = ticket->host;
+    aio__origin *origin = ticket->origin;
     if (c->busy_count < 2 && !c->idle_count) return false;
-    if (aio__ring_empty(&host->idle) && c->idle_count) {
+    if (aio__ring_empty(&origin->idle) && c->idle_count) {
         aio__connection_retire(c, AIO__CONTAINER(c->idle.next, aio__connection, link));
         return true;
     }
     if (!aio__ticket_queue(c, ticket, true)) return false;
     aio__connection_free(c, ticket->got);
     ticket->got = NULL;
-    c->ceiling = c->busy_count + (aio__ring_empty(&host->idle) ? 0 : 1);
+    c->ceiling = c->busy_count + (aio__ring_empty(&origin->idle) ? 0 : 1);
     aio__connector_serve(c);
     return true;
 }
@@ -29048,7 +29048,7 @@ static bool aio__connector_starved(aio_connector *c, aio__ticket *ticket)
 static void aio__connection_keep_for(aio__connection *connection, long seconds)
 {
     int64_t its = seconds * INT64_C(1000000000);
-    connection->keepalive = seconds > 0 && its < connection->host->connector->keepalive ? its : 0;
+    connection->keepalive = seconds > 0 && its < connection->origin->connector->keepalive ? its : 0;
 }
 
 /* A connect has succeeded: there may be descriptors for one more. */
@@ -29139,9 +29139,9 @@ static void aio__connector_free(aio_connector *c)
     aio__timer_cancel(c->loop, c->sweep);
     for (size_t i = 0; i < c->bucket_count; i++) {
         while (c->buckets[i]) {
-            aio__origin *host = c->buckets[i];
-            c->buckets[i] = host->next;
-            aio__free(host);
+            aio__origin *origin = c->buckets[i];
+            c->buckets[i] = origin->next;
+            aio__free(origin);
         }
     }
     aio__free(c->buckets);
@@ -29774,7 +29774,7 @@ static void aio__exchange_disconnect(aio__exchange *x, bool keep)
     if (x->upload) aio_task_cancel(x->upload);
     if (connection) aio__connection_release(c, connection, keep && !x->upload);
     else aio__ticket_leave(c, &x->ticket);
-    x->ticket.host = NULL;
+    x->ticket.origin = NULL;
 }
 
 /* Tells what has come of the body. */
@@ -31687,7 +31687,7 @@ AIO_API aio_stream *aio_response_upgrade(aio_response *response)
     aio__connection *connection = r->x.ticket.got;
     connection->stream = NULL;
     r->x.ticket.got = NULL;
-    r->x.ticket.host = NULL;
+    r->x.ticket.origin = NULL;
     aio__connection_release(c, connection, false);
     return s;
 }

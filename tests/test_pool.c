@@ -337,7 +337,7 @@ SCENARIO(pool_grows, .may = CLIENT_MAY, .skip = KIND_CALL) /* the calls of forty
         self->get = NULL;
     }
     CHECK_INT(aio_session_idle(self->session), 20);
-    CHECK_INT(self->session->connector->host_count, 20);
+    CHECK_INT(self->session->connector->origin_count, 20);
     CHECK_INT(self->session->connector->bucket_count, 32);
     AIO_FINALLY;
         aio_unref(self->get);
