@@ -28671,6 +28671,13 @@ static int64_t aio__retry_backoff(const aio_retry *policy, int tries)
 
 typedef struct aio__origin aio__origin;
 
+enum {
+    AIO__CONNECTION_CONNECTING, /* busy without a stream: new, or hung up */
+    AIO__CONNECTION_IN_USE,
+    AIO__CONNECTION_IDLE,
+    AIO__CONNECTION_GONE        /* about to be freed */
+};
+
 typedef struct aio__connection { /* one of the connector's places */
     aio__node   link;      /* in connector->busy, or, oldest first, in connector->idle */
     aio__node   idle;      /* in origin->idle, oldest first */
@@ -28680,6 +28687,7 @@ typedef struct aio__connection { /* one of the connector's places */
     int64_t     expires;   /* idle: when it is closed */
     int64_t     keepalive; /* nanoseconds that it may be idle, by Keep-Alive: timeout; 0: the connector's */
     aio__made  *made;      /* how it was made; one owner. Of the last stream, when there is none */
+    uint8_t     state;     /* AIO__CONNECTION_ */
     bool        reused;
 } aio__connection;
 
@@ -28802,11 +28810,24 @@ static void aio__origin_update(aio_connector *c, aio__origin *origin)
     if (!should && is) aio__ring_remove(&origin->waiting_origins);
 }
 
+static void aio__connection_turn(aio__connection *connection, int to)
+{
+    enum { CONNECTING = 1 << AIO__CONNECTION_CONNECTING, IN_USE = 1 << AIO__CONNECTION_IN_USE,
+           IDLE = 1 << AIO__CONNECTION_IDLE, GONE = 1 << AIO__CONNECTION_GONE };
+    static const uint8_t next[] = { CONNECTING | IN_USE | GONE, CONNECTING | IDLE, IN_USE | GONE, 0 };
+    bool has_stream = to == AIO__CONNECTION_IN_USE || to == AIO__CONNECTION_IDLE;
+    if (AIO__UNLIKELY(connection->origin->connector->loop->debug)
+        && (!(next[connection->state] >> to & 1) || has_stream != (connection->stream != NULL)))
+        aio__abort("one leads to another that it cannot lead to", "the states of a connection", 0);
+    connection->state = (uint8_t)to;
+}
+
 /* ---- idle connections ---- */
 
 /* An idle one is no longer that; it has its place among the busy. */
 static void aio__connection_wake(aio_connector *c, aio__connection *connection)
 {
+    aio__connection_turn(connection, AIO__CONNECTION_IN_USE);
     aio__stream_busy(connection->stream);
     aio__ring_remove(&connection->link);
     aio__ring_remove(&connection->idle);
@@ -28822,6 +28843,8 @@ static void aio__connection_retire(aio_connector *c, aio__connection *connection
     aio__origin *origin = connection->origin;
     aio__stream_busy(connection->stream);
     aio_stream_close(connection->stream);
+    connection->stream = NULL;
+    aio__connection_turn(connection, AIO__CONNECTION_GONE);
     aio__ring_remove(&connection->link);
     aio__ring_remove(&connection->idle);
     c->idle_count--;
@@ -28863,6 +28886,7 @@ static aio__connection *aio__origin_reuse(aio_connector *c, aio__origin *origin)
     if (connection->reused) return connection;
     aio_stream_close(connection->stream); /* its place is as good as a new one's */
     connection->stream = NULL;
+    aio__connection_turn(connection, AIO__CONNECTION_CONNECTING);
     return connection;
 }
 
@@ -28950,6 +28974,7 @@ static int aio__connector_take(aio_connector *c, aio__ticket *ticket, const aio_
 static void aio__connection_free(aio_connector *c, aio__connection *connection)
 {
     aio__origin *origin = connection->origin;
+    aio__connection_turn(connection, AIO__CONNECTION_GONE);
     aio__ring_remove(&connection->link);
     c->busy_count--;
     origin->busy--;
@@ -28970,6 +28995,7 @@ static void aio__ticket_leave(aio_connector *c, aio__ticket *ticket)
 static void aio__connection_park(aio_connector *c, aio__connection *connection)
 {
     aio__origin *origin = connection->origin;
+    aio__connection_turn(connection, AIO__CONNECTION_IDLE);
     connection->reader = NULL;
     connection->expires = aio__after(c->loop, connection->keepalive ? connection->keepalive : c->keepalive);
     aio__ring_remove(&connection->link);
@@ -28993,6 +29019,7 @@ static void aio__connection_stand(aio__connection *connection, aio_stream *strea
     aio__made_unref(connection->made);
     connection->stream = stream;
     connection->made = made;
+    aio__connection_turn(connection, AIO__CONNECTION_IN_USE);
 }
 
 /* Ends the stream of a connection that keeps its place. Nobody waits for what is unsent. */
@@ -29001,6 +29028,7 @@ static void aio__connection_hang_up(aio__connection *connection)
     aio_stream *s = connection->stream;
     connection->stream = NULL;
     connection->reused = false;
+    aio__connection_turn(connection, AIO__CONNECTION_CONNECTING);
     if (connection->reader) connection->reader->stream = NULL;
     if (s && aio__unsent(s)) aio_stream_abort(s);
     else aio_stream_close(s);
