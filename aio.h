@@ -30029,7 +30029,7 @@ static const char *aio__request_credentials_problem(const aio_request_options *o
         return "auth and an Authorization exclude each other";
     if (o->cookies && aio__fields_count(o->headers, o->header_fields, "Cookie"))
         return "cookies and a Cookie exclude each other";
-    for (; o->cookies && o->cookies[i] && !why; i += 2) why = aio__cookie_problem(o->cookies[i], o->cookies[i + 1]);
+    for (; !why && o->cookies && o->cookies[i]; i += 2) why = aio__cookie_problem(o->cookies[i], o->cookies[i + 1]);
     return why;
 }
 
@@ -31805,7 +31805,7 @@ static int aio__session_cookies(aio_session *session, const char *const *cookies
     int code = 0;
     if (!cookies || !cookies[0] || o->no_cookies) return 0;
     if (!o->cookie_jar && !(o->cookie_jar = aio_cookie_jar_open_with(NULL))) return ENOMEM;
-    for (size_t i = 0; cookies[i] && !code; i += 2)
+    for (size_t i = 0; !code && cookies[i]; i += 2)
         code = aio_cookie_jar_set(o->cookie_jar, session->has_base ? &session->base : NULL, cookies[i], cookies[i + 1]);
     return code;
 }
