@@ -1371,6 +1371,13 @@ typedef struct aio_tls_options {
     /* a client's: so many are kept, to be resumed by later connections to the same name and port with this context; 0:
        AIO_TLS_SESSIONS; below 0: none */
     int         sessions AIO__UNSET;
+    const char *ca_pem AIO__UNSET;              /* as ca_file, besides it, in memory. PEM texts end in a NUL */
+    const char *cert_pem AIO__UNSET;            /* as cert_file, instead of it */
+    const char *key_pem AIO__UNSET;             /* as key_file; NULL: in cert_pem */
+    const char *crl_file AIO__UNSET;            /* PEM: what is revoked, a list of each authority of a chain */
+    /* Secrets of connections are appended to it, for who looks into packets (SSLKEYLOGFILE); the environment does not
+       do it */
+    const char *keylog_file AIO__UNSET;
 } aio_tls_options;
 
 /* aio_tls_context_create(.ca_file = "...", ...): one owner. TLS 1.2 at least, unless .min_version says otherwise. NULL
@@ -2719,6 +2726,12 @@ typedef struct aio_request_options {
     bool               raise_for_status AIO__UNSET;  /* besides the session's */
     bool               deny_private AIO__UNSET;      /* besides the session's and the connector's */
     aio_retry          retry AIO__UNSET;
+    /* Of https, for the URL's own origin; hops to others have the session's: a context; or the settings of one, made
+     * now and kept by the connector for others that are the same, 32 of them; the name for SNI and the check of the
+     * certificate, instead of the host's */
+    aio_tls_context   *tls_context AIO__UNSET;
+    aio_tls_options    tls AIO__UNSET;
+    const char        *server_hostname AIO__UNSET;
     const char        *proxy AIO__UNSET; /* takes the place of the session's; "": none, nor the environment's */
     /* 0: the session's; of HEAD, and if the session has .no_redirects, none */
     int                max_redirects AIO__UNSET;
@@ -3340,6 +3353,7 @@ AIO_API int  aio_print_tasks_on_signal(aio_loop *loop, int signum);
 #endif
 #ifndef AIO_NO_TLS
 #include <openssl/err.h>
+#include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 #if OPENSSL_VERSION_NUMBER >= 0x30000000L && OPENSSL_VERSION_NUMBER < 0x30200000L && !defined(LIBRESSL_VERSION_NUMBER)
@@ -3432,6 +3446,8 @@ static int aio__os_fcntl(int fd, int command, int value) { return fcntl(fd, comm
 static int aio__os_open(const char *path, int flags) { return open(path, flags | O_CLOEXEC); }
 /* A new file, for its owner alone. */
 static int aio__os_create(const char *path) { return open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600); }
+/* What is written comes at its end; made, if need be, for its owner alone. */
+static int aio__os_append(const char *path) { return open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600); }
 static int aio__os_stat(const char *path, struct stat *status) { return stat(path, status); }
 static int aio__os_fstat(int fd, struct stat *status) { return fstat(fd, status); }
 
@@ -3660,7 +3676,9 @@ static int aio__os_pidfd_open(pid_t pid)
     X(SSL_CTX_sess_set_new_cb) X(SSL_CTX_set_num_tickets) X(SSL_SESSION_free)                       \
     X(SSL_SESSION_get_protocol_version) X(SSL_SESSION_is_resumable) X(SSL_get_rbio)                 \
     X(SSL_session_reused) X(SSL_set_session) X(SSL_set_shutdown)                                    \
-    X(SSL_set_hostflags) X(TLS_client_method) X(TLS_server_method) X(X509_verify_cert_error_string)
+    X(SSL_set_hostflags) X(TLS_client_method) X(TLS_server_method) X(X509_verify_cert_error_string)  \
+    X(EVP_PKEY_free) X(SSL_CTX_get_cert_store) X(SSL_CTX_set_keylog_callback) X(X509_LOOKUP_file)   \
+    X(X509_STORE_set_flags)
 #define AIO__TLS_LIBRARY_CALLS(X)                                                                 \
     X(EVP_default_properties_is_fips_enabled) X(OSSL_LIB_CTX_free) X(OSSL_PROVIDER_do_all)          \
     X(OSSL_PROVIDER_get0_name) X(OSSL_PROVIDER_get0_provider_ctx) X(OSSL_PROVIDER_get_capabilities) \
@@ -3724,6 +3742,7 @@ struct aio__os {
     void    (*freeaddrinfo)(struct addrinfo *);
     int     (*open)(const char *, int);
     int     (*create)(const char *);
+    int     (*append)(const char *);
     iconv_t (*iconv_open)(const char *, const char *);
     size_t  (*iconv)(iconv_t, const char **, size_t *, char **, size_t *);
     int     (*iconv_close)(iconv_t);
@@ -3748,6 +3767,15 @@ struct aio__os {
     int         (*SSL_CTX_set_alpn_protos)(SSL_CTX *, const unsigned char *, unsigned);
     int         (*SSL_CTX_set_cipher_list)(SSL_CTX *, const char *);
     SSL_CTX    *(*SSL_set_SSL_CTX)(SSL *, SSL_CTX *);
+    BIO        *(*BIO_new_mem_buf)(const void *, int);
+    X509       *(*PEM_read_bio_X509)(BIO *, X509 **, pem_password_cb *, void *);
+    EVP_PKEY   *(*PEM_read_bio_PrivateKey)(BIO *, EVP_PKEY **, pem_password_cb *, void *);
+    int         (*SSL_CTX_use_certificate)(SSL_CTX *, X509 *);
+    int         (*SSL_CTX_use_PrivateKey)(SSL_CTX *, EVP_PKEY *);
+    int         (*X509_STORE_add_cert)(X509_STORE *, X509 *);
+    X509_LOOKUP *(*X509_STORE_add_lookup)(X509_STORE *, X509_LOOKUP_METHOD *);
+    int         (*X509_load_crl_file)(X509_LOOKUP *, const char *, int);
+    int         (*SSL_set_alpn_protos)(SSL *, const unsigned char *, unsigned);
     int         (*EVP_Digest)(const void *, size_t, unsigned char *, unsigned *, const EVP_MD *, ENGINE *);
     int         (*X509_digest)(const X509 *, const EVP_MD *, unsigned char *, unsigned *);
     SSL        *(*SSL_new)(SSL_CTX *);
@@ -3786,7 +3814,7 @@ static struct aio__os aio__os = {
     aio__os_sigaction, socket, aio__os_bind, listen, aio__os_accept, aio__os_connect, shutdown, recv, send, sendmsg,
     recvmsg, getsockopt, setsockopt, aio__os_getsockname, aio__os_getpeername, unlink, aio__os_stat,
     aio__os_fstat, aio__os_pread, aio__os_pipe_write, aio__os_spawn, waitpid, aio__os_wait_ended, kill, getaddrinfo,
-    freeaddrinfo, aio__os_open, aio__os_create,
+    freeaddrinfo, aio__os_open, aio__os_create, aio__os_append,
     iconv_open, aio__os_iconv, iconv_close, fsync, rename, getentropy,
 #if AIO__LINUX
     epoll_create1, epoll_ctl, epoll_wait, eventfd, aio__os_pidfd_open, aio__os_sendfile,
@@ -3794,7 +3822,10 @@ static struct aio__os aio__os = {
 #ifndef AIO_NO_TLS
     SSL_CTX_new, SSL_CTX_free, SSL_CTX_use_certificate_chain_file, SSL_CTX_use_PrivateKey_file,
     SSL_CTX_load_verify_locations, SSL_CTX_set_default_verify_paths, SSL_CTX_set_alpn_protos,
-    SSL_CTX_set_cipher_list, SSL_set_SSL_CTX, EVP_Digest, X509_digest, SSL_new, SSL_ctrl,
+    SSL_CTX_set_cipher_list, SSL_set_SSL_CTX,
+    BIO_new_mem_buf, PEM_read_bio_X509, PEM_read_bio_PrivateKey, SSL_CTX_use_certificate, SSL_CTX_use_PrivateKey,
+    X509_STORE_add_cert, X509_STORE_add_lookup, X509_load_crl_file, SSL_set_alpn_protos, EVP_Digest, X509_digest,
+    SSL_new, SSL_ctrl,
     SSL_set1_host, X509_VERIFY_PARAM_set1_ip_asc, SSL_free, BIO_new, BIO_meth_new, SSL_do_handshake,
     SSL_read, SSL_peek, SSL_write, SSL_shutdown, SSL_get_error,
 #if AIO__TLS_LIBRARY
@@ -11711,6 +11742,7 @@ struct aio_tls_context {
     unsigned alpn_length;
     aio__node sessions;      /* a client's, to be resumed: aio__tls_session, the latest last; the mutex guards them */
     int      session_count, session_limit;
+    int      keylog;         /* a descriptor; 0: none */
     char     fingerprint[65]; /* that the other end's certificate must have; "": any */
     struct aio__tls_host *hosts; /* a server's; the mutex guards them */
 };
@@ -11745,6 +11777,7 @@ typedef struct aio__tls {
     SSL             *ssl;
     aio_loop        *loop;
     bool             read_wants_write, write_wants_read;
+    bool             http;      /* HTTP/1.1 was offered */
     bool             fed;       /* the reader got a good deal from the latest read */
     uint8_t          chatter;   /* messages of TLS itself, up to AIO__TLS_CHATTER, and since them */
     uint32_t         payload;   /* bytes for the reader */
@@ -12044,7 +12077,7 @@ static SSL_CTX *aio__tls_ctx_new(const aio_tls_options *options)
 {
     if (options->server) return aio__os.SSL_CTX_new(aio__os.TLS_server_method());
 #if AIO__TLS_LIBRARY
-    if (!options->cert_file) {
+    if (!options->cert_file && !options->cert_pem) {
         pthread_mutex_lock(&aio__tls_mutex);
         OSSL_LIB_CTX *library = aio__tls_library_get();
         pthread_mutex_unlock(&aio__tls_mutex);
@@ -12120,6 +12153,59 @@ static int aio__tls_password(char *buffer, int size, int writing, void *password
     return (int)length;
 }
 
+/* The certificates of a text: authorities, or the first one for us and the others its chain. False if there are none,
+ * or one is not valid. */
+static bool aio__pem_certificates(SSL_CTX *ctx, const char *pem, bool authorities)
+{
+    BIO *in = aio__os.BIO_new_mem_buf(pem, -1);
+    X509 *one = NULL;
+    int count = 0;
+    bool stored = in != NULL;
+    while (stored && (one = aio__os.PEM_read_bio_X509(in, NULL, aio__tls_password, NULL)) != NULL) {
+        if (authorities) stored = aio__os.X509_STORE_add_cert(aio__os.SSL_CTX_get_cert_store(ctx), one) == 1;
+        else if (!count) stored = aio__os.SSL_CTX_use_certificate(ctx, one) == 1;
+        else stored = aio__os.SSL_CTX_ctrl(ctx, SSL_CTRL_CHAIN_CERT, 1, one) == 1;
+        aio__os.X509_free(one);
+        count++;
+    }
+    if (in) aio__os.BIO_free(in);
+    if (!stored || !count) return false;
+    bool ended = ERR_GET_REASON(aio__os.ERR_peek_error()) == PEM_R_NO_START_LINE;
+    if (ended) aio__os.ERR_clear_error();
+    return ended;
+}
+
+static bool aio__pem_key(SSL_CTX *ctx, const char *pem, const char *password)
+{
+    BIO *in = aio__os.BIO_new_mem_buf(pem, -1);
+    void *secret = (void *)(uintptr_t)password;
+    EVP_PKEY *key = in ? aio__os.PEM_read_bio_PrivateKey(in, NULL, aio__tls_password, secret) : NULL;
+    bool stored = key && aio__os.SSL_CTX_use_PrivateKey(ctx, key) == 1;
+    aio__os.EVP_PKEY_free(key);
+    if (in) aio__os.BIO_free(in);
+    return stored;
+}
+
+/* Each certificate of a chain is looked up, then, in the list of who has issued it. */
+static bool aio__tls_load_crl(SSL_CTX *ctx, const char *file)
+{
+    X509_STORE *store = aio__os.SSL_CTX_get_cert_store(ctx);
+    X509_LOOKUP *lookup = aio__os.X509_STORE_add_lookup(store, aio__os.X509_LOOKUP_file());
+    if (!lookup || aio__os.X509_load_crl_file(lookup, file, X509_FILETYPE_PEM) <= 0) return false;
+    aio__os.X509_STORE_set_flags(store, X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL);
+    return true;
+}
+
+/* A line of SSLKEYLOGFILE; one that cannot be written is lost. */
+static void aio__tls_keylog(const SSL *ssl, const char *line)
+{
+    char text[512];
+    aio__tls *tls = (aio__tls *)aio__os.BIO_get_data(aio__os.SSL_get_rbio(ssl));
+    int n = snprintf(text, sizeof text, "%s\n", line);
+    if (n > 0 && n < (int)sizeof text && aio__os.write(tls->context->keylog, text, (size_t)n) < 0) errno = 0;
+    aio__wipe(text, sizeof text);
+}
+
 /* The file that could not be loaded, or NULL. */
 static const char *aio__tls_load(aio_tls_context *context, const aio_tls_options *o)
 {
@@ -12128,11 +12214,20 @@ static const char *aio__tls_load(aio_tls_context *context, const aio_tls_options
     aio__os.SSL_CTX_set_default_passwd_cb(ctx, aio__tls_password); /* without it OpenSSL would ask the terminal */
     aio__os.SSL_CTX_set_default_passwd_cb_userdata(ctx, (void *)(uintptr_t)o->key_password);
     if (o->cert_file && aio__os.SSL_CTX_use_certificate_chain_file(ctx, o->cert_file) != 1) return o->cert_file;
-    if (key && aio__os.SSL_CTX_use_PrivateKey_file(ctx, key, SSL_FILETYPE_PEM) != 1) return key;
+    if (o->cert_pem && !aio__pem_certificates(ctx, o->cert_pem, false)) return "cert_pem";
+    const char *pem = o->key_pem ? o->key_pem : o->key_file ? NULL : o->cert_pem;
+    if (pem && !aio__pem_key(ctx, pem, o->key_password)) return o->key_pem ? "key_pem" : "the key of cert_pem";
+    if (key && !pem && aio__os.SSL_CTX_use_PrivateKey_file(ctx, key, SSL_FILETYPE_PEM) != 1) return key;
+    if (o->crl_file && !aio__tls_load_crl(ctx, o->crl_file)) return o->crl_file;
+    if (o->keylog_file && (context->keylog = aio__os.append(o->keylog_file)) <= 0) {
+        context->keylog = 0;
+        return o->keylog_file;
+    }
+    if (o->ca_pem && !aio__pem_certificates(ctx, o->ca_pem, true)) return "ca_pem";
     if (o->ca_file || o->ca_path) {
         if (aio__os.SSL_CTX_load_verify_locations(ctx, o->ca_file, o->ca_path) != 1)
             return o->ca_file ? o->ca_file : o->ca_path;
-    } else if (!o->server && context->verify && aio__os.SSL_CTX_set_default_verify_paths(ctx) != 1) {
+    } else if (!o->ca_pem && !o->server && context->verify && aio__os.SSL_CTX_set_default_verify_paths(ctx) != 1) {
         return "the system's certificate authorities";
     }
     return NULL;
@@ -12171,16 +12266,16 @@ static const char *aio__tls_check(aio_tls_context *context, const aio_tls_option
         "require_client_cert needs a ca_file or ca_path", "request_client_cert needs a ca_file or ca_path",
         "the ALPN list is not valid", "the fingerprint is not 64 hexadecimal digits",
         "the min_version is none of 1.0, 1.1, 1.2, 1.3", "the max_version is none of 1.0, 1.1, 1.2, 1.3",
-        "the min_version is above the max_version",
+        "the min_version is above the max_version", "cert_file and cert_pem exclude each other",
     };
     int min = aio__tls_version(o->min_version, TLS1_2_VERSION), max = aio__tls_version(o->max_version, TLS1_3_VERSION);
-    bool bare = !o->cert_file, alone = !o->ca_file & !o->ca_path, client = !o->server;
+    bool bare = !o->cert_file & !o->cert_pem, alone = !o->ca_file & !o->ca_path & !o->ca_pem, client = !o->server;
     const int wrong[] = { /* without branches */
-        o->server & bare, !!o->key_file & bare, !!o->key_password & bare,
+        o->server & bare, (!!o->key_file | !!o->key_pem) & bare, !!o->key_password & bare,
         o->require_client_cert & client, o->request_client_cert & client,
         o->require_client_cert & alone, o->request_client_cert & alone,
         !aio__alpn_encode(context, o->alpn), !aio__tls_fingerprint(context->fingerprint, o->fingerprint),
-        !min, !max, min > max,
+        !min, !max, min > max, !!o->cert_file & !!o->cert_pem,
     };
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
         if (wrong[i]) return texts[i];
@@ -12209,6 +12304,7 @@ static void aio__tls_context_set(aio_tls_context *context, const aio_tls_options
     if (o->request_client_cert) verify = SSL_VERIFY_PEER;
     if (o->require_client_cert) verify = SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT;
     aio__os.SSL_CTX_set_verify(ctx, verify, NULL);
+    if (o->keylog_file) aio__os.SSL_CTX_set_keylog_callback(ctx, aio__tls_keylog);
     if (!o->server) {
         aio__os.SSL_CTX_sess_set_new_cb(ctx, aio__tls_remember);
         return;
@@ -12274,6 +12370,7 @@ AIO_API void aio_tls_context_unref(aio_tls_context *context)
 {
     if (!context || __atomic_sub_fetch(&context->refs, 1, __ATOMIC_ACQ_REL)) return;
     if (context->ctx) aio__os.SSL_CTX_free(context->ctx);
+    if (context->keylog) aio__os.close(context->keylog);
     for (aio__tls_host *host = context->hosts, *next; host; host = next) {
         next = host->next;
         aio_tls_context_unref(host->context);
@@ -12627,6 +12724,8 @@ static aio_exception *aio__tls_error(aio__tls *tls, const char *phase, const cha
         (why == SSL_R_WRONG_VERSION_NUMBER || why == SSL_R_HTTP_REQUEST || why == SSL_R_HTTPS_PROXY_REQUEST))
         hint = "the peer does not speak TLS: ";
     if (why > SSL_AD_REASON_OFFSET) hint = "the peer says: ";
+    if (why == SSL_AD_REASON_OFFSET + SSL_AD_NO_APPLICATION_PROTOCOL && tls->http)
+        hint = "the peer does not speak HTTP/1.1, but maybe HTTP/2: ";
     if (error && ERR_GET_REASON(error) == ERR_R_MALLOC_FAILURE) return &aio__no_memory;
     if (why == SSL_R_CERTIFICATE_VERIFY_FAILED)
         return aio__exception(AIO_ECERTIFICATE, phase, "%s with %s: certificate verify failed: %s", phase, peer,
@@ -12661,7 +12760,8 @@ static aio__tls *aio__tls_of_link(aio__link *link)
 
 /* On `lower`, which is taken if it succeeds. NULL with errno: ENOMEM, or EINVAL for a name that none can be. `host` is
  * NULL on a server; port 0: it is not known. */
-static aio__tls *aio__tls_new(aio_tls_context *context, aio_loop *loop, aio__link *lower, const char *host, int port)
+static aio__tls *aio__tls_new(aio_tls_context *context, aio_loop *loop, aio__link *lower, const char *host, int port,
+                              bool http)
 {
     aio__os.ERR_clear_error();
     int code = ENOMEM;
@@ -12681,6 +12781,9 @@ static aio__tls *aio__tls_new(aio_tls_context *context, aio_loop *loop, aio__lin
         if (context->server) aio__os.SSL_set_accept_state(tls->ssl);
         else aio__os.SSL_set_connect_state(tls->ssl);
         code = host ? aio__tls_name(tls->ssl, host, context->verify) : 0;
+        static const unsigned char offer[] = "\010http/1.1";
+        tls->http = http && !context->alpn_length;
+        if (tls->http && aio__os.SSL_set_alpn_protos(tls->ssl, offer, sizeof offer - 1)) code = ENOMEM;
     }
     if (!code) {
         if (room) aio__tls_resume(tls);
@@ -14074,6 +14177,7 @@ struct aio__tls_start { /* host: NULL on a server */
     int              port, wants;
     double           timeout;
     int64_t          shutdown_timeout;
+    bool             http;    /* HTTP/1.1 is to be spoken: offered, if the context offers nothing (RFC 7301) */
     aio_exception   *error;
     char             peer[128];
 };
@@ -14106,7 +14210,7 @@ static AIO_CORO(aio__tls_start)
 #else
     aio__tls *tls;
     tls = aio__tls_new(self->context, aio__stream_loop(self->stream), aio__stream_top(self->stream),
-                       self->context->server ? NULL : self->host, self->port);
+                       self->context->server ? NULL : self->host, self->port, self->http);
     if (!tls)
         AIO_RAISE(errno, "TLS with %s: %s", self->host,
                   errno == EINVAL ? "not a name that a server can have" : "no memory");
@@ -14138,7 +14242,7 @@ static AIO_CORO(aio__tls_start)
 
 /* Goes over to TLS. host: NULL on a server, else with its port. */
 static aio_future *aio__tls_begin(aio_stream *s, aio_tls_context *context, const char *host, int port,
-                                  double timeout, double shutdown_timeout)
+                                  double timeout, double shutdown_timeout, bool http)
 {
     struct aio__tls_start *self = (struct aio__tls_start *)aio__new_zeroed(sizeof *self, aio__tls_start_coro);
     if (!self) return NULL;
@@ -14147,6 +14251,7 @@ static aio_future *aio__tls_begin(aio_stream *s, aio_tls_context *context, const
     self->host = host;
     self->port = port;
     self->timeout = timeout;
+    self->http = http;
     self->shutdown_timeout = aio__timeout_ns(shutdown_timeout, AIO_NOW);
     return &self->task.future;
 }
@@ -14182,7 +14287,7 @@ AIO_API aio_future *aio_stream_start_tls(aio_stream *stream, aio_tls_context *co
         why = "the stream has a reader or writer, or bytes unread or unsent";
     }
     if (why) return aio__failure(code, "start_tls: %s", why);
-    return aio__tls_begin(s, context, server_hostname, 0, 0, 0);
+    return aio__tls_begin(s, context, server_hostname, 0, 0, 0, false);
 }
 
 /* ---- what it has negotiated ---- */
@@ -14812,7 +14917,8 @@ static AIO_CORO(aio__tls_client)
     AIO_TRY {
         const aio_server_options *o;
         o = &aio__stream_server(self->stream)->options;
-        AIO_AWAIT(aio__tls_begin(self->stream, o->tls_context, NULL, 0, o->tls_timeout, o->tls_shutdown_timeout));
+        AIO_AWAIT(aio__tls_begin(self->stream, o->tls_context, NULL, 0, o->tls_timeout, o->tls_shutdown_timeout,
+                                false));
     } AIO_CATCH {
         if (self->task.future.loop->debug)
             aio__report(self->task.future.loop, aio_caught(self), "a client's TLS failed");
@@ -27825,7 +27931,7 @@ static AIO_CORO(aio__tunnel)
             AIO_TIMEOUT(self->timeout) {
                 if (self->context)
                     AIO_AWAIT(aio__tls_begin(self->stream, self->context, self->hop.proxy->url.host.data,
-                                             self->hop.proxy->port, self->options->tls_timeout, 0));
+                                             self->hop.proxy->port, self->options->tls_timeout, 0, false));
                 if (!self->code && aio__hop_looks_up(&self->hop)) {
                     AIO_AWAIT(aio__find(&self->found, self->options, self->hop.host, self->hop.port,
                         self->hop.proxy->kind->family ? self->hop.proxy->kind->family : self->options->family));
@@ -28156,7 +28262,8 @@ static AIO_CORO(aio__connect)
     if (self->options.tls_context) {
         aio__phase_enter(self->phases, AIO__PHASE_TLS);
         AIO_AWAIT(aio__tls_begin(self->result, self->options.tls_context, self->name, self->target_port,
-                                 self->options.tls_timeout, self->options.tls_shutdown_timeout));
+                                 self->options.tls_timeout, self->options.tls_shutdown_timeout,
+                                 self->phases != NULL));
     }
     AIO_FINALLY;
         if (self->task.future.error) aio_stream_close(self->result); /* in order: what was told last reaches the peer */
@@ -28699,6 +28806,15 @@ typedef struct aio__ticket {
     aio__connection *got;
 } aio__ticket;
 
+/* What connections must have in common to be used for each other. */
+typedef struct aio__origin_key {
+    aio_text authority; /* and all proxies on the way */
+    aio_text name;      /* that the certificate is to have, if not the host's */
+    aio_tls_context *tls; /* NULL: the default, or no TLS */
+    uint32_t session;   /* by its number, if it has something for proxies; else 0 */
+    bool     is_tls, guarded;
+} aio__origin_key;
+
 struct aio__origin { /* one scheme, host and port; exists while it has connections or waiters */
     aio__origin *next;       /* in its bucket */
     aio_connector *connector;
@@ -28706,9 +28822,8 @@ struct aio__origin { /* one scheme, host and port; exists while it has connectio
     aio__node  waiting_origins;     /* in connector->waiting_origins: has waiters, and is below its own limit */
     int        busy;
     uint32_t   hash;
-    bool       is_tls, guarded; /* guarded: its connections go to public addresses */
-    size_t     length;
-    char       authority[1];
+    aio__origin_key key;       /* texts are in `text`; one more owner of key.tls, so that its address stays its own */
+    char       text[1];
 };
 
 struct aio_connector {
@@ -28717,6 +28832,9 @@ struct aio_connector {
     int         owners;     /* without any it is closed */
     int         refs;       /* and each session's that is not freed yet */
     aio_connector_options options; /* texts are its own */
+    aio__node   settings;   /* of requests' TLS, the latest last; aio__tls_setting */
+    int         setting_count;
+    uint32_t    session_id; /* of the latest session */
     aio_resolver *names;    /* owned; what is used for want of a resolver. NULL: the system */
     int         limit, limit_per_host;  /* 0: none */
     size_t      busy_count, idle_count;
@@ -28730,12 +28848,6 @@ struct aio_connector {
 };
 
 static void aio__connector_serve(aio_connector *c);
-
-/* What connections must have in common to be used for each other. */
-typedef struct aio__pool_key {
-    aio_text authority; /* and all proxies on the way */
-    bool     is_tls, guarded;
-} aio__pool_key;
 
 static uint32_t aio__authority_hash(aio_text authority, bool is_tls)
 {
@@ -28763,27 +28875,35 @@ static bool aio__connector_grow(aio_connector *c)
     return true;
 }
 
+static bool aio__origin_same(const aio__origin_key *a, const aio__origin_key *b)
+{
+    return a->is_tls == b->is_tls && a->guarded == b->guarded && a->tls == b->tls && a->session == b->session
+        && a->authority.length == b->authority.length && a->name.length == b->name.length
+        && !memcmp(a->authority.data, b->authority.data, a->authority.length)
+        && (!a->name.length || !memcmp(a->name.data, b->name.data, a->name.length));
+}
+
 /* NULL without memory. */
-static aio__origin *aio__connector_origin(aio_connector *c, const aio__pool_key *key)
+static aio__origin *aio__connector_origin(aio_connector *c, const aio__origin_key *key)
 {
     const aio_text authority = key->authority;
     uint32_t hash = aio__authority_hash(authority, key->is_tls);
     aio__origin *origin = c->bucket_count ? c->buckets[hash & (c->bucket_count - 1)] : NULL;
-    for (; origin; origin = origin->next)
-        if (origin->hash == hash && origin->is_tls == key->is_tls && origin->guarded == key->guarded
-            && origin->length == authority.length
-            && !memcmp(origin->authority, authority.data, authority.length)) return origin;
+    while (origin && !(origin->hash == hash && aio__origin_same(&origin->key, key))) origin = origin->next;
+    if (origin) return origin;
     if (!aio__connector_grow(c)) return NULL;
-    origin = (aio__origin *)aio__calloc(sizeof *origin + authority.length);
+    origin = (aio__origin *)aio__calloc(sizeof *origin + authority.length + key->name.length);
     if (!origin) return NULL;
     origin->connector = c;
     aio__ring_clear(&origin->idle);
     aio__ring_clear(&origin->waiters);
     origin->hash = hash;
-    origin->is_tls = key->is_tls;
-    origin->guarded = key->guarded;
-    origin->length = authority.length;
-    memcpy(origin->authority, authority.data, authority.length);
+    origin->key = *key;
+    aio_tls_context_ref(key->tls);
+    origin->key.authority.data = origin->text;
+    origin->key.name.data = origin->text + authority.length;
+    memcpy(origin->text, authority.data, authority.length);
+    if (key->name.length) memcpy(origin->text + authority.length, key->name.data, key->name.length);
     origin->next = c->buckets[hash & (c->bucket_count - 1)];
     c->buckets[hash & (c->bucket_count - 1)] = origin;
     c->origin_count++;
@@ -28798,6 +28918,7 @@ static void aio__origin_leave(aio_connector *c, aio__origin *origin)
     while (*place != origin) place = &(*place)->next;
     *place = origin->next;
     c->origin_count--;
+    aio_tls_context_unref(origin->key.tls);
     aio__free(origin);
 }
 
@@ -28953,7 +29074,7 @@ static bool aio__ticket_queue(aio_connector *c, aio__ticket *ticket, bool first)
 }
 
 /* 0: ticket->got is there; AIO__MORE: ticket->future tells; or a code. */
-static int aio__connector_take(aio_connector *c, aio__ticket *ticket, const aio__pool_key *key)
+static int aio__connector_take(aio_connector *c, aio__ticket *ticket, const aio__origin_key *key)
 {
     aio__origin *origin = aio__connector_origin(c, key);
     if (!origin) return ENOMEM;
@@ -29161,6 +29282,93 @@ static const char *const *aio__pairs_copy(const char *const *pairs)
 
 /* ---- connectors ---- */
 
+/* ---- TLS as requests set it ---- */
+
+enum { AIO__SETTINGS = 32 }; /* that a connector keeps */
+
+/* A context made of a request's settings. */
+typedef struct aio__setting {
+    aio__node        link;      /* in the connector's */
+    aio_tls_context *context;   /* one owner */
+    unsigned char    digest[32];/* of the settings: among them are keys */
+} aio__setting;
+
+static void aio__setting_drop(aio_connector *c, aio__setting *setting)
+{
+    aio__ring_remove(&setting->link);
+    c->setting_count--;
+    aio_tls_context_unref(setting->context);
+    aio__free(setting);
+}
+
+static bool aio__setting_given(const aio_tls_options *o)
+{
+    static const aio_tls_options none;
+    return memcmp(o, &none, sizeof none) != 0;
+}
+
+#ifndef AIO_NO_TLS
+/* The settings in a row, texts with their lengths, as a digest. False without memory. */
+static bool aio__setting_digest(const aio_tls_options *o, unsigned char digest[32])
+{
+    const char *const texts[] = {
+        o->ca_file, o->ca_path, o->cert_file, o->key_file, o->alpn, o->key_password, o->fingerprint, o->min_version,
+        o->max_version, o->ciphers, o->ca_pem, o->cert_pem, o->key_pem, o->crl_file, o->keylog_file
+    };
+    const int numbers[] = { o->verify, o->sessions, o->server, o->require_client_cert, o->request_client_cert };
+    aio__buffer row = { NULL, 0, 0, 0 };
+    bool stored = aio__buffer_append(&row, (const char *)numbers, sizeof numbers);
+    for (size_t i = 0; i < sizeof texts / sizeof *texts && stored; i++) {
+        uint64_t length = texts[i] ? strlen(texts[i]) : UINT64_MAX;
+        stored = aio__buffer_append(&row, (const char *)&length, sizeof length)
+            && (!texts[i] || aio__buffer_append(&row, texts[i], (size_t)length));
+    }
+    unsigned size = 0;
+    stored = stored && aio__os.EVP_Digest(row.data, row.end, digest, &size, aio__os.EVP_sha256(), NULL);
+    if (row.data) aio__wipe(row.data, row.capacity);
+    aio__free(row.data);
+    return stored;
+}
+#else
+static bool aio__setting_digest(const aio_tls_options *o, unsigned char digest[32])
+{
+    (void)o;
+    memset(digest, 0, 32);
+    return true;
+}
+#endif
+
+/* These settings' context, kept or made; borrowed. NULL with errno: ENOMEM, or AIO_ETLS, which aio_tls_context_error
+ * explains. */
+static aio_tls_context *aio__setting_of(aio_connector *c, const aio_tls_options *o)
+{
+    unsigned char digest[32];
+    errno = ENOMEM;
+    if (!aio__setting_digest(o, digest)) return NULL;
+    for (aio__node *node = c->settings.prev; node != &c->settings; node = node->prev) {
+        aio__setting *kept = AIO__CONTAINER(node, aio__setting, link);
+        if (memcmp(kept->digest, digest, sizeof digest) != 0) continue;
+        aio__ring_remove(&kept->link);
+        aio__ring_insert(&c->settings, &kept->link);
+        return kept->context;
+    }
+    aio__setting *made = (aio__setting *)aio__calloc(sizeof *made);
+    if (!made) return NULL;
+    made->context = aio_tls_context_create_with(o);
+    if (!made->context) {
+        aio__free(made);
+        errno = AIO_ETLS;
+        return NULL;
+    }
+    memcpy(made->digest, digest, sizeof digest);
+    aio__ring_insert(&c->settings, &made->link);
+    if (++c->setting_count > AIO__SETTINGS)
+        aio__setting_drop(c, AIO__CONTAINER(c->settings.next, aio__setting, link));
+    return made->context;
+}
+
+static uint32_t aio__connector_number(aio_connector *c) { return ++c->session_id; }
+
 /* Frees the connector; its connections are gone. */
 static void aio__connector_free(aio_connector *c)
 {
@@ -29169,10 +29377,12 @@ static void aio__connector_free(aio_connector *c)
         while (c->buckets[i]) {
             aio__origin *origin = c->buckets[i];
             c->buckets[i] = origin->next;
+            aio_tls_context_unref(origin->key.tls);
             aio__free(origin);
         }
     }
     aio__free(c->buckets);
+    while (c->setting_count) aio__setting_drop(c, AIO__CONTAINER(c->settings.next, aio__setting, link));
     aio__names_close(c->names);
     aio__free((void *)(uintptr_t)c->options.local_host);
     aio__free((void *)(uintptr_t)c->options.unix_path);
@@ -29254,6 +29464,7 @@ AIO_API aio_connector *aio_connector_open_with(const aio_connector_options *opti
     aio__ring_clear(&c->busy);
     aio__ring_clear(&c->idle);
     aio__ring_clear(&c->waiting_origins);
+    aio__ring_clear(&c->settings);
     aio__ring_insert(&connectors->ring, &c->link);
     int code = aio__connector_fill(c, options);
     if (!code) return c;
@@ -29337,6 +29548,7 @@ struct aio_session {
     aio_headers       skipped;    /* names of options.skip_auto_headers */
     uint64_t          requests;   /* that have begun */
     aio_session_options options;
+    uint32_t          number;     /* of its connector's sessions */
     bool              has_base, is_closed, secret; /* secret: its headers and auth are */
 };
 
@@ -29398,6 +29610,8 @@ typedef struct aio__exchange {
     int64_t        connect_at;
     uint32_t       low;        /* of the stream, while it is changed */
     int            interim;    /* 1xx responses so far */
+    aio_tls_context *tls;      /* the request's own; owned; NULL: as the session has it */
+    const char    *name;       /* likewise, for SNI and the check; NULL: the host's */
     bool           guarded;    /* public addresses only */
     bool           keep;       /* the connection may be used again after this exchange */
     bool           heard;      /* a byte of the response has come */
@@ -29446,6 +29660,8 @@ static void aio__exchange_unload(aio__exchange *x)
 /* The URL goes, and leaves its block for the next one. */
 static void aio__exchange_forget(aio__exchange *x)
 {
+    aio_tls_context_unref(x->tls);
+    x->tls = NULL;
     aio__url_wipe(&x->url);
     if (x->url_in_room) {
         x->room.block = x->url.block;
@@ -29457,6 +29673,7 @@ static void aio__exchange_forget(aio__exchange *x)
 
 static void aio__reply_clear(aio__reply *r)
 {
+    aio_tls_context_unref(r->x.tls);
     aio__exchange_unload(&r->x);
     aio__exchange_forget(&r->x);
     aio__free(r->x.room.block);
@@ -29950,6 +30167,8 @@ struct aio__requesting { /* the coroutine of a request */
     int               tries;    /* that have begun */
     int64_t           pause_at; /* when the next one begins; 0: no pause */
     int64_t           retry_until; /* when none may begin any more */
+    aio_tls_context  *tls_context; /* one owner of it is an attachment */
+    const char       *server_hostname;
     bool              again;    /* the exchange has failed, and is to be made anew */
     bool              deny_private;
     bool              foreign;  /* a hop was to another origin: what was given for the first one stays behind */
@@ -30080,6 +30299,8 @@ static const char *aio__request_problem(aio_session *session, const char *method
     if (!aio__timeouts_read(limits, &o->timeout, &o->timeout) || aio__timeout_ns(o->expect100_timeout, 1) < 0)
         return "a timeout is not valid";
     if (!aio__retry_valid(&o->retry)) return "a number of retry is not valid";
+    if (o->tls_context && aio__setting_given(&o->tls)) return "tls_context and tls exclude each other";
+    if (o->tls.server) return "the TLS settings are a server's";
     return NULL;
 }
 
@@ -30092,6 +30313,7 @@ static void aio__requesting_keep(struct aio__requesting *self, const aio_request
     self->url = aio__keep(&at, self->url);
     self->method = aio__keep(&at, self->method);
     self->proxy = aio__keep(&at, o->proxy);
+    self->server_hostname = aio__keep(&at, o->server_hostname);
     self->file = aio__keep(&at, o->file);
     self->headers = at;
     aio__pairs_keep(&at, o->headers);
@@ -30589,6 +30811,14 @@ static int aio__exchange_load(aio__exchange *x, struct aio__requesting *f, const
     return code || !pieces ? code : aio__exchange_pieces(x, f, reason);
 }
 
+/* What the request has of TLS, for its own origin. */
+static void aio__request_tls(aio__exchange *x, const struct aio__requesting *f)
+{
+    bool own = x->url.is_tls && !f->foreign;
+    x->tls = own ? aio_tls_context_ref(f->tls_context) : NULL;
+    x->name = own ? f->server_hostname : NULL;
+}
+
 /* Makes the exchange ready for this request, whatever it was before. 0, or a code with *reason. */
 static int aio__exchange_prepare(aio__exchange *x, struct aio__requesting *f, const char **reason)
 {
@@ -30613,6 +30843,7 @@ static int aio__exchange_prepare(aio__exchange *x, struct aio__requesting *f, co
     x->guarded = f->deny_private || f->session->options.deny_private
         || aio__connector_options(f->session->connector)->deny_private;
     int code = aio__request_url(x, f, reason);
+    if (!code) aio__request_tls(x, f);
     if (!code) code = aio__request_route(x, f, reason);
     if (!code) code = aio__exchange_load(x, f, reason);
     if (!code && x->length < 0 && aio__requesting_version(f) == AIO_HTTP_1_0) {
@@ -30637,7 +30868,7 @@ static aio_stream_task *aio__exchange_connect(aio__exchange *x)
     aio_connect_options options = AIO__ZERO;
     const aio_url *to = x->via.block ? &x->via : &x->url;
     options.tls = to->is_tls;
-    if (to->is_tls) options.tls_context = x->via.block ? o->proxy_tls_context : o->tls_context;
+    if (to->is_tls) options.tls_context = x->via.block ? o->proxy_tls_context : x->tls ? x->tls : o->tls_context;
     options.connect_timeout = aio__timeout_option(x->op->limits[AIO__TIMEOUT_SOCK_CONNECT]);
     options.limit = o->read_bufsize;
     options.family = c->family;
@@ -30654,7 +30885,7 @@ static aio_stream_task *aio__exchange_connect(aio__exchange *x)
     const char *host = to->host.data;
     char other[256];
     int port = to->port;
-    options.server_hostname = host;
+    options.server_hostname = x->name && !x->via.block ? x->name : host;
     if (!x->via.block) aio__override(c->connect_to, &host, &port, other);
     if (!c->unix_path) return aio__connect_host(host, port, &options, &x->op->phases);
     if (options.tls && !options.tls_context) options.tls_context = aio__tls_default();
@@ -30675,6 +30906,8 @@ static void aio__dialing_begin(struct aio__dialing *self)
     aio__tell(phases, AIO_TRACE_CONNECTION_CREATE_START);
 }
 
+#define AIO__HTTP2_PROBLEM "the server speaks HTTP/2, this is HTTP/1.1"
+
 static AIO_CORO(aio__dialing)
 {
     AIO_BEGIN(aio__dialing);
@@ -30692,6 +30925,9 @@ static AIO_CORO(aio__dialing)
         aio__tell(&self->x->op->phases, AIO_TRACE_QUEUED_END);
         if (self->x->ticket.got && self->x->ticket.got->stream) AIO_RETURN();
     }
+    char chosen[8];
+    if (aio_stream_alpn(self->stream, chosen, sizeof chosen) && !strcmp(chosen, "h2"))
+        AIO_RAISE(AIO_EHTTP, AIO__HTTP2_PROBLEM);
     self->made = aio__made_new(&self->x->op->phases, self->stream);
     if (!self->made) AIO_RAISE(ENOMEM);
     aio__connection_stand(self->x->ticket.got, self->stream, self->made);
@@ -30921,6 +31157,13 @@ static int aio__exchange_hold(aio__exchange *x)
     return x->patience ? 0 : ENOMEM;
 }
 
+/* The frame that a server begins with (RFC 9113 3.4, 6.5): SETTINGS, no flags, of stream 0. */
+static bool aio__speaks_http2(aio_text said)
+{
+    static const char rest[] = "\4\0\0\0\0";
+    return said.length >= 9 && !said.data[0] && !memcmp(said.data + 3, rest, sizeof rest) && said.data[2] % 6 == 0;
+}
+
 /* Sends the request: head and body in one go. 0 or a code. */
 static int aio__exchange_send(aio__exchange *x)
 {
@@ -30935,6 +31178,7 @@ static int aio__exchange_send(aio__exchange *x)
         if (aio__stream_error(s)) return aio__stream_error(s)->code;
         if (!ended && !aio_stream_unread(s).length) return ENOMEM;
         x->head.problem = ended ? "the server closed the connection before the request"
+                                : aio__speaks_http2(aio_stream_unread(s)) ? AIO__HTTP2_PROBLEM
                                 : "the server spoke before the request";
         return ended ? AIO_EDISCONNECTED : AIO_EHTTP;
     }
@@ -31030,6 +31274,10 @@ static int aio__exchange_hear(aio__exchange *x, aio_stream *s)
 {
     bool heard = aio_stream_unread(s).length != 0;
     if (heard) x->heard = true;
+    if (aio__speaks_http2(aio_stream_unread(s))) {
+        x->head.problem = AIO__HTTP2_PROBLEM;
+        return AIO_EHTTP;
+    }
     int code = aio__http_head_read(&x->head, s);
     if (code == AIO__MORE && aio__stream_ended(s)) {
         x->head.problem = heard ? "the server closed the connection within the response's head"
@@ -31233,7 +31481,11 @@ static int aio__exchange_place(aio__exchange *x)
 {
     if (!aio__operation_until(x->op, &x->op->deadline, x->connect_at)) return ENOMEM;
     if (x->ticket.got) return 0;
-    aio__pool_key key = { x->key, x->url.is_tls, x->guarded };
+    const aio_session_options *o = &x->op->session->options;
+    aio__origin_key key = { x->key, { NULL, 0 }, NULL, 0, x->url.is_tls, x->guarded };
+    if (key.is_tls) key.tls = x->tls ? x->tls : o->tls_context;
+    if (key.is_tls && x->name) key.name = aio__text(x->name, strlen(x->name));
+    if (x->tunnel && (o->proxy_headers || o->proxy_tls_context)) key.session = x->op->session->number;
     return aio__connector_take(x->op->session->connector, &x->ticket, &key);
 }
 
@@ -31467,6 +31719,34 @@ static bool aio__request_text(const aio_request_options *o, aio_text *data, aio_
 }
 
 static void aio__request_end_form(void *form) { aio_form_unref((aio_form *)form); }
+static void aio__request_end_tls(void *context) { aio_tls_context_unref((aio_tls_context *)context); }
+
+/* One more owner of what goes with the coroutine. False without memory. */
+static bool aio__requesting_holds(struct aio__requesting *self)
+{
+    if (self->form && !aio__attachment_own(&self->task, aio__request_end_form, self->form)) return false;
+    aio_form_ref(self->form);
+    if (self->tls_context && !aio__attachment_own(&self->task, aio__request_end_tls, self->tls_context)) return false;
+    aio_tls_context_ref(self->tls_context);
+    return true;
+}
+
+/* The request's TLS, borrowed; NULL: as the session has it, or with errno, else 0, an error. */
+static aio_tls_context *aio__request_context(aio_session *session, const aio_request_options *o)
+{
+    errno = 0;
+    if (!aio__setting_given(&o->tls)) return o->tls_context;
+    return aio__session_is_open(session) ? aio__setting_of(session->connector, &o->tls) : NULL;
+}
+
+static aio_response_task *aio__request_tls_failure(const char *method, const char *url)
+{
+    char shown[201];
+    int code = errno;
+    return (aio_response_task *)(void *)aio__failure(code, "%.32s %.200s: %s", method,
+                                                     aio__url_shown(url, shown, sizeof shown),
+                                                     code == ENOMEM ? "out of memory" : aio_tls_context_error());
+}
 
 AIO_API aio_response_task *aio_session_request_with(aio_session *session, const char *method, const char *url,
                                                     const aio_request_options *options)
@@ -31479,9 +31759,11 @@ AIO_API aio_response_task *aio_session_request_with(aio_session *session, const 
                                                               aio__url_shown(url, shown, sizeof shown), why);
     aio_text data, made;
     const char *type;
+    aio_tls_context *context = aio__request_context(session, o);
+    if (!context && errno) return aio__request_tls_failure(method, url);
     if (!aio__request_text(o, &data, &made, &type)) return NULL;
     size_t headers, params, cookies, skipped, field_bytes = 0;
-    size_t size = strlen(url) + strlen(method) + 2 + aio__text_size(o->proxy);
+    size_t size = strlen(url) + strlen(method) + 2 + aio__text_size(o->proxy) + aio__text_size(o->server_hostname);
     size += aio__pairs_size(o->headers, &headers) + aio__pairs_size(o->params, &params);
     size += aio__pairs_size(o->cookies, &cookies) + aio__auth_size(&o->auth);
     if (o->header_fields) field_bytes = o->header_fields->length;
@@ -31498,6 +31780,7 @@ AIO_API aio_response_task *aio_session_request_with(aio_session *session, const 
     self->raise_for_status = o->raise_for_status;
     self->deny_private = o->deny_private;
     self->retry = o->retry;
+    self->tls_context = context;
     self->max_redirects = o->no_redirects ? -1 : o->max_redirects;
     self->header_count = headers + (o->header_fields ? o->header_fields->count : 0);
     self->param_count = params;
@@ -31508,13 +31791,12 @@ AIO_API aio_response_task *aio_session_request_with(aio_session *session, const 
     self->secret = aio__request_is_secret(o, url);
     self->content_type = type;
     self->form = o->form_data;
-    if (self->form && !aio__attachment_own(&self->task, aio__request_end_form, self->form)) {
+    if (!aio__requesting_holds(self)) {
         aio_text_clear(&made);
         self->task.future.state = AIO__DONE; /* nobody forgot it */
         aio_unref(self);
         return NULL;
     }
-    aio_form_ref(self->form);
     self->fd = o->fd;
     self->producer = o->producer;
     aio__requesting_keep(self, o, data, borrows);
@@ -31770,6 +32052,7 @@ static int aio__session_connect(aio_session *session, const aio_session_options 
                              .ttl_dns_cache = o->ttl_dns_cache, .no_dns_cache = o->no_dns_cache);
     if (!c) return errno;
     session->connector = aio__connector_hold(c);
+    session->number = aio__connector_number(c);
     return aio__connector_is_of(c, session->loop) ? 0 : AIO_EWRONGLOOP;
 }
 

@@ -46,6 +46,7 @@ SEAM_PLAIN(int, getpeername, (int fd, struct sockaddr *address, socklen_t *lengt
 SEAM_PLAIN(int, unlink, (const char *path), -1, (path))
 SEAM_PLAIN(int, open, (const char *path, int flags), -1, (path, flags))
 SEAM_PLAIN(int, create, (const char *path), -1, (path))
+SEAM_PLAIN(int, append, (const char *path), -1, (path))
 static iconv_t seam_iconv_open(const char *to, const char *from)
 {
     iconv_t made = seam_fault(CALL_iconv_open, -1) ? (errno = seam.error, (iconv_t)-1) : seam_real.iconv_open(to, from);
@@ -271,6 +272,19 @@ SEAM_TLS_LOAD(EVP_Digest, (const void *data, size_t size, unsigned char *digest,
 SEAM_TLS_LOAD(X509_digest, (const X509 *certificate, const EVP_MD *type, unsigned char *digest, unsigned *length),
               (certificate, type, digest, length))
 SEAM_TLS_NEW(SSL_CTX, SSL_set_SSL_CTX, (SSL *ssl, SSL_CTX *context), (ssl, context), 0)
+SEAM_TLS_NEW(BIO, BIO_new_mem_buf, (const void *data, int size), (data, size), 0)
+SEAM_TLS_NEW(X509, PEM_read_bio_X509, (BIO *in, X509 **out, pem_password_cb *ask, void *arg), (in, out, ask, arg), 0)
+SEAM_TLS_NEW(EVP_PKEY, PEM_read_bio_PrivateKey, (BIO *in, EVP_PKEY **out, pem_password_cb *ask, void *arg),
+             (in, out, ask, arg), 0)
+SEAM_TLS_LOAD(SSL_CTX_use_certificate, (SSL_CTX *context, X509 *certificate), (context, certificate))
+SEAM_TLS_LOAD(SSL_CTX_use_PrivateKey, (SSL_CTX *context, EVP_PKEY *key), (context, key))
+SEAM_TLS_LOAD(X509_STORE_add_cert, (X509_STORE *store, X509 *certificate), (store, certificate))
+SEAM_TLS_NEW(X509_LOOKUP, X509_STORE_add_lookup, (X509_STORE *store, X509_LOOKUP_METHOD *method), (store, method), 0)
+SEAM_TLS_LOAD(X509_load_crl_file, (X509_LOOKUP *lookup, const char *file, int type), (lookup, file, type))
+static int seam_SSL_set_alpn_protos(SSL *ssl, const unsigned char *list, unsigned length)
+{
+    return seam_fault(CALL_SSL_set_alpn_protos, -1) ? 1 : seam_real.SSL_set_alpn_protos(ssl, list, length);
+}
 SEAM_TLS_LOAD(SSL_set1_host, (SSL *ssl, const char *host), (ssl, host))
 SEAM_TLS_LOAD(X509_VERIFY_PARAM_set1_ip_asc, (X509_VERIFY_PARAM *parameters, const char *address),
               (parameters, address))

@@ -668,3 +668,196 @@ TEST(retry_options)
     CHECK_INT(aio__retry_backoff(&steep, 4), INT64_C(8000000000));
     CHECK(aio__retry_backoff(&steep, 200) > INT64_MAX / 2);
 }
+
+/* ---- TLS of a request ---- */
+
+#ifndef AIO_NO_TLS
+/* The text of a file of test_tls.c's. */
+static char *tls_text(const char *name, char text[4096])
+{
+    char path[128];
+    FILE *file = fopen(tls_file(path, name), "r");
+    size_t n = file ? fread(text, 1, 4095, file) : 0;
+    if (file) fclose(file);
+    text[n] = 0;
+    return text;
+}
+
+/* A list of `ca` that revokes the certificate of that name, or nothing; with an earlier end if it is to be over. */
+static const char *tls_crl(char path[128], const char *revoked)
+{
+    X509_CRL *crl = X509_CRL_new();
+    FILE *file = fopen(tls_file(path, "ca"), "r");
+    X509 *ca = PEM_read_X509(file, NULL, NULL, NULL);
+    EVP_PKEY *key = PEM_read_PrivateKey(file, NULL, NULL, NULL);
+    fclose(file);
+    ASN1_TIME *from = X509_gmtime_adj(NULL, -60), *to = X509_gmtime_adj(NULL, 86400);
+    X509_CRL_set_version(crl, 1);
+    X509_CRL_set_issuer_name(crl, X509_get_subject_name(ca));
+    X509_CRL_set1_lastUpdate(crl, from);
+    X509_CRL_set1_nextUpdate(crl, to);
+    if (revoked) {
+        file = fopen(tls_file(path, revoked), "r");
+        X509 *other = PEM_read_X509(file, NULL, NULL, NULL);
+        fclose(file);
+        X509_REVOKED *entry = X509_REVOKED_new();
+        X509_REVOKED_set_serialNumber(entry, X509_get_serialNumber(other));
+        X509_REVOKED_set_revocationDate(entry, from);
+        X509_CRL_add0_revoked(crl, entry);
+        X509_free(other);
+    }
+    X509_CRL_sign(crl, key, EVP_sha256());
+    snprintf(path, 128, "%s/socket", tls_folder); /* the name of it that is removed in the end */
+    unlink(path);
+    file = fopen(path, "w");
+    PEM_write_X509_CRL(file, crl);
+    fclose(file);
+    ASN1_TIME_free(from);
+    ASN1_TIME_free(to);
+    X509_CRL_free(crl);
+    X509_free(ca);
+    EVP_PKEY_free(key);
+    return path;
+}
+
+/* One GET over TLS: code 0 or an error; whether its connection was used before. */
+struct tls_get { aio_task task; aio_session *session; const char *url, *name, *has; aio_tls_options tls;
+    aio_tls_context *context; int code; bool reused; aio_response *r; };
+static AIO_CORO(tls_get)
+{
+    AIO_BEGIN(tls_get);
+    AIO_TRY {
+        AIO_AWAIT(self->r, aio_session_get(self->session, self->url, .tls = self->tls, .tls_context = self->context,
+                                           .server_hostname = self->name, .retry = { .no_resend = true }));
+        CHECK_INT(self->code, 0);
+        CHECK_INT(self->r->times.reused, self->reused);
+        AIO_AWAIT(aio_response_read(self->r));
+    } AIO_CATCH {
+        CAUGHT(self->code);
+        if (self->has && aio_caught(self)->code == self->code
+            && !CHECK(strstr(aio_caught(self)->message, self->has) != NULL)) printf("# %s\n", aio_caught(self)->message);
+    } AIO_END_TRY;
+    AIO_FINALLY;
+        aio_response_release(self->r);
+    AIO_END;
+}
+#define tls_get(...) AIO_CALL(tls_get, .session = self->session, .url = self->url, __VA_ARGS__)
+
+struct connector_tls { aio_task task; aio_tls_context *server_tls; aio_server *server; aio_session *session;
+    char url[64], ca[128], other[128], pem[4096]; };
+SCENARIO(connector_tls, .may = { EPIPE, ECONNRESET, AIO_ETLS, AIO_EDISCONNECTED, AIO_EPAYLOAD }, .skip = KIND_SLICE)
+{
+    AIO_BEGIN(connector_tls);
+    tls_setup();
+    self->server_tls = tls_server("good", NULL);
+    REQUIRE(self->server_tls);
+    AIO_AWAIT(self->server, aio_start_http_server(site_handler, NULL, "127.0.0.1", 0, .tls_context = self->server_tls));
+    self->session = aio_session_open();
+    REQUIRE(self->session);
+    snprintf(self->url, sizeof self->url, "https://127.0.0.1:%d/a", aio_server_port(self->server));
+    tls_file(self->ca, "ca");
+    tls_file(self->other, "otherca");
+    AIO_AWAIT(tls_get(.tls = { .ca_file = self->ca }));
+    AIO_AWAIT(tls_get(.tls = { .ca_file = self->ca }, .reused = true));
+    AIO_AWAIT(tls_get(.tls = { .ca_file = self->other }, .code = AIO_ECERTIFICATE));
+    AIO_AWAIT(tls_get(.tls = { .verify = AIO_VERIFY_NONE }));
+    AIO_AWAIT(tls_get(.tls = { .ca_file = self->ca }, .name = "x.wild.test"));
+    AIO_AWAIT(tls_get(.tls = { .ca_file = self->ca }, .name = "x.wild.test", .reused = true));
+    AIO_AWAIT(tls_get(.tls = { .ca_file = self->ca }, .name = "tame.test", .code = AIO_ECERTIFICATE));
+    AIO_AWAIT(tls_get(.tls = { .ca_file = "/none" }, .code = AIO_ETLS, .has = "/none"));
+    AIO_AWAIT(tls_get(.tls = { .ca_pem = tls_text("ca", self->pem) }));
+    AIO_AWAIT(tls_get(.tls = { .ca_pem = tls_text("ca", self->pem) }, .reused = true));
+    AIO_AWAIT(tls_get(.tls = { .ca_pem = "nothing" }, .code = AIO_ETLS, .has = "ca_pem"));
+    AIO_AWAIT(tls_get(.context = self->server_tls, .tls = { .ca_file = "x" }, .code = EINVAL, .has = "exclude"));
+    if (!touched()) CHECK_INT(self->session->connector->setting_count, 4);
+    AIO_FINALLY;
+        AIO_AWAIT(aio_session_close(self->session));
+        aio_tls_context_unref(self->server_tls);
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
+
+/* A client's certificate in memory; lists of what is revoked; secrets for who looks into packets. */
+struct connector_tls_pem { aio_task task; aio_tls_context *server_tls; aio_server *server; aio_session *session;
+    char url[64], ca[128], crl[128], pem[4096], log[128], line[64]; };
+SCENARIO(connector_tls_pem, .may = { EPIPE, ECONNRESET, AIO_ETLS, AIO_EDISCONNECTED, AIO_EPAYLOAD }, .skip = KIND_SLICE)
+{
+    char path[128];
+    AIO_BEGIN(connector_tls_pem);
+    tls_setup();
+    tls_file(self->ca, "ca");
+    self->server_tls = aio_tls_context_create(.server = true, .cert_file = tls_file(path, "good"), .ca_file = self->ca,
+                                              .require_client_cert = true);
+    REQUIRE(self->server_tls);
+    AIO_AWAIT(self->server, aio_start_http_server(site_handler, NULL, "127.0.0.1", 0, .tls_context = self->server_tls));
+    self->session = aio_session_open();
+    REQUIRE(self->session);
+    snprintf(self->url, sizeof self->url, "https://127.0.0.1:%d/a", aio_server_port(self->server));
+    tls_text("client", self->pem);
+    AIO_AWAIT(tls_get(.tls = { .ca_file = self->ca, .cert_pem = self->pem, .crl_file = tls_crl(self->crl, NULL) }));
+    AIO_AWAIT(tls_get(.tls = { .ca_file = self->ca, .cert_pem = self->pem, .key_pem = self->pem,
+                               .crl_file = tls_crl(self->crl, "good") }, .code = AIO_ECERTIFICATE, .has = "revoked"));
+    AIO_AWAIT(tls_get(.tls = { .ca_file = self->ca, .cert_pem = self->pem, .key_pem = "no" }, .code = AIO_ETLS,
+                      .has = "key_pem"));
+    AIO_AWAIT(tls_get(.tls = { .ca_file = self->ca, .cert_pem = self->pem, .crl_file = self->ca }, .code = AIO_ETLS));
+    snprintf(self->log, sizeof self->log, "%s/socket", tls_folder);
+    unlink(self->log);
+    AIO_AWAIT(tls_get(.tls = { .ca_file = self->ca, .cert_pem = self->pem, .keylog_file = self->log }));
+    if (!touched()) {
+        struct stat status;
+        FILE *file;
+        file = fopen(self->log, "r");
+        CHECK(file && fgets(self->line, sizeof self->line, file) && strchr(self->line, ' '));
+        CHECK(file && fstat(fileno(file), &status) == 0 && (status.st_mode & 0777) == 0600);
+        if (file) fclose(file);
+    }
+    AIO_FINALLY;
+        AIO_AWAIT(aio_session_close(self->session));
+        aio_tls_context_unref(self->server_tls);
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
+
+/* HTTP/1.1 is offered; a server that wants another one, or speaks it, is told apart. */
+struct connector_alpn { aio_task task; aio_tls_context *server_tls, *http_tls, *both; aio_server *server, *http, *plain;
+    aio_session *session; char url[64], other[64], plainly[64], ca[128], alpn[16]; };
+SCENARIO(connector_alpn, .may = { EPIPE, ECONNRESET, AIO_ETLS, AIO_EDISCONNECTED, AIO_EPAYLOAD }, .skip = KIND_SLICE)
+{
+    static const char settings[] = "\0\0\6\4\0\0\0\0\0\0\3\0\0\0\144";
+    AIO_BEGIN(connector_alpn);
+    tls_setup();
+    tls_file(self->ca, "ca");
+    self->server_tls = tls_server("good", "h2");
+    self->http_tls = tls_server("good", "h2,http/1.1");
+    self->both = tls_client("ca", "h2,http/1.1");
+    REQUIRE(self->server_tls && self->http_tls && self->both);
+    script_says(&the_script, settings, END_CLOSE);
+    the_script.length = sizeof settings - 1;
+    AIO_AWAIT(self->server, aio_start_http_server(site_handler, NULL, "127.0.0.1", 0, .tls_context = self->server_tls));
+    AIO_AWAIT(self->http, aio_start_http_server(site_handler, NULL, "127.0.0.1", 0, .tls_context = self->http_tls));
+    AIO_AWAIT(self->plain, aio_start_server(scripted_handler, &the_script, "127.0.0.1", 0));
+    self->session = aio_session_open();
+    REQUIRE(self->session);
+    snprintf(self->url, sizeof self->url, "https://127.0.0.1:%d/a", aio_server_port(self->server));
+    snprintf(self->other, sizeof self->other, "https://127.0.0.1:%d/a", aio_server_port(self->http));
+    snprintf(self->plainly, sizeof self->plainly, "http://127.0.0.1:%d/a", aio_server_port(self->plain));
+    AIO_AWAIT(tls_get(.tls = { .ca_file = self->ca }, .code = AIO_ETLS, .has = "maybe HTTP/2"));
+    AIO_AWAIT(tls_get(.context = self->both, .code = AIO_EHTTP, .has = "speaks HTTP/2"));
+    AIO_AWAIT(AIO_CALL(tls_get, .session = self->session, .url = self->other, .tls = { .ca_file = self->ca }));
+    if (!touched()) {
+        aio__connection *idle;
+        idle = AIO__CONTAINER(self->session->connector->idle.next, aio__connection, link);
+        CHECK_STR(aio_stream_alpn(idle->stream, self->alpn, sizeof self->alpn), "http/1.1");
+    }
+    AIO_AWAIT(refusal(.session = self->session, .url = self->plainly, .code = AIO_EHTTP, .has = "speaks HTTP/2"));
+    AIO_FINALLY;
+        AIO_AWAIT(aio_session_close(self->session));
+        aio_tls_context_unref(self->server_tls);
+        aio_tls_context_unref(self->http_tls);
+        aio_tls_context_unref(self->both);
+        if (self->plain) AIO_AWAIT(aio_server_wait_closed(self->plain));
+        if (self->http) AIO_AWAIT(aio_server_wait_closed(self->http));
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
+#endif
