@@ -1098,7 +1098,7 @@ SCENARIO(ws_by_hand, .may = WS_MAY)
 {
     AIO_BEGIN(ws_by_hand);
     self->raw.says = "\x01\x01x\x89\x02hi\x8A\x00\x80\x01y\x88\x04\x03\xE9" "no";
-    self->raw.length = 20;
+    self->raw.length = 18;
     AIO_AWAIT(self->ws, AIO_CALL(ws_dial, .raw = &self->raw, .server = &self->server, .session = &self->session,
                                  .options = { .no_autoping = true, .no_autoclose = true }));
     AIO_AWAIT(self->m, aio_ws_receive(self->ws));
