@@ -4553,6 +4553,11 @@ struct aio__work {
 
 static inline bool aio__node_is_task(const aio__node *node) { return ((uintptr_t)node & sizeof(void *)) != 0; }
 
+/* A private coroutine that is given as a public type has its result where that has it. */
+#define AIO__GIVES(coroutine, type)                                                                                   \
+    typedef char coroutine##_gives[offsetof(struct coroutine, result) == offsetof(type, result) &&                    \
+                                   sizeof(((struct coroutine *)0)->result) == sizeof(((type *)0)->result) ? 1 : -1]
+
 typedef char aio__check_task_node[(offsetof(aio_task, node) & sizeof(void *)) ? 1 : -1];
 
 /* The kind of a future that is no coroutine. Each may be NULL. */
@@ -7570,6 +7575,11 @@ static void aio__scheduled_free(aio_loop *loop, aio__scheduled *call)
     aio__pool_free(&loop->pool, call, sizeof *call);
 }
 
+/* What a user's function may free when it is called from here, or as a done callback, a reader or a writer: anything of
+ * the user's, also what it is called for; never the loop, which refuses to close while it runs. So whoever calls one is
+ * done with its own record before: a scheduled call is freed, a done callback copied and freed, a reader armed again,
+ * and it has an owner of what it touches afterwards (the future of a done callback). What is freed takes its works out
+ * of the ready queue. */
 static void aio__scheduled_run(aio__work *work)
 {
     aio__scheduled *call = AIO__CONTAINER(work, aio__scheduled, work);
@@ -14739,6 +14749,8 @@ static int aio__address_next(const aio__target *target, int i, bool other)
     return i;
 }
 
+AIO__GIVES(aio__racing, aio_stream_task);
+
 /* The given order, but the families by turns. NULL without memory. */
 static aio_stream_task *aio__race_new(const aio__target *target)
 {
@@ -15214,6 +15226,8 @@ static AIO_CORO(aio__serve)
         if (self->task.future.error) self->result = NULL;
     AIO_END;
 }
+
+AIO__GIVES(aio__serve, aio_server_task);
 
 static aio_server_task *aio__serve_new(aio_client_handler *handler, void *arg, const char *host, int port,
                                        const aio__address *address, const aio_server_options *options)
@@ -15788,6 +15802,8 @@ static AIO_CORO(aio__piping)
     AIO_END;
 }
 
+AIO__GIVES(aio__piping, aio_stream_task);
+
 static aio_stream_task *aio__connect_pipe(int fd, int refused)
 {
     return (aio_stream_task *)(void *)AIO_CALL(aio__piping, .fd = fd, .refused = refused);
@@ -15935,6 +15951,8 @@ static AIO_CORO(aio__file_send)
         aio__file_send_end(self);
     AIO_END;
 }
+
+AIO__GIVES(aio__file_send, aio_size_task);
 
 static aio_size_task *aio__sendfile(aio_stream *stream, bool is_stream, int fd, int file, int64_t offset, size_t count)
 {
@@ -16386,6 +16404,8 @@ static AIO_CORO(aio__receiving)
     AIO_END;
 }
 
+AIO__GIVES(aio__receiving, aio_datagram_task);
+
 AIO_API aio_datagram_task *aio_datagram_receive(aio_datagram_endpoint *endpoint)
 {
     if (!endpoint) return (aio_datagram_task *)(void *)aio__failure(EINVAL, "receive from no endpoint");
@@ -16530,6 +16550,8 @@ static AIO_CORO(aio__open_endpoint)
         aio_unref_all(self->lookups, 2);
     AIO_END;
 }
+
+AIO__GIVES(aio__open_endpoint, aio_endpoint_task);
 
 AIO_API aio_endpoint_task *aio_create_datagram_endpoint_with(const aio_endpoint_options *o)
 {
@@ -18289,6 +18311,8 @@ static AIO_CORO(aio__naming)
     AIO_END;
 }
 
+AIO__GIVES(aio__naming, aio_addresses_task);
+
 static aio_addresses_task *aio__names_start(aio_resolver *resolver, const char *host, int port, int family)
 {
     size_t length = strlen(host);
@@ -18605,6 +18629,8 @@ static char **aio__vector_keep(char ***slot, char **at, const char *const *vecto
     return kept;
 }
 
+AIO__GIVES(aio__spawning, aio_process_task);
+
 AIO_API aio_process_task *aio_create_subprocess_exec_with(const char *const *argv, const aio_process_options *o)
 {
     AIO__DEFAULTS(aio_process_options, o);
@@ -18735,6 +18761,8 @@ static AIO_CORO(aio__communicating)
         aio_unref_all(self->parts, self->count);
     AIO_END;
 }
+
+AIO__GIVES(aio__communicating, aio_output_task);
 
 AIO_API aio_output_task *aio_process_communicate(aio_process *process, const void *input, size_t length)
 {
@@ -25128,6 +25156,7 @@ static bool aio__body_open(aio__body_reader *in, const aio__http_head *head, aio
     return again;
 }
 
+static inline aio_stream *aio__body_stream(const aio__body_reader *in) { return in->stream; }
 static inline aio__deadline *aio__body_deadline(aio__body_reader *in) { return &in->deadline; }
 
 /* The deadline while nobody reads; INT64_MAX: none. False without memory. */
@@ -25475,6 +25504,8 @@ static AIO_CORO(aio__body_skipping)
         aio__deadline_set(&self->in->deadline, INT64_MAX);
     AIO_END;
 }
+
+AIO__GIVES(aio__body_reading, aio_text_task);
 
 /* What has come already needs no coroutine. An error is there for it still, as what is not taken stays. */
 static aio_text_task *aio__body_read(aio__body_reader *in, bool all)
@@ -26196,6 +26227,10 @@ AIO_API const char *aio_trace_name(aio_trace_kind kind)
     return (size_t)kind < sizeof names / sizeof *names ? names[kind] : "";
 }
 
+/* A trace callback is called in the middle of steps: of a request, a connect, a read, a send. It may look at what the
+ * event lends it until it returns, start tasks, and cancel some: also the request's, which is thrown at its next await,
+ * as it runs. It must neither release the response, nor close the session or the connector, nor start a nested run:
+ * what the step holds across the call (exchange, connection, stream, phases) is not looked up again after it. */
 static void aio__tell_call(aio__phases *phases, aio_trace_kind kind)
 {
     phases->event.kind = kind;
@@ -26350,6 +26385,8 @@ struct aio__source {
 
 struct aio__source_asking { aio_task task; aio_text result; aio__source *source; aio_text fed; int code; };
 static AIO_CORO(aio__source_asking);
+
+AIO__GIVES(aio__source_asking, aio_text_task);
 
 /* The next piece of a source. */
 static aio_text_task *aio__source_ask(void *source)
@@ -27198,6 +27235,8 @@ static struct aio__content_reading *aio__content_read(aio__body_reader *in, cons
     self->fallback = aio__keep(&at, fallback);
     return self;
 }
+
+AIO__GIVES(aio__content_reading, aio_text_task);
 
 static aio_text_task *aio__content_read_text(aio__body_reader *in, const aio_headers *headers,
                                              const aio_text_options *options)
@@ -28275,6 +28314,8 @@ static AIO_CORO(aio__connect)
     AIO_END;
 }
 
+AIO__GIVES(aio__connect, aio_stream_task);
+
 /* A connection to a host, or to the unix socket of a path. `why`, and its code, if not NULL: what is wrong already. */
 static aio_stream_task *aio__connect_new(const char *target, int port, bool is_path, int code, const char *why,
                                          const aio_connect_options *o, aio__phases *phases)
@@ -28362,6 +28403,12 @@ typedef struct aio__transport { /* what a stream has whose bytes go to a protoco
     bool                paused, full; /* reading is paused; the protocol was told to pause writing */
 } aio__transport;
 
+/* What a protocol may do in its callbacks: write, pause, close, abort, and begin or end anything else. None of it frees
+ * the stream: a close, an abort, an error and the peer's end do no more than queue `soon`, whose connection_lost is the
+ * last callback; after it the stream is freed with `self`. So whoever calls a protocol finds the stream valid after
+ * that, but asks it anew whether it is closing, ended or paused. `made` comes before all callbacks, `lost` before the
+ * last one. The room of get_buffer is the protocol's; the loop's buffer is taken for one read and lent to data_received
+ * until that returns. */
 static aio__transport *aio__transport_of(const aio_stream *s)
 {
     return (aio__transport *)(void *)aio__stream_consumer(s);
@@ -28572,6 +28619,8 @@ static AIO_CORO(aio__creating)
         }
     AIO_END;
 }
+
+AIO__GIVES(aio__creating, aio_transport_task);
 
 /* Takes what opens the stream. */
 static aio_transport_task *aio__create(const aio_protocol *protocol, void *arg, aio_stream_task *opening)
@@ -30003,12 +30052,33 @@ static void aio__reply_times(aio__reply *r, int phase)
 /* Of its connection; NULL: it has none, or none any more. */
 static aio_stream *aio__exchange_stream(const aio__exchange *x) { return x->ticket.got ? x->ticket.got->stream : NULL; }
 
+/* The life of an exchange. One of these, always; `got` is ticket.got, `in` the reply's reader:
+ *   idle       no got, no place in a queue. New; or after aio__exchange_disconnect, which may be called in any state.
+ *   waiting    ticket.future is pending: there is no place in the pool.
+ *   connecting got without a stream: aio__dialing makes one.
+ *   sending    got->stream, phase SEND: the head, then the body, by writes, by `upload` or, while `low` is kept, by the
+ *              stream alone. It may outlast the next two: the answer may come early.
+ *   listening  phase HEADERS: aio__exchange_hear looks at what comes, in the request's coroutine.
+ *   reading    in->stream is got->stream, from aio__exchange_begin to the end of the body. Whoever reads is in
+ *              in->deadline, and holds the reply.
+ * A retry and a redirect lead back to idle by aio__exchange_disconnect and aio__exchange_prepare, an upgrade by taking
+ * the stream along. Who keeps what: the reply lives for its user, each read, each upload and each rest of a send
+ * (aio__reply_hold); the operation for its coroutine and each reply; the session for each operation. */
+static AIO__COLD void aio__exchange_assert(const aio__exchange *x, const aio_stream *read)
+{
+    const aio_stream *s = aio__exchange_stream(x);
+    const char *wrong = read && read != s ? "the body is read from another stream than the connection's"
+        : x->op->refs <= 0 ? "its operation has ended" : NULL;
+    if (wrong) aio__abort(wrong, "an exchange's invariant", 0);
+}
+
 /* The exchange is done with its connection. */
 static void aio__exchange_disconnect(aio__exchange *x, bool keep)
 {
     aio_connector *c = x->op->session->connector;
     aio__connection *connection = x->ticket.got;
     aio__body_reader *in = &aio__exchange_reply(x)->in;
+    if (aio__exchange_loop(x)->debug) aio__exchange_assert(x, aio__body_stream(in));
     in->stream = NULL;
     aio__deadline_set(aio__body_deadline(in), INT64_MAX);
     aio__deadline_set(&x->op->deadline, INT64_MAX);
@@ -31748,6 +31818,8 @@ static aio_response_task *aio__request_tls_failure(const char *method, const cha
                                                      code == ENOMEM ? "out of memory" : aio_tls_context_error());
 }
 
+AIO__GIVES(aio__requesting, aio_response_task);
+
 AIO_API aio_response_task *aio_session_request_with(aio_session *session, const char *method, const char *url,
                                                     const aio_request_options *options)
 {
@@ -32776,6 +32848,8 @@ static AIO_CORO(aio__upgrading)
     AIO_END;
 }
 
+AIO__GIVES(aio__upgrading, aio_stream_task);
+
 AIO_API aio_stream_task *aio_request_upgrade_with(aio_request *request, const aio_upgrade_options *options)
 {
     AIO__DEFAULTS(aio_upgrade_options, options);
@@ -33055,6 +33129,8 @@ static AIO_CORO(aio__http_serving)
         if (self->task.future.error) aio__free(self->service);
     AIO_END;
 }
+
+AIO__GIVES(aio__http_serving, aio_server_task);
 
 AIO_API aio_server_task *aio_start_http_server_with(aio_request_handler *handler, void *arg, const char *host, int port,
                                                     const aio_http_server_options *options)
@@ -33903,6 +33979,9 @@ static AIO_CORO(aio__ws_receiving_in_time)
     AIO_END;
 }
 
+AIO__GIVES(aio__ws_receiving, aio_ws_message_task);
+AIO__GIVES(aio__ws_receiving_in_time, aio_ws_message_task);
+
 static aio_ws_message_task *aio__ws_receive_as(aio_ws *ws, aio__ws_mode mode)
 {
     if (!ws) return (aio_ws_message_task *)(void *)aio__failure(EINVAL, "receive from no WebSocket");
@@ -34438,6 +34517,8 @@ static aio_response_task *aio__ws_ask(aio_session *session, const char *url, con
     return asking;
 }
 
+AIO__GIVES(aio__ws_connecting, aio_ws_task);
+
 AIO_API aio_ws_task *aio_ws_connect_with(aio_session *session, const char *url, const aio_ws_options *options)
 {
     AIO__DEFAULTS(aio_ws_options, options);
@@ -34499,6 +34580,8 @@ static AIO_CORO(aio__ws_accepting)
     if (!self->result) AIO_RAISE(ENOMEM);
     AIO_END;
 }
+
+AIO__GIVES(aio__ws_accepting, aio_ws_task);
 
 /* Takes the answer. */
 static aio_ws_task *aio__ws_answer(void *answer, const aio__ws_limits *limits, const aio__ws_deflating *agreed,
