@@ -2543,8 +2543,8 @@ typedef struct aio_trace_event { /* read-only; with all that it points to, valid
     /* HEADERS_SENT, HEAD_RECEIVED (also of a 1xx, and of what a proxy answers to CONNECT): the head, byte for byte;
      * CHUNK_SENT: a piece of the body, data NULL for a file's; CHUNK_RECEIVED: one as it came, still encoded */
     aio_text             bytes;
-    const struct aio_response *response; /* REDIRECT, REQUEST_END */
-    const aio_exception *exception; /* RETRY, REQUEST_EXCEPTION */
+    const struct aio_response *response; /* REDIRECT, REQUEST_END, RETRY for its status */
+    const aio_exception *exception; /* REQUEST_EXCEPTION, RETRY after an error */
     void                *context;   /* the request's .trace_context */
 } aio_trace_event;
 
@@ -31425,6 +31425,15 @@ static void aio__requesting_policy(struct aio__requesting *self)
     self->retry_until = aio__after(self->session->loop, aio__timeout_ns(self->retry.total, AIO_UNLIMITED));
 }
 
+static void aio__requesting_tell(struct aio__requesting *self, aio_trace_kind kind, const aio_response *response,
+                                 const aio_exception *why)
+{
+    aio__phases *phases = &self->op->phases;
+    phases->event.response = response;
+    phases->event.exception = why;
+    aio__tell(phases, kind);
+}
+
 /* Whether there is to be another attempt, after nanoseconds of pause. */
 static bool aio__requesting_tries(struct aio__requesting *self, int64_t pause)
 {
@@ -31446,7 +31455,9 @@ static bool aio__requesting_puts_off(struct aio__requesting *self)
     if (!aio__requesting_may_try(self) || !aio__retry_status(&self->retry, self->x->head.status)) return false;
     aio_text after = aio__headers_value(&self->reply->response.headers, "retry-after", 11);
     int64_t pause = self->retry.no_retry_after ? -1 : aio__retry_after(after);
-    return aio__requesting_tries(self, pause < 0 ? aio__retry_backoff(&self->retry, self->tries) : pause);
+    if (!aio__requesting_tries(self, pause < 0 ? aio__retry_backoff(&self->retry, self->tries) : pause)) return false;
+    aio__requesting_tell(self, AIO_TRACE_RETRY, &self->reply->response, NULL);
+    return true;
 }
 
 /* The exchange has failed with self->error, which is dropped if it is to be made anew. */
@@ -31461,6 +31472,7 @@ static bool aio__requesting_recovers(struct aio__requesting *self)
         return false;
     }
     if (!aio__requesting_tries(self, aio__retry_backoff(&self->retry, self->tries))) return false;
+    aio__requesting_tell(self, AIO_TRACE_RETRY, NULL, error);
     aio_exception_unref(error);
     self->error = NULL;
     aio__exchange_disconnect(self->x, false);
@@ -31557,15 +31569,6 @@ static int aio__exchange_place(aio__exchange *x)
     if (key.is_tls && x->name) key.name = aio__text(x->name, strlen(x->name));
     if (x->tunnel && (o->proxy_headers || o->proxy_tls_context)) key.session = x->op->session->number;
     return aio__connector_take(x->op->session->connector, &x->ticket, &key);
-}
-
-static void aio__requesting_tell(struct aio__requesting *self, aio_trace_kind kind, const aio_response *response,
-                                 const aio_exception *why)
-{
-    aio__phases *phases = &self->op->phases;
-    phases->event.response = response;
-    phases->event.exception = why;
-    aio__tell(phases, kind);
 }
 
 /* The coroutine ends. Its reply is the user's now, or was in vain. */

@@ -101,6 +101,15 @@ SCENARIO(trace_events, .may = CLIENT_MAY)
     } AIO_END_TRY;
     CHECK_STR(the_log.names, "request_start connection_reused headers_sent retry connection_create_start "
               "connection_create_end headers_sent request_exception ");
+    trace_clear();
+    AIO_TRY {
+        AIO_AWAIT(self->r, aio_session_delete(self->session, self->url, .retry = { .attempts = 2 }));
+        UNREACHED();
+    } AIO_CATCH {
+        CAUGHT(AIO_EDISCONNECTED);
+    } AIO_END_TRY;
+    CHECK_STR(the_log.names, TRACE_FIRST "retry connection_create_start connection_create_end headers_sent "
+              "request_exception ");
     AIO_FINALLY;
         aio_response_release(self->r);
         AIO_AWAIT(aio_session_close(self->session));
