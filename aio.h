@@ -32889,11 +32889,18 @@ static void aio__served_refuse(aio__served *r, int status)
     aio_unref(sent);
 }
 
+/* A WebSocket's client has gone without a word, or broke the protocol: no error of the handler's. */
+static bool aio__served_is_theirs(const aio__served *r, const aio_exception *why)
+{
+    return r->upgraded && (why->code == AIO_EWEBSOCKET
+                           || (why->code == AIO_EDISCONNECTED && aio__stream_ended(r->stream)));
+}
+
 /* The handler has failed: the client gets a status if it is not too late. */
 static void aio__served_error(aio__served *r, const aio_exception *why)
 {
     aio_stream *s = r->stream;
-    if (aio__stream_error(s)) { /* the client has gone */
+    if (aio__stream_error(s) || aio__served_is_theirs(r, why)) { /* the client has gone */
         r->keep = false;
         return;
     }

@@ -1273,3 +1273,24 @@ SCENARIO(ws_proxy, .may = { EPIPE, ECONNRESET, ENOTCONN, ETIMEDOUT, AIO_EDISCONN
         if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
     AIO_END;
 }
+
+/* A client that leaves without a word, or breaks the protocol, is no error of the handler: nothing is reported. */
+struct ws_left { aio_task task; aio_server *server; struct ws_talk *talk; struct ws_site site; int i; };
+SCENARIO(ws_left, .may = WS_MAY)
+{
+    AIO_BEGIN(ws_left);
+    AIO_AWAIT(self->server, aio_start_http_server(ws_echo_handler, &self->site, "127.0.0.1", 0));
+    for (self->i = 0; self->i < 2; self->i++) {
+        self->talk = aio_create_task(AIO_CALL(ws_talk, .port = aio_server_port(self->server), .head = WS_ASKS(""),
+                                              .said = self->i ? "\x83" : "", .length = self->i ? 1 : 0));
+        AIO_AWAIT((struct ws_talk *)aio_ref(self->talk));
+        CHECK_INT(self->talk->heard, strlen(WS_AGREES("")) + (self->i ? 26 : 0));
+        aio_unref(self->talk);
+        self->talk = NULL;
+    }
+    AIO_FINALLY;
+        aio_unref(self->talk);
+        aio_server_abort_clients(self->server);
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
