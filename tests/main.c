@@ -62,5 +62,6 @@
 #include "test_redirects.c"
 #include "test_proxies.c"
 #include "test_websocket.c"
+#include "test_awaitables.c"
 
 int main(int argc, char **argv) { return harness_main(argc, argv); }
