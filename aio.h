@@ -2798,15 +2798,16 @@ struct aio_response { /* read-only */
 AIO_API aio_text_task *aio_response_read(aio_response *response);
 
 typedef struct aio_text_options {
-    const char *charset;   /* whatever the message says; NULL: that */
-    const char *fallback;  /* of one that says nothing; NULL: UTF-8 */
-    bool        declared;  /* what a page declares in its first 1024 bytes, by <meta> or <?xml?>, counts, too */
-    bool        replace;   /* bytes that are none of the charset's become U+FFFD. aiohttp: errors="replace" */
+    const char *charset AIO__UNSET; /* whatever the message says; NULL: that */
+    const char *fallback AIO__UNSET; /* of one that says nothing; NULL: UTF-8 */
+    /* what a page declares in its first 1024 bytes, by <meta> or <?xml?>, counts, too */
+    bool        declared AIO__UNSET;
+    bool        replace AIO__UNSET; /* bytes that are none of the charset's become U+FFFD. aiohttp: errors="replace" */
 } aio_text_options;
 typedef struct aio_json_body_options {
-    bool        any_type;  /* of any content type. aiohttp: content_type=None */
-    const char *charset;   /* whatever the message says; NULL: that, or UTF-8 */
-    int         max_depth; /* as of aio_json_parse */
+    bool        any_type AIO__UNSET; /* of any content type. aiohttp: content_type=None */
+    const char *charset AIO__UNSET; /* whatever the message says; NULL: that, or UTF-8 */
+    int         max_depth AIO__UNSET; /* as of aio_json_parse */
 } aio_json_body_options;
 typedef struct aio_json_task { aio_task task; const aio_json *result; } aio_json_task;
 
@@ -27138,8 +27139,7 @@ static int aio__content_decode(struct aio__content_reading *self, aio_text chars
     *out = aio__text(body.data + skipped, body.length - skipped);
     if (utf8 && aio__utf8_valid(out->data, out->length) == out->length) return 0;
     aio_input_error error;
-    aio_charset_options options;
-    memset(&options, 0, sizeof options);
+    aio_charset_options options = AIO__ZERO;
     options.charset = name;
     options.replace = self->replace;
     options.ignore_mark = !marked || !aio__same_word(name, utf8 ? 3 : 6, marked, utf8 ? 3 : 6);
@@ -27184,8 +27184,7 @@ static aio_exception *aio__content_as_json(struct aio__content_reading *self)
 {
     aio_text text;
     aio_input_error error;
-    aio_json_options options;
-    memset(&options, 0, sizeof options);
+    aio_json_options options = AIO__ZERO;
     options.max_depth = self->max_depth;
     aio_exception *why = aio__content_as_text(self, &text);
     if (why) return why;
