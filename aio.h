@@ -81,6 +81,12 @@
  *   aio_session_request_with is that of aio_session_get and its like, too. In the environment:
  *   AIO_POLLER=poll|epoll, AIO_DEBUG=1.
  *
+ * HTTP CONNECTIONS
+ *
+ *   aio_connector *connector = aio_connector_open(.limit_per_host = 4, .deny_private = true);
+ *   aio_session *a = aio_session_open(.connector = connector), *b = aio_session_open(.connector = connector);
+ *   aio_connector_unref(connector);          // both share its limits and its connections, and are its owners
+ *
  * CONTENTS
  *
  *    1. Linkage and compilers

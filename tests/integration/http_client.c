@@ -5,7 +5,7 @@
  *
  * Names: method (GET), count (requests of each URL, 1), limit (connections, 1), bytes (of a body to send), file (the
  * same, its contents), ca, cert, key, header=NAME:VALUE, pause (seconds between two requests, then one after the
- * other), proxy, proxy_ca, trust=1 (what the environment says of proxies). */
+ * other), unix (the path of a socket), fingerprint, deny=1 (private addresses), proxy, proxy_ca, trust=1 (what the environment says of proxies). */
 #define AIO_IMPLEMENTATION
 #include "../../aio.h"
 #include <stdio.h>
@@ -20,8 +20,9 @@ static struct {
     char       *body;
     size_t      bytes;
     bool        trust;
-    const char *cert, *key;
-} with = { "GET", NULL, { NULL, NULL, NULL }, NULL, NULL, 1, 1, 0, NULL, 0, false, NULL, NULL };
+    const char *cert, *key, *unix_path, *fingerprint;
+    bool        deny;
+} with = { "GET", NULL, { NULL, NULL, NULL }, NULL, NULL, 1, 1, 0, NULL, 0, false, NULL, NULL, NULL, NULL, false };
 static aio_session *session;
 static int reused;
 
@@ -49,16 +50,20 @@ static AIO_CORO(fetch)
     AIO_END;
 }
 
-struct run { aio_task task; int url_count, made; char **urls; struct fetch *fetches[MOST]; aio_tls_context *context, *proxy; };
+struct run { aio_task task; int url_count, made; char **urls; struct fetch *fetches[MOST]; aio_tls_context *context, *proxy;
+    aio_connector *connector; };
 static AIO_CORO(run)
 {
     AIO_BEGIN(run);
     if (with.ca && !(self->context = aio_tls_context_create(.ca_file = with.ca, .cert_file = with.cert,
-                                                                     .key_file = with.key)))
+                                                                     .key_file = with.key,
+                                                                     .fingerprint = with.fingerprint)))
         AIO_RAISE(AIO_ETLS, "%s", aio_tls_context_error());
     if (with.proxy_ca && !(self->proxy = aio_tls_context_create(.ca_file = with.proxy_ca)))
         AIO_RAISE(AIO_ETLS, "%s", aio_tls_context_error());
-    session = aio_session_open(.limit = with.limit, .tls_context = self->context, .timeout = { .total = 60 },
+    self->connector = aio_connector_open(.limit = with.limit, .unix_path = with.unix_path, .deny_private = with.deny);
+    if (!self->connector) AIO_RAISE(ENOMEM);
+    session = aio_session_open(.connector = self->connector, .tls_context = self->context, .timeout = { .total = 60 },
                                .proxy = with.proxy, .proxy_tls_context = self->proxy, .trust_env = with.trust);
     if (!session) AIO_RAISE(ENOMEM);
     for (; self->made < self->url_count * with.count && self->made < MOST; self->made++) {
@@ -73,6 +78,7 @@ static AIO_CORO(run)
         aio_unref_all(self->fetches, (size_t)self->made);
         aio_tls_context_unref(self->context);
         aio_tls_context_unref(self->proxy);
+        aio_connector_unref(self->connector);
         AIO_AWAIT(aio_session_close(session));
     AIO_END;
 }
@@ -100,6 +106,9 @@ static bool read_option(char *text)
     else if (!strncmp(text, "ca=", 3)) with.ca = value;
     else if (!strncmp(text, "cert=", 5)) with.cert = value;
     else if (!strncmp(text, "key=", 4)) with.key = value;
+    else if (!strncmp(text, "unix=", 5)) with.unix_path = value;
+    else if (!strncmp(text, "fingerprint=", 12)) with.fingerprint = value;
+    else if (!strncmp(text, "deny=", 5)) with.deny = true;
     else if (!strncmp(text, "proxy=", 6)) with.proxy = value;
     else if (!strncmp(text, "proxy_ca=", 9)) with.proxy_ca = value;
     else if (!strncmp(text, "trust=", 6)) with.trust = true;
