@@ -305,3 +305,196 @@ TEST(forms_refused)
     CHECK_INT(client_code(loop, aio_session_close(s)), 0);
     aio_loop_free(loop);
 }
+
+/* ---- how a body goes ---- */
+
+/* Compressed and in chunks, whatever it is made of; what has gone, and come, is told. */
+struct forms_told { int64_t sent, sent_total, received, received_total; int calls; };
+static void forms_on_sent(void *arg, int64_t done, int64_t total)
+{
+    struct forms_told *told = (struct forms_told *)arg;
+    ALWAYS(done >= told->sent);
+    told->sent = done;
+    told->sent_total = total;
+    told->calls++;
+}
+static void forms_on_received(void *arg, int64_t done, int64_t total)
+{
+    struct forms_told *told = (struct forms_told *)arg;
+    ALWAYS(done >= told->received);
+    told->received = done;
+    told->received_total = total;
+}
+struct forms_ways { aio_task task; aio_server *server; aio_session *session; aio_response *r; aio_text text, plain; size_t i;
+    char url[60], path[40]; int fd, code; aio_form *form; struct pieces made; struct forms_told told; };
+static int forms_plain(struct forms_ways *self, bool coded, aio_text *body)
+{
+    const char *line = strchr(self->text.data, '\n') + 1;
+    *body = aio__text(line, self->text.length - (size_t)(line - self->text.data));
+    aio_text_clear(&self->plain);
+    if (!coded) return 0;
+    int code = aio_inflate_all(&self->plain, body->data, body->length, NULL);
+    *body = self->plain;
+    return code;
+}
+SCENARIO(forms_ways, .may = FORMS_MAY)
+{
+    enum { DATA, MADE, FD, PATH };
+    static const struct { int from, compress; bool chunked, told; const char *head; } rows[] = {
+        { DATA, 0, false, true, "POST type=application/octet-stream length=10 coding=-- expect=-" },
+        { DATA, 0, true, true, "POST type=application/octet-stream length=- coding=chunked- expect=-" },
+        { DATA, AIO_CODING_GZIP, false, false, "POST type=application/octet-stream length=- coding=chunkedgzip expect=-" },
+        { MADE, AIO_CODING_ZLIB, false, true, "POST type=application/octet-stream length=- coding=chunkeddeflate expect=-" },
+        { MADE, 0, true, false, "POST type=application/octet-stream length=- coding=chunked- expect=-" },
+        { FD, 0, false, true, "POST type=application/octet-stream length=10 coding=-- expect=-" },
+        { FD, AIO_CODING_GZIP, false, true, "POST type=application/octet-stream length=- coding=chunkedgzip expect=-" },
+        { PATH, AIO_CODING_GZIP, false, false, "POST type=application/octet-stream length=- coding=chunkedgzip expect=-" },
+        { PATH, 0, true, true, "POST type=application/octet-stream length=- coding=chunked- expect=-" },
+    };
+    AIO_BEGIN(forms_ways);
+    AIO_AWAIT(self->server, aio_start_http_server(forms_handler, NULL, "127.0.0.1", 0));
+    snprintf(self->url, sizeof self->url, "http://127.0.0.1:%d/", aio_server_port(self->server));
+    snprintf(self->path, sizeof self->path, "/tmp/aio-way-%d-XXXXXX", (int)getpid());
+    self->fd = mkstemp(self->path);
+    if (self->fd <= 0 || write(self->fd, "ten bytes.", 10) != 10) AIO_RAISE(EIO);
+    self->session = aio_session_open();
+    REQUIRE(self->session);
+    for (self->i = 0; self->i < sizeof rows / sizeof *rows; self->i++) {
+        aio_request_options o;
+        memset(&o, 0, sizeof o);
+        memset(&self->told, 0, sizeof self->told);
+        memset(&self->made, 0, sizeof self->made);
+        self->made.text = "ten bytes.";
+        self->made.step = 3;
+        if (rows[self->i].from == DATA) o.data = "ten bytes.", o.data_length = 10;
+        if (rows[self->i].from == MADE) o.producer.next = pieces_next, o.producer.arg = &self->made, o.producer.length = 10;
+        if (rows[self->i].from == FD) o.fd = self->fd;
+        if (rows[self->i].from == PATH) o.file = self->path;
+        o.compress = rows[self->i].compress;
+        o.chunked = rows[self->i].chunked;
+        if (rows[self->i].told) o.on_sent = forms_on_sent;
+        if (rows[self->i].told) o.on_received = forms_on_received;
+        o.progress_arg = &self->told;
+        AIO_AWAIT(self->r, aio_session_request_with(self->session, "POST", self->url, &o));
+        AIO_AWAIT(self->text, aio_response_read(self->r));
+        CHECK(!strncmp(self->text.data, rows[self->i].head, strlen(rows[self->i].head)));
+        {
+            aio_text body;
+            REQUIRE(!forms_plain(self, rows[self->i].compress != 0, &body));
+            CHECK_BYTES(body.data, body.length, "ten bytes.");
+        }
+        if (rows[self->i].told) {
+            CHECK(rows[self->i].compress ? self->told.sent > 0 : self->told.sent == 10);
+            CHECK_INT(self->told.sent_total, rows[self->i].compress ? -1 : 10);
+            CHECK_INT(self->told.received, (int64_t)self->text.length);
+            CHECK_INT(self->told.received_total, (int64_t)self->text.length);
+        } else {
+            CHECK_INT(self->told.calls, 0);
+        }
+        aio_response_release(self->r);
+        self->r = NULL;
+    }
+    AIO_FINALLY;
+        if (self->fd > 0) close(self->fd);
+        unlink(self->path);
+        aio_text_clear(&self->plain);
+        aio_response_release(self->r);
+        AIO_AWAIT(aio_session_close(self->session));
+        aio_server_abort_clients(self->server);
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
+
+/* Servers that answer an Expect: with 100, late, never, with a refusal, with 417. */
+static struct forms_expects { int says, heads, bodies; } forms_expected;
+enum { EXPECT_100, EXPECT_NOTHING, EXPECT_403, EXPECT_417 };
+struct expecting { aio_task task; aio_stream *stream; aio_text text; bool asked; };
+static AIO_CORO(expecting)
+{
+    AIO_BEGIN(expecting);
+    AIO_TRY {
+        AIO_AWAIT(self->text, aio_stream_readuntil(self->stream, "\r\n\r\n", 4));
+        forms_expected.heads++;
+        self->asked = memmem(self->text.data, self->text.length, "\r\nExpect: 100-continue\r\n", 24) != NULL;
+        if (self->asked && forms_expected.says == EXPECT_100) aio_stream_write(self->stream, "HTTP/1.1 100 Go\r\n\r\n", 19);
+        if (self->asked && forms_expected.says >= EXPECT_403) {
+            aio_stream_write(self->stream, forms_expected.says == EXPECT_403 ? "HTTP/1.1 403" : "HTTP/1.1 417", 12);
+            aio_stream_write(self->stream, " No\r\nContent-Length: 2\r\n\r\nno", 28);
+            AIO_AWAIT(self->text, aio_stream_read(self->stream, 4));
+            forms_expected.bodies += self->text.length != 0;
+            AIO_RETURN();
+        }
+        AIO_AWAIT(self->text, aio_stream_readexactly(self->stream, 4));
+        forms_expected.bodies++;
+        aio_stream_write(self->stream, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", 41);
+    } AIO_CATCH_CODE(AIO_EINCOMPLETE) { } AIO_END_TRY;
+    AIO_END;
+}
+static void *expecting_handler(aio_stream *stream, void *arg)
+{
+    (void)arg;
+    return AIO_CALL(expecting, .stream = stream);
+}
+struct forms_expect { aio_task task; aio_server *server; aio_session *session; aio_response *r; aio_text text; size_t i;
+    char url[60]; double began; struct forms_told told; };
+SCENARIO(forms_expect, .may = CLIENT_MAY)
+{
+    static const struct { int says, status, heads, bodies; double seconds; } rows[] = {
+        { EXPECT_100, 200, 1, 1, 0 }, { EXPECT_NOTHING, 200, 1, 1, 7 }, { EXPECT_403, 403, 1, 0, 0 }, { EXPECT_417, 200, 2, 1, 0 },
+    };
+    AIO_BEGIN(forms_expect);
+    AIO_AWAIT(self->server, aio_start_server(expecting_handler, NULL, "127.0.0.1", 0));
+    snprintf(self->url, sizeof self->url, "http://127.0.0.1:%d/", aio_server_port(self->server));
+    self->session = aio_session_open();
+    REQUIRE(self->session);
+    for (self->i = 0; self->i < 2 * sizeof rows / sizeof *rows; self->i++) {
+        memset(&forms_expected, 0, sizeof forms_expected);
+        forms_expected.says = rows[self->i / 2].says;
+        memset(&self->told, 0, sizeof self->told);
+        self->began = aio_loop_time(aio_get_running_loop());
+        AIO_AWAIT(self->r, aio_session_post(self->session, self->url, .data = "body", .data_length = 4, .expect100 = true,
+                                            .expect100_timeout = 7, .on_sent = self->i % 2 ? forms_on_sent : NULL,
+                                            .progress_arg = &self->told));
+        CHECK_NEAR(aio_loop_time(aio_get_running_loop()) - self->began, rows[self->i / 2].seconds, 0.5);
+        CHECK_INT(self->r->status, rows[self->i / 2].status);
+        AIO_AWAIT(self->text, aio_response_read(self->r));
+        CHECK_INT(self->text.length, 2);
+        aio_response_release(self->r);
+        self->r = NULL;
+        AIO_AWAIT(aio_sleep(0));
+        CHECK_INT(aio_session_idle(self->session) <= 1, 1);
+        AIO_AWAIT(aio_sleep(1));
+        CHECK_INT(forms_expected.heads, rows[self->i / 2].heads);
+        CHECK_INT(forms_expected.bodies, rows[self->i / 2].bodies);
+    }
+    AIO_FINALLY;
+        aio_response_release(self->r);
+        AIO_AWAIT(aio_session_close(self->session));
+        aio_server_abort_clients(self->server);
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
+
+/* What is no file is not waited for. */
+TEST(forms_no_fifo)
+{
+    char path[60];
+    aio_loop *loop = aio_new_event_loop();
+    aio_set_event_loop(loop);
+    aio_session *s = aio_session_open(.limit = 1);
+    aio_form *form = aio_form_open();
+    CHECK(s && form);
+    snprintf(path, sizeof path, "/tmp/aio-fifo-%d-%d", (int)getpid(), rand());
+    CHECK_INT(mkfifo(path, 0600), 0);
+    CHECK_INT(client_code(loop, aio_session_post(s, "http://127.0.0.1:1/", .file = path)), EINVAL);
+    CHECK_INT(aio_form_add(form, "a", .file = path), 0);
+    CHECK_INT(client_code(loop, aio_session_post(s, "http://127.0.0.1:1/", .form_data = form)), EINVAL);
+    CHECK_INT(client_code(loop, aio_session_post(s, "http://127.0.0.1:1/", .json_text = "1", .compress = AIO_CODING_RAW)), EINVAL);
+    static const char *const coded[] = { "content-encoding", "gzip", NULL };
+    CHECK_INT(client_code(loop, aio_session_post(s, "http://127.0.0.1:1/", .json_text = "1", .compress = AIO_CODING_GZIP,
+                                                 .headers = coded)), EINVAL);
+    unlink(path);
+    aio_form_unref(form);
+    CHECK_INT(client_code(loop, aio_session_close(s)), 0);
+    aio_loop_free(loop);
+}
