@@ -31059,6 +31059,7 @@ struct aio__uploading {
     aio__exchange *x;
     aio_stream    *stream; /* as long as it is the exchange's */
     int64_t        sent;
+    int64_t        rested; /* of that, when others were let run */
     size_t         count;  /* of the file, at a time */
     aio_text       piece;
     int            code;
@@ -31090,6 +31091,14 @@ static void aio__upload_progress(const struct aio__uploading *self)
 {
     const aio__exchange *x = self->x;
     if (x->on_sent && aio__upload_connected(self)) x->on_sent(x->progress_arg, self->sent, x->total);
+}
+
+/* Whether it is time to let others run. */
+static bool aio__upload_rests(struct aio__uploading *self)
+{
+    bool rests = self->sent - self->rested >= AIO__UPLOAD_STEP;
+    if (rests) self->rested = self->sent;
+    return rests;
 }
 
 /* How much of the file is sent before that is told. */
@@ -31152,6 +31161,8 @@ static AIO_CORO(aio__uploading)
             if (!self->piece.length) break;
             AIO_AWAIT(aio_stream_drain(self->stream));
             aio__upload_progress(self);
+            if (!aio__upload_rests(self)) continue; /* a peer that takes everything at once */
+            AIO_AWAIT(aio_sleep(0));
         }
     } AIO_CATCH_ALL {
         aio__upload_fail(self, aio_caught(self));

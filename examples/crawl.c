@@ -115,7 +115,7 @@ static AIO_CORO(fetch)
     AIO_BEGIN(fetch);
     AIO_TRY {
         AIO_AWAIT(self->response, aio_session_get(crawl.session, self->url, .timeout = { .total = 60 }));
-        AIO_AWAIT(self->text, aio_response_text(self->response));
+        AIO_AWAIT(self->text, aio_response_text(self->response, .declared = true, .replace = true));
         count(self->response, self->text.length);
         if (self->response->status == 200) follow(self->response->url, self->text);
     } AIO_CATCH {
