@@ -25419,6 +25419,60 @@ static const aio_headers *aio__body_trailers(aio__body_reader *in)
     return aio__trailers_fill(&in->trailers, lines) ? &in->trailers : NULL;
 }
 
+/* ---- what the client and the server ask of it ---- */
+
+/* More of the body is to come, or to be taken off the stream. */
+static inline bool aio__body_comes(const aio__body_reader *in) { return in->stream != NULL; }
+
+/* Nothing of it is read from the stream any more. */
+static void aio__body_leave(aio__body_reader *in) { in->stream = NULL; }
+
+static bool aio__body_is_read(const aio__body_reader *in) { return in->reading; }
+static void aio__body_unclaim(aio__body_reader *in) { in->reading = false; }
+static bool aio__body_is_decoded(const aio__body_reader *in) { return in->top != NULL; }
+static bool aio__body_is_absent(const aio__body_reader *in) { return in->body.kind == AIO__BODY_NONE; }
+static bool aio__body_is_over(const aio__body_reader *in) { return in->body.state == AIO__CHUNK_END; }
+
+/* Why the latest step was AIO__BODY_ERROR; NULL: for want of memory. */
+static const char *aio__body_why(const aio__body_reader *in) { return in->body.problem; }
+
+/* Not a byte of it has come. */
+static bool aio__body_is_untouched(const aio__body_reader *in)
+{
+    return !in->body.received && !in->body.digits && !aio_stream_unread(in->stream).length;
+}
+
+/* Whether no more than `most` bytes are to come; of chunks only what is there is known. */
+static bool aio__body_is_short(const aio__body_reader *in, uint64_t most)
+{
+    if (!in->stream) return true;
+    if (in->body.kind == AIO__BODY_LENGTH) return in->body.left <= most;
+    aio__body rest = in->body;
+    rest.trailers = NULL;
+    aio_text unread = aio_stream_unread(in->stream), piece;
+    for (size_t used; ; unread = aio__text(unread.data + used, unread.length - used)) {
+        aio__body_step step = aio__body_feed(&rest, unread.data, unread.length, &used, &piece);
+        if (step != AIO__BODY_DATA) return step == AIO__BODY_DONE;
+    }
+}
+
+/* At most so many bytes are given out. */
+static void aio__body_limit(aio__body_reader *in, size_t max) { in->max = max; }
+
+/* What it holds collected goes, if it has grown beyond what is kept for the next body. */
+static void aio__body_trim(aio__body_reader *in, size_t kept)
+{
+    if (in->content.capacity <= kept) return;
+    aio__free(in->content.data);
+    memset(&in->content, 0, sizeof in->content);
+}
+
+/* That whose deadline it is. */
+static aio__body_reader *aio__body_late(aio__deadline *deadline)
+{
+    return AIO__CONTAINER(deadline, aio__body_reader, deadline);
+}
+
 /* ---- a user who reads ---- */
 
 /* Reads the rest of the body, or waits for the next piece. */
@@ -29204,7 +29258,7 @@ static void aio__connection_hang_up(aio__connection *connection)
     connection->stream = NULL;
     connection->reused = false;
     aio__connection_turn(connection, AIO__CONNECTION_CONNECTING);
-    if (connection->reader) connection->reader->stream = NULL;
+    if (connection->reader) aio__body_leave(connection->reader);
     if (s && aio__unsent(s)) aio_stream_abort(s);
     else aio_stream_close(s);
 }
@@ -29955,7 +30009,7 @@ static aio__reply *aio__reply_open(aio__operation *op)
         memset(r, 0, sizeof *r);
         aio__deadline_make(aio__body_deadline(&r->in), loop, loop->now, aio__reply_late);
         aio__body_own(&r->in, session->options.trace ? &aio__reply_owner_traced : &aio__reply_owner);
-        r->in.max = session->options.max_body;
+        aio__body_limit(&r->in, session->options.max_body);
         r->x.head.lenient = session->options.strict ? 0 : AIO__LENIENT_ALL;
         r->x.head.limits.line = (uint32_t)session->options.max_line_size;
         r->x.head.limits.field = (uint32_t)session->options.max_field_size;
@@ -29986,10 +30040,7 @@ static void aio__reply_unref(aio__reply *r)
         if (op->secret) aio__wipe(r->x.out.data, r->x.out.end);
         aio__made_unref(r->x.made);
         r->x.made = NULL;
-        if (r->in.content.capacity > AIO__SPARE_CONTENT) {
-            aio__free(r->in.content.data);
-            memset(&r->in.content, 0, sizeof r->in.content);
-        }
+        aio__body_trim(&r->in, AIO__SPARE_CONTENT);
         r->spare = session->spares;
         session->spares = r;
         session->spare_count++;
@@ -30084,7 +30135,7 @@ static void aio__exchange_disconnect(aio__exchange *x, bool keep)
     aio__connection *connection = x->ticket.got;
     aio__body_reader *in = &aio__exchange_reply(x)->in;
     if (aio__exchange_loop(x)->debug) aio__exchange_assert(x, aio__body_stream(in));
-    in->stream = NULL;
+    aio__body_leave(in);
     aio__deadline_set(aio__body_deadline(in), INT64_MAX);
     aio__deadline_set(&x->op->deadline, INT64_MAX);
     x->ticket.got = NULL;
@@ -30124,7 +30175,7 @@ static void aio__reply_ended(aio__body_reader *in)
 /* The total deadline while nobody reads: what still goes up ends, and with it the connection. */
 static void aio__reply_late(aio__deadline *deadline, aio_exception *why)
 {
-    aio__exchange *x = &AIO__CONTAINER(deadline, aio__reply, in.deadline)->x;
+    aio__exchange *x = &AIO__CONTAINER(aio__body_late(deadline), aio__reply, in)->x;
     (void)why;
     if (x->upload || x->low || x->stopped) aio__exchange_disconnect(x, false);
 }
@@ -30907,7 +30958,7 @@ static int aio__exchange_prepare(aio__exchange *x, struct aio__requesting *f, co
     x->heads.start = x->heads.end = 0;
     op->phases.heads = &x->heads;
     x->connect_at = aio__deadline_after(&op->deadline, op->limits[AIO__TIMEOUT_CONNECT]);
-    r->in.reading = false;
+    aio__body_unclaim(&r->in);
     aio__deadline_reset(aio__body_deadline(&r->in));
     x->expect_ns = f->expect_ns;
     memset(&r->response.times, 0, sizeof r->response.times);
@@ -31343,16 +31394,18 @@ static int aio__exchange_begin(aio__exchange *x)
     if (!x->op->session->options.no_auto_decompress && head->status != 206 && !x->leads
         && !aio__body_decode_as(&r->in, aio__headers_value(&response->headers, "content-encoding", 16))) return ENOMEM;
     response->content_length = head->has_length ? (int64_t)head->length : -1;
-    if (r->in.body.kind == AIO__BODY_NONE && !described) response->content_length = 0;
+    if (aio__body_is_absent(&r->in) && !described) response->content_length = 0;
     response->times.reused = connection->reused;
     aio__exchange_keep(x, connection);
     aio__reply_times(r, AIO__PHASE_BODY);
     if (!aio__body_unread_until(&r->in, x->upload || x->low ? x->op->total_at : INT64_MAX)) return ENOMEM;
-    if (!r->in.stream && !x->switched) aio__reply_ended(&r->in);
-    if (!r->in.stream || x->leads || aio_stream_unread(r->in.stream).length > AIO__EAGER) return 0;
-    aio__body_step step = aio__body_collect(&r->in, r->in.top ? (size_t)AIO__EAGER_DECODED : SIZE_MAX);
+    if (!aio__body_comes(&r->in) && !x->switched) aio__reply_ended(&r->in);
+    if (!aio__body_comes(&r->in) || x->leads || aio_stream_unread(aio__exchange_stream(x)).length > AIO__EAGER)
+        return 0;
+    aio__body_step step =
+        aio__body_collect(&r->in, aio__body_is_decoded(&r->in) ? (size_t)AIO__EAGER_DECODED : SIZE_MAX);
     if (step == AIO__BODY_DONE) aio__reply_ended(&r->in);
-    return step != AIO__BODY_ERROR || r->in.body.problem ? 0 : ENOMEM;
+    return step != AIO__BODY_ERROR || aio__body_why(&r->in) ? 0 : ENOMEM;
 }
 
 /* Reads a head out of what has come. 0: there is one; AIO__MORE: more has to come; or a code. */
@@ -32097,8 +32150,9 @@ AIO_API aio_stream *aio_response_upgrade(aio_response *response)
 static void aio__reply_end(aio__reply *r, bool keep)
 {
     aio_text piece;
-    while (keep && r->in.stream && !r->in.reading && aio__body_next(&r->in, &piece) == AIO__BODY_DATA) { }
-    if (keep && r->in.stream && !r->in.reading && r->in.body.state == AIO__CHUNK_END) aio__reply_ended(&r->in);
+    keep = keep && !aio__body_is_read(&r->in);
+    while (keep && aio__body_comes(&r->in) && aio__body_next(&r->in, &piece) == AIO__BODY_DATA) { }
+    if (keep && aio__body_comes(&r->in) && aio__body_is_over(&r->in)) aio__reply_ended(&r->in);
     if (r->x.ticket.got) aio__exchange_disconnect(&r->x, false);
     aio__reply_unref(r);
 }
@@ -32376,14 +32430,14 @@ typedef struct aio__served {
 
 static aio_loop *aio__served_loop(aio__served *r) { return aio__deadline_loop(aio__body_deadline(&r->in)); }
 
-static void aio__served_ended(aio__body_reader *in) { in->stream = NULL; }
+static void aio__served_ended(aio__body_reader *in) { aio__body_leave(in); }
 
 static void aio__served_hold(aio__body_reader *in, int more) { (void)in, (void)more; }
 
 /* The client has not begun with its body, and waits for 100 to do so. */
 static bool aio__served_continues(const aio__served *r)
 {
-    return r->wants_continue && !r->in.body.received && !r->in.body.digits && !aio_stream_unread(r->stream).length;
+    return r->wants_continue && aio__body_is_untouched(&r->in);
 }
 
 static bool aio__served_waiting(aio__body_reader *in)
@@ -32431,8 +32485,8 @@ static aio__served *aio__served_open(aio__service *service, aio_stream *stream)
     r->stream = r->request.stream = stream;
     r->request.arg = service->arg;
     aio__deadline_make(aio__body_deadline(&r->in), aio__stream_loop(stream), aio__stream_loop(stream)->now, NULL);
-    r->in.max = service->options.max_body;
-    r->in.owner = &aio__served_owner;
+    aio__body_limit(&r->in, service->options.max_body);
+    aio__body_own(&r->in, &aio__served_owner);
     r->head.limits.line = (uint32_t)service->options.max_line_size;
     r->head.limits.field = (uint32_t)service->options.max_field_size;
     r->head.limits.count = (uint32_t)service->options.max_headers;
@@ -32469,7 +32523,7 @@ static void aio__served_trim(aio__buffer *buffer)
 /* Makes it ready for the next head. */
 static void aio__served_reset(aio__served *r)
 {
-    aio__served_trim(&r->in.content);
+    aio__body_trim(&r->in, AIO__IDLE_MAX);
     aio__served_trim(&r->out);
     aio__served_trim(&r->parts);
     if (r->request.headers.capacity > AIO__IDLE_MAX) aio_headers_clear(&r->request.headers);
@@ -32525,7 +32579,7 @@ static int aio__served_begin(aio__served *r)
     r->connect = head->method.length == 7 && !memcmp(head->method.data, "CONNECT", 7);
     bool stored = aio__served_split(r);
     r->keep = aio__body_open(&r->in, head, head->method, r->stream);
-    r->wants_continue = head->expect_continue && head->minor && r->in.stream;
+    r->wants_continue = head->expect_continue && head->minor && aio__body_comes(&r->in);
     return !stored ? 503 : head->expect_other ? 417 : 0;
 }
 
@@ -32575,21 +32629,6 @@ static bool aio__answer_headers(aio__buffer *out, const aio_respond_options *o)
     return o->header_fields ? aio__http_put_headers(out, o->header_fields) : aio__buffer_append(out, "\r\n", 2);
 }
 
-/* Whether what is left of the body will be skipped, so that another request can follow it. */
-static bool aio__served_will_skip(const aio__served *r)
-{
-    if (!r->in.stream) return true;
-    if (r->in.body.kind == AIO__BODY_LENGTH) return r->in.body.left <= AIO__SKIP_MAX;
-    aio__body rest = r->in.body; /* of chunks only what is there is known */
-    rest.trailers = NULL;
-    rest.trailers = NULL;
-    aio_text unread = aio_stream_unread(r->stream), piece;
-    for (size_t used; ; unread = aio__text(unread.data + used, unread.length - used)) {
-        aio__body_step step = aio__body_feed(&rest, unread.data, unread.length, &used, &piece);
-        if (step != AIO__BODY_DATA) return step == AIO__BODY_DONE;
-    }
-}
-
 /* Writes the head of an answer. `length`: of the body, UINT64_MAX when it is not known. 0 or a code. */
 static int aio__answer_head(aio__served *r, int status, const aio_respond_options *o, uint64_t length)
 {
@@ -32602,7 +32641,7 @@ static int aio__answer_head(aio__served *r, int status, const aio_respond_option
     r->chunked = !empty && !known && r->request.version > 0;
     if (o->close || tunnel || (!known && !r->chunked && !empty)
         || aio__served_continues(r) /* the client may send the body, or not */
-        || aio__server_is_closing(r->stream) || !aio__served_will_skip(r)) r->keep = false;
+        || aio__server_is_closing(r->stream) || !aio__body_is_short(&r->in, AIO__SKIP_MAX)) r->keep = false;
     out->start = out->end = 0;
     if (!aio__http_put_status(out, status)) return ENOMEM;
     const char *const fields[][2] = {
@@ -32835,7 +32874,7 @@ static const char *aio__upgrade_problem(const aio__served *r, const aio_upgrade_
 {
     const char *why = aio__pairs_problem(o->headers);
     if (!why) why = aio__fields_problem(o->header_fields);
-    if (r->in.stream) why = "its body has not been read";
+    if (aio__body_comes(&r->in)) why = "its body has not been read";
     if (r->connect) return why ? why : o->protocol ? "a CONNECT names no protocol" : NULL;
     if (!r->head.upgrade || !r->head.minor) return "the client asks for no upgrade";
     return why ? why : !o->protocol || !*o->protocol || !aio__served_offers(r, o->protocol)
@@ -32875,8 +32914,9 @@ AIO_API aio_stream_task *aio_request_upgrade_with(aio_request *request, const ai
     aio__served *r = aio__served_of(request);
     const char *why = !request ? "there is no request" : r->answer != AIO__UNANSWERED ? "it has an answer already"
                     : aio__upgrade_problem(r, options);
-    if (why) return (aio_stream_task *)(void *)aio__failure(request && (r->in.stream || r->answer != AIO__UNANSWERED)
-                                                            ? AIO_ERUNTIME : EINVAL, "upgrade of a request: %s", why);
+    bool late = request && (aio__body_comes(&r->in) || r->answer != AIO__UNANSWERED);
+    if (why)
+        return (aio_stream_task *)(void *)aio__failure(late ? AIO_ERUNTIME : EINVAL, "upgrade of a request: %s", why);
     struct aio__upgrading *upgrading = AIO_CALL(aio__upgrading, .stream = r->stream);
     if (!upgrading) return NULL;
     upgrading->code = aio__upgrade_head(r, options);
@@ -32948,10 +32988,10 @@ static void aio__served_settle(aio__served *r)
 static int aio__served_skip(aio__served *r)
 {
     aio_text piece;
-    while (r->keep && r->in.stream) {
+    while (r->keep && aio__body_comes(&r->in)) {
         aio__body_step step = aio__body_next(&r->in, &piece);
         r->skipped += piece.length;
-        if (step == AIO__BODY_DONE) r->in.stream = NULL;
+        if (step == AIO__BODY_DONE) aio__body_leave(&r->in);
         if (step == AIO__BODY_DONE) break;
         if (step == AIO__BODY_MORE && aio__served_waiting(&r->in)) return AIO__MORE;
         if (step == AIO__BODY_DATA && r->skipped <= AIO__SKIP_MAX) continue;
@@ -33046,7 +33086,7 @@ static AIO_CORO(aio__serving)
         } AIO_END_TRY;
         aio__served_settle(self->in);
         AIO_AWAIT(aio_stream_drain(self->stream));
-        if (self->in->keep && self->in->in.stream) {
+        if (self->in->keep && aio__body_comes(&self->in->in)) {
             AIO_AWAIT(self->code, aio__served_wait(self->in, aio__served_skip));
             if (self->code) break;
         }
