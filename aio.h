@@ -32066,8 +32066,9 @@ typedef struct aio__waterfall { FILE *out; double from, span; } aio__waterfall; 
 
 static int aio__waterfall_column(const aio__waterfall *w, double at)
 {
-    double column = w->span > 0 ? (at - w->from) / w->span * AIO__WATERFALL : 0;
-    return column < 0 ? 0 : column > AIO__WATERFALL ? AIO__WATERFALL : (int)column;
+    const int last = AIO__WATERFALL;
+    double column = w->span > 0 ? (at - w->from) / w->span * last : 0;
+    return column < 0 ? 0 : column > last ? last : (int)column;
 }
 
 /* One bar; what takes next to no time is a mark. */
