@@ -25,6 +25,7 @@ static void *secure_handler(aio_request *request, void *arg)
 struct https {
     aio_task task; aio_tls_context *server_tls, *client_tls, *other_tls; aio_server *server;
     aio_session *session, *stranger; aio_response *r; aio_text text; char url[64], wanted[200];
+    const aio_connection_info *info; aio_certificate *shown;
 };
 SCENARIO(https,
          .may = { EPIPE, ECONNRESET, AIO_EHTTP, ETIMEDOUT, AIO_EDISCONNECTED, AIO_EPAYLOAD, AIO_EINCOMPLETE, AIO_ETLS })
@@ -53,6 +54,12 @@ SCENARIO(https,
     CHECK(aio_headers_get(&self->r->headers, "Transfer-Encoding").length == 7);
     AIO_AWAIT(self->text, aio_response_read(self->r));
     CHECK_BYTES(self->text.data, self->text.length, "said under the seal");
+    self->info = aio_response_connection(self->r); /* which is back in the pool */
+    REQUIRE(self->info && self->info->tls_version && self->info->tls_cipher);
+    CHECK(!strncmp(self->info->tls_version, "TLSv1.", 6) && !self->info->tls_reused);
+    self->shown = aio_response_peer_certificate(self->r);
+    REQUIRE(self->shown);
+    CHECK_INT(strlen(self->shown->fingerprint), 64);
     aio_response_release(self->r);
     self->r = NULL;
     CHECK_INT(aio_session_idle(self->session), 1);
@@ -68,6 +75,7 @@ SCENARIO(https,
         CHECK_STR(aio_caught(self)->phase, "TLS handshake");
     } AIO_END_TRY;
     AIO_FINALLY;
+        aio_certificate_free(self->shown);
         aio_response_release(self->r);
         aio_tls_context_unref(self->server_tls);
         aio_tls_context_unref(self->client_tls);
