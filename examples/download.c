@@ -11,7 +11,8 @@
 #include <unistd.h>
 
 enum { RANGES = 4, SIZE = 8000000 };
-static struct { aio_session *session; const char *url; char etag[100]; int file; int64_t size, done; double began, shown;
+static struct { aio_session *session; const char *url; char etag[100]; int file; int64_t size, done;
+    double began, shown;
 } get;
 
 /* ---- the server: ranges of SIZE bytes, the first of which it breaks off in the middle ---- */

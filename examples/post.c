@@ -6,7 +6,8 @@
 #include <string.h>
 
 /* The server: takes the parts of a multipart apart, and gives any other body back. */
-struct answer { aio_task task; aio_request *request; aio_multipart *parts; aio_part *part; aio_text text; char said[400]; };
+struct answer { aio_task task; aio_request *request; aio_multipart *parts; aio_part *part; aio_text text;
+                char said[400]; };
 static AIO_CORO(answer)
 {
     AIO_BEGIN(answer);

@@ -8,8 +8,8 @@
 #include <unistd.h>
 
 /* The server counts the bytes of the parts, and keeps none. */
-struct sink { aio_task task; aio_request *request; aio_multipart *parts; aio_part *part; aio_text piece; long long bytes;
-              char said[80]; };
+struct sink { aio_task task; aio_request *request; aio_multipart *parts; aio_part *part; aio_text piece;
+              long long bytes; char said[80]; };
 static AIO_CORO(sink)
 {
     AIO_BEGIN(sink);
