@@ -11352,7 +11352,7 @@ static const char *aio__host_problem(const char *host)
 static const char *aio__host_shown(const char *host, char *text, size_t size)
 {
     const char *at = strrchr(host, '@');
-    snprintf(text, size, "%s%s", at ? "***" : "", at ? at : host);
+    snprintf(text, size, "%s%.*s", at ? "***" : "", (int)size - 4, at ? at : host);
     return text;
 }
 
