@@ -368,7 +368,7 @@ struct server_lingers { aio_task task; aio_server *server; struct lingerer *clie
 SCENARIO(server_lingers, .may = { EPIPE, ECONNRESET, ENOTCONN, ETIMEDOUT }, .skip = KIND_SLICE /* long */)
 {
     static const struct { double pause; size_t length; double from, to; } rows[] = {
-        { 1.9, 1, 29, 33 }, { 0.1, 400000, 0.9, 3 } };
+        { 1, 1, 29, 33 }, { 0.1, 400000, 0.9, 3 } };
     AIO_BEGIN(server_lingers);
     AIO_AWAIT(self->server, aio_start_http_server(site_handler, NULL, "127.0.0.1", 0));
     for (self->i = 0; self->i < 2; self->i++) {
