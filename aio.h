@@ -11536,7 +11536,9 @@ static aio_exception *aio__link_error(aio__link *link, int what, const char *pee
     return link->ops->error(link, what, peer);
 }
 
+#ifndef AIO_NO_TLS
 static bool aio__link_is(const aio__link *link, const aio__link_ops *kind) { return link->ops == kind; }
+#endif
 
 /* What it stands on; NULL: it is the socket, or the pipe. */
 static aio__link *aio__link_lower(const aio__link *link) { return link->lower; }
@@ -13490,7 +13492,6 @@ static bool aio__stream_held_by(const aio_stream *s, aio_stream *const *home) { 
 
 /* Bytes go through the chain of links, and may change there. */
 static bool aio__stream_converts(const aio_stream *s) { return aio__link_lower(s->top) != NULL; }
-static aio__link *aio__stream_top(const aio_stream *s) { return s->top; }
 
 /* Somebody reads or writes, or there is something unread or unsent. */
 static bool aio__stream_in_use(const aio_stream *s)
@@ -13498,8 +13499,11 @@ static bool aio__stream_in_use(const aio_stream *s)
     return s->reader || s->held || s->in_start != s->in_end || s->out;
 }
 
-/* One link more, which stands on the uppermost, and is the stream's. */
+#ifndef AIO_NO_TLS
+/* The uppermost link; one link more, which stands on that, and is the stream's. */
+static aio__link *aio__stream_top(const aio_stream *s) { return s->top; }
 static void aio__stream_push(aio_stream *s, aio__link *link) { s->top = link; }
+#endif
 
 /* As long as there is a stream, *home is it, and NULL when it closes. */
 static void aio__stream_set_home(aio_stream *s, aio_stream **home) { s->home = home; }
