@@ -32101,7 +32101,7 @@ static void aio__waterfall_hop(const aio__waterfall *w, const aio_response *resp
     static const char *const names[AIO__PHASES] = {
         "queued", "dns", "connect", "proxy", "tls", "send", "wait", "receive"
     };
-    const aio_connection_info *info = aio_response_connection(response);
+    const aio_connection_info *info = aio__made_info(aio__reply_of(response)->x.made);
     double times[AIO__PHASES], at = response->times.start;
     memcpy(times, &response->times, sizeof times);
     fprintf(w->out, "%s %.300s: %d, %.3f ms, %s%s%s%s\n", response->method, response->url, response->status,
