@@ -3,7 +3,7 @@
 
 /* Two sessions of one connector: one limit, one pool; a session that closes leaves the idle connections to the other. */
 struct connector_shared { aio_task task; aio_server *server; aio_connector *connector; aio_session *a, *b;
-    struct get_url *gets[3]; aio_future *closed; };
+    bool unowned; struct get_url *gets[3]; aio_future *closed; };
 SCENARIO(connector_shared, .may = CLIENT_MAY)
 {
     AIO_BEGIN(connector_shared);
@@ -29,6 +29,7 @@ SCENARIO(connector_shared, .may = CLIENT_MAY)
     AIO_AWAIT(self->closed);
     CHECK_INT(aio_connector_idle(self->connector), 1);
     aio_connector_unref(self->connector);
+    self->unowned = true;
     self->gets[2] = get_task(self->b, aio_server_port(self->server), "/b", no_timeouts);
     REQUIRE(self->gets[2]);
     AIO_AWAIT((struct get_url *)aio_ref(self->gets[2]));
@@ -36,6 +37,7 @@ SCENARIO(connector_shared, .may = CLIENT_MAY)
     CHECK(self->gets[2]->reused);
     CHECK_INT(aio_session_idle(self->b), 1);
     aio_connector_ref(self->connector);        /* b still has it */
+    self->unowned = false;
     self->closed = aio_session_close(self->b);
     self->b = NULL;
     AIO_AWAIT(self->closed);
@@ -44,7 +46,7 @@ SCENARIO(connector_shared, .may = CLIENT_MAY)
         aio_unref_all(self->gets, 3);
         AIO_AWAIT(aio_session_close(self->a));
         AIO_AWAIT(aio_session_close(self->b));
-        aio_connector_unref(self->connector);
+        if (!self->unowned) aio_connector_unref(self->connector);
         if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
     AIO_END;
 }
