@@ -54,10 +54,11 @@ CLANG     := $(shell command -v clang)
 SANITIZED := build/test-address $(if $(CLANG),build/test-address-clang) build/test-thread
 PLAIN     := epoll,poll,plain-alloc
 
+# One test's child of a fork starts threads of its own while the parent has one.
 test-sanitize: $(SANITIZED) ## address, leak, undefined behaviour; threads where there are some
 	build/test-address $(ONLY)
 	$(if $(CLANG),build/test-address-clang --way $(PLAIN) $(ONLY),@echo "no clang: tried with gcc alone")
-	build/test-thread $(or $(ONLY),$$(build/test-thread --list | grep -E '$(THREADED)'))
+	TSAN_OPTIONS=die_after_fork=0 build/test-thread $(or $(ONLY),$$(build/test-thread --list | grep -E '$(THREADED)'))
 
 test-valgrind: build/test ## the quicker tests under valgrind, with slabs and with an allocation for each object
 	valgrind -q --leak-check=full --errors-for-leak-kinds=definite,possible --error-exitcode=99 \
