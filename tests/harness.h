@@ -253,8 +253,8 @@ static void on_report(aio_loop *loop, const char *message, const aio_exception *
     else if (now.reports++ == 0) snprintf(now.report, sizeof now.report, "%s", message);
 }
 
-/* So many rows of a table: all in the plain ways, slices and shuffles; `some` in the ways of many runs, where the others
- * would go through the same code again. */
+/* So many rows of a table: all in the plain ways, slices and shuffles; `some` in the ways of many runs, where the
+ * others would go through the same code again. */
 static int rows_of(int all, int some)
 {
     return now.w->kind & (KIND_ALLOC | KIND_CALL | KIND_CANCEL) ? some : all;

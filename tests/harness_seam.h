@@ -46,11 +46,13 @@ enum { SEAM_SETTLE = 250, SEAM_GRACE = 20000 /* microseconds */, SEAM_FDS = 6553
     X(EVP_Digest, ENOMEM) X(BIO_new_mem_buf, ENOMEM) X(PEM_read_bio_X509, AIO_ETLS)                \
     X(PEM_read_bio_PrivateKey, AIO_ETLS) X(SSL_CTX_use_certificate, AIO_ETLS)                     \
     X(SSL_CTX_use_PrivateKey, AIO_ETLS) X(X509_STORE_add_cert, AIO_ETLS)                          \
-    X(X509_STORE_add_lookup, AIO_ETLS) X(X509_load_crl_file, AIO_ETLS) X(SSL_set_alpn_protos, ENOMEM)                                                                        \
+    X(X509_STORE_add_lookup, AIO_ETLS) X(X509_load_crl_file, AIO_ETLS)                            \
+    X(SSL_set_alpn_protos, ENOMEM)                                                                \
     X(SSL_CTX_set_alpn_protos, AIO_ETLS) X(SSL_ctrl, ENOMEM) X(SSL_set1_host, ENOMEM)             \
     X(X509_VERIFY_PARAM_set1_ip_asc, ENOMEM)                                                      \
     X(SSL_do_handshake, AIO_ETLS, ECONNRESET) X(SSL_read, AIO_ETLS, ECONNRESET)                   \
-    X(SSL_peek, AIO_ETLS, ECONNRESET) X(SSL_write, AIO_ETLS, ECONNRESET) X(SSL_shutdown, AIO_ETLS, ECONNRESET)                      \
+    X(SSL_peek, AIO_ETLS, ECONNRESET) X(SSL_write, AIO_ETLS, ECONNRESET)                          \
+    X(SSL_shutdown, AIO_ETLS, ECONNRESET)                                                         \
     SEAM_CALLS_TLS_LIBRARY(X)
 #else
 #define SEAM_CALLS_TLS(X)
@@ -73,7 +75,8 @@ enum { SEAM_SETTLE = 250, SEAM_GRACE = 20000 /* microseconds */, SEAM_FDS = 6553
     X(wait_ended, EINTR)                                                                          \
     X(fstat, EIO) X(pread, EINTR, EIO)                                                            \
     X(unlink, EACCES) X(stat, EACCES) X(open, EINTR, ENOENT, EACCES, EMFILE, ENFILE)              \
-    X(create, EEXIST, EACCES, ENOSPC) X(append, EACCES, ENOSPC) X(iconv_open, EINVAL, ENOMEM) X(fsync, EIO) X(rename, EACCES, EXDEV)                      \
+    X(create, EEXIST, EACCES, ENOSPC) X(append, EACCES, ENOSPC) X(iconv_open, EINVAL, ENOMEM)     \
+    X(fsync, EIO) X(rename, EACCES, EXDEV)                                                        \
     X(getentropy, EIO) X(getaddrinfo, EAI_AGAIN, EAI_NONAME, EAI_MEMORY, EAI_SYSTEM)              \
     SEAM_CALLS_LINUX(X) SEAM_CALLS_TLS(X)
 

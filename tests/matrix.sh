@@ -150,7 +150,8 @@ designated() {
     {
         echo '#include "../../aio.h"'
         awk '/^#ifdef AIO_IMPLEMENTATION/ { exit }
-             /^(typedef )?struct aio_[a-z0-9_]*_options \{/ { name = $0; sub(/.*struct /, "", name); sub(/ .*/, "", name); want = 1 }
+             /^(typedef )?struct aio_[a-z0-9_]*_options \{/ {
+                 name = $0; sub(/.*struct /, "", name); sub(/ .*/, "", name); want = 1 }
              want && / AIO__UNSET;/ { member = $0; sub(/ AIO__UNSET.*/, "", member); sub(/\)\(.*/, "", member)
                  sub(/.*[ *]/, "", member); print name " use_" name " = { ." member " = {} };"; want = 0 }
              /^\}/ && want { print name ": no member may be left out"; want = 0 }' aio.h

@@ -114,7 +114,8 @@ TEST(auth_digests)
         { "Digest realm=\"r\", nonce=\"n\", algorithm=SHA-512, qop=\"auth\"", "abc+/1",
           "Digest username=\"Mufasa\", realm=\"r\", nonce=\"n\", uri=\"/dir/index.html\","
           " response=\"c2582937af0b5204a7d0b636fd1728647f88fa318959f8f978f734fe389e4b8e"
-          "2f73ce1552e40b045ed5033217832cc71fbb6982dae8d7ee25b0265f9ed3b853\", algorithm=SHA-512, cnonce=\"abc+/1\", qop=auth, nc=00000001" },
+          "2f73ce1552e40b045ed5033217832cc71fbb6982dae8d7ee25b0265f9ed3b853\", algorithm=SHA-512, "
+          "cnonce=\"abc+/1\", qop=auth, nc=00000001" },
         { "Digest realm=\"old\", nonce=\"n\", algorithm=MD5, opaque=\"o\\\"\"", "abc+/1",
           "Digest username=\"Mufasa\", realm=\"old\", nonce=\"n\","
           " uri=\"/dir/index.html\", response=\"1c015e5ca6a21e1a56889611ca8f302d\","

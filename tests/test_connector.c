@@ -1,7 +1,7 @@
 /* The connector: connections that sessions share, and how they are made. Servers and gets are those of the client's
  * tests. */
 
-/* Two sessions of one connector: one limit, one pool; a session that closes leaves the idle connections to the other. */
+/* Two sessions of one connector: one limit, one pool; one that closes leaves the idle connections to the other. */
 struct connector_shared { aio_task task; aio_server *server; aio_connector *connector; aio_session *a, *b;
     bool unowned; struct get_url *gets[3]; aio_future *closed; };
 SCENARIO(connector_shared, .may = CLIENT_MAY)
@@ -387,8 +387,8 @@ SCENARIO(connector_ways, .may = CLIENT_MAY)
 }
 
 /* Whatever host is meant, the unix socket has it; not by proxies, and not where only public addresses are allowed. */
-struct connector_unix { aio_task task; aio_server *server; aio_connector *connector; aio_session *session; char path[64];
-    aio_response *r; aio_text text; };
+struct connector_unix { aio_task task; aio_server *server; aio_connector *connector; aio_session *session;
+    char path[64]; aio_response *r; aio_text text; };
 SCENARIO(connector_unix, .may = CLIENT_MAY)
 {
     AIO_BEGIN(connector_unix);
@@ -569,8 +569,8 @@ SCENARIO(retry_statuses, .may = CLIENT_MAY, .skip = KIND_CALL) /* what fails by 
 }
 
 /* Nobody there, nobody who answers; and a body that there is only once. */
-struct retry_errors { aio_task task; aio_server *server; aio_connector *connector; aio_session *session; aio_response *r;
-    char url[64]; struct pieces from; double began; int i; };
+struct retry_errors { aio_task task; aio_server *server; aio_connector *connector; aio_session *session;
+    aio_response *r; char url[64]; struct pieces from; double began; int i; };
 SCENARIO(retry_errors, .may = CLIENT_MAY)
 {
     AIO_BEGIN(retry_errors);
@@ -584,7 +584,8 @@ SCENARIO(retry_errors, .may = CLIENT_MAY)
     REQUIRE(self->session);
     self->began = aio_time();
     for (self->i = 0; self->i < 3; self->i++) {
-        snprintf(self->url, sizeof self->url, "http://127.0.0.1:%d/", self->i ? aio_server_port(self->server) : dead_port);
+        snprintf(self->url, sizeof self->url, "http://127.0.0.1:%d/",
+                 self->i ? aio_server_port(self->server) : dead_port);
         before.calls = 0;
         self->from.text = "x";
         self->from.step = 1;
@@ -626,7 +627,8 @@ static void *once_handler(aio_stream *stream, void *arg)
 }
 
 struct retry_resend { aio_task task; aio_server *server; aio_session *session; aio_response *r; char url[64]; int i; };
-SCENARIO(retry_resend, .may = { EPIPE, ECONNRESET, ENOTCONN, ETIMEDOUT, AIO_EDISCONNECTED, AIO_EPAYLOAD, AIO_EINCOMPLETE })
+SCENARIO(retry_resend,
+         .may = { EPIPE, ECONNRESET, ENOTCONN, ETIMEDOUT, AIO_EDISCONNECTED, AIO_EPAYLOAD, AIO_EINCOMPLETE })
 {
     AIO_BEGIN(retry_resend);
     AIO_AWAIT(self->server, aio_start_server(once_handler, NULL, "127.0.0.1", 0));
@@ -657,7 +659,8 @@ SCENARIO(retry_resend, .may = { EPIPE, ECONNRESET, ENOTCONN, ETIMEDOUT, AIO_EDIS
 TEST(retry_options)
 {
     static const aio_retry bad[] = {
-        { .attempts = -1 }, { .backoff = -3 }, { .max_backoff = -3 }, { .jitter = 2 }, { .jitter = -0.5 }, { .total = -3 },
+        { .attempts = -1 }, { .backoff = -3 }, { .max_backoff = -3 }, { .jitter = 2 }, { .jitter = -0.5 },
+        { .total = -3 },
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) CHECK(!aio__retry_valid(&bad[i]));
     CHECK(aio__retry_after(aio__text("9999999999999", 13)) == INT64_C(1000000000) * 1000000000);
@@ -737,7 +740,8 @@ static AIO_CORO(tls_get)
     } AIO_CATCH {
         CAUGHT(self->code);
         if (self->has && aio_caught(self)->code == self->code
-            && !CHECK(strstr(aio_caught(self)->message, self->has) != NULL)) printf("# %s\n", aio_caught(self)->message);
+            && !CHECK(strstr(aio_caught(self)->message, self->has) != NULL))
+            printf("# %s\n", aio_caught(self)->message);
     } AIO_END_TRY;
     AIO_FINALLY;
         aio_response_release(self->r);

@@ -18,7 +18,8 @@ static const struct contents_row contents_rows[] = {
     { "", "ab\xE9z", 4, { .replace = true }, "ab\xEF\xBF\xBDz" },
     { "", "<p><META http-equiv=x content='a; charset = latin1'>\xE9", 53, { .declared = true },
       "<p><META http-equiv=x content='a; charset = latin1'>\xC3\xA9" },
-    { "", "<meta name=a><meta charset=latin1>\xE9", 35, { .declared = true }, "<meta name=a><meta charset=latin1>\xC3\xA9" },
+    { "", "<meta name=a><meta charset=latin1>\xE9", 35, { .declared = true },
+      "<meta name=a><meta charset=latin1>\xC3\xA9" },
     { "", "<meta charset=latin1>\xE9", 22, { 0 }, "!EILSEQ at byte 21" },
     { "", "<meta charset='utf-16'>x", 24, { .declared = true }, "<meta charset='utf-16'>x" },
     { "", "<?xml version='1.0' encoding=\"ISO-8859-1\"?>\xE9", 44, { .declared = true },
@@ -33,8 +34,8 @@ static void contents_say(char *says, size_t size, const struct contents_row *row
     script_says(&the_script, says, END_STAY);
     the_script.length = (size_t)n + row->length;
 }
-struct contents_texts { aio_task task; aio_server *server; aio_session *session; aio_response *r; aio_text text; size_t i;
-    char url[60], says[300]; int again; };
+struct contents_texts { aio_task task; aio_server *server; aio_session *session; aio_response *r; aio_text text;
+    size_t i; char url[60], says[300]; int again; };
 SCENARIO(contents_texts, .may = CLIENT_MAY)
 {
     AIO_BEGIN(contents_texts);
@@ -53,7 +54,8 @@ SCENARIO(contents_texts, .may = CLIENT_MAY)
             }
         } AIO_CATCH_CODE(EILSEQ, EINVAL) {
             CHECK(contents_rows[self->i].expected[0] == '!');
-            CHECK(aio_caught(self)->code == EINVAL || strstr(aio_caught(self)->message, contents_rows[self->i].expected + 8));
+            CHECK(aio_caught(self)->code == EINVAL
+                  || strstr(aio_caught(self)->message, contents_rows[self->i].expected + 8));
         } AIO_END_TRY;
         aio_response_release(self->r);
         self->r = NULL;
@@ -74,7 +76,8 @@ static AIO_CORO(contents_server)
     AIO_TRY {
         AIO_AWAIT(self->json, aio_request_json(self->request));
         snprintf(self->text, sizeof self->text, "{\"got\": %d}", (int)aio_json_int(self->json, "a", -1));
-        AIO_AWAIT(aio_request_respond(self->request, 200, .text = self->text, .content_type = "application/problem+json"));
+        AIO_AWAIT(aio_request_respond(self->request, 200, .text = self->text,
+                                      .content_type = "application/problem+json"));
     } AIO_CATCH_CODE(AIO_ECONTENT, AIO_EJSON) {
         snprintf(self->text, sizeof self->text, "%s", aio_caught(self)->message);
         AIO_AWAIT(aio_request_respond(self->request, 400, .text = self->text));
@@ -88,8 +91,8 @@ static void *contents_handler(aio_request *request, void *arg)
 }
 struct contents_json { aio_task task; aio_server *server; aio_session *session; aio_response *r; aio_text text;
     const aio_json *json; char url[60]; };
-SCENARIO(contents_json, .may = { EPIPE, ECONNRESET, AIO_EDISCONNECTED, AIO_EPAYLOAD, ECONNABORTED, AIO_ECONTENT, AIO_EJSON,
-                                 ETIMEDOUT })
+SCENARIO(contents_json, .may = { EPIPE, ECONNRESET, AIO_EDISCONNECTED, AIO_EPAYLOAD, ECONNABORTED, AIO_ECONTENT,
+                                 AIO_EJSON, ETIMEDOUT })
 {
     AIO_BEGIN(contents_json);
     AIO_AWAIT(self->server, aio_start_http_server(contents_handler, NULL, "127.0.0.1", 0));
@@ -137,7 +140,8 @@ SCENARIO(contents_fields, .may = CLIENT_MAY)
     snprintf(self->url, sizeof self->url, "http://127.0.0.1:%d/a/b", aio_server_port(self->server));
     script_says(&the_script, "HTTP/1.1 200 OK\r\nContent-Type: Text/HTML ; Charset=UTF-8\r\nContent-Length: 0\r\n"
         "Content-Disposition: Attachment; filename=\"../x\"; filename*=UTF-8''..%2f%e2%82%ac.txt; size=3\r\n"
-        "Link: <?p=2>; rel=\"next last\"; title=\"a, \\\"b\\\"\", nonsense, <c>;rel=Prev;title*=utf-8''%c3%a9,<http://[>;rel=bad\r\n"
+        "Link: <?p=2>; rel=\"next last\"; title=\"a, \\\"b\\\"\", nonsense, <c>;rel=Prev;"
+        "title*=utf-8''%c3%a9,<http://[>;rel=bad\r\n"
         "Link: <http://x.test/>\r\n\r\n", END_STAY);
     self->session = aio_session_open();
     REQUIRE(self->session);
@@ -176,9 +180,9 @@ SCENARIO(contents_fields, .may = CLIENT_MAY)
 TEST(contents_safe_filenames)
 {
     static const struct { const char *from, *to; } rows[] = {
-        { "a.txt", "a.txt" }, { "/etc/passwd", "passwd" }, { "C:\\x\\y.z", "y.z" }, { "..", "" }, { "../", "" }, { NULL, "" },
-        { "...a. ", "a" }, { "a\nb:c?", "a_b_c_" }, { ".bashrc", "bashrc" }, { "12345678901", "123456789" },
-        { "1234567\xE2\x82\xAC", "1234567" },
+        { "a.txt", "a.txt" }, { "/etc/passwd", "passwd" }, { "C:\\x\\y.z", "y.z" }, { "..", "" }, { "../", "" },
+        { NULL, "" }, { "...a. ", "a" }, { "a\nb:c?", "a_b_c_" }, { ".bashrc", "bashrc" },
+        { "12345678901", "123456789" }, { "1234567\xE2\x82\xAC", "1234567" },
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         char out[10];

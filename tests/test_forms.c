@@ -18,7 +18,8 @@ static AIO_CORO(forms_server)
         forms_field(self->request, "content-length"), forms_field(self->request, "transfer-encoding"),
         forms_field(self->request, "content-encoding"), forms_field(self->request, "expect"));
     memcpy(self->answer + self->length, self->text.data, self->text.length);
-    AIO_AWAIT(aio_request_respond(self->request, 200, .body = self->answer, .length = self->length + self->text.length));
+    AIO_AWAIT(aio_request_respond(self->request, 200, .body = self->answer,
+                                  .length = self->length + self->text.length));
     AIO_FINALLY;
         free(self->answer);
     AIO_END;
@@ -31,8 +32,8 @@ static void *forms_handler(aio_request *request, void *arg)
 #define FORMS_MAY { EPIPE, ECONNRESET, ENOTCONN, AIO_EDISCONNECTED, AIO_EPAYLOAD, ECONNABORTED, AIO_EINCOMPLETE }
 
 /* Pairs, a tree and a text of JSON as bodies. */
-struct forms_texts { aio_task task; aio_server *server; aio_session *session; aio_response *r; aio_text text; char url[60];
-    aio_json *tree; };
+struct forms_texts { aio_task task; aio_server *server; aio_session *session; aio_response *r; aio_text text;
+    char url[60]; aio_json *tree; };
 SCENARIO(forms_texts, .may = FORMS_MAY)
 {
     static const char *const pairs[] = { "a b", "1&2=3", "\xC3\xA9", "", "a b", "+", NULL }, *const none[] = { NULL },
@@ -54,7 +55,8 @@ SCENARIO(forms_texts, .may = FORMS_MAY)
     aio_response_release(self->r);
     AIO_AWAIT(self->r, aio_session_patch(self->session, self->url, .json = self->tree));
     AIO_AWAIT(self->text, aio_response_read(self->r));
-    CHECK_STR(self->text.data, "PATCH type=application/json length=20 coding=-- expect=-\n{\"a\":[1,2.5,\"\xC3\xA9\\n\"]}");
+    CHECK_STR(self->text.data,
+              "PATCH type=application/json length=20 coding=-- expect=-\n{\"a\":[1,2.5,\"\xC3\xA9\\n\"]}");
     aio_response_release(self->r);
     AIO_AWAIT(self->r, aio_session_delete(self->session, self->url, .json_text = " null", .borrow_data = true));
     AIO_AWAIT(self->text, aio_response_read(self->r));
@@ -97,7 +99,8 @@ static void forms_say_part(struct forms_said *said, const aio_part *part)
 {
     char head[300];
     aio_text x = aio_headers_get(&part->headers, "X-Own");
-    int n = snprintf(head, sizeof head, "%s(%s)%s%.20s=", part->name ? part->name : "", part->filename ? part->filename : "",
+    int n = snprintf(head, sizeof head, "%s(%s)%s%.20s=", part->name ? part->name : "",
+                     part->filename ? part->filename : "",
                      strncmp(part->type, "multipart/", 10) ? part->type : "", x.data ? x.data : "");
     forms_say(said, head, (size_t)n);
 }
@@ -175,17 +178,19 @@ SCENARIO(forms_kinds, .may = FORMS_MAY)
     aio_form_add(self->inner, NULL, .data = "second", .length = 6, .filename = "\xC3\xA9.txt", .type = "text/x");
     aio_form_add(self->form, "text", .text = "a\r\n--b");
     aio_form_add(self->form, "empty", .text = "");
-    aio_form_add(self->form, "data", .data = forms_long, .length = sizeof forms_long - 1, .borrow = true, .filename = "long");
+    aio_form_add(self->form, "data", .data = forms_long, .length = sizeof forms_long - 1, .borrow = true,
+                 .filename = "long");
     aio_form_add(self->form, "path", .file = self->path, .filename = "named", .type = "image/png");
     aio_form_add(self->form, "fd", .fd = self->fd, .headers = own);
-    aio_form_add(self->form, "known", .producer = { .next = pieces_next, .rewind = pieces_rewind, .arg = &self->known, .length = 5 });
+    aio_form_add(self->form, "known",
+                 .producer = { .next = pieces_next, .rewind = pieces_rewind, .arg = &self->known, .length = 5 });
     REQUIRE(!aio_form_add(self->form, "inner", .form = self->inner));
     for (self->i = 0; self->i < 2; self->i++) {
         AIO_AWAIT(self->r, aio_session_post(self->session, self->url, .form_data = self->form));
         AIO_AWAIT(self->text, aio_response_text(self->r));
         CHECK_STR(self->text.data, "multipart/form-data length=21150 -: text()text/plain=a\r\n--b; empty()text/plain=; "
-            "data(long)application/octet-stream=20000 x; path(named)image/png=a file's bytes; fd()a/byes=a file's bytes; "
-            "known()application/octet-stream=piece; "
+            "data(long)application/octet-stream=20000 x; path(named)image/png=a file's bytes; "
+            "fd()a/byes=a file's bytes; known()application/octet-stream=piece; "
             "inner()={ ()text/plain=first; (\xC3\xA9.txt)text/x=second; }; ");
         aio_response_release(self->r);
         self->r = NULL;
@@ -221,8 +226,8 @@ SCENARIO(forms_kinds, .may = FORMS_MAY)
 }
 
 /* Texts alone go urlencoded; names that would inject are what they were. A form outlives its owner. */
-struct forms_names { aio_task task; aio_server *server; aio_session *session; aio_response *r; aio_text text; char url[60];
-    aio_form *form; aio_response_task *post; };
+struct forms_names { aio_task task; aio_server *server; aio_session *session; aio_response *r; aio_text text;
+    char url[60]; aio_form *form; aio_response_task *post; };
 SCENARIO(forms_names, .may = FORMS_MAY)
 {
     AIO_BEGIN(forms_names);
@@ -238,7 +243,8 @@ SCENARIO(forms_names, .may = FORMS_MAY)
     self->form = NULL;
     AIO_AWAIT(self->r, self->post);
     AIO_AWAIT(self->text, aio_response_text(self->r));
-    CHECK_STR(self->text.data, "POST type=application/x-www-form-urlencoded length=12 coding=-- expect=-\na+b=1%262&c=");
+    CHECK_STR(self->text.data,
+              "POST type=application/x-www-form-urlencoded length=12 coding=-- expect=-\na+b=1%262&c=");
     aio_response_release(self->r);
     self->r = NULL;
     self->form = aio_form_open(.multipart = true);
@@ -246,13 +252,15 @@ SCENARIO(forms_names, .may = FORMS_MAY)
     REQUIRE(!aio_form_add(self->form, "x\\", .text = "1", .filename = "; name=\"y\r\nX: z\x01%"));
     AIO_AWAIT(self->r, aio_session_post(self->session, self->url, .form_data = self->form));
     AIO_AWAIT(self->text, aio_response_text(self->r));
-    self->post = (aio_response_task *)aio_create_task(aio_session_post(self->session, self->url, .form_data = self->form));
+    self->post = (aio_response_task *)aio_create_task(aio_session_post(self->session, self->url,
+                                                                       .form_data = self->form));
     REQUIRE(self->post);
     aio_form_unref(self->form);
     self->form = NULL;
     aio_task_cancel(self->post); /* before it begins */
     aio_unref(self->post);
-    CHECK(strstr(self->text.data, "\r\nContent-Disposition: form-data; name=\"x%5C\"; filename=\"; name=%22y%0D%0AX: z%01%\"\r\n\r\n1\r\n--"));
+    CHECK(strstr(self->text.data, "\r\nContent-Disposition: form-data; name=\"x%5C\"; "
+                                  "filename=\"; name=%22y%0D%0AX: z%01%\"\r\n\r\n1\r\n--"));
     AIO_FINALLY;
         aio_form_unref(self->form);
         aio_response_release(self->r);
@@ -265,7 +273,8 @@ SCENARIO(forms_names, .may = FORMS_MAY)
 /* What is refused is the code of sending it. */
 TEST(forms_refused)
 {
-    static const char *const odd[] = { "a", NULL }, *const split[] = { "a", "b\r\nc: d", NULL }, *const framing[] = { "content-length", "1", NULL };
+    static const char *const odd[] = { "a", NULL }, *const split[] = { "a", "b\r\nc: d", NULL },
+                      *const framing[] = { "content-length", "1", NULL };
     aio_loop *loop = aio_new_event_loop();
     aio_set_event_loop(loop);
     aio_session *s = aio_session_open(.limit = 1);
@@ -325,8 +334,8 @@ static void forms_on_received(void *arg, int64_t done, int64_t total)
     told->received = done;
     told->received_total = total;
 }
-struct forms_ways { aio_task task; aio_server *server; aio_session *session; aio_response *r; aio_text text, plain; size_t i;
-    char url[60], path[40]; int fd, code; aio_form *form; struct pieces made; struct forms_told told; };
+struct forms_ways { aio_task task; aio_server *server; aio_session *session; aio_response *r; aio_text text, plain;
+    size_t i; char url[60], path[40]; int fd, code; aio_form *form; struct pieces made; struct forms_told told; };
 static int forms_plain(struct forms_ways *self, bool coded, aio_text *body)
 {
     const char *line = strchr(self->text.data, '\n') + 1;
@@ -343,12 +352,15 @@ SCENARIO(forms_ways, .may = FORMS_MAY)
     static const struct { int from, compress; bool chunked, told; const char *head; } rows[] = {
         { DATA, 0, false, true, "POST type=application/octet-stream length=10 coding=-- expect=-" },
         { DATA, 0, true, true, "POST type=application/octet-stream length=- coding=chunked- expect=-" },
-        { DATA, AIO_CODING_GZIP, false, false, "POST type=application/octet-stream length=- coding=chunkedgzip expect=-" },
-        { MADE, AIO_CODING_ZLIB, false, true, "POST type=application/octet-stream length=- coding=chunkeddeflate expect=-" },
+        { DATA, AIO_CODING_GZIP, false, false,
+          "POST type=application/octet-stream length=- coding=chunkedgzip expect=-" },
+        { MADE, AIO_CODING_ZLIB, false, true,
+          "POST type=application/octet-stream length=- coding=chunkeddeflate expect=-" },
         { MADE, 0, true, false, "POST type=application/octet-stream length=- coding=chunked- expect=-" },
         { FD, 0, false, true, "POST type=application/octet-stream length=10 coding=-- expect=-" },
         { FD, AIO_CODING_GZIP, false, true, "POST type=application/octet-stream length=- coding=chunkedgzip expect=-" },
-        { PATH, AIO_CODING_GZIP, false, false, "POST type=application/octet-stream length=- coding=chunkedgzip expect=-" },
+        { PATH, AIO_CODING_GZIP, false, false,
+          "POST type=application/octet-stream length=- coding=chunkedgzip expect=-" },
         { PATH, 0, true, true, "POST type=application/octet-stream length=- coding=chunked- expect=-" },
     };
     AIO_BEGIN(forms_ways);
@@ -367,7 +379,7 @@ SCENARIO(forms_ways, .may = FORMS_MAY)
         self->made.text = "ten bytes.";
         self->made.step = 3;
         if (rows[self->i].from == DATA) o.data = "ten bytes.", o.data_length = 10;
-        if (rows[self->i].from == MADE) o.producer.next = pieces_next, o.producer.arg = &self->made, o.producer.length = 10;
+        if (rows[self->i].from == MADE) o.producer = (aio_producer){ pieces_next, NULL, &self->made, 10 };
         if (rows[self->i].from == FD) o.fd = self->fd;
         if (rows[self->i].from == PATH) o.file = self->path;
         o.compress = rows[self->i].compress;
@@ -416,7 +428,8 @@ static AIO_CORO(expecting)
         AIO_AWAIT(self->text, aio_stream_readuntil(self->stream, "\r\n\r\n", 4));
         forms_expected.heads++;
         self->asked = memmem(self->text.data, self->text.length, "\r\nExpect: 100-continue\r\n", 24) != NULL;
-        if (self->asked && forms_expected.says == EXPECT_100) aio_stream_write(self->stream, "HTTP/1.1 100 Go\r\n\r\n", 19);
+        if (self->asked && forms_expected.says == EXPECT_100)
+            aio_stream_write(self->stream, "HTTP/1.1 100 Go\r\n\r\n", 19);
         if (self->asked && forms_expected.says >= EXPECT_403) {
             aio_stream_write(self->stream, forms_expected.says == EXPECT_403 ? "HTTP/1.1 403" : "HTTP/1.1 417", 12);
             aio_stream_write(self->stream, " No\r\nContent-Length: 2\r\n\r\nno", 28);
@@ -440,7 +453,8 @@ struct forms_expect { aio_task task; aio_server *server; aio_session *session; a
 SCENARIO(forms_expect, .may = CLIENT_MAY)
 {
     static const struct { int says, status, heads, bodies; double seconds; } rows[] = {
-        { EXPECT_100, 200, 1, 1, 0 }, { EXPECT_NOTHING, 200, 1, 1, 7 }, { EXPECT_403, 403, 1, 0, 0 }, { EXPECT_417, 200, 2, 1, 0 },
+        { EXPECT_100, 200, 1, 1, 0 }, { EXPECT_NOTHING, 200, 1, 1, 7 }, { EXPECT_403, 403, 1, 0, 0 },
+        { EXPECT_417, 200, 2, 1, 0 },
     };
     AIO_BEGIN(forms_expect);
     AIO_AWAIT(self->server, aio_start_server(expecting_handler, NULL, "127.0.0.1", 0));
@@ -452,8 +466,9 @@ SCENARIO(forms_expect, .may = CLIENT_MAY)
         forms_expected.says = rows[self->i / 2].says;
         memset(&self->told, 0, sizeof self->told);
         self->began = aio_loop_time(aio_get_running_loop());
-        AIO_AWAIT(self->r, aio_session_post(self->session, self->url, .data = "body", .data_length = 4, .expect100 = true,
-                                            .expect100_timeout = 7, .on_sent = self->i % 2 ? forms_on_sent : NULL,
+        AIO_AWAIT(self->r, aio_session_post(self->session, self->url, .data = "body", .data_length = 4,
+                                            .expect100 = true, .expect100_timeout = 7,
+                                            .on_sent = self->i % 2 ? forms_on_sent : NULL,
                                             .progress_arg = &self->told));
         CHECK_NEAR(aio_loop_time(aio_get_running_loop()) - self->began, rows[self->i / 2].seconds, 0.5);
         CHECK_INT(self->r->status, rows[self->i / 2].status);
@@ -489,10 +504,13 @@ TEST(forms_no_fifo)
     CHECK_INT(client_code(loop, aio_session_post(s, "http://127.0.0.1:1/", .file = path)), EINVAL);
     CHECK_INT(aio_form_add(form, "a", .file = path), 0);
     CHECK_INT(client_code(loop, aio_session_post(s, "http://127.0.0.1:1/", .form_data = form)), EINVAL);
-    CHECK_INT(client_code(loop, aio_session_post(s, "http://127.0.0.1:1/", .json_text = "1", .compress = AIO_CODING_RAW)), EINVAL);
+    CHECK_INT(client_code(loop, aio_session_post(s, "http://127.0.0.1:1/", .json_text = "1",
+                                                 .compress = AIO_CODING_RAW)),
+              EINVAL);
     static const char *const coded[] = { "content-encoding", "gzip", NULL };
-    CHECK_INT(client_code(loop, aio_session_post(s, "http://127.0.0.1:1/", .json_text = "1", .compress = AIO_CODING_GZIP,
-                                                 .headers = coded)), EINVAL);
+    CHECK_INT(client_code(loop, aio_session_post(s, "http://127.0.0.1:1/", .json_text = "1",
+                                                 .compress = AIO_CODING_GZIP, .headers = coded)),
+              EINVAL);
     unlink(path);
     aio_form_unref(form);
     CHECK_INT(client_code(loop, aio_session_close(s)), 0);

@@ -411,7 +411,8 @@ SCENARIO(server_lingers_idle, .may = { EPIPE, ECONNRESET, ENOTCONN, ETIMEDOUT })
 }
 
 /* The same by option, and AIO_NOW, which waits for nothing. */
-struct server_linger_options { aio_task task; aio_server *server, *last; struct lingerer *client; int i; double seconds; };
+struct server_linger_options { aio_task task; aio_server *server, *last; struct lingerer *client; int i;
+    double seconds; };
 SCENARIO(server_linger_options, .may = { EPIPE, ECONNRESET, ENOTCONN, ETIMEDOUT }, .skip = KIND_SLICE /* long */)
 {
     static const struct { double timeout, pause; size_t length; double from, to; } rows[] = {

@@ -69,8 +69,8 @@ static const char *hop_location(struct hop *self)
     bool user = *to == 'U';
     const char *site = to + user;
     if (*site != 'A' && *site != 'B') return to;
-    snprintf(self->location, sizeof self->location, "http://%s127.0.0.1:%d%s", user ? "x:y@" : "", hops.port[*site - 'A'],
-             site + 1);
+    snprintf(self->location, sizeof self->location, "http://%s127.0.0.1:%d%s", user ? "x:y@" : "",
+             hops.port[*site - 'A'], site + 1);
     return self->location;
 }
 
@@ -134,7 +134,8 @@ static AIO_CORO(hop_walk)
         self->options.data_length = strlen(self->row->body);
     }
     AIO_TRY {
-        AIO_AWAIT(self->response, aio_session_request_with(self->session, self->row->method, self->url, &self->options));
+        AIO_AWAIT(self->response, aio_session_request_with(self->session, self->row->method, self->url,
+                                                           &self->options));
         CHECK_INT(self->response->status, self->row->status);
         CHECK_INT(self->response->history_count, self->row->count);
         AIO_AWAIT(self->text, aio_response_read(self->response));
@@ -185,16 +186,20 @@ SCENARIO(redirect_methods, .may = HOP_MAY)
 {
     static const char *const headers[] = { "Content-Type", "text/x", "Content-Language", "de", "X-Own", "1", NULL };
     static const hop_row rows[] = {
-        { "POST", "/303?to=/end", "x", "A POST /303 Content-Type=text/x Content-Language=de Content-Length=1 X-Own=1 \"x\"\n"
+        { "POST", "/303?to=/end", "x",
+          "A POST /303 Content-Type=text/x Content-Language=de Content-Length=1 X-Own=1 \"x\"\n"
           "A GET /end X-Own=1\n", 200, 0, 1, NULL },
-        { "PUT", "/303?to=/end", "x", "A PUT /303 Content-Type=text/x Content-Language=de Content-Length=1 X-Own=1 \"x\"\n"
+        { "PUT", "/303?to=/end", "x",
+          "A PUT /303 Content-Type=text/x Content-Language=de Content-Length=1 X-Own=1 \"x\"\n"
           "A GET /end X-Own=1\n", 200, 0, 1, NULL },
         { "POST", "/301?to=/302?to=/end", "x",
           "A POST /301 Content-Type=text/x Content-Language=de Content-Length=1 X-Own=1 \"x\"\n"
           "A GET /302 X-Own=1\nA GET /end X-Own=1\n", 200, 0, 2, NULL },
-        { "PUT", "/302?to=/end", "x", "A PUT /302 Content-Type=text/x Content-Language=de Content-Length=1 X-Own=1 \"x\"\n"
+        { "PUT", "/302?to=/end", "x",
+          "A PUT /302 Content-Type=text/x Content-Language=de Content-Length=1 X-Own=1 \"x\"\n"
           "A PUT /end Content-Type=text/x Content-Language=de Content-Length=1 X-Own=1 \"x\"\n", 200, 0, 1, NULL },
-        { "POST", "/307?to=/end", "x", "A POST /307 Content-Type=text/x Content-Language=de Content-Length=1 X-Own=1 \"x\"\n"
+        { "POST", "/307?to=/end", "x",
+          "A POST /307 Content-Type=text/x Content-Language=de Content-Length=1 X-Own=1 \"x\"\n"
           "A POST /end Content-Type=text/x Content-Language=de Content-Length=1 X-Own=1 \"x\"\n", 200, 0, 1, NULL },
         { "POST", "/308?to=/303?to=/end", "x",
           "A POST /308 Content-Type=text/x Content-Language=de Content-Length=1 X-Own=1 \"x\"\n"
@@ -217,7 +222,8 @@ SCENARIO(redirect_places, .may = HOP_MAY)
         { "GET", "/300?to=/end", NULL, "A GET /300\n", 300, 0, 0, NULL },
         { "GET", "/304?to=/end", NULL, "A GET /304\n", 304, 0, 0, NULL },
         { "HEAD", "/302?to=/end", NULL, "A HEAD /302\n", 302, 0, 0, NULL },
-        { "GET", "/302?to=ftp://a.test/", NULL, "A GET /302\n", 0, AIO_EURL, 0, "its 302 leads to a URL of scheme ftp" },
+        { "GET", "/302?to=ftp://a.test/", NULL, "A GET /302\n", 0, AIO_EURL, 0,
+          "its 302 leads to a URL of scheme ftp" },
         { "GET", "/302?to=mailto:a@b.test", NULL, "A GET /302\n", 0, AIO_EURL, 0, "scheme mailto" },
         { "GET", "/302?to=http://[/", NULL, "A GET /302\n", 0, AIO_EURL, 0, "the Location of its 302 is not valid: " },
         { "GET", "/302?to=http:///", NULL, "A GET /302\n", 0, AIO_EURL, 0, "the Location of its 302 is not valid: " },
@@ -238,7 +244,8 @@ SCENARIO(redirect_limits, .may = HOP_MAY)
     };
     AIO_BEGIN(redirect_limits);
     AIO_AWAIT(AIO_CALL(hop_rows, HOP_ROWS(rows), .options = { .max_redirects = 2 }));
-    AIO_AWAIT(AIO_CALL(hop_rows, HOP_ROWS(rows), .options = { .max_redirects = 2 }, .session_options = { .no_redirects = true }));
+    AIO_AWAIT(AIO_CALL(hop_rows, HOP_ROWS(rows), .options = { .max_redirects = 2 },
+                       .session_options = { .no_redirects = true }));
     AIO_END;
 }
 
@@ -248,13 +255,14 @@ struct redirect_auth { aio_task task; };
 SCENARIO(redirect_auth, .may = HOP_MAY)
 {
     static const hop_row rows[] = {
-        { "GET", "/302?to=/end", NULL, "A GET /302 Authorization=Basic dTpw\nA GET /end Authorization=Basic dTpw\n", 200, 0, 1,
-          NULL },
-        { "GET", "/302?to=B/302?to=A/end", NULL, "A GET /302 Authorization=Basic dTpw\nB GET /302\nA GET /end\n", 200, 0, 2,
-          NULL },
-        { "GET", "/302?to=UB/end", NULL, "A GET /302 Authorization=Basic dTpw\nB GET /end Authorization=Basic eDp5\n", 200, 0,
-          1, NULL },
-        { "GET", "/302?to=UA/302?to=/end", NULL, "A GET /302 Authorization=Basic dTpw\nA GET /302 Authorization=Basic eDp5\n"
+        { "GET", "/302?to=/end", NULL, "A GET /302 Authorization=Basic dTpw\nA GET /end Authorization=Basic dTpw\n",
+          200, 0, 1, NULL },
+        { "GET", "/302?to=B/302?to=A/end", NULL, "A GET /302 Authorization=Basic dTpw\nB GET /302\nA GET /end\n",
+          200, 0, 2, NULL },
+        { "GET", "/302?to=UB/end", NULL, "A GET /302 Authorization=Basic dTpw\nB GET /end Authorization=Basic eDp5\n",
+          200, 0, 1, NULL },
+        { "GET", "/302?to=UA/302?to=/end", NULL,
+          "A GET /302 Authorization=Basic dTpw\nA GET /302 Authorization=Basic eDp5\n"
           "A GET /end Authorization=Basic eDp5\n", 200, 0, 2, NULL },
     };
     AIO_BEGIN(redirect_auth);
@@ -266,12 +274,13 @@ SCENARIO(redirect_auth, .may = HOP_MAY)
 struct redirect_secrets { aio_task task; };
 SCENARIO(redirect_secrets, .may = HOP_MAY)
 {
-    static const char *const headers[] = { "Authorization", "one", "cookie", "a=1", "AUTHORIZATION", "two", "Cookie", "b=2",
-                                           "Host", "a.test", "X-Own", "1", NULL };
+    static const char *const headers[] = { "Authorization", "one", "cookie", "a=1", "AUTHORIZATION", "two",
+                                           "Cookie", "b=2", "Host", "a.test", "X-Own", "1", NULL };
     static const hop_row rows[] = {
         { "GET", "/302?to=/end", NULL,
           "A GET /302 host=a.test Authorization=one Authorization=two Cookie=a=1 Cookie=b=2 X-Own=1\n"
-          "A GET /end host=a.test Authorization=one Authorization=two Cookie=a=1 Cookie=b=2 X-Own=1\n", 200, 0, 1, NULL },
+          "A GET /end host=a.test Authorization=one Authorization=two Cookie=a=1 Cookie=b=2 X-Own=1\n",
+          200, 0, 1, NULL },
         { "GET", "/307?to=B/302?to=A/end", NULL,
           "A GET /307 host=a.test Authorization=one Authorization=two Cookie=a=1 Cookie=b=2 X-Own=1\n"
           "B GET /302 X-Own=1\nA GET /end X-Own=1\n", 200, 0, 2, NULL },
@@ -288,8 +297,8 @@ SCENARIO(redirect_users, .may = HOP_MAY)
     static const hop_row rows[] = {
         { "GET", "http://u:p@127.0.0.1:%d/302?to=A/302?to=end", NULL, "A GET /302 Authorization=Basic dTpw\n"
           "A GET /302 Authorization=Basic dTpw\nA GET /end Authorization=Basic dTpw\n", 200, 0, 2, NULL },
-        { "GET", "http://u:p@127.0.0.1:%d/302?to=B/end", NULL, "A GET /302 Authorization=Basic dTpw\nB GET /end\n", 200, 0, 1,
-          NULL },
+        { "GET", "http://u:p@127.0.0.1:%d/302?to=B/end", NULL, "A GET /302 Authorization=Basic dTpw\nB GET /end\n",
+          200, 0, 1, NULL },
     };
     AIO_BEGIN(redirect_users);
     AIO_AWAIT(AIO_CALL(hop_rows, HOP_ROWS(rows)));
@@ -320,15 +329,17 @@ SCENARIO(request_cookies, .may = HOP_MAY)
     static const char *const cookies[] = { "a", "own", "c", "3", NULL };
     static const hop_row rows[] = {
         { "GET", "/x", NULL, "A GET /x Cookie=a=own; c=3\n", 200, 0, 0, NULL },
-        { "GET", "/302?to=/end&set=a%3D1;Path%3D/", NULL, "A GET /302 Cookie=a=own; c=3\nA GET /end Cookie=a=own; c=3\n", 200,
-          0, 1, NULL },
-        { "GET", "/302?to=/end&set=b%3D2;Path%3D/", NULL, "A GET /302 Cookie=a=own; c=3\nA GET /end Cookie=b=2; a=own; c=3\n",
+        { "GET", "/302?to=/end&set=a%3D1;Path%3D/", NULL,
+          "A GET /302 Cookie=a=own; c=3\nA GET /end Cookie=a=own; c=3\n", 200, 0, 1, NULL },
+        { "GET", "/302?to=/end&set=b%3D2;Path%3D/", NULL,
+          "A GET /302 Cookie=a=own; c=3\nA GET /end Cookie=b=2; a=own; c=3\n", 200, 0, 1, NULL },
+        { "GET", "/302?to=B/end", NULL, "A GET /302 Cookie=b=2; a=own; c=3\nB GET /end Cookie=a=1; b=2\n",
           200, 0, 1, NULL },
-        { "GET", "/302?to=B/end", NULL, "A GET /302 Cookie=b=2; a=own; c=3\nB GET /end Cookie=a=1; b=2\n", 200, 0, 1, NULL },
     };
     AIO_BEGIN(request_cookies);
     REQUIRE(self->jar = aio_cookie_jar_open(.unsafe = true));
-    AIO_AWAIT(AIO_CALL(hop_rows, HOP_ROWS(rows), .options = { .cookies = cookies }, .session_options = { .cookie_jar = self->jar }));
+    AIO_AWAIT(AIO_CALL(hop_rows, HOP_ROWS(rows), .options = { .cookies = cookies },
+                       .session_options = { .cookie_jar = self->jar }));
     AIO_FINALLY;
         aio_cookie_jar_unref(self->jar);
     AIO_END;
@@ -341,8 +352,8 @@ SCENARIO(session_login, .may = HOP_MAY)
     static const char *const cookies[] = { "first", "1", NULL };
     static const hop_row rows[] = {
         { "POST", "/303?to=/home&set=session%3Ds;Path%3D/", "password", "A POST /303 Cookie=first=1 "
-          "Content-Type=application/octet-stream Content-Length=8 \"password\"\nA GET /home Cookie=first=1; session=s\n", 200, 0,
-          1, NULL },
+          "Content-Type=application/octet-stream Content-Length=8 \"password\"\n"
+          "A GET /home Cookie=first=1; session=s\n", 200, 0, 1, NULL },
     };
     AIO_BEGIN(session_login);
     REQUIRE(self->jar = aio_cookie_jar_open(.unsafe = true));
@@ -362,25 +373,28 @@ SCENARIO(session_digest, .may = HOP_MAY)
     static const hop_row whole[] = {
         { "POST", "/x?ask=Basic realm=\"r\", Digest realm=\"r\", nonce=\"one\", qop=\"auth-int\"&nonce=one", "b",
           "A POST /x Content-Type=application/octet-stream Content-Length=1 \"b\"\n"
-          "A POST /x Digest one /x 00000001 auth-int u Content-Type=application/octet-stream Content-Length=1 \"b\"\n", 200, 0,
-          1, NULL },
-        { "GET", "/x?ask=Digest realm=\"r\", nonce=\"one\"&nonce=never", NULL, "A GET /x Digest one /x 00000002 auth-int u\n",
-          401, 0, 0, NULL },
+          "A POST /x Digest one /x 00000001 auth-int u Content-Type=application/octet-stream Content-Length=1 \"b\"\n",
+          200, 0, 1, NULL },
+        { "GET", "/x?ask=Digest realm=\"r\", nonce=\"one\"&nonce=never", NULL,
+          "A GET /x Digest one /x 00000002 auth-int u\n", 401, 0, 0, NULL },
     };
     static const hop_row rows[] = {
         { "GET", "/x?" ASK("one", ""), NULL, "A GET /x\nA GET /x Digest one /x 00000001 auth u\n", 200, 0, 1, NULL },
-        { "GET", "/x?" ASK("one", ""), NULL, "A GET /x Digest one /x 00000002 auth u\n", 200, 0, 0, NULL }, /* before it is asked */
+        /* before it is asked */
+        { "GET", "/x?" ASK("one", ""), NULL, "A GET /x Digest one /x 00000002 auth u\n", 200, 0, 0, NULL },
         { "POST", "/x?" ASK("two", ", stale=true"), "b",
           "A POST /x Digest one /x 00000003 auth u Content-Type=application/octet-stream Content-Length=1 \"b\"\n"
-          "A POST /x Digest two /x 00000001 auth u Content-Type=application/octet-stream Content-Length=1 \"b\"\n", 200, 0, 1,
-          NULL },
-        { "GET", "/x?info=nextnonce=\"three\"&" ASK("two", ""), NULL, "A GET /x Digest two /x 00000002 auth u\n", 200, 0, 0, NULL },
+          "A POST /x Digest two /x 00000001 auth u Content-Type=application/octet-stream Content-Length=1 \"b\"\n",
+          200, 0, 1, NULL },
+        { "GET", "/x?info=nextnonce=\"three\"&" ASK("two", ""), NULL, "A GET /x Digest two /x 00000002 auth u\n",
+          200, 0, 0, NULL },
         { "GET", "/x?" ASK("three", ""), NULL, "A GET /x Digest three /x 00000001 auth u\n", 200, 0, 0, NULL },
         { "GET", "/302?to=/x?" ASK("three", ""), NULL,
           "A GET /302 Digest three /302 00000002 auth u\nA GET /x Digest three /x 00000003 auth u\n", 200, 0, 1, NULL },
         { "GET", "/wrong?ask=Digest realm=\"r\", nonce=\"four\", qop=\"auth\"&nonce=never", NULL,
           "A GET /wrong Digest three /wrong 00000004 auth u\n", 401, 0, 0, NULL },
-        { "GET", "/302?to=B/x?ask=Digest realm=\"r\", nonce=\"five\"%26nonce=five", NULL, /* nor is another origin told anything */
+        /* nor is another origin told anything */
+        { "GET", "/302?to=B/x?ask=Digest realm=\"r\", nonce=\"five\"%26nonce=five", NULL,
           "A GET /302 Digest three /302 00000005 auth u\nB GET /x\n", 401, 0, 1, NULL },
     };
     AIO_BEGIN(session_digest);
@@ -400,12 +414,14 @@ SCENARIO(session_digest, .may = HOP_MAY)
 /* A site that says a redirect to /end and a body as a row has it; else the connections that it has served. */
 static struct { const struct drain_row *row; int connections; } drain;
 struct drain_row { const char *head; size_t now, later; double delay; int connections, end; double least, most; };
-struct drained { aio_task task; aio_stream *stream; const struct drain_row *row; aio_text text; size_t sent; char line[80]; };
+struct drained { aio_task task; aio_stream *stream; const struct drain_row *row; aio_text text; size_t sent;
+    char line[80]; };
 static void drain_says(struct drained *self, size_t n)
 {
     static char bytes[1000];
     memset(bytes, 'x', sizeof bytes);
-    for (size_t at = 0; at < n; at += sizeof bytes) aio_stream_write(self->stream, bytes, n - at < 1000 ? n - at : 1000);
+    for (size_t at = 0; at < n; at += sizeof bytes)
+        aio_stream_write(self->stream, bytes, n - at < 1000 ? n - at : 1000);
 }
 static AIO_CORO(drained)
 {
@@ -419,7 +435,8 @@ static AIO_CORO(drained)
             AIO_RERAISE();
         } AIO_END_TRY;
         if (!strncmp(self->text.data, "GET /end", 8)) {
-            snprintf(self->line, sizeof self->line, "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n%d", drain.connections);
+            snprintf(self->line, sizeof self->line, "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n%d",
+                     drain.connections);
             aio_stream_write(self->stream, self->line, strlen(self->line));
             continue;
         }
@@ -437,8 +454,8 @@ static AIO_CORO(drained)
 static void *drain_handler(aio_stream *stream, void *arg) { (void)arg; return AIO_CALL(drained, .stream = stream); }
 
 #define DRAIN_302 "HTTP/1.1 302 Found\r\nLocation: /end\r\n"
-struct drain_rows { aio_task task; const struct drain_row *rows; size_t count, i; aio_server *server; aio_session *session;
-                    aio_response *r; aio_text text; char url[60]; double began; };
+struct drain_rows { aio_task task; const struct drain_row *rows; size_t count, i; aio_server *server;
+                    aio_session *session; aio_response *r; aio_text text; char url[60]; double began; };
 static AIO_CORO(drain_rows)
 {
     AIO_BEGIN(drain_rows);
@@ -484,7 +501,8 @@ SCENARIO(redirect_drains, .may = HOP_MAY)
         { DRAIN_302 "Content-Length: 5\r\n\r\n", 2, 0, 0, 2, 1, 0, 0.5 },
         { DRAIN_302 "Transfer-Encoding: chunked\r\n\r\n5\r\nabcde\r\n0\r\n\r\n", 0, 0, 0, 1, 0, 0, 0.5 },
         { DRAIN_302 "Transfer-Encoding: chunked\r\n\r\nnonsense\r\n", 0, 0, 0, 2, 0, 0, 0.5 },
-        { DRAIN_302 "Content-Encoding: gzip\r\nContent-Length: 5\r\n\r\n", 5, 0, 0, 1, 0, 0, 0.5 }, /* which it is not */
+        /* which it is not */
+        { DRAIN_302 "Content-Encoding: gzip\r\nContent-Length: 5\r\n\r\n", 5, 0, 0, 1, 0, 0, 0.5 },
         { DRAIN_302 "Content-Length: 99999999\r\n\r\n", 9, 0, 0, 2, 0, 0, 0.5 },
         { DRAIN_302 "Connection: close\r\nContent-Length: 5\r\n\r\n", 5, 0, 0, 2, 0, 0, 0.5 },
         { DRAIN_302 "\r\n", 5, 5, 9, 2, 0, 0, 0.5 },
@@ -509,8 +527,8 @@ SCENARIO(redirect_drain_bounds, .may = HOP_MAY, .skip = KIND_SLICE /* 64 KiB */)
 
 /* ---- what a response says of its way ---- */
 
-struct redirect_history { aio_task task; struct hop_sites *open; aio_server *sites[2]; aio_session *session; aio_response *r;
-                          aio_text text; aio_headers fields; char url[100], base[40]; int i; };
+struct redirect_history { aio_task task; struct hop_sites *open; aio_server *sites[2]; aio_session *session;
+                          aio_response *r; aio_text text; aio_headers fields; char url[100], base[40]; int i; };
 SCENARIO(redirect_history, .may = HOP_MAY)
 {
     char wanted[120];
@@ -605,7 +623,8 @@ SCENARIO(redirect_ring, .may = HOP_MAY)
                                           && strstr(error->members[3]->message, "/again: 307 ")));
     } AIO_END_TRY;
     AIO_TRY {
-        AIO_AWAIT(self->r, aio_session_get(self->session, self->url, .max_redirects = 1000, .timeout = { .total = 2.1 }));
+        AIO_AWAIT(self->r, aio_session_get(self->session, self->url, .max_redirects = 1000,
+                                           .timeout = { .total = 2.1 }));
         UNREACHED();
     } AIO_CATCH {
         CAUGHT(AIO_ETIMEOUT);
@@ -653,16 +672,18 @@ SCENARIO(redirect_producers, .may = HOP_MAY)
         { "PUT", "/307?to=/308?to=/end", NULL, "A PUT /307 Content-Type=application/octet-stream \"piece piece \"\n", 0,
           AIO_EPAYLOAD, 0, "its 307 cannot be followed: the body cannot be sent again" } };
     static const hop_row never[] = {
-        { "POST", "/307?to=/end", NULL, "A POST /307 Content-Type=application/octet-stream \"piece piece \"\n", 0, AIO_EPAYLOAD, 0,
-          "its 307 cannot be followed: the body cannot be sent again" } };
+        { "POST", "/307?to=/end", NULL, "A POST /307 Content-Type=application/octet-stream \"piece piece \"\n",
+          0, AIO_EPAYLOAD, 0, "its 307 cannot be followed: the body cannot be sent again" } };
     static const hop_row gone[] = {
-        { "POST", "/302?to=/end", NULL, "A POST /302 Content-Type=application/octet-stream \"piece piece \"\nA GET /end\n", 200, 0,
-          1, NULL } };
+        { "POST", "/302?to=/end", NULL,
+          "A POST /302 Content-Type=application/octet-stream \"piece piece \"\nA GET /end\n", 200, 0, 1, NULL } };
     AIO_BEGIN(redirect_producers);
-    AIO_AWAIT(AIO_CALL(hop_rows, HOP_ROWS(again), .options = { .producer = { twice_next, twice_rewind, &self->from, 0 } }));
+    AIO_AWAIT(AIO_CALL(hop_rows, HOP_ROWS(again),
+                       .options = { .producer = { twice_next, twice_rewind, &self->from, 0 } }));
     CHECK_INT(self->from.rewound, 1);
     self->from.at = 0;
-    AIO_AWAIT(AIO_CALL(hop_rows, HOP_ROWS(more), .options = { .producer = { twice_next, twice_rewind, &self->from, 0 } }));
+    AIO_AWAIT(AIO_CALL(hop_rows, HOP_ROWS(more),
+                       .options = { .producer = { twice_next, twice_rewind, &self->from, 0 } }));
     self->from.at = 0;
     AIO_AWAIT(AIO_CALL(hop_rows, HOP_ROWS(never), .options = { .producer = { twice_next, NULL, &self->from, 0 } }));
     self->from.at = 0;
@@ -681,8 +702,8 @@ SCENARIO(redirect_proxies, .may = HOP_MAY)
         { "GET", "http://a.test/302?to=B/end", NULL, "A GET /302 host=a.test\nB GET /end\n", 200, 0, 1, NULL },
     };
     static const hop_row told[] = {
-        { "GET", "/302?to=B/end", NULL, "A GET /302 Authorization=Basic bjpz\nB GET /end Authorization=Basic bjpz\n", 200, 0, 1,
-          NULL } };
+        { "GET", "/302?to=B/end", NULL, "A GET /302 Authorization=Basic bjpz\nB GET /end Authorization=Basic bjpz\n",
+          200, 0, 1, NULL } };
     static const hop_row own[] = {
         { "GET", "/302?to=B/end", NULL, "A GET /302 Authorization=Bearer t\nB GET /end\n", 200, 0, 1, NULL } };
     FILE *file;
@@ -695,7 +716,8 @@ SCENARIO(redirect_proxies, .may = HOP_MAY)
     setenv("NETRC", self->file, 1);
     setenv("no_proxy", "127.0.0.1", 1);
     AIO_AWAIT(AIO_CALL(hop_rows, HOP_ROWS(told), .session_options = { .trust_env = true }));
-    AIO_AWAIT(AIO_CALL(hop_rows, HOP_ROWS(own), .session_options = { .trust_env = true }, .options = { .auth = { .bearer = "t" } }));
+    AIO_AWAIT(AIO_CALL(hop_rows, HOP_ROWS(own), .session_options = { .trust_env = true },
+                       .options = { .auth = { .bearer = "t" } }));
     unsetenv("NETRC");
     AIO_AWAIT(AIO_CALL(hop_rows, HOP_ROWS(proxied), .session_options = { .trust_env = true }, .proxied = true));
     AIO_FINALLY;
@@ -708,8 +730,10 @@ SCENARIO(redirect_proxies, .may = HOP_MAY)
 
 TEST(redirect_bad_options)
 {
-    static const char *const authorization[] = { "authorization", "x", NULL }, *const cookie[] = { "COOKIE", "a=b", NULL },
-                      *const good[] = { "a", "b", NULL }, *const odd[] = { "a", NULL }, *const bad[] = { "a", "b;c", NULL };
+    static const char *const authorization[] = { "authorization", "x", NULL },
+                      *const cookie[] = { "COOKIE", "a=b", NULL },
+                      *const good[] = { "a", "b", NULL }, *const odd[] = { "a", NULL },
+                      *const bad[] = { "a", "b;c", NULL };
     static const aio_auth auths[] = { { .user = "a:b" }, { .user = "a\n" }, { .password = "\x7f" }, { .bearer = "" },
                                       { .bearer = "a b" }, { .bearer = "a\r\nb" }, { .user = "a", .bearer = "b" } };
     aio_loop *loop = aio_new_event_loop();
@@ -742,7 +766,8 @@ static void secret_look(const void *memory)
 {
     static const char *const secrets[] = { "Pa55word", "UGE1NXdvcmQ", "t0ken", "c00kie" }; /* the second: in base64 */
     for (size_t i = 0; memory && i < sizeof secrets / sizeof *secrets; i++)
-        secrets_left += memmem(memory, malloc_usable_size((void *)(uintptr_t)memory), secrets[i], strlen(secrets[i])) != NULL;
+        secrets_left += memmem(memory, malloc_usable_size((void *)(uintptr_t)memory),
+                               secrets[i], strlen(secrets[i])) != NULL;
 }
 static void secret_free(void *memory)
 {
@@ -790,8 +815,9 @@ struct secrets_erased { aio_task task; int listener, port, i, spins; aio_session
 SCENARIO(secrets_erased, .skip = KIND_SLICE | KIND_CALL /* the stream keeps what it could not send */, .may = HOP_MAY)
 {
     static const char *const cookies[] = { "name", "c00kie", NULL };
-    static const char *const headers[] = { "Authorization", "Bearer t0ken-t0ken", "X-Long", TEN("0123456789") TEN("0123456789")
-                                           TEN("0123456789") TEN("0123456789"), "Cookie", "a=c00kie", NULL };
+    static const char *const headers[] = { "Authorization", "Bearer t0ken-t0ken", "X-Long",
+                                           TEN("0123456789") TEN("0123456789") TEN("0123456789") TEN("0123456789"),
+                                           "Cookie", "a=c00kie", NULL };
     static const char *const params[] = { "a", "b", NULL };
     AIO_BEGIN(secrets_erased);
     secrets_left = 0;
@@ -802,13 +828,15 @@ SCENARIO(secrets_erased, .skip = KIND_SLICE | KIND_CALL /* the stream keeps what
     aio__os.realloc = secret_realloc;
     REQUIRE(self->jar = aio_cookie_jar_open(.unsafe = true));
     for (self->i = 0; self->i < 7; self->i++) {
-        snprintf(self->url, sizeof self->url, "http://%s127.0.0.1:%d/x#f", self->i == 3 || self->i == 4 ? "u:Pa55word@" : "",
-                 self->port);
-        if (self->i < 2) self->session = aio_session_open(.auth = { .bearer = self->i ? "t0ken" : NULL }, .force_close = true);
+        snprintf(self->url, sizeof self->url, "http://%s127.0.0.1:%d/x#f",
+                 self->i == 3 || self->i == 4 ? "u:Pa55word@" : "", self->port);
+        if (self->i < 2)
+            self->session = aio_session_open(.auth = { .bearer = self->i ? "t0ken" : NULL }, .force_close = true);
         else if (self->i == 2) self->session = aio_session_open(.headers = headers, .cookie_jar = self->jar);
         else self->session = aio_session_open(.cookies = self->i == 5 ? cookies : NULL, .cookie_jar = self->jar);
         REQUIRE(self->session);
-        if (!self->i) self->get = aio_session_get(self->session, self->url, .auth = { .user = "u", .password = "Pa55word" });
+        if (!self->i)
+            self->get = aio_session_get(self->session, self->url, .auth = { .user = "u", .password = "Pa55word" });
         else if (self->i == 4) self->get = aio_session_get(self->session, self->url, .params = params);
         else if (self->i == 6) self->get = aio_session_get(self->session, self->url, .headers = headers);
         else self->get = aio_session_get(self->session, self->url, .cookies = self->i == 1 ? cookies : NULL);
@@ -816,7 +844,8 @@ SCENARIO(secrets_erased, .skip = KIND_SLICE | KIND_CALL /* the stream keeps what
         REQUIRE(self->get);
         for (self->spins = 0; self->spins < 100 && !aio_future_done(self->get); self->spins++) {
             if (!secret_answer(self->listener, self->spins ? "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
-                               : "HTTP/1.1 302 Found\r\nLocation: /y\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")) {
+                               : "HTTP/1.1 302 Found\r\nLocation: /y\r\nContent-Length: 0\r\n"
+                                 "Connection: close\r\n\r\n")) {
                 AIO_AWAIT(aio_sleep(0.01));
                 if (self->spins) self->spins--;
             }
@@ -888,7 +917,7 @@ TEST(redirect_leads)
     aio__free(next.data);
 }
 
-/* With auth and cookies a request on a kept connection allocates nothing, and a hop of it once: the URL that is joined. */
+/* With auth and cookies a request on a kept connection allocates nothing, and a hop of it once: the joined URL. */
 static AIO_CORO(cheap_hop);
 struct cheap_hop { aio_task task; aio_request *request; };
 static AIO_CORO(cheap_hop)
@@ -899,7 +928,11 @@ static AIO_CORO(cheap_hop)
     else AIO_AWAIT(aio_request_respond(self->request, 200, .text = "end"));
     AIO_END;
 }
-static void *cheap_handler(aio_request *request, void *arg) { (void)arg; return AIO_CALL(cheap_hop, .request = request); }
+static void *cheap_handler(aio_request *request, void *arg)
+{
+    (void)arg;
+    return AIO_CALL(cheap_hop, .request = request);
+}
 
 struct redirect_cost { aio_task task; aio_server *server; aio_session *session; aio_response *r; char url[60]; int i;
                        long allocations; };

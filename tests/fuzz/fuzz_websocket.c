@@ -1,5 +1,5 @@
-/* WebSocket frames: the same messages, control frames and error whatever the cuts. The first byte is how long the pieces
- * are, and of which side. */
+/* WebSocket frames: the same messages, control frames and error whatever the cuts. The first byte is how long the
+ * pieces are, and of which side. */
 #ifndef FUZZ_REPLAY
 #define AIO_IMPLEMENTATION
 #include "../../aio.h"

@@ -5,7 +5,8 @@
  *
  * Names: method (GET), count (requests of each URL, 1), limit (connections, 1), bytes (of a body to send), file (the
  * same, its contents), ca, cert, key, header=NAME:VALUE, pause (seconds between two requests, then one after the
- * other), unix (the path of a socket), fingerprint, deny=1 (private addresses), proxy, proxy_ca, trust=1 (what the environment says of proxies). */
+ * other), unix (the path of a socket), fingerprint, deny=1 (private addresses), proxy, proxy_ca, trust=1 (what the
+ * environment says of proxies). */
 #define AIO_IMPLEMENTATION
 #include "../../aio.h"
 #include <stdio.h>
@@ -50,8 +51,8 @@ static AIO_CORO(fetch)
     AIO_END;
 }
 
-struct run { aio_task task; int url_count, made; char **urls; struct fetch *fetches[MOST]; aio_tls_context *context, *proxy;
-    aio_connector *connector; };
+struct run { aio_task task; int url_count, made; char **urls; struct fetch *fetches[MOST];
+             aio_tls_context *context, *proxy; aio_connector *connector; };
 static AIO_CORO(run)
 {
     AIO_BEGIN(run);

@@ -1,10 +1,11 @@
-/* session: requests of one session to real servers, one after the other. Prints "STATUS HOPS URL" for each, the statuses
- * and Locations of the hops, and the body.
+/* session: requests of one session to real servers, one after the other. Prints "STATUS HOPS URL" for each, the
+ * statuses and Locations of the hops, and the body.
  *
  *   session [NAME=VALUE...] URL...
  *
- * Names: method (GET), body (text to send), user=NAME:PASSWORD (Basic), digest=NAME:PASSWORD, bearer, cookie=NAME:VALUE,
- * accept (a media type), most (redirects), no_redirects=1, raise=1 (a status from 400 on is an error). */
+ * Names: method (GET), body (text to send), user=NAME:PASSWORD (Basic), digest=NAME:PASSWORD, bearer,
+ * cookie=NAME:VALUE, accept (a media type), most (redirects), no_redirects=1, raise=1 (a status from 400 on is an
+ * error). */
 #define AIO_IMPLEMENTATION
 #include "../../aio.h"
 #include <stdio.h>
@@ -18,8 +19,8 @@ static struct {
     bool        no_redirects, raise;
 } with = { "GET", NULL, { NULL, NULL, NULL }, { NULL, NULL, NULL }, { NULL, NULL, NULL, NULL }, 0, false, false };
 
-struct run { aio_task task; int count, i; char **urls; aio_cookie_jar *jar; aio_session *session; aio_response *response;
-             aio_text text; };
+struct run { aio_task task; int count, i; char **urls; aio_cookie_jar *jar; aio_session *session;
+             aio_response *response; aio_text text; };
 static AIO_CORO(run)
 {
     AIO_BEGIN(run);
@@ -63,7 +64,8 @@ static bool read_option(char *text)
         *colon = '\0';
         if (!strncmp(text, "user=", 5)) with.auth.user = value, with.auth.password = colon + 1;
         else if (!strncmp(text, "cookie=", 7)) with.cookie[0] = value, with.cookie[1] = colon + 1;
-        else if (strncmp(text, "digest=", 7) || !(with.auth.digest = aio_digest_auth_open(value, colon + 1))) return false;
+        else if (strncmp(text, "digest=", 7)) return false;
+        else if (!(with.auth.digest = aio_digest_auth_open(value, colon + 1))) return false;
     } else return false;
     return true;
 }

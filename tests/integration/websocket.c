@@ -1,7 +1,7 @@
 /* websocket: both sides for real counterparts.
  *
- *   websocket serve [compress=BITS]       prints its port, gives messages back, and ends with SIGTERM
- *   websocket URL [compress=BITS] [code=CODE]    sends texts and bytes of many sizes, which must come back, and closes */
+ *   websocket serve [compress=BITS]            prints its port, gives messages back, and ends with SIGTERM
+ *   websocket URL [compress=BITS] [code=CODE]  sends texts and bytes of many sizes, which must come back, and closes */
 #define AIO_IMPLEMENTATION
 #include "../../aio.h"
 #include <signal.h>
