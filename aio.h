@@ -19397,6 +19397,7 @@ AIO_API void aio_url_clear(aio_url *url)
 }
 
 static void aio__wipe_text(aio_text text) { aio__wipe((void *)(uintptr_t)text.data, text.length); }
+static void aio__wipe_string(const char *s) { aio__wipe((void *)(uintptr_t)s, s ? strlen(s) : 0); }
 
 /* Zeroes what has a user and a password in it. */
 static void aio__url_wipe(const aio_url *url)
@@ -27474,7 +27475,8 @@ enum {
     AIO__PROXY_TIMEOUT = 60,     /* seconds for the handshake with one proxy */
     AIO__PROXY_TEXT_MAX = 255,   /* bytes of a name, user or password that SOCKS can send, and of a name for CONNECT */
     AIO__PROXY_INTERIM_MAX = 16, /* 1xx responses before CONNECT's own */
-    AIO__SOCKS_MAX = 8 + 2 * (AIO__PROXY_TEXT_MAX + 1) /* bytes of a SOCKS request: two texts with a NUL */
+    AIO__SOCKS_MAX = 8 + 2 * (AIO__PROXY_TEXT_MAX + 1), /* bytes of a SOCKS request: two texts with a NUL */
+    AIO__HOP_ROOM = 1024         /* bytes for what is sent but for credentials and fields */
 };
 
 /* ---- a kind of proxy, and the handshake with one ---- */
@@ -27701,7 +27703,9 @@ static int aio__socks5_ask_password(aio__hop *hop)
     *at++ = (char)password.length;
     at = aio__lay(at, password.data, password.length);
     hop->state = AIO__SOCKS5_PASSWORD;
-    return aio__hop_ask(hop, ask, at);
+    int code = aio__hop_ask(hop, ask, at);
+    aio__wipe(ask, sizeof ask);
+    return code;
 }
 
 /* RFC 1928, section 6 */
@@ -27831,6 +27835,9 @@ static int aio__hop_begin(aio__hop *hop, const char *const *headers)
     }
     if (n > AIO__PROXY_TEXT_MAX) return aio__hop_fail(hop, "the host is longer than 255 bytes");
     if (hop->port < 0 || hop->port > 65535) return aio__hop_fail(hop, "the port is not one");
+    size_t room = AIO__HOP_ROOM + 2 * (hop->proxy->url.user.length + hop->proxy->url.password.length);
+    for (size_t i = 0; headers && headers[i]; i++) room += strlen(headers[i]) + 4;
+    if (!aio__buffer_reserve(&hop->out, room)) return ENOMEM; /* what grew would leave a password behind */
     return hop->proxy->kind->begin(hop, headers);
 }
 
@@ -27909,6 +27916,7 @@ static int aio__proxy_parse(aio__proxy_url *proxy, aio_text word, const char **r
     memcpy(whole, "http://", prefix);
     memcpy(whole + prefix, word.data, word.length);
     int code = aio_url_parse(&proxy->url, whole, prefix + word.length, reason);
+    aio__wipe(whole, prefix + word.length);
     aio__free(whole);
     if (code) return code;
     *reason = aio__proxy_judge(proxy);
@@ -27920,7 +27928,7 @@ static bool aio__proxy_takes_requests(const aio__proxy_url *proxy) { return prox
 
 static void aio__proxies_free(aio__proxies *proxies)
 {
-    for (int i = 0; proxies && i < proxies->count; i++) aio_url_clear(&proxies->at[i].url);
+    for (int i = 0; proxies && i < proxies->count; i++) aio__url_erase(&proxies->at[i].url);
     aio__free(proxies);
 }
 
@@ -28371,6 +28379,7 @@ static AIO_CORO(aio__connect)
         if (self->task.future.error) aio_stream_close(self->result); /* in order: what was told last reaches the peer */
         if (self->task.future.error) self->result = NULL;
         aio_exception_unref(self->error);
+        aio__wipe_string(self->options.proxy);
         aio__proxies_free(self->proxies);
         aio__find_end(&self->found);
         aio_unref(self->local);
@@ -29022,6 +29031,13 @@ static aio__origin *aio__connector_origin(aio_connector *c, const aio__origin_ke
     return origin;
 }
 
+static void aio__origin_free(aio__origin *origin)
+{
+    aio_tls_context_unref(origin->key.tls);
+    aio__wipe_text(origin->key.authority); /* a proxy's password may be in it */
+    aio__free(origin);
+}
+
 /* An origin without connections and waiters goes. */
 static void aio__origin_leave(aio_connector *c, aio__origin *origin)
 {
@@ -29030,8 +29046,7 @@ static void aio__origin_leave(aio_connector *c, aio__origin *origin)
     while (*place != origin) place = &(*place)->next;
     *place = origin->next;
     c->origin_count--;
-    aio_tls_context_unref(origin->key.tls);
-    aio__free(origin);
+    aio__origin_free(origin);
 }
 
 /* Whether it stands among the waiting_origins follows from its waiters and its limit. */
@@ -29489,8 +29504,7 @@ static void aio__connector_free(aio_connector *c)
         while (c->buckets[i]) {
             aio__origin *origin = c->buckets[i];
             c->buckets[i] = origin->next;
-            aio_tls_context_unref(origin->key.tls);
-            aio__free(origin);
+            aio__origin_free(origin);
         }
     }
     aio__free(c->buckets);
@@ -29789,8 +29803,8 @@ static void aio__reply_clear(aio__reply *r)
     aio__exchange_unload(&r->x);
     aio__exchange_forget(&r->x);
     aio__free(r->x.room.block);
-    aio_url_clear(&r->x.via);
-    aio__wipe(r->x.route.data, r->x.route.end);
+    aio__url_erase(&r->x.via);
+    aio__wipe(r->x.route.data, r->x.route.capacity);
     aio__wipe(r->x.out.data, r->x.out.end);
     aio__free(r->x.route.data);
     aio__free(r->x.shown.data);
@@ -29856,7 +29870,7 @@ static void aio__session_clear(aio_session *session)
     aio_tls_context_unref(session->options.tls_context);
     aio_tls_context_unref(session->options.proxy_tls_context);
     aio_cookie_jar_unref(session->options.cookie_jar);
-    if (session->options.proxy) aio__wipe_text(aio__text(session->options.proxy, strlen(session->options.proxy)));
+    aio__wipe_string(session->options.proxy);
     aio__free((void *)(uintptr_t)session->options.proxy);
     aio__free((void *)(uintptr_t)session->options.proxy_headers);
     aio__sessions *sessions = (aio__sessions *)session->loop->sessions;
@@ -30764,7 +30778,8 @@ static bool aio__request_head(aio__exchange *x, const struct aio__requesting *f)
     if (!aio__buffer_word(&x->out, x->method) || !aio__buffer_append(&x->out, " ", 1)) return false;
     bool old = aio__requesting_version(f) == AIO_HTTP_1_0;
     x->target = x->out.end;
-    if ((f->secret || f->session->secret) && !aio__request_room(x, aio__request_estimate(x, f))) return false;
+    bool secret = f->secret || f->session->secret || x->via.user.data || x->via.password.data;
+    if (secret && !aio__request_room(x, aio__request_estimate(x, f))) return false;
     if (!aio__request_target(x, f)) return false;
     x->target_end = x->out.end;
     if (!aio__buffer_word(&x->out, old ? " HTTP/1.0\r\n" : " HTTP/1.1\r\n")) return false;
@@ -30872,11 +30887,12 @@ static int aio__request_route(aio__exchange *x, const struct aio__requesting *f,
         aio__proxy_url end;
         bool asked = !aio__proxy_parse(&end, last, reason) && aio__proxy_takes_requests(&end);
         if (asked) x->via = end.url;
-        else aio_url_clear(&end.url);
+        else aio__url_erase(&end.url);
         if (asked) tunnel = (size_t)(last.data - proxy);
     }
     *reason = "out of memory";
     x->route.start = x->route.end = 0;
+    aio__wipe(x->route.data, x->route.capacity); /* it may move */
     if (!aio__buffer_reserve(&x->route, x->key.length + strlen(proxy) + tunnel + 3)) return ENOMEM;
     char *at = x->route.data, *key = at;
     at = aio__lay(at, x->key.data, x->key.length);
@@ -30969,7 +30985,7 @@ static int aio__exchange_prepare(aio__exchange *x, struct aio__requesting *f, co
     r->response.attempts = 1;
     r->response.resent = false;
     aio__exchange_forget(x);
-    if (x->via.block) aio_url_clear(&x->via);
+    if (x->via.block) aio__url_erase(&x->via);
     x->guarded = f->deny_private || f->session->options.deny_private
         || aio__connector_options(f->session->connector)->deny_private;
     int code = aio__request_url(x, f, reason);

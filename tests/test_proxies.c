@@ -631,6 +631,81 @@ SCENARIO(proxy_limits, PROXY_MAY)
     AIO_END;
 }
 
+/* ---- passwords are erased ---- */
+
+/* A proxy outside of the library, and what is behind it. */
+static char proxy_heard[4096];
+struct proxy_erased { aio_task task; int listener, peer, port, i; aio_session *session; aio_stream_task *open;
+                      aio_response_task *get; char proxy[400]; };
+SCENARIO(proxy_erased, .skip = KIND_SLICE | KIND_CALL /* the stream keeps what it could not send */, PROXY_MAY)
+{
+    static const char *const fields[] = { "X-Long", LONG_NAME LONG_NAME LONG_NAME LONG_NAME, NULL };
+    AIO_BEGIN(proxy_erased);
+    secrets_left = 0;
+    REQUIRE((self->listener = port_hold(&self->port, false)) > 0);
+    REQUIRE(!listen(self->listener, 20) && !fcntl(self->listener, F_SETFL, O_NONBLOCK));
+    aio__os.malloc = secret_malloc;
+    aio__os.free = secret_free;
+    aio__os.realloc = secret_realloc;
+    for (self->i = 0; self->i < 5; self->i++) {
+        snprintf(self->proxy, sizeof self->proxy, "%s://us:Pa55word" LONG_NAME "@127.0.0.1:%d",
+                 self->i % 2 ? "socks5h" : "http", self->port);
+        if (self->i > 1) {
+            REQUIRE(self->session = aio_session_open(.proxy = self->i == 4 ? self->proxy : NULL));
+            self->get = (aio_response_task *)aio_create_task(aio_session_get(self->session, "http://a.test/",
+                .proxy = self->i == 4 ? NULL : self->proxy));
+        } else {
+            self->open = (aio_stream_task *)aio_create_task(aio_open_connection(LONG_NAME, 80,
+                .proxy = self->proxy, .proxy_headers = fields));
+        }
+        REQUIRE(self->get || self->open);
+        while ((self->peer = accept(self->listener, NULL, NULL)) < 0
+               && !aio_future_done(self->get ? (aio_future *)self->get : (aio_future *)self->open))
+            AIO_AWAIT(aio_sleep(0.01));
+        if (self->i % 2) send(self->peer, WORDS("\5\2\1\0\5\0\0\1\0\0\0\0\0\0"), MSG_NOSIGNAL);
+        else if (self->open) send(self->peer, WORDS(HTTP_200), MSG_NOSIGNAL);
+        while (self->get && !aio_future_done(self->get)) {
+            ssize_t n;
+            n = recv(self->peer, proxy_heard, sizeof proxy_heard, MSG_DONTWAIT);
+            if (n > 4 && !memcmp(proxy_heard + n - 4, "\r\n\r\n", 4)) send(self->peer, WORDS(HEAD_5 "hello"), MSG_NOSIGNAL);
+            AIO_AWAIT(aio_sleep(0.01));
+        }
+        if (self->get) {
+            AIO_AWAIT((aio_future *)aio_ref(self->get));
+            CHECK_INT(self->get->result->status, 200);
+            aio_response_release(self->get->result);
+            self->get->result = NULL;
+        } else {
+            AIO_AWAIT((aio_future *)aio_ref(self->open));
+            aio_stream_abort(self->open->result);
+            self->open->result = NULL;
+        }
+        aio_unref(self->open);
+        self->open = NULL;
+        aio_unref(self->get);
+        self->get = NULL;
+        close(self->peer);
+        self->peer = 0;
+        AIO_AWAIT(aio_session_close(self->session));
+        self->session = NULL;
+        if (!CHECK_INT(secrets_left, 0)) printf("# case %d\n", self->i);
+        secrets_left = 0;
+    }
+    AIO_FINALLY;
+        aio__os.malloc = seam_malloc;
+        aio__os.free = seam_free;
+        aio__os.realloc = seam_realloc;
+        memset(self->proxy, 0, sizeof self->proxy);
+        if (self->listener > 0) close(self->listener);
+        if (self->peer > 0) close(self->peer);
+        if (self->get && aio_future_done(self->get) && self->get->result) aio_response_release(self->get->result);
+        if (self->open && aio_future_done(self->open)) aio_stream_abort(self->open->result);
+        aio_unref(self->open);
+        aio_unref(self->get);
+        AIO_AWAIT(aio_session_close(self->session));
+    AIO_END;
+}
+
 /* ---- TLS ---- */
 #ifndef AIO_NO_TLS
 #define PROXY_TLS_SELF TLS_SELF; aio_server *echo, *relay, *safe; char proxy[300]

@@ -764,7 +764,8 @@ TEST(redirect_bad_options)
 static int secrets_left;
 static void secret_look(const void *memory)
 {
-    static const char *const secrets[] = { "Pa55word", "UGE1NXdvcmQ", "t0ken", "c00kie" }; /* the second: in base64 */
+    static const char *const secrets[] = { "Pa55word", "dTpQYTU1d29yZA", "UGE1NXdv", "t0ken",
+                                           "c00kie" }; /* the second and third: in base64 */
     for (size_t i = 0; memory && i < sizeof secrets / sizeof *secrets; i++)
         secrets_left += memmem(memory, malloc_usable_size((void *)(uintptr_t)memory),
                                secrets[i], strlen(secrets[i])) != NULL;
