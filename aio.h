@@ -257,7 +257,8 @@
 #define AIO__OPTIONS(type, ...) (AIO__ARGS_BEGIN __extension__ &(const type){ __VA_ARGS__ } AIO__ARGS_END)
 #endif
 
-/* After a member that initialisers may leave out: without it, C++ compilers warn of that. */
+/* After a member that initialisers may leave out: without it, C++ compilers warn of that. With it they take the struct
+ * for no plain one: who clears it says (void *). */
 #if defined(__cplusplus) && __cplusplus >= 201402L
 #define AIO__UNSET = {}
 #else
@@ -2501,17 +2502,17 @@ AIO_API size_t aio_connector_idle(const aio_connector *connector);
  * before its response, and responses with some statuses, which are in `history` then. The body is sent anew;
  * AIO_EPAYLOAD if it cannot be. `total` of the timeouts is for all of it. urllib3: Retry */
 typedef struct aio_retry {
-    int                attempts;       /* in all; 0: as the session has it, else 1 */
-    double             backoff;        /* seconds before the second, twice as many before each further; 0: 0.5 */
-    double             max_backoff;    /* 0: 30 s */
-    double             jitter;         /* the part of it that is up to chance, up to 1; 0: a half; AIO_NOW: none */
-    double             total;          /* seconds after the first in which others may begin; 0: any */
-    const int         *statuses;       /* up to a 0; NULL: 408, 429, 502, 503, 504. Borrowed until the response */
-    const char *const *methods;        /* up to a NULL, likewise; NULL: GET, HEAD, PUT, DELETE, OPTIONS, TRACE */
-    bool               no_retry_after; /* else a response's Retry-After says how long to wait, however long */
+    int                attempts AIO__UNSET;       /* in all; 0: as the session has it, else 1 */
+    double             backoff AIO__UNSET; /* seconds before the second, twice as many before each further; 0: 0.5 */
+    double             max_backoff AIO__UNSET;    /* 0: 30 s */
+    double             jitter AIO__UNSET; /* the part of it that is up to chance, up to 1; 0: a half; AIO_NOW: none */
+    double             total AIO__UNSET;          /* seconds after the first in which others may begin; 0: any */
+    const int         *statuses AIO__UNSET; /* up to a 0; NULL: 408, 429, 502, 503, 504. Borrowed until the response */
+    const char *const *methods AIO__UNSET; /* up to a NULL, likewise; NULL: GET, HEAD, PUT, DELETE, OPTIONS, TRACE */
+    bool               no_retry_after AIO__UNSET; /* else a response's Retry-After says how long, however long */
     /* A request of these methods (those of NULL) whose kept connection turns out to be dead is not sent once more on a
      * new one; else it is, besides the attempts */
-    bool               no_resend;
+    bool               no_resend AIO__UNSET;
 } aio_retry;
 
 typedef struct aio_session aio_session;
@@ -2521,13 +2522,13 @@ enum { AIO_HTTP_1_0 = 10, AIO_HTTP_1_1 = 11 }; /* versions of requests */
 
 /* Whose requests they are, in one of three ways. Zeroed: nobody's. */
 typedef struct aio_auth {
-    const char      *user;     /* Basic (RFC 7617): a name without a colon, ... */
-    const char      *password; /* ... and its password; NULL: "". aiohttp: BasicAuth */
-    const char      *bearer;   /* a token (RFC 6750) */
-    aio_digest_auth *digest;   /* a 401 with a challenge of Digest is answered, once. Of a request: borrowed until there
-                                * is a response; a session keeps a reference. aiohttp: DigestAuthMiddleware */
+    const char      *user AIO__UNSET;     /* Basic (RFC 7617): a name without a colon, ... */
+    const char      *password AIO__UNSET; /* ... and its password; NULL: "". aiohttp: BasicAuth */
+    const char      *bearer AIO__UNSET;   /* a token (RFC 6750) */
+    /* a 401 with a challenge of Digest is answered, once. Of a request: borrowed until there is a response; a session
+     * keeps a reference. aiohttp: DigestAuthMiddleware */
+    aio_digest_auth *digest AIO__UNSET;
 } aio_auth;
-
 
 /* What happens to a request, in the order in which it may; what there was no need for is left out. aiohttp:
  * TraceConfig.on_request_start, ... */
@@ -2644,10 +2645,10 @@ typedef struct aio_producer {
     /* Gives the next piece: a coroutine whose result, an aio_text, stays where it is until the next call; an empty one
      * ends the body. Asked when the connection has taken the last one. NULL: no memory. An error of it is the
      * request's, or, once there is a response, that of reading it. */
-    aio_text_task *(*next)(void *arg);
-    bool         (*rewind)(void *arg); /* back to the beginning, for a retry; false, NULL: it cannot */
-    void          *arg;
-    int64_t        length;             /* bytes of all pieces; 0: not known, the body is chunked */
+    aio_text_task *(*next)(void *arg) AIO__UNSET;
+    bool         (*rewind)(void *arg) AIO__UNSET; /* back to the beginning, to be sent again; false, NULL: it cannot */
+    void          *arg AIO__UNSET;
+    int64_t        length AIO__UNSET;             /* bytes of all pieces; 0: not known, the body is chunked */
 } aio_producer;
 
 /* ---- forms ---- */
@@ -26516,8 +26517,7 @@ static void aio__source_free(aio__source *source)
 /* The source as a producer, which borrows it. */
 static aio_producer aio__source_producer(aio__source *source)
 {
-    aio_producer producer;
-    memset(&producer, 0, sizeof producer);
+    aio_producer producer = AIO__ZERO;
     producer.next = aio__source_ask;
     producer.rewind = source->rewinds ? aio__source_rewind : NULL;
     producer.arg = source;
@@ -26552,7 +26552,7 @@ static aio__source *aio__source_of_data(aio_text data, bool copy)
 {
     aio__source_data *s = (aio__source_data *)aio__malloc(sizeof *s + (copy ? data.length : 0));
     if (!s) return NULL;
-    memset(s, 0, sizeof *s);
+    memset((void *)s, 0, sizeof *s);
     s->data = data;
     if (copy && data.length) s->data.data = (const char *)memcpy(s->copy, data.data, data.length);
     aio__source_set(&s->base, &aio__source_data_kind, true, (int64_t)data.length);
@@ -26654,7 +26654,7 @@ static int aio__source_of_file(const char *path, int fd, bool owns, aio__source 
     aio__source_file *s = code ? NULL : (aio__source_file *)aio__malloc(sizeof *s + n);
     if (!code && !s) *reason = "out of memory";
     if (!s) return code ? code : ENOMEM;
-    memset(s, 0, sizeof *s);
+    memset((void *)s, 0, sizeof *s);
     if (path) memcpy(s->path, path, n + 1);
     s->fd = path ? -1 : fd;
     s->owns_fd = path || owns;
@@ -26714,7 +26714,7 @@ static const aio__source_kind aio__source_coder_kind = {
 static aio__source *aio__source_compressed(aio__source *from, int format)
 {
     aio__source_coder *s = from ? (aio__source_coder *)aio__malloc(sizeof *s) : NULL;
-    if (s) memset(s, 0, offsetof(aio__source_coder, out));
+    if (s) memset((void *)s, 0, offsetof(aio__source_coder, out));
     if (s) s->deflate = aio_deflate_open(.format = format);
     if (!s || !s->deflate) {
         aio__source_free(from);
@@ -26890,7 +26890,7 @@ static aio__form_field *aio__form_field_new(const aio_form *form, const char *na
         aio__free(head.data);
         return NULL;
     }
-    memset(field, 0, sizeof *field);
+    memset((void *)field, 0, sizeof *field);
     char *at = field->bytes;
     field->head = aio__text(head.data, head.end);
     const char *kept = aio__keep(&at, name);
@@ -30024,7 +30024,7 @@ static aio__reply *aio__reply_open(aio__operation *op)
     } else {
         r = (aio__reply *)aio__pool_alloc(&loop->pool, sizeof *r);
         if (!r) return NULL;
-        memset(r, 0, sizeof *r);
+        memset((void *)r, 0, sizeof *r);
         aio__deadline_make(aio__body_deadline(&r->in), loop, loop->now, aio__reply_late);
         aio__body_own(&r->in, session->options.trace ? &aio__reply_owner_traced : &aio__reply_owner);
         aio__body_limit(&r->in, session->options.max_body);
@@ -31731,7 +31731,7 @@ static aio_exception *aio__requesting_turn(struct aio__requesting *self)
         self->file = self->content_type = NULL;
         self->fd = 0;
         self->data = aio__text(NULL, 0);
-        memset(&self->producer, 0, sizeof self->producer);
+        memset((void *)&self->producer, 0, sizeof self->producer);
         self->form = NULL; /* it still ends with the coroutine */
         self->chunked = self->expects = false;
         self->compress = 0;
@@ -32235,7 +32235,7 @@ static void aio__session_disconnect(aio_session *session)
 static int aio__session_auth(aio_session_options *kept, const aio_session_options *o)
 {
     size_t size = aio__auth_size(&o->auth);
-    memset(&kept->auth, 0, sizeof kept->auth);
+    memset((void *)&kept->auth, 0, sizeof kept->auth);
     if (aio__auth_problem(&o->auth)) return EINVAL;
     if (aio__auth_given(&o->auth) && aio__fields_count(o->headers, NULL, "Authorization")) return EINVAL;
     kept->auth.digest = aio_digest_auth_ref(o->auth.digest);

@@ -144,13 +144,13 @@ cpp_beside_c() {
         "$1" -o "$binary" "$binary.o" "$binary-c.o" $libs && timeout 60 "$binary"
 }
 
-# C++20 may name one member of each struct of options, and hears nothing of the others.
+# C++20 may name one member of each struct of options, and of those within, and hears nothing of the others.
 designated() {
     local source=$out/designated-$1.cpp
     {
         echo '#include "../../aio.h"'
         awk '/^#ifdef AIO_IMPLEMENTATION/ { exit }
-             /^(typedef )?struct aio_[a-z0-9_]*_options \{/ {
+             /^(typedef )?struct aio_([a-z0-9_]*_options|auth|producer|retry|timeouts) \{/ {
                  name = $0; sub(/.*struct /, "", name); sub(/ .*/, "", name); want = 1 }
              want && / AIO__UNSET;/ { member = $0; sub(/ AIO__UNSET.*/, "", member); sub(/\)\(.*/, "", member)
                  sub(/.*[ *]/, "", member); print name " use_" name " = { ." member " = {} };"; want = 0 }
