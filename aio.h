@@ -32709,17 +32709,23 @@ static void aio__answer_taken(aio__timer *timer)
                          aio__seconds(r->service->write)));
 }
 
+/* The client is to take what is unsent, from now on. */
+static void aio__answer_hurry(aio__served *r)
+{
+    size_t unsent = aio_stream_write_buffer_size(r->stream);
+    if (!unsent || r->writing || r->service->write == INT64_MAX) return;
+    r->written = unsent;
+    r->taken = 0;
+    if (!aio__answer_watch(r)) aio__stream_break(r->stream, &aio__no_memory);
+}
+
 /* Sends pieces of an answer; the future of the client's keeping up. */
 static aio_future *aio__answer_send(aio__served *r, const aio_text *pieces, size_t count)
 {
     aio_stream *s = r->stream;
     int code = aio_stream_writelines(s, pieces, count);
     for (size_t i = 0; r->writing && i < count; i++) r->written += pieces[i].length;
-    if (!code && !r->writing && r->service->write != INT64_MAX && aio_stream_write_buffer_size(s)) {
-        r->written = aio_stream_write_buffer_size(s);
-        r->taken = 0;
-        if (!aio__answer_watch(r)) aio__stream_break(s, &aio__no_memory);
-    }
+    if (!code) aio__answer_hurry(r);
     if (!code) return aio_stream_drain(s);
     r->keep = false;
     if (aio__stream_error(s)) return aio__failed_future(aio__served_loop(r), aio_exception_ref(aio__stream_error(s)));
@@ -33002,6 +33008,7 @@ static void aio__served_settle(aio__served *r)
         r->keep = false;
         if (!r->chunked && r->left == UINT64_MAX) aio_stream_abort(r->stream); /* its end would look like the body's */
     }
+    if (r->upgraded) aio__answer_hurry(r);
     if (aio__server_is_closing(r->stream)) r->keep = false;
 }
 

@@ -659,6 +659,34 @@ SCENARIO(server_upgrades, .may = { EPIPE, ECONNRESET, ENOTCONN, ETIMEDOUT })
     AIO_END;
 }
 
+/* Who takes nothing of what an upgraded stream was left with is left after write_timeout, too. */
+struct leaving { aio_task task; aio_request *request; aio_stream *stream; int i; };
+static AIO_CORO(leaving)
+{
+    AIO_BEGIN(leaving);
+    AIO_AWAIT(self->stream, aio_request_upgrade(self->request, .protocol = "echo/1"));
+    for (self->i = 0; self->i < 8; self->i++) aio_stream_write(self->stream, plenty, PLENTY);
+    AIO_END;
+}
+static void *leaving_handler(aio_request *request, void *arg) { (void)arg; return AIO_CALL(leaving, .request = request); }
+struct server_upgraded_slow { aio_task task; aio_server *server; aio_stream *stream; };
+SCENARIO(server_upgraded_slow, .may = { EPIPE, ECONNRESET, ENOTCONN, ETIMEDOUT }, .skip = KIND_SLICE /* long */)
+{
+    AIO_BEGIN(server_upgraded_slow);
+    AIO_AWAIT(self->server, aio_start_http_server(leaving_handler, NULL, "127.0.0.1", 0, .write_timeout = 10));
+    AIO_AWAIT(self->stream, aio_open_connection("127.0.0.1", aio_server_port(self->server)));
+    aio_stream_write(self->stream, "GET / HTTP/1.1\r\nHost: h\r\n" UPGRADES "\r\n", 27 + sizeof UPGRADES - 1 + 2);
+    AIO_AWAIT(aio_sleep(1));
+    CHECK_INT(aio_server_client_count(self->server), 1);
+    AIO_AWAIT(aio_sleep(30));
+    CHECK_INT(aio_server_client_count(self->server), 0);
+    AIO_FINALLY;
+        aio_stream_abort(self->stream);
+        aio_server_abort_clients(self->server);
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
+
 /* One client pipelines many requests: whoever else is ready has a turn after at most 16 of them. */
 enum { FLOOD = 200, FLOOD_LOOKS = 20000 };
 static int flood_served;
