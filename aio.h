@@ -3141,9 +3141,9 @@ typedef struct aio_upgrade_options {
 } aio_upgrade_options;
 
 /* aio_request_upgrade(request, .protocol = "websocket"): answers 101 (to CONNECT 200), and gives the stream, with what
- * has come behind the head unread. It speaks no HTTP any more; it is the server's, and closes when the handler ends.
- * EINVAL when the client asks for nothing of the kind, AIO_ERUNTIME when there was an answer or the body is unread.
- * aiohttp: web.WebSocketResponse */
+ * has come behind the head unread. It speaks no HTTP any more; it is the server's, and closes when the handler ends, as
+ * after a last answer. EINVAL when the client asks for nothing of the kind, AIO_ERUNTIME when there was an answer or
+ * the body is unread. aiohttp: web.WebSocketResponse */
 #define aio_request_upgrade(...) AIO__REQUEST_UPGRADE(__VA_ARGS__, )
 #define AIO__REQUEST_UPGRADE(request, ...) \
     aio_request_upgrade_with((request), AIO__OPTIONS(aio_upgrade_options, __VA_ARGS__))
@@ -33042,11 +33042,11 @@ static int aio__served_drop(aio__served *r)
     return aio__deadline_until(aio__body_deadline(&r->in), until) ? AIO__MORE : 0;
 }
 
-/* Whether the connection closes in stages (RFC 9112 9.6). TLS has stages of its own. */
+/* Whether the connection closes in stages (RFC 9112 9.6, RFC 6455 7.1.1). TLS has stages of its own. */
 static bool aio__served_lingers(const aio__served *r)
 {
     const aio_stream *s = r->stream;
-    return r->answer != AIO__UNANSWERED && !r->upgraded && !aio__stream_error(s) && !aio__stream_ended(s)
+    return r->answer != AIO__UNANSWERED && !aio__stream_error(s) && !aio__stream_ended(s)
         && !aio_stream_tls_version(s) && r->service->linger;
 }
 

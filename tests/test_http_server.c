@@ -659,23 +659,25 @@ SCENARIO(server_upgrades, .may = { EPIPE, ECONNRESET, ENOTCONN, ETIMEDOUT })
     AIO_END;
 }
 
-/* Who takes nothing of what an upgraded stream was left with is left after write_timeout, too. */
-struct leaving { aio_task task; aio_request *request; aio_stream *stream; int i; };
+/* Who takes nothing of what an upgraded stream was left with is left after write_timeout, too; who takes it gets all of
+ * it, though he goes on sending. */
+struct leaving { aio_task task; aio_request *request; aio_stream *stream; };
 static AIO_CORO(leaving)
 {
     AIO_BEGIN(leaving);
     AIO_AWAIT(self->stream, aio_request_upgrade(self->request, .protocol = "echo/1"));
-    for (self->i = 0; self->i < 8; self->i++) aio_stream_write(self->stream, plenty, PLENTY);
+    for (size_t i = 0; i < self->request->path.length; i++) aio_stream_write(self->stream, plenty, PLENTY);
     AIO_END;
 }
 static void *leaving_handler(aio_request *request, void *arg) { (void)arg; return AIO_CALL(leaving, .request = request); }
+#define ASKS_TO_LEAVE(path) "GET " path " HTTP/1.1\r\nHost: h\r\n" UPGRADES "\r\n"
 struct server_upgraded_slow { aio_task task; aio_server *server; aio_stream *stream; };
 SCENARIO(server_upgraded_slow, .may = { EPIPE, ECONNRESET, ENOTCONN, ETIMEDOUT }, .skip = KIND_SLICE /* long */)
 {
     AIO_BEGIN(server_upgraded_slow);
     AIO_AWAIT(self->server, aio_start_http_server(leaving_handler, NULL, "127.0.0.1", 0, .write_timeout = 10));
     AIO_AWAIT(self->stream, aio_open_connection("127.0.0.1", aio_server_port(self->server)));
-    aio_stream_write(self->stream, "GET / HTTP/1.1\r\nHost: h\r\n" UPGRADES "\r\n", 27 + sizeof UPGRADES - 1 + 2);
+    aio_stream_write(self->stream, ASKS_TO_LEAVE("/eight/"), sizeof ASKS_TO_LEAVE("/eight/") - 1);
     AIO_AWAIT(aio_sleep(1));
     CHECK_INT(aio_server_client_count(self->server), 1);
     AIO_AWAIT(aio_sleep(30));
@@ -683,6 +685,25 @@ SCENARIO(server_upgraded_slow, .may = { EPIPE, ECONNRESET, ENOTCONN, ETIMEDOUT }
     AIO_FINALLY;
         aio_stream_abort(self->stream);
         aio_server_abort_clients(self->server);
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
+
+struct server_upgraded_stages { aio_task task; aio_server *server; aio_stream *stream; aio_text text; int i; };
+SCENARIO(server_upgraded_stages, .may = { EPIPE, ECONNRESET, ENOTCONN, ETIMEDOUT }, .skip = KIND_SLICE /* long */)
+{
+    AIO_BEGIN(server_upgraded_stages);
+    AIO_AWAIT(self->server, aio_start_http_server(leaving_handler, NULL, "127.0.0.1", 0));
+    AIO_AWAIT(self->stream, aio_open_connection("127.0.0.1", aio_server_port(self->server)));
+    aio_stream_write(self->stream, ASKS_TO_LEAVE("/"), sizeof ASKS_TO_LEAVE("/") - 1);
+    for (self->i = 0; self->i < 10; self->i++) {
+        AIO_AWAIT(aio_sleep(0.02));
+        aio_stream_write(self->stream, "more", 4);
+    }
+    AIO_AWAIT(self->text, aio_stream_read_all(self->stream, 0));
+    CHECK_INT(count_bytes(self->text, 0), PLENTY);
+    AIO_FINALLY;
+        aio_stream_abort(self->stream);
         if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
     AIO_END;
 }
