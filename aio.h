@@ -13483,9 +13483,6 @@ static void aio__stream_fail(aio_stream *s, aio_exception *error)
     else s->error = error;
 }
 
-/* *home becomes NULL when it is closed. */
-static void aio__stream_lodge(aio_stream *s, aio_stream **home) { s->home = home; }
-
 /* Nobody else may write, until that ends or the stream does, when *home becomes NULL. */
 static void aio__stream_hold(aio_stream *s, aio_stream **home) { s->held = home; }
 static bool aio__stream_held(const aio_stream *s) { return s->held != NULL; }
@@ -18564,7 +18561,7 @@ static int aio__process_streams(aio_process *p, const struct aio__spawning *self
             continue;
         }
         aio__stream_is_pipe(s);
-        aio__stream_lodge(s, &p->streams[i]);
+        aio__stream_set_home(s, &p->streams[i]);
         snprintf(name, sizeof name, "the %s of %.120s", names[i], self->argv[0]);
         aio__stream_call(s, name);
     }
