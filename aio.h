@@ -34208,7 +34208,7 @@ static aio_future *aio__ws_send_later(aio_ws *ws, int type, aio_text data, bool 
     self->last = last;
     self->data = aio__text(self->text, data.length);
     if (data.length) memcpy(self->text, data.data, data.length);
-    return &self->task.future;
+    return (aio_future *)(void *)aio_create_task(self, .eager_start = true); /* it is sent though nobody awaits it */
 }
 
 /* `piece`: of a message, as aio_ws_send_chunk. */
