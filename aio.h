@@ -21546,7 +21546,7 @@ AIO_API int aio_inflate_feed(aio_inflate *inflate, aio_text *in, void *out, size
     return inflate->state == AIO__IN_ERROR && !*made ? inflate->code : 0;
 }
 
-/* Behind a last block another one may follow, with the same window (RFC 7692 7.2.3.5). Of raw streams. */
+/* Behind a last block another one may follow, with the same window (RFC 7692 7.2.3.4). Of raw streams. */
 static void aio__inflate_go_on(aio_inflate *z)
 {
     if (z->state != AIO__IN_REST) return;
@@ -32969,10 +32969,10 @@ static void aio__served_refuse(aio__served *r, int status)
     aio_unref(sent);
 }
 
-/* A WebSocket's client has gone without a word, or broke the protocol: no error of the handler's. */
+/* A WebSocket's client has gone without a word, broke the protocol, or sent too much: no error of the handler's. */
 static bool aio__served_is_theirs(const aio__served *r, const aio_exception *why)
 {
-    return r->upgraded && (why->code == AIO_EWEBSOCKET
+    return r->upgraded && (why->code == AIO_EWEBSOCKET || (why->code == AIO_ELIMIT && !strcmp(why->phase, "receive"))
                            || (why->code == AIO_EDISCONNECTED && aio__stream_ended(r->stream)));
 }
 

@@ -1276,17 +1276,21 @@ SCENARIO(ws_proxy, .may = { EPIPE, ECONNRESET, ENOTCONN, ETIMEDOUT, AIO_EDISCONN
     AIO_END;
 }
 
-/* A client that leaves without a word, or breaks the protocol, is no error of the handler: nothing is reported. */
+/* A client that leaves without a word, breaks the protocol, or says too much is no error of the handler: nothing is
+ * reported. */
 struct ws_left { aio_task task; aio_server *server; struct ws_talk *talk; struct ws_site site; int i; };
 SCENARIO(ws_left, .may = WS_MAY)
 {
+    static const struct { const char *said; size_t length, heard; } rows[] = {
+        { "", 0, 0 }, { "\x83", 1, 26 }, { "\x82\xFE\x27\x11", 4, 43 } };
     AIO_BEGIN(ws_left);
+    self->site.options.max_msg_size = 10000;
     AIO_AWAIT(self->server, aio_start_http_server(ws_echo_handler, &self->site, "127.0.0.1", 0));
-    for (self->i = 0; self->i < 2; self->i++) {
+    for (self->i = 0; self->i < 3; self->i++) {
         self->talk = aio_create_task(AIO_CALL(ws_talk, .port = aio_server_port(self->server), .head = WS_ASKS(""),
-                                              .said = self->i ? "\x83" : "", .length = self->i ? 1 : 0));
+                                              .said = rows[self->i].said, .length = rows[self->i].length));
         AIO_AWAIT((struct ws_talk *)aio_ref(self->talk));
-        CHECK_INT(self->talk->heard, strlen(WS_AGREES("")) + (self->i ? 26 : 0));
+        CHECK_INT(self->talk->heard, strlen(WS_AGREES("")) + rows[self->i].heard);
         aio_unref(self->talk);
         self->talk = NULL;
     }
