@@ -34540,6 +34540,7 @@ static const char *aio__ws_answer_problem(struct aio__ws_connecting *self)
         return "server_max_window_bits is larger than was asked for";
     uint8_t most = self->offered.bits[AIO__WS_CLIENT];
     if (most && (!d->bits[AIO__WS_CLIENT] || d->bits[AIO__WS_CLIENT] > most)) d->bits[AIO__WS_CLIENT] = most;
+    if (self->offered.resets[AIO__WS_CLIENT]) d->resets[AIO__WS_CLIENT] = true; /* nobody has to agree to that */
     return NULL;
 }
 
