@@ -83,9 +83,10 @@
  *
  * HTTP CONNECTIONS
  *
- *   aio_connector *connector = aio_connector_open(.limit_per_host = 4, .deny_private = true);
- *   aio_session *a = aio_session_open(.connector = connector), *b = aio_session_open(.connector = connector);
- *   aio_connector_unref(connector);          // both share its limits and its connections, and are its owners
+ *   self->connector = aio_connector_open(.limit_per_host = 4, .deny_private = true);
+ *   self->a = aio_session_open(.connector = self->connector);
+ *   self->b = aio_session_open(.connector = self->connector);
+ *   aio_connector_unref(self->connector);    // both share its limits and its connections, and are its owners
  *
  * CONTENTS
  *
