@@ -5,6 +5,7 @@
 #ifndef AIO_NO_TLS
 #include <openssl/evp.h>
 #endif
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,7 +16,7 @@ static struct { aio_session *session; const char *url; char etag[100]; int file;
     double began, shown;
 } get;
 
-/* ---- the server: ranges of SIZE bytes, the first of which it breaks off in the middle ---- */
+/* ---- the server: SIZE zeros in ranges, one of which it breaks off ---- */
 static bool broken;
 struct part { aio_task task; aio_request *request; long long from, to; size_t length; char *data, range[80];
               const char *fields[5]; };
@@ -118,7 +119,7 @@ static void print_sha256(void)
 #endif
 }
 
-/* What the server says of the whole file; opens its place. */
+/* Takes what the server says of the whole file, and opens its place. NULL, or why not. */
 static const char *begin(const aio_response *head, const char *path)
 {
     const char *range = aio_headers_get(&head->headers, "Content-Range").data;
@@ -133,7 +134,7 @@ static const char *begin(const aio_response *head, const char *path)
 }
 
 struct demo { aio_task task; const char *path, *problem; aio_server *server; aio_response *head;
-              struct range *ranges[RANGES]; int i; char own_url[60]; };
+              aio_task_group *group; char own_url[60]; };
 static AIO_CORO(demo)
 {
     static const char *const first[] = { "Range", "bytes=0-0", NULL };
@@ -147,14 +148,15 @@ static AIO_CORO(demo)
     AIO_AWAIT(self->head, aio_session_get(get.session, get.url, .headers = first, .raise_for_status = true));
     self->problem = begin(self->head, self->path);
     if (self->problem) AIO_RAISE(EIO, "%s", self->problem);
-    for (self->i = 0; self->i < RANGES; self->i++)
-        self->ranges[self->i] = aio_create_task(AIO_CALL(range, .from = get.size * self->i / RANGES,
-                                                         .to = get.size * (self->i + 1) / RANGES));
-    AIO_AWAIT(aio_gather(self->ranges, RANGES));
+    AIO_TASK_GROUP(self->group) {                           /* one that fails ends the others */
+        for (int i = 0; i < RANGES; i++)
+            if (!aio_task_group_create_task(self->group, AIO_CALL(range, .from = get.size * i / RANGES,
+                                                                  .to = get.size * (i + 1) / RANGES)))
+                AIO_RAISE(errno);
+    }
     fprintf(stderr, "\n");
     print_sha256();
     AIO_FINALLY;
-        aio_unref_all(self->ranges, RANGES);
         aio_response_release(self->head);
         AIO_AWAIT(aio_session_close(get.session));
         if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));

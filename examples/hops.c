@@ -6,14 +6,13 @@
 #include <string.h>
 
 /* /old leads to /new, which takes its time. */
-struct site { aio_task task; aio_request *request; const char *headers[3]; };
+struct site { aio_task task; aio_request *request; };
 static AIO_CORO(site)
 {
+    static const char *const leads[] = { "Location", "/new", NULL };
     AIO_BEGIN(site);
     if (!strcmp(self->request->path.data, "/old")) {
-        self->headers[0] = "Location";
-        self->headers[1] = "/new";
-        AIO_AWAIT(aio_request_respond(self->request, 302, .headers = self->headers));
+        AIO_AWAIT(aio_request_respond(self->request, 302, .headers = leads));
         AIO_RETURN();
     }
     AIO_AWAIT(aio_sleep(0.02));
@@ -26,7 +25,7 @@ static void *site_handler(aio_request *request, void *arg)
     return AIO_CALL(site, .request = request);
 }
 
-/* What went out and what came back, a line after "> " or "< ". */
+/* Each line of a head after its mark. */
 static void print_head(const char *mark, aio_text head)
 {
     bool begins = true;
@@ -54,7 +53,6 @@ static AIO_CORO(hops)
     AIO_BEGIN(hops);
     AIO_AWAIT(self->server, aio_start_http_server(site_handler, NULL, "127.0.0.1", 0));
     self->session = aio_session_open();
-    if (!self->session) AIO_RAISE(ENOMEM);
     snprintf(self->url, sizeof self->url, "http://127.0.0.1:%d/old", aio_server_port(self->server));
     AIO_AWAIT(self->response, aio_session_get(self->session, self->url));
     AIO_AWAIT(self->text, aio_response_text(self->response));

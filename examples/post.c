@@ -12,16 +12,15 @@ static AIO_CORO(answer)
 {
     AIO_BEGIN(answer);
     self->parts = aio_request_multipart(self->request);
-    while (self->parts) {
-        AIO_AWAIT(self->part, aio_multipart_next(self->parts));
-        if (!self->part) break;
+    if (!self->parts) {
+        AIO_AWAIT(self->text, aio_request_read(self->request));
+        AIO_AWAIT(aio_request_respond(self->request, 200, .text = self->text.data));
+        AIO_RETURN();
+    }
+    AIO_ASYNC_FOR(self->part, aio_multipart_next(self->parts)) {
         AIO_AWAIT(self->text, aio_part_read(self->part));
         snprintf(self->said + strlen(self->said), sizeof self->said - strlen(self->said), "%s (%s): %zu bytes; ",
                  self->part->name ? self->part->name : "", self->part->type, self->text.length);
-    }
-    if (!self->parts) {
-        AIO_AWAIT(self->text, aio_request_read(self->request));
-        snprintf(self->said, sizeof self->said, "%.*s", (int)self->text.length, self->text.data);
     }
     AIO_AWAIT(aio_request_respond(self->request, 200, .text = self->said));
     AIO_FINALLY;
@@ -34,7 +33,7 @@ static void *serve(aio_request *request, void *arg)
     return AIO_CALL(answer, .request = request);
 }
 
-/* A producer: each call gives one piece, an empty one ends the body. */
+/* A producer: each call gives one piece, which stays until the next; an empty one ends the body. */
 struct count { aio_task task; aio_text result; int *n; };
 static AIO_CORO(count)
 {
@@ -80,7 +79,7 @@ static AIO_CORO(demo)
     aio_form_add(self->form, "source", .file = __FILE__);
     AIO_AWAIT(POST(.form_data = self->form));
 
-    AIO_AWAIT(POST(.producer = { .next = next, .rewind = NULL, .arg = &self->n, .length = 0 }));
+    AIO_AWAIT(POST(.producer = { .next = next, .arg = &self->n }));
     AIO_FINALLY;
         aio_json_free(self->tree);
         aio_form_unref(self->form);

@@ -1,7 +1,6 @@
 /* session: logs in at a site, which is part of this program, and says which way each request went. */
 #define AIO_IMPLEMENTATION
 #include "../aio.h"
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -57,7 +56,6 @@ static AIO_CORO(demo)
     AIO_AWAIT(self->server, aio_start_http_server(site, NULL, "localhost", 0));
     snprintf(self->base, sizeof self->base, "http://localhost:%d/", aio_server_port(self->server));
     self->session = aio_session_open(.base_url = self->base, .auth = { .user = "ann", .password = "s" });
-    if (!self->session) AIO_RAISE(ENOMEM);
     AIO_AWAIT(AIO_CALL(visit, .request = aio_session_get(self->session, "account")));
     AIO_AWAIT(AIO_CALL(visit, .request = aio_session_post(self->session, "login", .form = form)));
     AIO_AWAIT(AIO_CALL(visit, .request = aio_session_get(self->session, "account")));

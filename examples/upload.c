@@ -2,6 +2,7 @@
  * server of its own; without FILE it is one of zeros. */
 #define AIO_IMPLEMENTATION
 #include "../aio.h"
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>

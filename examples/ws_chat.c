@@ -1,4 +1,4 @@
-/* a chat in the browser, over WebSocket: ws_chat PORT, then open http://127.0.0.1:PORT/. Alone it shows itself. */
+/* A chat in the browser, over WebSocket: ws_chat PORT, then open http://127.0.0.1:PORT/. Alone it shows itself. */
 #define AIO_IMPLEMENTATION
 #include "../aio.h"
 #include <stdio.h>
@@ -9,7 +9,8 @@ static const char page[] =
     "<!doctype html><meta charset=utf-8><title>chat</title><h1>chat</h1>"
     "<form><input autofocus placeholder='say something'></form><ul></ul><script>"
     "const ws = new WebSocket(location.href.replace('http', 'ws') + 'chat'), field = document.querySelector('input');"
-    "const say = text => document.querySelector('ul').prepend(Object.assign(document.createElement('li'), {textContent: text}));"
+    "const say = text => { const line = document.createElement('li'); line.textContent = text;"
+    "                      document.querySelector('ul').prepend(line); };"
     "ws.onmessage = message => say(message.data);"
     "ws.onclose = event => say('closed: ' + event.code + ' ' + event.reason);"
     "document.querySelector('form').onsubmit = event => {"
