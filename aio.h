@@ -30144,6 +30144,14 @@ static AIO__COLD void aio__exchange_assert(const aio__exchange *x, const aio_str
     if (wrong) aio__abort(wrong, "an exchange's invariant", 0);
 }
 
+/* The body is not held back any more. */
+static void aio__exchange_unhold(aio__exchange *x)
+{
+    aio__timer_cancel(aio__exchange_loop(x), x->patience);
+    x->patience = NULL;
+    x->held = false;
+}
+
 /* The exchange is done with its connection. */
 static void aio__exchange_disconnect(aio__exchange *x, bool keep)
 {
@@ -30155,9 +30163,7 @@ static void aio__exchange_disconnect(aio__exchange *x, bool keep)
     aio__deadline_set(aio__body_deadline(in), INT64_MAX);
     aio__deadline_set(&x->op->deadline, INT64_MAX);
     x->ticket.got = NULL;
-    aio__timer_cancel(aio__exchange_loop(x), x->patience);
-    x->patience = NULL;
-    x->held = false;
+    aio__exchange_unhold(x);
     if (x->upload) aio_task_cancel(x->upload);
     if (connection) aio__connection_release(c, connection, keep && !x->upload);
     else aio__ticket_leave(c, &x->ticket);
@@ -31287,9 +31293,7 @@ static int aio__exchange_send_body(aio__exchange *x, int code)
 static int aio__exchange_let_go(aio__exchange *x)
 {
     aio_stream *s = aio__exchange_stream(x);
-    aio__timer_cancel(aio__exchange_loop(x), x->patience);
-    x->patience = NULL;
-    x->held = false;
+    aio__exchange_unhold(x);
     if (!s) return ECONNABORTED;
     int code = x->data.length ? aio_stream_writelines(s, &x->data, 1) : 0;
     return aio__exchange_send_body(x, aio__exchange_gave(x, code));
@@ -31379,8 +31383,7 @@ static void aio__exchange_cut(aio__exchange *x)
     if (x->stopped) aio_task_cancel(x->upload);
     x->unwanted = x->held;
     if (x->stopped || x->held) x->keep = false;
-    aio__timer_cancel(aio__exchange_loop(x), x->patience);
-    x->patience = NULL;
+    aio__exchange_unhold(x);
 }
 
 /* The head is there: fills the response in, and takes a short body that came with it. 0 or a code. */
@@ -31477,6 +31480,7 @@ static bool aio__exchange_retry(aio__exchange *x, const aio_exception *why)
         || x->op->session->is_closed) return false;
     x->op->retried = aio__retry_method(NULL, x->method) && (!x->producer.next || x->producer.rewind);
     if (x->op->retried && x->upload) aio_task_cancel(x->upload);
+    if (x->op->retried) aio__exchange_unhold(x);
     if (x->op->retried) aio__connection_hang_up(connection);
     x->op->phases.event.exception = x->op->retried ? why : NULL;
     if (x->op->retried) aio__tell(&x->op->phases, AIO_TRACE_RETRY);

@@ -656,6 +656,57 @@ SCENARIO(retry_resend,
     AIO_END;
 }
 
+/* The first one to connect is once_site's, which hangs up half a second late; for others it is told when the head came,
+ * and when the body. */
+static struct { int connections; double head, body; } waited;
+struct waited_site { aio_task task; aio_stream *stream; aio_text text; };
+static AIO_CORO(waited_site)
+{
+    AIO_BEGIN(waited_site);
+    if (!waited.connections++) {
+        AIO_AWAIT(AIO_CALL(once_site, .stream = self->stream));
+        AIO_AWAIT(aio_sleep(0.5));
+        AIO_RETURN();
+    }
+    AIO_AWAIT(aio_stream_readuntil(self->stream, "\r\n\r\n", 4));
+    waited.head = aio_time();
+    AIO_AWAIT(self->text, aio_stream_readexactly(self->stream, 4));
+    waited.body = aio_time();
+    aio_stream_write(self->stream, HEAD_5 "hello", strlen(HEAD_5 "hello"));
+    AIO_END;
+}
+static void *waited_handler(aio_stream *stream, void *arg)
+{
+    (void)arg;
+    return AIO_CALL(waited_site, .stream = stream);
+}
+
+/* A body that waits for a 100, and a connection that dies meanwhile: on the next one it waits as long. */
+struct retry_resend_waits { aio_task task; aio_server *server; aio_session *session; aio_response *r; char url[64]; };
+SCENARIO(retry_resend_waits, .may = { EPIPE, ECONNRESET, ENOTCONN, ETIMEDOUT, AIO_EDISCONNECTED, AIO_EPAYLOAD,
+                                      AIO_EINCOMPLETE })
+{
+    AIO_BEGIN(retry_resend_waits);
+    memset(&waited, 0, sizeof waited);
+    AIO_AWAIT(self->server, aio_start_server(waited_handler, NULL, "127.0.0.1", 0));
+    snprintf(self->url, sizeof self->url, "http://127.0.0.1:%d/", aio_server_port(self->server));
+    self->session = aio_session_open();
+    REQUIRE(self->session);
+    AIO_AWAIT(self->r, aio_session_get(self->session, self->url));
+    AIO_AWAIT(aio_response_read(self->r));
+    aio_response_release(self->r);
+    self->r = NULL;
+    AIO_AWAIT(self->r, aio_session_put(self->session, self->url, .data = "body", .data_length = 4, .expect100 = true));
+    CHECK(self->r->resent);
+    CHECK_NEAR(waited.body - waited.head, 1, 0.1);
+    AIO_FINALLY;
+        aio_response_release(self->r);
+        AIO_AWAIT(aio_session_close(self->session));
+        aio_server_abort_clients(self->server);
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
+
 TEST(retry_options)
 {
     static const aio_retry bad[] = {
