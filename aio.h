@@ -31773,7 +31773,8 @@ static bool aio__requesting_skips(struct aio__requesting *self)
 {
     aio__exchange *x = self->x;
     return x->keep && !x->upload && aio__exchange_stream(x)
-        && aio__body_skip(&self->reply->in, AIO__SKIPPED) == AIO__BODY_MORE;
+        && aio__body_skip(&self->reply->in, AIO__SKIPPED) == AIO__BODY_MORE
+        && aio__operation_until(x->op, &x->op->deadline, INT64_MAX); /* sock_read was of the head */
 }
 
 /* The next hop, with a reply of its own; the last one is history. NULL or an error, a new owner. */

@@ -512,6 +512,42 @@ SCENARIO(redirect_drains, .may = HOP_MAY)
     AIO_END;
 }
 
+/* A head that comes just within `sock_read`: what is passed over after it does not count from before it. */
+struct late_site { aio_task task; aio_stream *stream; aio_text text; };
+static AIO_CORO(late_site)
+{
+    AIO_BEGIN(late_site);
+    AIO_AWAIT(aio_stream_readuntil(self->stream, "\r\n\r\n", 4));
+    AIO_AWAIT(aio_sleep(4));
+    static const char head[] = DRAIN_302 "Content-Length: 1\r\n\r\n";
+    aio_stream_write(self->stream, head, sizeof head - 1);
+    AIO_AWAIT(aio_sleep(0.9));
+    aio_stream_write(self->stream, "x", 1);
+    AIO_AWAIT(self->text, aio_stream_readuntil(self->stream, "\r\n\r\n", 4));
+    aio_stream_write(self->stream, HEAD_5 "hello", sizeof HEAD_5 "hello" - 1);
+    AIO_END;
+}
+static void *late_handler(aio_stream *stream, void *arg) { (void)arg; return AIO_CALL(late_site, .stream = stream); }
+
+struct redirect_drains_late { aio_task task; aio_server *server; aio_session *session; aio_response *r; char url[60]; };
+SCENARIO(redirect_drains_late, .may = { AIO_EDISCONNECTED, AIO_ETIMEOUT, ECONNRESET, EPIPE, ENOTCONN, ECONNABORTED })
+{
+    AIO_BEGIN(redirect_drains_late);
+    AIO_AWAIT(self->server, aio_start_server(late_handler, NULL, "127.0.0.1", 0));
+    snprintf(self->url, sizeof self->url, "http://127.0.0.1:%d/", aio_server_port(self->server));
+    REQUIRE(self->session = aio_session_open(.timeout = { .sock_read = 4.5 }));
+    AIO_AWAIT(self->r, aio_session_get(self->session, self->url));
+    CHECK_INT(self->r->status, 200);
+    CHECK(self->r->times.reused);
+    AIO_FINALLY;
+        aio_response_release(self->r);
+        aio_server_close(self->server);
+        aio_server_abort_clients(self->server);
+        AIO_AWAIT(aio_session_close(self->session));
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
+
 struct redirect_drain_bounds { aio_task task; };
 SCENARIO(redirect_drain_bounds, .may = HOP_MAY, .skip = KIND_SLICE /* 64 KiB */)
 {
