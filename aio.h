@@ -2423,8 +2423,8 @@ AIO_API aio_digest_auth *aio_digest_auth_open(const char *user, const char *pass
 AIO_API aio_digest_auth *aio_digest_auth_ref(aio_digest_auth *auth);
 AIO_API void             aio_digest_auth_unref(aio_digest_auth *auth);
 /* A 401 came from this URL, with these headers; `answered`: though the request had an answer of ours. 0: it is worth
- * another try; AIO_ESTATUS: it is not (no challenge that can be answered, or the password is wrong); ENOMEM, EINVAL,
- * ENOTSUP, or an errno. */
+ * another try; AIO_ESTATUS: it is not (no challenge that can be answered, or the password is wrong, as it is the realm
+ * of the answer, which is not stale); ENOMEM, EINVAL, ENOTSUP, or an errno. */
 AIO_API int aio_digest_auth_challenged(aio_digest_auth *auth, const aio_url *url, const aio_headers *headers,
                                        bool answered);
 /* A response came from this URL: takes the nonce of the next request out of Authentication-Info (RFC 7616 3.5). 0,
@@ -23736,6 +23736,17 @@ static bool aio__auth_says(const aio__auth_parameter *parameter, const char *wor
     return parameter && aio__same_word(parameter->value.data, parameter->value.length, word, strlen(word));
 }
 
+/* Whether it is there, and without quoting's backslashes this text. */
+static bool aio__auth_is(const aio__auth_parameter *parameter, const char *text)
+{
+    aio_text value = parameter ? parameter->value : aio__text(NULL, 0);
+    for (; value.length; value.data++, value.length--, text++) {
+        if (parameter->quoted && *value.data == '\\' && value.length > 1) value.data++, value.length--;
+        if (*value.data != *text) return false;
+    }
+    return parameter && !*text;
+}
+
 /* Which algorithm a challenge asks for; -1: one that we have not. */
 static int aio__digest_algorithm(const aio__auth_parameter *parameter, bool *session)
 {
@@ -23851,11 +23862,13 @@ AIO_API int aio_digest_auth_challenged(aio_digest_auth *auth, const aio_url *url
 {
     aio_text value;
     if (!auth || !url || !headers) return EINVAL;
+    const aio__digest_space *answer = answered ? aio__digest_find(auth, url) : NULL;
     for (size_t position = 0; aio_headers_next_of(headers, "WWW-Authenticate", &position, &value);) {
         aio__challenge c;
         while (aio__challenge_next(&value, &c)) {
             if (!AIO__SAME_WORD(c.scheme.data, c.scheme.length, "digest")) continue;
-            if (answered && !aio__auth_says(aio__challenge_get(&c, "stale"), "true")) return AIO_ESTATUS;
+            bool other = answer && !aio__auth_is(aio__challenge_get(&c, "realm"), answer->realm);
+            if (answered && !other && !aio__auth_says(aio__challenge_get(&c, "stale"), "true")) return AIO_ESTATUS;
             int code = aio__digest_keep(auth, url, &c);
             if (code != EINVAL) return code;
         }

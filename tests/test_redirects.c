@@ -397,12 +397,24 @@ SCENARIO(session_digest, .may = HOP_MAY)
         { "GET", "/302?to=B/x?ask=Digest realm=\"r\", nonce=\"five\"%26nonce=five", NULL,
           "A GET /302 Digest three /302 00000005 auth u\nB GET /x\n", 401, 0, 1, NULL },
     };
+    static const hop_row realms[] = { /* two in one origin, of which neither names its paths */
+        { "GET", "/x?" ASK("one", ""), NULL, "A GET /x\nA GET /x Digest one /x 00000001 auth u\n", 200, 0, 1, NULL },
+        { "GET", "/y?ask=Digest realm=\"\\s\", nonce=\"two\", qop=\"auth\"&nonce=two", NULL,
+          "A GET /y Digest one /y 00000002 auth u\nA GET /y Digest two /y 00000001 auth u\n", 200, 0, 1, NULL },
+        { "GET", "/y?ask=Digest realm=\"\\s\", nonce=\"new\", qop=\"auth\"&nonce=new", NULL,
+          "A GET /y Digest two /y 00000002 auth u\n", 401, 0, 0, NULL },
+        { "GET", "/x?" ASK("one", ""), NULL,
+          "A GET /x Digest two /x 00000003 auth u\nA GET /x Digest one /x 00000001 auth u\n", 200, 0, 1, NULL },
+    };
     AIO_BEGIN(session_digest);
     REQUIRE(self->auth = aio_digest_auth_open("u", "p"));
     AIO_AWAIT(AIO_CALL(hop_rows, HOP_ROWS(rows), .session_options = { .auth = { .digest = self->auth } }));
     aio_digest_auth_unref(self->auth);
     REQUIRE(self->auth = aio_digest_auth_open("u", "p"));
     AIO_AWAIT(AIO_CALL(hop_rows, HOP_ROWS(whole), .options = { .auth = { .digest = self->auth } }));
+    aio_digest_auth_unref(self->auth);
+    REQUIRE(self->auth = aio_digest_auth_open("u", "p"));
+    AIO_AWAIT(AIO_CALL(hop_rows, HOP_ROWS(realms), .session_options = { .auth = { .digest = self->auth } }));
     AIO_FINALLY;
         aio_digest_auth_unref(self->auth);
     AIO_END;
