@@ -31813,6 +31813,12 @@ static aio_exception *aio__requesting_hop(struct aio__requesting *self)
     return code ? aio__exception(code, "", "after a %d: %s", status, reason) : NULL;
 }
 
+/* Whether a callback has cancelled the task that this is, with no await since: nobody would have the response. */
+static bool aio__requesting_is_cancelled(const struct aio__requesting *self)
+{
+    return (self->task.future.flags & AIO__F_TASK) && self->task.must_cancel;
+}
+
 static AIO_CORO(aio__requesting)
 {
     AIO_BEGIN(aio__requesting);
@@ -31864,8 +31870,10 @@ static AIO_CORO(aio__requesting)
     self->reply->response.resent = self->op->retried;
     self->reply->response.history = self->op->history;
     self->reply->response.history_count = self->op->history_count;
+    if (!aio__requesting_is_cancelled(self))
+        aio__requesting_tell(self, AIO_TRACE_REQUEST_END, &self->reply->response, NULL);
+    if (aio__requesting_is_cancelled(self)) AIO_AWAIT(aio_sleep(0));
     self->result = &self->reply->response;
-    aio__requesting_tell(self, AIO_TRACE_REQUEST_END, self->result, NULL);
     AIO_FINALLY;
         if (self->op) aio__requesting_end(self, self->task.future.error != NULL);
         if (self->secret) aio__wipe(self->text, self->text_size);

@@ -231,3 +231,49 @@ TEST(trace_waterfall)
     fclose(out);
     CHECK_STR(text, wanted);
 }
+
+/* A callback that cancels the task of its request, whatever the event is: nothing of it is left. */
+static struct { aio_response_task *get; int kind; bool ended; } trace_stopped;
+static void trace_stop(const aio_trace_event *event, void *arg)
+{
+    (void)arg;
+    if ((int)event->kind == trace_stopped.kind && trace_stopped.get) aio_task_cancel(trace_stopped.get);
+    if (event->kind == AIO_TRACE_REQUEST_END) trace_stopped.ended = true;
+}
+struct trace_cancels { aio_task task; aio_server *server; aio_session *session; char url[60]; int i; };
+SCENARIO(trace_cancels, .may = CLIENT_MAY)
+{
+    static const aio_trace_kind kinds[] = { AIO_TRACE_REQUEST_START, AIO_TRACE_CONNECTION_CREATE_END,
+                                            AIO_TRACE_HEADERS_SENT, AIO_TRACE_HEAD_RECEIVED, AIO_TRACE_REQUEST_END };
+    AIO_BEGIN(trace_cancels);
+    AIO_AWAIT(self->server, aio_start_server(trace_site_handler, NULL, "127.0.0.1", 0));
+    snprintf(self->url, sizeof self->url, "http://127.0.0.1:%d/c", aio_server_port(self->server));
+    REQUIRE(self->session = aio_session_open(.trace = trace_stop));
+    for (self->i = 0; self->i < 5; self->i++) {
+        trace_stopped.kind = kinds[self->i];
+        trace_stopped.ended = false;
+        trace_stopped.get = (aio_response_task *)aio_create_task(aio_session_get(self->session, self->url));
+        REQUIRE(trace_stopped.get);
+        AIO_TRY {
+            AIO_AWAIT((aio_future *)aio_ref(trace_stopped.get));
+            UNREACHED();
+            aio_response_release(trace_stopped.get->result);
+        } AIO_CATCH_ALL {
+            CAUGHT(AIO_ECANCELLED);
+        } AIO_END_TRY;
+        CHECK_INT(trace_stopped.ended, self->i == 4);
+        CHECK_INT(aio_session_busy(self->session), 0);
+        CHECK(aio__ring_empty(&self->session->live));
+        aio_unref(trace_stopped.get);
+        trace_stopped.get = NULL;
+    }
+    AIO_FINALLY;
+        if (trace_stopped.get && aio_future_done(trace_stopped.get) && trace_stopped.get->result)
+            aio_response_release(trace_stopped.get->result);
+        aio_unref(trace_stopped.get);
+        trace_stopped.get = NULL;
+        AIO_AWAIT(aio_session_close(self->session));
+        aio_server_abort_clients(self->server);
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
