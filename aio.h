@@ -23628,7 +23628,7 @@ static void aio__digest_space_free(aio_digest_auth *auth, aio__digest_space *spa
 {
     aio__ring_remove(&space->link);
     auth->count--;
-    aio_url_clear(&space->origin);
+    aio__url_erase(&space->origin);
     if (space->realm) aio__wipe(space->realm, space->size);
     aio__free(space->realm);
     aio__free(space);
@@ -29794,9 +29794,12 @@ static void aio__exchange_unload(aio__exchange *x)
     x->owns_fd = false;
 }
 
-/* The URL goes, and leaves its block for the next one. */
+/* The URL goes, and leaves its block for the next one; so do the proxies. */
 static void aio__exchange_forget(aio__exchange *x)
 {
+    if (x->tunnel) aio__wipe(x->route.data, x->route.capacity);
+    if (x->via.block) aio__url_erase(&x->via);
+    x->tunnel = NULL;
     aio_tls_context_unref(x->tls);
     x->tls = NULL;
     aio__url_wipe(&x->url);
@@ -29814,8 +29817,6 @@ static void aio__reply_clear(aio__reply *r)
     aio__exchange_unload(&r->x);
     aio__exchange_forget(&r->x);
     aio__free(r->x.room.block);
-    aio__url_erase(&r->x.via);
-    aio__wipe(r->x.route.data, r->x.route.capacity);
     aio__wipe(r->x.out.data, r->x.out.end);
     aio__free(r->x.route.data);
     aio__free(r->x.shown.data);
@@ -29873,7 +29874,7 @@ static void aio__session_auth_clear(aio_session_options *o)
 
 static void aio__session_clear(aio_session *session)
 {
-    aio_url_clear(&session->base);
+    aio__url_erase(&session->base);
     aio__wipe(session->headers.text, session->headers.length);
     aio_headers_clear(&session->headers);
     aio_headers_clear(&session->skipped);
@@ -30909,7 +30910,6 @@ static int aio__request_route(aio__exchange *x, const struct aio__requesting *f,
     }
     *reason = "out of memory";
     x->route.start = x->route.end = 0;
-    aio__wipe(x->route.data, x->route.capacity); /* it may move */
     if (!aio__buffer_reserve(&x->route, x->key.length + strlen(proxy) + tunnel + 3)) return ENOMEM;
     char *at = x->route.data, *key = at;
     at = aio__lay(at, x->key.data, x->key.length);
@@ -31002,7 +31002,6 @@ static int aio__exchange_prepare(aio__exchange *x, struct aio__requesting *f, co
     r->response.attempts = 1;
     r->response.resent = false;
     aio__exchange_forget(x);
-    if (x->via.block) aio__url_erase(&x->via);
     x->guarded = f->deny_private || f->session->options.deny_private
         || aio__connector_options(f->session->connector)->deny_private;
     int code = aio__request_url(x, f, reason);

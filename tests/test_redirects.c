@@ -860,7 +860,7 @@ static bool secret_answer(int listener, const char *answer)
 }
 
 struct secrets_erased { aio_task task; int listener, port, i, spins; aio_session *session; aio_cookie_jar *jar;
-                        aio_response_task *get; char url[120]; };
+                        aio_response_task *get; char url[120], base[60]; };
 SCENARIO(secrets_erased, .skip = KIND_SLICE | KIND_CALL /* the stream keeps what it could not send */, .may = HOP_MAY)
 {
     static const char *const cookies[] = { "name", "c00kie", NULL };
@@ -876,18 +876,21 @@ SCENARIO(secrets_erased, .skip = KIND_SLICE | KIND_CALL /* the stream keeps what
     aio__os.free = secret_free;
     aio__os.realloc = secret_realloc;
     REQUIRE(self->jar = aio_cookie_jar_open(.unsafe = true));
-    for (self->i = 0; self->i < 7; self->i++) {
+    for (self->i = 0; self->i < 8; self->i++) {
+        snprintf(self->base, sizeof self->base, "http://u:Pa55word@127.0.0.1:%d", self->port);
         snprintf(self->url, sizeof self->url, "http://%s127.0.0.1:%d/x#f",
                  self->i == 3 || self->i == 4 ? "u:Pa55word@" : "", self->port);
         if (self->i < 2)
             self->session = aio_session_open(.auth = { .bearer = self->i ? "t0ken" : NULL }, .force_close = true);
         else if (self->i == 2) self->session = aio_session_open(.headers = headers, .cookie_jar = self->jar);
+        else if (self->i == 7) self->session = aio_session_open(.base_url = self->base);
         else self->session = aio_session_open(.cookies = self->i == 5 ? cookies : NULL, .cookie_jar = self->jar);
         REQUIRE(self->session);
         if (!self->i)
             self->get = aio_session_get(self->session, self->url, .auth = { .user = "u", .password = "Pa55word" });
         else if (self->i == 4) self->get = aio_session_get(self->session, self->url, .params = params);
         else if (self->i == 6) self->get = aio_session_get(self->session, self->url, .headers = headers);
+        else if (self->i == 7) self->get = aio_session_get(self->session, "/x");
         else self->get = aio_session_get(self->session, self->url, .cookies = self->i == 1 ? cookies : NULL);
         self->get = (aio_response_task *)aio_create_task(self->get);
         REQUIRE(self->get);
