@@ -29813,7 +29813,6 @@ static void aio__exchange_forget(aio__exchange *x)
 
 static void aio__reply_clear(aio__reply *r)
 {
-    aio_tls_context_unref(r->x.tls);
     aio__exchange_unload(&r->x);
     aio__exchange_forget(&r->x);
     aio__free(r->x.room.block);

@@ -834,6 +834,36 @@ SCENARIO(connector_tls, .may = { EPIPE, ECONNRESET, AIO_ETLS, AIO_EDISCONNECTED,
     AIO_END;
 }
 
+/* A response that outlives its session: the context of its request has one owner less with it, not two. */
+struct connector_tls_outlives { aio_task task; aio_tls_context *server_tls, *tls; aio_server *server;
+    aio_session *session; aio_response *r; aio_future *closed; char url[64], ca[128]; };
+SCENARIO(connector_tls_outlives, .may = { EPIPE, ECONNRESET, AIO_ETLS, AIO_EDISCONNECTED, AIO_EPAYLOAD },
+         .skip = KIND_SLICE)
+{
+    AIO_BEGIN(connector_tls_outlives);
+    tls_setup();
+    self->server_tls = tls_server("good", NULL);
+    self->tls = aio_tls_context_create(.ca_file = tls_file(self->ca, "ca"));
+    REQUIRE(self->server_tls && self->tls);
+    AIO_AWAIT(self->server, aio_start_http_server(site_handler, NULL, "127.0.0.1", 0, .tls_context = self->server_tls));
+    REQUIRE(self->session = aio_session_open());
+    snprintf(self->url, sizeof self->url, "https://127.0.0.1:%d/big", aio_server_port(self->server));
+    AIO_AWAIT(self->r, aio_session_get(self->session, self->url, .tls_context = self->tls));
+    self->closed = aio_session_close(self->session);
+    self->session = NULL;
+    AIO_AWAIT(self->closed);
+    aio_response_release(self->r);
+    self->r = NULL;
+    CHECK_INT(self->tls->refs, 1);
+    AIO_FINALLY;
+        aio_response_release(self->r);
+        aio_tls_context_unref(self->tls);
+        aio_tls_context_unref(self->server_tls);
+        AIO_AWAIT(aio_session_close(self->session));
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
+
 /* A client's certificate in memory; lists of what is revoked; secrets for who looks into packets. */
 struct connector_tls_pem { aio_task task; aio_tls_context *server_tls; aio_server *server; aio_session *session;
     char url[64], ca[128], crl[128], pem[4096], log[128], line[64]; };
