@@ -2675,7 +2675,8 @@ typedef struct aio_form_options {
  * random boundary gave. */
 #define aio_form_open(...) aio_form_open_with(AIO__OPTIONS(aio_form_options, __VA_ARGS__))
 AIO_API aio_form *aio_form_open_with(const aio_form_options *options);
-/* One more owner / one less; the last frees it. Who sends it is one, as long as that takes. NULL is fine. */
+/* One more owner / one less; the last frees it. Who sends it is one, as long as that takes. A form with a producer is for
+ * one request at a time; the next one gets AIO_EPAYLOAD if that cannot be rewound. NULL is fine. */
 AIO_API aio_form *aio_form_ref(aio_form *form);
 AIO_API void      aio_form_unref(aio_form *form);
 
@@ -27036,7 +27037,7 @@ static int aio__form_part_of(const aio_form *form, const aio__form_field *field,
     if (!field->producer.next) return 0;
     if (form->used && (!field->producer.rewind || !field->producer.rewind(field->producer.arg))) {
         *reason = "a producer of its form cannot begin again";
-        return EINVAL;
+        return AIO_EPAYLOAD;
     }
     *reason = "out of memory";
     *part = aio__source_of_producer(&field->producer);
@@ -31764,7 +31765,7 @@ static bool aio__requesting_challenged(struct aio__requesting *self)
         code = aio_digest_auth_informed(x->digest, &x->url, headers);
     } else {
         code = aio_digest_auth_challenged(x->digest, &x->url, headers, x->answered);
-        if (!code && !op->challenged && (!self->producer.next || self->producer.rewind)) return op->challenged = true;
+        if (!code && !op->challenged && (!x->producer.next || x->producer.rewind)) return op->challenged = true;
     }
     if (code == ENOMEM) self->error = &aio__no_memory;
     return code == ENOMEM;

@@ -210,7 +210,7 @@ SCENARIO(forms_kinds, .may = FORMS_MAY)
         AIO_AWAIT(self->r, aio_session_post(self->session, self->url, .form_data = self->form));
         UNREACHED();
     } AIO_CATCH {
-        CAUGHT(EINVAL);
+        CAUGHT(AIO_EPAYLOAD);
         CHECK(strstr(aio_caught(self)->message, "cannot begin again"));
     } AIO_END_TRY;
     AIO_FINALLY;

@@ -739,6 +739,62 @@ SCENARIO(redirect_producers, .may = HOP_MAY)
     AIO_END;
 }
 
+/* The same of a form's producer: of what leads elsewhere it is an error, and what is challenged stays as it is. */
+static const char *const form_hop_headers[] = { "Location", "/", "WWW-Authenticate",
+                                                "Digest realm=\"r\", nonce=\"n\", qop=\"auth\"", NULL };
+static AIO_CORO(form_hop);
+struct form_hop { aio_task task; aio_request *request; aio_text text; };
+static AIO_CORO(form_hop)
+{
+    AIO_BEGIN(form_hop);
+    AIO_AWAIT(self->text, aio_request_read(self->request));
+    AIO_AWAIT(aio_request_respond(self->request, strstr(self->request->path.data, "307") ? 307 : 401,
+                                  .headers = form_hop_headers));
+    AIO_END;
+}
+static void *form_hop_handler(aio_request *request, void *arg) { (void)arg; return AIO_CALL(form_hop, .request = request); }
+
+#ifdef AIO_NO_TLS /* no digests either */
+enum { FORM_HOPS_FROM = 1 };
+#else
+enum { FORM_HOPS_FROM = 0 };
+#endif
+struct redirect_forms { aio_task task; aio_server *server; aio_session *session; aio_digest_auth *auth; aio_form *form;
+    aio_response *r; char url[60]; struct twice from; int i; };
+SCENARIO(redirect_forms, .may = HOP_MAY)
+{
+    AIO_BEGIN(redirect_forms);
+    AIO_AWAIT(self->server, aio_start_http_server(form_hop_handler, NULL, "127.0.0.1", 0));
+    if (!FORM_HOPS_FROM) REQUIRE(self->auth = aio_digest_auth_open("u", "p"));
+    REQUIRE(self->session = aio_session_open(.auth = { .digest = self->auth }));
+    for (self->i = FORM_HOPS_FROM; self->i < 2; self->i++) {
+        snprintf(self->url, sizeof self->url, "http://127.0.0.1:%d/%d", aio_server_port(self->server), self->i ? 307 : 401);
+        aio_form_unref(self->form);
+        REQUIRE(self->form = aio_form_open());
+        REQUIRE(!aio_form_add(self->form, "made", .producer = { twice_next, NULL, &self->from, 12 }));
+        self->from.at = 0;
+        AIO_TRY {
+            AIO_AWAIT(self->r, aio_session_post(self->session, self->url, .form_data = self->form));
+            CHECK_INT(self->r->status, 401);
+            CHECK_INT(self->i, 0);
+        } AIO_CATCH {
+            CAUGHT(AIO_EPAYLOAD);
+            CHECK_INT(self->i, 1);
+            CHECK(strstr(aio_caught(self)->message, "a 307: a producer of its form cannot begin again"));
+        } AIO_END_TRY;
+        aio_response_release(self->r);
+        self->r = NULL;
+    }
+    AIO_FINALLY;
+        aio_form_unref(self->form);
+        aio_digest_auth_unref(self->auth);
+        aio_response_release(self->r);
+        AIO_AWAIT(aio_session_close(self->session));
+        aio_server_abort_clients(self->server);
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
+
 /* ---- proxies, the environment, .netrc ---- */
 
 struct redirect_proxies { aio_task task; char file[64], text[100]; struct hop_rows *run; };
