@@ -26921,7 +26921,7 @@ AIO_API int aio_form_add_with(aio_form *form, const char *name, const aio_form_f
     AIO__DEFAULTS(aio_form_field_options, options);
     const aio_form_field_options *o = options;
     if (!form) return ENOMEM;
-    int code = form->sealed ? AIO_ERUNTIME : aio__form_refuses(form, name, o) ? EINVAL : 0;
+    int code = form->sealed ? AIO_ERUNTIME : aio__form_refuses(form, name, o) ? EINVAL : o->form ? o->form->code : 0;
     aio__form_field *field = code ? NULL : aio__form_field_new(form, name, o);
     if (!code && !field) code = ENOMEM;
     if (code && !form->sealed && !form->code) form->code = code;

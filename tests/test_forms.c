@@ -308,6 +308,13 @@ TEST(forms_refused)
     CHECK_INT(client_code(loop, aio_session_post(s, "http://x/", .form_data = deep)), EINVAL);
     aio_form_unref(deep);
     form = aio_form_open();
+    deep = aio_form_open();
+    CHECK_INT(aio_form_add(deep, "a"), EINVAL);
+    CHECK_INT(aio_form_add(form, "a", .form = deep), EINVAL); /* what was refused in one is missing in both */
+    CHECK_INT(client_code(loop, aio_session_post(s, "http://x/", .form_data = form)), EINVAL);
+    aio_form_unref(deep);
+    aio_form_unref(form);
+    form = aio_form_open();
     CHECK_INT(aio_form_add(form, "a", .file = "/tmp/no such file/x"), 0);
     CHECK_INT(client_code(loop, aio_session_post(s, "http://x/", .form_data = form)), ENOENT);
     aio_form_unref(form);
