@@ -25048,6 +25048,7 @@ struct aio__stage {
     void         (*end)(aio__stage *stage); /* frees it */
     aio__stage    *below;   /* what it is fed by; NULL: the framing */
     aio_text       out;     /* what it has given, and nobody has taken */
+    uint64_t       made;    /* bytes that it has given */
     bool           over;    /* there is no more to come of it */
     const char    *problem;
 };
@@ -25297,6 +25298,17 @@ static void aio__body_take(aio__body_reader *in, aio__stage *stage, size_t n)
     }
 }
 
+/* Why a stage's latest step cannot be; NULL: it can. What decoders one upon the other may make is what one alone may:
+ * AIO_INFLATE_RATIO bytes for each that came. Else a few bytes were work without end for those on top. */
+static const char *aio__body_objection(const aio__body_reader *in, const aio__stage *stage, aio__body_step made,
+                                       bool last)
+{
+    if (made == AIO__BODY_ERROR) return stage->problem;
+    if (made == AIO__BODY_MORE && last) return "the encoded body ends too soon";
+    if (stage->made <= AIO_INFLATE_BURST || stage->made / AIO_INFLATE_RATIO <= in->body.received) return NULL;
+    return "the encoded body becomes too many times as long";
+}
+
 /* What a stage has, in place (NULL: the framing); the same again until aio__body_take takes of it. */
 static aio__body_step aio__body_peek(aio__body_reader *in, aio__stage *stage, aio_text *piece)
 {
@@ -25312,14 +25324,15 @@ static aio__body_step aio__body_peek(aio__body_reader *in, aio__stage *stage, ai
             continue;
         }
         aio__body_step made = stage->feed(stage, fed.data, fed.length, step == AIO__BODY_DONE, &used, &stage->out);
-        if (made == AIO__BODY_ERROR || (made == AIO__BODY_MORE && step == AIO__BODY_DONE)) {
-            if (made == AIO__BODY_MORE) stage->problem = "the encoded body ends too soon";
-            if (stage->problem) in->body.state = AIO__CHUNK_BAD;
-            in->body.problem = stage->problem;
+        if (step == AIO__BODY_DATA && made != AIO__BODY_ERROR) aio__body_take(in, stage->below, used);
+        if (made == AIO__BODY_DATA) stage->made += stage->out.length;
+        const char *problem = aio__body_objection(in, stage, made, step == AIO__BODY_DONE);
+        if (problem || made != AIO__BODY_DATA) stage->out = aio__text("", 0);
+        if (problem || made == AIO__BODY_ERROR) {
+            if (problem) in->body.state = AIO__CHUNK_BAD;
+            in->body.problem = problem;
             return AIO__BODY_ERROR;
         }
-        if (step == AIO__BODY_DATA) aio__body_take(in, stage->below, used);
-        if (made != AIO__BODY_DATA) stage->out = aio__text("", 0);
         stage->over = made == AIO__BODY_DONE;
     }
     *piece = stage->out;

@@ -156,3 +156,34 @@ SCENARIO(content_encoding_asked, CE_MAY)
         AIO_AWAIT(aio_server_wait_closed(self->asks));
     AIO_END;
 }
+
+/* A decoder that goes on giving, without end, on top of a body that is over. */
+static char ce_mega[1 << 20];
+static aio__body_step ce_endless_feed(aio__stage *stage, const char *data, size_t n, bool last, size_t *used, aio_text *out)
+{
+    (void)stage, (void)data, (void)last;
+    *used = n;
+    *out = aio__text(ce_mega, sizeof ce_mega);
+    return AIO__BODY_DATA;
+}
+
+/* Decoders one upon the other make no more of a byte than one may: who is on top has an end, too. */
+TEST(content_encoding_ratio)
+{
+    aio__body_reader in;
+    aio__stage stage;
+    aio_text piece;
+    size_t pieces = 0;
+    memset(&in, 0, sizeof in);
+    memset(&stage, 0, sizeof stage);
+    stage.feed = ce_endless_feed;
+    in.body.state = AIO__CHUNK_END;
+    in.body.received = 2 * AIO_INFLATE_BURST / AIO_INFLATE_RATIO;
+    while (pieces < 100 && aio__body_peek(&in, &stage, &piece) == AIO__BODY_DATA) {
+        aio__body_take(&in, &stage, piece.length);
+        pieces++;
+    }
+    CHECK_INT(pieces, 2 * AIO_INFLATE_BURST / sizeof ce_mega);
+    for (int i = 0; i < 2; i++) CHECK_INT(aio__body_peek(&in, &stage, &piece), AIO__BODY_ERROR);
+    CHECK(in.body.problem && strstr(in.body.problem, "too many times as long"));
+}
