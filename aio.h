@@ -25197,7 +25197,7 @@ static uint64_t aio__body_bytes(const aio__body_reader *in) { return in->body.re
 
 static void aio__body_own(aio__body_reader *in, const aio__body_owner *owner) { in->owner = owner; }
 
-/* Memory that stays with the message; `end` (may be NULL) is called before it goes. NULL without. */
+/* Zeroed memory that stays with the message; `end` (may be NULL) is called before it goes. NULL without. */
 static void *aio__body_keep(aio__body_reader *in, size_t size, void (*end)(void *data))
 {
     aio__body_kept *kept = (aio__body_kept *)aio__calloc(sizeof *kept + size);
@@ -27362,7 +27362,6 @@ static const aio_disposition *aio__content_disposition(aio__body_reader *in, con
     if (!kind.length) return NULL;
     aio__content_parts *parts = (aio__content_parts *)aio__body_keep(in, sizeof *parts, aio__content_parts_end);
     if (!parts) return NULL;
-    memset(parts, 0, sizeof *parts);
     long filename = aio__part_parameter(&parts->words, field, "filename");
     long name = filename < 0 ? -1 : aio__part_parameter(&parts->words, field, "name");
     aio_text type = aio__content_keep(in, kind, true);
@@ -27403,6 +27402,7 @@ static bool aio__weblink_next(aio_text *rest, aio_text *target, aio_text *parame
         while (at < end && (*at == ',' || *at == ' ' || *at == '\t')) at++;
         bool quoted = false, begins = at < end && *at == '<';
         const char *start = at, *close = begins ? (const char *)memchr(at, '>', (size_t)(end - at)) : NULL;
+        if (begins && !close) break;
         if (close) at = close + 1;
         for (; at < end && (quoted || *at != ','); at++) {
             if (*at == '"') quoted = !quoted;
@@ -27463,7 +27463,6 @@ static const aio__weblink_list *aio__weblink_read(aio__body_reader *in, const ai
     size_t position = 0;
     aio__weblink_list *list = (aio__weblink_list *)aio__body_keep(in, sizeof *list, aio__weblink_list_end);
     if (!list) return NULL;
-    memset(list, 0, sizeof *list);
     while (aio_headers_next_of(headers, "Link", &position, &value))
         while (aio__weblink_next(&value, &target, &parameters))
             if (!aio__weblink_add(list, base, target, parameters)) return NULL;
