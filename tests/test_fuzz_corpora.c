@@ -12,6 +12,9 @@
 #define LLVMFuzzerTestOneInput fuzz_dns
 #include "fuzz/fuzz_dns.c"
 #undef LLVMFuzzerTestOneInput
+#define LLVMFuzzerTestOneInput fuzz_fields
+#include "fuzz/fuzz_fields.c"
+#undef LLVMFuzzerTestOneInput
 #define LLVMFuzzerTestOneInput fuzz_http_parser
 #include "fuzz/fuzz_http_parser.c"
 #undef LLVMFuzzerTestOneInput
@@ -47,7 +50,7 @@
 #undef LLVMFuzzerTestOneInput
 
 static const struct corpus { const char *name; int (*target)(const uint8_t *, size_t); } corpora[] = {
-    { "chunked", fuzz_chunked }, { "deflate", fuzz_deflate }, { "dns", fuzz_dns },
+    { "chunked", fuzz_chunked }, { "deflate", fuzz_deflate }, { "dns", fuzz_dns }, { "fields", fuzz_fields },
     { "http_parser", fuzz_http_parser }, { "http_request", fuzz_http_request },
     { "http_response", fuzz_http_response }, { "inflate", fuzz_inflate },
     { "json", fuzz_json }, { "multipart", fuzz_multipart }, { "netrc", fuzz_netrc }, { "socks", fuzz_socks },
