@@ -1395,9 +1395,9 @@ typedef struct aio_tls_options {
 AIO_API aio_tls_context *aio_tls_context_create_with(const aio_tls_options *options);
 AIO_API const char      *aio_tls_context_error(void);
 /* For clients that ask a server for this name (SNI), "a.test" or "*.a.test": it shows the certificate of `other`,
- * another server's context, and speaks its ALPN protocols; for other names, those of its own. Of several that fit, the
- * one added last. Keeps a reference: contexts added to each other are never freed. 0, ENOMEM, or EINVAL, which
- * aio_tls_context_error() then explains. From any thread. Python: SSLContext.sni_callback */
+ * another server's context, speaks its ALPN protocols and has its keylog_file; for other names, those of its own. Of
+ * several that fit, the one added last. Keeps a reference: contexts added to each other are never freed. 0, ENOMEM, or
+ * EINVAL, which aio_tls_context_error() then explains. From any thread. Python: SSLContext.sni_callback */
 AIO_API int aio_tls_context_add_host(aio_tls_context *context, const char *name, aio_tls_context *other);
 /* One more owner, given back / one less. NULL is fine. From any thread. */
 AIO_API aio_tls_context *aio_tls_context_ref(aio_tls_context *context);
@@ -11764,7 +11764,7 @@ struct aio_tls_context {
     unsigned alpn_length;
     aio__node sessions;      /* a client's, to be resumed: aio__tls_session, the latest last; the mutex guards them */
     int      session_count, session_limit;
-    int      keylog;         /* a descriptor; 0: none */
+    int      keylog;         /* a descriptor; -1: none */
     char     fingerprint[65]; /* that the other end's certificate must have; "": any */
     struct aio__tls_host *hosts; /* a server's; the mutex guards them */
 };
@@ -11808,6 +11808,7 @@ typedef struct aio__tls {
     char             kept[AIO__TLS_KEPT]; /* an alert about a handshake that failed, not taken by the socket yet */
     int64_t          shutdown_timeout;  /* nanoseconds that the peer's close_notify is waited for */
     aio_tls_context *context;   /* one owner more */
+    int              keylog;    /* of the context, or of the host's that was asked for */
     int              error;     /* errno of what is under it */
     unsigned long    reason;    /* OpenSSL's; the lower layer, through which the alert went, has cleared the queue */
     char             key[1];    /* "name:port", under which its sessions are kept; empty: they are not */
@@ -12161,6 +12162,7 @@ static int aio__tls_choose(SSL *ssl, int *alert, void *arg)
     aio__tls_host *host = name ? context->hosts : NULL;
     while (host && !aio__tls_host_is(host->name, name)) host = host->next;
     bool done = !host || aio__os.SSL_set_SSL_CTX(ssl, host->context->ctx);
+    if (host) ((aio__tls *)aio__os.BIO_get_data(aio__os.SSL_get_rbio(ssl)))->keylog = host->context->keylog;
     pthread_mutex_unlock(&aio__tls_mutex);
     *alert = SSL_AD_INTERNAL_ERROR;
     return done ? SSL_TLSEXT_ERR_OK : SSL_TLSEXT_ERR_ALERT_FATAL;
@@ -12224,7 +12226,7 @@ static void aio__tls_keylog(const SSL *ssl, const char *line)
     char text[512];
     aio__tls *tls = (aio__tls *)aio__os.BIO_get_data(aio__os.SSL_get_rbio(ssl));
     int n = snprintf(text, sizeof text, "%s\n", line);
-    if (n > 0 && n < (int)sizeof text && aio__os.write(tls->context->keylog, text, (size_t)n) < 0) errno = 0;
+    if (n > 0 && n < (int)sizeof text && aio__os.write(tls->keylog, text, (size_t)n) < 0) errno = 0;
     aio__wipe(text, sizeof text);
 }
 
@@ -12241,10 +12243,7 @@ static const char *aio__tls_load(aio_tls_context *context, const aio_tls_options
     if (pem && !aio__pem_key(ctx, pem, o->key_password)) return o->key_pem ? "key_pem" : "the key of cert_pem";
     if (key && !pem && aio__os.SSL_CTX_use_PrivateKey_file(ctx, key, SSL_FILETYPE_PEM) != 1) return key;
     if (o->crl_file && !aio__tls_load_crl(ctx, o->crl_file)) return o->crl_file;
-    if (o->keylog_file && (context->keylog = aio__os.append(o->keylog_file)) <= 0) {
-        context->keylog = 0;
-        return o->keylog_file;
-    }
+    if (o->keylog_file && (context->keylog = aio__os.append(o->keylog_file)) < 0) return o->keylog_file;
     if (o->ca_pem && !aio__pem_certificates(ctx, o->ca_pem, true)) return "ca_pem";
     if (o->ca_file || o->ca_path) {
         if (aio__os.SSL_CTX_load_verify_locations(ctx, o->ca_file, o->ca_path) != 1)
@@ -12370,6 +12369,7 @@ AIO_API aio_tls_context *aio_tls_context_create_with(const aio_tls_options *opti
         return NULL;
     }
     context->refs = 1;
+    context->keylog = -1;
     context->server = options->server;
     context->verify = options->verify != AIO_VERIFY_NONE;
     context->session_limit = options->sessions ? options->sessions : AIO_TLS_SESSIONS;
@@ -12392,7 +12392,7 @@ AIO_API void aio_tls_context_unref(aio_tls_context *context)
 {
     if (!context || __atomic_sub_fetch(&context->refs, 1, __ATOMIC_ACQ_REL)) return;
     if (context->ctx) aio__os.SSL_CTX_free(context->ctx);
-    if (context->keylog) aio__os.close(context->keylog);
+    if (context->keylog >= 0) aio__os.close(context->keylog);
     for (aio__tls_host *host = context->hosts, *next; host; host = next) {
         next = host->next;
         aio_tls_context_unref(host->context);
@@ -12793,6 +12793,7 @@ static aio__tls *aio__tls_new(aio_tls_context *context, aio_loop *loop, aio__lin
     if (tls) {
         if (room) snprintf(tls->key, room, "%s:%d", host, port);
         tls->context = aio_tls_context_ref(context);
+        tls->keylog = context->keylog;
         tls->loop = loop;
         tls->ssl = aio__os.SSL_new(context->ctx);
         if (tls->ssl) bio = aio__os.BIO_new(aio__bio_method);

@@ -667,7 +667,8 @@ SCENARIO(proxy_erased, .skip = KIND_SLICE | KIND_CALL /* the stream keeps what i
         while (self->get && !aio_future_done(self->get)) {
             ssize_t n;
             n = recv(self->peer, proxy_heard, sizeof proxy_heard, MSG_DONTWAIT);
-            if (n > 4 && !memcmp(proxy_heard + n - 4, "\r\n\r\n", 4)) send(self->peer, WORDS(HEAD_5 "hello"), MSG_NOSIGNAL);
+            if (n > 4 && !memcmp(proxy_heard + n - 4, "\r\n\r\n", 4))
+                send(self->peer, WORDS(HEAD_5 "hello"), MSG_NOSIGNAL);
             AIO_AWAIT(aio_sleep(0.01));
         }
         if (self->get) {
