@@ -2675,8 +2675,8 @@ typedef struct aio_form_options {
  * random boundary gave. */
 #define aio_form_open(...) aio_form_open_with(AIO__OPTIONS(aio_form_options, __VA_ARGS__))
 AIO_API aio_form *aio_form_open_with(const aio_form_options *options);
-/* One more owner / one less; the last frees it. Who sends it is one, as long as that takes. A form with a producer is for
- * one request at a time; the next one gets AIO_EPAYLOAD if that cannot be rewound. NULL is fine. */
+/* One more owner / one less; the last frees it. Who sends it is one, as long as that takes. A form with a producer is
+ * for one request at a time; the next one gets AIO_EPAYLOAD if that cannot be rewound. NULL is fine. */
 AIO_API aio_form *aio_form_ref(aio_form *form);
 AIO_API void      aio_form_unref(aio_form *form);
 
