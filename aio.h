@@ -31034,8 +31034,9 @@ static int aio__exchange_prepare(aio__exchange *x, struct aio__requesting *f, co
     return 0;
 }
 
-/* Connects; the stream is then the connection's. Without descriptors it waits until one is free. */
-struct aio__dialing { aio_task task; aio__exchange *x; aio_stream *stream; aio__made *made; };
+/* Waits for its place in the pool if it has none yet, and connects, unless a kept connection comes with it; the stream is
+ * then the connection's. Without descriptors it waits until one is free. */
+struct aio__dialing { aio_task task; aio__exchange *x; aio_stream *stream; aio__made *made; bool queued; };
 static aio_stream_task *aio__exchange_connect(aio__exchange *x)
 {
     const aio_session_options *o = &x->op->session->options;
@@ -31073,6 +31074,14 @@ static bool aio__exchange_starved(aio__exchange *x, int code)
     return (code == EMFILE || code == ENFILE) && aio__connector_starved(x->op->session->connector, &x->ticket);
 }
 
+/* Whether it has a kept connection, which is told. */
+static bool aio__exchange_is_reused(aio__exchange *x)
+{
+    if (!aio__exchange_stream(x)) return false;
+    aio__tell(&x->op->phases, AIO_TRACE_CONNECTION_REUSED);
+    return true;
+}
+
 static void aio__dialing_begin(struct aio__dialing *self)
 {
     aio__phases *phases = &self->x->op->phases;
@@ -31086,7 +31095,13 @@ static void aio__dialing_begin(struct aio__dialing *self)
 static AIO_CORO(aio__dialing)
 {
     AIO_BEGIN(aio__dialing);
-    for (;;) {
+    for (self->queued = !self->x->ticket.got;; self->queued = true) {
+        if (self->queued) {
+            aio__tell(&self->x->op->phases, AIO_TRACE_QUEUED_START);
+            if (self->x->ticket.future) AIO_AWAIT(aio_ref(self->x->ticket.future));
+            aio__tell(&self->x->op->phases, AIO_TRACE_QUEUED_END);
+            if (aio__exchange_is_reused(self->x)) AIO_RETURN();
+        }
         aio__dialing_begin(self);
         AIO_TRY {
             AIO_AWAIT(self->stream, aio__exchange_connect(self->x));
@@ -31095,10 +31110,6 @@ static AIO_CORO(aio__dialing)
             if (!aio__exchange_starved(self->x, aio_caught(self)->code)) AIO_RERAISE();
         } AIO_END_TRY;
         aio__phase_enter(&self->x->op->phases, AIO__PHASE_POOL);
-        aio__tell(&self->x->op->phases, AIO_TRACE_QUEUED_START);
-        if (self->x->ticket.future) AIO_AWAIT(aio_ref(self->x->ticket.future));
-        aio__tell(&self->x->op->phases, AIO_TRACE_QUEUED_END);
-        if (self->x->ticket.got && self->x->ticket.got->stream) AIO_RETURN();
     }
     char chosen[8];
     if (aio_stream_alpn(self->stream, chosen, sizeof chosen) && !strcmp(chosen, "h2"))
@@ -31674,7 +31685,7 @@ static bool aio__requesting_unexpected(struct aio__requesting *self)
     return true;
 }
 
-/* Takes a place of the pool, unless it has one. 0, AIO__MORE: the ticket's future tells; or a code. */
+/* Takes a place of the pool, or one in the queue for it, unless it has one. 0 or a code. */
 static int aio__exchange_place(aio__exchange *x)
 {
     if (!aio__operation_until(x->op, &x->op->deadline, x->connect_at)) return ENOMEM;
@@ -31684,7 +31695,8 @@ static int aio__exchange_place(aio__exchange *x)
     if (key.is_tls) key.tls = x->tls ? x->tls : o->tls_context;
     if (key.is_tls && x->name) key.name = aio__text(x->name, strlen(x->name));
     if (x->tunnel && (o->proxy_headers || o->proxy_tls_context)) key.session = x->op->session->number;
-    return aio__connector_take(x->op->session->connector, &x->ticket, &key);
+    int code = aio__connector_take(x->op->session->connector, &x->ticket, &key);
+    return code == AIO__MORE ? 0 : code;
 }
 
 /* The coroutine ends. Its reply is the user's now, or was in vain. */
@@ -31845,14 +31857,7 @@ static AIO_CORO(aio__requesting)
             if (self->op->retried && !aio__exchange_rewind(self->x))
                 AIO__THROW(aio__exchange_problem(self->x, AIO_EDISCONNECTED));
             self->code = aio__exchange_place(self->x);
-            if (self->code == AIO__MORE) {
-                aio__tell(&self->op->phases, AIO_TRACE_QUEUED_START);
-                AIO_AWAIT(aio_ref(self->x->ticket.future));
-                aio__tell(&self->op->phases, AIO_TRACE_QUEUED_END);
-                self->code = 0;
-            }
-            if (!self->code && !self->x->ticket.got->stream) AIO_AWAIT(AIO_CALL(aio__dialing, .x = self->x));
-            else if (!self->code) aio__tell(&self->op->phases, AIO_TRACE_CONNECTION_REUSED);
+            if (!self->code && !aio__exchange_is_reused(self->x)) AIO_AWAIT(AIO_CALL(aio__dialing, .x = self->x));
             if (!self->code) self->code = aio__exchange_send(self->x);
             if (!self->code) AIO__FEED(self->code, aio__exchange_listen(self->x), aio__exchange_stream(self->x));
             if (self->code) AIO__THROW(aio__exchange_problem(self->x, self->code));
