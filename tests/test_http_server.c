@@ -669,7 +669,7 @@ static AIO_CORO(leaving)
     for (size_t i = 0; i < self->request->path.length; i++) aio_stream_write(self->stream, plenty, PLENTY);
     AIO_END;
 }
-static void *leaving_handler(aio_request *request, void *arg) { (void)arg; return AIO_CALL(leaving, .request = request); }
+static void *leaving_handler(aio_request *request, void *arg) { return (void)arg, AIO_CALL(leaving, .request = request); }
 #define ASKS_TO_LEAVE(path) "GET " path " HTTP/1.1\r\nHost: h\r\n" UPGRADES "\r\n"
 struct server_upgraded_slow { aio_task task; aio_server *server; aio_stream *stream; };
 SCENARIO(server_upgraded_slow, .may = { EPIPE, ECONNRESET, ENOTCONN, ETIMEDOUT }, .skip = KIND_SLICE /* long */)

@@ -132,7 +132,8 @@ TEST(ws_violations)
     static const struct { const char *bytes; size_t n; const char *server, *client; } rows[] = {
 #define WS_ROW(bytes, server, client) { bytes, sizeof bytes - 1, server, client }
         /* RFC 6455 5.7 */
-        WS_ROW("\x81\x05Hello", "!1002", "T:Hello;"), WS_ROW("\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58", "T:Hello;", "!1002"),
+        WS_ROW("\x81\x05Hello", "!1002", "T:Hello;"),
+        WS_ROW("\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58", "T:Hello;", "!1002"),
         WS_ROW("\x01\x03Hel\x80\x02lo", "!1002", "T:Hello;"), WS_ROW("\x89\x05Hello", "!1002", "(PHello)"),
         WS_ROW("\x8a\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58", "(pHello)", "!1002"),
         /* order */
@@ -141,8 +142,10 @@ TEST(ws_violations)
         WS_ROW("\x01\x00\x81\x00", "!1002", "!1002"), WS_ROW("\x01\x01x\x02\x00", "!1002", "T:x!1002"),
         WS_ROW("\x01\x00\x00\x00\x80\x00", "!1002", "T:;"), WS_ROW("\x82\x00\x80\x00", "!1002", "B:;!1002"),
         /* reserved bits and opcodes */
-        WS_ROW("\xC1\x00", "!1002", "!1002"), WS_ROW("\xA1\x00", "!1002", "!1002"), WS_ROW("\x91\x00", "!1002", "!1002"),
-        WS_ROW("\xC9\x00", "!1002", "!1002"), WS_ROW("\x83\x00", "!1002", "!1002"), WS_ROW("\x87\x00", "!1002", "!1002"),
+        WS_ROW("\xC1\x00", "!1002", "!1002"), WS_ROW("\xA1\x00", "!1002", "!1002"),
+        WS_ROW("\x91\x00", "!1002", "!1002"),
+        WS_ROW("\xC9\x00", "!1002", "!1002"), WS_ROW("\x83\x00", "!1002", "!1002"),
+        WS_ROW("\x87\x00", "!1002", "!1002"),
         WS_ROW("\x8B\x00", "!1002", "!1002"), WS_ROW("\x8F\x00", "!1002", "!1002"),
         WS_ROW("\x01\x00\xC0\x00", "!1002", "!1002"),
         /* control frames: whole and short */
@@ -165,7 +168,9 @@ TEST(ws_violations)
                 ws_put(&out, "", 1);
                 const char *wanted = server ? rows[i].server : rows[i].client;
                 /* an empty first fragment gives nothing to see */
-                if (strcmp(out.data, wanted) != 0) fail("row %zu in steps of %zu as %s: %s, not %s", i, step, server ? "server" : "client", out.data, wanted);
+                if (strcmp(out.data, wanted) != 0)
+                    fail("row %zu in steps of %zu as %s: %s, not %s", i, step, server ? "server" : "client", out.data,
+                         wanted);
                 free(in.data);
                 free(out.data);
             }
@@ -192,14 +197,16 @@ TEST(ws_generated)
                 n -= piece;
                 for (size_t i = 0; i < 4; i++) mask[i] = (char)WS_RANDOM(256);
                 for (size_t i = 0; i < piece; i++) data[i] = (char)('a' + WS_RANDOM(26));
-                ws_put_frame(&in, (first ? text ? 1u : 2u : 0u) | (last ? 0x80u : 0), -1, masked ? mask : NULL, data, piece);
+                unsigned opcode = (first ? text ? 1u : 2u : 0u) | (last ? 0x80u : 0);
+                ws_put_frame(&in, opcode, -1, masked ? mask : NULL, data, piece);
                 ws_put(&wanted, data, (size_t)piece);
                 if (last) ws_put(&wanted, ";", 1);
                 seen = seen || piece || last;
                 if (WS_RANDOM(3) || !seen) continue; /* of an empty fragment there is nothing to see */
                 piece = WS_RANDOM(126);
-                ws_put_frame(&in, WS_RANDOM(2) ? 0x89 : 0x8A, -1, masked ? mask : NULL, data, piece);
-                ws_put(&wanted, (unsigned char)in.data[in.length - (size_t)piece - 2 - (masked ? 4 : 0)] == 0x89 ? "(P" : "(p", 2);
+                opcode = WS_RANDOM(2) ? 0x89 : 0x8A;
+                ws_put_frame(&in, opcode, -1, masked ? mask : NULL, data, piece);
+                ws_put(&wanted, opcode == 0x89 ? "(P" : "(p", 2);
                 ws_put(&wanted, data, (size_t)piece);
                 ws_put(&wanted, ")", 1);
             }
@@ -235,9 +242,10 @@ TEST(ws_heads)
 TEST(ws_texts)
 {
     static const char *const rows[] = {
-        "", "plain ASCII that is longer than a word", "\xC3\xA4\xE2\x82\xAC\xF0\x9F\x98\x80x", "\xED\x9F\xBF\xEE\x80\x80",
-        "\xF4\x8F\xBF\xBF", "\xED\xA0\x80", "\xF4\x90\x80\x80", "\xC0\x80", "\xE0\x80\x80", "\xF0\x80\x80\x80", "\x80",
-        "a\xFF", "\xC3", "\xE2\x82", "\xF0\x9F\x98", "\xF0\x9F\x98x", "\xE2\x28\xA1", "a\xC3\xC3\xA4", "\xF5\x80\x80\x80",
+        "", "plain ASCII that is longer than a word", "\xC3\xA4\xE2\x82\xAC\xF0\x9F\x98\x80x",
+        "\xED\x9F\xBF\xEE\x80\x80", "\xF4\x8F\xBF\xBF", "\xED\xA0\x80", "\xF4\x90\x80\x80", "\xC0\x80",
+        "\xE0\x80\x80", "\xF0\x80\x80\x80", "\x80", "a\xFF", "\xC3", "\xE2\x82", "\xF0\x9F\x98",
+        "\xF0\x9F\x98x", "\xE2\x28\xA1", "a\xC3\xC3\xA4", "\xF5\x80\x80\x80",
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         size_t n = strlen(rows[i]);
@@ -245,7 +253,8 @@ TEST(ws_texts)
         for (size_t a = 0; a <= n; a++)
             for (size_t b = a; b <= n; b++) {
                 aio__ws_text text = { { 0 }, 0 };
-                bool is = aio__ws_text_feed(&text, rows[i], a, false) && aio__ws_text_feed(&text, rows[i] + a, b - a, false)
+                bool is = aio__ws_text_feed(&text, rows[i], a, false)
+                       && aio__ws_text_feed(&text, rows[i] + a, b - a, false)
                        && aio__ws_text_feed(&text, rows[i] + b, n - b, true);
                 if (is != wanted) fail("row %zu cut at %zu and %zu", i, a, b);
             }
@@ -265,6 +274,7 @@ TEST(ws_texts)
 #define WS_AGREES(more) "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n" \
     "Sec-WebSocket-Accept: " WS_ACCEPT "\r\n" more "\r\n"
 enum { WS_LOOKS = 20000 };
+#define WS_DIALS aio_task task; aio_server *server; aio_session *session; aio_ws *ws; struct ws_raw raw
 #define WS_MAY { EPIPE, ECONNRESET, ENOTCONN, ETIMEDOUT, AIO_EDISCONNECTED, AIO_EHANDSHAKE, ECONNABORTED, AIO_ETIMEOUT }
 
 /* What the server's program is told, as text. */
@@ -342,29 +352,36 @@ static AIO_CORO(ws_talk)
 
 #define WS_M "\0\0\0\0" /* a mask that changes nothing */
 #define WS_BYTES(text) text, sizeof text - 1
-static const struct { const char *said; size_t length; const char *told; const char *heard; size_t heard_length; } ws_cases[] = {
+static const struct { const char *said; size_t length; const char *told, *heard; size_t heard_length; } ws_cases[] = {
     { WS_BYTES("\x81\x85" WS_M "hello\x88\x82" WS_M "\x03\xE8"), "T:hello;C1000:;", WS_BYTES("\x88\x02\x03\xE8") },
     { WS_BYTES("\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58\x88\x80" WS_M), "T:Hello;C1005:;", WS_BYTES("\x88\x00") },
     { WS_BYTES("\x82\x80" WS_M "\x88\x85" WS_M "\x0F\xA0" "bye"), "B:;C4000:bye;", WS_BYTES("\x88\x02\x0F\xA0") },
     { WS_BYTES("\x01\x82" WS_M "ab\x89\x81" WS_M "p\x00\x80" WS_M "\x00\x81" WS_M "c\x80\x81" WS_M "d\x88\x80" WS_M),
       "T:abcd;C1005:;", WS_BYTES("\x8A\x01p\x88\x00") },
     { WS_BYTES("\x8A\x81" WS_M "x\x89\x80" WS_M "\x88\x80" WS_M), "C1005:;", WS_BYTES("\x8A\x00\x88\x00") },
-    { WS_BYTES("\x01\x81" WS_M "\xE2\x80\x82" WS_M "\x82\xAC\x88\x80" WS_M), "T:\xE2\x82\xAC;C1005:;", WS_BYTES("\x88\x00") },
+    { WS_BYTES("\x01\x81" WS_M "\xE2\x80\x82" WS_M "\x82\xAC\x88\x80" WS_M), "T:\xE2\x82\xAC;C1005:;",
+      WS_BYTES("\x88\x00") },
     /* what comes after the end does not count */
     { WS_BYTES("\x88\x80" WS_M "\xFF\xFF\xFF"), "C1005:;", WS_BYTES("\x88\x00") },
     /* violations */
-    { WS_BYTES("\x81\x05hello"), "!WebSocketError 1002;", WS_BYTES("\x88\x20\x03\xEA" "a client's frame is not masked") },
+    { WS_BYTES("\x81\x05hello"), "!WebSocketError 1002;",
+      WS_BYTES("\x88\x20\x03\xEA" "a client's frame is not masked") },
     { WS_BYTES("\xC1\x80" WS_M), "!WebSocketError 1002;", WS_BYTES("\x88\x17\x03\xEA" "a reserved bit is set") },
-    { WS_BYTES("\x81\x81" WS_M "a\x83\x80" WS_M), "T:a;!WebSocketError 1002;", WS_BYTES("\x88\x18\x03\xEA" "the opcode is reserved") },
+    { WS_BYTES("\x81\x81" WS_M "a\x83\x80" WS_M), "T:a;!WebSocketError 1002;",
+      WS_BYTES("\x88\x18\x03\xEA" "the opcode is reserved") },
     { WS_BYTES("\x81\x81" WS_M "\xFF"), "!WebSocketError 1007;", WS_BYTES("\x88\x17\x03\xEF" "the text is not UTF-8") },
     { WS_BYTES("\x81\x81" WS_M "\xC3"), "!WebSocketError 1007;", WS_BYTES("\x88\x17\x03\xEF" "the text is not UTF-8") },
-    { WS_BYTES("\x01\x81" WS_M "\xC3\x80\x81" WS_M "x"), "!WebSocketError 1007;", WS_BYTES("\x88\x17\x03\xEF" "the text is not UTF-8") },
+    { WS_BYTES("\x01\x81" WS_M "\xC3\x80\x81" WS_M "x"), "!WebSocketError 1007;",
+      WS_BYTES("\x88\x17\x03\xEF" "the text is not UTF-8") },
     /* before the message is through */
-    { WS_BYTES("\x01\x82" WS_M "\xC3\x28"), "!WebSocketError 1007;", WS_BYTES("\x88\x17\x03\xEF" "the text is not UTF-8") },
-    { WS_BYTES("\x82\xFE\x27\x11" WS_M), "!LimitOverrunError 1009;", WS_BYTES("\x88\x29\x03\xF1" "the message is longer than max_msg_size") },
+    { WS_BYTES("\x01\x82" WS_M "\xC3\x28"), "!WebSocketError 1007;",
+      WS_BYTES("\x88\x17\x03\xEF" "the text is not UTF-8") },
+    { WS_BYTES("\x82\xFE\x27\x11" WS_M), "!LimitOverrunError 1009;",
+      WS_BYTES("\x88\x29\x03\xF1" "the message is longer than max_msg_size") },
     { WS_BYTES("\x02\x81" WS_M "a\x80\xFE\x27\x10" WS_M), "!LimitOverrunError 1009;",
       WS_BYTES("\x88\x29\x03\xF1" "the message is longer than max_msg_size") },
-    { WS_BYTES("\x88\x81" WS_M "\x03"), "!WebSocketError 1002;", WS_BYTES("\x88\x1F\x03\xEA" "a close frame has half a code") },
+    { WS_BYTES("\x88\x81" WS_M "\x03"), "!WebSocketError 1002;",
+      WS_BYTES("\x88\x1F\x03\xEA" "a close frame has half a code") },
     { WS_BYTES("\x88\x82" WS_M "\x03\xED"), "!WebSocketError 1002;",
       WS_BYTES("\x88\x30\x03\xEA" "a close frame has a code that it must not have") },
     { WS_BYTES("\x88\x82" WS_M "\x03\xEE"), "!WebSocketError 1002;",
@@ -380,7 +397,8 @@ static const struct { const char *said; size_t length; const char *told; const c
     { "\0\0\0\0\0\0\0", 0, "!ServerDisconnectedError 1006;", WS_BYTES("") },
 };
 
-struct ws_server_hears { aio_task task; aio_server *server; struct ws_talk *talk; struct ws_site site; size_t i, head; };
+struct ws_server_hears { aio_task task; aio_server *server; struct ws_talk *talk; struct ws_site site;
+    size_t i, head; };
 SCENARIO(ws_server_hears, .may = WS_MAY)
 {
     AIO_BEGIN(ws_server_hears);
@@ -414,7 +432,8 @@ SCENARIO(ws_server_hears, .may = WS_MAY)
 /* What is no wish that can be granted is answered; protocols and origins. */
 #define WS_REFUSED(status, why) "HTTP/1.1 " status "\r\n", why
 static const struct { const char *said, *line, *part; } ws_wishes[] = {
-    { WS_ASKS("Sec-WebSocket-Protocol: soap, chat\r\nSec-WebSocket-Protocol: wamp\r\n"), WS_AGREES("Sec-WebSocket-Protocol: chat\r\n"), "" },
+    { WS_ASKS("Sec-WebSocket-Protocol: soap, chat\r\nSec-WebSocket-Protocol: wamp\r\n"),
+      WS_AGREES("Sec-WebSocket-Protocol: chat\r\n"), "" },
     { WS_ASKS("Sec-WebSocket-Protocol: Chat\r\n"), WS_AGREES(""), "" },
     { WS_ASKS("Origin: https://a.test\r\n"), WS_AGREES(""), "" },
     { WS_ASKS("Origin: HTTPS://B.test:81\r\n"), WS_AGREES(""), "" },
@@ -423,7 +442,8 @@ static const struct { const char *said, *line, *part; } ws_wishes[] = {
     { WS_ASKS("Origin: null\r\n"), WS_REFUSED("403 Forbidden", "this origin is not allowed") },
     { WS_ASKS("Sec-WebSocket-Key: " WS_KEY "\r\n"), WS_REFUSED("400 Bad Request", "Sec-WebSocket-Key is not valid") },
     { "GET / HTTP/1.1\r\nHost: h\r\n\r\n", WS_REFUSED("426 Upgrade Required", "this is for WebSocket clients") },
-    { "GET / HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\n\r\n", WS_REFUSED("426 Upgrade Required", "Sec-WebSocket-Version: 13\r\n") },
+    { "GET / HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\n\r\n",
+      WS_REFUSED("426 Upgrade Required", "Sec-WebSocket-Version: 13\r\n") },
     { "GET / HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: upgrade\r\nSec-WebSocket-Version: 8\r\n\r\n",
       WS_REFUSED("426 Upgrade Required", "the version is not 13") },
     { "GET / HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: upgrade\r\nSec-WebSocket-Version: 13\r\n\r\n",
@@ -439,11 +459,13 @@ SCENARIO(ws_handshakes, .may = WS_MAY)
     self->site.options.origins = "https://a.test, https://b.test:81";
     AIO_AWAIT(self->server, aio_start_http_server(ws_site_handler, &self->site, "127.0.0.1", 0));
     for (self->i = 0; self->i < sizeof ws_wishes / sizeof *ws_wishes; self->i++) {
-        self->talk = aio_create_task(AIO_CALL(ws_talk, .port = aio_server_port(self->server), .head = ws_wishes[self->i].said,
-                                              .said = "\x88\x80\0\0\0\0", .length = ws_wishes[self->i].part[0] ? 0 : 6));
+        self->talk = aio_create_task(AIO_CALL(ws_talk, .port = aio_server_port(self->server),
+                                              .head = ws_wishes[self->i].said, .said = "\x88\x80\0\0\0\0",
+                                              .length = ws_wishes[self->i].part[0] ? 0 : 6));
         AIO_AWAIT((struct ws_talk *)aio_ref(self->talk));
         self->talk->answer[self->talk->heard] = '\0';
-        if (strncmp(self->talk->answer, ws_wishes[self->i].line, strlen(ws_wishes[self->i].line)) != 0) CHECK_STR(self->talk->answer, ws_wishes[self->i].line);
+        if (strncmp(self->talk->answer, ws_wishes[self->i].line, strlen(ws_wishes[self->i].line)) != 0)
+            CHECK_STR(self->talk->answer, ws_wishes[self->i].line);
         CHECK(strstr(self->talk->answer, ws_wishes[self->i].part));
         aio_unref(self->talk);
         self->talk = NULL;
@@ -516,7 +538,8 @@ SCENARIO(ws_both, .may = WS_MAY)
         self->site.options = ws_pairs[self->i].server;
         AIO_AWAIT(self->ws, aio_ws_connect_with(self->session, self->url, &ws_pairs[self->i].client));
         CHECK_INT(aio_ws_compresses(self->ws), ws_pairs[self->i].compresses);
-        CHECK_STR(aio_ws_protocol(self->ws) ? aio_ws_protocol(self->ws) : "", ws_pairs[self->i].client.protocols ? "b" : "");
+        CHECK_STR(aio_ws_protocol(self->ws) ? aio_ws_protocol(self->ws) : "",
+                  ws_pairs[self->i].client.protocols ? "b" : "");
         for (self->k = 0; self->k < 2 * (sizeof lengths / sizeof *lengths); self->k++) {
             if (now.w->kind == KIND_SLICE && lengths[self->k / 2] > 2000) continue; /* long */
             if (now.w->kind != KIND_PLAIN && self->k / 2 % 3) continue; /* many runs: 0, 126, 1025 and 200000 bytes */
@@ -528,8 +551,8 @@ SCENARIO(ws_both, .may = WS_MAY)
             }
             AIO_AWAIT(self->m, aio_ws_receive(self->ws));
             CHECK_INT(self->m.type, self->k % 2 ? AIO_WS_TEXT : AIO_WS_BINARY);
-            CHECK(self->m.data.length == lengths[self->k / 2] && !memcmp(self->m.data.data, ws_large, self->m.data.length)
-                  && !self->m.data.data[self->m.data.length]);
+            CHECK_BYTES(self->m.data.data, self->m.data.length, ws_large, lengths[self->k / 2]);
+            CHECK(!self->m.data.data[self->m.data.length]);
         }
         AIO_AWAIT(aio_ws_send_text(self->ws, "ping", 4));
         AIO_AWAIT(aio_ws_send_text(self->ws, "pieces", 6));
@@ -574,7 +597,8 @@ SCENARIO(ws_both, .may = WS_MAY)
 
 /* A raw server: hears a handshake, answers with its accept and what it has to say, and keeps what it hears. */
 struct ws_raw { const char *head, *says; size_t length; bool closes; char heard[600]; size_t n; };
-struct ws_raw_client { aio_task task; aio_stream *stream; struct ws_raw *raw; aio_text text; char answer[600], key[25], accept[29]; };
+struct ws_raw_client { aio_task task; aio_stream *stream; struct ws_raw *raw; aio_text text;
+    char answer[600], key[25], accept[29]; };
 static AIO_CORO(ws_raw_client)
 {
     const char *key;
@@ -585,7 +609,8 @@ static AIO_CORO(ws_raw_client)
     memcpy(self->key, key + 19, 24);
     aio__ws_accept(self->accept, self->key);
     snprintf(self->answer, sizeof self->answer, self->raw->head ? "%s" : "HTTP/1.1 101 S\r\nUpgrade: WebSocket\r\n"
-             "Connection: upgrade\r\nSec-WebSocket-Accept: %s\r\n\r\n", self->raw->head ? self->raw->head : self->accept);
+             "Connection: upgrade\r\nSec-WebSocket-Accept: %s\r\n\r\n",
+             self->raw->head ? self->raw->head : self->accept);
     for (char *at; (at = strchr(self->answer, '@')) != NULL;) {
         memmove(at + 28, at + 1, strlen(at));
         memcpy(at, self->accept, 28);
@@ -613,8 +638,8 @@ static void *ws_raw_handler(aio_stream *stream, void *arg)
 static const struct { const char *head, *why; } ws_answers[] = {
     { WS_101(WS_OK), NULL }, { WS_101(WS_OK "Sec-WebSocket-Protocol: two\r\n"), NULL },
     { WS_101(WS_OK "Sec-WebSocket-Extensions: permessage-deflate\r\n"), NULL },
-    { WS_101(WS_OK "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits=\"9\"; server_max_window_bits=8; "
-                   "server_no_context_takeover; client_no_context_takeover\r\n"), NULL },
+    { WS_101(WS_OK "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits=\"9\"; "
+                   "server_max_window_bits=8; server_no_context_takeover; client_no_context_takeover\r\n"), NULL },
     { "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", "does not switch" },
     { "HTTP/1.1 403 No\r\nContent-Length: 0\r\n\r\n", "403 No" },
     { WS_101("Sec-WebSocket-Accept: AAAAAAAAAAAAAAAAAAAAAAAAAAA=\r\n"), "Sec-WebSocket-Accept" },
@@ -628,11 +653,11 @@ static const struct { const char *head, *why; } ws_answers[] = {
     { WS_101(WS_OK "Sec-WebSocket-Extensions: permessage-deflate; server_max_window_bits=16\r\n"), "extension" },
     { WS_101(WS_OK "Sec-WebSocket-Extensions: permessage-deflate; server_max_window_bits\r\n"), "extension" },
     { WS_101(WS_OK "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n"), "no value" },
-    { WS_101(WS_OK "Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover; server_no_context_takeover\r\n"), "extension" },
+    { WS_101(WS_OK "Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover; "
+                   "server_no_context_takeover\r\n"), "extension" },
     { WS_101(WS_OK "Sec-WebSocket-Extensions: permessage-deflate; server_max_window_bits=13\r\n"), "larger" },
 };
-struct ws_client_judges { aio_task task; aio_server *server; aio_session *session; aio_ws *ws; struct ws_raw raw; size_t i;
-    char url[60]; };
+struct ws_client_judges { WS_DIALS; size_t i; char url[60]; };
 SCENARIO(ws_client_judges, .may = WS_MAY)
 {
     AIO_BEGIN(ws_client_judges);
@@ -670,15 +695,17 @@ SCENARIO(ws_client_judges, .may = WS_MAY)
 static const struct { const char *said; size_t length; const char *told; } ws_packed[] = {
     { WS_BYTES("\xC1\x87" WS_M "\xF2\x48\xCD\xC9\xC9\x07\x00"), "T:Hello;" },
     { WS_BYTES("\x41\x83" WS_M "\xF2\x48\xCD\x80\x84" WS_M "\xC9\xC9\x07\x00"), "T:Hello;" },
-    { WS_BYTES("\xC1\x87" WS_M "\xF2\x48\xCD\xC9\xC9\x07\x00\xC1\x85" WS_M "\xF2\x00\x11\x00\x00"), "T:Hello;T:Hello;" },
+    { WS_BYTES("\xC1\x87" WS_M "\xF2\x48\xCD\xC9\xC9\x07\x00\xC1\x85" WS_M "\xF2\x00\x11\x00\x00"),
+      "T:Hello;T:Hello;" },
     { WS_BYTES("\xC1\x8B" WS_M "\x00\x05\x00\xFA\xFF\x48\x65\x6C\x6C\x6F\x00"), "T:Hello;" },
     { WS_BYTES("\xC1\x88" WS_M "\xF3\x48\xCD\xC9\xC9\x07\x00\x00"), "T:Hello;" }, /* a block that says it is the last */
-    { WS_BYTES("\xC1\x88" WS_M "\xF3\x48\xCD\xC9\xC9\x07\x00\x00\xC1\x85" WS_M "\xF2\x00\x11\x00\x00"), "T:Hello;T:Hello;" },
+    { WS_BYTES("\xC1\x88" WS_M "\xF3\x48\xCD\xC9\xC9\x07\x00\x00\xC1\x85" WS_M "\xF2\x00\x11\x00\x00"),
+      "T:Hello;T:Hello;" },
     { WS_BYTES("\xC1\x8D" WS_M "\xF2\x48\x05\x00\x00\x00\xFF\xFF\xCA\xC9\xC9\x07\x00"), "T:Hello;" },
     { WS_BYTES("\xC1\x81" WS_M "\x00\x81\x81" WS_M "a"), "T:;T:a;" }, /* none of the two is compressed */
     { WS_BYTES("\xC1\x80" WS_M), "T:;" },
     { WS_BYTES("\xC2\x81" WS_M "\x07"), "!WebSocketError 1007;" },
-    { WS_BYTES("\xC1\x85" WS_M "\xF2\x00\x11\x00\x00"), "!WebSocketError 1007;" }, /* reaches back before the beginning */
+    { WS_BYTES("\xC1\x85" WS_M "\xF2\x00\x11\x00\x00"), "!WebSocketError 1007;" }, /* back before the beginning */
     { WS_BYTES("\x01\x80" WS_M "\xC0\x80" WS_M), "!WebSocketError 1002;" },
     { WS_BYTES("\xC1\x84" WS_M "\xFA\x0F\x00\x00"), "!WebSocketError 1007;" }, /* no UTF-8 once it is inflated */
 };
@@ -693,11 +720,12 @@ SCENARIO(ws_inflates, .may = WS_MAY)
         ws_log[0] = '\0';
         self->site.chunks = self->i % 2;
         if (self->site.chunks && now.w->kind != KIND_PLAIN) continue; /* cut elsewhere then */
-        self->talk = aio_create_task(AIO_CALL(ws_talk, .port = aio_server_port(self->server), .head = WS_ASKS(WS_DEFLATE),
-                                              .said = ws_packed[self->i / 2].said, .length = ws_packed[self->i / 2].length));
+        self->talk = aio_create_task(AIO_CALL(ws_talk, .port = aio_server_port(self->server),
+                                              .head = WS_ASKS(WS_DEFLATE), .said = ws_packed[self->i / 2].said,
+                                              .length = ws_packed[self->i / 2].length));
         AIO_AWAIT((struct ws_talk *)aio_ref(self->talk));
         self->n = strlen(ws_packed[self->i / 2].told);
-        CHECK_STR(strstr(self->talk->answer, "\r\nSec-WebSocket-Extensions: permessage-deflate\r\n") ? "agreed" : "", "agreed");
+        CHECK(strstr(self->talk->answer, "\r\nSec-WebSocket-Extensions: permessage-deflate\r\n"));
         if (!self->site.chunks && strncmp(ws_log, ws_packed[self->i / 2].told, self->n) != 0)
             CHECK_STR(ws_log, ws_packed[self->i / 2].told);
         aio_unref(self->talk);
@@ -716,19 +744,23 @@ TEST(ws_offers)
     static const struct { const char *offer, *agreed; int compress; bool resets; } rows[] = {
         { "permessage-deflate", "permessage-deflate", 15, false },
         { "x, permessage-deflate; client_max_window_bits", "permessage-deflate", 15, false },
-        { "permessage-deflate; client_max_window_bits", "permessage-deflate; client_max_window_bits=12; server_max_window_bits=12", 12, false },
+        { "permessage-deflate; client_max_window_bits",
+          "permessage-deflate; client_max_window_bits=12; server_max_window_bits=12", 12, false },
         { "permessage-deflate", "permessage-deflate; server_max_window_bits=12", 12, false },
         { "permessage-deflate; server_max_window_bits=10; client_max_window_bits=8",
           "permessage-deflate; client_max_window_bits=8; server_max_window_bits=10", 15, false },
         { "Permessage-Deflate;server_no_context_takeover ; client_no_context_takeover",
           "permessage-deflate; client_no_context_takeover; server_no_context_takeover", 15, false },
-        { "permessage-deflate", "permessage-deflate; client_no_context_takeover; server_no_context_takeover", 15, true },
+        { "permessage-deflate",
+          "permessage-deflate; client_no_context_takeover; server_no_context_takeover", 15, true },
         { "permessage-deflate; server_max_window_bits=7, permessage-deflate; server_max_window_bits=09, "
           "permessage-deflate; server_max_window_bits, permessage-deflate; client_max_window_bits=16, "
-          "permessage-deflate; server_no_context_takeover=1, permessage-deflate; client_window=1, permessage-deflate; other_x, "
-          "permessage-deflate; client_max_window_bits; client_max_window_bits, permessage-deflate; server_max_window_bits=9",
+          "permessage-deflate; server_no_context_takeover=1, permessage-deflate; client_window=1, "
+          "permessage-deflate; other_x, permessage-deflate; client_max_window_bits; client_max_window_bits, "
+          "permessage-deflate; server_max_window_bits=9",
           "permessage-deflate; server_max_window_bits=9", 15, false },
-        { "permessage-deflate; x", "", 15, false }, { "permessage-deflate", "", 0, false }, { "deflate-stream", "", 15, false },
+        { "permessage-deflate; x", "", 15, false }, { "permessage-deflate", "", 0, false },
+        { "deflate-stream", "", 15, false },
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         aio_headers headers;
@@ -772,8 +804,8 @@ TEST(ws_deflate_windows)
 }
 
 /* A bomb is seen while it goes off; in chunks all of it may come, in bounded memory. */
-struct ws_bomb { aio_task task; aio_server *server; aio_session *session; aio_ws *ws; struct ws_site site; aio_ws_message m;
-    char url[60]; size_t n, most; int round; };
+struct ws_bomb { aio_task task; aio_server *server; aio_session *session; aio_ws *ws; struct ws_site site;
+    aio_ws_message m; char url[60]; size_t n, most; int round; };
 SCENARIO(ws_bomb, .may = WS_MAY, .skip = KIND_SLICE /* the server's echo is long */)
 {
     AIO_BEGIN(ws_bomb);
@@ -820,7 +852,8 @@ SCENARIO(ws_bomb, .may = WS_MAY, .skip = KIND_SLICE /* the server's echo is long
 /* ---- time, cancels, turns ---- */
 
 /* Opens a connection to a raw server that says `says` behind its 101. */
-struct ws_dial { aio_task task; aio_ws *result; struct ws_raw *raw; aio_server **server; aio_session **session; aio_ws_options options; };
+struct ws_dial { aio_task task; aio_ws *result; struct ws_raw *raw; aio_server **server; aio_session **session;
+    aio_ws_options options; };
 static AIO_CORO(ws_dial)
 {
     static char url[60];
@@ -833,10 +866,8 @@ static AIO_CORO(ws_dial)
     AIO_END;
 }
 
-
 /* A silent peer: pings go out, nobody answers, who receives is told; one that answers lives on. */
-struct ws_heartbeat { aio_task task; aio_server *server, *echo; aio_session *session; aio_ws *ws; struct ws_raw raw; aio_ws_message m;
-    double start; struct ws_site site; char url[60]; };
+struct ws_heartbeat { WS_DIALS; aio_server *echo; aio_ws_message m; double start; struct ws_site site; char url[60]; };
 SCENARIO(ws_heartbeat, .may = WS_MAY)
 {
     AIO_BEGIN(ws_heartbeat);
@@ -891,8 +922,7 @@ static AIO_CORO(ws_receive_one)
     } AIO_END_TRY;
     AIO_END;
 }
-struct ws_close_waits { aio_task task; aio_server *server; aio_session *session; aio_ws *ws; struct ws_raw raw; aio_ws_message m;
-    double start; struct ws_receive_one *one; int round; };
+struct ws_close_waits { WS_DIALS; aio_ws_message m; double start; struct ws_receive_one *one; int round; };
 SCENARIO(ws_close_waits, .may = WS_MAY)
 {
     AIO_BEGIN(ws_close_waits);
@@ -963,9 +993,12 @@ static AIO_CORO(ws_dripping)
     AIO_AWAIT(self->text, aio_stream_read_all(self->stream, 0));
     AIO_END;
 }
-static void *ws_dripping_handler(aio_stream *stream, void *arg) { (void)arg; return AIO_CALL(ws_dripping, .stream = stream); }
-struct ws_cancelled { aio_task task; aio_server *server; aio_session *session; aio_ws *ws; aio_ws_message m; char url[60], got[40];
-    struct ws_receive_one *one; int late; };
+static void *ws_dripping_handler(aio_stream *stream, void *arg)
+{
+    return (void)arg, AIO_CALL(ws_dripping, .stream = stream);
+}
+struct ws_cancelled { aio_task task; aio_server *server; aio_session *session; aio_ws *ws; aio_ws_message m;
+    char url[60], got[40]; struct ws_receive_one *one; int late; };
 SCENARIO(ws_cancelled, .may = WS_MAY)
 {
     AIO_BEGIN(ws_cancelled);
@@ -1010,7 +1043,7 @@ SCENARIO(ws_cancelled, .may = WS_MAY)
     AIO_END;
 }
 
-/* Messages of others wait for the end of one in pieces, in order; what is written after the connection is over fails. */
+/* Messages of others wait for the end of one in pieces, in order; what is written after the connection's end fails. */
 struct ws_send_one { aio_task task; aio_ws *ws; const char *text; int code; };
 static AIO_CORO(ws_send_one)
 {
@@ -1022,8 +1055,7 @@ static AIO_CORO(ws_send_one)
     } AIO_END_TRY;
     AIO_END;
 }
-struct ws_order { aio_task task; aio_server *server; aio_session *session; aio_ws *ws; struct ws_raw raw;
-    struct ws_send_one *one[4]; int i; };
+struct ws_order { WS_DIALS; struct ws_send_one *one[4]; int i; };
 SCENARIO(ws_order, .may = WS_MAY)
 {
     static const char *const texts[] = { "b", "c", "d", "e" };
@@ -1070,8 +1102,7 @@ SCENARIO(ws_order, .may = WS_MAY)
 }
 
 /* A release while another task receives: that one is told. */
-struct ws_released { aio_task task; aio_server *server; aio_session *session; aio_ws *ws; struct ws_raw raw;
-    struct ws_receive_one *one; };
+struct ws_released { WS_DIALS; struct ws_receive_one *one; };
 SCENARIO(ws_released, .may = WS_MAY)
 {
     AIO_BEGIN(ws_released);
@@ -1096,7 +1127,7 @@ SCENARIO(ws_released, .may = WS_MAY)
 }
 
 /* Pings and pongs as messages, and a close frame that the program answers itself. */
-struct ws_by_hand { aio_task task; aio_server *server; aio_session *session; aio_ws *ws; struct ws_raw raw; aio_ws_message m; };
+struct ws_by_hand { WS_DIALS; aio_ws_message m; };
 SCENARIO(ws_by_hand, .may = WS_MAY)
 {
     AIO_BEGIN(ws_by_hand);
@@ -1131,7 +1162,7 @@ SCENARIO(ws_by_hand, .may = WS_MAY)
 }
 
 /* What cannot be said. */
-struct ws_wrong { aio_task task; aio_server *server; aio_session *session; aio_ws *ws; struct ws_raw raw; int i; };
+struct ws_wrong { WS_DIALS; int i; };
 static aio_future *ws_wrong_call(aio_ws *ws, int i)
 {
     static char long_reason[126];
@@ -1180,8 +1211,7 @@ SCENARIO(ws_wrong, .may = WS_MAY)
 
 /* One peer floods with frames that give nothing to the program: others have their turns meanwhile. */
 enum { WS_FLOOD = 4000 };
-struct ws_flooding { aio_task task; aio_server *server; aio_session *session; aio_ws *ws; struct ws_raw raw;
-    struct ws_receive_one *one; int i; size_t before, most; };
+struct ws_flooding { WS_DIALS; struct ws_receive_one *one; int i; size_t before, most; };
 SCENARIO(ws_flooding, .may = WS_MAY, .skip = KIND_SLICE /* long */)
 {
     static char frames[2 * WS_FLOOD];
@@ -1255,9 +1285,9 @@ static void *ws_tunnel_handler(aio_stream *stream, void *arg)
 {
     return AIO_CALL(ws_tunnel, .stream = stream, .raw = (struct ws_raw *)arg);
 }
-struct ws_proxy { aio_task task; aio_server *server; aio_session *session; aio_ws *ws; struct ws_raw raw; aio_ws_message m;
-    char proxy[60]; };
-SCENARIO(ws_proxy, .may = { EPIPE, ECONNRESET, ENOTCONN, ETIMEDOUT, AIO_EDISCONNECTED, AIO_EHANDSHAKE, ECONNABORTED, AIO_EPROXY })
+struct ws_proxy { WS_DIALS; aio_ws_message m; char proxy[60]; };
+SCENARIO(ws_proxy, .may = { EPIPE, ECONNRESET, ENOTCONN, ETIMEDOUT, AIO_EDISCONNECTED, AIO_EHANDSHAKE, ECONNABORTED,
+                          AIO_EPROXY })
 {
     AIO_BEGIN(ws_proxy);
     self->raw.says = "\x81\x02hi";
