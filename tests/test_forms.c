@@ -270,6 +270,43 @@ SCENARIO(forms_names, .may = FORMS_MAY)
     AIO_END;
 }
 
+/* A field whose pieces are fewer or more than its length. */
+struct forms_lengths { aio_task task; aio_server *server; aio_session *session; aio_response *r; aio_form *form;
+    struct pieces made; char url[60]; int i; };
+SCENARIO(forms_lengths, .may = FORMS_MAY)
+{
+    AIO_BEGIN(forms_lengths);
+    AIO_AWAIT(self->server, aio_start_http_server(forms_handler, NULL, "127.0.0.1", 0));
+    snprintf(self->url, sizeof self->url, "http://127.0.0.1:%d/", aio_server_port(self->server));
+    self->session = aio_session_open();
+    REQUIRE(self->session);
+    for (self->i = 4; self->i <= 6; self->i++) {
+        memset(&self->made, 0, sizeof self->made);
+        self->made.text = "piece";
+        self->made.step = 2;
+        aio_form_unref(self->form);
+        self->form = aio_form_open();
+        aio_form_add(self->form, "a", .producer = { .next = pieces_next, .arg = &self->made, .length = self->i });
+        aio_form_add(self->form, "b", .producer = { .next = pieces_next, .arg = &self->made }); /* so it is in chunks */
+        AIO_TRY {
+            AIO_AWAIT(self->r, aio_session_post(self->session, self->url, .form_data = self->form));
+            CHECK_INT(self->i, 5);
+        } AIO_CATCH {
+            CAUGHT(EINVAL);
+            CHECK(self->i != 5 && strstr(aio_caught(self)->message, "a field's length is not that of its pieces"));
+        } AIO_END_TRY;
+        aio_response_release(self->r);
+        self->r = NULL;
+    }
+    AIO_FINALLY;
+        aio_form_unref(self->form);
+        aio_response_release(self->r);
+        AIO_AWAIT(aio_session_close(self->session));
+        aio_server_abort_clients(self->server);
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
+
 /* What is refused is the code of sending it. */
 TEST(forms_refused)
 {
@@ -307,6 +344,12 @@ TEST(forms_refused)
     }
     CHECK_INT(client_code(loop, aio_session_post(s, "http://x/", .form_data = deep)), EINVAL);
     aio_form_unref(deep);
+    form = aio_form_open();
+    deep = aio_form_open();
+    CHECK_INT(aio_form_add(form, "a", .form = deep), 0);
+    CHECK_INT(aio_form_add(deep, "b", .text = ""), AIO_ERUNTIME); /* it is a field now */
+    aio_form_unref(deep);
+    aio_form_unref(form);
     form = aio_form_open();
     deep = aio_form_open();
     CHECK_INT(aio_form_add(deep, "a"), EINVAL);

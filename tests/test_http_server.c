@@ -364,28 +364,34 @@ static AIO_CORO(lingerer)
     AIO_END;
 }
 
-struct server_lingers { aio_task task; aio_server *server; struct lingerer *client; int i; double seconds; };
-SCENARIO(server_lingers, .may = { EPIPE, ECONNRESET, ENOTCONN, ETIMEDOUT }, .skip = KIND_SLICE /* long */)
+/* Such a client, and how long the server had it. */
+struct lingered { aio_task task; int port; double pause, from, to; size_t length; struct lingerer *client; };
+static AIO_CORO(lingered)
 {
-    static const struct { double pause; size_t length; double from, to; } rows[] = {
-        { 1, 1, 29, 33 }, { 0.1, 400000, 0.9, 3 } };
-    AIO_BEGIN(server_lingers);
-    AIO_AWAIT(self->server, aio_start_http_server(site_handler, NULL, "127.0.0.1", 0));
-    for (self->i = 0; self->i < 2; self->i++) {
-        self->client = aio_create_task(AIO_CALL(lingerer, .port = aio_server_port(self->server),
-                                                .pause = rows[self->i].pause, .length = rows[self->i].length));
-        AIO_TRY {
-            AIO_AWAIT((struct lingerer *)aio_ref(self->client));
-        } AIO_CATCH {
-            if (aio_caught(self)->code != EPIPE && aio_caught(self)->code != ECONNRESET) AIO_RERAISE();
-        } AIO_END_TRY;
-        self->seconds = self->client->seconds;
-        CHECK(self->seconds > rows[self->i].from && self->seconds < rows[self->i].to);
-        aio_unref(self->client);
-        self->client = NULL;
-    }
+    AIO_BEGIN(lingered);
+    self->client = aio_create_task(AIO_CALL(lingerer, .port = self->port, .pause = self->pause,
+                                            .length = self->length));
+    AIO_TRY {
+        AIO_AWAIT((struct lingerer *)aio_ref(self->client));
+    } AIO_CATCH {
+        if (aio_caught(self)->code != EPIPE && aio_caught(self)->code != ECONNRESET) AIO_RERAISE();
+    } AIO_END_TRY;
+    CHECK(self->client->seconds > self->from && self->client->seconds < self->to);
     AIO_FINALLY;
         aio_unref(self->client);
+    AIO_END;
+}
+
+struct server_lingers { aio_task task; aio_server *server; };
+SCENARIO(server_lingers, .may = { EPIPE, ECONNRESET, ENOTCONN, ETIMEDOUT }, .skip = KIND_SLICE /* long */)
+{
+    AIO_BEGIN(server_lingers);
+    AIO_AWAIT(self->server, aio_start_http_server(site_handler, NULL, "127.0.0.1", 0));
+    AIO_AWAIT(AIO_CALL(lingered, .port = aio_server_port(self->server), .pause = 1, .from = 29, .to = 33,
+                       .length = 1));
+    AIO_AWAIT(AIO_CALL(lingered, .port = aio_server_port(self->server), .pause = 0.1, .from = 0.9, .to = 3,
+                       .length = 400000));
+    AIO_FINALLY;
         if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
     AIO_END;
 }
@@ -411,8 +417,7 @@ SCENARIO(server_lingers_idle, .may = { EPIPE, ECONNRESET, ENOTCONN, ETIMEDOUT })
 }
 
 /* The same by option, and AIO_NOW, which waits for nothing. */
-struct server_linger_options { aio_task task; aio_server *server, *last; struct lingerer *client; int i;
-    double seconds; };
+struct server_linger_options { aio_task task; aio_server *server, *last; int i; };
 SCENARIO(server_linger_options, .may = { EPIPE, ECONNRESET, ENOTCONN, ETIMEDOUT }, .skip = KIND_SLICE /* long */)
 {
     static const struct { double timeout, pause; size_t length; double from, to; } rows[] = {
@@ -421,23 +426,13 @@ SCENARIO(server_linger_options, .may = { EPIPE, ECONNRESET, ENOTCONN, ETIMEDOUT 
     for (self->i = 0; self->i < 4; self->i++) {
         AIO_AWAIT(self->server, aio_start_http_server(site_handler, NULL, "127.0.0.1", 0, .linger_idle = 0.5,
                                                       .linger_timeout = rows[self->i].timeout, .max_linger = 1000));
-        self->client = aio_create_task(AIO_CALL(lingerer, .port = aio_server_port(self->server),
-                                                .pause = rows[self->i].pause, .length = rows[self->i].length));
-        AIO_TRY {
-            AIO_AWAIT((struct lingerer *)aio_ref(self->client));
-        } AIO_CATCH {
-            if (aio_caught(self)->code != EPIPE && aio_caught(self)->code != ECONNRESET) AIO_RERAISE();
-        } AIO_END_TRY;
-        self->seconds = self->client->seconds;
-        CHECK(self->seconds > rows[self->i].from && self->seconds < rows[self->i].to);
-        aio_unref(self->client);
-        self->client = NULL;
+        AIO_AWAIT(AIO_CALL(lingered, .port = aio_server_port(self->server), .pause = rows[self->i].pause,
+                           .from = rows[self->i].from, .to = rows[self->i].to, .length = rows[self->i].length));
         self->last = self->server;
         self->server = NULL; /* taken, whatever comes of it */
         AIO_AWAIT(aio_server_wait_closed(self->last));
     }
     AIO_FINALLY;
-        aio_unref(self->client);
         if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
     AIO_END;
 }

@@ -82,6 +82,7 @@ static const struct mp_case { const char *type, *body, *expected; } mp_cases[] =
     { MP_TYPE, MP_PART("Content-Disposition: form-data; name=n; filename=old; filename*=utf-8'en'%e2%82%ac%20x; filename=p\r\n", "1") "--xyz--",
       "n(\xE2\x82\xAC x)=1;" },
     { MP_TYPE, MP_PART("Content-Disposition: attachment; name=n; filename*=latin1''x\r\n", "1") "--xyz--", "=1;" },
+    { MP_TYPE, MP_PART("Content-Disposition: form-data; name=n; name=m; filename=p; filename=q\r\n", "1") "--xyz--", "n(p)=1;" },
     /* what is wrong with it */
     { MP_TYPE, "", "!payload" },
     { MP_TYPE, "no delimiter", "!payload" },
