@@ -11919,7 +11919,6 @@ static pthread_mutex_t aio__tls_mutex = PTHREAD_MUTEX_INITIALIZER;
 static BIO_METHOD *aio__bio_method;                /* these two live as long as the process; the mutex guards them */
 static aio_tls_context *aio__tls_default_context;
 
-
 static void aio__bio_setup(void)
 {
     BIO_METHOD *method = aio__os.BIO_meth_new(aio__os.BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "aio.h");
@@ -12513,7 +12512,6 @@ static aio_certificate *aio__certificate_make(X509 *from, BIO *out)
     return made;
 }
 
-/* NULL for none, or without memory. */
 /* NULL of none, or without memory. */
 static aio_certificate *aio__tls_certificate_of(void *x509)
 {
@@ -13506,7 +13504,7 @@ static aio__link *aio__stream_top(const aio_stream *s) { return s->top; }
 static void aio__stream_push(aio_stream *s, aio__link *link) { s->top = link; }
 #endif
 
-/* As long as there is a stream, *home is it, and NULL when it closes. */
+/* *home becomes NULL when the stream is closed; NULL: none does. */
 static void aio__stream_set_home(aio_stream *s, aio_stream **home) { s->home = home; }
 
 /* What broke the stream, or NULL. Borrowed. */
@@ -14520,6 +14518,12 @@ static bool aio__local_for(const aio__addresses *local, int family, const aio__a
     return *from != NULL;
 }
 
+#if defined(TCP_KEEPIDLE)
+#define AIO__TCP_IDLE TCP_KEEPIDLE
+#elif defined(__APPLE__)
+#define AIO__TCP_IDLE TCP_KEEPALIVE
+#endif
+
 /* 0 or a code. A value of 0 is the system's. */
 static int aio__connect_set(int fd, int level, int name, int value)
 {
@@ -14533,10 +14537,12 @@ static int aio__connect_options(int fd, const aio__address *to, const aio_socket
     int code = 0;
     if (to->storage.ss_family != AF_UNIX) {
         code = aio__connect_set(fd, SOL_SOCKET, SO_KEEPALIVE, o->keepalive_idle != 0);
-#if defined(TCP_KEEPIDLE) && defined(TCP_KEEPINTVL) && defined(TCP_KEEPCNT)
-        if (!code) code = aio__connect_set(fd, IPPROTO_TCP, TCP_KEEPIDLE, o->keepalive_idle);
+#if defined(AIO__TCP_IDLE) && defined(TCP_KEEPINTVL) && defined(TCP_KEEPCNT)
+        if (!code) code = aio__connect_set(fd, IPPROTO_TCP, AIO__TCP_IDLE, o->keepalive_idle);
         if (!code) code = aio__connect_set(fd, IPPROTO_TCP, TCP_KEEPINTVL, o->keepalive_interval);
         if (!code) code = aio__connect_set(fd, IPPROTO_TCP, TCP_KEEPCNT, o->keepalive_count);
+#else
+        if (!code && (o->keepalive_idle || o->keepalive_interval || o->keepalive_count)) code = ENOTSUP;
 #endif
 #ifdef TCP_USER_TIMEOUT
         if (!code) code = aio__connect_set(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, (int)(o->user_timeout * 1000));
@@ -14564,11 +14570,12 @@ static aio_stream *aio__connect_begin(aio_loop *loop, const aio__address *to, co
         code = aio__connect_set(fd, SOL_SOCKET, SO_REUSEADDR, target->has_port);
     if (!code && from && aio__os.bind(fd, (const struct sockaddr *)&from->storage, from->length) < 0) code = errno;
     if (!code && target->socket) code = aio__connect_options(fd, to, target->socket);
-    if (!code) {
+    bool refused = code != 0; /* by whatever code before_connect likes */
+    if (!refused) {
         aio__stream_options(fd, to->storage.ss_family != AF_UNIX);
         code = aio__socket_connect(fd, &to->storage, to->length);
     }
-    if (code && code != EINPROGRESS) {
+    if (code && (refused || code != EINPROGRESS)) {
         aio__os.close(fd);
         errno = code;
         return NULL;
@@ -14595,8 +14602,8 @@ typedef struct aio__attempt { /* one address */
 } aio__attempt;
 
 /* Whatever is connected to is so here: all addresses of a host, RFC 8305, section 5, or the only one. The first
- * connection wins. An attempt is a stream that is on its way;
- * what happens to it, or a timer, wakes the one coroutine that looks after them all. */
+ * connection wins. An attempt is a stream that is on its way; what happens to it, or a timer, wakes the one coroutine
+ * that looks after them all. */
 struct aio__racing {
     aio_task            task;
     aio_stream         *result;
@@ -14626,13 +14633,13 @@ static void aio__race_on_timer(aio__timer *timer)
 
 static void aio__attempt_on_writable(aio__work *work) { aio__race_wake(((aio__attempt *)work->owner)->race); }
 
-/* A lack of descriptors or memory is remembered as the code: it says nothing of the host, and may pass. */
 static void aio__attempt_tell(const aio__attempt *attempt, int code)
 {
     const aio__target *target = &attempt->race->target;
     if (target->tried) target->tried(target->tried_arg, attempt->to, attempt->began, code);
 }
 
+/* A lack of descriptors or memory is remembered as the code: it says nothing of the host, and may pass. */
 static void aio__attempt_fail(aio__attempt *attempt, int code, const char *why)
 {
     struct aio__racing *race = attempt->race;

@@ -378,6 +378,8 @@ SCENARIO(connector_ways, .may = CLIENT_MAY)
     self->r = NULL;
     before.code = EHOSTDOWN;
     AIO_AWAIT(refusal(.session = self->session, .url = "http://127.0.0.1:1/", .code = EHOSTDOWN));
+    before.code = EINPROGRESS; /* nothing is: no socket is waited for */
+    AIO_AWAIT(refusal(.session = self->session, .url = "http://127.0.0.1:1/", .code = EINPROGRESS));
     AIO_FINALLY;
         aio_response_release(self->r);
         AIO_AWAIT(aio_session_close(self->session));
@@ -884,6 +886,8 @@ SCENARIO(connector_tls_pem, .may = { EPIPE, ECONNRESET, AIO_ETLS, AIO_EDISCONNEC
     AIO_AWAIT(tls_get(.tls = { .ca_file = self->ca, .cert_pem = self->pem, .crl_file = tls_crl(self->crl, NULL) }));
     AIO_AWAIT(tls_get(.tls = { .ca_file = self->ca, .cert_pem = self->pem, .key_pem = self->pem,
                                .crl_file = tls_crl(self->crl, "good") }, .code = AIO_ECERTIFICATE, .has = "revoked"));
+    AIO_AWAIT(tls_get(.tls = { .ca_file = self->ca, .cert_pem = self->pem, .sessions = 5, /* all of the chain count */
+                               .crl_file = tls_crl(self->crl, "ca") }, .code = AIO_ECERTIFICATE, .has = "revoked"));
     AIO_AWAIT(tls_get(.tls = { .ca_file = self->ca, .cert_pem = self->pem, .key_pem = "no" }, .code = AIO_ETLS,
                       .has = "key_pem"));
     AIO_AWAIT(tls_get(.tls = { .ca_file = self->ca, .cert_pem = self->pem, .crl_file = self->ca }, .code = AIO_ETLS));
