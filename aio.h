@@ -31041,8 +31041,8 @@ static int aio__exchange_prepare(aio__exchange *x, struct aio__requesting *f, co
     return 0;
 }
 
-/* Waits for its place in the pool if it has none yet, and connects, unless a kept connection comes with it; the stream is
- * then the connection's. Without descriptors it waits until one is free. */
+/* Waits for its place in the pool if it has none yet, and connects, unless a kept connection comes with it; the stream
+ * is then the connection's. Without descriptors it waits until one is free. */
 struct aio__dialing { aio_task task; aio__exchange *x; aio_stream *stream; aio__made *made; bool queued; };
 static aio_stream_task *aio__exchange_connect(aio__exchange *x)
 {
