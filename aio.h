@@ -11426,6 +11426,27 @@ AIO_API void aio_addresses_free(aio_addresses *addresses)
     aio__free(addresses);
 }
 
+/* The decimal digits of a number, before `end`. Their first one. */
+static char *aio__digits(char *end, uint64_t value)
+{
+    do *--end = (char)('0' + value % 10); while (value /= 10);
+    return end;
+}
+
+/* Of what is written most, as "1.2.3.4:80". */
+static void aio__address_ipv4(const struct sockaddr_in *in, char *buffer, size_t size)
+{
+    char text[sizeof "255.255.255.255:65535"], *end = text + sizeof text - 1;
+    char *at = aio__digits(end, ntohs(in->sin_port));
+    const unsigned char *bytes = (const unsigned char *)&in->sin_addr;
+    *end = 0;
+    for (int i = 4; i--; at = aio__digits(at, bytes[i])) *--at = i == 3 ? ':' : '.';
+    size_t length = (size_t)(end - at);
+    if (length >= size) length = size - 1;
+    memcpy(buffer, at, length);
+    buffer[length] = 0;
+}
+
 /* "1.2.3.4:80", "[::1]:80", "[fe80::1%2]:80", a path, or "" */
 static const char *aio__address_text(const struct sockaddr_storage *storage, socklen_t length, char *buffer,
                                      size_t size)
@@ -11435,14 +11456,13 @@ static const char *aio__address_text(const struct sockaddr_storage *storage, soc
     const struct sockaddr_un *un = (const struct sockaddr_un *)(const void *)storage;
     char host[INET6_ADDRSTRLEN], scope[12] = "";
     int family = storage->ss_family;
-    bool six = family == AF_INET6;
     buffer[0] = 0;
-    if (six && in6->sin6_scope_id) snprintf(scope, sizeof scope, "%%%u", (unsigned)in6->sin6_scope_id);
+    if (family == AF_INET) aio__address_ipv4(in, buffer, size);
     if (family == AF_UNIX && length > offsetof(struct sockaddr_un, sun_path))
         snprintf(buffer, size, "%.*s", (int)(length - offsetof(struct sockaddr_un, sun_path)), un->sun_path);
-    else if ((six || family == AF_INET)
-             && inet_ntop(family, six ? (const void *)&in6->sin6_addr : &in->sin_addr, host, sizeof host))
-        snprintf(buffer, size, six ? "[%s%s]:%d" : "%s%s:%d", host, scope, ntohs(six ? in6->sin6_port : in->sin_port));
+    if (family != AF_INET6 || !inet_ntop(family, &in6->sin6_addr, host, sizeof host)) return buffer;
+    if (in6->sin6_scope_id) snprintf(scope, sizeof scope, "%%%u", (unsigned)in6->sin6_scope_id);
+    snprintf(buffer, size, "[%s%s]:%d", host, scope, ntohs(in6->sin6_port));
     return buffer;
 }
 
@@ -19204,7 +19224,12 @@ static void aio__url_writer_put_authority(aio__url_writer *writer)
     if (url->is_ipv6) *writer->at++ = '[';
     writer->at = aio__quote(writer->at, url->host.data, url->host.length, AIO__PATH, 0); /* the zone's '%' as %25 */
     if (url->is_ipv6) *writer->at++ = ']';
-    if (url->port != writer->default_port) writer->at += snprintf(writer->at, 8, ":%u", (unsigned)url->port);
+    if (url->port != writer->default_port) {
+        char port[6], *end = port + sizeof port, *first = aio__digits(end, url->port);
+        *--first = ':';
+        memcpy(writer->at, first, (size_t)(end - first));
+        writer->at += end - first;
+    }
     url->authority = aio__url_writer_since(writer, start);
 }
 
@@ -23331,23 +23356,16 @@ AIO_API void aio_json_write_bool(aio_json_writer *writer, bool value)
     aio__emit_plain(writer, value ? "true" : "false", value ? 4 : 5);
 }
 
-/* The decimal digits of a number, before `end`. Their first one. */
-static char *aio__emit_decimal(char *end, uint64_t value)
-{
-    do *--end = (char)('0' + value % 10); while (value /= 10);
-    return end;
-}
-
 AIO_API void aio_json_write_uint(aio_json_writer *writer, uint64_t value)
 {
-    char text[24], *end = text + sizeof text, *first = aio__emit_decimal(end, value);
+    char text[24], *end = text + sizeof text, *first = aio__digits(end, value);
     aio__emit_plain(writer, first, (size_t)(end - first));
 }
 
 AIO_API void aio_json_write_int(aio_json_writer *writer, int64_t value)
 {
     char text[24], *end = text + sizeof text;
-    char *first = aio__emit_decimal(end, value < 0 ? 0 - (uint64_t)value : (uint64_t)value);
+    char *first = aio__digits(end, value < 0 ? 0 - (uint64_t)value : (uint64_t)value);
     if (value < 0) *--first = '-';
     aio__emit_plain(writer, first, (size_t)(end - first));
 }
@@ -23379,7 +23397,7 @@ AIO_API void aio_json_write_double(aio_json_writer *writer, double value)
     pthread_once(&aio__powers_once, aio__powers_make);
     uint64_t decimal = bits ? aio__double_digits(bits, &power) : 0;
     for (; decimal && decimal % 10 == 0; decimal /= 10) power++;
-    first = aio__emit_decimal(end, decimal);
+    first = aio__digits(end, decimal);
     text[0] = '-';
     size_t length = aio__emit_decimals(text + negative, first, (int)(end - first), power);
     aio__emit_plain(writer, text, length + negative);
@@ -30557,6 +30575,7 @@ static bool aio__requesting_keeps(const struct aio__requesting *f, aio_text name
 static bool aio__requesting_has(const struct aio__requesting *f, const char *name)
 {
     size_t n = strlen(name);
+    if (!f->header_count && !f->session->headers.count) return false;
     if (!aio__requesting_keeps(f, aio__text(name, n))) return false;
     return aio__pairs_have(f->headers, f->header_count, aio__text(name, n))
         || aio__headers_value(&f->session->headers, name, n).data;
@@ -30779,11 +30798,13 @@ static bool aio__request_credentials(aio__exchange *x, const struct aio__request
 /* Host and port; CONNECT has the port in any case (RFC 9110 9.3.6). */
 static bool aio__request_host(aio__exchange *x)
 {
-    char port[8];
+    char port[6], *end = port + sizeof port, *first;
     const aio_url *url = &x->url;
-    bool whole = !x->head.is_connect || url->port != (url->is_tls ? 443 : 80);
-    snprintf(port, sizeof port, ":%u", (unsigned)url->port);
-    return aio__http_put_host(&x->out, url) && (whole || aio__buffer_word(&x->out, port));
+    if (!aio__http_put_host(&x->out, url)) return false;
+    if (!x->head.is_connect || url->port != (url->is_tls ? 443 : 80)) return true;
+    first = aio__digits(end, url->port);
+    *--first = ':';
+    return aio__buffer_append(&x->out, first, (size_t)(end - first));
 }
 
 static bool aio__request_target(aio__exchange *x, const struct aio__requesting *f)
