@@ -802,7 +802,7 @@ AIO__INLINE void aio__release(aio_task *t)
 /* What a task may do without waiting before others have their turn: what has data, an item or a lock for it at once
  * goes on at once, until one of these is reached; then it goes on after all that is ready by then. */
 typedef struct aio_turn_limits {
-    size_t   bytes;    /* read; 256 KiB by default */
+    size_t   bytes;    /* read, and what comes of them decoded; 256 KiB by default */
     unsigned messages; /* requests, datagrams, connections, lines, awaits of what is done: 128 */
     double   seconds;  /* 0.0005 s */
 } aio_turn_limits;
@@ -13476,9 +13476,17 @@ AIO_API aio_text_future *aio_stream_more(aio_stream *stream)
 
 enum { AIO__MORE = -1 }; /* what a step gives that took what is unread, or left it, and can do no more without more */
 
-/* In a coroutine: takes steps until one gives anything else, its result, and waits for bytes between them. */
+/* A step that gave AIO__MORE waits for bytes; AIO__LATER: its turn is over, and more may be there. */
+static bool aio__step_waits(int step) { return step == AIO__MORE || step == AIO__LATER; }
+
+static aio_future *aio__step_wait(aio_stream *stream, int step)
+{
+    return step == AIO__LATER ? aio__turn_end(aio__running) : (aio_future *)(void *)aio_stream_more(stream);
+}
+
+/* In a coroutine: takes steps until one gives anything else, its result, and waits between them. */
 #define AIO__FEED(result, step, stream) \
-    while (((result) = (step)) == AIO__MORE) AIO_AWAIT(aio_stream_more(stream))
+    while (aio__step_waits((result) = (step))) AIO_AWAIT(aio__step_wait((stream), (result)))
 
 /* ---- for the rooms above ---- */
 
@@ -24861,7 +24869,8 @@ static inline const char *aio__http_clock_text(aio__http_clock *clock, int64_t s
 /* ---- framing ---- */
 
 typedef enum { AIO__BODY_NONE, AIO__BODY_LENGTH, AIO__BODY_CHUNKED, AIO__BODY_CLOSE } aio__body_kind;
-typedef enum { AIO__BODY_MORE, AIO__BODY_DATA, AIO__BODY_DONE, AIO__BODY_ERROR } aio__body_step;
+/* LATER: there may be more at once, but the turn is over. */
+typedef enum { AIO__BODY_MORE, AIO__BODY_LATER, AIO__BODY_DATA, AIO__BODY_DONE, AIO__BODY_ERROR } aio__body_step;
 typedef enum {
     AIO__CHUNK_SIZE, AIO__CHUNK_EXTENSION, AIO__CHUNK_SIZE_LF, AIO__CHUNK_DATA, AIO__CHUNK_DATA_CR, AIO__CHUNK_DATA_LF,
     AIO__CHUNK_SIZE_SPACE, AIO__TRAILER_START, AIO__TRAILER_NAME, AIO__TRAILER_VALUE, AIO__TRAILER_LF,
@@ -25335,15 +25344,17 @@ static const char *aio__body_objection(const aio__body_reader *in, const aio__st
     return "the encoded body becomes too many times as long";
 }
 
-/* What a stage has, in place (NULL: the framing); the same again until aio__body_take takes of it. */
+/* What a stage has, in place (NULL: the framing); the same again until aio__body_take takes of it. A few bytes may be
+ * decoded to very many, or through several decoders to none: what is decoded counts as what is read. */
 static aio__body_step aio__body_peek(aio__body_reader *in, aio__stage *stage, aio_text *piece)
 {
     if (!stage) return aio__body_peek_framed(in, piece);
     while (!stage->out.length) {
         aio_text fed;
         size_t used;
+        if (aio__turn_over(aio__deadline_loop(&in->deadline))) return AIO__BODY_LATER;
         aio__body_step step = aio__body_peek(in, stage->below, &fed);
-        if (step == AIO__BODY_MORE || step == AIO__BODY_ERROR || (step == AIO__BODY_DONE && stage->over)) return step;
+        if (step != AIO__BODY_DATA && (step != AIO__BODY_DONE || stage->over)) return step;
         if (step == AIO__BODY_DONE) fed = aio__text("", 0);
         if (stage->over) { /* what is left below is of no use, but has to be taken */
             aio__body_take(in, stage->below, fed.length);
@@ -25360,12 +25371,13 @@ static aio__body_step aio__body_peek(aio__body_reader *in, aio__stage *stage, ai
             return AIO__BODY_ERROR;
         }
         stage->over = made == AIO__BODY_DONE;
+        aio__turn_spent(aio__deadline_loop(&in->deadline), used + stage->out.length, 0);
     }
     *piece = stage->out;
     return AIO__BODY_DATA;
 }
 
-/* The next piece of what has come. AIO__BODY_DATA, MORE, DONE or ERROR, as aio__body_peek gives them. */
+/* The next piece of what has come. AIO__BODY_DATA or anything else, as aio__body_peek gives it. */
 static aio__body_step aio__body_next(aio__body_reader *in, aio_text *piece)
 {
     aio__body_step step = AIO__BODY_DATA;
@@ -25488,7 +25500,6 @@ static bool aio__body_is_read(const aio__body_reader *in) { return in->reading; 
 static void aio__body_unclaim(aio__body_reader *in) { in->reading = false; }
 static bool aio__body_is_decoded(const aio__body_reader *in) { return in->top != NULL; }
 static bool aio__body_is_absent(const aio__body_reader *in) { return in->body.kind == AIO__BODY_NONE; }
-static bool aio__body_is_over(const aio__body_reader *in) { return in->body.state == AIO__CHUNK_END; }
 
 /* Why the latest step was AIO__BODY_ERROR; NULL: for want of memory. */
 static const char *aio__body_why(const aio__body_reader *in) { return in->body.problem; }
@@ -25542,31 +25553,33 @@ struct aio__body_reading {
     bool           all, mine; /* mine: it is this coroutine that reads */
 };
 
-/* Takes what has come. True: more has to come. False: there is the result, or self->error. */
-static bool aio__body_reading_more(struct aio__body_reading *self)
+/* Takes what has come. AIO__MORE, AIO__LATER; or 0: there is the result, or self->error. */
+static int aio__body_reading_more(struct aio__body_reading *self)
 {
     aio__body_reader *in = self->in;
     aio__body_step step = self->all ? aio__body_collect(in, in->max) : aio__body_next(in, &self->result);
-    if (step == AIO__BODY_MORE) return true;
+    if (step == AIO__BODY_MORE) return AIO__MORE;
+    if (step == AIO__BODY_LATER) return AIO__LATER;
     if (step == AIO__BODY_DONE && in->stream) in->owner->ended(in);
     if (step == AIO__BODY_ERROR) self->error = aio__body_error(in);
-    if (step == AIO__BODY_ERROR || !self->all) return false;
+    if (step == AIO__BODY_ERROR || !self->all) return 0;
     if (step == AIO__BODY_DATA)
         self->error = aio__exception(AIO_ELIMIT, "body", "the body is longer than the limit of %zu bytes", in->max);
     else if (!aio__body_seal(in)) self->error = &aio__no_memory;
     self->result = aio__body_collected(in);
-    return false;
+    return 0;
 }
 
-/* AIO__MORE, or 0: there is the result, or self->error. */
+/* The same, and its deadline is that of the wait. */
 static int aio__body_reading_step(struct aio__body_reading *self)
 {
     aio__body_reader *in = self->in;
     bool lost = !in->stream && aio__deadline_expired(&in->deadline); /* nobody was reading then */
-    if (!lost && !aio__body_reading_more(self)) return 0;
+    int more = lost ? AIO__MORE : aio__body_reading_more(self);
+    if (!more) return 0;
     if (aio__deadline_expired(&in->deadline)) self->error = aio_exception_ref(&aio__cancelled);
     else if (!in->owner->waiting(in)) self->error = &aio__no_memory;
-    return self->error ? 0 : (int)AIO__MORE;
+    return self->error ? 0 : more;
 }
 
 static AIO_CORO(aio__body_reading)
@@ -32239,10 +32252,7 @@ AIO_API aio_stream *aio_response_upgrade(aio_response *response)
 /* The user is done with it. `keep`: its connection may be used again. */
 static void aio__reply_end(aio__reply *r, bool keep)
 {
-    aio_text piece;
-    keep = keep && !aio__body_is_read(&r->in);
-    while (keep && aio__body_comes(&r->in) && aio__body_next(&r->in, &piece) == AIO__BODY_DATA) { }
-    if (keep && aio__body_comes(&r->in) && aio__body_is_over(&r->in)) aio__reply_ended(&r->in);
+    if (keep && !aio__body_is_read(&r->in) && aio__body_comes(&r->in)) aio__body_skip(&r->in, UINT64_MAX);
     if (r->x.ticket.got) aio__exchange_disconnect(&r->x, false);
     aio__reply_unref(r);
 }
@@ -32477,7 +32487,7 @@ enum {
     AIO__LINGER_IDLE = 2,        /* linger_idle, */
     AIO__LINGER_TIMEOUT = 30     /* and linger_timeout */
 };
-enum { AIO__QUIT = -2 }; /* a connection's end without an answer */
+enum { AIO__QUIT = -3 }; /* a connection's end without an answer */
 
 typedef struct aio__service { /* what the connections of one server share; owned by the aio_server */
     aio_request_handler    *handler;

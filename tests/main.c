@@ -54,6 +54,7 @@
 #include "test_auth.c"
 #include "test_multipart.c"
 #include "test_content_encoding.c"
+#include "test_http_fairness.c"
 #include "test_http_parser.c"
 #include "test_trace.c"
 #include "test_session_cookies.c"

@@ -174,7 +174,11 @@ TEST(content_encoding_ratio)
     aio__stage stage;
     aio_text piece;
     size_t pieces = 0;
+    aio_loop *loop = aio_new_event_loop();
+    if (!CHECK(loop != NULL)) return;
+    aio_loop_set_turn_limits(loop, .bytes = SIZE_MAX, .seconds = AIO_UNLIMITED);
     memset(&in, 0, sizeof in);
+    aio__deadline_make(&in.deadline, loop, 0, NULL);
     memset(&stage, 0, sizeof stage);
     stage.feed = ce_endless_feed;
     in.body.state = AIO__CHUNK_END;
@@ -186,4 +190,5 @@ TEST(content_encoding_ratio)
     CHECK_INT(pieces, 2 * AIO_INFLATE_BURST / sizeof ce_mega);
     for (int i = 0; i < 2; i++) CHECK_INT(aio__body_peek(&in, &stage, &piece), AIO__BODY_ERROR);
     CHECK(in.body.problem && strstr(in.body.problem, "too many times as long"));
+    aio_loop_free(loop);
 }

@@ -164,14 +164,17 @@ static void dns_on_udp(void *arg)
     dns_reply(fake, &out, query, (size_t)n, false);
     bool six = query[n - (query[11] ? 11 : 0) - 3] == AIO_DNS_AAAA;
     if (fake->mode == DNS_SILENT || (fake->mode == DNS_SLOW_SIX && six)) return;
-    int wrong = fake->mode == DNS_WRONG_FIRST ? 3 : fake->mode == DNS_FLOOD ? 40 : 0;
+    int wrong = fake->mode == DNS_WRONG_FIRST ? 4 : fake->mode == DNS_FLOOD ? 48 : 0;
+    int other = wrong ? socket(AF_INET, SOCK_DGRAM, 0) : -1; /* another address */
     for (int i = 0; i < wrong; i++) {
         struct dns_out bad = out;
-        if (i % 3 == 0) bad.bytes[0] ^= (unsigned char)(1 + i);
-        if (i % 3 == 1) bad.bytes[13] ^= 1; /* a letter of the question */
-        if (i % 3 == 2) bad.bytes[2] &= 0x7F; /* a question */
-        sendto(fake->udp, bad.bytes, bad.length, 0, (struct sockaddr *)&from, length);
+        if (i % 4 == 0) bad.bytes[3] |= 3; /* right but for where it is from: the name does not exist */
+        if (i % 4 == 1) bad.bytes[0] ^= (unsigned char)(1 + i);
+        if (i % 4 == 2) bad.bytes[13] ^= 1; /* a letter of the question */
+        if (i % 4 == 3) bad.bytes[2] &= 0x7F; /* a question */
+        sendto(i % 4 ? fake->udp : other, bad.bytes, bad.length, 0, (struct sockaddr *)&from, length);
     }
+    if (wrong) close(other);
     if (fake->mode != DNS_FLOOD) sendto(fake->udp, out.bytes, out.length, 0, (struct sockaddr *)&from, length);
 }
 

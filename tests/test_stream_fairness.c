@@ -1,5 +1,5 @@
-/* Fairness of streams, TLS, servers and datagrams: what a flooding peer gets before another task has its turn. Counted
- * in steps; test_fairness.c has the loop's part. */
+/* Fairness of streams, TLS, servers, datagrams and the resolver: what a flooding peer gets before another task has its
+ * turn. Counted in steps; test_fairness.c has the loop's part. */
 struct flood_ticker { aio_task task; int *ticks; };
 static AIO_CORO(flood_ticker)
 {
@@ -182,6 +182,49 @@ SCENARIO(flood_datagrams, .may = { AIO_ETIMEOUT, AIO_ERESOLVE, ECONNREFUSED, EIN
     AIO_FINALLY;
         FLOOD_END();
         dg_close(&self->pair);
+    AIO_END;
+}
+
+/* Wrong answers to the resolver, as many as it reads: where there is no datagram, the latest one again. */
+static struct { size_t length, taken; char data[600]; } flood_wrong;
+static ssize_t flood_recvmsg(int fd, struct msghdr *message, int flags)
+{
+    struct iovec *piece = message->msg_iov;
+    ssize_t n = seam_recvmsg(fd, message, flags);
+    if (n < 0 && errno != EAGAIN) return n;
+    if (n > 0) memcpy(flood_wrong.data, piece->iov_base, flood_wrong.length = (size_t)n);
+    else memcpy(piece->iov_base, flood_wrong.data, flood_wrong.length);
+    flood_wrong.taken++;
+    clock_advance(1e-6);
+    return n > 0 || flood_wrong.length ? (ssize_t)flood_wrong.length : n;
+}
+
+struct flood_resolver { DNS_FRAME aio_task *ticker; int ticks; };
+SCENARIO(flood_resolver, DNS_MAY)
+{
+    AIO_BEGIN(flood_resolver);
+    memset(&flood_wrong, 0, sizeof flood_wrong);
+    aio__os.recvmsg = flood_recvmsg;
+    DNS_BEGIN(DNS_FLOOD);
+    DNS_OPEN(.attempts = 1, .timeout = 0.02);
+    FLOOD_BEGIN(.messages = 5);
+    DNS_QUERY("a.test", AIO_DNS_A); /* over TCP */
+    CHECK_INT(self->answer->count, 1);
+    CHECK_INT(self->fake[0].asked_tcp, 1);
+    CHECK(self->ticks >= 4); /* a bounded number of datagrams, few of them in a turn */
+    CHECK(flood_wrong.taken < 100);
+    aio_loop_remove_reader(self->fake[0].loop, self->fake[0].tcp); /* there is nobody to answer now */
+    self->ticks = 0;
+    self->began = aio_time();
+    DNS_FAILS(aio_resolver_query(self->resolver, "b.test", AIO_DNS_A), AIO_ETIMEOUT, "no answer in time");
+    CHECK_NEAR(aio_time() - self->began, 0.02, 0.001);
+    CHECK(self->ticks > 500);
+    AIO_FINALLY;
+        aio__os.recvmsg = seam_recvmsg;
+        FLOOD_END();
+        aio_dns_answer_free(self->answer);
+        aio_resolver_close(self->resolver);
+        dns_end(&self->fake[0]);
     AIO_END;
 }
 
