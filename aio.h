@@ -170,9 +170,10 @@
  *   78. Connections: the pool
  *   79. HTTP client: session, request, response
  *   80. HTTP server: connections and handlers
- *   81. WebSocket: frames
- *   82. WebSocket: connections
- *   83. Introspection: task dump and call graph
+ *   81. Static files
+ *   82. WebSocket: frames
+ *   83. WebSocket: connections
+ *   84. Introspection: task dump and call graph
  *
  * LICENCE: MIT-0 or public domain, as you like. Its text, the history, and where to report a vulnerability are at the
  * end of the file.
@@ -3151,6 +3152,62 @@ typedef struct aio_upgrade_options {
     aio_request_upgrade_with((request), AIO__OPTIONS(aio_upgrade_options, __VA_ARGS__))
 AIO_API aio_stream_task *aio_request_upgrade_with(aio_request *request, const aio_upgrade_options *options);
 
+/* `count` bytes of a file from `offset` on, as a piece of an answer that aio_request_start has begun: without copying
+ * them through the program where the system can. `file` is a descriptor of yours. result: how many. AIO_EINCOMPLETE
+ * when the file ends before; after an error, or a cancel, the connection ends with the answer cut short. */
+AIO_API aio_size_task *aio_request_sendfile(aio_request *request, int file, int64_t offset, size_t count);
+
+/* ---- static files ---- */
+
+enum { AIO_FILE_RANGES_MAX = 16 }; /* of one request; one that asks for more gets the whole file */
+
+typedef struct aio_file_options {
+    const char *const *headers AIO__UNSET;       /* these two as for aio_request_respond */
+    const aio_headers *header_fields AIO__UNSET;
+    const char        *content_type AIO__UNSET;  /* NULL: aio_guess_type of the path */
+    const char        *cache_control AIO__UNSET; /* "max-age=3600"; NULL: the field is not sent */
+    bool               gzip AIO__UNSET;          /* to who accepts it, the file PATH.gz, if there is one */
+} aio_file_options;
+
+/* aio_request_send_file(request, path, .cache_control = "no-cache", ...): answers with a regular file: 200, or to GET
+ * and HEAD 206, 304, 412 and 416 as Range, If-Range, If-None-Match, If-Modified-Since, If-Match and If-Unmodified-Since
+ * ask for (RFC 9110 13, 14; several ranges as multipart/byteranges), by an ETag of size and time, and Last-Modified.
+ * 404 if there is no such file, 403 if it may not be read. As many bytes as the file had at first: AIO_EINCOMPLETE, and
+ * the connection ends, when it has become shorter. The path is the program's, not the client's: for that see
+ * aio_static. What the options point to is borrowed until it is done. aiohttp: web.FileResponse */
+#define aio_request_send_file(...) AIO__REQUEST_SEND_FILE(__VA_ARGS__, )
+#define AIO__REQUEST_SEND_FILE(request, path, ...) \
+    aio_request_send_file_with((request), (path), AIO__OPTIONS(aio_file_options, __VA_ARGS__))
+AIO_API aio_future *aio_request_send_file_with(aio_request *request, const char *path, const aio_file_options *options);
+
+/* The content type of a name's ending, in any case: "text/html" of "a/index.HTML"; "application/octet-stream" of one
+ * that is not known. Python: mimetypes.guess_type */
+AIO_API const char *aio_guess_type(const char *path);
+
+/* A folder that is served:
+ *
+ *   static aio_static site = { .root = "public", .prefix = "/static", .index = "index.html" };
+ *   AIO_AWAIT(self->server, aio_start_http_server(aio_static_handler, &site, NULL, 8080));
+ *
+ * or, for one path among others of a handler: return aio_static_handler(request, &site);
+ * Nothing leads out of the folder: a path is refused, with 404, that has an empty component, "." or "..", a NUL or a
+ * backslash, in whatever encoding; names that begin with a dot are not shown, and symbolic links below the folder are
+ * not followed, unless the options say so. */
+typedef struct aio_static {
+    const char        *root AIO__UNSET;
+    const char        *prefix AIO__UNSET;        /* of the paths, percent-encoded, without a '/' at its end; NULL: "" */
+    const char        *index AIO__UNSET;         /* what a path that ends in '/' gives, "index.html"; NULL: 404 */
+    const char        *cache_control AIO__UNSET; /* these two as for aio_request_send_file */
+    bool               gzip AIO__UNSET;
+    const char *const *types AIO__UNSET; /* endings and content types, { ".md", "text/markdown", NULL }; else guessed */
+    bool               hidden AIO__UNSET;          /* names that begin with a dot are shown */
+    bool               follow_symlinks AIO__UNSET; /* wherever they lead */
+} aio_static;
+
+/* An aio_request_handler for GET and HEAD (others: 405); `site` is an aio_static, borrowed as long as the server.
+ * aiohttp: app.router.add_static */
+AIO_API void *aio_static_handler(aio_request *request, void *site);
+
 /* ============================================================================
  * 23. WebSocket
  *
@@ -3454,6 +3511,7 @@ static void aio__wipe(void *data, size_t length)
 
 static int aio__os_fcntl(int fd, int command, int value) { return fcntl(fd, command, value); }
 static int aio__os_open(const char *path, int flags) { return open(path, flags | O_CLOEXEC); }
+static int aio__os_openat(int folder, const char *path, int flags) { return openat(folder, path, flags | O_CLOEXEC); }
 /* A new file, for its owner alone. */
 static int aio__os_create(const char *path) { return open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600); }
 /* What is written comes at its end; made, if need be, for its owner alone. */
@@ -3751,6 +3809,7 @@ struct aio__os {
     int     (*getaddrinfo)(const char *, const char *, const struct addrinfo *, struct addrinfo **);
     void    (*freeaddrinfo)(struct addrinfo *);
     int     (*open)(const char *, int);
+    int     (*openat)(int, const char *, int);
     int     (*create)(const char *);
     int     (*append)(const char *);
     iconv_t (*iconv_open)(const char *, const char *);
@@ -3824,7 +3883,7 @@ static struct aio__os aio__os = {
     aio__os_sigaction, socket, aio__os_bind, listen, aio__os_accept, aio__os_connect, shutdown, recv, send, sendmsg,
     recvmsg, getsockopt, setsockopt, aio__os_getsockname, aio__os_getpeername, unlink, aio__os_stat,
     aio__os_fstat, aio__os_pread, aio__os_pipe_write, aio__os_spawn, waitpid, aio__os_wait_ended, kill, getaddrinfo,
-    freeaddrinfo, aio__os_open, aio__os_create, aio__os_append,
+    freeaddrinfo, aio__os_open, aio__os_openat, aio__os_create, aio__os_append,
     iconv_open, aio__os_iconv, iconv_close, fsync, rename, getentropy,
 #if AIO__LINUX
     epoll_create1, epoll_ctl, epoll_wait, eventfd, aio__os_pidfd_open, aio__os_sendfile,
@@ -32517,6 +32576,7 @@ typedef struct aio__served {
     int64_t        linger_until;
     aio__timer    *writing;  /* while something of an answer is unsent: of write_timeout */
     uint64_t       written, taken; /* bytes: since that timer began; of them taken by the client when it began anew */
+    aio_size_task *sending;  /* a file of the answer: its result is how much has gone out beside `written`; or NULL */
     aio__answer    answer;
     bool           idle;     /* between two requests */
     bool           keep;     /* another request may follow */
@@ -32777,8 +32837,8 @@ static void aio__answer_taken(aio__timer *timer)
     r->writing = NULL;
     aio__stream_flush(r->stream);
     size_t unsent = aio_stream_write_buffer_size(r->stream);
-    if (!unsent || aio__stream_error(r->stream)) return;
-    uint64_t taken = r->written - unsent;
+    if ((!unsent && !r->sending) || aio__stream_error(r->stream)) return;
+    uint64_t taken = r->written + (r->sending ? r->sending->result : 0) - unsent;
     bool enough = taken - r->taken >= AIO__TAKE_MIN;
     unsigned long long last = taken - r->taken;
     r->taken = taken;
@@ -32958,6 +33018,88 @@ AIO_API aio_text aio_request_query_at(aio_request *request, const char *name, si
     while (name && aio_request_query_next(request, &position, &found, &value))
         if (found.length == length && !memcmp(found.data, name, length) && !index--) return value;
     return aio__text(NULL, 0);
+}
+
+/* ---- files ---- */
+
+struct aio__answer_file { /* result as aio_size_task */
+    aio_task       task;
+    size_t         result;
+    aio__served   *r;
+    aio_size_task *sending;
+    int            file;
+    int64_t        offset;
+    size_t         count;
+    char           line[20];
+};
+
+/* The client is to take the file, from now on. 0 or ENOMEM. */
+static int aio__answer_file_begin(struct aio__answer_file *self)
+{
+    aio__served *r = self->r;
+    if (!self->sending) return ENOMEM;
+    aio__timer_cancel(aio__served_loop(r), r->writing);
+    r->writing = NULL;
+    r->written = aio_stream_write_buffer_size(r->stream);
+    r->taken = 0;
+    r->sending = self->sending;
+    return r->service->write == INT64_MAX || aio__answer_watch(r) ? 0 : ENOMEM;
+}
+
+static void aio__answer_file_end(struct aio__answer_file *self)
+{
+    aio__served *r = self->r;
+    if (self->task.future.error) r->keep = false;
+    if (!self->sending) return;
+    r->written += self->sending->result;
+    r->sending = NULL;
+    aio_unref(self->sending);
+}
+
+static AIO_CORO(aio__answer_file)
+{
+    AIO_BEGIN(aio__answer_file);
+    if (self->r->chunked) {
+        aio_text line;
+        line = aio__text(self->line, aio__http_chunk_line(self->line, self->count));
+        AIO_AWAIT(aio__answer_send(self->r, &line, 1));
+    }
+    self->sending = aio_stream_sendfile(self->r->stream, self->file, self->offset, self->count);
+    if (aio__answer_file_begin(self)) AIO_RAISE(ENOMEM);
+    AIO_AWAIT(self->result, (aio_size_task *)aio_ref(self->sending));
+    if (self->r->chunked) {
+        aio_text line;
+        line = aio__text("\r\n", 2);
+        AIO_AWAIT(aio__answer_send(self->r, &line, 1));
+    }
+    AIO_FINALLY;
+        aio__answer_file_end(self);
+    AIO_END;
+}
+
+AIO__GIVES(aio__answer_file, aio_size_task);
+
+struct aio__answer_nothing { aio_task task; size_t result; };
+static AIO_CORO(aio__answer_nothing)
+{
+    AIO_BEGIN(aio__answer_nothing);
+    AIO_END;
+}
+
+AIO__GIVES(aio__answer_nothing, aio_size_task);
+
+AIO_API aio_size_task *aio_request_sendfile(aio_request *request, int file, int64_t offset, size_t count)
+{
+    if (!request) return (aio_size_task *)(void *)aio__failure(EINVAL, "request_sendfile of no request");
+    aio__served *r = aio__served_of(request);
+    if (r->answer != AIO__ANSWERING)
+        return (aio_size_task *)(void *)aio__failure(AIO_ERUNTIME, "request_sendfile before aio_request_start");
+    if (r->left != UINT64_MAX && count > r->left)
+        return (aio_size_task *)(void *)aio__failure(EINVAL, "request_sendfile: more than the %llu bytes that were "
+                                                     "announced are left", (unsigned long long)r->left);
+    if (r->left != UINT64_MAX) r->left -= count;
+    if (!count || r->bodyless) return (aio_size_task *)(void *)AIO_CALL(aio__answer_nothing);
+    return (aio_size_task *)(void *)AIO_CALL(aio__answer_file, .r = r, .file = file, .offset = offset, .count = count);
 }
 
 /* ---- taking the stream ---- */
@@ -33331,7 +33473,517 @@ AIO_API aio_server_task *aio_start_http_server_with(aio_request_handler *handler
 }
 
 /* ============================================================================
- * 81. WebSocket: frames
+ * 81. Static files
+ *
+ * Answers from files: what a request's conditions and ranges make of one (RFC 9110 13, 14), and which file of a folder
+ * a path names. One coroutine, aio__folder_answer, does both; it owns the descriptor. Calls the HTTP server's public
+ * functions, headers, and the reading of fields.
+ * ============================================================================ */
+
+typedef struct aio__folder_range { uint64_t first, count; size_t head; /* where its head ends in `heads` */ }
+    aio__folder_range;
+
+struct aio__folder_answer {
+    aio_task          task;
+    aio_request      *request;
+    const aio_static *site;      /* NULL: the path is the program's */
+    aio_file_options  options;
+    const char       *type;
+    char             *path;      /* behind the struct, with room for the index and the ending ".gz" */
+    int               fd;        /* -1: not open */
+    struct stat       file;
+    bool              zipped;    /* it is the one with ".gz" */
+    int               status, code, count, i;
+    aio_headers       fields;    /* owned: of the answer */
+    aio__buffer       heads;     /* of the parts, one after the other, and what ends the last */
+    char              etag[48], modified[AIO__HTTP_DATE_LENGTH + 1], boundary[33], text[64];
+    uint64_t          length;    /* of the body */
+    aio_respond_options respond;
+    aio__folder_range ranges[AIO_FILE_RANGES_MAX];
+};
+
+/* ---- content types ---- */
+
+AIO_API const char *aio_guess_type(const char *path)
+{
+    static const char *const known[][2] = {
+        { "7z", "application/x-7z-compressed" }, { "aac", "audio/aac" }, { "apng", "image/apng" },
+        { "avif", "image/avif" }, { "bmp", "image/bmp" }, { "bz2", "application/x-bzip2" }, { "c", "text/plain" },
+        { "cjs", "text/javascript" }, { "css", "text/css" }, { "csv", "text/csv" }, { "epub", "application/epub+zip" },
+        { "flac", "audio/flac" }, { "gif", "image/gif" }, { "gz", "application/gzip" }, { "h", "text/plain" },
+        { "htm", "text/html" }, { "html", "text/html" }, { "ico", "image/vnd.microsoft.icon" },
+        { "ics", "text/calendar" }, { "jar", "application/java-archive" }, { "jpeg", "image/jpeg" },
+        { "jpg", "image/jpeg" }, { "js", "text/javascript" }, { "json", "application/json" },
+        { "jsonld", "application/ld+json" }, { "m4a", "audio/mp4" }, { "md", "text/markdown" },
+        { "mjs", "text/javascript" }, { "mov", "video/quicktime" }, { "mp3", "audio/mpeg" }, { "mp4", "video/mp4" },
+        { "mpeg", "video/mpeg" }, { "oga", "audio/ogg" }, { "ogg", "audio/ogg" }, { "ogv", "video/ogg" },
+        { "opus", "audio/ogg" }, { "otf", "font/otf" }, { "pdf", "application/pdf" }, { "png", "image/png" },
+        { "rtf", "application/rtf" }, { "svg", "image/svg+xml" }, { "tar", "application/x-tar" },
+        { "tif", "image/tiff" }, { "tiff", "image/tiff" }, { "toml", "application/toml" }, { "ts", "video/mp2t" },
+        { "ttf", "font/ttf" }, { "txt", "text/plain" }, { "vtt", "text/vtt" }, { "wasm", "application/wasm" },
+        { "wav", "audio/wav" }, { "weba", "audio/webm" }, { "webm", "video/webm" },
+        { "webmanifest", "application/manifest+json" }, { "webp", "image/webp" }, { "woff", "font/woff" },
+        { "woff2", "font/woff2" }, { "xhtml", "application/xhtml+xml" }, { "xml", "text/xml" },
+        { "xz", "application/x-xz" }, { "yaml", "application/yaml" }, { "yml", "application/yaml" },
+        { "zip", "application/zip" }, { "zst", "application/zstd" }
+    };
+    const char *slash = path ? strrchr(path, '/') : NULL, *dot = path ? strrchr(slash ? slash : path, '.') : NULL;
+    for (size_t i = 0; dot && i < sizeof known / sizeof *known; i++)
+        if (aio__same_word(dot + 1, strlen(dot + 1), known[i][0], strlen(known[i][0]))) return known[i][1];
+    return "application/octet-stream";
+}
+
+/* The site's type for the path, or the guessed one. */
+static const char *aio__folder_type(const aio_static *site, const char *path)
+{
+    size_t length = strlen(path);
+    for (size_t i = 0; site->types && site->types[i] && site->types[i + 1]; i += 2) {
+        size_t n = strlen(site->types[i]);
+        if (n <= length && aio__same_word(path + length - n, n, site->types[i], n)) return site->types[i + 1];
+    }
+    return aio_guess_type(path);
+}
+
+/* ---- which file ---- */
+
+/* A status for what opening gave. */
+static int aio__folder_status(int code)
+{
+    return code == EACCES || code == EPERM ? 403 : code == EMFILE || code == ENFILE || code == ENOMEM ? 503
+         : code == EIO ? 500 : 404;
+}
+
+/* A descriptor, or -1 with errno. What is no file (a FIFO) is not waited for. */
+static int aio__folder_open(int folder, const char *name, int flags)
+{
+    int fd;
+    do fd = aio__os.openat(folder, name, flags | O_RDONLY | O_NONBLOCK); while (fd < 0 && errno == EINTR);
+    return fd;
+}
+
+/* Whether a decoded path, without its first '/', is one that may be shown. */
+static bool aio__folder_fits(const char *path, size_t length, bool hidden)
+{
+    if (strlen(path) != length || strchr(path, '\\')) return false;
+    for (const char *at = path;; at++) {
+        size_t n = strcspn(at, "/");
+        bool dots = (n == 1 && *at == '.') || (n == 2 && at[0] == '.' && at[1] == '.');
+        if (dots || (n && *at == '.' && !hidden) || (!n && (*at || at == path) && length)) return false;
+        at += n;
+        if (!*at) return true;
+    }
+}
+
+/* Opens the folder that the last component of the path is in, so that no component is looked up through a link: a
+ * descriptor, with where that component begins, or -1 with errno. */
+static int aio__folder_walk(const aio_static *site, char *path, char **last)
+{
+    int flags = O_DIRECTORY;
+#if AIO__LINUX
+    flags |= O_PATH;
+#endif
+    int folder = aio__folder_open(AT_FDCWD, site->root, flags);
+    if (!site->follow_symlinks) flags |= O_NOFOLLOW;
+    for (char *slash; folder >= 0 && (slash = strchr(path, '/')); path = slash + 1) {
+        *slash = '\0';
+        int inner = aio__folder_open(folder, path, flags), code = errno;
+        *slash = '/';
+        aio__os.close(folder);
+        errno = code;
+        folder = inner;
+    }
+    *last = path;
+    return folder;
+}
+
+/* Whether the client takes gzip: an element of Accept-Encoding says so, and not with q=0. */
+static bool aio__folder_takes_gzip(const aio_request *request)
+{
+    aio_text value, item;
+    size_t position = 0;
+    int named = -1, any = -1; /* what is said of gzip, and of "*" */
+    while (aio_headers_next_of(&request->headers, "Accept-Encoding", &position, &value)) {
+        while (aio__http_list_next(&value, &item)) {
+            size_t n = 0, q;
+            while (n < item.length && !strchr(" \t;", item.data[n])) n++;
+            for (q = n; q < item.length && strchr(" \t;", item.data[q]); q++) {}
+            bool none = q + 1 < item.length && aio__lower(item.data[q]) == 'q';
+            for (q += 2; none && q < item.length; q++) none = strchr("0. \t", item.data[q]) != NULL;
+            if (AIO__SAME_WORD(item.data, n, "gzip") || AIO__SAME_WORD(item.data, n, "x-gzip")) named = !none;
+            if (n == 1 && *item.data == '*') any = !none;
+        }
+    }
+    return named >= 0 ? named > 0 : any > 0;
+}
+
+/* Opens a name in a folder, or, where that is wanted and there, the one with ".gz" behind it; `name` has room for that.
+ * 0 or a status. */
+static int aio__folder_take(struct aio__folder_answer *self, int folder, char *name, int flags)
+{
+    size_t length = strlen(name);
+    if (self->options.gzip && aio__folder_takes_gzip(self->request)) {
+        memcpy(name + length, ".gz", 4);
+        self->fd = aio__folder_open(folder, name, flags);
+        name[length] = '\0';
+        self->zipped = self->fd >= 0 && aio__os.fstat(self->fd, &self->file) == 0 && S_ISREG(self->file.st_mode);
+        if (self->zipped) return 0;
+        if (self->fd >= 0) aio__os.close(self->fd);
+    }
+    self->fd = aio__folder_open(folder, name, flags);
+    if (self->fd < 0) return aio__folder_status(errno);
+    if (aio__os.fstat(self->fd, &self->file) < 0) return aio__folder_status(errno);
+    return S_ISREG(self->file.st_mode) ? 0 : 404;
+}
+
+/* Opens the file of a site that the request's path names. 0 or a status. */
+static int aio__folder_find(struct aio__folder_answer *self)
+{
+    const aio_static *site = self->site;
+    char *last;
+    int folder = aio__folder_walk(site, self->path, &last), status = 0;
+    if (folder < 0) return aio__folder_status(errno);
+    if (!*last && !site->index) status = 404;
+    else if (!*last) memcpy(last, site->index, strlen(site->index) + 1);
+    if (!status) status = aio__folder_take(self, folder, last, site->follow_symlinks ? 0 : O_NOFOLLOW);
+    if (status == 404 && self->fd >= 0 && S_ISDIR(self->file.st_mode) && site->index) status = 301;
+    aio__os.close(folder);
+    if (!status) self->type = aio__folder_type(site, self->path);
+    return status;
+}
+
+static bool aio__folder_is(const aio_request *request, const char *method)
+{
+    return request->method.length == strlen(method) && !memcmp(request->method.data, method, request->method.length);
+}
+
+/* What the path of a request is below the site, decoded. 0 or a status. */
+static int aio__folder_path(struct aio__folder_answer *self)
+{
+    const aio_static *site = self->site;
+    aio_text path = self->request->path;
+    size_t n = site->prefix ? strlen(site->prefix) : 0;
+    if (!aio__folder_is(self->request, "GET") && !aio__folder_is(self->request, "HEAD")) return 405;
+    if (path.length < n || (n && memcmp(path.data, site->prefix, n))) return 404;
+    if (path.length == n) return site->index ? 301 : 404;
+    if (path.data[n] != '/') return 404;
+    char *end = aio__unquote(self->path, path.data + n + 1, path.length - n - 1, 0);
+    *end = '\0';
+    return aio__folder_fits(self->path, (size_t)(end - self->path), site->hidden) ? 0 : 404;
+}
+
+/* ---- conditions ---- */
+
+static int64_t aio__folder_nanoseconds(const struct stat *file)
+{
+#ifdef __APPLE__
+    return (int64_t)file->st_mtimespec.tv_nsec;
+#else
+    return (int64_t)file->st_mtim.tv_nsec;
+#endif
+}
+
+/* Whether a list of entity tags has ours; compared weakly, a tag with W/ counts, too (RFC 9110 8.8.3.2). 1, 0, or -1
+ * when there is no such field. */
+static int aio__folder_tagged(const struct aio__folder_answer *self, const char *name, bool weakly)
+{
+    aio_text value, item;
+    size_t position = 0;
+    int found = -1;
+    while (found < 1 && aio_headers_next_of(&self->request->headers, name, &position, &value)) {
+        found = value.length == 1 && *value.data == '*';
+        while (!found && aio__http_list_next(&value, &item)) {
+            bool weak = weakly && item.length > 2 && !memcmp(item.data, "W/", 2);
+            if (weak) item = aio__text(item.data + 2, item.length - 2);
+            found = item.length == strlen(self->etag) && !memcmp(item.data, self->etag, item.length);
+        }
+    }
+    return found;
+}
+
+/* The date of a field; false without it, or when it is none. */
+static bool aio__folder_date(const struct aio__folder_answer *self, const char *name, int64_t *seconds)
+{
+    aio_text value = aio_headers_get(&self->request->headers, name);
+    return value.data && aio__cookie_date(value, seconds);
+}
+
+/* Whether Range counts: If-Range names what there is now, by a strong validator (RFC 9110 13.1.5). */
+static bool aio__folder_unchanged(const struct aio__folder_answer *self)
+{
+    aio_text value = aio_headers_get(&self->request->headers, "If-Range");
+    int64_t seconds;
+    if (!value.data) return true;
+    if (value.length == strlen(self->etag) && !memcmp(value.data, self->etag, value.length)) return true;
+    if (memchr(value.data, '"', value.length)) return false;
+    return aio__cookie_date(value, &seconds) && seconds == self->file.st_mtime && seconds < aio__os.wall();
+}
+
+/* What the conditions ask for, in the order of RFC 9110 13.2.2: 0, 304 or 412. */
+static int aio__folder_condition(const struct aio__folder_answer *self)
+{
+    int64_t since, modified = self->file.st_mtime;
+    int match = aio__folder_tagged(self, "If-Match", false), none = aio__folder_tagged(self, "If-None-Match", true);
+    if (!match) return 412;
+    if (match < 0 && aio__folder_date(self, "If-Unmodified-Since", &since) && modified > since) return 412;
+    if (none > 0) return 304;
+    if (none < 0 && aio__folder_date(self, "If-Modified-Since", &since) && modified <= since) return 304;
+    return 0;
+}
+
+/* ---- ranges ---- */
+
+/* Digits from *at on, at most UINT64_MAX; false if there are none. */
+static bool aio__folder_number(const char **at, const char *end, uint64_t *number)
+{
+    const char *start = *at;
+    for (*number = 0; *at < end && aio__is(**at, AIO__DIGIT); ++*at) {
+        unsigned digit = (unsigned)(**at - '0');
+        *number = *number > (UINT64_MAX - digit) / 10 ? UINT64_MAX : *number * 10 + digit;
+    }
+    return *at > start;
+}
+
+/* One range of a file of so many bytes; with count 0 it has nothing of it. False if it is none. */
+static bool aio__folder_range_read(aio_text item, uint64_t size, aio__folder_range *range)
+{
+    const char *at = item.data, *end = at + item.length;
+    uint64_t first = 0, last = UINT64_MAX;
+    bool has_first = aio__folder_number(&at, end, &first);
+    if (at == end || *at++ != '-') return false;
+    bool has_last = aio__folder_number(&at, end, &last);
+    if (at != end || (!has_first && !has_last) || (has_first && has_last && last < first)) return false;
+    if (!has_first) {
+        first = last < size ? size - last : 0;
+        last = UINT64_MAX;
+        if (first == size) return (range->count = 0, true);
+    }
+    if (!has_last || last >= size) last = size - 1;
+    range->first = first;
+    range->count = first >= size ? 0 : last - first + 1;
+    return true;
+}
+
+/* Which ranges are asked for: 206; 416 for none that the file has; 200: the whole, as for a field that is not valid, of
+ * too many ranges, or of more bytes than the file has, which would only serve to keep the server busy. */
+static int aio__folder_ranges(struct aio__folder_answer *self)
+{
+    aio_text value = aio_headers_get(&self->request->headers, "Range"), item;
+    uint64_t size = (uint64_t)self->file.st_size, sum = 0;
+    aio__folder_range range;
+    if (!value.data || value.length < 6 || !AIO__SAME_WORD(value.data, 6, "bytes=")) return 200;
+    value = aio__text(value.data + 6, value.length - 6);
+    bool any = false;
+    int count = 0;
+    while (aio__http_list_next(&value, &item)) {
+        if (!item.length) continue;
+        if (!aio__folder_range_read(item, size, &range)) return 200;
+        any = true;
+        if (!range.count) continue;
+        sum += range.count;
+        if (sum > size || count == AIO_FILE_RANGES_MAX) return 200;
+        self->ranges[count++] = range;
+    }
+    self->count = count;
+    return count ? 206 : any ? 416 : 200;
+}
+
+/* Writes what stands before each of several ranges. 0 or a code. */
+static int aio__folder_parts(struct aio__folder_answer *self)
+{
+    static const char digits[] = "0123456789abcdef";
+    unsigned char random[16];
+    char line[100];
+    aio__buffer *out = &self->heads;
+    if (aio__os.getentropy(random, sizeof random) < 0) return errno;
+    for (size_t i = 0; i < 32; i++) self->boundary[i] = digits[(random[i / 2] >> (i % 2 ? 0 : 4)) & 15];
+    for (int i = 0; i < self->count; i++) {
+        aio__folder_range *range = &self->ranges[i];
+        unsigned long long first = range->first, last = first + range->count - 1;
+        unsigned long long size = (unsigned long long)self->file.st_size;
+        snprintf(line, sizeof line, "\r\nContent-Range: bytes %llu-%llu/%llu\r\n\r\n", first, last, size);
+        if (!aio__buffer_word(out, "\r\n--") || !aio__buffer_word(out, self->boundary)
+            || !aio__buffer_word(out, "\r\nContent-Type: ") || !aio__buffer_word(out, self->type)
+            || !aio__buffer_word(out, line)) return ENOMEM;
+        range->head = out->end;
+        self->length += range->count;
+    }
+    snprintf(line, sizeof line, "\r\n--%s--\r\n", self->boundary);
+    if (!aio__buffer_word(out, line)) return ENOMEM;
+    self->length += out->end;
+    return 0;
+}
+
+/* ---- the answer ---- */
+
+/* Adds a field, unless the program has one of its own, or the value is NULL. */
+static void aio__folder_field(struct aio__folder_answer *self, const char *name, const char *value)
+{
+    if (self->code || !value || aio__answer_has(&self->respond, name)) return;
+    self->code = aio_headers_add(&self->fields, name, value);
+}
+
+/* What follows from the file: its validators, and the status. */
+static void aio__folder_decide(struct aio__folder_answer *self)
+{
+    const aio_request *request = self->request;
+    unsigned long long size = (unsigned long long)self->file.st_size;
+    snprintf(self->etag, sizeof self->etag, "\"%llx.%llx-%llx%s\"", (unsigned long long)self->file.st_mtime,
+             (unsigned long long)aio__folder_nanoseconds(&self->file), size, self->zipped ? "-gz" : "");
+    aio__http_date(self->modified, self->file.st_mtime);
+    bool get = aio__folder_is(request, "GET");
+    if (get || aio__folder_is(request, "HEAD")) self->status = aio__folder_condition(self);
+    if (!self->status) self->status = get && aio__folder_unchanged(self) ? aio__folder_ranges(self) : 200;
+    if (self->status != 206) {
+        self->ranges[0].first = 0;
+        self->ranges[0].count = size;
+        self->count = size > 0;
+    }
+    if (self->count > 1) self->code = aio__folder_parts(self);
+    else self->length = self->ranges[0].count;
+}
+
+/* The fields of the answer, besides the server's own. */
+static void aio__folder_fields(struct aio__folder_answer *self)
+{
+    char text[80];
+    const aio_file_options *o = &self->options;
+    bool found = self->etag[0], whole = self->status == 200 || self->status == 206;
+    unsigned long long size = (unsigned long long)self->file.st_size, first = self->ranges[0].first;
+    aio__folder_field(self, "ETag", found ? self->etag : NULL);
+    aio__folder_field(self, "Last-Modified", found ? self->modified : NULL);
+    aio__folder_field(self, "Accept-Ranges", whole ? "bytes" : NULL);
+    aio__folder_field(self, "Cache-Control", found ? o->cache_control : NULL);
+    aio__folder_field(self, "Content-Encoding", whole && self->zipped ? "gzip" : NULL);
+    aio__folder_field(self, "Vary", found && o->gzip ? "Accept-Encoding" : NULL);
+    aio__folder_field(self, "Allow", self->status == 405 ? "GET, HEAD" : NULL);
+    snprintf(text, sizeof text, "bytes */%llu", size);
+    aio__folder_field(self, "Content-Range", self->status == 416 ? text : NULL);
+    snprintf(text, sizeof text, "bytes %llu-%llu/%llu", first, first + self->ranges[0].count - 1, size);
+    aio__folder_field(self, "Content-Range", self->status == 206 && self->count == 1 ? text : NULL);
+    snprintf(text, sizeof text, "multipart/byteranges; boundary=%s", self->boundary);
+    aio__folder_field(self, "Content-Type", self->status == 206 && self->count > 1 ? text : NULL);
+}
+
+/* Where a folder's path lacks its '/': the same with it. */
+static int aio__folder_location(struct aio__folder_answer *self)
+{
+    aio__buffer text = AIO__ZERO;
+    const aio_request *request = self->request;
+    bool fits = aio__buffer_append(&text, request->path.data, request->path.length) && aio__buffer_word(&text, "/");
+    if (fits && request->query.data)
+        fits = aio__buffer_word(&text, "?") && aio__buffer_append(&text, request->query.data, request->query.length);
+    int code = !fits ? ENOMEM : aio__headers_append(&self->fields, "Location", 8, text.data, text.end);
+    aio__free(text.data);
+    return code;
+}
+
+/* All that the answer's head says. 0 or a code. */
+static int aio__folder_prepare(struct aio__folder_answer *self)
+{
+    aio_respond_options *o = &self->respond;
+    aio_text name, value;
+    size_t position = 0;
+    o->headers = self->options.headers;
+    o->header_fields = self->options.header_fields;
+    bool typed = aio__answer_has(o, "Content-Type");
+    if (!self->status) aio__folder_decide(self);
+    if (!self->code) aio__folder_fields(self);
+    if (!self->code && self->status == 301) self->code = aio__folder_location(self);
+    while (!self->code && o->header_fields && aio_headers_next(o->header_fields, &position, &name, &value))
+        self->code = aio__headers_append(&self->fields, name.data, name.length, value.data, value.length);
+    o->header_fields = &self->fields;
+    o->length = (size_t)self->length;
+    if (!self->code && (uint64_t)o->length != self->length) self->code = EOVERFLOW;
+    if (self->status == 200 || (self->status == 206 && self->count == 1)) o->content_type = typed ? NULL : self->type;
+    if (self->status == 200 || self->status == 206 || self->status == 304) return self->code;
+    o->length = 0;
+    snprintf(self->text, sizeof self->text, "%d: %s\n", self->status, aio_http_reason(self->status));
+    o->text = self->text;
+    return self->code;
+}
+
+/* The head, or, where there is no file in it, the answer. */
+static aio_future *aio__folder_begin(struct aio__folder_answer *self)
+{
+    bool body = (self->status == 200 || self->status == 206) && self->length;
+    if (!body) self->respond.length = 0;
+    if (!body) self->count = 0;
+    return body ? aio_request_start_with(self->request, self->status, &self->respond)
+                : aio_request_respond_with(self->request, self->status, &self->respond);
+}
+
+/* What stands before range i, or, behind the last, at the end. */
+static aio_future *aio__folder_part(struct aio__folder_answer *self, int i)
+{
+    size_t start = i ? self->ranges[i - 1].head : 0, end = i < self->count ? self->ranges[i].head : self->heads.end;
+    return aio_request_chunk(self->request, self->heads.data + start, end - start);
+}
+
+static AIO_CORO(aio__folder_answer)
+{
+    AIO_BEGIN(aio__folder_answer);
+    if (self->site) {
+        self->status = aio__folder_path(self);
+        if (!self->status) self->status = aio__folder_find(self);
+    } else {
+        self->status = aio__folder_take(self, AT_FDCWD, self->path, 0);
+    }
+    self->code = 0;
+    if (aio__folder_prepare(self)) AIO_RAISE(self->code, "static file: %s", aio_code_text(self->code));
+    AIO_AWAIT(aio__folder_begin(self));
+    for (self->i = 0; self->i < self->count; self->i++) {
+        if (self->heads.end) AIO_AWAIT(aio__folder_part(self, self->i));
+        AIO_AWAIT(aio_request_sendfile(self->request, self->fd, (int64_t)self->ranges[self->i].first,
+                                       (size_t)self->ranges[self->i].count));
+    }
+    if (self->heads.end && self->count) AIO_AWAIT(aio__folder_part(self, self->count));
+    if (self->count) AIO_AWAIT(aio_request_end(self->request));
+    AIO_FINALLY;
+        if (self->fd >= 0) aio__os.close(self->fd);
+        aio__free(self->heads.data);
+        aio_headers_clear(&self->fields);
+    AIO_END;
+}
+
+/* With room for a path of so many bytes, its NUL, and ".gz". */
+static struct aio__folder_answer *aio__folder_new(aio_request *request, size_t length)
+{
+    struct aio__folder_answer *self =
+        (struct aio__folder_answer *)aio__new_zeroed(sizeof *self + length + 4, aio__folder_answer_coro);
+    if (!self) return NULL;
+    self->path = (char *)(self + 1);
+    self->request = request;
+    self->fd = -1;
+    return self;
+}
+
+AIO_API aio_future *aio_request_send_file_with(aio_request *request, const char *path, const aio_file_options *options)
+{
+    AIO__DEFAULTS(aio_file_options, options);
+    if (!request || !path) return aio__failure(EINVAL, "send_file: no request, or no path");
+    struct aio__folder_answer *self = aio__folder_new(request, strlen(path));
+    if (!self) return NULL;
+    memcpy(self->path, path, strlen(path) + 1);
+    self->options = *options;
+    self->type = options->content_type ? options->content_type : aio_guess_type(path);
+    return (aio_future *)(void *)self;
+}
+
+AIO_API void *aio_static_handler(aio_request *request, void *site)
+{
+    const aio_static *folder = (const aio_static *)site;
+    if (!request || !folder || !folder->root) return aio__failure(EINVAL, "static: no request, or no root");
+    size_t index = folder->index ? strlen(folder->index) : 0;
+    struct aio__folder_answer *self = aio__folder_new(request, request->path.length + index);
+    if (!self) return NULL;
+    self->site = folder;
+    self->options.cache_control = folder->cache_control;
+    self->options.gzip = folder->gzip;
+    return self;
+}
+
+/* ============================================================================
+ * 82. WebSocket: frames
  *
  * Takes frames apart in place, in pieces of any size, and writes their heads (RFC 6455 5.2); masks, codes, what is a
  * text, and the handshake's hash. Knows nothing of connections. Calls UTF-8 of charsets only.
@@ -33639,7 +34291,7 @@ static bool aio__ws_key_is_valid(aio_text key)
 }
 
 /* ============================================================================
- * 82. WebSocket: connections
+ * 83. WebSocket: connections
  *
  * The handshake of both sides, messages out of frames, permessage-deflate, pings, and the end. What has come stays in
  * the stream, or with the ws, until somebody asks for it, so that a receive that is cancelled has lost nothing; what is
@@ -34869,7 +35521,7 @@ AIO_API aio_ws_task *aio_request_upgrade_websocket_with(aio_request *request, co
 }
 
 /* ============================================================================
- * 83. Introspection: task dump and call graph
+ * 84. Introspection: task dump and call graph
  *
  * Walks what waits for what, and only reads. Called by nobody above. Downwards through the frames of a task to what the
  * innermost awaits, and that one's children (ops->child); upwards through the waiters. A path may lead in a circle, and
