@@ -6353,11 +6353,12 @@ static void aio__throw_next(aio_task *t, aio_exception *why)
 }
 
 /* A task whose turn was over once more: it is named when it has not waited for anything for as long as a slow step is,
- * then after ten times that. A step that was slow itself is named as that. */
+ * then after ten times that. A step that was slow itself is named as that. What moves bytes from or to a peer that keeps
+ * up has waited, for the peer. */
 static void aio__busy_look(aio_loop *loop, const aio_task *root, const aio_task *t)
 {
     int64_t took = loop->now - loop->busy_since;
-    if (!loop->slow || loop->now - loop->step_clock >= loop->slow) {
+    if (!loop->slow || loop->now - loop->step_clock >= loop->slow || aio__turn_now(loop)->bytes) {
         loop->busy = NULL;
     } else if (loop->busy != root || loop->busy_id != aio__turn_id(loop)) {
         if (loop->busy && loop->busy != root && loop->now - loop->busy_until < loop->slow) return; /* one at a time */

@@ -55,6 +55,34 @@ SCENARIO(flood_reads, .may = { EPIPE, ECONNRESET, AIO_EINCOMPLETE })
     AIO_END;
 }
 
+/* A peer that keeps up with what is written makes no slow task of the writer, for as long as it may take. */
+static int flood_reports;
+static void flood_reported(aio_loop *loop, const char *message, const aio_exception *exception, void *arg)
+{
+    (void)loop;
+    (void)exception;
+    (void)arg;
+    if (!strncmp(message, "slow task", 9)) flood_reports++;
+}
+struct flood_kept_up { aio_task task; int i; aio_stream *a, *b; };
+SCENARIO(flood_kept_up, .may = { EPIPE, ECONNRESET }, .skip = KIND_CALL /* what is sent later is another step */)
+{
+    AIO_BEGIN(flood_kept_up);
+    flood_reports = 0;
+    aio_loop_set_exception_handler(aio_get_running_loop(), flood_reported, NULL);
+    REQUIRE(unix_pair(0, 0, &self->a, &self->b));
+    for (self->i = 0; self->i < 300; self->i++) {
+        REQUIRE(aio_stream_write(self->b, "x\n", 2) == 0);
+        clock_advance(0.0006); /* more than a turn */
+        AIO_AWAIT(aio_stream_drain(self->b));
+    }
+    CHECK_INT(flood_reports, 0);
+    AIO_FINALLY;
+        aio_stream_abort(self->a);
+        aio_stream_abort(self->b);
+    AIO_END;
+}
+
 /* One read that takes many receives, each of which fills up to twice the limit. */
 struct flood_read_all { FLOOD_SELF; aio_stream *a, *b; char block[20000]; };
 SCENARIO(flood_read_all, .may = { EPIPE, ECONNRESET, AIO_EINCOMPLETE }, .skip = KIND_SLICE /* slices have turns */)
