@@ -6353,8 +6353,8 @@ static void aio__throw_next(aio_task *t, aio_exception *why)
 }
 
 /* A task whose turn was over once more: it is named when it has not waited for anything for as long as a slow step is,
- * then after ten times that. A step that was slow itself is named as that. What moves bytes from or to a peer that keeps
- * up has waited, for the peer. */
+ * then after ten times that. A step that was slow itself is named as that. What moves bytes from or to a peer that
+ * keeps up has waited, for the peer. */
 static void aio__busy_look(aio_loop *loop, const aio_task *root, const aio_task *t)
 {
     int64_t took = loop->now - loop->busy_since;
