@@ -2563,6 +2563,14 @@ typedef void aio_trace_callback(const aio_trace_event *event, void *arg);
 /* "request_start" */
 AIO_API const char *aio_trace_name(aio_trace_kind kind);
 
+/* What runs around each hop of a request: see below. aiohttp: a client middleware */
+typedef struct aio_client_request aio_client_request;
+typedef void *aio_middleware_fn(aio_client_request *request, void *arg);
+typedef struct aio_middleware {
+    aio_middleware_fn *fn AIO__UNSET;
+    void              *arg AIO__UNSET;
+} aio_middleware;
+
 typedef struct aio_session_options {
     /* Shared with other sessions; the session is one more owner of it. NULL: one of its own, with the ten options of
      * the same names below, which are 0 otherwise */
@@ -2617,6 +2625,8 @@ typedef struct aio_session_options {
     bool               trust_env AIO__UNSET;
     aio_trace_callback *trace AIO__UNSET; /* is told what happens to requests, with trace_arg. aiohttp: trace_configs */
     void               *trace_arg AIO__UNSET;
+    /* around the hops of all requests, the outermost first, up to one whose fn is NULL; copied */
+    const aio_middleware *middlewares AIO__UNSET;
 } aio_session_options;
 
 /* Responses are read as browsers and curl read them. What RFC 9112 does not allow, and is taken unless .strict is set:
@@ -2756,6 +2766,8 @@ typedef struct aio_request_options {
     aio_auth           auth AIO__UNSET; /* takes the place of the session's, and of an Authorization of it */
     /* names and values, beside the jar's, in the place of those of the same name */
     const char *const *cookies AIO__UNSET;
+    const aio_middleware *middlewares AIO__UNSET;    /* take the place of the session's; borrowed until the response */
+    bool               no_middlewares AIO__UNSET;    /* nor the session's */
 } aio_request_options;
 
 /* Redirects (301, 302, 303, 307, 308 with a Location, which http and https URLs may be) are followed. A 303, and a 301
@@ -2911,6 +2923,71 @@ AIO_API aio_future *aio_response_raise_for_status(const aio_response *response);
  * closed. NULL is fine. aiohttp: release() / the connection is closed in any case: close() */
 AIO_API void aio_response_release(aio_response *response);
 AIO_API void aio_response_close(aio_response *response);
+
+/* ---- middlewares ---- */
+
+/* A middleware is called for each hop of a request: the first, each redirect, each attempt of .retry, each answer to a
+ * challenge. It gives a coroutine whose result, right behind its task, is the response; aio_middleware_next goes on to
+ * the next middleware, and from the last one to the server:
+ *
+ *   struct stamp { aio_task task; aio_response *result; aio_client_request *request; };
+ *   static AIO_CORO(stamp)
+ *   {
+ *       AIO_BEGIN(stamp);
+ *       aio_headers_set(aio_client_request_headers(self->request), "X-Trace", "7");
+ *       AIO_AWAIT(self->result, aio_middleware_next(self->request));
+ *       printf("%d %s\n", self->result->status, self->result->url);
+ *       AIO_END;
+ *   }
+ *   static void *stamped(aio_client_request *request, void *arg) { return AIO_CALL(stamp, .request = request); }
+ *   static const aio_middleware middlewares[] = { { stamped, NULL }, { NULL, NULL } };
+ *
+ * Responses within a middleware are the request's, which releases those that it does not end with: to release one only
+ * gives its connection back sooner. What is returned has to be the latest one: AIO_ERUNTIME for any other, for NULL,
+ * and when next is still on its way in a task, which is then cancelled. An error that a middleware does not catch is
+ * the request's. Requests of its own in the same session come back to it without end, unless they have .no_middlewares.
+ * `total` of the timeouts is for all of it. The request is valid until the middleware's coroutine has ended. */
+
+/* Sends the request as it is now, and gives its response; may be called again, one at a time (else AIO_ERUNTIME), also
+ * after an error. The response before is then in the history, without its body; AIO_EPAYLOAD for a body that cannot be
+ * sent again. Errors: those of a request. A connection that was kept and is dead is seen to here. aiohttp: handler */
+AIO_API aio_response_task *aio_middleware_next(aio_client_request *request);
+/* For requests of its own. */
+AIO_API aio_session *aio_client_request_session(const aio_client_request *request);
+AIO_API const char  *aio_client_request_method(const aio_client_request *request);
+/* In normal form, without user info and fragment, unless it was set. Valid until next. Look at it before you add what
+ * is a secret: a redirect may lead anywhere. */
+AIO_API const char  *aio_client_request_url(const aio_client_request *request);
+/* Another one, or a reference that is relative to it, for this hop. To another origin goes what a redirect would take
+ * there. 0, AIO_EURL, ENOMEM. */
+AIO_API int          aio_client_request_set_url(aio_client_request *request, const char *url);
+/* The fields that request and session give for this hop, to be read and changed (aio_headers_set, ...). What is not
+ * among them, and is not in skip_auto_headers, is still automatic: Host, User-Agent, cookies of the jar, auth. They are
+ * those of the one request: each hop, and each attempt, begins anew. */
+AIO_API aio_headers *aio_client_request_headers(aio_client_request *request);
+/* The body, before it is compressed, if it is in memory. 0; AIO_EPAYLOAD: it is a file, a producer, or a form that is
+ * sent as multipart. */
+AIO_API int          aio_client_request_body(const aio_client_request *request, aio_text *body);
+
+typedef struct aio_respond_options {
+    const char *const *headers AIO__UNSET; /* names and values, up to a NULL; take the place of the automatic ones */
+    const aio_headers *header_fields AIO__UNSET; /* the same in another form */
+    /* default: of text "text/plain; charset=utf-8", else "application/octet-stream" */
+    const char        *content_type AIO__UNSET;
+    const char        *text AIO__UNSET;          /* a body up to its NUL; or: */
+    const void        *body AIO__UNSET;
+    size_t             length AIO__UNSET;        /* of `body`; in aio_request_start: of what follows, if it is known */
+    bool               close AIO__UNSET;         /* the connection is closed after this answer */
+} aio_respond_options;
+
+/* aio_client_request_respond(request, 200, .text = "..."): a response without the server, of a cache for example, as
+ * aio_request_respond takes it; fields of header_fields that are about framing are left out. AIO_ERUNTIME while next is
+ * on its way; EINVAL. */
+#define aio_client_request_respond(...) AIO__CLIENT_REQUEST_RESPOND(__VA_ARGS__, )
+#define AIO__CLIENT_REQUEST_RESPOND(request, status, ...) \
+    aio_client_request_respond_with((request), (status), AIO__OPTIONS(aio_respond_options, __VA_ARGS__))
+AIO_API aio_response_task *aio_client_request_respond_with(aio_client_request *request, int status,
+                                                           const aio_respond_options *options);
 
 /* ---- multipart ---- */
 
@@ -3108,17 +3185,6 @@ AIO_API const aio_headers *aio_request_trailers(aio_request *request);
 AIO_API aio_text aio_request_query_at(aio_request *request, const char *name, size_t index);
 /* One after the other, from *position 0 on; false at the end. Theirs as above. */
 AIO_API bool aio_request_query_next(aio_request *request, size_t *position, aio_text *name, aio_text *value);
-
-typedef struct aio_respond_options {
-    const char *const *headers AIO__UNSET; /* names and values, up to a NULL; take the place of the automatic ones */
-    const aio_headers *header_fields AIO__UNSET; /* the same in another form */
-    /* default: of text "text/plain; charset=utf-8", else "application/octet-stream" */
-    const char        *content_type AIO__UNSET;
-    const char        *text AIO__UNSET;          /* a body up to its NUL; or: */
-    const void        *body AIO__UNSET;
-    size_t             length AIO__UNSET;        /* of `body`; in aio_request_start: of what follows, if it is known */
-    bool               close AIO__UNSET;         /* the connection is closed after this answer */
-} aio_respond_options;
 
 /* aio_request_respond(request, status, .text = "..."): answers. Awaiting it waits until the client keeps up. What it is
  * given is copied or sent before it returns. AIO_ERUNTIME when there was an answer already, EINVAL for a header that is
@@ -25277,6 +25343,13 @@ static bool aio__body_open(aio__body_reader *in, const aio__http_head *head, aio
     return again;
 }
 
+/* The next to be read is this, which has come over no connection. False without memory. */
+static bool aio__body_fill(aio__body_reader *in, aio_text data)
+{
+    aio__body_start(&in->body, AIO__BODY_NONE, 0);
+    return aio__buffer_append(&in->content, data.data, data.length);
+}
+
 static inline aio_stream *aio__body_stream(const aio__body_reader *in) { return in->stream; }
 static inline aio__deadline *aio__body_deadline(aio__body_reader *in) { return &in->deadline; }
 
@@ -29761,7 +29834,8 @@ AIO_API size_t aio_connector_idle(const aio_connector *connector) { return conne
  * The coroutine makes an operation and a reply, gets a connection for the exchange, sends, listens; then the reply is
  * the user's. The connection goes back when the body has been read, leaves the pool if protocols are switched, and else
  * is closed with the reply. Operations and replies are used again, buffers and timers and all, so that a request on a
- * kept connection allocates nothing. Calls the connector.
+ * kept connection allocates nothing. With middlewares, each hop is a coroutine (aio__hopping) that the innermost of
+ * them awaits; without, it is a part of the request's. Calls the connector.
  * ============================================================================ */
 
 enum {
@@ -29819,6 +29893,7 @@ typedef struct aio__operation {
     bool         challenged;   /* its URL has asked for an answer, which is given once */
     bool         credited;     /* the user has given an Authorization for the first hop */
     bool         secret;       /* what was sent has to be erased */
+    aio__deadline *around;     /* the total of what is around the hops; NULL: nothing is */
 } aio__operation;
 
 typedef struct aio__exchange {
@@ -29880,6 +29955,7 @@ typedef struct aio__reply {
     struct aio__reply *spare;
     int            refs;       /* the user's, or the history's, and each coroutine's that reads or sends */
     bool           passed;     /* it is of the history */
+    bool           lent;       /* to middlewares: its release does not end it */
     const char    *file;       /* debug mode: where the user's coroutine got it; NULL: not known, or not the user's */
     int            line;
 } aio__reply;
@@ -29992,6 +30068,7 @@ static void aio__session_clear(aio_session *session)
     aio__session_auth_clear(&session->options);
     aio_tls_context_unref(session->options.tls_context);
     aio_tls_context_unref(session->options.proxy_tls_context);
+    aio__free((void *)(uintptr_t)session->options.middlewares);
     aio_cookie_jar_unref(session->options.cookie_jar);
     aio__wipe_string(session->options.proxy);
     aio__free((void *)(uintptr_t)session->options.proxy);
@@ -30098,6 +30175,7 @@ static aio__operation *aio__operation_open(aio_session *session)
     op->refs = 1;
     op->redirects = 0;
     op->challenged = op->credited = op->secret = false;
+    op->around = NULL;
     aio__deadline_reset(&op->deadline);
     aio__operation_start(op);
     aio__ring_clear(&op->replies);
@@ -30159,6 +30237,7 @@ static aio__reply *aio__reply_open(aio__operation *op)
     r->x.op = op;
     r->refs = 1;
     r->passed = false;
+    r->lent = op->around != NULL;
     op->refs++;
     aio__ring_insert(&op->replies, &r->node);
     return r;
@@ -30448,6 +30527,10 @@ struct aio__requesting { /* the coroutine of a request */
     bool              bare;     /* a redirect has taken method and body away */
     bool              renamed;  /* a redirect has named a user, who takes the place of the one before */
     bool              secret;   /* text has to be erased */
+    const aio_middleware *middlewares; /* NULL: the session's */
+    bool              no_middlewares;
+    struct aio__around *around; /* NULL: there are none. One owner is an attachment */
+    aio_headers      *fields;   /* while middlewares run: what goes out in place of headers and the session's */
     size_t            text_size; /* without the body */
     char              text[1];
 };
@@ -30636,6 +30719,7 @@ static bool aio__pairs_have(const char *at, size_t count, aio_text name)
 /* Whether a field that was given goes out with this hop. */
 static bool aio__requesting_keeps(const struct aio__requesting *f, aio_text name)
 {
+    if (f->fields) return true;
     bool authorized = f->foreign || f->renamed || aio__auth_given(&f->auth);
     if (authorized && AIO__SAME_WORD(name.data, name.length, "authorization")) return false;
     if (f->bare && name.length > 8 && AIO__SAME_WORD(name.data, 8, "content-")) return false;
@@ -30648,6 +30732,7 @@ static bool aio__requesting_keeps(const struct aio__requesting *f, aio_text name
 static bool aio__requesting_has(const struct aio__requesting *f, const char *name)
 {
     size_t n = strlen(name);
+    if (f->fields) return aio__headers_value(f->fields, name, n).data != NULL;
     if (!f->header_count && !f->session->headers.count) return false;
     if (!aio__requesting_keeps(f, aio__text(name, n))) return false;
     return aio__pairs_have(f->headers, f->header_count, aio__text(name, n))
@@ -30858,7 +30943,8 @@ static bool aio__request_credentials(aio__exchange *x, const struct aio__request
         x->op->secret = true;
         if (!aio__put_basic(&x->out, "Proxy-Authorization", via->user, via->password)) return false;
     }
-    if (aio__auth_given(&f->auth) && !f->foreign && !f->renamed) return aio__request_auth(x, &f->auth);
+    bool own = f->fields && aio__requesting_has(f, "Authorization"); /* of a middleware, if there is an auth */
+    if (aio__auth_given(&f->auth) && !f->foreign && !f->renamed && !own) return aio__request_auth(x, &f->auth);
     if (aio__requesting_owns(f, "Authorization")) return true;
     if (x->url.user.data || x->url.password.data) {
         x->op->credited = x->op->secret = true;
@@ -30894,15 +30980,45 @@ static size_t aio__request_estimate(const aio__exchange *x, const struct aio__re
     const aio_url *url = &x->url, *via = &x->via;
     const aio_headers *own = &f->session->headers;
     size_t user = url->user.length + url->password.length + via->user.length + via->password.length;
-    return 1024 + 2 * (url->text.length + f->text_size + user) + own->length + 4 * (own->count + f->header_count);
+    size_t fields = f->fields ? f->fields->length + 4 * (size_t)f->fields->count : 0;
+    return 1024 + 2 * (url->text.length + f->text_size + user) + own->length + 4 * (own->count + f->header_count)
+         + fields;
+}
+
+static bool aio__request_give(aio__exchange *x, aio_headers *list, aio_text name, aio_text value)
+{
+    if (list) return !aio__headers_append(list, name.data, name.length, value.data, value.length);
+    return aio__request_field(x, name, value);
+}
+
+/* The fields that the session and the request give for this hop go out, or into a list. False without memory. */
+static bool aio__request_given(aio__exchange *x, const struct aio__requesting *f, aio_headers *list)
+{
+    aio_text name, value;
+    size_t position = 0;
+    const char *at = f->headers;
+    while (aio_headers_next(&f->session->headers, &position, &name, &value)) {
+        if (f->header_count && aio__pairs_have(f->headers, f->header_count, name)) continue;
+        if (aio__requesting_keeps(f, name) && !aio__request_give(x, list, name, value)) return false;
+    }
+    for (size_t i = 0; i < f->header_count; i++) {
+        aio__pair_next(&at, &name, &value);
+        if (aio__requesting_keeps(f, name) && !aio__request_give(x, list, name, value)) return false;
+    }
+    return true;
+}
+
+static bool aio__request_put_fields(aio__exchange *x, const aio_headers *fields)
+{
+    aio_text name, value;
+    for (size_t position = 0; aio_headers_next(fields, &position, &name, &value);)
+        if (!aio__request_field(x, name, value)) return false;
+    return true;
 }
 
 /* Writes the request's head. False without memory. */
 static bool aio__request_head(aio__exchange *x, const struct aio__requesting *f)
 {
-    aio_text name, value;
-    size_t position = 0;
-    const char *at = f->headers;
     x->out.start = x->out.end = 0;
     x->keep = !aio__connector_options(f->session->connector)->force_close;
     x->expects = false;
@@ -30910,23 +31026,21 @@ static bool aio__request_head(aio__exchange *x, const struct aio__requesting *f)
     if (!aio__buffer_word(&x->out, x->method) || !aio__buffer_append(&x->out, " ", 1)) return false;
     bool old = aio__requesting_version(f) == AIO_HTTP_1_0;
     x->target = x->out.end;
-    bool secret = f->secret || f->session->secret || x->via.user.data || x->via.password.data;
+    bool secret = f->secret || f->session->secret || f->fields || x->via.user.data || x->via.password.data;
     if (secret && !aio__request_room(x, aio__request_estimate(x, f))) return false;
     if (!aio__request_target(x, f)) return false;
     x->target_end = x->out.end;
     if (!aio__buffer_word(&x->out, old ? " HTTP/1.0\r\n" : " HTTP/1.1\r\n")) return false;
     if (!aio__requesting_owns(f, "Host") && (!aio__buffer_word(&x->out, "Host: ") || !aio__request_host(x)
                                             || !aio__buffer_append(&x->out, "\r\n", 2))) return false;
-    while (aio_headers_next(&f->session->headers, &position, &name, &value)) {
-        if (f->header_count && aio__pairs_have(f->headers, f->header_count, name)) continue;
-        if (aio__requesting_keeps(f, name) && !aio__request_field(x, name, value)) return false;
-    }
-    for (size_t i = 0; i < f->header_count; i++) {
-        aio__pair_next(&at, &name, &value);
-        if (aio__requesting_keeps(f, name) && !aio__request_field(x, name, value)) return false;
-    }
-    return aio__request_credentials(x, f) && aio__request_cookies(x, f) && aio__request_autos(x, f)
+    bool put = f->fields ? aio__request_put_fields(x, f->fields) : aio__request_given(x, f, NULL);
+    return put && aio__request_credentials(x, f) && aio__request_cookies(x, f) && aio__request_autos(x, f)
         && aio__buffer_append(&x->out, "\r\n", 2);
+}
+
+static bool aio__request_goes_to(const aio_url *url)
+{
+    return url->is_http && url->scheme.length <= 5 && url->scheme.data[0] == 'h';
 }
 
 /* The URL with base and parameters. 0, or a code with *reason. */
@@ -30953,7 +31067,7 @@ static int aio__request_url(aio__exchange *x, const struct aio__requesting *f, c
         aio__url_erase(&plain);
         aio__free(query.data);
     }
-    if (!code && (!x->url.is_http || x->url.scheme.length > 5 || x->url.scheme.data[0] != 'h')) {
+    if (!code && !aio__request_goes_to(&x->url)) {
         *reason = "the URL's scheme is not http or https";
         code = AIO_EURL;
     }
@@ -31128,7 +31242,10 @@ static int aio__exchange_prepare(aio__exchange *x, struct aio__requesting *f, co
     }
     if (code) return code;
     *reason = "out of memory";
-    if (!aio__exchange_show(x, &r->response) || !aio__request_head(x, f)) return ENOMEM;
+    if (!aio__exchange_show(x, &r->response)) return ENOMEM;
+    bool later = f->around && !f->fields; /* its middlewares still have to say what it has */
+    if (later) x->out.start = x->out.end = 0;
+    else if (!aio__request_head(x, f)) return ENOMEM;
     op->phases.event.method = x->method;
     op->phases.event.url = r->response.url;
     op->phases.event.hop = op->redirects;
@@ -31633,6 +31750,135 @@ static aio_exception *aio__response_status_error(const aio_response *response)
                           response->status, response->reason);
 }
 
+/* ---- what is around a hop ---- */
+
+struct aio_client_request { /* a request as one of its middlewares has it */
+    struct aio__around *around;
+    bool                runs; /* the middleware does */
+};
+
+/* Whoever is around the hops of a request, and what they have changed in the one that is on its way. The request ends
+ * it (`request` becomes NULL); a next that was not awaited, or is in a task of its own, may outlive that. */
+#define AIO__NEXT_RUNS "its next is on its way still"
+
+typedef struct aio__around {
+    int                     refs;    /* the request's coroutine, and each next */
+    struct aio__requesting *request;
+    const aio_middleware   *list;
+    size_t                  count;
+    aio__deadline           total;   /* the request's coroutine is inside */
+    aio_headers             fields;
+    aio_url                 url;     /* that was set; or empty */
+    const char             *given_url, *given_target; /* what the request had before that */
+    size_t                  given_params;
+    bool                    was_foreign;
+    size_t                  running; /* middlewares, and */
+    bool                    hops;    /* a hop */
+    bool                    tried;   /* the body may have been sent, or a part of it */
+    bool                    done;    /* the reply is a response */
+    aio_client_request      levels[1];
+} aio__around;
+
+static void aio__around_unref(void *arg)
+{
+    aio__around *around = (aio__around *)arg;
+    if (--around->refs) return;
+    aio__wipe(around->fields.text, around->fields.length);
+    aio_headers_clear(&around->fields);
+    aio__url_erase(&around->url);
+    aio__free(around);
+}
+
+/* The coroutine is one more owner, as long as it lives. False without memory. */
+static bool aio__around_hold(aio__around *around, aio_task *t)
+{
+    if (!aio__attachment_own(t, aio__around_unref, around)) return false;
+    around->refs++;
+    return true;
+}
+
+/* The request's middlewares, else the session's, are put around it. False without memory. */
+static bool aio__around_open(struct aio__requesting *self)
+{
+    const aio_middleware *list = self->middlewares ? self->middlewares : self->session->options.middlewares;
+    size_t count = 0;
+    while (list && list[count].fn) count++;
+    if (!count || self->no_middlewares) return true;
+    aio__around *around = (aio__around *)aio__calloc(sizeof *around + count * sizeof *around->levels);
+    if (!around) return false;
+    if (!aio__around_hold(around, &self->task)) {
+        aio__free(around);
+        return false;
+    }
+    around->request = self;
+    around->list = list;
+    around->count = count;
+    for (size_t i = 0; i < count; i++) around->levels[i].around = around;
+    aio__deadline_make(&around->total, self->session->loop, self->session->loop->now, NULL);
+    aio__deadline_enter(&around->total, &self->task, self->session->loop->now);
+    self->op->around = &around->total;
+    self->around = around;
+    return aio__deadline_until(&around->total, self->op->total_at);
+}
+
+/* They begin with what is given for the hop. False without memory. */
+static bool aio__around_begin(aio__around *around)
+{
+    struct aio__requesting *self = around->request;
+    const aio_headers *of_session = &self->session->headers;
+    size_t size = 4096 + of_session->length + self->text_size; /* with room, so that no secret is left behind */
+    char *none = NULL;
+    if (!around->fields.text && !aio__headers_move(&around->fields, size, &none)) return false;
+    aio__wipe(around->fields.text, around->fields.length);
+    aio__headers_reset(&around->fields);
+    if (!aio__request_given(self->x, self, &around->fields)) return false;
+    self->fields = &around->fields;
+    around->done = around->tried = false;
+    around->given_url = self->url;
+    around->given_target = self->target;
+    around->given_params = self->param_count;
+    around->was_foreign = self->foreign;
+    return true;
+}
+
+/* Nobody calls into the request any more; what still runs is cancelled, if it can be. */
+static void aio__around_end(aio__around *around)
+{
+    if (!around->request) return;
+    if (around->hops) aio__deadline_interrupt(&around->request->op->deadline);
+    around->request = NULL;
+}
+
+/* They have ended: the request is what it was before them, but that a redirect goes on from where they have sent it.
+ * False: not all of them have. */
+static bool aio__around_left(aio__around *around)
+{
+    struct aio__requesting *self = around->request;
+    if (!self) return false;
+    self->fields = NULL;
+    if (around->url.block) {
+        self->url = around->given_url;
+        self->target = around->given_target;
+        self->param_count = around->given_params;
+        if (!around->done || !self->x->leads) self->foreign = around->was_foreign;
+        aio__url_erase(&around->url);
+    }
+    if (!around->running && !around->hops) return true;
+    aio__around_end(around);
+    return false;
+}
+
+/* With the request. */
+static void aio__around_close(struct aio__requesting *self)
+{
+    aio__around *around = self->around;
+    aio__around_end(around);
+    aio__deadline_leave(&around->total, NULL);
+    aio__deadline_end(&around->total);
+    self->op->around = NULL;
+    self->around = NULL;
+}
+
 /* How many redirects are followed; -1: none is. */
 static int aio__requesting_redirects(const struct aio__requesting *self)
 {
@@ -31699,13 +31945,14 @@ static bool aio__requesting_recovers(struct aio__requesting *self)
         aio_exception_unref(error);
         return false;
     }
+    if (self->around && !self->around->request) return false;
     if (!aio__requesting_tries(self, aio__retry_backoff(&self->retry, self->tries))) return false;
     aio__requesting_tell(self, AIO_TRACE_RETRY, NULL, error);
     aio_exception_unref(error);
     self->error = NULL;
     aio__exchange_disconnect(self->x, false);
     aio__deadline_reset(&op->deadline);
-    aio__deadline_enter(&op->deadline, &self->task, self->session->loop->now);
+    aio__deadline_enter(self->around ? &self->around->total : &op->deadline, &self->task, self->session->loop->now);
     return self->again = true;
 }
 
@@ -31761,10 +32008,10 @@ static aio_exception *aio__requesting_begin(struct aio__requesting *self)
         op->max_redirects = aio__requesting_redirects(self);
         aio__requesting_policy(self);
         aio__requesting_trace(self);
-        self->reply = aio__reply_open(op);
+        self->reply = aio__around_open(self) ? aio__reply_open(op) : NULL;
         self->x = self->reply ? &self->reply->x : NULL;
         if (self->x) code = aio__exchange_prepare(self->x, self, &reason);
-        if (!code) aio__deadline_enter(&op->deadline, &self->task, self->task.future.loop->now);
+        if (!code && !self->around) aio__deadline_enter(&op->deadline, &self->task, self->task.future.loop->now);
         if (!code) aio__tell(&op->phases, AIO_TRACE_REQUEST_START);
     }
     if (!code) return NULL;
@@ -31816,15 +32063,18 @@ static void aio__requesting_end(struct aio__requesting *self, bool failed)
 {
     aio__operation *op = self->op;
     aio_session *session = op->session;
+    bool hops = self->around && self->around->hops; /* a hop goes on alone, and ends that of which it is */
     session->refs++;
-    aio__deadline_leave(&op->deadline, NULL);
-    aio__deadline_set(&op->deadline, INT64_MAX);
+    if (!self->around) aio__deadline_leave(&op->deadline, NULL);
+    if (!hops) aio__deadline_set(&op->deadline, INT64_MAX);
     if (failed && op->phases.event.method)
         aio__requesting_tell(self, AIO_TRACE_REQUEST_EXCEPTION, NULL, self->task.future.error);
+    if (self->around) aio__around_close(self);
     if (op->redirects) aio__wipe(op->next.data, op->next.capacity);
+    if (!failed) self->reply->lent = false;
     if (!failed && session->loop->debug) aio__reply_locate(self->reply, &self->task);
     if (failed && self->reply) {
-        aio__exchange_disconnect(self->x, false);
+        if (!hops) aio__exchange_disconnect(self->x, false);
         aio__reply_unref(self->reply);
     }
     aio__operation_unref(op);
@@ -31915,24 +32165,31 @@ static bool aio__requesting_skips(struct aio__requesting *self)
         && aio__operation_until(x->op, &x->op->deadline, INT64_MAX); /* sock_read was of the head */
 }
 
-/* The next hop, with a reply of its own; the last one is history. NULL or an error, a new owner. */
+/* A reply of its own for another hop; the last one is history. False without memory. */
+static bool aio__requesting_moves(struct aio__requesting *self)
+{
+    aio__reply *next = aio__reply_open(self->op);
+    if (!next || !aio__operation_remember(self->op, self->reply)) {
+        if (next) next->passed = true;
+        if (next) aio__reply_unref(next);
+        return false;
+    }
+    if (!aio__body_is_read(&self->reply->in))
+        aio__body_forget(&self->reply->in, "the body of a response that led elsewhere is not kept");
+    self->reply = next;
+    self->x = &next->x;
+    return true;
+}
+
+/* The next hop. NULL or an error, a new owner. */
 static aio_exception *aio__requesting_hop(struct aio__requesting *self)
 {
-    aio__operation *op = self->op;
     const char *reason = "the body cannot be sent again";
     int status = self->x->head.status;
     if (self->producer.next && !(self->producer.rewind && self->producer.rewind(self->producer.arg)))
         return aio__exception(AIO_EPAYLOAD, "", "its %d cannot be followed: %s", status, reason);
-    aio__reply *next = aio__reply_open(op);
-    if (!next || !aio__operation_remember(op, self->reply)) {
-        if (next) next->passed = true;
-        if (next) aio__reply_unref(next);
-        return &aio__no_memory;
-    }
-    aio__body_forget(&self->reply->in, "the body of a response that led elsewhere is not kept");
-    self->reply = next;
-    self->x = &next->x;
-    aio__operation_start(op);
+    if (!aio__requesting_moves(self)) return &aio__no_memory;
+    aio__operation_start(self->op);
     int code = aio__exchange_prepare(self->x, self, &reason);
     if (code == ENOMEM) return &aio__no_memory;
     return code ? aio__exception(code, "", "after a %d: %s", status, reason) : NULL;
@@ -31943,6 +32200,402 @@ static bool aio__requesting_is_cancelled(const struct aio__requesting *self)
 {
     return (self->task.future.flags & AIO__F_TASK) && self->task.must_cancel;
 }
+
+/* ---- middlewares ---- */
+
+struct aio__hopping { /* what the innermost one goes on to */
+    aio_task       task;
+    aio_response  *result;
+    aio__around   *around;
+    aio__reply    *reply;   /* held */
+    aio__exchange *x;       /* the reply's */
+    aio_exception *error;
+    int            code;
+};
+
+static aio_exception *aio__around_misuse(const aio__around *around, const char *why)
+{
+    const struct aio__requesting *f = around->request;
+    char shown[201];
+    return aio__exception(AIO_ERUNTIME, "", "%.32s %.200s: %s", f ? f->method : "",
+                          f ? aio__url_shown(f->url, shown, sizeof shown) : "", why);
+}
+
+static aio_exception *aio__around_problem(const aio__around *around, const char *busy)
+{
+    return !around->request ? aio__around_misuse(around, "the request has ended")
+         : around->hops || busy ? aio__around_misuse(around, busy ? busy : AIO__NEXT_RUNS) : NULL;
+}
+
+/* The hop holds this reply, and none before. NULL: none. */
+static void aio__hopping_take(struct aio__hopping *self, aio__reply *r)
+{
+    aio__reply *before = self->reply;
+    if (r) aio__reply_hold(&r->in, 1);
+    self->reply = r;
+    self->x = r ? &r->x : NULL;
+    if (before) aio__reply_hold(&before->in, -1);
+}
+
+/* Takes the request over. NULL or an error, a new owner. */
+static aio_exception *aio__hopping_enter(struct aio__hopping *self)
+{
+    const struct aio__requesting *f = self->around->request;
+    aio_exception *error = aio__around_problem(self->around, NULL);
+    if (error) return error;
+    if (self->around->tried && f->producer.next && !f->producer.rewind)
+        return aio__exception(AIO_EPAYLOAD, "", "the body cannot be sent again");
+    self->around->hops = true;
+    aio__hopping_take(self, self->around->request->reply);
+    return NULL;
+}
+
+/* A reply that is to become a response: another one, if that of the request is one. False without memory. */
+static bool aio__around_renew(aio__around *around)
+{
+    struct aio__requesting *f = around->request;
+    if (around->done && !aio__requesting_moves(f)) return false;
+    if (!around->done) aio__body_reset(&f->reply->in);
+    around->done = false;
+    aio__operation_start(f->op);
+    return true;
+}
+
+/* The exchange is made ready for what the request has become, with another reply after a response. NULL or an error, a
+ * new owner. */
+static aio_exception *aio__hopping_begin(struct aio__hopping *self)
+{
+    aio__around *around = self->around;
+    struct aio__requesting *f = around->request;
+    const char *reason = "the body cannot be sent again";
+    char shown[201];
+    int code = AIO_EPAYLOAD;
+    if (!f) return aio__around_problem(around, NULL);
+    bool again = around->tried && f->producer.next;
+    if (!again || (f->producer.rewind && f->producer.rewind(f->producer.arg))) {
+        if (!aio__around_renew(around)) return &aio__no_memory;
+        around->tried = true;
+        aio__hopping_take(self, f->reply);
+        aio__deadline_reset(&f->op->deadline);
+        reason = aio__fields_problem(f->fields);
+        code = reason ? EINVAL : aio__exchange_prepare(self->x, f, &reason);
+    }
+    if (code == ENOMEM) return &aio__no_memory;
+    if (code) return aio__exception(code, "", "%.32s %.200s: %s", f->method,
+                                    aio__url_shown(f->url, shown, sizeof shown), reason);
+    aio__deadline_enter(&f->op->deadline, &self->task, f->session->loop->now);
+    return NULL;
+}
+
+/* Whether the server refuses Expect. self->code: ENOMEM. */
+static bool aio__hopping_unexpected(struct aio__hopping *self)
+{
+    struct aio__requesting *f = self->around->request;
+    if (!f || !aio__requesting_unexpected(f)) return false;
+    self->code = f->code;
+    return true;
+}
+
+/* Whether the hop has failed with self->error; else the request is sent once more. */
+static bool aio__hopping_fails(struct aio__hopping *self, const aio_exception *why)
+{
+    const struct aio__requesting *f = self->around->request;
+    if (f && !f->retry.no_resend && aio__exchange_retry(self->x, why)) return false;
+    if (!f && aio__deadline_leave(&self->x->op->deadline, why)) self->error = aio__around_problem(self->around, NULL);
+    else self->error = aio__exchange_error(self->x, &self->x->op->deadline, why);
+    return true;
+}
+
+static void aio__hopping_leave(struct aio__hopping *self)
+{
+    aio__deadline *deadline = &self->x->op->deadline;
+    struct aio__requesting *f = self->around->request;
+    if (!self->result) aio__exchange_disconnect(self->x, false);
+    aio__deadline_leave(deadline, NULL);
+    aio__deadline_set(deadline, INT64_MAX);
+    self->around->hops = false;
+    if (f) self->around->done = self->result != NULL;
+    aio__hopping_take(self, NULL);
+}
+
+static AIO_CORO(aio__hopping)
+{
+    AIO_BEGIN(aio__hopping);
+    self->error = aio__hopping_enter(self);
+    if (self->error) AIO__THROW(self->error);
+    if (self->around->done && !aio__body_is_read(&self->reply->in) && aio__requesting_skips(self->around->request))
+        AIO_AWAIT(AIO_CALL(aio__body_skipping, .in = &self->reply->in, .max = AIO__SKIPPED, .time = AIO__SKIPPED_TIME));
+    aio__exchange_disconnect(self->x, false);
+    if (self->x->upload) AIO_AWAIT((aio_future *)aio_ref(self->x->upload));
+    self->x->upload = NULL;
+    self->error = aio__hopping_begin(self);
+    if (self->error) AIO__THROW(self->error);
+    for (;;) {
+        AIO_TRY {
+            if (self->x->upload) AIO_AWAIT((aio_future *)aio_ref(self->x->upload));
+            self->x->upload = NULL;
+            if (self->x->op->retried && !aio__exchange_rewind(self->x))
+                AIO__THROW(aio__exchange_problem(self->x, AIO_EDISCONNECTED));
+            self->code = aio__exchange_place(self->x);
+            if (!self->code && !aio__exchange_is_reused(self->x)) AIO_AWAIT(AIO_CALL(aio__dialing, .x = self->x));
+            if (!self->code) self->code = aio__exchange_send(self->x);
+            if (!self->code) AIO__FEED(self->code, aio__exchange_listen(self->x), aio__exchange_stream(self->x));
+            if (self->code) AIO__THROW(aio__exchange_problem(self->x, self->code));
+            if (!aio__hopping_unexpected(self)) break;
+            if (self->code) AIO__THROW(&aio__no_memory);
+        } AIO_CATCH_ALL {
+            if (aio__hopping_fails(self, aio_caught(self))) AIO__THROW(self->error);
+        } AIO_END_TRY;
+    }
+    self->result = &self->reply->response;
+    AIO_FINALLY;
+        if (self->reply) aio__hopping_leave(self);
+    AIO_END;
+}
+
+struct aio__passing { /* what all others go on to: a middleware */
+    aio_task       task;
+    aio_response  *result;
+    aio__around   *around;
+    size_t         level;
+    aio_exception *error;
+    bool           inside;
+};
+
+static aio_exception *aio__passing_enter(struct aio__passing *self)
+{
+    aio__around *around = self->around;
+    aio_client_request *request = &around->levels[self->level];
+    aio_exception *error = aio__around_problem(around, request->runs ? AIO__NEXT_RUNS : NULL);
+    if (error) return error;
+    if (!self->level && !aio__around_begin(around)) return &aio__no_memory;
+    around->running++;
+    request->runs = self->inside = true;
+    return NULL;
+}
+
+static void aio__passing_leave(struct aio__passing *self)
+{
+    self->around->running--;
+    self->around->levels[self->level].runs = false;
+}
+
+static aio_response_task *aio__passing_call(const struct aio__passing *self)
+{
+    const aio_middleware *middleware = &self->around->list[self->level];
+    return (aio_response_task *)middleware->fn(&self->around->levels[self->level], middleware->arg);
+}
+
+/* What is wrong with the response that the middleware has given; NULL: nothing. A new owner. */
+static aio_exception *aio__passing_problem(const struct aio__passing *self)
+{
+    const aio__around *around = self->around;
+    aio_exception *error = aio__around_problem(around, NULL);
+    if (error) return error;
+    if (!self->result) return aio__around_misuse(around, "a middleware has given no response");
+    if (around->done && self->result == &around->request->reply->response) return NULL;
+    return aio__around_misuse(around, "a middleware has given another response than the latest one of its request");
+}
+
+static AIO_CORO(aio__passing)
+{
+    AIO_BEGIN(aio__passing);
+    self->error = aio__passing_enter(self);
+    if (self->error) AIO__THROW(self->error);
+    AIO_AWAIT(self->result, aio__passing_call(self));
+    self->error = aio__passing_problem(self);
+    if (self->error) AIO__THROW(self->error);
+    AIO_FINALLY;
+        if (self->inside) aio__passing_leave(self);
+    AIO_END;
+}
+
+AIO__GIVES(aio__hopping, aio_response_task);
+AIO__GIVES(aio__passing, aio_response_task);
+
+/* The middleware at `level`, or the hop, is next. NULL without memory. */
+static aio_response_task *aio__around_next(aio__around *around, size_t level)
+{
+    aio_task *t = level == around->count
+        ? (aio_task *)(void *)AIO_CALL(aio__hopping, .around = around)
+        : (aio_task *)(void *)AIO_CALL(aio__passing, .around = around, .level = level);
+    if (!t || aio__around_hold(around, t)) return (aio_response_task *)(void *)t;
+    t->future.state = AIO__DONE; /* nobody forgot it */
+    aio_unref(t);
+    return NULL;
+}
+
+/* Their error, or the hop's, as it is; or that the time is over for all of it. A new owner. */
+static aio_exception *aio__around_error(struct aio__requesting *self, const aio_exception *why)
+{
+    aio__around *around = self->around;
+    aio__around_left(around);
+    if (why->code == AIO_ECANCELLED) return aio__exchange_error(self->x, &around->total, why);
+    aio__deadline_leave(&around->total, why);
+    return aio_exception_ref(why);
+}
+
+AIO_API aio_response_task *aio_middleware_next(aio_client_request *request)
+{
+    if (!request) return (aio_response_task *)(void *)aio__failure(EINVAL, "next of no request");
+    return aio__around_next(request->around, (size_t)(request - request->around->levels) + 1);
+}
+
+/* NULL: the request has ended. */
+static struct aio__requesting *aio__requesting_of(const aio_client_request *request)
+{
+    return request ? request->around->request : NULL;
+}
+
+AIO_API aio_session *aio_client_request_session(const aio_client_request *request)
+{
+    const struct aio__requesting *f = aio__requesting_of(request);
+    return f ? f->session : NULL;
+}
+
+AIO_API const char *aio_client_request_method(const aio_client_request *request)
+{
+    const struct aio__requesting *f = aio__requesting_of(request);
+    return f ? f->method : "";
+}
+
+AIO_API const char *aio_client_request_url(const aio_client_request *request)
+{
+    const struct aio__requesting *f = aio__requesting_of(request);
+    if (!f) return "";
+    return f->around->url.block ? f->url : f->reply->response.url;
+}
+
+AIO_API aio_headers *aio_client_request_headers(aio_client_request *request)
+{
+    struct aio__requesting *f = aio__requesting_of(request);
+    return f ? f->fields : NULL;
+}
+
+AIO_API int aio_client_request_set_url(aio_client_request *request, const char *url)
+{
+    static const char *const own[] = { "Authorization", "Cookie", "Proxy-Authorization", "Host" };
+    struct aio__requesting *f = aio__requesting_of(request);
+    if (!f || !url) return EINVAL;
+    aio__around *around = f->around;
+    const aio_url *from = around->url.block ? &around->url : &f->x->url;
+    aio_url to;
+    int code = aio_url_join(&to, from, url, strlen(url), NULL);
+    if (code) return code;
+    if (!aio__request_goes_to(&to)) {
+        aio__url_erase(&to);
+        return AIO_EURL;
+    }
+    if (!aio_url_same_origin(from, &to)) {
+        f->foreign = true;
+        for (size_t i = 0; i < sizeof own / sizeof *own; i++) aio_headers_remove(f->fields, own[i]);
+    }
+    aio__url_erase(&around->url);
+    around->url = to;
+    f->url = to.text.data;
+    f->target = NULL;
+    f->param_count = 0;
+    return 0;
+}
+
+AIO_API int aio_client_request_body(const aio_client_request *request, aio_text *body)
+{
+    const struct aio__requesting *f = aio__requesting_of(request);
+    *body = f ? f->data : aio__text(NULL, 0);
+    if (!f) return EINVAL;
+    bool kept = !f->producer.next && !f->file && !f->fd && (!f->form || aio__form_is_text(f->form, body));
+    if (!kept) *body = aio__text(NULL, 0);
+    return kept ? 0 : AIO_EPAYLOAD;
+}
+
+static const char *aio__respond_problem(int status, const aio_respond_options *o)
+{
+    const char *why = aio__pairs_problem(o->headers);
+    if (!why && o->content_type) why = aio__header_value_problem(o->content_type, strlen(o->content_type));
+    if (!why && (o->text ? o->body || o->length : o->length && !o->body)) why = "text and body, or a length alone";
+    return status < 200 || status > 999 ? "the status is not 200 to 999" : why;
+}
+
+/* The fields of an answer that has no message. 0 or a code. */
+static int aio__respond_fields(aio_headers *fields, const aio_respond_options *o, size_t length)
+{
+    const char *type = o->content_type ? o->content_type : o->text ? "text/plain; charset=utf-8" : NULL;
+    const aio_headers *more = o->header_fields;
+    aio_text name, value;
+    char number[21];
+    int code = 0;
+    for (size_t i = 0; o->headers && o->headers[i] && !code; i += 2)
+        code = aio_headers_add(fields, o->headers[i], o->headers[i + 1]);
+    for (size_t position = 0; more && !code && aio_headers_next(more, &position, &name, &value);)
+        if (!aio__is_framing(name.data, name.length)) code = aio_headers_add(fields, name.data, value.data);
+    if (!code && type && (o->content_type || !aio__headers_value(fields, "content-type", 12).data))
+        code = aio_headers_set(fields, "Content-Type", type);
+    return code ? code : aio_headers_set(fields, "Content-Length", aio__http_number(number, length));
+}
+
+/* The reply is this answer, which no connection has brought. 0 or a code. */
+static int aio__reply_respond(aio__reply *r, int status, const aio_respond_options *o, aio_text body)
+{
+    aio__exchange *x = &r->x;
+    aio_response *response = &r->response;
+    aio__http_head_reset(&x->head, &response->headers, false);
+    x->head.status = status;
+    x->head.raw = aio__text("", 0);
+    x->digest = NULL;
+    x->keep = false;
+    aio__made_unref(x->made);
+    x->made = NULL;
+    int code = aio__respond_fields(&response->headers, o, body.length);
+    if (code) return code;
+    response->status = status;
+    response->version = 1;
+    response->reason = aio_http_reason(status);
+    response->method = x->method;
+    response->content_length = (int64_t)body.length;
+    x->leads = x->op->max_redirects >= 0
+        && aio__redirect_is(status, aio__headers_value(&response->headers, "location", 8));
+    return aio__body_fill(&r->in, body) ? 0 : ENOMEM;
+}
+
+/* The request's next response is an answer of a middleware. 0 or a code with *reason. */
+static int aio__around_respond(aio__around *around, int status, const aio_respond_options *o, const char **reason)
+{
+    struct aio__requesting *f = around->request;
+    aio_text body = o->text ? aio__text(o->text, strlen(o->text)) : aio__text((const char *)o->body, o->length);
+    const aio_headers *before = f->fields;
+    *reason = "out of memory";
+    if (around->done) aio__exchange_disconnect(f->x, false);
+    if (!aio__around_renew(around)) return ENOMEM;
+    f->fields = NULL; /* nothing is sent */
+    int code = aio__exchange_prepare(f->x, f, reason);
+    f->fields = (aio_headers *)(uintptr_t)before;
+    if (!code) code = aio__reply_respond(f->reply, status, o, body);
+    around->done = !code;
+    return code;
+}
+
+AIO_API aio_response_task *aio_client_request_respond_with(aio_client_request *request, int status,
+                                                           const aio_respond_options *options)
+{
+    AIO__DEFAULTS(aio_respond_options, options);
+    struct aio__requesting *f = aio__requesting_of(request);
+    const char *why = f ? aio__respond_problem(status, options) : "there is no request";
+    int code = why ? EINVAL : 0;
+    if (!code && f->around->hops) {
+        code = AIO_ERUNTIME;
+        why = AIO__NEXT_RUNS;
+    }
+    if (!code) code = aio__around_respond(f->around, status, options, &why);
+    aio_future *done = code ? aio__failure(code, "the answer of a middleware: %s", why)
+                            : (aio_future *)aio__new_zeroed(sizeof(aio_response_task), NULL);
+    if (code || !done) return (aio_response_task *)(void *)done;
+    done->state = AIO__DONE;
+    done->flags = (uint16_t)(done->flags & ~AIO__F_CORO);
+    ((aio_response_task *)(void *)done)->result = &f->reply->response;
+    return (aio_response_task *)(void *)done;
+}
+
+/* ---- the request ---- */
 
 static AIO_CORO(aio__requesting)
 {
@@ -31955,16 +32608,21 @@ static AIO_CORO(aio__requesting)
             self->x->upload = NULL;
             if (self->pause_at) AIO_AWAIT(aio__requesting_pause(self));
             if (self->again && (self->error = aio__requesting_renew(self)) != NULL) AIO__THROW(self->error);
-            if (self->op->retried && !aio__exchange_rewind(self->x))
-                AIO__THROW(aio__exchange_problem(self->x, AIO_EDISCONNECTED));
-            self->code = aio__exchange_place(self->x);
-            if (!self->code && !aio__exchange_is_reused(self->x)) AIO_AWAIT(AIO_CALL(aio__dialing, .x = self->x));
-            if (!self->code) self->code = aio__exchange_send(self->x);
-            if (!self->code) AIO__FEED(self->code, aio__exchange_listen(self->x), aio__exchange_stream(self->x));
-            if (self->code) AIO__THROW(aio__exchange_problem(self->x, self->code));
-            if (aio__requesting_unexpected(self)) {
-                if (self->code) AIO__THROW(&aio__no_memory);
-                continue;
+            if (self->around) {
+                AIO_AWAIT(self->result, aio__around_next(self->around, 0));
+                if (!aio__around_left(self->around)) AIO__THROW(aio__around_misuse(self->around, AIO__NEXT_RUNS));
+            } else { /* as aio__hopping does it */
+                if (self->op->retried && !aio__exchange_rewind(self->x))
+                    AIO__THROW(aio__exchange_problem(self->x, AIO_EDISCONNECTED));
+                self->code = aio__exchange_place(self->x);
+                if (!self->code && !aio__exchange_is_reused(self->x)) AIO_AWAIT(AIO_CALL(aio__dialing, .x = self->x));
+                if (!self->code) self->code = aio__exchange_send(self->x);
+                if (!self->code) AIO__FEED(self->code, aio__exchange_listen(self->x), aio__exchange_stream(self->x));
+                if (self->code) AIO__THROW(aio__exchange_problem(self->x, self->code));
+                if (aio__requesting_unexpected(self)) {
+                    if (self->code) AIO__THROW(&aio__no_memory);
+                    continue;
+                }
             }
             if (!aio__requesting_goes_on(self)) break;
             if (self->error) AIO__THROW(self->error);
@@ -31976,8 +32634,9 @@ static AIO_CORO(aio__requesting)
             self->error = aio__requesting_hop(self);
             if (self->error) AIO__THROW(self->error);
         } AIO_CATCH_ALL {
-            if (self->retry.no_resend || !aio__exchange_retry(self->x, aio_caught(self))) {
-                self->error = aio__exchange_error(self->x, &self->op->deadline, aio_caught(self));
+            if (self->around || self->retry.no_resend || !aio__exchange_retry(self->x, aio_caught(self))) {
+                self->error = self->around ? aio__around_error(self, aio_caught(self))
+                                           : aio__exchange_error(self->x, &self->op->deadline, aio_caught(self));
                 if (!aio__requesting_recovers(self)) AIO__THROW(self->error);
             }
         } AIO_END_TRY;
@@ -32094,6 +32753,8 @@ AIO_API aio_response_task *aio_session_request_with(aio_session *session, const 
     self->version = o->version;
     self->cookie_count = cookies;
     self->trace_context = o->trace_context;
+    self->middlewares = o->middlewares;
+    self->no_middlewares = o->no_middlewares;
     self->secret = aio__request_is_secret(o, url);
     self->content_type = type;
     self->form = o->form_data;
@@ -32314,7 +32975,8 @@ static void aio__reply_end(aio__reply *r, bool keep)
 {
     if (keep && !aio__body_is_read(&r->in) && aio__body_comes(&r->in)) aio__body_skip(&r->in, UINT64_MAX);
     if (r->x.ticket.got) aio__exchange_disconnect(&r->x, false);
-    aio__reply_unref(r);
+    if (!r->lent) aio__reply_unref(r);
+    else if (!aio__body_is_read(&r->in)) aio__body_forget(&r->in, "a middleware has released the response");
 }
 
 AIO_API void aio_response_release(aio_response *response)
@@ -32386,6 +33048,17 @@ static int aio__session_auth(aio_session_options *kept, const aio_session_option
     return 0;
 }
 
+/* Keeps the list of its middlewares. 0 or ENOMEM. */
+static int aio__session_middlewares(aio_session_options *kept, const aio_middleware *list)
+{
+    size_t count = 0;
+    while (list && list[count].fn) count++;
+    aio_middleware *copy = count ? (aio_middleware *)aio__malloc((count + 1) * sizeof *copy) : NULL;
+    if (copy) memcpy(copy, list, (count + 1) * sizeof *copy);
+    kept->middlewares = copy;
+    return count && !copy ? ENOMEM : 0;
+}
+
 /* Puts the cookies that it begins with into its jar. 0 or a code. */
 static int aio__session_cookies(aio_session *session, const char *const *cookies)
 {
@@ -32412,7 +33085,9 @@ static int aio__session_fill(aio_session *session, const aio_session_options *o)
     session->options.cookie_jar = o->no_cookies ? NULL : aio_cookie_jar_ref(o->cookie_jar);
     session->options.proxy = NULL;
     session->options.proxy_headers = NULL;
+    session->options.middlewares = NULL;
     int code = aio__session_auth(&session->options, o);
+    if (!code) code = aio__session_middlewares(&session->options, o->middlewares);
     if (code) return code;
     if (!session->options.max_body) session->options.max_body = AIO_STREAM_READ_ALL_LIMIT;
     code = aio__session_connect(session, o);
@@ -32483,6 +33158,7 @@ static void aio__session_interrupt(aio_session *session)
     for (aio__node *at = session->live.next; at != &session->live; at = at->next) {
         aio__operation *op = AIO__CONTAINER(at, aio__operation, node);
         aio__deadline_interrupt(&op->deadline);
+        if (op->around) aio__deadline_interrupt(op->around);
         for (aio__node *node = op->replies.next; node != &op->replies; node = node->next) {
             aio__reply *r = AIO__CONTAINER(node, aio__reply, node);
             aio__deadline_interrupt(aio__body_deadline(&r->in));

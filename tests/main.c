@@ -62,6 +62,7 @@
 #include "test_forms.c"
 #include "test_contents.c"
 #include "test_redirects.c"
+#include "test_middlewares.c"
 #include "test_proxies.c"
 #include "test_websocket.c"
 #include "test_awaitables.c"

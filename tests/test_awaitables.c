@@ -24,6 +24,7 @@ struct awaited { /* what a row makes its awaitable of */
     aio_part        *part;
     aio_ws          *ws;
     aio_handle       timer;
+    aio_response_task *around;         /* whose middleware holds awaited_around */
     void            *made, *wrapped;
 };
 
@@ -46,6 +47,23 @@ static void *awaited_handler(aio_request *request, void *arg)
     (void)arg;
     return AIO_CALL(awaited_hold, .request = request);
 }
+
+/* And one that its middleware does. */
+static aio_client_request *awaited_around;
+struct awaited_middle { aio_task task; aio_response *result; aio_client_request *request; };
+static AIO_CORO(awaited_middle)
+{
+    AIO_BEGIN(awaited_middle);
+    awaited_around = self->request;
+    AIO_AWAIT(aio_sleep(1000));
+    AIO_END;
+}
+static void *awaited_middleware(aio_client_request *request, void *arg)
+{
+    (void)arg;
+    return AIO_CALL(awaited_middle, .request = request);
+}
+static const aio_middleware awaited_middlewares[] = { { awaited_middleware, NULL }, { NULL, NULL } };
 
 static void awaited_come(void *arg)
 {
@@ -95,7 +113,7 @@ static int awaited_pipe(struct awaited *self, int end)
 
 static const char *const awaited_argv[] = { "sh", "-c", "exit 7", NULL };
 
-enum { NEEDS_PAIR = 1, NEEDS_RESPONSE, NEEDS_PROCESS, NEEDS_PARTS, NEEDS_PART, NEEDS_REQUEST, NEEDS_WS };
+enum { NEEDS_PAIR = 1, NEEDS_RESPONSE, NEEDS_PROCESS, NEEDS_PARTS, NEEDS_PART, NEEDS_REQUEST, NEEDS_WS, NEEDS_AROUND };
 
 /* X(function, type, needs, code, the awaitable, whether *f is right, what frees its result); `self` has what it needs.
  */
@@ -188,6 +206,10 @@ enum { NEEDS_PAIR = 1, NEEDS_RESPONSE, NEEDS_PROCESS, NEEDS_PARTS, NEEDS_PART, N
     X(aio_part_read, aio_text_task, NEEDS_PART, 0, aio_part_read(self->part), awaited_is_7(f->result), (void)f)       \
     X(aio_part_read_chunk, aio_text_task, NEEDS_PART, 0, aio_part_read_chunk(self->part), awaited_is_7(f->result),    \
       (void)f)                                                                                                        \
+    X(aio_middleware_next, aio_response_task, NEEDS_AROUND, 0, aio_middleware_next(awaited_around),                   \
+      f->result->status == 200, (void)f)                                                                              \
+    X(aio_client_request_respond, aio_response_task, NEEDS_AROUND, 0,                                                 \
+      aio_client_request_respond(awaited_around, 204), f->result->status == 204, (void)f)                             \
     X(aio_start_http_server, aio_server_task, 0, 0, aio_start_http_server(awaited_handler, NULL, "127.0.0.1", 0),     \
       aio_server_port(f->result) > 0, self->left = f->result)                                                         \
     X(aio_request_read, aio_text_task, NEEDS_REQUEST, 0, aio_request_read(awaited_request), awaited_is_7(f->result),  \
@@ -288,6 +310,12 @@ static AIO_CORO(awaited_prepare)
         aio_stream_write(self->of->a, "POST /hold HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\n7\n", 53);
         while (!awaited_request) AIO_AWAIT(aio_sleep(0.01));
     }
+    if (self->of->row->needs == NEEDS_AROUND) {
+        awaited_around = NULL;
+        REQUIRE(self->of->around = aio_create_task(aio_session_get(self->of->session, self->of->url,
+                                                                   .middlewares = awaited_middlewares)));
+        while (!awaited_around) AIO_AWAIT(aio_sleep(0.01));
+    }
     if (self->of->row->needs == NEEDS_WS) {
         AIO_AWAIT(self->of->ws, aio_ws_connect(self->of->session, self->of->ws_url));
         AIO_AWAIT(aio_ws_send_text(self->of->ws, "7\n", 2));
@@ -326,6 +354,9 @@ static void awaited_clear(struct awaited *self)
     self->multipart = NULL;
     self->part = NULL;
     self->ws = NULL;
+    if (self->around) aio_task_cancel(self->around);
+    aio_unref(self->around);
+    self->around = NULL;
     if (awaited_request) aio_server_abort_clients(self->http);
     awaited_request = NULL;
 }
