@@ -1614,7 +1614,14 @@ typedef struct aio_server_options {
     int              family AIO__UNSET;
     bool             reuse_port AIO__UNSET; /* several servers, of several processes or threads, share the port */
     int              max_clients AIO__UNSET;          /* 0: no limit; above it clients wait in the backlog */
+    /* a socket that listens, above 0, instead of host, port or path: taken, unless this fails (EINVAL: it does not) */
+    int              sock AIO__UNSET;
 } aio_server_options;
+
+/* Sockets that a service manager has passed (LISTEN_FDS, LISTEN_PID): how many, the first is AIO_LISTEN_FDS_START. Each
+ * may become the .sock of a server. systemd: sd_listen_fds */
+enum { AIO_LISTEN_FDS_START = 3 };
+AIO_API int aio_listen_fds(void);
 
 /* aio_start_server(handler, arg, host, port, ...): listens on every address of `host` (NULL: all interfaces); port 0:
  * the system chooses (aio_server_port). result: a server of yours (aio_server_wait_closed). Without descriptors or
@@ -1649,6 +1656,19 @@ AIO_API size_t aio_server_client_count(const aio_server *server);
  * when the server is closed by others; AIO_ERUNTIME when it is closed already or awaited twice. asyncio:
  * serve_forever */
 AIO_API aio_future *aio_server_serve_forever(aio_server *server);
+
+enum { AIO_SHUTDOWN_TIMEOUT = 60, AIO_SHUTDOWN_REST = 2 /* seconds */ };
+
+/* Takes the server and ends it in order: it stops listening, HTTP connections between two requests end, handlers that
+ * have taken their stream (WebSockets, which then say 1001) are cancelled, and others have so many seconds (0:
+ * AIO_SHUTDOWN_TIMEOUT; AIO_NOW) to end by themselves. After that their tasks are cancelled, and AIO_SHUTDOWN_REST
+ * later what is left is dropped; all at once when this is cancelled, or there is no memory to wait with. EINVAL for a
+ * server that is not the caller's. aiohttp: AppRunner.cleanup, shutdown_timeout */
+AIO_API aio_future *aio_server_shutdown(aio_server *server, double seconds);
+/* The same, once SIGTERM or SIGINT has come: what a program's main coroutine ends with. Each is as before then: another
+ * SIGINT cancels the main coroutine, another SIGTERM ends the process. Errors as aio_loop_add_signal_handler. aiohttp:
+ * web.run_app */
+AIO_API aio_future *aio_server_run_until_signal(aio_server *server, double seconds);
 
 /* ============================================================================
  * 12. Transports and protocols
@@ -3144,6 +3164,7 @@ typedef struct aio_http_server_options {
     bool             reuse_port AIO__UNSET;
     int              max_clients AIO__UNSET;
     int              family AIO__UNSET;
+    int              sock AIO__UNSET;
 } aio_http_server_options;
 
 /* aio_start_http_server(handler, arg, host, port, ...): as aio_start_server. aiohttp: web.Server, TCPSite */
@@ -3152,6 +3173,12 @@ typedef struct aio_http_server_options {
     aio_start_http_server_with((handler), (arg), (host), (port), AIO__OPTIONS(aio_http_server_options, __VA_ARGS__))
 AIO_API aio_server_task *aio_start_http_server_with(aio_request_handler *handler, void *arg, const char *host, int port,
                                                     const aio_http_server_options *options);
+/* aio_start_unix_http_server(handler, arg, path, ...): as aio_start_unix_server. aiohttp: UnixSite */
+#define aio_start_unix_http_server(...) AIO__START_UNIX_HTTP_SERVER(__VA_ARGS__, )
+#define AIO__START_UNIX_HTTP_SERVER(handler, arg, path, ...) \
+    aio_start_unix_http_server_with((handler), (arg), (path), AIO__OPTIONS(aio_http_server_options, __VA_ARGS__))
+AIO_API aio_server_task *aio_start_unix_http_server_with(aio_request_handler *handler, void *arg, const char *path,
+                                                         const aio_http_server_options *options);
 
 /* The whole body (what of it was not read yet); it belongs to the request and ends in a NUL. AIO_ELIMIT over max_body
  * (the client gets 413 if nobody catches it), AIO_EPAYLOAD when it is cut short. aiohttp: request.read() */
@@ -3870,6 +3897,7 @@ struct aio__os {
     ssize_t (*pipe_write)(int, const void *, size_t);
     int     (*spawn)(pid_t *, const aio__spawn *); /* 0 or a code */
     pid_t   (*waitpid)(pid_t, int *, int);
+    pid_t   (*getpid)(void);
     int     (*wait_ended)(pid_t);
     int     (*kill)(pid_t, int);
     int     (*getaddrinfo)(const char *, const char *, const struct addrinfo *, struct addrinfo **);
@@ -3948,8 +3976,8 @@ static struct aio__os aio__os = {
     aio__os_cores,
     aio__os_sigaction, socket, aio__os_bind, listen, aio__os_accept, aio__os_connect, shutdown, recv, send, sendmsg,
     recvmsg, getsockopt, setsockopt, aio__os_getsockname, aio__os_getpeername, unlink, aio__os_stat,
-    aio__os_fstat, aio__os_pread, aio__os_pipe_write, aio__os_spawn, waitpid, aio__os_wait_ended, kill, getaddrinfo,
-    freeaddrinfo, aio__os_open, aio__os_openat, aio__os_create, aio__os_append,
+    aio__os_fstat, aio__os_pread, aio__os_pipe_write, aio__os_spawn, waitpid, getpid, aio__os_wait_ended, kill,
+    getaddrinfo, freeaddrinfo, aio__os_open, aio__os_openat, aio__os_create, aio__os_append,
     iconv_open, aio__os_iconv, iconv_close, fsync, rename, getentropy,
 #if AIO__LINUX
     epoll_create1, epoll_ctl, epoll_wait, eventfd, aio__os_pidfd_open, aio__os_sendfile,
@@ -14952,6 +14980,7 @@ enum {
     AIO__LISTENERS_MAX = 16, /* sockets of one server */
     AIO__ACCEPT_PAUSE = 1,   /* seconds without descriptors */
     AIO__ACCEPT_COST = 8,    /* messages that one client is, in the budget of a turn */
+    AIO__LISTEN_FDS_MAX = 1024, /* descriptors that a service manager may pass */
     AIO__PORT_TRIES = 8      /* ports that the system may choose until one is free with both families */
 };
 
@@ -14976,6 +15005,7 @@ struct aio_server {
     struct aio__serve_forever *forever;
     void               *service;  /* of the room that speaks its protocol */
     void              (*end_idle)(aio_server *); /* clients between two requests: one; all, if it is closing */
+    void              (*end_upgraded)(aio_server *); /* handlers that have taken their stream */
     void              (*on_free)(void *service);
     int                 busy;     /* it is being looked at: not to be freed */
     bool                closing, full;
@@ -15240,25 +15270,51 @@ static int aio__listen_port(int fd)
     return place ? ntohs(*place) : 0;
 }
 
+/* Takes a socket that listens. 0, or a code with the socket left. */
+static int aio__server_add(aio_server *server, int fd)
+{
+    int port = server->port ? server->port : aio__listen_port(fd);
+    aio__listener *listener = &server->listeners[server->listener_count];
+    listener->server = server;
+    listener->d.reader.run = aio__listener_on_readable;
+    listener->d.reader.owner = listener;
+    if (port < 0 || aio__descriptor_add(server->loop, &listener->d, fd) < 0) return errno;
+    server->port = port;
+    server->listener_count++;
+    aio__descriptor_wait(server->loop, &listener->d, AIO__READ);
+    return 0;
+}
+
+/* The room that speaks its protocol. */
+static void aio__server_speaks(aio_server *server, void *service, void (*end_idle)(aio_server *),
+                               void (*end_upgraded)(aio_server *), void (*on_free)(void *))
+{
+    server->service = service;
+    server->end_idle = end_idle;
+    server->end_upgraded = end_upgraded;
+    server->on_free = on_free;
+}
+
 /* 0 or a code. */
 static int aio__server_listen(aio_server *server, const aio__address *address)
 {
     if (server->listener_count == AIO__LISTENERS_MAX) return 0;
     int fd = aio__listen_socket(server, address, server->port);
     if (fd < 0) return errno;
-    int port = server->port ? server->port : aio__listen_port(fd);
-    aio__listener *listener = &server->listeners[server->listener_count];
-    listener->server = server;
-    listener->d.reader.run = aio__listener_on_readable;
-    listener->d.reader.owner = listener;
-    if (port < 0 || aio__descriptor_add(server->loop, &listener->d, fd) < 0) {
-        aio__close_failed(fd);
-        return errno;
-    }
-    server->port = port;
-    server->listener_count++;
-    aio__descriptor_wait(server->loop, &listener->d, AIO__READ);
-    return 0;
+    int code = aio__server_add(server, fd);
+    if (code) aio__os.close(fd);
+    return code;
+}
+
+/* Listens on a socket of the program's. 0, or a code with the socket left. */
+static int aio__server_adopt(aio_server *server, int fd)
+{
+    int listens = 0;
+    socklen_t length = sizeof listens;
+    if (aio__os.getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &length) < 0) return errno;
+    if (!listens) return EINVAL;
+    server->port = 0;
+    return aio__fd_prepare(fd) < 0 ? errno : aio__server_add(server, fd);
 }
 
 /* 0 or a code. The file is remembered, to be removed in the end if it still is the same. */
@@ -15373,7 +15429,9 @@ static AIO_CORO(aio__serve)
     if (!self->server) AIO_RAISE(ENOMEM);
     self->server->port = self->port;
     self->server->protocol = self->protocol;
-    if (self->address.length) {
+    if (self->options.sock > 0) {
+        self->code = aio__server_adopt(self->server, self->options.sock);
+    } else if (self->address.length) {
         aio__serve_unstale(self->host, &self->address);
         self->code = aio__server_listen_unix(self->server, &self->address, self->host);
     } else {
@@ -15382,7 +15440,10 @@ static AIO_CORO(aio__serve)
         AIO_AWAIT(aio_ref(self->lookup));
         self->code = aio__server_listen_all(self->server, self->lookup->result);
     }
-    if (self->code && self->address.length)
+    if (self->code && self->options.sock > 0)
+        self->error = aio__exception(self->code, "listen", "listen on the socket %d: %s", self->options.sock,
+                                     strerror(self->code));
+    else if (self->code && self->address.length)
         self->error = aio__exception(self->code, "listen", "listen on %s: %s", self->host, strerror(self->code));
     else if (self->code)
         self->error = aio__exception(self->code, "listen", "listen on %s port %d: %s", self->host[0] ? self->host : "*",
@@ -15525,6 +15586,129 @@ AIO_API aio_future *aio_server_serve_forever(aio_server *server)
 {
     if (!server) return aio__failure(EINVAL, "serve_forever of no server");
     return (aio_future *)(void *)AIO_CALL(aio__serve_forever, .server = server);
+}
+
+AIO_API int aio_listen_fds(void)
+{
+    const char *pid = getenv("LISTEN_PID"), *count = getenv("LISTEN_FDS");
+    if (!pid || !count || strtol(pid, NULL, 10) != (long)aio__os.getpid()) return 0;
+    long n = strtol(count, NULL, 10);
+    return n > 0 && n <= AIO__LISTEN_FDS_MAX ? (int)n : 0;
+}
+
+/* ---- ends in order ---- */
+
+struct aio__server_ending { aio_task task; aio_server *server; aio_future *closed; double seconds; };
+
+static bool aio__server_has_clients(const struct aio__server_ending *self)
+{
+    return self->closed->state < AIO__DONE; /* then the server is there */
+}
+
+/* aio_server_wait_closed; without memory all is dropped. */
+static aio_future *aio__server_wait(aio_server *server)
+{
+    server->busy++;
+    aio_future *closed = aio_server_wait_closed(server);
+    if (!closed) aio_server_abort_clients(server);
+    server->busy--;
+    aio__server_settle(server);
+    return closed;
+}
+
+static AIO_CORO(aio__server_ending)
+{
+    AIO_BEGIN(aio__server_ending);
+    self->closed = aio__server_wait(self->server);
+    if (!self->closed) AIO_RAISE(ENOMEM);
+    if (aio__server_has_clients(self) && self->server->end_upgraded) self->server->end_upgraded(self->server);
+    AIO_TRY {
+        AIO_AWAIT(aio_wait_for(aio_shield((aio_future *)aio_ref(self->closed)), self->seconds));
+    } AIO_CATCH_CODE(AIO_ETIMEOUT) {
+        if (aio__server_has_clients(self)) aio_server_close_clients(self->server);
+    } AIO_END_TRY;
+    AIO_TRY {
+        AIO_AWAIT(aio_wait_for(aio_shield((aio_future *)aio_ref(self->closed)), AIO_SHUTDOWN_REST));
+    } AIO_CATCH_CODE(AIO_ETIMEOUT) {
+        if (aio__server_has_clients(self)) aio_server_abort_clients(self->server);
+    } AIO_END_TRY;
+    AIO_AWAIT((aio_future *)aio_ref(self->closed));
+    AIO_FINALLY;
+        if (self->task.future.error && self->closed && aio__server_has_clients(self))
+            aio_server_abort_clients(self->server);
+        aio_unref(self->closed);
+    AIO_END;
+}
+
+/* Ends a server that nobody waits for. */
+static void aio__server_drop(aio_server *server)
+{
+    server->owned = true;
+    aio_server_close(server);
+    aio_server_abort_clients(server);
+}
+
+AIO_API aio_future *aio_server_shutdown(aio_server *server, double seconds)
+{
+    if (!server || aio__timeout_ns(seconds, AIO_SHUTDOWN_TIMEOUT) < 0)
+        return aio__failure(EINVAL, "shutdown: no server, or a timeout that is not valid");
+    aio_future *ending = (aio_future *)(void *)AIO_CALL(aio__server_ending, .server = server,
+                                                        .seconds = seconds == 0 ? (double)AIO_SHUTDOWN_TIMEOUT
+                                                                                : seconds);
+    if (!ending) aio__server_drop(server);
+    return ending;
+}
+
+struct aio__server_until { aio_task task; aio_server *server; double seconds; aio_future *signalled; int code; };
+
+static void aio__server_signalled(void *arg)
+{
+    struct aio__server_until *self = (struct aio__server_until *)arg;
+    aio__settle(self->signalled, NULL);
+    self->signalled = NULL;
+}
+
+static int aio__server_listen_signals(struct aio__server_until *self)
+{
+    aio_loop *loop = self->task.future.loop;
+    int code = aio_loop_add_signal_handler(loop, SIGTERM, aio__server_signalled, self);
+    return code ? code : aio_loop_add_signal_handler(loop, SIGINT, aio__server_signalled, self);
+}
+
+static void aio__server_leave_signals(struct aio__server_until *self)
+{
+    aio_loop_remove_signal_handler(self->task.future.loop, SIGTERM);
+    aio_loop_remove_signal_handler(self->task.future.loop, SIGINT);
+    aio_unref(self->signalled);
+    self->signalled = NULL;
+}
+
+static AIO_CORO(aio__server_until)
+{
+    AIO_BEGIN(aio__server_until);
+    self->signalled = aio_future_create();
+    if (!self->signalled) AIO_RAISE(ENOMEM);
+    self->code = aio__server_listen_signals(self);
+    if (self->code) AIO_RAISE(self->code, "signals: %s", aio_code_text(self->code));
+    AIO_AWAIT((aio_future *)aio_ref(self->signalled));
+    aio__server_leave_signals(self);
+    aio_server *server;
+    server = self->server;
+    self->server = NULL;
+    AIO_AWAIT(aio_server_shutdown(server, self->seconds));
+    AIO_FINALLY;
+        aio__server_leave_signals(self);
+        if (self->server) aio__server_drop(self->server);
+    AIO_END;
+}
+
+AIO_API aio_future *aio_server_run_until_signal(aio_server *server, double seconds)
+{
+    if (!server || server->closed || aio__timeout_ns(seconds, AIO_SHUTDOWN_TIMEOUT) < 0)
+        return aio__failure(EINVAL, "run_until_signal: no server of the caller's, or a timeout that is not valid");
+    aio_future *until = (aio_future *)(void *)AIO_CALL(aio__server_until, .server = server, .seconds = seconds);
+    if (!until) aio__server_drop(server);
+    return until;
 }
 
 /* ============================================================================
@@ -34054,6 +34238,17 @@ static void aio__service_end_idle(aio_server *server)
     }
 }
 
+/* The server shuts down: handlers that have taken their stream would not see it. */
+static void aio__service_end_upgraded(aio_server *server)
+{
+    aio__service *service = (aio__service *)server->service;
+    for (aio__node *node = service->requests.next, *next; node != &service->requests; node = next) {
+        aio__served *r = AIO__CONTAINER(node, aio__served, node);
+        next = node->next;
+        if (r->upgraded) aio_task_cancel(aio__stream_task(r->stream));
+    }
+}
+
 static void aio__service_free(void *memory)
 {
     aio__service *service = (aio__service *)memory;
@@ -34071,7 +34266,8 @@ struct aio__http_serving {
     aio_http_server_options options;
     int                     port;
     bool                    any; /* all interfaces */
-    char                    host[256];
+    bool                    is_unix;
+    char                    host[256]; /* or path */
 };
 
 static aio__service *aio__service_new(const struct aio__http_serving *from)
@@ -34105,6 +34301,8 @@ static aio_server_task *aio__http_listen(const struct aio__http_serving *from)
     options.reuse_port = from->options.reuse_port;
     options.max_clients = from->options.max_clients;
     options.family = from->options.family;
+    options.sock = from->options.sock;
+    if (from->is_unix) return aio_start_unix_server_with(aio__http_client, from->service, from->host, &options);
     return aio_start_server_with(aio__http_client, from->service, from->any ? NULL : from->host, from->port, &options);
 }
 
@@ -34114,9 +34312,8 @@ static AIO_CORO(aio__http_serving)
     self->service = aio__service_new(self);
     if (!self->service) AIO_RAISE(ENOMEM);
     AIO_AWAIT(self->result, aio__http_listen(self));
-    self->result->service = self->service;
-    self->result->end_idle = aio__service_end_idle;
-    self->result->on_free = aio__service_free;
+    aio__server_speaks(self->result, self->service, aio__service_end_idle, aio__service_end_upgraded,
+                       aio__service_free);
     AIO_FINALLY;
         if (self->task.future.error) aio__free(self->service);
     AIO_END;
@@ -34147,6 +34344,20 @@ AIO_API aio_server_task *aio_start_http_server_with(aio_request_handler *handler
     self->any = !host;
     snprintf(self->host, sizeof self->host, "%s", host ? host : "");
     return (aio_server_task *)(void *)self;
+}
+
+AIO_API aio_server_task *aio_start_unix_http_server_with(aio_request_handler *handler, void *arg, const char *path,
+                                                         const aio_http_server_options *options)
+{
+    AIO__DEFAULTS(aio_http_server_options, options);
+    aio__address address;
+    int code = aio__unix_address(path, &address);
+    if (code)
+        return (aio_server_task *)(void *)aio__failure(code, "unix socket %.200s: %s", path ? path : "",
+                                                       strerror(code));
+    aio_server_task *made = aio_start_http_server_with(handler, arg, path, 0, options);
+    if (made && made->task.future.state < AIO__DONE) ((struct aio__http_serving *)(void *)made)->is_unix = true;
+    return made;
 }
 
 /* ============================================================================

@@ -65,6 +65,7 @@
 #include "test_middlewares.c"
 #include "test_proxies.c"
 #include "test_websocket.c"
+#include "test_shutdown.c"
 #include "test_awaitables.c"
 
 int main(int argc, char **argv) { return harness_main(argc, argv); }

@@ -7,6 +7,7 @@ TEST(seam_is_complete)
     static const size_t left_alone[] = {
         offsetof(struct aio__os, join), offsetof(struct aio__os, detach), offsetof(struct aio__os, cores),
         offsetof(struct aio__os, kill), offsetof(struct aio__os, freeaddrinfo), offsetof(struct aio__os, iconv),
+        offsetof(struct aio__os, getpid),
     };
 #ifdef AIO_NO_TLS
     size_t end = sizeof(struct aio__os);

@@ -45,7 +45,7 @@ OPEN = frozenset((
 # may only shrink.
 REACHES = {
     "aio__ticket": 15, "aio__streams": 14, "aio_addresses": 12, "aio__forward": 9, "aio__task_list": 11,
-    "aio__lookup_future": 11, "aio__connection": 7, "aio__attachment": 8, "aio__tls": 7, "aio_server": 7,
+    "aio__lookup_future": 11, "aio__connection": 7, "aio__attachment": 8, "aio__tls": 7, "aio_server": 5,
     "aio__sleep": 3, "aio_resolver": 3, "aio__lookup": 3, "aio__waiting": 2, "aio__proxies": 2,
     "aio_tls_context": 2, "aio__url_room": 2, "aio__name": 2, "aio__event_future": 1, "aio__cancel_chain": 1,
     "aio__serve": 1,
