@@ -88,6 +88,60 @@
  *   self->b = aio_session_open(.connector = self->connector);
  *   aio_connector_unref(self->connector);    // both share its limits and its connections, and are its owners
  *
+ * MIDDLEWARES
+ *
+ *   What is to be around all requests of a session, as aiohttp's client middlewares: coroutines around each hop. This
+ *   one has a token that all requests to its site share, and one of them renews when the server refuses it (renew is a
+ *   coroutine that asks for another one, with .no_middlewares):
+ *
+ *     struct token { aio_lock lock; const char *site; char field[40]; };
+ *     struct authorize { aio_task task; aio_response *result; aio_client_request *request; struct token *token;
+ *                        aio_session *session; aio_headers *headers; char used[40]; int tries; };
+ *     static AIO_CORO(authorize)
+ *     {
+ *         AIO_BEGIN(authorize);
+ *         self->headers = aio_client_request_headers(self->request);
+ *         for (;;) {
+ *             strcpy(self->used, self->token->field);
+ *             if (aio_headers_set(self->headers, "Authorization", self->used)) AIO_RAISE(ENOMEM);
+ *             AIO_AWAIT(self->result, aio_middleware_next(self->request));
+ *             if (self->result->status != 401 || self->tries++) AIO_RETURN(self->result);
+ *             AIO_ASYNC_WITH(aio_lock_acquire(&self->token->lock), aio_lock_release(&self->token->lock)) {
+ *                 if (strcmp(self->used, self->token->field) != 0) break;
+ *                 self->session = aio_client_request_session(self->request);
+ *                 AIO_AWAIT(AIO_CALL(renew, .session = self->session, .token = self->token));
+ *             }
+ *         }
+ *         AIO_END;
+ *     }
+ *     static void *authorized(aio_client_request *request, void *arg)
+ *     {
+ *         struct token *token = (struct token *)arg;
+ *         bool own = !strncmp(aio_client_request_url(request), token->site, strlen(token->site));
+ *         return own ? (void *)AIO_CALL(authorize, .request = request, .token = token) : aio_middleware_next(request);
+ *     }
+ *
+ *   Then aio_session_open(.middlewares = list) with aio_middleware list[] = { { authorized, &token }, { NULL, NULL } }.
+ *   A redirect may lead anywhere: hence the look at the URL. Responses that are not returned need no release: they are
+ *   in the history of the one that is.
+ *
+ * TRACING
+ *
+ *   A callback hears of each step of each request; a response knows where its time went, hop by hop, and has every head
+ *   that came, byte for byte:
+ *
+ *     static void note(const aio_trace_event *event, void *file)
+ *     {
+ *         fprintf((FILE *)file, "%10.3f %d %s %s\n", event->time, event->hop, aio_trace_name(event->kind), event->url);
+ *     }
+ *
+ *     self->session = aio_session_open(.trace = note, .trace_arg = self->file);
+ *     AIO_AWAIT(self->response, aio_session_get(self->session, self->url));
+ *     AIO_AWAIT(self->text, aio_response_read(self->response));
+ *     aio_print_waterfall(self->response, self->file);
+ *     while (aio_response_next_head(self->response, &self->position, &self->head))
+ *         fwrite(self->head.data, 1, self->head.length, self->file);
+ *
  * CONTENTS
  *
  *    1. Linkage and compilers
@@ -30710,6 +30764,7 @@ struct aio__requesting { /* the coroutine of a request */
     bool              foreign;  /* a hop was to another origin: what was given for the first one stays behind */
     bool              bare;     /* a redirect has taken method and body away */
     bool              renamed;  /* a redirect has named a user, who takes the place of the one before */
+    bool              given;    /* there are fields of the session's or its own */
     bool              secret;   /* text has to be erased */
     const aio_middleware *middlewares; /* NULL: the session's */
     bool              no_middlewares;
@@ -30916,8 +30971,8 @@ static bool aio__requesting_keeps(const struct aio__requesting *f, aio_text name
 static bool aio__requesting_has(const struct aio__requesting *f, const char *name)
 {
     size_t n = strlen(name);
+    if (!f->given) return false;
     if (f->fields) return aio__headers_value(f->fields, name, n).data != NULL;
-    if (!f->header_count && !f->session->headers.count) return false;
     if (!aio__requesting_keeps(f, aio__text(name, n))) return false;
     return aio__pairs_have(f->headers, f->header_count, aio__text(name, n))
         || aio__headers_value(&f->session->headers, name, n).data;
@@ -31217,8 +31272,8 @@ static bool aio__request_head(aio__exchange *x, const struct aio__requesting *f)
     if (!aio__buffer_word(&x->out, old ? " HTTP/1.0\r\n" : " HTTP/1.1\r\n")) return false;
     if (!aio__requesting_owns(f, "Host") && (!aio__buffer_word(&x->out, "Host: ") || !aio__request_host(x)
                                             || !aio__buffer_append(&x->out, "\r\n", 2))) return false;
-    bool put = f->fields ? aio__request_put_fields(x, f->fields) : aio__request_given(x, f, NULL);
-    return put && aio__request_credentials(x, f) && aio__request_cookies(x, f) && aio__request_autos(x, f)
+    if (f->fields ? !aio__request_put_fields(x, f->fields) : f->given && !aio__request_given(x, f, NULL)) return false;
+    return aio__request_credentials(x, f) && aio__request_cookies(x, f) && aio__request_autos(x, f)
         && aio__buffer_append(&x->out, "\r\n", 2);
 }
 
@@ -32017,6 +32072,7 @@ static bool aio__around_begin(aio__around *around)
     aio__headers_reset(&around->fields);
     if (!aio__request_given(self->x, self, &around->fields)) return false;
     self->fields = &around->fields;
+    self->given = true;
     around->done = around->tried = false;
     around->given_url = self->url;
     around->given_target = self->target;
@@ -32040,6 +32096,7 @@ static bool aio__around_left(aio__around *around)
     struct aio__requesting *self = around->request;
     if (!self) return false;
     self->fields = NULL;
+    self->given = self->header_count || self->session->headers.count;
     if (around->url.block) {
         self->url = around->given_url;
         self->target = around->given_target;
@@ -32192,6 +32249,7 @@ static aio_exception *aio__requesting_begin(struct aio__requesting *self)
         op->max_redirects = aio__requesting_redirects(self);
         aio__requesting_policy(self);
         aio__requesting_trace(self);
+        self->given = self->header_count || self->session->headers.count;
         self->reply = aio__around_open(self) ? aio__reply_open(op) : NULL;
         self->x = self->reply ? &self->reply->x : NULL;
         if (self->x) code = aio__exchange_prepare(self->x, self, &reason);
@@ -32203,12 +32261,12 @@ static aio_exception *aio__requesting_begin(struct aio__requesting *self)
                           aio__url_shown(self->url, shown, sizeof shown), reason);
 }
 
-/* Whether the server refuses Expect, with 417: then the request goes again without it, on another connection (RFC 9110
- * 10.1.1). self->code: ENOMEM. */
+/* The body was not wanted: whether that is as the server refuses Expect, with 417. Then the request goes again without
+ * it, on another connection (RFC 9110 10.1.1). self->code: ENOMEM. */
 static bool aio__requesting_unexpected(struct aio__requesting *self)
 {
     aio__exchange *x = self->x;
-    if (!x->unwanted || x->head.status != 417 || !self->expects) return false;
+    if (x->head.status != 417 || !self->expects) return false;
     aio__exchange_disconnect(x, false);
     aio__body_reset(&self->reply->in);
     self->expects = false;
@@ -32475,7 +32533,7 @@ static aio_exception *aio__hopping_begin(struct aio__hopping *self)
 static bool aio__hopping_unexpected(struct aio__hopping *self)
 {
     struct aio__requesting *f = self->around->request;
-    if (!f || !aio__requesting_unexpected(f)) return false;
+    if (!f || !f->x->unwanted || !aio__requesting_unexpected(f)) return false;
     self->code = f->code;
     return true;
 }
@@ -32803,7 +32861,7 @@ static AIO_CORO(aio__requesting)
                 if (!self->code) self->code = aio__exchange_send(self->x);
                 if (!self->code) AIO__FEED(self->code, aio__exchange_listen(self->x), aio__exchange_stream(self->x));
                 if (self->code) AIO__THROW(aio__exchange_problem(self->x, self->code));
-                if (aio__requesting_unexpected(self)) {
+                if (self->x->unwanted && aio__requesting_unexpected(self)) {
                     if (self->code) AIO__THROW(&aio__no_memory);
                     continue;
                 }

@@ -195,7 +195,7 @@ SCENARIO(middleware_retry, .may = AROUND_MAY)
 }
 
 /* A token that many requests share, and one of them renews when it is refused. */
-struct token { aio_lock lock; char field[40]; };
+struct token { aio_lock lock; const char *site; char field[40]; };
 struct renew { aio_task task; aio_session *session; struct token *token; aio_response *response; aio_text text; };
 static AIO_CORO(renew)
 {
@@ -209,25 +209,29 @@ static AIO_CORO(renew)
 }
 
 struct authorize { aio_task task; aio_response *result; aio_client_request *request; struct token *token;
-                   char used[40]; };
+                   aio_session *session; aio_headers *headers; char used[40]; int tries; };
 static AIO_CORO(authorize)
 {
     AIO_BEGIN(authorize);
+    self->headers = aio_client_request_headers(self->request);
     for (;;) {
-        snprintf(self->used, sizeof self->used, "%s", self->token->field);
-        if (aio_headers_set(aio_client_request_headers(self->request), "Authorization", self->used)) AIO_RAISE(ENOMEM);
+        strcpy(self->used, self->token->field);
+        if (aio_headers_set(self->headers, "Authorization", self->used)) AIO_RAISE(ENOMEM);
         AIO_AWAIT(self->result, aio_middleware_next(self->request));
-        if (self->result->status != 401) AIO_RETURN(self->result);
+        if (self->result->status != 401 || self->tries++) AIO_RETURN(self->result);
         AIO_ASYNC_WITH(aio_lock_acquire(&self->token->lock), aio_lock_release(&self->token->lock)) {
-            if (strcmp(self->used, self->token->field) != 0) break; /* somebody else has done it */
-            AIO_AWAIT(AIO_CALL(renew, .session = aio_client_request_session(self->request), .token = self->token));
+            if (strcmp(self->used, self->token->field) != 0) break;
+            self->session = aio_client_request_session(self->request);
+            AIO_AWAIT(AIO_CALL(renew, .session = self->session, .token = self->token));
         }
     }
     AIO_END;
 }
-static void *authorize_middleware(aio_client_request *request, void *arg)
+static void *authorized(aio_client_request *request, void *arg)
 {
-    return AIO_CALL(authorize, .request = request, .token = (struct token *)arg);
+    struct token *token = (struct token *)arg;
+    bool own = !strncmp(aio_client_request_url(request), token->site, strlen(token->site));
+    return own ? (void *)AIO_CALL(authorize, .request = request, .token = token) : aio_middleware_next(request);
 }
 
 /* A GET in a task of its own; its outcome. */
@@ -251,13 +255,15 @@ static AIO_CORO(around_get)
 }
 
 struct middleware_token { AROUND_HAS; struct token token; aio_middleware middlewares[2]; struct around_get *get[5];
-                          int i; };
+                          int i; char site[61]; };
 SCENARIO(middleware_token, .may = AROUND_MAY)
 {
     AIO_BEGIN(middleware_token);
-    self->middlewares[0].fn = authorize_middleware;
+    self->middlewares[0].fn = authorized;
     self->middlewares[0].arg = &self->token;
     AROUND_OPEN(.middlewares = self->middlewares);
+    snprintf(self->site, sizeof self->site, "%s/", self->url);
+    self->token.site = self->site;
     strcpy(self->token.field, "Bearer old");
     around.token = 7;
     for (self->i = 0; self->i < 5; self->i++)
@@ -269,6 +275,10 @@ SCENARIO(middleware_token, .may = AROUND_MAY)
     }
     CHECK_INT(around.tokens, 1);
     CHECK_STR(self->token.field, "Bearer 7");
+    self->token.site = "http://a.test/";
+    AIO_AWAIT(self->r, aio_session_get(self->session, "/401"));
+    CHECK_INT(self->r->status, 401);
+    CHECK_INT(self->r->history_count, 0);
     AIO_FINALLY;
         aio_unref_all(self->get, 5);
         AROUND_CLOSE();
@@ -750,4 +760,70 @@ SCENARIO(middleware_dead, .may = AROUND_MAY)
         AROUND_CLOSE();
         AROUND_STOP();
     AIO_END;
+}
+
+/* ---- the manual ---- */
+
+static void note(const aio_trace_event *event, void *file)
+{
+    fprintf((FILE *)file, "%10.3f %d %s %s\n", event->time, event->hop, aio_trace_name(event->kind), event->url);
+}
+
+struct manual_tracing { aio_task task; aio_server *server; aio_session *session; aio_response *response; aio_text text;
+                        aio_text head; size_t position, size; FILE *file; char *picture, url[60]; };
+SCENARIO(manual_tracing, .may = AROUND_MAY)
+{
+    AIO_BEGIN(manual_tracing);
+    AIO_AWAIT(self->server, aio_start_http_server(around_handler, NULL, "127.0.0.1", 0));
+    snprintf(self->url, sizeof self->url, "http://127.0.0.1:%d/302", aio_server_port(self->server));
+    if (!(self->file = open_memstream(&self->picture, &self->size))) AIO_RETURN();
+    self->session = aio_session_open(.trace = note, .trace_arg = self->file);
+    REQUIRE(self->session);
+    AIO_AWAIT(self->response, aio_session_get(self->session, self->url));
+    AIO_AWAIT(self->text, aio_response_read(self->response));
+    aio_print_waterfall(self->response, self->file);
+    while (aio_response_next_head(self->response, &self->position, &self->head))
+        fwrite(self->head.data, 1, self->head.length, self->file);
+    fflush(self->file);
+    CHECK(strstr(self->picture, " 0 request_start http://") && strstr(self->picture, " 1 request_end http://"));
+    CHECK(strstr(self->picture, "/302: 302, ") && strstr(self->picture, "\nHTTP/1.1 200 OK\r\n"));
+    AIO_FINALLY;
+        if (self->file) fclose(self->file);
+        free(self->picture);
+        aio_response_release(self->response);
+        AIO_AWAIT(aio_session_close(self->session));
+        AROUND_STOP();
+    AIO_END;
+}
+
+/* The code of these chapters of the manual is that of this file, line by line. */
+static bool manual_has(const char *wanted)
+{
+    char line[400];
+    bool found = false;
+    FILE *file = fopen(__FILE__, "r");
+    for (; file && !found && fgets(line, sizeof line, file);) found = !strcmp(line + strspn(line, " "), wanted);
+    if (file) fclose(file);
+    return found;
+}
+TEST(manual_is_compiled)
+{
+    char line[400], path[300];
+    int lines = 0;
+    bool within = false;
+    snprintf(path, sizeof path, "%s", __FILE__);
+    char *slash = strrchr(path, '/');
+    snprintf(slash ? slash + 1 : path, 20, "%s", "../aio.h");
+    FILE *header = fopen(path, "r");
+    if (!CHECK(header != NULL)) return;
+    while (fgets(line, sizeof line, header) && strcmp(line, " * CONTENTS\n") != 0) {
+        if (!strncmp(line, " * ", 3) && line[3] != ' ') within = false;
+        if (!strcmp(line, " * MIDDLEWARES\n") || !strcmp(line, " * TRACING\n")) within = true;
+        const char *code = line + strspn(line, " *");
+        if (!within || strncmp(line, " *     ", 7) != 0 || !*code || *code == '\n') continue;
+        lines++;
+        if (!CHECK(manual_has(code))) printf("# %s", code);
+    }
+    fclose(header);
+    CHECK(lines > 20);
 }

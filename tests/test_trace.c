@@ -250,7 +250,7 @@ SCENARIO(trace_cancels, .may = CLIENT_MAY)
     snprintf(self->url, sizeof self->url, "http://127.0.0.1:%d/c", aio_server_port(self->server));
     REQUIRE(self->session = aio_session_open(.trace = trace_stop));
     for (self->i = 0; self->i < 5; self->i++) {
-        trace_stopped.kind = kinds[self->i];
+        trace_stopped.kind = (int)kinds[self->i];
         trace_stopped.ended = false;
         trace_stopped.get = (aio_response_task *)aio_create_task(aio_session_get(self->session, self->url));
         REQUIRE(trace_stopped.get);
