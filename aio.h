@@ -166,68 +166,70 @@
  *   20. JSON
  *   21. HTTP client
  *   22. HTTP server
- *   23. WebSocket
- *   24. Introspection
- *   25. Platform and the seam
- *   26. Memory
- *   27. Errors and tracebacks
- *   28. The loop's data
- *   29. Pollers
- *   30. Futures: states and waiters
- *   31. Timers
- *   32. Futures: owners and callbacks
- *   33. Tasks and coroutines: steps and cancellation
- *   34. Deadlines
- *   35. Event loop: iterations and callbacks
- *   36. Combinators: how they wait
- *   37. Timeouts and task groups: scopes
- *   38. Locks: first in, first out
- *   39. Queues: getters and putters
- *   40. Threads: executor and concurrent futures
- *   41. Signals: the self-pipe
- *   42. Running a program
- *   43. Names: getaddrinfo's threads
- *   44. Links: sockets and pipes
- *   45. TLS: OpenSSL over a link
- *   46. Streams: buffers over a link
- *   47. TLS on a stream: handshake and what it has negotiated
- *   48. Addresses: which are public
- *   49. Connecting: addresses
- *   50. Servers: listeners and clients
- *   51. Descriptors: readers, writers, sock_ calls, pipes and files
- *   52. Datagrams: UDP endpoints
- *   53. Resolver: DNS messages and servers
- *   54. Subprocesses: pidfd and pipes
- *   55. URLs
- *   56. Headers
- *   57. Charsets
- *   58. Cookies: the jar
- *   59. Coding: inflate
- *   60. Coding: deflate
- *   61. JSON: numbers
- *   62. JSON: parser and tree
- *   63. JSON: writer
- *   64. Authentication: challenges and digests
- *   65. HTTP messages
- *   66. HTTP bodies: framing, stages, reader
- *   67. HTTP messages alone: the public parser
- *   68. Multipart bodies
- *   69. Tracing: phases, events, what a connection was made of
- *   70. Request bodies: where their pieces come from
- *   71. Forms
- *   72. Contents: what a message's fields say, and its body as text or tree
- *   73. Proxies: HTTP CONNECT and SOCKS
- *   74. Connecting: hosts
- *   75. Transports: protocols over streams
- *   76. Redirects: where a response leads
- *   77. Retries: when a request is sent again
- *   78. Connections: the pool
- *   79. HTTP client: session, request, response
- *   80. HTTP server: connections and handlers
- *   81. Static files
- *   82. WebSocket: frames
- *   83. WebSocket: connections
- *   84. Introspection: task dump and call graph
+ *   23. HTTP application
+ *   24. WebSocket
+ *   25. Introspection
+ *   26. Platform and the seam
+ *   27. Memory
+ *   28. Errors and tracebacks
+ *   29. The loop's data
+ *   30. Pollers
+ *   31. Futures: states and waiters
+ *   32. Timers
+ *   33. Futures: owners and callbacks
+ *   34. Tasks and coroutines: steps and cancellation
+ *   35. Deadlines
+ *   36. Event loop: iterations and callbacks
+ *   37. Combinators: how they wait
+ *   38. Timeouts and task groups: scopes
+ *   39. Locks: first in, first out
+ *   40. Queues: getters and putters
+ *   41. Threads: executor and concurrent futures
+ *   42. Signals: the self-pipe
+ *   43. Running a program
+ *   44. Names: getaddrinfo's threads
+ *   45. Links: sockets and pipes
+ *   46. TLS: OpenSSL over a link
+ *   47. Streams: buffers over a link
+ *   48. TLS on a stream: handshake and what it has negotiated
+ *   49. Addresses: which are public
+ *   50. Connecting: addresses
+ *   51. Servers: listeners and clients
+ *   52. Descriptors: readers, writers, sock_ calls, pipes and files
+ *   53. Datagrams: UDP endpoints
+ *   54. Resolver: DNS messages and servers
+ *   55. Subprocesses: pidfd and pipes
+ *   56. URLs
+ *   57. Headers
+ *   58. Charsets
+ *   59. Cookies: the jar
+ *   60. Coding: inflate
+ *   61. Coding: deflate
+ *   62. JSON: numbers
+ *   63. JSON: parser and tree
+ *   64. JSON: writer
+ *   65. Authentication: challenges and digests
+ *   66. HTTP messages
+ *   67. HTTP bodies: framing, stages, reader
+ *   68. HTTP messages alone: the public parser
+ *   69. Multipart bodies
+ *   70. Tracing: phases, events, what a connection was made of
+ *   71. Request bodies: where their pieces come from
+ *   72. Forms
+ *   73. Contents: what a message's fields say, and its body as text or tree
+ *   74. Proxies: HTTP CONNECT and SOCKS
+ *   75. Connecting: hosts
+ *   76. Transports: protocols over streams
+ *   77. Redirects: where a response leads
+ *   78. Retries: when a request is sent again
+ *   79. Connections: the pool
+ *   80. HTTP client: session, request, response
+ *   81. HTTP server: connections and handlers
+ *   82. HTTP application: routes and requests
+ *   83. Static files
+ *   84. WebSocket: frames
+ *   85. WebSocket: connections
+ *   86. Introspection: task dump and call graph
  *
  * LICENCE: MIT-0 or public domain, as you like. Its text, the history, and where to report a vulnerability are at the
  * end of the file.
@@ -3284,6 +3286,58 @@ AIO_API aio_future *aio_request_start_with(aio_request *request, int status, con
 AIO_API aio_future *aio_request_chunk(aio_request *request, const void *data, size_t length);
 AIO_API aio_future *aio_request_end(aio_request *request);
 
+/* ---- what goes with an answer ---- */
+
+/* Gives the answer that follows a field, besides those it is given itself, in the place of an earlier one: from a
+ * middleware, say. 0, EINVAL (also for what the server writes itself), ENOMEM, AIO_ELIMIT; AIO_ERUNTIME when there was
+ * an answer. aiohttp: response.headers[name] = value */
+AIO_API int aio_request_set_header(aio_request *request, const char *name, const char *value);
+/* The status of the answer; 0: there was none yet. */
+AIO_API int aio_request_status(aio_request *request);
+
+/* A cookie of the request's: data NULL when there is none, or no memory. Belongs to the request, and ends in a NUL.
+ * aiohttp: request.cookies.get(name) */
+AIO_API aio_text aio_request_cookie(aio_request *request, const char *name);
+
+typedef struct aio_set_cookie_options {
+    int64_t       max_age AIO__UNSET;   /* seconds; 0: until the browser ends. aio_request_delete_cookie sets it */
+    const char   *path AIO__UNSET;      /* NULL: "/" */
+    const char   *domain AIO__UNSET;    /* and all below it; NULL: the host alone */
+    bool          secure AIO__UNSET;    /* only over https */
+    bool          http_only AIO__UNSET; /* a page's scripts do not see it */
+    aio_same_site same_site AIO__UNSET; /* NONE needs .secure */
+} aio_set_cookie_options;
+
+/* aio_request_set_cookie(request, "session", id, .http_only = true, .secure = true, ...): goes with the answer that
+ * follows. EINVAL: a name or value that is none (RFC 6265 4.1.1: no space, quote, comma, semicolon, backslash, no
+ * control or other character outside ASCII), a path or domain with a semicolon or control character; else as
+ * aio_request_set_header. aiohttp: response.set_cookie */
+#define aio_request_set_cookie(...) AIO__REQUEST_SET_COOKIE(__VA_ARGS__, )
+#define AIO__REQUEST_SET_COOKIE(request, name, value, ...) \
+    aio_request_set_cookie_with((request), (name), (value), AIO__OPTIONS(aio_set_cookie_options, __VA_ARGS__))
+AIO_API int aio_request_set_cookie_with(aio_request *request, const char *name, const char *value,
+                                        const aio_set_cookie_options *options);
+/* aio_request_delete_cookie(request, "session", .path = ...): the browser forgets it; path and domain as it was set.
+ * aiohttp: response.del_cookie */
+#define aio_request_delete_cookie(...) AIO__REQUEST_DELETE_COOKIE(__VA_ARGS__, )
+#define AIO__REQUEST_DELETE_COOKIE(request, name, ...) \
+    aio_request_delete_cookie_with((request), (name), AIO__OPTIONS(aio_set_cookie_options, __VA_ARGS__))
+AIO_API int aio_request_delete_cookie_with(aio_request *request, const char *name,
+                                           const aio_set_cookie_options *options);
+
+/* Answers with what a writer has written, as application/json. Takes the writer; NULL is a failed allocation. EINVAL
+ * when it refused something. aiohttp: web.json_response
+ *   aio_json_writer *out = aio_json_writer_open();
+ *   aio_json_write_object(out), aio_json_write_name(out, "id"), aio_json_write_int(out, 7), aio_json_write_end(out);
+ *   return aio_request_respond_json(request, 200, out); */
+AIO_API aio_future *aio_request_respond_json(aio_request *request, int status, aio_json_writer *writer);
+/* Answers with a status of 300 to 399 and a Location. aiohttp: raise web.HTTPFound(location) */
+AIO_API aio_future *aio_request_redirect(aio_request *request, int status, const char *location);
+/* aio_request_fail(request, 404, "no item %d", id): awaiting it raises AIO_ESTATUS, with which the handler ends, and
+ * the client gets the status, 400 to 599; in an application with the message. NULL for the format: the status' phrase.
+ * aiohttp: raise web.HTTPNotFound(text=...) */
+AIO_API aio_future *aio_request_fail(aio_request *request, int status, const char *format, ...) AIO__PRINTF(3, 4);
+
 typedef struct aio_upgrade_options {
     const char        *protocol AIO__UNSET; /* one that the request's Upgrade field offers; not of CONNECT */
     const char *const *headers AIO__UNSET;  /* these two as for aio_request_respond */
@@ -3356,7 +3410,104 @@ typedef struct aio_static {
 AIO_API void *aio_static_handler(aio_request *request, void *site);
 
 /* ============================================================================
- * 23. WebSocket
+ * 23. HTTP application
+ *
+ * Which handler answers which request: routes by method and path, middlewares around them, errors that become answers.
+ * It is for services and tests: a proxy in front (nginx, haproxy) is the way to the open net.
+ *
+ *   self->app = aio_app_open();
+ *   aio_app_route(self->app, "GET", "/items/{id:int}", get_item, &store);
+ *   AIO_AWAIT(self->server, aio_start_app(self->app, NULL, 8080));
+ *
+ * A handler is an aio_request_handler: it gives any awaitable, so that one which waits for nothing is a mere function:
+ *
+ *   static void *get_item(aio_request *request, void *store)
+ *   {
+ *       const char *name = find(store, aio_request_param_int(request, "id"));
+ *       if (!name) return aio_request_fail(request, 404, "no such item");
+ *       return aio_request_respond(request, 200, .text = name);
+ *   }
+ *
+ * An error that a handler or middleware ends with becomes the answer: that of aio_request_fail its status and message;
+ * a body that is not valid JSON 400 with the place, of another type 415, too large 413, cut short 400, late 408; any
+ * other 500, which the loop's exception handler is told as well. As {"status": 404, "error": "no such item"} to
+ * clients whose Accept names application/json, or with .json_errors, else as text.
+ * ============================================================================ */
+
+typedef struct aio_app aio_app;
+
+enum {
+    AIO_APP_SEGMENTS = 32, /* between the slashes of a pattern */
+    AIO_APP_PARAMS = 8     /* of one pattern */
+};
+
+/* A request that is over. Read-only; valid until the callback returns. */
+typedef struct aio_access {
+    aio_request *request; /* method, target, headers */
+    const char  *peer;    /* its address, without the port; "-" of a unix socket */
+    int          status;  /* 0: there was no answer */
+    uint64_t     bytes;   /* of the answer's body, as they were sent */
+    double       seconds; /* from the end of its head to the end of its handler */
+    int64_t      time;    /* seconds since 1970 */
+} aio_access;
+
+typedef struct aio_app_options {
+    bool   json_errors AIO__UNSET; /* errors are JSON, whatever Accept says */
+    /* Called after each request; aio_access_log_write is one. */
+    void (*access_log)(const aio_access *access, void *arg) AIO__UNSET;
+    void  *access_arg AIO__UNSET;
+} aio_app_options;
+
+/* aio_app_open(.json_errors = true, ...): yours, and that of each server that aio_start_app has started, which keeps it
+ * to its own end. NULL, with errno: ENOMEM. aiohttp: web.Application */
+#define aio_app_open(...) aio_app_open_with(AIO__OPTIONS(aio_app_options, __VA_ARGS__))
+AIO_API aio_app *aio_app_open_with(const aio_app_options *options);
+AIO_API void     aio_app_close(aio_app *app); /* NULL is fine */
+
+/* Requests of this method ("*": any) whose path has this form go to the handler. Between slashes stands a text, which
+ * is compared decoded, or a parameter: "{name}", not empty; "{name:int}", 1 to 18 digits; and at the end "{name...}",
+ * all that is left, slashes too, or nothing. A text goes before a number, that before any parameter, and that before
+ * the rest, at each slash from the left, whatever the order of the calls; a method's own route goes before "*". HEAD is
+ * answered by GET's route, OPTIONS with what is allowed, unless they have one of their own; a method that no route of
+ * the path has gets 405, and a path without any 404. A '/' that came as %2F separates nothing. How long it takes to
+ * find a route depends on the path, not on how many there are.
+ * 0; ENOMEM; EINVAL: the pattern is not valid, or has a route for the method already. aio_app_problem then says which
+ * and why, and aio_start_app fails. aiohttp: app.router.add_route */
+AIO_API int aio_app_route(aio_app *app, const char *method, const char *pattern, aio_request_handler *handler,
+                          void *arg);
+/* Puts a handler around all of this application's, also where no route is found: the first one outermost. It goes on
+ * with aio_request_next, or answers itself. 0, EINVAL or ENOMEM. aiohttp: Application(middlewares=[...]) */
+AIO_API int aio_app_use(aio_app *app, aio_request_handler *middleware, void *arg);
+/* What aio_app_route or aio_app_use first refused, and why; NULL: nothing. Borrowed. */
+AIO_API const char *aio_app_problem(const aio_app *app);
+
+/* In a middleware: the next one, or the handler. Awaiting it raises what that ends with. AIO_ERUNTIME elsewhere.
+ * aiohttp: await handler(request) */
+AIO_API aio_future *aio_request_next(aio_request *request);
+
+/* aio_start_app(app, host, port, ...): as aio_start_http_server. EINVAL: aio_app_problem. aiohttp: web.run_app */
+#define aio_start_app(...) AIO__START_APP(__VA_ARGS__, )
+#define AIO__START_APP(app, host, port, ...) \
+    aio_start_app_with((app), (host), (port), AIO__OPTIONS(aio_http_server_options, __VA_ARGS__))
+AIO_API aio_server_task *aio_start_app_with(aio_app *app, const char *host, int port,
+                                            const aio_http_server_options *options);
+/* The handler of an application, for aio_start_http_server, which borrows it: `app` is an aio_app. */
+AIO_API void *aio_app_handler(aio_request *request, void *app);
+
+/* A parameter of the route's pattern, decoded: data NULL if there is none of the name. It may hold any byte but NUL.
+ * Belongs to the request, and ends in a NUL. / Of "{name:int}" the number; of any other -1. aiohttp:
+ * match_info[name] */
+AIO_API aio_text aio_request_param(aio_request *request, const char *name);
+AIO_API int64_t  aio_request_param_int(aio_request *request, const char *name);
+/* The pattern of the route; NULL: none. Borrowed. aiohttp: match_info.route.resource.canonical */
+AIO_API const char *aio_request_route(aio_request *request);
+
+/* An access_log that writes Apache's combined form to a stdio stream, its arg: FILE *. What the client chose is
+ * escaped. aiohttp: AccessLogger */
+AIO_API void aio_access_log_write(const aio_access *access, void *file);
+
+/* ============================================================================
+ * 24. WebSocket
  *
  * Messages both ways over a connection that began as an HTTP request (RFC 6455, RFC 7692): aiohttp's ws_connect and
  * WebSocketResponse in one.
@@ -3482,7 +3633,7 @@ AIO_API aio_stream *aio_ws_stream(const aio_ws *ws);
 AIO_API void aio_ws_release(aio_ws *ws);
 
 /* ============================================================================
- * 24. Introspection
+ * 25. Introspection
  *
  * Who awaits what: the tasks of a loop as a tree, on demand or on a signal. `file` is a stdio stream (a FILE *).
  * ============================================================================ */
@@ -3520,7 +3671,7 @@ AIO_API int  aio_print_tasks_on_signal(aio_loop *loop, int signum);
 #undef aio_sleep
 
 /* ============================================================================
- * 25. Platform and the seam
+ * 26. Platform and the seam
  *
  * System headers, and aio__os: the one table through which every allocation, system call, OpenSSL call and reading of
  * the clock goes. A test replaces an entry to fail the Nth call, to shorten a read, or to own the time. A program
@@ -4110,7 +4261,7 @@ static int aio__socket_outcome(int fd)
 }
 
 /* ============================================================================
- * 26. Memory
+ * 27. Memory
  *
  * General allocations (aio__malloc), and the slabs of a loop: free lists by size class, carved from blocks of 64 KiB.
  * A heap keeps every object of one kind of use: `frames` all begin with an aio_future, so that the live ones can be
@@ -4511,7 +4662,7 @@ static int aio__file_replace(const char *path, const char *data, size_t length)
 }
 
 /* ============================================================================
- * 27. Errors and tracebacks
+ * 28. Errors and tracebacks
  *
  * Making, copying and printing exceptions. The two that must never fail for want of memory, ENOMEM and a bare
  * AIO_ECANCELLED, are static; all others are one allocation each, and ENOMEM stands in for one that cannot be made.
@@ -4754,7 +4905,7 @@ AIO_API void aio_exception_print(const aio_exception *exception, void *file)
 }
 
 /* ============================================================================
- * 28. The loop's data
+ * 29. The loop's data
  *
  * The types that the rooms below share: handles, descriptors, timers, the poller's interface, and the loop itself.
  * ============================================================================ */
@@ -5208,7 +5359,7 @@ static bool aio__turn_spent(aio_loop *loop, size_t bytes, uint32_t messages)
 static aio_future *aio__turn_end(aio_loop *loop) { return &loop->yield; }
 
 /* ============================================================================
- * 29. Pollers
+ * 30. Pollers
  *
  * epoll, edge-triggered, one registration a descriptor; and poll, whose list names what is wanted at the moment. They
  * only set `ready` and queue the works that waited: no code of a user's runs while they look at descriptors.
@@ -5483,7 +5634,7 @@ AIO_API AIO__COLD const aio_policy *aio_get_event_loop_policy(void)
 
 
 /* ============================================================================
- * 30. Futures: states and waiters
+ * 31. Futures: states and waiters
  *
  * States, waiters, callbacks, and the end of a future's life. Completing one moves its whole ring of waiters to the
  * ready queue at once. May call the loop's queue and timers.
@@ -5833,7 +5984,7 @@ AIO_API int aio_future_set_exception(void *future, int code, const char *format,
 }
 
 /* ============================================================================
- * 31. Timers
+ * 32. Timers
  *
  * A 4-ary heap of 16-byte entries, ordered by time, then by when they were made; the four children of one share a line
  * of the processor's cache. A cancelled one stays as a dead entry until the heap comes to it, or until, with it, dead
@@ -6106,7 +6257,7 @@ static AIO__COLD void aio__timers_close(aio_loop *loop)
 }
 
 /* ============================================================================
- * 32. Futures: owners and callbacks
+ * 33. Futures: owners and callbacks
  *
  * The making of coroutines, what they carry beside their frames, the end of a future's life with what is reported then,
  * and done callbacks.
@@ -6392,7 +6543,7 @@ AIO_API int aio_future_remove_done_callback(void *future, aio_done_callback *cal
 }
 
 /* ============================================================================
- * 33. Tasks and coroutines: steps and cancellation
+ * 34. Tasks and coroutines: steps and cancellation
  *
  * What the coroutine macros call, the steps of tasks, cancellation, and the reports of what was forgotten. A step runs
  * the innermost coroutine; one that it awaits runs next in the same loop, and one that ends hands over to its parent:
@@ -7351,7 +7502,7 @@ static AIO__COLD void aio__frame_clear(void *object, void *arg)
 }
 
 /* ============================================================================
- * 34. Deadlines
+ * 35. Deadlines
  *
  * The one rule of AIO_TIMEOUT, aio_wait_for and HTTP's limits: when the time has come, what is inside is cancelled, and
  * its end by that cancel is a timeout, unless somebody else has cancelled it, too.
@@ -7513,7 +7664,7 @@ static void aio__deadline_end(aio__deadline *d)
 }
 
 /* ============================================================================
- * 35. Event loop: iterations and callbacks
+ * 36. Event loop: iterations and callbacks
  *
  * Iterations, callbacks, the clock, reports. One iteration: trim the timers, poll, queue what is due, then run what was
  * ready when it began. While work is queued and steps are short, the clock is read only once in AIO__RECENT steps, and
@@ -8277,7 +8428,7 @@ AIO_API int aio_loop_run_until_complete(aio_loop *loop, void *awaitable, aio_exc
 }
 
 /* ============================================================================
- * 36. Combinators: how they wait
+ * 37. Combinators: how they wait
  *
  * Futures over futures. Each child carries a small record of the combinator among its waiters.
  * ============================================================================ */
@@ -8792,7 +8943,7 @@ AIO_API void *aio__shield(void *awaitable, size_t size)
 }
 
 /* ============================================================================
- * 37. Timeouts and task groups: scopes
+ * 38. Timeouts and task groups: scopes
  *
  * What AIO_TIMEOUT calls, and groups of tasks that end together.
  * ============================================================================ */
@@ -9230,7 +9381,7 @@ AIO_API void *aio__group_create_task(aio_task_group *group, void *coroutine, con
 }
 
 /* ============================================================================
- * 38. Locks: first in, first out
+ * 39. Locks: first in, first out
  *
  * Who waits is a coroutine with a place in a wait queue. It is called in turn, and takes what it waited for when it
  * runs; one
@@ -9953,7 +10104,7 @@ AIO_API int aio_barrier_destroy(aio_barrier *barrier)
 }
 
 /* ============================================================================
- * 39. Queues: getters and putters
+ * 40. Queues: getters and putters
  *
  * Queue, PriorityQueue and LifoQueue over one array of items, which is a ring, a stack or a heap. Getters and putters
  * stand in wait queues; one who is called looks again, for another may have come first. One who cannot use its
@@ -10273,7 +10424,7 @@ AIO_API int aio_queue_free(aio_queue *queue)
 }
 
 /* ============================================================================
- * 40. Threads: executor and concurrent futures
+ * 41. Threads: executor and concurrent futures
  *
  * The only room that starts threads, but for the resolver's. An executor owns its threads and queue, under its mutex.
  * A job is shared by its executor and by its loop: `loop` and `state` are under the executor's mutex, the future is
@@ -10913,7 +11064,7 @@ AIO_API void aio_concurrent_release(aio_concurrent_future *future)
 }
 
 /* ============================================================================
- * 41. Signals: the self-pipe
+ * 42. Signals: the self-pipe
  *
  * One table for the process, an entry a signal, changed under its mutex. The handler takes no lock: it marks the entry
  * and writes to the descriptor that wakes the loop (the self-pipe). Who takes an entry out of use waits until no
@@ -11098,7 +11249,7 @@ static void aio__interrupt_end(void)
 }
 
 /* ============================================================================
- * 42. Running a program
+ * 43. Running a program
  *
  * aio_run: one loop from beginning to end. It needs no memory of its own to end in order: what waits is on the stack.
  * ============================================================================ */
@@ -11311,7 +11462,7 @@ AIO_API int aio_run_with(void *coroutine, const aio_run_options *options)
 }
 
 /* ============================================================================
- * 43. Names: getaddrinfo's threads
+ * 44. Names: getaddrinfo's threads
  *
  * Lookups in threads of their own, the process's, at most AIO__LOOKUP_THREADS at once; the others queue. One that is
  * given up is orphaned: its waiter goes on at once, and its thread, never joined, frees it when getaddrinfo returns.
@@ -11676,7 +11827,7 @@ static const char *aio__address_text(const struct sockaddr_storage *storage, soc
 
 
 /* ============================================================================
- * 44. Links: sockets and pipes
+ * 45. Links: sockets and pipes
  *
  * What bytes go through: a socket, a pipe, or what stands on another link, as TLS does. A stream is buffers over the
  * uppermost one. A link never waits, and knows no stream: it says which way of the descriptor it wants. May call
@@ -11975,7 +12126,7 @@ static const aio__link_ops aio__fd_pipe_ops = {
 static void aio__fd_link_is_pipe(aio__fd_link *bottom) { bottom->link.ops = &aio__fd_pipe_ops; }
 
 /* ============================================================================
- * 45. TLS: OpenSSL over a link
+ * 46. TLS: OpenSSL over a link
  *
  * Contexts, verification, and a link that does one connection's handshake, reads and writes over another link. OpenSSL
  * has it as a BIO of our own. Every call begins with an empty error queue. May call links, descriptors and errors.
@@ -13103,7 +13254,7 @@ static aio_tls_context *aio__tls_default(void) { return NULL; }
 #endif
 
 /* ============================================================================
- * 46. Streams: buffers over a link
+ * 47. Streams: buffers over a link
  *
  * Reading, writing, closing; what is below is the link's. A stream owns its links, what came and is unread, and what is
  * written and unsent; each buffer exists only while there is something in it. Nothing is read ahead of a reader: the
@@ -14419,7 +14570,7 @@ static void aio__stream_release(aio_stream *s)
 }
 
 /* ============================================================================
- * 47. TLS on a stream: handshake and what it has negotiated
+ * 48. TLS on a stream: handshake and what it has negotiated
  *
  * A stream goes over to TLS by a link more on top; until the handshake is done nobody else may write. May call streams,
  * TLS and timeouts.
@@ -14607,7 +14758,7 @@ AIO_API const char *aio_stream_alpn(const aio_stream *stream, char *buffer, size
 #endif
 
 /* ============================================================================
- * 48. Addresses: which are public
+ * 49. Addresses: which are public
  *
  * The table of the networks that are no part of the public internet (IANA's registries of special-purpose addresses,
  * RFC 6890), and the address that stands in an IPv6 one. Calls nothing.
@@ -14693,7 +14844,7 @@ static const char *aio__guard_address(const struct sockaddr_storage *storage)
 #define AIO__GUARD_REFUSED "%s, which deny_private refuses"
 
 /* ============================================================================
- * 49. Connecting: addresses
+ * 50. Connecting: addresses
  *
  * From addresses to a stream: whoever connects does it here. Names, proxies and TLS are a room further down. May call
  * streams, timers and names.
@@ -15024,7 +15175,7 @@ static aio_stream_task *aio__race_new(const aio__target *target)
 }
 
 /* ============================================================================
- * 50. Servers: listeners and clients
+ * 51. Servers: listeners and clients
  *
  * Listens, accepts, gives each client to a coroutine or a protocol, and watches that. What a server closes goes when
  * its last client has gone. May call streams, TLS on them, names and reports.
@@ -15766,7 +15917,7 @@ AIO_API aio_future *aio_server_run_until_signal(aio_server *server, double secon
 }
 
 /* ============================================================================
- * 51. Descriptors: readers, writers, sock_ calls, pipes and files
+ * 52. Descriptors: readers, writers, sock_ calls, pipes and files
  *
  * A table of foreign descriptors by number, each registered level-triggered while somebody wants it, as its owner may
  * leave bytes unread. Then streams over pipes of the program's own, and files on their way out. May call streams.
@@ -16389,7 +16540,7 @@ AIO_API aio_size_task *aio_sock_sendfile(int fd, int file, int64_t offset, size_
 }
 
 /* ============================================================================
- * 52. Datagrams: UDP endpoints
+ * 53. Datagrams: UDP endpoints
  *
  * One edge-triggered socket an endpoint; a queue of what could not be sent at once. May call Descriptors and Names.
  * ============================================================================ */
@@ -17020,7 +17171,7 @@ AIO_API int aio_datagram_port(const aio_datagram_endpoint *endpoint)
 }
 
 /* ============================================================================
- * 53. Resolver: DNS messages and servers
+ * 54. Resolver: DNS messages and servers
  *
  * A stub resolver (RFC 1035, 2308, 5452, 6891): the strict reading of messages, an endpoint for one question each, TCP
  * where UDP does not do, servers in turn, the cache, aliases, the hosts file and the search list. One question is asked
@@ -18757,7 +18908,7 @@ AIO__COLD static void aio__names_close(aio_resolver *resolver)
 }
 
 /* ============================================================================
- * 54. Subprocesses: pidfd and pipes
+ * 55. Subprocesses: pidfd and pipes
  *
  * Children of a loop in a ring, each with a descriptor that tells of its end, or a thread that waits for it. Pipes are
  * streams. Nothing but this room reaps them.
@@ -19189,7 +19340,7 @@ AIO_API aio_output_task *aio_process_communicate(aio_process *process, const voi
 }
 
 /* ============================================================================
- * 55. URLs
+ * 56. URLs
  *
  * RFC 3986 with yarl's habits: splits a reference, checks and normalises each part, writes the whole into one block.
  * Owns nothing beyond the block of each aio_url. Calls memory and buffers only.
@@ -19827,7 +19978,7 @@ AIO_API bool aio_url_same_origin(const aio_url *a, const aio_url *b)
 }
 
 /* ============================================================================
- * 56. Headers
+ * 57. Headers
  *
  * The multi-map: one block of text and an index into it. Growing copies what is alive into a new block, and frees the
  * old one only after the new field is in, so that a value may come from the headers themselves. Calls memory only.
@@ -20047,7 +20198,7 @@ AIO_API void aio_headers_clear(aio_headers *headers)
 }
 
 /* ============================================================================
- * 57. Charsets
+ * 58. Charsets
  *
  * Bytes to UTF-8, by iconv; UTF-8 itself is only checked. Calls memory and words of headers only.
  * ============================================================================ */
@@ -20204,7 +20355,7 @@ AIO_API int aio_charset_decode_with(aio_text *text, const void *data, size_t len
 }
 
 /* ============================================================================
- * 58. Cookies: the jar
+ * 59. Cookies: the jar
  *
  * Cookies hang on their domains, which stand in a hash table, and in a ring in the order in which they were made. A
  * request asks for its host and for each name above it. Calls memory, URLs and words of headers only.
@@ -21169,7 +21320,7 @@ AIO_API int aio_cookie_jar_load(aio_cookie_jar *jar, const char *path, int *line
 }
 
 /* ============================================================================
- * 59. Coding: inflate
+ * 60. Coding: inflate
  *
  * Decodes into a window of its own, from which the caller's pieces are copied, so that a match, whole, always has its
  * room and its past. What is left of the input decides between two decoders of the same codes: a fast one, which may
@@ -22044,7 +22195,7 @@ AIO_API int aio_inflate_all_with(aio_text *text, const void *data, size_t length
 }
 
 /* ============================================================================
- * 60. Coding: deflate
+ * 61. Coding: deflate
  *
  * Matches are found by chains of equal hashes, taken lazily, and gathered into a block; a block is written in whichever
  * of the three forms is shortest, piece by piece into a small buffer, from which the caller's pieces are filled.
@@ -22732,7 +22883,7 @@ AIO_API int aio_deflate_all_with(aio_text *text, const void *data, size_t length
 }
 
 /* ============================================================================
- * 61. JSON: numbers
+ * 62. JSON: numbers
  *
  * Decimal to double and back, exactly, without the locale that strtod and printf look at. Both ways go by one table of
  * the powers of ten in 128 bits, made when it is first needed: reading as Lemire has it, writing as Giulietti's
@@ -22945,7 +23096,7 @@ static uint64_t aio__double_digits(uint64_t bits, int *power)
 }
 
 /* ============================================================================
- * 62. JSON: parser and tree
+ * 63. JSON: parser and tree
  *
  * A tree is one array of values of 16 bytes in the order of the text, each container before what is in it and with the
  * distance to what is behind it, and one copy of the text, in which strings are decoded where they stand. The parser
@@ -23580,7 +23731,7 @@ AIO_API aio_text aio_json_string(const aio_json *value, const char *path, const 
 }
 
 /* ============================================================================
- * 63. JSON: writer
+ * 64. JSON: writer
  *
  * Text grows at the end of a buffer, and so does, in another, a byte for each container that is open. The first thing
  * that JSON does not allow there stops the writer.
@@ -23874,7 +24025,7 @@ AIO_API int aio_json_dump_with(const aio_json *value, aio_text *text, const aio_
 }
 
 /* ============================================================================
- * 64. Authentication: challenges and digests
+ * 65. Authentication: challenges and digests
  *
  * Takes WWW-Authenticate fields apart, and answers Digest's challenges (RFC 7616) for the protection space that they
  * came from. Calls memory, URLs, words of headers and OpenSSL's hashes only.
@@ -24425,7 +24576,7 @@ AIO_API int aio_digest_auth_authorize(aio_digest_auth *auth, const aio_url *url,
 #endif
 
 /* ============================================================================
- * 65. HTTP messages
+ * 66. HTTP messages
  *
  * RFC 9112: heads in and out, body framing, dates. The parser goes line by line over the bytes as they arrive, and
  * copies nothing until the head is whole. What a hostile peer may send is refused with a reason. Responses are read
@@ -25221,7 +25372,7 @@ static inline const char *aio__http_clock_text(aio__http_clock *clock, int64_t s
 }
 
 /* ============================================================================
- * 66. HTTP bodies: framing, stages, reader
+ * 67. HTTP bodies: framing, stages, reader
  *
  * A body on its way in (RFC 9112 6 and 7), for the client and the server. The framing tells data from what is between;
  * decoders, if there are any, make of it the data that are meant; a limit; and the user, who has pieces in place, or
@@ -25570,6 +25721,7 @@ struct aio__body_reader {
     const aio__body_owner *owner;
     bool           whole;    /* content is the result of a read */
     bool           reading;
+    bool           misread;  /* it was there, but is not what it was read as */
 };
 
 /* The body that follows a head is the next to be read. Gives whether the connection can carry a message after it. */
@@ -25589,6 +25741,8 @@ static bool aio__body_fill(aio__body_reader *in, aio_text data)
 }
 
 static inline aio_stream *aio__body_stream(const aio__body_reader *in) { return in->stream; }
+static inline void aio__body_misread(aio__body_reader *in) { in->misread = true; }
+static inline bool aio__body_is_misread(const aio__body_reader *in) { return in->misread; }
 static inline aio__deadline *aio__body_deadline(aio__body_reader *in) { return &in->deadline; }
 
 /* The deadline while nobody reads; INT64_MAX: none. False without memory. */
@@ -25632,7 +25786,7 @@ static void aio__body_reset(aio__body_reader *in)
     }
     in->top = NULL;
     in->stream = NULL;
-    in->whole = false;
+    in->whole = in->misread = false;
     in->content.start = in->content.end = in->trailer_lines.start = in->trailer_lines.end = 0;
     if (in->trailers.count) aio__headers_reset(&in->trailers);
     aio__deadline_reset(&in->deadline);
@@ -26032,7 +26186,7 @@ static aio_text_task *aio__body_read(aio__body_reader *in, bool all)
 }
 
 /* ============================================================================
- * 67. HTTP messages alone: the public parser
+ * 68. HTTP messages alone: the public parser
  *
  * Heads and bodies, by the two rooms above, out of bytes that the user has. It keeps the bytes of a head that is not
  * whole, and nothing else. Calls messages and framing.
@@ -26215,7 +26369,7 @@ AIO_API void aio_http_parser_close(aio_http_parser *parser)
 }
 
 /* ============================================================================
- * 68. Multipart bodies
+ * 69. Multipart bodies
  *
  * Takes a multipart apart as its bytes come: what is between delimiters goes to the user in place, and is looked at
  * once. Where a delimiter could begin at a piece's end, only its length is remembered, as its bytes are known. Calls
@@ -26684,7 +26838,7 @@ AIO_API aio_multipart *aio_part_multipart(aio_part *part)
 }
 
 /* ============================================================================
- * 69. Tracing: phases, events, what a connection was made of
+ * 70. Tracing: phases, events, what a connection was made of
  *
  * What is noted of a request on its way, by whoever does a part of it: where its time goes, the heads that come before
  * its response's, the addresses that were tried; and the callback that is told. Calls streams and TLS for what they
@@ -26857,7 +27011,7 @@ static aio_certificate *aio__made_certificate(const aio__made *made)
 }
 
 /* ============================================================================
- * 70. Request bodies: where their pieces come from
+ * 71. Request bodies: where their pieces come from
  *
  * A source gives a body piece by piece: of data, of a file, of a producer, or, made of another source's, compressed;
  * forms are one more. It holds one piece, so that a body of any size needs as little memory. One that cannot be
@@ -27163,7 +27317,7 @@ static aio__source *aio__source_compressed(aio__source *from, int format)
 }
 
 /* ============================================================================
- * 71. Forms
+ * 72. Forms
  *
  * What a form is made of, and the source of a body that it becomes: heads and short texts in one piece, long ones in
  * place, files and producers as they come (RFC 7578, RFC 2046 5.1). A form does not change any more once it was sent,
@@ -27524,7 +27678,7 @@ static const char *aio__form_type(const aio_form *form)
 }
 
 /* ============================================================================
- * 72. Contents: what a message's fields say, and its body as text or tree
+ * 73. Contents: what a message's fields say, and its body as text or tree
  *
  * Content-Type, Content-Disposition (RFC 6266) and Link (RFC 8288) taken apart, and bodies decoded by their charset, or
  * as JSON: of responses and of requests that a server got. What is made for the user stays with the body's reader until
@@ -27708,13 +27862,18 @@ static aio_exception *aio__content_wrong_type(const aio_headers *headers)
 static AIO_CORO(aio__content_reading)
 {
     AIO_BEGIN(aio__content_reading);
-    if (self->is_json && !self->any_type && !aio__content_is_json(self->headers))
+    if (self->is_json && !self->any_type && !aio__content_is_json(self->headers)) {
+        aio__body_misread(self->in);
         AIO__THROW(aio__content_wrong_type(self->headers));
+    }
     aio__body_hold(self->in, 1);
     self->held = true;
     AIO_AWAIT(self->body, aio__body_read(self->in, true));
     self->error = self->is_json ? aio__content_as_json(self) : aio__content_as_text(self, &self->result.text);
-    if (self->error) AIO__THROW(self->error);
+    if (self->error) {
+        aio__body_misread(self->in);
+        AIO__THROW(self->error);
+    }
     AIO_FINALLY;
         if (self->held) aio__body_hold(self->in, -1);
     AIO_END;
@@ -27898,7 +28057,7 @@ static bool aio__weblink_is(const aio_link *link, const char *rel)
 }
 
 /* ============================================================================
- * 73. Proxies: HTTP CONNECT and SOCKS
+ * 74. Proxies: HTTP CONNECT and SOCKS
  *
  * From a stream to a proxy to one through it: HTTP's CONNECT (RFC 9110 9.3.6), SOCKS4 and 4a, SOCKS5 (RFC 1928, 1929),
  * for each proxy of a chain. A handshake is a machine that is fed what the proxy says, and says what to send next. Then
@@ -28713,7 +28872,7 @@ static int aio__netrc_read(char **text)
 }
 
 /* ============================================================================
- * 74. Connecting: hosts
+ * 75. Connecting: hosts
  *
  * From a host's name to a stream: the name is looked up, its addresses are connected to; proxies lead on from there;
  * TLS is put on what stands. Calls names, connecting, streams, TLS and proxies.
@@ -28893,7 +29052,7 @@ AIO_API aio_stream_task *aio_open_unix_connection_with(const char *path, const a
 }
 
 /* ============================================================================
- * 75. Transports: protocols over streams
+ * 76. Transports: protocols over streams
  *
  * A stream with an aio__transport: its descriptor's works run what is here, which reads into a buffer of the loop's
  * and calls the protocol. It ends by connection_lost, which is queued; only after that the stream is freed. May call
@@ -29181,7 +29340,7 @@ AIO_API aio_server_task *aio_create_unix_server_with(const aio_protocol *protoco
 }
 
 /* ============================================================================
- * 76. Redirects: where a response leads
+ * 77. Redirects: where a response leads
  *
  * What a redirect makes of a request (RFC 9110 15.4, and the fetch standard where browsers go other ways): its method,
  * its URL, and whether what the user gave for one origin may go there. Calls URLs and errors only.
@@ -29255,7 +29414,7 @@ static aio_exception *aio__redirect_follow(aio__redirect *r, int status, const a
 }
 
 /* ============================================================================
- * 77. Retries: when a request is sent again
+ * 78. Retries: when a request is sent again
  *
  * What a policy (aio_retry) says of methods, statuses and errors, and how long is waited. Calls dates and numbers.
  * ============================================================================ */
@@ -29323,7 +29482,7 @@ static int64_t aio__retry_backoff(const aio_retry *policy, int tries)
 }
 
 /* ============================================================================
- * 78. Connections: the pool
+ * 79. Connections: the pool
  *
  * The client's connector: keep-alive connections by origin, and who waits for one. A connection object is the right to
  * one of `limit` places; it is busy, and has no stream yet or one, or it is idle, and its socket is watched so that a
@@ -30059,7 +30218,7 @@ AIO_API size_t aio_connector_idle(const aio_connector *connector) { return conne
 
 
 /* ============================================================================
- * 79. HTTP client: session, request, response
+ * 80. HTTP client: session, request, response
  *
  * One request is one coroutine (aio__requesting), whose frame holds copies of what it was given. It is
  *
@@ -33448,7 +33607,7 @@ AIO_API aio_cookie_jar *aio_session_cookie_jar(const aio_session *session)
 }
 
 /* ============================================================================
- * 80. HTTP server: connections and handlers
+ * 81. HTTP server: connections and handlers
  *
  * One connection is one coroutine (aio__serving) in an aio_server: a head, its handler, what is left of the body, the
  * next head; so pipelined requests are answered in order. What it knows is an aio__served, which begins with the user's
@@ -33470,6 +33629,7 @@ enum { AIO__QUIT = -3 }; /* a connection's end without an answer */
 typedef struct aio__service { /* what the connections of one server share; owned by the aio_server */
     aio_request_handler    *handler;
     void                   *arg;
+    void                  (*hold)(void *arg, int more); /* one more or one less owner of arg; NULL: it has none */
     aio_http_server_options options;
     int64_t                 header, keepalive, body, body_total, write, linger, linger_idle; /* ns; INT64_MAX: none */
     size_t                  max_linger;
@@ -33479,8 +33639,16 @@ typedef struct aio__service { /* what the connections of one server share; owned
 
 typedef enum { AIO__UNANSWERED, AIO__ANSWERING, AIO__ANSWERED } aio__answer;
 
+typedef struct aio__answer_extra { /* what few requests need; made when it is */
+    aio_headers fields;  /* of the answer, besides those that it is given */
+    uint64_t    bytes;   /* of its body that were sent */
+    int         refusal; /* the status of aio_request_fail; 0: it was not called */
+    void       *app;     /* the application's part of it, while its coroutine runs; else NULL */
+} aio__answer_extra;
+
 typedef struct aio__served {
     aio_request    request;  /* first: what the handler has */
+    aio__answer_extra *extra; /* NULL: there is none. Kept with the body */
     aio__node      node;     /* in service->requests */
     aio__service  *service;
     aio_stream    *stream;   /* the server's */
@@ -33497,6 +33665,7 @@ typedef struct aio__served {
     uint64_t       written, taken; /* bytes: since that timer began; of them taken by the client when it began anew */
     aio_size_task *sending;  /* a file of the answer: its result is how much has gone out beside `written`; or NULL */
     aio__answer    answer;
+    uint16_t       status;   /* of the answer; 0: there is none yet */
     bool           idle;     /* between two requests */
     bool           keep;     /* another request may follow */
     bool           chunked, bodyless; /* the answer */
@@ -33609,6 +33778,8 @@ static void aio__served_reset(aio__served *r)
     aio__http_head_reset(&r->head, &r->request.headers, true);
     aio__body_reset(&r->in);
     r->answer = AIO__UNANSWERED;
+    r->extra = NULL;
+    r->status = 0;
     r->idle = true;
     r->too_large = r->bad_body = r->late_body = false;
     r->skipped = 0;
@@ -33701,8 +33872,12 @@ static const char *aio__answer_problem(const aio_respond_options *o)
     return why;
 }
 
-static bool aio__answer_headers(aio__buffer *out, const aio_respond_options *o)
+static bool aio__answer_headers(aio__buffer *out, const aio_respond_options *o, const aio_headers *extra)
 {
+    aio_text name, value;
+    size_t position = 0;
+    while (extra && aio_headers_next(extra, &position, &name, &value))
+        if (!aio__http_put_field(out, name, value)) return false;
     for (size_t i = 0; o->headers && o->headers[i]; i += 2)
         if (!aio__http_put_named(out, o->headers[i], o->headers[i + 1])) return false;
     return o->header_fields ? aio__http_put_headers(out, o->header_fields) : aio__buffer_append(out, "\r\n", 2);
@@ -33732,11 +33907,15 @@ static int aio__answer_head(aio__served *r, int status, const aio_respond_option
         { "Connection", tunnel ? NULL : !r->keep ? "close" : r->request.version ? NULL : "keep-alive" }
     };
     bool own = o->headers || o->header_fields;
+    const aio_headers *extra = r->extra ? &r->extra->fields : NULL;
     for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
         if (!fields[i][1] || (own && aio__answer_has(o, fields[i][0]))) continue;
+        if (extra && aio_headers_get(extra, fields[i][0]).data) continue;
         if (!aio__http_put_named(out, fields[i][0], fields[i][1])) return ENOMEM;
     }
-    return aio__answer_headers(out, o) ? 0 : ENOMEM;
+    if (!aio__answer_headers(out, o, extra)) return ENOMEM;
+    r->status = (uint16_t)status;
+    return 0;
 }
 
 static void aio__answer_taken(aio__timer *timer);
@@ -33793,6 +33972,11 @@ static aio_future *aio__answer_send(aio__served *r, const aio_text *pieces, size
 
 static aio__served *aio__served_of(aio_request *request) { return (aio__served *)(void *)request; }
 
+static void aio__answer_count(aio__served *r, uint64_t length)
+{
+    if (r->extra && !r->bodyless) r->extra->bytes += length;
+}
+
 /* Whether there can be no answer now; *refused then says why (NULL without memory). */
 static bool aio__answer_refused(aio_request *request, int status, const aio_respond_options *o, aio_future **refused)
 {
@@ -33821,6 +34005,7 @@ AIO_API aio_future *aio_request_respond_with(aio_request *request, int status, c
     int code = aio__answer_head(r, status, options, body.length);
     if (code) return aio__failure(code, "the answer's head: %s", aio_code_text(code));
     r->answer = AIO__ANSWERED;
+    aio__answer_count(r, body.length);
     aio_text pieces[2] = { aio__text(r->out.data, r->out.end), body };
     return aio__answer_send(r, pieces, body.length && !r->bodyless ? 2 : 1);
 }
@@ -33849,6 +34034,7 @@ AIO_API aio_future *aio_request_chunk(aio_request *request, const void *data, si
         return aio__failure(EINVAL, "request_chunk: more than the %llu bytes that were announced are left",
                             (unsigned long long)r->left);
     if (r->left != UINT64_MAX) r->left -= length;
+    aio__answer_count(r, length);
     if (!length || r->bodyless) return aio_stream_drain(r->stream);
     char line[20];
     aio_text pieces[3] = { aio__text(line, 0), aio__text((const char *)data, length), aio__text("\r\n", 2) };
@@ -34017,8 +34203,184 @@ AIO_API aio_size_task *aio_request_sendfile(aio_request *request, int file, int6
         return (aio_size_task *)(void *)aio__failure(EINVAL, "request_sendfile: more than the %llu bytes that were "
                                                      "announced are left", (unsigned long long)r->left);
     if (r->left != UINT64_MAX) r->left -= count;
+    aio__answer_count(r, count);
     if (!count || r->bodyless) return (aio_size_task *)(void *)AIO_CALL(aio__answer_nothing);
     return (aio_size_task *)(void *)AIO_CALL(aio__answer_file, .r = r, .file = file, .offset = offset, .count = count);
+}
+
+/* ---- what goes with an answer ---- */
+
+static void aio__answer_extra_end(void *extra) { aio_headers_clear(&((aio__answer_extra *)extra)->fields); }
+
+/* Made if need be; NULL without memory. */
+static aio__answer_extra *aio__answer_extra_of(aio_request *request)
+{
+    aio__served *r = aio__served_of(request);
+    if (!r->extra)
+        r->extra = (aio__answer_extra *)aio__body_keep(&r->in, sizeof *r->extra, aio__answer_extra_end);
+    return r->extra;
+}
+
+/* The application's part of a request. */
+static void *aio__answer_app(aio_request *request)
+{
+    aio__served *r = aio__served_of(request);
+    return request && r->extra ? r->extra->app : NULL;
+}
+
+/* False without memory. */
+static bool aio__answer_app_set(aio_request *request, void *app)
+{
+    aio__answer_extra *extra = aio__answer_extra_of(request);
+    if (extra) extra->app = app;
+    return extra != NULL;
+}
+
+static uint64_t aio__answer_bytes(aio_request *request)
+{
+    aio__served *r = aio__served_of(request);
+    return r->extra ? r->extra->bytes : 0;
+}
+
+static int aio__answer_put(aio_request *request, const char *name, const char *value, bool more)
+{
+    if (!request || !name || !value || aio__header_name_problem(name, strlen(name))
+        || aio__header_value_problem(value, strlen(value)) || aio__is_framing(name, strlen(name))
+        || AIO__SAME_WORD(name, strlen(name), "connection")) return EINVAL;
+    if (aio__served_of(request)->answer != AIO__UNANSWERED) return AIO_ERUNTIME;
+    aio__answer_extra *extra = aio__answer_extra_of(request);
+    if (!extra) return ENOMEM;
+    return more ? aio__headers_append(&extra->fields, name, strlen(name), value, strlen(value))
+                : aio__headers_put(&extra->fields, name, strlen(name), value, strlen(value));
+}
+
+AIO_API int aio_request_set_header(aio_request *request, const char *name, const char *value)
+{
+    return aio__answer_put(request, name, value, false);
+}
+
+AIO_API int aio_request_status(aio_request *request) { return request ? aio__served_of(request)->status : 0; }
+
+AIO_API aio_text aio_request_cookie(aio_request *request, const char *name)
+{
+    aio_text value, found = { NULL, 0 };
+    size_t position = 0, length = name ? strlen(name) : 0;
+    while (request && length && !found.data && aio_headers_next_of(&request->headers, "Cookie", &position, &value)) {
+        for (const char *at = value.data, *end = at + value.length, *stop; at < end; at = stop + (stop < end)) {
+            stop = (const char *)memchr(at, ';', (size_t)(end - at));
+            if (!stop) stop = end;
+            while (at < stop && (*at == ' ' || *at == '\t')) at++;
+            if ((size_t)(stop - at) <= length || memcmp(at, name, length) || at[length] != '=') continue;
+            found = aio__text(at + length + 1, (size_t)(stop - at) - length - 1);
+            break;
+        }
+    }
+    if (!found.data) return found;
+    const char *end = found.data + found.length;
+    while (end > found.data && (end[-1] == ' ' || end[-1] == '\t')) end--;
+    found.length = (size_t)(end - found.data);
+    if (found.length > 1 && found.data[0] == '"' && found.data[found.length - 1] == '"')
+        found = aio__text(found.data + 1, found.length - 2);
+    char *copy = (char *)aio__body_keep(&aio__served_of(request)->in, found.length + 1, NULL);
+    if (copy && found.length) memcpy(copy, found.data, found.length);
+    return aio__text(copy, copy ? found.length : 0);
+}
+
+/* Whether it is a cookie's value as RFC 6265 4.1.1 has it. */
+static bool aio__answer_cookie_octets(const char *text)
+{
+    for (; *text; text++)
+        if (*text <= ' ' || *text >= 0x7f || memchr("\",;\\", *text, 4)) return false;
+    return true;
+}
+
+static bool aio__answer_cookie_attribute(const char *text)
+{
+    return !text || (!aio__has_control(text, strlen(text), false) && !strchr(text, ';'));
+}
+
+static bool aio__answer_cookie_write(aio__buffer *out, const char *name, const char *value,
+                                     const aio_set_cookie_options *o, bool ends)
+{
+    static const char *const sites[] = { "", "; SameSite=None", "; SameSite=Lax", "; SameSite=Strict" };
+    char age[40];
+    snprintf(age, sizeof age, "; Max-Age=%lld", (long long)o->max_age);
+    return aio__buffer_word(out, name) && aio__buffer_word(out, "=") && aio__buffer_word(out, value)
+        && aio__buffer_word(out, "; Path=") && aio__buffer_word(out, o->path ? o->path : "/")
+        && (!o->domain || (aio__buffer_word(out, "; Domain=") && aio__buffer_word(out, o->domain)))
+        && aio__buffer_word(out, ends ? "; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT" : o->max_age ? age : "")
+        && aio__buffer_word(out, o->secure ? "; Secure" : "") && aio__buffer_word(out, o->http_only ? "; HttpOnly" : "")
+        && aio__buffer_append(out, sites[o->same_site], strlen(sites[o->same_site]) + 1);
+}
+
+static int aio__answer_cookie(aio_request *request, const char *name, const char *value,
+                              const aio_set_cookie_options *o, bool ends)
+{
+    aio__buffer text = AIO__ZERO;
+    if (!name || !value || aio__header_name_problem(name, strlen(name)) || !aio__answer_cookie_octets(value)
+        || !aio__answer_cookie_attribute(o->path) || !aio__answer_cookie_attribute(o->domain) || o->max_age < 0
+        || (unsigned)o->same_site > AIO_SAME_SITE_STRICT || (o->same_site == AIO_SAME_SITE_NONE && !o->secure))
+        return EINVAL;
+    int code = aio__answer_cookie_write(&text, name, value, o, ends)
+             ? aio__answer_put(request, "Set-Cookie", text.data, true) : ENOMEM;
+    aio__free(text.data);
+    return code;
+}
+
+AIO_API int aio_request_set_cookie_with(aio_request *request, const char *name, const char *value,
+                                        const aio_set_cookie_options *options)
+{
+    AIO__DEFAULTS(aio_set_cookie_options, options);
+    return aio__answer_cookie(request, name, value, options, false);
+}
+
+AIO_API int aio_request_delete_cookie_with(aio_request *request, const char *name,
+                                           const aio_set_cookie_options *options)
+{
+    AIO__DEFAULTS(aio_set_cookie_options, options);
+    return aio__answer_cookie(request, name, "", options, true);
+}
+
+AIO_API aio_future *aio_request_respond_json(aio_request *request, int status, aio_json_writer *writer)
+{
+    aio_text text;
+    const char *reason;
+    if (!writer) return NULL;
+    int code = aio_json_writer_finish(writer, &text, &reason);
+    if (code) return aio__failure(code, "an answer in JSON: %s", reason ? reason : aio_code_text(code));
+    aio_respond_options o = AIO__ZERO;
+    bool typed = request && aio__served_of(request)->extra
+              && aio_headers_get(&aio__served_of(request)->extra->fields, "Content-Type").data;
+    o.content_type = typed ? NULL : "application/json";
+    o.body = text.data;
+    o.length = text.length;
+    aio_future *sent = aio_request_respond_with(request, status, &o);
+    aio_text_clear(&text);
+    return sent;
+}
+
+AIO_API aio_future *aio_request_redirect(aio_request *request, int status, const char *location)
+{
+    if (status < 300 || status > 399 || !location || !*location)
+        return aio__failure(EINVAL, "redirect: no location, or a status that is not 300 to 399");
+    int code = aio_request_set_header(request, "Location", location);
+    if (code) return aio__failure(code, "redirect: %s", aio_code_text(code));
+    return aio_request_respond_with(request, status, NULL);
+}
+
+AIO_API aio_future *aio_request_fail(aio_request *request, int status, const char *format, ...)
+{
+    if (!request || status < 400 || status > 599)
+        return aio__failure(EINVAL, "request_fail: no request, or a status that is not 400 to 599");
+    aio__answer_extra *extra = aio__answer_extra_of(request);
+    if (!extra) return NULL;
+    extra->refusal = status;
+    va_list arguments;
+    va_start(arguments, format);
+    aio_exception *why = format ? aio__exception_va(AIO_ESTATUS, "", format, arguments)
+                                : aio__exception(AIO_ESTATUS, "", "%s", aio_http_reason(status));
+    va_end(arguments);
+    return aio__failed_future(aio__served_loop(aio__served_of(request)), why);
 }
 
 /* ---- taking the stream ---- */
@@ -34059,7 +34421,8 @@ static int aio__upgrade_head(aio__served *r, const aio_upgrade_options *o)
     bool fits = aio__http_put_status(out, r->connect ? 200 : 101);
     if (fits && !r->connect)
         fits = aio__http_put_named(out, "Connection", "upgrade") && aio__http_put_named(out, "Upgrade", o->protocol);
-    if (!fits || !aio__answer_headers(out, &fields)) return ENOMEM;
+    if (!fits || !aio__answer_headers(out, &fields, r->extra ? &r->extra->fields : NULL)) return ENOMEM;
+    r->status = r->connect ? 200 : 101;
     return aio_stream_write(r->stream, out->data, out->end);
 }
 
@@ -34119,6 +34482,19 @@ static bool aio__served_is_theirs(const aio__served *r, const aio_exception *why
                            || (why->code == AIO_EDISCONNECTED && aio__stream_ended(r->stream)));
 }
 
+/* What the client is told of an error that the handler has ended with. */
+static int aio__served_status(const aio__served *r, const aio_exception *why)
+{
+    int code = why->code;
+    if (code == AIO_ESTATUS && r->extra && r->extra->refusal) return r->extra->refusal;
+    if (aio__body_is_misread(&r->in)) {
+        if (code == AIO_ECONTENT || code == EINVAL) return 415; /* EINVAL: of the charset */
+        if (code == AIO_EJSON || code == EILSEQ || code == AIO_ELIMIT) return 400;
+    }
+    return r->too_large ? 413 : r->bad_body ? 400 : code == AIO_ETIMEOUT && r->late_body ? 408
+         : code == AIO_EHANDSHAKE ? 400 : code == ENOMEM ? 503 : 500;
+}
+
 /* The handler has failed: the client gets a status if it is not too late. */
 static void aio__served_error(aio__served *r, const aio_exception *why)
 {
@@ -34127,8 +34503,7 @@ static void aio__served_error(aio__served *r, const aio_exception *why)
         r->keep = false;
         return;
     }
-    int status = r->too_large ? 413 : r->bad_body ? 400 : why->code == AIO_ETIMEOUT && r->late_body ? 408
-               : why->code == AIO_EHANDSHAKE ? 400 : why->code == ENOMEM ? 503 : 500;
+    int status = aio__served_status(r, why);
     if (status >= 500)
         aio__report(aio__served_loop(r), why, "error in the handler of %.32s %.200s", r->request.method.data,
                     r->request.target.data);
@@ -34312,6 +34687,7 @@ static void aio__service_free(void *memory)
     aio__service *service = (aio__service *)memory;
     for (aio__node *node = service->requests.next; node != &service->requests; node = node->next)
         aio__served_clear(AIO__CONTAINER(node, aio__served, node));
+    if (service->hold) service->hold(service->arg, -1);
     aio__free(service);
 }
 
@@ -34321,6 +34697,7 @@ struct aio__http_serving {
     aio__service           *service;
     aio_request_handler    *handler;
     void                   *arg;
+    void                  (*hold)(void *arg, int more);
     aio_http_server_options options;
     int                     port;
     bool                    any; /* all interfaces */
@@ -34334,6 +34711,8 @@ static aio__service *aio__service_new(const struct aio__http_serving *from)
     if (!service) return NULL;
     service->handler = from->handler;
     service->arg = from->arg;
+    service->hold = from->hold;
+    if (service->hold) service->hold(service->arg, 1);
     service->options = from->options;
     if (!service->options.max_body) service->options.max_body = AIO__REQUEST_MAX;
     service->header = aio__timeout_ns(from->options.header_timeout, 60);
@@ -34373,14 +34752,14 @@ static AIO_CORO(aio__http_serving)
     aio__server_speaks(self->result, self->service, aio__service_end_idle, aio__service_end_upgraded,
                        aio__service_free);
     AIO_FINALLY;
-        if (self->task.future.error) aio__free(self->service);
+        if (self->task.future.error && self->service) aio__service_free(self->service);
     AIO_END;
 }
 
 AIO__GIVES(aio__http_serving, aio_server_task);
 
-AIO_API aio_server_task *aio_start_http_server_with(aio_request_handler *handler, void *arg, const char *host, int port,
-                                                    const aio_http_server_options *options)
+static aio_server_task *aio__http_start(aio_request_handler *handler, void *arg, void (*hold)(void *, int),
+                                        const char *host, int port, const aio_http_server_options *options)
 {
     AIO__DEFAULTS(aio_http_server_options, options);
     const aio_http_server_options *o = options;
@@ -34397,11 +34776,18 @@ AIO_API aio_server_task *aio_start_http_server_with(aio_request_handler *handler
     if (!self) return NULL;
     self->handler = handler;
     self->arg = arg;
+    self->hold = hold;
     self->options = *o;
     self->port = port;
     self->any = !host;
     snprintf(self->host, sizeof self->host, "%s", host ? host : "");
     return (aio_server_task *)(void *)self;
+}
+
+AIO_API aio_server_task *aio_start_http_server_with(aio_request_handler *handler, void *arg, const char *host, int port,
+                                                    const aio_http_server_options *options)
+{
+    return aio__http_start(handler, arg, NULL, host, port, options);
 }
 
 AIO_API aio_server_task *aio_start_unix_http_server_with(aio_request_handler *handler, void *arg, const char *path,
@@ -34419,7 +34805,653 @@ AIO_API aio_server_task *aio_start_unix_http_server_with(aio_request_handler *ha
 }
 
 /* ============================================================================
- * 81. Static files
+ * 82. HTTP application: routes and requests
+ *
+ * Patterns are in a tree with a level for each segment, through which a path walks that was taken apart; literal
+ * children are in order, and found by halving. One request is one coroutine (aio__app_request): it finds the route,
+ * runs the middlewares around its handler, each in a coroutine of its own (aio__app_step), and makes an answer of the
+ * error that comes out. Calls the server.
+ * ============================================================================ */
+
+typedef struct aio__route { /* what a pattern and a method lead to; owned by its node */
+    struct aio__route   *next;
+    aio_request_handler *handler;
+    void                *arg;
+    const char          *method, *pattern; /* in text */
+    const char          *names;            /* of the parameters, each with a NUL, in order; in text */
+    int                  count;            /* of them */
+    char                 text[1];
+} aio__route;
+
+typedef struct aio__route_node aio__route_node;
+struct aio__route_node {
+    aio__route_node **literals; /* owned: in order of their texts */
+    size_t            count, room;
+    aio__route_node  *number, *any; /* owned: {name:int}, {name} */
+    aio__route       *routes;       /* of patterns that end here */
+    aio__route       *tails;        /* of those that end here with {name...} */
+    size_t            length;
+    char              text[1];      /* of the segment, decoded, if it is a literal one */
+};
+
+/* One path on its way through the tree. */
+typedef struct aio__route_walk {
+    aio_text          method;
+    aio_text          segments[AIO_APP_SEGMENTS + 1]; /* decoded, in `memory`; further ones are only in a tail */
+    size_t            starts[AIO_APP_SEGMENTS + 1];   /* in the path as it came */
+    int               count;   /* of segments; AIO_APP_SEGMENTS + 1: as many, or more */
+    int               picked;
+    int               picks[AIO_APP_PARAMS]; /* segments that are parameters */
+    int               tail;    /* the segment that the tail begins with; -1: there is none */
+    const aio__route *route;   /* NULL: not found */
+    aio__buffer      *allowed; /* where methods are collected, instead of a route; or NULL */
+    bool              exists;  /* the path has routes */
+    bool              fits;    /* there was memory for what is allowed */
+} aio__route_walk;
+
+static aio__route_node *aio__route_node_new(aio_text text)
+{
+    aio__route_node *node = (aio__route_node *)aio__calloc(sizeof *node + text.length);
+    if (!node) return NULL;
+    if (text.length) memcpy(node->text, text.data, text.length);
+    node->length = text.length;
+    return node;
+}
+
+static void aio__route_list_free(aio__route *route)
+{
+    while (route) {
+        aio__route *next = route->next;
+        aio__free(route);
+        route = next;
+    }
+}
+
+/* As deep as a pattern has segments. */
+static void aio__route_node_free(aio__route_node *node)
+{
+    if (!node) return;
+    for (size_t i = 0; i < node->count; i++) aio__route_node_free(node->literals[i]);
+    aio__route_node_free(node->number);
+    aio__route_node_free(node->any);
+    aio__route_list_free(node->routes);
+    aio__route_list_free(node->tails);
+    aio__free(node->literals);
+    aio__free(node);
+}
+
+/* ---- adding ---- */
+
+static int aio__route_compare(const aio__route_node *node, aio_text text)
+{
+    size_t shorter = node->length < text.length ? node->length : text.length;
+    int order = shorter ? memcmp(node->text, text.data, shorter) : 0;
+    return order ? order : node->length < text.length ? -1 : node->length > text.length;
+}
+
+/* Where the literal child is, or belongs. */
+static size_t aio__route_place(const aio__route_node *node, aio_text text)
+{
+    size_t low = 0, high = node->count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (aio__route_compare(node->literals[middle], text) < 0) low = middle + 1;
+        else high = middle;
+    }
+    return low;
+}
+
+static aio__route_node *aio__route_literal(const aio__route_node *node, aio_text text)
+{
+    size_t at = aio__route_place(node, text);
+    return at < node->count && !aio__route_compare(node->literals[at], text) ? node->literals[at] : NULL;
+}
+
+/* The literal child, made if need be. NULL without memory. */
+static aio__route_node *aio__route_literal_made(aio__route_node *node, aio_text text)
+{
+    aio__route_node *child = aio__route_literal(node, text);
+    if (child) return child;
+    if (node->count == node->room) {
+        size_t room = node->room ? node->room * 2 : 4;
+        aio__route_node **grown = (aio__route_node **)aio__realloc(node->literals, room * sizeof(aio__route_node *));
+        if (!grown) return NULL;
+        node->literals = grown;
+        node->room = room;
+    }
+    child = aio__route_node_new(text);
+    if (!child) return NULL;
+    size_t at = aio__route_place(node, text);
+    memmove(node->literals + at + 1, node->literals + at, (node->count - at) * sizeof(aio__route_node *));
+    node->literals[at] = child;
+    node->count++;
+    return child;
+}
+
+/* Adds a parameter's name to those of the route. NULL, or what is wrong with it. */
+static const char *aio__route_name(aio__route *route, aio_text name)
+{
+    char *at = (char *)(uintptr_t)route->names;
+    if (!name.length || aio__is(*name.data, AIO__DIGIT)) return "a parameter's name is empty, or begins with a digit";
+    for (size_t i = 0; i < name.length; i++)
+        if (!aio__is_letter(name.data[i]) && !aio__is(name.data[i], AIO__DIGIT) && name.data[i] != '_')
+            return "a parameter's name has another character than letters, digits and \"_\"";
+    if (route->count == AIO_APP_PARAMS) return "there are more than 8 parameters";
+    for (int i = 0; i < route->count; i++, at += strlen(at) + 1)
+        if (strlen(at) == name.length && !memcmp(at, name.data, name.length)) return "two parameters have one name";
+    memcpy(at, name.data, name.length);
+    at[name.length] = '\0';
+    route->count++;
+    return NULL;
+}
+
+typedef enum { AIO__ROUTE_TEXT, AIO__ROUTE_NUMBER, AIO__ROUTE_ANY, AIO__ROUTE_TAIL } aio__route_kind;
+
+/* What a segment of a pattern is; `name` is cut to what is left of it. */
+static aio__route_kind aio__route_kind_of(aio_text *name)
+{
+    const char *data = name->data;
+    size_t n = name->length;
+    if (n < 2 || data[0] != '{' || data[n - 1] != '}') return AIO__ROUTE_TEXT;
+    *name = aio__text(data + 1, n - 2);
+    if (n > 5 && !memcmp(data + n - 4, "...", 3)) return name->length -= 3, AIO__ROUTE_TAIL;
+    if (n > 6 && !memcmp(data + n - 5, ":int", 4)) return name->length -= 4, AIO__ROUTE_NUMBER;
+    return AIO__ROUTE_ANY;
+}
+
+/* The child of a segment; a tail stays at the node. NULL, with *why, static, or without memory, NULL. */
+static aio__route_node *aio__route_child(aio__route_node *node, aio__route *route, aio_text segment,
+                                         aio__route_kind *kind, const char **why)
+{
+    *kind = aio__route_kind_of(&segment);
+    if (*kind == AIO__ROUTE_TEXT) {
+        if (segment.length && (memchr(segment.data, '{', segment.length) || memchr(segment.data, '}', segment.length)))
+            *why = "a brace stands within a text: a parameter is all that is between two slashes";
+        if (*why) return NULL;
+        char *copy = (char *)aio__malloc(segment.length + 1);
+        if (!copy) return NULL;
+        size_t length = (size_t)(aio__unquote(copy, segment.data, segment.length, 0) - copy);
+        aio__route_node *child = aio__route_literal_made(node, aio__text(copy, length));
+        aio__free(copy);
+        return child;
+    }
+    *why = aio__route_name(route, segment);
+    if (*why) return NULL;
+    if (*kind == AIO__ROUTE_TAIL) return node;
+    aio__route_node **child = *kind == AIO__ROUTE_NUMBER ? &node->number : &node->any;
+    if (!*child) *child = aio__route_node_new(aio__text(NULL, 0));
+    return *child;
+}
+
+/* Hangs the route into the tree. 0; ENOMEM; EINVAL, and *why. The nodes that were made for it stay. */
+static int aio__route_add(aio__route_node *node, aio__route *route, const char **why)
+{
+    aio__route_kind kind = AIO__ROUTE_TEXT;
+    int depth = 0;
+    *why = NULL;
+    for (const char *at = route->pattern, *end; *at; at = end) {
+        if (kind == AIO__ROUTE_TAIL) *why = "something follows the parameter for all that is left";
+        if (++depth > AIO_APP_SEGMENTS) *why = "there are more than 32 segments";
+        at++;
+        end = at + strcspn(at, "/");
+        if (!*why) node = aio__route_child(node, route, aio__text(at, (size_t)(end - at)), &kind, why);
+        if (*why || !node) return *why ? EINVAL : ENOMEM;
+    }
+    aio__route **list = kind == AIO__ROUTE_TAIL ? &node->tails : &node->routes;
+    for (const aio__route *other = *list; other; other = other->next)
+        if (!strcmp(other->method, route->method)) *why = "this method has a route there already";
+    if (*why) return EINVAL;
+    route->next = *list;
+    *list = route;
+    return 0;
+}
+
+static const char *aio__route_problem(const char *method, const char *pattern, aio_request_handler *handler)
+{
+    if (!handler) return "there is no handler";
+    if (strcmp(method, "*") && aio__header_name_problem(method, strlen(method))) return "the method is no token";
+    if (*pattern != '/') return "it does not begin with a slash";
+    if (strpbrk(pattern, "?#")) return "it has a \"?\" or \"#\", which no path has";
+    return aio__has_control(pattern, strlen(pattern), false) ? "it has a control character" : NULL;
+}
+
+/* NULL without memory. */
+static aio__route *aio__route_new(const char *method, const char *pattern, aio_request_handler *handler, void *arg)
+{
+    size_t method_size = strlen(method) + 1, pattern_size = strlen(pattern) + 1;
+    aio__route *route = (aio__route *)aio__calloc(sizeof *route + method_size + 2 * pattern_size);
+    if (!route) return NULL;
+    memcpy(route->text, method, method_size);
+    memcpy(route->text + method_size, pattern, pattern_size);
+    route->method = route->text;
+    route->pattern = route->text + method_size;
+    route->names = route->pattern + pattern_size;
+    route->handler = handler;
+    route->arg = arg;
+    return route;
+}
+
+/* ---- finding ---- */
+
+/* Takes a path apart, into room for one byte more than it has. False: it has a NUL, or is no path. */
+static bool aio__route_split(aio__route_walk *walk, aio_text path, char *memory)
+{
+    const char *at = path.data, *end = at + path.length;
+    walk->count = 0;
+    walk->tail = -1;
+    if (!path.length || *at != '/') return false;
+    while (at < end && walk->count <= AIO_APP_SEGMENTS) {
+        at++;
+        const char *slash = (const char *)memchr(at, '/', (size_t)(end - at)), *stop = slash ? slash : end;
+        char *over = aio__unquote(memory, at, (size_t)(stop - at), 0);
+        walk->starts[walk->count] = (size_t)(at - path.data);
+        walk->segments[walk->count++] = aio__text(memory, (size_t)(over - memory));
+        if (memchr(memory, 0, (size_t)(over - memory))) return false;
+        *over = '\0';
+        memory = over + 1;
+        at = stop;
+    }
+    return true;
+}
+
+static bool aio__route_allow(aio__route_walk *walk, const char *method)
+{
+    aio_text rest = aio__text(walk->allowed->data, walk->allowed->end), item;
+    if (!rest.length) rest.data = NULL;
+    while (aio__http_list_next(&rest, &item))
+        if (item.length == strlen(method) && !memcmp(item.data, method, item.length)) return true;
+    return (!walk->allowed->end || aio__buffer_word(walk->allowed, ", ")) && aio__buffer_word(walk->allowed, method);
+}
+
+/* Takes the route of the method out of a list. */
+static bool aio__route_pick(aio__route_walk *walk, const aio__route *list)
+{
+    const aio__route *any = NULL, *get = NULL;
+    bool head = walk->method.length == 4 && !memcmp(walk->method.data, "HEAD", 4);
+    for (const aio__route *route = list; route; route = route->next) {
+        size_t n = strlen(route->method);
+        walk->exists = true;
+        if (walk->allowed) {
+            walk->fits = walk->fits && aio__route_allow(walk, route->method);
+            if (!strcmp(route->method, "GET")) walk->fits = walk->fits && aio__route_allow(walk, "HEAD");
+        }
+        if (!strcmp(route->method, "*")) any = route;
+        if (head && !strcmp(route->method, "GET")) get = route;
+        if (n == walk->method.length && !memcmp(walk->method.data, route->method, n)) walk->route = route;
+    }
+    if (!walk->route) walk->route = get ? get : any;
+    if (!walk->allowed) return walk->route != NULL;
+    walk->route = NULL;
+    return false;
+}
+
+/* Whether {name:int} takes it: so many digits fit an int64_t. */
+static bool aio__route_is_number(aio_text segment)
+{
+    if (!segment.length || segment.length > 18) return false;
+    for (size_t i = 0; i < segment.length; i++)
+        if (!aio__is(segment.data[i], AIO__DIGIT)) return false;
+    return true;
+}
+
+/* Goes on from a node, all of whose segments fit. Each node is entered once at most. */
+static bool aio__route_find(aio__route_walk *walk, const aio__route_node *node, int depth)
+{
+    if (depth == walk->count) return aio__route_pick(walk, node->routes);
+    aio_text segment = walk->segments[depth];
+    if (depth < AIO_APP_SEGMENTS) {
+        const aio__route_node *literal = aio__route_literal(node, segment);
+        if (literal && aio__route_find(walk, literal, depth + 1)) return true;
+        const aio__route_node *fitting[2] = { node->number, node->any };
+        if (!aio__route_is_number(segment)) fitting[0] = NULL;
+        if (!segment.length) fitting[1] = NULL;
+        for (int i = 0; i < 2; i++) {
+            if (!fitting[i]) continue;
+            walk->picks[walk->picked++] = depth;
+            if (aio__route_find(walk, fitting[i], depth + 1)) return true;
+            walk->picked--;
+        }
+    }
+    if (!aio__route_pick(walk, node->tails)) return false;
+    walk->tail = depth;
+    return true;
+}
+
+/* The index of a parameter of this name, or -1. */
+static int aio__route_index(const aio__route *route, const char *name)
+{
+    const char *at = route->names;
+    for (int i = 0; i < route->count; i++, at += strlen(at) + 1)
+        if (!strcmp(at, name)) return i;
+    return -1;
+}
+
+/* ---- applications ---- */
+
+typedef struct aio__app_around { aio_request_handler *handler; void *arg; } aio__app_around;
+
+struct aio_app {
+    aio_app_options  options;
+    aio__route_node *root;
+    aio__app_around *around;   /* owned: the middlewares */
+    size_t           count, room;
+    int              owners;   /* who has opened it, until it is closed, and its servers */
+    char             problem[300]; /* "": none */
+};
+
+struct aio__app_request {
+    aio_task        task;
+    aio_app        *app;
+    aio_request    *request;
+    size_t          level;   /* the middleware that aio_request_next leads to; the handler; or, above, nothing */
+    double          began;
+    aio__route_walk walk;
+    aio__buffer     allowed; /* what Allow says */
+    aio_exception  *error;   /* owned: what became of it */
+    int             status;  /* and what that is as an answer */
+    aio_text        tail;    /* decoded */
+    char            memory[1]; /* of the path, decoded, and of the tail */
+};
+
+AIO_API aio_app *aio_app_open_with(const aio_app_options *options)
+{
+    AIO__DEFAULTS(aio_app_options, options);
+    aio_app *app = (aio_app *)aio__calloc(sizeof *app);
+    if (!app) return NULL;
+    app->options = *options;
+    app->owners = 1;
+    app->root = aio__route_node_new(aio__text(NULL, 0));
+    if (app->root) return app;
+    aio__free(app);
+    errno = ENOMEM;
+    return NULL;
+}
+
+static void aio__app_hold(void *arg, int more)
+{
+    aio_app *app = (aio_app *)arg;
+    app->owners += more;
+    if (app->owners) return;
+    aio__route_node_free(app->root);
+    aio__free(app->around);
+    aio__free(app);
+}
+
+AIO_API void aio_app_close(aio_app *app)
+{
+    if (app) aio__app_hold(app, -1);
+}
+
+AIO_API const char *aio_app_problem(const aio_app *app) { return app && app->problem[0] ? app->problem : NULL; }
+
+AIO_API int aio_app_route(aio_app *app, const char *method, const char *pattern, aio_request_handler *handler,
+                          void *arg)
+{
+    if (!app || !method || !pattern) return EINVAL;
+    const char *why = aio__route_problem(method, pattern, handler);
+    aio__route *route = why ? NULL : aio__route_new(method, pattern, handler, arg);
+    int code = why ? EINVAL : route ? aio__route_add(app->root, route, &why) : ENOMEM;
+    if (!code) return 0;
+    aio__free(route);
+    if (!app->problem[0])
+        snprintf(app->problem, sizeof app->problem, "route %.20s %.150s: %s", method, pattern,
+                 why ? why : aio_code_text(code));
+    return code;
+}
+
+AIO_API int aio_app_use(aio_app *app, aio_request_handler *middleware, void *arg)
+{
+    if (!app) return EINVAL;
+    int code = middleware ? 0 : EINVAL;
+    if (!code && app->count == app->room) {
+        size_t room = app->room ? app->room * 2 : 4;
+        aio__app_around *grown = (aio__app_around *)aio__realloc(app->around, room * sizeof *grown);
+        if (grown) app->around = grown;
+        if (grown) app->room = room;
+        else code = ENOMEM;
+    }
+    if (code && !app->problem[0])
+        snprintf(app->problem, sizeof app->problem, "a middleware: %s", middleware ? aio_code_text(code) : "NULL");
+    if (code) return code;
+    app->around[app->count].handler = middleware;
+    app->around[app->count++].arg = arg;
+    return 0;
+}
+
+/* ---- a request ---- */
+
+/* OPTIONS is answered, and other methods are refused, where a path has routes. NULL without memory. */
+static aio_future *aio__app_refuse(struct aio__app_request *self)
+{
+    aio_request *request = self->request;
+    bool options = !strcmp(request->method.data, "OPTIONS");
+    if (options && !strcmp(request->path.data, "*")) return aio_request_respond_with(request, 204, NULL);
+    if (!self->walk.exists) return aio_request_fail(request, 404, NULL);
+    self->walk.allowed = &self->allowed;
+    self->walk.fits = true;
+    self->walk.picked = 0;
+    aio__route_find(&self->walk, self->app->root, 0);
+    bool fits = self->walk.fits && aio__route_allow(&self->walk, "OPTIONS");
+    if (!fits || !aio__buffer_append(&self->allowed, "", 1)
+        || aio_request_set_header(request, "Allow", self->allowed.data)) return NULL;
+    return options ? aio_request_respond_with(request, 204, NULL) : aio_request_fail(request, 405, NULL);
+}
+
+/* What stands at a level: a middleware, or the handler. */
+static aio_future *aio__app_call(struct aio__app_request *self, size_t level)
+{
+    const aio_app *app = self->app;
+    const aio__route *route = self->walk.route;
+    if (level < app->count) return (aio_future *)app->around[level].handler(self->request, app->around[level].arg);
+    return route ? (aio_future *)route->handler(self->request, route->arg) : aio__app_refuse(self);
+}
+
+struct aio__app_step { aio_task task; struct aio__app_request *of; size_t level; };
+static AIO_CORO(aio__app_step)
+{
+    AIO_BEGIN(aio__app_step);
+    self->of->level = self->level + 1;
+    AIO_AWAIT(aio__app_call(self->of, self->level));
+    AIO_FINALLY;
+        self->of->level = self->level;
+    AIO_END;
+}
+
+AIO_API aio_future *aio_request_next(aio_request *request)
+{
+    struct aio__app_request *of = (struct aio__app_request *)aio__answer_app(request);
+    if (!of || of->level > of->app->count) return aio__failure(AIO_ERUNTIME, "request_next outside of a middleware");
+    return (aio_future *)(void *)AIO_CALL(aio__app_step, .of = of, .level = of->level);
+}
+
+/* Takes the path apart, and finds the route. False without memory. */
+static bool aio__app_enter(struct aio__app_request *self)
+{
+    aio_text path = self->request->path;
+    aio__route_walk *walk = &self->walk;
+    if (!aio__answer_app_set(self->request, self)) return false;
+    self->began = aio_loop_time(self->task.future.loop);
+    self->level = 1;
+    walk->method = self->request->method;
+    if (!aio__route_split(walk, path, self->memory) || !aio__route_find(walk, self->app->root, 0) || walk->tail < 0)
+        return true;
+    char *rest = self->memory + path.length + 1, *over;
+    size_t start = walk->starts[walk->tail];
+    over = aio__unquote(rest, path.data + start, path.length - start, 0);
+    self->tail = aio__text(rest, (size_t)(over - rest));
+    if (memchr(rest, 0, self->tail.length)) walk->route = NULL;
+    *over = '\0';
+    return true;
+}
+
+/* Whether the client wants errors as JSON. */
+static bool aio__app_wants_json(const struct aio__app_request *self)
+{
+    aio_text value, item;
+    size_t position = 0;
+    if (self->app->options.json_errors) return true;
+    while (aio_headers_next_of(&self->request->headers, "Accept", &position, &value))
+        while (aio__http_list_next(&value, &item)) {
+            const char *semicolon = item.length ? (const char *)memchr(item.data, ';', item.length) : NULL;
+            if (semicolon) item.length = (size_t)(semicolon - item.data);
+            while (item.length && (item.data[item.length - 1] == ' ')) item.length--;
+            if (AIO__SAME_WORD(item.data, item.length, "application/json")) return true;
+        }
+    return false;
+}
+
+/* The error as an answer. */
+static aio_future *aio__app_error(struct aio__app_request *self)
+{
+    aio_respond_options o = AIO__ZERO;
+    char text[400];
+    const char *said = self->status < 500 || self->error->code == AIO_ESTATUS ? self->error->message : "";
+    if (!*said) said = aio_http_reason(self->status);
+    if (!aio__app_wants_json(self)) {
+        snprintf(text, sizeof text, "%d: %.380s\n", self->status, said);
+        o.text = text;
+        return aio_request_respond_with(self->request, self->status, &o);
+    }
+    aio_json_writer *out = aio_json_writer_open_with(NULL);
+    if (!out) return NULL;
+    aio_json_write_object(out);
+    aio_json_write_name(out, "status");
+    aio_json_write_int(out, self->status);
+    aio_json_write_name(out, "error");
+    aio_json_write_bytes(out, said, aio__utf8_valid(said, strlen(said)));
+    aio_json_write_end(out);
+    return aio_request_respond_json(self->request, self->status, out);
+}
+
+/* Whether the error can be an answer: it is then kept. Others are the server's. */
+static bool aio__app_takes(struct aio__app_request *self, const aio_exception *why)
+{
+    if (aio_request_status(self->request) || why->code == ENOMEM) return false;
+    self->status = aio__served_status(aio__served_of(self->request), why);
+    self->error = aio_exception_ref(why);
+    if (self->status == 500 && why->code != AIO_ESTATUS)
+        aio__report(self->task.future.loop, why, "error in the handler of %.32s %.200s", self->request->method.data,
+                    self->request->target.data);
+    return true;
+}
+
+static void aio__app_leave(struct aio__app_request *self)
+{
+    const aio_app *app = self->app;
+    char peer[128];
+    aio_access access = AIO__ZERO;
+    if (app->options.access_log) {
+        const char *name = aio_stream_peername(self->request->stream, peer, sizeof peer);
+        char *colon = name ? strrchr(peer, ':') : NULL;
+        if (colon) *colon = '\0';
+        access.request = self->request;
+        access.peer = name && *peer ? peer : "-";
+        access.status = aio_request_status(self->request);
+        access.bytes = aio__answer_bytes(self->request);
+        access.seconds = aio_loop_time(self->task.future.loop) - self->began;
+        access.time = aio__os.wall();
+        app->options.access_log(&access, app->options.access_arg);
+    }
+    aio__answer_app_set(self->request, NULL);
+    aio_exception_unref(self->error);
+    aio__free(self->allowed.data);
+}
+
+static AIO_CORO(aio__app_request)
+{
+    AIO_BEGIN(aio__app_request);
+    if (!aio__app_enter(self)) AIO_RAISE(ENOMEM);
+    AIO_TRY {
+        AIO_AWAIT(aio__app_call(self, 0));
+    } AIO_CATCH {
+        if (!aio__app_takes(self, aio_caught(self))) AIO_RERAISE();
+    } AIO_END_TRY;
+    if (self->error) AIO_AWAIT(aio__app_error(self));
+    AIO_FINALLY;
+        aio__app_leave(self);
+    AIO_END;
+}
+
+AIO_API void *aio_app_handler(aio_request *request, void *app)
+{
+    if (!request || !app) return aio__failure(EINVAL, "app: no request, or no application");
+    size_t size = sizeof(struct aio__app_request) + 2 * (request->path.length + 1);
+    struct aio__app_request *self = (struct aio__app_request *)aio__new_zeroed(size, aio__app_request_coro);
+    if (!self) return NULL;
+    self->app = (aio_app *)app;
+    self->request = request;
+    return self;
+}
+
+AIO_API aio_server_task *aio_start_app_with(aio_app *app, const char *host, int port,
+                                            const aio_http_server_options *options)
+{
+    const char *why = app ? aio_app_problem(app) : "there is none";
+    if (why) return (aio_server_task *)(void *)aio__failure(EINVAL, "start_app: %s", why);
+    return aio__http_start(aio_app_handler, app, aio__app_hold, host, port, options);
+}
+
+/* ---- what a handler asks for ---- */
+
+AIO_API aio_text aio_request_param(aio_request *request, const char *name)
+{
+    const struct aio__app_request *of = (struct aio__app_request *)aio__answer_app(request);
+    int i = of && of->walk.route && name ? aio__route_index(of->walk.route, name) : -1;
+    if (i < 0) return aio__text(NULL, 0);
+    return i < of->walk.picked ? of->walk.segments[of->walk.picks[i]] : of->tail;
+}
+
+AIO_API int64_t aio_request_param_int(aio_request *request, const char *name)
+{
+    aio_text text = aio_request_param(request, name);
+    if (!aio__route_is_number(text)) return -1;
+    int64_t number = 0;
+    for (size_t i = 0; i < text.length; i++) number = number * 10 + (text.data[i] - '0');
+    return number;
+}
+
+AIO_API const char *aio_request_route(aio_request *request)
+{
+    const struct aio__app_request *of = (struct aio__app_request *)aio__answer_app(request);
+    return of && of->walk.route ? of->walk.route->pattern : NULL;
+}
+
+/* ---- the access log ---- */
+
+/* A text that a client chose, as Apache escapes it: \xHH, and what C has a letter for is no exception. */
+static void aio__app_log_text(FILE *to, aio_text text)
+{
+    for (size_t i = 0; i < text.length; i++) {
+        unsigned char c = (unsigned char)text.data[i];
+        if (c < ' ' || c >= 0x7f) fprintf(to, "\\x%02x", c);
+        else if (c == '"' || c == '\\') fprintf(to, "\\%c", c);
+        else fputc(c, to);
+    }
+}
+
+AIO_API void aio_access_log_write(const aio_access *access, void *file)
+{
+    FILE *to = (FILE *)file;
+    char date[AIO__HTTP_DATE_LENGTH + 1];
+    const aio_headers *headers = &access->request->headers;
+    aio_text referer = aio_headers_get(headers, "Referer"), agent = aio_headers_get(headers, "User-Agent");
+    aio__http_date(date, access->time); /* Sun, 06 Nov 1994 08:49:37 GMT */
+    fprintf(to, "%s - - [%.2s/%.3s/%.4s:%.8s +0000] \"", access->peer, date + 5, date + 8, date + 12, date + 17);
+    aio__app_log_text(to, access->request->method);
+    fputc(' ', to);
+    aio__app_log_text(to, access->request->target);
+    fprintf(to, " HTTP/1.%d\" %d ", access->request->version, access->status);
+    if (access->bytes) fprintf(to, "%llu", (unsigned long long)access->bytes);
+    else fputc('-', to);
+    fputs(" \"", to);
+    aio__app_log_text(to, referer.length ? referer : aio__text("-", 1));
+    fputs("\" \"", to);
+    aio__app_log_text(to, agent.length ? agent : aio__text("-", 1));
+    fputs("\"\n", to);
+}
+
+/* ============================================================================
+ * 83. Static files
  *
  * Answers from files: what a request's conditions and ranges make of one (RFC 9110 13, 14), and which file of a folder
  * a path names. One coroutine, aio__folder_answer, does both; it owns the descriptor. Calls the HTTP server's public
@@ -34929,7 +35961,7 @@ AIO_API void *aio_static_handler(aio_request *request, void *site)
 }
 
 /* ============================================================================
- * 82. WebSocket: frames
+ * 84. WebSocket: frames
  *
  * Takes frames apart in place, in pieces of any size, and writes their heads (RFC 6455 5.2); masks, codes, what is a
  * text, and the handshake's hash. Knows nothing of connections. Calls UTF-8 of charsets only.
@@ -35237,7 +36269,7 @@ static bool aio__ws_key_is_valid(aio_text key)
 }
 
 /* ============================================================================
- * 83. WebSocket: connections
+ * 85. WebSocket: connections
  *
  * The handshake of both sides, messages out of frames, permessage-deflate, pings, and the end. What has come stays in
  * the stream, or with the ws, until somebody asks for it, so that a receive that is cancelled has lost nothing; what is
@@ -36467,7 +37499,7 @@ AIO_API aio_ws_task *aio_request_upgrade_websocket_with(aio_request *request, co
 }
 
 /* ============================================================================
- * 84. Introspection: task dump and call graph
+ * 86. Introspection: task dump and call graph
  *
  * Walks what waits for what, and only reads. Called by nobody above. Downwards through the frames of a task to what the
  * innermost awaits, and that one's children (ops->child); upwards through the waiters. A path may lead in a circle, and

@@ -37,6 +37,7 @@
 #include "test_files.c"
 #include "test_http_server.c"
 #include "test_static.c"
+#include "test_http_app.c"
 #include "test_http_client.c"
 #include "test_fidelity.c"
 #include "test_https.c"

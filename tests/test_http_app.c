@@ -1,0 +1,376 @@
+/* Applications: which route a path takes, what errors become, middlewares, cookies, the access log. */
+
+/* ---- patterns, without a server ---- */
+
+static void *app_nothing(aio_request *request, void *arg) { (void)request; return arg; }
+
+TEST(app_refuses_patterns)
+{
+    static const struct { const char *method, *pattern, *why; } rows[] = {
+        { "GET", "items", "route GET items: it does not begin with a slash" },
+        { "GET", "", "route GET : it does not begin with a slash" },
+        { "GE T", "/", "route GE T /: the method is no token" },
+        { "", "/", "route  /: the method is no token" },
+        { "GET", "/a?b", "route GET /a?b: it has a \"?\" or \"#\", which no path has" },
+        { "GET", "/a\n", "route GET /a\n: it has a control character" },
+        { "GET", "/a{b}", "route GET /a{b}: a brace stands within a text: a parameter is all that is between two "
+          "slashes" },
+        { "GET", "/{a", "route GET /{a: a brace stands within a text: a parameter is all that is between two slashes" },
+        { "GET", "/{}", "route GET /{}: a parameter's name is empty, or begins with a digit" },
+        { "GET", "/{...}", "route GET /{...}: a parameter's name has another character than letters, digits and \"_\"" },
+        { "GET", "/{1a}", "route GET /{1a}: a parameter's name is empty, or begins with a digit" },
+        { "GET", "/{a:str}", "route GET /{a:str}: a parameter's name has another character than letters, digits and "
+          "\"_\"" },
+        { "GET", "/{a}/{a}", "route GET /{a}/{a}: two parameters have one name" },
+        { "GET", "/{a...}/b", "route GET /{a...}/b: something follows the parameter for all that is left" },
+        { "GET", "/{a}/{b}/{c}/{d}/{e}/{f}/{g}/{h}/{i}", "route GET /{a}/{b}/{c}/{d}/{e}/{f}/{g}/{h}/{i}: there are more "
+          "than 8 parameters" },
+        { "GET", "/////////////////////////////////", "route GET /////////////////////////////////: there are more than "
+          "32 segments" },
+        { "GET", "/there/{is}", "route GET /there/{is}: this method has a route there already" },
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        aio_app *app = aio_app_open();
+        CHECK_INT(aio_app_route(app, "GET", "/there/{a}", app_nothing, NULL), 0);
+        CHECK(!aio_app_problem(app));
+        CHECK_INT(aio_app_route(app, rows[i].method, rows[i].pattern, app_nothing, NULL), EINVAL);
+        CHECK_INT(aio_app_route(app, "GET", "/{also", app_nothing, NULL), EINVAL);
+        CHECK_STR(aio_app_problem(app), rows[i].why); /* of the first */
+        aio_app_close(app);
+    }
+    aio_app *app = aio_app_open();
+    CHECK_INT(aio_app_route(app, "GET", "/", NULL, NULL), EINVAL);
+    CHECK_STR(aio_app_problem(app), "route GET /: there is no handler");
+    CHECK_INT(aio_app_route(app, "GET", "////////////////////////////////", app_nothing, NULL), 0);
+    CHECK_INT(aio_app_use(app, NULL, NULL), EINVAL);
+    aio_app_close(app);
+    CHECK_INT(aio_app_route(NULL, "GET", "/", app_nothing, NULL), EINVAL);
+    aio_app_close(NULL);
+}
+
+/* ---- answers ---- */
+
+/* Answers with the route's pattern, its parameters a and b, and what arg says. */
+static void *app_shows(aio_request *request, void *arg)
+{
+    char text[300];
+    aio_text a = aio_request_param(request, "a"), b = aio_request_param(request, "b");
+    CHECK(!aio_request_param(request, "c").data);
+    if (a.data) CHECK_INT(strlen(a.data), a.length);
+    snprintf(text, sizeof text, "%s a=%s b=%s %lld%s", aio_request_route(request), a.data ? a.data : "-",
+             b.data ? b.data : "-", (long long)aio_request_param_int(request, "a"), arg ? (const char *)arg : "");
+    return aio_request_respond(request, 200, .text = text);
+}
+
+static void *app_fails(aio_request *request, void *arg)
+{
+    (void)arg;
+    return aio_request_fail(request, 404, "no item \"%s\"", aio_request_param(request, "a").data);
+}
+static void *app_raises(aio_request *request, void *arg)
+{
+    return (void)request, (void)arg, aio_request_fail(request, 200, "no error");
+}
+static void *app_moves(aio_request *request, void *arg) { return aio_request_redirect(request, 303, (const char *)arg); }
+
+struct app_reads { aio_task task; aio_request *request; const aio_json *json; };
+static AIO_CORO(app_reads)
+{
+    AIO_BEGIN(app_reads);
+    AIO_AWAIT(self->json, aio_request_json(self->request, .max_depth = 3));
+    aio_json_writer *out;
+    out = aio_json_writer_open();
+    if (!out) AIO_RAISE(ENOMEM);
+    aio_json_write_array(out), aio_json_write_tree(out, self->json), aio_json_write_end(out);
+    AIO_AWAIT(aio_request_respond_json(self->request, 201, out));
+    AIO_END;
+}
+static void *app_json(aio_request *request, void *arg) { return (void)arg, AIO_CALL(app_reads, .request = request); }
+
+/* Answers with the cookie "a", and sets some. */
+static void *app_cookies(aio_request *request, void *arg)
+{
+    char text[100];
+    aio_text a = aio_request_cookie(request, "a");
+    static const char *const bad[] = { "a b", "a\"", "a;b", "a,b", "a\\", "a\r\nX: y", "\x7f", "\xc3\xa4" };
+    bool quiet = now.w->kind != KIND_ALLOC;
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        CHECK_INT(aio_request_set_cookie(request, "c", bad[i]), EINVAL);
+    CHECK_INT(aio_request_set_cookie(request, "c d", "v"), EINVAL);
+    CHECK_INT(aio_request_set_cookie(request, "c", "v", .path = "/;x"), EINVAL);
+    CHECK_INT(aio_request_set_cookie(request, "c", "v", .domain = "a\nb"), EINVAL);
+    CHECK_INT(aio_request_set_cookie(request, "c", "v", .same_site = AIO_SAME_SITE_NONE), EINVAL);
+    CHECK_INT(aio_request_set_cookie(request, "c", "v", .max_age = -1), EINVAL);
+    int code = aio_request_set_cookie(request, "c", "v", .max_age = 60, .path = "/p", .domain = "d.test",
+                                      .secure = true, .http_only = true, .same_site = AIO_SAME_SITE_STRICT);
+    if (!code) code = aio_request_set_cookie(request, "d", "");
+    if (!code) code = aio_request_delete_cookie(request, "e", .path = "/q");
+    if (quiet) CHECK_INT(code, 0);
+    if (code) return aio_request_fail(request, 503, NULL);
+    snprintf(text, sizeof text, "[%s]", a.data ? a.data : "-");
+    return (void)arg, aio_request_respond(request, 200, .text = text);
+}
+
+static aio_app *app_example(void)
+{
+    aio_app *app = aio_app_open();
+    aio_app_route(app, "GET", "/", app_shows, NULL);
+    aio_app_route(app, "GET", "/i/{a}", app_shows, NULL);
+    aio_app_route(app, "GET", "/i/{a:int}", app_shows, NULL);
+    aio_app_route(app, "GET", "/i/fix", app_shows, NULL);
+    aio_app_route(app, "PUT", "/i/{b}", app_shows, NULL);
+    aio_app_route(app, "DELETE", "/i/{b:int}", app_shows, NULL);
+    aio_app_route(app, "GET", "/i/{a}/x/{b}", app_shows, NULL);
+    aio_app_route(app, "GET", "/i/fix/x/y/z", app_shows, NULL);
+    aio_app_route(app, "*", "/any", app_shows, NULL);
+    aio_app_route(app, "POST", "/any", app_shows, (void *)(uintptr_t)" post");
+    aio_app_route(app, "GET", "/files/{a...}", app_shows, NULL);
+    aio_app_route(app, "GET", "/caf%C3%A9 x", app_shows, NULL);
+    aio_app_route(app, "GET", "/fail/{a}", app_fails, NULL);
+    aio_app_route(app, "GET", "/misuse", app_raises, NULL);
+    aio_app_route(app, "POST", "/json", app_json, NULL);
+    aio_app_route(app, "GET", "/moved", app_moves, (void *)(uintptr_t)"/i/1");
+    aio_app_route(app, "GET", "/cookies", app_cookies, NULL);
+    aio_app_route(app, "HEAD", "/head", app_shows, NULL);
+    return app;
+}
+
+#define APP_GET(path)         "GET " path " HTTP/1.1\r\nHost: h\r\n\r\n"
+#define APP_OK(length, text)  OK_HEAD(length) "\r\n" text
+#define APP_TEXT(status, length, fields, text) "HTTP/1.1 " status "\r\nContent-Type: text/plain; charset=utf-8\r\n" \
+    "Content-Length: " length "\r\n" fields "\r\n" text
+#define APP_404               APP_TEXT("404 Not Found", "15", "", "404: Not Found\n")
+#define APP_POST(type, length, text) "POST /json HTTP/1.1\r\nHost: h\r\nContent-Type: " type "\r\nContent-Length: " \
+    length "\r\n\r\n" text
+
+static const struct { const char *said, *answer; } app_cases[] = {
+    { APP_GET("/"), APP_OK("12", "/ a=- b=- -1") },
+    { APP_GET("/?x=/i"), APP_OK("12", "/ a=- b=- -1") },
+    { APP_GET("/i/7"), APP_OK("20", "/i/{a:int} a=7 b=- 7") },
+    { APP_GET("/i/0123456789012345678"), APP_OK("35", "/i/{a} a=0123456789012345678 b=- -1") },
+    { APP_GET("/i/fix"), APP_OK("17", "/i/fix a=- b=- -1") },
+    { APP_GET("/i/%66ix"), APP_OK("17", "/i/fix a=- b=- -1") },
+    { APP_GET("/i/a%2Fb%20c+d"), APP_OK("23", "/i/{a} a=a/b c+d b=- -1") },
+    { APP_GET("/i/%zz"), APP_OK("19", "/i/{a} a=%zz b=- -1") },
+    { APP_GET("/i/a%00b"), APP_404 },
+    { APP_GET("/i/"), APP_404 },
+    { APP_GET("/i"), APP_404 },
+    { APP_GET("/I/7"), APP_404 },
+    { APP_GET("//i/7"), APP_404 },
+    { APP_GET("/i/fix/x/w"), APP_OK("25", "/i/{a}/x/{b} a=fix b=w -1") }, /* back from the literal one */
+    { APP_GET("/i/5/x/6"), APP_OK("22", "/i/{a}/x/{b} a=5 b=6 5") },
+    { APP_GET("/i/fix/x/y/z"), APP_OK("23", "/i/fix/x/y/z a=- b=- -1") },
+    { "PUT /i/7 HTTP/1.1\r\nHost: h\r\n\r\n", APP_OK("17", "/i/{b} a=- b=7 -1") }, /* back from {a:int}, without PUT */
+    { "PUT /i/fix HTTP/1.1\r\nHost: h\r\n\r\n", APP_OK("19", "/i/{b} a=- b=fix -1") },
+    { "POST /i/7 HTTP/1.1\r\nHost: h\r\n\r\n",
+      APP_TEXT("405 Method Not Allowed", "24", "Allow: DELETE, GET, HEAD, PUT, OPTIONS\r\n", "405: Method Not Allowed\n") },
+    { "OPTIONS /i/a HTTP/1.1\r\nHost: h\r\n\r\n", "HTTP/1.1 204 No Content\r\nAllow: PUT, GET, HEAD, OPTIONS\r\n\r\n" },
+    { "OPTIONS * HTTP/1.1\r\nHost: h\r\n\r\n", "HTTP/1.1 204 No Content\r\n\r\n" },
+    { "OPTIONS /none HTTP/1.1\r\nHost: h\r\n\r\n", APP_404 },
+    { "HEAD /i/7 HTTP/1.1\r\nHost: h\r\n\r\n", APP_OK("20", "") },
+    { "HEAD /head HTTP/1.1\r\nHost: h\r\n\r\n", APP_OK("16", "") },
+    { APP_GET("/head"),
+      APP_TEXT("405 Method Not Allowed", "24", "Allow: HEAD, OPTIONS\r\n", "405: Method Not Allowed\n") },
+    { "BREW /any HTTP/1.1\r\nHost: h\r\n\r\n", APP_OK("15", "/any a=- b=- -1") },
+    { "POST /any HTTP/1.1\r\nHost: h\r\n\r\n", APP_OK("20", "/any a=- b=- -1 post") },
+    { APP_GET("/files/"), APP_OK("23", "/files/{a...} a= b=- -1") },
+    { APP_GET("/files/a/b%2F/c"), APP_OK("29", "/files/{a...} a=a/b//c b=- -1") },
+    { APP_GET("/files/1/2/3/4/5/6/7/8/9/10/11/12/13/14/15/16/17/18/19/20/21/22/23/24/25/26/27/28/29/30/31/32/33/34"),
+      APP_OK("115", "/files/{a...} a=1/2/3/4/5/6/7/8/9/10/11/12/13/14/15/16/17/18/19/20/21/22/23/24/25/26/27/28/29/30/31/"
+             "32/33/34 b=- -1") },
+    { APP_GET("/files/a%00"), APP_404 },
+    { APP_GET("/files"), APP_404 },
+    { APP_GET("/caf%c3%a9%20x"), APP_OK("23", "/caf%C3%A9 x a=- b=- -1") },
+    { APP_GET("/fail/%22"), APP_TEXT("404 Not Found", "17", "", "404: no item \"\"\"\n") },
+    { "GET /fail/a HTTP/1.1\r\nHost: h\r\nAccept: text/html, Application/JSON ;q=1\r\n\r\n",
+      "HTTP/1.1 404 Not Found\r\nContent-Type: application/json\r\nContent-Length: 38\r\n\r\n"
+      "{\"status\":404,\"error\":\"no item \\\"a\\\"\"}" },
+    { APP_GET("/moved"), "HTTP/1.1 303 See Other\r\nContent-Length: 0\r\nLocation: /i/1\r\n\r\n" },
+    { APP_POST("application/json", "7", "{\"a\":1}"), "HTTP/1.1 201 Created\r\nContent-Type: application/json\r\n"
+      "Content-Length: 9\r\n\r\n[{\"a\":1}]" },
+    { APP_POST("application/json", "6", "{\"a\"1}"), "@400 Bad Request" },
+    { APP_POST("application/json", "8", "[[[[]]]]"), "@400 Bad Request" },
+    { APP_POST("application/json", "3", "\"\xff\""), "@400 Bad Request" },
+    { APP_POST("application/json; charset=none", "2", "[]"), "@201 Created" },
+    { APP_POST("text/plain", "2", "[]"), "@415 Unsupported Media Type" },
+    { APP_POST("application/json", "101", ""), "@413 Content Too Large" },
+    { APP_POST("application/json", "9", "[]"), "@400 Bad Request" }, /* cut short */
+    { "GET /cookies HTTP/1.1\r\nHost: h\r\nCookie: aa=1; ba=2;a=3 ; a=4\r\n\r\n",
+      APP_TEXT("200 OK", "3", "Set-Cookie: c=v; Path=/p; Domain=d.test; Max-Age=60; Secure; HttpOnly; SameSite=Strict\r\n"
+               "Set-Cookie: d=; Path=/\r\n"
+               "Set-Cookie: e=; Path=/q; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT\r\n", "[3]") },
+};
+
+/* The answer's body, or all of it, if it is as it should be. */
+struct app_answers { aio_task task; aio_app *app; aio_server *server; struct talk *talk; size_t i; };
+SCENARIO(app_answers, .may = { AIO_EINCOMPLETE, EPIPE, ECONNRESET, ENOTCONN, ETIMEDOUT, EINVAL })
+{
+    AIO_BEGIN(app_answers);
+    self->app = app_example();
+    if (aio_app_problem(self->app)) AIO_RAISE(ENOMEM);
+    AIO_AWAIT(self->server, aio_start_app(self->app, "127.0.0.1", 0, .max_body = 100));
+    for (self->i = 0; self->i < sizeof app_cases / sizeof *app_cases; self->i++) {
+        self->talk = aio_create_task(AIO_CALL(talk, .port = aio_server_port(self->server),
+                                              .said = app_cases[self->i].said));
+        AIO_AWAIT((struct talk *)aio_ref(self->talk));
+        if (*app_cases[self->i].answer == '@')
+            CHECK(!strncmp(self->talk->answer + 9, app_cases[self->i].answer + 1,
+                           strlen(app_cases[self->i].answer + 1)));
+        else CHECK_STR(self->talk->answer, app_cases[self->i].answer);
+        aio_unref(self->talk);
+        self->talk = NULL;
+    }
+    AIO_FINALLY;
+        aio_unref(self->talk);
+        aio_app_close(self->app);
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
+
+/* ---- middlewares ---- */
+
+/* Notes in the answer that it was passed; answers "/stop" itself; goes on twice for "/twice". */
+struct app_around { aio_task task; aio_request *request; const char *name; };
+static AIO_CORO(app_around)
+{
+    AIO_BEGIN(app_around);
+    if (aio_request_set_header(self->request, self->name, self->request->arg ? "passed" : "-"))
+        AIO_RAISE(ENOMEM);
+    if (!strcmp(self->request->path.data, "/stop")) AIO_AWAIT(aio_request_fail(self->request, 403, "stop"));
+    AIO_TRY {
+        AIO_AWAIT(aio_request_next(self->request));
+    } AIO_CATCH_CODE(AIO_ESTATUS) {
+        if (strcmp(self->request->path.data, "/twice")) AIO_RERAISE();
+    } AIO_END_TRY;
+    if (!strcmp(self->request->path.data, "/twice")) AIO_AWAIT(aio_request_next(self->request));
+    CHECK_INT(aio_request_status(self->request), 200);
+    CHECK_INT(aio_request_set_header(self->request, "Late", "1"), AIO_ERUNTIME);
+    AIO_END;
+}
+static void *app_around_handler(aio_request *request, void *name)
+{
+    return AIO_CALL(app_around, .request = request, .name = (const char *)name);
+}
+
+static int app_passes; /* of "/twice", counted by the innermost middleware, which lets nobody in */
+static void *app_guard(aio_request *request, void *arg)
+{
+    (void)arg;
+    if (strcmp(request->path.data, "/twice")) return aio_request_next(request);
+    app_passes++;
+    return aio_request_fail(request, 401, NULL);
+}
+static void *app_beyond(aio_request *request, void *arg) { return (void)arg, aio_request_next(request); }
+
+struct app_middlewares { aio_task task; aio_app *app; aio_server *server; struct talk *talk; size_t i; };
+SCENARIO(app_middlewares, .may = { AIO_EINCOMPLETE, EPIPE, ECONNRESET, ENOTCONN, ETIMEDOUT, EINVAL })
+{
+    static const char *const rows[][2] = {
+        { APP_GET("/a"), APP_TEXT("200 OK", "13", "One: passed\r\nTwo: passed\r\n", "/a a=- b=- -1") },
+        { APP_GET("/stop"), APP_TEXT("403 Forbidden", "10", "One: passed\r\n", "403: stop\n") },
+        { APP_GET("/none"), APP_TEXT("404 Not Found", "15", "One: passed\r\nTwo: passed\r\n", "404: Not Found\n") },
+        { APP_GET("/twice"), APP_TEXT("401 Unauthorized", "18", "One: passed\r\nTwo: passed\r\n", "401: Unauthorized\n") },
+    };
+    AIO_BEGIN(app_middlewares);
+    self->app = aio_app_open();
+    if (aio_app_route(self->app, "GET", "/a", app_shows, NULL) || aio_app_route(self->app, "GET", "/b", app_beyond, NULL)
+        || aio_app_route(self->app, "GET", "/twice", app_shows, NULL)
+        || aio_app_use(self->app, app_around_handler, (void *)(uintptr_t)"One")
+        || aio_app_use(self->app, app_around_handler, (void *)(uintptr_t)"Two")
+        || aio_app_use(self->app, app_guard, NULL)) AIO_RAISE(ENOMEM);
+    AIO_AWAIT(self->server, aio_start_app(self->app, "127.0.0.1", 0));
+    for (self->i = 0; self->i < sizeof rows / sizeof *rows; self->i++) {
+        app_passes = 0;
+        self->talk = aio_create_task(AIO_CALL(talk, .port = aio_server_port(self->server), .said = rows[self->i][0]));
+        AIO_AWAIT((struct talk *)aio_ref(self->talk));
+        CHECK_STR(self->talk->answer, rows[self->i][1]);
+        if (self->i == 3) CHECK_INT(app_passes, 4);
+        aio_unref(self->talk);
+        self->talk = NULL;
+    }
+    AIO_FINALLY;
+        aio_unref(self->talk);
+        aio_app_close(self->app);
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
+
+/* Next of a handler leads nowhere; other errors are 500, and reported. */
+struct app_errors { aio_task task; aio_app *app; aio_server *server; struct talk *talk; size_t i; };
+SCENARIO(app_errors, .may = { AIO_EINCOMPLETE, EPIPE, ECONNRESET, ENOTCONN, ETIMEDOUT, EINVAL })
+{
+    static const char *const rows[][2] = {
+        { APP_GET("/b"), "error in the handler of GET /b" }, { APP_GET("/misuse"), "error in the handler of GET /misuse" },
+    };
+    AIO_BEGIN(app_errors);
+    self->app = aio_app_open(.json_errors = true);
+    if (aio_app_route(self->app, "GET", "/b", app_beyond, NULL)
+        || aio_app_route(self->app, "GET", "/misuse", app_raises, NULL)) AIO_RAISE(ENOMEM);
+    AIO_AWAIT(self->server, aio_start_app(self->app, "127.0.0.1", 0));
+    for (self->i = 0; self->i < sizeof rows / sizeof *rows; self->i++) {
+        expect_report(rows[self->i][1]);
+        self->talk = aio_create_task(AIO_CALL(talk, .port = aio_server_port(self->server), .said = rows[self->i][0]));
+        AIO_AWAIT((struct talk *)aio_ref(self->talk));
+        CHECK_STR(self->talk->answer, "HTTP/1.1 500 Internal Server Error\r\nContent-Type: application/json\r\n"
+                  "Content-Length: 46\r\n\r\n{\"status\":500,\"error\":\"Internal Server Error\"}");
+        aio_unref(self->talk);
+        self->talk = NULL;
+    }
+    AIO_FINALLY;
+        aio_unref(self->talk);
+        aio_app_close(self->app);
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
+
+/* A refused route is the error of the start. */
+struct app_start_refused { aio_task task; aio_app *app; aio_server *server; };
+SCENARIO(app_start_refused)
+{
+    AIO_BEGIN(app_start_refused);
+    self->app = aio_app_open();
+    if (!self->app) AIO_RAISE(ENOMEM);
+    aio_app_route(self->app, "GET", "/{a", app_nothing, NULL);
+    AIO_TRY {
+        AIO_AWAIT(self->server, aio_start_app(self->app, "127.0.0.1", 0));
+        CHECK(false);
+    } AIO_CATCH {
+        CAUGHT(EINVAL);
+        CHECK(strstr(aio_caught(self)->message, "route GET /{a: a brace") || now.w->kind == KIND_ALLOC);
+    } AIO_END_TRY;
+    AIO_FINALLY;
+        aio_app_close(self->app);
+    AIO_END;
+}
+
+/* ---- the access log ---- */
+
+/* Adds to a text of 1000 bytes. */
+static void app_log(const aio_access *access, void *arg)
+{
+    char *text = (char *)arg, *end = text + strlen(text);
+    aio_access copy = *access;
+    FILE *file = fmemopen(end, (size_t)(text + 1000 - end), "w");
+    CHECK(access->seconds >= 0 && access->seconds < 100);
+    copy.time = 784111777;
+    if (file) aio_access_log_write(&copy, file), fclose(file);
+}
+
+struct app_logs { aio_task task; aio_app *app; aio_server *server; struct talk *talk; char text[1000]; };
+SCENARIO(app_logs, .may = { AIO_EINCOMPLETE, EPIPE, ECONNRESET, ENOTCONN, ETIMEDOUT, EINVAL })
+{
+    AIO_BEGIN(app_logs);
+    self->app = aio_app_open(.access_log = app_log, .access_arg = self->text);
+    if (aio_app_route(self->app, "GET", "/a", app_shows, NULL)) AIO_RAISE(ENOMEM);
+    AIO_AWAIT(self->server, aio_start_app(self->app, "127.0.0.1", 0));
+    self->talk = aio_create_task(AIO_CALL(talk, .port = aio_server_port(self->server),
+        .said = "GET /a?\" HTTP/1.1\r\nHost: h\r\nUser-Agent: \xff\\\"\r\n\r\nHEAD /b HTTP/1.0\r\n\r\n"));
+    AIO_AWAIT((struct talk *)aio_ref(self->talk));
+    CHECK_STR(self->text, "127.0.0.1 - - [06/Nov/1994:08:49:37 +0000] \"GET /a?\\\" HTTP/1.1\" 200 13 \"-\" \"\\xff\\\\\\\"\"\n"
+              "127.0.0.1 - - [06/Nov/1994:08:49:37 +0000] \"HEAD /b HTTP/1.0\" 404 - \"-\" \"-\"\n");
+    AIO_FINALLY;
+        aio_unref(self->talk);
+        aio_app_close(self->app);
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
