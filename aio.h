@@ -6076,6 +6076,15 @@ static int aio__timers_push(aio_loop *loop, int64_t when, uintptr_t what)
     return 0;
 }
 
+/* 0 or ENOMEM. */
+static inline int aio__timers_push_sleep(aio_loop *loop, int64_t when, aio__sleep *sleep_)
+{
+    sleep_->seq = loop->timer_seq++;
+    int code = aio__timers_push(loop, when, (uintptr_t)sleep_);
+    if (!code) sleep_->future.flags |= AIO__F_IN_TIMERS;
+    return code;
+}
+
 static aio__entry aio__timers_pop(aio_loop *loop)
 {
     aio__entry top = loop->entries[0], last = loop->entries[--loop->entry_count];
@@ -6340,6 +6349,59 @@ static void aio__attachment_drop(aio_task *t, aio__attachment *extra)
     aio__pool_free(&t->future.loop->pool, extra, size);
 }
 
+/* The next one of its kind. */
+static aio__attachment *aio__attachment_after(const aio__attachment *extra)
+{
+    aio__attachment *other = extra->next;
+    while (other && other->kind != extra->kind) other = other->next;
+    return other;
+}
+
+/* The latest that ends so. */
+static aio__attachment *aio__attachment_ending(const aio_task *t, aio__attachment_end *end)
+{
+    aio__attachment *extra = t->extra;
+    while (extra && extra->end != end) extra = extra->next;
+    return extra;
+}
+
+/* Drops all but the name, which reports want. */
+static void aio__attachments_drop_unnamed(aio_task *t)
+{
+    for (aio__attachment *extra = t->extra, *next; extra; extra = next) {
+        next = extra->next;
+        if (extra->kind != AIO__EXTRA_NAME) aio__attachment_drop(t, extra);
+    }
+}
+
+/* The loop closes: what they own ends. */
+static AIO__COLD void aio__attachments_end(aio_task *t)
+{
+    for (aio__attachment *extra = t->extra, *next; extra; extra = next) {
+        next = extra->next;
+        if (extra->end) extra->end(extra, NULL);
+    }
+}
+
+/* False without memory: the name is the old one. */
+static bool aio__attachment_set_name(aio_task *t, const char *name)
+{
+    aio__attachment *old = aio__attachment_find(t, AIO__EXTRA_NAME);
+    size_t length = strlen(name);
+    aio__name *record = (aio__name *)(void *)aio__attachment_add(t, AIO__EXTRA_NAME, sizeof *record + length, NULL);
+    if (!record) return false;
+    memcpy(record->text, name, length);
+    if (old) aio__attachment_drop(t, old);
+    return true;
+}
+
+/* NULL: none was given. */
+static const char *aio__attachment_name(const aio_task *t)
+{
+    const aio__name *name = (const aio__name *)(const void *)aio__attachment_find(t, AIO__EXTRA_NAME);
+    return name ? name->text : NULL;
+}
+
 static inline aio_task *aio__root(aio_task *t) { return (t->future.flags & AIO__F_TASK) ? t : t->link.root; }
 
 /* Joins a future made outside of a loop; 0, or AIO_EWRONGLOOP. */
@@ -6358,8 +6420,8 @@ static int aio__adopt(aio_loop *loop, aio_future *future)
 /* The name that was given, or else the coroutine's: for reports. */
 static AIO__COLD const char *aio__task_label(const aio_task *t)
 {
-    const aio__name *name = (const aio__name *)(const void *)aio__attachment_find(t, AIO__EXTRA_NAME);
-    if (name) return name->text;
+    const char *name = aio__attachment_name(t);
+    if (name) return name;
     aio__probe probe;
     aio__who_is(t, &probe);
     return probe.name;
@@ -6576,10 +6638,7 @@ static AIO__COLD void aio__task_assert(const aio_task *leaf)
 /* The coroutine's function has returned for good, and left something. */
 AIO__NOINLINE static void aio__coroutine_clear(aio_task *t)
 {
-    for (aio__attachment *extra = t->extra, *next; extra; extra = next) { /* reports want the name */
-        next = extra->next;
-        if (extra->kind != AIO__EXTRA_NAME) aio__attachment_drop(t, extra);
-    }
+    aio__attachments_drop_unnamed(t);
     aio_exception_unref(t->caught);
     t->caught = NULL;
     if (t->thrown) {
@@ -7068,9 +7127,10 @@ static AIO__COLD int aio__block_fails(aio_task *t, aio__block *block, int line, 
 /* A block that is open already cannot be entered but by way of a goto out of it. */
 static void aio__block_reopened(aio_task *t, int line)
 {
-    for (aio__attachment *extra = t->extra; extra; extra = extra->next) {
+    aio__attachment *extra = aio__attachment_find(t, AIO__EXTRA_BLOCK);
+    for (; extra; extra = aio__attachment_after(extra)) {
         aio__block *block = (aio__block *)(void *)extra;
-        if (extra->kind == AIO__EXTRA_BLOCK && block->exit_line == line && block->stage == AIO__BLOCK_BODY)
+        if (block->exit_line == line && block->stage == AIO__BLOCK_BODY)
             aio__report_astray(t, block, "it is entered again while it is open");
     }
 }
@@ -7095,9 +7155,7 @@ static aio__block *aio__block_open(aio_task *t, int line, int handler, int stage
 /* The innermost open block that ends so. */
 static aio__block *aio__block_find(const aio_task *t, aio__attachment_end *end)
 {
-    for (aio__attachment *extra = t->extra; extra; extra = extra->next)
-        if (extra->end == end) return (aio__block *)(void *)extra;
-    return NULL;
+    return (aio__block *)(void *)aio__attachment_ending(t, end);
 }
 
 /* The error that led out of a block, taken: what follows goes on after the block, unless it gets another one. */
@@ -7199,14 +7257,7 @@ AIO_API int aio_task_set_name(void *task, const char *name)
     aio_task *t = (aio_task *)(void *)aio__future_of(task, "aio_task_set_name");
     if (!t->future.loop || !(t->future.flags & AIO__F_TASK)) return EINVAL;
     if (t->future.state >= AIO__DONE) return AIO_EINVALIDSTATE;
-    aio__attachment *old = aio__attachment_find(t, AIO__EXTRA_NAME);
-    size_t length = strlen(name);
-    aio__name *record = (aio__name *)(void *)aio__attachment_add(t, AIO__EXTRA_NAME, sizeof *record + length,
-                                                                     NULL);
-    if (!record) return ENOMEM;
-    memcpy(record->text, name, length);
-    if (old) aio__attachment_drop(t, old);
-    return 0;
+    return aio__attachment_set_name(t, name) ? 0 : ENOMEM;
 }
 
 AIO_API const char *aio_task_name(const void *task)
@@ -7214,8 +7265,8 @@ AIO_API const char *aio_task_name(const void *task)
     if (!task) return "Task";
     const aio_task *t = (const aio_task *)(const void *)aio__future_of(task, "aio_task_name");
     if (!(t->future.flags & AIO__F_CORO)) return "Task";
-    const aio__name *name = (const aio__name *)(const void *)aio__attachment_find(t, AIO__EXTRA_NAME);
-    return name ? name->text : "Task";
+    const char *name = aio__attachment_name(t);
+    return name ? name : "Task";
 }
 
 enum { AIO__EAGER_MAX = 64 }; /* eager starts within eager starts: each takes C stack */
@@ -7282,6 +7333,24 @@ AIO_API size_t aio_all_tasks(aio_task **tasks, size_t capacity)
     aio__task_list list = { tasks, capacity, 0 };
     aio_loop *loop = aio__loop_now();
     if (loop && !loop->closed) aio__heap_each(&loop->frames, aio__list_task, &list);
+    return list.count;
+}
+
+static void aio__list_unasked(void *object, void *arg)
+{
+    aio_task *t = (aio_task *)object;
+    aio__task_list *list = (aio__task_list *)arg;
+    if (!(t->future.flags & AIO__F_TASK) || t->future.state >= AIO__DONE || (t->future.flags & AIO__F_ASKED)) return;
+    if (list->count == list->capacity) return;
+    t->future.flags |= AIO__F_ASKED;
+    list->tasks[list->count++] = (aio_task *)aio_ref(t);
+}
+
+/* Lists, once in its life, each task that is not done; at most `capacity`. One more owner of each. */
+static size_t aio__tasks_unasked(aio_loop *loop, aio_task **tasks, size_t capacity)
+{
+    aio__task_list list = { tasks, capacity, 0 };
+    aio__heap_each(&loop->frames, aio__list_unasked, &list);
     return list.count;
 }
 
@@ -7423,13 +7492,9 @@ static aio_future *aio__sleep_until(aio_loop *loop, int64_t when)
 {
     aio__sleep *sleep_ = (aio__sleep *)aio__future_make(loop, &aio__sleep_ops, sizeof *sleep_, NULL, 0);
     if (!sleep_) return NULL;
-    sleep_->seq = loop->timer_seq++;
-    if (aio__timers_push(loop, when, (uintptr_t)sleep_)) {
-        aio_unref(sleep_);
-        return NULL;
-    }
-    sleep_->future.flags |= AIO__F_IN_TIMERS;
-    return &sleep_->future;
+    if (!aio__timers_push_sleep(loop, when, sleep_)) return (aio_future *)(void *)sleep_;
+    aio_unref(sleep_);
+    return NULL;
 }
 
 AIO__NOINLINE static aio_future *aio__sleep_for(aio_loop *loop, double delay)
@@ -7495,10 +7560,7 @@ static AIO__COLD void aio__frame_clear(void *object, void *arg)
     if (!(t->future.flags & AIO__F_CORO)) return;
     aio_exception_unref(t->thrown);
     aio_exception_unref(t->caught);
-    for (aio__attachment *extra = t->extra, *next; extra; extra = next) {
-        next = extra->next;
-        if (extra->end) extra->end(extra, NULL);
-    }
+    aio__attachments_end(t);
 }
 
 /* ============================================================================
@@ -8346,6 +8408,28 @@ static bool aio__forward_cancel(aio_future *future, aio_exception *why)
 
 static const aio__ops aio__forward_ops = { "forward", aio__forward_cancel, aio__forward_destroy, aio__forward_child };
 
+/* It stays until the inner future has ended, whatever becomes of it before. */
+static void aio__forward_shield(aio__forward *p)
+{
+    p->shield = true;
+    p->future.refs++;
+}
+
+/* Another function is to see the inner future's end first, and to call aio__forward_run then. */
+static void aio__forward_run_by(aio__forward *p, void (*run)(aio__work *)) { p->work.run = run; }
+
+/* Whether others wait for the inner future, too. */
+static bool aio__forward_is_shared(const aio__forward *p) { return (p->inner->flags & AIO__F_SHARED) != 0; }
+
+/* Asks for the inner future's cancelling. False if it cannot be cancelled. */
+static bool aio__forward_cancel_inner(aio__forward *p, aio_exception *why) { return aio__cancel(p->inner, why); }
+
+/* The inner future has ended by a cancel, in whose place nothing stands yet. */
+static bool aio__forward_is_cancelled(const aio__forward *p)
+{
+    return p->inner->state == AIO__CANCELLED && !p->future.error;
+}
+
 /* Takes the inner future, which is pending; `size` is its type's. Of at least `least` bytes, which begin with the
  * forward. NULL without memory. */
 static aio__forward *aio__forward_make(const aio__ops *ops, aio_future *inner, size_t size, size_t least)
@@ -8444,8 +8528,9 @@ struct aio__cancel_chain {
 static __thread aio__cancel_chain *aio__cancel_chains;
 static __thread bool aio__cascading;
 
-static void aio__cancel_chain_start(aio__cancel_chain *cascade)
+static void aio__cancel_chain_start(aio__cancel_chain *cascade, void (*run)(aio__cancel_chain *))
 {
+    cascade->run = run;
     cascade->next = aio__cancel_chains;
     aio__cancel_chains = cascade;
     if (aio__cascading) return;
@@ -8629,8 +8714,7 @@ static bool aio__gather_cancel(aio_future *future, aio_exception *why)
     if (!future->error) future->error = aio_exception_ref(why);
     future->refs++;
     g->cancelling = true;
-    g->cascade.run = aio__gather_cancel_children;
-    aio__cancel_chain_start(&g->cascade);
+    aio__cancel_chain_start(&g->cascade, aio__gather_cancel_children);
     return true;
 }
 
@@ -8937,8 +9021,7 @@ AIO_API void *aio__shield(void *awaitable, size_t size)
     if (!f || shared) return f; /* what stands for a shared one is its shield: others see to its end */
     aio__forward *p = aio__forward_make(&aio__shield_ops, f, size, sizeof *p);
     if (!p) return NULL;
-    p->shield = true;
-    p->future.refs++;
+    aio__forward_shield(p);
     return p;
 }
 
@@ -9033,11 +9116,11 @@ typedef struct aio__timed_forward {
 static bool aio__wait_for_cancel(aio_future *future, aio_exception *why)
 {
     aio__timed_forward *w = (aio__timed_forward *)(void *)future;
-    if (w->forward.inner->flags & AIO__F_SHARED) {
+    if (aio__forward_is_shared(&w->forward)) {
         aio__deadline_end(&w->deadline);
         return aio__forward_cancel(future, why);
     }
-    if (!aio__cancel(w->forward.inner, why)) return false;
+    if (!aio__forward_cancel_inner(&w->forward, why)) return false;
     if (!future->error) future->error = aio_exception_ref(why);
     return true;
 }
@@ -9055,19 +9138,18 @@ static const aio__ops aio__wait_for_ops = {
 static void aio__wait_for_expire(aio__deadline *deadline, aio_exception *why)
 {
     aio__timed_forward *w = AIO__CONTAINER(deadline, aio__timed_forward, deadline);
-    if (w->forward.inner->flags & AIO__F_SHARED)
+    if (aio__forward_is_shared(&w->forward))
         aio__forward_leave(&w->forward, aio__deadline_why(deadline, AIO_ETIMEOUT));
-    else aio__cancel(w->forward.inner, why);
+    else aio__forward_cancel_inner(&w->forward, why);
 }
 
 /* The inner future has ended: if it is cancelled, and nobody else asked for that, it is for want of time. */
 static void aio__wait_for_run(aio__work *work)
 {
     aio__timed_forward *w = (aio__timed_forward *)work->owner;
-    aio_future *future = &w->forward.future;
     aio__deadline_end(&w->deadline);
-    if (aio__deadline_expired(&w->deadline) && w->forward.inner->state == AIO__CANCELLED && !future->error)
-        future->error = aio__deadline_why(&w->deadline, AIO_ETIMEOUT);
+    if (aio__deadline_expired(&w->deadline) && aio__forward_is_cancelled(&w->forward))
+        ((aio_future *)(void *)w)->error = aio__deadline_why(&w->deadline, AIO_ETIMEOUT);
     aio__forward_run(work);
 }
 
@@ -9077,7 +9159,7 @@ static void *aio__wait_for_future(aio_future *inner, size_t size, int64_t limit)
     aio__timed_forward *w =
         (aio__timed_forward *)(void *)aio__forward_make(&aio__wait_for_ops, inner, size, sizeof *w);
     if (!w) return NULL;
-    w->forward.work.run = aio__wait_for_run;
+    aio__forward_run_by(&w->forward, aio__wait_for_run);
     aio__deadline_make(&w->deadline, inner->loop, now, aio__wait_for_expire);
     if (limit == 0) aio__deadline_expire(&w->deadline, &aio__cancelled);
     if (limit == 0 || aio__deadline_until(&w->deadline, aio__later(now, limit))) return w;
@@ -9210,8 +9292,7 @@ static void aio__group_abort(aio_task_group *g)
     if (g->aborting) return;
     g->aborting = true;
     g->future.refs++;
-    g->cascade.run = aio__group_cancel_children;
-    aio__cancel_chain_start(&g->cascade);
+    aio__cancel_chain_start(&g->cascade, aio__group_cancel_children);
 }
 
 /* One more error (borrowed) to be raised; a cancel gives way to it. */
@@ -9559,6 +9640,13 @@ typedef struct aio__waiting {
     void      (*leave)(aio__waiter *); /* at its end, cancelled or not */
 } aio__waiting;
 
+/* NULL, with the code, and what it says; why: NULL if the code tells. */
+static AIO__COLD void *aio__waiting_refused(const aio__waiting *use, int code, const char *why)
+{
+    if (!why) return aio__refused(code, use->function);
+    return aio__failure(code, "%s: %s", use->function, why);
+}
+
 #define AIO__WAITING(waiter) ((const aio__waiting *)(waiter)->use)
 
 enum { AIO__PARK = -1, AIO__LATER = -2 }; /* it stands in a wait queue now; it tries first when its turn has come */
@@ -9673,11 +9761,17 @@ AIO_API aio_future *aio_event_wait(aio_event *event)
     return &f->future;
 }
 
+/* 0, or why those who wait for the event cannot be woken from here. */
+static int aio__event_check(const aio_event *event)
+{
+    return event->waiting ? aio__loop_can_schedule(event->waiting->future.loop) : 0;
+}
+
 AIO_API int aio_event_set(aio_event *event)
 {
     if (!event) return EINVAL;
     aio__event_future *f = event->waiting;
-    int code = f ? aio__loop_can_schedule(f->future.loop) : 0;
+    int code = aio__event_check(event);
     if (code) return code;
     event->set = true;
     if (!f) return 0;
@@ -10259,7 +10353,7 @@ static int aio__queue_check(const aio_queue *q)
 {
     int code = aio__wait_queue_check(&q->getters);
     if (!code) code = aio__wait_queue_check(&q->putters);
-    return code || !q->finished.waiting ? code : aio__loop_can_schedule(q->finished.waiting->future.loop);
+    return code ? code : aio__event_check(&q->finished);
 }
 
 /* ---- put ---- */
@@ -10357,8 +10451,8 @@ static const aio__waiting aio__next_getter = {
 static void *aio__queue_getter(aio_queue *queue, size_t size, const aio__waiting *use)
 {
     int refused = aio__wait_queue_closed(queue ? &queue->getters : NULL);
-    if (refused) return aio__refused(refused, use->function);
-    if (size != queue->size) return aio__failure(EINVAL, "%s: not the type of this queue's items", use->function);
+    if (refused) return aio__waiting_refused(use, refused, NULL);
+    if (size != queue->size) return aio__waiting_refused(use, EINVAL, "not the type of this queue's items");
     /* with the padding that the type of such an awaitable has */
     aio__waiter *getter = (aio__waiter *)aio__waiter_make(use, queue, (size + 15) / 16 * 16);
     if (!getter) return NULL;
@@ -11272,22 +11366,12 @@ static int aio__run_until_done(aio_loop *loop, aio_future *future)
     return code;
 }
 
-static void aio__list_unasked(void *object, void *arg)
-{
-    aio_task *t = (aio_task *)object;
-    aio__task_list *list = (aio__task_list *)arg;
-    if (!(t->future.flags & AIO__F_TASK) || t->future.state >= AIO__DONE || (t->future.flags & AIO__F_ASKED)) return;
-    if (list->count == list->capacity) return;
-    t->future.flags |= AIO__F_ASKED;
-    list->tasks[list->count++] = (aio_task *)aio_ref(t);
-}
-
 /* Cancels the listed tasks, waits for each, and reports the errors they ended with. */
-static void aio__run_cancel(aio_loop *loop, aio__task_list *list)
+static void aio__run_cancel(aio_loop *loop, aio_task **tasks, size_t count)
 {
-    for (size_t i = 0; i < list->count; i++) aio__cancel(&list->tasks[i]->future, &aio__cancelled);
-    for (size_t i = 0; i < list->count; i++) {
-        aio_task *t = list->tasks[i];
+    for (size_t i = 0; i < count; i++) aio__cancel(&tasks[i]->future, &aio__cancelled);
+    for (size_t i = 0; i < count; i++) {
+        aio_task *t = tasks[i];
         while (t->future.state < AIO__DONE && aio__run_until_done(loop, &t->future) == 0) { }
         if (t->future.state == AIO__DONE && t->future.error) {
             t->future.flags |= AIO__F_SEEN;
@@ -11305,12 +11389,12 @@ static void aio__run_cancel_all(aio_loop *loop)
     for (int round = 0; round < AIO__RUN_ROUNDS && loop->task_count; round++) {
         aio_task *few[AIO__RUN_FEW];
         aio_task **all = (aio_task **)aio__malloc(loop->task_count * sizeof *all);
-        aio__task_list list = { all ? all : few, all ? loop->task_count : (size_t)AIO__RUN_FEW, 0 };
+        aio_task **tasks = all ? all : few;
+        size_t capacity = all ? loop->task_count : (size_t)AIO__RUN_FEW, count;
         do {
-            list.count = 0;
-            aio__heap_each(&loop->frames, aio__list_unasked, &list);
-            aio__run_cancel(loop, &list);
-        } while (list.count == list.capacity);
+            count = aio__tasks_unasked(loop, tasks, capacity);
+            aio__run_cancel(loop, tasks, count);
+        } while (count == capacity);
         aio__free(all);
     }
 }
@@ -15209,8 +15293,8 @@ struct aio_server {
     aio_future         *closed;   /* wait_closed's */
     struct aio__serve_forever *forever;
     void               *service;  /* of the room that speaks its protocol */
-    void              (*end_idle)(aio_server *); /* clients between two requests: one; all, if it is closing */
-    void              (*end_upgraded)(aio_server *); /* handlers that have taken their stream */
+    void              (*end_idle)(void *service, bool all); /* clients between two requests: one, or all */
+    void              (*end_upgraded)(void *service); /* handlers that have taken their stream */
     void              (*on_free)(void *service);
     int                 busy;     /* it is being looked at: not to be freed */
     bool                closing, full;
@@ -15252,6 +15336,12 @@ static void aio__server_settle(aio_server *server)
         aio__server_free(server);
 }
 
+/* One client between two requests ends, for one more can be accepted then; all, if the server is closing. */
+static void aio__server_end_idle(aio_server *server)
+{
+    if (server->end_idle) server->end_idle(server->service, server->closing);
+}
+
 static void aio__listener_resume(aio__timer *timer)
 {
     aio__listener *listener = (aio__listener *)timer->owner;
@@ -15268,7 +15358,7 @@ static void aio__listener_pause(aio__listener *listener, int code)
     if (!listener->server->starved)
         aio__report(loop, NULL, "accept: %s; accepting again in %d s", strerror(code), AIO__ACCEPT_PAUSE);
     listener->server->starved = true;
-    if (listener->server->end_idle) listener->server->end_idle(listener->server);
+    aio__server_end_idle(listener->server);
     listener->pause = aio__timer_start(loop, when, aio__listener_resume, listener);
     if (!listener->pause) aio__descriptor_wait(loop, &listener->d, AIO__READ);
 }
@@ -15491,8 +15581,8 @@ static int aio__server_add(aio_server *server, int fd)
 }
 
 /* The room that speaks its protocol. */
-static void aio__server_speaks(aio_server *server, void *service, void (*end_idle)(aio_server *),
-                               void (*end_upgraded)(aio_server *), void (*on_free)(void *))
+static void aio__server_speaks(aio_server *server, void *service, void (*end_idle)(void *, bool all),
+                               void (*end_upgraded)(void *), void (*on_free)(void *))
 {
     server->service = service;
     server->end_idle = end_idle;
@@ -15560,7 +15650,7 @@ AIO_API void aio_server_close(aio_server *server)
     server->closing = true;
     aio__server_unlisten(server);
     aio__server_unlink(server);
-    if (server->end_idle) server->end_idle(server);
+    aio__server_end_idle(server);
     if (server->forever) aio__cancel(server->forever->never, &aio__cancelled);
 }
 
@@ -15718,6 +15808,17 @@ AIO_API aio_server_task *aio_start_unix_server_with(aio_client_handler *handler,
     return aio__serve_new(handler, arg, path, 0, &address, options);
 }
 
+/* Gives a server that is about to start its protocol. */
+static aio_server_task *aio__serve_protocol(aio_server_task *task, const aio_protocol *protocol)
+{
+    if (task && task->task.future.run.coro == aio__serve_coro)
+        ((struct aio__serve *)(void *)task)->protocol = protocol;
+    return task;
+}
+
+/* Of a server's client. */
+static const aio_protocol *aio__server_protocol(const aio_stream *s) { return aio__stream_server(s)->protocol; }
+
 /* It is a client of a server that stops. */
 static bool aio__server_is_closing(const aio_stream *s)
 {
@@ -15826,7 +15927,7 @@ static AIO_CORO(aio__server_ending)
     AIO_BEGIN(aio__server_ending);
     self->closed = aio__server_wait(self->server);
     if (!self->closed) AIO_RAISE(ENOMEM);
-    if (aio__server_has_clients(self) && self->server->end_upgraded) self->server->end_upgraded(self->server);
+    if (aio__server_has_clients(self) && self->server->end_upgraded) self->server->end_upgraded(self->server->service);
     AIO_TRY {
         AIO_AWAIT(aio_wait_for(aio_shield((aio_future *)aio_ref(self->closed)), self->seconds));
     } AIO_CATCH_CODE(AIO_ETIMEOUT) {
@@ -19841,6 +19942,15 @@ static char *aio__url_block(aio__url_room *room, size_t size)
     room->size = size;
     return (char *)aio__malloc(size);
 }
+
+/* A URL that was made in the room ends, and leaves its block there. */
+static void aio__url_keep_block(aio__url_room *room, aio_url *url)
+{
+    room->block = url->block;
+    memset(url, 0, sizeof *url);
+}
+
+static void aio__url_room_free(aio__url_room *room) { aio__free(room->block); }
 
 /* Checks, normalises and writes the parts into a URL of their own; or fails at once, if `why` is set. Every byte may
  * become three; the authority is there once more, decoded. What is left of the room is for an IPv6 address, twice, and
@@ -29313,16 +29423,8 @@ AIO_API aio_transport_task *aio_create_unix_connection_with(const aio_protocol *
 /* The handler of a server whose clients have a protocol. */
 static void *aio__transport_accepted(aio_stream *stream, void *arg)
 {
-    aio__transport_attach(stream, aio__stream_server(stream)->protocol, arg);
+    aio__transport_attach(stream, aio__server_protocol(stream), arg);
     return NULL;
-}
-
-/* Gives a server that is about to start its protocol. */
-static aio_server_task *aio__serve_protocol(aio_server_task *task, const aio_protocol *protocol)
-{
-    if (task && task->task.future.run.coro == aio__serve_coro)
-        ((struct aio__serve *)(void *)task)->protocol = protocol;
-    return task;
 }
 
 AIO_API aio_server_task *aio_create_server_with(const aio_protocol *protocol, void *arg, const char *host, int port,
@@ -29852,11 +29954,10 @@ static void aio__connection_park(aio_connector *c, aio__connection *connection)
         aio__connection_retire(c, AIO__CONTAINER(c->idle.next, aio__connection, link));
 }
 
-static aio__made *aio__connection_made(const aio__connection *connection) { return connection->made; }
-
-/* Gives a place its stream, and takes over how that was made. */
-static void aio__connection_stand(aio__connection *connection, aio_stream *stream, aio__made *made)
+/* Gives the place that was granted its stream, and takes over how that was made. */
+static void aio__ticket_stand(aio__ticket *ticket, aio_stream *stream, aio__made *made)
 {
+    aio__connection *connection = ticket->got;
     aio__made_unref(connection->made);
     connection->stream = stream;
     connection->made = made;
@@ -29881,6 +29982,15 @@ static void aio__ticket_hang_up(aio__ticket *ticket)
     if (ticket->got) aio__connection_hang_up(ticket->got);
 }
 
+/* The connection that was granted is the caller's now; NULL: there is none. */
+static aio__connection *aio__ticket_take(aio__ticket *ticket)
+{
+    aio__connection *connection = ticket->got;
+    if (connection) ticket->origin = NULL;
+    ticket->got = NULL;
+    return connection;
+}
+
 /* Gives a busy connection back; `keep`: it may serve another request, unless the peer has said too much. */
 static void aio__connection_release(aio_connector *c, aio__connection *connection, bool keep)
 {
@@ -29893,6 +30003,15 @@ static void aio__connection_release(aio_connector *c, aio__connection *connectio
     }
     if (!c->busy_count) c->ceiling = 0;
     aio__connector_serve(c);
+}
+
+/* The place of a busy connection becomes free, and its stream is the caller's. */
+static aio_stream *aio__connection_detach(aio_connector *c, aio__connection *connection)
+{
+    aio_stream *s = connection->stream;
+    connection->stream = NULL;
+    aio__connection_release(c, connection, false);
+    return s;
 }
 
 /* A connect had no descriptor: the place goes back, for an idle connection of the origin, or to the front of the line
@@ -29913,9 +30032,30 @@ static bool aio__connector_starved(aio_connector *c, aio__ticket *ticket)
     return true;
 }
 
-/* The server keeps it for so many seconds; below 0: it says nothing. */
-static void aio__connection_keep_for(aio__connection *connection, long seconds)
+static bool aio__ticket_is_granted(const aio__ticket *ticket) { return ticket->got != NULL; }
+
+/* Of the connection; NULL: it has none, or there is none. */
+static aio_stream *aio__ticket_stream(const aio__ticket *ticket) { return ticket->got ? ticket->got->stream : NULL; }
+
+/* Whether the connection has been idle. */
+static bool aio__ticket_is_reused(const aio__ticket *ticket) { return ticket->got && ticket->got->reused; }
+
+static bool aio__ticket_waits(const aio__ticket *ticket) { return ticket->future != NULL; }
+
+/* Done when a place is granted to a ticket that waits; a new owner. */
+static void *aio__ticket_turn(const aio__ticket *ticket) { return aio_ref(ticket->future); }
+
+/* `reader` reads a body from the connection's stream, and is to leave it when it ends. How that was made. */
+static aio__made *aio__ticket_read(aio__ticket *ticket, aio__body_reader *reader)
 {
+    ticket->got->reader = reader;
+    return ticket->got->made;
+}
+
+/* The server keeps it for so many seconds; below 0: it says nothing. */
+static void aio__ticket_keep_for(aio__ticket *ticket, long seconds)
+{
+    aio__connection *connection = ticket->got;
     int64_t its = seconds * INT64_C(1000000000);
     connection->keepalive = seconds > 0 && its < connection->origin->connector->keepalive ? its : 0;
 }
@@ -30389,8 +30529,7 @@ static void aio__exchange_forget(aio__exchange *x)
     x->tls = NULL;
     aio__url_wipe(&x->url);
     if (x->url_in_room) {
-        x->room.block = x->url.block;
-        memset(&x->url, 0, sizeof x->url);
+        aio__url_keep_block(&x->room, &x->url);
         x->url_in_room = false;
     }
     aio_url_clear(&x->url);
@@ -30400,7 +30539,7 @@ static void aio__reply_clear(aio__reply *r)
 {
     aio__exchange_unload(&r->x);
     aio__exchange_forget(&r->x);
-    aio__free(r->x.room.block);
+    aio__url_room_free(&r->x.room);
     aio__wipe(r->x.out.data, r->x.out.end);
     aio__free(r->x.route.data);
     aio__free(r->x.shown.data);
@@ -30723,7 +30862,7 @@ static void aio__reply_times(aio__reply *r, int phase)
 }
 
 /* Of its connection; NULL: it has none, or none any more. */
-static aio_stream *aio__exchange_stream(const aio__exchange *x) { return x->ticket.got ? x->ticket.got->stream : NULL; }
+static aio_stream *aio__exchange_stream(const aio__exchange *x) { return aio__ticket_stream(&x->ticket); }
 
 /* The life of an exchange. One of these, always; `got` is ticket.got, `in` the reply's reader:
  *   idle       no got, no place in a queue. New; or after aio__exchange_disconnect, which may be called in any state.
@@ -30757,18 +30896,16 @@ static void aio__exchange_unhold(aio__exchange *x)
 static void aio__exchange_disconnect(aio__exchange *x, bool keep)
 {
     aio_connector *c = x->op->session->connector;
-    aio__connection *connection = x->ticket.got;
     aio__body_reader *in = &aio__exchange_reply(x)->in;
     if (aio__exchange_loop(x)->debug) aio__exchange_assert(x, aio__body_stream(in));
+    aio__connection *connection = aio__ticket_take(&x->ticket);
     aio__body_leave(in);
     aio__deadline_set(aio__body_deadline(in), INT64_MAX);
     aio__deadline_set(&x->op->deadline, INT64_MAX);
-    x->ticket.got = NULL;
     aio__exchange_unhold(x);
     if (x->upload) aio_task_cancel(x->upload);
     if (connection) aio__connection_release(c, connection, keep && !x->upload);
     else aio__ticket_leave(c, &x->ticket);
-    x->ticket.origin = NULL;
 }
 
 /* Tells what has come of the body. */
@@ -31711,10 +31848,10 @@ static void aio__dialing_begin(struct aio__dialing *self)
 static AIO_CORO(aio__dialing)
 {
     AIO_BEGIN(aio__dialing);
-    for (self->queued = !self->x->ticket.got;; self->queued = true) {
+    for (self->queued = !aio__ticket_is_granted(&self->x->ticket);; self->queued = true) {
         if (self->queued) {
             aio__tell(&self->x->op->phases, AIO_TRACE_QUEUED_START);
-            if (self->x->ticket.future) AIO_AWAIT(aio_ref(self->x->ticket.future));
+            if (aio__ticket_waits(&self->x->ticket)) AIO_AWAIT(aio__ticket_turn(&self->x->ticket));
             aio__tell(&self->x->op->phases, AIO_TRACE_QUEUED_END);
             if (aio__exchange_is_reused(self->x)) AIO_RETURN();
         }
@@ -31732,7 +31869,7 @@ static AIO_CORO(aio__dialing)
         AIO_RAISE(AIO_EHTTP, AIO__HTTP2_PROBLEM);
     self->made = aio__made_new(&self->x->op->phases, self->stream);
     if (!self->made) AIO_RAISE(ENOMEM);
-    aio__connection_stand(self->x->ticket.got, self->stream, self->made);
+    aio__ticket_stand(&self->x->ticket, self->stream, self->made);
     self->stream = NULL;
     aio__tell(&self->x->op->phases, AIO_TRACE_CONNECTION_CREATE_END);
     aio__connector_connected(self->x->op->session->connector);
@@ -31978,8 +32115,7 @@ static bool aio__speaks_http2(aio_text said)
 /* Sends the request: head and body in one go. 0 or a code. */
 static int aio__exchange_send(aio__exchange *x)
 {
-    aio__connection *connection = x->ticket.got;
-    aio_stream *s = connection->stream;
+    aio_stream *s = aio__exchange_stream(x);
     aio__phase_enter(&x->op->phases, AIO__PHASE_SEND);
     x->heard = false;
     aio__http_head_reset(&x->head, &aio__exchange_reply(x)->response.headers, false);
@@ -32005,12 +32141,12 @@ static int aio__exchange_send(aio__exchange *x)
 }
 
 /* What the head says of how long the connection may be kept. */
-static void aio__exchange_keep(aio__exchange *x, aio__connection *connection)
+static void aio__exchange_keep(aio__exchange *x)
 {
     const aio_headers *headers = &aio__exchange_reply(x)->response.headers;
     long kept = aio__http_keep_alive_timeout(aio__headers_value(headers, "keep-alive", 10));
     if (kept == 0) x->keep = false;
-    aio__connection_keep_for(connection, kept);
+    aio__ticket_keep_for(&x->ticket, kept);
 }
 
 /* Puts the cookies of a head into the session's jar; one that the jar refuses is no error. 0 or ENOMEM. */
@@ -32043,7 +32179,6 @@ static int aio__exchange_begin(aio__exchange *x)
 {
     aio__reply *r = aio__exchange_reply(x);
     aio_response *response = &r->response;
-    aio__connection *connection = x->ticket.got;
     const aio__http_head *head = &x->head;
     aio__exchange_cut(x);
     bool described = head->status == 304 || !strcmp(x->method, "HEAD"); /* the body is another response's */
@@ -32059,17 +32194,17 @@ static int aio__exchange_begin(aio__exchange *x)
     response->method = x->method;
     x->leads = x->op->max_redirects >= 0 && !head->is_connect
         && aio__redirect_is(head->status, aio__headers_value(&response->headers, "location", 8));
-    if (!aio__body_open(&r->in, head, aio__text(x->method, strlen(x->method)), connection->stream)) x->keep = false;
-    connection->reader = &r->in;
+    aio_text method = aio__text(x->method, strlen(x->method));
+    if (!aio__body_open(&r->in, head, method, aio__exchange_stream(x))) x->keep = false;
     aio__made_unref(x->made);
-    x->made = aio__made_ref(aio__connection_made(connection));
+    x->made = aio__made_ref(aio__ticket_read(&x->ticket, &r->in));
     aio__tell_bytes(&x->op->phases, AIO_TRACE_HEAD_RECEIVED, head->raw.data, head->raw.length);
     if (!x->op->session->options.no_auto_decompress && head->status != 206 && !x->leads
         && !aio__body_decode_as(&r->in, aio__headers_value(&response->headers, "content-encoding", 16))) return ENOMEM;
     response->content_length = head->has_length ? (int64_t)head->length : -1;
     if (aio__body_is_absent(&r->in) && !described) response->content_length = 0;
-    response->times.reused = connection->reused;
-    aio__exchange_keep(x, connection);
+    response->times.reused = aio__ticket_is_reused(&x->ticket);
+    aio__exchange_keep(x);
     aio__reply_times(r, AIO__PHASE_BODY);
     if (!aio__body_unread_until(&r->in, x->upload || x->low ? x->op->total_at : INT64_MAX)) return ENOMEM;
     if (!aio__body_comes(&r->in) && !x->switched) aio__reply_ended(&r->in);
@@ -32125,15 +32260,14 @@ static int aio__exchange_listen(aio__exchange *x)
  * closed it at that very moment. */
 static bool aio__exchange_retry(aio__exchange *x, const aio_exception *why)
 {
-    aio__connection *connection = x->ticket.got;
     int code = why->code;
     bool gone = code == AIO_EDISCONNECTED || code == ECONNRESET || code == EPIPE || code == AIO_ETLS;
-    if (!connection || !connection->reused || x->heard || x->op->retried || !gone
+    if (!aio__ticket_is_reused(&x->ticket) || x->heard || x->op->retried || !gone
         || x->op->session->is_closed) return false;
     x->op->retried = aio__retry_method(NULL, x->method) && (!x->producer.next || x->producer.rewind);
     if (x->op->retried && x->upload) aio_task_cancel(x->upload);
     if (x->op->retried) aio__exchange_unhold(x);
-    if (x->op->retried) aio__connection_hang_up(connection);
+    if (x->op->retried) aio__ticket_hang_up(&x->ticket);
     x->op->phases.event.exception = x->op->retried ? why : NULL;
     if (x->op->retried) aio__tell(&x->op->phases, AIO_TRACE_RETRY);
     return x->op->retried;
@@ -32438,7 +32572,7 @@ static bool aio__requesting_unexpected(struct aio__requesting *self)
 static int aio__exchange_place(aio__exchange *x)
 {
     if (!aio__operation_until(x->op, &x->op->deadline, x->connect_at)) return ENOMEM;
-    if (x->ticket.got) return 0;
+    if (aio__ticket_is_granted(&x->ticket)) return 0;
     const aio_session_options *o = &x->op->session->options;
     aio__origin_key key = { x->key, { NULL, 0 }, NULL, 0, x->url.is_tls, x->guarded };
     if (key.is_tls) key.tls = x->tls ? x->tls : o->tls_context;
@@ -33359,23 +33493,16 @@ AIO_API aio_stream *aio_response_upgrade(aio_response *response)
     aio__reply *r = aio__reply_of(response);
     errno = EINVAL;
     if (!r || !r->x.switched) return NULL;
-    aio_stream *s = aio__exchange_stream(&r->x);
     errno = AIO_ERUNTIME;
-    if (!s) return NULL;
-    aio_connector *c = r->x.op->session->connector;
-    aio__connection *connection = r->x.ticket.got;
-    connection->stream = NULL;
-    r->x.ticket.got = NULL;
-    r->x.ticket.origin = NULL;
-    aio__connection_release(c, connection, false);
-    return s;
+    if (!aio__exchange_stream(&r->x)) return NULL;
+    return aio__connection_detach(r->x.op->session->connector, aio__ticket_take(&r->x.ticket));
 }
 
 /* The user is done with it. `keep`: its connection may be used again. */
 static void aio__reply_end(aio__reply *r, bool keep)
 {
     if (keep && !aio__body_is_read(&r->in) && aio__body_comes(&r->in)) aio__body_skip(&r->in, UINT64_MAX);
-    if (r->x.ticket.got) aio__exchange_disconnect(&r->x, false);
+    if (aio__ticket_is_granted(&r->x.ticket)) aio__exchange_disconnect(&r->x, false);
     if (!r->lent) aio__reply_unref(r);
     else if (!aio__body_is_read(&r->in)) aio__body_forget(&r->in, "a middleware has released the response");
 }
@@ -34659,22 +34786,22 @@ static void *aio__http_client(aio_stream *stream, void *arg)
 
 /* The server stops listening: connections between two requests end. Or it lacks descriptors: one that has been used
  * ends for one that waits to be accepted. */
-static void aio__service_end_idle(aio_server *server)
+static void aio__service_end_idle(void *memory, bool all)
 {
-    aio__service *service = (aio__service *)server->service;
+    aio__service *service = (aio__service *)memory;
     for (aio__node *node = service->requests.next; node != &service->requests; node = node->next) {
         aio__served *r = AIO__CONTAINER(node, aio__served, node);
         if (!r->idle || !aio__deadline_inside(aio__body_deadline(&r->in))) continue;
-        if (!server->closing && !r->keep) continue;
+        if (!all && !r->keep) continue;
         aio__deadline_interrupt(aio__body_deadline(&r->in));
-        if (!server->closing) return;
+        if (!all) return;
     }
 }
 
 /* The server shuts down: handlers that have taken their stream would not see it. */
-static void aio__service_end_upgraded(aio_server *server)
+static void aio__service_end_upgraded(void *memory)
 {
-    aio__service *service = (aio__service *)server->service;
+    aio__service *service = (aio__service *)memory;
     for (aio__node *node = service->requests.next, *next; node != &service->requests; node = next) {
         aio__served *r = AIO__CONTAINER(node, aio__served, node);
         next = node->next;
