@@ -91,6 +91,12 @@ static void *around_handler(aio_request *request, void *arg)
     aio_server_abort_clients(self->server);         \
     if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server))
 
+/* Whether a head, which ends in no NUL, has this. */
+static bool around_has(aio_text head, const char *text)
+{
+    return head.data && memmem(head.data, head.length, text, strlen(text));
+}
+
 /* ---- order ---- */
 
 /* Notes when it is entered and left, and adds its name to a field. */
@@ -129,7 +135,7 @@ SCENARIO(around_order, .may = AROUND_MAY)
     AIO_AWAIT(self->r, aio_session_get(self->session, "/302", .headers = headers));
     CHECK_STR(around.log, "(a (b 302 /302 _ab\nb)a)(a (b 200 /end _ab\nb)a)");
     CHECK_INT(self->r->history_count, 1);
-    CHECK(self->r->times.reused && strstr(aio_response_request_head(self->r).data, "X-Around: _ab\r\n"));
+    CHECK(self->r->times.reused && around_has(aio_response_request_head(self->r), "X-Around: _ab\r\n"));
     aio_response_release(self->r);
     self->r = NULL;
     around_forget();
@@ -182,9 +188,9 @@ SCENARIO(middleware_retry, .may = AROUND_MAY)
     CHECK_INT(self->r->history[0]->status, 503);
     CHECK(!self->r->history[0]->times.reused && self->r->history[1]->times.reused);
     CHECK(self->r->history[1]->times.start - self->r->history[0]->times.start > 0.4);
-    CHECK(!strncmp(aio_response_head(self->r->history[1]).data, "HTTP/1.1 503 ", 13));
+    CHECK(around_has(aio_response_head(self->r->history[1]), "HTTP/1.1 503 "));
     CHECK(aio_response_next_head(self->r, &self->position, &self->head));
-    CHECK(!strncmp(self->head.data, "HTTP/1.1 200 ", 13));
+    CHECK(around_has(self->head, "HTTP/1.1 200 "));
     AIO_AWAIT(self->text, aio_response_read(self->r));
     CHECK_INT(self->text.length, 0);
     CHECK_INT(aio_session_busy(self->session), 0);
@@ -393,8 +399,8 @@ SCENARIO(middleware_change, .may = AROUND_MAY)
     AIO_AWAIT(self->text, aio_response_text(self->r));
     CHECK_BYTES(self->text.data, self->text.length, "body");
     self->head = aio_response_request_head(self->r);
-    CHECK(!memcmp(self->head.data, "POST /echo HTTP/1.1\r\n", 21) && !strstr(self->head.data, "X-Gone"));
-    CHECK(strstr(self->head.data, "X-Stays: 2\r\nCookie: c=1\r\nX-Around: 1\r\nAuthorization: Bearer t\r\n"));
+    CHECK(around_has(self->head, "POST /echo HTTP/1.1\r\n") && !around_has(self->head, "X-Gone"));
+    CHECK(around_has(self->head, "X-Stays: 2\r\nCookie: c=1\r\nX-Around: 1\r\nAuthorization: Bearer t\r\n"));
     aio_response_release(self->r);
     self->r = NULL;
     snprintf(around_other, sizeof around_other, "http://localhost:%d/echo", around.port);
@@ -403,8 +409,8 @@ SCENARIO(middleware_change, .may = AROUND_MAY)
                                         .auth = { .bearer = "t" }));
     self->head = aio_response_request_head(self->r);
     CHECK_STR(self->r->url, around_other);
-    CHECK(strstr(self->head.data, "Host: localhost:") && strstr(self->head.data, "X-Stays: 2\r\nX-Around: 1\r\n"));
-    CHECK(!strstr(self->head.data, "Cookie") && !strstr(self->head.data, "Bearer"));
+    CHECK(around_has(self->head, "Host: localhost:") && around_has(self->head, "X-Stays: 2\r\nX-Around: 1\r\n"));
+    CHECK(!around_has(self->head, "Cookie") && !around_has(self->head, "Bearer"));
     AIO_FINALLY;
         AROUND_CLOSE();
         AROUND_STOP();
@@ -433,9 +439,9 @@ SCENARIO(middleware_fields, .may = AROUND_MAY)
     AIO_BEGIN(middleware_fields);
     AROUND_OPEN(.auth = { .user = "u" });
     AIO_AWAIT(self->r, aio_session_get(self->session, "/x", .middlewares = own, .auth = { .bearer = "t" }));
-    CHECK(strstr(aio_response_request_head(self->r).data, "authorization: mine\r\n"));
-    CHECK(!strstr(aio_response_request_head(self->r).data, "Bearer"));
-    CHECK(!strstr(aio_response_request_head(self->r).data, "Basic"));
+    CHECK(around_has(aio_response_request_head(self->r), "authorization: mine\r\n"));
+    CHECK(!around_has(aio_response_request_head(self->r), "Bearer"));
+    CHECK(!around_has(aio_response_request_head(self->r), "Basic"));
     aio_response_release(self->r);
     self->r = NULL;
     AIO_TRY {
