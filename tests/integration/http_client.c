@@ -6,7 +6,7 @@
  * Names: method (GET), count (requests of each URL, 1), limit (connections, 1), bytes (of a body to send), file (the
  * same, its contents), ca, cert, key, header=NAME:VALUE, pause (seconds between two requests, then one after the
  * other), unix (the path of a socket), fingerprint, deny=1 (private addresses), proxy, proxy_ca, trust=1 (what the
- * environment says of proxies). */
+ * environment says of proxies), chunked=1, expect=1 (100-continue), compress=1 (the body, by gzip). */
 #define AIO_IMPLEMENTATION
 #include "../../aio.h"
 #include <stdio.h>
@@ -22,8 +22,9 @@ static struct {
     size_t      bytes;
     bool        trust;
     const char *cert, *key, *unix_path, *fingerprint;
-    bool        deny;
-} with = { "GET", NULL, { NULL, NULL, NULL }, NULL, NULL, 1, 1, 0, NULL, 0, false, NULL, NULL, NULL, NULL, false };
+    bool        deny, chunked, expect, compress;
+} with = { "GET", NULL, { NULL, NULL, NULL }, NULL, NULL, 1, 1, 0, NULL, 0, false, NULL, NULL, NULL, NULL, false,
+           false, false, false };
 static aio_session *session;
 static int reused;
 
@@ -40,6 +41,9 @@ static AIO_CORO(fetch)
     AIO_BEGIN(fetch);
     AIO_AWAIT(self->response, aio_session_request(session, with.method, self->url,
                                                   .data = with.body, .data_length = with.bytes,
+                                                  .chunked = with.chunked, .expect100 = with.expect,
+                                                  .expect100_timeout = 20,
+                                                  .compress = with.compress ? AIO_CODING_GZIP : 0,
                                                   .headers = with.header[0] ? with.header : NULL));
     AIO_AWAIT(self->text, aio_response_read(self->response));
     self->etag = aio_headers_get(&self->response->headers, "ETag");
@@ -110,6 +114,9 @@ static bool read_option(char *text)
     else if (!strncmp(text, "unix=", 5)) with.unix_path = value;
     else if (!strncmp(text, "fingerprint=", 12)) with.fingerprint = value;
     else if (!strncmp(text, "deny=", 5)) with.deny = true;
+    else if (!strncmp(text, "chunked=", 8)) with.chunked = true;
+    else if (!strncmp(text, "expect=", 7)) with.expect = true;
+    else if (!strncmp(text, "compress=", 9)) with.compress = true;
     else if (!strncmp(text, "proxy=", 6)) with.proxy = value;
     else if (!strncmp(text, "proxy_ca=", 9)) with.proxy_ca = value;
     else if (!strncmp(text, "trust=", 6)) with.trust = true;

@@ -5,7 +5,7 @@
  *
  * Names: method (GET), body (text to send), user=NAME:PASSWORD (Basic), digest=NAME:PASSWORD, bearer,
  * cookie=NAME:VALUE, accept (a media type), most (redirects), no_redirects=1, raise=1 (a status from 400 on is an
- * error). */
+ * error), form=NAME:VALUE, part=NAME:VALUE (the same as multipart), json (text), range (of bytes). */
 #define AIO_IMPLEMENTATION
 #include "../../aio.h"
 #include <stdio.h>
@@ -13,24 +13,31 @@
 #include <string.h>
 
 static struct {
-    const char *method, *body, *cookie[3], *accept[3];
+    const char *method, *body, *cookie[3], *accept[3], *form[3], *part[2], *json;
     aio_auth    auth;
     int         most;
     bool        no_redirects, raise;
-} with = { "GET", NULL, { NULL, NULL, NULL }, { NULL, NULL, NULL }, { NULL, NULL, NULL, NULL }, 0, false, false };
+} with = { "GET", NULL, { NULL, NULL, NULL }, { NULL, NULL, NULL }, { NULL, NULL, NULL }, { NULL, NULL }, NULL,
+           { NULL, NULL, NULL, NULL }, 0, false, false };
 
 struct run { aio_task task; int count, i; char **urls; aio_cookie_jar *jar; aio_session *session;
-             aio_response *response; aio_text text; };
+             aio_response *response; aio_text text; aio_form *form; };
 static AIO_CORO(run)
 {
     AIO_BEGIN(run);
     if (!(self->jar = aio_cookie_jar_open(.unsafe = true))) AIO_RAISE(ENOMEM);
     self->session = aio_session_open(.cookie_jar = self->jar, .auth = with.auth, .timeout = { .total = 30 });
     if (!self->session) AIO_RAISE(ENOMEM);
+    if (with.part[0] && (!(self->form = aio_form_open(.multipart = true))
+                         || aio_form_add(self->form, with.part[0], .text = with.part[1])
+                         || aio_form_add(self->form, "file", .text = "in a file", .filename = "a \"b\" \303\244.txt",
+                                         .type = "text/plain")))
+        AIO_RAISE(ENOMEM);
     for (self->i = 0; self->i < self->count; self->i++) {
         AIO_AWAIT(self->response, aio_session_request(self->session, with.method, self->urls[self->i],
             .cookies = with.cookie[0] ? with.cookie : NULL, .headers = with.accept[0] ? with.accept : NULL,
             .data = with.body, .data_length = with.body ? strlen(with.body) : 0, .max_redirects = with.most,
+            .form = with.form[0] ? with.form : NULL, .form_data = self->form, .json_text = with.json,
             .no_redirects = with.no_redirects, .raise_for_status = with.raise));
         AIO_AWAIT(self->text, aio_response_text(self->response));
         printf("%d %zu %s\n", self->response->status, self->response->history_count, self->response->url);
@@ -46,6 +53,7 @@ static AIO_CORO(run)
     AIO_FINALLY;
         aio_response_release(self->response);
         aio_cookie_jar_unref(self->jar);
+        aio_form_unref(self->form);
         AIO_AWAIT(aio_session_close(self->session));
     AIO_END;
 }
@@ -59,11 +67,15 @@ static bool read_option(char *text)
     else if (!strncmp(text, "most=", 5)) with.most = atoi(value);
     else if (!strncmp(text, "no_redirects=", 13)) with.no_redirects = true;
     else if (!strncmp(text, "raise=", 6)) with.raise = true;
+    else if (!strncmp(text, "json=", 5)) with.json = value;
+    else if (!strncmp(text, "range=", 6)) with.accept[0] = "Range", with.accept[1] = value;
     else if (!strncmp(text, "accept=", 7)) with.accept[0] = "Accept", with.accept[1] = value;
     else if (colon) {
         *colon = '\0';
         if (!strncmp(text, "user=", 5)) with.auth.user = value, with.auth.password = colon + 1;
         else if (!strncmp(text, "cookie=", 7)) with.cookie[0] = value, with.cookie[1] = colon + 1;
+        else if (!strncmp(text, "form=", 5)) with.form[0] = value, with.form[1] = colon + 1;
+        else if (!strncmp(text, "part=", 5)) with.part[0] = value, with.part[1] = colon + 1;
         else if (strncmp(text, "digest=", 7)) return false;
         else if (!(with.auth.digest = aio_digest_auth_open(value, colon + 1))) return false;
     } else return false;

@@ -1,7 +1,9 @@
 /* websocket: both sides for real counterparts.
  *
- *   websocket serve [compress=BITS]            prints its port, gives messages back, and ends with SIGTERM
- *   websocket URL [compress=BITS] [code=CODE]  sends texts and bytes of many sizes, which must come back, and closes */
+ *   websocket serve [compress=BITS] [cert=FILE key=FILE]
+ *                                              prints its port, gives messages back, and ends with SIGTERM
+ *   websocket URL [compress=BITS] [code=CODE] [ca=FILE]
+ *                                              sends texts and bytes of many sizes, which must come back, and closes */
 #define AIO_IMPLEMENTATION
 #include "../../aio.h"
 #include <signal.h>
@@ -10,6 +12,7 @@
 #include <string.h>
 
 static int compress;
+static const char *ca, *cert, *key;
 static char data[1 << 20];
 
 struct echo { aio_task task; aio_request *request; aio_ws *ws; aio_ws_message message; };
@@ -30,15 +33,18 @@ static AIO_CORO(echo)
 }
 static void *answer(aio_request *request, void *arg) { return (void)arg, AIO_CALL(echo, .request = request); }
 
-struct serve { aio_task task; aio_server *server; };
+struct serve { aio_task task; aio_tls_context *context; aio_server *server; };
 static AIO_CORO(serve)
 {
     AIO_BEGIN(serve);
-    AIO_AWAIT(self->server, aio_start_http_server(answer, NULL, "127.0.0.1", 0));
+    if (cert && !(self->context = aio_tls_context_create(.server = true, .cert_file = cert, .key_file = key)))
+        AIO_RAISE(AIO_ETLS, "%s", aio_tls_context_error());
+    AIO_AWAIT(self->server, aio_start_http_server(answer, NULL, "127.0.0.1", 0, .tls_context = self->context));
     printf("port %d\n", aio_server_port(self->server));
     fflush(stdout);
     AIO_AWAIT(aio_server_serve_forever(self->server));
     AIO_FINALLY;
+        aio_tls_context_unref(self->context);
         aio_server_close_clients(self->server);
         if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
     AIO_END;
@@ -59,12 +65,15 @@ static AIO_CORO(until_sigterm)
     AIO_END;
 }
 
-struct ask { aio_task task; const char *url; int code, i; aio_session *session; aio_ws *ws; aio_ws_message message; };
+struct ask { aio_task task; const char *url; int code, i; aio_tls_context *context; aio_session *session;
+             aio_ws *ws; aio_ws_message message; };
 static AIO_CORO(ask)
 {
     static const size_t sizes[] = { 0, 1, 125, 126, 4096, 65535, 65536, sizeof data };
     AIO_BEGIN(ask);
-    self->session = aio_session_open();
+    if (ca && !(self->context = aio_tls_context_create(.ca_file = ca)))
+        AIO_RAISE(AIO_ETLS, "%s", aio_tls_context_error());
+    self->session = aio_session_open(.tls_context = self->context);
     AIO_AWAIT(self->ws, aio_ws_connect(self->session, self->url, .protocols = "other, echo", .compress = compress));
     printf("protocol %s\ncompress %d\n", aio_ws_protocol(self->ws) ? aio_ws_protocol(self->ws) : "-",
            aio_ws_compresses(self->ws));
@@ -92,6 +101,7 @@ static AIO_CORO(ask)
     printf("closed %d\n", aio_ws_close_code(self->ws));
     AIO_FINALLY;
         aio_ws_release(self->ws);
+        aio_tls_context_unref(self->context);
         AIO_AWAIT(aio_session_close(self->session));
     AIO_END;
 }
@@ -101,6 +111,9 @@ int main(int argc, char **argv)
     int code = 0;
     for (int i = 2; i < argc; i++) {
         if (!strncmp(argv[i], "compress=", 9)) compress = atoi(argv[i] + 9);
+        else if (!strncmp(argv[i], "ca=", 3)) ca = argv[i] + 3;
+        else if (!strncmp(argv[i], "cert=", 5)) cert = argv[i] + 5;
+        else if (!strncmp(argv[i], "key=", 4)) key = argv[i] + 4;
         else if (!strncmp(argv[i], "code=", 5)) code = atoi(argv[i] + 5);
         else return fprintf(stderr, "%s?\n", argv[i]), 2;
     }
