@@ -14877,6 +14877,12 @@ static const struct { unsigned char network[16]; int bits, at; } aio__guard_with
     { { 0x20, 1 }, 32, 4 }, { { 0x20, 1 }, 32, AIO__GUARD_INVERTED | 12 }, /* Teredo's server, and its client */
 };
 
+/* Likewise, under any network, an interface of ISATAP (RFC 5214 6.1): 0:5efe and 200:5efe, and IPv4 after that. */
+static bool aio__guard_is_isatap(const unsigned char ip[16])
+{
+    return !(ip[8] & 0xfd) && !ip[9] && ip[10] == 0x5e && ip[11] == 0xfe;
+}
+
 static bool aio__guard_in(const unsigned char *ip, const unsigned char *network, int bits)
 {
     int whole = bits / 8, rest = bits % 8;
@@ -14906,7 +14912,7 @@ static const char *aio__guard_judge6(const unsigned char ip[16])
         what = aio__guard_judge4(within);
         if (what) return what;
     }
-    return what;
+    return what || !aio__guard_is_isatap(ip) ? what : aio__guard_judge4(ip + 12);
 }
 
 /* The same of 4 or 16 bytes. */
