@@ -2139,20 +2139,43 @@ typedef struct aio_url {
     bool     is_ipv6;
 } aio_url;
 
-/* Parses an absolute URL of any scheme: yarl.URL(text). Spaces and other bytes that do not belong are percent-encoded,
- * %XX of unreserved characters decoded (RFC 3986 6.2.2), dot segments removed, the default port dropped; leading spaces
- * are skipped. Refused: control characters; a host that is empty, is not ASCII (write it in punycode, xn--...), or
- * looks like a number without being an IPv4 address in four decimal parts; ports but 1 to 65535; more than
- * AIO_URL_MAX bytes.
+typedef struct aio_url_options {
+    /* Path, query and fragment are taken as given, byte for byte, as who has signed the URL wants it; the path of a
+     * reference that is relative to that of the base still loses its dot segments. Refused: control characters, spaces
+     * and what is not ASCII. yarl: URL(text, encoded=True) */
+    bool    encoded AIO__UNSET;
+    /* The reference is read as browsers read those in pages (WHATWG's URL standard): without the spaces and control
+     * characters around it, and without tabs and line ends; and where the scheme, its own or the base's, is http,
+     * https, ws, wss or ftp, with a backslash before query and fragment as a slash, more than two slashes before the
+     * host as two, and relative, if there are fewer and the scheme is the base's ("http:x"). EINVAL of aio_url_parse */
+    bool    repair AIO__UNSET;
+    size_t *offset AIO__UNSET; /* takes, of an error, where the byte is that may not be there; SIZE_MAX: it is none */
+} aio_url_options;
+
+/* aio_url_parse(&url, text, length, &reason, .encoded = true): parses an absolute URL of any scheme: yarl.URL(text).
+ * Spaces and other bytes that do not belong are percent-encoded, %XX of unreserved characters decoded (RFC 3986 6.2.2),
+ * dot segments removed, the default port dropped; leading spaces are skipped. Refused: control characters; a host that
+ * is empty, is not ASCII (write it in punycode, xn--...), or looks like a number without being an IPv4 address in four
+ * decimal parts; ports but 1 to 65535; more than AIO_URL_MAX bytes.
  * Gives 0, AIO_EURL or ENOMEM; on an error `url` is zeroed and *reason (may be NULL) is a static text that says why. */
-AIO_API int aio_url_parse(aio_url *url, const char *text, size_t length, const char **reason);
+#define aio_url_parse(url, text, length, ...) AIO__URL_PARSE((url), (text), (length), __VA_ARGS__, )
+#define AIO__URL_PARSE(url, text, length, reason, ...) \
+    aio_url_parse_with((url), (text), (length), (reason), AIO__OPTIONS(aio_url_options, __VA_ARGS__))
+AIO_API int aio_url_parse_with(aio_url *url, const char *text, size_t length, const char **reason,
+                               const aio_url_options *options);
 
-/* Resolves a reference against a base (RFC 3986 5.3): base.join(URL(reference)). `url` may not be `base`. A fragment
- * of the base is not inherited. Result and errors as aio_url_parse. */
-AIO_API int aio_url_join(aio_url *url, const aio_url *base, const char *reference, size_t length, const char **reason);
+/* aio_url_join(&url, &base, reference, length, &reason, .repair = true): resolves a reference against a base (RFC 3986
+ * 5.3): base.join(URL(reference)). `url` may not be `base`. What it has of the base is as it is there; a fragment is
+ * not inherited. Result and errors as aio_url_parse. */
+#define aio_url_join(url, base, reference, length, ...) \
+    AIO__URL_JOIN((url), (base), (reference), (length), __VA_ARGS__, )
+#define AIO__URL_JOIN(url, base, reference, length, reason, ...) \
+    aio_url_join_with((url), (base), (reference), (length), (reason), AIO__OPTIONS(aio_url_options, __VA_ARGS__))
+AIO_API int aio_url_join_with(aio_url *url, const aio_url *base, const char *reference, size_t length,
+                              const char **reason, const aio_url_options *options);
 
-/* `base` with an encoded query appended to its own: what `params=` does. The fragment is kept. `url` may not be
- * `base`. */
+/* `base` with an encoded query appended to its own: what `params=` does. The fragment is kept, and all of `base` stays
+ * as it is there. `url` may not be `base`. */
 AIO_API int aio_url_extend_query(aio_url *url, const aio_url *base, const char *query, size_t length,
                                  const char **reason);
 
@@ -2653,6 +2676,7 @@ typedef struct aio_session_options {
     aio_connector     *connector AIO__UNSET;
     int                limit AIO__UNSET, limit_per_host AIO__UNSET;
     const char        *base_url AIO__UNSET;         /* what relative URLs are relative to */
+    bool               encoded AIO__UNSET; /* base_url, each request's URL and where it leads are taken as given */
     const char *const *headers AIO__UNSET;          /* of every request that does not give them itself */
     /* Names of fields, a NULL after the last, that requests do not have unless headers give them: Host, Accept,
      * Accept-Encoding, User-Agent, Content-Type, Connection, Cookie, Authorization, Proxy-Authorization; Content-Length
@@ -2801,6 +2825,9 @@ typedef struct aio_request_options {
     const char *const *headers AIO__UNSET;           /* take the place of the session's and of the automatic ones */
     const aio_headers *header_fields AIO__UNSET;     /* the same in another form */
     const char *const *params AIO__UNSET;            /* encoded, and added to the URL's query */
+    /* The URL, and each Location that it leads to, is taken as given: as aio_url_options has it. aiohttp: a URL(...,
+     * encoded=True), requote_redirect_url=False */
+    bool               encoded AIO__UNSET;
     const void        *data AIO__UNSET;              /* the body ... */
     size_t             data_length AIO__UNSET;       /* ... of that many bytes */
     const aio_json    *json AIO__UNSET;              /* a tree as JSON text, with the content type of JSON */
@@ -19530,7 +19557,14 @@ static bool aio__has_control(const char *data, size_t n, bool tab)
     return false;
 }
 
-enum { AIO__QUOTE_PLUS = 1, AIO__QUOTE_AGAIN = 2 };
+/* Puts bytes at `at`; the place behind them. */
+static char *aio__lay(char *at, const void *data, size_t n)
+{
+    if (n) memcpy(at, data, n);
+    return at + n;
+}
+
+enum { AIO__QUOTE_PLUS = 1, AIO__QUOTE_AGAIN = 2, AIO__QUOTE_NONE = 4 };
 
 /* %XX at the beginning of n bytes: the byte that it stands for. */
 static bool aio__percent(const char *data, size_t n, char *c)
@@ -19643,7 +19677,10 @@ enum { AIO__HOST_MAX = 253, AIO__LABEL_MAX = 63, AIO__ZONE_MAX = 32 };
 
 typedef struct aio__url_parts {
     aio_text scheme, authority, base_path, path, query, more, fragment; /* base_path: before path; more: of the query */
+    unsigned raw;                     /* AIO__RAW_...: what is written as it is; of a base path that is no question */
 } aio__url_parts;
+
+enum { AIO__RAW_PATH = 1, AIO__RAW_QUERY = 2, AIO__RAW_FRAGMENT = 4 };
 
 /* A URL on its way into its block, which is large enough from the start. */
 typedef struct aio__url_writer {
@@ -19835,9 +19872,11 @@ AIO__NOINLINE static const char *aio__url_writer_authority(aio__url_writer *writ
     return why || stop == end ? why : aio__url_writer_port(writer, stop + 1, end);
 }
 
+/* AIO__QUOTE_NONE: as it is. */
 static void aio__url_writer_quote(aio__url_writer *writer, aio_text text, unsigned keep, unsigned how)
 {
-    writer->at = aio__quote(writer->at, text.data, text.length, keep, how | AIO__QUOTE_AGAIN);
+    if (how & AIO__QUOTE_NONE) writer->at = aio__lay(writer->at, text.data, text.length);
+    else writer->at = aio__quote(writer->at, text.data, text.length, keep, how | AIO__QUOTE_AGAIN);
 }
 
 /* Writes user info, host and port in normal form. */
@@ -19867,10 +19906,11 @@ AIO__NOINLINE static const char *aio__url_writer_path(aio__url_writer *writer, c
 {
     char *path = writer->at;
     bool has_host = parts->authority.data != NULL;
-    aio__url_writer_quote(writer, parts->base_path, AIO__PATH, 0);
-    aio__url_writer_quote(writer, parts->path, AIO__PATH, 0);
-    if (writer->at > path && *path == '/') writer->at = path + aio__url_remove_dots(path, (size_t)(writer->at - path));
-    else if (has_host) *writer->at++ = '/';
+    bool raw = (parts->raw & AIO__RAW_PATH) != 0, given = !parts->path.length || (raw && !parts->base_path.length);
+    aio__url_writer_quote(writer, parts->base_path, AIO__PATH, AIO__QUOTE_NONE);
+    aio__url_writer_quote(writer, parts->path, AIO__PATH, raw ? AIO__QUOTE_NONE : 0);
+    if (has_host && (writer->at == path || *path != '/')) *writer->at++ = '/';
+    else if (!given && *path == '/') writer->at = path + aio__url_remove_dots(path, (size_t)(writer->at - path));
     writer->url->path = aio__url_writer_since(writer, path);
     if (!has_host && writer->at - path >= 2 && path[0] == '/' && path[1] == '/')
         return "the path begins with '//' and there is no host";
@@ -19884,7 +19924,7 @@ static aio_text aio__url_writer_tail(aio__url_writer *writer, char mark, aio_tex
     const char *start = writer->at;
     aio__url_writer_quote(writer, text, AIO__QUERY, how);
     if (text.length && more.length) *writer->at++ = '&';
-    aio__url_writer_quote(writer, more, AIO__QUERY, how);
+    aio__url_writer_quote(writer, more, AIO__QUERY, how & ~(unsigned)AIO__QUOTE_NONE);
     return aio__url_writer_since(writer, start);
 }
 
@@ -19912,9 +19952,11 @@ static const char *aio__url_writer_write(aio__url_writer *writer, const aio__url
     *writer->at++ = ':';
     if (parts->authority.data) aio__url_writer_put_authority(writer);
     why = aio__url_writer_path(writer, parts);
-    url->query = aio__url_writer_tail(writer, '?', parts->query, parts->more, url->is_http ? AIO__QUOTE_PLUS : 0);
+    url->query = aio__url_writer_tail(writer, '?', parts->query, parts->more, (url->is_http ? AIO__QUOTE_PLUS : 0)
+                                      | (parts->raw & AIO__RAW_QUERY ? AIO__QUOTE_NONE : 0));
     url->target = aio__url_writer_since(writer, url->path.data);
-    url->fragment = aio__url_writer_tail(writer, '#', parts->fragment, aio__text(NULL, 0), 0);
+    url->fragment = aio__url_writer_tail(writer, '#', parts->fragment, aio__text(NULL, 0),
+                                         parts->raw & AIO__RAW_FRAGMENT ? AIO__QUOTE_NONE : 0);
     url->text = aio__url_writer_since(writer, start);
     *writer->at++ = '\0';
     if (!why) why = aio__url_writer_secret(writer, writer->user, &url->user);
@@ -19983,21 +20025,47 @@ static int aio__url_compose_in(aio_url *url, const aio__url_parts *parts, const 
     return code;
 }
 
-/* What no URL may have, so that nothing after it meets a control character. */
-static const char *aio__url_problem(aio_text text)
+/* Where the first byte is that a URL may not have, so that nothing after it meets a control character; its length:
+ * nowhere. An encoded one, which is not encoded again, has neither spaces nor what is not ASCII. */
+static size_t aio__url_bad_byte(const char *text, size_t length, bool encoded)
 {
-    if (text.length > AIO_URL_MAX) return "the URL is longer than 65536 bytes";
-    return aio__has_control(text.data, text.length, true) ? "the URL has a control character" : NULL;
+    size_t at = 0;
+    if (!encoded && !aio__has_control(text, length, true)) return length;
+    for (; at < length; at++) {
+        unsigned char c = (unsigned char)text[at];
+        if (c < 0x20 || c == 0x7f || (encoded && (c == ' ' || c > 0x7f))) break;
+    }
+    return at;
 }
 
-/* Takes a URL, or a reference, apart, without the spaces before it. NULL, or what is wrong with it. */
-static const char *aio__url_read(const char *text, size_t length, aio__url_parts *parts)
+static const char *aio__url_problem(const char *text, size_t length, const aio_url_options *o)
 {
     if (!text) return "the URL is NULL";
+    if (length > AIO_URL_MAX) return "the URL is longer than 65536 bytes";
+    size_t at = aio__url_bad_byte(text, length, o->encoded);
+    if (at == length) return NULL;
+    if (o->offset) *o->offset = at;
+    return o->encoded ? "the URL has a byte that an encoded one cannot have" : "the URL has a control character";
+}
+
+/* For a message, the same of a text that was refused: " (at byte 17)", or "". */
+static const char *aio__url_where(aio_text text, bool encoded, char *out, size_t size)
+{
+    size_t at = aio__url_bad_byte(text.data, text.length, encoded);
+    *out = '\0';
+    if (at < text.length) snprintf(out, size, " (at byte %zu)", at);
+    return out;
+}
+
+/* Takes a URL, or a reference, apart, without the spaces before it unless it is encoded. NULL, or what is wrong. */
+static const char *aio__url_read(const char *text, size_t length, const aio_url_options *o, aio__url_parts *parts)
+{
+    const char *why = aio__url_problem(text, length, o);
+    if (why) return why;
     for (; length && *text == ' '; length--) text++;
-    const char *why = aio__url_problem(aio__text(text, length));
-    if (!why) aio__url_split(text, length, parts);
-    return why;
+    aio__url_split(text, length, parts);
+    if (o->encoded) parts->raw = AIO__RAW_PATH | AIO__RAW_QUERY | AIO__RAW_FRAGMENT;
+    return NULL;
 }
 
 static int aio__url_compose(aio_url *url, const aio__url_parts *parts, const char *why, const char **reason)
@@ -20006,17 +20074,24 @@ static int aio__url_compose(aio_url *url, const aio__url_parts *parts, const cha
 }
 
 /* As aio_url_parse, in a block that may be there already. */
-static int aio__url_parse_in(aio_url *url, const char *text, size_t length, const char **reason, aio__url_room *room)
+static int aio__url_parse_in(aio_url *url, const char *text, size_t length, const char **reason,
+                             const aio_url_options *o, aio__url_room *room)
 {
     aio__url_parts parts;
     memset(&parts, 0, sizeof parts);
-    const char *why = aio__url_read(text, length, &parts);
+    if (o->offset) *o->offset = SIZE_MAX;
+    const char *why = aio__url_read(text, length, o, &parts);
     return aio__url_compose_in(url, &parts, why, reason, room);
 }
 
-AIO_API int aio_url_parse(aio_url *url, const char *text, size_t length, const char **reason)
+AIO_API int aio_url_parse_with(aio_url *url, const char *text, size_t length, const char **reason,
+                               const aio_url_options *options)
 {
-    return aio__url_parse_in(url, text, length, reason, NULL);
+    AIO__DEFAULTS(aio_url_options, options);
+    if (!options->repair) return aio__url_parse_in(url, text, length, reason, options, NULL);
+    if (reason) *reason = "repair is for references, which are joined";
+    memset(url, 0, sizeof *url);
+    return EINVAL;
 }
 
 /* The authority as the URL's text has it, with user info. */
@@ -20032,34 +20107,97 @@ static void aio__url_inherit(aio__url_parts *parts, const aio_url *base)
     parts->scheme = base->scheme;
     if (parts->authority.data) return;
     parts->authority = aio__url_raw_authority(base);
-    if (!parts->path.length) {
-        parts->path = base->path;
-        if (!parts->query.data) parts->query = base->query;
-    } else if (*parts->path.data != '/') {
-        parts->base_path = base->path;
-        while (parts->base_path.length && parts->base_path.data[parts->base_path.length - 1] != '/')
-            parts->base_path.length--;
-    }
+    if (parts->path.length && *parts->path.data == '/') return;
+    parts->base_path = base->path;
+    while (parts->path.length && parts->base_path.length
+           && parts->base_path.data[parts->base_path.length - 1] != '/') parts->base_path.length--;
+    if (parts->path.length || parts->query.data) return;
+    parts->query = base->query;
+    parts->raw |= AIO__RAW_QUERY;
 }
 
-AIO_API int aio_url_join(aio_url *url, const aio_url *base, const char *reference, size_t length, const char **reason)
+/* Whether browsers take the scheme's backslashes for slashes, and any number of those for two. */
+static bool aio__url_is_lenient(aio_text scheme)
 {
+    static const char names[5][6] = { "http", "https", "ws", "wss", "ftp" };
+    for (size_t i = 0; i < 5; i++)
+        if (aio__same_word(scheme.data, scheme.length, names[i], strlen(names[i]))) return true;
+    return false;
+}
+
+/* Writes n bytes of a reference, which has lost what is to be dropped, as aio_url_options.repair says: two bytes more
+ * at most. Gives where it ends. */
+static char *aio__url_repair_slashes(char *out, const char *text, size_t n, const aio_url *base)
+{
+    size_t scheme = aio__url_scheme(text, n), at = scheme ? scheme + 1 : 0, slashes = 0;
+    bool same = !scheme || aio__same_word(text, scheme, base->scheme.data, base->scheme.length);
+    if (!aio__url_is_lenient(scheme ? aio__text(text, scheme) : base->scheme)) return aio__lay(out, text, n);
+    while (at + slashes < n && (text[at + slashes] == '/' || text[at + slashes] == '\\')) slashes++;
+    if (slashes >= 2 || !same) {
+        out = aio__lay(out, text, at);
+        out = aio__lay(out, "//", 2);
+        at += slashes;
+    } else if (scheme && aio__url_scheme(text + at, n - at)) { /* no more than a name with a colon */
+        out = aio__lay(out, "./", 2);
+    }
+    for (; at < n && text[at] != '?' && text[at] != '#'; at++) *out++ = text[at] == '\\' ? '/' : text[at];
+    return aio__lay(out, text + at, n - at);
+}
+
+/* Makes a reference what aio_url_options.repair says, in a block of its own, *made. 0, or a code with *why. */
+static int aio__url_repair(aio_text *reference, const aio_url *base, const aio_url_options *o, char **made,
+                           const char **why)
+{
+    const char *text = reference->data;
+    size_t from = 0, n = text ? reference->length : 0, kept = 0;
+    while (from < n && (unsigned char)text[from] <= ' ') from++;
+    while (n > from && (unsigned char)text[n - 1] <= ' ') n--;
+    *why = "out of memory";
+    char *out = *made = (char *)aio__malloc(2 * (n - from) + 3);
+    if (!out) return ENOMEM;
+    for (size_t i = from; i < n; i++) {
+        if (text[i] == '\t' || text[i] == '\n' || text[i] == '\r') continue;
+        *why = aio__url_problem(text + i, 1, o);
+        if (*why && o->offset) *o->offset = i;
+        if (*why) return AIO_EURL;
+        out[kept++] = text[i];
+    }
+    *why = NULL;
+    const char *end = aio__url_repair_slashes(out + kept, out, kept, base);
+    if (text) *reference = aio__text(out + kept, (size_t)(end - out) - kept);
+    return 0;
+}
+
+AIO_API int aio_url_join_with(aio_url *url, const aio_url *base, const char *reference, size_t length,
+                              const char **reason, const aio_url_options *options)
+{
+    AIO__DEFAULTS(aio_url_options, options);
     aio__url_parts parts;
+    aio_text text = aio__text(reference, length);
+    const char *why = base->block ? NULL : "the base URL is empty";
+    char *made = NULL;
+    int code = 0;
     memset(&parts, 0, sizeof parts);
-    const char *why = base->block ? aio__url_read(reference, length, &parts) : "the base URL is empty";
+    if (options->offset) *options->offset = SIZE_MAX;
+    if (!why && options->repair) code = aio__url_repair(&text, base, options, &made, &why);
+    if (!why && !code) why = aio__url_read(text.data, text.length, options, &parts);
     if (!why && !parts.scheme.data) aio__url_inherit(&parts, base);
-    return aio__url_compose(url, &parts, why, reason);
+    int composed = aio__url_compose(url, &parts, why, reason);
+    aio__free(made);
+    return code ? code : composed;
 }
 
 AIO_API int aio_url_extend_query(aio_url *url, const aio_url *base, const char *query, size_t length,
                                  const char **reason)
 {
+    static const aio_url_options plain AIO__UNSET;
     aio__url_parts parts;
     memset(&parts, 0, sizeof parts);
     aio__url_inherit(&parts, base);
     parts.more = aio__text(query, length);
     parts.fragment = base->fragment;
-    return aio__url_compose(url, &parts, aio__url_problem(parts.more), reason);
+    parts.raw |= AIO__RAW_FRAGMENT;
+    return aio__url_compose(url, &parts, aio__url_problem(query ? query : "", length, &plain), reason);
 }
 
 AIO_API void aio_url_clear(aio_url *url)
@@ -28252,13 +28390,6 @@ static int aio__hop_ask(aio__hop *hop, const char *data, const char *end)
     return aio__buffer_append(&hop->out, data, (size_t)(end - data)) ? AIO__MORE : ENOMEM;
 }
 
-/* Puts bytes at `at`; the place behind them. */
-static char *aio__lay(char *at, const void *data, size_t n)
-{
-    if (n) memcpy(at, data, n);
-    return at + n;
-}
-
 /* ---- HTTP's CONNECT ---- */
 
 static const char *aio__hop_connect_judge(const aio_url *url)
@@ -29499,15 +29630,18 @@ static bool aio__redirect_write(const aio_url *from, const aio_url *to, bool wit
     return true;
 }
 
-/* Follows a Location of `from`: the URL that comes next is text in `out`, with a NUL. NULL or an error, a new owner. */
+/* Follows a Location of `from`, to be taken as given or not: the URL that comes next is text in `out`, with a NUL. NULL
+ * or an error, a new owner. */
 static aio_exception *aio__redirect_follow(aio__redirect *r, int status, const aio_url *from, aio_text location,
-                                           aio__buffer *out)
+                                           bool encoded, aio__buffer *out)
 {
     aio_url to;
+    char where[40];
     const char *reason = NULL;
-    int code = aio_url_join(&to, from, location.data, location.length, &reason);
+    int code = aio_url_join(&to, from, location.data, location.length, &reason, .encoded = encoded);
     if (code == ENOMEM) return &aio__no_memory;
-    if (code) return aio__exception(code, "", "the Location of its %d is not valid: %s", status, reason);
+    if (code) return aio__exception(code, "", "the Location of its %d is not valid: %s%s", status, reason,
+                                    aio__url_where(location, encoded, where, sizeof where));
     bool known = to.is_http && to.scheme.data[0] == 'h';
     bool named = to.user.data || to.password.data, was = from->user.data || from->password.data;
     aio_exception *error = NULL;
@@ -31063,6 +31197,7 @@ struct aio__requesting { /* the coroutine of a request */
     const char       *server_hostname;
     bool              again;    /* the exchange has failed, and is to be made anew */
     bool              deny_private;
+    bool              encoded;  /* the URL, and those of redirects */
     bool              foreign;  /* a hop was to another origin: what was given for the first one stays behind */
     bool              bare;     /* a redirect has taken method and body away */
     bool              renamed;  /* a redirect has named a user, who takes the place of the one before */
@@ -31591,9 +31726,10 @@ static int aio__request_url(aio__exchange *x, const struct aio__requesting *f, c
     aio_url plain, *parsed = f->param_count ? &plain : &x->url;
     size_t length = strlen(f->url);
     *reason = "out of memory";
-    int code = session->has_base ? aio_url_join(parsed, &session->base, f->url, length, reason)
-             : f->param_count ? aio_url_parse(parsed, f->url, length, reason)
-                              : aio__url_parse_in(parsed, f->url, length, reason, &x->room);
+    aio_url_options how = AIO__ZERO;
+    how.encoded = f->encoded;
+    int code = session->has_base ? aio_url_join_with(parsed, &session->base, f->url, length, reason, &how)
+             : aio__url_parse_in(parsed, f->url, length, reason, &how, f->param_count ? NULL : &x->room);
     x->url_in_room = !code && !session->has_base && !f->param_count;
     if (!code && f->param_count) {
         aio__buffer query = { NULL, 0, 0, 0 };
@@ -32534,7 +32670,7 @@ static void aio__requesting_trace(struct aio__requesting *self)
 /* Begins: with an exchange that is ready for the request. NULL or an error, a new owner. */
 static aio_exception *aio__requesting_begin(struct aio__requesting *self)
 {
-    char shown[201];
+    char shown[201], where[40];
     const char *reason = "out of memory";
     int code = ENOMEM;
     if (!aio__session_is_open(self->session)) {
@@ -32556,8 +32692,9 @@ static aio_exception *aio__requesting_begin(struct aio__requesting *self)
         if (!code) aio__tell(&op->phases, AIO_TRACE_REQUEST_START);
     }
     if (!code) return NULL;
-    return aio__exception(code, "", "%.32s %.200s: %s", self->method,
-                          aio__url_shown(self->url, shown, sizeof shown), reason);
+    aio_text url = aio__text(self->url, code == AIO_EURL ? strlen(self->url) : 0);
+    return aio__exception(code, "", "%.32s %.200s: %s%s", self->method, aio__url_shown(self->url, shown, sizeof shown),
+                          reason, aio__url_where(url, self->encoded, where, sizeof where));
 }
 
 /* The body was not wanted: whether that is as the server refuses Expect, with 417. Then the request goes again without
@@ -32647,7 +32784,8 @@ static aio_exception *aio__requesting_turn(struct aio__requesting *self)
     int status = self->x->head.status;
     aio_text location = aio__headers_value(&self->reply->response.headers, "location", 8);
     if (op->redirects++ == op->max_redirects) return aio__requesting_astray(self);
-    aio_exception *error = aio__redirect_follow(&redirect, status, &self->x->url, location, &op->next);
+    aio_exception *error = aio__redirect_follow(&redirect, status, &self->x->url, location, self->encoded,
+                                                &op->next);
     if (error) return error;
     aio__requesting_tell(self, AIO_TRACE_REDIRECT, &self->reply->response, NULL);
     self->url = op->next.data;
@@ -33285,6 +33423,7 @@ AIO_API aio_response_task *aio_session_request_with(aio_session *session, const 
     self->timeout = o->timeout;
     self->raise_for_status = o->raise_for_status;
     self->deny_private = o->deny_private;
+    self->encoded = o->encoded || session->options.encoded;
     self->retry = o->retry;
     self->tls_context = context;
     self->max_redirects = o->no_redirects ? -1 : o->max_redirects;
@@ -33640,7 +33779,8 @@ static int aio__session_fill(aio_session *session, const aio_session_options *o)
         if (code) return code;
     }
     session->has_base = o->base_url != NULL;
-    if (o->base_url) code = aio_url_parse(&session->base, o->base_url, strlen(o->base_url), NULL);
+    if (o->base_url)
+        code = aio_url_parse(&session->base, o->base_url, strlen(o->base_url), NULL, .encoded = o->encoded);
     return code ? code : aio__session_cookies(session, o->cookies);
 }
 

@@ -76,7 +76,7 @@ static void follow(const char *base_url, aio_text html)
     const char *at = html.data, *end;
     if (aio_url_parse(&base, base_url, strlen(base_url), NULL)) return;
     while (at && (at = strstr(at, "href=\"")) && (end = strchr(at += 6, '"'))) {
-        if (aio_url_join(&link, &base, at, (size_t)(end - at), NULL) == 0) {
+        if (aio_url_join(&link, &base, at, (size_t)(end - at), NULL, .repair = true) == 0) {
             size_t fragment = link.fragment.data ? link.fragment.length + 1 : 0;
             if (aio_url_same_origin(&base, &link)) add(link.text.data, link.text.length - fragment);
             aio_url_clear(&link);

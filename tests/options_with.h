@@ -59,6 +59,21 @@ static int with_connections(void)
     return wrong;
 }
 
+static int with_urls(void)
+{
+    int wrong = 0;
+    aio_url base, url;
+    WITH_OPTIONS(aio_url_options, its);
+    its.encoded = true;
+    wrong += aio_url_parse_with(&base, "http://h/ ", 10, NULL, &its) != AIO_EURL;
+    wrong += aio_url_parse_with(&base, "http://h/ ", 10, NULL, NULL) != 0;
+    wrong += aio_url_join_with(&url, &base, " ", 1, NULL, &its) != AIO_EURL;
+    wrong += aio_url_join_with(&url, &base, " ", 1, NULL, NULL) != 0;
+    aio_url_clear(&url);
+    aio_url_clear(&base);
+    return wrong;
+}
+
 static int with_session(void)
 {
     int wrong = 0;
@@ -179,7 +194,8 @@ static int with_all(void)
     int wrong = with_runners();
     aio_loop *loop = aio_new_event_loop();
     aio_set_event_loop(loop);
-    wrong += with_connections() + with_session() + with_resolver() + with_loop(loop) + with_combinators();
+    wrong += with_connections() + with_urls() + with_session() + with_resolver() + with_loop(loop)
+        + with_combinators();
     aio_loop_run_until_complete(loop, aio_sleep(0), NULL);
     aio_set_event_loop(NULL);
     aio_loop_free(loop);

@@ -28,7 +28,8 @@ static void *head_echo_handler(aio_stream *stream, void *arg)
 
 #define ALL_AUTO "Host", "ACCEPT", "User-Agent", "accept-encoding", "Content-Type", "Connection", "Content-Length", \
                  "Authorization", "Cookie"
-static const char *const fid_none[] = { ALL_AUTO, NULL }, *const fid_agent[] = { "User-Agent", NULL };
+static const char *const fid_none[] = { ALL_AUTO, NULL }, *const fid_params[] = { "a b", "1+", NULL },
+    *const fid_agent[] = { "User-Agent", NULL };
 static const char *const fid_fields[] = { "x-B", "1", "ACCEPT", "text/x", "X-a", "2", "hOST", "other", "x-B", "3",
                                         NULL };
 static const struct {
@@ -46,6 +47,11 @@ static const struct {
     { "GET", "/a/../b", { .skip_auto_headers = fid_none, .request_target = "/a/../b#\xe4?x%zz" },
       "GET /a/../b#\xe4?x%zz HTTP/1.1\r\n\r\n" },
     { "OPTIONS", "/", { .skip_auto_headers = fid_none, .request_target = "*" }, "OPTIONS * HTTP/1.1\r\n\r\n" },
+    { "GET", "/%7e/../b%2F?s=%2b+~#%zz", { .skip_auto_headers = fid_none, .encoded = true },
+      "GET /%7e/../b%2F?s=%2b+~ HTTP/1.1\r\n\r\n" },
+    { "GET", "/%7e/../b", { .skip_auto_headers = fid_none, .encoded = true, .params = fid_params },
+      "GET /%7e/../b?a+b=1%2B HTTP/1.1\r\n\r\n" },
+    { "GET", "/%7e/../b", { .skip_auto_headers = fid_none }, "GET /b HTTP/1.1\r\n\r\n" },
     { "GET", "/", { .skip_auto_headers = fid_none, .request_target = "http://b.test/c", .version = AIO_HTTP_1_1 },
       "GET http://b.test/c HTTP/1.1\r\n\r\n" },
     { "GET", "/", { .skip_auto_headers = fid_none, .version = AIO_HTTP_1_0 }, "GET / HTTP/1.0\r\n\r\n" },

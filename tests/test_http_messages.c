@@ -849,7 +849,7 @@ static void *http_scarce_realloc(void *pointer, size_t size)
 static int http_need_url(void)
 {
     static const char text[] = "http://user:pass@a.test:81/a path/../b?q=x y#f", reference[] = "//[::1]/a b?c";
-    aio_url base, joined, extended;
+    aio_url base, joined, extended, repaired;
     const char *reason = "";
     int code = aio_url_parse(&base, text, strlen(text), &reason);
     if (code) {
@@ -860,10 +860,13 @@ static int http_need_url(void)
     code = aio_url_join(&joined, &base, reference, strlen(reference), &reason);
     if (!code) code = aio_url_extend_query(&extended, &base, "more=1", 6, &reason);
     else memset(&extended, 0, sizeof extended);
+    if (!code) code = aio_url_join(&repaired, &base, reference, strlen(reference), &reason, .repair = true);
+    else memset(&repaired, 0, sizeof repaired);
     if (code) CHECK_STR(reason, "out of memory");
     aio_url_clear(&base);
     aio_url_clear(&joined);
     aio_url_clear(&extended);
+    aio_url_clear(&repaired);
     return code;
 }
 

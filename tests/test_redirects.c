@@ -233,6 +233,23 @@ SCENARIO(redirect_places, .may = HOP_MAY)
     AIO_END;
 }
 
+/* What is encoded is asked for as it was given, hop after hop, by an option of the request as by the session's. */
+struct redirect_encoded { aio_task task; };
+SCENARIO(redirect_encoded, .may = HOP_MAY)
+{
+    static const hop_row rows[] = {
+        { "GET", "/302/%7e/../x?to=/%257e%252f?%257e", NULL, "A GET /302/%7e/../x\nA GET /%7e%2f\n", 200, 0, 1, NULL },
+        { "GET", "/302?to=/%C3%A9", NULL, "A GET /302\n", 0, AIO_EURL, 0,
+          "the Location of its 302 is not valid: the URL has a byte that an encoded one cannot have (at byte 1)" },
+        { "GET", "/a b", NULL, "", 0, AIO_EURL, 0,
+          "/a b: the URL has a byte that an encoded one cannot have (at byte 2" },
+    };
+    AIO_BEGIN(redirect_encoded);
+    AIO_AWAIT(AIO_CALL(hop_rows, HOP_ROWS(rows), .options = { .encoded = true }));
+    AIO_AWAIT(AIO_CALL(hop_rows, HOP_ROWS(rows), .session_options = { .encoded = true }));
+    AIO_END;
+}
+
 struct redirect_limits { aio_task task; };
 SCENARIO(redirect_limits, .may = HOP_MAY)
 {
@@ -983,37 +1000,41 @@ SCENARIO(secrets_erased, .skip = KIND_SLICE | KIND_CALL /* the stream keeps what
 /* Where a Location leads: the URL, whether it is of another origin, whether it names a user of its own. */
 TEST(redirect_leads)
 {
-    static const struct { const char *from, *location, *to; bool crosses, user; } rows[] = {
-        { "http://a.test/x/y?q#f", "z", "http://a.test/x/z#f", false, false },
-        { "http://a.test/x/y?q#f", "/z#g", "http://a.test/z#g", false, false },
-        { "http://a.test/x/y?q", "?r", "http://a.test/x/y?r", false, false },
-        { "http://a.test/", "/a b\xc3\xa4?c d", "http://a.test/a%20b%C3%A4?c+d", false, false },
-        { "https://a.test/", "http://a.test/", "http://a.test/", true, false },
-        { "http://a.test/", "https://a.test/", "https://a.test/", true, false },
-        { "http://a.test/", "http://a.test:81/", "http://a.test:81/", true, false },
-        { "http://a.test/", "HTTP://A.TEST:80/b", "http://a.test/b", false, false },
-        { "http://a.test/", "//b.test/c", "http://b.test/c", true, false },
-        { "http://a.test/", "http://www.a.test/", "http://www.a.test/", true, false },
-        { "http://u:p%40@a.test/x#f", "y", "http://u:p%40@a.test/y#f", false, false },
-        { "http://u:p%40@a.test/x", "http://a.test/y", "http://u:p%40@a.test/y", false, false },
-        { "http://u:p@a.test/x", "http://b.test/y", "http://b.test/y", true, false },
-        { "http://u:p@a.test/x", "http://u:p@a.test/y", "http://u:p@a.test/y", false, false },
-        { "http://u:p@a.test/x", "http://v@a.test/y", "http://v@a.test/y", false, true },
-        { "http://a.test/x", "http://v:w@b.test/y", "http://v:w@b.test/y", true, true },
-        { "http://a.test/x", "javascript:alert(1)", NULL, false, false },
-        { "http://a.test/x", "file:///etc/passwd", NULL, false, false },
-        { "http://a.test/x", "ws://a.test/", NULL, false, false },
-        { "http://a.test/x", "http://a.test:99999/", NULL, false, false },
-        { "http://a.test/x", "http://", NULL, false, false },
+    static const struct { const char *from, *location, *to; bool crosses, user, encoded; } rows[] = {
+        { "http://a.test/x/y?q#f", "z", "http://a.test/x/z#f", false, false, false },
+        { "http://a.test/x/y?q#f", "/z#g", "http://a.test/z#g", false, false, false },
+        { "http://a.test/x/y?q", "?r", "http://a.test/x/y?r", false, false, false },
+        { "http://a.test/", "/a b\xc3\xa4?c d", "http://a.test/a%20b%C3%A4?c+d", false, false, false },
+        { "https://a.test/", "http://a.test/", "http://a.test/", true, false, false },
+        { "http://a.test/", "https://a.test/", "https://a.test/", true, false, false },
+        { "http://a.test/", "http://a.test:81/", "http://a.test:81/", true, false, false },
+        { "http://a.test/", "HTTP://A.TEST:80/b", "http://a.test/b", false, false, false },
+        { "http://a.test/", "//b.test/c", "http://b.test/c", true, false, false },
+        { "http://a.test/", "http://www.a.test/", "http://www.a.test/", true, false, false },
+        { "http://u:p%40@a.test/x#f", "y", "http://u:p%40@a.test/y#f", false, false, false },
+        { "http://u:p%40@a.test/x", "http://a.test/y", "http://u:p%40@a.test/y", false, false, false },
+        { "http://u:p@a.test/x", "http://b.test/y", "http://b.test/y", true, false, false },
+        { "http://u:p@a.test/x", "http://u:p@a.test/y", "http://u:p@a.test/y", false, false, false },
+        { "http://u:p@a.test/x", "http://v@a.test/y", "http://v@a.test/y", false, true, false },
+        { "http://a.test/x", "http://v:w@b.test/y", "http://v:w@b.test/y", true, true, false },
+        { "http://a.test/x", "javascript:alert(1)", NULL, false, false, false },
+        { "http://a.test/x", "file:///etc/passwd", NULL, false, false, false },
+        { "http://a.test/x", "ws://a.test/", NULL, false, false, false },
+        { "http://a.test/x", "http://a.test:99999/", NULL, false, false, false },
+        { "http://a.test/x", "http://", NULL, false, false, false },
+        { "http://a.test/x/%7e?q#%7e", "/%7e/../%2f?%7e", "http://a.test/%7e/../%2f?%7e#%7e", false, false, true },
+        { "http://a.test/x/%7e?q", "z%7e", "http://a.test/x/z%7e", false, false, true },
+        { "http://a.test/x", "/a b", NULL, false, false, true },
     };
     aio__buffer next;
     memset(&next, 0, sizeof next);
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         aio_url from;
         aio__redirect redirect = { false, false };
-        CHECK_INT(aio_url_parse(&from, rows[i].from, strlen(rows[i].from), NULL), 0);
+        CHECK_INT(aio_url_parse(&from, rows[i].from, strlen(rows[i].from), NULL, .encoded = rows[i].encoded), 0);
         aio_exception *error = aio__redirect_follow(&redirect, 302, &from,
-                                                    aio__text(rows[i].location, strlen(rows[i].location)), &next);
+                                                    aio__text(rows[i].location, strlen(rows[i].location)),
+                                                    rows[i].encoded, &next);
         CHECK_INT(error ? error->code : 0, rows[i].to ? 0 : AIO_EURL);
         aio_exception_unref(error);
         aio_url_clear(&from);

@@ -348,6 +348,116 @@ TEST(url_join_refused)
     aio_url_clear(&base);
 }
 
+/* Path, query and fragment of an encoded URL are bytes that stay; what is refused says where. */
+TEST(url_encoded)
+{
+    static const struct { const char *in, *text, *target; int offset; } rows[] = {
+        { "http://a.test/%7e%2f%e9/x?sig=%2b+a~%41&%zz%", "http://a.test/%7e%2f%e9/x?sig=%2b+a~%41&%zz%",
+          "/%7e%2f%e9/x?sig=%2b+a~%41&%zz%", -1 },
+        { "HTTP://A.test:80/a/./b/../c//?q", "http://a.test/a/./b/../c//?q", "/a/./b/../c//?q", -1 },
+        { "http://h?\"<>\\^`{|}'[]", "http://h/?\"<>\\^`{|}'[]", "/?\"<>\\^`{|}'[]", -1 },
+        { "http://u:p%7e@h/#%7e", "http://u:p~@h/#%7e", "/", -1 },
+        { "http://h/a#b#c", "http://h/a#b#c", "/a", -1 },
+        { "x:/a/../b", "x:/a/../b", "/a/../b", -1 },
+        { " http://h/", NULL, NULL, 0 }, { "http://h/a b", NULL, NULL, 10 }, { "http://h/?\xc3\xa9", NULL, NULL, 10 },
+        { "http://h/\r\n", NULL, NULL, 9 }, { "http://h/#\x7f", NULL, NULL, 10 }, { "http://h/\x80", NULL, NULL, 9 },
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        aio_url url;
+        size_t offset = 1, n = strlen(rows[i].in);
+        const char *reason = "";
+        char *copy = url_exact(rows[i].in, n);
+        CHECK_INT(aio_url_parse(&url, copy, n, &reason, .encoded = true, .offset = &offset),
+                  rows[i].text ? 0 : AIO_EURL);
+        CHECK_STR(reason, rows[i].text ? "" : "the URL has a byte that an encoded one cannot have");
+        CHECK_INT(offset, rows[i].text ? SIZE_MAX : (size_t)rows[i].offset);
+        if (rows[i].text) {
+            CHECK_STR(url.text.data, rows[i].text);
+            CHECK_BYTES(url.target.data, url.target.length, rows[i].target);
+        }
+        aio_url_clear(&url);
+        free(copy);
+    }
+}
+
+static void url_check_join_with(const char *base_text, const char *reference, const char *expected,
+                                const aio_url_options *how)
+{
+    aio_url base, url;
+    size_t n = strlen(reference);
+    char *copy = url_exact(reference, n);
+    CHECK_INT(aio_url_parse(&base, base_text, strlen(base_text), NULL, .encoded = true), 0);
+    CHECK_INT(aio_url_join_with(&url, &base, copy, n, NULL, how), expected ? 0 : AIO_EURL);
+    if (expected) CHECK_STR(url.text.data, expected);
+    free(copy);
+    aio_url_clear(&base);
+    aio_url_clear(&url);
+}
+
+/* A base keeps its bytes whether it is joined with an encoded reference or another one. */
+TEST(url_join_encoded)
+{
+    static const struct { const char *base, *reference, *encoded, *other; } rows[] = {
+        { "http://h/%7e/a?%7e", "%7eb?%7e#%7e", "http://h/%7e/%7eb?%7e#%7e", "http://h/%7e/~b?~#~" },
+        { "http://h/%7e/./a?%7e", "", "http://h/%7e/./a?%7e", "http://h/%7e/./a?%7e" },
+        { "http://h/%7e/./a?%7e", "?x", "http://h/%7e/./a?x", "http://h/%7e/./a?x" },
+        { "http://h/%7e/./a?%7e", "#x", "http://h/%7e/./a?%7e#x", "http://h/%7e/./a?%7e#x" },
+        { "http://h/%7e/b/c", "../d", "http://h/%7e/d", "http://h/%7e/d" },
+        { "http://h/%7e/b/c", "/e/../d", "http://h/e/../d", "http://h/d" },
+        { "http://h/", "//i/e/../d", "http://i/e/../d", "http://i/d" },
+        { "http://h/", "a b", NULL, "http://h/a%20b" },
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        aio_url base, more;
+        url_check_join_with(rows[i].base, rows[i].reference, rows[i].encoded, &(aio_url_options){ .encoded = true });
+        url_check_join_with(rows[i].base, rows[i].reference, rows[i].other, NULL);
+        CHECK_INT(aio_url_parse(&base, "http://h/%7e/../a?%7e#%7e", 25, NULL, .encoded = true), 0);
+        CHECK_INT(aio_url_extend_query(&more, &base, "b=~", 3, NULL), 0);
+        CHECK_STR(more.text.data, "http://h/%7e/../a?%7e&b=~#%7e");
+        aio_url_clear(&base);
+        aio_url_clear(&more);
+    }
+}
+
+/* References of pages, as browsers read them (WHATWG's tests have these shapes). */
+TEST(url_join_repairs)
+{
+    static const char *const rows[][3] = {
+        { "http://h/a/b", " \t\x01 x y \n\x1f", "http://h/a/x%20y" }, { "http://h/a/b", "x\ty\r\nz", "http://h/a/xyz" },
+        { "http://h/a/b", "ht\ntp://i/\tj", "http://i/j" }, { "http://h/a/b", "", "http://h/a/b" },
+        { "http://h/a/b", "\\x\\..\\y", "http://h/y" }, { "http://h/a/b", "x\\y?\\z#\\", "http://h/a/x/y?%5Cz#%5C" },
+        { "http://h/a/b", "\\\\i\\x", "http://i/x" }, { "http://h/a/b", "/\\i", "http://i/" },
+        { "http://h/a/b", "///i/x", "http://i/x" }, { "http://h/a/b", "http:/x", "http://h/x" },
+        { "http://h/a/b", "http:x", "http://h/a/x" }, { "http://h/a/b", "HTTP:c:d", "http://h/a/c:d" },
+        { "http://h/a/b", "http:", "http://h/a/b" }, { "http://h/a/b", "https:i", "https://i/" },
+        { "http://h/a/b", "https:\\\\\\i\\j", "https://i/j" }, { "http://h/a/b", "http:\\/i\\@j", "http://i/@j" },
+        { "http://h/a/b", "http:?q", "http://h/a/b?q" }, { "http://h/a/b", "mailto:a\\b", "mailto:a%5Cb" },
+        { "x://h/a/b", "c\\d", "x://h/a/c%5Cd" }, { "x://h/a/b", "http:c", "http://c/" },
+        { "file:///a/b", "\\\\c", "file:///a/%5C%5Cc" },
+        { "http://h/", "http:///", NULL }, { "http://h/", "a\x01" "b", NULL }, { "http://h/", "a\x7f", NULL },
+    };
+    aio_url base, url;
+    const char *reason = "";
+    size_t offset = 0;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        url_check_join_with(rows[i][0], rows[i][1], rows[i][2], &(aio_url_options){ .repair = true });
+    url_check_join_with("http://h/a/%7e", "\\%7e\\.. ", "http://h/%7e/..",
+                        &(aio_url_options){ .repair = true, .encoded = true });
+    CHECK_INT(aio_url_parse(&base, "http://h/", 9, NULL), 0);
+    CHECK_INT(aio_url_join(&url, &base, " \na\t\x02", 5, &reason, .repair = true, .offset = &offset), 0);
+    CHECK_INT(offset, SIZE_MAX);
+    aio_url_clear(&url);
+    CHECK_INT(aio_url_join(&url, &base, " \na\t\x02" "b", 6, &reason, .repair = true, .offset = &offset), AIO_EURL);
+    CHECK_STR(reason, "the URL has a control character");
+    CHECK_INT(offset, 4);
+    CHECK_INT(aio_url_join(&url, &base, NULL, 0, &reason, .repair = true), AIO_EURL);
+    CHECK_STR(reason, "the URL is NULL");
+    CHECK_INT(aio_url_parse(&url, "http://h/", 9, &reason, .repair = true), EINVAL);
+    CHECK_STR(reason, "repair is for references, which are joined");
+    CHECK(!url.block);
+    aio_url_clear(&base);
+}
+
 TEST(url_extend_query)
 {
     static const char *const rows[][3] = {
