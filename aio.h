@@ -104,7 +104,7 @@
  *         for (;;) {
  *             strcpy(self->used, self->token->field);
  *             if (aio_headers_set(self->headers, "Authorization", self->used)) AIO_RAISE(ENOMEM);
- *             AIO_AWAIT(self->result, aio_middleware_next(self->request));
+ *             AIO_AWAIT(self->result, aio_client_request_next(self->request));
  *             if (self->result->status != 401 || self->tries++) AIO_RETURN(self->result);
  *             AIO_ASYNC_WITH(aio_lock_acquire(&self->token->lock), aio_lock_release(&self->token->lock)) {
  *                 if (strcmp(self->used, self->token->field) != 0) break;
@@ -118,7 +118,8 @@
  *     {
  *         struct token *token = (struct token *)arg;
  *         bool own = !strncmp(aio_client_request_url(request), token->site, strlen(token->site));
- *         return own ? (void *)AIO_CALL(authorize, .request = request, .token = token) : aio_middleware_next(request);
+ *         if (!own) return aio_client_request_next(request);
+ *         return AIO_CALL(authorize, .request = request, .token = token);
  *     }
  *
  *   Then aio_session_open(.middlewares = list) with aio_middleware list[] = { { authorized, &token }, { NULL, NULL } }.
@@ -3030,15 +3031,15 @@ AIO_API void aio_response_close(aio_response *response);
 /* ---- middlewares ---- */
 
 /* A middleware is called for each hop of a request: the first, each redirect, each attempt of .retry, each answer to a
- * challenge. It gives a coroutine whose result, right behind its task, is the response; aio_middleware_next goes on to
- * the next middleware, and from the last one to the server:
+ * challenge. It gives a coroutine whose result, right behind its task, is the response; aio_client_request_next goes on
+ * to the next middleware, and from the last one to the server:
  *
  *   struct stamp { aio_task task; aio_response *result; aio_client_request *request; };
  *   static AIO_CORO(stamp)
  *   {
  *       AIO_BEGIN(stamp);
  *       aio_headers_set(aio_client_request_headers(self->request), "X-Trace", "7");
- *       AIO_AWAIT(self->result, aio_middleware_next(self->request));
+ *       AIO_AWAIT(self->result, aio_client_request_next(self->request));
  *       printf("%d %s\n", self->result->status, self->result->url);
  *       AIO_END;
  *   }
@@ -3054,7 +3055,7 @@ AIO_API void aio_response_close(aio_response *response);
 /* Sends the request as it is now, and gives its response; may be called again, one at a time (else AIO_ERUNTIME), also
  * after an error. The response before is then in the history, without its body; AIO_EPAYLOAD for a body that cannot be
  * sent again. Errors: those of a request. A connection that was kept and is dead is seen to here. aiohttp: handler */
-AIO_API aio_response_task *aio_middleware_next(aio_client_request *request);
+AIO_API aio_response_task *aio_client_request_next(aio_client_request *request);
 /* For requests of its own. */
 AIO_API aio_session *aio_client_request_session(const aio_client_request *request);
 AIO_API const char  *aio_client_request_method(const aio_client_request *request);
@@ -33114,7 +33115,7 @@ static aio_exception *aio__around_error(struct aio__requesting *self, const aio_
     return aio_exception_ref(why);
 }
 
-AIO_API aio_response_task *aio_middleware_next(aio_client_request *request)
+AIO_API aio_response_task *aio_client_request_next(aio_client_request *request)
 {
     if (!request) return (aio_response_task *)(void *)aio__failure(EINVAL, "next of no request");
     return aio__around_next(request->around, (size_t)(request - request->around->levels) + 1);

@@ -114,7 +114,7 @@ static AIO_CORO(around_named)
     AIO_BEGIN(around_named);
     around_note("(%s ", self->name);
     if (around_add_name(self)) AIO_RAISE(ENOMEM);
-    AIO_AWAIT(self->result, aio_middleware_next(self->request));
+    AIO_AWAIT(self->result, aio_client_request_next(self->request));
     around_note("%s)", self->name);
     AIO_END;
 }
@@ -162,7 +162,7 @@ static AIO_CORO(around_retry)
 {
     AIO_BEGIN(around_retry);
     for (self->tries = 1;; self->tries++) {
-        AIO_AWAIT(self->result, aio_middleware_next(self->request));
+        AIO_AWAIT(self->result, aio_client_request_next(self->request));
         if (self->result->status != 503 || self->tries == 4) AIO_RETURN(self->result);
         AIO_AWAIT(aio_sleep(0.5 * self->tries));
     }
@@ -223,7 +223,7 @@ static AIO_CORO(authorize)
     for (;;) {
         strcpy(self->used, self->token->field);
         if (aio_headers_set(self->headers, "Authorization", self->used)) AIO_RAISE(ENOMEM);
-        AIO_AWAIT(self->result, aio_middleware_next(self->request));
+        AIO_AWAIT(self->result, aio_client_request_next(self->request));
         if (self->result->status != 401 || self->tries++) AIO_RETURN(self->result);
         AIO_ASYNC_WITH(aio_lock_acquire(&self->token->lock), aio_lock_release(&self->token->lock)) {
             if (strcmp(self->used, self->token->field) != 0) break;
@@ -237,7 +237,8 @@ static void *authorized(aio_client_request *request, void *arg)
 {
     struct token *token = (struct token *)arg;
     bool own = !strncmp(aio_client_request_url(request), token->site, strlen(token->site));
-    return own ? (void *)AIO_CALL(authorize, .request = request, .token = token) : aio_middleware_next(request);
+    if (!own) return aio_client_request_next(request);
+    return AIO_CALL(authorize, .request = request, .token = token);
 }
 
 /* A GET in a task of its own; its outcome. */
@@ -301,7 +302,7 @@ static AIO_CORO(cached)
     AIO_BEGIN(cached);
     self->headers = aio_client_request_headers(self->request);
     if (*self->page->etag && aio_headers_set(self->headers, "If-None-Match", self->page->etag)) AIO_RAISE(ENOMEM);
-    AIO_AWAIT(self->result, aio_middleware_next(self->request));
+    AIO_AWAIT(self->result, aio_client_request_next(self->request));
     self->etag = aio_headers_get(&self->result->headers, "ETag");
     if (self->result->status == 304) {
         AIO_AWAIT(self->result, aio_client_request_respond(self->request, 200, .header_fields = &self->result->headers,
@@ -376,7 +377,7 @@ static AIO_CORO(around_change)
     if (aio_client_request_set_url(self->request, self->url)) AIO_RAISE(ENOMEM);
     aio_headers_remove(aio_client_request_headers(self->request), "X-Gone");
     if (aio_headers_add(aio_client_request_headers(self->request), "X-Around", "1")) AIO_RAISE(ENOMEM);
-    AIO_AWAIT(self->result, aio_middleware_next(self->request));
+    AIO_AWAIT(self->result, aio_client_request_next(self->request));
     AIO_END;
 }
 static void *change_middleware(aio_client_request *request, void *arg)
@@ -423,7 +424,7 @@ static AIO_CORO(around_field)
 {
     AIO_BEGIN(around_field);
     if (aio_headers_set(aio_client_request_headers(self->request), self->field[0], self->field[1])) AIO_RAISE(ENOMEM);
-    AIO_AWAIT(self->result, aio_middleware_next(self->request));
+    AIO_AWAIT(self->result, aio_client_request_next(self->request));
     AIO_END;
 }
 static void *field_middleware(aio_client_request *request, void *arg)
@@ -479,20 +480,20 @@ static AIO_CORO(around_bad)
     }
     if (self->how == AROUND_STATUS) AIO_AWAIT(self->result, aio_client_request_respond(self->request, 101));
     if (self->how == AROUND_TASK || self->how == AROUND_TWICE || self->how == AROUND_BUSY) {
-        around_left = aio_create_task(aio_middleware_next(self->request));
+        around_left = aio_create_task(aio_client_request_next(self->request));
         if (!around_left) AIO_RAISE(ENOMEM);
         AIO_AWAIT(aio_sleep(0));
     }
     if (self->how == AROUND_BUSY)
         AIO_AWAIT(self->result, aio_client_request_respond(self->request, 200, .text = "x"));
     if (self->how == AROUND_TASK) AIO_RETURN(NULL);
-    AIO_AWAIT(self->first, aio_middleware_next(self->request));
+    AIO_AWAIT(self->first, aio_client_request_next(self->request));
     if (self->how == AROUND_RELEASED) {
         aio_response_release(self->first);
         aio_response_close(self->first);
         AIO_RETURN(self->first);
     }
-    AIO_AWAIT(self->result, aio_middleware_next(self->request));
+    AIO_AWAIT(self->result, aio_client_request_next(self->request));
     self->result = self->first;
     AIO_END;
 }
@@ -564,7 +565,7 @@ static AIO_CORO(around_patient)
     AIO_BEGIN(around_patient);
     if (self->sleep > 0) AIO_AWAIT(aio_sleep(self->sleep));
     AIO_TRY {
-        AIO_AWAIT(self->result, aio_middleware_next(self->request));
+        AIO_AWAIT(self->result, aio_client_request_next(self->request));
         AIO_RETURN(self->result);
     } AIO_CATCH {
         if (touched() && aio_caught(self)->code == ENOMEM) AIO_RERAISE();
@@ -572,7 +573,7 @@ static AIO_CORO(around_patient)
     } AIO_END_TRY;
     if (self->result) AIO_RETURN(self->result);
     if (aio_client_request_set_url(self->request, "/end")) AIO_RAISE(ENOMEM);
-    AIO_AWAIT(self->result, aio_middleware_next(self->request));
+    AIO_AWAIT(self->result, aio_client_request_next(self->request));
     AIO_END;
 }
 static void *patient_middleware(aio_client_request *request, void *arg)
@@ -641,7 +642,7 @@ static AIO_CORO(around_breaks)
 {
     AIO_BEGIN(around_breaks);
     if ((*self->left)-- > 0) AIO_RAISE(ECONNREFUSED, "not yet");
-    AIO_AWAIT(self->result, aio_middleware_next(self->request));
+    AIO_AWAIT(self->result, aio_client_request_next(self->request));
     AIO_END;
 }
 static void *breaks_middleware(aio_client_request *request, void *arg)
@@ -700,9 +701,9 @@ static AIO_CORO(around_again)
 {
     AIO_BEGIN(around_again);
     CHECK_INT(aio_client_request_body(self->request, &self->body), AIO_EPAYLOAD);
-    AIO_AWAIT(self->result, aio_middleware_next(self->request));
+    AIO_AWAIT(self->result, aio_client_request_next(self->request));
     AIO_TRY {
-        AIO_AWAIT(self->result, aio_middleware_next(self->request));
+        AIO_AWAIT(self->result, aio_client_request_next(self->request));
     } AIO_CATCH_CODE(AIO_EPAYLOAD) {
         around_caught = AIO_EPAYLOAD;
     } AIO_END_TRY;
