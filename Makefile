@@ -27,7 +27,7 @@ TLS_HOME := $(firstword $(wildcard /opt/homebrew/opt/openssl@3 /usr/local/opt/op
 override CPPFLAGS += $(TLS_HOME:%=-I%/include)
 override LDFLAGS  += $(TLS_HOME:%=-L%/lib)
 
-EXAMPLES  := $(patsubst examples/%.c,build/examples/%,$(wildcard examples/*.c))
+EXAMPLES  := $(patsubst examples/%.c,build/examples/%,$(wildcard examples/*.c examples/*/*.c))
 TEST_FILES := $(wildcard tests/*.[ch] tests/fuzz/*.[ch])
 FUZZERS   := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 INTEGRATION := $(patsubst tests/%.c,build/%,$(wildcard tests/integration/*.c))
@@ -86,7 +86,7 @@ coverage: build/coverage/test ## lines and branches that the tests reach, by sec
 mutants: | setup ## 100 small changes of aio.h, of sample SEED (1): shows those that no test sees
 	@python3 tests/mutants.py --count $(MUTANTS) --seed $(SEED)
 
-integration: $(INTEGRATION) $(addprefix build/examples/,crawl chat forward) ## try it against the real servers and clients that are installed
+integration: $(INTEGRATION) $(addprefix build/examples/,crawl chat forward mysql/mysql) ## try it against the real servers and clients that are installed
 	@tests/integration/run $(ONLY)
 
 mistakes: ## what compilers say of what a beginner gets wrong
@@ -135,6 +135,8 @@ build/examples/cpp/%: examples/%.c aio.h | setup
 	@if command -v $(CXX) >/dev/null; then set -x; \
 	    $(CXX) -x c++ -std=c++20 $(ONE_FILE) $(CPPFLAGS) $(CFLAGS) -o $@ $< -x none $(LDFLAGS) $(LDLIBS); \
 	else echo "no $(CXX): $< was not tried as C++"; fi
+
+build/examples/mysql/mysql build/examples/cpp/mysql/mysql build/integration/mysql: examples/mysql/aio_mysql.h
 
 build/integration/%: tests/integration/%.c aio.h | setup
 	@mkdir -p $(@D)

@@ -324,6 +324,12 @@
 #define AIO__UNSET
 #endif
 
+/* Both for libraries on top, whose own calls have options:
+ *   typedef struct db_options { double timeout AIO_UNSET; } db_options;
+ *   #define db_open(...) db_open_with(AIO_OPTIONS(db_options, __VA_ARGS__)) */
+#define AIO_OPTIONS(type, ...) AIO__OPTIONS(type, __VA_ARGS__)
+#define AIO_UNSET AIO__UNSET
+
 /* Initialises all of a struct with 0. */
 #ifdef __cplusplus
 #define AIO__ZERO {}

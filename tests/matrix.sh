@@ -120,7 +120,7 @@ object() {
 # Compiles each example for itself.
 each_example() {
     local example
-    for example in examples/*.c; do "$@" "$example" || return 1; done
+    for example in examples/*.c examples/*/*.c; do "$@" "$example" || return 1; done
 }
 
 # examples_run FOLDER COMPILER FLAGS...: builds each example and runs it.

@@ -1,0 +1,300 @@
+/* The client of examples/mysql against a server: mysql URL ACTION. Prints "ok" or says what is wrong. */
+#define AIO_IMPLEMENTATION
+#include "../../aio.h"
+#define AIO_MYSQL_IMPLEMENTATION
+#include "../../examples/mysql/aio_mysql.h"
+#include <stdio.h>
+
+static int failures;
+#define EXPECT(condition) \
+    do { if (!(condition)) { printf("line %d: %s\n", __LINE__, #condition); failures++; } } while (0)
+#define EXPECT_TEXT(got, wanted)                                                                        \
+    do {                                                                                                \
+        const char *text_ = (got);                                                                      \
+        if (!text_ || strcmp(text_, (wanted))) {                                                        \
+            printf("line %d: %s is %s, not %s\n", __LINE__, #got, text_ ? text_ : "NULL", (wanted));    \
+            failures++;                                                                                 \
+        }                                                                                               \
+    } while (0)
+
+static aio_mysql_options options;
+static const char *url;
+#define SELF aio_task task; aio_mysql *db, *other; aio_mysql_pool *pool; aio_mysql_result *rows, *row; int i, count; \
+    char *text; aio_task *running; double began
+
+/* Types, NULL, several results, errors, and rows that nobody reads. */
+struct texts { SELF; };
+static AIO_CORO(texts)
+{
+    AIO_BEGIN(texts);
+    self->db = aio_mysql_open_with(url, &options);
+    if (!self->db) AIO_RAISE(errno);
+    AIO_AWAIT(aio_mysql_connect(self->db));
+    AIO_AWAIT(aio_mysql_ping(self->db));
+    AIO_AWAIT(self->rows, aio_mysql_query(self->db, "CREATE DATABASE IF NOT EXISTS aio CHARACTER SET utf8mb4"));
+    EXPECT(!self->rows->column_count);
+    AIO_AWAIT(self->rows, aio_mysql_query(self->db, "CREATE OR REPLACE TABLE aio.t (id INT PRIMARY KEY AUTO_INCREMENT, "
+        "name VARCHAR(40), price DECIMAL(8,2), at DATETIME, bytes BLOB)"));
+    AIO_AWAIT(self->rows, aio_mysql_query(self->db, "INSERT INTO aio.t (name, price, at, bytes) VALUES "
+        "('a\xF0\x9F\x90\xB1', 1.50, '2026-01-31 12:00:01', 0x000102), (NULL, NULL, NULL, NULL)"));
+    EXPECT(self->rows->affected_rows == 2 && self->rows->insert_id == 1);
+    AIO_AWAIT(self->rows, aio_mysql_query(self->db, "SELECT * FROM aio.t ORDER BY id"));
+    EXPECT(self->rows->column_count == 5 && !strcmp(self->rows->columns[1].table, "t"));
+    EXPECT(self->rows->columns[4].is_binary && !self->rows->columns[1].is_binary);
+    AIO_AWAIT(self->row, aio_mysql_next(self->rows));
+    EXPECT_TEXT(aio_mysql_get(self->row, "NAME"), "a\xF0\x9F\x90\xB1");
+    EXPECT_TEXT(aio_mysql_get(self->row, "price"), "1.50");
+    EXPECT_TEXT(aio_mysql_get(self->row, "at"), "2026-01-31 12:00:01");
+    EXPECT(aio_mysql_bytes_at(self->row, 4).length == 3 && !memcmp(aio_mysql_at(self->row, 4), "\0\1\2", 3));
+    EXPECT(aio_mysql_get_integer(self->row, "id", -1) == 1 && aio_mysql_get_real(self->row, "price", 0) == 1.5);
+    AIO_AWAIT(self->row, aio_mysql_next(self->rows));
+    EXPECT(!aio_mysql_get(self->row, "name") && !aio_mysql_get(self->row, "none"));
+    EXPECT(aio_mysql_get_integer(self->row, "price", 7) == 7 && aio_mysql_index(self->row, "none") == -1);
+    self->count = 0;
+    AIO_ASYNC_FOR(self->row, aio_mysql_next(self->rows)) self->count++;
+    EXPECT(self->count == 0);
+    AIO_AWAIT(self->rows, aio_mysql_query(self->db, "SELECT 1 AS a UNION SELECT 2; DO 0; SELECT 3 AS b"));
+    AIO_AWAIT(self->row, aio_mysql_next(self->rows)); /* the second row is left unread */
+    AIO_AWAIT(self->rows, aio_mysql_next_result(self->db));
+    EXPECT(self->rows && !self->rows->column_count);
+    AIO_AWAIT(self->rows, aio_mysql_next_result(self->db));
+    AIO_AWAIT(self->row, aio_mysql_next(self->rows));
+    EXPECT_TEXT(aio_mysql_get(self->row, "b"), "3");
+    AIO_AWAIT(self->rows, aio_mysql_next_result(self->db));
+    EXPECT(!self->rows);
+    AIO_TRY {
+        AIO_AWAIT(self->rows, aio_mysql_query(self->db, "SELECT * FROM aio.missing"));
+        EXPECT(!"reached");
+    } AIO_CATCH {
+        EXPECT(aio_caught(self)->code == AIO_MYSQL_ERRORS + 1146);
+        EXPECT(strstr(aio_caught(self)->message, "MySQL 1146 (42S02): ") == aio_caught(self)->message);
+    } AIO_END_TRY;
+    AIO_AWAIT(self->rows, aio_mysql_query(self->db, "SELECT seq FROM aio.seq_1_to_100000; SELECT 1"));
+    AIO_AWAIT(self->row, aio_mysql_next(self->rows)); /* and the rest is passed over */
+    AIO_AWAIT(self->rows, aio_mysql_query(self->db, "SELECT 'still here' AS a"));
+    AIO_AWAIT(self->row, aio_mysql_next(self->rows));
+    EXPECT_TEXT(aio_mysql_get(self->row, "a"), "still here");
+    AIO_FINALLY;
+        aio_mysql_close(self->db);
+    AIO_END;
+}
+
+struct prepared { SELF; aio_mysql_value values[4]; char sql[40]; };
+static AIO_CORO(prepared)
+{
+    AIO_BEGIN(prepared);
+    self->db = aio_mysql_open_with(url, &options);
+    AIO_AWAIT(aio_mysql_connect(self->db));
+    for (self->i = 0; self->i < 3; self->i++) {
+        self->values[0] = aio_mysql_integer(-5 - self->i);
+        self->values[1] = aio_mysql_string("x'); DROP TABLE t; -- ");
+        self->values[2] = aio_mysql_null();
+        self->values[3] = aio_mysql_real(0.1);
+        AIO_AWAIT(self->rows, aio_mysql_execute(self->db, "SELECT ? AS i, ? AS s, ? AS n, ? AS r, "
+            "TIMESTAMP '2026-01-31 12:00:01.5' AS at, TIME '-12:30:00' AS t, 18446744073709551615 AS u",
+            self->values, 4));
+        AIO_AWAIT(self->row, aio_mysql_next(self->rows));
+        EXPECT(aio_mysql_get_integer(self->row, "i", 0) == -5 - self->i);
+        EXPECT_TEXT(aio_mysql_get(self->row, "s"), "x'); DROP TABLE t; -- ");
+        EXPECT(!aio_mysql_get(self->row, "n") && aio_mysql_get_real(self->row, "r", 0) == 0.1);
+        EXPECT_TEXT(aio_mysql_get(self->row, "at"), "2026-01-31 12:00:01.500000");
+        EXPECT_TEXT(aio_mysql_get(self->row, "t"), "-12:30:00");
+        EXPECT_TEXT(aio_mysql_get(self->row, "u"), "18446744073709551615");
+        AIO_ASYNC_FOR(self->row, aio_mysql_next(self->rows)) EXPECT(!"a second row");
+    }
+    AIO_TRY {
+        AIO_AWAIT(self->rows, aio_mysql_execute(self->db, "SELECT ?", self->values, 2));
+        EXPECT(!"reached");
+    } AIO_CATCH {
+        EXPECT(aio_caught(self)->code == EINVAL);
+    } AIO_END_TRY;
+    AIO_TRY {
+        AIO_AWAIT(self->rows, aio_mysql_execute(self->db, "SELEC 1", NULL, 0));
+        EXPECT(!"reached");
+    } AIO_CATCH {
+        EXPECT(aio_caught(self)->code == AIO_MYSQL_ERRORS + 1064);
+    } AIO_END_TRY;
+    for (self->i = 0; self->i < 100; self->i++) { /* more than are kept at the server */
+        snprintf(self->sql, sizeof self->sql, "SELECT %d + ? AS a", self->i % 50);
+        self->values[0] = aio_mysql_integer(1);
+        AIO_AWAIT(self->rows, aio_mysql_execute(self->db, self->sql, self->values, 1));
+        AIO_AWAIT(self->row, aio_mysql_next(self->rows));
+        EXPECT(aio_mysql_get_integer(self->row, "a", 0) == self->i % 50 + 1);
+    }
+    AIO_AWAIT(self->rows, aio_mysql_query(self->db, "SHOW SESSION STATUS LIKE 'Prepared_stmt_count'"));
+    AIO_AWAIT(self->row, aio_mysql_next(self->rows));
+    AIO_FINALLY;
+        aio_mysql_close(self->db);
+    AIO_END;
+}
+
+/* 40 MiB there and back, in packets of 16. */
+struct large { SELF; size_t length; };
+static AIO_CORO(large)
+{
+    aio_mysql_value value;
+    AIO_BEGIN(large);
+    self->length = (size_t)40 << 20;
+    self->text = (char *)malloc(self->length);
+    self->db = aio_mysql_open_with(url, &options);
+    if (!self->text || !self->db) AIO_RAISE(ENOMEM);
+    for (size_t i = 0; i < self->length; i++) self->text[i] = (char)(i % 251);
+    AIO_AWAIT(aio_mysql_connect(self->db));
+    value = aio_mysql_blob(self->text, self->length);
+    AIO_AWAIT(self->rows, aio_mysql_execute(self->db, "SELECT ?", &value, 1));
+    AIO_AWAIT(self->row, aio_mysql_next(self->rows));
+    EXPECT(aio_mysql_bytes_at(self->row, 0).length == self->length
+           && !memcmp(aio_mysql_at(self->row, 0), self->text, self->length));
+    AIO_AWAIT(self->rows, aio_mysql_query(self->db, "SELECT REPEAT('x', 16777215 - 4)"));
+    AIO_AWAIT(self->row, aio_mysql_next(self->rows)); /* a packet that is full */
+    EXPECT(aio_mysql_bytes_at(self->row, 0).length == 16777215 - 4);
+    AIO_AWAIT(self->rows, aio_mysql_query(self->db, "SELECT 'after' AS a"));
+    AIO_AWAIT(self->row, aio_mysql_next(self->rows));
+    EXPECT_TEXT(aio_mysql_get(self->row, "a"), "after");
+    AIO_FINALLY;
+        free(self->text);
+        aio_mysql_close(self->db);
+    AIO_END;
+}
+
+/* The server is never sent a file, unless the program says so. */
+static int opened(const char *path, void *arg)
+{
+    (void)arg;
+    return open(path, O_RDONLY | O_CLOEXEC);
+}
+struct infile { SELF; };
+static AIO_CORO(infile)
+{
+    AIO_BEGIN(infile);
+    for (self->i = 0; self->i < 2; self->i++) {
+        options.local_infile = self->i ? opened : NULL;
+        self->db = aio_mysql_open_with(url, &options);
+        AIO_AWAIT(aio_mysql_connect(self->db));
+        AIO_AWAIT(self->rows, aio_mysql_query(self->db, "CREATE DATABASE IF NOT EXISTS aio"));
+        AIO_AWAIT(self->rows, aio_mysql_query(self->db, "CREATE OR REPLACE TABLE aio.f (line TEXT)"));
+        AIO_TRY {
+            AIO_AWAIT(self->rows, aio_mysql_query(self->db, "LOAD DATA LOCAL INFILE '/etc/passwd' INTO TABLE aio.f"));
+            EXPECT(self->i && self->rows->affected_rows > 3);
+        } AIO_CATCH {
+            EXPECT(!self->i);
+        } AIO_END_TRY;
+        AIO_AWAIT(self->rows, aio_mysql_query(self->db, "SELECT COUNT(*) AS n FROM aio.f"));
+        AIO_AWAIT(self->row, aio_mysql_next(self->rows));
+        EXPECT((aio_mysql_get_integer(self->row, "n", -1) > 3) == self->i);
+        aio_mysql_close(self->db);
+        self->db = NULL;
+    }
+    AIO_FINALLY;
+        aio_mysql_close(self->db);
+    AIO_END;
+}
+
+/* A query that is cancelled ends at the server, too, and its connection is no more; the pool has another one. */
+struct sleeper { SELF; };
+static AIO_CORO(sleeper)
+{
+    AIO_BEGIN(sleeper);
+    AIO_ASYNC_WITH_AS(self->db, aio_mysql_pool_acquire(self->pool), aio_mysql_pool_release(self->pool, self->db)) {
+        AIO_AWAIT(self->rows, aio_mysql_query(self->db, "SELECT SLEEP(30)"));
+        AIO_AWAIT(self->row, aio_mysql_next(self->rows));
+    }
+    AIO_END;
+}
+struct cancelled { SELF; };
+static AIO_CORO(cancelled)
+{
+    AIO_BEGIN(cancelled);
+    self->pool = aio_mysql_pool_open(url, .size = 2, .connection = options);
+    if (!self->pool) AIO_RAISE(errno);
+    self->began = aio_time();
+    for (self->i = 0; self->i < 3; self->i++) {
+        AIO_TRY {
+            AIO_TIMEOUT(0.3) AIO_AWAIT(AIO_CALL(sleeper, .pool = self->pool));
+            EXPECT(!"reached");
+        } AIO_CATCH_CODE(AIO_ETIMEOUT) {
+        } AIO_END_TRY;
+    }
+    EXPECT(aio_time() - self->began < 5);
+    AIO_AWAIT(self->db, aio_mysql_pool_acquire(self->pool));
+    for (self->i = 0; self->i < 20; self->i++) {
+        AIO_AWAIT(self->rows, aio_mysql_query(self->db, "SELECT COUNT(*) AS n FROM information_schema.processlist "
+            "WHERE info LIKE 'SELECT SLEEP%'"));
+        AIO_AWAIT(self->row, aio_mysql_next(self->rows));
+        self->count = (int)aio_mysql_get_integer(self->row, "n", -1);
+        if (!self->count) break;
+        AIO_AWAIT(aio_sleep(0.1));
+    }
+    EXPECT(self->count == 0);
+    /* a transaction that is left open is rolled back */
+    AIO_AWAIT(self->rows, aio_mysql_query(self->db, "CREATE DATABASE IF NOT EXISTS aio"));
+    AIO_AWAIT(self->rows, aio_mysql_query(self->db, "CREATE OR REPLACE TABLE aio.x (i INT)"));
+    AIO_AWAIT(self->rows, aio_mysql_query(self->db, "START TRANSACTION"));
+    AIO_AWAIT(self->rows, aio_mysql_query(self->db, "INSERT INTO aio.x VALUES (1)"));
+    aio_mysql_pool_release(self->pool, self->db);
+    AIO_AWAIT(self->db, aio_mysql_pool_acquire(self->pool));
+    AIO_AWAIT(self->rows, aio_mysql_query(self->db, "SELECT COUNT(*) AS n FROM aio.x"));
+    AIO_AWAIT(self->row, aio_mysql_next(self->rows));
+    EXPECT(aio_mysql_get_integer(self->row, "n", -1) == 0);
+    /* a row that is cancelled is not lost */
+    AIO_AWAIT(self->rows, aio_mysql_query(self->db, "SELECT 1 AS a UNION ALL SELECT SLEEP(0.4) + 2"));
+    self->count = 0;
+    for (self->i = 0; self->i < 20 && self->count < 2; self->i++) {
+        AIO_TRY {
+            AIO_TIMEOUT(0.1) AIO_AWAIT(self->row, aio_mysql_next(self->rows));
+            EXPECT(aio_mysql_get_integer(self->row, "a", -1) == ++self->count);
+        } AIO_CATCH_CODE(AIO_ETIMEOUT) {
+        } AIO_END_TRY;
+    }
+    EXPECT(self->count == 2);
+    AIO_FINALLY;
+        if (self->db) aio_mysql_pool_release(self->pool, self->db);
+        aio_mysql_pool_close(self->pool);
+    AIO_END;
+}
+
+/* Prints a line for each query, well or not, for as long as it takes: the server is ended and begun again meanwhile. */
+struct lasting { SELF; };
+static AIO_CORO(lasting)
+{
+    AIO_BEGIN(lasting);
+    self->pool = aio_mysql_pool_open(url, .size = 2, .connection = options);
+    for (self->i = 0; self->i < 200; self->i++) {
+        AIO_TRY {
+            AIO_AWAIT(self->db, aio_mysql_pool_acquire(self->pool));
+            AIO_AWAIT(self->rows, aio_mysql_query(self->db, "SELECT 1"));
+            AIO_AWAIT(self->row, aio_mysql_next(self->rows));
+            printf("well\n");
+        } AIO_CATCH {
+            printf("failed: %s\n", aio_caught(self)->message);
+        } AIO_END_TRY;
+        if (self->db) aio_mysql_pool_release(self->pool, self->db);
+        self->db = NULL;
+        fflush(stdout);
+        AIO_AWAIT(aio_sleep(0.1));
+    }
+    AIO_FINALLY;
+        if (self->db) aio_mysql_pool_release(self->pool, self->db);
+        aio_mysql_pool_close(self->pool);
+    AIO_END;
+}
+
+int main(int argc, char **argv)
+{
+    int status = 2;
+    const char *action = argc > 2 ? argv[2] : "";
+    url = argc > 1 ? argv[1] : "";
+    options.unix_socket = getenv("MYSQL_SOCKET");
+    aio_tls_context *tls = getenv("MYSQL_CA") ? aio_tls_context_create(.ca_file = getenv("MYSQL_CA")) : NULL;
+    options.tls_context = tls;
+    if (getenv("MYSQL_CA") && !tls) return 2;
+    if (!strcmp(action, "texts")) status = aio_run(AIO_CALL(texts));
+    if (!strcmp(action, "prepared")) status = aio_run(AIO_CALL(prepared));
+    if (!strcmp(action, "large")) status = aio_run(AIO_CALL(large));
+    if (!strcmp(action, "infile")) status = aio_run(AIO_CALL(infile));
+    if (!strcmp(action, "cancelled")) status = aio_run(AIO_CALL(cancelled));
+    if (!strcmp(action, "lasting")) status = aio_run(AIO_CALL(lasting));
+    aio_tls_context_unref(tls);
+    if (!status && !failures) printf("ok\n");
+    return status ? status : failures != 0;
+}
