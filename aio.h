@@ -169,68 +169,70 @@
  *   22. HTTP server
  *   23. HTTP application
  *   24. WebSocket
- *   25. Introspection
- *   26. Platform and the seam
- *   27. Memory
- *   28. Errors and tracebacks
- *   29. The loop's data
- *   30. Pollers
- *   31. Futures: states and waiters
- *   32. Timers
- *   33. Futures: owners and callbacks
- *   34. Tasks and coroutines: steps and cancellation
- *   35. Deadlines
- *   36. Event loop: iterations and callbacks
- *   37. Combinators: how they wait
- *   38. Timeouts and task groups: scopes
- *   39. Locks: first in, first out
- *   40. Queues: getters and putters
- *   41. Threads: executor and concurrent futures
- *   42. Signals: the self-pipe
- *   43. Running a program
- *   44. Names: getaddrinfo's threads
- *   45. Links: sockets and pipes
- *   46. TLS: OpenSSL over a link
- *   47. Streams: buffers over a link
- *   48. TLS on a stream: handshake and what it has negotiated
- *   49. Addresses: which are public
- *   50. Connecting: addresses
- *   51. Servers: listeners and clients
- *   52. Descriptors: readers, writers, sock_ calls, pipes and files
- *   53. Datagrams: UDP endpoints
- *   54. Resolver: DNS messages and servers
- *   55. Subprocesses: pidfd and pipes
- *   56. URLs
- *   57. Headers
- *   58. Charsets
- *   59. Cookies: the jar
- *   60. Coding: inflate
- *   61. Coding: deflate
- *   62. JSON: numbers
- *   63. JSON: parser and tree
- *   64. JSON: writer
- *   65. Authentication: challenges and digests
- *   66. HTTP messages
- *   67. HTTP bodies: framing, stages, reader
- *   68. HTTP messages alone: the public parser
- *   69. Multipart bodies
- *   70. Tracing: phases, events, what a connection was made of
- *   71. Request bodies: where their pieces come from
- *   72. Forms
- *   73. Contents: what a message's fields say, and its body as text or tree
- *   74. Proxies: HTTP CONNECT and SOCKS
- *   75. Connecting: hosts
- *   76. Transports: protocols over streams
- *   77. Redirects: where a response leads
- *   78. Retries: when a request is sent again
- *   79. Connections: the pool
- *   80. HTTP client: session, request, response
- *   81. HTTP server: connections and handlers
- *   82. HTTP application: routes and requests
- *   83. Static files
- *   84. WebSocket: frames
- *   85. WebSocket: connections
- *   86. Introspection: task dump and call graph
+ *   25. Server-sent events
+ *   26. Introspection
+ *   27. Platform and the seam
+ *   28. Memory
+ *   29. Errors and tracebacks
+ *   30. The loop's data
+ *   31. Pollers
+ *   32. Futures: states and waiters
+ *   33. Timers
+ *   34. Futures: owners and callbacks
+ *   35. Tasks and coroutines: steps and cancellation
+ *   36. Deadlines
+ *   37. Event loop: iterations and callbacks
+ *   38. Combinators: how they wait
+ *   39. Timeouts and task groups: scopes
+ *   40. Locks: first in, first out
+ *   41. Queues: getters and putters
+ *   42. Threads: executor and concurrent futures
+ *   43. Signals: the self-pipe
+ *   44. Running a program
+ *   45. Names: getaddrinfo's threads
+ *   46. Links: sockets and pipes
+ *   47. TLS: OpenSSL over a link
+ *   48. Streams: buffers over a link
+ *   49. TLS on a stream: handshake and what it has negotiated
+ *   50. Addresses: which are public
+ *   51. Connecting: addresses
+ *   52. Servers: listeners and clients
+ *   53. Descriptors: readers, writers, sock_ calls, pipes and files
+ *   54. Datagrams: UDP endpoints
+ *   55. Resolver: DNS messages and servers
+ *   56. Subprocesses: pidfd and pipes
+ *   57. URLs
+ *   58. Headers
+ *   59. Charsets
+ *   60. Cookies: the jar
+ *   61. Coding: inflate
+ *   62. Coding: deflate
+ *   63. JSON: numbers
+ *   64. JSON: parser and tree
+ *   65. JSON: writer
+ *   66. Authentication: challenges and digests
+ *   67. HTTP messages
+ *   68. HTTP bodies: framing, stages, reader
+ *   69. HTTP messages alone: the public parser
+ *   70. Multipart bodies
+ *   71. Tracing: phases, events, what a connection was made of
+ *   72. Request bodies: where their pieces come from
+ *   73. Forms
+ *   74. Contents: what a message's fields say, and its body as text or tree
+ *   75. Proxies: HTTP CONNECT and SOCKS
+ *   76. Connecting: hosts
+ *   77. Transports: protocols over streams
+ *   78. Redirects: where a response leads
+ *   79. Retries: when a request is sent again
+ *   80. Connections: the pool
+ *   81. HTTP client: session, request, response
+ *   82. HTTP server: connections and handlers
+ *   83. HTTP application: routes and requests
+ *   84. Static files
+ *   85. WebSocket: frames
+ *   86. WebSocket: connections
+ *   87. Server-sent events: parser, client, answers
+ *   88. Introspection: task dump and call graph
  *
  * LICENCE: MIT-0 or public domain, as you like. Its text, the history, and where to report a vulnerability are at the
  * end of the file.
@@ -1723,10 +1725,10 @@ AIO_API aio_future *aio_server_serve_forever(aio_server *server);
 enum { AIO_SHUTDOWN_TIMEOUT = 60, AIO_SHUTDOWN_REST = 2 /* seconds */ };
 
 /* Takes the server and ends it in order: it stops listening, HTTP connections between two requests end, handlers that
- * have taken their stream (WebSockets, which then say 1001) are cancelled, and others have so many seconds (0:
- * AIO_SHUTDOWN_TIMEOUT; AIO_NOW) to end by themselves. After that their tasks are cancelled, and AIO_SHUTDOWN_REST
- * later what is left is dropped; all at once when this is cancelled, or there is no memory to wait with. EINVAL for a
- * server that is not the caller's. aiohttp: AppRunner.cleanup, shutdown_timeout */
+ * have taken their stream (WebSockets, which then say 1001), or send events, are cancelled, and others have so many
+ * seconds (0: AIO_SHUTDOWN_TIMEOUT; AIO_NOW) to end by themselves. After that their tasks are cancelled, and
+ * AIO_SHUTDOWN_REST later what is left is dropped; all at once when this is cancelled, or there is no memory to wait
+ * with. EINVAL for a server that is not the caller's. aiohttp: AppRunner.cleanup, shutdown_timeout */
 AIO_API aio_future *aio_server_shutdown(aio_server *server, double seconds);
 /* The same, once SIGTERM or SIGINT has come: what a program's main coroutine ends with. Each is as before then: another
  * SIGINT cancels the main coroutine, another SIGTERM ends the process. Errors as aio_loop_add_signal_handler. aiohttp:
@@ -3667,7 +3669,91 @@ AIO_API aio_stream *aio_ws_stream(const aio_ws *ws);
 AIO_API void aio_ws_release(aio_ws *ws);
 
 /* ============================================================================
- * 25. Introspection
+ * 25. Server-sent events
+ *
+ * A stream of events from a server to its clients, which connect again by themselves (HTML Living Standard 9.2). C's
+ * EventSource, and the answer that feeds it:
+ *
+ *   self->events = aio_sse_open(self->session, "https://a.test/events");
+ *   AIO_ASYNC_FOR(self->event, aio_sse_next(self->events))
+ *       printf("%s: %s\n", self->event.event.data, self->event.data.data);
+ *
+ *   AIO_AWAIT(aio_request_sse(self->request));
+ *   for (;;) AIO_AWAIT(aio_request_sse_send(self->request, "tick", .event = "clock"));
+ * ============================================================================ */
+
+enum {
+    AIO_SSE_LINE_MAX = 65536,    /* the defaults of max_line and */
+    AIO_SSE_EVENT_MAX = 1048576, /* max_event: bytes */
+    AIO_SSE_RETRY = 3,           /* seconds until it connects again, if the server has not said how many; */
+    AIO_SSE_RETRY_MAX = 60,      /* each failure doubles them, up to so many */
+    AIO_SSE_RETRIES = 10         /* the default of max_retries */
+};
+
+typedef struct aio_sse aio_sse;
+
+/* Its texts end in a NUL, are as the server has sent them, and are borrowed until the next event, or the close. */
+typedef struct aio_sse_event {
+    aio_text event; /* its type; "message" unless the server says another */
+    aio_text data;  /* lines joined by '\n' */
+    aio_text id;    /* the last one there was; "": none */
+} aio_sse_event;
+typedef struct aio_sse_event_task { aio_task task; aio_sse_event result; } aio_sse_event_task;
+
+typedef struct aio_sse_options {
+    const char *const *headers AIO__UNSET;       /* these two as for a request; copied */
+    const aio_headers *header_fields AIO__UNSET;
+    const char        *last_event_id AIO__UNSET; /* from where to go on; NULL: from now */
+    double             retry AIO__UNSET;         /* 0: AIO_SSE_RETRY; what the server says takes its place */
+    double             silence AIO__UNSET;  /* a connection from which nothing comes for so long is lost; 0: none is */
+    size_t             max_line AIO__UNSET;
+    size_t             max_event AIO__UNSET;
+    /* failures in a row after which it connects again; 0: AIO_SSE_RETRIES; AIO_UNLIMITED; -2: none */
+    int                max_retries AIO__UNSET;
+} aio_sse_options;
+
+/* aio_sse_open(session, url, .last_event_id = ..., ...): yours, to be closed before the session; aio_sse_next connects.
+ * NULL, with errno: ENOMEM, EINVAL. JavaScript: new EventSource(url) */
+#define aio_sse_open(...) AIO__SSE_OPEN(__VA_ARGS__, )
+#define AIO__SSE_OPEN(session, url, ...) aio_sse_open_with((session), (url), AIO__OPTIONS(aio_sse_options, __VA_ARGS__))
+AIO_API aio_sse *aio_sse_open_with(aio_session *session, const char *url, const aio_sse_options *options);
+/* The next event; connects, and, when the connection ends or fails, connects again, with Last-Event-ID. Status 204
+ * ends it: AIO_ESTOPITERATION, which ends an AIO_ASYNC_FOR. Any status but 200 and 204 is AIO_ESTATUS, another content
+ * type AIO_ECONTENT, a line or an event over its limit AIO_ELIMIT; after these it has ended, as it has when as many
+ * connections in a row have failed as max_retries: with the error of the last. A call that is cancelled has lost no
+ * event. One at a time: AIO_ERUNTIME for another. */
+AIO_API aio_sse_event_task *aio_sse_next(aio_sse *sse);
+/* NULL is fine. Not while an aio_sse_next is awaited. */
+AIO_API void aio_sse_close(aio_sse *sse);
+
+/* aio_request_sse(request, .headers = ...): begins an answer of events: 200, text/event-stream, not to be cached, nor
+ * held back by a proxy. Options and errors as aio_request_start; aio_server_shutdown cancels its handler.
+ * aio_request_end ends it, and clients come again. To end them for good, answer 204 to the next request. */
+#define aio_request_sse(...) AIO__REQUEST_SSE(__VA_ARGS__, )
+#define AIO__REQUEST_SSE(request, ...) aio_request_sse_with((request), AIO__OPTIONS(aio_respond_options, __VA_ARGS__))
+AIO_API aio_future *aio_request_sse_with(aio_request *request, const aio_respond_options *options);
+
+typedef struct aio_sse_send_options {
+    const char *event AIO__UNSET;   /* NULL: "message" */
+    const char *id AIO__UNSET;      /* what Last-Event-ID tells when the client comes again; "": nothing from now on */
+    const char *comment AIO__UNSET; /* a text that clients do not show */
+    double      retry AIO__UNSET;   /* seconds until the client is to come again; 0: as before; AIO_NOW: at once */
+} aio_sse_send_options;
+
+/* aio_request_sse_send(request, "data", .event = "clock", .id = "7"): sends an event; of a data of several lines each
+ * goes on its own, and NULL sends only what the options say. Copied before the call returns; awaiting it waits until
+ * the client keeps up. EINVAL for an event or id with a line break; EPIPE, ECONNRESET when the client has gone, which
+ * only sending tells (an aio_request_sse_ping every 15 s keeps the connection up, too), and EPIPE in answer to HEAD. */
+#define aio_request_sse_send(...) AIO__REQUEST_SSE_SEND(__VA_ARGS__, )
+#define AIO__REQUEST_SSE_SEND(request, data, ...) \
+    aio_request_sse_send_with((request), (data), AIO__OPTIONS(aio_sse_send_options, __VA_ARGS__))
+AIO_API aio_future *aio_request_sse_send_with(aio_request *request, const char *data,
+                                              const aio_sse_send_options *options);
+/* Sends an empty comment. */
+AIO_API aio_future *aio_request_sse_ping(aio_request *request);
+
+/* ============================================================================
+ * 26. Introspection
  *
  * Who awaits what: the tasks of a loop as a tree, on demand or on a signal. `file` is a stdio stream (a FILE *).
  * ============================================================================ */
@@ -3705,7 +3791,7 @@ AIO_API int  aio_print_tasks_on_signal(aio_loop *loop, int signum);
 #undef aio_sleep
 
 /* ============================================================================
- * 26. Platform and the seam
+ * 27. Platform and the seam
  *
  * System headers, and aio__os: the one table through which every allocation, system call, OpenSSL call and reading of
  * the clock goes. A test replaces an entry to fail the Nth call, to shorten a read, or to own the time. A program
@@ -4295,7 +4381,7 @@ static int aio__socket_outcome(int fd)
 }
 
 /* ============================================================================
- * 27. Memory
+ * 28. Memory
  *
  * General allocations (aio__malloc), and the slabs of a loop: free lists by size class, carved from blocks of 64 KiB.
  * A heap keeps every object of one kind of use: `frames` all begin with an aio_future, so that the live ones can be
@@ -4696,7 +4782,7 @@ static int aio__file_replace(const char *path, const char *data, size_t length)
 }
 
 /* ============================================================================
- * 28. Errors and tracebacks
+ * 29. Errors and tracebacks
  *
  * Making, copying and printing exceptions. The two that must never fail for want of memory, ENOMEM and a bare
  * AIO_ECANCELLED, are static; all others are one allocation each, and ENOMEM stands in for one that cannot be made.
@@ -4939,7 +5025,7 @@ AIO_API void aio_exception_print(const aio_exception *exception, void *file)
 }
 
 /* ============================================================================
- * 29. The loop's data
+ * 30. The loop's data
  *
  * The types that the rooms below share: handles, descriptors, timers, the poller's interface, and the loop itself.
  * ============================================================================ */
@@ -5393,7 +5479,7 @@ static bool aio__turn_spent(aio_loop *loop, size_t bytes, uint32_t messages)
 static aio_future *aio__turn_end(aio_loop *loop) { return &loop->yield; }
 
 /* ============================================================================
- * 30. Pollers
+ * 31. Pollers
  *
  * epoll, edge-triggered, one registration a descriptor; and poll, whose list names what is wanted at the moment. They
  * only set `ready` and queue the works that waited: no code of a user's runs while they look at descriptors.
@@ -5668,7 +5754,7 @@ AIO_API AIO__COLD const aio_policy *aio_get_event_loop_policy(void)
 
 
 /* ============================================================================
- * 31. Futures: states and waiters
+ * 32. Futures: states and waiters
  *
  * States, waiters, callbacks, and the end of a future's life. Completing one moves its whole ring of waiters to the
  * ready queue at once. May call the loop's queue and timers.
@@ -6018,7 +6104,7 @@ AIO_API int aio_future_set_exception(void *future, int code, const char *format,
 }
 
 /* ============================================================================
- * 32. Timers
+ * 33. Timers
  *
  * A 4-ary heap of 16-byte entries, ordered by time, then by when they were made; the four children of one share a line
  * of the processor's cache. A cancelled one stays as a dead entry until the heap comes to it, or until, with it, dead
@@ -6300,7 +6386,7 @@ static AIO__COLD void aio__timers_close(aio_loop *loop)
 }
 
 /* ============================================================================
- * 33. Futures: owners and callbacks
+ * 34. Futures: owners and callbacks
  *
  * The making of coroutines, what they carry beside their frames, the end of a future's life with what is reported then,
  * and done callbacks.
@@ -6639,7 +6725,7 @@ AIO_API int aio_future_remove_done_callback(void *future, aio_done_callback *cal
 }
 
 /* ============================================================================
- * 34. Tasks and coroutines: steps and cancellation
+ * 35. Tasks and coroutines: steps and cancellation
  *
  * What the coroutine macros call, the steps of tasks, cancellation, and the reports of what was forgotten. A step runs
  * the innermost coroutine; one that it awaits runs next in the same loop, and one that ends hands over to its parent:
@@ -7598,7 +7684,7 @@ static AIO__COLD void aio__frame_clear(void *object, void *arg)
 }
 
 /* ============================================================================
- * 35. Deadlines
+ * 36. Deadlines
  *
  * The one rule of AIO_TIMEOUT, aio_wait_for and HTTP's limits: when the time has come, what is inside is cancelled, and
  * its end by that cancel is a timeout, unless somebody else has cancelled it, too.
@@ -7760,7 +7846,7 @@ static void aio__deadline_end(aio__deadline *d)
 }
 
 /* ============================================================================
- * 36. Event loop: iterations and callbacks
+ * 37. Event loop: iterations and callbacks
  *
  * Iterations, callbacks, the clock, reports. One iteration: trim the timers, poll, queue what is due, then run what was
  * ready when it began. While work is queued and steps are short, the clock is read only once in AIO__RECENT steps, and
@@ -8546,7 +8632,7 @@ AIO_API int aio_loop_run_until_complete(aio_loop *loop, void *awaitable, aio_exc
 }
 
 /* ============================================================================
- * 37. Combinators: how they wait
+ * 38. Combinators: how they wait
  *
  * Futures over futures. Each child carries a small record of the combinator among its waiters.
  * ============================================================================ */
@@ -9060,7 +9146,7 @@ AIO_API void *aio__shield(void *awaitable, size_t size)
 }
 
 /* ============================================================================
- * 38. Timeouts and task groups: scopes
+ * 39. Timeouts and task groups: scopes
  *
  * What AIO_TIMEOUT calls, and groups of tasks that end together.
  * ============================================================================ */
@@ -9496,7 +9582,7 @@ AIO_API void *aio__group_create_task(aio_task_group *group, void *coroutine, con
 }
 
 /* ============================================================================
- * 39. Locks: first in, first out
+ * 40. Locks: first in, first out
  *
  * Who waits is a coroutine with a place in a wait queue. It is called in turn, and takes what it waited for when it
  * runs; one
@@ -10232,7 +10318,7 @@ AIO_API int aio_barrier_destroy(aio_barrier *barrier)
 }
 
 /* ============================================================================
- * 40. Queues: getters and putters
+ * 41. Queues: getters and putters
  *
  * Queue, PriorityQueue and LifoQueue over one array of items, which is a ring, a stack or a heap. Getters and putters
  * stand in wait queues; one who is called looks again, for another may have come first. One who cannot use its
@@ -10552,7 +10638,7 @@ AIO_API int aio_queue_free(aio_queue *queue)
 }
 
 /* ============================================================================
- * 41. Threads: executor and concurrent futures
+ * 42. Threads: executor and concurrent futures
  *
  * The only room that starts threads, but for the resolver's. An executor owns its threads and queue, under its mutex.
  * A job is shared by its executor and by its loop: `loop` and `state` are under the executor's mutex, the future is
@@ -11192,7 +11278,7 @@ AIO_API void aio_concurrent_release(aio_concurrent_future *future)
 }
 
 /* ============================================================================
- * 42. Signals: the self-pipe
+ * 43. Signals: the self-pipe
  *
  * One table for the process, an entry a signal, changed under its mutex. The handler takes no lock: it marks the entry
  * and writes to the descriptor that wakes the loop (the self-pipe). Who takes an entry out of use waits until no
@@ -11377,7 +11463,7 @@ static void aio__interrupt_end(void)
 }
 
 /* ============================================================================
- * 43. Running a program
+ * 44. Running a program
  *
  * aio_run: one loop from beginning to end. It needs no memory of its own to end in order: what waits is on the stack.
  * ============================================================================ */
@@ -11580,7 +11666,7 @@ AIO_API int aio_run_with(void *coroutine, const aio_run_options *options)
 }
 
 /* ============================================================================
- * 44. Names: getaddrinfo's threads
+ * 45. Names: getaddrinfo's threads
  *
  * Lookups in threads of their own, the process's, at most AIO__LOOKUP_THREADS at once; the others queue. One that is
  * given up is orphaned: its waiter goes on at once, and its thread, never joined, frees it when getaddrinfo returns.
@@ -11945,7 +12031,7 @@ static const char *aio__address_text(const struct sockaddr_storage *storage, soc
 
 
 /* ============================================================================
- * 45. Links: sockets and pipes
+ * 46. Links: sockets and pipes
  *
  * What bytes go through: a socket, a pipe, or what stands on another link, as TLS does. A stream is buffers over the
  * uppermost one. A link never waits, and knows no stream: it says which way of the descriptor it wants. May call
@@ -12244,7 +12330,7 @@ static const aio__link_ops aio__fd_pipe_ops = {
 static void aio__fd_link_is_pipe(aio__fd_link *bottom) { bottom->link.ops = &aio__fd_pipe_ops; }
 
 /* ============================================================================
- * 46. TLS: OpenSSL over a link
+ * 47. TLS: OpenSSL over a link
  *
  * Contexts, verification, and a link that does one connection's handshake, reads and writes over another link. OpenSSL
  * has it as a BIO of our own. Every call begins with an empty error queue. May call links, descriptors and errors.
@@ -13372,7 +13458,7 @@ static aio_tls_context *aio__tls_default(void) { return NULL; }
 #endif
 
 /* ============================================================================
- * 47. Streams: buffers over a link
+ * 48. Streams: buffers over a link
  *
  * Reading, writing, closing; what is below is the link's. A stream owns its links, what came and is unread, and what is
  * written and unsent; each buffer exists only while there is something in it. Nothing is read ahead of a reader: the
@@ -14688,7 +14774,7 @@ static void aio__stream_release(aio_stream *s)
 }
 
 /* ============================================================================
- * 48. TLS on a stream: handshake and what it has negotiated
+ * 49. TLS on a stream: handshake and what it has negotiated
  *
  * A stream goes over to TLS by a link more on top; until the handshake is done nobody else may write. May call streams,
  * TLS and timeouts.
@@ -14876,7 +14962,7 @@ AIO_API const char *aio_stream_alpn(const aio_stream *stream, char *buffer, size
 #endif
 
 /* ============================================================================
- * 49. Addresses: which are public
+ * 50. Addresses: which are public
  *
  * The table of the networks that are no part of the public internet (IANA's registries of special-purpose addresses,
  * RFC 6890), and the address that stands in an IPv6 one. Calls nothing.
@@ -14968,7 +15054,7 @@ static const char *aio__guard_address(const struct sockaddr_storage *storage)
 #define AIO__GUARD_REFUSED "%s, which deny_private refuses"
 
 /* ============================================================================
- * 50. Connecting: addresses
+ * 51. Connecting: addresses
  *
  * From addresses to a stream: whoever connects does it here. Names, proxies and TLS are a room further down. May call
  * streams, timers and names.
@@ -15299,7 +15385,7 @@ static aio_stream_task *aio__race_new(const aio__target *target)
 }
 
 /* ============================================================================
- * 51. Servers: listeners and clients
+ * 52. Servers: listeners and clients
  *
  * Listens, accepts, gives each client to a coroutine or a protocol, and watches that. What a server closes goes when
  * its last client has gone. May call streams, TLS on them, names and reports.
@@ -16058,7 +16144,7 @@ AIO_API aio_future *aio_server_run_until_signal(aio_server *server, double secon
 }
 
 /* ============================================================================
- * 52. Descriptors: readers, writers, sock_ calls, pipes and files
+ * 53. Descriptors: readers, writers, sock_ calls, pipes and files
  *
  * A table of foreign descriptors by number, each registered level-triggered while somebody wants it, as its owner may
  * leave bytes unread. Then streams over pipes of the program's own, and files on their way out. May call streams.
@@ -16681,7 +16767,7 @@ AIO_API aio_size_task *aio_sock_sendfile(int fd, int file, int64_t offset, size_
 }
 
 /* ============================================================================
- * 53. Datagrams: UDP endpoints
+ * 54. Datagrams: UDP endpoints
  *
  * One edge-triggered socket an endpoint; a queue of what could not be sent at once. May call Descriptors and Names.
  * ============================================================================ */
@@ -17312,7 +17398,7 @@ AIO_API int aio_datagram_port(const aio_datagram_endpoint *endpoint)
 }
 
 /* ============================================================================
- * 54. Resolver: DNS messages and servers
+ * 55. Resolver: DNS messages and servers
  *
  * A stub resolver (RFC 1035, 2308, 5452, 6891): the strict reading of messages, an endpoint for one question each, TCP
  * where UDP does not do, servers in turn, the cache, aliases, the hosts file and the search list. One question is asked
@@ -19049,7 +19135,7 @@ AIO__COLD static void aio__names_close(aio_resolver *resolver)
 }
 
 /* ============================================================================
- * 55. Subprocesses: pidfd and pipes
+ * 56. Subprocesses: pidfd and pipes
  *
  * Children of a loop in a ring, each with a descriptor that tells of its end, or a thread that waits for it. Pipes are
  * streams. Nothing but this room reaps them.
@@ -19481,7 +19567,7 @@ AIO_API aio_output_task *aio_process_communicate(aio_process *process, const voi
 }
 
 /* ============================================================================
- * 56. URLs
+ * 57. URLs
  *
  * RFC 3986 with yarl's habits: splits a reference, checks and normalises each part, writes the whole into one block.
  * Owns nothing beyond the block of each aio_url. Calls memory and buffers only.
@@ -20239,7 +20325,7 @@ AIO_API bool aio_url_same_origin(const aio_url *a, const aio_url *b)
 }
 
 /* ============================================================================
- * 57. Headers
+ * 58. Headers
  *
  * The multi-map: one block of text and an index into it. Growing copies what is alive into a new block, and frees the
  * old one only after the new field is in, so that a value may come from the headers themselves. Calls memory only.
@@ -20459,7 +20545,7 @@ AIO_API void aio_headers_clear(aio_headers *headers)
 }
 
 /* ============================================================================
- * 58. Charsets
+ * 59. Charsets
  *
  * Bytes to UTF-8, by iconv; UTF-8 itself is only checked. Calls memory and words of headers only.
  * ============================================================================ */
@@ -20616,7 +20702,7 @@ AIO_API int aio_charset_decode_with(aio_text *text, const void *data, size_t len
 }
 
 /* ============================================================================
- * 59. Cookies: the jar
+ * 60. Cookies: the jar
  *
  * Cookies hang on their domains, which stand in a hash table, and in a ring in the order in which they were made. A
  * request asks for its host and for each name above it. Calls memory, URLs and words of headers only.
@@ -21581,7 +21667,7 @@ AIO_API int aio_cookie_jar_load(aio_cookie_jar *jar, const char *path, int *line
 }
 
 /* ============================================================================
- * 60. Coding: inflate
+ * 61. Coding: inflate
  *
  * Decodes into a window of its own, from which the caller's pieces are copied, so that a match, whole, always has its
  * room and its past. What is left of the input decides between two decoders of the same codes: a fast one, which may
@@ -22456,7 +22542,7 @@ AIO_API int aio_inflate_all_with(aio_text *text, const void *data, size_t length
 }
 
 /* ============================================================================
- * 61. Coding: deflate
+ * 62. Coding: deflate
  *
  * Matches are found by chains of equal hashes, taken lazily, and gathered into a block; a block is written in whichever
  * of the three forms is shortest, piece by piece into a small buffer, from which the caller's pieces are filled.
@@ -23144,7 +23230,7 @@ AIO_API int aio_deflate_all_with(aio_text *text, const void *data, size_t length
 }
 
 /* ============================================================================
- * 62. JSON: numbers
+ * 63. JSON: numbers
  *
  * Decimal to double and back, exactly, without the locale that strtod and printf look at. Both ways go by one table of
  * the powers of ten in 128 bits, made when it is first needed: reading as Lemire has it, writing as Giulietti's
@@ -23357,7 +23443,7 @@ static uint64_t aio__double_digits(uint64_t bits, int *power)
 }
 
 /* ============================================================================
- * 63. JSON: parser and tree
+ * 64. JSON: parser and tree
  *
  * A tree is one array of values of 16 bytes in the order of the text, each container before what is in it and with the
  * distance to what is behind it, and one copy of the text, in which strings are decoded where they stand. The parser
@@ -23992,7 +24078,7 @@ AIO_API aio_text aio_json_string(const aio_json *value, const char *path, const 
 }
 
 /* ============================================================================
- * 64. JSON: writer
+ * 65. JSON: writer
  *
  * Text grows at the end of a buffer, and so does, in another, a byte for each container that is open. The first thing
  * that JSON does not allow there stops the writer.
@@ -24286,7 +24372,7 @@ AIO_API int aio_json_dump_with(const aio_json *value, aio_text *text, const aio_
 }
 
 /* ============================================================================
- * 65. Authentication: challenges and digests
+ * 66. Authentication: challenges and digests
  *
  * Takes WWW-Authenticate fields apart, and answers Digest's challenges (RFC 7616) for the protection space that they
  * came from. Calls memory, URLs, words of headers and OpenSSL's hashes only.
@@ -24837,7 +24923,7 @@ AIO_API int aio_digest_auth_authorize(aio_digest_auth *auth, const aio_url *url,
 #endif
 
 /* ============================================================================
- * 66. HTTP messages
+ * 67. HTTP messages
  *
  * RFC 9112: heads in and out, body framing, dates. The parser goes line by line over the bytes as they arrive, and
  * copies nothing until the head is whole. What a hostile peer may send is refused with a reason. Responses are read
@@ -25633,7 +25719,7 @@ static inline const char *aio__http_clock_text(aio__http_clock *clock, int64_t s
 }
 
 /* ============================================================================
- * 67. HTTP bodies: framing, stages, reader
+ * 68. HTTP bodies: framing, stages, reader
  *
  * A body on its way in (RFC 9112 6 and 7), for the client and the server. The framing tells data from what is between;
  * decoders, if there are any, make of it the data that are meant; a limit; and the user, who has pieces in place, or
@@ -26447,7 +26533,7 @@ static aio_text_task *aio__body_read(aio__body_reader *in, bool all)
 }
 
 /* ============================================================================
- * 68. HTTP messages alone: the public parser
+ * 69. HTTP messages alone: the public parser
  *
  * Heads and bodies, by the two rooms above, out of bytes that the user has. It keeps the bytes of a head that is not
  * whole, and nothing else. Calls messages and framing.
@@ -26630,7 +26716,7 @@ AIO_API void aio_http_parser_close(aio_http_parser *parser)
 }
 
 /* ============================================================================
- * 69. Multipart bodies
+ * 70. Multipart bodies
  *
  * Takes a multipart apart as its bytes come: what is between delimiters goes to the user in place, and is looked at
  * once. Where a delimiter could begin at a piece's end, only its length is remembered, as its bytes are known. Calls
@@ -27099,7 +27185,7 @@ AIO_API aio_multipart *aio_part_multipart(aio_part *part)
 }
 
 /* ============================================================================
- * 70. Tracing: phases, events, what a connection was made of
+ * 71. Tracing: phases, events, what a connection was made of
  *
  * What is noted of a request on its way, by whoever does a part of it: where its time goes, the heads that come before
  * its response's, the addresses that were tried; and the callback that is told. Calls streams and TLS for what they
@@ -27272,7 +27358,7 @@ static aio_certificate *aio__made_certificate(const aio__made *made)
 }
 
 /* ============================================================================
- * 71. Request bodies: where their pieces come from
+ * 72. Request bodies: where their pieces come from
  *
  * A source gives a body piece by piece: of data, of a file, of a producer, or, made of another source's, compressed;
  * forms are one more. It holds one piece, so that a body of any size needs as little memory. One that cannot be
@@ -27578,7 +27664,7 @@ static aio__source *aio__source_compressed(aio__source *from, int format)
 }
 
 /* ============================================================================
- * 72. Forms
+ * 73. Forms
  *
  * What a form is made of, and the source of a body that it becomes: heads and short texts in one piece, long ones in
  * place, files and producers as they come (RFC 7578, RFC 2046 5.1). A form does not change any more once it was sent,
@@ -27939,7 +28025,7 @@ static const char *aio__form_type(const aio_form *form)
 }
 
 /* ============================================================================
- * 73. Contents: what a message's fields say, and its body as text or tree
+ * 74. Contents: what a message's fields say, and its body as text or tree
  *
  * Content-Type, Content-Disposition (RFC 6266) and Link (RFC 8288) taken apart, and bodies decoded by their charset, or
  * as JSON: of responses and of requests that a server got. What is made for the user stays with the body's reader until
@@ -28318,7 +28404,7 @@ static bool aio__weblink_is(const aio_link *link, const char *rel)
 }
 
 /* ============================================================================
- * 74. Proxies: HTTP CONNECT and SOCKS
+ * 75. Proxies: HTTP CONNECT and SOCKS
  *
  * From a stream to a proxy to one through it: HTTP's CONNECT (RFC 9110 9.3.6), SOCKS4 and 4a, SOCKS5 (RFC 1928, 1929),
  * for each proxy of a chain. A handshake is a machine that is fed what the proxy says, and says what to send next. Then
@@ -29126,7 +29212,7 @@ static int aio__netrc_read(char **text)
 }
 
 /* ============================================================================
- * 75. Connecting: hosts
+ * 76. Connecting: hosts
  *
  * From a host's name to a stream: the name is looked up, its addresses are connected to; proxies lead on from there;
  * TLS is put on what stands. Calls names, connecting, streams, TLS and proxies.
@@ -29306,7 +29392,7 @@ AIO_API aio_stream_task *aio_open_unix_connection_with(const char *path, const a
 }
 
 /* ============================================================================
- * 76. Transports: protocols over streams
+ * 77. Transports: protocols over streams
  *
  * A stream with an aio__transport: its descriptor's works run what is here, which reads into a buffer of the loop's
  * and calls the protocol. It ends by connection_lost, which is queued; only after that the stream is freed. May call
@@ -29586,7 +29672,7 @@ AIO_API aio_server_task *aio_create_unix_server_with(const aio_protocol *protoco
 }
 
 /* ============================================================================
- * 77. Redirects: where a response leads
+ * 78. Redirects: where a response leads
  *
  * What a redirect makes of a request (RFC 9110 15.4, and the fetch standard where browsers go other ways): its method,
  * its URL, and whether what the user gave for one origin may go there. Calls URLs and errors only.
@@ -29663,7 +29749,7 @@ static aio_exception *aio__redirect_follow(aio__redirect *r, int status, const a
 }
 
 /* ============================================================================
- * 78. Retries: when a request is sent again
+ * 79. Retries: when a request is sent again
  *
  * What a policy (aio_retry) says of methods, statuses and errors, and how long is waited. Calls dates and numbers.
  * ============================================================================ */
@@ -29731,7 +29817,7 @@ static int64_t aio__retry_backoff(const aio_retry *policy, int tries)
 }
 
 /* ============================================================================
- * 79. Connections: the pool
+ * 80. Connections: the pool
  *
  * The client's connector: keep-alive connections by origin, and who waits for one. A connection object is the right to
  * one of `limit` places; it is busy, and has no stream yet or one, or it is idle, and its socket is watched so that a
@@ -30505,7 +30591,7 @@ AIO_API size_t aio_connector_idle(const aio_connector *connector) { return conne
 
 
 /* ============================================================================
- * 80. HTTP client: session, request, response
+ * 81. HTTP client: session, request, response
  *
  * One request is one coroutine (aio__requesting), whose frame holds copies of what it was given. It is
  *
@@ -33887,7 +33973,7 @@ AIO_API aio_cookie_jar *aio_session_cookie_jar(const aio_session *session)
 }
 
 /* ============================================================================
- * 81. HTTP server: connections and handlers
+ * 82. HTTP server: connections and handlers
  *
  * One connection is one coroutine (aio__serving) in an aio_server: a head, its handler, what is left of the body, the
  * next head; so pipelined requests are answered in order. What it knows is an aio__served, which begins with the user's
@@ -33951,6 +34037,7 @@ typedef struct aio__served {
     bool           chunked, bodyless; /* the answer */
     bool           connect;  /* the method is CONNECT */
     bool           upgraded; /* the stream is the handler's */
+    bool           lasts;    /* the answer has no end of its own */
     bool           wants_continue, too_large, bad_body, late_body;
 } aio__served;
 
@@ -34061,7 +34148,7 @@ static void aio__served_reset(aio__served *r)
     r->extra = NULL;
     r->status = 0;
     r->idle = true;
-    r->too_large = r->bad_body = r->late_body = false;
+    r->lasts = r->too_large = r->bad_body = r->late_body = false;
     r->skipped = 0;
     r->body_until = INT64_MAX;
     aio__deadline_in(aio__body_deadline(&r->in), r->service->keepalive);
@@ -34256,6 +34343,12 @@ static void aio__answer_count(aio__served *r, uint64_t length)
 {
     if (r->extra && !r->bodyless) r->extra->bytes += length;
 }
+
+/* Whether there is no body to be sent. */
+static bool aio__served_is_bodyless(aio_request *request) { return request && aio__served_of(request)->bodyless; }
+
+/* Its answer goes on until the server shuts down. */
+static void aio__served_lasts(aio_request *request) { aio__served_of(request)->lasts = true; }
 
 /* Whether there can be no answer now; *refused then says why (NULL without memory). */
 static bool aio__answer_refused(aio_request *request, int status, const aio_respond_options *o, aio_future **refused)
@@ -34951,14 +35044,14 @@ static void aio__service_end_idle(void *memory, bool all)
     }
 }
 
-/* The server shuts down: handlers that have taken their stream would not see it. */
+/* The server shuts down: handlers that have taken their stream, or answer for ever, would not see it. */
 static void aio__service_end_upgraded(void *memory)
 {
     aio__service *service = (aio__service *)memory;
     for (aio__node *node = service->requests.next, *next; node != &service->requests; node = next) {
         aio__served *r = AIO__CONTAINER(node, aio__served, node);
         next = node->next;
-        if (r->upgraded) aio_task_cancel(aio__stream_task(r->stream));
+        if (r->upgraded || r->lasts) aio_task_cancel(aio__stream_task(r->stream));
     }
 }
 
@@ -35085,7 +35178,7 @@ AIO_API aio_server_task *aio_start_unix_http_server_with(aio_request_handler *ha
 }
 
 /* ============================================================================
- * 82. HTTP application: routes and requests
+ * 83. HTTP application: routes and requests
  *
  * Patterns are in a tree with a level for each segment, through which a path walks that was taken apart; literal
  * children are in order, and found by halving. One request is one coroutine (aio__app_request): it finds the route,
@@ -35731,7 +35824,7 @@ AIO_API void aio_access_log_write(const aio_access *access, void *file)
 }
 
 /* ============================================================================
- * 83. Static files
+ * 84. Static files
  *
  * Answers from files: what a request's conditions and ranges make of one (RFC 9110 13, 14), and which file of a folder
  * a path names. One coroutine, aio__folder_answer, does both; it owns the descriptor. Calls the HTTP server's public
@@ -36241,7 +36334,7 @@ AIO_API void *aio_static_handler(aio_request *request, void *site)
 }
 
 /* ============================================================================
- * 84. WebSocket: frames
+ * 85. WebSocket: frames
  *
  * Takes frames apart in place, in pieces of any size, and writes their heads (RFC 6455 5.2); masks, codes, what is a
  * text, and the handshake's hash. Knows nothing of connections. Calls UTF-8 of charsets only.
@@ -36549,7 +36642,7 @@ static bool aio__ws_key_is_valid(aio_text key)
 }
 
 /* ============================================================================
- * 85. WebSocket: connections
+ * 86. WebSocket: connections
  *
  * The handshake of both sides, messages out of frames, permessage-deflate, pings, and the end. What has come stays in
  * the stream, or with the ws, until somebody asks for it, so that a receive that is cancelled has lost nothing; what is
@@ -37779,7 +37872,408 @@ AIO_API aio_ws_task *aio_request_upgrade_websocket_with(aio_request *request, co
 }
 
 /* ============================================================================
- * 86. Introspection: task dump and call graph
+ * 87. Server-sent events: parser, client, answers
+ *
+ * The parser (aio__sse_parser) takes pieces of any size and gives an event at a time. An aio_sse owns it, and the
+ * response that is being read; aio__sse_reading connects, reads and connects again. Calls the public functions of
+ * client and server.
+ * ============================================================================ */
+
+enum { AIO__SSE_MORE = 0, AIO__SSE_EVENT = -1 };
+
+typedef struct aio__sse_parser {
+    aio__buffer line;     /* that is coming */
+    aio__buffer data, type, next_id, id; /* of the event that is coming; `id` is the last one that counts */
+    size_t      max_line, max_event;
+    int64_t     retry;    /* milliseconds that the server wants; -1: it has not said */
+    bool        begun;    /* a line of this stream was there, so that no byte order mark follows */
+    bool        after_cr; /* an LF that comes next belongs to it */
+    bool        given;    /* the event was given: it is over */
+} aio__sse_parser;
+
+struct aio_sse {
+    aio_session    *session;  /* borrowed */
+    aio_response   *response; /* NULL: not connected */
+    aio_headers     fields;
+    aio__sse_parser parser;
+    aio_text        rest;     /* of the piece of the response that is being parsed */
+    double          retry, silence;
+    int             max_retries, failures; /* in a row */
+    bool            waits;    /* before it connects */
+    bool            over, busy;
+    char            url[1];
+};
+
+/* ---- the parser ---- */
+
+static void aio__sse_empty(aio__buffer *buffer) { buffer->start = buffer->end = 0; }
+
+/* Forgets a stream's unfinished event (9.2.6), but not the id. */
+static void aio__sse_restart(aio__sse_parser *p)
+{
+    aio__sse_empty(&p->line);
+    aio__sse_empty(&p->data);
+    aio__sse_empty(&p->type);
+    p->begun = p->after_cr = p->given = false;
+    aio__sse_empty(&p->next_id);
+    aio__buffer_append(&p->next_id, p->id.data, p->id.end); /* it has had room for that */
+}
+
+static bool aio__sse_copy(aio__buffer *to, aio_text value)
+{
+    aio__sse_empty(to);
+    return aio__buffer_reserve(to, value.length + 1) && aio__buffer_append(to, value.data, value.length);
+}
+
+static void aio__sse_retry(aio__sse_parser *p, aio_text value)
+{
+    int64_t n = 0;
+    for (size_t i = 0; i < value.length; i++) {
+        if (!aio__is(value.data[i], AIO__DIGIT)) return;
+        if (n < INT32_MAX) n = n * 10 + (value.data[i] - '0');
+    }
+    if (value.length) p->retry = n;
+}
+
+/* One field. 0 or a code. */
+static int aio__sse_field(aio__sse_parser *p, aio_text name, aio_text value)
+{
+    bool fits = true;
+    if (AIO__SAME_WORD(name.data, name.length, "data") && !memcmp(name.data, "data", 4)) {
+        if (value.length >= p->max_event || p->data.end >= p->max_event - value.length) return AIO_ELIMIT;
+        fits = aio__buffer_append(&p->data, value.data, value.length) && aio__buffer_append(&p->data, "\n", 1);
+    } else if (name.length == 5 && !memcmp(name.data, "event", 5)) {
+        fits = aio__sse_copy(&p->type, value);
+    } else if (name.length == 2 && !memcmp(name.data, "id", 2)) {
+        if (!value.length || !memchr(value.data, '\0', value.length)) fits = aio__sse_copy(&p->next_id, value);
+    } else if (name.length == 5 && !memcmp(name.data, "retry", 5)) {
+        aio__sse_retry(p, value);
+    }
+    return fits ? 0 : ENOMEM;
+}
+
+/* An empty line: AIO__SSE_EVENT, AIO__SSE_MORE for an event without data, or ENOMEM. */
+static int aio__sse_dispatch(aio__sse_parser *p)
+{
+    if (!aio__sse_copy(&p->id, aio__text(p->next_id.data, p->next_id.end))) return ENOMEM;
+    if (!p->data.end) {
+        aio__sse_empty(&p->type);
+        return AIO__SSE_MORE;
+    }
+    if (!p->type.end && !aio__sse_copy(&p->type, aio__text("message", 7))) return ENOMEM;
+    p->data.data[--p->data.end] = '\0'; /* the last LF */
+    p->type.data[p->type.end] = '\0';
+    p->id.data[p->id.end] = '\0';
+    p->given = true;
+    return AIO__SSE_EVENT;
+}
+
+/* A line is whole. */
+static int aio__sse_line(aio__sse_parser *p)
+{
+    aio_text line = aio__text(p->line.data, p->line.end);
+    if (!p->begun && line.length >= 3 && !memcmp(line.data, "\xEF\xBB\xBF", 3))
+        line = aio__text(line.data + 3, line.length - 3);
+    p->begun = true;
+    aio__sse_empty(&p->line);
+    if (!line.length) return aio__sse_dispatch(p);
+    const char *colon = (const char *)memchr(line.data, ':', line.length);
+    if (!colon) return aio__sse_field(p, line, aio__text("", 0));
+    size_t n = (size_t)(colon - line.data), skip = n + 1 < line.length && colon[1] == ' ' ? n + 2 : n + 1;
+    if (!n) return 0; /* a comment */
+    return aio__sse_field(p, aio__text(line.data, n), aio__text(line.data + skip, line.length - skip));
+}
+
+/* Takes bytes off the front of `in`: AIO__SSE_EVENT, AIO__SSE_MORE when it has taken all, or a code, AIO_ELIMIT or
+ * ENOMEM, after which the event that was coming is not whole. */
+static int aio__sse_feed(aio__sse_parser *p, aio_text *in)
+{
+    if (p->given) {
+        aio__sse_empty(&p->data);
+        aio__sse_empty(&p->type);
+        p->given = false;
+    }
+    while (in->length) {
+        if (p->after_cr && *in->data == '\n') *in = aio__text(in->data + 1, in->length - 1);
+        p->after_cr = false;
+        size_t n = 0;
+        while (n < in->length && in->data[n] != '\n' && in->data[n] != '\r') n++;
+        if (p->line.end + n > p->max_line) return AIO_ELIMIT;
+        if (!aio__buffer_append(&p->line, in->data, n)) return ENOMEM;
+        *in = aio__text(in->data + n, in->length - n);
+        if (!in->length) break;
+        p->after_cr = *in->data == '\r';
+        *in = aio__text(in->data + 1, in->length - 1);
+        int code = aio__sse_line(p);
+        if (code) return code;
+    }
+    return AIO__SSE_MORE;
+}
+
+static void aio__sse_clear(aio__sse_parser *p)
+{
+    aio__free(p->line.data);
+    aio__free(p->data.data);
+    aio__free(p->type.data);
+    aio__free(p->next_id.data);
+    aio__free(p->id.data);
+}
+
+/* ---- the client ---- */
+
+struct aio__sse_reading {
+    aio_task      task;
+    aio_sse_event result;
+    aio_sse      *sse;
+    aio_text      piece;
+    int           code;
+    bool          owns; /* it is the one that reads */
+};
+
+/* The connection has ended, and is not to be used again. */
+static void aio__sse_lose(aio_sse *sse)
+{
+    aio_response_close(sse->response);
+    sse->response = NULL;
+    sse->rest = aio__text("", 0);
+    aio__sse_restart(&sse->parser);
+    sse->waits = true;
+}
+
+/* Whether to try again after this error. */
+static bool aio__sse_retries(aio_sse *sse, int code)
+{
+    if (code == AIO_ECANCELLED || code == ENOMEM) return false;
+    bool futile = code == EINVAL || code == AIO_EURL || code == AIO_ERUNTIME || code == AIO_ECERTIFICATE
+               || code == AIO_ELIMIT || code == AIO_EREDIRECTS || code == AIO_ESTATUS || code == AIO_ECONTENT;
+    aio__sse_lose(sse);
+    sse->failures++;
+    sse->over = futile || (sse->max_retries >= 0 && sse->failures > sse->max_retries);
+    return !sse->over;
+}
+
+static double aio__sse_delay(const aio_sse *sse)
+{
+    double seconds = sse->parser.retry >= 0 ? (double)sse->parser.retry / 1000 : sse->retry;
+    double most = AIO_SSE_RETRY_MAX;
+    if (seconds > most) most = seconds;
+    if (sse->failures > 1 && seconds < 0.1) seconds = 0.1;
+    for (int i = 1; i < sse->failures && seconds < most; i++) seconds *= 2;
+    return seconds < most ? seconds : most;
+}
+
+static aio_response_task *aio__sse_ask(aio_sse *sse)
+{
+    aio_request_options o = AIO__ZERO;
+    const aio__buffer *id = &sse->parser.id;
+    int code = id->end ? aio_headers_set(&sse->fields, "Last-Event-ID", id->data) : 0;
+    if (!id->end || code == EINVAL) aio_headers_remove(&sse->fields, "Last-Event-ID");
+    if (code == ENOMEM) return NULL;
+    o.header_fields = &sse->fields;
+    o.timeout.total = AIO_UNLIMITED;
+    o.timeout.sock_read = sse->silence;
+    return aio_session_request_with(sse->session, "GET", sse->url, &o);
+}
+
+/* What the head says: 0, or why there are no events. */
+static int aio__sse_head(aio_sse *sse)
+{
+    aio_text type = aio_response_content_type(sse->response);
+    if (sse->response->status == 204) return AIO_ESTOPITERATION;
+    if (sse->response->status != 200) return AIO_ESTATUS;
+    if (!type.data) return ENOMEM;
+    return AIO__SAME_WORD(type.data, type.length, "text/event-stream") ? 0 : AIO_ECONTENT;
+}
+
+struct aio__sse_connecting { aio_task task; aio_sse *sse; int code; }; /* sse->response; AIO_ESTOPITERATION, ... */
+static AIO_CORO(aio__sse_connecting)
+{
+    AIO_BEGIN(aio__sse_connecting);
+    if (self->sse->waits) AIO_AWAIT(aio_sleep(aio__sse_delay(self->sse)));
+    self->sse->waits = false;
+    AIO_AWAIT(self->sse->response, aio__sse_ask(self->sse));
+    self->code = aio__sse_head(self->sse);
+    if (!self->code) AIO_RETURN();
+    if (self->code == ENOMEM) AIO_RAISE(ENOMEM);
+    else if (self->code == AIO_ESTATUS)
+        AIO_RAISE(AIO_ESTATUS, "GET %.200s: %d %.80s", self->sse->url, self->sse->response->status,
+                  self->sse->response->reason);
+    else AIO_RAISE(self->code, "GET %.200s: %s", self->sse->url, aio_code_text(self->code));
+    AIO_FINALLY;
+        if (self->code) {
+            aio_response_close(self->sse->response);
+            self->sse->response = NULL;
+            self->sse->over = self->code != ENOMEM;
+        }
+    AIO_END;
+}
+
+static AIO_CORO(aio__sse_reading)
+{
+    AIO_BEGIN(aio__sse_reading);
+    if (self->sse->busy) AIO_RAISE(AIO_ERUNTIME, "another aio_sse_next is being awaited");
+    self->sse->busy = self->owns = true;
+    while ((self->code = aio__sse_feed(&self->sse->parser, &self->sse->rest)) == AIO__SSE_MORE) {
+        if (self->sse->over) AIO_RAISE(AIO_ESTOPITERATION);
+        AIO_TRY {
+            if (!self->sse->response) AIO_AWAIT(AIO_CALL(aio__sse_connecting, .sse = self->sse));
+            AIO_AWAIT(self->piece, aio_response_read_chunk(self->sse->response));
+            self->sse->rest = self->piece;
+            if (self->piece.length) self->sse->failures = 0;
+            else aio__sse_lose(self->sse);
+        } AIO_CATCH {
+            if (self->sse->over || !aio__sse_retries(self->sse, aio_caught(self)->code)) AIO_RERAISE();
+        } AIO_END_TRY;
+    }
+    if (self->code == AIO_ELIMIT) {
+        aio__sse_lose(self->sse);
+        self->sse->over = true;
+        AIO_RAISE(AIO_ELIMIT, "GET %.200s: a line or an event is too long", self->sse->url);
+    }
+    if (self->code != AIO__SSE_EVENT) {
+        aio__sse_lose(self->sse); /* a part of the event: it comes again after its predecessor's id */
+        AIO_RAISE(self->code);
+    }
+    self->result.event = aio__text(self->sse->parser.type.data, self->sse->parser.type.end);
+    self->result.data = aio__text(self->sse->parser.data.data, self->sse->parser.data.end);
+    self->result.id = aio__text(self->sse->parser.id.data, self->sse->parser.id.end);
+    AIO_FINALLY;
+        if (self->owns) self->sse->busy = false;
+    AIO_END;
+}
+
+AIO__GIVES(aio__sse_reading, aio_sse_event_task);
+
+AIO_API aio_sse_event_task *aio_sse_next(aio_sse *sse)
+{
+    if (!sse) return (aio_sse_event_task *)(void *)aio__failure(EINVAL, "next of no event source");
+    return (aio_sse_event_task *)(void *)AIO_CALL(aio__sse_reading, .sse = sse);
+}
+
+/* The fields of each request. 0 or a code. */
+static int aio__sse_fields(aio_headers *fields, const aio_sse_options *o)
+{
+    aio_text name, value;
+    size_t position = 0;
+    int code = 0;
+    for (size_t i = 0; !code && o->headers && o->headers[i]; i += 2)
+        code = o->headers[i + 1] ? aio_headers_add(fields, o->headers[i], o->headers[i + 1]) : EINVAL;
+    while (!code && o->header_fields && aio_headers_next(o->header_fields, &position, &name, &value))
+        code = aio__headers_append(fields, name.data, name.length, value.data, value.length);
+    if (!code && !aio_headers_get(fields, "Accept").data) code = aio_headers_add(fields, "Accept", "text/event-stream");
+    if (!code && !aio_headers_get(fields, "Cache-Control").data)
+        code = aio_headers_add(fields, "Cache-Control", "no-store");
+    return code;
+}
+
+AIO_API aio_sse *aio_sse_open_with(aio_session *session, const char *url, const aio_sse_options *options)
+{
+    AIO__DEFAULTS(aio_sse_options, options);
+    const char *id = options->last_event_id ? options->last_event_id : "";
+    errno = EINVAL;
+    int64_t retry = aio__timeout_ns(options->retry, AIO_SSE_RETRY);
+    if (!session || !url || retry < 0 || retry == INT64_MAX
+        || aio__timeout_ns(options->silence, AIO_UNLIMITED) < 0 || strpbrk(id, "\r\n")) return NULL;
+    size_t length = strlen(url);
+    aio_sse *sse = (aio_sse *)aio__calloc(sizeof *sse + length);
+    int code = sse ? aio__sse_fields(&sse->fields, options) : ENOMEM;
+    if (!code && !aio__sse_copy(&sse->parser.id, aio__text(id, strlen(id)))) code = ENOMEM;
+    if (!code && !aio__sse_copy(&sse->parser.next_id, aio__text(id, strlen(id)))) code = ENOMEM;
+    if (code) {
+        aio_sse_close(sse);
+        errno = code;
+        return NULL;
+    }
+    sse->parser.id.data[sse->parser.id.end] = '\0';
+    memcpy(sse->url, url, length + 1);
+    sse->session = session;
+    sse->rest = aio__text("", 0);
+    sse->retry = options->retry == 0 ? (double)AIO_SSE_RETRY : options->retry < 0 ? 0 : options->retry;
+    sse->silence = options->silence;
+    sse->max_retries = options->max_retries == 0 ? AIO_SSE_RETRIES
+                     : options->max_retries < AIO_UNLIMITED ? 0 : options->max_retries;
+    sse->parser.max_line = options->max_line ? options->max_line : (size_t)AIO_SSE_LINE_MAX;
+    sse->parser.max_event = options->max_event ? options->max_event : (size_t)AIO_SSE_EVENT_MAX;
+    sse->parser.retry = -1;
+    return sse;
+}
+
+AIO_API void aio_sse_close(aio_sse *sse)
+{
+    if (!sse) return;
+    aio_response_close(sse->response);
+    aio_headers_clear(&sse->fields);
+    aio__sse_clear(&sse->parser);
+    aio__free(sse);
+}
+
+/* ---- the server ---- */
+
+AIO_API aio_future *aio_request_sse_with(aio_request *request, const aio_respond_options *options)
+{
+    AIO__DEFAULTS(aio_respond_options, options);
+    aio_respond_options o = *options;
+    aio_headers fields = AIO__ZERO;
+    aio_text name, value;
+    size_t position = 0;
+    int code = 0;
+    if (!aio__answer_has(options, "Cache-Control")) code = aio_headers_add(&fields, "Cache-Control", "no-cache");
+    if (!code && !aio__answer_has(options, "X-Accel-Buffering"))
+        code = aio_headers_add(&fields, "X-Accel-Buffering", "no");
+    while (!code && o.header_fields && aio_headers_next(o.header_fields, &position, &name, &value))
+        code = aio__headers_append(&fields, name.data, name.length, value.data, value.length);
+    o.header_fields = &fields;
+    if (!o.content_type && !aio__answer_has(options, "Content-Type")) o.content_type = "text/event-stream";
+    aio_future *begun = code ? aio__failure(code, "events: %s", aio_code_text(code))
+                             : aio_request_start_with(request, 200, &o);
+    if (!code && request) aio__served_lasts(request);
+    aio_headers_clear(&fields);
+    return begun;
+}
+
+static aio_future *aio__sse_chunk(aio_request *request, const char *data, size_t length)
+{
+    if (aio__served_is_bodyless(request)) return aio__failure(EPIPE, "events: a HEAD request wants none");
+    return aio_request_chunk(request, data, length);
+}
+
+/* "name: line" for each line of the text; CR, LF and CR LF end one. */
+static bool aio__sse_put(aio__buffer *out, const char *name, const char *text)
+{
+    for (;;) {
+        size_t n = strcspn(text, "\r\n");
+        if (!aio__buffer_word(out, name) || !aio__buffer_append(out, text, n) || !aio__buffer_append(out, "\n", 1))
+            return false;
+        if (!text[n]) return true;
+        text += n + (text[n] == '\r' && text[n + 1] == '\n' ? 2 : 1);
+    }
+}
+
+AIO_API aio_future *aio_request_sse_send_with(aio_request *request, const char *data,
+                                              const aio_sse_send_options *options)
+{
+    AIO__DEFAULTS(aio_sse_send_options, options);
+    aio__buffer out = AIO__ZERO;
+    char number[40] = "";
+    const char *event = options->event, *id = options->id;
+    if ((event && strpbrk(event, "\r\n")) || (id && strpbrk(id, "\r\n")))
+        return aio__failure(EINVAL, "events: a line break in an event's type or id");
+    int64_t retry = aio__timeout_ns(options->retry, 0);
+    if (retry < 0 || retry == INT64_MAX) return aio__failure(EINVAL, "events: a retry that is not valid");
+    if (options->retry != 0) snprintf(number, sizeof number, "%lld", (long long)(retry / 1000000));
+    bool fits = (!options->comment || aio__sse_put(&out, ": ", options->comment))
+             && (!*number || aio__sse_put(&out, "retry: ", number))
+             && (!id || aio__sse_put(&out, "id: ", id)) && (!event || aio__sse_put(&out, "event: ", event))
+             && (!data || aio__sse_put(&out, "data: ", data)) && aio__buffer_append(&out, "\n", 1);
+    aio_future *sent = fits ? aio__sse_chunk(request, out.data, out.end) : NULL;
+    aio__free(out.data);
+    return sent;
+}
+
+AIO_API aio_future *aio_request_sse_ping(aio_request *request) { return aio__sse_chunk(request, ":\n\n", 3); }
+
+/* ============================================================================
+ * 88. Introspection: task dump and call graph
  *
  * Walks what waits for what, and only reads. Called by nobody above. Downwards through the frames of a task to what the
  * innermost awaits, and that one's children (ops->child); upwards through the waiters. A path may lead in a circle, and

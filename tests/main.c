@@ -67,6 +67,7 @@
 #include "test_proxies.c"
 #include "test_websocket.c"
 #include "test_shutdown.c"
+#include "test_sse.c"
 #include "test_awaitables.c"
 
 int main(int argc, char **argv) { return harness_main(argc, argv); }

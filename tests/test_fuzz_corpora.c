@@ -39,6 +39,9 @@
 #define LLVMFuzzerTestOneInput fuzz_socks
 #include "fuzz/fuzz_socks.c"
 #undef LLVMFuzzerTestOneInput
+#define LLVMFuzzerTestOneInput fuzz_sse
+#include "fuzz/fuzz_sse.c"
+#undef LLVMFuzzerTestOneInput
 #define LLVMFuzzerTestOneInput fuzz_target
 #include "fuzz/fuzz_target.c"
 #undef LLVMFuzzerTestOneInput
@@ -54,7 +57,7 @@ static const struct corpus { const char *name; int (*target)(const uint8_t *, si
     { "http_parser", fuzz_http_parser }, { "http_request", fuzz_http_request },
     { "http_response", fuzz_http_response }, { "inflate", fuzz_inflate },
     { "json", fuzz_json }, { "multipart", fuzz_multipart }, { "netrc", fuzz_netrc }, { "socks", fuzz_socks },
-    { "target", fuzz_target }, { "url", fuzz_url }, { "websocket", fuzz_websocket },
+    { "sse", fuzz_sse }, { "target", fuzz_target }, { "url", fuzz_url }, { "websocket", fuzz_websocket },
 };
 enum { CORPORA = sizeof corpora / sizeof *corpora };
 static char corpus_path[512]; /* what is being replayed */

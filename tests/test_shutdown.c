@@ -195,7 +195,7 @@ SCENARIO(server_inherits, .may = { EPIPE, ECONNRESET, ENOTCONN, ECONNREFUSED, EC
 
 /* HTTP over a unix socket. */
 struct server_unix_http { aio_task task; aio_server *server; aio_stream *stream; aio_text text; char path[60]; };
-SCENARIO(server_unix_http, .may = { EPIPE, ECONNRESET, ENOTCONN, ECONNREFUSED, ECONNABORTED, ETIMEDOUT })
+SCENARIO(server_unix_http, .may = { EPIPE, ECONNRESET, ENOTCONN, ECONNREFUSED, ECONNABORTED, ETIMEDOUT, EADDRINUSE })
 {
     AIO_BEGIN(server_unix_http);
     snprintf(self->path, sizeof self->path, "/tmp/aio-http-%ld.sock", (long)getpid());

@@ -1,0 +1,225 @@
+/* Server-sent events: the parser over every cut, the client's connections, what a server sends. */
+
+static const struct { const char *stream, *events; } sse_cases[] = {
+    { "data: a\n\n", "message|a||" }, { "data: a\r\n\r\n", "message|a||" }, { "data: a\r\r", "message|a||" },
+    { "data:a\ndata: b\ndata:  c\n\n", "message|a\nb\n c||" }, { "data\n\n", "message|||" },
+    { "data\ndata\n\n", "message|\n||" }, { "data:\n\n\n\n", "message|||" }, { "\n\n\r\n", "" },
+    { "event: e\ndata: x\n\ndata: y\n\n", "e|x||message|y||" }, { "event: e\n\ndata: y\n\n", "message|y||" },
+    { "id: 1\ndata: x\n\ndata: y\n\nid\ndata: z\n\n", "message|x|1|message|y|1|message|z||" },
+    { "id: 1\n\ndata: x\n\n", "message|x|1|" }, { ": comment\n:\n\ndata: x\n\n", "message|x||" },
+    { "\xEF\xBB\xBF" "data: x\n\n\xEF\xBB\xBF" "data: y\n\n", "message|x||" },
+    { "data: x\n", "" }, { "data: x", "" }, { "data: x\ndata: cut\n", "" },
+    { "Data: x\n\nunknown: y\n\ndata : z\n\n", "" }, { "retry: 5\n\nretry: x\n\ndata: 1\n\n", "message|1||" },
+    { "data: a: b\n\n", "message|a: b||" }, { "data:\ta\n\n", "message|\ta||" },
+};
+
+static void sse_events(const char *stream, size_t length, size_t cut, aio__sse_parser *p, char *out, size_t room)
+{
+    size_t used = 0;
+    *out = '\0';
+    memset(p, 0, sizeof *p);
+    p->max_line = 100;
+    p->max_event = 200;
+    p->retry = -1;
+    for (size_t at = 0, n; at < length; at += n) {
+        n = length - at < cut ? length - at : cut;
+        aio_text rest = aio__text(stream + at, n);
+        while (aio__sse_feed(p, &rest) == AIO__SSE_EVENT)
+            used += (size_t)snprintf(out + used, room - used, "%s|%s|%s|", p->type.data, p->data.data, p->id.data);
+    }
+}
+
+TEST(sse_parser)
+{
+    static const char zero[] = "id: a\0b\ndata: x\nretry: 12\n\nretry: 1x\nretry:\n\n";
+    char events[300];
+    aio__sse_parser p;
+    for (size_t i = 0; i < sizeof sse_cases / sizeof *sse_cases; i++) {
+        for (size_t cut = 1; cut < 6; cut++) {
+            sse_events(sse_cases[i].stream, strlen(sse_cases[i].stream), cut, &p, events, sizeof events);
+            CHECK_STR(events, sse_cases[i].events);
+            aio__sse_clear(&p);
+        }
+    }
+    sse_events(zero, sizeof zero - 1, 3, &p, events, sizeof events);
+    CHECK_STR(events, "message|x||");
+    CHECK_INT(p.retry, 12);
+    aio__sse_clear(&p);
+}
+
+TEST(sse_parser_limits)
+{
+    char line[120], events[10];
+    aio__sse_parser p;
+    aio_text rest = aio__text(line, 101);
+    memset(line, 'a', sizeof line);
+    sse_events("", 0, 1, &p, events, sizeof events);
+    CHECK_INT(aio__sse_feed(&p, &rest), AIO_ELIMIT);
+    aio__sse_clear(&p);
+    sse_events("", 0, 1, &p, events, sizeof events);
+    memcpy(line, "data: ", 6);
+    line[99] = '\n';
+    rest = aio__text(line, 100);
+    CHECK_INT(aio__sse_feed(&p, &rest), AIO__SSE_MORE);
+    rest = aio__text(line, 100);
+    CHECK_INT(aio__sse_feed(&p, &rest), AIO__SSE_MORE);
+    rest = aio__text(line, 100);
+    CHECK_INT(aio__sse_feed(&p, &rest), AIO_ELIMIT);
+    aio__sse_clear(&p);
+}
+
+/* /events sends three events and ends; asked again, it goes on after Last-Event-ID; after 6 it answers 204. /status
+ * gives 500, /type text, /long a line without end, /silent nothing. */
+struct feeding { aio_task task; aio_request *request; int i, from; char id[20]; };
+static AIO_CORO(feeding)
+{
+    AIO_BEGIN(feeding);
+    const char *path;
+    path = self->request->path.data;
+    if (!strcmp(path, "/status")) AIO_AWAIT(aio_request_respond(self->request, 500, .text = "no"));
+    else if (!strcmp(path, "/type")) AIO_AWAIT(aio_request_respond(self->request, 200, .text = "no"));
+    else {
+        aio_text last;
+        last = aio_headers_get(&self->request->headers, "Last-Event-ID");
+        self->from = last.data ? atoi(last.data) : 0;
+        if (self->from == 6) {
+            AIO_AWAIT(aio_request_respond(self->request, 204));
+            AIO_RETURN();
+        }
+        AIO_AWAIT(aio_request_sse(self->request));
+        if (!strcmp(self->request->path.data, "/silent")) AIO_AWAIT(aio_sleep(1000));
+        if (!strcmp(self->request->path.data, "/long")) {
+            AIO_AWAIT(aio_request_chunk(self->request, plenty, 100));
+            AIO_AWAIT(aio_sleep(1000));
+        }
+        AIO_AWAIT(aio_request_sse_ping(self->request));
+        for (self->i = 1; self->i <= 3; self->i++) {
+            snprintf(self->id, sizeof self->id, "%d", self->from + self->i);
+            AIO_AWAIT(aio_request_sse_send(self->request, self->i == 2 ? "two\r\nlines" : "one", .id = self->id,
+                                           .event = self->i == 3 ? "end" : NULL, .comment = "so\nit is", .retry = 7));
+        }
+        AIO_AWAIT(aio_request_end(self->request));
+    }
+    AIO_END;
+}
+static void *feeding_handler(aio_request *request, void *arg)
+{
+    (void)arg;
+    return AIO_CALL(feeding, .request = request);
+}
+
+struct sse_client { aio_task task; aio_server *server; aio_session *session; aio_sse *sse; aio_sse_event event;
+    char url[60], seen[200]; double began; };
+SCENARIO(sse_client, .may = { EPIPE, ECONNRESET, ENOTCONN, ETIMEDOUT, AIO_EDISCONNECTED, ECONNREFUSED, AIO_EHTTP,
+                              AIO_ESTATUS })
+{
+    AIO_BEGIN(sse_client);
+    AIO_AWAIT(self->server, aio_start_http_server(feeding_handler, NULL, "127.0.0.1", 0));
+    self->session = aio_session_open();
+    if (!self->session) AIO_RAISE(ENOMEM);
+    snprintf(self->url, sizeof self->url, "http://127.0.0.1:%d/events", aio_server_port(self->server));
+    self->sse = aio_sse_open(self->session, self->url);
+    if (!self->sse) AIO_RAISE(errno);
+    self->began = aio_loop_time(aio_get_running_loop());
+    AIO_ASYNC_FOR(self->event, aio_sse_next(self->sse)) {
+        CHECK_INT(strlen(self->event.data.data), self->event.data.length);
+        strcat(self->seen, self->event.event.data);
+        strcat(self->seen, self->event.id.data);
+        strcat(self->seen, self->event.data.data);
+        strcat(self->seen, ";");
+        if (strlen(self->seen) > 150) break; /* a fault has made it begin anew */
+    }
+    CHECK_STR(self->seen, "message1one;message2two\nlines;end3one;message4one;message5two\nlines;end6one;");
+    CHECK_NEAR(aio_loop_time(aio_get_running_loop()) - self->began, 14, 0.5); /* retry, twice */
+    AIO_TRY {
+        AIO_AWAIT(aio_sse_next(self->sse));
+        UNREACHED();
+    } AIO_CATCH {
+        CAUGHT(AIO_ESTOPITERATION);
+    } AIO_END_TRY;
+    AIO_FINALLY;
+        aio_sse_close(self->sse);
+        AIO_AWAIT(aio_session_close(self->session));
+        if (self->server) AIO_AWAIT(aio_server_shutdown(self->server, AIO_NOW));
+    AIO_END;
+}
+
+/* What ends a source for good, and after how long. */
+struct sse_ends { aio_task task; aio_server *server; aio_session *session; aio_sse *sse; aio_sse_event event;
+    int i, port; char url[60]; double began; };
+SCENARIO(sse_ends, .may = { EPIPE, ECONNRESET, AIO_EPAYLOAD, ETIMEDOUT, AIO_EDISCONNECTED, ECONNREFUSED, AIO_EHTTP,
+                            AIO_ESTATUS })
+{
+    static const struct { const char *path; int code; double seconds; } cases[] = {
+        { "/status", AIO_ESTATUS, 0 }, { "/type", AIO_ECONTENT, 0 }, { "/long", AIO_ELIMIT, 0 },
+        { "/silent", AIO_ETIMEOUT, 5 + 2 + 5 + 4 + 5 }, { NULL, ECONNREFUSED, 2 + 4 },
+    };
+    AIO_BEGIN(sse_ends);
+    AIO_AWAIT(self->server, aio_start_http_server(feeding_handler, NULL, "127.0.0.1", 0));
+    self->session = aio_session_open();
+    if (!self->session) AIO_RAISE(ENOMEM);
+    for (self->i = 0; self->i < 5; self->i++) {
+        self->port = cases[self->i].path ? aio_server_port(self->server) : dead_port;
+        snprintf(self->url, sizeof self->url, "http://127.0.0.1:%d%s", self->port,
+                 cases[self->i].path ? cases[self->i].path : "/");
+        self->sse = aio_sse_open(self->session, self->url, .max_line = 99, .silence = 5, .retry = 2, .max_retries = 2);
+        if (!self->sse) AIO_RAISE(errno);
+        self->began = aio_loop_time(aio_get_running_loop());
+        AIO_TRY {
+            AIO_AWAIT(self->event, aio_sse_next(self->sse));
+            UNREACHED();
+        } AIO_CATCH {
+            CAUGHT(cases[self->i].code);
+        } AIO_END_TRY;
+        CHECK_NEAR(aio_loop_time(aio_get_running_loop()) - self->began, cases[self->i].seconds, 0.5);
+        aio_sse_close(self->sse);
+        self->sse = NULL;
+    }
+    AIO_FINALLY;
+        aio_sse_close(self->sse);
+        AIO_AWAIT(aio_session_close(self->session));
+        if (self->server) AIO_AWAIT(aio_server_shutdown(self->server, AIO_NOW));
+    AIO_END;
+}
+
+/* The bytes of a server, and what it refuses. */
+struct sending_events { aio_task task; aio_request *request; };
+static AIO_CORO(sending_events)
+{
+    static const char *const fields[] = { "Cache-Control", "private", NULL };
+    AIO_BEGIN(sending_events);
+    AIO_AWAIT(aio_request_sse(self->request, .headers = fields));
+    AIO_TRY {
+        AIO_AWAIT(aio_request_sse_send(self->request, "a", .id = "x\ny"));
+        UNREACHED();
+    } AIO_CATCH {
+        CAUGHT(EINVAL);
+    } AIO_END_TRY;
+    AIO_AWAIT(aio_request_sse_send(self->request, "a\rb\n", .event = "e", .id = "", .retry = AIO_NOW));
+    AIO_AWAIT(aio_request_sse_send(self->request, NULL, .comment = "c"));
+    AIO_AWAIT(aio_request_sse_ping(self->request));
+    AIO_AWAIT(aio_request_end(self->request));
+    AIO_END;
+}
+static void *sending_events_handler(aio_request *request, void *arg)
+{
+    (void)arg;
+    return AIO_CALL(sending_events, .request = request);
+}
+
+struct sse_server { aio_task task; aio_server *server; struct talk *talk; };
+SCENARIO(sse_server, .may = { EPIPE, ECONNRESET, ENOTCONN, ETIMEDOUT })
+{
+    AIO_BEGIN(sse_server);
+    AIO_AWAIT(self->server, aio_start_http_server(sending_events_handler, NULL, "127.0.0.1", 0));
+    self->talk = aio_create_task(AIO_CALL(talk, .port = aio_server_port(self->server),
+                                          .said = "GET / HTTP/1.0\r\n\r\n"));
+    AIO_AWAIT((struct talk *)aio_ref(self->talk));
+    CHECK_STR(self->talk->answer, "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n"
+              "Cache-Control: private\r\nX-Accel-Buffering: no\r\n\r\n"
+              "retry: 0\nid: \nevent: e\ndata: a\ndata: b\ndata: \n\n: c\n\n:\n\n");
+    AIO_FINALLY;
+        aio_unref(self->talk);
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
