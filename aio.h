@@ -3473,6 +3473,7 @@ AIO_API void *aio_static_handler(aio_request *request, void *site);
 typedef struct aio_app aio_app;
 
 enum {
+    AIO_COMPRESS_MIN = 1024, AIO_COMPRESS_MAX = 1048576,
     AIO_APP_SEGMENTS = 32, /* between the slashes of a pattern */
     AIO_APP_PARAMS = 8     /* of one pattern */
 };
@@ -3489,6 +3490,11 @@ typedef struct aio_access {
 
 typedef struct aio_app_options {
     bool   json_errors AIO__UNSET; /* errors are JSON, whatever Accept says */
+    /* Whole answers of AIO_COMPRESS_MIN to AIO_COMPRESS_MAX bytes of text, JSON, scripts or SVG go out as gzip to who
+     * accepts it (RFC 9110 12.5.3), with Vary. Not: files, streamed answers, those with a strong ETag, a
+     * Content-Encoding or Content-Range, or Cache-Control: no-transform. What is secret should not stand beside what a
+     * stranger chooses in one answer: lengths tell. aiohttp: enable_compression() */
+    bool   compress AIO__UNSET;
     /* Called after each request; aio_access_log_write is one. */
     void (*access_log)(const aio_access *access, void *arg) AIO__UNSET;
     void  *access_arg AIO__UNSET;
@@ -34010,6 +34016,7 @@ typedef struct aio__answer_extra { /* what few requests need; made when it is */
     uint64_t    bytes;   /* of its body that were sent */
     int         refusal; /* the status of aio_request_fail; 0: it was not called */
     void       *app;     /* the application's part of it, while its coroutine runs; else NULL */
+    bool        compress;
 } aio__answer_extra;
 
 typedef struct aio__served {
@@ -34366,6 +34373,106 @@ static bool aio__answer_refused(aio_request *request, int status, const aio_resp
     return why != NULL;
 }
 
+/* ---- compression ---- */
+
+/* The value of a field of the answer, if it has it; data NULL: it has not. */
+static aio_text aio__answer_field(const aio__served *r, const aio_respond_options *o, const char *name)
+{
+    aio_text value = aio_headers_get(&r->extra->fields, name);
+    for (size_t i = 0; !value.data && o->headers && o->headers[i]; i += 2)
+        if (aio__same_word(o->headers[i], strlen(o->headers[i]), name, strlen(name)))
+            value = aio__text(o->headers[i + 1], strlen(o->headers[i + 1]));
+    return value.data || !o->header_fields ? value : aio_headers_get(o->header_fields, name);
+}
+
+/* Whether a content type is worth it. */
+static bool aio__answer_type_shrinks(aio_text type)
+{
+    static const char *const ends[] = { "+json", "+xml", "/json", "/javascript", "/xml", "/x-ndjson" };
+    const char *semicolon = type.length ? (const char *)memchr(type.data, ';', type.length) : NULL;
+    size_t n = semicolon ? (size_t)(semicolon - type.data) : type.length;
+    while (n && (type.data[n - 1] == ' ' || type.data[n - 1] == '\t')) n--;
+    if (n > 5 && AIO__SAME_WORD(type.data, 5, "text/"))
+        return !AIO__SAME_WORD(type.data, n, "text/event-stream");
+    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
+        size_t length = strlen(ends[i]);
+        if (n > length && aio__same_word(type.data + n - length, length, ends[i], length)) return true;
+    }
+    return false;
+}
+
+/* Whether the answer may be compressed, whoever asks. */
+static bool aio__answer_shrinks(const aio__served *r, int status, const aio_respond_options *o, size_t length)
+{
+    if (!r->extra || !r->extra->compress || length < AIO_COMPRESS_MIN || length > AIO_COMPRESS_MAX || status == 206
+        || status == 204 || status == 304) return false;
+    aio_text type = aio__answer_field(r, o, "Content-Type"), etag = aio__answer_field(r, o, "ETag"), item;
+    aio_text control = aio__answer_field(r, o, "Cache-Control");
+    if (o->content_type) type = aio__text(o->content_type, strlen(o->content_type));
+    else if (!type.data && o->text) type = aio__text("text/plain", 10);
+    while (aio__http_list_next(&control, &item))
+        if (AIO__SAME_WORD(item.data, item.length, "no-transform")) return false;
+    return aio__answer_type_shrinks(type) && (!etag.length || *etag.data == 'W')
+        && !aio__answer_field(r, o, "Content-Encoding").data && !aio__answer_field(r, o, "Content-Range").data;
+}
+
+/* The weight of an element of a list, in thousandths; 1000 without one, 0 for one that is none. Cuts it off. */
+static int aio__answer_weight(aio_text *item)
+{
+    const char *at = item->length ? (const char *)memchr(item->data, ';', item->length) : NULL;
+    const char *end = item->data + item->length;
+    int weight = 1000, scale = 100;
+    if (!at) return weight;
+    item->length = (size_t)(at - item->data);
+    for (const char *last; item->length; item->length--) {
+        last = item->data + item->length - 1;
+        if (*last != ' ' && *last != '\t') break;
+    }
+    for (at++; at < end && (*at == ' ' || *at == '\t');) at++;
+    if (end - at < 3 || (*at != 'q' && *at != 'Q') || at[1] != '=' || (at[2] != '0' && at[2] != '1')) return 0;
+    weight = at[2] == '1' ? 1000 : 0;
+    if (weight || end - at < 4) return weight;
+    if (at[3] != '.') return 0;
+    for (at += 4; at < end && scale && aio__is(*at, AIO__DIGIT); at++, scale /= 10) weight += (*at - '0') * scale;
+    return weight;
+}
+
+/* Whether the client takes gzip, and not less gladly than what is not compressed. */
+static bool aio__answer_gzip_accepted(const aio__served *r)
+{
+    aio_text value, item;
+    size_t position = 0;
+    int gzip = -1, any = -1, identity = -1;
+    while (aio_headers_next_of(&r->request.headers, "Accept-Encoding", &position, &value)) {
+        while (aio__http_list_next(&value, &item)) {
+            int weight = aio__answer_weight(&item);
+            if (AIO__SAME_WORD(item.data, item.length, "gzip") || AIO__SAME_WORD(item.data, item.length, "x-gzip"))
+                gzip = weight;
+            else if (AIO__SAME_WORD(item.data, item.length, "identity")) identity = weight;
+            else if (item.length == 1 && *item.data == '*') any = weight;
+        }
+    }
+    if (gzip < 0) gzip = any;
+    return gzip > 0 && gzip >= identity;
+}
+
+/* Puts what is smaller in the place of the body, and says so in the answer's fields; `packed` is the caller's to clear.
+ * 0 or ENOMEM. */
+static int aio__answer_compress(aio__served *r, int status, const aio_respond_options *o, aio_text *body,
+                                aio_text *packed)
+{
+    if (!aio__answer_shrinks(r, status, o, body->length)) return 0;
+    aio_headers *fields = &r->extra->fields;
+    int code = aio__headers_append(fields, "Vary", 4, "Accept-Encoding", 15);
+    if (code || !aio__answer_gzip_accepted(r)) return code;
+    aio_deflate_options options = AIO__ZERO;
+    options.format = AIO_CODING_GZIP;
+    code = aio_deflate_all_with(packed, body->data, body->length, &options);
+    if (code || packed->length >= body->length) return code;
+    *body = *packed;
+    return aio__headers_append(fields, "Content-Encoding", 16, "gzip", 4);
+}
+
 AIO_API aio_future *aio_request_respond_with(aio_request *request, int status, const aio_respond_options *options)
 {
     AIO__DEFAULTS(aio_respond_options, options);
@@ -34375,12 +34482,20 @@ AIO_API aio_future *aio_request_respond_with(aio_request *request, int status, c
     aio_text body = options->text ? aio__text(options->text, strlen(options->text))
                                   : aio__text((const char *)options->body, options->length);
     if (body.length && !body.data) return aio__failure(EINVAL, "answer: a length, but no body");
-    int code = aio__answer_head(r, status, options, body.length);
-    if (code) return aio__failure(code, "the answer's head: %s", aio_code_text(code));
+    aio_text packed = { NULL, 0 };
+    int code = aio__answer_compress(r, status, options, &body, &packed);
+    if (!code) code = aio__answer_head(r, status, options, body.length);
+    if (code) {
+        if (packed.data) aio_headers_remove(&r->extra->fields, "Content-Encoding");
+        aio_text_clear(&packed);
+        return aio__failure(code, "the answer's head: %s", aio_code_text(code));
+    }
     r->answer = AIO__ANSWERED;
     aio__answer_count(r, body.length);
     aio_text pieces[2] = { aio__text(r->out.data, r->out.end), body };
-    return aio__answer_send(r, pieces, body.length && !r->bodyless ? 2 : 1);
+    aio_future *sent = aio__answer_send(r, pieces, body.length && !r->bodyless ? 2 : 1);
+    aio_text_clear(&packed);
+    return sent;
 }
 
 AIO_API aio_future *aio_request_start_with(aio_request *request, int status, const aio_respond_options *options)
@@ -34601,11 +34716,12 @@ static void *aio__answer_app(aio_request *request)
     return request && r->extra ? r->extra->app : NULL;
 }
 
-/* False without memory. */
-static bool aio__answer_app_set(aio_request *request, void *app)
+/* Its answers may be compressed. False without memory. */
+static bool aio__answer_app_set(aio_request *request, void *app, bool compress)
 {
     aio__answer_extra *extra = aio__answer_extra_of(request);
     if (extra) extra->app = app;
+    if (extra) extra->compress = compress;
     return extra != NULL;
 }
 
@@ -35642,7 +35758,7 @@ static bool aio__app_enter(struct aio__app_request *self)
 {
     aio_text path = self->request->path;
     aio__route_walk *walk = &self->walk;
-    if (!aio__answer_app_set(self->request, self)) return false;
+    if (!aio__answer_app_set(self->request, self, self->app->options.compress)) return false;
     self->began = aio_loop_time(self->task.future.loop);
     self->level = 1;
     walk->method = self->request->method;
@@ -35725,7 +35841,7 @@ static void aio__app_leave(struct aio__app_request *self)
         access.time = aio__os.wall();
         app->options.access_log(&access, app->options.access_arg);
     }
-    aio__answer_app_set(self->request, NULL);
+    aio__answer_app_set(self->request, NULL, false);
     aio_exception_unref(self->error);
     aio__free(self->allowed.data);
 }

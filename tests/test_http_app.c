@@ -374,3 +374,75 @@ SCENARIO(app_logs, .may = { AIO_EINCOMPLETE, EPIPE, ECONNRESET, ENOTCONN, ETIMED
         if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
     AIO_END;
 }
+
+/* ---- compression ---- */
+
+/* A text of 1300 bytes, or as many as the path says, of the type in `arg`, with what the query says as a field. */
+static void *app_large(aio_request *request, void *arg)
+{
+    char text[1400];
+    memset(text, 'x', sizeof text);
+    int64_t length = aio_request_param_int(request, "length");
+    aio_text name, value;
+    size_t position = 0;
+    int code = 0;
+    while (!code && aio_request_query_next(request, &position, &name, &value))
+        code = aio_request_set_header(request, name.data, value.data);
+    if (code) return aio_request_fail(request, 503, NULL);
+    return aio_request_respond(request, 200, .body = text, .length = (size_t)length, .content_type = (const char *)arg);
+}
+
+static const struct { const char *target, *accepts; bool varies, packed; } app_packs[] = {
+    { "/text/1300", "gzip", true, true }, { "/text/1300", "a;q=1, GZIP ; q=0.001", true, true },
+    { "/text/1300", "x-gzip", true, true }, { "/text/1300", "*", true, true }, { "/text/1024", "gzip", true, true },
+    { "/text/1300?ETag=W/\"a\"", "gzip", true, true }, { "/json/1300", "identity;q=0.5, gzip", true, true },
+    { "/text/1300", "", true, false }, { "/text/1300", "gzip;q=0", true, false },
+    { "/text/1300", "*, gzip;q=0.000", true, false }, { "/text/1300", "*;q=0", true, false },
+    { "/text/1300", "gzip;q=0.5, identity;q=0.51", true, false }, { "/text/1300", "gzip;q=x", true, false },
+    { "/text/1300", "br", true, false },
+    { "/text/1023", "gzip", false, false }, { "/image/1300", "gzip", false, false },
+    { "/events/1300", "gzip", false, false }, { "/text/1300?ETag=\"a\"", "gzip", false, false },
+    { "/text/1300?Content-Encoding=br", "gzip", false, false }, { "/text/1300?Content-Range=bytes", "gzip", false, false },
+    { "/text/1300?Cache-Control=private,no-transform", "gzip", false, false },
+};
+
+static void app_pack_check(const char *answer, size_t i)
+{
+    const char *body = strstr(answer, "\r\n\r\n"), *length = strstr(answer, "Content-Length: ");
+    aio_text text = { NULL, 0 };
+    if (!CHECK(body && length)) return;
+    bool packed = strstr(answer, "Content-Encoding: gzip\r\n") != NULL;
+    CHECK_INT(strstr(answer, "Vary: Accept-Encoding\r\n") != NULL, app_packs[i].varies);
+    CHECK_INT(packed, app_packs[i].packed);
+    if (!packed || now.w->kind == KIND_ALLOC) return;
+    CHECK_INT(aio_inflate_all(&text, body + 4, (size_t)atoi(length + 16), NULL), 0);
+    CHECK_INT(text.length, atoi(strpbrk(app_packs[i].target + 1, "/") + 1));
+    CHECK_INT(count_bytes(text, 'x'), text.length);
+    aio_text_clear(&text);
+}
+
+struct app_compresses { aio_task task; aio_app *app; aio_server *server; struct talk *talk; size_t i; char said[200]; };
+SCENARIO(app_compresses, .may = { AIO_EINCOMPLETE, EPIPE, ECONNRESET, ENOTCONN, ETIMEDOUT, EINVAL })
+{
+    static const char *const types[][2] = { { "/text/{length}", "text/plain" }, { "/image/{length}", "image/png" },
+        { "/json/{length}", "application/problem+json; charset=utf-8" }, { "/events/{length}", "text/event-stream" } };
+    AIO_BEGIN(app_compresses);
+    self->app = aio_app_open(.compress = true);
+    for (size_t i = 0; i < 4; i++)
+        if (aio_app_route(self->app, "GET", types[i][0], app_large, (void *)(uintptr_t)types[i][1])) AIO_RAISE(ENOMEM);
+    AIO_AWAIT(self->server, aio_start_app(self->app, "127.0.0.1", 0));
+    for (self->i = 0; self->i < sizeof app_packs / sizeof *app_packs; self->i++) {
+        snprintf(self->said, sizeof self->said, "GET %s HTTP/1.1\r\nHost: h\r\nAccept-Encoding: %s\r\n\r\n",
+                 app_packs[self->i].target, app_packs[self->i].accepts);
+        self->talk = aio_create_task(AIO_CALL(talk, .port = aio_server_port(self->server), .said = self->said));
+        AIO_AWAIT((struct talk *)aio_ref(self->talk));
+        app_pack_check(self->talk->answer, self->i);
+        aio_unref(self->talk);
+        self->talk = NULL;
+    }
+    AIO_FINALLY;
+        aio_unref(self->talk);
+        aio_app_close(self->app);
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
