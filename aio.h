@@ -5944,6 +5944,106 @@ AIO__NOINLINE static void aio__frame_disown(aio_future *future)
     else aio__heap_disown(future);
 }
 
+/* ---- what else the user holds, in debug mode ----
+ *
+ * Streams, servers, sessions, responses, WebSockets, connectors and cookie jars then have an allocation of their own,
+ * which knows where they were made, and are held back for a while, too. What is left of one is such that its room's
+ * functions come upon it where they look anyway (no loop, no references, closed): they name it, and end the program. */
+
+typedef struct aio__held { /* lies behind the object */
+    const char *how; /* static text: "closed"; NULL: it lives */
+    const char *file; /* the line at which the user's coroutine stood then; NULL: none ran */
+    int         line;
+} aio__held;
+
+static aio__held *aio__held_of(const void *object)
+{
+    const aio__prefix *prefix = (const aio__prefix *)object - 1;
+    return (aio__held *)(void *)((char *)(uintptr_t)object + prefix->size - sizeof(aio__held));
+}
+
+/* All zero; NULL without memory. */
+static AIO__COLD void *aio__held_new(aio_loop *loop, size_t size)
+{
+    const char *file = NULL;
+    int line = 0;
+    aio__made_after(loop, &file, &line);
+    size = (size + AIO__GRAIN - 1) / AIO__GRAIN * AIO__GRAIN + sizeof(aio__held);
+    void *object = aio__heap_own(NULL, size, file, line);
+    if (object) memset(object, 0, size);
+    return object;
+}
+
+/* Its end begins, for the user: the first that is said of it counts. */
+static AIO__COLD void aio__held_ends(const aio_loop *loop, const void *object, const char *how)
+{
+    aio__held *held = aio__held_of(object);
+    if (held->how) return;
+    aio__probe probe;
+    const aio_task *t = aio__running_user(loop, &probe);
+    held->how = how;
+    held->file = t ? probe.file : NULL;
+    held->line = t ? aio__line_of(t->line) : 0;
+}
+
+/* Instead of being freed. True: it is held back, for its room to mark it. */
+static AIO__COLD bool aio__held_end(aio_loop *loop, void *object, const char *how)
+{
+    aio__prefix *prefix = (aio__prefix *)object - 1;
+    if (!loop || loop->closed || aio__on_valgrind) {
+        aio__heap_disown(object);
+        return false;
+    }
+    aio__held_ends(loop, object, how);
+    memset(object, AIO__UNUSED_BYTE, prefix->size - sizeof(aio__held));
+    aio__ring_insert(&loop->kept, &prefix->node);
+    loop->kept_bytes += sizeof *prefix + prefix->size;
+    aio__kept_trim(loop, AIO__KEPT_MAX);
+    return true;
+}
+
+enum { AIO__HELD_TEXT = 2 * AIO__PLACE_MAX };
+
+/* " (made after file:line)" of one that lives; nothing if that is not known. */
+static AIO__COLD const char *aio__held_made(const void *object, char *text)
+{
+    const aio__prefix *prefix = (const aio__prefix *)object - 1;
+    text[0] = 0;
+    if (prefix->file) snprintf(text, AIO__PLACE_MAX, " (made after %s:%d)", prefix->file, -prefix->line);
+    return text;
+}
+
+/* It is not said any more where it was made. */
+static AIO__COLD void aio__held_hide(void *object) { ((aio__prefix *)object - 1)->file = NULL; }
+
+/* "stream (made after file:line) was closed after file:line" in `text`, AIO__HELD_TEXT long; NULL: it is not held. */
+static AIO__COLD const char *aio__held_text(const aio_loop *loop, const char *kind, const void *object, char *text)
+{
+    const aio__prefix *prefix = (const aio__prefix *)object - 1;
+    const aio__node *node = loop ? loop->kept.next : NULL;
+    char made[AIO__PLACE_MAX], at[AIO__PLACE_MAX] = "";
+    while (node && node != &prefix->node && node != &loop->kept) node = node->next;
+    if (node != &prefix->node) return NULL;
+    const aio__held *held = aio__held_of(object);
+    if (held->file) snprintf(at, sizeof at, " after %s:%d", held->file, held->line);
+    snprintf(text, AIO__HELD_TEXT, "%s%s was %s%s", kind, aio__held_made(object, made), held->how, at);
+    return text;
+}
+
+/* Ends the program. */
+static AIO__COLD void aio__held_wrong(const char *kind, const void *object, const char *function)
+{
+    char text[AIO__HELD_TEXT], problem[AIO__PROBLEM_MAX];
+    const char *what = aio__held_text(aio__loop_now(), kind, object, text);
+    if (what) snprintf(problem, sizeof problem, "%s, and is used again", what);
+    else snprintf(problem, sizeof problem, "a %s is used again after its end", kind);
+    aio__misused(problem, function, NULL, 0);
+}
+
+/* Of one that has a loop as long as it lives. */
+#define AIO__HELD(kind, object, function) \
+    do { if (AIO__UNLIKELY(!(object)->loop)) aio__held_wrong((kind), (object), (function)); } while (0)
+
 static void aio__frame_free(aio_future *future)
 {
     if (AIO__UNLIKELY(future->flags & AIO__F_OWN)) aio__frame_disown(future);
@@ -13553,6 +13653,7 @@ struct aio_stream {
     char            behind;
     bool            raw_write; /* `drained` waits for the socket itself, see aio__stream_wait */
     bool            at_limit;  /* the rest of a line that was over the limit is still to come */
+    bool            own;       /* see aio__held_new */
 };
 
 static AIO__COLD void aio__stream_assert(const aio_stream *s)
@@ -13613,16 +13714,28 @@ static const char *aio__stream_name(int fd, bool peer, char *buffer, size_t size
     return status < 0 ? buffer : aio__address_text(&storage, length, buffer, size);
 }
 
-AIO_API int aio_stream_fileno(const aio_stream *stream) { return stream ? aio__fd_number(&stream->base) : -1; }
+/* The stream; what is left of one in debug mode ends the program, by the name of the function. */
+static inline const aio_stream *aio__stream_live(const aio_stream *s, const char *function)
+{
+    if (s) AIO__HELD("stream", s, function);
+    return s;
+}
+
+AIO_API int aio_stream_fileno(const aio_stream *stream)
+{
+    return aio__stream_live(stream, __func__) ? aio__fd_number(&stream->base) : -1;
+}
 
 AIO_API const char *aio_stream_peername(const aio_stream *stream, char *buffer, size_t size)
 {
-    return stream ? aio__stream_name(aio__fd_number(&stream->base), true, buffer, size) : "";
+    if (!aio__stream_live(stream, __func__)) return "";
+    return aio__stream_name(aio__fd_number(&stream->base), true, buffer, size);
 }
 
 AIO_API const char *aio_stream_sockname(const aio_stream *stream, char *buffer, size_t size)
 {
-    return stream ? aio__stream_name(aio__fd_number(&stream->base), false, buffer, size) : "";
+    if (!aio__stream_live(stream, __func__)) return "";
+    return aio__stream_name(aio__fd_number(&stream->base), false, buffer, size);
 }
 
 AIO_API void aio_certificate_free(aio_certificate *certificate) { aio__free(certificate); }
@@ -13953,12 +14066,19 @@ static void aio__read_destroy(aio_future *future)
 
 static const aio__ops aio__read_ops = { "read", aio__read_cancel, aio__read_destroy, NULL };
 
+static AIO__COLD aio_text_future *aio__read_refused(const aio_stream *s, int mode)
+{
+    static const char *const functions[] = { "aio_stream_read", "aio_stream_readexactly", "aio_stream_readline",
+                                             "aio_stream_readuntil", "aio_stream_read_all", "aio_stream_more", "" };
+    AIO__HELD("stream", s, functions[mode]);
+    return (aio_text_future *)(void *)aio__failure(AIO_ERUNTIME, s->reader
+        ? "another coroutine is reading from this stream" : "what this stream receives goes to its protocol");
+}
+
 static aio_text_future *aio__stream_read(aio_stream *s, int mode, size_t n, const char *separator)
 {
     if (!s) return (aio_text_future *)(void *)aio__failure(EINVAL, "read of no stream");
-    if (s->reader || s->consumer)
-        return (aio_text_future *)(void *)aio__failure(AIO_ERUNTIME, s->reader
-            ? "another coroutine is reading from this stream" : "what this stream receives goes to its protocol");
+    if (s->reader || s->consumer) return aio__read_refused(s, mode);
     aio__read *op = (aio__read *)aio__future_make(s->loop, &aio__read_ops, sizeof *op, NULL, 0);
     if (!op) return NULL;
     op->stream = s;
@@ -14015,6 +14135,7 @@ AIO_API bool aio_stream_at_eof(aio_stream *stream)
 {
     aio_stream *s = stream;
     if (!s) return true;
+    AIO__HELD("stream", s, __func__);
     if (s->in_start != s->in_end) return false;
     if (s->reading == AIO__READING_OPEN && !s->reader && !s->consumer && !s->error && aio__stream_sees_end(s))
         aio__stream_turn(s, &s->reading, AIO__READING_EOF);
@@ -14024,7 +14145,7 @@ AIO_API bool aio_stream_at_eof(aio_stream *stream)
 AIO_API aio_text aio_stream_unread(aio_stream *stream)
 {
     aio_text unread = { "", 0 };
-    if (!stream || !stream->in) return unread;
+    if (!stream || !stream->in) return aio__stream_live(stream, __func__), unread;
     aio__in_mend(stream);
     unread.data = stream->in + stream->in_start;
     unread.length = stream->in_end - stream->in_start;
@@ -14033,9 +14154,11 @@ AIO_API aio_text aio_stream_unread(aio_stream *stream)
 
 AIO_API void aio_stream_consume(aio_stream *stream, size_t n)
 {
-    size_t unread = stream ? stream->in_end - stream->in_start : 0;
-    if (stream) aio__in_mend(stream);
-    if (stream) stream->in_start += (uint32_t)(n < unread ? n : unread);
+    if (!stream) return;
+    size_t unread = stream->in_end - stream->in_start;
+    if (AIO__UNLIKELY(n > unread)) AIO__HELD("stream", stream, __func__);
+    aio__in_mend(stream);
+    stream->in_start += (uint32_t)(n < unread ? n : unread);
 }
 
 AIO_API aio_text_future *aio_stream_more(aio_stream *stream)
@@ -14262,7 +14385,7 @@ static bool aio__stream_ends(const aio_stream *s)
 /* 0, or why nothing more may be written. */
 static int aio__write_refused(const aio_stream *s)
 {
-    if (aio__stream_closing(s) || aio__stream_ends(s)) return EPIPE;
+    if (aio__stream_closing(s) || aio__stream_ends(s)) return aio__stream_live(s, "aio_stream_write"), EPIPE;
     if (s->held) return AIO_ERUNTIME;
     return s->error ? s->error->code : 0;
 }
@@ -14307,11 +14430,14 @@ AIO_API int aio_stream_write(aio_stream *stream, const void *data, size_t length
     return aio_stream_writelines(stream, &piece, 1);
 }
 
-AIO_API size_t aio_stream_write_buffer_size(const aio_stream *stream) { return stream ? aio__unsent(stream) : 0; }
+AIO_API size_t aio_stream_write_buffer_size(const aio_stream *stream)
+{
+    return aio__stream_live(stream, __func__) ? aio__unsent(stream) : 0;
+}
 
 AIO_API int aio_stream_set_write_buffer_limits(aio_stream *stream, size_t high, size_t low)
 {
-    if (!stream || low > high || high > UINT32_MAX) return EINVAL;
+    if (!aio__stream_live(stream, __func__) || low > high || high > UINT32_MAX) return EINVAL;
     stream->high = (uint32_t)high;
     stream->low = (uint32_t)low;
     if (stream->consumer) stream->consumer->ops->written(stream);
@@ -14320,7 +14446,7 @@ AIO_API int aio_stream_set_write_buffer_limits(aio_stream *stream, size_t high, 
 
 AIO_API void aio_stream_get_write_buffer_limits(const aio_stream *stream, size_t *high, size_t *low)
 {
-    *high = stream ? stream->high : 0;
+    *high = aio__stream_live(stream, __func__) ? stream->high : 0;
     *low = stream ? stream->low : 0;
 }
 
@@ -14341,7 +14467,7 @@ AIO_API aio_future *aio_stream_drain(aio_stream *stream)
 {
     aio_stream *s = stream;
     if (!s) return aio__failure(EINVAL, "drain of no stream");
-    if (s->error) return aio__failed_future(s->loop, aio__stream_lost(s));
+    if (s->error) return aio__stream_live(s, __func__), aio__failed_future(s->loop, aio__stream_lost(s));
     if (aio__unsent(s) > s->high || s->drained) return aio__drain_future(s);
     return &s->loop->done;
 }
@@ -14448,18 +14574,18 @@ static void aio__stream_on_writable(aio__work *work)
 
 AIO_API bool aio_stream_can_write_eof(const aio_stream *stream)
 {
-    return stream && aio__link_can_shutdown(stream->top);
+    return aio__stream_live(stream, __func__) && aio__link_can_shutdown(stream->top);
 }
 
 AIO_API bool aio_stream_is_closing(const aio_stream *stream)
 {
-    return !stream || stream->life != AIO__LIFE_OPEN || stream->error;
+    return !stream || (stream->life != AIO__LIFE_OPEN ? aio__stream_live(stream, __func__) != NULL : !!stream->error);
 }
 
 AIO_API int aio_stream_write_eof(aio_stream *stream)
 {
     aio_stream *s = stream;
-    if (!s) return EINVAL;
+    if (!aio__stream_live(s, __func__)) return EINVAL;
     if (!aio__link_can_shutdown(s->top)) return ENOTSUP;
     if (s->writing != AIO__WRITING_OPEN && !aio__stream_closing(s)) return s->error ? s->error->code : 0;
     int code = aio__write_refused(s);
@@ -14491,6 +14617,25 @@ static void aio__stream_options(int fd, bool is_tcp)
 #ifdef SO_NOSIGPIPE
     aio__os.setsockopt(fd, SOL_SOCKET, SO_NOSIGPIPE, &one, sizeof one);
 #endif
+}
+
+/* Debug mode: what is left of it looks as if it was being read, and closed after an error. */
+static AIO__COLD void aio__stream_mark(aio_loop *loop, aio_stream *s)
+{
+    if (!aio__held_end(loop, s, "closed")) return;
+    s->reader = (aio__read *)(void *)s;
+    s->error = &aio__no_memory;
+    s->life = AIO__LIFE_ABORTED;
+    s->server = NULL;
+    s->loop = NULL;
+    s->in = NULL;
+    s->in_start = s->in_end = 0;
+}
+
+static void aio__stream_free(aio_loop *loop, aio_stream *s)
+{
+    if (AIO__UNLIKELY(s->own)) aio__stream_mark(loop, s);
+    else aio__pool_free(&loop->pool, s, sizeof *s);
 }
 
 /* Closes the socket and frees everything; with a protocol after connection_lost. */
@@ -14526,7 +14671,7 @@ static void aio__stream_end(aio_stream *s)
     else if (s->ended.node.next) aio__ring_remove(&s->ended.node);
     aio_unref(s->task);
     if (s->consumer) aio__pool_free(&loop->pool, s->consumer, s->consumer->size);
-    aio__pool_free(&loop->pool, s, sizeof *s);
+    aio__stream_free(loop, s);
     aio__settle(closed, lost);
     if (server) ((aio__streams *)loop->streams)->client_left(server);
 }
@@ -14549,11 +14694,23 @@ static void aio__streams_end(aio__streams *streams, aio__node *ring)
     }
 }
 
+/* In debug mode: streams of the user's coroutines that are open yet. */
+static AIO__COLD void aio__streams_report(aio_loop *loop, const aio__node *ring)
+{
+    char made[AIO__PLACE_MAX];
+    for (const aio__node *node = ring->next; node != ring; node = node->next) {
+        const aio_stream *s = AIO__CONTAINER(node, aio_stream, link);
+        if (s->own && !s->home && !aio__stream_closing(s) && *aio__held_made(s, made))
+            aio__report(loop, NULL, "stream%s was never closed", made);
+    }
+}
+
 /* The loop closes: so does every socket. */
 static void aio__streams_close(aio_loop *loop, aio__closer *closer)
 {
     aio__streams *streams = AIO__CONTAINER(closer, aio__streams, owned.closer);
     if (streams->servers_close) streams->servers_close(streams);
+    aio__streams_report(loop, &streams->owned.ring);
     aio__streams_end(streams, &streams->owned.ring);
     while (loop->buffers) {
         char *buffer = aio__read_buffer_take(loop);
@@ -14576,12 +14733,15 @@ static aio__streams *aio__streams_of(aio_loop *loop)
 static aio_stream *aio__stream_over(aio_loop *loop, int fd, size_t limit)
 {
     aio__streams *streams = aio__streams_of(loop);
-    aio_stream *s = streams ? (aio_stream *)aio__pool_alloc(&loop->pool, sizeof *s) : NULL;
+    bool own = loop->debug;
+    aio_stream *s = !streams ? NULL : own ? (aio_stream *)aio__held_new(loop, sizeof *s)
+                                          : (aio_stream *)aio__pool_alloc(&loop->pool, sizeof *s);
     if (!s) {
         errno = ENOMEM;
         return NULL;
     }
     memset(s, 0, sizeof *s);
+    s->own = own;
     s->top = aio__fd_link_begin(&s->base);
     s->loop = loop;
     s->limit = !limit ? (uint32_t)AIO_STREAM_LIMIT : limit < AIO__SCANNED ? (uint32_t)limit : (uint32_t)AIO__SCANNED;
@@ -14593,13 +14753,19 @@ static aio_stream *aio__stream_over(aio_loop *loop, int fd, size_t limit)
     d->reader.owner = d->writer.owner = s;
     if (aio__descriptor_add(loop, d, fd) < 0) {
         int code = errno;
-        aio__pool_free(&loop->pool, s, sizeof *s);
+        aio__stream_free(loop, s);
         errno = code;
         return NULL;
     }
     d->ready = AIO__WRITE;
     aio__ring_insert(&streams->owned.ring, &s->link);
     return s;
+}
+
+/* It is no stream of the user's, who need not close it. */
+static void aio__stream_is_ours(aio_stream *s)
+{
+    if (AIO__UNLIKELY(s->own)) aio__held_hide(s);
 }
 
 /* Its descriptor is none of a socket. */
@@ -14615,7 +14781,11 @@ static aio_stream *aio__stream_new(aio_loop *loop, int fd, size_t limit)
 
 static void aio__stream_begin_close(aio_stream *s)
 {
-    if (aio__stream_closing(s)) return;
+    if (aio__stream_closing(s)) {
+        AIO__HELD("stream", s, "aio_stream_close");
+        return;
+    }
+    if (AIO__UNLIKELY(s->own)) aio__held_ends(s->loop, s, "closed");
     aio__stream_turn_closing(s);
     if (s->home) *s->home = NULL;
     s->home = NULL;
@@ -14632,7 +14802,7 @@ static const aio__ops aio__closed_ops = { "wait_closed", NULL, NULL, NULL };
 AIO_API aio_future *aio_stream_wait_closed(aio_stream *stream)
 {
     aio_stream *s = stream;
-    if (!s || (s->server && !s->consumer) || aio__stream_closing(s))
+    if (!aio__stream_live(s, __func__) || (s->server && !s->consumer) || aio__stream_closing(s))
         return aio__failure(EINVAL, "wait_closed of a stream that is not the caller's");
     aio_future *closed = (aio_future *)aio__future_make(s->loop, &aio__closed_ops, sizeof *closed, NULL, 0);
     if (closed) s->closed = (aio_future *)aio_ref(closed);
@@ -14668,8 +14838,9 @@ static void aio__stream_break(aio_stream *s, aio_exception *why)
 
 AIO_API void aio_stream_abort(aio_stream *stream)
 {
-    if (!stream) return;
+    if (!aio__stream_live(stream, __func__)) return;
     if (!stream->server || stream->consumer) {
+        if (AIO__UNLIKELY(stream->own)) aio__held_ends(stream->loop, stream, "aborted");
         aio__stream_reset(stream);
         return;
     }
@@ -14806,6 +14977,12 @@ static aio__tls *aio__tls_of(const aio_stream *stream)
     return stream ? aio__tls_of_link(aio__stream_top(stream)) : NULL;
 }
 
+/* The same for a public function of that name. */
+static aio__tls *aio__tls_asked(const aio_stream *stream, const char *function)
+{
+    return aio__tls_of(aio__stream_live(stream, function));
+}
+
 /* The direction that the handshake waits for; 0 when it is done; AIO__IO_FAILED with s->error. */
 static int aio__handshake_step(aio_stream *s, const char *peer)
 {
@@ -14885,7 +15062,7 @@ static bool aio__tls_context_is_for(const aio_tls_context *context, bool server)
 AIO_API aio_future *aio_stream_start_tls(aio_stream *stream, aio_tls_context *context, const char *server_hostname)
 {
     aio_stream *s = stream;
-    bool server = s && aio__stream_server(s);
+    bool server = aio__stream_live(s, __func__) && aio__stream_server(s);
     int code = EINVAL;
     const char *why = NULL;
     if (!s || !context || aio__stream_closing(s)) {
@@ -14912,18 +15089,19 @@ AIO_API aio_future *aio_stream_start_tls(aio_stream *stream, aio_tls_context *co
 #ifndef AIO_NO_TLS
 AIO_API const char *aio_stream_tls_version(const aio_stream *stream)
 {
-    return aio__tls_of(stream) ? aio__os.SSL_get_version(aio__tls_of(stream)->ssl) : NULL;
+    return aio__tls_asked(stream, __func__) ? aio__os.SSL_get_version(aio__tls_of(stream)->ssl) : NULL;
 }
 
 AIO_API const char *aio_stream_tls_cipher(const aio_stream *stream)
 {
-    const aio__tls *tls = aio__tls_of(stream);
+    const aio__tls *tls = aio__tls_asked(stream, __func__);
     return tls ? aio__os.SSL_CIPHER_get_name(aio__os.SSL_get_current_cipher(tls->ssl)) : NULL;
 }
 
 AIO_API const char *aio_stream_tls_server_name(const aio_stream *stream)
 {
-    return aio__tls_of(stream) ? aio__os.SSL_get_servername(aio__tls_of(stream)->ssl, TLSEXT_NAMETYPE_host_name) : NULL;
+    const aio__tls *tls = aio__tls_asked(stream, __func__);
+    return tls ? aio__os.SSL_get_servername(tls->ssl, TLSEXT_NAMETYPE_host_name) : NULL;
 }
 
 /* NULL without TLS. */
@@ -14931,19 +15109,19 @@ static void *aio__tls_shown_by(const aio_stream *s) { return aio__tls_of(s) ? ai
 
 AIO_API aio_certificate *aio_stream_peer_certificate(const aio_stream *stream)
 {
-    return aio__tls_of(stream) ? aio__tls_certificate(aio__tls_of(stream)) : NULL;
+    return aio__tls_asked(stream, __func__) ? aio__tls_certificate(aio__tls_of(stream)) : NULL;
 }
 
 AIO_API bool aio_stream_tls_reused(const aio_stream *stream)
 {
-    return aio__tls_of(stream) && aio__os.SSL_session_reused(aio__tls_of(stream)->ssl) != 0;
+    return aio__tls_asked(stream, __func__) && aio__os.SSL_session_reused(aio__tls_of(stream)->ssl) != 0;
 }
 
 AIO_API const char *aio_stream_alpn(const aio_stream *stream, char *buffer, size_t size)
 {
     const unsigned char *protocol = NULL;
     unsigned length = 0;
-    if (aio__tls_of(stream)) aio__os.SSL_get0_alpn_selected(aio__tls_of(stream)->ssl, &protocol, &length);
+    if (aio__tls_asked(stream, __func__)) aio__os.SSL_get0_alpn_selected(aio__tls_of(stream)->ssl, &protocol, &length);
     if (!length || !buffer || !size) return NULL;
     snprintf(buffer, size, "%.*s", (int)length, (const char *)protocol);
     return buffer;
@@ -15432,6 +15610,7 @@ struct aio_server {
     bool                closing, full;
     bool                starved;  /* it has reported that it cannot accept, and could not since */
     bool                owned;    /* nobody will call wait_closed: it goes when the last client has gone */
+    bool                own;      /* see aio__held_new */
     char                path[128];/* of a unix socket, whose file has these: */
     dev_t               device;
     ino_t               inode;
@@ -15457,7 +15636,8 @@ static void aio__server_free(aio_server *server)
     aio__ring_remove(&server->link);
     aio__spare_keep(server->loop);
     aio_tls_context_unref(server->options.tls_context);
-    aio__free(server);
+    if (!server->own) aio__free(server);
+    else if (aio__held_end(server->loop, server, "closed")) server->loop = NULL;
     aio__settle(closed, NULL);
 }
 
@@ -15776,10 +15956,18 @@ static void aio__server_unlisten(aio_server *server)
     }
 }
 
+/* The server; what is left of one in debug mode ends the program, by the name of the function. */
+static const aio_server *aio__server_live(const aio_server *server, const char *function)
+{
+    if (server) AIO__HELD("server", server, function);
+    return server;
+}
+
 AIO_API void aio_server_close(aio_server *server)
 {
-    if (!server || server->closing) return;
+    if (!aio__server_live(server, __func__) || server->closing) return;
     server->closing = true;
+    if (server->own) aio__held_ends(server->loop, server, "closed");
     aio__server_unlisten(server);
     aio__server_unlink(server);
     aio__server_end_idle(server);
@@ -15789,8 +15977,11 @@ AIO_API void aio_server_close(aio_server *server)
 /* The loop closes. */
 static void aio__servers_close(aio__streams *streams)
 {
+    char made[AIO__PLACE_MAX];
     while (!aio__ring_empty(&streams->servers)) {
         aio_server *server = AIO__CONTAINER(streams->servers.next, aio_server, link);
+        if (server->own && !server->closing)
+            aio__report(server->loop, NULL, "server%s was never closed", aio__held_made(server, made));
         aio_server_close(server);
         aio__streams_end(streams, &server->clients);
         aio__server_free(server);
@@ -15802,8 +15993,10 @@ static aio_server *aio__server_new(aio_loop *loop, aio_client_handler *handler, 
 {
     aio__streams *streams = aio__streams_of(loop);
     if (streams) streams->servers_close = aio__servers_close, streams->client_left = aio__server_client_left;
-    aio_server *server = streams ? (aio_server *)aio__calloc(sizeof *server) : NULL;
+    aio_server *server = !streams ? NULL : (aio_server *)(loop->debug ? aio__held_new(loop, sizeof *server)
+                                                                      : aio__calloc(sizeof *server));
     if (!server) return NULL;
+    server->own = loop->debug;
     server->loop = loop;
     server->handler = handler;
     server->arg = arg;
@@ -15958,8 +16151,15 @@ static bool aio__server_is_closing(const aio_stream *s)
     return server && server->closing;
 }
 
-AIO_API int aio_server_port(const aio_server *server) { return server ? server->port : 0; }
-AIO_API size_t aio_server_client_count(const aio_server *server) { return server ? server->client_count : 0; }
+AIO_API int aio_server_port(const aio_server *server)
+{
+    return aio__server_live(server, __func__) ? server->port : 0;
+}
+
+AIO_API size_t aio_server_client_count(const aio_server *server)
+{
+    return aio__server_live(server, __func__) ? server->client_count : 0;
+}
 
 static void aio__server_end_clients(aio_server *server, bool abort_)
 {
@@ -15979,19 +16179,20 @@ static void aio__server_end_clients(aio_server *server, bool abort_)
 
 AIO_API void aio_server_close_clients(aio_server *server)
 {
-    if (server) aio__server_end_clients(server, false);
+    if (aio__server_live(server, __func__)) aio__server_end_clients(server, false);
 }
 
 AIO_API void aio_server_abort_clients(aio_server *server)
 {
-    if (server) aio__server_end_clients(server, true);
+    if (aio__server_live(server, __func__)) aio__server_end_clients(server, true);
 }
 
 static const aio__ops aio__server_closed_ops = { "server.wait_closed", NULL, NULL, NULL };
 
 AIO_API aio_future *aio_server_wait_closed(aio_server *server)
 {
-    if (!server || server->closed) return aio__failure(EINVAL, "wait_closed of a server that is not the caller's");
+    if (!aio__server_live(server, __func__) || server->closed)
+        return aio__failure(EINVAL, "wait_closed of a server that is not the caller's");
     aio_future *closed =
         (aio_future *)aio__future_make(server->loop, &aio__server_closed_ops, sizeof *closed, NULL, 0);
     aio_server_close(server);
@@ -16022,7 +16223,7 @@ static AIO_CORO(aio__serve_forever)
 
 AIO_API aio_future *aio_server_serve_forever(aio_server *server)
 {
-    if (!server) return aio__failure(EINVAL, "serve_forever of no server");
+    if (!aio__server_live(server, __func__)) return aio__failure(EINVAL, "serve_forever of no server");
     return (aio_future *)(void *)AIO_CALL(aio__serve_forever, .server = server);
 }
 
@@ -20762,6 +20963,7 @@ struct aio_cookie_jar {
     aio__cookie        **found;       /* of the latest filter */
     size_t               found_capacity;
     aio__buffer          header;
+    bool                 own;         /* see aio__held_new */
 };
 
 /* ---- dates ---- */
@@ -21193,12 +21395,19 @@ static const char *aio__cookie_security(const aio_cookie_jar *jar, const aio_url
     return NULL;
 }
 
+/* The jar; what is left of one in debug mode ends the program, by the name of the function. */
+static const aio_cookie_jar *aio__cookie_jar_live(const aio_cookie_jar *jar, const char *function)
+{
+    if (jar && AIO__UNLIKELY(!jar->refs)) aio__held_wrong("cookie jar", jar, function);
+    return jar;
+}
+
 AIO_API int aio_cookie_jar_update(aio_cookie_jar *jar, const aio_url *url, const char *text, size_t length,
                                   const char **reason)
 {
     aio__cookie_said said;
     char lower[AIO__COOKIE_ATTRIBUTE_MAX];
-    const char *why = !jar || !url || (!text && length) ? "no jar, URL or text" : NULL;
+    const char *why = !aio__cookie_jar_live(jar, __func__) || !url || (!text && length) ? "no jar, URL or text" : NULL;
     if (reason) *reason = NULL;
     if (!why) why = aio__cookie_parse(&said, text, length);
     if (!why) why = aio__cookie_scope(jar, url, &said, lower);
@@ -21226,7 +21435,7 @@ AIO_API int aio_cookie_jar_set(aio_cookie_jar *jar, const aio_url *url, const ch
 {
     aio__cookie_said said;
     memset(&said, 0, sizeof said);
-    if (!jar || aio__cookie_problem(name, value)) return EINVAL;
+    if (!aio__cookie_jar_live(jar, __func__) || aio__cookie_problem(name, value)) return EINVAL;
     said.name = aio__text(name, strlen(name));
     said.value = aio__cookie_trim(value, value + strlen(value));
     said.domain = url ? url->host : aio__text("", 0);
@@ -21284,7 +21493,7 @@ AIO_API int aio_cookie_jar_filter(aio_cookie_jar *jar, const aio_url *url, aio_t
 {
     size_t n = 0;
     *text = aio__text(NULL, 0);
-    if (!jar || !jar->count || !url || !url->host.length || !url->is_http) return 0;
+    if (!aio__cookie_jar_live(jar, __func__) || !jar->count || !url || !url->host.length || !url->is_http) return 0;
     bool address = url->is_ipv4 || url->is_ipv6;
     int code = aio__cookie_collect(jar, aio__text("", 0), url, &n);
     if (!code && (!address || jar->unsafe)) code = aio__cookie_collect(jar, url->host, url, &n);
@@ -21308,7 +21517,7 @@ AIO_API int aio_cookie_jar_filter(aio_cookie_jar *jar, const aio_url *url, aio_t
 
 AIO_API const aio_cookie *aio_cookie_jar_next(aio_cookie_jar *jar, const aio_cookie *previous)
 {
-    if (!jar) return NULL;
+    if (!aio__cookie_jar_live(jar, __func__)) return NULL;
     aio__node *node = previous ? ((aio__cookie *)(uintptr_t)(const void *)previous)->link.next : jar->cookies.next;
     int64_t now = aio__os.wall();
     for (aio__node *next; node != &jar->cookies; node = next) {
@@ -21320,12 +21529,15 @@ AIO_API const aio_cookie *aio_cookie_jar_next(aio_cookie_jar *jar, const aio_coo
     return NULL;
 }
 
-AIO_API size_t aio_cookie_jar_count(const aio_cookie_jar *jar) { return jar ? jar->count : 0; }
+AIO_API size_t aio_cookie_jar_count(const aio_cookie_jar *jar)
+{
+    return aio__cookie_jar_live(jar, __func__) ? jar->count : 0;
+}
 
-AIO_API size_t aio_cookie_jar_clear(aio_cookie_jar *jar, bool (*predicate)(const aio_cookie *, void *), void *arg)
+static size_t aio__cookies_clear(aio_cookie_jar *jar, bool (*predicate)(const aio_cookie *, void *), void *arg)
 {
     size_t n = 0;
-    for (aio__node *node = jar ? jar->cookies.next : NULL, *next; node && node != &jar->cookies; node = next) {
+    for (aio__node *node = jar->cookies.next, *next; node != &jar->cookies; node = next) {
         aio__cookie *cookie = AIO__CONTAINER(node, aio__cookie, link);
         next = node->next;
         if (predicate && !predicate(&cookie->shown, arg)) continue;
@@ -21333,6 +21545,11 @@ AIO_API size_t aio_cookie_jar_clear(aio_cookie_jar *jar, bool (*predicate)(const
         n++;
     }
     return n;
+}
+
+AIO_API size_t aio_cookie_jar_clear(aio_cookie_jar *jar, bool (*predicate)(const aio_cookie *, void *), void *arg)
+{
+    return aio__cookie_jar_live(jar, __func__) ? aio__cookies_clear(jar, predicate, arg) : 0;
 }
 
 static bool aio__cookie_is_below(const aio_cookie *cookie, void *domain)
@@ -21353,14 +21570,14 @@ AIO_API size_t aio_cookie_jar_clear_domain(aio_cookie_jar *jar, const char *doma
 
 AIO_API aio_cookie_jar *aio_cookie_jar_ref(aio_cookie_jar *jar)
 {
-    if (jar) jar->refs++;
+    if (aio__cookie_jar_live(jar, __func__)) jar->refs++;
     return jar;
 }
 
 AIO_API void aio_cookie_jar_unref(aio_cookie_jar *jar)
 {
-    if (!jar || --jar->refs) return;
-    aio_cookie_jar_clear(jar, NULL, NULL);
+    if (!aio__cookie_jar_live(jar, __func__) || --jar->refs) return;
+    aio__cookies_clear(jar, NULL, NULL);
     for (size_t i = 0; i < jar->secure_count; i++) aio_url_clear(&jar->secure[i]);
     aio__wipe(jar->header.data, jar->header.capacity);
     aio__free(jar->header.data);
@@ -21369,7 +21586,8 @@ AIO_API void aio_cookie_jar_unref(aio_cookie_jar *jar)
     aio__free(jar->suffixes);
     aio__free(jar->suffix_slots);
     aio__free(jar->found);
-    aio__free(jar);
+    if (!jar->own) aio__free(jar);
+    else if (aio__held_end(aio__loop_now(), jar, "given back")) jar->refs = 0;
 }
 
 /* ---- the list of public suffixes ---- */
@@ -21520,11 +21738,14 @@ AIO_API aio_cookie_jar *aio_cookie_jar_open_with(const aio_cookie_jar_options *o
 {
     AIO__DEFAULTS(aio_cookie_jar_options, options);
     const aio_cookie_jar_options *o = options;
-    aio_cookie_jar *jar = (aio_cookie_jar *)aio__calloc(sizeof *jar);
+    aio_loop *loop = aio__loop_now();
+    bool own = loop && loop->debug;
+    aio_cookie_jar *jar = (aio_cookie_jar *)(own ? aio__held_new(loop, sizeof *jar) : aio__calloc(sizeof *jar));
     if (!jar) {
         errno = ENOMEM;
         return NULL;
     }
+    jar->own = own;
     jar->refs = 1;
     aio__ring_clear(&jar->cookies);
     jar->unsafe = o->unsafe;
@@ -21566,7 +21787,7 @@ AIO_API int aio_cookie_jar_save(aio_cookie_jar *jar, const char *path)
 {
     static const char head[] = "# Netscape HTTP Cookie File\n";
     aio__buffer text;
-    if (!jar || !path || !*path) return EINVAL;
+    if (!aio__cookie_jar_live(jar, __func__) || !path || !*path) return EINVAL;
     memset(&text, 0, sizeof text);
     int code = aio__buffer_append(&text, head, sizeof head - 1) ? 0 : ENOMEM;
     for (const aio_cookie *cookie = NULL; !code && (cookie = aio_cookie_jar_next(jar, cookie));)
@@ -21662,7 +21883,7 @@ AIO_API int aio_cookie_jar_load(aio_cookie_jar *jar, const char *path, int *line
     aio__buffer text;
     int at = 0;
     if (line) *line = 0;
-    if (!jar || !path || !*path) return EINVAL;
+    if (!aio__cookie_jar_live(jar, __func__) || !path || !*path) return EINVAL;
     int code = aio__file_read(path, AIO__COOKIE_FILE_MAX, &text);
     if (!code) code = aio__cookie_lines(jar, aio__text(text.data, text.end), false, &at);
     if (code == EINVAL && line) *line = at;
@@ -29899,7 +30120,7 @@ struct aio_connector {
     aio__timer *sweep;
     int64_t     keepalive;  /* nanoseconds */
     size_t      ceiling;    /* how many connections there were descriptors for when one was refused; 0: never */
-    bool        closed;
+    bool        closed, own; /* own: see aio__held_new */
 };
 
 static void aio__connector_serve(aio_connector *c);
@@ -30199,6 +30420,7 @@ static void aio__ticket_stand(aio__ticket *ticket, aio_stream *stream, aio__made
     aio__connection *connection = ticket->got;
     aio__made_unref(connection->made);
     connection->stream = stream;
+    aio__stream_is_ours(stream);
     connection->made = made;
     aio__connection_turn(connection, AIO__CONNECTION_IN_USE);
 }
@@ -30486,7 +30708,8 @@ static void aio__connector_free(aio_connector *c)
     aio__free((void *)(uintptr_t)c->options.unix_path);
     aio__free((void *)(uintptr_t)c->options.connect_to);
     aio__ring_remove(&c->link);
-    aio__free(c);
+    if (!c->own) aio__free(c);
+    else if (aio__held_end(c->loop, c, "closed")) c->loop = NULL;
 }
 
 /* The loop closes: what was forgotten goes with it. */
@@ -30552,8 +30775,10 @@ AIO_API aio_connector *aio_connector_open_with(const aio_connector_options *opti
     if (!loop || loop->closed) return NULL;
     errno = ENOMEM;
     aio__owned *connectors = aio__connectors_of(loop);
-    aio_connector *c = connectors ? (aio_connector *)aio__calloc(sizeof *c) : NULL;
+    aio_connector *c = !connectors ? NULL
+                     : (aio_connector *)(loop->debug ? aio__held_new(loop, sizeof *c) : aio__calloc(sizeof *c));
     if (!c) return NULL;
+    c->own = loop->debug;
     c->loop = loop;
     c->owners = c->refs = 1;
     c->options = *options;
@@ -30571,9 +30796,16 @@ AIO_API aio_connector *aio_connector_open_with(const aio_connector_options *opti
     return NULL;
 }
 
+/* The connector; what is left of one in debug mode ends the program, by the name of the function. */
+static const aio_connector *aio__connector_live(const aio_connector *c, const char *function)
+{
+    if (c) AIO__HELD("connector", c, function);
+    return c;
+}
+
 AIO_API aio_connector *aio_connector_ref(aio_connector *connector)
 {
-    if (!connector) return NULL;
+    if (!aio__connector_live(connector, __func__)) return NULL;
     connector->owners++;
     return aio__connector_hold(connector);
 }
@@ -30581,8 +30813,9 @@ AIO_API aio_connector *aio_connector_ref(aio_connector *connector)
 AIO_API void aio_connector_unref(aio_connector *connector)
 {
     aio_connector *c = connector;
-    if (!c) return;
+    if (!aio__connector_live(c, __func__)) return;
     if (!--c->owners) {
+        if (c->own) aio__held_ends(c->loop, c, "closed");
         c->closed = true;
         aio__timer_cancel(c->loop, c->sweep);
         c->sweep = NULL;
@@ -30592,8 +30825,15 @@ AIO_API void aio_connector_unref(aio_connector *connector)
     aio__connector_release(c);
 }
 
-AIO_API size_t aio_connector_busy(const aio_connector *connector) { return connector ? connector->busy_count : 0; }
-AIO_API size_t aio_connector_idle(const aio_connector *connector) { return connector ? connector->idle_count : 0; }
+AIO_API size_t aio_connector_busy(const aio_connector *connector)
+{
+    return aio__connector_live(connector, __func__) ? connector->busy_count : 0;
+}
+
+AIO_API size_t aio_connector_idle(const aio_connector *connector)
+{
+    return aio__connector_live(connector, __func__) ? connector->idle_count : 0;
+}
 
 
 /* ============================================================================
@@ -30649,6 +30889,7 @@ struct aio_session {
     aio_session_options options;
     uint32_t          number;     /* of its connector's sessions */
     bool              has_base, is_closed, secret; /* secret: its headers and auth are */
+    bool              own;        /* see aio__held_new */
 };
 
 typedef struct aio__operation {
@@ -30732,6 +30973,7 @@ typedef struct aio__reply {
     int            refs;       /* the user's, or the history's, and each coroutine's that reads or sends */
     bool           passed;     /* it is of the history */
     bool           lent;       /* to middlewares: its release does not end it */
+    bool           own;        /* see aio__held_new */
     const char    *file;       /* debug mode: where the user's coroutine got it; NULL: not known, or not the user's */
     int            line;
 } aio__reply;
@@ -30852,7 +31094,8 @@ static void aio__session_clear(aio_session *session)
     *aio__session_place(sessions, session) = session->same;
     sessions->count--;
     aio__ring_remove(&session->link);
-    aio__free(session);
+    if (!session->own) aio__free(session);
+    else if (aio__held_end(session->loop, session, "closed")) session->loop = NULL;
 }
 
 /* The loop closes: what was forgotten goes with it. */
@@ -30868,14 +31111,19 @@ static AIO__COLD void aio__reply_report(aio_loop *loop, const aio__reply *r)
 static void aio__sessions_close(aio_loop *loop, aio__closer *closer)
 {
     aio__sessions *sessions = AIO__CONTAINER(closer, aio__sessions, owned.closer);
+    char made[AIO__PLACE_MAX];
     while (!aio__ring_empty(&sessions->owned.ring)) {
         aio_session *session = AIO__CONTAINER(sessions->owned.ring.next, aio_session, link);
+        if (session->own && !session->is_closed)
+            aio__report(loop, NULL, "session%s was never closed", aio__held_made(session, made));
         for (aio__node *at = session->live.next; at != &session->live; at = at->next) {
             aio__operation *op = AIO__CONTAINER(at, aio__operation, node);
-            for (aio__node *node = op->replies.next; node != &op->replies; node = node->next) {
+            for (aio__node *node = op->replies.next, *next; node != &op->replies; node = next) {
                 aio__reply *r = AIO__CONTAINER(node, aio__reply, node);
+                next = node->next;
                 aio__reply_report(loop, r);
                 aio__reply_clear(r);
+                if (r->own) aio__heap_disown(r);
             }
             aio__operation_clear(op);
         }
@@ -30902,6 +31150,13 @@ static bool aio__session_is_open(const aio_session *session)
     return found && !found->is_closed;
 }
 
+/* "session (made ...) was closed ..." in `text` for one that was freed in debug mode, else `what`. */
+static AIO__COLD const char *aio__session_over(const aio_session *session, const char *what, char *text)
+{
+    const char *held = aio__held_text(aio__loop_now(), "the session", session, text);
+    return held ? held : what;
+}
+
 /* ---- operations and replies ---- */
 
 static void aio__reply_ended(aio__body_reader *in);
@@ -30918,6 +31173,14 @@ static const aio__body_owner aio__reply_owner_traced = {
 };
 
 static aio__reply *aio__reply_of(const aio_response *response) { return (aio__reply *)(uintptr_t)response; }
+
+/* That of the user's; what is left of one in debug mode ends the program, by the name of the function. */
+static aio__reply *aio__reply_live(const aio_response *response, const char *function)
+{
+    aio__reply *r = aio__reply_of(response);
+    if (r && AIO__UNLIKELY(!r->refs) && r->own) aio__held_wrong("response", response, function);
+    return r;
+}
 
 static aio__reply *aio__exchange_reply(aio__exchange *x) { return AIO__CONTAINER(x, aio__reply, x); }
 
@@ -30985,7 +31248,8 @@ static void aio__reply_free(aio_loop *loop, aio__reply *r)
 {
     aio__deadline_end(aio__body_deadline(&r->in));
     aio__reply_clear(r);
-    aio__pool_free(&loop->pool, r, sizeof *r);
+    if (!r->own) aio__pool_free(&loop->pool, r, sizeof *r);
+    else if (aio__held_end(loop, r, "released")) r->refs = 0, r->own = true;
 }
 
 /* A clean one, used before or new; NULL without memory. */
@@ -30993,14 +31257,16 @@ static aio__reply *aio__reply_open(aio__operation *op)
 {
     aio_session *session = op->session;
     aio_loop *loop = session->loop;
-    aio__reply *r = session->spares;
+    bool own = loop->debug;
+    aio__reply *r = own ? NULL : session->spares;
     if (r) {
         session->spares = r->spare;
         session->spare_count--;
     } else {
-        r = (aio__reply *)aio__pool_alloc(&loop->pool, sizeof *r);
+        r = (aio__reply *)(own ? aio__held_new(loop, sizeof *r) : aio__pool_alloc(&loop->pool, sizeof *r));
         if (!r) return NULL;
         memset((void *)r, 0, sizeof *r);
+        r->own = own;
         aio__deadline_make(aio__body_deadline(&r->in), loop, loop->now, aio__reply_late);
         aio__body_own(&r->in, session->options.trace ? &aio__reply_owner_traced : &aio__reply_owner);
         aio__body_limit(&r->in, session->options.max_body);
@@ -31028,7 +31294,7 @@ static void aio__reply_unref(aio__reply *r)
     r->file = NULL;
     aio__ring_remove(&r->node);
     if (!r->passed) aio__operation_forget(op);
-    if (session->spare_count < AIO__SPARES && !session->is_closed) {
+    if (session->spare_count < AIO__SPARES && !session->is_closed && !r->own) {
         aio__body_reset(&r->in);
         aio__exchange_unload(&r->x);
         aio__exchange_forget(&r->x);
@@ -32769,12 +33035,12 @@ static void aio__requesting_trace(struct aio__requesting *self)
 /* Begins: with an exchange that is ready for the request. NULL or an error, a new owner. */
 static aio_exception *aio__requesting_begin(struct aio__requesting *self)
 {
-    char shown[201], where[40];
+    char shown[201], where[40], text[AIO__HELD_TEXT];
     const char *reason = "out of memory";
     int code = ENOMEM;
     if (!aio__session_is_open(self->session)) {
         code = AIO_ERUNTIME;
-        reason = "the session is closed";
+        reason = aio__session_over(self->session, "the session is closed", text);
     } else if ((self->op = aio__operation_open(self->session))) {
         aio__operation *op = self->op;
         aio__session_flight(self->session, 1);
@@ -33555,40 +33821,40 @@ AIO_API aio_response_task *aio_session_request_with(aio_session *session, const 
 AIO_API aio_text_task *aio_response_read(aio_response *response)
 {
     if (!response) return (aio_text_task *)(void *)aio__failure(EINVAL, "read of no response");
-    return aio__body_read(&aio__reply_of(response)->in, true);
+    return aio__body_read(&aio__reply_live(response, __func__)->in, true);
 }
 
 AIO_API aio_text_task *aio_response_text_with(aio_response *response, const aio_text_options *options)
 {
     if (!response) return (aio_text_task *)(void *)aio__failure(EINVAL, "text of no response");
-    return aio__content_read_text(&aio__reply_of(response)->in, &response->headers, options);
+    return aio__content_read_text(&aio__reply_live(response, __func__)->in, &response->headers, options);
 }
 
 AIO_API aio_json_task *aio_response_json_with(aio_response *response, const aio_json_body_options *options)
 {
     if (!response) return (aio_json_task *)(void *)aio__failure(EINVAL, "JSON of no response");
-    return aio__content_read_json(&aio__reply_of(response)->in, &response->headers, options);
+    return aio__content_read_json(&aio__reply_live(response, __func__)->in, &response->headers, options);
 }
 
 AIO_API aio_text aio_response_content_type(aio_response *response)
 {
-    return aio__content_type(&aio__reply_of(response)->in, &response->headers);
+    return aio__content_type(&aio__reply_live(response, __func__)->in, &response->headers);
 }
 
 AIO_API aio_text aio_response_charset(aio_response *response)
 {
     aio_text charset = aio__content_parameter(aio_headers_get(&response->headers, "Content-Type"), "charset");
-    return charset.data ? aio__content_keep(&aio__reply_of(response)->in, charset, true) : charset;
+    return charset.data ? aio__content_keep(&aio__reply_live(response, __func__)->in, charset, true) : charset;
 }
 
 AIO_API const aio_disposition *aio_response_content_disposition(aio_response *response)
 {
-    return aio__content_disposition(&aio__reply_of(response)->in, &response->headers);
+    return aio__content_disposition(&aio__reply_live(response, __func__)->in, &response->headers);
 }
 
 AIO_API const aio_link *aio_response_links(aio_response *response, size_t *count)
 {
-    aio__reply *r = aio__reply_of(response);
+    aio__reply *r = aio__reply_live(response, __func__);
     const aio__weblink_list *list = aio__weblink_read(&r->in, &response->headers, &r->x.url);
     *count = 0;
     return list ? aio__weblink_at(list, count) : NULL;
@@ -33606,7 +33872,7 @@ AIO_API const aio_link *aio_response_link(aio_response *response, const char *re
 AIO_API aio_text_task *aio_response_read_chunk(aio_response *response)
 {
     if (!response) return (aio_text_task *)(void *)aio__failure(EINVAL, "read of no response");
-    return aio__body_read(&aio__reply_of(response)->in, false);
+    return aio__body_read(&aio__reply_live(response, __func__)->in, false);
 }
 
 static aio_text_task *aio__response_source(void *response) { return aio_response_read_chunk((aio_response *)response); }
@@ -33619,12 +33885,12 @@ AIO_API aio_multipart *aio_response_multipart_with(aio_response *response, const
 
 AIO_API aio_text aio_response_head(const aio_response *response)
 {
-    return response ? aio__reply_of(response)->x.head.raw : aio__text("", 0);
+    return response ? aio__reply_live(response, __func__)->x.head.raw : aio__text("", 0);
 }
 
 AIO_API bool aio_response_next_head(const aio_response *response, size_t *position, aio_text *head)
 {
-    const aio__exchange *x = response ? &aio__reply_of(response)->x : NULL;
+    const aio__exchange *x = response ? &aio__reply_live(response, __func__)->x : NULL;
     *head = aio__text("", 0);
     if (!x || *position == SIZE_MAX) return false;
     if (aio__heads_next(&x->heads, position, head)) return true;
@@ -33635,29 +33901,29 @@ AIO_API bool aio_response_next_head(const aio_response *response, size_t *positi
 
 AIO_API aio_text aio_response_request_head(const aio_response *response)
 {
-    const aio__exchange *x = response ? &aio__reply_of(response)->x : NULL;
+    const aio__exchange *x = response ? &aio__reply_live(response, __func__)->x : NULL;
     return x ? aio__text(x->out.data, x->out.end) : aio__text("", 0);
 }
 
 AIO_API uint64_t aio_response_bytes_sent(const aio_response *response)
 {
-    return response ? aio__reply_of(response)->x.sent : 0;
+    return response ? aio__reply_live(response, __func__)->x.sent : 0;
 }
 
 AIO_API uint64_t aio_response_bytes_received(const aio_response *response)
 {
-    const aio__reply *r = aio__reply_of(response);
+    const aio__reply *r = aio__reply_live(response, __func__);
     return r ? r->x.heard_heads + aio__body_bytes(&r->in) : 0;
 }
 
 AIO_API const aio_connection_info *aio_response_connection(const aio_response *response)
 {
-    return response ? aio__made_info(aio__reply_of(response)->x.made) : NULL;
+    return response ? aio__made_info(aio__reply_live(response, __func__)->x.made) : NULL;
 }
 
 AIO_API aio_certificate *aio_response_peer_certificate(const aio_response *response)
 {
-    return response ? aio__made_certificate(aio__reply_of(response)->x.made) : NULL;
+    return response ? aio__made_certificate(aio__reply_live(response, __func__)->x.made) : NULL;
 }
 
 /* ---- the waterfall ---- */
@@ -33699,7 +33965,7 @@ static void aio__waterfall_hop(const aio__waterfall *w, const aio_response *resp
     static const char *const names[AIO__PHASES] = {
         "queued", "dns", "connect", "proxy", "tls", "send", "wait", "receive"
     };
-    const aio_connection_info *info = aio__made_info(aio__reply_of(response)->x.made);
+    const aio_connection_info *info = aio__made_info(aio__reply_live(response, __func__)->x.made);
     double times[AIO__PHASES], at = response->times.start;
     memcpy(times, &response->times, sizeof times);
     fprintf(w->out, "%s %.300s: %d, %.3f ms, %s%s%s%s\n", response->method, response->url, response->status,
@@ -33721,20 +33987,20 @@ AIO_API void aio_print_waterfall(const aio_response *response, void *file)
 
 AIO_API const aio_headers *aio_response_trailers(aio_response *response)
 {
-    return response ? aio__body_trailers(&aio__reply_of(response)->in) : NULL;
+    return response ? aio__body_trailers(&aio__reply_live(response, __func__)->in) : NULL;
 }
 
 AIO_API aio_future *aio_response_raise_for_status(const aio_response *response)
 {
     if (!response) return aio__failure(EINVAL, "raise_for_status of no response");
-    aio_loop *loop = aio__reply_of(response)->x.op->phases.loop;
+    aio_loop *loop = aio__reply_live(response, __func__)->x.op->phases.loop;
     if (response->status >= 400) return aio__failed_future(loop, aio__response_status_error(response));
     return &loop->done;
 }
 
 AIO_API aio_stream *aio_response_upgrade(aio_response *response)
 {
-    aio__reply *r = aio__reply_of(response);
+    aio__reply *r = aio__reply_live(response, __func__);
     errno = EINVAL;
     if (!r || !r->x.switched) return NULL;
     errno = AIO_ERUNTIME;
@@ -33751,14 +34017,22 @@ static void aio__reply_end(aio__reply *r, bool keep)
     else if (!aio__body_is_read(&r->in)) aio__body_forget(&r->in, "a middleware has released the response");
 }
 
+static void aio__reply_given_back(aio__reply *r, bool keep)
+{
+    if (AIO__UNLIKELY(r->own) && !r->lent) aio__held_ends(r->x.op->session->loop, r, keep ? "released" : "closed");
+    aio__reply_end(r, keep);
+}
+
 AIO_API void aio_response_release(aio_response *response)
 {
-    if (response && !aio__reply_of(response)->passed) aio__reply_end(aio__reply_of(response), true);
+    aio__reply *r = aio__reply_live(response, __func__);
+    if (r && !r->passed) aio__reply_given_back(r, true);
 }
 
 AIO_API void aio_response_close(aio_response *response)
 {
-    if (response && !aio__reply_of(response)->passed) aio__reply_end(aio__reply_of(response), false);
+    aio__reply *r = aio__reply_live(response, __func__);
+    if (r && !r->passed) aio__reply_given_back(r, false);
 }
 
 /* ---- sessions ---- */
@@ -33892,8 +34166,10 @@ AIO_API aio_session *aio_session_open_with(const aio_session_options *options)
     errno = ENOMEM;
     aio__sessions *sessions = aio__connectors_of(loop) ? aio__sessions_of(loop) : NULL;
     bool room = sessions && aio__sessions_grow(sessions);
-    aio_session *session = room ? (aio_session *)aio__calloc(sizeof *session) : NULL;
+    aio_session *session = !room ? NULL : (aio_session *)(loop->debug ? aio__held_new(loop, sizeof *session)
+                                                                      : aio__calloc(sizeof *session));
     if (!session) return NULL;
+    session->own = loop->debug;
     session->loop = loop;
     session->refs = 1;
     aio__ring_clear(&session->live);
@@ -33945,13 +34221,16 @@ static const aio__ops aio__session_closed_ops = { "session.close", NULL, NULL, N
 
 AIO_API aio_future *aio_session_close(aio_session *session)
 {
+    char text[AIO__HELD_TEXT];
     aio_loop *loop = aio__loop_now();
     if (!loop) return aio__failure(AIO_ENOLOOP, "close of a session: no loop");
     if (session && !aio__session_is_open(session))
-        return aio__failure(AIO_ERUNTIME, "the session is closed already, or of another loop");
+        return aio__failure(AIO_ERUNTIME, "%s",
+                            aio__session_over(session, "the session is closed already, or of another loop", text));
     aio_future *closed = &loop->done;
     if (session) {
         session->is_closed = true;
+        if (session->own) aio__held_ends(loop, session, "closed");
         aio__session_interrupt(session);
         aio_connector_unref(session->connector);
         if (session->in_flight) {
@@ -33963,19 +34242,26 @@ AIO_API aio_future *aio_session_close(aio_session *session)
     return closed;
 }
 
+/* The session; what is left of one in debug mode ends the program, by the name of the function. */
+static const aio_session *aio__session_live(const aio_session *session, const char *function)
+{
+    if (session) AIO__HELD("session", session, function);
+    return session;
+}
+
 AIO_API size_t aio_session_busy(const aio_session *session)
 {
-    return session ? aio_connector_busy(session->connector) : 0;
+    return aio__session_live(session, __func__) ? aio_connector_busy(session->connector) : 0;
 }
 
 AIO_API size_t aio_session_idle(const aio_session *session)
 {
-    return session ? aio_connector_idle(session->connector) : 0;
+    return aio__session_live(session, __func__) ? aio_connector_idle(session->connector) : 0;
 }
 
 AIO_API aio_cookie_jar *aio_session_cookie_jar(const aio_session *session)
 {
-    return session ? session->options.cookie_jar : NULL;
+    return aio__session_live(session, __func__) ? session->options.cookie_jar : NULL;
 }
 
 /* ============================================================================
@@ -36820,12 +37106,26 @@ struct aio_ws {
     bool            given;     /* the user has the content */
     bool            reading;   /* a receive runs */
     bool            close_sent, close_received, released;
+    bool            own;       /* see aio__held_new */
     char            protocol[1]; /* "": none */
 };
 
 static aio_ws *aio__ws_ref(aio_ws *ws)
 {
     ws->refs++;
+    return ws;
+}
+
+static void aio__ws_free(aio_ws *ws)
+{
+    if (!ws->own) aio__free(ws);
+    else if (aio__held_end(ws->loop, ws, "released")) ws->loop = NULL;
+}
+
+/* The WebSocket; what is left of one in debug mode ends the program, by the name of the function. */
+static const aio_ws *aio__ws_live(const aio_ws *ws, const char *function)
+{
+    if (ws) AIO__HELD("WebSocket", ws, function);
     return ws;
 }
 
@@ -36836,7 +37136,7 @@ static void aio__ws_unref(aio_ws *ws)
     aio_deflate_close(ws->deflate);
     aio__free(ws->content.data);
     aio_exception_unref(ws->exception);
-    aio__free(ws);
+    aio__ws_free(ws);
 }
 
 static const aio__ops aio__ws_changed_ops = { "websocket", NULL, NULL, NULL };
@@ -37276,7 +37576,8 @@ AIO__GIVES(aio__ws_receiving_in_time, aio_ws_message_task);
 
 static aio_ws_message_task *aio__ws_receive_as(aio_ws *ws, aio__ws_mode mode)
 {
-    if (!ws) return (aio_ws_message_task *)(void *)aio__failure(EINVAL, "receive from no WebSocket");
+    if (!aio__ws_live(ws, "aio_ws_receive"))
+        return (aio_ws_message_task *)(void *)aio__failure(EINVAL, "receive from no WebSocket");
     if (ws->limits.receive == 0)
         return (aio_ws_message_task *)(void *)AIO_CALL(aio__ws_receiving, .ws = ws, .mode = mode);
     return (aio_ws_message_task *)(void *)AIO_CALL(aio__ws_receiving_in_time, .ws = ws, .mode = mode);
@@ -37415,7 +37716,8 @@ static aio_future *aio__ws_send_later(aio_ws *ws, int type, aio_text data, bool 
 /* `piece`: of a message, as aio_ws_send_chunk. */
 static aio_future *aio__ws_send(aio_ws *ws, int type, aio_text data, bool last, bool piece)
 {
-    if (!ws || (!data.data && data.length) || (type != AIO_WS_TEXT && type != AIO_WS_BINARY))
+    if (!aio__ws_live(ws, type == AIO_WS_TEXT ? "aio_ws_send_text" : "aio_ws_send_bytes") || (!data.data && data.length)
+        || (type != AIO_WS_TEXT && type != AIO_WS_BINARY))
         return aio__failure(EINVAL, "send to a WebSocket: there is none, or no data, or no such type");
     if (!data.data) data = aio__text("", 0);
     aio_exception *error = aio__ws_refused(ws);
@@ -37449,13 +37751,14 @@ AIO_API aio_future *aio_ws_send_json(aio_ws *ws, const aio_json *json)
 
 AIO_API aio_future *aio_ws_send_chunk(aio_ws *ws, int type, const void *data, size_t length, bool last)
 {
-    if (ws && ws->sending) type = ws->sending;
+    if (aio__ws_live(ws, __func__) && ws->sending) type = ws->sending;
     return aio__ws_send(ws, type, aio__text((const char *)data, length), last, true);
 }
 
 static aio_future *aio__ws_send_control(aio_ws *ws, unsigned type, const void *data, size_t length)
 {
-    if (!ws || (!data && length) || length > AIO__WS_CONTROL_MAX)
+    if (!aio__ws_live(ws, type == AIO_WS_PING ? "aio_ws_ping" : "aio_ws_pong") || (!data && length)
+        || length > AIO__WS_CONTROL_MAX)
         return aio__failure(EINVAL, "ping or pong: there is no WebSocket, or no data, or more than 125 bytes");
     aio_exception *error = aio__ws_refused(ws);
     if (error) return aio__failed_future(ws->loop, error);
@@ -37515,7 +37818,8 @@ AIO_API aio_future *aio_ws_close(aio_ws *ws, int code, const char *reason)
 {
     size_t n = reason ? strlen(reason) : 0;
     if (!code) code = AIO_WS_OK;
-    const char *why = !ws ? "there is none" : code < 0 || !aio__ws_code_is_valid((unsigned)code) ? "no such code"
+    const char *why = !aio__ws_live(ws, __func__) ? "there is none"
+                    : code < 0 || !aio__ws_code_is_valid((unsigned)code) ? "no such code"
                     : n > AIO__WS_REASON_MAX ? "the reason has more than 123 bytes"
                     : aio__utf8_valid(reason ? reason : "", n) < n ? "the reason is not UTF-8" : NULL;
     if (why) return aio__failure(EINVAL, "close of a WebSocket: %s", why);
@@ -37527,20 +37831,27 @@ AIO_API aio_future *aio_ws_close(aio_ws *ws, int code, const char *reason)
     return (aio_future *)(void *)AIO_CALL(aio__ws_closing, .ws = ws);
 }
 
-AIO_API int aio_ws_close_code(const aio_ws *ws) { return ws ? ws->close_code : 0; }
+AIO_API int aio_ws_close_code(const aio_ws *ws) { return aio__ws_live(ws, __func__) ? ws->close_code : 0; }
 
-AIO_API const aio_exception *aio_ws_exception(const aio_ws *ws) { return ws ? ws->exception : NULL; }
+AIO_API const aio_exception *aio_ws_exception(const aio_ws *ws)
+{
+    return aio__ws_live(ws, __func__) ? ws->exception : NULL;
+}
 
-AIO_API const char *aio_ws_protocol(const aio_ws *ws) { return ws && *ws->protocol ? ws->protocol : NULL; }
+AIO_API const char *aio_ws_protocol(const aio_ws *ws)
+{
+    return aio__ws_live(ws, __func__) && *ws->protocol ? ws->protocol : NULL;
+}
 
-AIO_API bool aio_ws_compresses(const aio_ws *ws) { return ws && ws->deflates; }
+AIO_API bool aio_ws_compresses(const aio_ws *ws) { return aio__ws_live(ws, __func__) && ws->deflates; }
 
-AIO_API aio_stream *aio_ws_stream(const aio_ws *ws) { return ws ? ws->stream : NULL; }
+AIO_API aio_stream *aio_ws_stream(const aio_ws *ws) { return aio__ws_live(ws, __func__) ? ws->stream : NULL; }
 
 AIO_API void aio_ws_release(aio_ws *ws)
 {
-    if (!ws) return;
+    if (!aio__ws_live(ws, __func__)) return;
     aio_stream *s = ws->stream;
+    if (ws->own) aio__held_ends(ws->loop, ws, "released");
     ws->released = true;
     aio__timer_cancel(ws->loop, ws->heart);
     ws->heart = NULL;
@@ -37664,9 +37975,12 @@ static aio_ws *aio__ws_open(aio_stream *stream, bool client, const aio__ws_limit
                             const aio__ws_deflating *d)
 {
     int mine = client ? AIO__WS_CLIENT : AIO__WS_SERVER;
-    aio_ws *ws = (aio_ws *)aio__calloc(sizeof *ws + protocol.length);
+    aio_loop *loop = aio__stream_loop(stream);
+    size_t size = sizeof(aio_ws) + protocol.length;
+    aio_ws *ws = (aio_ws *)(loop->debug ? aio__held_new(loop, size) : aio__calloc(size));
     if (!ws) return NULL;
-    ws->loop = aio__stream_loop(stream);
+    ws->own = loop->debug;
+    ws->loop = loop;
     ws->refs = 1;
     ws->client = client;
     ws->limits = *limits;
@@ -37682,7 +37996,7 @@ static aio_ws *aio__ws_open(aio_stream *stream, bool client, const aio__ws_limit
     if (limits->heartbeat < INT64_MAX) {
         ws->heart = aio__timer_start(ws->loop, aio__after(ws->loop, limits->heartbeat), aio__ws_beat, ws);
         if (!ws->heart) {
-            aio__free(ws);
+            aio__ws_free(ws);
             return NULL;
         }
     }

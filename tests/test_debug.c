@@ -1,4 +1,5 @@
 /* Reports of what was forgotten, of slow steps; task dump and call graph. */
+#include <setjmp.h>
 
 static struct { int count; char text[4096]; int code; } debug_told;
 static void debug_listen(aio_loop *loop, const char *message, const aio_exception *exception, void *arg)
@@ -545,6 +546,191 @@ TEST(debug_misuse_is_named)
     CHECK_ABORTS(debug_line(":%d) was taken by the await at tests/test_debug.c:%d, and is used again (aio_gather in "
                             "'debug_misuse', at or after tests/test_debug.c:%d)", made, made + 4, made + 4),
                  debug_run_misuse(MISUSE_LIST, true));
+}
+
+/* What else ends, and is used again. The first word is the member of struct debug_ended. */
+#define DEBUG_USES(X) \
+    X(stream, aio_stream_fileno, (o->stream)) X(stream, aio_stream_peername, (o->stream, text, sizeof text)) \
+    X(stream, aio_stream_sockname, (o->stream, text, sizeof text)) X(stream, aio_stream_read, (o->stream, 1)) \
+    X(stream, aio_stream_readline, (o->stream)) X(stream, aio_stream_readexactly, (o->stream, 2)) \
+    X(stream, aio_stream_readuntil, (o->stream, "x", 1)) X(stream, aio_stream_read_all, (o->stream, 0)) \
+    X(stream, aio_stream_at_eof, (o->stream)) X(stream, aio_stream_unread, (o->stream)) \
+    X(stream, aio_stream_consume, (o->stream, 1)) X(stream, aio_stream_write, (o->stream, "x", 1)) \
+    X(stream, aio_stream_write_buffer_size, (o->stream)) X(stream, aio_stream_write_eof, (o->stream)) \
+    X(stream, aio_stream_set_write_buffer_limits, (o->stream, 2, 1)) X(stream, aio_stream_drain, (o->stream)) \
+    X(stream, aio_stream_can_write_eof, (o->stream)) X(stream, aio_stream_is_closing, (o->stream)) \
+    X(stream, aio_stream_close, (o->stream)) X(stream, aio_stream_abort, (o->stream)) \
+    X(stream, aio_stream_wait_closed, (o->stream)) X(stream, aio_stream_start_tls, (o->stream, NULL, NULL)) \
+    X(response, aio_response_read, (o->response)) X(response, aio_response_read_chunk, (o->response)) \
+    X(response, aio_response_text_with, (o->response, NULL)) X(response, aio_response_json_with, (o->response, NULL)) \
+    X(response, aio_response_head, (o->response)) X(response, aio_response_trailers, (o->response)) \
+    X(response, aio_response_bytes_sent, (o->response)) X(response, aio_response_bytes_received, (o->response)) \
+    X(response, aio_response_raise_for_status, (o->response)) X(response, aio_response_upgrade, (o->response)) \
+    X(response, aio_response_release, (o->response)) X(response, aio_response_close, (o->response)) \
+    X(ws, aio_ws_receive, (o->ws)) X(ws, aio_ws_send_text, (o->ws, "x", 1)) X(ws, aio_ws_send_bytes, (o->ws, "x", 1)) X(ws, aio_ws_ping, (o->ws, "", 0)) \
+    X(ws, aio_ws_pong, (o->ws, "", 0)) X(ws, aio_ws_close, (o->ws, 0, NULL)) X(ws, aio_ws_close_code, (o->ws)) \
+    X(ws, aio_ws_exception, (o->ws)) X(ws, aio_ws_protocol, (o->ws)) X(ws, aio_ws_compresses, (o->ws)) \
+    X(ws, aio_ws_stream, (o->ws)) X(ws, aio_ws_send_chunk, (o->ws, AIO_WS_TEXT, "x", 1, true)) \
+    X(ws, aio_ws_release, (o->ws)) \
+    X(jar, aio_cookie_jar_set, (o->jar, NULL, "a", "b")) X(jar, aio_cookie_jar_next, (o->jar, NULL)) \
+    X(jar, aio_cookie_jar_filter, (o->jar, NULL, &piece)) X(jar, aio_cookie_jar_count, (o->jar)) \
+    X(jar, aio_cookie_jar_clear, (o->jar, NULL, NULL)) X(jar, aio_cookie_jar_ref, (o->jar)) \
+    X(jar, aio_cookie_jar_save, (o->jar, "/dev/null")) X(jar, aio_cookie_jar_load, (o->jar, "/dev/null", NULL)) \
+    X(jar, aio_cookie_jar_update, (o->jar, NULL, "", 0, NULL)) X(jar, aio_cookie_jar_unref, (o->jar)) \
+    X(connector, aio_connector_ref, (o->connector)) X(connector, aio_connector_busy, (o->connector)) \
+    X(connector, aio_connector_idle, (o->connector)) X(connector, aio_connector_unref, (o->connector)) \
+    X(session, aio_session_busy, (o->session)) X(session, aio_session_idle, (o->session)) \
+    X(session, aio_session_cookie_jar, (o->session)) \
+    X(server, aio_server_port, (o->server)) X(server, aio_server_client_count, (o->server)) \
+    X(server, aio_server_close, (o->server)) X(server, aio_server_close_clients, (o->server)) \
+    X(server, aio_server_abort_clients, (o->server)) X(server, aio_server_wait_closed, (o->server)) \
+    X(server, aio_server_serve_forever, (o->server))
+
+struct debug_hold { aio_task task; aio_request *request; aio_ws *ws; aio_ws_message message; };
+static AIO_CORO(debug_hold)
+{
+    AIO_BEGIN(debug_hold);
+    AIO_AWAIT(self->ws, aio_request_upgrade_websocket(self->request));
+    AIO_ASYNC_FOR(self->message, aio_ws_receive(self->ws)) { }
+    AIO_FINALLY;
+        aio_ws_release(self->ws);
+    AIO_END;
+}
+static void *debug_hold_handler(aio_request *request, void *arg)
+{
+    (void)arg;
+    return strcmp(request->path.data, "/ws") ? AIO_CALL(debug_page, .request = request)
+                                             : (void *)AIO_CALL(debug_hold, .request = request);
+}
+
+struct debug_ended { aio_task task; aio_server *server; aio_stream *stream; aio_session *session; aio_ws *ws;
+    aio_response *response; aio_cookie_jar *jar; aio_connector *connector; char url[60]; int says; };
+
+static void debug_use(struct debug_ended *o, int use)
+{
+    char text[100];
+    aio_text piece;
+#define DEBUG_USE(member, function, arguments) if (!use--) (void)function arguments;
+    DEBUG_USES(DEBUG_USE)
+#undef DEBUG_USE
+    (void)text, (void)piece;
+}
+
+/* What it says before it ends the program. */
+static sigjmp_buf debug_abort;
+static void debug_on_abort(int number) { siglongjmp(debug_abort, number); }
+static const char *debug_used(struct debug_ended *o, int use)
+{
+    static struct sigaction before;
+    struct sigaction now_;
+    memset(&now_, 0, sizeof now_);
+    now_.sa_handler = debug_on_abort;
+    sigaction(SIGABRT, &now_, &before);
+    signal_capture();
+    if (!sigsetjmp(debug_abort, 1)) debug_use(o, use);
+    sigaction(SIGABRT, &before, NULL);
+    return signal_captured();
+}
+
+/* What is said of each: made and ended after these lines, counted from the coroutine's first await. */
+enum { ENDED_FIRST = __LINE__ + 21 };
+static const struct { const char *member, *kind, *how; int made, ended; } debug_ends[] = {
+    { "stream", "stream", "closed", 1, 9 }, { "response", "response", "released", 6, 9 },
+    { "ws", "WebSocket", "released", 8, 9 }, { "jar", "cookie jar", "given back", 1, 9 },
+    { "connector", "connector", "closed", 1, 9 }, { "session", "session", "closed", 1, 9 },
+    { "server", "server", "closed", 0, 15 },
+};
+static const char *debug_ended_text(const char *member, const char *function)
+{
+    static char text[400];
+    int i = 0;
+    while (strcmp(member, debug_ends[i].member) != 0) i++;
+    snprintf(text, sizeof text, "aio.h: %s (made after tests/test_debug.c:%d) was %s after tests/test_debug.c:%d, and is "
+             "used again (%s in 'debug_ended', at or after tests/test_debug.c:%d)\n", debug_ends[i].kind,
+             ENDED_FIRST + debug_ends[i].made, debug_ends[i].how, ENDED_FIRST + debug_ends[i].ended, function,
+             ENDED_FIRST + 16);
+    return text;
+}
+static AIO_CORO(debug_ended)
+{
+    AIO_BEGIN(debug_ended);
+    AIO_AWAIT(self->server, aio_start_http_server(debug_hold_handler, NULL, "127.0.0.1", 0));
+    AIO_AWAIT(self->stream, aio_open_connection("127.0.0.1", aio_server_port(self->server)));
+    snprintf(self->url, sizeof self->url, "http://127.0.0.1:%d/", aio_server_port(self->server));
+    self->session = aio_session_open();
+    self->connector = aio_connector_open();
+    self->jar = aio_cookie_jar_open();
+    AIO_AWAIT(self->response, aio_session_get(self->session, self->url));
+    strcat(self->url, "ws");
+    AIO_AWAIT(self->ws, aio_ws_connect(self->session, self->url));
+    AIO_AWAIT(aio_sleep(0));
+    aio_stream_close(self->stream);
+    aio_response_release(self->response);
+    aio_ws_release(self->ws);
+    aio_cookie_jar_unref(self->jar);
+    aio_connector_unref(self->connector);
+    AIO_AWAIT(aio_session_close(self->session));
+    AIO_AWAIT(aio_server_wait_closed(self->server));
+#define DEBUG_USE(member, function, arguments) \
+    CHECK_STR(debug_used(self, self->says++), debug_ended_text(#member, #function));
+    DEBUG_USES(DEBUG_USE)
+#undef DEBUG_USE
+    AIO_TRY {
+        AIO_AWAIT(aio_session_close(self->session));
+        UNREACHED();
+    } AIO_CATCH {
+        CAUGHT(AIO_ERUNTIME);
+        CHECK_STR(aio_caught(self)->message, debug_line("the session (made after tests/test_debug.c:%d) was closed after "
+                                                        "tests/test_debug.c:%d", ENDED_FIRST + 1, ENDED_FIRST + 9, 0));
+    } AIO_END_TRY;
+    AIO_TRY {
+        AIO_AWAIT(self->response, aio_session_get(self->session, "http://127.0.0.1/"));
+        UNREACHED();
+    } AIO_CATCH {
+        CAUGHT(AIO_ERUNTIME);
+        CHECK(strstr(aio_caught(self)->message, debug_line("the session (made after tests/test_debug.c:%d) was closed after "
+                                                           "tests/test_debug.c:%d", ENDED_FIRST + 1, ENDED_FIRST + 9, 0)));
+    } AIO_END_TRY;
+    AIO_END;
+}
+
+TEST(debug_ended_is_named)
+{
+    aio_loop *loop = debug_loop(true);
+    CHECK_INT(aio_loop_run_until_complete(loop, AIO_CALL(debug_ended), NULL), 0);
+    aio_loop_free(loop);
+}
+
+/* What is not closed when the loop ends: a session, a server, a stream, each alone. */
+struct debug_unclosed { aio_task task; int mode; aio_server *server; aio_stream *stream, *other; };
+enum { UNCLOSED_FIRST = __LINE__ + 5 };
+static AIO_CORO(debug_unclosed)
+{
+    int fds[2];
+    AIO_BEGIN(debug_unclosed);
+    AIO_AWAIT(aio_sleep(0));
+    if (self->mode == 0) aio_session_open();
+    if (self->mode == 1) AIO_AWAIT(self->server, aio_start_http_server(debug_page_handler, NULL, "127.0.0.1", 0));
+    if (self->mode == 2 && CHECK(!pipe(fds) && !close(fds[1]))) AIO_AWAIT(self->stream, aio_connect_read_pipe(fds[0]));
+    AIO_END;
+}
+
+TEST(debug_unclosed_is_named)
+{
+    static const struct { const char *kind; int line; } rows[] = { { "session", 0 }, { "server", 2 }, { "stream", 3 } };
+    char wanted[100];
+    for (int mode = 0; mode < 3; mode++)
+        for (int debug = 0; debug < 2; debug++) {
+            aio_loop *loop = debug_loop(debug);
+            CHECK_INT(aio_loop_run_until_complete(loop, AIO_CALL(debug_unclosed, .mode = mode), NULL), 0);
+            CHECK_INT(debug_told.count, 0);
+            aio_loop_close(loop);
+            CHECK_INT(debug_told.count, debug);
+            snprintf(wanted, sizeof wanted, "%s (made after tests/test_debug.c:%d) was never closed", rows[mode].kind,
+                     UNCLOSED_FIRST + rows[mode].line);
+            if (debug) CHECK_STR(debug_told.text, wanted);
+            aio_loop_free(loop);
+        }
 }
 
 /* With a sleep that the timer heap still has, and with a task that only the loop has any more; in every mode. */

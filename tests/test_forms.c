@@ -49,15 +49,18 @@ SCENARIO(forms_texts, .may = FORMS_MAY)
     CHECK_STR(self->text.data, "POST type=application/x-www-form-urlencoded length=29 coding=-- expect=-\n"
                                "a+b=1%262%3D3&%C3%A9=&a+b=%2B");
     aio_response_release(self->r);
+    self->r = NULL;
     AIO_AWAIT(self->r, aio_session_put(self->session, self->url, .form = none, .headers = types));
     AIO_AWAIT(self->text, aio_response_read(self->r));
     CHECK_STR(self->text.data, "PUT type=text/x length=0 coding=-- expect=-\n");
     aio_response_release(self->r);
+    self->r = NULL;
     AIO_AWAIT(self->r, aio_session_patch(self->session, self->url, .json = self->tree));
     AIO_AWAIT(self->text, aio_response_read(self->r));
     CHECK_STR(self->text.data,
               "PATCH type=application/json length=20 coding=-- expect=-\n{\"a\":[1,2.5,\"\xC3\xA9\\n\"]}");
     aio_response_release(self->r);
+    self->r = NULL;
     AIO_AWAIT(self->r, aio_session_delete(self->session, self->url, .json_text = " null", .borrow_data = true));
     AIO_AWAIT(self->text, aio_response_read(self->r));
     CHECK_STR(self->text.data, "DELETE type=application/json length=5 coding=-- expect=-\n null");

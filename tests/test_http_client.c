@@ -108,16 +108,19 @@ SCENARIO(client_requests, .may = CLIENT_MAY)
     AIO_AWAIT(self->text, aio_response_read(self->r));
     CHECK_BYTES(self->text.data, self->text.length, "/page k=v&a+b=1%262&c=");
     aio_response_release(self->r);
+    self->r = NULL;
     AIO_AWAIT(self->r, aio_session_post(self->session, "/echo", .json_text = "{\"a\":1}"));
     CHECK(self->r->times.reused);
     AIO_AWAIT(self->text, aio_response_read(self->r));
     CHECK_BYTES(self->text.data, self->text.length, "{\"a\":1}");
     aio_response_release(self->r);
+    self->r = NULL;
     AIO_AWAIT(self->r, aio_session_head(self->session, "/abc"));
     CHECK_INT(self->r->status, 200);
     AIO_AWAIT(self->text, aio_response_read(self->r));
     CHECK_INT(self->text.length, 0);
     aio_response_release(self->r);
+    self->r = NULL;
     AIO_AWAIT(self->r, aio_session_get(self->session, "/stream"));
     self->size = 0;
     AIO_ASYNC_FOR(self->text, aio_response_read_chunk(self->r)) self->size += self->text.length;
@@ -217,19 +220,23 @@ SCENARIO(client_options, .may = { EPIPE, ECONNRESET, ENOTCONN, AIO_EDISCONNECTED
         CAUGHT(AIO_ELIMIT);
     } AIO_END_TRY;
     aio_response_close(self->r);
+    self->r = NULL;
     AIO_AWAIT(self->r, aio_session_get(self->session, "/twice"));
     AIO_AWAIT(aio_response_raise_for_status(self->r));
     AIO_AWAIT(self->text, aio_response_text(self->r));
     CHECK_BYTES(self->text.data, self->text.length, "once");
     aio_response_close(self->r);
+    self->r = NULL;
     AIO_AWAIT(self->r, aio_session_get(self->session, "/framing"));
     AIO_AWAIT(self->text, aio_response_text(self->r));
     CHECK_BYTES(self->text.data, self->text.length, "refused");
     aio_response_release(self->r);
+    self->r = NULL;
     AIO_AWAIT(self->r, aio_session_get(self->session, "/short"));
     AIO_AWAIT(self->text, aio_response_text(self->r));
     CHECK_BYTES(self->text.data, self->text.length, "abcd");
     aio_response_release(self->r);
+    self->r = NULL;
     AIO_AWAIT(self->r, aio_session_get(self->session, "/404"));
     AIO_TRY {
         AIO_AWAIT(aio_response_raise_for_status(self->r));
@@ -410,6 +417,7 @@ SCENARIO(client_trailers, .may = CLIENT_MAY)
     CHECK(aio_response_trailers(self->r) == trailers);
     CHECK_INT(aio_session_idle(self->session), 1);
     aio_response_release(self->r);
+    self->r = NULL;
     script_says(&the_script, HEAD_5 "hello", END_STAY); /* nothing of the last one is left */
     AIO_AWAIT(self->r, aio_session_get(self->session, self->url));
     trailers = aio_response_trailers(self->r);

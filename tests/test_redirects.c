@@ -638,6 +638,7 @@ SCENARIO(redirect_history, .may = HOP_MAY)
     AIO_AWAIT(self->r, aio_session_get(self->session, self->url));
     CHECK_INT(self->r->history_count, 2);
     aio_response_release(self->r);
+    self->r = NULL;
     snprintf(self->url, sizeof self->url, "http://%s/e", self->base);
     AIO_AWAIT(self->r, aio_session_get(self->session, self->url));
     CHECK_INT(self->r->history_count, 0);
