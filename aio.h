@@ -33044,6 +33044,7 @@ static aio_exception *aio__requesting_begin(struct aio__requesting *self)
     } else if ((self->op = aio__operation_open(self->session))) {
         aio__operation *op = self->op;
         aio__session_flight(self->session, 1);
+        self->encoded = self->encoded || self->session->options.encoded;
         aio__timeouts_read(op->limits, &self->timeout, &self->session->options.timeout);
         op->total_at = aio__deadline_after(&op->deadline, op->limits[AIO__TIMEOUT_TOTAL]);
         op->max_redirects = aio__requesting_redirects(self);
@@ -33788,7 +33789,7 @@ AIO_API aio_response_task *aio_session_request_with(aio_session *session, const 
     self->timeout = o->timeout;
     self->raise_for_status = o->raise_for_status;
     self->deny_private = o->deny_private;
-    self->encoded = o->encoded || session->options.encoded;
+    self->encoded = o->encoded;
     self->retry = o->retry;
     self->tls_context = context;
     self->max_redirects = o->no_redirects ? -1 : o->max_redirects;
