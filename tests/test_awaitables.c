@@ -23,6 +23,8 @@ struct awaited { /* what a row makes its awaitable of */
     aio_multipart   *multipart;
     aio_part        *part;
     aio_ws          *ws;
+    aio_sse         *sse;
+    aio_app         *app;
     aio_handle       timer;
     aio_response_task *around;         /* whose middleware holds awaited_around */
     void            *made, *wrapped;
@@ -110,6 +112,9 @@ static int awaited_pipe(struct awaited *self, int end)
     self->pipe[end] = 0; /* the stream's */
     return fd;
 }
+
+static aio_sse *awaited_sse(struct awaited *self) { return self->sse = aio_sse_open(self->session, self->url); }
+static aio_app *awaited_app(struct awaited *self) { return self->app = aio_app_open(); }
 
 static const char *const awaited_argv[] = { "sh", "-c", "exit 7", NULL };
 
@@ -220,6 +225,12 @@ enum { NEEDS_PAIR = 1, NEEDS_RESPONSE, NEEDS_PROCESS, NEEDS_PARTS, NEEDS_PART, N
       (void)f)                                                                                                        \
     X(aio_request_json, aio_json_task, NEEDS_REQUEST, 0, aio_request_json(awaited_request, .any_type = true),         \
       aio_json_int(f->result, "", 0) == 7, (void)f) \
+    X(aio_request_sendfile, aio_size_task, NEEDS_REQUEST, AIO_ERUNTIME,                                               \
+      aio_request_sendfile(awaited_request, self->file, 0, 2), f->result == 2, (void)f)                               \
+    X(aio_start_app, aio_server_task, 0, 0, aio_start_app(awaited_app(self), "127.0.0.1", 0),                         \
+      aio_server_port(f->result) > 0, self->left = f->result)                                                         \
+    X(aio_sse_next, aio_sse_event_task, 0, AIO_ECONTENT, aio_sse_next(awaited_sse(self)), f->result.data.length > 0,  \
+      (void)f)                                                                                                        \
     X(aio_request_upgrade, aio_stream_task, NEEDS_REQUEST, AIO_ERUNTIME, aio_request_upgrade(awaited_request),        \
       f->result != NULL, (void)f)                                                                                     \
     X(aio_request_upgrade_websocket, aio_ws_task, NEEDS_REQUEST, AIO_EHANDSHAKE,                                      \
@@ -338,6 +349,8 @@ static void awaited_clear(struct awaited *self)
     free(self->body.copy);
     self->body.copy = NULL;
     aio_ws_release(self->ws);
+    aio_sse_close(self->sse);
+    aio_app_close(self->app);
     if (self->client) close(self->client);
     for (int i = 0; i < 2; i++) {
         if (self->pipe[i]) close(self->pipe[i]);
@@ -354,6 +367,8 @@ static void awaited_clear(struct awaited *self)
     self->multipart = NULL;
     self->part = NULL;
     self->ws = NULL;
+    self->sse = NULL;
+    self->app = NULL;
     if (self->around) aio_task_cancel(self->around);
     aio_unref(self->around);
     self->around = NULL;
