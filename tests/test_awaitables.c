@@ -217,6 +217,8 @@ enum { NEEDS_PAIR = 1, NEEDS_RESPONSE, NEEDS_PROCESS, NEEDS_PARTS, NEEDS_PART, N
       aio_client_request_respond(awaited_around, 204), f->result->status == 204, (void)f)                             \
     X(aio_start_http_server, aio_server_task, 0, 0, aio_start_http_server(awaited_handler, NULL, "127.0.0.1", 0),     \
       aio_server_port(f->result) > 0, self->left = f->result)                                                         \
+    X(aio_start_unix_http_server, aio_server_task, 0, 0,                                                              \
+      aio_start_unix_http_server(awaited_handler, NULL, self->path), f->result != NULL, self->left = f->result)       \
     X(aio_request_read, aio_text_task, NEEDS_REQUEST, 0, aio_request_read(awaited_request), awaited_is_7(f->result),  \
       (void)f)                                                                                                        \
     X(aio_request_read_chunk, aio_text_task, NEEDS_REQUEST, 0, aio_request_read_chunk(awaited_request),               \
