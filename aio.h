@@ -32173,7 +32173,9 @@ static int aio__request_route(aio__exchange *x, const struct aio__requesting *f,
     if (code) return code;
     if (!x->url.is_tls && !upgrades) { /* what does not parse is left to the tunnel, whose errors tell of proxies */
         aio__proxy_url end;
-        bool asked = !aio__proxy_parse(&end, last, reason) && aio__proxy_takes_requests(&end);
+        code = aio__proxy_parse(&end, last, reason);
+        if (code == ENOMEM) return code;
+        bool asked = !code && aio__proxy_takes_requests(&end);
         if (asked) x->via = end.url;
         else aio__url_erase(&end.url);
         if (asked) tunnel = (size_t)(last.data - proxy);
