@@ -860,7 +860,8 @@ SCENARIO(connector_tls_outlives, .may = { EPIPE, ECONNRESET, AIO_ETLS, AIO_EDISC
     AIO_AWAIT(self->closed);
     aio_response_release(self->r);
     self->r = NULL;
-    CHECK_INT(self->tls->refs, 1);
+    CHECK(self->tls->refs >= 1);
+    if (!touched()) CHECK_INT(self->tls->refs, 1); /* else a connection may be closing still */
     AIO_FINALLY;
         aio_response_release(self->r);
         aio_tls_context_unref(self->tls);

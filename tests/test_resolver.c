@@ -199,7 +199,8 @@ static void dns_on_client(void *arg)
         dns_reply(client->fake, &out, client->in + 2, client->have - 2, true);
         aio__dns_put16(size, (int)out.length);
         if (client->fake->mode == DNS_TCP_ENDS) out.length = 5;
-        if (write(client->fd, size, 2) == 2 && write(client->fd, out.bytes, out.length) < 0) UNREACHED();
+        if (send(client->fd, size, 2, MSG_NOSIGNAL) == 2 && send(client->fd, out.bytes, out.length, MSG_NOSIGNAL) < 0)
+            ALWAYS(errno == EPIPE || errno == ECONNRESET); /* who asked has gone */
     }
     dns_client_end(client);
 }
