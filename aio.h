@@ -6414,6 +6414,8 @@ static int64_t aio__timeout_ns(double seconds, double otherwise)
     return seconds < 0 ? -1 : aio__seconds_from(0, seconds);
 }
 
+static inline bool aio__timeout_fits(double seconds) { return seconds == 0 || aio__timeout_ns(seconds, 0) >= 0; }
+
 /* The option that means so many nanoseconds. */
 static double aio__timeout_option(int64_t nanoseconds)
 {
@@ -19825,11 +19827,30 @@ static aio_text aio__text(const char *data, size_t length)
     return text;
 }
 
+/* Eight bytes that are equal but for the case of ASCII letters. */
+static inline bool aio__same_eight(const char *a, const char *b)
+{
+    const uint64_t ones = UINT64_C(0x0101010101010101), high = ones << 7;
+    uint64_t x, y, low, letters;
+    memcpy(&x, a, 8);
+    memcpy(&y, b, 8);
+    y ^= x;
+    if (!y) return true;
+    if (y & ~(ones * 0x20)) return false;
+    low = (x | ones * 0x20) & ~high;
+    letters = (low + ones * (0x80 - 'a')) & ~(low + ones * (0x7f - 'z')) & ~x & high;
+    return !(y & ~(letters >> 2));
+}
+
 /* Equal but for the case of ASCII letters. */
 static bool aio__same_word(const char *a, size_t a_length, const char *b, size_t b_length)
 {
+    size_t i = 0;
     if (a_length != b_length) return false;
-    for (size_t i = 0; i < a_length; i++)
+    for (; a_length - i > 8; i += 8)
+        if (!aio__same_eight(a + i, b + i)) return false;
+    if (a_length >= 8) return aio__same_eight(a + a_length - 8, b + a_length - 8);
+    for (; i < a_length; i++)
         if (a[i] != b[i] && aio__lower(a[i]) != aio__lower(b[i])) return false;
     return true;
 }
@@ -20124,6 +20145,7 @@ static const char *aio__url_writer_scheme(aio__url_writer *writer, aio_text sche
         writer->url->port = known[i].port;
         writer->url->is_http = known[i].is_http;
         writer->url->is_tls = known[i].is_tls;
+        break;
     }
     writer->default_port = writer->url->port;
     return NULL;
@@ -20148,8 +20170,7 @@ AIO__NOINLINE static const char *aio__url_writer_authority(aio__url_writer *writ
 {
     const char *host = text.data, *end = text.data + text.length, *stop, *why, *start = writer->at;
     if (memchr(text.data, '\\', text.length)) return "the host part has a backslash";
-    for (const char *at = text.data; at < end; at++)
-        if (*at == '@') host = at + 1;
+    while ((stop = (const char *)memchr(host, '@', (size_t)(end - host)))) host = stop + 1;
     if (host > text.data) {
         const char *info_end = host - 1, *colon = (const char *)memchr(text.data, ':', (size_t)(info_end - text.data));
         writer->user = aio__text(text.data, (size_t)((colon ? colon : info_end) - text.data));
@@ -20276,8 +20297,8 @@ static const char *aio__url_shown(const char *url, char *text, size_t size)
     return text;
 }
 
-/* The block of a URL that is no longer one, for the next. */
-typedef struct aio__url_room { char *block; size_t size; } aio__url_room;
+/* The block of a URL that is no longer one, for the next; and how that one came to be. */
+typedef struct aio__url_room { char *block; uint32_t size; bool encoded; } aio__url_room;
 
 /* A block of so many bytes, at least: room's, which gives up a smaller one; or a new one. NULL without memory. */
 static char *aio__url_block(aio__url_room *room, size_t size)
@@ -20287,15 +20308,28 @@ static char *aio__url_block(aio__url_room *room, size_t size)
     room->block = NULL;
     if (block && room->size >= size) return block;
     aio__free(block);
-    room->size = size;
+    room->size = (uint32_t)size;
     return (char *)aio__malloc(size);
 }
 
-/* A URL that was made in the room ends, and leaves its block there. */
+/* A URL that was made in the room ends, and leaves its block there. Its parts still point into that, unless there is a
+ * user among them. */
 static void aio__url_keep_block(aio__url_room *room, aio_url *url)
 {
+    bool whole = !url->user.data && !url->password.data;
     room->block = url->block;
-    memset(url, 0, sizeof *url);
+    if (whole) url->block = NULL;
+    else memset(url, 0, sizeof *url);
+}
+
+/* Whether the text is that of the URL that has left its block in the room: what is in normal form parses to itself. */
+static bool aio__url_again(aio_url *url, const char *text, size_t length, const aio_url_options *o, aio__url_room *room)
+{
+    if (!room->block || room->encoded != o->encoded || !length || url->text.length != length
+        || memcmp(url->text.data, text, length) != 0) return false;
+    url->block = room->block;
+    room->block = NULL;
+    return true;
 }
 
 static void aio__url_room_free(aio__url_room *room) { aio__free(room->block); }
@@ -20373,13 +20407,15 @@ static int aio__url_compose(aio_url *url, const aio__url_parts *parts, const cha
     return aio__url_compose_in(url, parts, why, reason, NULL);
 }
 
-/* As aio_url_parse, in a block that may be there already. */
+/* As aio_url_parse, in a block that may be there already. With a room, *url is its last URL, or zeroed. */
 static int aio__url_parse_in(aio_url *url, const char *text, size_t length, const char **reason,
                              const aio_url_options *o, aio__url_room *room)
 {
     aio__url_parts parts;
-    memset(&parts, 0, sizeof parts);
     if (o->offset) *o->offset = SIZE_MAX;
+    if (room && aio__url_again(url, text, length, o, room)) return 0;
+    if (room) room->encoded = o->encoded;
+    memset(&parts, 0, sizeof parts);
     const char *why = aio__url_read(text, length, o, &parts);
     return aio__url_compose_in(url, &parts, why, reason, room);
 }
@@ -29984,8 +30020,8 @@ static aio_exception *aio__redirect_follow(aio__redirect *r, int status, const a
 static bool aio__retry_valid(const aio_retry *policy)
 {
     return policy->attempts >= 0 && policy->jitter <= 1 && (policy->jitter >= 0 || policy->jitter == AIO_NOW)
-        && aio__timeout_ns(policy->backoff, 0) >= 0 && aio__timeout_ns(policy->max_backoff, 0) >= 0
-        && aio__timeout_ns(policy->total, 0) >= 0;
+        && aio__timeout_fits(policy->backoff) && aio__timeout_fits(policy->max_backoff)
+        && aio__timeout_fits(policy->total);
 }
 
 /* Whether a request may be sent more than once. */
@@ -30127,9 +30163,14 @@ static void aio__connector_serve(aio_connector *c);
 
 static uint32_t aio__authority_hash(aio_text authority, bool is_tls)
 {
-    uint32_t hash = is_tls ? 2166136261u ^ 1 : 2166136261u;
-    for (size_t i = 0; i < authority.length; i++) hash = (hash ^ (unsigned char)authority.data[i]) * 16777619u;
-    return hash;
+    uint64_t hash = is_tls, word;
+    for (size_t i = 0; i < authority.length; i += 8) {
+        word = 0;
+        memcpy(&word, authority.data + i, authority.length - i < 8 ? authority.length - i : 8);
+        hash = (hash ^ word) * UINT64_C(0x9e3779b97f4a7c15);
+        hash ^= hash >> 32;
+    }
+    return (uint32_t)hash;
 }
 
 static bool aio__connector_grow(aio_connector *c)
@@ -31012,8 +31053,9 @@ static void aio__exchange_forget(aio__exchange *x)
     if (x->url_in_room) {
         aio__url_keep_block(&x->room, &x->url);
         x->url_in_room = false;
+    } else if (x->url.block) {
+        aio_url_clear(&x->url);
     }
-    aio_url_clear(&x->url);
 }
 
 static void aio__reply_clear(aio__reply *r)
@@ -31361,7 +31403,7 @@ static void aio__reply_times(aio__reply *r, int phase)
     double times[AIO__PHASES];
     aio__phases *phases = &r->x.op->phases;
     aio__phase_enter(phases, phase);
-    for (int i = 0; i < AIO__PHASES; i++) times[i] = aio__seconds(phases->spent[i]);
+    for (int i = 0; i < AIO__PHASES; i++) times[i] = phases->spent[i] ? aio__seconds(phases->spent[i]) : 0;
     memcpy(&r->response.times, times, sizeof times);
     r->response.times.start = aio__seconds(phases->began);
 }
@@ -31601,8 +31643,10 @@ static const char *aio__fields_problem(const aio_headers *headers)
 /* How often a field is given, in a list or as fields. */
 static size_t aio__fields_count(const char *const *pairs, const aio_headers *headers, const char *name)
 {
-    size_t count = 0, n = strlen(name), position = 0;
+    size_t count = 0, position = 0;
     aio_text value;
+    if (!pairs && !headers) return 0;
+    size_t n = strlen(name);
     for (size_t i = 0; pairs && pairs[i]; i += 2) count += aio__same_word(pairs[i], strlen(pairs[i]), name, n);
     while (headers && aio_headers_next_of(headers, name, &position, &value)) count++;
     return count;
@@ -31611,13 +31655,16 @@ static size_t aio__fields_count(const char *const *pairs, const aio_headers *hea
 /* Timeouts in nanoseconds, each as `mine` has it, or else `its`, or by default. False if one is not valid. */
 static bool aio__timeouts_read(int64_t limits[AIO__TIMEOUTS], const aio_timeouts *mine, const aio_timeouts *its)
 {
-    static const double defaults[AIO__TIMEOUTS] = { 300, AIO_UNLIMITED, 30, AIO_UNLIMITED };
+    static const int64_t usual[AIO__TIMEOUTS] = {
+        INT64_C(300000000000), INT64_MAX, INT64_C(30000000000), INT64_MAX
+    };
     double seconds[AIO__TIMEOUTS], otherwise[AIO__TIMEOUTS];
     bool fit = true;
     memcpy(seconds, mine, sizeof seconds);
     memcpy(otherwise, its, sizeof otherwise);
     for (int i = 0; i < AIO__TIMEOUTS; i++) {
-        limits[i] = aio__timeout_ns(seconds[i] == 0 ? otherwise[i] : seconds[i], defaults[i]);
+        if (seconds[i] == 0) seconds[i] = otherwise[i];
+        limits[i] = seconds[i] == 0 ? usual[i] : aio__timeout_ns(seconds[i], 0);
         fit = fit && limits[i] >= 0;
     }
     return fit;
@@ -31693,7 +31740,7 @@ static const char *aio__request_problem(aio_session *session, const char *method
         return "compress is neither AIO_CODING_GZIP nor AIO_CODING_ZLIB";
     if (o->compress && aio__fields_count(o->headers, o->header_fields, "Content-Encoding"))
         return "compress and a Content-Encoding exclude each other";
-    if (!aio__timeouts_read(limits, &o->timeout, &o->timeout) || aio__timeout_ns(o->expect100_timeout, 1) < 0)
+    if (!aio__timeouts_read(limits, &o->timeout, &o->timeout) || !aio__timeout_fits(o->expect100_timeout))
         return "a timeout is not valid";
     if (!aio__retry_valid(&o->retry)) return "a number of retry is not valid";
     if (o->tls_context && aio__setting_given(&o->tls)) return "tls_context and tls exclude each other";
@@ -31772,8 +31819,8 @@ static bool aio__requesting_keeps(const struct aio__requesting *f, aio_text name
 /* Whether the user, or the session, gives a field itself. */
 static bool aio__requesting_has(const struct aio__requesting *f, const char *name)
 {
-    size_t n = strlen(name);
     if (!f->given) return false;
+    size_t n = strlen(name);
     if (f->fields) return aio__headers_value(f->fields, name, n).data != NULL;
     if (!aio__requesting_keeps(f, aio__text(name, n))) return false;
     return aio__pairs_have(f->headers, f->header_count, aio__text(name, n))
@@ -31815,8 +31862,9 @@ static bool aio__request_field(aio__exchange *x, aio_text name, aio_text value)
 /* Whether a field is the user's affair: given, or left out. */
 static bool aio__requesting_owns(const struct aio__requesting *f, const char *name)
 {
-    size_t n = strlen(name);
     const char *at = f->skipped;
+    if (!f->given && !f->skip_count && !f->session->skipped.count) return false;
+    size_t n = strlen(name);
     for (size_t i = 0; i < f->skip_count; i++, at += strlen(at) + 1)
         if (aio__same_word(at, strlen(at), name, n)) return true;
     if (f->session->skipped.count && aio__headers_value(&f->session->skipped, name, n).data) return true;

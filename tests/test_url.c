@@ -530,3 +530,61 @@ TEST(url_form_pairs)
     CHECK_BYTES(out.data, out.end, "a+b=1%262&c=");
     aio__free(out.data);
 }
+
+/* Whether the second of two URLs in one room was the first one again. */
+static bool url_same_block(const char *first, const char *second, bool encoded, bool then)
+{
+    aio_url url;
+    aio__url_room room;
+    aio_url_options how = AIO__ZERO;
+    memset(&url, 0, sizeof url);
+    memset(&room, 0, sizeof room);
+    how.encoded = encoded;
+    CHECK_INT(aio__url_parse_in(&url, first, strlen(first), NULL, &how, &room), 0);
+    aio__url_wipe(&url);
+    aio__url_keep_block(&room, &url);
+    CHECK(!url.block);
+    how.encoded = then;
+    bool again = aio__url_again(&url, second, strlen(second), &how, &room);
+    if (again) aio__url_keep_block(&room, &url);
+    CHECK_INT(aio__url_parse_in(&url, second, strlen(second), NULL, &how, &room), 0);
+    CHECK(!room.block);
+    CHECK_BYTES(url.host.data, url.host.length, "a");
+    aio_url_clear(&url);
+    aio__url_room_free(&room);
+    return again;
+}
+
+TEST(url_of_before_is_not_parsed_again)
+{
+    CHECK(url_same_block("http://a/b?c#d", "http://a/b?c#d", false, false));
+    CHECK(url_same_block("HTTP://A:80/./b", "http://a/b", false, false));
+    CHECK(url_same_block("http://a/%7e", "http://a/%7e", true, true));
+    CHECK(!url_same_block("HTTP://A:80/./b", "HTTP://A:80/./b", false, false));
+    CHECK(!url_same_block("http://a/b", "http://a/c", false, false));
+    CHECK(!url_same_block("http://a/b", "http://a/bb", false, false));
+    CHECK(!url_same_block("http://a/%7e", "http://a/%7e", true, false));
+    CHECK(!url_same_block("http://a/b", "http://a/b", false, true));
+    CHECK(!url_same_block("http://u:p@a/", "http://u:p@a/", false, false));
+}
+
+/* Of every length up to 20, with one byte changed in each place to every other one. */
+TEST(url_same_word)
+{
+    const char *word = "aBcXyZ@[`{-0129.Host";
+    for (size_t n = 0; n <= 20; n++) {
+        char other[20];
+        memcpy(other, word, n);
+        CHECK(aio__same_word(word, n, other, n));
+        if (n) CHECK(!aio__same_word(word, n, other, n - 1));
+        for (size_t i = 0; i < n; i++) {
+            for (int c = 0; c < 256; c++) {
+                other[i] = (char)c;
+                bool same = aio__lower((char)c) == aio__lower(word[i]);
+                if (aio__same_word(word, n, other, n) != same || aio__same_word(other, n, word, n) != same)
+                    CHECK_INT(c, -1);
+            }
+            other[i] = word[i];
+        }
+    }
+}
