@@ -227,12 +227,13 @@
  *   80. Connections: the pool
  *   81. HTTP client: session, request, response
  *   82. HTTP server: connections and handlers
- *   83. HTTP application: routes and requests
- *   84. Static files
- *   85. WebSocket: frames
- *   86. WebSocket: connections
- *   87. Server-sent events: parser, client, answers
- *   88. Introspection: task dump and call graph
+ *   83. HTTP server: forms
+ *   84. HTTP application: routes and requests
+ *   85. Static files
+ *   86. WebSocket: frames
+ *   87. WebSocket: connections
+ *   88. Server-sent events: parser, client, answers
+ *   89. Introspection: task dump and call graph
  *
  * LICENCE: MIT-0 or public domain, as you like. Its text, the history, and where to report a vulnerability are at the
  * end of the file.
@@ -3292,6 +3293,54 @@ AIO_API aio_json_task *aio_request_json_with(aio_request *request, const aio_jso
     aio_request_multipart_with((request), AIO__OPTIONS(aio_multipart_options, __VA_ARGS__))
 AIO_API aio_multipart *aio_request_multipart_with(aio_request *request, const aio_multipart_options *options);
 
+/* A form that a page has sent (application/x-www-form-urlencoded, or multipart/form-data by RFC 7578):
+ *
+ *   AIO_AWAIT(self->post, aio_request_post(self->request));
+ *   aio_text title = aio_post_string(self->post, "title", "untitled");
+ *   int64_t copies = aio_post_int(self->post, "copies", 1);
+ *   const aio_post_field *picture = aio_post_file(self->post, "picture");
+ *   if (picture) keep(picture->value.data, picture->value.length); */
+typedef struct aio_post aio_post; /* read-only; the request's */
+typedef struct aio_post_field {
+    const char *name;
+    aio_text    value;    /* of a text, in UTF-8; of a file, or a part of another type, its bytes. Ends in a NUL */
+    const char *filename; /* NULL: it is no file. As the client sends it: nothing to open a file by */
+    const char *type;     /* content type, in lower case and without parameters; of a text without one "text/plain" */
+} aio_post_field;
+typedef struct aio_post_task { aio_task task; const aio_post *result; } aio_post_task;
+typedef struct aio_post_options {
+    char   aio__begin AIO__UNSET;
+    size_t max_body AIO__UNSET;   /* bytes of the whole; 0: the server's max_body */
+    size_t max_field AIO__UNSET;  /* of the value of a field that is no file; 0: no less than the whole */
+    size_t max_file AIO__UNSET;   /* of a file; 0: no less than the whole */
+    int    max_fields AIO__UNSET; /* 0: 1000 */
+} aio_post_options;
+
+/* aio_request_post(request, .max_body = 10 << 20, ...): the whole form, in memory; for more than that there is
+ * aio_request_multipart. The same again when it is asked for again. Texts are decoded by the charset that the body, or
+ * the part, names, or UTF-8; a file that was not chosen is an empty text. If nobody catches them, the client gets 415
+ * for AIO_ECONTENT, another type of content; 413 for AIO_ELIMIT; 400 for AIO_EPAYLOAD, a multipart that is not valid,
+ * and EILSEQ, bytes that are none of the charset's. aiohttp: request.post() */
+#define aio_request_post(...) AIO__REQUEST_POST(__VA_ARGS__, )
+#define AIO__REQUEST_POST(request, ...) aio_request_post_with((request), AIO__OPTIONS(aio_post_options, __VA_ARGS__))
+AIO_API aio_post_task *aio_request_post_with(aio_request *request, const aio_post_options *options);
+
+/* A field, and of those of one name the index-th; NULL: there is none. What follows takes NULL for a form, too.
+ *   aio_post_get(post, "name")    aio_post_get(post, "name", index) */
+#define aio_post_get(...) AIO__POST_GET(__VA_ARGS__, 0, )
+#define AIO__POST_GET(post, name, index, ...) aio_post_at((post), (name), (index))
+AIO_API const aio_post_field *aio_post_at(const aio_post *post, const char *name, size_t index);
+/* One after the other, from *position 0 on; NULL at the end. */
+AIO_API const aio_post_field *aio_post_next(const aio_post *post, size_t *position);
+/* The file of this name; NULL: there is none, or none was chosen. */
+AIO_API const aio_post_field *aio_post_file(const aio_post *post, const char *name);
+/* The text of this name, or what it says, or `fallback` if there is none, or it is none of the kind: digits,
+ * perhaps after a '-'; a number as JSON has it; "on", "true", "yes", "1", or "off", "false", "no", "0", in any case. */
+AIO_API aio_text aio_post_string(const aio_post *post, const char *name, const char *fallback);
+AIO_API int64_t  aio_post_int(const aio_post *post, const char *name, int64_t fallback);
+AIO_API double   aio_post_double(const aio_post *post, const char *name, double fallback);
+AIO_API bool     aio_post_bool(const aio_post *post, const char *name, bool fallback);
+
 /* The fields that came after a chunked body, once all of it has been read; before, and if there were none, an empty
  * list. They are up to the client: what concerns framing or the connection means nothing there. NULL without memory. */
 AIO_API const aio_headers *aio_request_trailers(aio_request *request);
@@ -3465,8 +3514,8 @@ AIO_API void *aio_static_handler(aio_request *request, void *site);
  *   }
  *
  * An error that a handler or middleware ends with becomes the answer: that of aio_request_fail its status and message;
- * a body that is not valid JSON 400 with the place, of another type 415, too large 413, cut short 400, late 408; any
- * other 500, which the loop's exception handler is told as well. As {"status": 404, "error": "no such item"} to
+ * a body that is no valid JSON or form 400 with the place, of another type 415, too large 413, cut short 400, late 408;
+ * any other 500, which the loop's exception handler is told as well. As {"status": 404, "error": "no such item"} to
  * clients whose Accept names application/json, or with .json_errors, else as text.
  * ============================================================================ */
 
@@ -23976,6 +24025,18 @@ static inline bool aio__json_number(aio__json_parser *p, aio_json *value)
     return aio__json_double(p, value, first, end, w, places, power, negative);
 }
 
+/* A text of up to 100 bytes that is a number and nothing else. */
+static bool aio__json_number_of(aio_text text, aio_json *value)
+{
+    uint8_t copy[100 + 16] = { 0 };
+    aio__json_parser p = AIO__ZERO;
+    if (!text.length || text.length > 100) return false;
+    memcpy(copy, text.data, text.length);
+    p.at = copy;
+    p.end = copy + text.length;
+    return aio__json_number(&p, value) && p.at == p.end;
+}
+
 /* ---- values ---- */
 
 /* A new value behind the others; NULL without memory. */
@@ -34352,6 +34413,7 @@ typedef struct aio__answer_extra { /* what few requests need; made when it is */
     aio_headers fields;  /* of the answer, besides those that it is given */
     uint64_t    bytes;   /* of its body that were sent */
     int         refusal; /* the status of aio_request_fail; 0: it was not called */
+    const aio_post *post; /* its body, read as a form; kept with it, too */
     void       *app;     /* the application's part of it, while its coroutine runs; else NULL */
     bool        compress;
 } aio__answer_extra;
@@ -35209,6 +35271,35 @@ AIO_API aio_future *aio_request_fail(aio_request *request, int status, const cha
     return aio__failed_future(aio__served_loop(aio__served_of(request)), why);
 }
 
+/* ---- forms, for the room below ---- */
+
+static aio__body_reader *aio__served_body(aio_request *request) { return &aio__served_of(request)->in; }
+static size_t aio__served_max_body(aio_request *request) { return aio__served_of(request)->service->options.max_body; }
+
+/* The form that was made of the body, or NULL. */
+static const aio_post *aio__served_post(aio_request *request)
+{
+    const aio__served *r = aio__served_of(request);
+    return r->extra ? r->extra->post : NULL;
+}
+
+/* False without memory. */
+static bool aio__served_post_set(aio_request *request, const aio_post *post)
+{
+    aio__answer_extra *extra = aio__answer_extra_of(request);
+    if (extra) extra->post = post;
+    return extra != NULL;
+}
+
+/* The error is the client's: of that code, in what its body was read as. */
+static void aio__served_blame(aio_request *request, int code)
+{
+    aio__served *r = aio__served_of(request);
+    if (code == AIO_ELIMIT) r->too_large = true;
+    else if (code == AIO_EPAYLOAD) r->bad_body = true;
+    else aio__body_misread(&r->in);
+}
+
 /* ---- taking the stream ---- */
 
 /* Whether a comma-separated list has the protocol (RFC 9110 7.8). */
@@ -35631,7 +35722,376 @@ AIO_API aio_server_task *aio_start_unix_http_server_with(aio_request_handler *ha
 }
 
 /* ============================================================================
- * 83. HTTP application: routes and requests
+ * 83. HTTP server: forms
+ *
+ * The body of a request as named fields: pairs, or the parts of a multipart. One coroutine, aio__post_reading, reads
+ * it; what it makes stays with the body. Calls the server, multipart, charsets and JSON's numbers.
+ * ============================================================================ */
+
+enum { AIO__POST_FIELDS_MAX = 1000 };
+
+struct aio_post {
+    aio_post_field *fields; /* owned: the array, and of each the block that its name begins, and its value */
+    size_t          count, room;
+};
+
+struct aio__post_reading {
+    aio_task          task;
+    const aio_post   *result;
+    aio_request      *request;
+    aio_post         *post;      /* kept with the body */
+    aio_post_options  limits;
+    aio_multipart    *multipart; /* owned; NULL: the body is pairs */
+    aio_part         *part;
+    aio_text          piece;
+    aio__buffer       content;   /* owned: all pairs, or the part's content */
+    char              charset[AIO__CONTENT_CHARSET]; /* of texts that name none; "": UTF-8 */
+    aio_exception    *error;
+    int               code;
+};
+
+static void aio__post_end(void *memory)
+{
+    aio_post *post = (aio_post *)memory;
+    for (size_t i = 0; i < post->count; i++) {
+        aio__free((char *)(uintptr_t)post->fields[i].name);
+        aio_text_clear(&post->fields[i].value);
+    }
+    aio__free(post->fields);
+}
+
+/* Room for one more field. NULL without memory. */
+static aio_post_field *aio__post_slot(aio_post *post)
+{
+    if (post->count == post->room) {
+        size_t room = post->room ? post->room * 2 : 8;
+        aio_post_field *grown = (aio_post_field *)aio__realloc(post->fields, room * sizeof *grown);
+        if (!grown) return NULL;
+        post->fields = grown;
+        post->room = room;
+    }
+    memset(&post->fields[post->count], 0, sizeof *post->fields);
+    return &post->fields[post->count];
+}
+
+/* ---- errors ---- */
+
+/* The client's body is not what it should be: the handler's error, and the answer if nobody catches it. `field` (may be
+ * NULL) is cut to what a message may have of it. */
+static aio_exception *aio__post_error(struct aio__post_reading *self, int code, const char *field, const char *why)
+{
+    aio__served_blame(self->request, code);
+    if (!field) return aio__exception(code, "body", "form: %s", why);
+    return aio__exception(code, "body", "form: field \"%.100s\" %s", field, why);
+}
+
+static aio_exception *aio__post_too_long(struct aio__post_reading *self, const char *field, size_t limit)
+{
+    char why[80];
+    snprintf(why, sizeof why, "%s longer than the limit of %llu bytes", field ? "is" : "it is",
+             (unsigned long long)limit);
+    return aio__post_error(self, AIO_ELIMIT, field, why);
+}
+
+/* ---- fields ---- */
+
+/* Puts a text in UTF-8 in the place of the one that came. NULL, or an error. */
+static aio_exception *aio__post_decode(struct aio__post_reading *self, aio_post_field *field, const char *charset)
+{
+    char why[120];
+    aio_text value = field->value;
+    aio_input_error error = { "", 0, 0, 0 };
+    aio_charset_options options = AIO__ZERO;
+    bool utf8 = !*charset || aio__charset_is_utf8(aio__text(charset, strlen(charset)));
+    options.charset = charset;
+    options.ignore_mark = true;
+    if (utf8) error.offset = aio__utf8_valid(value.data, value.length);
+    if (utf8 && error.offset == value.length) return NULL;
+    int code = utf8 ? EILSEQ : aio_charset_decode_with(&field->value, value.data, value.length, &error, &options);
+    if (code == ENOMEM) field->value = value;
+    if (code == ENOMEM) return &aio__no_memory;
+    if (!utf8) aio__free((char *)(uintptr_t)value.data);
+    if (!code) return NULL;
+    if (code == EINVAL) snprintf(why, sizeof why, "has the charset %s, which there is not", charset);
+    else snprintf(why, sizeof why, "is not valid %s at byte %llu", utf8 ? "UTF-8" : charset,
+                  (unsigned long long)error.offset);
+    return aio__post_error(self, code, field->name, why);
+}
+
+/* Takes a block that begins with the name, and a value, both of which become the form's, or are freed. NULL, or an
+ * error. */
+static aio_exception *aio__post_add(struct aio__post_reading *self, aio_post_field made, const char *charset)
+{
+    char why[60];
+    aio_post *post = self->post;
+    aio_post_field *field = aio__post_slot(post);
+    bool full = post->count == (size_t)self->limits.max_fields;
+    if (!field || full) {
+        aio__free((char *)(uintptr_t)made.name);
+        aio_text_clear(&made.value);
+        snprintf(why, sizeof why, "it has more than %d fields", self->limits.max_fields);
+        return field ? aio__post_error(self, AIO_ELIMIT, NULL, why) : &aio__no_memory;
+    }
+    *field = made;
+    post->count++;
+    return charset ? aio__post_decode(self, field, charset) : NULL;
+}
+
+/* ---- pairs ---- */
+
+/* A decoded copy with a NUL; data NULL without memory. */
+static aio_text aio__post_unquote(const char *at, const char *end)
+{
+    char *copy = (char *)aio__malloc((size_t)(end - at) + 1), *over;
+    if (!copy) return aio__text(NULL, 0);
+    over = aio__unquote(copy, at, (size_t)(end - at), AIO__QUOTE_PLUS);
+    *over = '\0';
+    return aio__text(copy, (size_t)(over - copy));
+}
+
+static aio_exception *aio__post_pair(struct aio__post_reading *self, const char *at, const char *end)
+{
+    const char *equals = (const char *)memchr(at, '=', (size_t)(end - at));
+    aio_text name = aio__post_unquote(at, equals ? equals : end);
+    aio_text value = aio__post_unquote(equals ? equals + 1 : end, end);
+    aio_post_field field = AIO__ZERO;
+    aio_exception *error = !name.data || !value.data ? &aio__no_memory
+        : strlen(name.data) != name.length ? aio__post_error(self, AIO_EPAYLOAD, name.data, "has a NUL in its name")
+        : value.length > self->limits.max_field ? aio__post_too_long(self, name.data, self->limits.max_field) : NULL;
+    if (error) {
+        aio_text_clear(&name);
+        aio_text_clear(&value);
+        return error;
+    }
+    field.name = name.data;
+    field.value = value;
+    field.type = "text/plain";
+    return aio__post_add(self, field, self->charset);
+}
+
+static aio_exception *aio__post_pairs(struct aio__post_reading *self)
+{
+    const char *at = self->content.data, *end = at + self->content.end;
+    aio_exception *error = NULL;
+    for (const char *stop; at < end && !error; at = stop + (stop < end)) {
+        stop = (const char *)memchr(at, '&', (size_t)(end - at));
+        if (!stop) stop = end;
+        if (stop > at) error = aio__post_pair(self, at, stop);
+    }
+    return error;
+}
+
+/* ---- parts ---- */
+
+/* NULL, or an error. */
+static aio_exception *aio__post_part_check(struct aio__post_reading *self)
+{
+    if (self->part->name) return NULL;
+    return aio__post_error(self, AIO_EPAYLOAD, NULL, "a part has no name");
+}
+
+/* Whether the part is a file, which a form sends without a name if none was chosen. */
+static bool aio__post_is_file(const aio_part *part) { return part->filename && *part->filename; }
+
+/* The part is there. NULL, or an error. */
+static aio_exception *aio__post_part(struct aio__post_reading *self)
+{
+    const aio_part *part = self->part;
+    char charset[AIO__CONTENT_CHARSET];
+    bool file = aio__post_is_file(part), text = !file && !strncmp(part->type, "text/", 5);
+    size_t name = strlen(part->name) + 1, type = strlen(part->type) + 1;
+    size_t filename = file ? strlen(part->filename) + 1 : 0;
+    aio_post_field field = AIO__ZERO;
+    char *block = (char *)aio__malloc(name + type + filename), *value = NULL;
+    if (aio__buffer_append(&self->content, "", 1)) value = (char *)aio__malloc(self->content.end);
+    if (!block || !value) {
+        aio__free(block);
+        aio__free(value);
+        return &aio__no_memory;
+    }
+    memcpy(block, part->name, name);
+    memcpy(block + name, part->type, type);
+    if (file) memcpy(block + name + type, part->filename, filename);
+    memcpy(value, self->content.data, self->content.end);
+    field.name = block;
+    field.type = block + name;
+    field.filename = file ? block + name + type : NULL;
+    field.value = aio__text(value, self->content.end - 1);
+    aio_text named = aio__content_parameter(aio_headers_get(&part->headers, "Content-Type"), "charset");
+    if (text && !strcmp(block, "_charset_")) /* RFC 7578 4.6 */
+        snprintf(self->charset, sizeof self->charset, "%s", value);
+    snprintf(charset, sizeof charset, "%.*s", (int)(named.length < sizeof charset ? named.length : sizeof charset),
+             named.length ? named.data : "");
+    self->content.end = 0;
+    return aio__post_add(self, field, !text ? NULL : *charset ? charset : self->charset);
+}
+
+/* ---- reading ---- */
+
+/* The next piece of the body; an error once there is more of it than may be. */
+static aio_text_task *aio__post_source(void *memory)
+{
+    struct aio__post_reading *self = (struct aio__post_reading *)memory;
+    size_t limit = self->limits.max_body;
+    if (aio__body_received(aio__served_body(self->request)) <= limit) return aio_request_read_chunk(self->request);
+    return (aio_text_task *)(void *)aio__failed_future(self->task.future.loop, aio__post_too_long(self, NULL, limit));
+}
+
+/* Sees what the body is. NULL, or an error. */
+static aio_exception *aio__post_begin(struct aio__post_reading *self)
+{
+    char why[140];
+    aio_request *request = self->request;
+    aio_text field = aio_headers_get(&request->headers, "Content-Type"), rest = field, type = aio__field_value(&rest);
+    bool parts = AIO__SAME_WORD(type.data, type.length, "multipart/form-data");
+    if (!parts && !AIO__SAME_WORD(type.data, type.length, "application/x-www-form-urlencoded")) {
+        snprintf(why, sizeof why, "the content is not a form but %.*s", type.length > 80 ? 80 : (int)type.length,
+                 type.data);
+        return aio__post_error(self, AIO_ECONTENT, NULL, type.length ? why : "there is no Content-Type");
+    }
+    if (!self->limits.max_body) self->limits.max_body = aio__served_max_body(request);
+    if (!self->limits.max_field) self->limits.max_field = SIZE_MAX;
+    if (!self->limits.max_file) self->limits.max_file = SIZE_MAX;
+    if (!self->limits.max_fields) self->limits.max_fields = AIO__POST_FIELDS_MAX;
+    if (aio__body_declared(aio__served_body(request)) > self->limits.max_body)
+        return aio__post_too_long(self, NULL, self->limits.max_body);
+    self->post = (aio_post *)aio__body_keep(aio__served_body(request), sizeof *self->post, aio__post_end);
+    if (!self->post) return &aio__no_memory;
+    aio_multipart_options options = AIO__ZERO;
+    options.max_parts = self->limits.max_fields < INT_MAX ? self->limits.max_fields + 1 : INT_MAX;
+    if (parts) self->multipart = aio__multipart_open(field, aio__post_source, self, &options);
+    if (parts && !self->multipart)
+        return errno == ENOMEM ? &aio__no_memory
+                               : aio__post_error(self, AIO_EPAYLOAD, NULL, "it has no valid boundary");
+    aio_text charset = parts ? aio__text(NULL, 0) : aio__content_parameter(field, "charset");
+    if (charset.length && charset.length < sizeof self->charset)
+        memcpy(self->charset, charset.data, charset.length);
+    return NULL;
+}
+
+/* Takes a piece. NULL, or an error. */
+static aio_exception *aio__post_take(struct aio__post_reading *self)
+{
+    bool file = self->part && aio__post_is_file(self->part);
+    size_t limit = file ? self->limits.max_file : self->limits.max_field;
+    if (self->part && (self->content.end > limit || self->piece.length > limit - self->content.end))
+        return aio__post_too_long(self, self->part->name, limit);
+    return aio__buffer_append(&self->content, self->piece.data, self->piece.length) ? NULL : &aio__no_memory;
+}
+
+/* What reading the body gave. */
+static aio_exception *aio__post_failed(struct aio__post_reading *self, const aio_exception *why)
+{
+    if (why->code == AIO_EPAYLOAD || why->code == AIO_ELIMIT) aio__served_blame(self->request, why->code);
+    return aio_exception_ref(why);
+}
+
+static AIO_CORO(aio__post_reading)
+{
+    AIO_BEGIN(aio__post_reading);
+    self->result = aio__served_post(self->request);
+    if (self->result) AIO_RETURN(self->result);
+    if ((self->error = aio__post_begin(self))) AIO__THROW(self->error);
+    AIO_TRY {
+        if (!self->multipart) {
+            AIO_ASYNC_FOR(self->piece, aio__post_source(self))
+                if ((self->error = aio__post_take(self))) AIO__THROW(self->error);
+            if ((self->error = aio__post_pairs(self))) AIO__THROW(self->error);
+        } else {
+            AIO_ASYNC_FOR(self->part, aio_multipart_next(self->multipart)) {
+                if ((self->error = aio__post_part_check(self))) AIO__THROW(self->error);
+                AIO_ASYNC_FOR(self->piece, aio_part_read_chunk(self->part))
+                    if ((self->error = aio__post_take(self))) AIO__THROW(self->error);
+                if ((self->error = aio__post_part(self))) AIO__THROW(self->error);
+            }
+        }
+    } AIO_CATCH {
+        AIO__THROW(aio__post_failed(self, aio_caught(self)));
+    } AIO_END_TRY;
+    if (!aio__served_post_set(self->request, self->post)) AIO_RAISE(ENOMEM);
+    AIO_RETURN(self->post);
+    AIO_FINALLY;
+        aio_multipart_close(self->multipart);
+        aio__free(self->content.data);
+    AIO_END;
+}
+
+AIO__GIVES(aio__post_reading, aio_post_task);
+
+AIO_API aio_post_task *aio_request_post_with(aio_request *request, const aio_post_options *options)
+{
+    AIO__DEFAULTS(aio_post_options, options);
+    if (!request || options->max_fields < 0)
+        return (aio_post_task *)(void *)aio__failure(EINVAL, "post: no request, or a limit is negative");
+    return (aio_post_task *)(void *)AIO_CALL(aio__post_reading, .request = request, .limits = *options);
+}
+
+/* ---- what came ---- */
+
+AIO_API const aio_post_field *aio_post_next(const aio_post *post, size_t *position)
+{
+    return post && *position < post->count ? &post->fields[(*position)++] : NULL;
+}
+
+AIO_API const aio_post_field *aio_post_at(const aio_post *post, const char *name, size_t index)
+{
+    const aio_post_field *field;
+    size_t position = 0;
+    while (name && (field = aio_post_next(post, &position)))
+        if (!strcmp(field->name, name) && !index--) return field;
+    return NULL;
+}
+
+AIO_API const aio_post_field *aio_post_file(const aio_post *post, const char *name)
+{
+    const aio_post_field *field;
+    size_t position = 0;
+    while (name && (field = aio_post_next(post, &position)))
+        if (field->filename && !strcmp(field->name, name)) return field;
+    return NULL;
+}
+
+AIO_API aio_text aio_post_string(const aio_post *post, const char *name, const char *fallback)
+{
+    const aio_post_field *field;
+    size_t position = 0;
+    while (name && (field = aio_post_next(post, &position)))
+        if (!field->filename && !strcmp(field->name, name)) return field->value;
+    return aio__text(fallback, fallback ? strlen(fallback) : 0);
+}
+
+AIO_API int64_t aio_post_int(const aio_post *post, const char *name, int64_t fallback)
+{
+    aio_text text = aio_post_string(post, name, NULL);
+    bool negative = text.length && *text.data == '-';
+    int64_t number = 0;
+    if (text.length <= (size_t)negative) return fallback;
+    for (size_t i = negative; i < text.length; i++) {
+        int digit = text.data[i] - '0';
+        if (digit < 0 || digit > 9 || number < (INT64_MIN + digit) / 10) return fallback;
+        number = number * 10 - digit; /* below zero there is one more */
+    }
+    return negative ? number : number == INT64_MIN ? fallback : -number;
+}
+
+AIO_API double aio_post_double(const aio_post *post, const char *name, double fallback)
+{
+    aio_json number;
+    return aio__json_number_of(aio_post_string(post, name, NULL), &number) ? aio_json_double(&number, NULL, fallback)
+                                                                           : fallback;
+}
+
+AIO_API bool aio_post_bool(const aio_post *post, const char *name, bool fallback)
+{
+    static const char *const words[] = { "on", "true", "yes", "1", "off", "false", "no", "0" };
+    aio_text text = aio_post_string(post, name, NULL);
+    for (size_t i = 0; text.data && i < 8; i++)
+        if (aio__same_word(text.data, text.length, words[i], strlen(words[i]))) return i < 4;
+    return fallback;
+}
+
+/* ============================================================================
+ * 84. HTTP application: routes and requests
  *
  * Patterns are in a tree with a level for each segment, through which a path walks that was taken apart; literal
  * children are in order, and found by halving. One request is one coroutine (aio__app_request): it finds the route,
@@ -36277,7 +36737,7 @@ AIO_API void aio_access_log_write(const aio_access *access, void *file)
 }
 
 /* ============================================================================
- * 84. Static files
+ * 85. Static files
  *
  * Answers from files: what a request's conditions and ranges make of one (RFC 9110 13, 14), and which file of a folder
  * a path names. One coroutine, aio__folder_answer, does both; it owns the descriptor. Calls the HTTP server's public
@@ -36787,7 +37247,7 @@ AIO_API void *aio_static_handler(aio_request *request, void *site)
 }
 
 /* ============================================================================
- * 85. WebSocket: frames
+ * 86. WebSocket: frames
  *
  * Takes frames apart in place, in pieces of any size, and writes their heads (RFC 6455 5.2); masks, codes, what is a
  * text, and the handshake's hash. Knows nothing of connections. Calls UTF-8 of charsets only.
@@ -37095,7 +37555,7 @@ static bool aio__ws_key_is_valid(aio_text key)
 }
 
 /* ============================================================================
- * 86. WebSocket: connections
+ * 87. WebSocket: connections
  *
  * The handshake of both sides, messages out of frames, permessage-deflate, pings, and the end. What has come stays in
  * the stream, or with the ws, until somebody asks for it, so that a receive that is cancelled has lost nothing; what is
@@ -38353,7 +38813,7 @@ AIO_API aio_ws_task *aio_request_upgrade_websocket_with(aio_request *request, co
 }
 
 /* ============================================================================
- * 87. Server-sent events: parser, client, answers
+ * 88. Server-sent events: parser, client, answers
  *
  * The parser (aio__sse_parser) takes pieces of any size and gives an event at a time. An aio_sse owns it, and the
  * response that is being read; aio__sse_reading connects, reads and connects again. Calls the public functions of
@@ -38754,7 +39214,7 @@ AIO_API aio_future *aio_request_sse_send_with(aio_request *request, const char *
 AIO_API aio_future *aio_request_sse_ping(aio_request *request) { return aio__sse_chunk(request, ":\n\n", 3); }
 
 /* ============================================================================
- * 88. Introspection: task dump and call graph
+ * 89. Introspection: task dump and call graph
  *
  * Walks what waits for what, and only reads. Called by nobody above. Downwards through the frames of a task to what the
  * innermost awaits, and that one's children (ops->child); upwards through the waiters. A path may lead in a circle, and

@@ -36,6 +36,7 @@
 #include "test_stream_fairness.c"
 #include "test_files.c"
 #include "test_http_server.c"
+#include "test_post.c"
 #include "test_static.c"
 #include "test_http_app.c"
 #include "test_http_client.c"

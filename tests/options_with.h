@@ -46,6 +46,8 @@ static int with_connections(void)
     http.body_timeout = -3;
     wrong += WITH_BAD(aio_start_http_server_with(with_request, NULL, "127.0.0.1", 0, &http));
     wrong += WITH_GOOD(aio_start_http_server_with(with_request, NULL, "127.0.0.1", 0, NULL));
+    WITH_OPTIONS(aio_post_options, post);
+    wrong += WITH_BAD(aio_request_post_with(NULL, &post)) + WITH_BAD(aio_request_post_with(NULL, NULL));
     WITH_OPTIONS(aio_respond_options, respond);
     wrong += WITH_BAD(aio_request_respond_with(NULL, 200, &respond));
     wrong += WITH_BAD(aio_request_respond_with(NULL, 200, NULL));

@@ -31,6 +31,8 @@ struct awaited { /* what a row makes its awaitable of */
 };
 
 /* A request that its handler holds for a row. */
+static const char awaited_post[] = "POST /hold HTTP/1.1\r\nHost: h\r\nContent-Type: application/x-www-form-urlencoded\r\n"
+    "Content-Length: 2\r\n\r\n7\n";
 static aio_request *awaited_request;
 struct awaited_hold { aio_task task; aio_request *request; };
 static AIO_CORO(awaited_hold)
@@ -227,6 +229,8 @@ enum { NEEDS_PAIR = 1, NEEDS_RESPONSE, NEEDS_PROCESS, NEEDS_PARTS, NEEDS_PART, N
       (void)f)                                                                                                        \
     X(aio_request_json, aio_json_task, NEEDS_REQUEST, 0, aio_request_json(awaited_request, .any_type = true),         \
       aio_json_int(f->result, "", 0) == 7, (void)f) \
+    X(aio_request_post, aio_post_task, NEEDS_REQUEST, 0, aio_request_post(awaited_request),                           \
+      aio_post_get(f->result, "7\n") != NULL, (void)f)                                                                \
     X(aio_request_sendfile, aio_size_task, NEEDS_REQUEST, AIO_ERUNTIME,                                               \
       aio_request_sendfile(awaited_request, self->file, 0, 2), f->result == 2, (void)f)                               \
     X(aio_start_app, aio_server_task, 0, 0, aio_start_app(awaited_app(self), "127.0.0.1", 0),                         \
@@ -320,7 +324,7 @@ static AIO_CORO(awaited_prepare)
     if (self->of->row->needs == NEEDS_REQUEST) {
         awaited_request = NULL;
         AIO_AWAIT(self->of->a, aio_open_connection("127.0.0.1", aio_server_port(self->of->http)));
-        aio_stream_write(self->of->a, "POST /hold HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\n7\n", 53);
+        aio_stream_write(self->of->a, awaited_post, sizeof awaited_post - 1);
         while (!awaited_request) AIO_AWAIT(aio_sleep(0.01));
     }
     if (self->of->row->needs == NEEDS_AROUND) {
