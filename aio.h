@@ -12032,7 +12032,33 @@ static int aio__lookup_threads_submit(aio__owned *lookups, aio__lookup *lookup)
     return code;
 }
 
-/* A numeric address needs no thread. */
+/* The address that a host is already, in one of the notations of everybody, without asking. NULL: it is none, or not of
+ * the family; or without memory. */
+static aio__addresses *aio__lookup_literal(aio_loop *loop, const char *host, int port, int family)
+{
+    aio__address address;
+    struct sockaddr_in *in = (struct sockaddr_in *)(void *)&address.storage;
+    struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)(void *)&address.storage;
+    memset(&address, 0, sizeof address);
+    if (family != AF_INET6 && inet_pton(AF_INET, host, &in->sin_addr) == 1) {
+        in->sin_family = AF_INET;
+        in->sin_port = htons((uint16_t)port);
+        address.length = sizeof *in;
+    } else if (family != AF_INET && inet_pton(AF_INET6, host, &in6->sin6_addr) == 1) {
+        in6->sin6_family = AF_INET6;
+        in6->sin6_port = htons((uint16_t)port);
+        address.length = sizeof *in6;
+    }
+    aio__addresses *addresses = address.length
+        ? (aio__addresses *)aio__pool_alloc(&loop->pool, sizeof *addresses) : NULL;
+    if (!addresses) return NULL;
+    addresses->size = sizeof *addresses;
+    addresses->count = 1;
+    addresses->at[0] = address;
+    return addresses;
+}
+
+/* Any other numeric address needs no thread. */
 static aio__addresses *aio__lookup_numeric(aio_loop *loop, aio__lookup *lookup)
 {
     if (aio__lookup_ask(lookup, AI_NUMERICHOST | AI_NUMERICSERV)) return NULL;
@@ -12100,6 +12126,10 @@ static aio__lookup_future *aio__resolve(aio_loop *loop, const char *host, int po
     if (!why && host) why = aio__host_problem(host);
     if (why) return (aio__lookup_future *)aio__resolve_failure(EINVAL, host, why);
     aio__lookup_future *f = (aio__lookup_future *)aio__future_make(loop, &aio__lookup_ops, sizeof *f, NULL, 0);
+    if (f && host && (f->result = aio__lookup_literal(loop, host, port, family))) {
+        f->future.state = AIO__DONE;
+        return f;
+    }
     aio__owned *lookups =
         (aio__owned *)aio__owned_of(loop, &loop->lookups, sizeof *lookups, aio__lookups_close);
     aio__lookup *lookup = lookups ? aio__lookup_new(f) : NULL;
@@ -14332,7 +14362,8 @@ static int aio__stream_connected(aio_stream *s)
 {
     aio__descriptor *d = aio__stream_fd(s);
     if (!(d->ready & AIO__WRITE)) return EINPROGRESS;
-    int code = aio__socket_outcome(d->fd);
+    bool fine = AIO__LINUX && d->ready == AIO__WRITE; /* who could not connect is readable, too: an error is there */
+    int code = fine ? 0 : aio__socket_outcome(d->fd);
     aio__descriptor_unwait(s->loop, d, AIO__WRITE);
     d->writer.run = aio__stream_on_writable;
     d->writer.owner = s;
@@ -29217,10 +29248,11 @@ typedef struct aio__finding {
     bool        is_task;
 } aio__finding;
 
-/* Asks; to be awaited. */
+/* Asks, the resolver only of what is a name; to be awaited. */
 static aio_future *aio__find(aio__finding *f, const aio_connect_options *o, const char *host, int port, int family)
 {
-    f->is_task = o->resolver != NULL;
+    unsigned char address[16];
+    f->is_task = o->resolver && !aio__ip_parse(host, strlen(host), address);
     f->future = f->is_task ? (aio_future *)(void *)o->resolver->resolve(o->resolver, host, port, family)
         : (aio_future *)(void *)aio__resolve(aio__running, host, port, family, 0);
     return (aio_future *)aio_ref(f->future);

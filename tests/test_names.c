@@ -105,7 +105,14 @@ SCENARIO(names_numeric_thread, .may = { AIO_ERESOLVE })
     AIO_AWAIT(aio_ref(self->lookup));
     CHECK_INT(self->lookup->result->count, 1);
     CHECK_INT(self->lookup->result->at[0].storage.ss_family, AF_INET6);
-    if (!seam.fired) CHECK_INT(seam.calls[CALL_thread], 0); /* a numeric address needs no thread */
+    CHECK_INT(((struct sockaddr_in6 *)(void *)&self->lookup->result->at[0].storage)->sin6_port, htons(80));
+    CHECK_INT(self->lookup->result->at[0].length, sizeof(struct sockaddr_in6));
+    if (!seam.fired) CHECK_INT(seam.calls[CALL_getaddrinfo], 0); /* an address needs no question */
+    aio_unref(self->lookup);
+    self->lookup = aio__resolve(aio_get_running_loop(), "127.1", 80, 0, 0); /* nor one for short a thread */
+    AIO_AWAIT(aio_ref(self->lookup));
+    CHECK_INT(self->lookup->result->at[0].storage.ss_family, AF_INET);
+    if (!seam.fired) CHECK_INT(seam.calls[CALL_thread], 0);
     aio_unref(self->lookup);
     self->lookup = aio__resolve(aio_get_running_loop(), "localhost", 80, AF_INET, 0);
     AIO_AWAIT(aio_ref(self->lookup));

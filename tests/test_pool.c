@@ -317,6 +317,39 @@ SCENARIO(pool_counts, .may = CLIENT_MAY, .skip = KIND_ALLOC | KIND_CALL | KIND_S
     AIO_END;
 }
 
+/* For each connection to an address: one socket, no lookup, and no question how its connect has ended. */
+struct pool_counts_new { aio_task task; aio_server *server; aio_session *session; aio_response *r; aio_text text;
+    char url[60]; int i; long names, outcomes, calls; };
+SCENARIO(pool_counts_new, .may = CLIENT_MAY, .skip = KIND_ALLOC | KIND_CALL | KIND_SLICE /* they change the counts */)
+{
+    AIO_BEGIN(pool_counts_new);
+    script_says(&the_script, HEAD_5 "hello", END_STAY);
+    AIO_AWAIT(self->server, aio_start_server(scripted_handler, &the_script, "127.0.0.1", 0));
+    snprintf(self->url, sizeof self->url, "http://127.0.0.1:%d/", aio_server_port(self->server));
+    self->session = aio_session_open(.force_close = true);
+    REQUIRE(self->session);
+    for (self->i = 0; self->i < 3; self->i++) {
+        self->names = seam.calls[CALL_getaddrinfo];
+        self->outcomes = seam.calls[CALL_getsockopt];
+        self->calls = seam.calls[CALL_socket];
+        AIO_AWAIT(self->r, aio_session_get(self->session, self->url));
+        AIO_AWAIT(self->text, aio_response_read(self->r));
+        CHECK_INT(self->text.length, 5);
+        aio_response_release(self->r);
+        self->r = NULL;
+        if (now.w->kind != KIND_PLAIN || now.w->variant) continue;
+        CHECK_INT(seam.calls[CALL_getaddrinfo] - self->names, 0);
+        CHECK_INT(seam.calls[CALL_getsockopt] - self->outcomes, AIO__LINUX ? 0 : 1);
+        CHECK_INT(seam.calls[CALL_socket] - self->calls, 1);
+    }
+    AIO_FINALLY;
+        aio_response_release(self->r);
+        AIO_AWAIT(aio_session_close(self->session));
+        aio_server_abort_clients(self->server);
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
+
 /* More origins than the table had room for, each with its own connection: all are found again. */
 struct pool_grows { aio_task task; aio_server *server; aio_session *session; struct get_url *get; int i; };
 SCENARIO(pool_grows, .may = CLIENT_MAY, .skip = KIND_CALL) /* the calls of forty equal requests fail no other way */
