@@ -9,7 +9,18 @@
 
 enum { PLOT_WIDTH = 640, PLOT_HEIGHT = 200, PLOT_BARS = 64 };
 
-/* Bars with their names below them, as far as those fit, and the highest's number. */
+/* 1, 2 or 5 and zeroes behind it: at least so much. */
+static double plot_round(double value)
+{
+    double power = 1, step[] = { 1, 2, 5, 10 };
+    int i = 0;
+    while (power * 10 <= value) power *= 10;
+    while (power > value && value > 0) power /= 10;
+    while (i < 3 && power * step[i] < value) i++;
+    return power * step[i];
+}
+
+/* Bars with their names below them, as far as those fit. */
 static void plot(FILE *out, const char *title, const double *values, char names[][16], int count)
 {
     const double high = PLOT_HEIGHT;
@@ -17,12 +28,13 @@ static void plot(FILE *out, const char *title, const double *values, char names[
     int every = count > 12 ? (count + 11) / 12 : 1;
     for (int i = 0; i < count; i++)
         if (values[i] > most) most = values[i];
+    most = plot_round(most);
     fprintf(out, "<h2>%s</h2>\n<svg viewBox=\"0 0 %d %d\" role=\"img\" aria-label=\"%s\">\n", title, PLOT_WIDTH + 60,
             PLOT_HEIGHT + 40, title);
     for (int i = 0; i <= 2; i++) {
         double y = 12 + PLOT_HEIGHT * (2 - i) / 2;
         fprintf(out, "<line class=\"grid\" x1=\"54\" x2=\"%d\" y1=\"%.1f\" y2=\"%.1f\"/>"
-                "<text x=\"50\" y=\"%.1f\" text-anchor=\"end\">%.3g</text>\n",
+                "<text x=\"50\" y=\"%.1f\" text-anchor=\"end\">%.6g</text>\n",
                 PLOT_WIDTH + 54, y, y, y + 4, most * i / 2);
     }
     for (int i = 0; i < count; i++) {
