@@ -53,7 +53,7 @@ static uint64_t seen(const uint64_t *counter) { return __atomic_load_n(counter, 
 struct connection {
     aio_task task; struct worker *worker; int number;
     struct schedule schedule; double due, began;
-    aio_response *response; aio_text piece;
+    aio_session *session; aio_response *response; aio_text piece;
 };
 
 static void finished(struct connection *c)
@@ -78,12 +78,19 @@ static void failed(struct worker *w, const aio_exception *why)
     count_up(&w->errors);
 }
 
+/* What is sent is Host and what the options say. */
+static const char *const left_out[] = { "Accept", "Accept-Encoding", "User-Agent", NULL };
+
 /* A sleep ends up to a millisecond late: the last one is spent in looking at the clock. */
 static double nap(double left) { return left > 0.25 ? 0.25 : left > 0.002 ? left - 0.0015 : 0; }
 
 static AIO_CORO(connection)
 {
     AIO_BEGIN(connection);
+    self->session = aio_session_open(.limit = 1, .headers = options.headers, .skip_auto_headers = left_out,
+                                     .timeout = { .total = options.timeout }, .no_cookies = true,
+                                     .no_auto_decompress = true, .force_close = options.no_keep_alive);
+    if (!self->session) AIO_RAISE(errno, "no session: is a header invalid?");
     for (;;) {
         if (options.rate > 0) {
             self->due = schedule_next(&self->schedule);
@@ -99,7 +106,7 @@ static AIO_CORO(connection)
             AIO_RETURN();
         }
         AIO_TRY {
-            AIO_AWAIT(self->response, aio_session_request(self->worker->session, options.method, options.url,
+            AIO_AWAIT(self->response, aio_session_request(self->session, options.method, options.url,
                 .file = options.body, .tls = { .verify = options.insecure ? AIO_VERIFY_NONE : AIO_VERIFY_FULL },
                 .no_redirects = true));
             AIO_ASYNC_FOR(self->piece, aio_response_read_chunk(self->response)) { }
@@ -113,6 +120,7 @@ static AIO_CORO(connection)
     }
     AIO_FINALLY;
         aio_response_release(self->response);
+        AIO_AWAIT(aio_session_close(self->session));
     AIO_END;
 }
 
@@ -127,18 +135,10 @@ static struct schedule schedule_of(const struct worker *w, int number)
     return schedule;
 }
 
-/* What is sent is Host and what the options say. */
-static const char *const left_out[] = { "Accept", "Accept-Encoding", "User-Agent", NULL };
-
 struct work { aio_task task; struct worker *worker; int i; };
 static AIO_CORO(work)
 {
     AIO_BEGIN(work);
-    self->worker->session = aio_session_open(.limit = self->worker->connections, .headers = options.headers,
-                                             .skip_auto_headers = left_out,
-                                             .timeout = { .total = options.timeout }, .no_cookies = true,
-                                             .no_auto_decompress = true, .force_close = options.no_keep_alive);
-    if (!self->worker->session) AIO_RAISE(errno, "no session");
     AIO_TASK_GROUP(self->worker->group) {
         for (self->i = 0; self->i < self->worker->connections; self->i++) {
             if (!aio_task_group_create_task(self->worker->group,
@@ -147,8 +147,6 @@ static AIO_CORO(work)
                 AIO_RAISE(ENOMEM);
         }
     }
-    AIO_FINALLY;
-        if (self->worker->session) AIO_AWAIT(aio_session_close(self->worker->session));
     AIO_END;
 }
 
