@@ -3091,6 +3091,9 @@ typedef struct aio_respond_options {
     const void        *body AIO__UNSET;
     size_t             length AIO__UNSET;        /* of `body`; in aio_request_start: of what follows, if it is known */
     bool               close AIO__UNSET;         /* the connection is closed after this answer */
+    /* these two of a server's answers */
+    bool               compress AIO__UNSET;      /* as gzip to who accepts it, whatever its type and length */
+    const char        *trailers AIO__UNSET;      /* "Checksum, Server-Timing": see aio_request_set_trailer */
 } aio_respond_options;
 
 /* aio_client_request_respond(request, 200, .text = "..."): a response without the server, of a cache for example, as
@@ -3362,14 +3365,19 @@ AIO_API bool aio_request_query_next(aio_request *request, size_t *position, aio_
     aio_request_respond_with((request), (status), AIO__OPTIONS(aio_respond_options, __VA_ARGS__))
 AIO_API aio_future *aio_request_respond_with(aio_request *request, int status, const aio_respond_options *options);
 /* An answer in pieces: begin, any number of chunks, end. Without .length it is chunked (for HTTP/1.0: ended by
- * closing). AIO_ERUNTIME out of order, EINVAL when .length is not kept. aiohttp: web.StreamResponse prepare, write,
- * write_eof */
+ * closing). One that is compressed goes out with each chunk, and costs about 300 KiB to its end. AIO_ERUNTIME out of
+ * order, EINVAL when .length is not kept. aiohttp: web.StreamResponse prepare, write, write_eof */
 #define aio_request_start(...) AIO__REQUEST_START(__VA_ARGS__, )
 #define AIO__REQUEST_START(request, status, ...) \
     aio_request_start_with((request), (status), AIO__OPTIONS(aio_respond_options, __VA_ARGS__))
 AIO_API aio_future *aio_request_start_with(aio_request *request, int status, const aio_respond_options *options);
 AIO_API aio_future *aio_request_chunk(aio_request *request, const void *data, size_t length);
 AIO_API aio_future *aio_request_end(aio_request *request);
+/* A field that goes out behind the body, by aio_request_end, as a checksum of it (RFC 9110 6.5). Its name was one of
+ * .trailers of aio_request_start, which announces them. 0; ENOTSUP: the client has not said "TE: trailers", or the
+ * answer is not chunked, so that they are left out; EINVAL: not announced, or a value that is none; AIO_ERUNTIME: not
+ * between start and end; ENOMEM. */
+AIO_API int aio_request_set_trailer(aio_request *request, const char *name, const char *value);
 
 /* ---- what goes with an answer ---- */
 
@@ -3539,10 +3547,10 @@ typedef struct aio_access {
 
 typedef struct aio_app_options {
     bool   json_errors AIO__UNSET; /* errors are JSON, whatever Accept says */
-    /* Whole answers of AIO_COMPRESS_MIN to AIO_COMPRESS_MAX bytes of text, JSON, scripts or SVG go out as gzip to who
-     * accepts it (RFC 9110 12.5.3), with Vary. Not: files, streamed answers, those with a strong ETag, a
-     * Content-Encoding or Content-Range, or Cache-Control: no-transform. What is secret should not stand beside what a
-     * stranger chooses in one answer: lengths tell. aiohttp: enable_compression() */
+    /* Whole answers of AIO_COMPRESS_MIN to AIO_COMPRESS_MAX bytes, and streamed ones, of text, JSON, scripts or SVG go
+     * out as gzip to who accepts it (RFC 9110 12.5.3), with Vary; a strong ETag becomes a weak one. Not: files, events,
+     * those with a known .length, a Content-Encoding or Content-Range, or Cache-Control: no-transform. What is secret
+     * should not stand beside what a stranger chooses in one answer: lengths tell. aiohttp: enable_compression() */
     bool   compress AIO__UNSET;
     /* Called after each request; aio_access_log_write is one. */
     void (*access_log)(const aio_access *access, void *arg) AIO__UNSET;
@@ -34446,6 +34454,11 @@ typedef struct aio__answer_extra { /* what few requests need; made when it is */
     uint64_t    bytes;   /* of its body that were sent */
     int         refusal; /* the status of aio_request_fail; 0: it was not called */
     const aio_post *post; /* its body, read as a form; kept with it, too */
+    aio_deflate *deflate; /* owned: of a streamed answer that is compressed */
+    aio__buffer packed;   /* what it made of the last piece */
+    bool        torn;     /* it has lost something, for want of memory */
+    const char *announced; /* the names of trailers; kept with the body. NULL: there are none */
+    aio_headers trailers;
     void       *app;     /* the application's part of it, while its coroutine runs; else NULL */
     bool        compress;
 } aio__answer_extra;
@@ -34665,6 +34678,35 @@ static bool aio__answer_has(const aio_respond_options *o, const char *name)
     return o->header_fields && aio__headers_value(o->header_fields, name, n).data;
 }
 
+/* Whether a field means something only before the body, or to the connection (RFC 9110 6.5.1). */
+static bool aio__answer_trailer_is_forbidden(aio_text name)
+{
+    static const char *const names[] = { "age", "allow", "authorization", "cache-control", "connection",
+        "content-encoding", "content-length", "content-range", "content-type", "cookie", "date", "etag", "expect",
+        "expires", "host", "keep-alive", "last-modified", "location", "max-forwards", "pragma", "range", "retry-after",
+        "set-cookie", "te", "trailer", "transfer-encoding", "upgrade", "vary", "warning" };
+    static const char *const kinds[] = { "if-", "proxy-", "www-" };
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (aio__same_word(name.data, name.length, names[i], strlen(names[i]))) return true;
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        size_t n = strlen(kinds[i]);
+        if (name.length > n && aio__same_word(name.data, n, kinds[i], n)) return true;
+    }
+    return false;
+}
+
+/* NULL, or what is wrong with a list of trailers. */
+static const char *aio__answer_trailers_problem(const char *names)
+{
+    aio_text rest = aio__text(names, names ? strlen(names) : 0), item;
+    while (aio__http_list_next(&rest, &item)) {
+        const char *why = item.length ? aio__header_name_problem(item.data, item.length) : "a trailer has no name";
+        if (!why && aio__answer_trailer_is_forbidden(item)) why = "a field is to be a trailer that may be none";
+        if (why) return why;
+    }
+    return NULL;
+}
+
 static const char *aio__answer_problem(const aio_respond_options *o)
 {
     const char *why = aio__pairs_problem(o->headers);
@@ -34674,7 +34716,7 @@ static const char *aio__answer_problem(const aio_respond_options *o)
     if (!why && o->content_type && aio__answer_has(o, "Content-Type"))
         why = "content_type and a header Content-Type exclude each other";
     if (!why && o->text && o->body) why = "text and body exclude each other";
-    return why;
+    return why ? why : aio__answer_trailers_problem(o->trailers);
 }
 
 static bool aio__answer_headers(aio__buffer *out, const aio_respond_options *o, const aio_headers *extra)
@@ -34686,6 +34728,29 @@ static bool aio__answer_headers(aio__buffer *out, const aio_respond_options *o, 
     for (size_t i = 0; o->headers && o->headers[i]; i += 2)
         if (!aio__http_put_named(out, o->headers[i], o->headers[i + 1])) return false;
     return o->header_fields ? aio__http_put_headers(out, o->header_fields) : aio__buffer_append(out, "\r\n", 2);
+}
+
+/* What is compressed is the same no more byte for byte: a strong ETag of the head becomes a weak one (RFC 9110 8.8.1).
+ * False without memory. */
+static bool aio__answer_weaken(aio__buffer *head)
+{
+    for (size_t at = 0; at + 6 < head->end; at++) {
+        const char *line = head->data + at;
+        size_t left = head->end - at;
+        if (aio__same_word(line, 5, "etag:", 5)) {
+            size_t value = 5;
+            while (value < left && (line[value] == ' ' || line[value] == '\t')) value++;
+            if (value == left || line[value] != '"') return true;
+            if (!aio__buffer_append(head, "W/", 2)) return false;
+            char *to = head->data + at + value;
+            memmove(to + 2, to, left - value);
+            memcpy(to, "W/", 2);
+            return true;
+        }
+        const char *end = (const char *)memchr(line, '\n', left);
+        at += end ? (size_t)(end - line) : left;
+    }
+    return true;
 }
 
 /* Writes the head of an answer. `length`: of the body, UINT64_MAX when it is not known. 0 or a code. */
@@ -34804,6 +34869,26 @@ static bool aio__answer_refused(aio_request *request, int status, const aio_resp
     return why != NULL;
 }
 
+/* ---- what few answers have ---- */
+
+static void aio__answer_extra_end(void *memory)
+{
+    aio__answer_extra *extra = (aio__answer_extra *)memory;
+    aio_headers_clear(&extra->fields);
+    aio_headers_clear(&extra->trailers);
+    aio_deflate_close(extra->deflate);
+    aio__free(extra->packed.data);
+}
+
+/* Made if need be; NULL without memory. */
+static aio__answer_extra *aio__answer_extra_of(aio_request *request)
+{
+    aio__served *r = aio__served_of(request);
+    if (!r->extra)
+        r->extra = (aio__answer_extra *)aio__body_keep(&r->in, sizeof *r->extra, aio__answer_extra_end);
+    return r->extra;
+}
+
 /* ---- compression ---- */
 
 /* The value of a field of the answer, if it has it; data NULL: it has not. */
@@ -34832,19 +34917,18 @@ static bool aio__answer_type_shrinks(aio_text type)
     return false;
 }
 
-/* Whether the answer may be compressed, whoever asks. */
-static bool aio__answer_shrinks(const aio__served *r, int status, const aio_respond_options *o, size_t length)
+/* Whether the answer may be compressed, whoever asks. `fits`: its length is worth it. */
+static bool aio__answer_shrinks(const aio__served *r, int status, const aio_respond_options *o, bool fits)
 {
-    if (!r->extra || !r->extra->compress || length < AIO_COMPRESS_MIN || length > AIO_COMPRESS_MAX || status == 206
-        || status == 204 || status == 304) return false;
-    aio_text type = aio__answer_field(r, o, "Content-Type"), etag = aio__answer_field(r, o, "ETag"), item;
-    aio_text control = aio__answer_field(r, o, "Cache-Control");
+    if (!r->extra || !(o->compress || (r->extra->compress && fits)) || status == 206 || status == 204 || status == 304)
+        return false;
+    aio_text type = aio__answer_field(r, o, "Content-Type"), control = aio__answer_field(r, o, "Cache-Control"), item;
     if (o->content_type) type = aio__text(o->content_type, strlen(o->content_type));
     else if (!type.data && o->text) type = aio__text("text/plain", 10);
     while (aio__http_list_next(&control, &item))
         if (AIO__SAME_WORD(item.data, item.length, "no-transform")) return false;
-    return aio__answer_type_shrinks(type) && (!etag.length || *etag.data == 'W')
-        && !aio__answer_field(r, o, "Content-Encoding").data && !aio__answer_field(r, o, "Content-Range").data;
+    return (o->compress || aio__answer_type_shrinks(type)) && !aio__answer_field(r, o, "Content-Encoding").data
+        && !aio__answer_field(r, o, "Content-Range").data;
 }
 
 /* The weight of an element of a list, in thousandths; 1000 without one, 0 for one that is none. Cuts it off. */
@@ -34887,21 +34971,69 @@ static bool aio__answer_gzip_accepted(const aio__served *r)
     return gzip > 0 && gzip >= identity;
 }
 
+/* Says that the answer is another one for other clients, and whether this one takes gzip. 0 or ENOMEM. */
+static int aio__answer_varies(aio__served *r, bool *agreed)
+{
+    *agreed = aio__answer_gzip_accepted(r);
+    return aio__headers_append(&r->extra->fields, "Vary", 4, "Accept-Encoding", 15);
+}
+
 /* Puts what is smaller in the place of the body, and says so in the answer's fields; `packed` is the caller's to clear.
  * 0 or ENOMEM. */
 static int aio__answer_compress(aio__served *r, int status, const aio_respond_options *o, aio_text *body,
                                 aio_text *packed)
 {
-    if (!aio__answer_shrinks(r, status, o, body->length)) return 0;
-    aio_headers *fields = &r->extra->fields;
-    int code = aio__headers_append(fields, "Vary", 4, "Accept-Encoding", 15);
-    if (code || !aio__answer_gzip_accepted(r)) return code;
+    bool fits = body->length >= AIO_COMPRESS_MIN && body->length <= AIO_COMPRESS_MAX, agreed;
+    if (o->compress && !aio__answer_extra_of(&r->request)) return ENOMEM;
+    if (!body->length || !aio__answer_shrinks(r, status, o, fits)) return 0;
+    int code = aio__answer_varies(r, &agreed);
+    if (code || !agreed) return code;
     aio_deflate_options options = AIO__ZERO;
     options.format = AIO_CODING_GZIP;
     code = aio_deflate_all_with(packed, body->data, body->length, &options);
     if (code || packed->length >= body->length) return code;
     *body = *packed;
-    return aio__headers_append(fields, "Content-Encoding", 16, "gzip", 4);
+    return aio__headers_append(&r->extra->fields, "Content-Encoding", 16, "gzip", 4);
+}
+
+/* The same of an answer in pieces. */
+static int aio__answer_compress_pieces(aio__served *r, int status, const aio_respond_options *o)
+{
+    bool agreed;
+    if (o->compress && !aio__answer_extra_of(&r->request)) return ENOMEM;
+    if (o->length || !aio__answer_shrinks(r, status, o, true)) return 0;
+    int code = aio__answer_varies(r, &agreed);
+    if (code || !agreed) return code;
+    aio_deflate_options options = AIO__ZERO;
+    options.format = AIO_CODING_GZIP;
+    r->extra->deflate = aio_deflate_open_with(&options);
+    return !r->extra->deflate ? ENOMEM : aio__headers_append(&r->extra->fields, "Content-Encoding", 16, "gzip", 4);
+}
+
+/* There is no head with it: its fields are not those of the answer that comes instead. */
+static void aio__answer_uncompress(aio__served *r)
+{
+    aio_headers_remove(&r->extra->fields, "Content-Encoding");
+    aio_deflate_close(r->extra->deflate);
+    r->extra->deflate = NULL;
+}
+
+/* Packs a piece into extra->packed, so that all of it can be unpacked. 0 or ENOMEM, and that ever after. */
+static int aio__answer_pack(aio__answer_extra *extra, aio_text piece, enum aio_deflate_flush flush)
+{
+    aio__buffer *out = &extra->packed;
+    size_t made, room;
+    out->start = out->end = 0;
+    do {
+        if (extra->torn || !aio__buffer_reserve(out, 1024)) {
+            extra->torn = true;
+            return ENOMEM;
+        }
+        room = out->capacity - out->end;
+        aio_deflate_feed(extra->deflate, &piece, out->data + out->end, room, &made, flush);
+        out->end += made;
+    } while (made == room);
+    return 0;
 }
 
 AIO_API aio_future *aio_request_respond_with(aio_request *request, int status, const aio_respond_options *options)
@@ -34916,8 +35048,9 @@ AIO_API aio_future *aio_request_respond_with(aio_request *request, int status, c
     aio_text packed = { NULL, 0 };
     int code = aio__answer_compress(r, status, options, &body, &packed);
     if (!code) code = aio__answer_head(r, status, options, body.length);
+    if (!code && packed.data && body.data == packed.data && !aio__answer_weaken(&r->out)) code = ENOMEM;
     if (code) {
-        if (packed.data) aio_headers_remove(&r->extra->fields, "Content-Encoding");
+        if (packed.data) aio__answer_uncompress(r);
         aio_text_clear(&packed);
         return aio__failure(code, "the answer's head: %s", aio_code_text(code));
     }
@@ -34929,6 +35062,56 @@ AIO_API aio_future *aio_request_respond_with(aio_request *request, int status, c
     return sent;
 }
 
+/* ---- trailers ---- */
+
+/* Whether the client keeps trailers. */
+static bool aio__answer_trailers_taken(const aio__served *r)
+{
+    aio_text value, item;
+    size_t position = 0;
+    while (aio_headers_next_of(&r->request.headers, "TE", &position, &value))
+        while (aio__http_list_next(&value, &item))
+            if (AIO__SAME_WORD(item.data, item.length, "trailers")) return r->request.version > 0;
+    return false;
+}
+
+/* Puts Trailer among the answer's fields, if the client takes them, and there will be chunks. 0 or ENOMEM. */
+static int aio__answer_trailers_announce(aio__served *r, const aio_respond_options *o)
+{
+    size_t length = o->trailers ? strlen(o->trailers) : 0;
+    if (!length || o->length || !aio__answer_trailers_taken(r)) return 0;
+    aio__answer_extra *extra = aio__answer_extra_of(&r->request);
+    char *copy = extra ? (char *)aio__body_keep(&r->in, length + 1, NULL) : NULL;
+    if (!copy) return ENOMEM;
+    memcpy(copy, o->trailers, length + 1);
+    extra->announced = copy;
+    return aio__headers_put(&extra->fields, "Trailer", 7, copy, length);
+}
+
+/* Makes them part of what ends the body. False without memory. */
+static bool aio__answer_trailers_write(aio__served *r, aio_text *last)
+{
+    if (!r->extra || !r->extra->trailers.count) return true;
+    r->out.start = r->out.end = 0;
+    if (!aio__buffer_append(&r->out, "0\r\n", 3) || !aio__http_put_headers(&r->out, &r->extra->trailers)) return false;
+    *last = aio__text(r->out.data, r->out.end);
+    return true;
+}
+
+AIO_API int aio_request_set_trailer(aio_request *request, const char *name, const char *value)
+{
+    aio__served *r = aio__served_of(request);
+    if (!request || !name || !value || aio__header_value_problem(value, strlen(value))) return EINVAL;
+    if (r->answer != AIO__ANSWERING) return AIO_ERUNTIME;
+    if (!r->chunked || !aio__answer_trailers_taken(r)) return ENOTSUP;
+    const char *names = r->extra ? r->extra->announced : NULL;
+    aio_text rest = aio__text(names, names ? strlen(names) : 0), item;
+    while (aio__http_list_next(&rest, &item))
+        if (aio__same_word(item.data, item.length, name, strlen(name)))
+            return aio__headers_put(&r->extra->trailers, name, strlen(name), value, strlen(value));
+    return EINVAL;
+}
+
 AIO_API aio_future *aio_request_start_with(aio_request *request, int status, const aio_respond_options *options)
 {
     AIO__DEFAULTS(aio_respond_options, options);
@@ -34937,11 +35120,28 @@ AIO_API aio_future *aio_request_start_with(aio_request *request, int status, con
     if (options->text || options->body) return aio__failure(EINVAL, "request_start: the body goes into chunks");
     aio__served *r = aio__served_of(request);
     r->left = options->length ? options->length : UINT64_MAX;
-    int code = aio__answer_head(r, status, options, r->left);
-    if (code) return aio__failure(code, "the answer's head: %s", aio_code_text(code));
+    int code = aio__answer_compress_pieces(r, status, options);
+    if (!code) code = aio__answer_trailers_announce(r, options);
+    if (!code) code = aio__answer_head(r, status, options, r->left);
+    if (!code && r->extra && r->extra->deflate && !aio__answer_weaken(&r->out)) code = ENOMEM;
+    if (code) {
+        if (r->extra && r->extra->deflate) aio__answer_uncompress(r);
+        return aio__failure(code, "the answer's head: %s", aio_code_text(code));
+    }
     r->answer = AIO__ANSWERING;
     aio_text head = aio__text(r->out.data, r->out.end);
     return aio__answer_send(r, &head, 1);
+}
+
+/* Sends a piece of the body, and what ends it. */
+static aio_future *aio__answer_piece(aio__served *r, aio_text piece, aio_text last)
+{
+    char line[20];
+    aio_text pieces[4] = { aio__text("", 0), piece, aio__text("\r\n", 2), last };
+    aio__answer_count(r, piece.length);
+    if (!r->chunked || !piece.length) return aio__answer_send(r, piece.length ? pieces + 1 : pieces + 3, 1);
+    pieces[0] = aio__text(line, aio__http_chunk_line(line, piece.length));
+    return aio__answer_send(r, pieces, last.length ? 4 : 3);
 }
 
 AIO_API aio_future *aio_request_chunk(aio_request *request, const void *data, size_t length)
@@ -34953,13 +35153,14 @@ AIO_API aio_future *aio_request_chunk(aio_request *request, const void *data, si
         return aio__failure(EINVAL, "request_chunk: more than the %llu bytes that were announced are left",
                             (unsigned long long)r->left);
     if (r->left != UINT64_MAX) r->left -= length;
-    aio__answer_count(r, length);
+    aio_text piece = aio__text((const char *)data, length);
     if (!length || r->bodyless) return aio_stream_drain(r->stream);
-    char line[20];
-    aio_text pieces[3] = { aio__text(line, 0), aio__text((const char *)data, length), aio__text("\r\n", 2) };
-    if (!r->chunked) return aio__answer_send(r, pieces + 1, 1);
-    pieces[0].length = aio__http_chunk_line(line, length);
-    return aio__answer_send(r, pieces, 3);
+    if (r->extra && r->extra->deflate) {
+        if (aio__answer_pack(r->extra, piece, AIO_DEFLATE_FLUSH))
+            return aio__failed_future(aio__served_loop(r), &aio__no_memory);
+        piece = aio__text(r->extra->packed.data, r->extra->packed.end);
+    }
+    return aio__answer_piece(r, piece, aio__text("", 0));
 }
 
 AIO_API aio_future *aio_request_end(aio_request *request)
@@ -34969,10 +35170,14 @@ AIO_API aio_future *aio_request_end(aio_request *request)
     if (r->answer != AIO__ANSWERING) return aio__failure(AIO_ERUNTIME, "request_end before aio_request_start");
     if (r->left != UINT64_MAX && r->left && !r->bodyless)
         return aio__failure(EINVAL, "request_end: %llu bytes fewer than announced", (unsigned long long)r->left);
+    aio_text piece = aio__text("", 0), last = aio__text(AIO__HTTP_LAST_CHUNK, sizeof AIO__HTTP_LAST_CHUNK - 1);
+    bool packs = r->extra && r->extra->deflate && !r->bodyless;
+    if ((packs && aio__answer_pack(r->extra, piece, AIO_DEFLATE_FINISH)) || !aio__answer_trailers_write(r, &last))
+        return aio__failed_future(aio__served_loop(r), &aio__no_memory);
     r->answer = AIO__ANSWERED;
-    aio_text last = aio__text(AIO__HTTP_LAST_CHUNK, sizeof AIO__HTTP_LAST_CHUNK - 1);
-    if (!r->chunked || r->bodyless) return aio_stream_drain(r->stream);
-    return aio__answer_send(r, &last, 1);
+    if (packs) piece = aio__text(r->extra->packed.data, r->extra->packed.end);
+    if (r->bodyless || (!r->chunked && !packs)) return aio_stream_drain(r->stream);
+    return aio__answer_piece(r, piece, last);
 }
 
 AIO_API aio_text_task *aio_request_read(aio_request *request)
@@ -35103,6 +35308,44 @@ static AIO_CORO(aio__answer_file)
 
 AIO__GIVES(aio__answer_file, aio_size_task);
 
+/* The same of an answer that is compressed. */
+struct aio__answer_packed {
+    aio_task     task;
+    size_t       result;
+    aio_request *request;
+    int          file;
+    int64_t      offset;
+    size_t       count, n;
+    int          code;
+    char         data[16384];
+};
+
+/* Bytes that were read, or 0 and a code: AIO_EINCOMPLETE at the end of the file. */
+static size_t aio__answer_packed_read(struct aio__answer_packed *self)
+{
+    size_t left = self->count - self->result;
+    ssize_t n;
+    do n = aio__os.pread(self->file, self->data, left < sizeof self->data ? left : sizeof self->data,
+                         self->offset + (int64_t)self->result);
+    while (n < 0 && errno == EINTR);
+    if (n <= 0) self->code = n ? errno : AIO_EINCOMPLETE;
+    return n > 0 ? (size_t)n : 0;
+}
+
+static AIO_CORO(aio__answer_packed)
+{
+    AIO_BEGIN(aio__answer_packed);
+    while (self->result < self->count) {
+        self->n = aio__answer_packed_read(self);
+        if (!self->n) AIO_RAISE(self->code, "sendfile: after %zu bytes: %s", self->result, aio_code_text(self->code));
+        AIO_AWAIT(aio_request_chunk(self->request, self->data, self->n));
+        self->result += self->n;
+    }
+    AIO_END;
+}
+
+AIO__GIVES(aio__answer_packed, aio_size_task);
+
 struct aio__answer_nothing { aio_task task; size_t result; };
 static AIO_CORO(aio__answer_nothing)
 {
@@ -35122,23 +35365,15 @@ AIO_API aio_size_task *aio_request_sendfile(aio_request *request, int file, int6
         return (aio_size_task *)(void *)aio__failure(EINVAL, "request_sendfile: more than the %llu bytes that were "
                                                      "announced are left", (unsigned long long)r->left);
     if (r->left != UINT64_MAX) r->left -= count;
-    aio__answer_count(r, count);
     if (!count || r->bodyless) return (aio_size_task *)(void *)AIO_CALL(aio__answer_nothing);
+    if (r->extra && r->extra->deflate)
+        return (aio_size_task *)(void *)AIO_CALL(aio__answer_packed, .request = request, .file = file, .offset = offset,
+                                                 .count = count);
+    aio__answer_count(r, count);
     return (aio_size_task *)(void *)AIO_CALL(aio__answer_file, .r = r, .file = file, .offset = offset, .count = count);
 }
 
 /* ---- what goes with an answer ---- */
-
-static void aio__answer_extra_end(void *extra) { aio_headers_clear(&((aio__answer_extra *)extra)->fields); }
-
-/* Made if need be; NULL without memory. */
-static aio__answer_extra *aio__answer_extra_of(aio_request *request)
-{
-    aio__served *r = aio__served_of(request);
-    if (!r->extra)
-        r->extra = (aio__answer_extra *)aio__body_keep(&r->in, sizeof *r->extra, aio__answer_extra_end);
-    return r->extra;
-}
 
 /* The application's part of a request. */
 static void *aio__answer_app(aio_request *request)

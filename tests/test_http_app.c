@@ -401,7 +401,7 @@ static const struct { const char *target, *accepts; bool varies, packed; } app_p
     { "/text/1300", "gzip;q=0.5, identity;q=0.51", true, false }, { "/text/1300", "gzip;q=x", true, false },
     { "/text/1300", "br", true, false },
     { "/text/1023", "gzip", false, false }, { "/image/1300", "gzip", false, false },
-    { "/events/1300", "gzip", false, false }, { "/text/1300?ETag=\"a\"", "gzip", false, false },
+    { "/events/1300", "gzip", false, false }, { "/text/1300?ETag=\"a\"", "gzip", true, true },
     { "/text/1300?Content-Encoding=br", "gzip", false, false }, { "/text/1300?Content-Range=bytes", "gzip", false, false },
     { "/text/1300?Cache-Control=private,no-transform", "gzip", false, false },
 };
@@ -414,6 +414,7 @@ static void app_pack_check(const char *answer, size_t i)
     bool packed = strstr(answer, "Content-Encoding: gzip\r\n") != NULL;
     CHECK_INT(strstr(answer, "Vary: Accept-Encoding\r\n") != NULL, app_packs[i].varies);
     CHECK_INT(packed, app_packs[i].packed);
+    if (strstr(app_packs[i].target, "ETag")) CHECK(strstr(answer, "\r\nETag: W/\"a\"\r\n")); /* a strong one becomes weak */
     if (!packed || now.w->kind == KIND_ALLOC) return;
     CHECK_INT(aio_inflate_all(&text, body + 4, (size_t)atoi(length + 16), NULL), 0);
     CHECK_INT(text.length, atoi(strpbrk(app_packs[i].target + 1, "/") + 1));
@@ -444,5 +445,180 @@ SCENARIO(app_compresses, .may = { AIO_EINCOMPLETE, EPIPE, ECONNRESET, ENOTCONN, 
         aio_unref(self->talk);
         aio_app_close(self->app);
         if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
+
+/* ---- streamed answers: compression, trailers ---- */
+
+/* Three pieces, as what the target says: after each one the client has all of it. */
+struct app_stream { aio_task task; aio_request *request; int i; char said[40]; };
+static AIO_CORO(app_stream)
+{
+    static const char *const tags[] = { "ETag", "\"a\"", NULL };
+    AIO_BEGIN(app_stream);
+    AIO_AWAIT(aio_request_start(self->request, 200, .headers = tags,
+        .content_type = strstr(self->request->target.data, "events") ? "text/event-stream" : "text/plain",
+        .compress = strstr(self->request->target.data, "asked") != NULL,
+        .length = strstr(self->request->target.data, "known") ? 9 : 0, .trailers = "Check, Other"));
+    for (; self->i < 3; self->i++) {
+        snprintf(self->said, sizeof self->said, "%d,\n", self->i);
+        AIO_AWAIT(aio_request_chunk(self->request, self->said, 3));
+    }
+    aio_text te;
+    te = aio_headers_get(&self->request->headers, "TE");
+    int code, expected;
+    code = aio_request_set_trailer(self->request, "check", "\"1\"");
+    expected = !te.data || strstr(self->request->target.data, "known") || !self->request->version ? ENOTSUP : 0;
+    if (now.w->kind != KIND_ALLOC) CHECK_INT(code, expected);
+    CHECK_INT(aio_request_set_trailer(self->request, "None", "1"), expected ? expected : EINVAL);
+    CHECK_INT(aio_request_set_trailer(self->request, "Check", "a\nb"), EINVAL);
+    AIO_AWAIT(aio_request_end(self->request));
+    CHECK_INT(aio_request_set_trailer(self->request, "Check", "2"), AIO_ERUNTIME);
+    AIO_END;
+}
+static void *app_stream_handler(aio_request *request, void *arg) { return (void)arg, AIO_CALL(app_stream, .request = request); }
+
+static const struct { const char *target, *version, *fields; bool packed; const char *head, *end; } app_streams[] = {
+    { "/s", "1.1", "", false, "\r\nETag: \"a\"\r\n", "\r\n0\r\n\r\n" },
+    { "/s", "1.1", "Accept-Encoding: gzip\r\n", true, "\r\nETag: W/\"a\"\r\n", "\r\n0\r\n\r\n" },
+    { "/s", "1.1", "Accept-Encoding: gzip\r\nTE: deflate, trailers\r\n", true, "\r\nTrailer: Check, Other\r\n",
+      "\r\n0\r\ncheck: \"1\"\r\n\r\n" },
+    { "/s", "1.1", "TE: Trailers\r\n", false, "\r\nTrailer: Check, Other\r\n", "\r\n0\r\ncheck: \"1\"\r\n\r\n" },
+    { "/known", "1.1", "TE: trailers\r\nAccept-Encoding: gzip\r\n", false, "\r\nContent-Length: 9\r\n", "0,\n1,\n2,\n" },
+    { "/s", "1.0", "TE: trailers\r\n", false, "\r\nConnection: close\r\n", "0,\n1,\n2,\n" },
+    { "/s", "1.0", "Accept-Encoding: gzip\r\n", true, "\r\nETag: W/\"a\"\r\n", "" },
+    { "/events", "1.1", "Accept-Encoding: gzip\r\n", false, "\r\nETag: \"a\"\r\n", "\r\n0\r\n\r\n" },
+    { "/events/asked", "1.1", "Accept-Encoding: gzip\r\n", true, "\r\nVary: Accept-Encoding\r\n", "\r\n0\r\n\r\n" },
+};
+
+/* Takes the chunks off: the body's length, in place. */
+static size_t app_unchunk(char *body, size_t length)
+{
+    size_t n = 0;
+    for (char *at = body, *next; at < body + length; at = next + 2) {
+        size_t size = (size_t)strtoul(at, &next, 16);
+        if (!size) break;
+        memmove(body + n, next + 2, size);
+        n += size;
+        next += 2 + size;
+    }
+    return n;
+}
+
+static void app_stream_check(aio_text answer, size_t i)
+{
+    char copy[900];
+    if (!CHECK(answer.length < sizeof copy)) return;
+    memcpy(copy, answer.data, answer.length);
+    copy[answer.length] = '\0';
+    char *body = strstr(copy, "\r\n\r\n");
+    const char *end = app_streams[i].end;
+    if (!CHECK(body)) return;
+    CHECK(strstr(copy, app_streams[i].head));
+    CHECK_INT(strstr(copy, "Content-Encoding: gzip\r\n") != NULL, app_streams[i].packed);
+    CHECK(!memcmp(copy + answer.length - strlen(end), end, strlen(end)));
+    size_t length = answer.length - (size_t)(body + 4 - copy);
+    if (strstr(copy, "chunked\r\n")) length = app_unchunk(body + 4, length);
+    aio_text text = { NULL, 0 };
+    if (!app_streams[i].packed) text = aio__text(body + 4, length);
+    else CHECK_INT(aio_inflate_all(&text, body + 4, length, NULL), 0);
+    CHECK_INT(text.length, 9);
+    CHECK(text.data && !memcmp(text.data, "0,\n1,\n2,\n", 9));
+    if (app_streams[i].packed) aio_text_clear(&text);
+}
+
+struct app_streamed { aio_task task; aio_app *app; aio_server *server; aio_stream *stream; aio_text text; size_t i;
+    char said[200]; };
+SCENARIO(app_streamed, .may = { AIO_EINCOMPLETE, EPIPE, ECONNRESET, ENOTCONN, ETIMEDOUT, EINVAL })
+{
+    AIO_BEGIN(app_streamed);
+    self->app = aio_app_open(.compress = true);
+    if (aio_app_route(self->app, "GET", "/{a...}", app_stream_handler, NULL)) AIO_RAISE(ENOMEM);
+    AIO_AWAIT(self->server, aio_start_app(self->app, "127.0.0.1", 0));
+    for (self->i = 0; self->i < sizeof app_streams / sizeof *app_streams; self->i++) {
+        AIO_AWAIT(self->stream, aio_open_connection("127.0.0.1", aio_server_port(self->server)));
+        snprintf(self->said, sizeof self->said, "GET %s HTTP/%s\r\nHost: h\r\n%s\r\n", app_streams[self->i].target,
+                 app_streams[self->i].version, app_streams[self->i].fields);
+        aio_stream_write(self->stream, self->said, strlen(self->said));
+        aio_stream_write_eof(self->stream);
+        AIO_AWAIT(self->text, aio_stream_read_all(self->stream, 0));
+        if (now.w->kind != KIND_ALLOC) app_stream_check(self->text, self->i);
+        aio_stream_abort(self->stream);
+        self->stream = NULL;
+    }
+    AIO_FINALLY;
+        aio_stream_abort(self->stream);
+        aio_app_close(self->app);
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
+
+/* A file without a name. */
+static int app_file(const char *text)
+{
+    char path[] = "/tmp/aio-app-XXXXXX";
+    int file = mkstemp(path);
+    if (file < 0 || write(file, text, strlen(text)) < 0) fail("%s cannot be written", path);
+    unlink(path);
+    return file;
+}
+
+/* Each piece can be read before the next one is there; a file goes the same way. */
+static aio_event app_go;
+struct app_flush { aio_task task; aio_request *request; size_t sent; int file; };
+static AIO_CORO(app_flush)
+{
+    AIO_BEGIN(app_flush);
+    AIO_AWAIT(aio_request_start(self->request, 200, .content_type = "text/plain"));
+    AIO_AWAIT(aio_request_chunk(self->request, "first ", 6));
+    AIO_AWAIT(aio_event_wait(&app_go));
+    self->file = app_file("..second");
+    AIO_AWAIT(self->sent, aio_request_sendfile(self->request, self->file, 2, 6));
+    CHECK_INT(self->sent, 6);
+    AIO_TRY {
+        AIO_AWAIT(aio_request_sendfile(self->request, self->file, 2, 7)); /* there is one byte less */
+        UNREACHED();
+    } AIO_CATCH_CODE(AIO_EINCOMPLETE) {
+    } AIO_END_TRY;
+    AIO_AWAIT(aio_request_end(self->request));
+    AIO_FINALLY;
+        if (self->file > 0) close(self->file);
+    AIO_END;
+}
+static void *app_flush_handler(aio_request *request, void *arg) { return (void)arg, AIO_CALL(app_flush, .request = request); }
+
+struct app_flushes { aio_task task; aio_app *app; aio_server *server; aio_session *session; aio_response *response;
+    aio_text text; char url[60], all[40]; size_t n; };
+SCENARIO(app_flushes, .may = { AIO_EINCOMPLETE, EPIPE, ECONNRESET, ENOTCONN, ETIMEDOUT, EINVAL, AIO_EPAYLOAD, AIO_EDISCONNECTED })
+{
+    AIO_BEGIN(app_flushes);
+    aio_event_clear(&app_go);
+    self->app = aio_app_open(.compress = true);
+    if (aio_app_route(self->app, "GET", "/", app_flush_handler, NULL)) AIO_RAISE(ENOMEM);
+    AIO_AWAIT(self->server, aio_start_app(self->app, "127.0.0.1", 0));
+    self->session = aio_session_open();
+    snprintf(self->url, sizeof self->url, "http://127.0.0.1:%d/", aio_server_port(self->server));
+    AIO_AWAIT(self->response, aio_session_get(self->session, self->url));
+    if (self->response->status != 200) AIO_RAISE(ENOMEM);
+    while (self->n < 6) {
+        AIO_AWAIT(self->text, aio_response_read_chunk(self->response));
+        if (!CHECK(self->text.length && self->n + self->text.length <= 6)) AIO_RETURN();
+        memcpy(self->all + self->n, self->text.data, self->text.length);
+        self->n += self->text.length;
+    }
+    CHECK_INT(aio_event_set(&app_go), 0);
+    AIO_ASYNC_FOR(self->text, aio_response_read_chunk(self->response)) {
+        if (!CHECK(self->n + self->text.length < sizeof self->all)) AIO_RETURN();
+        memcpy(self->all + self->n, self->text.data, self->text.length);
+        self->n += self->text.length;
+    }
+    CHECK_STR(self->all, "first secondsecond");
+    AIO_FINALLY;
+        aio_event_set(&app_go);
+        aio_response_release(self->response);
+        aio_app_close(self->app);
+        AIO_AWAIT(aio_session_close(self->session));
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+        aio_event_destroy(&app_go);
     AIO_END;
 }
