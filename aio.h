@@ -1581,8 +1581,8 @@ AIO_API bool             aio_stream_at_eof(aio_stream *stream);
 AIO_API aio_text aio_stream_unread(aio_stream *stream);
 /* Takes the first n of them, at most all there are. What aio_stream_unread has given stays where it is. */
 AIO_API void     aio_stream_consume(aio_stream *stream, size_t n);
-/* Waits until more is unread than now. result: all that is, which stays unread. At the end of the stream as much as
- * before, which ends an AIO_ASYNC_FOR. No limit applies: who parses has one of its own. */
+/* Waits until more is unread than now. result: all that is, which stays unread; an empty text at the end of the stream,
+ * which ends an AIO_ASYNC_FOR, and leaves unread what is. No limit applies: who parses has one of its own. */
 AIO_API aio_text_future *aio_stream_more(aio_stream *stream);
 
 /* Sends what the socket takes at once and keeps a copy of the rest. 0; EINVAL; EPIPE after aio_stream_write_eof; or
@@ -13969,11 +13969,10 @@ static ssize_t aio__stream_fill(aio_stream *s, size_t wanted)
 static bool aio__read_give(aio__read *op, size_t n)
 {
     aio_stream *s = op->stream;
-    bool more = op->mode == AIO__READ_MORE;
     op->base.result.data = n ? s->in + s->in_start : "";
-    if (aio__stream_ended(s) && n <= (more ? op->n : 0)) op->base.future.flags |= AIO__F_END;
+    if (!n && aio__stream_ended(s)) op->base.future.flags |= AIO__F_END;
     op->base.result.length = n;
-    if (!more) aio__in_take(s, n);
+    if (op->mode != AIO__READ_MORE) aio__in_take(s, n);
     return true;
 }
 
@@ -14056,7 +14055,9 @@ static bool aio__read_try(aio__read *op)
     case AIO__READ_EXACTLY:
         if (length < op->n) return aio__stream_ended(s) && aio__read_short(op, length);
         return aio__read_give(op, op->n);
-    case AIO__READ_MORE: return (length > op->n || aio__stream_ended(s)) && aio__read_give(op, length);
+    case AIO__READ_MORE:
+        if (length > op->n) return aio__read_give(op, length);
+        return aio__stream_ended(s) && aio__read_give(op, 0);
     case AIO__READ_ALL:
         if (length > op->n) return aio__read_over(op, "there is more to read than", op->n, length);
         return aio__stream_ended(s) && aio__read_give(op, length);

@@ -819,6 +819,8 @@ SCENARIO(stream_parsed, .may = { EPIPE, ECONNRESET })
     self->unread = aio_stream_unread(self->a);
     CHECK_BYTES(self->unread.data, self->unread.length, "4:gh");
     AIO_AWAIT(self->unread, aio_stream_more(self->a));
+    CHECK_BYTES(self->unread.data, self->unread.length, "");
+    self->unread = aio_stream_unread(self->a);
     CHECK_BYTES(self->unread.data, self->unread.length, "4:gh");
     aio_stream_consume(self->a, 100);
     CHECK_INT(aio_stream_unread(self->a).length, 0);

@@ -185,7 +185,7 @@ struct aio_mysql {
     unsigned char        seq, nonce[AIO_MYSQL__NONCE + 1];
     char                 plugin[40];
     aio_mysql__buffer    out, joined, names, row, error;
-    size_t               left, seen;   /* left: of the packet that is joined; seen: unread when more was waited for */
+    size_t               left;         /* of the packet that is joined */
     bool                 joining, last;
     int                  stage, code;
     aio_mysql_column    *columns;
@@ -678,9 +678,8 @@ static int aio_mysql__login_step(aio_mysql *db, aio_text packet)
 /* In a coroutine: the next packet, or an error is raised. */
 #define AIO_MYSQL__READ(db, packet)                                                                    \
     while ((self->step = aio_mysql__packet((db), &(packet))) == 0) {                                   \
-        (db)->seen = aio_stream_unread((db)->stream).length;                                           \
         AIO_AWAIT(self->more, aio_stream_more((db)->stream));                                          \
-        if (self->more.length <= (db)->seen)                                                           \
+        if (!self->more.length)                                                                        \
             AIO_RAISE(AIO_EDISCONNECTED, "MySQL: the server closed the connection");                   \
     }                                                                                                  \
     if (self->step < 0) AIO_RAISE((db)->code, "%s", aio_mysql__why(db))
