@@ -12177,6 +12177,60 @@ static bool aio__lookup_is_by(const aio_resolver *resolver,
     return resolver && resolver->resolve == resolve;
 }
 
+static void aio__lookup_make_by(aio_resolver *resolver,
+                                aio_addresses_task *(*resolve)(aio_resolver *, const char *, int, int))
+{
+    resolver->resolve = resolve;
+}
+
+static aio_addresses_task *aio__lookup_by(aio_resolver *resolver, const char *host, int port, int family)
+{
+    return resolver->resolve(resolver, host, port, family);
+}
+
+/* In the ring of what a loop's resolvers have given, with room for so many. NULL without memory. */
+static aio_addresses *aio__addresses_new(aio__node *given, int capacity)
+{
+    aio_addresses *addresses =
+        (aio_addresses *)aio__calloc(sizeof *addresses + (size_t)capacity * sizeof(aio__address));
+    if (addresses) aio__ring_insert(given, &addresses->link);
+    return addresses;
+}
+
+static aio__addresses *aio__addresses_list(aio_addresses *addresses) { return &addresses->list; }
+
+/* What the lookup gave, for who wants it for himself. NULL without memory. */
+static aio_addresses *aio__addresses_given(aio__node *given, const aio__lookup_future *f)
+{
+    aio_addresses *addresses = aio__addresses_new(given, f->result->count);
+    if (!addresses) return NULL;
+    addresses->list.count = f->result->count;
+    memcpy(addresses->list.at, f->result->at, (size_t)f->result->count * sizeof(aio__address));
+    return addresses;
+}
+
+/* NULL: not known yet. */
+static const aio__addresses *aio__lookup_result(const aio__lookup_future *f) { return f->result; }
+
+static bool aio__lookup_failed(const aio__lookup_future *f) { return f->future.error != NULL; }
+
+/* Others may wait for it, too, or nobody. */
+static void aio__lookup_share(aio__lookup_future *f) { f->future.flags |= AIO__F_SHARED | AIO__F_QUIET; }
+
+/* A numeric address. 0, or getaddrinfo's status. */
+static int aio__lookup_number(const char *host, int port, aio__address *address)
+{
+    aio__lookup lookup;
+    memset(&lookup, 0, sizeof lookup);
+    aio__lookup_fill(&lookup, host, port, 0, AI_NUMERICHOST | AI_NUMERICSERV);
+    int status = aio__lookup_ask(&lookup, 0);
+    if (status) return status;
+    memcpy(&address->storage, lookup.found->ai_addr, lookup.found->ai_addrlen);
+    address->length = lookup.found->ai_addrlen;
+    aio__os.freeaddrinfo(lookup.found);
+    return 0;
+}
+
 AIO_API void aio_addresses_free(aio_addresses *addresses)
 {
     if (!addresses) return;
@@ -12222,6 +12276,31 @@ static const char *aio__address_text(const struct sockaddr_storage *storage, soc
     if (in6->sin6_scope_id) snprintf(scope, sizeof scope, "%%%u", (unsigned)in6->sin6_scope_id);
     snprintf(buffer, size, "[%s%s]:%d", host, scope, ntohs(in6->sin6_port));
     return buffer;
+}
+
+AIO_API size_t aio_addresses_count(const aio_addresses *addresses)
+{
+    return addresses ? (size_t)addresses->list.count : 0;
+}
+
+AIO_API const char *aio_addresses_text(const aio_addresses *addresses, size_t i, char *buffer, size_t size)
+{
+    if (size) buffer[0] = 0;
+    if (!size || i >= aio_addresses_count(addresses)) return buffer;
+    return aio__address_text(&addresses->list.at[i].storage, addresses->list.at[i].length, buffer, size);
+}
+
+AIO_API int aio_addresses_family(const aio_addresses *addresses, size_t i)
+{
+    return i < aio_addresses_count(addresses) ? addresses->list.at[i].storage.ss_family : 0;
+}
+
+AIO_API const void *aio_addresses_sockaddr(const aio_addresses *addresses, size_t i, size_t *length)
+{
+    if (length) *length = 0;
+    if (i >= aio_addresses_count(addresses)) return NULL;
+    if (length) *length = addresses->list.at[i].length;
+    return &addresses->list.at[i].storage;
 }
 
 
@@ -16149,7 +16228,7 @@ static AIO_CORO(aio__serve)
         self->lookup = aio__resolve(self->task.future.loop, self->host[0] ? self->host : NULL, self->port,
                                     self->options.family, AI_PASSIVE);
         AIO_AWAIT(aio_ref(self->lookup));
-        self->code = aio__server_listen_all(self->server, self->lookup->result);
+        self->code = aio__server_listen_all(self->server, aio__lookup_result(self->lookup));
     }
     if (self->code && self->options.sock > 0)
         self->error = aio__exception(self->code, "listen", "listen on the socket %d: %s", self->options.sock,
@@ -17579,10 +17658,10 @@ struct aio__open_endpoint {
 static int aio__endpoint_try(struct aio__open_endpoint *self, int i)
 {
     aio__lookup_future *local = self->lookups[0], *remote = self->lookups[1];
-    const aio__address *to = &(remote ? remote : local)->result->at[i], *from = to;
+    const aio__address *to = &aio__lookup_result(remote ? remote : local)->at[i], *from = to;
     char address[AIO__DATAGRAM_TEXT];
     errno = EADDRNOTAVAIL;
-    if (!remote || aio__local_for(local ? local->result : NULL, to->storage.ss_family, &from))
+    if (!remote || aio__local_for(local ? aio__lookup_result(local) : NULL, to->storage.ss_family, &from))
         self->result = aio__endpoint_open(self->task.future.loop, from, remote ? to : NULL, &self->options);
     if (self->result) return 0;
     int code = errno;
@@ -17612,7 +17691,7 @@ static int aio__endpoint_begin(struct aio__open_endpoint *self)
 {
     const aio__lookup_future *first = self->lookups[self->lookups[1] != NULL];
     int code = self->options.sock ? aio__endpoint_take(self) : AIO_ERESOLVE;
-    for (int i = 0; first && i < first->result->count && code; i++) code = aio__endpoint_try(self, i);
+    for (int i = 0; first && i < aio__lookup_result(first)->count && code; i++) code = aio__endpoint_try(self, i);
     return code;
 }
 
@@ -18693,14 +18772,6 @@ struct aio__dns_resolve { /* a host's addresses, or one type's records */
     char           host[256];
 };
 
-static aio_addresses *aio__dns_addresses_new(aio__dns_all *all, int capacity)
-{
-    aio_addresses *addresses =
-        (aio_addresses *)aio__calloc(sizeof *addresses + (size_t)capacity * sizeof(aio__address));
-    if (addresses) aio__ring_insert(&all->given, &addresses->link);
-    return addresses;
-}
-
 static void aio__dns_take_list(struct aio__dns_resolve *self)
 {
     self->result.addresses = self->list;
@@ -18723,15 +18794,9 @@ static int aio__dns_family(const char *text, unsigned char bytes[16])
 static int aio__dns_numeric(const char *host, int port, aio__address *address)
 {
     unsigned char bytes[16];
-    aio__lookup lookup;
     if (!aio__dns_family(host, bytes) && !strchr(host, ':')) return EINVAL; /* "127.1" is no address */
-    memset(&lookup, 0, sizeof lookup);
-    aio__lookup_fill(&lookup, host, port, 0, AI_NUMERICHOST | AI_NUMERICSERV);
-    int status = aio__lookup_ask(&lookup, 0);
+    int status = aio__lookup_number(host, port, address);
     if (status) return status == EAI_MEMORY ? ENOMEM : EINVAL;
-    memcpy(&address->storage, lookup.found->ai_addr, lookup.found->ai_addrlen);
-    address->length = lookup.found->ai_addrlen;
-    aio__os.freeaddrinfo(lookup.found);
     return 0;
 }
 
@@ -18818,8 +18883,8 @@ static void aio__dns_known(struct aio__dns_resolve *self)
 {
     size_t length = strlen(self->host);
     if (self->type) return;
-    self->list = aio__dns_addresses_new(self->dns->all, AIO__ADDRESSES_MAX);
-    aio__addresses *list = self->list ? &self->list->list : NULL;
+    self->list = aio__addresses_new(&self->dns->all->given, AIO__ADDRESSES_MAX);
+    aio__addresses *list = self->list ? aio__addresses_list(self->list) : NULL;
     int code = list ? aio__dns_numeric(self->host, self->port, &list->at[0]) : ENOMEM;
     if (code == ENOMEM) {
         aio__dns_fail(self, code, NULL);
@@ -18873,7 +18938,7 @@ static const aio__dns_found *aio__dns_reply(const struct aio__dns_resolve *self,
 static void aio__dns_addresses_take(struct aio__dns_resolve *self, size_t i)
 {
     const aio__dns_found *found = aio__dns_reply(self, i);
-    aio__addresses *list = &self->list->list;
+    aio__addresses *list = aio__addresses_list(self->list);
     int most = list->count + AIO__ADDRESSES_MAX / 2;
     aio__dns_walk walk;
     if (!found) return;
@@ -18887,7 +18952,7 @@ static void aio__dns_addresses_take(struct aio__dns_resolve *self, size_t i)
 /* The addresses of both kinds; IPv4 goes before IPv6 where there is no way to the latter. */
 static void aio__dns_addresses_join(struct aio__dns_resolve *self)
 {
-    aio__addresses *list = &self->list->list;
+    aio__addresses *list = aio__addresses_list(self->list);
     aio__dns_addresses_take(self, 0);
     size_t first = list->count && aio__dns_reply(self, 1) && !aio__dns_has_route(&list->at[0]);
     if (first) list->count = 0;
@@ -19048,31 +19113,6 @@ AIO_API aio_dns_task *aio_resolver_query(aio_resolver *resolver, const char *nam
     if (name && *name && !aio__dns_name_parse(&wire, name, strlen(name)))
         return (aio_dns_task *)aio__resolve_failure(EINVAL, name, "not a valid name");
     return (aio_dns_task *)aio__dns_new(resolver, name, 0, 0, type ? type : -1);
-}
-
-AIO_API size_t aio_addresses_count(const aio_addresses *addresses)
-{
-    return addresses ? (size_t)addresses->list.count : 0;
-}
-
-AIO_API const char *aio_addresses_text(const aio_addresses *addresses, size_t i, char *buffer, size_t size)
-{
-    if (size) buffer[0] = 0;
-    if (!size || i >= aio_addresses_count(addresses)) return buffer;
-    return aio__address_text(&addresses->list.at[i].storage, addresses->list.at[i].length, buffer, size);
-}
-
-AIO_API int aio_addresses_family(const aio_addresses *addresses, size_t i)
-{
-    return i < aio_addresses_count(addresses) ? addresses->list.at[i].storage.ss_family : 0;
-}
-
-AIO_API const void *aio_addresses_sockaddr(const aio_addresses *addresses, size_t i, size_t *length)
-{
-    if (length) *length = 0;
-    if (i >= aio_addresses_count(addresses)) return NULL;
-    if (length) *length = addresses->list.at[i].length;
-    return &addresses->list.at[i].storage;
 }
 
 /* ---- opening ---- */
@@ -19268,7 +19308,7 @@ AIO_API aio_resolver *aio_resolver_open_with(const aio_resolver_options *options
     aio__dns_all *all = aio__dns_all_of(loop);
     aio__dns *dns = all ? (aio__dns *)aio__calloc(sizeof *dns) : NULL;
     if (!dns) return NULL;
-    dns->base.resolve = aio__dns_start;
+    aio__lookup_make_by(&dns->base, aio__dns_start);
     dns->loop = loop;
     dns->all = all;
     dns->number = ++all->opened;
@@ -19332,7 +19372,7 @@ static aio__kept_name *aio__name_find(aio__names *names, const char *host, int p
     for (aio__node *node = names->ring.prev; node != &names->ring; node = node->prev) {
         aio__kept_name *kept = AIO__CONTAINER(node, aio__kept_name, link);
         if (kept->port != port || kept->family != family || strcasecmp(kept->host, host) != 0) continue;
-        if (kept->lookup->future.error || aio__os.clock() >= kept->until) {
+        if (aio__lookup_failed(kept->lookup) || aio__os.clock() >= kept->until) {
             aio__name_forget(names, node);
             return NULL;
         }
@@ -19353,7 +19393,7 @@ static bool aio__names_known(const aio_resolver *resolver, const char *host, int
     for (const aio__node *node = *keeps ? names->ring.prev : NULL; node && node != &names->ring; node = node->prev) {
         const aio__kept_name *kept = AIO__CONTAINER(node, aio__kept_name, link);
         if (kept->port == port && kept->family == family && !strcasecmp(kept->host, host))
-            return !((const aio_future *)(const void *)kept->lookup)->error && aio__os.clock() < kept->until;
+            return !aio__lookup_failed(kept->lookup) && aio__os.clock() < kept->until;
     }
     return false;
 }
@@ -19374,7 +19414,7 @@ static aio__lookup_future *aio__names_lookup(aio__names *names, const char *host
     kept->family = family;
     kept->lookup = (aio__lookup_future *)aio_ref(lookup);
     memcpy(kept->host, host, length + 1);
-    lookup->future.flags |= AIO__F_SHARED | AIO__F_QUIET;
+    aio__lookup_share(lookup);
     aio__ring_insert(&names->ring, &kept->link);
     names->count++;
     return lookup;
@@ -19389,10 +19429,8 @@ static AIO_CORO(aio__naming)
     self->lookup = aio__names_lookup(self->names, self->host, self->port, self->family);
     AIO_AWAIT(aio_ref(self->lookup));
     all = aio__dns_all_of(self->task.future.loop);
-    self->result = all ? aio__dns_addresses_new(all, self->lookup->result->count) : NULL;
+    self->result = all ? aio__addresses_given(&all->given, self->lookup) : NULL;
     if (!self->result) AIO_RAISE(ENOMEM);
-    self->result->list.count = self->lookup->result->count;
-    memcpy(self->result->list.at, self->lookup->result->at, (size_t)self->result->list.count * sizeof(aio__address));
     AIO_FINALLY;
         aio_unref(self->lookup);
     AIO_END;
@@ -19417,7 +19455,7 @@ AIO__COLD static aio_resolver *aio__names_open(aio_loop *loop, int64_t ttl)
 {
     aio__names *names = (aio__names *)aio__calloc(sizeof *names);
     if (!names) return NULL;
-    names->base.resolve = aio__names_start;
+    aio__lookup_make_by(&names->base, aio__names_start);
     names->loop = loop;
     names->ttl = ttl;
     aio__ring_clear(&names->ring);
@@ -29176,6 +29214,8 @@ typedef struct aio__proxies {
     aio__proxy_url at[AIO_PROXIES_MAX];
 } aio__proxies;
 
+static const aio__proxy_url *aio__proxies_first(const aio__proxies *proxies) { return &proxies->at[0]; }
+
 /* Takes the next word off a list whose words stand between commas and blanks. */
 static bool aio__word_next(aio_text *rest, aio_text *word)
 {
@@ -29262,15 +29302,15 @@ static aio_future *aio__find(aio__finding *f, const aio_connect_options *o, cons
 {
     unsigned char address[16];
     f->is_task = o->resolver && !aio__ip_parse(host, strlen(host), address);
-    f->future = f->is_task ? (aio_future *)(void *)o->resolver->resolve(o->resolver, host, port, family)
+    f->future = f->is_task ? (aio_future *)(void *)aio__lookup_by(o->resolver, host, port, family)
         : (aio_future *)(void *)aio__resolve(aio__running, host, port, family, 0);
     return (aio_future *)aio_ref(f->future);
 }
 
 static const aio__addresses *aio__found(const aio__finding *f)
 {
-    return f->is_task ? &((const aio_addresses_task *)(const void *)f->future)->result->list
-        : ((const aio__lookup_future *)(const void *)f->future)->result;
+    return f->is_task ? aio__addresses_list(((const aio_addresses_task *)(const void *)f->future)->result)
+        : aio__lookup_result((const aio__lookup_future *)(const void *)f->future);
 }
 
 /* Gives back what there is. */
@@ -29613,8 +29653,8 @@ static aio_exception *aio__connect_prepare(struct aio__connect *c)
         if (code) return aio__exception(code, "proxy", "proxy for %s: %s", c->target, reason);
     }
     if (c->proxies) {
-        c->host = c->proxies->at[0].url.host.data;
-        c->port = c->proxies->at[0].port;
+        c->host = aio__proxies_first(c->proxies)->url.host.data;
+        c->port = aio__proxies_first(c->proxies)->port;
     }
     if (c->options.tls && !c->options.tls_context && !(c->options.tls_context = aio__tls_default()))
         return aio__exception(AIO_ETLS, "", "%s", aio_tls_context_error());
@@ -29638,7 +29678,7 @@ static bool aio__connect_asks(const struct aio__connect *c)
 static aio_stream_task *aio__connect_race(const struct aio__connect *c)
 {
     const aio__addresses *addresses = c->only.count ? &c->only : aio__found(&c->found);
-    aio__target target = { addresses->at, addresses->count, c->host, c->local ? c->local->result : NULL,
+    aio__target target = { addresses->at, addresses->count, c->host, c->local ? aio__lookup_result(c->local) : NULL,
                            c->options.limit, c->delay, c->allowed, &c->options.socket, c->options.local_port != 0,
                            c->options.deny_private, c->phases ? aio__tell_attempt : NULL, c->phases };
     return aio__race_new(&target);
