@@ -78,13 +78,19 @@ static bool dg_flag(aio_datagram_endpoint *endpoint, int option)
 
 /* Broadcasts only leave an endpoint that asked for it; what is too long does not leave. (An EAGAIN would keep the
  * datagram, so that the send gives 0.) */
-struct dg_broadcast { aio_task task; struct dg_pair pair; char *big; };
+struct dg_broadcast { aio_task task; struct dg_pair pair; aio_datagram_endpoint *none; char *big; };
 SCENARIO(dg_broadcast, .may = { AIO_ERESOLVE }, .skip = KIND_CALL)
 {
     AIO_BEGIN(dg_broadcast);
     AIO_AWAIT(self->pair.server, aio_create_datagram_endpoint(.local_host = "127.0.0.1", .reuse_port = true));
     AIO_AWAIT(self->pair.client, aio_create_datagram_endpoint(.broadcast = true));
     CHECK_INT(aio_datagram_sendto(self->pair.server, "x", 1, "255.255.255.255:9"), EACCES);
+    AIO_TRY {
+        AIO_AWAIT(self->none, aio_create_datagram_endpoint(.remote_host = "255.255.255.255", .remote_port = 9));
+        UNREACHED();
+    } AIO_CATCH {
+        CAUGHT(EACCES);
+    } AIO_END_TRY;
     self->big = (char *)calloc(65520, 1);
     CHECK_INT(aio_datagram_sendto(self->pair.server, self->big, 65520, "127.0.0.1:9"), EMSGSIZE);
     CHECK(!dg_flag(self->pair.server, SO_BROADCAST));

@@ -207,6 +207,27 @@ TEST(json_numbers_with_all_their_digits)
     }
 }
 
+/* The digits are as few as can be, and of those the nearest to the number: what printf gives for so many, unless that is
+ * another number (below a power of two the next one is near). */
+static void json_check_digits(const char *text, double value)
+{
+    char digits[40], exact[40];
+    int n = 0, m = 0;
+    for (const char *at = text; *at && *at != 'e'; at++)
+        if (*at >= '0' && *at <= '9' && (n || *at != '0')) digits[n++] = *at;
+    while (n && digits[n - 1] == '0') n--;
+    if (!n) return;
+    snprintf(exact, sizeof exact, "%.*e", n - 1, value);
+    bool same = strtod(exact, NULL) == value;
+    for (const char *at = exact; *at != 'e'; at++)
+        if (*at >= '0' && *at <= '9') exact[m++] = *at;
+    exact[m] = 0;
+    if (same) CHECK_BYTES(digits, (size_t)n, exact);
+    if (n == 1) return;
+    snprintf(exact, sizeof exact, "%.*e", n - 2, value);
+    CHECK(strtod(exact, NULL) != value);
+}
+
 TEST(json_doubles_come_back)
 {
     for (int i = 0; i < 20000; i++) {
@@ -220,6 +241,7 @@ TEST(json_doubles_come_back)
         aio_text text;
         aio_json_write_double(writer, value);
         CHECK_INT(aio_json_writer_finish(writer, &text, NULL), 0);
+        json_check_digits(text.data, value);
         aio_json *root = aio_json_parse(text.data, text.length, NULL);
         back = aio_json_double(root, NULL, 7);
         CHECK(memcmp(&back, &value, sizeof back) == 0);

@@ -631,6 +631,12 @@ TEST(loop_slow_steps_are_reported)
         CHECK_INT(loop_told.count, i);
     }
     CHECK(strncmp(loop_told.text, "slow step: 100 ms in callback ", 30) == 0);
+    char same[sizeof loop_told.text];
+    memcpy(same, loop_told.text, sizeof same);
+    memset(&loop_told, 0, sizeof loop_told);
+    CHECK_INT(aio_loop_call_soon_threadsafe(loop, loop_takes, &durations[1]), 0);
+    for (int i = 0; i < 3; i++) loop_run_once(loop);
+    CHECK_STR(loop_told.text, same);
     CHECK_INT(aio_loop_run_until_complete(loop, AIO_CALL(loop_slow), NULL), 0);
     CHECK_INT(loop_told.count, 2);
     CHECK(strstr(loop_told.text, "slow step: 250 ms in ") == loop_told.text);

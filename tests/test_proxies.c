@@ -1134,6 +1134,7 @@ TEST(netrc_entries)
         { "machine", "a", NULL, NULL },
         { "machine a login u password p nonsense", "a", NULL, NULL },
         { "login u password p", "a", NULL, NULL },
+        { "login u password p machine a login v password q", "a", NULL, NULL },
         { "machine a login u password \"p", "a", "u", "p" },
         { "machine a login u password p\\", "a", "u", "p\\" },
     };

@@ -79,6 +79,8 @@ static AIO_CORO(feeding)
     if (!strcmp(path, "/status")) AIO_AWAIT(aio_request_respond(self->request, 500, .text = "no"));
     else if (!strcmp(path, "/type")) AIO_AWAIT(aio_request_respond(self->request, 200, .text = "no"));
     else {
+        CHECK_STR(aio_headers_get(&self->request->headers, "Accept").data, "text/event-stream");
+        CHECK_STR(aio_headers_get(&self->request->headers, "Cache-Control").data, "no-store");
         aio_text last;
         last = aio_headers_get(&self->request->headers, "Last-Event-ID");
         self->from = last.data ? atoi(last.data) : 0;
