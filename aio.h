@@ -3584,7 +3584,40 @@ AIO_API const char *aio_app_problem(const aio_app *app);
  * aiohttp: await handler(request) */
 AIO_API aio_future *aio_request_next(aio_request *request);
 
-/* aio_start_app(app, host, port, ...): as aio_start_http_server. EINVAL: aio_app_problem. aiohttp: web.run_app */
+enum { AIO_PER_CORE = -1 };
+typedef struct aio_run_app_options {
+    char   aio__begin AIO__UNSET;
+    int    threads AIO__UNSET; /* each with a loop and a listener of its own; 0: one; AIO_PER_CORE: one for each core */
+    double shutdown_timeout AIO__UNSET; /* as of aio_server_shutdown; 0: AIO_SHUTDOWN_TIMEOUT */
+    /* In each thread, coroutines that are made and run before it listens, and once it has ended: return AIO_CALL(...).
+     * NULL: there are none. aiohttp: on_startup, on_cleanup */
+    void *(*startup)(void *arg) AIO__UNSET;
+    void *(*cleanup)(void *arg) AIO__UNSET;
+    void  *arg AIO__UNSET; /* of these two */
+    const aio_http_server_options *server AIO__UNSET; /* .reuse_port is set with more than one thread */
+    bool   quiet AIO__UNSET; /* else one line on stderr says where it listens */
+} aio_run_app_options;
+
+/* A program that serves an application, and nothing else:
+ *
+ *   int main(void)
+ *   {
+ *       aio_app *app = aio_app_open();
+ *       aio_app_route(app, "GET", "/", hello, NULL);
+ *       return aio_run_app(app, "127.0.0.1", 8080, .threads = AIO_PER_CORE);
+ *   }
+ *
+ * Takes the application, and serves it in the calling thread, which may have no loop, and in as many others as are
+ * asked for, until SIGINT or SIGTERM comes; then ends as aio_server_shutdown does, all threads at once. A second SIGINT
+ * drops what is left. With more than one thread, handlers run in several at a time: what they share needs locks. Gives
+ * the status of main: 0, or 1 after an error, which it prints: of the application (aio_app_problem), of a startup, of
+ * the listening; 130 after the second SIGINT. aiohttp: web.run_app */
+#define aio_run_app(...) AIO__RUN_APP(__VA_ARGS__, )
+#define AIO__RUN_APP(app, host, port, ...) \
+    aio_run_app_with((app), (host), (port), AIO__OPTIONS(aio_run_app_options, __VA_ARGS__))
+AIO_API int aio_run_app_with(aio_app *app, const char *host, int port, const aio_run_app_options *options);
+
+/* aio_start_app(app, host, port, ...): as aio_start_http_server. EINVAL: aio_app_problem. aiohttp: web.TCPSite */
 #define aio_start_app(...) AIO__START_APP(__VA_ARGS__, )
 #define AIO__START_APP(app, host, port, ...) \
     aio_start_app_with((app), (host), (port), AIO__OPTIONS(aio_http_server_options, __VA_ARGS__))
@@ -16468,45 +16501,49 @@ AIO_API aio_future *aio_server_shutdown(aio_server *server, double seconds)
     return ending;
 }
 
-struct aio__server_until { aio_task task; aio_server *server; double seconds; aio_future *signalled; int code; };
+/* Waits for SIGTERM or SIGINT. */
+struct aio__server_signal { aio_task task; aio_future *signalled; int code; };
 
 static void aio__server_signalled(void *arg)
 {
-    struct aio__server_until *self = (struct aio__server_until *)arg;
+    struct aio__server_signal *self = (struct aio__server_signal *)arg;
     aio__settle(self->signalled, NULL);
     self->signalled = NULL;
 }
 
-static int aio__server_listen_signals(struct aio__server_until *self)
+static int aio__server_listen_signals(struct aio__server_signal *self)
 {
     aio_loop *loop = self->task.future.loop;
     int code = aio_loop_add_signal_handler(loop, SIGTERM, aio__server_signalled, self);
     return code ? code : aio_loop_add_signal_handler(loop, SIGINT, aio__server_signalled, self);
 }
 
-static void aio__server_leave_signals(struct aio__server_until *self)
+static AIO_CORO(aio__server_signal)
 {
-    aio_loop_remove_signal_handler(self->task.future.loop, SIGTERM);
-    aio_loop_remove_signal_handler(self->task.future.loop, SIGINT);
-    aio_unref(self->signalled);
-    self->signalled = NULL;
-}
-
-static AIO_CORO(aio__server_until)
-{
-    AIO_BEGIN(aio__server_until);
+    AIO_BEGIN(aio__server_signal);
     self->signalled = aio_future_create();
     if (!self->signalled) AIO_RAISE(ENOMEM);
     self->code = aio__server_listen_signals(self);
     if (self->code) AIO_RAISE(self->code, "signals: %s", aio_code_text(self->code));
     AIO_AWAIT((aio_future *)aio_ref(self->signalled));
-    aio__server_leave_signals(self);
+    AIO_FINALLY;
+        aio_loop_remove_signal_handler(self->task.future.loop, SIGTERM);
+        aio_loop_remove_signal_handler(self->task.future.loop, SIGINT);
+        aio_unref(self->signalled);
+    AIO_END;
+}
+
+struct aio__server_until { aio_task task; aio_server *server; double seconds; };
+
+static AIO_CORO(aio__server_until)
+{
+    AIO_BEGIN(aio__server_until);
+    AIO_AWAIT(AIO_CALL(aio__server_signal));
     aio_server *server;
     server = self->server;
     self->server = NULL;
     AIO_AWAIT(aio_server_shutdown(server, self->seconds));
     AIO_FINALLY;
-        aio__server_leave_signals(self);
         if (self->server) aio__server_drop(self->server);
     AIO_END;
 }
@@ -36729,7 +36766,7 @@ struct aio_app {
     aio__route_node *root;
     aio__app_around *around;   /* owned: the middlewares */
     size_t           count, room;
-    int              owners;   /* who has opened it, until it is closed, and its servers */
+    int              owners;   /* atomic: who has opened it, until it is closed, and its servers */
     char             problem[300]; /* "": none */
 };
 
@@ -36764,8 +36801,7 @@ AIO_API aio_app *aio_app_open_with(const aio_app_options *options)
 static void aio__app_hold(void *arg, int more)
 {
     aio_app *app = (aio_app *)arg;
-    app->owners += more;
-    if (app->owners) return;
+    if (__atomic_add_fetch(&app->owners, more, __ATOMIC_ACQ_REL)) return;
     aio__route_node_free(app->root);
     aio__free(app->around);
     aio__free(app);
@@ -36983,6 +37019,230 @@ AIO_API aio_server_task *aio_start_app_with(aio_app *app, const char *host, int 
     const char *why = app ? aio_app_problem(app) : "there is none";
     if (why) return (aio_server_task *)(void *)aio__failure(EINVAL, "start_app: %s", why);
     return aio__http_start(aio_app_handler, app, aio__app_hold, host, port, options);
+}
+
+/* ---- a program of its own: a loop for each thread ---- */
+
+typedef struct aio__app_run aio__app_run;
+
+typedef struct aio__app_thread { /* one of the others */
+    aio__app_run         *run;
+    aio_loop             *loop; /* under the mutex; NULL before and after its coroutine */
+    aio__threadsafe_call  stop, drop;
+    aio_future           *told; /* its loop's own: done when it is to stop */
+    aio_task             *task; /* its loop's own */
+    aio_job_future       *job;  /* the first thread's; owned */
+} aio__app_thread;
+
+struct aio__app_run { /* on the stack of who called */
+    aio_app             *app;
+    const char          *host;
+    int                  port;
+    aio_run_app_options  options;
+    aio_http_server_options server;
+    pthread_mutex_t      mutex;
+    int                  stopping; /* under the mutex; 1: in order, 2: at once */
+    aio_executor        *executor;
+    aio__app_thread     *threads;  /* owned */
+    int                  count;    /* of them */
+    aio_future         **waits;    /* owned: the signal, and their jobs, borrowed */
+};
+
+static void aio__app_told(void *arg)
+{
+    aio__app_thread *thread = (aio__app_thread *)arg;
+    if (thread->told && !aio_future_done(thread->told)) aio_future_set_done(thread->told);
+}
+
+static void aio__app_dropped(void *arg)
+{
+    aio__app_thread *thread = (aio__app_thread *)arg;
+    if (thread->task) aio_task_cancel(thread->task);
+}
+
+/* In its own thread: it can be told from now on, or, with NULL, no more. */
+static void aio__app_enlist(aio__app_thread *thread, aio_loop *loop)
+{
+    pthread_mutex_lock(&thread->run->mutex);
+    thread->loop = loop;
+    if (loop && thread->run->stopping) aio__app_told(thread);
+    pthread_mutex_unlock(&thread->run->mutex);
+}
+
+/* Tells all threads to stop; each way once. */
+static void aio__app_stop(aio__app_run *run, int how)
+{
+    pthread_mutex_lock(&run->mutex);
+    for (int i = 0; i < run->count && run->stopping < how; i++) {
+        aio__app_thread *thread = &run->threads[i];
+        if (thread->loop) aio__threadsafe_post(thread->loop, how == 1 ? &thread->stop : &thread->drop);
+    }
+    if (run->stopping < how) run->stopping = how;
+    pthread_mutex_unlock(&run->mutex);
+}
+
+static bool aio__app_stops(aio__app_run *run)
+{
+    pthread_mutex_lock(&run->mutex);
+    bool stops = run->stopping > 0;
+    pthread_mutex_unlock(&run->mutex);
+    return stops;
+}
+
+static aio_server_task *aio__app_listen(const aio__app_run *run)
+{
+    return aio_start_app_with(run->app, run->host, run->port, &run->server);
+}
+
+struct aio__app_serving {
+    aio_task         task;
+    aio__app_thread *thread;
+    aio__app_run    *run;
+    aio_server      *server;
+    bool             started;
+};
+static AIO_CORO(aio__app_serving)
+{
+    AIO_BEGIN(aio__app_serving);
+    self->thread->told = aio_future_create();
+    if (!self->thread->told) AIO_RAISE(ENOMEM);
+    self->thread->task = &self->task;
+    aio__app_enlist(self->thread, self->task.future.loop);
+    if (self->run->options.startup) AIO_AWAIT((aio_future *)self->run->options.startup(self->run->options.arg));
+    self->started = true;
+    AIO_AWAIT(self->server, aio__app_listen(self->run));
+    AIO_AWAIT((aio_future *)aio_ref(self->thread->told));
+    aio_server *server;
+    server = self->server;
+    self->server = NULL;
+    AIO_AWAIT(aio_server_shutdown(server, self->run->options.shutdown_timeout));
+    AIO_FINALLY;
+        aio__app_enlist(self->thread, NULL);
+        self->thread->task = NULL;
+        aio_unref(self->thread->told);
+        self->thread->told = NULL;
+        if (self->server) aio__server_drop(self->server);
+        if (self->started && self->run->options.cleanup)
+            AIO_AWAIT((aio_future *)self->run->options.cleanup(self->run->options.arg));
+    AIO_END;
+}
+
+/* A job. One that was dropped is no error. */
+static void *aio__app_thread_main(void *arg)
+{
+    aio__app_thread *thread = (aio__app_thread *)arg;
+    aio_run_options options = AIO__ZERO;
+    aio_exception *error = NULL;
+    if (aio__app_stops(thread->run)) return NULL;
+    options.keep_sigint = true;
+    aio_runner *runner = aio_runner_open_with(&options);
+    if (!runner) return aio_job_raise(errno, "run_app: a loop for a thread: %s", aio_code_text(errno));
+    aio_runner_run(runner, AIO_CALL(aio__app_serving, .thread = thread, .run = thread->run), &error);
+    aio_runner_close(runner);
+    if (error && error->code != AIO_ECANCELLED) aio_job_raise(error->code, "%s", error->message);
+    aio_exception_unref(error);
+    return NULL;
+}
+
+/* 0 or a code. */
+static int aio__app_spread(aio__app_run *run)
+{
+    for (int i = 0; i < run->count; i++) {
+        aio__app_thread *thread = &run->threads[i];
+        thread->run = run;
+        thread->stop.callback = aio__app_told;
+        thread->drop.callback = aio__app_dropped;
+        thread->stop.arg = thread->drop.arg = thread;
+        thread->stop.kept = thread->drop.kept = true;
+        thread->job = aio_loop_run_in_executor_with(aio_get_running_loop(), run->executor, aio__app_thread_main, thread,
+                                                    NULL);
+        if (!thread->job) return ENOMEM;
+        run->waits[1 + i] = &thread->job->future;
+    }
+    return 0;
+}
+
+static void aio__app_print(const aio__app_run *run)
+{
+    const char *host = run->host ? run->host : "0.0.0.0";
+    bool six = strchr(host, ':') != NULL;
+    if (run->options.quiet) return;
+    fprintf(stderr, "Running on http%s://%s%s%s:%d", run->server.tls_context ? "s" : "", six ? "[" : "", host,
+            six ? "]" : "", run->port);
+    if (run->count) fprintf(stderr, " in %d threads", run->count + 1);
+    fprintf(stderr, " (Ctrl-C ends it)\n");
+}
+
+struct aio__app_main { aio_task task; aio__app_run *run; aio_server *server; bool started; int code, i; };
+static AIO_CORO(aio__app_main)
+{
+    AIO_BEGIN(aio__app_main);
+    if (self->run->options.startup) AIO_AWAIT((aio_future *)self->run->options.startup(self->run->options.arg));
+    self->started = true;
+    AIO_AWAIT(self->server, aio__app_listen(self->run));
+    self->run->port = aio_server_port(self->server); /* of the others, too */
+    self->code = aio__app_spread(self->run);
+    if (self->code) AIO_RAISE(self->code);
+    self->run->waits[0] = (aio_future *)(void *)aio_create_task(AIO_CALL(aio__server_signal));
+    if (!self->run->waits[0]) AIO_RAISE(ENOMEM);
+    aio__app_print(self->run);
+    AIO_AWAIT(aio_wait(self->run->waits, (size_t)self->run->count + 1, .return_when = AIO_FIRST_COMPLETED));
+    aio__app_stop(self->run, 1);
+    aio_server *server;
+    server = self->server;
+    self->server = NULL;
+    AIO_AWAIT(aio_server_shutdown(server, self->run->options.shutdown_timeout));
+    if (!aio_future_done(self->run->waits[0])) self->i = 1; /* a thread has ended, with the error that follows */
+    for (; self->i <= self->run->count; self->i++) AIO_AWAIT((aio_future *)aio_ref(self->run->waits[self->i]));
+    AIO_FINALLY;
+        aio__app_stop(self->run, 2);
+        if (self->run->waits[0]) aio_future_cancel(self->run->waits[0]);
+        aio_unref(self->run->waits[0]);
+        if (self->server) aio__server_drop(self->server);
+        if (self->started && self->run->options.cleanup)
+            AIO_AWAIT((aio_future *)self->run->options.cleanup(self->run->options.arg));
+        aio_executor_close(self->run->executor); /* waits for the threads */
+        self->run->executor = NULL;
+        for (int i = 0; i < self->run->count; i++) aio_unref(self->run->threads[i].job);
+    AIO_END;
+}
+
+/* Makes what the threads need. 0 or a code. */
+static int aio__app_run_open(aio__app_run *run)
+{
+    const aio_run_app_options *o = &run->options;
+    int threads = o->threads == AIO_PER_CORE ? aio__os.cores() : o->threads;
+    if (!run->app) return aio__out_of_memory ? ENOMEM : EINVAL;
+    if (threads < 0 || aio__timeout_ns(o->shutdown_timeout, AIO_SHUTDOWN_TIMEOUT) < 0) return EINVAL;
+    if (o->server) run->server = *o->server;
+    if (threads > 1 && run->server.sock) return EINVAL; /* there is one listener for each */
+    if (threads > 1) run->server.reuse_port = true;
+    run->count = threads > 1 ? threads - 1 : 0;
+    run->waits = (aio_future **)aio__calloc(((size_t)run->count + 1) * sizeof(aio_future *));
+    run->threads = (aio__app_thread *)aio__calloc(((size_t)run->count + 1) * sizeof *run->threads);
+    if (!run->waits || !run->threads) return ENOMEM;
+    if (run->count) run->executor = aio_executor_open(.max_workers = run->count);
+    return run->count && !run->executor ? errno : aio__os.mutex_init(&run->mutex);
+}
+
+AIO_API int aio_run_app_with(aio_app *app, const char *host, int port, const aio_run_app_options *options)
+{
+    AIO__DEFAULTS(aio_run_app_options, options);
+    aio__app_run run = AIO__ZERO;
+    int status = 1;
+    run.app = app;
+    run.host = host;
+    run.port = port;
+    run.options = *options;
+    int code = aio__app_run_open(&run);
+    if (code) fprintf(stderr, "aio.h: aio_run_app: %s\n", aio_code_text(code));
+    else status = aio_run(AIO_CALL(aio__app_main, .run = &run));
+    if (!code) pthread_mutex_destroy(&run.mutex);
+    aio_executor_close(run.executor); /* if it could not begin */
+    aio__free(run.threads);
+    aio__free(run.waits);
+    aio_app_close(app);
+    return status;
 }
 
 /* ---- what a handler asks for ---- */

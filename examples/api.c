@@ -55,20 +55,15 @@ static void *get_item(aio_request *request, void *deletes)
     return aio_request_respond(request, 204);
 }
 
-struct serve { aio_task task; int port; aio_app *app; aio_server *server; aio_session *session;
-               aio_response *response; aio_text text; int i; char url[60]; };
-static AIO_CORO(serve)
+/* Asks itself. */
+struct ask { aio_task task; aio_app *app; aio_server *server; aio_session *session; aio_response *response;
+             aio_text text; int i; char url[60]; };
+static AIO_CORO(ask)
 {
     static const char *const asked[][3] = { { "POST", "/items", "{\"name\": \"tea\"}" }, { "GET", "/items/0", NULL },
         { "DELETE", "/items/0", NULL }, { "GET", "/items/0", NULL }, { "POST", "/items", "{\"name\" \"tea\"}" } };
-    AIO_BEGIN(serve);
-    self->app = aio_app_open(.json_errors = true, .access_log = aio_access_log_write, .access_arg = stderr);
-    aio_app_route(self->app, "GET", "/items", list_items, NULL);
-    aio_app_route(self->app, "POST", "/items", create_item, NULL);
-    aio_app_route(self->app, "GET", "/items/{id:int}", get_item, NULL);
-    aio_app_route(self->app, "DELETE", "/items/{id:int}", get_item, items);
-    AIO_AWAIT(self->server, aio_start_app(self->app, "127.0.0.1", self->port)); /* says if a route was refused */
-    if (self->port) AIO_AWAIT(aio_server_serve_forever(self->server));          /* until Ctrl-C */
+    AIO_BEGIN(ask);
+    AIO_AWAIT(self->server, aio_start_app(self->app, "127.0.0.1", 0)); /* says if a route was refused */
     self->session = aio_session_open();
     for (self->i = 0; self->i < 5; self->i++) {
         snprintf(self->url, sizeof self->url, "http://127.0.0.1:%d%s", aio_server_port(self->server), asked[self->i][1]);
@@ -80,9 +75,19 @@ static AIO_CORO(serve)
     }
     AIO_FINALLY;
         aio_response_release(self->response);
-        aio_app_close(self->app);                                               /* the server keeps it as long */
+        aio_app_close(self->app); /* the server keeps it as long */
         AIO_AWAIT(aio_session_close(self->session));
         if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
     AIO_END;
 }
-int main(int argc, char **argv) { return aio_run(AIO_CALL(serve, .port = argc > 1 ? atoi(argv[1]) : 0)); }
+
+int main(int argc, char **argv)
+{
+    aio_app *app = aio_app_open(.json_errors = true, .access_log = aio_access_log_write, .access_arg = stderr);
+    aio_app_route(app, "GET", "/items", list_items, NULL);
+    aio_app_route(app, "POST", "/items", create_item, NULL);
+    aio_app_route(app, "GET", "/items/{id:int}", get_item, NULL);
+    aio_app_route(app, "DELETE", "/items/{id:int}", get_item, items);
+    if (argc > 1) return aio_run_app(app, "127.0.0.1", atoi(argv[1])); /* until Ctrl-C, or SIGTERM */
+    return aio_run(AIO_CALL(ask, .app = app));
+}

@@ -37,6 +37,7 @@
 #include "test_files.c"
 #include "test_http_server.c"
 #include "test_post.c"
+#include "test_run_app.c"
 #include "test_static.c"
 #include "test_http_app.c"
 #include "test_http_client.c"
