@@ -64,6 +64,10 @@ static const struct { aio_http_parser_options options; const char *method, *text
     { { .requests = false }, "HEAD", "HTTP/1.1 100 Go\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n"
       "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi", "<100 Go 1:><200 OK 1:><200 OK 1:hi>" },
     { { .requests = false }, "CONNECT", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi", "<200 OK 1:>upgraded" },
+    /* RFC 9110, 9.3.6: what such a response says of its length counts for nothing */
+    { { .requests = false }, "CONNECT", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nhi",
+      "<200 OK 1:>upgraded" },
+    { { .requests = false }, "CONNECT", "HTTP/1.1 407 No\r\nContent-Length: 2\r\n\r\nhi", "<407 No 1:hi>" },
     { { .requests = false }, NULL, "HTTP/1.1 101 Go\r\nUpgrade: x\r\n\r\nhi", "<101 Go 1:>upgraded" },
     { { .requests = false }, NULL, "HTTP/1.1 200 OK\nT: b\n c\nContent-Length: 1\n\nx", "<200 OK 1:x>" },
     { { .strict = true }, NULL, "HTTP/1.1 200 OK\nT: b\n", "error 1 0 a line ends without CR" },

@@ -684,7 +684,7 @@ SCENARIO(transport_server, TRANSPORT_MAY)
     AIO_END;
 }
 
-struct transport_misuse { TRANSPORT_SELF; aio_transport_task *made; };
+struct transport_misuse { TRANSPORT_SELF; aio_transport_task *made; aio_stream *a, *b; };
 SCENARIO(transport_misuse, TRANSPORT_MAY)
 {
     AIO_BEGIN(transport_misuse);
@@ -721,7 +721,13 @@ SCENARIO(transport_misuse, TRANSPORT_MAY)
     aio_transport_pause_reading(NULL);
     aio_transport_resume_reading(NULL);
     CHECK(!aio_transport_is_reading(NULL) && aio_transport_is_closing(NULL));
+    REQUIRE(unix_pair(0, 0, &self->a, &self->b));
+    aio_transport_pause_reading(self->a); /* a stream without a protocol is no transport */
+    aio_transport_resume_reading(self->a);
+    CHECK(!aio_transport_is_reading(self->a));
     AIO_FINALLY;
+        aio_stream_abort(self->a);
+        aio_stream_abort(self->b);
         TRANSPORT_END();
     AIO_END;
 }

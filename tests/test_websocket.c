@@ -509,9 +509,14 @@ static void *ws_echo_handler(aio_request *request, void *arg)
 }
 
 static char ws_large[200001];
+/* A text that compresses well, or bytes that do not. */
 static void ws_large_fill(bool text)
 {
-    for (size_t i = 0; i < sizeof ws_large; i++) ws_large[i] = text ? (char)('a' + i * i % 23) : (char)(i * i / 7);
+    for (size_t i = 0; i < sizeof ws_large; i++) {
+        uint32_t any = (uint32_t)i * 2654435761u;
+        any = (any ^ any >> 15) * 2246822519u;
+        ws_large[i] = text ? (char)('a' + i * i % 23) : (char)(any >> 24);
+    }
 }
 
 static const struct ws_pair { aio_ws_options server, client; bool compresses; } ws_pairs[] = {
