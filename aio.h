@@ -1515,6 +1515,8 @@ typedef struct aio_connect_options {
     /* of CONNECT: names and values by turns, then NULL; borrowed likewise */
     const char *const *proxy_headers AIO__UNSET;
     aio_tls_context *proxy_tls_context AIO__UNSET; /* for https:// proxies; NULL: the default one; borrowed likewise */
+    /* answers a proxy of CONNECT whose URL has no user and whose 407 asks for Digest; borrowed likewise */
+    struct aio_digest_auth *proxy_digest AIO__UNSET;
     double           proxy_timeout AIO__UNSET;        /* with each proxy, its TLS included; 0: 60 s */
 } aio_connect_options;
 
@@ -2521,9 +2523,10 @@ AIO_API int aio_json_dump_with(const aio_json *value, aio_text *text, const aio_
 
 /* One who answers challenges of Digest (RFC 7616: MD5, SHA-256 and SHA-512-256, and SHA-512, each also with -sess; qop
  * auth, auth-int and none; userhash). It remembers the challenge of each protection space (an origin, narrowed by its
- * `domain`), so that later requests there are answered before they are asked, and answers nowhere else. A session that
- * has it as its .auth.digest does all of that by itself. By hand: after a 401 ask aio_digest_auth_challenged, and if it
- * gives 0, send the request again with what aio_digest_auth_authorize gives as its Authorization. */
+ * `domain`; or a proxy), so that later requests there are answered before they are asked, and answers nowhere else. A
+ * session that has it as its .auth.digest, or as its .proxy_digest, does all of that by itself. By hand: after a 401
+ * ask aio_digest_auth_challenged, and if it gives 0, send the request again with what aio_digest_auth_authorize gives
+ * as its Authorization. */
 typedef struct aio_digest_auth aio_digest_auth;
 
 /* One owner, for one thread. The texts are copied, and erased with it. NULL, with errno: ENOMEM; EINVAL: a NULL, or a
@@ -2694,8 +2697,10 @@ typedef struct aio_session_options {
     const char *const *skip_auto_headers AIO__UNSET;
     int                version AIO__UNSET;          /* of requests: AIO_HTTP_1_0; 0: AIO_HTTP_1_1 */
     aio_timeouts       timeout AIO__UNSET;          /* of requests that give none */
-    /* for https; NULL: the default, which verifies. The session keeps a reference */
+    /* for https: a context, of which the session keeps a reference; or the settings of one, as a request has them.
+     * Neither: the default, which verifies */
     aio_tls_context   *tls_context AIO__UNSET;
+    aio_tls_options    tls AIO__UNSET;
     bool               raise_for_status AIO__UNSET; /* a status from 400 on is an error of the request: AIO_ESTATUS */
     /* Where cookies of responses go, and those of requests without a Cookie field come from. The session keeps a
      * reference. NULL: a jar of its own, made with the first cookie */
@@ -2729,6 +2734,8 @@ typedef struct aio_session_options {
     const char *const *proxy_headers AIO__UNSET;    /* of CONNECT; Proxy-Authorization comes of the proxy's URL */
     /* for https:// proxies; NULL: the default. The session keeps a reference */
     aio_tls_context   *proxy_tls_context AIO__UNSET;
+    /* answers a proxy whose URL has no user, and whose 407 asks for Digest. The session keeps a reference */
+    aio_digest_auth   *proxy_digest AIO__UNSET;
     /* Else the proxies are those of the environment (aio_proxy_from_env), at each request anew; and Authorization, when
      * neither headers nor URL have it, is of $NETRC or ~/.netrc: up to 1 MiB, read then and there; one with an error
      * counts as empty */
@@ -2745,8 +2752,9 @@ typedef struct aio_session_options {
  * follows the last chunk. Lengths, chunk sizes and Transfer-Encoding are read strictly in any case. */
 
 /* aio_session_open(.limit = 100, ...): a session of this thread's loop. NULL, with errno: ENOMEM, AIO_ENOLOOP, EINVAL
- * (a header, a number or a timeout that is none; a connector and an option that is its own), AIO_EWRONGLOOP (the
- * connector's), AIO_EURL (the base URL, a proxy). aiohttp: ClientSession */
+ * (a header, a number or a timeout that is none; a connector and an option that is its own; a TLS context and .tls),
+ * AIO_EWRONGLOOP (the connector's), AIO_EURL (the base URL, a proxy), AIO_ETLS (.tls: aio_tls_context_error says why).
+ * aiohttp: ClientSession */
 #define aio_session_open(...) aio_session_open_with(AIO__OPTIONS(aio_session_options, __VA_ARGS__))
 AIO_API aio_session *aio_session_open_with(const aio_session_options *options);
 /* Takes the session: requests on their way fail, their connections are closed for good, and idle ones if no other owner
@@ -2919,8 +2927,8 @@ struct aio_response { /* read-only */
     const char        *real_url; /* with its fragment */
     int                attempts; /* the request was sent so often, at most .retry's: 1 */
     bool               resent;   /* and once more, as its kept connection was dead */
-    /* What led here, oldest first, redirects, 401s and what .retry has tried again: with heads and times of their own,
-     * and no bodies. They belong to this response */
+    /* What led here, oldest first, redirects, 401s, 407s and what .retry has tried again: with heads and times of their
+     * own, and no bodies. They belong to this response */
     aio_response *const *history;
     size_t             history_count;
     aio_headers        headers;
@@ -24813,8 +24821,8 @@ AIO_API int aio_json_dump_with(const aio_json *value, aio_text *text, const aio_
 /* ============================================================================
  * 66. Authentication: challenges and digests
  *
- * Takes WWW-Authenticate fields apart, and answers Digest's challenges (RFC 7616) for the protection space that they
- * came from. Calls memory, URLs, words of headers and OpenSSL's hashes only.
+ * Takes WWW-Authenticate fields and proxies' apart, and answers Digest's challenges (RFC 7616) for the protection space
+ * that they came from. Calls memory, URLs, words of headers and OpenSSL's hashes only.
  * ============================================================================ */
 
 static bool aio__auth_given(const aio_auth *auth)
@@ -24948,6 +24956,7 @@ typedef struct aio__digest_space {
     uint32_t  count;         /* requests with this nonce */
     uint8_t   algorithm;     /* index into aio__digest_names */
     bool      session, user_hash, utf8, auth, auth_int;
+    bool      proxy;         /* it is a proxy, whole, whose URL this is */
 } aio__digest_space;
 
 struct aio_digest_auth {
@@ -25144,7 +25153,7 @@ static bool aio__digest_covers(const aio__digest_space *space, const aio_url *ur
 {
     bool named = false;
     if (!aio_url_same_origin(&space->origin, url)) return false;
-    for (const char *at = space->domain; at && *at;) {
+    for (const char *at = space->proxy ? NULL : space->domain; at && *at;) { /* a proxy's means nothing */
         aio_url uri;
         size_t n = strcspn(at, " ");
         bool covers = false, is = n && aio_url_join(&uri, &space->origin, at, n, NULL) == 0;
@@ -25161,19 +25170,20 @@ static bool aio__digest_covers(const aio__digest_space *space, const aio_url *ur
     return !named;
 }
 
-static aio__digest_space *aio__digest_find(const aio_digest_auth *auth, const aio_url *url)
+static aio__digest_space *aio__digest_find(const aio_digest_auth *auth, const aio_url *url, bool proxy)
 {
     for (aio__node *node = auth->spaces.next; node != &auth->spaces; node = node->next) {
         aio__digest_space *space = AIO__CONTAINER(node, aio__digest_space, link);
-        if (aio__digest_covers(space, url)) return space;
+        if (space->proxy == proxy && aio__digest_covers(space, url)) return space;
     }
     return NULL;
 }
 
-static int aio__digest_keep(aio_digest_auth *auth, const aio_url *url, const aio__challenge *c)
+static int aio__digest_keep(aio_digest_auth *auth, const aio_url *url, bool proxy, const aio__challenge *c)
 {
     aio__digest_space *space = (aio__digest_space *)aio__calloc(sizeof *space), *old;
     if (!space) return ENOMEM;
+    space->proxy = proxy;
     aio__ring_insert(auth->spaces.next, &space->link);
     auth->count++;
     int code = aio__digest_take(space, c);
@@ -25185,7 +25195,7 @@ static int aio__digest_keep(aio_digest_auth *auth, const aio_url *url, const aio
     for (aio__node *node = space->link.next, *next; node != &auth->spaces; node = next) {
         old = AIO__CONTAINER(node, aio__digest_space, link);
         next = node->next;
-        if (aio_url_same_origin(&old->origin, url) && strcmp(old->realm, space->realm) == 0)
+        if (old->proxy == proxy && aio_url_same_origin(&old->origin, url) && strcmp(old->realm, space->realm) == 0)
             aio__digest_space_free(auth, old);
     }
     if (auth->count > AIO__DIGEST_SPACES)
@@ -25193,29 +25203,38 @@ static int aio__digest_keep(aio_digest_auth *auth, const aio_url *url, const aio
     return 0;
 }
 
-AIO_API int aio_digest_auth_challenged(aio_digest_auth *auth, const aio_url *url, const aio_headers *headers,
-                                       bool answered)
+/* As aio_digest_auth_challenged, also of a proxy with this URL. */
+static int aio__digest_challenged(aio_digest_auth *auth, const aio_url *url, bool proxy, const aio_headers *headers,
+                                  bool answered)
 {
     aio_text value;
-    if (!auth || !url || !headers) return EINVAL;
-    const aio__digest_space *answer = answered ? aio__digest_find(auth, url) : NULL;
-    for (size_t position = 0; aio_headers_next_of(headers, "WWW-Authenticate", &position, &value);) {
+    const char *field = proxy ? "Proxy-Authenticate" : "WWW-Authenticate";
+    const aio__digest_space *answer = answered ? aio__digest_find(auth, url, proxy) : NULL;
+    for (size_t position = 0; aio_headers_next_of(headers, field, &position, &value);) {
         aio__challenge c;
         while (aio__challenge_next(&value, &c)) {
             if (!AIO__SAME_WORD(c.scheme.data, c.scheme.length, "digest")) continue;
             bool other = answer && !aio__auth_is(aio__challenge_get(&c, "realm"), answer->realm);
             if (answered && !other && !aio__auth_says(aio__challenge_get(&c, "stale"), "true")) return AIO_ESTATUS;
-            int code = aio__digest_keep(auth, url, &c);
+            int code = aio__digest_keep(auth, url, proxy, &c);
             if (code != EINVAL) return code;
         }
     }
     return AIO_ESTATUS;
 }
 
-AIO_API int aio_digest_auth_informed(aio_digest_auth *auth, const aio_url *url, const aio_headers *headers)
+AIO_API int aio_digest_auth_challenged(aio_digest_auth *auth, const aio_url *url, const aio_headers *headers,
+                                       bool answered)
 {
-    aio__digest_space *space = auth && url ? aio__digest_find(auth, url) : NULL;
-    aio_text field = space && headers ? aio_headers_get(headers, "Authentication-Info") : aio__text(NULL, 0);
+    return auth && url && headers ? aio__digest_challenged(auth, url, false, headers, answered) : EINVAL;
+}
+
+/* As aio_digest_auth_informed, also of a proxy with this URL. */
+static int aio__digest_informed(aio_digest_auth *auth, const aio_url *url, bool proxy, const aio_headers *headers)
+{
+    aio__digest_space *space = aio__digest_find(auth, url, proxy);
+    const char *name = proxy ? "Proxy-Authentication-Info" : "Authentication-Info";
+    aio_text field = space ? aio_headers_get(headers, name) : aio__text(NULL, 0);
     aio__challenge c;
     char whole[AIO__DIGEST_TEXT + 8];
     if (!space || !field.length || field.length > AIO__DIGEST_TEXT) return 0;
@@ -25242,6 +25261,11 @@ AIO_API int aio_digest_auth_informed(aio_digest_auth *auth, const aio_url *url, 
     to += opaque + domain;
     space->nonce = aio__auth_copy(&to, next);
     return 0;
+}
+
+AIO_API int aio_digest_auth_informed(aio_digest_auth *auth, const aio_url *url, const aio_headers *headers)
+{
+    return auth && url && headers ? aio__digest_informed(auth, url, false, headers) : 0;
 }
 
 /* ---- answers ---- */
@@ -25279,12 +25303,10 @@ static bool aio__digest_user(const aio_digest_auth *auth, const aio__digest_spac
 }
 
 /* Appends the answer, or nothing. 0, ENOMEM or ENOTSUP. */
-static int aio__digest_authorize(aio_digest_auth *auth, const aio_url *url, const char *method, const char *target,
-                                 const aio_text *body, aio__buffer *out)
+static int aio__digest_authorize(aio_digest_auth *auth, aio__digest_space *space, const char *method,
+                                 const char *target, const aio_text *body, aio__buffer *out)
 {
-    aio__digest_space *space = aio__digest_find(auth, url);
     char response[AIO__DIGEST_HEX], entity[AIO__DIGEST_HEX], count[9];
-    if (!space) return 0;
     const char *quality = space->auth ? "auth" : space->auth_int ? "auth-int" : NULL;
     bool whole = quality && !space->auth;
     if (whole && (!body || !aio__digest_hash(space->algorithm, body->data, body->length, entity))) return ENOTSUP;
@@ -25303,19 +25325,29 @@ static int aio__digest_authorize(aio_digest_auth *auth, const aio_url *url, cons
     return ok ? 0 : ENOMEM;
 }
 
-AIO_API int aio_digest_auth_authorize(aio_digest_auth *auth, const aio_url *url, const char *method, const char *target,
-                                      const aio_text *body, aio_text *authorization)
+/* As aio_digest_auth_authorize, also to a proxy with this URL. */
+static int aio__digest_answer(aio_digest_auth *auth, const aio_url *url, bool proxy, const char *method,
+                              const char *target, const aio_text *body, aio_text *authorization)
 {
     aio__buffer out;
-    if (!authorization) return EINVAL;
+    aio__digest_space *space = aio__digest_find(auth, url, proxy);
     *authorization = aio__text(NULL, 0);
-    if (!auth || !url || !method || !target || aio__has_control(target, strlen(target), true)) return EINVAL;
+    if (!space) return 0;
     memset(&out, 0, sizeof out);
-    int code = aio__digest_authorize(auth, url, method, target, body, &out);
+    int code = aio__digest_authorize(auth, space, method, target, body, &out);
     if (!code && out.end && !aio__buffer_append(&out, "", 1)) code = ENOMEM;
     if (!code && out.end) *authorization = aio__text(out.data, out.end - 1);
     else aio__free(out.data);
     return code;
+}
+
+AIO_API int aio_digest_auth_authorize(aio_digest_auth *auth, const aio_url *url, const char *method, const char *target,
+                                      const aio_text *body, aio_text *authorization)
+{
+    if (!authorization) return EINVAL;
+    *authorization = aio__text(NULL, 0);
+    if (!auth || !url || !method || !target || aio__has_control(target, strlen(target), true)) return EINVAL;
+    return aio__digest_answer(auth, url, false, method, target, body, authorization);
 }
 #else
 AIO_API aio_digest_auth *aio_digest_auth_open(const char *user, const char *password)
@@ -25340,12 +25372,25 @@ AIO_API int aio_digest_auth_challenged(aio_digest_auth *auth, const aio_url *url
     return ENOTSUP;
 }
 
+static int aio__digest_challenged(aio_digest_auth *auth, const aio_url *url, bool proxy, const aio_headers *headers,
+                                  bool answered)
+{
+    (void)proxy;
+    return aio_digest_auth_challenged(auth, url, headers, answered);
+}
+
 AIO_API int aio_digest_auth_informed(aio_digest_auth *auth, const aio_url *url, const aio_headers *headers)
 {
     (void)auth;
     (void)url;
     (void)headers;
     return ENOTSUP;
+}
+
+static int aio__digest_informed(aio_digest_auth *auth, const aio_url *url, bool proxy, const aio_headers *headers)
+{
+    (void)proxy;
+    return aio_digest_auth_informed(auth, url, headers);
 }
 
 AIO_API int aio_digest_auth_authorize(aio_digest_auth *auth, const aio_url *url, const char *method, const char *target,
@@ -25358,6 +25403,13 @@ AIO_API int aio_digest_auth_authorize(aio_digest_auth *auth, const aio_url *url,
     (void)body;
     *authorization = aio__text(NULL, 0);
     return ENOTSUP;
+}
+
+static int aio__digest_answer(aio_digest_auth *auth, const aio_url *url, bool proxy, const char *method,
+                              const char *target, const aio_text *body, aio_text *authorization)
+{
+    (void)proxy;
+    return aio_digest_auth_authorize(auth, url, method, target, body, authorization);
 }
 #endif
 
@@ -28895,6 +28947,9 @@ struct aio__hop {
     aio_headers    headers;
     aio__http_head head;
     aio__phases   *phases;       /* of the request that this is for, or NULL */
+    aio_digest_auth *digest;     /* who answers a 407; NULL: nobody */
+    bool           answered;     /* it was asked with an answer */
+    bool           challenged;   /* another try would have one that is new */
     char           problem[AIO__MESSAGE_MAX / 2];
 };
 
@@ -28954,6 +29009,18 @@ static bool aio__put_basic(aio__buffer *out, const char *field, aio_text user, a
     return aio__buffer_append(out, "\r\n", 2);
 }
 
+/* Appends the answer to a challenge of this proxy that is known. False without memory. */
+static bool aio__hop_digest(aio__hop *hop, const char *target)
+{
+    aio_text field, none = aio__text("", 0);
+    int code = aio__digest_answer(hop->digest, &hop->proxy->url, true, "CONNECT", target, &none, &field);
+    hop->answered = !code && field.data;
+    if (!hop->answered) return code != ENOMEM;
+    bool stored = aio__http_put_field(&hop->out, aio__text("Proxy-Authorization", 19), field);
+    aio_text_clear(&field);
+    return stored;
+}
+
 static int aio__hop_connect(aio__hop *hop, const char *const *headers)
 {
     char host[AIO__PROXY_TEXT_MAX + 1], to[AIO__PROXY_TEXT_MAX + 12], line[2 * sizeof to + 32];
@@ -28964,6 +29031,8 @@ static int aio__hop_connect(aio__hop *hop, const char *const *headers)
     bool stored = aio__buffer_append(&hop->out, line, (size_t)n);
     if (url->user.data || url->password.data)
         stored = stored && aio__put_basic(&hop->out, "Proxy-Authorization", url->user, url->password);
+    else if (hop->digest && stored)
+        stored = aio__hop_digest(hop, to);
     for (; stored && headers && headers[0]; headers += 2)
         stored = aio__http_put_field(&hop->out, aio__text(headers[0], strlen(headers[0])),
                                      aio__text(headers[1], strlen(headers[1])));
@@ -28972,6 +29041,20 @@ static int aio__hop_connect(aio__hop *hop, const char *const *headers)
     aio__http_head_reset(&hop->head, &hop->headers, false);
     memcpy(line, "\r\n", 2);
     return stored ? aio__hop_ask(hop, line, line + 2) : ENOMEM;
+}
+
+/* What the head has for Digest. 0 or ENOMEM. */
+static int aio__hop_heard(aio__hop *hop)
+{
+    const aio_url *url = &hop->proxy->url;
+    int status = hop->head.status, code;
+    if (!hop->digest || url->user.data || url->password.data) return 0;
+    if (status == 407) {
+        code = aio__digest_challenged(hop->digest, url, true, &hop->headers, hop->answered);
+        hop->challenged = !code;
+    } else
+        code = aio__digest_informed(hop->digest, url, true, &hop->headers);
+    return code == ENOMEM ? code : 0;
 }
 
 static int aio__hop_connect_reply(aio__hop *hop, const char *data, size_t n, size_t *used)
@@ -28985,6 +29068,7 @@ static int aio__hop_connect_reply(aio__hop *hop, const char *data, size_t n, siz
     }
     code = aio__tell_head(hop->phases, head->raw);
     if (code == AIO_ELIMIT) aio__hop_fail(hop, "its heads are too long");
+    if (!code) code = aio__hop_heard(hop);
     if (code || head->status / 100 == 2) return code;
     if (head->status / 100 != 1 || head->status == 101)
         return aio__hop_fail(hop, "%d %.*s", head->status, head->reason.length < 100 ? (int)head->reason.length : 100,
@@ -29370,6 +29454,7 @@ struct aio__tunnel { /* on a stream to the first */
     const char         *host;    /* where the last one is to connect to */
     int                 port, i, code;
     double              timeout;
+    unsigned           *again;   /* the proxies, a bit for each, whose challenge is worth another try */
     aio_tls_context    *context; /* of TLS with the proxy that is next; NULL: none */
     aio__finding        found;
     aio__hop            hop;
@@ -29396,6 +29481,7 @@ static int aio__tunnel_next(struct aio__tunnel *t)
     t->hop.port = last ? t->port : proxy[1].port;
     t->hop.head.limits.total = aio__stream_limit(t->stream);
     t->hop.phases = t->phases;
+    t->hop.digest = t->options->proxy_digest;
     t->context = NULL;
     if (aio_stream_unread(t->stream).length)
         return aio__hop_fail(&t->hop, "there were bytes before this proxy was asked");
@@ -29405,6 +29491,15 @@ static int aio__tunnel_next(struct aio__tunnel *t)
     if (t->context) return 0;
     aio__hop_fail(&t->hop, "%s", aio_tls_context_error());
     return AIO_ETLS;
+}
+
+/* Whether it is worth another try from the first proxy on, where this one is given what it has asked for: once. */
+static bool aio__tunnel_again(const struct aio__tunnel *t)
+{
+    unsigned bit = 1u << t->i;
+    if (!t->hop.challenged || (*t->again & bit)) return false;
+    *t->again |= bit;
+    return true;
 }
 
 static AIO_CORO(aio__tunnel)
@@ -29425,6 +29520,7 @@ static AIO_CORO(aio__tunnel)
                 if (!self->code) self->code = aio__hop_begin(&self->hop, self->options->proxy_headers);
                 if (self->code == AIO__MORE)
                     AIO__FEED(self->code, aio__hop_step(&self->hop, self->stream), self->stream);
+                if (self->code && aio__tunnel_again(self)) AIO_RETURN();
                 if (self->code) AIO_RAISE(self->code, "%s", self->hop.problem);
             }
         }
@@ -29440,9 +29536,9 @@ static AIO_CORO(aio__tunnel)
     AIO_END;
 }
 
-/* Leads a stream to the first proxy on to the host. */
+/* Leads a stream to the first proxy on to the host. A new bit in *again: not yet, but another stream is worth a try. */
 static aio_future *aio__tunnel_through(const aio__proxies *proxies, aio_stream *s, const char *host, int port,
-                                       const aio_connect_options *o, aio__phases *phases)
+                                       const aio_connect_options *o, aio__phases *phases, unsigned *again)
 {
     struct aio__tunnel *t = (struct aio__tunnel *)aio__new_zeroed(sizeof *t, aio__tunnel_coro);
     if (!t) return NULL;
@@ -29450,6 +29546,7 @@ static aio_future *aio__tunnel_through(const aio__proxies *proxies, aio_stream *
     t->proxies = proxies;
     t->options = o;
     t->phases = phases;
+    t->again = again;
     t->host = host;
     t->port = port;
     t->timeout = o->proxy_timeout == 0 ? (double)AIO__PROXY_TIMEOUT : o->proxy_timeout;
@@ -29672,6 +29769,7 @@ struct aio__connect { /* a name, its addresses, then TLS */
     aio__proxies       *proxies;      /* NULL: none */
     aio_exception      *error;
     int                 port, target_port;
+    unsigned            again, told;  /* proxies, a bit for each, that another try answers; before this one */
     bool                asks;         /* the name has to be looked up, as far as is known */
     const char         *host;         /* to connect to: the target, or the first proxy */
     const char         *target, *name;/* in text */
@@ -29736,13 +29834,18 @@ static AIO_CORO(aio__connect)
                                    AI_PASSIVE);
         AIO_AWAIT(aio_ref(self->local));
     }
-    aio__phase_enter(self->phases, AIO__PHASE_CONNECT);
-    AIO_AWAIT(self->result, aio__connect_race(self));
-    if (self->proxies) {
-        aio__phase_enter(self->phases, AIO__PHASE_PROXY);
-        AIO_AWAIT(aio__tunnel_through(self->proxies, self->result, self->target, self->target_port, &self->options,
-                                      self->phases));
-    }
+    do {
+        self->told = self->again;
+        aio_stream_close(self->result);
+        self->result = NULL;
+        aio__phase_enter(self->phases, AIO__PHASE_CONNECT);
+        AIO_AWAIT(self->result, aio__connect_race(self));
+        if (self->proxies) {
+            aio__phase_enter(self->phases, AIO__PHASE_PROXY);
+            AIO_AWAIT(aio__tunnel_through(self->proxies, self->result, self->target, self->target_port, &self->options,
+                                          self->phases, &self->again));
+        }
+    } while (self->again != self->told);
     aio__stream_call(self->result, self->target);
     if (self->options.tls_context) {
         aio__phase_enter(self->phases, AIO__PHASE_TLS);
@@ -31128,6 +31231,7 @@ typedef struct aio__operation {
     int          redirects, max_redirects; /* so far, and at most; -1: none is followed */
     bool         retried;
     bool         challenged;   /* its URL has asked for an answer, which is given once */
+    bool         proxy_challenged; /* the same of its proxy */
     bool         credited;     /* the user has given an Authorization for the first hop */
     bool         secret;       /* what was sent has to be erased */
     aio__deadline *around;     /* the total of what is around the hops; NULL: nothing is */
@@ -31178,6 +31282,8 @@ typedef struct aio__exchange {
     bool           heard;      /* a byte of the response has come */
     bool           leads;      /* the response is a redirect, to be followed */
     bool           answered;   /* the request has an answer of `digest` */
+    bool           proxy_asked; /* a challenge of `via` is for the session's proxy_digest */
+    bool           proxy_answered; /* the request has an answer of that */
     bool           url_in_room; /* url's block is of `room` */
     bool           upgrades;   /* the request has Upgrade, or is a CONNECT */
     bool           switched;   /* the server has agreed: the connection is not HTTP's any more */
@@ -31306,6 +31412,7 @@ static void aio__session_clear(aio_session *session)
     aio__session_auth_clear(&session->options);
     aio_tls_context_unref(session->options.tls_context);
     aio_tls_context_unref(session->options.proxy_tls_context);
+    aio_digest_auth_unref(session->options.proxy_digest);
     aio__free((void *)(uintptr_t)session->options.middlewares);
     aio_cookie_jar_unref(session->options.cookie_jar);
     aio__wipe_string(session->options.proxy);
@@ -31433,7 +31540,7 @@ static aio__operation *aio__operation_open(aio_session *session)
     op->session = session;
     op->refs = 1;
     op->redirects = 0;
-    op->challenged = op->credited = op->secret = false;
+    op->challenged = op->proxy_challenged = op->credited = op->secret = false;
     op->around = NULL;
     aio__deadline_reset(&op->deadline);
     aio__operation_start(op);
@@ -32147,19 +32254,21 @@ static bool aio__request_cookies(aio__exchange *x, const struct aio__requesting 
     return aio__buffer_append(&x->out, "\r\n", 2);
 }
 
-/* The answer to a challenge that is known. What cannot be answered goes without. False without memory. */
-static bool aio__request_digest(aio__exchange *x, aio_digest_auth *digest)
+/* The answer to a challenge that is known, of the origin or of the proxy; *answered: there is one. What cannot be
+ * answered goes without. False without memory. */
+static bool aio__request_digest(aio__exchange *x, aio_digest_auth *digest, bool proxy, bool *answered)
 {
+    const char *name = proxy ? "Proxy-Authorization" : "Authorization";
+    const aio_url *url = proxy ? &x->via : &x->url;
     aio_text field, target = aio__text(x->out.data + x->target, x->target_end - x->target);
     char *copy = aio__strndup(target.data, target.length);
     bool whole = !x->producer.next && x->fd < 0;
     if (!copy) return false;
-    x->digest = digest;
-    int code = aio_digest_auth_authorize(digest, &x->url, x->method, copy, whole ? &x->data : NULL, &field);
+    int code = aio__digest_answer(digest, url, proxy, x->method, copy, whole ? &x->data : NULL, &field);
     aio__free(copy);
-    x->answered = !code && field.data;
-    if (!x->answered) return code != ENOMEM;
-    bool stored = aio__http_put_field(&x->out, aio__text("Authorization", 13), field);
+    *answered = !code && field.data;
+    if (!*answered) return code != ENOMEM;
+    bool stored = aio__http_put_field(&x->out, aio__text(name, strlen(name)), field);
     aio_text_clear(&field);
     return stored;
 }
@@ -32168,7 +32277,8 @@ static bool aio__request_auth(aio__exchange *x, const aio_auth *auth)
 {
     x->op->credited = x->op->secret = true;
     if (!aio__request_room(x, 64 + 2 * aio__auth_size(auth))) return false;
-    if (auth->digest) return aio__request_digest(x, auth->digest);
+    x->digest = auth->digest;
+    if (auth->digest) return aio__request_digest(x, auth->digest, false, &x->answered);
     if (auth->bearer) return aio__buffer_word(&x->out, "Authorization: Bearer ")
         && aio__buffer_word(&x->out, auth->bearer) && aio__buffer_append(&x->out, "\r\n", 2);
     aio_text user = aio__text(auth->user, auth->user ? strlen(auth->user) : 0);
@@ -32205,11 +32315,14 @@ static bool aio__request_credentials(aio__exchange *x, const struct aio__request
 {
     const aio_session_options *o = &f->session->options;
     const aio_url *via = &x->via;
+    bool known = via->user.data || via->password.data;
     x->digest = NULL;
-    x->answered = false;
-    if ((via->user.data || via->password.data) && !aio__requesting_owns(f, "Proxy-Authorization")) {
+    x->answered = x->proxy_asked = x->proxy_answered = false;
+    if (via->block && (known || o->proxy_digest) && !aio__requesting_owns(f, "Proxy-Authorization")) {
         x->op->secret = true;
-        if (!aio__put_basic(&x->out, "Proxy-Authorization", via->user, via->password)) return false;
+        x->proxy_asked = !known;
+        if (known ? !aio__put_basic(&x->out, "Proxy-Authorization", via->user, via->password)
+                  : !aio__request_digest(x, o->proxy_digest, true, &x->proxy_answered)) return false;
     }
     bool own = f->fields && aio__requesting_has(f, "Authorization"); /* of a middleware, if there is an auth */
     if (aio__auth_given(&f->auth) && !f->foreign && !f->renamed && !own) return aio__request_auth(x, &f->auth);
@@ -32546,6 +32659,7 @@ static aio_stream_task *aio__exchange_connect(aio__exchange *x)
     options.proxy = x->tunnel;
     options.proxy_headers = o->proxy_headers;
     options.proxy_tls_context = o->proxy_tls_context;
+    options.proxy_digest = o->proxy_digest;
     options.proxy_timeout = options.connect_timeout;
     const char *host = to->host.data;
     char other[256];
@@ -33315,7 +33429,7 @@ static int aio__exchange_place(aio__exchange *x)
     aio__origin_key key = { x->key, { NULL, 0 }, NULL, 0, x->url.is_tls, x->guarded };
     if (key.is_tls) key.tls = x->tls ? x->tls : o->tls_context;
     if (key.is_tls && x->name) key.name = aio__text(x->name, strlen(x->name));
-    if (x->tunnel && (o->proxy_headers || o->proxy_tls_context)) key.session = x->op->session->number;
+    if (x->tunnel && (o->proxy_headers || o->proxy_tls_context || o->proxy_digest)) key.session = x->op->session->number;
     int code = aio__connector_take(x->op->session->connector, &x->ticket, &key);
     return code == AIO__MORE ? 0 : code;
 }
@@ -33388,7 +33502,7 @@ static aio_exception *aio__requesting_turn(struct aio__requesting *self)
     self->param_count = 0;
     self->foreign = self->foreign || redirect.crosses;
     self->renamed = self->renamed || redirect.has_user;
-    op->challenged = false;
+    op->challenged = op->proxy_challenged = false;
     if (aio__redirect_is_get(status, self->x->method)) {
         self->method = "GET";
         self->bare = true;
@@ -33403,19 +33517,23 @@ static aio_exception *aio__requesting_turn(struct aio__requesting *self)
     return NULL;
 }
 
-/* A 401 may be a challenge that can be answered, anything else may have what the next answer needs. True: the request
- * is to be sent again; or there is self->error. */
-static bool aio__requesting_challenged(struct aio__requesting *self)
+/* A 401, of a proxy a 407, may be a challenge that can be answered; else there may be what the next answer needs. True:
+ * the request is to be sent again; or there is self->error. */
+static bool aio__requesting_challenged(struct aio__requesting *self, bool proxy)
 {
     aio__exchange *x = self->x;
-    aio__operation *op = self->op;
+    aio_digest_auth *theirs = x->proxy_asked ? self->session->options.proxy_digest : NULL;
+    aio_digest_auth *digest = proxy ? theirs : x->digest;
+    const aio_url *url = proxy ? &x->via : &x->url;
+    bool *once = proxy ? &self->op->proxy_challenged : &self->op->challenged;
     const aio_headers *headers = &self->reply->response.headers;
     int code;
-    if (x->head.status != 401) {
-        code = aio_digest_auth_informed(x->digest, &x->url, headers);
+    if (!digest) return false;
+    if (x->head.status != (proxy ? 407 : 401)) {
+        code = aio__digest_informed(digest, url, proxy, headers);
     } else {
-        code = aio_digest_auth_challenged(x->digest, &x->url, headers, x->answered);
-        if (!code && !op->challenged && (!x->producer.next || x->producer.rewind)) return op->challenged = true;
+        code = aio__digest_challenged(digest, url, proxy, headers, proxy ? x->proxy_answered : x->answered);
+        if (!code && !*once && (!x->producer.next || x->producer.rewind)) return *once = true;
     }
     if (code == ENOMEM) self->error = &aio__no_memory;
     return code == ENOMEM;
@@ -33424,7 +33542,7 @@ static bool aio__requesting_challenged(struct aio__requesting *self)
 /* Whether there is another hop, or self->error. */
 static bool aio__requesting_goes_on(struct aio__requesting *self)
 {
-    if (self->x->digest && aio__requesting_challenged(self)) return true;
+    if (aio__requesting_challenged(self, true) || aio__requesting_challenged(self, false)) return true;
     if (!self->x->leads) return aio__requesting_puts_off(self);
     self->error = aio__requesting_turn(self);
     return true;
@@ -33816,6 +33934,7 @@ static int aio__reply_respond(aio__reply *r, int status, const aio_respond_optio
     x->head.status = status;
     x->head.raw = aio__text("", 0);
     x->digest = NULL;
+    x->proxy_asked = false;
     x->keep = false;
     aio__made_unref(x->made);
     x->made = NULL;
@@ -34347,6 +34466,20 @@ static int aio__session_cookies(aio_session *session, const char *const *cookies
     return code;
 }
 
+/* Its TLS, from a context or settings. 0, EINVAL, ENOMEM or AIO_ETLS. */
+static int aio__session_tls(aio_session *session, const aio_session_options *o)
+{
+    aio_tls_context *context = o->tls_context;
+    memset((void *)&session->options.tls, 0, sizeof session->options.tls); /* its texts are the user's */
+    if (aio__setting_given(&o->tls)) {
+        if (context || o->tls.server) return EINVAL;
+        context = aio__setting_of(session->connector, &o->tls);
+        if (!context) return errno;
+    }
+    session->options.tls_context = aio_tls_context_ref(context);
+    return 0;
+}
+
 static int aio__session_fill(aio_session *session, const aio_session_options *o)
 {
     int64_t limits[AIO__TIMEOUTS];
@@ -34356,8 +34489,9 @@ static int aio__session_fill(aio_session *session, const aio_session_options *o)
         || o->max_redirects < 0 || o->max_line_size < 0 || o->max_field_size < 0 || o->max_headers < 0
         || !aio__http_version_fits(o->version)) return EINVAL;
     session->options = *o;
-    session->options.tls_context = aio_tls_context_ref(o->tls_context);
+    session->options.tls_context = NULL;
     session->options.proxy_tls_context = aio_tls_context_ref(o->proxy_tls_context);
+    session->options.proxy_digest = aio_digest_auth_ref(o->proxy_digest);
     session->options.cookie_jar = o->no_cookies ? NULL : aio_cookie_jar_ref(o->cookie_jar);
     session->options.proxy = NULL;
     session->options.proxy_headers = NULL;
@@ -34367,6 +34501,7 @@ static int aio__session_fill(aio_session *session, const aio_session_options *o)
     if (code) return code;
     if (!session->options.max_body) session->options.max_body = AIO_STREAM_READ_ALL_LIMIT;
     code = aio__session_connect(session, o);
+    if (!code) code = aio__session_tls(session, o);
     if (!code) code = aio__session_proxies(&session->options, o);
     if (code) return code;
     session->secret = aio__auth_given(&o->auth) || aio__fields_secret(o->headers, NULL);

@@ -62,7 +62,7 @@ static const char *auth_answer(const char *to, const char *client, int *code)
     aio_url url;
     aio_text body = { "", 0 }, out = { NULL, 0 };
     CHECK_INT(aio_url_parse(&url, to, strlen(to), NULL), 0);
-    aio__digest_space *space = aio__digest_find(auth_digest, &url);
+    aio__digest_space *space = aio__digest_find(auth_digest, &url, false);
     if (space && client) snprintf(space->client, sizeof space->client, "%s", client);
     int got = aio_digest_auth_authorize(auth_digest, &url, "GET", url.target.data, &body, &out);
     snprintf(answer, sizeof answer, "%s", out.data ? out.data : "");

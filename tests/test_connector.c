@@ -840,6 +840,44 @@ SCENARIO(connector_tls, .may = { EPIPE, ECONNRESET, AIO_ETLS, AIO_EDISCONNECTED,
     AIO_END;
 }
 
+/* A session's settings are its requests', unless one has its own; sessions with the same ones share connections. */
+struct session_tls { aio_task task; aio_tls_context *server_tls; aio_server *server; aio_connector *connector;
+    aio_session *session, *second; char url[64], ca[128]; };
+SCENARIO(session_tls, .may = { EPIPE, ECONNRESET, AIO_ETLS, AIO_EDISCONNECTED, AIO_EPAYLOAD }, .skip = KIND_SLICE)
+{
+    AIO_BEGIN(session_tls);
+    tls_setup();
+    self->server_tls = tls_server("good", NULL);
+    REQUIRE(self->server_tls);
+    AIO_AWAIT(self->server, aio_start_http_server(site_handler, NULL, "127.0.0.1", 0, .tls_context = self->server_tls));
+    REQUIRE(self->connector = aio_connector_open());
+    tls_file(self->ca, "ca");
+    REQUIRE(self->session = aio_session_open(.connector = self->connector, .tls = { .ca_file = self->ca }));
+    REQUIRE(self->second = aio_session_open(.connector = self->connector, .tls = { .ca_file = self->ca }));
+    memset(self->ca, 0, sizeof self->ca); /* it has a copy */
+    snprintf(self->url, sizeof self->url, "https://127.0.0.1:%d/a", aio_server_port(self->server));
+    AIO_AWAIT(tls_get(.reused = false));
+    AIO_AWAIT(tls_get(.reused = true));
+    AIO_AWAIT(AIO_CALL(tls_get, .session = self->second, .url = self->url, .reused = true));
+    AIO_AWAIT(tls_get(.tls = { .fingerprint = "00" }, .code = AIO_ETLS));
+    AIO_AWAIT(tls_get(.tls = { .verify = AIO_VERIFY_NONE }, .reused = false));
+    AIO_AWAIT(tls_get(.reused = true));
+    if (!touched()) {
+        aio_tls_options other = { .ca_file = "/none" };
+        CHECK(!aio_session_open(.tls = other) && errno == AIO_ETLS && strstr(aio_tls_context_error(), "/none"));
+        CHECK(!aio_session_open(.tls = other, .tls_context = self->server_tls) && errno == EINVAL);
+        other.server = true;
+        CHECK(!aio_session_open(.tls = other) && errno == EINVAL);
+    }
+    AIO_FINALLY;
+        aio_connector_unref(self->connector);
+        aio_tls_context_unref(self->server_tls);
+        AIO_AWAIT(aio_session_close(self->session));
+        AIO_AWAIT(aio_session_close(self->second));
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
+
 /* A response that outlives its session: the context of its request has one owner less with it, not two. */
 struct connector_tls_outlives { aio_task task; aio_tls_context *server_tls, *tls; aio_server *server;
     aio_session *session; aio_response *r; aio_future *closed; int i; char url[64], ca[128]; };

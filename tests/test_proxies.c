@@ -904,6 +904,166 @@ SCENARIO(proxy_absolute, PROXY_HTTP_MAY)
     AIO_END;
 }
 
+#ifndef AIO_NO_TLS
+/* ---- Digest of proxies ---- */
+
+/* A proxy that wants a digest of `nonce`, and has the next one with its answer; then it answers with the head that it,
+ * or within the tunnel the host, got. What came is in the log: the method, and of the digest uri, nonce and nc. */
+static struct { const char *nonce, *next; bool stale, keep; char log[1000]; } wary;
+struct wary { aio_task task; aio_stream *stream; aio_text text; const char *field; bool tunnel;
+    char head[1500], answer[2500]; };
+static void wary_log(const struct wary *self)
+{
+    static const char *const parts[] = { ", uri=\"", ", nonce=\"", ", nc=" };
+    size_t n = strlen(wary.log);
+    n += (size_t)snprintf(wary.log + n, sizeof wary.log - n, "%.*s", (int)strcspn(self->head, " "), self->head);
+    for (size_t i = 0; i < 3 && self->field; i++) {
+        const char *at = strstr(self->field, parts[i]);
+        if (at) at += strlen(parts[i]);
+        if (at) n += (size_t)snprintf(wary.log + n, sizeof wary.log - n, " %.*s", (int)strcspn(at, "\",\r"), at);
+    }
+    snprintf(wary.log + n, sizeof wary.log - n, "\n");
+}
+static bool wary_takes(const struct wary *self)
+{
+    char wanted[100];
+    snprintf(wanted, sizeof wanted, ", nonce=\"%s\"", wary.nonce);
+    return self->tunnel || (self->field && strstr(self->field, wanted));
+}
+/* The answer to a head. False: it is the last. */
+static bool wary_answer(struct wary *self)
+{
+    bool takes = wary_takes(self), connects = !self->tunnel && !strncmp(self->head, "CONNECT ", 8);
+    char more[200] = "";
+    if (!takes) {
+        snprintf(self->answer, sizeof self->answer, "HTTP/1.1 407 No\r\nProxy-Authenticate: Basic realm=\"p\"\r\n"
+                 "Proxy-Authenticate: Digest realm=\"p\", nonce=\"%s\", qop=\"auth\", domain=\"/other\"%s\r\n"
+                 "Content-Length: 4\r\n%s\r\nnone", wary.nonce, wary.stale ? ", stale=true" : "",
+                 wary.keep ? "" : "Connection: close\r\n");
+        return wary.keep;
+    }
+    if (!self->tunnel && wary.next)
+        snprintf(more, sizeof more, "Proxy-Authentication-Info: nextnonce=\"%s\"\r\n", wary.next);
+    if (!self->tunnel && wary.next) wary.nonce = wary.next;
+    if (connects) snprintf(self->answer, sizeof self->answer, "HTTP/1.1 200 OK\r\n%s\r\n", more);
+    else snprintf(self->answer, sizeof self->answer, "HTTP/1.1 200 OK\r\n%sContent-Length: %zu\r\n\r\n%s", more,
+                  strlen(self->head), self->head);
+    self->tunnel = self->tunnel || connects;
+    return true;
+}
+static AIO_CORO(wary)
+{
+    AIO_BEGIN(wary);
+    AIO_TRY {
+        do {
+            AIO_AWAIT(self->text, aio_stream_readuntil(self->stream, "\r\n\r\n", 4));
+            snprintf(self->head, sizeof self->head, "%.*s", (int)self->text.length, self->text.data);
+            self->field = strstr(self->head, "Proxy-Authorization: Digest ");
+            wary_log(self);
+            self->tunnel = wary_answer(self) && self->tunnel;
+            aio_stream_write(self->stream, self->answer, strlen(self->answer));
+        } while (wary.keep || self->tunnel || !strncmp(self->answer, "HTTP/1.1 200", 12));
+    } AIO_CATCH {
+        if (touched() || aio_caught(self)->code != AIO_EINCOMPLETE) AIO_RERAISE();
+    } AIO_END_TRY;
+    AIO_END;
+}
+static void *wary_handler(aio_stream *stream, void *arg) { return (void)arg, AIO_CALL(wary, .stream = stream); }
+
+struct proxy_digest { HTTP_SELF; aio_digest_auth *auth, *other; int i; };
+SCENARIO(proxy_digest, PROXY_HTTP_MAY)
+{
+    AIO_BEGIN(proxy_digest);
+    REQUIRE(self->auth = aio_digest_auth_open("u", "p"));
+    REQUIRE(self->other = aio_digest_auth_open("v", "q"));
+    AIO_AWAIT(self->relay, aio_start_server(wary_handler, NULL, "127.0.0.1", 0));
+    for (self->i = 0; self->i < 2; self->i++) { /* the 407's connection is kept, or not */
+        memset(&wary, 0, sizeof wary);
+        wary.nonce = self->i ? "b1" : "a1";
+        wary.stale = self->i;
+        wary.keep = !self->i;
+        /* the host's digest is not the proxy's, wherever that may be */
+        self->session = aio_session_open(.auth = { .digest = self->other }, .proxy_digest = self->auth,
+                                         .proxy = proxy_text(self->proxy, "http://@", self->relay));
+        REQUIRE(self->session);
+        GET(.url = "http://a.test/x");
+        GOT("Proxy-Authorization: Digest username=\"u\", realm=\"p\"");
+        GOT_NOT("\r\nAuthorization");
+        CHECK_STR(wary.log, self->i ? "GET http://a.test/x a1 00000003\nGET http://a.test/x b1 00000001\n"
+                                    : "GET\nGET http://a.test/x a1 00000001\n");
+        *wary.log = 0;
+        wary.next = self->i ? "b2" : NULL;
+        GET(.url = "http://b.test/");
+        wary.next = NULL;
+        CHECK_STR(wary.log, self->i ? "GET http://b.test/ b1 00000002\n" : "GET http://b.test/ a1 00000002\n");
+        *wary.log = 0;
+        if (self->i) GET(.url = "http://b.test/");
+        if (self->i) CHECK_STR(wary.log, "GET http://b.test/ b2 00000001\n");
+        AIO_AWAIT(aio_session_close(self->session));
+        self->session = NULL;
+    }
+    wary.nonce = "never"; /* the wrong one is not given again */
+    wary.stale = false;
+    *wary.log = 0;
+    self->session = aio_session_open(.proxy_digest = self->auth, .proxy = self->proxy);
+    REQUIRE(self->session);
+    GET(.url = "http://a.test/x");
+    CHECK_STR(self->got->body, "none");
+    CHECK_STR(wary.log, "GET http://a.test/x b2 00000002\n");
+    AIO_FINALLY;
+        aio_digest_auth_unref(self->auth);
+        aio_digest_auth_unref(self->other);
+        HTTP_END();
+        SERVER_END(self->relay);
+    AIO_END;
+}
+
+struct proxy_digest_tunnel { PROXY_SELF; aio_digest_auth *auth; };
+SCENARIO(proxy_digest_tunnel, PROXY_HTTP_MAY)
+{
+    AIO_BEGIN(proxy_digest_tunnel);
+    REQUIRE(self->auth = aio_digest_auth_open("u", "p"));
+    memset(&wary, 0, sizeof wary);
+    wary.nonce = "n1";
+    wary.keep = true;
+    AIO_AWAIT(self->relay, aio_start_server(wary_handler, NULL, "127.0.0.1", 0));
+    AIO_AWAIT(self->stream, aio_open_connection("a.test", 7, .proxy_digest = self->auth,
+                                                .proxy = proxy_text(self->proxy, "http://@", self->relay)));
+    aio_stream_close(self->stream);
+    CHECK_STR(wary.log, "CONNECT\nCONNECT a.test:7 n1 00000001\n");
+    *wary.log = 0;
+    wary.next = "n2";
+    AIO_AWAIT(self->stream, aio_open_connection("b.test", 80, .proxy_digest = self->auth, .proxy = self->proxy));
+    aio_stream_close(self->stream);
+    wary.next = NULL;
+    CHECK_STR(wary.log, "CONNECT b.test:80 n1 00000002\n");
+    *wary.log = 0;
+    wary.nonce = "n3";
+    wary.stale = true;
+    AIO_AWAIT(self->stream, aio_open_connection("b.test", 80, .proxy_digest = self->auth, .proxy = self->proxy));
+    aio_stream_close(self->stream);
+    CHECK_STR(wary.log, "CONNECT b.test:80 n2 00000001\nCONNECT b.test:80 n3 00000001\n");
+    *wary.log = 0;
+    wary.nonce = "n4";
+    wary.stale = false;
+    self->stream = NULL;
+    AIO_TRY {
+        AIO_AWAIT(self->stream, aio_open_connection("b.test", 80, .proxy_digest = self->auth, .proxy = self->proxy));
+        CHECK(self->stream == NULL);
+    } AIO_CATCH {
+        if (touched()) AIO_RERAISE();
+        CHECK_INT(aio_caught(self)->code, AIO_EPROXY);
+        CHECK(strstr(aio_caught(self)->message, ": 407 No") != NULL);
+    } AIO_END_TRY;
+    CHECK_STR(wary.log, "CONNECT b.test:80 n3 00000002\n");
+    AIO_FINALLY;
+        aio_digest_auth_unref(self->auth);
+        aio_stream_close(self->stream);
+        SERVER_END(self->relay);
+    AIO_END;
+}
+#endif
+
 struct proxy_http_tunnel { HTTP_SELF; };
 SCENARIO(proxy_http_tunnel, PROXY_HTTP_MAY)
 {

@@ -5,8 +5,8 @@
  *
  * Names: method (GET), count (requests of each URL, 1), limit (connections, 1), bytes (of a body to send), file (the
  * same, its contents), ca, cert, key, header=NAME:VALUE, pause (seconds between two requests, then one after the
- * other), unix (the path of a socket), fingerprint, deny=1 (private addresses), proxy, proxy_ca, trust=1 (what the
- * environment says of proxies), chunked=1, expect=1 (100-continue), compress=1 (the body, by gzip). */
+ * other), unix (the path of a socket), fingerprint, deny=1 (private addresses), proxy, proxy_ca, proxy_digest=NAME:PASSWORD, trust=1
+ * (what the environment says of proxies), crl (a file of revoked certificates), chunked=1, expect=1 (100-continue), compress=1 (the body, by gzip). */
 #define AIO_IMPLEMENTATION
 #include "../../aio.h"
 #include <stdio.h>
@@ -21,10 +21,11 @@ static struct {
     char       *body;
     size_t      bytes;
     bool        trust;
-    const char *cert, *key, *unix_path, *fingerprint;
+    const char *cert, *key, *unix_path, *fingerprint, *crl;
+    aio_digest_auth *proxy_digest;
     bool        deny, chunked, expect, compress;
-} with = { "GET", NULL, { NULL, NULL, NULL }, NULL, NULL, 1, 1, 0, NULL, 0, false, NULL, NULL, NULL, NULL, false,
-           false, false, false };
+} with = { "GET", NULL, { NULL, NULL, NULL }, NULL, NULL, 1, 1, 0, NULL, 0, false, NULL, NULL, NULL, NULL, NULL,
+           NULL, false, false, false, false };
 static aio_session *session;
 static int reused;
 
@@ -56,21 +57,20 @@ static AIO_CORO(fetch)
 }
 
 struct run { aio_task task; int url_count, made; char **urls; struct fetch *fetches[MOST];
-             aio_tls_context *context, *proxy; aio_connector *connector; };
+             aio_tls_context *proxy; aio_connector *connector; };
 static AIO_CORO(run)
 {
     AIO_BEGIN(run);
-    if (with.ca && !(self->context = aio_tls_context_create(.ca_file = with.ca, .cert_file = with.cert,
-                                                                     .key_file = with.key,
-                                                                     .fingerprint = with.fingerprint)))
-        AIO_RAISE(AIO_ETLS, "%s", aio_tls_context_error());
     if (with.proxy_ca && !(self->proxy = aio_tls_context_create(.ca_file = with.proxy_ca)))
         AIO_RAISE(AIO_ETLS, "%s", aio_tls_context_error());
     self->connector = aio_connector_open(.limit = with.limit, .unix_path = with.unix_path, .deny_private = with.deny);
     if (!self->connector) AIO_RAISE(ENOMEM);
-    session = aio_session_open(.connector = self->connector, .tls_context = self->context, .timeout = { .total = 60 },
-                               .proxy = with.proxy, .proxy_tls_context = self->proxy, .trust_env = with.trust);
-    if (!session) AIO_RAISE(ENOMEM);
+    session = aio_session_open(.connector = self->connector, .timeout = { .total = 60 },
+                               .tls = { .ca_file = with.ca, .cert_file = with.cert, .key_file = with.key,
+                                        .fingerprint = with.fingerprint, .crl_file = with.crl },
+                               .proxy = with.proxy, .proxy_tls_context = self->proxy,
+                               .proxy_digest = with.proxy_digest, .trust_env = with.trust);
+    if (!session) AIO_RAISE(errno, "%s", errno == AIO_ETLS ? aio_tls_context_error() : "no session");
     for (; self->made < self->url_count * with.count && self->made < MOST; self->made++) {
         self->fetches[self->made] = aio_create_task(AIO_CALL(fetch, .url = self->urls[self->made / with.count]));
         if (with.pause <= 0) continue;
@@ -81,7 +81,6 @@ static AIO_CORO(run)
     printf("reused %d\n", reused);
     AIO_FINALLY;
         aio_unref_all(self->fetches, (size_t)self->made);
-        aio_tls_context_unref(self->context);
         aio_tls_context_unref(self->proxy);
         aio_connector_unref(self->connector);
         AIO_AWAIT(aio_session_close(session));
@@ -119,6 +118,7 @@ static bool read_option(char *text)
     else if (!strncmp(text, "compress=", 9)) with.compress = true;
     else if (!strncmp(text, "proxy=", 6)) with.proxy = value;
     else if (!strncmp(text, "proxy_ca=", 9)) with.proxy_ca = value;
+    else if (!strncmp(text, "crl=", 4)) with.crl = value;
     else if (!strncmp(text, "trust=", 6)) with.trust = true;
     else if (!strncmp(text, "bytes=", 6)) return make_body((size_t)strtoull(value, NULL, 10), NULL);
     else if (!strncmp(text, "file=", 5)) return make_body(0, value);
@@ -126,6 +126,9 @@ static bool read_option(char *text)
         *colon = '\0';
         with.header[0] = value;
         with.header[1] = colon + 1;
+    } else if (!strncmp(text, "proxy_digest=", 13) && colon) {
+        *colon = '\0';
+        with.proxy_digest = aio_digest_auth_open(value, colon + 1);
     } else return false;
     return true;
 }
@@ -137,5 +140,6 @@ int main(int argc, char **argv)
         if (!strchr(argv[i], '=') || !read_option(argv[i])) return 2;
     code = aio_run(AIO_CALL(run, .url_count = argc - i, .urls = argv + i));
     free(with.body);
+    aio_digest_auth_unref(with.proxy_digest);
     return code;
 }
