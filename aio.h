@@ -33429,7 +33429,8 @@ static int aio__exchange_place(aio__exchange *x)
     aio__origin_key key = { x->key, { NULL, 0 }, NULL, 0, x->url.is_tls, x->guarded };
     if (key.is_tls) key.tls = x->tls ? x->tls : o->tls_context;
     if (key.is_tls && x->name) key.name = aio__text(x->name, strlen(x->name));
-    if (x->tunnel && (o->proxy_headers || o->proxy_tls_context || o->proxy_digest)) key.session = x->op->session->number;
+    bool own = o->proxy_headers || o->proxy_tls_context || o->proxy_digest;
+    if (x->tunnel && own) key.session = x->op->session->number;
     int code = aio__connector_take(x->op->session->connector, &x->ticket, &key);
     return code == AIO__MORE ? 0 : code;
 }
