@@ -1445,6 +1445,7 @@ typedef struct aio_mongo__link {
     uint64_t                generation; /* of the client: an older one is not used again */
     double                  idle_since;
     size_t                  max_document, max_message, max_batch; /* the server's */
+    int                     mechanism;        /* of SCRAM; 0: no user */
     bool                    compresses, busy; /* busy: a reply has still to come */
 } aio_mongo__link;
 
@@ -1585,6 +1586,9 @@ static void aio_mongo__add(aio_bson *body, const char *name, aio_bson *document,
 /* As many documents as the server takes at once. 0 or -1. */
 static int aio_mongo__choose(aio_mongo__op *op, const aio_mongo__link *link)
 {
+    if (op->body->length > link->max_document + 16384)
+        return aio_mongo__fail(op, AIO_ELIMIT, "MongoDB: the command has %zu bytes, the server takes %zu",
+                               op->body->length, link->max_document);
     size_t room = link->max_message - op->body->length - 1024;
     op->until = op->from;
     op->count = 0;
@@ -1597,6 +1601,38 @@ static int aio_mongo__choose(aio_mongo__op *op, const aio_mongo__link *link)
         op->until += n;
         op->count++;
     }
+    return 0;
+}
+
+/* Commands about secrets are not compressed, as their length would tell of them. */
+static bool aio_mongo__is_secret(const aio_bson *command)
+{
+    static const char *const names[] = { "hello", "saslStart", "saslContinue", "authenticate", "createUser",
+                                         "updateUser", "copydb", "copydbgetnonce", "copydbsaslstart", "getnonce" };
+    const char *name = "";
+    aio_bson_value value;
+    size_t position = 0;
+    aio_bson_next(command, &position, &name, &value);
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (!strcasecmp(names[i], name)) return true;
+    return false;
+}
+
+/* The message in op->wire as one of OP_COMPRESSED. */
+static int aio_mongo__compress(aio_mongo__op *op)
+{
+    aio_mongo__buffer *w = &op->wire;
+    aio_text packed;
+    size_t length = w->used - AIO_MONGO__HEAD;
+    int code = aio_deflate_all(&packed, w->data + AIO_MONGO__HEAD, length, .format = AIO_CODING_ZLIB,
+                               .level = op->client->level);
+    w->used = AIO_MONGO__HEAD;
+    bool stored = !code && aio_mongo__put_number(w, AIO_MONGO__MSG) && aio_mongo__put_number(w, length)
+        && aio_mongo__put(w, "\2", 1) && aio_mongo__put(w, packed.data, packed.length);
+    if (!code) aio_text_clear(&packed);
+    if (!stored) return aio_mongo__fail(op, ENOMEM, "out of memory");
+    aio_bson__store(w->data, w->used, 4);
+    aio_bson__store(w->data + 12, AIO_MONGO__COMPRESSED, 4);
     return 0;
 }
 
@@ -1618,6 +1654,7 @@ static int aio_mongo__encode(aio_mongo__op *op, aio_mongo__link *link)
             && aio_mongo__put(w, op->section, strlen(op->section) + 1)
             && aio_mongo__put(w, op->documents.data + op->from, op->until - op->from);
     if (stored) aio_bson__store(w->data, w->used + (checksum ? 4 : 0), 4);
+    if (stored && link->compresses && !op->plain && !aio_mongo__is_secret(op->body)) return aio_mongo__compress(op);
     if (checksum) stored = stored && aio_mongo__put_number(w, aio_mongo__crc(w->data, w->used));
     return stored ? 0 : aio_mongo__fail(op, ENOMEM, "out of memory");
 }
@@ -1643,6 +1680,29 @@ static int aio_mongo__take_message(aio_mongo__op *op, const unsigned char *at, s
     return aio_bson_error(op->reply) ? aio_mongo__fail(op, op->reply->made->code, "%s", aio_bson_error(op->reply)) : 0;
 }
 
+/* The same of an OP_COMPRESSED: what it is in clear, its length, how it is packed. */
+static int aio_mongo__take_compressed(aio_mongo__op *op, const unsigned char *at, size_t n)
+{
+    aio_text text;
+    if (n < 9) return aio_mongo__fail(op, AIO_ERUNTIME, "MongoDB: a reply is cut short");
+    size_t length = (size_t)aio_bson__load(at + 4, 4);
+    if (aio_bson__load(at, 4) != AIO_MONGO__MSG || at[8] > AIO_MONGO__ZLIB || at[8] == 1)
+        return aio_mongo__fail(op, AIO_ERUNTIME, "MongoDB: a reply is compressed in a way that was not asked for");
+    if (length > op->client->options.max_message)
+        return aio_mongo__fail(op, AIO_ELIMIT, "MongoDB: a reply has %zu bytes: more than max_message", length);
+    if (!at[8] && length == n - 9) return aio_mongo__take_message(op, at + 9, length); /* it is as it is */
+    int code = aio_inflate_all(&text, at + 9, n - 9, NULL, .format = AIO_CODING_ZLIB, .max_output = (int64_t)length + 1,
+                               .max_ratio = AIO_UNLIMITED);
+    if (code == ENOMEM) return aio_mongo__fail(op, ENOMEM, "out of memory");
+    if (code || text.length != length) {
+        if (!code) aio_text_clear(&text);
+        return aio_mongo__fail(op, AIO_ECODING, "MongoDB: a reply's compressed bytes are not well");
+    }
+    code = aio_mongo__take_message(op, (const unsigned char *)text.data, length);
+    aio_text_clear(&text);
+    return code;
+}
+
 /* The reply, if all of it has come: 1; 0: more has to; -1. */
 static int aio_mongo__decode(aio_mongo__op *op, aio_mongo__link *link)
 {
@@ -1656,12 +1716,14 @@ static int aio_mongo__decode(aio_mongo__op *op, aio_mongo__link *link)
         return aio_mongo__fail(op, AIO_ELIMIT, "MongoDB: a reply has %zu bytes: more than max_message", n);
     if (aio_bson__load(at + 8, 4) != link->request)
         return aio_mongo__fail(op, AIO_ERUNTIME, "MongoDB: a reply to another request");
-    if (aio_bson__load(at + 12, 4) != AIO_MONGO__MSG)
+    bool packed = aio_bson__load(at + 12, 4) == AIO_MONGO__COMPRESSED;
+    if (packed ? !link->compresses : aio_bson__load(at + 12, 4) != AIO_MONGO__MSG)
         return aio_mongo__fail(op, AIO_ERUNTIME, "MongoDB: a reply of an unknown kind");
     if (in.length < n) return 0;
-    if ((at[16] & AIO_MONGO__CHECKSUM) && aio_mongo__crc(at, n - 4) != aio_bson__load(at + n - 4, 4))
+    if (!packed && (at[16] & AIO_MONGO__CHECKSUM) && aio_mongo__crc(at, n - 4) != aio_bson__load(at + n - 4, 4))
         return aio_mongo__fail(op, AIO_ERUNTIME, "MongoDB: a reply's checksum is wrong");
-    if (aio_mongo__take_message(op, at + AIO_MONGO__HEAD, n - AIO_MONGO__HEAD)) return -1;
+    if (packed ? aio_mongo__take_compressed(op, at + AIO_MONGO__HEAD, n - AIO_MONGO__HEAD)
+        : aio_mongo__take_message(op, at + AIO_MONGO__HEAD, n - AIO_MONGO__HEAD)) return -1;
     aio_stream_consume(link->stream, n);
     link->busy = false;
     return 1;
@@ -2021,10 +2083,513 @@ void aio_mongo_close(aio_mongo *client)
     if (client) aio_mongo__unref(client);
 }
 
+/* Where the user is known. */
+static const char *aio_mongo__source(const aio_mongo *client)
+{
+    return client->source ? client->source : client->database ? client->database : "admin";
+}
+
+#ifndef AIO_NO_TLS
+/* ---- SASLprep, RFC 4013 ---- */
+
+/* The bytes of base64 text, into `to`, which has room for 3 of each 4 letters; SIZE_MAX: it is none. */
+static size_t aio_mongo__unbase64(unsigned char *to, const char *text, size_t length)
+{
+    static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    size_t used = 0, padding = length && text[length - 1] == '=' ? length > 1 && text[length - 2] == '=' ? 2 : 1 : 0;
+    uint32_t bits = 0;
+    if (length % 4) return SIZE_MAX;
+    for (size_t i = 0; i < length; i++) {
+        const char *letter = text[i] ? strchr(letters, text[i]) : NULL;
+        if (!letter && i < length - padding) return SIZE_MAX;
+        bits = bits << 6 | (uint32_t)(letter && i < length - padding ? letter - letters : 0);
+        for (size_t k = 0; i % 4 == 3 && k < (i + 1 == length ? 3 - padding : 3); k++)
+            to[used++] = (unsigned char)(bits >> (16 - 8 * k));
+    }
+    return used;
+}
+
+enum { AIO_MONGO__NOTHING, AIO_MONGO__SPACE, AIO_MONGO__PROHIBITED, AIO_MONGO__RIGHT, AIO_MONGO__LEFT,
+       AIO_MONGO__UNASSIGNED, AIO_MONGO__APART, AIO_MONGO__CLASSES, AIO_MONGO__TOGETHER, AIO_MONGO__TABLES };
+enum { AIO_MONGO__HANGUL = 0xac00, AIO_MONGO__LEAD = 0x1100, AIO_MONGO__VOWEL = 0x1161, AIO_MONGO__TAIL = 0x11a7,
+       AIO_MONGO__SYLLABLES = 11172 };
+static const char *aio_mongo__table_line(size_t i); /* NULL behind the last */
+
+/* The tables, which are looked through from their beginning, as a password is short; and a text as code points. */
+typedef struct {
+    aio_text             text; /* of all tables */
+    const unsigned char *tables[AIO_MONGO__TABLES];
+    uint32_t            *codes;
+    size_t               count, room;
+} aio_mongo__prep;
+
+static uint32_t aio_mongo__number(const unsigned char **at)
+{
+    uint32_t value = 0;
+    do value = value << 7 | (**at & 127u);
+    while (*(*at)++ & 128);
+    return value;
+}
+
+/* Finds where each table begins. How they are made up is told in tests/integration/saslprep_tables.py. */
+static void aio_mongo__find_tables(aio_mongo__prep *p)
+{
+    const unsigned char *at = (const unsigned char *)p->text.data;
+    for (int i = 0; i < AIO_MONGO__TABLES; i++) {
+        p->tables[i] = at;
+        for (uint32_t n = aio_mongo__number(&at); n; n--) {
+            aio_mongo__number(&at);
+            uint32_t values = i == AIO_MONGO__APART ? aio_mongo__number(&at) : i == AIO_MONGO__TOGETHER ? 2 : 1;
+            for (; values; values--) aio_mongo__number(&at);
+        }
+    }
+}
+
+static bool aio_mongo__in_set(const aio_mongo__prep *p, int set, uint32_t code)
+{
+    const unsigned char *at = p->tables[set];
+    uint32_t first = 0;
+    for (uint32_t n = aio_mongo__number(&at); n; n--) {
+        first += aio_mongo__number(&at);
+        uint32_t end = first + aio_mongo__number(&at);
+        if (code < end) return code >= first;
+        first = end;
+    }
+    return false;
+}
+
+static bool aio_mongo__add_code(aio_mongo__prep *p, uint32_t code)
+{
+    if (p->count == p->room) {
+        size_t room = 2 * p->room + 64;
+        uint32_t *codes = (uint32_t *)realloc(p->codes, room * sizeof *codes);
+        if (!codes) return false;
+        p->codes = codes;
+        p->room = room;
+    }
+    p->codes[p->count++] = code;
+    return true;
+}
+
+/* Appends what NFKD makes of a character. */
+static bool aio_mongo__take_apart(aio_mongo__prep *p, uint32_t code)
+{
+    if (code >= AIO_MONGO__HANGUL && code < AIO_MONGO__HANGUL + AIO_MONGO__SYLLABLES) {
+        uint32_t index = code - AIO_MONGO__HANGUL;
+        return aio_mongo__add_code(p, AIO_MONGO__LEAD + index / 588)
+            && aio_mongo__add_code(p, AIO_MONGO__VOWEL + index % 588 / 28)
+            && (index % 28 == 0 || aio_mongo__add_code(p, AIO_MONGO__TAIL + index % 28));
+    }
+    const unsigned char *at = p->tables[AIO_MONGO__APART];
+    uint32_t key = 0;
+    bool stored = true;
+    for (uint32_t n = aio_mongo__number(&at); n; n--) {
+        key += aio_mongo__number(&at);
+        uint32_t values = aio_mongo__number(&at);
+        for (uint32_t i = 0; i < values; i++) {
+            uint32_t value = aio_mongo__number(&at);
+            if (key == code) stored = stored && aio_mongo__add_code(p, value);
+        }
+        if (key == code) return stored;
+    }
+    return aio_mongo__add_code(p, code);
+}
+
+static uint32_t aio_mongo__class(const aio_mongo__prep *p, uint32_t code)
+{
+    const unsigned char *at = p->tables[AIO_MONGO__CLASSES];
+    uint32_t key = 0;
+    for (uint32_t n = aio_mongo__number(&at); n; n--) {
+        key += aio_mongo__number(&at);
+        uint32_t value = aio_mongo__number(&at);
+        if (key == code) return value;
+    }
+    return 0;
+}
+
+/* What two characters become; 0: they stay. */
+static uint32_t aio_mongo__together(const aio_mongo__prep *p, uint32_t a, uint32_t b)
+{
+    if (a >= AIO_MONGO__LEAD && a < AIO_MONGO__LEAD + 19 && b >= AIO_MONGO__VOWEL && b < AIO_MONGO__VOWEL + 21)
+        return AIO_MONGO__HANGUL + ((a - AIO_MONGO__LEAD) * 21 + b - AIO_MONGO__VOWEL) * 28;
+    if (a >= AIO_MONGO__HANGUL && a < AIO_MONGO__HANGUL + AIO_MONGO__SYLLABLES
+        && (a - AIO_MONGO__HANGUL) % 28 == 0 && b > AIO_MONGO__TAIL && b < AIO_MONGO__TAIL + 28)
+        return a + b - AIO_MONGO__TAIL;
+    const unsigned char *at = p->tables[AIO_MONGO__TOGETHER];
+    uint32_t key = 0;
+    for (uint32_t n = aio_mongo__number(&at); n; n--) {
+        key += aio_mongo__number(&at);
+        uint32_t first = aio_mongo__number(&at), second = aio_mongo__number(&at);
+        if (first == a && second == b) return key;
+    }
+    return 0;
+}
+
+/* Marks in the order of their classes, then each with what it stands behind, where that is a character of its own. */
+static void aio_mongo__compose(aio_mongo__prep *p)
+{
+    for (size_t i = 1; i < p->count; i++)
+        for (size_t k = i; k; k--) {
+            uint32_t code = p->codes[k], class_ = aio_mongo__class(p, code);
+            if (!class_ || aio_mongo__class(p, p->codes[k - 1]) <= class_) break;
+            p->codes[k] = p->codes[k - 1];
+            p->codes[k - 1] = code;
+        }
+    size_t used = 0, starter = SIZE_MAX;
+    uint32_t last = 0; /* the class of what stands behind the starter */
+    for (size_t i = 0; i < p->count; i++) {
+        uint32_t code = p->codes[i], class_ = aio_mongo__class(p, code);
+        bool reaches = starter != SIZE_MAX && (used == starter + 1 || (last < class_ && last));
+        uint32_t one = reaches ? aio_mongo__together(p, p->codes[starter], code) : 0;
+        if (one) p->codes[starter] = one;
+        else {
+            if (!class_) starter = used;
+            last = class_;
+            p->codes[used++] = code;
+        }
+    }
+    p->count = used;
+}
+
+/* Whether what was made may be a password: no characters that are prohibited, or of no one; one way of writing. */
+static const char *aio_mongo__allowed(const aio_mongo__prep *p)
+{
+    bool right = false, left = false;
+    for (size_t i = 0; i < p->count; i++) {
+        uint32_t code = p->codes[i];
+        if (aio_mongo__in_set(p, AIO_MONGO__PROHIBITED, code)) return "a character that a password may not have";
+        if (aio_mongo__in_set(p, AIO_MONGO__UNASSIGNED, code)) return "a character that Unicode 3.2 does not have";
+        right = right || aio_mongo__in_set(p, AIO_MONGO__RIGHT, code);
+        left = left || aio_mongo__in_set(p, AIO_MONGO__LEFT, code);
+    }
+    if (!right) return NULL;
+    if (left || !aio_mongo__in_set(p, AIO_MONGO__RIGHT, p->codes[0])
+        || !aio_mongo__in_set(p, AIO_MONGO__RIGHT, p->codes[p->count - 1]))
+        return "characters that are written from right to left, and others";
+    return NULL;
+}
+
+static int aio_mongo__load_tables(aio_mongo__prep *p)
+{
+    size_t length = 0, used = 0;
+    for (size_t i = 0; aio_mongo__table_line(i); i++) length += strlen(aio_mongo__table_line(i));
+    unsigned char *packed = (unsigned char *)malloc(length);
+    for (size_t i = 0; packed && aio_mongo__table_line(i); i++)
+        used += aio_mongo__unbase64(packed + used, aio_mongo__table_line(i), strlen(aio_mongo__table_line(i)));
+    int code = packed ? aio_inflate_all(&p->text, packed, used, NULL, .format = AIO_CODING_ZLIB) : ENOMEM;
+    free(packed);
+    if (!code) aio_mongo__find_tables(p);
+    return code;
+}
+
+static int aio_mongo__prepare(aio_mongo__prep *p, const char *text, const char **why)
+{
+    const unsigned char *at = (const unsigned char *)text, *end = at + strlen(text);
+    uint32_t code;
+    while (at < end) {
+        size_t n = aio_bson__character(at, (size_t)(end - at), &code);
+        *why = "bytes that are no UTF-8";
+        if (!n) return EINVAL;
+        at += n;
+        if (aio_mongo__in_set(p, AIO_MONGO__SPACE, code)) code = ' ';
+        else if (aio_mongo__in_set(p, AIO_MONGO__NOTHING, code)) continue;
+        if (!aio_mongo__take_apart(p, code)) return ENOMEM;
+    }
+    aio_mongo__compose(p);
+    *why = aio_mongo__allowed(p);
+    return *why ? EINVAL : 0;
+}
+
+static size_t aio_mongo__put_utf8(char *to, uint32_t c)
+{
+    size_t n = c < 0x80 ? 1 : c < 0x800 ? 2 : c < 0x10000 ? 3 : 4;
+    for (size_t i = n; i-- > 1; c >>= 6) to[i] = (char)(unsigned char)(0x80 | (c & 63));
+    to[0] = (char)(unsigned char)(n == 1 ? c : (0xf00u >> n & 0xff) | c);
+    return n;
+}
+
+/* The text as it is compared: *to is yours (free). 0; ENOMEM; EINVAL, and *why says what the text has. */
+static int aio_mongo__saslprep(const char *text, char **to, const char **why)
+{
+    aio_mongo__prep p;
+    bool is_plain = true;
+    size_t used = 0;
+    memset((void *)&p, 0, sizeof p);
+    for (const char *at = text; *at; at++) is_plain = is_plain && *at >= ' ' && *at < 127;
+    int code = is_plain ? 0 : aio_mongo__load_tables(&p);
+    if (!code && !is_plain) code = aio_mongo__prepare(&p, text, why);
+    *to = code ? NULL : (char *)malloc(is_plain ? strlen(text) + 1 : 4 * p.count + 1);
+    if (*to && is_plain) memcpy(*to, text, strlen(text) + 1);
+    for (size_t i = 0; *to && !is_plain && i < p.count; i++) used += aio_mongo__put_utf8(*to + used, p.codes[i]);
+    if (*to && !is_plain) (*to)[used] = 0;
+    if (p.codes) OPENSSL_cleanse(p.codes, p.room * sizeof *p.codes);
+    free(p.codes);
+    aio_text_clear(&p.text);
+    return *to ? 0 : code ? code : ENOMEM;
+}
+
+/* ---- SCRAM, RFC 5802 ---- */
+
+enum { AIO_MONGO__NONCE = 32 /* letters of base64 */, AIO_MONGO__SECRET = 64 };
+
+static const EVP_MD *aio_mongo__hash(int mechanism)
+{
+    return mechanism == AIO_MONGO__SHA256 ? EVP_sha256() : EVP_sha1();
+}
+static size_t aio_mongo__hash_size(int mechanism) { return mechanism == AIO_MONGO__SHA256 ? 32 : 20; }
+
+static bool aio_mongo__hmac(int mechanism, const void *key, const void *data, size_t n, unsigned char *out)
+{
+    unsigned size = 0;
+    return HMAC(aio_mongo__hash(mechanism), key, (int)aio_mongo__hash_size(mechanism), (const unsigned char *)data, n,
+                out, &size) != NULL;
+}
+
+/* What a thread makes of the password: thousands of rounds. */
+typedef struct {
+    int           mechanism, iterations;
+    size_t        salt_length;
+    unsigned char salt[AIO_MONGO__SECRET];
+    unsigned char client[32], server[32]; /* the keys */
+    char         *password;
+} aio_mongo__deriving;
+
+static void aio_mongo__derived_free(void *arg)
+{
+    aio_mongo__deriving *d = (aio_mongo__deriving *)arg;
+    if (d) aio_mongo__erase(d->password);
+    if (d) OPENSSL_cleanse(d, sizeof *d);
+    free(d);
+}
+
+static void *aio_mongo__derive(void *arg)
+{
+    aio_mongo__deriving *d = (aio_mongo__deriving *)arg;
+    unsigned char salted[32];
+    int size = (int)aio_mongo__hash_size(d->mechanism);
+    bool done = PKCS5_PBKDF2_HMAC(d->password, (int)strlen(d->password), d->salt, (int)d->salt_length, d->iterations,
+                                  aio_mongo__hash(d->mechanism), size, salted) == 1
+        && aio_mongo__hmac(d->mechanism, salted, "Client Key", 10, d->client)
+        && aio_mongo__hmac(d->mechanism, salted, "Server Key", 10, d->server);
+    OPENSSL_cleanse(salted, sizeof salted);
+    if (done) return d;
+    aio_mongo__derived_free(d);
+    return aio_job_raise(ENOMEM, "MongoDB: OpenSSL could not make keys of the password");
+}
+
+/* SCRAM-SHA-1 has a digest in place of the password; SCRAM-SHA-256 the password as SASLprep has it. */
+static int aio_mongo__secret(aio_mongo__op *op, int mechanism, char **to)
+{
+    const aio_mongo *client = op->client;
+    const char *why = "";
+    if (mechanism == AIO_MONGO__SHA256) {
+        int code = aio_mongo__saslprep(client->password, to, &why);
+        return code == EINVAL ? aio_mongo__fail(op, EINVAL, "MongoDB: the password has %s", why)
+            : code ? aio_mongo__fail(op, code, "out of memory") : 0;
+    }
+    EVP_MD_CTX *c = EVP_MD_CTX_new();
+    unsigned char digest[16];
+    unsigned n = 0;
+    bool done = c && EVP_DigestInit_ex(c, EVP_md5(), NULL)
+        && EVP_DigestUpdate(c, client->user, strlen(client->user)) && EVP_DigestUpdate(c, ":mongo:", 7)
+        && EVP_DigestUpdate(c, client->password, strlen(client->password)) && EVP_DigestFinal_ex(c, digest, &n);
+    EVP_MD_CTX_free(c);
+    *to = done ? (char *)malloc(33) : NULL;
+    for (int i = 0; *to && i < 16; i++) snprintf(*to + 2 * i, 3, "%02x", digest[i]);
+    return *to ? 0
+        : aio_mongo__fail(op, done ? ENOMEM : ENOTSUP, "MongoDB: no MD5, which SCRAM-SHA-1 needs, or no memory");
+}
+
+/* A conversation: what was said so far. */
+typedef struct {
+    int               mechanism;
+    char              nonce[AIO_MONGO__NONCE + 1];
+    aio_mongo__buffer said; /* the first message of each side, then what ours ends with, with commas between them */
+    size_t            bare; /* how much of it is our first message */
+    aio_mongo__deriving *keys;
+    unsigned char     signature[32]; /* that the server has to show */
+} aio_mongo__scram;
+
+/* "n=user,r=nonce" */
+static int aio_mongo__scram_begin(aio_mongo__op *op, aio_mongo__scram *s)
+{
+    unsigned char random[AIO_MONGO__NONCE / 4 * 3];
+    int code = aio_bson__random(random, sizeof random);
+    bool stored = aio_mongo__put(&s->said, "n=", 2);
+    if (code) return aio_mongo__fail(op, code, "MongoDB: no random bytes");
+    aio_bson__base64(s->nonce, random, sizeof random);
+    for (const char *at = op->client->user; *at; at++)
+        stored = stored && aio_mongo__put(&s->said, *at == ',' ? "=2C" : *at == '=' ? "=3D" : at,
+                                          *at == ',' || *at == '=' ? 3 : 1);
+    stored = stored && aio_mongo__put(&s->said, ",r=", 3) && aio_mongo__put(&s->said, s->nonce, AIO_MONGO__NONCE);
+    s->bare = s->said.used;
+    return stored ? 0 : aio_mongo__fail(op, ENOMEM, "out of memory");
+}
+
+/* The payload of a reply: a text, with a NUL put behind; NULL: there is none. */
+static char *aio_mongo__payload(const aio_mongo__op *op, size_t *length)
+{
+    aio_bson_value payload = aio_bson_get(op->reply, "payload");
+    if (payload.type != AIO_BSON_BINARY || memchr(payload.text.data, 0, payload.text.length)) return NULL;
+    char *text = (char *)malloc(payload.text.length + 1);
+    if (text) memcpy(text, payload.text.data, payload.text.length);
+    if (text) text[payload.text.length] = 0;
+    *length = payload.text.length;
+    return text;
+}
+
+/* "r=nonce,s=salt,i=iterations": s->keys gets what keys are made of. 0 or -1. */
+static int aio_mongo__scram_asked(aio_mongo__op *op, aio_mongo__op *hello, aio_mongo__scram *s)
+{
+    size_t length = 0, salt_length, nonce_length;
+    char *text = aio_mongo__payload(hello, &length), *salt = text ? strstr(text, ",s=") : NULL, *end = NULL;
+    char *number = salt ? strstr(salt + 1, ",i=") : NULL;
+    long iterations = number && isdigit((unsigned char)number[3]) ? strtol(number + 3, &end, 10) : 0;
+    aio_mongo__deriving *d = s->keys = (aio_mongo__deriving *)calloc(1, sizeof *d);
+    int code = -1;
+    bool stored;
+    nonce_length = salt && text[0] == 'r' && text[1] == '=' ? (size_t)(salt - text) - 2 : 0;
+    salt_length = number ? (size_t)(number - salt) - 3 : SIZE_MAX;
+    if (!d) aio_mongo__fail(op, ENOMEM, "out of memory");
+    else if (!end || *end || nonce_length <= AIO_MONGO__NONCE || memcmp(text + 2, s->nonce, AIO_MONGO__NONCE)
+             || memchr(text + 2, ',', nonce_length) || salt_length > sizeof d->salt || !salt_length
+             || (d->salt_length = aio_mongo__unbase64(d->salt, salt + 3, salt_length)) == SIZE_MAX)
+        aio_mongo__fail(op, EACCES, "MongoDB: what the server says for SCRAM is not well, or no answer to us");
+    else if (iterations < AIO_MONGO__LEAST_ITERATIONS)
+        aio_mongo__fail(op, EACCES, "MongoDB: the server asks for %ld iterations of SCRAM: too few", iterations);
+    else if (iterations > op->client->options.max_iterations)
+        aio_mongo__fail(op, AIO_ELIMIT, "MongoDB: the server asks for %ld iterations of SCRAM: over max_iterations",
+                        iterations);
+    else {
+        d->mechanism = s->mechanism;
+        d->iterations = (int)iterations;
+        stored = aio_mongo__put(&s->said, ",", 1) && aio_mongo__put(&s->said, text, length)
+            && aio_mongo__put(&s->said, ",c=biws,r=", 10) && aio_mongo__put(&s->said, text + 2, nonce_length);
+        code = stored ? aio_mongo__secret(op, s->mechanism, &d->password)
+            : aio_mongo__fail(op, ENOMEM, "out of memory");
+    }
+    free(text);
+    return code;
+}
+
+/* Keys that were made before of the same salt. */
+static bool aio_mongo__known(aio_mongo *client, aio_mongo__deriving *d)
+{
+    bool same = client->key.mechanism == d->mechanism && client->key.iterations == d->iterations
+        && client->key.salt_length == d->salt_length && !memcmp(client->key.salt, d->salt, d->salt_length);
+    if (same) memcpy(d->client, client->key.client, 32);
+    if (same) memcpy(d->server, client->key.server, 32);
+    return same;
+}
+
+static void aio_mongo__keep(aio_mongo *client, const aio_mongo__deriving *d)
+{
+    client->key.mechanism = d->mechanism;
+    client->key.iterations = d->iterations;
+    client->key.salt_length = d->salt_length;
+    memcpy(client->key.salt, d->salt, d->salt_length);
+    memcpy(client->key.client, d->client, 32);
+    memcpy(client->key.server, d->server, 32);
+}
+
+/* "c=biws,r=nonce,p=proof" into `message`. 0 or -1. */
+static int aio_mongo__scram_proof(aio_mongo__op *op, aio_mongo__scram *s, aio_mongo__buffer *message)
+{
+    unsigned char stored[32], signature[32], proof[32];
+    char text[48];
+    unsigned n = 0;
+    size_t size = aio_mongo__hash_size(s->mechanism), all = s->said.used, length;
+    const char *last = s->said.data + all;
+    while (last[-1] != ',' || last[0] != 'c') last--; /* a nonce has no commas */
+    length = (size_t)(s->said.data + all - last);
+    bool done = EVP_Digest(s->keys->client, size, stored, &n, aio_mongo__hash(s->mechanism), NULL) == 1
+        && aio_mongo__hmac(s->mechanism, stored, s->said.data, all, signature)
+        && aio_mongo__hmac(s->mechanism, s->keys->server, s->said.data, all, s->signature);
+    for (size_t i = 0; done && i < size; i++) proof[i] = s->keys->client[i] ^ signature[i];
+    done = done && aio_mongo__put(message, last, length) && aio_mongo__put(message, ",p=", 3)
+        && aio_mongo__put(message, text, aio_bson__base64(text, proof, size));
+    return done ? 0 : aio_mongo__fail(op, ENOMEM, "MongoDB: OpenSSL could not make the proof, or no memory");
+}
+
+/* "v=signature": only who knows the password, or what was made of it, can say that. 0 or -1. */
+static int aio_mongo__scram_verify(aio_mongo__op *op, const aio_mongo__op *reply, const aio_mongo__scram *s)
+{
+    unsigned char signature[AIO_MONGO__SECRET];
+    size_t length = 0, size = aio_mongo__hash_size(s->mechanism);
+    char *text = aio_mongo__payload(reply, &length);
+    bool proved = text && length > 2 && length <= AIO_MONGO__SECRET && text[0] == 'v' && text[1] == '='
+        && aio_mongo__unbase64(signature, text + 2, length - 2) == size
+        && !CRYPTO_memcmp(signature, s->signature, size);
+    free(text);
+    return proved ? 0 : aio_mongo__fail(op, EACCES, "MongoDB: the server has not proved that it knows the password");
+}
+
+static void aio_mongo__sasl(aio_mongo__op *op, const char *command, const aio_mongo__scram *s, aio_text payload)
+{
+    int32_t conversation = (int32_t)aio_bson_int(op->reply, "conversationId", 1);
+    const char *mechanism = s->mechanism == AIO_MONGO__SHA256 ? "SCRAM-SHA-256" : "SCRAM-SHA-1";
+    bool first = !strcmp(command, "saslStart");
+    aio_bson_free(op->body);
+    op->body = aio_bson_make("{}");
+    aio_bson_append_int32(op->body, command, 1);
+    if (first) aio_bson_append_string(op->body, "mechanism", mechanism);
+    else aio_bson_append_int32(op->body, "conversationId", conversation);
+    aio_bson_append_binary(op->body, "payload", 0, payload.data, payload.length);
+    if (first) aio_mongo__add(op->body, "options", aio_bson_make("{ skipEmptyExchange: true }"), false);
+    aio_bson_append_string(op->body, "$db", aio_mongo__source(op->client));
+}
+
+/* Proves to a server who we are, and has it prove that it knows the password. `op` is one of its own. */
+struct aio_mongo__proving { aio_task task; aio_mongo__op *op; aio_mongo__link *link; aio_mongo__scram scram;
+                            aio_mongo__buffer message; aio_text payload; void *derived; int step; };
+static AIO_CORO(aio_mongo__proving)
+{
+    AIO_BEGIN(aio_mongo__proving);
+    self->scram.mechanism = self->link->mechanism;
+    if (aio_mongo__scram_begin(self->op, &self->scram) || !aio_mongo__put(&self->message, "n,,", 3)
+        || !aio_mongo__put(&self->message, self->scram.said.data, self->scram.said.used)) AIO_RAISE(ENOMEM);
+    for (self->step = 0; self->step < 3; self->step++) {
+        self->payload.data = self->message.data;
+        self->payload.length = self->message.used;
+        aio_mongo__sasl(self->op, self->step ? "saslContinue" : "saslStart", &self->scram, self->payload);
+        if (aio_bson_error(self->op->body)) AIO_RAISE(ENOMEM);
+        AIO_AWAIT(AIO_CALL(aio_mongo__exchange, .op = self->op, .link = self->link));
+        if (aio_mongo__look(self->op)) AIO_RAISE(self->op->code, "%s", aio_mongo__why(self->op));
+        self->message.used = 0;
+        if (self->step == 0) {
+            if (aio_mongo__scram_asked(self->op, self->op, &self->scram))
+                AIO_RAISE(self->op->code, "%s", aio_mongo__why(self->op));
+            if (!aio_mongo__known(self->op->client, self->scram.keys)) {
+                self->derived = self->scram.keys;
+                self->scram.keys = NULL; /* the thread's */
+                AIO_AWAIT(self->derived, aio_to_thread(aio_mongo__derive, self->derived,
+                    .drop = aio_mongo__derived_free, .skip = aio_mongo__derived_free));
+                self->scram.keys = (aio_mongo__deriving *)self->derived;
+            }
+            if (aio_mongo__scram_proof(self->op, &self->scram, &self->message))
+                AIO_RAISE(self->op->code, "%s", aio_mongo__why(self->op));
+            continue;
+        }
+        if (self->step == 1 && aio_mongo__scram_verify(self->op, self->op, &self->scram))
+            AIO_RAISE(self->op->code, "%s", aio_mongo__why(self->op));
+        if (aio_bson_bool(self->op->reply, "done", false)) break;
+        if (self->step == 2) AIO_RAISE(EACCES, "MongoDB: the server does not end SCRAM");
+    }
+    aio_mongo__keep(self->op->client, self->scram.keys);
+    AIO_FINALLY;
+        aio_mongo__derived_free(self->scram.keys);
+        free(self->scram.said.data);
+        free(self->message.data);
+    AIO_END;
+}
+
+#endif
+
 /* ---- connecting ---- */
 
 static aio_bson *aio_mongo__hello(const aio_mongo *client)
 {
+    char who[600];
     aio_bson *hello = aio_bson_make("{ hello: 1, helloOk: true, client: { driver: { name: 'aio_mongo', version: %s }, "
                                     "os: { type: 'unix' } } }", AIO_VERSION);
     if (client->app_name) {
@@ -2033,6 +2598,10 @@ static aio_bson *aio_mongo__hello(const aio_mongo *client)
         aio_bson_free(hello);
         hello = aio_bson_make("{ hello: 1, helloOk: true }");
         aio_mongo__add(hello, "client", about, false);
+    }
+    if (client->user && !client->mechanism) { /* which ways this user has */
+        snprintf(who, sizeof who, "%s.%s", aio_mongo__source(client), client->user);
+        aio_bson_append_string(hello, "saslSupportedMechs", who);
     }
     if (client->wants_zlib) aio_mongo__add(hello, "compression", aio_bson_make("[ 'zlib' ]"), true);
     aio_bson_append_string(hello, "$db", "admin");
@@ -2045,6 +2614,15 @@ static size_t aio_mongo__limit(const aio_bson *hello, const char *name, size_t o
     return value > 0 && value <= AIO_BSON_MAX ? (size_t)value : otherwise;
 }
 
+static bool aio_mongo__lists(const aio_bson *document, const char *array, const char *word)
+{
+    aio_bson_value list = aio_bson_get(document, array), one;
+    size_t position = 0;
+    while (list.type == AIO_BSON_ARRAY && aio_bson_next(&list.document, &position, NULL, &one))
+        if (one.type == AIO_BSON_STRING && !strcmp(one.text.data, word)) return true;
+    return false;
+}
+
 /* What the server says of itself: 0; or -1: it is not the one. */
 static int aio_mongo__met(aio_mongo__op *op, aio_mongo__link *link)
 {
@@ -2055,6 +2633,9 @@ static int aio_mongo__met(aio_mongo__op *op, aio_mongo__link *link)
     link->max_message = aio_mongo__limit(hello, "maxMessageSizeBytes", 48000000);
     if (link->max_message < link->max_document + 65536) link->max_message = link->max_document + 65536;
     link->max_batch = aio_mongo__limit(hello, "maxWriteBatchSize", 100000);
+    link->compresses = client->wants_zlib && aio_mongo__lists(hello, "compression", "zlib");
+    if (client->user) link->mechanism = client->mechanism ? client->mechanism
+        : aio_mongo__lists(hello, "saslSupportedMechs", "SCRAM-SHA-256") ? AIO_MONGO__SHA256 : AIO_MONGO__SHA1;
     if (aio_bson_int(hello, "maxWireVersion", 0) < 9)
         return aio_mongo__fail(op, ENOTSUP, "MongoDB: the server is older than 4.4");
     if (client->replica_set && strcmp(client->replica_set, set))
@@ -2076,6 +2657,7 @@ static AIO_CORO(aio_mongo__meeting)
     self->link = (aio_mongo__link *)calloc(1, sizeof *self->link);
     self->hello = aio_mongo__op_new(self->client, aio_mongo__hello(self->client));
     if (!self->link || !self->hello || aio_bson_error(self->hello->body)) AIO_RAISE(ENOMEM);
+    self->hello->plain = true;
     self->link->generation = self->client->generation;
     self->link->max_document = self->link->max_message = self->link->max_batch = 1 << 20;
     if (!self->client->hosts[self->host].port)
@@ -2086,6 +2668,11 @@ static AIO_CORO(aio_mongo__meeting)
     AIO_AWAIT(AIO_CALL(aio_mongo__exchange, .op = self->hello, .link = self->link));
     if (aio_mongo__look(self->hello) || aio_mongo__met(self->hello, self->link))
         AIO_RAISE(self->hello->code, "%s", aio_mongo__why(self->hello));
+#ifdef AIO_NO_TLS
+    if (self->client->user) AIO_RAISE(ENOTSUP, "MongoDB: without TLS there is no SCRAM");
+#else
+    if (self->client->user) AIO_AWAIT(AIO_CALL(aio_mongo__proving, .op = self->hello, .link = self->link));
+#endif
     self->op->link = self->link;
     self->done = true;
     AIO_FINALLY;
@@ -2608,5 +3195,200 @@ aio_mongo_count_task *aio_mongo_count_documents(aio_mongo_collection collection,
     aio_mongo__op *op = aio_mongo__op_new(collection.database.client, command);
     return (aio_mongo_count_task *)(void *)AIO_CALL(aio_mongo__counting, .op = op);
 }
+
+#ifndef AIO_NO_TLS
+/* ---- SASLprep's tables, as tests/integration/saslprep_tables.py prints them ---- */
+
+static const char *aio_mongo__table_line(size_t i)
+{
+    static const char *const lines[] = {
+        "eNrtnQl8VsW5/zPnvEs2CGExQlACQUiABPJmRxQIvAmJssgurqyyBZBNobicF8wGWutaXEDfKGrV1qVVqxJsjd2str291WpvW977t61629uq",
+        "3Wx77f/5PnPelxDU9m7/e/v5VzO/ec6cmWfmzDyznMO880v3Ssw1w80DVSbgfvIKd67Z/cywft5GE/IKzIMXmRuuyi40483BAjMireCiEdcM",
+        "c1rzTZk5sMns7mM+eWm/k9PHB0Ohg2nZARP78VWPpbXPKYjlGG9HeHd8S/oPXWf3n6/8dzljTr149wdXtl3tjNh7pjHGMdn5weAo4xozJJg1",
+        "wjUrwybsDAiavhI1f96oLPPIBWb3E32MyTR9TFBTOGb98Ni6/lOcqqI+W4LGC8dWTx0SGjJeogRMMM8MM7Fi03/ohU6GE+7r9A1mGC/LZBny",
+        "MAPNODMq03PDUTPKcUL9ho9ywma0MS07jKl0A+kB14QznT65jkl3HOckE5ZkgYAbkgvR7shFthPODAXsPcriBNyTA4ZUbl9DfMnH3guKPimv",
+        "a3JMMLP/MY2OJJGn66Ezq79cuq7RcEnhuK6bLuGiXULdTJOT3dc1EmLy5CGD4UC+E1CNyRApQNCR2PLEkr7HvX4BN6ga0m1of/dkkyFRwulu",
+        "KL2/mz3BONnh9D6nSb4OzoQCUkJqiuuAaDSO1HpGpuOMONnJJzyYaUYMlKZwApF0eQgzYQQXRiKHTPjkGaMyiyXhkuD04NxQ2EyWBAEKJTha",
+        "cViPEGlrQ3tZebQZEBpauCB7z/bMIcFzcvqYQN/+rpPRv28f4+ZUh9ONk0VzZI7KDC1OL+5Y5A0NLAmd5IScUeLSjf1vmFOpjSbtKPUXCvSR",
+        "xw/nmmViPZ4+UKbcDIZs5IAhmhsMnjRydyQ6xMRCs27JdwdnhINOMLAw5JolJhAsClxoimpK3JFDh7qRnOzAeHNZYLk8xuNVTV7nqCXtfa7b",
+        "8urI68//fKlzujconB1syxBjzDpXbIb/3ZbCYSaQne9VjnJG7b414m3PHO2e4Wb0c8KnBibsGbHANFDTYgsBk61FcsxUqY50eYqh2LMUN2xi",
+        "cwOxEd+uir20yIsX7zn1kb3L/A61O3vPcLX1yblz+vULODxRMOwb+ugMLyzqexq6E8rFYrKk0+WZvrbbnZTp9XVy5OpUN78yEpvtmkqnvxN0",
+        "B/dze/YCaeKwXLkZ2GzQGSSGfFw/kPtBuXaz6A052e7xfUHqXezQ0b6Q6/bsC066K6nEPrUnSM/7sJ4QJCyjVz8IYKmBsFh9r97gh5/QF6Q5",
+        "0NK7L0ggBkF/mBg45SP6ghghPUEsnr4ww4wI5Uv3HmlyUj1ADC40pP6/wv4zTnGx/3BWXsbAbMlYOukFbuZJOQbLH9Ox8CMtX1rRCZkB8pgZ",
+        "Zp6UPhhKd/Jz+5+aP+h0Jydclr1nctnowVmDPBkiB8ozrXQyLwtI3kNNIWVwaeEKqZW+uUMDLf1a04aYc7O9hUOyA1PMQueSYz2hz1h35on9",
+        "wK2+rvbVked3JztCcEjPAbu5nwzY6SWuWGl2nljDABMIMHhLTXtnJjuLmHo4M9ySdmKX8Sr+XX0lEPnWlbGXztXesvfi/8gUdX+ezJAF6U5B",
+        "S7pjlgbFl/qJGFNuRJTMWye5Ikiblhmz0XHLnpteYcCIcctFdpypLWlGwAAO4ALpgFjQNEnqRIkSJUqUKFHuNhLWSFgjYY2SvTOLtLO5MZsb",
+        "s7kx24ZJ51nAjQXcWMCNBWg5t0XMdSk3lnJjKTeWkmIpd5dSguWUYCVRVhJlJVFWcncNYWsIW0PYGkqwgbQbubGRGxu5sdGGSQm2cWMbN7Zx",
+        "YxtadrRIQ+2wzxsgywBSCCmEVIQkMI1ky4FppF0OTGsJI4WRspEEpgMrWrJdqaYAJQ1QYSGkEFIYKYxUhFSElI0k0IDSS4AGIl8CNBD5EqCB",
+        "irgEmEGU1S0y7DTybGuARjJaAzSSbA3QiPo1QGOLjImNTXK11jhNJF8LnIW2dS2jHedsnmw9cDZh64GzKdN64GyvWiSv2pUmligbgFlE2QDM",
+        "IsoG4JpJG1xp7AD1HaDZQ0ghpCykLNeZS9rNwFzSbgbmknYzMI8bW4B5lG8LMI8oW4B5RNkCzOdyKzCfy63U9wKqYRuwgMy3AQvIfBuwoCUT",
+        "KRMpCykLqQhJYBEZXQacC+ywkhjFEsqyE1hCG+wElpDlTgGzZbg8WT5Plt9XtOWjLX+gO50Y7nSiuCt2agVK1Z8tVb9e3CyRZ4m/YS32lY19",
+        "ZdNC2bRVNnWVjcZsypeNRtEinUUex91mPa6MvTL2Ktte+THT7FWa4061CZZab2pL2F7hOV694ioZMMS2srGtbEwiG5PQchRRjiLjikS6jeo5",
+        "u6u1qfuDa9Xkl4jbKVa/EyM1KDJYShpWkUa2mZRzqXpkazRbcLHi5Xb0yaEqcpBykXLpGjl0jRykXKRcKiqHispBykXKpag5FDUHKRcpF6PK",
+        "wahykHKRcqnQHCo0BykXKRejGoVRjcKURmFKo1zpYNl0sOywlCVMWbTD6jg0mupIt9Whngxw9sq1Jh8m/zDhYRuulX0usKMlcIVZbcyeVcas",
+        "NWazSLKe3/MJY66RkfoyY3YUyFgdYuQOA5lAEeACWa7Zs9yY9WJ3xlwuiQadb6R+jYxgpmWAcTCHCeaa2pDEjQbM6SGdAdwCNROnNZfpgI7c",
+        "Okiv8xQHM/61DlM8TUOKSdRaS6oh3JdeIHfAMr1fqVitWKtxo37cWo2l00PrZL2vk0ZrIyVslUmptUbcaSaZE1pNa724KUNM60Txp4qrk7gn",
+        "i1+Z5bQNwogEZWhvG9Aic2hbqCU96LQNIX3byXq3sCWUhRwqcNpqWkJ5TlulhldqqnJNtVBTTdRUNXp3WkvoZKdtK7bQJhbR5LSdRM23VbWE",
+        "+jpt/VSeoNiP5xFZJhApSUg1h1ynfTHh7TpKSNp0TQvmKVZr/JNpdskxoKVNVxk8VfFM4rSvVj1rNKREcaZioaaaplioIdP88CyVwdEa0qB5",
+        "jVX5rJZ0WSZ3rNzrePnOvtH75hlwvuAMxdH7Fgg27Zs/G3mrhgte26By076tM5xrF+yb7zjXTt03P9e5du6++XsWOjcU3TAp3blhwg2ymrih",
+        "/IZJI50bBt0wyTg3nKSYpzhUcbjiCMWxiuNvmLTeubHhxjMNuKifc+PwGyX8xhE3TnKcG8ffOGm+c1PkJtF8U81Nkwqdm066Se7elKc4VMPH",
+        "3jTJW+vc0nDLQhcURYKi6Jbht0ikW0bcMqnaubX/rYuqnFvrb5W7tzYo1t+6aJfz6fpPL7zc2T95/4Kws79+vzy94EIHrDMuuH/BVc5t9bdJ",
+        "itsaFOtvWyR1ePu5tzc54GzjgrfLuC3+RQucO2beEfHSnDtn3hkpdu4ce+dgAw4fbw5kVTsH6g5WZzoHzj5YHXQOnKO4UPG8g9V9nANTDlbK",
+        "3UsPbHZAqfODkYMyRh6MHLhUfOdguV6Vc5XugP2dg/3ReHAoWg4OVxylOBaNB/sdrGx27jrtrtLbl8hwdRrDlUAdQ8gyoK6lEKkQqQypzLiy",
+        "rKPnLldP1ixh1ixhpEKkQqQypDKk0UijkUqQSowraxtG9pXW48rYK10jljBQliBNQJpAjNHScyQGnlNPVqvsmibAdBFgTRNmyA0jFSIVIqUj",
+        "pSONRtK1TylSKcP/BIZ/0d5oJ8I1dqA7C1hnpUKkQqQypDIWNYUsagqNKxID9Hr1JLyMcI1RgiQwEyXNwEwK1gzMJH0zMIvLDcAsLjfYsDKk",
+        "MqQSpBI7QRg7QRh7lW6v0rnSCtxovdm2HjfaepwDbLJSGCnMVBZmKlOpEEmeY659js32OeaS+WZgHtG2APOIu4W4sr5ibtpiPVlP2atse1Vo",
+        "r/BkMgwzGapUiFSIVIZUhlSCVMJEOpKJdCTSBKQJSCVIJaxGXLtSce1KJcBDb1PPWcisth1YiPLtwCLG5suARTz4ZcAiIl8GLKI4lwGLiHwZ",
+        "sJjLywEdjy+3bxVhJltdqjks1RykQqRCpDKkMsxIn0fVZ5JCYOk1Z2qtBaUvFdKXClmQZCBlsJRx7FJGPa7S7FWavcqwV35M1165XBVKIeRK",
+        "PXm/sFpCVkvIaglZLSGrJWS1hKyWUFJLyGrRd4lCelchUgZSBpKL5NLjHNsn1YvaIq60XtQWcaX1oraIK60XtUVcqZ70sQz6WAZSIVIhS5xC",
+        "ljgqZSBlYLmOtVzH2rhjrdqxVq3ZbLTebJvNRuvNtrlttJ6spa2WfKsl32rJt1ryrZZ8qyXfasm3WvIx7o3qifUVYn0qZSBlYHn51g7zrR3m",
+        "2zWyegusym3WW2BVbrPeAqt5m9V8Loa5AziXyx02LAMpA8lFcsMslAbocmmgLI5EJheufH+ALpq4Nv51nX9dp8u0AYqkzfXT5vppc/20uX7a",
+        "XD9trp+2UtNWatpKP22ln7bST8u1LM9lEThAl4LEHeTHHeTHHeTHHeTHrda41Rq32o9b7cet9uNW+2Wq9stU7ZcpT9Pmado8P22enzbPT5vn",
+        "p83z0+b5aWs1ba2mrfXT1vppa/20tX7aWj9trZ92sKYdrGkH+2kH+2kH+2kH+2kH+2kH+2kna9rJmnayn3ayn3ayn3ayXzfDNO4wjTvMjzvM",
+        "jzvMjzvMjxvVuFGNG/XjRv24UT9u1C9T1C8T13W6OB/ouCDvdeob36/TJfYARTQ3+pobfc2NvuZGX3Ojr7nRT1usaYs1bbGftthPW+ynLfbT",
+        "Fvtpi/20ZfSG1ItBWo/Xg7QeLwlp/qsCdZrW4+UgrccrQpp9UXBtj4j6PSJqArYH+dLAlCTlSoWZVFhdKqxOdeT6unJ9XbkpXbkpXbkpXbkp",
+        "XbkpXbkpXdW+rmpfV3VKV3VKV3VKV3VKV3VKV3VKV56vK8/XlZfSlZfSlZfSlZfSlZfSlZfS1ejravR1NaZ0NaZ0NaZ0NaZ0NaZ0NaZ0Ffu6",
+        "in1dxSldxSldxSldxSldxSldxb4urCKkGNC2TPPDbMtKKocrO/LZ+LkaP5dVjGCa/8oKRnn9HSDvhLVWEKizL7Z2pLG6q/3Wsbqr/XtWt75I",
+        "pl5801Kvv3mkKbBGX2BtvUBNHIMNKQb8t+G05FuxS2idf2WHmpBiQDHNf6sWRQOt2oFWre0x+jGwNapqo77aqP+KPlV74lTpicSo8+/U6aty",
+        "SDGgmJZ6hR5Ory2wauyLvrnYxRRslTT6hmGrpNHv9rZKhqmaYf47f5r/5g9G7bdjgYGOKTAf+xc2z/XjQ0N5HyNr8tJS45aWlmaYgoDzXOS5",
+        "iHHB5yKO81zlc5VyVcn/QWf4cEfSBDOcyZONM3m4cYZP7huwUZ+LpJuCXDPBmDWuqTCm0pgqY6qNqTGm1pixxnT3N+YMY4qMKTZmgyFqmbHf",
+        "vP9igiHO3C2L3aXjl8syavwWY6YZx5swzXGXj98or0Pjtxmzu58jQfXGXGLMjOTfamNio41p1L+zjVnvmFmyxt/omjnGnGPMXPvnOvNmGnd+",
+        "9GxZIc90zBLHtBard5Z+TjemTnJ0zEpjosbUO2amMRuN2Ss69oqSvaJi7zx57oBplUdpxeClirtzg2a6MSsM6dYYszaT7/flxo0oilypcqV+",
+        "0ResUJTwKuNWKopco3drNESwGnQknCdyGhvlJaoRYaExC2VBLtcL5Tqw0IYuNmaxLLAldHGjrYBphjLNpEDOmjXy7rUGYbsx22UlL9fb5Tqw",
+        "3YZeztcq53IJvVyu+X61XB+nOd95vl+LFOP5/i01A5znB7bUDHOen6Mh8xXnttRUOt1uS03Q6U5vqXGd7qyWmpOd7sKWGsfpPq2lJuR0j+0e",
+        "a1ywe6yElXaLBYLdpblO9yRNM00xqmlmtNTkOWeouLSlJsvpnklGk4Azge4Viis1yWaVt6i8XeXLWmrCTvdOlT9B+AsO8guuyiGVwy01hc4L",
+        "I1QuUixWHNtSU+Z079K0V2hIrmJ/dL4QUblcsUKxsqVmkjmabszRjFjVx1i4UyavXGXyJlMWEVcurkJcpbgqcdXiaGmJF5FX5aKyYoEIUA5U",
+        "AJVAFVAN1AC1xSZQVDZBsUwxoliuWKFYqVilWK1Yo6hpI5LWKZMxISKuXFyFuEpxVeKqxdWIq5XWKpsAlAERoByoACqBKqAaqAFIESFF0VKK",
+        "uQxYDqwAVgKrgEuA1cAaYC2wDlgPNAMbgI3AJuBSYDOwBdgKbAO2A5cBlwM7gJ0y9Ey1/Vl7Av3ZmAYdLKSHNBnp8vQT6SGzjJltjo0T0sHn",
+        "G7OAfmYW0a/MucYsMWapMcuSPUM6+iodgFbbHm/MOu03zTreyZCxyZhL9QOyDGFbjdlGv+MDsnS1HcbslDGxY0TAdorusavdiRPPMM4ZZxj3",
+        "jDPOWOV874KWmtZpxnt15nwTOzKsj/HuSDMCRUAVMBmQYnl3BoFsoACYKBDnbnwlIKXyOvmX0c6TgLHAxYAUyLsHpffmA1Im79AgYAhQA0wF",
+        "zgfkCb370HIfmd83A5B68B6W6vE+O0zgUTJ6jCiPZQKoemw0IM/vPSF16z1Jbk/K83tP5QAjADJ6agMgteU9cx5AwZ/RyysFnt0M7ASuEji8",
+        "FeBGVxYwAEB911KA3I5Ig3vd6QDF7ZZ29r4xHpCe6b0YBvKAkUAtQJW8SL4vSbt5L5P2ZSr7Fer0lWUANfRqOYC+V+cDFPf7PMz3BwKoP0pF",
+        "vDEGIPM3TgdojzcaAJrsDZL9ZJzAzwJAhsBb1PNbYlLe2ycD1OnblOBtmTu9f+FR/0XmSO/n24ErBH5RCqD5F9TfL1H6S0r6S+rgXezgPWr3",
+        "vTMFfk2t/YaC/4bn+D1R3qcpPqCQH4jde3+m3f4sk3DsagNkA/2BckDqPuZJSWO7lwNrgS3ALoE9RN6TDwwDNgCbAckjtm8mIPUSu34KcDaA",
+        "lhukGWM3ZgHS7WI3iYHEPl0N1AMLABTsP0XgthWANE/sdgp051hAenHsIPkenADIsBu7O1cgLj081omWTnLrlAeMfUZ6X+xB8nhoqMDDVUAt",
+        "wNrhs0T57IXAMkBMPva5s4BmgEd9hHp5tAg4D7hI4PGTgMGANGjsC9z9wmKAu0+cBowHIsAkQEaS2BfF1mLPbgOo2MPEO3w6MA2gwg5ToMM7",
+        "AGnuWFdfYABQABC5i8fvouqO9AF4rCMFY01BlTna30n24OlAtL9z9KzEYMc5OlNxtuI5ivMUFyguUjxX8TzFCxQvUlyaGOw6R1eovEpxdWJw",
+        "2Dm6MTHYgEMkZLPKm1XepvI2lS9X+XKVP6HyJxJD8pyj9WgoIKCAe4lTEBPpicw+TmIseSRKFMcrlimWK1YqVivWKp6ueIbiZMWplDgxXeV6",
+        "xRnkl5ituczWHOeqPFflBSovUHmxyotVPk/l8yhxYpTq1GdObFK8VFGePOAkrlC5PDEjYuJibHExmk4ZDuIyNnaKiXSWiOyKk64fl7G7Uwy3",
+        "U5YOnWIgnWLYnTKIdIodx2UcjofEyXAVl/EoPlyc9L+4dNO4dJm4dLm4tHpc7CIuQ1C8nzgx/bh02bgMhXGx4rh0srh0G6aCuIwtcZmv4mLs",
+        "cTHuuPRgZoe4TFpxMfG49Nm4zFtx6WFxGXzj0n3jYvVxGTniYqhxGSLjMsrFZWTvlKGsUyYB+lanTJ6dMmN2ylTQKaNbXIyw8wJxYv9x6bfx",
+        "U8WJxcZluI8XipNJIS5Tc1z6b1zqI059yFAWl14SlzqIS7eMyzARlzzi6JeydFIW0R+XjhWXPDql7jqpO6mXTnnmTnnmTilbp+TVOTzgz5Y6",
+        "Kd7B4PowY+MdjG93lACMpm9HkjPoHYMB/uX1sWKmswk6jS51i+JprCPijqKrGFQMKYYVMxSzFLMV+yrmKPZTzFXsz5ornhZfqr7j+67vB30/",
+        "5Pth38/w/Szfz/b9vr6f4/v9fD/X9/un4m8oDrhFUiUUQipFvTu02FIxNnCgevFme8+1V+vs1QXqHZqq3svp6h21975fYQOL8GSQ1avPDlPv",
+        "RV3oed8eY6PY/N49U737+6j3hq7TYvuH23s2o3utzjuX25i71HtCF4zeL2zgAWPTNdiSzbfJbeEPaF3L/GS9LcV9nYgsvCOy8I7IwjsiC++I",
+        "LLwjsvCOyMI7IgvviCy8y2WBXi7xyiVeucQrl3jl9MI023O1xwZ79MiMHr3wxB7o0MyCjqKrGFQMKYYVMxSzFLMV+yrmKPZTzFWUxgx+uFXf",
+        "ycKD/ivNllzv3XFBcvWmCxldkejahCWNzoV2zaYLnm+zVHkZfe+yULi/DwsUZp39wwlD1b2kfW8xnabaX9HF7mJJGCftIVZMrzGFPsJS9EAu",
+        "q0u61CvLT+x1z7DCuY/VxyEWRk+yDHuCsF8Q+QAT7H7WSYdYXj02VBpBGqpcGqpcGqpcGqpCGqpCGqpCGqpCGqpCGqpCGrRC4lVIvAqJVyHx",
+        "Knnj4vmdiGK5YoVipWKVYrVijWItKC871iuzHsmDJiGjV0KWi4lR4qQWE/LkCRnBEvJkCRm5EjKCJ2T0TojNJKSSErKuSMgTJmQ9lZA1WkJa",
+        "IyETcUKWJAkZORMycydkdZGQES4hs31CRtGEvIMkZDJPyLonIbWdkPZNyIIkISNpQkbfhIzqCRnVEzKiJ6TOElLnCWmGhIzkCWnjhIzkCbGE",
+        "hIziCWmUhIycic1OMDGCeS6xS/INiLxOZrfhhtAtzG3yZK7Iu0RDMDEycZaEykwrYSNFmir+qERxYosJJYpkjh2PFrkbkKtdMjvvkvtjJF6t",
+        "+ruklK6EjpQSBcRfk5imeY5NNCfWSlykwSJv8aUt8nQBZneufOksjVeSWKkpQhq2jrlcrlgJNGtYM2UU/Rf7V0u1XDwBVxv9fI/F8SWJs0Wv",
+        "1rFSkHI2a6xmST1TSl4mPk9SLveb5E65XMuML1KlxB2v+iupFX3SoKw81qZq63S/tvDJW0us2mTVIRbhUm+iwdEyOIkmaXE3MUtL6kr7jBTr",
+        "CPntlNRhr6ZLTrNV23pJH2KdIu1Vq88b0CtK5qpUrv5gjSetbFtA63ZBolAtgPDBElqdGK2pFkicLZLDYtEyWa3AVas4Q9LgnyUWScg6KYcN",
+        "obWDKu1i7aWhlG6yhEptqd1Q+vO05WboqmmLf2+LlsYV2eaEjzVcqPXbLCFI69SfJv0Bf530r6D4WyS3SzT2Rdpm1OJFYmkh0K8hUi5Vawpa",
+        "X2s7kLKPQGKFb8GuSsRfRU+QO2u1rmihtdKrApIvNbpLNK2TmAv81luv9rRen6QMGxYN1t6cCV6CTz2KEcVyxQrFSsUqxWrFGsVakEFHvTLr",
+        "RaxXbr0K61Var8p61darsZ7VErFaIlZLxGqJWC0Rq2X1HJlPVoibusC4y5ZuNs7GhcbZtDzoeM9u8br7Gcf7Zon3QLb4j41mCJfrvt5rp5uA",
+        "zBReV453YAgThbNpqnE2iGudJNAsbp24s+qMM1NcQ51xly9dbwLrQGdTvcStJ67CJZJA3DpxM3Yadx0wE2gA5gtIJEnWLG6FuHXiVjWLimZu",
+        "CDSLWy5unRhMc3NE8hJwENYBzc3lBMnkgLAOaO4eJE0MSkSpAXcdMBNoADYvXWGCAkQLWV8ibhIT27CFTAWaxW2SqtqwkACBZnHrxM2k/hbJ",
+        "jUXcEGgWt07cTPzWYhEEAktLm0uNU3epFF0qdfkKE5jWPUjqwJ22UcJXUGs7jLNaWmbGHOOs2SC1eZa4maJjq3HWy+Ou32Dc9Rul1tZfLpks",
+        "k6das15go1TPHOlwm8jAnTNHUsyZa5wt0rTzthtn0TJXbFKmerFJsFyxQrFSsUqxWrFGsRbEJtUrs17EeuXWq7BepfWqrFdtvRrrWS0RqyVi",
+        "tUSslojVErFaIlZLxGqJWC0RqyVitZRbLeVo2d3hmNin+Qb10tbkN4D9XP6Qlc0drOvvW5l6HR7KQuKc5LrnQT7+PEbk5/VDCquYPwf5PCGT",
+        "dOyTEwU+xReHu/mo8498znqdz2MJ3hN+xseBNj6Q8O4Ue5wvVHcS5RDf0l7hU84bfIrYV8JrvbyKeE/zXerHfPjYyxv9DTJxey/wZWI3Xwiu",
+        "Zw12uInlF8ug19fyVYivKXfLYsA7GGIdxXrrXsnX+zpv8d+bRx79WC5dkvxOsy8EnM9nkY18t9DvDEjP8MnsHVaL7/Ld7I98NWgl80OB5GeH",
+        "mxfy5e4ivptR+t9fjFI+rb3Bd6R3tGLr+EByGfFYAD7FjX/km9sPlgj8iGr6A5/W/sRnm4f4wHQv3yM8FnudfNPiHdH7Na3wxzMpwaXE48PH",
+        "raxmX5jt13PsZvK9g49xT8qzec/xsetntNbbrC8PUUPvfIJ64YvXEV7U7mCp+hrqv8GXrD/wPfE+Pv09QoX9K5XTxvPezCr11Yn+RyLvNdbE",
+        "L/Dl6RrWv1/lC9/bSHfyQY1XY69Tknnf4Y3wfep5D9V5M4/VSXHvpbnvr0t+2zy8nqV0lJbmEd4dw1cmTODzWMnhPGBW8jvrS/WYCh+iDlCT",
+        "z/JZ7nkatJva+DrfXn8kL8neP1OCt1iVv4eB/BFDv5piHJAFaKyd72t3FdKW3L2HyrmXZA+cgbHOwIrrkk9+GFVHKPNXqL9Xecrfs9T/KWF3",
+        "YpMP70hW+zN8NnyO1voZ/ehN7R9DyJxvafdUYAzbMTPyeIQvlQdp6fdKqRy9yyfHL/Ep9k4M+G6s5En9vku7vTg42a3+D1XycwrZjsnftcv/",
+        "iOW9lI6BUMh7efyXKfO3qOfXeaH5IUV7kxtv0yV/xavNH/pRlguT70HdlOUhLOIuvnY/TZY/oCkOUBtHKO6X6UzfzvMtLPYwJb0Hk7pfP0xj",
+        "DN/Exl+mkN/hK+xrhL1JvH+h3T7gBelTs4GlyW+MD3PjEE/5Qyrx/lN4SgaAt05mANhJFJrsqUVYBH3/W5TgB3xj3L06+Xn2t5jj+xj/T6bQ",
+        "lnxZvIWedyefTlv4WnsP6u+haxwehSkzKLxPT36S96/XGXheoikOnJ782PrQTP87q3eYyHxe8R6c4kpPWeLIo24VqZP6+yk19AtM6t1JAGHv",
+        "8uTv5dDm5PH+mfqVWEbgff0Fbr7clcarYdC6ImBij2Kij9KWj/Gq+UyFaD5IW96NccVn0qqY471Y3SEdkKmmh6jYh6iDRygan1i9p1Yk/2Xg",
+        "S7zifpm7z/cF+PeAb9ARX6TGX+J98zv65IxS/6RdiKHgn0n7BibwJpfv5CZfcd+lBO8yB7xL87y7MPme+x729x55/Jpi/IYB4HdT/O7n/Qmr",
+        "+xNG+AFftq9m1tjNt2F+IWChjaa9AXO8kc/CtzAE3cIX5v3z+HaNZR/kq7NW2MN8Af8cw/Ajp3snOatWySpnjTiZ01eJICAT+5atuD5Ox9YO",
+        "mcsFVyrKSrTjSj+kOeTsPXdvhePs3bxXBuG9y/x/rpYs98pb9F55i9wrA/FeecK9Uol71/IP7s7eNXunKspSTXCSXFlfFiJ754gisEZxkuA5",
+        "inMV5ynOV1yguHDvJMl+scrnKi5RPE/xfL17oeLFGrJU5eUqr1B5lcqXKK5WXKO41s+lVsswWXVO1lSTtWzyYPsu9d0nerkrj3fXph3v9u3s",
+        "5a7q5XYc764d2cuN6uUCvZzby4V6uXAv18d32b7r67t0353su1zfFfdy43u58l6urJeb6LvTj3P62wIfzbVTe7kze7m56vQ3CBZHmGtl7jvO",
+        "Nfiu3ncz1NnfM5hrz/Jd1HeNvptzvNvXqM7ldxH7Rh/vX7vgeH/fjON9yf14v76XP6OXP+fD/VT+x3xz7dnHORs+zvdLfD/aK12TcfYVSSyw",
+        "RLFUMarYqEicMRpnjMYZo3HGaJwxGmeMxhmrccZq+FgNH6vh4zTVOA0v0TglKpeqXKp3SzWkXEPKNaRccynX8EoNqVS5SuNUaUiVxqnS8GoN",
+        "qVa5RrFWY9aqPFHliSpPVXmqxp+qGqb64Y2KlLlO79ZpeJ2G12n4NGlpcJxiiWKp4nTFqGKjIvGna8zpGnO6xpyucaZrnOkaJ6pxohonqnGi",
+        "GieqcaIap17j1Guceo1Tr3HqNU69xmnQOA0a3qDhDRrepOFNmrZJ0zZpnCaN06RxJuzbJFim2CjoFuw7e985eDOtN8t6s603x3rnEFPtqMz3",
+        "I73srP5D7a1MMdLD0upPsLcyxUgPS6s/wd7KFCM9rK6+l+0d36YntuNHtdqJbTQ61S71mm+95ptshfpebdGoNdmkMZs0ZrLO64+r+Q/vpaW9",
+        "arHhY3tpw8f2z4ZU7fylfvjX9MDSv7If/sd6YM9e9/F97KP7VcPH9KiP7kUNJ/SfTR/bcxo+tIV6tkfv2h+rcrlfy8gVKleofPyzRXuVrGeu",
+        "U2xXFH+279MZqfdGxSat8UbFJq3xRsUmzbdRsUnzbVRsUjtoVLSjdaNik9pEo2KTtnqjYpO2dKOi1TNOsUSxtMdzlWleZZqqTOOX/Q2V86Pi",
+        "J9uuITXbnNhnTkzbc14ave8siwNc+q3a0Bjtkcf7NrzU96N+eFRHiTFq1y6p9Trpl+h8YX3G3HJfX7n2fuvb8Kh/fcwf5/vRHr70e71/zLfh",
+        "FX75jvnjNN8Kv1w9/WgPv0rbEL/Uv7Z+tV+Onn4yHL21fj3V+uE9ffRN9K8n+vEn+uFTff1Jv87XX+fHn+6Xf7palfUb1R+n9XHML/XjJX2r",
+        "J+lH/XqO+vqivr6oX+9Rv/xRHW2tH3VtOPXU4Nd/g1+uel9PvV+eej99T9+G2+et95+3yU+f9Iu0V1g7S/qNvl01+X6jb09Nvt/o21OT+iWp",
+        "a2s3Nn6l/3wVvl+Vqr9xvh/1Z7cS3x/n+1G/Xqxflyp/Seq6pEe71Pr3p6XiJeuzNJVf1L8f7XGdjDfO11vi5x/1/am+viL//rSUPY3z7T7Z",
+        "D0pT+TYVEz5d3jIoJ35AevF0nXOQpunKJmBtYN94kSS2zn4BWVmV75shY3xArqfrSB6Q63Id61Wr1Gp/6xcklRYk4xakoqZLMaYXABoJLWXX",
+        "no1cwXZ689xAcQOMuUj/7KZ3eQG9wpijcufoIHH9xMk729FMcVnG3zMsTt7zjso731F5zzuaw9EwQdMLfK3yN07iGGNKHSNvavLiNtmY4Tbz",
+        "D8uy0Bh5KR2ju+vlLWySMfK+doZj5I1ZXl5PM2aKZKdj4hRQVp6OwExglgbOInC2irMR56g4B/EcFc9BnKuivAbuG26O/Zj92E/ae/6wvefP",
+        "21M/cv8QNLLss66olyv23ZhebmwvN66XK+nlSnu58b6b4Lsy30V8V97LVfRylb1cVS9X3cvV9HK1vdzEXm5qL1fXy03r5ab3ctFerr6Xa+jl",
+        "Zviu0XdNxzlXO8K8Xv78Xv6ClM/iarTFICY7Qq3TWqHY6OikAVtjHaf2Kq0y/i/9bkRq5nS17DPUuKU/TPmv3vJ9nqHDXGDMhdoFL/6v3gQu",
+        "fXaXdtsrjfmudPbvhqT3Oj0GBunwiU+wj0OcVF1CKi4h1ZaQSktIlSWkIAkpRkIKkZCHToi2v7m9KlI5fOdODPF3Gf6P7JoMfMSuSfcjdk26",
+        "H7Fr0u2xazJgPD498y8z4xjN+Uc2PtlLA36p2DHfkIfjH3+elwI831+czCEvFog7a3d8k9MaX9QqRRB/Mb5r/VbJMSVuPCZuOiZeekzcvMhp",
+        "7ay1ajonWjV6bdVokC/WpjT6oRv3TPlf/fuJ//ayOf9bC/afqTRHC+aaBlcL4/YohvNXlMExq5weuTuatfM3XidSNqdHwdyPKNKH1o/z31wY",
+        "5/gqcszswP+rYvx/2/H/Xra/l+1vomxB0ypLh9b+/i+R5c2vVd78Wk8Sl2fsEW2yrmqVNVFrvrih4k4Rd6q4YfaXy63D/XiyRmkdqUe/mVZZ",
+        "orTK+rJV1o6tssbslrVUq6y19Hg4fvVcwdFv4mQt3lrtHxkna0g9Hu50zjMVJ2vJVlmTt07m6LjksXHipBpbpR5bo/6xclKVrVKXbEzqdny9",
+        "Nb6uej8d6f/+nH9/zr8/5//S5wz+hRf1/5m7e55jkyA74u5gU9odUtS2GO9jB/i1r25LOsiPUO5iP9pd7Ja8e3Byq9LdMpS/Je3Qtm9icuNS",
+        "nJ+k8F7oxWUEbuuQ1nqL7Yq8HnqdfQhiA1cnm7o6+WXxnWxN5OXV4820gx/E+T+7lhfZt7i6h+zvYUvgPWxqukf0vs0Pp+9tOG6j1L2U7RBb",
+        "nA6FknshDzUmd1AdYovdIf1JDT8LPnRVT2i7ifyPsoXyPvZ13SfZtt3Cb23uY+vcfexhvR+lD7Bt7H7q6X52Rt3PdqsHqKwH2Cf7GbYofoa9",
+        "Y58h7YOBFFBjD7LJ6kF+Gv0guyI/e1JyS9dnKelDFPKhrck9a4+yLetzbKz7HGGPsOfqc2xNe4QNh4+UEUXK3PYAT/4o1fIo+7oeQ99jbO56",
+        "jFI9JnNo28NFANtmH2cP5ufZYPl5fnP+OBvmPi9TK7+MbjtEjCfY9fnEmT60Pc5DPslm0ScXJ/c+Pil12PYEexqfpPqeIseucv+X6r9kM9hT",
+        "Fyf3pH2RbWFfpNGfoZxPT0Pid0xPc/dp6vbpXeynZCfkM1LYX7FJ9hka6Fl2tz2LWT4rc/6veJDnxSB+RfTDbFA9TJ6Hq/zNwR1f7e//4L3t",
+        "K2U+xPZQmq4RPrwj5tL2E2m79uexhS62xXVJEd6hrY5QZ0cw4CP8WP8IWz2/JMn5gfi7Q/3tdW0vYdxfwuy+TM18GdP98qyUtDO1+Y5Geh7r",
+        "fp4Hev7C5IY83U7drTtZaYZu9tO9QGO+gOavyLKo7RX2In+FB3+BZ/0KJvZVfrT2VanCtlcxxa/xSF9lL+1XZWD7NV30a2xB/Ro7a7/OVsGv",
+        "iTH8en1yB+A3RGrjo7r3Is/6Ers+vyk947eD/Z2Bv5Vm/w0txE9EvU4618vstH2JveEeP0trPTe5AftlCv4yv3p7mcd6Wcy97WfSsL+lq32L",
+        "KvgWffDbc/0Nh21vst30O1TLt9nO+Q9Skb+jjP9AL/guX32+i+l9DzP9BZffO8+Y32Ngr0gube9gqq9I9fyein6FWnx1mL9V2XtVhoa232Bg",
+        "T2chkf33JV7b++zMfI1tpq/RqN/Hcl+nx71+ZnIPpO6UfZ16e50K+QFl/QP9+3V+yPdPNNw/iZn+ATv7IWPWDzGgf6Of/gDz+BG95gOpg7Y/",
+        "83A/ZoA6ylB3FCVHpZr+SIZHGVCOYtJHyZXPi20dp7HzUhqwnXOQvf+DgbUyPLyB1b9RCYgttO+jO/6ElviJtEn7dXKj/Xr2ef6UB/2ZPPK/",
+        "6fkIou7faqzz3sQ832RP+ZvYyls0xltShg9ot7fFJts/Tad5W+qhfX9/f+d42/NU6c/FMNsPDgfoJnfJDPdnbPBqivELGYfa794CSBu0xwcD",
+        "1M2/8rj/OiwFPO/V1MMvGa/YEe15UhHtutX3V7OS2+3foct48vjtD43y95e2PzwEiPpbab33GCBi45M7TX+N5l+LQbc/JqVq/8JoH7zf0AP2",
+        "yPzU/iSV+Duy/B3muIcoX6T+3sccr9Fdw3So96n2P8iN9iOMX3/gUk+V/iO19yemuj9RjBYxhfbuIoAbLdIL2l+gK3wgDdD+Fd3lS2/5805/",
+        "r2v712Vsaf8GO5ivlmGw/UU2+F5NDf+UqayVwxo8fnwQo0u3cahDDC1foGm/RXG/VUmHGgAM9cew2B5+i3CQem7jZxLXcHbDNaS9hjq9l4Me",
+        "rmHAu0YlfntxjYyy7a9M8rfvx1o4GqKFrbSt7LlvoXwsbmKtlyQ35Law+baVHzO0shm6VSyo/ftiKe2vS5btr0nBvQ4Ok2jnpwnt/Li1g1b9",
+        "GSk6ZOxo/xGm2MGI1iHDefuPpUDtfPz2OijzvjnJH2DsI8t9HBzBfswYmzZj13Fsw7WcKHEdO4Svo9auI9knaZ7bKN8n2UJ+PW20lyjXX+wf",
+        "j9H+c/R9iiifYkDiX5Zin5L2eEvGhvZ3xDTa32XKYSOmxw7L2M38xuNm9iTfmukfoNH+Pjnu5/n2T2UTMr9QuU36a/sHYn5t11P/t7MF/Xaq",
+        "9Hbak8xid85nB7l0lg7OvOrYi9K7BwLUEp/MO65jo30cffewn/leCnovP2y5hw3g9/Es94sJddyKCT1Il7lxEJIszzoogXfjKrZBMwk/g+F8",
+        "VtquIy7G2XEPc9ZNzKQ38WODz0mNdNzPKH+zxOt4gL3Vj2SlQOq640G2VT/KxHcLlsIP+WOPjwb4icHjTB+3SgfteIJjQp7gVJOn2E//RUav",
+        "/fTc/Tzg01LhHV/SSxk4O74sZt/RLQ3Y8UKufz6Hd9vC1Kkc/ISki13gXeyO7zrJP5Wj45tpsYaWNG+V+U/9rTbe+T3+5HLx8SHy16R/Hx/y",
+        "YX/H/jvuxkcVZZPiidG47O+tNfyt+SsfLDaw50VW72x7Xl74oYVyej9Or4SSagVCpsky2aaP6WtyTD+Ta/qbAc5AM8ic5OQ5J5vBjrfKC+eb",
+        "oeYUc6oZZgrMcDMipSu/cNWHld09oajusSL5gSNHDjuuOD2FVHl7Cr0e/URctXtzODcj0CNgtVxv7OG8NP7S55vzLkO4ImPDJeYSk9F3ndH/",
+        "m7eb7Tk7jf4/U/Me6p3v8Le4xhMTcBwvEPIck/xzCdEyZVh/snf+pWEn49rzMgoyvFMzvEXeiutH2xhqQz1qxRwLCXqrAskLLbg5MMVboq2z",
+        "WpvpYvlbm27Sd98cGNLi9NCy+1Adxr7Yp9bylhl7mfzL+Ai7dnu3GIHDeoS0DvKmQKYDlw5UOjDpQKQDjw40Ohx3ymGncOjAkcCRpxDowJ8D",
+        "fQ7sOZDnwJ0Ddc5svU534c2BNgfWHEhz4MyBMgfGHAhz4MuBLge2HMhy4MqBKgemHIhy4MmBJgeWHEhy4MiBIgeGHAhyNup1ugs7DuQ4cONA",
+        "jQMzzg4tf8BAiwMrDqQ4cOJAiQMjDoQ48OFAhwMbDmQ4cOFAhQMTDkQ4HHUJDQ4HX0KCAwcOFDgw4ECAA/8N9Dew30B+A/cN1Dcw30B8A+8N",
+        "tDew3kB6A+cNlDcw3kB4A98NdDew3UB209gSDkBxA8MNBDfw20BvA7sN5DZw20Bts74lOwidDWw2kNnAZQOVzYaW7AAcNlDYwGADgQ38NdDX",
+        "wF4DeQ3cNVDXwFwDcQ28NdDWwFoDaQ2cNVDWwFgDYQ18NdDVwFYDWQ1cNVDVwFQDUQ08NdDUwFIDSQ0cNVDUwFADQQ38NNDTwE6zQ/10AzUN",
+        "zDQQ08BLA+nMzpbsETDSQEgDH822lvxT4JiBYgaGGQhm4JeBXgZ2GchlvPOlAN4u4HxRJxIjNzd22btpSGmON50oKwT2jAJGcwmHjFLIwCAD",
+        "gQz8Mes0lyIDeczutRJj9zoA3hiljVkrNQxRDDwx0MTAEuPRNTzsVglilB9G6WGUHQZyGLhhoIaBGQZiGHhhoIWBFQZSGDhhoISBEQZCGPhg",
+        "oIOBDQYyGLhgoIKBCQYiGHhgoIGBBQYSGDhgoICBAQYCGPhfoH9ZqrZKvxptvIU873aApvO2qY2EDYwve0qplfECkL3saAnE5npFLXyla/GP",
+        "ntUzZ/VsWCVc0SNc9dDV1qYWM0SpVpQTRc9T1oOU9QRlPTq59SyiwLCiBCt6hLKenczprsFWDFMgfZxSpihjihKmKF+K0qUoW4qSpShXilKl",
+        "KFOKEqUoT4rSpChLipKkKEeKUqQoQ4oSpCg/itKjKDuKkqMoN4pSoygzihKjKC+K0qIoK4qSoignilKiKCOKEqIoH4rSoSgbipKhKBeKUqEo",
+        "E4oSoSgPitKgKAuKkqAoB4pSoCgDihKgwH8SK9aNQ7pbSLeF6T4hNn95Q5TbRKlNLLOJEpsorwm0Jl6e0pTAUhLbpXQjyjYC2cgM5RdRehFl",
+        "F1FyEeUWUWoRZRZRYhHlFdnftH/BVcopopQillFECUWUT+T2829vMnCJ7JlhiTvg7YC2A9YOSDvg7ICyA8YOCDs8uosn/cXA1QFVB0wdEHXA",
+        "0wFNBywdkHTA0QFFR6y/tGCMc41FMkjMPCUGYg54OaDl2FMkbbanWABGjlU61gYMdBywcUDGARcHVBwwcdA08HCs1rG41EDCAQcHFBwek5bH",
+        "jAL7xjr1Cw3UGzBvQLwB7wa0G89WifpnqwVg3Fivd0oMdBuwbUC2AdcGVBswbUC0Ac8GNBuwbGzQ6zIDxQYMGxBseEyOHjOXx/ToMXfFzubB",
+        "ZwIM/TF0w6exSf2wgUwDLo3N6hcaiDSeXULJzhOAQwMKDRg0INCAPwP6jBhDbew84GKAkeFZmutZ5j0YM7aqX2igy4AtA7IMuDKgyoApA6IM",
+        "eDKgyYAlA5KM2GpKyAwdW0vR1wnAjQE1BswYEGPAiwEtBqwYkGLAiQElBowYEGLAhwEdBmwYkGHQBS/XtULY7NC5wTHQYMCCAQkGHBhQYKzW",
+        "MqIrU+JlOrGrWsJBiC/gvYD2AtYLr466XQbUMVIvA+q4sczedZFcc7hAcjg8XCAGDUQMzo8YFBAipSFlIGUguUiaIkQKFgWFBi4LqCxgsoDI",
+        "Ah4Lr4ls1wJNZLsWaCLbtUATUdaiqYa8a3UplWFgrICwAr4K6Co2qp9h4Krw5qNsKzAfZVuB+dzYau+6SKLxbDTOFNjNYdi7hwMFElmkNKQM",
+        "pAwkF8lFKkQqNFBQbFM/w8A/sXs8iScA40k8ARjPjQn2rovkIhUiFRqoJmCagGhih15nGFgmIJmAY0IpJpRhoitNonVBBCaSQTJIdUh1Rukk",
+        "lE2iizPCuzIAjgkXySDVIdUZpY5Q5oiufkTh/HWRDJIlhDDKFdHFLNLFIeciGSR7ML5Rdogu6qeL+umizrqosy7OahepzigVhDJBdBURhUPH",
+        "u5ghu5gDRapDqjNK+6CsD11UVBccA11UXhfzokh1SHVGKR6U4aGL6aoLngGRDJJBqkOqM0rnoGwOXVOIwiJdJINkSRqM8jd0zeAGy3KRDJKl",
+        "YTDK2NA1hxvnAIwkIhmkOqQ6S8/QJa0GGKDOKCmDcjJ0XUwyFu0iGSSDVIdUZ5SAQfkXulYThQV7F4NCF4OCSHVIdTR3mrIsKL2C8ioooYIy",
+        "KSiFQqCLY9+7OJK/ywFcIAAEgRAQBtKBDCATyAKygT5AXyAHKACGAyOAQmAkcBowChgNFAGcHN81BhgLjANKgFJgPHAxsBRYBiwHVgArgVXA",
+        "JcBqYA2wFlgHrAeagQ3ARgHlGFCKga5N9lJA8rXUAkequIRWQFkFIBVQNoGgp7a2lbuQBrSWkgLCgCP1XA4iXp6FqDkCZ8UR1lsCap0ho7QA",
+        "smpLCygVgEhqjiGjLACQALhHriTZlSS7kru8/uix/7KSS7NH/etJ/3rQv4TVGT3kX8/454h/e7a/lDQt2LWLUnGWf+ssSso5/ke2czmMeMUW",
+        "ortP1ePU9TR1PUxdz1LXo9T1JHU9SF3PUddj1PUUdQ5Rz9dz0vWYdD0lXQ9J54x0PSJdT0jngHTOR9fj0fV0dD0cXc9G16PR9WR0PRhdz0XX",
+        "Y9H1VHQ9FF3PRNcj0fVEdD0QXc9D1+PQ9TR0PQxdz0LXo9D1JHQ9CJ1z0G+7SI+X1dNl9XBZPVtWj5bVk2X1YFk9V1aPldVTZfVQWT1TVo+U",
+        "1RNl9UBZPU9Wj5PV02T1MFk9S1aPktWTZPUgWT1HVo+R5RTZTI6O7atnxuqRsXpirB4Yq+fF6nGxelqsHharZ8XqUbF6UqweFKvnxOoxsXpK",
+        "rB4Sq2fE6hGxekKsHhCr58Pq8bB6OqweDqtnw+rRsHoyrB4Mq+fC6rGwnAr7fwELwg+/",
+        NULL
+    };
+    return lines[i];
+}
+#endif
 
 #endif /* AIO_MONGO_IMPLEMENTATION */

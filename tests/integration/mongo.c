@@ -100,12 +100,55 @@ static AIO_CORO(documents)
     AIO_END;
 }
 
+/* One connection, which the server knows. */
+struct known { SELF; };
+static AIO_CORO(known)
+{
+    AIO_BEGIN(known);
+    self->client = opened();
+    if (!self->client) AIO_RAISE(errno);
+    for (self->i = 0; self->i < 2; self->i++) {
+        AIO_AWAIT(self->one, aio_mongo_command(aio_mongo_get_database(self->client, "admin"),
+                                               aio_bson_make("{ echo: { name: %s } }", "Ada")));
+        EXPECT_TEXT(aio_bson_string(self->one, "echo.name", ""), "Ada");
+    }
+    AIO_FINALLY;
+        aio_mongo_close(self->client);
+    AIO_END;
+}
+
+#ifndef AIO_NO_TLS
+/* Reads lines of passwords in hexadecimal; prints what SASLprep makes of each, or "refused". */
+static int prepared(void)
+{
+    char line[4000], text[2000], *to;
+    const char *why;
+    while (fgets(line, sizeof line, stdin)) {
+        size_t n = strcspn(line, "\n") / 2;
+        for (size_t i = 0; i < n; i++) {
+            char pair[3] = { line[2 * i], line[2 * i + 1], 0 };
+            text[i] = (char)(unsigned char)strtol(pair, NULL, 16);
+        }
+        text[n] = 0;
+        if (aio_mongo__saslprep(text, &to, &why)) printf("refused");
+        else for (const char *at = to; *at; at++) printf("%02x", (unsigned)(unsigned char)*at);
+        free(to);
+        printf("\n");
+    }
+    return 0;
+}
+#endif
+
 int main(int argc, char **argv)
 {
     int status = 2;
     const char *action = argc > 2 ? argv[2] : "";
     uri = argc > 1 ? argv[1] : "";
     if (!strcmp(action, "documents")) status = aio_run(AIO_CALL(documents));
+    if (!strcmp(action, "known")) status = aio_run(AIO_CALL(known));
+#ifndef AIO_NO_TLS
+    if (!strcmp(action, "saslprep")) return prepared();
+#endif
     if (!status && !failures) printf("ok\n");
     return status ? status : failures != 0;
 }
