@@ -5348,7 +5348,7 @@ struct aio_loop {
     aio__descriptor wake;
     aio__closer   *closers;
     /* of the rooms below; each ends it by a closer of its own */
-    void          *lookups, *streams, *connectors, *sessions, *foreigns, *endpoints, *processes, *resolvers;
+    void          *lookups, *streams, *servers, *connectors, *sessions, *foreigns, *endpoints, *processes, *resolvers;
     void          *buffers;   /* unused ones of AIO__READ_BUFFER bytes, each with the next one's address in front */
     int            buffer_count;
     /* executor, jobs and concurrent futures */
@@ -13676,13 +13676,15 @@ static aio__tls *aio__tls_of_link(aio__link *link)
     return aio__link_is(link, &aio__tls_ops) ? (aio__tls *)(void *)link : NULL;
 }
 
-/* On `lower`, which is taken if it succeeds. NULL with errno: ENOMEM, or EINVAL for a name that none can be. `host` is
- * NULL on a server; port 0: it is not known. */
-static aio__tls *aio__tls_new(aio_tls_context *context, aio_loop *loop, aio__link *lower, const char *host, int port,
-                              bool http)
+/* On `lower`, which is taken if it succeeds. NULL with errno: ENOMEM, or EINVAL for a name that none can be. `host`,
+ * whose name a client holds the certificate against; port 0: it is not known; nanoseconds that the peer's close_notify
+ * is waited for. */
+static aio__link *aio__tls_new(aio_tls_context *context, aio_loop *loop, aio__link *lower, const char *host, int port,
+                               int64_t shutdown_timeout, bool http)
 {
     aio__os.ERR_clear_error();
     int code = ENOMEM;
+    if (context->server) host = NULL;
     size_t room = host && context->session_limit > 0 ? strlen(host) + sizeof ":65535" : 0;
     aio__tls *tls = (aio__tls *)aio__calloc(sizeof *tls + room);
     BIO *bio = NULL;
@@ -13691,6 +13693,7 @@ static aio__tls *aio__tls_new(aio_tls_context *context, aio_loop *loop, aio__lin
         tls->context = aio_tls_context_ref(context);
         tls->keylog = context->keylog;
         tls->loop = loop;
+        tls->shutdown_timeout = shutdown_timeout;
         tls->ssl = aio__os.SSL_new(context->ctx);
         if (tls->ssl) bio = aio__os.BIO_new(aio__bio_method);
     }
@@ -13707,7 +13710,7 @@ static aio__tls *aio__tls_new(aio_tls_context *context, aio_loop *loop, aio__lin
     if (!code) {
         if (room) aio__tls_resume(tls);
         aio__link_begin(&tls->link, &aio__tls_ops, lower);
-        return tls;
+        return &tls->link;
     }
     if (tls) aio__tls_free(&tls->link);
     errno = code;
@@ -13729,6 +13732,38 @@ static aio_exception *aio__tls_pinned(aio__tls *tls, const char *peer)
     if (!known) return &aio__no_memory;
     return aio__exception(AIO_ECERTIFICATE, "TLS handshake",
                           "TLS handshake with %s: the certificate's fingerprint is %s, expected %s", peer, is, wanted);
+}
+
+/* ---- what has been negotiated: NULL, false or empty if nothing was ---- */
+
+static const char *aio__tls_protocol(const aio__tls *tls) { return aio__os.SSL_get_version(tls->ssl); }
+static bool        aio__tls_reused(const aio__tls *tls) { return aio__os.SSL_session_reused(tls->ssl) != 0; }
+
+static const char *aio__tls_cipher(const aio__tls *tls)
+{
+    return aio__os.SSL_CIPHER_get_name(aio__os.SSL_get_current_cipher(tls->ssl));
+}
+
+static const char *aio__tls_server_name(const aio__tls *tls)
+{
+    return aio__os.SSL_get_servername(tls->ssl, TLSEXT_NAMETYPE_host_name);
+}
+
+static aio_text aio__tls_alpn(const aio__tls *tls)
+{
+    const unsigned char *protocol = NULL;
+    unsigned length = 0;
+    aio__os.SSL_get0_alpn_selected(tls->ssl, &protocol, &length);
+    aio_text chosen = { (const char *)protocol, length };
+    return chosen;
+}
+
+/* ---- contexts ---- */
+
+/* NULL is anyone's. */
+static bool aio__tls_context_is_for(const aio_tls_context *context, bool server)
+{
+    return !context || context->server == server;
 }
 
 /* The default client context, made at the first use: system authorities, verification on. Borrowed; NULL: see
@@ -13770,6 +13805,11 @@ AIO_API aio_tls_context *aio_tls_context_ref(aio_tls_context *context) { return 
 AIO_API void aio_tls_context_unref(aio_tls_context *context) { (void)context; }
 static aio_tls_context *aio__tls_default(void) { return NULL; }
 
+static bool aio__tls_context_is_for(const aio_tls_context *context, bool server)
+{
+    return (void)context, (void)server, true;
+}
+
 #endif
 
 /* ============================================================================
@@ -13777,7 +13817,7 @@ static aio_tls_context *aio__tls_default(void) { return NULL; }
  *
  * Reading, writing, closing; what is below is the link's. A stream owns its links, what came and is unread, and what is
  * written and unsent; each buffer exists only while there is something in it. Nothing is read ahead of a reader: the
- * peer waits. A write is tried at once. What is open is in aio__streams, and ends with the loop. May call links,
+ * peer waits. A write is tried at once. What is open ends with the loop. May call links,
  * descriptors, timers, futures and coroutines.
  * ============================================================================ */
 
@@ -13807,7 +13847,7 @@ typedef struct aio__read { /* a read that waits, or has its result */
 typedef struct aio__consumer aio__consumer;
 typedef struct aio__consumer_ops {
     void (*readable)(aio__work *), (*writable)(aio__work *); /* the descriptor's works; their owner is the stream */
-    bool (*end)(aio_stream *);     /* false: the stream is to end now */
+    bool (*end)(aio_stream *, bool now); /* now: the loop closes; false: the stream is to end at once */
     void (*written)(aio_stream *); /* what is unsent has grown, or its limits are others */
 } aio__consumer_ops;
 struct aio__consumer {
@@ -13837,13 +13877,20 @@ enum {
     AIO__LIFE_ABORTED    /* nothing more is sent; it ends, with a protocol after connection_lost */
 };
 
+/* Streams of an owner's, as a server's clients are: they are in its ring, and it is told when one has ended. */
+typedef struct aio__clients {
+    aio__node ring;
+    size_t    count;
+    void    (*left)(struct aio__clients *);
+} aio__clients;
+
 struct aio_stream {
     aio__fd_link  base;
     aio__link    *top;       /* the uppermost: the socket's own, or TLS; owned but for the socket */
     aio_loop     *loop;
     aio__work     ended;     /* among the waiters of `task` */
     aio__consumer *consumer;   /* NULL: its bytes go to who reads them */
-    aio__node       link;      /* in server->clients or loop->streams */
+    aio__node       link;      /* in clients->ring or loop->streams */
     char           *in;        /* unread: in[in_start, in_end); NULL while idle */
     aio__buffer    *out;       /* unsent; NULL while idle */
     uint32_t        in_start, in_end, in_capacity, limit, high, low;
@@ -13853,7 +13900,7 @@ struct aio_stream {
     aio_exception  *error;     /* broke the stream */
     aio__timer     *timer;     /* of closing */
     char           *name;      /* host or path that was connected to, for messages; NULL: the peer's address */
-    aio_server     *server;    /* whose client this is */
+    aio__clients   *clients;   /* NULL: it is of none */
     aio_task       *task;      /* its handler's */
     aio_stream    **home;      /* a pipe of a process, or a WebSocket: where that keeps it */
     aio_stream    **held;      /* a file is being sent, or TLS begins: where that keeps it; no one else may write */
@@ -13870,7 +13917,7 @@ static AIO__COLD void aio__stream_assert(const aio_stream *s)
     const char *wrong = s->reading == AIO__READING_FAILED && !s->error ? "reading has failed without an error"
         : s->writing == AIO__WRITING_LOST && !s->error ? "writing has failed without an error"
         : s->writing == AIO__WRITING_ENDED && s->out ? "there are bytes behind the end"
-        : s->life == AIO__LIFE_DOOMED && !s->server ? "it waits for the handler of no server" : NULL;
+        : s->life == AIO__LIFE_DOOMED && !s->clients ? "it waits for the handler of no server" : NULL;
     if (wrong) aio__abort(wrong, "a stream's states", 0);
 }
 
@@ -14394,7 +14441,7 @@ static aio_future *aio__step_wait(aio_stream *stream, int step)
 
 static aio_loop      *aio__stream_loop(const aio_stream *s) { return s->loop; }
 static aio__consumer *aio__stream_consumer(const aio_stream *s) { return s->consumer; }
-static aio_server    *aio__stream_server(const aio_stream *s) { return s->server; }
+static aio__clients  *aio__stream_clients(const aio_stream *s) { return s->clients; }
 static aio_task      *aio__stream_task(const aio_stream *s) { return s->task; } /* its handler's */
 static uint32_t       aio__stream_limit(const aio_stream *s) { return s->limit; }
 
@@ -14810,16 +14857,6 @@ AIO_API int aio_stream_write_eof(aio_stream *stream)
 
 /* ---- beginning and end ---- */
 
-/* The ring of what is open in a loop, and the closer that ends it with the loop. */
-typedef struct aio__streams {
-    aio__owned  owned;
-    aio__node   servers;
-    void      (*servers_close)(struct aio__streams *); /* these two are the servers' room's; NULL: there are none */
-    void      (*client_left)(aio_server *);
-    int         spare;   /* theirs, too: a descriptor in reserve, see aio__server_accept; -1: none */
-    bool        closing; /* the stream that ends now ends with the loop */
-} aio__streams;
-
 /* What every connection has: small messages go at once, and no SIGPIPE comes where send cannot forbid it. */
 static void aio__stream_options(int fd, bool is_tcp)
 {
@@ -14837,7 +14874,7 @@ static AIO__COLD void aio__stream_mark(aio_loop *loop, aio_stream *s)
     s->reader = (aio__read *)(void *)s;
     s->error = &aio__no_memory;
     s->life = AIO__LIFE_ABORTED;
-    s->server = NULL;
+    s->clients = NULL;
     s->loop = NULL;
     s->in = NULL;
     s->in_start = s->in_end = 0;
@@ -14849,13 +14886,14 @@ static void aio__stream_free(aio_loop *loop, aio_stream *s)
     else aio__pool_free(&loop->pool, s, sizeof *s);
 }
 
-/* Closes the socket and frees everything; with a protocol after connection_lost. */
-static void aio__stream_end(aio_stream *s)
+/* Closes the socket and frees everything; with a protocol after connection_lost, which comes at once if the loop closes
+ * now. */
+static void aio__stream_end_by(aio_stream *s, bool now)
 {
-    if (s->consumer && s->consumer->ops->end(s)) return;
+    if (s->consumer && s->consumer->ops->end(s, now)) return;
     aio_loop *loop = s->loop;
     aio_future *closed = s->closed;
-    aio_server *server = s->server;
+    aio__clients *clients = s->clients;
     aio_exception *lost = closed && s->error && (s->writing == AIO__WRITING_LOST || aio__unsent(s))
         ? aio__stream_lost(s) : NULL;
     aio__timer_cancel(loop, s->timer);
@@ -14884,8 +14922,12 @@ static void aio__stream_end(aio_stream *s)
     if (s->consumer) aio__pool_free(&loop->pool, s->consumer, s->consumer->size);
     aio__stream_free(loop, s);
     aio__settle(closed, lost);
-    if (server) ((aio__streams *)loop->streams)->client_left(server);
+    if (!clients) return;
+    clients->count--;
+    clients->left(clients);
 }
+
+static void aio__stream_end(aio_stream *s) { aio__stream_end_by(s, false); }
 
 /* It closes; who is to be reset sends nothing more. */
 static void aio__stream_turn_closing(aio_stream *s)
@@ -14893,15 +14935,14 @@ static void aio__stream_turn_closing(aio_stream *s)
     aio__stream_turn(s, &s->life, aio__stream_aborting(s) ? AIO__LIFE_ABORTED : AIO__LIFE_CLOSING);
 }
 
-/* Ends the streams of a ring: a protocol hears of it within this. */
-static void aio__streams_end(aio__streams *streams, aio__node *ring)
+/* The loop closes: ends the streams of a ring. A protocol hears of it within this, their owner does not. */
+static void aio__streams_end(aio__node *ring)
 {
     while (!aio__ring_empty(ring)) {
         aio_stream *s = AIO__CONTAINER(ring->next, aio_stream, link);
         aio__stream_turn_closing(s);
-        s->server = NULL;
-        streams->closing = true;
-        aio__stream_end(s);
+        s->clients = NULL;
+        aio__stream_end_by(s, true);
     }
 }
 
@@ -14919,10 +14960,9 @@ static AIO__COLD void aio__streams_report(aio_loop *loop, const aio__node *ring)
 /* The loop closes: so does every socket. */
 static void aio__streams_close(aio_loop *loop, aio__closer *closer)
 {
-    aio__streams *streams = AIO__CONTAINER(closer, aio__streams, owned.closer);
-    if (streams->servers_close) streams->servers_close(streams);
-    aio__streams_report(loop, &streams->owned.ring);
-    aio__streams_end(streams, &streams->owned.ring);
+    aio__owned *streams = AIO__CONTAINER(closer, aio__owned, closer);
+    aio__streams_report(loop, &streams->ring);
+    aio__streams_end(&streams->ring);
     while (loop->buffers) {
         char *buffer = aio__read_buffer_take(loop);
         aio__free(buffer);
@@ -14931,19 +14971,16 @@ static void aio__streams_close(aio_loop *loop, aio__closer *closer)
     aio__free(streams);
 }
 
-static aio__streams *aio__streams_of(aio_loop *loop)
+/* The ring of what is open in a loop. NULL without memory. */
+static aio__owned *aio__streams_of(aio_loop *loop)
 {
-    aio__streams *streams = (aio__streams *)aio__owned_of(loop, &loop->streams, sizeof *streams, aio__streams_close);
-    if (!streams || streams->servers.next) return streams;
-    aio__ring_clear(&streams->servers);
-    streams->spare = -1;
-    return streams;
+    return (aio__owned *)aio__owned_of(loop, &loop->streams, sizeof(aio__owned), aio__streams_close);
 }
 
 /* Takes the descriptor if it succeeds. NULL with errno. */
 static aio_stream *aio__stream_over(aio_loop *loop, int fd, size_t limit)
 {
-    aio__streams *streams = aio__streams_of(loop);
+    aio__owned *streams = aio__streams_of(loop);
     bool own = loop->debug;
     aio_stream *s = !streams ? NULL : own ? (aio_stream *)aio__held_new(loop, sizeof *s)
                                           : (aio_stream *)aio__pool_alloc(&loop->pool, sizeof *s);
@@ -14969,7 +15006,7 @@ static aio_stream *aio__stream_over(aio_loop *loop, int fd, size_t limit)
         return NULL;
     }
     d->ready = AIO__WRITE;
-    aio__ring_insert(&streams->owned.ring, &s->link);
+    aio__ring_insert(&streams->ring, &s->link);
     return s;
 }
 
@@ -15005,7 +15042,7 @@ static void aio__stream_begin_close(aio_stream *s)
 
 AIO_API void aio_stream_close(aio_stream *stream)
 {
-    if (stream && (!stream->server || stream->consumer)) aio__stream_begin_close(stream);
+    if (stream && (!stream->clients || stream->consumer)) aio__stream_begin_close(stream);
 }
 
 static const aio__ops aio__closed_ops = { "wait_closed", NULL, NULL, NULL };
@@ -15013,7 +15050,7 @@ static const aio__ops aio__closed_ops = { "wait_closed", NULL, NULL, NULL };
 AIO_API aio_future *aio_stream_wait_closed(aio_stream *stream)
 {
     aio_stream *s = stream;
-    if (!aio__stream_live(s, __func__) || (s->server && !s->consumer) || aio__stream_closing(s))
+    if (!aio__stream_live(s, __func__) || (s->clients && !s->consumer) || aio__stream_closing(s))
         return aio__failure(EINVAL, "wait_closed of a stream that is not the caller's");
     aio_future *closed = (aio_future *)aio__future_make(s->loop, &aio__closed_ops, sizeof *closed, NULL, 0);
     if (closed) s->closed = (aio_future *)aio_ref(closed);
@@ -15050,7 +15087,7 @@ static void aio__stream_break(aio_stream *s, aio_exception *why)
 AIO_API void aio_stream_abort(aio_stream *stream)
 {
     if (!aio__stream_live(stream, __func__)) return;
-    if (!stream->server || stream->consumer) {
+    if (!stream->clients || stream->consumer) {
         if (AIO__UNLIKELY(stream->own)) aio__held_ends(stream->loop, stream, "aborted");
         aio__stream_reset(stream);
         return;
@@ -15060,15 +15097,31 @@ AIO_API void aio_stream_abort(aio_stream *stream)
 
 /* ---- a server's client ---- */
 
-static void aio__stream_join(aio_stream *s, aio_server *server, aio__node *clients)
+static void aio__stream_join(aio_stream *s, aio__clients *clients)
 {
-    s->server = server;
+    s->clients = clients;
+    clients->count++;
     aio__ring_remove(&s->link);
-    aio__ring_insert(clients, &s->link);
+    aio__ring_insert(&clients->ring, &s->link);
 }
 
-/* The client in such a ring. */
-static aio_stream *aio__stream_at(aio__node *node) { return AIO__CONTAINER(node, aio_stream, link); }
+static void aio__clients_begin(aio__clients *clients, void (*left)(aio__clients *))
+{
+    aio__ring_clear(&clients->ring);
+    clients->left = left;
+}
+
+static size_t aio__clients_count(const aio__clients *clients) { return clients->count; }
+
+/* The one after that, after NULL the first; NULL: that was the last. */
+static aio_stream *aio__clients_next(const aio__clients *clients, const aio_stream *s)
+{
+    aio__node *next = s ? s->link.next : clients->ring.next;
+    return next == &clients->ring ? NULL : AIO__CONTAINER(next, aio_stream, link);
+}
+
+/* The loop closes: so do they all. */
+static void aio__clients_end(aio__clients *clients) { aio__streams_end(&clients->ring); }
 
 /* Its handler, which is taken: `done` runs, the stream its owner, when it has ended. */
 static void aio__stream_serve(aio_stream *s, aio_task *task, void (*done)(aio__work *))
@@ -15213,14 +15266,13 @@ static AIO_CORO(aio__tls_start)
 #ifdef AIO_NO_TLS
     AIO_RAISE(ENOTSUP, "TLS with %s: compiled with AIO_NO_TLS", self->host);
 #else
-    aio__tls *tls;
-    tls = aio__tls_new(self->context, aio__stream_loop(self->stream), aio__stream_top(self->stream),
-                       self->context->server ? NULL : self->host, self->port, self->http);
+    aio__link *tls;
+    tls = aio__tls_new(self->context, aio__stream_loop(self->stream), aio__stream_top(self->stream), self->host,
+                       self->port, self->shutdown_timeout, self->http);
     if (!tls)
         AIO_RAISE(errno, "TLS with %s: %s", self->host,
                   errno == EINVAL ? "not a name that a server can have" : "no memory");
-    tls->shutdown_timeout = self->shutdown_timeout;
-    aio__stream_push(self->stream, &tls->link);
+    aio__stream_push(self->stream, tls);
     AIO_TRY {
         AIO_TIMEOUT(self->timeout == 0 ? 60 : self->timeout) {
             while (self->stream && (self->wants = aio__handshake_step(self->stream, self->host)) > 0)
@@ -15261,19 +15313,10 @@ static aio_future *aio__tls_begin(aio_stream *s, aio_tls_context *context, const
     return &self->task.future;
 }
 
-static bool aio__tls_context_is_for(const aio_tls_context *context, bool server)
-{
-#ifndef AIO_NO_TLS
-    return !context || context->server == server;
-#else
-    return (void)context, (void)server, true;
-#endif
-}
-
 AIO_API aio_future *aio_stream_start_tls(aio_stream *stream, aio_tls_context *context, const char *server_hostname)
 {
     aio_stream *s = stream;
-    bool server = aio__stream_live(s, __func__) && aio__stream_server(s);
+    bool server = aio__stream_live(s, __func__) && aio__stream_clients(s);
     int code = EINVAL;
     const char *why = NULL;
     if (!s || !context || aio__stream_closing(s)) {
@@ -15300,19 +15343,20 @@ AIO_API aio_future *aio_stream_start_tls(aio_stream *stream, aio_tls_context *co
 #ifndef AIO_NO_TLS
 AIO_API const char *aio_stream_tls_version(const aio_stream *stream)
 {
-    return aio__tls_asked(stream, __func__) ? aio__os.SSL_get_version(aio__tls_of(stream)->ssl) : NULL;
+    const aio__tls *tls = aio__tls_asked(stream, __func__);
+    return tls ? aio__tls_protocol(tls) : NULL;
 }
 
 AIO_API const char *aio_stream_tls_cipher(const aio_stream *stream)
 {
     const aio__tls *tls = aio__tls_asked(stream, __func__);
-    return tls ? aio__os.SSL_CIPHER_get_name(aio__os.SSL_get_current_cipher(tls->ssl)) : NULL;
+    return tls ? aio__tls_cipher(tls) : NULL;
 }
 
 AIO_API const char *aio_stream_tls_server_name(const aio_stream *stream)
 {
     const aio__tls *tls = aio__tls_asked(stream, __func__);
-    return tls ? aio__os.SSL_get_servername(tls->ssl, TLSEXT_NAMETYPE_host_name) : NULL;
+    return tls ? aio__tls_server_name(tls) : NULL;
 }
 
 /* NULL without TLS. */
@@ -15325,16 +15369,17 @@ AIO_API aio_certificate *aio_stream_peer_certificate(const aio_stream *stream)
 
 AIO_API bool aio_stream_tls_reused(const aio_stream *stream)
 {
-    return aio__tls_asked(stream, __func__) && aio__os.SSL_session_reused(aio__tls_of(stream)->ssl) != 0;
+    const aio__tls *tls = aio__tls_asked(stream, __func__);
+    return tls && aio__tls_reused(tls);
 }
 
 AIO_API const char *aio_stream_alpn(const aio_stream *stream, char *buffer, size_t size)
 {
-    const unsigned char *protocol = NULL;
-    unsigned length = 0;
-    if (aio__tls_asked(stream, __func__)) aio__os.SSL_get0_alpn_selected(aio__tls_of(stream)->ssl, &protocol, &length);
-    if (!length || !buffer || !size) return NULL;
-    snprintf(buffer, size, "%.*s", (int)length, (const char *)protocol);
+    const aio__tls *tls = aio__tls_asked(stream, __func__);
+    aio_text chosen = { NULL, 0 };
+    if (tls) chosen = aio__tls_alpn(tls);
+    if (!chosen.length || !buffer || !size) return NULL;
+    snprintf(buffer, size, "%.*s", (int)chosen.length, chosen.data);
     return buffer;
 }
 #else
@@ -15802,15 +15847,14 @@ typedef struct aio__listener {
 
 struct aio_server {
     aio__listener       listeners[AIO__LISTENERS_MAX];
-    aio__node           link;     /* in aio__streams.servers */
+    aio__node           link;     /* in the loop's servers */
     aio_loop           *loop;
     int                 listener_count, port;
     aio_client_handler *handler;
     const aio_protocol *protocol; /* of its clients; NULL: the handler makes coroutines */
     void               *arg;
     aio_server_options  options;
-    aio__node           clients;  /* streams */
-    size_t              client_count;
+    aio__clients        clients;
     aio_future         *closed;   /* wait_closed's */
     struct aio__serve_forever *forever;
     void               *service;  /* of the room that speaks its protocol */
@@ -15829,14 +15873,26 @@ struct aio_server {
 
 struct aio__serve_forever { aio_task task; aio_server *server; aio_future *never; };
 
+typedef struct aio__servers { /* a loop's */
+    aio__owned owned;
+    int        spare; /* a descriptor in reserve, see aio__server_accept; below 1: none */
+} aio__servers;
+
+/* Whose client that is; NULL: none's. */
+static aio_server *aio__server_of(const aio_stream *s)
+{
+    aio__clients *clients = aio__stream_clients(s);
+    return clients ? AIO__CONTAINER(clients, aio_server, clients) : NULL;
+}
+
 /* Puts a descriptor in reserve, or, with the last server gone, gives it back. */
 static void aio__spare_keep(aio_loop *loop)
 {
-    aio__streams *streams = (aio__streams *)loop->streams;
-    bool wanted = !aio__ring_empty(&streams->servers);
-    if (wanted == (streams->spare >= 0)) return;
-    if (!wanted) aio__os.close(streams->spare);
-    streams->spare = wanted ? aio__os.fcntl(loop->wake.fd, F_DUPFD_CLOEXEC, 0) : -1; /* of what is sure to be there */
+    aio__servers *servers = (aio__servers *)loop->servers;
+    bool wanted = !aio__ring_empty(&servers->owned.ring);
+    if (wanted == (servers->spare > 0)) return;
+    if (!wanted) aio__os.close(servers->spare);
+    servers->spare = wanted ? aio__os.fcntl(loop->wake.fd, F_DUPFD_CLOEXEC, 1) : 0; /* of what is sure to be there */
 }
 
 static void aio__server_free(aio_server *server)
@@ -15855,7 +15911,7 @@ static void aio__server_free(aio_server *server)
 /* Frees it when it is closed, nobody is to call wait_closed any more, and the last client has gone. */
 static void aio__server_settle(aio_server *server)
 {
-    if (server->closing && !server->client_count && !server->busy && (server->closed || server->owned))
+    if (server->closing && !aio__clients_count(&server->clients) && !server->busy && (server->closed || server->owned))
         aio__server_free(server);
 }
 
@@ -15886,9 +15942,9 @@ static void aio__listener_pause(aio__listener *listener, int code)
     if (!listener->pause) aio__descriptor_wait(loop, &listener->d, AIO__READ);
 }
 
-static void aio__server_client_left(aio_server *server)
+static void aio__server_client_left(aio__clients *clients)
 {
-    server->client_count--;
+    aio_server *server = AIO__CONTAINER(clients, aio_server, clients);
     aio__spare_keep(server->loop);
     bool again = server->full;
     server->full = false;
@@ -15949,7 +16005,7 @@ static AIO_CORO(aio__tls_client)
     AIO_BEGIN(aio__tls_client);
     AIO_TRY {
         const aio_server_options *o;
-        o = &aio__stream_server(self->stream)->options;
+        o = &aio__server_of(self->stream)->options;
         AIO_AWAIT(aio__tls_begin(self->stream, o->tls_context, NULL, 0, o->tls_timeout, o->tls_shutdown_timeout,
                                 false));
     } AIO_CATCH {
@@ -15957,7 +16013,7 @@ static AIO_CORO(aio__tls_client)
             aio__report(self->task.future.loop, aio_caught(self), "a client's TLS failed");
         AIO_RETURN(); /* a peer that cannot TLS is no error of the server's */
     } AIO_END_TRY;
-    self->handler = aio__stream_server(self->stream)->handler(self->stream, aio__stream_server(self->stream)->arg);
+    self->handler = aio__server_of(self->stream)->handler(self->stream, aio__server_of(self->stream)->arg);
     if (self->handler) AIO_AWAIT((aio_future *)self->handler);
     else if (!aio__stream_consumer(self->stream)) aio__stream_doom(self->stream);
     AIO_END;
@@ -15971,8 +16027,7 @@ static void aio__server_take(aio_server *server, int fd, bool is_unix)
         aio__report(server->loop, NULL, "accept: %s; a client was dropped", strerror(errno));
         return;
     }
-    server->client_count++;
-    aio__stream_join(s, server, &server->clients);
+    aio__stream_join(s, &server->clients);
     void *coroutine = server->options.tls_context ? (void *)AIO_CALL(aio__tls_client, .stream = s)
                                                   : server->handler(s, server->arg);
     if (aio__stream_consumer(s)) return; /* callbacks serve it */
@@ -15991,11 +16046,11 @@ static bool aio__accept_passes(int code)
  * the others, could else wait for it for ever, and it for them. */
 static int aio__server_accept(aio_server *server, int listening)
 {
-    aio__streams *streams = (aio__streams *)server->loop->streams;
+    aio__servers *servers = (aio__servers *)server->loop->servers;
     int fd = aio__accept(listening);
-    if (fd >= 0 || (errno != EMFILE && errno != ENFILE) || streams->spare < 0) return fd;
-    aio__os.close(streams->spare);
-    streams->spare = -1;
+    if (fd >= 0 || (errno != EMFILE && errno != ENFILE) || servers->spare < 1) return fd;
+    aio__os.close(servers->spare);
+    servers->spare = 0;
     fd = aio__accept(listening);
     int code = errno;
     if (fd < 0) aio__spare_keep(server->loop);
@@ -16009,7 +16064,8 @@ static bool aio__listener_accept(aio__listener *listener)
     aio_server *server = listener->server;
     aio__spare_keep(server->loop);
     while (!server->closing) {
-        if (server->options.max_clients && server->client_count >= (size_t)server->options.max_clients) {
+        int most = server->options.max_clients;
+        if (most && aio__clients_count(&server->clients) >= (size_t)most) {
             server->full = true;
             return false;
         }
@@ -16186,25 +16242,34 @@ AIO_API void aio_server_close(aio_server *server)
 }
 
 /* The loop closes. */
-static void aio__servers_close(aio__streams *streams)
+static void aio__servers_close(aio_loop *loop, aio__closer *closer)
 {
+    aio__servers *servers = AIO__CONTAINER(closer, aio__servers, owned.closer);
     char made[AIO__PLACE_MAX];
-    while (!aio__ring_empty(&streams->servers)) {
-        aio_server *server = AIO__CONTAINER(streams->servers.next, aio_server, link);
+    while (!aio__ring_empty(&servers->owned.ring)) {
+        aio_server *server = AIO__CONTAINER(servers->owned.ring.next, aio_server, link);
         if (server->own && !server->closing)
             aio__report(server->loop, NULL, "server%s was never closed", aio__held_made(server, made));
         aio_server_close(server);
-        aio__streams_end(streams, &server->clients);
+        aio__clients_end(&server->clients);
         aio__server_free(server);
     }
+    loop->servers = NULL;
+    aio__free(servers);
+}
+
+/* NULL without memory. The streams are there before them: what came last closes first, and clients are streams. */
+static aio__servers *aio__servers_of(aio_loop *loop)
+{
+    if (!aio__streams_of(loop)) return NULL;
+    return (aio__servers *)aio__owned_of(loop, &loop->servers, sizeof(aio__servers), aio__servers_close);
 }
 
 static aio_server *aio__server_new(aio_loop *loop, aio_client_handler *handler, void *arg,
                                    const aio_server_options *options)
 {
-    aio__streams *streams = aio__streams_of(loop);
-    if (streams) streams->servers_close = aio__servers_close, streams->client_left = aio__server_client_left;
-    aio_server *server = !streams ? NULL : (aio_server *)(loop->debug ? aio__held_new(loop, sizeof *server)
+    aio__servers *servers = aio__servers_of(loop);
+    aio_server *server = !servers ? NULL : (aio_server *)(loop->debug ? aio__held_new(loop, sizeof *server)
                                                                       : aio__calloc(sizeof *server));
     if (!server) return NULL;
     server->own = loop->debug;
@@ -16214,8 +16279,8 @@ static aio_server *aio__server_new(aio_loop *loop, aio_client_handler *handler, 
     server->options = *options;
     if (server->options.backlog <= 0) server->options.backlog = 100;
     aio_tls_context_ref(server->options.tls_context);
-    aio__ring_clear(&server->clients);
-    aio__ring_insert(&streams->servers, &server->link);
+    aio__clients_begin(&server->clients, aio__server_client_left);
+    aio__ring_insert(&servers->owned.ring, &server->link);
     aio__spare_keep(loop);
     return server;
 }
@@ -16353,12 +16418,12 @@ static aio_server_task *aio__serve_protocol(aio_server_task *task, const aio_pro
 }
 
 /* Of a server's client. */
-static const aio_protocol *aio__server_protocol(const aio_stream *s) { return aio__stream_server(s)->protocol; }
+static const aio_protocol *aio__server_protocol(const aio_stream *s) { return aio__server_of(s)->protocol; }
 
 /* It is a client of a server that stops. */
 static bool aio__server_is_closing(const aio_stream *s)
 {
-    const aio_server *server = aio__stream_server(s);
+    const aio_server *server = aio__server_of(s);
     return server && server->closing;
 }
 
@@ -16369,15 +16434,14 @@ AIO_API int aio_server_port(const aio_server *server)
 
 AIO_API size_t aio_server_client_count(const aio_server *server)
 {
-    return aio__server_live(server, __func__) ? server->client_count : 0;
+    return aio__server_live(server, __func__) ? aio__clients_count(&server->clients) : 0;
 }
 
 static void aio__server_end_clients(aio_server *server, bool abort_)
 {
     server->busy++;
-    for (aio__node *node = server->clients.next, *next; node != &server->clients; node = next) {
-        aio_stream *s = aio__stream_at(node);
-        next = node->next;
+    for (aio_stream *s = aio__clients_next(&server->clients, NULL), *next; s; s = next) {
+        next = aio__clients_next(&server->clients, s);
         if (abort_) aio__stream_doom(s);
         if (aio__stream_task(s)) aio_task_cancel(aio__stream_task(s));
         if (aio__stream_consumer(s) && !abort_) aio__stream_begin_close(s);
@@ -29964,8 +30028,6 @@ static aio__transport *aio__transport_of(const aio_stream *s)
     return (aio__transport *)(void *)aio__stream_consumer(s);
 }
 
-static bool aio__loop_is_closing(const aio_loop *loop) { return ((const aio__streams *)loop->streams)->closing; }
-
 /* Waits for what comes next, unless nothing is to be read; an error is told even then. `again`: a read is worth a try,
  * as far as we know (what TLS has buffered may be a part of a record). */
 static void aio__transport_wait(aio_stream *s, bool again)
@@ -29982,7 +30044,6 @@ static void aio__transport_lose(aio_stream *s)
     aio__transport *t = aio__transport_of(s);
     aio_exception *error = aio__stream_error(s) ? aio__stream_lost(s) : NULL;
     t->lost = true;
-    ((aio__streams *)aio__stream_loop(s)->streams)->closing = false; /* what the callback ends waits for its turn */
     if (t->protocol->connection_lost) t->protocol->connection_lost(t->self, s, error);
     aio_exception_unref(error);
 }
@@ -30004,10 +30065,10 @@ static void aio__transport_soon(aio__work *work)
 }
 
 /* The connection is over: connection_lost is due. False when it has run, and the stream is to be freed. */
-static bool aio__transport_end(aio_stream *s)
+static bool aio__transport_end(aio_stream *s, bool now)
 {
     aio__transport *t = aio__transport_of(s);
-    bool now = aio__loop_is_closing(aio__stream_loop(s)), queued = t->soon.node.next != NULL;
+    bool queued = t->soon.node.next != NULL;
     if (t->lost) return false;
     if (aio__stream_stopped(s) && !now) return true;
     aio__stream_stop(s);

@@ -151,8 +151,8 @@ SCENARIO(pool_early, .may = CLIENT_MAY)
     struct aio_server *server;
     server = self->server; /* its end of the idle connection speaks */
     aio_stream *other;
-    other = AIO__CONTAINER(server->clients.next, aio_stream, link);
-    REQUIRE(!aio__ring_empty(&server->clients) && idle->stream);
+    other = aio__clients_next(&server->clients, NULL);
+    REQUIRE(other && idle->stream);
     REQUIRE(aio_stream_write(other, HEAD_5 "false", strlen(HEAD_5 "false")) == 0);
     AIO_AWAIT(aio_sleep(0.01));
     CHECK_INT(aio_session_idle(self->session), 0);

@@ -41,9 +41,7 @@ OPEN_ROOMS = frozenset(("Platform and the seam", "Memory", "The loop's data"))
 OPEN = frozenset((
     "aio__address", "aio__addresses", "aio__http_head", "aio__http_limits", "aio__owned", "aio__phases",
     "aio__origin_key", "aio__proxy_url", "aio__redirect", "aio__ws_reader"))
-# Any other struct is its room's own, but for these, of which other rooms use so many members on so many lines. A count
-# may only shrink.
-REACHES = {"aio__streams": 14, "aio__tls": 7, "aio_tls_context": 2}
+# Any other struct is its room's own.
 
 # First words of private functions that stand in more than one room: none of them names a thing of one room.
 SHARED_WORDS = frozenset(
@@ -416,18 +414,13 @@ class Checker:
             if self.section(line) != home[name]:
                 self.reaches.add((name, line, member, self.title(home[name])))
 
-    def count_reaches(self):
-        """The structs that others than their room use more often than they are known to."""
+    def tell_reaches(self):
+        """The structs whose members others than their room use, by the room that does."""
         by_struct = {}
         for name, line, member, title in sorted(self.reaches):
             by_struct.setdefault(name, {}).setdefault(self.title(self.section(line)), []).append((line, member, title))
-        for name in sorted(set(by_struct) | set(REACHES)):
-            rooms, known = by_struct.get(name, {}), REACHES.get(name, 0)
-            count = sum(len(uses) for uses in rooms.values())
-            if count < known:
-                self.notes.append("members: %s is reached into %d times: write that for %d in REACHES" % (
-                    name, count, known))
-            for room, uses in rooms.items() if count > known else ():
+        for name, rooms in sorted(by_struct.items()):
+            for room, uses in rooms.items():
                 self.say(uses[0][0], "members", "`%s` uses members of %s, which is `%s`'s own: %s" % (
                     room, name, uses[0][2], ", ".join(sorted({"%s at %d" % (use[1], use[0]) for use in uses}))))
 
@@ -570,7 +563,7 @@ class Checker:
         with tempfile.TemporaryDirectory() as self.folder:
             for flags in CONFIGURATIONS:
                 self.members(flags)
-            self.count_reaches()
+            self.tell_reaches()
             self.symbols(*usable)
             self.neighbours(usable[1])
         return self.findings
