@@ -85,7 +85,7 @@ coverage: build/coverage/test ## lines and branches that the tests reach, by sec
 mutants: | setup ## 100 small changes of aio.h, of sample SEED (1): shows those that no test sees
 	@python3 tests/mutants.py --count $(MUTANTS) --seed $(SEED)
 
-integration: $(INTEGRATION) $(addprefix build/examples/,crawl chat download forward api mysql/mysql mongo/mongo crawler/crawler loadgen/loadgen) ## try it against the real servers and clients that are installed
+integration: $(INTEGRATION) $(addprefix build/examples/,crawl chat download forward api mysql/mysql redis/redis mongo/mongo crawler/crawler loadgen/loadgen) ## try it against the real servers and clients that are installed
 	@tests/integration/run $(ONLY)
 
 mistakes: ## what compilers say of what a beginner gets wrong
@@ -138,6 +138,8 @@ build/examples/cpp/%: examples/%.c aio.h | setup
 build/examples/mysql/mysql build/examples/cpp/mysql/mysql build/integration/mysql: examples/mysql/aio_mysql.h
 
 build/examples/mongo/mongo build/examples/cpp/mongo/mongo build/integration/mongo: examples/mongo/aio_mongo.h
+
+build/examples/redis/redis build/examples/cpp/redis/redis build/integration/redis: examples/redis/aio_redis.h
 
 build/examples/crawler/crawler build/examples/cpp/crawler/crawler: $(wildcard examples/crawler/*.h)
 

@@ -1,0 +1,442 @@
+/* The client of examples/redis against a server: redis URL ACTION. Prints "ok" or says what is wrong. */
+#define AIO_IMPLEMENTATION
+#include "../../aio.h"
+#define AIO_REDIS_IMPLEMENTATION
+#include "../../examples/redis/aio_redis.h"
+#include <stdio.h>
+
+static int failures;
+#define EXPECT(condition) \
+    do { if (!(condition)) { printf("line %d: %s\n", __LINE__, #condition); failures++; } } while (0)
+#define EXPECT_TEXT(got, wanted)                                                                        \
+    do {                                                                                                \
+        const char *text_ = (got);                                                                      \
+        if (!text_ || strcmp(text_, (wanted))) {                                                        \
+            printf("line %d: %s is %s, not %s\n", __LINE__, #got, text_ ? text_ : "NULL", (wanted));    \
+            failures++;                                                                                 \
+        }                                                                                               \
+    } while (0)
+#define EXPECT_CODE(wanted)                                                                             \
+    do {                                                                                                \
+        if (aio_caught(self)->code != (wanted)) {                                                       \
+            printf("line %d: %d: %s\n", __LINE__, aio_caught(self)->code, aio_caught(self)->message);   \
+            failures++;                                                                                 \
+        }                                                                                               \
+    } while (0)
+
+static aio_redis_options options;
+static const char *url;
+#define SELF aio_task task; aio_redis *redis, *other; aio_redis_pool *pool; const aio_redis_reply *reply; \
+    int i, count; char *text; aio_task *running; size_t length
+
+/* Types, in both protocols; errors; arguments of all kinds. */
+struct commands { SELF; char text_of[16]; };
+static AIO_CORO(commands)
+{
+    AIO_BEGIN(commands);
+    self->redis = aio_redis_open_with(url, &options);
+    if (!self->redis) AIO_RAISE(errno);
+    AIO_AWAIT(self->reply, aio_redis_command(self->redis, "FLUSHDB"));
+    EXPECT_TEXT(aio_redis_text(self->reply), "OK");
+    EXPECT(aio_redis_protocol(self->redis) == (options.protocol ? options.protocol : 3));
+    AIO_AWAIT(self->reply, aio_redis_command(self->redis, "HSET", "h", "a", "1", "b", "", "c", "2.5"));
+    EXPECT(aio_redis_integer(self->reply, -1) == 3 && aio_redis_type(self->reply) == AIO_REDIS_INTEGER);
+    AIO_AWAIT(self->reply, aio_redis_command(self->redis, "HGETALL", "h"));
+    EXPECT(aio_redis_count(self->reply) == 6 && !aio_redis_get(self->reply, "d"));
+    EXPECT_TEXT(aio_redis_get_text(self->reply, "b"), "");
+    EXPECT(aio_redis_integer(aio_redis_get(self->reply, "a"), 0) == 1);
+    EXPECT(aio_redis_real(aio_redis_get(self->reply, "c"), 0) == 2.5);
+    EXPECT(aio_redis_integer(aio_redis_get(self->reply, "c"), 7) == 7);
+    AIO_AWAIT(self->reply, aio_redis_commandf(self->redis, "SET %s %b EX %d", "k k", "x\0\r\ny", (size_t)5, 60));
+    AIO_AWAIT(self->reply, aio_redis_command(self->redis, "GET", "k k"));
+    EXPECT(aio_redis_bytes(self->reply).length == 5 && !memcmp(aio_redis_text(self->reply), "x\0\r\ny", 6));
+    AIO_AWAIT(self->reply, aio_redis_commandf(self->redis, "RPUSH l%%l %lld %zu %f", -5LL, (size_t)7, 0.1));
+    AIO_AWAIT(self->reply, aio_redis_command(self->redis, "LRANGE", "l%l", "0", "-1"));
+    EXPECT(aio_redis_integer(aio_redis_at(self->reply, 0), 0) == -5 && aio_redis_count(self->reply) == 3);
+    EXPECT(aio_redis_real(aio_redis_at(self->reply, 2), 0) == 0.1 && !aio_redis_at(self->reply, 3));
+    AIO_AWAIT(self->reply, aio_redis_command(self->redis, "GET", "none"));
+    EXPECT(aio_redis_is_nil(self->reply) && !aio_redis_text(self->reply) && aio_redis_integer(self->reply, 9) == 9);
+    AIO_AWAIT(self->reply, aio_redis_command(self->redis, "EVAL", "return {1, {'a', {2, {}}, 'b'}, false, 'c'}", "0"));
+    EXPECT(aio_redis_count(self->reply) == 4 && aio_redis_is_nil(aio_redis_at(self->reply, 2)));
+    EXPECT_TEXT(aio_redis_text(aio_redis_at(self->reply, 3)), "c");
+    EXPECT_TEXT(aio_redis_text(aio_redis_at(aio_redis_at(self->reply, 1), 2)), "b");
+    EXPECT(aio_redis_count(aio_redis_at(aio_redis_at(aio_redis_at(self->reply, 1), 1), 1)) == 0);
+    AIO_AWAIT(self->reply, aio_redis_command(self->redis, "ZADD", "z", "1.5", "m"));
+    AIO_AWAIT(self->reply, aio_redis_command(self->redis, "ZSCORE", "z", "m"));
+    EXPECT(aio_redis_real(self->reply, 0) == 1.5);
+    AIO_TRY {
+        AIO_AWAIT(self->reply, aio_redis_command(self->redis, "INCR", "h"));
+        EXPECT(!"reached");
+    } AIO_CATCH {
+        EXPECT_CODE(AIO_REDIS_EWRONGTYPE);
+        EXPECT(strstr(aio_caught(self)->message, "Redis: WRONGTYPE ") == aio_caught(self)->message);
+    } AIO_END_TRY;
+    AIO_TRY {
+        AIO_AWAIT(self->reply, aio_redis_command(self->redis, "NOSUCH"));
+        EXPECT(!"reached");
+    } AIO_CATCH {
+        EXPECT_CODE(AIO_REDIS_ERROR);
+    } AIO_END_TRY;
+    AIO_TRY {
+        AIO_AWAIT(self->reply, aio_redis_command(self->redis, "GET", (const char *)NULL));
+        EXPECT(!"reached");
+    } AIO_CATCH {
+        EXPECT_CODE(EINVAL);
+    } AIO_END_TRY;
+    AIO_TRY {
+        AIO_AWAIT(self->reply, aio_redis_command(self->redis, "SUBSCRIBE", "a"));
+        EXPECT(!"reached");
+    } AIO_CATCH {
+        EXPECT_CODE(ENOTSUP);
+    } AIO_END_TRY;
+    for (self->i = 0; self->i < 2000; self->i++) {
+        snprintf(self->text_of, sizeof self->text_of, "%d", self->i);
+        EXPECT(!aio_redis_pipeline(self->redis, "RPUSH", "long", self->text_of));
+    }
+    AIO_AWAIT(self->reply, aio_redis_execute(self->redis));
+    EXPECT(aio_redis_count(self->reply) == 2000 && aio_redis_integer(aio_redis_at(self->reply, 1999), 0) == 2000);
+    AIO_AWAIT(self->reply, aio_redis_command(self->redis, "LRANGE", "long", "0", "-1"));
+    EXPECT(aio_redis_count(self->reply) == 2000);
+    for (self->i = 0; self->i < 2000; self->i++)
+        EXPECT(aio_redis_integer(aio_redis_at(self->reply, (size_t)self->i), -1) == self->i);
+    AIO_FINALLY;
+        aio_redis_close(self->redis);
+    AIO_END;
+}
+
+/* 40 MiB there and back; and what is over the limits. */
+struct large { SELF; };
+static AIO_CORO(large)
+{
+    AIO_BEGIN(large);
+    self->length = (size_t)40 << 20;
+    self->text = (char *)malloc(self->length);
+    self->redis = aio_redis_open_with(url, &options);
+    if (!self->text || !self->redis) AIO_RAISE(ENOMEM);
+    for (size_t i = 0; i < self->length; i++) self->text[i] = (char)(i % 251);
+    AIO_AWAIT(self->reply, aio_redis_commandf(self->redis, "SET large %b", self->text, self->length));
+    AIO_AWAIT(self->reply, aio_redis_commandf(self->redis, "MGET large none large"));
+    for (size_t i = 0; i < 3; i += 2)
+        EXPECT(aio_redis_bytes(aio_redis_at(self->reply, i)).length == self->length
+               && !memcmp(aio_redis_text(aio_redis_at(self->reply, i)), self->text, self->length));
+    EXPECT(aio_redis_is_nil(aio_redis_at(self->reply, 1)));
+    aio_redis_close(self->redis);
+    options.max_reply = 1 << 20;
+    self->redis = aio_redis_open_with(url, &options);
+    AIO_TRY {
+        AIO_AWAIT(self->reply, aio_redis_command(self->redis, "GET", "large"));
+        EXPECT(!"reached");
+    } AIO_CATCH {
+        EXPECT_CODE(AIO_ELIMIT);
+    } AIO_END_TRY;
+    AIO_AWAIT(self->reply, aio_redis_command(self->redis, "DEL", "large"));
+    EXPECT(aio_redis_integer(self->reply, 0) == 1);
+    AIO_FINALLY;
+        free(self->text);
+        aio_redis_close(self->redis);
+    AIO_END;
+}
+
+/* MULTI, EXEC, WATCH, errors in pipelines, scripts, SELECT. */
+struct transactions { SELF; };
+static AIO_CORO(transactions)
+{
+    AIO_BEGIN(transactions);
+    self->redis = aio_redis_open_with(url, &options);
+    self->other = aio_redis_open_with(url, &options);
+    AIO_AWAIT(self->reply, aio_redis_command(self->redis, "FLUSHDB"));
+    aio_redis_pipeline(self->redis, "SET", "a", "1");
+    aio_redis_pipelinef(self->redis, "INCRBY a %d", 4);
+    aio_redis_pipeline(self->redis, "LRANGE", "none", "0", "-1");
+    AIO_AWAIT(self->reply, aio_redis_execute(self->redis, .transaction = true));
+    EXPECT(aio_redis_count(self->reply) == 3 && aio_redis_integer(aio_redis_at(self->reply, 1), 0) == 5);
+    for (self->i = 0; self->i < 2; self->i++) {
+        aio_redis_pipeline(self->redis, "INCR", "a");
+        aio_redis_pipeline(self->redis, "LPUSH", "a", "1");
+        aio_redis_pipeline(self->redis, "GET", "a");
+        AIO_TRY {
+            AIO_AWAIT(self->reply, aio_redis_execute(self->redis, .transaction = self->i));
+            EXPECT(!"reached");
+        } AIO_CATCH {
+            EXPECT_CODE(AIO_REDIS_EWRONGTYPE);
+            EXPECT(strstr(aio_caught(self)->message, "Redis, command 2: ") == aio_caught(self)->message);
+        } AIO_END_TRY;
+        aio_redis_pipeline(self->redis, "LPUSH", "a", "1");
+        aio_redis_pipeline(self->redis, "GET", "a");
+        AIO_AWAIT(self->reply, aio_redis_execute(self->redis, .transaction = self->i, .keep_errors = true));
+        EXPECT(aio_redis_type(aio_redis_at(self->reply, 0)) == AIO_REDIS_FAILURE);
+        EXPECT(aio_redis_integer(aio_redis_at(self->reply, 1), 0) == 6 + self->i);
+    }
+    aio_redis_pipeline(self->redis, "NOSUCH");
+    AIO_TRY {
+        AIO_AWAIT(self->reply, aio_redis_execute(self->redis, .transaction = true));
+        EXPECT(!"reached");
+    } AIO_CATCH {
+        EXPECT_CODE(AIO_REDIS_ERROR);
+    } AIO_END_TRY;
+    for (self->i = 0; self->i < 2; self->i++) { /* the first time somebody is faster */
+        AIO_AWAIT(self->reply, aio_redis_command(self->redis, "WATCH", "a"));
+        AIO_AWAIT(self->reply, aio_redis_command(self->redis, "GET", "a"));
+        if (!self->i) AIO_AWAIT(self->reply, aio_redis_command(self->other, "SET", "a", "100"));
+        aio_redis_pipeline(self->redis, "INCR", "a");
+        AIO_TRY {
+            AIO_AWAIT(self->reply, aio_redis_execute(self->redis, .transaction = true));
+            EXPECT(self->i && aio_redis_integer(aio_redis_at(self->reply, 0), 0) == 101);
+        } AIO_CATCH {
+            EXPECT(!self->i);
+            EXPECT_CODE(AIO_REDIS_EWATCH);
+        } AIO_END_TRY;
+    }
+    AIO_AWAIT(self->reply, aio_redis_command(self->redis, "SCRIPT", "FLUSH"));
+    for (self->i = 0; self->i < 2; self->i++) {
+        AIO_AWAIT(self->reply, aio_redis_script(self->redis, "return redis.call('INCRBY', KEYS[1], ARGV[1])", 1, "a",
+                                                "9"));
+        EXPECT(aio_redis_integer(self->reply, 0) == 110 + 9 * self->i);
+    }
+    AIO_AWAIT(self->reply, aio_redis_script(self->redis, "return #KEYS", 0));
+    EXPECT(aio_redis_integer(self->reply, -1) == 0);
+    /* a WATCH ends with its connection: what depends on it is not done */
+    AIO_AWAIT(self->reply, aio_redis_command(self->redis, "WATCH", "a"));
+    AIO_AWAIT(self->reply, aio_redis_command(self->other, "CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"));
+    AIO_AWAIT(aio_sleep(0.2));
+    aio_redis_pipeline(self->redis, "SET", "a", "wrong");
+    AIO_TRY {
+        AIO_AWAIT(self->reply, aio_redis_execute(self->redis, .transaction = true));
+        EXPECT(!"reached");
+    } AIO_CATCH {
+        EXPECT_CODE(AIO_EDISCONNECTED);
+    } AIO_END_TRY;
+    AIO_AWAIT(self->reply, aio_redis_command(self->redis, "GET", "a"));
+    EXPECT(aio_redis_integer(self->reply, -1) == 119);
+    AIO_FINALLY;
+        aio_redis_close(self->redis);
+        aio_redis_close(self->other);
+    AIO_END;
+}
+
+struct scans { SELF; aio_redis_scan *scan; char name[24]; const aio_redis_reply *key; bool seen[1000]; };
+static AIO_CORO(scans)
+{
+    AIO_BEGIN(scans);
+    self->redis = aio_redis_open_with(url, &options);
+    AIO_AWAIT(self->reply, aio_redis_command(self->redis, "FLUSHDB"));
+    EXPECT(aio_redis_pipelinef(self->redis, "GET f%d", 1) == EINVAL);
+    EXPECT(aio_redis_pipelinef(self->redis, "GET %x", 1) == EINVAL);
+    for (self->i = 0; self->i < 1000; self->i++) {
+        snprintf(self->name, sizeof self->name, "user:%d", self->i);
+        aio_redis_pipelinef(self->redis, "SET %s %d", self->name, self->i);
+        aio_redis_pipelinef(self->redis, "HSET h %s %d", self->name, self->i);
+    }
+    AIO_AWAIT(self->reply, aio_redis_execute(self->redis));
+    EXPECT(aio_redis_count(self->reply) == 2000);
+    self->scan = aio_redis_scan_open(self->redis, .match = "user:*", .count = 37);
+    AIO_ASYNC_FOR(self->key, aio_redis_scan_next(self->scan)) {
+        self->i = atoi(aio_redis_text(self->key) + 5);
+        self->seen[self->i] = true;
+        AIO_AWAIT(self->reply, aio_redis_command(self->redis, "GET", aio_redis_text(self->key)));
+        EXPECT(aio_redis_integer(self->reply, -1) == self->i);
+    }
+    for (self->i = 0; self->i < 1000; self->i++) EXPECT(self->seen[self->i]);
+    aio_redis_scan_close(self->scan);
+    self->scan = aio_redis_scan_open(self->redis, .command = "HSCAN", .key = "h");
+    AIO_ASYNC_FOR(self->key, aio_redis_scan_next(self->scan)) {
+        EXPECT(atoi(aio_redis_text(self->key) + 5) == aio_redis_integer(aio_redis_scan_value(self->scan), -1));
+        self->count++;
+    }
+    EXPECT(self->count >= 1000);
+    AIO_FINALLY;
+        aio_redis_scan_close(self->scan);
+        aio_redis_close(self->redis);
+    AIO_END;
+}
+
+/* Messages to two; the connections are cut, and made anew. */
+struct listeners { SELF; const aio_redis_message *message; aio_redis *third; };
+static AIO_CORO(listeners)
+{
+    AIO_BEGIN(listeners);
+    self->redis = aio_redis_open_with(url, &options);
+    self->other = aio_redis_open_with(url, &options);
+    self->third = aio_redis_open_with(url, &options);
+    AIO_AWAIT(aio_redis_subscribe(self->redis, "news", "weather"));
+    AIO_AWAIT(aio_redis_psubscribe(self->third, "n*s"));
+    for (self->i = 0; self->i < 100; self->i++)
+        aio_redis_pipelinef(self->other, "PUBLISH %s %d", self->i % 2 ? "news" : "weather", self->i);
+    AIO_AWAIT(self->reply, aio_redis_execute(self->other));
+    EXPECT(aio_redis_integer(aio_redis_at(self->reply, 1), -1) == 2);
+    AIO_AWAIT(aio_redis_subscribe(self->redis, "sport")); /* what has come meanwhile is not lost */
+    for (self->i = 0; self->i < 100; self->i++) {
+        AIO_AWAIT(self->message, aio_redis_listen(self->redis));
+        EXPECT(atoi(self->message->data.data) == self->i && !self->message->pattern);
+        EXPECT_TEXT(self->message->channel, self->i % 2 ? "news" : "weather");
+    }
+    for (self->i = 1; self->i < 100; self->i += 2) {
+        AIO_AWAIT(self->message, aio_redis_listen(self->third));
+        EXPECT(atoi(self->message->data.data) == self->i);
+        EXPECT_TEXT(self->message->pattern, "n*s");
+    }
+    AIO_TRY {
+        AIO_AWAIT(self->reply, aio_redis_command(self->redis, "GET", "a"));
+        EXPECT(!"reached");
+    } AIO_CATCH {
+        EXPECT_CODE(AIO_ERUNTIME);
+    } AIO_END_TRY;
+    AIO_AWAIT(self->reply, aio_redis_command(self->other, "CLIENT", "KILL", "TYPE", "pubsub"));
+    EXPECT(aio_redis_integer(self->reply, 0) == 2);
+    self->running = aio_create_task((aio_task *)(void *)aio_redis_listen(self->redis));
+    for (self->i = 0; self->i < 100 && !aio_future_done(self->running); self->i++) {
+        AIO_AWAIT(self->reply, aio_redis_command(self->other, "PUBLISH", "sport", "again"));
+        AIO_AWAIT(aio_sleep(0.02));
+    }
+    AIO_AWAIT(self->running);
+    self->running = NULL;
+    AIO_TRY {
+        AIO_TIMEOUT(0.05) {
+            for (;;) AIO_AWAIT(self->message, aio_redis_listen(self->redis));
+        }
+    } AIO_CATCH_CODE(AIO_ETIMEOUT) {
+    } AIO_END_TRY;
+    AIO_AWAIT(aio_redis_unsubscribe(self->redis, "news", "weather", "sport"));
+    AIO_ASYNC_FOR(self->message, aio_redis_listen(self->redis)) EXPECT(!"a message");
+    AIO_AWAIT(self->reply, aio_redis_command(self->redis, "PING"));
+    EXPECT_TEXT(aio_redis_text(self->reply), "PONG");
+    AIO_FINALLY;
+        aio_unref(self->running);
+        aio_redis_close(self->redis);
+        aio_redis_close(self->other);
+        aio_redis_close(self->third);
+    AIO_END;
+}
+
+/* Commands of many tasks, cancelled at random: each that is answered has its own answer. */
+struct worker { SELF; int number; uint64_t random; };
+static AIO_CORO(worker)
+{
+    AIO_BEGIN(worker);
+    for (self->i = 0; self->i < 100; self->i++) {
+        AIO_TRY {
+            self->random = self->random * 6364136223846793005u + 1442695040888963407u;
+            AIO_TIMEOUT((double)(self->random >> 33 & 255) * 2e-5)
+                AIO_ASYNC_WITH_AS(self->redis, aio_redis_pool_acquire(self->pool),
+                                  aio_redis_pool_release(self->pool, self->redis)) {
+                    AIO_AWAIT(self->reply, aio_redis_commandf(self->redis, "ECHO %d", self->number * 1000 + self->i));
+                    EXPECT(aio_redis_integer(self->reply, -1) == self->number * 1000 + self->i);
+                    aio_redis_pipelinef(self->redis, "ECHO %d", self->number);
+                    aio_redis_pipelinef(self->redis, "ECHO %d", self->i);
+                    AIO_AWAIT(self->reply, aio_redis_execute(self->redis, .transaction = self->i % 2));
+                    EXPECT(aio_redis_integer(aio_redis_at(self->reply, 0), -1) == self->number);
+                    EXPECT(aio_redis_integer(aio_redis_at(self->reply, 1), -1) == self->i);
+                }
+        } AIO_CATCH_CODE(AIO_ETIMEOUT) {
+            self->count++;
+        } AIO_END_TRY;
+        self->redis = NULL;
+    }
+    AIO_END;
+}
+
+struct blocked { SELF; };
+static AIO_CORO(blocked)
+{
+    AIO_BEGIN(blocked);
+    AIO_ASYNC_WITH_AS(self->redis, aio_redis_pool_acquire(self->pool), aio_redis_pool_release(self->pool, self->redis))
+        AIO_AWAIT(self->reply, aio_redis_command(self->redis, "BLPOP", "queue", "0"));
+    AIO_END;
+}
+
+enum { WORKERS = 20 };
+struct cancelled { SELF; struct worker *workers[WORKERS]; };
+static AIO_CORO(cancelled)
+{
+    AIO_BEGIN(cancelled);
+    self->pool = aio_redis_pool_open(url, .size = 5, .connection = options);
+    for (self->i = 0; self->i < WORKERS; self->i++)
+        self->workers[self->i] = AIO_CALL(worker, .pool = self->pool, .number = self->i, .random = (uint64_t)self->i);
+    AIO_AWAIT(aio_gather(self->workers, WORKERS));
+    for (self->i = 0; self->i < WORKERS; self->i++) self->count += self->workers[self->i]->count;
+    EXPECT(self->count > 0 && self->count < WORKERS * 100);
+    /* BLPOP that was cancelled takes nothing more */
+    AIO_TRY {
+        AIO_TIMEOUT(0.1) AIO_AWAIT(AIO_CALL(blocked, .pool = self->pool));
+        EXPECT(!"reached");
+    } AIO_CATCH_CODE(AIO_ETIMEOUT) {
+    } AIO_END_TRY;
+    AIO_AWAIT(self->redis, aio_redis_pool_acquire(self->pool));
+    AIO_AWAIT(aio_sleep(0.05));
+    AIO_AWAIT(self->reply, aio_redis_command(self->redis, "RPUSH", "queue", "item"));
+    AIO_AWAIT(self->reply, aio_redis_command(self->redis, "LPOP", "queue"));
+    EXPECT_TEXT(aio_redis_text(self->reply), "item");
+    /* what a transaction was left with does not reach the next one who has the connection */
+    AIO_AWAIT(self->reply, aio_redis_command(self->redis, "SELECT", "3"));
+    AIO_AWAIT(self->reply, aio_redis_command(self->redis, "MULTI"));
+    aio_redis_pool_release(self->pool, self->redis);
+    self->redis = NULL;
+    AIO_AWAIT(self->redis, aio_redis_pool_acquire(self->pool));
+    AIO_AWAIT(self->reply, aio_redis_command(self->redis, "GET", "none"));
+    EXPECT(aio_redis_is_nil(self->reply));
+    /* a reply that is too late */
+    AIO_TRY {
+        AIO_TIMEOUT(0.05) AIO_AWAIT(self->reply, aio_redis_command(self->redis, "EVAL",
+            "local t = redis.call('TIME'); local e = t[1] * 1e6 + t[2] + 150000; "
+            "repeat t = redis.call('TIME') until t[1] * 1e6 + t[2] > e; return 'late'", "0"));
+        EXPECT(!"reached");
+    } AIO_CATCH_CODE(AIO_ETIMEOUT) {
+    } AIO_END_TRY;
+    EXPECT(aio_redis_is_connected(self->redis));
+    AIO_AWAIT(self->reply, aio_redis_command(self->redis, "ECHO", "mine"));
+    EXPECT_TEXT(aio_redis_text(self->reply), "mine");
+    AIO_FINALLY;
+        aio_unref_all(self->workers, WORKERS);
+        if (self->redis) aio_redis_pool_release(self->pool, self->redis);
+        aio_redis_pool_close(self->pool);
+    AIO_END;
+}
+
+/* Prints a line for each command, well or not: the server is ended and begun again meanwhile. */
+struct lasting { SELF; };
+static AIO_CORO(lasting)
+{
+    AIO_BEGIN(lasting);
+    options.retries = -1;
+    self->pool = aio_redis_pool_open(url, .size = 2, .connection = options);
+    for (self->i = 0; self->i < 200; self->i++) {
+        AIO_TRY {
+            AIO_AWAIT(self->redis, aio_redis_pool_acquire(self->pool));
+            AIO_AWAIT(self->reply, aio_redis_commandf(self->redis, "ECHO %d", self->i));
+            EXPECT(aio_redis_integer(self->reply, -1) == self->i);
+            printf("well\n");
+        } AIO_CATCH {
+            printf("failed: %s\n", aio_caught(self)->message);
+        } AIO_END_TRY;
+        if (self->redis) aio_redis_pool_release(self->pool, self->redis);
+        self->redis = NULL;
+        fflush(stdout);
+        AIO_AWAIT(aio_sleep(0.05));
+    }
+    AIO_FINALLY;
+        if (self->redis) aio_redis_pool_release(self->pool, self->redis);
+        aio_redis_pool_close(self->pool);
+    AIO_END;
+}
+
+int main(int argc, char **argv)
+{
+    int status = 2;
+    const char *action = argc > 2 ? argv[2] : "";
+    url = argc > 1 ? argv[1] : "";
+    if (getenv("REDIS_PROTOCOL")) options.protocol = atoi(getenv("REDIS_PROTOCOL"));
+    if (getenv("REDIS_RETRIES")) options.retries = atoi(getenv("REDIS_RETRIES"));
+    aio_tls_context *tls = getenv("REDIS_CA") ? aio_tls_context_create(.ca_file = getenv("REDIS_CA")) : NULL;
+    options.tls_context = tls;
+    if (getenv("REDIS_CA") && !tls) return 2;
+    if (!strcmp(action, "commands")) status = aio_run(AIO_CALL(commands));
+    if (!strcmp(action, "large")) status = aio_run(AIO_CALL(large));
+    if (!strcmp(action, "transactions")) status = aio_run(AIO_CALL(transactions));
+    if (!strcmp(action, "scans")) status = aio_run(AIO_CALL(scans));
+    if (!strcmp(action, "listeners")) status = aio_run(AIO_CALL(listeners));
+    if (!strcmp(action, "cancelled")) status = aio_run(AIO_CALL(cancelled));
+    if (!strcmp(action, "lasting")) status = aio_run(AIO_CALL(lasting));
+    aio_tls_context_unref(tls);
+    if (!status && !failures) printf("ok\n");
+    return status ? status : failures != 0;
+}
