@@ -141,7 +141,8 @@ build/examples/mongo/mongo build/examples/cpp/mongo/mongo build/integration/mong
 
 build/examples/redis/redis build/examples/cpp/redis/redis build/integration/redis: examples/redis/aio_redis.h
 
-build/examples/crawler/crawler build/examples/cpp/crawler/crawler: $(wildcard examples/crawler/*.h)
+build/examples/crawler/crawler build/examples/cpp/crawler/crawler: $(wildcard examples/crawler/*.h) \
+    examples/redis/aio_redis.h
 
 build/examples/loadgen/loadgen build/examples/cpp/loadgen/loadgen: $(wildcard examples/loadgen/*.h)
 

@@ -9,22 +9,27 @@
  *     --agent NAME     whose rules of robots.txt count, and the User-Agent (aio-crawler)
  *     --journal FILE   what is found and finished: with the same file a crawl that was stopped, or killed, goes on
  *     --report FILE    an HTML page with plots, at the end
- *     --self PAGES     visits a site of its own, instead of URLs */
+ *     --self PAGES     visits a site of its own, instead of URLs
+ *     --redis URL      crawlers with the same Redis and --name NAME share one crawl, on any number of machines;
+ *     --claim S        what one of them was at is taken over when it was not heard of for so many seconds (10) */
 #define AIO_IMPLEMENTATION
 #include "../../aio.h"
+#define AIO_REDIS_IMPLEMENTATION
+#include "../redis/aio_redis.h"
 #include "frontier.h"
+#include "frontier_redis.h"
 #include "html.h"
 #include "report.h"
 #include "robots.h"
 #include <sys/resource.h>
 
 static struct options {
-    const char *agent, *journal, *report;
+    const char *agent, *journal, *report, *redis, *name;
     char      **urls;
     int         url_count, depth, pages, limit, per_host, self;
-    double      delay;
+    double      delay, claim;
     bool        span;
-} options = { "aio-crawler", NULL, NULL, NULL, 0, -1, -1, 100, 2, 0, 1, false };
+} options = { "aio-crawler", NULL, NULL, NULL, "crawl", NULL, 0, -1, -1, 100, 2, 0, 1, 10, false };
 
 struct host {
     struct host  *next;        /* in its place of the table */
@@ -33,7 +38,7 @@ struct host {
     aio_semaphore places;
     double        not_before;  /* time of the loop */
     bool          known, busy; /* its robots.txt was read; a coroutine looks after it */
-    char          origin[];    /* "https://example.org" */
+    char          origin[1];   /* "https://example.org", as long as it is */
 };
 
 enum { HOSTS = 4096, SEEDS = 1000 };
@@ -176,7 +181,7 @@ static void failed(const struct page *page, const aio_exception *why)
 }
 
 struct visit {
-    aio_task task; struct host *host; struct page *page; bool forbidden; double began;
+    aio_task task; struct host *host; struct page *page; bool forbidden, handed_back; double began;
     aio_response *response; aio_text text; struct links links; struct record record;
 };
 static AIO_CORO(visit)
@@ -212,9 +217,11 @@ static AIO_CORO(visit)
     } AIO_END_TRY;
     self->record.seconds = aio_time() - self->began;
     self->record.when = aio_time() - crawler.frontier->began;
+    self->handed_back = true;
     AIO_AWAIT(crawler.frontier->finish(crawler.frontier, self->page, &self->record, &self->links));
     finished(&self->record);
     AIO_FINALLY;
+        if (!self->handed_back) crawler.frontier->drop(self->page);
         aio_response_release(self->response);
         free(self->links.text.data);
         crawler.running--;
@@ -232,7 +239,7 @@ static struct host *host_of(const char *text)
     aio_url url;
     if (aio_url_parse(&url, text, strlen(text), NULL)) return NULL;
     size_t length = url.scheme.length + 3 + url.authority.length, hash = 5381;
-    struct host *made = (struct host *)calloc(1, sizeof *made + length + 1), *host;
+    struct host *made = (struct host *)calloc(1, sizeof *made + length), *host;
     if (made) snprintf(made->origin, length + 1, "%.*s://%.*s", (int)url.scheme.length, url.scheme.data,
                        (int)url.authority.length, url.authority.data);
     aio_url_clear(&url);
@@ -276,25 +283,32 @@ static AIO_CORO(read_robots)
 }
 
 /* Begins a page of the host whenever one may begin, as long as there are some. */
-struct look_after { aio_task task; struct host *host; };
+struct look_after { aio_task task; struct host *host; struct page *page; bool forbidden; double delay; };
 static AIO_CORO(look_after)
 {
     AIO_BEGIN(look_after);
     if (!self->host->known) AIO_AWAIT(AIO_CALL(read_robots, .host = self->host));
     while (self->host->first) {
         AIO_AWAIT(aio_semaphore_acquire(&self->host->places));
-        while (self->host->not_before > aio_time()) AIO_AWAIT(aio_sleep(self->host->not_before - aio_time()));
-        AIO_AWAIT(aio_semaphore_acquire(&crawler.places));
-        struct page *page = self->host->first;
-        self->host->first = page->next;
+        self->page = self->host->first;
+        self->host->first = self->page->next;
         if (!self->host->first) self->host->last = &self->host->first;
-        bool forbidden = !robots_allow(&self->host->robots, page->url + strlen(self->host->origin));
-        double delay = self->host->robots.delay > options.delay ? self->host->robots.delay : options.delay;
-        if (!forbidden && delay > 0) self->host->not_before = aio_time() + delay;
-        if (!aio_task_group_create_task(crawler.group, AIO_CALL(visit, .host = self->host, .page = page,
-                                                                .forbidden = forbidden))) AIO_RAISE(ENOMEM);
+        self->forbidden = !robots_allow(&self->host->robots, self->page->url + strlen(self->host->origin));
+        self->delay = self->host->robots.delay > options.delay ? self->host->robots.delay : options.delay;
+        if (!self->forbidden && self->delay > 0) {
+            while (self->host->not_before > aio_time()) AIO_AWAIT(aio_sleep(self->host->not_before - aio_time()));
+            if (crawler.frontier->turn)
+                AIO_AWAIT((aio_future *)crawler.frontier->turn(crawler.frontier, self->host->origin, self->delay));
+            self->host->not_before = aio_time() + self->delay;
+        }
+        AIO_AWAIT(aio_semaphore_acquire(&crawler.places));
+        if (!aio_task_group_create_task(crawler.group, AIO_CALL(visit, .host = self->host, .page = self->page,
+                                                                .forbidden = self->forbidden))) AIO_RAISE(ENOMEM);
+        self->page = NULL;
     }
     self->host->busy = false;
+    AIO_FINALLY;
+        if (self->page) crawler.frontier->drop(self->page);
     AIO_END;
 }
 
@@ -321,8 +335,8 @@ static AIO_CORO(show)
         AIO_AWAIT(aio_sleep(isatty(2) ? 0.2 : 10));
         fprintf(stderr, isatty(2) ? "\r%zu of %zu pages, %zu at once, %zu errors, %.1f a second "
                                   : "%zu of %zu pages, %zu at once, %zu errors, %.1f a second\n",
-                crawler.frontier->record_count, crawler.frontier->known, crawler.running, crawler.failed,
-                (double)crawler.frontier->record_count / (aio_time() - crawler.frontier->began));
+                crawler.frontier->finished, crawler.frontier->known, crawler.running, crawler.failed,
+                (double)crawler.frontier->finished / (aio_time() - crawler.frontier->began));
     }
     AIO_END;
 }
@@ -340,7 +354,7 @@ static void summary(double seconds)
     }
     printf("%-12s %10.3f\n", "MB", crawler.bytes / 1e6);
     if (crawler.frontier->record_count != crawler.finished)
-        printf("%-12s %10zu   with those of earlier runs\n", "in all", crawler.frontier->record_count);
+        printf("%-12s %10zu   with those of other runs\n", "in all", crawler.frontier->record_count);
 }
 
 /* ---- the crawl ---- */
@@ -370,6 +384,11 @@ static void clear(void)
     for (size_t i = 0; i < HOSTS; i++)
         for (struct host *host = crawler.hosts[i], *next; host; host = next) {
             next = host->next;
+            while (host->first) {
+                struct page *page = host->first;
+                host->first = page->next;
+                crawler.frontier->drop(page);
+            }
             robots_clear(&host->robots);
             free(host);
         }
@@ -387,9 +406,11 @@ static AIO_CORO(crawl)
     self->headers[1] = options.agent;
     crawler.session = aio_session_open(.limit = options.limit, .headers = self->headers, .timeout = { .total = 60 },
                                        .max_body = 8 << 20, .retry = { .attempts = 3, .total = 120 });
-    crawler.frontier = local_create(options.journal);
-    if (!crawler.session || !crawler.frontier) AIO_RAISE(ENOMEM);
+    crawler.frontier = options.redis ? shared_create(options.redis, options.name, options.claim, 4 * options.limit)
+                                     : local_create(options.journal);
+    if (!crawler.session || !crawler.frontier) AIO_RAISE(errno, "no session, or not the URL of a Redis server");
     aio_semaphore_init(&crawler.places, options.limit);
+    aio_semaphore_init(&crawler.window, (int)crawler.frontier->window);
     if (options.self) {
         AIO_AWAIT(self->server, aio_start_http_server(handler, NULL, "127.0.0.1", 0, .backlog = 4096));
         snprintf(self->own, sizeof self->own, "http://127.0.0.1:%d/0", aio_server_port(self->server));
@@ -404,24 +425,29 @@ static AIO_CORO(crawl)
     self->show = aio_create_task(AIO_CALL(show));
     AIO_TASK_GROUP(crawler.group) {
         AIO_ASYNC_FOR(self->page, crawler.frontier->next(crawler.frontier)) {
+            if (crawler.frontier->window) AIO_AWAIT(aio_semaphore_acquire(&crawler.window));
             if (hand_to_host(self->page)) AIO_RAISE(ENOMEM);
+            self->page = NULL;
             if (options.pages >= 0 && crawler.handed >= (size_t)options.pages) break;
         }
     }
     AIO_FINALLY;
         if (self->show) aio_task_cancel(self->show);
         aio_unref(self->show);
+        if (self->began > 0 && crawler.frontier->collect)
+            AIO_AWAIT((aio_future *)crawler.frontier->collect(crawler.frontier));
         if (self->began > 0) {
             summary(aio_time() - self->began);
             self->code = !options.report ? 0 : report_write(options.report, crawler.frontier->records,
                                              crawler.frontier->record_count, crawler.frontier->known);
             if (self->code) fprintf(stderr, "crawler: %s: %s\n", options.report, aio_code_text(self->code));
         }
+        if (self->page) crawler.frontier->drop(self->page);
+        clear();
         if (crawler.frontier) AIO_AWAIT(crawler.frontier->close(crawler.frontier));
         AIO_AWAIT(aio_session_close(crawler.session));
         if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
         free(self->links.text.data);
-        clear();
     AIO_END;
 }
 
@@ -435,7 +461,7 @@ static double number(const char *text, double least)
 
 static const char usage[] =
     "usage: crawler [--depth N] [--pages N] [--limit N] [--per-host N] [--delay S] [--span] [--agent NAME]\n"
-    "               [--journal FILE] [--report FILE] URL... | --self PAGES\n";
+    "               [--journal FILE | --redis URL [--name NAME] [--claim S]] [--report FILE] URL... | --self PAGES\n";
 
 static int read_options(int argc, char **argv)
 {
@@ -443,7 +469,8 @@ static int read_options(int argc, char **argv)
         { "--depth", &options.depth, NULL, 0 }, { "--pages", &options.pages, NULL, 1 },
         { "--limit", &options.limit, NULL, 1 }, { "--per-host", &options.per_host, NULL, 1 },
         { "--self", &options.self, NULL, 1 }, { "--agent", NULL, &options.agent, 0 },
-        { "--journal", NULL, &options.journal, 0 }, { "--report", NULL, &options.report, 0 }
+        { "--journal", NULL, &options.journal, 0 }, { "--report", NULL, &options.report, 0 },
+        { "--redis", NULL, &options.redis, 0 }, { "--name", NULL, &options.name, 0 }
     };
     bool delay = false, per_host = false;
     int i = 1;
@@ -454,32 +481,35 @@ static int read_options(int argc, char **argv)
             continue;
         }
         while (k < count && strcmp(argv[i], known[k].name)) k++;
-        delay = delay || !strcmp(argv[i], "--delay");
+        double *real = !strcmp(argv[i], "--delay") ? &options.delay : NULL;
+        if (!strcmp(argv[i], "--claim")) real = &options.claim;
+        delay = delay || real == &options.delay;
         per_host = per_host || !strcmp(argv[i], "--per-host");
-        if ((k == count && strcmp(argv[i], "--delay")) || i + 1 == argc) {
+        if ((k == count && !real) || i + 1 == argc) {
             fprintf(stderr, "crawler: %s %s\n%s", argv[i], i + 1 == argc ? "needs a value" : "is no option", usage);
             return 2;
         }
-        double value = number(argv[++i], k < count ? known[k].least : 0);
         if (k < count && known[k].text) {
-            *known[k].text = argv[i];
-        } else if (value < 0) {
+            *known[k].text = argv[++i];
+            continue;
+        }
+        double value = number(argv[++i], real == &options.claim ? 0.1 : real ? 0 : known[k].least);
+        if (value < 0) {
             fprintf(stderr, "crawler: %s: \"%s\" is not such a number\n%s", argv[i - 1], argv[i], usage);
             return 2;
-        } else if (k < count) {
-            *known[k].number = (int)value;
-        } else {
-            options.delay = value;
         }
+        if (real) *real = value;
+        else *known[k].number = (int)value;
     }
     options.urls = argv + i;
     options.url_count = argc - i;
     if (options.self && !delay) options.delay = 0;
     if (options.self && !per_host) options.per_host = options.limit;
-    if (!options.self == !options.url_count) {
-        fprintf(stderr, "crawler: give it URLs, or --self\n%s", usage);
-        return 2;
-    }
+    const char *wrong = !options.self == !options.url_count ? "give it URLs, or --self"
+        : options.redis && options.journal ? "--redis keeps what --journal would"
+        : strlen(options.name) > 40 ? "--name is longer than 40 bytes" : NULL;
+    if (wrong) fprintf(stderr, "crawler: %s\n%s", wrong, usage);
+    if (wrong) return 2;
     return 0;
 }
 

@@ -21,7 +21,7 @@ struct page {
     int          depth; /* links from where the crawl began */
     bool         done;
     char         id[40]; /* the frontier's own */
-    char         url[];
+    char         url[1]; /* as long as it is */
 };
 
 enum { STATUS_ERROR = 0, STATUS_ROBOTS = 1 }; /* what a record has for a status when there was no response */
@@ -40,10 +40,14 @@ struct frontier { /* each gives an awaitable; finish takes the page */
     void             *(*add)(struct frontier *, const struct links *);
     struct next_task *(*next)(struct frontier *);  /* AIO_ASYNC_FOR ends when all were visited */
     void             *(*finish)(struct frontier *, struct page *, const struct record *, const struct links *);
+    void             *(*turn)(struct frontier *, const char *host, double delay); /* NULL: nobody else asks it */
+    void             *(*collect)(struct frontier *); /* reads the records of all; NULL: they are there */
+    void              (*drop)(struct page *);        /* one that is not finished: it is for another run, or crawler */
     void             *(*close)(struct frontier *);
     /* of the whole crawl, as far as this crawler knows */
     struct record    *records;
-    size_t            record_count, record_capacity, known;
+    size_t            record_count, record_capacity;
+    size_t            known, finished;      /* pages */
     double            began;                /* time of the loop */
     size_t            window;               /* pages to have at hand at once; 0: any number */
 };
@@ -58,6 +62,7 @@ static inline int frontier_record(struct frontier *f, const struct record *recor
         f->record_capacity = room;
     }
     f->records[f->record_count++] = *record;
+    f->finished = f->record_count;
     return 0;
 }
 
@@ -84,7 +89,7 @@ static inline int links_add(struct links *links, const char *url, size_t length)
 
 static inline struct page *page_create(const char *url, size_t length, int depth)
 {
-    struct page *page = (struct page *)calloc(1, sizeof *page + length + 1);
+    struct page *page = (struct page *)calloc(1, sizeof *page + length);
     if (!page) return NULL;
     memcpy(page->url, url, length);
     page->depth = depth;
@@ -232,13 +237,13 @@ static AIO_CORO(flush)
     AIO_END;
 }
 
-struct local_finish {
+struct local_finishing {
     aio_task task; struct local *l; struct page *page; const struct record *record; const struct links *links;
     size_t end;
 };
-static AIO_CORO(local_finish)
+static AIO_CORO(local_finishing)
 {
-    AIO_BEGIN(local_finish);
+    AIO_BEGIN(local_finishing);
     if (local_finished(self->l, self->page, self->record, self->links)) AIO_RAISE(ENOMEM);
     self->end = self->l->appended;
     aio_event_set(&self->l->more);
@@ -252,25 +257,25 @@ static AIO_CORO(local_finish)
 }
 static void *local_finish(struct frontier *f, struct page *page, const struct record *record, const struct links *links)
 {
-    return AIO_CALL(local_finish, .l = (struct local *)(void *)f, .page = page, .record = record, .links = links);
+    return AIO_CALL(local_finishing, .l = (struct local *)(void *)f, .page = page, .record = record, .links = links);
 }
 
-struct local_add { aio_task task; struct local *l; const struct links *links; };
-static AIO_CORO(local_add)
+struct local_adding { aio_task task; struct local *l; const struct links *links; };
+static AIO_CORO(local_adding)
 {
-    AIO_BEGIN(local_add);
+    AIO_BEGIN(local_adding);
     if (local_add_links(self->l, self->links)) AIO_RAISE(ENOMEM);
     AIO_END;
 }
 static void *local_add(struct frontier *f, const struct links *links)
 {
-    return AIO_CALL(local_add, .l = (struct local *)(void *)f, .links = links);
+    return AIO_CALL(local_adding, .l = (struct local *)(void *)f, .links = links);
 }
 
-struct local_next { aio_task task; struct page *result; struct local *l; };
-static AIO_CORO(local_next)
+struct local_taking { aio_task task; struct page *result; struct local *l; };
+static AIO_CORO(local_taking)
 {
-    AIO_BEGIN(local_next);
+    AIO_BEGIN(local_taking);
     while (!self->l->first) {
         if (!self->l->pending) AIO_RAISE(AIO_ESTOPITERATION);
         aio_event_clear(&self->l->changed);
@@ -283,7 +288,7 @@ static AIO_CORO(local_next)
 }
 static struct next_task *local_next(struct frontier *f)
 {
-    return (struct next_task *)(void *)AIO_CALL(local_next, .l = (struct local *)(void *)f);
+    return (struct next_task *)(void *)AIO_CALL(local_taking, .l = (struct local *)(void *)f);
 }
 
 /* A line of the journal. Gives EINVAL for one that is none. */
@@ -341,10 +346,10 @@ static void local_forget_done(struct local *l)
     l->last = place;
 }
 
-struct local_open { aio_task task; struct local *l; };
-static AIO_CORO(local_open)
+struct local_opening { aio_task task; struct local *l; };
+static AIO_CORO(local_opening)
 {
-    AIO_BEGIN(local_open);
+    AIO_BEGIN(local_opening);
     if (self->l->path) {
         AIO_AWAIT(aio_to_thread(local_load, self->l));
         self->l->flusher = aio_create_task(AIO_CALL(flush, .l = self->l));
@@ -357,12 +362,12 @@ static AIO_CORO(local_open)
             self->l->base.began = aio_time() - self->l->base.records[i].when;
     AIO_END;
 }
-static void *local_open(struct frontier *f) { return AIO_CALL(local_open, .l = (struct local *)(void *)f); }
+static void *local_open(struct frontier *f) { return AIO_CALL(local_opening, .l = (struct local *)(void *)f); }
 
-struct local_close { aio_task task; struct local *l; };
-static AIO_CORO(local_close)
+struct local_closing { aio_task task; struct local *l; };
+static AIO_CORO(local_closing)
 {
-    AIO_BEGIN(local_close);
+    AIO_BEGIN(local_closing);
     self->l->closing = true;
     aio_event_set(&self->l->more);
     if (self->l->flusher) AIO_AWAIT(self->l->flusher);
@@ -376,7 +381,9 @@ static AIO_CORO(local_close)
         free(self->l);
     AIO_END;
 }
-static void *local_close(struct frontier *f) { return AIO_CALL(local_close, .l = (struct local *)(void *)f); }
+static void *local_close(struct frontier *f) { return AIO_CALL(local_closing, .l = (struct local *)(void *)f); }
+
+static void local_drop(struct page *page) { (void)page; }
 
 static struct frontier *local_create(const char *path)
 {
@@ -389,6 +396,7 @@ static struct frontier *local_create(const char *path)
     l->base.add = local_add;
     l->base.next = local_next;
     l->base.finish = local_finish;
+    l->base.drop = local_drop;
     l->base.close = local_close;
     return &l->base;
 }
