@@ -3474,7 +3474,8 @@ typedef struct aio_file_options {
 /* aio_request_send_file(request, path, .cache_control = "no-cache", ...): answers with a regular file: 200, or to GET
  * and HEAD 206, 304, 412 and 416 as Range, If-Range, If-None-Match, If-Modified-Since, If-Match and If-Unmodified-Since
  * ask for (RFC 9110 13, 14; several ranges as multipart/byteranges), by an ETag of size and time, and Last-Modified.
- * 404 if there is no such file, 403 if it may not be read. As many bytes as the file had at first: AIO_EINCOMPLETE, and
+ * 404 if there is no such file, 403 if it may not be read. A file that the kernel would have to look for is opened in a
+ * thread. As many bytes as the file had at first: AIO_EINCOMPLETE, and
  * the connection ends, when it has become shorter. The path is the program's, not the client's: for that see
  * aio_static. What the options point to is borrowed until it is done. aiohttp: web.FileResponse */
 #define aio_request_send_file(...) AIO__REQUEST_SEND_FILE(__VA_ARGS__, )
@@ -4034,6 +4035,20 @@ static void aio__wipe(void *data, size_t length)
 static int aio__os_fcntl(int fd, int command, int value) { return fcntl(fd, command, value); }
 static int aio__os_open(const char *path, int flags) { return open(path, flags | O_CLOEXEC); }
 static int aio__os_openat(int folder, const char *path, int flags) { return openat(folder, path, flags | O_CLOEXEC); }
+
+/* Opens what the kernel knows by heart, without waiting for a disk; else EAGAIN, or ENOSYS, EINVAL or EPERM where there
+ * is no such call. */
+static int aio__os_openat_cached(int folder, const char *path, int flags)
+{
+#if AIO__LINUX && defined(SYS_openat2)
+    const uint64_t how[] = { (uint64_t)(flags | O_CLOEXEC), 0, 0x20 }; /* flags, mode, resolve: RESOLVE_CACHED */
+    return (int)syscall(SYS_openat2, folder, path, &how, sizeof how);
+#else
+    (void)folder, (void)path, (void)flags;
+    errno = ENOSYS;
+    return -1;
+#endif
+}
 /* A new file, for its owner alone. */
 static int aio__os_create(const char *path) { return open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600); }
 /* What is written comes at its end; made, if need be, for its owner alone. */
@@ -4333,6 +4348,7 @@ struct aio__os {
     void    (*freeaddrinfo)(struct addrinfo *);
     int     (*open)(const char *, int);
     int     (*openat)(int, const char *, int);
+    int     (*openat_cached)(int, const char *, int);
     int     (*create)(const char *);
     int     (*append)(const char *);
     iconv_t (*iconv_open)(const char *, const char *);
@@ -4406,7 +4422,7 @@ static struct aio__os aio__os = {
     aio__os_sigaction, socket, aio__os_bind, listen, aio__os_accept, aio__os_connect, shutdown, recv, send, sendmsg,
     recvmsg, getsockopt, setsockopt, aio__os_getsockname, aio__os_getpeername, unlink, aio__os_stat,
     aio__os_fstat, aio__os_pread, aio__os_pipe_write, aio__os_spawn, waitpid, getpid, aio__os_wait_ended, kill,
-    getaddrinfo, freeaddrinfo, aio__os_open, aio__os_openat, aio__os_create, aio__os_append,
+    getaddrinfo, freeaddrinfo, aio__os_open, aio__os_openat, aio__os_openat_cached, aio__os_create, aio__os_append,
     iconv_open, aio__os_iconv, iconv_close, fsync, rename, getentropy,
 #if AIO__LINUX
     epoll_create1, epoll_ctl, epoll_wait, eventfd, aio__os_pidfd_open, aio__os_sendfile,
@@ -37505,12 +37521,27 @@ AIO_API void aio_access_log_write(const aio_access *access, void *file)
  * 85. Static files
  *
  * Answers from files: what a request's conditions and ranges make of one (RFC 9110 13, 14), and which file of a folder
- * a path names. One coroutine, aio__folder_answer, does both; it owns the descriptor. Calls the HTTP server's public
- * functions, headers, and the reading of fields.
+ * a path names. One coroutine, aio__folder_answer, does both; an aio__folder_look, which owns the descriptor, goes to a
+ * thread where opening could wait for a disk. Calls the HTTP server's public functions, headers, threads, and the
+ * reading of fields.
  * ============================================================================ */
 
 typedef struct aio__folder_range { uint64_t first, count; size_t head; /* where its head ends in `heads` */ }
     aio__folder_range;
+
+typedef struct aio__folder_look { /* which file it is; one thread's at a time */
+    const char *root, *index; /* NULL: there is none, and without a root the path is the program's */
+    char       *path;         /* with room for the index and the ending ".gz" */
+    bool        follow_symlinks;
+    bool        gzip;         /* the one with ".gz" goes before */
+    bool        may_wait;     /* it is in a thread of its own */
+    bool        uncached;     /* it has to be */
+    int         status;       /* 0: found */
+    int         fd;           /* -1: not open */
+    struct stat file;
+    bool        zipped;       /* it is the one with ".gz" */
+    char        text[1];      /* of one on the heap: these three */
+} aio__folder_look;
 
 struct aio__folder_answer {
     aio_task          task;
@@ -37518,10 +37549,10 @@ struct aio__folder_answer {
     const aio_static *site;      /* NULL: the path is the program's */
     aio_file_options  options;
     const char       *type;
-    char             *path;      /* behind the struct, with room for the index and the ending ".gz" */
-    int               fd;        /* -1: not open */
-    struct stat       file;
-    bool              zipped;    /* it is the one with ".gz" */
+    aio__folder_look  here;      /* the path is behind the struct */
+    aio__folder_look *look;      /* `here`, or a copy on the heap, owned; NULL while a thread has that */
+    aio_job_future   *job;       /* owned; NULL: no thread was asked */
+    void             *looked;
     int               status, code, count, i;
     aio_headers       fields;    /* owned: of the answer */
     aio__buffer       heads;     /* of the parts, one after the other, and what ends the last */
@@ -37583,10 +37614,14 @@ static int aio__folder_status(int code)
 }
 
 /* A descriptor, or -1 with errno. What is no file (a FIFO) is not waited for. */
-static int aio__folder_open(int folder, const char *name, int flags)
+static int aio__folder_open(aio__folder_look *look, int folder, const char *name, int flags)
 {
     int fd;
-    do fd = aio__os.openat(folder, name, flags | O_RDONLY | O_NONBLOCK); while (fd < 0 && errno == EINTR);
+    flags |= O_RDONLY | O_NONBLOCK;
+    do fd = look->may_wait ? aio__os.openat(folder, name, flags) : aio__os.openat_cached(folder, name, flags);
+    while (fd < 0 && errno == EINTR);
+    if (fd < 0 && !look->may_wait && (errno == EAGAIN || errno == ENOSYS || errno == EINVAL || errno == EPERM))
+        look->uncached = true;
     return fd;
 }
 
@@ -37605,17 +37640,18 @@ static bool aio__folder_fits(const char *path, size_t length, bool hidden)
 
 /* Opens the folder that the last component of the path is in, so that no component is looked up through a link: a
  * descriptor, with where that component begins, or -1 with errno. */
-static int aio__folder_walk(const aio_static *site, char *path, char **last)
+static int aio__folder_walk(aio__folder_look *look, char **last)
 {
+    char *path = look->path;
     int flags = O_DIRECTORY;
 #if AIO__LINUX
     flags |= O_PATH;
 #endif
-    int folder = aio__folder_open(AT_FDCWD, site->root, flags);
-    if (!site->follow_symlinks) flags |= O_NOFOLLOW;
+    int folder = aio__folder_open(look, AT_FDCWD, look->root, flags);
+    if (!look->follow_symlinks) flags |= O_NOFOLLOW;
     for (char *slash; folder >= 0 && (slash = strchr(path, '/')); path = slash + 1) {
         *slash = '\0';
-        int inner = aio__folder_open(folder, path, flags), code = errno;
+        int inner = aio__folder_open(look, folder, path, flags), code = errno;
         *slash = '/';
         aio__os.close(folder);
         errno = code;
@@ -37647,37 +37683,99 @@ static bool aio__folder_takes_gzip(const aio_request *request)
 
 /* Opens a name in a folder, or, where that is wanted and there, the one with ".gz" behind it; `name` has room for that.
  * 0 or a status. */
-static int aio__folder_take(struct aio__folder_answer *self, int folder, char *name, int flags)
+static int aio__folder_take(aio__folder_look *look, int folder, char *name, int flags)
 {
     size_t length = strlen(name);
-    if (self->options.gzip && aio__folder_takes_gzip(self->request)) {
+    if (look->gzip) {
         memcpy(name + length, ".gz", 4);
-        self->fd = aio__folder_open(folder, name, flags);
+        look->fd = aio__folder_open(look, folder, name, flags);
         name[length] = '\0';
-        self->zipped = self->fd >= 0 && aio__os.fstat(self->fd, &self->file) == 0 && S_ISREG(self->file.st_mode);
-        if (self->zipped) return 0;
-        if (self->fd >= 0) aio__os.close(self->fd);
+        look->zipped = look->fd >= 0 && aio__os.fstat(look->fd, &look->file) == 0 && S_ISREG(look->file.st_mode);
+        if (look->zipped || look->uncached) return 0;
+        if (look->fd >= 0) aio__os.close(look->fd);
     }
-    self->fd = aio__folder_open(folder, name, flags);
-    if (self->fd < 0) return aio__folder_status(errno);
-    if (aio__os.fstat(self->fd, &self->file) < 0) return aio__folder_status(errno);
-    return S_ISREG(self->file.st_mode) ? 0 : 404;
+    look->fd = aio__folder_open(look, folder, name, flags);
+    if (look->fd < 0) return aio__folder_status(errno);
+    if (aio__os.fstat(look->fd, &look->file) < 0) return aio__folder_status(errno);
+    return S_ISREG(look->file.st_mode) ? 0 : 404;
 }
 
 /* Opens the file of a site that the request's path names. 0 or a status. */
-static int aio__folder_find(struct aio__folder_answer *self)
+static int aio__folder_find(aio__folder_look *look)
 {
-    const aio_static *site = self->site;
     char *last;
-    int folder = aio__folder_walk(site, self->path, &last), status = 0;
+    int folder = aio__folder_walk(look, &last), status = 0;
     if (folder < 0) return aio__folder_status(errno);
-    if (!*last && !site->index) status = 404;
-    else if (!*last) memcpy(last, site->index, strlen(site->index) + 1);
-    if (!status) status = aio__folder_take(self, folder, last, site->follow_symlinks ? 0 : O_NOFOLLOW);
-    if (status == 404 && self->fd >= 0 && S_ISDIR(self->file.st_mode) && site->index) status = 301;
+    bool shows_index = !*last;
+    if (shows_index && !look->index) status = 404;
+    else if (shows_index) memcpy(last, look->index, strlen(look->index) + 1);
+    if (!status) status = aio__folder_take(look, folder, last, look->follow_symlinks ? 0 : O_NOFOLLOW);
+    if (status == 404 && look->fd >= 0 && S_ISDIR(look->file.st_mode) && look->index) status = 301;
     aio__os.close(folder);
-    if (!status) self->type = aio__folder_type(site, self->path);
+    if (shows_index && look->uncached) *last = '\0'; /* to be looked up again */
     return status;
+}
+
+/* Sees which file it is; or, in the loop's own thread, that this could take time. */
+static void aio__folder_look_up(aio__folder_look *look)
+{
+    look->status = look->root ? aio__folder_find(look) : aio__folder_take(look, AT_FDCWD, look->path, 0);
+}
+
+static void aio__folder_look_free(void *memory)
+{
+    aio__folder_look *look = (aio__folder_look *)memory;
+    if (look && look->fd >= 0) aio__os.close(look->fd);
+    aio__free(look);
+}
+
+/* A job; the look becomes its result's owner's. */
+static void *aio__folder_look_job(void *memory)
+{
+    aio__folder_look *look = (aio__folder_look *)memory;
+    aio__folder_look_up(look);
+    return look;
+}
+
+/* A copy for a thread, in which nothing has been looked up; NULL without memory. */
+static aio__folder_look *aio__folder_look_copy(const aio__folder_look *look)
+{
+    size_t path = strlen(look->path) + 1, index = aio__text_size(look->index);
+    aio__folder_look *copy =
+        (aio__folder_look *)aio__calloc(sizeof *copy + path + 3 + 2 * index + aio__text_size(look->root));
+    if (!copy) return NULL;
+    char *at = copy->text + path + 3 + index;
+    *copy = *look;
+    copy->path = copy->text;
+    memcpy(copy->path, look->path, path);
+    copy->root = aio__keep(&at, look->root);
+    copy->index = aio__keep(&at, look->index);
+    copy->may_wait = true;
+    copy->uncached = false;
+    copy->fd = -1;
+    return copy;
+}
+
+/* Lets a thread look. NULL: none is to be had, so that it has been done here. */
+static aio_job_future *aio__folder_look_elsewhere(struct aio__folder_answer *self)
+{
+    aio__folder_look *copy = aio__folder_look_copy(self->look);
+    aio_job_options options = AIO__ZERO;
+    options.drop = options.skip = aio__folder_look_free;
+    if (self->look->fd >= 0) aio__os.close(self->look->fd);
+    self->look->fd = -1;
+    self->look->uncached = false;
+    aio_job_future *job = copy ? aio_to_thread_with(aio__folder_look_job, copy, &options) : NULL;
+    if (job && job->future.state < AIO__DONE) {
+        self->look = NULL;
+        return job;
+    }
+    aio__free(copy);
+    if (job) aio_future_exception(job);
+    aio_unref(job);
+    self->look->may_wait = true;
+    aio__folder_look_up(self->look);
+    return NULL;
 }
 
 static bool aio__folder_is(const aio_request *request, const char *method)
@@ -37695,9 +37793,9 @@ static int aio__folder_path(struct aio__folder_answer *self)
     if (path.length < n || (n && memcmp(path.data, site->prefix, n))) return 404;
     if (path.length == n) return site->index ? 301 : 404;
     if (path.data[n] != '/') return 404;
-    char *end = aio__unquote(self->path, path.data + n + 1, path.length - n - 1, 0);
+    char *end = aio__unquote(self->look->path, path.data + n + 1, path.length - n - 1, 0);
     *end = '\0';
-    return aio__folder_fits(self->path, (size_t)(end - self->path), site->hidden) ? 0 : 404;
+    return aio__folder_fits(self->look->path, (size_t)(end - self->look->path), site->hidden) ? 0 : 404;
 }
 
 /* ---- conditions ---- */
@@ -37744,13 +37842,13 @@ static bool aio__folder_unchanged(const struct aio__folder_answer *self)
     if (!value.data) return true;
     if (value.length == strlen(self->etag) && !memcmp(value.data, self->etag, value.length)) return true;
     if (memchr(value.data, '"', value.length)) return false;
-    return aio__cookie_date(value, &seconds) && seconds == self->file.st_mtime && seconds < aio__os.wall();
+    return aio__cookie_date(value, &seconds) && seconds == self->look->file.st_mtime && seconds < aio__os.wall();
 }
 
 /* What the conditions ask for, in the order of RFC 9110 13.2.2: 0, 304 or 412. */
 static int aio__folder_condition(const struct aio__folder_answer *self)
 {
-    int64_t since, modified = self->file.st_mtime;
+    int64_t since, modified = self->look->file.st_mtime;
     int match = aio__folder_tagged(self, "If-Match", false), none = aio__folder_tagged(self, "If-None-Match", true);
     if (!match) return 412;
     if (match < 0 && aio__folder_date(self, "If-Unmodified-Since", &since) && modified > since) return 412;
@@ -37797,7 +37895,7 @@ static bool aio__folder_range_read(aio_text item, uint64_t size, aio__folder_ran
 static int aio__folder_ranges(struct aio__folder_answer *self)
 {
     aio_text value = aio_headers_get(&self->request->headers, "Range"), item;
-    uint64_t size = (uint64_t)self->file.st_size, sum = 0;
+    uint64_t size = (uint64_t)self->look->file.st_size, sum = 0;
     aio__folder_range range;
     if (!value.data || value.length < 6 || !AIO__SAME_WORD(value.data, 6, "bytes=")) return 200;
     value = aio__text(value.data + 6, value.length - 6);
@@ -37828,7 +37926,7 @@ static int aio__folder_parts(struct aio__folder_answer *self)
     for (int i = 0; i < self->count; i++) {
         aio__folder_range *range = &self->ranges[i];
         unsigned long long first = range->first, last = first + range->count - 1;
-        unsigned long long size = (unsigned long long)self->file.st_size;
+        unsigned long long size = (unsigned long long)self->look->file.st_size;
         snprintf(line, sizeof line, "\r\nContent-Range: bytes %llu-%llu/%llu\r\n\r\n", first, last, size);
         if (!aio__buffer_word(out, "\r\n--") || !aio__buffer_word(out, self->boundary)
             || !aio__buffer_word(out, "\r\nContent-Type: ") || !aio__buffer_word(out, self->type)
@@ -37855,10 +37953,10 @@ static void aio__folder_field(struct aio__folder_answer *self, const char *name,
 static void aio__folder_decide(struct aio__folder_answer *self)
 {
     const aio_request *request = self->request;
-    unsigned long long size = (unsigned long long)self->file.st_size;
-    snprintf(self->etag, sizeof self->etag, "\"%llx.%llx-%llx%s\"", (unsigned long long)self->file.st_mtime,
-             (unsigned long long)aio__folder_nanoseconds(&self->file), size, self->zipped ? "-gz" : "");
-    aio__http_date(self->modified, self->file.st_mtime);
+    unsigned long long size = (unsigned long long)self->look->file.st_size;
+    snprintf(self->etag, sizeof self->etag, "\"%llx.%llx-%llx%s\"", (unsigned long long)self->look->file.st_mtime,
+             (unsigned long long)aio__folder_nanoseconds(&self->look->file), size, self->look->zipped ? "-gz" : "");
+    aio__http_date(self->modified, self->look->file.st_mtime);
     bool get = aio__folder_is(request, "GET");
     if (get || aio__folder_is(request, "HEAD")) self->status = aio__folder_condition(self);
     if (!self->status) self->status = get && aio__folder_unchanged(self) ? aio__folder_ranges(self) : 200;
@@ -37877,12 +37975,12 @@ static void aio__folder_fields(struct aio__folder_answer *self)
     char text[80];
     const aio_file_options *o = &self->options;
     bool found = self->etag[0], whole = self->status == 200 || self->status == 206;
-    unsigned long long size = (unsigned long long)self->file.st_size, first = self->ranges[0].first;
+    unsigned long long size = (unsigned long long)self->look->file.st_size, first = self->ranges[0].first;
     aio__folder_field(self, "ETag", found ? self->etag : NULL);
     aio__folder_field(self, "Last-Modified", found ? self->modified : NULL);
     aio__folder_field(self, "Accept-Ranges", whole ? "bytes" : NULL);
     aio__folder_field(self, "Cache-Control", found ? o->cache_control : NULL);
-    aio__folder_field(self, "Content-Encoding", whole && self->zipped ? "gzip" : NULL);
+    aio__folder_field(self, "Content-Encoding", whole && self->look->zipped ? "gzip" : NULL);
     aio__folder_field(self, "Vary", found && o->gzip ? "Accept-Encoding" : NULL);
     aio__folder_field(self, "Allow", self->status == 405 ? "GET, HEAD" : NULL);
     snprintf(text, sizeof text, "bytes */%llu", size);
@@ -37948,27 +38046,41 @@ static aio_future *aio__folder_part(struct aio__folder_answer *self, int i)
     return aio_request_chunk(self->request, self->heads.data + start, end - start);
 }
 
+static void aio__folder_look_end(struct aio__folder_answer *self)
+{
+    aio_job_future *job = self->job;
+    bool missed = job && !self->look && job->future.state == AIO__DONE && !job->future.error; /* a cancel was faster */
+    if (missed) self->look = (aio__folder_look *)job->result;
+    if (self->look != &self->here) aio__folder_look_free(self->look);
+    else if (self->here.fd >= 0) aio__os.close(self->here.fd);
+    aio_unref(job);
+}
+
 static AIO_CORO(aio__folder_answer)
 {
     AIO_BEGIN(aio__folder_answer);
-    if (self->site) {
-        self->status = aio__folder_path(self);
-        if (!self->status) self->status = aio__folder_find(self);
-    } else {
-        self->status = aio__folder_take(self, AT_FDCWD, self->path, 0);
+    self->status = self->site ? aio__folder_path(self) : 0;
+    if (!self->status) {
+        aio__folder_look_up(self->look);
+        if (self->look->uncached && (self->job = aio__folder_look_elsewhere(self))) {
+            AIO_AWAIT(self->looked, (aio_job_future *)aio_ref(self->job));
+            self->look = (aio__folder_look *)self->looked;
+        }
+        self->status = self->look->status;
     }
+    if (self->site && !self->status) self->type = aio__folder_type(self->site, self->look->path);
     self->code = 0;
     if (aio__folder_prepare(self)) AIO_RAISE(self->code, "static file: %s", aio_code_text(self->code));
     AIO_AWAIT(aio__folder_begin(self));
     for (self->i = 0; self->i < self->count; self->i++) {
         if (self->heads.end) AIO_AWAIT(aio__folder_part(self, self->i));
-        AIO_AWAIT(aio_request_sendfile(self->request, self->fd, (int64_t)self->ranges[self->i].first,
+        AIO_AWAIT(aio_request_sendfile(self->request, self->look->fd, (int64_t)self->ranges[self->i].first,
                                        (size_t)self->ranges[self->i].count));
     }
     if (self->heads.end && self->count) AIO_AWAIT(aio__folder_part(self, self->count));
     if (self->count) AIO_AWAIT(aio_request_end(self->request));
     AIO_FINALLY;
-        if (self->fd >= 0) aio__os.close(self->fd);
+        aio__folder_look_end(self);
         aio__free(self->heads.data);
         aio_headers_clear(&self->fields);
     AIO_END;
@@ -37980,9 +38092,10 @@ static struct aio__folder_answer *aio__folder_new(aio_request *request, size_t l
     struct aio__folder_answer *self =
         (struct aio__folder_answer *)aio__new_zeroed(sizeof *self + length + 4, aio__folder_answer_coro);
     if (!self) return NULL;
-    self->path = (char *)(self + 1);
+    self->look = &self->here;
+    self->here.path = (char *)(self + 1);
+    self->here.fd = -1;
     self->request = request;
-    self->fd = -1;
     return self;
 }
 
@@ -37992,7 +38105,8 @@ AIO_API aio_future *aio_request_send_file_with(aio_request *request, const char 
     if (!request || !path) return aio__failure(EINVAL, "send_file: no request, or no path");
     struct aio__folder_answer *self = aio__folder_new(request, strlen(path));
     if (!self) return NULL;
-    memcpy(self->path, path, strlen(path) + 1);
+    memcpy(self->look->path, path, strlen(path) + 1);
+    self->look->gzip = options->gzip && aio__folder_takes_gzip(request);
     self->options = *options;
     self->type = options->content_type ? options->content_type : aio_guess_type(path);
     return (aio_future *)(void *)self;
@@ -38002,9 +38116,12 @@ AIO_API void *aio_static_handler(aio_request *request, void *site)
 {
     const aio_static *folder = (const aio_static *)site;
     if (!request || !folder || !folder->root) return aio__failure(EINVAL, "static: no request, or no root");
-    size_t index = folder->index ? strlen(folder->index) : 0;
-    struct aio__folder_answer *self = aio__folder_new(request, request->path.length + index);
+    struct aio__folder_answer *self = aio__folder_new(request, request->path.length + aio__text_size(folder->index));
     if (!self) return NULL;
+    self->look->root = folder->root;
+    self->look->index = folder->index;
+    self->look->follow_symlinks = folder->follow_symlinks;
+    self->look->gzip = folder->gzip && aio__folder_takes_gzip(request);
     self->site = folder;
     self->options.cache_control = folder->cache_control;
     self->options.gzip = folder->gzip;

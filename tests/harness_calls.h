@@ -46,6 +46,7 @@ SEAM_PLAIN(int, getpeername, (int fd, struct sockaddr *address, socklen_t *lengt
 SEAM_PLAIN(int, unlink, (const char *path), -1, (path))
 SEAM_PLAIN(int, open, (const char *path, int flags), -1, (path, flags))
 SEAM_PLAIN(int, openat, (int folder, const char *path, int flags), -1, (folder, path, flags))
+SEAM_PLAIN(int, openat_cached, (int folder, const char *path, int flags), -1, (folder, path, flags))
 SEAM_PLAIN(int, create, (const char *path), -1, (path))
 SEAM_PLAIN(int, append, (const char *path), -1, (path))
 static iconv_t seam_iconv_open(const char *to, const char *from)

@@ -76,6 +76,7 @@ enum { SEAM_SETTLE = 250, SEAM_GRACE = 20000 /* microseconds */, SEAM_FDS = 6553
     X(fstat, EIO) X(pread, EINTR, EIO)                                                            \
     X(unlink, EACCES) X(stat, EACCES) X(open, EINTR, ENOENT, EACCES, EMFILE, ENFILE)              \
     X(openat, EINTR, ENOENT, EACCES, EMFILE, ENFILE)                                              \
+    X(openat_cached, EINTR, EAGAIN, ENOSYS, ENOENT, EACCES, EMFILE, ENFILE)                       \
     X(create, EEXIST, EACCES, ENOSPC) X(append, EACCES, ENOSPC) X(iconv_open, EINVAL, ENOMEM)     \
     X(fsync, EIO) X(rename, EACCES, EXDEV)                                                        \
     X(getentropy, EIO) X(getaddrinfo, EAI_AGAIN, EAI_NONAME, EAI_MEMORY, EAI_SYSTEM)              \
