@@ -12678,6 +12678,8 @@ struct aio_tls_context {
     unsigned alpn_length;
     aio__node sessions;      /* a client's, to be resumed: aio__tls_session, the latest last; the mutex guards them */
     int      session_count, session_limit;
+    aio__node refusals;      /* aio__tls_refusal, the latest last; the mutex guards them */
+    int      refusal_count;
     int      keylog;         /* a descriptor; -1: none */
     char     fingerprint[65]; /* that the other end's certificate must have; "": any */
     struct aio__tls_host *hosts; /* a server's; the mutex guards them */
@@ -12714,6 +12716,7 @@ typedef struct aio__tls {
     aio_loop        *loop;
     bool             read_wants_write, write_wants_read;
     bool             http;      /* HTTP/1.1 was offered */
+    bool             offered;   /* a session, to be resumed */
     bool             fed;       /* the reader got a good deal from the latest read */
     uint8_t          chatter;   /* messages of TLS itself, up to AIO__TLS_CHATTER, and since them */
     uint32_t         payload;   /* bytes for the reader */
@@ -12746,6 +12749,7 @@ static ssize_t aio__tls_push(aio__tls *tls, const char *data, size_t length)
 static bool aio__tls_flush(aio__link *link)
 {
     aio__tls *tls = (aio__tls *)(void *)link;
+    if (tls->kept_at < tls->kept_end) aio__os.ERR_clear_error(); /* what is in the queue is not about this */
     while (tls->kept_at < tls->kept_end) {
         ssize_t n = aio__tls_push(tls, tls->kept + tls->kept_at, (size_t)(tls->kept_end - tls->kept_at));
         if (n == AIO__IO_AGAIN) return false;
@@ -12848,21 +12852,43 @@ static void aio__bio_setup(void)
  *
  * OpenSSL 3.0 and 3.1 offer the key of every certificate that they load or are shown to all decoders that there are,
  * also to those of private keys and parameters: 0.1 ms for each certificate, a fifth of a handshake, and 25 ms for the
- * system's authorities. A client without a certificate of its own needs only those of public keys. It gets a library
- * context in which OpenSSL's default provider does everything, and shows no other decoders. Where OpenSSL was set up in
- * another way (FIPS, other providers), a client stays with that. */
+ * system's authorities. For each, too, and wherever else it looks for something, they copy the list of all that the
+ * library context has, of which two thirds are ciphers that TLS has no use for: a twentieth of a handshake. A client
+ * without a certificate of its own needs only decoders of public keys. It gets a library context in which OpenSSL's
+ * default provider does everything, and shows no other decoders, and what TLS has of keys and ciphers. Where OpenSSL
+ * was set up in another way (FIPS, other providers), a client stays with that. */
 
 #if AIO__TLS_LIBRARY
 static OSSL_LIB_CTX  *aio__tls_library;           /* these live as long as the process, too */
 static OSSL_PROVIDER *aio__tls_provider;
-static OSSL_ALGORITHM aio__tls_decoders[6];       /* the last one is empty */
+
+/* What is shown of an operation: whatever has one of the names, of which the first `needed` must be there (processors
+ * differ in the others); AES-256-ECB and -CTR are of the generator of random numbers. */
+enum { AIO__TLS_NAMES = 20 };
+static const struct {
+    int         operation, needed;
+    const char *properties, *names[AIO__TLS_NAMES];
+} aio__tls_wanted[] = {
+    { OSSL_OP_DECODER, 5, "input=der,structure=SubjectPublicKeyInfo", { "EC", "RSA", "RSA-PSS", "ED25519", "ED448" } },
+    { OSSL_OP_KEYMGMT, 11, "",
+      { "EC", "RSA", "RSA-PSS", "ED25519", "ED448", "DH", "X25519", "X448", "HMAC", "HKDF", "TLS1-PRF",
+        "DSA" } },
+    { OSSL_OP_CIPHER, 6, "",
+      { "AES-256-ECB", "AES-256-CTR", "AES-128-GCM", "AES-256-GCM", "AES-128-CBC", "AES-256-CBC", "NULL",
+        "AES-128-CCM", "AES-256-CCM", "ChaCha20-Poly1305", "AES-128-CBC-HMAC-SHA1", "AES-256-CBC-HMAC-SHA1",
+        "AES-128-CBC-HMAC-SHA256", "AES-256-CBC-HMAC-SHA256", "ARIA-128-GCM", "ARIA-256-GCM", "CAMELLIA-128-CBC",
+        "CAMELLIA-256-CBC", "DES-EDE3-CBC" } }
+};
+enum { AIO__TLS_SHOWN = sizeof aio__tls_wanted / sizeof *aio__tls_wanted };
+static OSSL_ALGORITHM aio__tls_algorithms[AIO__TLS_SHOWN][AIO__TLS_NAMES]; /* the last one of each is empty */
 
 static const OSSL_ALGORITHM *aio__tls_query(void *provider, int operation, int *no_store)
 {
     (void)provider;
-    if (operation == OSSL_OP_DECODER) {
+    for (int i = 0; i < AIO__TLS_SHOWN; i++) {
+        if (operation != aio__tls_wanted[i].operation) continue;
         *no_store = 0;
-        return aio__tls_decoders;
+        return aio__tls_algorithms[i];
     }
     return aio__os.OSSL_PROVIDER_query_operation(aio__tls_provider, operation, no_store);
 }
@@ -12887,21 +12913,31 @@ static int aio__tls_provide(const OSSL_CORE_HANDLE *core, const OSSL_DISPATCH *i
     return 1;
 }
 
-/* The decoders of the public keys that a certificate of TLS can have. False if they are not as expected. */
-static bool aio__tls_choose_decoders(void)
+/* Which of the names an algorithm has in front, or -1. */
+static int aio__tls_wanted_as(const char *const *names, const OSSL_ALGORITHM *algorithm)
 {
-    static const char *const kinds[] = { "EC", "RSA", "RSA-PSS", "ED25519", "ED448" };
-    size_t count = sizeof kinds / sizeof *kinds, kept = 0, length;
-    int no_store = 0;
-    const OSSL_ALGORITHM *at = aio__os.OSSL_PROVIDER_query_operation(aio__tls_provider, OSSL_OP_DECODER, &no_store);
-    for (; at && at->algorithm_names && kept < count; at++) {
-        if (!strstr(at->property_definition, "input=der,structure=SubjectPublicKeyInfo")) continue;
-        length = strcspn(at->algorithm_names, ":");
-        for (size_t i = 0; i < count; i++)
-            if (strlen(kinds[i]) == length && !memcmp(at->algorithm_names, kinds[i], length))
-                aio__tls_decoders[kept++] = *at;
+    size_t length = strcspn(algorithm->algorithm_names, ":");
+    for (int i = 0; i < AIO__TLS_NAMES && names[i]; i++)
+        if (strlen(names[i]) == length && !memcmp(algorithm->algorithm_names, names[i], length)) return i;
+    return -1;
+}
+
+/* False if the provider's are not as expected. */
+static bool aio__tls_choose_algorithms(void)
+{
+    for (int i = 0; i < AIO__TLS_SHOWN; i++) {
+        int no_store = 0, needed = aio__tls_wanted[i].needed, kept = 0;
+        int operation = aio__tls_wanted[i].operation;
+        const OSSL_ALGORITHM *at = aio__os.OSSL_PROVIDER_query_operation(aio__tls_provider, operation, &no_store);
+        for (; at && at->algorithm_names && kept < AIO__TLS_NAMES - 1; at++) {
+            int as = aio__tls_wanted_as(aio__tls_wanted[i].names, at);
+            if (as < 0 || !strstr(at->property_definition, aio__tls_wanted[i].properties)) continue;
+            needed -= as < aio__tls_wanted[i].needed;
+            aio__tls_algorithms[i][kept++] = *at;
+        }
+        if (needed) return false;
     }
-    return kept == count;
+    return true;
 }
 
 static int aio__tls_is_default(OSSL_PROVIDER *provider, void *only)
@@ -12919,7 +12955,7 @@ static OSSL_LIB_CTX *aio__tls_library_get(void)
     if (aio__tls_library) return aio__tls_library;
     if (!aio__tls_provider) aio__tls_provider = aio__os.OSSL_PROVIDER_try_load(NULL, "default", 1);
     OSSL_LIB_CTX *made = aio__tls_provider ? aio__os.OSSL_LIB_CTX_new() : NULL;
-    if (made && aio__tls_choose_decoders() && aio__os.OSSL_PROVIDER_add_builtin(made, "aio.h", aio__tls_provide) &&
+    if (made && aio__tls_choose_algorithms() && aio__os.OSSL_PROVIDER_add_builtin(made, "aio.h", aio__tls_provide) &&
         aio__os.OSSL_PROVIDER_load(made, "aio.h")) return aio__tls_library = made;
     aio__os.OSSL_LIB_CTX_free(made);
     aio__os.ERR_clear_error();
@@ -12940,6 +12976,65 @@ typedef struct aio__tls_session {
     SSL_SESSION *session;  /* owned */
     char         key[1];
 } aio__tls_session;
+
+/* A server that did not take the latest session that it was offered. Some give tickets that they never take: what is
+ * offered costs both sides time. So after a second refusal the next connection offers none, after the third the next
+ * three, and so on up to AIO__TLS_SKIP_MAX; what they are given is not kept. */
+enum { AIO__TLS_SKIP_MAX = 63, AIO__TLS_REFUSALS = 64 /* names of which that is known */ };
+
+typedef struct aio__tls_refusal {
+    aio__node link;
+    int       next, skip; /* how many connections are to go without after the next one, and now */
+    char      key[1];
+} aio__tls_refusal;
+
+static aio__tls_refusal *aio__tls_refusal_find(const aio_tls_context *context, const char *key)
+{
+    for (aio__node *node = context->refusals.prev; node != &context->refusals; node = node->prev) {
+        aio__tls_refusal *refusal = AIO__CONTAINER(node, aio__tls_refusal, link);
+        if (!strcmp(refusal->key, key)) return refusal;
+    }
+    return NULL;
+}
+
+static void aio__tls_refusal_drop(aio_tls_context *context, aio__tls_refusal *refusal)
+{
+    aio__ring_remove(&refusal->link);
+    context->refusal_count--;
+    aio__free(refusal);
+}
+
+/* Where there is no memory, it is not known. */
+static void aio__tls_refusal_add(aio_tls_context *context, const char *key)
+{
+    size_t length = strlen(key);
+    aio__tls_refusal *refusal = (aio__tls_refusal *)aio__calloc(sizeof *refusal + length);
+    if (!refusal) return;
+    memcpy(refusal->key, key, length);
+    refusal->next = 1;
+    aio__ring_insert(&context->refusals, &refusal->link);
+    if (++context->refusal_count > AIO__TLS_REFUSALS)
+        aio__tls_refusal_drop(context, AIO__CONTAINER(context->refusals.next, aio__tls_refusal, link));
+}
+
+/* The handshake is done: whether the server has taken what it was offered. What was offered before that was known says
+ * nothing more. */
+static void aio__tls_offered(aio__tls *tls)
+{
+    if (!tls->offered) return;
+    bool taken = aio__os.SSL_session_reused(tls->ssl) != 0;
+    pthread_mutex_lock(&aio__tls_mutex);
+    aio__tls_refusal *refusal = aio__tls_refusal_find(tls->context, tls->key);
+    if (taken && refusal) {
+        aio__tls_refusal_drop(tls->context, refusal);
+    } else if (!taken && !refusal) {
+        aio__tls_refusal_add(tls->context, tls->key);
+    } else if (!taken && !refusal->skip) {
+        refusal->skip = refusal->next;
+        if (refusal->next < AIO__TLS_SKIP_MAX) refusal->next = 2 * refusal->next + 1;
+    }
+    pthread_mutex_unlock(&aio__tls_mutex);
+}
 
 static void aio__tls_session_drop(aio_tls_context *context, aio__tls_session *kept)
 {
@@ -12976,6 +13071,12 @@ static int aio__tls_remember(SSL *ssl, SSL_SESSION *session)
     memcpy(kept->key, tls->key, length);
     bool once = aio__os.SSL_SESSION_get_protocol_version(session) >= TLS1_3_VERSION;
     pthread_mutex_lock(&aio__tls_mutex);
+    const aio__tls_refusal *refusal = aio__tls_refusal_find(context, kept->key);
+    if (refusal && refusal->skip) {
+        pthread_mutex_unlock(&aio__tls_mutex);
+        aio__free(kept);
+        return 0;
+    }
     aio__ring_insert(&context->sessions, &kept->link);
     context->session_count++;
     aio__tls_session_find(context, kept->key, once ? aio__tls_sessions_each(context) : 1);
@@ -12989,8 +13090,12 @@ static int aio__tls_remember(SSL *ssl, SSL_SESSION *session)
 static void aio__tls_resume(aio__tls *tls)
 {
     pthread_mutex_lock(&aio__tls_mutex);
-    aio__tls_session *kept = aio__tls_session_find(tls->context, tls->key, aio__tls_sessions_each(tls->context));
+    aio__tls_refusal *refusal = aio__tls_refusal_find(tls->context, tls->key);
+    bool skips = refusal && refusal->skip && refusal->skip--;
+    aio__tls_session *kept =
+        skips ? NULL : aio__tls_session_find(tls->context, tls->key, aio__tls_sessions_each(tls->context));
     if (kept) {
+        tls->offered = true;
         aio__os.SSL_set_session(tls->ssl, kept->session);
         if (aio__os.SSL_SESSION_get_protocol_version(kept->session) >= TLS1_3_VERSION)
             aio__tls_session_drop(tls->context, kept);
@@ -13287,6 +13392,7 @@ AIO_API aio_tls_context *aio_tls_context_create_with(const aio_tls_options *opti
     context->verify = options->verify != AIO_VERIFY_NONE;
     context->session_limit = options->sessions ? options->sessions : AIO_TLS_SESSIONS;
     aio__ring_clear(&context->sessions);
+    aio__ring_clear(&context->refusals);
     const char *wrong = aio__tls_check(context, options);
     if (!wrong) context->ctx = aio__tls_ctx_new(options);
     if (wrong || !context->ctx || !aio__bio_method) aio__tls_context_fail("no", "context", wrong);
@@ -13313,6 +13419,8 @@ AIO_API void aio_tls_context_unref(aio_tls_context *context)
     }
     while (context->session_count)
         aio__tls_session_drop(context, AIO__CONTAINER(context->sessions.next, aio__tls_session, link));
+    while (context->refusal_count)
+        aio__tls_refusal_drop(context, AIO__CONTAINER(context->refusals.next, aio__tls_refusal, link));
     aio__free(context);
 }
 
@@ -13597,6 +13705,7 @@ static int aio__tls_handshake(aio__tls *tls)
     bool writes = tls->kept_at < tls->kept_end;
     if (error == SSL_ERROR_WANT_WRITE || (writes && (n == 1 || error == SSL_ERROR_WANT_READ))) return AIO__WRITE;
     if (n == 1) {
+        if (tls->state == AIO__TLS_HANDSHAKE) aio__tls_offered(tls);
         if (tls->state == AIO__TLS_HANDSHAKE) aio__tls_turn(tls, AIO__TLS_OPEN);
         return 0;
     }

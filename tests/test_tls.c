@@ -975,6 +975,29 @@ SCENARIO(tls_resumed_1_3, TLS_MAY)
     AIO_END;
 }
 
+/* Tickets that a server gives and does not take are offered ever more seldom: after the second refusal one connection
+ * goes without, then three, then seven; one that is taken ends that. */
+struct tls_sessions_refused { TLS_SELF; int i; bool reused, rude, offered; };
+SCENARIO(tls_sessions_refused, TLS_MAY, .skip = KIND_CANCEL | KIND_SLICE /* many handshakes, all alike */)
+{
+    AIO_BEGIN(tls_sessions_refused);
+    TLS_SETUP("good", NULL);
+    AIO_AWAIT(self->server, aio_start_server(echo_handler, NULL, "127.0.0.1", 0, .tls_context = self->server_tls));
+    VISIT(false, self->client_tls, "localhost");
+    for (self->i = 1; self->i <= 15; self->i++) {
+        self->offered = self->i < 3 || self->i == 4 || self->i == 8;
+        if (!seam.fired) CHECK_INT(self->client_tls->session_count == 1, self->offered);
+        SSL_CTX_set_session_id_context(self->server_tls->ctx, (const unsigned char *)&self->i, sizeof self->i);
+        VISIT(false, self->client_tls, "localhost"); /* of another context than the ticket */
+        if (!seam.fired) CHECK_INT(self->client_tls->refusal_count, 1);
+    }
+    VISIT(true, self->client_tls, "localhost");
+    if (!seam.fired) CHECK_INT(self->client_tls->refusal_count, 0);
+    AIO_FINALLY;
+        TLS_END();
+    AIO_END;
+}
+
 /* Only so many, and of one name no more than two thirds; a handshake that fails drops what it tried. */
 struct tls_sessions_few { TLS_SELF; bool reused, rude; char ca[128]; };
 SCENARIO(tls_sessions_few, TLS_MAY)

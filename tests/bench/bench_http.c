@@ -30,7 +30,7 @@ struct bench { aio_task task; int conns, i; bool keep; struct get **gets; aio_tl
 static AIO_CORO(bench)
 {
     AIO_BEGIN(bench);
-    if (getenv("BENCH_CA")) self->tls = aio_tls_context_create(.ca_file = getenv("BENCH_CA"));
+    if (!strncmp(url, "https:", 6)) self->tls = aio_tls_context_create(.ca_file = getenv("BENCH_CA"));
     session = aio_session_open(.limit = AIO_UNLIMITED, .force_close = !self->keep, .tls_context = self->tls);
     self->gets = (struct get **)calloc((size_t)self->conns, sizeof *self->gets);
     if (!session || !self->gets) AIO_RAISE(ENOMEM);
