@@ -7192,8 +7192,8 @@ AIO__NOINLINE static void aio__task_go_on(aio_loop *loop, aio_task *root, aio_ta
                 return;
             }
             t->future.waiters.parent = NULL;
-            root->link.leaf = t = parent;
-            if (AIO__UNLIKELY(--loop->head.awaits <= 0) && aio__await_in_turn(t)) return;
+            root->link.leaf = t = parent; /* which has the result before a cancel is thrown */
+            if (AIO__UNLIKELY(--loop->head.awaits <= 0) && !root->must_cancel && aio__await_in_turn(t)) return;
         }
         step = t->future.run.coro(t);
     }
@@ -7265,6 +7265,11 @@ static int aio__await_coroutine(aio_task *t, aio_task *child)
         return aio__await_fails(t, NULL, aio__exception(AIO_ERUNTIME, "", "coroutine is being awaited already"));
     child->future.state = AIO__PENDING;
     aio_task *root = aio__root(t);
+    if (AIO__UNLIKELY(root->must_cancel) && t->future.loop->head.awaits <= 0) { /* none of it runs */
+        child->thrown = aio__take_reason(root);
+        aio__coroutine_finish(child);
+        return 0;
+    }
     child->future.waiters.parent = t;
     child->link.root = root;
     root->link.leaf = child;

@@ -186,6 +186,59 @@ SCENARIO(turn_cancelled, .skip = KIND_SLICE)
     AIO_END;
 }
 
+/* So cancelled while a coroutine of its own has its turn over: what that returns is not lost. */
+static int fair_made;
+struct fair_maker { aio_task task; int result; };
+static AIO_CORO(fair_maker)
+{
+    AIO_BEGIN(fair_maker);
+    AIO_AWAIT(aio_lock_acquire(&fair_lock));
+    ALWAYS(aio_lock_release(&fair_lock) == 0);
+    fair_made++;
+    AIO_RETURN(1);
+    AIO_END;
+}
+
+struct fair_taker { aio_task task; int i, shift, got; };
+static AIO_CORO(fair_taker)
+{
+    AIO_BEGIN(fair_taker);
+    for (self->i = 0; self->i < self->shift; self->i++) {
+        AIO_AWAIT(aio_lock_acquire(&fair_lock));
+        ALWAYS(aio_lock_release(&fair_lock) == 0);
+    }
+    for (self->i = 0; self->i < 2 * FAIR_TURN; self->i++) {
+        AIO_AWAIT(self->got, AIO_CALL(fair_maker));
+        fair_made -= self->got;
+    }
+    AIO_END;
+}
+
+struct turn_cancelled_inside { aio_task task; struct fair_taker *taker; int shift; };
+SCENARIO(turn_cancelled_inside, .skip = KIND_SLICE)
+{
+    AIO_BEGIN(turn_cancelled_inside);
+    for (self->shift = 0; self->shift < 4; self->shift++) {
+        fair_made = 0;
+        self->taker = aio_create_task(AIO_CALL(fair_taker, .shift = self->shift));
+        REQUIRE(self->taker);
+        AIO_AWAIT(aio_sleep(0));
+        CHECK(aio_task_cancel(self->taker));
+        AIO_TRY {
+            AIO_AWAIT((void *)aio_ref(self->taker));
+            UNREACHED();
+        } AIO_CATCH_ALL {
+            CAUGHT(AIO_ECANCELLED);
+        } AIO_END_TRY;
+        CHECK_INT(fair_made, 0);
+        aio_unref(self->taker);
+        self->taker = NULL;
+    }
+    AIO_FINALLY;
+    aio_unref(self->taker);
+    AIO_END;
+}
+
 static int fair_reports;
 static void fair_reported(aio_loop *loop, const char *message, const aio_exception *exception, void *arg)
 {
