@@ -540,6 +540,8 @@ static void aio_bson__refuse(aio_bson__made *b, int code, const char *why)
     if (b->code) return;
     b->code = code;
     b->why = why;
+    b->document.data = NULL;
+    b->document.length = 0;
 }
 
 /* Room for n more bytes, which are then counted; NULL once it is refused. */
@@ -1038,7 +1040,7 @@ static int aio_bson__double_text(double value, char text[40])
     int n = 0, exponent, used = 0;
     if (isnan(value) || isinf(value))
         return snprintf(text, 40, "%s", isnan(value) ? "NaN" : value > 0 ? "Infinity" : "-Infinity");
-    if (value == 0) return snprintf(text, 40, signbit(value) ? "-0.0" : "0.0");
+    if (value == floor(value) && fabs(value) < 1e21) return snprintf(text, 40, "%.1f", value);
     for (int precision = 0; precision < 17; precision++) { /* the shortest that is read back as the same */
         snprintf(text, 40, "%.*e", precision, value);
         if (strtod(text, NULL) == value) break;
@@ -1055,11 +1057,8 @@ static int aio_bson__double_text(double value, char text[40])
     }
     if (exponent < 0)
         return used + snprintf(text + used, 40 - (size_t)used, "0.%.*s%.*s", -exponent - 1, "00000", n, digits);
-    for (int i = 0; i <= exponent || i < n; i++) {
-        if (i == exponent + 1) text[used++] = '.';
-        text[used++] = i < n ? digits[i] : '0';
-    }
-    return used + snprintf(text + used, 40 - (size_t)used, n <= exponent + 1 ? ".0" : "");
+    return used + snprintf(text + used, 40 - (size_t)used, "%.*s.%.*s", exponent + 1, digits, n - exponent - 1,
+                           digits + exponent + 1);
 }
 
 static void aio_bson__json_pair(aio_json_writer *w, const char *name, const char *text)

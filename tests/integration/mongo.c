@@ -117,6 +117,316 @@ static AIO_CORO(known)
     AIO_END;
 }
 
+static aio_mongo_bson_task *echoed(aio_mongo *client, int tag)
+{
+    return aio_mongo_command(aio_mongo_get_database(client, "admin"), aio_bson_make("{ echo: { tag: %d } }", tag));
+}
+
+static aio_mongo_bson_task *seen(aio_mongo *client)
+{
+    return aio_mongo_command(aio_mongo_get_database(client, "admin"), aio_bson_make("{ seen: 1 }"));
+}
+
+/* Cursors over several batches; one that is left is killed at the server, and so is one that is cancelled. */
+struct cursors { SELF; aio_bson *many[120]; };
+static AIO_CORO(cursors)
+{
+    AIO_BEGIN(cursors);
+    self->client = opened();
+    if (!self->client) AIO_RAISE(errno);
+    self->rows = aio_mongo_get_collection(aio_mongo_get_database(self->client, "test"), "cursors");
+    AIO_AWAIT(self->one, aio_mongo_command(self->rows.database, aio_bson_make("{ drop: 'cursors' }")));
+    for (self->i = 0; self->i < 120; self->i++) self->many[self->i] = aio_bson_make("{ n: %d }", self->i);
+    AIO_AWAIT(self->done, aio_mongo_insert_many(self->rows, self->many, 120));
+    self->cursor = aio_mongo_find(self->rows, NULL, .sort = aio_bson_make("{ n: 1 }"), .skip = 5, .limit = 100,
+                                  .projection = aio_bson_make("{ n: 1, _id: 0 }"), .batch_size = 7);
+    AIO_ASYNC_FOR(self->one, aio_mongo_next(self->cursor)) {
+        EXPECT(aio_bson_int(self->one, "n", -1) == 5 + self->count++);
+        EXPECT(aio_bson_get(self->one, "_id").type == AIO_BSON_NONE);
+    }
+    EXPECT(self->count == 100);
+    aio_mongo_cursor_close(self->cursor);
+    self->cursor = aio_mongo_aggregate(self->rows, aio_bson_make("[ { $match: { n: { $lt: %d } } }, "
+        "{ $group: { _id: null, sum: { $sum: '$n' } } } ]", 10));
+    AIO_AWAIT(self->one, aio_mongo_next(self->cursor));
+    EXPECT(aio_bson_int(self->one, "sum", 0) == 45);
+    aio_mongo_cursor_close(self->cursor);
+    AIO_AWAIT(self->one, seen(self->client));
+    self->count = aio_bson_int(self->one, "killed", 0);
+    self->cursor = aio_mongo_find(self->rows, NULL, .batch_size = 2);
+    AIO_AWAIT(self->one, aio_mongo_next(self->cursor));
+    aio_mongo_cursor_close(self->cursor);
+    self->cursor = NULL;
+    AIO_AWAIT(self->done, aio_mongo_insert_one(self->rows, aio_bson_make("{ slow: true }")));
+    self->cursor = aio_mongo_find(self->rows, NULL, .batch_size = 2);
+    for (self->i = 0; self->i < 2; self->i++) AIO_AWAIT(self->one, aio_mongo_next(self->cursor));
+    AIO_TRY {
+        AIO_TIMEOUT(0.1) AIO_AWAIT(self->one, aio_mongo_next(self->cursor));
+        EXPECT(!"reached");
+    } AIO_CATCH_CODE(AIO_ETIMEOUT) {
+    } AIO_END_TRY;
+    AIO_TRY {
+        AIO_AWAIT(self->one, aio_mongo_next(self->cursor));
+        EXPECT(!"reached");
+    } AIO_CATCH {
+        EXPECT(aio_caught(self)->code == AIO_ERUNTIME);
+    } AIO_END_TRY;
+    for (self->i = 0; self->i < 100; self->i++) {
+        AIO_AWAIT(self->one, seen(self->client));
+        self->step = (int)(aio_bson_int(self->one, "killed", 0) - self->count);
+        if (self->step == 2 && aio_bson_int(self->one, "cursors", -1) == 0) break;
+        AIO_AWAIT(aio_sleep(0.02));
+    }
+    EXPECT(self->step == 2 && aio_bson_int(self->one, "cursors", -1) == 0);
+    AIO_FINALLY;
+        for (int i = 0; i < 120; i++) aio_bson_free(self->many[i]);
+        aio_mongo_cursor_close(self->cursor);
+        aio_mongo_close(self->client);
+    AIO_END;
+}
+
+/* A bit of everything, for who cancels it. */
+struct busy { SELF; };
+static AIO_CORO(busy)
+{
+    AIO_BEGIN(busy);
+    AIO_AWAIT(self->one, echoed(self->client, self->i));
+    EXPECT(aio_bson_int(self->one, "echo.tag", -1) == self->i);
+    self->rows = aio_mongo_get_collection(aio_mongo_get_database(self->client, "test"), "busy");
+    AIO_AWAIT(self->done, aio_mongo_insert_one(self->rows, aio_bson_make("{ n: %d }", self->i)));
+    self->cursor = aio_mongo_find(self->rows, NULL, .batch_size = 2);
+    for (self->step = 0; self->step < 5; self->step++) AIO_AWAIT(self->one, aio_mongo_next(self->cursor));
+    AIO_AWAIT(self->one, aio_mongo_find_one(self->rows, aio_bson_make("{ n: %d }", self->i)));
+    EXPECT(aio_bson_int(self->one, "n", -1) == self->i);
+    AIO_FINALLY;
+        aio_mongo_cursor_close(self->cursor);
+    AIO_END;
+}
+
+/* Cancelled later and later, until it is done before: whoever asks next gets the reply to what it asked. */
+struct cancelled { SELF; bool finished; };
+static AIO_CORO(cancelled)
+{
+    AIO_BEGIN(cancelled);
+    self->client = opened();
+    if (!self->client) AIO_RAISE(errno);
+    self->rows = aio_mongo_get_collection(aio_mongo_get_database(self->client, "test"), "busy");
+    for (self->i = 0; self->i < 10; self->i++)
+        AIO_AWAIT(self->done, aio_mongo_insert_one(self->rows, aio_bson_make("{ n: -1 }")));
+    for (self->i = 0; self->i < 600 && !self->finished; self->i++) {
+        self->running = (aio_task *)(void *)aio_create_task(AIO_CALL(busy, .client = self->client, .i = self->i));
+        for (self->step = 0; self->i < 30 && self->step < self->i; self->step++) AIO_AWAIT(aio_sleep(0));
+        if (self->i >= 30) AIO_AWAIT(aio_sleep((self->i - 30) * 0.0002));
+        self->finished = !aio_task_cancel(self->running);
+        AIO_TRY {
+            AIO_AWAIT(aio_ref(self->running));
+        } AIO_CATCH_ALL {
+            EXPECT(aio_caught(self)->code == AIO_ECANCELLED);
+        } AIO_END_TRY;
+        aio_unref(self->running);
+        self->running = NULL;
+        AIO_AWAIT(self->one, echoed(self->client, -self->i));
+        EXPECT(aio_bson_int(self->one, "echo.tag", 1) == -self->i);
+        aio_bson_free(self->one);
+    }
+    EXPECT(self->finished);
+    AIO_FINALLY;
+        aio_unref(self->running);
+        aio_mongo_close(self->client);
+    AIO_END;
+}
+
+/* What the server says is cut one byte later each time: an error, or the right answer, and the next one goes well
+ * again; until connections last. */
+struct cuts { SELF; int well, failed; };
+static AIO_CORO(cuts)
+{
+    AIO_BEGIN(cuts);
+    self->client = opened();
+    if (!self->client) AIO_RAISE(errno);
+    for (self->i = 0; self->i < 20000 && self->well < 40; self->i++) {
+        AIO_TRY {
+            AIO_AWAIT(self->one, echoed(self->client, self->i));
+            EXPECT(aio_bson_int(self->one, "echo.tag", -1) == self->i);
+            self->well++;
+        } AIO_CATCH {
+            self->step = aio_caught(self)->code;
+            self->well = 0;
+            self->failed++;
+            EXPECT(self->step == AIO_EDISCONNECTED || self->step == ECONNRESET || self->step == EPIPE);
+        } AIO_END_TRY;
+        aio_bson_free(self->one);
+        self->one = NULL;
+    }
+    printf("%d cuts\n", self->failed);
+    AIO_FINALLY;
+        aio_mongo_close(self->client);
+    AIO_END;
+}
+
+/* Prints a line for each command, well or not: the server is ended and begun again meanwhile. */
+struct lasting { SELF; };
+static AIO_CORO(lasting)
+{
+    AIO_BEGIN(lasting);
+    self->client = opened();
+    for (self->i = 0; self->i < 300; self->i++) {
+        AIO_TRY {
+            AIO_AWAIT(self->one, echoed(self->client, self->i));
+            EXPECT(aio_bson_int(self->one, "echo.tag", -1) == self->i);
+            printf("well\n");
+        } AIO_CATCH {
+            printf("failed: %s\n", aio_caught(self)->message);
+        } AIO_END_TRY;
+        fflush(stdout);
+        AIO_AWAIT(aio_sleep(0.02));
+    }
+    AIO_FINALLY;
+        aio_mongo_close(self->client);
+    AIO_END;
+}
+
+/* ---- BSON alone ---- */
+
+static void rebuild(aio_bson *to, const aio_bson *from)
+{
+    const char *name;
+    aio_bson_value value;
+    size_t position = 0;
+    while (aio_bson_next(from, &position, &name, &value)) {
+        if (value.type == AIO_BSON_DOCUMENT || value.type == AIO_BSON_ARRAY) {
+            if (value.type == AIO_BSON_ARRAY) aio_bson_begin_array(to, name);
+            else aio_bson_begin_document(to, name);
+            rebuild(to, &value.document);
+            aio_bson_end(to);
+        } else aio_bson_append_value(to, name, &value);
+    }
+}
+
+/* Bytes that are none, or others by chance: it ends well. */
+static void damaged(const char *data, size_t length, unsigned seed)
+{
+    aio_bson document;
+    aio_text json;
+    char *copy = (char *)malloc(length);
+    for (size_t n = 0; copy && n < length; n++) { /* in memory that ends where it ends */
+        char *part = (char *)malloc(n ? n : 1);
+        if (part && n) memcpy(part, data, n);
+        if (part) EXPECT(aio_bson_parse(&document, part, n, NULL));
+        free(part);
+    }
+    for (int i = 0; copy && i < 50; i++) {
+        memcpy(copy, data, length);
+        for (int k = 0; k < 2; k++) {
+            seed = seed * 1664525 + 1013904223;
+            copy[(seed >> 8) % length] = (char)(unsigned char)(seed >> 24);
+        }
+        if (aio_bson_parse(&document, copy, length, NULL) || aio_bson_to_json(&document, &json)) continue;
+        aio_text_clear(&json);
+    }
+    free(copy);
+}
+
+/* Reads pairs of lines: a document in hexadecimal, and its canonical extended JSON. */
+static int compared(void)
+{
+    enum { LINE = 1 << 20 };
+    char *line = (char *)malloc(LINE), *data = (char *)malloc(LINE);
+    aio_input_error error;
+    aio_bson document;
+    aio_text json;
+    unsigned count = 0;
+    while (line && data && fgets(line, LINE, stdin)) {
+        size_t n = strcspn(line, "\n") / 2;
+        for (size_t i = 0; i < n; i++) {
+            char pair[3] = { line[2 * i], line[2 * i + 1], 0 };
+            data[i] = (char)(unsigned char)strtol(pair, NULL, 16);
+        }
+        if (aio_bson_parse(&document, data, n, &error)) printf("%s at %d\n", error.reason, (int)error.offset);
+        if (aio_bson_to_json(&document, &json) || !fgets(line, LINE, stdin)) return 1;
+        line[strcspn(line, "\n")] = 0;
+        EXPECT_TEXT(json.data, line);
+        aio_text_clear(&json);
+        aio_bson *made = aio_bson_make("{}");
+        rebuild(made, &document);
+        EXPECT(!aio_bson_error(made) && made->length == n && !memcmp(made->data, data, n));
+        aio_bson_free(made);
+        damaged(data, n, count++);
+    }
+    free(line);
+    free(data);
+    printf("%u documents\n", count);
+    return failures != 0;
+}
+
+static void made_as(aio_bson *made, const char *json)
+{
+    aio_text text = { NULL, 0 };
+    if (aio_bson_error(made)) printf("%s: ", aio_bson_error(made));
+    aio_bson_to_json(made, &text);
+    EXPECT_TEXT(text.data, json);
+    aio_text_clear(&text);
+    aio_bson_free(made);
+}
+
+static void refused(aio_bson *made, const char *why)
+{
+    EXPECT_TEXT(aio_bson_error(made), why);
+    EXPECT(!made->data);
+    aio_bson_free(made);
+}
+
+/* What the builder makes, and what it refuses. */
+static int built(void)
+{
+    static const char *const decimals[] = { "1.50", "-0", "1E+3", "0.000001", "1E-7", "NaN", "-Infinity", "0E-6176",
+        "9.999999999999999999999999999999999E+6144", "1234567890123456789012345678901234" };
+    static const char *const none[] = { "", "1.2.3", "e5", "1e", "12345678901234567890123456789012345", "1E+7000",
+        "x" };
+    const char *volatile missing = NULL; /* gcc warns of a %s that it sees to be NULL */
+    aio_bson *made = aio_bson_make("{ a: 1, \"b c\": -2.5e3, c: [true, false, null, 'it\\'s'], d: { $oid: %s }, "
+        "e: { $date: %lld }, f: %u, g: { $numberDecimal: '1.50' }, h: %s, $gt: { x: {} }, i: 3000000000 }",
+        "0123456789abcdefABCDEF01", -1LL, 4000000000u, missing);
+    made_as(made, "{\"a\":{\"$numberInt\":\"1\"},\"b c\":{\"$numberDouble\":\"-2500.0\"},"
+        "\"c\":[true,false,null,\"it's\"],"
+        "\"d\":{\"$oid\":\"0123456789abcdefabcdef01\"},\"e\":{\"$date\":{\"$numberLong\":\"-1\"}},"
+        "\"f\":{\"$numberLong\":\"4000000000\"},\"g\":{\"$numberDecimal\":\"1.50\"},\"h\":null,\"$gt\":{\"x\":{}},"
+        "\"i\":{\"$numberLong\":\"3000000000\"}}");
+    made_as(aio_bson_make(" [ [ ], %zu, %f ] ", (size_t)7, 0.5),
+            "[[],{\"$numberLong\":\"7\"},{\"$numberDouble\":\"0.5\"}]");
+    made_as(aio_bson_make("{ a: %s }", "', b: 1 }"), "{\"a\":\"', b: 1 }\"}");
+    for (size_t i = 0; i < sizeof decimals / sizeof *decimals; i++) {
+        char text[48];
+        made = aio_bson_make("{ d: { $numberDecimal: %s } }", decimals[i]);
+        aio_bson_decimal128_text(aio_bson_get(made, "d").decimal, text);
+        EXPECT_TEXT(text, decimals[i]);
+        aio_bson_free(made);
+    }
+    for (size_t i = 0; i < sizeof none / sizeof *none; i++)
+        refused(aio_bson_make("{ d: { $numberDecimal: %s } }", none[i]), "no decimal number of at most 34 digits");
+    refused(aio_bson_make("{ a: 1"), "an end, or a comma, is missing");
+    refused(aio_bson_make("{ a: }"), "no value, or no number");
+    refused(aio_bson_make("1"), "neither a document nor an array");
+    refused(aio_bson_make("{} x"), "something stands behind the end");
+    refused(aio_bson_make("{ a: { $oid: %s } }", "12"), "$oid, $date, $numberLong or $numberDecimal of something else");
+    refused(aio_bson_make("{ a: %s }", "\xed\xa0\x80"), "a string is no UTF-8");
+    refused(aio_bson_make("{ a: 99999999999999999999 }"), "no value, or no number");
+    made = aio_bson_make("{}");
+    aio_bson_end(made);
+    refused(made, "an end of nothing");
+    made = aio_bson_make("{}");
+    aio_bson_append_null(made, NULL);
+    refused(made, "a member has no name");
+    made = aio_bson_make("{}");
+    for (int i = 0; i < AIO_BSON_DEPTH; i++) aio_bson_begin_array(made, "a");
+    refused(made, "documents within one another are too deep");
+    made = aio_bson_make("{}");
+    aio_bson_begin_document(made, "a");
+    refused(made, "an end is missing");
+    EXPECT(!aio_bson_error(NULL));
+    return failures != 0;
+}
+
 #ifndef AIO_NO_TLS
 /* Reads lines of passwords in hexadecimal; prints what SASLprep makes of each, or "refused". */
 static int prepared(void)
@@ -145,6 +455,13 @@ int main(int argc, char **argv)
     const char *action = argc > 2 ? argv[2] : "";
     uri = argc > 1 ? argv[1] : "";
     if (!strcmp(action, "documents")) status = aio_run(AIO_CALL(documents));
+    options.checksum = getenv("MONGO_CHECKSUM") != NULL;
+    if (!strcmp(action, "cursors")) status = aio_run(AIO_CALL(cursors));
+    if (!strcmp(action, "cancelled")) status = aio_run(AIO_CALL(cancelled));
+    if (!strcmp(action, "cuts")) status = aio_run(AIO_CALL(cuts));
+    if (!strcmp(action, "lasting")) status = aio_run(AIO_CALL(lasting));
+    if (!strcmp(action, "compared")) status = compared();
+    if (!strcmp(action, "built")) status = built();
     if (!strcmp(action, "known")) status = aio_run(AIO_CALL(known));
 #ifndef AIO_NO_TLS
     if (!strcmp(action, "saslprep")) return prepared();
