@@ -85,7 +85,7 @@ coverage: build/coverage/test ## lines and branches that the tests reach, by sec
 mutants: | setup ## 100 small changes of aio.h, of sample SEED (1): shows those that no test sees
 	@python3 tests/mutants.py --count $(MUTANTS) --seed $(SEED)
 
-integration: $(INTEGRATION) $(addprefix build/examples/,crawl chat download forward api mysql/mysql redis/redis mongo/mongo crawler/crawler loadgen/loadgen) ## try it against the real servers and clients that are installed
+integration: $(INTEGRATION) $(addprefix build/examples/,crawl chat download forward api mysql/mysql redis/redis mongo/mongo crawler/crawler loadgen/loadgen service/service) ## try it against the real servers and clients that are installed
 	@tests/integration/run $(ONLY)
 
 mistakes: ## what compilers say of what a beginner gets wrong
@@ -142,6 +142,9 @@ build/examples/mongo/mongo build/examples/cpp/mongo/mongo build/integration/mong
 build/examples/redis/redis build/examples/cpp/redis/redis build/integration/redis: examples/redis/aio_redis.h
 
 build/examples/crawler/crawler build/examples/cpp/crawler/crawler: $(wildcard examples/crawler/*.h) \
+    examples/redis/aio_redis.h
+
+build/examples/service/service build/examples/cpp/service/service: $(wildcard examples/service/*.h) \
     examples/redis/aio_redis.h
 
 build/examples/loadgen/loadgen build/examples/cpp/loadgen/loadgen: $(wildcard examples/loadgen/*.h)
