@@ -1443,8 +1443,8 @@ typedef struct aio_tls_options {
        */
     const char *min_version AIO__UNSET, *max_version AIO__UNSET;
     const char *ciphers AIO__UNSET; /* up to TLS 1.2, as OpenSSL lists them: "ECDHE+AESGCM"; NULL: OpenSSL's choice */
-    /* a client's: so many are kept, to be resumed by later connections to the same name and port with this context; 0:
-       AIO_TLS_SESSIONS; below 0: none */
+    /* a client's: so many are kept, to be resumed by later connections to the same name and port with this context; a
+       server that keeps refusing them is offered some ever more seldom. 0: AIO_TLS_SESSIONS; below 0: none */
     int         sessions AIO__UNSET;
     const char *ca_pem AIO__UNSET;              /* as ca_file, besides it, in memory. PEM texts end in a NUL */
     const char *cert_pem AIO__UNSET;            /* as cert_file, instead of it */
