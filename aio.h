@@ -2545,7 +2545,8 @@ AIO_API int aio_digest_auth_challenged(aio_digest_auth *auth, const aio_url *url
 AIO_API int aio_digest_auth_informed(aio_digest_auth *auth, const aio_url *url, const aio_headers *headers);
 /* The Authorization of a request whose URL lies in a known space: yours (aio_text_clear), with a NUL behind it; data is
  * NULL where there is no answer. `target` is as on the request line; `body` NULL: it is not known beforehand, which
- * auth-int cannot do with: ENOTSUP. 0, ENOMEM, EINVAL. */
+ * auth-int cannot do with: ENOTSUP (a session reads files and producers once for their hash, after a 401 that offers
+ * nothing else). 0, ENOMEM, EINVAL. */
 AIO_API int aio_digest_auth_authorize(aio_digest_auth *auth, const aio_url *url, const char *method, const char *target,
                                       const aio_text *body, aio_text *authorization);
 
@@ -4385,6 +4386,11 @@ struct aio__os {
     int         (*X509_load_crl_file)(X509_LOOKUP *, const char *, int);
     int         (*SSL_set_alpn_protos)(SSL *, const unsigned char *, unsigned);
     int         (*EVP_Digest)(const void *, size_t, unsigned char *, unsigned *, const EVP_MD *, ENGINE *);
+    EVP_MD_CTX *(*EVP_MD_CTX_new)(void);
+    void        (*EVP_MD_CTX_free)(EVP_MD_CTX *);
+    int         (*EVP_DigestInit_ex)(EVP_MD_CTX *, const EVP_MD *, ENGINE *);
+    int         (*EVP_DigestUpdate)(EVP_MD_CTX *, const void *, size_t);
+    int         (*EVP_DigestFinal_ex)(EVP_MD_CTX *, unsigned char *, unsigned *);
     int         (*X509_digest)(const X509 *, const EVP_MD *, unsigned char *, unsigned *);
     SSL        *(*SSL_new)(SSL_CTX *);
     long        (*SSL_ctrl)(SSL *, int, long, void *);
@@ -4432,7 +4438,8 @@ static struct aio__os aio__os = {
     SSL_CTX_load_verify_locations, SSL_CTX_set_default_verify_paths, SSL_CTX_set_alpn_protos,
     SSL_CTX_set_cipher_list, SSL_set_SSL_CTX,
     BIO_new_mem_buf, PEM_read_bio_X509, PEM_read_bio_PrivateKey, SSL_CTX_use_certificate, SSL_CTX_use_PrivateKey,
-    X509_STORE_add_cert, X509_STORE_add_lookup, X509_load_crl_file, SSL_set_alpn_protos, EVP_Digest, X509_digest,
+    X509_STORE_add_cert, X509_STORE_add_lookup, X509_load_crl_file, SSL_set_alpn_protos, EVP_Digest,
+    EVP_MD_CTX_new, EVP_MD_CTX_free, EVP_DigestInit_ex, EVP_DigestUpdate, EVP_DigestFinal_ex, X509_digest,
     SSL_new, SSL_ctrl,
     SSL_set1_host, X509_VERIFY_PARAM_set1_ip_asc, SSL_free, BIO_new, BIO_meth_new, SSL_do_handshake,
     SSL_read, SSL_peek, SSL_write, SSL_shutdown, SSL_get_error,
@@ -25044,6 +25051,8 @@ static const char *aio__auth_problem(const aio_auth *auth)
     return *auth->bearer ? NULL : "the token is empty";
 }
 
+enum { AIO__DIGEST_HEX = 129 }; /* two digits a byte of the longest hash, and a NUL */
+
 #ifndef AIO_NO_TLS
 enum { AIO__AUTH_PARAMETERS = 16, AIO__DIGEST_SPACES = 64, AIO__DIGEST_TEXT = 4096 };
 
@@ -25161,7 +25170,6 @@ struct aio_digest_auth {
 
 enum { AIO__DIGESTS = 4 };
 static const char *const aio__digest_names[AIO__DIGESTS] = { "MD5", "SHA-256", "SHA-512-256", "SHA-512" };
-enum { AIO__DIGEST_HEX = 129 }; /* two digits a byte of the longest hash, and a NUL */
 
 static void aio__digest_space_free(aio_digest_auth *auth, aio__digest_space *space)
 {
@@ -25208,17 +25216,53 @@ AIO_API void aio_digest_auth_unref(aio_digest_auth *auth)
 
 /* ---- hashes ---- */
 
+static const EVP_MD *aio__digest_type(int algorithm)
+{
+    return algorithm == 0 ? aio__os.EVP_md5() : algorithm == 1 ? aio__os.EVP_sha256()
+         : algorithm == 2 ? aio__os.EVP_sha512_256() : aio__os.EVP_sha512();
+}
+
+static void aio__digest_hex(const unsigned char *bytes, unsigned n, char *hex)
+{
+    for (unsigned i = 0; i < n; i++) snprintf(hex + 2 * i, 3, "%02x", bytes[i]);
+}
+
 /* The hash of some bytes in hexadecimal. False: OpenSSL has not that hash, or no memory. */
 static bool aio__digest_hash(int algorithm, const char *data, size_t length, char *hex)
 {
     unsigned char bytes[EVP_MAX_MD_SIZE];
     unsigned n = 0;
-    const EVP_MD *type = algorithm == 0 ? aio__os.EVP_md5() : algorithm == 1 ? aio__os.EVP_sha256()
-                       : algorithm == 2 ? aio__os.EVP_sha512_256() : aio__os.EVP_sha512();
     aio__os.ERR_clear_error();
-    if (aio__os.EVP_Digest(data, length, bytes, &n, type, NULL) != 1) return false;
-    for (unsigned i = 0; i < n; i++) snprintf(hex + 2 * i, 3, "%02x", bytes[i]);
+    if (aio__os.EVP_Digest(data, length, bytes, &n, aio__digest_type(algorithm), NULL) != 1) return false;
+    aio__digest_hex(bytes, n, hex);
     return true;
+}
+
+/* The same of pieces: begun, NULL if not; ... */
+static void *aio__digest_sum(int algorithm)
+{
+    aio__os.ERR_clear_error();
+    EVP_MD_CTX *sum = aio__os.EVP_MD_CTX_new();
+    if (sum && aio__os.EVP_DigestInit_ex(sum, aio__digest_type(algorithm), NULL) == 1) return sum;
+    aio__os.EVP_MD_CTX_free(sum);
+    return NULL;
+}
+
+/* ... added to; ... */
+static bool aio__digest_sum_add(void *sum, aio_text piece)
+{
+    return aio__os.EVP_DigestUpdate((EVP_MD_CTX *)sum, piece.data, piece.length) == 1;
+}
+
+/* ... and ended, with its hash if `hex` is given. */
+static bool aio__digest_sum_end(void *sum, char *hex)
+{
+    unsigned char bytes[EVP_MAX_MD_SIZE];
+    unsigned n = 0;
+    bool done = sum && hex && aio__os.EVP_DigestFinal_ex((EVP_MD_CTX *)sum, bytes, &n) == 1;
+    if (done) aio__digest_hex(bytes, n, hex);
+    aio__os.EVP_MD_CTX_free((EVP_MD_CTX *)sum);
+    return done;
 }
 
 /* The hash of texts with colons between them, up to a NULL. */
@@ -25496,14 +25540,33 @@ static bool aio__digest_user(const aio_digest_auth *auth, const aio__digest_spac
     return true;
 }
 
+/* A body: NULL, or its bytes, and NULL, or a hash of it, made beforehand by this algorithm. */
+typedef struct aio__digest_body { const aio_text *data; const char *hash; int algorithm; } aio__digest_body;
+
+/* By which algorithm the answer needs a hash of the body; -1: it needs none. */
+static int aio__digest_needs_body(const aio_digest_auth *auth, const aio_url *url, bool proxy)
+{
+    const aio__digest_space *space = aio__digest_find(auth, url, proxy);
+    return space && space->auth_int && !space->auth ? space->algorithm : -1;
+}
+
+/* The hash of a body. False: it is not known. */
+static bool aio__digest_body_hash(const aio__digest_space *space, const aio__digest_body *body, char *hex)
+{
+    if (!body->hash || body->algorithm != space->algorithm)
+        return body->data && aio__digest_hash(space->algorithm, body->data->data, body->data->length, hex);
+    memcpy(hex, body->hash, strlen(body->hash) + 1);
+    return true;
+}
+
 /* Appends the answer, or nothing. 0, ENOMEM or ENOTSUP. */
 static int aio__digest_authorize(aio_digest_auth *auth, aio__digest_space *space, const char *method,
-                                 const char *target, const aio_text *body, aio__buffer *out)
+                                 const char *target, const aio__digest_body *body, aio__buffer *out)
 {
     char response[AIO__DIGEST_HEX], entity[AIO__DIGEST_HEX], count[9];
     const char *quality = space->auth ? "auth" : space->auth_int ? "auth-int" : NULL;
     bool whole = quality && !space->auth;
-    if (whole && (!body || !aio__digest_hash(space->algorithm, body->data, body->length, entity))) return ENOTSUP;
+    if (whole && !aio__digest_body_hash(space, body, entity)) return ENOTSUP;
     snprintf(count, sizeof count, "%08x", (unsigned)++space->count);
     if (!aio__digest_response(auth, space, method, target, quality, count, whole ? entity : NULL, response))
         return ENOTSUP;
@@ -25521,7 +25584,7 @@ static int aio__digest_authorize(aio_digest_auth *auth, aio__digest_space *space
 
 /* As aio_digest_auth_authorize, also to a proxy with this URL. */
 static int aio__digest_answer(aio_digest_auth *auth, const aio_url *url, bool proxy, const char *method,
-                              const char *target, const aio_text *body, aio_text *authorization)
+                              const char *target, const aio__digest_body *body, aio_text *authorization)
 {
     aio__buffer out;
     aio__digest_space *space = aio__digest_find(auth, url, proxy);
@@ -25541,7 +25604,8 @@ AIO_API int aio_digest_auth_authorize(aio_digest_auth *auth, const aio_url *url,
     if (!authorization) return EINVAL;
     *authorization = aio__text(NULL, 0);
     if (!auth || !url || !method || !target || aio__has_control(target, strlen(target), true)) return EINVAL;
-    return aio__digest_answer(auth, url, false, method, target, body, authorization);
+    aio__digest_body known = { body, NULL, 0 };
+    return aio__digest_answer(auth, url, false, method, target, &known, authorization);
 }
 #else
 AIO_API aio_digest_auth *aio_digest_auth_open(const char *user, const char *password)
@@ -25599,12 +25663,32 @@ AIO_API int aio_digest_auth_authorize(aio_digest_auth *auth, const aio_url *url,
     return ENOTSUP;
 }
 
+typedef struct aio__digest_body { const aio_text *data; const char *hash; int algorithm; } aio__digest_body;
+
 static int aio__digest_answer(aio_digest_auth *auth, const aio_url *url, bool proxy, const char *method,
-                              const char *target, const aio_text *body, aio_text *authorization)
+                              const char *target, const aio__digest_body *body, aio_text *authorization)
 {
     (void)proxy;
-    return aio_digest_auth_authorize(auth, url, method, target, body, authorization);
+    return aio_digest_auth_authorize(auth, url, method, target, body->data, authorization);
 }
+
+static int aio__digest_needs_body(const aio_digest_auth *auth, const aio_url *url, bool proxy)
+{
+    (void)auth;
+    (void)url;
+    (void)proxy;
+    return -1;
+}
+
+static void *aio__digest_sum(int algorithm)
+{
+    (void)algorithm;
+    return NULL;
+}
+
+static bool aio__digest_sum_add(void *sum, aio_text piece) { return sum && piece.length; }
+
+static bool aio__digest_sum_end(void *sum, char *hex) { return sum && hex; }
 #endif
 
 /* ============================================================================
@@ -29207,7 +29291,8 @@ static bool aio__put_basic(aio__buffer *out, const char *field, aio_text user, a
 static bool aio__hop_digest(aio__hop *hop, const char *target)
 {
     aio_text field, none = aio__text("", 0);
-    int code = aio__digest_answer(hop->digest, &hop->proxy->url, true, "CONNECT", target, &none, &field);
+    aio__digest_body body = { &none, NULL, 0 };
+    int code = aio__digest_answer(hop->digest, &hop->proxy->url, true, "CONNECT", target, &body, &field);
     hop->answered = !code && field.data;
     if (!hop->answered) return code != ENOMEM;
     bool stored = aio__http_put_field(&hop->out, aio__text("Proxy-Authorization", 19), field);
@@ -32078,6 +32163,8 @@ struct aio__requesting { /* the coroutine of a request */
     int64_t           pause_at; /* when the next one begins; 0: no pause */
     int64_t           retry_until; /* when none may begin any more */
     aio_tls_context  *tls_context; /* one owner of it is an attachment */
+    char             *hash;       /* of the body, for auth-int; owned; NULL: not made */
+    int               hash_algorithm;
     const char       *server_hostname;
     bool              again;    /* the exchange has failed, and is to be made anew */
     bool              deny_private;
@@ -32447,15 +32534,17 @@ static bool aio__request_cookies(aio__exchange *x, const struct aio__requesting 
 
 /* The answer to a challenge that is known, of the origin or of the proxy; *answered: there is one. What cannot be
  * answered goes without. False without memory. */
-static bool aio__request_digest(aio__exchange *x, aio_digest_auth *digest, bool proxy, bool *answered)
+static bool aio__request_digest(aio__exchange *x, const struct aio__requesting *f, aio_digest_auth *digest, bool proxy,
+                                bool *answered)
 {
     const char *name = proxy ? "Proxy-Authorization" : "Authorization";
     const aio_url *url = proxy ? &x->via : &x->url;
     aio_text field, target = aio__text(x->out.data + x->target, x->target_end - x->target);
     char *copy = aio__strndup(target.data, target.length);
     bool whole = !x->producer.next && x->fd < 0;
+    aio__digest_body body = { whole ? &x->data : NULL, whole ? NULL : f->hash, f->hash_algorithm };
     if (!copy) return false;
-    int code = aio__digest_answer(digest, url, proxy, x->method, copy, whole ? &x->data : NULL, &field);
+    int code = aio__digest_answer(digest, url, proxy, x->method, copy, &body, &field);
     aio__free(copy);
     *answered = !code && field.data;
     if (!*answered) return code != ENOMEM;
@@ -32464,12 +32553,12 @@ static bool aio__request_digest(aio__exchange *x, aio_digest_auth *digest, bool 
     return stored;
 }
 
-static bool aio__request_auth(aio__exchange *x, const aio_auth *auth)
+static bool aio__request_auth(aio__exchange *x, const struct aio__requesting *f, const aio_auth *auth)
 {
     x->op->credited = x->op->secret = true;
     if (!aio__request_room(x, 64 + 2 * aio__auth_size(auth))) return false;
     x->digest = auth->digest;
-    if (auth->digest) return aio__request_digest(x, auth->digest, false, &x->answered);
+    if (auth->digest) return aio__request_digest(x, f, auth->digest, false, &x->answered);
     if (auth->bearer) return aio__buffer_word(&x->out, "Authorization: Bearer ")
         && aio__buffer_word(&x->out, auth->bearer) && aio__buffer_append(&x->out, "\r\n", 2);
     aio_text user = aio__text(auth->user, auth->user ? strlen(auth->user) : 0);
@@ -32513,16 +32602,16 @@ static bool aio__request_credentials(aio__exchange *x, const struct aio__request
         x->op->secret = true;
         x->proxy_asked = !known;
         if (known ? !aio__put_basic(&x->out, "Proxy-Authorization", via->user, via->password)
-                  : !aio__request_digest(x, o->proxy_digest, true, &x->proxy_answered)) return false;
+                  : !aio__request_digest(x, f, o->proxy_digest, true, &x->proxy_answered)) return false;
     }
     bool own = f->fields && aio__requesting_has(f, "Authorization"); /* of a middleware, if there is an auth */
-    if (aio__auth_given(&f->auth) && !f->foreign && !f->renamed && !own) return aio__request_auth(x, &f->auth);
+    if (aio__auth_given(&f->auth) && !f->foreign && !f->renamed && !own) return aio__request_auth(x, f, &f->auth);
     if (aio__requesting_owns(f, "Authorization")) return true;
     if (x->url.user.data || x->url.password.data) {
         x->op->credited = x->op->secret = true;
         return aio__put_basic(&x->out, "Authorization", x->url.user, x->url.password);
     }
-    if (aio__auth_given(&o->auth) && aio__requesting_is_home(f, &x->url)) return aio__request_auth(x, &o->auth);
+    if (aio__auth_given(&o->auth) && aio__requesting_is_home(f, &x->url)) return aio__request_auth(x, f, &o->auth);
     return !o->trust_env || (f->foreign && x->op->credited) || aio__request_netrc(x);
 }
 
@@ -33731,6 +33820,75 @@ static bool aio__requesting_challenged(struct aio__requesting *self, bool proxy)
     return code == ENOMEM;
 }
 
+/* Hashes a body that is not in memory, a file's or a producer's, from its beginning. */
+struct aio__summing { aio_task task; aio__exchange *x; struct aio__requesting *request; void *sum; char *buffer;
+    int64_t at, rested; aio_text piece; int algorithm; };
+
+/* The next piece of a file. 0 or a code. */
+static int aio__summing_read(struct aio__summing *self)
+{
+    int64_t left = self->x->length - self->at;
+    ssize_t n;
+    do n = aio__os.pread(self->x->fd, self->buffer, left < AIO__UPLOAD_STEP ? (size_t)left : (size_t)AIO__UPLOAD_STEP,
+                         self->at);
+    while (n < 0 && errno == EINTR);
+    if (n < 0) return errno;
+    self->piece = aio__text(self->buffer, (size_t)n);
+    return 0;
+}
+
+/* Takes the piece. False without memory. */
+static bool aio__summing_take(struct aio__summing *self)
+{
+    self->at += (int64_t)self->piece.length;
+    return aio__digest_sum_add(self->sum, self->piece);
+}
+
+static AIO_CORO(aio__summing)
+{
+    int code;
+    AIO_BEGIN(aio__summing);
+    self->sum = aio__digest_sum(self->algorithm);
+    self->buffer = (char *)aio__malloc(self->x->fd >= 0 ? (size_t)AIO__UPLOAD_STEP : (size_t)AIO__DIGEST_HEX);
+    if (!self->sum || !self->buffer) AIO__THROW(&aio__no_memory);
+    if (self->x->producer.next && !self->x->producer.rewind(self->x->producer.arg))
+        AIO_RAISE(AIO_EPAYLOAD, "a digest of the body is asked for, and the body cannot be sent again");
+    for (;;) {
+        if (self->x->producer.next) {
+            AIO_AWAIT(self->piece, self->x->producer.next(self->x->producer.arg));
+        } else {
+            code = aio__summing_read(self);
+            if (code) AIO_RAISE(code, "its file cannot be read");
+        }
+        if (!self->piece.length) break;
+        if (!aio__summing_take(self)) AIO__THROW(&aio__no_memory);
+        if (self->at - self->rested < AIO__UPLOAD_STEP) continue; /* others have their turn */
+        self->rested = self->at;
+        AIO_AWAIT(aio_sleep(0));
+    }
+    self->piece.length = aio__digest_sum_end(self->sum, self->buffer);
+    self->sum = NULL;
+    if (!self->piece.length) AIO__THROW(&aio__no_memory);
+    aio__free(self->request->hash);
+    self->request->hash = self->buffer;
+    self->request->hash_algorithm = self->algorithm;
+    self->buffer = NULL;
+    AIO_FINALLY;
+        aio__digest_sum_end(self->sum, NULL);
+        aio__free(self->buffer);
+    AIO_END;
+}
+
+/* By which algorithm the body has to be hashed before the next hop; -1: by none. */
+static int aio__requesting_sums(const struct aio__requesting *self)
+{
+    const aio__exchange *x = self->x;
+    bool proxy = x->head.status == 407 && x->proxy_asked, origin = x->head.status == 401 && x->digest;
+    if ((!x->producer.next && x->fd < 0) || (!proxy && !origin)) return -1;
+    const aio_digest_auth *digest = proxy ? self->session->options.proxy_digest : x->digest;
+    return aio__digest_needs_body(digest, proxy ? &x->via : &x->url, proxy);
+}
+
 /* Whether there is another hop, or self->error. */
 static bool aio__requesting_goes_on(struct aio__requesting *self)
 {
@@ -34216,6 +34374,9 @@ static AIO_CORO(aio__requesting)
                                    .time = AIO__SKIPPED_TIME));
             aio__exchange_disconnect(self->x, false);
             if (self->x->upload) AIO_AWAIT((aio_future *)aio_ref(self->x->upload));
+            self->code = aio__requesting_sums(self);
+            if (self->code >= 0)
+                AIO_AWAIT(AIO_CALL(aio__summing, .x = self->x, .request = self, .algorithm = self->code));
             self->error = aio__requesting_hop(self);
             if (self->error) AIO__THROW(self->error);
         } AIO_CATCH_ALL {
@@ -34239,6 +34400,7 @@ static AIO_CORO(aio__requesting)
     AIO_FINALLY;
         if (self->op) aio__requesting_end(self, self->task.future.error != NULL);
         if (self->secret) aio__wipe(self->text, self->text_size);
+        aio__free(self->hash);
     AIO_END;
 }
 

@@ -271,6 +271,10 @@ SEAM_TLS_LOAD(SSL_CTX_set_default_verify_paths, (SSL_CTX *context), (context))
 SEAM_TLS_LOAD(SSL_CTX_set_cipher_list, (SSL_CTX *context, const char *list), (context, list))
 SEAM_TLS_LOAD(EVP_Digest, (const void *data, size_t size, unsigned char *digest, unsigned *length, const EVP_MD *type,
                            ENGINE *engine), (data, size, digest, length, type, engine))
+SEAM_TLS_NEW(EVP_MD_CTX, EVP_MD_CTX_new, (void), (), 0)
+SEAM_TLS_LOAD(EVP_DigestInit_ex, (EVP_MD_CTX *sum, const EVP_MD *type, ENGINE *engine), (sum, type, engine))
+SEAM_TLS_LOAD(EVP_DigestUpdate, (EVP_MD_CTX *sum, const void *data, size_t size), (sum, data, size))
+SEAM_TLS_LOAD(EVP_DigestFinal_ex, (EVP_MD_CTX *sum, unsigned char *digest, unsigned *length), (sum, digest, length))
 SEAM_TLS_LOAD(X509_digest, (const X509 *certificate, const EVP_MD *type, unsigned char *digest, unsigned *length),
               (certificate, type, digest, length))
 SEAM_TLS_NEW(SSL_CTX, SSL_set_SSL_CTX, (SSL *ssl, SSL_CTX *context), (ssl, context), 0)

@@ -44,6 +44,8 @@ enum { SEAM_SETTLE = 250, SEAM_GRACE = 20000 /* microseconds */, SEAM_FDS = 6553
     X(SSL_CTX_load_verify_locations, AIO_ETLS) X(SSL_CTX_set_default_verify_paths, AIO_ETLS)      \
     X(SSL_CTX_set_cipher_list, AIO_ETLS) X(SSL_set_SSL_CTX, ENOMEM) X(X509_digest, ENOMEM)        \
     X(EVP_Digest, ENOMEM) X(BIO_new_mem_buf, ENOMEM) X(PEM_read_bio_X509, AIO_ETLS)                \
+    X(EVP_MD_CTX_new, ENOMEM) X(EVP_DigestInit_ex, ENOMEM) X(EVP_DigestUpdate, ENOMEM)            \
+    X(EVP_DigestFinal_ex, ENOMEM)                                                                 \
     X(PEM_read_bio_PrivateKey, AIO_ETLS) X(SSL_CTX_use_certificate, AIO_ETLS)                     \
     X(SSL_CTX_use_PrivateKey, AIO_ETLS) X(X509_STORE_add_cert, AIO_ETLS)                          \
     X(X509_STORE_add_lookup, AIO_ETLS) X(X509_load_crl_file, AIO_ETLS)                            \

@@ -34,6 +34,34 @@ static void hop_note_digest(const char *field)
     }
 }
 
+#ifndef AIO_NO_TLS
+static void hop_md5(const char *data, size_t length, char *hex)
+{
+    unsigned char bytes[EVP_MAX_MD_SIZE];
+    EVP_Digest(data, length, bytes, NULL, EVP_md5(), NULL);
+    for (int i = 0; i < 16; i++) snprintf(hex + 2 * i, 3, "%02x", bytes[i]);
+}
+
+/* Whether an answer of auth-int by MD5, of user "u" with "p" in realm "r", has the right hash of method and body. */
+static bool hop_digest_fits(const aio_request *request, const char *field, aio_text body)
+{
+    static const char *const parts[] = { " nonce=\"", " nc=", " cnonce=\"", " uri=\"", " response=\"" };
+    char part[5][300], user[33], what[33], whole[33], text[1200];
+    for (size_t i = 0; i < 5; i++) {
+        const char *at = strstr(field, parts[i]);
+        if (!at) return false;
+        at += strlen(parts[i]);
+        snprintf(part[i], sizeof part[i], "%.*s", (int)strcspn(at, i == 1 ? "," : "\""), at);
+    }
+    hop_md5("u:r:p", 5, user);
+    hop_md5(body.data, body.length, whole);
+    hop_md5(text, (size_t)snprintf(text, sizeof text, "%.99s:%s:%s", request->method.data, part[3], whole), what);
+    hop_md5(text, (size_t)snprintf(text, sizeof text, "%s:%s:%s:%s:auth-int:%s", user, part[0], part[1], part[2], what),
+            whole);
+    return !strcmp(whole, part[4]);
+}
+#endif
+
 static void hop_note_request(const aio_request *request, aio_text body)
 {
     static const char *const shown[] = { "Authorization", "Proxy-Authorization", "Cookie", "Content-Type",
@@ -46,8 +74,13 @@ static void hop_note_request(const aio_request *request, aio_text body)
     for (size_t i = 0; i < sizeof shown / sizeof *shown; i++) {
         aio_text value;
         for (size_t position = 0; aio_headers_next_of(&request->headers, shown[i], &position, &value);) {
-            if (!strncmp(value.data, "Digest ", 7)) hop_note_digest(value.data);
-            else hop_note(" %s=%s", shown[i], value.data);
+            if (!strncmp(value.data, "Digest ", 7)) {
+                hop_note_digest(value.data);
+#ifndef AIO_NO_TLS
+                bool whole = strstr(value.data, "qop=auth-int") != NULL;
+                if (whole && !hop_digest_fits(request, value.data, body)) hop_note(" wrong");
+#endif
+            } else hop_note(" %s=%s", shown[i], value.data);
         }
     }
     if (body.length) hop_note(" \"%.100s\"", body.data);
@@ -756,6 +789,57 @@ SCENARIO(redirect_producers, .may = HOP_MAY)
     AIO_AWAIT(AIO_CALL(hop_rows, HOP_ROWS(gone), .options = { .producer = { twice_next, NULL, &self->from, 0 } }));
     AIO_END;
 }
+
+#ifndef AIO_NO_TLS
+static bool twice_rewind_ever(void *arg) { ((struct twice *)arg)->at = 0; return true; }
+
+/* auth-int over bodies that are not in memory: read once for their hash, when nothing else is offered. */
+struct redirect_hashed { aio_task task; struct twice from; aio_digest_auth *auth; int fd; char path[64]; };
+#define HASHED(qop) "/x?ask=Digest realm=\"r\", nonce=\"n\", qop=\"" qop "\"&nonce=n"
+#define HASHED_ROW(qop, is, fields, what) \
+    { "PUT", HASHED(qop), NULL, "A PUT /x Content-Type=application/octet-stream" fields " \"" what "\"\n" \
+      "A PUT /x Digest n /x 00000001 " is " u Content-Type=application/octet-stream" fields " \"" what "\"\n", \
+      200, 0, 1, NULL }
+SCENARIO(redirect_hashed, .may = HOP_MAY)
+{
+    static const hop_row both[] = { HASHED_ROW("auth-int, auth", "auth", "", "piece piece ") };
+    static const hop_row made[] = { HASHED_ROW("auth-int", "auth-int", "", "piece piece ") };
+    static const hop_row never[] = {
+        { "PUT", HASHED("auth-int"), NULL, "A PUT /x Content-Type=application/octet-stream \"piece piece \"\n",
+          401, 0, 0, NULL } };
+    static const hop_row file[] = { HASHED_ROW("auth-int", "auth-int", " Content-Length=9", "in a file") };
+    AIO_BEGIN(redirect_hashed);
+    snprintf(self->path, sizeof self->path, "/tmp/aio-hashed-XXXXXX");
+    self->fd = mkstemp(self->path);
+    REQUIRE(self->fd > 0 && write(self->fd, "in a file", 9) == 9);
+    REQUIRE(self->auth = aio_digest_auth_open("u", "p"));
+    AIO_AWAIT(AIO_CALL(hop_rows, HOP_ROWS(both), .options = { .producer = { twice_next, twice_rewind, &self->from, 0 },
+                                                              .auth = { .digest = self->auth } }));
+    CHECK_INT(self->from.rewound, 1);
+    aio_digest_auth_unref(self->auth);
+    REQUIRE(self->auth = aio_digest_auth_open("u", "p"));
+    self->from.at = 0;
+    AIO_AWAIT(AIO_CALL(hop_rows, HOP_ROWS(made),
+                       .options = { .producer = { twice_next, twice_rewind_ever, &self->from, 0 },
+                                    .auth = { .digest = self->auth } }));
+    aio_digest_auth_unref(self->auth);
+    REQUIRE(self->auth = aio_digest_auth_open("u", "p"));
+    self->from.at = 0;
+    AIO_AWAIT(AIO_CALL(hop_rows, HOP_ROWS(never), .options = { .producer = { twice_next, NULL, &self->from, 0 },
+                                                               .auth = { .digest = self->auth } }));
+    aio_digest_auth_unref(self->auth);
+    REQUIRE(self->auth = aio_digest_auth_open("u", "p"));
+    AIO_AWAIT(AIO_CALL(hop_rows, HOP_ROWS(file), .options = { .file = self->path, .auth = { .digest = self->auth } }));
+    aio_digest_auth_unref(self->auth);
+    REQUIRE(self->auth = aio_digest_auth_open("u", "p"));
+    AIO_AWAIT(AIO_CALL(hop_rows, HOP_ROWS(file), .options = { .fd = self->fd, .auth = { .digest = self->auth } }));
+    AIO_FINALLY;
+        aio_digest_auth_unref(self->auth);
+        close(self->fd);
+        unlink(self->path);
+    AIO_END;
+}
+#endif
 
 /* The same of a form's producer: of what leads elsewhere it is an error, and what is challenged stays as it is. */
 static const char *const form_hop_headers[] = { "Location", "/", "WWW-Authenticate",

@@ -8,6 +8,9 @@ TEST(seam_is_complete)
         offsetof(struct aio__os, join), offsetof(struct aio__os, detach), offsetof(struct aio__os, cores),
         offsetof(struct aio__os, kill), offsetof(struct aio__os, freeaddrinfo), offsetof(struct aio__os, iconv),
         offsetof(struct aio__os, getpid),
+#ifndef AIO_NO_TLS
+        offsetof(struct aio__os, EVP_MD_CTX_free),
+#endif
     };
 #ifdef AIO_NO_TLS
     size_t end = sizeof(struct aio__os);
