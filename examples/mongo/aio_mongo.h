@@ -2540,7 +2540,8 @@ static void aio_mongo__sasl(aio_mongo__op *op, const char *command, const aio_mo
 
 /* Proves to a server who we are, and has it prove that it knows the password. `op` is one of its own. */
 struct aio_mongo__proving { aio_task task; aio_mongo__op *op; aio_mongo__link *link; aio_mongo__scram scram;
-                            aio_mongo__buffer message; aio_text payload; void *derived; int step; };
+                            aio_mongo__buffer message; aio_text payload; aio_job_future *job; void *derived;
+                            int step; };
 static AIO_CORO(aio_mongo__proving)
 {
     AIO_BEGIN(aio_mongo__proving);
@@ -2559,10 +2560,10 @@ static AIO_CORO(aio_mongo__proving)
             if (aio_mongo__scram_asked(self->op, self->op, &self->scram))
                 AIO_RAISE(self->op->code, "%s", aio_mongo__why(self->op));
             if (!aio_mongo__known(self->op->client, self->scram.keys)) {
-                self->derived = self->scram.keys;
-                self->scram.keys = NULL; /* the thread's */
-                AIO_AWAIT(self->derived, aio_to_thread(aio_mongo__derive, self->derived,
-                    .drop = aio_mongo__derived_free, .skip = aio_mongo__derived_free));
+                self->job = aio_to_thread(aio_mongo__derive, self->scram.keys, .drop = aio_mongo__derived_free,
+                                          .skip = aio_mongo__derived_free);
+                if (self->job && !aio_future_done(self->job)) self->scram.keys = NULL; /* the thread's */
+                AIO_AWAIT(self->derived, self->job);
                 self->scram.keys = (aio_mongo__deriving *)self->derived;
             }
             if (aio_mongo__scram_proof(self->op, &self->scram, &self->message))
@@ -3037,7 +3038,12 @@ static void aio_mongo__kill(aio_mongo_cursor *cursor)
         return;
     }
     cursor->client->refs++;
-    aio_unref(aio_create_task(killing, .eager_start = true));
+    killing = aio_create_task(killing, .eager_start = true);
+    if (!killing) { /* it has not begun */
+        aio_mongo__op_free(op);
+        aio_mongo__unref(cursor->client);
+    }
+    aio_unref(killing);
 }
 
 struct aio_mongo__fetching { aio_task task; aio_bson *result; aio_mongo_cursor *cursor; aio_mongo__op *op;

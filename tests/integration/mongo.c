@@ -151,6 +151,7 @@ static AIO_CORO(cursors)
     AIO_AWAIT(self->one, aio_mongo_next(self->cursor));
     EXPECT(aio_bson_int(self->one, "sum", 0) == 45);
     aio_mongo_cursor_close(self->cursor);
+    self->cursor = NULL;
     AIO_AWAIT(self->one, seen(self->client));
     self->count = aio_bson_int(self->one, "killed", 0);
     self->cursor = aio_mongo_find(self->rows, NULL, .batch_size = 2);
@@ -178,9 +179,90 @@ static AIO_CORO(cursors)
         AIO_AWAIT(aio_sleep(0.02));
     }
     EXPECT(self->step == 2 && aio_bson_int(self->one, "cursors", -1) == 0);
+    EXPECT(!strstr(uri, "zlib") || aio_bson_int(self->one, "compressed", 0) > 10);
+    EXPECT(!options.checksum || aio_bson_int(self->one, "checksums", 0) > 10);
     AIO_FINALLY;
         for (int i = 0; i < 120; i++) aio_bson_free(self->many[i]);
         aio_mongo_cursor_close(self->cursor);
+        aio_mongo_close(self->client);
+    AIO_END;
+}
+
+/* More documents than the server takes at once, documents that are large, and too large. */
+struct large { SELF; aio_bson *many[2500]; char *text; size_t length; };
+static AIO_CORO(large)
+{
+    AIO_BEGIN(large);
+    self->client = opened();
+    self->length = 12000000;
+    self->text = (char *)malloc(self->length + 1);
+    if (!self->client || !self->text) AIO_RAISE(ENOMEM);
+    for (size_t i = 0; i < self->length; i++) self->text[i] = (char)('a' + i % 23);
+    self->text[self->length] = 0;
+    self->rows = aio_mongo_get_collection(aio_mongo_get_database(self->client, "test"), "large");
+    AIO_AWAIT(self->one, aio_mongo_command(self->rows.database, aio_bson_make("{ drop: 'large' }")));
+    for (self->i = 0; self->i < 2500; self->i++) self->many[self->i] = aio_bson_make("{ _id: %d }", self->i);
+    AIO_AWAIT(self->done, aio_mongo_insert_many(self->rows, self->many, 2500));
+    EXPECT(self->done.inserted_count == 2500);
+    aio_bson_free(self->many[2300]);
+    self->many[2300] = aio_bson_make("{ _id: 0 }");
+    AIO_AWAIT(self->one, aio_mongo_command(self->rows.database, aio_bson_make("{ drop: 'large' }")));
+    AIO_TRY {
+        AIO_AWAIT(self->done, aio_mongo_insert_many(self->rows, self->many, 2500));
+        EXPECT(!"reached");
+    } AIO_CATCH {
+        EXPECT(strstr(aio_caught(self)->message, "document 2300 (2300 before it were well)"));
+    } AIO_END_TRY;
+    for (self->i = 0; self->i < 3; self->i++) {
+        AIO_AWAIT(self->done, aio_mongo_insert_one(self->rows, aio_bson_make("{ text: %s }", self->text)));
+    }
+    self->cursor = aio_mongo_find(self->rows, aio_bson_make("{ text: { $exists: true } }"), .batch_size = 1);
+    AIO_ASYNC_FOR(self->one, aio_mongo_next(self->cursor)) {
+        self->count++;
+        EXPECT(!strcmp(aio_bson_string(self->one, "text", ""), self->text));
+    }
+    EXPECT(self->count == 3);
+    AIO_TRY {
+        self->one = aio_bson_make("{ a: %s, b: %s }", self->text, self->text);
+        AIO_AWAIT(self->done, aio_mongo_insert_one(self->rows, self->one));
+        EXPECT(!"reached");
+    } AIO_CATCH {
+        EXPECT(aio_caught(self)->code == AIO_ELIMIT);
+        EXPECT(strstr(aio_caught(self)->message, "MongoDB: document 0 has 240000"));
+    } AIO_END_TRY;
+    AIO_FINALLY;
+        free(self->text);
+        for (int i = 0; i < 2500; i++) aio_bson_free(self->many[i]);
+        aio_mongo_cursor_close(self->cursor);
+        aio_mongo_close(self->client);
+    AIO_END;
+}
+
+/* Who waits for a connection of a pool that has none left, and for an answer that does not come. */
+struct waiting { SELF; };
+static AIO_CORO(waiting)
+{
+    AIO_BEGIN(waiting);
+    self->client = opened();
+    if (!self->client) AIO_RAISE(errno);
+    self->rows.database = aio_mongo_get_database(self->client, "admin");
+    self->running = (aio_task *)(void *)aio_create_task(aio_mongo_command(self->rows.database,
+                                                                          aio_bson_make("{ sleep: 30000 }")));
+    AIO_AWAIT(aio_sleep(0));
+    AIO_TRY {
+        AIO_AWAIT(self->one, aio_mongo_command(self->rows.database, aio_bson_make("{ ping: 1 }")));
+        EXPECT(!"reached");
+    } AIO_CATCH_CODE(AIO_ETIMEOUT) {
+        EXPECT(strstr(aio_caught(self)->message, "all of maxPoolSize connections were in use"));
+    } AIO_END_TRY;
+    AIO_TRY {
+        AIO_AWAIT(aio_ref(self->running));
+        EXPECT(!"reached");
+    } AIO_CATCH_CODE(AIO_ETIMEOUT) {
+    } AIO_END_TRY;
+    AIO_AWAIT(self->one, aio_mongo_command(self->rows.database, aio_bson_make("{ ping: 1 }")));
+    AIO_FINALLY;
+        aio_unref(self->running);
         aio_mongo_close(self->client);
     AIO_END;
 }
@@ -301,6 +383,50 @@ static void rebuild(aio_bson *to, const aio_bson *from)
             aio_bson_end(to);
         } else aio_bson_append_value(to, name, &value);
     }
+}
+
+/* URIs, and what is to come of them: an error, or the user, the hosts and the database. */
+static int uris(void)
+{
+    static const char *const cases[][2] = {
+        { "mongodb://h", "/ h:27017 -" }, { "mongodb://u%40x:p%3Aw%25@[::1]:1,b:2,%2Ftmp%2Fm.sock/d%20b?w=1",
+          "u@x/p:w% ::1:1 b:2 /tmp/m.sock:0 d b" }, { "mongodb://u@h/?authSource=x", "u/ h:27017 -" },
+        { "mongodb://h?tls=false", "/ h:27017 -" }, { "mongodb://h/?", "/ h:27017 -" },
+        { "http://h", "it does not begin with mongodb://" }, { "mongodb://", "a host is empty" },
+        { "mongodb://a,,b", "a host is empty" }, { "mongodb://a:0", "a port is none" },
+        { "mongodb://a:99999", "a port is none" }, { "mongodb://a:1x", "a port is none" },
+        { "mongodb://[::1", "an address in brackets has no end" },
+        { "mongodb://[::1]x", "something stands behind an address in brackets" },
+        { "mongodb://u:p:q@h", "user and password are to be percent-encoded" },
+        { "mongodb://u@v@h", "user and password are to be percent-encoded" },
+        { "mongodb://:p@h", "user and password are to be percent-encoded" },
+        { "mongodb://u:%zz@h", "a % is not followed by two hexadecimal digits, or stands for NUL" },
+        { "mongodb://u:%00@h", "a % is not followed by two hexadecimal digits, or stands for NUL" },
+        { "mongodb://u:%4", "a port is none" }, { "mongodb://h/?x", "an option has no value" },
+        { "mongodb://h/?x=1", "an option is unknown here, or has a value that cannot be" },
+        { "mongodb://h/?tls=yes", "an option is neither true nor false" },
+        { "mongodb://h/?connectTimeoutMS=x", "an option is no number" },
+        { "mongodb://h/?w=0", "w=0: writes without an answer are not for here" },
+        { "mongodb://h/?authMechanism=PLAIN", "authMechanism is neither SCRAM-SHA-256 nor SCRAM-SHA-1" },
+        { "mongodb://a,b/?directConnection=true", "directConnection to several hosts" },
+        { "mongodb+srv://h", "mongodb+srv is not for here: name the hosts" },
+        { "mongodb://a/?tlsCAFile=/none", NULL }
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char said[300];
+        aio_mongo *client = aio_mongo_open(cases[i][0]);
+        int n = snprintf(said, sizeof said, "%s", client ? "" : aio_mongo_open_error());
+        EXPECT(client || errno == EINVAL);
+        if (client) n = snprintf(said, sizeof said, "%s/%s", client->user ? client->user : "",
+                                 client->password ? client->password : "");
+        for (size_t k = 0; client && k < client->host_count; k++)
+            n += snprintf(said + n, sizeof said - (size_t)n, " %s:%d", client->hosts[k].name, client->hosts[k].port);
+        if (client) snprintf(said + n, sizeof said - (size_t)n, " %s", client->database ? client->database : "-");
+        if (cases[i][1]) EXPECT_TEXT(said, cases[i][1]);
+        else EXPECT(!client && *said);
+        aio_mongo_close(client);
+    }
+    return failures != 0;
 }
 
 /* Bytes that are none, or others by chance: it ends well. */
@@ -457,6 +583,9 @@ int main(int argc, char **argv)
     if (!strcmp(action, "documents")) status = aio_run(AIO_CALL(documents));
     options.checksum = getenv("MONGO_CHECKSUM") != NULL;
     if (!strcmp(action, "cursors")) status = aio_run(AIO_CALL(cursors));
+    if (!strcmp(action, "large")) status = aio_run(AIO_CALL(large));
+    if (!strcmp(action, "waiting")) status = aio_run(AIO_CALL(waiting));
+    if (!strcmp(action, "uris")) status = uris();
     if (!strcmp(action, "cancelled")) status = aio_run(AIO_CALL(cancelled));
     if (!strcmp(action, "cuts")) status = aio_run(AIO_CALL(cuts));
     if (!strcmp(action, "lasting")) status = aio_run(AIO_CALL(lasting));
