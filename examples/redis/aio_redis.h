@@ -947,7 +947,7 @@ const aio_redis_reply *aio_redis_at(const aio_redis_reply *reply, size_t index)
 const aio_redis_reply *aio_redis_get(const aio_redis_reply *reply, const char *key)
 {
     size_t length = strlen(key), count = aio_redis_count(reply);
-    const aio_redis_reply *at = reply + 1;
+    const aio_redis_reply *at = count ? reply + 1 : NULL;
     for (size_t i = 0; i + 1 < count; i += 2) {
         const aio_redis_reply *value = at + at->span;
         if (aio_redis__has_text(at) && at->length == length && !memcmp(at->value.text, key, length)) return value;

@@ -104,12 +104,12 @@ static AIO_CORO(commands)
     AIO_END;
 }
 
-/* 40 MiB there and back; and what is over the limits. */
+/* 20 MiB there and back; and what is over the limits. */
 struct large { SELF; };
 static AIO_CORO(large)
 {
     AIO_BEGIN(large);
-    self->length = (size_t)40 << 20;
+    self->length = (size_t)20 << 20;
     self->text = (char *)malloc(self->length);
     self->redis = aio_redis_open_with(url, &options);
     if (!self->text || !self->redis) AIO_RAISE(ENOMEM);
@@ -419,6 +419,121 @@ static AIO_CORO(lasting)
     AIO_END;
 }
 
+/* ---- a server of our own, which says what it likes ---- */
+
+static aio_text said;
+struct saying { aio_task task; aio_stream *stream; aio_text command; size_t at, n; };
+static AIO_CORO(saying)
+{
+    AIO_BEGIN(saying);
+    AIO_AWAIT(self->command, aio_stream_read(self->stream, 4096));
+    while (self->at < said.length) { /* in two pieces, if it is short */
+        self->n = said.length < 2000 && !self->at ? said.length / 2 + 1 : said.length - self->at;
+        if (aio_stream_write(self->stream, said.data + self->at, self->n)) AIO_RETURN();
+        self->at += self->n;
+        AIO_AWAIT(aio_sleep(0));
+    }
+    AIO_END;
+}
+static void *on_client(aio_stream *stream, void *arg)
+{
+    (void)arg;
+    return AIO_CALL(saying, .stream = stream);
+}
+
+/* Looks at all of a reply. */
+static size_t walked(const aio_redis_reply *reply, int depth)
+{
+    size_t n = aio_redis_bytes(reply).length + (size_t)(aio_redis_integer(reply, 0) & 1);
+    EXPECT(depth <= 32 && aio_redis_real(reply, 0) != 0.125);
+    for (size_t i = 0; i < aio_redis_count(reply); i++) n += walked(aio_redis_at(reply, i), depth + 1);
+    return n + (aio_redis_get(reply, "k") != NULL);
+}
+
+/* What no server says: an error of the right code, and no more memory than is allowed. Then replies that are right but
+ * for a few bytes: whatever is made of them, it ends, and can be looked at. */
+struct hostile { SELF; aio_server *server; char at[64], mutant[512]; uint64_t random; aio_redis_reply *copy;
+                 char *deep; };
+static AIO_CORO(hostile)
+{
+    static const struct { const char *text; int code; } cases[] = {
+        { "+OK\r\n", 0 }, { ":9223372036854775807\r\n", 0 }, { ":-9223372036854775808\r\n", 0 },
+        { "*-1\r\n", 0 }, { "$-1\r\n", 0 }, { "*0\r\n", 0 }, { "%0\r\n", 0 }, { "=7\r\ntxt:abc\r\n", 0 },
+        { "|1\r\n+ttl\r\n:5\r\n*2\r\n|1\r\n+a\r\n*1\r\n:1\r\n:7\r\n,1.5\r\n", 0 }, { ",inf\r\n", 0 }, { "_\r\n", 0 },
+        { ">2\r\n+invalidate\r\n*1\r\n$1\r\nk\r\n#t\r\n", 0 }, { "(123456789012345678901234567890\r\n", 0 },
+        { "-ERR no\r\n", AIO_REDIS_ERROR }, { "!9\r\nOOM  no it\r\n", AIO_ERUNTIME },
+        { "!6\r\nOOM no\r\n", AIO_REDIS_EOOM },
+        { "", AIO_EDISCONNECTED }, { "$5\r\nab", AIO_EDISCONNECTED }, { "*2\r\n:1\r\n", AIO_EDISCONNECTED },
+        { "HTTP/1.1 400 Bad Request\r\n\r\n", AIO_ERUNTIME }, { "$3\r\nabcde", AIO_ERUNTIME },
+        { "$-2\r\n", AIO_ERUNTIME },
+        { "$99999999999999999999\r\n", AIO_ERUNTIME }, { "$9223372036854775807\r\n", AIO_ELIMIT },
+        { "*9223372036854775807\r\n", AIO_ELIMIT }, { "%-1\r\n", AIO_ERUNTIME }, { ":1x\r\n", AIO_ERUNTIME },
+        { "#x\r\n", AIO_ERUNTIME }, { ",x\r\n", AIO_ERUNTIME }, { "$?\r\n;1\r\na\r\n", AIO_ERUNTIME },
+        { "+a\rb\r\n", AIO_ERUNTIME }, { "*1000000\r\n", AIO_EDISCONNECTED }, { "$2000000\r\n", AIO_ELIMIT },
+        { "$1000000\r\nabc", AIO_EDISCONNECTED }, { "\r\n", AIO_ERUNTIME }
+    };
+    static const char model[] =
+        "*6\r\n%2\r\n$1\r\nk\r\n$5\r\nhello\r\n+b\r\n~2\r\n:1\r\n:-22\r\n$-1\r\n|1\r\n+t\r\n:1\r\n"
+        "*2\r\n,1.25\r\n#f\r\n_\r\n=8\r\ntxt:some\r\n-ERR an error\r\n";
+    AIO_BEGIN(hostile);
+    AIO_AWAIT(self->server, aio_start_server(on_client, NULL, "127.0.0.1", 0));
+    snprintf(self->at, sizeof self->at, "redis://127.0.0.1:%d", aio_server_port(self->server));
+    options.protocol = 2; /* nothing is said before the command */
+    options.retries = -1;
+    options.max_reply = 1 << 20;
+    self->redis = aio_redis_open_with(self->at, &options);
+    for (self->i = 0; self->i < (int)(sizeof cases / sizeof *cases); self->i++) {
+        said.data = cases[self->i].text;
+        said.length = strlen(said.data);
+        self->count = 0;
+        AIO_TRY {
+            AIO_AWAIT(self->reply, aio_redis_command(self->redis, "GET", "k"));
+            walked(self->reply, 0);
+        } AIO_CATCH {
+            self->count = aio_caught(self)->code;
+        } AIO_END_TRY;
+        if (self->count != cases[self->i].code)
+            printf("case %d: %d, not %d\n", self->i, self->count, cases[self->i].code), failures++;
+        aio_redis_close(self->redis);
+        self->redis = aio_redis_open_with(self->at, &options);
+    }
+    self->deep = (char *)malloc(400000);
+    for (self->i = 0; self->deep && self->i < 400000; self->i += 4) memcpy(self->deep + self->i, "*1\r\n", 4);
+    said.data = self->deep;
+    said.length = self->deep ? 400000 : 0;
+    AIO_TRY {
+        AIO_AWAIT(self->reply, aio_redis_command(self->redis, "GET", "k"));
+        EXPECT(!"reached");
+    } AIO_CATCH {
+        EXPECT_CODE(AIO_ELIMIT);
+    } AIO_END_TRY;
+    for (self->i = 0; self->i < 1000; self->i++) {
+        memcpy(self->mutant, model, sizeof model);
+        for (int k = 0; k <= self->i % 4; k++) {
+            static const char bytes[] = "*%~>|$=!:,#_+-(0123456789\r\n";
+            self->random = self->random * 6364136223846793005u + 1442695040888963407u;
+            self->mutant[(self->random >> 33) % (sizeof model - 1)] = bytes[(self->random >> 20) % (sizeof bytes - 1)];
+        }
+        said.data = self->mutant;
+        said.length = sizeof model - 1;
+        AIO_TRY {
+            AIO_AWAIT(self->reply, aio_redis_command(self->redis, "GET", "k"));
+            self->copy = aio_redis_reply_copy(self->reply);
+            EXPECT(self->copy && walked(self->copy, 0) == walked(self->reply, 0));
+        } AIO_CATCH {
+        } AIO_END_TRY;
+        aio_redis_reply_free(self->copy);
+        self->copy = NULL;
+        aio_redis_close(self->redis);
+        self->redis = aio_redis_open_with(self->at, &options);
+    }
+    AIO_FINALLY;
+        free(self->deep);
+        aio_redis_close(self->redis);
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
+
 int main(int argc, char **argv)
 {
     int status = 2;
@@ -435,6 +550,7 @@ int main(int argc, char **argv)
     if (!strcmp(action, "scans")) status = aio_run(AIO_CALL(scans));
     if (!strcmp(action, "listeners")) status = aio_run(AIO_CALL(listeners));
     if (!strcmp(action, "cancelled")) status = aio_run(AIO_CALL(cancelled));
+    if (!strcmp(action, "hostile")) status = aio_run(AIO_CALL(hostile));
     if (!strcmp(action, "lasting")) status = aio_run(AIO_CALL(lasting));
     aio_tls_context_unref(tls);
     if (!status && !failures) printf("ok\n");
