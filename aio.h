@@ -3476,9 +3476,9 @@ typedef struct aio_file_options {
  * and HEAD 206, 304, 412 and 416 as Range, If-Range, If-None-Match, If-Modified-Since, If-Match and If-Unmodified-Since
  * ask for (RFC 9110 13, 14; several ranges as multipart/byteranges), by an ETag of size and time, and Last-Modified.
  * 404 if there is no such file, 403 if it may not be read. A file that the kernel would have to look for is opened in a
- * thread. As many bytes as the file had at first: AIO_EINCOMPLETE, and
- * the connection ends, when it has become shorter. The path is the program's, not the client's: for that see
- * aio_static. What the options point to is borrowed until it is done. aiohttp: web.FileResponse */
+ * thread. As many bytes as the file had at first: AIO_EINCOMPLETE, and the connection ends, when it has become shorter.
+ * The path is the program's, not the client's: for that see aio_static. What the options point to is borrowed until it
+ * is done. aiohttp: web.FileResponse */
 #define aio_request_send_file(...) AIO__REQUEST_SEND_FILE(__VA_ARGS__, )
 #define AIO__REQUEST_SEND_FILE(request, path, ...) \
     aio_request_send_file_with((request), (path), AIO__OPTIONS(aio_file_options, __VA_ARGS__))
@@ -35393,10 +35393,21 @@ static void aio__answer_hurry(aio__served *r)
     if (!aio__answer_watch(r)) aio__stream_break(r->stream, &aio__no_memory);
 }
 
+/* A write_timeout of what the client has taken by now is over: what follows gets one of its own. */
+static void aio__answer_relieve(aio__served *r)
+{
+    if (r->sending) return;
+    aio__stream_flush(r->stream);
+    if (aio_stream_write_buffer_size(r->stream)) return;
+    aio__timer_cancel(aio__served_loop(r), r->writing);
+    r->writing = NULL;
+}
+
 /* Sends pieces of an answer; the future of the client's keeping up. */
 static aio_future *aio__answer_send(aio__served *r, const aio_text *pieces, size_t count)
 {
     aio_stream *s = r->stream;
+    if (r->writing) aio__answer_relieve(r);
     int code = aio_stream_writelines(s, pieces, count);
     for (size_t i = 0; r->writing && i < count; i++) r->written += pieces[i].length;
     if (!code) aio__answer_hurry(r);

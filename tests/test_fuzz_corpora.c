@@ -36,6 +36,9 @@
 #define LLVMFuzzerTestOneInput fuzz_netrc
 #include "fuzz/fuzz_netrc.c"
 #undef LLVMFuzzerTestOneInput
+#define LLVMFuzzerTestOneInput fuzz_routes
+#include "fuzz/fuzz_routes.c"
+#undef LLVMFuzzerTestOneInput
 #define LLVMFuzzerTestOneInput fuzz_socks
 #include "fuzz/fuzz_socks.c"
 #undef LLVMFuzzerTestOneInput
@@ -56,7 +59,8 @@ static const struct corpus { const char *name; int (*target)(const uint8_t *, si
     { "chunked", fuzz_chunked }, { "deflate", fuzz_deflate }, { "dns", fuzz_dns }, { "fields", fuzz_fields },
     { "http_parser", fuzz_http_parser }, { "http_request", fuzz_http_request },
     { "http_response", fuzz_http_response }, { "inflate", fuzz_inflate },
-    { "json", fuzz_json }, { "multipart", fuzz_multipart }, { "netrc", fuzz_netrc }, { "socks", fuzz_socks },
+    { "json", fuzz_json }, { "multipart", fuzz_multipart }, { "netrc", fuzz_netrc }, { "routes", fuzz_routes },
+    { "socks", fuzz_socks },
     { "sse", fuzz_sse }, { "target", fuzz_target }, { "url", fuzz_url }, { "websocket", fuzz_websocket },
 };
 enum { CORPORA = sizeof corpora / sizeof *corpora };

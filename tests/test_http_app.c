@@ -476,7 +476,10 @@ static AIO_CORO(app_stream)
     CHECK_INT(aio_request_set_trailer(self->request, "Check", "2"), AIO_ERUNTIME);
     AIO_END;
 }
-static void *app_stream_handler(aio_request *request, void *arg) { return (void)arg, AIO_CALL(app_stream, .request = request); }
+static void *app_stream_handler(aio_request *request, void *arg)
+{
+    return (void)arg, AIO_CALL(app_stream, .request = request);
+}
 
 static const struct { const char *target, *version, *fields; bool packed; const char *head, *end; } app_streams[] = {
     { "/s", "1.1", "", false, "\r\nETag: \"a\"\r\n", "\r\n0\r\n\r\n" },
@@ -585,11 +588,15 @@ static AIO_CORO(app_flush)
         if (self->file > 0) close(self->file);
     AIO_END;
 }
-static void *app_flush_handler(aio_request *request, void *arg) { return (void)arg, AIO_CALL(app_flush, .request = request); }
+static void *app_flush_handler(aio_request *request, void *arg)
+{
+    return (void)arg, AIO_CALL(app_flush, .request = request);
+}
 
 struct app_flushes { aio_task task; aio_app *app; aio_server *server; aio_session *session; aio_response *response;
     aio_text text; char url[60], all[40]; size_t n; };
-SCENARIO(app_flushes, .may = { AIO_EINCOMPLETE, EPIPE, ECONNRESET, ENOTCONN, ETIMEDOUT, EINVAL, AIO_EPAYLOAD, AIO_EDISCONNECTED })
+SCENARIO(app_flushes, .may = { AIO_EINCOMPLETE, EPIPE, ECONNRESET, ENOTCONN, ETIMEDOUT, EINVAL, AIO_EPAYLOAD,
+                               AIO_EDISCONNECTED })
 {
     AIO_BEGIN(app_flushes);
     aio_event_clear(&app_go);

@@ -825,3 +825,56 @@ TEST(server_bad_arguments)
                                           .body_total_timeout = -3), NULL), EINVAL);
     aio_loop_free(loop);
 }
+
+/* ---- an answer behind one that was taken late ---- */
+
+/* The first answer leaves a little unsent, the second much; the timer of the first is not the second's. */
+static aio_stream *tardy_stream;
+struct tardy_answer { aio_task task; aio_request *request; int i; };
+static AIO_CORO(tardy_answer)
+{
+    AIO_BEGIN(tardy_answer);
+    tardy_stream = self->request->stream;
+    AIO_AWAIT(aio_request_start(self->request, 200, .length = strcmp(self->request->path.data, "/much") ? 0 : 1000000));
+    if (!strcmp(self->request->path.data, "/much")) {
+        AIO_AWAIT(aio_request_chunk(self->request, plenty, 1000000));
+    } else {
+        for (; self->i < 5000 && !aio_stream_write_buffer_size(tardy_stream); self->i++)
+            aio_unref(aio_request_chunk(self->request, plenty, 1000));
+    }
+    AIO_AWAIT(aio_request_end(self->request));
+    AIO_END;
+}
+static void *tardy_handler(aio_request *request, void *arg)
+{
+    return (void)arg, AIO_CALL(tardy_answer, .request = request);
+}
+
+struct server_late { aio_task task; aio_server *server; aio_stream *stream; aio_text text; char path[60]; int i; };
+SCENARIO(server_late, .may = { EPIPE, ECONNRESET, ENOTCONN, ETIMEDOUT, ECONNABORTED, AIO_EINCOMPLETE, ENOENT },
+         .skip = KIND_SLICE /* long */)
+{
+    static const char first[] = "GET /little HTTP/1.1\r\nHost: h\r\n\r\n";
+    static const char second[] = "GET /much HTTP/1.1\r\nHost: h\r\n\r\n";
+    AIO_BEGIN(server_late);
+    tardy_stream = NULL;
+    snprintf(self->path, sizeof self->path, "/tmp/aio-late-%ld", (long)getpid());
+    AIO_AWAIT(self->server, aio_start_unix_http_server(tardy_handler, NULL, self->path, .write_timeout = 10));
+    AIO_AWAIT(self->stream, aio_open_unix_connection(self->path, .limit = 2048));
+    aio_stream_write(self->stream, first, sizeof first - 1);
+    AIO_AWAIT(aio_sleep(9));
+    /* until the little is taken */
+    for (; self->i < 500 && tardy_stream && aio_server_client_count(self->server) == 1; self->i++) {
+        aio__stream_flush(tardy_stream);
+        if (!aio_stream_write_buffer_size(tardy_stream)) break;
+        AIO_AWAIT(self->text, aio_stream_read(self->stream, 1000));
+    }
+    aio_stream_write(self->stream, second, sizeof second - 1);
+    AIO_AWAIT(aio_sleep(6)); /* the first one's timer ends meanwhile */
+    CHECK_INT(aio_server_client_count(self->server), 1);
+    AIO_FINALLY;
+        aio_stream_abort(self->stream);
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+        unlink(self->path);
+    AIO_END;
+}

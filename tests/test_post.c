@@ -17,7 +17,9 @@ static void post_write(const aio_post *post, char *out, size_t room)
     }
 }
 
-struct post_show { aio_task task; aio_request *request; aio_post_options limits; const aio_post *post, *again; char out[600]; };
+struct post_show {
+    aio_task task; aio_request *request; aio_post_options limits; const aio_post *post, *again; char out[600];
+};
 static AIO_CORO(post_show)
 {
     AIO_BEGIN(post_show);
@@ -146,13 +148,17 @@ TEST(post_getters)
 {
     static const struct { const char *text; int64_t whole; double number; int truth; } rows[] = {
         { "1", 1, 1, 1 }, { "0", 0, 0, 0 }, { "-7", -7, -7, -1 }, { "007", 7, -2, -1 }, { "1.5e1", -2, 15, -1 },
-        { "9223372036854775807", INT64_MAX, 9223372036854775807.0, -1 }, { "9223372036854775808", -2, 9223372036854775808.0, -1 },
-        { "-9223372036854775808", INT64_MIN, -9223372036854775808.0, -1 }, { "-9223372036854775809", -2, -9223372036854775809.0, -1 },
+        { "9223372036854775807", INT64_MAX, 9223372036854775807.0, -1 },
+        { "9223372036854775808", -2, 9223372036854775808.0, -1 },
+        { "-9223372036854775808", INT64_MIN, -9223372036854775808.0, -1 },
+        { "-9223372036854775809", -2, -9223372036854775809.0, -1 },
         { "", -2, -2, -1 }, { "-", -2, -2, -1 }, { "1 ", -2, -2, -1 }, { " 1", -2, -2, -1 }, { "0x1", -2, -2, -1 },
         { "ON", -2, -2, 1 }, { "off", -2, -2, 0 }, { "True", -2, -2, 1 }, { "no", -2, -2, 0 }, { "1e999", -2, -2, -1 },
         { "99999999999999999999999999999999", -2, 1e32, -1 }, { "nan", -2, -2, -1 },
     };
-    aio_post_field fields[3] = { { .name = "f", .filename = "x", .value = { "5", 1 } }, { .name = "a" }, { .name = "a" } };
+    aio_post_field fields[3] = {
+        { .name = "f", .filename = "x", .value = { "5", 1 } }, { .name = "a" }, { .name = "a" }
+    };
     aio_post post = { .fields = fields, .count = 3 };
     fields[2].value = aio__text("second", 6);
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {

@@ -36,10 +36,15 @@ static AIO_CORO(run_app_stays)
     for (;;) AIO_AWAIT(aio_sleep(1000));
     AIO_END;
 }
-static void *run_app_stay(aio_request *request, void *arg) { return (void)arg, AIO_CALL(run_app_stays, .request = request); }
+static void *run_app_stay(aio_request *request, void *arg)
+{
+    return (void)arg, AIO_CALL(run_app_stays, .request = request);
+}
 
 /* Asks over connections of its own, as often as it takes until all threads have answered, then sends the signals. */
-struct run_app_client { aio_task task; unsigned threads; const char *path; int signals; aio_stream *stream; aio_text text; char said[80]; int i; };
+struct run_app_client {
+    aio_task task; unsigned threads; const char *path; int signals; aio_stream *stream; aio_text text; char said[80]; int i;
+};
 static AIO_CORO(run_app_client)
 {
     AIO_BEGIN(run_app_client);
@@ -96,8 +101,8 @@ static int run_app_run(const struct run_app_plan *plan, int threads, double seco
     aio_app *app = aio_app_open();
     aio_app_route(app, "GET", "/", run_app_hello, NULL);
     aio_app_route(app, "GET", "/stay", run_app_stay, NULL);
-    int status = aio_run_app(app, "127.0.0.1", run_app_port, .threads = threads, .shutdown_timeout = seconds, .quiet = true,
-                             .startup = run_app_startup, .cleanup = run_app_cleanup, .server = &server,
+    int status = aio_run_app(app, "127.0.0.1", run_app_port, .threads = threads, .shutdown_timeout = seconds,
+                             .quiet = true, .startup = run_app_startup, .cleanup = run_app_cleanup, .server = &server,
                              .arg = (void *)(uintptr_t)plan);
     close(run_app_holder);
     return status;

@@ -413,3 +413,40 @@ TEST(static_types)
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) CHECK_STR(aio_guess_type(cases[i][0]), cases[i][1]);
     CHECK_STR(aio_guess_type(NULL), "application/octet-stream");
 }
+
+/* A folder under a route of an application. */
+struct static_routed { aio_task task; aio_app *app; aio_server *server; aio_static site; struct talk *talk; size_t i; };
+SCENARIO(static_routed, .may = { AIO_EINCOMPLETE, EPIPE, ECONNRESET, ENOTCONN, ETIMEDOUT, EINVAL })
+{
+    static const char *const rows[][2] = {
+        { "GET /s/a.txt HTTP/1.1\r\nHost: h\r\n\r\n", STATIC_WHOLE },
+        { "GET /s/ HTTP/1.1\r\nHost: h\r\n\r\n", STATIC_HEAD("200 OK", "text/html", "3", "5f5e1000.0-3") "\r\n<p>" },
+        { "GET /s/sub?q HTTP/1.1\r\nHost: h\r\n\r\n", STATIC_301("/s/sub/?q") },
+        { "HEAD /s/a.txt HTTP/1.1\r\nHost: h\r\n\r\n", STATIC_HEAD("200 OK", "text/plain", "11", STATIC_TAG) "\r\n" },
+        { "GET /s/..%2fs/a.txt HTTP/1.1\r\nHost: h\r\n\r\n", STATIC_NONE },
+        { "GET /s HTTP/1.1\r\nHost: h\r\n\r\n", STATIC_NONE },
+        { "PUT /s/a.txt HTTP/1.1\r\nHost: h\r\n\r\n", "HTTP/1.1 405 Method Not Allowed\r\nContent-Type: text/plain; "
+          "charset=utf-8\r\nContent-Length: 24\r\nAllow: GET, HEAD, OPTIONS\r\n\r\n405: Method Not Allowed\n" },
+    };
+    AIO_BEGIN(static_routed);
+    static_begin();
+    self->site.root = static_root;
+    self->site.prefix = "/s";
+    self->site.index = "index.html";
+    self->app = aio_app_open(.compress = true);
+    if (aio_app_route(self->app, "GET", "/s/{path...}", aio_static_handler, &self->site)) AIO_RAISE(ENOMEM);
+    AIO_AWAIT(self->server, aio_start_app(self->app, "127.0.0.1", 0));
+    for (self->i = 0; self->i < sizeof rows / sizeof *rows; self->i++) {
+        self->talk = aio_create_task(AIO_CALL(talk, .port = aio_server_port(self->server), .said = rows[self->i][0]));
+        AIO_AWAIT((struct talk *)aio_ref(self->talk));
+        CHECK_STR(self->talk->answer, rows[self->i][1]);
+        aio_unref(self->talk);
+        self->talk = NULL;
+    }
+    AIO_FINALLY;
+        static_end();
+        aio_unref(self->talk);
+        aio_app_close(self->app);
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}

@@ -2,9 +2,10 @@
  *
  *   http_server [CERTIFICATE KEY] [header=S] [body=S] [total=S] [write=S]
  *
- * /hello a short text; /big 1 MiB; /huge 16 MiB; /chunked ten pieces; /echo the body, piece by piece; /length how many
- * bytes came; /query the parameter `name`; /lines, or CONNECT: an upgrade to "lines", which are given back; anything
- * else is 404. The options are timeouts in seconds. */
+ * /hello a short text; /big 1 MiB; /huge 16 MiB; /chunked ten pieces; /packed the same, compressed for who takes it,
+ * and with a trailer; /form the fields of a form; /echo the body, piece by piece; /length how many bytes came; /query
+ * the parameter `name`; /lines, or CONNECT: an upgrade to "lines", which are given back; anything else is 404. The
+ * options are timeouts in seconds. */
 #define AIO_IMPLEMENTATION
 #include "../../aio.h"
 #include <signal.h>
@@ -18,7 +19,21 @@ static bool same(aio_text text, const char *name)
     return text.length == strlen(name) && !memcmp(text.data, name, text.length);
 }
 
-struct answer { aio_task task; aio_request *request; aio_stream *stream; aio_text text; int i; char line[64]; };
+/* The fields of a form, a line for each: name, file name, and the value or how long it is. */
+static void show(const aio_post *post, char *out, size_t room)
+{
+    size_t position = 0, n = 0;
+    const aio_post_field *field;
+    while ((field = aio_post_next(post, &position)) && n < room) {
+        if (field->filename)
+            n += (size_t)snprintf(out + n, room - n, "%s: %s, %s, %zu bytes\n", field->name, field->filename,
+                                  field->type, field->value.length);
+        else n += (size_t)snprintf(out + n, room - n, "%s: %s\n", field->name, field->value.data);
+    }
+}
+
+struct answer { aio_task task; aio_request *request; aio_stream *stream; aio_text text; int i; char line[64];
+                const aio_post *post; char shown[1000]; };
 #define PATH(name) same(self->request->path, (name))
 static AIO_CORO(answer)
 {
@@ -29,12 +44,17 @@ static AIO_CORO(answer)
         AIO_AWAIT(aio_request_respond(self->request, 200, .body = big, .length = 1 << 20));
     } else if (PATH("/huge")) {
         AIO_AWAIT(aio_request_respond(self->request, 200, .body = big, .length = sizeof big));
-    } else if (PATH("/chunked")) {
-        AIO_AWAIT(aio_request_start(self->request, 200));
+    } else if (PATH("/form")) {
+        AIO_AWAIT(self->post, aio_request_post(self->request, .max_file = 2 << 20));
+        show(self->post, self->shown, sizeof self->shown);
+        AIO_AWAIT(aio_request_respond(self->request, 200, .text = self->shown));
+    } else if (PATH("/chunked") || PATH("/packed")) {
+        AIO_AWAIT(aio_request_start(self->request, 200, .compress = PATH("/packed"), .trailers = "Pieces"));
         for (self->i = 0; self->i < 10; self->i++) {
             snprintf(self->line, sizeof self->line, "piece %d\n", self->i);
             AIO_AWAIT(aio_request_chunk(self->request, self->line, strlen(self->line)));
         }
+        aio_request_set_trailer(self->request, "Pieces", "10"); /* not for who has not asked for trailers */
         AIO_AWAIT(aio_request_end(self->request));
     } else if (PATH("/echo")) {
         AIO_AWAIT(aio_request_start(self->request, 200));
