@@ -160,6 +160,31 @@ aio_redis_reply_task   *aio_redis_scan_next(aio_redis_scan *scan);
 const aio_redis_reply  *aio_redis_scan_value(const aio_redis_scan *scan); /* HSCAN: its value, ZSCAN: its score */
 void                    aio_redis_scan_close(aio_redis_scan *scan); /* NULL is fine */
 
+/* The entries of a stream as one of a group of consumers: each comes to one of them, at least once, until that has
+ * acknowledged it. First come those that this consumer has had before, then those of others that were left for
+ * .claim_idle, then new ones, which are waited for; the group is made if there is none. redis-py: xreadgroup
+ *   self->group = aio_redis_group_open(self->redis, .stream = "jobs", .group = "workers", .consumer = "ada");
+ *   AIO_ASYNC_FOR(self->entry, aio_redis_group_next(self->group)) {
+ *       puts(aio_redis_get_text(self->entry->fields, "url"));
+ *       AIO_AWAIT(aio_redis_group_ack(self->group, self->entry->id));
+ *   } */
+typedef struct aio_redis_group aio_redis_group;
+typedef struct aio_redis_group_options {
+    const char *stream AIO_UNSET, *group AIO_UNSET, *consumer AIO_UNSET; /* needed; copied */
+    int         count AIO_UNSET;      /* so many are asked for at once; 0: 10 */
+    double      block AIO_UNSET;      /* how long the server is to wait each time; 0: 5 s */
+    double      claim_idle AIO_UNSET; /* others' are taken over when they are that old; 0: never */
+} aio_redis_group_options;
+typedef struct aio_redis_entry { const char *id; const aio_redis_reply *fields; } aio_redis_entry;
+typedef struct aio_redis_entry_task { aio_task task; const aio_redis_entry *result; } aio_redis_entry_task;
+#define aio_redis_group_open(...) AIO_REDIS__GROUP_OPEN(__VA_ARGS__, )
+#define AIO_REDIS__GROUP_OPEN(redis, ...) \
+    aio_redis_group_open_with((redis), AIO_OPTIONS(aio_redis_group_options, __VA_ARGS__))
+aio_redis_group      *aio_redis_group_open_with(aio_redis *redis, const aio_redis_group_options *options);
+aio_redis_entry_task *aio_redis_group_next(aio_redis_group *group); /* valid until the next one */
+aio_redis_reply_task *aio_redis_group_ack(aio_redis_group *group, const char *id);
+void                  aio_redis_group_close(aio_redis_group *group); /* NULL is fine */
+
 /* Publish and subscribe, on a connection that does nothing else. When it breaks it is made anew, and what was
  * subscribed to is again; what was published meanwhile is lost. redis-py: pubsub
  *   AIO_AWAIT(aio_redis_subscribe(self->redis, "news", "weather"));
@@ -445,7 +470,8 @@ static bool aio_redis__reads(aio_text name)
         "GET", "MGET", "STRLEN", "GETRANGE", "EXISTS", "TTL", "PTTL", "TYPE", "HGET", "HMGET", "HGETALL", "HKEYS",
         "HVALS", "HLEN", "HEXISTS", "LRANGE", "LLEN", "LINDEX", "SMEMBERS", "SISMEMBER", "SMISMEMBER", "SCARD",
         "SINTER", "SUNION", "SDIFF", "ZRANGE", "ZRANGEBYSCORE", "ZSCORE", "ZCARD", "ZRANK", "ZCOUNT", "XRANGE",
-        "XLEN", "SCAN", "HSCAN", "SSCAN", "ZSCAN", "KEYS", "DBSIZE", "PING", "ECHO", "TIME", "INFO", "BITCOUNT", "GETBIT", "PFCOUNT"
+        "XLEN", "SCAN", "HSCAN", "SSCAN", "ZSCAN", "KEYS", "DBSIZE", "PING", "ECHO", "TIME", "INFO", "BITCOUNT",
+        "GETBIT", "PFCOUNT"
     };
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (*names[i] == (*name.data & ~32) && aio_redis__is(name, names[i])) return true;
@@ -1804,6 +1830,142 @@ void aio_redis_scan_close(aio_redis_scan *scan)
     aio_redis_reply_free(scan->page);
     free(scan->texts);
     free(scan);
+}
+
+/* ---- streams ---- */
+
+enum { AIO_REDIS__MAKE, AIO_REDIS__OWN, AIO_REDIS__CLAIM, AIO_REDIS__NEW };
+
+struct aio_redis_group {
+    aio_redis              *redis;
+    char                   *texts;
+    aio_redis_group_options options;
+    aio_redis_reply        *page;
+    size_t                  index;
+    int                     stage;
+    char                    last[48]; /* id of the latest one of our own, or where claiming goes on */
+    double                  claimed;
+    aio_redis_entry         entry;
+};
+
+aio_redis_group *aio_redis_group_open_with(aio_redis *redis, const aio_redis_group_options *o)
+{
+    bool complete = o->stream && o->group && o->consumer;
+    aio_redis_group *group = complete ? (aio_redis_group *)calloc(1, sizeof *group) : NULL;
+    char *at = complete ? (char *)malloc(aio_redis__size(o->stream) + aio_redis__size(o->group)
+                                         + aio_redis__size(o->consumer)) : NULL;
+    if (!group || !at) {
+        free(group);
+        free(at);
+        errno = complete ? ENOMEM : EINVAL;
+        return NULL;
+    }
+    group->redis = redis;
+    group->texts = at;
+    group->options = *o;
+    group->options.stream = aio_redis__copy(&at, o->stream, strlen(o->stream));
+    group->options.group = aio_redis__copy(&at, o->group, strlen(o->group));
+    group->options.consumer = aio_redis__copy(&at, o->consumer, strlen(o->consumer));
+    if (!o->count) group->options.count = 10;
+    if (o->block == 0) group->options.block = 5;
+    strcpy(group->last, "0");
+    return group;
+}
+
+static aio_redis_reply_task *aio_redis__group_ask(aio_redis_group *g)
+{
+    const aio_redis_group_options *o = &g->options;
+    double block = o->claim_idle > 0 && o->claim_idle < o->block ? o->claim_idle : o->block;
+    if (g->stage == AIO_REDIS__MAKE)
+        return aio_redis_commandf(g->redis, "XGROUP CREATE %s %s 0 MKSTREAM", o->stream, o->group);
+    if (g->stage == AIO_REDIS__OWN)
+        return aio_redis_commandf(g->redis, "XREADGROUP GROUP %s %s COUNT %d STREAMS %s %s", o->group, o->consumer,
+                                  o->count, o->stream, g->last);
+    if (g->stage == AIO_REDIS__CLAIM)
+        return aio_redis_commandf(g->redis, "XAUTOCLAIM %s %s %s %lld %s COUNT %d", o->stream, o->group, o->consumer,
+                                  (long long)(o->claim_idle * 1000), g->last, o->count);
+    return aio_redis_commandf(g->redis, "XREADGROUP GROUP %s %s COUNT %d BLOCK %lld STREAMS %s >", o->group,
+                              o->consumer, o->count, (long long)(block * 1000) + 1, o->stream);
+}
+
+/* Keeps what has come, and goes on to the next stage where there was nothing. 0 or ENOMEM. */
+static int aio_redis__group_answered(aio_redis_group *g, const aio_redis_reply *reply)
+{
+    const aio_redis_reply *entries = aio_redis_at(reply, 1); /* XAUTOCLAIM, and RESP3's map */
+    if (aio_redis_type(reply) == AIO_REDIS_ARRAY && g->stage != AIO_REDIS__CLAIM)
+        entries = aio_redis_at(aio_redis_at(reply, 0), 1);
+    size_t count = aio_redis_count(entries);
+    aio_redis_reply_free(g->page);
+    g->page = aio_redis_reply_copy(entries);
+    g->index = 0;
+    if (!g->page) return ENOMEM;
+    const char *last = g->stage == AIO_REDIS__CLAIM ? aio_redis_text(aio_redis_at(reply, 0))
+        : aio_redis_text(aio_redis_at(aio_redis_at(entries, count - 1), 0));
+    snprintf(g->last, sizeof g->last, "%s", last && g->stage != AIO_REDIS__NEW ? last : "0");
+    if (g->stage == AIO_REDIS__OWN && !count) g->stage = AIO_REDIS__CLAIM;
+    else if (g->stage == AIO_REDIS__CLAIM && (!last || !strncmp(g->last, "0-0", 4))) {
+        g->stage = AIO_REDIS__NEW;
+        g->claimed = aio_time();
+    }
+    return 0;
+}
+
+/* What is to be asked next. */
+static void aio_redis__group_stage(aio_redis_group *g)
+{
+    bool claims = g->options.claim_idle > 0;
+    if (g->stage == AIO_REDIS__CLAIM && !claims) g->stage = AIO_REDIS__NEW;
+    if (g->stage != AIO_REDIS__NEW || !claims || aio_time() - g->claimed < g->options.claim_idle) return;
+    g->stage = AIO_REDIS__CLAIM;
+    strcpy(g->last, "0");
+}
+
+struct aio_redis__grouping { aio_task task; const aio_redis_entry *result; aio_redis_group *group;
+                             const aio_redis_reply *reply; bool asked; };
+static AIO_CORO(aio_redis__grouping)
+{
+    AIO_BEGIN(aio_redis__grouping);
+    while (self->group->index >= aio_redis_count(self->group->page)) {
+        aio_redis__group_stage(self->group);
+        self->asked = true;
+        AIO_TRY {
+            AIO_AWAIT(self->reply, aio_redis__group_ask(self->group));
+        } AIO_CATCH_CODE(AIO_REDIS_EBUSYGROUP) {
+            self->reply = NULL;
+        } AIO_END_TRY;
+        self->asked = false;
+        if (self->group->stage == AIO_REDIS__MAKE) self->group->stage = AIO_REDIS__OWN;
+        else if (aio_redis__group_answered(self->group, self->reply)) AIO_RAISE(ENOMEM);
+    }
+    self->reply = aio_redis_at(self->group->page, self->group->index++);
+    self->group->entry.id = aio_redis_text(aio_redis_at(self->reply, 0));
+    self->group->entry.fields = aio_redis_at(self->reply, 1);
+    AIO_RETURN(&self->group->entry);
+    AIO_FINALLY;
+        if (self->asked && self->group->stage != AIO_REDIS__MAKE) { /* what the server has given us may be lost */
+            self->group->stage = AIO_REDIS__OWN;
+            strcpy(self->group->last, "0");
+        }
+    AIO_END;
+}
+
+aio_redis_entry_task *aio_redis_group_next(aio_redis_group *group)
+{
+    if (!group) return NULL;
+    return (aio_redis_entry_task *)(void *)AIO_CALL(aio_redis__grouping, .group = group);
+}
+
+aio_redis_reply_task *aio_redis_group_ack(aio_redis_group *group, const char *id)
+{
+    return aio_redis_command(group->redis, "XACK", group->options.stream, group->options.group, id);
+}
+
+void aio_redis_group_close(aio_redis_group *group)
+{
+    if (!group) return;
+    aio_redis_reply_free(group->page);
+    free(group->texts);
+    free(group);
 }
 
 /* ---- publish and subscribe ---- */

@@ -308,6 +308,66 @@ static AIO_CORO(listeners)
     AIO_END;
 }
 
+/* Two consumers of a group: one leaves what it has, and the other takes it over. Pushes of a connection that tracks. */
+static int pushes;
+static void on_push(const aio_redis_reply *push, void *arg)
+{
+    (void)arg;
+    EXPECT_TEXT(aio_redis_text(aio_redis_at(push, 0)), "invalidate");
+    pushes++;
+}
+
+struct streams { SELF; aio_redis_group *group, *others; const aio_redis_entry *entry; char id[40]; };
+static AIO_CORO(streams)
+{
+    AIO_BEGIN(streams);
+    options.on_push = on_push;
+    self->redis = aio_redis_open_with(url, &options);
+    self->other = aio_redis_open_with(url, &options);
+    AIO_AWAIT(aio_redis_command(self->redis, "FLUSHDB"));
+    self->group = aio_redis_group_open(self->redis, .stream = "jobs", .group = "g", .consumer = "a", .count = 3);
+    self->others = aio_redis_group_open(self->other, .stream = "jobs", .group = "g", .consumer = "b", .block = 0.05,
+                                        .claim_idle = 0.1);
+    AIO_TRY {
+        AIO_TIMEOUT(0.05) AIO_AWAIT(self->entry, aio_redis_group_next(self->group));
+        EXPECT(!"reached");
+    } AIO_CATCH_CODE(AIO_ETIMEOUT) {
+    } AIO_END_TRY;
+    for (self->i = 0; self->i < 7; self->i++) aio_redis_pipelinef(self->other, "XADD jobs * n %d", self->i);
+    AIO_AWAIT(aio_redis_execute(self->other));
+    for (self->i = 0; self->i < 4; self->i++) { /* which asks for 6, and acknowledges 3 */
+        AIO_AWAIT(self->entry, aio_redis_group_next(self->group));
+        EXPECT(aio_redis_integer(aio_redis_get(self->entry->fields, "n"), -1) == self->i);
+        if (self->i < 3) AIO_AWAIT(aio_redis_group_ack(self->group, self->entry->id));
+    }
+    aio_redis_group_close(self->group);
+    self->group = aio_redis_group_open(self->redis, .stream = "jobs", .group = "g", .consumer = "a");
+    AIO_AWAIT(self->entry, aio_redis_group_next(self->group)); /* what it had before */
+    EXPECT(aio_redis_integer(aio_redis_get(self->entry->fields, "n"), -1) == 3);
+    for (self->i = 0; self->i < 4; self->i++) {
+        AIO_AWAIT(self->entry, aio_redis_group_next(self->others));
+        self->count += (int)aio_redis_integer(aio_redis_get(self->entry->fields, "n"), -1);
+        AIO_AWAIT(self->reply, aio_redis_group_ack(self->others, self->entry->id));
+        EXPECT(aio_redis_integer(self->reply, 0) == 1);
+    }
+    EXPECT(self->count == 3 + 4 + 5 + 6);
+    if (aio_redis_protocol(self->redis) == 3) {
+        AIO_AWAIT(aio_redis_command(self->redis, "CLIENT", "TRACKING", "ON"));
+        AIO_AWAIT(aio_redis_command(self->redis, "GET", "tracked"));
+        AIO_AWAIT(aio_redis_command(self->other, "SET", "tracked", "1"));
+        AIO_AWAIT(aio_sleep(0.05));
+        AIO_AWAIT(self->reply, aio_redis_command(self->redis, "ECHO", "mine"));
+        EXPECT_TEXT(aio_redis_text(self->reply), "mine");
+        EXPECT(pushes == 1);
+    }
+    AIO_FINALLY;
+        aio_redis_group_close(self->group);
+        aio_redis_group_close(self->others);
+        aio_redis_close(self->redis);
+        aio_redis_close(self->other);
+    AIO_END;
+}
+
 /* Commands of many tasks, cancelled at random: each that is answered has its own answer. */
 struct worker { SELF; int number; uint64_t random; };
 static AIO_CORO(worker)
@@ -550,6 +610,7 @@ int main(int argc, char **argv)
     if (!strcmp(action, "scans")) status = aio_run(AIO_CALL(scans));
     if (!strcmp(action, "listeners")) status = aio_run(AIO_CALL(listeners));
     if (!strcmp(action, "cancelled")) status = aio_run(AIO_CALL(cancelled));
+    if (!strcmp(action, "streams")) status = aio_run(AIO_CALL(streams));
     if (!strcmp(action, "hostile")) status = aio_run(AIO_CALL(hostile));
     if (!strcmp(action, "lasting")) status = aio_run(AIO_CALL(lasting));
     aio_tls_context_unref(tls);
