@@ -238,6 +238,9 @@ aio_mongo_bson_task *aio_mongo_find_one_with(aio_mongo_collection collection, ai
 #include <strings.h>
 #include <time.h>
 #include <unistd.h>
+#ifdef __APPLE__
+#include <sys/random.h>
+#endif
 #ifndef AIO_NO_TLS
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
@@ -2425,13 +2428,15 @@ static int aio_mongo__scram_begin(aio_mongo__op *op, aio_mongo__scram *s)
     return stored ? 0 : aio_mongo__fail(op, ENOMEM, "out of memory");
 }
 
-/* The payload of a reply: a text, with a NUL put behind; NULL: there is none. */
+/* The payload of a reply: a text, with a NUL put behind; NULL: there is none, or errno is ENOMEM. */
 static char *aio_mongo__payload(const aio_mongo__op *op, size_t *length)
 {
     aio_bson_value payload = aio_bson_get(op->reply, "payload");
+    errno = 0;
     if (payload.type != AIO_BSON_BINARY || memchr(payload.text.data, 0, payload.text.length)) return NULL;
     char *text = (char *)malloc(payload.text.length + 1);
-    if (text) memcpy(text, payload.text.data, payload.text.length);
+    if (!text) errno = ENOMEM;
+    else memcpy(text, payload.text.data, payload.text.length);
     if (text) text[payload.text.length] = 0;
     *length = payload.text.length;
     return text;
@@ -2449,7 +2454,7 @@ static int aio_mongo__scram_asked(aio_mongo__op *op, aio_mongo__op *hello, aio_m
     bool stored;
     nonce_length = salt && text[0] == 'r' && text[1] == '=' ? (size_t)(salt - text) - 2 : 0;
     salt_length = number ? (size_t)(number - salt) - 3 : SIZE_MAX;
-    if (!d) aio_mongo__fail(op, ENOMEM, "out of memory");
+    if (!d || (!text && errno == ENOMEM)) aio_mongo__fail(op, ENOMEM, "out of memory");
     else if (!end || *end || nonce_length <= AIO_MONGO__NONCE || memcmp(text + 2, s->nonce, AIO_MONGO__NONCE)
              || memchr(text + 2, ',', nonce_length) || salt_length > sizeof d->salt || !salt_length
              || (d->salt_length = aio_mongo__unbase64(d->salt, salt + 3, salt_length)) == SIZE_MAX)
@@ -2519,6 +2524,7 @@ static int aio_mongo__scram_verify(aio_mongo__op *op, const aio_mongo__op *reply
     bool proved = text && length > 2 && length <= AIO_MONGO__SECRET && text[0] == 'v' && text[1] == '='
         && aio_mongo__unbase64(signature, text + 2, length - 2) == size
         && !CRYPTO_memcmp(signature, s->signature, size);
+    if (!text && errno == ENOMEM) return aio_mongo__fail(op, ENOMEM, "out of memory");
     free(text);
     return proved ? 0 : aio_mongo__fail(op, EACCES, "MongoDB: the server has not proved that it knows the password");
 }
