@@ -5,7 +5,7 @@
 #   make bench            both, then sizes, system calls a message and every table, also as build/bench/table.md
 #                         BENCH_ARGS="--rounds 3 echo tasks" runs a part (see tests/bench/run.py --help)
 #   make bench-size       only the sizes; make bench-counts only the system calls
-#   make bench-coding     only inflate and deflate beside zlib, JSON beside cJSON
+#   make bench-coding     only inflate and deflate beside zlib, JSON beside cJSON, a head beside picohttpparser
 #   make bench-install    the distribution's packages that the peers need (Debian, as root)
 
 BENCH          := tests/bench
@@ -41,7 +41,7 @@ bench-size: ## what including aio.h costs: parsing, compiling, bytes
 bench-counts: $(BENCH_TOOLS:%=$(BENCH_OUT)/%) $(BENCH_OUT)/echo_raw ## system calls an echo server makes for a message
 	@$(BENCH)/counts.py
 
-bench-coding: build/bench_coding ## inflate and deflate beside zlib, JSON beside cJSON
+bench-coding: build/bench_coding ## inflate and deflate beside zlib, JSON beside cJSON, a head beside picohttpparser
 	@$<
 
 bench-install: ## install the packages that the peers need (Debian, as root)
@@ -54,7 +54,7 @@ $(BENCH_PROGRAMS:%=build/%): build/%: $(BENCH)/%.c $(BENCH)/src/common.h aio.h
 
 build/bench_coding: $(BENCH)/bench_coding.c aio.h
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(BENCH_CFLAGS) -o $@ $< $(LDFLAGS) -lz -lcjson -lssl -lcrypto -lpthread
+	$(CC) $(CPPFLAGS) $(BENCH_CFLAGS) -o $@ $< $(LDFLAGS) -lz -lcjson -lssl -lcrypto -lpthread -ldl
 
 $(BENCH_OUT)/echo_uv $(BENCH_OUT)/timers_uv: BENCH_LIBS = -luv
 $(BENCH_OUT)/echo_ev $(BENCH_OUT)/timers_ev: BENCH_LIBS = -lev

@@ -1,9 +1,11 @@
-/* Coding beside zlib and JSON beside cJSON, in interleaved rounds of one process: CPU time, the best round of each.
+/* Coding beside zlib, JSON beside cJSON, and a response's head beside picohttpparser where h2o's library is installed,
+ * which has it; in interleaved rounds of one process: CPU time, the best round of each.
  * usage: bench_coding [ROUNDS [FILE...]]    texts and binaries to code; else aio.h and this program itself */
 #define AIO_STATIC
 #define AIO_IMPLEMENTATION
 #include "../../aio.h"
 #include <cjson/cJSON.h>
+#include <dlfcn.h>
 #include <malloc.h>
 #include <zlib.h>
 
@@ -247,6 +249,53 @@ static void json(const char *name, void (*make)(aio_json_writer *), int indent, 
     aio_text_clear(&text);
 }
 
+/* ---- heads ---- */
+
+struct pico_header { const char *name; size_t name_length; const char *value; size_t value_length; };
+typedef int pico_response(const char *data, size_t length, int *minor, int *status, const char **reason,
+                          size_t *reason_length, struct pico_header *headers, size_t *count, size_t last);
+
+/* A response's head of 300 bytes: ours is copied and kept, with its headers looked up by name; the peer only points into
+ * the text. */
+static void head(int rounds)
+{
+    static const char text[] =
+        "HTTP/1.1 200 OK\r\nServer: nginx/1.22.1\r\nDate: Sat, 28 Nov 2026 08:00:00 GMT\r\n"
+        "Content-Type: text/html; charset=utf-8\r\nContent-Length: 0\r\nConnection: keep-alive\r\n"
+        "Last-Modified: Fri, 27 Nov 2026 12:34:56 GMT\r\nETag: \"65643d90-8d4\"\r\nCache-Control: max-age=3600\r\n"
+        "Vary: Accept-Encoding\r\nAccept-Ranges: bytes\r\n\r\n";
+    enum { HEADS = 100000 };
+    void *library = dlopen("libh2o-evloop.so.0.13", RTLD_NOW);
+    void *symbol = library ? dlsym(library, "phr_parse_response") : NULL;
+    pico_response *parse;
+    memcpy(&parse, &symbol, sizeof parse);
+    aio_http_parser *parser = aio_http_parser_open();
+    must(parser != NULL, "aio_http_parser_open");
+    double own = 0, other = 0, started;
+    for (int round = 0; round < 4 * rounds; round++) {
+        started = cpu();
+        for (int i = 0; i < HEADS; i++) {
+            aio_text in = { text, sizeof text - 1 }, piece;
+            must(aio_http_parser_feed(parser, &in, &piece) == AIO_HTTP_HEAD, "head");
+            must(aio_http_parser_feed(parser, &in, &piece) == AIO_HTTP_END, "end");
+        }
+        best(&own, started);
+        started = cpu();
+        for (int i = 0; i < HEADS && parse; i++) {
+            struct pico_header headers[100];
+            const char *reason;
+            size_t count = 100, length;
+            int minor, status;
+            must(parse(text, sizeof text - 1, &minor, &status, &reason, &length, headers, &count, 0) > 0, "pico");
+        }
+        best(&other, started);
+    }
+    aio_http_parser_close(parser);
+    printf("head of %zu bytes, parsed and kept: aio %.0f ns", sizeof text - 1, own / HEADS * 1e9);
+    if (parse) printf("; picohttpparser %.0f ns, %.2f x\n", other / HEADS * 1e9, other / own);
+    else printf("; no libh2o-evloop0.13 to be beside\n");
+}
+
 int main(int argc, char **argv)
 {
     int rounds = argc > 1 ? atoi(argv[1]) : 3;
@@ -257,6 +306,7 @@ int main(int argc, char **argv)
         coding("aio.h", rounds);
         coding(argv[0], rounds);
     }
+    head(rounds);
     json("messages", messages, 2, rounds);
     json("catalogue", catalogue, 4, rounds);
     json("outline", outline, 0, rounds);
