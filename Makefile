@@ -45,8 +45,9 @@ test: build/test ## run the tests; make test ONLY=name runs one, build/test --li
 
 examples: $(EXAMPLES) $(EXAMPLES:build/examples/%=build/examples/cpp/%) ## build them as C99 and, if there is one, as C++20
 
-torture: build/test ## every scenario in every way: failing allocations and calls, slices, cancellation, shuffled order
+torture: build/test ## every scenario in every way: failing allocations and calls, slices, cancellation; debug mode
 	build/test --torture $(SAMPLE:%=--sample %) $(ONLY)
+	AIO_DEBUG=1 build/test --way epoll $(ONLY)
 
 # clang sees what gcc does not (NULL + 0).
 CLANG     := $(shell command -v clang)

@@ -837,8 +837,10 @@ void *aio__make(size_t size, const void *arguments, aio_coro_fn *coro, const cha
     aio_task *t = (aio_task *)aio__new(size, coro, file, line);
     if (t) __builtin_memcpy((char *)t + sizeof *t, (const char *)arguments + sizeof *t, size - sizeof *t);
 #ifndef __clang__
-    /* gcc 12 makes one 128-bit move of two members and then forgets the pointer in it: what `.sum = &sum` points to
-     * would count as unchanged after the run. No instruction comes of this but those that make the literal's base. */
+    /* gcc 12.2 for x86-64 at -O2 (no number in its Bugzilla is known) copies two neighbouring members, an int and the
+     * pointer behind it, as one 128-bit value, of which it does not remember that a pointer is in it: what
+     * `.sum = &sum` points to would count as unchanged after the run. No instruction comes of this but those that make
+     * the literal's base. */
     if (size > sizeof *t) __asm__ __volatile__("" : : "r"(arguments) : "memory");
 #endif
     return t;
@@ -6067,8 +6069,8 @@ AIO__NOINLINE static void aio__frame_disown(aio_future *future)
 
 /* ---- what else the user holds, in debug mode ----
  *
- * Streams, servers, sessions, responses, WebSockets, connectors and cookie jars then have an allocation of their own,
- * which knows where they were made, and are held back for a while, too. What is left of one is such that its room's
+ * What the user makes and ends (streams, servers, sessions, processes, TLS contexts, ...) then has an allocation of its
+ * own, which knows where it was made, and is held back for a while, too. What is left of one is such that its room's
  * functions come upon it where they look anyway (no loop, no references, closed): they name it, and end the program. */
 
 typedef struct aio__held { /* lies behind the object */
@@ -6095,6 +6097,14 @@ static AIO__COLD void *aio__held_new(aio_loop *loop, size_t size)
     return object;
 }
 
+/* For what has no loop: it is watched if that of this thread is in debug mode. All zero; NULL without memory. */
+static void *aio__held_make(size_t size, bool *own)
+{
+    aio_loop *loop = aio__loop_now();
+    *own = loop && loop->debug;
+    return AIO__UNLIKELY(*own) ? aio__held_new(loop, size) : aio__calloc(size);
+}
+
 /* Its end begins, for the user: the first that is said of it counts. */
 static AIO__COLD void aio__held_ends(const aio_loop *loop, const void *object, const char *how)
 {
@@ -6107,20 +6117,41 @@ static AIO__COLD void aio__held_ends(const aio_loop *loop, const void *object, c
     held->line = t ? aio__line_of(t->line) : 0;
 }
 
+static void aio__held_keep(aio_loop *loop, aio__prefix *prefix)
+{
+    aio__ring_insert(&loop->kept, &prefix->node);
+    loop->kept_bytes += sizeof *prefix + prefix->size;
+}
+
+/* The loop closes while a task that can never go on has it: unless that gives it back, it is freed with the loop. */
+static AIO__COLD void aio__held_leave(aio_loop *loop, void *object) { aio__held_keep(loop, (aio__prefix *)object - 1); }
+
 /* Instead of being freed. True: it is held back, for its room to mark it. */
 static AIO__COLD bool aio__held_end(aio_loop *loop, void *object, const char *how)
 {
     aio__prefix *prefix = (aio__prefix *)object - 1;
+    if (prefix->node.next) { /* see aio__held_leave */
+        aio__ring_remove(&prefix->node);
+        prefix->node.next = NULL;
+        loop->kept_bytes -= sizeof *prefix + prefix->size;
+    }
     if (!loop || loop->closed || aio__on_valgrind) {
         aio__heap_disown(object);
         return false;
     }
     aio__held_ends(loop, object, how);
     memset(object, AIO__UNUSED_BYTE, prefix->size - sizeof(aio__held));
-    aio__ring_insert(&loop->kept, &prefix->node);
-    loop->kept_bytes += sizeof *prefix + prefix->size;
+    aio__held_keep(loop, prefix);
     aio__kept_trim(loop, AIO__KEPT_MAX);
     return true;
+}
+
+/* Instead of aio__free, of what aio__held_make made. True: it is held back, for its room to mark it. */
+static bool aio__held_free(void *object, bool own, const char *how)
+{
+    if (AIO__UNLIKELY(own)) return aio__held_end(aio__loop_now(), object, how);
+    aio__free(object);
+    return false;
 }
 
 enum { AIO__HELD_TEXT = 2 * AIO__PLACE_MAX };
@@ -6137,28 +6168,40 @@ static AIO__COLD const char *aio__held_made(const void *object, char *text)
 /* It is not said any more where it was made. */
 static AIO__COLD void aio__held_hide(void *object) { ((aio__prefix *)object - 1)->file = NULL; }
 
-/* "stream (made after file:line) was closed after file:line" in `text`, AIO__HELD_TEXT long; NULL: it is not held. */
-static AIO__COLD const char *aio__held_text(const aio_loop *loop, const char *kind, const void *object, char *text)
+/* "stream (made after file:line) was closed after file:line" in `text`, AIO__HELD_TEXT long, of one whose end has
+ * begun; NULL: nothing is known of that. */
+static AIO__COLD const char *aio__held_say(const char *kind, const void *object, char *text)
 {
-    const aio__prefix *prefix = (const aio__prefix *)object - 1;
-    const aio__node *node = loop ? loop->kept.next : NULL;
-    char made[AIO__PLACE_MAX], at[AIO__PLACE_MAX] = "";
-    while (node && node != &prefix->node && node != &loop->kept) node = node->next;
-    if (node != &prefix->node) return NULL;
     const aio__held *held = aio__held_of(object);
+    char made[AIO__PLACE_MAX], at[AIO__PLACE_MAX] = "";
+    if (!held->how) return NULL;
     if (held->file) snprintf(at, sizeof at, " after %s:%d", held->file, held->line);
     snprintf(text, AIO__HELD_TEXT, "%s%s was %s%s", kind, aio__held_made(object, made), held->how, at);
     return text;
 }
 
-/* Ends the program. */
-static AIO__COLD void aio__held_wrong(const char *kind, const void *object, const char *function)
+/* The same of one that may be anything by now; NULL: it is not held back. */
+static AIO__COLD const char *aio__held_text(const aio_loop *loop, const char *kind, const void *object, char *text)
+{
+    const aio__prefix *prefix = (const aio__prefix *)object - 1;
+    const aio__node *node = loop ? loop->kept.next : NULL;
+    while (node && node != &prefix->node && node != &loop->kept) node = node->next;
+    return node == &prefix->node ? aio__held_say(kind, object, text) : NULL;
+}
+
+/* Ends the program: of one that has ended for its user, but still works (`alive`), or of what is left of one. */
+static AIO__COLD void aio__held_refuse(const char *kind, const void *object, bool alive, const char *function)
 {
     char text[AIO__HELD_TEXT], problem[AIO__PROBLEM_MAX];
-    const char *what = aio__held_text(aio__loop_now(), kind, object, text);
+    const char *what = alive ? aio__held_say(kind, object, text) : aio__held_text(aio__loop_now(), kind, object, text);
     if (what) snprintf(problem, sizeof problem, "%s, and is used again", what);
     else snprintf(problem, sizeof problem, "a %s is used again after its end", kind);
     aio__misused(problem, function, NULL, 0);
+}
+
+static AIO__COLD void aio__held_wrong(const char *kind, const void *object, const char *function)
+{
+    aio__held_refuse(kind, object, false, function);
 }
 
 /* Of one that has a loop as long as it lives. */
@@ -12686,6 +12729,7 @@ struct aio_tls_context {
     SSL_CTX *ctx;
     bool     verify;
     bool     server;
+    bool     own;            /* see aio__held_new */
     unsigned char alpn[128]; /* as on the wire */
     unsigned alpn_length;
     aio__node sessions;      /* a client's, to be resumed: aio__tls_session, the latest last; the mutex guards them */
@@ -13393,11 +13437,13 @@ AIO_API aio_tls_context *aio_tls_context_create_with(const aio_tls_options *opti
     pthread_mutex_lock(&aio__tls_mutex);
     if (!aio__bio_method) aio__bio_setup();
     pthread_mutex_unlock(&aio__tls_mutex);
-    aio_tls_context *context = (aio_tls_context *)aio__calloc(sizeof *context);
+    bool own;
+    aio_tls_context *context = (aio_tls_context *)aio__held_make(sizeof *context, &own);
     if (!context) {
         aio__tls_context_fail("no", "context", "out of memory");
         return NULL;
     }
+    context->own = own;
     context->refs = 1;
     context->keylog = -1;
     context->server = options->server;
@@ -13413,15 +13459,23 @@ AIO_API aio_tls_context *aio_tls_context_create_with(const aio_tls_options *opti
     return NULL;
 }
 
+/* The context; what is left of one in debug mode ends the program, by the name of the function. */
+static const aio_tls_context *aio__tls_context_live(const aio_tls_context *context, const char *function)
+{
+    if (context && AIO__UNLIKELY(__atomic_load_n(&context->refs, __ATOMIC_RELAXED) <= 0))
+        aio__held_wrong("TLS context", context, function);
+    return context;
+}
+
 AIO_API aio_tls_context *aio_tls_context_ref(aio_tls_context *context)
 {
-    if (context) __atomic_add_fetch(&context->refs, 1, __ATOMIC_RELAXED);
+    if (aio__tls_context_live(context, __func__)) __atomic_add_fetch(&context->refs, 1, __ATOMIC_RELAXED);
     return context;
 }
 
 AIO_API void aio_tls_context_unref(aio_tls_context *context)
 {
-    if (!context || __atomic_sub_fetch(&context->refs, 1, __ATOMIC_ACQ_REL)) return;
+    if (!aio__tls_context_live(context, __func__) || __atomic_sub_fetch(&context->refs, 1, __ATOMIC_ACQ_REL)) return;
     if (context->ctx) aio__os.SSL_CTX_free(context->ctx);
     if (context->keylog >= 0) aio__os.close(context->keylog);
     for (aio__tls_host *host = context->hosts, *next; host; host = next) {
@@ -13433,13 +13487,14 @@ AIO_API void aio_tls_context_unref(aio_tls_context *context)
         aio__tls_session_drop(context, AIO__CONTAINER(context->sessions.next, aio__tls_session, link));
     while (context->refusal_count)
         aio__tls_refusal_drop(context, AIO__CONTAINER(context->refusals.next, aio__tls_refusal, link));
-    aio__free(context);
+    if (aio__held_free(context, context->own, "given back")) context->refs = 0;
 }
 
 AIO_API int aio_tls_context_add_host(aio_tls_context *context, const char *name, aio_tls_context *other)
 {
-    const char *wrong = !context || !context->server ? "the context is not a server's"
-                      : !other || !other->server || other == context ? "the context to add is not another server's"
+    const char *wrong = !aio__tls_context_live(context, __func__) || !context->server ? "the context is not a server's"
+                      : !aio__tls_context_live(other, __func__) || !other->server || other == context
+                      ? "the context to add is not another server's"
                       : !name || !*name || strchr(name + 1, '*') || (*name == '*' && name[1] != '.') ? "not a name"
                       : NULL;
     if (wrong) {
@@ -13898,9 +13953,9 @@ static aio_text aio__tls_alpn(const aio__tls *tls)
 /* ---- contexts ---- */
 
 /* NULL is anyone's. */
-static bool aio__tls_context_is_for(const aio_tls_context *context, bool server)
+static bool aio__tls_context_is_for(const aio_tls_context *context, bool server, const char *function)
 {
-    return !context || context->server == server;
+    return !aio__tls_context_live(context, function) || context->server == server;
 }
 
 /* The default client context, made at the first use: system authorities, verification on. Borrowed; NULL: see
@@ -13942,9 +13997,9 @@ AIO_API aio_tls_context *aio_tls_context_ref(aio_tls_context *context) { return 
 AIO_API void aio_tls_context_unref(aio_tls_context *context) { (void)context; }
 static aio_tls_context *aio__tls_default(void) { return NULL; }
 
-static bool aio__tls_context_is_for(const aio_tls_context *context, bool server)
+static bool aio__tls_context_is_for(const aio_tls_context *context, bool server, const char *function)
 {
-    return (void)context, (void)server, true;
+    return (void)context, (void)server, (void)function, true;
 }
 
 #endif
@@ -15458,7 +15513,7 @@ AIO_API aio_future *aio_stream_start_tls(aio_stream *stream, aio_tls_context *co
     const char *why = NULL;
     if (!s || !context || aio__stream_closing(s)) {
         why = "no stream to start it on";
-    } else if (!aio__tls_context_is_for(context, server) || server == (server_hostname != NULL)) {
+    } else if (!aio__tls_context_is_for(context, server, __func__) || server == (server_hostname != NULL)) {
         why = "a client needs a client's context and a name, a server a server's";
     } else if (server_hostname && aio__host_problem(server_hostname)) {
         why = aio__host_problem(server_hostname);
@@ -16500,7 +16555,8 @@ static aio_server_task *aio__serve_new(aio_client_handler *handler, void *arg, c
                                        const aio__address *address, const aio_server_options *options)
 {
     const char *wrong = !handler ? "no handler"
-                      : !aio__tls_context_is_for(options->tls_context, true) ? "the TLS context is a client's"
+                      : !aio__tls_context_is_for(options->tls_context, true, "aio_start_server")
+                      ? "the TLS context is a client's"
                       : aio__timeout_ns(options->tls_timeout, 60) < 0
                         || aio__timeout_ns(options->tls_shutdown_timeout, AIO_NOW) < 0 ? "a timeout is not valid"
                       : strlen(host) > 255 ? "the host name is too long" : NULL;
@@ -17422,7 +17478,7 @@ struct aio_datagram_endpoint {
     void           *arg;
     aio__timer     *timer;     /* of closing */
     int             refs;      /* its user, and a receive */
-    bool            connected, closing, ended, receiving;
+    bool            connected, closing, ended, receiving, own; /* own: see aio__held_new */
     char            from[AIO__DATAGRAM_TEXT];
 };
 
@@ -17516,7 +17572,17 @@ static bool aio__datagram_lasting(int code)
 
 static void aio__endpoint_unref(aio_datagram_endpoint *e)
 {
-    if (--e->refs == 0) aio__pool_free(&e->loop->pool, e, sizeof *e);
+    aio_loop *loop = e->loop;
+    if (--e->refs) return;
+    if (AIO__LIKELY(!e->own)) aio__pool_free(&loop->pool, e, sizeof *e);
+    else if (aio__held_end(loop, e, "closed")) e->loop = NULL;
+}
+
+/* The endpoint; what is left of one in debug mode ends the program, by the name of the function. */
+static const aio_datagram_endpoint *aio__endpoint_live(const aio_datagram_endpoint *e, const char *function)
+{
+    if (e) AIO__HELD("datagram endpoint", e, function);
+    return e;
 }
 
 static void aio__endpoint_settle(aio_future **place)
@@ -17562,6 +17628,7 @@ static void aio__endpoint_timeout(aio__timer *timer)
 static void aio__endpoint_close(aio_datagram_endpoint *e)
 {
     int64_t when = aio__seconds_from(aio__os.clock(), AIO__CLOSE_TIMEOUT);
+    if (AIO__UNLIKELY(e->own)) aio__held_ends(e->loop, e, "closed");
     e->closing = true;
     if (e->first) e->timer = aio__timer_start(e->loop, when, aio__endpoint_timeout, e);
     if (!e->timer) aio__endpoint_end(e);
@@ -17570,8 +17637,15 @@ static void aio__endpoint_close(aio_datagram_endpoint *e)
 static void aio__endpoints_close(aio_loop *loop, aio__closer *closer)
 {
     aio__owned *endpoints = AIO__CONTAINER(closer, aio__owned, closer);
-    while (!aio__ring_empty(&endpoints->ring))
-        aio__endpoint_end(AIO__CONTAINER(endpoints->ring.next, aio_datagram_endpoint, link));
+    char made[AIO__PLACE_MAX];
+    while (!aio__ring_empty(&endpoints->ring)) {
+        aio_datagram_endpoint *e = AIO__CONTAINER(endpoints->ring.next, aio_datagram_endpoint, link);
+        bool stays = e->own && e->refs > 1;
+        if (e->own && !e->closing)
+            aio__report(loop, NULL, "datagram endpoint%s was never closed", aio__held_made(e, made));
+        aio__endpoint_end(e);
+        if (stays) aio__held_leave(loop, e);
+    }
     while (loop->buffers) aio__free(aio__read_buffer_take(loop));
     loop->endpoints = NULL;
     aio__free(endpoints);
@@ -17641,7 +17715,7 @@ AIO_API int aio_datagram_sendto(aio_datagram_endpoint *endpoint, const void *dat
     aio_datagram_endpoint *e = endpoint;
     aio__address to;
     to.length = 0;
-    if (!e || (!data && length)) return EINVAL;
+    if (!aio__endpoint_live(e, __func__) || (!data && length)) return EINVAL;
     if (e->closing) return EPIPE;
     if (!address && !e->connected) return EDESTADDRREQ;
     if (address && e->connected) return EISCONN;
@@ -17658,7 +17732,7 @@ AIO_API int aio_datagram_sendto(aio_datagram_endpoint *endpoint, const void *dat
 AIO_API aio_future *aio_datagram_drain(aio_datagram_endpoint *endpoint)
 {
     aio_datagram_endpoint *e = endpoint;
-    if (!e) return aio__failure(EINVAL, "drain of no endpoint");
+    if (!aio__endpoint_live(e, __func__)) return aio__failure(EINVAL, "drain of no endpoint");
     if (e->kept <= AIO__DATAGRAM_HIGH) return &e->loop->done;
     if (!e->drained) {
         e->drained = (aio_future *)aio__future_make(e->loop, &aio__drain_ops, sizeof *e->drained, NULL, 0);
@@ -17820,7 +17894,8 @@ AIO__GIVES(aio__receiving, aio_datagram_task);
 
 AIO_API aio_datagram_task *aio_datagram_receive(aio_datagram_endpoint *endpoint)
 {
-    if (!endpoint) return (aio_datagram_task *)(void *)aio__failure(EINVAL, "receive from no endpoint");
+    if (!aio__endpoint_live(endpoint, __func__))
+        return (aio_datagram_task *)(void *)aio__failure(EINVAL, "receive from no endpoint");
     struct aio__receiving *self = (struct aio__receiving *)aio__new_zeroed(sizeof *self, aio__receiving_coro);
     if (self) self->endpoint = endpoint;
     return (aio_datagram_task *)(void *)self;
@@ -17828,15 +17903,20 @@ AIO_API aio_datagram_task *aio_datagram_receive(aio_datagram_endpoint *endpoint)
 
 /* ---- beginning ---- */
 
+static aio_endpoint_options aio__endpoint_plain; /* no option is set: the resolver's; never written to */
+
 /* Takes the descriptor, unless it fails: NULL with errno. */
 static aio_datagram_endpoint *aio__endpoint_new(aio_loop *loop, int fd, bool connected, const aio_endpoint_options *o)
 {
     aio__owned *endpoints =
         (aio__owned *)aio__owned_of(loop, &loop->endpoints, sizeof *endpoints, aio__endpoints_close);
-    aio_datagram_endpoint *e = endpoints ? (aio_datagram_endpoint *)aio__pool_alloc(&loop->pool, sizeof *e) : NULL;
+    bool own = loop->debug && o != &aio__endpoint_plain;
+    aio_datagram_endpoint *e = !endpoints ? NULL
+        : (aio_datagram_endpoint *)(own ? aio__held_new(loop, sizeof *e) : aio__pool_alloc(&loop->pool, sizeof *e));
     errno = ENOMEM;
     if (!e) return NULL;
     memset(e, 0, sizeof *e);
+    e->own = own;
     e->loop = loop;
     e->refs = 1;
     e->last = &e->first;
@@ -17854,12 +17934,11 @@ static aio_datagram_endpoint *aio__endpoint_new(aio_loop *loop, int fd, bool con
         return e;
     }
     int code = errno;
-    aio__pool_free(&loop->pool, e, sizeof *e);
+    if (own) aio__heap_disown(e);
+    else aio__pool_free(&loop->pool, e, sizeof *e);
     errno = code;
     return NULL;
 }
-
-static aio_endpoint_options aio__endpoint_plain; /* no option is set; never written to */
 
 /* A socket with its options, bound and connected as wanted: NULL for none, but not for both. -1 with errno. */
 static int aio__endpoint_socket(const aio__address *local, const aio__address *remote, const aio_endpoint_options *o)
@@ -17983,13 +18062,14 @@ AIO_API aio_endpoint_task *aio_create_datagram_endpoint_with(const aio_endpoint_
 
 AIO_API void aio_datagram_close(aio_datagram_endpoint *endpoint)
 {
-    if (endpoint && !endpoint->closing) aio__endpoint_close(endpoint);
+    if (aio__endpoint_live(endpoint, __func__) && !endpoint->closing) aio__endpoint_close(endpoint);
 }
 
 AIO_API aio_future *aio_datagram_wait_closed(aio_datagram_endpoint *endpoint)
 {
     aio_datagram_endpoint *e = endpoint;
-    if (!e || e->closing) return aio__failure(EINVAL, "wait_closed of an endpoint that is not the caller's");
+    if (!aio__endpoint_live(e, __func__) || e->closing)
+        return aio__failure(EINVAL, "wait_closed of an endpoint that is not the caller's");
     aio_future *closed = (aio_future *)aio__future_make(e->loop, &aio__closed_ops, sizeof *closed, NULL, 0);
     if (closed) e->closed = (aio_future *)aio_ref(closed);
     aio__endpoint_close(e);
@@ -17998,25 +18078,31 @@ AIO_API aio_future *aio_datagram_wait_closed(aio_datagram_endpoint *endpoint)
 
 AIO_API void aio_datagram_abort(aio_datagram_endpoint *endpoint)
 {
-    if (endpoint && !endpoint->closing) aio__endpoint_end(endpoint);
+    if (!aio__endpoint_live(endpoint, __func__) || endpoint->closing) return;
+    if (AIO__UNLIKELY(endpoint->own)) aio__held_ends(endpoint->loop, endpoint, "aborted");
+    aio__endpoint_end(endpoint);
 }
 
-AIO_API int aio_datagram_fileno(const aio_datagram_endpoint *endpoint) { return endpoint ? endpoint->d.fd : -1; }
+AIO_API int aio_datagram_fileno(const aio_datagram_endpoint *endpoint)
+{
+    return aio__endpoint_live(endpoint, __func__) ? endpoint->d.fd : -1;
+}
 
 AIO_API const char *aio_datagram_sockname(const aio_datagram_endpoint *endpoint, char *buffer, size_t size)
 {
-    return endpoint ? aio__stream_name(endpoint->d.fd, false, buffer, size) : "";
+    return aio__endpoint_live(endpoint, __func__) ? aio__stream_name(endpoint->d.fd, false, buffer, size) : "";
 }
 
 AIO_API const char *aio_datagram_peername(const aio_datagram_endpoint *endpoint, char *buffer, size_t size)
 {
-    return endpoint ? aio__stream_name(endpoint->d.fd, true, buffer, size) : "";
+    return aio__endpoint_live(endpoint, __func__) ? aio__stream_name(endpoint->d.fd, true, buffer, size) : "";
 }
 
 AIO_API int aio_datagram_port(const aio_datagram_endpoint *endpoint)
 {
     char name[AIO__DATAGRAM_TEXT];
-    const char *colon = endpoint ? strrchr(aio_datagram_sockname(endpoint, name, sizeof name), ':') : NULL;
+    const char *colon = !aio__endpoint_live(endpoint, __func__) ? NULL
+                      : strrchr(aio_datagram_sockname(endpoint, name, sizeof name), ':');
     return colon ? (int)strtol(colon + 1, NULL, 10) : 0;
 }
 
@@ -18423,7 +18509,7 @@ typedef struct aio__dns {
     aio__dns_all    *all;
     unsigned         number;   /* among those ever opened */
     int              refs;
-    bool             closed, rotate, cased;
+    bool             closed, rotate, cased, own; /* own: see aio__held_new */
     int              ndots, seconds, attempts, server_count, search_count; /* seconds: as files say it */
     unsigned         current;  /* server */
     double           timeout;
@@ -18560,26 +18646,53 @@ static void aio__dns_remember(aio__dns *dns, aio__dns_message *message, const ai
     dns->entry_count++;
 }
 
+/* The user's resolver; what is left of one in debug mode ends the program, by the name of the function. */
+static aio__dns *aio__dns_live(const aio_resolver *resolver, const char *function)
+{
+    aio__dns *dns = (aio__dns *)(uintptr_t)(const void *)resolver;
+    if (dns) AIO__HELD("resolver", dns, function);
+    return dns;
+}
+
+static void aio__dns_forget_all(aio__dns *dns)
+{
+    while (dns->entry_count) aio__dns_forget(dns, aio__dns_oldest(dns));
+}
+
 AIO_API void aio_resolver_clear_cache(aio_resolver *resolver)
 {
-    aio__dns *dns = (aio__dns *)(void *)resolver;
-    while (dns && dns->entry_count) aio__dns_forget(dns, aio__dns_oldest(dns));
+    aio__dns *dns = aio__dns_live(resolver, __func__);
+    if (dns) aio__dns_forget_all(dns);
 }
 
 AIO_API size_t aio_resolver_cache_count(const aio_resolver *resolver)
 {
-    return resolver ? ((const aio__dns *)(const void *)resolver)->entry_count : 0;
+    const aio__dns *dns = aio__dns_live(resolver, __func__);
+    return dns ? dns->entry_count : 0;
+}
+
+/* What a closed resolver is left with in debug mode, for who connects with it. */
+static AIO__COLD aio_addresses_task *aio__dns_ended(aio_resolver *resolver, const char *host, int port, int family)
+{
+    aio__dns_live(resolver, "aio_resolver_resolve");
+    (void)host, (void)port, (void)family;
+    return NULL;
 }
 
 /* NULL is fine. */
 static void aio__dns_unref(aio__dns *dns)
 {
     if (!dns || --dns->refs) return;
-    aio_resolver_clear_cache(&dns->base);
+    aio_loop *loop = dns->loop;
+    aio__dns_forget_all(dns);
     aio__ring_remove(&dns->link);
     aio__free(dns->buckets);
     aio__free(dns->hosts);
-    aio__free(dns);
+    if (!dns->own) aio__free(dns);
+    else if (aio__held_end(loop, dns, "closed")) {
+        aio__lookup_make_by(&dns->base, aio__dns_ended);
+        dns->loop = NULL;
+    }
 }
 
 /* ---- one question ---- */
@@ -19333,6 +19446,7 @@ AIO_API aio_addresses_task *aio_resolver_resolve_with(aio_resolver *resolver, co
                                                       const aio_resolve_options *options)
 {
     AIO__DEFAULTS(aio_resolve_options, options);
+    aio__dns_live(resolver, "aio_resolver_resolve");
     return aio__dns_start(resolver, host, port, options->family);
 }
 
@@ -19355,6 +19469,7 @@ AIO_API aio_dns_task *aio_resolver_query(aio_resolver *resolver, const char *nam
 {
     char reverse[80];
     aio__dns_name wire;
+    aio__dns_live(resolver, __func__);
     if (name && type == AIO_DNS_PTR && aio__dns_reverse(name, reverse, sizeof reverse)) name = reverse;
     if (name && *name && !aio__dns_name_parse(&wire, name, strlen(name)))
         return (aio_dns_task *)aio__resolve_failure(EINVAL, name, "not a valid name");
@@ -19523,8 +19638,11 @@ AIO__COLD static int aio__dns_configure(aio__dns *dns, const aio_resolver_option
 AIO__COLD static void aio__dns_all_close(aio_loop *loop, aio__closer *closer)
 {
     aio__dns_all *all = AIO__CONTAINER(closer, aio__dns_all, owned.closer);
+    char made[AIO__PLACE_MAX];
     while (!aio__ring_empty(&all->owned.ring)) {
         aio__dns *dns = AIO__CONTAINER(all->owned.ring.next, aio__dns, link);
+        if (dns->own && !dns->closed)
+            aio__report(loop, NULL, "resolver%s was never closed", aio__held_made(dns, made));
         dns->refs = 1;
         aio__dns_unref(dns);
     }
@@ -19552,8 +19670,10 @@ AIO_API aio_resolver *aio_resolver_open_with(const aio_resolver_options *options
     if (!loop || loop->closed) return NULL;
     errno = ENOMEM;
     aio__dns_all *all = aio__dns_all_of(loop);
-    aio__dns *dns = all ? (aio__dns *)aio__calloc(sizeof *dns) : NULL;
+    aio__dns *dns = !all ? NULL
+                  : (aio__dns *)(loop->debug ? aio__held_new(loop, sizeof *dns) : aio__calloc(sizeof *dns));
     if (!dns) return NULL;
+    dns->own = loop->debug;
     aio__lookup_make_by(&dns->base, aio__dns_start);
     dns->loop = loop;
     dns->all = all;
@@ -19573,8 +19693,9 @@ AIO_API aio_resolver *aio_resolver_open_with(const aio_resolver_options *options
 
 AIO_API void aio_resolver_close(aio_resolver *resolver)
 {
-    aio__dns *dns = (aio__dns *)(void *)resolver;
+    aio__dns *dns = aio__dns_live(resolver, __func__);
     if (!dns) return;
+    if (dns->own) aio__held_ends(dns->loop, dns, "closed");
     dns->closed = true;
     for (size_t i = 0; i < dns->bucket_count; i++)
         for (struct aio__dns_lookup *lookup = dns->buckets[i].asked; lookup; lookup = lookup->next)
@@ -19735,17 +19856,29 @@ struct aio_process {
     aio_process_future  *exited;    /* for all who wait */
     pid_t                pid;
     int                  returncode;
-    bool                 has_pidfd, has_thread, released;
+    bool                 has_pidfd, has_thread, released, own; /* own: see aio__held_new */
 };
 
 /* ---- its end ---- */
 
 static void aio__process_free(aio_process *p)
 {
+    aio_loop *loop = p->loop;
     for (int i = 0; i < 3; i++) aio_stream_abort(p->streams[i]);
     aio__ring_remove(&p->link);
     aio_unref(p->exited);
-    aio__free(p);
+    if (!p->own) aio__free(p);
+    else if (aio__held_end(loop, p, "released")) {
+        p->own = p->released = true;
+        p->loop = NULL;
+    }
+}
+
+/* The process; in debug mode one that its user has released ends the program, by the name of the function. */
+static const aio_process *aio__process_live(const aio_process *p, const char *function)
+{
+    if (p && AIO__UNLIKELY(p->own && p->released)) aio__held_refuse("process", p, p->loop != NULL, function);
+    return p;
 }
 
 /* It has ended, in that way. Frees it when its user is done with it. */
@@ -19837,8 +19970,11 @@ AIO__COLD static void aio__process_abandon(aio_process *p)
 AIO__COLD static void aio__processes_close(aio_loop *loop, aio__closer *closer)
 {
     aio__owned *processes = AIO__CONTAINER(closer, aio__owned, closer);
+    char made[AIO__PLACE_MAX];
     while (!aio__ring_empty(&processes->ring)) {
         aio_process *p = AIO__CONTAINER(processes->ring.next, aio_process, link);
+        if (p->own && !p->released)
+            aio__report(loop, NULL, "process%s was never released", aio__held_made(p, made));
         p->released = true;
         if (p->returncode == AIO_RUNNING) {
             aio__os.kill(p->pid, SIGKILL);
@@ -19934,14 +20070,17 @@ static aio_process *aio__process_new(aio_loop *loop)
 {
     aio__owned *processes =
         (aio__owned *)aio__owned_of(loop, &loop->processes, sizeof *processes, aio__processes_close);
-    aio_process *p = processes ? (aio_process *)aio__calloc(sizeof *p) : NULL;
+    aio_process *p = !processes ? NULL
+                   : (aio_process *)(loop->debug ? aio__held_new(loop, sizeof *p) : aio__calloc(sizeof *p));
     if (!p) return NULL;
     static const aio__ops ops = { "end of a process", NULL, NULL, NULL };
+    p->own = loop->debug;
     p->loop = loop;
     p->returncode = AIO_RUNNING;
     p->exited = (aio_process_future *)aio__future_make(loop, &ops, sizeof *p->exited, NULL, 0);
     if (!p->exited) {
-        aio__free(p);
+        if (p->own) aio__heap_disown(p);
+        else aio__free(p);
         return NULL;
     }
     p->exited->future.flags |= AIO__F_SHARED | AIO__F_QUIET;
@@ -20029,21 +20168,41 @@ AIO_API aio_process_task *aio_create_subprocess_shell_with(const char *command, 
 
 /* ---- while it runs ---- */
 
-AIO_API aio_stream *aio_process_stdin(const aio_process *process) { return process ? process->streams[0] : NULL; }
-AIO_API aio_stream *aio_process_stdout(const aio_process *process) { return process ? process->streams[1] : NULL; }
-AIO_API aio_stream *aio_process_stderr(const aio_process *process) { return process ? process->streams[2] : NULL; }
-AIO_API int aio_process_pid(const aio_process *process) { return process ? (int)process->pid : -1; }
-AIO_API int aio_process_returncode(const aio_process *process) { return process ? process->returncode : AIO_RUNNING; }
+AIO_API aio_stream *aio_process_stdin(const aio_process *process)
+{
+    return aio__process_live(process, __func__) ? process->streams[0] : NULL;
+}
+
+AIO_API aio_stream *aio_process_stdout(const aio_process *process)
+{
+    return aio__process_live(process, __func__) ? process->streams[1] : NULL;
+}
+
+AIO_API aio_stream *aio_process_stderr(const aio_process *process)
+{
+    return aio__process_live(process, __func__) ? process->streams[2] : NULL;
+}
+
+AIO_API int aio_process_pid(const aio_process *process)
+{
+    return aio__process_live(process, __func__) ? (int)process->pid : -1;
+}
+
+AIO_API int aio_process_returncode(const aio_process *process)
+{
+    return aio__process_live(process, __func__) ? process->returncode : AIO_RUNNING;
+}
 
 AIO_API aio_process_future *aio_process_wait(aio_process *process)
 {
-    if (!process) return (aio_process_future *)(void *)aio__failure(EINVAL, "wait for no process");
+    if (!aio__process_live(process, __func__))
+        return (aio_process_future *)(void *)aio__failure(EINVAL, "wait for no process");
     return (aio_process_future *)aio_ref(process->exited);
 }
 
 AIO_API int aio_process_send_signal(aio_process *process, int signum)
 {
-    if (!process) return EINVAL;
+    if (!aio__process_live(process, __func__)) return EINVAL;
     if (process->returncode != AIO_RUNNING) return ESRCH;
     return aio__os.kill(process->pid, signum) < 0 ? errno : 0;
 }
@@ -20054,7 +20213,8 @@ AIO_API int aio_process_kill(aio_process *process) { return aio_process_send_sig
 AIO_API void aio_process_release(aio_process *process)
 {
     aio_process *p = process;
-    if (!p || p->released) return;
+    if (!aio__process_live(p, __func__) || p->released) return;
+    if (p->own) aio__held_ends(p->loop, p, "released");
     if (p->returncode == AIO_RUNNING) aio__process_abandon(p);
     else aio__process_free(p);
 }
@@ -20137,7 +20297,7 @@ AIO__GIVES(aio__communicating, aio_output_task);
 
 AIO_API aio_output_task *aio_process_communicate(aio_process *process, const void *input, size_t length)
 {
-    if (!process || (!input && length))
+    if (!aio__process_live(process, __func__) || (!input && length))
         return (aio_output_task *)(void *)aio__failure(EINVAL, "communicate: no process, or no input");
     struct aio__communicating *self =
         (struct aio__communicating *)aio__new_zeroed(sizeof *self, aio__communicating_coro);
@@ -21995,8 +22155,7 @@ AIO_API void aio_cookie_jar_unref(aio_cookie_jar *jar)
     aio__free(jar->suffixes);
     aio__free(jar->suffix_slots);
     aio__free(jar->found);
-    if (!jar->own) aio__free(jar);
-    else if (aio__held_end(aio__loop_now(), jar, "given back")) jar->refs = 0;
+    if (aio__held_free(jar, jar->own, "given back")) jar->refs = 0;
 }
 
 /* ---- the list of public suffixes ---- */
@@ -22147,9 +22306,8 @@ AIO_API aio_cookie_jar *aio_cookie_jar_open_with(const aio_cookie_jar_options *o
 {
     AIO__DEFAULTS(aio_cookie_jar_options, options);
     const aio_cookie_jar_options *o = options;
-    aio_loop *loop = aio__loop_now();
-    bool own = loop && loop->debug;
-    aio_cookie_jar *jar = (aio_cookie_jar *)(own ? aio__held_new(loop, sizeof *jar) : aio__calloc(sizeof *jar));
+    bool own;
+    aio_cookie_jar *jar = (aio_cookie_jar *)aio__held_make(sizeof *jar, &own);
     if (!jar) {
         errno = ENOMEM;
         return NULL;
@@ -25166,6 +25324,7 @@ struct aio_digest_auth {
     size_t    refs, count;
     aio__node spaces;
     char     *user, *password;
+    bool      own; /* see aio__held_new */
 };
 
 enum { AIO__DIGESTS = 4 };
@@ -25184,12 +25343,14 @@ static void aio__digest_space_free(aio_digest_auth *auth, aio__digest_space *spa
 AIO_API aio_digest_auth *aio_digest_auth_open(const char *user, const char *password)
 {
     bool valid = user && password && !aio__has_control(user, strlen(user), true);
-    aio_digest_auth *auth = valid ? (aio_digest_auth *)aio__calloc(sizeof *auth + strlen(user) + strlen(password) + 2)
-                                  : NULL;
+    bool own = false;
+    size_t size = valid ? sizeof(aio_digest_auth) + strlen(user) + strlen(password) + 2 : 0;
+    aio_digest_auth *auth = valid ? (aio_digest_auth *)aio__held_make(size, &own) : NULL;
     if (!auth) {
         errno = valid ? ENOMEM : EINVAL;
         return NULL;
     }
+    auth->own = own;
     auth->refs = 1;
     aio__ring_clear(&auth->spaces);
     auth->user = (char *)(auth + 1);
@@ -25199,19 +25360,26 @@ AIO_API aio_digest_auth *aio_digest_auth_open(const char *user, const char *pass
     return auth;
 }
 
+/* The one who answers; what is left of one in debug mode ends the program, by the name of the function. */
+static const aio_digest_auth *aio__digest_live(const aio_digest_auth *auth, const char *function)
+{
+    if (auth && AIO__UNLIKELY(!auth->refs)) aio__held_wrong("Digest authentication", auth, function);
+    return auth;
+}
+
 AIO_API aio_digest_auth *aio_digest_auth_ref(aio_digest_auth *auth)
 {
-    if (auth) auth->refs++;
+    if (aio__digest_live(auth, __func__)) auth->refs++;
     return auth;
 }
 
 AIO_API void aio_digest_auth_unref(aio_digest_auth *auth)
 {
-    if (!auth || --auth->refs) return;
+    if (!aio__digest_live(auth, __func__) || --auth->refs) return;
     while (!aio__ring_empty(&auth->spaces))
         aio__digest_space_free(auth, AIO__CONTAINER(auth->spaces.next, aio__digest_space, link));
     aio__wipe(auth->user, strlen(auth->user) + strlen(auth->password) + 1);
-    aio__free(auth);
+    if (aio__held_free(auth, auth->own, "given back")) auth->refs = 0;
 }
 
 /* ---- hashes ---- */
@@ -25464,7 +25632,8 @@ static int aio__digest_challenged(aio_digest_auth *auth, const aio_url *url, boo
 AIO_API int aio_digest_auth_challenged(aio_digest_auth *auth, const aio_url *url, const aio_headers *headers,
                                        bool answered)
 {
-    return auth && url && headers ? aio__digest_challenged(auth, url, false, headers, answered) : EINVAL;
+    if (!aio__digest_live(auth, __func__) || !url || !headers) return EINVAL;
+    return aio__digest_challenged(auth, url, false, headers, answered);
 }
 
 /* As aio_digest_auth_informed, also of a proxy with this URL. */
@@ -25503,7 +25672,7 @@ static int aio__digest_informed(aio_digest_auth *auth, const aio_url *url, bool 
 
 AIO_API int aio_digest_auth_informed(aio_digest_auth *auth, const aio_url *url, const aio_headers *headers)
 {
-    return auth && url && headers ? aio__digest_informed(auth, url, false, headers) : 0;
+    return aio__digest_live(auth, __func__) && url && headers ? aio__digest_informed(auth, url, false, headers) : 0;
 }
 
 /* ---- answers ---- */
@@ -25603,7 +25772,8 @@ AIO_API int aio_digest_auth_authorize(aio_digest_auth *auth, const aio_url *url,
 {
     if (!authorization) return EINVAL;
     *authorization = aio__text(NULL, 0);
-    if (!auth || !url || !method || !target || aio__has_control(target, strlen(target), true)) return EINVAL;
+    if (!aio__digest_live(auth, __func__) || !url || !method || !target
+        || aio__has_control(target, strlen(target), true)) return EINVAL;
     aio__digest_body known = { body, NULL, 0 };
     return aio__digest_answer(auth, url, false, method, target, &known, authorization);
 }
@@ -27308,8 +27478,8 @@ static aio_text_task *aio__body_read(aio__body_reader *in, bool all)
  * whole, and nothing else. Calls messages and framing.
  * ============================================================================ */
 
-typedef enum { AIO__PARSER_HEAD, AIO__PARSER_BODY, AIO__PARSER_UPGRADED, AIO__PARSER_OVER, AIO__PARSER_FAILED }
-    aio__parser_state;
+typedef enum { AIO__PARSER_HEAD, AIO__PARSER_BODY, AIO__PARSER_UPGRADED, AIO__PARSER_OVER, AIO__PARSER_FAILED,
+               AIO__PARSER_CLOSED } aio__parser_state; /* the last is what debug mode leaves */
 
 struct aio_http_parser {
     aio_http_message  message;
@@ -27320,6 +27490,7 @@ struct aio_http_parser {
     aio__parser_state state;
     char              method[8]; /* of the request whose response comes next; what does not fit is no special one */
     bool              again;   /* another message may follow this one */
+    bool              own;     /* see aio__held_new */
 };
 
 static aio_http_step aio__parser_fail(aio_http_parser *p, int code, int refuse, const char *problem)
@@ -27404,9 +27575,17 @@ static aio_http_step aio__parser_feed_head(aio_http_parser *p, aio_text *in)
     return aio__parser_head(p);
 }
 
+/* The parser; what is left of one in debug mode ends the program, by the name of the function. */
+static const aio_http_parser *aio__parser_live(const aio_http_parser *p, const char *function)
+{
+    if (p && AIO__UNLIKELY(p->state == AIO__PARSER_CLOSED)) aio__held_wrong("HTTP parser", p, function);
+    return p;
+}
+
 AIO_API aio_http_step aio_http_parser_feed(aio_http_parser *parser, aio_text *in, aio_text *piece)
 {
     size_t used;
+    aio__parser_live(parser, __func__);
     *piece = aio__text("", 0);
     switch (parser->state) {
     case AIO__PARSER_HEAD:
@@ -27433,6 +27612,7 @@ AIO_API aio_http_step aio_http_parser_feed(aio_http_parser *parser, aio_text *in
 AIO_API aio_http_step aio_http_parser_finish(aio_http_parser *parser)
 {
     aio_http_parser *p = parser;
+    aio__parser_live(p, __func__);
     if (p->state == AIO__PARSER_FAILED) return AIO_HTTP_ERROR;
     if (p->state == AIO__PARSER_BODY) {
         if (aio__body_closed(&p->body)) return aio__parser_end(p);
@@ -27449,11 +27629,15 @@ AIO_API void aio_http_parser_expect(aio_http_parser *parser, const char *method)
 {
     size_t n = method ? strlen(method) : sizeof parser->method;
     bool fits = n < sizeof parser->method;
+    aio__parser_live(parser, __func__);
     memcpy(parser->method, fits ? method : "GET", fits ? n + 1 : 4);
     parser->head.is_connect = !strcmp(parser->method, "CONNECT");
 }
 
-AIO_API const aio_http_message *aio_http_parser_message(const aio_http_parser *parser) { return &parser->message; }
+AIO_API const aio_http_message *aio_http_parser_message(const aio_http_parser *parser)
+{
+    return &aio__parser_live(parser, __func__)->message;
+}
 
 AIO_API aio_http_parser *aio_http_parser_open_with(const aio_http_parser_options *options)
 {
@@ -27462,8 +27646,10 @@ AIO_API aio_http_parser *aio_http_parser_open_with(const aio_http_parser_options
     errno = EINVAL;
     if (o->max_line_size < 0 || o->max_field_size < 0 || o->max_headers < 0) return NULL;
     errno = ENOMEM;
-    aio_http_parser *p = (aio_http_parser *)aio__calloc(sizeof *p);
+    bool own;
+    aio_http_parser *p = (aio_http_parser *)aio__held_make(sizeof *p, &own);
     if (!p) return NULL;
+    p->own = own;
     p->head.limits.line = (uint32_t)o->max_line_size;
     p->head.limits.field = (uint32_t)o->max_field_size;
     p->head.limits.count = (uint32_t)o->max_headers;
@@ -27476,12 +27662,12 @@ AIO_API aio_http_parser *aio_http_parser_open_with(const aio_http_parser_options
 
 AIO_API void aio_http_parser_close(aio_http_parser *parser)
 {
-    if (!parser) return;
+    if (!aio__parser_live(parser, __func__)) return;
     aio_headers_clear(&parser->message.headers);
     aio_headers_clear(&parser->message.trailers);
     aio__free(parser->kept.data);
     aio__free(parser->lines.data);
-    aio__free(parser);
+    if (aio__held_free(parser, parser->own, "closed")) parser->state = AIO__PARSER_CLOSED;
 }
 
 /* ============================================================================
@@ -27519,6 +27705,7 @@ struct aio_multipart {
     aio__buffer     words;            /* name, filename and type of the part */
     int             parts, depth;
     bool            ended, reading;   /* the source has; somebody reads */
+    bool            own;              /* see aio__held_new */
     aio__part       part;
 };
 
@@ -27585,10 +27772,12 @@ static int aio__multipart_delimit(aio_multipart *m, aio_text type)
 static aio_multipart *aio__multipart_open(aio_text type, aio_text_task *(*source)(void *), void *owner,
                                           const aio_multipart_options *options)
 {
-    aio_multipart *m = (aio_multipart *)aio__calloc(sizeof *m);
+    bool own;
+    aio_multipart *m = (aio_multipart *)aio__held_make(sizeof *m, &own);
     int code = m ? aio__multipart_delimit(m, type) : ENOMEM;
     if (code) {
-        aio__free(m);
+        if (m && own) aio__heap_disown(m);
+        else aio__free(m);
         errno = code;
         return NULL;
     }
@@ -27599,6 +27788,7 @@ static aio_multipart *aio__multipart_open(aio_text type, aio_text_task *(*source
     if (o->max_fields <= 0) o->max_fields = AIO__PART_FIELDS_MAX;
     if (o->max_parts <= 0) o->max_parts = AIO__PARTS_MAX;
     if (o->max_depth <= 0) o->max_depth = AIO__PARTS_DEPTH_MAX;
+    m->own = own;
     m->source = source;
     m->owner = owner;
     m->depth = 1;
@@ -27606,14 +27796,24 @@ static aio_multipart *aio__multipart_open(aio_text type, aio_text_task *(*source
     return m;
 }
 
+/* The reader of parts; what is left of one in debug mode ends the program, by the name of the function. */
+static aio_multipart *aio__multipart_live(aio_multipart *m, const char *function)
+{
+    if (m && AIO__UNLIKELY(!m->depth)) aio__held_wrong("multipart", m, function);
+    return m;
+}
+
 AIO_API void aio_multipart_close(aio_multipart *multipart)
 {
-    if (!multipart) return;
+    if (!aio__multipart_live(multipart, __func__)) return;
     aio__free(multipart->head.data);
     aio__free(multipart->content.data);
     aio__free(multipart->words.data);
     aio_headers_clear(&multipart->part.shown.headers);
-    aio__free(multipart);
+    if (aio__held_free(multipart, multipart->own, "closed")) {
+        multipart->depth = 0;
+        multipart->part.of = multipart;
+    }
 }
 
 /* ---- a part's headers ---- */
@@ -27923,26 +28123,32 @@ static struct aio__part_reading *aio__part_read_as(aio_multipart *m, aio__part_m
     return AIO_CALL(aio__part_reading, .multipart = m, .mode = mode);
 }
 
+/* Whose part it is, likewise; NULL for NULL. */
+static aio_multipart *aio__part_live(aio_part *part, const char *function)
+{
+    return part ? aio__multipart_live(((aio__part *)(void *)part)->of, function) : NULL;
+}
+
 AIO_API aio_part_task *aio_multipart_next(aio_multipart *multipart)
 {
-    return (aio_part_task *)(void *)aio__part_read_as(multipart, AIO__PART_NEXT);
+    return (aio_part_task *)(void *)aio__part_read_as(aio__multipart_live(multipart, __func__), AIO__PART_NEXT);
 }
 
 AIO_API aio_text_task *aio_part_read(aio_part *part)
 {
-    return (aio_text_task *)(void *)aio__part_read_as(part ? ((aio__part *)(void *)part)->of : NULL, AIO__PART_ALL);
+    return (aio_text_task *)(void *)aio__part_read_as(aio__part_live(part, __func__), AIO__PART_ALL);
 }
 
 AIO_API aio_text_task *aio_part_read_chunk(aio_part *part)
 {
-    return (aio_text_task *)(void *)aio__part_read_as(part ? ((aio__part *)(void *)part)->of : NULL, AIO__PART_CHUNK);
+    return (aio_text_task *)(void *)aio__part_read_as(aio__part_live(part, __func__), AIO__PART_CHUNK);
 }
 
 static aio_text_task *aio__part_source(void *part) { return aio_part_read_chunk((aio_part *)part); }
 
 AIO_API aio_multipart *aio_part_multipart(aio_part *part)
 {
-    aio_multipart *outer = part ? ((aio__part *)(void *)part)->of : NULL;
+    aio_multipart *outer = aio__part_live(part, __func__);
     if (!outer || outer->depth >= outer->limits.max_depth) {
         errno = outer ? AIO_ELIMIT : EINVAL;
         return NULL;
@@ -28457,6 +28663,7 @@ typedef struct aio__form_field {
 
 struct aio_form {
     int          refs, code; /* code: of what was refused, or 0 */
+    bool         own;        /* see aio__held_new */
     int          depth;
     size_t       count;
     aio__form_field *first, **last;
@@ -28470,15 +28677,22 @@ struct aio_form {
     char         type[AIO__FORM_SUBTYPE_MAX + AIO__FORM_BOUNDARY + 32];
 };
 
+/* The form; what is left of one in debug mode ends the program, by the name of the function. */
+static const aio_form *aio__form_live(const aio_form *form, const char *function)
+{
+    if (form && AIO__UNLIKELY(!form->refs)) aio__held_wrong("form", form, function);
+    return form;
+}
+
 AIO_API aio_form *aio_form_ref(aio_form *form)
 {
-    if (form) form->refs++;
+    if (aio__form_live(form, __func__)) form->refs++;
     return form;
 }
 
 AIO_API void aio_form_unref(aio_form *form)
 {
-    if (!form || --form->refs) return;
+    if (!aio__form_live(form, __func__) || --form->refs) return;
     while (form->first) {
         aio__form_field *field = form->first;
         form->first = field->next;
@@ -28487,7 +28701,7 @@ AIO_API void aio_form_unref(aio_form *form)
         aio__free(field);
     }
     aio__free(form->pairs.data);
-    aio__free(form);
+    if (aio__held_free(form, form->own, "given back")) form->refs = 0;
 }
 
 AIO_API aio_form *aio_form_open_with(const aio_form_options *options)
@@ -28499,9 +28713,11 @@ AIO_API aio_form *aio_form_open_with(const aio_form_options *options)
     errno = EINVAL;
     if (strlen(subtype) > AIO__FORM_SUBTYPE_MAX || aio__header_name_problem(subtype, strlen(subtype))) return NULL;
     if (aio__os.getentropy(random, sizeof random) < 0) return NULL;
-    aio_form *form = (aio_form *)aio__calloc(sizeof *form);
+    bool own;
+    aio_form *form = (aio_form *)aio__held_make(sizeof *form, &own);
     if (!form) errno = ENOMEM;
     if (!form) return NULL;
+    form->own = own;
     form->refs = 1;
     form->last = &form->first;
     form->is_data = !strcmp(subtype, "form-data");
@@ -28613,7 +28829,7 @@ AIO_API int aio_form_add_with(aio_form *form, const char *name, const aio_form_f
 {
     AIO__DEFAULTS(aio_form_field_options, options);
     const aio_form_field_options *o = options;
-    if (!form) return ENOMEM;
+    if (!aio__form_live(form, __func__)) return ENOMEM;
     int code = form->sealed ? AIO_ERUNTIME : aio__form_refuses(form, name, o) ? EINVAL : o->form ? o->form->code : 0;
     aio__form_field *field = code ? NULL : aio__form_field_new(form, name, o);
     if (!code && !field) code = ENOMEM;
@@ -30153,7 +30369,8 @@ static aio_stream_task *aio__connect_new(const char *target, int port, bool is_p
     const char *name = o->server_hostname ? o->server_hostname : target, *of = "";
     int64_t delay = aio__timeout_ns(o->happy_eyeballs_delay, 0.25);
     int64_t allowed = aio__timeout_ns(o->connect_timeout, AIO_UNLIMITED);
-    if (!aio__tls_context_is_for(o->tls_context, false) || !aio__tls_context_is_for(o->proxy_tls_context, false))
+    if (!aio__tls_context_is_for(o->tls_context, false, "aio_open_connection") ||
+        !aio__tls_context_is_for(o->proxy_tls_context, false, "aio_open_connection"))
         why = "the TLS context is a server's";
     else if (delay < 0 || allowed < 0 || aio__timeout_ns(o->tls_timeout, 60) < 0
              || aio__timeout_ns(o->tls_shutdown_timeout, AIO_NOW) < 0 || aio__timeout_ns(o->proxy_timeout, 60) < 0)
@@ -30385,39 +30602,50 @@ static bool aio__transport_attach(aio_stream *s, const aio_protocol *protocol, v
     return true;
 }
 
+/* For a public function of that name; NULL: it has no protocol. */
+static aio__transport *aio__transport_asked(const aio_transport *transport, const char *function)
+{
+    return aio__stream_live(transport, function) ? aio__transport_of(transport) : NULL;
+}
+
 AIO_API void aio_transport_pause_reading(aio_transport *transport)
 {
-    if (transport && aio__transport_of(transport)) aio__transport_of(transport)->paused = true;
+    aio__transport *t = aio__transport_asked(transport, __func__);
+    if (t) t->paused = true;
 }
 
 AIO_API void aio_transport_resume_reading(aio_transport *transport)
 {
-    if (!transport || !aio__transport_of(transport)) return;
-    aio__transport_of(transport)->paused = false;
+    aio__transport *t = aio__transport_asked(transport, __func__);
+    if (!t) return;
+    t->paused = false;
     aio__transport_wait(transport, true);
 }
 
 AIO_API bool aio_transport_is_reading(const aio_transport *transport)
 {
-    const aio__transport *t = transport ? aio__transport_of(transport) : NULL;
+    const aio__transport *t = aio__transport_asked(transport, __func__);
     return t && !t->paused && !aio__stream_closing(transport);
 }
 
 AIO_API void aio_transport_set_protocol(aio_transport *transport, const aio_protocol *protocol, void *self)
 {
-    if (!transport || !aio__transport_of(transport) || !protocol) return;
-    aio__transport_of(transport)->protocol = protocol;
-    aio__transport_of(transport)->self = self;
+    aio__transport *t = aio__transport_asked(transport, __func__);
+    if (!t || !protocol) return;
+    t->protocol = protocol;
+    t->self = self;
 }
 
 AIO_API const aio_protocol *aio_transport_get_protocol(const aio_transport *transport)
 {
-    return transport && aio__transport_of(transport) ? aio__transport_of(transport)->protocol : NULL;
+    const aio__transport *t = aio__transport_asked(transport, __func__);
+    return t ? t->protocol : NULL;
 }
 
 AIO_API void *aio_transport_get_self(const aio_transport *transport)
 {
-    return transport && aio__transport_of(transport) ? aio__transport_of(transport)->self : NULL;
+    const aio__transport *t = aio__transport_asked(transport, __func__);
+    return t ? t->self : NULL;
 }
 
 /* ---- connecting and serving ---- */
@@ -31315,8 +31543,12 @@ static void aio__connector_free(aio_connector *c)
 AIO__COLD static void aio__connectors_close(aio_loop *loop, aio__closer *closer)
 {
     aio__owned *connectors = AIO__CONTAINER(closer, aio__owned, closer);
-    while (!aio__ring_empty(&connectors->ring))
-        aio__connector_free(AIO__CONTAINER(connectors->ring.next, aio_connector, link));
+    while (!aio__ring_empty(&connectors->ring)) {
+        aio_connector *c = AIO__CONTAINER(connectors->ring.next, aio_connector, link);
+        for (aio__node *node = c->busy.next; node != &c->busy; node = node->next) /* of requests that never go on */
+            aio__made_unref(AIO__CONTAINER(node, aio__connection, link)->made);
+        aio__connector_free(c);
+    }
     loop->connectors = NULL;
     aio__free(connectors);
 }
@@ -35057,6 +35289,8 @@ typedef struct aio__served {
     bool           upgraded; /* the stream is the handler's */
     bool           lasts;    /* the answer has no end of its own */
     bool           wants_continue, too_large, bad_body, late_body;
+    bool           own;      /* see aio__held_new */
+    bool           over;     /* debug mode: its handler has ended */
 } aio__served;
 
 /* ---- requests in ---- */
@@ -35111,13 +35345,16 @@ static const aio__body_owner aio__served_owner = {
 /* NULL without memory. */
 static aio__served *aio__served_open(aio__service *service, aio_stream *stream)
 {
-    aio__served *r = (aio__served *)aio__pool_alloc(&aio__stream_loop(stream)->pool, sizeof *r);
+    aio_loop *loop = aio__stream_loop(stream);
+    bool own = loop->debug;
+    aio__served *r = (aio__served *)(own ? aio__held_new(loop, sizeof *r) : aio__pool_alloc(&loop->pool, sizeof *r));
     if (!r) return NULL;
     memset(r, 0, sizeof *r);
+    r->own = own;
     r->service = service;
     r->stream = r->request.stream = stream;
     r->request.arg = service->arg;
-    aio__deadline_make(aio__body_deadline(&r->in), aio__stream_loop(stream), aio__stream_loop(stream)->now, NULL);
+    aio__deadline_make(aio__body_deadline(&r->in), loop, loop->now, NULL);
     aio__body_limit(&r->in, service->options.max_body);
     aio__body_own(&r->in, &aio__served_owner);
     r->head.limits.line = (uint32_t)service->options.max_line_size;
@@ -35142,7 +35379,11 @@ static void aio__served_close(aio__served *r)
     aio__timer_cancel(loop, r->writing);
     aio__served_clear(r);
     aio__ring_remove(&r->node);
-    aio__pool_free(&loop->pool, r, sizeof *r);
+    if (AIO__LIKELY(!r->own)) aio__pool_free(&loop->pool, r, sizeof *r);
+    else if (aio__held_end(loop, r, "ended with its handler")) {
+        r->over = true;
+        r->stream = NULL;
+    }
 }
 
 /* Gives back what a large request has needed. */
@@ -35420,6 +35661,14 @@ static aio_future *aio__answer_send(aio__served *r, const aio_text *pieces, size
 
 static aio__served *aio__served_of(aio_request *request) { return (aio__served *)(void *)request; }
 
+/* That of the user's; one whose handler has ended ends the program in debug mode, by the name of the function. */
+static inline aio__served *aio__served_live(aio_request *request, const char *function)
+{
+    aio__served *r = aio__served_of(request);
+    if (r && AIO__UNLIKELY(r->over)) aio__held_refuse("request", request, r->stream != NULL, function);
+    return r;
+}
+
 static void aio__answer_count(aio__served *r, uint64_t length)
 {
     if (r->extra && !r->bodyless) r->extra->bytes += length;
@@ -35618,6 +35867,7 @@ AIO_API aio_future *aio_request_respond_with(aio_request *request, int status, c
 {
     AIO__DEFAULTS(aio_respond_options, options);
     aio_future *refused;
+    aio__served_live(request, __func__);
     if (aio__answer_refused(request, status, options, &refused)) return refused;
     aio__served *r = aio__served_of(request);
     aio_text body = options->text ? aio__text(options->text, strlen(options->text))
@@ -35678,7 +35928,7 @@ static bool aio__answer_trailers_write(aio__served *r, aio_text *last)
 
 AIO_API int aio_request_set_trailer(aio_request *request, const char *name, const char *value)
 {
-    aio__served *r = aio__served_of(request);
+    aio__served *r = aio__served_live(request, __func__);
     if (!request || !name || !value || aio__header_value_problem(value, strlen(value))) return EINVAL;
     if (r->answer != AIO__ANSWERING) return AIO_ERUNTIME;
     if (!r->chunked || !aio__answer_trailers_taken(r)) return ENOTSUP;
@@ -35694,6 +35944,7 @@ AIO_API aio_future *aio_request_start_with(aio_request *request, int status, con
 {
     AIO__DEFAULTS(aio_respond_options, options);
     aio_future *refused;
+    aio__served_live(request, __func__);
     if (aio__answer_refused(request, status, options, &refused)) return refused;
     if (options->text || options->body) return aio__failure(EINVAL, "request_start: the body goes into chunks");
     aio__served *r = aio__served_of(request);
@@ -35725,7 +35976,7 @@ static aio_future *aio__answer_piece(aio__served *r, aio_text piece, aio_text la
 AIO_API aio_future *aio_request_chunk(aio_request *request, const void *data, size_t length)
 {
     if (!request || (!data && length)) return aio__failure(EINVAL, "request_chunk: no request, or no data");
-    aio__served *r = aio__served_of(request);
+    aio__served *r = aio__served_live(request, __func__);
     if (r->answer != AIO__ANSWERING) return aio__failure(AIO_ERUNTIME, "request_chunk before aio_request_start");
     if (r->left != UINT64_MAX && length > r->left)
         return aio__failure(EINVAL, "request_chunk: more than the %llu bytes that were announced are left",
@@ -35744,7 +35995,7 @@ AIO_API aio_future *aio_request_chunk(aio_request *request, const void *data, si
 AIO_API aio_future *aio_request_end(aio_request *request)
 {
     if (!request) return aio__failure(EINVAL, "request_end of no request");
-    aio__served *r = aio__served_of(request);
+    aio__served *r = aio__served_live(request, __func__);
     if (r->answer != AIO__ANSWERING) return aio__failure(AIO_ERUNTIME, "request_end before aio_request_start");
     if (r->left != UINT64_MAX && r->left && !r->bodyless)
         return aio__failure(EINVAL, "request_end: %llu bytes fewer than announced", (unsigned long long)r->left);
@@ -35761,43 +36012,44 @@ AIO_API aio_future *aio_request_end(aio_request *request)
 AIO_API aio_text_task *aio_request_read(aio_request *request)
 {
     if (!request) return (aio_text_task *)(void *)aio__failure(EINVAL, "read of no request");
-    return aio__body_read(&aio__served_of(request)->in, true);
+    return aio__body_read(&aio__served_live(request, __func__)->in, true);
 }
 
 AIO_API aio_text_task *aio_request_read_chunk(aio_request *request)
 {
     if (!request) return (aio_text_task *)(void *)aio__failure(EINVAL, "read of no request");
-    return aio__body_read(&aio__served_of(request)->in, false);
+    return aio__body_read(&aio__served_live(request, __func__)->in, false);
 }
 
 AIO_API aio_text_task *aio_request_text_with(aio_request *request, const aio_text_options *options)
 {
     if (!request) return (aio_text_task *)(void *)aio__failure(EINVAL, "text of no request");
-    return aio__content_read_text(&aio__served_of(request)->in, &request->headers, options);
+    return aio__content_read_text(&aio__served_live(request, __func__)->in, &request->headers, options);
 }
 
 AIO_API aio_json_task *aio_request_json_with(aio_request *request, const aio_json_body_options *options)
 {
     if (!request) return (aio_json_task *)(void *)aio__failure(EINVAL, "JSON of no request");
-    return aio__content_read_json(&aio__served_of(request)->in, &request->headers, options);
+    return aio__content_read_json(&aio__served_live(request, __func__)->in, &request->headers, options);
 }
 
 static aio_text_task *aio__served_source(void *request) { return aio_request_read_chunk((aio_request *)request); }
 
 AIO_API aio_multipart *aio_request_multipart_with(aio_request *request, const aio_multipart_options *options)
 {
-    aio_text type = request ? aio_headers_get(&request->headers, "Content-Type") : aio__text(NULL, 0);
+    aio_text type = aio__text(NULL, 0);
+    if (aio__served_live(request, __func__)) type = aio_headers_get(&request->headers, "Content-Type");
     return aio__multipart_open(type, aio__served_source, request, options);
 }
 
 AIO_API const aio_headers *aio_request_trailers(aio_request *request)
 {
-    return request ? aio__body_trailers(&aio__served_of(request)->in) : NULL;
+    return request ? aio__body_trailers(&aio__served_live(request, __func__)->in) : NULL;
 }
 
 AIO_API bool aio_request_query_next(aio_request *request, size_t *position, aio_text *name, aio_text *value)
 {
-    if (!request || !request->query.data) return false;
+    if (!aio__served_live(request, __func__) || !request->query.data) return false;
     const char *query = request->query.data, *end = query + request->query.length, *at = query + *position;
     while (at < end && *at == '&') at++;
     if (at >= end) return false;
@@ -35936,7 +36188,7 @@ AIO__GIVES(aio__answer_nothing, aio_size_task);
 AIO_API aio_size_task *aio_request_sendfile(aio_request *request, int file, int64_t offset, size_t count)
 {
     if (!request) return (aio_size_task *)(void *)aio__failure(EINVAL, "request_sendfile of no request");
-    aio__served *r = aio__served_of(request);
+    aio__served *r = aio__served_live(request, __func__);
     if (r->answer != AIO__ANSWERING)
         return (aio_size_task *)(void *)aio__failure(AIO_ERUNTIME, "request_sendfile before aio_request_start");
     if (r->left != UINT64_MAX && count > r->left)
@@ -35954,9 +36206,9 @@ AIO_API aio_size_task *aio_request_sendfile(aio_request *request, int file, int6
 /* ---- what goes with an answer ---- */
 
 /* The application's part of a request. */
-static void *aio__answer_app(aio_request *request)
+static void *aio__answer_app(aio_request *request, const char *function)
 {
-    aio__served *r = aio__served_of(request);
+    const aio__served *r = aio__served_live(request, function);
     return request && r->extra ? r->extra->app : NULL;
 }
 
@@ -35989,15 +36241,20 @@ static int aio__answer_put(aio_request *request, const char *name, const char *v
 
 AIO_API int aio_request_set_header(aio_request *request, const char *name, const char *value)
 {
+    aio__served_live(request, __func__);
     return aio__answer_put(request, name, value, false);
 }
 
-AIO_API int aio_request_status(aio_request *request) { return request ? aio__served_of(request)->status : 0; }
+AIO_API int aio_request_status(aio_request *request)
+{
+    return request ? aio__served_live(request, __func__)->status : 0;
+}
 
 AIO_API aio_text aio_request_cookie(aio_request *request, const char *name)
 {
     aio_text value, found = { NULL, 0 };
     size_t position = 0, length = name ? strlen(name) : 0;
+    aio__served_live(request, __func__);
     while (request && length && !found.data && aio_headers_next_of(&request->headers, "Cookie", &position, &value)) {
         for (const char *at = value.data, *end = at + value.length, *stop; at < end; at = stop + (stop < end)) {
             stop = (const char *)memchr(at, ';', (size_t)(end - at));
@@ -36064,6 +36321,7 @@ AIO_API int aio_request_set_cookie_with(aio_request *request, const char *name, 
                                         const aio_set_cookie_options *options)
 {
     AIO__DEFAULTS(aio_set_cookie_options, options);
+    aio__served_live(request, __func__);
     return aio__answer_cookie(request, name, value, options, false);
 }
 
@@ -36071,6 +36329,7 @@ AIO_API int aio_request_delete_cookie_with(aio_request *request, const char *nam
                                            const aio_set_cookie_options *options)
 {
     AIO__DEFAULTS(aio_set_cookie_options, options);
+    aio__served_live(request, __func__);
     return aio__answer_cookie(request, name, "", options, true);
 }
 
@@ -36082,7 +36341,7 @@ AIO_API aio_future *aio_request_respond_json(aio_request *request, int status, a
     int code = aio_json_writer_finish(writer, &text, &reason);
     if (code) return aio__failure(code, "an answer in JSON: %s", reason ? reason : aio_code_text(code));
     aio_respond_options o = AIO__ZERO;
-    bool typed = request && aio__served_of(request)->extra
+    bool typed = aio__served_live(request, __func__) && aio__served_of(request)->extra
               && aio_headers_get(&aio__served_of(request)->extra->fields, "Content-Type").data;
     o.content_type = typed ? NULL : "application/json";
     o.body = text.data;
@@ -36103,7 +36362,7 @@ AIO_API aio_future *aio_request_redirect(aio_request *request, int status, const
 
 AIO_API aio_future *aio_request_fail(aio_request *request, int status, const char *format, ...)
 {
-    if (!request || status < 400 || status > 599)
+    if (!aio__served_live(request, __func__) || status < 400 || status > 599)
         return aio__failure(EINVAL, "request_fail: no request, or a status that is not 400 to 599");
     aio__answer_extra *extra = aio__answer_extra_of(request);
     if (!extra) return NULL;
@@ -36203,7 +36462,7 @@ AIO__GIVES(aio__upgrading, aio_stream_task);
 AIO_API aio_stream_task *aio_request_upgrade_with(aio_request *request, const aio_upgrade_options *options)
 {
     AIO__DEFAULTS(aio_upgrade_options, options);
-    aio__served *r = aio__served_of(request);
+    aio__served *r = aio__served_live(request, __func__);
     const char *why = !request ? "there is no request" : r->answer != AIO__UNANSWERED ? "it has an answer already"
                     : aio__upgrade_problem(r, options);
     bool late = request && (aio__body_comes(&r->in) || r->answer != AIO__UNANSWERED);
@@ -36287,6 +36546,13 @@ static void aio__served_settle(aio__served *r)
     }
     if (r->upgraded) aio__answer_hurry(r);
     if (aio__server_is_closing(r->stream)) r->keep = false;
+}
+
+/* Debug mode: the handler's request is the handler's no more. */
+static AIO__COLD void aio__served_over(aio__served *r)
+{
+    r->over = true;
+    aio__held_ends(aio__served_loop(r), r, "ended with its handler");
 }
 
 /* Skips what the handler has left of the body. AIO__MORE, or 0 when that is over, one way or the other. */
@@ -36380,6 +36646,7 @@ static AIO_CORO(aio__serving)
         self->code = aio__served_receive(self->in); /* a pipelined request needs no wait */
         if (self->code == AIO__MORE) AIO_AWAIT(self->code, aio__served_wait(self->in, aio__served_receive));
         if (self->code == AIO__QUIT) break;
+        self->in->over = false;
         if (self->code) {
             aio__served_refuse(self->in, self->code);
             break;
@@ -36390,6 +36657,7 @@ static AIO_CORO(aio__serving)
             aio__served_error(self->in, aio_caught(self));
         } AIO_END_TRY;
         aio__served_settle(self->in);
+        if (self->in->own) aio__served_over(self->in);
         AIO_AWAIT(aio_stream_drain(self->stream));
         if (self->in->keep && aio__body_comes(&self->in->in)) {
             AIO_AWAIT(self->code, aio__served_wait(self->in, aio__served_skip));
@@ -36447,8 +36715,12 @@ static void aio__service_end_upgraded(void *memory)
 static void aio__service_free(void *memory)
 {
     aio__service *service = (aio__service *)memory;
-    for (aio__node *node = service->requests.next; node != &service->requests; node = node->next)
-        aio__served_clear(AIO__CONTAINER(node, aio__served, node));
+    for (aio__node *node = service->requests.next, *next; node != &service->requests; node = next) {
+        aio__served *r = AIO__CONTAINER(node, aio__served, node);
+        next = node->next;
+        aio__served_clear(r);
+        if (r->own) aio__held_leave(aio__served_loop(r), r);
+    }
     if (service->hold) service->hold(service->arg, -1);
     aio__free(service);
 }
@@ -37267,6 +37539,7 @@ struct aio_app {
     aio__app_around *around;   /* owned: the middlewares */
     size_t           count, room;
     int              owners;   /* atomic: who has opened it, until it is closed, and its servers */
+    bool             own;      /* see aio__held_new */
     char             problem[300]; /* "": none */
 };
 
@@ -37287,13 +37560,16 @@ struct aio__app_request {
 AIO_API aio_app *aio_app_open_with(const aio_app_options *options)
 {
     AIO__DEFAULTS(aio_app_options, options);
-    aio_app *app = (aio_app *)aio__calloc(sizeof *app);
+    bool own;
+    aio_app *app = (aio_app *)aio__held_make(sizeof *app, &own);
     if (!app) return NULL;
+    app->own = own;
     app->options = *options;
     app->owners = 1;
     app->root = aio__route_node_new(aio__text(NULL, 0));
     if (app->root) return app;
-    aio__free(app);
+    if (own) aio__heap_disown(app);
+    else aio__free(app);
     errno = ENOMEM;
     return NULL;
 }
@@ -37304,20 +37580,31 @@ static void aio__app_hold(void *arg, int more)
     if (__atomic_add_fetch(&app->owners, more, __ATOMIC_ACQ_REL)) return;
     aio__route_node_free(app->root);
     aio__free(app->around);
-    aio__free(app);
+    if (aio__held_free(app, app->own, "closed")) app->owners = 0;
+}
+
+/* The application; what is left of one in debug mode ends the program, by the name of the function. */
+static const aio_app *aio__app_live(const aio_app *app, const char *function)
+{
+    if (app && AIO__UNLIKELY(__atomic_load_n(&app->owners, __ATOMIC_RELAXED) <= 0))
+        aio__held_wrong("application", app, function);
+    return app;
 }
 
 AIO_API void aio_app_close(aio_app *app)
 {
-    if (app) aio__app_hold(app, -1);
+    if (aio__app_live(app, __func__)) aio__app_hold(app, -1);
 }
 
-AIO_API const char *aio_app_problem(const aio_app *app) { return app && app->problem[0] ? app->problem : NULL; }
+AIO_API const char *aio_app_problem(const aio_app *app)
+{
+    return aio__app_live(app, __func__) && app->problem[0] ? app->problem : NULL;
+}
 
 AIO_API int aio_app_route(aio_app *app, const char *method, const char *pattern, aio_request_handler *handler,
                           void *arg)
 {
-    if (!app || !method || !pattern) return EINVAL;
+    if (!aio__app_live(app, __func__) || !method || !pattern) return EINVAL;
     const char *why = aio__route_problem(method, pattern, handler);
     aio__route *route = why ? NULL : aio__route_new(method, pattern, handler, arg);
     int code = why ? EINVAL : route ? aio__route_add(app->root, route, &why) : ENOMEM;
@@ -37331,7 +37618,7 @@ AIO_API int aio_app_route(aio_app *app, const char *method, const char *pattern,
 
 AIO_API int aio_app_use(aio_app *app, aio_request_handler *middleware, void *arg)
 {
-    if (!app) return EINVAL;
+    if (!aio__app_live(app, __func__)) return EINVAL;
     int code = middleware ? 0 : EINVAL;
     if (!code && app->count == app->room) {
         size_t room = app->room ? app->room * 2 : 4;
@@ -37389,7 +37676,7 @@ static AIO_CORO(aio__app_step)
 
 AIO_API aio_future *aio_request_next(aio_request *request)
 {
-    struct aio__app_request *of = (struct aio__app_request *)aio__answer_app(request);
+    struct aio__app_request *of = (struct aio__app_request *)aio__answer_app(request, __func__);
     if (!of || of->level > of->app->count) return aio__failure(AIO_ERUNTIME, "request_next outside of a middleware");
     return (aio_future *)(void *)AIO_CALL(aio__app_step, .of = of, .level = of->level);
 }
@@ -37504,7 +37791,8 @@ static AIO_CORO(aio__app_request)
 
 AIO_API void *aio_app_handler(aio_request *request, void *app)
 {
-    if (!request || !app) return aio__failure(EINVAL, "app: no request, or no application");
+    if (!request || !aio__app_live((const aio_app *)app, __func__))
+        return aio__failure(EINVAL, "app: no request, or no application");
     size_t size = sizeof(struct aio__app_request) + 2 * (request->path.length + 1);
     struct aio__app_request *self = (struct aio__app_request *)aio__new_zeroed(size, aio__app_request_coro);
     if (!self) return NULL;
@@ -37749,7 +38037,7 @@ AIO_API int aio_run_app_with(aio_app *app, const char *host, int port, const aio
 
 AIO_API aio_text aio_request_param(aio_request *request, const char *name)
 {
-    const struct aio__app_request *of = (struct aio__app_request *)aio__answer_app(request);
+    const struct aio__app_request *of = (struct aio__app_request *)aio__answer_app(request, __func__);
     int i = of && of->walk.route && name ? aio__route_index(of->walk.route, name) : -1;
     if (i < 0) return aio__text(NULL, 0);
     return i < of->walk.picked ? of->walk.segments[of->walk.picks[i]] : of->tail;
@@ -37766,7 +38054,7 @@ AIO_API int64_t aio_request_param_int(aio_request *request, const char *name)
 
 AIO_API const char *aio_request_route(aio_request *request)
 {
-    const struct aio__app_request *of = (struct aio__app_request *)aio__answer_app(request);
+    const struct aio__app_request *of = (struct aio__app_request *)aio__answer_app(request, __func__);
     return of && of->walk.route ? of->walk.route->pattern : NULL;
 }
 
@@ -40003,6 +40291,7 @@ typedef struct aio__sse_parser {
 
 struct aio_sse {
     aio_session    *session;  /* borrowed */
+    bool            own;      /* see aio__held_new */
     aio_response   *response; /* NULL: not connected */
     aio_headers     fields;
     aio__sse_parser parser;
@@ -40254,9 +40543,17 @@ static AIO_CORO(aio__sse_reading)
 
 AIO__GIVES(aio__sse_reading, aio_sse_event_task);
 
+/* The source; what is left of one in debug mode ends the program, by the name of the function. */
+static const aio_sse *aio__sse_live(const aio_sse *sse, const char *function)
+{
+    if (sse && AIO__UNLIKELY(!sse->session)) aio__held_wrong("event source", sse, function);
+    return sse;
+}
+
 AIO_API aio_sse_event_task *aio_sse_next(aio_sse *sse)
 {
-    if (!sse) return (aio_sse_event_task *)(void *)aio__failure(EINVAL, "next of no event source");
+    if (!aio__sse_live(sse, __func__))
+        return (aio_sse_event_task *)(void *)aio__failure(EINVAL, "next of no event source");
     return (aio_sse_event_task *)(void *)AIO_CALL(aio__sse_reading, .sse = sse);
 }
 
@@ -40285,7 +40582,10 @@ AIO_API aio_sse *aio_sse_open_with(aio_session *session, const char *url, const 
     if (!session || !url || retry < 0 || retry == INT64_MAX
         || aio__timeout_ns(options->silence, AIO_UNLIMITED) < 0 || strpbrk(id, "\r\n")) return NULL;
     size_t length = strlen(url);
-    aio_sse *sse = (aio_sse *)aio__calloc(sizeof *sse + length);
+    bool own;
+    aio_sse *sse = (aio_sse *)aio__held_make(sizeof *sse + length, &own);
+    if (sse) sse->session = session;
+    if (sse) sse->own = own;
     int code = sse ? aio__sse_fields(&sse->fields, options) : ENOMEM;
     if (!code && !aio__sse_copy(&sse->parser.id, aio__text(id, strlen(id)))) code = ENOMEM;
     if (!code && !aio__sse_copy(&sse->parser.next_id, aio__text(id, strlen(id)))) code = ENOMEM;
@@ -40296,7 +40596,6 @@ AIO_API aio_sse *aio_sse_open_with(aio_session *session, const char *url, const 
     }
     sse->parser.id.data[sse->parser.id.end] = '\0';
     memcpy(sse->url, url, length + 1);
-    sse->session = session;
     sse->rest = aio__text("", 0);
     sse->retry = options->retry == 0 ? (double)AIO_SSE_RETRY : options->retry < 0 ? 0 : options->retry;
     sse->silence = options->silence;
@@ -40310,11 +40609,11 @@ AIO_API aio_sse *aio_sse_open_with(aio_session *session, const char *url, const 
 
 AIO_API void aio_sse_close(aio_sse *sse)
 {
-    if (!sse) return;
+    if (!aio__sse_live(sse, __func__)) return;
     aio_response_close(sse->response);
     aio_headers_clear(&sse->fields);
     aio__sse_clear(&sse->parser);
-    aio__free(sse);
+    if (aio__held_free(sse, sse->own, "closed")) sse->session = NULL;
 }
 
 /* ---- the server ---- */

@@ -62,7 +62,7 @@ static AIO_CORO(error_around)
     AIO_AWAIT(aio_wait_for(aio_wait_for(AIO_CALL(error_within), 5), 5));
     AIO_END;
 }
-TEST(error_print_folds_ours)
+TEST(error_print_folds_ours, .skip = KIND_DEBUG)
 {
     char text[2000];
     aio_exception *error = NULL;

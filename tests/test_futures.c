@@ -190,7 +190,7 @@ TEST(future_error_never_retrieved_is_reported)
     aio_loop_free(loop);
 }
 
-TEST(future_misuse_aborts)
+TEST(future_misuse_aborts, .skip = KIND_DEBUG)
 {
     aio_loop *loop = future_loop();
     int number[64] = { 0 };

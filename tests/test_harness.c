@@ -165,7 +165,7 @@ BAD(bad_reader) /* believes that read gives all, and that EINTR is an end */
     AIO_END;
 }
 
-TEST(harness_sees_what_is_bad)
+TEST(harness_sees_what_is_bad, .skip = KIND_DEBUG)
 {
     static const struct { const test *t; const char *way; bool fails; } rows[] = {
         { &bad_none_test, "poll", false }, { &bad_none_test, "alloc-one", false }, { &bad_none_test, "call", false },

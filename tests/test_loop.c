@@ -650,7 +650,7 @@ TEST(loop_slow_steps_are_reported)
     aio_loop_free(loop);
 }
 
-TEST(loop_debug_reports_what_was_forgotten)
+TEST(loop_debug_reports_what_was_forgotten, .skip = KIND_DEBUG)
 {
     aio_loop *loop = loop_open();
     CHECK(!aio_loop_get_debug(loop));

@@ -206,7 +206,7 @@ static uint32_t memory_blocks(const aio_loop *loop)
 
 /* Slabs go back when a crowd has gone and the loop has nothing to do; who is left is as he was. */
 struct memory_goes_back { aio_task task; struct memory_one **all; int i; uint32_t most; aio_event leave, stay; };
-SCENARIO(memory_goes_back, .skip = KIND_ALLOC | KIND_CALL | KIND_SLICE | KIND_CANCEL) /* 20,000 tasks */
+SCENARIO(memory_goes_back, .skip = KIND_ALLOC | KIND_CALL | KIND_SLICE | KIND_CANCEL | KIND_DEBUG) /* 20,000 tasks */
 {
     enum { COUNT = 20000 };
     AIO_BEGIN(memory_goes_back);

@@ -1150,7 +1150,7 @@ static void *cheap_handler(aio_request *request, void *arg)
 
 struct redirect_cost { aio_task task; aio_server *server; aio_session *session; aio_response *r; char url[60]; int i;
                        long allocations; };
-SCENARIO(redirect_cost, .may = HOP_MAY)
+SCENARIO(redirect_cost, .may = HOP_MAY, .skip = KIND_DEBUG)
 {
     static const char *const cookies[] = { "a", "b", NULL };
     AIO_BEGIN(redirect_cost);

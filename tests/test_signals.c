@@ -175,7 +175,7 @@ static const char *signal_captured(void)
     return text;
 }
 
-TEST(signal_interrupt)
+TEST(signal_interrupt, .skip = KIND_DEBUG)
 {
     int cleaned = 0;
     signal_capture();
@@ -200,7 +200,7 @@ static AIO_CORO(interrupt_within)
     AIO_END;
 }
 
-TEST(signal_interrupt_names_no_private_coroutine)
+TEST(signal_interrupt_names_no_private_coroutine, .skip = KIND_DEBUG)
 {
     for (int debug = 0; debug < 2; debug++) {
         signal_capture();

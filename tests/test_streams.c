@@ -714,7 +714,8 @@ static AIO_CORO(stream_echo)
 
 struct stream_cost { aio_task task; aio_stream *a, *b; struct stream_echo *echo; aio_text text; int i;
     struct seam before; };
-SCENARIO(stream_cost, .skip = KIND_SLICE /* counts calls */ | KIND_CALL | KIND_SHUFFLE, .may = { AIO_ETIMEOUT })
+SCENARIO(stream_cost, .skip = KIND_SLICE /* counts calls */ | KIND_CALL | KIND_SHUFFLE | KIND_DEBUG,
+         .may = { AIO_ETIMEOUT })
 {
     AIO_BEGIN(stream_cost);
     REQUIRE(tcp_pair(&self->a, &self->b));

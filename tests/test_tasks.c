@@ -877,7 +877,7 @@ SCENARIO(task_depth)
     AIO_END;
 }
 
-TEST(task_100k_deep)
+TEST(task_100k_deep, .skip = KIND_DEBUG)
 {
     aio_loop *loop = future_loop();
     struct task_deep *deep = aio_create_task(AIO_CALL(task_deep, .depth = 100000));
