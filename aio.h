@@ -12442,8 +12442,9 @@ typedef struct aio__link_ops {
     bool    (*pending)(const aio__link *);            /* a recv is worth a try */
     /* The direction of the descriptor that a recv (AIO__READ) or a send waits for. */
     int     (*wants)(const aio__link *, int direction);
-    /* Sends what the link itself has kept; false: not all yet. NULL: it keeps nothing. */
-    bool    (*flush)(aio__link *);
+    /* Sends what the link itself has kept, at the end only what is still of use then; false: not all yet. NULL: it keeps
+     * nothing. */
+    bool    (*flush)(aio__link *, bool at_end);
     /* Ends our direction: 0 or errno. NULL: there is no end of one direction alone. */
     int     (*shutdown)(aio__link *, aio_loop *);
     /* Says that this was all: AIO__LINK_... NULL: there is nothing to say. */
@@ -12518,10 +12519,10 @@ static aio__link *aio__link_lower(const aio__link *link) { return link->lower; }
 /* ---- a chain ---- */
 
 /* Sends what the links have kept. False: the socket does not take it yet. */
-static bool aio__link_flush(aio__link *link)
+static bool aio__link_flush(aio__link *link, bool at_end)
 {
     for (; link; link = link->lower)
-        if (link->ops->flush && !link->ops->flush(link)) return false;
+        if (link->ops->flush && !link->ops->flush(link, at_end)) return false;
     return true;
 }
 
@@ -12802,9 +12803,10 @@ static ssize_t aio__tls_push(aio__tls *tls, const char *data, size_t length)
 }
 
 /* Sends what is kept. False: the socket does not take it yet. */
-static bool aio__tls_flush(aio__link *link)
+static bool aio__tls_flush(aio__link *link, bool at_end)
 {
     aio__tls *tls = (aio__tls *)(void *)link;
+    if (at_end && tls->state == AIO__TLS_HANDSHAKE) tls->kept_at = tls->kept_end; /* given up: it is no alert */
     if (tls->kept_at < tls->kept_end) aio__os.ERR_clear_error(); /* what is in the queue is not about this */
     while (tls->kept_at < tls->kept_end) {
         ssize_t n = aio__tls_push(tls, tls->kept + tls->kept_at, (size_t)(tls->kept_end - tls->kept_at));
@@ -13765,7 +13767,7 @@ static int aio__tls_wants(const aio__link *link, int direction)
 /* The direction that the handshake waits for, 0 when it is done, AIO__IO_FAILED. */
 static int aio__tls_handshake(aio__tls *tls)
 {
-    if (!aio__link_flush(&tls->link)) return AIO__WRITE;
+    if (!aio__link_flush(&tls->link, false)) return AIO__WRITE;
     aio__os.ERR_clear_error();
     int n = aio__os.SSL_do_handshake(tls->ssl);
     int error = n == 1 ? SSL_ERROR_NONE : aio__os.SSL_get_error(tls->ssl, n);
@@ -14939,7 +14941,7 @@ static bool aio__stream_shutdown(aio_stream *s)
 /* Nothing is left to send, or can be: TLS has said close_notify as well. */
 static bool aio__stream_said_all(aio_stream *s)
 {
-    if (!aio__link_flush(s->top)) return false;
+    if (!aio__link_flush(s->top, true)) return false;
     if (s->error || aio__stream_aborting(s)) return true;
     if (aio__unsent(s)) return false;
     int step = aio__link_close(s->top);

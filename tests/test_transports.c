@@ -837,11 +837,11 @@ TEST(transport_closed_together)
 
 #ifndef AIO_NO_TLS
 /* A stream that is ended while it goes over to TLS: who waits for that hears it. Nothing may be written meanwhile. */
-struct start_tls_task { aio_task task; aio_stream *stream; aio_tls_context *tls; };
+struct start_tls_task { aio_task task; aio_stream *stream; aio_tls_context *tls; const char *name; };
 static AIO_CORO(start_tls_task)
 {
     AIO_BEGIN(start_tls_task);
-    AIO_AWAIT(aio_stream_start_tls(self->stream, self->tls, "localhost"));
+    AIO_AWAIT(aio_stream_start_tls(self->stream, self->tls, self->name));
     AIO_END;
 }
 struct start_tls_dropped { aio_task task; aio_stream *a, *b; aio_tls_context *tls; struct start_tls_task *starting;
@@ -852,16 +852,17 @@ SCENARIO(start_tls_dropped, TLS_MAY)
     tls_setup();
     self->tls = tls_client("ca", NULL);
     REQUIRE(self->tls);
-    for (self->i = 0; self->i < 2; self->i++) {
+    for (self->i = 0; self->i < 8; self->i++) { /* the longer the name, the more is left that no socket takes */
         REQUIRE(unix_pair(0, 0, &self->a, &self->b));
-        self->starting = aio_create_task(AIO_CALL(start_tls_task, .stream = self->a, .tls = self->tls));
+        self->starting = aio_create_task(AIO_CALL(start_tls_task, .stream = self->a, .tls = self->tls,
+                                                  .name = &"localhost"[self->i]));
         REQUIRE(self->starting);
         SOON();
         CHECK_INT(aio_stream_write(self->a, "clear", 5), AIO_ERUNTIME);
         aio_stream *a;
         a = self->a;
         self->a = NULL;
-        if (self->i) aio_stream_abort(a);
+        if (self->i % 2) aio_stream_abort(a);
         else aio_stream_close(a);
         SOON();
         CHECK(aio_future_done(self->starting));
