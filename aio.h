@@ -16155,7 +16155,8 @@ static void aio__server_client_left(aio__clients *clients)
 /* A peer that goes away is no error of the server's. */
 static bool aio__peer_went(int code)
 {
-    return code == ECONNRESET || code == EPIPE || code == ECONNABORTED || code == ETIMEDOUT;
+    return code == ECONNRESET || code == EPIPE || code == ECONNABORTED || code == ETIMEDOUT
+        || code == ENOTCONN; /* of shutdown, after a reset */
 }
 
 /* So of all members of a group. */

@@ -791,3 +791,41 @@ SCENARIO(server_group_went, SERVER_MAY)
         SERVER_END(self->server);
     AIO_END;
 }
+
+/* A peer that has reset the connection before we end our direction: shutdown says ENOTCONN, which is no error of the
+ * server's either. */
+static aio_stream *resetting_peer;
+struct ending_late { aio_task task; aio_stream *stream; };
+static AIO_CORO(ending_late)
+{
+    AIO_BEGIN(ending_late);
+    AIO_AWAIT(aio_stream_readexactly(self->stream, 1));
+    aio_stream_abort(resetting_peer);
+    resetting_peer = NULL;
+    aio_stream_write_eof(self->stream);
+    AIO_TRY {
+        AIO_AWAIT(aio_stream_drain(self->stream));
+        UNREACHED();
+    } AIO_CATCH {
+        CAUGHT(ENOTCONN);
+        AIO_RERAISE();
+    } AIO_END_TRY;
+    AIO_END;
+}
+CLIENT_HANDLER(ending_late)
+
+struct server_reset_at_eof { aio_task task; aio_server *server; };
+SCENARIO(server_reset_at_eof, SERVER_MAY)
+{
+    AIO_BEGIN(server_reset_at_eof);
+    AIO_AWAIT(self->server, aio_start_server(ending_late_handler, NULL, "127.0.0.1", 0));
+    AIO_AWAIT(resetting_peer, aio_open_connection("127.0.0.1", aio_server_port(self->server)));
+    REQUIRE(aio_stream_write(resetting_peer, "x", 1) == 0);
+    SOON();
+    CHECK_INT(aio_server_client_count(self->server), 0);
+    AIO_FINALLY;
+        aio_stream_abort(resetting_peer);
+        resetting_peer = NULL;
+        SERVER_END(self->server);
+    AIO_END;
+}
