@@ -16,11 +16,11 @@ BENCH_ARGS     ?=
 BENCH_MAKE      = $(MAKE) --no-print-directory -f $(firstword $(MAKEFILE_LIST))
 BENCH_GOAL     := $(.DEFAULT_GOAL)
 
-BENCH_PROGRAMS := bench_echo bench_tasks bench_http
+BENCH_PROGRAMS := bench_echo bench_tasks bench_http bench_ws
 BENCH_CODING   := build/bench_coding
 BENCH_TOOLS    := launch echo_load
 BENCH_C        := $(BENCH_TOOLS) echo_raw echo_tls_raw timers_raw tasks_raw echo_uv echo_ev echo_event timers_uv \
-                  timers_ev http_raw http_curl
+                  timers_ev http_raw http_curl ws_raw
 BENCH_GOS      := echo http_client timers tasks
 
 bench: bench-programs

@@ -108,6 +108,10 @@ TASKS = {
                       title="TCP echo, 1,000 connections, 64-byte messages"),
     "echo-16k": dict(kind="server", conns=64, active=64, size=16384, n=80000, metrics=ECHO,
                      title="TCP echo, 64 connections, 16 KiB messages"),
+    "echo-ws": dict(kind="server", ws=True, conns=64, active=64, size=64, n=200000, metrics=ECHO,
+                    title="WebSocket echo, 64 connections, 64-byte messages"),
+    "echo-ws-16k": dict(kind="server", ws=True, conns=64, active=64, size=16384, n=80000, metrics=ECHO,
+                        title="WebSocket echo, 64 connections, 16 KiB messages"),
     "echo-tls": dict(kind="server", tls=True, conns=64, active=64, size=64, n=200000, metrics=ECHO,
                      title="TLS 1.3 echo (AES-128-GCM), 64 connections, 64-byte messages"),
     "echo-tls-16k": dict(kind="server", tls=True, conns=64, active=64, size=16384, n=80000, metrics=ECHO,
@@ -146,6 +150,7 @@ TASKS = {
 GROUPS = {
     "echo": ["echo", "echo-1000", "echo-16k"],
     "echotls": ["echo-tls", "echo-tls-16k"],
+    "echows": ["echo-ws", "echo-ws-16k"],
     "httpclient": ["http"],
     "httpsclient": ["https", "download-http", "download-https"],
     "download": ["download-http", "download-https"],
@@ -297,7 +302,8 @@ def run_server(peer, task, n, python):
             wait_for_port(port, server, "the server")
             time.sleep(0.1)  # let it finish starting before its memory is looked at
             r = launch([BUILD / "echo_load", str(port), str(server.pid), str(task["conns"]), str(task["active"]),
-                        str(task["size"]), str(n), *([cert] if task.get("tls") else [])], HERE)
+                        str(task["size"]), str(n),
+                        *(["ws"] if task.get("ws") else [cert] if task.get("tls") else [])], HERE)
             return {**r, "conns": task["conns"]}
         finally:
             stop(server)
