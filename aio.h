@@ -13876,7 +13876,6 @@ static aio__tls *aio__tls_of_link(aio__link *link)
 static aio__link *aio__tls_new(aio_tls_context *context, aio_loop *loop, aio__link *lower, const char *host, int port,
                                int64_t shutdown_timeout, bool http)
 {
-    aio__os.ERR_clear_error();
     int code = ENOMEM;
     if (context->server) host = NULL;
     size_t room = host && context->session_limit > 0 ? strlen(host) + sizeof ":65535" : 0;
@@ -25403,8 +25402,8 @@ static bool aio__digest_hash(int algorithm, const char *data, size_t length, cha
 {
     unsigned char bytes[EVP_MAX_MD_SIZE];
     unsigned n = 0;
-    aio__os.ERR_clear_error();
-    if (aio__os.EVP_Digest(data, length, bytes, &n, aio__digest_type(algorithm), NULL) != 1) return false;
+    int code = aio__os.EVP_Digest(data, length, bytes, &n, aio__digest_type(algorithm), NULL);
+    if (code != 1) return aio__os.ERR_clear_error(), false;
     aio__digest_hex(bytes, n, hex);
     return true;
 }
@@ -25412,17 +25411,19 @@ static bool aio__digest_hash(int algorithm, const char *data, size_t length, cha
 /* The same of pieces: begun, NULL if not; ... */
 static void *aio__digest_sum(int algorithm)
 {
-    aio__os.ERR_clear_error();
     EVP_MD_CTX *sum = aio__os.EVP_MD_CTX_new();
     if (sum && aio__os.EVP_DigestInit_ex(sum, aio__digest_type(algorithm), NULL) == 1) return sum;
     aio__os.EVP_MD_CTX_free(sum);
+    aio__os.ERR_clear_error();
     return NULL;
 }
 
 /* ... added to; ... */
 static bool aio__digest_sum_add(void *sum, aio_text piece)
 {
-    return aio__os.EVP_DigestUpdate((EVP_MD_CTX *)sum, piece.data, piece.length) == 1;
+    bool done = aio__os.EVP_DigestUpdate((EVP_MD_CTX *)sum, piece.data, piece.length) == 1;
+    if (!done) aio__os.ERR_clear_error();
+    return done;
 }
 
 /* ... and ended, with its hash if `hex` is given. */
@@ -25432,6 +25433,7 @@ static bool aio__digest_sum_end(void *sum, char *hex)
     unsigned n = 0;
     bool done = sum && hex && aio__os.EVP_DigestFinal_ex((EVP_MD_CTX *)sum, bytes, &n) == 1;
     if (done) aio__digest_hex(bytes, n, hex);
+    else if (sum) aio__os.ERR_clear_error();
     aio__os.EVP_MD_CTX_free((EVP_MD_CTX *)sum);
     return done;
 }
@@ -31476,6 +31478,7 @@ static bool aio__setting_digest(const aio_tls_options *o, unsigned char digest[3
     }
     unsigned size = 0;
     stored = stored && aio__os.EVP_Digest(row.data, row.end, digest, &size, aio__os.EVP_sha256(), NULL);
+    if (!stored) aio__os.ERR_clear_error();
     if (row.data) aio__wipe(row.data, row.capacity);
     aio__free(row.data);
     return stored;

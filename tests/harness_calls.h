@@ -227,25 +227,47 @@ static int seam_tls_litter(int result)
     return result;
 }
 
+/* SSL_get_error takes what it finds in the queue for the step's own: before each step that must be empty
+ * (SSL_get_error(3)). */
+static void seam_tls_enter(const char *step)
+{
+    if (!seam_tls_depth++ && ERR_peek_error()) seam.mistaken = step;
+}
+
+/* The program may use OpenSSL, too: in the end nothing of ours is in its queue. 0, or what is there but litter. */
+static unsigned long seam_tls_left(void)
+{
+    unsigned long error = ERR_get_error();
+    while (error && ERR_GET_LIB(error) == ERR_LIB_USER) error = ERR_get_error();
+    return error;
+}
+
+/* As OpenSSL does it, a fault leaves an error. */
+static bool seam_tls_fault(int call)
+{
+    bool faulty = seam_fault(call, -1);
+    if (faulty) ERR_put_error(ERR_LIB_EVP, 0, ERR_R_MALLOC_FAILURE, __FILE__, __LINE__);
+    return faulty;
+}
+
 #define SEAM_TLS_NEW(type, name, parameters, arguments, count)                          \
     static type *seam_##name parameters                                                 \
     {                                                                                   \
-        type *made = seam_fault(CALL_##name, -1) ? NULL : seam_real.name arguments;     \
+        type *made = seam_tls_fault(CALL_##name) ? NULL : seam_real.name arguments;     \
         if (made) SEAM_ADD(seam.live, (count));                                         \
         return made;                                                                    \
     }
 #define SEAM_TLS_LOAD(name, parameters, arguments) \
-    static int seam_##name parameters { return seam_fault(CALL_##name, -1) ? 0 : seam_real.name arguments; }
+    static int seam_##name parameters { return seam_tls_fault(CALL_##name) ? 0 : seam_real.name arguments; }
 #define SEAM_TLS_STEP(name, parameters, arguments)                                                  \
     static int seam_##name parameters                                                               \
     {                                                                                               \
         seam_tls_error = SSL_ERROR_NONE;                                                            \
-        if (!seam_fault(CALL_##name, -1)) {                                                         \
-            seam_tls_depth++;                                                                       \
-            int result = seam_real.name arguments;                                                  \
-            seam_tls_depth--;                                                                       \
-            return result > 0 ? seam_tls_litter(result) : result;                                   \
-        }                                                                                           \
+        seam_tls_enter(#name);                                                                      \
+        bool faulty = seam_fault(CALL_##name, -1);                                                  \
+        int result = faulty ? -1 : seam_real.name arguments;                                        \
+        seam_tls_depth--;                                                                           \
+        if (!faulty) return result > 0 ? seam_tls_litter(result) : result;                          \
         seam_tls_error = seam.error == AIO_ETLS ? SSL_ERROR_SSL : SSL_ERROR_SYSCALL;                \
         return -1;                                                                                  \
     }

@@ -108,6 +108,7 @@ static struct seam {
     bool     fired;             /* a fault was injected, visible or not */
     bool     stirred;           /* a socket was used since time jumped last: bytes may be on their way */
     bool     bad_close;         /* a descriptor was closed that was not open */
+    const char *mistaken;       /* a step of TLS that could take an error of others for its own */
     long     allocations, live, calls[CALLS], threads, idle, outside, lookups;
     int      highest;           /* descriptor seen */
     uint64_t random;

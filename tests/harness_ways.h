@@ -111,6 +111,9 @@ static void run_test(long cancel_at, bool again)
     const char *poller = options.poller ? options.poller : now.w->poller;
     aio_set_event_loop_policy(poller ? aio_policy_find(poller) : NULL);
     int descriptors = seam_descriptors();
+#ifndef AIO_NO_TLS
+    ERR_clear_error();
+#endif
     if (now.t->function) now.t->function();
     else run_in_loop(cancel_at, again);
     for (int i = 0; i < 1000 && SEAM_GET(seam.threads) > 0; i++) poll(NULL, 0, 1);
@@ -118,6 +121,11 @@ static void run_test(long cancel_at, bool again)
     if (seam.threads) fail("%ld threads are left", seam.threads);
     if (seam.live) fail("%ld allocations are left", seam.live);
     if (seam.bad_close) fail("a descriptor was closed that was not open");
+#ifndef AIO_NO_TLS
+    if (seam.mistaken) fail("%s with an error of others in OpenSSL's queue", seam.mistaken);
+    unsigned long error = seam_tls_left();
+    if (error) fail("OpenSSL's queue has an error: %s", ERR_error_string(error, NULL));
+#endif
     int left = seam_descriptors() - descriptors;
     if (left) fail("%d descriptors are left", left);
 }

@@ -910,6 +910,54 @@ SCENARIO(connector_tls_outlives, .may = { EPIPE, ECONNRESET, AIO_ETLS, AIO_EDISC
 }
 
 /* A client's certificate in memory; lists of what is revoked; secrets for who looks into packets. */
+/* What marks the end of a text of certificates is no error of what comes after, nor left to the program. */
+TEST(connector_pem_ends)
+{
+    char good[4096], client[4096], ca[4096];
+    aio_tls_context *context;
+    tls_setup();
+    tls_text("good", good), tls_text("client", client);
+    context_fails(aio_tls_context_create(.cert_pem = good, .key_pem = client), "TLS: cannot load key_pem: key values mismatch");
+    context = aio_tls_context_create(.cert_pem = good, .ca_pem = tls_text("ca", ca));
+    CHECK(context != NULL);
+    CHECK_INT(ERR_peek_error(), 0);
+    aio_tls_context_unref(context);
+}
+
+/* Who fails for want of a hash or memory leaves no error in the program's queue: a digest, a key of settings, a
+ * certificate that is shown. */
+TEST(connector_hash_fails)
+{
+    static const int calls[] = { CALL_EVP_Digest, CALL_EVP_Digest, CALL_X509_digest, CALL_EVP_DigestInit_ex,
+                                 CALL_EVP_DigestUpdate, CALL_EVP_DigestFinal_ex };
+    char pem[4096], hex[2 * EVP_MAX_MD_SIZE + 1];
+    unsigned char digest[32];
+    aio_tls_options settings;
+    memset(&settings, 0, sizeof settings);
+    tls_setup();
+    BIO *in = BIO_new_mem_buf(tls_text("good", pem), -1);
+    X509 *shown = PEM_read_bio_X509(in, NULL, NULL, NULL);
+    BIO_free(in);
+    ERR_clear_error();
+    void *sum = aio__digest_sum(0);
+    for (int i = 0; i < (sum ? 6 : 3); i++) {
+        seam.fail_call = calls[i];
+        seam.fail_at = seam.calls[calls[i]] + 1;
+        seam.error = ENOMEM;
+        seam.fired = false;
+        bool failed = i == 0 ? !aio__digest_hash(0, "a", 1, hex)
+                    : i == 1 ? !aio__setting_digest(&settings, digest)
+                    : i == 2 ? !aio__tls_certificate_of(shown)
+                    : i == 3 ? !aio__digest_sum(0)
+                    : i == 4 ? !aio__digest_sum_add(sum, aio__text("a", 1)) : !aio__digest_sum_end(sum, hex);
+        seam.touched = 0;
+        CHECK(failed && seam.fired);
+        CHECK_INT(ERR_peek_error(), 0);
+    }
+    seam.fail_at = 0;
+    X509_free(shown);
+}
+
 struct connector_tls_pem { aio_task task; aio_tls_context *server_tls; aio_server *server; aio_session *session;
     char url[64], ca[128], crl[128], pem[4096], log[128], line[64]; };
 SCENARIO(connector_tls_pem, .may = { EPIPE, ECONNRESET, AIO_ETLS, AIO_EDISCONNECTED, AIO_EPAYLOAD }, .skip = KIND_SLICE)

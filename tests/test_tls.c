@@ -1589,8 +1589,15 @@ TEST(tls_library)
         seam.error = ENOMEM;
         seam.fired = false;
         context = tls_client("ca", NULL);
+        seam.touched = 0;
         CHECK(seam.fired && context && !aio__tls_library);
         aio_tls_context_unref(context);
+        seam.fail_at = seam.calls[calls[i]] + 1;
+        seam.fired = false;
+        context = aio_tls_context_create(.verify = AIO_VERIFY_NONE, .ciphers = "none"); /* what went before is not told */
+        seam.touched = 0;
+        CHECK(seam.fired);
+        context_fails(context, "TLS: the ciphers none: no cipher match");
     }
     seam.fail_at = 0;
     context = tls_server("good", NULL);
@@ -1630,5 +1637,6 @@ TEST(tls_names_without_zone)
         SSL_free(ssl);
     }
     SSL_CTX_free(context);
+    ERR_clear_error();
 }
 #endif
