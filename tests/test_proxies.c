@@ -1030,11 +1030,13 @@ SCENARIO(proxy_digest_tunnel, PROXY_HTTP_MAY)
     AIO_AWAIT(self->stream, aio_open_connection("a.test", 7, .proxy_digest = self->auth,
                                                 .proxy = proxy_text(self->proxy, "http://@", self->relay)));
     aio_stream_close(self->stream);
+    self->stream = NULL;
     CHECK_STR(wary.log, "CONNECT\nCONNECT a.test:7 n1 00000001\n");
     *wary.log = 0;
     wary.next = "n2";
     AIO_AWAIT(self->stream, aio_open_connection("b.test", 80, .proxy_digest = self->auth, .proxy = self->proxy));
     aio_stream_close(self->stream);
+    self->stream = NULL;
     wary.next = NULL;
     CHECK_STR(wary.log, "CONNECT b.test:80 n1 00000002\n");
     *wary.log = 0;
@@ -1042,11 +1044,11 @@ SCENARIO(proxy_digest_tunnel, PROXY_HTTP_MAY)
     wary.stale = true;
     AIO_AWAIT(self->stream, aio_open_connection("b.test", 80, .proxy_digest = self->auth, .proxy = self->proxy));
     aio_stream_close(self->stream);
+    self->stream = NULL;
     CHECK_STR(wary.log, "CONNECT b.test:80 n2 00000001\nCONNECT b.test:80 n3 00000001\n");
     *wary.log = 0;
     wary.nonce = "n4";
     wary.stale = false;
-    self->stream = NULL;
     AIO_TRY {
         AIO_AWAIT(self->stream, aio_open_connection("b.test", 80, .proxy_digest = self->auth, .proxy = self->proxy));
         CHECK(self->stream == NULL);
