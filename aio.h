@@ -12442,7 +12442,7 @@ typedef struct aio__link_ops {
     bool    (*pending)(const aio__link *);            /* a recv is worth a try */
     /* The direction of the descriptor that a recv (AIO__READ) or a send waits for. */
     int     (*wants)(const aio__link *, int direction);
-    /* Sends what the link itself has kept, at the end only what is still of use then; false: not all yet. NULL: it keeps
+    /* Sends what the link itself has kept, at the end only what is of use then; false: not all yet. NULL: it keeps
      * nothing. */
     bool    (*flush)(aio__link *, bool at_end);
     /* Ends our direction: 0 or errno. NULL: there is no end of one direction alone. */
