@@ -1332,7 +1332,8 @@ typedef struct aio_job_future {
 } aio_job_future;
 typedef struct aio_job_options {
     void (*drop)(void *result) AIO__UNSET; /* gets a result that nobody waits for any more; from any thread */
-    void (*skip)(void *arg) AIO__UNSET;    /* called in place of the job when it is cancelled before a thread took it */
+    /* called in place of the job that no thread takes: the call fails, or it is cancelled before */
+    void (*skip)(void *arg) AIO__UNSET;
 } aio_job_options;
 
 /* Inside a job: it fails with this error when it returns. Gives NULL: `return aio_job_raise(ENOENT, "no %s", name);` */
@@ -11260,13 +11261,14 @@ AIO_API aio_job_future *aio_loop_run_in_executor_with(aio_loop *loop, aio_execut
     int code = !loop ? AIO_ENOLOOP : function ? aio__loop_can_schedule(loop) : EINVAL;
     aio__job_future *future =
         (aio__job_future *)aio__future_make(code ? aio__loop_now() : loop, &aio__job_ops, sizeof *future, NULL, 0);
-    if (!future) return NULL;
-    if (!code) {
+    if (!code && future) {
         aio__threads_use(loop);
         executor = aio__executor_of(loop, executor);
         code = executor ? aio__job_start(executor, future, function, arg, options) : errno;
+        if (!code) return &future->base;
     }
-    if (!code) return &future->base;
+    if (options->skip) options->skip(arg);
+    if (!future) return NULL;
     const char *why = code == AIO_ERUNTIME ? "the executor takes no more jobs" : aio_code_text(code);
     future->base.future.error = aio__exception(code, "", "run in executor: %s", why);
     future->base.future.state = AIO__DONE;
@@ -38351,7 +38353,6 @@ static aio_job_future *aio__folder_look_elsewhere(struct aio__folder_answer *sel
         self->look = NULL;
         return job;
     }
-    aio__free(copy);
     if (job) aio_future_exception(job);
     aio_unref(job);
     self->look->may_wait = true;

@@ -176,6 +176,33 @@ SCENARIO(thread_cancel)
     AIO_END;
 }
 
+/* Whatever keeps a job from a thread, its argument is given back, once. */
+static int thread_skips;
+static void thread_skip_counts(void *arg) { thread_skips += *(int *)arg; }
+struct thread_refused { aio_task task; int one; };
+SCENARIO(thread_refused)
+{
+    AIO_BEGIN(thread_refused);
+    self->one = 1;
+    thread_skips = 0;
+    AIO_AWAIT(aio_loop_shutdown_default_executor(aio_get_running_loop()));
+    AIO_TRY {
+        AIO_AWAIT(aio_to_thread(thread_wait_gate, &self->one, .skip = thread_skip_counts));
+        UNREACHED();
+    } AIO_CATCH {
+        CAUGHT(AIO_ERUNTIME);
+    } AIO_END_TRY;
+    ALWAYS(thread_skips == 1);
+    AIO_TRY {
+        AIO_AWAIT(aio_to_thread(NULL, &self->one, .skip = thread_skip_counts));
+        UNREACHED();
+    } AIO_CATCH {
+        CAUGHT(EINVAL);
+    } AIO_END_TRY;
+    ALWAYS(thread_skips == 2);
+    AIO_END;
+}
+
 /* Cancelled between the thread's end and the loop's turn: the result is dropped, once. */
 struct thread_cancel_late { aio_task task; aio_job_future *job; };
 SCENARIO(thread_cancel_late)

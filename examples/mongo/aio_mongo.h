@@ -2568,7 +2568,7 @@ static AIO_CORO(aio_mongo__proving)
             if (!aio_mongo__known(self->op->client, self->scram.keys)) {
                 self->job = aio_to_thread(aio_mongo__derive, self->scram.keys, .drop = aio_mongo__derived_free,
                                           .skip = aio_mongo__derived_free);
-                if (self->job && !aio_future_done(self->job)) self->scram.keys = NULL; /* the thread's */
+                self->scram.keys = NULL; /* the job's */
                 AIO_AWAIT(self->derived, self->job);
                 self->scram.keys = (aio_mongo__deriving *)self->derived;
             }
