@@ -25930,6 +25930,7 @@ typedef struct aio__http_head {
     bool     expect_continue, expect_other;
     const char *problem;         /* after an error: why, a static text */
     int      refuse;             /* after an error: the status with which a server refuses such a request */
+    uint32_t wrong;              /* after an error: where the line begins that it is about; 0: the start line */
 } aio__http_head;
 
 static int aio__http_fail(aio__http_head *head, int refuse, const char *why)
@@ -26278,7 +26279,7 @@ static inline size_t aio__http_plain_lines(aio__http_head *head, const char *dat
         while (from < to && data[from] == ' ') from++;
         while (to > from && data[to - 1] == ' ') to--;
         *code = aio__http_add_field(head, data, at, colon, from, to);
-        at = end + 2;
+        if (!*code) at = end + 2;
     }
     return at;
 }
@@ -26422,7 +26423,9 @@ static int aio__http_line(aio__http_head *head, const char *data, size_t at, siz
         return aio__http_fail(head, 400, "the message begins with an empty line");
     }
     int code = aio__http_judge(head);
-    return code ? code : aio__http_take(head, data, end + 1);
+    if (!code) return aio__http_take(head, data, end + 1);
+    head->wrong = 0; /* it is about several lines */
+    return code;
 }
 
 /* No line end in what there is: whether it can still become a line. The one byte more is for a CR. */
@@ -26456,6 +26459,7 @@ static inline int aio__http_head_feed(aio__http_head *head, const char *data, si
         size_t at = head->line;
         if (head->started && head->scanned == at)
             at = head->scanned = head->line = aio__http_plain_lines(head, data, at, n, &code);
+        head->wrong = (uint32_t)at;
         if (code) return code;
         bool last = n - at >= 2 && data[at] == '\r' && data[at + 1] == '\n';
         const char *lf = last ? data + at + 1 : (const char *)memchr(data + head->scanned, '\n', n - head->scanned);
@@ -27267,7 +27271,8 @@ static bool aio__body_seal(aio__body_reader *in)
 static aio_exception *aio__body_error(const aio__body_reader *in)
 {
     if (in->body.state == AIO__CHUNK_BAD && in->body.problem)
-        return aio__exception(AIO_EPAYLOAD, "body", "%s", in->body.problem);
+        return aio__exception(AIO_EPAYLOAD, "body", "%s, after %llu bytes of the body", in->body.problem,
+                              (unsigned long long)in->body.received);
     if (in->stream) return &aio__no_memory;
     return aio__exception(AIO_EPAYLOAD, "body", "the connection was closed before the end of the body");
 }
@@ -33281,6 +33286,9 @@ static aio_exception *aio__exchange_problem(const aio__exchange *x, int code)
     const aio_stream *s = aio__exchange_stream(x);
     if (code == ENOMEM) return &aio__no_memory;
     if (s && aio__stream_error(s) && aio__stream_error(s)->code == code) return aio_exception_ref(aio__stream_error(s));
+    if (x->head.problem && x->head.wrong && !x->head.whole && x->head.refuse)
+        return aio__exception(code, "", "%s, in the line at byte %u of the head", x->head.problem,
+                              (unsigned)x->head.wrong);
     return aio__exception(code, "", "%s", x->head.problem ? x->head.problem : aio_code_text(code));
 }
 

@@ -309,6 +309,44 @@ SCENARIO(client_hears, .may = CLIENT_MAY)
     AIO_END;
 }
 
+/* An error says what is wrong, and where. */
+struct client_says_where { aio_task task; aio_server *server; aio_session *session; aio_response *r; aio_text text;
+    char url[60]; size_t i; };
+SCENARIO(client_says_where, .may = CLIENT_MAY)
+{
+    static const struct { const char *says, *why; } rows[] = {
+        { "HTTP/1.1 200 OK\r\nA: b\r\nB \r\n\r\n", "no name and colon, in the line at byte 23 of the head" },
+        { "HTTP/1.1 200 OK\r\nA: b\x01\r\n\r\n", "a control character, in the line at byte 17 of the head" },
+        { "HTTP/1.1 200 OK\r\nA: b\r\nContent-Length: x\r\n\r\n", ", in the line at byte 23 of the head" },
+        { "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\nz\r\n",
+          "a chunk size is not hexadecimal, after 3 bytes of the body" },
+        { HEAD_5 "hell", "before Content-Length bytes had come, after 4 bytes of the body" },
+    };
+    AIO_BEGIN(client_says_where);
+    AIO_AWAIT(self->server, aio_start_server(scripted_handler, &the_script, "127.0.0.1", 0));
+    self->session = aio_session_open();
+    REQUIRE(self->session);
+    snprintf(self->url, sizeof self->url, "http://127.0.0.1:%d/", aio_server_port(self->server));
+    for (self->i = 0; self->i < sizeof rows / sizeof *rows; self->i++) {
+        script_says(&the_script, rows[self->i].says, END_CLOSE);
+        AIO_TRY {
+            AIO_AWAIT(self->r, aio_session_get(self->session, self->url));
+            AIO_AWAIT(self->text, aio_response_read(self->r));
+            UNREACHED();
+        } AIO_CATCH {
+            CHECK(strstr(aio_caught(self)->message, rows[self->i].why));
+        } AIO_END_TRY;
+        aio_response_release(self->r);
+        self->r = NULL;
+    }
+    AIO_FINALLY;
+        aio_response_release(self->r);
+        AIO_AWAIT(aio_session_close(self->session));
+        aio_server_abort_clients(self->server);
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
+
 /* .strict: what is forgiven otherwise is not. */
 struct client_strict { aio_task task; aio_server *server; aio_session *session; struct get_url *get; size_t i; };
 SCENARIO(client_strict, .may = CLIENT_MAY)
