@@ -23489,13 +23489,17 @@ static void aio__huffman_limit(unsigned *counts, unsigned deepest, unsigned most
 static void aio__huffman_codes(aio__huffman *h, unsigned count)
 {
     unsigned counts[16] = { 0 }, next[16], code = 0;
+    uint16_t *to = h->code;
+    /* gcc 12 for aarch64, from -O1 on, reckons the address of a code from that of its bits, and then takes the codes for
+     * unchanged by this function (-fno-ivopts helps, too): it is not to know where `to` leads. */
+    __asm__("" : "+r"(to));
     for (unsigned i = 0; i < count; i++) counts[h->bits[i]]++;
     counts[0] = 0;
     for (unsigned i = 1; i < 16; i++) next[i] = code = (code + counts[i - 1]) << 1;
     for (unsigned i = 0; i < count; i++) {
         unsigned forward = h->bits[i] ? next[h->bits[i]]++ : 0, backward = 0;
         for (unsigned k = 0; k < h->bits[i]; k++, forward >>= 1) backward = backward << 1 | (forward & 1);
-        h->code[i] = (uint16_t)backward;
+        to[i] = (uint16_t)backward;
     }
 }
 

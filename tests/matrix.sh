@@ -11,7 +11,7 @@ set -u
 cd "$(dirname "$0")/.." || exit 1
 only=${1:-.}
 jobs=${MATRIX_JOBS:-2}
-subset=${MATRIX_SUBSET:-future|task|gather|lock|queue|timer|heap|url|parse|stream|http}
+subset=${MATRIX_SUBSET:-future|task|gather|lock|queue|timer|heap|url|parse|stream|http|coding|json|ws_texts|ws_both}
 out=$PWD/build/matrix
 rm -rf "$out"
 mkdir -p "$out"
