@@ -23490,8 +23490,8 @@ static void aio__huffman_codes(aio__huffman *h, unsigned count)
 {
     unsigned counts[16] = { 0 }, next[16], code = 0;
     uint16_t *to = h->code;
-    /* gcc 12 for aarch64, from -O1 on, reckons the address of a code from that of its bits, and then takes the codes for
-     * unchanged by this function (-fno-ivopts helps, too): it is not to know where `to` leads. */
+    /* gcc 12 for aarch64, from -O1 on, reckons the address of a code from that of its bits, and then takes the codes
+     * for unchanged by this function (-fno-ivopts helps, too): it is not to know where `to` leads. */
     __asm__("" : "+r"(to));
     for (unsigned i = 0; i < count; i++) counts[h->bits[i]]++;
     counts[0] = 0;
