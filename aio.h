@@ -37008,7 +37008,7 @@ static aio_exception *aio__post_pair(struct aio__post_reading *self, const char 
 
 static aio_exception *aio__post_pairs(struct aio__post_reading *self)
 {
-    const char *at = self->content.data, *end = at + self->content.end;
+    const char *at = self->content.end ? self->content.data : "", *end = at + self->content.end;
     aio_exception *error = NULL;
     for (const char *stop; at < end && !error; at = stop + (stop < end)) {
         stop = (const char *)memchr(at, '&', (size_t)(end - at));
