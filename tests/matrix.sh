@@ -18,7 +18,6 @@ mkdir -p "$out"
 
 warn="-Werror -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wimplicit-fallthrough -Wundef -Wvla"
 warn_c="$warn -Wstrict-prototypes"
-declare -A quick=([gcc]=-O1 [clang]=-O0 [g++]=-O1 [clang++]=-O0) # the level at which AIO_STATIC compiles fastest
 declare -A own=([gcc]="-Wjump-misses-init" [clang]="" [g++]="" [clang++]="")
 libs="-lssl -lcrypto -lpthread"
 
@@ -127,17 +126,6 @@ each_example() {
 each_parsed() {
     local example
     for example in examples/*.c examples/*/*.c; do "$@" -fsyntax-only "$example" || return 1; done
-}
-
-# examples_run FOLDER COMPILER FLAGS...: builds each example and runs it.
-examples_run() {
-    local folder=$out/$1 example
-    shift
-    mkdir -p "$folder"
-    for example in examples/*.c; do
-        "$@" -o "$folder/$(basename "$example" .c)" "$example" -x none $libs || return 1
-    done
-    sh tests/examples.sh "$folder"
 }
 
 # A C++ file (NAME COMPILER OPTION...) with the declarations, and the implementation as C99: warnings beside each other,
@@ -281,8 +269,8 @@ for compiler in gcc clang; do
             "$out/implementation.c"
     done
     # gcc builds and runs them with these warnings elsewhere.
-    [ $compiler = gcc ] || with_examples "examples $compiler c99" each_example object $compiler -std=c99 \
-        ${quick[$compiler]} $warn_c ${own[$compiler]} -DAIO_STATIC
+    [ $compiler = gcc ] || with_examples "examples $compiler c99" each_example object $compiler -std=c99 -O0 $warn_c \
+        ${own[$compiler]} -DAIO_STATIC
     cell "allocator of one's own $compiler" linked allocator-$compiler $compiler -std=c99 -O2 $warn_c \
         ${own[$compiler]} -- "$out/allocator.c"
     cell "AIO_API of one's own $compiler" exported $compiler -std=c99 -O0 $warn_c
@@ -303,13 +291,8 @@ for compiler in g++ clang++; do
         cell "declarations $compiler $standard" object $compiler -x c++ -std=$standard $warn "$out/declarations.c"
     done
     cell "implementation $compiler c++20" object $compiler -x c++ -std=c++20 -O2 $warn "$out/implementation.c"
-    # As g++ builds them, they run elsewhere.
-    if [ $compiler = g++ ]; then
-        with_examples "examples g++ c++20" each_parsed g++ -x c++ -std=c++20 $warn -DAIO_STATIC
-    else
-        with_examples "examples $compiler c++20" examples_run examples-$compiler $compiler -x c++ -std=c++20 \
-            ${quick[$compiler]} $warn -DAIO_STATIC
-    fi
+    # They are built and run by g++ elsewhere.
+    with_examples "examples $compiler c++20" each_parsed $compiler -x c++ -std=c++20 $warn -DAIO_STATIC
     cell "coroutines $compiler c++20, c99" cpp_beside_c coroutines $compiler -std=c++20 -O2 $warn
     cell "designated options $compiler c++20" designated $compiler -std=c++20 $warn
     cell "options $compiler c++11, c99" cpp_beside_c options $compiler -std=c++11 -O2 $warn
