@@ -136,6 +136,8 @@ build/examples/cpp/%: examples/%.c aio.h | setup
 	    $(CXX) -x c++ -std=c++20 $(ONE_FILE) $(CPPFLAGS) $(CFLAGS) -o $@ $< -x none $(LDFLAGS) $(LDLIBS); \
 	else echo "no $(CXX): $< was not tried as C++"; fi
 
+build/integration/mysql build/integration/redis build/integration/mongo: tests/integration/expect.h
+
 build/examples/mysql/mysql build/examples/cpp/mysql/mysql build/integration/mysql: examples/mysql/aio_mysql.h
 
 build/examples/mongo/mongo build/examples/cpp/mongo/mongo build/integration/mongo: examples/mongo/aio_mongo.h

@@ -16,7 +16,7 @@ enum { SHARED_PIECE = 16, SHARED_RECORDS = 1000 }; /* pages taken at once; recor
 
 struct shared {
     struct frontier base;
-    const char     *url, *name;
+    const char     *name;
     double          claim;      /* a crawler that was not heard of for so many seconds is dead */
     char            consumer[96];
     char            seen[80], todo[80], done[80], began[80], alive[80], me[200]; /* keys; me: alive and consumer */
@@ -198,10 +198,12 @@ static int shared_take(struct shared *s, const aio_redis_reply *entries)
     return 0;
 }
 
-struct shared_taking { aio_task task; struct page *result; struct shared *s; const aio_redis_reply *reply; };
+struct shared_taking { aio_task task; struct page *result; struct shared *s; const aio_redis_reply *reply;
+                       char piece[8]; };
 static AIO_CORO(shared_taking)
 {
     AIO_BEGIN(shared_taking);
+    snprintf(self->piece, sizeof self->piece, "%d", SHARED_PIECE);
     while (!self->s->first) {
         AIO_AWAIT(self->reply, aio_redis_commandf(self->s->reader,
             "XREADGROUP GROUP crawlers %s COUNT %d BLOCK 200 STREAMS %s >", self->s->consumer, SHARED_PIECE,
@@ -213,7 +215,7 @@ static AIO_CORO(shared_taking)
         AIO_AWAIT(self->reply, aio_redis_command(self->s->reader, "XLEN", self->s->todo));
         if (!aio_redis_integer(self->reply, 1)) AIO_RAISE(AIO_ESTOPITERATION);
         AIO_AWAIT(self->reply, aio_redis_script(self->s->reader, shared_take_over_script, 2, self->s->todo,
-                                                self->s->alive, self->s->consumer, "16"));
+                                                self->s->alive, self->s->consumer, self->piece));
         if (shared_take(self->s, self->reply)) AIO_RAISE(ENOMEM);
     }
     self->result = self->s->first;
@@ -318,7 +320,6 @@ static struct frontier *shared_create(const char *url, const char *name, double 
     struct shared *s = (struct shared *)calloc(1, sizeof *s);
     char host[64] = "";
     if (!s) return NULL;
-    s->url = url;
     s->name = name;
     s->claim = claim;
     s->last = &s->first;

@@ -15,7 +15,7 @@ enum { HISTOGRAM_HALF = 1024, HISTOGRAM_SHIFTS = 22, HISTOGRAM_SIZE = HISTOGRAM_
 struct histogram {
     uint64_t counts[HISTOGRAM_SIZE];
     uint64_t total, least, most; /* of values: us */
-    double   sum, squares;
+    double   sum;
 };
 
 /* Values below 2048 have a place each; above, 1024 places share each power of two. */
@@ -44,7 +44,6 @@ static inline void histogram_add(struct histogram *h, double seconds)
     if (value > h->most) h->most = value;
     h->total++;
     h->sum += us;
-    h->squares += us * us;
 }
 
 static inline void histogram_merge(struct histogram *h, const struct histogram *other)
@@ -54,7 +53,6 @@ static inline void histogram_merge(struct histogram *h, const struct histogram *
     if (other->most > h->most) h->most = other->most;
     h->total += other->total;
     h->sum += other->sum;
-    h->squares += other->squares;
 }
 
 /* The least value, in seconds, that so many of 100 do not exceed. 0 for none. */

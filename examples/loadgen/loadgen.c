@@ -51,7 +51,7 @@ static uint64_t seen(const uint64_t *counter) { return __atomic_load_n(counter, 
 /* ---- one connection ---- */
 
 struct connection {
-    aio_task task; struct worker *worker; int number;
+    aio_task task; struct worker *worker;
     struct schedule schedule; double due, began;
     aio_session *session; aio_response *response; aio_text piece;
 };

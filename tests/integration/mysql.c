@@ -3,19 +3,7 @@
 #include "../../aio.h"
 #define AIO_MYSQL_IMPLEMENTATION
 #include "../../examples/mysql/aio_mysql.h"
-#include <stdio.h>
-
-static int failures;
-#define EXPECT(condition) \
-    do { if (!(condition)) { printf("line %d: %s\n", __LINE__, #condition); failures++; } } while (0)
-#define EXPECT_TEXT(got, wanted)                                                                        \
-    do {                                                                                                \
-        const char *text_ = (got);                                                                      \
-        if (!text_ || strcmp(text_, (wanted))) {                                                        \
-            printf("line %d: %s is %s, not %s\n", __LINE__, #got, text_ ? text_ : "NULL", (wanted));    \
-            failures++;                                                                                 \
-        }                                                                                               \
-    } while (0)
+#include "expect.h"
 
 static aio_mysql_options options;
 static const char *url;
