@@ -4148,8 +4148,9 @@ static int aio__os_pipe(int *fds)
 #endif
 }
 
-/* A call that may raise SIGPIPE, without it: one that comes is taken back, unless there was one already. */
-#define AIO__NO_SIGPIPE(call)                                                                       \
+/* A call that may raise SIGPIPE, without it: one that comes is taken back, unless there was one already. It comes with
+ * part of `length`, too: sendfile and write go on in pieces, and the peer may leave between two of them. */
+#define AIO__NO_SIGPIPE(call, length)                                                               \
     do {                                                                                            \
         sigset_t only, before, after, old;                                                          \
         int signum;                                                                                 \
@@ -4160,7 +4161,8 @@ static int aio__os_pipe(int *fds)
         pthread_sigmask(SIG_BLOCK, &only, &old);                                                    \
         ssize_t n = (call);                                                                         \
         int code = errno;                                                                           \
-        if (n < 0 && code == EPIPE && !sigismember(&before, SIGPIPE) && sigpending(&after) == 0     \
+        bool short_of_it = n < 0 ? code == EPIPE : (size_t)n < (length);                            \
+        if (short_of_it && !sigismember(&before, SIGPIPE) && sigpending(&after) == 0                \
             && sigismember(&after, SIGPIPE)) sigwait(&only, &signum);                               \
         pthread_sigmask(SIG_SETMASK, &old, NULL);                                                   \
         errno = code;                                                                               \
@@ -4169,7 +4171,7 @@ static int aio__os_pipe(int *fds)
 
 static ssize_t aio__os_pipe_write(int fd, const void *data, size_t length)
 {
-    AIO__NO_SIGPIPE(write(fd, data, length));
+    AIO__NO_SIGPIPE(write(fd, data, length), length);
 }
 
 static ssize_t aio__os_pread(int fd, void *data, size_t length, int64_t offset)
@@ -4181,7 +4183,7 @@ static ssize_t aio__os_pread(int fd, void *data, size_t length, int64_t offset)
 static ssize_t aio__os_sendfile(int to, int file, int64_t offset, size_t length)
 {
     off_t at = (off_t)offset;
-    AIO__NO_SIGPIPE(sendfile(to, file, &at, length));
+    AIO__NO_SIGPIPE(sendfile(to, file, &at, length), length);
 }
 #endif
 

@@ -25,6 +25,58 @@ TEST(seam_is_complete)
     }
 }
 
+/* ---- a peer that leaves in the middle of a call ---- */
+static void *seam_reads_a_little(void *arg)
+{
+    int fd = *(int *)arg;
+    char data[5000];
+    size_t had = 0;
+    for (ssize_t n; had < 20000 && (n = read(fd, data, sizeof data)) > 0; had += (size_t)n) ;
+    close(fd);
+    return NULL;
+}
+
+static volatile sig_atomic_t seam_sigpipes;
+static void seam_on_sigpipe(int signum) { (void)signum, seam_sigpipes++; }
+
+/* The real calls on blocking descriptors: each has sent a part when its peer leaves, and must not end the process. */
+TEST(seam_no_sigpipe)
+{
+    enum { SIZE = 1 << 20 };
+    char *data = calloc(1, SIZE);
+    struct sigaction action = { .sa_handler = seam_on_sigpipe }, old;
+    CHECK(data != NULL);
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGPIPE, &action, &old);
+    seam_sigpipes = 0;
+    for (int i = 0; i < 2; i++) {
+        int fds[2];
+        pthread_t reader;
+        ssize_t n;
+        if (i == 0) {
+            CHECK(pipe(fds) == 0 && pthread_create(&reader, NULL, seam_reads_a_little, &fds[0]) == 0);
+            n = seam_real.pipe_write(fds[1], data, SIZE);
+        } else {
+#if AIO__LINUX
+            FILE *file = tmpfile();
+            CHECK(file && fwrite(data, 1, SIZE, file) == SIZE && fflush(file) == 0);
+            CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, fds) == 0);
+            CHECK(pthread_create(&reader, NULL, seam_reads_a_little, &fds[0]) == 0);
+            n = seam_real.sendfile(fds[1], fileno(file), 0, SIZE);
+            fclose(file);
+#else
+            continue;
+#endif
+        }
+        CHECK(n >= 20000 && n < SIZE);
+        pthread_join(reader, NULL);
+        close(fds[1]);
+    }
+    sigaction(SIGPIPE, &old, NULL);
+    free(data);
+    CHECK(seam_sigpipes == 0);
+}
+
 struct seam_serve { aio_task task; aio_stream *stream; aio_text line; };
 static AIO_CORO(seam_serve)
 {
