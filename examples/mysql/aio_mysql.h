@@ -18,9 +18,10 @@
  * server only as a proof, or within TLS or a unix socket, or encrypted with the server's key if .public_key allows it.
  *
  * Errors: an error of the server has its number plus AIO_MYSQL_ERRORS as the code, AIO_EDISCONNECTED when the server
- * went away, AIO_ELIMIT for a packet over .max_packet, AIO_ERUNTIME for what is not the protocol, or out of turn; and
- * those of aio_open_connection. A query that is cancelled, or that fails in any way but by the server's word, closes
- * the connection; a cancelled one is killed at the server, too (KILL QUERY, over a connection of its own). */
+ * went away, AIO_ELIMIT for a packet over .max_packet, or a login without end, AIO_ERUNTIME for what is not the
+ * protocol, or out of turn; and those of aio_open_connection. A query that is cancelled, or that fails in any way but
+ * by the server's word, closes the connection; a cancelled one is killed at the server, too (KILL QUERY, over a
+ * connection of its own). */
 #ifndef AIO_MYSQL_H
 #define AIO_MYSQL_H
 
@@ -160,7 +161,8 @@ enum { /* the protocol's */
     AIO_MYSQL__UTF8MB4 = 45,                              /* utf8mb4_general_ci: every server knows it */
     AIO_MYSQL__PART = 0xffffff                            /* a packet of this length goes on in the next */
 };
-enum { AIO_MYSQL__IN_PLACE = 65536, AIO_MYSQL__STATEMENTS = 32, AIO_MYSQL__NONCE = 20, AIO_MYSQL__COLUMNS = 4096 };
+enum { AIO_MYSQL__IN_PLACE = 65536, AIO_MYSQL__STATEMENTS = 32, AIO_MYSQL__NONCE = 20, AIO_MYSQL__COLUMNS = 4096,
+       AIO_MYSQL__QUESTIONS = 32 /* of a login: MariaDB may try several ways for one user */ };
 enum { AIO_MYSQL__NULL, AIO_MYSQL__INTEGER, AIO_MYSQL__REAL, AIO_MYSQL__BYTES };
 /* Where a result is. */
 enum { AIO_MYSQL__IDLE, AIO_MYSQL__ROWS, AIO_MYSQL__NEXT_RESULT };
@@ -633,6 +635,34 @@ static int aio_mysql__put_login(aio_mysql *db, bool tls)
     return 0;
 }
 
+#ifndef AIO_NO_TLS
+/* caching_sha2_password: the server knows us, or it wants the password, or its key has come. As below. */
+static int aio_mysql__sha2_step(aio_mysql *db, aio_text packet)
+{
+    int what = packet.length == 2 ? packet.data[1] : 0;
+    const char *password = db->options.password;
+    if (what == 3) { /* OK follows */
+        db->out.used = 0;
+        return 0;
+    }
+    if (db->is_secret) {
+        if (what != 4) return aio_mysql__fail(db, AIO_ERUNTIME, "MySQL: the server has sent a key unasked");
+        db->out_of_memory = db->out_of_memory || !aio_mysql__put(&db->out, password, strlen(password) + 1);
+        return 0;
+    }
+    if (!db->options.public_key)
+        return aio_mysql__fail(db, EACCES, "MySQL: the server wants the password, and this connection is in clear: "
+                                           "use .tls, a unix socket, or .public_key");
+    if (what == 4) {
+        db->out_of_memory = db->out_of_memory || !aio_mysql__put_number(&db->out, 2, 1);
+        return 0;
+    }
+    aio_text pem = { packet.data + 1, packet.length - 1 };
+    if (aio_mysql__encrypt(db, pem)) return 0;
+    return aio_mysql__fail(db, AIO_ERUNTIME, "MySQL: the server's key is none");
+}
+#endif
+
 /* What the server says in the middle of it. 1: it has let us in; 0: db->out has an answer, if `used` is not 0; -1. */
 static int aio_mysql__login_step(aio_mysql *db, aio_text packet)
 {
@@ -649,29 +679,9 @@ static int aio_mysql__login_step(aio_mysql *db, aio_text packet)
         db->out_of_memory = db->out_of_memory || !aio_mysql__put(&db->out, db->row.data, db->row.used);
         return 0;
     }
-    if (at[0] == 1 && !strcmp(db->plugin, "caching_sha2_password")) {
-        const char *password = db->options.password;
-        if (packet.length == 2 && at[1] == 3) { /* it knows us; OK follows */
-            db->out.used = 0;
-            return 0;
-        }
-        if (packet.length == 2 && at[1] == 4 && db->is_secret) {
-            db->out_of_memory = db->out_of_memory || !aio_mysql__put(&db->out, password, strlen(password) + 1);
-            return 0;
-        }
 #ifndef AIO_NO_TLS
-        if (packet.length == 2 && at[1] == 4 && db->options.public_key) {
-            db->out_of_memory = db->out_of_memory || !aio_mysql__put_number(&db->out, 2, 1);
-            return 0;
-        }
-        aio_text pem = { packet.data + 1, packet.length - 1 };
-        if (packet.length > 2 && db->options.public_key && !db->is_secret)
-            return aio_mysql__encrypt(db, pem) ? 0
-                : aio_mysql__fail(db, AIO_ERUNTIME, "MySQL: the server's key is none");
+    if (at[0] == 1 && !strcmp(db->plugin, "caching_sha2_password")) return aio_mysql__sha2_step(db, packet);
 #endif
-        return aio_mysql__fail(db, EACCES, "MySQL: the server wants the password, and this connection is in clear: "
-                                           "use .tls, a unix socket, or .public_key");
-    }
     return aio_mysql__fail(db, AIO_ERUNTIME, "MySQL: no known packet while logging in");
 }
 
@@ -690,7 +700,7 @@ static int aio_mysql__login_step(aio_mysql *db, aio_text packet)
         AIO_AWAIT(aio_stream_drain((db)->stream));                                                     \
     } while (0)
 
-struct aio_mysql__login { aio_task task; aio_mysql *db; aio_text packet, more; int step; bool tls, done; };
+struct aio_mysql__login { aio_task task; aio_mysql *db; aio_text packet, more; int step, asked; bool tls, done; };
 static AIO_CORO(aio_mysql__login)
 {
     AIO_BEGIN(aio_mysql__login);
@@ -712,6 +722,8 @@ static AIO_CORO(aio_mysql__login)
     if (aio_mysql__put_login(self->db, self->tls)) AIO_RAISE(self->db->code, "%s", aio_mysql__why(self->db));
     AIO_MYSQL__SEND(self->db);
     for (;;) {
+        if (self->asked++ == AIO_MYSQL__QUESTIONS)
+            AIO_RAISE(AIO_ELIMIT, "MySQL: the server asks again and again who we are");
         AIO_MYSQL__READ(self->db, self->packet);
         self->step = aio_mysql__login_step(self->db, self->packet);
         if (self->step < 0) AIO_RAISE(self->db->code, "%s", aio_mysql__why(self->db));

@@ -67,6 +67,22 @@ static AIO_CORO(texts)
     AIO_END;
 }
 
+/* Asks the stand-in how it was that we came in, or that it forgets whom it has let in. */
+struct way { SELF; bool flush; };
+static AIO_CORO(way)
+{
+    AIO_BEGIN(way);
+    self->db = aio_mysql_open_with(url, &options);
+    if (!self->db) AIO_RAISE(errno);
+    AIO_AWAIT(aio_mysql_connect(self->db));
+    AIO_AWAIT(aio_mysql_ping(self->db));
+    AIO_AWAIT(self->rows, aio_mysql_query(self->db, self->flush ? "FLUSH PRIVILEGES" : "SELECT way"));
+    AIO_ASYNC_FOR(self->row, aio_mysql_next(self->rows)) printf("%s\n", aio_mysql_get(self->row, "way"));
+    AIO_FINALLY;
+        aio_mysql_close(self->db);
+    AIO_END;
+}
+
 struct prepared { SELF; aio_mysql_value values[4]; char sql[40]; };
 static AIO_CORO(prepared)
 {
@@ -273,10 +289,13 @@ int main(int argc, char **argv)
     const char *action = argc > 2 ? argv[2] : "";
     url = argc > 1 ? argv[1] : "";
     options.unix_socket = getenv("MYSQL_SOCKET");
+    options.public_key = getenv("MYSQL_KEY") != NULL;
     aio_tls_context *tls = getenv("MYSQL_CA") ? aio_tls_context_create(.ca_file = getenv("MYSQL_CA")) : NULL;
     options.tls_context = tls;
     if (getenv("MYSQL_CA") && !tls) return 2;
     if (!strcmp(action, "texts")) status = aio_run(AIO_CALL(texts));
+    if (!strcmp(action, "way")) status = aio_run(AIO_CALL(way));
+    if (!strcmp(action, "flush")) status = aio_run(AIO_CALL(way, .flush = true));
     if (!strcmp(action, "prepared")) status = aio_run(AIO_CALL(prepared));
     if (!strcmp(action, "large")) status = aio_run(AIO_CALL(large));
     if (!strcmp(action, "infile")) status = aio_run(AIO_CALL(infile));
