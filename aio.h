@@ -1521,6 +1521,8 @@ typedef struct aio_connect_options {
     /* answers a proxy of CONNECT whose URL has no user and whose 407 asks for Digest; borrowed likewise */
     struct aio_digest_auth *proxy_digest AIO__UNSET;
     double           proxy_timeout AIO__UNSET;        /* with each proxy, its TLS included; 0: 60 s */
+    /* a connected stream socket of the program's, above 0, instead of host and port, or path: see aio_stream_from_fd */
+    int              sock AIO__UNSET;
 } aio_connect_options;
 
 /* Proxies. `proxy` is a URL: http://, https:// (CONNECT, the latter within TLS), socks4://, socks5:// (the host's name
@@ -1548,11 +1550,23 @@ AIO_API int aio_proxy_from_env(const char *url, char *buffer, size_t size);
 #define AIO__OPEN_CONNECTION(host, port, ...) \
     aio_open_connection_with((host), (port), AIO__OPTIONS(aio_connect_options, __VA_ARGS__))
 AIO_API aio_stream_task *aio_open_connection_with(const char *host, int port, const aio_connect_options *options);
-/* The same over a unix socket. asyncio: open_unix_connection */
+/* The same over a unix socket. On Linux a path that begins with '@' is a name without a file ("abstract"), and "./@a" a
+ * file. asyncio: open_unix_connection */
 #define aio_open_unix_connection(...) AIO__OPEN_UNIX_CONNECTION(__VA_ARGS__, )
 #define AIO__OPEN_UNIX_CONNECTION(path, ...) \
     aio_open_unix_connection_with((path), AIO__OPTIONS(aio_connect_options, __VA_ARGS__))
 AIO_API aio_stream_task *aio_open_unix_connection_with(const char *path, const aio_connect_options *options);
+/* aio_stream_from_fd(fd, .limit = ...): a stream over a connected socket of the program's, from accept or a parent, or
+ * 0 as inetd has it; with .tls_context and .server_hostname TLS begins on it. The socket becomes the stream's: closed
+ * on exec, and non-blocking until it is closed. EBADF, ENOTSOCK (pipes: aio_connect_read_pipe), ENOTCONN, EINVAL for
+ * one that listens or is for datagrams: it is then as it was, and yours. A handshake that fails closes it. asyncio:
+ * open_connection(sock=...) */
+#define aio_stream_from_fd(...) AIO__STREAM_FROM_FD(__VA_ARGS__, )
+#define AIO__STREAM_FROM_FD(fd, ...) aio_stream_from_fd_with((fd), AIO__OPTIONS(aio_connect_options, __VA_ARGS__))
+AIO_API aio_stream_task *aio_stream_from_fd_with(int fd, const aio_connect_options *options);
+/* Two streams of yours of the running loop: what one writes the other reads. 0; AIO_ENOLOOP, ENOMEM, EMFILE, ENFILE.
+ * Python: socket.socketpair */
+AIO_API int aio_stream_pair(aio_stream *streams[2]);
 
 enum { AIO_STREAM_LIMIT = 65536, AIO_STREAM_READ_ALL_LIMIT = 268435456 };
 
@@ -1687,6 +1701,9 @@ typedef struct aio_server_options {
     int              max_clients AIO__UNSET;          /* 0: no limit; above it clients wait in the backlog */
     /* a socket that listens, above 0, instead of host, port or path: taken, unless this fails (EINVAL: it does not) */
     int              sock AIO__UNSET;
+    int              mode AIO__UNSET; /* of a unix socket's file: 0600, say; 0: as the umask has it. asyncio: mode */
+    /* its sockets are bound, and let nobody in before aio_server_start_serving. asyncio: start_serving=False */
+    bool             no_start_serving AIO__UNSET;
 } aio_server_options;
 
 /* Sockets that a service manager has passed (LISTEN_FDS, LISTEN_PID): how many, the first is AIO_LISTEN_FDS_START. Each
@@ -1694,8 +1711,9 @@ typedef struct aio_server_options {
 enum { AIO_LISTEN_FDS_START = 3 };
 AIO_API int aio_listen_fds(void);
 
-/* aio_start_server(handler, arg, host, port, ...): listens on every address of `host` (NULL: all interfaces); port 0:
- * the system chooses (aio_server_port). result: a server of yours (aio_server_wait_closed). Without descriptors or
+/* aio_start_server(handler, arg, host, port, ...): listens on every address of `host` (NULL: all interfaces), which may
+ * be several with commas between them: "127.0.0.1, ::1"; port 0: the system chooses one for all (aio_server_port).
+ * result: a server of yours (aio_server_wait_closed). Without descriptors or
  * memory for a client it says so in a report, and accepts again after 1 s, or when a client has gone; a loop's servers
  * have one descriptor in reserve. Errors: the system's in the phase "listen" (EADDRINUSE, EACCES, ...), AIO_ERESOLVE,
  * EINVAL. asyncio: start_server */
@@ -1704,8 +1722,8 @@ AIO_API int aio_listen_fds(void);
     aio_start_server_with((handler), (arg), (host), (port), AIO__OPTIONS(aio_server_options, __VA_ARGS__))
 AIO_API aio_server_task *aio_start_server_with(aio_client_handler *handler, void *arg, const char *host, int port,
                                                const aio_server_options *options);
-/* Listens on a unix socket; a stale socket file is replaced, and ours is removed in the end. ENAMETOOLONG for a path
- * that no socket can have. asyncio: start_unix_server */
+/* Listens on a unix socket; a stale socket file is replaced, and ours is removed in the end. "@name": as above, without
+ * a file. ENAMETOOLONG for a path that no socket can have. asyncio: start_unix_server */
 #define aio_start_unix_server(...) AIO__START_UNIX_SERVER(__VA_ARGS__, )
 #define AIO__START_UNIX_SERVER(handler, arg, path, ...) \
     aio_start_unix_server_with((handler), (arg), (path), AIO__OPTIONS(aio_server_options, __VA_ARGS__))
@@ -1713,6 +1731,13 @@ AIO_API aio_server_task *aio_start_unix_server_with(aio_client_handler *handler,
                                                     const aio_server_options *options);
 /* The port of its sockets; 0 for a unix socket. */
 AIO_API int  aio_server_port(const aio_server *server);
+/* Its sockets, and how many they are: borrowed, valid until the next call for the server; none once it is closed.
+ * asyncio: Server.sockets */
+AIO_API const int *aio_server_sockets(aio_server *server, size_t *count);
+/* Lets clients in, after .no_start_serving. 0, also when it does already; what listening gave (EADDRINUSE); EINVAL when
+ * it is closed. asyncio: start_serving / is_serving */
+AIO_API int  aio_server_start_serving(aio_server *server);
+AIO_API bool aio_server_is_serving(const aio_server *server);
 /* Stops listening; clients go on. Idempotent. asyncio: Server.close / Takes the server: closes it, waits until the
  * last client has gone, then frees it. asyncio: wait_closed, which does not close an open one, but waits for its end */
 AIO_API void aio_server_close(aio_server *server);
@@ -1723,9 +1748,9 @@ AIO_API void aio_server_close_clients(aio_server *server);
 AIO_API void aio_server_abort_clients(aio_server *server);
 /* How many streams are open. */
 AIO_API size_t aio_server_client_count(const aio_server *server);
-/* Waits until it is cancelled, then closes the server and its clients and raises on. Does not take it. Cancelled, too,
- * when the server is closed by others; AIO_ERUNTIME when it is closed already or awaited twice. asyncio:
- * serve_forever */
+/* Starts serving, if it is to, and waits until it is cancelled, then closes the server and its clients and raises on.
+ * Does not take it. Cancelled, too, when the server is closed by others; AIO_ERUNTIME when it is closed already or
+ * awaited twice. asyncio: serve_forever */
 AIO_API aio_future *aio_server_serve_forever(aio_server *server);
 
 enum { AIO_SHUTDOWN_TIMEOUT = 60, AIO_SHUTDOWN_REST = 2 /* seconds */ };
@@ -1878,6 +1903,14 @@ AIO_API aio_future    *aio_sock_connect(int fd, const void *address, size_t leng
 AIO_API aio_size_task *aio_sock_recvfrom(int fd, void *buffer, size_t size, void *address, size_t *length);
 /* One datagram to a `struct sockaddr` of that length, which is copied; how much was sent. asyncio: loop.sock_sendto */
 AIO_API aio_size_task *aio_sock_sendto(int fd, const void *data, size_t size, const void *address, size_t length);
+/* Hands descriptors to another process over a unix socket, with at least a byte of data, all of which is sent. Ours
+ * stay ours. At most AIO_SEND_FDS. EINVAL: none, too many, no data. Python: socket.send_fds */
+enum { AIO_SEND_FDS = 253 };
+AIO_API aio_future    *aio_sock_send_fds(int fd, const void *data, size_t length, const int *fds, size_t count);
+/* As aio_sock_recv_into, with the descriptors that came: in `fds` there is room for *count, which is then how many
+ * there are; closed on exec, and yours to close, at once and however the await ends. More than there is room for:
+ * EMSGSIZE, and all of them are closed. Other reads of the socket drop them. Python: socket.recv_fds */
+AIO_API aio_size_task *aio_sock_recv_fds(int fd, void *buffer, size_t size, int *fds, size_t *count);
 
 /* A stream that reads from / writes to a pipe, a terminal or another character device, or a socket: 0 and 1, say. It
  * takes the descriptor when it succeeds, and makes it non-blocking until it is closed. aio_stream_write_eof closes a
@@ -4073,6 +4106,12 @@ enum { AIO__SOCKET_FLAGS = 0 };
 static int aio__os_accept(int fd, struct sockaddr *address, socklen_t *length) { return accept(fd, address, length); }
 #endif
 static int aio__os_connect(int fd, const struct sockaddr *to, socklen_t length) { return connect(fd, to, length); }
+static int aio__os_socketpair(int *fds)
+{
+    int type = SOCK_STREAM;
+    return socketpair(AF_UNIX, type | AIO__SOCKET_FLAGS, 0, fds);
+}
+static int aio__os_chmod(const char *path, int mode) { return chmod(path, (mode_t)mode); }
 static int aio__os_getsockname(int fd, struct sockaddr *name, socklen_t *length)
 {
     return getsockname(fd, name, length);
@@ -4327,6 +4366,7 @@ struct aio__os {
     int     (*cores)(void);
     int     (*sigaction)(int, const struct sigaction *, struct sigaction *);
     int     (*socket)(int, int, int);
+    int     (*socketpair)(int *);
     int     (*bind)(int, const struct sockaddr *, socklen_t);
     int     (*listen)(int, int);
     int     (*accept)(int, struct sockaddr *, socklen_t *);
@@ -4340,6 +4380,7 @@ struct aio__os {
     int     (*setsockopt)(int, int, int, const void *, socklen_t);
     int     (*getsockname)(int, struct sockaddr *, socklen_t *);
     int     (*getpeername)(int, struct sockaddr *, socklen_t *);
+    int     (*chmod)(const char *, int);
     int     (*unlink)(const char *);
     int     (*stat)(const char *, struct stat *);
     int     (*fstat)(int, struct stat *);
@@ -4430,8 +4471,9 @@ static struct aio__os aio__os = {
     aio__os_at_fork,
     aio__os_mutex_init, aio__os_cond_init, aio__os_cond_wait, aio__os_thread, aio__os_join, pthread_detach,
     aio__os_cores,
-    aio__os_sigaction, socket, aio__os_bind, listen, aio__os_accept, aio__os_connect, shutdown, recv, send, sendmsg,
-    recvmsg, getsockopt, setsockopt, aio__os_getsockname, aio__os_getpeername, unlink, aio__os_stat,
+    aio__os_sigaction, socket, aio__os_socketpair, aio__os_bind, listen, aio__os_accept, aio__os_connect, shutdown,
+    recv, send, sendmsg, recvmsg, getsockopt, setsockopt, aio__os_getsockname, aio__os_getpeername, aio__os_chmod,
+    unlink, aio__os_stat,
     aio__os_fstat, aio__os_pread, aio__os_pipe_write, aio__os_spawn, waitpid, getpid, aio__os_wait_ended, kill,
     getaddrinfo, freeaddrinfo, aio__os_open, aio__os_openat, aio__os_openat_cached, aio__os_create, aio__os_append,
     iconv_open, aio__os_iconv, iconv_close, fsync, rename, getentropy,
@@ -12386,8 +12428,10 @@ static const char *aio__address_text(const struct sockaddr_storage *storage, soc
     int family = storage->ss_family;
     buffer[0] = 0;
     if (family == AF_INET) aio__address_ipv4(in, buffer, size);
-    if (family == AF_UNIX && length > offsetof(struct sockaddr_un, sun_path))
-        snprintf(buffer, size, "%.*s", (int)(length - offsetof(struct sockaddr_un, sun_path)), un->sun_path);
+    if (family == AF_UNIX && length > offsetof(struct sockaddr_un, sun_path)) {
+        int room = (int)(length - offsetof(struct sockaddr_un, sun_path)), hidden = !un->sun_path[0];
+        snprintf(buffer, size, "%s%.*s", hidden && room > 1 ? "@" : "", room - hidden, un->sun_path + hidden);
+    }
     if (family != AF_INET6 || !inet_ntop(family, &in6->sin6_addr, host, sizeof host)) return buffer;
     if (in6->sin6_scope_id) snprintf(scope, sizeof scope, "%%%u", (unsigned)in6->sin6_scope_id);
     snprintf(buffer, size, "[%s%s]:%d", host, scope, ntohs(in6->sin6_port));
@@ -15712,6 +15756,9 @@ static const char *aio__keep(char **at, const char *text)
 
 static size_t aio__text_size(const char *text) { return text ? strlen(text) + 1 : 0; }
 
+/* It names a unix socket that has no file. */
+static bool aio__unix_is_abstract(const char *path) { return AIO__LINUX && path[0] == '@'; }
+
 /* 0, or ENAMETOOLONG, EINVAL. */
 static int aio__unix_address(const char *path, aio__address *address)
 {
@@ -15723,6 +15770,9 @@ static int aio__unix_address(const char *path, aio__address *address)
     un->sun_family = AF_UNIX;
     memcpy(un->sun_path, path, length);
     address->length = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length + 1);
+    if (!aio__unix_is_abstract(path)) return 0;
+    un->sun_path[0] = 0;
+    address->length--; /* what follows the first NUL is the name, to its end */
     return 0;
 }
 
@@ -15817,6 +15867,76 @@ static aio_stream *aio__connect_begin(aio_loop *loop, const aio__address *to, co
     aio_stream *s = aio__stream_new(loop, fd, target->limit);
     if (s && code) aio__stream_connecting(s, run, owner);
     return s;
+}
+
+/* ---- sockets of the program's ---- */
+
+/* 0, or why the descriptor is none that a stream can be over; it is looked at only. */
+static int aio__adopt_check(int fd, struct sockaddr_storage *peer, socklen_t *length, const char **why)
+{
+    int type = 0, listens = 0;
+    socklen_t size = sizeof type;
+    *why = NULL;
+    if (aio__os.getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) < 0) return errno;
+    if (type != SOCK_STREAM) *why = "it is no stream socket";
+    size = sizeof listens;
+    if (!*why && aio__os.getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) < 0) return errno;
+    if (!*why && listens) *why = "it listens: it is a server's";
+    if (*why) return EINVAL;
+    return aio__os.getpeername(fd, (struct sockaddr *)peer, length) < 0 ? errno : 0;
+}
+
+/* A stream over a socket; it is taken if that succeeds, else as it was. NULL with a code. */
+static aio_stream *aio__adopt_stream(aio_loop *loop, int fd, const aio_connect_options *o, int *code, const char **why)
+{
+    struct sockaddr_storage peer;
+    socklen_t length = sizeof peer;
+    char name[128];
+    aio_stream *s = NULL;
+    memset(&peer, 0, sizeof peer);
+    *code = aio__adopt_check(fd, &peer, &length, why);
+    if (!*code && o->deny_private && (*why = aio__guard_address(&peer)) != NULL) *code = AIO_EPRIVATE;
+    int flags = *code ? 0 : aio__os.fcntl(fd, F_GETFL, 0);
+    if (!*code && (flags < 0 || (!(flags & O_NONBLOCK) && aio__os.fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0)))
+        *code = errno;
+    if (!*code && !(s = aio__stream_over(loop, fd, o->limit))) {
+        *code = errno;
+        if (!(flags & O_NONBLOCK)) aio__fd_block(fd);
+    }
+    if (!*why) *why = *code ? strerror(*code) : "";
+    if (!s) return NULL;
+    aio__os.fcntl(fd, F_SETFD, FD_CLOEXEC);
+    aio__stream_options(fd, peer.ss_family != AF_UNIX);
+    aio__stream_fd(s)->was_blocking = !(flags & O_NONBLOCK);
+    aio__address_text(&peer, length, name, sizeof name);
+    if (!name[0]) snprintf(name, sizeof name, "descriptor %d", fd);
+    aio__stream_call(s, name);
+    return s;
+}
+
+AIO_API int aio_stream_pair(aio_stream *streams[2])
+{
+    aio_loop *loop = aio__loop_now();
+    int fds[2] = { -1, -1 };
+    streams[0] = streams[1] = NULL;
+    if (!loop) return AIO_ENOLOOP;
+    if (aio__os.socketpair(fds) < 0) return errno;
+    int code = 0;
+    for (int i = 0; i < 2; i++) {
+        if (aio__socket_prepared(fds[i]) < 0) {
+            code = errno;
+        } else if ((streams[i] = aio__stream_new(loop, fds[i], 0)) == NULL) {
+            code = errno;
+        } else {
+            aio__stream_options(fds[i], false);
+            aio__stream_call(streams[i], "the other of a pair");
+        }
+    }
+    for (int i = 0; i < 2 && code; i++) {
+        aio_stream_abort(streams[i]);
+        streams[i] = NULL;
+    }
+    return code;
 }
 
 /* ---- several: happy eyeballs ---- */
@@ -16062,7 +16182,9 @@ struct aio_server {
     bool                closing, full;
     bool                starved;  /* it has reported that it cannot accept, and could not since */
     bool                owned;    /* nobody will call wait_closed: it goes when the last client has gone */
+    bool                serving;  /* it lets clients in */
     bool                own;      /* see aio__held_new */
+    int                 sockets[AIO__LISTENERS_MAX]; /* for who asked last */
     char                path[128];/* of a unix socket, whose file has these: */
     dev_t               device;
     ino_t               inode;
@@ -16145,7 +16267,7 @@ static void aio__server_client_left(aio__clients *clients)
     aio__spare_keep(server->loop);
     bool again = server->full;
     server->full = false;
-    for (int i = 0; i < server->listener_count && !server->closing; i++) {
+    for (int i = 0; i < server->listener_count && !server->closing && server->serving; i++) {
         aio__listener *listener = &server->listeners[i];
         if (!again && !listener->pause) continue;
         aio__timer_cancel(server->loop, listener->pause);
@@ -16316,7 +16438,23 @@ static in_port_t *aio__address_port(struct sockaddr_storage *storage)
     return storage->ss_family == AF_INET6 ? &((struct sockaddr_in6 *)(void *)storage)->sin6_port : NULL;
 }
 
-/* A socket that listens; -1 with errno. */
+/* Binds, and listens unless that is to come. A unix socket's file has its mode before anybody can connect. False with
+ * errno. */
+static bool aio__listen_bind(const aio_server *server, int fd, const aio__address *to)
+{
+    const struct sockaddr_un *un = (const struct sockaddr_un *)(const void *)&to->storage;
+    bool has_file = to->storage.ss_family == AF_UNIX && un->sun_path[0];
+    int mode = has_file ? server->options.mode : 0;
+    if (aio__os.bind(fd, (const struct sockaddr *)&to->storage, to->length) < 0) return false;
+    if ((!mode || aio__os.chmod(un->sun_path, mode) == 0) &&
+        (!server->serving || aio__os.listen(fd, server->options.backlog) == 0)) return true;
+    int code = errno;
+    if (has_file) aio__os.unlink(un->sun_path);
+    errno = code;
+    return false;
+}
+
+/* A socket that is bound, and listens unless that is to come; -1 with errno. */
 static int aio__listen_socket(const aio_server *server, const aio__address *address, int port)
 {
     int family = address->storage.ss_family;
@@ -16325,9 +16463,7 @@ static int aio__listen_socket(const aio_server *server, const aio__address *addr
     int fd = aio__socket(family, SOCK_STREAM);
     if (fd < 0) return -1;
     if (place) *place = htons((uint16_t)port);
-    if (aio__listen_prepare(server, fd, family) &&
-        aio__os.bind(fd, (const struct sockaddr *)&to.storage, to.length) == 0 &&
-        aio__os.listen(fd, server->options.backlog) == 0) return fd;
+    if (aio__listen_prepare(server, fd, family) && aio__listen_bind(server, fd, &to)) return fd;
     return aio__close_failed(fd);
 }
 
@@ -16353,7 +16489,7 @@ static int aio__server_add(aio_server *server, int fd)
     if (port < 0 || aio__descriptor_add(server->loop, &listener->d, fd) < 0) return errno;
     server->port = port;
     server->listener_count++;
-    aio__descriptor_wait(server->loop, &listener->d, AIO__READ);
+    if (server->serving) aio__descriptor_wait(server->loop, &listener->d, AIO__READ);
     return 0;
 }
 
@@ -16370,7 +16506,6 @@ static void aio__server_speaks(aio_server *server, void *service, void (*end_idl
 /* 0 or a code. */
 static int aio__server_listen(aio_server *server, const aio__address *address)
 {
-    if (server->listener_count == AIO__LISTENERS_MAX) return 0;
     int fd = aio__listen_socket(server, address, server->port);
     if (fd < 0) return errno;
     int code = aio__server_add(server, fd);
@@ -16381,12 +16516,14 @@ static int aio__server_listen(aio_server *server, const aio__address *address)
 /* Listens on a socket of the program's. 0, or a code with the socket left. */
 static int aio__server_adopt(aio_server *server, int fd)
 {
-    int listens = 0;
+    int listens = 0, flags = aio__os.fcntl(fd, F_GETFL, 0);
     socklen_t length = sizeof listens;
-    if (aio__os.getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &length) < 0) return errno;
+    if (flags < 0 || aio__os.getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &length) < 0) return errno;
     if (!listens) return EINVAL;
     server->port = 0;
-    return aio__fd_prepare(fd) < 0 ? errno : aio__server_add(server, fd);
+    int code = aio__fd_prepare(fd) < 0 ? errno : aio__server_add(server, fd);
+    if (code && !(flags & O_NONBLOCK)) aio__fd_block(fd);
+    return code;
 }
 
 /* 0 or a code. The file is remembered, to be removed in the end if it still is the same. */
@@ -16396,6 +16533,7 @@ static int aio__server_listen_unix(aio_server *server, const aio__address *addre
     int code = aio__server_listen(server, address);
     if (code) return code;
     snprintf(server->path, sizeof server->path, "%.127s", path);
+    if (aio__unix_is_abstract(path)) return 0;
     if (aio__os.stat(path, &status) < 0) return errno;
     server->device = status.st_dev;
     server->inode = status.st_ino;
@@ -16405,7 +16543,7 @@ static int aio__server_listen_unix(aio_server *server, const aio__address *addre
 static void aio__server_unlink(const aio_server *server)
 {
     struct stat status;
-    if (!server->path[0] || aio__os.stat(server->path, &status) < 0) return;
+    if (!server->path[0] || aio__unix_is_abstract(server->path) || aio__os.stat(server->path, &status) < 0) return;
     if (!server->inode || (status.st_dev == server->device && status.st_ino == server->inode))
         aio__os.unlink(server->path);
 }
@@ -16475,6 +16613,7 @@ static aio_server *aio__server_new(aio_loop *loop, aio_client_handler *handler, 
     server->handler = handler;
     server->arg = arg;
     server->options = *options;
+    server->serving = !options->no_start_serving;
     if (server->options.backlog <= 0) server->options.backlog = 100;
     aio_tls_context_ref(server->options.tls_context);
     aio__clients_begin(&server->clients, aio__server_client_left);
@@ -16495,8 +16634,41 @@ struct aio__serve { /* start_server */
     int                 port, code;
     aio_exception      *error;
     aio__address        address;     /* of a unix socket */
+    aio__addresses     *all;         /* of all hosts */
+    const char         *left;        /* the hosts to come, in `host`; NULL: none */
     char                host[256];   /* "": all interfaces; a unix socket's path */
+    char                one[256];    /* the host that is looked up */
 };
+
+/* The next host of a list, to be looked up. */
+static aio__lookup_future *aio__serve_lookup(struct aio__serve *self)
+{
+    size_t length = strcspn(self->left, ",");
+    const char *from = self->left, *to = from + length;
+    self->left = *to ? to + 1 : NULL;
+    while (from < to && *from == ' ') from++;
+    while (to > from && to[-1] == ' ') to--;
+    memcpy(self->one, from, (size_t)(to - from));
+    self->one[to - from] = 0;
+    bool any = !self->host[0]; /* an empty one in a list is none */
+    return aio__resolve(self->task.future.loop, any ? NULL : self->one, self->port, self->options.family, AI_PASSIVE);
+}
+
+/* Keeps the addresses that are new. 0 or a code. */
+static int aio__serve_keep(struct aio__serve *self, const aio__addresses *found)
+{
+    aio__addresses *all = self->all;
+    if (!all) all = self->all = (aio__addresses *)aio__calloc(sizeof *all + AIO__LISTENERS_MAX * sizeof *all->at);
+    if (!all) return ENOMEM;
+    for (int i = 0; i < found->count; i++) {
+        int j = 0;
+        while (j < all->count && (all->at[j].length != found->at[i].length ||
+                                  memcmp(&all->at[j].storage, &found->at[i].storage, all->at[j].length) != 0)) j++;
+        if (j == AIO__LISTENERS_MAX) return AIO_ELIMIT;
+        if (j == all->count) all->at[all->count++] = found->at[i];
+    }
+    return 0;
+}
 
 /* A socket for each address. 0 or a code. The port that the system chose for the first one may be in use with another
  * family: then it is to choose again. */
@@ -16529,10 +16701,15 @@ static AIO_CORO(aio__serve)
         aio__serve_unstale(self->host, &self->address);
         self->code = aio__server_listen_unix(self->server, &self->address, self->host);
     } else {
-        self->lookup = aio__resolve(self->task.future.loop, self->host[0] ? self->host : NULL, self->port,
-                                    self->options.family, AI_PASSIVE);
-        AIO_AWAIT(aio_ref(self->lookup));
-        self->code = aio__server_listen_all(self->server, aio__lookup_result(self->lookup));
+        self->left = self->host;
+        while (self->left && !self->code) {
+            self->lookup = aio__serve_lookup(self);
+            AIO_AWAIT(aio_ref(self->lookup));
+            self->code = aio__serve_keep(self, aio__lookup_result(self->lookup));
+            aio_unref(self->lookup);
+            self->lookup = NULL;
+        }
+        if (!self->code) self->code = aio__server_listen_all(self->server, self->all);
     }
     if (self->code && self->options.sock > 0)
         self->error = aio__exception(self->code, "listen", "listen on the socket %d: %s", self->options.sock,
@@ -16541,12 +16718,14 @@ static AIO_CORO(aio__serve)
         self->error = aio__exception(self->code, "listen", "listen on %s: %s", self->host, strerror(self->code));
     else if (self->code)
         self->error = aio__exception(self->code, "listen", "listen on %s port %d: %s", self->host[0] ? self->host : "*",
-                                     self->port, strerror(self->code));
+                                     self->port, self->code == AIO_ELIMIT ? "more than 16 addresses"
+                                                                          : strerror(self->code));
     if (self->error) AIO_RAISE_EXCEPTION(self->error);
     AIO_RETURN(self->server);
     AIO_FINALLY;
         aio_exception_unref(self->error);
         aio_unref(self->lookup);
+        aio__free(self->all);
         if (self->task.future.error && self->server) {
             aio_server_close(self->server);
             aio__server_free(self->server);
@@ -16589,7 +16768,7 @@ AIO_API aio_server_task *aio_start_server_with(aio_client_handler *handler, void
 static void aio__serve_unstale(const char *path, const aio__address *address)
 {
     struct stat status;
-    if (aio__os.stat(path, &status) < 0 || !S_ISSOCK(status.st_mode)) return;
+    if (aio__unix_is_abstract(path) || aio__os.stat(path, &status) < 0 || !S_ISSOCK(status.st_mode)) return;
     int fd = aio__socket(AF_UNIX, SOCK_STREAM);
     if (fd < 0) return;
     if (aio__socket_connect(fd, &address->storage, address->length) == ECONNREFUSED) aio__os.unlink(path);
@@ -16629,6 +16808,32 @@ static bool aio__server_is_closing(const aio_stream *s)
 AIO_API int aio_server_port(const aio_server *server)
 {
     return aio__server_live(server, __func__) ? server->port : 0;
+}
+
+AIO_API const int *aio_server_sockets(aio_server *server, size_t *count)
+{
+    *count = 0;
+    if (!aio__server_live(server, __func__)) return NULL;
+    for (int i = 0; i < server->listener_count && !server->closing; i++)
+        server->sockets[(*count)++] = server->listeners[i].d.fd;
+    return server->sockets;
+}
+
+AIO_API bool aio_server_is_serving(const aio_server *server)
+{
+    return aio__server_live(server, __func__) && server->serving && !server->closing;
+}
+
+AIO_API int aio_server_start_serving(aio_server *server)
+{
+    if (!aio__server_live(server, __func__) || server->closing) return EINVAL;
+    if (server->serving) return 0;
+    for (int i = 0; i < server->listener_count && server->options.sock <= 0; i++)
+        if (aio__os.listen(server->listeners[i].d.fd, server->options.backlog) < 0) return errno;
+    server->serving = true;
+    for (int i = 0; i < server->listener_count; i++)
+        aio__descriptor_wait(server->loop, &server->listeners[i].d, AIO__READ);
+    return 0;
 }
 
 AIO_API size_t aio_server_client_count(const aio_server *server)
@@ -16682,6 +16887,9 @@ static AIO_CORO(aio__serve_forever)
     if (self->server->closing || self->server->forever)
         AIO_RAISE(AIO_ERUNTIME, "serve_forever: %s", self->server->closing ? "the server is closed"
                                                                            : "it is being awaited already");
+    int code;
+    code = aio_server_start_serving(self->server);
+    if (code) AIO_RAISE(code, "serve_forever: listen: %s", strerror(code));
     self->never = aio_future_create();
     if (self->never) self->server->forever = self;
     AIO_AWAIT(aio_ref(self->never));
@@ -17083,11 +17291,9 @@ static AIO_CORO(aio__sock_call)
     AIO_END;
 }
 
-static struct aio__sock_call *aio__sock_calling(int (*attempt)(struct aio__sock_call *), const char *what, int fd,
-                                                int direction, const void *data, size_t size)
+static void aio__sock_call_begin(struct aio__sock_call *self, int (*attempt)(struct aio__sock_call *), const char *what,
+                                 int fd, int direction, const void *data, size_t size)
 {
-    struct aio__sock_call *self = (struct aio__sock_call *)aio__new_zeroed(sizeof *self, aio__sock_call_coro);
-    if (!self) return NULL;
     self->attempt = attempt;
     self->what = what;
     self->fd = fd;
@@ -17095,6 +17301,13 @@ static struct aio__sock_call *aio__sock_calling(int (*attempt)(struct aio__sock_
     self->data = (char *)(uintptr_t)data;
     self->size = size;
     if (!data && size) self->wrong = "no data";
+}
+
+static struct aio__sock_call *aio__sock_calling(int (*attempt)(struct aio__sock_call *), const char *what, int fd,
+                                                int direction, const void *data, size_t size)
+{
+    struct aio__sock_call *self = (struct aio__sock_call *)aio__new_zeroed(sizeof *self, aio__sock_call_coro);
+    if (self) aio__sock_call_begin(self, attempt, what, fd, direction, data, size);
     return self;
 }
 
@@ -17236,6 +17449,125 @@ AIO_API aio_size_task *aio_sock_sendto(int fd, const void *data, size_t size, co
 {
     return (aio_size_task *)(void *)aio__sock_call_to(
         aio__sock_calling(aio__sock_datagram, "send to", fd, AIO__WRITE, data, size), address, length);
+}
+
+/* ---- descriptors over unix sockets ---- */
+
+typedef union aio__fds_control { /* what goes beside the bytes */
+    struct cmsghdr head;
+    char           room[CMSG_SPACE(AIO_SEND_FDS * sizeof(int))];
+} aio__fds_control;
+
+struct aio__fds_call { struct aio__sock_call call; int *fds; size_t *count, most; int sent[AIO_SEND_FDS]; };
+
+static int aio__sock_send_fds(struct aio__sock_call *self)
+{
+    struct aio__fds_call *call = AIO__CONTAINER(self, struct aio__fds_call, call);
+    size_t size = call->most * sizeof(int);
+    struct iovec piece = { self->data, self->size };
+    struct msghdr message;
+    aio__fds_control control;
+    aio__message(&message, &piece, NULL, 0);
+    memset(&control, 0, sizeof control);
+    message.msg_control = &control;
+    message.msg_controllen = (__typeof__(message.msg_controllen))CMSG_SPACE(size);
+    struct cmsghdr *head = CMSG_FIRSTHDR(&message);
+    head->cmsg_level = SOL_SOCKET;
+    head->cmsg_type = SCM_RIGHTS;
+    head->cmsg_len = (__typeof__(head->cmsg_len))CMSG_LEN(size);
+    memcpy(CMSG_DATA(head), call->sent, size);
+    ssize_t n;
+    do n = aio__os.sendmsg(self->fd, &message, AIO__NOSIGNAL | MSG_DONTWAIT); while (n < 0 && errno == EINTR);
+    if (n < 0) return aio__sock_code();
+    self->data += n; /* they have gone with the first byte */
+    self->size -= (size_t)n;
+    self->attempt = aio__sock_sendall;
+    return aio__sock_sendall(self);
+}
+
+/* Takes the descriptors of one block. How many, of which those that have no room are closed. */
+static size_t aio__fds_take(struct aio__fds_call *call, size_t have, const struct cmsghdr *head)
+{
+    size_t length = (size_t)head->cmsg_len - CMSG_LEN(0);
+    for (size_t at = 0; at + sizeof(int) <= length; at += sizeof(int), have++) {
+        int fd;
+        memcpy(&fd, CMSG_DATA(head) + at, sizeof fd);
+        aio__os.fcntl(fd, F_SETFD, FD_CLOEXEC);
+        if (have < call->most) call->fds[have] = fd;
+        else aio__os.close(fd);
+    }
+    return have;
+}
+
+static int aio__sock_recv_fds(struct aio__sock_call *self)
+{
+    struct aio__fds_call *call = AIO__CONTAINER(self, struct aio__fds_call, call);
+    struct iovec piece = { self->data, self->size };
+    struct msghdr message;
+    aio__fds_control control;
+    aio__message(&message, &piece, NULL, 0);
+    message.msg_control = &control;
+    message.msg_controllen = sizeof control;
+    ssize_t n;
+    int flags = MSG_DONTWAIT;
+#ifdef MSG_CMSG_CLOEXEC
+    flags |= MSG_CMSG_CLOEXEC;
+#endif
+    do n = aio__os.recvmsg(self->fd, &message, flags); while (n < 0 && errno == EINTR);
+    if (n < 0) return aio__sock_code();
+    size_t have = 0;
+    for (size_t at = 0; at + CMSG_LEN(0) <= (size_t)message.msg_controllen;) {
+        const struct cmsghdr *head = (const struct cmsghdr *)(const void *)(control.room + at);
+        if ((size_t)head->cmsg_len < CMSG_LEN(0)) break;
+        if (head->cmsg_level == SOL_SOCKET && head->cmsg_type == SCM_RIGHTS) have = aio__fds_take(call, have, head);
+        at += CMSG_SPACE((size_t)head->cmsg_len - CMSG_LEN(0));
+    }
+    if (have > call->most || (message.msg_flags & MSG_CTRUNC)) {
+        for (size_t i = 0; i < have && i < call->most; i++) aio__os.close(call->fds[i]);
+        return EMSGSIZE;
+    }
+    *call->count = have;
+    self->result.size = (size_t)n;
+    if (!n && self->size) self->task.future.flags |= AIO__F_END;
+    return 0;
+}
+
+/* NULL without memory. */
+static struct aio__fds_call *aio__fds_calling(int (*attempt)(struct aio__sock_call *), const char *what, int fd,
+                                              int direction, const void *data, size_t size)
+{
+    struct aio__fds_call *call = (struct aio__fds_call *)aio__new_zeroed(sizeof *call, aio__sock_call_coro);
+    if (!call) return NULL;
+    aio__sock_call_begin(&call->call, attempt, what, fd, direction, data, size);
+    return call;
+}
+
+AIO_API aio_future *aio_sock_send_fds(int fd, const void *data, size_t length, const int *fds, size_t count)
+{
+    struct aio__fds_call *call = aio__fds_calling(aio__sock_send_fds, "send descriptors to", fd, AIO__WRITE, data,
+                                                  length);
+    if (!call) return NULL;
+    if (!length) call->call.wrong = "no data";
+    else if (!fds || !count || count > AIO_SEND_FDS) call->call.wrong = "no descriptors, or too many";
+    else memcpy(call->sent, fds, count * sizeof *fds);
+    call->most = count;
+    return &call->call.task.future;
+}
+
+AIO_API aio_size_task *aio_sock_recv_fds(int fd, void *buffer, size_t size, int *fds, size_t *count)
+{
+    struct aio__fds_call *call = aio__fds_calling(aio__sock_recv_fds, "receive descriptors from", fd, AIO__READ,
+                                                  buffer, size);
+    if (!call) return NULL;
+    if (!count || (*count && !fds)) {
+        call->call.wrong = "no room for descriptors";
+    } else {
+        call->most = *count;
+        *count = 0;
+    }
+    call->fds = fds;
+    call->count = count;
+    return (aio_size_task *)(void *)&call->call;
 }
 
 /* ---- pipes ---- */
@@ -30284,6 +30616,7 @@ struct aio__connect { /* a name, its addresses, then TLS */
     int                 port, target_port;
     unsigned            again, told;  /* proxies, a bit for each, that another try answers; before this one */
     bool                asks;         /* the name has to be looked up, as far as is known */
+    bool                adopts;       /* the socket options.sock, instead */
     const char         *host;         /* to connect to: the target, or the first proxy */
     const char         *target, *name;/* in text */
     char                text[1];      /* host, server name, local host, proxies: each with its NUL */
@@ -30332,12 +30665,24 @@ static aio_stream_task *aio__connect_race(const struct aio__connect *c)
     return aio__race_new(&target);
 }
 
+/* The socket of the program's becomes the stream. NULL or an error. */
+static aio_exception *aio__connect_adopt(struct aio__connect *c)
+{
+    const char *why;
+    int code;
+    c->result = aio__adopt_stream(c->task.future.loop, c->options.sock, &c->options, &code, &why);
+    if (c->result) return NULL;
+    return aio__exception(code, "connect", "a stream over descriptor %d: %s%s", c->options.sock,
+                          code == AIO_EPRIVATE ? "its peer is " : "", why);
+}
+
 static AIO_CORO(aio__connect)
 {
     AIO_BEGIN(aio__connect);
     self->error = aio__connect_prepare(self);
+    if (!self->error && self->adopts) self->error = aio__connect_adopt(self);
     if (self->error) AIO_RAISE_EXCEPTION(self->error);
-    if (!self->only.count) {
+    if (!self->only.count && !self->adopts) {
         self->asks = aio__connect_asks(self);
         AIO_AWAIT(aio__find(&self->found, &self->options, self->host, self->port, self->options.family));
         if (self->asks) aio__tell_host(self->phases, AIO_TRACE_DNS_END, self->host);
@@ -30347,7 +30692,7 @@ static AIO_CORO(aio__connect)
                                    AI_PASSIVE);
         AIO_AWAIT(aio_ref(self->local));
     }
-    do {
+    while (!self->adopts) {
         self->told = self->again;
         aio_stream_close(self->result);
         self->result = NULL;
@@ -30358,8 +30703,9 @@ static AIO_CORO(aio__connect)
             AIO_AWAIT(aio__tunnel_through(self->proxies, self->result, self->target, self->target_port, &self->options,
                                           self->phases, &self->again));
         }
-    } while (self->again != self->told);
-    aio__stream_call(self->result, self->target);
+        if (self->again == self->told) break;
+    }
+    if (!self->adopts) aio__stream_call(self->result, self->target);
     if (self->options.tls_context) {
         aio__phase_enter(self->phases, AIO__PHASE_TLS);
         AIO_AWAIT(aio__tls_begin(self->result, self->options.tls_context, self->name, self->target_port,
@@ -30420,6 +30766,31 @@ static aio_stream_task *aio__connect_new(const char *target, int port, bool is_p
     return (aio_stream_task *)(void *)self;
 }
 
+/* A stream over a socket of the program's. */
+static aio_stream_task *aio__connect_sock(int fd, bool has_host, const aio_connect_options *options)
+{
+    char target[32];
+    aio_connect_options o = *options;
+    const char *name = o.server_hostname;
+    const char *why = fd < 0 ? "it is no descriptor"
+        : has_host ? ".sock and a host or path: one of both"
+        : (o.proxy && *o.proxy) || o.local_host || o.local_port ? ".proxy and .local_... are for sockets of our own"
+        : o.tls && !o.tls_context ? "TLS over a socket needs .tls_context"
+        : o.tls_context && (!name || !*name) ? "TLS over a socket needs .server_hostname" : NULL;
+    snprintf(target, sizeof target, "descriptor %d", fd);
+    o.sock = fd;
+    o.proxy = o.local_host = NULL;
+    aio_stream_task *task = aio__connect_new(target, 0, false, fd < 0 ? EBADF : EINVAL, why, &o, NULL);
+    if (task && task->task.future.run.coro == aio__connect_coro) ((struct aio__connect *)(void *)task)->adopts = true;
+    return task;
+}
+
+AIO_API aio_stream_task *aio_stream_from_fd_with(int fd, const aio_connect_options *options)
+{
+    AIO__DEFAULTS(aio_connect_options, options);
+    return aio__connect_sock(fd, false, options);
+}
+
 static aio_stream_task *aio__connect_host(const char *host, int port, const aio_connect_options *o, aio__phases *phases)
 {
     return aio__connect_new(host, port, false, EINVAL, host && *host ? aio__host_problem(host) : "there is no host", o,
@@ -30429,6 +30800,7 @@ static aio_stream_task *aio__connect_host(const char *host, int port, const aio_
 AIO_API aio_stream_task *aio_open_connection_with(const char *host, int port, const aio_connect_options *options)
 {
     AIO__DEFAULTS(aio_connect_options, options);
+    if (options->sock) return aio__connect_sock(options->sock, host || port, options);
     return aio__connect_host(host, port, options, NULL);
 }
 
@@ -30447,6 +30819,7 @@ static aio_stream_task *aio__connect_path(const char *path, const aio_connect_op
 AIO_API aio_stream_task *aio_open_unix_connection_with(const char *path, const aio_connect_options *options)
 {
     AIO__DEFAULTS(aio_connect_options, options);
+    if (options->sock) return aio__connect_sock(options->sock, path != NULL, options);
     return aio__connect_path(path, options, NULL);
 }
 

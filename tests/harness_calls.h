@@ -24,6 +24,8 @@ SEAM_STREAM(read, (int fd, void *data, size_t size), fd, size, (fd, data, size))
 SEAM_STREAM(write, (int fd, const void *data, size_t size), fd, size, (fd, data, size))
 
 SEAM_PLAIN(int, socket, (int family, int type, int protocol), -1, (family, type, protocol))
+SEAM_PLAIN(int, socketpair, (int *fds), -1, (fds))
+SEAM_PLAIN(int, chmod, (const char *path, int mode), -1, (path, mode))
 SEAM_PLAIN(int, bind, (int fd, const struct sockaddr *address, socklen_t length), -1, (fd, address, length))
 SEAM_PLAIN(int, listen, (int fd, int backlog), -1, (fd, backlog))
 SEAM_PLAIN(int, accept, (int fd, struct sockaddr *address, socklen_t *length), fd, (fd, address, length))

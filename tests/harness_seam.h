@@ -76,6 +76,7 @@ enum { SEAM_SETTLE = 250, SEAM_GRACE = 20000 /* microseconds */, SEAM_FDS = 6553
     X(pipe_write, EINTR, EAGAIN, EPIPE) X(spawn, EAGAIN, ENOMEM, ENOENT) X(waitpid, EINTR)        \
     X(wait_ended, EINTR)                                                                          \
     X(fstat, EIO) X(pread, EINTR, EIO)                                                            \
+    X(socketpair, EMFILE, ENFILE, ENOMEM) X(chmod, EPERM)                                          \
     X(unlink, EACCES) X(stat, EACCES) X(open, EINTR, ENOENT, EACCES, EMFILE, ENFILE)              \
     X(openat, EINTR, ENOENT, EACCES, EMFILE, ENFILE)                                              \
     X(openat_cached, EINTR, EAGAIN, ENOSYS, ENOENT, EACCES, EMFILE, ENFILE)                       \

@@ -30,6 +30,7 @@
 #include "test_threads.c"
 #include "test_streams.c"
 #include "test_servers.c"
+#include "test_adopt.c"
 #include "test_names.c"
 #include "test_tls.c"
 #include "test_transports.c"

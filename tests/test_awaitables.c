@@ -12,6 +12,7 @@ struct awaited { /* what a row makes its awaitable of */
     char             path[64], url[64], ws_url[64], bytes[16];
     struct sockaddr_in udp_address;
     int              file, udp, listener, client, pipe[2], pair[2];
+    size_t           fd_count;
     struct ws_site   site;
     struct recorder  recorder;
     aio_future      *sleep;            /* from here on: one's own, made for each */
@@ -115,6 +116,14 @@ static int awaited_pipe(struct awaited *self, int end)
     return fd;
 }
 
+static int awaited_socket(struct awaited *self)
+{
+    ALWAYS(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, self->pipe) == 0);
+    int fd = self->pipe[0];
+    self->pipe[0] = 0;
+    return fd;
+}
+
 static aio_sse *awaited_sse(struct awaited *self) { return self->sse = aio_sse_open(self->session, self->url); }
 static aio_app *awaited_app(struct awaited *self) { return self->app = aio_app_open(); }
 
@@ -134,6 +143,8 @@ enum { NEEDS_PAIR = 1, NEEDS_RESPONSE, NEEDS_PROCESS, NEEDS_PARTS, NEEDS_PART, N
     X(aio_loop_run_in_executor, aio_job_future, 0, 0,                                                                 \
       aio_loop_run_in_executor(aio_get_running_loop(), NULL, typed_job, self), f->result == self, (void)f)            \
     X(aio_open_connection, aio_stream_task, 0, 0, aio_open_connection("127.0.0.1", aio_server_port(self->echo)),      \
+      aio_stream_fileno(f->result) > 0, aio_stream_abort(f->result))                                                  \
+    X(aio_stream_from_fd, aio_stream_task, 0, 0, aio_stream_from_fd(awaited_socket(self)),                            \
       aio_stream_fileno(f->result) > 0, aio_stream_abort(f->result))                                                  \
     X(aio_open_unix_connection, aio_stream_task, 0, 0, aio_open_unix_connection(self->path),                          \
       aio_stream_fileno(f->result) > 0, aio_stream_abort(f->result))                                                  \
@@ -168,6 +179,9 @@ enum { NEEDS_PAIR = 1, NEEDS_RESPONSE, NEEDS_PROCESS, NEEDS_PARTS, NEEDS_PART, N
       f->result != NULL, self->left = f->result)                                                                      \
     X(aio_sock_recv_into, aio_size_task, NEEDS_PAIR, 0,                                                               \
       awaited_soon(self, aio_sock_recv_into(self->pair[0], self->bytes, 10)), f->result == 2, (void)f)                \
+    X(aio_sock_recv_fds, aio_size_task, NEEDS_PAIR, 0, (self->fd_count = 0,                                           \
+      awaited_soon(self, aio_sock_recv_fds(self->pair[0], self->bytes, 10, NULL, &self->fd_count))),                  \
+      f->result == 2, (void)f)                                                                                        \
     X(aio_sock_sendfile, aio_size_task, NEEDS_PAIR, 0, aio_sock_sendfile(self->pair[0], self->file, 0, 2),            \
       f->result == 2, (void)f)                                                                                        \
     X(aio_sock_accept, aio_fd_task, 0, 0, aio_sock_accept(awaited_connect(self)), f->result > 0, close(f->result))    \

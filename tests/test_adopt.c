@@ -1,0 +1,328 @@
+/* Sockets of the program's own in streams and servers, pairs, names without files, modes, and descriptors handed over. */
+#define ADOPT_MAY .may = { ECONNRESET, AIO_EINCOMPLETE, EPIPE, AIO_ETIMEOUT, ECONNABORTED, ECONNREFUSED, \
+    EADDRINUSE, ENOTCONN }
+
+static bool adopt_blocks(int fd)
+{
+    int flags = fcntl(fd, F_GETFL);
+    return flags >= 0 && !(flags & O_NONBLOCK);
+}
+
+/* A connected socket becomes a stream, non-blocking and closed on exec, and blocks again for whom else it has. */
+struct adopt_stream { aio_task task; aio_stream *a, *b; aio_text text; int fds[2], other; };
+SCENARIO(adopt_stream, ADOPT_MAY)
+{
+    AIO_BEGIN(adopt_stream);
+    ALWAYS(socketpair(AF_UNIX, SOCK_STREAM, 0, self->fds) == 0);
+    self->other = dup(self->fds[0]);
+    AIO_AWAIT(self->a, aio_stream_from_fd(self->fds[0], .limit = 100));
+    self->fds[0] = 0;
+    AIO_AWAIT(self->b, aio_open_connection(NULL, 0, .sock = self->fds[1]));
+    self->fds[1] = 0;
+    CHECK(!adopt_blocks(self->other));
+    CHECK_INT(fcntl(aio_stream_fileno(self->a), F_GETFD), FD_CLOEXEC);
+    AIO_TIMEOUT(100) {
+        REQUIRE(aio_stream_write(self->a, "hello\n", 6) == 0);
+        AIO_AWAIT(self->text, aio_stream_readline(self->b));
+        CHECK_BYTES(self->text.data, self->text.length, "hello\n");
+    }
+    aio_stream_close(self->a);
+    self->a = NULL;
+    if (!seam.fired) CHECK(adopt_blocks(self->other));
+    AIO_FINALLY;
+        aio_stream_abort(self->a);
+        aio_stream_abort(self->b);
+        fd_close_pair(self->fds);
+        close(self->other);
+    AIO_END;
+}
+
+/* What is no connected stream socket is refused in words, and stays as it was. */
+struct adopt_wrong { aio_task task; aio_stream *stream; int fds[6], i; };
+SCENARIO(adopt_wrong, ADOPT_MAY)
+{
+    static const struct { int code; const char *why; } wrong[] = {
+        { ENOTSOCK, "Socket operation on non-socket" }, { ENOTSOCK, "Socket operation on non-socket" },
+        { EINVAL, "it listens: it is a server's" }, { EINVAL, "it is no stream socket" },
+        { ENOTCONN, NULL }, { EBADF, "Bad file descriptor" } };
+    char expected[100];
+    AIO_BEGIN(adopt_wrong);
+    self->fds[0] = open("/dev/null", O_RDWR);
+    ALWAYS(pipe(self->fds + 1) == 0);
+    close(self->fds[2]);
+    self->fds[2] = socket(AF_INET, SOCK_STREAM, 0);
+    ALWAYS(listen(self->fds[2], 1) == 0);
+    self->fds[3] = socket(AF_INET, SOCK_DGRAM, 0);
+    self->fds[4] = socket(AF_INET, SOCK_STREAM, 0);
+    self->fds[5] = -7;
+    for (self->i = 0; self->i < 6; self->i++) {
+        AIO_TRY {
+            AIO_AWAIT(self->stream, aio_stream_from_fd(self->fds[self->i]));
+            UNREACHED();
+        } AIO_CATCH {
+            if (seam.fired && aio_caught(self)->code == ENOBUFS) AIO_RERAISE();
+            snprintf(expected, sizeof expected, "a stream over descriptor %d: %s", self->fds[self->i],
+                     wrong[self->i].why ? wrong[self->i].why : strerror(ENOTCONN));
+            CAUGHT(wrong[self->i].code);
+            if (self->fds[self->i] > 0) CHECK_STR(aio_caught(self)->message, expected);
+            if (self->fds[self->i] > 0) CHECK(adopt_blocks(self->fds[self->i]));
+        } AIO_END_TRY;
+    }
+    for (self->i = 0; self->i < 3; self->i++) {
+        AIO_TRY {
+            AIO_AWAIT(self->stream, self->i == 0 ? aio_open_connection("h", 1, .sock = self->fds[4])
+                                  : self->i == 1 ? aio_open_unix_connection("h", .sock = self->fds[4])
+                                                 : aio_stream_from_fd(self->fds[4], .proxy = "http://p"));
+            UNREACHED();
+        } AIO_CATCH {
+            CAUGHT(EINVAL);
+        } AIO_END_TRY;
+    }
+    AIO_FINALLY;
+        for (int i = 0; i < 5; i++)
+            if (self->fds[i] > 0) close(self->fds[i]);
+    AIO_END;
+}
+
+/* Both ends of a pair. */
+struct adopt_pair { aio_task task; aio_stream *pair[2]; aio_text text; };
+SCENARIO(adopt_pair, ADOPT_MAY)
+{
+    int code;
+    AIO_BEGIN(adopt_pair);
+    code = aio_stream_pair(self->pair);
+    if (code) AIO_RAISE(code);
+    AIO_TIMEOUT(100) {
+        REQUIRE(aio_stream_write(self->pair[0], "ping", 4) == 0);
+        AIO_AWAIT(self->text, aio_stream_readexactly(self->pair[1], 4));
+        CHECK_BYTES(self->text.data, self->text.length, "ping");
+        REQUIRE(aio_stream_write(self->pair[1], "pong", 4) == 0);
+        REQUIRE(aio_stream_write_eof(self->pair[1]) == 0);
+        AIO_AWAIT(self->text, aio_stream_read_all(self->pair[0], 0));
+        CHECK_BYTES(self->text.data, self->text.length, "pong");
+    }
+    AIO_FINALLY;
+        aio_stream_abort(self->pair[0]);
+        aio_stream_abort(self->pair[1]);
+    AIO_END;
+}
+
+TEST(adopt_pair_without_loop)
+{
+    aio_stream *pair[2];
+    CHECK_INT(aio_stream_pair(pair), AIO_ENOLOOP);
+    CHECK_PTR(pair[0], NULL);
+}
+
+/* A unix socket's file has the mode that was asked for; several at a time, one of them without a file. */
+struct adopt_unix { aio_task task; aio_server *server, *hidden; aio_stream *stream; char path[64], name[64], text[120];
+                    struct stat status; };
+SCENARIO(adopt_unix, ADOPT_MAY)
+{
+    AIO_BEGIN(adopt_unix);
+    snprintf(self->path, sizeof self->path, "/tmp/aio-adopt-%d.sock", (int)getpid());
+    snprintf(self->name, sizeof self->name, "@aio-adopt-%d", (int)getpid());
+    AIO_AWAIT(self->server, aio_start_unix_server(echo_handler, NULL, self->path, .mode = 0610));
+    CHECK_INT(stat(self->path, &self->status), 0);
+    CHECK_INT(self->status.st_mode & 0777, 0610);
+    AIO_AWAIT(self->stream, aio_open_unix_connection(self->path));
+#if AIO__LINUX
+    aio_stream_close(self->stream);
+    self->stream = NULL;
+    AIO_AWAIT(self->hidden, aio_start_unix_server(echo_handler, NULL, self->name));
+    CHECK_INT(stat(self->name, &self->status), -1);
+    AIO_AWAIT(self->stream, aio_open_unix_connection(self->name));
+    CHECK_STR(aio_stream_peername(self->stream, self->text, sizeof self->text), self->name);
+    AIO_TIMEOUT(100) {
+        REQUIRE(aio_stream_write(self->stream, "hello", 5) == 0);
+        AIO_AWAIT(aio_stream_readexactly(self->stream, 5));
+    }
+    AIO_TRY {
+        AIO_AWAIT(aio_start_unix_server(echo_handler, NULL, self->name));
+        UNREACHED();
+    } AIO_CATCH {
+        CAUGHT(EADDRINUSE);
+    } AIO_END_TRY;
+#endif
+    AIO_FINALLY;
+        aio_stream_abort(self->stream);
+        if (self->server) aio_server_close(self->server);
+        if (self->hidden) aio_server_close(self->hidden);
+        unlink(self->path);
+        SERVER_END(self->server);
+        SERVER_END(self->hidden);
+    AIO_END;
+}
+
+/* Several hosts, each once, with one port; the sockets of all. */
+struct adopt_hosts { aio_task task; aio_server *server; aio_stream *one, *two; const int *sockets; size_t count; };
+SCENARIO(adopt_hosts, ADOPT_MAY)
+{
+    AIO_BEGIN(adopt_hosts);
+    AIO_AWAIT(self->server, aio_start_server(echo_handler, NULL, "127.0.0.1, 127.0.0.2,127.0.0.1", 0));
+    self->sockets = aio_server_sockets(self->server, &self->count);
+    REQUIRE(self->count == 2);
+    CHECK(self->sockets[0] > 0 && self->sockets[1] > 0 && self->sockets[0] != self->sockets[1]);
+    AIO_AWAIT(self->one, aio_open_connection("127.0.0.1", aio_server_port(self->server)));
+    AIO_AWAIT(self->two, aio_open_connection("127.0.0.2", aio_server_port(self->server)));
+    aio_server_close(self->server);
+    aio_server_sockets(self->server, &self->count);
+    CHECK_INT(self->count, 0);
+    AIO_TRY {
+        AIO_AWAIT(aio_start_server(echo_handler, NULL, "127.0.0.1,127.0.0.2,127.0.0.3,127.0.0.4,127.0.0.5,127.0.0.6,"
+                                   "127.0.0.7,127.0.0.8,127.0.0.9,127.0.0.10,127.0.0.11,127.0.0.12,127.0.0.13,"
+                                   "127.0.0.14,127.0.0.15,127.0.0.16,127.0.0.17", 0));
+        UNREACHED();
+    } AIO_CATCH {
+        CAUGHT(AIO_ELIMIT);
+    } AIO_END_TRY;
+    AIO_FINALLY;
+        aio_stream_abort(self->one);
+        aio_stream_abort(self->two);
+        SERVER_END(self->server);
+    AIO_END;
+}
+
+/* A server that is to start later: bound, and deaf. One with a socket of the program's, too. */
+struct adopt_later { aio_task task; aio_server *server, *own; aio_stream *stream; int fd, port, made; };
+SCENARIO(adopt_later, ADOPT_MAY)
+{
+    struct sockaddr_in address;
+    socklen_t length = sizeof address;
+    AIO_BEGIN(adopt_later);
+    AIO_AWAIT(self->server, aio_start_server(echo_handler, &self->made, "127.0.0.1", 0, .no_start_serving = true));
+    CHECK(aio_server_port(self->server) > 0);
+    CHECK(!aio_server_is_serving(self->server));
+    AIO_TRY {
+        AIO_AWAIT(self->stream, aio_open_connection("127.0.0.1", aio_server_port(self->server)));
+        UNREACHED();
+    } AIO_CATCH {
+        CAUGHT(ECONNREFUSED);
+    } AIO_END_TRY;
+    REQUIRE(aio_server_start_serving(self->server) == 0);
+    CHECK_INT(aio_server_start_serving(self->server), 0);
+    CHECK(aio_server_is_serving(self->server));
+    AIO_AWAIT(self->stream, aio_open_connection("127.0.0.1", aio_server_port(self->server)));
+    SOON();
+    CHECK_INT(self->made, 1);
+    aio_server_close(self->server);
+    CHECK_INT(aio_server_start_serving(self->server), EINVAL);
+    aio_stream_close(self->stream);
+    self->stream = NULL;
+    self->fd = socket(AF_INET, SOCK_STREAM, 0);
+    memset(&address, 0, sizeof address);
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    ALWAYS(bind(self->fd, (struct sockaddr *)&address, length) == 0 && listen(self->fd, 5) == 0);
+    AIO_AWAIT(self->own, aio_start_server(echo_handler, &self->made, NULL, 0, .sock = self->fd,
+                                          .no_start_serving = true));
+    self->fd = 0;
+    AIO_AWAIT(self->stream, aio_open_connection("127.0.0.1", aio_server_port(self->own)));
+    SOON();
+    CHECK_INT(self->made, 1);
+    REQUIRE(aio_server_start_serving(self->own) == 0);
+    SOON();
+    CHECK_INT(self->made, 2);
+    AIO_FINALLY;
+        aio_stream_abort(self->stream);
+        if (self->fd > 0) close(self->fd);
+        SERVER_END(self->server);
+        SERVER_END(self->own);
+    AIO_END;
+}
+
+/* A socket that a server cannot have blocks as it did. */
+struct adopt_server_wrong { aio_task task; int fd; };
+SCENARIO(adopt_server_wrong, ADOPT_MAY)
+{
+    AIO_BEGIN(adopt_server_wrong);
+    self->fd = socket(AF_INET, SOCK_STREAM, 0);
+    AIO_TRY {
+        AIO_AWAIT(aio_start_server(echo_handler, NULL, NULL, 0, .sock = self->fd));
+        UNREACHED();
+    } AIO_CATCH {
+        CAUGHT(EINVAL);
+    } AIO_END_TRY;
+    CHECK(adopt_blocks(self->fd));
+    AIO_FINALLY;
+        if (self->fd > 0) close(self->fd);
+    AIO_END;
+}
+
+/* A listening socket and a connected one go to another process: here, over a pair, to a server and a stream. */
+struct adopt_sent { aio_task task; aio_server *server; aio_stream *stream; int pair[2], fds[2], got[2], made; size_t count;
+                    char byte[8]; size_t n; };
+SCENARIO(adopt_sent, ADOPT_MAY, .skip = KIND_SLICE)
+{
+    struct sockaddr_in address;
+    socklen_t length = sizeof address;
+    AIO_BEGIN(adopt_sent);
+    fd_socketpair(self->pair);
+    self->fds[0] = socket(AF_INET, SOCK_STREAM, 0);
+    memset(&address, 0, sizeof address);
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    ALWAYS(bind(self->fds[0], (struct sockaddr *)&address, length) == 0 && listen(self->fds[0], 5) == 0);
+    AIO_AWAIT(aio_sock_send_fds(self->pair[0], "listen", 6, self->fds, 1));
+    self->count = 2;
+    AIO_AWAIT(self->n, aio_sock_recv_fds(self->pair[1], self->byte, sizeof self->byte, self->got, &self->count));
+    CHECK_BYTES(self->byte, self->n, "listen");
+    REQUIRE(self->count == 1);
+    CHECK_INT(fcntl(self->got[0], F_GETFD), FD_CLOEXEC);
+    AIO_AWAIT(self->server, aio_start_server(echo_handler, &self->made, NULL, 0, .sock = self->got[0]));
+    self->got[0] = 0;
+    AIO_AWAIT(self->stream, aio_open_connection("127.0.0.1", aio_server_port(self->server)));
+    SOON();
+    CHECK_INT(self->made, 1);
+    AIO_FINALLY;
+        aio_stream_abort(self->stream);
+        fd_close_pair(self->pair);
+        fd_close_pair(self->fds);
+        fd_close_pair(self->got);
+        SERVER_END(self->server);
+    AIO_END;
+}
+
+/* More than there is room for, none at all, and what is no use; the receiver may wait. */
+struct adopt_room { aio_task task; int pair[2], fds[2], got[2]; size_t count, n; char byte[8]; aio_size_task *receiver; };
+SCENARIO(adopt_room, ADOPT_MAY, .skip = KIND_SLICE)
+{
+    AIO_BEGIN(adopt_room);
+    fd_socketpair(self->pair);
+    fd_socketpair(self->fds);
+    AIO_AWAIT(aio_sock_send_fds(self->pair[0], "x", 1, self->fds, 2));
+    self->count = 1;
+    AIO_TRY {
+        AIO_AWAIT(aio_sock_recv_fds(self->pair[1], self->byte, sizeof self->byte, self->got, &self->count));
+        UNREACHED();
+    } AIO_CATCH {
+        CAUGHT(EMSGSIZE);
+    } AIO_END_TRY;
+    CHECK_INT(self->count, 0);
+    self->got[0] = 0; /* closed */
+    self->receiver = aio_create_task(aio_sock_recv_fds(self->pair[1], self->byte, sizeof self->byte, NULL,
+                                                       &self->count));
+    REQUIRE(self->receiver);
+    AIO_AWAIT(aio_sleep(0.01));
+    AIO_AWAIT(aio_sock_sendall(self->pair[0], "plain", 5));
+    AIO_AWAIT(self->n, (aio_size_task *)aio_ref(self->receiver));
+    CHECK_INT(self->n, 5);
+    CHECK_INT(self->count, 0);
+    for (self->n = 0; self->n < 4; self->n++) {
+        AIO_TRY {
+            if (self->n == 0) AIO_AWAIT(aio_sock_send_fds(self->pair[0], "", 0, self->fds, 1));
+            if (self->n == 1) AIO_AWAIT(aio_sock_send_fds(self->pair[0], "x", 1, self->fds, 0));
+            if (self->n == 2) AIO_AWAIT(aio_sock_send_fds(self->pair[0], "x", 1, self->fds, AIO_SEND_FDS + 1));
+            if (self->n == 3) AIO_AWAIT(aio_sock_recv_fds(self->pair[0], self->byte, 1, self->got, NULL));
+            UNREACHED();
+        } AIO_CATCH {
+            CAUGHT(EINVAL);
+        } AIO_END_TRY;
+    }
+    AIO_FINALLY;
+        fd_end_task(self->receiver);
+        fd_close_pair(self->pair);
+        fd_close_pair(self->fds);
+        fd_close_pair(self->got);
+    AIO_END;
+}
