@@ -3239,7 +3239,9 @@ typedef struct aio_http_message { /* read-only, until the next message begins; t
     bool        chunked, keep_alive, upgrade, expect_continue;
     int         code;           /* after an error: AIO_EHTTP, AIO_ELIMIT, AIO_EPAYLOAD, ENOMEM; */
     int         refuse;         /* the status with which a server refuses such a request; 0: none */
-    const char *problem;        /* and why */
+    const char *problem;        /* and why, */
+    /* and where, from the message's first byte: the line of the head, 0 if it is about several, or a byte behind it */
+    uint64_t    offset;
 } aio_http_message;
 
 /* aio_http_parser_open(.requests = true, ...): yours. NULL, with errno: ENOMEM, EINVAL. */
@@ -21460,6 +21462,37 @@ static const char *aio__header_value_problem(const char *value, size_t n)
     return aio__has_control(value, n, false) ? "a header value has a control character" : NULL;
 }
 
+/* What is wrong with something that was given, for a message: its name and place, but never a value, which may be a
+ * secret. */
+typedef struct aio__problem { char text[192]; } aio__problem;
+
+/* Says it in `p`, if somebody asks: the text. */
+AIO__PRINTF(2, 3)
+static const char *aio__problem_say(aio__problem *p, const char *format, ...)
+{
+    va_list arguments;
+    if (!p) return "";
+    va_start(arguments, format);
+    vsnprintf(p->text, sizeof p->text, format, arguments);
+    va_end(arguments);
+    return p->text;
+}
+
+/* Where the first byte is that a token cannot have, or, of a value, the first control character or `other`. */
+static size_t aio__token_end(const char *name)
+{
+    size_t at = 0;
+    while (aio__is(name[at], AIO__TOKEN)) at++;
+    return at;
+}
+
+static size_t aio__value_end(const char *value, char other)
+{
+    size_t at = 0;
+    while (value[at] && value[at] != other && !aio__has_control(value + at, 1, false)) at++;
+    return at;
+}
+
 /* Framing is the library's own business: a second opinion about it is how requests are smuggled. */
 static bool aio__is_framing(const char *name, size_t n)
 {
@@ -21468,17 +21501,27 @@ static bool aio__is_framing(const char *name, size_t n)
 
 #define AIO__NO_FRAMING "Content-Length and Transfer-Encoding are not to be given"
 
-/* NULL, or what is wrong with an array of headers. */
-static const char *aio__pairs_problem(const char *const *pairs)
+/* NULL, or what is wrong with an array of headers, said in `p` (may be NULL). */
+static const char *aio__pairs_problem(const char *const *pairs, aio__problem *p)
 {
     for (size_t i = 0; pairs && pairs[i]; i += 2) {
-        const char *why = aio__header_name_problem(pairs[i], strlen(pairs[i]));
-        if (why) return why;
-        if (!pairs[i + 1]) return "a header has no value: the list must alternate names and values, and end in NULL";
-        if ((why = aio__header_value_problem(pairs[i + 1], strlen(pairs[i + 1])))) return why;
-        if (aio__is_framing(pairs[i], strlen(pairs[i]))) return AIO__NO_FRAMING;
+        const char *name = pairs[i], *value = pairs[i + 1], *why = aio__header_name_problem(name, strlen(name));
+        if (why && !*name) return aio__problem_say(p, "header %zu: %s", i / 2 + 1, why);
+        if (why) return aio__problem_say(p, "header %zu: %s, at byte %zu", i / 2 + 1, why, aio__token_end(name));
+        if (!value) return aio__problem_say(p, "header %zu: a header has no value: the list must alternate names and "
+                                            "values, and end in NULL", i / 2 + 1);
+        if ((why = aio__header_value_problem(value, strlen(value))))
+            return aio__problem_say(p, "header %.64s: %s, at byte %zu", name, why, aio__value_end(value, '\0'));
+        if (aio__is_framing(name, strlen(name))) return AIO__NO_FRAMING;
     }
     return NULL;
+}
+
+/* The same of a content type that was given. */
+static const char *aio__header_type_problem(const char *type, aio__problem *p)
+{
+    const char *why = type ? aio__header_value_problem(type, strlen(type)) : NULL;
+    return why ? aio__problem_say(p, "content_type: %s, at byte %zu", why, aio__value_end(type, '\0')) : NULL;
 }
 
 /* The index of the first field of this name from `from` on, or the count. */
@@ -22328,21 +22371,25 @@ AIO_API int aio_cookie_jar_update(aio_cookie_jar *jar, const aio_url *url, const
     return why ? EINVAL : aio__cookie_store(jar, &said);
 }
 
-/* NULL, or what is wrong with a cookie of the program's own. */
-static const char *aio__cookie_problem(const char *name, const char *value)
+/* NULL, or what is wrong with a cookie of the program's own, said in `p` (may be NULL). */
+static const char *aio__cookie_problem(const char *name, const char *value, aio__problem *p)
 {
-    if (!name || aio__header_name_problem(name, strlen(name))) return "a cookie's name is not a token";
-    if (!value) return "a cookie has no value";
-    if (strlen(value) > AIO__COOKIE_MAX) return "a cookie's value is too long";
-    return strchr(value, ';') || aio__has_control(value, strlen(value), false)
-        ? "a cookie's value has a semicolon or a control character" : NULL;
+    if (!name || !*name) return aio__problem_say(p, "a cookie has no name");
+    if (aio__header_name_problem(name, strlen(name)))
+        return aio__problem_say(p, "a cookie's name is not a token, at byte %zu", aio__token_end(name));
+    if (!value) return aio__problem_say(p, "cookie %.64s has no value", name);
+    if (strlen(value) > AIO__COOKIE_MAX)
+        return aio__problem_say(p, "cookie %.64s: its value is longer than %d bytes", name, (int)AIO__COOKIE_MAX);
+    size_t at = aio__value_end(value, ';');
+    return !value[at] ? NULL : aio__problem_say(p, "cookie %.64s: its value has a semicolon or a control character, at "
+                                                "byte %zu", name, at);
 }
 
 AIO_API int aio_cookie_jar_set(aio_cookie_jar *jar, const aio_url *url, const char *name, const char *value)
 {
     aio__cookie_said said;
     memset(&said, 0, sizeof said);
-    if (!aio__cookie_jar_live(jar, __func__) || aio__cookie_problem(name, value)) return EINVAL;
+    if (!aio__cookie_jar_live(jar, __func__) || aio__cookie_problem(name, value, NULL)) return EINVAL;
     said.name = aio__text(name, strlen(name));
     said.value = aio__cookie_trim(value, value + strlen(value));
     said.domain = url ? url->host : aio__text("", 0);
@@ -26779,6 +26826,15 @@ static int aio__http_wait(aio__http_head *head, const char *data, size_t n)
     return n >= head->limits.total ? aio__http_fail(head, 431, "the head is too long") : AIO__MORE;
 }
 
+/* Where the line is that an error of the head is about, for a message behind its problem; "" for the start line, for
+ * what is about several, and for what is not of the head alone. */
+static const char *aio__http_where(const aio__http_head *head, char *out, size_t size)
+{
+    bool known = head->problem && head->wrong && !head->whole && head->refuse;
+    if (known) snprintf(out, size, ", in the line at byte %u of the head", (unsigned)head->wrong);
+    return known ? out : "";
+}
+
 /* The value of Host; {"", 0} without one. */
 static aio_text aio__http_host(const aio__http_head *head)
 {
@@ -27199,6 +27255,9 @@ static inline aio__body_step aio__body_feed(aio__body *body, const char *data, s
 /* Where the lines of its trailers go, which else are checked and dropped. */
 static inline void aio__body_keep_trailers(aio__body *body, aio__buffer *lines) { body->trailers = lines; }
 
+/* How many bytes it has taken, with what is between the data. */
+static inline uint64_t aio__body_raw(const aio__body *body) { return body->received + body->between; }
+
 /* Why it is not valid; NULL: it was memory. */
 static inline const char *aio__body_problem(const aio__body *body) { return body->problem; }
 
@@ -27332,6 +27391,7 @@ typedef struct aio__body_owner { /* what owns a reader is told */
     void         (*ended)(aio__body_reader *);   /* when a read has come to the body's end */
     bool         (*waiting)(aio__body_reader *); /* before every wait; false without memory */
     aio_exception *(*failed)(aio__body_reader *, const aio_exception *); /* the error for the user, a new owner */
+    aio_exception *(*misread)(aio__body_reader *, const aio_exception *); /* the same of what it was read as; or NULL */
     void         (*hold)(aio__body_reader *, int more); /* one more or one less who needs it */
     void         (*came)(aio__body_reader *, aio_text piece); /* data, undecoded; NULL: nobody asks */
 } aio__body_owner;
@@ -27377,6 +27437,17 @@ static bool aio__body_fill(aio__body_reader *in, aio_text data)
 
 static inline aio_stream *aio__body_stream(const aio__body_reader *in) { return in->stream; }
 static inline void aio__body_misread(aio__body_reader *in) { in->misread = true; }
+
+/* The body is not what it was read as: the error, which is taken, as its owner has it. */
+static aio_exception *aio__body_misread_as(aio__body_reader *in, aio_exception *why)
+{
+    aio__body_misread(in);
+    if (!in->owner->misread || why->code == ENOMEM) return why;
+    aio_exception *error = in->owner->misread(in, why);
+    aio_exception_unref(why);
+    return error;
+}
+
 static inline bool aio__body_is_misread(const aio__body_reader *in) { return in->misread; }
 static inline aio__deadline *aio__body_deadline(aio__body_reader *in) { return &in->deadline; }
 
@@ -27388,7 +27459,7 @@ static bool aio__body_unread_until(aio__body_reader *in, int64_t when)
 }
 
 /* How many bytes have come, with what is between the data. */
-static uint64_t aio__body_bytes(const aio__body_reader *in) { return in->body.received + in->body.between; }
+static uint64_t aio__body_bytes(const aio__body_reader *in) { return aio__body_raw(&in->body); }
 
 static void aio__body_own(aio__body_reader *in, const aio__body_owner *owner) { in->owner = owner; }
 
@@ -27838,6 +27909,7 @@ struct aio_http_parser {
     aio__buffer       lines;   /* of trailers */
     aio__body         body;
     aio__parser_state state;
+    uint64_t          heard;   /* bytes of the head */
     char              method[8]; /* of the request whose response comes next; what does not fit is no special one */
     bool              again;   /* another message may follow this one */
     bool              own;     /* see aio__held_new */
@@ -27850,6 +27922,19 @@ static aio_http_step aio__parser_fail(aio_http_parser *p, int code, int refuse, 
     p->message.refuse = refuse;
     p->message.problem = problem ? problem : "out of memory";
     return AIO_HTTP_ERROR;
+}
+
+/* The same of what is wrong with the head, in its latest line, or with the body, up to its latest byte. */
+static aio_http_step aio__parser_fail_head(aio_http_parser *p, int code, int refuse)
+{
+    p->message.offset = p->head.wrong;
+    return aio__parser_fail(p, code, refuse, p->head.problem);
+}
+
+static aio_http_step aio__parser_fail_body(aio_http_parser *p, size_t last, int code, int refuse)
+{
+    p->message.offset = p->heard + aio__body_raw(&p->body) - last;
+    return aio__parser_fail(p, code, refuse, aio__body_problem(&p->body));
 }
 
 /* Ready for a head. The message of before stays until its first byte. */
@@ -27865,7 +27950,7 @@ static void aio__parser_begin(aio_http_parser *p)
 }
 
 /* A head is whole. */
-static aio_http_step aio__parser_head(aio_http_parser *p)
+static aio_http_step aio__parser_head(aio_http_parser *p, size_t length)
 {
     const aio__http_head *head = &p->head;
     aio_http_message *m = &p->message;
@@ -27886,6 +27971,7 @@ static aio_http_step aio__parser_head(aio_http_parser *p)
     p->lines.start = p->lines.end = 0;
     aio__body_keep_trailers(&p->body, &p->lines);
     p->kept.start = p->kept.end = 0;
+    p->heard = length;
     p->state = AIO__PARSER_BODY;
     return AIO_HTTP_HEAD;
 }
@@ -27920,9 +28006,9 @@ static aio_http_step aio__parser_feed_head(aio_http_parser *p, aio_text *in)
         aio__parser_take(in, n);
         return AIO_HTTP_MORE;
     }
-    if (code) return aio__parser_fail(p, code, p->head.is_request ? p->head.refuse : 0, p->head.problem);
+    if (code) return aio__parser_fail_head(p, code, p->head.is_request ? p->head.refuse : 0);
     aio__parser_take(in, used - before);
-    return aio__parser_head(p);
+    return aio__parser_head(p, used);
 }
 
 /* The parser; what is left of one in debug mode ends the program, by the name of the function. */
@@ -27956,7 +28042,7 @@ AIO_API aio_http_step aio_http_parser_feed(aio_http_parser *parser, aio_text *in
     if (step == AIO__BODY_MORE) return AIO_HTTP_MORE;
     if (step == AIO__BODY_DONE) return aio__parser_end(parser);
     const char *why = aio__body_problem(&parser->body);
-    return aio__parser_fail(parser, why ? AIO_EPAYLOAD : ENOMEM, why && parser->head.is_request ? 400 : 0, why);
+    return aio__parser_fail_body(parser, 1, why ? AIO_EPAYLOAD : ENOMEM, why && parser->head.is_request ? 400 : 0);
 }
 
 AIO_API aio_http_step aio_http_parser_finish(aio_http_parser *parser)
@@ -27966,13 +28052,14 @@ AIO_API aio_http_step aio_http_parser_finish(aio_http_parser *parser)
     if (p->state == AIO__PARSER_FAILED) return AIO_HTTP_ERROR;
     if (p->state == AIO__PARSER_BODY) {
         if (aio__body_closed(&p->body)) return aio__parser_end(p);
-        return aio__parser_fail(p, AIO_EPAYLOAD, 0, aio__body_problem(&p->body));
+        return aio__parser_fail_body(p, 0, AIO_EPAYLOAD, 0);
     }
     if (p->state != AIO__PARSER_HEAD || !p->kept.end) return AIO_HTTP_MORE;
     int code = aio__http_head_closed(&p->head, p->kept.data, p->kept.end);
-    if (!code) return aio__parser_head(p);
-    return code == AIO__MORE ? aio__parser_fail(p, AIO_EHTTP, 0, "the bytes end within a head")
-                             : aio__parser_fail(p, code, 0, p->head.problem);
+    if (!code) return aio__parser_head(p, p->kept.end);
+    if (code != AIO__MORE) return aio__parser_fail_head(p, code, 0);
+    p->message.offset = p->kept.end;
+    return aio__parser_fail(p, AIO_EHTTP, 0, "the bytes end within a head");
 }
 
 AIO_API void aio_http_parser_expect(aio_http_parser *parser, const char *method)
@@ -29143,7 +29230,7 @@ static bool aio__form_refuses(const aio_form *form, const char *name, const aio_
 {
     int kinds = !!o->text + !!o->data + !!o->file + !!o->fd + !!o->producer.next + !!o->form;
     return (!name && form->is_data) || kinds != 1 || (o->length && !o->data) || o->fd < 0 || o->producer.length < 0
-        || aio__pairs_problem(o->headers) || (o->type && aio__header_value_problem(o->type, strlen(o->type)))
+        || aio__pairs_problem(o->headers, NULL) || (o->type && aio__header_value_problem(o->type, strlen(o->type)))
         || (o->form && (o->form == form || o->form->depth + 1 >= AIO__FORM_DEPTH));
 }
 
@@ -29545,17 +29632,13 @@ static AIO_CORO(aio__content_reading)
 {
     AIO_BEGIN(aio__content_reading);
     if (self->is_json && !self->any_type && !aio__content_is_json(self->headers)) {
-        aio__body_misread(self->in);
-        AIO__THROW(aio__content_wrong_type(self->headers));
+        AIO__THROW(aio__body_misread_as(self->in, aio__content_wrong_type(self->headers)));
     }
     aio__body_hold(self->in, 1);
     self->held = true;
     AIO_AWAIT(self->body, aio__body_read(self->in, true));
     self->error = self->is_json ? aio__content_as_json(self) : aio__content_as_text(self, &self->result.text);
-    if (self->error) {
-        aio__body_misread(self->in);
-        AIO__THROW(self->error);
-    }
+    if (self->error) AIO__THROW(aio__body_misread_as(self->in, self->error));
     AIO_FINALLY;
         if (self->held) aio__body_hold(self->in, -1);
     AIO_END;
@@ -29908,7 +29991,8 @@ static int aio__hop_connect_reply(aio__hop *hop, const char *data, size_t n, siz
     int code = aio__http_head_feed(head, data, n, used);
     if (code == ENOMEM || code == AIO__MORE) return code;
     if (code) {
-        aio__hop_fail(hop, "%s", head->problem);
+        char where[64];
+        aio__hop_fail(hop, "%s%s", head->problem, aio__http_where(head, where, sizeof where));
         return code == AIO_ELIMIT ? code : AIO_EPROXY;
     }
     code = aio__tell_head(hop->phases, head->raw);
@@ -30730,6 +30814,7 @@ static aio_stream_task *aio__connect_new(const char *target, int port, bool is_p
                                          const aio_connect_options *o, aio__phases *phases)
 {
     char shown[256];
+    aio__problem problem;
     const char *name = o->server_hostname ? o->server_hostname : target, *of = "";
     int64_t delay = aio__timeout_ns(o->happy_eyeballs_delay, 0.25);
     int64_t allowed = aio__timeout_ns(o->connect_timeout, AIO_UNLIMITED);
@@ -30741,7 +30826,7 @@ static aio_stream_task *aio__connect_new(const char *target, int port, bool is_p
         why = "a timeout is not valid";
     else if (!aio__connect_options_valid(&o->socket) || o->local_port < 0 || o->local_port > 65535)
         why = "an option of the socket is not valid";
-    else if (!why && (why = aio__pairs_problem(o->proxy_headers))) of = "proxy_headers: ";
+    else if (!why && (why = aio__pairs_problem(o->proxy_headers, &problem))) of = "proxy_headers: ";
     if (!why && o->server_hostname && (why = aio__host_problem(o->server_hostname))) of = "server_hostname: ";
     if (why)
         return (aio_stream_task *)(void *)aio__failure(code, "open_connection to '%s': %s%s", !target ? ""
@@ -32390,14 +32475,15 @@ static AIO__COLD const char *aio__session_over(const aio_session *session, const
 static void aio__reply_ended(aio__body_reader *in);
 static bool aio__reply_waiting(aio__body_reader *in);
 static aio_exception *aio__reply_failed(aio__body_reader *in, const aio_exception *why);
+static aio_exception *aio__reply_misread(aio__body_reader *in, const aio_exception *why);
 static void aio__reply_hold(aio__body_reader *in, int more);
 static void aio__reply_late(aio__deadline *deadline, aio_exception *why);
 static void aio__reply_came(aio__body_reader *in, aio_text piece);
 static const aio__body_owner aio__reply_owner = {
-    aio__reply_ended, aio__reply_waiting, aio__reply_failed, aio__reply_hold, NULL
+    aio__reply_ended, aio__reply_waiting, aio__reply_failed, aio__reply_misread, aio__reply_hold, NULL
 };
 static const aio__body_owner aio__reply_owner_traced = {
-    aio__reply_ended, aio__reply_waiting, aio__reply_failed, aio__reply_hold, aio__reply_came
+    aio__reply_ended, aio__reply_waiting, aio__reply_failed, aio__reply_misread, aio__reply_hold, aio__reply_came
 };
 
 static aio__reply *aio__reply_of(const aio_response *response) { return (aio__reply *)(uintptr_t)response; }
@@ -32706,6 +32792,15 @@ static const char *aio__exchange_name(const aio__exchange *x, char *text, size_t
     return text;
 }
 
+/* The same of the hop that is on its way, which may be one that the user has never heard of. */
+static const char *aio__exchange_hop(const aio__exchange *x, char *text, size_t size)
+{
+    int n = x->op->redirects;
+    size_t used = strlen(aio__exchange_name(x, text, size));
+    if (n) snprintf(text + used, size - used, " (after %d redirect%s)", n, n > 1 ? "s" : "");
+    return text;
+}
+
 /* Which limit ran out, for a message. */
 static aio_exception *aio__exchange_timeout(const aio__exchange *x)
 {
@@ -32716,7 +32811,7 @@ static aio_exception *aio__exchange_timeout(const aio__exchange *x)
     int limit = op->total_at <= aio__exchange_loop(x)->now ? AIO__TIMEOUT_TOTAL
               : op->phases.phase < AIO__PHASE_SEND ? AIO__TIMEOUT_CONNECT : AIO__TIMEOUT_SOCK_READ;
     return aio__exception(AIO_ETIMEOUT, phase, "%s: timed out in phase %s: the limit `%s` is %g s",
-                          aio__exchange_name(x, name, sizeof name), phase, names[limit],
+                          aio__exchange_hop(x, name, sizeof name), phase, names[limit],
                           aio__seconds(op->limits[limit]));
 }
 
@@ -32730,11 +32825,11 @@ static aio_exception *aio__exchange_error(aio__exchange *x, aio__deadline *deadl
     if (expired && aio__deadline_no_memory(deadline)) return &aio__no_memory;
     if (x->op->session->is_closed && (expired || why->code != AIO_ECANCELLED))
         return aio__exception(AIO_ERUNTIME, phase, "%s: the session was closed",
-                              aio__exchange_name(x, name, sizeof name));
+                              aio__exchange_hop(x, name, sizeof name));
     if (expired && x->failure) why = x->failure;
     else if (expired) return aio__exchange_timeout(x);
     if (why->code == AIO_ECANCELLED || why->code == ENOMEM) return aio_exception_ref(why);
-    const char *shown = aio__exchange_name(x, name, sizeof name);
+    const char *shown = aio__exchange_hop(x, name, sizeof name);
     aio_exception *error = aio__exception(why->code, phase, "%s: %s", shown, why->message);
     aio__exception_share(error, why);
     return error;
@@ -32746,6 +32841,14 @@ static aio_exception *aio__reply_failed(aio__body_reader *in, const aio_exceptio
     aio_exception *error = aio__exchange_error(x, aio__body_deadline(in), why);
     if (error->code != AIO_ELIMIT && error->code != AIO_ECANCELLED) aio__exchange_disconnect(x, false);
     return error;
+}
+
+/* The body has come, and is not what it was read as: the connection is none the worse for that. */
+static aio_exception *aio__reply_misread(aio__body_reader *in, const aio_exception *why)
+{
+    char name[400];
+    const aio__exchange *x = &AIO__CONTAINER(in, aio__reply, in)->x;
+    return aio__exception(why->code, why->phase, "%s: %s", aio__exchange_name(x, name, sizeof name), why->message);
 }
 
 /* ---- what a request is given ---- */
@@ -32863,15 +32966,17 @@ static bool aio__http_version_fits(int version)
     return !version || version == AIO_HTTP_1_0 || version == AIO_HTTP_1_1;
 }
 
-/* Whether it can stand between the method and the version, whatever it means. */
-static bool aio__target_fits(const char *target)
+/* Up to where it can stand between the method and the version, and whether it can, whatever it means. */
+static size_t aio__target_end(const char *target)
 {
-    const char *at = target;
-    while ((unsigned char)*at > ' ' && *at != 0x7f) at++;
-    return !*at && at > target;
+    size_t at = 0;
+    while ((unsigned char)target[at] > ' ' && target[at] != 0x7f) at++;
+    return at;
 }
 
-static const char *aio__request_credentials_problem(const aio_request_options *o)
+static bool aio__target_fits(const char *target) { return *target && !target[aio__target_end(target)]; }
+
+static const char *aio__request_credentials_problem(const aio_request_options *o, aio__problem *p)
 {
     size_t i = 0;
     const char *why = aio__auth_problem(&o->auth);
@@ -32880,7 +32985,7 @@ static const char *aio__request_credentials_problem(const aio_request_options *o
         return "auth and an Authorization exclude each other";
     if (o->cookies && aio__fields_count(o->headers, o->header_fields, "Cookie"))
         return "cookies and a Cookie exclude each other";
-    for (; !why && o->cookies && o->cookies[i]; i += 2) why = aio__cookie_problem(o->cookies[i], o->cookies[i + 1]);
+    for (; !why && o->cookies && o->cookies[i]; i += 2) why = aio__cookie_problem(o->cookies[i], o->cookies[i + 1], p);
     return why;
 }
 
@@ -32898,7 +33003,7 @@ static bool aio__request_is_secret(const aio_request_options *o, const char *url
 }
 
 static const char *aio__request_problem(aio_session *session, const char *method, const char *url,
-                                        const aio_request_options *o)
+                                        const aio_request_options *o, aio__problem *p)
 {
     int64_t limits[AIO__TIMEOUTS];
     size_t count;
@@ -32906,7 +33011,7 @@ static const char *aio__request_problem(aio_session *session, const char *method
     if (!url) return "no URL";
     if (!method || !*method || strlen(method) > 31 || aio__header_name_problem(method, strlen(method)))
         return "the method is not a token of up to 31 characters";
-    const char *why = aio__pairs_problem(o->headers);
+    const char *why = aio__pairs_problem(o->headers, p);
     if (!why) why = aio__fields_problem(o->header_fields);
     if (!why && aio__fields_count(o->headers, o->header_fields, "Host") > 1) why = "there is more than one Host";
     if (why) return why;
@@ -32915,7 +33020,8 @@ static const char *aio__request_problem(aio_session *session, const char *method
     if (!o->data && o->data_length) return "no data, but a data_length";
     if (!aio__http_version_fits(o->version)) return "the version is neither AIO_HTTP_1_0 nor AIO_HTTP_1_1";
     if (o->request_target && !aio__target_fits(o->request_target))
-        return "request_target is empty, or has a space or a control character";
+        return aio__problem_say(p, "request_target is empty, or has a space or a control character, at byte %zu",
+                                aio__target_end(o->request_target));
     if (!!o->data + !!o->json + !!o->json_text + !!o->form + !!o->form_data + !!o->file + !!o->fd
         + !!o->producer.next > 1)
         return "data, json, json_text, form, form_data, file, fd and producer exclude each other";
@@ -32923,7 +33029,7 @@ static const char *aio__request_problem(aio_session *session, const char *method
     if (count % 2) return "form has a name without a value";
     if (o->fd < 0 || o->producer.length < 0) return "fd or the producer's length is negative";
     if (o->max_redirects < 0) return "max_redirects is negative";
-    if ((why = aio__request_credentials_problem(o))) return why;
+    if ((why = aio__request_credentials_problem(o, p))) return why;
     if (o->compress && o->compress != AIO_CODING_GZIP && o->compress != AIO_CODING_ZLIB)
         return "compress is neither AIO_CODING_GZIP nor AIO_CODING_ZLIB";
     if (o->compress && aio__fields_count(o->headers, o->header_fields, "Content-Encoding"))
@@ -33665,10 +33771,9 @@ static aio_exception *aio__exchange_problem(const aio__exchange *x, int code)
     const aio_stream *s = aio__exchange_stream(x);
     if (code == ENOMEM) return &aio__no_memory;
     if (s && aio__stream_error(s) && aio__stream_error(s)->code == code) return aio_exception_ref(aio__stream_error(s));
-    if (x->head.problem && x->head.wrong && !x->head.whole && x->head.refuse)
-        return aio__exception(code, "", "%s, in the line at byte %u of the head", x->head.problem,
-                              (unsigned)x->head.wrong);
-    return aio__exception(code, "", "%s", x->head.problem ? x->head.problem : aio_code_text(code));
+    char where[64];
+    return aio__exception(code, "", "%s%s", x->head.problem ? x->head.problem : aio_code_text(code),
+                          aio__http_where(&x->head, where, sizeof where));
 }
 
 /* ---- bodies that are made while they are sent ---- */
@@ -34400,10 +34505,11 @@ static aio_exception *aio__requesting_turn(struct aio__requesting *self)
     aio__redirect redirect = { false, false };
     int status = self->x->head.status;
     aio_text location = aio__headers_value(&self->reply->response.headers, "location", 8);
-    if (op->redirects++ == op->max_redirects) return aio__requesting_astray(self);
+    if (op->redirects == op->max_redirects) return aio__requesting_astray(self);
     aio_exception *error = aio__redirect_follow(&redirect, status, &self->x->url, location, self->encoded,
                                                 &op->next);
     if (error) return error;
+    op->redirects++;
     aio__requesting_tell(self, AIO_TRACE_REDIRECT, &self->reply->response, NULL);
     self->url = op->next.data;
     self->target = NULL;
@@ -34877,10 +34983,10 @@ AIO_API int aio_client_request_body(const aio_client_request *request, aio_text 
     return kept ? 0 : AIO_EPAYLOAD;
 }
 
-static const char *aio__respond_problem(int status, const aio_respond_options *o)
+static const char *aio__respond_problem(int status, const aio_respond_options *o, aio__problem *p)
 {
-    const char *why = aio__pairs_problem(o->headers);
-    if (!why && o->content_type) why = aio__header_value_problem(o->content_type, strlen(o->content_type));
+    const char *why = aio__pairs_problem(o->headers, p);
+    if (!why) why = aio__header_type_problem(o->content_type, p);
     if (!why && (o->text ? o->body || o->length : o->length && !o->body)) why = "text and body, or a length alone";
     return status < 200 || status > 999 ? "the status is not 200 to 999" : why;
 }
@@ -34949,7 +35055,8 @@ AIO_API aio_response_task *aio_client_request_respond_with(aio_client_request *r
 {
     AIO__DEFAULTS(aio_respond_options, options);
     struct aio__requesting *f = aio__requesting_of(request);
-    const char *why = f ? aio__respond_problem(status, options) : "there is no request";
+    aio__problem problem;
+    const char *why = f ? aio__respond_problem(status, options, &problem) : "there is no request";
     int code = why ? EINVAL : 0;
     if (!code && f->around->hops) {
         code = AIO_ERUNTIME;
@@ -35092,7 +35199,8 @@ AIO_API aio_response_task *aio_session_request_with(aio_session *session, const 
 {
     AIO__DEFAULTS(aio_request_options, options);
     const aio_request_options *o = options;
-    const char *why = aio__request_problem(session, method, url, o);
+    aio__problem problem;
+    const char *why = aio__request_problem(session, method, url, o, &problem);
     char shown[201];
     if (why) return (aio_response_task *)(void *)aio__failure(EINVAL, "%.32s %.200s: %s", method ? method : "request",
                                                               aio__url_shown(url, shown, sizeof shown), why);
@@ -35464,8 +35572,8 @@ static int aio__session_tls(aio_session *session, const aio_session_options *o)
 static int aio__session_fill(aio_session *session, const aio_session_options *o)
 {
     int64_t limits[AIO__TIMEOUTS];
-    if (aio__pairs_problem(o->headers)
-        || aio__fields_count(o->headers, NULL, "Host") > 1 || aio__pairs_problem(o->proxy_headers)
+    if (aio__pairs_problem(o->headers, NULL)
+        || aio__fields_count(o->headers, NULL, "Host") > 1 || aio__pairs_problem(o->proxy_headers, NULL)
         || !aio__timeouts_read(limits, &o->timeout, &o->timeout) || !aio__retry_valid(&o->retry)
         || o->max_redirects < 0 || o->max_line_size < 0 || o->max_field_size < 0 || o->max_headers < 0
         || !aio__http_version_fits(o->version)) return EINVAL;
@@ -35734,7 +35842,7 @@ static aio_exception *aio__served_failed(aio__body_reader *in, const aio_excepti
 }
 
 static const aio__body_owner aio__served_owner = {
-    aio__served_ended, aio__served_waiting, aio__served_failed, aio__served_hold, NULL
+    aio__served_ended, aio__served_waiting, aio__served_failed, NULL, aio__served_hold, NULL
 };
 
 /* NULL without memory. */
@@ -35910,12 +36018,12 @@ static const char *aio__answer_trailers_problem(const char *names)
     return NULL;
 }
 
-static const char *aio__answer_problem(const aio_respond_options *o)
+static const char *aio__answer_problem(const aio_respond_options *o, aio__problem *p)
 {
-    const char *why = aio__pairs_problem(o->headers);
+    const char *why = aio__pairs_problem(o->headers, p);
     if (!why) why = aio__fields_problem(o->header_fields);
     if (!why && aio__answer_has(o, "Connection")) why = "use .close for Connection";
-    if (!why && o->content_type) why = aio__header_value_problem(o->content_type, strlen(o->content_type));
+    if (!why) why = aio__header_type_problem(o->content_type, p);
     if (!why && o->content_type && aio__answer_has(o, "Content-Type"))
         why = "content_type and a header Content-Type exclude each other";
     if (!why && o->text && o->body) why = "text and body exclude each other";
@@ -36078,7 +36186,8 @@ static void aio__served_lasts(aio_request *request) { aio__served_of(request)->l
 /* Whether there can be no answer now; *refused then says why (NULL without memory). */
 static bool aio__answer_refused(aio_request *request, int status, const aio_respond_options *o, aio_future **refused)
 {
-    const char *why = request ? aio__answer_problem(o) : "there is no request";
+    aio__problem problem;
+    const char *why = request ? aio__answer_problem(o, &problem) : "there is no request";
     int code = EINVAL;
     if (status < 200 || status > 999) why = "the status is not 200 to 999";
     if (request && aio__served_of(request)->answer != AIO__UNANSWERED) {
@@ -36815,9 +36924,9 @@ static bool aio__served_offers(const aio__served *r, const char *protocol)
 }
 
 /* Why the stream cannot be taken, or NULL. */
-static const char *aio__upgrade_problem(const aio__served *r, const aio_upgrade_options *o)
+static const char *aio__upgrade_problem(const aio__served *r, const aio_upgrade_options *o, aio__problem *p)
 {
-    const char *why = aio__pairs_problem(o->headers);
+    const char *why = aio__pairs_problem(o->headers, p);
     if (!why) why = aio__fields_problem(o->header_fields);
     if (aio__body_comes(&r->in)) why = "its body has not been read";
     if (r->connect) return why ? why : o->protocol ? "a CONNECT names no protocol" : NULL;
@@ -36858,8 +36967,9 @@ AIO_API aio_stream_task *aio_request_upgrade_with(aio_request *request, const ai
 {
     AIO__DEFAULTS(aio_upgrade_options, options);
     aio__served *r = aio__served_live(request, __func__);
+    aio__problem problem;
     const char *why = !request ? "there is no request" : r->answer != AIO__UNANSWERED ? "it has an answer already"
-                    : aio__upgrade_problem(r, options);
+                    : aio__upgrade_problem(r, options, &problem);
     bool late = request && (aio__body_comes(&r->in) || r->answer != AIO__UNANSWERED);
     if (why)
         return (aio_stream_task *)(void *)aio__failure(late ? AIO_ERUNTIME : EINVAL, "upgrade of a request: %s", why);

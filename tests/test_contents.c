@@ -34,6 +34,13 @@ static void contents_say(char *says, size_t size, const struct contents_row *row
     script_says(&the_script, says, END_STAY);
     the_script.length = (size_t)n + row->length;
 }
+/* Whether the error says of which request it is. */
+static bool contents_names(const aio_exception *error, const char *method, const char *url)
+{
+    char wanted[100];
+    int n = snprintf(wanted, sizeof wanted, "%s %s: ", method, url);
+    return !strncmp(error->message, wanted, (size_t)n);
+}
 struct contents_texts { aio_task task; aio_server *server; aio_session *session; aio_response *r; aio_text text;
     size_t i; char url[60], says[300]; const char *problem; int again; };
 SCENARIO(contents_texts, .may = CLIENT_MAY)
@@ -57,6 +64,7 @@ SCENARIO(contents_texts, .may = CLIENT_MAY)
             CAUGHT(strcmp(self->problem, "!EINVAL") ? EILSEQ : EINVAL);
             if (CHECK(self->problem[0] == '!') && aio_caught(self)->code == EILSEQ)
                 CHECK(strstr(aio_caught(self)->message, self->problem + strlen("!EILSEQ ")));
+            CHECK(contents_names(aio_caught(self), "GET", self->url));
         } AIO_END_TRY;
         aio_response_release(self->r);
         self->r = NULL;
@@ -115,12 +123,15 @@ SCENARIO(contents_json, .may = { EPIPE, ECONNRESET, AIO_EDISCONNECTED, AIO_EPAYL
     } AIO_CATCH {
         CAUGHT(AIO_ECONTENT);
         CHECK(strstr(aio_caught(self)->message, "not JSON but text/plain; charset=utf-8"));
+        CHECK(contents_names(aio_caught(self), "POST", self->url));
     } AIO_END_TRY;
     AIO_TRY {
         AIO_AWAIT(self->json, aio_response_json(self->r, .any_type = true));
         UNREACHED();
     } AIO_CATCH {
         CAUGHT(AIO_EJSON);
+        CHECK(strstr(aio_caught(self)->message, ": the body is not valid JSON at line 1, column 1: "));
+        CHECK(contents_names(aio_caught(self), "POST", self->url));
     } AIO_END_TRY;
     aio_response_release(self->r);
     self->r = NULL;

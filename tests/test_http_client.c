@@ -1286,6 +1286,46 @@ TEST(client_bad_arguments)
     aio_loop_free(loop);
 }
 
+/* What was given and is not valid is named, with the byte, but its value is not shown. */
+TEST(client_says_what_was_given)
+{
+    static const char *const name[] = { "A", "1", "B(", "secret", NULL }, *const none[] = { "", "secret", NULL },
+                      *const value[] = { "A", "1", "X-Token", "secret\n", NULL },
+                      *const odd[] = { "A", "secret", "secret", NULL },
+                      *const cookie[] = { "a", "1", "token", "sec;ret", NULL },
+                      *const cookie_name[] = { "a b", "secret", NULL },
+                      *const cookie_none[] = { "", "secret", NULL }, *const cookie_odd[] = { "a", NULL };
+    static char long_value[4098];
+    memset(long_value, 's', sizeof long_value - 1);
+    const char *const cookie_long[] = { "a", long_value, NULL };
+    const struct { aio_request_options how; const char *why; } rows[] = {
+        { { .headers = name }, "header 2: a header name has a character that no token has, at byte 1" },
+        { { .headers = none }, "header 1: a header name is empty" },
+        { { .headers = value }, "header X-Token: a header value has a control character, at byte 6" },
+        { { .headers = odd }, "header 2: a header has no value: the list must alternate names and values, and end in NULL" },
+        { { .cookies = cookie }, "cookie token: its value has a semicolon or a control character, at byte 3" },
+        { { .cookies = cookie_name }, "a cookie's name is not a token, at byte 1" },
+        { { .cookies = cookie_none }, "a cookie has no name" },
+        { { .cookies = cookie_odd }, "cookie a has no value" },
+        { { .cookies = cookie_long }, "cookie a: its value is longer than 4096 bytes" },
+        { { .request_target = "/a b" }, "request_target is empty, or has a space or a control character, at byte 2" },
+    };
+    char wanted[200];
+    aio_loop *loop = aio_new_event_loop();
+    aio_set_event_loop(loop);
+    aio_session *s = aio_session_open();
+    for (size_t i = 0; s && i < sizeof rows / sizeof *rows; i++) {
+        aio_future *f = (aio_future *)(void *)aio_session_request_with(s, "PUT", "http://u:secret@x/", &rows[i].how);
+        snprintf(wanted, sizeof wanted, "PUT http://***@x/: %s", rows[i].why);
+        if (!CHECK(f)) break;
+        CHECK_INT(aio_future_exception(f)->code, EINVAL);
+        CHECK_STR(aio_future_exception(f)->message, wanted);
+        aio_unref(f);
+    }
+    CHECK_INT(client_code(loop, aio_session_close(s)), 0);
+    aio_loop_free(loop);
+}
+
 TEST(client_loop_ends_first)
 {
     aio_loop *loop = aio_new_event_loop();

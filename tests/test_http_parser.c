@@ -13,7 +13,8 @@ static void parser_say(aio_http_parser *parser, aio_http_step step, aio_text pie
     if (step == AIO_HTTP_HEAD && !m->status) snprintf(said, size, "<%s %s:", m->method.data, m->target.data);
     if (step == AIO_HTTP_END) snprintf(said, size, "%s%s>", trailer.data ? "|" : "", trailer.data ? trailer.data : "");
     if (step == AIO_HTTP_UPGRADED) snprintf(said, size, "upgraded");
-    if (step == AIO_HTTP_ERROR) snprintf(said, size, "error %d %d %s", m->code == AIO_EHTTP, m->refuse, m->problem);
+    if (step == AIO_HTTP_ERROR) snprintf(said, size, "error %d %d %s at %d", m->code == AIO_EHTTP, m->refuse,
+                                       m->problem, (int)m->offset);
 }
 static bool parser_goes_on(aio_http_step step)
 {
@@ -52,13 +53,19 @@ static const struct { aio_http_parser_options options; const char *method, *text
     { { .requests = true }, NULL, "PUT /a HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
       "2\r\nab\r\n1;x\r\nc\r\n0\r\nT: end\r\n\r\n", "<PUT /a:abc|end>" },
     { { .requests = true }, NULL, "GET /b HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\nG",
-      "<GET /b:>error 1 0 there are bytes after the last message" },
-    { { .requests = true }, NULL, "GET /b HTTP/1.1\n", "error 1 400 a line ends without CR" },
+      "<GET /b:>error 1 0 there are bytes after the last message at 0" },
+    { { .requests = true }, NULL, "GET /b HTTP/1.1\n", "error 1 400 a line ends without CR at 0" },
     { { .requests = true, .max_line_size = 10 }, NULL, "GET /12345678 HTTP/1.1\r\n",
-      "error 0 414 the start line is too long" },
-    { { .requests = true }, NULL, "GET /b HTTP/1.1\r\nHost: h", "error 1 0 the bytes end within a head" },
+      "error 0 414 the start line is too long at 0" },
+    { { .requests = true }, NULL, "GET /b HTTP/1.1\r\nHost: h", "error 1 0 the bytes end within a head at 24" },
     { { .requests = true }, NULL, "PUT /a HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\nx",
-      "<PUT /a:error 0 400 a chunk size is not hexadecimal" },
+      "<PUT /a:error 0 400 a chunk size is not hexadecimal at 56" },
+    { { .requests = true }, NULL, "PUT /a HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nabc",
+      "<PUT /a:aberror 0 400 a chunk is not followed by CR LF at 61" },
+    { { .requests = true }, NULL, "PUT /a HTTP/1.1\r\nHost: h\r\nA: 1\r\nB : 2\r\n\r\n",
+      "error 1 400 a header line has no name and colon at 32" },
+    { { .requests = true }, NULL, "GET /a HTTP/1.1\r\nHost: h\r\n\r\nGET /b HTTP/1.1\r\nHost: h\r\nA: \x01\r\n\r\n",
+      "<GET /a:>error 1 400 a header value has a control character at 26" },
     { { .requests = false }, NULL, "HTTP/1.1 100 Go\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
       "HTTP/1.0 404 No\r\n\r\nto the end", "<100 Go 1:><200 OK 1:hi><404 No 0:to the end>" },
     { { .requests = false }, "HEAD", "HTTP/1.1 100 Go\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n"
@@ -70,10 +77,10 @@ static const struct { aio_http_parser_options options; const char *method, *text
     { { .requests = false }, "CONNECT", "HTTP/1.1 407 No\r\nContent-Length: 2\r\n\r\nhi", "<407 No 1:hi>" },
     { { .requests = false }, NULL, "HTTP/1.1 101 Go\r\nUpgrade: x\r\n\r\nhi", "<101 Go 1:>upgraded" },
     { { .requests = false }, NULL, "HTTP/1.1 200 OK\nT: b\n c\nContent-Length: 1\n\nx", "<200 OK 1:x>" },
-    { { .strict = true }, NULL, "HTTP/1.1 200 OK\nT: b\n", "error 1 0 a line ends without CR" },
+    { { .strict = true }, NULL, "HTTP/1.1 200 OK\nT: b\n", "error 1 0 a line ends without CR at 0" },
     { { .requests = false }, NULL, "HTTP/1.1 204 None\r\n", "<204 None 1:>" },
     { { .requests = false }, NULL, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhi",
-      "<200 OK 1:hierror 0 0 the connection was closed before Content-Length bytes had come" },
+      "<200 OK 1:hierror 0 0 the connection was closed before Content-Length bytes had come at 40" },
 };
 TEST(http_parser_rows)
 {

@@ -117,7 +117,7 @@ static const struct hop_case {
     { "http://p", "a", WORDS("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked, x\r\n\r\n"),
       NULL, 0, 0, NULL }, /* RFC 9110, 9.3.6: they mean nothing here */
     { "http://p", "a", WORDS("HTTP/1.1 403 No\r\nContent-Length: x\r\n\r\n"), NULL, 0, AIO_EPROXY,
-      "Content-Length is not digits only" },
+      "Content-Length is not digits only, in the line at byte 17 of the head" },
     { "http://u:pw@p", "a", WORDS("HTTP/1.1 103 Soon\r\n\r\n" HTTP_200),
       WORDS("CONNECT a:80 HTTP/1.1\r\nHost: a:80\r\nProxy-Authorization: Basic dTpwdw==\r\n\r\n"), 0, NULL },
     { "http://Aladdin:open%20sesame@p", "a", WORDS(HTTP_200), WORDS("CONNECT a:80 HTTP/1.1\r\nHost: a:80\r\n"

@@ -257,6 +257,8 @@ SCENARIO(redirect_places, .may = HOP_MAY)
         { "HEAD", "/302?to=/end", NULL, "A HEAD /302\n", 302, 0, 0, NULL },
         { "GET", "/302?to=ftp://a.test/", NULL, "A GET /302\n", 0, AIO_EURL, 0,
           "its 302 leads to a URL of scheme ftp" },
+        { "GET", "/302?to=/302?to=ftp://a.test/", NULL, "A GET /302\nA GET /302\n", 0, AIO_EURL, 0,
+          "/302?to=ftp://a.test/ (after 1 redirect): its 302 leads to a URL of scheme ftp" },
         { "GET", "/302?to=mailto:a@b.test", NULL, "A GET /302\n", 0, AIO_EURL, 0, "scheme mailto" },
         { "GET", "/302?to=http://[/", NULL, "A GET /302\n", 0, AIO_EURL, 0, "the Location of its 302 is not valid: " },
         { "GET", "/302?to=http:///", NULL, "A GET /302\n", 0, AIO_EURL, 0, "the Location of its 302 is not valid: " },
@@ -290,7 +292,7 @@ SCENARIO(redirect_limits, .may = HOP_MAY)
         { "GET", "/302?to=/302?to=/end", NULL, "A GET /302\nA GET /302\nA GET /end\n", 200, 0, 2, NULL },
         { "HEAD", "/302?to=/303?to=/end", NULL, "A HEAD /302\nA HEAD /303\nA HEAD /end\n", 200, 0, 2, NULL },
         { "GET", "/302?to=/302?to=/302?to=/end", NULL, "A GET /302\nA GET /302\nA GET /302\n", 0, AIO_EREDIRECTS, 0,
-          ": there are more than 2 redirects" },
+          "/302?to=/end (after 2 redirects): there are more than 2 redirects" },
     };
     AIO_BEGIN(redirect_limits);
     AIO_AWAIT(AIO_CALL(hop_rows, HOP_ROWS(rows), .options = { .max_redirects = 2 }));
