@@ -2243,6 +2243,7 @@ typedef struct aio_headers {
     char       *text;     /* owned: names and values, each with a NUL */
     aio__field *fields;   /* owned: where they are in text, in order */
     uint32_t    length, capacity, wasted, count, room;
+    uint32_t    names;    /* a bit for each first letter and length of a name, as aio__headers_bit has it */
 } aio_headers;
 
 /* Adds a field after those there are: headers.add(). EINVAL when the name is not a token (RFC 9110 5.6.2) or the value
@@ -4897,6 +4898,16 @@ AIO__NOINLINE static bool aio__buffer_append(aio__buffer *buffer, const char *da
     if (!n) return true;
     if (!aio__buffer_reserve(buffer, n)) return false;
     memcpy(buffer->data + buffer->end, data, n);
+    buffer->end += n;
+    return true;
+}
+
+/* The same of a literal, whose length the compiler knows. */
+#define AIO__PUT(buffer, literal) aio__buffer_put((buffer), "" literal, sizeof(literal) - 1)
+static inline bool aio__buffer_put(aio__buffer *buffer, const char *literal, size_t n)
+{
+    if (!aio__buffer_reserve(buffer, n)) return false;
+    memcpy(buffer->data + buffer->end, literal, n);
     buffer->end += n;
     return true;
 }
@@ -21524,10 +21535,18 @@ static const char *aio__header_type_problem(const char *type, aio__problem *p)
     return why ? aio__problem_say(p, "content_type: %s, at byte %zu", why, aio__value_end(type, '\0')) : NULL;
 }
 
+/* By first letter and length. Names whose bits differ are different, so that most that are not there are not searched
+ * for. */
+static inline uint32_t aio__headers_bit(const char *name, size_t n)
+{
+    return UINT32_C(1) << (((size_t)(*name & 0x1f) + 5 * n) & 31);
+}
+
 /* The index of the first field of this name from `from` on, or the count. */
 static uint32_t aio__headers_find(const aio_headers *headers, const char *name, size_t n, uint32_t from)
 {
-    const char first = n ? aio__lower(*name) : '\0';
+    if (!n || !(headers->names & aio__headers_bit(name, n))) return headers->count;
+    const char first = aio__lower(*name);
     for (uint32_t i = from; i < headers->count; i++) {
         const aio__field *field = &headers->fields[i];
         const char *there = headers->text + field->name;
@@ -21593,6 +21612,7 @@ static int aio__headers_append(aio_headers *headers, const char *name, size_t na
     field->value_length = (uint32_t)value_length;
     field->name = aio__headers_store(headers, name, name_length);
     field->value = aio__headers_store(headers, value, value_length);
+    headers->names |= aio__headers_bit(headers->text + field->name, name_length);
     aio__free(old);
     return 0;
 }
@@ -21648,7 +21668,7 @@ static aio_text aio__headers_value(const aio_headers *headers, const char *name,
 /* Forgets the fields and keeps the memory. */
 static void aio__headers_reset(aio_headers *headers)
 {
-    headers->length = headers->wasted = headers->count = 0;
+    headers->length = headers->wasted = headers->count = headers->names = 0;
 }
 
 AIO_API int aio_headers_add(aio_headers *headers, const char *name, const char *value)
@@ -26470,7 +26490,7 @@ static int aio__http_content_length(aio__http_head *head, aio_text value)
     for (size_t i = 0; i < value.length; i++) {
         if (!aio__is(value.data[i], AIO__DIGIT)) return aio__http_fail(head, 400, "Content-Length is not digits only");
         unsigned digit = (unsigned)(value.data[i] - '0');
-        if (length > (uint64_t)(INT64_MAX - digit) / 10)
+        if (i >= 18 && length > (uint64_t)(INT64_MAX - digit) / 10)
             return aio__http_fail(head, 400, "Content-Length is too large");
         length = length * 10 + digit;
     }
@@ -26501,6 +26521,28 @@ typedef enum {
     AIO__WORD_CONTENT_LENGTH, AIO__WORD_TRANSFER_ENCODING, AIO__WORD_KEEP_ALIVE
 } aio__word;
 
+/* Whether n bytes, at least four and none of them a control character, are `word`: small letters and '-', which are
+ * what a byte becomes by its bit 0x20 only if it is such a one, or the large letter. */
+static inline bool aio__http_is_word(const char *text, const char *word, size_t n)
+{
+    const uint64_t small_ = UINT64_C(0x2020202020202020);
+    uint64_t a, b;
+    if (n < 8) {
+        uint32_t first[2], last[2];
+        memcpy(&first[0], text, 4);
+        memcpy(&first[1], word, 4);
+        memcpy(&last[0], text + n - 4, 4);
+        memcpy(&last[1], word + n - 4, 4);
+        return (first[0] | (uint32_t)small_) == first[1] && (last[0] | (uint32_t)small_) == last[1];
+    }
+    for (size_t i = 0;; i = n - i > 16 ? i + 8 : n - 8) {
+        memcpy(&a, text + i, 8);
+        memcpy(&b, word + i, 8);
+        if ((a | small_) != b) return false;
+        if (i == n - 8) return true;
+    }
+}
+
 static inline aio__word aio__http_word(aio_text word, bool is_name)
 {
     static const char words[][18] = {
@@ -26513,22 +26555,32 @@ static inline aio__word aio__http_word(aio_text word, bool is_name)
     unsigned at = word.length < sizeof by_length ? by_length[word.length] : 0;
     if (!at) return AIO__WORD_OTHER;
     if (at == AIO__WORD_CONNECTION && !is_name) at = AIO__WORD_KEEP_ALIVE;
-    if (aio__lower(*word.data) != words[at][0]) return AIO__WORD_OTHER;
-    return aio__same_word(word.data, word.length, words[at], word.length) ? (aio__word)at : AIO__WORD_OTHER;
+    return aio__http_is_word(word.data, words[at], word.length) ? (aio__word)at : AIO__WORD_OTHER;
+}
+
+static bool aio__http_connection_word(aio__http_head *head, aio_text item)
+{
+    aio__word word = aio__http_word(item, false);
+    if (word == AIO__WORD_CLOSE) head->connection_close = true;
+    if (word == AIO__WORD_KEEP_ALIVE) head->connection_keep = true;
+    if (word == AIO__WORD_UPGRADE) head->connection_upgrade = true;
+    return word != AIO__WORD_OTHER;
 }
 
 static void aio__http_connection(aio__http_head *head, aio_text value)
 {
     aio_text item;
-    while (aio__http_list_next(&value, &item)) {
-        aio__word word = aio__http_word(item, false);
-        if (word == AIO__WORD_CLOSE) head->connection_close = true;
-        if (word == AIO__WORD_KEEP_ALIVE) head->connection_keep = true;
-        if (word == AIO__WORD_UPGRADE) head->connection_upgrade = true;
-    }
+    if (aio__http_connection_word(head, value)) return; /* mostly there is one only */
+    while (aio__http_list_next(&value, &item)) aio__http_connection_word(head, item);
 }
 
-static int aio__http_known_field(aio__http_head *head, aio_text name, aio_text value)
+/* The bits of the names that are known: see aio__headers_bit. */
+#define AIO__HTTP_BIT(first, length) (UINT32_C(1) << ((((first) & 0x1f) + 5 * (length)) & 31))
+#define AIO__HTTP_KNOWN \
+    (AIO__HTTP_BIT('h', 4) | AIO__HTTP_BIT('e', 6) | AIO__HTTP_BIT('u', 7) | AIO__HTTP_BIT('c', 10) \
+     | AIO__HTTP_BIT('c', 14) | AIO__HTTP_BIT('t', 17))
+
+static AIO__NOINLINE int aio__http_known_field(aio__http_head *head, aio_text name, aio_text value)
 {
     if (head->is_connect && head->status / 100 == 2) return 0; /* RFC 9110, 9.3.6 */
     switch (aio__http_word(name, true)) {
@@ -26562,11 +26614,14 @@ static int aio__http_known_field(aio__http_head *head, aio_text name, aio_text v
 static inline int aio__http_add_field(aio__http_head *head, const char *data, size_t at, size_t colon, size_t from,
                                       size_t to)
 {
+    const uint32_t known = AIO__HTTP_KNOWN, bit = aio__headers_bit(data + at, colon - at);
     aio__field *field = &head->headers->fields[head->fields++];
     field->name = (uint32_t)at;
     field->name_length = (uint32_t)(colon - at);
     field->value = (uint32_t)from;
     field->value_length = (uint32_t)(to - from);
+    head->headers->names |= bit;
+    if (!(known & bit)) return 0;
     return aio__http_known_field(head, aio__text(data + at, colon - at), aio__text(data + from, to - from));
 }
 
@@ -26612,13 +26667,13 @@ static inline size_t aio__http_run(const char *data, size_t i, size_t n)
 {
     const uint64_t ones = UINT64_C(0x0101010101010101), high = ones << 7;
     for (; n - i >= 8; i += 8) {
-        uint64_t word, delete_mark;
+        uint64_t word, low;
         memcpy(&word, data + i, 8);
-        delete_mark = word ^ (ones * 0x7f);
-        word = (((word - ones * 0x20) & ~word) | ((delete_mark - ones) & ~delete_mark)) & high;
+        low = word & ~high;
+        word = ~(((low + ones * 0x60) & (ones * 0xfe - low)) | word) & high; /* below 0x20, or above 0x7e, or neither */
         if (!word) continue;
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-        return i + (size_t)__builtin_ctzll(word) / 8; /* the lowest mark is right in any case */
+        return i + (size_t)__builtin_ctzll(word) / 8;
 #else
         break;
 #endif
@@ -26633,14 +26688,15 @@ static inline size_t aio__http_token(const char *data, size_t i, size_t n)
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
     const uint64_t ones = UINT64_C(0x0101010101010101), high = ones << 7;
     for (; n - i >= 8; i += 8) {
-        uint64_t word, low, dash, fit;
+        uint64_t word, low, letter, other;
         memcpy(&word, data + i, 8);
-        low = (word | ones * 0x20) & ~high;
-        dash = word ^ (ones * '-');
-        fit = (low + ones * (0x80 - 'a')) & ~(low + ones * (0x7f - 'z')); /* a letter */
-        fit = (fit | ~(((dash & ~high) + ~high) | dash)) & ~word & high;
-        if (fit == high) continue;
-        i += (size_t)__builtin_ctzll(fit ^ high) / 8;
+        low = word & ~high;
+        other = (low ^ ones * '-') + ~high;
+        low |= ones * 0x20;
+        letter = (low + ones * (0x80 - 'a')) & ~(low + ones * (0x7f - 'z'));
+        word = ((other & ~letter) | word) & high;
+        if (!word) continue;
+        i += (size_t)__builtin_ctzll(word) / 8;
         break;
     }
 #endif
@@ -32272,6 +32328,7 @@ typedef struct aio__exchange {
     bool           url_in_room; /* url's block is of `room` */
     bool           upgrades;   /* the request has Upgrade, or is a CONNECT */
     bool           switched;   /* the server has agreed: the connection is not HTTP's any more */
+    uint8_t        method_length;
     char           method[32];
 } aio__exchange;
 
@@ -32922,6 +32979,17 @@ static void aio__pair_next(const char **at, aio_text *name, aio_text *value)
     *at = value->data + value->length + 1;
 }
 
+/* Of a method, which is mostly told from another by its first byte. */
+static inline bool aio__method_is(const char *method, const char *which)
+{
+    return *method == *which && !strcmp(method, which);
+}
+
+static bool aio__method_has_body(const char *method)
+{
+    return *method == 'P' && (!strcmp(method, "POST") || !strcmp(method, "PUT") || !strcmp(method, "PATCH"));
+}
+
 static const char *aio__fields_problem(const aio_headers *headers)
 {
     aio_text name;
@@ -33153,16 +33221,20 @@ static bool aio__request_field(aio__exchange *x, aio_text name, aio_text value)
     return aio__http_put_field(&x->out, name, value);
 }
 
-/* Whether a field is the user's affair: given, or left out. */
-static bool aio__requesting_owns(const struct aio__requesting *f, const char *name)
+static AIO__NOINLINE bool aio__requesting_names(const struct aio__requesting *f, const char *name)
 {
     const char *at = f->skipped;
-    if (!f->given && !f->skip_count && !f->session->skipped.count) return false;
     size_t n = strlen(name);
     for (size_t i = 0; i < f->skip_count; i++, at += strlen(at) + 1)
         if (aio__same_word(at, strlen(at), name, n)) return true;
     if (f->session->skipped.count && aio__headers_value(&f->session->skipped, name, n).data) return true;
     return aio__requesting_has(f, name);
+}
+
+/* Whether a field is the user's affair: given, or left out. */
+static inline bool aio__requesting_owns(const struct aio__requesting *f, const char *name)
+{
+    return (f->given || f->skip_count || f->session->skipped.count) && aio__requesting_names(f, name);
 }
 
 static int aio__requesting_version(const struct aio__requesting *f)
@@ -33175,20 +33247,17 @@ static bool aio__request_auto(aio__exchange *x, const struct aio__requesting *f,
     return aio__requesting_owns(f, name) || aio__http_put_named(&x->out, name, value);
 }
 
-static bool aio__among(const char *word, const char *const *words)
-{
-    while (*words && strcmp(word, *words) != 0) words++;
-    return *words != NULL;
-}
+/* The same, of literals. */
+#define AIO__REQUEST_AUTO(x, f, name, value) \
+    (aio__requesting_owns((f), name) || AIO__PUT(&(x)->out, name ": " value "\r\n"))
 
 /* The fields that aiohttp adds by itself. A body that is known to be empty says so where a body is usual. */
 static bool aio__request_autos(aio__exchange *x, const struct aio__requesting *f)
 {
-    static const char *const usual[] = { "POST", "PUT", "PATCH", NULL };
     char length[21];
     bool decoded = !f->session->options.no_auto_decompress && !aio__requesting_has(f, "Range");
-    if (!aio__request_auto(x, f, "Accept", "*/*") || !aio__request_auto(x, f, "User-Agent", "aio.h")) return false;
-    if (decoded && !aio__request_auto(x, f, "Accept-Encoding", "gzip, deflate")) return false;
+    if (!AIO__REQUEST_AUTO(x, f, "Accept", "*/*") || !AIO__REQUEST_AUTO(x, f, "User-Agent", "aio.h")) return false;
+    if (decoded && !AIO__REQUEST_AUTO(x, f, "Accept-Encoding", "gzip, deflate")) return false;
     if (f->content_type && !aio__request_auto(x, f, "Content-Type", f->content_type)) return false;
     const char *coding = f->compress == AIO_CODING_GZIP ? "gzip" : "deflate";
     if (f->compress && x->source && !aio__request_auto(x, f, "Content-Encoding", coding)) return false;
@@ -33200,7 +33269,7 @@ static bool aio__request_autos(aio__exchange *x, const struct aio__requesting *f
     bool stays = !once && aio__requesting_version(f) == AIO_HTTP_1_0; /* where to close is the default */
     if ((once || stays) && !aio__request_auto(x, f, "Connection", once ? "close" : "keep-alive")) return false;
     if (x->length < 0) return aio__http_put_named(&x->out, "Transfer-Encoding", "chunked");
-    if (!f->content_type && !aio__among(x->method, usual)) return true;
+    if (!f->content_type && !aio__method_has_body(x->method)) return true;
     if (!x->length && aio__requesting_owns(f, "Content-Length")) return true;
     return aio__http_put_named(&x->out, "Content-Length", aio__http_number(length, (uint64_t)x->length));
 }
@@ -33414,19 +33483,19 @@ static bool aio__request_head(aio__exchange *x, const struct aio__requesting *f)
     x->keep = !aio__connector_options(f->session->connector)->force_close;
     x->expects = false;
     x->upgrades = x->head.is_connect;
-    if (!aio__buffer_word(&x->out, x->method) || !aio__buffer_append(&x->out, " ", 1)) return false;
+    if (!aio__buffer_append(&x->out, x->method, x->method_length) || !AIO__PUT(&x->out, " ")) return false;
     bool old = aio__requesting_version(f) == AIO_HTTP_1_0;
     x->target = x->out.end;
     bool secret = f->secret || f->session->secret || f->fields || x->via.user.data || x->via.password.data;
     if (secret && !aio__request_room(x, aio__request_estimate(x, f))) return false;
     if (!aio__request_target(x, f)) return false;
     x->target_end = x->out.end;
-    if (!aio__buffer_word(&x->out, old ? " HTTP/1.0\r\n" : " HTTP/1.1\r\n")) return false;
-    if (!aio__requesting_owns(f, "Host") && (!aio__buffer_word(&x->out, "Host: ") || !aio__request_host(x)
-                                            || !aio__buffer_append(&x->out, "\r\n", 2))) return false;
+    if (!(old ? AIO__PUT(&x->out, " HTTP/1.0\r\n") : AIO__PUT(&x->out, " HTTP/1.1\r\n"))) return false;
+    if (!aio__requesting_owns(f, "Host")
+        && (!AIO__PUT(&x->out, "Host: ") || !aio__request_host(x) || !AIO__PUT(&x->out, "\r\n"))) return false;
     if (f->fields ? !aio__request_put_fields(x, f->fields) : f->given && !aio__request_given(x, f, NULL)) return false;
     return aio__request_credentials(x, f) && aio__request_cookies(x, f) && aio__request_autos(x, f)
-        && aio__buffer_append(&x->out, "\r\n", 2);
+        && AIO__PUT(&x->out, "\r\n");
 }
 
 static bool aio__request_goes_to(const aio_url *url)
@@ -33609,8 +33678,9 @@ static int aio__exchange_prepare(aio__exchange *x, struct aio__requesting *f, co
 {
     aio__operation *op = x->op;
     aio__reply *r = aio__exchange_reply(x);
-    memcpy(x->method, f->method, strlen(f->method) + 1);
-    x->head.is_connect = !strcmp(x->method, "CONNECT");
+    x->method_length = (uint8_t)strlen(f->method);
+    memcpy(x->method, f->method, (size_t)x->method_length + 1);
+    x->head.is_connect = aio__method_is(x->method, "CONNECT");
     x->heard = x->switched = x->leads = false;
     x->interim = 0;
     x->sent = x->heard_heads = 0;
@@ -34043,7 +34113,7 @@ static int aio__exchange_begin(aio__exchange *x)
     aio_response *response = &r->response;
     const aio__http_head *head = &x->head;
     aio__exchange_cut(x);
-    bool described = head->status == 304 || !strcmp(x->method, "HEAD"); /* the body is another response's */
+    bool described = head->status == 304 || aio__method_is(x->method, "HEAD"); /* the body is another response's */
     if (head->status == 101 && !x->upgrades) {
         x->head.problem = "the server switches protocols, which nobody asked it for";
         return AIO_EHTTP;
@@ -34056,7 +34126,7 @@ static int aio__exchange_begin(aio__exchange *x)
     response->method = x->method;
     x->leads = x->op->max_redirects >= 0 && !head->is_connect
         && aio__redirect_is(head->status, aio__headers_value(&response->headers, "location", 8));
-    aio_text method = aio__text(x->method, strlen(x->method));
+    aio_text method = aio__text(x->method, x->method_length);
     if (!aio__body_open(&r->in, head, method, aio__exchange_stream(x))) x->keep = false;
     aio__made_unref(x->made);
     x->made = aio__made_ref(aio__ticket_read(&x->ticket, &r->in));
@@ -34280,7 +34350,7 @@ static int aio__requesting_redirects(const struct aio__requesting *self)
 {
     const aio_session_options *o = &self->session->options;
     if (self->max_redirects) return self->max_redirects;
-    if (o->no_redirects || !strcmp(self->method, "HEAD")) return -1;
+    if (o->no_redirects || aio__method_is(self->method, "HEAD")) return -1;
     return o->max_redirects ? o->max_redirects : AIO__REDIRECTS;
 }
 
