@@ -3739,6 +3739,10 @@ typedef struct aio_ws_options {
     double             close_timeout AIO__UNSET; /* so long aio_ws_close waits for the peer; 0: 10 s */
     bool               no_autoping AIO__UNSET;   /* pings are not answered; they, and pongs, are received */
     bool               no_autoclose AIO__UNSET;  /* a close frame is not answered: aio_ws_close does */
+    /* A server's: the request ends with the upgrade, and with it all texts that it has given; what is needed of it is
+     * copied before. A connection that waits for messages then costs less than 1 KiB. Around a handler with middlewares
+     * or an access log it stays. */
+    bool               drop_request AIO__UNSET;
     /* 9 to 15: messages may be compressed (permessage-deflate), with windows of so many bits at the most; about 400 KiB
      * a connection, once it has. 0: they are not */
     int                compress AIO__UNSET;
@@ -16189,7 +16193,7 @@ struct aio_server {
     struct aio__serve_forever *forever;
     void               *service;  /* of the room that speaks its protocol */
     void              (*end_idle)(void *service, bool all); /* clients between two requests: one, or all */
-    void              (*end_upgraded)(void *service); /* handlers that have taken their stream */
+    bool              (*endless)(const void *handler); /* it would not see a shutdown */
     void              (*on_free)(void *service);
     int                 busy;     /* it is being looked at: not to be freed */
     bool                closing, full;
@@ -16508,11 +16512,11 @@ static int aio__server_add(aio_server *server, int fd)
 
 /* The room that speaks its protocol. */
 static void aio__server_speaks(aio_server *server, void *service, void (*end_idle)(void *, bool all),
-                               void (*end_upgraded)(void *), void (*on_free)(void *))
+                               bool (*endless)(const void *handler), void (*on_free)(void *))
 {
     server->service = service;
     server->end_idle = end_idle;
-    server->end_upgraded = end_upgraded;
+    server->endless = endless;
     server->on_free = on_free;
 }
 
@@ -16950,12 +16954,25 @@ static aio_future *aio__server_wait(aio_server *server)
     return closed;
 }
 
+/* Handlers that have taken their stream, or answer for ever, would not see that the server shuts down. */
+static void aio__server_end_endless(aio_server *server)
+{
+    for (aio_stream *s = aio__clients_next(&server->clients, NULL); s && server->endless;
+         s = aio__clients_next(&server->clients, s)) {
+        aio_task *task = aio__stream_task(s);
+        const void *handler = task;
+        if (!task || task->future.state >= AIO__DONE) continue;
+        if (server->options.tls_context) handler = ((struct aio__tls_client *)(void *)task)->handler;
+        if (handler && server->endless(handler)) aio_task_cancel(task);
+    }
+}
+
 static AIO_CORO(aio__server_ending)
 {
     AIO_BEGIN(aio__server_ending);
     self->closed = aio__server_wait(self->server);
     if (!self->closed) AIO_RAISE(ENOMEM);
-    if (aio__server_has_clients(self) && self->server->end_upgraded) self->server->end_upgraded(self->server->service);
+    if (aio__server_has_clients(self)) aio__server_end_endless(self->server);
     AIO_TRY {
         AIO_AWAIT(aio_wait_for(aio_shield((aio_future *)aio_ref(self->closed)), self->seconds));
     } AIO_CATCH_CODE(AIO_ETIMEOUT) {
@@ -35832,14 +35849,26 @@ typedef struct aio__answer_extra { /* what few requests need; made when it is */
     const char *announced; /* the names of trailers; kept with the body. NULL: there are none */
     aio_headers trailers;
     void       *app;     /* the application's part of it, while its coroutine runs; else NULL */
+    bool      (*drop)(void *app); /* it does without the request from now on; false: it cannot */
     bool        compress;
 } aio__answer_extra;
 
-typedef struct aio__served {
+typedef struct aio__served aio__served;
+
+struct aio__serving { /* a connection's coroutine */
+    aio_task      task;
+    aio__service *service;
+    aio_stream   *stream;
+    aio__served  *in;      /* NULL before it begins, and when it has been dropped */
+    int           code;
+    bool          dropped;
+};
+
+struct aio__served {
     aio_request    request;  /* first: what the handler has */
     aio__answer_extra *extra; /* NULL: there is none. Kept with the body */
     aio__node      node;     /* in service->requests */
-    aio__service  *service;
+    struct aio__serving *serving;
     aio_stream    *stream;   /* the server's */
     aio__http_head head;
     aio__body_reader in;
@@ -35864,7 +35893,7 @@ typedef struct aio__served {
     bool           wants_continue, too_large, bad_body, late_body;
     bool           own;      /* see aio__held_new */
     bool           over;     /* debug mode: its handler has ended */
-} aio__served;
+};
 
 /* ---- requests in ---- */
 
@@ -35888,8 +35917,9 @@ static bool aio__served_waiting(aio__body_reader *in)
         aio_stream_write(r->stream, interim, sizeof interim - 1); /* an error comes back with the read */
         r->wants_continue = false;
     }
-    if (r->body_until == INT64_MAX) r->body_until = aio__deadline_after(aio__body_deadline(in), r->service->body_total);
-    int64_t until = aio__deadline_after(aio__body_deadline(in), r->service->body);
+    const aio__service *service = r->serving->service;
+    if (r->body_until == INT64_MAX) r->body_until = aio__deadline_after(aio__body_deadline(in), service->body_total);
+    int64_t until = aio__deadline_after(aio__body_deadline(in), service->body);
     return aio__deadline_until(aio__body_deadline(in), until < r->body_until ? until : r->body_until);
 }
 
@@ -35903,10 +35933,11 @@ static aio_exception *aio__served_failed(aio__body_reader *in, const aio_excepti
     r->late_body = expired;
     r->too_large = why->code == AIO_ELIMIT;
     r->bad_body = why->code == AIO_EPAYLOAD;
+    const aio__service *service = r->serving->service;
     bool in_all = r->body_until <= aio__served_loop(r)->now;
     if (expired) return aio__exception(AIO_ETIMEOUT, "body", "the client %s %g s",
                                        in_all ? "did not send the body within" : "sent nothing of the body for",
-                                       aio__seconds(in_all ? r->service->body_total : r->service->body));
+                                       aio__seconds(in_all ? service->body_total : service->body));
     return aio__exception(why->code, "body", "the body of %.32s %.200s: %s", r->request.method.data,
                           r->request.target.data, why->message);
 }
@@ -35916,16 +35947,17 @@ static const aio__body_owner aio__served_owner = {
 };
 
 /* NULL without memory. */
-static aio__served *aio__served_open(aio__service *service, aio_stream *stream)
+static aio__served *aio__served_open(struct aio__serving *serving)
 {
-    aio_loop *loop = aio__stream_loop(stream);
+    aio__service *service = serving->service;
+    aio_loop *loop = aio__stream_loop(serving->stream);
     bool own = loop->debug;
     aio__served *r = (aio__served *)(own ? aio__held_new(loop, sizeof *r) : aio__pool_alloc(&loop->pool, sizeof *r));
     if (!r) return NULL;
     memset(r, 0, sizeof *r);
     r->own = own;
-    r->service = service;
-    r->stream = r->request.stream = stream;
+    r->serving = serving;
+    r->stream = r->request.stream = serving->stream;
     r->request.arg = service->arg;
     aio__deadline_make(aio__body_deadline(&r->in), loop, loop->now, NULL);
     aio__body_limit(&r->in, service->options.max_body);
@@ -35945,7 +35977,7 @@ static void aio__served_clear(aio__served *r)
     aio__free(r->parts.data);
 }
 
-static void aio__served_close(aio__served *r)
+static void aio__served_close(aio__served *r, const char *how)
 {
     aio_loop *loop = aio__served_loop(r);
     aio__deadline_end(aio__body_deadline(&r->in));
@@ -35953,7 +35985,7 @@ static void aio__served_close(aio__served *r)
     aio__served_clear(r);
     aio__ring_remove(&r->node);
     if (AIO__LIKELY(!r->own)) aio__pool_free(&loop->pool, r, sizeof *r);
-    else if (aio__held_end(loop, r, "ended with its handler")) {
+    else if (aio__held_end(loop, r, how)) {
         r->over = true;
         r->stream = NULL;
     }
@@ -35983,7 +36015,7 @@ static void aio__served_reset(aio__served *r)
     r->lasts = r->too_large = r->bad_body = r->late_body = false;
     r->skipped = 0;
     r->body_until = INT64_MAX;
-    aio__deadline_in(aio__body_deadline(&r->in), r->service->keepalive);
+    aio__deadline_in(aio__body_deadline(&r->in), r->serving->service->keepalive);
 }
 
 /* A copy with a NUL; it may move the earlier ones. False without memory. */
@@ -36038,7 +36070,7 @@ static int aio__served_receive(aio__served *r)
     aio_stream *s = r->stream;
     if (r->idle && aio_stream_unread(s).length) {
         r->idle = false;
-        aio__deadline_in(aio__body_deadline(&r->in), r->service->header);
+        aio__deadline_in(aio__body_deadline(&r->in), r->serving->service->header);
     }
     int code = aio__http_head_read(&r->head, s);
     if (code == AIO__MORE) {
@@ -36150,7 +36182,7 @@ static int aio__answer_head(aio__served *r, int status, const aio_respond_option
     out->start = out->end = 0;
     if (!aio__http_put_status(out, status)) return ENOMEM;
     const char *const fields[][2] = {
-        { "Date", aio__http_clock_text(&r->service->clock, aio__os.wall()) },
+        { "Date", aio__http_clock_text(&r->serving->service->clock, aio__os.wall()) },
         { "Content-Type", empty ? NULL : o->content_type ? o->content_type : o->text ? "text/plain; charset=utf-8"
                           : length ? "application/octet-stream" : NULL },
         { "Content-Length", empty || !known ? NULL : aio__http_number(number, length) },
@@ -36174,7 +36206,7 @@ static void aio__answer_taken(aio__timer *timer);
 static bool aio__answer_watch(aio__served *r)
 {
     aio_loop *loop = aio__served_loop(r);
-    r->writing = aio__timer_start(loop, aio__after(loop, r->service->write), aio__answer_taken, r);
+    r->writing = aio__timer_start(loop, aio__after(loop, r->serving->service->write), aio__answer_taken, r);
     return r->writing != NULL;
 }
 
@@ -36194,14 +36226,14 @@ static void aio__answer_taken(aio__timer *timer)
     if (enough && aio__answer_watch(r)) return;
     aio__stream_break(r->stream, enough ? &aio__no_memory
         : aio__exception(ETIMEDOUT, "write", "the client took %llu bytes of the answer within %g s", last,
-                         aio__seconds(r->service->write)));
+                         aio__seconds(r->serving->service->write)));
 }
 
 /* The client is to take what is unsent, from now on. */
 static void aio__answer_hurry(aio__served *r)
 {
     size_t unsent = aio_stream_write_buffer_size(r->stream);
-    if (!unsent || r->writing || r->service->write == INT64_MAX) return;
+    if (!unsent || r->writing || r->serving->service->write == INT64_MAX) return;
     r->written = unsent;
     r->taken = 0;
     if (!aio__answer_watch(r)) aio__stream_break(r->stream, &aio__no_memory);
@@ -36676,7 +36708,7 @@ static int aio__answer_file_begin(struct aio__answer_file *self)
     r->written = aio_stream_write_buffer_size(r->stream);
     r->taken = 0;
     r->sending = self->sending;
-    return r->service->write == INT64_MAX || aio__answer_watch(r) ? 0 : ENOMEM;
+    return r->serving->service->write == INT64_MAX || aio__answer_watch(r) ? 0 : ENOMEM;
 }
 
 static void aio__answer_file_end(struct aio__answer_file *self)
@@ -36787,10 +36819,11 @@ static void *aio__answer_app(aio_request *request, const char *function)
 }
 
 /* Its answers may be compressed. False without memory. */
-static bool aio__answer_app_set(aio_request *request, void *app, bool compress)
+static bool aio__answer_app_set(aio_request *request, void *app, bool (*drop)(void *), bool compress)
 {
     aio__answer_extra *extra = aio__answer_extra_of(request);
     if (extra) extra->app = app;
+    if (extra) extra->drop = drop;
     if (extra) extra->compress = compress;
     return extra != NULL;
 }
@@ -36952,7 +36985,10 @@ AIO_API aio_future *aio_request_fail(aio_request *request, int status, const cha
 /* ---- forms, for the room below ---- */
 
 static aio__body_reader *aio__served_body(aio_request *request) { return &aio__served_of(request)->in; }
-static size_t aio__served_max_body(aio_request *request) { return aio__served_of(request)->service->options.max_body; }
+static size_t aio__served_max_body(aio_request *request)
+{
+    return aio__served_of(request)->serving->service->options.max_body;
+}
 
 /* The form that was made of the body, or NULL. */
 static const aio_post *aio__served_post(aio_request *request)
@@ -37046,6 +37082,8 @@ AIO_API aio_stream_task *aio_request_upgrade_with(aio_request *request, const ai
     struct aio__upgrading *upgrading = AIO_CALL(aio__upgrading, .stream = r->stream);
     if (!upgrading) return NULL;
     upgrading->code = aio__upgrade_head(r, options);
+    aio__free(r->out.data); /* it lies with the stream, and there is no other */
+    memset(&r->out, 0, sizeof r->out);
     r->answer = AIO__ANSWERED;
     r->upgraded = true;
     r->keep = false;
@@ -37153,9 +37191,9 @@ static int aio__served_drop(aio__served *r)
     size_t unread = aio_stream_unread(s).length;
     aio_stream_consume(s, unread);
     r->skipped += unread;
-    if (aio__stream_ended(s) || aio__stream_error(s) || r->skipped > r->service->max_linger
+    if (aio__stream_ended(s) || aio__stream_error(s) || r->skipped > r->serving->service->max_linger
         || aio__deadline_expired(aio__body_deadline(&r->in))) return 0;
-    int64_t until = aio__deadline_after(aio__body_deadline(&r->in), r->service->linger_idle);
+    int64_t until = aio__deadline_after(aio__body_deadline(&r->in), r->serving->service->linger_idle);
     if (until > r->linger_until) until = r->linger_until;
     return aio__deadline_until(aio__body_deadline(&r->in), until) ? AIO__MORE : 0;
 }
@@ -37165,7 +37203,7 @@ static bool aio__served_lingers(const aio__served *r)
 {
     const aio_stream *s = r->stream;
     return r->answer != AIO__UNANSWERED && !aio__stream_error(s) && !aio__stream_ended(s)
-        && !aio_stream_tls_version(s) && r->service->linger;
+        && !aio_stream_tls_version(s) && r->serving->service->linger;
 }
 
 /* All is sent: our direction ends. */
@@ -37174,7 +37212,7 @@ static void aio__served_half_close(aio__served *r)
     aio_stream_write_eof(r->stream);
     r->skipped = 0;
     aio__deadline_reset(aio__body_deadline(&r->in));
-    r->linger_until = aio__deadline_after(aio__body_deadline(&r->in), r->service->linger);
+    r->linger_until = aio__deadline_after(aio__body_deadline(&r->in), r->serving->service->linger);
 }
 
 /* Waits as long as the step says AIO__MORE: for a head, for the rest of its body, for a client's end. The result is
@@ -37210,11 +37248,38 @@ static bool aio__served_turn_over(aio__served *r)
         && aio__turn_spent(aio__served_loop(r), r->request.headers.length + r->out.end, AIO__PIPELINED);
 }
 
-struct aio__serving { aio_task task; aio__service *service; aio_stream *stream; aio__served *in; int code; };
+/* A WebSocket has no use for the request it came with: that ends before its handler, unless an application looks at it
+ * after that. */
+static void aio__served_over_early(aio_request *request)
+{
+    aio__served *r = aio__served_of(request);
+    struct aio__serving *self = r->serving;
+    if (r->extra && r->extra->drop && !r->extra->drop(r->extra->app)) return;
+    self->in = NULL;
+    self->dropped = true;
+    aio__served_close(r, "ended with the upgrade");
+}
+
+/* The handler of a request that was dropped has ended: there is one again, for the end. False without memory. */
+static bool aio__serving_again(struct aio__serving *self)
+{
+    if (self->in) return true;
+    aio__served *r = self->in = aio__served_open(self);
+    if (!r) return false;
+    aio__http_head_reset(&r->head, &r->request.headers, true);
+    aio__body_reset(&r->in);
+    r->request.method = aio__text("GET", 3);
+    r->request.target = aio__text("a WebSocket", 11);
+    r->answer = AIO__ANSWERED;
+    r->status = 101;
+    r->upgraded = true;
+    return true;
+}
+
 static AIO_CORO(aio__serving)
 {
     AIO_BEGIN(aio__serving);
-    self->in = aio__served_open(self->service, self->stream);
+    self->in = aio__served_open(self);
     if (!self->in) AIO_RAISE(ENOMEM);
     do {
         aio__served_reset(self->in);
@@ -37229,8 +37294,9 @@ static AIO_CORO(aio__serving)
         AIO_TRY {
             AIO_AWAIT((aio_future *)self->service->handler(&self->in->request, self->service->arg));
         } AIO_CATCH {
-            aio__served_error(self->in, aio_caught(self));
+            if (aio__serving_again(self)) aio__served_error(self->in, aio_caught(self));
         } AIO_END_TRY;
+        if (!aio__serving_again(self)) AIO_RAISE(ENOMEM);
         aio__served_settle(self->in);
         if (self->in->own) aio__served_over(self->in);
         AIO_AWAIT(aio_stream_drain(self->stream));
@@ -37247,7 +37313,7 @@ static AIO_CORO(aio__serving)
         AIO_AWAIT(aio__served_wait(self->in, aio__served_drop));
     }
     AIO_FINALLY;
-        if (self->in) aio__served_close(self->in);
+        if (self->in) aio__served_close(self->in, "ended with its handler");
     AIO_END;
 }
 
@@ -37276,15 +37342,10 @@ static void aio__service_end_idle(void *memory, bool all)
     }
 }
 
-/* The server shuts down: handlers that have taken their stream, or answer for ever, would not see it. */
-static void aio__service_end_upgraded(void *memory)
+static bool aio__service_endless(const void *handler)
 {
-    aio__service *service = (aio__service *)memory;
-    for (aio__node *node = service->requests.next, *next; node != &service->requests; node = next) {
-        aio__served *r = AIO__CONTAINER(node, aio__served, node);
-        next = node->next;
-        if (r->upgraded || r->lasts) aio_task_cancel(aio__stream_task(r->stream));
-    }
+    const struct aio__serving *self = (const struct aio__serving *)handler;
+    return self->in ? self->in->upgraded || self->in->lasts : self->dropped;
 }
 
 static void aio__service_free(void *memory)
@@ -37358,7 +37419,7 @@ static AIO_CORO(aio__http_serving)
     self->service = aio__service_new(self);
     if (!self->service) AIO_RAISE(ENOMEM);
     AIO_AWAIT(self->result, aio__http_listen(self));
-    aio__server_speaks(self->result, self->service, aio__service_end_idle, aio__service_end_upgraded,
+    aio__server_speaks(self->result, self->service, aio__service_end_idle, aio__service_endless,
                        aio__service_free);
     AIO_FINALLY;
         if (self->task.future.error && self->service) aio__service_free(self->service);
@@ -38118,18 +38179,22 @@ struct aio_app {
     char             problem[300]; /* "": none */
 };
 
+typedef struct aio__app_path { /* of a request, on its way to its route, and there */
+    aio__route_walk walk;
+    aio__buffer     allowed; /* what Allow says */
+    aio_text        tail;    /* decoded */
+    char            memory[1]; /* of the path, decoded, and of the tail */
+} aio__app_path;
+
 struct aio__app_request {
     aio_task        task;
     aio_app        *app;
     aio_request    *request;
     size_t          level;   /* the middleware that aio_request_next leads to; the handler; or, above, nothing */
     double          began;
-    aio__route_walk walk;
-    aio__buffer     allowed; /* what Allow says */
+    aio__app_path  *path;    /* owned; NULL: it is over */
     aio_exception  *error;   /* owned: what became of it */
     int             status;  /* and what that is as an answer */
-    aio_text        tail;    /* decoded */
-    char            memory[1]; /* of the path, decoded, and of the tail */
 };
 
 AIO_API aio_app *aio_app_open_with(const aio_app_options *options)
@@ -38218,14 +38283,14 @@ static aio_future *aio__app_refuse(struct aio__app_request *self)
     aio_request *request = self->request;
     bool options = !strcmp(request->method.data, "OPTIONS");
     if (options && !strcmp(request->path.data, "*")) return aio_request_respond_with(request, 204, NULL);
-    if (!self->walk.exists) return aio_request_fail(request, 404, NULL);
-    self->walk.allowed = &self->allowed;
-    self->walk.fits = true;
-    self->walk.picked = 0;
-    aio__route_find(&self->walk, self->app->root, 0);
-    bool fits = self->walk.fits && aio__route_allow(&self->walk, "OPTIONS");
-    if (!fits || !aio__buffer_append(&self->allowed, "", 1)
-        || aio_request_set_header(request, "Allow", self->allowed.data)) return NULL;
+    if (!self->path->walk.exists) return aio_request_fail(request, 404, NULL);
+    self->path->walk.allowed = &self->path->allowed;
+    self->path->walk.fits = true;
+    self->path->walk.picked = 0;
+    aio__route_find(&self->path->walk, self->app->root, 0);
+    bool fits = self->path->walk.fits && aio__route_allow(&self->path->walk, "OPTIONS");
+    if (!fits || !aio__buffer_append(&self->path->allowed, "", 1)
+        || aio_request_set_header(request, "Allow", self->path->allowed.data)) return NULL;
     return options ? aio_request_respond_with(request, 204, NULL) : aio_request_fail(request, 405, NULL);
 }
 
@@ -38233,7 +38298,7 @@ static aio_future *aio__app_refuse(struct aio__app_request *self)
 static aio_future *aio__app_call(struct aio__app_request *self, size_t level)
 {
     const aio_app *app = self->app;
-    const aio__route *route = self->walk.route;
+    const aio__route *route = self->path->walk.route;
     if (level < app->count) return (aio_future *)app->around[level].handler(self->request, app->around[level].arg);
     return route ? (aio_future *)route->handler(self->request, route->arg) : aio__app_refuse(self);
 }
@@ -38256,22 +38321,41 @@ AIO_API aio_future *aio_request_next(aio_request *request)
     return (aio_future *)(void *)AIO_CALL(aio__app_step, .of = of, .level = of->level);
 }
 
+static void aio__app_path_free(struct aio__app_request *self)
+{
+    if (self->path) aio__free(self->path->allowed.data);
+    aio__free(self->path);
+    self->path = NULL;
+}
+
+/* The request ends before its handler, which is alone with it. */
+static bool aio__app_drop(void *of)
+{
+    struct aio__app_request *self = (struct aio__app_request *)of;
+    if (self->app->count || self->app->options.access_log) return false;
+    aio__app_path_free(self);
+    self->request = NULL;
+    return true;
+}
+
 /* Takes the path apart, and finds the route. False without memory. */
 static bool aio__app_enter(struct aio__app_request *self)
 {
     aio_text path = self->request->path;
-    aio__route_walk *walk = &self->walk;
-    if (!aio__answer_app_set(self->request, self, self->app->options.compress)) return false;
+    self->path = (aio__app_path *)aio__calloc(sizeof *self->path + 2 * (path.length + 1));
+    if (!self->path || !aio__answer_app_set(self->request, self, aio__app_drop, self->app->options.compress))
+        return false;
+    aio__route_walk *walk = &self->path->walk;
     self->began = aio_loop_time(self->task.future.loop);
     self->level = 1;
     walk->method = self->request->method;
-    if (!aio__route_split(walk, path, self->memory) || !aio__route_find(walk, self->app->root, 0) || walk->tail < 0)
-        return true;
-    char *rest = self->memory + path.length + 1, *over;
+    if (!aio__route_split(walk, path, self->path->memory) || !aio__route_find(walk, self->app->root, 0)
+        || walk->tail < 0) return true;
+    char *rest = self->path->memory + path.length + 1, *over;
     size_t start = walk->starts[walk->tail];
     over = aio__unquote(rest, path.data + start, path.length - start, 0);
-    self->tail = aio__text(rest, (size_t)(over - rest));
-    if (memchr(rest, 0, self->tail.length)) walk->route = NULL;
+    self->path->tail = aio__text(rest, (size_t)(over - rest));
+    if (memchr(rest, 0, self->path->tail.length)) walk->route = NULL;
     *over = '\0';
     return true;
 }
@@ -38318,7 +38402,7 @@ static aio_future *aio__app_error(struct aio__app_request *self)
 /* Whether the error can be an answer: it is then kept. Others are the server's. */
 static bool aio__app_takes(struct aio__app_request *self, const aio_exception *why)
 {
-    if (aio_request_status(self->request) || why->code == ENOMEM) return false;
+    if (!self->request || aio_request_status(self->request) || why->code == ENOMEM) return false;
     self->status = aio__served_status(aio__served_of(self->request), why);
     self->error = aio_exception_ref(why);
     if (self->status == 500 && why->code != AIO_ESTATUS)
@@ -38332,7 +38416,7 @@ static void aio__app_leave(struct aio__app_request *self)
     const aio_app *app = self->app;
     char peer[128];
     aio_access access = AIO__ZERO;
-    if (app->options.access_log) {
+    if (app->options.access_log && self->request) {
         const char *name = aio_stream_peername(self->request->stream, peer, sizeof peer);
         char *colon = name ? strrchr(peer, ':') : NULL;
         if (colon) *colon = '\0';
@@ -38344,9 +38428,9 @@ static void aio__app_leave(struct aio__app_request *self)
         access.time = aio__os.wall();
         app->options.access_log(&access, app->options.access_arg);
     }
-    aio__answer_app_set(self->request, NULL, false);
+    if (self->request) aio__answer_app_set(self->request, NULL, NULL, false);
     aio_exception_unref(self->error);
-    aio__free(self->allowed.data);
+    aio__app_path_free(self);
 }
 
 static AIO_CORO(aio__app_request)
@@ -38368,8 +38452,8 @@ AIO_API void *aio_app_handler(aio_request *request, void *app)
 {
     if (!request || !aio__app_live((const aio_app *)app, __func__))
         return aio__failure(EINVAL, "app: no request, or no application");
-    size_t size = sizeof(struct aio__app_request) + 2 * (request->path.length + 1);
-    struct aio__app_request *self = (struct aio__app_request *)aio__new_zeroed(size, aio__app_request_coro);
+    struct aio__app_request *self =
+        (struct aio__app_request *)aio__new_zeroed(sizeof *self, aio__app_request_coro);
     if (!self) return NULL;
     self->app = (aio_app *)app;
     self->request = request;
@@ -38613,9 +38697,9 @@ AIO_API int aio_run_app_with(aio_app *app, const char *host, int port, const aio
 AIO_API aio_text aio_request_param(aio_request *request, const char *name)
 {
     const struct aio__app_request *of = (struct aio__app_request *)aio__answer_app(request, __func__);
-    int i = of && of->walk.route && name ? aio__route_index(of->walk.route, name) : -1;
+    int i = of && of->path->walk.route && name ? aio__route_index(of->path->walk.route, name) : -1;
     if (i < 0) return aio__text(NULL, 0);
-    return i < of->walk.picked ? of->walk.segments[of->walk.picks[i]] : of->tail;
+    return i < of->path->walk.picked ? of->path->walk.segments[of->path->walk.picks[i]] : of->path->tail;
 }
 
 AIO_API int64_t aio_request_param_int(aio_request *request, const char *name)
@@ -38630,7 +38714,7 @@ AIO_API int64_t aio_request_param_int(aio_request *request, const char *name)
 AIO_API const char *aio_request_route(aio_request *request)
 {
     const struct aio__app_request *of = (struct aio__app_request *)aio__answer_app(request, __func__);
-    return of && of->walk.route ? of->walk.route->pattern : NULL;
+    return of && of->path->walk.route ? of->path->walk.route->pattern : NULL;
 }
 
 /* ---- the access log ---- */
@@ -40707,6 +40791,7 @@ struct aio__ws_accepting { /* an aio_ws_task; `held`: the answer on its way */
     aio_future       *held;
     aio_ws           *result;
     aio_stream       *stream;
+    aio_request      *drop;     /* is over then; or NULL */
     const char       *why;      /* it is a refusal; static text */
     aio__ws_limits    limits;
     aio__ws_deflating agreed;
@@ -40727,6 +40812,7 @@ static AIO_CORO(aio__ws_accepting)
     self->result = aio__ws_open(self->stream, false, &self->limits, aio__text(self->protocol, strlen(self->protocol)),
                                 &self->agreed);
     if (!self->result) AIO_RAISE(ENOMEM);
+    if (self->drop) aio__served_over_early(self->drop);
     AIO_END;
 }
 
@@ -40840,7 +40926,9 @@ AIO_API aio_ws_task *aio_request_upgrade_websocket_with(aio_request *request, co
     upgrade.header_fields = options->header_fields;
     aio_stream_task *answer = aio_request_upgrade_with(request, &upgrade);
     aio__free(fields);
-    return aio__ws_answer(answer, &limits, &agreed, protocol, NULL);
+    aio_ws_task *accepting = aio__ws_answer(answer, &limits, &agreed, protocol, NULL);
+    if (accepting && options->drop_request) ((struct aio__ws_accepting *)(void *)accepting)->drop = request;
+    return accepting;
 }
 
 /* ============================================================================

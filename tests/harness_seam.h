@@ -16,6 +16,7 @@
  * It does not jump at all while a thread looks names up, however long the machine takes to run it: a getaddrinfo that
  * hangs is not counted in seam.lookups, but is idle (names_getaddrinfo). A test that waits for a child, however long
  * that takes, counts seam.lookups up, too. A wait without end waits really: for whatever comes, or for the watchdog. */
+#include <malloc.h>
 #include <netdb.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -110,7 +111,7 @@ static struct seam {
     bool     stirred;           /* a socket was used since time jumped last: bytes may be on their way */
     bool     bad_close;         /* a descriptor was closed that was not open */
     const char *mistaken;       /* a step of TLS that could take an error of others for its own */
-    long     allocations, live, calls[CALLS], threads, idle, outside, lookups;
+    long     allocations, live, bytes /* of what is live */, calls[CALLS], threads, idle, outside, lookups;
     int      highest;           /* descriptor seen */
     uint64_t random;
 } seam;
@@ -145,19 +146,23 @@ static void *seam_malloc(size_t size)
 {
     void *memory = seam_no_memory() ? NULL : malloc(size);
     if (memory) SEAM_ADD(seam.live, 1);
+    if (memory) SEAM_ADD(seam.bytes, (long)malloc_usable_size(memory));
     return memory;
 }
 
 static void *seam_realloc(void *old, size_t size)
 {
+    long before = old ? (long)malloc_usable_size(old) : 0;
     void *memory = seam_no_memory() ? NULL : realloc(old, size);
     if (memory && !old) SEAM_ADD(seam.live, 1);
+    if (memory) SEAM_ADD(seam.bytes, (long)malloc_usable_size(memory) - before);
     return memory;
 }
 
 static void seam_free(void *memory)
 {
     if (memory) SEAM_ADD(seam.live, -1);
+    if (memory) SEAM_ADD(seam.bytes, -(long)malloc_usable_size(memory));
     free(memory);
 }
 

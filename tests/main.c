@@ -70,6 +70,7 @@
 #include "test_proxies.c"
 #include "test_websocket.c"
 #include "test_shutdown.c"
+#include "test_websocket_idle.c"
 #include "test_sse.c"
 #include "test_awaitables.c"
 
