@@ -196,6 +196,7 @@ struct aio_mysql {
     uint64_t             used;         /* for the statements' age */
     aio_mysql__statement statements[AIO_MYSQL__STATEMENTS];
     aio_mysql__statement *statement;   /* that the call is of */
+    aio_mysql_result_task *row_done;   /* while there are rows: what all those await that have come already */
     aio_mysql           *next;         /* in the pool */
     double               made, idle_since;
 };
@@ -373,11 +374,18 @@ static int aio_mysql__send(aio_mysql *db)
     return code;
 }
 
+static void aio_mysql__rows_end(aio_mysql *db, int stage)
+{
+    db->stage = stage;
+    aio_unref(db->row_done);
+    db->row_done = NULL;
+}
+
 static void aio_mysql__lose(aio_mysql *db)
 {
     aio_stream_abort(db->stream);
     db->stream = NULL;
-    db->stage = AIO_MYSQL__IDLE;
+    aio_mysql__rows_end(db, AIO_MYSQL__IDLE);
     db->joining = db->busy = false;
     for (int i = 0; i < AIO_MYSQL__STATEMENTS; i++) {
         free(db->statements[i].sql);
@@ -446,6 +454,7 @@ void aio_mysql_close(aio_mysql *db)
     }
     if (db->stream) aio_stream_abort(db->stream);
     db->stream = NULL;
+    aio_mysql__rows_end(db, AIO_MYSQL__IDLE);
     for (int i = 0; i < AIO_MYSQL__STATEMENTS; i++) free(db->statements[i].sql);
     for (volatile char *at = (volatile char *)(uintptr_t)db->options.password; *at; at++) *at = 0;
     if (db->row.data) memset(db->row.data, 0, db->row.room);
@@ -821,7 +830,8 @@ static int aio_mysql__column(aio_mysql *db, size_t i, aio_text packet)
     return 0;
 }
 
-static void aio_mysql__columns_done(aio_mysql *db, size_t count)
+/* False without memory. */
+static bool aio_mysql__columns_done(aio_mysql *db, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         db->columns[i].name = db->names.data + db->cells[i].at;
@@ -831,6 +841,11 @@ static void aio_mysql__columns_done(aio_mysql *db, size_t count)
     db->result.columns = db->columns;
     db->result.column_count = count;
     db->stage = AIO_MYSQL__ROWS;
+    db->row_done = AIO_FUTURE_WITH(aio_mysql_result_task, NULL);
+    if (!db->row_done) return false;
+    db->row_done->result = &db->result;
+    aio_future_set_done(db->row_done);
+    return true;
 }
 
 /* An EOF packet after columns or rows. */
@@ -921,30 +936,60 @@ static bool aio_mysql__binary_cell(aio_mysql *db, size_t i, aio_mysql__in *in)
     return !in->bad && aio_mysql__cell_put(db, i, text, (size_t)n);
 }
 
+/* A row of the binary protocol: NULLs as bits, then the values that are not. 0 or a code. */
+static int aio_mysql__binary_row(aio_mysql *db, aio_text packet)
+{
+    aio_mysql__in in = aio_mysql__in_of(packet, 1);
+    size_t count = db->result.column_count;
+    const unsigned char *nulls = aio_mysql__take(&in, (count + 9) / 8);
+    db->row.used = 0;
+    for (size_t i = 0; i < count && !in.bad; i++) {
+        db->cells[i].is_null = (nulls[(i + 2) / 8] >> ((i + 2) % 8)) & 1;
+        if (!db->cells[i].is_null && !aio_mysql__binary_cell(db, i, &in)) return in.bad ? (int)AIO_ERUNTIME : ENOMEM;
+    }
+    return in.bad || in.at != in.end ? (int)AIO_ERUNTIME : 0;
+}
+
+/* A row of the text protocol, which is kept whole: each text's NUL takes the place of the length that follows it. */
+static int aio_mysql__text_row(aio_mysql *db, aio_text packet)
+{
+    if (packet.data == db->joined.data) {
+        aio_mysql__buffer row = db->row;
+        db->row = db->joined;
+        db->joined = row;
+    } else {
+        db->row.used = 0;
+        if (!aio_mysql__put(&db->row, packet.data, packet.length)) return ENOMEM;
+    }
+    unsigned char *base = (unsigned char *)db->row.data;
+    aio_mysql__in in = { base, base + packet.length, false };
+    for (size_t i = 0; i < db->result.column_count; i++) {
+        aio_mysql__cell *cell = &db->cells[i];
+        size_t head = (size_t)(in.at - base);
+        cell->is_null = in.at < in.end && *in.at == 251;
+        if (cell->is_null) in.at++;
+        else if (in.at < in.end && *in.at < 251) {
+            cell->length = *in.at++;
+            cell->at = head + 1;
+            aio_mysql__take(&in, cell->length);
+        } else {
+            aio_text bytes = aio_mysql__bytes(&in);
+            cell->at = (size_t)((const unsigned char *)bytes.data - base);
+            cell->length = bytes.length;
+        }
+        if (in.bad) return AIO_ERUNTIME;
+        base[head] = 0;
+    }
+    return in.at == in.end ? 0 : (int)AIO_ERUNTIME;
+}
+
 /* 0, or -1. */
 static int aio_mysql__row(aio_mysql *db, aio_text packet)
 {
-    aio_mysql__in in = aio_mysql__in_of(packet, 0);
-    size_t count = db->result.column_count;
-    db->row.used = 0;
-    const unsigned char *nulls = NULL;
-    if (db->binary) {
-        aio_mysql__take(&in, 1);
-        nulls = aio_mysql__take(&in, (count + 9) / 8);
-    }
-    bool stored = true;
-    for (size_t i = 0; i < count && !in.bad && stored; i++) {
-        bool null = db->binary ? (nulls[(i + 2) / 8] >> ((i + 2) % 8)) & 1 : in.at < in.end && *in.at == 251;
-        if (null && !db->binary) in.at++;
-        if (null) db->cells[i].is_null = true;
-        else if (db->binary) stored = aio_mysql__binary_cell(db, i, &in);
-        else {
-            aio_text bytes = aio_mysql__bytes(&in);
-            stored = !in.bad && aio_mysql__cell_put(db, i, bytes.data, bytes.length);
-        }
-    }
-    if (in.bad || in.at != in.end) return aio_mysql__fail(db, AIO_ERUNTIME, "MySQL: a row is not as its columns are");
-    return stored ? 0 : aio_mysql__fail(db, ENOMEM, "out of memory");
+    int code = db->binary ? aio_mysql__binary_row(db, packet) : aio_mysql__text_row(db, packet);
+    if (!code) return 0;
+    for (size_t i = 0; i < db->result.column_count; i++) db->cells[i].is_null = true;
+    return aio_mysql__fail(db, code, code == ENOMEM ? "out of memory" : "MySQL: a row is not as its columns are");
 }
 
 /* ---- KILL QUERY ---- */
@@ -1019,7 +1064,7 @@ static AIO_CORO(aio_mysql__columns)
     }
     AIO_MYSQL__READ(self->db, self->packet);
     if (!aio_mysql__is_eof(self->packet)) AIO_RAISE(AIO_ERUNTIME, "MySQL: columns without an end");
-    if (self->keep) aio_mysql__columns_done(self->db, self->count);
+    if (self->keep && !aio_mysql__columns_done(self->db, self->count)) AIO_RAISE(ENOMEM);
     AIO_END;
 }
 
@@ -1279,13 +1324,14 @@ static AIO_CORO(aio_mysql__fetching)
     AIO_MYSQL__READ(self->db, self->packet);
     if (self->packet.length && (unsigned char)self->packet.data[0] == 255) {
         aio_mysql__error(self->db, self->packet);
-        self->db->stage = AIO_MYSQL__IDLE;
+        aio_mysql__rows_end(self->db, AIO_MYSQL__IDLE);
         self->done = true;
         AIO_RAISE(self->db->code, "%s", aio_mysql__why(self->db));
     }
     if (aio_mysql__is_eof(self->packet)) {
         aio_mysql__eof(self->db, self->packet);
-        self->db->stage = self->db->status & AIO_MYSQL__MORE_RESULTS ? AIO_MYSQL__NEXT_RESULT : AIO_MYSQL__IDLE;
+        aio_mysql__rows_end(self->db, self->db->status & AIO_MYSQL__MORE_RESULTS ? AIO_MYSQL__NEXT_RESULT
+                                                                                 : AIO_MYSQL__IDLE);
         self->done = true;
         AIO_RAISE(AIO_ESTOPITERATION);
     }
@@ -1297,9 +1343,27 @@ static AIO_CORO(aio_mysql__fetching)
     AIO_END;
 }
 
+/* Takes a row that has come whole. False: there is none, or it is another packet, or one that fetching is to judge. */
+static bool aio_mysql__row_is_here(aio_mysql *db)
+{
+    if (db->joining || !db->stream) return false;
+    aio_text in = aio_stream_unread(db->stream);
+    const unsigned char *at = (const unsigned char *)in.data;
+    if (in.length < 5) return false;
+    aio_text packet = { in.data + 4, (size_t)at[0] | (size_t)at[1] << 8 | (size_t)at[2] << 16 };
+    if (!packet.length || in.length - 4 < packet.length || packet.length >= AIO_MYSQL__IN_PLACE) return false;
+    if (at[3] != db->seq || at[4] >= 254 || packet.length > db->options.max_packet) return false;
+    if (aio_mysql__row(db, packet)) return false;
+    aio_stream_consume(db->stream, packet.length + 4);
+    db->seq++;
+    return true;
+}
+
 aio_mysql_result_task *aio_mysql_next(aio_mysql_result *result)
 {
     aio_mysql *db = (aio_mysql *)(void *)result;
+    if (db->stage == AIO_MYSQL__ROWS && aio_mysql__row_is_here(db))
+        return (aio_mysql_result_task *)aio_ref(db->row_done);
     return (aio_mysql_result_task *)(void *)AIO_CALL(aio_mysql__fetching, .db = db);
 }
 

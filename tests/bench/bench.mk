@@ -6,6 +6,7 @@
 #                         BENCH_ARGS="--rounds 3 echo tasks" runs a part (see tests/bench/run.py --help)
 #   make bench-size       only the sizes; make bench-counts only the system calls
 #   make bench-coding     only inflate and deflate beside zlib, JSON beside cJSON, a head beside picohttpparser
+#   make bench-databases  only the clients of examples/ beside libmariadb, hiredis and redis-benchmark
 #   make bench-install    the distribution's packages that the peers need (Debian, as root)
 
 BENCH          := tests/bench
@@ -16,17 +17,18 @@ BENCH_ARGS     ?=
 BENCH_MAKE      = $(MAKE) --no-print-directory -f $(firstword $(MAKEFILE_LIST))
 BENCH_GOAL     := $(.DEFAULT_GOAL)
 
-BENCH_PROGRAMS := bench_echo bench_tasks bench_http bench_ws
+BENCH_PROGRAMS := bench_echo bench_tasks bench_http bench_ws bench_mysql bench_redis
 BENCH_CODING   := build/bench_coding
 BENCH_TOOLS    := launch echo_load
 BENCH_C        := $(BENCH_TOOLS) echo_raw echo_tls_raw timers_raw tasks_raw echo_uv echo_ev echo_event timers_uv \
-                  timers_ev http_raw http_curl ws_raw
+                  timers_ev http_raw http_curl ws_raw mysql_mariadb redis_hiredis
 BENCH_GOS      := echo http_client timers tasks
 
 bench: bench-programs
 	@$(BENCH_MAKE) -k bench-peers || echo 'bench: the peers that did not build are left out'
 	@$(BENCH_MAKE) bench-size bench-counts
 	@$(BENCH_MAKE) bench-coding || echo 'bench: coding and JSON were not measured'
+	@$(BENCH_MAKE) bench-databases || echo 'bench: the clients of databases were not measured'
 	$(BENCH)/run.py --markdown $(BENCH_OUT)/table.md $(BENCH_ARGS)
 
 # A program whose source is not there yet is named and counts for nothing.
@@ -44,6 +46,10 @@ bench-counts: $(BENCH_TOOLS:%=$(BENCH_OUT)/%) $(BENCH_OUT)/echo_raw ## system ca
 bench-coding: build/bench_coding ## inflate and deflate beside zlib, JSON beside cJSON, a head beside picohttpparser
 	@$<
 
+bench-databases: build/bench_mysql build/bench_redis ## MySQL and Redis beside their C clients
+	@$(BENCH_MAKE) -k $(BENCH_OUT)/mysql_mariadb $(BENCH_OUT)/redis_hiredis || true
+	@$(BENCH)/databases.py
+
 bench-install: ## install the packages that the peers need (Debian, as root)
 	apt-get update
 	DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $$(cat $(BENCH)/packages)
@@ -51,6 +57,9 @@ bench-install: ## install the packages that the peers need (Debian, as root)
 $(BENCH_PROGRAMS:%=build/%): build/%: $(BENCH)/%.c $(BENCH)/src/common.h aio.h
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(BENCH_CFLAGS) -o $@ $< $(LDFLAGS) -lssl -lcrypto -lpthread
+
+build/bench_mysql: examples/mysql/aio_mysql.h
+build/bench_redis: examples/redis/aio_redis.h
 
 build/bench_coding: $(BENCH)/bench_coding.c aio.h
 	@mkdir -p $(@D)
@@ -62,6 +71,8 @@ $(BENCH_OUT)/echo_ev $(BENCH_OUT)/timers_ev: BENCH_CFLAGS += -fno-strict-aliasin
 $(BENCH_OUT)/echo_event: BENCH_LIBS = -levent
 $(BENCH_OUT)/http_raw $(BENCH_OUT)/echo_load $(BENCH_OUT)/echo_tls_raw: BENCH_LIBS = -lssl -lcrypto
 $(BENCH_OUT)/http_curl:  BENCH_LIBS = -lcurl
+$(BENCH_OUT)/mysql_mariadb: BENCH_LIBS = -lmariadb
+$(BENCH_OUT)/redis_hiredis: BENCH_LIBS = -lhiredis
 
 $(BENCH_C:%=$(BENCH_OUT)/%): $(BENCH_OUT)/%: $(BENCH)/src/%.c $(BENCH)/src/common.h
 	@mkdir -p $(@D)
@@ -71,7 +82,8 @@ $(BENCH_GOS:%=$(BENCH_OUT)/go_%): $(BENCH_OUT)/go_%: $(BENCH)/go/%.go
 	@mkdir -p $(@D)
 	GO111MODULE=off $(BENCH_GO) build -o $@ $<
 
-.PHONY: bench bench-programs bench-peers bench-size bench-counts bench-coding bench-install
+.PHONY: bench bench-programs bench-peers bench-size bench-counts bench-coding \
+    bench-databases bench-install
 
 # The goal of a plain `make` is the including file's business.
 .DEFAULT_GOAL := $(BENCH_GOAL)
