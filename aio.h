@@ -414,7 +414,7 @@ typedef struct aio_text {
     X(AIO_EPAYLOAD, "ClientPayloadError", "the body is incomplete")                                   \
     X(AIO_ECONTENT, "ContentTypeError", "the content has another type than expected")                 \
     X(AIO_EJSON, "JSONDecodeError", "the text is not valid JSON")                                     \
-    X(AIO_EPROXY, "ProxyError", "the proxy refused, or is none")                                      \
+    X(AIO_EPROXY, "ProxyError", "the proxy refused, or the server is no proxy")                       \
     X(AIO_EPRIVATE, "PrivateAddressError", "the address is not a public one")                         \
     X(AIO_EHANDSHAKE, "WSServerHandshakeError", "the WebSocket handshake failed")                     \
     X(AIO_EWEBSOCKET, "WebSocketError", "the WebSocket's peer broke the protocol")
@@ -1146,10 +1146,10 @@ struct aio__loop_link { /* among those of the loop */
     void    (*forget)(aio__loop_link *);
 };
 typedef struct aio__wait_queue {
-    aio__node *first, *next; /* a ring of places; `next`: the first that was not called yet */
+    aio__node *first, *next; /* a ring; `next`: the first that was not called yet */
     size_t     called;       /* who is to go on but has not yet */
     aio_loop  *loop;         /* of those who wait; NULL: nobody does */
-    aio__loop_link   tie;
+    aio__loop_link loop_link;
 } aio__wait_queue;
 #define AIO__WAIT_QUEUE { NULL, NULL, 0, NULL, { { NULL, NULL }, NULL } }
 typedef struct aio__wait_node { /* one who waits */
@@ -1530,8 +1530,8 @@ typedef struct aio_connect_options {
  * default; user and password are percent-encoded. Several, up to AIO_PROXIES_MAX, with commas or blanks between them,
  * stand one behind the other: the first is connected to, and leads to the second. Errors have the phase "proxy", and
  * say what was asked of which proxy: AIO_EPROXY for one that refuses, ends early or speaks something else, the codes of
- * TLS and lookups; AIO_ELIMIT for an answer to CONNECT whose head is longer than `limit`; AIO_EURL, AIO_ELIMIT for a
- * `proxy` that is none. */
+ * TLS and lookups; AIO_ELIMIT for an answer to CONNECT whose head is longer than `limit`; AIO_EURL, AIO_ELIMIT for an
+ * invalid `proxy`. */
 enum { AIO_PROXIES_MAX = 8 };
 
 /* The proxies that the environment has for a URL, "" for none, as `proxy` takes them: SCHEME_proxy (http_proxy for
@@ -2127,7 +2127,7 @@ AIO_API aio_process_task *aio_create_subprocess_exec_with(const char *const *arg
     aio_create_subprocess_shell_with((command), AIO__OPTIONS(aio_process_options, __VA_ARGS__))
 AIO_API aio_process_task *aio_create_subprocess_shell_with(const char *command, const aio_process_options *options);
 
-/* Our ends of its pipes; NULL for what is none, or is closed. Borrowed from the process; aio_stream_close ends one,
+/* Our ends of its pipes; NULL for what is no pipe, or is closed. Borrowed from the process; aio_stream_close ends one,
  * aio_stream_write_eof its input. asyncio: Process.stdin, stdout, stderr */
 AIO_API aio_stream *aio_process_stdin(const aio_process *process);
 AIO_API aio_stream *aio_process_stdout(const aio_process *process);
@@ -2197,7 +2197,7 @@ typedef struct aio_url_options {
      * https, ws, wss or ftp, with a backslash before query and fragment as a slash, more than two slashes before the
      * host as two, and relative, if there are fewer and the scheme is the base's ("http:x"). EINVAL of aio_url_parse */
     bool    repair AIO__UNSET;
-    size_t *offset AIO__UNSET; /* takes, of an error, where the byte is that may not be there; SIZE_MAX: it is none */
+    size_t *offset AIO__UNSET; /* takes, of an error, where the byte is that may not be there; SIZE_MAX: no byte */
 } aio_url_options;
 
 /* aio_url_parse(&url, text, length, &reason, .encoded = true): parses an absolute URL of any scheme: yarl.URL(text).
@@ -2441,13 +2441,13 @@ AIO_API int aio_deflate_all_with(aio_text *text, const void *data, size_t length
 typedef struct aio_charset_options {
     /* as Content-Type names it: "iso-8859-1", "shift_jis"; NULL: UTF-8. iconv knows which */
     const char *charset AIO__UNSET;
-    bool        replace AIO__UNSET; /* bytes that are none of the charset's become U+FFFD. Python: errors="replace" */
+    bool        replace AIO__UNSET; /* bytes invalid in the charset become U+FFFD. Python: errors="replace" */
     /* a byte order mark says nothing; else it goes before `charset`, and is left out */
     bool        ignore_mark AIO__UNSET;
 } aio_charset_options;
 
 /* aio_charset_decode(&text, data, length, &error, .charset = "iso-8859-1"): the bytes as UTF-8. The text is yours
- * (aio_text_clear) and ends in a NUL. 0; EILSEQ: bytes that are none of the charset's, at error->offset; EINVAL: no
+ * (aio_text_clear) and ends in a NUL. 0; EILSEQ: bytes invalid in the charset, at error->offset; EINVAL: no
  * such charset; ENOMEM; the text is then empty. `error` may be NULL. Python: bytes.decode */
 #define aio_charset_decode(text, data, ...) AIO__CHARSET_DECODE((text), (data), __VA_ARGS__, )
 #define AIO__CHARSET_DECODE(text, data, length, error, ...) \
@@ -2790,7 +2790,7 @@ typedef struct aio_session_options {
  * follows the last chunk. Lengths, chunk sizes and Transfer-Encoding are read strictly in any case. */
 
 /* aio_session_open(.limit = 100, ...): a session of this thread's loop. NULL, with errno: ENOMEM, AIO_ENOLOOP, EINVAL
- * (a header, a number or a timeout that is none; a connector and an option that is its own; a TLS context and .tls),
+ * (an invalid header, number or timeout; a connector and an option that is its own; a TLS context and .tls),
  * AIO_EWRONGLOOP (the connector's), AIO_EURL (the base URL, a proxy), AIO_ETLS (.tls: aio_tls_context_error says why).
  * aiohttp: ClientSession */
 #define aio_session_open(...) aio_session_open_with(AIO__OPTIONS(aio_session_options, __VA_ARGS__))
@@ -2866,7 +2866,7 @@ typedef struct aio_form_field_options {
 
 /* aio_form_add(form, name, .text = "..."): one field more, and copies of what it is given. The name may be NULL if the
  * form's subtype is another one. Quotes, backslashes and control characters of name and filename are percent-encoded,
- * as browsers do. 0; EINVAL: no content or two, no name, a header or type that is none, forms in each other deeper than
+ * as browsers do. 0; EINVAL: no content or two, no name, an invalid header or type, forms in each other deeper than
  * 16; AIO_ERUNTIME: the form was sent, or added, before; ENOMEM, also for form NULL. The code of a field that was
  * refused is also that of sending the form, so that it need not be looked at. aiohttp: add_field */
 #define aio_form_add(form, ...) AIO__FORM_ADD((form), __VA_ARGS__, )
@@ -2983,7 +2983,7 @@ typedef struct aio_text_options {
     const char *fallback AIO__UNSET; /* of one that says nothing; NULL: UTF-8 */
     /* what a page declares in its first 1024 bytes, by <meta> or <?xml?>, counts, too */
     bool        declared AIO__UNSET;
-    bool        replace AIO__UNSET; /* bytes that are none of the charset's become U+FFFD. aiohttp: errors="replace" */
+    bool        replace AIO__UNSET; /* bytes invalid in the charset become U+FFFD. aiohttp: errors="replace" */
 } aio_text_options;
 typedef struct aio_json_body_options {
     bool        any_type AIO__UNSET; /* of any content type. aiohttp: content_type=None */
@@ -3187,7 +3187,7 @@ AIO_API aio_part_task *aio_multipart_next(aio_multipart *multipart);
  * next call; none at its end, where AIO_ASYNC_FOR ends. aiohttp: BodyPartReader.read, read_chunk */
 AIO_API aio_text_task *aio_part_read(aio_part *part);
 AIO_API aio_text_task *aio_part_read_chunk(aio_part *part);
-/* The parts of a part that is a multipart itself. NULL, with errno: ENOMEM; EINVAL: it is none, or has no valid
+/* The parts of a part that is a multipart itself. NULL, with errno: ENOMEM; EINVAL: it is no multipart, or has no valid
  * boundary; AIO_ELIMIT: too deep. Close it before the outer one goes on. */
 AIO_API aio_multipart *aio_part_multipart(aio_part *part);
 /* Not while a read is waiting. NULL is fine. */
@@ -3371,7 +3371,7 @@ typedef struct aio_post_options {
  * aio_request_multipart. The same again when it is asked for again. Texts are decoded by the charset that the body, or
  * the part, names, or UTF-8; a file that was not chosen is an empty text. If nobody catches them, the client gets 415
  * for AIO_ECONTENT, another type of content; 413 for AIO_ELIMIT; 400 for AIO_EPAYLOAD, a multipart that is not valid,
- * and EILSEQ, bytes that are none of the charset's. aiohttp: request.post() */
+ * and EILSEQ, bytes invalid in the charset. aiohttp: request.post() */
 #define aio_request_post(...) AIO__REQUEST_POST(__VA_ARGS__, )
 #define AIO__REQUEST_POST(request, ...) aio_request_post_with((request), AIO__OPTIONS(aio_post_options, __VA_ARGS__))
 AIO_API aio_post_task *aio_request_post_with(aio_request *request, const aio_post_options *options);
@@ -3423,7 +3423,7 @@ AIO_API aio_future *aio_request_chunk(aio_request *request, const void *data, si
 AIO_API aio_future *aio_request_end(aio_request *request);
 /* A field that goes out behind the body, by aio_request_end, as a checksum of it (RFC 9110 6.5). Its name was one of
  * .trailers of aio_request_start, which announces them. 0; ENOTSUP: the client has not said "TE: trailers", or the
- * answer is not chunked, so that they are left out; EINVAL: not announced, or a value that is none; AIO_ERUNTIME: not
+ * answer is not chunked, so that they are left out; EINVAL: not announced, or an invalid value; AIO_ERUNTIME: not
  * between start and end; ENOMEM. */
 AIO_API int aio_request_set_trailer(aio_request *request, const char *name, const char *value);
 
@@ -3450,7 +3450,7 @@ typedef struct aio_set_cookie_options {
 } aio_set_cookie_options;
 
 /* aio_request_set_cookie(request, "session", id, .http_only = true, .secure = true, ...): goes with the answer that
- * follows. EINVAL: a name or value that is none (RFC 6265 4.1.1: no space, quote, comma, semicolon, backslash, no
+ * follows. EINVAL: an invalid name or value (RFC 6265 4.1.1: no space, quote, comma, semicolon, backslash, no
  * control or other character outside ASCII), a path or domain with a semicolon or control character; else as
  * aio_request_set_header. aiohttp: response.set_cookie */
 #define aio_request_set_cookie(...) AIO__REQUEST_SET_COOKIE(__VA_ARGS__, )
@@ -4916,6 +4916,17 @@ static inline bool aio__buffer_put(aio__buffer *buffer, const char *literal, siz
     return true;
 }
 
+/* Puts the text before the byte that has `at` others before it. */
+static bool aio__buffer_insert(aio__buffer *buffer, size_t at, const char *text, size_t n)
+{
+    if (!aio__buffer_reserve(buffer, n)) return false;
+    char *to = buffer->data + buffer->start + at;
+    memmove(to + n, to, buffer->end - buffer->start - at);
+    memcpy(to, text, n);
+    buffer->end += n;
+    return true;
+}
+
 /* ---- files, whole ---- */
 
 /* A file's bytes, and a NUL behind them; yours in any case. 0, ENOMEM, what reading it gave, or AIO_ELIMIT: it has more
@@ -5435,7 +5446,7 @@ struct aio_loop {
     aio__descriptor wake;
     aio__closer   *closers;
     /* of the rooms below; each ends it by a closer of its own */
-    void          *lookups, *streams, *servers, *connectors, *sessions, *foreigns, *endpoints, *processes, *resolvers;
+    void          *lookups, *streams, *servers, *connectors, *sessions, *fd_watches, *endpoints, *processes, *resolvers;
     void          *buffers;   /* unused ones of AIO__READ_BUFFER bytes, each with the next one's address in front */
     int            buffer_count;
     /* executor, jobs and concurrent futures */
@@ -7083,7 +7094,7 @@ static AIO__COLD void aio__task_assert(const aio_task *leaf)
     const aio_future *f = leaf->awaiting;
     const char *wrong = root->link.leaf != leaf ? "another coroutine is the innermost one"
         : root->future.state != AIO__PENDING ? "the task is done"
-        : leaf->line <= AIO__START ? "its line is none of an await"
+        : leaf->line <= AIO__START ? "its line is not one of an await"
         : !f || f->state >= AIO__DONE ? "what it waits for is done"
         : leaf->node.next->prev != &leaf->node ? "it is in no ring of waiters" : NULL;
     if (wrong) aio__abort(wrong, "a waiting task's invariant", aio__line_of(leaf->line));
@@ -7913,7 +7924,7 @@ AIO_API bool aio_task_cancel_message(void *task, const char *message)
     return asked;
 }
 
-/* The task, or NULL for a future that is none. */
+/* The task, or NULL for a future that is no task. */
 static aio_task *aio__task_of(const void *task, const char *function)
 {
     aio_future *f = task ? aio__future_of(task, function) : NULL;
@@ -8987,17 +8998,17 @@ struct aio__cancel_chain {
 static __thread aio__cancel_chain *aio__cancel_chains;
 static __thread bool aio__cascading;
 
-static void aio__cancel_chain_start(aio__cancel_chain *cascade, void (*run)(aio__cancel_chain *))
+static void aio__cancel_chain_start(aio__cancel_chain *chain, void (*run)(aio__cancel_chain *))
 {
-    cascade->run = run;
-    cascade->next = aio__cancel_chains;
-    aio__cancel_chains = cascade;
+    chain->run = run;
+    chain->next = aio__cancel_chains;
+    aio__cancel_chains = chain;
     if (aio__cascading) return;
     aio__cascading = true;
     while (aio__cancel_chains) {
-        cascade = aio__cancel_chains;
-        aio__cancel_chains = cascade->next;
-        cascade->run(cascade);
+        chain = aio__cancel_chains;
+        aio__cancel_chains = chain->next;
+        chain->run(chain);
     }
     aio__cascading = false;
 }
@@ -9009,7 +9020,7 @@ typedef struct aio__combinator { /* a gather, wait or as_completed; works, child
     aio__work *works;    /* among the waiters of the children; node.next is NULL for one that waits for nothing */
     aio_future **children;   /* each holds a reference; NULL: the entry was NULL, or is let go */
     aio__timer  *timer;
-    aio__cancel_chain cascade;    /* of a gather */
+    aio__cancel_chain cancel_chain; /* of a gather */
     uint8_t      mode;       /* aio_return_when */
     bool         keep_errors, cancelling;
 } aio__combinator;
@@ -9145,9 +9156,9 @@ static void aio__gather_run(aio__work *work)
 }
 
 /* Asks every child that is pending; one that is shared with others is only left. */
-static void aio__gather_cancel_children(aio__cancel_chain *cascade)
+static void aio__gather_cancel_children(aio__cancel_chain *chain)
 {
-    aio__combinator *g = AIO__CONTAINER(cascade, aio__combinator, cascade);
+    aio__combinator *g = AIO__CONTAINER(chain, aio__combinator, cancel_chain);
     for (size_t i = 0; i < g->count; i++) {
         aio_future *child = g->children[i];
         if (!g->works[i].node.next || child->state >= AIO__DONE) continue;
@@ -9173,7 +9184,7 @@ static bool aio__gather_cancel(aio_future *future, aio_exception *why)
     if (!future->error) future->error = aio_exception_ref(why);
     future->refs++;
     g->cancelling = true;
-    aio__cancel_chain_start(&g->cascade, aio__gather_cancel_children);
+    aio__cancel_chain_start(&g->cancel_chain, aio__gather_cancel_children);
     return true;
 }
 
@@ -9721,7 +9732,7 @@ struct aio_task_group {
     aio_future   future;   /* done when the block's end has nothing left to wait for; `error`: what it raises */
     aio_task    *root;     /* the task of the block; NULL when that has ended */
     aio__node    children; /* by aio__group_child.link */
-    aio__cancel_chain cascade;
+    aio__cancel_chain cancel_chain;
     bool         aborting, exiting;
     bool         asked;    /* it cancelled its block's task, and has to take that back */
 };
@@ -9738,9 +9749,9 @@ typedef struct aio__group_child {
     aio_task   *task;   /* one owner */
 } aio__group_child;
 
-static void aio__group_cancel_children(aio__cancel_chain *cascade)
+static void aio__group_cancel_children(aio__cancel_chain *chain)
 {
-    aio_task_group *g = AIO__CONTAINER(cascade, aio_task_group, cascade);
+    aio_task_group *g = AIO__CONTAINER(chain, aio_task_group, cancel_chain);
     for (aio__node *node = g->children.next; node != &g->children; node = node->next)
         aio__cancel(&AIO__CONTAINER(node, aio__group_child, link)->task->future, &aio__cancelled);
     aio_unref(g);
@@ -9751,7 +9762,7 @@ static void aio__group_abort(aio_task_group *g)
     if (g->aborting) return;
     g->aborting = true;
     g->future.refs++;
-    aio__cancel_chain_start(&g->cascade, aio__group_cancel_children);
+    aio__cancel_chain_start(&g->cancel_chain, aio__group_cancel_children);
 }
 
 /* One more error (borrowed) to be raised; a cancel gives way to it. */
@@ -9938,13 +9949,13 @@ static void aio__wait_queues_close(aio_loop *loop, aio__closer *closer)
     (void)closer;
     aio__node *ring = &loop->wait_queues.ring;
     while (!aio__ring_empty(ring)) {
-        aio__loop_link *tie = AIO__CONTAINER(ring->next, aio__loop_link, node);
-        aio__ring_remove(&tie->node);
-        tie->forget(tie);
+        aio__loop_link *link = AIO__CONTAINER(ring->next, aio__loop_link, node);
+        aio__ring_remove(&link->node);
+        link->forget(link);
     }
 }
 
-static void aio__loop_link_on(aio_loop *loop, aio__loop_link *tie, void (*forget)(aio__loop_link *))
+static void aio__loop_link_on(aio_loop *loop, aio__loop_link *link, void (*forget)(aio__loop_link *))
 {
     aio__wait_queues *queues = &loop->wait_queues;
     if (!queues->open) {
@@ -9953,13 +9964,13 @@ static void aio__loop_link_on(aio_loop *loop, aio__loop_link *tie, void (*forget
         aio__ring_clear(&queues->ring);
         aio__loop_at_close(loop, &queues->closer);
     }
-    tie->forget = forget;
-    aio__ring_insert(&queues->ring, &tie->node);
+    link->forget = forget;
+    aio__ring_insert(&queues->ring, &link->node);
 }
 
-static void aio__wait_queue_forget(aio__loop_link *tie)
+static void aio__wait_queue_forget(aio__loop_link *link)
 {
-    aio__wait_queue *queue = AIO__CONTAINER(tie, aio__wait_queue, tie);
+    aio__wait_queue *queue = AIO__CONTAINER(link, aio__wait_queue, loop_link);
     memset(queue, 0, sizeof *queue);
 }
 
@@ -9982,7 +9993,7 @@ static int aio__wait_queue_enter(aio__wait_queue *queue, aio__wait_node *wait, a
     } else {
         wait->node.next = wait->node.prev = queue->first = &wait->node;
         queue->loop = loop;
-        aio__loop_link_on(loop, &queue->tie, aio__wait_queue_forget);
+        aio__loop_link_on(loop, &queue->loop_link, aio__wait_queue_forget);
     }
     if (!queue->next) queue->next = &wait->node;
     return 0;
@@ -10003,7 +10014,7 @@ static void aio__wait_queue_leave(aio__wait_node *wait)
     if (node->next == node) {
         queue->first = NULL;
         queue->loop = NULL;
-        aio__ring_remove(&queue->tie.node);
+        aio__ring_remove(&queue->loop_link.node);
         return;
     }
     if (queue->first == node) queue->first = node->next;
@@ -10175,7 +10186,7 @@ static inline aio_future *aio__acquire(const aio__waiting *use, aio__wait_queue 
 typedef struct aio__event_future { /* of all who wait for an event; owned by them alone */
     aio_future future;
     aio_event *event; /* NULL once it was set, destroyed, or its loop closed */
-    aio__loop_link   tie;
+    aio__loop_link loop_link;
 } aio__event_future;
 
 static bool aio__event_cancel(aio_future *future, aio_exception *why)
@@ -10185,9 +10196,9 @@ static bool aio__event_cancel(aio_future *future, aio_exception *why)
     return false;
 }
 
-static void aio__event_forget(aio__loop_link *tie)
+static void aio__event_forget(aio__loop_link *link)
 {
-    aio__event_future *f = AIO__CONTAINER(tie, aio__event_future, tie);
+    aio__event_future *f = AIO__CONTAINER(link, aio__event_future, loop_link);
     f->event->waiting = NULL;
     f->event = NULL;
 }
@@ -10195,8 +10206,8 @@ static void aio__event_forget(aio__loop_link *tie)
 static void aio__event_detach(aio__event_future *f)
 {
     if (!f->event) return;
-    aio__ring_remove(&f->tie.node);
-    aio__event_forget(&f->tie);
+    aio__ring_remove(&f->loop_link.node);
+    aio__event_forget(&f->loop_link);
 }
 
 static void aio__event_drop(aio_future *future) { aio__event_detach((aio__event_future *)(void *)future); }
@@ -10216,7 +10227,7 @@ AIO_API aio_future *aio_event_wait(aio_event *event)
     f->future.flags |= AIO__F_SHARED;
     f->event = event;
     event->waiting = f;
-    aio__loop_link_on(loop, &f->tie, aio__event_forget);
+    aio__loop_link_on(loop, &f->loop_link, aio__event_forget);
     return &f->future;
 }
 
@@ -12215,8 +12226,8 @@ static int aio__lookup_threads_submit(aio__owned *lookups, aio__lookup *lookup)
     return code;
 }
 
-/* The address that a host is already, in one of the notations of everybody, without asking. NULL: it is none, or not of
- * the family; or without memory. */
+/* The address that a host is already, in one of the notations of everybody, without asking. NULL: it is a name, or not
+ * of the family; or without memory. */
 static aio__addresses *aio__lookup_literal(aio_loop *loop, const char *host, int port, int family)
 {
     aio__address address;
@@ -12778,7 +12789,7 @@ static const aio__link_ops aio__fd_pipe_ops = {
     aio__fd_pipe_shutdown, NULL, NULL, aio__fd_error, NULL
 };
 
-/* The descriptor is none of a socket. */
+/* The descriptor is not a socket's. */
 static void aio__fd_link_is_pipe(aio__fd_link *bottom) { bottom->link.ops = &aio__fd_pipe_ops; }
 
 /* ============================================================================
@@ -13406,7 +13417,7 @@ static int aio__tls_version(const char *text, int otherwise)
     return 0;
 }
 
-/* 64 hexadecimal digits, maybe with colons between the pairs, as small letters; NULL: none. */
+/* 64 hexadecimal digits, maybe with colons between the pairs, as small letters. False: it is invalid. */
 static bool aio__tls_fingerprint(char *out, const char *text)
 {
     int n = 0;
@@ -13929,7 +13940,7 @@ static const aio__link_ops aio__tls_ops = {
     aio__tls_close, aio__tls_linger, aio__tls_link_error, aio__tls_free
 };
 
-/* NULL: it is none of TLS. */
+/* NULL: the link is not TLS. */
 static aio__tls *aio__tls_of_link(aio__link *link)
 {
     return aio__link_is(link, &aio__tls_ops) ? (aio__tls *)(void *)link : NULL;
@@ -15274,7 +15285,7 @@ static void aio__stream_is_ours(aio_stream *s)
     if (AIO__UNLIKELY(s->own)) aio__held_hide(s);
 }
 
-/* Its descriptor is none of a socket. */
+/* Its descriptor is not a socket's. */
 static void aio__stream_is_pipe(aio_stream *s) { aio__fd_link_is_pipe(&s->base); }
 
 /* Takes the descriptor, whatever happens. NULL with errno. */
@@ -17081,7 +17092,7 @@ typedef struct aio__fd_watch {
     struct { aio_callback *callback; void *arg; } of[2]; /* reader, writer; d.level tells which there are */
 } aio__fd_watch;
 
-typedef struct aio__fd_watches { /* loop->foreigns */
+typedef struct aio__fd_watches { /* loop->fd_watches */
     aio__owned     owned;    /* its ring is not used */
     aio__fd_watch **at;       /* by descriptor */
     size_t         capacity;
@@ -17133,41 +17144,41 @@ static void aio__fd_watch_remove(aio__fd_watch *w, int directions)
 
 static void aio__fd_watches_close(aio_loop *loop, aio__closer *closer)
 {
-    aio__fd_watches *foreigns = AIO__CONTAINER(closer, aio__fd_watches, owned.closer);
-    for (size_t fd = 0; fd < foreigns->capacity; fd++) {
-        aio__fd_watch *w = foreigns->at[fd];
+    aio__fd_watches *watches = AIO__CONTAINER(closer, aio__fd_watches, owned.closer);
+    for (size_t fd = 0; fd < watches->capacity; fd++) {
+        aio__fd_watch *w = watches->at[fd];
         if (!w) continue;
         for (int i = 0; i < 2; i++)
             if ((w->d.level & (i ? AIO__WRITE : AIO__READ)) && w->of[i].callback == aio__until_run)
                 ((aio__until *)w->of[i].arg)->watch = NULL;
         aio__fd_watch_remove(w, AIO__READ | AIO__WRITE);
     }
-    aio__free(foreigns->at);
-    aio__free(foreigns);
-    loop->foreigns = NULL;
+    aio__free(watches->at);
+    aio__free(watches);
+    loop->fd_watches = NULL;
 }
 
 static aio__fd_watch *aio__fd_watch_find(const aio_loop *loop, int fd)
 {
-    const aio__fd_watches *foreigns = (const aio__fd_watches *)loop->foreigns;
-    return foreigns && fd >= 0 && (size_t)fd < foreigns->capacity ? foreigns->at[fd] : NULL;
+    const aio__fd_watches *watches = (const aio__fd_watches *)loop->fd_watches;
+    return watches && fd >= 0 && (size_t)fd < watches->capacity ? watches->at[fd] : NULL;
 }
 
 /* The one of that descriptor, which may be new. NULL without memory. */
 static aio__fd_watch *aio__fd_watch_of(aio_loop *loop, int fd)
 {
-    aio__fd_watches *foreigns =
-        (aio__fd_watches *)aio__owned_of(loop, &loop->foreigns, sizeof *foreigns, aio__fd_watches_close);
+    aio__fd_watches *watches =
+        (aio__fd_watches *)aio__owned_of(loop, &loop->fd_watches, sizeof *watches, aio__fd_watches_close);
     aio__fd_watch *w = aio__fd_watch_find(loop, fd);
-    if (w || !foreigns) return w;
-    size_t capacity = foreigns->capacity ? foreigns->capacity : 64;
+    if (w || !watches) return w;
+    size_t capacity = watches->capacity ? watches->capacity : 64;
     while (capacity <= (size_t)fd) capacity *= 2;
-    if (capacity != foreigns->capacity) {
-        aio__fd_watch **at = (aio__fd_watch **)aio__realloc(foreigns->at, capacity * sizeof *at);
+    if (capacity != watches->capacity) {
+        aio__fd_watch **at = (aio__fd_watch **)aio__realloc(watches->at, capacity * sizeof *at);
         if (!at) return NULL;
-        memset(at + foreigns->capacity, 0, (capacity - foreigns->capacity) * sizeof *at);
-        foreigns->at = at;
-        foreigns->capacity = capacity;
+        memset(at + watches->capacity, 0, (capacity - watches->capacity) * sizeof *at);
+        watches->at = at;
+        watches->capacity = capacity;
     }
     w = (aio__fd_watch *)aio__pool_alloc(&loop->pool, sizeof *w);
     if (!w) return NULL;
@@ -17177,7 +17188,7 @@ static aio__fd_watch *aio__fd_watch_of(aio_loop *loop, int fd)
     w->d.reader.run = aio__fd_watch_on_readable;
     w->d.writer.run = aio__fd_watch_on_writable;
     w->d.reader.owner = w->d.writer.owner = w;
-    foreigns->at[fd] = w;
+    watches->at[fd] = w;
     return w;
 }
 
@@ -17875,7 +17886,7 @@ static const char *aio__decimal(const char *text, uint64_t most, uint32_t *value
     return at == text || n > most ? NULL : at;
 }
 
-/* "127.0.0.1:53" or "[fe80::1%2]:53". False: it is none. */
+/* "127.0.0.1:53" or "[fe80::1%2]:53". False: it is invalid. */
 static bool aio__datagram_to(const char *text, aio__address *to)
 {
     unsigned char bytes[16];
@@ -21744,7 +21755,7 @@ AIO_API void aio_headers_clear(aio_headers *headers)
  * Bytes to UTF-8, by iconv; UTF-8 itself is only checked. Calls memory and words of headers only.
  * ============================================================================ */
 
-/* One character of UTF-8 at the beginning of n bytes; how many it takes, 0 if they are none. */
+/* One character of UTF-8 at the beginning of n bytes; how many it takes, 0 if they are invalid. */
 static size_t aio__utf8_point(const char *text, size_t n, uint32_t *point)
 {
     unsigned char first = (unsigned char)*text;
@@ -21827,7 +21838,7 @@ static const char *aio__charset_mark(aio_text data, size_t *length)
     return NULL;
 }
 
-/* Converts until the end, or the first bytes that are none of the charset's: errno then says why. Room is made as it
+/* Converts until the end, or the first bytes invalid in the charset: errno then says why. Room is made as it
  * goes. False without memory, with ENOMEM. */
 static bool aio__charset_run(iconv_t converter, const char **in, size_t *left, aio__buffer *out)
 {
@@ -21890,7 +21901,7 @@ AIO_API int aio_charset_decode_with(aio_text *text, const void *data, size_t len
     }
     aio__free(out.data);
     if (error && code == EILSEQ) error->offset = bad + mark;
-    if (error) error->reason = code == EILSEQ ? "bytes that are none of the charset's"
+    if (error) error->reason = code == EILSEQ ? "bytes invalid in the charset"
                              : code == EINVAL ? "no such charset" : "out of memory";
     return code;
 }
@@ -21989,7 +22000,7 @@ static int aio__cookie_month(aio_text token)
     return -1;
 }
 
-/* A date as cookies have been sent with it (RFC 6265 5.1.1): seconds since 1970, not 0. False: it is none. */
+/* A date as cookies have been sent with it (RFC 6265 5.1.1): seconds since 1970, not 0. False: it is invalid. */
 static bool aio__cookie_date(aio_text text, int64_t *seconds)
 {
     int clock = -1, day = -1, month = -1, year = -1;
@@ -22642,7 +22653,7 @@ static size_t aio__punycode(const char *label, size_t n, char *out)
 }
 
 /* Writes a rule in lower case and its labels as host names have them: at most AIO__LABEL_MAX + 1 bytes a label, and a
- * mark. Gives where it ends; NULL: it is none. */
+ * mark. Gives where it ends; NULL: it is invalid. */
 static char *aio__suffix_rule(char *out, const char *rule, size_t n)
 {
     if (n && *rule == '!') *out++ = *rule++, n--;
@@ -24724,7 +24735,7 @@ static inline unsigned aio__json_utf8_length(const uint8_t *at)
     return (a == 0xF0 && b < 0x10) || (a == 0xF4 && b > 0x0F) ? 0 : 4;
 }
 
-/* Four hexadecimal digits; above 0xFFFF if they are none. */
+/* Four hexadecimal digits; above 0xFFFF if they are invalid. */
 static uint32_t aio__json_hex(const uint8_t *at)
 {
     uint32_t value = 0;
@@ -25518,7 +25529,7 @@ AIO_API void aio_json_write_string(aio_json_writer *writer, const char *text)
 
 static void aio__emit_text(aio_json_writer *w, aio_text text) { aio_json_write_bytes(w, text.data, text.length); }
 
-/* A value that contains none. */
+/* A value that contains no others. */
 static void aio__emit_one(aio_json_writer *w, const aio_json *value)
 {
     switch (aio_json_kind_of(value)) {
@@ -25528,7 +25539,7 @@ static void aio__emit_one(aio_json_writer *w, const aio_json *value)
     case AIO_JSON_UINT: aio_json_write_uint(w, aio_json_uint(value, NULL, 0)); break;
     case AIO_JSON_DOUBLE: aio_json_write_double(w, aio_json_double(value, NULL, 0)); break;
     case AIO_JSON_STRING: aio__emit_text(w, aio_json_string(value, NULL, NULL)); break;
-    default: aio__emit_refuse(w, EINVAL, "a value that is none"); break;
+    default: aio__emit_refuse(w, EINVAL, "an invalid value"); break;
     }
 }
 
@@ -25695,7 +25706,7 @@ static void aio__auth_commas(aio_text *at)
     for (aio__auth_blank(at); at->length && *at->data == ','; aio__auth_blank(at)) at->data++, at->length--;
 }
 
-/* Takes the next challenge of a field (RFC 9110 11.6.1). False: there are no more, or what follows is none. */
+/* Takes the next challenge of a field (RFC 9110 11.6.1). False: there are no more, or what follows is invalid. */
 static bool aio__challenge_next(aio_text *at, aio__challenge *c)
 {
     memset(c, 0, sizeof *c);
@@ -25956,7 +25967,7 @@ static bool aio__digest_quality(aio__digest_space *space, const aio__auth_parame
     return space->auth || space->auth_int;
 }
 
-/* Fills a space in from a challenge. 0; ENOMEM or an errno; EINVAL: it is none that can be answered. */
+/* Fills a space in from a challenge. 0; ENOMEM or an errno; EINVAL: it cannot be answered. */
 static int aio__digest_take(aio__digest_space *space, const aio__challenge *c)
 {
     const aio__auth_parameter *realm = aio__challenge_get(c, "realm"), *nonce = aio__challenge_get(c, "nonce"),
@@ -26846,7 +26857,7 @@ static int aio__http_other_protocol(aio__http_head *head, const char *text, size
     return aio__http_fail(head, 400, AIO__NOT_HTTP);
 }
 
-/* Whether the first bytes of a start line already show that it is none. `whole`: they are all of the line. */
+/* Whether the first bytes of a start line already show that it is invalid. `whole`: they are all of the line. */
 static int aio__http_first_bytes(aio__http_head *head, const char *text, size_t n, bool whole)
 {
     if (!n || (n == 1 && *text == '\r')) return 0;
@@ -27442,7 +27453,7 @@ static aio__stage *aio__decoding_new(void)
     return NULL;
 }
 
-/* How many codings a Content-Encoding names, "identity" left out; -1: one of them is none of ours, or too many. */
+/* How many codings a Content-Encoding names, "identity" left out; -1: one of them is unknown, or they are too many. */
 static int aio__codings_count(aio_text value)
 {
     aio_text item;
@@ -28629,7 +28640,7 @@ static AIO_CORO(aio__part_reading)
 
 static struct aio__part_reading *aio__part_read_as(aio_multipart *m, aio__part_mode mode)
 {
-    if (!m) return (struct aio__part_reading *)(void *)aio__failure(EINVAL, "multipart: there is none");
+    if (!m) return (struct aio__part_reading *)(void *)aio__failure(EINVAL, "multipart: NULL");
     return AIO_CALL(aio__part_reading, .multipart = m, .mode = mode);
 }
 
@@ -29003,7 +29014,7 @@ typedef struct aio__source_file {
     char        path[1];
 } aio__source_file;
 
-/* Opens a regular file, without waiting for what is none (a FIFO). 0 with *fd, or a code with *reason. */
+/* Opens a regular file, without waiting for another kind (a FIFO). 0 with *fd, or a code with *reason. */
 static int aio__source_open(const char *path, int *fd, const char **reason)
 {
     *reason = "its file cannot be read";
@@ -29446,7 +29457,7 @@ static const aio__source_kind aio__form_source_kind = {
 
 static int aio__form_source_of(aio_form *form, aio__source **source, const char **reason);
 
-/* The source of a field that is none of data. 0, or a code with *reason. */
+/* The source of a field that is not data. 0, or a code with *reason. */
 static int aio__form_part_of(const aio_form *form, const aio__form_field *field, aio__source **part,
                              const char **reason)
 {
@@ -29801,7 +29812,7 @@ AIO_API size_t aio_safe_filename(char *out, size_t size, const char *filename)
 
 /* ---- Link ---- */
 
-/* Takes the next <target>; parameters off a Link field; what is none is passed over. */
+/* Takes the next <target>; parameters off a Link field; what is invalid is passed over. */
 static bool aio__weblink_next(aio_text *rest, aio_text *target, aio_text *parameters)
 {
     const char *at = rest->data, *end = at + rest->length;
@@ -29832,7 +29843,7 @@ static void aio__weblink_list_end(void *list)
     aio__free(l->links);
 }
 
-/* Appends a link with copies of its texts, in one block that begins with the URL. One whose URL is none is left out.
+/* Appends a link with copies of its texts, in one block that begins with the URL. One whose URL is invalid is left out.
  * False without memory. */
 static bool aio__weblink_add(aio__weblink_list *list, const aio_url *base, aio_text target, aio_text parameters)
 {
@@ -30237,7 +30248,7 @@ static aio_exception *aio__hop_error(const aio__hop *hop, const aio_exception *w
                           aio__host_port(hop->proxy->url.host.data, hop->proxy->port, by, sizeof by), why->message);
 }
 
-/* Whether the name is to be looked up here. An address is none; it is then known. */
+/* Whether the name is to be looked up here. An address is no name; it is then known. */
 static bool aio__hop_looks_up(aio__hop *hop)
 {
     hop->ip_length = aio__ip_parse(hop->host, strcspn(hop->host, "%"), hop->ip); /* without a zone (RFC 6874 4) */
@@ -31905,7 +31916,7 @@ static void aio__connector_connected(aio_connector *c)
 
 /* ---- where connections go instead ---- */
 
-/* Takes "host:port" apart: port "" is -1, host "" is empty. False if it is none. */
+/* Takes "host:port" apart: port "" is -1, host "" is empty. False if it is invalid. */
 static bool aio__override_parse(const char *text, aio_text *host, int *port)
 {
     const char *colon = strrchr(text, ':'), *end = colon;
@@ -32313,7 +32324,7 @@ typedef struct aio__exchange {
     aio_progress  *on_sent, *on_received;
     void          *progress_arg;
     uint64_t       told;       /* bytes received that on_received knows of */
-    aio__timer    *patience;   /* while the body waits for a 100 */
+    aio__timer    *continue_timer; /* while the body waits for a 100 */
     int64_t        expect_ns;
     bool           expects;    /* the head has Expect: 100-continue, and there is a body */
     bool           held;       /* the body is not sent yet */
@@ -32780,8 +32791,8 @@ static AIO__COLD void aio__exchange_assert(const aio__exchange *x, const aio_str
 /* The body is not held back any more. */
 static void aio__exchange_unhold(aio__exchange *x)
 {
-    aio__timer_cancel(aio__exchange_loop(x), x->patience);
-    x->patience = NULL;
+    aio__timer_cancel(aio__exchange_loop(x), x->continue_timer);
+    x->continue_timer = NULL;
     x->held = false;
 }
 
@@ -33842,7 +33853,7 @@ static void aio__exchange_sent(aio_future *future, void *arg)
 }
 
 /* A part of the request is left to the stream. 0 or a code. */
-static int aio__exchange_sending(aio__exchange *x, aio_stream *s)
+static int aio__exchange_drain(aio__exchange *x, aio_stream *s)
 {
     x->low = aio__stream_set_low(s, 0); /* it is drained when all is sent */
     aio_future *sent = aio__drain_future(s);
@@ -33950,7 +33961,7 @@ static void aio__upload_end(aio_future *future, void *arg)
     struct aio__uploading *self = (struct aio__uploading *)(void *)future;
     bool current = x->upload == self, connected = current && aio__upload_connected(self);
     if (current) x->upload = NULL;
-    bool rest = connected && aio__unsent(self->stream) && !aio__exchange_sending(x, self->stream);
+    bool rest = connected && aio__unsent(self->stream) && !aio__exchange_drain(x, self->stream);
     if (connected && !rest) aio__exchange_sent(NULL, x);
     else aio__reply_hold(&aio__exchange_reply(x)->in, -1);
 }
@@ -34021,7 +34032,7 @@ static int aio__exchange_send_body(aio__exchange *x, int code)
 {
     aio_stream *s = aio__exchange_stream(x);
     if (!code && (x->fd >= 0 || x->producer.next)) return aio__upload_start(x, s);
-    if (!code && aio__unsent(s)) return aio__exchange_sending(x, s);
+    if (!code && aio__unsent(s)) return aio__exchange_drain(x, s);
     if (code == EPIPE || code == ECONNRESET) code = 0; /* what the server had to say may have come */
     aio__phase_enter(&x->op->phases, AIO__PHASE_HEADERS);
     return code;
@@ -34037,11 +34048,11 @@ static int aio__exchange_let_go(aio__exchange *x)
     return aio__exchange_send_body(x, aio__exchange_gave(x, code));
 }
 
-static void aio__exchange_impatient(aio__timer *timer)
+static void aio__exchange_continue_late(aio__timer *timer)
 {
     aio__exchange *x = (aio__exchange *)timer->owner;
     aio__operation *op = x->op;
-    x->patience = NULL;
+    x->continue_timer = NULL;
     int code = aio__exchange_let_go(x); /* what is wrong with the connection, who reads finds, too */
     if (code == ENOMEM || !aio__operation_waits(op, &op->deadline)) aio__deadline_fail(&op->deadline);
 }
@@ -34050,8 +34061,8 @@ static void aio__exchange_impatient(aio__timer *timer)
 static int aio__exchange_hold(aio__exchange *x)
 {
     aio_loop *loop = aio__exchange_loop(x);
-    x->patience = aio__timer_start(loop, aio__after(loop, x->expect_ns), aio__exchange_impatient, x);
-    return x->patience ? 0 : ENOMEM;
+    x->continue_timer = aio__timer_start(loop, aio__after(loop, x->expect_ns), aio__exchange_continue_late, x);
+    return x->continue_timer ? 0 : ENOMEM;
 }
 
 /* The frame that a server begins with (RFC 9113 3.4, 6.5): SETTINGS, no flags, of stream 0. */
@@ -35881,7 +35892,7 @@ struct aio__served {
     int64_t        linger_until;
     aio__timer    *writing;  /* while something of an answer is unsent: of write_timeout */
     uint64_t       written, taken; /* bytes: since that timer began; of them taken by the client when it began anew */
-    aio_size_task *sending;  /* a file of the answer: its result is how much has gone out beside `written`; or NULL */
+    aio_size_task *sendfile; /* a file of the answer: its result is how much has gone out beside `written`; or NULL */
     aio__answer    answer;
     uint16_t       status;   /* of the answer; 0: there is none yet */
     bool           idle;     /* between two requests */
@@ -36147,18 +36158,14 @@ static bool aio__answer_headers(aio__buffer *out, const aio_respond_options *o, 
  * False without memory. */
 static bool aio__answer_weaken(aio__buffer *head)
 {
-    for (size_t at = 0; at + 6 < head->end; at++) {
+    for (size_t at = head->start; at + 6 < head->end; at++) {
         const char *line = head->data + at;
         size_t left = head->end - at;
         if (aio__same_word(line, 5, "etag:", 5)) {
             size_t value = 5;
             while (value < left && (line[value] == ' ' || line[value] == '\t')) value++;
             if (value == left || line[value] != '"') return true;
-            if (!aio__buffer_append(head, "W/", 2)) return false;
-            char *to = head->data + at + value;
-            memmove(to + 2, to, left - value);
-            memcpy(to, "W/", 2);
-            return true;
+            return aio__buffer_insert(head, at + value - head->start, "W/", 2);
         }
         const char *end = (const char *)memchr(line, '\n', left);
         at += end ? (size_t)(end - line) : left;
@@ -36218,8 +36225,8 @@ static void aio__answer_taken(aio__timer *timer)
     r->writing = NULL;
     aio__stream_flush(r->stream);
     size_t unsent = aio_stream_write_buffer_size(r->stream);
-    if ((!unsent && !r->sending) || aio__stream_error(r->stream)) return;
-    uint64_t taken = r->written + (r->sending ? r->sending->result : 0) - unsent;
+    if ((!unsent && !r->sendfile) || aio__stream_error(r->stream)) return;
+    uint64_t taken = r->written + (r->sendfile ? r->sendfile->result : 0) - unsent;
     bool enough = taken - r->taken >= AIO__TAKE_MIN;
     unsigned long long last = taken - r->taken;
     r->taken = taken;
@@ -36242,7 +36249,7 @@ static void aio__answer_hurry(aio__served *r)
 /* A write_timeout of what the client has taken by now is over: what follows gets one of its own. */
 static void aio__answer_relieve(aio__served *r)
 {
-    if (r->sending) return;
+    if (r->sendfile) return;
     aio__stream_flush(r->stream);
     if (aio_stream_write_buffer_size(r->stream)) return;
     aio__timer_cancel(aio__served_loop(r), r->writing);
@@ -36364,7 +36371,7 @@ static bool aio__answer_shrinks(const aio__served *r, int status, const aio_resp
         && !aio__answer_field(r, o, "Content-Range").data;
 }
 
-/* The weight of an element of a list, in thousandths; 1000 without one, 0 for one that is none. Cuts it off. */
+/* The weight of an element of a list, in thousandths; 1000 without one, 0 for an invalid one. Cuts it off. */
 static int aio__answer_weight(aio_text *item)
 {
     const char *at = item->length ? (const char *)memchr(item->data, ';', item->length) : NULL;
@@ -36691,7 +36698,7 @@ struct aio__answer_file { /* result as aio_size_task */
     aio_task       task;
     size_t         result;
     aio__served   *r;
-    aio_size_task *sending;
+    aio_size_task *sendfile;
     int            file;
     int64_t        offset;
     size_t         count;
@@ -36702,12 +36709,12 @@ struct aio__answer_file { /* result as aio_size_task */
 static int aio__answer_file_begin(struct aio__answer_file *self)
 {
     aio__served *r = self->r;
-    if (!self->sending) return ENOMEM;
+    if (!self->sendfile) return ENOMEM;
     aio__timer_cancel(aio__served_loop(r), r->writing);
     r->writing = NULL;
     r->written = aio_stream_write_buffer_size(r->stream);
     r->taken = 0;
-    r->sending = self->sending;
+    r->sendfile = self->sendfile;
     return r->serving->service->write == INT64_MAX || aio__answer_watch(r) ? 0 : ENOMEM;
 }
 
@@ -36715,10 +36722,10 @@ static void aio__answer_file_end(struct aio__answer_file *self)
 {
     aio__served *r = self->r;
     if (self->task.future.error) r->keep = false;
-    if (!self->sending) return;
-    r->written += self->sending->result;
-    r->sending = NULL;
-    aio_unref(self->sending);
+    if (!self->sendfile) return;
+    r->written += self->sendfile->result;
+    r->sendfile = NULL;
+    aio_unref(self->sendfile);
 }
 
 static AIO_CORO(aio__answer_file)
@@ -36729,9 +36736,9 @@ static AIO_CORO(aio__answer_file)
         line = aio__text(self->line, aio__http_chunk_line(self->line, self->count));
         AIO_AWAIT(aio__answer_send(self->r, &line, 1));
     }
-    self->sending = aio_stream_sendfile(self->r->stream, self->file, self->offset, self->count);
+    self->sendfile = aio_stream_sendfile(self->r->stream, self->file, self->offset, self->count);
     if (aio__answer_file_begin(self)) AIO_RAISE(ENOMEM);
-    AIO_AWAIT(self->result, (aio_size_task *)aio_ref(self->sending));
+    AIO_AWAIT(self->result, (aio_size_task *)aio_ref(self->sendfile));
     if (self->r->chunked) {
         aio_text line;
         line = aio__text("\r\n", 2);
@@ -39724,7 +39731,7 @@ struct aio_ws {
     int             close_code;
     uint32_t        masks[AIO__WS_MASKS];
     uint8_t         mask_count; /* of those not used yet */
-    uint8_t         sending;   /* type of the message in pieces that is on its way out; 0: none is */
+    uint8_t         fragmented; /* type of the message in pieces that is on its way out; 0: none is */
     uint8_t         bits_out;  /* window of what is sent */
     aio__ws_text    in_text, out_text;
     bool            client, deflates, resets_in, resets_out;
@@ -40246,14 +40253,14 @@ static void aio__ws_deflate_forget(aio_ws *ws)
 static int aio__ws_write_data(aio_ws *ws, int type, aio_text data, bool last)
 {
     aio__buffer packed = { NULL, 0, 0, 0 };
-    unsigned first = (unsigned)(ws->sending ? 0 : type) | (last ? (unsigned)AIO__WS_FIN : 0u);
+    unsigned first = (unsigned)(ws->fragmented ? 0 : type) | (last ? (unsigned)AIO__WS_FIN : 0u);
     if (!ws->deflates) return aio__ws_write(ws, first, data.data, data.length);
-    if (!ws->sending) first |= AIO__WS_RSV1;
+    if (!ws->fragmented) first |= AIO__WS_RSV1;
     int code = aio__ws_deflate(ws, data, last, &packed);
     if (!code) code = aio__ws_write(ws, first, packed.data, packed.end);
     aio__free(packed.data);
     if (code || (last && ws->resets_out)) aio__ws_deflate_forget(ws); /* what the peer does not have is no context */
-    if (code && ws->sending)
+    if (code && ws->fragmented)
         aio__ws_fail(ws, AIO_WS_INTERNAL_ERROR, aio__exception(code, "send", "%s", aio_code_text(code)), "");
     return code;
 }
@@ -40262,14 +40269,14 @@ static int aio__ws_write_data(aio_ws *ws, int type, aio_text data, bool last)
 static int aio__ws_message(aio_ws *ws, int type, aio_text data, bool last)
 {
     aio__ws_text text = ws->out_text;
-    if (ws->sending) type = ws->sending;
+    if (ws->fragmented) type = ws->fragmented;
     if (type == AIO_WS_TEXT && !aio__ws_text_feed(&text, data.data, data.length, last)) return EILSEQ;
     int code = aio__ws_write_data(ws, type, data, last);
     if (code) return code;
-    bool frees = ws->sending && last;
+    bool frees = ws->fragmented && last;
     if (last) memset(&text, 0, sizeof text);
     ws->out_text = text;
-    ws->sending = last ? 0 : (uint8_t)type;
+    ws->fragmented = last ? 0 : (uint8_t)type;
     if (frees) aio__ws_change(ws);
     return 0;
 }
@@ -40310,7 +40317,7 @@ static AIO_CORO(aio__ws_sending)
     AIO_BEGIN(aio__ws_sending);
     self->mine = true;
     aio__ws_ref(self->ws)->waiting++;
-    while (self->ws->sending && !self->ws->exception && self->ws->stream && !self->ws->close_sent)
+    while (self->ws->fragmented && !self->ws->exception && self->ws->stream && !self->ws->close_sent)
         AIO_AWAIT(aio__ws_changed(self->ws));
     self->error = aio__ws_refused(self->ws);
     if (!self->error) self->error = aio__ws_message_error(self->ws, self->type, self->data, self->last);
@@ -40348,7 +40355,7 @@ static aio_future *aio__ws_send(aio_ws *ws, int type, aio_text data, bool last, 
     if (!data.data) data = aio__text("", 0);
     aio_exception *error = aio__ws_refused(ws);
     if (error) return aio__failed_future(ws->loop, error);
-    if (ws->sending ? !piece : ws->waiting > 0) return aio__ws_send_later(ws, type, data, last);
+    if (ws->fragmented ? !piece : ws->waiting > 0) return aio__ws_send_later(ws, type, data, last);
     error = aio__ws_message_error(ws, type, data, last);
     if (error) return aio__failed_future(ws->loop, error);
     return aio_stream_drain(ws->stream);
@@ -40377,7 +40384,7 @@ AIO_API aio_future *aio_ws_send_json(aio_ws *ws, const aio_json *json)
 
 AIO_API aio_future *aio_ws_send_chunk(aio_ws *ws, int type, const void *data, size_t length, bool last)
 {
-    if (aio__ws_live(ws, __func__) && ws->sending) type = ws->sending;
+    if (aio__ws_live(ws, __func__) && ws->fragmented) type = ws->fragmented;
     return aio__ws_send(ws, type, aio__text((const char *)data, length), last, true);
 }
 

@@ -1,4 +1,4 @@
-/* Charsets: to UTF-8, with the offset of bytes that are none of the charset's. */
+/* Charsets: to UTF-8, with the offset of bytes invalid in the charset. */
 
 static int charset_decode(const char *charset, const char *data, size_t length, bool replace, const char *expected)
 {

@@ -435,7 +435,7 @@ TEST(json_writer_makes_nothing_that_is_not_json)
         "a member without a name", "a name without a value", "a name without a value", "a name outside of an object",
         "a name outside of an object", "a number that is infinite or none", "a number that is infinite or none",
         "a string that is not UTF-8", "a string that is not UTF-8", "a string that is not UTF-8",
-        "a value that is none",
+        "an invalid value",
         "a value behind the root", "an end of nothing" };
     for (int i = 0; i < 17; i++) {
         aio_json_writer *w = aio_json_writer_open();

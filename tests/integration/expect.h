@@ -1,5 +1,5 @@
 /* What the programs that try the examples' clients expect: each that is not so is printed with its line, and counted.
- * EXPECT_CODE is for a handler. */
+ * EXPECT_CODE is for a handler, NOT_REACHED for behind what must raise. */
 #ifndef INTEGRATION_EXPECT_H
 #define INTEGRATION_EXPECT_H
 
@@ -9,6 +9,7 @@
 static int failures;
 #define EXPECT(condition) \
     do { if (!(condition)) { printf("line %d: %s\n", __LINE__, #condition); failures++; } } while (0)
+#define NOT_REACHED() do { printf("line %d is reached\n", __LINE__); failures++; } while (0)
 #define EXPECT_TEXT(got, wanted)                                                                        \
     do {                                                                                                \
         const char *text_ = (got);                                                                      \

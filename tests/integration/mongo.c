@@ -63,20 +63,20 @@ static AIO_CORO(documents)
     EXPECT(self->count == 2);
     AIO_TRY {
         AIO_AWAIT(self->done, aio_mongo_insert_many(self->rows, self->many, 5));
-        EXPECT(!"reached");
+        NOT_REACHED();
     } AIO_CATCH {
         EXPECT(aio_caught(self)->code == AIO_MONGO_ERRORS + 11000);
         EXPECT(strstr(aio_caught(self)->message, "MongoDB 11000: document 0 (0 before it were well): E11000"));
     } AIO_END_TRY;
     AIO_TRY {
         AIO_AWAIT(self->one, aio_mongo_command(self->rows.database, aio_bson_make("{ nothing: 1 }")));
-        EXPECT(!"reached");
+        NOT_REACHED();
     } AIO_CATCH {
         EXPECT_TEXT(aio_caught(self)->message, "MongoDB 59 (CommandNotFound): no such command: 'nothing'");
     } AIO_END_TRY;
     AIO_TRY {
         AIO_AWAIT(self->done, aio_mongo_insert_one(self->rows, aio_bson_make("{ name: %s }", "\xff")));
-        EXPECT(!"reached");
+        NOT_REACHED();
     } AIO_CATCH {
         EXPECT(aio_caught(self)->code == EINVAL);
         EXPECT_TEXT(aio_caught(self)->message, "BSON: a string is no UTF-8");
@@ -151,12 +151,12 @@ static AIO_CORO(cursors)
     for (self->i = 0; self->i < 2; self->i++) AIO_AWAIT(self->one, aio_mongo_next(self->cursor));
     AIO_TRY {
         AIO_TIMEOUT(0.1) AIO_AWAIT(self->one, aio_mongo_next(self->cursor));
-        EXPECT(!"reached");
+        NOT_REACHED();
     } AIO_CATCH_CODE(AIO_ETIMEOUT) {
     } AIO_END_TRY;
     AIO_TRY {
         AIO_AWAIT(self->one, aio_mongo_next(self->cursor));
-        EXPECT(!"reached");
+        NOT_REACHED();
     } AIO_CATCH {
         EXPECT(aio_caught(self)->code == AIO_ERUNTIME);
     } AIO_END_TRY;
@@ -197,7 +197,7 @@ static AIO_CORO(large)
     AIO_AWAIT(self->one, aio_mongo_command(self->rows.database, aio_bson_make("{ drop: 'large' }")));
     AIO_TRY {
         AIO_AWAIT(self->done, aio_mongo_insert_many(self->rows, self->many, 2500));
-        EXPECT(!"reached");
+        NOT_REACHED();
     } AIO_CATCH {
         EXPECT(strstr(aio_caught(self)->message, "document 2300 (2300 before it were well)"));
     } AIO_END_TRY;
@@ -213,7 +213,7 @@ static AIO_CORO(large)
     AIO_TRY {
         self->one = aio_bson_make("{ a: %s, b: %s }", self->text, self->text);
         AIO_AWAIT(self->done, aio_mongo_insert_one(self->rows, self->one));
-        EXPECT(!"reached");
+        NOT_REACHED();
     } AIO_CATCH {
         EXPECT(aio_caught(self)->code == AIO_ELIMIT);
         EXPECT(strstr(aio_caught(self)->message, "MongoDB: document 0 has 240000"));
@@ -239,13 +239,13 @@ static AIO_CORO(waiting)
     AIO_AWAIT(aio_sleep(0));
     AIO_TRY {
         AIO_AWAIT(self->one, aio_mongo_command(self->rows.database, aio_bson_make("{ ping: 1 }")));
-        EXPECT(!"reached");
+        NOT_REACHED();
     } AIO_CATCH_CODE(AIO_ETIMEOUT) {
         EXPECT(strstr(aio_caught(self)->message, "all of maxPoolSize connections were in use"));
     } AIO_END_TRY;
     AIO_TRY {
         AIO_AWAIT(aio_ref(self->running));
-        EXPECT(!"reached");
+        NOT_REACHED();
     } AIO_CATCH_CODE(AIO_ETIMEOUT) {
     } AIO_END_TRY;
     AIO_AWAIT(self->one, aio_mongo_command(self->rows.database, aio_bson_make("{ ping: 1 }")));

@@ -52,7 +52,7 @@ static AIO_CORO(texts)
     EXPECT(!self->rows);
     AIO_TRY {
         AIO_AWAIT(self->rows, aio_mysql_query(self->db, "SELECT * FROM aio.missing"));
-        EXPECT(!"reached");
+        NOT_REACHED();
     } AIO_CATCH {
         EXPECT(aio_caught(self)->code == AIO_MYSQL_ERRORS + 1146);
         EXPECT(strstr(aio_caught(self)->message, "MySQL 1146 (42S02): ") == aio_caught(self)->message);
@@ -104,17 +104,17 @@ static AIO_CORO(prepared)
         EXPECT_TEXT(aio_mysql_get(self->row, "at"), "2026-01-31 12:00:01.500000");
         EXPECT_TEXT(aio_mysql_get(self->row, "t"), "-12:30:00");
         EXPECT_TEXT(aio_mysql_get(self->row, "u"), "18446744073709551615");
-        AIO_ASYNC_FOR(self->row, aio_mysql_next(self->rows)) EXPECT(!"a second row");
+        AIO_ASYNC_FOR(self->row, aio_mysql_next(self->rows)) NOT_REACHED();
     }
     AIO_TRY {
         AIO_AWAIT(self->rows, aio_mysql_execute(self->db, "SELECT ?", self->values, 2));
-        EXPECT(!"reached");
+        NOT_REACHED();
     } AIO_CATCH {
         EXPECT(aio_caught(self)->code == EINVAL);
     } AIO_END_TRY;
     AIO_TRY {
         AIO_AWAIT(self->rows, aio_mysql_execute(self->db, "SELEC 1", NULL, 0));
-        EXPECT(!"reached");
+        NOT_REACHED();
     } AIO_CATCH {
         EXPECT(aio_caught(self)->code == AIO_MYSQL_ERRORS + 1064);
     } AIO_END_TRY;
@@ -215,7 +215,7 @@ static AIO_CORO(cancelled)
     for (self->i = 0; self->i < 3; self->i++) {
         AIO_TRY {
             AIO_TIMEOUT(0.3) AIO_AWAIT(AIO_CALL(sleeper, .pool = self->pool));
-            EXPECT(!"reached");
+            NOT_REACHED();
         } AIO_CATCH_CODE(AIO_ETIMEOUT) {
         } AIO_END_TRY;
     }

@@ -47,26 +47,26 @@ static AIO_CORO(commands)
     EXPECT(aio_redis_real(self->reply, 0) == 1.5);
     AIO_TRY {
         AIO_AWAIT(self->reply, aio_redis_command(self->redis, "INCR", "h"));
-        EXPECT(!"reached");
+        NOT_REACHED();
     } AIO_CATCH {
         EXPECT_CODE(AIO_REDIS_EWRONGTYPE);
         EXPECT(strstr(aio_caught(self)->message, "Redis: WRONGTYPE ") == aio_caught(self)->message);
     } AIO_END_TRY;
     AIO_TRY {
         AIO_AWAIT(self->reply, aio_redis_command(self->redis, "NOSUCH"));
-        EXPECT(!"reached");
+        NOT_REACHED();
     } AIO_CATCH {
         EXPECT_CODE(AIO_REDIS_ERROR);
     } AIO_END_TRY;
     AIO_TRY {
         AIO_AWAIT(self->reply, aio_redis_command(self->redis, "GET", (const char *)NULL));
-        EXPECT(!"reached");
+        NOT_REACHED();
     } AIO_CATCH {
         EXPECT_CODE(EINVAL);
     } AIO_END_TRY;
     AIO_TRY {
         AIO_AWAIT(self->reply, aio_redis_command(self->redis, "SUBSCRIBE", "a"));
-        EXPECT(!"reached");
+        NOT_REACHED();
     } AIO_CATCH {
         EXPECT_CODE(ENOTSUP);
     } AIO_END_TRY;
@@ -106,7 +106,7 @@ static AIO_CORO(large)
     self->redis = aio_redis_open_with(url, &options);
     AIO_TRY {
         AIO_AWAIT(self->reply, aio_redis_command(self->redis, "GET", "large"));
-        EXPECT(!"reached");
+        NOT_REACHED();
     } AIO_CATCH {
         EXPECT_CODE(AIO_ELIMIT);
     } AIO_END_TRY;
@@ -137,7 +137,7 @@ static AIO_CORO(transactions)
         aio_redis_pipeline(self->redis, "GET", "a");
         AIO_TRY {
             AIO_AWAIT(self->reply, aio_redis_execute(self->redis, .transaction = self->i));
-            EXPECT(!"reached");
+            NOT_REACHED();
         } AIO_CATCH {
             EXPECT_CODE(AIO_REDIS_EWRONGTYPE);
             EXPECT(strstr(aio_caught(self)->message, "Redis, command 2: ") == aio_caught(self)->message);
@@ -151,7 +151,7 @@ static AIO_CORO(transactions)
     aio_redis_pipeline(self->redis, "NOSUCH");
     AIO_TRY {
         AIO_AWAIT(self->reply, aio_redis_execute(self->redis, .transaction = true));
-        EXPECT(!"reached");
+        NOT_REACHED();
     } AIO_CATCH {
         EXPECT_CODE(AIO_REDIS_ERROR);
     } AIO_END_TRY;
@@ -183,7 +183,7 @@ static AIO_CORO(transactions)
     aio_redis_pipeline(self->redis, "SET", "a", "wrong");
     AIO_TRY {
         AIO_AWAIT(self->reply, aio_redis_execute(self->redis, .transaction = true));
-        EXPECT(!"reached");
+        NOT_REACHED();
     } AIO_CATCH {
         EXPECT_CODE(AIO_EDISCONNECTED);
     } AIO_END_TRY;
@@ -258,7 +258,7 @@ static AIO_CORO(listeners)
     }
     AIO_TRY {
         AIO_AWAIT(self->reply, aio_redis_command(self->redis, "GET", "a"));
-        EXPECT(!"reached");
+        NOT_REACHED();
     } AIO_CATCH {
         EXPECT_CODE(AIO_ERUNTIME);
     } AIO_END_TRY;
@@ -311,7 +311,7 @@ static AIO_CORO(streams)
                                         .claim_idle = 0.1);
     AIO_TRY {
         AIO_TIMEOUT(0.05) AIO_AWAIT(self->entry, aio_redis_group_next(self->group));
-        EXPECT(!"reached");
+        NOT_REACHED();
     } AIO_CATCH_CODE(AIO_ETIMEOUT) {
     } AIO_END_TRY;
     for (self->i = 0; self->i < 7; self->i++) aio_redis_pipelinef(self->other, "XADD jobs * n %d", self->i);
@@ -399,7 +399,7 @@ static AIO_CORO(cancelled)
     /* BLPOP that was cancelled takes nothing more */
     AIO_TRY {
         AIO_TIMEOUT(0.1) AIO_AWAIT(AIO_CALL(blocked, .pool = self->pool));
-        EXPECT(!"reached");
+        NOT_REACHED();
     } AIO_CATCH_CODE(AIO_ETIMEOUT) {
     } AIO_END_TRY;
     AIO_AWAIT(self->redis, aio_redis_pool_acquire(self->pool));
@@ -420,7 +420,7 @@ static AIO_CORO(cancelled)
         AIO_TIMEOUT(0.05) AIO_AWAIT(self->reply, aio_redis_command(self->redis, "EVAL",
             "local t = redis.call('TIME'); local e = t[1] * 1e6 + t[2] + 150000; "
             "repeat t = redis.call('TIME') until t[1] * 1e6 + t[2] > e; return 'late'", "0"));
-        EXPECT(!"reached");
+        NOT_REACHED();
     } AIO_CATCH_CODE(AIO_ETIMEOUT) {
     } AIO_END_TRY;
     EXPECT(aio_redis_is_connected(self->redis));
@@ -544,7 +544,7 @@ static AIO_CORO(hostile)
     said.length = self->deep ? 400000 : 0;
     AIO_TRY {
         AIO_AWAIT(self->reply, aio_redis_command(self->redis, "GET", "k"));
-        EXPECT(!"reached");
+        NOT_REACHED();
     } AIO_CATCH {
         EXPECT_CODE(AIO_ELIMIT);
     } AIO_END_TRY;
