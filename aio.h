@@ -775,6 +775,14 @@ typedef struct aio_task_options {
     aio_create_task_with(coroutine, AIO__OPTIONS(aio_task_options, __VA_ARGS__))
 #define aio_create_task_with(coroutine, options) ((__typeof__(coroutine))aio__create_task((coroutine), (options)))
 AIO_API void *aio__create_task(void *coroutine, const aio_task_options *options);
+/* The same in a loop that need not run yet, or is between two of its passes: aio_loop_create_task(loop, coroutine,
+ * .name = "..."). Also AIO_EWRONGTHREAD. asyncio: loop.create_task */
+#define aio_loop_create_task(loop, ...) AIO__LOOP_TASK(loop, __VA_ARGS__, )
+#define AIO__LOOP_TASK(loop, coroutine, ...) \
+    aio_loop_create_task_with((loop), (coroutine), AIO__OPTIONS(aio_task_options, __VA_ARGS__))
+#define aio_loop_create_task_with(loop, coroutine, options) \
+    ((__typeof__(coroutine))aio__loop_create_task((loop), (coroutine), (options)))
+AIO_API void *aio__loop_create_task(aio_loop *loop, void *coroutine, const aio_task_options *options);
 /* aio_ensure_future(awaitable): the awaitable (taken), of the same type. A coroutine becomes a task; one that others
  * wait for, too, a future that can be cancelled alone; any other stays as it is. asyncio: ensure_future */
 #define aio_ensure_future(awaitable) ((__typeof__(awaitable))aio__ensure_future((awaitable), sizeof *(awaitable)))
@@ -941,6 +949,21 @@ AIO_API double aio_loop_time(const aio_loop *loop);
 AIO_API double aio_time(void);
 /* "epoll", "poll". */
 AIO_API const char *aio_loop_poller(const aio_loop *loop);
+
+/* The loop inside another one: GLib's, Qt's, SDL's, libuv's, a game's frame. That waits until aio_loop_fileno can be
+ * read, or aio_loop_timeout has passed, and calls aio_loop_run_once(loop, 0), all in one thread. Between the passes the
+ * program may call into the loop: aio_set_event_loop says which one is meant, where nothing else does. As such calls
+ * may make the timeout shorter, it is asked for right before each wait.
+ *
+ * Readable when descriptors are ready, another thread has called, or a signal has come. The loop's own: only to be
+ * waited for. -1, with errno: ENOTSUP, of a poller that has no descriptor (poll), AIO_ELOOPCLOSED, EINVAL. */
+AIO_API int    aio_loop_fileno(const aio_loop *loop);
+/* Seconds until there is something to do even if aio_loop_fileno is not readable: 0 now, AIO_UNLIMITED never. */
+AIO_API double aio_loop_timeout(aio_loop *loop);
+/* One pass: waits until something is to be done, at most so many seconds (0, or AIO_NOW: not at all; AIO_UNLIMITED),
+ * and does it, until nothing is ready or, after some 20 us, the poller is due again. 0; AIO_ESTOPPED after
+ * aio_loop_stop; EINVAL, AIO_ELOOPRUNNING (also inside another loop of this thread), AIO_ELOOPCLOSED. */
+AIO_API int    aio_loop_run_once(aio_loop *loop, double timeout);
 
 typedef void aio_callback(void *arg);
 /* A callback that is to run. A value, safe to keep: cancelling what has run, or what never was, does nothing. */
@@ -5312,6 +5335,7 @@ typedef struct aio__poller {
     int  (*level)(aio_loop *, aio__descriptor *);
     void (*remove)(aio_loop *, aio__descriptor *);
     int  (*wait)(aio_loop *, int64_t timeout);   /* nanoseconds; negative: until something happens */
+    int  (*descriptor)(const aio_loop *);        /* readable when `wait` has something to tell; NULL: it has none */
 } aio__poller;
 
 typedef struct aio__timer {
@@ -5405,6 +5429,7 @@ struct aio_loop {
     /* the next iteration asks the poller or has timers to run, though the queue is not empty */
     bool           attend;
     bool           running, stopping, closed, debug;
+    bool           one_pass;  /* of aio_loop_run_once, which ends where the poller is due again */
     int            eager_depth;
     size_t         task_count;
     size_t         crowd, trim_left; /* the most tasks and descriptors there were; classes of slabs still to look at */
@@ -5494,6 +5519,14 @@ static int aio__at_fork(int *registered, void (*child)(void))
 static void aio__loop_forked(void) { aio__running = aio__set = NULL; }
 
 static aio_loop *aio__loop_now(void) { return aio__running ? aio__running : aio__set; }
+
+/* 0, or why nothing can be scheduled from here. */
+static int aio__loop_can_schedule(const aio_loop *loop)
+{
+    if (!loop) return EINVAL;
+    if (loop->closed) return AIO_ELOOPCLOSED;
+    return loop->running && aio__running != loop ? AIO_EWRONGTHREAD : 0;
+}
 
 /* ---- reports ---- */
 
@@ -5927,10 +5960,10 @@ static int aio__poll_wait(aio_loop *loop, int64_t timeout)
 static const aio__poller aio__pollers[] = { /* the best first */
 #if AIO__LINUX
     { { "epoll" }, aio__epoll_open, aio__epoll_close, aio__epoll_add, NULL, NULL, aio__epoll_level,
-      aio__epoll_remove, aio__epoll_wait },
+      aio__epoll_remove, aio__epoll_wait, aio__epoll_fd },
 #endif
     { { "poll" }, aio__poll_open, aio__poll_close, aio__poll_add, aio__poll_has, aio__poll_want, NULL,
-      aio__poll_remove, aio__poll_wait },
+      aio__poll_remove, aio__poll_wait, NULL },
 };
 
 AIO_API const aio_policy *aio_policy_find(const char *name)
@@ -7753,14 +7786,14 @@ AIO__NOINLINE static void aio__task_start_eager(aio_loop *loop, aio_task *t)
     loop->current = current;
 }
 
-AIO_API void *aio__create_task(void *coroutine, const aio_task_options *options)
+AIO_API void *aio__loop_create_task(aio_loop *loop, void *coroutine, const aio_task_options *options)
 {
-    aio_loop *loop = aio__loop_now();
     if (!coroutine) return NULL;
     aio_task *t = (aio_task *)(void *)aio__future_of(coroutine, "aio_create_task");
     if (AIO__UNLIKELY(!(t->future.flags & AIO__F_CORO) || t->future.state != AIO__NEW))
         aio__misused("aio_create_task needs a coroutine that has not started", "aio_create_task", NULL, 0);
-    int code = loop ? loop->closed ? AIO_ELOOPCLOSED : aio__adopt(loop, &t->future) : AIO_ENOLOOP;
+    int code = loop ? aio__loop_can_schedule(loop) : AIO_ENOLOOP;
+    if (!code) code = aio__adopt(loop, &t->future);
     if (AIO__UNLIKELY(code != 0)) {
         aio_unref(t);
         errno = code;
@@ -7780,6 +7813,11 @@ AIO_API void *aio__create_task(void *coroutine, const aio_task_options *options)
         aio__task_start_eager(loop, t);
     else aio__enqueue_task(loop, t);
     return t;
+}
+
+AIO_API void *aio__create_task(void *coroutine, const aio_task_options *options)
+{
+    return aio__loop_create_task(aio__loop_now(), coroutine, options);
 }
 
 AIO_API aio_task *aio_current_task(void) { return aio__running ? aio__running->current : NULL; }
@@ -8326,14 +8364,16 @@ static bool aio__loop_trim(aio_loop *loop)
     return false;
 }
 
-/* Trims the timers, asks the poller, queues what is due. 0, or the code of a poller that failed. */
-AIO__NOINLINE static int aio__attend(aio_loop *loop, bool wait)
+/* Trims the timers, asks the poller, queues what is due. `most`: nanoseconds to wait; negative: there is more to run
+ * anyway. 0, or the code of a poller that failed. */
+AIO__NOINLINE static int aio__attend(aio_loop *loop, int64_t most)
 {
     aio__timers_trim(loop);
     if (loop->left != loop->span) aio__look(loop);
     loop->attend = false;
-    int64_t timeout = wait ? aio__poll_timeout(loop) : 0;
+    int64_t timeout = most < 0 ? 0 : aio__poll_timeout(loop);
     if (timeout != 0 && aio__loop_trim(loop)) timeout = 0;
+    if (AIO__UNLIKELY(most < INT64_MAX && timeout != 0 && (timeout < 0 || timeout > most))) timeout = most;
     if (loop->poller->wait(loop, timeout) < 0) return errno;
     if (timeout != 0) loop->step_clock = loop->now = aio__os.clock();
     if (AIO__UNLIKELY(loop->reports_due && loop->reports_due <= loop->now)) aio__reports_sum(loop, loop->now);
@@ -8349,7 +8389,7 @@ AIO__NOINLINE static void aio__look_between(aio_loop *loop)
     aio__look(loop);
     if (loop->now - loop->poll_clock < AIO__POLL_LATE && loop->unpolled < AIO__POLL_STEPS) return;
     loop->current = NULL;
-    if (aio__attend(loop, false)) loop->attend = true;
+    if (aio__attend(loop, -1) || loop->one_pass) loop->attend = true;
 }
 
 /* What it costs is paid for every step: no call but the step itself. */
@@ -8376,15 +8416,11 @@ static inline void aio__run_node(aio_loop *loop, aio__node *node)
     if (AIO__UNLIKELY(loop->left == 0)) aio__look_between(loop);
 }
 
-/* One iteration: up to the node that is the last one now. 0, or the code of a poller that failed. */
-static int aio__run_once(aio_loop *loop)
+/* What an iteration runs: up to the node that is the last one now. */
+static void aio__run_ready(aio_loop *loop)
 {
-    if (aio__ring_empty(&loop->ready) || loop->attend) {
-        int code = aio__attend(loop, true);
-        if (code) return code;
-    }
     aio__node *ready = &loop->ready, *node;
-    if (aio__ring_empty(ready)) return 0;
+    if (aio__ring_empty(ready)) return;
     if (!aio__node_is_task(ready->prev)) aio__enqueue(loop, &loop->mark.node); /* work may be taken out */
     const aio__node *last = ready->prev;
     do {
@@ -8394,6 +8430,16 @@ static int aio__run_once(aio_loop *loop)
         aio__run_node(loop, node);
     } while (node != last);
     loop->current = NULL;
+}
+
+/* One iteration. 0, or the code of a poller that failed. */
+static int aio__run_once(aio_loop *loop)
+{
+    if (aio__ring_empty(&loop->ready) || loop->attend) {
+        int code = aio__attend(loop, INT64_MAX);
+        if (code) return code;
+    }
+    aio__run_ready(loop);
     return 0;
 }
 
@@ -8416,28 +8462,58 @@ static void aio__run_begin(aio_loop *loop)
     loop->attend = true;
 }
 
+static void aio__run_over(aio_loop *loop)
+{
+    if (loop->left != loop->span) aio__look(loop); /* the last steps may have been slow, too */
+    loop->stopping = false;
+    loop->running = false;
+    aio__running = NULL;
+}
+
 AIO_API int aio_loop_run_forever(aio_loop *loop)
 {
     int code = aio__loop_can_run(loop);
     if (code) return code;
     aio__run_begin(loop);
     do code = aio__run_once(loop); while (!code && !loop->stopping);
-    if (loop->left != loop->span) aio__look(loop); /* the last steps may have been slow, too */
-    loop->stopping = false;
-    loop->running = false;
-    aio__running = NULL;
+    aio__run_over(loop);
     return code;
 }
 
-/* ---- handles ---- */
-
-/* 0, or why nothing can be scheduled from here. */
-static int aio__loop_can_schedule(const aio_loop *loop)
+AIO_API int aio_loop_run_once(aio_loop *loop, double timeout)
 {
-    if (!loop) return EINVAL;
-    if (loop->closed) return AIO_ELOOPCLOSED;
-    return loop->running && aio__running != loop ? AIO_EWRONGTHREAD : 0;
+    int64_t most = aio__timeout_ns(timeout, AIO_NOW);
+    int code = most < 0 ? EINVAL : aio__loop_can_run(loop);
+    if (code) return code;
+    aio__run_begin(loop);
+    loop->one_pass = true;
+    code = aio__attend(loop, most);
+    if (!code) do aio__run_ready(loop); while (!loop->attend && !loop->stopping && !aio__ring_empty(&loop->ready));
+    if (aio__ring_empty(&loop->ready)) aio__loop_trim(loop); /* the wait is elsewhere */
+    if (!code && loop->stopping) code = AIO_ESTOPPED;
+    loop->one_pass = false;
+    aio__run_over(loop);
+    return code;
 }
+
+AIO_API int aio_loop_fileno(const aio_loop *loop)
+{
+    if (loop && !loop->closed && loop->poller->descriptor) return loop->poller->descriptor(loop);
+    errno = !loop ? EINVAL : loop->closed ? AIO_ELOOPCLOSED : ENOTSUP;
+    return -1;
+}
+
+AIO_API double aio_loop_timeout(aio_loop *loop)
+{
+    if (!loop || loop->closed) return AIO_UNLIMITED;
+    if (loop->trim_left) return 0;
+    aio__timers_trim(loop);
+    if (!loop->running) loop->now = aio__os.clock();
+    int64_t timeout = aio__poll_timeout(loop);
+    return timeout < 0 ? (double)AIO_UNLIMITED : aio__seconds(timeout);
+}
+
+/* ---- handles ---- */
 
 static aio__scheduled *aio__scheduled_new(aio_loop *loop, aio_callback *callback, void *arg)
 {
@@ -8645,6 +8721,7 @@ static AIO__COLD int aio__wake_open(aio_loop *loop)
     loop->wake_write = fds[1];
     loop->wake.reader.run = aio__wake_run;
     loop->wake.reader.owner = loop;
+    loop->wake.level = AIO__READ; /* an eventfd that was read would be told of as writable each time */
     if (aio__descriptor_add(loop, &loop->wake, fds[0]) < 0) {
         aio__os.close(fds[0]);
         if (fds[1] != fds[0]) aio__os.close(fds[1]);

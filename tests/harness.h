@@ -39,11 +39,12 @@
 #include "harness_seam.h"
 
 enum { KIND_PLAIN = 1, KIND_ALLOC = 2, KIND_CALL = 4, KIND_SLICE = 8, KIND_CANCEL = 16, KIND_SHUFFLE = 32,
-       KIND_DEBUG = 64 };
+       KIND_DEBUG = 64, KIND_EMBED = 128 };
 static const struct way { const char *name, *poller; int kind, variant; } ways[] = {
     { "epoll", "epoll", KIND_PLAIN, 0 },
     { "poll", "poll", KIND_PLAIN, 0 },
     { "plain-alloc", NULL, KIND_PLAIN, 1 },   /* no slabs: checkers see every object */
+    { "embed", "epoll", KIND_EMBED, 0 },      /* inside another loop, which calls aio_loop_run_once */
     { "alloc-one", NULL, KIND_ALLOC, 0 },     /* the Nth allocation fails */
     { "alloc-on", NULL, KIND_ALLOC, 1 },      /* and all after it */
     { "call", NULL, KIND_CALL, 0 },           /* the Nth call of each kind fails with each of its errnos */

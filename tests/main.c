@@ -18,6 +18,7 @@
 #include "test_json.c"
 #include "test_locks.c"
 #include "test_loop.c"
+#include "test_embed.c"
 #include "test_queues.c"
 #include "test_resolver.c"
 #include "test_futures.c"

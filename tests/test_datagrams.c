@@ -266,10 +266,12 @@ SCENARIO(dg_loop, .may = { AIO_ETIMEOUT, AIO_ERESOLVE, AIO_ERUNTIME, ECONNREFUSE
 /* What the socket refuses for the moment is kept, in order; drain waits; wait_closed sends it first. The socket that
  * refuses is played: sendmsg says EAGAIN as long as dg_full. */
 static bool dg_full;
+static int dg_refused; /* the socket that was */
 static ssize_t (*dg_sendmsg)(int, const struct msghdr *, int);
 static ssize_t dg_refusing(int fd, const struct msghdr *message, int flags)
 {
     if (!dg_full) return dg_sendmsg(fd, message, flags);
+    dg_refused = fd;
     errno = EAGAIN;
     return -1;
 }
@@ -278,6 +280,7 @@ static void dg_open_up(void *arg)
 {
     (void)arg;
     dg_full = false;
+    seam_rearm(dg_refused); /* as the kernel tells of room */
 }
 
 struct dg_kept { aio_task task; struct dg_pair pair; aio_datagram got; char *big; int i, n; aio_handle handle; };
