@@ -161,79 +161,81 @@
  *   14. Datagrams
  *   15. Resolver
  *   16. Subprocesses
- *   17. URLs and headers
- *   18. Cookies
- *   19. Coding
- *   20. JSON
- *   21. HTTP client
- *   22. HTTP server
- *   23. HTTP application
- *   24. WebSocket
- *   25. Server-sent events
- *   26. Introspection
- *   27. Platform and the seam
- *   28. Memory
- *   29. Errors and tracebacks
- *   30. The loop's data
- *   31. Pollers
- *   32. Futures: states and waiters
- *   33. Timers
- *   34. Futures: owners and callbacks
- *   35. Tasks and coroutines: steps and cancellation
- *   36. Deadlines
- *   37. Event loop: iterations and callbacks
- *   38. Combinators: how they wait
- *   39. Timeouts and task groups: scopes
- *   40. Locks: first in, first out
- *   41. Queues: getters and putters
- *   42. Threads: executor and concurrent futures
- *   43. Signals: the self-pipe
- *   44. Running a program
- *   45. Names: getaddrinfo's threads
- *   46. Links: sockets and pipes
- *   47. TLS: OpenSSL over a link
- *   48. Streams: buffers over a link
- *   49. TLS on a stream: handshake and what it has negotiated
- *   50. Addresses: which are public
- *   51. Connecting: addresses
- *   52. Servers: listeners and clients
- *   53. Descriptors: readers, writers, sock_ calls, pipes and files
- *   54. Datagrams: UDP endpoints
- *   55. Resolver: DNS messages and servers
- *   56. Subprocesses: pidfd and pipes
- *   57. URLs
- *   58. Headers
- *   59. Charsets
- *   60. Cookies: the jar
- *   61. Coding: inflate
- *   62. Coding: deflate
- *   63. JSON: numbers
- *   64. JSON: parser and tree
- *   65. JSON: writer
- *   66. Authentication: challenges and digests
- *   67. HTTP messages
- *   68. HTTP bodies: framing, stages, reader
- *   69. HTTP messages alone: the public parser
- *   70. Multipart bodies
- *   71. Tracing: phases, events, what a connection was made of
- *   72. Request bodies: where their pieces come from
- *   73. Forms
- *   74. Contents: what a message's fields say, and its body as text or tree
- *   75. Proxies: HTTP CONNECT and SOCKS
- *   76. Connecting: hosts
- *   77. Transports: protocols over streams
- *   78. Redirects: where a response leads
- *   79. Retries: when a request is sent again
- *   80. Connections: the pool
- *   81. HTTP client: session, request, response
- *   82. HTTP server: connections and handlers
- *   83. HTTP server: forms
- *   84. HTTP application: routes and requests
- *   85. Static files
- *   86. WebSocket: frames
- *   87. WebSocket: connections
- *   88. Server-sent events: parser, client, answers
- *   89. Introspection: task dump and call graph
+ *   17. Files
+ *   18. URLs and headers
+ *   19. Cookies
+ *   20. Coding
+ *   21. JSON
+ *   22. HTTP client
+ *   23. HTTP server
+ *   24. HTTP application
+ *   25. WebSocket
+ *   26. Server-sent events
+ *   27. Introspection
+ *   28. Platform and the seam
+ *   29. Memory
+ *   30. Errors and tracebacks
+ *   31. The loop's data
+ *   32. Pollers
+ *   33. Futures: states and waiters
+ *   34. Timers
+ *   35. Futures: owners and callbacks
+ *   36. Tasks and coroutines: steps and cancellation
+ *   37. Deadlines
+ *   38. Event loop: iterations and callbacks
+ *   39. Combinators: how they wait
+ *   40. Timeouts and task groups: scopes
+ *   41. Locks: first in, first out
+ *   42. Queues: getters and putters
+ *   43. Threads: executor and concurrent futures
+ *   44. Signals: the self-pipe
+ *   45. Running a program
+ *   46. Names: getaddrinfo's threads
+ *   47. Links: sockets and pipes
+ *   48. TLS: OpenSSL over a link
+ *   49. Streams: buffers over a link
+ *   50. TLS on a stream: handshake and what it has negotiated
+ *   51. Addresses: which are public
+ *   52. Connecting: addresses
+ *   53. Servers: listeners and clients
+ *   54. Descriptors: readers, writers, sock_ calls, pipes and files
+ *   55. Datagrams: UDP endpoints
+ *   56. Resolver: DNS messages and servers
+ *   57. Subprocesses: pidfd and pipes
+ *   58. URLs
+ *   59. Files: calls in threads
+ *   60. Headers
+ *   61. Charsets
+ *   62. Cookies: the jar
+ *   63. Coding: inflate
+ *   64. Coding: deflate
+ *   65. JSON: numbers
+ *   66. JSON: parser and tree
+ *   67. JSON: writer
+ *   68. Authentication: challenges and digests
+ *   69. HTTP messages
+ *   70. HTTP bodies: framing, stages, reader
+ *   71. HTTP messages alone: the public parser
+ *   72. Multipart bodies
+ *   73. Tracing: phases, events, what a connection was made of
+ *   74. Request bodies: where their pieces come from
+ *   75. Forms
+ *   76. Contents: what a message's fields say, and its body as text or tree
+ *   77. Proxies: HTTP CONNECT and SOCKS
+ *   78. Connecting: hosts
+ *   79. Transports: protocols over streams
+ *   80. Redirects: where a response leads
+ *   81. Retries: when a request is sent again
+ *   82. Connections: the pool
+ *   83. HTTP client: session, request, response
+ *   84. HTTP server: connections and handlers
+ *   85. HTTP server: forms
+ *   86. HTTP application: routes and requests
+ *   87. Static files
+ *   88. WebSocket: frames
+ *   89. WebSocket: connections
+ *   90. Server-sent events: parser, client, answers
+ *   91. Introspection: task dump and call graph
  *
  * LICENCE: MIT-0 or public domain, as you like. Its text, the history, and where to report a vulnerability are at the
  * end of the file.
@@ -1503,6 +1505,7 @@ typedef struct aio_stream aio_stream;
 
 typedef struct aio_stream_task { aio_task task; aio_stream *result; } aio_stream_task;
 typedef struct aio_size_task { aio_task task; size_t result; } aio_size_task;
+typedef struct aio_text_task { aio_task task; aio_text result; } aio_text_task;
 /* `result` is borrowed from the stream: valid until its next read, or its end. A NUL stands after it. */
 typedef struct aio_text_future { aio_future future; aio_text result; } aio_text_future;
 
@@ -2183,7 +2186,90 @@ AIO_API int aio_process_kill(aio_process *process);
 AIO_API void aio_process_release(aio_process *process);
 
 /* ============================================================================
- * 17. URLs and headers
+ * 17. Files
+ *
+ * Files and folders without a loop that waits for a disk: each call runs in a thread of the loop's default executor.
+ * ============================================================================ */
+
+/* An open file. asyncio has none; aiofiles: AsyncFileIO */
+typedef struct aio_file aio_file;
+typedef struct aio_file_task { aio_task task; aio_file *result; } aio_file_task;
+
+typedef struct aio_file_open_options {
+    int mode AIO__UNSET; /* permissions of a file that is made, less the umask; 0: 0666 */
+} aio_file_open_options;
+
+/* aio_file_open(path, "r"): result: a file of yours (aio_file_close). The mode is that of fopen: "r", "w", "a", with
+ * "+" for both directions, and "x" for a file that must be new; no "b" is needed. What is no file that has offsets, a
+ * FIFO, say, opens without waiting and then gives ESPIPE. Errors here name the path, and are the system's; EINVAL;
+ * those of aio_to_thread. Python: open */
+#define aio_file_open(...) AIO__FILE_OPEN(__VA_ARGS__, )
+#define AIO__FILE_OPEN(path, mode, ...) \
+    aio_file_open_with((path), (mode), AIO__OPTIONS(aio_file_open_options, __VA_ARGS__))
+AIO_API aio_file_task *aio_file_open_with(const char *path, const char *mode, const aio_file_open_options *options);
+
+/* Reads and writes with an offset: any number of them at a time. Threads use memory of their own, up to 256 KiB each,
+ * so that a buffer is the caller's again as soon as the await has ended, in whatever way; a write that is cancelled may
+ * still come to the file.
+ *
+ * Fills the buffer from `offset` on. result: how many bytes; fewer than `size` at the file's end only. Python: os.pread
+ */
+AIO_API aio_size_task *aio_file_pread(aio_file *file, void *buffer, size_t size, int64_t offset);
+/* Writes all of it at `offset`. The error says how many bytes came to the file. Python: os.pwrite */
+AIO_API aio_future    *aio_file_pwrite(aio_file *file, const void *data, size_t length, int64_t offset);
+
+/* The same at the file's own position, which moves on: one call at a time, AIO_ERUNTIME for the second.
+ *
+ * Up to n bytes, fewer at the file's end only; none there, which ends an AIO_ASYNC_FOR. Borrowed from the file: valid
+ * until its next read, or its end. A NUL follows. */
+AIO_API aio_text_task *aio_file_read(aio_file *file, size_t n);
+/* All that is left; AIO_ELIMIT above `max` bytes (0: AIO_STREAM_READ_ALL_LIMIT). */
+AIO_API aio_text_task *aio_file_read_all(aio_file *file, size_t max);
+/* Up to and with '\n', or to the end of the file. AIO_ELIMIT for a line above AIO_STREAM_LIMIT bytes. */
+AIO_API aio_text_task *aio_file_readline(aio_file *file);
+/* All of it; in a file opened with "a" at its end. */
+AIO_API aio_future    *aio_file_write(aio_file *file, const void *data, size_t length);
+AIO_API int64_t        aio_file_tell(const aio_file *file);
+AIO_API void           aio_file_seek(aio_file *file, int64_t offset); /* from the beginning on; between two calls */
+
+/* Until it is on the disk / cut, or made longer by zeros. Python: os.fsync, os.ftruncate */
+AIO_API aio_future *aio_file_sync(aio_file *file);
+AIO_API aio_future *aio_file_truncate(aio_file *file, int64_t length);
+/* Its descriptor, for aio_stream_sendfile; the size that it had when it was opened. */
+AIO_API int         aio_file_fileno(const aio_file *file);
+AIO_API int64_t     aio_file_size(const aio_file *file);
+/* Takes the file; its descriptor is closed when the last call that still runs has ended. NULL is fine. */
+AIO_API void        aio_file_close(aio_file *file);
+/* Takes the file; closes it in a thread, and says what came of it: some systems tell only then that a write failed. */
+AIO_API aio_future *aio_file_wait_closed(aio_file *file);
+
+typedef struct aio_file_info {
+    int64_t size;
+    double  modified; /* seconds since 1970 */
+    int     mode;     /* permissions */
+    bool    is_file, is_dir;
+} aio_file_info;
+typedef struct aio_file_info_task { aio_task task; aio_file_info result; } aio_file_info_task;
+
+/* Paths. Python: os.stat, os.rename (replaces what is there), os.unlink, os.mkdir, os.rmdir */
+AIO_API aio_file_info_task *aio_stat(const char *path);
+AIO_API aio_future         *aio_rename(const char *from, const char *to);
+AIO_API aio_future         *aio_unlink(const char *path);
+AIO_API aio_future         *aio_mkdir(const char *path, int mode); /* less the umask; 0: 0777 */
+AIO_API aio_future         *aio_rmdir(const char *path);
+
+/* Names in a folder, without "." and "..", in byte order; a NULL behind the last. Yours: aio_listing_free. */
+typedef struct aio_listing {
+    size_t             count;
+    const char *const *names;
+} aio_listing;
+typedef struct aio_listing_task { aio_task task; aio_listing *result; } aio_listing_task;
+/* Python: os.listdir */
+AIO_API aio_listing_task *aio_listdir(const char *path);
+AIO_API void              aio_listing_free(aio_listing *listing); /* NULL is fine */
+
+/* ============================================================================
+ * 18. URLs and headers
  *
  * URLs as yarl has them, headers as multidict.CIMultiDict has them: what the HTTP client and server have in common.
  * ============================================================================ */
@@ -2290,7 +2376,7 @@ AIO_API void aio_headers_clear(aio_headers *headers);
 AIO_API const char *aio_http_reason(int status);
 
 /* ============================================================================
- * 18. Cookies
+ * 19. Cookies
  *
  * The jar that responses fill and requests are filled from (RFC 6265, and 6265bis where browsers follow it).
  * ============================================================================ */
@@ -2356,7 +2442,7 @@ AIO_API int aio_cookie_jar_save(aio_cookie_jar *jar, const char *path);
 AIO_API int aio_cookie_jar_load(aio_cookie_jar *jar, const char *path, int *line);
 
 /* ============================================================================
- * 19. Coding
+ * 20. Coding
  *
  * gzip, zlib and raw deflate (RFC 1952, 1950, 1951), both ways, in pieces of any size and bounded memory. These objects
  * belong to no loop, and to one thread at a time.
@@ -2479,7 +2565,7 @@ AIO_API int aio_charset_decode_with(aio_text *text, const void *data, size_t len
                                     const aio_charset_options *options);
 
 /* ============================================================================
- * 20. JSON
+ * 21. JSON
  *
  * JSON texts (RFC 8259) as trees that are read and never changed, and a writer. They belong to no loop; a tree may be
  * read by several threads at once.
@@ -2611,7 +2697,7 @@ AIO_API int aio_digest_auth_authorize(aio_digest_auth *auth, const aio_url *url,
                                       const aio_text *body, aio_text *authorization);
 
 /* ============================================================================
- * 21. HTTP client
+ * 22. HTTP client
  *
  * aiohttp's ClientSession, request and response. Lists of headers and parameters are arrays of texts that alternate
  * names and values and end in a NULL: static const char *const headers[] = { "Accept", "text/html", NULL };
@@ -2828,8 +2914,6 @@ AIO_API size_t aio_session_idle(const aio_session *session);
 /* Its cookies; NULL while it has none. Borrowed. aiohttp: session.cookie_jar */
 AIO_API aio_cookie_jar *aio_session_cookie_jar(const aio_session *session);
 
-typedef struct aio_text_task { aio_task task; aio_text result; } aio_text_task;
-
 /* A request's body that is made while it is sent. Its coroutines run in a task of their own, so that the response may
  * come before the body is through; that task is cancelled when the request ends, and aio_session_close waits for it. */
 typedef struct aio_producer {
@@ -2841,6 +2925,8 @@ typedef struct aio_producer {
     void          *arg AIO__UNSET;
     int64_t        length AIO__UNSET;             /* bytes of all pieces; 0: not known, the body is chunked */
 } aio_producer;
+/* What an open file has from its position on, read in threads; the file must stay until the body is sent. */
+AIO_API aio_producer aio_file_producer(aio_file *file);
 
 /* ---- forms ---- */
 
@@ -3061,6 +3147,10 @@ AIO_API const aio_link *aio_response_link(aio_response *response, const char *re
 /* The next piece of the body, as it comes; none at its end, where AIO_ASYNC_FOR ends. It is borrowed until the next
  * call. Who reads slowly slows the server down. aiohttp: content.iter_any() */
 AIO_API aio_text_task *aio_response_read_chunk(aio_response *response);
+/* The rest of the body to a file, which is made, or emptied: in threads, so that no disk holds the loop, and with 256
+ * KiB of memory, so that a slow disk slows the server down. result: bytes. After an error the file is there, in part.
+ * Python: shutil.copyfileobj */
+AIO_API aio_size_task *aio_response_save(aio_response *response, const char *path);
 /* The response's head as it came, byte for byte, from the status line to the empty line. aiohttp: raw_headers */
 AIO_API aio_text aio_response_head(const aio_response *response);
 /* The same of every head that came for this hop: what proxies answered to CONNECT, if its connection is new; 1xx; and
@@ -3285,7 +3375,7 @@ AIO_API aio_http_step aio_http_parser_finish(aio_http_parser *parser);
 AIO_API const aio_http_message *aio_http_parser_message(const aio_http_parser *parser);
 
 /* ============================================================================
- * 22. HTTP server
+ * 23. HTTP server
  *
  * A small HTTP/1.1 server: handler coroutines, keep-alive, chunked bodies, TLS. It is an aio_server: aio_server_port,
  * aio_server_close, aio_server_wait_closed and the others are for it, too. aio_server_close ends connections between
@@ -3575,7 +3665,7 @@ typedef struct aio_static {
 AIO_API void *aio_static_handler(aio_request *request, void *site);
 
 /* ============================================================================
- * 23. HTTP application
+ * 24. HTTP application
  *
  * Which handler answers which request: routes by method and path, middlewares around them, errors that become answers.
  * It is for services and tests: a proxy in front (nginx, haproxy) is the way to the open net.
@@ -3711,7 +3801,7 @@ AIO_API const char *aio_request_route(aio_request *request);
 AIO_API void aio_access_log_write(const aio_access *access, void *file);
 
 /* ============================================================================
- * 24. WebSocket
+ * 25. WebSocket
  *
  * Messages both ways over a connection that began as an HTTP request (RFC 6455, RFC 7692): aiohttp's ws_connect and
  * WebSocketResponse in one.
@@ -3841,7 +3931,7 @@ AIO_API aio_stream *aio_ws_stream(const aio_ws *ws);
 AIO_API void aio_ws_release(aio_ws *ws);
 
 /* ============================================================================
- * 25. Server-sent events
+ * 26. Server-sent events
  *
  * A stream of events from a server to its clients, which connect again by themselves (HTML Living Standard 9.2). C's
  * EventSource, and the answer that feeds it:
@@ -3925,7 +4015,7 @@ AIO_API aio_future *aio_request_sse_send_with(aio_request *request, const char *
 AIO_API aio_future *aio_request_sse_ping(aio_request *request);
 
 /* ============================================================================
- * 26. Introspection
+ * 27. Introspection
  *
  * Who awaits what: the tasks of a loop as a tree, on demand or on a signal. `file` is a stdio stream (a FILE *).
  * ============================================================================ */
@@ -3963,7 +4053,7 @@ AIO_API int  aio_print_tasks_on_signal(aio_loop *loop, int signum);
 #undef aio_sleep
 
 /* ============================================================================
- * 27. Platform and the seam
+ * 28. Platform and the seam
  *
  * System headers, and aio__os: the one table through which every allocation, system call, OpenSSL call and reading of
  * the clock goes. A test replaces an entry to fail the Nth call, to shorten a read, or to own the time. A program
@@ -3971,6 +4061,7 @@ AIO_API int  aio_print_tasks_on_signal(aio_loop *loop, int signum);
  * ============================================================================ */
 
 #include <arpa/inet.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <iconv.h>
@@ -4120,6 +4211,26 @@ static int aio__os_openat_cached(int folder, const char *path, int flags)
 static int aio__os_create(const char *path) { return open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600); }
 /* What is written comes at its end; made, if need be, for its owner alone. */
 static int aio__os_append(const char *path) { return open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600); }
+static int aio__os_open_mode(const char *path, int flags, int mode) { return open(path, flags | O_CLOEXEC, mode); }
+static int aio__os_mkdir(const char *path, int mode) { return mkdir(path, (mode_t)mode); }
+static int aio__os_ftruncate(int fd, int64_t length) { return ftruncate(fd, (off_t)length); }
+
+/* Tells of each name in a folder, until one call gives a code. 0 or a code. */
+static int aio__os_listdir(const char *path, int (*each)(void *arg, const char *name), void *arg)
+{
+    DIR *folder = opendir(path);
+    int code = folder ? 0 : errno;
+    while (!code) {
+        errno = 0;
+        const struct dirent *entry = readdir(folder);
+        if (!entry && errno) code = errno;
+        if (!entry) break;
+        code = each(arg, entry->d_name);
+    }
+    if (folder) closedir(folder);
+    return code;
+}
+
 static int aio__os_stat(const char *path, struct stat *status) { return stat(path, status); }
 static int aio__os_fstat(int fd, struct stat *status) { return fstat(fd, status); }
 
@@ -4246,6 +4357,11 @@ static ssize_t aio__os_pipe_write(int fd, const void *data, size_t length)
 static ssize_t aio__os_pread(int fd, void *data, size_t length, int64_t offset)
 {
     return pread(fd, data, length, (off_t)offset);
+}
+
+static ssize_t aio__os_pwrite(int fd, const void *data, size_t length, int64_t offset)
+{
+    return pwrite(fd, data, length, (off_t)offset);
 }
 
 #if AIO__LINUX
@@ -4433,6 +4549,12 @@ struct aio__os {
     int     (*iconv_close)(iconv_t);
     int     (*fsync)(int);
     int     (*rename)(const char *, const char *);
+    int     (*open_mode)(const char *, int, int);
+    ssize_t (*pwrite)(int, const void *, size_t, int64_t);
+    int     (*ftruncate)(int, int64_t);
+    int     (*mkdir)(const char *, int);
+    int     (*rmdir)(const char *);
+    int     (*listdir)(const char *, int (*)(void *, const char *), void *); /* 0 or a code */
     int     (*getentropy)(void *, size_t); /* random bytes that nobody can guess; 256 at most */
 #if AIO__LINUX
     int     (*epoll_create1)(int);
@@ -4506,7 +4628,8 @@ static struct aio__os aio__os = {
     unlink, aio__os_stat,
     aio__os_fstat, aio__os_pread, aio__os_pipe_write, aio__os_spawn, waitpid, getpid, aio__os_wait_ended, kill,
     getaddrinfo, freeaddrinfo, aio__os_open, aio__os_openat, aio__os_openat_cached, aio__os_create, aio__os_append,
-    iconv_open, aio__os_iconv, iconv_close, fsync, rename, getentropy,
+    iconv_open, aio__os_iconv, iconv_close, fsync, rename, aio__os_open_mode, aio__os_pwrite, aio__os_ftruncate,
+    aio__os_mkdir, rmdir, aio__os_listdir, getentropy,
 #if AIO__LINUX
     epoll_create1, epoll_ctl, epoll_wait, eventfd, aio__os_pidfd_open, aio__os_sendfile,
 #endif
@@ -4585,7 +4708,7 @@ static int aio__socket_outcome(int fd)
 }
 
 /* ============================================================================
- * 28. Memory
+ * 29. Memory
  *
  * General allocations (aio__malloc), and the slabs of a loop: free lists by size class, carved from blocks of 64 KiB.
  * A heap keeps every object of one kind of use: `frames` all begin with an aio_future, so that the live ones can be
@@ -5007,7 +5130,7 @@ static int aio__file_replace(const char *path, const char *data, size_t length)
 }
 
 /* ============================================================================
- * 29. Errors and tracebacks
+ * 30. Errors and tracebacks
  *
  * Making, copying and printing exceptions. The two that must never fail for want of memory, ENOMEM and a bare
  * AIO_ECANCELLED, are static; all others are one allocation each, and ENOMEM stands in for one that cannot be made.
@@ -5250,7 +5373,7 @@ AIO_API void aio_exception_print(const aio_exception *exception, void *file)
 }
 
 /* ============================================================================
- * 30. The loop's data
+ * 31. The loop's data
  *
  * The types that the rooms below share: handles, descriptors, timers, the poller's interface, and the loop itself.
  * ============================================================================ */
@@ -5714,7 +5837,7 @@ static bool aio__turn_spent(aio_loop *loop, size_t bytes, uint32_t messages)
 static aio_future *aio__turn_end(aio_loop *loop) { return &loop->yield; }
 
 /* ============================================================================
- * 31. Pollers
+ * 32. Pollers
  *
  * epoll, edge-triggered, one registration a descriptor; and poll, whose list names what is wanted at the moment. They
  * only set `ready` and queue the works that waited: no code of a user's runs while they look at descriptors.
@@ -5989,7 +6112,7 @@ AIO_API AIO__COLD const aio_policy *aio_get_event_loop_policy(void)
 
 
 /* ============================================================================
- * 32. Futures: states and waiters
+ * 33. Futures: states and waiters
  *
  * States, waiters, callbacks, and the end of a future's life. Completing one moves its whole ring of waiters to the
  * ready queue at once. May call the loop's queue and timers.
@@ -6480,7 +6603,7 @@ AIO_API int aio_future_set_exception(void *future, int code, const char *format,
 }
 
 /* ============================================================================
- * 33. Timers
+ * 34. Timers
  *
  * A 4-ary heap of 16-byte entries, ordered by time, then by when they were made; the four children of one share a line
  * of the processor's cache. A cancelled one stays as a dead entry until the heap comes to it, or until, with it, dead
@@ -6764,7 +6887,7 @@ static AIO__COLD void aio__timers_close(aio_loop *loop)
 }
 
 /* ============================================================================
- * 34. Futures: owners and callbacks
+ * 35. Futures: owners and callbacks
  *
  * The making of coroutines, what they carry beside their frames, the end of a future's life with what is reported then,
  * and done callbacks.
@@ -7103,7 +7226,7 @@ AIO_API int aio_future_remove_done_callback(void *future, aio_done_callback *cal
 }
 
 /* ============================================================================
- * 35. Tasks and coroutines: steps and cancellation
+ * 36. Tasks and coroutines: steps and cancellation
  *
  * What the coroutine macros call, the steps of tasks, cancellation, and the reports of what was forgotten. A step runs
  * the innermost coroutine; one that it awaits runs next in the same loop, and one that ends hands over to its parent:
@@ -8072,7 +8195,7 @@ static AIO__COLD void aio__frame_clear(void *object, void *arg)
 }
 
 /* ============================================================================
- * 36. Deadlines
+ * 37. Deadlines
  *
  * The one rule of AIO_TIMEOUT, aio_wait_for and HTTP's limits: when the time has come, what is inside is cancelled, and
  * its end by that cancel is a timeout, unless somebody else has cancelled it, too.
@@ -8234,7 +8357,7 @@ static void aio__deadline_end(aio__deadline *d)
 }
 
 /* ============================================================================
- * 37. Event loop: iterations and callbacks
+ * 38. Event loop: iterations and callbacks
  *
  * Iterations, callbacks, the clock, reports. One iteration: trim the timers, poll, queue what is due, then run what was
  * ready when it began. While work is queued and steps are short, the clock is read only once in AIO__RECENT steps, and
@@ -9059,7 +9182,7 @@ AIO_API int aio_loop_run_until_complete(aio_loop *loop, void *awaitable, aio_exc
 }
 
 /* ============================================================================
- * 38. Combinators: how they wait
+ * 39. Combinators: how they wait
  *
  * Futures over futures. Each child carries a small record of the combinator among its waiters.
  * ============================================================================ */
@@ -9573,7 +9696,7 @@ AIO_API void *aio__shield(void *awaitable, size_t size)
 }
 
 /* ============================================================================
- * 39. Timeouts and task groups: scopes
+ * 40. Timeouts and task groups: scopes
  *
  * What AIO_TIMEOUT calls, and groups of tasks that end together.
  * ============================================================================ */
@@ -10009,7 +10132,7 @@ AIO_API void *aio__group_create_task(aio_task_group *group, void *coroutine, con
 }
 
 /* ============================================================================
- * 40. Locks: first in, first out
+ * 41. Locks: first in, first out
  *
  * Who waits is a coroutine with a place in a wait queue. It is called in turn, and takes what it waited for when it
  * runs; one
@@ -10745,7 +10868,7 @@ AIO_API int aio_barrier_destroy(aio_barrier *barrier)
 }
 
 /* ============================================================================
- * 41. Queues: getters and putters
+ * 42. Queues: getters and putters
  *
  * Queue, PriorityQueue and LifoQueue over one array of items, which is a ring, a stack or a heap. Getters and putters
  * stand in wait queues; one who is called looks again, for another may have come first. One who cannot use its
@@ -11065,7 +11188,7 @@ AIO_API int aio_queue_free(aio_queue *queue)
 }
 
 /* ============================================================================
- * 42. Threads: executor and concurrent futures
+ * 43. Threads: executor and concurrent futures
  *
  * The only room that starts threads, but for the resolver's. An executor owns its threads and queue, under its mutex.
  * A job is shared by its executor and by its loop: `loop` and `state` are under the executor's mutex, the future is
@@ -11706,7 +11829,7 @@ AIO_API void aio_concurrent_release(aio_concurrent_future *future)
 }
 
 /* ============================================================================
- * 43. Signals: the self-pipe
+ * 44. Signals: the self-pipe
  *
  * One table for the process, an entry a signal, changed under its mutex. The handler takes no lock: it marks the entry
  * and writes to the descriptor that wakes the loop (the self-pipe). Who takes an entry out of use waits until no
@@ -11891,7 +12014,7 @@ static void aio__interrupt_end(void)
 }
 
 /* ============================================================================
- * 44. Running a program
+ * 45. Running a program
  *
  * aio_run: one loop from beginning to end. It needs no memory of its own to end in order: what waits is on the stack.
  * ============================================================================ */
@@ -12094,7 +12217,7 @@ AIO_API int aio_run_with(void *coroutine, const aio_run_options *options)
 }
 
 /* ============================================================================
- * 45. Names: getaddrinfo's threads
+ * 46. Names: getaddrinfo's threads
  *
  * Lookups in threads of their own, the process's, at most AIO__LOOKUP_THREADS at once; the others queue. One that is
  * given up is orphaned: its waiter goes on at once, and its thread, never joined, frees it when getaddrinfo returns.
@@ -12570,7 +12693,7 @@ AIO_API const void *aio_addresses_sockaddr(const aio_addresses *addresses, size_
 
 
 /* ============================================================================
- * 46. Links: sockets and pipes
+ * 47. Links: sockets and pipes
  *
  * What bytes go through: a socket, a pipe, or what stands on another link, as TLS does. A stream is buffers over the
  * uppermost one. A link never waits, and knows no stream: it says which way of the descriptor it wants. May call
@@ -12870,7 +12993,7 @@ static const aio__link_ops aio__fd_pipe_ops = {
 static void aio__fd_link_is_pipe(aio__fd_link *bottom) { bottom->link.ops = &aio__fd_pipe_ops; }
 
 /* ============================================================================
- * 47. TLS: OpenSSL over a link
+ * 48. TLS: OpenSSL over a link
  *
  * Contexts, verification, and a link that does one connection's handshake, reads and writes over another link. OpenSSL
  * has it as a BIO of our own. Every call begins with an empty error queue. May call links, descriptors and errors.
@@ -14159,7 +14282,7 @@ static bool aio__tls_context_is_for(const aio_tls_context *context, bool server,
 #endif
 
 /* ============================================================================
- * 48. Streams: buffers over a link
+ * 49. Streams: buffers over a link
  *
  * Reading, writing, closing; what is below is the link's. A stream owns its links, what came and is unread, and what is
  * written and unsent; each buffer exists only while there is something in it. Nothing is read ahead of a reader: the
@@ -15561,7 +15684,7 @@ static void aio__stream_release(aio_stream *s)
 }
 
 /* ============================================================================
- * 49. TLS on a stream: handshake and what it has negotiated
+ * 50. TLS on a stream: handshake and what it has negotiated
  *
  * A stream goes over to TLS by a link more on top; until the handshake is done nobody else may write. May call streams,
  * TLS and timeouts.
@@ -15748,7 +15871,7 @@ AIO_API const char *aio_stream_alpn(const aio_stream *stream, char *buffer, size
 #endif
 
 /* ============================================================================
- * 50. Addresses: which are public
+ * 51. Addresses: which are public
  *
  * The table of the networks that are no part of the public internet (IANA's registries of special-purpose addresses,
  * RFC 6890), and the address that stands in an IPv6 one. Calls nothing.
@@ -15840,7 +15963,7 @@ static const char *aio__guard_address(const struct sockaddr_storage *storage)
 #define AIO__GUARD_REFUSED "%s, which deny_private refuses"
 
 /* ============================================================================
- * 51. Connecting: addresses
+ * 52. Connecting: addresses
  *
  * From addresses to a stream: whoever connects does it here. Names, proxies and TLS are a room further down. May call
  * streams, timers and names.
@@ -16247,7 +16370,7 @@ static aio_stream_task *aio__race_new(const aio__target *target)
 }
 
 /* ============================================================================
- * 52. Servers: listeners and clients
+ * 53. Servers: listeners and clients
  *
  * Listens, accepts, gives each client to a coroutine or a protocol, and watches that. What a server closes goes when
  * its last client has gone. May call streams, TLS on them, names and reports.
@@ -17155,7 +17278,7 @@ AIO_API aio_future *aio_server_run_until_signal(aio_server *server, double secon
 }
 
 /* ============================================================================
- * 53. Descriptors: readers, writers, sock_ calls, pipes and files
+ * 54. Descriptors: readers, writers, sock_ calls, pipes and files
  *
  * A table of foreign descriptors by number, each registered level-triggered while somebody wants it, as its owner may
  * leave bytes unread. Then streams over pipes of the program's own, and files on their way out. May call streams.
@@ -17902,7 +18025,7 @@ AIO_API aio_size_task *aio_sock_sendfile(int fd, int file, int64_t offset, size_
 }
 
 /* ============================================================================
- * 54. Datagrams: UDP endpoints
+ * 55. Datagrams: UDP endpoints
  *
  * One edge-triggered socket an endpoint; a queue of what could not be sent at once. May call Descriptors and Names.
  * ============================================================================ */
@@ -18563,7 +18686,7 @@ AIO_API int aio_datagram_port(const aio_datagram_endpoint *endpoint)
 }
 
 /* ============================================================================
- * 55. Resolver: DNS messages and servers
+ * 56. Resolver: DNS messages and servers
  *
  * A stub resolver (RFC 1035, 2308, 5452, 6891): the strict reading of messages, an endpoint for one question each, TCP
  * where UDP does not do, servers in turn, the cache, aliases, the hosts file and the search list. One question is asked
@@ -20294,7 +20417,7 @@ AIO__COLD static void aio__names_close(aio_resolver *resolver)
 }
 
 /* ============================================================================
- * 56. Subprocesses: pidfd and pipes
+ * 57. Subprocesses: pidfd and pipes
  *
  * Children of a loop in a ring, each with a descriptor that tells of its end, or a thread that waits for it. Pipes are
  * streams. Nothing but this room reaps them.
@@ -20765,7 +20888,7 @@ AIO_API aio_output_task *aio_process_communicate(aio_process *process, const voi
 }
 
 /* ============================================================================
- * 57. URLs
+ * 58. URLs
  *
  * RFC 3986 with yarl's habits: splits a reference, checks and normalises each part, writes the whole into one block.
  * Owns nothing beyond the block of each aio_url. Calls memory and buffers only.
@@ -21557,7 +21680,691 @@ AIO_API bool aio_url_same_origin(const aio_url *a, const aio_url *b)
 }
 
 /* ============================================================================
- * 58. Headers
+ * 59. Files: calls in threads
+ *
+ * A call is a coroutine, and for each piece of it a job of the executor. A job has copies of all it needs, and is owned
+ * by its coroutine and its thread: who ends last frees it, so that a cancel leaves a thread its memory. An open file is
+ * owned by its user and by jobs. May call threads and errors.
+ * ============================================================================ */
+
+enum {
+    AIO__DISK_PIECE = 262144, /* bytes of one job */
+    AIO__DISK_LINES = 16384,  /* read ahead of lines */
+    AIO__DISK_BODY = 65536    /* a piece of a body */
+};
+
+struct aio_file {
+    int     refs;               /* atomic: of its user, of calls, and of jobs */
+    int     fd;                 /* -1: closed */
+    int64_t position, size;
+    bool    busy;               /* a call uses the position */
+    bool    closed, appends;
+    bool    stale;              /* what has been read ahead may have been overwritten */
+    char   *buffer, *line;      /* of the latest read, and line; of the buffer... */
+    size_t  capacity, ahead;    /* so many bytes have been read for lines, */
+    int64_t ahead_at;           /* from there on */
+    char    path[1];
+};
+
+typedef struct aio__disk_job {
+    int         refs;           /* atomic: of its coroutine and its thread */
+    int         code, flags, fd;
+    int       (*run)(struct aio__disk_job *); /* in the thread: 0 or a code */
+    aio_file   *file;           /* owned; NULL: it is about paths */
+    const char *path, *to;      /* in the memory behind it, as is data */
+    char       *data;
+    size_t      size, done;     /* of data */
+    int64_t     offset;
+    struct stat status;
+    aio_listing *listing;       /* owned until it is taken */
+} aio__disk_job;
+
+static void aio__disk_file_unref(aio_file *file)
+{
+    if (!file || __atomic_sub_fetch(&file->refs, 1, __ATOMIC_ACQ_REL) > 0) return;
+    if (file->fd >= 0) aio__os.close(file->fd);
+    aio__free(file->buffer);
+    aio__free(file->line);
+    aio__free(file);
+}
+
+static aio_file *aio__disk_file_ref(aio_file *file)
+{
+    if (file) __atomic_add_fetch(&file->refs, 1, __ATOMIC_RELAXED);
+    return file;
+}
+
+static void aio__disk_job_unref(aio__disk_job *job)
+{
+    if (!job || __atomic_sub_fetch(&job->refs, 1, __ATOMIC_ACQ_REL) > 0) return;
+    if (job->fd >= 0) aio__os.close(job->fd);
+    aio_listing_free(job->listing);
+    aio__disk_file_unref(job->file);
+    aio__free(job);
+}
+
+static void *aio__disk_job_run(void *arg)
+{
+    aio__disk_job *job = (aio__disk_job *)arg;
+    job->code = job->run(job);
+    aio__disk_job_unref(job);
+    return NULL;
+}
+
+static void aio__disk_job_skip(void *arg) { aio__disk_job_unref((aio__disk_job *)arg); }
+
+/* ---- in the thread ---- */
+
+static int aio__disk_run_open(aio__disk_job *job)
+{
+    do job->fd = aio__os.open_mode(job->path, job->flags | O_NONBLOCK, (int)job->size);
+    while (job->fd < 0 && errno == EINTR);
+    return job->fd < 0 || aio__os.fstat(job->fd, &job->status) < 0 ? errno : 0;
+}
+
+static int aio__disk_run_read(aio__disk_job *job)
+{
+    while (job->done < job->size) {
+        ssize_t n = aio__os.pread(job->file->fd, job->data + job->done, job->size - job->done,
+                                  job->offset + (int64_t)job->done);
+        if (n < 0 && errno != EINTR) return errno;
+        if (n == 0) break;
+        if (n > 0) job->done += (size_t)n;
+    }
+    return 0;
+}
+
+static int aio__disk_run_write(aio__disk_job *job)
+{
+    while (job->done < job->size) {
+        ssize_t n = job->file->appends
+            ? aio__os.write(job->file->fd, job->data + job->done, job->size - job->done)
+            : aio__os.pwrite(job->file->fd, job->data + job->done, job->size - job->done,
+                             job->offset + (int64_t)job->done);
+        if (n < 0 && errno != EINTR && errno != EAGAIN) return errno;
+        if (n > 0) job->done += (size_t)n;
+    }
+    return 0;
+}
+
+static int aio__disk_run_sync(aio__disk_job *job) { return aio__os.fsync(job->file->fd) < 0 ? errno : 0; }
+
+static int aio__disk_run_truncate(aio__disk_job *job)
+{
+    return aio__os.ftruncate(job->file->fd, job->offset) < 0 ? errno : 0;
+}
+
+static int aio__disk_run_stat(aio__disk_job *job) { return aio__os.stat(job->path, &job->status) < 0 ? errno : 0; }
+static int aio__disk_run_rename(aio__disk_job *job) { return aio__os.rename(job->path, job->to) < 0 ? errno : 0; }
+static int aio__disk_run_unlink(aio__disk_job *job) { return aio__os.unlink(job->path) < 0 ? errno : 0; }
+static int aio__disk_run_mkdir(aio__disk_job *job)
+{
+    return aio__os.mkdir(job->path, (int)job->offset) < 0 ? errno : 0;
+}
+
+static int aio__disk_run_rmdir(aio__disk_job *job) { return aio__os.rmdir(job->path) < 0 ? errno : 0; }
+
+/* 0 or ENOMEM. The names stand in the buffer, each with its NUL. */
+static int aio__disk_list_one(void *arg, const char *name)
+{
+    aio__buffer *names = (aio__buffer *)arg;
+    if (!strcmp(name, ".") || !strcmp(name, "..")) return 0;
+    return aio__buffer_append(names, name, strlen(name) + 1) ? 0 : ENOMEM;
+}
+
+static int aio__disk_list_order(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* The listing and its names are one allocation. */
+static int aio__disk_run_list(aio__disk_job *job)
+{
+    aio__buffer names;
+    memset(&names, 0, sizeof names);
+    int code = aio__os.listdir(job->path, aio__disk_list_one, &names);
+    size_t count = 0;
+    for (size_t i = 0; i < names.end; i++) count += !names.data[i];
+    aio_listing *listing = code ? NULL : (aio_listing *)aio__malloc(sizeof *listing + (count + 1) * sizeof(char *)
+                                                                    + names.end);
+    if (!code && !listing) code = ENOMEM;
+    if (!code) {
+        const char **slots = (const char **)(void *)(listing + 1);
+        char *text = (char *)(slots + count + 1);
+        if (names.end) memcpy(text, names.data, names.end);
+        for (size_t i = 0; i < count; text += strlen(text) + 1) slots[i++] = text;
+        slots[count] = NULL;
+        qsort(slots, count, sizeof *slots, aio__disk_list_order);
+        listing->count = count;
+        listing->names = slots;
+        job->listing = listing;
+    }
+    aio__free(names.data);
+    return code;
+}
+
+AIO_API void aio_listing_free(aio_listing *listing) { aio__free(listing); }
+
+/* ---- one call ---- */
+
+struct aio__disk_call {
+    aio_task       task;
+    union { aio_file *file; aio_text text; size_t size; aio_listing *listing; } result;
+    int          (*run)(aio__disk_job *);
+    void         (*finish)(struct aio__disk_call *); /* the last piece is done */
+    const char    *what;        /* "read", for errors */
+    aio_exception *error;
+    aio_file      *file;        /* NULL: it is about paths */
+    aio__disk_job *job;
+    bool           places, mine;/* it uses the file's position; and is the one that does */
+    bool           reads, all;  /* all: up to the end of the file */
+    bool           takes, held; /* it is the file's last one; the file is held by it */
+    int            code, flags;
+    char          *data;        /* to read to, or to be written; NULL: the file's buffer */
+    aio_file_info *info;        /* of stat */
+    size_t         size, done;  /* wanted, and done */
+    int64_t        offset;
+    const char    *path, *to;   /* in text */
+    char           text[1];
+};
+typedef char aio__check_disk_result[offsetof(struct aio__disk_call, result) == offsetof(aio_file_task, result) &&
+                                    offsetof(struct aio__disk_call, result) == offsetof(aio_text_task, result) &&
+                                    offsetof(struct aio__disk_call, result) == offsetof(aio_size_task, result) &&
+                                    offsetof(struct aio__disk_call, result) == offsetof(aio_listing_task, result)
+                                    ? 1 : -1];
+
+/* A job with copies of what its piece of the call needs. NULL without memory. */
+static aio__disk_job *aio__disk_job_new(struct aio__disk_call *c)
+{
+    size_t left = c->data || c->places ? c->size - c->done : 0, names = aio__text_size(c->path) + aio__text_size(c->to);
+    if (left > AIO__DISK_PIECE) left = AIO__DISK_PIECE;
+    aio__disk_job *job = (aio__disk_job *)aio__malloc(sizeof *job + left + names);
+    if (!job) return NULL;
+    memset((void *)job, 0, sizeof *job);
+    char *at = job->data = (char *)(job + 1);
+    at += left;
+    job->path = aio__keep(&at, c->path);
+    job->to = aio__keep(&at, c->to);
+    job->refs = 2;
+    job->fd = -1;
+    job->run = c->run;
+    job->flags = c->flags;
+    job->size = left ? left : c->size;
+    job->offset = c->offset + (int64_t)c->done;
+    job->file = aio__disk_file_ref(c->file);
+    if (left && !c->reads) memcpy(job->data, c->data + c->done, left);
+    return job;
+}
+
+/* The next piece, in a thread. */
+static aio_job_future *aio__disk_piece(struct aio__disk_call *c)
+{
+    aio__disk_job_unref(c->job);
+    c->job = aio__disk_job_new(c);
+    return c->job ? aio_to_thread(aio__disk_job_run, c->job, .skip = aio__disk_job_skip) : NULL;
+}
+
+/* 0, or why it cannot be. The call has the file's position, if it needs that. */
+static int aio__disk_begin(struct aio__disk_call *c)
+{
+    aio_file *file = c->file;
+    if (!file) return 0;
+    if (file->closed) return EBADF;
+    if (c->places && file->busy) return AIO_ERUNTIME;
+    aio__disk_file_ref(file);
+    c->held = true;
+    file->closed = c->takes;
+    if (c->places) {
+        file->busy = c->mine = true;
+        c->offset = file->position;
+    }
+    if (c->places && c->reads) file->ahead = 0; /* its buffer is this one's */
+    if (!c->reads) file->stale = true;
+    return 0;
+}
+
+/* Room in the file's buffer for `size` bytes and a NUL. False without memory. */
+static bool aio__disk_room(aio_file *file, size_t size)
+{
+    if (size < file->capacity) return true;
+    size_t capacity = size < 2 * file->capacity ? 2 * file->capacity : size + 1;
+    char *buffer = (char *)aio__realloc(file->buffer, capacity);
+    if (!buffer) return false;
+    file->buffer = buffer;
+    file->capacity = capacity;
+    return true;
+}
+
+/* Takes what a piece has done. 0 or a code. Sets *more when there is to be another one. */
+static int aio__disk_took(struct aio__disk_call *c, bool *more)
+{
+    const aio__disk_job *job = c->job;
+    aio_file *file = c->file;
+    size_t done = job->done;
+    *more = false;
+    if (c->reads && !c->data && done) {
+        if (!aio__disk_room(file, c->done + done)) return ENOMEM;
+        memcpy(file->buffer + c->done, job->data, done);
+    } else if (c->reads && done) memcpy(c->data + c->done, job->data, done);
+    c->done += done;
+    if (c->mine && !c->reads) file->position += (int64_t)done;
+    if (job->code) return job->code;
+    *more = done && done == job->size && c->done < c->size;
+    return 0;
+}
+
+static const char *aio__disk_why(int code)
+{
+    return code == AIO_ERUNTIME ? "another call uses the file's position" : code == EBADF ? "it is closed, or not open "
+           "for that" : aio_code_text(code);
+}
+
+/* "write a.txt: after 12 bytes: No space left on device". NULL without an error. */
+static aio_exception *aio__disk_error(const struct aio__disk_call *c)
+{
+    char after[40] = "";
+    bool writes = c->data && !c->reads && c->file;
+    if (!c->code) return NULL;
+    if (writes) snprintf(after, sizeof after, "after %zu bytes: ", c->done);
+    return aio__exception(c->code, c->what, "%s %s%s%s: %s%s", c->what, c->file ? c->file->path : c->path,
+                          c->to ? " to " : "", c->to ? c->to : "", after, aio__disk_why(c->code));
+}
+
+static AIO_CORO(aio__disk_call)
+{
+    bool more;
+    AIO_BEGIN(aio__disk_call);
+    self->code = aio__disk_begin(self);
+    more = !self->code && (self->size || !(self->data || self->places));
+    while (more) {
+        AIO_AWAIT(aio__disk_piece(self));
+        self->code = aio__disk_took(self, &more);
+    }
+    if (!self->code && self->finish) self->finish(self);
+    self->error = aio__disk_error(self);
+    if (self->error) AIO_RAISE_EXCEPTION(self->error);
+    AIO_FINALLY;
+        aio_exception_unref(self->error);
+        aio__disk_job_unref(self->job);
+        if (self->held) {
+            if (self->mine) self->file->busy = false;
+            if (self->takes) aio__disk_file_unref(self->file);
+            aio__disk_file_unref(self->file);
+        }
+    AIO_END;
+}
+
+/* NULL without memory. */
+static struct aio__disk_call *aio__disk_calling(const char *what, int (*run)(aio__disk_job *), aio_file *file,
+                                                const char *path, const char *to)
+{
+    size_t texts = aio__text_size(path) + aio__text_size(to);
+    struct aio__disk_call *c = (struct aio__disk_call *)aio__new_zeroed(sizeof *c + texts, aio__disk_call_coro);
+    if (!c) return NULL;
+    char *at = c->text;
+    c->what = what;
+    c->run = run;
+    c->file = file;
+    c->path = aio__keep(&at, path);
+    c->to = aio__keep(&at, to);
+    return c;
+}
+
+/* What a call that cannot be begun gives. */
+static void *aio__disk_wrong(const char *what, const char *why)
+{
+    return aio__failure(EINVAL, "%s: %s", what, why);
+}
+
+/* ---- files ---- */
+
+/* What fopen's mode means: flags of open, or -1. */
+static int aio__disk_mode(const char *mode)
+{
+    if (!mode || !*mode || !strchr("rwa", *mode)) return -1;
+    int flags = *mode == 'r' ? 0 : *mode == 'w' ? O_CREAT | O_TRUNC : O_CREAT | O_APPEND;
+    bool both = false;
+    for (const char *at = mode + 1; *at; at++) {
+        if (*at == '+') both = true;
+        else if (*at == 'x' && *mode != 'r') flags |= O_EXCL;
+        else if (*at != 'b') return -1;
+    }
+    return flags | (both ? O_RDWR : *mode == 'r' ? O_RDONLY : O_WRONLY);
+}
+
+static void aio__disk_opened(struct aio__disk_call *c)
+{
+    size_t size = strlen(c->path) + 1;
+    aio_file *file = (aio_file *)aio__calloc(sizeof *file + size);
+    c->code = file ? 0 : ENOMEM;
+    if (!file) return; /* the job closes the descriptor */
+    file->refs = 1;
+    file->fd = c->job->fd;
+    file->size = (int64_t)c->job->status.st_size;
+    file->appends = (c->flags & O_APPEND) != 0;
+    memcpy(file->path, c->path, size);
+    c->job->fd = -1;
+    c->result.file = file;
+}
+
+AIO_API aio_file_task *aio_file_open_with(const char *path, const char *mode, const aio_file_open_options *options)
+{
+    AIO__DEFAULTS(aio_file_open_options, options);
+    int flags = aio__disk_mode(mode);
+    if (!path || flags < 0 || options->mode < 0)
+        return (aio_file_task *)aio__disk_wrong("open", path ? "the mode is none" : "no path");
+    struct aio__disk_call *c = aio__disk_calling("open", aio__disk_run_open, NULL, path, NULL);
+    if (!c) return NULL;
+    c->flags = flags;
+    c->size = (size_t)(options->mode ? options->mode : 0666);
+    c->finish = aio__disk_opened;
+    return (aio_file_task *)(void *)c;
+}
+
+static void aio__disk_done(struct aio__disk_call *c) { c->result.size = c->done; }
+
+/* A read to `data`, or a write from it, at an offset. */
+static struct aio__disk_call *aio__disk_at(const char *what, int (*run)(aio__disk_job *), aio_file *file,
+                                           const void *data, size_t size, int64_t offset)
+{
+    if (!file || (!data && size) || offset < 0)
+        return (struct aio__disk_call *)aio__disk_wrong(what, file ? "no data, or no offset" : "no file");
+    struct aio__disk_call *c = aio__disk_calling(what, run, file, NULL, NULL);
+    if (!c) return NULL;
+    c->data = (char *)(uintptr_t)(size ? data : "");
+    c->size = size;
+    c->offset = offset;
+    c->finish = aio__disk_done;
+    return c;
+}
+
+AIO_API aio_size_task *aio_file_pread(aio_file *file, void *buffer, size_t size, int64_t offset)
+{
+    struct aio__disk_call *c = aio__disk_at("read", aio__disk_run_read, file, buffer, size, offset);
+    if (c && c->task.future.run.coro == aio__disk_call_coro) c->reads = true;
+    return (aio_size_task *)(void *)c;
+}
+
+AIO_API aio_future *aio_file_pwrite(aio_file *file, const void *data, size_t length, int64_t offset)
+{
+    return (aio_future *)(void *)aio__disk_at("write", aio__disk_run_write, file, data, length, offset);
+}
+
+AIO_API aio_future *aio_file_write(aio_file *file, const void *data, size_t length)
+{
+    struct aio__disk_call *c = aio__disk_at("write", aio__disk_run_write, file, data, length, 0);
+    if (c && c->task.future.run.coro == aio__disk_call_coro) c->places = true;
+    return (aio_future *)(void *)c;
+}
+
+/* The text is the file's; a NUL follows. */
+static void aio__disk_text(struct aio__disk_call *c)
+{
+    aio_file *file = c->file;
+    c->result.text = aio__text("", 0);
+    if (c->all && c->done == c->size) c->code = AIO_ELIMIT;
+    if (!c->done && c->size && !c->all) c->task.future.flags |= AIO__F_END;
+    if (!c->done || c->code) return;
+    file->position += (int64_t)c->done;
+    file->buffer[c->done] = 0;
+    c->result.text = aio__text(file->buffer, c->done);
+}
+
+static aio_text_task *aio__disk_read(aio_file *file, size_t size, bool all)
+{
+    if (!file) return (aio_text_task *)aio__disk_wrong("read", "no file");
+    struct aio__disk_call *c = aio__disk_calling("read", aio__disk_run_read, file, NULL, NULL);
+    if (!c) return NULL;
+    c->places = c->reads = true;
+    c->all = all;
+    c->size = size;
+    c->finish = aio__disk_text;
+    return (aio_text_task *)(void *)c;
+}
+
+AIO_API aio_text_task *aio_file_read(aio_file *file, size_t n) { return aio__disk_read(file, n, false); }
+
+AIO_API aio_text_task *aio_file_read_all(aio_file *file, size_t max)
+{
+    if (!max) max = AIO_STREAM_READ_ALL_LIMIT;
+    return aio__disk_read(file, max < SIZE_MAX ? max + 1 : max, true);
+}
+
+static aio_future *aio__disk_simple(const char *what, int (*run)(aio__disk_job *), aio_file *file, int64_t offset)
+{
+    if (!file || offset < 0) return (aio_future *)aio__disk_wrong(what, file ? "no length" : "no file");
+    struct aio__disk_call *c = aio__disk_calling(what, run, file, NULL, NULL);
+    if (c) c->offset = offset;
+    return (aio_future *)(void *)c;
+}
+
+AIO_API aio_future *aio_file_sync(aio_file *file) { return aio__disk_simple("fsync", aio__disk_run_sync, file, 0); }
+
+AIO_API aio_future *aio_file_truncate(aio_file *file, int64_t length)
+{
+    return aio__disk_simple("truncate", aio__disk_run_truncate, file, length);
+}
+
+AIO_API int64_t aio_file_tell(const aio_file *file) { return file ? file->position : 0; }
+
+AIO_API void aio_file_seek(aio_file *file, int64_t offset)
+{
+    if (file && offset >= 0 && !file->busy) file->position = offset;
+}
+
+AIO_API int aio_file_fileno(const aio_file *file) { return file ? file->fd : -1; }
+AIO_API int64_t aio_file_size(const aio_file *file) { return file ? file->size : 0; }
+
+AIO_API void aio_file_close(aio_file *file)
+{
+    if (!file || file->closed) return;
+    file->closed = true;
+    aio__disk_file_unref(file);
+}
+
+/* The descriptor, which nobody else uses, for a thread to close; else who uses it last does. */
+static int aio__disk_run_closing(aio__disk_job *job)
+{
+    aio_file *file = job->file;
+    if (__atomic_load_n(&file->refs, __ATOMIC_ACQUIRE) > 3) return 0; /* its user's, the call's, the job's */
+    int fd = file->fd;
+    file->fd = -1;
+    return fd >= 0 && aio__os.close(fd) < 0 && errno != EINTR ? errno : 0;
+}
+
+AIO_API aio_future *aio_file_wait_closed(aio_file *file)
+{
+    aio_future *closing = aio__disk_simple("close", aio__disk_run_closing, file, 0);
+    if (!closing) aio_file_close(file);
+    else if (file) ((struct aio__disk_call *)(void *)closing)->takes = true;
+    return closing;
+}
+
+/* ---- lines ---- */
+
+struct aio__disk_line { aio_task task; aio_text result; aio_file *file; bool begun, mine, ended; size_t looked, n;
+                        int code; };
+AIO__GIVES(aio__disk_line, aio_text_task);
+
+/* What has been read of the file from its position on is put to the beginning of its buffer. 0 or a code. */
+static int aio__disk_line_begin(struct aio__disk_line *self)
+{
+    aio_file *file = self->file;
+    int64_t skip = file->position - file->ahead_at;
+    if (file->closed) return EBADF;
+    if (file->busy) return AIO_ERUNTIME;
+    self->file = aio__disk_file_ref(file);
+    self->begun = file->busy = true;
+    if (file->stale || skip < 0 || skip > (int64_t)file->ahead) file->ahead = 0;
+    else if (skip) memmove(file->buffer, file->buffer + skip, file->ahead -= (size_t)skip);
+    file->ahead_at = file->position;
+    file->stale = false;
+    return 0;
+}
+
+/* Whether the line is there, in whole; or what is wrong. */
+static bool aio__disk_line_there(struct aio__disk_line *self)
+{
+    const aio_file *file = self->file;
+    size_t left = file->ahead - self->looked;
+    const char *end = left ? (const char *)memchr(file->buffer + self->looked, '\n', left) : NULL;
+    self->looked = file->ahead;
+    self->n = end ? (size_t)(end - file->buffer) + 1 : file->ahead;
+    if (self->n > AIO_STREAM_LIMIT) self->code = AIO_ELIMIT;
+    return end || self->ended || self->code;
+}
+
+/* Asks for more of the file, behind what is there. */
+static aio_size_task *aio__disk_line_more(struct aio__disk_line *self)
+{
+    aio_file *file = self->file;
+    if (!aio__disk_room(file, file->ahead + AIO__DISK_LINES)) return NULL;
+    return aio_file_pread(file, file->buffer + file->ahead, AIO__DISK_LINES, file->ahead_at + (int64_t)file->ahead);
+}
+
+/* The line is a copy, with a NUL. 0 or ENOMEM. */
+static int aio__disk_line_take(struct aio__disk_line *self)
+{
+    aio_file *file = self->file;
+    char *line = (char *)aio__realloc(file->line, self->n + 1);
+    if (!line) return ENOMEM;
+    file->line = line;
+    memcpy(line, file->buffer, self->n);
+    line[self->n] = 0;
+    file->position += (int64_t)self->n;
+    self->result = aio__text(line, self->n);
+    return 0;
+}
+
+static AIO_CORO(aio__disk_line)
+{
+    AIO_BEGIN(aio__disk_line);
+    self->code = aio__disk_line_begin(self);
+    while (!self->code && !aio__disk_line_there(self)) {
+        AIO_AWAIT(self->n, aio__disk_line_more(self));
+        self->file->ahead += self->n;
+        self->ended = self->n == 0;
+    }
+    if (!self->code && !self->n) self->task.future.flags |= AIO__F_END;
+    self->result = aio__text("", 0);
+    if (!self->code && self->n) self->code = aio__disk_line_take(self);
+    if (self->code) AIO_RAISE(self->code, "readline %s: %s", self->file->path, aio__disk_why(self->code));
+    AIO_FINALLY;
+        if (self->begun) {
+            self->file->busy = false;
+            aio__disk_file_unref(self->file);
+        }
+    AIO_END;
+}
+
+AIO_API aio_text_task *aio_file_readline(aio_file *file)
+{
+    if (!file) return (aio_text_task *)aio__disk_wrong("readline", "no file");
+    return (aio_text_task *)(void *)AIO_CALL(aio__disk_line, .file = file);
+}
+
+/* ---- bodies ---- */
+
+static aio_text_task *aio__disk_next(void *arg) { return aio_file_read((aio_file *)arg, AIO__DISK_BODY); }
+
+static bool aio__disk_rewind(void *arg)
+{
+    aio_file_seek((aio_file *)arg, 0);
+    return aio_file_tell((aio_file *)arg) == 0;
+}
+
+AIO_API aio_producer aio_file_producer(aio_file *file)
+{
+    aio_producer producer = AIO__ZERO;
+    producer.next = aio__disk_next;
+    producer.rewind = aio__disk_rewind;
+    producer.arg = file;
+    return producer;
+}
+
+/* ---- paths ---- */
+
+static aio_future *aio__disk_path(const char *what, int (*run)(aio__disk_job *), const char *path, const char *to,
+                                  int64_t mode)
+{
+    if (!path || mode < 0) return (aio_future *)aio__disk_wrong(what, path ? "the mode is none" : "no path");
+    struct aio__disk_call *c = aio__disk_calling(what, run, NULL, path, to);
+    if (c) c->offset = mode;
+    return (aio_future *)(void *)c;
+}
+
+AIO_API aio_future *aio_rename(const char *from, const char *to)
+{
+    return aio__disk_path("rename", aio__disk_run_rename, to ? from : NULL, to, 0);
+}
+
+AIO_API aio_future *aio_unlink(const char *path)
+{
+    return aio__disk_path("unlink", aio__disk_run_unlink, path, NULL, 0);
+}
+
+AIO_API aio_future *aio_mkdir(const char *path, int mode)
+{
+    return aio__disk_path("mkdir", aio__disk_run_mkdir, path, NULL, mode ? mode : 0777);
+}
+
+AIO_API aio_future *aio_rmdir(const char *path) { return aio__disk_path("rmdir", aio__disk_run_rmdir, path, NULL, 0); }
+
+static void aio__disk_listed(struct aio__disk_call *c)
+{
+    c->result.listing = c->job->listing;
+    c->job->listing = NULL;
+}
+
+AIO_API aio_listing_task *aio_listdir(const char *path)
+{
+    aio_future *f = aio__disk_path("listdir", aio__disk_run_list, path, NULL, 0);
+    if (f && f->run.coro == aio__disk_call_coro) ((struct aio__disk_call *)(void *)f)->finish = aio__disk_listed;
+    return (aio_listing_task *)(void *)f;
+}
+
+struct aio__disk_stat { aio_task task; aio_file_info result; struct aio__disk_call *call; char path[1]; };
+AIO__GIVES(aio__disk_stat, aio_file_info_task);
+
+static void aio__disk_told(struct aio__disk_call *c)
+{
+    const struct stat *s = &c->job->status;
+    aio_file_info *info = c->info;
+    info->size = (int64_t)s->st_size;
+#ifdef __APPLE__
+    info->modified = (double)s->st_mtimespec.tv_sec + (double)s->st_mtimespec.tv_nsec * 1e-9;
+#else
+    info->modified = (double)s->st_mtim.tv_sec + (double)s->st_mtim.tv_nsec * 1e-9;
+#endif
+    info->mode = (int)(s->st_mode & 07777);
+    info->is_file = S_ISREG(s->st_mode);
+    info->is_dir = S_ISDIR(s->st_mode);
+}
+
+static AIO_CORO(aio__disk_stat)
+{
+    AIO_BEGIN(aio__disk_stat);
+    self->call = aio__disk_calling("stat", aio__disk_run_stat, NULL, self->path, NULL);
+    if (self->call) {
+        self->call->info = &self->result;
+        self->call->finish = aio__disk_told;
+    }
+    AIO_AWAIT((aio_future *)(void *)self->call);
+    AIO_END;
+}
+
+AIO_API aio_file_info_task *aio_stat(const char *path)
+{
+    if (!path) return (aio_file_info_task *)aio__disk_wrong("stat", "no path");
+    size_t size = strlen(path) + 1;
+    struct aio__disk_stat *self =
+        (struct aio__disk_stat *)aio__new_zeroed(sizeof *self + size, aio__disk_stat_coro);
+    if (self) memcpy(self->path, path, size);
+    return (aio_file_info_task *)(void *)self;
+}
+
+/* ============================================================================
+ * 60. Headers
  *
  * The multi-map: one block of text and an index into it. Growing copies what is alive into a new block, and frees the
  * old one only after the new field is in, so that a value may come from the headers themselves. Calls memory only.
@@ -21827,7 +22634,7 @@ AIO_API void aio_headers_clear(aio_headers *headers)
 }
 
 /* ============================================================================
- * 59. Charsets
+ * 61. Charsets
  *
  * Bytes to UTF-8, by iconv; UTF-8 itself is only checked. Calls memory and words of headers only.
  * ============================================================================ */
@@ -21984,7 +22791,7 @@ AIO_API int aio_charset_decode_with(aio_text *text, const void *data, size_t len
 }
 
 /* ============================================================================
- * 60. Cookies: the jar
+ * 62. Cookies: the jar
  *
  * Cookies hang on their domains, which stand in a hash table, and in a ring in the order in which they were made. A
  * request asks for its host and for each name above it. Calls memory, URLs and words of headers only.
@@ -22971,7 +23778,7 @@ AIO_API int aio_cookie_jar_load(aio_cookie_jar *jar, const char *path, int *line
 }
 
 /* ============================================================================
- * 61. Coding: inflate
+ * 63. Coding: inflate
  *
  * Decodes into a window of its own, from which the caller's pieces are copied, so that a match, whole, always has its
  * room and its past. What is left of the input decides between two decoders of the same codes: a fast one, which may
@@ -23846,7 +24653,7 @@ AIO_API int aio_inflate_all_with(aio_text *text, const void *data, size_t length
 }
 
 /* ============================================================================
- * 62. Coding: deflate
+ * 64. Coding: deflate
  *
  * Matches are found by chains of equal hashes, taken lazily, and gathered into a block; a block is written in whichever
  * of the three forms is shortest, piece by piece into a small buffer, from which the caller's pieces are filled.
@@ -24538,7 +25345,7 @@ AIO_API int aio_deflate_all_with(aio_text *text, const void *data, size_t length
 }
 
 /* ============================================================================
- * 63. JSON: numbers
+ * 65. JSON: numbers
  *
  * Decimal to double and back, exactly, without the locale that strtod and printf look at. Both ways go by one table of
  * the powers of ten in 128 bits, made when it is first needed: reading as Lemire has it, writing as Giulietti's
@@ -24751,7 +25558,7 @@ static uint64_t aio__double_digits(uint64_t bits, int *power)
 }
 
 /* ============================================================================
- * 64. JSON: parser and tree
+ * 66. JSON: parser and tree
  *
  * A tree is one array of values of 16 bytes in the order of the text, each container before what is in it and with the
  * distance to what is behind it, and one copy of the text, in which strings are decoded where they stand. The parser
@@ -25398,7 +26205,7 @@ AIO_API aio_text aio_json_string(const aio_json *value, const char *path, const 
 }
 
 /* ============================================================================
- * 65. JSON: writer
+ * 67. JSON: writer
  *
  * Text grows at the end of a buffer, and so does, in another, a byte for each container that is open. The first thing
  * that JSON does not allow there stops the writer.
@@ -25692,7 +26499,7 @@ AIO_API int aio_json_dump_with(const aio_json *value, aio_text *text, const aio_
 }
 
 /* ============================================================================
- * 66. Authentication: challenges and digests
+ * 68. Authentication: challenges and digests
  *
  * Takes WWW-Authenticate fields and proxies' apart, and answers Digest's challenges (RFC 7616) for the protection space
  * that they came from. Calls memory, URLs, words of headers and OpenSSL's hashes only.
@@ -26379,7 +27186,7 @@ static bool aio__digest_sum_end(void *sum, char *hex) { return sum && hex; }
 #endif
 
 /* ============================================================================
- * 67. HTTP messages
+ * 69. HTTP messages
  *
  * RFC 9112: heads in and out, body framing, dates. The parser goes line by line over the bytes as they arrive, and
  * copies nothing until the head is whole. What a hostile peer may send is refused with a reason. Responses are read
@@ -27224,7 +28031,7 @@ static inline const char *aio__http_clock_text(aio__http_clock *clock, int64_t s
 }
 
 /* ============================================================================
- * 68. HTTP bodies: framing, stages, reader
+ * 70. HTTP bodies: framing, stages, reader
  *
  * A body on its way in (RFC 9112 6 and 7), for the client and the server. The framing tells data from what is between;
  * decoders, if there are any, make of it the data that are meant; a limit; and the user, who has pieces in place, or
@@ -28054,7 +28861,7 @@ static aio_text_task *aio__body_read(aio__body_reader *in, bool all)
 }
 
 /* ============================================================================
- * 69. HTTP messages alone: the public parser
+ * 71. HTTP messages alone: the public parser
  *
  * Heads and bodies, by the two rooms above, out of bytes that the user has. It keeps the bytes of a head that is not
  * whole, and nothing else. Calls messages and framing.
@@ -28269,7 +29076,7 @@ AIO_API void aio_http_parser_close(aio_http_parser *parser)
 }
 
 /* ============================================================================
- * 70. Multipart bodies
+ * 72. Multipart bodies
  *
  * Takes a multipart apart as its bytes come: what is between delimiters goes to the user in place, and is looked at
  * once. Where a delimiter could begin at a piece's end, only its length is remembered, as its bytes are known. Calls
@@ -28758,7 +29565,7 @@ AIO_API aio_multipart *aio_part_multipart(aio_part *part)
 }
 
 /* ============================================================================
- * 71. Tracing: phases, events, what a connection was made of
+ * 73. Tracing: phases, events, what a connection was made of
  *
  * What is noted of a request on its way, by whoever does a part of it: where its time goes, the heads that come before
  * its response's, the addresses that were tried; and the callback that is told. Calls streams and TLS for what they
@@ -28931,7 +29738,7 @@ static aio_certificate *aio__made_certificate(const aio__made *made)
 }
 
 /* ============================================================================
- * 72. Request bodies: where their pieces come from
+ * 74. Request bodies: where their pieces come from
  *
  * A source gives a body piece by piece: of data, of a file, of a producer, or, made of another source's, compressed;
  * forms are one more. It holds one piece, so that a body of any size needs as little memory. One that cannot be
@@ -29237,7 +30044,7 @@ static aio__source *aio__source_compressed(aio__source *from, int format)
 }
 
 /* ============================================================================
- * 73. Forms
+ * 75. Forms
  *
  * What a form is made of, and the source of a body that it becomes: heads and short texts in one piece, long ones in
  * place, files and producers as they come (RFC 7578, RFC 2046 5.1). A form does not change any more once it was sent,
@@ -29608,7 +30415,7 @@ static const char *aio__form_type(const aio_form *form)
 }
 
 /* ============================================================================
- * 74. Contents: what a message's fields say, and its body as text or tree
+ * 76. Contents: what a message's fields say, and its body as text or tree
  *
  * Content-Type, Content-Disposition (RFC 6266) and Link (RFC 8288) taken apart, and bodies decoded by their charset, or
  * as JSON: of responses and of requests that a server got. What is made for the user stays with the body's reader until
@@ -29983,7 +30790,7 @@ static bool aio__weblink_is(const aio_link *link, const char *rel)
 }
 
 /* ============================================================================
- * 75. Proxies: HTTP CONNECT and SOCKS
+ * 77. Proxies: HTTP CONNECT and SOCKS
  *
  * From a stream to a proxy to one through it: HTTP's CONNECT (RFC 9110 9.3.6), SOCKS4 and 4a, SOCKS5 (RFC 1928, 1929),
  * for each proxy of a chain. A handshake is a machine that is fed what the proxy says, and says what to send next. Then
@@ -30841,7 +31648,7 @@ static int aio__netrc_read(char **text)
 }
 
 /* ============================================================================
- * 76. Connecting: hosts
+ * 78. Connecting: hosts
  *
  * From a host's name to a stream: the name is looked up, its addresses are connected to; proxies lead on from there;
  * TLS is put on what stands. Calls names, connecting, streams, TLS and proxies.
@@ -31070,7 +31877,7 @@ AIO_API aio_stream_task *aio_open_unix_connection_with(const char *path, const a
 }
 
 /* ============================================================================
- * 77. Transports: protocols over streams
+ * 79. Transports: protocols over streams
  *
  * A stream with an aio__transport: its descriptor's works run what is here, which reads into a buffer of the loop's
  * and calls the protocol. It ends by connection_lost, which is queued; only after that the stream is freed. May call
@@ -31358,7 +32165,7 @@ AIO_API aio_server_task *aio_create_unix_server_with(const aio_protocol *protoco
 }
 
 /* ============================================================================
- * 78. Redirects: where a response leads
+ * 80. Redirects: where a response leads
  *
  * What a redirect makes of a request (RFC 9110 15.4, and the fetch standard where browsers go other ways): its method,
  * its URL, and whether what the user gave for one origin may go there. Calls URLs and errors only.
@@ -31435,7 +32242,7 @@ static aio_exception *aio__redirect_follow(aio__redirect *r, int status, const a
 }
 
 /* ============================================================================
- * 79. Retries: when a request is sent again
+ * 81. Retries: when a request is sent again
  *
  * What a policy (aio_retry) says of methods, statuses and errors, and how long is waited. Calls dates and numbers.
  * ============================================================================ */
@@ -31503,7 +32310,7 @@ static int64_t aio__retry_backoff(const aio_retry *policy, int tries)
 }
 
 /* ============================================================================
- * 80. Connections: the pool
+ * 82. Connections: the pool
  *
  * The client's connector: keep-alive connections by origin, and who waits for one. A connection object is the right to
  * one of `limit` places; it is busy, and has no stream yet or one, or it is idle, and its socket is watched so that a
@@ -32306,7 +33113,7 @@ AIO_API size_t aio_connector_idle(const aio_connector *connector)
 
 
 /* ============================================================================
- * 81. HTTP client: session, request, response
+ * 83. HTTP client: session, request, response
  *
  * One request is one coroutine (aio__requesting), whose frame holds copies of what it was given. It is
  *
@@ -35488,6 +36295,65 @@ AIO_API aio_text_task *aio_response_read_chunk(aio_response *response)
     return aio__body_read(&aio__reply_live(response, __func__)->in, false);
 }
 
+/* ---- to a file ---- */
+
+enum { AIO__RESPONSE_SAVED = 262144 }; /* bytes written at a time */
+
+struct aio__response_saving { aio_task task; size_t result; aio_response *response; aio_file *file; aio_text piece;
+                              char *data; size_t used, n; bool ended; char path[1]; };
+AIO__GIVES(aio__response_saving, aio_size_task);
+
+/* Puts what there is room for of the piece to the rest. Whether the room is full. */
+static bool aio__response_saving_fill(struct aio__response_saving *self)
+{
+    size_t n = self->piece.length, room = AIO__RESPONSE_SAVED - self->used;
+    if (n > room) n = room;
+    if (n) memcpy(self->data + self->used, self->piece.data, n);
+    self->used += n;
+    self->piece.data += n;
+    self->piece.length -= n;
+    return self->used == AIO__RESPONSE_SAVED;
+}
+
+static AIO_CORO(aio__response_saving)
+{
+    AIO_BEGIN(aio__response_saving);
+    AIO_AWAIT(self->file, aio_file_open(self->path, "w"));
+    self->data = (char *)aio__malloc(AIO__RESPONSE_SAVED);
+    if (!self->data) AIO_RAISE(ENOMEM);
+    while (!self->ended) {
+        AIO_AWAIT(self->piece, aio_response_read_chunk(self->response));
+        self->ended = !self->piece.length;
+        self->result += self->piece.length;
+        while (aio__response_saving_fill(self) || (self->ended && self->used)) {
+            self->n = self->used;
+            self->used = 0;
+            AIO_AWAIT(aio_file_write(self->file, self->data, self->n));
+        }
+    }
+    aio_file *file;
+    file = self->file;
+    self->file = NULL;
+    AIO_AWAIT(aio_file_wait_closed(file));
+    AIO_FINALLY;
+        aio_file_close(self->file);
+        aio__free(self->data);
+    AIO_END;
+}
+
+AIO_API aio_size_task *aio_response_save(aio_response *response, const char *path)
+{
+    if (!response || !path) return (aio_size_task *)(void *)aio__failure(EINVAL, "save of no response, or no path");
+    aio__reply_live(response, __func__);
+    size_t size = strlen(path) + 1;
+    struct aio__response_saving *self =
+        (struct aio__response_saving *)aio__new_zeroed(sizeof *self + size, aio__response_saving_coro);
+    if (!self) return NULL;
+    self->response = response;
+    memcpy(self->path, path, size);
+    return (aio_size_task *)(void *)self;
+}
+
 static aio_text_task *aio__response_source(void *response) { return aio_response_read_chunk((aio_response *)response); }
 
 AIO_API aio_multipart *aio_response_multipart_with(aio_response *response, const aio_multipart_options *options)
@@ -35894,7 +36760,7 @@ AIO_API aio_cookie_jar *aio_session_cookie_jar(const aio_session *session)
 }
 
 /* ============================================================================
- * 82. HTTP server: connections and handlers
+ * 84. HTTP server: connections and handlers
  *
  * One connection is one coroutine (aio__serving) in an aio_server: a head, its handler, what is left of the body, the
  * next head; so pipelined requests are answered in order. What it knows is an aio__served, which begins with the user's
@@ -37559,7 +38425,7 @@ AIO_API aio_server_task *aio_start_unix_http_server_with(aio_request_handler *ha
 }
 
 /* ============================================================================
- * 83. HTTP server: forms
+ * 85. HTTP server: forms
  *
  * The body of a request as named fields: pairs, or the parts of a multipart. One coroutine, aio__post_reading, reads
  * it; what it makes stays with the body. Calls the server, multipart, charsets and JSON's numbers.
@@ -37928,7 +38794,7 @@ AIO_API bool aio_post_bool(const aio_post *post, const char *name, bool fallback
 }
 
 /* ============================================================================
- * 84. HTTP application: routes and requests
+ * 86. HTTP application: routes and requests
  *
  * Patterns are in a tree with a level for each segment, through which a path walks that was taken apart; literal
  * children are in order, and found by halving. One request is one coroutine (aio__app_request): it finds the route,
@@ -38836,7 +39702,7 @@ AIO_API void aio_access_log_write(const aio_access *access, void *file)
 }
 
 /* ============================================================================
- * 85. Static files
+ * 87. Static files
  *
  * Answers from files: what a request's conditions and ranges make of one (RFC 9110 13, 14), and which file of a folder
  * a path names. One coroutine, aio__folder_answer, does both; an aio__folder_look, which owns the descriptor, goes to a
@@ -39446,7 +40312,7 @@ AIO_API void *aio_static_handler(aio_request *request, void *site)
 }
 
 /* ============================================================================
- * 86. WebSocket: frames
+ * 88. WebSocket: frames
  *
  * Takes frames apart in place, in pieces of any size, and writes their heads (RFC 6455 5.2); masks, codes, what is a
  * text, and the handshake's hash. Knows nothing of connections. Calls UTF-8 of charsets only.
@@ -39754,7 +40620,7 @@ static bool aio__ws_key_is_valid(aio_text key)
 }
 
 /* ============================================================================
- * 87. WebSocket: connections
+ * 89. WebSocket: connections
  *
  * The handshake of both sides, messages out of frames, permessage-deflate, pings, and the end. What has come stays in
  * the stream, or with the ws, until somebody asks for it, so that a receive that is cancelled has lost nothing; what is
@@ -41016,7 +41882,7 @@ AIO_API aio_ws_task *aio_request_upgrade_websocket_with(aio_request *request, co
 }
 
 /* ============================================================================
- * 88. Server-sent events: parser, client, answers
+ * 90. Server-sent events: parser, client, answers
  *
  * The parser (aio__sse_parser) takes pieces of any size and gives an event at a time. An aio_sse owns it, and the
  * response that is being read; aio__sse_reading connects, reads and connects again. Calls the public functions of
@@ -41428,7 +42294,7 @@ AIO_API aio_future *aio_request_sse_send_with(aio_request *request, const char *
 AIO_API aio_future *aio_request_sse_ping(aio_request *request) { return aio__sse_chunk(request, ":\n\n", 3); }
 
 /* ============================================================================
- * 89. Introspection: task dump and call graph
+ * 91. Introspection: task dump and call graph
  *
  * Walks what waits for what, and only reads. Called by nobody above. Downwards through the frames of a task to what the
  * innermost awaits, and that one's children (ops->child); upwards through the waiters. A path may lead in a circle, and

@@ -1,6 +1,7 @@
 /* Downloads a file in ranges at once: download URL [FILE]. While it runs, FILE.part has what has come, and FILE.left
  * says which version of the file that is and what is missing. When it breaks off, whatever the reason, the same command
- * goes on from there, if the server still has that version (If-Range). In the end it prints the file's SHA-256.
+ * goes on from there, if the server still has that version (If-Range). In the end it prints the file's SHA-256. Threads
+ * write the file, and a range waits for its own piece: a slow disk slows the server down, and nothing else.
  * Without a URL it serves its own source to itself. */
 #define AIO_IMPLEMENTATION
 #include "../aio.h"
@@ -8,7 +9,6 @@
 #include <openssl/evp.h>
 #endif
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -22,7 +22,8 @@ static struct {
     char           version[200];       /* a strong ETag, or Last-Modified; "": the server has neither */
     long long      size;               /* -1: not known */
     struct missing missing[RANGES];
-    int            file;
+    aio_file      *file;               /* .part */
+    bool           keeping;            /* .left is being written */
     long long      come;               /* bytes in this run */
     double         began, shown;
 } get;
@@ -30,15 +31,27 @@ static struct {
 /* ---- what is kept beside the file ---- */
 
 /* FILE.left: the version, the size, then each range. It takes the place of the last one when it is whole. */
-static int save(void)
+struct keep { aio_task task; aio_file *file; char fresh[1020], text[500]; };
+static size_t state(struct keep *keep)
 {
-    char fresh[1020];
-    snprintf(fresh, sizeof fresh, "%s.new", get.left);
-    FILE *file = fopen(fresh, "w");
-    if (!file) return errno;
-    fprintf(file, "%s\n%lld\n", get.version, get.size);
-    for (int i = 0; i < RANGES; i++) fprintf(file, "%lld %lld\n", get.missing[i].from, get.missing[i].to);
-    return fclose(file) || rename(fresh, get.left) ? errno : 0;
+    size_t size = sizeof keep->text;
+    int n = snprintf(keep->text, size, "%s\n%lld\n", get.version, get.size);
+    for (int i = 0; i < RANGES; i++)
+        n += snprintf(keep->text + n, size - (size_t)n, "%lld %lld\n", get.missing[i].from, get.missing[i].to);
+    return (size_t)n;
+}
+static AIO_CORO(keep)
+{
+    AIO_BEGIN(keep);
+    get.keeping = true;
+    snprintf(self->fresh, sizeof self->fresh, "%s.new", get.left);
+    AIO_AWAIT(self->file, aio_file_open(self->fresh, "w"));
+    AIO_AWAIT(aio_file_write(self->file, self->text, state(self)));
+    AIO_AWAIT(aio_rename(self->fresh, get.left));
+    AIO_FINALLY;
+        aio_file_close(self->file);
+        get.keeping = false;
+    AIO_END;
 }
 
 /* Whether there is the same version of the file from an earlier run; then what it misses is known. */
@@ -65,32 +78,18 @@ static long long missing_bytes(void)
 
 /* ---- the download ---- */
 
-/* A bar with rate and time left, five times a second; as often it is kept what is missing. 0 or an errno value. */
-static int progress(bool last)
+/* A bar with rate and time left, five times a second. True: as often, what is missing is to be kept. */
+static bool progress(bool last)
 {
     double now = aio_loop_time(aio_get_running_loop()), rate = (double)get.come / (now - get.began + 1e-9);
-    if (now - get.shown < 0.2 && !last) return 0;
+    if (now - get.shown < 0.2 && !last) return false;
     get.shown = now;
-    if (get.size < 0) return fprintf(stderr, "\r%lld bytes, %.1f MB/s ", get.come, rate / 1e6), 0;
+    if (get.size < 0) return fprintf(stderr, "\r%lld bytes, %.1f MB/s ", get.come, rate / 1e6), false;
     long long left = missing_bytes(), done = get.size - left;
     fprintf(stderr, "\r[%-40.*s] %3d %%, %.1f MB/s, %.0f s left ", (int)(40 * done / get.size),
             "########################################", (int)(100 * done / get.size), rate / 1e6,
             get.come ? (double)left / rate : 0);
-    return save();
-}
-
-/* Puts a piece into its place. 0 or an errno value. */
-static int put(aio_text piece, long long at)
-{
-    while (piece.length) {
-        ssize_t n = pwrite(get.file, piece.data, piece.length, (off_t)at);
-        if (n < 0) return errno;
-        piece.data += n;
-        piece.length -= (size_t)n;
-        at += n;
-        get.come += n;
-    }
-    return 0;
+    return !get.keeping;
 }
 
 /* One range: when it breaks off it goes on from where it was. */
@@ -114,18 +113,16 @@ static const char *problem(const struct range *range)
 }
 static AIO_CORO(range)
 {
-    int code;
     AIO_BEGIN(range);
     while (self->missing->from < self->missing->to) {
         AIO_TRY {
             AIO_AWAIT(self->response, aio_session_get(get.session, get.url, .headers = ask(self)));
             if (problem(self)) AIO_RAISE(EIO, "%s", problem(self));
             AIO_ASYNC_FOR(self->piece, aio_response_read_chunk(self->response)) {
-                code = put(self->piece, self->missing->from);
-                if (code) AIO_RAISE(code, "%s: %s", get.part, strerror(code));
+                AIO_AWAIT(aio_file_pwrite(get.file, self->piece.data, self->piece.length, self->missing->from));
                 self->missing->from += (long long)self->piece.length;
-                code = progress(false);
-                if (code) AIO_RAISE(code, "%s: %s", get.left, strerror(code));
+                get.come += (long long)self->piece.length;
+                if (progress(false)) AIO_AWAIT(AIO_CALL(keep));
             }
         } AIO_CATCH_CODE(AIO_EPAYLOAD, AIO_EDISCONNECTED, AIO_ETIMEOUT, ECONNRESET) {
             if (++self->tries == TRIES) AIO_RERAISE();
@@ -143,18 +140,17 @@ static AIO_CORO(range)
 struct whole { aio_task task; aio_response *response; aio_text piece; };
 static AIO_CORO(whole)
 {
-    int code;
     AIO_BEGIN(whole);
     AIO_ASYNC_FOR(self->piece, aio_response_read_chunk(self->response)) {
-        code = put(self->piece, get.come);
-        if (code) AIO_RAISE(code, "%s: %s", get.part, strerror(code));
+        AIO_AWAIT(aio_file_write(get.file, self->piece.data, self->piece.length));
+        get.come += (long long)self->piece.length;
         progress(false);
     }
     AIO_END;
 }
 
-/* Takes from the first response what there is, and opens FILE.part for it. 0 or an errno value. */
-static int begin(const aio_response *first)
+/* Takes from the first response what there is. Whether FILE.part is to go on. */
+static bool begin(const aio_response *first)
 {
     const char *range = aio_headers_get(&first->headers, "Content-Range").data;
     const char *etag = aio_headers_get(&first->headers, "ETag").data;
@@ -168,33 +164,42 @@ static int begin(const aio_response *first)
         get.missing[i].to = get.size * (i + 1) / RANGES;
     }
     if (goes_on) fprintf(stderr, "%lld of %lld bytes are missing\n", missing_bytes(), get.size);
-    get.file = open(get.part, O_RDWR | O_CREAT | (goes_on ? 0 : O_TRUNC), 0666);
     get.began = aio_loop_time(aio_get_running_loop());
-    return get.file < 0 ? errno : 0;
+    return goes_on;
 }
 
-/* The file is there: it gets its name. 0 or an errno value. */
-static int end(void)
-{
-    fprintf(stderr, "\n");
-    unlink(get.left);
-    return rename(get.part, get.path) ? errno : 0;
-}
-
-static void print_sha256(void)
-{
 #ifndef AIO_NO_TLS
-    unsigned char block[65536], digest[32];
-    EVP_MD_CTX *context = EVP_MD_CTX_new();
-    ssize_t n;
-    EVP_DigestInit_ex(context, EVP_sha256(), NULL);
-    for (off_t at = 0; (n = pread(get.file, block, sizeof block, at)) > 0; at += n)
-        EVP_DigestUpdate(context, block, (size_t)n);
-    EVP_DigestFinal_ex(context, digest, NULL);
-    EVP_MD_CTX_free(context);
-    for (int i = 0; i < 32; i++) printf("%02x", digest[i]);
+struct sha256 { aio_task task; EVP_MD_CTX *context; aio_text piece; unsigned char digest[32]; };
+static AIO_CORO(sha256)
+{
+    AIO_BEGIN(sha256);
+    self->context = EVP_MD_CTX_new();
+    EVP_DigestInit_ex(self->context, EVP_sha256(), NULL);
+    aio_file_seek(get.file, 0);
+    AIO_ASYNC_FOR(self->piece, aio_file_read(get.file, 65536))
+        EVP_DigestUpdate(self->context, self->piece.data, self->piece.length);
+    EVP_DigestFinal_ex(self->context, self->digest, NULL);
+    for (int i = 0; i < 32; i++) printf("%02x", self->digest[i]);
     printf("  %s\n", get.path);
+    AIO_FINALLY;
+        EVP_MD_CTX_free(self->context);
+    AIO_END;
+}
 #endif
+
+/* All is there: the file gets its name. */
+struct end { aio_task task; };
+static AIO_CORO(end)
+{
+    AIO_BEGIN(end);
+    fprintf(stderr, "\n");
+    AIO_AWAIT(aio_file_sync(get.file));
+    if (get.size >= 0) AIO_AWAIT(aio_unlink(get.left));
+    AIO_AWAIT(aio_rename(get.part, get.path));
+#ifndef AIO_NO_TLS
+    AIO_AWAIT(AIO_CALL(sha256));
+#endif
+    AIO_END;
 }
 
 static aio_static site = { .root = "examples" };
@@ -202,7 +207,6 @@ struct demo { aio_task task; aio_server *server; aio_response *first; aio_task_g
 static AIO_CORO(demo)
 {
     static const char *const first[] = { "Range", "bytes=0-0", NULL };
-    int code;
     AIO_BEGIN(demo);
     if (!get.url) {
         AIO_AWAIT(self->server, aio_start_http_server(aio_static_handler, &site, "127.0.0.1", 0));
@@ -212,8 +216,7 @@ static AIO_CORO(demo)
     get.session = aio_session_open(.timeout = { .total = AIO_UNLIMITED, .sock_read = 30 },
                                    .retry = { .attempts = TRIES });  /* of what breaks before its response */
     AIO_AWAIT(self->first, aio_session_get(get.session, get.url, .headers = first, .raise_for_status = true));
-    code = begin(self->first);
-    if (code) AIO_RAISE(code, "%s: %s", get.part, strerror(code));
+    AIO_AWAIT(get.file, aio_file_open(get.part, begin(self->first) ? "r+" : "w+"));
     if (get.size < 0) {
         AIO_AWAIT(AIO_CALL(whole, .response = self->first));
     } else {
@@ -223,11 +226,10 @@ static AIO_CORO(demo)
                     AIO_RAISE(errno);
         }
     }
-    progress(true);
-    code = end();
-    if (code) AIO_RAISE(code, "%s: %s", get.path, strerror(code));
-    print_sha256();
+    if (progress(true)) AIO_AWAIT(AIO_CALL(keep));
+    AIO_AWAIT(AIO_CALL(end));
     AIO_FINALLY;
+        aio_file_close(get.file);
         aio_response_release(self->first);
         AIO_AWAIT(aio_session_close(get.session));
         if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));

@@ -64,6 +64,12 @@ static int seam_iconv_close(iconv_t converter)
     return seam_real.iconv_close(converter);
 }
 
+SEAM_PLAIN(int, open_mode, (const char *path, int flags, int mode), -1, (path, flags, mode))
+SEAM_STREAM(pwrite, (int fd, const void *data, size_t size, int64_t offset), fd, size, (fd, data, size, offset))
+SEAM_PLAIN(int, ftruncate, (int fd, int64_t length), -1, (fd, length))
+SEAM_PLAIN(int, mkdir, (const char *path, int mode), -1, (path, mode))
+SEAM_PLAIN(int, rmdir, (const char *path), -1, (path))
+SEAM_CODE(listdir, (const char *path, int (*each)(void *, const char *), void *arg), (path, each, arg))
 SEAM_PLAIN(int, fsync, (int fd), -1, (fd))
 SEAM_PLAIN(int, rename, (const char *from, const char *to), -1, (from, to))
 SEAM_PLAIN(int, getentropy, (void *bytes, size_t size), -1, (bytes, size))

@@ -37,6 +37,7 @@
 #include "test_transports.c"
 #include "test_stream_fairness.c"
 #include "test_files.c"
+#include "test_file_calls.c"
 #include "test_http_server.c"
 #include "test_post.c"
 #include "test_run_app.c"
