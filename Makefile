@@ -136,7 +136,7 @@ build/examples/cpp/%: examples/%.c aio.h | setup
 	    $(CXX) -x c++ -std=c++20 $(ONE_FILE) $(CPPFLAGS) $(CFLAGS) -o $@ $< -x none $(LDFLAGS) $(LDLIBS); \
 	else echo "no $(CXX): $< was not tried as C++"; fi
 
-build/integration/mysql build/integration/redis build/integration/mongo: tests/integration/expect.h
+build/integration/mysql build/integration/redis build/integration/mongo: tests/integration/expect.h tests/integration/relay.h
 
 build/examples/mysql/mysql build/examples/cpp/mysql/mysql build/integration/mysql: examples/mysql/aio_mysql.h
 

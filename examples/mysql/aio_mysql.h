@@ -1495,7 +1495,8 @@ static AIO_CORO(aio_mysql__acquiring)
         aio_semaphore_release(&self->pool->places);
         AIO_RAISE(ENOMEM);
     }
-    if (self->db->stream && aio_time() - self->db->made > self->pool->options.recycle) aio_mysql__lose(self->db);
+    if (self->db->stream && (aio_time() - self->db->made > self->pool->options.recycle
+                             || aio_stream_at_eof(self->db->stream))) aio_mysql__lose(self->db);
     if (self->db->stream && aio_time() - self->db->idle_since > self->pool->options.idle) {
         AIO_TRY {
             AIO_TIMEOUT(self->db->options.connect_timeout) AIO_AWAIT(aio_mysql_ping(self->db));

@@ -2249,6 +2249,7 @@ static AIO_CORO(aio_redis__acquiring)
         aio_semaphore_release(&self->pool->places);
         AIO_RAISE(ENOMEM);
     }
+    if (self->redis->stream && aio_stream_at_eof(self->redis->stream)) aio_redis__lose(self->redis);
     if (self->redis->stream && aio_time() - self->redis->used_at > self->pool->options.idle)
         AIO_AWAIT(self->reply, aio_redis_command(self->redis, "PING")); /* which connects anew, if need be */
     else if (!aio_redis__is_ready(self->redis)) AIO_AWAIT(aio_redis_connect(self->redis));

@@ -4,6 +4,7 @@
 #define AIO_MONGO_IMPLEMENTATION
 #include "../../examples/mongo/aio_mongo.h"
 #include "expect.h"
+#include "relay.h"
 
 static aio_mongo_options options;
 static const char *uri;
@@ -270,6 +271,44 @@ static AIO_CORO(busy)
     EXPECT(aio_bson_int(self->one, "n", -1) == self->i);
     AIO_FINALLY;
         aio_mongo_cursor_close(self->cursor);
+    AIO_END;
+}
+
+/* What is cut or cancelled at every byte of the server's. */
+struct session { SELF; int number; };
+static AIO_CORO(session)
+{
+    AIO_BEGIN(session);
+    AIO_AWAIT(self->one, echoed(self->client, self->number));
+    EXPECT(aio_bson_int(self->one, "echo.tag", -1) == self->number);
+    self->rows = aio_mongo_get_collection(aio_mongo_get_database(self->client, "test"), "three");
+    self->cursor = aio_mongo_find(self->rows, NULL, .batch_size = 2);
+    for (self->step = 0; self->step < 3; self->step++) AIO_AWAIT(self->one, aio_mongo_next(self->cursor));
+    EXPECT(aio_bson_int(self->one, "n", -1) == 2);
+    AIO_FINALLY;
+        aio_mongo_cursor_close(self->cursor);
+    AIO_END;
+}
+static void *session_open(const char *at) { return aio_mongo_open_with(at, &options); }
+static void session_close(void *client) { aio_mongo_close((aio_mongo *)client); }
+static void *session_of(void *client, int number)
+{
+    return AIO_CALL(session, .client = (aio_mongo *)client, .number = number);
+}
+static const relay_subject subject = { session_open, session_close, session_of, "mongodb://127.0.0.1:%d/" };
+
+/* The documents that a session reads. */
+struct three { SELF; };
+static AIO_CORO(three)
+{
+    AIO_BEGIN(three);
+    self->client = opened();
+    if (!self->client) AIO_RAISE(errno);
+    self->rows = aio_mongo_get_collection(aio_mongo_get_database(self->client, "test"), "three");
+    for (self->i = 0; self->i < 3; self->i++)
+        AIO_AWAIT(self->done, aio_mongo_insert_one(self->rows, aio_bson_make("{ _id: %d, n: %d }", self->i, self->i)));
+    AIO_FINALLY;
+        aio_mongo_close(self->client);
     AIO_END;
 }
 
@@ -575,11 +614,15 @@ int main(int argc, char **argv)
     if (!strcmp(action, "waiting")) status = aio_run(AIO_CALL(waiting));
     if (!strcmp(action, "uris")) status = uris();
     if (!strcmp(action, "cancelled")) status = aio_run(AIO_CALL(cancelled));
-    if (!strcmp(action, "cuts")) status = aio_run(AIO_CALL(cuts));
+    if (!strcmp(action, "cuts") && argc < 4) status = aio_run(AIO_CALL(cuts));
     if (!strcmp(action, "lasting")) status = aio_run(AIO_CALL(lasting));
     if (!strcmp(action, "compared")) status = compared();
     if (!strcmp(action, "built")) status = built();
     if (!strcmp(action, "known")) status = aio_run(AIO_CALL(known));
+    if (!strcmp(action, "three")) status = aio_run(AIO_CALL(three));
+    relay.port = atoi(argc > 3 ? argv[3] : "");
+    relay.holds = !strcmp(action, "holds");
+    if (relay.port) status = aio_run(AIO_CALL(every_byte, .subject = &subject));
 #ifndef AIO_NO_TLS
     if (!strcmp(action, "saslprep")) return prepared();
 #endif

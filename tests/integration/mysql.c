@@ -1,9 +1,10 @@
-/* The client of examples/mysql against a server: mysql URL ACTION. Prints "ok" or says what is wrong. */
+/* The client of examples/mysql against a server: mysql URL ACTION, or "" cuts|holds PORT. Prints "ok" or says what is wrong. */
 #define AIO_IMPLEMENTATION
 #include "../../aio.h"
 #define AIO_MYSQL_IMPLEMENTATION
 #include "../../examples/mysql/aio_mysql.h"
 #include "expect.h"
+#include "relay.h"
 
 static aio_mysql_options options;
 static const char *url;
@@ -257,6 +258,37 @@ static AIO_CORO(cancelled)
     AIO_END;
 }
 
+/* What is cut or cancelled at every byte of the server's. */
+struct session { SELF; int number; aio_mysql_value value; char sql[100]; };
+static AIO_CORO(session)
+{
+    AIO_BEGIN(session);
+    AIO_ASYNC_WITH_AS(self->db, aio_mysql_pool_acquire(self->pool), aio_mysql_pool_release(self->pool, self->db)) {
+        self->value = aio_mysql_integer(self->number);
+        AIO_AWAIT(self->rows, aio_mysql_execute(self->db, "SELECT ? n", &self->value, 1));
+        AIO_AWAIT(self->row, aio_mysql_next(self->rows));
+        EXPECT(aio_mysql_get_integer(self->row, "n", -1) == self->number);
+        snprintf(self->sql, sizeof self->sql, "SELECT %d n UNION SELECT -1; BEGIN; SELECT %d m; ROLLBACK",
+                 self->number, -self->number);
+        AIO_AWAIT(self->rows, aio_mysql_query(self->db, self->sql));
+        AIO_AWAIT(self->row, aio_mysql_next(self->rows));
+        EXPECT(aio_mysql_get_integer(self->row, "n", -1) == self->number);
+        AIO_AWAIT(self->rows, aio_mysql_next_result(self->db));
+        AIO_AWAIT(self->rows, aio_mysql_next_result(self->db));
+        AIO_AWAIT(self->row, aio_mysql_next(self->rows));
+        EXPECT(aio_mysql_get_integer(self->row, "m", 1) == -self->number);
+        AIO_AWAIT(aio_mysql_ping(self->db));
+    }
+    AIO_END;
+}
+static void *session_open(const char *at) { return aio_mysql_pool_open(at, .size = 2, .connection = options); }
+static void session_close(void *pool) { aio_mysql_pool_close((aio_mysql_pool *)pool); }
+static void *session_of(void *pool, int number)
+{
+    return AIO_CALL(session, .pool = (aio_mysql_pool *)pool, .number = number);
+}
+static const relay_subject subject = { session_open, session_close, session_of, "mysql://ada:se%%3Acret@127.0.0.1:%d/" };
+
 /* Prints a line for each query, well or not, for as long as it takes: the server is ended and begun again meanwhile. */
 struct lasting { SELF; };
 static AIO_CORO(lasting)
@@ -301,6 +333,9 @@ int main(int argc, char **argv)
     if (!strcmp(action, "infile")) status = aio_run(AIO_CALL(infile));
     if (!strcmp(action, "cancelled")) status = aio_run(AIO_CALL(cancelled));
     if (!strcmp(action, "lasting")) status = aio_run(AIO_CALL(lasting));
+    relay.port = atoi(argc > 3 ? argv[3] : "");
+    relay.holds = !strcmp(action, "holds");
+    if (relay.port) status = aio_run(AIO_CALL(every_byte, .subject = &subject));
     aio_tls_context_unref(tls);
     if (!status && !failures) printf("ok\n");
     return status ? status : failures != 0;

@@ -1,9 +1,10 @@
-/* The client of examples/redis against a server: redis URL ACTION. Prints "ok" or says what is wrong. */
+/* The client of examples/redis against a server: redis URL ACTION, or "" cuts|holds PORT. Prints "ok" or says what is wrong. */
 #define AIO_IMPLEMENTATION
 #include "../../aio.h"
 #define AIO_REDIS_IMPLEMENTATION
 #include "../../examples/redis/aio_redis.h"
 #include "expect.h"
+#include "relay.h"
 
 static aio_redis_options options;
 static const char *url;
@@ -433,6 +434,37 @@ static AIO_CORO(cancelled)
     AIO_END;
 }
 
+/* What is cut or cancelled at every byte of the server's. */
+struct session { SELF; int number; };
+static AIO_CORO(session)
+{
+    AIO_BEGIN(session);
+    AIO_ASYNC_WITH_AS(self->redis, aio_redis_pool_acquire(self->pool),
+                      aio_redis_pool_release(self->pool, self->redis)) {
+        AIO_AWAIT(self->reply, aio_redis_commandf(self->redis, "ECHO %d", self->number));
+        EXPECT(aio_redis_integer(self->reply, -1) == self->number);
+        AIO_AWAIT(self->reply, aio_redis_command(self->redis, "WATCH", "k"));
+        aio_redis_pipelinef(self->redis, "HSET h n %d", self->number);
+        aio_redis_pipeline(self->redis, "HGETALL", "h");
+        AIO_AWAIT(self->reply, aio_redis_execute(self->redis, .transaction = true));
+        EXPECT(aio_redis_integer(aio_redis_get(aio_redis_at(self->reply, 1), "n"), -1) == self->number);
+        AIO_AWAIT(self->reply, aio_redis_commandf(self->redis, "ECHO %d", -self->number));
+        EXPECT(aio_redis_integer(self->reply, 1) == -self->number);
+    }
+    AIO_END;
+}
+static void *session_open(const char *at)
+{
+    options.retries = -1;
+    return aio_redis_pool_open(at, .size = 2, .connection = options);
+}
+static void session_close(void *pool) { aio_redis_pool_close((aio_redis_pool *)pool); }
+static void *session_of(void *pool, int number)
+{
+    return AIO_CALL(session, .pool = (aio_redis_pool *)pool, .number = number);
+}
+static const relay_subject subject = { session_open, session_close, session_of, "redis://:secret@127.0.0.1:%d/" };
+
 /* Prints a line for each command, well or not: the server is ended and begun again meanwhile. */
 struct lasting { SELF; };
 static AIO_CORO(lasting)
@@ -594,6 +626,9 @@ int main(int argc, char **argv)
     if (!strcmp(action, "streams")) status = aio_run(AIO_CALL(streams));
     if (!strcmp(action, "hostile")) status = aio_run(AIO_CALL(hostile));
     if (!strcmp(action, "lasting")) status = aio_run(AIO_CALL(lasting));
+    relay.port = atoi(argc > 3 ? argv[3] : "");
+    relay.holds = !strcmp(action, "holds");
+    if (relay.port) status = aio_run(AIO_CALL(every_byte, .subject = &subject));
     aio_tls_context_unref(tls);
     if (!status && !failures) printf("ok\n");
     return status ? status : failures != 0;
