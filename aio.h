@@ -42,16 +42,21 @@
  *     AIO_CATCH is `except Exception`: AIO_ECANCELLED, a cancellation, passes it. AIO_CATCH_ALL takes that, too;
  *     AIO_CATCH_CODE(AIO_ETIMEOUT, ECONNREFUSED) only these. Several handlers may follow each other.
  *   AIO_FINALLY;                             what follows, up to AIO_END, runs on every way out, and may await
- *   AIO_ASYNC_FOR(lhs, expr) { ... }         awaits expr again and again: to the end of a stream or a queue
+ *   AIO_ASYNC_FOR(lhs, expr) { ... }         awaits expr again and again: to the end of a stream or a queue; or
+ *                                            takes a generator, and closes it when the block is left
  *   AIO_ASYNC_WITH(enter, exit) { ... }      awaits enter; exit runs, and may await, on every way out of the block
  *   AIO_ASYNC_WITH_AS(lhs, enter, exit) { ... }   and enter's result is kept: async with enter as lhs
  *   AIO_TIMEOUT(seconds) { ... }             AIO_ETIMEOUT for what takes longer
  *   AIO_TASK_GROUP(group) { ... }            waits for the tasks made in `group`; one that fails ends them all
  *
- *   Three rules. C locals do not survive an await, nor the way into AIO_CATCH or AIO_FINALLY: keep them in the struct
- *   (gcc and clang warn of what they see of it between AIO_BEGIN and AIO_END; C++ refuses it). One await a line; other
- *   macros of these may share it, each once. No await inside a `switch` of yours (the program stops and says so).
- *   `break` and `continue` inside AIO_ASYNC_WITH, AIO_TIMEOUT and AIO_TASK_GROUP leave that block.
+ *   A generator is a coroutine with AIO_BEGIN_GENERATOR(name) in place of AIO_BEGIN(name). AIO_YIELD(value) gives a
+ *   value, of the type of its `result`, to the AIO_ASYNC_FOR(self->page, AIO_CALL(pages, .site = site)) that drives it;
+ *   when that is left early, its AIO_FINALLY runs, and may await. aio_anext(generator) asks for one value.
+ *
+ *   Three rules. C locals do not survive an await or a yield, nor the way into AIO_CATCH or AIO_FINALLY: keep them in
+ *   the struct (gcc and clang warn of what they see of it between AIO_BEGIN and AIO_END; C++ refuses it). One await or
+ *   yield a line; other macros of these may share it, each once. No await inside a `switch` of yours (the program stops
+ *   and says so). `break` and `continue` inside AIO_ASYNC_WITH, AIO_TIMEOUT and AIO_TASK_GROUP leave that block.
  *
  * OWNERSHIP
  *
@@ -389,6 +394,7 @@ typedef struct aio_text {
     X(AIO_ECANCELLED, "CancelledError", "cancelled")                                                  \
     X(AIO_ETIMEOUT, "TimeoutError", "timed out")                                                      \
     X(AIO_ESTOPITERATION, "StopAsyncIteration", "the iterator has ended")                             \
+    X(AIO_EGENERATOREXIT, "GeneratorExit", "the generator was closed")                                \
     X(AIO_EINVALIDSTATE, "InvalidStateError", "invalid state")                                        \
     X(AIO_ERUNTIME, "RuntimeError", "wrong use")                                                      \
     X(AIO_ENOLOOP, "RuntimeError", "no running event loop")                                           \
@@ -470,13 +476,14 @@ AIO_API void aio_exception_print(const aio_exception *exception, void *file);
 
 /* What a coroutine's function gives: a struct, so that no plain `return` compiles. */
 typedef struct AIO_RETURN_is_missing { int how; } aio_step;
-enum { AIO__SUSPENDED, AIO__FINISHED, AIO__GO_TO_LINE /* on from t->line */ }; /* aio_step.how */
+enum { AIO__SUSPENDED, AIO__FINISHED, AIO__GO_TO_LINE /* on from t->line */, AIO__YIELDED }; /* aio_step.how */
 #ifdef __cplusplus
 #define AIO__STEP(how)  aio_step { how }
 #else
 #define AIO__STEP(how)  ((aio_step){ how })
 #endif
 #define AIO_SUSPENDED   AIO__STEP(AIO__SUSPENDED)
+#define AIO__GIVEN      AIO__STEP(AIO__YIELDED)
 #define AIO_FINISHED    AIO__STEP(AIO__FINISHED)
 #define AIO__AGAIN      AIO__STEP(AIO__GO_TO_LINE)
 typedef aio_step aio_coro_fn(aio_task *);
@@ -592,7 +599,7 @@ struct aio_task { /* private; 104 bytes on 64-bit */
     aio__attachment    *extra;    /* name, open AIO_TIMEOUT and AIO_ASYNC_WITH blocks */
     int32_t        line;
     uint16_t       cancels;  /* cancel() less uncancel() */
-    uint8_t        must_cancel, exiting; /* must_cancel: AIO__CANCEL_... */
+    uint8_t        must_cancel, marks; /* AIO__CANCEL_...; AIO__MARK_... */
 };
 
 /* What every loop begins with. `awaits`: how many more awaits of what is done go on at once before the turn's budget
@@ -610,7 +617,15 @@ enum {
     AIO__START = 0, AIO__EXIT = -1, AIO__LEAVE = -2, AIO__WHO = -3,
     AIO__LINES = 0xFFFFFF,
     AIO__AT_AWAIT = 0, AIO__AT_FOR = 1 << 24, AIO__AT_TRY = 2 << 24, AIO__AT_TIMEOUT = 3 << 24, AIO__AT_WITH = 4 << 24,
-    AIO__AT_WITH_EXIT = 5 << 24, AIO__AT_WITH_LEFT = 6 << 24, AIO__AT_GROUP = 7 << 24, AIO__AT_GROUP_LEFT = 8 << 24
+    AIO__AT_WITH_EXIT = 5 << 24, AIO__AT_WITH_LEFT = 6 << 24, AIO__AT_GROUP = 7 << 24, AIO__AT_GROUP_LEFT = 8 << 24,
+    AIO__AT_FOR_EXIT = 9 << 24, AIO__AT_FOR_LEFT = 10 << 24
+};
+enum { /* aio_task.marks. EXITING: it is in AIO_FINALLY. The others are a generator's: */
+    AIO__MARK_EXITING = 1, AIO__MARK_GENERATOR = 2,
+    AIO__MARK_YIELDED = 4,  /* it stands at its AIO_YIELD, and is not being awaited */
+    AIO__MARK_HELD = 8,     /* by an AIO_ASYNC_FOR, which is its parent when it runs */
+    AIO__MARK_CLOSING = 16, /* GeneratorExit was thrown into it */
+    AIO__MARK_REFUSED = 32  /* its latest AIO_YIELD raised */
 };
 #define AIO__AT(place) (AIO__AT_##place + __LINE__)
 /* A label: a function has one of a name, so that compilers say its name when a macro stands twice on a line. */
@@ -636,6 +651,11 @@ struct AIO_END_is_missing { char size[32]; };
     const char *const aio__me = #name;                                                                      \
     switch (aio__t->line) {                                                                                 \
     case AIO__START:
+/* In place of AIO_BEGIN: a generator, whose AIO_YIELDs give what is its `result` then. */
+#define AIO_BEGIN_GENERATOR(name)                                                                           \
+    AIO_BEGIN(name)                                                                                         \
+    aio__t->marks |= AIO__MARK_GENERATOR;                                                                   \
+    AIO__QUIET_BEGIN enum { AIO_BEGIN_GENERATOR_is_missing }; AIO__QUIET_END
 #define AIO_FINALLY AIO__CASE(AIO__EXIT) aio__finally(AIO__T)
 #define AIO_END     AIO__CHECKS_LAST AIO__FALLTHROUGH; case AIO__LEAVE: break; \
                     default: return aio__elsewhere(AIO__T, aio__me, __FILE__); } \
@@ -660,13 +680,35 @@ struct AIO_END_is_missing { char size[32]; };
 #define AIO__RESUME_AT__(place, rule, line)                                                         \
     { AIO__ONCE__(rule, line); return AIO_SUSPENDED; case AIO__AT_##place + line: goto aio__##place##_##line; } \
     else aio__##place##_##line:
+/* The value becomes `result`, and goes to what drives the generator, where `thrown` may come from. */
+#define AIO_YIELD(...)                                                                              \
+    do {                                                                                            \
+        AIO__ONCE(one_await_a_line);                                                                \
+        (void)AIO_BEGIN_GENERATOR_is_missing;                                                       \
+        self->result = __VA_ARGS__;                                                                 \
+        aio__t->line = AIO__AT(AWAIT);                                                              \
+        return AIO__GIVEN;                                                                          \
+    case AIO__AT(AWAIT):                                                                            \
+        if (__builtin_expect(aio__t->thrown != NULL, 0)) return aio__reraised(aio__t, aio__handler); \
+    } while (0)
+/* The inner loop is left for the outer one's third expression, and so for the exit, which closes a generator. That has
+ * a record in task.extra, as the blocks below have; without one there is nothing to do. */
 #define AIO_ASYNC_FOR(lhs, expr)                                                                    \
-    for (;;)                                                                                        \
-        if (aio__await(AIO__T, (expr), AIO__AT(FOR))) AIO__RESUME_AT(FOR, one_AIO_ASYNC_FOR_a_line) \
-        if (aio__stopped(aio__t)) break;                                                            \
-        else if (AIO__FAILED) return aio__failed(aio__t, aio__handler);                             \
-        else if ((void)((lhs) = AIO__RESULT(expr)), aio__release(aio__t), 0) { }                    \
-        else
+    for (aio__loop_enter(AIO__T, AIO__AT(FOR));; aio__t->line = AIO__AT(FOR_EXIT))                  \
+        if (aio__t->line == AIO__AT(FOR_EXIT)) {                                                    \
+            if (!aio__t->extra || !aio__loop_left(aio__t)) break;                                   \
+            AIO__CASE(AIO__AT(FOR_EXIT))                                                            \
+            if (aio__await(aio__t, aio__loop_close(aio__t), AIO__AT(FOR_LEFT))) return AIO_SUSPENDED; \
+            AIO__CASE(AIO__AT(FOR_LEFT)) aio__with_closed(aio__t);                                  \
+            if (aio__block_onward(aio__t, aio__handler)) return AIO__AGAIN;                         \
+            break;                                                                                  \
+        } else for (;;)                                                                             \
+            if (aio__t->extra && aio__loop_holds(aio__t, AIO__AT(FOR)) ? aio__loop_next(aio__t)     \
+                : aio__await(aio__t, (expr), AIO__AT(FOR))) AIO__RESUME_AT(FOR, one_AIO_ASYNC_FOR_a_line) \
+            if (aio__stopped(aio__t, aio__handler)) break;                                          \
+            else if (AIO__FAILED) return aio__failed(aio__t, aio__handler);                         \
+            else if ((void)((lhs) = AIO__RESULT(expr)), aio__release(aio__t), 0) { }                \
+            else
 
 /* AIO_RETURN() or AIO_RETURN(value): AIO__IS_EMPTY(...) is 1 for no argument. A comma appears, among the four tries,
  * only where nothing stands between AIO__COMMA and the parentheses. */
@@ -790,6 +832,23 @@ AIO_API void *aio__loop_create_task(aio_loop *loop, void *coroutine, const aio_t
 #define aio_ensure_future(awaitable) ((__typeof__(awaitable))aio__ensure_future((awaitable), sizeof *(awaitable)))
 AIO_API void *aio__ensure_future(void *awaitable, size_t size);
 
+/* ---- generators ----
+ *
+ * A generator is driven by who iterates over it, in that one's task: AIO_ASYNC_FOR(self->page, AIO_CALL(pages)) makes
+ * it (or takes one that was made), awaits its values, and closes it when the loop is left before its end. To be closed
+ * is to have AIO_EGENERATOREXIT raised at the AIO_YIELD where it stands, which passes AIO_CATCH, as a cancellation
+ * does; a generator that yields all the same raises AIO_ERUNTIME. What it gives is borrowed until the next value is
+ * asked for. An AIO_YIELD inside AIO_TIMEOUT or AIO_TASK_GROUP, which would cancel who iterates, raises AIO_ERUNTIME.
+ * One that is dropped half way (aio_unref) is closed by a task of its own, which debug mode reports. */
+
+/* aio_anext(generator): the next value, without the generator being taken: an awaitable that has its `result`;
+ * AIO_ESTOPITERATION after the last. asyncio: anext */
+#define aio_anext(generator) ((__typeof__(generator))aio__anext((generator), sizeof *(generator)))
+AIO_API void *aio__anext(void *generator, size_t size);
+/* Closes it, and waits until its AIO_FINALLY is over; takes the generator. NULL is fine. Raises what the generator
+ * does; AIO_ERUNTIME when it is being awaited elsewhere. asyncio: aclose */
+AIO_API void *aio_generator_close(void *generator);
+
 /* The running task / all tasks of the running loop that are not done, each with one more owner (you): `tasks` is filled
  * up to `capacity`; gives how many there are. asyncio: current_task, all_tasks */
 AIO_API aio_task *aio_current_task(void);
@@ -815,7 +874,13 @@ AIO_API aio_future *aio__sleep_at(double delay, const char *file, int line);
 AIO_API void *aio__new(size_t size, aio_coro_fn *coro, const char *file, int line);
 AIO_API int   aio__await_pending(aio_task *t);
 AIO_API void  aio__give_back(aio_future *future);
-AIO_API int   aio__stopped(aio_task *t);
+AIO_API int   aio__stopped(aio_task *t, int handler);
+AIO_API AIO__COLD aio_step aio__reraised(aio_task *t, int handler);
+AIO_API AIO__COLD void aio__loop_reenter(aio_task *t);
+AIO_API int   aio__loop_holds(aio_task *t, int line);
+AIO_API int   aio__loop_next(aio_task *t);
+AIO_API int   aio__loop_left(aio_task *t);
+AIO_API void *aio__loop_close(aio_task *t);
 AIO_API void  aio__finally(aio_task *t);
 AIO_API AIO__COLD aio_step aio__failed(aio_task *t, int handler);
 AIO_API aio_step aio__unwind(aio_task *t, int where);
@@ -870,6 +935,13 @@ AIO__INLINE int aio__await(aio_task *t, void *awaitable, int line)
 AIO__INLINE void aio__release(aio_task *t)
 {
     if (AIO__COUNTED(t->awaiting)) aio__give_back(t->awaiting);
+}
+
+/* An AIO_ASYNC_FOR begins. One that is still open here was left by goto. */
+AIO__INLINE void aio__loop_enter(aio_task *t, int line)
+{
+    t->line = line;
+    if (t->extra) aio__loop_reenter(t);
 }
 
 /* ============================================================================
@@ -5177,6 +5249,9 @@ AIO_API const char *aio_code_text(int code)
 
 static aio_exception aio__no_memory = { ENOMEM, "", "out of memory", NULL, 0, 0, 0, 0, 0, NULL, 0, -1 };
 static aio_exception aio__cancelled = { AIO_ECANCELLED, "", "cancelled", NULL, 0, 0, 0, 0, 0, NULL, 0, -1 };
+static aio_exception aio__generator_exit = {
+    AIO_EGENERATOREXIT, "", "the generator was closed", NULL, 0, 0, 0, 0, 0, NULL, 0, -1
+};
 
 AIO_API aio_exception *aio_exception_ref(const aio_exception *exception)
 {
@@ -7096,6 +7171,27 @@ static void aio__coroutine_destroy(const aio_task *t)
     if (t->future.state == AIO__NEW && (!t->future.loop || t->future.loop->debug)) aio__report_unawaited(&t->future);
 }
 
+/* The last owner of a generator that stands at its AIO_YIELD is gone: a task of its own closes it. */
+static AIO__COLD bool aio__coroutine_dropped(aio_task *g)
+{
+    aio_loop *loop = g->future.loop;
+    char made[AIO__MADE_MAX];
+    if (loop->closed) return false;
+    if (loop->debug)
+        aio__report(loop, NULL, "generator '%s' was dropped before its end%s", aio__label(&g->future),
+                    aio__made_text(&g->future, made));
+    g->future.refs = 1;
+    g->future.flags |= AIO__F_TASK;
+    g->future.waiters.first = NULL;
+    g->marks = (uint8_t)((g->marks & ~(AIO__MARK_YIELDED | AIO__MARK_HELD)) | AIO__MARK_CLOSING);
+    g->link.leaf = g;
+    g->awaiting = &loop->failed;
+    g->thrown = &aio__generator_exit;
+    loop->task_count++;
+    aio__enqueue_task(loop, g);
+    return true;
+}
+
 static bool aio__error_unseen(const aio_future *future)
 {
     bool kept = !(future->flags & (AIO__F_SEEN | AIO__F_QUIET));
@@ -7118,8 +7214,11 @@ static void aio__attachments_drop(aio_task *t)
 AIO_API void aio__give_back(aio_future *future)
 {
     if (--future->refs) return;
-    if (future->flags & AIO__F_CORO) aio__coroutine_destroy((aio_task *)(void *)future);
-    else aio__future_destroy(future);
+    if (future->flags & AIO__F_CORO) {
+        aio_task *t = (aio_task *)(void *)future;
+        if (AIO__UNLIKELY(t->marks & AIO__MARK_YIELDED) && aio__coroutine_dropped(t)) return;
+        aio__coroutine_destroy(t);
+    } else aio__future_destroy(future);
     if (AIO__UNLIKELY(future->error != NULL)) {
         if (aio__error_unseen(future)) aio__report_unseen(future);
         aio_exception_unref(future->error);
@@ -7149,7 +7248,9 @@ AIO_API void *aio__checked_unref(void *awaitable, const char *file, int line)
     if (!awaitable) return NULL;
     const aio_future *f = aio__future_at(awaitable, "aio_unref", file, line);
     if (f->refs != 1 || !f->loop) return awaitable;
-    bool awaited = (f->flags & AIO__F_CORO) ? f->state == AIO__PENDING : f->state == AIO__PENDING && f->waiters.first;
+    bool coroutine = (f->flags & AIO__F_CORO) != 0;
+    bool yielded = coroutine && (((const aio_task *)(const void *)f)->marks & AIO__MARK_YIELDED);
+    bool awaited = f->state == AIO__PENDING && !yielded && (coroutine || f->waiters.first);
     if (AIO__UNLIKELY(awaited)) {
         char problem[AIO__PROBLEM_MAX], made[AIO__MADE_MAX];
         snprintf(problem, sizeof problem, "one aio_unref too many: '%s'%s is still %s", aio__label(f),
@@ -7243,7 +7344,8 @@ AIO_API int aio_future_remove_done_callback(void *future, aio_done_callback *cal
  * From waiting to ready lead two ways only: aio__future_wake, and aio__leave_shared. From ready to running: one,
  * aio__task_step. The way from leaf to root is waiters.parent, and link.root of each coroutine on it is root, whose
  * link.leaf is leaf. `line` is where a coroutine goes on; `thrown` is set only while it runs, or before its next step;
- * `exiting` from AIO_FINALLY on, when a return or an error leads to AIO__LEAVE. */
+ * AIO__MARK_EXITING from AIO_FINALLY on, when a return or an error leads to AIO__LEAVE. A generator that has yielded is
+ * on no such way, until it goes on. */
 static AIO__COLD void aio__task_assert(const aio_task *leaf)
 {
     const aio_task *root = aio__root((aio_task *)(uintptr_t)leaf);
@@ -7267,7 +7369,11 @@ AIO__NOINLINE static void aio__coroutine_clear(aio_task *t)
         t->future.error = t->thrown;
         t->thrown = NULL;
     }
-    if (t->future.error && t->future.error->code == AIO_ECANCELLED) t->future.state = AIO__CANCELLED;
+    int code = t->future.error ? t->future.error->code : 0;
+    if (code == AIO_ECANCELLED) t->future.state = AIO__CANCELLED;
+    if (code != AIO_EGENERATOREXIT || !(t->marks & AIO__MARK_CLOSING)) return;
+    aio_exception_unref(t->future.error);
+    t->future.error = NULL;
 }
 
 static inline void aio__coroutine_finish(aio_task *t)
@@ -7436,7 +7542,8 @@ static AIO__COLD void aio__report_astray(aio_task *t, aio__block *block, const c
     aio__who_is(t, &probe);
     int place = block->exit_line & ~AIO__LINES;
     aio__report(t->future.loop, NULL, "%s at %s:%d, in '%s', was left by goto: %s",
-                place == AIO__AT_TIMEOUT ? "AIO_TIMEOUT" : place == AIO__AT_GROUP ? "AIO_TASK_GROUP" : "AIO_ASYNC_WITH",
+                place == AIO__AT_TIMEOUT ? "AIO_TIMEOUT" : place == AIO__AT_GROUP ? "AIO_TASK_GROUP"
+                : place == AIO__AT_FOR_EXIT ? "AIO_ASYNC_FOR" : "AIO_ASYNC_WITH",
                 probe.file, aio__line_of(block->exit_line), probe.name, what);
 }
 
@@ -7453,6 +7560,97 @@ static AIO__COLD bool aio__block_astray(aio_task *t)
     t->thrown = t->future.error = NULL;
     t->line = block->exit_line;
     return true;
+}
+
+/* ---- generators: to and fro ---- */
+
+typedef struct aio__iteration { /* an AIO_ASYNC_FOR whose generator has yielded */
+    aio__block block;
+    aio_task  *generator; /* one owner */
+} aio__iteration;
+
+static void aio__iteration_end(aio__attachment *extra, aio_loop *loop)
+{
+    aio__block_end(extra, loop);
+    if (loop) aio_unref(((aio__iteration *)(void *)extra)->generator);
+}
+
+/* g, which stands at its AIO_YIELD, goes on, driven by t. */
+static void aio__generator_go_on(aio_task *t, aio_task *g)
+{
+    aio_task *root = aio__root(t);
+    g->marks &= (uint8_t)~AIO__MARK_YIELDED;
+    g->future.waiters.parent = t;
+    g->link.root = root;
+    root->link.leaf = g;
+    if (AIO__LIKELY(!root->must_cancel) || g->thrown || t->future.loop->head.awaits > 0) return;
+    g->thrown = aio__take_reason(root);
+}
+
+static AIO_CORO(aio__generator_step);
+
+/* The first value for an AIO_ASYNC_FOR of t: a record that will close g. False without memory. */
+static bool aio__iteration_open(aio_task *t, aio_task *g)
+{
+    aio__iteration *iteration = (aio__iteration *)(void *)aio__attachment_add(t, AIO__EXTRA_BLOCK, sizeof *iteration,
+                                                                              aio__iteration_end);
+    if (!iteration) return false;
+    iteration->block.exit_line = (t->line & AIO__LINES) | AIO__AT_FOR_EXIT;
+    iteration->block.stage = AIO__BLOCK_BODY;
+    iteration->generator = g;
+    g->future.refs++;
+    g->marks |= AIO__MARK_HELD;
+    return true;
+}
+
+static bool aio__generator_in_scope(const aio_task *g)
+{
+    aio__attachment *extra = aio__attachment_find(g, AIO__EXTRA_BLOCK);
+    for (; extra; extra = aio__attachment_after(extra)) {
+        int place = ((aio__block *)(void *)extra)->exit_line & ~AIO__LINES;
+        if (place == AIO__AT_TIMEOUT || place == AIO__AT_GROUP) return true;
+    }
+    return false;
+}
+
+/* What g's AIO_YIELD raises; NULL: nothing. */
+static aio_exception *aio__generator_refused(const aio_task *root, aio_task *g)
+{
+    aio_task *parent = g == root ? NULL : g->future.waiters.parent;
+    const char *wrong = g->marks & AIO__MARK_CLOSING ? "the generator ignored GeneratorExit"
+        : !parent ? "a generator is no task: AIO_ASYNC_FOR or aio_anext drives it"
+        : aio__generator_in_scope(g) ? "AIO_YIELD inside AIO_TIMEOUT or AIO_TASK_GROUP"
+        : NULL;
+    if (wrong) return aio__exception(AIO_ERUNTIME, "", "%s", wrong);
+    if (parent->future.run.coro == aio__generator_step_coro) {
+        g->future.waiters.parent = NULL;
+        return NULL;
+    }
+    if ((parent->line & ~AIO__LINES) != AIO__AT_FOR)
+        return aio__exception(AIO_ERUNTIME, "", "a generator was awaited: AIO_ASYNC_FOR or aio_anext drives it");
+    return (g->marks & AIO__MARK_HELD) || aio__iteration_open(parent, g) ? NULL : &aio__no_memory;
+}
+
+/* Raised at g's AIO_YIELD. One that yields again instead of ending is ended. */
+static AIO__COLD aio_task *aio__generator_raises(aio_task *g, aio_exception *why)
+{
+    g->thrown = why;
+    if (g->marks & AIO__MARK_REFUSED) g->line = AIO__LEAVE;
+    g->marks |= AIO__MARK_REFUSED;
+    return g;
+}
+
+/* g has a value. Gives who goes on: what drives it, or g, which cannot yield here. */
+static inline aio_task *aio__generator_gives(aio_task *root, aio_task *g)
+{
+    aio_task *parent = g->future.waiters.parent;
+    bool plain = g->marks == (AIO__MARK_GENERATOR | AIO__MARK_HELD) && !g->extra;
+    if (AIO__UNLIKELY(!plain || (parent->line & ~AIO__LINES) != AIO__AT_FOR)) {
+        aio_exception *why = aio__generator_refused(root, g);
+        if (why) return aio__generator_raises(g, why);
+    }
+    g->marks = (uint8_t)((g->marks & ~AIO__MARK_REFUSED) | AIO__MARK_YIELDED);
+    return root->link.leaf = parent;
 }
 
 /* t, in the task `root`, has had a step. Runs what it starts, then what it returns to, until the task is suspended or
@@ -7472,6 +7670,9 @@ AIO__NOINLINE static void aio__task_go_on(aio_loop *loop, aio_task *root, aio_ta
             }
             t->future.waiters.parent = NULL;
             root->link.leaf = t = parent; /* which has the result before a cancel is thrown */
+            if (AIO__UNLIKELY(--loop->head.awaits <= 0) && !root->must_cancel && aio__await_in_turn(t)) return;
+        } else if (step.how == AIO__YIELDED) {
+            t = aio__generator_gives(root, t);
             if (AIO__UNLIKELY(--loop->head.awaits <= 0) && !root->must_cancel && aio__await_in_turn(t)) return;
         }
         step = t->future.run.coro(t);
@@ -7540,6 +7741,11 @@ static void aio__await_cancelled(aio_task *t, aio_future *f)
 /* Starts a coroutine within the caller's task. */
 static int aio__await_coroutine(aio_task *t, aio_task *child)
 {
+    bool held = (child->marks & AIO__MARK_HELD) && t->future.run.coro != aio__generator_step_coro;
+    if ((child->marks & AIO__MARK_YIELDED) && !held) {
+        aio__generator_go_on(t, child);
+        return 1;
+    }
     if (child->future.state != AIO__NEW)
         return aio__await_fails(t, NULL, aio__exception(AIO_ERUNTIME, "", "coroutine is being awaited already"));
     child->future.state = AIO__PENDING;
@@ -7632,15 +7838,26 @@ static void aio__take_error(aio_task *t)
     aio__trace(t);
 }
 
+/* At an AIO_YIELD, into which `thrown` was put. */
+AIO_API aio_step aio__reraised(aio_task *t, int handler)
+{
+    aio__trace(t);
+    return aio__unwind(t, handler);
+}
+
 AIO_API aio_step aio__failed(aio_task *t, int handler)
 {
     aio__take_error(t);
     return aio__unwind(t, handler);
 }
 
-AIO_API int aio__stopped(aio_task *t)
+static bool aio__generator_stopped(aio_task *t, int handler);
+
+AIO_API int aio__stopped(aio_task *t, int handler)
 {
-    bool end = t->awaiting->error ? t->awaiting->error->code == AIO_ESTOPITERATION
+    const aio_task *g = (const aio_task *)(const void *)t->awaiting;
+    bool end = (g->future.flags & AIO__F_CORO) && (g->marks & AIO__MARK_GENERATOR)
+        ? aio__generator_stopped(t, handler) : t->awaiting->error ? t->awaiting->error->code == AIO_ESTOPITERATION
         : (t->awaiting->flags & AIO__F_END) != 0;
     if (AIO__LIKELY(!end)) return 0;
     t->awaiting->flags |= AIO__F_SEEN;
@@ -7688,7 +7905,11 @@ AIO_API int aio__catch_all(aio_task *t)
     return 1;
 }
 
-AIO_API int aio__catch(aio_task *t) { return t->thrown->code != AIO_ECANCELLED && aio__catch_all(t); }
+/* What Python's Exception is no base of passes. */
+AIO_API int aio__catch(aio_task *t)
+{
+    return t->thrown->code != AIO_ECANCELLED && t->thrown->code != AIO_EGENERATOREXIT && aio__catch_all(t);
+}
 
 /* `code` and what follows it, up to 0, are those that the handler takes. */
 AIO_API int aio__catch_code(aio_task *t, int code, ...)
@@ -7704,7 +7925,7 @@ AIO_API const aio_exception *aio__caught(const aio_task *t) { return t->caught; 
 
 AIO_API void aio__finally(aio_task *t)
 {
-    t->exiting = 1;
+    t->marks |= AIO__MARK_EXITING;
     t->future.error = t->thrown;
     t->thrown = NULL;
 }
@@ -7735,7 +7956,7 @@ AIO_API aio_step aio__unwind(aio_task *t, int where)
         block->error = t->thrown;
         t->thrown = NULL;
         where = block->exit_line;
-    } else if (where == AIO__EXIT && t->exiting) where = AIO__LEAVE;
+    } else if (where == AIO__EXIT && (t->marks & AIO__MARK_EXITING)) where = AIO__LEAVE;
     t->line = where;
     return AIO__AGAIN;
 }
@@ -7873,6 +8094,163 @@ AIO_API void aio__with_closed(aio_task *t)
     block->error = t->thrown;
     block->after = AIO__GO_RAISE;
     t->thrown = NULL;
+}
+
+/* ---- generators: iterations ----
+ *
+ * The record of an AIO_ASYNC_FOR over a generator stands among the blocks of who iterates, from the first value to the
+ * end; its exit closes the generator. */
+
+/* The innermost open one, if it is of the AIO_ASYNC_FOR at this exit, and was not left by goto. */
+static aio__iteration *aio__iteration_at(const aio_task *t, int exit_line)
+{
+    aio__iteration *iteration = (aio__iteration *)(void *)aio__block_find(t, aio__iteration_end);
+    return iteration && iteration->block.exit_line == exit_line && !iteration->block.told ? iteration : NULL;
+}
+
+static int aio__exit_of(int line) { return (line & AIO__LINES) | AIO__AT_FOR_EXIT; }
+
+AIO_API void aio__loop_reenter(aio_task *t) { aio__block_reopened(t, aio__exit_of(t->line)); }
+
+AIO_API int aio__loop_holds(aio_task *t, int line)
+{
+    const aio__iteration *iteration = aio__iteration_at(t, aio__exit_of(line));
+    if (!iteration) return 0;
+    t->line = line;
+    t->awaiting = &iteration->generator->future;
+    return 1;
+}
+
+/* As aio__await, of the generator that the loop holds: the await is one more owner. */
+AIO_API int aio__loop_next(aio_task *t)
+{
+    aio_task *g = (aio_task *)(void *)t->awaiting;
+    g->future.refs++;
+    if (AIO__LIKELY(g->marks & AIO__MARK_YIELDED)) {
+        aio__generator_go_on(t, g);
+        return 1;
+    }
+    if (g->future.state >= AIO__DONE) return 0;
+    return aio__await_fails(t, &g->future, aio__exception(AIO_ERUNTIME, "", "the generator is already running"));
+}
+
+/* A generator has a value for the AIO_ASYNC_FOR where t stands, or has ended, when true is given. */
+static bool aio__generator_stopped(aio_task *t, int handler)
+{
+    aio__iteration *iteration = aio__iteration_at(t, aio__exit_of(t->line));
+    if (t->awaiting->state < AIO__DONE) {
+        iteration->block.outer = handler;
+        return false;
+    }
+    if (iteration) aio__attachment_drop(t, &iteration->block.extra);
+    return !t->awaiting->error;
+}
+
+AIO_API int aio__loop_left(aio_task *t)
+{
+    aio__iteration *iteration = aio__iteration_at(t, t->line);
+    if (!iteration) return 0;
+    iteration->block.stage = AIO__BLOCK_EXITING;
+    return 1;
+}
+
+/* The generator (taken) is to be closed. What is to be awaited for that. */
+static void *aio__generator_closing(aio_loop *loop, aio_task *g)
+{
+    if (!(g->marks & AIO__MARK_YIELDED)) {
+        if (g->future.state == AIO__NEW) g->future.state = AIO__CANCELLED;
+        aio_unref(g);
+        return &loop->done;
+    }
+    g->marks = (uint8_t)((g->marks & ~AIO__MARK_HELD) | AIO__MARK_CLOSING);
+    g->thrown = &aio__generator_exit;
+    return g;
+}
+
+AIO_API void *aio__loop_close(aio_task *t)
+{
+    aio__iteration *iteration = (aio__iteration *)(void *)aio__block_top(t);
+    aio_task *g = iteration->generator;
+    iteration->generator = NULL;
+    return aio__generator_closing(t->future.loop, g);
+}
+
+/* ---- generators: steps by hand ---- */
+
+/* A generator, or NULL. */
+static aio_task *aio__generator_of(void *generator, const char *function)
+{
+    if (!generator) return NULL;
+    aio_task *g = (aio_task *)(void *)aio__future_of(generator, function);
+    if (!(g->future.flags & AIO__F_CORO) || (g->future.flags & AIO__F_TASK))
+        aio__misused("it takes a generator", function, NULL, 0);
+    return g;
+}
+
+static bool aio__generator_runs(const void *generator)
+{
+    const aio_task *g = (const aio_task *)generator;
+    return g->future.state == AIO__PENDING && !(g->marks & AIO__MARK_YIELDED);
+}
+
+/* Looks like one of the generator's type: a value is copied, all but the base, over the members below. */
+struct aio__generator_step {
+    aio_task task;
+    void    *generator; /* one owner: AIO__F_HOLDS */
+    size_t   size;
+};
+
+AIO__NOINLINE static void aio__generator_copy(struct aio__generator_step *step)
+{
+    void *g = step->generator;
+    size_t base = sizeof(aio_task), size = step->size;
+    step->task.future.flags = (uint16_t)(step->task.future.flags & ~AIO__F_HOLDS);
+    if (size > base) memcpy((char *)step + base, (char *)g + base, size - base);
+    aio_unref(g);
+}
+
+static AIO_CORO(aio__generator_step)
+{
+    AIO_BEGIN(aio__generator_step);
+    if (aio__generator_runs(self->generator)) AIO_RAISE(AIO_ERUNTIME, "the generator is already running");
+    if (!aio_future_done(self->generator)) AIO_AWAIT(aio_ref(self->generator));
+    if (aio_future_done(self->generator)) AIO_RAISE(AIO_ESTOPITERATION);
+    aio__generator_copy(self);
+    AIO_END;
+}
+
+AIO_API void *aio__anext(void *generator, size_t size)
+{
+    aio_task *g = aio__generator_of(generator, "aio_anext");
+    if (!g) return NULL;
+    size_t whole = size > sizeof(struct aio__generator_step) ? size : sizeof(struct aio__generator_step);
+    struct aio__generator_step *step =
+        (struct aio__generator_step *)(void *)aio__frame_alloc(aio__running, whole, whole, NULL, 0);
+    if (!step) return NULL;
+    step->task.future.flags = (uint16_t)(step->task.future.flags | AIO__F_CORO | AIO__F_HOLDS);
+    step->task.future.run.coro = aio__generator_step_coro;
+    step->generator = aio_ref(g);
+    step->size = size;
+    return step;
+}
+
+struct aio__generator_end { aio_task task; aio_task *generator; }; /* one owner: AIO__F_HOLDS */
+static AIO_CORO(aio__generator_end)
+{
+    AIO_BEGIN(aio__generator_end);
+    if (aio__generator_runs(self->generator)) AIO_RAISE(AIO_ERUNTIME, "the generator is already running");
+    AIO_AWAIT(aio__generator_closing(self->task.future.loop, (aio_task *)aio_ref(self->generator)));
+    AIO_END;
+}
+
+AIO_API void *aio_generator_close(void *generator)
+{
+    aio_task *g = aio__generator_of(generator, "aio_generator_close");
+    if (!g) return aio__running ? (void *)&aio__running->done : NULL;
+    struct aio__generator_end *end = AIO_CALL(aio__generator_end, .generator = g);
+    if (end) end->task.future.flags = (uint16_t)(end->task.future.flags | AIO__F_HOLDS);
+    else aio_unref(g);
+    return end;
 }
 
 /* ---- tasks ---- */

@@ -51,6 +51,7 @@
 #include "test_session_names.c"
 #include "test_connect.c"
 #include "test_tasks.c"
+#include "test_generators.c"
 #include "test_timeouts.c"
 #include "test_typed.c"
 #include "test_options.c"
