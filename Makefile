@@ -26,7 +26,12 @@ TLS_HOME := $(firstword $(wildcard /opt/homebrew/opt/openssl@3 /usr/local/opt/op
 override CPPFLAGS += $(TLS_HOME:%=-I%/include)
 override LDFLAGS  += $(TLS_HOME:%=-L%/lib)
 
-EXAMPLES  := $(patsubst examples/%.c,build/examples/%,$(wildcard examples/*.c examples/*/*.c))
+# An example that lives in another library's loop is built where pkg-config finds that library.
+EMBED     := embed_glib:glib-2.0 embed_uv:libuv embed_sdl:sdl2
+NO_EMBED  := $(foreach e,$(EMBED),$(if $(shell pkg-config --exists $(lastword $(subst :, ,$e)) 2>&1 || echo no),\
+    $(firstword $(subst :, ,$e))))
+EXAMPLES  := $(filter-out $(NO_EMBED:%=build/examples/%),\
+    $(patsubst examples/%.c,build/examples/%,$(wildcard examples/*.c examples/*/*.c)))
 TEST_FILES := $(wildcard tests/*.[ch] tests/fuzz/*.[ch])
 FUZZERS   := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 INTEGRATION := $(patsubst tests/%.c,build/%,$(wildcard tests/integration/*.c))
@@ -125,6 +130,11 @@ endif
 # A compiler and OpenSSL's headers, installed when they are missing and that is allowed.
 setup:
 	@sh tests/setup.sh
+
+build/examples/embed_% build/examples/cpp/embed_%: LIBRARY = $(patsubst $*:%,%,$(filter $*:%,$(EMBED)))
+build/examples/embed_% build/examples/cpp/embed_%: \
+    override CPPFLAGS += $(patsubst -I%,-isystem %,$(shell pkg-config --cflags $(LIBRARY)))
+build/examples/embed_% build/examples/cpp/embed_%: override LDLIBS += $(shell pkg-config --libs $(LIBRARY))
 
 build/examples/%: examples/%.c aio.h | setup
 	@mkdir -p $(@D)
