@@ -23549,7 +23549,9 @@ static void aio__cookie_attribute(aio__cookie_said *said, aio_text name, aio_tex
         said->has_domain = value.length != 0;
         said->domain = value;
     } else if (AIO__SAME_WORD(name.data, name.length, "path")) {
-        said->path = value.length && *value.data == '/' ? value : aio__text(NULL, 0);
+        /* no URL has a tab, and in a file of cookies it ends a column */
+        bool path = value.length && *value.data == '/' && !memchr(value.data, '\t', value.length);
+        said->path = path ? value : aio__text(NULL, 0);
     } else if (AIO__SAME_WORD(name.data, name.length, "secure")) {
         said->secure = true;
     } else if (AIO__SAME_WORD(name.data, name.length, "httponly")) {
@@ -24102,7 +24104,8 @@ static bool aio__cookie_read(aio__cookie_said *said, aio_text line)
     }
     return column[4].length && (said->domain.length || below)
         && said->name.length + said->value.length <= AIO__COOKIE_MAX
-        && !memchr(said->value.data, ';', said->value.length);
+        && !memchr(said->value.data, ';', said->value.length) && !memchr(said->name.data, ';', said->name.length)
+        && !memchr(said->name.data, '=', said->name.length);
 }
 
 /* The SameSite that a comment of ours gives the next line. */
@@ -24119,6 +24122,7 @@ static int aio__cookie_lines(aio_cookie_jar *jar, aio_text text, bool store, int
     const size_t prefix = strlen(AIO__HTTP_ONLY);
     aio_same_site same_site = AIO_SAME_SITE_UNSET;
     *line = 0;
+    if (!text.length) return 0;
     for (const char *at = text.data, *end = at + text.length, *next; at < end; at = next) {
         const char *stop = (const char *)memchr(at, '\n', (size_t)(end - at));
         next = stop ? stop + 1 : end;
@@ -27256,11 +27260,14 @@ static int aio__digest_take(aio__digest_space *space, const aio__challenge *c)
     return 0;
 }
 
-/* Whether a path of the origin lies in the space: below one of its domain's URIs, if it has some of this origin. */
+/* Whether a URL lies in the space: it has asked itself, or is of the same origin and below one of the domain's URIs, if
+ * there are some of this origin. */
 static bool aio__digest_covers(const aio__digest_space *space, const aio_url *url)
 {
+    const aio_text asked = space->origin.target;
     bool named = false;
     if (!aio_url_same_origin(&space->origin, url)) return false;
+    if (asked.length == url->target.length && memcmp(asked.data, url->target.data, asked.length) == 0) return true;
     for (const char *at = space->proxy ? NULL : space->domain; at && *at;) { /* a proxy's means nothing */
         aio_url uri;
         size_t n = strcspn(at, " ");

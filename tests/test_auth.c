@@ -149,7 +149,9 @@ TEST(auth_digest_stays_in_its_space)
                              false), 0);
     CHECK(strstr(auth_answer("http://d.test/a/b", NULL, NULL), "nonce=\"n\""));
     CHECK(strstr(auth_answer("http://d.test/b", NULL, NULL), "nonce=\"n\""));
-    CHECK_STR(auth_answer("http://d.test/x", NULL, NULL), "");
+    CHECK(strstr(auth_answer("http://d.test/x", NULL, NULL), "nonce=\"n\"")); /* which has asked */
+    CHECK_STR(auth_answer("http://d.test/x/y", NULL, NULL), "");
+    CHECK_STR(auth_answer("http://d.test/", NULL, NULL), "");
     CHECK_STR(auth_answer("http://e.test/", NULL, NULL), "");
     CHECK_INT(auth_challenge("http://f.test/x", "Digest realm=\"r\", nonce=\"n\", domain=\"http://e.test/\"", false), 0);
     CHECK(strstr(auth_answer("http://f.test/y", NULL, NULL), "nonce=\"n\""));

@@ -339,8 +339,9 @@ SCENARIO(cookies_are_saved)
     cookies_take("https://w.a.test/x/", "a=1; SameSite=Lax; HttpOnly; Secure; Domain=a.test; Max-Age=100");
     cookies_take("http://b.test/", "b=\"2\t3\"; SameSite=strict");
     cookies_take("http://w.b.test/", "c=; path=/p");
+    cookies_take("http://e.test/", "e=5; path=/\tTRUE\t0\te\t6");
     aio_cookie_jar_set(self->jar, NULL, "d", "4");
-    REQUIRE(aio_cookie_jar_count(self->jar) == 4);
+    REQUIRE(aio_cookie_jar_count(self->jar) == 5);
     REQUIRE(!aio_cookie_jar_save(self->jar, self->path));
     CHECK(!stat(self->path, &self->status) && (self->status.st_mode & 0777) == 0600);
     aio_cookie_jar_clear(self->jar, NULL, NULL);
@@ -349,6 +350,7 @@ SCENARIO(cookies_are_saved)
     cookies_check("http://b.test/", "b=\"2\t3\"; d=4");
     cookies_check("http://c.w.b.test/p", "d=4");
     cookies_check("http://w.b.test/p", "c=; d=4");
+    cookies_check("http://e.test/", "e=5; d=4");
     self->first = aio_cookie_jar_next(self->jar, NULL);
     CHECK(self->first && self->first->secure && self->first->http_only && !self->first->host_only);
     CHECK(self->first->same_site == AIO_SAME_SITE_LAX);
@@ -374,6 +376,8 @@ TEST(cookies_files)
         { "ok.test\tFALSE\t/\tFALSE\t0\tn\tv\r\n\n#HttpOnly_x\n", 3 },
         { "a.test\tFALSE\t/\tFALSE\t0\tn\tv;w", 1 },
         { "a.test\tFALSE\t/\tFALSE\t0\tn\tv\001", 1 },
+        { "a.test\tFALSE\t/\tFALSE\t0\tn=v;m\tv", 1 }, { "a.test\tFALSE\t/\tFALSE\t0\tn;m\tv", 1 },
+        { "a.test\tFALSE\t/\tFALSE\t0\tn=m\tv", 1 },
         { "just words\n", 1 },
     };
     char path[] = "/tmp/aio-cookies-XXXXXX";
@@ -387,6 +391,8 @@ TEST(cookies_files)
         CHECK_INT(line, rows[i].line);
         CHECK_INT((int)aio_cookie_jar_count(cookies_jar), 0);
     }
+    cookies_write(path, "");
+    CHECK_INT(aio_cookie_jar_load(cookies_jar, path, &line), 0);
     cookies_write(path, "# Netscape HTTP Cookie File\r\n.a.test\tTRUE\t/\tfalse\t1\told\tv\n"
                         "#HttpOnly_.a.test\tTRUE\t/\tTRUE\t9999999999\tnew\t\n# SameSite=Lax\n# other\n"
                         "b.test\tFALSE\t/x\tFALSE\t0\ts\tv w");

@@ -3,8 +3,17 @@
 #include <dirent.h>
 
 #define FUZZ_REPLAY
+#define LLVMFuzzerTestOneInput fuzz_challenges
+#include "fuzz/fuzz_challenges.c"
+#undef LLVMFuzzerTestOneInput
+#define LLVMFuzzerTestOneInput fuzz_charset
+#include "fuzz/fuzz_charset.c"
+#undef LLVMFuzzerTestOneInput
 #define LLVMFuzzerTestOneInput fuzz_chunked
 #include "fuzz/fuzz_chunked.c"
+#undef LLVMFuzzerTestOneInput
+#define LLVMFuzzerTestOneInput fuzz_cookies
+#include "fuzz/fuzz_cookies.c"
 #undef LLVMFuzzerTestOneInput
 #define LLVMFuzzerTestOneInput fuzz_deflate
 #include "fuzz/fuzz_deflate.c"
@@ -56,7 +65,9 @@
 #undef LLVMFuzzerTestOneInput
 
 static const struct corpus { const char *name; int (*target)(const uint8_t *, size_t); } corpora[] = {
-    { "chunked", fuzz_chunked }, { "deflate", fuzz_deflate }, { "dns", fuzz_dns }, { "fields", fuzz_fields },
+    { "challenges", fuzz_challenges }, { "charset", fuzz_charset },
+    { "chunked", fuzz_chunked }, { "cookies", fuzz_cookies }, { "deflate", fuzz_deflate },
+    { "dns", fuzz_dns }, { "fields", fuzz_fields },
     { "http_parser", fuzz_http_parser }, { "http_request", fuzz_http_request },
     { "http_response", fuzz_http_response }, { "inflate", fuzz_inflate },
     { "json", fuzz_json }, { "multipart", fuzz_multipart }, { "netrc", fuzz_netrc }, { "routes", fuzz_routes },
