@@ -32,7 +32,7 @@ NO_EMBED  := $(foreach e,$(EMBED),$(if $(shell pkg-config --exists $(lastword $(
     $(firstword $(subst :, ,$e))))
 EXAMPLES  := $(filter-out $(NO_EMBED:%=build/examples/%),\
     $(patsubst examples/%.c,build/examples/%,$(wildcard examples/*.c examples/*/*.c)))
-TEST_FILES := $(wildcard tests/*.[ch] tests/fuzz/*.[ch])
+TEST_FILES := $(wildcard tests/*.[ch] tests/fuzz/*.[ch] examples/*/aio_*.h)
 FUZZERS   := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 INTEGRATION := $(patsubst tests/%.c,build/%,$(wildcard tests/integration/*.c))
 # For a program of one source file: what it does not use is not compiled.
@@ -191,7 +191,7 @@ build/coverage/test: $(TEST_FILES) aio.h | setup
 
 build/fuzz/fuzz_inflate: LDLIBS += -lz
 
-build/fuzz/%: tests/fuzz/%.c aio.h
+build/fuzz/%: tests/fuzz/%.c aio.h $(wildcard examples/*/aio_*.h)
 	@mkdir -p $(@D)
 	$(FUZZ_CC) -std=c99 -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all $(ONE_FILE) \
 	    $(CPPFLAGS) -o $@ $< $(LDFLAGS) $(LDLIBS)

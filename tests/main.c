@@ -2,6 +2,14 @@
 #define AIO_IMPLEMENTATION
 #include "../aio.h"
 
+/* The examples' clients, whose parsers have fuzzers: before the harness, which has ordinary names. */
+#define AIO_MONGO_IMPLEMENTATION
+#include "../examples/mongo/aio_mongo.h"
+#define AIO_MYSQL_IMPLEMENTATION
+#include "../examples/mysql/aio_mysql.h"
+#define AIO_REDIS_IMPLEMENTATION
+#include "../examples/redis/aio_redis.h"
+
 #include "harness.h"
 
 #include "test_coding.c"

@@ -173,6 +173,7 @@ def compiled(checker, mutants):
     mutants = dict(enumerate(mutants))
     shutil.rmtree(OUT, ignore_errors=True)
     shutil.copytree(ROOT / "tests", OUT / "tests", ignore=shutil.ignore_patterns("bench", "integration"))
+    shutil.copytree(ROOT / "examples", OUT / "examples")
     (OUT / "prelude.h").write_text(PRELUDE % max(1, len(mutants)))
     command = [*checker.compiler, "-std=gnu11", "-O1", "-g0", "-w", "-D_GNU_SOURCE", "-include", str(OUT / "prelude.h"),
                "-o", str(OUT / "test"), str(OUT / "tests" / "main.c"), "-lssl", "-lcrypto", "-lpthread"]

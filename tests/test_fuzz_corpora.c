@@ -3,6 +3,9 @@
 #include <dirent.h>
 
 #define FUZZ_REPLAY
+#define LLVMFuzzerTestOneInput fuzz_bson
+#include "fuzz/fuzz_bson.c"
+#undef LLVMFuzzerTestOneInput
 #define LLVMFuzzerTestOneInput fuzz_challenges
 #include "fuzz/fuzz_challenges.c"
 #undef LLVMFuzzerTestOneInput
@@ -39,11 +42,17 @@
 #define LLVMFuzzerTestOneInput fuzz_multipart
 #include "fuzz/fuzz_multipart.c"
 #undef LLVMFuzzerTestOneInput
+#define LLVMFuzzerTestOneInput fuzz_mysql
+#include "fuzz/fuzz_mysql.c"
+#undef LLVMFuzzerTestOneInput
 #define LLVMFuzzerTestOneInput fuzz_json
 #include "fuzz/fuzz_json.c"
 #undef LLVMFuzzerTestOneInput
 #define LLVMFuzzerTestOneInput fuzz_netrc
 #include "fuzz/fuzz_netrc.c"
+#undef LLVMFuzzerTestOneInput
+#define LLVMFuzzerTestOneInput fuzz_resp
+#include "fuzz/fuzz_resp.c"
 #undef LLVMFuzzerTestOneInput
 #define LLVMFuzzerTestOneInput fuzz_routes
 #include "fuzz/fuzz_routes.c"
@@ -65,13 +74,13 @@
 #undef LLVMFuzzerTestOneInput
 
 static const struct corpus { const char *name; int (*target)(const uint8_t *, size_t); } corpora[] = {
-    { "challenges", fuzz_challenges }, { "charset", fuzz_charset },
+    { "bson", fuzz_bson }, { "challenges", fuzz_challenges }, { "charset", fuzz_charset },
     { "chunked", fuzz_chunked }, { "cookies", fuzz_cookies }, { "deflate", fuzz_deflate },
     { "dns", fuzz_dns }, { "fields", fuzz_fields },
     { "http_parser", fuzz_http_parser }, { "http_request", fuzz_http_request },
     { "http_response", fuzz_http_response }, { "inflate", fuzz_inflate },
-    { "json", fuzz_json }, { "multipart", fuzz_multipart }, { "netrc", fuzz_netrc }, { "routes", fuzz_routes },
-    { "socks", fuzz_socks },
+    { "json", fuzz_json }, { "multipart", fuzz_multipart }, { "mysql", fuzz_mysql },
+    { "netrc", fuzz_netrc }, { "resp", fuzz_resp }, { "routes", fuzz_routes }, { "socks", fuzz_socks },
     { "sse", fuzz_sse }, { "target", fuzz_target }, { "url", fuzz_url }, { "websocket", fuzz_websocket },
 };
 enum { CORPORA = sizeof corpora / sizeof *corpora };

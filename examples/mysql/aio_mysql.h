@@ -147,6 +147,7 @@ int             aio_mysql_pool_release(aio_mysql_pool *pool, aio_mysql *db);
 #include <strings.h>
 #include <unistd.h>
 #ifndef AIO_NO_TLS
+#include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <openssl/rsa.h>
@@ -522,6 +523,7 @@ static bool aio_mysql__encrypt(aio_mysql *db, aio_text pem)
     EVP_PKEY_CTX_free(c);
     EVP_PKEY_free(key);
     BIO_free(bio);
+    ERR_clear_error(); /* it is told here, and nobody else's */
     return done;
 }
 #endif

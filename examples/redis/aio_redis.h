@@ -884,10 +884,10 @@ static int aio_redis__line(aio_redis *redis, const char **at, const char *line_e
     }
 }
 
-/* Takes what has come. 1: the reply is complete, and stands at redis->first; 0: more has to come; -1. */
-static int aio_redis__parse(aio_redis *redis)
+/* Takes what has come; *taken: so many bytes. 1: the reply is complete, and stands at redis->first; 0: more has to
+ * come; -1. */
+static int aio_redis__feed(aio_redis *redis, aio_text in, size_t *taken)
 {
-    aio_text in = aio_stream_unread(redis->stream);
     const char *at = in.data, *end = in.data + in.length;
     int step = 3, done = 0;
     while (at < end && !done) {
@@ -906,9 +906,17 @@ static int aio_redis__parse(aio_redis *redis)
         if (step < 0 || step == 3) break;
         if (step == 1) done = aio_redis__complete(redis);
     }
-    redis->taken += (size_t)(at - in.data);
-    aio_stream_consume(redis->stream, (size_t)(at - in.data));
+    *taken = (size_t)(at - in.data);
     return step < 0 ? -1 : done;
+}
+
+static int aio_redis__parse(aio_redis *redis)
+{
+    size_t taken;
+    int done = aio_redis__feed(redis, aio_stream_unread(redis->stream), &taken);
+    redis->taken += taken;
+    aio_stream_consume(redis->stream, taken);
+    return done;
 }
 
 /* ---- replies: the tree ---- */

@@ -1,4 +1,5 @@
-/* The client of examples/mysql against a server: mysql URL ACTION, or "" cuts|holds PORT. Prints "ok" or says what is wrong. */
+/* The client of examples/mysql against a server: mysql URL ACTION, or "" cuts|holds PORT. Prints "ok", or what is
+ * wrong. */
 #define AIO_IMPLEMENTATION
 #include "../../aio.h"
 #define AIO_MYSQL_IMPLEMENTATION
@@ -287,7 +288,8 @@ static void *session_of(void *pool, int number)
 {
     return AIO_CALL(session, .pool = (aio_mysql_pool *)pool, .number = number);
 }
-static const relay_subject subject = { session_open, session_close, session_of, "mysql://ada:se%%3Acret@127.0.0.1:%d/" };
+static const relay_subject subject = { session_open, session_close, session_of,
+                                       "mysql://ada:se%%3Acret@127.0.0.1:%d/" };
 
 /* Prints a line for each query, well or not, for as long as it takes: the server is ended and begun again meanwhile. */
 struct lasting { SELF; };

@@ -1,4 +1,5 @@
-/* The client of examples/redis against a server: redis URL ACTION, or "" cuts|holds PORT. Prints "ok" or says what is wrong. */
+/* The client of examples/redis against a server: redis URL ACTION, or "" cuts|holds PORT. Prints "ok", or what is
+ * wrong. */
 #define AIO_IMPLEMENTATION
 #include "../../aio.h"
 #define AIO_REDIS_IMPLEMENTATION

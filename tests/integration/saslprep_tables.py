@@ -64,4 +64,4 @@ def tables():
 
 text = base64.b64encode(zlib.compress(tables(), 9)).decode()
 for i in range(0, len(text), 108):
-    sys.stdout.write(f'        "{text[i:i + 108]}",\n')
+    sys.stdout.write(f'    "{text[i:i + 108]}",\n')
