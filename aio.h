@@ -968,6 +968,7 @@ typedef struct aio_run_options {
     bool debug AIO__UNSET;       /* debug mode; also by AIO_DEBUG=1 in the environment */
     bool keep_sigint AIO__UNSET; /* SIGINT is left alone in any case */
     aio_turn_limits turn AIO__UNSET;
+    const char *poller AIO__UNSET; /* "epoll", "poll"; NULL: the policy's. EINVAL: there is none of that name here */
 } aio_run_options;
 AIO_API int aio_run_with(void *coroutine, const aio_run_options *options);
 
@@ -1059,12 +1060,40 @@ AIO_API int        aio_loop_call_soon_threadsafe(aio_loop *loop, aio_callback *c
 AIO_API bool       aio_handle_cancel(aio_handle handle);
 /* True while it is still to run. */
 AIO_API bool       aio_handle_pending(aio_handle handle);
+/* When it is to run, of aio_loop_time; of call_soon's, and of one that is no more: 0. asyncio: TimerHandle.when */
+AIO_API double     aio_handle_when(aio_handle handle);
 
 /* What the loop has to say of errors that have nowhere else to go. exception may be NULL. */
 typedef void aio_exception_handler(aio_loop *loop, const char *message, const aio_exception *exception, void *arg);
 /* NULL: the default, which prints to stderr. */
 AIO_API void aio_loop_set_exception_handler(aio_loop *loop, aio_exception_handler *handler, void *arg);
+/* The one that is set, never NULL, and its argument, to be called by one that takes its place. `arg` may be NULL. */
+AIO_API aio_exception_handler *aio_loop_get_exception_handler(const aio_loop *loop, void **arg);
 AIO_API void aio_loop_call_exception_handler(aio_loop *loop, const char *message, const aio_exception *exception);
+/* asyncio: loop.default_exception_handler */
+AIO_API void aio_loop_default_exception_handler(aio_loop *loop, const char *message, const aio_exception *exception,
+                                                void *arg);
+
+/* Hears of each task of the loop as it is made, before its first step, and may change its options. A task of its own
+ * making is one that it hears of, too. NULL: none. asyncio: set_task_factory, get_task_factory */
+typedef void aio_task_factory(aio_loop *loop, aio_task *task, aio_task_options *options, void *arg);
+AIO_API void aio_loop_set_task_factory(aio_loop *loop, aio_task_factory *factory, void *arg);
+AIO_API aio_task_factory *aio_loop_get_task_factory(const aio_loop *loop, void **arg);
+/* One for that: every task starts eagerly. asyncio: eager_task_factory */
+AIO_API void aio_eager_task_factory(aio_loop *loop, aio_task *task, aio_task_options *options, void *arg);
+
+/* How the loop is: now, and since it was asked last (or made). */
+typedef struct aio_metrics {
+    size_t   tasks;       /* that are not done */
+    size_t   ready;       /* what waits for its turn */
+    size_t   timers;      /* sleeps, timeouts, calls that are to come */
+    size_t   descriptors; /* that the poller watches */
+    double   seconds;     /* since it was asked last; these are for that time: */
+    double   busy;        /* how much of it the loop did not wait: 0 to 1 */
+    double   lag;         /* how late it came, at most, to a timer that was due, in seconds */
+    uint64_t polls;       /* how often the poller was asked */
+} aio_metrics;
+AIO_API aio_metrics aio_loop_metrics(aio_loop *loop);
 
 /* Debug mode reports what was made where and never awaited, retrieved or released. */
 AIO_API void aio_loop_set_debug(aio_loop *loop, bool debug);
@@ -1194,6 +1223,9 @@ AIO_API aio_completions_future *aio_as_completed_next(aio_completions *completio
 AIO_API int aio__timeout_reschedule(aio_task *t, double seconds);
 /* Whether it has expired. asyncio: Timeout.expired */
 #define aio_timeout_expired(self) aio__timeout_expired(&(self)->task)
+/* When it expires, of aio_loop_time; AIO_UNLIMITED: never. asyncio: Timeout.when */
+#define aio_timeout_when(self) aio__timeout_deadline(&(self)->task)
+AIO_API double aio__timeout_deadline(const aio_task *t);
 AIO_API bool aio__timeout_expired(const aio_task *t);
 
 /* AIO_TASK_GROUP(self->group) { ... }: self->group, an aio_task_group *, is a new group; tasks are made in it; at its
@@ -1217,6 +1249,9 @@ typedef struct aio_task_group aio_task_group;
 #define aio_task_group_create_task_with(group, coroutine, options) \
     ((__typeof__(coroutine))aio__group_create_task((group), (coroutine), (options)))
 AIO_API void *aio__group_create_task(aio_task_group *group, void *coroutine, const aio_task_options *options);
+/* Ends it without an error: its tasks are cancelled, and its block, which is left when they have ended. Idempotent; 0,
+ * or EINVAL for NULL. asyncio: TaskGroup.cancel */
+AIO_API int   aio_task_group_cancel(aio_task_group *group);
 AIO_API aio_task_group *aio__group_open(aio_task *t, int line, int handler);
 AIO_API void *aio__group_join(aio_task *t);
 AIO_API void  aio__group_closed(aio_task *t);
@@ -5554,6 +5589,7 @@ typedef struct aio__scheduled {
     aio_callback *callback;
     void         *arg;
     aio__timer   *timer;
+    int64_t       when;  /* 0: at once */
     uint32_t      index;
     bool          ready;
 } aio__scheduled;
@@ -5685,6 +5721,9 @@ struct aio_loop {
     /* reports */
     aio_exception_handler *handler;
     void          *handler_arg;
+    aio_task_factory *factory; /* hears of new tasks */
+    void          *factory_arg;
+    struct { int64_t since, idle, lag; uint64_t polls; } metrics; /* since the latest aio_loop_metrics */
     aio__reports   reports[AIO__REPORT_KINDS];
     int64_t        reports_due; /* when the counted ones are summed up; 0: there are none */
     int64_t        slow;      /* nanoseconds; 0: none */
@@ -5734,14 +5773,25 @@ AIO_API void aio_loop_set_exception_handler(aio_loop *loop, aio_exception_handle
     loop->handler_arg = arg;
 }
 
-AIO_API void aio_loop_call_exception_handler(aio_loop *loop, const char *message, const aio_exception *exception)
+AIO_API void aio_loop_default_exception_handler(aio_loop *loop, const char *message, const aio_exception *exception,
+                                                void *arg)
 {
-    if (loop && loop->handler) {
-        loop->handler(loop, message, exception, loop->handler_arg);
-        return;
-    }
+    (void)loop;
+    (void)arg;
     fprintf(stderr, "aio.h: %s\n", message);
     aio_exception_print(exception, stderr);
+}
+
+AIO_API aio_exception_handler *aio_loop_get_exception_handler(const aio_loop *loop, void **arg)
+{
+    if (arg) *arg = loop->handler ? loop->handler_arg : NULL;
+    return loop->handler ? loop->handler : aio_loop_default_exception_handler;
+}
+
+AIO_API void aio_loop_call_exception_handler(aio_loop *loop, const char *message, const aio_exception *exception)
+{
+    if (loop && loop->handler) loop->handler(loop, message, exception, loop->handler_arg);
+    else aio_loop_default_exception_handler(loop, message, exception, NULL);
 }
 
 static AIO__COLD void aio__reports_end(aio__reports *kind)
@@ -8287,6 +8337,35 @@ AIO__NOINLINE static void aio__task_start_eager(aio_loop *loop, aio_task *t)
     loop->current = current;
 }
 
+AIO_API void aio_loop_set_task_factory(aio_loop *loop, aio_task_factory *factory, void *arg)
+{
+    loop->factory = factory;
+    loop->factory_arg = arg;
+}
+
+AIO_API aio_task_factory *aio_loop_get_task_factory(const aio_loop *loop, void **arg)
+{
+    if (arg) *arg = loop->factory_arg;
+    return loop->factory;
+}
+
+AIO_API void aio_eager_task_factory(aio_loop *loop, aio_task *task, aio_task_options *options, void *arg)
+{
+    (void)loop;
+    (void)task;
+    (void)arg;
+    options->eager_start = true;
+}
+
+/* Those that were given, as the factory has them. */
+static aio_task_options aio__task_options(aio_loop *loop, aio_task *t, const aio_task_options *options)
+{
+    aio_task_options chosen = AIO__ZERO;
+    if (options) chosen = *options;
+    if (AIO__UNLIKELY(loop->factory != NULL)) loop->factory(loop, t, &chosen, loop->factory_arg);
+    return chosen;
+}
+
 AIO_API void *aio__loop_create_task(aio_loop *loop, void *coroutine, const aio_task_options *options)
 {
     if (!coroutine) return NULL;
@@ -8302,15 +8381,16 @@ AIO_API void *aio__loop_create_task(aio_loop *loop, void *coroutine, const aio_t
     }
     t->future.state = AIO__PENDING;
     t->future.flags |= AIO__F_TASK;
-    if (options && options->name && aio_task_set_name(t, options->name)) {
+    t->link.leaf = t;
+    aio_task_options chosen = aio__task_options(loop, t, options);
+    if (chosen.name && aio_task_set_name(t, chosen.name)) {
         t->future.state = AIO__CANCELLED; /* nobody has forgotten to await it */
         aio_unref(t);
         return NULL;
     }
     t->future.refs++;
     loop->task_count++;
-    t->link.leaf = t;
-    if (options && options->eager_start && aio__running == loop && loop->eager_depth < AIO__EAGER_MAX)
+    if (chosen.eager_start && aio__running == loop && loop->eager_depth < AIO__EAGER_MAX)
         aio__task_start_eager(loop, t);
     else aio__enqueue_task(loop, t);
     return t;
@@ -8619,6 +8699,7 @@ static inline void aio__deadline_reset(aio__deadline *d)
 
 static inline aio_loop *aio__deadline_loop(const aio__deadline *d) { return d->loop; }
 static inline bool aio__deadline_expired(const aio__deadline *d) { return d->expired; }
+static inline int64_t aio__deadline_when(const aio__deadline *d) { return d->when; }
 static inline bool aio__deadline_no_memory(const aio__deadline *d) { return d->no_memory; }
 /* Whether a coroutine is inside that may stay. */
 static inline bool aio__deadline_inside(const aio__deadline *d) { return d->frame && !d->expired; }
@@ -8865,6 +8946,25 @@ static bool aio__loop_trim(aio_loop *loop)
     return false;
 }
 
+AIO_API aio_metrics aio_loop_metrics(aio_loop *loop)
+{
+    aio_metrics m;
+    int64_t now = aio__os.clock(), passed = now - loop->metrics.since;
+    memset((void *)&m, 0, sizeof m);
+    m.tasks = loop->task_count;
+    m.timers = loop->entry_count - loop->entry_dead;
+    m.descriptors = loop->descriptor_count;
+    for (const aio__node *node = loop->ready.next; node != &loop->ready; node = node->next)
+        if (node != &loop->mark.node && node != &loop->due.node) m.ready++;
+    m.seconds = aio__seconds(passed);
+    m.busy = passed > loop->metrics.idle ? 1 - (double)loop->metrics.idle / (double)passed : 0;
+    m.lag = aio__seconds(loop->metrics.lag);
+    m.polls = loop->metrics.polls;
+    memset(&loop->metrics, 0, sizeof loop->metrics);
+    loop->metrics.since = now;
+    return m;
+}
+
 /* Trims the timers, asks the poller, queues what is due. `most`: nanoseconds to wait; negative: there is more to run
  * anyway. 0, or the code of a poller that failed. */
 AIO__NOINLINE static int aio__attend(aio_loop *loop, int64_t most)
@@ -8875,8 +8975,15 @@ AIO__NOINLINE static int aio__attend(aio_loop *loop, int64_t most)
     int64_t timeout = most < 0 ? 0 : aio__poll_timeout(loop);
     if (timeout != 0 && aio__loop_trim(loop)) timeout = 0;
     if (AIO__UNLIKELY(most < INT64_MAX && timeout != 0 && (timeout < 0 || timeout > most))) timeout = most;
+    int64_t before = loop->now;
+    loop->metrics.polls++;
     if (loop->poller->wait(loop, timeout) < 0) return errno;
-    if (timeout != 0) loop->step_clock = loop->now = aio__os.clock();
+    if (timeout != 0) {
+        loop->step_clock = loop->now = aio__os.clock();
+        loop->metrics.idle += loop->now - before;
+    }
+    if (loop->entry_count && loop->now - loop->entries[0].when > loop->metrics.lag)
+        loop->metrics.lag = loop->now - loop->entries[0].when;
     if (AIO__UNLIKELY(loop->reports_due && loop->reports_due <= loop->now)) aio__reports_sum(loop, loop->now);
     loop->poll_clock = loop->now;
     loop->unpolled = 0;
@@ -8954,11 +9061,20 @@ static int aio__loop_can_run(const aio_loop *loop)
     return loop->running || aio__running ? AIO_ELOOPRUNNING : 0;
 }
 
+/* Since its latest run the program has done something else. */
+static void aio__waited_elsewhere(aio_loop *loop)
+{
+    int64_t now = aio__os.clock();
+    loop->metrics.idle += now - loop->now;
+    loop->now = now;
+}
+
 static void aio__run_begin(aio_loop *loop)
 {
     loop->running = true;
     aio__running = loop;
-    loop->step_clock = loop->now = aio__os.clock();
+    aio__waited_elsewhere(loop);
+    loop->step_clock = loop->now;
     loop->left = loop->span;
     loop->attend = true;
 }
@@ -9009,7 +9125,7 @@ AIO_API double aio_loop_timeout(aio_loop *loop)
     if (!loop || loop->closed) return AIO_UNLIMITED;
     if (loop->trim_left) return 0;
     aio__timers_trim(loop);
-    if (!loop->running) loop->now = aio__os.clock();
+    if (!loop->running) aio__waited_elsewhere(loop);
     int64_t timeout = aio__poll_timeout(loop);
     return timeout < 0 ? (double)AIO_UNLIMITED : aio__seconds(timeout);
 }
@@ -9107,6 +9223,7 @@ static aio_handle aio__scheduled_when(aio_loop *loop, int64_t when, aio_callback
     int code = callback && when != INT64_MIN ? aio__loop_can_schedule(loop) : EINVAL;
     aio__scheduled *call = code ? NULL : aio__scheduled_new(loop, callback, arg);
     if (!call) return aio__handle_of(loop, NULL, code ? code : ENOMEM);
+    call->when = when;
     call->timer = aio__timer_start(loop, when, aio__scheduled_fire, call);
     if (call->timer) return aio__handle_of(loop, call, 0);
     aio__scheduled_free(loop, call);
@@ -9128,6 +9245,11 @@ AIO_API bool aio_handle_pending(aio_handle handle)
 {
     return handle.generation && handle.index < handle.loop->slot_capacity &&
            handle.loop->slots[handle.index].generation == handle.generation && handle.loop->slots[handle.index].call;
+}
+
+AIO_API double aio_handle_when(aio_handle handle)
+{
+    return aio_handle_pending(handle) ? aio__seconds(handle.loop->slots[handle.index].call->when) : 0;
 }
 
 AIO_API bool aio_handle_cancel(aio_handle handle)
@@ -9275,6 +9397,7 @@ AIO_API AIO__COLD aio_loop *aio_new_event_loop(void)
             code = errno;
             loop->poller->close(loop);
         }
+        loop->metrics.since = loop->now;
         if (!code) return loop;
         pthread_mutex_destroy(&loop->mutex);
     }
@@ -10147,6 +10270,13 @@ AIO_API int aio__timeout_reschedule(aio_task *t, double seconds)
     return aio__deadline_until(&timeout->deadline, when) ? 0 : ENOMEM;
 }
 
+AIO_API double aio__timeout_deadline(const aio_task *t)
+{
+    const aio__timeout *timeout = aio__timeout_top(t);
+    int64_t when = timeout ? aio__deadline_when(&timeout->deadline) : INT64_MAX;
+    return when == INT64_MAX ? (double)AIO_UNLIMITED : aio__seconds(when);
+}
+
 AIO_API bool aio__timeout_expired(const aio_task *t)
 {
     const aio__timeout *timeout = aio__timeout_top(t);
@@ -10468,6 +10598,19 @@ AIO_API void aio__group_closed(aio_task *t)
     g->root = NULL;
     scope->group = NULL;
     aio_unref(g);
+}
+
+AIO_API int aio_task_group_cancel(aio_task_group *group)
+{
+    if (!group) return EINVAL;
+    aio__future_of(group, "aio_task_group_cancel");
+    if (!group->root || group->aborting) return 0;
+    if (!group->exiting) {
+        group->asked = true;
+        aio__cancel(&group->root->future, &aio__cancelled);
+    }
+    aio__group_abort(group);
+    return 0;
 }
 
 /* 0, or why no task can be made in it. */
@@ -12509,8 +12652,13 @@ static int aio__runner_begin(aio_runner *runner, const aio_run_options *options)
     runner->set = aio__set;
     runner->keep_sigint = options->keep_sigint;
     if (aio__timeout_ns(options->turn.seconds, 1) < 0) return EINVAL;
-    runner->loop = aio__running ? NULL : aio_new_event_loop();
-    if (!runner->loop) return aio__running ? AIO_ELOOPRUNNING : errno;
+    if (aio__running) return AIO_ELOOPRUNNING;
+    const aio_policy *set = aio__policy, *policy = options->poller ? aio_policy_find(options->poller) : set;
+    if (options->poller && !policy) return EINVAL;
+    aio__policy = policy;
+    runner->loop = aio_new_event_loop();
+    aio__policy = set;
+    if (!runner->loop) return errno;
     aio_loop_set_turn_limits_with(runner->loop, &options->turn);
     if (options->debug) runner->loop->debug = true;
     return 0;

@@ -727,3 +727,128 @@ SCENARIO(loop_reports)
     AIO_AWAIT(aio_sleep(1));
     AIO_END;
 }
+
+/* ---- what asyncio has had since 3.12 ---- */
+
+static void loop_nothing(void *arg) { (void)arg; }
+
+struct loop_when { aio_task task; aio_handle soon, later; double when; };
+SCENARIO(loop_when)
+{
+    AIO_BEGIN(loop_when);
+    self->when = aio_time() + 3;
+    self->soon = aio_loop_call_soon(aio_get_running_loop(), loop_nothing, NULL);
+    self->later = aio_loop_call_at(aio_get_running_loop(), self->when, loop_nothing, NULL);
+    REQUIRE(self->soon.generation && self->later.generation);
+    CHECK(aio_handle_when(self->soon) == 0);
+    CHECK_NEAR(aio_handle_when(self->later), self->when, 1e-6);
+    AIO_AWAIT(aio_sleep(4));
+    CHECK(aio_handle_when(self->later) == 0);
+    AIO_END;
+}
+
+/* A handler that adds something, and hands on to the one before. */
+struct loop_chain { aio_exception_handler *handler; void *arg; int heard; };
+static void loop_hears(aio_loop *loop, const char *message, const aio_exception *exception, void *arg)
+{
+    struct loop_chain *chain = (struct loop_chain *)arg;
+    chain->heard++;
+    if (chain->handler) chain->handler(loop, message, exception, chain->arg);
+}
+
+TEST(loop_handlers_chain)
+{
+    struct loop_chain inner = { NULL, NULL, 0 }, outer = { NULL, NULL, 0 };
+    void *arg = &inner;
+    aio_loop *loop = aio_new_event_loop();
+    CHECK(aio_loop_get_exception_handler(loop, &arg) == aio_loop_default_exception_handler);
+    CHECK(arg == NULL);
+    aio_loop_set_exception_handler(loop, loop_hears, &inner);
+    outer.handler = aio_loop_get_exception_handler(loop, &outer.arg);
+    aio_loop_set_exception_handler(loop, loop_hears, &outer);
+    aio_loop_call_exception_handler(loop, "something", NULL);
+    CHECK_INT(inner.heard, 1);
+    CHECK_INT(outer.heard, 1);
+    aio_loop_free(loop);
+}
+
+struct loop_made { int count, named; bool eager; };
+static void loop_makes(aio_loop *loop, aio_task *task, aio_task_options *chosen, void *arg)
+{
+    struct loop_made *made = (struct loop_made *)arg;
+    made->count++;
+    if (chosen->name) made->named++;
+    else chosen->name = "made";
+    if (made->eager) aio_eager_task_factory(loop, task, chosen, NULL);
+}
+
+struct loop_gives_3 { aio_task task; int result; };
+static AIO_CORO(loop_gives_3)
+{
+    AIO_BEGIN(loop_gives_3);
+    AIO_RETURN(3);
+    AIO_END;
+}
+
+struct loop_factory { aio_task task; struct loop_made made; struct loop_gives_3 *kids[2]; int i; };
+SCENARIO(loop_factory)
+{
+    AIO_BEGIN(loop_factory);
+    aio_loop_set_task_factory(aio_get_running_loop(), loop_makes, &self->made);
+    CHECK(aio_loop_get_task_factory(aio_get_running_loop(), NULL) == loop_makes);
+    for (self->i = 0; self->i < 2; self->i++) {
+        self->kids[self->i] = self->i ? aio_create_task(AIO_CALL(loop_gives_3), .name = "kid")
+                                      : aio_create_task(AIO_CALL(loop_gives_3));
+        REQUIRE(self->kids[self->i]);
+        CHECK_STR(aio_task_name(self->kids[self->i]), self->i ? "kid" : "made");
+        CHECK_INT(aio_future_done(self->kids[self->i]), self->i);
+        self->made.eager = true;
+    }
+    CHECK_INT(self->made.count, 2);
+    CHECK_INT(self->made.named, 1);
+    AIO_AWAIT(aio_gather(self->kids, 2));
+    CHECK_INT(self->kids[0]->result, 3);
+    AIO_FINALLY;
+        aio_loop_set_task_factory(aio_get_running_loop(), NULL, NULL);
+        aio_unref_all(self->kids, 2);
+    AIO_END;
+}
+
+static void loop_takes_long(void *arg)
+{
+    (void)arg;
+    clock_advance(1);
+}
+
+struct loop_measured { aio_task task; aio_metrics m; aio_task *kid; };
+SCENARIO(loop_measured, .skip = KIND_DEBUG /* a step of a second is reported */)
+{
+    AIO_BEGIN(loop_measured);
+    aio_loop_set_slow_callback_duration(aio_get_running_loop(), AIO_UNLIMITED);
+    aio_loop_metrics(aio_get_running_loop());
+    AIO_AWAIT(aio_sleep(3));
+    self->m = aio_loop_metrics(aio_get_running_loop());
+    CHECK_NEAR(self->m.seconds, 3, 0.1);
+    CHECK_NEAR(self->m.busy, 0, 0.05);
+    CHECK_NEAR(self->m.lag, 0, 0.05);
+    CHECK(self->m.polls > 0);
+    CHECK(self->m.tasks > 0);
+    aio_loop_call_later(aio_get_running_loop(), 1, loop_takes_long, NULL);
+    aio_loop_call_later(aio_get_running_loop(), 1.5, loop_nothing, NULL);
+    self->m = aio_loop_metrics(aio_get_running_loop());
+    CHECK_INT(self->m.timers, 2);
+    AIO_AWAIT(aio_sleep(4));
+    self->m = aio_loop_metrics(aio_get_running_loop());
+    CHECK_NEAR(self->m.seconds, 4, 0.1);
+    CHECK_NEAR(self->m.busy, 0.25, 0.05);
+    CHECK_NEAR(self->m.lag, 0.5, 0.05);
+    self->kid = (aio_task *)aio_create_task(AIO_CALL(loop_gives_3));
+    REQUIRE(self->kid);
+    self->m = aio_loop_metrics(aio_get_running_loop());
+    CHECK_INT(self->m.ready, 1);
+    CHECK_INT(self->m.tasks, aio_all_tasks(NULL, 0));
+    AIO_AWAIT(aio_ref(self->kid));
+    AIO_FINALLY;
+        aio_unref(self->kid);
+    AIO_END;
+}

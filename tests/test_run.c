@@ -272,3 +272,21 @@ TEST(run_fork_thread)
     run_hits = 0;
     CHECK_INT(aio_run(AIO_CALL(run_forks)), 0);
 }
+
+struct run_poller { aio_task task; const char *name; };
+static AIO_CORO(run_poller)
+{
+    AIO_BEGIN(run_poller);
+    CHECK_STR(aio_loop_poller(aio_get_running_loop()), self->name);
+    AIO_END;
+}
+
+TEST(run_with_poller)
+{
+    CHECK_INT(aio_run(AIO_CALL(run_poller, .name = "poll"), .poller = "poll"), 0);
+    if (aio_policy_find("epoll")) CHECK_INT(aio_run(AIO_CALL(run_poller, .name = "epoll"), .poller = "epoll"), 0);
+    CHECK_INT(aio_run(AIO_CALL(run_poller, .name = ""), .poller = "kqueue-of-nowhere"), 1);
+    aio_runner *runner = aio_runner_open(.poller = "none");
+    CHECK(!runner && errno == EINVAL);
+    aio_runner_close(runner);
+}

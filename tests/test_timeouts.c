@@ -954,3 +954,66 @@ TEST(loop_freed_in_the_middle)
     CHECK(!aio_future_done(task));
     aio_loop_free(loop);
 }
+
+/* A group that is cancelled ends without an error, whoever asks, and however often. */
+struct group_asks { aio_task task; aio_task_group *group; };
+static AIO_CORO(group_asks)
+{
+    AIO_BEGIN(group_asks);
+    AIO_AWAIT(aio_sleep(1));
+    ALWAYS(aio_task_group_cancel(self->group) == 0);
+    ALWAYS(aio_task_group_cancel(self->group) == 0);
+    AIO_AWAIT(aio_sleep(100));
+    AIO_END;
+}
+
+struct group_sleeps { aio_task task; int *ended; };
+static AIO_CORO(group_sleeps)
+{
+    AIO_BEGIN(group_sleeps);
+    AIO_AWAIT(aio_sleep(100));
+    AIO_FINALLY;
+        ++*self->ended;
+    AIO_END;
+}
+
+struct group_cancel { aio_task task; aio_task_group *group; int how, ended; bool past; double began; };
+SCENARIO(group_cancel)
+{
+    AIO_BEGIN(group_cancel);
+    for (self->how = 0; self->how < 4; self->how++) {
+        self->past = false;
+        self->ended = 0;
+        self->began = aio_time();
+        AIO_TASK_GROUP(self->group) { /* 0: the body asks, and awaits; 1: and ends; 2: a child; 3: which it waits for */
+            REQUIRE(aio_task_group_create_task(self->group, AIO_CALL(group_sleeps, .ended = &self->ended)));
+            AIO_AWAIT(aio_sleep(1));
+            if (self->how < 2) CHECK_INT(aio_task_group_cancel(self->group), 0);
+            else REQUIRE(aio_task_group_create_task(self->group, AIO_CALL(group_asks, .group = self->group)));
+            if (self->how == 0 || self->how == 2) AIO_AWAIT(aio_sleep(50));
+            self->past = true;
+        }
+        CHECK_INT(self->past, self->how % 2);
+        CHECK_INT(self->ended, 1);
+        CHECK(aio_time() - self->began < 3);
+        CHECK_INT(aio_task_cancelling(aio_current_task()), 0);
+        AIO_AWAIT(aio_sleep(0));
+    }
+    CHECK_INT(aio_task_group_cancel(NULL), EINVAL);
+    AIO_END;
+}
+
+struct timeout_when { aio_task task; double began; };
+SCENARIO(timeout_when)
+{
+    AIO_BEGIN(timeout_when);
+    CHECK(aio_timeout_when(self) == AIO_UNLIMITED);
+    self->began = aio_time();
+    AIO_TIMEOUT(5) {
+        CHECK_NEAR(aio_timeout_when(self) - self->began, 5, 0.1);
+        CHECK_INT(aio_timeout_reschedule(self, 7), 0);
+        CHECK_NEAR(aio_timeout_when(self) - self->began, 7, 0.1);
+        AIO_TIMEOUT(AIO_UNLIMITED) CHECK(aio_timeout_when(self) == AIO_UNLIMITED);
+    }
+    AIO_END;
+}

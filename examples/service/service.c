@@ -17,7 +17,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 /* ---- what each thread has ---- */
 
@@ -39,28 +38,16 @@ static void set(uint64_t *number, uint64_t value) { __atomic_store_n(number, val
 static uint64_t get(const uint64_t *number) { return __atomic_load_n(number, __ATOMIC_RELAXED); }
 
 /* How late the loop comes to what is due, and how much of the time it is busy. */
-struct watch { aio_task task; double began, cpu, due, lag; int i; };
-static double cpu_time(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
+struct watch { aio_task task; };
 static AIO_CORO(watch)
 {
     AIO_BEGIN(watch);
     for (;;) {
-        self->began = aio_time();
-        self->cpu = cpu_time();
-        self->lag = 0;
-        for (self->i = 0; self->i < 20; self->i++) {
-            self->due = aio_time() + 0.05;
-            AIO_AWAIT(aio_sleep(0.05));
-            if (aio_time() - self->due > self->lag) self->lag = aio_time() - self->due;
-        }
-        set(&mine->lag_micros, (uint64_t)(1e6 * self->lag));
-        set(&mine->busy_ppm, (uint64_t)(1e6 * (cpu_time() - self->cpu) / (aio_time() - self->began)));
-        set(&mine->tasks, aio_all_tasks(NULL, 0));
+        AIO_AWAIT(aio_sleep(1));
+        aio_metrics loop = aio_loop_metrics(aio_get_running_loop());
+        set(&mine->lag_micros, (uint64_t)(1e6 * loop.lag));
+        set(&mine->busy_ppm, (uint64_t)(1e6 * loop.busy));
+        set(&mine->tasks, loop.tasks);
     }
     AIO_END;
 }
