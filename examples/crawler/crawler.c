@@ -11,7 +11,8 @@
  *     --report FILE    an HTML page with plots, at the end
  *     --self PAGES     visits a site of its own, instead of URLs
  *     --redis URL      crawlers with the same Redis and --name NAME share one crawl, on any number of machines;
- *     --claim S        what one of them was at is taken over when it was not heard of for so many seconds (10) */
+ *     --claim S        what one of them was at is taken over when it was not heard of for so many seconds (10)
+ *     --patience S     and so long Redis may be away (60) */
 #define AIO_IMPLEMENTATION
 #include "../../aio.h"
 #define AIO_REDIS_IMPLEMENTATION
@@ -26,10 +27,10 @@
 static struct options {
     const char *agent, *journal, *report, *redis, *name;
     char      **urls;
-    int         url_count, depth, pages, limit, per_host, self;
+    int         url_count, depth, pages, limit, per_host, self, patience;
     double      delay, claim;
     bool        span;
-} options = { "aio-crawler", NULL, NULL, NULL, "crawl", NULL, 0, -1, -1, 100, 2, 0, 1, 10, false };
+} options = { "aio-crawler", NULL, NULL, NULL, "crawl", NULL, 0, -1, -1, 100, 2, 0, 60, 1, 10, false };
 
 struct host {
     struct host  *next;        /* in its place of the table */
@@ -406,7 +407,8 @@ static AIO_CORO(crawl)
     self->headers[1] = options.agent;
     crawler.session = aio_session_open(.limit = options.limit, .headers = self->headers, .timeout = { .total = 60 },
                                        .max_body = 8 << 20, .retry = { .attempts = 3, .total = 120 });
-    crawler.frontier = options.redis ? shared_create(options.redis, options.name, options.claim, 4 * options.limit)
+    crawler.frontier = options.redis ? shared_create(options.redis, options.name, options.claim, options.patience,
+                                                     4 * options.limit)
                                      : local_create(options.journal);
     if (!crawler.session || !crawler.frontier) AIO_RAISE(errno, "no session, or not the URL of a Redis server");
     aio_semaphore_init(&crawler.places, options.limit);
@@ -461,7 +463,8 @@ static double number(const char *text, double least)
 
 static const char usage[] =
     "usage: crawler [--depth N] [--pages N] [--limit N] [--per-host N] [--delay S] [--span] [--agent NAME]\n"
-    "               [--journal FILE | --redis URL [--name NAME] [--claim S]] [--report FILE] URL... | --self PAGES\n";
+    "               [--journal FILE | --redis URL [--name NAME] [--claim S] [--patience S]] [--report FILE]\n"
+    "               URL... | --self PAGES\n";
 
 static int read_options(int argc, char **argv)
 {
@@ -470,7 +473,8 @@ static int read_options(int argc, char **argv)
         { "--limit", &options.limit, NULL, 1 }, { "--per-host", &options.per_host, NULL, 1 },
         { "--self", &options.self, NULL, 1 }, { "--agent", NULL, &options.agent, 0 },
         { "--journal", NULL, &options.journal, 0 }, { "--report", NULL, &options.report, 0 },
-        { "--redis", NULL, &options.redis, 0 }, { "--name", NULL, &options.name, 0 }
+        { "--redis", NULL, &options.redis, 0 }, { "--name", NULL, &options.name, 0 },
+        { "--patience", &options.patience, NULL, 0 }
     };
     bool delay = false, per_host = false;
     int i = 1;

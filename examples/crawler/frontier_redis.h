@@ -6,19 +6,24 @@
  *   crawl:NAME:host:H   there as long as nobody may ask the host H
  *
  * A page is finished by one script: it is acknowledged, its record kept, and its links are added. Of two crawlers that
- * come to finish the same page, as one was taken for dead, the first counts. */
+ * come to finish the same page, as one was taken for dead, the first counts.
+ *
+ * When Redis goes away the crawler waits for it, as long as its patience lasts, and goes on under another name: what an
+ * answer that was lost has given to the old one is taken over, as a dead crawler's is. */
 #ifndef CRAWLER_FRONTIER_REDIS_H
 #define CRAWLER_FRONTIER_REDIS_H
 
 #include "frontier.h"
 
-enum { SHARED_PIECE = 16, SHARED_RECORDS = 1000 }; /* pages taken at once; records read at once */
+enum { SHARED_PIECE = 16, SHARED_RECORDS = 1000, SHARED_SILENCE = 10 }; /* pages taken, records read at once; seconds */
 
 struct shared {
     struct frontier base;
     const char     *name;
     double          claim;      /* a crawler that was not heard of for so many seconds is dead */
-    char            consumer[96];
+    char            origin[80], consumer[96]; /* host and process; this crawler's name */
+    int             names;                    /* that it has had */
+    double          away_since, patience;     /* since when Redis is away (0: it is not); how long it may be */
     char            seen[80], todo[80], done[80], began[80], alive[80], me[200]; /* keys; me: alive and consumer */
     aio_redis_pool *pool;
     aio_redis      *reader;     /* which waits for pages */
@@ -76,6 +81,37 @@ static aio_text *shared_arguments(const struct links *links, size_t fixed, size_
     return arguments;
 }
 
+/* ---- an outage ---- */
+
+static void shared_take_name(struct shared *s)
+{
+    snprintf(s->consumer, sizeof s->consumer, "%s:%d", s->origin, ++s->names);
+    snprintf(s->me, sizeof s->me, "%s%s", s->alive, s->consumer);
+}
+
+static void shared_is_there(struct shared *s)
+{
+    if (s->away_since != 0) fprintf(stderr, "\rredis: there again, after %.1f s\n", aio_time() - s->away_since);
+    s->away_since = 0;
+}
+
+/* After an error: whether to give up; else it is tried again, after shared_pause. */
+static bool shared_gives_up(struct shared *s, const aio_exception *why)
+{
+    if (!aio_redis_may_pass(why->code)) return true;
+    if (s->away_since == 0) {
+        s->away_since = aio_time();
+        fprintf(stderr, "\rredis: %s: waiting for it, up to %.0f s\n", why->message, s->patience);
+    }
+    return aio_time() - s->away_since > s->patience;
+}
+
+static double shared_pause(const struct shared *s)
+{
+    double away = s->away_since == 0 ? 0 : aio_time() - s->away_since;
+    return away < 0.4 ? 0.1 : away < 20 ? away / 4 : 5;
+}
+
 /* ---- alive ---- */
 
 struct beat { aio_task task; struct shared *s; aio_redis *redis; const aio_redis_reply *replies; };
@@ -93,8 +129,7 @@ static AIO_CORO(beat)
                 self->s->base.known = (size_t)aio_redis_integer(aio_redis_at(self->replies, 1), 0);
                 self->s->base.finished = (size_t)aio_redis_integer(aio_redis_at(self->replies, 2), 0);
             }
-        } AIO_CATCH {
-            fprintf(stderr, "\rredis: %s\n", aio_caught(self)->message);
+        } AIO_CATCH { /* who needs Redis tells of it, and gives up */
         } AIO_END_TRY;
         AIO_AWAIT(aio_sleep(self->s->claim / 4));
     }
@@ -153,7 +188,7 @@ static void *shared_add(struct frontier *f, const struct links *links)
 
 struct shared_finishing { aio_task task; struct shared *s; struct page *page; const struct record *record;
                        const struct links *links; aio_redis *redis; aio_text *arguments; size_t count;
-                       char depth[16], line[URL_MAX + 128]; };
+                       bool done; char depth[16], line[URL_MAX + 128]; };
 static AIO_CORO(shared_finishing)
 {
     AIO_BEGIN(shared_finishing);
@@ -168,9 +203,18 @@ static AIO_CORO(shared_finishing)
     shared_set(self->arguments, 3, self->page->id);
     shared_set(self->arguments, 4, self->line);
     shared_set(self->arguments, 5, self->depth);
-    AIO_ASYNC_WITH_AS(self->redis, aio_redis_pool_acquire(self->s->pool),
-                      aio_redis_pool_release(self->s->pool, self->redis))
-        AIO_AWAIT(aio_redis_script_with(self->redis, shared_finish_script, 3, self->arguments, self->count));
+    while (!self->done) { /* twice is once */
+        AIO_TRY {
+            AIO_ASYNC_WITH_AS(self->redis, aio_redis_pool_acquire(self->s->pool),
+                              aio_redis_pool_release(self->s->pool, self->redis))
+                AIO_AWAIT(aio_redis_script_with(self->redis, shared_finish_script, 3, self->arguments, self->count));
+            self->done = true;
+            shared_is_there(self->s);
+        } AIO_CATCH {
+            if (shared_gives_up(self->s, aio_caught(self))) AIO_RERAISE();
+            AIO_AWAIT(aio_sleep(shared_pause(self->s)));
+        } AIO_END_TRY;
+    }
     AIO_FINALLY;
         free(self->arguments);
         free(self->page);
@@ -198,25 +242,45 @@ static int shared_take(struct shared *s, const aio_redis_reply *entries)
     return 0;
 }
 
-struct shared_taking { aio_task task; struct page *result; struct shared *s; const aio_redis_reply *reply;
-                       char piece[8]; };
+/* Asks once: new pages, or those of one that is dead. */
+struct shared_asking { aio_task task; struct shared *s; const aio_redis_reply *reply; char piece[8]; };
+static AIO_CORO(shared_asking)
+{
+    AIO_BEGIN(shared_asking);
+    snprintf(self->piece, sizeof self->piece, "%d", SHARED_PIECE);
+    AIO_AWAIT(self->reply, aio_redis_commandf(self->s->reader,
+        "XREADGROUP GROUP crawlers %s COUNT %d BLOCK 200 STREAMS %s >", self->s->consumer, SHARED_PIECE,
+        self->s->todo));
+    const aio_redis_reply *stream; /* RESP3 has a map of streams, RESP2 pairs */
+    stream = aio_redis_type(self->reply) == AIO_REDIS_MAP ? self->reply : aio_redis_at(self->reply, 0);
+    if (shared_take(self->s, aio_redis_at(stream, 1))) AIO_RAISE(ENOMEM);
+    if (self->s->first) AIO_RETURN();
+    AIO_AWAIT(self->reply, aio_redis_command(self->s->reader, "XLEN", self->s->todo));
+    if (!aio_redis_integer(self->reply, 1)) AIO_RAISE(AIO_ESTOPITERATION);
+    AIO_AWAIT(self->reply, aio_redis_script(self->s->reader, shared_take_over_script, 2, self->s->todo,
+                                            self->s->alive, self->s->consumer, self->piece));
+    if (shared_take(self->s, self->reply)) AIO_RAISE(ENOMEM);
+    AIO_END;
+}
+
+struct shared_taking { aio_task task; struct page *result; struct shared *s; bool renamed; };
 static AIO_CORO(shared_taking)
 {
     AIO_BEGIN(shared_taking);
-    snprintf(self->piece, sizeof self->piece, "%d", SHARED_PIECE);
     while (!self->s->first) {
-        AIO_AWAIT(self->reply, aio_redis_commandf(self->s->reader,
-            "XREADGROUP GROUP crawlers %s COUNT %d BLOCK 200 STREAMS %s >", self->s->consumer, SHARED_PIECE,
-            self->s->todo));
-        const aio_redis_reply *stream; /* RESP3 has a map of streams, RESP2 pairs */
-        stream = aio_redis_type(self->reply) == AIO_REDIS_MAP ? self->reply : aio_redis_at(self->reply, 0);
-        if (shared_take(self->s, aio_redis_at(stream, 1))) AIO_RAISE(ENOMEM);
-        if (self->s->first) break;
-        AIO_AWAIT(self->reply, aio_redis_command(self->s->reader, "XLEN", self->s->todo));
-        if (!aio_redis_integer(self->reply, 1)) AIO_RAISE(AIO_ESTOPITERATION);
-        AIO_AWAIT(self->reply, aio_redis_script(self->s->reader, shared_take_over_script, 2, self->s->todo,
-                                                self->s->alive, self->s->consumer, self->piece));
-        if (shared_take(self->s, self->reply)) AIO_RAISE(ENOMEM);
+        AIO_TRY {
+            if (self->renamed) /* before it has anything */
+                AIO_AWAIT(aio_redis_commandf(self->s->reader, "SET %s 1 PX %d", self->s->me,
+                                             (int)(1e3 * self->s->claim)));
+            self->renamed = false;
+            AIO_TIMEOUT((double)SHARED_SILENCE) AIO_AWAIT(AIO_CALL(shared_asking, .s = self->s));
+            shared_is_there(self->s);
+        } AIO_CATCH {
+            if (shared_gives_up(self->s, aio_caught(self))) AIO_RERAISE();
+            if (!self->renamed) shared_take_name(self->s);
+            self->renamed = true;
+            AIO_AWAIT(aio_sleep(shared_pause(self->s)));
+        } AIO_END_TRY;
     }
     self->result = self->s->first;
     self->s->first = self->result->next;
@@ -237,16 +301,22 @@ static AIO_CORO(shared_waiting)
     snprintf(self->key, sizeof self->key, "crawl:%s:host:%s", self->s->name, self->host);
     do {
         if (self->wait > 0) AIO_AWAIT(aio_sleep(self->wait));
-        AIO_ASYNC_WITH_AS(self->redis, aio_redis_pool_acquire(self->s->pool),
-                          aio_redis_pool_release(self->s->pool, self->redis)) {
-            aio_redis_pipelinef(self->redis, "SET %s %s NX PX %d", self->key, self->s->consumer,
-                                (int)(1e3 * self->delay) + 1);
-            aio_redis_pipeline(self->redis, "PTTL", self->key);
-            AIO_AWAIT(self->reply, aio_redis_execute(self->redis));
-            self->wait = 1e-3 * aio_redis_real(aio_redis_at(self->reply, 1), 0);
-            if (!aio_redis_is_nil(aio_redis_at(self->reply, 0))) self->wait = 0;
-            else if (self->wait <= 0) self->wait = 0.001;
-        }
+        AIO_TRY {
+            AIO_ASYNC_WITH_AS(self->redis, aio_redis_pool_acquire(self->s->pool),
+                              aio_redis_pool_release(self->s->pool, self->redis)) {
+                aio_redis_pipelinef(self->redis, "SET %s %s NX PX %d", self->key, self->s->consumer,
+                                    (int)(1e3 * self->delay) + 1);
+                aio_redis_pipeline(self->redis, "PTTL", self->key);
+                AIO_AWAIT(self->reply, aio_redis_execute(self->redis));
+                self->wait = 1e-3 * aio_redis_real(aio_redis_at(self->reply, 1), 0);
+                if (!aio_redis_is_nil(aio_redis_at(self->reply, 0))) self->wait = 0;
+                else if (self->wait <= 0) self->wait = 0.001;
+            }
+            shared_is_there(self->s);
+        } AIO_CATCH {
+            if (shared_gives_up(self->s, aio_caught(self))) AIO_RERAISE();
+            self->wait = shared_pause(self->s);
+        } AIO_END_TRY;
     } while (self->wait > 0);
     AIO_END;
 }
@@ -315,22 +385,24 @@ static void *shared_close(struct frontier *f) { return AIO_CALL(shared_closing, 
 static void shared_drop(struct page *page) { free(page); }
 
 /* NULL with errno: EINVAL for a URL that is not one of Redis; ENOMEM. */
-static struct frontier *shared_create(const char *url, const char *name, double claim, int window)
+static struct frontier *shared_create(const char *url, const char *name, double claim, double patience,
+                                      int window)
 {
     struct shared *s = (struct shared *)calloc(1, sizeof *s);
     char host[64] = "";
     if (!s) return NULL;
     s->name = name;
     s->claim = claim;
+    s->patience = patience;
     s->last = &s->first;
     gethostname(host, sizeof host - 1);
-    snprintf(s->consumer, sizeof s->consumer, "%s:%ld", host, (long)getpid());
+    snprintf(s->origin, sizeof s->origin, "%s:%ld", host, (long)getpid());
     snprintf(s->seen, sizeof s->seen, "crawl:%s:seen", name);
     snprintf(s->todo, sizeof s->todo, "crawl:%s:todo", name);
     snprintf(s->done, sizeof s->done, "crawl:%s:done", name);
     snprintf(s->began, sizeof s->began, "crawl:%s:began", name);
     snprintf(s->alive, sizeof s->alive, "crawl:%s:alive:", name);
-    snprintf(s->me, sizeof s->me, "%s%s", s->alive, s->consumer);
+    shared_take_name(s);
     s->pool = aio_redis_pool_open(url, .size = 8);
     s->base.open = shared_open;
     s->base.add = shared_add;

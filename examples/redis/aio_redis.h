@@ -81,6 +81,8 @@ void        aio_redis_close(aio_redis *redis);
 aio_future *aio_redis_connect(aio_redis *redis);
 bool        aio_redis_is_connected(const aio_redis *redis);
 int         aio_redis_protocol(const aio_redis *redis); /* 2 or 3; 0 before it is connected */
+/* Whether an error says that the server is away, or not ready yet: what a program that lasts waits for. */
+bool        aio_redis_may_pass(int code);
 
 /* ---- commands ---- */
 
@@ -1321,7 +1323,7 @@ static AIO_CORO(aio_redis__login)
     AIO_END;
 }
 
-static bool aio_redis__may_pass(int code)
+bool aio_redis_may_pass(int code)
 {
     return code == AIO_ETIMEOUT || code == AIO_EDISCONNECTED || code == ECONNREFUSED || code == ECONNRESET
         || code == ECONNABORTED || code == EPIPE || code == ETIMEDOUT || code == EHOSTUNREACH || code == ENETUNREACH
@@ -1350,7 +1352,7 @@ static AIO_CORO(aio_redis__connecting)
                 AIO_AWAIT(AIO_CALL(aio_redis__login, .redis = self->redis));
             }
         } AIO_CATCH {
-            if (self->attempt >= self->redis->options.retries || !aio_redis__may_pass(aio_caught(self)->code))
+            if (self->attempt >= self->redis->options.retries || !aio_redis_may_pass(aio_caught(self)->code))
                 AIO_RERAISE();
             AIO_AWAIT(aio_sleep(aio_redis__pause(self->redis, self->attempt++)));
         } AIO_END_TRY;
@@ -1477,7 +1479,7 @@ static int aio_redis__result(aio_redis *redis, int kind, bool keep_errors, const
 static bool aio_redis__again(const aio_redis *redis, int code, bool sent)
 {
     if (redis->states) return false;
-    return aio_redis__may_pass(code) && (!sent || redis->only_reads || code == AIO_REDIS_ELOADING);
+    return aio_redis_may_pass(code) && (!sent || redis->only_reads || code == AIO_REDIS_ELOADING);
 }
 
 static const char *aio_redis__refused(int code)
@@ -2171,7 +2173,7 @@ static AIO_CORO(aio_redis__listening)
             break;
         } AIO_CATCH {
             if (self->redis->stream) aio_redis__lose(self->redis);
-            if (!aio_redis__may_pass(aio_caught(self)->code) || self->attempt++ >= self->redis->options.retries
+            if (!aio_redis_may_pass(aio_caught(self)->code) || self->attempt++ >= self->redis->options.retries
                 || !self->redis->subscribed) AIO_RERAISE();
         } AIO_END_TRY;
     }
