@@ -78,13 +78,14 @@
  *                        each file: __declspec(dllexport), __attribute__((visibility("default")))
  *   AIO_NO_TLS           without OpenSSL
  *   AIO_NO_LINUX         only what POSIX has, on Linux too
+ *   AIO_KQUEUE           kqueue, too, where it is a library (libkqueue); on macOS and the BSDs it is there anyway
  *   AIO_MALLOC(n), AIO_REALLOC(p, n), AIO_FREE(p)   thread-safe, aligned as malloc's; all three or none
  *
  *   Options of a call are members of a struct whose zero is the default, written as .name = value after the
  *   arguments. Each such call has another one, named ..._with, that takes the struct by pointer, NULL for the
  *   defaults: aio_open_connection_with(host, port, &options), where aio_connect_options options = { .tls = true };
  *   aio_session_request_with is that of aio_session_get and its like, too. In the environment:
- *   AIO_POLLER=poll|epoll, AIO_DEBUG=1.
+ *   AIO_POLLER=poll|epoll|kqueue, AIO_DEBUG=1.
  *
  * HTTP CONNECTIONS
  *
@@ -4206,6 +4207,13 @@ AIO_API int  aio_print_tasks_on_signal(aio_loop *loop, int signum);
 #else
 #define AIO__LINUX 0
 #endif
+#if defined(AIO_KQUEUE) || defined(__APPLE__) || defined(__FreeBSD__) || defined(__NetBSD__) || \
+    defined(__OpenBSD__) || defined(__DragonFly__)
+#define AIO__KQUEUE 1
+#include <sys/event.h>
+#else
+#define AIO__KQUEUE 0
+#endif
 #ifndef AIO_NO_TLS
 #include <openssl/err.h>
 #include <openssl/pem.h>
@@ -4663,6 +4671,10 @@ struct aio__os {
     int     (*rmdir)(const char *);
     int     (*listdir)(const char *, int (*)(void *, const char *), void *); /* 0 or a code */
     int     (*getentropy)(void *, size_t); /* random bytes that nobody can guess; 256 at most */
+#if AIO__KQUEUE
+    int     (*kqueue)(void);
+    int     (*kevent)(int, const struct kevent *, int, struct kevent *, int, const struct timespec *);
+#endif
 #if AIO__LINUX
     int     (*epoll_create1)(int);
     int     (*epoll_ctl)(int, int, int, struct epoll_event *);
@@ -4737,6 +4749,9 @@ static struct aio__os aio__os = {
     getaddrinfo, freeaddrinfo, aio__os_open, aio__os_openat, aio__os_openat_cached, aio__os_create, aio__os_append,
     iconv_open, aio__os_iconv, iconv_close, fsync, rename, aio__os_open_mode, aio__os_pwrite, aio__os_ftruncate,
     aio__os_mkdir, rmdir, aio__os_listdir, getentropy,
+#if AIO__KQUEUE
+    kqueue, kevent,
+#endif
 #if AIO__LINUX
     epoll_create1, epoll_ctl, epoll_wait, eventfd, aio__os_pidfd_open, aio__os_sendfile,
 #endif
@@ -5964,8 +5979,9 @@ static aio_future *aio__turn_end(aio_loop *loop) { return &loop->yield; }
 /* ============================================================================
  * 32. Pollers
  *
- * epoll, edge-triggered, one registration a descriptor; and poll, whose list names what is wanted at the moment. They
- * only set `ready` and queue the works that waited: no code of a user's runs while they look at descriptors.
+ * epoll, edge-triggered, one registration a descriptor; kqueue, one of each direction that is wanted, made with the
+ * wait and gone when it has told; and poll, whose list names what is wanted at the moment. They only set `ready` and
+ * queue the works that waited: no code of a user's runs while they look at descriptors.
  * ============================================================================ */
 
 
@@ -6113,6 +6129,174 @@ static int aio__epoll_wait(aio_loop *loop, int64_t timeout)
 }
 #endif
 
+#if AIO__KQUEUE
+enum { AIO__KQUEUE_CHANGES = 64 };
+
+/* What the kqueue poller keeps. A direction that is wanted is asked for once (EV_ONESHOT) with the next wait; d->slot
+ * has those that the kernel, or the list, knows. */
+typedef struct aio__kqueue_data {
+    int               fd;
+    int               count;              /* of changes */
+    bool              eager;              /* somebody else waits for fd: no change can stay until the next wait */
+    struct kevent     changes[AIO__KQUEUE_CHANGES];
+    aio__descriptor **at;                 /* by descriptor; NULL: not ours */
+    size_t            capacity;
+} aio__kqueue_data;
+
+static int aio__kqueue_open(aio_loop *loop)
+{
+    aio__kqueue_data *data = (aio__kqueue_data *)aio__calloc(sizeof *data);
+    if (!data) return -1;
+    data->fd = aio__os.kqueue();
+    if (data->fd >= 0) {
+        aio__os.fcntl(data->fd, F_SETFD, FD_CLOEXEC);
+        loop->polling = data;
+        return 0;
+    }
+    int code = errno;
+    aio__free(data);
+    errno = code;
+    return -1;
+}
+
+static void aio__kqueue_close(aio_loop *loop)
+{
+    aio__kqueue_data *data = (aio__kqueue_data *)loop->polling;
+    aio__os.close(data->fd);
+    aio__free(data->at);
+    aio__free(data);
+    loop->polling = NULL;
+}
+
+/* A file of a user's is always worth a try; at its end a kqueue would not say so. */
+static int aio__kqueue_add(aio_loop *loop, aio__descriptor *d)
+{
+    aio__kqueue_data *data = (aio__kqueue_data *)loop->polling;
+    struct stat status;
+    size_t capacity = data->capacity ? data->capacity : 64;
+    if (d->level && aio__os.fstat(d->fd, &status) < 0) return -1;
+    if (d->level && (S_ISREG(status.st_mode) || S_ISDIR(status.st_mode))) {
+        errno = EPERM;
+        return -1;
+    }
+    while (capacity <= (size_t)d->fd) capacity *= 2;
+    if (capacity != data->capacity) {
+        aio__descriptor **at = (aio__descriptor **)aio__realloc(data->at, capacity * sizeof *at);
+        if (!at) return -1;
+        memset(at + data->capacity, 0, (capacity - data->capacity) * sizeof *at);
+        data->at = at;
+        data->capacity = capacity;
+    }
+    data->at[d->fd] = d;
+    d->slot = 0;
+    return 0;
+}
+
+static bool aio__kqueue_has(const aio_loop *loop, int fd)
+{
+    const aio__kqueue_data *data = (const aio__kqueue_data *)loop->polling;
+    return (size_t)fd < data->capacity && data->at[fd];
+}
+
+static int aio__kqueue_filter(int direction) { return direction == AIO__WRITE ? EVFILT_WRITE : EVFILT_READ; }
+
+/* One change at once; what is unknown there need not be deleted. */
+static void aio__kqueue_change(aio__kqueue_data *data, const struct kevent *change)
+{
+    struct timespec now = { 0, 0 };
+    aio__os.kevent(data->fd, change, 1, NULL, 0, &now);
+}
+
+/* Makes what changes there are, one by one: a descriptor that has been closed fails alone. */
+static void aio__kqueue_flush(aio__kqueue_data *data)
+{
+    for (int i = 0; i < data->count; i++) aio__kqueue_change(data, &data->changes[i]);
+    data->count = 0;
+}
+
+static int aio__kqueue_fd(const aio_loop *loop)
+{
+    aio__kqueue_data *data = (aio__kqueue_data *)loop->polling;
+    data->eager = true;
+    aio__kqueue_flush(data);
+    return data->fd;
+}
+
+static void aio__kqueue_want(aio_loop *loop, aio__descriptor *d)
+{
+    aio__kqueue_data *data = (aio__kqueue_data *)loop->polling;
+    int fresh = d->added ? (int)(d->want & ~d->slot & (AIO__READ | AIO__WRITE)) : 0;
+    for (int direction = AIO__READ; direction <= AIO__WRITE; direction++) {
+        if (!(fresh & direction)) continue;
+        if (data->count == AIO__KQUEUE_CHANGES) aio__kqueue_flush(data);
+        EV_SET(&data->changes[data->count], (uintptr_t)d->fd, aio__kqueue_filter(direction), EV_ADD | EV_ONESHOT, 0, 0,
+               d);
+        data->count++;
+        d->slot |= (uint32_t)direction;
+    }
+    if (data->eager) aio__kqueue_flush(data);
+}
+
+/* A descriptor that was closed, and opened again under the same number, is unknown there. */
+static int aio__kqueue_level(aio_loop *loop, aio__descriptor *d)
+{
+    d->slot = 0;
+    aio__kqueue_want(loop, d);
+    return 0;
+}
+
+static void aio__kqueue_remove(aio_loop *loop, aio__descriptor *d)
+{
+    aio__kqueue_data *data = (aio__kqueue_data *)loop->polling;
+    int kept = 0;
+    for (int i = 0; i < data->count; i++) {
+        bool mine = (int)data->changes[i].ident == d->fd;
+        if (mine) d->slot &= (uint32_t)~(data->changes[i].filter == EVFILT_WRITE ? AIO__WRITE : AIO__READ);
+        else data->changes[kept++] = data->changes[i];
+    }
+    data->count = kept;
+    for (int direction = AIO__READ; direction <= AIO__WRITE; direction++) {
+        struct kevent change;
+        if (!(d->slot & (uint32_t)direction)) continue;
+        EV_SET(&change, (uintptr_t)d->fd, aio__kqueue_filter(direction), EV_DELETE, 0, 0, NULL);
+        aio__kqueue_change(data, &change);
+    }
+    d->slot = 0;
+    data->at[d->fd] = NULL;
+}
+
+/* What a change or a filter says; an error is for a call on the descriptor to find. */
+static void aio__kqueue_event(aio_loop *loop, const struct kevent *event)
+{
+    const aio__kqueue_data *data = (const aio__kqueue_data *)loop->polling;
+    size_t fd = (size_t)event->ident;
+    aio__descriptor *d = fd < data->capacity ? data->at[fd] : NULL;
+    int direction = event->filter == EVFILT_WRITE ? AIO__WRITE : AIO__READ;
+    if (!d) return;
+    d->slot &= (uint32_t)~direction;
+    if ((event->flags & EV_ERROR) || ((event->flags & EV_EOF) && event->fflags))
+        direction = AIO__READ | AIO__WRITE | AIO__ERROR;
+    aio__descriptor_ready(loop, d, direction);
+}
+
+/* After an EINTR the changes may have been made, or not: made again, they do no harm. */
+static int aio__kqueue_wait(aio_loop *loop, int64_t timeout)
+{
+    aio__kqueue_data *data = (aio__kqueue_data *)loop->polling;
+    struct kevent events[256];
+    struct timespec limit;
+    int64_t most = INT64_C(86400000000000);
+    if (timeout > most) timeout = most;
+    limit.tv_sec = (time_t)(timeout / 1000000000);
+    limit.tv_nsec = (long)(timeout % 1000000000);
+    int n = aio__os.kevent(data->fd, data->changes, data->count, events, 256, timeout < 0 ? NULL : &limit);
+    if (n < 0) return errno == EINTR ? 0 : -1;
+    data->count = 0;
+    for (int i = 0; i < n; i++) aio__kqueue_event(loop, &events[i]);
+    return 0;
+}
+#endif
+
 /* What the poll poller keeps: the list for poll(2), and whose each entry is. */
 typedef struct aio__poll_data {
     struct pollfd    *fds;
@@ -6209,6 +6393,10 @@ static const aio__poller aio__pollers[] = { /* the best first */
 #if AIO__LINUX
     { { "epoll" }, aio__epoll_open, aio__epoll_close, aio__epoll_add, NULL, NULL, aio__epoll_level,
       aio__epoll_remove, aio__epoll_wait, aio__epoll_fd },
+#endif
+#if AIO__KQUEUE
+    { { "kqueue" }, aio__kqueue_open, aio__kqueue_close, aio__kqueue_add, aio__kqueue_has, aio__kqueue_want,
+      aio__kqueue_level, aio__kqueue_remove, aio__kqueue_wait, aio__kqueue_fd },
 #endif
     { { "poll" }, aio__poll_open, aio__poll_close, aio__poll_add, aio__poll_has, aio__poll_want, NULL,
       aio__poll_remove, aio__poll_wait, NULL },

@@ -43,6 +43,7 @@ enum { KIND_PLAIN = 1, KIND_ALLOC = 2, KIND_CALL = 4, KIND_SLICE = 8, KIND_CANCE
 static const struct way { const char *name, *poller; int kind, variant; } ways[] = {
     { "epoll", "epoll", KIND_PLAIN, 0 },
     { "poll", "poll", KIND_PLAIN, 0 },
+    { "kqueue", "kqueue", KIND_PLAIN, 0 },
     { "plain-alloc", NULL, KIND_PLAIN, 1 },   /* no slabs: checkers see every object */
     { "embed", "epoll", KIND_EMBED, 0 },      /* inside another loop, which calls aio_loop_run_once */
     { "alloc-one", NULL, KIND_ALLOC, 0 },     /* the Nth allocation fails */

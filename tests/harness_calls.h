@@ -143,6 +143,36 @@ static int seam_poll(struct pollfd *fds, nfds_t count, int timeout)
     return seam_poll_shuffle(fds, count, ready);
 }
 
+#if AIO__KQUEUE
+SEAM_PLAIN(int, kqueue, (void), -1, ())
+
+/* Changes are made with the first look. */
+static int seam_kevent(int queue, const struct kevent *changes, int count, struct kevent *events, int capacity,
+                       const struct timespec *timeout)
+{
+    struct timespec none = { 0, 0 };
+    if (capacity && seam_fault(CALL_kevent, -1)) return -1;
+    int ready = seam_real.kevent(queue, changes, count, events, capacity, &none);
+    bool sockets = aio__running && aio__running->descriptor_count > 1;
+    bool due = capacity && (!timeout || timeout->tv_sec || timeout->tv_nsec);
+    bool ends = timeout != NULL;
+    while (!ready && due) {
+        due = SEAM_GET(seam.lookups) > 0;
+        struct timespec wait = { 0, seam_grace(sockets) * 1000 };
+        if (timeout && timeout->tv_sec == 0 && timeout->tv_nsec < wait.tv_nsec) wait = *timeout;
+        ready = seam_real.kevent(queue, NULL, 0, events, capacity, ends ? &wait : NULL);
+    }
+    if (!ready && timeout) seam_now += (int64_t)timeout->tv_sec * 1000000000 + timeout->tv_nsec;
+    for (int i = ready - 1; seam.shuffle && i > 0; i--) {
+        int other = (int)(seam_random() % (uint64_t)(i + 1));
+        struct kevent event = events[i];
+        events[i] = events[other];
+        events[other] = event;
+    }
+    return ready;
+}
+#endif
+
 #if AIO__LINUX
 SEAM_PLAIN(int, epoll_create1, (int flags), -1, (flags))
 SEAM_PLAIN(int, eventfd, (unsigned value, int flags), -1, (value, flags))

@@ -31,6 +31,11 @@ enum { SEAM_SETTLE = 250, SEAM_GRACE = 20000 /* microseconds */, SEAM_FDS = 6553
 #else
 #define SEAM_CALLS_LINUX(X)
 #endif
+#if AIO__KQUEUE
+#define SEAM_CALLS_KQUEUE(X) X(kqueue, EMFILE, ENFILE, ENOMEM) X(kevent, EINTR)
+#else
+#define SEAM_CALLS_KQUEUE(X)
+#endif
 #if !defined(AIO_NO_TLS) && AIO__TLS_LIBRARY
 #define SEAM_CALLS_TLS_LIBRARY(X)                                                                 \
     X(SSL_CTX_new_ex, ENOMEM) X(OSSL_LIB_CTX_new, ENOMEM) X(OSSL_PROVIDER_load, ENOMEM)           \
@@ -86,7 +91,7 @@ enum { SEAM_SETTLE = 250, SEAM_GRACE = 20000 /* microseconds */, SEAM_FDS = 6553
     X(ftruncate, EIO) X(mkdir, EACCES) X(rmdir, EACCES) X(listdir, ENOENT, EMFILE)                 \
     X(fsync, EIO) X(rename, EACCES, EXDEV)                                                        \
     X(getentropy, EIO) X(getaddrinfo, EAI_AGAIN, EAI_NONAME, EAI_MEMORY, EAI_SYSTEM)              \
-    SEAM_CALLS_LINUX(X) SEAM_CALLS_TLS(X)
+    SEAM_CALLS_LINUX(X) SEAM_CALLS_KQUEUE(X) SEAM_CALLS_TLS(X)
 
 enum seam_call {
 #define SEAM_ENUM(name, ...) CALL_##name,
@@ -174,12 +179,17 @@ static int64_t seam_wall(void) { return INT64_C(1767225600) + seam_now / 1000000
 static void clock_advance(double seconds) { seam_now += (int64_t)(seconds * 1e9); }
 
 /* Waits really, before time may jump by `timeout` ms, until a descriptor is ready. What poll gives. */
-static int seam_real_wait(struct pollfd *fds, nfds_t count, int timeout, bool sockets)
+static int seam_grace(bool sockets)
 {
     bool jobs = SEAM_GET(seam.outside) || SEAM_GET(seam.threads) > SEAM_GET(seam.idle) || (aio__running
         && !aio__ring_empty(&aio__running->jobs));
     bool stirred = __atomic_exchange_n(&seam.stirred, false, __ATOMIC_SEQ_CST);
-    int grace = jobs ? SEAM_GRACE : (sockets && stirred) || SEAM_GET(seam.threads) ? SEAM_SETTLE : 0;
+    return jobs ? SEAM_GRACE : (sockets && stirred) || SEAM_GET(seam.threads) ? SEAM_SETTLE : 0;
+}
+
+static int seam_real_wait(struct pollfd *fds, nfds_t count, int timeout, bool sockets)
+{
+    int grace = seam_grace(sockets);
     if (timeout < 0) return seam_real.poll(fds, count, -1);
     if (timeout < grace / 1000) grace = timeout * 1000;
 #if AIO__LINUX

@@ -178,6 +178,11 @@ tests() {
     timeout 600 "$binary" "$@"
 }
 
+# on_kqueue COMPILER-AND-FLAGS...: the tests, on the kqueue poller.
+on_kqueue() {
+    "$@" -o "$out/kqueue" && AIO_POLLER=kqueue timeout 600 "$out/kqueue" --way kqueue,call,cancel --sample 4
+}
+
 # The tests of the subset, on an emulator, which is slow: without the ways that differ in nothing of the processor's.
 emulated() {
     local binary=$out/$1 emulator=$2 names
@@ -217,6 +222,8 @@ if have clang; then
     with_tests "tests clang gnu17 -O2" tests clang-O2 clang -std=gnu17 -O2 $warn_c tests/main.c $libs -- $few
 fi
 with_tests "tests AIO_NO_LINUX" tests no-linux gcc -std=c99 -O1 -g $warn_c -DAIO_NO_LINUX tests/main.c $libs -- --sample 40
+# kqueue, which Debian has not, by what its manuals say of it.
+with_tests "tests kqueue" on_kqueue gcc -std=c99 -O0 $warn_c -DAIO_KQUEUE -Itests/kqueue tests/main.c $libs
 with_tests "tests AIO_NO_TLS" tests no-tls gcc -std=c99 -O1 -g $warn_c -DAIO_NO_TLS tests/main.c -lpthread -- --sample 40
 
 # 32 bits: a compiler that can, and OpenSSL for it if there is one.
