@@ -2245,10 +2245,17 @@ typedef struct aio_process_options {
     /* those that this thread blocks, and this process ignores, it blocks and ignores, too; else none.
        restore_signals=False */
     bool               keep_signals AIO__UNSET;
+    const int         *pass_fds AIO__UNSET; /* descriptors above 2 that it has, too, by the same numbers */
+    size_t             pass_fd_count AIO__UNSET;
+    /* Numbers of the user and group that it runs as, for who may change them (EPERM); 0: ours. It is then in no other
+       groups, unlike in Python */
+    int                user AIO__UNSET, group AIO__UNSET;
+    int                umask AIO__UNSET; /* what new files of its do not permit: 077, say; 0: ours; below 0: nothing */
 } aio_process_options;
 
 /* aio_create_subprocess_exec(argv, .out = AIO_PIPE, ...): starts argv[0], looked for in PATH, with the arguments argv,
- * up to a NULL. It inherits no descriptor but its standard streams. result: a process of yours (aio_process_release).
+ * up to a NULL. It inherits no descriptor but its standard streams and .pass_fds. .pass_fds, .user, .group and .umask
+ * cost a fork, which copies our page tables; the rest does without. result: a process of yours (aio_process_release).
  * Errors name the program, and its .cwd: ENOENT, EACCES, ...; EMFILE; ENOMEM; EINVAL. asyncio:
  * create_subprocess_exec */
 #define aio_create_subprocess_exec(...) AIO__CREATE_SUBPROCESS(__VA_ARGS__, )
@@ -3530,6 +3537,8 @@ typedef struct aio_http_server_options {
     int              max_clients AIO__UNSET;
     int              family AIO__UNSET;
     int              sock AIO__UNSET;
+    int              mode AIO__UNSET;
+    bool             no_start_serving AIO__UNSET;
 } aio_http_server_options;
 
 /* aio_start_http_server(handler, arg, host, port, ...): as aio_start_server. aiohttp: web.Server, TCPSite */
@@ -4172,6 +4181,7 @@ AIO_API int  aio_print_tasks_on_signal(aio_loop *loop, int signum);
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <iconv.h>
 #include <float.h>
 #include <limits.h>
@@ -4493,7 +4503,93 @@ typedef struct aio__spawn {
     const char  *cwd;
     int          stdio[3];          /* a descriptor above 2, or AIO_INHERIT, AIO_STDOUT, AIO_DEVNULL */
     bool         new_session, new_group, keep_signals;
+    const int   *pass_fds;
+    size_t       pass_fd_count;
+    int          user, group, umask; /* as the options have them */
 } aio__spawn;
+
+/* ---- by fork, for what posix_spawn cannot ---- */
+
+/* What the child becomes before exec, which closes all descriptors above 2 but those that are passed. 0 or a code. */
+static int aio__os_spawn_become(const aio__spawn *spawn)
+{
+    if (spawn->new_session && setsid() < 0) return errno;
+    if (spawn->new_group && !spawn->new_session && setpgid(0, 0) < 0) return errno;
+    for (int i = 0; i < 3; i++) {
+        int from = spawn->stdio[i] == AIO_STDOUT ? 1 : spawn->stdio[i];
+        if (from == AIO_INHERIT) continue;
+        bool opened = from == AIO_DEVNULL;
+        if (opened && (from = open("/dev/null", O_RDWR)) < 0) return errno;
+        if (from != i && dup2(from, i) < 0) return errno;
+        if (opened && from > 2) close(from);
+    }
+    if (spawn->cwd && chdir(spawn->cwd) < 0) return errno;
+    if (spawn->umask) umask(spawn->umask < 0 ? 0 : (mode_t)spawn->umask);
+    if ((spawn->user || spawn->group) && geteuid() == 0 && setgroups(0, NULL) < 0) return errno;
+    if (spawn->group && setregid((gid_t)spawn->group, (gid_t)spawn->group) < 0) return errno;
+    if (spawn->user && setreuid((uid_t)spawn->user, (uid_t)spawn->user) < 0) return errno;
+    long most = -1;
+#if AIO__LINUX && defined(SYS_close_range)
+    if (syscall(SYS_close_range, 3, ~0u, 4 /* CLOSE_RANGE_CLOEXEC */) == 0) most = 0;
+#endif
+    if (most < 0) most = sysconf(_SC_OPEN_MAX);
+    if (most < 0 || most > 65536) most = 65536;
+    for (int fd = 3; fd < most; fd++) fcntl(fd, F_SETFD, FD_CLOEXEC);
+    for (size_t i = 0; i < spawn->pass_fd_count; i++)
+        if (fcntl(spawn->pass_fds[i], F_SETFD, 0) < 0) return errno;
+    return 0;
+}
+
+/* In the child, where other threads of ours may have held any lock: system calls only. Signals are blocked. */
+static void aio__os_spawn_child(const aio__spawn *spawn, int report, const sigset_t *before)
+{
+    sigset_t none;
+    struct sigaction action;
+    int code = aio__os_spawn_become(spawn);
+    sigemptyset(&none);
+    for (int signum = 1; signum < 65 && !code; signum++) {
+        if (sigaction(signum, NULL, &action) < 0 || (spawn->keep_signals && action.sa_handler == SIG_IGN)) continue;
+        memset(&action, 0, sizeof action);
+        action.sa_handler = SIG_DFL;
+        sigaction(signum, &action, NULL);
+    }
+    if (!code) {
+        pthread_sigmask(SIG_SETMASK, spawn->keep_signals ? before : &none, NULL);
+#if AIO__LINUX
+        execvpe(spawn->argv[0], spawn->argv, spawn->env ? spawn->env : environ);
+#else
+        if (spawn->env) environ = (char **)(uintptr_t)spawn->env;
+        execvp(spawn->argv[0], spawn->argv);
+#endif
+        code = errno;
+    }
+    while (write(report, &code, sizeof code) < 0 && errno == EINTR) { }
+    _exit(127);
+}
+
+/* 0 or a code, as below. The child says over a pipe, which exec closes, what failed. */
+static int aio__os_spawn_fork(pid_t *pid, const aio__spawn *spawn)
+{
+    int report[2], code = 0, status;
+    sigset_t all, before;
+    if (aio__os_pipe(report) < 0) return errno;
+    int above = fcntl(report[1], F_DUPFD_CLOEXEC, 3); /* standard streams come to be below */
+    close(report[1]);
+    if (above < 0) code = errno;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    *pid = code ? -1 : fork();
+    if (*pid == 0) aio__os_spawn_child(spawn, above, &before);
+    if (*pid < 0 && !code) code = errno;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (above >= 0) close(above);
+    ssize_t n = 0;
+    if (!code) do n = read(report[0], &code, sizeof code); while (n < 0 && errno == EINTR);
+    if (*pid > 0 && n == (ssize_t)sizeof code)
+        while (waitpid(*pid, &status, 0) < 0 && errno == EINTR) { }
+    close(report[0]);
+    return code;
+}
 
 /* 0 or a code, that of exec and chdir in the child included. */
 static int aio__os_spawn(pid_t *pid, const aio__spawn *spawn)
@@ -4648,6 +4744,9 @@ struct aio__os {
     ssize_t (*pread)(int, void *, size_t, int64_t);
     ssize_t (*pipe_write)(int, const void *, size_t);
     int     (*spawn)(pid_t *, const aio__spawn *); /* 0 or a code */
+    int     (*spawn_fork)(pid_t *, const aio__spawn *);
+    void    (*spawn_child)(const aio__spawn *, int, const sigset_t *); /* these two within it */
+    int     (*spawn_become)(const aio__spawn *);
     pid_t   (*waitpid)(pid_t, int *, int);
     pid_t   (*getpid)(void);
     int     (*wait_ended)(pid_t);
@@ -4745,7 +4844,8 @@ static struct aio__os aio__os = {
     aio__os_sigaction, socket, aio__os_socketpair, aio__os_bind, listen, aio__os_accept, aio__os_connect, shutdown,
     recv, send, sendmsg, recvmsg, getsockopt, setsockopt, aio__os_getsockname, aio__os_getpeername, aio__os_chmod,
     unlink, aio__os_stat,
-    aio__os_fstat, aio__os_pread, aio__os_pipe_write, aio__os_spawn, waitpid, getpid, aio__os_wait_ended, kill,
+    aio__os_fstat, aio__os_pread, aio__os_pipe_write, aio__os_spawn,
+    aio__os_spawn_fork, aio__os_spawn_child, aio__os_spawn_become, waitpid, getpid, aio__os_wait_ended, kill,
     getaddrinfo, freeaddrinfo, aio__os_open, aio__os_openat, aio__os_openat_cached, aio__os_create, aio__os_append,
     iconv_open, aio__os_iconv, iconv_close, fsync, rename, aio__os_open_mode, aio__os_pwrite, aio__os_ftruncate,
     aio__os_mkdir, rmdir, aio__os_listdir, getentropy,
@@ -21328,10 +21428,12 @@ static int aio__process_start(aio_process *p, const struct aio__spawning *self, 
 {
     const int wanted[3] = { self->options.in, self->options.out, self->options.err };
     aio__spawn spawn = { self->argv, self->env, self->options.cwd, { 0, 0, 0 }, self->options.new_session,
-                         self->options.new_group, self->options.keep_signals };
+                         self->options.new_group, self->options.keep_signals, self->options.pass_fds,
+                         self->options.pass_fd_count, self->options.user, self->options.group, self->options.umask };
     int code = 0;
     for (int i = 0; i < 3 && !code; i++) code = aio__stdio_open(wanted[i], i, &spawn.stdio[i], &ours[i]);
-    if (!code) code = aio__os.spawn(&p->pid, &spawn);
+    bool forks = spawn.pass_fd_count || spawn.user || spawn.group || spawn.umask;
+    if (!code) code = forks ? aio__os.spawn_fork(&p->pid, &spawn) : aio__os.spawn(&p->pid, &spawn);
     aio__close_all(spawn.stdio);
     return code;
 }
@@ -21441,14 +21543,19 @@ AIO_API aio_process_task *aio_create_subprocess_exec_with(const char *const *arg
         return (aio_process_task *)(void *)aio__failure(EINVAL, "create_subprocess: no program");
     size_t count = 0, size = aio__vector_size(argv, &count);
     size += aio__vector_size(o->env, &count) + aio__text_size(o->cwd);
+    const size_t passed = o->pass_fd_count * sizeof *o->pass_fds;
+    for (size_t i = 0; i < o->pass_fd_count; i++)
+        if (o->pass_fds[i] < 3) return (aio_process_task *)(void *)aio__failure(EINVAL, "create_subprocess: pass_fds "
+                                                                                "has %d: above 2", o->pass_fds[i]);
     struct aio__spawning *self = (struct aio__spawning *)aio__new_zeroed(
-        sizeof *self + count * sizeof *self->space + size, aio__spawning_coro);
+        sizeof *self + count * sizeof *self->space + passed + size, aio__spawning_coro);
     if (!self) return NULL;
-    char **slot = self->space, *at = (char *)(self->space + count);
+    char **slot = self->space, *at = (char *)(self->space + count) + passed;
     self->options = *o;
     self->argv = aio__vector_keep(&slot, &at, argv);
     self->env = aio__vector_keep(&slot, &at, o->env);
     self->options.cwd = aio__keep(&at, o->cwd);
+    if (passed) self->options.pass_fds = (const int *)memcpy(self->space + count, o->pass_fds, passed);
     return (aio_process_task *)(void *)self;
 }
 
@@ -39080,6 +39187,8 @@ static aio_server_task *aio__http_listen(const struct aio__http_serving *from)
     options.max_clients = from->options.max_clients;
     options.family = from->options.family;
     options.sock = from->options.sock;
+    options.mode = from->options.mode;
+    options.no_start_serving = from->options.no_start_serving;
     if (from->is_unix) return aio_start_unix_server_with(aio__http_client, from->service, from->host, &options);
     return aio_start_server_with(aio__http_client, from->service, from->any ? NULL : from->host, from->port, &options);
 }

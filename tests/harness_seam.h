@@ -80,7 +80,7 @@ enum { SEAM_SETTLE = 250, SEAM_GRACE = 20000 /* microseconds */, SEAM_FDS = 6553
     X(getsockopt, ENOBUFS) X(setsockopt, ENOMEM) X(getsockname, ENOBUFS) X(getpeername, ENOTCONN) \
     X(recvmsg, EINTR, EAGAIN, ECONNREFUSED, ENOMEM)                                               \
     X(pipe_write, EINTR, EAGAIN, EPIPE) X(spawn, EAGAIN, ENOMEM, ENOENT) X(waitpid, EINTR)        \
-    X(wait_ended, EINTR)                                                                          \
+    X(spawn_fork, EAGAIN, EMFILE) X(wait_ended, EINTR)                                            \
     X(fstat, EIO) X(pread, EINTR, EIO)                                                            \
     X(socketpair, EMFILE, ENFILE, ENOMEM) X(chmod, EPERM)                                          \
     X(unlink, EACCES) X(stat, EACCES) X(open, EINTR, ENOENT, EACCES, EMFILE, ENFILE)              \

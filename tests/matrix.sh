@@ -223,7 +223,7 @@ if have clang; then
 fi
 with_tests "tests AIO_NO_LINUX" tests no-linux gcc -std=c99 -O1 -g $warn_c -DAIO_NO_LINUX tests/main.c $libs -- --sample 40
 # kqueue, which Debian has not, by what its manuals say of it.
-with_tests "tests kqueue" on_kqueue gcc -std=c99 -O0 $warn_c -DAIO_KQUEUE -Itests/kqueue tests/main.c $libs
+with_tests "tests kqueue" on_kqueue gcc -std=c99 -O1 $warn_c -DAIO_KQUEUE -Itests/kqueue tests/main.c $libs
 with_tests "tests AIO_NO_TLS" tests no-tls gcc -std=c99 -O1 -g $warn_c -DAIO_NO_TLS tests/main.c -lpthread -- --sample 40
 
 # 32 bits: a compiler that can, and OpenSSL for it if there is one.

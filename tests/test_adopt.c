@@ -1,4 +1,4 @@
-/* Sockets of the program's own in streams and servers, pairs, names without files, modes, and descriptors handed over. */
+/* Sockets of the program's own in streams and servers, pairs, names without files, modes, descriptors handed over. */
 #define ADOPT_MAY .may = { ECONNRESET, AIO_EINCOMPLETE, EPIPE, AIO_ETIMEOUT, ECONNABORTED, ECONNREFUSED, \
     EADDRINUSE, ENOTCONN }
 
@@ -250,8 +250,8 @@ SCENARIO(adopt_server_wrong, ADOPT_MAY)
 }
 
 /* A listening socket and a connected one go to another process: here, over a pair, to a server and a stream. */
-struct adopt_sent { aio_task task; aio_server *server; aio_stream *stream; int pair[2], fds[2], got[2], made; size_t count;
-                    char byte[8]; size_t n; };
+struct adopt_sent { aio_task task; aio_server *server; aio_stream *stream; int pair[2], fds[2], got[2], made;
+                    size_t count; char byte[8]; size_t n; };
 SCENARIO(adopt_sent, ADOPT_MAY, .skip = KIND_SLICE)
 {
     struct sockaddr_in address;
@@ -284,7 +284,8 @@ SCENARIO(adopt_sent, ADOPT_MAY, .skip = KIND_SLICE)
 }
 
 /* More than there is room for, none at all, and what is no use; the receiver may wait. */
-struct adopt_room { aio_task task; int pair[2], fds[2], got[2]; size_t count, n; char byte[8]; aio_size_task *receiver; };
+struct adopt_room { aio_task task; int pair[2], fds[2], got[2]; size_t count, n; char byte[8];
+                    aio_size_task *receiver; };
 SCENARIO(adopt_room, ADOPT_MAY, .skip = KIND_SLICE)
 {
     AIO_BEGIN(adopt_room);

@@ -70,7 +70,8 @@ SCENARIO(disk_wrong, DISK_MAY)
         { EINVAL, "read: no data, or no offset" }, { ENOENT, "stat /nowhere: No such file or directory" },
         { ENOENT, "rename /nowhere to /tmp/nowhere: No such file or directory" },
         { ENOENT, "listdir /nowhere: No such file or directory" }, { EINVAL, "unlink: no path" },
-        { ENOENT, "rmdir /nowhere: No such file or directory" }, { ENOENT, "mkdir /nowhere/a: No such file or directory" }
+        { ENOENT, "rmdir /nowhere: No such file or directory" },
+        { ENOENT, "mkdir /nowhere/a: No such file or directory" }
     };
     AIO_BEGIN(disk_wrong);
     AIO_AWAIT(self->file, aio_file_open("/dev/null", "r"));

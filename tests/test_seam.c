@@ -7,7 +7,7 @@ TEST(seam_is_complete)
     static const size_t left_alone[] = {
         offsetof(struct aio__os, join), offsetof(struct aio__os, detach), offsetof(struct aio__os, cores),
         offsetof(struct aio__os, kill), offsetof(struct aio__os, freeaddrinfo), offsetof(struct aio__os, iconv),
-        offsetof(struct aio__os, getpid),
+        offsetof(struct aio__os, getpid), offsetof(struct aio__os, spawn_child), offsetof(struct aio__os, spawn_become),
 #ifndef AIO_NO_TLS
         offsetof(struct aio__os, EVP_MD_CTX_free),
 #endif

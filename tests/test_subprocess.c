@@ -534,3 +534,59 @@ TEST(sub_no_zombies)
         CHECK_INT(errno, ECHILD);
     }
 }
+
+/* Descriptors by their numbers, and no others; a umask; what fails in the child is told. */
+struct sub_passed { aio_task task; aio_process *process; aio_process_output output; int pipe[2], other, i;
+                    char command[200]; };
+SCENARIO(sub_passed, .may = { AIO_EINCOMPLETE })
+{
+    static const char *const missing[] = { "/nowhere/program", NULL };
+    int wrong = 2;
+    AIO_BEGIN(sub_passed);
+    ALWAYS(pipe(self->pipe) == 0);
+    self->other = dup(0);
+    snprintf(self->command, sizeof self->command, "umask; echo passed >&%d; (: >&%d) 2>/dev/null || echo closed",
+             self->pipe[1], self->other);
+    AIO_AWAIT(self->process, aio_create_subprocess_shell(self->command, .out = AIO_PIPE, .pass_fds = &self->pipe[1],
+                                                         .pass_fd_count = 1, .umask = 027));
+    AIO_AWAIT(self->output, aio_process_communicate(self->process, NULL, 0));
+    CHECK_INT(self->output.returncode, 0);
+    CHECK_BYTES(self->output.out.data, self->output.out.length, "0027\nclosed\n");
+    char said[8];
+    CHECK_INT(read(self->pipe[0], said, sizeof said), 7);
+    for (self->i = 0; self->i < 3; self->i++) {
+        AIO_TRY {
+            if (self->i == 0) AIO_AWAIT(aio_create_subprocess_exec(missing, .umask = 027));
+            if (self->i == 1) AIO_AWAIT(aio_create_subprocess_shell("exit", .umask = 027, .cwd = "/nowhere"));
+            if (self->i == 2) AIO_AWAIT(aio_create_subprocess_shell("exit", .pass_fds = &wrong, .pass_fd_count = 1));
+            UNREACHED();
+        } AIO_CATCH {
+            CAUGHT(self->i == 2 ? EINVAL : ENOENT);
+        } AIO_END_TRY;
+    }
+    AIO_FINALLY;
+        fd_close_pair(self->pipe);
+        if (self->other > 0) close(self->other);
+        aio_process_release(self->process);
+    AIO_END;
+}
+
+/* Root's program as somebody else, in no group of root's; others may not. */
+struct sub_user { aio_task task; aio_process *process; aio_process_output output; };
+SCENARIO(sub_user, .may = { AIO_EINCOMPLETE })
+{
+    AIO_BEGIN(sub_user);
+    AIO_TRY {
+        AIO_AWAIT(self->process, aio_create_subprocess_shell("id -u; id -g; id -G", .out = AIO_PIPE, .user = 12345,
+                                                             .group = 54321));
+        CHECK_INT(geteuid(), 0);
+        AIO_AWAIT(self->output, aio_process_communicate(self->process, NULL, 0));
+        CHECK_BYTES(self->output.out.data, self->output.out.length, "12345\n54321\n54321\n");
+    } AIO_CATCH {
+        if (geteuid() == 0) AIO_RERAISE();
+        CAUGHT(EPERM);
+    } AIO_END_TRY;
+    AIO_FINALLY;
+        aio_process_release(self->process);
+    AIO_END;
+}
