@@ -1138,7 +1138,8 @@ static AIO_CORO(aio_mysql__preparing)
     AIO_END;
 }
 
-/* LOAD DATA LOCAL INFILE: the file, or nothing; then an empty packet. */
+/* LOAD DATA LOCAL INFILE: the file, or nothing; then an empty packet. After an error there is none: the server would
+ * take half a file for all of it. */
 static int aio_mysql__file(aio_mysql *db, aio_text packet)
 {
     char path[4096];
@@ -1149,14 +1150,16 @@ static int aio_mysql__file(aio_mysql *db, aio_text packet)
     return db->options.local_infile(path, db->options.arg);
 }
 
-static bool aio_mysql__file_piece(aio_mysql *db, int file, bool *end)
+/* 0 or a code. */
+static int aio_mysql__file_piece(aio_mysql *db, int file, bool *end)
 {
+    *end = true;
     aio_mysql__begin(db);
-    if (db->out_of_memory || !aio_mysql__reserve(&db->out, 65536)) return false;
+    if (db->out_of_memory || !aio_mysql__reserve(&db->out, 65536)) return ENOMEM;
     ssize_t n = file < 0 ? 0 : read(file, db->out.data + db->out.used, 65536);
     if (n > 0) db->out.used += (size_t)n;
     *end = n <= 0;
-    return true;
+    return n < 0 ? errno : 0;
 }
 
 /* Puts the statement's number into the command whose values are there. */
@@ -1207,8 +1210,9 @@ static AIO_CORO(aio_mysql__querying)
     if (self->step == 2) {
         self->file = aio_mysql__file(self->db, self->packet);
         do {
-            if (!aio_mysql__file_piece(self->db, self->file, &end)) AIO_RAISE(ENOMEM);
+            self->step = aio_mysql__file_piece(self->db, self->file, &end);
             self->i = end;
+            if (self->step) AIO_RAISE(self->step, "MySQL: the file for LOCAL INFILE cannot be read");
             AIO_MYSQL__SEND(self->db);
         } while (!self->i);
         AIO_MYSQL__READ(self->db, self->packet);

@@ -169,6 +169,7 @@ static int opened(const char *path, void *arg)
     (void)arg;
     return open(path, O_RDONLY | O_CLOEXEC);
 }
+static int folder(const char *path, void *arg) { return (void)path, (void)arg, open("/", O_RDONLY | O_CLOEXEC); }
 struct infile { SELF; };
 static AIO_CORO(infile)
 {
@@ -191,8 +192,68 @@ static AIO_CORO(infile)
         aio_mysql_close(self->db);
         self->db = NULL;
     }
+    options.local_infile = folder;
+    self->db = aio_mysql_open_with(url, &options);
+    AIO_AWAIT(aio_mysql_connect(self->db));
+    AIO_TRY {
+        AIO_AWAIT(self->rows, aio_mysql_query(self->db, "LOAD DATA LOCAL INFILE '/x' INTO TABLE aio.f"));
+        EXPECT(!"reached");
+    } AIO_CATCH {
+        EXPECT_CODE(EISDIR);
+    } AIO_END_TRY;
+    EXPECT(!aio_mysql_is_connected(self->db));
     AIO_FINALLY;
+        options.local_infile = NULL;
         aio_mysql_close(self->db);
+    AIO_END;
+}
+
+/* Connections that are too old, or that the server has ended; transactions; and texts that are utf8mb4 all the way. */
+struct pooled { SELF; int64_t id; char sql[80]; };
+static AIO_CORO(pooled)
+{
+    AIO_BEGIN(pooled);
+    self->other = aio_mysql_open_with(url, &options);
+    if (!self->other) AIO_RAISE(errno);
+    AIO_AWAIT(aio_mysql_connect(self->other));
+    AIO_AWAIT(self->rows, aio_mysql_query(self->other, "CREATE DATABASE IF NOT EXISTS aio"));
+    AIO_AWAIT(self->rows, aio_mysql_query(self->other, "CREATE OR REPLACE TABLE aio.y (t VARCHAR(9)) CHARSET utf8mb4"));
+    for (self->i = 0; self->i < 4; self->i++) { /* recycled, asked before, killed, and as it was */
+        self->pool = self->i == 0 ? aio_mysql_pool_open(url, .size = 1, .recycle = 0.02, .connection = options)
+            : self->i == 1 ? aio_mysql_pool_open(url, .size = 1, .idle = 0.02, .connection = options)
+                           : aio_mysql_pool_open(url, .size = 1, .connection = options);
+        if (!self->pool) AIO_RAISE(errno);
+        AIO_AWAIT(self->db, aio_mysql_pool_acquire(self->pool));
+        AIO_AWAIT(self->rows, aio_mysql_query(self->db, "SELECT CONNECTION_ID() id"));
+        AIO_ASYNC_FOR(self->row, aio_mysql_next(self->rows)) self->id = aio_mysql_get_integer(self->row, "id", -1);
+        aio_mysql_pool_release(self->pool, self->db);
+        self->db = NULL;
+        if (self->i == 1 || self->i == 2) {
+            snprintf(self->sql, sizeof self->sql, "KILL %lld", (long long)self->id);
+            AIO_AWAIT(self->rows, aio_mysql_query(self->other, self->sql));
+        }
+        AIO_AWAIT(aio_sleep(0.05));
+        AIO_AWAIT(self->db, aio_mysql_pool_acquire(self->pool));
+        AIO_AWAIT(self->rows, aio_mysql_query(self->db, "SELECT CONNECTION_ID() id, @@character_set_client cs"));
+        AIO_AWAIT(self->row, aio_mysql_next(self->rows));
+        EXPECT((aio_mysql_get_integer(self->row, "id", -1) == self->id) == (self->i == 3));
+        EXPECT_TEXT(aio_mysql_get(self->row, "cs"), "utf8mb4");
+        AIO_AWAIT(self->rows, aio_mysql_query(self->db, "START TRANSACTION"));
+        AIO_AWAIT(self->rows, aio_mysql_query(self->db, "INSERT INTO aio.y VALUES ('\xF0\x9F\x90\xB1')"));
+        AIO_AWAIT(self->rows, aio_mysql_query(self->db, self->i % 2 ? "COMMIT" : "ROLLBACK"));
+        aio_mysql_pool_release(self->pool, self->db);
+        self->db = NULL;
+        aio_mysql_pool_close(self->pool);
+        self->pool = NULL;
+    }
+    AIO_AWAIT(self->rows, aio_mysql_query(self->other, "SELECT COUNT(*) n, MIN(HEX(t)) h FROM aio.y"));
+    AIO_AWAIT(self->row, aio_mysql_next(self->rows));
+    EXPECT(aio_mysql_get_integer(self->row, "n", -1) == 2);
+    EXPECT_TEXT(aio_mysql_get(self->row, "h"), "F09F90B1");
+    AIO_FINALLY;
+        if (self->db) aio_mysql_pool_release(self->pool, self->db);
+        aio_mysql_pool_close(self->pool);
+        aio_mysql_close(self->other);
     AIO_END;
 }
 
@@ -332,6 +393,7 @@ int main(int argc, char **argv)
     if (!strcmp(action, "flush")) status = aio_run(AIO_CALL(way, .flush = true));
     if (!strcmp(action, "prepared")) status = aio_run(AIO_CALL(prepared));
     if (!strcmp(action, "large")) status = aio_run(AIO_CALL(large));
+    if (!strcmp(action, "pooled")) status = aio_run(AIO_CALL(pooled));
     if (!strcmp(action, "infile")) status = aio_run(AIO_CALL(infile));
     if (!strcmp(action, "cancelled")) status = aio_run(AIO_CALL(cancelled));
     if (!strcmp(action, "lasting")) status = aio_run(AIO_CALL(lasting));
