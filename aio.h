@@ -6325,7 +6325,7 @@ static int aio__kqueue_fd(const aio_loop *loop)
 static void aio__kqueue_want(aio_loop *loop, aio__descriptor *d)
 {
     aio__kqueue_data *data = (aio__kqueue_data *)loop->polling;
-    int fresh = d->added ? (int)(d->want & ~d->slot & (AIO__READ | AIO__WRITE)) : 0;
+    int want = d->want | ((d->want & AIO__ERROR) ? AIO__READ : 0), fresh = d->added ? want & ~(int)d->slot : 0;
     for (int direction = AIO__READ; direction <= AIO__WRITE; direction++) {
         if (!(fresh & direction)) continue;
         if (data->count == AIO__KQUEUE_CHANGES) aio__kqueue_flush(data);
@@ -6376,6 +6376,7 @@ static void aio__kqueue_event(aio_loop *loop, const struct kevent *event)
     d->slot &= (uint32_t)~direction;
     if ((event->flags & EV_ERROR) || ((event->flags & EV_EOF) && event->fflags))
         direction = AIO__READ | AIO__WRITE | AIO__ERROR;
+    else if (direction == AIO__READ && !event->data) direction |= AIO__ERROR; /* an error, or the end */
     aio__descriptor_ready(loop, d, direction);
 }
 

@@ -177,7 +177,7 @@ TEST(run_out_of_memory)
 TEST(run_out_of_descriptors)
 {
 #if AIO__LINUX
-    seam.fail_call = strcmp(aio_get_event_loop_policy()->name, "poll") ? CALL_epoll_create1 : CALL_eventfd;
+    seam.fail_call = strcmp(aio_get_event_loop_policy()->name, "epoll") ? CALL_eventfd : CALL_epoll_create1;
 #else
     seam.fail_call = CALL_pipe;
 #endif

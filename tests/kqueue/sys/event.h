@@ -1,6 +1,6 @@
 /* What of kqueue(2) aio.h uses, on Linux' epoll, as FreeBSD's and macOS' manuals describe it: for trying the kqueue
- * poller where there is none. libkqueue takes a socket's error away (SO_ERROR), which a kqueue only tells. One queue for
- * a descriptor; `udata` is not kept. */
+ * poller where there is none. libkqueue takes a socket's error away (SO_ERROR), which a kqueue only tells. One queue
+ * for a descriptor; `udata` is not kept. */
 #ifndef TESTS_KQUEUE_SYS_EVENT_H
 #define TESTS_KQUEUE_SYS_EVENT_H
 #include <errno.h>
@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <time.h>
 
 #define EVFILT_READ  (-1)
@@ -66,14 +67,14 @@ static int kqueue_change(int queue, const struct kevent *change)
 /* What epoll says of a descriptor, as an event of each filter that is armed, which then is so no more. */
 static int kqueue_events(int queue, const struct epoll_event *said, struct kevent *events)
 {
-    int fd = said->data.fd, armed = kqueue_armed[fd], count = 0;
+    int fd = said->data.fd, armed = kqueue_armed[fd], count = 0, unread = 0;
     bool error = (said->events & EPOLLERR) != 0, gone = error || (said->events & EPOLLHUP);
     bool is[2] = { gone || (said->events & (EPOLLIN | EPOLLRDHUP)), gone || (said->events & EPOLLOUT) };
     for (int i = 0; i < 2; i++) {
         if (!is[i] || !(armed & (1 << i))) continue;
         bool end = gone || (i == 0 && (said->events & EPOLLRDHUP));
         EV_SET(&events[count], (uintptr_t)fd, i ? EVFILT_WRITE : EVFILT_READ, EV_ONESHOT | (end ? EV_EOF : 0),
-               error ? (unsigned)EIO : 0u, 1, NULL);
+               end && error ? (unsigned)EIO : 0u, i || ioctl(fd, FIONREAD, &unread) < 0 ? 1 : unread, NULL);
         armed &= ~(1 << i);
         count++;
     }
