@@ -115,6 +115,9 @@ uninstall: ## remove what install put there
 	rm -f $(DESTDIR)$(PREFIX)/include/aio/aio.h $(DESTDIR)$(PREFIX)/share/pkgconfig/aio.pc
 	-rmdir $(DESTDIR)$(PREFIX)/include/aio
 
+doc: ## the manual as HTML: build/doc/index.html
+	@python3 tests/doc/doc.py aio.h build/doc
+
 clean: ## remove build/
 	rm -rf build
 
