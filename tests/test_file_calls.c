@@ -159,6 +159,7 @@ SCENARIO(disk_folder, DISK_MAY)
     AIO_AWAIT(self->info, aio_stat(self->a));
     CHECK(self->info.is_file && self->info.size == 5);
     aio_file_close(self->file);
+    self->file = NULL;
     AIO_AWAIT(self->file, aio_file_open(self->b, "w"));
     AIO_AWAIT(self->listing, aio_listdir(self->folder));
     REQUIRE(self->listing->count == 2);
