@@ -1,18 +1,5 @@
-/* crawler: visits the pages of sites, politely, and reports on them.
- *
- *   crawler [OPTION...] URL...
- *     --depth N        links to follow from the URLs given (any number)
- *     --pages N        pages to visit at most (any number)
- *     --limit N        pages at once (100), and --per-host N of one host (2)
- *     --delay S        seconds between two requests to a host (1), or more if its robots.txt says so
- *     --span           links to other hosts are followed, too
- *     --agent NAME     whose rules of robots.txt count, and the User-Agent (aio-crawler)
- *     --journal FILE   what is found and finished: with the same file a crawl that was stopped, or killed, goes on
- *     --report FILE    an HTML page with plots, at the end
- *     --self PAGES     visits a site of its own, instead of URLs
- *     --redis URL      crawlers with the same Redis and --name NAME share one crawl, on any number of machines;
- *     --claim S        what one of them was at is taken over when it was not heard of for so many seconds (10)
- *     --patience S     and so long Redis may be away (60) */
+/* crawler: visits the pages of sites, politely, and reports on them; crawler --help lists its options. With --self it
+ * needs no network. */
 #define AIO_IMPLEMENTATION
 #include "../../aio.h"
 #define AIO_REDIS_IMPLEMENTATION
@@ -462,9 +449,22 @@ static double number(const char *text, double least)
 }
 
 static const char usage[] =
-    "usage: crawler [--depth N] [--pages N] [--limit N] [--per-host N] [--delay S] [--span] [--agent NAME]\n"
-    "               [--journal FILE | --redis URL [--name NAME] [--claim S] [--patience S]] [--report FILE]\n"
-    "               URL... | --self PAGES\n";
+    "usage: crawler [OPTION...] URL... | --self PAGES\n"
+    "  --depth N      links to follow from the URLs given (any number)\n"
+    "  --pages N      pages to visit at most (any number)\n"
+    "  --limit N      pages at once (100)\n"
+    "  --per-host N   of them of one host (2; with --self: all)\n"
+    "  --delay S      seconds between two requests to a host (1), or more if its robots.txt says so\n"
+    "  --span         links to other hosts are followed, too\n"
+    "  --agent NAME   whose rules of robots.txt count, and the User-Agent (aio-crawler)\n"
+    "  --journal FILE what is found and finished: with the same file a crawl that was stopped, or killed, goes on\n"
+    "  --report FILE  an HTML page with plots, at the end\n"
+    "  --self PAGES   visits a site of its own, instead of URLs\n"
+    "  --redis URL    crawlers with the same Redis and name share one crawl, on any number of machines\n"
+    "  --name NAME    of that crawl (crawl)\n"
+    "  --claim S      what one was at is taken over when it was not heard of for so many seconds (10)\n"
+    "  --patience S   for so many seconds Redis may be away (60)\n";
+static const char hint[] = "crawler --help lists the options\n";
 
 static int read_options(int argc, char **argv)
 {
@@ -490,7 +490,7 @@ static int read_options(int argc, char **argv)
         delay = delay || real == &options.delay;
         per_host = per_host || !strcmp(argv[i], "--per-host");
         if ((k == count && !real) || i + 1 == argc) {
-            fprintf(stderr, "crawler: %s %s\n%s", argv[i], i + 1 == argc ? "needs a value" : "is no option", usage);
+            fprintf(stderr, "crawler: %s %s\n%s", argv[i], i + 1 == argc ? "needs a value" : "is no option", hint);
             return 2;
         }
         if (k < count && known[k].text) {
@@ -499,7 +499,7 @@ static int read_options(int argc, char **argv)
         }
         double value = number(argv[++i], real == &options.claim ? 0.1 : real ? 0 : known[k].least);
         if (value < 0) {
-            fprintf(stderr, "crawler: %s: \"%s\" is not such a number\n%s", argv[i - 1], argv[i], usage);
+            fprintf(stderr, "crawler: %s: \"%s\" is not such a number\n%s", argv[i - 1], argv[i], hint);
             return 2;
         }
         if (real) *real = value;
@@ -512,7 +512,7 @@ static int read_options(int argc, char **argv)
     const char *wrong = !options.self == !options.url_count ? "give it URLs, or --self"
         : options.redis && options.journal ? "--redis keeps what --journal would"
         : strlen(options.name) > 40 ? "--name is longer than 40 bytes" : NULL;
-    if (wrong) fprintf(stderr, "crawler: %s\n%s", wrong, usage);
+    if (wrong) fprintf(stderr, "crawler: %s\n%s", wrong, hint);
     if (wrong) return 2;
     return 0;
 }
@@ -520,6 +520,7 @@ static int read_options(int argc, char **argv)
 int main(int argc, char **argv)
 {
     struct rlimit files;
+    if (argc == 2 && (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h"))) return fputs(usage, stdout) < 0;
     int wrong = read_options(argc, argv);
     if (wrong) return wrong;
     if (getrlimit(RLIMIT_NOFILE, &files) == 0) { /* a connection takes a descriptor; at both ends, with --self */

@@ -1,16 +1,5 @@
-/* loadgen: asks a server for the same thing again and again, and says how long it took.
- *
- *   loadgen [OPTION...] URL
- *     -c, --connections N    kept busy at once (64)
- *     -t, --threads N        each with a loop and its part of the connections (1)
- *     -d, --duration S       seconds (10)
- *     -r, --rate N           requests a second in all; times then count from when each should have gone out
- *     -m, --method NAME      (GET)     -b, --body FILE     -H, --header "Name: value"
- *         --timeout S        of a request (30)
- *         --no-keep-alive    a connection for each request
- *         --insecure         certificates are not verified
- *         --json             the result as JSON
- */
+/* loadgen: asks a server for the same thing again and again, and says how long it took; loadgen --help lists its
+ * options. With a rate, the times are those that a user would have waited, also while the server stood still. */
 #define AIO_IMPLEMENTATION
 #include "../../aio.h"
 #include "histogram.h"
@@ -327,8 +316,19 @@ static AIO_CORO(measure)
 /* ---- what is asked for ---- */
 
 static const char usage[] =
-    "usage: loadgen [-c CONNECTIONS] [-t THREADS] [-d SECONDS] [-r RATE] [-m METHOD] [-b BODY-FILE]\n"
-    "               [-H \"Name: value\"] [--timeout S] [--no-keep-alive] [--insecure] [--json] URL\n";
+    "usage: loadgen [OPTION...] URL\n"
+    "  -c, --connections N    kept busy at once (64)\n"
+    "  -t, --threads N        each with a loop and its part of the connections (1)\n"
+    "  -d, --duration S       seconds (10)\n"
+    "  -r, --rate N           requests a second in all; times then count from when each should have gone out\n"
+    "  -m, --method NAME      (GET)\n"
+    "  -b, --body FILE        what is sent with each\n"
+    "  -H, --header \"Name: value\"\n"
+    "      --timeout S        of a request (30)\n"
+    "      --no-keep-alive    a connection for each request\n"
+    "      --insecure         certificates are not verified\n"
+    "      --json             the result as JSON\n";
+static const char hint[] = "loadgen --help lists the options\n";
 
 static int add_header(char *text)
 {
@@ -381,17 +381,18 @@ static int read_option(char **words)
 int main(int argc, char **argv)
 {
     struct rlimit files;
+    if (argc == 2 && (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h"))) return fputs(usage, stdout) < 0;
     for (int i = 1, words; i < argc; i += words) {
         words = argv[i][0] == '-' ? read_option(argv + i) : 1;
         if (!words || (argv[i][0] != '-' && options.url)) {
-            fprintf(stderr, "loadgen: %s %s: not understood\n%s", argv[i], argv[i + 1] ? argv[i + 1] : "", usage);
+            fprintf(stderr, "loadgen: %s %s: not understood\n%s", argv[i], argv[i + 1] ? argv[i + 1] : "", hint);
             return 2;
         }
         if (argv[i][0] != '-') options.url = argv[i];
     }
     if (!options.url || options.threads > options.connections || options.threads > THREADS) {
         fprintf(stderr, "loadgen: %s\n%s",
-                options.url ? "too many threads: each needs a connection" : "a URL is missing", usage);
+                options.url ? "too many threads: each needs a connection" : "a URL is missing", hint);
         return 2;
     }
     if (getrlimit(RLIMIT_NOFILE, &files) == 0) {

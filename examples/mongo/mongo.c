@@ -26,7 +26,7 @@ static AIO_CORO(demo)
 
 int main(int argc, char **argv)
 {
-    if (argc < 2) {
+    if (argc < 2 || argv[1][0] == '-') {
         fprintf(stderr, "usage: mongo mongodb://user:password@host:port/ [NAME]\n");
         return 2;
     }

@@ -35,7 +35,7 @@ static AIO_CORO(demo)
 
 int main(int argc, char **argv)
 {
-    if (argc < 2 || argc > 1 + SERVERS) {
+    if (argc < 2 || argc > 1 + SERVERS || argv[1][0] == '-') {
         fprintf(stderr, "usage: mysql mysql://user:password@host:port/mysql ... (up to %d)\n", SERVERS);
         return 2;
     }

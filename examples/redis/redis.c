@@ -23,7 +23,7 @@ static AIO_CORO(demo)
 
 int main(int argc, char **argv)
 {
-    if (argc != 2) {
+    if (argc != 2 || argv[1][0] == '-') {
         fprintf(stderr, "usage: redis redis://user:password@host:port/database\n");
         return 2;
     }

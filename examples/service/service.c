@@ -260,6 +260,11 @@ static void *get_metrics(aio_request *request, void *arg)
 
 int main(int argc, char **argv)
 {
+    int port = argc > 1 ? atoi(argv[1]) : 8080;
+    if ((argc > 1 && port <= 0) || argc > 4) {
+        fprintf(stderr, "usage: service [PORT [REDIS-URL [THREADS]]]\n");
+        return 2;
+    }
     aio_app *app = aio_app_open(.json_errors = true, .compress = true, .access_log = on_access, .access_arg = stdout);
     if (argc > 2) redis_url = argv[2];
     setvbuf(stdout, NULL, _IOLBF, 0);
@@ -270,7 +275,7 @@ int main(int argc, char **argv)
     aio_app_route(app, "GET", "/openapi.json", get_openapi, NULL);
     aio_app_route(app, "GET", "/docs", get_docs, NULL);
     aio_app_route(app, "GET", "/metrics", get_metrics, NULL);
-    return aio_run_app(app, "127.0.0.1", argc > 1 ? atoi(argv[1]) : 8080,
+    return aio_run_app(app, "127.0.0.1", port,
                        .threads = argc > 3 ? atoi(argv[3]) : AIO_PER_CORE,
                        .startup = on_startup, .cleanup = on_cleanup);
 }
