@@ -23223,6 +23223,9 @@ static const char *aio__problem_say(aio__problem *p, const char *format, ...)
     return p->text;
 }
 
+/* What was said in it before. */
+static const char *aio__problem_said(const aio__problem *p) { return p->text; }
+
 /* Where the first byte is that a token cannot have, or, of a value, the first control character or `other`. */
 static size_t aio__token_end(const char *name)
 {
@@ -23266,7 +23269,7 @@ static const char *aio__pairs_problem(const char *const *pairs, aio__problem *p)
 static const char *aio__header_type_problem(const char *type, aio__problem *p)
 {
     const char *why = type ? aio__header_value_problem(type, strlen(type)) : NULL;
-    return why ? aio__problem_say(p, "content_type: %s, at byte %zu", why, aio__value_end(type, '\0')) : NULL;
+    return why ? aio__problem_say(p, "content type: %s, at byte %zu", why, aio__value_end(type, '\0')) : NULL;
 }
 
 /* By first letter and length. Names whose bits differ are different, so that most that are not there are not searched
@@ -29926,6 +29929,9 @@ typedef struct aio__part { aio_part shown; aio_multipart *of; } aio__part;
 struct aio_multipart {
     aio_text_task *(*source)(void *); /* the next piece of the body; none at its end */
     void           *owner;            /* its argument */
+    /* takes an error of the parts: as the owner of the body has it; NULL: as it is */
+    aio_exception *(*failed)(void *, aio_exception *);
+    void           *body;             /* its argument */
     aio_multipart  *outer;            /* whose part it is; NULL: none */
     aio_multipart_options limits;
     char            delimiter[AIO__BOUNDARY_MAX + 5]; /* CR LF - - boundary */
@@ -30030,6 +30036,13 @@ static aio_multipart *aio__multipart_open(aio_text type, aio_text_task *(*source
     return m;
 }
 
+/* Errors of its parts go through this. */
+static void aio__multipart_blame(aio_multipart *m, aio_exception *(*failed)(void *, aio_exception *), void *body)
+{
+    m->failed = failed;
+    m->body = body;
+}
+
 /* The reader of parts; what is left of one in debug mode ends the program, by the name of the function. */
 static aio_multipart *aio__multipart_live(aio_multipart *m, const char *function)
 {
@@ -30113,9 +30126,10 @@ static bool aio__part_describe(aio_multipart *m)
     return true;
 }
 
-static aio_exception *aio__part_error(int code, const char *why)
+static aio_exception *aio__part_error(const aio_multipart *m, int code, const char *why)
 {
-    return aio__exception(code, "body", "multipart: %s", why);
+    if (!m->parts) return aio__exception(code, "body", "multipart: %s", why);
+    return aio__exception(code, "body", "multipart: %s, in part %d", why, m->parts);
 }
 
 /* Takes the collected lines apart. NULL, or an error. */
@@ -30127,16 +30141,16 @@ static aio_exception *aio__part_fields(aio_multipart *m)
         const char *stop = (const char *)memchr(at, '\r', (size_t)(end + 1 - at));
         const char *colon = stop ? (const char *)memchr(at, ':', (size_t)(stop - at)) : NULL, *value = colon;
         if (!colon || stop[1] != '\n')
-            return aio__part_error(AIO_EPAYLOAD, "a part's header is not a name and a value");
+            return aio__part_error(m, AIO_EPAYLOAD, "a part's header is not a name and a value");
         if (aio__header_name_problem(at, (size_t)(colon - at)))
-            return aio__part_error(AIO_EPAYLOAD, "a part's header has a name that is not a token");
+            return aio__part_error(m, AIO_EPAYLOAD, "a part's header has a name that is not a token");
         const char *last = stop;
         for (value++; value < last && (*value == ' ' || *value == '\t');) value++;
         while (last > value && (last[-1] == ' ' || last[-1] == '\t')) last--;
         if (aio__header_value_problem(value, (size_t)(last - value)))
-            return aio__part_error(AIO_EPAYLOAD, "a part's header has a control character");
+            return aio__part_error(m, AIO_EPAYLOAD, "a part's header has a control character");
         if (headers->count == (uint32_t)m->limits.max_fields)
-            return aio__part_error(AIO_ELIMIT, "a part has too many headers");
+            return aio__part_error(m, AIO_ELIMIT, "a part has too many headers");
         if (aio__headers_append(headers, at, (size_t)(colon - at), value, (size_t)(last - value)))
             return &aio__no_memory;
         at = stop + 2;
@@ -30195,10 +30209,10 @@ static aio_exception *aio__part_delimited(aio_multipart *m)
         } else if (last == '\r' && c == '\n') {
             m->state = AIO__PART_HEAD;
             m->head.start = m->head.end = 0;
-            if (++m->parts > m->limits.max_parts) return aio__part_error(AIO_ELIMIT, "too many parts");
+            if (++m->parts > m->limits.max_parts) return aio__part_error(m, AIO_ELIMIT, "too many parts");
         } else if (last == '-' || last == '\r' || (c != ' ' && c != '\t' && c != '\r' && c != '-')
                    || (c == '-' && m->padding) || ++m->padding > AIO__PART_PADDING_MAX) {
-            return aio__part_error(AIO_EPAYLOAD, "a delimiter is followed by neither a line's end nor \"--\"");
+            return aio__part_error(m, AIO_EPAYLOAD, "a delimiter is followed by neither a line's end nor \"--\"");
         }
     }
     return NULL;
@@ -30210,7 +30224,8 @@ static aio_exception *aio__part_head(aio_multipart *m)
     while (m->rest.length && m->state == AIO__PART_HEAD) {
         const char *lf = (const char *)memchr(m->rest.data, '\n', m->rest.length);
         size_t n = lf ? (size_t)(lf - m->rest.data) + 1 : m->rest.length;
-        if (m->head.end + n > m->limits.max_head) return aio__part_error(AIO_ELIMIT, "a part's headers are too long");
+        if (m->head.end + n > m->limits.max_head)
+            return aio__part_error(m, AIO_ELIMIT, "a part's headers are too long");
         if (!aio__buffer_append(&m->head, m->rest.data, n)) return &aio__no_memory;
         aio__part_skip(m, n);
         size_t end = m->head.end;
@@ -30230,7 +30245,7 @@ static aio__body_step aio__part_data(aio_multipart *m, aio_text *out, aio_except
     *out = aio__text("", 0);
     while (m->state == AIO__PART_DATA) {
         if (!m->rest.length && m->ended) {
-            *error = aio__part_error(AIO_EPAYLOAD, "the body ends within a part");
+            *error = aio__part_error(m, AIO_EPAYLOAD, "the body ends within a part");
             return AIO__BODY_ERROR;
         }
         aio__body_step step = m->rest.length ? aio__part_scan(m, out) : AIO__BODY_MORE;
@@ -30277,7 +30292,7 @@ static aio__body_step aio__part_advance(aio_multipart *m, aio_exception **error)
         if (*error) return AIO__BODY_ERROR;
         if (step == AIO__BODY_MORE || (!m->rest.length && m->state == before)) {
             if (m->ended && m->state != AIO__PART_EPILOGUE) {
-                *error = aio__part_error(AIO_EPAYLOAD, "the body ends before the last delimiter");
+                *error = aio__part_error(m, AIO_EPAYLOAD, "the body ends before the last delimiter");
                 return AIO__BODY_ERROR;
             }
             return AIO__BODY_MORE;
@@ -30306,7 +30321,7 @@ static aio__body_step aio__part_collect(struct aio__part_reading *self)
     aio__body_step step;
     while ((step = aio__part_data(m, &piece, &self->error)) == AIO__BODY_DATA) {
         if (m->content.end + piece.length > m->limits.max_part) {
-            self->error = aio__part_error(AIO_ELIMIT, "a part is longer than the limit");
+            self->error = aio__part_error(m, AIO_ELIMIT, "a part is longer than the limit");
             return AIO__BODY_ERROR;
         }
         if (!aio__buffer_append(&m->content, piece.data, piece.length)) self->error = &aio__no_memory;
@@ -30343,6 +30358,8 @@ static AIO_CORO(aio__part_reading)
         AIO_AWAIT(self->multipart->rest, self->multipart->source(self->multipart->owner));
         self->multipart->ended = !self->multipart->rest.length;
     }
+    if (self->error && self->multipart->failed)
+        self->error = self->multipart->failed(self->multipart->body, self->error);
     if (self->error) AIO__THROW(self->error);
     if (self->mode == AIO__PART_NEXT ? !self->result.part : !self->result.text.length)
         self->task.future.flags |= AIO__F_END;
@@ -30389,7 +30406,9 @@ AIO_API aio_multipart *aio_part_multipart(aio_part *part)
     }
     aio_multipart *m = aio__multipart_open(aio_headers_get(&part->headers, "Content-Type"), aio__part_source, part,
                                            &outer->limits);
-    if (m) m->depth = outer->depth + 1;
+    if (!m) return NULL;
+    m->depth = outer->depth + 1;
+    aio__multipart_blame(m, outer->failed, outer->body);
     return m;
 }
 
@@ -30907,6 +30926,7 @@ struct aio_form {
     bool         is_data;    /* multipart/form-data */
     bool         encoded;    /* pairs is whole */
     aio__buffer  pairs;      /* of texts, once it was sent: urlencoded */
+    aio__problem problem;    /* why a field was refused, or cannot be sent */
     char         boundary[AIO__FORM_BOUNDARY + 1];
     char         type[AIO__FORM_SUBTYPE_MAX + AIO__FORM_BOUNDARY + 32];
 };
@@ -31023,12 +31043,25 @@ static bool aio__form_head(const aio_form *form, aio__buffer *out, const char *n
 
 /* ---- fields ---- */
 
-static bool aio__form_refuses(const aio_form *form, const char *name, const aio_form_field_options *o)
+/* NULL, or why a field is refused, said in `p` if need be. */
+static const char *aio__form_problem(const aio_form *form, const char *name, const aio_form_field_options *o,
+                                     aio__problem *p)
 {
     int kinds = !!o->text + !!o->data + !!o->file + !!o->fd + !!o->producer.next + !!o->form;
-    return (!name && form->is_data) || kinds != 1 || (o->length && !o->data) || o->fd < 0 || o->producer.length < 0
-        || aio__pairs_problem(o->headers, NULL) || (o->type && aio__header_value_problem(o->type, strlen(o->type)))
-        || (o->form && (o->form == form || o->form->depth + 1 >= AIO__FORM_DEPTH));
+    if (!name && form->is_data) return "it has no name";
+    if (kinds != 1) return kinds ? "it has more than one content" : "it has no content";
+    if (o->length && !o->data) return "it has a length, but no data";
+    if (o->fd < 0 || o->producer.length < 0) return "fd or the producer's length is negative";
+    if (o->form && (o->form == form || o->form->depth + 1 >= AIO__FORM_DEPTH))
+        return "forms are in each other too deeply";
+    const char *why = aio__pairs_problem(o->headers, p);
+    return why ? why : aio__header_type_problem(o->type, p);
+}
+
+/* What is wrong with a field, which is named. */
+static const char *aio__form_blame(aio_form *form, const char *name, const char *why)
+{
+    return aio__problem_say(&form->problem, "its form's field %.64s: %s", name ? name : "without a name", why);
 }
 
 /* A field with copies of its texts. NULL without memory. */
@@ -31064,10 +31097,17 @@ AIO_API int aio_form_add_with(aio_form *form, const char *name, const aio_form_f
     AIO__DEFAULTS(aio_form_field_options, options);
     const aio_form_field_options *o = options;
     if (!aio__form_live(form, __func__)) return ENOMEM;
-    int code = form->sealed ? AIO_ERUNTIME : aio__form_refuses(form, name, o) ? EINVAL : o->form ? o->form->code : 0;
+    if (form->sealed) return AIO_ERUNTIME;
+    aio__problem problem;
+    const char *why = aio__form_problem(form, name, o, &problem);
+    int code = why ? EINVAL : o->form ? o->form->code : 0;
     aio__form_field *field = code ? NULL : aio__form_field_new(form, name, o);
     if (!code && !field) code = ENOMEM;
-    if (code && !form->sealed && !form->code) form->code = code;
+    if (code && !form->code) {
+        form->code = code;
+        if (!why) why = code == ENOMEM ? "out of memory" : aio__problem_said(&o->form->problem);
+        aio__form_blame(form, name, why);
+    }
     if (code) return code;
     *form->last = field;
     form->last = &field->next;
@@ -31203,6 +31243,7 @@ static int aio__form_source_of(aio_form *form, aio__source **source, const char 
     for (aio__form_field *field = form->first; field && !code; field = field->next) {
         aio__source *part;
         code = aio__form_part_of(form, field, &part, reason);
+        if (code && (field->path || field->fd)) *reason = aio__form_blame(form, field->name.data, *reason);
         if (code) break;
         s->parts[s->index++] = part;
         int64_t length = part ? aio__source_length(part) : (int64_t)field->data.length;
@@ -31220,7 +31261,7 @@ static int aio__form_source_of(aio_form *form, aio__source **source, const char 
 /* Whether nothing can be added any more; what was refused before. 0 or a code. */
 static int aio__form_seal(aio_form *form, const char **reason)
 {
-    *reason = "one of its form's fields was refused";
+    *reason = aio__problem_said(&form->problem);
     form->sealed = true;
     if (form->code || !form->texts || form->encoded) return form->code;
     *reason = "out of memory";
@@ -37185,10 +37226,17 @@ AIO_API aio_size_task *aio_response_save(aio_response *response, const char *pat
 
 static aio_text_task *aio__response_source(void *response) { return aio_response_read_chunk((aio_response *)response); }
 
+static aio_exception *aio__response_misread(void *response, aio_exception *why)
+{
+    return aio__body_misread_as(&aio__reply_of((aio_response *)response)->in, why);
+}
+
 AIO_API aio_multipart *aio_response_multipart_with(aio_response *response, const aio_multipart_options *options)
 {
     aio_text type = response ? aio_headers_get(&response->headers, "Content-Type") : aio__text(NULL, 0);
-    return aio__multipart_open(type, aio__response_source, response, options);
+    aio_multipart *m = aio__multipart_open(type, aio__response_source, response, options);
+    if (m) aio__multipart_blame(m, aio__response_misread, response);
+    return m;
 }
 
 AIO_API aio_text aio_response_head(const aio_response *response)

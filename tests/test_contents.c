@@ -77,6 +77,65 @@ SCENARIO(contents_texts, .may = CLIENT_MAY)
     AIO_END;
 }
 
+/* Parts that are not valid: which one, and of which request. */
+struct contents_parts { aio_task task; aio_server *server; aio_session *session; aio_response *r; aio_multipart *m, *in;
+    aio_part *part; aio_text text; char url[60]; size_t i; };
+SCENARIO(contents_parts, .may = CLIENT_MAY)
+{
+    static const char head[] = "Content-Type: multipart/mixed; boundary=b\r\n";
+    static const char nested[] = "--b\r\nContent-Type: multipart/mixed; boundary=c\r\n\r\n"
+                                 "--c\r\nB\r\n\r\n--c--\r\n--b--";
+    static const struct { struct contents_row says; const char *why; } rows[] = {
+        { { head, "--b\r\n\r\n\r\n--b\r\nA\r\n\r\n--b--", 26, { 0 }, "" },
+          "multipart: a part's header is not a name and a value, in part 2" },
+        { { head, "--b\r\n\r\nx", 8, { 0 }, "" }, "multipart: the body ends within a part, in part 1" },
+        { { head, "--x", 3, { 0 }, "" }, "multipart: the body ends before the last delimiter" },
+        { { head, nested, sizeof nested - 1, { 0 }, "" },
+          "multipart: a part's header is not a name and a value, in part 1" },
+    };
+    char says[300];
+    AIO_BEGIN(contents_parts);
+    AIO_AWAIT(self->server, aio_start_server(scripted_handler, &the_script, "127.0.0.1", 0));
+    snprintf(self->url, sizeof self->url, "http://127.0.0.1:%d/", aio_server_port(self->server));
+    REQUIRE(self->session = aio_session_open());
+    for (self->i = 0; self->i < sizeof rows / sizeof *rows; self->i++) {
+        static char said[300]; /* outlives the server's turns */
+        contents_say(says, sizeof says, &rows[self->i].says);
+        memcpy(said, says, sizeof said);
+        the_script.says = said;
+        AIO_TRY {
+            AIO_AWAIT(self->r, aio_session_get(self->session, self->url));
+            REQUIRE(self->m = aio_response_multipart(self->r));
+            AIO_ASYNC_FOR(self->part, aio_multipart_next(self->m)) {
+                if (!strcmp(self->part->type, "multipart/mixed")) {
+                    REQUIRE(self->in = aio_part_multipart(self->part));
+                    AIO_AWAIT(self->part, aio_multipart_next(self->in));
+                }
+                AIO_AWAIT(self->text, aio_part_read(self->part));
+            }
+            UNREACHED();
+        } AIO_CATCH {
+            CAUGHT(AIO_EPAYLOAD);
+            if (strstr(aio_caught(self)->message, "multipart: "))
+                CHECK(contents_names(aio_caught(self), "GET", self->url)
+                      && strstr(aio_caught(self)->message, rows[self->i].why));
+        } AIO_END_TRY;
+        aio_multipart_close(self->in);
+        aio_multipart_close(self->m);
+        aio_response_release(self->r);
+        self->in = self->m = NULL;
+        self->r = NULL;
+    }
+    AIO_FINALLY;
+        aio_multipart_close(self->in);
+        aio_multipart_close(self->m);
+        aio_response_release(self->r);
+        AIO_AWAIT(aio_session_close(self->session));
+        aio_server_abort_clients(self->server);
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
+
 /* A server that reads JSON, and answers with it; what is none is an error on both sides. */
 struct contents_server { aio_task task; aio_request *request; const aio_json *json; char text[80]; };
 static AIO_CORO(contents_server)

@@ -310,6 +310,47 @@ SCENARIO(forms_lengths, .may = FORMS_MAY)
     AIO_END;
 }
 
+/* What was refused first, or cannot be read, is named when it is sent. */
+TEST(forms_say_what_is_refused)
+{
+    static const char *const split[] = { "a", "secret\nc: d", NULL };
+    static const struct { const char *name; aio_form_field_options how; const char *why; } rows[] = {
+        { "a", { .text = "", .type = "a\nb" }, "a: content type: a header value has a control character, at byte 1" },
+        { "b", { .text = "", .headers = split }, "b: header a: a header value has a control character, at byte 6" },
+        { "c", { .text = "", .file = "/x" }, "c: it has more than one content" },
+        { "d", { .text = NULL }, "d: it has no content" }, { NULL, { .text = "" }, "without a name: it has no name" },
+        { "e", { .text = "", .length = 1 }, "e: it has a length, but no data" },
+        { "f", { .fd = -1 }, "f: fd or the producer's length is negative" },
+        { "g", { .file = "/nonexistent/file" }, "g: its file cannot be read" },
+        { "h", { .file = "/" }, "h: its file is not a regular one" },
+    };
+    enum { REFUSED = 7 }; /* of the rows; the others are found when they are sent */
+    char wanted[160];
+    aio_loop *loop = aio_new_event_loop();
+    aio_set_event_loop(loop);
+    aio_session *s = aio_session_open();
+    for (size_t i = 0; s && i < sizeof rows / sizeof *rows; i++) {
+        aio_form *form = aio_form_open(), *outer = aio_form_open();
+        aio_form_add_with(form, rows[i].name, &rows[i].how);
+        if (aio_form_add_with(form, "later", &rows[i].how)) aio_form_add(form, "last");
+        aio_form_add(outer, "outer", .form = form);
+        for (int k = 0; k < 2; k++) {
+            aio_future *f = (aio_future *)(void *)aio_session_post(s, "http://x/", .form_data = k ? outer : form);
+            bool nested = k && i < REFUSED;
+            snprintf(wanted, sizeof wanted, "POST http://x/: %sits form's field %s",
+                     nested ? "its form's field outer: " : "", rows[i].why);
+            aio_ref(f);
+            CHECK(client_code(loop, f));
+            CHECK_STR(aio_future_exception(f)->message, wanted);
+            aio_unref(f);
+        }
+        aio_form_unref(form);
+        aio_form_unref(outer);
+    }
+    CHECK_INT(client_code(loop, aio_session_close(s)), 0);
+    aio_loop_free(loop);
+}
+
 /* What is refused is the code of sending it. */
 TEST(forms_refused)
 {

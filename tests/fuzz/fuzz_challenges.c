@@ -1,5 +1,5 @@
-/* Challenges of WWW-Authenticate, and Authentication-Info: fields in lines. Whatever is answered is a field's value that
- * ends where its text does, and is not for another origin that no `domain` names. */
+/* Challenges of WWW-Authenticate, and Authentication-Info: fields in lines. Whatever is answered is a field's value
+ * that ends where its text does, and is not for another origin that no `domain` names. */
 #ifndef FUZZ_REPLAY
 #define AIO_IMPLEMENTATION
 #include "../../aio.h"

@@ -1,5 +1,6 @@
 /* Bodies as text: the first byte chooses a charset, or what the page declares, which lies within its first bytes. What
- * is given is UTF-8 with a NUL behind it; an error is within the input, and none is left where bad bytes are replaced. */
+ * is given is UTF-8 with a NUL behind it; an error is within the input, and none is left where bad bytes are replaced.
+ */
 #ifndef FUZZ_REPLAY
 #define AIO_IMPLEMENTATION
 #include "../../aio.h"

@@ -1,6 +1,6 @@
 /* Cookies: the first byte chooses the URL that the first line comes from, as a Set-Cookie; each further line is another
- * URL's. Whatever the jar takes is for a domain of that URL's, can be said in a request, and comes back from a file. All
- * lines are a cookies.txt, too. */
+ * URL's. Whatever the jar takes is for a domain of that URL's, can be said in a request, and comes back from a file.
+ * All lines are a cookies.txt, too. */
 #ifndef FUZZ_REPLAY
 #define AIO_IMPLEMENTATION
 #include "../../aio.h"
