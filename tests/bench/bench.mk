@@ -17,7 +17,8 @@ BENCH_ARGS     ?=
 BENCH_MAKE      = $(MAKE) --no-print-directory -f $(firstword $(MAKEFILE_LIST))
 BENCH_GOAL     := $(.DEFAULT_GOAL)
 
-BENCH_PROGRAMS := bench_echo bench_tasks bench_http bench_ws bench_mysql bench_redis
+BENCH_PROGRAMS := bench_echo bench_tasks bench_http bench_ws
+BENCH_DATABASES := build/bench_mysql build/bench_redis
 BENCH_CODING   := build/bench_coding
 BENCH_TOOLS    := launch echo_load
 BENCH_C        := $(BENCH_TOOLS) echo_raw echo_tls_raw timers_raw tasks_raw echo_uv echo_ev echo_event timers_uv \
@@ -46,7 +47,7 @@ bench-counts: $(BENCH_TOOLS:%=$(BENCH_OUT)/%) $(BENCH_OUT)/echo_raw ## system ca
 bench-coding: build/bench_coding ## inflate and deflate beside zlib, JSON beside cJSON, a head beside picohttpparser
 	@$<
 
-bench-databases: build/bench_mysql build/bench_redis ## MySQL and Redis beside their C clients
+bench-databases: $(BENCH_DATABASES) ## MySQL and Redis beside their C clients
 	@$(BENCH_MAKE) -k $(BENCH_OUT)/mysql_mariadb $(BENCH_OUT)/redis_hiredis || true
 	@$(BENCH)/databases.py
 
@@ -54,7 +55,7 @@ bench-install: ## install the packages that the peers need (Debian, as root)
 	apt-get update
 	DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $$(cat $(BENCH)/packages)
 
-$(BENCH_PROGRAMS:%=build/%): build/%: $(BENCH)/%.c $(BENCH)/src/common.h aio.h
+$(BENCH_PROGRAMS:%=build/%) $(BENCH_DATABASES): build/%: $(BENCH)/%.c $(BENCH)/src/common.h aio.h
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(BENCH_CFLAGS) -o $@ $< $(LDFLAGS) -lssl -lcrypto -lpthread
 
