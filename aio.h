@@ -28354,21 +28354,6 @@ static AIO__NOINLINE int aio__http_known_field(aio__http_head *head, aio_text na
     }
 }
 
-/* Notes the place of a field, which has been checked. */
-static inline int aio__http_add_field(aio__http_head *head, const char *data, size_t at, size_t colon, size_t from,
-                                      size_t to)
-{
-    const uint32_t known = AIO__HTTP_KNOWN, bit = aio__headers_bit(data + at, colon - at);
-    aio__field *field = &head->headers->fields[head->fields++];
-    field->name = (uint32_t)at;
-    field->name_length = (uint32_t)(colon - at);
-    field->value = (uint32_t)from;
-    field->value_length = (uint32_t)(to - from);
-    head->headers->names |= bit;
-    if (!(known & bit)) return 0;
-    return aio__http_known_field(head, aio__text(data + at, colon - at), aio__text(data + from, to - from));
-}
-
 /* A header line that goes on in another one (RFC 9112 5.2), whose white space is before `from`: aio__http_unfold makes
  * one line of it. Not of a field that decides about framing or the connection. */
 static int aio__http_fold(aio__http_head *head, const char *data, size_t from, size_t to)
@@ -28403,14 +28388,20 @@ static int aio__http_field_line(aio__http_head *head, const char *data, size_t a
         aio__http_fail(head, 503, "out of memory");
         return ENOMEM;
     }
-    return aio__http_add_field(head, data, at, i, from, to);
+    aio__field *field = &head->headers->fields[head->fields++];
+    field->name = (uint32_t)at;
+    field->name_length = (uint32_t)(i - at);
+    field->value = (uint32_t)from;
+    field->value_length = (uint32_t)(to - from);
+    head->headers->names |= aio__headers_bit(data + at, i - at);
+    return aio__http_known_field(head, aio__text(data + at, i - at), aio__text(data + from, to - from));
 }
 
 /* The first byte from i on that ends a value's run: a control character, a tab too, or n. */
 static inline size_t aio__http_run(const char *data, size_t i, size_t n)
 {
     const uint64_t ones = UINT64_C(0x0101010101010101), high = ones << 7;
-    for (; n - i >= 8; i += 8) {
+    for (; i + 8 <= n; i += 8) {
         uint64_t word, low;
         memcpy(&word, data + i, 8);
         low = word & ~high;
@@ -28426,24 +28417,20 @@ static inline size_t aio__http_run(const char *data, size_t i, size_t n)
     return i;
 }
 
-/* The first byte from i on that no token has, or n. Eight at a time while they are letters and '-', as in names. */
+/* The first byte from i on that no token has, or n. By branches, which are foreseen: where the next field begins then
+ * waits for no calculation. */
 static inline size_t aio__http_token(const char *data, size_t i, size_t n)
 {
-#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-    const uint64_t ones = UINT64_C(0x0101010101010101), high = ones << 7;
-    for (; n - i >= 8; i += 8) {
-        uint64_t word, low, letter, other;
-        memcpy(&word, data + i, 8);
-        low = word & ~high;
-        other = (low ^ ones * '-') + ~high;
-        low |= ones * 0x20;
-        letter = (low + ones * (0x80 - 'a')) & ~(low + ones * (0x7f - 'z'));
-        word = ((other & ~letter) | word) & high;
-        if (!word) continue;
-        i += (size_t)__builtin_ctzll(word) / 8;
-        break;
+    for (; i + 8 <= n; i += 8) {
+        if (!aio__is(data[i], AIO__TOKEN)) return i;
+        if (!aio__is(data[i + 1], AIO__TOKEN)) return i + 1;
+        if (!aio__is(data[i + 2], AIO__TOKEN)) return i + 2;
+        if (!aio__is(data[i + 3], AIO__TOKEN)) return i + 3;
+        if (!aio__is(data[i + 4], AIO__TOKEN)) return i + 4;
+        if (!aio__is(data[i + 5], AIO__TOKEN)) return i + 5;
+        if (!aio__is(data[i + 6], AIO__TOKEN)) return i + 6;
+        if (!aio__is(data[i + 7], AIO__TOKEN)) return i + 7;
     }
-#endif
     while (i < n && aio__is(data[i], AIO__TOKEN)) i++;
     return i;
 }
@@ -28452,20 +28439,34 @@ static inline size_t aio__http_token(const char *data, size_t i, size_t n)
  * which aio__http_line says what it is. *code: of a field that is refused. */
 static inline size_t aio__http_plain_lines(aio__http_head *head, const char *data, size_t at, size_t n, int *code)
 {
+    aio_headers *headers = head->headers;
     const size_t field_max = head->limits.field;
-    const uint32_t room = head->headers->room, most = room < head->limits.count ? room : head->limits.count;
+    const uint32_t known = AIO__HTTP_KNOWN, limit = head->limits.count;
+    const uint32_t most = headers->room < limit ? headers->room : limit;
+    uint32_t count = head->fields, names = headers->names;
+    size_t end;
     if (n > head->limits.total) n = head->limits.total;
-    while (at < n && head->fields < most && !*code) {
-        size_t colon = aio__http_token(data, at, n), from = colon + 1, end, to;
+    for (; at < n && count < most; at = end + 2) {
+        size_t colon = aio__http_token(data, at, n), from = colon + 1, to;
         if (from >= n || colon == at || data[colon] != ':') break;
+        aio__field *field = &headers->fields[count];
+        field->name = (uint32_t)at;
+        field->name_length = (uint32_t)(colon - at);
         if (data[from] == ' ') from++;
         end = to = aio__http_run(data, from, n);
-        if (n - end < 2 || data[end] != '\r' || data[end + 1] != '\n' || end - at > field_max) break;
-        while (from < to && data[from] == ' ') from++;
+        if (n - end < 2 || memcmp(data + end, "\r\n", 2) != 0 || end - at > field_max) break;
+        while (data[from] == ' ') from++;
         while (to > from && data[to - 1] == ' ') to--;
-        *code = aio__http_add_field(head, data, at, colon, from, to);
-        if (!*code) at = end + 2;
+        field->value = (uint32_t)from;
+        field->value_length = (uint32_t)(to - from);
+        const uint32_t bit = aio__headers_bit(data + at, colon - at);
+        names |= bit;
+        head->fields = ++count;
+        if (!(bit & known)) continue;
+        *code = aio__http_known_field(head, aio__text(data + at, colon - at), aio__text(data + from, to - from));
+        if (*code) break;
     }
+    headers->names = names;
     return at;
 }
 
@@ -34782,33 +34783,39 @@ static const char *aio__fields_problem(const aio_headers *headers)
 }
 
 /* How often a field is given, in a list or as fields. */
-static size_t aio__fields_count(const char *const *pairs, const aio_headers *headers, const char *name)
+static AIO__NOINLINE size_t aio__fields_counted(const char *const *pairs, const aio_headers *headers, const char *name)
 {
-    size_t count = 0, position = 0;
+    size_t count = 0, position = 0, n = strlen(name);
     aio_text value;
-    if (!pairs && !headers) return 0;
-    size_t n = strlen(name);
     for (size_t i = 0; pairs && pairs[i]; i += 2) count += aio__same_word(pairs[i], strlen(pairs[i]), name, n);
     while (headers && aio_headers_next_of(headers, name, &position, &value)) count++;
     return count;
 }
 
-/* Timeouts in nanoseconds, each as `mine` has it, or else `its`, or by default. False if one is not valid. */
-static bool aio__timeouts_read(int64_t limits[AIO__TIMEOUTS], const aio_timeouts *mine, const aio_timeouts *its)
+static inline size_t aio__fields_count(const char *const *pairs, const aio_headers *headers, const char *name)
+{
+    return pairs || headers ? aio__fields_counted(pairs, headers, name) : 0;
+}
+
+/* Timeouts in nanoseconds, each as `mine` has it, or else `its`, or by default. They fit. */
+static void aio__timeouts_read(int64_t limits[AIO__TIMEOUTS], const aio_timeouts *mine, const aio_timeouts *its)
 {
     static const int64_t usual[AIO__TIMEOUTS] = {
         INT64_C(300000000000), INT64_MAX, INT64_C(30000000000), INT64_MAX
     };
     double seconds[AIO__TIMEOUTS], otherwise[AIO__TIMEOUTS];
-    bool fit = true;
     memcpy(seconds, mine, sizeof seconds);
     memcpy(otherwise, its, sizeof otherwise);
     for (int i = 0; i < AIO__TIMEOUTS; i++) {
         if (seconds[i] == 0) seconds[i] = otherwise[i];
         limits[i] = seconds[i] == 0 ? usual[i] : aio__timeout_ns(seconds[i], 0);
-        fit = fit && limits[i] >= 0;
     }
-    return fit;
+}
+
+static bool aio__timeouts_fit(const aio_timeouts *t)
+{
+    return aio__timeout_fits(t->total) && aio__timeout_fits(t->connect) && aio__timeout_fits(t->sock_connect)
+        && aio__timeout_fits(t->sock_read);
 }
 
 static bool aio__http_version_fits(int version)
@@ -34855,7 +34862,6 @@ static bool aio__request_is_secret(const aio_request_options *o, const char *url
 static const char *aio__request_problem(aio_session *session, const char *method, const char *url,
                                         const aio_request_options *o, aio__problem *p)
 {
-    int64_t limits[AIO__TIMEOUTS];
     size_t count;
     if (!session) return "no session";
     if (!url) return "no URL";
@@ -34884,7 +34890,7 @@ static const char *aio__request_problem(aio_session *session, const char *method
         return "compress is neither AIO_CODING_GZIP nor AIO_CODING_ZLIB";
     if (o->compress && aio__fields_count(o->headers, o->header_fields, "Content-Encoding"))
         return "compress and a Content-Encoding exclude each other";
-    if (!aio__timeouts_read(limits, &o->timeout, &o->timeout) || !aio__timeout_fits(o->expect100_timeout))
+    if (!aio__timeouts_fit(&o->timeout) || !aio__timeout_fits(o->expect100_timeout))
         return "a timeout is not valid";
     if (!aio__retry_valid(&o->retry)) return "a number of retry is not valid";
     if (o->tls_context && aio__setting_given(&o->tls)) return "tls_context and tls exclude each other";
@@ -35888,6 +35894,17 @@ static void aio__exchange_cut(aio__exchange *x)
     aio__exchange_unhold(x);
 }
 
+/* Takes a short body that came with the head. 0 or ENOMEM. */
+static int aio__exchange_eat(aio__exchange *x, aio__reply *r)
+{
+    if (!aio__body_comes(&r->in) || x->leads || aio_stream_unread(aio__exchange_stream(x)).length > AIO__EAGER)
+        return 0;
+    aio__body_step step =
+        aio__body_collect(&r->in, aio__body_is_decoded(&r->in) ? (size_t)AIO__EAGER_DECODED : SIZE_MAX);
+    if (step == AIO__BODY_DONE) aio__reply_ended(&r->in);
+    return step != AIO__BODY_ERROR || aio__body_why(&r->in) ? 0 : ENOMEM;
+}
+
 /* The head is there: fills the response in, and takes a short body that came with it. 0 or a code. */
 static int aio__exchange_begin(aio__exchange *x)
 {
@@ -35919,15 +35936,15 @@ static int aio__exchange_begin(aio__exchange *x)
     if (aio__body_is_absent(&r->in) && !described) response->content_length = 0;
     response->times.reused = aio__ticket_is_reused(&x->ticket);
     aio__exchange_keep(x);
-    aio__reply_times(r, AIO__PHASE_BODY);
+    aio__phase_enter(&x->op->phases, AIO__PHASE_BODY);
     if (!aio__body_unread_until(&r->in, x->upload || x->low ? x->op->total_at : INT64_MAX)) return ENOMEM;
-    if (!aio__body_comes(&r->in) && !x->switched) aio__reply_ended(&r->in);
-    if (!aio__body_comes(&r->in) || x->leads || aio_stream_unread(aio__exchange_stream(x)).length > AIO__EAGER)
+    if (!aio__body_comes(&r->in) && !x->switched) {
+        aio__reply_ended(&r->in);
         return 0;
-    aio__body_step step =
-        aio__body_collect(&r->in, aio__body_is_decoded(&r->in) ? (size_t)AIO__EAGER_DECODED : SIZE_MAX);
-    if (step == AIO__BODY_DONE) aio__reply_ended(&r->in);
-    return step != AIO__BODY_ERROR || aio__body_why(&r->in) ? 0 : ENOMEM;
+    }
+    int code = aio__exchange_eat(x, r);
+    if (aio__body_comes(&r->in) || x->switched) aio__reply_times(r, AIO__PHASE_BODY);
+    return code;
 }
 
 /* Reads a head out of what has come. 0: there is one; AIO__MORE: more has to come; or a code. */
@@ -37489,10 +37506,9 @@ static int aio__session_tls(aio_session *session, const aio_session_options *o)
 
 static int aio__session_fill(aio_session *session, const aio_session_options *o)
 {
-    int64_t limits[AIO__TIMEOUTS];
     if (aio__pairs_problem(o->headers, NULL)
         || aio__fields_count(o->headers, NULL, "Host") > 1 || aio__pairs_problem(o->proxy_headers, NULL)
-        || !aio__timeouts_read(limits, &o->timeout, &o->timeout) || !aio__retry_valid(&o->retry)
+        || !aio__timeouts_fit(&o->timeout) || !aio__retry_valid(&o->retry)
         || o->max_redirects < 0 || o->max_line_size < 0 || o->max_field_size < 0 || o->max_headers < 0
         || !aio__http_version_fits(o->version)) return EINVAL;
     session->options = *o;
