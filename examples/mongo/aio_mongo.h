@@ -2293,8 +2293,8 @@ static int aio_mongo__prepare(aio_mongo__prep *p, const char *text, const char *
         *why = "bytes that are no UTF-8";
         if (!n) return EINVAL;
         at += n;
+        if (aio_mongo__in_set(p, AIO_MONGO__NOTHING, code)) continue; /* U+200B is in both: nothing, as for PyMongo */
         if (aio_mongo__in_set(p, AIO_MONGO__SPACE, code)) code = ' ';
-        else if (aio_mongo__in_set(p, AIO_MONGO__NOTHING, code)) continue;
         if (!aio_mongo__take_apart(p, code)) return ENOMEM;
     }
     aio_mongo__compose(p);
