@@ -194,54 +194,55 @@
  *   41. Locks: first in, first out
  *   42. Queues: getters and putters
  *   43. Threads: executor and concurrent futures
- *   44. Signals: the self-pipe
- *   45. Running a program
- *   46. Names: getaddrinfo's threads
- *   47. Links: sockets and pipes
- *   48. TLS: OpenSSL over a link
- *   49. Streams: buffers over a link
- *   50. TLS on a stream: handshake and what it has negotiated
- *   51. Addresses: which are public
- *   52. Connecting: addresses
- *   53. Servers: listeners and clients
- *   54. Descriptors: readers, writers, sock_ calls, pipes and files
- *   55. Datagrams: UDP endpoints
- *   56. Resolver: DNS messages and servers
- *   57. Subprocesses: pidfd and pipes
- *   58. URLs
- *   59. Files: calls in threads
- *   60. Headers
- *   61. Charsets
- *   62. Cookies: the jar
- *   63. Coding: inflate
- *   64. Coding: deflate
- *   65. JSON: numbers
- *   66. JSON: parser and tree
- *   67. JSON: writer
- *   68. Authentication: challenges and digests
- *   69. HTTP messages
- *   70. HTTP bodies: framing, stages, reader
- *   71. HTTP messages alone: the public parser
- *   72. Multipart bodies
- *   73. Tracing: phases, events, what a connection was made of
- *   74. Request bodies: where their pieces come from
- *   75. Forms
- *   76. Contents: what a message's fields say, and its body as text or tree
- *   77. Proxies: HTTP CONNECT and SOCKS
- *   78. Connecting: hosts
- *   79. Transports: protocols over streams
- *   80. Redirects: where a response leads
- *   81. Retries: when a request is sent again
- *   82. Connections: the pool
- *   83. HTTP client: session, request, response
- *   84. HTTP server: connections and handlers
- *   85. HTTP server: forms
- *   86. HTTP application: routes and requests
- *   87. Static files
- *   88. WebSocket: frames
- *   89. WebSocket: connections
- *   90. Server-sent events: parser, client, answers
- *   91. Introspection: task dump and call graph
+ *   44. Threads: queues between loops and threads
+ *   45. Signals: the self-pipe
+ *   46. Running a program
+ *   47. Names: getaddrinfo's threads
+ *   48. Links: sockets and pipes
+ *   49. TLS: OpenSSL over a link
+ *   50. Streams: buffers over a link
+ *   51. TLS on a stream: handshake and what it has negotiated
+ *   52. Addresses: which are public
+ *   53. Connecting: addresses
+ *   54. Servers: listeners and clients
+ *   55. Descriptors: readers, writers, sock_ calls, pipes and files
+ *   56. Datagrams: UDP endpoints
+ *   57. Resolver: DNS messages and servers
+ *   58. Subprocesses: pidfd and pipes
+ *   59. URLs
+ *   60. Files: calls in threads
+ *   61. Headers
+ *   62. Charsets
+ *   63. Cookies: the jar
+ *   64. Coding: inflate
+ *   65. Coding: deflate
+ *   66. JSON: numbers
+ *   67. JSON: parser and tree
+ *   68. JSON: writer
+ *   69. Authentication: challenges and digests
+ *   70. HTTP messages
+ *   71. HTTP bodies: framing, stages, reader
+ *   72. HTTP messages alone: the public parser
+ *   73. Multipart bodies
+ *   74. Tracing: phases, events, what a connection was made of
+ *   75. Request bodies: where their pieces come from
+ *   76. Forms
+ *   77. Contents: what a message's fields say, and its body as text or tree
+ *   78. Proxies: HTTP CONNECT and SOCKS
+ *   79. Connecting: hosts
+ *   80. Transports: protocols over streams
+ *   81. Redirects: where a response leads
+ *   82. Retries: when a request is sent again
+ *   83. Connections: the pool
+ *   84. HTTP client: session, request, response
+ *   85. HTTP server: connections and handlers
+ *   86. HTTP server: forms
+ *   87. HTTP application: routes and requests
+ *   88. Static files
+ *   89. WebSocket: frames
+ *   90. WebSocket: connections
+ *   91. Server-sent events: parser, client, answers
+ *   92. Introspection: task dump and call graph
  *
  * LICENCE: MIT-0 or public domain, as you like. Its text, the history, and where to report a vulnerability are at the
  * end of the file.
@@ -1454,8 +1455,8 @@ AIO_API int         aio_queue_shutdown(aio_queue *queue, bool immediate);
 /* ============================================================================
  * 9. Threads
  *
- * Blocking calls in threads of an executor, and coroutines run from other threads. A job is a function: it gives a
- * pointer, or fails with aio_job_raise. Awaitables are for the loop's own thread, as everywhere.
+ * Blocking calls in threads of an executor, coroutines run from other threads, queues between both. A job is a
+ * function: it gives a pointer, or fails with aio_job_raise. Awaitables are for the loop's own thread, as everywhere.
  * ============================================================================ */
 
 typedef void *aio_job(void *arg);
@@ -1532,6 +1533,54 @@ AIO_API const aio_exception *aio_concurrent_exception(aio_concurrent_future *fut
 AIO_API const void *aio__concurrent_frame(aio_concurrent_future *future, size_t size);
 /* The last call. The coroutine goes on. NULL is fine. */
 AIO_API void aio_concurrent_release(aio_concurrent_future *future);
+
+/* A queue between loops and threads, any number of each: items of one type, copied by value, as those of aio_queue.
+ * asyncio's world: janus.Queue
+ *
+ *   aio_thread_queue *queue = aio_thread_queue_create(struct job, .maxsize = 10);
+ *   AIO_AWAIT(aio_thread_queue_put(queue, &self->job));                 in a coroutine, of whatever loop
+ *   AIO_ASYNC_FOR(self->job, aio_thread_queue_next(queue, struct job)) { ... }
+ *   while (!aio_thread_queue_get_blocking(queue, &job, 0)) { ... }      in a thread without a loop
+ *
+ * Everything but the awaitables may be called from any thread. An item goes to one getter; a cancel loses none. */
+typedef struct aio_thread_queue aio_thread_queue;
+/* With the options of aio_queue_create, whose `drop` may be called in any thread. Yours. NULL with errno: ENOMEM,
+ * EINVAL. */
+#define aio_thread_queue_create(...) AIO__THREAD_QUEUE_CREATE(__VA_ARGS__, )
+#define AIO__THREAD_QUEUE_CREATE(type, ...) \
+    aio_thread_queue_create_with(type, AIO__OPTIONS(aio_queue_options, __VA_ARGS__))
+#define aio_thread_queue_create_with(type, options) \
+    aio__thread_queue_create(sizeof(type), __alignof__(type), (options))
+AIO_API aio_thread_queue *aio__thread_queue_create(size_t size, size_t alignment, const aio_queue_options *options);
+/* One more owner: each thread that does not end before the others has one of its own. */
+AIO_API aio_thread_queue *aio_thread_queue_ref(aio_thread_queue *queue);
+/* One less. The last one drops what is in it, and raises AIO_EQUEUESHUTDOWN in coroutines that wait. NULL is fine. */
+AIO_API void aio_thread_queue_unref(aio_thread_queue *queue);
+
+/* Awaitables of the running loop; as aio_queue_put, aio_queue_get, aio_queue_next. janus: async_q */
+#define aio_thread_queue_put(queue, item)  aio__thread_queue_put((queue), (item), sizeof *(item))
+#define aio_thread_queue_get(queue, type)  ((AIO__GOT(type) *)aio__thread_queue_get((queue), sizeof(type)))
+#define aio_thread_queue_next(queue, type) ((AIO__GOT(type) *)aio__thread_queue_next((queue), sizeof(type)))
+AIO_API aio_future *aio__thread_queue_put(aio_thread_queue *queue, const void *item, size_t size);
+AIO_API void       *aio__thread_queue_get(aio_thread_queue *queue, size_t size);
+AIO_API void       *aio__thread_queue_next(aio_thread_queue *queue, size_t size);
+
+/* At once: 0, AIO_EQUEUEFULL, AIO_EQUEUEEMPTY, AIO_EQUEUESHUTDOWN, ENOMEM, EINVAL. janus: put_nowait, get_nowait */
+#define aio_thread_queue_put_nowait(queue, item) aio_thread_queue_put_blocking((queue), (item), AIO_NOW)
+#define aio_thread_queue_get_nowait(queue, item) aio_thread_queue_get_blocking((queue), (item), AIO_NOW)
+/* The thread waits, at most so many seconds (0: AIO_UNLIMITED). As above, and AIO_ETIMEOUT; EDEADLK in the thread of a
+ * loop that runs. janus: sync_q */
+#define aio_thread_queue_put_blocking(queue, item, seconds) \
+    aio__thread_queue_put_blocking((queue), (item), sizeof *(item), (seconds))
+#define aio_thread_queue_get_blocking(queue, item, seconds) \
+    aio__thread_queue_get_blocking((queue), (item), sizeof *(item), (seconds))
+AIO_API int aio__thread_queue_put_blocking(aio_thread_queue *queue, const void *item, size_t size, double seconds);
+AIO_API int aio__thread_queue_get_blocking(aio_thread_queue *queue, void *item, size_t size, double seconds);
+
+AIO_API size_t aio_thread_queue_size(aio_thread_queue *queue);
+/* No more puts; gets go on until it is empty, or, if `immediate`, it is emptied at once. Those who wait, and all after
+ * them, get AIO_EQUEUESHUTDOWN. janus: close */
+AIO_API int    aio_thread_queue_shutdown(aio_thread_queue *queue, bool immediate);
 
 /* ============================================================================
  * 10. Signals
@@ -5821,6 +5870,7 @@ struct aio_loop {
     aio__closer   *closers;
     /* of the rooms below; each ends it by a closer of its own */
     void          *lookups, *streams, *servers, *connectors, *sessions, *fd_watches, *endpoints, *processes, *resolvers;
+    void          *thread_ports;
     void          *buffers;   /* unused ones of AIO__READ_BUFFER bytes, each with the next one's address in front */
     int            buffer_count;
     /* executor, jobs and concurrent futures */
@@ -11817,6 +11867,8 @@ AIO_API aio_queue *aio__queue_create(size_t size, size_t alignment, const aio_qu
     return q;
 }
 
+static bool aio__queue_is_of(const aio_queue *q, size_t size) { return q->size == size; }
+
 AIO_API size_t aio_queue_size(const aio_queue *queue) { return queue ? queue->count : 0; }
 
 AIO_API long aio_queue_maxsize(const aio_queue *queue) { return queue ? queue->options.maxsize : 0; }
@@ -12639,7 +12691,389 @@ AIO_API void aio_concurrent_release(aio_concurrent_future *future)
 }
 
 /* ============================================================================
- * 44. Signals: the self-pipe
+ * 44. Threads: queues between loops and threads
+ *
+ * The items are an aio_queue's, under a mutex. Threads wait for a condition; the coroutines of each loop stand in wait
+ * queues of their own, in the loop's port to the queue, which is touched by its thread only but for what is said to be
+ * under the mutex. Whoever changes the queue tells as many of those who wait as can go on: threads, or else a port,
+ * by a call to its loop. Who was told looks again, and tells the next one when it leaves without having used that.
+ * The queue's mutex is taken before a loop's.
+ * ============================================================================ */
+
+struct aio_thread_queue {
+    pthread_mutex_t mutex;
+    pthread_cond_t  filled, emptied;  /* for the threads that wait to get, to put */
+    size_t          getting, putting; /* how many */
+    aio_queue      *items;            /* nobody waits in that one */
+    aio__node       ports;            /* who is to be told next is the first */
+    int             owners;
+    bool            shut;
+};
+
+typedef struct aio__thread_port {
+    aio__threadsafe_call post;
+    aio__node         node;      /* under the mutex: in queue->ports */
+    aio__node         loop_node; /* among those of the loop */
+    aio_thread_queue *queue;
+    aio_loop         *loop;
+    aio__wait_queue   getters, putters;
+    bool              getting, putting; /* under the mutex: somebody is to be called there, maybe */
+    bool              posted;    /* under the mutex */
+} aio__thread_port;
+
+static void aio__thread_queue_free(aio_thread_queue *q)
+{
+    aio__sync_destroy(&q->mutex, &q->filled);
+    pthread_cond_destroy(&q->emptied);
+    aio_queue_free(q->items);
+    aio__free(q);
+}
+
+AIO_API aio_thread_queue *aio__thread_queue_create(size_t size, size_t alignment, const aio_queue_options *options)
+{
+    aio_queue *items = aio__queue_create(size, alignment, options);
+    aio_thread_queue *q = items ? (aio_thread_queue *)aio__calloc(sizeof *q) : NULL;
+    int code = q ? aio__sync_init(&q->mutex, &q->filled) : errno;
+    if (!code && (code = aio__os.cond_init(&q->emptied)) != 0) aio__sync_destroy(&q->mutex, &q->filled);
+    if (code) {
+        aio__free(q);
+        aio_queue_free(items);
+        errno = code;
+        return NULL;
+    }
+    q->items = items;
+    q->owners = 1;
+    aio__ring_clear(&q->ports);
+    return q;
+}
+
+/* ---- who is told; all of it with the mutex held ---- */
+
+/* How many can go on. */
+static size_t aio__thread_queue_open_to(const aio_thread_queue *q, bool getters)
+{
+    if (q->shut) return SIZE_MAX;
+    size_t count = aio_queue_size(q->items);
+    long most = aio_queue_maxsize(q->items);
+    return getters ? count : most <= 0 ? SIZE_MAX : (size_t)most > count ? (size_t)most - count : 0;
+}
+
+/* In its loop: calls those who can go on. False if there is more than they take. */
+static bool aio__thread_port_call(aio__thread_port *port, bool getters)
+{
+    aio__wait_queue *queue = getters ? &port->getters : &port->putters;
+    size_t n = aio__thread_queue_open_to(port->queue, getters);
+    n = n > queue->called ? n - queue->called : 0;
+    while (n && aio__wait_queue_call(queue)) n--;
+    *(getters ? &port->getting : &port->putting) = aio__wait_queue_next(queue) != NULL;
+    return n == 0;
+}
+
+/* A call to its loop; or false, as that is closed. */
+static bool aio__thread_port_post(aio__thread_port *port)
+{
+    if (!port->posted) port->posted = aio__threadsafe_post(port->loop, &port->post) == 0;
+    return port->posted;
+}
+
+/* There is something for one more who waits: a thread, or a coroutine of the loop that was told longest ago. */
+static void aio__thread_queue_tell(aio_thread_queue *q, bool getters)
+{
+    size_t threads = getters ? q->getting : q->putting;
+    if (threads) pthread_cond_signal(getters ? &q->filled : &q->emptied);
+    if (aio__thread_queue_open_to(q, getters) <= threads) return;
+    for (aio__node *node = q->ports.next, *next; node != &q->ports; node = next) {
+        next = node->next;
+        aio__thread_port *port = AIO__CONTAINER(node, aio__thread_port, node);
+        if (!(getters ? port->getting : port->putting) || port->posted) continue;
+        if (port->loop == aio__running ? aio__thread_port_call(port, getters) : aio__thread_port_post(port)) {
+            aio__ring_remove(node);
+            aio__ring_insert(&q->ports, node);
+            return;
+        }
+    }
+}
+
+/* The queue is shut, or nobody's: everybody goes on. */
+static void aio__thread_queue_tell_all(aio_thread_queue *q)
+{
+    pthread_cond_broadcast(&q->filled);
+    pthread_cond_broadcast(&q->emptied);
+    for (aio__node *node = q->ports.next; node != &q->ports; node = node->next)
+        aio__thread_port_post(AIO__CONTAINER(node, aio__thread_port, node));
+}
+
+/* 0 or a code. */
+static int aio__thread_queue_store(aio_thread_queue *q, void *item)
+{
+    if (q->shut) return AIO_EQUEUESHUTDOWN;
+    if (aio_queue_full(q->items)) return AIO_EQUEUEFULL;
+    if (aio__queue_store(q->items, item)) return ENOMEM;
+    aio__thread_queue_tell(q, true);
+    return 0;
+}
+
+static int aio__thread_queue_take(aio_thread_queue *q, void *item)
+{
+    if (aio_queue_empty(q->items)) return q->shut ? AIO_EQUEUESHUTDOWN : AIO_EQUEUEEMPTY;
+    aio__queue_take(q->items, item);
+    if (aio_queue_maxsize(q->items) > 0) aio__thread_queue_tell(q, false);
+    return 0;
+}
+
+/* ---- ports ---- */
+
+/* Out of the queue; the last one of a queue without owners ends that. */
+static void aio__thread_port_free(aio__thread_port *port)
+{
+    aio_thread_queue *q = port->queue;
+    pthread_mutex_lock(&q->mutex);
+    aio__ring_remove(&port->node);
+    bool last = !q->owners && aio__ring_empty(&q->ports);
+    if (!last) aio__thread_queue_tell(q, true); /* what it was told and has not used */
+    if (!last) aio__thread_queue_tell(q, false);
+    pthread_mutex_unlock(&q->mutex);
+    aio__ring_remove(&port->loop_node);
+    aio__free(port);
+    if (last) aio__thread_queue_free(q);
+}
+
+/* In its loop: it was told. */
+static void aio__thread_port_run(void *arg)
+{
+    aio__thread_port *port = (aio__thread_port *)arg;
+    aio_thread_queue *q = port->queue;
+    if (port->loop->incoming_closed) return; /* it is freed in a moment */
+    pthread_mutex_lock(&q->mutex);
+    port->posted = false;
+    bool gone = !q->owners;
+    if (!gone && !aio__thread_port_call(port, true)) aio__thread_queue_tell(q, true);
+    if (!gone && !aio__thread_port_call(port, false)) aio__thread_queue_tell(q, false);
+    pthread_mutex_unlock(&q->mutex);
+    if (!gone) return;
+    aio__wait_queue_destroy(&port->getters);
+    aio__wait_queue_destroy(&port->putters);
+    aio__thread_port_free(port);
+}
+
+AIO__COLD static void aio__thread_ports_close(aio_loop *loop, aio__closer *closer)
+{
+    aio__owned *ports = AIO__CONTAINER(closer, aio__owned, closer);
+    while (!aio__ring_empty(&ports->ring)) {
+        aio__thread_port *port = AIO__CONTAINER(ports->ring.next, aio__thread_port, loop_node);
+        if (port->getters.loop) aio__ring_remove(&port->getters.loop_link.node);
+        if (port->putters.loop) aio__ring_remove(&port->putters.loop_link.node);
+        aio__thread_port_free(port);
+    }
+    aio__free(ports);
+    loop->thread_ports = NULL;
+}
+
+/* The loop's own, which may be new. NULL without memory. */
+static aio__thread_port *aio__thread_port_of(aio_thread_queue *q, aio_loop *loop)
+{
+    aio__thread_port *port = NULL;
+    aio__owned *ports =
+        (aio__owned *)aio__owned_of(loop, &loop->thread_ports, sizeof(aio__owned), aio__thread_ports_close);
+    if (!ports) return NULL;
+    pthread_mutex_lock(&q->mutex);
+    for (aio__node *node = q->ports.next; !port && node != &q->ports; node = node->next) {
+        aio__thread_port *other = AIO__CONTAINER(node, aio__thread_port, node);
+        if (other->loop == loop) port = other;
+    }
+    if (!port && (port = (aio__thread_port *)aio__calloc(sizeof *port)) != NULL) {
+        port->post.callback = aio__thread_port_run;
+        port->post.arg = port;
+        port->post.kept = true;
+        port->queue = q;
+        port->loop = loop;
+        aio__ring_insert(&q->ports, &port->node);
+        aio__ring_insert(&ports->ring, &port->loop_node);
+    }
+    pthread_mutex_unlock(&q->mutex);
+    return port;
+}
+
+/* ---- in a loop ---- */
+
+/* Tries, or enters the wait queue so that who changes the queue after that knows of it. */
+static int aio__thread_waiter_step(aio__waiter *w, bool getter)
+{
+    aio__thread_port *port = (aio__thread_port *)w->object;
+    aio_thread_queue *q = port->queue;
+    aio__waiter_out(w);
+    pthread_mutex_lock(&q->mutex);
+    int code = getter ? aio__thread_queue_take(q, w + 1) : aio__thread_queue_store(q, w + 1);
+    if (code == AIO_EQUEUEEMPTY || code == AIO_EQUEUEFULL) {
+        code = aio__waiter_enter(w, getter ? &port->getters : &port->putters);
+        *(getter ? &port->getting : &port->putting) = true;
+    }
+    pthread_mutex_unlock(&q->mutex);
+    return code;
+}
+
+/* One who could not use its call, for it was cancelled or memory failed, hands it on. */
+static void aio__thread_waiter_leave(aio__waiter *w, bool getter)
+{
+    aio__thread_port *port = (aio__thread_port *)w->object;
+    aio_thread_queue *q = port->queue;
+    if (!aio__waiter_out(w) && w->wait.code != ENOMEM) return;
+    pthread_mutex_lock(&q->mutex);
+    if (!aio__thread_port_call(port, getter)) aio__thread_queue_tell(q, getter);
+    pthread_mutex_unlock(&q->mutex);
+}
+
+static int aio__thread_putter_step(aio__waiter *w) { return aio__thread_waiter_step(w, false); }
+static void aio__thread_putter_leave(aio__waiter *w) { aio__thread_waiter_leave(w, false); }
+static int aio__thread_getter_step(aio__waiter *w) { return aio__thread_waiter_step(w, true); }
+static void aio__thread_getter_leave(aio__waiter *w) { aio__thread_waiter_leave(w, true); }
+
+static int aio__thread_next_step(aio__waiter *w)
+{
+    int code = aio__thread_waiter_step(w, true);
+    return code == AIO_EQUEUESHUTDOWN ? AIO_ESTOPITERATION : code;
+}
+
+static const aio__waiting aio__thread_putter = {
+    "aio_thread_queue_put", "queue was freed", AIO_EQUEUESHUTDOWN, aio__thread_putter_step, aio__thread_putter_leave
+};
+static const aio__waiting aio__thread_getter = {
+    "aio_thread_queue_get", "queue was freed", AIO_EQUEUESHUTDOWN, aio__thread_getter_step, aio__thread_getter_leave
+};
+static const aio__waiting aio__thread_next_getter = {
+    "aio_thread_queue_next", "queue was freed", AIO_ESTOPITERATION, aio__thread_next_step, aio__thread_getter_leave
+};
+
+/* One that tries when it is awaited. NULL without memory. */
+static aio__waiter *aio__thread_waiter_make(const aio__waiting *use, aio_thread_queue *q, size_t size)
+{
+    aio_loop *loop = aio__loop_now();
+    aio__thread_port *port = aio__thread_port_of(q, loop);
+    /* with the padding that the type of such an awaitable has */
+    aio__waiter *w = port ? (aio__waiter *)aio__waiter_make(use, port, (size + 15) / 16 * 16) : NULL;
+    return aio__turn_over(loop) ? (aio__waiter *)aio__waiter_later(w) : w;
+}
+
+/* 0, or why it cannot be awaited here. */
+static int aio__thread_queue_check(const aio_thread_queue *q, size_t size)
+{
+    return !q || !aio__queue_is_of(q->items, size) ? EINVAL : !aio__loop_now() ? AIO_ENOLOOP : 0;
+}
+
+AIO_API aio_future *aio__thread_queue_put(aio_thread_queue *queue, const void *item, size_t size)
+{
+    int code = item ? aio__thread_queue_check(queue, size) : EINVAL;
+    if (code) return aio__refused(code, "aio_thread_queue_put");
+    if (!aio__turn_over(aio__loop_now())) {
+        code = aio__thread_queue_put_blocking(queue, item, size, AIO_NOW);
+        if (!code) return aio__done_now();
+    }
+    aio__waiter *putter = aio__thread_waiter_make(&aio__thread_putter, queue, size);
+    if (putter) memcpy(putter + 1, item, size);
+    return (aio_future *)(void *)putter;
+}
+
+static void *aio__thread_queue_getting(const aio__waiting *use, aio_thread_queue *queue, size_t size)
+{
+    int code = aio__thread_queue_check(queue, size);
+    if (code) return aio__waiting_refused(use, code, NULL);
+    aio__waiter *getter = aio__thread_waiter_make(use, queue, size);
+    if (!getter || getter->wait.code) return getter;
+    if (aio__thread_queue_get_blocking(queue, getter + 1, size, AIO_NOW)) return getter;
+    getter->task.future.flags = (uint16_t)(getter->task.future.flags & ~AIO__F_CORO);
+    getter->task.future.run.ops = NULL;
+    getter->task.future.state = AIO__DONE;
+    return getter;
+}
+
+AIO_API void *aio__thread_queue_get(aio_thread_queue *queue, size_t size)
+{
+    return aio__thread_queue_getting(&aio__thread_getter, queue, size);
+}
+
+AIO_API void *aio__thread_queue_next(aio_thread_queue *queue, size_t size)
+{
+    return aio__thread_queue_getting(&aio__thread_next_getter, queue, size);
+}
+
+/* ---- in a thread ---- */
+
+/* Until the try gives anything but `again`, or so long. */
+static int aio__thread_queue_block(aio_thread_queue *q, bool getter, void *item, size_t size, double seconds)
+{
+    int64_t most = aio__timeout_ns(seconds, AIO_UNLIMITED);
+    int again = getter ? AIO_EQUEUEEMPTY : AIO_EQUEUEFULL, code;
+    if (!q || !item || !aio__queue_is_of(q->items, size) || most < 0) return EINVAL;
+    if (most && aio__running) return EDEADLK;
+    bool over = !most;
+    int64_t until = over ? 0 : aio__later(aio__os.clock(), most);
+    pthread_mutex_lock(&q->mutex);
+    while ((code = getter ? aio__thread_queue_take(q, item) : aio__thread_queue_store(q, item)) == again && !over) {
+        int64_t left = most == INT64_MAX ? -1 : until - aio__os.clock();
+        size_t *waiting = getter ? &q->getting : &q->putting;
+        ++*waiting;
+        over = most != INT64_MAX && left <= 0;
+        if (!over) over = aio__os.cond_wait(getter ? &q->filled : &q->emptied, &q->mutex, left) == ETIMEDOUT;
+        --*waiting;
+    }
+    pthread_mutex_unlock(&q->mutex);
+    return code == again && most ? AIO_ETIMEOUT : code;
+}
+
+AIO_API int aio__thread_queue_put_blocking(aio_thread_queue *queue, const void *item, size_t size, double seconds)
+{
+    return aio__thread_queue_block(queue, false, (void *)(uintptr_t)item, size, seconds);
+}
+
+AIO_API int aio__thread_queue_get_blocking(aio_thread_queue *queue, void *item, size_t size, double seconds)
+{
+    return aio__thread_queue_block(queue, true, item, size, seconds);
+}
+
+/* ---- owners, and the end ---- */
+
+AIO_API size_t aio_thread_queue_size(aio_thread_queue *queue)
+{
+    if (!queue) return 0;
+    pthread_mutex_lock(&queue->mutex);
+    size_t count = aio_queue_size(queue->items);
+    pthread_mutex_unlock(&queue->mutex);
+    return count;
+}
+
+AIO_API int aio_thread_queue_shutdown(aio_thread_queue *queue, bool immediate)
+{
+    if (!queue) return EINVAL;
+    pthread_mutex_lock(&queue->mutex);
+    queue->shut = true;
+    if (immediate) aio__queue_clear(queue->items);
+    aio__thread_queue_tell_all(queue);
+    pthread_mutex_unlock(&queue->mutex);
+    return 0;
+}
+
+AIO_API aio_thread_queue *aio_thread_queue_ref(aio_thread_queue *queue)
+{
+    if (!queue) return NULL;
+    pthread_mutex_lock(&queue->mutex);
+    queue->owners++;
+    pthread_mutex_unlock(&queue->mutex);
+    return queue;
+}
+
+AIO_API void aio_thread_queue_unref(aio_thread_queue *queue)
+{
+    if (!queue) return;
+    pthread_mutex_lock(&queue->mutex);
+    bool last = --queue->owners == 0, alone = last && aio__ring_empty(&queue->ports);
+    if (last) queue->shut = true;
+    if (last) aio__thread_queue_tell_all(queue);
+    pthread_mutex_unlock(&queue->mutex);
+    if (alone) aio__thread_queue_free(queue);
+}
+
+/* ============================================================================
+ * 45. Signals: the self-pipe
  *
  * One table for the process, an entry a signal, changed under its mutex. The handler takes no lock: it marks the entry
  * and writes to the descriptor that wakes the loop (the self-pipe). Who takes an entry out of use waits until no
@@ -12824,7 +13258,7 @@ static void aio__interrupt_end(void)
 }
 
 /* ============================================================================
- * 45. Running a program
+ * 46. Running a program
  *
  * aio_run: one loop from beginning to end. It needs no memory of its own to end in order: what waits is on the stack.
  * ============================================================================ */
@@ -13032,7 +13466,7 @@ AIO_API int aio_run_with(void *coroutine, const aio_run_options *options)
 }
 
 /* ============================================================================
- * 46. Names: getaddrinfo's threads
+ * 47. Names: getaddrinfo's threads
  *
  * Lookups in threads of their own, the process's, at most AIO__LOOKUP_THREADS at once; the others queue. One that is
  * given up is orphaned: its waiter goes on at once, and its thread, never joined, frees it when getaddrinfo returns.
@@ -13508,7 +13942,7 @@ AIO_API const void *aio_addresses_sockaddr(const aio_addresses *addresses, size_
 
 
 /* ============================================================================
- * 47. Links: sockets and pipes
+ * 48. Links: sockets and pipes
  *
  * What bytes go through: a socket, a pipe, or what stands on another link, as TLS does. A stream is buffers over the
  * uppermost one. A link never waits, and knows no stream: it says which way of the descriptor it wants. May call
@@ -13808,7 +14242,7 @@ static const aio__link_ops aio__fd_pipe_ops = {
 static void aio__fd_link_is_pipe(aio__fd_link *bottom) { bottom->link.ops = &aio__fd_pipe_ops; }
 
 /* ============================================================================
- * 48. TLS: OpenSSL over a link
+ * 49. TLS: OpenSSL over a link
  *
  * Contexts, verification, and a link that does one connection's handshake, reads and writes over another link. OpenSSL
  * has it as a BIO of our own. Every call begins with an empty error queue. May call links, descriptors and errors.
@@ -15097,7 +15531,7 @@ static bool aio__tls_context_is_for(const aio_tls_context *context, bool server,
 #endif
 
 /* ============================================================================
- * 49. Streams: buffers over a link
+ * 50. Streams: buffers over a link
  *
  * Reading, writing, closing; what is below is the link's. A stream owns its links, what came and is unread, and what is
  * written and unsent; each buffer exists only while there is something in it. Nothing is read ahead of a reader: the
@@ -16499,7 +16933,7 @@ static void aio__stream_release(aio_stream *s)
 }
 
 /* ============================================================================
- * 50. TLS on a stream: handshake and what it has negotiated
+ * 51. TLS on a stream: handshake and what it has negotiated
  *
  * A stream goes over to TLS by a link more on top; until the handshake is done nobody else may write. May call streams,
  * TLS and timeouts.
@@ -16686,7 +17120,7 @@ AIO_API const char *aio_stream_alpn(const aio_stream *stream, char *buffer, size
 #endif
 
 /* ============================================================================
- * 51. Addresses: which are public
+ * 52. Addresses: which are public
  *
  * The table of the networks that are no part of the public internet (IANA's registries of special-purpose addresses,
  * RFC 6890), and the address that stands in an IPv6 one. Calls nothing.
@@ -16778,7 +17212,7 @@ static const char *aio__guard_address(const struct sockaddr_storage *storage)
 #define AIO__GUARD_REFUSED "%s, which deny_private refuses"
 
 /* ============================================================================
- * 52. Connecting: addresses
+ * 53. Connecting: addresses
  *
  * From addresses to a stream: whoever connects does it here. Names, proxies and TLS are a room further down. May call
  * streams, timers and names.
@@ -17185,7 +17619,7 @@ static aio_stream_task *aio__race_new(const aio__target *target)
 }
 
 /* ============================================================================
- * 53. Servers: listeners and clients
+ * 54. Servers: listeners and clients
  *
  * Listens, accepts, gives each client to a coroutine or a protocol, and watches that. What a server closes goes when
  * its last client has gone. May call streams, TLS on them, names and reports.
@@ -18093,7 +18527,7 @@ AIO_API aio_future *aio_server_run_until_signal(aio_server *server, double secon
 }
 
 /* ============================================================================
- * 54. Descriptors: readers, writers, sock_ calls, pipes and files
+ * 55. Descriptors: readers, writers, sock_ calls, pipes and files
  *
  * A table of foreign descriptors by number, each registered level-triggered while somebody wants it, as its owner may
  * leave bytes unread. Then streams over pipes of the program's own, and files on their way out. May call streams.
@@ -18840,7 +19274,7 @@ AIO_API aio_size_task *aio_sock_sendfile(int fd, int file, int64_t offset, size_
 }
 
 /* ============================================================================
- * 55. Datagrams: UDP endpoints
+ * 56. Datagrams: UDP endpoints
  *
  * One edge-triggered socket an endpoint; a queue of what could not be sent at once. May call Descriptors and Names.
  * ============================================================================ */
@@ -19501,7 +19935,7 @@ AIO_API int aio_datagram_port(const aio_datagram_endpoint *endpoint)
 }
 
 /* ============================================================================
- * 56. Resolver: DNS messages and servers
+ * 57. Resolver: DNS messages and servers
  *
  * A stub resolver (RFC 1035, 2308, 5452, 6891): the strict reading of messages, an endpoint for one question each, TCP
  * where UDP does not do, servers in turn, the cache, aliases, the hosts file and the search list. One question is asked
@@ -21232,7 +21666,7 @@ AIO__COLD static void aio__names_close(aio_resolver *resolver)
 }
 
 /* ============================================================================
- * 57. Subprocesses: pidfd and pipes
+ * 58. Subprocesses: pidfd and pipes
  *
  * Children of a loop in a ring, each with a descriptor that tells of its end, or a thread that waits for it. Pipes are
  * streams. Nothing but this room reaps them.
@@ -21710,7 +22144,7 @@ AIO_API aio_output_task *aio_process_communicate(aio_process *process, const voi
 }
 
 /* ============================================================================
- * 58. URLs
+ * 59. URLs
  *
  * RFC 3986 with yarl's habits: splits a reference, checks and normalises each part, writes the whole into one block.
  * Owns nothing beyond the block of each aio_url. Calls memory and buffers only.
@@ -22502,7 +22936,7 @@ AIO_API bool aio_url_same_origin(const aio_url *a, const aio_url *b)
 }
 
 /* ============================================================================
- * 59. Files: calls in threads
+ * 60. Files: calls in threads
  *
  * A call is a coroutine, and for each piece of it a job of the executor. A job has copies of all it needs, and is owned
  * by its coroutine and its thread: who ends last frees it, so that a cancel leaves a thread its memory. An open file is
@@ -23186,7 +23620,7 @@ AIO_API aio_file_info_task *aio_stat(const char *path)
 }
 
 /* ============================================================================
- * 60. Headers
+ * 61. Headers
  *
  * The multi-map: one block of text and an index into it. Growing copies what is alive into a new block, and frees the
  * old one only after the new field is in, so that a value may come from the headers themselves. Calls memory only.
@@ -23459,7 +23893,7 @@ AIO_API void aio_headers_clear(aio_headers *headers)
 }
 
 /* ============================================================================
- * 61. Charsets
+ * 62. Charsets
  *
  * Bytes to UTF-8, by iconv; UTF-8 itself is only checked. Calls memory and words of headers only.
  * ============================================================================ */
@@ -23616,7 +24050,7 @@ AIO_API int aio_charset_decode_with(aio_text *text, const void *data, size_t len
 }
 
 /* ============================================================================
- * 62. Cookies: the jar
+ * 63. Cookies: the jar
  *
  * Cookies hang on their domains, which stand in a hash table, and in a ring in the order in which they were made. A
  * request asks for its host and for each name above it. Calls memory, URLs and words of headers only.
@@ -24607,7 +25041,7 @@ AIO_API int aio_cookie_jar_load(aio_cookie_jar *jar, const char *path, int *line
 }
 
 /* ============================================================================
- * 63. Coding: inflate
+ * 64. Coding: inflate
  *
  * Decodes into a window of its own, from which the caller's pieces are copied, so that a match, whole, always has its
  * room and its past. What is left of the input decides between two decoders of the same codes: a fast one, which may
@@ -25482,7 +25916,7 @@ AIO_API int aio_inflate_all_with(aio_text *text, const void *data, size_t length
 }
 
 /* ============================================================================
- * 64. Coding: deflate
+ * 65. Coding: deflate
  *
  * Matches are found by chains of equal hashes, taken lazily, and gathered into a block; a block is written in whichever
  * of the three forms is shortest, piece by piece into a small buffer, from which the caller's pieces are filled.
@@ -26174,7 +26608,7 @@ AIO_API int aio_deflate_all_with(aio_text *text, const void *data, size_t length
 }
 
 /* ============================================================================
- * 65. JSON: numbers
+ * 66. JSON: numbers
  *
  * Decimal to double and back, exactly, without the locale that strtod and printf look at. Both ways go by one table of
  * the powers of ten in 128 bits, made when it is first needed: reading as Lemire has it, writing as Giulietti's
@@ -26387,7 +26821,7 @@ static uint64_t aio__double_digits(uint64_t bits, int *power)
 }
 
 /* ============================================================================
- * 66. JSON: parser and tree
+ * 67. JSON: parser and tree
  *
  * A tree is one array of values of 16 bytes in the order of the text, each container before what is in it and with the
  * distance to what is behind it, and one copy of the text, in which strings are decoded where they stand. The parser
@@ -27034,7 +27468,7 @@ AIO_API aio_text aio_json_string(const aio_json *value, const char *path, const 
 }
 
 /* ============================================================================
- * 67. JSON: writer
+ * 68. JSON: writer
  *
  * Text grows at the end of a buffer, and so does, in another, a byte for each container that is open. The first thing
  * that JSON does not allow there stops the writer.
@@ -27328,7 +27762,7 @@ AIO_API int aio_json_dump_with(const aio_json *value, aio_text *text, const aio_
 }
 
 /* ============================================================================
- * 68. Authentication: challenges and digests
+ * 69. Authentication: challenges and digests
  *
  * Takes WWW-Authenticate fields and proxies' apart, and answers Digest's challenges (RFC 7616) for the protection space
  * that they came from. Calls memory, URLs, words of headers and OpenSSL's hashes only.
@@ -28018,7 +28452,7 @@ static bool aio__digest_sum_end(void *sum, char *hex) { return sum && hex; }
 #endif
 
 /* ============================================================================
- * 69. HTTP messages
+ * 70. HTTP messages
  *
  * RFC 9112: heads in and out, body framing, dates. The parser goes line by line over the bytes as they arrive, and
  * copies nothing until the head is whole. What a hostile peer may send is refused with a reason. Responses are read
@@ -28864,7 +29298,7 @@ static inline const char *aio__http_clock_text(aio__http_clock *clock, int64_t s
 }
 
 /* ============================================================================
- * 70. HTTP bodies: framing, stages, reader
+ * 71. HTTP bodies: framing, stages, reader
  *
  * A body on its way in (RFC 9112 6 and 7), for the client and the server. The framing tells data from what is between;
  * decoders, if there are any, make of it the data that are meant; a limit; and the user, who has pieces in place, or
@@ -29694,7 +30128,7 @@ static aio_text_task *aio__body_read(aio__body_reader *in, bool all)
 }
 
 /* ============================================================================
- * 71. HTTP messages alone: the public parser
+ * 72. HTTP messages alone: the public parser
  *
  * Heads and bodies, by the two rooms above, out of bytes that the user has. It keeps the bytes of a head that is not
  * whole, and nothing else. Calls messages and framing.
@@ -29909,7 +30343,7 @@ AIO_API void aio_http_parser_close(aio_http_parser *parser)
 }
 
 /* ============================================================================
- * 72. Multipart bodies
+ * 73. Multipart bodies
  *
  * Takes a multipart apart as its bytes come: what is between delimiters goes to the user in place, and is looked at
  * once. Where a delimiter could begin at a piece's end, only its length is remembered, as its bytes are known. Calls
@@ -30414,7 +30848,7 @@ AIO_API aio_multipart *aio_part_multipart(aio_part *part)
 }
 
 /* ============================================================================
- * 73. Tracing: phases, events, what a connection was made of
+ * 74. Tracing: phases, events, what a connection was made of
  *
  * What is noted of a request on its way, by whoever does a part of it: where its time goes, the heads that come before
  * its response's, the addresses that were tried; and the callback that is told. Calls streams and TLS for what they
@@ -30587,7 +31021,7 @@ static aio_certificate *aio__made_certificate(const aio__made *made)
 }
 
 /* ============================================================================
- * 74. Request bodies: where their pieces come from
+ * 75. Request bodies: where their pieces come from
  *
  * A source gives a body piece by piece: of data, of a file, of a producer, or, made of another source's, compressed;
  * forms are one more. It holds one piece, so that a body of any size needs as little memory. One that cannot be
@@ -30893,7 +31327,7 @@ static aio__source *aio__source_compressed(aio__source *from, int format)
 }
 
 /* ============================================================================
- * 75. Forms
+ * 76. Forms
  *
  * What a form is made of, and the source of a body that it becomes: heads and short texts in one piece, long ones in
  * place, files and producers as they come (RFC 7578, RFC 2046 5.1). A form does not change any more once it was sent,
@@ -31286,7 +31720,7 @@ static const char *aio__form_type(const aio_form *form)
 }
 
 /* ============================================================================
- * 76. Contents: what a message's fields say, and its body as text or tree
+ * 77. Contents: what a message's fields say, and its body as text or tree
  *
  * Content-Type, Content-Disposition (RFC 6266) and Link (RFC 8288) taken apart, and bodies decoded by their charset, or
  * as JSON: of responses and of requests that a server got. What is made for the user stays with the body's reader until
@@ -31661,7 +32095,7 @@ static bool aio__weblink_is(const aio_link *link, const char *rel)
 }
 
 /* ============================================================================
- * 77. Proxies: HTTP CONNECT and SOCKS
+ * 78. Proxies: HTTP CONNECT and SOCKS
  *
  * From a stream to a proxy to one through it: HTTP's CONNECT (RFC 9110 9.3.6), SOCKS4 and 4a, SOCKS5 (RFC 1928, 1929),
  * for each proxy of a chain. A handshake is a machine that is fed what the proxy says, and says what to send next. Then
@@ -32519,7 +32953,7 @@ static int aio__netrc_read(char **text)
 }
 
 /* ============================================================================
- * 78. Connecting: hosts
+ * 79. Connecting: hosts
  *
  * From a host's name to a stream: the name is looked up, its addresses are connected to; proxies lead on from there;
  * TLS is put on what stands. Calls names, connecting, streams, TLS and proxies.
@@ -32748,7 +33182,7 @@ AIO_API aio_stream_task *aio_open_unix_connection_with(const char *path, const a
 }
 
 /* ============================================================================
- * 79. Transports: protocols over streams
+ * 80. Transports: protocols over streams
  *
  * A stream with an aio__transport: its descriptor's works run what is here, which reads into a buffer of the loop's
  * and calls the protocol. It ends by connection_lost, which is queued; only after that the stream is freed. May call
@@ -33036,7 +33470,7 @@ AIO_API aio_server_task *aio_create_unix_server_with(const aio_protocol *protoco
 }
 
 /* ============================================================================
- * 80. Redirects: where a response leads
+ * 81. Redirects: where a response leads
  *
  * What a redirect makes of a request (RFC 9110 15.4, and the fetch standard where browsers go other ways): its method,
  * its URL, and whether what the user gave for one origin may go there. Calls URLs and errors only.
@@ -33113,7 +33547,7 @@ static aio_exception *aio__redirect_follow(aio__redirect *r, int status, const a
 }
 
 /* ============================================================================
- * 81. Retries: when a request is sent again
+ * 82. Retries: when a request is sent again
  *
  * What a policy (aio_retry) says of methods, statuses and errors, and how long is waited. Calls dates and numbers.
  * ============================================================================ */
@@ -33181,7 +33615,7 @@ static int64_t aio__retry_backoff(const aio_retry *policy, int tries)
 }
 
 /* ============================================================================
- * 82. Connections: the pool
+ * 83. Connections: the pool
  *
  * The client's connector: keep-alive connections by origin, and who waits for one. A connection object is the right to
  * one of `limit` places; it is busy, and has no stream yet or one, or it is idle, and its socket is watched so that a
@@ -33984,7 +34418,7 @@ AIO_API size_t aio_connector_idle(const aio_connector *connector)
 
 
 /* ============================================================================
- * 83. HTTP client: session, request, response
+ * 84. HTTP client: session, request, response
  *
  * One request is one coroutine (aio__requesting), whose frame holds copies of what it was given. It is
  *
@@ -37653,7 +38087,7 @@ AIO_API aio_cookie_jar *aio_session_cookie_jar(const aio_session *session)
 }
 
 /* ============================================================================
- * 84. HTTP server: connections and handlers
+ * 85. HTTP server: connections and handlers
  *
  * One connection is one coroutine (aio__serving) in an aio_server: a head, its handler, what is left of the body, the
  * next head; so pipelined requests are answered in order. What it knows is an aio__served, which begins with the user's
@@ -39320,7 +39754,7 @@ AIO_API aio_server_task *aio_start_unix_http_server_with(aio_request_handler *ha
 }
 
 /* ============================================================================
- * 85. HTTP server: forms
+ * 86. HTTP server: forms
  *
  * The body of a request as named fields: pairs, or the parts of a multipart. One coroutine, aio__post_reading, reads
  * it; what it makes stays with the body. Calls the server, multipart, charsets and JSON's numbers.
@@ -39689,7 +40123,7 @@ AIO_API bool aio_post_bool(const aio_post *post, const char *name, bool fallback
 }
 
 /* ============================================================================
- * 86. HTTP application: routes and requests
+ * 87. HTTP application: routes and requests
  *
  * Patterns are in a tree with a level for each segment, through which a path walks that was taken apart; literal
  * children are in order, and found by halving. One request is one coroutine (aio__app_request): it finds the route,
@@ -40597,7 +41031,7 @@ AIO_API void aio_access_log_write(const aio_access *access, void *file)
 }
 
 /* ============================================================================
- * 87. Static files
+ * 88. Static files
  *
  * Answers from files: what a request's conditions and ranges make of one (RFC 9110 13, 14), and which file of a folder
  * a path names. One coroutine, aio__folder_answer, does both; an aio__folder_look, which owns the descriptor, goes to a
@@ -41207,7 +41641,7 @@ AIO_API void *aio_static_handler(aio_request *request, void *site)
 }
 
 /* ============================================================================
- * 88. WebSocket: frames
+ * 89. WebSocket: frames
  *
  * Takes frames apart in place, in pieces of any size, and writes their heads (RFC 6455 5.2); masks, codes, what is a
  * text, and the handshake's hash. Knows nothing of connections. Calls UTF-8 of charsets only.
@@ -41515,7 +41949,7 @@ static bool aio__ws_key_is_valid(aio_text key)
 }
 
 /* ============================================================================
- * 89. WebSocket: connections
+ * 90. WebSocket: connections
  *
  * The handshake of both sides, messages out of frames, permessage-deflate, pings, and the end. What has come stays in
  * the stream, or with the ws, until somebody asks for it, so that a receive that is cancelled has lost nothing; what is
@@ -42777,7 +43211,7 @@ AIO_API aio_ws_task *aio_request_upgrade_websocket_with(aio_request *request, co
 }
 
 /* ============================================================================
- * 90. Server-sent events: parser, client, answers
+ * 91. Server-sent events: parser, client, answers
  *
  * The parser (aio__sse_parser) takes pieces of any size and gives an event at a time. An aio_sse owns it, and the
  * response that is being read; aio__sse_reading connects, reads and connects again. Calls the public functions of
@@ -43189,7 +43623,7 @@ AIO_API aio_future *aio_request_sse_send_with(aio_request *request, const char *
 AIO_API aio_future *aio_request_sse_ping(aio_request *request) { return aio__sse_chunk(request, ":\n\n", 3); }
 
 /* ============================================================================
- * 91. Introspection: task dump and call graph
+ * 92. Introspection: task dump and call graph
  *
  * Walks what waits for what, and only reads. Called by nobody above. Downwards through the frames of a task to what the
  * innermost awaits, and that one's children (ops->child); upwards through the waiters. A path may lead in a circle, and

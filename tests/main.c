@@ -37,6 +37,7 @@
 #include "test_run.c"
 #include "test_debug.c"
 #include "test_threads.c"
+#include "test_thread_queue.c"
 #include "test_streams.c"
 #include "test_servers.c"
 #include "test_adopt.c"
