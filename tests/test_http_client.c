@@ -1286,6 +1286,41 @@ TEST(client_bad_arguments)
     aio_loop_free(loop);
 }
 
+/* .max_field_size bounds a line of the head; .read_bufsize what is read ahead of who does not read. */
+struct client_bounds { aio_task task; aio_server *server; aio_session *session; aio_response *r; char url[60]; size_t i;
+    char says[65536]; };
+SCENARIO(client_bounds, .may = CLIENT_MAY)
+{
+    AIO_BEGIN(client_bounds);
+    AIO_AWAIT(self->server, aio_start_server(scripted_handler, &the_script, "127.0.0.1", 0));
+    snprintf(self->url, sizeof self->url, "http://127.0.0.1:%d/", aio_server_port(self->server));
+    REQUIRE(self->session = aio_session_open(.max_field_size = 20, .read_bufsize = 1024));
+    for (self->i = 0; self->i < 2; self->i++) {
+        script_says(&the_script, self->i ? "HTTP/1.1 200 OK\r\nA: 45678901234567890\r\n\r\n"
+                                         : "HTTP/1.1 200 OK\r\nA: 456789012345678901\r\n\r\n", END_CLOSE);
+        AIO_TRY {
+            AIO_AWAIT(self->r, aio_session_get(self->session, self->url));
+            CHECK_INT(self->i, 1);
+        } AIO_CATCH_CODE(AIO_ELIMIT) {
+            CHECK_INT(self->i, 0);
+        } AIO_END_TRY;
+        aio_response_release(self->r);
+        self->r = NULL;
+    }
+    memset(self->says, 'x', sizeof self->says - 1);
+    memcpy(self->says, "HTTP/1.1 200 OK\r\n\r\n", 19);
+    script_says(&the_script, self->says, END_STAY);
+    AIO_AWAIT(self->r, aio_session_get(self->session, self->url));
+    AIO_AWAIT(aio_sleep(1));
+    ALWAYS(aio_stream_unread(aio__exchange_stream(&aio__reply_of(self->r)->x)).length <= 2 * 1024);
+    AIO_FINALLY;
+        aio_response_release(self->r);
+        AIO_AWAIT(aio_session_close(self->session));
+        aio_server_abort_clients(self->server);
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
+
 /* What was given and is not valid is named, with the byte, but its value is not shown. */
 TEST(client_says_what_was_given)
 {
