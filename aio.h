@@ -4222,8 +4222,8 @@ AIO_API int  aio_print_tasks_on_signal(aio_loop *loop, int signum);
  * 28. Platform and the seam
  *
  * System headers, and aio__os: the one table through which every allocation, system call, OpenSSL call and reading of
- * the clock goes. A test replaces an entry to fail the Nth call, to shorten a read, or to own the time. A program
- * that never writes to the table pays nothing for it: the compiler sees that.
+ * the clock goes. A test replaces an entry to fail the Nth call, to shorten a read, or to own the time. In a program
+ * the table is constant and costs nothing: calls are direct, and what is not called is not there.
  * ============================================================================ */
 
 #include <arpa/inet.h>
@@ -4749,8 +4749,10 @@ AIO__TLS_LIBRARY_CALLS(AIO__CALL_TYPE)
 #endif
 #endif
 
+#ifndef AIO__OS_TABLE /* as tests have it: static */
+#define AIO__OS_TABLE static const
+#endif
 struct aio__os {
-    bool    plain; /* no slabs: every object is an allocation of its own, which can fail and which checkers see */
     void   *(*malloc)(size_t);
     void   *(*realloc)(void *, size_t);
     void    (*free)(void *);
@@ -4883,8 +4885,7 @@ struct aio__os {
 #endif
 #endif
 };
-static struct aio__os aio__os = {
-    AIO__ADDRESS_CHECKED,
+AIO__OS_TABLE struct aio__os aio__os = {
     aio__os_malloc, aio__os_realloc, aio__os_free, aio__os_clock, aio__os_wall, poll, aio__os_pipe,
     aio__os_fcntl, read, write, close,
     aio__os_at_fork,
@@ -4983,7 +4984,7 @@ static int aio__socket_outcome(int fd)
  *
  * General allocations (aio__malloc), and the slabs of a loop: free lists by size class, carved from blocks of 64 KiB.
  * A heap keeps every object of one kind of use: `frames` all begin with an aio_future, so that the live ones can be
- * visited. With aio__os.plain, in debug mode, and above 1 KiB an object has an allocation of its own, a prefix before
+ * visited. With aio__plain, in debug mode, and above 1 KiB an object has an allocation of its own, a prefix before
  * it, and a place in a list. Blocks go back when the loop is freed, and before that when most of a class is free.
  * ============================================================================ */
 
@@ -5032,7 +5033,7 @@ static void *aio__allocated(void *memory)
     return NULL;
 }
 
-static void *aio__malloc(size_t size) { return aio__allocated(aio__os.malloc(size ? size : 1)); }
+AIO__NOINLINE static void *aio__malloc(size_t size) { return aio__allocated(aio__os.malloc(size ? size : 1)); }
 
 static void *aio__calloc(size_t size)
 {
@@ -5041,7 +5042,7 @@ static void *aio__calloc(size_t size)
     return memory;
 }
 
-static void *aio__realloc(void *pointer, size_t size)
+AIO__NOINLINE static void *aio__realloc(void *pointer, size_t size)
 {
     return aio__allocated(aio__os.realloc(pointer, size ? size : 1));
 }
@@ -5060,14 +5061,17 @@ static char *aio__strndup(const char *text, size_t length)
     return copy;
 }
 
-static bool aio__on_valgrind; /* it sees objects as AddressSanitizer does; written before the first loop has objects */
+/* No slabs: every object is an allocation of its own, which can fail and which checkers see. Written before the first
+ * loop has objects, as is whether valgrind runs us, which sees objects as AddressSanitizer does. */
+static bool aio__plain = AIO__ADDRESS_CHECKED;
+static bool aio__on_valgrind;
 
 static AIO__COLD void aio__valgrind_look(void)
 {
     const char *preload = getenv("LD_PRELOAD");
     if (aio__on_valgrind || !preload || !strstr(preload, "vgpreload_memcheck")) return;
     aio__on_valgrind = true;
-    aio__os.plain = true;
+    aio__plain = true;
 }
 
 /* The order of the stores keeps compilers from making one wide store of two: who reads a half of it at once, as the
@@ -5155,13 +5159,13 @@ static void aio__heap_disown(void *memory)
 /* An object that is no future. The same size is needed to free it. */
 static void *aio__pool_alloc(aio__heap *heap, size_t size)
 {
-    if (aio__os.plain || size > AIO__SLAB_MAX) return aio__heap_own(heap, size, NULL, 0);
+    if (aio__plain || size > AIO__SLAB_MAX) return aio__heap_own(heap, size, NULL, 0);
     return aio__heap_slot(heap, size);
 }
 
 static void aio__pool_free(aio__heap *heap, void *memory, size_t size)
 {
-    if (aio__os.plain || size > AIO__SLAB_MAX) aio__heap_disown(memory);
+    if (aio__plain || size > AIO__SLAB_MAX) aio__heap_disown(memory);
     else aio__heap_give(heap, memory, size);
 }
 
@@ -6681,7 +6685,7 @@ AIO__NOINLINE static aio_future *aio__frame_own(aio_loop *loop, size_t size, con
 static inline aio_future *aio__frame_alloc(aio_loop *loop, size_t size, size_t clear, const char *file, int line)
 {
     aio_future *future;
-    bool own = aio__os.plain || !loop || size > AIO__SLAB_MAX || loop->debug;
+    bool own = aio__plain || !loop || size > AIO__SLAB_MAX || loop->debug;
     if (AIO__LIKELY(!own)) future = (aio_future *)aio__heap_slot(&loop->frames, size);
     else future = aio__frame_own(loop, size, file, line);
     if (AIO__UNLIKELY(!future)) return NULL;
@@ -13515,9 +13519,10 @@ static struct {
     int             threads;
 } aio__lookup_threads = { PTHREAD_MUTEX_INITIALIZER, NULL, NULL, 0 };
 
-static void aio__lookup_unref(aio__lookup *lookup) /* under the threads' mutex */
+/* Under the threads' mutex: so many owners less. */
+static void aio__lookup_unref(aio__lookup *lookup, int owners)
 {
-    if (--lookup->refs) return;
+    if (lookup->refs -= owners) return;
     if (lookup->found) aio__os.freeaddrinfo(lookup->found);
     aio__free(lookup);
 }
@@ -13568,8 +13573,7 @@ static void aio__lookup_done(void *arg)
     }
     pthread_mutex_lock(&aio__lookup_threads.mutex);
     if (lookup->node.next) aio__ring_remove(&lookup->node);
-    if (f) aio__lookup_unref(lookup);
-    aio__lookup_unref(lookup);
+    aio__lookup_unref(lookup, f ? 2 : 1);
     pthread_mutex_unlock(&aio__lookup_threads.mutex);
 }
 
@@ -13589,7 +13593,7 @@ static void *aio__lookup_threads_run(void *unused)
         /* within the mutex: the loop cannot be freed before it has taken its lookups back (aio__lookups_close) */
         bool wanted = lookup->loop && lookup->future;
         if (wanted && aio__threadsafe_post(lookup->loop, &lookup->post) == 0) continue;
-        aio__lookup_unref(lookup);
+        aio__lookup_unref(lookup, 1);
     }
     aio__lookup_threads.threads--;
     pthread_mutex_unlock(&aio__lookup_threads.mutex);
@@ -13605,7 +13609,7 @@ static void aio__lookup_orphan(aio__lookup_future *f)
     pthread_mutex_lock(&aio__lookup_threads.mutex);
     if (lookup->node.next) aio__ring_remove(&lookup->node);
     lookup->future = NULL;
-    aio__lookup_unref(lookup);
+    aio__lookup_unref(lookup, 1);
     pthread_mutex_unlock(&aio__lookup_threads.mutex);
 }
 
@@ -13635,7 +13639,7 @@ AIO__COLD static void aio__lookups_close(aio_loop *loop, aio__closer *closer)
         aio__ring_remove(&lookup->node);
         lookup->loop = NULL;
         if (lookup->future) lookup->future->lookup = NULL;
-        if (lookup->future) aio__lookup_unref(lookup);
+        if (lookup->future) aio__lookup_unref(lookup, 1);
     }
     pthread_mutex_unlock(&aio__lookup_threads.mutex);
     loop->lookups = NULL;

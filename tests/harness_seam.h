@@ -322,7 +322,7 @@ static void seam_begin(bool plain, uint64_t seed)
     memset(&seam, 0, sizeof seam);
     seam.highest = highest;
     seam.seed = seed;
-    aio__os.plain = plain;
+    aio__plain = plain;
     aio__out_of_memory = false;
     seam_now = INT64_C(1000000000000);
 }

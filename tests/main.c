@@ -1,5 +1,6 @@
 /* The test binary: aio.h, the harness and every test in one translation unit, so that tests see private names. */
 #define AIO_IMPLEMENTATION
+#define AIO__OS_TABLE static /* the seam replaces entries */
 #include "../aio.h"
 
 /* The examples' clients, whose parsers have fuzzers: before the harness, which has ordinary names. */

@@ -226,7 +226,7 @@ SCENARIO(memory_goes_back, .skip = KIND_ALLOC | KIND_CALL | KIND_SLICE | KIND_CA
     }
     CHECK_INT(memory_blocks(aio__running), self->most);
     AIO_AWAIT(aio_sleep(0.01));
-    if (!aio__os.plain) {
+    if (!aio__plain) {
         CHECK(self->most > 30 * sizeof(void *) / 8); /* tasks are half as large with 32 bits */
         CHECK(memory_blocks(aio__running) < 14);
     }

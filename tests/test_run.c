@@ -158,7 +158,7 @@ TEST(run_out_of_memory)
     for (int on = 0; on < 2; on++) {
         long n = 0;
         do {
-            aio__os.plain = true;
+            aio__plain = true;
             seam.fail_alloc = seam.allocations + ++n;
             seam.fail_on = on;
             seam.fired = false;
@@ -170,7 +170,7 @@ TEST(run_out_of_memory)
         ALWAYS(n > 5 && n < 1000);
     }
     seam.touched = 0;
-    aio__os.plain = false;
+    aio__plain = false;
     CHECK(codes[0] > 0 && codes[1] > 0);
 }
 

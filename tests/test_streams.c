@@ -733,7 +733,7 @@ SCENARIO(stream_cost, .skip = KIND_SLICE /* counts calls */ | KIND_CALL | KIND_S
     if (!strcmp(aio_loop_poller(aio_get_running_loop()), "epoll"))
         CHECK_INT(seam.calls[CALL_epoll_ctl] - self->before.calls[CALL_epoll_ctl], 0);
 #endif
-    if (!aio__os.plain) CHECK_INT(seam.allocations - self->before.allocations, 0);
+    if (!aio__plain) CHECK_INT(seam.allocations - self->before.allocations, 0);
     AIO_AWAIT(aio_sleep(0.1));
     CHECK_PTR(self->b->in, NULL); /* idle: no buffers */
     CHECK_PTR(self->b->out, NULL);

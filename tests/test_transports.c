@@ -748,7 +748,7 @@ SCENARIO(transport_cost, .skip = ~KIND_PLAIN /* counts calls; the ways are those
     }
     CHECK_INT(seam.calls[CALL_recv] - self->before.calls[CALL_recv], 100);
     CHECK_INT(seam.calls[CALL_send] - self->before.calls[CALL_send], 100);
-    if (!aio__os.plain) CHECK_INT(seam.allocations - self->before.allocations, 0);
+    if (!aio__plain) CHECK_INT(seam.allocations - self->before.allocations, 0);
     CHECK_INT(aio_get_running_loop()->task_count, 1);
     AIO_FINALLY;
         TRANSPORT_END();
