@@ -183,6 +183,12 @@ on_kqueue() {
     "$@" -o "$out/kqueue" && AIO_POLLER=kqueue timeout 600 "$out/kqueue" --way kqueue,call,cancel --sample 4
 }
 
+# A program that needs nothing at all, and is small.
+static_program() {
+    musl-gcc -static -s -std=c99 -Os -DAIO_STATIC -DAIO_NO_TLS -o "$out/static" examples/hello.c &&
+        "$out/static" && wc -c "$out/static" && [ "$(wc -c <"$out/static")" -lt 400000 ]
+}
+
 # The tests of the subset, on an emulator, which is slow: without the ways that differ in nothing of the processor's.
 emulated() {
     local binary=$out/$1 emulator=$2 names
@@ -244,6 +250,7 @@ fi
 
 if have musl-gcc; then
     with_tests "tests musl AIO_NO_TLS" tests musl musl-gcc -static -std=c99 -O1 $warn_c -DAIO_NO_TLS tests/main.c -- $few
+    with_examples "a static program musl" static_program
 else
     skip "tests musl" "no musl-gcc"
 fi
