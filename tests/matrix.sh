@@ -195,7 +195,12 @@ emulated() {
     shift 2
     "$@" -o "$binary" || return 1
     names=$("$emulator" "$binary" --list | grep -E "$subset")
-    timeout 600 "$emulator" "$binary" --way epoll,poll,plain-alloc,slice-one,slice-random,cancel,shuffle $names
+    timeout 600 "$emulator" "$binary" --way epoll,poll,plain-alloc,slice-one,slice-random,cancel,shuffle $names || return 1
+    [ "${binary##*/}" != aarch64 ] || return 0
+    # Big-endian: all tests once, but those of charsets, which a static glibc loads and has not for that processor, and
+    # of what posix_spawn tells by vfork and asks for by flags, and of signals in storms, where the emulator errs.
+    names=$("$emulator" "$binary" --list | grep -vE '^(charset|contents_texts|post_answers|sub_missing|sub_groups|signal_threads_storm)')
+    timeout 600 "$emulator" "$binary" --seconds 60 --way epoll $names
 }
 
 # linked NAME COMPILER FLAGS... -- SOURCE...: links the sources and runs the program.
