@@ -32,6 +32,7 @@ NO_EMBED  := $(foreach e,$(EMBED),$(if $(shell pkg-config --exists $(lastword $(
     $(firstword $(subst :, ,$e))))
 EXAMPLES  := $(filter-out $(NO_EMBED:%=build/examples/%),\
     $(patsubst examples/%.c,build/examples/%,$(wildcard examples/*.c examples/*/*.c)))
+CPP_ONLY  := $(patsubst examples/%.cpp,build/examples/cpp/%,$(wildcard examples/*.cpp))
 TEST_FILES := $(wildcard tests/*.[ch] tests/fuzz/*.[ch] examples/*/aio_*.h)
 FUZZERS   := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 INTEGRATION := $(patsubst tests/%.c,build/%,$(wildcard tests/integration/*.c))
@@ -48,7 +49,7 @@ demo: build/examples/crawl ## build and run the crawler: 1000 pages, 100 at once
 test: build/test ## run the tests; make test ONLY=name runs one, build/test --list names them
 	build/test $(ONLY)
 
-examples: $(EXAMPLES) $(EXAMPLES:build/examples/%=build/examples/cpp/%) ## build them as C99 and, if there is one, as C++20
+examples: $(EXAMPLES) $(EXAMPLES:build/examples/%=build/examples/cpp/%) $(CPP_ONLY) ## build them as C99 and, if there is one, as C++20
 
 torture: build/test ## every scenario in every way: failing allocations and calls, slices, cancellation; debug mode
 	build/test --torture $(SAMPLE:%=--sample %) $(ONLY)
@@ -148,6 +149,15 @@ build/examples/cpp/%: examples/%.c aio.h | setup
 	@if command -v $(CXX) >/dev/null; then set -x; \
 	    $(CXX) -x c++ -std=c++20 $(ONE_FILE) $(CPPFLAGS) $(CFLAGS) -o $@ $< -x none $(LDFLAGS) $(LDLIBS); \
 	else echo "no $(CXX): $< was not tried as C++"; fi
+
+# clang has the coroutines of C++20, but says so only from version 16 on.
+build/examples/cpp/%: examples/%.cpp aio.h | setup
+	@mkdir -p $(@D)
+	@if command -v $(CXX) >/dev/null; then \
+	    coroutines=$$($(CXX) -x c++ -std=c++20 -dM -E /dev/null | grep -q __cpp_impl_coroutine || \
+	        echo -D__cpp_impl_coroutine=201902L); set -x; \
+	    $(CXX) -std=c++20 $$coroutines $(ONE_FILE) $(CPPFLAGS) $(CFLAGS) -o $@ $< $(LDFLAGS) $(LDLIBS); \
+	else echo "no $(CXX): $< was not tried"; fi
 
 build/integration/mysql build/integration/redis build/integration/mongo: tests/integration/expect.h tests/integration/relay.h
 

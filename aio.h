@@ -178,24 +178,24 @@
  *   25. WebSocket
  *   26. Server-sent events
  *   27. Introspection
- *   28. Platform and the seam
- *   29. Memory
- *   30. Errors and tracebacks
- *   31. The loop's data
- *   32. Pollers
- *   33. Futures: states and waiters
- *   34. Timers
- *   35. Futures: owners and callbacks
- *   36. Tasks and coroutines: steps and cancellation
- *   37. Deadlines
- *   38. Event loop: iterations and callbacks
- *   39. Combinators: how they wait
- *   40. Timeouts and task groups: scopes
- *   41. Locks: first in, first out
- *   42. Queues: getters and putters
- *   43. Threads: executor and concurrent futures
- *   44. Threads: queues between loops and threads
- *   45. Signals: the self-pipe
+ *   28. C++20
+ *   29. Platform and the seam
+ *   30. Memory
+ *   31. Errors and tracebacks
+ *   32. The loop's data
+ *   33. Pollers
+ *   34. Futures: states and waiters
+ *   35. Timers
+ *   36. Futures: owners and callbacks
+ *   37. Tasks and coroutines: steps and cancellation
+ *   38. Deadlines
+ *   39. Event loop: iterations and callbacks
+ *   40. Combinators: how they wait
+ *   41. Timeouts and task groups: scopes
+ *   42. Locks: first in, first out
+ *   43. Queues: getters and putters
+ *   44. Threads: executor and concurrent futures
+ *   45. Threads: queues between loops and threads
  *   46. Running a program
  *   47. Names: getaddrinfo's threads
  *   48. Links: sockets and pipes
@@ -875,6 +875,7 @@ AIO_API aio_future *aio__sleep_at(double delay, const char *file, int line);
 /* Private: what the macros call. */
 AIO_API void *aio__new(size_t size, aio_coro_fn *coro, const char *file, int line);
 AIO_API int   aio__await_pending(aio_task *t);
+AIO_API bool  aio__own(aio_task *t, void (*end)(void *), void *thing);
 AIO_API void  aio__give_back(aio_future *future);
 AIO_API int   aio__stopped(aio_task *t, int handler);
 AIO_API AIO__COLD aio_step aio__reraised(aio_task *t, int handler);
@@ -4198,6 +4199,240 @@ AIO_API int  aio_print_tasks_on_signal(aio_loop *loop, int signum);
 #ifdef __cplusplus
 }
 #endif
+
+/* ============================================================================
+ * 28. C++20
+ *
+ * Coroutines of C++: aio::task<T>, which awaits any awaitable above, and is one; and owners that let go.
+ *
+ *   aio::task<int> length(const char *url)
+ *   {
+ *       aio::session session { aio_session_open() };
+ *       aio::response response { co_await aio_session_get(session.get(), url) };
+ *       aio_text body = co_await aio_response_read(response.get());
+ *       co_return (int)body.length;
+ *   }
+ *   int main() { return aio::run(length("http://localhost/")); }
+ *
+ * co_await takes what it awaits, as AIO_AWAIT does, and gives its `result`. An error is thrown: as aio::cancelled if it
+ * is a cancellation, else as aio::error; what leaves a task becomes its error. For C, a task is a coroutine object,
+ * release() gives it: a struct that begins with aio_task task; T result. Hence T is trivially copyable.
+ * (clang needs -D__cpp_impl_coroutine=201902L up to version 16, and no more than that.)
+ * ============================================================================ */
+
+#if defined(__cplusplus) && __cplusplus >= 202002L && defined(__cpp_impl_coroutine) && defined(__cpp_exceptions)
+#include <coroutine>
+#include <exception>
+#include <memory>
+#include <new>
+#include <type_traits>
+#include <utility>
+
+namespace aio {
+
+/* An aio_exception that is thrown; its copies share it. */
+class error : public std::exception {
+    std::shared_ptr<const aio_exception> held;
+public:
+    explicit error(const aio_exception *taken) : held(taken, aio_exception_unref) {}
+    int code() const noexcept { return held->code; }
+    const aio_exception *get() const noexcept { return held.get(); }
+    const char *what() const noexcept override { return *held->message ? held->message : aio_code_text(held->code); }
+};
+/* No aio::error, so that who catches these lets a cancellation pass. */
+class cancelled : public std::exception {
+    error held;
+public:
+    explicit cancelled(const aio_exception *taken) : held(taken) {}
+    const aio_exception *get() const noexcept { return held.get(); }
+    const char *what() const noexcept override { return "cancelled"; }
+};
+
+/* One owner of an awaitable. */
+template <class Awaitable> class ref {
+    Awaitable *held = nullptr;
+public:
+    ref() = default;
+    explicit ref(Awaitable *taken) : held(taken) {}
+    ref(const ref &other) : held(static_cast<Awaitable *>(aio_ref(other.held))) {}
+    ref(ref &&other) noexcept : held(other.release()) {}
+    ref &operator=(ref other) noexcept { std::swap(held, other.held); return *this; }
+    ~ref() { aio_unref(held); }
+    Awaitable *get() const { return held; }
+    Awaitable *release() { return std::exchange(held, nullptr); }
+    Awaitable *operator->() const { return held; }
+    explicit operator bool() const { return held; }
+};
+
+template <auto end> struct ends { template <class T> void operator()(T *thing) const { end(thing); } };
+/* Closed, but its requests that are still on their way are not waited for. */
+struct ends_session { void operator()(aio_session *thing) const { aio_unref(aio_session_close(thing)); } };
+using session = std::unique_ptr<aio_session, ends_session>;
+using response = std::unique_ptr<aio_response, ends<aio_response_release>>;
+using stream = std::unique_ptr<aio_stream, ends<aio_stream_close>>;
+using process = std::unique_ptr<aio_process, ends<aio_process_release>>;
+/* Of a lock that was acquired: co_await aio_lock_acquire(&lock); aio::locked held { &lock }; */
+using locked = std::unique_ptr<aio_lock, ends<aio_lock_release>>;
+
+namespace detail { /* private */
+struct promise_base {
+    aio_task      *base = nullptr;    /* of the coroutine that C sees */
+    void          *awaited = nullptr;
+    int            where = 0;         /* the line of the latest co_await */
+    aio_exception *failed = nullptr;  /* what that raised, or what the task raises in the end */
+    int            code = 0;          /* raised in its place, with this message */
+    char           message[200] = "";
+
+    ~promise_base() { aio_exception_unref(failed); }
+    static void *operator new(std::size_t size) noexcept { return ::operator new(size, std::nothrow); }
+    static void operator delete(void *memory) { ::operator delete(memory); }
+    /* Without memory for the frame there is no task: nothing of it runs. */
+    auto initial_suspend() noexcept
+    {
+        struct begin {
+            bool made;
+            bool await_ready() const noexcept { return false; }
+            void await_suspend(std::coroutine_handle<> self) const noexcept { if (!made) self.destroy(); }
+            void await_resume() const noexcept {}
+        };
+        return begin { base != nullptr };
+    }
+    std::suspend_always final_suspend() noexcept { return {}; }
+    void keep(int number, const char *text) noexcept
+    {
+        code = number;
+        std::size_t length = std::char_traits<char>::length(text);
+        if (length >= sizeof message) length = sizeof message - 1;
+        std::char_traits<char>::copy(message, text, length);
+        message[length] = 0;
+    }
+    void unhandled_exception() noexcept
+    {
+        try {
+            throw;
+        } catch (const error &e) {
+            failed = aio_exception_ref(e.get());
+        } catch (const cancelled &e) {
+            failed = aio_exception_ref(e.get());
+        } catch (const std::bad_alloc &) {
+            keep(12 /* ENOMEM */, "out of memory");
+        } catch (const std::exception &e) {
+            keep(AIO_ERUNTIME, e.what());
+        } catch (...) {
+            keep(AIO_ERUNTIME, "an exception of C++");
+        }
+    }
+    [[noreturn]] void rethrow()
+    {
+        const aio_exception *e = std::exchange(failed, nullptr);
+        if (e->code == AIO_ECANCELLED) throw cancelled(e);
+        throw error(e);
+    }
+};
+
+/* What is awaited has two owners: the await, and this, which reads the result. */
+template <class Awaitable> struct awaiter {
+    promise_base  &promise;
+    ref<Awaitable> future;
+    bool await_ready() const noexcept { return false; }
+    void await_suspend(std::coroutine_handle<>) noexcept { promise.awaited = aio_ref(future.get()); }
+    auto await_resume()
+    {
+        if (promise.failed) promise.rethrow();
+        if constexpr (requires { future->result; }) return future->result;
+    }
+};
+
+template <class T> struct frame { aio_task task; T result; std::coroutine_handle<> handle; promise_base *promise; };
+template <> struct frame<void> { aio_task task; std::coroutine_handle<> handle; promise_base *promise; };
+
+/* The coroutine's function, as AIO_CORO makes one. */
+template <class T> aio_step step(aio_task *t)
+{
+    if (t->line == AIO__LEAVE) return AIO_FINISHED;
+    if (t->line < AIO__START) return aio__elsewhere(t, "aio::task", "C++");
+    frame<T> *self = reinterpret_cast<frame<T> *>(t);
+    promise_base &promise = *self->promise;
+    for (;;) {
+        if (t->line != AIO__START) {
+            if (t->awaiting->error) {
+                aio__failed(t, AIO__EXIT);
+                promise.failed = std::exchange(t->thrown, nullptr);
+            } else aio__release(t);
+        }
+        self->handle.resume();
+        if (self->handle.done()) break;
+        if (aio__await(t, promise.awaited, promise.where)) return AIO_SUSPENDED;
+    }
+    if (promise.failed) t->thrown = std::exchange(promise.failed, nullptr);
+    else if (promise.code) aio__raise(t, AIO__EXIT, promise.where, promise.code, "%s", promise.message);
+    return AIO_FINISHED;
+}
+
+inline void destroy(void *address) { std::coroutine_handle<>::from_address(address).destroy(); }
+
+template <class T> struct promise_result : promise_base {
+    void return_value(T value) noexcept { reinterpret_cast<frame<T> *>(base)->result = value; }
+};
+template <> struct promise_result<void> : promise_base { void return_void() noexcept {} };
+} /* namespace detail */
+
+/* A coroutine object: not started until it is awaited, or made a task of the loop; dropped, it never runs. */
+template <class T = void> class [[nodiscard]] task {
+    static_assert(std::is_void_v<T> || std::is_trivially_copyable_v<T>, "C reads the result of an aio::task");
+    ref<detail::frame<T>> held;
+public:
+    struct promise_type : detail::promise_result<T> {
+        task get_return_object() noexcept
+        {
+            using coroutine = detail::frame<T>;
+            auto handle = std::coroutine_handle<promise_type>::from_promise(*this);
+            coroutine *made = static_cast<coroutine *>(aio__new(sizeof(coroutine), detail::step<T>, "C++", 0));
+            if (!made) return task(nullptr);
+            made->handle = handle;
+            made->promise = this;
+            if (!aio__own(&made->task, detail::destroy, handle.address())) {
+                aio_unref(made);
+                return task(nullptr);
+            }
+            this->base = &made->task;
+            return task(made);
+        }
+        static task get_return_object_on_allocation_failure() noexcept { return task(nullptr); }
+        template <class Awaitable> auto await_transform(Awaitable *taken, int line = __builtin_LINE())
+        {
+            this->where = line;
+            return detail::awaiter<Awaitable> { *this, ref<Awaitable>(taken) };
+        }
+        template <class U> auto await_transform(task<U> &&other, int line = __builtin_LINE())
+        {
+            return await_transform(other.release(), line);
+        }
+        template <class Awaitable> auto await_transform(const ref<Awaitable> &other, int line = __builtin_LINE())
+        {
+            return await_transform(ref<Awaitable>(other).release(), line);
+        }
+    };
+    explicit task(detail::frame<T> *taken) : held(taken) {}
+    /* For C, and for what takes an awaitable; NULL without memory. */
+    detail::frame<T> *release() { return held.release(); }
+};
+
+/* aio_run of one. */
+template <class T> int run(task<T> main, const aio_run_options *options = nullptr)
+{
+    return aio_run_with(main.release(), options);
+}
+
+/* aio_create_task of one. */
+template <class T> ref<detail::frame<T>> create_task(task<T> coroutine)
+{
+    return ref<detail::frame<T>>(aio_create_task(coroutine.release()));
+}
+
+} /* namespace aio */
+#endif
+
 #endif /* AIO_H_INCLUDED */
 
 #ifdef AIO_IMPLEMENTATION
@@ -4219,7 +4454,7 @@ AIO_API int  aio_print_tasks_on_signal(aio_loop *loop, int signum);
 #undef aio_sleep
 
 /* ============================================================================
- * 28. Platform and the seam
+ * 29. Platform and the seam
  *
  * System headers, and aio__os: the one table through which every allocation, system call, OpenSSL call and reading of
  * the clock goes. A test replaces an entry to fail the Nth call, to shorten a read, or to own the time. In a program
@@ -4980,7 +5215,7 @@ static int aio__socket_outcome(int fd)
 }
 
 /* ============================================================================
- * 29. Memory
+ * 30. Memory
  *
  * General allocations (aio__malloc), and the slabs of a loop: free lists by size class, carved from blocks of 64 KiB.
  * A heap keeps every object of one kind of use: `frames` all begin with an aio_future, so that the live ones can be
@@ -5405,7 +5640,7 @@ static int aio__file_replace(const char *path, const char *data, size_t length)
 }
 
 /* ============================================================================
- * 30. Errors and tracebacks
+ * 31. Errors and tracebacks
  *
  * Making, copying and printing exceptions. The two that must never fail for want of memory, ENOMEM and a bare
  * AIO_ECANCELLED, are static; all others are one allocation each, and ENOMEM stands in for one that cannot be made.
@@ -5651,7 +5886,7 @@ AIO_API void aio_exception_print(const aio_exception *exception, void *file)
 }
 
 /* ============================================================================
- * 31. The loop's data
+ * 32. The loop's data
  *
  * The types that the rooms below share: handles, descriptors, timers, the poller's interface, and the loop itself.
  * ============================================================================ */
@@ -6131,7 +6366,7 @@ static bool aio__turn_spent(aio_loop *loop, size_t bytes, uint32_t messages)
 static aio_future *aio__turn_end(aio_loop *loop) { return &loop->yield; }
 
 /* ============================================================================
- * 32. Pollers
+ * 33. Pollers
  *
  * epoll, edge-triggered, one registration a descriptor; kqueue, one of each direction that is wanted, made with the
  * wait and gone when it has told; and poll, whose list names what is wanted at the moment. They only set `ready` and
@@ -6580,7 +6815,7 @@ AIO_API AIO__COLD const aio_policy *aio_get_event_loop_policy(void)
 
 
 /* ============================================================================
- * 33. Futures: states and waiters
+ * 34. Futures: states and waiters
  *
  * States, waiters, callbacks, and the end of a future's life. Completing one moves its whole ring of waiters to the
  * ready queue at once. May call the loop's queue and timers.
@@ -7071,7 +7306,7 @@ AIO_API int aio_future_set_exception(void *future, int code, const char *format,
 }
 
 /* ============================================================================
- * 34. Timers
+ * 35. Timers
  *
  * A 4-ary heap of 16-byte entries, ordered by time, then by when they were made; the four children of one share a line
  * of the processor's cache. A cancelled one stays as a dead entry until the heap comes to it, or until, with it, dead
@@ -7355,7 +7590,7 @@ static AIO__COLD void aio__timers_close(aio_loop *loop)
 }
 
 /* ============================================================================
- * 35. Futures: owners and callbacks
+ * 36. Futures: owners and callbacks
  *
  * The making of coroutines, what they carry beside their frames, the end of a future's life with what is reported then,
  * and done callbacks.
@@ -7426,6 +7661,9 @@ static bool aio__attachment_own(aio_task *t, void (*end)(void *), void *thing)
     t->extra = &owned->extra;
     return true;
 }
+
+/* The same, for a coroutine that was not made for a loop, too. */
+AIO_API bool aio__own(aio_task *t, void (*end)(void *), void *thing) { return aio__attachment_own(t, end, thing); }
 
 static void aio__attachment_drop(aio_task *t, aio__attachment *extra)
 {
@@ -7720,7 +7958,7 @@ AIO_API int aio_future_remove_done_callback(void *future, aio_done_callback *cal
 }
 
 /* ============================================================================
- * 36. Tasks and coroutines: steps and cancellation
+ * 37. Tasks and coroutines: steps and cancellation
  *
  * What the coroutine macros call, the steps of tasks, cancellation, and the reports of what was forgotten. A step runs
  * the innermost coroutine; one that it awaits runs next in the same loop, and one that ends hands over to its parent:
@@ -8996,7 +9234,7 @@ static AIO__COLD void aio__frame_clear(void *object, void *arg)
 }
 
 /* ============================================================================
- * 37. Deadlines
+ * 38. Deadlines
  *
  * The one rule of AIO_TIMEOUT, aio_wait_for and HTTP's limits: when the time has come, what is inside is cancelled, and
  * its end by that cancel is a timeout, unless somebody else has cancelled it, too.
@@ -9159,7 +9397,7 @@ static void aio__deadline_end(aio__deadline *d)
 }
 
 /* ============================================================================
- * 38. Event loop: iterations and callbacks
+ * 39. Event loop: iterations and callbacks
  *
  * Iterations, callbacks, the clock, reports. One iteration: trim the timers, poll, queue what is due, then run what was
  * ready when it began. While work is queued and steps are short, the clock is read only once in AIO__RECENT steps, and
@@ -10026,7 +10264,7 @@ AIO_API int aio_loop_run_until_complete(aio_loop *loop, void *awaitable, aio_exc
 }
 
 /* ============================================================================
- * 39. Combinators: how they wait
+ * 40. Combinators: how they wait
  *
  * Futures over futures. Each child carries a small record of the combinator among its waiters.
  * ============================================================================ */
@@ -10540,7 +10778,7 @@ AIO_API void *aio__shield(void *awaitable, size_t size)
 }
 
 /* ============================================================================
- * 40. Timeouts and task groups: scopes
+ * 41. Timeouts and task groups: scopes
  *
  * What AIO_TIMEOUT calls, and groups of tasks that end together.
  * ============================================================================ */
@@ -10996,7 +11234,7 @@ AIO_API void *aio__group_create_task(aio_task_group *group, void *coroutine, con
 }
 
 /* ============================================================================
- * 41. Locks: first in, first out
+ * 42. Locks: first in, first out
  *
  * Who waits is a coroutine with a place in a wait queue. It is called in turn, and takes what it waited for when it
  * runs; one
@@ -11732,7 +11970,7 @@ AIO_API int aio_barrier_destroy(aio_barrier *barrier)
 }
 
 /* ============================================================================
- * 42. Queues: getters and putters
+ * 43. Queues: getters and putters
  *
  * Queue, PriorityQueue and LifoQueue over one array of items, which is a ring, a stack or a heap. Getters and putters
  * stand in wait queues; one who is called looks again, for another may have come first. One who cannot use its
@@ -12054,7 +12292,7 @@ AIO_API int aio_queue_free(aio_queue *queue)
 }
 
 /* ============================================================================
- * 43. Threads: executor and concurrent futures
+ * 44. Threads: executor and concurrent futures
  *
  * The only room that starts threads, but for the resolver's. An executor owns its threads and queue, under its mutex.
  * A job is shared by its executor and by its loop: `loop` and `state` are under the executor's mutex, the future is
@@ -12695,7 +12933,7 @@ AIO_API void aio_concurrent_release(aio_concurrent_future *future)
 }
 
 /* ============================================================================
- * 44. Threads: queues between loops and threads
+ * 45. Threads: queues between loops and threads
  *
  * The items are an aio_queue's, under a mutex. Threads wait for a condition; the coroutines of each loop stand in wait
  * queues of their own, in the loop's port to the queue, which is touched by its thread only but for what is said to be
@@ -13076,8 +13314,7 @@ AIO_API void aio_thread_queue_unref(aio_thread_queue *queue)
     if (alone) aio__thread_queue_free(queue);
 }
 
-/* ============================================================================
- * 45. Signals: the self-pipe
+/* ===================================================================== * 45. Signals: the self-pipe
  *
  * One table for the process, an entry a signal, changed under its mutex. The handler takes no lock: it marks the entry
  * and writes to the descriptor that wakes the loop (the self-pipe). Who takes an entry out of use waits until no

@@ -32,5 +32,8 @@ for source in examples/*.c; do
     run "${1:-build/examples}" "$name"
     [ $# != 0 ] || ! command -v "${CXX:-c++}" >/dev/null || run build/examples/cpp "$name"
 done
+for source in examples/*.cpp; do
+    [ $# != 0 ] || ! command -v "${CXX:-c++}" >/dev/null || run build/examples/cpp "$(basename "$source" .cpp)"
+done
 echo "$passed passed, $failed failed"
 [ $failed = 0 ] && [ $passed != 0 ]

@@ -316,6 +316,12 @@ for compiler in g++ clang++; do
     # They are built and run by g++ elsewhere.
     with_examples "examples $compiler c++20" each_parsed $compiler -x c++ -std=c++20 $warn -DAIO_STATIC
     cell "coroutines $compiler c++20, c99" cpp_beside_c coroutines $compiler -std=c++20 -O2 $warn
+    coroutines=
+    $compiler -x c++ -std=c++20 -dM -E /dev/null | grep -q __cpp_impl_coroutine ||
+        coroutines=-D__cpp_impl_coroutine=201902L # clang up to version 16 has them, but does not say so
+    # None or one word.
+    # shellcheck disable=SC2086
+    cell "tasks $compiler c++20, c99" cpp_beside_c tasks $compiler -std=c++20 $coroutines -O2 $warn
     cell "designated options $compiler c++20" designated $compiler -std=c++20 $warn
     cell "options $compiler c++11, c99" cpp_beside_c options $compiler -std=c++11 -O2 $warn
 done
