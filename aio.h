@@ -4004,7 +4004,7 @@ typedef struct aio_ws_message {
     int      extra; /* of AIO_WS_CLOSE and AIO_WS_CLOSED: the code */
     bool     more;  /* of aio_ws_receive_chunk: the message goes on */
 } aio_ws_message;
-typedef struct aio_ws_message_task { aio_task task; aio_ws_message result; } aio_ws_message_task;
+typedef struct aio_ws_message_future { aio_future future; aio_ws_message result; } aio_ws_message_future;
 
 typedef struct aio_ws_options {
     /* comma-separated: a client's offer, most wanted first; what a server speaks */
@@ -4061,10 +4061,10 @@ AIO_API aio_ws_task *aio_request_upgrade_websocket_with(aio_request *request, co
  * aio_ws_close_code tells from then on: AIO_EWEBSOCKET (1002, 1007), AIO_ELIMIT (1009); AIO_EDISCONNECTED and the
  * system's codes for a connection that ends without a close frame (1006), AIO_ETIMEOUT for want of a pong. aiohttp:
  * ws.receive */
-AIO_API aio_ws_message_task *aio_ws_receive(aio_ws *ws);
+AIO_API aio_ws_message_future *aio_ws_receive(aio_ws *ws);
 /* The next piece of a message, as it comes, 64 KiB at the most of one that is compressed; `more` says whether others
  * follow. Where a text is cut, a character may be. */
-AIO_API aio_ws_message_task *aio_ws_receive_chunk(aio_ws *ws);
+AIO_API aio_ws_message_future *aio_ws_receive_chunk(aio_ws *ws);
 
 /* Sends a message: it is written, or copied, before the call returns, in the order of the calls; awaiting it waits
  * until the peer keeps up (aio_stream_drain). EILSEQ for a text that is no UTF-8; EPIPE once the connection is closed;
@@ -15793,6 +15793,13 @@ enum {
     AIO__READ_SOME, AIO__READ_EXACTLY, AIO__READ_LINE, AIO__READ_UNTIL, AIO__READ_ALL, AIO__READ_MORE, AIO__READ_READY
 };
 
+/* The kind of a future that waits for a stream's bytes: as a future, and as the one that is told of them. */
+typedef struct aio__reader_kind {
+    aio__ops ops;
+    void   (*readable)(aio_stream *, aio_future *); /* bytes may be there */
+    void   (*ended)(aio_future *, aio_exception *why); /* the stream ends, and has forgotten it; takes why */
+} aio__reader_kind;
+
 typedef struct aio__read { /* a read that waits, or has its result */
     aio_text_future base;
     aio_stream     *stream;
@@ -15853,7 +15860,7 @@ struct aio_stream {
     char           *in;        /* unread: in[in_start, in_end); NULL while idle */
     aio__buffer    *out;       /* unsent; NULL while idle */
     uint32_t        in_start, in_end, in_capacity, limit, high, low;
-    aio__read      *reader;    /* the read that waits; not owned */
+    aio_future     *reader;    /* what waits for bytes, of an aio__reader_kind; not owned */
     aio_future     *drained;   /* what drainers wait for */
     aio_future     *closed;    /* what wait_closed gave */
     aio_exception  *error;     /* broke the stream */
@@ -16244,27 +16251,45 @@ static bool aio__write_wants_read(const aio_stream *s)
     return (s->out || aio__stream_closing(s)) && aio__link_wants(s->top, AIO__WRITE) == AIO__READ;
 }
 
+static const aio__reader_kind *aio__reader_kind_of(const aio_future *reader)
+{
+    return AIO__CONTAINER(reader->run.ops, const aio__reader_kind, ops);
+}
+
 static void aio__stream_on_readable(aio__work *work)
 {
     aio_stream *s = (aio_stream *)work->owner;
     if (aio__write_wants_read(s) && !aio__stream_flush(s)) return;
-    aio__read *op = s->reader;
-    if (!op) return;
-    if (!aio__read_advance(op)) {
+    if (s->reader) aio__reader_kind_of(s->reader)->readable(s, s->reader);
+}
+
+static void aio__read_readable(aio_stream *s, aio_future *future)
+{
+    if (!aio__read_advance((aio__read *)(void *)future)) {
         aio__read_wait(s);
         return;
     }
     s->reader = NULL;
-    aio__finish_and_step(s->loop, &op->base.future);
+    aio__finish_and_step(s->loop, future);
+}
+
+static void aio__read_ended(aio_future *future, aio_exception *why)
+{
+    ((aio__read *)(void *)future)->stream = NULL;
+    aio__future_fail(future, why);
+}
+
+/* It waits no more. */
+static void aio__stream_unread_by(aio_stream *s, const aio_future *reader)
+{
+    if (!s || s->reader != reader) return;
+    s->reader = NULL;
+    if (!aio__write_wants_read(s)) aio__descriptor_unwait(s->loop, aio__stream_fd(s), AIO__READ);
 }
 
 static void aio__read_leave(aio__read *op)
 {
-    if (op->stream && op->stream->reader == op) {
-        op->stream->reader = NULL;
-        aio_stream *s = op->stream;
-        if (!aio__write_wants_read(s)) aio__descriptor_unwait(s->loop, aio__stream_fd(s), AIO__READ);
-    }
+    aio__stream_unread_by(op->stream, &op->base.future);
     op->stream = NULL;
 }
 
@@ -16280,7 +16305,9 @@ static void aio__read_destroy(aio_future *future)
     if (future->state < AIO__DONE) aio__read_leave((aio__read *)(void *)future);
 }
 
-static const aio__ops aio__read_ops = { "read", aio__read_cancel, aio__read_destroy, NULL };
+static const aio__reader_kind aio__read_kind = {
+    { "read", aio__read_cancel, aio__read_destroy, NULL }, aio__read_readable, aio__read_ended
+};
 
 static AIO__COLD aio_text_future *aio__read_refused(const aio_stream *s, int mode)
 {
@@ -16295,7 +16322,7 @@ static aio_text_future *aio__stream_read(aio_stream *s, int mode, size_t n, cons
 {
     if (!s) return (aio_text_future *)(void *)aio__failure(EINVAL, "read of no stream");
     if (s->reader || s->consumer) return aio__read_refused(s, mode);
-    aio__read *op = (aio__read *)aio__future_make(s->loop, &aio__read_ops, sizeof *op, NULL, 0);
+    aio__read *op = (aio__read *)aio__future_make(s->loop, &aio__read_kind.ops, sizeof *op, NULL, 0);
     if (!op) return NULL;
     op->stream = s;
     op->n = n < UINT32_MAX ? (uint32_t)n : UINT32_MAX;
@@ -16305,10 +16332,47 @@ static aio_text_future *aio__stream_read(aio_stream *s, int mode, size_t n, cons
     if (aio__read_advance(op)) {
         op->base.future.state = AIO__DONE;
     } else {
-        s->reader = op;
+        s->reader = &op->base.future;
         aio__read_wait(s);
     }
     return &op->base;
+}
+
+/* ---- other readers: futures of the rooms above ---- */
+
+static bool aio__stream_is_read(const aio_stream *s) { return s->reader || s->consumer; }
+
+static void *aio__reader_make(aio_loop *loop, const aio__reader_kind *kind, size_t size)
+{
+    return aio__future_make(loop, &kind->ops, size, NULL, 0);
+}
+
+/* In readable(): it waits no more, whatever becomes of the stream. */
+static void aio__stream_readable_by(aio_stream *s) { s->reader = NULL; }
+
+/* One more read for who looks at what is unread, and has all of it. 1: there is more, or the end; 0: nothing yet; -1:
+ * it has failed, with *error, a new owner. */
+static int aio__stream_read_on(aio_stream *s, aio_exception **error)
+{
+    bool aborted = AIO__UNLIKELY(s->life) && aio__stream_aborting(s) && s->error;
+    ssize_t n = AIO__IO_AGAIN;
+    if (aio__turn_over(s->loop)) return 0;
+    aio__in_mend(s);
+    s->at_limit = false;
+    if (!aborted && aio__stream_has_input(s)) n = aio__stream_fill(s, 0);
+    if (n > 0) aio__turn_spent(s->loop, (size_t)n, 0);
+    if (n >= 0) return 1;
+    if (n == AIO__IO_AGAIN && !s->error) return 0;
+    if (s->error) aio__stream_turn(s, &s->reading, AIO__READING_FAILED);
+    *error = s->error ? aio_exception_ref(s->error) : &aio__no_memory;
+    return -1;
+}
+
+/* Waits for what comes, or for the next turn. */
+static void aio__stream_read_by(aio_stream *s, aio_future *reader)
+{
+    s->reader = reader;
+    aio__read_wait(s);
 }
 
 AIO_API aio_text_future *aio_stream_read(aio_stream *stream, size_t n)
@@ -16830,7 +16894,7 @@ static void aio__stream_options(int fd, bool is_tcp)
 static AIO__COLD void aio__stream_mark(aio_loop *loop, aio_stream *s)
 {
     if (!aio__held_end(loop, s, "closed")) return;
-    s->reader = (aio__read *)(void *)s;
+    s->reader = (aio_future *)(void *)s;
     s->error = &aio__no_memory;
     s->life = AIO__LIFE_ABORTED;
     s->clients = NULL;
@@ -16857,11 +16921,10 @@ static void aio__stream_end_by(aio_stream *s, bool now)
         ? aio__stream_lost(s) : NULL;
     aio__timer_cancel(loop, s->timer);
     if (s->reader) {
-        aio__read *op = s->reader;
+        aio_future *reader = s->reader;
         s->reader = NULL;
-        op->stream = NULL;
-        aio__future_fail(&op->base.future,
-                         aio__exception(ECONNABORTED, "read", "the stream was closed while being read"));
+        aio__reader_kind_of(reader)->ended(reader, aio__exception(ECONNABORTED, "read",
+                                                                  "the stream was closed while being read"));
     }
     if (s->drained)
         aio__drained(s, aio__exception(ECONNABORTED, "write", "the stream was closed while being drained"));
@@ -42216,9 +42279,7 @@ typedef struct aio__ws_deflating { /* what permessage-deflate was offered or agr
 } aio__ws_deflating;
 
 typedef struct aio__ws_limits { /* of the options, checked */
-    uint64_t max;
-    int64_t  heartbeat, close; /* nanoseconds; INT64_MAX: none */
-    double   receive, beat;    /* seconds, as given; 0: none */
+    int64_t  heartbeat, close, receive; /* nanoseconds; INT64_MAX: none */
     bool     autoping, autoclose;
 } aio__ws_limits;
 
@@ -42242,9 +42303,10 @@ struct aio_ws {
     aio__timer     *heart;
     int64_t         heard, pinged; /* when data came last; when a ping went out */
     int             close_code;
-    uint32_t        masks[AIO__WS_MASKS];
+    uint32_t       *masks;     /* owned; NULL: none has been drawn */
     uint8_t         mask_count; /* of those not used yet */
     uint8_t         fragmented; /* type of the message in pieces that is on its way out; 0: none is */
+    uint8_t         mode;      /* of the receive that runs */
     uint8_t         bits_out;  /* window of what is sent */
     aio__ws_text    in_text, out_text;
     bool            client, deflates, resets_in, resets_out;
@@ -42281,6 +42343,7 @@ static void aio__ws_unref(aio_ws *ws)
     aio_inflate_close(ws->inflate);
     aio_deflate_close(ws->deflate);
     aio__free(ws->content.data);
+    aio__free(ws->masks);
     aio_exception_unref(ws->exception);
     aio__ws_free(ws);
 }
@@ -42310,8 +42373,9 @@ static void aio__ws_change(aio_ws *ws)
 /* A mask that nobody can guess. 0 or a code. */
 static int aio__ws_mask_next(aio_ws *ws, uint32_t *mask)
 {
+    if (!ws->masks && !(ws->masks = (uint32_t *)aio__malloc(AIO__WS_MASKS * sizeof *ws->masks))) return ENOMEM;
     if (!ws->mask_count) {
-        if (aio__os.getentropy(ws->masks, sizeof ws->masks) < 0) return errno;
+        if (aio__os.getentropy(ws->masks, AIO__WS_MASKS * sizeof *ws->masks) < 0) return errno;
         ws->mask_count = AIO__WS_MASKS;
     }
     *mask = ws->masks[--ws->mask_count];
@@ -42417,7 +42481,7 @@ static void aio__ws_beat(aio__timer *timer)
     bool pinged = ws->pinged > ws->heard;
     if (pinged && now >= ws->pinged + half && ws->reading) {
         aio__ws_fail(ws, AIO_WS_ABNORMAL, aio__exception(AIO_ETIMEOUT, "heartbeat", "no answer to a ping within %g s",
-                                                         ws->limits.beat / 2), "");
+                                                         aio__seconds(half)), "");
         aio_stream_abort(ws->stream);
         return;
     }
@@ -42624,10 +42688,10 @@ static aio__ws_todo aio__ws_step_in(aio_ws *ws, aio__ws_mode mode, aio_ws_messag
 {
     size_t used;
     aio_text piece;
-    if (aio__turn_over(ws->loop)) return AIO__WS_YIELD;
     if (!ws->stream && !ws->exception && !ws->close_received)
         aio__ws_fail(ws, AIO_WS_ABNORMAL, aio__exception(ECONNABORTED, "receive", "the stream was closed"), "");
     if (ws->exception || ws->close_received) return aio__ws_over(ws, mode, m);
+    if (aio__turn_over(ws->loop)) return AIO__WS_YIELD;
     if (mode == AIO__WS_DROP) ws->has_rest = false;
     if (ws->has_rest)
         return (ws->in.compressed ? aio__ws_inflate : aio__ws_take)(ws, mode, m, error);
@@ -42649,89 +42713,222 @@ static aio__ws_todo aio__ws_step_in(aio_ws *ws, aio__ws_mode mode, aio_ws_messag
     }
 }
 
-struct aio__ws_receiving {
-    aio_task       task;
-    aio_ws_message result;
-    aio_ws        *ws;
-    aio__ws_mode   mode;
-    aio__ws_todo   todo;
-    aio_exception *error;
-    aio_text       more;
-    bool           mine;
+typedef struct aio__ws_waiting { /* what few receives need */
+    aio__work   work;     /* among the waiters of: */
+    aio_future *drained;  /* owned: the peer is to take its pongs before more is read; or NULL */
+    aio__timer *timer;    /* of receive_timeout */
+} aio__ws_waiting;
+
+struct aio__ws_receiving { /* an aio_ws_message_future, which goes on in the reader's callback: no coroutine waits */
+    aio_future       future;
+    aio_ws_message   result;
+    aio_ws          *ws;     /* NULL: it is over */
+    aio_stream      *stream; /* whose reader it is; or NULL */
+    aio__ws_waiting *more;   /* owned; or NULL */
 };
 
-/* Until there is something to give or to wait for. */
-static aio__ws_todo aio__ws_receive_on(struct aio__ws_receiving *self)
+AIO__GIVES(aio__ws_receiving, aio_ws_message_future);
+
+static void aio__ws_waiting_end(aio_loop *loop, aio__ws_waiting *w)
 {
-    self->error = NULL;
-    do self->todo = aio__ws_step_in(self->ws, self->mode, &self->result, &self->error);
-    while (self->todo == AIO__WS_ON);
-    return self->todo;
+    if (!w) return;
+    aio__timer_cancel(loop, w->timer);
+    if (w->drained && w->drained->state < AIO__DONE) aio__waiters_remove(w->drained, &w->work.node);
+    else if (w->drained && w->work.node.next) aio__ring_remove(&w->work.node);
+    aio_unref(w->drained);
+    aio__pool_free(&loop->pool, w, sizeof *w);
 }
 
-/* What a wait of a receive has failed with: the connection's end, but for a cancel and want of memory. */
+/* It is over, one way or another: the next one may begin. */
+static void aio__ws_receiving_leave(struct aio__ws_receiving *self)
+{
+    aio_ws *ws = self->ws;
+    if (!ws) return;
+    self->ws = NULL;
+    aio__stream_unread_by(self->stream, &self->future);
+    self->stream = NULL;
+    aio__ws_waiting_end(ws->loop, self->more);
+    self->more = NULL;
+    ws->reading = false;
+    aio__ws_change(ws);
+    aio__ws_unref(ws);
+}
+
+/* Takes the error. True: it is over. */
+static bool aio__ws_receiving_fail(struct aio__ws_receiving *self, aio_exception *error)
+{
+    self->future.error = error;
+    aio__ws_receiving_leave(self);
+    return true;
+}
+
+static bool aio__ws_receiving_cancel(aio_future *future, aio_exception *why)
+{
+    aio__ws_receiving_leave((struct aio__ws_receiving *)(void *)future);
+    aio__future_fail(future, aio_exception_ref(why));
+    return true;
+}
+
+static void aio__ws_receiving_destroy(aio_future *future)
+{
+    aio__ws_receiving_leave((struct aio__ws_receiving *)(void *)future);
+}
+
+/* What a wait of a receive has failed with: the connection's end, but for want of memory. A new owner. */
 static aio_exception *aio__ws_receive_error(aio_ws *ws, const aio_exception *why)
 {
-    bool passes = why->code == AIO_ECANCELLED || (why->code == ENOMEM && ws->stream && !aio__stream_error(ws->stream));
+    bool passes = why->code == ENOMEM && ws->stream && !aio__stream_error(ws->stream);
     if (!ws->exception && !passes) aio__ws_fail(ws, AIO_WS_ABNORMAL, aio_exception_ref(why), "");
     return aio_exception_ref(passes ? why : ws->exception);
 }
 
-static AIO_CORO(aio__ws_receiving)
+static aio__ws_waiting *aio__ws_waiting_of(struct aio__ws_receiving *self)
 {
-    AIO_BEGIN(aio__ws_receiving);
-    if (self->ws->reading) AIO_RAISE(AIO_ERUNTIME, "another coroutine is receiving from this WebSocket");
-    self->mine = self->ws->reading = true;
-    aio__ws_ref(self->ws);
-    if (self->ws->given) aio__ws_content_reset(self->ws);
-    AIO_TRY {
-        while (aio__ws_receive_on(self) != AIO__WS_GIVE) {
-            if (self->todo == AIO__WS_FAIL)
-                AIO__THROW(aio_exception_ref(self->error ? self->error : self->ws->exception));
-            if (self->todo == AIO__WS_YIELD) AIO_AWAIT(aio__turn_end(self->ws->loop));
-            else if (self->todo == AIO__WS_DRAIN) AIO_AWAIT(aio_stream_drain(self->ws->stream));
-            else AIO_AWAIT(self->more, aio_stream_more(self->ws->stream));
-        }
-    } AIO_CATCH_ALL {
-        AIO__THROW(aio__ws_receive_error(self->ws, aio_caught(self)));
-    } AIO_END_TRY;
-    if (self->result.type == AIO_WS_CLOSE || self->result.type == AIO_WS_CLOSED)
-        self->task.future.flags |= AIO__F_END;
-    AIO_FINALLY;
-        if (self->mine) {
-            self->ws->reading = false;
-            aio__ws_change(self->ws);
-            aio__ws_unref(self->ws);
-        }
-    AIO_END;
+    if (self->more) return self->more;
+    self->more = (aio__ws_waiting *)aio__pool_alloc(&self->ws->loop->pool, sizeof *self->more);
+    if (self->more) memset(self->more, 0, sizeof *self->more);
+    return self->more;
 }
 
-struct aio__ws_receiving_in_time { aio_task task; aio_ws_message result; aio_ws *ws; aio__ws_mode mode; };
-static AIO_CORO(aio__ws_receiving_in_time)
+static bool aio__ws_receive_on(struct aio__ws_receiving *self);
+
+static void aio__ws_receiving_drained(aio__work *work)
 {
-    AIO_BEGIN(aio__ws_receiving_in_time);
-    AIO_TIMEOUT(self->ws->limits.receive)
-        AIO_AWAIT(self->result, AIO_CALL(aio__ws_receiving, .ws = self->ws, .mode = self->mode));
-    if (self->result.type == AIO_WS_CLOSE || self->result.type == AIO_WS_CLOSED)
-        self->task.future.flags |= AIO__F_END;
-    AIO_END;
+    struct aio__ws_receiving *self = (struct aio__ws_receiving *)work->owner;
+    aio_future *drained = self->more->drained;
+    self->more->drained = NULL;
+    const aio_exception *why = aio_future_exception(drained);
+    bool over = why ? aio__ws_receiving_fail(self, aio__ws_receive_error(self->ws, why)) : aio__ws_receive_on(self);
+    aio_unref(drained);
+    if (over) aio__finish_and_step(self->future.loop, &self->future);
 }
 
-AIO__GIVES(aio__ws_receiving, aio_ws_message_task);
-AIO__GIVES(aio__ws_receiving_in_time, aio_ws_message_task);
+/* Goes on when the peer has taken its pongs. False without memory. */
+static bool aio__ws_receiving_drain(struct aio__ws_receiving *self)
+{
+    aio__ws_waiting *w = aio__ws_waiting_of(self);
+    if (!w || !(w->drained = aio_stream_drain(self->ws->stream))) return false;
+    w->work.run = aio__ws_receiving_drained;
+    w->work.owner = self;
+    if (w->drained->state < AIO__DONE) aio__waiters_add(w->drained, &w->work.node);
+    else aio__enqueue(self->ws->loop, &w->work.node);
+    return true;
+}
 
-static aio_ws_message_task *aio__ws_receive_as(aio_ws *ws, aio__ws_mode mode)
+/* Becomes the stream's reader, for what comes or for the next turn. An idle connection keeps no buffer. */
+static bool aio__ws_receiving_wait(struct aio__ws_receiving *self)
+{
+    aio_ws *ws = self->ws;
+    if (!ws->content.end && ws->content.data) {
+        aio__free(ws->content.data);
+        memset(&ws->content, 0, sizeof ws->content);
+    }
+    self->stream = ws->stream;
+    aio__stream_read_by(ws->stream, &self->future);
+    return false;
+}
+
+/* Goes on until it has a result or an error: true; else it waits. */
+static bool aio__ws_receive_on(struct aio__ws_receiving *self)
+{
+    aio_ws *ws = self->ws;
+    for (;;) {
+        aio_exception *error = NULL, *why;
+        switch (aio__ws_step_in(ws, (aio__ws_mode)ws->mode, &self->result, &error)) {
+        case AIO__WS_ON: break;
+        case AIO__WS_GIVE:
+            if (self->result.type == AIO_WS_CLOSE || self->result.type == AIO_WS_CLOSED)
+                self->future.flags |= AIO__F_END;
+            aio__ws_receiving_leave(self);
+            return true;
+        case AIO__WS_FAIL: return aio__ws_receiving_fail(self, aio_exception_ref(error ? error : ws->exception));
+        case AIO__WS_YIELD: return aio__ws_receiving_wait(self);
+        case AIO__WS_DRAIN:
+            if (aio__ws_receiving_drain(self)) return false;
+            return aio__ws_receiving_fail(self, &aio__no_memory);
+        case AIO__WS_WAIT: {
+            int more = aio__stream_read_on(ws->stream, &why);
+            if (!more) return aio__ws_receiving_wait(self);
+            if (more > 0) break;
+            error = aio__ws_receive_error(ws, why);
+            aio_exception_unref(why);
+            return aio__ws_receiving_fail(self, error);
+        }
+        }
+    }
+}
+
+static void aio__ws_receiving_readable(aio_stream *s, aio_future *future)
+{
+    struct aio__ws_receiving *self = (struct aio__ws_receiving *)(void *)future;
+    aio_loop *loop = future->loop;
+    aio__stream_readable_by(s);
+    self->stream = NULL;
+    if (aio__ws_receive_on(self)) aio__finish_and_step(loop, future);
+}
+
+/* The stream has ended. */
+static void aio__ws_receiving_ended(aio_future *future, aio_exception *why)
+{
+    struct aio__ws_receiving *self = (struct aio__ws_receiving *)(void *)future;
+    aio_exception *error = aio__ws_receive_error(self->ws, why);
+    aio_exception_unref(why);
+    self->stream = NULL;
+    aio__ws_receiving_leave(self);
+    aio__future_fail(future, error);
+}
+
+static void aio__ws_receiving_late(aio__timer *timer)
+{
+    struct aio__ws_receiving *self = (struct aio__ws_receiving *)timer->owner;
+    double seconds = aio__seconds(self->ws->limits.receive);
+    self->more->timer = NULL;
+    aio__ws_receiving_leave(self);
+    aio__future_fail(&self->future, aio__exception(AIO_ETIMEOUT, "receive", "no message came within %g s", seconds));
+}
+
+static const aio__reader_kind aio__ws_receiving_kind = {
+    { "websocket.receive", aio__ws_receiving_cancel, aio__ws_receiving_destroy, NULL },
+    aio__ws_receiving_readable, aio__ws_receiving_ended
+};
+
+/* Begins one; `timeout` in nanoseconds, INT64_MAX: none. */
+static aio_ws_message_future *aio__ws_receive_begin(aio_ws *ws, aio__ws_mode mode, int64_t timeout)
+{
+    if (ws->reading || (ws->stream && aio__stream_is_read(ws->stream)))
+        return (aio_ws_message_future *)(void *)aio__failure(AIO_ERUNTIME, "another coroutine is receiving from this "
+                                                             "WebSocket");
+    struct aio__ws_receiving *self = (struct aio__ws_receiving *)
+        aio__reader_make(ws->loop, &aio__ws_receiving_kind, sizeof *self);
+    if (!self) return NULL;
+    memset(&self->result, 0, sizeof *self - offsetof(struct aio__ws_receiving, result));
+    self->ws = aio__ws_ref(ws);
+    ws->reading = true;
+    ws->mode = (uint8_t)mode;
+    if (ws->given) aio__ws_content_reset(ws);
+    if (aio__ws_receive_on(self)) {
+        self->future.state = AIO__DONE;
+    } else if (timeout < INT64_MAX) {
+        aio__ws_waiting *w = aio__ws_waiting_of(self);
+        if (w) w->timer = aio__timer_start(ws->loop, aio__after(ws->loop, timeout), aio__ws_receiving_late, self);
+        if (!w || !w->timer) {
+            aio_unref(self);
+            return NULL;
+        }
+    }
+    return (aio_ws_message_future *)(void *)self;
+}
+
+static aio_ws_message_future *aio__ws_receive_as(aio_ws *ws, aio__ws_mode mode)
 {
     if (!aio__ws_live(ws, "aio_ws_receive"))
-        return (aio_ws_message_task *)(void *)aio__failure(EINVAL, "receive from no WebSocket");
-    if (ws->limits.receive == 0)
-        return (aio_ws_message_task *)(void *)AIO_CALL(aio__ws_receiving, .ws = ws, .mode = mode);
-    return (aio_ws_message_task *)(void *)AIO_CALL(aio__ws_receiving_in_time, .ws = ws, .mode = mode);
+        return (aio_ws_message_future *)(void *)aio__failure(EINVAL, "receive from no WebSocket");
+    return aio__ws_receive_begin(ws, mode, ws->limits.receive);
 }
 
-AIO_API aio_ws_message_task *aio_ws_receive(aio_ws *ws) { return aio__ws_receive_as(ws, AIO__WS_WHOLE); }
+AIO_API aio_ws_message_future *aio_ws_receive(aio_ws *ws) { return aio__ws_receive_as(ws, AIO__WS_WHOLE); }
 
-AIO_API aio_ws_message_task *aio_ws_receive_chunk(aio_ws *ws) { return aio__ws_receive_as(ws, AIO__WS_CHUNKS); }
+AIO_API aio_ws_message_future *aio_ws_receive_chunk(aio_ws *ws) { return aio__ws_receive_as(ws, AIO__WS_CHUNKS); }
 
 /* ---- messages out ---- */
 
@@ -42943,7 +43140,7 @@ static AIO_CORO(aio__ws_closing)
         AIO_TIMEOUT(aio__timeout_option(self->ws->limits.close)) {
             while (!aio__ws_has_ended(self->ws)) {
                 if (self->ws->reading) AIO_AWAIT(aio__ws_changed(self->ws));
-                else AIO_AWAIT(self->message, AIO_CALL(aio__ws_receiving, .ws = self->ws, .mode = AIO__WS_DROP));
+                else AIO_AWAIT(self->message, aio__ws_receive_begin(self->ws, AIO__WS_DROP, INT64_MAX));
             }
         }
     } AIO_CATCH {
@@ -43015,18 +43212,14 @@ AIO_API void aio_ws_release(aio_ws *ws)
 /* Why the options cannot be, or NULL; else *limits. */
 static const char *aio__ws_options_problem(const aio_ws_options *o, aio__ws_limits *limits)
 {
-    int64_t receive = aio__timeout_ns(o->receive_timeout, AIO_UNLIMITED);
     aio_text rest = aio__text(o->protocols, o->protocols ? strlen(o->protocols) : 0), item;
     memset(limits, 0, sizeof *limits);
-    limits->max = o->max_msg_size > 0 ? (uint64_t)o->max_msg_size
-                : o->max_msg_size ? UINT64_MAX : (uint64_t)AIO_WS_MAX_MSG_SIZE;
     limits->heartbeat = aio__timeout_ns(o->heartbeat, AIO_UNLIMITED);
-    limits->beat = o->heartbeat;
     limits->close = aio__timeout_ns(o->close_timeout, AIO__WS_CLOSE_TIMEOUT);
-    limits->receive = receive == INT64_MAX ? 0 : o->receive_timeout;
+    limits->receive = aio__timeout_ns(o->receive_timeout, AIO_UNLIMITED);
     limits->autoping = !o->no_autoping;
     limits->autoclose = !o->no_autoclose;
-    if (limits->heartbeat <= 0 || limits->close < 0 || receive < 0) return "a timeout is not valid";
+    if (limits->heartbeat <= 0 || limits->close < 0 || limits->receive < 0) return "a timeout is not valid";
     if (o->max_msg_size < AIO_UNLIMITED) return "max_msg_size is negative";
     if (o->compress && (o->compress < 9 || o->compress > 15)) return "compress is neither 0 nor 9 to 15";
     while (o->protocols && aio__http_list_next(&rest, &item))
@@ -43116,9 +43309,16 @@ static const char **aio__ws_fields(const char *const (*ours)[2], const char *con
     return fields;
 }
 
+/* Bytes of a message. */
+static uint64_t aio__ws_max(const aio_ws_options *o)
+{
+    return o->max_msg_size > 0 ? (uint64_t)o->max_msg_size
+         : o->max_msg_size ? UINT64_MAX : (uint64_t)AIO_WS_MAX_MSG_SIZE;
+}
+
 /* A WebSocket over a stream, which is taken by a client's alone. NULL without memory: nothing is taken. */
-static aio_ws *aio__ws_open(aio_stream *stream, bool client, const aio__ws_limits *limits, aio_text protocol,
-                            const aio__ws_deflating *d)
+static aio_ws *aio__ws_open(aio_stream *stream, bool client, uint64_t max, const aio__ws_limits *limits,
+                            aio_text protocol, const aio__ws_deflating *d)
 {
     int mine = client ? AIO__WS_CLIENT : AIO__WS_SERVER;
     aio_loop *loop = aio__stream_loop(stream);
@@ -43130,7 +43330,7 @@ static aio_ws *aio__ws_open(aio_stream *stream, bool client, const aio__ws_limit
     ws->refs = 1;
     ws->client = client;
     ws->limits = *limits;
-    ws->in.max = limits->max;
+    ws->in.max = max;
     ws->in.masked = !client;
     ws->in.deflates = ws->deflates = d->on;
     ws->resets_out = d->resets[mine];
@@ -43159,6 +43359,7 @@ struct aio__ws_connecting { /* an aio_ws_task; `held`: the request */
     aio_ws           *result;
     aio_response     *response;
     const char       *why;
+    uint64_t          max;
     aio__ws_limits    limits;
     aio__ws_deflating offered, agreed;
     aio_text          protocol;
@@ -43218,7 +43419,7 @@ static AIO_CORO(aio__ws_connecting)
                              self->response->status, self->response->reason);
     stream = aio_response_upgrade(self->response);
     if (!stream) AIO_RAISE(errno, "GET %.200s: the session is closed", self->response->url);
-    self->result = aio__ws_open(stream, true, &self->limits, self->protocol, &self->agreed);
+    self->result = aio__ws_open(stream, true, self->max, &self->limits, self->protocol, &self->agreed);
     if (!self->result) {
         aio_stream_abort(stream);
         AIO_RAISE(ENOMEM);
@@ -43297,6 +43498,7 @@ AIO_API aio_ws_task *aio_ws_connect_with(aio_session *session, const char *url, 
     }
     self->held = &asking->task.future;
     self->task.future.flags = (uint16_t)(self->task.future.flags | AIO__F_HOLDS);
+    self->max = aio__ws_max(options);
     self->limits = limits;
     self->offered = offered;
     if (n) memcpy(self->protocols, options->protocols, n);
@@ -43313,6 +43515,7 @@ struct aio__ws_accepting { /* an aio_ws_task; `held`: the answer on its way */
     aio_stream       *stream;
     aio_request      *drop;     /* is over then; or NULL */
     const char       *why;      /* it is a refusal; static text */
+    uint64_t          max;
     aio__ws_limits    limits;
     aio__ws_deflating agreed;
     char              protocol[1];
@@ -43329,8 +43532,8 @@ static AIO_CORO(aio__ws_accepting)
         AIO_RAISE(AIO_EHANDSHAKE, "WebSocket: %s", self->why);
     }
     AIO_AWAIT(self->stream, (aio_stream_task *)(void *)answering);
-    self->result = aio__ws_open(self->stream, false, &self->limits, aio__text(self->protocol, strlen(self->protocol)),
-                                &self->agreed);
+    self->result = aio__ws_open(self->stream, false, self->max, &self->limits,
+                                aio__text(self->protocol, strlen(self->protocol)), &self->agreed);
     if (!self->result) AIO_RAISE(ENOMEM);
     if (self->drop) aio__served_over_early(self->drop);
     AIO_END;
@@ -43446,9 +43649,11 @@ AIO_API aio_ws_task *aio_request_upgrade_websocket_with(aio_request *request, co
     upgrade.header_fields = options->header_fields;
     aio_stream_task *answer = aio_request_upgrade_with(request, &upgrade);
     aio__free(fields);
-    aio_ws_task *accepting = aio__ws_answer(answer, &limits, &agreed, protocol, NULL);
-    if (accepting && options->drop_request) ((struct aio__ws_accepting *)(void *)accepting)->drop = request;
-    return accepting;
+    struct aio__ws_accepting *self =
+        (struct aio__ws_accepting *)(void *)aio__ws_answer(answer, &limits, &agreed, protocol, NULL);
+    if (self) self->max = aio__ws_max(options);
+    if (self && options->drop_request) self->drop = request;
+    return (aio_ws_task *)(void *)self;
 }
 
 /* ============================================================================

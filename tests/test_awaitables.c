@@ -282,9 +282,9 @@ enum { NEEDS_PAIR = 1, NEEDS_RESPONSE, NEEDS_PROCESS, NEEDS_PARTS, NEEDS_PART, N
       aio_request_upgrade_websocket(awaited_request), f->result != NULL, (void)f)                                     \
     X(aio_ws_connect, aio_ws_task, 0, 0, aio_ws_connect(self->session, self->ws_url), f->result != NULL,              \
       aio_ws_release(f->result))                                                                                      \
-    X(aio_ws_receive, aio_ws_message_task, NEEDS_WS, 0, aio_ws_receive(self->ws),                                     \
+    X(aio_ws_receive, aio_ws_message_future, NEEDS_WS, 0, aio_ws_receive(self->ws),                                     \
       f->result.type == AIO_WS_TEXT && awaited_is_7(f->result.data), (void)f)                                         \
-    X(aio_ws_receive_chunk, aio_ws_message_task, NEEDS_WS, 0, aio_ws_receive_chunk(self->ws),                         \
+    X(aio_ws_receive_chunk, aio_ws_message_future, NEEDS_WS, 0, aio_ws_receive_chunk(self->ws),                         \
       f->result.type == AIO_WS_TEXT && awaited_is_7(f->result.data), (void)f)
 
 #define AWAITABLE(name, type, needs, code, make, right, drop)                                           \

@@ -1066,7 +1066,8 @@ SCENARIO(ws_order, .may = WS_MAY)
     static const char *const texts[] = { "b", "c", "d", "e" };
     AIO_BEGIN(ws_order);
     AIO_AWAIT(self->ws, AIO_CALL(ws_dial, .raw = &self->raw, .server = &self->server, .session = &self->session));
-    memset(self->ws->masks, 0, sizeof self->ws->masks);
+    self->ws->masks = (uint32_t *)aio__calloc(AIO__WS_MASKS * sizeof *self->ws->masks); /* plain to read */
+    REQUIRE(self->ws->masks);
     self->ws->mask_count = AIO__WS_MASKS;
     AIO_AWAIT(aio_ws_send_chunk(self->ws, AIO_WS_TEXT, "a", 1, false));
     for (self->i = 0; self->i < 4; self->i++) {
