@@ -3090,8 +3090,15 @@ typedef struct aio_producer {
     void          *arg AIO__UNSET;
     int64_t        length AIO__UNSET;             /* bytes of all pieces; 0: not known, the body is chunked */
 } aio_producer;
+#if defined(__clang__) && defined(__cplusplus) /* members with initialisers; it is laid out and returned as C does it */
+#pragma clang diagnostic push
+#pragma clang diagnostic ignored "-Wreturn-type-c-linkage"
+#endif
 /* What an open file has from its position on, read in threads; the file must stay until the body is sent. */
 AIO_API aio_producer aio_file_producer(aio_file *file);
+#if defined(__clang__) && defined(__cplusplus)
+#pragma clang diagnostic pop
+#endif
 
 /* ---- forms ---- */
 

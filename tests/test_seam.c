@@ -54,7 +54,8 @@ TEST(seam_no_sigpipe)
         pthread_t reader;
         ssize_t n;
         if (i == 0) {
-            CHECK(pipe(fds) == 0 && pthread_create(&reader, NULL, seam_reads_a_little, &fds[0]) == 0);
+            CHECK(pipe(fds) == 0);
+            CHECK(pthread_create(&reader, NULL, seam_reads_a_little, &fds[0]) == 0);
             n = seam_real.pipe_write(fds[1], data, SIZE);
         } else {
 #if AIO__LINUX
