@@ -4062,9 +4062,10 @@ AIO_API aio_ws_task *aio_ws_connect_with(aio_session *session, const char *url, 
     aio_request_upgrade_websocket_with((request), AIO__OPTIONS(aio_ws_options, __VA_ARGS__))
 AIO_API aio_ws_task *aio_request_upgrade_websocket_with(aio_request *request, const aio_ws_options *options);
 
-/* The next message as a whole; one receiver at a time: AIO_ERUNTIME for another. After the peer's close frame it is an
- * AIO_WS_CLOSE, and then AIO_WS_CLOSED, both of which end an AIO_ASYNC_FOR. One that is cancelled, or runs out of time
- * or memory, has lost nothing. What the peer does wrong is answered with the close code that the RFC names, which
+/* The next message as a whole; one receiver at a time, which begins with the call: AIO_ERUNTIME for another. After the
+ * peer's close frame it is an AIO_WS_CLOSE, and then AIO_WS_CLOSED, both of which end an AIO_ASYNC_FOR. One that is
+ * cancelled while it waits, or runs out of time or memory, has lost nothing; a message that has come goes with a future
+ * that is dropped unread. What the peer does wrong is answered with the close code that the RFC names, which
  * aio_ws_close_code tells from then on: AIO_EWEBSOCKET (1002, 1007), AIO_ELIMIT (1009); AIO_EDISCONNECTED and the
  * system's codes for a connection that ends without a close frame (1006), AIO_ETIMEOUT for want of a pong. aiohttp:
  * ws.receive */
