@@ -699,6 +699,7 @@ struct AIO_END_is_missing { char size[32]; };
     for (aio__loop_enter(AIO__T, AIO__AT(FOR));; aio__t->line = AIO__AT(FOR_EXIT))                  \
         if (aio__t->line == AIO__AT(FOR_EXIT)) {                                                    \
             if (!aio__t->extra || !aio__loop_left(aio__t)) break;                                   \
+            AIO__ONCE(one_AIO_ASYNC_FOR_a_line);                                                    \
             AIO__CASE(AIO__AT(FOR_EXIT))                                                            \
             if (aio__await(aio__t, aio__loop_close(aio__t), AIO__AT(FOR_LEFT))) return AIO_SUSPENDED; \
             AIO__CASE(AIO__AT(FOR_LEFT)) aio__with_closed(aio__t);                                  \
@@ -706,7 +707,7 @@ struct AIO_END_is_missing { char size[32]; };
             break;                                                                                  \
         } else for (;;)                                                                             \
             if (aio__t->extra && aio__loop_holds(aio__t, AIO__AT(FOR)) ? aio__loop_next(aio__t)     \
-                : aio__await(aio__t, (expr), AIO__AT(FOR))) AIO__RESUME_AT(FOR, one_AIO_ASYNC_FOR_a_line) \
+                : aio__await(aio__t, (expr), AIO__AT(FOR))) AIO__RESUME_AT(FOR, one_loop_a_line)    \
             if (aio__stopped(aio__t, aio__handler)) break;                                          \
             else if (AIO__FAILED) return aio__failed(aio__t, aio__handler);                         \
             else if ((void)((lhs) = AIO__RESULT(expr)), aio__release(aio__t), 0) { }                \
