@@ -496,11 +496,14 @@ bool aio_bson_bool(const aio_bson *document, const char *path, bool fallback)
     return value.type == AIO_BSON_BOOL ? value.integer != 0 : fallback;
 }
 
+/* A 64-bit integer can have its whole part. */
+static bool aio_bson__fits(double value) { return value >= -9223372036854775808.0 && value < 9223372036854775808.0; }
+
 int64_t aio_bson_int(const aio_bson *document, const char *path, int64_t fallback)
 {
     aio_bson_value value = aio_bson_get(document, path);
-    if (value.type == AIO_BSON_DOUBLE && value.real >= -9223372036854775808.0 && value.real < 9223372036854775808.0
-        && value.real == floor(value.real)) return (int64_t)value.real;
+    if (value.type == AIO_BSON_DOUBLE && aio_bson__fits(value.real) && value.real == (double)(int64_t)value.real)
+        return (int64_t)value.real;
     bool fits = value.type == AIO_BSON_INT32 || value.type == AIO_BSON_INT64 || value.type == AIO_BSON_DATE;
     return fits ? value.integer : fallback;
 }
@@ -1043,7 +1046,8 @@ static int aio_bson__double_text(double value, char text[40])
     int n = 0, exponent, used = 0;
     if (isnan(value) || isinf(value))
         return snprintf(text, 40, "%s", isnan(value) ? "NaN" : value > 0 ? "Infinity" : "-Infinity");
-    if (value == floor(value) && fabs(value) < 1e21) return snprintf(text, 40, "%.1f", value);
+    bool whole = !aio_bson__fits(value) || value == (double)(int64_t)value; /* no fraction has that many bits */
+    if (whole && value < 1e21 && value > -1e21) return snprintf(text, 40, "%.1f", value);
     for (int precision = 0; precision < 17; precision++) { /* the shortest that is read back as the same */
         snprintf(text, 40, "%.*e", precision, value);
         if (strtod(text, NULL) == value) break;
