@@ -31,6 +31,7 @@ static void contents_say(char *says, size_t size, const struct contents_row *row
 {
     int n = snprintf(says, size, "HTTP/1.1 200 OK\r\n%sContent-Length: %zu\r\n\r\n", row->head, row->length);
     memcpy(says + n, row->body, row->length);
+    says[(size_t)n + row->length] = 0; /* for who counts before the length is set */
     script_says(&the_script, says, END_STAY);
     the_script.length = (size_t)n + row->length;
 }
