@@ -2,6 +2,8 @@
 
 FUZZ_CC  ?= clang
 CFLAGS   ?= -O1 -g
+# Of the examples as C++.
+CPP_CFLAGS ?= $(CFLAGS)
 WARN     := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wimplicit-fallthrough -Wundef -Wvla -Wstrict-prototypes
 # gcc tells of a local that an await would lose; clang has no such warning.
 JUMPS    := -Wjump-misses-init
@@ -147,7 +149,7 @@ build/examples/%: examples/%.c aio.h | setup
 build/examples/cpp/%: examples/%.c aio.h | setup
 	@mkdir -p $(@D)
 	@if command -v $(CXX) >/dev/null; then set -x; \
-	    $(CXX) -x c++ -std=c++20 $(ONE_FILE) $(CPPFLAGS) $(CFLAGS) -o $@ $< -x none $(LDFLAGS) $(LDLIBS); \
+	    $(CXX) -x c++ -std=c++20 $(ONE_FILE) $(CPPFLAGS) $(CPP_CFLAGS) -o $@ $< -x none $(LDFLAGS) $(LDLIBS); \
 	else echo "no $(CXX): $< was not tried as C++"; fi
 
 # clang has the coroutines of C++20, but says so only from version 16 on.
@@ -156,7 +158,7 @@ build/examples/cpp/%: examples/%.cpp aio.h | setup
 	@if command -v $(CXX) >/dev/null; then \
 	    coroutines=$$($(CXX) -x c++ -std=c++20 -dM -E /dev/null | grep -q __cpp_impl_coroutine || \
 	        echo -D__cpp_impl_coroutine=201902L); set -x; \
-	    $(CXX) -std=c++20 $$coroutines $(ONE_FILE) $(CPPFLAGS) $(CFLAGS) -o $@ $< $(LDFLAGS) $(LDLIBS); \
+	    $(CXX) -std=c++20 $$coroutines $(ONE_FILE) $(CPPFLAGS) $(CPP_CFLAGS) -o $@ $< $(LDFLAGS) $(LDLIBS); \
 	else echo "no $(CXX): $< was not tried"; fi
 
 build/integration/mysql build/integration/redis build/integration/mongo: tests/integration/expect.h tests/integration/relay.h

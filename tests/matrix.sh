@@ -232,10 +232,10 @@ with_tests "tests gcc c99 -O2" tests gcc-O2 gcc -std=c99 -O2 $warn_c ${own[gcc]}
 if have clang; then
     with_tests "tests clang gnu17 -O2" tests clang-O2 clang -std=gnu17 -O2 $warn_c tests/main.c $libs -- $few
 fi
-with_tests "tests AIO_NO_LINUX" tests no-linux gcc -std=c99 -O1 -g $warn_c -DAIO_NO_LINUX tests/main.c $libs -- --sample 40
+with_tests "tests AIO_NO_LINUX" tests no-linux gcc -std=c99 -O1 -g $warn_c -DAIO_NO_LINUX tests/main.c $libs -- $few
 # kqueue, which Debian has not, by what its manuals say of it.
 with_tests "tests kqueue" on_kqueue gcc -std=c99 -O1 $warn_c -DAIO_KQUEUE -Itests/kqueue tests/main.c $libs
-with_tests "tests AIO_NO_TLS" tests no-tls gcc -std=c99 -O1 -g $warn_c -DAIO_NO_TLS tests/main.c -lpthread -- --sample 40
+with_tests "tests AIO_NO_TLS" tests no-tls gcc -std=c99 -O1 -g $warn_c -DAIO_NO_TLS tests/main.c -lpthread -- $few
 
 # 32 bits: a compiler that can, and OpenSSL for it if there is one.
 gcc32="gcc -m32 -idirafter /usr/include/$(gcc -print-multiarch)"
