@@ -196,53 +196,54 @@
  *   43. Queues: getters and putters
  *   44. Threads: executor and concurrent futures
  *   45. Threads: queues between loops and threads
- *   46. Running a program
- *   47. Names: getaddrinfo's threads
- *   48. Links: sockets and pipes
- *   49. TLS: OpenSSL over a link
- *   50. Streams: buffers over a link
- *   51. TLS on a stream: handshake and what it has negotiated
- *   52. Addresses: which are public
- *   53. Connecting: addresses
- *   54. Servers: listeners and clients
- *   55. Descriptors: readers, writers, sock_ calls, pipes and files
- *   56. Datagrams: UDP endpoints
- *   57. Resolver: DNS messages and servers
- *   58. Subprocesses: pidfd and pipes
- *   59. URLs
- *   60. Files: calls in threads
- *   61. Headers
- *   62. Charsets
- *   63. Cookies: the jar
- *   64. Coding: inflate
- *   65. Coding: deflate
- *   66. JSON: numbers
- *   67. JSON: parser and tree
- *   68. JSON: writer
- *   69. Authentication: challenges and digests
- *   70. HTTP messages
- *   71. HTTP bodies: framing, stages, reader
- *   72. HTTP messages alone: the public parser
- *   73. Multipart bodies
- *   74. Tracing: phases, events, what a connection was made of
- *   75. Request bodies: where their pieces come from
- *   76. Forms
- *   77. Contents: what a message's fields say, and its body as text or tree
- *   78. Proxies: HTTP CONNECT and SOCKS
- *   79. Connecting: hosts
- *   80. Transports: protocols over streams
- *   81. Redirects: where a response leads
- *   82. Retries: when a request is sent again
- *   83. Connections: the pool
- *   84. HTTP client: session, request, response
- *   85. HTTP server: connections and handlers
- *   86. HTTP server: forms
- *   87. HTTP application: routes and requests
- *   88. Static files
- *   89. WebSocket: frames
- *   90. WebSocket: connections
- *   91. Server-sent events: parser, client, answers
- *   92. Introspection: task dump and call graph
+ *   46. Signals: the self-pipe
+ *   47. Running a program
+ *   48. Names: getaddrinfo's threads
+ *   49. Links: sockets and pipes
+ *   50. TLS: OpenSSL over a link
+ *   51. Streams: buffers over a link
+ *   52. TLS on a stream: handshake and what it has negotiated
+ *   53. Addresses: which are public
+ *   54. Connecting: addresses
+ *   55. Servers: listeners and clients
+ *   56. Descriptors: readers, writers, sock_ calls, pipes and files
+ *   57. Datagrams: UDP endpoints
+ *   58. Resolver: DNS messages and servers
+ *   59. Subprocesses: pidfd and pipes
+ *   60. URLs
+ *   61. Files: calls in threads
+ *   62. Headers
+ *   63. Charsets
+ *   64. Cookies: the jar
+ *   65. Coding: inflate
+ *   66. Coding: deflate
+ *   67. JSON: numbers
+ *   68. JSON: parser and tree
+ *   69. JSON: writer
+ *   70. Authentication: challenges and digests
+ *   71. HTTP messages
+ *   72. HTTP bodies: framing, stages, reader
+ *   73. HTTP messages alone: the public parser
+ *   74. Multipart bodies
+ *   75. Tracing: phases, events, what a connection was made of
+ *   76. Request bodies: where their pieces come from
+ *   77. Forms
+ *   78. Contents: what a message's fields say, and its body as text or tree
+ *   79. Proxies: HTTP CONNECT and SOCKS
+ *   80. Connecting: hosts
+ *   81. Transports: protocols over streams
+ *   82. Redirects: where a response leads
+ *   83. Retries: when a request is sent again
+ *   84. Connections: the pool
+ *   85. HTTP client: session, request, response
+ *   86. HTTP server: connections and handlers
+ *   87. HTTP server: forms
+ *   88. HTTP application: routes and requests
+ *   89. Static files
+ *   90. WebSocket: frames
+ *   91. WebSocket: connections
+ *   92. Server-sent events: parser, client, answers
+ *   93. Introspection: task dump and call graph
  *
  * LICENCE: MIT-0 or public domain, as you like. Its text, the history, and where to report a vulnerability are at the
  * end of the file.
@@ -972,7 +973,7 @@ typedef struct aio_run_options {
     bool debug AIO__UNSET;       /* debug mode; also by AIO_DEBUG=1 in the environment */
     bool keep_sigint AIO__UNSET; /* SIGINT is left alone in any case */
     aio_turn_limits turn AIO__UNSET;
-    const char *poller AIO__UNSET; /* "epoll", "poll"; NULL: the policy's. EINVAL: there is none of that name here */
+    const char *poller AIO__UNSET; /* "epoll", "kqueue", "poll"; NULL: the policy's. EINVAL: not here */
 } aio_run_options;
 AIO_API int aio_run_with(void *coroutine, const aio_run_options *options);
 
@@ -4028,8 +4029,8 @@ typedef struct aio_ws_options {
     bool               no_autoping AIO__UNSET;   /* pings are not answered; they, and pongs, are received */
     bool               no_autoclose AIO__UNSET;  /* a close frame is not answered: aio_ws_close does */
     /* A server's: the request ends with the upgrade, and with it all texts that it has given; what is needed of it is
-     * copied before. A connection that waits for messages then costs less than 1 KiB. Around a handler with middlewares
-     * or an access log it stays. */
+     * copied before. A connection that waits for messages then costs about 1 KiB. Around a handler with middlewares or
+     * an access log it stays. */
     bool               drop_request AIO__UNSET;
     /* 9 to 15: messages may be compressed (permessage-deflate), with windows of so many bits at the most; about 400 KiB
      * a connection, once it has. 0: they are not */
@@ -5618,7 +5619,7 @@ static int aio__file_write(int fd, const char *data, size_t length)
 {
     while (length) {
         ssize_t n = aio__os.write(fd, data, length);
-        if (n < 0 && errno != EINTR && errno != EAGAIN) return errno;
+        if (n < 0 && errno != EINTR) return errno;
         if (n < 0) continue;
         data += n;
         length -= (size_t)n;
@@ -13323,7 +13324,8 @@ AIO_API void aio_thread_queue_unref(aio_thread_queue *queue)
     if (alone) aio__thread_queue_free(queue);
 }
 
-/* ===================================================================== * 45. Signals: the self-pipe
+/* ============================================================================
+ * 46. Signals: the self-pipe
  *
  * One table for the process, an entry a signal, changed under its mutex. The handler takes no lock: it marks the entry
  * and writes to the descriptor that wakes the loop (the self-pipe). Who takes an entry out of use waits until no
@@ -13508,7 +13510,7 @@ static void aio__interrupt_end(void)
 }
 
 /* ============================================================================
- * 46. Running a program
+ * 47. Running a program
  *
  * aio_run: one loop from beginning to end. It needs no memory of its own to end in order: what waits is on the stack.
  * ============================================================================ */
@@ -13716,7 +13718,7 @@ AIO_API int aio_run_with(void *coroutine, const aio_run_options *options)
 }
 
 /* ============================================================================
- * 47. Names: getaddrinfo's threads
+ * 48. Names: getaddrinfo's threads
  *
  * Lookups in threads of their own, the process's, at most AIO__LOOKUP_THREADS at once; the others queue. One that is
  * given up is orphaned: its waiter goes on at once, and its thread, never joined, frees it when getaddrinfo returns.
@@ -14192,7 +14194,7 @@ AIO_API const void *aio_addresses_sockaddr(const aio_addresses *addresses, size_
 
 
 /* ============================================================================
- * 48. Links: sockets and pipes
+ * 49. Links: sockets and pipes
  *
  * What bytes go through: a socket, a pipe, or what stands on another link, as TLS does. A stream is buffers over the
  * uppermost one. A link never waits, and knows no stream: it says which way of the descriptor it wants. May call
@@ -14492,7 +14494,7 @@ static const aio__link_ops aio__fd_pipe_ops = {
 static void aio__fd_link_is_pipe(aio__fd_link *bottom) { bottom->link.ops = &aio__fd_pipe_ops; }
 
 /* ============================================================================
- * 49. TLS: OpenSSL over a link
+ * 50. TLS: OpenSSL over a link
  *
  * Contexts, verification, and a link that does one connection's handshake, reads and writes over another link. OpenSSL
  * has it as a BIO of our own. Every call begins with an empty error queue. May call links, descriptors and errors.
@@ -15781,7 +15783,7 @@ static bool aio__tls_context_is_for(const aio_tls_context *context, bool server,
 #endif
 
 /* ============================================================================
- * 50. Streams: buffers over a link
+ * 51. Streams: buffers over a link
  *
  * Reading, writing, closing; what is below is the link's. A stream owns its links, what came and is unread, and what is
  * written and unsent; each buffer exists only while there is something in it. Nothing is read ahead of a reader: the
@@ -17246,7 +17248,7 @@ static void aio__stream_release(aio_stream *s)
 }
 
 /* ============================================================================
- * 51. TLS on a stream: handshake and what it has negotiated
+ * 52. TLS on a stream: handshake and what it has negotiated
  *
  * A stream goes over to TLS by a link more on top; until the handshake is done nobody else may write. May call streams,
  * TLS and timeouts.
@@ -17433,7 +17435,7 @@ AIO_API const char *aio_stream_alpn(const aio_stream *stream, char *buffer, size
 #endif
 
 /* ============================================================================
- * 52. Addresses: which are public
+ * 53. Addresses: which are public
  *
  * The table of the networks that are no part of the public internet (IANA's registries of special-purpose addresses,
  * RFC 6890), and the address that stands in an IPv6 one. Calls nothing.
@@ -17525,7 +17527,7 @@ static const char *aio__guard_address(const struct sockaddr_storage *storage)
 #define AIO__GUARD_REFUSED "%s, which deny_private refuses"
 
 /* ============================================================================
- * 53. Connecting: addresses
+ * 54. Connecting: addresses
  *
  * From addresses to a stream: whoever connects does it here. Names, proxies and TLS are a room further down. May call
  * streams, timers and names.
@@ -17932,7 +17934,7 @@ static aio_stream_task *aio__race_new(const aio__target *target)
 }
 
 /* ============================================================================
- * 54. Servers: listeners and clients
+ * 55. Servers: listeners and clients
  *
  * Listens, accepts, gives each client to a coroutine or a protocol, and watches that. What a server closes goes when
  * its last client has gone. May call streams, TLS on them, names and reports.
@@ -18840,7 +18842,7 @@ AIO_API aio_future *aio_server_run_until_signal(aio_server *server, double secon
 }
 
 /* ============================================================================
- * 55. Descriptors: readers, writers, sock_ calls, pipes and files
+ * 56. Descriptors: readers, writers, sock_ calls, pipes and files
  *
  * A table of foreign descriptors by number, each registered level-triggered while somebody wants it, as its owner may
  * leave bytes unread. Then streams over pipes of the program's own, and files on their way out. May call streams.
@@ -19587,7 +19589,7 @@ AIO_API aio_size_task *aio_sock_sendfile(int fd, int file, int64_t offset, size_
 }
 
 /* ============================================================================
- * 56. Datagrams: UDP endpoints
+ * 57. Datagrams: UDP endpoints
  *
  * One edge-triggered socket an endpoint; a queue of what could not be sent at once. May call Descriptors and Names.
  * ============================================================================ */
@@ -20248,7 +20250,7 @@ AIO_API int aio_datagram_port(const aio_datagram_endpoint *endpoint)
 }
 
 /* ============================================================================
- * 57. Resolver: DNS messages and servers
+ * 58. Resolver: DNS messages and servers
  *
  * A stub resolver (RFC 1035, 2308, 5452, 6891): the strict reading of messages, an endpoint for one question each, TCP
  * where UDP does not do, servers in turn, the cache, aliases, the hosts file and the search list. One question is asked
@@ -21979,7 +21981,7 @@ AIO__COLD static void aio__names_close(aio_resolver *resolver)
 }
 
 /* ============================================================================
- * 58. Subprocesses: pidfd and pipes
+ * 59. Subprocesses: pidfd and pipes
  *
  * Children of a loop in a ring, each with a descriptor that tells of its end, or a thread that waits for it. Pipes are
  * streams. Nothing but this room reaps them.
@@ -22179,6 +22181,8 @@ static int aio__process_start(aio_process *p, const struct aio__spawning *self, 
                          self->options.new_group, self->options.keep_signals, self->options.pass_fds,
                          self->options.pass_fd_count, self->options.user, self->options.group, self->options.umask };
     int code = 0;
+    for (size_t i = 0; i < spawn.pass_fd_count && !code; i++) /* before a pipe of ours has the number */
+        if (aio__os.fcntl(spawn.pass_fds[i], F_GETFD, 0) < 0) code = errno;
     for (int i = 0; i < 3 && !code; i++) code = aio__stdio_open(wanted[i], i, &spawn.stdio[i], &ours[i]);
     bool forks = spawn.pass_fd_count || spawn.user || spawn.group || spawn.umask;
     if (!code) code = forks ? aio__os.spawn_fork(&p->pid, &spawn) : aio__os.spawn(&p->pid, &spawn);
@@ -22457,7 +22461,7 @@ AIO_API aio_output_task *aio_process_communicate(aio_process *process, const voi
 }
 
 /* ============================================================================
- * 59. URLs
+ * 60. URLs
  *
  * RFC 3986 with yarl's habits: splits a reference, checks and normalises each part, writes the whole into one block.
  * Owns nothing beyond the block of each aio_url. Calls memory and buffers only.
@@ -23249,7 +23253,7 @@ AIO_API bool aio_url_same_origin(const aio_url *a, const aio_url *b)
 }
 
 /* ============================================================================
- * 60. Files: calls in threads
+ * 61. Files: calls in threads
  *
  * A call is a coroutine, and for each piece of it a job of the executor. A job has copies of all it needs, and is owned
  * by its coroutine and its thread: who ends last frees it, so that a cancel leaves a thread its memory. An open file is
@@ -23350,7 +23354,7 @@ static int aio__disk_run_write(aio__disk_job *job)
             ? aio__os.write(job->file->fd, job->data + job->done, job->size - job->done)
             : aio__os.pwrite(job->file->fd, job->data + job->done, job->size - job->done,
                              job->offset + (int64_t)job->done);
-        if (n < 0 && errno != EINTR && errno != EAGAIN) return errno;
+        if (n < 0 && errno != EINTR) return errno;
         if (n > 0) job->done += (size_t)n;
     }
     return 0;
@@ -23610,7 +23614,7 @@ static void aio__disk_opened(struct aio__disk_call *c)
     file->refs = 1;
     file->fd = c->job->fd;
     file->size = (int64_t)c->job->status.st_size;
-    file->appends = (c->flags & O_APPEND) != 0;
+    file->appends = (c->flags & O_APPEND) && S_ISREG(c->job->status.st_mode); /* a FIFO's write raises SIGPIPE */
     memcpy(file->path, c->path, size);
     c->job->fd = -1;
     c->result.file = file;
@@ -23621,7 +23625,7 @@ AIO_API aio_file_task *aio_file_open_with(const char *path, const char *mode, co
     AIO__DEFAULTS(aio_file_open_options, options);
     int flags = aio__disk_mode(mode);
     if (!path || flags < 0 || options->mode < 0)
-        return (aio_file_task *)aio__disk_wrong("open", path ? "the mode is none" : "no path");
+        return (aio_file_task *)aio__disk_wrong("open", path ? "the mode is invalid" : "no path");
     struct aio__disk_call *c = aio__disk_calling("open", aio__disk_run_open, NULL, path, NULL);
     if (!c) return NULL;
     c->flags = flags;
@@ -23856,7 +23860,7 @@ AIO_API aio_producer aio_file_producer(aio_file *file)
 static aio_future *aio__disk_path(const char *what, int (*run)(aio__disk_job *), const char *path, const char *to,
                                   int64_t mode)
 {
-    if (!path || mode < 0) return (aio_future *)aio__disk_wrong(what, path ? "the mode is none" : "no path");
+    if (!path || mode < 0) return (aio_future *)aio__disk_wrong(what, path ? "the mode is invalid" : "no path");
     struct aio__disk_call *c = aio__disk_calling(what, run, NULL, path, to);
     if (c) c->offset = mode;
     return (aio_future *)(void *)c;
@@ -23933,7 +23937,7 @@ AIO_API aio_file_info_task *aio_stat(const char *path)
 }
 
 /* ============================================================================
- * 61. Headers
+ * 62. Headers
  *
  * The multi-map: one block of text and an index into it. Growing copies what is alive into a new block, and frees the
  * old one only after the new field is in, so that a value may come from the headers themselves. Calls memory only.
@@ -24206,7 +24210,7 @@ AIO_API void aio_headers_clear(aio_headers *headers)
 }
 
 /* ============================================================================
- * 62. Charsets
+ * 63. Charsets
  *
  * Bytes to UTF-8, by iconv; UTF-8 itself is only checked. Calls memory and words of headers only.
  * ============================================================================ */
@@ -24363,7 +24367,7 @@ AIO_API int aio_charset_decode_with(aio_text *text, const void *data, size_t len
 }
 
 /* ============================================================================
- * 63. Cookies: the jar
+ * 64. Cookies: the jar
  *
  * Cookies hang on their domains, which stand in a hash table, and in a ring in the order in which they were made. A
  * request asks for its host and for each name above it. Calls memory, URLs and words of headers only.
@@ -25354,7 +25358,7 @@ AIO_API int aio_cookie_jar_load(aio_cookie_jar *jar, const char *path, int *line
 }
 
 /* ============================================================================
- * 64. Coding: inflate
+ * 65. Coding: inflate
  *
  * Decodes into a window of its own, from which the caller's pieces are copied, so that a match, whole, always has its
  * room and its past. What is left of the input decides between two decoders of the same codes: a fast one, which may
@@ -26229,7 +26233,7 @@ AIO_API int aio_inflate_all_with(aio_text *text, const void *data, size_t length
 }
 
 /* ============================================================================
- * 65. Coding: deflate
+ * 66. Coding: deflate
  *
  * Matches are found by chains of equal hashes, taken lazily, and gathered into a block; a block is written in whichever
  * of the three forms is shortest, piece by piece into a small buffer, from which the caller's pieces are filled.
@@ -26921,7 +26925,7 @@ AIO_API int aio_deflate_all_with(aio_text *text, const void *data, size_t length
 }
 
 /* ============================================================================
- * 66. JSON: numbers
+ * 67. JSON: numbers
  *
  * Decimal to double and back, exactly, without the locale that strtod and printf look at. Both ways go by one table of
  * the powers of ten in 128 bits, made when it is first needed: reading as Lemire has it, writing as Giulietti's
@@ -27134,7 +27138,7 @@ static uint64_t aio__double_digits(uint64_t bits, int *power)
 }
 
 /* ============================================================================
- * 67. JSON: parser and tree
+ * 68. JSON: parser and tree
  *
  * A tree is one array of values of 16 bytes in the order of the text, each container before what is in it and with the
  * distance to what is behind it, and one copy of the text, in which strings are decoded where they stand. The parser
@@ -27781,7 +27785,7 @@ AIO_API aio_text aio_json_string(const aio_json *value, const char *path, const 
 }
 
 /* ============================================================================
- * 68. JSON: writer
+ * 69. JSON: writer
  *
  * Text grows at the end of a buffer, and so does, in another, a byte for each container that is open. The first thing
  * that JSON does not allow there stops the writer.
@@ -28075,7 +28079,7 @@ AIO_API int aio_json_dump_with(const aio_json *value, aio_text *text, const aio_
 }
 
 /* ============================================================================
- * 69. Authentication: challenges and digests
+ * 70. Authentication: challenges and digests
  *
  * Takes WWW-Authenticate fields and proxies' apart, and answers Digest's challenges (RFC 7616) for the protection space
  * that they came from. Calls memory, URLs, words of headers and OpenSSL's hashes only.
@@ -28765,7 +28769,7 @@ static bool aio__digest_sum_end(void *sum, char *hex) { return sum && hex; }
 #endif
 
 /* ============================================================================
- * 70. HTTP messages
+ * 71. HTTP messages
  *
  * RFC 9112: heads in and out, body framing, dates. The parser goes line by line over the bytes as they arrive, and
  * copies nothing until the head is whole. What a hostile peer may send is refused with a reason. Responses are read
@@ -29611,7 +29615,7 @@ static inline const char *aio__http_clock_text(aio__http_clock *clock, int64_t s
 }
 
 /* ============================================================================
- * 71. HTTP bodies: framing, stages, reader
+ * 72. HTTP bodies: framing, stages, reader
  *
  * A body on its way in (RFC 9112 6 and 7), for the client and the server. The framing tells data from what is between;
  * decoders, if there are any, make of it the data that are meant; a limit; and the user, who has pieces in place, or
@@ -30441,7 +30445,7 @@ static aio_text_task *aio__body_read(aio__body_reader *in, bool all)
 }
 
 /* ============================================================================
- * 72. HTTP messages alone: the public parser
+ * 73. HTTP messages alone: the public parser
  *
  * Heads and bodies, by the two rooms above, out of bytes that the user has. It keeps the bytes of a head that is not
  * whole, and nothing else. Calls messages and framing.
@@ -30656,7 +30660,7 @@ AIO_API void aio_http_parser_close(aio_http_parser *parser)
 }
 
 /* ============================================================================
- * 73. Multipart bodies
+ * 74. Multipart bodies
  *
  * Takes a multipart apart as its bytes come: what is between delimiters goes to the user in place, and is looked at
  * once. Where a delimiter could begin at a piece's end, only its length is remembered, as its bytes are known. Calls
@@ -31161,7 +31165,7 @@ AIO_API aio_multipart *aio_part_multipart(aio_part *part)
 }
 
 /* ============================================================================
- * 74. Tracing: phases, events, what a connection was made of
+ * 75. Tracing: phases, events, what a connection was made of
  *
  * What is noted of a request on its way, by whoever does a part of it: where its time goes, the heads that come before
  * its response's, the addresses that were tried; and the callback that is told. Calls streams and TLS for what they
@@ -31334,7 +31338,7 @@ static aio_certificate *aio__made_certificate(const aio__made *made)
 }
 
 /* ============================================================================
- * 75. Request bodies: where their pieces come from
+ * 76. Request bodies: where their pieces come from
  *
  * A source gives a body piece by piece: of data, of a file, of a producer, or, made of another source's, compressed;
  * forms are one more. It holds one piece, so that a body of any size needs as little memory. One that cannot be
@@ -31640,7 +31644,7 @@ static aio__source *aio__source_compressed(aio__source *from, int format)
 }
 
 /* ============================================================================
- * 76. Forms
+ * 77. Forms
  *
  * What a form is made of, and the source of a body that it becomes: heads and short texts in one piece, long ones in
  * place, files and producers as they come (RFC 7578, RFC 2046 5.1). A form does not change any more once it was sent,
@@ -32033,7 +32037,7 @@ static const char *aio__form_type(const aio_form *form)
 }
 
 /* ============================================================================
- * 77. Contents: what a message's fields say, and its body as text or tree
+ * 78. Contents: what a message's fields say, and its body as text or tree
  *
  * Content-Type, Content-Disposition (RFC 6266) and Link (RFC 8288) taken apart, and bodies decoded by their charset, or
  * as JSON: of responses and of requests that a server got. What is made for the user stays with the body's reader until
@@ -32408,7 +32412,7 @@ static bool aio__weblink_is(const aio_link *link, const char *rel)
 }
 
 /* ============================================================================
- * 78. Proxies: HTTP CONNECT and SOCKS
+ * 79. Proxies: HTTP CONNECT and SOCKS
  *
  * From a stream to a proxy to one through it: HTTP's CONNECT (RFC 9110 9.3.6), SOCKS4 and 4a, SOCKS5 (RFC 1928, 1929),
  * for each proxy of a chain. A handshake is a machine that is fed what the proxy says, and says what to send next. Then
@@ -33266,7 +33270,7 @@ static int aio__netrc_read(char **text)
 }
 
 /* ============================================================================
- * 79. Connecting: hosts
+ * 80. Connecting: hosts
  *
  * From a host's name to a stream: the name is looked up, its addresses are connected to; proxies lead on from there;
  * TLS is put on what stands. Calls names, connecting, streams, TLS and proxies.
@@ -33495,7 +33499,7 @@ AIO_API aio_stream_task *aio_open_unix_connection_with(const char *path, const a
 }
 
 /* ============================================================================
- * 80. Transports: protocols over streams
+ * 81. Transports: protocols over streams
  *
  * A stream with an aio__transport: its descriptor's works run what is here, which reads into a buffer of the loop's
  * and calls the protocol. It ends by connection_lost, which is queued; only after that the stream is freed. May call
@@ -33783,7 +33787,7 @@ AIO_API aio_server_task *aio_create_unix_server_with(const aio_protocol *protoco
 }
 
 /* ============================================================================
- * 81. Redirects: where a response leads
+ * 82. Redirects: where a response leads
  *
  * What a redirect makes of a request (RFC 9110 15.4, and the fetch standard where browsers go other ways): its method,
  * its URL, and whether what the user gave for one origin may go there. Calls URLs and errors only.
@@ -33860,7 +33864,7 @@ static aio_exception *aio__redirect_follow(aio__redirect *r, int status, const a
 }
 
 /* ============================================================================
- * 82. Retries: when a request is sent again
+ * 83. Retries: when a request is sent again
  *
  * What a policy (aio_retry) says of methods, statuses and errors, and how long is waited. Calls dates and numbers.
  * ============================================================================ */
@@ -33928,7 +33932,7 @@ static int64_t aio__retry_backoff(const aio_retry *policy, int tries)
 }
 
 /* ============================================================================
- * 83. Connections: the pool
+ * 84. Connections: the pool
  *
  * The client's connector: keep-alive connections by origin, and who waits for one. A connection object is the right to
  * one of `limit` places; it is busy, and has no stream yet or one, or it is idle, and its socket is watched so that a
@@ -34731,7 +34735,7 @@ AIO_API size_t aio_connector_idle(const aio_connector *connector)
 
 
 /* ============================================================================
- * 84. HTTP client: session, request, response
+ * 85. HTTP client: session, request, response
  *
  * One request is one coroutine (aio__requesting), whose frame holds copies of what it was given. It is
  *
@@ -38400,7 +38404,7 @@ AIO_API aio_cookie_jar *aio_session_cookie_jar(const aio_session *session)
 }
 
 /* ============================================================================
- * 85. HTTP server: connections and handlers
+ * 86. HTTP server: connections and handlers
  *
  * One connection is one coroutine (aio__serving) in an aio_server: a head, its handler, what is left of the body, the
  * next head; so pipelined requests are answered in order. What it knows is an aio__served, which begins with the user's
@@ -40067,7 +40071,7 @@ AIO_API aio_server_task *aio_start_unix_http_server_with(aio_request_handler *ha
 }
 
 /* ============================================================================
- * 86. HTTP server: forms
+ * 87. HTTP server: forms
  *
  * The body of a request as named fields: pairs, or the parts of a multipart. One coroutine, aio__post_reading, reads
  * it; what it makes stays with the body. Calls the server, multipart, charsets and JSON's numbers.
@@ -40436,7 +40440,7 @@ AIO_API bool aio_post_bool(const aio_post *post, const char *name, bool fallback
 }
 
 /* ============================================================================
- * 87. HTTP application: routes and requests
+ * 88. HTTP application: routes and requests
  *
  * Patterns are in a tree with a level for each segment, through which a path walks that was taken apart; literal
  * children are in order, and found by halving. One request is one coroutine (aio__app_request): it finds the route,
@@ -41344,7 +41348,7 @@ AIO_API void aio_access_log_write(const aio_access *access, void *file)
 }
 
 /* ============================================================================
- * 88. Static files
+ * 89. Static files
  *
  * Answers from files: what a request's conditions and ranges make of one (RFC 9110 13, 14), and which file of a folder
  * a path names. One coroutine, aio__folder_answer, does both; an aio__folder_look, which owns the descriptor, goes to a
@@ -41954,7 +41958,7 @@ AIO_API void *aio_static_handler(aio_request *request, void *site)
 }
 
 /* ============================================================================
- * 89. WebSocket: frames
+ * 90. WebSocket: frames
  *
  * Takes frames apart in place, in pieces of any size, and writes their heads (RFC 6455 5.2); masks, codes, what is a
  * text, and the handshake's hash. Knows nothing of connections. Calls UTF-8 of charsets only.
@@ -42262,7 +42266,7 @@ static bool aio__ws_key_is_valid(aio_text key)
 }
 
 /* ============================================================================
- * 90. WebSocket: connections
+ * 91. WebSocket: connections
  *
  * The handshake of both sides, messages out of frames, permessage-deflate, pings, and the end. What has come stays in
  * the stream, or with the ws, until somebody asks for it, so that a receive that is cancelled has lost nothing; what is
@@ -43666,7 +43670,7 @@ AIO_API aio_ws_task *aio_request_upgrade_websocket_with(aio_request *request, co
 }
 
 /* ============================================================================
- * 91. Server-sent events: parser, client, answers
+ * 92. Server-sent events: parser, client, answers
  *
  * The parser (aio__sse_parser) takes pieces of any size and gives an event at a time. An aio_sse owns it, and the
  * response that is being read; aio__sse_reading connects, reads and connects again. Calls the public functions of
@@ -44078,7 +44082,7 @@ AIO_API aio_future *aio_request_sse_send_with(aio_request *request, const char *
 AIO_API aio_future *aio_request_sse_ping(aio_request *request) { return aio__sse_chunk(request, ":\n\n", 3); }
 
 /* ============================================================================
- * 92. Introspection: task dump and call graph
+ * 93. Introspection: task dump and call graph
  *
  * Walks what waits for what, and only reads. Called by nobody above. Downwards through the frames of a task to what the
  * innermost awaits, and that one's children (ops->child); upwards through the waiters. A path may lead in a circle, and

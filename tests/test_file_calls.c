@@ -61,11 +61,11 @@ SCENARIO(disk_file, DISK_MAY)
 }
 
 /* What goes wrong says where, and how far it came; what cannot be is refused. */
-struct disk_wrong { aio_task task; aio_file *file; char byte; int i; };
+struct disk_wrong { aio_task task; aio_file *file, *fifo; char byte, path[80]; int i, reader; };
 SCENARIO(disk_wrong, DISK_MAY)
 {
     static const struct { int code; const char *message; } wrong[] = {
-        { ENOENT, "open /nowhere/file: No such file or directory" }, { EINVAL, "open: the mode is none" },
+        { ENOENT, "open /nowhere/file: No such file or directory" }, { EINVAL, "open: the mode is invalid" },
         { EBADF, "write /dev/null: after 0 bytes: it is closed, or not open for that" },
         { EINVAL, "read: no data, or no offset" }, { ENOENT, "stat /nowhere: No such file or directory" },
         { ENOENT, "rename /nowhere to /tmp/nowhere: No such file or directory" },
@@ -74,6 +74,17 @@ SCENARIO(disk_wrong, DISK_MAY)
         { ENOENT, "mkdir /nowhere/a: No such file or directory" }
     };
     AIO_BEGIN(disk_wrong);
+    disk_name(self->path, sizeof self->path, "fifo");
+    ALWAYS(mkfifo(self->path, 0600) == 0 && (self->reader = open(self->path, O_RDONLY | O_NONBLOCK)) > 0);
+    AIO_AWAIT(self->fifo, aio_file_open(self->path, "a"));
+    close(self->reader);
+    self->reader = 0;
+    AIO_TRY {
+        AIO_AWAIT(aio_file_write(self->fifo, "x", 1)); /* not the signal of a pipe that nobody reads */
+        UNREACHED();
+    } AIO_CATCH {
+        CAUGHT(ESPIPE);
+    } AIO_END_TRY;
     AIO_AWAIT(self->file, aio_file_open("/dev/null", "r"));
     for (self->i = 0; self->i < 10; self->i++) {
         AIO_TRY {
@@ -95,6 +106,9 @@ SCENARIO(disk_wrong, DISK_MAY)
     }
     AIO_FINALLY;
         aio_file_close(self->file);
+        aio_file_close(self->fifo);
+        if (self->reader > 0) close(self->reader);
+        unlink(self->path);
     AIO_END;
 }
 

@@ -536,7 +536,7 @@ TEST(sub_no_zombies)
 }
 
 /* Descriptors by their numbers, and no others; a umask; what fails in the child is told. */
-struct sub_passed { aio_task task; aio_process *process; aio_process_output output; int pipe[2], other, i;
+struct sub_passed { aio_task task; aio_process *process; aio_process_output output; int pipe[2], other, gone, i;
                     char command[200]; };
 SCENARIO(sub_passed, .may = { AIO_EINCOMPLETE })
 {
@@ -554,14 +554,18 @@ SCENARIO(sub_passed, .may = { AIO_EINCOMPLETE })
     CHECK_BYTES(self->output.out.data, self->output.out.length, "0027\nclosed\n");
     char said[8];
     CHECK_INT(read(self->pipe[0], said, sizeof said), 7);
-    for (self->i = 0; self->i < 3; self->i++) {
+    for (self->i = 0; self->i < 4; self->i++) {
         AIO_TRY {
+            self->gone = dup(0); /* a pipe of ours is to have the number */
+            close(self->gone);
+            if (self->i == 3) AIO_AWAIT(aio_create_subprocess_shell("exit", .out = AIO_PIPE, .pass_fds = &self->gone,
+                                                                    .pass_fd_count = 1));
             if (self->i == 0) AIO_AWAIT(aio_create_subprocess_exec(missing, .umask = 027));
             if (self->i == 1) AIO_AWAIT(aio_create_subprocess_shell("exit", .umask = 027, .cwd = "/nowhere"));
             if (self->i == 2) AIO_AWAIT(aio_create_subprocess_shell("exit", .pass_fds = &wrong, .pass_fd_count = 1));
             UNREACHED();
         } AIO_CATCH {
-            CAUGHT(self->i == 2 ? EINVAL : ENOENT);
+            CAUGHT(self->i == 3 ? EBADF : self->i == 2 ? EINVAL : ENOENT);
         } AIO_END_TRY;
     }
     AIO_FINALLY;

@@ -54,7 +54,7 @@ FEATURE_MACRO = re.compile(r"_(GNU|DEFAULT|BSD|POSIX_C|XOPEN|DARWIN_C|NETBSD|ALL
 TOKEN = re.compile(r'"(?:\\.|[^"\\])*"|\'(?:\\.|[^\'\\])*\'|[A-Za-z_]\w*|\.?\d[\w.]*|->|\.\.\.|\S')
 IDENTIFIER = re.compile(r"[A-Za-z_]\w*$")
 BANNER = re.compile(r"^/\* ={20,}\n \* (\d+)\. (.+?)\n \*\n((?: \*.*\n)*?) \* ={20,} \*/$", re.M)
-BANNER_LIKE = re.compile(r"^/\* ={20,}$", re.M)
+BANNER_LIKE = re.compile(r"^/\* ={20,}.*$", re.M)
 ENTRY = re.compile(r"^ \*\s+(\d+)\.\s+(\S.*?)\s*$")
 
 

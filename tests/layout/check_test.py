@@ -121,6 +121,7 @@ class Rules(unittest.TestCase):
 
     def test_contents_form_of_a_banner(self):
         self.broken("contents", "not a banner's form", " * 1. Types\n *\n * What", " * 1) Types\n *\n * What")
+        self.broken("contents", "not a banner's form", "=\n * 1. Types\n", "= * 1. Types\n")
 
     def test_contents_divide(self):
         self.broken("contents", "no line `#ifdef AIO_IMPLEMENTATION`", "#ifdef AIO_IMPLEMENTATION",
