@@ -26150,6 +26150,9 @@ static void aio__inflate_go_on(aio_inflate *z)
     z->last = false;
 }
 
+/* Whether it stands between two blocks, at a byte's edge. */
+static bool aio__inflate_is_between(const aio_inflate *z) { return z->state == AIO__IN_BLOCK && !z->count; }
+
 AIO_API bool aio_inflate_done(const aio_inflate *inflate)
 {
     return inflate->given == inflate->end && inflate->state >= AIO__IN_NEXT && inflate->state <= AIO__IN_REST;
@@ -42578,10 +42581,12 @@ static bool aio__ws_inflate_begin(aio_ws *ws, size_t *room)
     return aio__buffer_reserve(&ws->content, *room + 1);
 }
 
-/* The piece is inflated. Of a message's last one, what its sender has left out follows (RFC 7692 7.2.2). */
+/* The piece is inflated. Of a message's last one, what its sender has left out follows (RFC 7692 7.2.2); one that ends
+ * with its last block has left out nothing (7.2.3.4, without the byte that goes with it). */
 static aio__ws_todo aio__ws_inflate_end(aio_ws *ws, aio__ws_mode mode, aio_ws_message *m)
 {
-    if (ws->in.ended && !ws->tailed) {
+    if (ws->in.ended && !aio__inflate_is_between(ws->inflate)) {
+        if (ws->tailed) return aio__ws_violated(ws, AIO_WS_INVALID_TEXT, "the compressed data is not valid");
         ws->rest = aio__text("\0\0\xFF\xFF", 4);
         ws->tailed = true;
         return AIO__WS_YIELD;
