@@ -2964,20 +2964,22 @@ typedef enum aio_trace_kind {
     AIO_TRACE_REQUEST_START, AIO_TRACE_QUEUED_START, AIO_TRACE_QUEUED_END, AIO_TRACE_CONNECTION_CREATE_START,
     AIO_TRACE_DNS_CACHE_HIT, AIO_TRACE_DNS_CACHE_MISS, AIO_TRACE_DNS_START, AIO_TRACE_DNS_END,
     AIO_TRACE_CONNECTION_CREATE_END, AIO_TRACE_CONNECTION_REUSED, AIO_TRACE_HEADERS_SENT, AIO_TRACE_CHUNK_SENT,
-    AIO_TRACE_HEAD_RECEIVED, AIO_TRACE_CHUNK_RECEIVED, AIO_TRACE_REDIRECT, AIO_TRACE_RETRY, AIO_TRACE_REQUEST_END,
-    AIO_TRACE_REQUEST_EXCEPTION
+    AIO_TRACE_HEAD_RECEIVED, AIO_TRACE_COOKIE_REFUSED, AIO_TRACE_CHUNK_RECEIVED, AIO_TRACE_REDIRECT, AIO_TRACE_RETRY,
+    AIO_TRACE_REQUEST_END, AIO_TRACE_REQUEST_EXCEPTION
 } aio_trace_kind;
 
 typedef struct aio_trace_event { /* read-only; with all that it points to, valid until the callback returns */
     aio_trace_kind       kind;
+    int                  hop;       /* 0, and one more after each redirect */
     double               time;      /* of the loop, in seconds */
     uint64_t             request;   /* its number, the same in all its events */
-    int                  hop;       /* 0, and one more after each redirect */
     const char          *method, *url;
     const char          *host;      /* DNS_...: the name that is looked up */
     /* HEADERS_SENT, HEAD_RECEIVED (also of a 1xx, and of what a proxy answers to CONNECT): the head, byte for byte;
-     * CHUNK_SENT: a piece of the body, data NULL for a file's; CHUNK_RECEIVED: one as it came, still encoded */
+     * CHUNK_SENT: a piece of the body, data NULL for a file's; CHUNK_RECEIVED: one as it came, still encoded;
+     * COOKIE_REFUSED: the name, without the value, of a cookie that the jar does not take */
     aio_text             bytes;
+    const char          *reason;    /* COOKIE_REFUSED: why; static */
     const struct aio_response *response; /* REDIRECT, REQUEST_END, RETRY for its status */
     const aio_exception *exception; /* REQUEST_EXCEPTION, RETRY after an error */
     void                *context;   /* the request's .trace_context */
@@ -3017,7 +3019,7 @@ typedef struct aio_session_options {
     aio_tls_options    tls AIO__UNSET;
     bool               raise_for_status AIO__UNSET; /* a status from 400 on is an error of the request: AIO_ESTATUS */
     /* Where cookies of responses go, and those of requests without a Cookie field come from. The session keeps a
-     * reference. NULL: a jar of its own, made with the first cookie */
+     * reference. NULL: a jar of its own, made with the first cookie. Of one that the jar refuses, .trace hears why */
     aio_cookie_jar    *cookie_jar AIO__UNSET;
     bool               no_cookies AIO__UNSET;       /* neither. aiohttp: DummyCookieJar */
     /* names and values that the jar begins with, for the origin of base_url, or without one for every host */
@@ -24762,6 +24764,14 @@ static void aio__cookie_attribute(aio__cookie_said *said, aio_text name, aio_tex
     }
 }
 
+/* The name that a Set-Cookie field gives, whatever else is in it; empty if it has none. */
+static aio_text aio__cookie_named(aio_text field)
+{
+    size_t n = 0;
+    while (n < field.length && field.data[n] != '=' && field.data[n] != ';') n++;
+    return aio__cookie_trim(field.data, field.data + (n < field.length && field.data[n] == '=' ? n : 0));
+}
+
 /* NULL, or why there is no cookie in it (RFC 6265bis 5.6). */
 static const char *aio__cookie_parse(aio__cookie_said *said, const char *text, size_t length)
 {
@@ -31208,7 +31218,7 @@ AIO_API const char *aio_trace_name(aio_trace_kind kind)
     static const char *const names[] = {
         "request_start", "queued_start", "queued_end", "connection_create_start", "dns_cache_hit", "dns_cache_miss",
         "dns_start", "dns_end", "connection_create_end", "connection_reused", "headers_sent", "chunk_sent",
-        "head_received", "chunk_received", "redirect", "retry", "request_end", "request_exception"
+        "head_received", "cookie_refused", "chunk_received", "redirect", "retry", "request_end", "request_exception"
     };
     return (size_t)kind < sizeof names / sizeof *names ? names[kind] : "";
 }
@@ -31224,6 +31234,7 @@ static void aio__tell_call(aio__phases *phases, aio_trace_kind kind)
     phases->trace(&phases->event, phases->trace_arg);
     phases->event.host = NULL;
     phases->event.bytes = aio__text(NULL, 0);
+    phases->event.reason = NULL;
     phases->event.response = NULL;
     phases->event.exception = NULL;
 }
@@ -31246,6 +31257,14 @@ static inline void aio__tell_host(aio__phases *phases, aio_trace_kind kind, cons
     if (!phases || !phases->trace) return;
     phases->event.host = host;
     aio__tell_call(phases, kind);
+}
+
+static inline void aio__tell_cookie(aio__phases *phases, aio_text name, const char *reason)
+{
+    if (!phases->trace) return;
+    phases->event.bytes = name;
+    phases->event.reason = reason;
+    aio__tell_call(phases, AIO_TRACE_COOKIE_REFUSED);
 }
 
 /* ---- heads before the response's own ---- */
@@ -31367,7 +31386,10 @@ struct aio__source {
     aio_producer   producer;  /* whose pieces are given as they are, without a step; next NULL: none */
     int64_t        length;    /* -1: not known */
     const char    *problem;   /* after a code: a static text, or NULL */
+    const char    *path;      /* of the file that it reads, for messages; NULL: none, or not known */
 };
+
+enum { AIO__SOURCE_PATH = 160 }; /* bytes of a path in a message */
 
 struct aio__source_asking { aio_task task; aio_text result; aio__source *source; aio_text fed; int code; };
 static AIO_CORO(aio__source_asking);
@@ -31391,7 +31413,9 @@ static AIO_CORO(aio__source_asking)
         self->code = self->source->kind->step(self->source, &self->fed, &self->result);
     }
     if (self->code)
-        AIO_RAISE(self->code, "%s", self->source->problem ? self->source->problem : aio_code_text(self->code));
+        AIO_RAISE(self->code, "%s%s%.*s",
+                  self->source->problem ? self->source->problem : aio_code_text(self->code),
+                  self->source->path ? ": " : "", (int)AIO__SOURCE_PATH, self->source->path ? self->source->path : "");
     AIO_END;
 }
 
@@ -31509,6 +31533,17 @@ static int aio__source_open(const char *path, int *fd, const char **reason)
     return *fd < 0 ? errno : 0;
 }
 
+/* Puts a file's path behind the reason, in `out`. The code, or ENOMEM. */
+static int aio__source_blame(aio__buffer *out, const char *path, int code, const char **reason)
+{
+    size_t n = strnlen(path, AIO__SOURCE_PATH);
+    out->start = out->end = 0;
+    if (!aio__buffer_word(out, *reason) || !aio__buffer_word(out, ": ") || !aio__buffer_append(out, path, n)
+        || !aio__buffer_append(out, "", 1)) return ENOMEM;
+    *reason = out->data;
+    return code;
+}
+
 /* The size of a regular file: 0, or a code with *reason. */
 static int aio__source_size(int fd, int64_t *size, const char **reason)
 {
@@ -31560,23 +31595,24 @@ static const aio__source_kind aio__source_file_kind = {
     aio__source_file_step, aio__source_file_rewind, aio__source_file_end
 };
 
-/* Of a path, whose file is opened when its turn comes, or else of a descriptor; `owns`: the source closes that, unless
- * it fails. 0, or a code with *reason. */
+/* Of a descriptor, which the source closes if it `owns` it and does not fail; of -1: of a path, whose file is opened
+ * when its turn comes. With both, the path is for messages. 0, or a code with *reason. */
 static int aio__source_of_file(const char *path, int fd, bool owns, aio__source **source, const char **reason)
 {
     size_t n = path ? strlen(path) : 0;
     int64_t size = 0;
-    int file = fd, code = path ? aio__source_open(path, &file, reason) : 0;
+    int file = fd, code = fd < 0 ? aio__source_open(path, &file, reason) : 0;
     if (code) return code;
     code = aio__source_size(file, &size, reason);
-    if (path) aio__os.close(file);
+    if (fd < 0) aio__os.close(file);
     aio__source_file *s = code ? NULL : (aio__source_file *)aio__malloc(sizeof *s + n);
     if (!code && !s) *reason = "out of memory";
     if (!s) return code ? code : ENOMEM;
     memset((void *)s, 0, sizeof *s);
     if (path) memcpy(s->path, path, n + 1);
-    s->fd = path ? -1 : fd;
-    s->owns_fd = path || owns;
+    s->fd = fd;
+    s->owns_fd = fd < 0 || owns;
+    s->base.path = path ? s->path : NULL;
     aio__source_set(&s->base, &aio__source_file_kind, true, size);
     *source = &s->base;
     return 0;
@@ -31813,10 +31849,11 @@ static const char *aio__form_problem(const aio_form *form, const char *name, con
     return why ? why : aio__header_type_problem(o->type, p);
 }
 
-/* What is wrong with a field, which is named. */
-static const char *aio__form_blame(aio_form *form, const char *name, const char *why)
+/* What is wrong with a field, which is named, and so is its file, if it is that (path; else NULL). */
+static const char *aio__form_blame(aio_form *form, const char *name, const char *why, const char *path)
 {
-    return aio__problem_say(&form->problem, "its form's field %.64s: %s", name ? name : "without a name", why);
+    return aio__problem_say(&form->problem, "its form's field %.64s: %s%s%s", name ? name : "without a name", why,
+                            path ? ": " : "", path ? path : "");
 }
 
 /* A field with copies of its texts. NULL without memory. */
@@ -31861,7 +31898,7 @@ AIO_API int aio_form_add_with(aio_form *form, const char *name, const aio_form_f
     if (code && !form->code) {
         form->code = code;
         if (!why) why = code == ENOMEM ? "out of memory" : aio__problem_said(&o->form->problem);
-        aio__form_blame(form, name, why);
+        aio__form_blame(form, name, why, NULL);
     }
     if (code) return code;
     *form->last = field;
@@ -31971,7 +32008,8 @@ static int aio__form_part_of(const aio_form *form, const aio__form_field *field,
 {
     *part = NULL;
     if (field->inner) return aio__form_source_of(field->inner, part, reason);
-    if (field->path || field->fd) return aio__source_of_file(field->path, field->fd, false, part, reason);
+    if (field->path || field->fd)
+        return aio__source_of_file(field->path, field->fd ? field->fd : -1, false, part, reason);
     if (!field->producer.next) return 0;
     if (form->used && (!field->producer.rewind || !field->producer.rewind(field->producer.arg))) {
         *reason = "a producer of its form cannot begin again";
@@ -31998,7 +32036,7 @@ static int aio__form_source_of(aio_form *form, aio__source **source, const char 
     for (aio__form_field *field = form->first; field && !code; field = field->next) {
         aio__source *part;
         code = aio__form_part_of(form, field, &part, reason);
-        if (code && (field->path || field->fd)) *reason = aio__form_blame(form, field->name.data, *reason);
+        if (code && (field->path || field->fd)) *reason = aio__form_blame(form, field->name.data, *reason, field->path);
         if (code) break;
         s->parts[s->index++] = part;
         int64_t length = part ? aio__source_length(part) : (int64_t)field->data.length;
@@ -34828,6 +34866,10 @@ typedef struct aio__exchange {
     aio__source   *source;     /* what the producer is of; NULL: the user's */
     int            fd;         /* of a file, -1: none */
     bool           owns_fd;
+    bool           expects;    /* the head has Expect: 100-continue, and there is a body */
+    bool           held;       /* the body is not sent yet */
+    bool           unwanted;   /* nor will it be: the response has come */
+    const char    *path;       /* of that, for messages: the request's, while it is on its way; NULL: not known */
     int64_t        length;     /* of the body; -1: it is chunked */
     int64_t        total;      /* the same for who is told of the progress; -1: not known */
     aio_progress  *on_sent, *on_received;
@@ -34835,10 +34877,6 @@ typedef struct aio__exchange {
     uint64_t       told;       /* bytes received that on_received knows of */
     aio__timer    *continue_timer; /* while the body waits for a 100 */
     int64_t        expect_ns;
-    bool           expects;    /* the head has Expect: 100-continue, and there is a body */
-    bool           held;       /* the body is not sent yet */
-    bool           unwanted;   /* nor will it be: the response has come */
-    bool           stopped;    /* the rest of it will not be: the response has refused it */
     struct aio__uploading *upload; /* what sends a file or a producer's pieces, while it does */
     aio_exception *failure;    /* of that; owned */
     aio_url        url;
@@ -34858,6 +34896,7 @@ typedef struct aio__exchange {
     bool           guarded;    /* public addresses only */
     bool           keep;       /* the connection may be used again after this exchange */
     bool           heard;      /* a byte of the response has come */
+    bool           stopped;    /* the rest of the body will not be sent: the response has refused it */
     bool           leads;      /* the response is a redirect, to be followed */
     bool           answered;   /* the request has an answer of `digest` */
     bool           proxy_asked; /* a challenge of `via` is for the session's proxy_digest */
@@ -36162,7 +36201,7 @@ static int aio__exchange_pieces(aio__exchange *x, const struct aio__requesting *
     if (f->form) {
         code = aio__form_source_of(f->form, &s, reason);
     } else if (x->fd >= 0) {
-        code = aio__source_of_file(NULL, x->fd, x->owns_fd, &s, reason);
+        code = aio__source_of_file(f->file, x->fd, x->owns_fd, &s, reason);
         x->owns_fd = x->owns_fd && code;
     } else {
         s = x->producer.next ? aio__source_of_producer(&x->producer) : aio__source_of_data(x->data, !f->borrows);
@@ -36201,7 +36240,9 @@ static int aio__exchange_load(aio__exchange *x, struct aio__requesting *f, const
     if (!code && f->file) code = aio__source_open(f->file, &x->fd, reason);
     else if (f->fd) x->fd = f->fd;
     x->owns_fd = f->file && x->fd >= 0;
+    x->path = f->file;
     if (!code && x->fd >= 0) code = aio__source_size(x->fd, &x->length, reason);
+    if (code && f->file) code = aio__source_blame(&x->out, f->file, code, reason);
     x->total = x->length;
     bool pieces = f->content_type && (f->compress || f->chunked || (f->on_sent && x->data.length));
     return code || !pieces ? code : aio__exchange_pieces(x, f, reason);
@@ -36396,6 +36437,7 @@ struct aio__uploading {
     aio_task       task;
     aio__exchange *x;
     aio_stream    *stream; /* as long as it is the exchange's */
+    char           path[AIO__SOURCE_PATH + 1]; /* of the file; "": not known */
     int64_t        sent;
     int64_t        rested; /* of that, when others were let run */
     size_t         count;  /* of the file, at a time */
@@ -36462,7 +36504,10 @@ static void aio__upload_fail(struct aio__uploading *self, const aio_exception *w
     if (!aio__upload_connected(self) || why->code == AIO_ECANCELLED) return;
     x->keep = false;
     if (aio__stream_error(self->stream) && (why->code == EPIPE || why->code == ECONNRESET)) return;
-    x->failure = aio_exception_ref(why);
+    bool of_file = self->path[0] && !aio__stream_error(self->stream);
+    if (of_file) x->failure = aio__exception(why->code, why->phase, "its file %s: %s", self->path, why->message);
+    else x->failure = aio_exception_ref(why);
+    if (of_file) aio__exception_share(x->failure, why);
     if (aio__deadline_inside(&x->op->deadline)) aio__deadline_interrupt(&x->op->deadline);
     else if (!aio__deadline_expired(aio__body_deadline(in)))
         aio__deadline_expire(aio__body_deadline(in), &aio__cancelled);
@@ -36512,6 +36557,7 @@ static AIO_CORO(aio__uploading)
 static int aio__upload_start(aio__exchange *x, aio_stream *s)
 {
     struct aio__uploading *upload = AIO_CALL(aio__uploading, .x = x, .stream = s);
+    if (upload && x->path) snprintf(upload->path, sizeof upload->path, "%s", x->path);
     upload = (struct aio__uploading *)aio_create_task(upload);
     if (!upload) return ENOMEM;
     int code = aio_future_add_done_callback(upload, aio__upload_end, x);
@@ -36623,16 +36669,18 @@ static void aio__exchange_keep(aio__exchange *x)
     aio__ticket_keep_for(&x->ticket, kept);
 }
 
-/* Puts the cookies of a head into the session's jar; one that the jar refuses is no error. 0 or ENOMEM. */
+/* Puts the cookies of a head into the session's jar; one that the jar refuses is no error, but told. 0 or ENOMEM. */
 static int aio__exchange_cookies(aio__exchange *x)
 {
     aio_session_options *options = &x->op->session->options;
     aio_text cookie;
+    const char *why;
     for (size_t position = 0; !options->no_cookies && !x->head.is_connect
          && aio_headers_next_of(&aio__exchange_reply(x)->response.headers, "Set-Cookie", &position, &cookie);) {
         if (!options->cookie_jar && !(options->cookie_jar = aio_cookie_jar_open_with(NULL))) return ENOMEM;
-        int code = aio_cookie_jar_update(options->cookie_jar, &x->url, cookie.data, cookie.length, NULL);
+        int code = aio_cookie_jar_update(options->cookie_jar, &x->url, cookie.data, cookie.length, &why);
         if (code == ENOMEM) return code;
+        if (code) aio__tell_cookie(&x->op->phases, aio__cookie_named(cookie), why);
     }
     return 0;
 }
@@ -36672,6 +36720,7 @@ static int aio__exchange_begin(aio__exchange *x)
         return AIO_EHTTP;
     }
     x->switched = head->status == 101 || (head->status / 100 == 2 && head->is_connect);
+    aio__tell_bytes(&x->op->phases, AIO_TRACE_HEAD_RECEIVED, head->raw.data, head->raw.length);
     if (aio__exchange_cookies(x)) return ENOMEM;
     response->status = head->status;
     response->version = head->minor;
@@ -36683,7 +36732,6 @@ static int aio__exchange_begin(aio__exchange *x)
     if (!aio__body_open(&r->in, head, method, aio__exchange_stream(x))) x->keep = false;
     aio__made_unref(x->made);
     x->made = aio__made_ref(aio__ticket_read(&x->ticket, &r->in));
-    aio__tell_bytes(&x->op->phases, AIO_TRACE_HEAD_RECEIVED, head->raw.data, head->raw.length);
     if (!x->op->session->options.no_auto_decompress && head->status != 206 && !x->leads
         && !aio__body_decode_as(&r->in, aio__headers_value(&response->headers, "content-encoding", 16))) return ENOMEM;
     response->content_length = head->has_length ? (int64_t)head->length : -1;

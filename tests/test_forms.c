@@ -321,8 +321,8 @@ TEST(forms_say_what_is_refused)
         { "d", { .text = NULL }, "d: it has no content" }, { NULL, { .text = "" }, "without a name: it has no name" },
         { "e", { .text = "", .length = 1 }, "e: it has a length, but no data" },
         { "f", { .fd = -1 }, "f: fd or the producer's length is negative" },
-        { "g", { .file = "/nonexistent/file" }, "g: its file cannot be read" },
-        { "h", { .file = "/" }, "h: its file is not a regular one" },
+        { "g", { .file = "/nonexistent/file" }, "g: its file cannot be read: /nonexistent/file" },
+        { "h", { .file = "/" }, "h: its file is not a regular one: /" },
     };
     enum { REFUSED = 7 }; /* of the rows; the others are found when they are sent */
     char wanted[160];

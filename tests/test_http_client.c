@@ -968,20 +968,67 @@ SCENARIO(client_sends_files, .may = { EPIPE, ECONNRESET, ENOTCONN, AIO_EDISCONNE
     aio_response_release(self->r);
     self->r = NULL;
     AIO_TRY {
-        AIO_AWAIT(self->r, aio_session_put(self->session, self->url, .file = "/tmp/no such file/x"));
+        AIO_AWAIT(self->r, aio_session_put(self->session, self->url, .file = "/tmp/no such file/x\n"));
         UNREACHED();
     } AIO_CATCH {
         CAUGHT(ENOENT);
+        CHECK(strstr(aio_caught(self)->message, "/echo: its file cannot be read: /tmp/no such file/x\\x0a"));
     } AIO_END_TRY;
     AIO_TRY {
         AIO_AWAIT(self->r, aio_session_put(self->session, self->url, .file = "/tmp"));
         UNREACHED();
     } AIO_CATCH {
         CAUGHT(EINVAL);
+        CHECK(strstr(aio_caught(self)->message, "/echo: its file is not a regular one: /tmp"));
     } AIO_END_TRY;
     AIO_FINALLY;
         if (self->fd > 0) close(self->fd);
         unlink(self->path);
+        aio_response_release(self->r);
+        AIO_AWAIT(aio_session_close(self->session));
+        aio_server_abort_clients(self->server);
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
+
+/* A file that is cut while it is sent, as it is or compressed, is named. */
+struct file_cut { char path[40]; int fd; };
+static void cut_file(void *arg, int64_t done, int64_t total)
+{
+    const struct file_cut *file = (const struct file_cut *)arg;
+    (void)total;
+    if (done && ftruncate(file->fd, 0)) CHECK(false);
+}
+struct client_names_files { aio_task task; aio_server *server; aio_session *session; aio_response *r;
+    char url[60], why[90]; struct file_cut file; int i; };
+SCENARIO(client_names_files, .may = { EPIPE, ECONNRESET, ENOTCONN, AIO_EDISCONNECTED, ECONNABORTED, AIO_EINCOMPLETE,
+                                      EINVAL, EIO }, .skip = KIND_SLICE)
+{
+    AIO_BEGIN(client_names_files);
+    AIO_AWAIT(self->server, aio_start_http_server(site_handler, NULL, "127.0.0.1", 0));
+    snprintf(self->url, sizeof self->url, "http://127.0.0.1:%d/echo", aio_server_port(self->server));
+    snprintf(self->file.path, sizeof self->file.path, "/tmp/aio-test-%d-XXXXXX", (int)getpid());
+    self->file.fd = mkstemp(self->file.path);
+    if (self->file.fd <= 0) AIO_RAISE(EIO);
+    self->session = aio_session_open();
+    REQUIRE(self->session);
+    for (; self->i < 2; self->i++) {
+        if (ftruncate(self->file.fd, 1 << 20)) AIO_RAISE(EIO);
+        AIO_TRY {
+            AIO_AWAIT(self->r, aio_session_put(self->session, self->url, .file = self->file.path,
+                                               .compress = self->i ? AIO_CODING_GZIP : 0, .on_sent = cut_file,
+                                               .progress_arg = &self->file));
+            UNREACHED();
+        } AIO_CATCH {
+            CAUGHT(AIO_EINCOMPLETE);
+            if (self->i) snprintf(self->why, sizeof self->why, "its file ended before its length: %s", self->file.path);
+            else snprintf(self->why, sizeof self->why, "its file %s: sendfile: after ", self->file.path);
+            CHECK(strstr(aio_caught(self)->message, self->why));
+        } AIO_END_TRY;
+    }
+    AIO_FINALLY;
+        if (self->file.fd > 0) close(self->file.fd);
+        unlink(self->file.path);
         aio_response_release(self->r);
         AIO_AWAIT(aio_session_close(self->session));
         aio_server_abort_clients(self->server);

@@ -125,4 +125,135 @@ SCENARIO(https_deadlines, .may = { EPIPE, ECONNRESET, ETIMEDOUT, ENOTCONN, AIO_E
         if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
     AIO_END;
 }
+
+/* ---- against a peer that lies under the seal ---- */
+
+enum { HOSTILE_CLOSE, /* close_notify, as it should be */
+       HOSTILE_CUT, /* the connection ends without one */
+       HOSTILE_GARBAGE, /* a record that nobody has sealed */
+       HOSTILE_ALERT, /* a fatal alert, sealed */
+       HOSTILE_LATE, /* data behind close_notify */
+       HOSTILE_UPDATES, /* KeyUpdates, then the rest */
+       HOSTILE_BEGINS }; /* renegotiation, in TLS 1.2 */
+#define HOSTILE_CHUNKED "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n"
+#define HOSTILE_TO_END "HTTP/1.1 200 OK\r\n\r\nto the end"
+static const struct hostile { const char *says; int fault, code; const char *body; } hostile_rows[] = {
+    { "", HOSTILE_CLOSE, AIO_EDISCONNECTED, NULL },
+    { "", HOSTILE_CUT, AIO_ETLS, NULL },
+    { "HTTP/1.1 200 OK\r\nA: b\r\n", HOSTILE_CUT, AIO_ETLS, NULL }, /* a head without its end is taken from others */
+    { HEAD_5 "hell", HOSTILE_CUT, AIO_ETLS, NULL },
+    { HEAD_5 "hell", HOSTILE_CLOSE, AIO_EPAYLOAD, NULL },
+    { HEAD_5 "hello", HOSTILE_CUT, 0, "hello" },
+    { HOSTILE_CHUNKED, HOSTILE_CUT, AIO_ETLS, NULL },
+    { HOSTILE_CHUNKED, HOSTILE_CLOSE, AIO_EPAYLOAD, NULL },
+    { HOSTILE_CHUNKED "0\r\n\r\n", HOSTILE_CUT, 0, "abc" },
+    { HOSTILE_TO_END, HOSTILE_CUT, AIO_ETLS, NULL },
+    { HOSTILE_TO_END, HOSTILE_CLOSE, 0, "to the end" },
+    { HOSTILE_TO_END, HOSTILE_LATE, 0, "to the end" },
+    { HEAD_5 "he", HOSTILE_LATE, AIO_EPAYLOAD, NULL },
+    { "", HOSTILE_GARBAGE, AIO_ETLS, NULL },
+    { HEAD_5, HOSTILE_GARBAGE, AIO_ETLS, NULL },
+    { HOSTILE_TO_END, HOSTILE_GARBAGE, AIO_ETLS, NULL },
+    { HEAD_5 "he", HOSTILE_ALERT, AIO_ETLS, NULL },
+    { HOSTILE_TO_END, HOSTILE_ALERT, AIO_ETLS, NULL },
+    { HEAD_5 "he", HOSTILE_UPDATES, 0, "hello" },
+    { HEAD_5 "he", HOSTILE_BEGINS, 0, "hello" }, /* which is refused by a warning, and ends the server's side */
+};
+
+/* The server's TLS is given a record that cannot be opened, and says so in one that can. */
+static void hostile_alert(SSL *ssl, int fd)
+{
+    static const char broken[] = "\x17\x03\x03\x00\x20" "thirty-two bytes of nobody's....";
+    char byte, *alert;
+    BIO *in = SSL_get_rbio(ssl), *out = SSL_get_wbio(ssl), *record = BIO_new(BIO_s_mem());
+    if (!record || !BIO_up_ref(in) || !BIO_up_ref(out)) return;
+    SSL_set0_rbio(ssl, BIO_new_mem_buf(broken, sizeof broken - 1));
+    SSL_set0_wbio(ssl, record);
+    SSL_read(ssl, &byte, 1);
+    long n = BIO_get_mem_data(record, &alert);
+    CHECK(n > 0 && send(fd, alert, (size_t)n, MSG_NOSIGNAL) == n);
+    SSL_set0_rbio(ssl, in);
+    SSL_set0_wbio(ssl, out);
+}
+
+struct hostile_peer { aio_task task; aio_stream *stream; const struct hostile *row; int i; };
+static AIO_CORO(hostile_peer)
+{
+    static const char data[] = "\x17\x03\x03\x00\x05" "llo..";
+    AIO_BEGIN(hostile_peer);
+    self->row = *(const struct hostile *const *)self->row;
+    AIO_AWAIT(aio_stream_readuntil(self->stream, "\r\n\r\n", 4));
+    aio_stream_write(self->stream, self->row->says, strlen(self->row->says));
+    AIO_AWAIT(aio_stream_drain(self->stream));
+    AIO_AWAIT(aio_sleep(1)); /* the client has read that */
+    aio__tls *tls;
+    tls = aio__tls_of(self->stream);
+    if (self->row->fault == HOSTILE_LATE) aio__tls_close_notify(tls);
+    if (self->row->fault == HOSTILE_LATE || self->row->fault == HOSTILE_GARBAGE)
+        CHECK(send(aio_stream_fileno(self->stream), data, sizeof data - 1, MSG_NOSIGNAL) > 0);
+    if (self->row->fault == HOSTILE_ALERT) hostile_alert(tls->ssl, aio_stream_fileno(self->stream));
+    if (self->row->fault == HOSTILE_CUT) aio__tls_fail(tls);
+    for (; self->row->fault == HOSTILE_UPDATES && self->i < 250; self->i++)
+        if (!SSL_key_update(tls->ssl, SSL_KEY_UPDATE_NOT_REQUESTED) || SSL_do_handshake(tls->ssl) != 1) break;
+    if (self->i) aio_stream_write(self->stream, "llo", 3);
+    if (self->row->fault == HOSTILE_BEGINS) {
+        SSL_clear_options(tls->ssl, SSL_OP_NO_RENEGOTIATION);
+        CHECK_INT(SSL_renegotiate(tls->ssl), 1);
+        expect_report("error in the handler of a client");
+        aio_stream_write(self->stream, "llo", 3);
+    }
+    if (self->row->fault == HOSTILE_LATE || self->row->fault >= HOSTILE_UPDATES)
+        AIO_AWAIT(aio_stream_read(self->stream, 1)); /* the client has what it wants, and goes */
+    AIO_END;
+}
+static void *hostile_handler(aio_stream *stream, void *arg)
+{
+    return AIO_CALL(hostile_peer, .stream = stream, .row = (const struct hostile *)arg);
+}
+
+/* What TLS has cut, broken or ended is an error where something is missing; and the connection is not kept. */
+struct https_hostile { aio_task task; aio_tls_context *server_tls, *client_tls, *old_tls; aio_server *server;
+    aio_session *session; struct get_url *get; const struct hostile *row; size_t i; char file[128]; };
+SCENARIO(https_hostile, .may = { EPIPE, ECONNRESET, ENOTCONN, AIO_EDISCONNECTED, AIO_EPAYLOAD, AIO_EINCOMPLETE,
+                                 ECONNABORTED, AIO_ETLS }, .skip = KIND_CALL | KIND_SLICE /* the test itself calls them */)
+{
+    AIO_BEGIN(https_hostile);
+    tls_setup();
+    self->server_tls = tls_server("good", "http/1.1");
+    self->client_tls = tls_client("ca", "http/1.1");
+    self->old_tls = aio_tls_context_create(.ca_file = tls_file(self->file, "ca"), .max_version = "1.2");
+    REQUIRE(self->server_tls && self->client_tls && self->old_tls);
+    AIO_AWAIT(self->server, aio_start_server(hostile_handler, &self->row, "127.0.0.1", 0,
+                                             .tls_context = self->server_tls));
+    for (; self->i < sizeof hostile_rows / sizeof *hostile_rows; self->i++) {
+        self->row = &hostile_rows[self->i];
+        self->session = aio_session_open(.tls_context = self->row->fault == HOSTILE_BEGINS ? self->old_tls
+                                                      : self->client_tls, .retry = { .no_resend = true });
+        REQUIRE(self->session);
+        self->get = AIO_CALL(get_url, .session = self->session);
+        REQUIRE(self->get);
+        snprintf(self->get->url, sizeof self->get->url, "https://127.0.0.1:%d/", aio_server_port(self->server));
+        self->get = (struct get_url *)aio_create_task(self->get);
+        REQUIRE(self->get);
+        AIO_AWAIT((struct get_url *)aio_ref(self->get));
+        CHECK_INT(self->get->code, self->row->code);
+        if (self->row->body) CHECK_STR(self->get->body, self->row->body);
+        AIO_AWAIT(aio_sleep(2));
+        CHECK_INT(aio_session_busy(self->session), 0);
+        CHECK_INT(aio_session_idle(self->session), self->row->fault == HOSTILE_UPDATES);
+        aio_unref(self->get);
+        self->get = NULL;
+        AIO_AWAIT(aio_session_close(self->session));
+        self->session = NULL;
+    }
+    AIO_FINALLY;
+        aio_unref(self->get);
+        AIO_AWAIT(aio_session_close(self->session));
+        aio_tls_context_unref(self->server_tls);
+        aio_tls_context_unref(self->client_tls);
+        aio_tls_context_unref(self->old_tls);
+        aio_server_abort_clients(self->server);
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
 #endif

@@ -86,3 +86,44 @@ SCENARIO(session_cookies_own, .may = { AIO_EDISCONNECTED, AIO_EPAYLOAD, AIO_EHTT
         AIO_AWAIT(aio_server_wait_closed(self->server));
     AIO_END;
 }
+
+/* A cookie that the jar does not take is told, with its name and the reason, and never with its value. */
+struct sc_refused { char text[700]; };
+static void sc_refused_note(const aio_trace_event *event, void *arg)
+{
+    struct sc_refused *log = (struct sc_refused *)arg;
+    size_t used = strlen(log->text);
+    CHECK(!event->reason == (event->kind != AIO_TRACE_COOKIE_REFUSED));
+    if (event->kind != AIO_TRACE_COOKIE_REFUSED) return;
+    CHECK_STR(aio_trace_name(event->kind), "cookie_refused");
+    snprintf(log->text + used, sizeof log->text - used, "%.*s: %s\n", (int)event->bytes.length, event->bytes.data,
+             event->reason);
+}
+#define SC_NO_NAME ": no name\n" /* each answer has such a one besides */
+struct session_cookies_refused { aio_task task; aio_server *server; aio_session *session; aio_response *response;
+    char url[120]; struct sc_refused log; int i; };
+SCENARIO(session_cookies_refused, .may = { AIO_EDISCONNECTED, AIO_EPAYLOAD, AIO_EHTTP, ECONNRESET, EPIPE, EINVAL })
+{
+    static const char *const cookies[] = { "a%3DSEKRET%3BSecure", "b%3DSEKRET%3BDomain%3Dother.test", "SEKRET",
+        "%3DSEKRET", "__Host-c%3DSEKRET", "SEKRET%3BSecure%3Dx", "d%3Dfine", "e%3DSEKRET%3BDomain%3Dtest" };
+    AIO_BEGIN(session_cookies_refused);
+    AIO_AWAIT(self->server, aio_start_http_server(sc_handler, NULL, "127.0.0.1", 0));
+    REQUIRE(self->session = aio_session_open(.trace = sc_refused_note, .trace_arg = &self->log));
+    for (self->i = 0; self->i < (int)(sizeof cookies / sizeof *cookies); self->i++) {
+        snprintf(self->url, sizeof self->url, "http://localhost:%d/?set=%s", aio_server_port(self->server),
+                 cookies[self->i]);
+        AIO_AWAIT(self->response, aio_session_get(self->session, self->url));
+        aio_response_release(self->response);
+        self->response = NULL;
+    }
+    CHECK(!strstr(self->log.text, "SEKRET"));
+    CHECK_STR(self->log.text, "a: it is Secure, its URL is not\n" SC_NO_NAME "b: its domain is not that of its URL\n"
+              SC_NO_NAME SC_NO_NAME SC_NO_NAME SC_NO_NAME SC_NO_NAME "__Host-c: its prefix asks for Secure\n" SC_NO_NAME
+              SC_NO_NAME SC_NO_NAME SC_NO_NAME "e: its domain is a public suffix\n" SC_NO_NAME);
+    AIO_FINALLY;
+        aio_response_release(self->response);
+        aio_server_close(self->server);
+        AIO_AWAIT(aio_session_close(self->session));
+        AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
