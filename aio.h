@@ -3591,6 +3591,7 @@ typedef struct aio_http_server_options {
     double           linger_idle AIO__UNSET;          /* and as long as something comes within this; 0: 2 s */
     size_t           max_linger AIO__UNSET;           /* bytes that are dropped; 0: 4 MiB */
     size_t           max_body AIO__UNSET;             /* bytes that aio_request_read takes, else status 413; 0: 1 MiB */
+    bool             no_auto_decompress AIO__UNSET;   /* bodies are read as they came; see aio_request_read */
     /* 0: 8190, 8190, 128 */
     int              max_line_size AIO__UNSET, max_field_size AIO__UNSET, max_headers AIO__UNSET;
     int              backlog AIO__UNSET;              /* these as for aio_start_server */
@@ -3615,8 +3616,11 @@ AIO_API aio_server_task *aio_start_http_server_with(aio_request_handler *handler
 AIO_API aio_server_task *aio_start_unix_http_server_with(aio_request_handler *handler, void *arg, const char *path,
                                                          const aio_http_server_options *options);
 
-/* The whole body (what of it was not read yet); it belongs to the request and ends in a NUL. AIO_ELIMIT over max_body
- * (the client gets 413 if nobody catches it), AIO_EPAYLOAD when it is cut short. aiohttp: request.read() */
+/* The whole body (what of it was not read yet); it belongs to the request and ends in a NUL. One with Content-Encoding
+ * gzip or deflate is decoded, in this and in all that reads a body, and limits count what it becomes. If nobody catches
+ * them, the client gets 413 for AIO_ELIMIT, over max_body; 400 for AIO_EPAYLOAD: cut short, not valid in its coding, or
+ * AIO_INFLATE_RATIO times as long as what came; 415, with Accept-Encoding, for AIO_ECONTENT, another coding.
+ * aiohttp: request.read() */
 AIO_API aio_text_task *aio_request_read(aio_request *request);
 /* The next piece of it; none at its end, where AIO_ASYNC_FOR ends. Borrowed until the next call. */
 AIO_API aio_text_task *aio_request_read_chunk(aio_request *request);
@@ -29948,6 +29952,19 @@ static int aio__codings_count(aio_text value)
     return count;
 }
 
+/* The same of all such fields, which are one list. */
+static int aio__codings_of(const aio_headers *headers)
+{
+    aio_text value;
+    size_t position = 0;
+    int count = 0;
+    while (count >= 0 && aio_headers_next_of(headers, "Content-Encoding", &position, &value)) {
+        int more = aio__codings_count(value);
+        count = more < 0 || count + more > AIO__CODINGS_MAX ? -1 : count + more;
+    }
+    return count;
+}
+
 /* ---- the reader ---- */
 
 typedef struct aio__body_reader aio__body_reader;
@@ -29979,6 +29996,7 @@ struct aio__body_reader {
     aio__deadline  deadline;
     int64_t        unread;   /* the deadline while nobody reads; INT64_MAX: none */
     const aio__body_owner *owner;
+    signed char    codings;  /* decoders that the first read makes; -1: it is refused, as one of them is not known */
     bool           whole;    /* content is the result of a read */
     bool           reading;
     bool           misread;  /* it was there, but is not what it was read as */
@@ -30042,6 +30060,17 @@ static void *aio__body_keep(aio__body_reader *in, size_t size, void (*end)(void 
 /* One more or one less who needs the reader. */
 static void aio__body_hold(aio__body_reader *in, int more) { in->owner->hold(in, more); }
 
+/* What is still to come of it is not decoded. */
+static void aio__body_undecode(aio__body_reader *in)
+{
+    for (aio__stage *stage = in->top, *below; stage; stage = below) {
+        below = stage->below;
+        stage->end(stage);
+    }
+    in->top = NULL;
+    in->codings = 0;
+}
+
 /* Forgets the last body and keeps the memory. */
 static void aio__body_reset(aio__body_reader *in)
 {
@@ -30051,11 +30080,7 @@ static void aio__body_reset(aio__body_reader *in)
         if (kept->end) kept->end(kept->data);
         aio__free(kept);
     }
-    for (aio__stage *stage = in->top, *below; stage; stage = below) {
-        below = stage->below;
-        stage->end(stage);
-    }
-    in->top = NULL;
+    aio__body_undecode(in);
     in->stream = NULL;
     in->whole = in->misread = false;
     in->content.start = in->content.end = in->trailer_lines.start = in->trailer_lines.end = 0;
@@ -30079,10 +30104,10 @@ static inline void aio__body_decode(aio__body_reader *in, aio__stage *stage)
     in->top = stage;
 }
 
-/* Decodes what this Content-Encoding names; a body of another coding stays as it is. False without memory. */
-static bool aio__body_decode_as(aio__body_reader *in, aio_text encoding)
+/* Puts the decoders there that are wanted. False without memory. */
+static bool aio__body_decode_now(aio__body_reader *in)
 {
-    for (int count = in->stream ? aio__codings_count(encoding) : 0; count > 0; count--) {
+    for (; in->codings > 0; in->codings--) {
         aio__stage *stage = aio__decoding_new();
         if (!stage) return false;
         aio__body_decode(in, stage);
@@ -30090,8 +30115,29 @@ static bool aio__body_decode_as(aio__body_reader *in, aio_text encoding)
     return true;
 }
 
+/* What is read is decoded as the fields name it, from the first read on, so that a body that nobody reads costs
+ * nothing. */
+static void aio__body_decode_later(aio__body_reader *in, const aio_headers *headers)
+{
+    in->codings = (signed char)(in->stream ? aio__codings_of(headers) : 0);
+}
+
+/* Decodes what the fields name; a body of another coding stays as it is. False without memory. */
+static bool aio__body_decode_as(aio__body_reader *in, const aio_headers *headers)
+{
+    aio__body_decode_later(in, headers);
+    if (in->codings < 0) in->codings = 0;
+    return aio__body_decode_now(in);
+}
+
 /* Bytes of data that have come, as they are on the connection. */
 static uint64_t aio__body_received(const aio__body_reader *in) { return in->body.received; }
+
+/* The same, decoded. */
+static uint64_t aio__body_decoded(const aio__body_reader *in)
+{
+    return in->top ? in->top->made : in->codings ? 0 : in->body.received;
+}
 
 /* What has been collected, and not given out in pieces. */
 static aio_text aio__body_collected(const aio__body_reader *in)
@@ -30215,7 +30261,8 @@ static void aio__body_forget(aio__body_reader *in, const char *why)
 static uint64_t aio__body_declared(const aio__body_reader *in)
 {
     uint64_t held = in->content.end - in->content.start;
-    return held + (in->stream && !in->top && in->body.kind == AIO__BODY_LENGTH ? in->body.left : 0);
+    bool plain = in->stream && !in->top && !in->codings;
+    return held + (plain && in->body.kind == AIO__BODY_LENGTH ? in->body.left : 0);
 }
 
 /* Collects what has come. AIO__BODY_DATA: that, or what is to come, is more than `max`, and what does not fit is left.
@@ -30350,10 +30397,19 @@ struct aio__body_reading {
     bool           all, mine; /* mine: it is this coroutine that reads */
 };
 
+/* NULL: what is read is what is meant. Else an error, a new owner. */
+static aio_exception *aio__body_uncoded(aio__body_reader *in)
+{
+    if (in->codings >= 0) return aio__body_decode_now(in) ? NULL : &aio__no_memory;
+    aio__body_misread(in);
+    return aio__exception(AIO_ECONTENT, "body", "its Content-Encoding is not one that is decoded");
+}
+
 /* Takes what has come. AIO__MORE, AIO__LATER; or 0: there is the result, or self->error. */
 static int aio__body_reading_more(struct aio__body_reading *self)
 {
     aio__body_reader *in = self->in;
+    if (in->codings && (self->error = aio__body_uncoded(in))) return 0;
     aio__body_step step = self->all ? aio__body_collect(in, in->max) : aio__body_next(in, &self->result);
     if (step == AIO__BODY_MORE) return AIO__MORE;
     if (step == AIO__BODY_LATER) return AIO__LATER;
@@ -36733,7 +36789,7 @@ static int aio__exchange_begin(aio__exchange *x)
     aio__made_unref(x->made);
     x->made = aio__made_ref(aio__ticket_read(&x->ticket, &r->in));
     if (!x->op->session->options.no_auto_decompress && head->status != 206 && !x->leads
-        && !aio__body_decode_as(&r->in, aio__headers_value(&response->headers, "content-encoding", 16))) return ENOMEM;
+        && !aio__body_decode_as(&r->in, &response->headers)) return ENOMEM;
     response->content_length = head->has_length ? (int64_t)head->length : -1;
     if (aio__body_is_absent(&r->in) && !described) response->content_length = 0;
     response->times.reused = aio__ticket_is_reused(&x->ticket);
@@ -38572,6 +38628,15 @@ static bool aio__served_waiting(aio__body_reader *in)
     return aio__deadline_until(aio__body_deadline(in), until < r->body_until ? until : r->body_until);
 }
 
+static aio__answer_extra *aio__answer_extra_of(aio_request *request);
+
+/* The answer says which codings are decoded (RFC 9110 12.5.3). False without memory. */
+static bool aio__served_decodes_these(aio__served *r)
+{
+    aio__answer_extra *extra = aio__answer_extra_of(&r->request);
+    return extra && !aio__headers_put(&extra->fields, "Accept-Encoding", 15, "gzip, deflate", 13);
+}
+
 static aio_exception *aio__served_failed(aio__body_reader *in, const aio_exception *why)
 {
     aio__served *r = AIO__CONTAINER(in, aio__served, in);
@@ -38582,6 +38647,7 @@ static aio_exception *aio__served_failed(aio__body_reader *in, const aio_excepti
     r->late_body = expired;
     r->too_large = why->code == AIO_ELIMIT;
     r->bad_body = why->code == AIO_EPAYLOAD;
+    if (why->code == AIO_ECONTENT && !aio__served_decodes_these(r)) return &aio__no_memory;
     const aio__service *service = r->serving->service;
     bool in_all = r->body_until <= aio__served_loop(r)->now;
     if (expired) return aio__exception(AIO_ETIMEOUT, "body", "the client %s %g s",
@@ -38709,6 +38775,7 @@ static int aio__served_begin(aio__served *r)
     r->connect = head->method.length == 7 && !memcmp(head->method.data, "CONNECT", 7);
     bool stored = aio__served_split(r);
     r->keep = aio__body_open(&r->in, head, head->method, r->stream);
+    if (!r->serving->service->options.no_auto_decompress) aio__body_decode_later(&r->in, &r->request.headers);
     r->wants_continue = head->expect_continue && head->minor && aio__body_comes(&r->in);
     return !stored ? 503 : head->expect_other ? 417 : 0;
 }
@@ -39817,6 +39884,7 @@ static AIO__COLD void aio__served_over(aio__served *r)
 static int aio__served_skip(aio__served *r)
 {
     aio_text piece;
+    aio__body_undecode(&r->in);
     while (r->keep && aio__body_comes(&r->in)) {
         aio__body_step step = aio__body_next(&r->in, &piece);
         r->skipped += piece.length;
@@ -40333,7 +40401,7 @@ static aio_text_task *aio__post_source(void *memory)
 {
     struct aio__post_reading *self = (struct aio__post_reading *)memory;
     size_t limit = self->limits.max_body;
-    if (aio__body_received(aio__served_body(self->request)) <= limit) return aio_request_read_chunk(self->request);
+    if (aio__body_decoded(aio__served_body(self->request)) <= limit) return aio_request_read_chunk(self->request);
     return (aio_text_task *)(void *)aio__failed_future(self->task.future.loop, aio__post_too_long(self, NULL, limit));
 }
 

@@ -192,3 +192,181 @@ TEST(content_encoding_ratio)
     CHECK(in.body.problem && strstr(in.body.problem, "too many times as long"));
     aio_loop_free(loop);
 }
+
+/* ---- bodies of requests ---- */
+
+/* What the server got: its length, and whether it is the text. How it reads it, the path says. */
+struct ce_got { aio_task task; aio_request *request; aio_text text; const aio_post *post; const aio_json *json; size_t n; bool same;
+                char out[80]; };
+static AIO_CORO(ce_got)
+{
+    AIO_BEGIN(ce_got);
+    self->same = true;
+    if (strstr(self->request->path.data, "left")) {
+        AIO_AWAIT(self->text, aio_request_read_chunk(self->request));
+    } else if (strstr(self->request->path.data, "pieces")) {
+        AIO_ASYNC_FOR(self->text, aio_request_read_chunk(self->request)) {
+            if (self->n + self->text.length <= CE_SIZE && memcmp(self->text.data, ce_plain + self->n, self->text.length)) self->same = false;
+            self->n += self->text.length;
+        }
+    } else if (strstr(self->request->path.data, "post")) {
+        AIO_AWAIT(self->post, aio_request_post(self->request));
+        self->n = aio_post_string(self->post, "a", "").length;
+    } else if (strstr(self->request->path.data, "json")) {
+        AIO_AWAIT(self->json, aio_request_json(self->request));
+        self->n = aio_json_count(self->json);
+    } else if (!strstr(self->request->path.data, "none")) {
+        AIO_AWAIT(self->text, aio_request_read(self->request));
+        self->n = self->text.length;
+        self->same = self->n <= CE_SIZE && !memcmp(self->text.data, ce_plain, self->n);
+    }
+    snprintf(self->out, sizeof self->out, "%zu %s", self->n, self->same ? "the same" : "others");
+    AIO_AWAIT(aio_request_respond(self->request, 200, .text = self->out));
+    AIO_END;
+}
+static void *ce_got_handler(aio_request *request, void *arg)
+{
+    (void)arg;
+    return AIO_CALL(ce_got, .request = request);
+}
+
+/* Bodies: of the text, of a form, of an array; then in members, cut, followed by something, damaged. */
+enum ce_body { CE_TEXT, CE_HALVES, CE_SHORT, CE_BEHIND, CE_DAMAGED, CE_EMPTY, CE_TWICE, CE_FORM, CE_LARGE_FORM, CE_JSON, CE_LARGE, CE_RAW };
+static const struct ce_upload { const char *path, *coding; enum ce_body body; int status; const char *has; } ce_uploads[] = {
+    { "/", "gzip", CE_TEXT, 200, "36000 the same" }, { "/pieces", "X-GZIP", CE_TEXT, 200, "36000 the same" },
+    { "/", "deflate", CE_TEXT, 200, "36000 the same" }, { "/", "gzip, identity", CE_TEXT, 200, "36000 the same" },
+    { "/", "gzip\r\nContent-Encoding: gzip", CE_TWICE, 200, "36000 the same" }, { "/", "gzip,gzip", CE_TWICE, 200, "36000 the same" },
+    { "/", "gzip", CE_HALVES, 200, "36000 the same" }, { "/", "gzip", CE_BEHIND, 200, "36000 the same" },
+    { "/", "gzip", CE_EMPTY, 200, "0 the same" }, { "/", "identity", CE_RAW, 200, "300 the same" },
+    { "/", "", CE_RAW, 200, "300 the same" },
+    { "/", "gzip", CE_SHORT, 400, "400" }, { "/pieces", "gzip", CE_SHORT, 400, "400" }, { "/", "gzip", CE_DAMAGED, 400, "400" },
+    { "/", "br", CE_TEXT, 415, "\r\nAccept-Encoding: gzip, deflate\r\n" },
+    { "/pieces", "gzip, zstd", CE_TEXT, 415, "\r\nAccept-Encoding: gzip, deflate\r\n" },
+    { "/json", "br", CE_JSON, 415, "\r\nAccept-Encoding: gzip, deflate\r\n" },
+    { "/post", "br", CE_FORM, 415, "\r\nAccept-Encoding: gzip, deflate\r\n" },
+    { "/", "gzip,gzip,gzip,gzip,gzip,gzip", CE_TEXT, 415, "Accept-Encoding" },
+    { "/none", "br", CE_TEXT, 200, "0 the same" }, { "/left", "gzip", CE_TEXT, 200, "0 the same" },
+    { "/post", "gzip", CE_FORM, 200, "30000 the same" }, { "/post", "gzip", CE_LARGE_FORM, 413, "413" },
+    { "/json", "deflate", CE_JSON, 200, "1000 the same" },
+    { "/", "gzip", CE_LARGE, 413, "413" }, { "/pieces", "gzip", CE_LARGE, 200, "40000 others" },
+};
+
+/* 0 or ENOMEM. The text is the caller's. */
+static int ce_pack(aio_text *out, const struct ce_upload *row)
+{
+    static char large[40000];
+    aio_text once = { NULL, 0 };
+    const char *data = ce_plain;
+    size_t n = row->body == CE_RAW ? 300 : row->body == CE_HALVES ? CE_SIZE / 2 : CE_SIZE;
+    int format = row->coding[0] == 'd' ? AIO_CODING_ZLIB : AIO_CODING_GZIP;
+    if (row->body >= CE_FORM && row->body < CE_RAW) {
+        data = large;
+        n = row->body == CE_FORM ? 30002 : row->body == CE_LARGE_FORM ? sizeof large : row->body == CE_JSON ? 2001 : sizeof large;
+        memset(large, 'x', sizeof large);
+        memcpy(large, "a=", 2);
+        for (size_t i = 0; row->body == CE_JSON && i < n; i++) large[i] = i == 0 ? '[' : i + 1 == n ? ']' : i % 2 ? '1' : ',';
+    }
+    if (row->body == CE_EMPTY) n = 0;
+    memset(out, 0, sizeof *out);
+    if (aio_deflate_all(&once, data, n, .format = format)) return ENOMEM;
+    char *copy = (char *)malloc(2 * once.length + 300);
+    memcpy(copy, once.data, once.length);
+    n = row->body == CE_EMPTY ? 0 : once.length;
+    aio_text_clear(&once);
+    if (row->body == CE_RAW) memcpy(copy, data, n = 300);
+    if (row->body == CE_SHORT) n /= 2;
+    if (row->body == CE_DAMAGED) memset(copy + 1000, 0xff, 100);
+    if (row->body == CE_BEHIND) memcpy(copy + n, "rubbish", 7), n += 7;
+    bool failed = row->body == CE_TWICE ? aio_deflate_all(out, copy, n) != 0 : false;
+    if (row->body == CE_HALVES && !(failed = aio_deflate_all(&once, ce_plain + CE_SIZE / 2, CE_SIZE / 2) != 0)) {
+        copy = (char *)realloc(copy, n + once.length);
+        memcpy(copy + n, once.data, once.length);
+        n += once.length;
+        aio_text_clear(&once);
+    }
+    if (row->body == CE_TWICE || failed) free(copy);
+    else *out = aio__text(copy, n);
+    return failed ? ENOMEM : 0;
+}
+static void ce_unpack(aio_text *text, const struct ce_upload *row)
+{
+    if (row->body == CE_TWICE) aio_text_clear(text);
+    else free((void *)(uintptr_t)text->data);
+    text->data = NULL;
+}
+
+static size_t ce_say(char *out, size_t room, const struct ce_upload *row, aio_text body)
+{
+    size_t n = (size_t)snprintf(out, room, "POST %s HTTP/1.1\r\nHost: h\r\nContent-Type: %s\r\n%s%s%sContent-Length: %u\r\n\r\n", row->path,
+                                row->body == CE_JSON ? "application/json" : "application/x-www-form-urlencoded",
+                                *row->coding ? "Content-Encoding: " : "", row->coding, *row->coding ? "\r\n" : "", (unsigned)body.length);
+    memcpy(out + n, body.data, body.length);
+    n += body.length;
+    return n + (size_t)snprintf(out + n, room - n, "GET /none HTTP/1.1\r\nHost: h\r\n\r\n");
+}
+
+/* Each is followed by a request on the same connection, which has its answer unless the body was refused. */
+struct content_encoding_uploads { aio_task task; aio_server *server; struct talk *talk; size_t i, n; aio_text packed; char said[12000]; };
+SCENARIO(content_encoding_uploads, .may = { AIO_EINCOMPLETE, EPIPE, ECONNRESET, ENOTCONN, ETIMEDOUT, EINVAL })
+{
+    AIO_BEGIN(content_encoding_uploads);
+    ce_fill();
+    AIO_AWAIT(self->server, aio_start_http_server(ce_got_handler, NULL, "127.0.0.1", 0, .max_body = CE_SIZE));
+    for (self->i = 0; self->i < sizeof ce_uploads / sizeof *ce_uploads; self->i++) {
+        if (ce_pack(&self->packed, &ce_uploads[self->i])) AIO_RAISE(ENOMEM);
+        self->n = ce_say(self->said, sizeof self->said, &ce_uploads[self->i], self->packed);
+        ce_unpack(&self->packed, &ce_uploads[self->i]);
+        self->talk = aio_create_task(AIO_CALL(talk, .port = aio_server_port(self->server), .said = self->said, .length = self->n));
+        AIO_AWAIT((struct talk *)aio_ref(self->talk));
+        const char *second;
+        int status;
+        second = strstr(self->talk->answer + 1, "HTTP/1.1 ");
+        status = atoi(self->talk->answer + 9);
+        if (now.w->kind != KIND_ALLOC) {
+            CHECK_INT(status, ce_uploads[self->i].status);
+            CHECK_INT(second != NULL, status == 200);
+            CHECK(strstr(self->talk->answer, ce_uploads[self->i].has));
+        }
+        aio_unref(self->talk);
+        self->talk = NULL;
+    }
+    AIO_FINALLY;
+        aio_unref(self->talk);
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
+
+/* As it comes, if that is wanted: nothing is refused. And a bomb, in pieces without a limit: 400 once it is AIO_INFLATE_BURST long. */
+struct content_encoding_bomb { aio_task task; aio_server *plain, *server; struct talk *talk; size_t n; aio_text mega, packed; char said[40000]; };
+SCENARIO(content_encoding_bomb, /* 16 MiB are too much for many runs */ .skip = KIND_ALLOC | KIND_CALL | KIND_SLICE | KIND_CANCEL)
+{
+    static const struct ce_upload raw = { "/", "br", CE_RAW, 200, "" }, bomb = { "/pieces", "gzip", CE_LARGE, 400, "" };
+    AIO_BEGIN(content_encoding_bomb);
+    ce_fill();
+    AIO_AWAIT(self->plain, aio_start_http_server(ce_got_handler, NULL, "127.0.0.1", 0, .no_auto_decompress = true));
+    AIO_AWAIT(self->server, aio_start_http_server(ce_got_handler, NULL, "127.0.0.1", 0));
+    self->n = ce_say(self->said, sizeof self->said, &raw, aio__text(ce_plain, 300));
+    self->talk = aio_create_task(AIO_CALL(talk, .port = aio_server_port(self->plain), .said = self->said, .length = self->n));
+    AIO_AWAIT((struct talk *)aio_ref(self->talk));
+    CHECK(strstr(self->talk->answer, "300 the same"));
+    aio_unref(self->talk);
+    self->talk = NULL;
+    if (aio_deflate_all(&self->mega, ce_mega, sizeof ce_mega)) AIO_RAISE(ENOMEM);
+    self->packed = aio__text((char *)malloc(20 * self->mega.length), 0);
+    for (int i = 0; i < 20; i++, self->packed.length += self->mega.length)
+        memcpy((char *)(uintptr_t)self->packed.data + self->packed.length, self->mega.data, self->mega.length);
+    REQUIRE(self->packed.length + 1000 < sizeof self->said);
+    self->n = ce_say(self->said, sizeof self->said, &bomb, self->packed);
+    self->talk = aio_create_task(AIO_CALL(talk, .port = aio_server_port(self->server), .said = self->said, .length = self->n));
+    AIO_AWAIT((struct talk *)aio_ref(self->talk));
+    CHECK_INT(atoi(self->talk->answer + 9), 400);
+    AIO_FINALLY;
+        aio_unref(self->talk);
+        aio_text_clear(&self->mega);
+        free((void *)(uintptr_t)self->packed.data);
+        aio_server_close(self->plain);
+        aio_server_close(self->server);
+        if (self->plain) AIO_AWAIT(aio_server_wait_closed(self->plain));
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
