@@ -3938,6 +3938,9 @@ typedef struct aio_run_app_options {
     void *(*startup)(void *arg) AIO__UNSET;
     void *(*cleanup)(void *arg) AIO__UNSET;
     void  *arg AIO__UNSET; /* of these two */
+    /* of a unix socket, besides; with NULL and 0 for host and port: instead. The mode of its file: .server's */
+    const char *path AIO__UNSET;
+    bool   listen_fds AIO__UNSET; /* the sockets of aio_listen_fds (systemd), if there are any, instead of all others */
     const aio_http_server_options *server AIO__UNSET; /* .reuse_port is set with more than one thread */
     bool   quiet AIO__UNSET; /* else one line on stderr says where it listens */
 } aio_run_app_options;
@@ -3953,9 +3956,10 @@ typedef struct aio_run_app_options {
  *
  * Takes the application, and serves it in the calling thread, which may have no loop, and in as many others as are
  * asked for, until SIGINT or SIGTERM comes; then ends as aio_server_shutdown does, all threads at once. A second SIGINT
- * drops what is left. With more than one thread, handlers run in several at a time: what they share needs locks. Gives
- * the status of main: 0, or 1 after an error, which it prints: of the application (aio_app_problem), of a startup, of
- * the listening; 130 after the second SIGINT. aiohttp: web.run_app */
+ * drops what is left. With more than one thread, handlers run in several at a time: what they share needs locks; and
+ * all accept from the one socket that a path, .listen_fds or .server's .sock stand for. Gives the status of main: 0, or
+ * 1 after an error, which it prints: of the application (aio_app_problem), of a startup, of the listening; 130 after
+ * the second SIGINT. aiohttp: web.run_app */
 #define aio_run_app(...) AIO__RUN_APP(__VA_ARGS__, )
 #define AIO__RUN_APP(app, host, port, ...) \
     aio_run_app_with((app), (host), (port), AIO__OPTIONS(aio_run_app_options, __VA_ARGS__))
@@ -3967,6 +3971,12 @@ AIO_API int aio_run_app_with(aio_app *app, const char *host, int port, const aio
     aio_start_app_with((app), (host), (port), AIO__OPTIONS(aio_http_server_options, __VA_ARGS__))
 AIO_API aio_server_task *aio_start_app_with(aio_app *app, const char *host, int port,
                                             const aio_http_server_options *options);
+/* aio_start_unix_app(app, path, ...): as aio_start_unix_http_server. aiohttp: web.UnixSite */
+#define aio_start_unix_app(...) AIO__START_UNIX_APP(__VA_ARGS__, )
+#define AIO__START_UNIX_APP(app, path, ...) \
+    aio_start_unix_app_with((app), (path), AIO__OPTIONS(aio_http_server_options, __VA_ARGS__))
+AIO_API aio_server_task *aio_start_unix_app_with(aio_app *app, const char *path,
+                                                 const aio_http_server_options *options);
 /* The handler of an application, for aio_start_http_server, which borrows it: `app` is an aio_app. */
 AIO_API void *aio_app_handler(aio_request *request, void *app);
 
@@ -17958,6 +17968,7 @@ typedef struct aio__listener {
     aio__descriptor d;
     aio_server     *server;
     aio__timer     *pause;
+    bool            is_unix;
 } aio__listener;
 
 struct aio_server {
@@ -18189,7 +18200,7 @@ static bool aio__listener_accept(aio__listener *listener)
         }
         int fd = aio__server_accept(server, listener->d.fd);
         if (fd >= 0) {
-            aio__server_take(server, fd, server->path[0] != 0);
+            aio__server_take(server, fd, listener->is_unix);
             if (aio__turn_spent(server->loop, 0, AIO__ACCEPT_COST)) break;
         } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
             listener->d.ready = 0;
@@ -18220,7 +18231,7 @@ static bool aio__listen_prepare(const aio_server *server, int fd, int family)
     int one = 1;
     if (family != AF_UNIX) aio__os.setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
     if (family == AF_INET6) aio__os.setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof one);
-    if (!server->options.reuse_port) return true;
+    if (!server->options.reuse_port || family == AF_UNIX) return true;
 #ifdef SO_REUSEPORT
     return aio__os.setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof one) == 0;
 #else
@@ -18277,11 +18288,12 @@ static int aio__listen_port(int fd)
 }
 
 /* Takes a socket that listens. 0, or a code with the socket left. */
-static int aio__server_add(aio_server *server, int fd)
+static int aio__server_add(aio_server *server, int fd, bool is_unix)
 {
     int port = server->port ? server->port : aio__listen_port(fd);
     aio__listener *listener = &server->listeners[server->listener_count];
     listener->server = server;
+    listener->is_unix = is_unix;
     listener->d.reader.run = aio__listener_on_readable;
     listener->d.reader.owner = listener;
     if (port < 0 || aio__descriptor_add(server->loop, &listener->d, fd) < 0) return errno;
@@ -18306,7 +18318,7 @@ static int aio__server_listen(aio_server *server, const aio__address *address)
 {
     int fd = aio__listen_socket(server, address, server->port);
     if (fd < 0) return errno;
-    int code = aio__server_add(server, fd);
+    int code = aio__server_add(server, fd, address->storage.ss_family == AF_UNIX);
     if (code) aio__os.close(fd);
     return code;
 }
@@ -18318,9 +18330,11 @@ static int aio__server_adopt(aio_server *server, int fd)
     socklen_t length = sizeof listens;
     if (flags < 0 || aio__os.getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &length) < 0) return errno;
     if (!listens) return EINVAL;
+    int port = server->listener_count ? server->port : 0;
     server->port = 0;
-    int code = aio__fd_prepare(fd) < 0 ? errno : aio__server_add(server, fd);
+    int code = aio__fd_prepare(fd) < 0 ? errno : aio__server_add(server, fd, false);
     if (code && !(flags & O_NONBLOCK)) aio__fd_block(fd);
+    if (port) server->port = port; /* the first one's is the server's */
     return code;
 }
 
@@ -18571,6 +18585,19 @@ static void aio__serve_unstale(const char *path, const aio__address *address)
     if (fd < 0) return;
     if (aio__socket_connect(fd, &address->storage, address->length) == ECONNREFUSED) aio__os.unlink(path);
     aio__os.close(fd);
+}
+
+/* One more socket for a server that stands: one that listens, or, with 0, of that path. 0, or a code with the socket
+ * left. */
+static int aio__server_also(aio_server *server, int sock, const char *path)
+{
+    aio__address address;
+    if (server->listener_count == AIO__LISTENERS_MAX) return AIO_ELIMIT;
+    if (sock > 0) return aio__server_adopt(server, sock);
+    int code = aio__unix_address(path, &address);
+    if (code) return code;
+    aio__serve_unstale(path, &address);
+    return aio__server_listen_unix(server, &address, path);
 }
 
 AIO_API aio_server_task *aio_start_unix_server_with(aio_client_handler *handler, void *arg, const char *path,
@@ -40175,18 +40202,23 @@ AIO_API aio_server_task *aio_start_http_server_with(aio_request_handler *handler
     return aio__http_start(handler, arg, NULL, host, port, options);
 }
 
-AIO_API aio_server_task *aio_start_unix_http_server_with(aio_request_handler *handler, void *arg, const char *path,
-                                                         const aio_http_server_options *options)
+static aio_server_task *aio__http_start_unix(aio_request_handler *handler, void *arg, void (*hold)(void *, int),
+                                             const char *path, const aio_http_server_options *options)
 {
-    AIO__DEFAULTS(aio_http_server_options, options);
     aio__address address;
     int code = aio__unix_address(path, &address);
     if (code)
         return (aio_server_task *)(void *)aio__failure(code, "unix socket %.200s: %s", path ? path : "",
                                                        strerror(code));
-    aio_server_task *made = aio_start_http_server_with(handler, arg, path, 0, options);
+    aio_server_task *made = aio__http_start(handler, arg, hold, path, 0, options);
     if (made && made->task.future.state < AIO__DONE) ((struct aio__http_serving *)(void *)made)->is_unix = true;
     return made;
+}
+
+AIO_API aio_server_task *aio_start_unix_http_server_with(aio_request_handler *handler, void *arg, const char *path,
+                                                         const aio_http_server_options *options)
+{
+    return aio__http_start_unix(handler, arg, NULL, path, options);
 }
 
 /* ============================================================================
@@ -41183,12 +41215,27 @@ AIO_API aio_server_task *aio_start_app_with(aio_app *app, const char *host, int 
     return aio__http_start(aio_app_handler, app, aio__app_hold, host, port, options);
 }
 
+AIO_API aio_server_task *aio_start_unix_app_with(aio_app *app, const char *path, const aio_http_server_options *options)
+{
+    const char *why = app ? aio_app_problem(app) : "there is none";
+    if (why) return (aio_server_task *)(void *)aio__failure(EINVAL, "start_unix_app: %s", why);
+    return aio__http_start_unix(aio_app_handler, app, aio__app_hold, path, options);
+}
+
 /* ---- a program of its own: a loop for each thread ---- */
 
 typedef struct aio__app_run aio__app_run;
 
+typedef struct aio__app_places { /* where a thread listens */
+    bool        tcp;         /* host and port */
+    const char *path;        /* NULL: no unix socket */
+    int         socks[AIO__LISTENERS_MAX]; /* that listen; 0: the server's by now */
+    int         count;       /* of them */
+} aio__app_places;
+
 typedef struct aio__app_thread { /* one of the others */
     aio__app_run         *run;
+    aio__app_places       places; /* socks: owned, of those that all threads share */
     aio_loop             *loop; /* under the mutex; NULL before and after its coroutine */
     aio__threadsafe_call  stop, drop;
     aio_future           *told; /* its loop's own: done when it is to stop */
@@ -41202,6 +41249,8 @@ struct aio__app_run { /* on the stack of who called */
     int                  port;
     aio_run_app_options  options;
     aio_http_server_options server;
+    aio__app_places      places; /* socks: the caller's */
+    size_t               own;    /* sockets of each thread; those behind are shared */
     pthread_mutex_t      mutex;
     int                  stopping; /* under the mutex; 1: in order, 2: at once */
     aio_executor        *executor;
@@ -41251,9 +41300,44 @@ static bool aio__app_stops(aio__app_run *run)
     return stops;
 }
 
-static aio_server_task *aio__app_listen(const aio__app_run *run)
+/* A server at all places of a thread. */
+struct aio__app_listening {
+    aio_task         task;
+    aio_server      *result;
+    aio__app_run    *run;
+    aio__app_places *places;
+    aio_server      *server;
+    int              i, code;
+};
+
+static aio_server_task *aio__app_listen(const aio__app_run *run, const aio__app_places *places)
 {
-    return aio_start_app_with(run->app, run->host, run->port, &run->server);
+    aio_http_server_options options = run->server;
+    options.sock = places->tcp || !places->count ? 0 : places->socks[0];
+    return !places->tcp && !places->count ? aio_start_unix_app_with(run->app, places->path, &options)
+                                          : aio_start_app_with(run->app, run->host, run->port, &options);
+}
+
+static AIO_CORO(aio__app_listening)
+{
+    AIO_BEGIN(aio__app_listening);
+    AIO_AWAIT(self->server, aio__app_listen(self->run, self->places));
+    aio__app_places *places;
+    places = self->places;
+    if (!places->tcp && places->count) places->socks[self->i++] = 0;
+    if (places->tcp && places == &self->run->places) aio_server_sockets(self->server, &self->run->own);
+    for (; self->i < places->count && !self->code; self->i++) {
+        self->code = aio__server_also(self->server, places->socks[self->i], NULL);
+        if (self->code) AIO_RAISE(self->code, "listen on the socket %d: %s", places->socks[self->i],
+                                  aio_code_text(self->code));
+        places->socks[self->i] = 0;
+    }
+    if (places->path && places->tcp) self->code = aio__server_also(self->server, 0, places->path);
+    if (self->code) AIO_RAISE(self->code, "listen on %s: %s", places->path, aio_code_text(self->code));
+    AIO_RETURN(self->server);
+    AIO_FINALLY;
+        if (self->task.future.error && self->server) aio__server_drop(self->server);
+    AIO_END;
 }
 
 struct aio__app_serving {
@@ -41272,7 +41356,7 @@ static AIO_CORO(aio__app_serving)
     aio__app_enlist(self->thread, self->task.future.loop);
     if (self->run->options.startup) AIO_AWAIT((aio_future *)self->run->options.startup(self->run->options.arg));
     self->started = true;
-    AIO_AWAIT(self->server, aio__app_listen(self->run));
+    AIO_AWAIT(self->server, AIO_CALL(aio__app_listening, .run = self->run, .places = &self->thread->places));
     AIO_AWAIT((aio_future *)aio_ref(self->thread->told));
     aio_server *server;
     server = self->server;
@@ -41306,11 +41390,27 @@ static void *aio__app_thread_main(void *arg)
     return NULL;
 }
 
+/* Gives a thread what all share: a unix socket, and those that the program was given. 0 or a code. */
+static int aio__app_share(aio__app_run *run, aio_server *server, aio__app_places *places)
+{
+    size_t count;
+    const int *socks = aio_server_sockets(server, &count);
+    places->tcp = run->places.tcp;
+    for (size_t i = run->own; i < count; i++) {
+        int fd = aio__os.fcntl(socks[i], F_DUPFD_CLOEXEC, 1);
+        if (fd < 0) return errno;
+        places->socks[places->count++] = fd;
+    }
+    return 0;
+}
+
 /* 0 or a code. */
-static int aio__app_spread(aio__app_run *run)
+static int aio__app_spread(aio__app_run *run, aio_server *server)
 {
     for (int i = 0; i < run->count; i++) {
         aio__app_thread *thread = &run->threads[i];
+        int code = aio__app_share(run, server, &thread->places);
+        if (code) return code;
         thread->run = run;
         thread->stop.callback = aio__app_told;
         thread->drop.callback = aio__app_dropped;
@@ -41324,15 +41424,26 @@ static int aio__app_spread(aio__app_run *run)
     return 0;
 }
 
-static void aio__app_print(const aio__app_run *run)
+static void aio__app_print(const aio__app_run *run, aio_server *server)
 {
-    const char *host = run->host ? run->host : "0.0.0.0";
-    bool six = strchr(host, ':') != NULL;
+    char name[150];
+    size_t count;
+    const int *socks = aio_server_sockets(server, &count);
     if (run->options.quiet) return;
-    fprintf(stderr, "Running on http%s://%s%s%s:%d", run->server.tls_context ? "s" : "", six ? "[" : "", host,
-            six ? "]" : "", run->port);
+    for (size_t i = 0; i < count; i++) {
+        aio__stream_name(socks[i], false, name, sizeof name);
+        fprintf(stderr, "%s%s%s", i ? ", " : "Running on ", *name == '/' || *name == '@' ? "unix:"
+                : run->server.tls_context ? "https://" : "http://", name);
+    }
     if (run->count) fprintf(stderr, " in %d threads", run->count + 1);
     fprintf(stderr, " (Ctrl-C ends it)\n");
+}
+
+static void aio__app_thread_end(aio__app_thread *thread)
+{
+    for (int i = 0; i < thread->places.count; i++)
+        if (thread->places.socks[i] > 0) aio__os.close(thread->places.socks[i]); /* it did not come to listen */
+    aio_unref(thread->job);
 }
 
 struct aio__app_main { aio_task task; aio__app_run *run; aio_server *server; bool started; int code, i; };
@@ -41341,13 +41452,13 @@ static AIO_CORO(aio__app_main)
     AIO_BEGIN(aio__app_main);
     if (self->run->options.startup) AIO_AWAIT((aio_future *)self->run->options.startup(self->run->options.arg));
     self->started = true;
-    AIO_AWAIT(self->server, aio__app_listen(self->run));
+    AIO_AWAIT(self->server, AIO_CALL(aio__app_listening, .run = self->run, .places = &self->run->places));
     self->run->port = aio_server_port(self->server); /* of the others, too */
-    self->code = aio__app_spread(self->run);
+    self->code = aio__app_spread(self->run, self->server);
     if (self->code) AIO_RAISE(self->code);
     self->run->waits[0] = (aio_future *)(void *)aio_create_task(AIO_CALL(aio__server_signal));
     if (!self->run->waits[0]) AIO_RAISE(ENOMEM);
-    aio__app_print(self->run);
+    aio__app_print(self->run, self->server);
     AIO_AWAIT(aio_wait(self->run->waits, (size_t)self->run->count + 1, .return_when = AIO_FIRST_COMPLETED));
     aio__app_stop(self->run, 1);
     aio_server *server;
@@ -41365,8 +41476,24 @@ static AIO_CORO(aio__app_main)
             AIO_AWAIT((aio_future *)self->run->options.cleanup(self->run->options.arg));
         aio_executor_close(self->run->executor); /* waits for the threads */
         self->run->executor = NULL;
-        for (int i = 0; i < self->run->count; i++) aio_unref(self->run->threads[i].job);
+        for (int i = 0; i < self->run->count; i++) aio__app_thread_end(&self->run->threads[i]);
     AIO_END;
+}
+
+/* Where it is to listen. 0 or a code. */
+static int aio__app_place(aio__app_run *run)
+{
+    const aio_run_app_options *o = &run->options;
+    aio__app_places *places = &run->places;
+    int passed = o->listen_fds ? aio_listen_fds() : 0;
+    if (passed > AIO__LISTENERS_MAX) return AIO_ELIMIT;
+    for (; places->count < passed; places->count++)
+        places->socks[places->count] = AIO_LISTEN_FDS_START + places->count;
+    if (!passed && run->server.sock > 0) places->socks[places->count++] = run->server.sock;
+    run->server.sock = 0;
+    places->path = places->count ? NULL : o->path;
+    places->tcp = !places->count && (!o->path || run->host || run->port);
+    return 0;
 }
 
 /* Makes what the threads need. 0 or a code. */
@@ -41377,8 +41504,9 @@ static int aio__app_run_open(aio__app_run *run)
     if (!run->app) return aio__out_of_memory ? ENOMEM : EINVAL;
     if (threads < 0 || aio__timeout_ns(o->shutdown_timeout, AIO_SHUTDOWN_TIMEOUT) < 0) return EINVAL;
     if (o->server) run->server = *o->server;
-    if (threads > 1 && run->server.sock) return EINVAL; /* there is one listener for each */
-    if (threads > 1) run->server.reuse_port = true;
+    int code = aio__app_place(run);
+    if (code) return code;
+    if (threads > 1) run->server.reuse_port = run->places.tcp;
     run->count = threads > 1 ? threads - 1 : 0;
     run->waits = (aio_future **)aio__calloc(((size_t)run->count + 1) * sizeof(aio_future *));
     run->threads = (aio__app_thread *)aio__calloc(((size_t)run->count + 1) * sizeof *run->threads);

@@ -51,6 +51,8 @@ static int with_connections(void)
     aio_app *app = aio_app_open_with(&app_options), *other = aio_app_open_with(NULL);
     wrong += WITH_BAD(aio_start_app_with(app, "127.0.0.1", 0, &http)) + !app + !other;
     wrong += WITH_GOOD(aio_start_app_with(other, "127.0.0.1", 0, NULL));
+    wrong += WITH_BAD(aio_start_unix_app_with(app, "/none", &http));
+    wrong += WITH_GOOD(aio_start_unix_app_with(other, "/none", NULL));
     WITH_OPTIONS(aio_run_app_options, run_app);
     run_app.threads = -2;
     wrong += aio_run_app_with(app, "127.0.0.1", 0, &run_app) != 1;

@@ -274,6 +274,8 @@ enum { NEEDS_PAIR = 1, NEEDS_RESPONSE, NEEDS_PROCESS, NEEDS_PARTS, NEEDS_PART, N
       aio_request_sendfile(awaited_request, self->file, 0, 2), f->result == 2, (void)f)                               \
     X(aio_start_app, aio_server_task, 0, 0, aio_start_app(awaited_app(self), "127.0.0.1", 0),                         \
       aio_server_port(f->result) > 0, self->left = f->result)                                                         \
+    X(aio_start_unix_app, aio_server_task, 0, 0, aio_start_unix_app(awaited_app(self), self->path), f->result != NULL,\
+      self->left = f->result)                                                                                         \
     X(aio_sse_next, aio_sse_event_task, 0, AIO_ECONTENT, aio_sse_next(awaited_sse(self)), f->result.data.length > 0,  \
       (void)f)                                                                                                        \
     X(aio_request_upgrade, aio_stream_task, NEEDS_REQUEST, AIO_ERUNTIME, aio_request_upgrade(awaited_request),        \
