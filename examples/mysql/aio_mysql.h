@@ -189,6 +189,8 @@ struct aio_mysql {
     char                 plugin[40];
     aio_mysql__buffer    out, joined, names, row, error;
     size_t               left;         /* of the packet that is joined */
+    aio_text             ahead;        /* of what is unread: the rows to come, when one has been taken of it */
+    size_t               taken;        /* bytes of rows before `ahead`, of which the stream has not been told yet */
     bool                 joining, last;
     int                  stage, code;
     aio_mysql_column    *columns;
@@ -306,9 +308,17 @@ static int aio_mysql__fail(aio_mysql *db, int code, const char *text)
 
 static const char *aio_mysql__why(const aio_mysql *db) { return db->error.data ? db->error.data : "out of memory"; }
 
+/* Tells the stream what rows have been taken. */
+static void aio_mysql__settle(aio_mysql *db)
+{
+    if (db->taken) aio_stream_consume(db->stream, db->taken);
+    db->taken = db->ahead.length = 0;
+}
+
 /* The next packet: 1 with *packet, which is there until the next read; 0: more bytes have to come; -1 with db->code. */
 static int aio_mysql__packet(aio_mysql *db, aio_text *packet)
 {
+    aio_mysql__settle(db);
     for (;;) {
         aio_text in = aio_stream_unread(db->stream);
         const unsigned char *at = (const unsigned char *)in.data;
@@ -388,6 +398,7 @@ static void aio_mysql__lose(aio_mysql *db)
     db->stream = NULL;
     aio_mysql__rows_end(db, AIO_MYSQL__IDLE);
     db->joining = db->busy = false;
+    db->taken = db->ahead.length = 0;
     for (int i = 0; i < AIO_MYSQL__STATEMENTS; i++) {
         free(db->statements[i].sql);
         memset(&db->statements[i], 0, sizeof db->statements[i]);
@@ -961,7 +972,9 @@ static int aio_mysql__text_row(aio_mysql *db, aio_text packet)
         db->joined = row;
     } else {
         db->row.used = 0;
-        if (!aio_mysql__put(&db->row, packet.data, packet.length)) return ENOMEM;
+        if (db->row.room <= packet.length && !aio_mysql__reserve(&db->row, packet.length + 1)) return ENOMEM;
+        memcpy(db->row.data, packet.data, packet.length);
+        db->row.data[packet.length] = 0;
     }
     unsigned char *base = (unsigned char *)db->row.data;
     aio_mysql__in in = { base, base + packet.length, false };
@@ -1352,15 +1365,20 @@ static AIO_CORO(aio_mysql__fetching)
 /* Takes a row that has come whole. False: there is none, or it is another packet, or one that fetching is to judge. */
 static bool aio_mysql__row_is_here(aio_mysql *db)
 {
-    if (db->joining || !db->stream) return false;
-    aio_text in = aio_stream_unread(db->stream);
-    const unsigned char *at = (const unsigned char *)in.data;
-    if (in.length < 5) return false;
-    aio_text packet = { in.data + 4, (size_t)at[0] | (size_t)at[1] << 8 | (size_t)at[2] << 16 };
-    if (!packet.length || in.length - 4 < packet.length || packet.length >= AIO_MYSQL__IN_PLACE) return false;
+    if (!db->ahead.length && (db->joining || !db->stream)) return false;
+    if (!db->ahead.length) {
+        aio_mysql__settle(db);
+        db->ahead = aio_stream_unread(db->stream);
+    }
+    const unsigned char *at = (const unsigned char *)db->ahead.data;
+    if (db->ahead.length < 5) return false;
+    aio_text packet = { db->ahead.data + 4, (size_t)at[0] | (size_t)at[1] << 8 | (size_t)at[2] << 16 };
+    if (!packet.length || db->ahead.length - 4 < packet.length || packet.length >= AIO_MYSQL__IN_PLACE) return false;
     if (at[3] != db->seq || at[4] >= 254 || packet.length > db->options.max_packet) return false;
     if (aio_mysql__row(db, packet)) return false;
-    aio_stream_consume(db->stream, packet.length + 4);
+    db->ahead.data += packet.length + 4;
+    db->ahead.length -= packet.length + 4;
+    db->taken += packet.length + 4;
     db->seq++;
     return true;
 }
