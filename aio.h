@@ -4619,7 +4619,7 @@ static int64_t aio__days(int64_t year, int month, int64_t day)
 }
 
 /* Zeroes a secret, though nobody reads it afterwards. */
-static void aio__wipe(void *data, size_t length)
+AIO__NOINLINE static void aio__wipe(void *data, size_t length)
 {
     volatile char *at = (volatile char *)data;
     while (length--) *at++ = 0;
@@ -5296,7 +5296,7 @@ static void *aio__allocated(void *memory)
 
 AIO__NOINLINE static void *aio__malloc(size_t size) { return aio__allocated(aio__os.malloc(size ? size : 1)); }
 
-static void *aio__calloc(size_t size)
+AIO__NOINLINE static void *aio__calloc(size_t size)
 {
     void *memory = aio__malloc(size);
     if (memory) memset(memory, 0, size);
@@ -31310,7 +31310,7 @@ AIO_API const char *aio_trace_name(aio_trace_kind kind)
  * event lends it until it returns, start tasks, and cancel some: also the request's, which is thrown at its next await,
  * as it runs. It must neither release the response, nor close the session or the connector, nor start a nested run:
  * what the step holds across the call (exchange, connection, stream, phases) is not looked up again after it. */
-static void aio__tell_call(aio__phases *phases, aio_trace_kind kind)
+AIO__NOINLINE static void aio__tell_call(aio__phases *phases, aio_trace_kind kind)
 {
     phases->event.kind = kind;
     phases->event.time = aio__seconds(aio__os.clock());
@@ -32248,10 +32248,11 @@ struct aio__content_reading { /* a body as text, or as a tree */
     aio__body_reader *in;
     const aio_headers *headers;
     const char       *charset, *fallback; /* in `text`; NULL: none */
-    bool              replace, declared, is_json, any_type, held;
+    bool              replace, declared, json_only, held;
     int               max_depth;
     aio_text          body;
     aio_exception    *error;
+    aio_exception    *(*decode)(struct aio__content_reading *self); /* `body` to `result`: who wants text has no JSON */
     char              text[1];
 };
 
@@ -32316,6 +32317,11 @@ static aio_exception *aio__content_as_text(struct aio__content_reading *self, ai
     return code ? aio__exception(code, "body", "%s", aio_code_text(code)) : NULL;
 }
 
+static aio_exception *aio__content_only_text(struct aio__content_reading *self)
+{
+    return aio__content_as_text(self, &self->result.text);
+}
+
 /* NULL or an error, a new owner. */
 static aio_exception *aio__content_as_json(struct aio__content_reading *self)
 {
@@ -32345,13 +32351,13 @@ static aio_exception *aio__content_wrong_type(const aio_headers *headers)
 static AIO_CORO(aio__content_reading)
 {
     AIO_BEGIN(aio__content_reading);
-    if (self->is_json && !self->any_type && !aio__content_is_json(self->headers)) {
+    if (self->json_only && !aio__content_is_json(self->headers)) {
         AIO__THROW(aio__body_misread_as(self->in, aio__content_wrong_type(self->headers)));
     }
     aio__body_hold(self->in, 1);
     self->held = true;
     AIO_AWAIT(self->body, aio__body_read(self->in, true));
-    self->error = self->is_json ? aio__content_as_json(self) : aio__content_as_text(self, &self->result.text);
+    self->error = self->decode(self);
     if (self->error) AIO__THROW(aio__body_misread_as(self->in, self->error));
     AIO_FINALLY;
         if (self->held) aio__body_hold(self->in, -1);
@@ -32381,6 +32387,7 @@ static aio_text_task *aio__content_read_text(aio__body_reader *in, const aio_hea
     AIO__DEFAULTS(aio_text_options, options);
     struct aio__content_reading *self = aio__content_read(in, headers, options->charset, options->fallback);
     if (!self) return NULL;
+    self->decode = aio__content_only_text;
     self->replace = options->replace;
     self->declared = options->declared;
     return (aio_text_task *)(void *)self;
@@ -32392,8 +32399,8 @@ static aio_json_task *aio__content_read_json(aio__body_reader *in, const aio_hea
     AIO__DEFAULTS(aio_json_body_options, options);
     struct aio__content_reading *self = aio__content_read(in, headers, options->charset, NULL);
     if (!self) return NULL;
-    self->is_json = true;
-    self->any_type = options->any_type;
+    self->decode = aio__content_as_json;
+    self->json_only = !options->any_type;
     self->max_depth = options->max_depth;
     return (aio_json_task *)(void *)self;
 }
