@@ -4081,12 +4081,12 @@ AIO_API aio_ws_task *aio_ws_connect_with(aio_session *session, const char *url, 
 AIO_API aio_ws_task *aio_request_upgrade_websocket_with(aio_request *request, const aio_ws_options *options);
 
 /* The next message as a whole; one receiver at a time, which begins with the call: AIO_ERUNTIME for another. After the
- * peer's close frame it is an AIO_WS_CLOSE, and then AIO_WS_CLOSED, both of which end an AIO_ASYNC_FOR. One that is
- * cancelled while it waits, or runs out of time or memory, has lost nothing; a message that has come goes with a future
- * that is dropped unread. What the peer does wrong is answered with the close code that the RFC names, which
- * aio_ws_close_code tells from then on: AIO_EWEBSOCKET (1002, 1007), AIO_ELIMIT (1009); AIO_EDISCONNECTED and the
- * system's codes for a connection that ends without a close frame (1006), AIO_ETIMEOUT for want of a pong. aiohttp:
- * ws.receive */
+ * peer's close frame it is an AIO_WS_CLOSE, and then, or while an aio_ws_close waits for that frame, AIO_WS_CLOSED,
+ * both of which end an AIO_ASYNC_FOR. One that is cancelled while it waits, or runs out of time or memory, has lost
+ * nothing; a message that has come goes with a future that is dropped unread. What the peer does wrong is answered with
+ * the close code that the RFC names, which aio_ws_close_code tells from then on: AIO_EWEBSOCKET (1002, 1007),
+ * AIO_ELIMIT (1009); AIO_EDISCONNECTED and the system's codes for a connection that ends without a close frame (1006),
+ * AIO_ETIMEOUT for want of a pong. aiohttp: ws.receive */
 AIO_API aio_ws_message_future *aio_ws_receive(aio_ws *ws);
 /* The next piece of a message, as it comes, 64 KiB at the most of one that is compressed; `more` says whether others
  * follow. Where a text is cut, a character may be. */
@@ -42580,6 +42580,7 @@ struct aio_ws {
     bool            has_rest, tailed; /* `rest` counts; it is what the sender has left out of a compressed message */
     bool            given;     /* the user has the content */
     bool            reading;   /* a receive runs */
+    bool            drops;     /* an aio_ws_close has taken data, which is lost */
     bool            close_sent, close_received, released;
     bool            own;       /* see aio__held_new */
     char            protocol[1]; /* "": none */
@@ -42961,7 +42962,8 @@ static aio__ws_todo aio__ws_step_in(aio_ws *ws, aio__ws_mode mode, aio_ws_messag
         aio__ws_fail(ws, AIO_WS_ABNORMAL, aio__exception(ECONNABORTED, "receive", "the stream was closed"), "");
     if (ws->exception || ws->close_received) return aio__ws_over(ws, mode, m);
     if (aio__turn_over(ws->loop)) return AIO__WS_YIELD;
-    if (mode == AIO__WS_DROP) ws->has_rest = false;
+    if (mode == AIO__WS_DROP) ws->drops = true;
+    if (ws->drops) ws->has_rest = false; /* for good: a message with a hole is none */
     if (ws->has_rest)
         return (ws->in.compressed ? aio__ws_inflate : aio__ws_take)(ws, mode, m, error);
     aio_text unread = aio_stream_unread(ws->stream);
@@ -43164,13 +43166,21 @@ static const aio__reader_kind aio__ws_receiving_kind = {
 /* Begins one; `timeout` in nanoseconds, INT64_MAX: none. */
 static aio_ws_message_future *aio__ws_receive_begin(aio_ws *ws, aio__ws_mode mode, int64_t timeout)
 {
-    if (ws->reading || (ws->stream && aio__stream_is_read(ws->stream)))
+    bool closing = ws->reading && ws->mode == AIO__WS_DROP && mode != AIO__WS_DROP; /* by an aio_ws_close */
+    if (!closing && (ws->reading || (ws->stream && aio__stream_is_read(ws->stream))))
         return (aio_ws_message_future *)(void *)aio__failure(AIO_ERUNTIME, "another coroutine is receiving from this "
                                                              "WebSocket");
     struct aio__ws_receiving *self = (struct aio__ws_receiving *)
         aio__reader_make(ws->loop, &aio__ws_receiving_kind, sizeof *self);
     if (!self) return NULL;
     memset(&self->result, 0, sizeof *self - offsetof(struct aio__ws_receiving, result));
+    if (closing) {
+        self->result.type = AIO_WS_CLOSED;
+        self->result.extra = ws->close_code;
+        self->future.flags |= AIO__F_END;
+        self->future.state = AIO__DONE;
+        return (aio_ws_message_future *)(void *)self;
+    }
     self->ws = aio__ws_ref(ws);
     ws->reading = true;
     ws->mode = (uint8_t)mode;

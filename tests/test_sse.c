@@ -47,6 +47,74 @@ TEST(sse_parser)
     aio__sse_clear(&p);
 }
 
+/* The rules of the HTML standard (9.2.6) for a stream as a whole: its lines, their fields, the events. */
+static void sse_rules(const char *at, size_t n, char *out, size_t room)
+{
+    char data[200] = "", type[100] = "", next[100] = "";
+    size_t used = 0;
+    bool has_data = false;
+    *out = '\0';
+    if (n >= 3 && !memcmp(at, "\xEF\xBB\xBF", 3)) at += 3, n -= 3;
+    for (size_t end; n; at += end, n -= end) {
+        for (end = 0; end < n && at[end] != '\r' && at[end] != '\n'; end++) { }
+        if (end == n) return; /* a line without end, and its event with it */
+        char line[100];
+        memcpy(line, at, end);
+        memset(line + end, 0, 2);
+        char *colon = (char *)memchr(line, ':', end), *value = colon ? colon + 1 + (colon[1] == ' ') : line + end;
+        size_t length = (size_t)(line + end - value);
+        if (colon) *colon = '\0';
+        bool named = (colon ? (size_t)(colon - line) : end) == strlen(line);
+        if (!end) {
+            if (has_data)
+                used += (size_t)snprintf(out + used, room - used, "%s|%.*s|%s|", *type ? type : "message",
+                                         (int)strlen(data) - 1, data, next);
+            has_data = false;
+            *data = *type = '\0';
+        } else if (named && !strcmp(line, "data")) {
+            has_data = true;
+            strcat(strncat(data, value, length), "\n");
+        } else if (named && !strcmp(line, "event")) {
+            strcpy(type, value);
+        } else if (named && !strcmp(line, "id") && !memchr(value, '\0', length)) {
+            strcpy(next, value);
+        }
+        end += at[end] == '\r' && end + 1 < n && at[end + 1] == '\n' ? 2 : 1;
+    }
+}
+
+/* All orders of five parts of a stream, in pieces of one byte, of two, and as a whole. */
+TEST(sse_generated)
+{
+    static const struct { const char *text; size_t n; } parts[] = {
+        { "data", 4 }, { ":", 1 }, { " ", 1 }, { "x", 1 }, { "\r", 1 }, { "\n", 1 }, { "id", 2 }, { "event:e", 7 },
+        { "data:y\n\n", 8 }, { "\0", 1 }, { "\xEF\xBB\xBF", 3 },
+    };
+    enum { PARTS = sizeof parts / sizeof *parts };
+    static const size_t cuts[] = { 1, 2, 99 };
+    for (int i = 0; i < PARTS * PARTS * PARTS * PARTS * PARTS; i++) {
+        char stream[64], wanted[300], events[300];
+        size_t n = 0;
+        bool zero = false;
+        for (int k = 0, rest = i; k < 5; k++, rest /= PARTS) {
+            memcpy(stream + n, parts[rest % PARTS].text, parts[rest % PARTS].n);
+            n += parts[rest % PARTS].n;
+            zero = zero || rest % PARTS == 9;
+        }
+        if (zero && !strstr(stream, "id")) continue; /* only there it counts; elsewhere C's strings end with it */
+        memcpy(stream + n, "\n\ndata:z\r\n\r", 11);
+        n += 11;
+        sse_rules(stream, n, wanted, sizeof wanted);
+        for (size_t cut = 0; cut < sizeof cuts / sizeof *cuts; cut++) {
+            aio__sse_parser p;
+            sse_events(stream, n, cuts[cut], &p, events, sizeof events);
+            if (strcmp(events, wanted) != 0)
+                fail("order %d in pieces of %zu: %s, not %s", i, cuts[cut], events, wanted);
+            aio__sse_clear(&p);
+        }
+    }
+}
+
 TEST(sse_parser_limits)
 {
     char line[120], events[10];

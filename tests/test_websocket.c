@@ -1048,6 +1048,57 @@ SCENARIO(ws_cancelled, .may = WS_MAY)
     AIO_END;
 }
 
+/* One task closes while another is busy with a message: that one's next receive tells the end. What a close has taken
+ * is gone, and of its message the rest, though the close was cancelled. */
+struct ws_closing_one { aio_task task; aio_ws *ws; };
+static AIO_CORO(ws_closing_one)
+{
+    AIO_BEGIN(ws_closing_one);
+    AIO_AWAIT(aio_ws_close(self->ws, AIO_WS_POLICY, "enough"));
+    AIO_END;
+}
+struct ws_close_meets { WS_DIALS; aio_server *drips; aio_ws_message m; struct ws_closing_one *one; char url[60]; };
+SCENARIO(ws_close_meets, .may = WS_MAY)
+{
+    AIO_BEGIN(ws_close_meets);
+    self->raw.says = "\x81\x01" "a";
+    self->raw.length = 3;
+    AIO_AWAIT(self->ws, AIO_CALL(ws_dial, .raw = &self->raw, .server = &self->server, .session = &self->session,
+                                 .options = { .receive_timeout = 100 }));
+    AIO_AWAIT(self->m, aio_ws_receive(self->ws));
+    CHECK_STR(self->m.data.data, "a");
+    self->one = aio_create_task(AIO_CALL(ws_closing_one, .ws = self->ws));
+    REQUIRE(self->one);
+    AIO_AWAIT(aio_sleep(1));
+    AIO_AWAIT(self->m, aio_ws_receive(self->ws));
+    CHECK_INT(self->m.type, AIO_WS_CLOSED);
+    CHECK_INT(self->m.extra, AIO_WS_POLICY);
+    AIO_AWAIT((struct ws_closing_one *)aio_ref(self->one));
+    aio_ws_release(self->ws);
+    self->ws = NULL;
+    AIO_AWAIT(self->drips, aio_start_server(ws_dripping_handler, NULL, "127.0.0.1", 0));
+    snprintf(self->url, sizeof self->url, "ws://127.0.0.1:%d/", aio_server_port(self->drips));
+    AIO_AWAIT(self->ws, aio_ws_connect(self->session, self->url, .receive_timeout = 100));
+    AIO_AWAIT(aio_sleep(2.5));
+    AIO_TRY {
+        AIO_AWAIT(aio_wait_for(aio_ws_close(self->ws, 0, NULL), 2));
+        UNREACHED();
+    } AIO_CATCH_CODE(AIO_ETIMEOUT) { } AIO_END_TRY;
+    AIO_AWAIT(self->m, aio_ws_receive(self->ws));
+    CHECK_INT(self->m.type, AIO_WS_CLOSE);
+    CHECK_INT(self->m.extra, AIO_WS_NO_CODE);
+    AIO_FINALLY;
+        if (self->one) aio_task_cancel(self->one); /* it may not have begun, and must not any more */
+        aio_unref(self->one);
+        aio_ws_release(self->ws);
+        AIO_AWAIT(aio_session_close(self->session));
+        aio_server_abort_clients(self->server);
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+        aio_server_abort_clients(self->drips);
+        if (self->drips) AIO_AWAIT(aio_server_wait_closed(self->drips));
+    AIO_END;
+}
+
 /* Messages of others wait for the end of one in pieces, in order; what is written after the connection's end fails. */
 struct ws_send_one { aio_task task; aio_ws *ws; const char *text; int code; };
 static AIO_CORO(ws_send_one)
