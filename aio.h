@@ -27831,8 +27831,9 @@ AIO_API aio_text aio_json_string(const aio_json *value, const char *path, const 
 /* ============================================================================
  * 69. JSON: writer
  *
- * Text grows at the end of a buffer, and so does, in another, a byte for each container that is open. The first thing
- * that JSON does not allow there stops the writer.
+ * Text grows at the end of a buffer, and so does, in another, a byte for each container that is open. Room is made once
+ * for each value, with some to spare: what is short is then copied in whole words. The first thing that JSON does not
+ * allow there stops the writer.
  * ============================================================================ */
 
 struct aio_json_writer {
@@ -27844,6 +27845,8 @@ struct aio_json_writer {
     bool        done;        /* the root is complete */
 };
 
+enum { AIO__EMIT_SPARE = 64 }; /* bytes of room beyond those that were asked for */
+
 static AIO__COLD void aio__emit_refuse(aio_json_writer *w, int code, const char *reason)
 {
     if (w->code) return;
@@ -27851,183 +27854,235 @@ static AIO__COLD void aio__emit_refuse(aio_json_writer *w, int code, const char 
     w->reason = reason;
 }
 
-static void aio__emit_add(aio_json_writer *w, const char *data, size_t length)
+/* Where n bytes and the spare ones go; NULL without memory. */
+static inline char *aio__emit_room(aio_json_writer *w, size_t n)
 {
-    if (!w->code && !aio__buffer_append(&w->text, data, length)) aio__emit_refuse(w, ENOMEM, "out of memory");
+    if (AIO__LIKELY(aio__buffer_reserve(&w->text, n + AIO__EMIT_SPARE))) return w->text.data + w->text.end;
+    aio__emit_refuse(w, ENOMEM, "out of memory");
+    return NULL;
 }
 
-/* Innermost container, 0 outside of all. */
-static char aio__emit_inside(const aio_json_writer *w) { return w->open.end ? w->open.data[w->open.end - 1] : 0; }
+/* What was written there ends before `to`. */
+static inline void aio__emit_end(aio_json_writer *w, const char *to) { w->text.end = (size_t)(to - w->text.data); }
 
-static void aio__emit_line(aio_json_writer *w)
+/* Innermost container, 0 outside of all. */
+static inline char aio__emit_inside(const aio_json_writer *w) { return w->open.end ? w->open.data[w->open.end - 1] : 0; }
+
+static inline size_t aio__emit_indent(const aio_json_writer *w) { return w->open.end * (size_t)w->indent; }
+
+static inline char *aio__emit_line(const aio_json_writer *w, char *to)
 {
-    static const char blanks[] = "                                ";
-    if (!w->indent) return;
-    aio__emit_add(w, "\n", 1);
-    for (size_t n = w->open.end * (size_t)w->indent, some; n; n -= some)
-        aio__emit_add(w, blanks, some = n < sizeof blanks - 1 ? n : sizeof blanks - 1);
+    size_t n = aio__emit_indent(w);
+    *to++ = '\n';
+    for (size_t i = 0; i < n; i += 8) memcpy(to + i, "        ", 8);
+    return to + n;
 }
 
 /* Before a name, or a value without one: the comma and the line. */
-static void aio__emit_item(aio_json_writer *w)
+static inline char *aio__emit_item(aio_json_writer *w, char *to)
 {
-    if (!w->first) aio__emit_add(w, ",", 1);
+    *to = ',';
+    to += !w->first;
     w->first = false;
-    aio__emit_line(w);
+    return w->indent ? aio__emit_line(w, to) : to;
 }
 
-/* Whether a value may stand here; then what goes before it is written. */
-static bool aio__emit_before(aio_json_writer *w)
+/* Where a value of n bytes goes, behind what must stand before it; NULL if there can be none. */
+static inline char *aio__emit_value(aio_json_writer *w, size_t n)
 {
-    char inside = aio__emit_inside(w);
-    if (w->code) return false;
-    if (w->done) aio__emit_refuse(w, EINVAL, "a value behind the root");
-    else if (inside == '{' && !w->named) aio__emit_refuse(w, EINVAL, "a member without a name");
-    else if (inside == '[') aio__emit_item(w);
+    char inside = aio__emit_inside(w), *to;
+    if (AIO__UNLIKELY(w->done)) aio__emit_refuse(w, EINVAL, "a value behind the root");
+    else if (AIO__UNLIKELY(inside == '{' && !w->named)) aio__emit_refuse(w, EINVAL, "a member without a name");
+    if (AIO__UNLIKELY(w->code)) return NULL;
+    to = aio__emit_room(w, n + aio__emit_indent(w));
+    if (AIO__UNLIKELY(!to)) return NULL;
+    if (inside == '[') to = aio__emit_item(w, to);
     w->named = false;
     w->done = !inside;
-    return !w->code;
+    return to;
 }
 
-static void aio__emit_plain(aio_json_writer *w, const char *text, size_t length)
+/* ---- strings ---- */
+
+/* An escape for one that must not stand for itself (RFC 8259, 7). */
+static inline char *aio__emit_escape(char *to, uint8_t c)
 {
-    if (aio__emit_before(w)) aio__emit_add(w, text, length);
+    static const char letters[] = "uuuuuuuubtnufruuuuuuuuuuuuuuuuuu", digits[] = "0123456789abcdef";
+    memcpy(to, "\\u00", 4);
+    to[4] = digits[c >> 4];
+    to[5] = digits[c & 15];
+    char letter = c < 0x20 ? letters[c] : (char)c;
+    to[1] = letter;
+    return to + (letter == 'u' ? 6 : 2);
 }
 
-static void aio__emit_enter(aio_json_writer *w, const char *bracket)
+/* The same with a string's rest, from its first character on that is not plain, or that no eight bytes begin with. NULL
+ * if it is refused. */
+AIO__NOINLINE static char *aio__emit_rest(aio_json_writer *w, char *to, const uint8_t *at, const uint8_t *end)
 {
-    if (!aio__emit_before(w)) return;
-    aio__emit_add(w, bracket, 1);
-    if (!aio__buffer_append(&w->open, bracket, 1)) aio__emit_refuse(w, ENOMEM, "out of memory");
-    w->first = true;
-    w->done = false;
-}
-
-/* Escapes what must be (RFC 8259, 7); all else stays as it is. */
-static void aio__emit_quote(aio_json_writer *w, const char *text, size_t length)
-{
-    const uint8_t *at = (const uint8_t *)text, *end = at + length, *plain = at;
-    aio__emit_add(w, "\"", 1);
     while (at < end) {
-        char escape[8] = { '\\', 0 };
-        static const char from[] = "\"\\\b\f\n\r\t", into[] = "\"\\bfnrt";
+        uint8_t four[4] = { 0 };
         if (*at >= 0x80) {
-            uint8_t four[4] = { 0 };
             memcpy(four, at, end - at < 4 ? (size_t)(end - at) : 4);
             unsigned n = aio__json_utf8_length(four);
             if (!n) aio__emit_refuse(w, EINVAL, "a string that is not UTF-8");
-            if (!n) return;
+            if (!n) return NULL;
+            memcpy(to, four, 4);
+            to += n;
             at += n;
-            continue;
+        } else if (*at >= 0x20 && *at != '"' && *at != '\\') {
+            *to++ = (char)*at++;
+        } else {
+            aio__emit_end(w, to);
+            to = aio__emit_room(w, (size_t)(end - at) + 8);
+            if (!to) return NULL;
+            to = aio__emit_escape(to, *at++);
         }
-        if (*at >= 0x20 && *at != '"' && *at != '\\') {
-            at++;
-            continue;
-        }
-        const char *known = *at ? strchr(from, *at) : NULL;
-        if (known) escape[1] = into[known - from];
-        else snprintf(escape, sizeof escape, "\\u%04x", *at);
-        aio__emit_add(w, (const char *)plain, (size_t)(at - plain));
-        aio__emit_add(w, escape, strlen(escape));
-        plain = ++at;
+        for (uint64_t eight; end - at >= 8 && !aio__json_special(eight = aio__load64(at)); to += 8, at += 8)
+            aio__store64(to, eight);
     }
-    aio__emit_add(w, (const char *)plain, (size_t)(at - plain));
-    aio__emit_add(w, "\"", 1);
+    return to;
 }
 
-AIO_API void aio_json_write_object(aio_json_writer *writer) { aio__emit_enter(writer, "{"); }
-
-AIO_API void aio_json_write_array(aio_json_writer *writer) { aio__emit_enter(writer, "["); }
-
-AIO_API void aio_json_write_end(aio_json_writer *writer)
+/* A string where there is room for its bytes; NULL if it is refused. `ours`: one of a tree: it is UTF-8, and eight bytes
+ * behind it can be read, the first a NUL. */
+static inline char *aio__emit_quote(aio_json_writer *w, char *to, const char *text, size_t length, bool ours)
 {
-    aio_json_writer *w = writer;
-    char inside = aio__emit_inside(w);
-    if (!inside) aio__emit_refuse(w, EINVAL, "an end of nothing");
-    else if (w->named) aio__emit_refuse(w, EINVAL, "a name without a value");
-    if (w->code) return;
-    w->open.end--;
-    if (!w->first) aio__emit_line(w);
-    aio__emit_add(w, inside == '{' ? "}" : "]", 1);
-    w->first = false;
-    w->done = !w->open.end;
+    const uint8_t *at = (const uint8_t *)text, *end = at + length;
+    *to++ = '"';
+    while (ours || end - at >= 8) {
+        uint64_t eight = aio__load64(at), special = aio__json_special(eight);
+        if (ours) special &= ~eight;
+        aio__store64(to, eight);
+        int plain = special ? __builtin_ctzll(special) / 8 : 8;
+        to += plain;
+        at += plain;
+        if (special) break;
+    }
+    if (at < end) to = aio__emit_rest(w, to, at, end);
+    if (to) *to++ = '"';
+    return to;
 }
 
-AIO_API void aio_json_write_name_bytes(aio_json_writer *writer, const char *name, size_t length)
+/* ---- numbers ---- */
+
+/* Eight digits, the first lowest: halves, then pairs, then each alone is divided, all at once. */
+static inline uint64_t aio__emit_eight(uint32_t value)
 {
-    aio_json_writer *w = writer;
-    if (aio__emit_inside(w) != '{') aio__emit_refuse(w, EINVAL, "a name outside of an object");
-    else if (w->named) aio__emit_refuse(w, EINVAL, "a name without a value");
-    if (w->code) return;
-    aio__emit_item(w);
-    aio__emit_quote(w, name, length);
-    aio__emit_add(w, ": ", w->indent ? 2 : 1);
-    w->named = true;
+    uint64_t fours = value / 10000 | (uint64_t)(value % 10000) << 32;
+    uint64_t high = (fours * 10486 >> 20) & UINT64_C(0x7F0000007F), pairs = high | (fours - 100 * high) << 16;
+    high = (pairs * 103 >> 10) & UINT64_C(0x000F000F000F000F);
+    return high | (pairs - 10 * high) << 8;
 }
 
-AIO_API void aio_json_write_name(aio_json_writer *writer, const char *name)
+/* The digits of a number; up to 8 bytes more are written to. */
+static char *aio__emit_digits(char *to, uint64_t value)
 {
-    aio_json_write_name_bytes(writer, name, strlen(name));
+    if (value >= 100000000) {
+        to = aio__emit_digits(to, value / 100000000);
+        aio__store64(to, aio__emit_eight((uint32_t)(value % 100000000)) | aio__json_ones * '0');
+        return to + 8;
+    }
+    uint64_t eight = aio__emit_eight((uint32_t)value);
+    int zeros = eight ? __builtin_ctzll(eight) / 8 : 7;
+    aio__store64(to, (eight | aio__json_ones * '0') >> 8 * zeros);
+    return to + 8 - zeros;
 }
 
-AIO_API void aio_json_write_null(aio_json_writer *writer) { aio__emit_plain(writer, "null", 4); }
-
-AIO_API void aio_json_write_bool(aio_json_writer *writer, bool value)
-{
-    aio__emit_plain(writer, value ? "true" : "false", value ? 4 : 5);
-}
-
-AIO_API void aio_json_write_uint(aio_json_writer *writer, uint64_t value)
-{
-    char text[24], *end = text + sizeof text, *first = aio__digits(end, value);
-    aio__emit_plain(writer, first, (size_t)(end - first));
-}
-
-AIO_API void aio_json_write_int(aio_json_writer *writer, int64_t value)
-{
-    char text[24], *end = text + sizeof text;
-    char *first = aio__digits(end, value < 0 ? 0 - (uint64_t)value : (uint64_t)value);
-    if (value < 0) *--first = '-';
-    aio__emit_plain(writer, first, (size_t)(end - first));
-}
-
-/* Digits and a power of ten as JavaScript writes them, whole ones with ".0". How many bytes, up to 32. */
-static size_t aio__emit_decimals(char *to, const char *digits, int count, int power)
+/* Digits, which have 24 zeros behind them, and a power of ten as JavaScript writes them, whole ones with ".0". */
+static char *aio__emit_decimals(char *to, const char *digits, int count, int power)
 {
     int point = count + power; /* digits before it */
-    const char *mark = count > 1 ? "." : "";
-    if (point > 21 || point < -5)
-        return (size_t)snprintf(to, 32, "%c%s%.*se%d", digits[0], mark, count - 1, digits + 1, point - 1);
-    if (power >= 0) return (size_t)snprintf(to, 32, "%.*s%.*s.0", count, digits, power, "0000000000000000000000");
-    if (point > 0) return (size_t)snprintf(to, 32, "%.*s.%.*s", point, digits, count - point, digits + point);
-    return (size_t)snprintf(to, 32, "0.%.*s%.*s", -point, "0000000000000000000000", count, digits);
+    if (point > 21 || point < -5) {
+        to[0] = digits[0];
+        to[1] = '.';
+        memcpy(to + 2, digits + 1, 24);
+        to += count > 1 ? count + 1 : 1;
+        memcpy(to, "e-", 2);
+        return aio__emit_digits(to + (point > 0 ? 1 : 2), (uint64_t)(point > 0 ? point - 1 : 1 - point));
+    }
+    if (point > 0) {
+        memcpy(to, digits, 24);
+        memcpy(to + point + 1, digits + point, 24);
+        to[point] = '.';
+        return to + (power < 0 ? count : point + 1) + 1;
+    }
+    memcpy(to, "0.000000", 8);
+    memcpy(to + 2 - point, digits, 24);
+    return to + 2 - point + count;
+}
+
+static AIO__COLD void aio__emit_infinite(aio_json_writer *w)
+{
+    aio__emit_refuse(w, EINVAL, "a number that is infinite or none");
 }
 
 AIO_API void aio_json_write_double(aio_json_writer *writer, double value)
 {
-    char digits[24], text[40], *end = digits + sizeof digits, *first;
+    char digits[20 + 24 + 8], *end, *to;
     uint64_t bits;
     int power = 0;
     memcpy(&bits, &value, sizeof bits);
     bool negative = bits >> 63;
     bits &= UINT64_MAX >> 1;
     if (bits >> 52 == 0x7FF) {
-        aio__emit_refuse(writer, EINVAL, "a number that is infinite or none");
+        aio__emit_infinite(writer);
         return;
     }
+    to = aio__emit_value(writer, 0);
+    if (!to) return;
     pthread_once(&aio__powers_once, aio__powers_make);
-    uint64_t decimal = bits ? aio__double_digits(bits, &power) : 0;
-    for (; decimal && decimal % 10 == 0; decimal /= 10) power++;
-    first = aio__digits(end, decimal);
-    text[0] = '-';
-    size_t length = aio__emit_decimals(text + negative, first, (int)(end - first), power);
-    aio__emit_plain(writer, text, length + negative);
+    end = aio__emit_digits(digits, bits ? aio__double_digits(bits, &power) : 0);
+    for (; end[-1] == '0' && end > digits + 1; end--) power++;
+    memset(end, '0', 24);
+    *to = '-';
+    aio__emit_end(writer, aio__emit_decimals(to + negative, digits, (int)(end - digits), power));
+}
+
+AIO_API void aio_json_write_uint(aio_json_writer *writer, uint64_t value)
+{
+    char *to = aio__emit_value(writer, 0);
+    if (to) aio__emit_end(writer, aio__emit_digits(to, value));
+}
+
+AIO_API void aio_json_write_int(aio_json_writer *writer, int64_t value)
+{
+    char *to = aio__emit_value(writer, 0);
+    if (!to) return;
+    *to = '-';
+    aio__emit_end(writer, aio__emit_digits(to + (value < 0), value < 0 ? 0 - (uint64_t)value : (uint64_t)value));
+}
+
+/* ---- values ---- */
+
+/* A word of four or five bytes, of which eight are there. */
+static inline void aio__emit_word(aio_json_writer *w, const char *eight, int length)
+{
+    char *to = aio__emit_value(w, 0);
+    if (!to) return;
+    memcpy(to, eight, 8);
+    aio__emit_end(w, to + length);
+}
+
+AIO_API void aio_json_write_null(aio_json_writer *writer) { aio__emit_word(writer, "null\0\0\0", 4); }
+
+AIO_API void aio_json_write_bool(aio_json_writer *writer, bool value)
+{
+    if (value) aio__emit_word(writer, "true\0\0\0", 4);
+    else aio__emit_word(writer, "false\0\0", 5);
+}
+
+static inline void aio__emit_string(aio_json_writer *w, const char *text, size_t length, bool ours)
+{
+    char *to = aio__emit_value(w, length);
+    if (to) to = aio__emit_quote(w, to, text, length, ours);
+    if (to) aio__emit_end(w, to);
 }
 
 AIO_API void aio_json_write_bytes(aio_json_writer *writer, const char *text, size_t length)
 {
-    if (!text) aio_json_write_null(writer);
-    else if (aio__emit_before(writer)) aio__emit_quote(writer, text, length);
+    if (text) aio__emit_string(writer, text, length, false);
+    else aio_json_write_null(writer);
 }
 
 AIO_API void aio_json_write_string(aio_json_writer *writer, const char *text)
@@ -28035,52 +28090,101 @@ AIO_API void aio_json_write_string(aio_json_writer *writer, const char *text)
     aio_json_write_bytes(writer, text, text ? strlen(text) : 0);
 }
 
-static void aio__emit_text(aio_json_writer *w, aio_text text) { aio_json_write_bytes(w, text.data, text.length); }
+static inline void aio__emit_name(aio_json_writer *w, const char *name, size_t length, bool ours)
+{
+    if (AIO__UNLIKELY(aio__emit_inside(w) != '{')) aio__emit_refuse(w, EINVAL, "a name outside of an object");
+    else if (AIO__UNLIKELY(w->named)) aio__emit_refuse(w, EINVAL, "a name without a value");
+    char *to = w->code ? NULL : aio__emit_room(w, length + aio__emit_indent(w));
+    if (to) to = aio__emit_quote(w, aio__emit_item(w, to), name, length, ours);
+    if (!to) return;
+    memcpy(to, ": ", 2);
+    aio__emit_end(w, to + (w->indent ? 2 : 1));
+    w->named = true;
+}
+
+AIO_API void aio_json_write_name_bytes(aio_json_writer *writer, const char *name, size_t length)
+{
+    aio__emit_name(writer, name, length, false);
+}
+
+AIO_API void aio_json_write_name(aio_json_writer *writer, const char *name)
+{
+    aio__emit_name(writer, name, strlen(name), false);
+}
+
+static inline void aio__emit_enter(aio_json_writer *w, char bracket)
+{
+    char *to = aio__emit_value(w, 0);
+    if (!to) return;
+    *to = bracket;
+    aio__emit_end(w, to + 1);
+    if (!aio__buffer_put(&w->open, &bracket, 1)) aio__emit_refuse(w, ENOMEM, "out of memory");
+    w->first = true;
+    w->done = false;
+}
+
+AIO_API void aio_json_write_object(aio_json_writer *writer) { aio__emit_enter(writer, '{'); }
+
+AIO_API void aio_json_write_array(aio_json_writer *writer) { aio__emit_enter(writer, '['); }
+
+AIO_API void aio_json_write_end(aio_json_writer *writer)
+{
+    aio_json_writer *w = writer;
+    char inside = aio__emit_inside(w), *to;
+    if (!inside) aio__emit_refuse(w, EINVAL, "an end of nothing");
+    else if (w->named) aio__emit_refuse(w, EINVAL, "a name without a value");
+    if (w->code) return;
+    w->open.end--;
+    to = aio__emit_room(w, aio__emit_indent(w));
+    if (!to) return;
+    if (!w->first && w->indent) to = aio__emit_line(w, to);
+    *to++ = inside == '{' ? '}' : ']';
+    aio__emit_end(w, to);
+    w->first = false;
+    w->done = !w->open.end;
+}
 
 /* A value that contains no others. */
-static void aio__emit_one(aio_json_writer *w, const aio_json *value)
+static inline void aio__emit_one(aio_json_writer *w, const aio_json *value)
 {
     switch (aio_json_kind_of(value)) {
     case AIO_JSON_NULL: aio_json_write_null(w); break;
-    case AIO_JSON_BOOL: aio_json_write_bool(w, aio_json_bool(value, NULL, false)); break;
-    case AIO_JSON_INT: aio_json_write_int(w, aio_json_int(value, NULL, 0)); break;
-    case AIO_JSON_UINT: aio_json_write_uint(w, aio_json_uint(value, NULL, 0)); break;
-    case AIO_JSON_DOUBLE: aio_json_write_double(w, aio_json_double(value, NULL, 0)); break;
-    case AIO_JSON_STRING: aio__emit_text(w, aio_json_string(value, NULL, NULL)); break;
+    case AIO_JSON_BOOL: aio_json_write_bool(w, value->as.whole != 0); break;
+    case AIO_JSON_INT: aio_json_write_int(w, value->as.integer); break;
+    case AIO_JSON_UINT: aio_json_write_uint(w, value->as.whole); break;
+    case AIO_JSON_DOUBLE: aio_json_write_double(w, value->as.number); break;
+    case AIO_JSON_STRING: aio__emit_string(w, value->as.string, (size_t)(value->head >> 8), true); break;
     default: aio__emit_refuse(w, EINVAL, "an invalid value"); break;
-    }
-}
-
-/* The ends that stand before `at`: of the containers whose values end there. */
-static void aio__emit_ends(aio_json_writer *w, aio__buffer *behind, const aio_json *at)
-{
-    for (const aio_json *end; behind->end; behind->end -= sizeof end) {
-        memcpy(&end, behind->data + behind->end - sizeof end, sizeof end);
-        if (at != end) return;
-        aio_json_write_end(w);
     }
 }
 
 AIO_API void aio_json_write_tree(aio_json_writer *writer, const aio_json *value)
 {
     aio_json_writer *w = writer;
-    aio__buffer behind = { NULL, 0, 0, 0 }; /* of each container that was begun here, what is behind it */
-    const aio_json *at = value, *end = value ? aio__json_behind(value) : NULL, *next;
-    if (!value) aio__emit_one(w, value);
-    while (at < end && !w->code) {
-        if (behind.end && aio__emit_inside(w) == '{') {
-            aio_text name = aio_json_string(at++, NULL, NULL);
-            aio_json_write_name_bytes(w, name.data, name.length);
+    aio__buffer around = { NULL, 0, 0, 0 };  /* of each container that was begun here, what is behind the one around */
+    const aio_json *at = value, *end = NULL; /* end: behind the innermost of them; NULL outside of all */
+    if (!value) {
+        aio__emit_one(w, NULL);
+        return;
+    }
+    do {
+        if (end && aio__emit_inside(w) == '{') {
+            aio__emit_name(w, at->as.string, (size_t)(at->head >> 8), true);
+            at++;
         }
         if (aio__json_contains(at)) {
-            next = aio__json_behind(at);
-            if (!aio__buffer_append(&behind, (const char *)&next, sizeof next))
+            if (!aio__buffer_put(&around, (const char *)&end, sizeof end))
                 aio__emit_refuse(w, ENOMEM, "out of memory");
-            aio__emit_enter(w, aio_json_kind_of(at) == AIO_JSON_OBJECT ? "{" : "[");
+            end = aio__json_behind(at);
+            aio__emit_enter(w, aio_json_kind_of(at) == AIO_JSON_OBJECT ? '{' : '[');
         } else aio__emit_one(w, at);
-        aio__emit_ends(w, &behind, ++at);
-    }
-    aio__free(behind.data);
+        for (at++; at == end && around.end; ) {
+            aio_json_write_end(w);
+            around.end -= sizeof end;
+            memcpy(&end, around.data + around.end, sizeof end);
+        }
+    } while (end && !w->code);
+    aio__free(around.data);
 }
 
 AIO_API aio_json_writer *aio_json_writer_open_with(const aio_json_writer_options *options)
@@ -28101,11 +28205,12 @@ AIO_API int aio_json_writer_finish(aio_json_writer *writer, aio_text *text, cons
 {
     aio_json_writer *w = writer;
     if (!w->done) aio__emit_refuse(w, EINVAL, w->open.end ? "an array or object without its end" : "no value at all");
-    aio__emit_add(w, "", 1);
+    char *to = w->code ? NULL : aio__emit_room(w, 1);
+    if (to) *to = 0;
     int code = w->code;
     if (reason) *reason = code ? w->reason : "";
     text->data = code ? NULL : w->text.data;
-    text->length = code ? 0 : w->text.end - 1;
+    text->length = code ? 0 : w->text.end;
     if (code) aio__free(w->text.data);
     aio__free(w->open.data);
     aio__free(w);

@@ -405,6 +405,123 @@ TEST(json_writes_pretty)
     aio_json_free(root);
 }
 
+/* What the writer must make of a string, byte by byte. */
+static size_t json_quoted(char *to, const char *text, size_t length)
+{
+    char *first = to;
+    *to++ = '"';
+    for (size_t i = 0; i < length; i++) {
+        static const char from[] = "\"\\\b\f\n\r\t", into[] = "\"\\bfnrt";
+        const char *known = text[i] ? strchr(from, text[i]) : NULL;
+        if (known) to += snprintf(to, 8, "\\%c", into[known - from]);
+        else if ((unsigned char)text[i] < 0x20) to += snprintf(to, 8, "\\u%04x", (unsigned)text[i]);
+        else *to++ = text[i];
+    }
+    *to++ = '"';
+    return (size_t)(to - first);
+}
+
+static void json_check_string(const char *text, size_t length)
+{
+    char expected[800];
+    aio_text written, again;
+    size_t n = json_quoted(expected, text, length);
+    aio_json_writer *w = aio_json_writer_open();
+    char *alone = (char *)malloc(length ? length : 1); /* nothing may be read behind it */
+    memcpy(alone, text, length);
+    aio_json_write_bytes(w, alone, length);
+    CHECK_INT(aio_json_writer_finish(w, &written, NULL), 0);
+    CHECK_BYTES(written.data, written.length, expected, n);
+    aio_json *root = aio_json_parse(written.data, written.length, NULL);
+    aio_text back = aio_json_string(root, NULL, NULL);
+    CHECK_BYTES(back.data, back.length, text, length);
+    CHECK_INT(aio_json_dump(root, &again), 0);
+    CHECK_BYTES(again.data, again.length, expected, n);
+    free(alone);
+    aio_json_free(root);
+    aio_text_clear(&again);
+    aio_text_clear(&written);
+}
+
+/* Each kind of character at each place of a string of each length, and twice. */
+TEST(json_writes_every_string)
+{
+    static const char *const odd[] = { "\"", "\\", "\n", "\x01", "\x1F", "\x7F", "\xC3\xBC", "\xE2\x82\xAC",
+                                       "\xF0\x9F\x98\x80", "" };
+    char text[80];
+    for (size_t kind = 0; kind <= 10; kind++)
+        for (size_t before = 0; before < 18; before++)
+            for (size_t behind = 0; behind < 18; behind++) {
+                size_t n = kind < 10 ? strlen(odd[kind]) : 1; /* the last: a NUL */
+                memset(text, 'x', sizeof text);
+                memcpy(text + before, kind < 10 ? odd[kind] : "", n);
+                memcpy(text + before + n + behind / 2, kind < 10 ? odd[kind] : "", n);
+                json_check_string(text, before + 2 * n + behind);
+            }
+    memset(text, 1, sizeof text); /* each becomes six */
+    json_check_string(text, sizeof text);
+}
+
+TEST(json_refuses_a_string_cut_off_within_a_character)
+{
+    for (size_t length = 1; length < 24; length++)
+        for (size_t cut = 1; cut < 4; cut++) {
+            char text[32];
+            aio_text none;
+            const char *reason;
+            memset(text, 'x', sizeof text);
+            memcpy(text + length, "\xF0\x9F\x98\x80", 4);
+            aio_json_writer *w = aio_json_writer_open();
+            aio_json_write_bytes(w, text, length + cut);
+            CHECK_INT(aio_json_writer_finish(w, &none, &reason), EINVAL);
+            CHECK_STR(reason, "a string that is not UTF-8");
+        }
+}
+
+static void json_check_number(aio_json_writer *w, const char *expected)
+{
+    aio_text text;
+    CHECK_INT(aio_json_writer_finish(w, &text, NULL), 0);
+    CHECK_STR(text.data, expected);
+    aio_text_clear(&text);
+}
+
+TEST(json_writes_integers_of_every_length)
+{
+    uint64_t power = 1;
+    for (int digits = 1; digits <= 20; digits++, power *= 10)
+        for (int i = -1; i <= 1; i++) {
+            char expected[32];
+            uint64_t value = power + (uint64_t)i;
+            aio_json_writer *w = aio_json_writer_open();
+            aio_json_write_uint(w, value);
+            snprintf(expected, sizeof expected, "%" PRIu64, value);
+            json_check_number(w, expected);
+            if (value > INT64_MAX) continue;
+            w = aio_json_writer_open();
+            aio_json_write_int(w, -(int64_t)value);
+            snprintf(expected, sizeof expected, "%" PRId64, -(int64_t)value);
+            json_check_number(w, expected);
+        }
+}
+
+TEST(json_writes_doubles_as_javascript)
+{
+    static const struct { double value; const char *text; } rows[] = {
+        { 0.0, "0.0" }, { -0.0, "-0.0" }, { 1, "1.0" }, { -10, "-10.0" }, { 1e20, "100000000000000000000.0" },
+        { 1e21, "1e21" }, { 123456789012345680000.0, "123456789012345680000.0" }, { 1.5e300, "1.5e300" },
+        { 1.7976931348623157e308, "1.7976931348623157e308" }, { 5e-324, "5e-324" }, { -2.5e-7, "-2.5e-7" },
+        { 1e-7, "1e-7" }, { 1e-6, "0.000001" }, { 0.00012345678901234567, "0.00012345678901234567" },
+        { 0.5, "0.5" }, { 12.25, "12.25" }, { 1234567890123456.7, "1234567890123456.8" }, { 1e100, "1e100" },
+        { 9007199254740993.0, "9007199254740992.0" }, { 0.1, "0.1" }, { 100.125, "100.125" },
+        { 2.2250738585072014e-308, "2.2250738585072014e-308" }, { 4.35e-5, "0.0000435" } };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        aio_json_writer *w = aio_json_writer_open();
+        aio_json_write_double(w, rows[i].value);
+        json_check_number(w, rows[i].text);
+    }
+}
+
 static void json_misuse(aio_json_writer *w, int which)
 {
     switch (which) {
