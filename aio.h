@@ -207,43 +207,44 @@
  *   54. Connecting: addresses
  *   55. Servers: listeners and clients
  *   56. Descriptors: readers, writers, sock_ calls, pipes and files
- *   57. Datagrams: UDP endpoints
- *   58. Resolver: DNS messages and servers
- *   59. Subprocesses: pidfd and pipes
- *   60. URLs
- *   61. Files: calls in threads
- *   62. Headers
- *   63. Charsets
- *   64. Cookies: the jar
- *   65. Coding: inflate
- *   66. Coding: deflate
- *   67. JSON: numbers
- *   68. JSON: parser and tree
- *   69. JSON: writer
- *   70. Authentication: challenges and digests
- *   71. HTTP messages
- *   72. HTTP bodies: framing, stages, reader
- *   73. HTTP messages alone: the public parser
- *   74. Multipart bodies
- *   75. Tracing: phases, events, what a connection was made of
- *   76. Request bodies: where their pieces come from
- *   77. Forms
- *   78. Contents: what a message's fields say, and its body as text or tree
- *   79. Proxies: HTTP CONNECT and SOCKS
- *   80. Connecting: hosts
- *   81. Transports: protocols over streams
- *   82. Redirects: where a response leads
- *   83. Retries: when a request is sent again
- *   84. Connections: the pool
- *   85. HTTP client: session, request, response
- *   86. HTTP server: connections and handlers
- *   87. HTTP server: forms
- *   88. HTTP application: routes and requests
- *   89. Static files
- *   90. WebSocket: frames
- *   91. WebSocket: connections
- *   92. Server-sent events: parser, client, answers
- *   93. Introspection: task dump and call graph
+ *   57. Sources: other loops inside ours
+ *   58. Datagrams: UDP endpoints
+ *   59. Resolver: DNS messages and servers
+ *   60. Subprocesses: pidfd and pipes
+ *   61. URLs
+ *   62. Files: calls in threads
+ *   63. Headers
+ *   64. Charsets
+ *   65. Cookies: the jar
+ *   66. Coding: inflate
+ *   67. Coding: deflate
+ *   68. JSON: numbers
+ *   69. JSON: parser and tree
+ *   70. JSON: writer
+ *   71. Authentication: challenges and digests
+ *   72. HTTP messages
+ *   73. HTTP bodies: framing, stages, reader
+ *   74. HTTP messages alone: the public parser
+ *   75. Multipart bodies
+ *   76. Tracing: phases, events, what a connection was made of
+ *   77. Request bodies: where their pieces come from
+ *   78. Forms
+ *   79. Contents: what a message's fields say, and its body as text or tree
+ *   80. Proxies: HTTP CONNECT and SOCKS
+ *   81. Connecting: hosts
+ *   82. Transports: protocols over streams
+ *   83. Redirects: where a response leads
+ *   84. Retries: when a request is sent again
+ *   85. Connections: the pool
+ *   86. HTTP client: session, request, response
+ *   87. HTTP server: connections and handlers
+ *   88. HTTP server: forms
+ *   89. HTTP application: routes and requests
+ *   90. Static files
+ *   91. WebSocket: frames
+ *   92. WebSocket: connections
+ *   93. Server-sent events: parser, client, answers
+ *   94. Introspection: task dump and call graph
  *
  * LICENCE: MIT-0 or public domain, as you like. Its text, the history, and where to report a vulnerability are at the
  * end of the file.
@@ -1044,6 +1045,30 @@ AIO_API double aio_loop_timeout(aio_loop *loop);
  * and does it, until nothing is ready or, after some 20 us, the poller is due again. 0; AIO_ESTOPPED after
  * aio_loop_stop; EINVAL, AIO_ELOOPRUNNING (also inside another loop of this thread), AIO_ELOOPCLOSED. */
 AIO_API int    aio_loop_run_once(aio_loop *loop, double timeout);
+
+/* The other way: another loop inside this one, as GLib's (g_main_context_prepare and query; check and dispatch) or
+ * libuv's (uv_backend_fd, uv_backend_timeout; uv_run with UV_RUN_NOWAIT). Before each wait `prepare` says what that
+ * would wait for; when it has come, `dispatch` lets it run. While nothing comes it costs no system call. */
+typedef struct aio_source_fd { /* as poll's struct pollfd, with POLLIN and its like, and GLib's GPollFD */
+    int   fd;              /* negative: none */
+    short events, revents; /* wanted: POLLIN, POLLOUT; and seen: these, POLLHUP, POLLERR */
+} aio_source_fd;
+typedef struct aio_source aio_source;
+struct aio_source { /* the program's; stays where it is until it is removed, or its loop closes */
+    void         (*dispatch)(aio_source *source);
+    /* May set `fds` and `count`. Seconds until `dispatch` is to be called in any case: 0 now, negative: never. NULL:
+     * nothing changes, and there is no such time. */
+    double       (*prepare)(aio_source *source) AIO__UNSET;
+    void          *arg AIO__UNSET;
+    aio_source_fd *fds AIO__UNSET; /* borrowed until they are set anew; `dispatch` finds `revents` in them */
+    size_t         count AIO__UNSET;
+    void          *of_loop AIO__UNSET; /* the loop's part */
+};
+/* 0; EINVAL: no `dispatch`; EBUSY: it is in a loop; ENOMEM, AIO_ELOOPCLOSED, AIO_EWRONGTHREAD. A descriptor that cannot
+ * be watched, as a stream has it, say, is one that the exception handler hears of. */
+AIO_API int    aio_loop_add_source(aio_loop *loop, aio_source *source);
+/* Also within its own callbacks. False if it was not in that loop. */
+AIO_API bool   aio_loop_remove_source(aio_loop *loop, aio_source *source);
 
 typedef void aio_callback(void *arg);
 /* A callback that is to run. A value, safe to keep: cancelling what has run, or what never was, does nothing. */
@@ -6028,6 +6053,10 @@ typedef struct aio__scheduled_slot {
     uint32_t   generation, next_free;
 } aio__scheduled_slot;
 
+/* When aio_loop.foreign is called: before a wait, in the middle of a long one, after it; and, in nanoseconds, how long
+ * one may be before the poller is told again of the descriptors. */
+enum { AIO__FOREIGN_BEFORE, AIO__FOREIGN_AGAIN, AIO__FOREIGN_AFTER, AIO__FOREIGN_EVERY = 100000000 };
+
 /* To be done when a loop closes, last made first. */
 typedef struct aio__closer {
     struct aio__closer *next;
@@ -6125,6 +6154,11 @@ struct aio_loop {
     const aio__poller *poller;
     void          *polling;   /* what that keeps: its own type, made by its `open` */
     size_t         descriptor_count;
+    void         (*on_descriptor)(aio_loop *, aio__descriptor *); /* a new one was added; may be NULL */
+    /* foreign loops inside this one; NULL: there are none */
+    void         (*foreign)(aio_loop *, int stage);
+    int64_t        foreign_when; /* when one of them is to be called; 0: never */
+    bool           foreign_fds;  /* they have descriptors */
     /* other threads */
     pthread_mutex_t mutex;     /* guards `incoming` and `incoming_closed` */
     aio__threadsafe_call *incoming, **incoming_tail;
@@ -6135,7 +6169,7 @@ struct aio_loop {
     aio__closer   *closers;
     /* of the rooms below; each ends it by a closer of its own */
     void          *lookups, *streams, *servers, *connectors, *sessions, *fd_watches, *endpoints, *processes, *resolvers;
-    void          *thread_ports;
+    void          *thread_ports, *sources;
     void          *buffers;   /* unused ones of AIO__READ_BUFFER bytes, each with the next one's address in front */
     int            buffer_count;
     /* executor, jobs and concurrent futures */
@@ -6451,6 +6485,7 @@ static int aio__descriptor_add(aio_loop *loop, aio__descriptor *d, int fd)
     }
     d->added = true;
     loop->descriptor_count++;
+    if (AIO__UNLIKELY(loop->on_descriptor != NULL)) loop->on_descriptor(loop, d);
     return 0;
 }
 
@@ -9529,8 +9564,9 @@ static void aio__look(aio_loop *loop)
 static int64_t aio__poll_timeout(aio_loop *loop)
 {
     if (loop->stopping || !aio__ring_empty(&loop->ready)) return 0;
-    if (!loop->entry_count && !loop->reports_due) return -1;
+    if (!loop->entry_count && !loop->reports_due && !loop->foreign_when) return -1;
     int64_t first = loop->entry_count ? loop->entries[0].when : INT64_MAX;
+    if (AIO__UNLIKELY(loop->foreign_when && loop->foreign_when < first)) first = loop->foreign_when;
     if (AIO__UNLIKELY(loop->reports_due && loop->reports_due < first)) first = loop->reports_due;
     return first > loop->now ? first - loop->now : 0;
 }
@@ -9572,6 +9608,21 @@ AIO_API aio_metrics aio_loop_metrics(aio_loop *loop)
     return m;
 }
 
+/* Asks the poller. In the middle of a long wait it is told again what foreign loops wait for: that one of them has
+ * closed a descriptor, and opened another one under its number, is unknown to it. */
+static inline int aio__wait(aio_loop *loop, int64_t timeout)
+{
+    if (AIO__UNLIKELY(loop->foreign_fds) && (timeout < 0 || timeout > AIO__FOREIGN_EVERY)) {
+        int64_t before = aio__os.clock();
+        int code = loop->poller->wait(loop, AIO__FOREIGN_EVERY);
+        if (code < 0 || !aio__ring_empty(&loop->ready)) return code;
+        loop->foreign(loop, AIO__FOREIGN_AGAIN);
+        int64_t passed = aio__os.clock() - before;
+        if (timeout >= 0) timeout = passed < timeout ? timeout - passed : 0;
+    }
+    return loop->poller->wait(loop, timeout);
+}
+
 /* Trims the timers, asks the poller, queues what is due. `most`: nanoseconds to wait; negative: there is more to run
  * anyway. 0, or the code of a poller that failed. */
 AIO__NOINLINE static int aio__attend(aio_loop *loop, int64_t most)
@@ -9579,12 +9630,13 @@ AIO__NOINLINE static int aio__attend(aio_loop *loop, int64_t most)
     aio__timers_trim(loop);
     if (loop->left != loop->span) aio__look(loop);
     loop->attend = false;
+    if (AIO__UNLIKELY(loop->foreign != NULL)) loop->foreign(loop, AIO__FOREIGN_BEFORE);
     int64_t timeout = most < 0 ? 0 : aio__poll_timeout(loop);
     if (timeout != 0 && aio__loop_trim(loop)) timeout = 0;
     if (AIO__UNLIKELY(most < INT64_MAX && timeout != 0 && (timeout < 0 || timeout > most))) timeout = most;
     int64_t before = loop->now;
     loop->metrics.polls++;
-    if (loop->poller->wait(loop, timeout) < 0) return errno;
+    if (aio__wait(loop, timeout) < 0) return errno;
     if (timeout != 0) {
         loop->step_clock = loop->now = aio__os.clock();
         loop->metrics.idle += loop->now - before;
@@ -9594,6 +9646,8 @@ AIO__NOINLINE static int aio__attend(aio_loop *loop, int64_t most)
     if (AIO__UNLIKELY(loop->reports_due && loop->reports_due <= loop->now)) aio__reports_sum(loop, loop->now);
     loop->poll_clock = loop->now;
     loop->unpolled = 0;
+    if (AIO__UNLIKELY(loop->foreign_when && loop->foreign_when <= loop->now))
+        loop->foreign(loop, AIO__FOREIGN_AFTER);
     aio__timers_run(loop);
     return 0;
 }
@@ -9733,7 +9787,9 @@ AIO_API double aio_loop_timeout(aio_loop *loop)
     if (loop->trim_left) return 0;
     aio__timers_trim(loop);
     if (!loop->running) aio__waited_elsewhere(loop);
+    if (loop->foreign) loop->foreign(loop, AIO__FOREIGN_BEFORE);
     int64_t timeout = aio__poll_timeout(loop);
+    if (loop->foreign_fds && (timeout < 0 || timeout > AIO__FOREIGN_EVERY)) timeout = AIO__FOREIGN_EVERY;
     return timeout < 0 ? (double)AIO_UNLIMITED : aio__seconds(timeout);
 }
 
@@ -18887,6 +18943,7 @@ typedef struct aio__fd_watch {
     aio__descriptor d;
     aio_loop       *loop;
     struct { aio_callback *callback; void *arg; } of[2]; /* reader, writer; d.level tells which there are */
+    uint8_t         held; /* directions whose callback is one of ours: a program's does not take its place */
 } aio__fd_watch;
 
 typedef struct aio__fd_watches { /* loop->fd_watches */
@@ -18922,10 +18979,29 @@ static void aio__fd_watch_run(aio__fd_watch *w, int direction)
 static void aio__fd_watch_on_readable(aio__work *h) { aio__fd_watch_run((aio__fd_watch *)h->owner, AIO__READ); }
 static void aio__fd_watch_on_writable(aio__work *h) { aio__fd_watch_run((aio__fd_watch *)h->owner, AIO__WRITE); }
 
+/* What it was told is forgotten; it waits again. */
+static void aio__fd_watch_again(aio__fd_watch *w)
+{
+    for (int direction = AIO__READ; w && direction <= AIO__WRITE; direction++) {
+        if (!(w->d.level & direction)) continue;
+        aio__descriptor_unwait(w->loop, &w->d, direction);
+        aio__fd_watch_arm(w, direction);
+    }
+}
+
+/* AIO__HANGUP and AIO__ERROR, where they were seen since it was asked last. */
+static int aio__fd_watch_ends(aio__fd_watch *w)
+{
+    int ends = w->d.ready & (AIO__HANGUP | AIO__ERROR);
+    w->d.ready = (uint8_t)(w->d.ready & ~ends);
+    return ends;
+}
+
 /* One direction, or both. */
 static void aio__fd_watch_remove(aio__fd_watch *w, int directions)
 {
     w->d.level = (uint8_t)(w->d.level & ~directions);
+    w->held = (uint8_t)(w->held & ~directions);
     if (!w->d.level) {
         aio__descriptor_remove(w->loop, &w->d);
         w->d.always = false;
@@ -18953,12 +19029,25 @@ static void aio__fd_watches_close(aio_loop *loop, aio__closer *closer)
     aio__free(watches->at);
     aio__free(watches);
     loop->fd_watches = NULL;
+    loop->on_descriptor = NULL;
 }
 
 static aio__fd_watch *aio__fd_watch_find(const aio_loop *loop, int fd)
 {
     const aio__fd_watches *watches = (const aio__fd_watches *)loop->fd_watches;
     return watches && fd >= 0 && (size_t)fd < watches->capacity ? watches->at[fd] : NULL;
+}
+
+/* A descriptor was added. A watch of the same number that the kernel did not object to is one of a descriptor that was
+ * closed before it was removed: it must not remove the new one. */
+static void aio__fd_watch_forget(aio_loop *loop, aio__descriptor *d)
+{
+    aio__fd_watch *w = aio__fd_watch_find(loop, d->fd);
+    if (!w || &w->d == d || !w->d.added || !loop->poller->level) return; /* poll's list knows whose each entry is */
+    aio__descriptor_unwait(loop, &w->d, AIO__READ);
+    aio__descriptor_unwait(loop, &w->d, AIO__WRITE);
+    w->d.added = false;
+    loop->descriptor_count--;
 }
 
 /* The one of that descriptor, which may be new. NULL without memory. */
@@ -18968,6 +19057,7 @@ static aio__fd_watch *aio__fd_watch_of(aio_loop *loop, int fd)
         (aio__fd_watches *)aio__owned_of(loop, &loop->fd_watches, sizeof *watches, aio__fd_watches_close);
     aio__fd_watch *w = aio__fd_watch_find(loop, fd);
     if (w || !watches) return w;
+    loop->on_descriptor = aio__fd_watch_forget;
     size_t capacity = watches->capacity ? watches->capacity : 64;
     while (capacity <= (size_t)fd) capacity *= 2;
     if (capacity != watches->capacity) {
@@ -18999,14 +19089,14 @@ static int aio__fd_watch_register(aio__fd_watch *w)
     return errno == EEXIST ? EBUSY : errno;
 }
 
-static int aio__fd_watch_add(aio_loop *loop, int fd, int direction, aio_callback *callback, void *arg)
+static int aio__fd_watch_add(aio_loop *loop, int fd, int direction, aio_callback *callback, void *arg, bool held)
 {
     int code = fd >= 0 && callback ? aio__loop_can_schedule(loop) : EINVAL, i = direction == AIO__WRITE;
     if (!code && aio__os.fcntl(fd, F_GETFD, 0) < 0) code = errno;
     aio__fd_watch *w = code ? NULL : aio__fd_watch_of(loop, fd);
     if (!w) return code ? code : ENOMEM;
     uint8_t before = w->d.level;
-    if ((before & direction) && (callback == aio__until_run || w->of[i].callback == aio__until_run)) return EBUSY;
+    if ((before & direction) && (held || (w->held & direction))) return EBUSY;
     w->d.level = (uint8_t)(before | direction);
     code = aio__fd_watch_register(w);
     if (code) {
@@ -19015,6 +19105,7 @@ static int aio__fd_watch_add(aio_loop *loop, int fd, int direction, aio_callback
     }
     w->of[i].callback = callback;
     w->of[i].arg = arg;
+    if (held) w->held = (uint8_t)(w->held | direction);
     aio__descriptor_unwait(loop, &w->d, direction); /* what is due is the callback's of before */
     aio__fd_watch_arm(w, direction);
     return 0;
@@ -19024,19 +19115,19 @@ static bool aio__fd_watch_drop(aio_loop *loop, int fd, int direction)
 {
     if (!loop || aio__loop_can_schedule(loop)) return false;
     aio__fd_watch *w = aio__fd_watch_find(loop, fd);
-    if (!w || !(w->d.level & direction) || w->of[direction == AIO__WRITE].callback == aio__until_run) return false;
+    if (!w || !(w->d.level & direction) || (w->held & direction)) return false;
     aio__fd_watch_remove(w, direction);
     return true;
 }
 
 AIO_API int aio_loop_add_reader(aio_loop *loop, int fd, aio_callback *callback, void *arg)
 {
-    return aio__fd_watch_add(loop, fd, AIO__READ, callback, arg);
+    return aio__fd_watch_add(loop, fd, AIO__READ, callback, arg, false);
 }
 
 AIO_API int aio_loop_add_writer(aio_loop *loop, int fd, aio_callback *callback, void *arg)
 {
-    return aio__fd_watch_add(loop, fd, AIO__WRITE, callback, arg);
+    return aio__fd_watch_add(loop, fd, AIO__WRITE, callback, arg, false);
 }
 
 AIO_API bool aio_loop_remove_reader(aio_loop *loop, int fd) { return aio__fd_watch_drop(loop, fd, AIO__READ); }
@@ -19073,7 +19164,7 @@ static aio_future *aio__until_ready(int fd, int direction)
     aio_loop *loop = aio__loop_now();
     aio__until *until = (aio__until *)aio__future_make(loop, &aio__until_ops, sizeof *until, NULL, 0);
     if (!until) return NULL;
-    int code = aio__fd_watch_add(loop, fd, direction, aio__until_run, until);
+    int code = aio__fd_watch_add(loop, fd, direction, aio__until_run, until, true);
     if (!code) {
         until->watch = aio__fd_watch_find(loop, fd);
         until->direction = direction;
@@ -19622,7 +19713,292 @@ AIO_API aio_size_task *aio_sock_sendfile(int fd, int file, int64_t offset, size_
 }
 
 /* ============================================================================
- * 57. Datagrams: UDP endpoints
+ * 57. Sources: other loops inside ours
+ *
+ * What a foreign loop waits for is asked before each wait, and compared with what the poller was told: what stays the
+ * same costs no call. As that loop may close a descriptor and open another one under its number, of which the poller
+ * hears nothing, all of them are told again after each dispatch, and every AIO__FOREIGN_EVERY. May call descriptors.
+ * ============================================================================ */
+
+typedef struct aio__foreign aio__foreign;
+typedef struct aio__foreign_fd { /* of the loop's pool */
+    aio__foreign *of;
+    int           fd;
+    int           wanted, told; /* directions: the source's, and those that are watched */
+    int           ready;        /* since the latest dispatch */
+    int           code;         /* why it is not watched */
+} aio__foreign_fd;
+
+struct aio__foreign {
+    aio__work         work; /* dispatches */
+    aio__node         node; /* in loop->sources */
+    aio_loop         *loop;
+    aio_source       *source; /* NULL: removed within a callback of its own */
+    aio__foreign_fd **fds;    /* in the order in which the source has them */
+    size_t            count, capacity;
+    int64_t           when;   /* INT64_MAX: never */
+    int64_t           told;   /* when all were */
+    bool              stale;  /* they are to be told again */
+    bool              failed; /* not all are watched */
+    bool              inside; /* in a callback of its own */
+};
+
+static void aio__foreign_due(aio__foreign *f)
+{
+    if (!f->work.node.next) aio__enqueue(f->loop, &f->work.node);
+}
+
+static void aio__foreign_ready(aio__foreign_fd *e, int direction)
+{
+    e->ready |= direction | aio__fd_watch_ends(aio__fd_watch_find(e->of->loop, e->fd));
+    aio__foreign_due(e->of);
+}
+
+static void aio__foreign_readable(void *e) { aio__foreign_ready((aio__foreign_fd *)e, AIO__READ); }
+static void aio__foreign_writable(void *e) { aio__foreign_ready((aio__foreign_fd *)e, AIO__WRITE); }
+
+/* One direction, as it is wanted. 0 or a code. */
+static int aio__foreign_watch(aio__foreign_fd *e, int direction)
+{
+    aio_loop *loop = e->of->loop;
+    aio_callback *callback = direction == AIO__READ ? aio__foreign_readable : aio__foreign_writable;
+    if (!((e->wanted ^ e->told) & direction)) return 0;
+    int code = (e->wanted & direction) ? aio__fd_watch_add(loop, e->fd, direction, callback, e, true) : 0;
+    if (code) return code;
+    aio__fd_watch *w = aio__fd_watch_find(loop, e->fd); /* NULL: the loop closes, and has ended them */
+    if (w && (e->told & direction)) aio__fd_watch_remove(w, direction);
+    e->told ^= direction;
+    return 0;
+}
+
+/* Tells the poller; what it was told before, too, if `again`. */
+static void aio__foreign_tell_fd(aio__foreign_fd *e, bool again)
+{
+    aio__foreign *f = e->of;
+    int code = aio__foreign_watch(e, AIO__READ), other = aio__foreign_watch(e, AIO__WRITE);
+    if (!code) code = other;
+    if (!code && again && e->told) code = aio__fd_watch_register(aio__fd_watch_find(f->loop, e->fd));
+    if (code) f->failed = true;
+    if (code && code != e->code) aio__report(f->loop, NULL, "source: descriptor %d: %s", e->fd, strerror(code));
+    e->code = code;
+}
+
+static void aio__foreign_drop_last(aio__foreign *f)
+{
+    aio__foreign_fd *e = f->fds[--f->count];
+    e->wanted = 0;
+    aio__foreign_tell_fd(e, false);
+    aio__pool_free(&f->loop->pool, e, sizeof *e);
+}
+
+/* The place of that descriptor, looked for from `first` on; f->count if there is none. */
+static size_t aio__foreign_find(const aio__foreign *f, int fd, size_t first)
+{
+    if (first >= f->count) first = 0;
+    for (size_t i = 0; i < f->count; i++) {
+        size_t at = first + i < f->count ? first + i : first + i - f->count;
+        if (f->fds[at]->fd == fd) return at;
+    }
+    return f->count;
+}
+
+/* A new one, in the last place. False without memory. */
+static bool aio__foreign_append(aio__foreign *f, int fd)
+{
+    if (f->count == f->capacity) {
+        size_t capacity = f->capacity ? 2 * f->capacity : 8;
+        aio__foreign_fd **fds = (aio__foreign_fd **)aio__realloc(f->fds, capacity * sizeof *fds);
+        if (!fds) return false;
+        f->fds = fds;
+        f->capacity = capacity;
+    }
+    aio__foreign_fd *e = (aio__foreign_fd *)aio__pool_alloc(&f->loop->pool, sizeof *e);
+    if (!e) return false;
+    memset(e, 0, sizeof *e);
+    e->of = f;
+    e->fd = fd;
+    f->fds[f->count++] = e;
+    return true;
+}
+
+static int aio__foreign_directions(const aio_source_fd *fd)
+{
+    if (fd->fd < 0) return 0;
+    return ((fd->events & POLLIN) ? AIO__READ : 0) | ((fd->events & POLLOUT) ? AIO__WRITE : 0);
+}
+
+static bool aio__foreign_same(const aio__foreign *f)
+{
+    const aio_source *source = f->source;
+    if (f->failed || source->count != f->count) return false;
+    for (size_t i = 0; i < f->count; i++) {
+        if (source->fds[i].fd != f->fds[i]->fd) return false;
+        if (aio__foreign_directions(&source->fds[i]) != f->fds[i]->told) return false;
+    }
+    return true;
+}
+
+/* Brings what is wanted to the front, in the source's order; gives how many these are. */
+static size_t aio__foreign_sort(aio__foreign *f)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < f->count; i++) f->fds[i]->wanted = 0;
+    for (size_t i = 0; i < f->source->count; i++) {
+        const aio_source_fd *fd = &f->source->fds[i];
+        int directions = aio__foreign_directions(fd);
+        if (!directions) continue;
+        size_t at = aio__foreign_find(f, fd->fd, count);
+        if (at == f->count && !aio__foreign_append(f, fd->fd)) {
+            f->failed = true;
+            continue;
+        }
+        aio__foreign_fd *e = f->fds[at];
+        if (!e->wanted) {
+            f->fds[at] = f->fds[count];
+            f->fds[count++] = e;
+        }
+        e->wanted |= directions;
+    }
+    return count;
+}
+
+static void aio__foreign_tell(aio__foreign *f)
+{
+    bool again = f->stale || f->loop->now - f->told >= AIO__FOREIGN_EVERY;
+    if (!again && aio__foreign_same(f)) return;
+    f->stale = f->failed = false;
+    size_t count = aio__foreign_sort(f);
+    while (f->count > count) aio__foreign_drop_last(f);
+    for (size_t i = 0; i < count; i++) aio__foreign_tell_fd(f->fds[i], again);
+    if (again) f->told = f->loop->now;
+}
+
+static void aio__foreign_free(aio__foreign *f)
+{
+    while (f->count) aio__foreign_drop_last(f);
+    if (f->work.node.next) aio__ring_remove(&f->work.node);
+    aio__ring_remove(&f->node);
+    aio__free(f->fds);
+    aio__free(f);
+}
+
+/* What came of one that was watched, for what the source wants of it now. */
+static int aio__foreign_seen(aio__foreign *f, const aio_source_fd *fd, size_t i)
+{
+    size_t at = fd->fd < 0 ? f->count : aio__foreign_find(f, fd->fd, i);
+    int ready = at < f->count ? f->fds[at]->ready & (aio__foreign_directions(fd) | AIO__HANGUP | AIO__ERROR) : 0;
+    return ((ready & AIO__READ) ? POLLIN : 0) | ((ready & AIO__WRITE) ? POLLOUT : 0) |
+           ((ready & AIO__HANGUP) ? POLLHUP : 0) | ((ready & AIO__ERROR) ? POLLERR : 0);
+}
+
+static void aio__foreign_run(aio__work *work)
+{
+    aio__foreign *f = (aio__foreign *)work->owner;
+    aio_source *source = f->source;
+    for (size_t i = 0; i < source->count; i++)
+        source->fds[i].revents = (short)aio__foreign_seen(f, &source->fds[i], i);
+    for (size_t i = 0; i < f->count; i++) {
+        f->fds[i]->ready = 0;
+        aio__fd_watch_again(aio__fd_watch_find(f->loop, f->fds[i]->fd)); /* what is queued is of before the dispatch */
+    }
+    f->when = INT64_MAX;
+    f->stale = f->inside = true;
+    source->dispatch(source);
+    f->inside = false;
+    if (!f->source) aio__foreign_free(f);
+}
+
+static void aio__foreign_prepare(aio__foreign *f)
+{
+    aio_source *source = f->source;
+    f->inside = true;
+    double seconds = source->prepare ? source->prepare(source) : (double)AIO_UNLIMITED;
+    f->inside = false;
+    if (!f->source) return;
+    f->when = seconds >= 0 ? aio__after(f->loop, aio__timeout_ns(seconds, AIO_NOW)) : INT64_MAX;
+    aio__foreign_tell(f);
+}
+
+/* `prepare` may remove sources, its own and others. */
+static void aio__foreign_prepare_all(aio_loop *loop, aio__node *ring)
+{
+    for (aio__node *node = ring->next, *next; node != ring; node = next) {
+        aio__foreign *f = AIO__CONTAINER(node, aio__foreign, node);
+        if (!f->inside) aio__foreign_prepare(f);
+        next = node->next;
+        if (!f->source && !f->inside) aio__foreign_free(f);
+    }
+    int64_t when = INT64_MAX;
+    loop->foreign_fds = false;
+    for (aio__node *node = ring->next; node != ring; node = node->next) {
+        const aio__foreign *f = AIO__CONTAINER(node, aio__foreign, node);
+        int64_t first = f->failed ? aio__after(loop, AIO__FOREIGN_EVERY) : INT64_MAX;
+        if (f->when < first) first = f->when;
+        if (first < when) when = first;
+        if (f->count) loop->foreign_fds = true;
+    }
+    loop->foreign_when = when < INT64_MAX ? when : 0;
+}
+
+static void aio__foreign_turn(aio_loop *loop, int stage)
+{
+    aio__node *ring = &((aio__owned *)loop->sources)->ring;
+    if (stage == AIO__FOREIGN_BEFORE) aio__foreign_prepare_all(loop, ring);
+    for (aio__node *node = ring->next; node != ring; node = node->next) {
+        aio__foreign *f = AIO__CONTAINER(node, aio__foreign, node);
+        if (!f->source) continue;
+        if (stage == AIO__FOREIGN_AGAIN) {
+            f->stale = true;
+            aio__foreign_tell(f);
+        } else if (f->when <= loop->now) aio__foreign_due(f);
+    }
+}
+
+static void aio__foreign_close(aio_loop *loop, aio__closer *closer)
+{
+    aio__owned *sources = AIO__CONTAINER(closer, aio__owned, closer);
+    while (!aio__ring_empty(&sources->ring)) {
+        aio__foreign *f = AIO__CONTAINER(sources->ring.next, aio__foreign, node);
+        f->source->of_loop = NULL;
+        aio__foreign_free(f);
+    }
+    aio__free(sources);
+    loop->sources = NULL;
+    loop->foreign = NULL;
+}
+
+AIO_API int aio_loop_add_source(aio_loop *loop, aio_source *source)
+{
+    int code = source && source->dispatch ? aio__loop_can_schedule(loop) : EINVAL;
+    if (!code && source->of_loop) code = EBUSY;
+    if (code) return code;
+    aio__owned *sources = (aio__owned *)aio__owned_of(loop, &loop->sources, sizeof *sources, aio__foreign_close);
+    aio__foreign *f = sources ? (aio__foreign *)aio__calloc(sizeof *f) : NULL;
+    if (!f) return ENOMEM;
+    f->work.run = aio__foreign_run;
+    f->work.owner = f;
+    f->loop = loop;
+    f->source = source;
+    f->when = INT64_MAX;
+    f->told = loop->now;
+    aio__ring_insert(&sources->ring, &f->node);
+    loop->foreign = aio__foreign_turn;
+    source->of_loop = f;
+    return 0;
+}
+
+AIO_API bool aio_loop_remove_source(aio_loop *loop, aio_source *source)
+{
+    aio__foreign *f = source ? (aio__foreign *)source->of_loop : NULL;
+    if (!f || !loop || f->loop != loop || aio__loop_can_schedule(loop)) return false;
+    source->of_loop = NULL;
+    f->source = NULL;
+    if (!f->inside) aio__foreign_free(f);
+    return true;
+}
+
+/* ============================================================================
+ * 58. Datagrams: UDP endpoints
  *
  * One edge-triggered socket an endpoint; a queue of what could not be sent at once. May call Descriptors and Names.
  * ============================================================================ */
@@ -20283,7 +20659,7 @@ AIO_API int aio_datagram_port(const aio_datagram_endpoint *endpoint)
 }
 
 /* ============================================================================
- * 58. Resolver: DNS messages and servers
+ * 59. Resolver: DNS messages and servers
  *
  * A stub resolver (RFC 1035, 2308, 5452, 6891): the strict reading of messages, an endpoint for one question each, TCP
  * where UDP does not do, servers in turn, the cache, aliases, the hosts file and the search list. One question is asked
@@ -22014,7 +22390,7 @@ AIO__COLD static void aio__names_close(aio_resolver *resolver)
 }
 
 /* ============================================================================
- * 59. Subprocesses: pidfd and pipes
+ * 60. Subprocesses: pidfd and pipes
  *
  * Children of a loop in a ring, each with a descriptor that tells of its end, or a thread that waits for it. Pipes are
  * streams. Nothing but this room reaps them.
@@ -22494,7 +22870,7 @@ AIO_API aio_output_task *aio_process_communicate(aio_process *process, const voi
 }
 
 /* ============================================================================
- * 60. URLs
+ * 61. URLs
  *
  * RFC 3986 with yarl's habits: splits a reference, checks and normalises each part, writes the whole into one block.
  * Owns nothing beyond the block of each aio_url. Calls memory and buffers only.
@@ -23286,7 +23662,7 @@ AIO_API bool aio_url_same_origin(const aio_url *a, const aio_url *b)
 }
 
 /* ============================================================================
- * 61. Files: calls in threads
+ * 62. Files: calls in threads
  *
  * A call is a coroutine, and for each piece of it a job of the executor. A job has copies of all it needs, and is owned
  * by its coroutine and its thread: who ends last frees it, so that a cancel leaves a thread its memory. An open file is
@@ -23970,7 +24346,7 @@ AIO_API aio_file_info_task *aio_stat(const char *path)
 }
 
 /* ============================================================================
- * 62. Headers
+ * 63. Headers
  *
  * The multi-map: one block of text and an index into it. Growing copies what is alive into a new block, and frees the
  * old one only after the new field is in, so that a value may come from the headers themselves. Calls memory only.
@@ -24243,7 +24619,7 @@ AIO_API void aio_headers_clear(aio_headers *headers)
 }
 
 /* ============================================================================
- * 63. Charsets
+ * 64. Charsets
  *
  * Bytes to UTF-8, by iconv; UTF-8 itself is only checked. Calls memory and words of headers only.
  * ============================================================================ */
@@ -24400,7 +24776,7 @@ AIO_API int aio_charset_decode_with(aio_text *text, const void *data, size_t len
 }
 
 /* ============================================================================
- * 64. Cookies: the jar
+ * 65. Cookies: the jar
  *
  * Cookies hang on their domains, which stand in a hash table, and in a ring in the order in which they were made. A
  * request asks for its host and for each name above it. Calls memory, URLs and words of headers only.
@@ -25399,7 +25775,7 @@ AIO_API int aio_cookie_jar_load(aio_cookie_jar *jar, const char *path, int *line
 }
 
 /* ============================================================================
- * 65. Coding: inflate
+ * 66. Coding: inflate
  *
  * Decodes into a window of its own, from which the caller's pieces are copied, so that a match, whole, always has its
  * room and its past. What is left of the input decides between two decoders of the same codes: a fast one, which may
@@ -26277,7 +26653,7 @@ AIO_API int aio_inflate_all_with(aio_text *text, const void *data, size_t length
 }
 
 /* ============================================================================
- * 66. Coding: deflate
+ * 67. Coding: deflate
  *
  * Matches are found by chains of equal hashes, taken lazily, and gathered into a block; a block is written in whichever
  * of the three forms is shortest, piece by piece into a small buffer, from which the caller's pieces are filled.
@@ -26969,7 +27345,7 @@ AIO_API int aio_deflate_all_with(aio_text *text, const void *data, size_t length
 }
 
 /* ============================================================================
- * 67. JSON: numbers
+ * 68. JSON: numbers
  *
  * Decimal to double and back, exactly, without the locale that strtod and printf look at. Both ways go by one table of
  * the powers of ten in 128 bits, made when it is first needed: reading as Lemire has it, writing as Giulietti's
@@ -27182,7 +27558,7 @@ static uint64_t aio__double_digits(uint64_t bits, int *power)
 }
 
 /* ============================================================================
- * 68. JSON: parser and tree
+ * 69. JSON: parser and tree
  *
  * A tree is one array of values of 16 bytes in the order of the text, each container before what is in it and with the
  * distance to what is behind it, and one copy of the text, in which strings are decoded where they stand. The parser
@@ -27829,7 +28205,7 @@ AIO_API aio_text aio_json_string(const aio_json *value, const char *path, const 
 }
 
 /* ============================================================================
- * 69. JSON: writer
+ * 70. JSON: writer
  *
  * Text grows at the end of a buffer, and so does, in another, a byte for each container that is open. Room is made once
  * for each value, with some to spare: what is short is then copied in whole words. The first thing that JSON does not
@@ -28228,7 +28604,7 @@ AIO_API int aio_json_dump_with(const aio_json *value, aio_text *text, const aio_
 }
 
 /* ============================================================================
- * 70. Authentication: challenges and digests
+ * 71. Authentication: challenges and digests
  *
  * Takes WWW-Authenticate fields and proxies' apart, and answers Digest's challenges (RFC 7616) for the protection space
  * that they came from. Calls memory, URLs, words of headers and OpenSSL's hashes only.
@@ -28918,7 +29294,7 @@ static bool aio__digest_sum_end(void *sum, char *hex) { return sum && hex; }
 #endif
 
 /* ============================================================================
- * 71. HTTP messages
+ * 72. HTTP messages
  *
  * RFC 9112: heads in and out, body framing, dates. The parser goes line by line over the bytes as they arrive, and
  * copies nothing until the head is whole. What a hostile peer may send is refused with a reason. Responses are read
@@ -29764,7 +30140,7 @@ static inline const char *aio__http_clock_text(aio__http_clock *clock, int64_t s
 }
 
 /* ============================================================================
- * 72. HTTP bodies: framing, stages, reader
+ * 73. HTTP bodies: framing, stages, reader
  *
  * A body on its way in (RFC 9112 6 and 7), for the client and the server. The framing tells data from what is between;
  * decoders, if there are any, make of it the data that are meant; a limit; and the user, who has pieces in place, or
@@ -30646,7 +31022,7 @@ static aio_text_task *aio__body_read(aio__body_reader *in, bool all)
 }
 
 /* ============================================================================
- * 73. HTTP messages alone: the public parser
+ * 74. HTTP messages alone: the public parser
  *
  * Heads and bodies, by the two rooms above, out of bytes that the user has. It keeps the bytes of a head that is not
  * whole, and nothing else. Calls messages and framing.
@@ -30861,7 +31237,7 @@ AIO_API void aio_http_parser_close(aio_http_parser *parser)
 }
 
 /* ============================================================================
- * 74. Multipart bodies
+ * 75. Multipart bodies
  *
  * Takes a multipart apart as its bytes come: what is between delimiters goes to the user in place, and is looked at
  * once. Where a delimiter could begin at a piece's end, only its length is remembered, as its bytes are known. Calls
@@ -31366,7 +31742,7 @@ AIO_API aio_multipart *aio_part_multipart(aio_part *part)
 }
 
 /* ============================================================================
- * 75. Tracing: phases, events, what a connection was made of
+ * 76. Tracing: phases, events, what a connection was made of
  *
  * What is noted of a request on its way, by whoever does a part of it: where its time goes, the heads that come before
  * its response's, the addresses that were tried; and the callback that is told. Calls streams and TLS for what they
@@ -31548,7 +31924,7 @@ static aio_certificate *aio__made_certificate(const aio__made *made)
 }
 
 /* ============================================================================
- * 76. Request bodies: where their pieces come from
+ * 77. Request bodies: where their pieces come from
  *
  * A source gives a body piece by piece: of data, of a file, of a producer, or, made of another source's, compressed;
  * forms are one more. It holds one piece, so that a body of any size needs as little memory. One that cannot be
@@ -31871,7 +32247,7 @@ static aio__source *aio__source_compressed(aio__source *from, int format)
 }
 
 /* ============================================================================
- * 77. Forms
+ * 78. Forms
  *
  * What a form is made of, and the source of a body that it becomes: heads and short texts in one piece, long ones in
  * place, files and producers as they come (RFC 7578, RFC 2046 5.1). A form does not change any more once it was sent,
@@ -32266,7 +32642,7 @@ static const char *aio__form_type(const aio_form *form)
 }
 
 /* ============================================================================
- * 78. Contents: what a message's fields say, and its body as text or tree
+ * 79. Contents: what a message's fields say, and its body as text or tree
  *
  * Content-Type, Content-Disposition (RFC 6266) and Link (RFC 8288) taken apart, and bodies decoded by their charset, or
  * as JSON: of responses and of requests that a server got. What is made for the user stays with the body's reader until
@@ -32648,7 +33024,7 @@ static bool aio__weblink_is(const aio_link *link, const char *rel)
 }
 
 /* ============================================================================
- * 79. Proxies: HTTP CONNECT and SOCKS
+ * 80. Proxies: HTTP CONNECT and SOCKS
  *
  * From a stream to a proxy to one through it: HTTP's CONNECT (RFC 9110 9.3.6), SOCKS4 and 4a, SOCKS5 (RFC 1928, 1929),
  * for each proxy of a chain. A handshake is a machine that is fed what the proxy says, and says what to send next. Then
@@ -33506,7 +33882,7 @@ static int aio__netrc_read(char **text)
 }
 
 /* ============================================================================
- * 80. Connecting: hosts
+ * 81. Connecting: hosts
  *
  * From a host's name to a stream: the name is looked up, its addresses are connected to; proxies lead on from there;
  * TLS is put on what stands. Calls names, connecting, streams, TLS and proxies.
@@ -33735,7 +34111,7 @@ AIO_API aio_stream_task *aio_open_unix_connection_with(const char *path, const a
 }
 
 /* ============================================================================
- * 81. Transports: protocols over streams
+ * 82. Transports: protocols over streams
  *
  * A stream with an aio__transport: its descriptor's works run what is here, which reads into a buffer of the loop's
  * and calls the protocol. It ends by connection_lost, which is queued; only after that the stream is freed. May call
@@ -34023,7 +34399,7 @@ AIO_API aio_server_task *aio_create_unix_server_with(const aio_protocol *protoco
 }
 
 /* ============================================================================
- * 82. Redirects: where a response leads
+ * 83. Redirects: where a response leads
  *
  * What a redirect makes of a request (RFC 9110 15.4, and the fetch standard where browsers go other ways): its method,
  * its URL, and whether what the user gave for one origin may go there. Calls URLs and errors only.
@@ -34100,7 +34476,7 @@ static aio_exception *aio__redirect_follow(aio__redirect *r, int status, const a
 }
 
 /* ============================================================================
- * 83. Retries: when a request is sent again
+ * 84. Retries: when a request is sent again
  *
  * What a policy (aio_retry) says of methods, statuses and errors, and how long is waited. Calls dates and numbers.
  * ============================================================================ */
@@ -34168,7 +34544,7 @@ static int64_t aio__retry_backoff(const aio_retry *policy, int tries)
 }
 
 /* ============================================================================
- * 84. Connections: the pool
+ * 85. Connections: the pool
  *
  * The client's connector: keep-alive connections by origin, and who waits for one. A connection object is the right to
  * one of `limit` places; it is busy, and has no stream yet or one, or it is idle, and its socket is watched so that a
@@ -34971,7 +35347,7 @@ AIO_API size_t aio_connector_idle(const aio_connector *connector)
 
 
 /* ============================================================================
- * 85. HTTP client: session, request, response
+ * 86. HTTP client: session, request, response
  *
  * One request is one coroutine (aio__requesting), whose frame holds copies of what it was given. It is
  *
@@ -38650,7 +39026,7 @@ AIO_API aio_cookie_jar *aio_session_cookie_jar(const aio_session *session)
 }
 
 /* ============================================================================
- * 86. HTTP server: connections and handlers
+ * 87. HTTP server: connections and handlers
  *
  * One connection is one coroutine (aio__serving) in an aio_server: a head, its handler, what is left of the body, the
  * next head; so pipelined requests are answered in order. What it knows is an aio__served, which begins with the user's
@@ -40334,7 +40710,7 @@ AIO_API aio_server_task *aio_start_unix_http_server_with(aio_request_handler *ha
 }
 
 /* ============================================================================
- * 87. HTTP server: forms
+ * 88. HTTP server: forms
  *
  * The body of a request as named fields: pairs, or the parts of a multipart. One coroutine, aio__post_reading, reads
  * it; what it makes stays with the body. Calls the server, multipart, charsets and JSON's numbers.
@@ -40703,7 +41079,7 @@ AIO_API bool aio_post_bool(const aio_post *post, const char *name, bool fallback
 }
 
 /* ============================================================================
- * 88. HTTP application: routes and requests
+ * 89. HTTP application: routes and requests
  *
  * Patterns are in a tree with a level for each segment, through which a path walks that was taken apart; literal
  * children are in order, and found by halving. One request is one coroutine (aio__app_request): it finds the route,
@@ -41707,7 +42083,7 @@ AIO_API void aio_access_log_write(const aio_access *access, void *file)
 }
 
 /* ============================================================================
- * 89. Static files
+ * 90. Static files
  *
  * Answers from files: what a request's conditions and ranges make of one (RFC 9110 13, 14), and which file of a folder
  * a path names. One coroutine, aio__folder_answer, does both; an aio__folder_look, which owns the descriptor, goes to a
@@ -42317,7 +42693,7 @@ AIO_API void *aio_static_handler(aio_request *request, void *site)
 }
 
 /* ============================================================================
- * 90. WebSocket: frames
+ * 91. WebSocket: frames
  *
  * Takes frames apart in place, in pieces of any size, and writes their heads (RFC 6455 5.2); masks, codes, what is a
  * text, and the handshake's hash. Knows nothing of connections. Calls UTF-8 of charsets only.
@@ -42625,7 +43001,7 @@ static bool aio__ws_key_is_valid(aio_text key)
 }
 
 /* ============================================================================
- * 91. WebSocket: connections
+ * 92. WebSocket: connections
  *
  * The handshake of both sides, messages out of frames, permessage-deflate, pings, and the end. What has come stays in
  * the stream, or with the ws, until somebody asks for it, so that a receive that is cancelled has lost nothing; what is
@@ -44041,7 +44417,7 @@ AIO_API aio_ws_task *aio_request_upgrade_websocket_with(aio_request *request, co
 }
 
 /* ============================================================================
- * 92. Server-sent events: parser, client, answers
+ * 93. Server-sent events: parser, client, answers
  *
  * The parser (aio__sse_parser) takes pieces of any size and gives an event at a time. An aio_sse owns it, and the
  * response that is being read; aio__sse_reading connects, reads and connects again. Calls the public functions of
@@ -44453,7 +44829,7 @@ AIO_API aio_future *aio_request_sse_send_with(aio_request *request, const char *
 AIO_API aio_future *aio_request_sse_ping(aio_request *request) { return aio__sse_chunk(request, ":\n\n", 3); }
 
 /* ============================================================================
- * 93. Introspection: task dump and call graph
+ * 94. Introspection: task dump and call graph
  *
  * Walks what waits for what, and only reads. Called by nobody above. Downwards through the frames of a task to what the
  * innermost awaits, and that one's children (ops->child); upwards through the waiters. A path may lead in a circle, and

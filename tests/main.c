@@ -28,6 +28,7 @@
 #include "test_locks.c"
 #include "test_loop.c"
 #include "test_embed.c"
+#include "test_sources.c"
 #include "test_queues.c"
 #include "test_resolver.c"
 #include "test_futures.c"
