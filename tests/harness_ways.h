@@ -28,7 +28,7 @@ static int iterate(aio_loop *loop, const aio_task *root, long *iteration, long u
     bool embedded = now.w->kind == KIND_EMBED;
     if (!embedded) aio__run_begin(loop);
     for (; !code && *iteration != until && (root ? root->future.state < AIO__DONE : loop->task_count > 0); ++*iteration)
-        code = embedded ? iterate_embedded(loop) : aio__run_once(loop);
+        code = embedded ? iterate_embedded(loop) : aio__run_once(loop, INT64_MAX);
     loop->running = loop->stopping = false;
     aio__running = NULL;
     return code;
