@@ -2325,14 +2325,18 @@ typedef struct aio_process_options {
     const int         *pass_fds AIO__UNSET; /* descriptors above 2 that it has, too, by the same numbers */
     size_t             pass_fd_count AIO__UNSET;
     /* Numbers of the user and group that it runs as, for who may change them (EPERM); 0: ours. It is then in no other
-       groups, unlike in Python */
+       groups, unlike in Python, but .extra_groups */
     int                user AIO__UNSET, group AIO__UNSET;
+    /* the same by name, or by its number as a text; EINVAL for both, or if there is none of that name */
+    const char        *user_name AIO__UNSET, *group_name AIO__UNSET;
+    const char *const *extra_groups AIO__UNSET; /* names or numbers, up to a NULL: those, and no others */
     int                umask AIO__UNSET; /* what new files of its do not permit: 077, say; 0: ours; below 0: nothing */
 } aio_process_options;
 
 /* aio_create_subprocess_exec(argv, .out = AIO_PIPE, ...): starts argv[0], looked for in PATH, with the arguments argv,
- * up to a NULL. It inherits no descriptor but its standard streams and .pass_fds. .pass_fds, .user, .group and .umask
- * cost a fork, which copies our page tables; the rest does without. result: a process of yours (aio_process_release).
+ * up to a NULL. It inherits no descriptor but its standard streams and .pass_fds. Those, another user, other groups and
+ * .umask cost a fork, which copies our page tables; the rest does without. Names of users and groups are looked up in a
+ * thread. result: a process of yours (aio_process_release).
  * Errors name the program, and its .cwd: ENOENT, EACCES, ...; EMFILE; ENOMEM; EINVAL. asyncio:
  * create_subprocess_exec */
 #define aio_create_subprocess_exec(...) AIO__CREATE_SUBPROCESS(__VA_ARGS__, )
@@ -2440,11 +2444,14 @@ typedef struct aio_file_info {
     double  modified; /* seconds since 1970 */
     int     mode;     /* permissions */
     bool    is_file, is_dir;
+    bool    is_link;  /* symbolic: aio_lstat only */
 } aio_file_info;
 typedef struct aio_file_info_task { aio_task task; aio_file_info result; } aio_file_info_task;
 
-/* Paths. Python: os.stat, os.rename (replaces what is there), os.unlink, os.mkdir, os.rmdir */
+/* Paths. aio_lstat tells of a symbolic link itself, its size that of its text. Python: os.stat, os.lstat, os.rename
+ * (replaces what is there), os.unlink, os.mkdir, os.rmdir */
 AIO_API aio_file_info_task *aio_stat(const char *path);
+AIO_API aio_file_info_task *aio_lstat(const char *path);
 AIO_API aio_future         *aio_rename(const char *from, const char *to);
 AIO_API aio_future         *aio_unlink(const char *path);
 AIO_API aio_future         *aio_mkdir(const char *path, int mode); /* less the umask; 0: 0777 */
@@ -4526,6 +4533,7 @@ template <class T> ref<detail::frame<T>> create_task(task<T> coroutine)
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <pthread.h>
+#include <pwd.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdarg.h>
@@ -4692,6 +4700,7 @@ static int aio__os_listdir(const char *path, int (*each)(void *arg, const char *
 }
 
 static int aio__os_stat(const char *path, struct stat *status) { return stat(path, status); }
+static int aio__os_lstat(const char *path, struct stat *status) { return lstat(path, status); }
 static int aio__os_fstat(int fd, struct stat *status) { return fstat(fd, status); }
 
 /* glibc declares a transparent union for addresses, which no pointer to a function matches. */
@@ -4840,7 +4849,10 @@ typedef struct aio__spawn {
     bool         new_session, new_group, keep_signals;
     const int   *pass_fds;
     size_t       pass_fd_count;
-    int          user, group, umask; /* as the options have them */
+    int          umask;             /* as the options have it */
+    int64_t      user, group;       /* -1: ours */
+    const gid_t *groups;            /* NULL: no others, where user or group is another one */
+    size_t       group_count;
 } aio__spawn;
 
 /* ---- by fork, for what posix_spawn cannot ---- */
@@ -4860,9 +4872,10 @@ static int aio__os_spawn_become(const aio__spawn *spawn)
     }
     if (spawn->cwd && chdir(spawn->cwd) < 0) return errno;
     if (spawn->umask) umask(spawn->umask < 0 ? 0 : (mode_t)spawn->umask);
-    if ((spawn->user || spawn->group) && geteuid() == 0 && setgroups(0, NULL) < 0) return errno;
-    if (spawn->group && setregid((gid_t)spawn->group, (gid_t)spawn->group) < 0) return errno;
-    if (spawn->user && setreuid((uid_t)spawn->user, (uid_t)spawn->user) < 0) return errno;
+    bool other = spawn->groups || ((spawn->user >= 0 || spawn->group >= 0) && geteuid() == 0);
+    if (other && setgroups(spawn->group_count, spawn->groups) < 0) return errno;
+    if (spawn->group >= 0 && setregid((gid_t)spawn->group, (gid_t)spawn->group) < 0) return errno;
+    if (spawn->user >= 0 && setreuid((uid_t)spawn->user, (uid_t)spawn->user) < 0) return errno;
     long most = -1;
 #if AIO__LINUX && defined(SYS_close_range)
     if (syscall(SYS_close_range, 3, ~0u, 4 /* CLOSE_RANGE_CLOEXEC */) == 0) most = 0;
@@ -5077,6 +5090,7 @@ struct aio__os {
     int     (*chmod)(const char *, int);
     int     (*unlink)(const char *);
     int     (*stat)(const char *, struct stat *);
+    int     (*lstat)(const char *, struct stat *);
     int     (*fstat)(int, struct stat *);
     ssize_t (*pread)(int, void *, size_t, int64_t);
     ssize_t (*pipe_write)(int, const void *, size_t);
@@ -5084,6 +5098,8 @@ struct aio__os {
     int     (*spawn_fork)(pid_t *, const aio__spawn *);
     void    (*spawn_child)(const aio__spawn *, int, const sigset_t *); /* these two within it */
     int     (*spawn_become)(const aio__spawn *);
+    int     (*getpwnam_r)(const char *, struct passwd *, char *, size_t, struct passwd **); /* 0 or a code */
+    int     (*getgrnam_r)(const char *, struct group *, char *, size_t, struct group **);
     pid_t   (*waitpid)(pid_t, int *, int);
     pid_t   (*getpid)(void);
     int     (*wait_ended)(pid_t);
@@ -5179,9 +5195,9 @@ AIO__OS_TABLE struct aio__os aio__os = {
     aio__os_cores,
     aio__os_sigaction, socket, aio__os_socketpair, aio__os_bind, listen, aio__os_accept, aio__os_connect, shutdown,
     recv, send, sendmsg, recvmsg, getsockopt, setsockopt, aio__os_getsockname, aio__os_getpeername, aio__os_chmod,
-    unlink, aio__os_stat,
+    unlink, aio__os_stat, aio__os_lstat,
     aio__os_fstat, aio__os_pread, aio__os_pipe_write, aio__os_spawn,
-    aio__os_spawn_fork, aio__os_spawn_child, aio__os_spawn_become, waitpid, getpid, aio__os_wait_ended, kill,
+    aio__os_spawn_fork, aio__os_spawn_child, aio__os_spawn_become, getpwnam_r, getgrnam_r, waitpid, getpid, aio__os_wait_ended, kill,
     getaddrinfo, freeaddrinfo, aio__os_open, aio__os_openat, aio__os_openat_cached, aio__os_create, aio__os_append,
     iconv_open, aio__os_iconv, iconv_close, fsync, rename, aio__os_open_mode, aio__os_pwrite, aio__os_ftruncate,
     aio__os_mkdir, rmdir, aio__os_listdir, getentropy,
@@ -22548,14 +22564,128 @@ AIO__COLD static void aio__processes_close(aio_loop *loop, aio__closer *closer)
 
 /* ---- its beginning ---- */
 
+/* The bytes of a vector's text; *count grows by its entries and the NULL. */
+static size_t aio__vector_size(const char *const *vector, size_t *count)
+{
+    size_t size = 0;
+    for (size_t i = 0; vector && vector[i]; i++, ++*count) size += strlen(vector[i]) + 1;
+    ++*count;
+    return size;
+}
+
+/* A copy with its pointers at *slot and its text at *at, which move on. */
+static char **aio__vector_keep(char ***slot, char **at, const char *const *vector)
+{
+    char **kept = *slot;
+    if (!vector) return NULL;
+    for (; *vector; vector++, ++*slot) **slot = (char *)(uintptr_t)aio__keep(at, *vector);
+    *(*slot)++ = NULL;
+    return kept;
+}
+
+/* Users and groups by name. A thread looks them up: who knows them may be far away. */
+typedef struct aio__accounts {
+    int         refs;                       /* atomic: of its coroutine and its thread */
+    int         code;
+    const char *user_name, *group_name;     /* NULL: none; in the memory behind it, as is what follows */
+    char      **extra;                      /* NULL: none is asked for */
+    const char *wrong;                      /* the name that the code is about */
+    int64_t     user, group;                /* -1: ours */
+    size_t      group_count;
+    gid_t       groups[1];                  /* of extra */
+} aio__accounts;
+
 struct aio__spawning {
     aio_task            task;
     aio_process        *result;
     aio_process_options options;
+    aio__accounts      *accounts;    /* NULL: none is asked for by name */
     int                 code;
     char              **argv, **env; /* in space */
     char               *space[1];    /* pointers, then text */
 };
+
+/* A number as a text, or -1. */
+static int64_t aio__account_number(const char *text)
+{
+    int64_t number = 0;
+    if (!*text) return -1;
+    for (; *text; text++) {
+        if (*text < '0' || *text > '9') return -1;
+        number = number * 10 + (*text - '0');
+        if (number >= UINT32_MAX) return -1; /* the highest means none */
+    }
+    return number;
+}
+
+/* 0 with *id, or a code: EINVAL if there is none of that name, and it is no number. */
+static int aio__account_find(const char *name, bool of_group, int64_t *id)
+{
+    int code = ERANGE;
+    bool found = false;
+    for (size_t size = 1024; code == ERANGE && size <= 4 << 20; size *= 4) {
+        struct passwd user, *user_found = NULL;
+        struct group group, *group_found = NULL;
+        char *buffer = (char *)aio__malloc(size);
+        if (!buffer) return ENOMEM;
+        do code = of_group ? aio__os.getgrnam_r(name, &group, buffer, size, &group_found)
+                           : aio__os.getpwnam_r(name, &user, buffer, size, &user_found);
+        while (code == EINTR);
+        found = !code && (group_found || user_found);
+        if (found) *id = of_group ? (int64_t)group.gr_gid : (int64_t)user.pw_uid;
+        aio__free(buffer);
+    }
+    if (found) return 0;
+    *id = aio__account_number(name);
+    if (*id >= 0) return 0;
+    return code && code != ENOENT && code != ESRCH ? code : EINVAL;
+}
+
+static void aio__accounts_unref(aio__accounts *a)
+{
+    if (a && __atomic_sub_fetch(&a->refs, 1, __ATOMIC_ACQ_REL) == 0) aio__free(a);
+}
+
+static void aio__accounts_skip(void *arg) { aio__accounts_unref((aio__accounts *)arg); }
+
+/* In the thread. */
+static void *aio__accounts_run(void *arg)
+{
+    aio__accounts *a = (aio__accounts *)arg;
+    if (a->user_name) a->code = aio__account_find(a->wrong = a->user_name, false, &a->user);
+    if (a->group_name && !a->code) a->code = aio__account_find(a->wrong = a->group_name, true, &a->group);
+    for (char **name = a->extra; name && *name && !a->code; name++) {
+        int64_t id = 0;
+        a->code = aio__account_find(a->wrong = *name, true, &id);
+        a->groups[a->group_count++] = (gid_t)id;
+    }
+    aio__accounts_unref(a);
+    return NULL;
+}
+
+/* What the program's options have of them, as copies. NULL without memory. */
+static aio__accounts *aio__accounts_new(const aio_process_options *o)
+{
+    size_t count = 0, size = aio__vector_size(o->extra_groups, &count);
+    size_t groups = (count * sizeof(gid_t) + sizeof(char *) - 1) / sizeof(char *) * sizeof(char *);
+    size += aio__text_size(o->user_name) + aio__text_size(o->group_name);
+    aio__accounts *a = (aio__accounts *)aio__calloc(sizeof *a + groups + count * sizeof(char *) + size);
+    if (!a) return NULL;
+    char **slot = (char **)(void *)((char *)(a + 1) + groups), *at = (char *)(slot + count);
+    a->refs = 2;
+    a->user = o->user ? o->user : -1;
+    a->group = o->group ? o->group : -1;
+    a->extra = aio__vector_keep(&slot, &at, o->extra_groups);
+    a->user_name = aio__keep(&at, o->user_name);
+    a->group_name = aio__keep(&at, o->group_name);
+    return a;
+}
+
+static aio_job_future *aio__accounts_ask(struct aio__spawning *self)
+{
+    self->accounts = aio__accounts_new(&self->options);
+    return self->accounts ? aio_to_thread(aio__accounts_run, self->accounts, .skip = aio__accounts_skip) : NULL;
+}
 
 static void aio__close_all(int *fds)
 {
@@ -22597,12 +22727,20 @@ static int aio__process_start(aio_process *p, const struct aio__spawning *self, 
     const int wanted[3] = { self->options.in, self->options.out, self->options.err };
     aio__spawn spawn = { self->argv, self->env, self->options.cwd, { 0, 0, 0 }, self->options.new_session,
                          self->options.new_group, self->options.keep_signals, self->options.pass_fds,
-                         self->options.pass_fd_count, self->options.user, self->options.group, self->options.umask };
+                         self->options.pass_fd_count, self->options.umask, self->options.user ? self->options.user : -1,
+                         self->options.group ? self->options.group : -1, NULL, 0 };
+    const aio__accounts *a = self->accounts;
     int code = 0;
+    if (a) {
+        spawn.user = a->user;
+        spawn.group = a->group;
+        spawn.groups = a->extra ? a->groups : NULL;
+        spawn.group_count = a->group_count;
+    }
     for (size_t i = 0; i < spawn.pass_fd_count && !code; i++) /* before a pipe of ours has the number */
         if (aio__os.fcntl(spawn.pass_fds[i], F_GETFD, 0) < 0) code = errno;
     for (int i = 0; i < 3 && !code; i++) code = aio__stdio_open(wanted[i], i, &spawn.stdio[i], &ours[i]);
-    bool forks = spawn.pass_fd_count || spawn.user || spawn.group || spawn.umask;
+    bool forks = spawn.pass_fd_count || spawn.user >= 0 || spawn.group >= 0 || spawn.groups || spawn.umask;
     if (!code) code = forks ? aio__os.spawn_fork(&p->pid, &spawn) : aio__os.spawn(&p->pid, &spawn);
     aio__close_all(spawn.stdio);
     return code;
@@ -22679,29 +22817,20 @@ static int aio__process_open(struct aio__spawning *self)
 static AIO_CORO(aio__spawning)
 {
     AIO_BEGIN(aio__spawning);
+    if (self->options.user_name || self->options.group_name || self->options.extra_groups) {
+        AIO_AWAIT(aio__accounts_ask(self));
+        self->code = self->accounts->code;
+        if (self->code) AIO_RAISE(self->code, "start %.120s: %s \"%.100s\": %s", self->argv[0],
+                                  self->accounts->wrong == self->accounts->user_name ? "user" : "group",
+                                  self->accounts->wrong, self->code == EINVAL ? "there is none of that name"
+                                                                              : strerror(self->code));
+    }
     self->code = aio__process_open(self);
     if (self->code) AIO_RAISE(self->code, "start %.120s%s%.200s: %s", self->argv[0], self->options.cwd ? " in " : "",
                               self->options.cwd ? self->options.cwd : "", strerror(self->code));
+    AIO_FINALLY;
+        aio__accounts_unref(self->accounts);
     AIO_END;
-}
-
-/* The bytes of a vector's text; *count grows by its entries and the NULL. */
-static size_t aio__vector_size(const char *const *vector, size_t *count)
-{
-    size_t size = 0;
-    for (size_t i = 0; vector && vector[i]; i++, ++*count) size += strlen(vector[i]) + 1;
-    ++*count;
-    return size;
-}
-
-/* A copy with its pointers at *slot and its text at *at, which move on. */
-static char **aio__vector_keep(char ***slot, char **at, const char *const *vector)
-{
-    char **kept = *slot;
-    if (!vector) return NULL;
-    for (; *vector; vector++, ++*slot) **slot = (char *)(uintptr_t)aio__keep(at, *vector);
-    *(*slot)++ = NULL;
-    return kept;
 }
 
 AIO__GIVES(aio__spawning, aio_process_task);
@@ -22711,8 +22840,11 @@ AIO_API aio_process_task *aio_create_subprocess_exec_with(const char *const *arg
     AIO__DEFAULTS(aio_process_options, o);
     if (!argv || !argv[0] || !argv[0][0])
         return (aio_process_task *)(void *)aio__failure(EINVAL, "create_subprocess: no program");
+    if ((o->user && o->user_name) || (o->group && o->group_name))
+        return (aio_process_task *)(void *)aio__failure(EINVAL, "create_subprocess: a number and a name for one");
     size_t count = 0, size = aio__vector_size(argv, &count);
     size += aio__vector_size(o->env, &count) + aio__text_size(o->cwd);
+    size += aio__text_size(o->user_name) + aio__text_size(o->group_name) + aio__vector_size(o->extra_groups, &count);
     const size_t passed = o->pass_fd_count * sizeof *o->pass_fds;
     for (size_t i = 0; i < o->pass_fd_count; i++)
         if (o->pass_fds[i] < 3) return (aio_process_task *)(void *)aio__failure(EINVAL, "create_subprocess: pass_fds "
@@ -22724,7 +22856,10 @@ AIO_API aio_process_task *aio_create_subprocess_exec_with(const char *const *arg
     self->options = *o;
     self->argv = aio__vector_keep(&slot, &at, argv);
     self->env = aio__vector_keep(&slot, &at, o->env);
+    self->options.extra_groups = (const char *const *)aio__vector_keep(&slot, &at, o->extra_groups);
     self->options.cwd = aio__keep(&at, o->cwd);
+    self->options.user_name = aio__keep(&at, o->user_name);
+    self->options.group_name = aio__keep(&at, o->group_name);
     if (passed) self->options.pass_fds = (const int *)memcpy(self->space + count, o->pass_fds, passed);
     return (aio_process_task *)(void *)self;
 }
@@ -23786,6 +23921,7 @@ static int aio__disk_run_truncate(aio__disk_job *job)
 }
 
 static int aio__disk_run_stat(aio__disk_job *job) { return aio__os.stat(job->path, &job->status) < 0 ? errno : 0; }
+static int aio__disk_run_lstat(aio__disk_job *job) { return aio__os.lstat(job->path, &job->status) < 0 ? errno : 0; }
 static int aio__disk_run_rename(aio__disk_job *job) { return aio__os.rename(job->path, job->to) < 0 ? errno : 0; }
 static int aio__disk_run_unlink(aio__disk_job *job) { return aio__os.unlink(job->path) < 0 ? errno : 0; }
 static int aio__disk_run_mkdir(aio__disk_job *job)
@@ -24314,7 +24450,7 @@ AIO_API aio_listing_task *aio_listdir(const char *path)
     return (aio_listing_task *)(void *)f;
 }
 
-struct aio__disk_stat { aio_task task; aio_file_info result; struct aio__disk_call *call; char path[1]; };
+struct aio__disk_stat { aio_task task; aio_file_info result; struct aio__disk_call *call; bool of_link; char path[1]; };
 AIO__GIVES(aio__disk_stat, aio_file_info_task);
 
 static void aio__disk_told(struct aio__disk_call *c)
@@ -24330,12 +24466,14 @@ static void aio__disk_told(struct aio__disk_call *c)
     info->mode = (int)(s->st_mode & 07777);
     info->is_file = S_ISREG(s->st_mode);
     info->is_dir = S_ISDIR(s->st_mode);
+    info->is_link = S_ISLNK(s->st_mode);
 }
 
 static AIO_CORO(aio__disk_stat)
 {
     AIO_BEGIN(aio__disk_stat);
-    self->call = aio__disk_calling("stat", aio__disk_run_stat, NULL, self->path, NULL);
+    self->call = self->of_link ? aio__disk_calling("lstat", aio__disk_run_lstat, NULL, self->path, NULL)
+                               : aio__disk_calling("stat", aio__disk_run_stat, NULL, self->path, NULL);
     if (self->call) {
         self->call->info = &self->result;
         self->call->finish = aio__disk_told;
@@ -24344,15 +24482,20 @@ static AIO_CORO(aio__disk_stat)
     AIO_END;
 }
 
-AIO_API aio_file_info_task *aio_stat(const char *path)
+static aio_file_info_task *aio__disk_ask(const char *path, bool of_link)
 {
-    if (!path) return (aio_file_info_task *)aio__disk_wrong("stat", "no path");
+    if (!path) return (aio_file_info_task *)aio__disk_wrong(of_link ? "lstat" : "stat", "no path");
     size_t size = strlen(path) + 1;
     struct aio__disk_stat *self =
         (struct aio__disk_stat *)aio__new_zeroed(sizeof *self + size, aio__disk_stat_coro);
-    if (self) memcpy(self->path, path, size);
+    if (!self) return NULL;
+    memcpy(self->path, path, size);
+    self->of_link = of_link;
     return (aio_file_info_task *)(void *)self;
 }
+
+AIO_API aio_file_info_task *aio_stat(const char *path) { return aio__disk_ask(path, false); }
+AIO_API aio_file_info_task *aio_lstat(const char *path) { return aio__disk_ask(path, true); }
 
 /* ============================================================================
  * 63. Headers

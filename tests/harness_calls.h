@@ -37,6 +37,10 @@ SEAM_PLAIN(ssize_t, pread, (int fd, void *data, size_t size, int64_t offset), -1
 SEAM_STREAM(pipe_write, (int fd, const void *data, size_t size), fd, size, (fd, data, size))
 SEAM_CODE(spawn, (pid_t *pid, const aio__spawn *what), (pid, what))
 SEAM_CODE(spawn_fork, (pid_t *pid, const aio__spawn *what), (pid, what))
+SEAM_CODE(getpwnam_r, (const char *name, struct passwd *user, char *room, size_t size, struct passwd **found),
+          (name, user, room, size, found))
+SEAM_CODE(getgrnam_r, (const char *name, struct group *group, char *room, size_t size, struct group **found),
+          (name, group, room, size, found))
 SEAM_PLAIN(pid_t, waitpid, (pid_t pid, int *status, int flags), -1, (pid, status, flags))
 SEAM_PLAIN(int, wait_ended, (pid_t pid), -1, (pid))
 SEAM_STREAM(send, (int fd, const void *data, size_t size, int flags), fd, size, (fd, data, size, flags))
@@ -75,6 +79,7 @@ SEAM_PLAIN(int, fsync, (int fd), -1, (fd))
 SEAM_PLAIN(int, rename, (const char *from, const char *to), -1, (from, to))
 SEAM_PLAIN(int, getentropy, (void *bytes, size_t size), -1, (bytes, size))
 SEAM_PLAIN(int, stat, (const char *path, struct stat *status), -1, (path, status))
+SEAM_PLAIN(int, lstat, (const char *path, struct stat *status), -1, (path, status))
 
 /* A connect that a signal interrupts goes on by itself. */
 static int seam_connect(int fd, const struct sockaddr *address, socklen_t length)

@@ -80,10 +80,11 @@ enum { SEAM_SETTLE = 250, SEAM_GRACE = 20000 /* microseconds */, SEAM_FDS = 6553
     X(getsockopt, ENOBUFS) X(setsockopt, ENOMEM) X(getsockname, ENOBUFS) X(getpeername, ENOTCONN) \
     X(recvmsg, EINTR, EAGAIN, ECONNREFUSED, ENOMEM)                                               \
     X(pipe_write, EINTR, EAGAIN, EPIPE) X(spawn, EAGAIN, ENOMEM, ENOENT) X(waitpid, EINTR)        \
-    X(spawn_fork, EAGAIN, EMFILE) X(wait_ended, EINTR)                                            \
+    X(spawn_fork, EAGAIN, EMFILE) X(wait_ended, EINTR) X(getpwnam_r, EINTR, EIO)                  \
+    X(getgrnam_r, EINTR, EMFILE)                                                                  \
     X(fstat, EIO) X(pread, EINTR, EIO)                                                            \
     X(socketpair, EMFILE, ENFILE, ENOMEM) X(chmod, EPERM)                                          \
-    X(unlink, EACCES) X(stat, EACCES) X(open, EINTR, ENOENT, EACCES, EMFILE, ENFILE)              \
+    X(unlink, EACCES) X(stat, EACCES) X(lstat, EACCES) X(open, EINTR, ENOENT, EACCES, EMFILE, ENFILE)              \
     X(openat, EINTR, ENOENT, EACCES, EMFILE, ENFILE)                                              \
     X(openat_cached, EINTR, EAGAIN, ENOSYS, ENOENT, EACCES, EMFILE, ENFILE)                       \
     X(create, EEXIST, EACCES, ENOSPC) X(append, EACCES, ENOSPC) X(iconv_open, EINVAL, ENOMEM)     \

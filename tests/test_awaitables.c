@@ -212,6 +212,7 @@ enum { NEEDS_PAIR = 1, NEEDS_RESPONSE, NEEDS_PROCESS, NEEDS_PARTS, NEEDS_PART, N
     X(aio_file_read_all, aio_text_task, 0, 0, aio_file_read_all(awaited_file(self), 0), f->result.length > 2, (void)f)\
     X(aio_file_readline, aio_text_task, 0, 0, aio_file_readline(awaited_file(self)), f->result.length > 2, (void)f)   \
     X(aio_stat, aio_file_info_task, 0, 0, aio_stat("/"), f->result.is_dir, (void)f)                                   \
+    X(aio_lstat, aio_file_info_task, 0, 0, aio_lstat("/"), f->result.is_dir, (void)f)                                 \
     X(aio_listdir, aio_listing_task, 0, 0, aio_listdir("/"), f->result->count > 0, aio_listing_free(f->result))       \
     X(aio_response_save, aio_size_task, NEEDS_RESPONSE, 0, aio_response_save(self->response, "/dev/null"),            \
       f->result == 2, (void)f)                                                                                        \

@@ -71,7 +71,8 @@ SCENARIO(disk_wrong, DISK_MAY)
         { ENOENT, "rename /nowhere to /tmp/nowhere: No such file or directory" },
         { ENOENT, "listdir /nowhere: No such file or directory" }, { EINVAL, "unlink: no path" },
         { ENOENT, "rmdir /nowhere: No such file or directory" },
-        { ENOENT, "mkdir /nowhere/a: No such file or directory" }
+        { ENOENT, "mkdir /nowhere/a: No such file or directory" },
+        { ENOENT, "lstat /nowhere: No such file or directory" }
     };
     AIO_BEGIN(disk_wrong);
     disk_name(self->path, sizeof self->path, "fifo");
@@ -86,7 +87,7 @@ SCENARIO(disk_wrong, DISK_MAY)
         CAUGHT(ESPIPE);
     } AIO_END_TRY;
     AIO_AWAIT(self->file, aio_file_open("/dev/null", "r"));
-    for (self->i = 0; self->i < 10; self->i++) {
+    for (self->i = 0; self->i < 11; self->i++) {
         AIO_TRY {
             if (self->i == 0) AIO_AWAIT(aio_file_open("/nowhere/file", "r"));
             if (self->i == 1) AIO_AWAIT(aio_file_open("/dev/null", "rz"));
@@ -98,6 +99,7 @@ SCENARIO(disk_wrong, DISK_MAY)
             if (self->i == 7) AIO_AWAIT(aio_unlink(NULL));
             if (self->i == 8) AIO_AWAIT(aio_rmdir("/nowhere"));
             if (self->i == 9) AIO_AWAIT(aio_mkdir("/nowhere/a", 0));
+            if (self->i == 10) AIO_AWAIT(aio_lstat("/nowhere"));
             UNREACHED();
         } AIO_CATCH {
             CAUGHT(wrong[self->i].code);
@@ -183,7 +185,15 @@ SCENARIO(disk_folder, DISK_MAY)
     AIO_AWAIT(aio_rename(self->a, self->b));
     AIO_AWAIT(self->info, aio_stat(self->b));
     CHECK_INT(self->info.size, 5);
+    CHECK(symlink("alpha", self->a) == 0);
+    AIO_AWAIT(self->info, aio_stat(self->a));
+    CHECK(self->info.is_file && !self->info.is_link && self->info.size == 5);
+    AIO_AWAIT(self->info, aio_lstat(self->b));
+    CHECK(self->info.is_file && !self->info.is_link);
     AIO_AWAIT(aio_unlink(self->b));
+    AIO_AWAIT(self->info, aio_lstat(self->a)); /* leads nowhere now */
+    CHECK(self->info.is_link && !self->info.is_file && !self->info.is_dir && self->info.size == 5);
+    AIO_AWAIT(aio_unlink(self->a));
     aio_listing_free(self->listing);
     self->listing = NULL;
     AIO_AWAIT(self->listing, aio_listdir(self->folder));

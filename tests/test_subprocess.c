@@ -575,6 +575,66 @@ SCENARIO(sub_passed, .may = { AIO_EINCOMPLETE })
     AIO_END;
 }
 
+/* Users and groups by name, or by a number in its place; who is not there is named. */
+struct sub_named { aio_task task; aio_process *process; aio_process_output output; int i; char expected[80]; };
+SCENARIO(sub_named, .may = { AIO_EINCOMPLETE, EAGAIN })
+{
+    static const char *const extra[] = { "777", "daemon", NULL }, *const gone[] = { "778", "no such group", NULL };
+    static const char *const argv[] = { "/bin/true", NULL };
+    static const char *const said[] = { "start /bin/true: user \"no such user\": there is none of that name",
+                                        "start /bin/true: group \"4294967295\": there is none of that name",
+                                        "start /bin/true: group \"no such group\": there is none of that name",
+                                        "create_subprocess: a number and a name for one" };
+    AIO_BEGIN(sub_named);
+    snprintf(self->expected, sizeof self->expected, "%d\n54321\n54321 %d 777\n", (int)getpwnam("nobody")->pw_uid,
+             (int)getgrnam("daemon")->gr_gid);
+    AIO_TRY {
+        AIO_AWAIT(self->process, aio_create_subprocess_shell("id -u; id -g; id -G", .out = AIO_PIPE,
+            .user_name = "nobody", .group_name = "54321", .extra_groups = extra));
+        CHECK_INT(geteuid(), 0);
+        AIO_AWAIT(self->output, aio_process_communicate(self->process, NULL, 0));
+        CHECK_BYTES(self->output.out.data, self->output.out.length, self->expected);
+    } AIO_CATCH {
+        if (geteuid() == 0) AIO_RERAISE();
+        CAUGHT(EPERM);
+    } AIO_END_TRY;
+    for (self->i = 0; self->i < 4; self->i++) {
+        AIO_TRY {
+            if (self->i == 0) AIO_AWAIT(aio_create_subprocess_exec(argv, .user_name = "no such user"));
+            if (self->i == 1) AIO_AWAIT(aio_create_subprocess_exec(argv, .group_name = "4294967295"));
+            if (self->i == 2) AIO_AWAIT(aio_create_subprocess_exec(argv, .extra_groups = gone));
+            if (self->i == 3) AIO_AWAIT(aio_create_subprocess_exec(argv, .user = 1, .user_name = "nobody"));
+            UNREACHED();
+        } AIO_CATCH {
+            CAUGHT(EINVAL);
+            if (!seam.fired) CHECK_STR(aio_caught(self)->message, said[self->i]);
+        } AIO_END_TRY;
+    }
+    AIO_FINALLY;
+        aio_process_release(self->process);
+    AIO_END;
+}
+
+/* "root" is a user as any other: who may not become it is told, not left as it is. */
+struct sub_root_named { aio_task task; aio_process *process; int code; };
+SCENARIO(sub_root_named, .may = { EAGAIN })
+{
+    static const char *const argv[] = { "/bin/true", NULL };
+    AIO_BEGIN(sub_root_named);
+    AIO_TRY {
+        AIO_AWAIT(self->process, aio_create_subprocess_exec(argv, .user_name = "root"));
+        CHECK_INT(geteuid(), 0);
+        AIO_AWAIT(self->code, aio_process_wait(self->process));
+        CHECK_INT(self->code, 0);
+    } AIO_CATCH {
+        if (geteuid() == 0) AIO_RERAISE();
+        CAUGHT(EPERM);
+    } AIO_END_TRY;
+    AIO_FINALLY;
+        aio_process_release(self->process);
+    AIO_END;
+}
+
 /* Root's program as somebody else, in no group of root's; others may not. */
 struct sub_user { aio_task task; aio_process *process; aio_process_output output; };
 SCENARIO(sub_user, .may = { AIO_EINCOMPLETE })
