@@ -4,7 +4,7 @@
 #define AIO_MONGO_IMPLEMENTATION
 #include "../../examples/mongo/aio_mongo.h"
 #include "expect.h"
-#include "relay.h"
+#include "every_await.h"
 
 static aio_mongo_options options;
 static const char *uri;
@@ -296,6 +296,42 @@ static void *session_of(void *client, int number)
     return AIO_CALL(session, .client = (aio_mongo *)client, .number = number);
 }
 static const relay_subject subject = { session_open, session_close, session_of, "mongodb://127.0.0.1:%d/" };
+
+/* ---- what is cancelled at every await ---- */
+
+/* Writes of all kinds; the documents of one number are there twice, once, or not at all. */
+struct writing { SELF; int number; aio_bson *many[300]; };
+static AIO_CORO(writing)
+{
+    AIO_BEGIN(writing);
+    self->rows = aio_mongo_get_collection(aio_mongo_get_database(self->client, "test"), "written");
+    AIO_AWAIT(self->done, aio_mongo_delete_many(self->rows, NULL));
+    for (self->i = 0; self->i < 300; self->i++)
+        self->many[self->i] = aio_bson_make("{ n: %d, i: %d }", self->number, self->i);
+    AIO_AWAIT(self->done, aio_mongo_insert_many(self->rows, self->many, 300));
+    EXPECT(self->done.inserted_count == 300);
+    AIO_AWAIT(self->done, aio_mongo_insert_one(self->rows, aio_bson_make("{ _id: %d, n: -1 }", self->number)));
+    AIO_TRY {
+        AIO_AWAIT(self->done, aio_mongo_insert_one(self->rows, aio_bson_make("{ _id: %d, n: -1 }", self->number)));
+        NOT_REACHED();
+    } AIO_CATCH {
+        EXPECT_CODE(AIO_MONGO_ERRORS + 11000);
+    } AIO_END_TRY;
+    AIO_AWAIT(self->done, aio_mongo_update_many(self->rows, aio_bson_make("{ n: %d }", self->number),
+                                                aio_bson_make("{ $set: { x: %d } }", self->number)));
+    EXPECT(self->done.matched_count == 300);
+    AIO_AWAIT(self->count, aio_mongo_count_documents(self->rows, aio_bson_make("{ x: %d }", self->number)));
+    EXPECT(self->count == 300);
+    AIO_FINALLY;
+        for (self->i = 0; self->i < 300; self->i++) aio_bson_free(self->many[self->i]);
+    AIO_END;
+}
+static void *writing_of(void *client, int number)
+{
+    return AIO_CALL(writing, .client = (aio_mongo *)client, .number = number);
+}
+
+static const await_case awaits[] = { { "a command and a cursor", session_of, 1 }, { "writes", writing_of, 1 } };
 
 /* The documents that a session reads. */
 struct three { SELF; };
@@ -620,6 +656,7 @@ int main(int argc, char **argv)
     if (!strcmp(action, "built")) status = built();
     if (!strcmp(action, "known")) status = aio_run(AIO_CALL(known));
     if (!strcmp(action, "three")) status = aio_run(AIO_CALL(three));
+    if (!strcmp(action, "awaits")) status = every_await(&subject, uri, awaits, sizeof awaits / sizeof *awaits);
     relay.port = atoi(argc > 3 ? argv[3] : "");
     relay.holds = !strcmp(action, "holds");
     if (relay.port) status = aio_run(AIO_CALL(every_byte, .subject = &subject));

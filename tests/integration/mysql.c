@@ -5,7 +5,7 @@
 #define AIO_MYSQL_IMPLEMENTATION
 #include "../../examples/mysql/aio_mysql.h"
 #include "expect.h"
-#include "relay.h"
+#include "every_await.h"
 
 static aio_mysql_options options;
 static const char *url;
@@ -352,6 +352,111 @@ static void *session_of(void *pool, int number)
 static const relay_subject subject = { session_open, session_close, session_of,
                                        "mysql://ada:se%%3Acret@127.0.0.1:%d/" };
 
+/* ---- what is cancelled at every await ---- */
+
+#define OPERATION(name) \
+    static void *name##_of(void *pool, int number) \
+    { return AIO_CALL(name, .pool = (aio_mysql_pool *)pool, .number = number); }
+#define WITH_CONNECTION AIO_ASYNC_WITH_AS(self->db, aio_mysql_pool_acquire(self->pool), \
+                                          aio_mysql_pool_release(self->pool, self->db))
+
+/* All of them, and then some that are left. */
+struct streaming { SELF; int number; char sql[100]; };
+static AIO_CORO(streaming)
+{
+    AIO_BEGIN(streaming);
+    WITH_CONNECTION {
+        for (self->i = 0; self->i < 2; self->i++) {
+            snprintf(self->sql, sizeof self->sql, "SELECT %d + seq n, REPEAT('x', 500) FROM aio.seq_1_to_%d",
+                     self->number, self->i ? 100000 : 1000);
+            AIO_AWAIT(self->rows, aio_mysql_query(self->db, self->sql));
+            self->count = 0;
+            AIO_ASYNC_FOR(self->row, aio_mysql_next(self->rows)) {
+                EXPECT(aio_mysql_get_integer(self->row, "n", -1) == self->number + ++self->count);
+                EXPECT(aio_mysql_bytes_at(self->row, 1).length == 500);
+                if (self->count == 1500) break;
+            }
+            EXPECT(self->count == (self->i ? 1500 : 1000));
+        }
+    }
+    AIO_END;
+}
+OPERATION(streaming)
+
+/* Done wholly, or not at all. */
+struct writing { SELF; int number; aio_mysql_value value; };
+static AIO_CORO(writing)
+{
+    AIO_BEGIN(writing);
+    self->value = aio_mysql_integer(self->number);
+    WITH_CONNECTION {
+        AIO_AWAIT(self->rows, aio_mysql_query(self->db, "START TRANSACTION"));
+        for (self->i = 0; self->i < 2; self->i++) {
+            AIO_AWAIT(self->rows, aio_mysql_execute(self->db, "INSERT INTO aio.w VALUES (?)", &self->value, 1));
+            EXPECT(self->rows->affected_rows == 1);
+        }
+        AIO_AWAIT(self->rows, aio_mysql_query(self->db, "SELECT n, COUNT(*) c FROM aio.w GROUP BY n HAVING c % 2"));
+        AIO_ASYNC_FOR(self->row, aio_mysql_next(self->rows)) NOT_REACHED();
+        AIO_AWAIT(self->rows, aio_mysql_query(self->db, "COMMIT"));
+        AIO_TRY {
+            AIO_AWAIT(self->rows, aio_mysql_execute(self->db, "SELECT ? FROM aio.none", &self->value, 1));
+            NOT_REACHED();
+        } AIO_CATCH {
+            EXPECT_CODE(AIO_MYSQL_ERRORS + 1146);
+        } AIO_END_TRY;
+    }
+    AIO_END;
+}
+OPERATION(writing)
+
+/* An answer, and a command, of several packets. */
+struct packets { SELF; int number; size_t length; };
+static AIO_CORO(packets)
+{
+    AIO_BEGIN(packets);
+    self->length = ((size_t)16 << 20) + 1000;
+    self->text = (char *)malloc(self->length);
+    if (!self->text) AIO_RAISE(ENOMEM);
+    self->length = (size_t)snprintf(self->text, self->length, "SELECT %d n, REPEAT('y', 17000000) y /* %0*d */",
+                                    self->number, 16 << 20, 0);
+    WITH_CONNECTION {
+        AIO_AWAIT(self->rows, aio_mysql_query(self->db, self->text));
+        AIO_AWAIT(self->row, aio_mysql_next(self->rows));
+        EXPECT(aio_mysql_get_integer(self->row, "n", -1) == self->number);
+        EXPECT(aio_mysql_bytes_at(self->row, 1).length == 17000000);
+    }
+    AIO_FINALLY;
+        free(self->text);
+    AIO_END;
+}
+OPERATION(packets)
+
+static const await_case awaits[] = {
+    { "prepared, and several results", session_of, 1 }, { "rows", streaming_of, 1 },
+    { "a transaction", writing_of, 1 }, { "packets over 16 MiB", packets_of, 31 }
+};
+
+/* The tables for them. */
+struct prepare { SELF; };
+static AIO_CORO(prepare)
+{
+    AIO_BEGIN(prepare);
+    self->db = aio_mysql_open_with(url, &options);
+    if (!self->db) AIO_RAISE(errno);
+    AIO_AWAIT(aio_mysql_connect(self->db));
+    AIO_AWAIT(self->rows, aio_mysql_query(self->db, "CREATE DATABASE IF NOT EXISTS aio"));
+    AIO_AWAIT(self->rows, aio_mysql_query(self->db, "CREATE OR REPLACE TABLE aio.w (n INT) ENGINE=InnoDB"));
+    AIO_FINALLY;
+        aio_mysql_close(self->db);
+    AIO_END;
+}
+
+static int every_await_of_mysql(void)
+{
+    int status = aio_run(AIO_CALL(prepare));
+    return status ? status : every_await(&subject, url, awaits, sizeof awaits / sizeof *awaits);
+}
+
 /* Prints a line for each query, well or not, for as long as it takes: the server is ended and begun again meanwhile. */
 struct lasting { SELF; };
 static AIO_CORO(lasting)
@@ -397,6 +502,7 @@ int main(int argc, char **argv)
     if (!strcmp(action, "infile")) status = aio_run(AIO_CALL(infile));
     if (!strcmp(action, "cancelled")) status = aio_run(AIO_CALL(cancelled));
     if (!strcmp(action, "lasting")) status = aio_run(AIO_CALL(lasting));
+    if (!strcmp(action, "awaits")) status = every_await_of_mysql();
     relay.port = atoi(argc > 3 ? argv[3] : "");
     relay.holds = !strcmp(action, "holds");
     if (relay.port) status = aio_run(AIO_CALL(every_byte, .subject = &subject));

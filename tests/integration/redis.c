@@ -5,7 +5,7 @@
 #define AIO_REDIS_IMPLEMENTATION
 #include "../../examples/redis/aio_redis.h"
 #include "expect.h"
-#include "relay.h"
+#include "every_await.h"
 
 static aio_redis_options options;
 static const char *url;
@@ -466,6 +466,125 @@ static void *session_of(void *pool, int number)
 }
 static const relay_subject subject = { session_open, session_close, session_of, "redis://:secret@127.0.0.1:%d/" };
 
+/* ---- what is cancelled at every await ---- */
+
+#define OPERATION(name) \
+    static void *name##_of(void *pool, int number) \
+    { return AIO_CALL(name, .pool = (aio_redis_pool *)pool, .number = number); }
+#define WITH_CONNECTION AIO_ASYNC_WITH_AS(self->redis, aio_redis_pool_acquire(self->pool), \
+                                          aio_redis_pool_release(self->pool, self->redis))
+
+struct piped { SELF; int number; };
+static AIO_CORO(piped)
+{
+    AIO_BEGIN(piped);
+    WITH_CONNECTION {
+        for (self->i = 0; self->i < 20; self->i++) aio_redis_pipelinef(self->redis, "ECHO %d", self->number + self->i);
+        AIO_AWAIT(self->reply, aio_redis_execute(self->redis));
+        for (self->i = 0; self->i < 20; self->i++)
+            EXPECT(aio_redis_integer(aio_redis_at(self->reply, (size_t)self->i), -1) == self->number + self->i);
+        AIO_AWAIT(self->reply, aio_redis_script(self->redis, "return ARGV[1] .. 'x'", 0, "s"));
+        EXPECT_TEXT(aio_redis_text(self->reply), "sx");
+        AIO_AWAIT(self->reply, aio_redis_commandf(self->redis, "ECHO %d", self->number));
+        EXPECT(aio_redis_integer(self->reply, -1) == self->number);
+    }
+    AIO_END;
+}
+OPERATION(piped)
+
+/* Blocks until another connection has put something there. */
+struct popping { SELF; int number; };
+static AIO_CORO(popping)
+{
+    AIO_BEGIN(popping);
+    WITH_CONNECTION {
+        AIO_AWAIT(self->reply, aio_redis_command(self->redis, "DEL", "pop"));
+        AIO_AWAIT(self->reply, aio_redis_command(self->redis, "BLPOP", "pop", "0.01"));
+        EXPECT(aio_redis_is_nil(self->reply));
+        AIO_AWAIT(self->reply, aio_redis_commandf(self->redis, "RPUSH pop %d", self->number));
+        AIO_AWAIT(self->reply, aio_redis_command(self->redis, "BLPOP", "pop", "5"));
+        EXPECT(aio_redis_integer(aio_redis_at(self->reply, 1), -1) == self->number);
+    }
+    AIO_END;
+}
+OPERATION(popping)
+
+struct paging { SELF; int number; char name[20]; aio_redis_scan *scan; const aio_redis_reply *key; };
+static AIO_CORO(paging)
+{
+    AIO_BEGIN(paging);
+    WITH_CONNECTION {
+        for (self->i = 0; self->i < 40; self->i++) {
+            snprintf(self->name, sizeof self->name, "scan:%d", self->i);
+            aio_redis_pipelinef(self->redis, "SET %s %d", self->name, self->number);
+        }
+        AIO_AWAIT(self->reply, aio_redis_execute(self->redis));
+        self->scan = aio_redis_scan_open(self->redis, .match = "scan:*", .count = 10);
+        AIO_ASYNC_FOR(self->key, aio_redis_scan_next(self->scan)) {
+            EXPECT(!strncmp(aio_redis_text(self->key), "scan:", 5));
+            self->count++;
+        }
+        EXPECT(self->count >= 40);
+    }
+    AIO_FINALLY;
+        aio_redis_scan_close(self->scan);
+    AIO_END;
+}
+OPERATION(paging)
+
+struct hearing { SELF; int number; const aio_redis_message *message; };
+static AIO_CORO(hearing)
+{
+    AIO_BEGIN(hearing);
+    self->other = aio_redis_pool_dedicated(self->pool);
+    if (!self->other) AIO_RAISE(ENOMEM);
+    AIO_AWAIT(aio_redis_subscribe(self->other, "a", "b"));
+    WITH_CONNECTION {
+        for (self->i = 0; self->i < 3; self->i++)
+            AIO_AWAIT(self->reply, aio_redis_commandf(self->redis, "PUBLISH b %d", self->number + self->i));
+    }
+    for (self->i = 0; self->i < 3; self->i++) {
+        AIO_AWAIT(self->message, aio_redis_listen(self->other));
+        EXPECT(atoi(self->message->data.data) == self->number + self->i);
+    }
+    AIO_AWAIT(aio_redis_unsubscribe(self->other, "a", "b"));
+    AIO_AWAIT(self->reply, aio_redis_commandf(self->other, "ECHO %d", self->number));
+    EXPECT(aio_redis_integer(self->reply, -1) == self->number);
+    AIO_FINALLY;
+        aio_redis_close(self->other);
+    AIO_END;
+}
+OPERATION(hearing)
+
+struct consuming { SELF; int number; aio_redis_group *group; const aio_redis_entry *entry; };
+static AIO_CORO(consuming)
+{
+    AIO_BEGIN(consuming);
+    WITH_CONNECTION {
+        AIO_AWAIT(aio_redis_command(self->redis, "DEL", "consumed"));
+        self->group = aio_redis_group_open(self->redis, .stream = "consumed", .group = "g", .consumer = "a");
+        for (self->i = 0; self->i < 2; self->i++)
+            aio_redis_pipelinef(self->redis, "XADD consumed * n %d", self->number + self->i);
+        AIO_AWAIT(self->reply, aio_redis_execute(self->redis));
+        for (self->i = 0; self->i < 2; self->i++) {
+            AIO_AWAIT(self->entry, aio_redis_group_next(self->group));
+            EXPECT(aio_redis_integer(aio_redis_get(self->entry->fields, "n"), -1) == self->number + self->i);
+            AIO_AWAIT(self->reply, aio_redis_group_ack(self->group, self->entry->id));
+            EXPECT(aio_redis_integer(self->reply, 0) == 1);
+        }
+    }
+    AIO_FINALLY;
+        aio_redis_group_close(self->group);
+    AIO_END;
+}
+OPERATION(consuming)
+
+static const await_case awaits[] = {
+    { "commands and a transaction", session_of, 1 }, { "a pipeline and a script", piped_of, 1 },
+    { "BLPOP", popping_of, 1 }, { "SCAN", paging_of, 1 }, { "pub/sub", hearing_of, 1 },
+    { "XREADGROUP", consuming_of, 1 }
+};
+
 /* Prints a line for each command, well or not: the server is ended and begun again meanwhile. */
 struct lasting { SELF; };
 static AIO_CORO(lasting)
@@ -627,6 +746,7 @@ int main(int argc, char **argv)
     if (!strcmp(action, "streams")) status = aio_run(AIO_CALL(streams));
     if (!strcmp(action, "hostile")) status = aio_run(AIO_CALL(hostile));
     if (!strcmp(action, "lasting")) status = aio_run(AIO_CALL(lasting));
+    if (!strcmp(action, "awaits")) status = every_await(&subject, url, awaits, sizeof awaits / sizeof *awaits);
     relay.port = atoi(argc > 3 ? argv[3] : "");
     relay.holds = !strcmp(action, "holds");
     if (relay.port) status = aio_run(AIO_CALL(every_byte, .subject = &subject));
