@@ -18174,9 +18174,10 @@ static bool aio__peer_went(int code)
         || code == ENOTCONN; /* of shutdown, after a reset */
 }
 
-/* So of all members of a group. */
+/* So of all members of a group; or a TLS connection ended without close_notify. */
 static bool aio__peers_went(const aio_exception *error)
 {
+    if (error->code == AIO_ETLS && !strcmp(error->phase, "TLS read")) return true;
     if (error->code != AIO_EGROUP) return aio__peer_went(error->code);
     for (int i = 0; i < error->member_count; i++)
         if (!aio__peers_went(error->members[i])) return false;
@@ -40488,9 +40489,11 @@ static void aio__served_refuse(aio__served *r, int status)
     aio_unref(sent);
 }
 
-/* A WebSocket's client has gone without a word, broke the protocol, or sent too much: no error of the handler's. */
+/* A WebSocket's client has gone without a word, broke the protocol, or sent too much, or one that asks for events wants
+ * their head alone: no error of the handler's. */
 static bool aio__served_is_theirs(const aio__served *r, const aio_exception *why)
 {
+    if (r->lasts && r->bodyless && why->code == EPIPE) return true;
     return r->upgraded && (why->code == AIO_EWEBSOCKET || (why->code == AIO_ELIMIT && !strcmp(why->phase, "receive"))
                            || (why->code == AIO_EDISCONNECTED && aio__stream_ended(r->stream)));
 }

@@ -277,6 +277,24 @@ static void *sending_events_handler(aio_request *request, void *arg)
     return AIO_CALL(sending_events, .request = request);
 }
 
+/* HEAD has the head alone, and its handler ends without a report. */
+struct sse_head { aio_task task; aio_server *server; struct talk *talk; };
+SCENARIO(sse_head, .may = { EPIPE, ECONNRESET, ENOTCONN, ETIMEDOUT })
+{
+    AIO_BEGIN(sse_head);
+    AIO_AWAIT(self->server, aio_start_http_server(feeding_handler, NULL, "127.0.0.1", 0));
+    self->talk = aio_create_task(AIO_CALL(talk, .port = aio_server_port(self->server),
+                                          .said = "HEAD /events HTTP/1.1\r\nHost: a\r\nConnection: close\r\n"
+                                                  "Accept: text/event-stream\r\nCache-Control: no-store\r\n\r\n"));
+    AIO_AWAIT((struct talk *)aio_ref(self->talk));
+    CHECK(!strncmp(self->talk->answer, "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n", 50));
+    CHECK_STR(strstr(self->talk->answer, "\r\n\r\n"), "\r\n\r\n");
+    AIO_FINALLY;
+        aio_unref(self->talk);
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
+
 struct sse_server { aio_task task; aio_server *server; struct talk *talk; };
 SCENARIO(sse_server, .may = { EPIPE, ECONNRESET, ENOTCONN, ETIMEDOUT })
 {

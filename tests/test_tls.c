@@ -695,6 +695,28 @@ SCENARIO(tls_truncated, TLS_MAY)
     AIO_END;
 }
 
+/* A client that leaves so is no error of the server's. */
+struct tls_client_leaves { TLS_SELF; };
+SCENARIO(tls_client_leaves, TLS_MAY, .skip = KIND_DEBUG /* there it is told */)
+{
+    AIO_BEGIN(tls_client_leaves);
+    TLS_SETUP("good", NULL);
+    AIO_AWAIT(self->server, aio_start_server(echo_handler, NULL, "127.0.0.1", 0, .tls_context = self->server_tls));
+    AIO_TIMEOUT(100) {
+        AIO_AWAIT(self->stream, aio_open_connection("127.0.0.1", aio_server_port(self->server),
+                                                    .tls_context = self->client_tls));
+        REQUIRE(aio_stream_write(self->stream, "x", 1) == 0);
+        AIO_AWAIT(self->text, aio_stream_readexactly(self->stream, 1));
+        aio__tls_fail(aio__tls_of(self->stream));
+        aio_stream_close(self->stream);
+        self->stream = NULL;
+        AIO_AWAIT(aio_sleep(0.1));
+    }
+    AIO_FINALLY;
+        TLS_END();
+    AIO_END;
+}
+
 /* A server that is closed while a client is in its handshake; a client that never begins one. */
 struct tls_mid_handshake { TLS_SELF; aio_stream *plain; };
 SCENARIO(tls_mid_handshake, TLS_MAY)

@@ -1,9 +1,12 @@
 /* websocket: both sides for real counterparts.
  *
  *   websocket serve [compress=BITS] [cert=FILE key=FILE]
- *                                              prints its port, gives messages back, and ends with SIGTERM
+ *                                              prints its port, gives messages back, and ends with SIGTERM;
+ *                                              /events: ten events a second, with /events?3 three and 204 after them
  *   websocket URL [compress=BITS] [code=CODE] [ca=FILE]
- *                                              sends texts and bytes of many sizes, which must come back, and closes */
+ *                                              sends texts and bytes of many sizes, which must come back, and closes
+ *   websocket say URL PROTOCOL TEXT...         sends texts, prints the lengths and beginnings of what comes, one for
+ *                                              each, and closes */
 #define AIO_IMPLEMENTATION
 #include "../../aio.h"
 #include <signal.h>
@@ -19,7 +22,8 @@ struct echo { aio_task task; aio_request *request; aio_ws *ws; aio_ws_message me
 static AIO_CORO(echo)
 {
     AIO_BEGIN(echo);
-    AIO_AWAIT(self->ws, aio_request_upgrade_websocket(self->request, .protocols = "echo", .compress = compress));
+    AIO_AWAIT(self->ws, aio_request_upgrade_websocket(self->request, .protocols = "echo, lws-mirror-protocol",
+                                                    .compress = compress));
     AIO_ASYNC_FOR(self->message, aio_ws_receive(self->ws)) {
         if (self->message.type == AIO_WS_TEXT) {
             AIO_AWAIT(aio_ws_send_text(self->ws, self->message.data.data, self->message.data.length));
@@ -31,7 +35,31 @@ static AIO_CORO(echo)
         aio_ws_release(self->ws);
     AIO_END;
 }
-static void *answer(aio_request *request, void *arg) { return (void)arg, AIO_CALL(echo, .request = request); }
+
+struct events { aio_task task; aio_request *request; int i, last; char id[12]; };
+static AIO_CORO(events)
+{
+    AIO_BEGIN(events);
+    self->last = self->request->query.length ? atoi(self->request->query.data) : 1000000;
+    if (aio_headers_get(&self->request->headers, "Last-Event-ID").data) {
+        AIO_AWAIT(aio_request_respond(self->request, 204));
+        AIO_RETURN();
+    }
+    AIO_AWAIT(aio_request_sse(self->request));
+    while (self->i++ < self->last) {
+        snprintf(self->id, sizeof self->id, "%d", self->i);
+        AIO_AWAIT(aio_request_sse_send(self->request, "two\nlines", .id = self->id, .event = "tick"));
+        AIO_AWAIT(aio_sleep(0.1));
+    }
+    AIO_AWAIT(aio_request_end(self->request));
+    AIO_END;
+}
+static void *answer(aio_request *request, void *arg)
+{
+    (void)arg;
+    if (!strcmp(request->path.data, "/events")) return AIO_CALL(events, .request = request);
+    return AIO_CALL(echo, .request = request);
+}
 
 struct serve { aio_task task; aio_tls_context *context; aio_server *server; };
 static AIO_CORO(serve)
@@ -106,9 +134,30 @@ static AIO_CORO(ask)
     AIO_END;
 }
 
+struct say { aio_task task; char **arguments; aio_session *session; aio_ws *ws; aio_ws_message message; };
+static AIO_CORO(say)
+{
+    AIO_BEGIN(say);
+    self->session = aio_session_open();
+    AIO_AWAIT(self->ws, aio_ws_connect(self->session, self->arguments[0], .protocols = self->arguments[1],
+                                       .receive_timeout = 20));
+    for (self->arguments += 2; *self->arguments; self->arguments++) {
+        AIO_AWAIT(aio_ws_send_text(self->ws, *self->arguments, strlen(*self->arguments)));
+        AIO_AWAIT(self->message, aio_ws_receive(self->ws));
+        printf("%d: %zu %.40s\n", self->message.type, self->message.data.length, self->message.data.data);
+    }
+    AIO_AWAIT(aio_ws_close(self->ws, 0, NULL));
+    printf("closed %d\n", aio_ws_close_code(self->ws));
+    AIO_FINALLY;
+        aio_ws_release(self->ws);
+        AIO_AWAIT(aio_session_close(self->session));
+    AIO_END;
+}
+
 int main(int argc, char **argv)
 {
     int code = 0;
+    if (argc > 3 && !strcmp(argv[1], "say")) return aio_run(AIO_CALL(say, .arguments = argv + 2));
     for (int i = 2; i < argc; i++) {
         if (!strncmp(argv[i], "compress=", 9)) compress = atoi(argv[i] + 9);
         else if (!strncmp(argv[i], "ca=", 3)) ca = argv[i] + 3;
