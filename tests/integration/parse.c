@@ -1,9 +1,11 @@
 /* parse: what our parsers make of lines on stdin, for others to compare with.
  *
  *   parse json       a line: a text in hexadecimal; the answer: the text as it is written again, or "-" and what is wrong
+ *   parse charset    a line: a charset and bytes in hexadecimal; the answer: UTF-8, likewise, or "-" and an offset
  *   parse cookies    a line: "set URL FIELD", a Set-Cookie; or "get URL"; the answer to that: the Cookie field */
 #define AIO_IMPLEMENTATION
 #include "../../aio.h"
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,6 +31,20 @@ static int json(char *line)
     return 0;
 }
 
+static int charset(char *line)
+{
+    aio_input_error error;
+    aio_text text;
+    char *bytes = strchr(line, ' ');
+    *bytes++ = '\0';
+    int code = aio_charset_decode(&text, bytes, unhex(bytes), &error, .charset = line, .ignore_mark = true);
+    if (code) return printf("- %llu\n", (unsigned long long)error.offset) < 0 || code != EILSEQ;
+    for (size_t i = 0; i < text.length; i++) printf("%02x", (unsigned char)text.data[i]);
+    printf("\n");
+    aio_text_clear(&text);
+    return 0;
+}
+
 static int cookies(aio_cookie_jar *jar, char *line)
 {
     aio_url url;
@@ -47,10 +63,11 @@ static int cookies(aio_cookie_jar *jar, char *line)
 int main(int argc, char **argv)
 {
     static char line[1 << 20];
-    bool is_json = argc > 1 && !strcmp(argv[1], "json");
+    bool is_json = argc > 1 && !strcmp(argv[1], "json"), is_charset = argc > 1 && !strcmp(argv[1], "charset");
     aio_cookie_jar *jar = aio_cookie_jar_open();
     int code = !jar;
-    while (!code && fgets(line, sizeof line, stdin)) code = is_json ? json(line) : cookies(jar, line);
+    while (!code && fgets(line, sizeof line, stdin))
+        code = is_json ? json(line) : is_charset ? charset(line) : cookies(jar, line);
     aio_cookie_jar_unref(jar);
     return code;
 }
