@@ -3355,6 +3355,16 @@ AIO_API const aio_link *aio_response_link(aio_response *response, const char *re
 /* The next piece of the body, as it comes; none at its end, where AIO_ASYNC_FOR ends. It is borrowed until the next
  * call. Who reads slowly slows the server down. aiohttp: content.iter_any() */
 AIO_API aio_text_task *aio_response_read_chunk(aio_response *response);
+/* Likewise, cut as the program wants it, also out of what came in several pieces: up to n bytes, as soon as there are
+ * any / n bytes, AIO_EINCOMPLETE if the body ends before / up to the end of a separator, or of the line, with it; the
+ * last one is what is left. A line, or n, that needs more than max_body bytes at once: AIO_ELIMIT. After an error what
+ * had come is still to be read. aiohttp: content.read(n), iter_chunked(n), readexactly, readuntil, readline:
+ *
+ *   AIO_ASYNC_FOR(self->line, aio_response_readline(self->response)) { ... } */
+AIO_API aio_text_task *aio_response_read_some(aio_response *response, size_t n);
+AIO_API aio_text_task *aio_response_readexactly(aio_response *response, size_t n);
+AIO_API aio_text_task *aio_response_readuntil(aio_response *response, const char *separator, size_t length);
+AIO_API aio_text_task *aio_response_readline(aio_response *response);
 /* The rest of the body to a file, which is made, or emptied: in threads, so that no disk holds the loop, and with 256
  * KiB of memory, so that a slow disk slows the server down. result: bytes. After an error the file is there, in part.
  * Python: shutil.copyfileobj */
@@ -31048,14 +31058,21 @@ static aio__body_reader *aio__body_late(aio__deadline *deadline)
 
 /* ---- a user who reads ---- */
 
-/* Reads the rest of the body, or waits for the next piece. */
+/* What of the body is asked for: the next piece; the rest; and of `n`: as many bytes at most, as many exactly, or what
+ * is there up to a separator of that length. */
+enum { AIO__BODY_PIECE, AIO__BODY_ALL, AIO__BODY_SOME, AIO__BODY_EXACTLY, AIO__BODY_UNTIL };
+
 struct aio__body_reading {
     aio_task       task;
     aio_text       result;
     aio__body_reader *in;
     aio_exception *error;
     int            step;
-    bool           all, mine; /* mine: it is this coroutine that reads */
+    unsigned char  how;
+    bool           mine;     /* it is this coroutine that reads */
+    size_t         n;
+    size_t         searched; /* bytes of what is collected, in which the separator is not */
+    char           separator[1];
 };
 
 /* NULL: what is read is what is meant. Else an error, a new owner. */
@@ -31066,17 +31083,85 @@ static aio_exception *aio__body_uncoded(aio__body_reader *in)
     return aio__exception(AIO_ECONTENT, "body", "its Content-Encoding is not one that is decoded");
 }
 
+/* How many of the first bytes are what is asked for; 0: others have to come. */
+static size_t aio__body_match(struct aio__body_reading *self, aio_text text)
+{
+    if (self->how == AIO__BODY_SOME) return text.length < self->n ? text.length : self->n;
+    if (self->how == AIO__BODY_EXACTLY) return text.length < self->n ? 0 : self->n;
+    size_t from = self->searched < self->n ? 0 : self->searched - self->n + 1; /* it may have begun */
+    self->searched = text.length;
+    const char *found = text.length > from
+                      ? (const char *)memmem(text.data + from, text.length - from, self->separator, self->n) : NULL;
+    return found ? (size_t)(found - text.data) + self->n : 0;
+}
+
+/* Whether so many bytes may be asked for, or collected, at once; else there is self->error. */
+static bool aio__body_reading_fits(struct aio__body_reading *self, size_t held, size_t more)
+{
+    size_t max = self->in->max;
+    if (self->how == AIO__BODY_SOME || (held <= max && more <= max - held)) return true;
+    self->error = aio__exception(AIO_ELIMIT, "body", "more than the limit of %zu bytes at once", max);
+    return false;
+}
+
+/* The body has ended: what is left of it is the last line. */
+static void aio__body_reading_end(struct aio__body_reading *self, aio_text held)
+{
+    aio__body_reader *in = self->in;
+    if (in->stream) in->owner->ended(in);
+    if (self->how == AIO__BODY_EXACTLY) {
+        self->error = aio__exception(AIO_EINCOMPLETE, "body", "%zu of %zu bytes, then the end of the body",
+                                     held.length, self->n);
+        aio__exception_counts(self->error, 0, self->n, held.length);
+        return;
+    }
+    if (!aio__body_reading_fits(self, held.length, 0)) return;
+    in->content.start = in->content.end;
+    self->result = held;
+}
+
+/* What is measured: out of one piece, in place, or else collected. As aio__body_reading_more. */
+static int aio__body_reading_part(struct aio__body_reading *self)
+{
+    aio__body_reader *in = self->in;
+    if (!self->n || (self->how == AIO__BODY_EXACTLY && !aio__body_reading_fits(self, self->n, 0))) return 0;
+    for (;;) {
+        if (!in->whole && in->content.start == in->content.end) in->content.start = in->content.end = 0;
+        aio_text held = in->whole ? aio__text("", 0) : aio__body_collected(in), piece;
+        size_t n = held.length ? aio__body_match(self, held) : 0;
+        if (n && aio__body_reading_fits(self, n, 0)) {
+            in->content.start += n;
+            self->result = aio__text(held.data, n);
+        }
+        if (n) return 0;
+        aio__body_step step = aio__body_peek(in, in->top, &piece);
+        if (step == AIO__BODY_MORE) return AIO__MORE;
+        if (step == AIO__BODY_LATER) return AIO__LATER;
+        if (step == AIO__BODY_DONE) aio__body_reading_end(self, held);
+        if (step == AIO__BODY_ERROR) self->error = aio__body_error(in);
+        if (step != AIO__BODY_DATA) return 0;
+        n = held.length ? 0 : aio__body_match(self, piece);
+        if (!aio__body_reading_fits(self, held.length, n ? n : piece.length)) return 0;
+        if (n) self->result = aio__text(piece.data, n);
+        else if (!aio__buffer_append(&in->content, piece.data, piece.length)) self->error = &aio__no_memory;
+        if (!self->error) aio__body_take(in, in->top, n ? n : piece.length);
+        if (n || self->error) return 0;
+    }
+}
+
 /* Takes what has come. AIO__MORE, AIO__LATER; or 0: there is the result, or self->error. */
 static int aio__body_reading_more(struct aio__body_reading *self)
 {
     aio__body_reader *in = self->in;
+    bool all = self->how == AIO__BODY_ALL;
     if (in->codings && (self->error = aio__body_uncoded(in))) return 0;
-    aio__body_step step = self->all ? aio__body_collect(in, in->max) : aio__body_next(in, &self->result);
+    if (self->how > AIO__BODY_ALL) return aio__body_reading_part(self);
+    aio__body_step step = all ? aio__body_collect(in, in->max) : aio__body_next(in, &self->result);
     if (step == AIO__BODY_MORE) return AIO__MORE;
     if (step == AIO__BODY_LATER) return AIO__LATER;
     if (step == AIO__BODY_DONE && in->stream) in->owner->ended(in);
     if (step == AIO__BODY_ERROR) self->error = aio__body_error(in);
-    if (step == AIO__BODY_ERROR || !self->all) return 0;
+    if (step == AIO__BODY_ERROR || !all) return 0;
     if (step == AIO__BODY_DATA)
         self->error = aio__exception(AIO_ELIMIT, "body", "the body is longer than the limit of %zu bytes", in->max);
     else if (!aio__body_seal(in)) self->error = &aio__no_memory;
@@ -31152,15 +31237,18 @@ static AIO_CORO(aio__body_skipping)
 
 AIO__GIVES(aio__body_reading, aio_text_task);
 
-/* What has come already needs no coroutine. An error is there for it still, as what is not taken stays. */
-static aio_text_task *aio__body_read(aio__body_reader *in, bool all)
+/* What has come already needs no coroutine. An error is there for it still, as what is not taken stays. `separator`:
+ * of AIO__BODY_UNTIL; copied. */
+static aio_text_task *aio__body_read(aio__body_reader *in, int how, size_t n, const char *separator)
 {
     struct aio__body_reading *reading =
-        (struct aio__body_reading *)aio__new_zeroed(sizeof *reading, aio__body_reading_coro);
+        (struct aio__body_reading *)aio__new_zeroed(sizeof *reading + (separator ? n : 0), aio__body_reading_coro);
     if (!reading) return NULL;
     aio_future *f = &reading->task.future;
     reading->in = in;
-    reading->all = all;
+    reading->how = (unsigned char)how;
+    reading->n = n;
+    if (separator) memcpy(reading->separator, separator, n);
     if (in->reading || aio__deadline_expired(&in->deadline) || aio__body_reading_more(reading))
         return (aio_text_task *)(void *)reading;
     if (reading->error) {
@@ -32990,7 +33078,7 @@ static AIO_CORO(aio__content_reading)
     }
     aio__body_hold(self->in, 1);
     self->held = true;
-    AIO_AWAIT(self->body, aio__body_read(self->in, true));
+    AIO_AWAIT(self->body, aio__body_read(self->in, AIO__BODY_ALL, 0, NULL));
     self->error = self->decode(self);
     if (self->error) AIO__THROW(aio__body_misread_as(self->in, self->error));
     AIO_FINALLY;
@@ -38654,7 +38742,7 @@ AIO_API aio_response_task *aio_session_request_with(aio_session *session, const 
 AIO_API aio_text_task *aio_response_read(aio_response *response)
 {
     if (!response) return (aio_text_task *)(void *)aio__failure(EINVAL, "read of no response");
-    return aio__body_read(&aio__reply_live(response, __func__)->in, true);
+    return aio__body_read(&aio__reply_live(response, __func__)->in, AIO__BODY_ALL, 0, NULL);
 }
 
 AIO_API aio_text_task *aio_response_text_with(aio_response *response, const aio_text_options *options)
@@ -38705,7 +38793,31 @@ AIO_API const aio_link *aio_response_link(aio_response *response, const char *re
 AIO_API aio_text_task *aio_response_read_chunk(aio_response *response)
 {
     if (!response) return (aio_text_task *)(void *)aio__failure(EINVAL, "read of no response");
-    return aio__body_read(&aio__reply_live(response, __func__)->in, false);
+    return aio__body_read(&aio__reply_live(response, __func__)->in, AIO__BODY_PIECE, 0, NULL);
+}
+
+AIO_API aio_text_task *aio_response_read_some(aio_response *response, size_t n)
+{
+    if (!response || !n) return (aio_text_task *)(void *)aio__failure(EINVAL, "read_some of no response, or nothing");
+    return aio__body_read(&aio__reply_live(response, __func__)->in, AIO__BODY_SOME, n, NULL);
+}
+
+AIO_API aio_text_task *aio_response_readexactly(aio_response *response, size_t n)
+{
+    if (!response) return (aio_text_task *)(void *)aio__failure(EINVAL, "readexactly of no response");
+    return aio__body_read(&aio__reply_live(response, __func__)->in, AIO__BODY_EXACTLY, n, NULL);
+}
+
+AIO_API aio_text_task *aio_response_readuntil(aio_response *response, const char *separator, size_t length)
+{
+    if (!response || !separator || !length)
+        return (aio_text_task *)(void *)aio__failure(EINVAL, "readuntil of no response, or with an empty separator");
+    return aio__body_read(&aio__reply_live(response, __func__)->in, AIO__BODY_UNTIL, length, separator);
+}
+
+AIO_API aio_text_task *aio_response_readline(aio_response *response)
+{
+    return aio_response_readuntil(response, "\n", 1);
 }
 
 /* ---- to a file ---- */
@@ -39998,13 +40110,13 @@ AIO_API aio_future *aio_request_end(aio_request *request)
 AIO_API aio_text_task *aio_request_read(aio_request *request)
 {
     if (!request) return (aio_text_task *)(void *)aio__failure(EINVAL, "read of no request");
-    return aio__body_read(&aio__served_live(request, __func__)->in, true);
+    return aio__body_read(&aio__served_live(request, __func__)->in, AIO__BODY_ALL, 0, NULL);
 }
 
 AIO_API aio_text_task *aio_request_read_chunk(aio_request *request)
 {
     if (!request) return (aio_text_task *)(void *)aio__failure(EINVAL, "read of no request");
-    return aio__body_read(&aio__served_live(request, __func__)->in, false);
+    return aio__body_read(&aio__served_live(request, __func__)->in, AIO__BODY_PIECE, 0, NULL);
 }
 
 AIO_API aio_text_task *aio_request_text_with(aio_request *request, const aio_text_options *options)

@@ -246,6 +246,14 @@ enum { NEEDS_PAIR = 1, NEEDS_RESPONSE, NEEDS_PROCESS, NEEDS_PARTS, NEEDS_PART, N
       awaited_is_7(f->result), (void)f)                                                                               \
     X(aio_response_read_chunk, aio_text_task, NEEDS_RESPONSE, 0, aio_response_read_chunk(self->response),             \
       awaited_is_7(f->result), (void)f)                                                                               \
+    X(aio_response_read_some, aio_text_task, NEEDS_RESPONSE, 0, aio_response_read_some(self->response, 9),            \
+      awaited_is_7(f->result), (void)f)                                                                               \
+    X(aio_response_readexactly, aio_text_task, NEEDS_RESPONSE, 0, aio_response_readexactly(self->response, 2),        \
+      awaited_is_7(f->result), (void)f)                                                                               \
+    X(aio_response_readuntil, aio_text_task, NEEDS_RESPONSE, 0, aio_response_readuntil(self->response, "7\n", 2),     \
+      awaited_is_7(f->result), (void)f)                                                                               \
+    X(aio_response_readline, aio_text_task, NEEDS_RESPONSE, 0, aio_response_readline(self->response),                 \
+      awaited_is_7(f->result), (void)f)                                                                               \
     X(aio_response_json, aio_json_task, NEEDS_RESPONSE, 0, aio_response_json(self->response, .any_type = true),       \
       aio_json_int(f->result, "", 0) == 7, (void)f) \
     X(aio_multipart_next, aio_part_task, NEEDS_PARTS, 0, aio_multipart_next(self->multipart), f->result != NULL,      \

@@ -574,6 +574,8 @@ TEST(debug_misuse_is_named)
     X(stream, aio_stream_close, (o->stream)) X(stream, aio_stream_abort, (o->stream)) \
     X(stream, aio_stream_wait_closed, (o->stream)) X(stream, aio_stream_start_tls, (o->stream, NULL, NULL)) \
     X(response, aio_response_read, (o->response)) X(response, aio_response_read_chunk, (o->response)) \
+    X(response, aio_response_read_some, (o->response, 1)) X(response, aio_response_readexactly, (o->response, 1)) \
+    X(response, aio_response_readuntil, (o->response, "x", 1)) X(response, aio_response_readline, (o->response)) \
     X(response, aio_response_text_with, (o->response, NULL)) X(response, aio_response_json_with, (o->response, NULL)) \
     X(response, aio_response_head, (o->response)) X(response, aio_response_trailers, (o->response)) \
     X(response, aio_response_bytes_sent, (o->response)) X(response, aio_response_bytes_received, (o->response)) \

@@ -426,6 +426,80 @@ SCENARIO(client_lengths, .may = CLIENT_MAY)
     AIO_END;
 }
 
+/* A body cut as the program wants it, wherever it was cut on its way. */
+#define CUT_CHUNKED "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+#define CUT_LINES CUT_CHUNKED "2\r\non\r\n4\r\ne\ntw\r\n6\r\no\r\n\nth\r\n3\r\nree\r\n0\r\n\r\n"
+#define CUT_DASHES CUT_CHUNKED "4\r\na-b-\r\n3\r\n-c-\r\n1\r\n-\r\n0\r\n\r\n"
+#define CUT_EIGHT CUT_CHUNKED "3\r\nabc\r\n3\r\ndef\r\n2\r\ngh\r\n0\r\n\r\n"
+static const struct cut_row { const char *says, *separator, *gives; size_t n; bool some; int code; const char *why; }
+cut_rows[] = {
+    { CUT_LINES, "\n", "one\n|two\r\n|\n|three|", 1, false, 0, NULL },
+    { CUT_LINES, "o\r\n\nt", "one\ntwo\r\n\nt|hree|", 5, false, 0, NULL },
+    { CUT_DASHES, "--", "a-b--|c--|", 2, false, 0, NULL },
+    { CUT_EIGHT, NULL, "abcd|efgh|", 4, false, AIO_EINCOMPLETE, "0 of 4 bytes, then the end of the body" },
+    { CUT_EIGHT, NULL, "abc|def|", 3, false, AIO_EINCOMPLETE, "2 of 3 bytes, then the end of the body" },
+    { CUT_EIGHT, NULL, "", 0, false, 0, NULL },
+    { CUT_EIGHT, NULL, "", 21, false, AIO_ELIMIT, "more than the limit of 20 bytes at once" },
+    { CUT_EIGHT, NULL, NULL, 2, true, 0, NULL },
+    { CUT_CHUNKED "15\r\n123456789012345678901\r\n0\r\n\r\n", "\n", "", 1, false, AIO_ELIMIT,
+      "more than the limit of 20 bytes at once" },
+    { HEAD_5 "he\nl", "\n", "he\n|", 1, false, AIO_EPAYLOAD, "before Content-Length bytes had come" },
+    { "HTTP/1.1 204 N\r\n\r\n", "\n", "", 1, false, 0, NULL },
+};
+struct client_cuts { aio_task task; aio_server *server; aio_session *session; aio_response *r; aio_text text; char url[60];
+    char gave[80]; const struct cut_row *row; size_t i, got; };
+static aio_text_task *cut_next(const struct client_cuts *self)
+{
+    if (self->row->some) return aio_response_read_some(self->r, self->row->n);
+    if (!self->row->separator) return aio_response_readexactly(self->r, self->row->n);
+    return self->row->n == 1 ? aio_response_readline(self->r)
+                             : aio_response_readuntil(self->r, self->row->separator, self->row->n);
+}
+SCENARIO(client_cuts, .may = CLIENT_MAY)
+{
+    AIO_BEGIN(client_cuts);
+    AIO_AWAIT(self->server, aio_start_server(scripted_handler, &the_script, "127.0.0.1", 0));
+    snprintf(self->url, sizeof self->url, "http://127.0.0.1:%d/", aio_server_port(self->server));
+    REQUIRE(self->session = aio_session_open(.max_body = 20));
+    for (self->i = 0; self->i < sizeof cut_rows / sizeof *cut_rows; self->i++) {
+        self->row = &cut_rows[self->i];
+        script_says(&the_script, self->row->says, self->row->code == AIO_EPAYLOAD ? END_CLOSE : END_STAY);
+        self->got = 0;
+        self->gave[0] = '\0';
+        AIO_AWAIT(self->r, aio_session_get(self->session, self->url));
+        AIO_TRY {
+            AIO_ASYNC_FOR(self->text, cut_next(self)) {
+                size_t used = strlen(self->gave);
+                CHECK(!self->row->some || self->text.length <= self->row->n);
+                snprintf(self->gave + used, sizeof self->gave - used, "%.*s|", (int)self->text.length, self->text.data);
+                self->got += self->text.length;
+            }
+            CHECK_INT(0, self->row->code);
+        } AIO_CATCH {
+            CAUGHT(self->row->code);
+            CHECK(strstr(aio_caught(self)->message, self->row->why));
+        } AIO_END_TRY;
+        if (self->row->some) CHECK_INT(self->got, 8);
+        else CHECK_STR(self->gave, self->row->gives);
+        if (self->row->code == AIO_EINCOMPLETE) { /* what is left is still there */
+            AIO_AWAIT(self->text, aio_response_read(self->r));
+            CHECK_BYTES(self->text.data, self->text.length, self->row->n == 3 ? "gh" : "");
+        }
+        if (self->row->code == AIO_ELIMIT && self->row->n > 20) {
+            AIO_AWAIT(self->text, aio_response_readexactly(self->r, 7));
+            CHECK_BYTES(self->text.data, self->text.length, "abcdefg");
+        }
+        aio_response_release(self->r);
+        self->r = NULL;
+    }
+    AIO_FINALLY;
+        aio_response_release(self->r);
+        AIO_AWAIT(aio_session_close(self->session));
+        aio_server_abort_clients(self->server);
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
+
 /* What comes after a chunked body, and the head as it came. */
 struct client_trailers { aio_task task; aio_server *server; aio_session *session; aio_response *r; aio_text text;
     char url[60]; };
@@ -1331,6 +1405,42 @@ TEST(client_bad_arguments)
     CHECK_INT(client_code(loop, aio_session_close(NULL)), 0);
     CHECK_INT(client_code(loop, aio_session_close(s)), 0);
     aio_loop_free(loop);
+}
+
+/* A session's .raise_for_status is that of all its requests; .max_line_size and .max_headers bound its responses. */
+struct client_session_limits { aio_task task; aio_server *server; aio_session *session; aio_response *r; char url[60];
+    size_t i; };
+SCENARIO(client_session_limits, .may = CLIENT_MAY)
+{
+    static const struct { const char *says; int code; const char *why; } rows[] = {
+        { "HTTP/1.1 399 A\r\nA: 1\r\nContent-Length: 0\r\n\r\n", 0, NULL },
+        { "HTTP/1.1 400 A\r\nContent-Length: 0\r\n\r\n", AIO_ESTATUS, "400" },
+        { "HTTP/1.1 200 12345678\r\nContent-Length: 0\r\n\r\n", AIO_ELIMIT, "the start line is too long" },
+        { "HTTP/1.1 200 A\r\nA: 1\r\nB: 2\r\nContent-Length: 0\r\n\r\n", AIO_ELIMIT, "the head has too many fields" },
+    };
+    AIO_BEGIN(client_session_limits);
+    AIO_AWAIT(self->server, aio_start_server(scripted_handler, &the_script, "127.0.0.1", 0));
+    snprintf(self->url, sizeof self->url, "http://127.0.0.1:%d/", aio_server_port(self->server));
+    REQUIRE(self->session = aio_session_open(.raise_for_status = true, .max_line_size = 20, .max_headers = 2));
+    for (self->i = 0; self->i < sizeof rows / sizeof *rows; self->i++) {
+        script_says(&the_script, rows[self->i].says, END_CLOSE);
+        AIO_TRY {
+            AIO_AWAIT(self->r, aio_session_get(self->session, self->url));
+            CHECK_INT(0, rows[self->i].code);
+        } AIO_CATCH {
+            CAUGHT(rows[self->i].code);
+            CHECK(strstr(aio_caught(self)->message, rows[self->i].why));
+        } AIO_END_TRY;
+        aio_response_release(self->r);
+        self->r = NULL;
+    }
+    CHECK_INT(aio_session_busy(self->session), 0);
+    AIO_FINALLY;
+        aio_response_release(self->r);
+        AIO_AWAIT(aio_session_close(self->session));
+        aio_server_abort_clients(self->server);
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
 }
 
 /* .max_field_size bounds a line of the head; .read_bufsize what is read ahead of who does not read. */

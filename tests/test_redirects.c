@@ -295,6 +295,8 @@ SCENARIO(redirect_limits, .may = HOP_MAY)
           "/302?to=/end (after 2 redirects): there are more than 2 redirects" },
     };
     AIO_BEGIN(redirect_limits);
+    static const hop_row none[] = { { "GET", "/302?to=/end", NULL, "A GET /302\n", 302, 0, 0, NULL } };
+    AIO_AWAIT(AIO_CALL(hop_rows, HOP_ROWS(none), .options = { .no_redirects = true }));
     AIO_AWAIT(AIO_CALL(hop_rows, HOP_ROWS(rows), .options = { .max_redirects = 2 }));
     AIO_AWAIT(AIO_CALL(hop_rows, HOP_ROWS(rows), .options = { .max_redirects = 2 },
                        .session_options = { .no_redirects = true }));
