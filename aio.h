@@ -38817,7 +38817,8 @@ AIO_API aio_text_task *aio_response_readuntil(aio_response *response, const char
 
 AIO_API aio_text_task *aio_response_readline(aio_response *response)
 {
-    return aio_response_readuntil(response, "\n", 1);
+    if (!response) return (aio_text_task *)(void *)aio__failure(EINVAL, "readline of no response");
+    return aio__body_read(&aio__reply_live(response, __func__)->in, AIO__BODY_UNTIL, 1, "\n");
 }
 
 /* ---- to a file ---- */

@@ -29,9 +29,11 @@ static void *head_echo_handler(aio_stream *stream, void *arg)
 #define ALL_AUTO "Host", "ACCEPT", "User-Agent", "accept-encoding", "Content-Type", "Connection", "Content-Length", \
                  "Authorization", "Cookie"
 static const char *const fid_none[] = { ALL_AUTO, NULL }, *const fid_params[] = { "a b", "1+", NULL },
-    *const fid_agent[] = { "User-Agent", NULL };
+    *const fid_agent[] = { "User-Agent", NULL }, *const fid_host[] = { "Host", "a.test", NULL },
+    *const fid_coded[] = { "Host", "a.test", "Content-Encoding", "gzip", NULL };
 static const char *const fid_fields[] = { "x-B", "1", "ACCEPT", "text/x", "X-a", "2", "hOST", "other", "x-B", "3",
                                         NULL };
+#define FID_AUTO "Accept: */*\r\nUser-Agent: aio.h\r\nAccept-Encoding: gzip, deflate\r\n"
 static const struct {
     const char *method, *path;
     aio_request_options options;
@@ -58,6 +60,13 @@ static const struct {
     { "GET", "/", { .headers = fid_fields, .version = AIO_HTTP_1_0 },
       "GET / HTTP/1.0\r\nx-B: 1\r\nACCEPT: text/x\r\nX-a: 2\r\nhOST: other\r\nx-B: 3\r\n"
       "User-Agent: aio.h\r\nAccept-Encoding: gzip, deflate\r\nConnection: keep-alive\r\n\r\n" },
+    { "GET", "/", { .headers = fid_host }, "GET / HTTP/1.1\r\nHost: a.test\r\n" FID_AUTO "\r\n" },
+    { "POST", "/", { .headers = fid_host },
+      "POST / HTTP/1.1\r\nHost: a.test\r\n" FID_AUTO "Content-Length: 0\r\n\r\n" },
+    /* compressed beforehand: its body, which the server takes for no head, is as it was given; the last one */
+    { "PUT", "/", { .headers = fid_coded, .data = "coded", .data_length = 5 },
+      "PUT / HTTP/1.1\r\nHost: a.test\r\nContent-Encoding: gzip\r\n" FID_AUTO
+      "Content-Type: application/octet-stream\r\nContent-Length: 5\r\n\r\n" },
 };
 struct fidelity_heads { aio_task task; aio_server *server; aio_session *session; aio_response *r; aio_text text;
     char url[60]; int i; };

@@ -593,6 +593,8 @@ TEST(forms_no_fifo)
     aio_session *s = aio_session_open(.limit = 1);
     aio_form *form = aio_form_open();
     CHECK(s && form);
+    CHECK(aio_form_ref(form) == form && !aio_form_ref(NULL));
+    aio_form_unref(form);
     snprintf(path, sizeof path, "/tmp/aio-fifo-%d-%d", (int)getpid(), rand());
     CHECK_INT(mkfifo(path, 0600), 0);
     CHECK_INT(client_code(loop, aio_session_post(s, "http://127.0.0.1:1/", .file = path)), EINVAL);

@@ -203,6 +203,41 @@ SCENARIO(tls_names_ok, TLS_MAY)
     AIO_END;
 }
 
+/* A folder of certificates, each under the hash of its name, as c_rehash makes it. */
+struct tls_ca_folder { TLS_SELF; char folder[64], link[96], file[128]; };
+SCENARIO(tls_ca_folder, TLS_MAY)
+{
+    AIO_BEGIN(tls_ca_folder);
+    tls_setup();
+    snprintf(self->folder, sizeof self->folder, "/tmp/aio-cas-%d-XXXXXX", (int)getpid());
+    REQUIRE(mkdtemp(self->folder));
+    FILE *file;
+    file = fopen(tls_file(self->file, "ca"), "r");
+    REQUIRE(file);
+    X509 *ca;
+    ca = PEM_read_X509(file, NULL, NULL, NULL);
+    fclose(file);
+    REQUIRE(ca);
+    snprintf(self->link, sizeof self->link, "%s/%08lx.0", self->folder, X509_subject_name_hash(ca));
+    X509_free(ca);
+    REQUIRE(!symlink(self->file, self->link));
+    self->server_tls = tls_server("good", NULL);
+    self->client_tls = aio_tls_context_create(.ca_path = self->folder);
+    REQUIRE(self->server_tls && self->client_tls);
+    AIO_AWAIT(self->server, aio_start_server(echo_handler, NULL, "127.0.0.1", 0, .tls_context = self->server_tls));
+    AIO_TIMEOUT(100) {
+        AIO_AWAIT(self->stream, aio_open_connection("127.0.0.1", aio_server_port(self->server),
+                                                    .tls_context = self->client_tls));
+        REQUIRE(aio_stream_write(self->stream, "x", 1) == 0);
+        AIO_AWAIT(self->text, aio_stream_readexactly(self->stream, 1));
+    }
+    AIO_FINALLY;
+        if (self->link[0]) unlink(self->link);
+        if (self->folder[0]) rmdir(self->folder);
+        TLS_END();
+    AIO_END;
+}
+
 /* Connects, sends a byte there and back, and closes, in order or not. Gives whether it was resumed. */
 struct tls_visit {
     aio_task task; bool result, rude; int port; aio_tls_context *tls; const char *host; aio_stream *stream, *closing;
