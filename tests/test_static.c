@@ -2,7 +2,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
-enum { STATIC_BIG = 300000 };
+enum { STATIC_BIG = 300000, STATIC_TEXT = 3000 };
 static char static_root[64], static_secret[64];
 
 static void static_file(const char *folder, const char *name, const void *data, size_t length)
@@ -24,7 +24,7 @@ static void static_link(const char *target, const char *name)
 }
 
 static const char *const static_names[] = { "/a.txt", "/a.txt.gz", "/index.html", "/.hidden", "/empty", "/big.bin",
-    "/sub/index.html", "/x.foo", "/link", "/inner", "/out/", "/pipe", "/b c.txt" };
+    "/sub/index.html", "/x.foo", "/link", "/inner", "/out/", "/pipe", "/b c.txt", "/text.txt" };
 
 static void static_begin(void)
 {
@@ -44,6 +44,7 @@ static void static_begin(void)
     static_file(static_root, "/empty", "", 0);
     static_file(static_root, "/x.foo", "foo", 3);
     static_file(static_root, "/sub/index.html", "<i>", 3);
+    static_file(static_root, "/text.txt", plenty, STATIC_TEXT);
     static_file(static_root, "/big.bin", plenty, STATIC_BIG);
     snprintf(path, sizeof path, "%s/secret.txt", static_secret);
     static_link(path, "link");
@@ -443,6 +444,48 @@ SCENARIO(static_routed, .may = { AIO_EINCOMPLETE, EPIPE, ECONNRESET, ENOTCONN, E
         aio_unref(self->talk);
         self->talk = NULL;
     }
+    AIO_FINALLY;
+        static_end();
+        aio_unref(self->talk);
+        aio_app_close(self->app);
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
+
+/* What a file costs that the kernel knows: no thread; and a small one goes out with its head, as it is even where
+ * answers are compressed. */
+struct static_calls { aio_task task; aio_app *app; aio_server *server; aio_static site; struct talk *talk; int i;
+    long cached, opened, sent, read; };
+SCENARIO(static_calls, /* they change the counts */ .skip = KIND_ALLOC | KIND_CALL | KIND_SLICE | KIND_CANCEL | KIND_DEBUG)
+{
+    static const char said[] = "GET /s/text.txt HTTP/1.1\r\nHost: h\r\nAccept-Encoding: gzip\r\n\r\n";
+    AIO_BEGIN(static_calls);
+    static_begin();
+    self->site.root = static_root;
+    self->site.prefix = "/s";
+    self->app = aio_app_open(.compress = true);
+    if (aio_app_route(self->app, "GET", "/s/{path...}", aio_static_handler, &self->site)) AIO_RAISE(ENOMEM);
+    AIO_AWAIT(self->server, aio_start_app(self->app, "127.0.0.1", 0));
+    for (self->i = 0; self->i < 2; self->i++) {
+        self->cached = seam.calls[CALL_openat_cached];
+        self->opened = seam.calls[CALL_openat];
+        self->sent = seam.calls[CALL_send] + seam.calls[CALL_sendmsg];
+        self->read = seam.calls[CALL_pread];
+        self->talk = aio_create_task(AIO_CALL(talk, .port = aio_server_port(self->server), .said = said));
+        AIO_AWAIT((struct talk *)aio_ref(self->talk));
+        CHECK(strstr(self->talk->answer, "\r\nContent-Length: 3000\r\n") && !strstr(self->talk->answer, "Encoding"));
+        CHECK(self->talk->text.length > STATIC_TEXT);
+        aio_unref(self->talk);
+        self->talk = NULL;
+    }
+    int probe;
+    probe = aio__os_openat_cached(AT_FDCWD, static_root, O_RDONLY | O_DIRECTORY); /* not the seam's: uncounted */
+    if (probe >= 0 && close(probe) == 0) {
+        CHECK_INT(seam.calls[CALL_openat_cached] - self->cached, 2);
+        CHECK_INT(seam.calls[CALL_openat] - self->opened, 0);
+    }
+    CHECK_INT(seam.calls[CALL_send] + seam.calls[CALL_sendmsg] - self->sent, 2); /* one is the client's */
+    CHECK_INT(seam.calls[CALL_pread] - self->read, 1);
     AIO_FINALLY;
         static_end();
         aio_unref(self->talk);
