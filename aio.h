@@ -4595,6 +4595,11 @@ template <class T> ref<detail::frame<T>> create_task(task<T> coroutine)
 #else
 #define AIO__NOSIGNAL 0
 #endif
+#ifdef MSG_MORE
+#define AIO__MORE_COMES MSG_MORE
+#else
+#define AIO__MORE_COMES 0
+#endif
 
 #ifndef AIO_MALLOC
 #define AIO_MALLOC(size)           malloc(size)
@@ -4816,8 +4821,8 @@ static int aio__os_pipe(int *fds)
         sigemptyset(&only);                                                                         \
         sigaddset(&only, SIGPIPE);                                                                  \
         sigemptyset(&before);                                                                       \
-        sigpending(&before);                                                                        \
         pthread_sigmask(SIG_BLOCK, &only, &old);                                                    \
+        if (sigismember(&old, SIGPIPE)) sigpending(&before); /* else none can wait */               \
         ssize_t n = (call);                                                                         \
         int code = errno;                                                                           \
         bool short_of_it = n < 0 ? code == EPIPE : (size_t)n < (length);                            \
@@ -6027,6 +6032,7 @@ struct aio__descriptor {
     uint8_t     want;   /* directions whose work waits for readiness */
     bool        always; /* a regular file: every try is worth it */
     bool        added;
+    bool        more;   /* of a socket: what is sent may wait for what follows */
     bool        was_blocking; /* before it was ours: to be again when we close it */
     uint8_t     level;  /* not 0: level-triggered, in these directions; else edge-triggered in both */
     uint32_t    slot;   /* the poll poller's index */
@@ -14484,8 +14490,9 @@ static ssize_t aio__fd_send(aio__link *link, const aio_text *pieces, size_t coun
     ssize_t n;
     const char *data = pieces[0].data + offset;
     size_t length = pieces[0].length - offset;
+    int flags = d->more ? AIO__NOSIGNAL | AIO__MORE_COMES : AIO__NOSIGNAL;
     if (count == 1) {
-        do n = aio__os.send(d->fd, data, length, AIO__NOSIGNAL); while (n < 0 && errno == EINTR);
+        do n = aio__os.send(d->fd, data, length, flags); while (n < 0 && errno == EINTR);
     } else {
         struct iovec vector[AIO__IO_IOV_MAX];
         struct msghdr message;
@@ -14497,10 +14504,13 @@ static ssize_t aio__fd_send(aio__link *link, const aio_text *pieces, size_t coun
         }
         message.msg_iov = vector;
         message.msg_iovlen = (__typeof__(message.msg_iovlen))used;
-        do n = aio__os.sendmsg(d->fd, &message, AIO__NOSIGNAL); while (n < 0 && errno == EINTR);
+        do n = aio__os.sendmsg(d->fd, &message, flags); while (n < 0 && errno == EINTR);
     }
     return AIO__LIKELY(n >= 0) ? n : aio__io_none(d, AIO__WRITE);
 }
+
+/* What is sent may wait for what follows, or not any more. */
+static inline void aio__fd_more(aio__fd_link *link, bool more) { link->d.more = more; }
 
 static bool aio__fd_pending(const aio__link *link)
 {
@@ -16696,6 +16706,9 @@ static ssize_t aio__stream_send(aio_stream *s, const aio_text *pieces, size_t co
     ssize_t n = aio__link_send(s->top, pieces, count, offset);
     return AIO__LIKELY(n != AIO__IO_FAILED) ? n : aio__stream_failed(s, AIO__LINK_WRITE);
 }
+
+/* What is written next is followed at once by what the kernel sends, and may wait for that. */
+static void aio__stream_more(aio_stream *s, bool more) { aio__fd_more(&s->base, more); }
 
 static size_t aio__unsent(const aio_stream *s) { return s->out ? s->out->end - s->out->start : 0; }
 
@@ -42901,8 +42914,11 @@ static aio_future *aio__folder_begin(struct aio__folder_answer *self)
     if (!body || small) self->count = 0;
     if (small)
         return aio__answer_as_is(self->request, self->status, &self->respond, aio__text(data, (size_t)self->length));
-    return body ? aio_request_start_with(self->request, self->status, &self->respond)
-                : aio_request_respond_with(self->request, self->status, &self->respond);
+    if (!body) return aio_request_respond_with(self->request, self->status, &self->respond);
+    aio__stream_more(self->request->stream, self->count == 1); /* the head goes out with the file's beginning */
+    aio_future *sent = aio_request_start_with(self->request, self->status, &self->respond);
+    aio__stream_more(self->request->stream, false);
+    return sent;
 }
 
 /* What stands before range i, or, behind the last, at the end. */

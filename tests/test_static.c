@@ -452,8 +452,16 @@ SCENARIO(static_routed, .may = { AIO_EINCOMPLETE, EPIPE, ECONNRESET, ENOTCONN, E
     AIO_END;
 }
 
+static ssize_t (*static_real_send)(int, const void *, size_t, int);
+static int static_waits; /* sends that may wait for what follows */
+static ssize_t static_send(int fd, const void *data, size_t length, int flags)
+{
+    static_waits += (flags & AIO__MORE_COMES) != 0;
+    return static_real_send(fd, data, length, flags);
+}
+
 /* What a file costs that the kernel knows: no thread; and a small one goes out with its head, as it is even where
- * answers are compressed. */
+ * answers are compressed. The head of a large one waits for its beginning. */
 struct static_calls { aio_task task; aio_app *app; aio_server *server; aio_static site; struct talk *talk; int i;
     long cached, opened, sent, read; };
 SCENARIO(static_calls, /* they change the counts */ .skip = KIND_ALLOC | KIND_CALL | KIND_SLICE | KIND_CANCEL | KIND_DEBUG)
@@ -463,6 +471,9 @@ SCENARIO(static_calls, /* they change the counts */ .skip = KIND_ALLOC | KIND_CA
     static_begin();
     self->site.root = static_root;
     self->site.prefix = "/s";
+    static_waits = 0;
+    static_real_send = aio__os.send;
+    aio__os.send = static_send;
     self->app = aio_app_open(.compress = true);
     if (aio_app_route(self->app, "GET", "/s/{path...}", aio_static_handler, &self->site)) AIO_RAISE(ENOMEM);
     AIO_AWAIT(self->server, aio_start_app(self->app, "127.0.0.1", 0));
@@ -486,7 +497,14 @@ SCENARIO(static_calls, /* they change the counts */ .skip = KIND_ALLOC | KIND_CA
     }
     CHECK_INT(seam.calls[CALL_send] + seam.calls[CALL_sendmsg] - self->sent, 2); /* one is the client's */
     CHECK_INT(seam.calls[CALL_pread] - self->read, 1);
+    CHECK_INT(static_waits, 0);
+    self->talk = aio_create_task(AIO_CALL(talk, .port = aio_server_port(self->server),
+                                          .said = "GET /s/big.bin HTTP/1.1\r\nHost: h\r\n\r\n"));
+    AIO_AWAIT((struct talk *)aio_ref(self->talk));
+    CHECK(self->talk->text.length > STATIC_BIG);
+    if (AIO__MORE_COMES) CHECK_INT(static_waits, 1);
     AIO_FINALLY;
+        aio__os.send = static_real_send;
         static_end();
         aio_unref(self->talk);
         aio_app_close(self->app);

@@ -17,13 +17,13 @@ BENCH_ARGS     ?=
 BENCH_MAKE      = $(MAKE) --no-print-directory -f $(firstword $(MAKEFILE_LIST))
 BENCH_GOAL     := $(.DEFAULT_GOAL)
 
-BENCH_PROGRAMS := bench_echo bench_tasks bench_http bench_ws
+BENCH_PROGRAMS := bench_echo bench_tasks bench_http bench_ws bench_site
 BENCH_DATABASES := build/bench_mysql build/bench_redis
 BENCH_CODING   := build/bench_coding
 BENCH_TOOLS    := launch echo_load
 BENCH_C        := $(BENCH_TOOLS) echo_raw echo_tls_raw timers_raw tasks_raw echo_uv echo_ev echo_event timers_uv \
                   timers_ev http_raw http_curl ws_raw mysql_mariadb redis_hiredis
-BENCH_GOS      := echo http_client timers tasks
+BENCH_GOS      := echo http_client site timers tasks
 
 bench: bench-programs
 	@$(BENCH_MAKE) -k bench-peers || echo 'bench: the peers that did not build are left out'

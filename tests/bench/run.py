@@ -71,6 +71,10 @@ DOWNLOAD = [
     metric("of it user", "s/256 MiB", "{:.3f}", "low", lambda r: r["user"] / r["n"]),
     metric("peak RSS", "MB", "{:.1f}", "low", lambda r: r["maxrss_kb"] / 1024),
 ]
+SITE = [
+    metric("requests", "/s", "{:,.0f}", "high", lambda r: r["n"] / r["secs"]),
+    metric("server CPU", "us/req", "{:.2f}", "low", lambda r: r["server_cpu"] / r["n"] * 1e6, "ratio"),
+]
 TIMERS = [
     metric("total time", "s", "{:.2f}", "low", lambda r: r["secs"]),
     metric("CPU", "us/timer", "{:.3f}", "low", lambda r: r["cpu"] / r["n"] * 1e6, "ratio"),
@@ -100,7 +104,7 @@ CONNECTIONS = [
 ]
 
 # kind: "server" = the peer is a server that echo_load drives, "http" = the peer is a client of
-# nginx, "solo" = the peer runs alone.  n is multiplied by the peer's scale.
+# nginx, "site" = the peer is a web server that http_raw drives, "solo" = the peer runs alone.  n is multiplied by the peer's scale.
 TASKS = {
     "echo": dict(kind="server", conns=64, active=64, size=64, n=200000, metrics=ECHO,
                  title="TCP echo, 64 connections, 64-byte messages"),
@@ -138,6 +142,12 @@ TASKS = {
     "download-https": dict(kind="http", scheme="https", path="/big", conns=1, n=4, mode="keep",
                            metrics=DOWNLOAD,
                            title="a 256 MiB body over TLS 1.3 (AES-128-GCM), four times on one connection"),
+    "http-server": dict(kind="site", path="/1k", size=1024, conns=64, n=100000, metrics=SITE,
+                        title="a server's answer of 1 KiB from memory, 64 kept connections"),
+    "static-1k": dict(kind="site", path="/1k.bin", size=1024, conns=64, n=60000, metrics=SITE,
+                      title="a server's answer of 1 KiB from a file"),
+    "static-100k": dict(kind="site", path="/100k.bin", size=102400, conns=64, n=20000, metrics=SITE,
+                        title="a server's answer of 100 KiB from a file"),
     "timers": dict(kind="solo", n=1000000, metrics=TIMERS,
                    title="1,000,000 sleepers of 0-2 s (tasks in Go and Python, bare timers in C)"),
     "spawn": dict(kind="solo", n=1000000, metrics=SPAWN,
@@ -155,6 +165,7 @@ GROUPS = {
     "httpsclient": ["https", "download-http", "download-https"],
     "download": ["download-http", "download-https"],
     "connect": ["connect-http", "connect-https", "connect-https-resumed"],
+    "site": ["http-server", "static-1k", "static-100k"],
     "tasks": ["spawn", "switch", "locks", "idle"],
     "all": list(TASKS),
 }
@@ -244,6 +255,15 @@ def make_certificate(folder):
                    check=True, capture_output=True)
 
 
+def configure_nginx(folder, listen, resumed):
+    conf = (HERE / "nginx.conf.in").read_text()
+    for key, value in {"DIR": str(folder), "BODY": BODY, "LISTEN": "\n        ".join(listen),
+                       "LISTEN_RESUMED": "\n        ".join(resumed)}.items():
+        conf = conf.replace(f"@{key}@", value)
+    (folder / "nginx.conf").write_text(conf)
+    os.chmod(folder, 0o755)
+
+
 class Nginx:
     """The HTTP server of the client tasks, pinned to SERVER_CPU."""
 
@@ -263,13 +283,7 @@ class Nginx:
         self.turn = 0
         listen = {kind: [f"listen 127.0.0.1:{p}{'' if kind == 'http' else ' ssl'} backlog=4096;" for p in some]
                   for kind, some in self.ports.items()}
-        conf = (HERE / "nginx.conf.in").read_text()
-        for key, value in {"DIR": str(self.dir), "BODY": BODY,
-                           "LISTEN": "\n        ".join(listen["http"] + listen["https"]),
-                           "LISTEN_RESUMED": "\n        ".join(listen["resumed"])}.items():
-            conf = conf.replace(f"@{key}@", value)
-        (self.dir / "nginx.conf").write_text(conf)
-        os.chmod(self.dir, 0o755)
+        configure_nginx(self.dir, listen["http"] + listen["https"], listen["resumed"])
         self.proc = subprocess.Popen([exe, "-p", self.dir, "-c", self.dir / "nginx.conf"],
                                      preexec_fn=pinned(SERVER_CPU))
         stack.callback(stop, self.proc)
@@ -321,6 +335,35 @@ def run_http(peer, task, n, python, nginx):
         if (r["n"], r["bytes"]) != (n, n * size):
             raise Failed(f"{r['n']:.0f} responses, {r['bytes']:.0f} bytes; expected {n}, {n * size}")
     return r
+
+
+def cpu_seconds(pid):
+    """What all threads of a process have used so far."""
+    return sum(int((t / "schedstat").read_text().split()[0]) for t in pathlib.Path(f"/proc/{pid}/task").iterdir()) / 1e9
+
+
+def run_site(peer, task, n):
+    port, other = free_ports(2)
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        folder = pathlib.Path(folder)
+        make_certificate(folder)
+        configure_nginx(folder, [f"listen 127.0.0.1:{port} backlog=4096;"], [f"listen 127.0.0.1:{other} ssl;"])
+        (folder / "www").mkdir()
+        for size, name in (1024, "1k.bin"), (102400, "100k.bin"):
+            (folder / "www" / name).write_bytes(os.urandom(size))
+        server = subprocess.Popen(fill(peer, port=port, folder=folder), cwd=peer["dir"], preexec_fn=pinned(SERVER_CPU),
+                                  stdout=subprocess.DEVNULL)
+        try:
+            wait_for_port(port, server, "the server")
+            url = f"http://127.0.0.1:{port}{task['path']}"
+            launch([BUILD / "http_raw", url, str(task["conns"]), str(task["conns"]), "keep"], HERE)
+            before = cpu_seconds(server.pid)
+            r = launch([BUILD / "http_raw", url, str(task["conns"]), str(n), "keep"], HERE)
+            if r["bytes"] != n * task["size"]:
+                raise Failed(f"{r['bytes']:.0f} bytes; expected {n * task['size']}")
+            return {**r, "server_cpu": cpu_seconds(server.pid) - before}
+        finally:
+            stop(server)
 
 
 def run_solo(peer, n, python):
@@ -496,6 +539,8 @@ def run_once(peer, task, python, nginx):
             return run_server(peer, task, n, python)
         if task["kind"] == "http":
             return run_http(peer, task, n, python, nginx)
+        if task["kind"] == "site":
+            return run_site(peer, task, n)
         return run_solo(peer, n, python)
     except Failed as e:
         print(f"\n{peer['task']}: {peer['name']}: {e}", file=sys.stderr)
