@@ -15982,7 +15982,7 @@ struct aio_stream {
     aio__fd_link  base;
     aio__link    *top;       /* the uppermost: the socket's own, or TLS; owned but for the socket */
     aio_loop     *loop;
-    aio__work     ended;     /* among the waiters of `task` */
+    aio__work     ended;     /* its handler has: among the waiters of that task, which is its owner, and is owned */
     aio__consumer *consumer;   /* NULL: its bytes go to who reads them */
     aio__node       link;      /* in clients->ring or loop->streams */
     char           *in;        /* unread: in[in_start, in_end); NULL while idle */
@@ -15995,7 +15995,6 @@ struct aio_stream {
     aio__timer     *timer;     /* of closing */
     char           *name;      /* host or path that was connected to, for messages; NULL: the peer's address */
     aio__clients   *clients;   /* NULL: it is of none */
-    aio_task       *task;      /* its handler's */
     aio_stream    **home;      /* a pipe of a process, or a WebSocket: where that keeps it */
     aio_stream    **held;      /* a file is being sent, or TLS begins: where that keeps it; no one else may write */
     uint8_t         reading, writing, life; /* AIO__READING_, AIO__WRITING_, AIO__LIFE_ */
@@ -16593,7 +16592,7 @@ static aio_future *aio__step_wait(aio_stream *stream, int step)
 static aio_loop      *aio__stream_loop(const aio_stream *s) { return s->loop; }
 static aio__consumer *aio__stream_consumer(const aio_stream *s) { return s->consumer; }
 static aio__clients  *aio__stream_clients(const aio_stream *s) { return s->clients; }
-static aio_task      *aio__stream_task(const aio_stream *s) { return s->task; } /* its handler's */
+static aio_task      *aio__stream_task(const aio_stream *s) { return (aio_task *)s->ended.owner; } /* its handler's */
 static uint32_t       aio__stream_limit(const aio_stream *s) { return s->limit; }
 
 /* It has been seen by who reads past the stream's buffer. */
@@ -17069,9 +17068,10 @@ static void aio__stream_end_by(aio_stream *s, bool now)
     aio_exception_unref(s->error);
     aio__free(s->name);
     aio__ring_remove(&s->link);
-    if (s->ended.node.next && s->task->future.state < AIO__DONE) aio__waiters_remove(&s->task->future, &s->ended.node);
+    aio_task *task = aio__stream_task(s);
+    if (s->ended.node.next && task->future.state < AIO__DONE) aio__waiters_remove(&task->future, &s->ended.node);
     else if (s->ended.node.next) aio__ring_remove(&s->ended.node);
-    aio_unref(s->task);
+    aio_unref(task);
     if (s->consumer) aio__pool_free(&loop->pool, s->consumer, s->consumer->size);
     aio__stream_free(loop, s);
     aio__settle(closed, lost);
@@ -17276,19 +17276,20 @@ static aio_stream *aio__clients_next(const aio__clients *clients, const aio_stre
 /* The loop closes: so do they all. */
 static void aio__clients_end(aio__clients *clients) { aio__streams_end(&clients->ring); }
 
-/* Its handler, which is taken: `done` runs, the stream its owner, when it has ended. */
+/* Its handler, which is taken: `done` runs when it has ended, and asks aio__stream_of_handler. */
 static void aio__stream_serve(aio_stream *s, aio_task *task, void (*done)(aio__work *))
 {
-    s->task = task;
     s->ended.run = done;
-    s->ended.owner = s;
+    s->ended.owner = task;
     aio__waiters_add(&task->future, &s->ended.node);
 }
 
+static aio_stream *aio__stream_of_handler(aio__work *ended) { return AIO__CONTAINER(ended, aio_stream, ended); }
+
 static void aio__stream_served(aio_stream *s)
 {
-    aio_unref(s->task);
-    s->task = NULL;
+    aio_unref(s->ended.owner);
+    s->ended.owner = NULL;
 }
 
 /* ---- a consumer ---- */
@@ -18210,7 +18211,7 @@ static bool aio__peers_went(const aio_exception *error)
 /* The handler's task is done. */
 static void aio__client_done(aio__work *work)
 {
-    aio_stream *s = (aio_stream *)work->owner;
+    aio_stream *s = aio__stream_of_handler(work);
     aio_future *f = &aio__stream_task(s)->future;
     if (aio__stream_consumer(s)) { /* that was the handshake */
         aio__stream_served(s);
