@@ -3051,7 +3051,8 @@ typedef struct aio_session_options {
     aio_tls_options    tls AIO__UNSET;
     bool               raise_for_status AIO__UNSET; /* a status from 400 on is an error of the request: AIO_ESTATUS */
     /* Where cookies of responses go, and those of requests without a Cookie field come from. The session keeps a
-     * reference. NULL: a jar of its own, made with the first cookie. Of one that the jar refuses, .trace hears why */
+     * reference. NULL: a jar of its own, made with the first cookie, which keeps none of hosts that are addresses
+     * ("127.0.0.1"). Of one that is refused, .trace hears why */
     aio_cookie_jar    *cookie_jar AIO__UNSET;
     bool               no_cookies AIO__UNSET;       /* neither. aiohttp: DummyCookieJar */
     /* names and values that the jar begins with, for the origin of base_url, or without one for every host */

@@ -526,6 +526,7 @@ static const struct retry_row {
     { "GET", "1000", 1, { .attempts = 2 }, 503, 1, 0, 0.5 }, /* beyond the request's own time */
     { "GET", "soon", 1, { .attempts = 2 }, 200, 2, 0.2, 0.6 },
     { "GET", "Thu, 01 Jan 1970 00:00:09 GMT", 1, { .attempts = 2 }, 200, 2, 0, 0.2 },
+    { "GET", "Thu, 31 Dec 2099 23:59:59 GMT", 1, { .attempts = 2 }, 503, 1, 0, 0.5 }, /* and so is this */
     { "GET", NULL, 1, { .attempts = 1 }, 503, 1, 0, 0.5 },
     { "GET", NULL, 1, { .attempts = 0 }, 503, 1, 0, 0.5 },
     { "POST", NULL, 1, { .attempts = 3 }, 503, 1, 0, 0.5 },

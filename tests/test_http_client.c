@@ -853,6 +853,39 @@ SCENARIO(client_timeouts, .may = CLIENT_MAY)
     AIO_END;
 }
 
+/* Without a word about it, 100 requests are on their way at once, and each has 300 s, also in the line for the pool. */
+enum { DEFAULTS_MANY = 102 };
+struct client_defaults { aio_task task; aio_server *server; aio_session *session; struct get_url *gets[DEFAULTS_MANY];
+    int i, phases[2]; };
+SCENARIO(client_defaults, .may = CLIENT_MAY, .skip = KIND_ALLOC | KIND_CALL | KIND_CANCEL | KIND_SLICE /* many */)
+{
+    AIO_BEGIN(client_defaults);
+    script_says(&the_script, "", END_STAY);
+    AIO_AWAIT(self->server, aio_start_server(scripted_handler, &the_script, "127.0.0.1", 0));
+    REQUIRE(self->session = aio_session_open());
+    for (self->i = 0; self->i < DEFAULTS_MANY; self->i++)
+        REQUIRE(self->gets[self->i] = get_task(self->session, aio_server_port(self->server), "/", no_timeouts));
+    AIO_AWAIT(aio_sleep(299));
+    CHECK_INT(aio_session_busy(self->session), 100);
+    AIO_AWAIT(aio_sleep(2));
+    CHECK_INT(aio_session_busy(self->session), 0);
+    for (self->i = 0; self->i < DEFAULTS_MANY; self->i++) {
+        const struct get_url *get = self->gets[self->i];
+        CHECK_INT(get->code, AIO_ETIMEOUT);
+        CHECK(strstr(get->message, "the limit `total` is 300 s"));
+        self->phases[0] += !strcmp(get->phase, "headers");
+        self->phases[1] += !strcmp(get->phase, "pool");
+    }
+    CHECK_INT(self->phases[0], 100);
+    CHECK_INT(self->phases[1], 2);
+    AIO_FINALLY;
+        for (int i = 0; i < DEFAULTS_MANY; i++) aio_unref(self->gets[i]);
+        AIO_AWAIT(aio_session_close(self->session));
+        aio_server_abort_clients(self->server);
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
+
 /* What was given out in pieces does not count when the rest is read. */
 struct client_rest {
     aio_task task; aio_server *server; aio_session *session; aio_response *r; aio_text text; size_t size; char url[60];
