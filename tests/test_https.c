@@ -199,11 +199,14 @@ static AIO_CORO(hostile_peer)
     if (self->row->fault == HOSTILE_BEGINS) {
         SSL_clear_options(tls->ssl, SSL_OP_NO_RENEGOTIATION);
         CHECK_INT(SSL_renegotiate(tls->ssl), 1);
-        expect_report("error in the handler of a client");
         aio_stream_write(self->stream, "llo", 3);
     }
-    if (self->row->fault == HOSTILE_LATE || self->row->fault >= HOSTILE_UPDATES)
-        AIO_AWAIT(aio_stream_read(self->stream, 1)); /* the client has what it wants, and goes */
+    AIO_TRY {
+        if (self->row->fault == HOSTILE_LATE || self->row->fault >= HOSTILE_UPDATES)
+            AIO_AWAIT(aio_stream_read(self->stream, 1)); /* the client has what it wants, and goes */
+    } AIO_CATCH {
+        if (self->row->fault != HOSTILE_BEGINS) AIO_RERAISE(); /* whose refusal comes, or the end before it */
+    } AIO_END_TRY;
     AIO_END;
 }
 static void *hostile_handler(aio_stream *stream, void *arg)
