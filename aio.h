@@ -43346,9 +43346,11 @@ typedef struct aio__ws_deflating { /* what permessage-deflate was offered or agr
     uint8_t bits[2];       /* 0: it has no value */
 } aio__ws_deflating;
 
+typedef struct aio__ws_times { int64_t heartbeat, close, receive; } aio__ws_times; /* nanoseconds; INT64_MAX: none */
+
 typedef struct aio__ws_limits { /* of the options, checked */
-    int64_t  heartbeat, close, receive; /* nanoseconds; INT64_MAX: none */
-    bool     autoping, autoclose;
+    aio__ws_times times;
+    bool          no_autoping, no_autoclose;
 } aio__ws_limits;
 
 typedef enum { AIO__WS_WHOLE, AIO__WS_CHUNKS, AIO__WS_DROP } aio__ws_mode;
@@ -43359,10 +43361,10 @@ struct aio_ws {
     aio_loop       *loop;
     uint32_t        refs;      /* the user's, and those of coroutines that run */
     uint32_t        waiting;   /* sends that wait for the end of a message in pieces */
-    aio__ws_limits  limits;
+    aio__ws_times   limits;
     aio__ws_reader  in;
     aio_text        rest;      /* of a piece that was unmasked, in the stream's buffer: not taken yet */
-    aio__buffer     content;   /* of the message that comes, or the reason of a close frame */
+    aio__buffer    *content;   /* owned: of the message that comes, or the reason of a close frame; NULL while idle */
     uint64_t        inflated;  /* bytes of the message */
     aio_inflate    *inflate;   /* NULL: nothing is kept of what came before */
     aio_deflate    *deflate;
@@ -43370,14 +43372,14 @@ struct aio_ws {
     aio_exception  *exception;
     aio__timer     *heart;
     int64_t         heard, pinged; /* when data came last; when a ping went out */
-    int             close_code;
     uint32_t       *masks;     /* owned; NULL: none has been drawn */
+    uint16_t        close_code;
     uint8_t         mask_count; /* of those not used yet */
     uint8_t         fragmented; /* type of the message in pieces that is on its way out; 0: none is */
     uint8_t         mode;      /* of the receive that runs */
     uint8_t         bits_out;  /* window of what is sent */
     aio__ws_text    in_text, out_text;
-    bool            client, deflates, resets_in, resets_out;
+    bool            client, deflates, resets_in, resets_out, no_autoping, no_autoclose;
     bool            has_rest, tailed; /* `rest` counts; it is what the sender has left out of a compressed message */
     bool            given;     /* the user has the content */
     bool            reading;   /* a receive runs */
@@ -43391,6 +43393,13 @@ static aio_ws *aio__ws_ref(aio_ws *ws)
 {
     ws->refs++;
     return ws;
+}
+
+static void aio__ws_content_free(aio_ws *ws)
+{
+    if (ws->content) aio__free(ws->content->data);
+    aio__free(ws->content);
+    ws->content = NULL;
 }
 
 static void aio__ws_free(aio_ws *ws)
@@ -43411,7 +43420,7 @@ static void aio__ws_unref(aio_ws *ws)
     if (--ws->refs) return;
     aio_inflate_close(ws->inflate);
     aio_deflate_close(ws->deflate);
-    aio__free(ws->content.data);
+    aio__ws_content_free(ws);
     aio__free(ws->masks);
     aio_exception_unref(ws->exception);
     aio__ws_free(ws);
@@ -43518,7 +43527,7 @@ static void aio__ws_fail(aio_ws *ws, int code, aio_exception *why, const char *r
         return;
     }
     ws->exception = why;
-    ws->close_code = code;
+    ws->close_code = (uint16_t)code;
     if (code != AIO_WS_ABNORMAL) {
         aio__ws_write_close(ws, code, reason, strlen(reason));
         aio_stream_write_eof(ws->stream);
@@ -43572,11 +43581,19 @@ static void aio__ws_beat(aio__timer *timer)
 static void aio__ws_content_reset(aio_ws *ws)
 {
     ws->given = false;
-    ws->content.start = ws->content.end = 0;
-    if (ws->content.capacity <= AIO__WS_KEPT) return;
-    aio__free(ws->content.data);
-    memset(&ws->content, 0, sizeof ws->content);
+    if (!ws->content) return;
+    ws->content->start = ws->content->end = 0;
+    if (ws->content->capacity > AIO__WS_KEPT) aio__ws_content_free(ws);
 }
+
+/* Makes room for n bytes of content. False without memory. */
+static bool aio__ws_content_room(aio_ws *ws, size_t n)
+{
+    if (!ws->content) ws->content = (aio__buffer *)aio__calloc(sizeof *ws->content);
+    return ws->content && aio__buffer_reserve(ws->content, n);
+}
+
+static size_t aio__ws_content_length(const aio_ws *ws) { return ws->content ? ws->content->end : 0; }
 
 static aio__ws_todo aio__ws_violated(aio_ws *ws, int code, const char *why)
 {
@@ -43600,17 +43617,17 @@ static aio__ws_todo aio__ws_give(aio_ws *ws, aio_ws_message *m, aio_text data, b
 
 static aio__ws_todo aio__ws_give_content(aio_ws *ws, aio_ws_message *m, bool end)
 {
-    ws->content.data[ws->content.end] = '\0';
+    ws->content->data[ws->content->end] = '\0';
     ws->given = true;
-    return aio__ws_give(ws, m, aio__text(ws->content.data, ws->content.end), end);
+    return aio__ws_give(ws, m, aio__text(ws->content->data, ws->content->end), end);
 }
 
 /* Takes a piece that is not compressed: a whole message is given where it lies. */
 static aio__ws_todo aio__ws_take(aio_ws *ws, aio__ws_mode mode, aio_ws_message *m, aio_exception **error)
 {
     aio_text piece = ws->rest;
-    bool end = ws->in.ended, in_place = !ws->content.end && (end || mode == AIO__WS_CHUNKS);
-    if (!in_place && !aio__buffer_reserve(&ws->content, piece.length + 1)) {
+    bool end = ws->in.ended, in_place = !aio__ws_content_length(ws) && (end || mode == AIO__WS_CHUNKS);
+    if (!in_place && !aio__ws_content_room(ws, piece.length + 1)) {
         *error = &aio__no_memory;
         return AIO__WS_FAIL;
     }
@@ -43618,7 +43635,7 @@ static aio__ws_todo aio__ws_take(aio_ws *ws, aio__ws_mode mode, aio_ws_message *
     if (aio__ws_is_text(ws) && !aio__ws_text_feed(&ws->in_text, piece.data, piece.length, end))
         return aio__ws_violated(ws, AIO_WS_INVALID_TEXT, "the text is not UTF-8");
     if (in_place) return aio__ws_give(ws, m, piece, end);
-    aio__buffer_append(&ws->content, piece.data, piece.length);
+    aio__buffer_append(ws->content, piece.data, piece.length);
     return end || mode == AIO__WS_CHUNKS ? aio__ws_give_content(ws, m, end) : AIO__WS_ON;
 }
 
@@ -43631,7 +43648,7 @@ static bool aio__ws_inflate_begin(aio_ws *ws, size_t *room)
     options.leave_rest = true;
     if (!ws->inflate && !(ws->inflate = aio_inflate_open_with(&options))) return false;
     *room = ws->rest.length < AIO__WS_CHUNK / 4 ? 4 * ws->rest.length + 256 : (size_t)AIO__WS_CHUNK;
-    return aio__buffer_reserve(&ws->content, *room + 1);
+    return aio__ws_content_room(ws, *room + 1);
 }
 
 /* The piece is inflated. Of a message's last one, what its sender has left out follows (RFC 7692 7.2.2); one that ends
@@ -43652,7 +43669,7 @@ static aio__ws_todo aio__ws_inflate_end(aio_ws *ws, aio__ws_mode mode, aio_ws_me
         aio_inflate_close(ws->inflate);
         ws->inflate = NULL;
     }
-    return end || (mode == AIO__WS_CHUNKS && ws->content.end) ? aio__ws_give_content(ws, m, end) : AIO__WS_ON;
+    return end || (mode == AIO__WS_CHUNKS && ws->content->end) ? aio__ws_give_content(ws, m, end) : AIO__WS_ON;
 }
 
 /* Takes a piece that is compressed, as far as the turn and the mode let it. */
@@ -43660,17 +43677,18 @@ static aio__ws_todo aio__ws_inflate(aio_ws *ws, aio__ws_mode mode, aio_ws_messag
 {
     for (;;) {
         size_t room, made;
-        if (mode == AIO__WS_CHUNKS && ws->content.end >= AIO__WS_CHUNK) return aio__ws_give_content(ws, m, false);
+        if (mode == AIO__WS_CHUNKS && aio__ws_content_length(ws) >= AIO__WS_CHUNK)
+            return aio__ws_give_content(ws, m, false);
         if (aio__turn_over(ws->loop)) return AIO__WS_YIELD;
         if (!aio__ws_inflate_begin(ws, &room)) {
             *error = &aio__no_memory;
             return AIO__WS_FAIL;
         }
-        char *to = ws->content.data + ws->content.end;
+        char *to = ws->content->data + ws->content->end;
         if (aio_inflate_feed(ws->inflate, &ws->rest, to, room, &made))
             return aio__ws_violated(ws, AIO_WS_INVALID_TEXT, "the compressed data is not valid");
         aio__inflate_go_on(ws->inflate);
-        ws->content.end += made;
+        ws->content->end += made;
         ws->inflated += made;
         if (ws->inflated > ws->in.max)
             return aio__ws_violated(ws, AIO_WS_TOO_BIG, "the message is longer than max_msg_size");
@@ -43695,13 +43713,15 @@ static aio__ws_todo aio__ws_closes(aio_ws *ws, aio_ws_message *m, aio_text paylo
     if (reason.length && aio__utf8_valid(reason.data, reason.length) < reason.length)
         return aio__ws_violated(ws, AIO_WS_INVALID_TEXT, "the reason for closing is not UTF-8");
     aio__ws_content_reset(ws);
-    bool kept = aio__buffer_append(&ws->content, reason.data, reason.length) && aio__buffer_append(&ws->content, "", 1);
+    bool kept = aio__ws_content_room(ws, reason.length + 1);
+    if (kept) memcpy(ws->content->data, reason.data, reason.length);
+    if (kept) ws->content->data[reason.length] = '\0';
     m->type = AIO_WS_CLOSE;
-    m->data = kept ? aio__text(ws->content.data, reason.length) : aio__text("", 0);
-    m->extra = ws->close_code = code;
+    m->data = kept ? aio__text(ws->content->data, reason.length) : aio__text("", 0);
+    m->extra = ws->close_code = (uint16_t)code;
     ws->close_received = true;
-    if (ws->limits.autoclose) aio__ws_write_close(ws, code, "", 0);
-    if (ws->close_sent || ws->limits.autoclose) aio__ws_finish(ws);
+    if (!ws->no_autoclose) aio__ws_write_close(ws, code, "", 0);
+    if (ws->close_sent || !ws->no_autoclose) aio__ws_finish(ws);
     return AIO__WS_GIVE;
 }
 
@@ -43716,12 +43736,12 @@ static bool aio__ws_is_behind(const aio_ws *ws)
 static aio__ws_todo aio__ws_control(aio_ws *ws, aio__ws_mode mode, aio_ws_message *m, aio_text payload)
 {
     if (ws->in.control == AIO_WS_CLOSE) return aio__ws_closes(ws, m, payload);
-    if (mode != AIO__WS_DROP && !ws->limits.autoping) {
+    if (mode != AIO__WS_DROP && ws->no_autoping) {
         m->type = ws->in.control;
         m->data = payload;
         return AIO__WS_GIVE;
     }
-    if (ws->in.control == AIO_WS_PONG || !ws->limits.autoping || ws->close_sent) return AIO__WS_ON;
+    if (ws->in.control == AIO_WS_PONG || ws->no_autoping || ws->close_sent) return AIO__WS_ON;
     aio__ws_write(ws, (unsigned)AIO__WS_FIN | AIO_WS_PONG, payload.data, payload.length); /* the read has its error */
     return aio__ws_is_behind(ws) ? AIO__WS_DRAIN : AIO__WS_ON;
 }
@@ -43891,10 +43911,7 @@ static bool aio__ws_receiving_drain(struct aio__ws_receiving *self)
 static bool aio__ws_receiving_wait(struct aio__ws_receiving *self)
 {
     aio_ws *ws = self->ws;
-    if (!ws->content.end && ws->content.data) {
-        aio__free(ws->content.data);
-        memset(&ws->content, 0, sizeof ws->content);
-    }
+    if (!aio__ws_content_length(ws)) aio__ws_content_free(ws);
     self->stream = ws->stream;
     aio__stream_read_by(ws->stream, &self->future);
     return false;
@@ -44249,7 +44266,7 @@ AIO_API aio_future *aio_ws_close(aio_ws *ws, int code, const char *reason)
     if (!ws->stream) return &ws->loop->done;
     int failed = ws->exception ? 0 : aio__ws_write_close(ws, code, reason, n);
     if (failed) return aio__failed_future(ws->loop, aio__ws_send_error(ws, failed));
-    if (!ws->close_code) ws->close_code = code;
+    if (!ws->close_code) ws->close_code = (uint16_t)code;
     aio__ws_change(ws);
     return (aio_future *)(void *)AIO_CALL(aio__ws_closing, .ws = ws);
 }
@@ -44294,12 +44311,13 @@ static const char *aio__ws_options_problem(const aio_ws_options *o, aio__ws_limi
 {
     aio_text rest = aio__text(o->protocols, o->protocols ? strlen(o->protocols) : 0), item;
     memset(limits, 0, sizeof *limits);
-    limits->heartbeat = aio__timeout_ns(o->heartbeat, AIO_UNLIMITED);
-    limits->close = aio__timeout_ns(o->close_timeout, AIO__WS_CLOSE_TIMEOUT);
-    limits->receive = aio__timeout_ns(o->receive_timeout, AIO_UNLIMITED);
-    limits->autoping = !o->no_autoping;
-    limits->autoclose = !o->no_autoclose;
-    if (limits->heartbeat <= 0 || limits->close < 0 || limits->receive < 0) return "a timeout is not valid";
+    aio__ws_times *times = &limits->times;
+    times->heartbeat = aio__timeout_ns(o->heartbeat, AIO_UNLIMITED);
+    times->close = aio__timeout_ns(o->close_timeout, AIO__WS_CLOSE_TIMEOUT);
+    times->receive = aio__timeout_ns(o->receive_timeout, AIO_UNLIMITED);
+    limits->no_autoping = o->no_autoping;
+    limits->no_autoclose = o->no_autoclose;
+    if (times->heartbeat <= 0 || times->close < 0 || times->receive < 0) return "a timeout is not valid";
     if (o->max_msg_size < AIO_UNLIMITED) return "max_msg_size is negative";
     if (o->compress && (o->compress < 9 || o->compress > 15)) return "compress is neither 0 nor 9 to 15";
     while (o->protocols && aio__http_list_next(&rest, &item))
@@ -44409,7 +44427,9 @@ static aio_ws *aio__ws_open(aio_stream *stream, bool client, uint64_t max, const
     ws->loop = loop;
     ws->refs = 1;
     ws->client = client;
-    ws->limits = *limits;
+    ws->limits = limits->times;
+    ws->no_autoping = limits->no_autoping;
+    ws->no_autoclose = limits->no_autoclose;
     ws->in.max = max;
     ws->in.masked = !client;
     ws->in.deflates = ws->deflates = d->on;
@@ -44419,8 +44439,8 @@ static aio_ws *aio__ws_open(aio_stream *stream, bool client, uint64_t max, const
     if (protocol.length) memcpy(ws->protocol, protocol.data, protocol.length);
     ws->heard = ws->loop->now;
     ws->pinged = INT64_MIN;
-    if (limits->heartbeat < INT64_MAX) {
-        ws->heart = aio__timer_start(ws->loop, aio__after(ws->loop, limits->heartbeat), aio__ws_beat, ws);
+    if (ws->limits.heartbeat < INT64_MAX) {
+        ws->heart = aio__timer_start(ws->loop, aio__after(ws->loop, ws->limits.heartbeat), aio__ws_beat, ws);
         if (!ws->heart) {
             aio__ws_free(ws);
             return NULL;

@@ -139,7 +139,7 @@ SCENARIO(ws_idle, .skip = KIND_ALLOC | KIND_CALL | KIND_CANCEL | KIND_SLICE | KI
             if (self->n == 1) self->first = ws_held(aio_get_running_loop());
         }
         self->first = (ws_held(aio_get_running_loop()) - self->first) / (WS_IDLE - 1);
-        if (aio__plain && !CHECK(self->first < (self->i ? 1200 : 1024)))
+        if (aio__plain && !CHECK(self->first < (self->i ? 1150 : 976)))
             printf("# %zu bytes a connection\n", self->first);
         for (self->n = 0; self->n < WS_IDLE; self->n++) close(self->fds[self->n]);
         aio_server_abort_clients(self->server);
