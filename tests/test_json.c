@@ -1,5 +1,6 @@
 /* JSON: what is a text and what is not, numbers, places of errors, looking things up, the writer. Inputs lie in a block
  * of their exact size, so that the address sanitizer sees a byte read beyond. */
+#include <inttypes.h>
 
 static aio_json *json_exact(const char *text, size_t length, aio_input_error *error)
 {

@@ -18,7 +18,7 @@ static double foreign_prepare(aio_source *source)
     self->prepared++;
     source->fds = self->fds;
     if (self->remove_in_prepare) foreign_remove(self->remove_in_prepare);
-    if (!self->when) return -0.001; /* a foreign -1, in milliseconds */
+    if (self->when <= 0) return -0.001; /* a foreign -1, in milliseconds */
     double left = self->when - aio_time();
     return left > 0 ? left : 0;
 }
@@ -36,7 +36,7 @@ static void foreign_dispatch(aio_source *source)
         if (n == 0) self->fds[i].fd = -1;
         if (self->fds[i].revents & POLLOUT) self->fds[i].events = POLLIN;
     }
-    if (self->when && self->when <= aio_time() + 1e-9) {
+    if (self->when > 0 && self->when <= aio_time() + 1e-9) {
         self->timed++;
         self->when = 0;
     }
