@@ -441,18 +441,19 @@ def compact_rows(name, task, results, reference, column_of):
 
 
 def write_compact(path, everything, reference_of, column_of, rounds, left_out):
-    """Writes the Markdown table: one for the tasks of the runtime, one for those of the HTTP client."""
+    """Writes the Markdown tables: of the tasks of the runtime, of the HTTP client, and of web servers."""
     with open(path, "w") as f:
-        for is_http in (False, True):
-            rows = [row for name, results in everything.items() if (TASKS[name]["kind"] == "http") == is_http
+        for kinds, first in (("server", "solo"), "raw"), (("http",), "raw"), (("site",), "nginx"):
+            rows = [row for name, results in everything.items() if TASKS[name]["kind"] in kinds
                     for row in compact_rows(name, TASKS[name], results, reference_of[name], column_of)]
             if not rows:
                 continue
             shown = {column for row in rows for column in row}
             columns = ["task", "raw"] + [c for c in dict.fromkeys(column_of.values()) if c in shown]
-            print_rows([columns] + [[row.get(c, "") for c in columns] for row in rows], f)
+            head = [first if c == "raw" else c for c in columns]
+            print_rows([head] + [[row.get(c, "") for c in columns] for row in rows], f)
             print(file=f)
-        print(f"CPU: the raw program's own figure, then ratios to it, the median over {rounds} interleaved rounds. "
+        print(f"CPU: the first program's own figure, then ratios to it, the median over {rounds} interleaved rounds. "
               "Memory: bytes.\nOf several ways to use a peer the best is shown. " + describe_machine() + ".", file=f)
         if left_out:
             print("Left out, not built or not installed: " + ", ".join(left_out) + ".", file=f)
