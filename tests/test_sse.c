@@ -58,7 +58,7 @@ static void sse_rules(const char *at, size_t n, char *out, size_t room)
     for (size_t end; n; at += end, n -= end) {
         for (end = 0; end < n && at[end] != '\r' && at[end] != '\n'; end++) { }
         if (end == n) return; /* a line without end, and its event with it */
-        char line[100];
+        char line[100] = "";
         memcpy(line, at, end);
         memset(line + end, 0, 2);
         char *colon = (char *)memchr(line, ':', end), *value = colon ? colon + 1 + (colon[1] == ' ') : line + end;

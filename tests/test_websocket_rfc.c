@@ -64,7 +64,7 @@ static int rfc_utf8(const uint8_t *at, size_t n)
             if (i + k == n) return 0;
             if (at[i + k] < (k == 1 ? rows[row].low : 0x80) || at[i + k] > (k == 1 ? rows[row].high : 0xBF)) return -1;
         }
-        i += 1u + rows[row].more;
+        i += (size_t)rows[row].more + 1;
     }
     return 1;
 }
@@ -75,7 +75,7 @@ static unsigned rfc_take(rfc_bits *b, unsigned count, bool code)
 {
     unsigned value = 0;
     for (unsigned i = 0; i < count; i++, b->bit++) {
-        unsigned bit = b->bit / 8 < b->n ? b->at[b->bit / 8] >> (b->bit % 8) & 1u : 0;
+        unsigned bit = b->bit / 8 < b->n ? (unsigned)b->at[b->bit / 8] >> (b->bit % 8) & 1u : 0;
         b->short_ = b->short_ || b->bit / 8 >= b->n;
         value = code ? value << 1 | bit : value | bit << i;
     }
