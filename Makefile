@@ -28,8 +28,8 @@ TLS_HOME := $(firstword $(wildcard /opt/homebrew/opt/openssl@3 /usr/local/opt/op
 override CPPFLAGS += $(TLS_HOME:%=-I%/include)
 override LDFLAGS  += $(TLS_HOME:%=-L%/lib)
 
-# An example that lives in another library's loop is built where pkg-config finds that library.
-EMBED     := embed_glib:glib-2.0 embed_uv:libuv embed_sdl:sdl2
+# An example that lives in another library's loop, or that one in ours, is built where pkg-config finds that library.
+EMBED     := embed_glib:glib-2.0 embed_uv:libuv embed_sdl:sdl2 embed_glib_source:glib-2.0 embed_uv_source:libuv
 NO_EMBED  := $(foreach e,$(EMBED),$(if $(shell pkg-config --exists $(lastword $(subst :, ,$e)) 2>&1 || echo no),\
     $(firstword $(subst :, ,$e))))
 EXAMPLES  := $(filter-out $(NO_EMBED:%=build/examples/%),\

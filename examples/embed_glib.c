@@ -1,41 +1,39 @@
 /* embed_glib: GLib's main loop runs ours. A page is fetched while a timeout of GLib's ticks. */
 #define AIO_IMPLEMENTATION
 #include "../aio.h"
-#include <glib-unix.h>
+#include <glib.h>
 #include <stdio.h>
 
-/* ---- ours as a GSource: copy this ---- */
-typedef struct loop_source { GSource source; aio_loop *loop; gpointer fd; } loop_source;
+/* ---- ours where GLib waits: copy this. GLib's descriptors are a source of ours: one wait serves both ---- */
+static struct { aio_loop *loop; aio_source source; } loop_in_glib;
 
-static gboolean loop_prepare(GSource *source, gint *milliseconds)
+/* What has come is in GLib's own array, then. */
+static void loop_dispatch(aio_source *source) { (void)source; }
+
+static gint loop_poll(GPollFD *fds, guint count, gint milliseconds)
 {
-    double timeout = aio_loop_timeout(((loop_source *)source)->loop);
-    *milliseconds = timeout < 0 ? -1 : timeout < 1e6 ? (gint)(timeout * 1000 + 0.999) : 1000000000;
-    return timeout == 0;
+    double timeout = milliseconds < 0 ? AIO_UNLIMITED : milliseconds / 1000.0;
+    gint ready = 0;
+    loop_in_glib.source.fds = (aio_source_fd *)(void *)fds; /* laid out as GPollFD */
+    loop_in_glib.source.count = count;
+    if (aio_loop_run_once(loop_in_glib.loop, timeout)) return g_poll(fds, count, milliseconds); /* from within ours */
+    for (guint i = 0; i < count; i++) ready += fds[i].revents != 0;
+    return ready;
 }
 
-static gboolean loop_check(GSource *source)
+static int loop_attach(aio_loop *loop)
 {
-    loop_source *self = (loop_source *)source;
-    return g_source_query_unix_fd(source, self->fd) || aio_loop_timeout(self->loop) == 0;
+    loop_in_glib.loop = loop;
+    loop_in_glib.source.dispatch = loop_dispatch;
+    int code = aio_loop_add_source(loop, &loop_in_glib.source);
+    if (!code) g_main_context_set_poll_func(NULL, loop_poll);
+    return code;
 }
 
-static gboolean loop_dispatch(GSource *source, GSourceFunc callback, gpointer arg)
+static void loop_detach(void)
 {
-    (void)callback, (void)arg;
-    return aio_loop_run_once(((loop_source *)source)->loop, 0) == 0 ? G_SOURCE_CONTINUE : G_SOURCE_REMOVE;
-}
-
-static GSourceFuncs loop_funcs = { loop_prepare, loop_check, loop_dispatch, NULL, NULL, NULL };
-
-static GSource *loop_attach(aio_loop *loop)
-{
-    GSource *source = g_source_new(&loop_funcs, sizeof(loop_source));
-    loop_source *self = (loop_source *)source;
-    self->loop = loop;
-    self->fd = g_source_add_unix_fd(source, aio_loop_fileno(loop), G_IO_IN);
-    g_source_attach(source, NULL);
-    return source;
+    g_main_context_set_poll_func(NULL, NULL);
+    aio_loop_remove_source(loop_in_glib.loop, &loop_in_glib.source);
 }
 
 /* ---- the program ---- */
@@ -84,8 +82,7 @@ int main(void)
     int ticks = 0;
     GMainLoop *main_loop = g_main_loop_new(NULL, FALSE);
     aio_loop *loop = aio_new_event_loop();
-    if (!loop || aio_loop_fileno(loop) < 0) return perror("a loop to embed"), 1;
-    GSource *source = loop_attach(loop);
+    if (!loop || loop_attach(loop)) return perror("a loop to embed"), 1;
     guint timer = g_timeout_add(50, tick, &ticks);
     struct get *task = aio_loop_create_task(loop, AIO_CALL(get));
     if (!task || aio_future_add_done_callback(task, get_done, main_loop)) return perror("a task"), 1;
@@ -93,8 +90,7 @@ int main(void)
     bool failed = aio_future_exception(task) != NULL;
     aio_unref(task);
     g_source_remove(timer);
-    g_source_destroy(source);
-    g_source_unref(source);
+    loop_detach();
     g_main_loop_unref(main_loop);
     aio_loop_free(loop);
     return failed;
