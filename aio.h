@@ -9646,11 +9646,10 @@ AIO_API aio_metrics aio_loop_metrics(aio_loop *loop)
 static inline int aio__wait(aio_loop *loop, int64_t timeout)
 {
     if (AIO__UNLIKELY(loop->foreign_fds) && (timeout < 0 || timeout > AIO__FOREIGN_EVERY)) {
-        int64_t before = aio__os.clock();
         int code = loop->poller->wait(loop, AIO__FOREIGN_EVERY);
         if (code < 0 || !aio__ring_empty(&loop->ready)) return code;
         loop->foreign(loop, AIO__FOREIGN_AGAIN);
-        int64_t passed = aio__os.clock() - before;
+        int64_t passed = aio__os.clock() - loop->now;
         if (timeout >= 0) timeout = passed < timeout ? timeout - passed : 0;
     }
     return loop->poller->wait(loop, timeout);

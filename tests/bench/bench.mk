@@ -22,7 +22,7 @@ BENCH_DATABASES := build/bench_mysql build/bench_redis
 BENCH_CODING   := build/bench_coding
 BENCH_TOOLS    := launch echo_load
 BENCH_C        := $(BENCH_TOOLS) echo_raw echo_tls_raw timers_raw tasks_raw echo_uv echo_ev echo_event timers_uv \
-                  timers_ev http_raw http_curl ws_raw mysql_mariadb redis_hiredis
+                  timers_ev hop_uv http_raw http_curl ws_raw mysql_mariadb redis_hiredis
 BENCH_GOS      := echo http_client site timers tasks
 
 bench: bench-programs
@@ -36,7 +36,7 @@ bench: bench-programs
 bench-programs: $(patsubst $(BENCH)/%.c,build/%,$(wildcard $(BENCH_PROGRAMS:%=$(BENCH)/%.c)))
 	@for p in $(BENCH_PROGRAMS); do [ -e $(BENCH)/$$p.c ] || echo "$$p: not written yet"; done
 
-bench-peers: $(BENCH_C:%=$(BENCH_OUT)/%) $(BENCH_GOS:%=$(BENCH_OUT)/go_%) ## build the peers; -k skips what cannot be
+bench-peers: $(BENCH_C:%=$(BENCH_OUT)/%) build/bench_embed $(BENCH_GOS:%=$(BENCH_OUT)/go_%) ## build the peers; -k skips what cannot be
 
 bench-size: ## what including aio.h costs: parsing, compiling, bytes
 	@CC='$(CC)' $(BENCH)/size.py
@@ -59,6 +59,11 @@ $(BENCH_PROGRAMS:%=build/%) $(BENCH_DATABASES): build/%: $(BENCH)/%.c $(BENCH)/s
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(BENCH_CFLAGS) -o $@ $< $(LDFLAGS) -lssl -lcrypto -lpthread
 
+build/bench_embed: $(BENCH)/bench_embed.c $(BENCH)/src/common.h aio.h
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(BENCH_CFLAGS) $$(pkg-config --cflags glib-2.0 libuv) -o $@ $< $(LDFLAGS) \
+	    $$(pkg-config --libs glib-2.0 libuv) -lssl -lcrypto -lpthread
+
 build/bench_mysql: examples/mysql/aio_mysql.h
 build/bench_redis: examples/redis/aio_redis.h
 
@@ -66,7 +71,7 @@ build/bench_coding: $(BENCH)/bench_coding.c aio.h
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(BENCH_CFLAGS) -o $@ $< $(LDFLAGS) -lz -lcjson -lssl -lcrypto -lpthread -ldl
 
-$(BENCH_OUT)/echo_uv $(BENCH_OUT)/timers_uv: BENCH_LIBS = -luv
+$(BENCH_OUT)/echo_uv $(BENCH_OUT)/timers_uv $(BENCH_OUT)/hop_uv: BENCH_LIBS = -luv -lpthread
 $(BENCH_OUT)/echo_ev $(BENCH_OUT)/timers_ev: BENCH_LIBS = -lev
 $(BENCH_OUT)/echo_ev $(BENCH_OUT)/timers_ev: BENCH_CFLAGS += -fno-strict-aliasing # as libev's documentation asks
 $(BENCH_OUT)/echo_event: BENCH_LIBS = -levent

@@ -1,4 +1,4 @@
-/* bench_tasks timers|spawn|switch|locks|idle N - what tasks cost in aio.h, written as a user writes them. */
+/* bench_tasks timers|spawn|switch|locks|yield|hop|idle N - what tasks cost in aio.h, written as a user writes them. */
 #define AIO_IMPLEMENTATION
 #include "../../aio.h"
 #include "src/common.h"
@@ -60,6 +60,49 @@ static AIO_CORO(locks)
     AIO_END;
 }
 
+struct numbers { aio_task task; long result, i; };
+static AIO_CORO(numbers)
+{
+    AIO_BEGIN_GENERATOR(numbers);
+    for (self->i = 0; self->i < limit; self->i++) AIO_YIELD(self->i);
+    AIO_END;
+}
+
+struct yields { aio_task task; long number; };
+static AIO_CORO(yields)
+{
+    AIO_BEGIN(yields);
+    AIO_ASYNC_FOR(self->number, AIO_CALL(numbers)) count++;
+    AIO_END;
+}
+
+/* Two loops, a thread each, and a call that one gives the other. */
+static aio_loop *sides[2];
+static void hop(void *side)
+{
+    long from = (long)(intptr_t)side, to = 1 - from;
+    if (count++ >= limit) aio_loop_stop(sides[from]);
+    if (count <= limit + 1) aio_loop_call_soon_threadsafe(sides[to], hop, (void *)(intptr_t)to);
+}
+
+static void *other_side(void *loop)
+{
+    aio_loop_run_forever((aio_loop *)loop);
+    return NULL;
+}
+
+static void hops(aio_loop *loop)
+{
+    pthread_t thread;
+    sides[0] = loop;
+    sides[1] = aio_new_event_loop();
+    if (!sides[1] || pthread_create(&thread, NULL, other_side, sides[1])) DIE("no thread");
+    aio_loop_call_soon_threadsafe(loop, hop, (void *)0);
+    aio_loop_run_forever(loop);
+    pthread_join(thread, NULL);
+    count = limit;
+}
+
 struct sleeper { aio_task task; double delay; };
 static AIO_CORO(sleeper)
 {
@@ -114,7 +157,7 @@ static AIO_CORO(idle)
 
 int main(int argc, char **argv)
 {
-    if (argc != 3) DIE("usage: bench_tasks timers|spawn|switch|locks|idle N");
+    if (argc != 3) DIE("usage: bench_tasks timers|spawn|switch|locks|yield|hop|idle N");
     limit = atol(argv[2]);
     uint64_t t0 = now_ns(), c0 = cpu_ns();
     long rss0 = rss_bytes(0);
@@ -122,6 +165,8 @@ int main(int argc, char **argv)
     if (!strcmp(argv[1], "spawn")) aio_loop_run_until_complete(loop, AIO_CALL(spawn), NULL);
     else if (!strcmp(argv[1], "switch")) aio_loop_run_until_complete(loop, AIO_CALL(switching), NULL);
     else if (!strcmp(argv[1], "locks")) aio_loop_run_until_complete(loop, AIO_CALL(locks), NULL);
+    else if (!strcmp(argv[1], "yield")) aio_loop_run_until_complete(loop, AIO_CALL(yields), NULL);
+    else if (!strcmp(argv[1], "hop")) hops(loop);
     else if (!strcmp(argv[1], "timers")) aio_loop_run_until_complete(loop, AIO_CALL(timers), NULL), rss1 = peak_rss();
     else if (!strcmp(argv[1], "idle")) aio_loop_run_until_complete(loop, AIO_CALL(idle), NULL);
     double secs = (double)(now_ns() - t0) / 1e9, cpu = (double)(cpu_ns() - c0) / 1e9;

@@ -92,6 +92,14 @@ LOCKS = [
     metric("wall", "ns/pair", "{:,.1f}", "low", lambda r: r["secs"] / r["n"] * 1e9),
     metric("CPU", "ns/pair", "{:,.1f}", "low", lambda r: r["cpu"] / r["n"] * 1e9, "ratio"),
 ]
+YIELD = [
+    metric("wall", "ns/value", "{:,.1f}", "low", lambda r: r["secs"] / r["n"] * 1e9),
+    metric("CPU", "ns/value", "{:,.1f}", "low", lambda r: r["cpu"] / r["n"] * 1e9, "value"),
+]
+HOP = [
+    metric("wall", "ns/hop", "{:,.0f}", "low", lambda r: r["secs"] / r["n"] * 1e9, "ratio"),
+    metric("CPU", "ns/hop", "{:,.0f}", "low", lambda r: r["cpu"] / r["n"] * 1e9),
+]
 IDLE = [
     metric("memory", "B/task", "{:,.0f}", "low", lambda r: r["rss_delta"] / r["n"], "value"),
     metric("CPU", "ns/task", "{:,.0f}", "low", lambda r: r["cpu"] / r["n"] * 1e9),
@@ -112,6 +120,8 @@ TASKS = {
                       title="TCP echo, 1,000 connections, 64-byte messages"),
     "echo-16k": dict(kind="server", conns=64, active=64, size=16384, n=80000, metrics=ECHO,
                      title="TCP echo, 64 connections, 16 KiB messages"),
+    "embed": dict(kind="server", conns=1, active=1, size=64, n=40000, metrics=ECHO,
+                  title="TCP echo, one connection, our loop in another one and another one in ours"),
     "echo-ws": dict(kind="server", ws=True, conns=64, active=64, size=64, n=200000, metrics=ECHO,
                     title="WebSocket echo, 64 connections, 64-byte messages"),
     "echo-ws-16k": dict(kind="server", ws=True, conns=64, active=64, size=16384, n=80000, metrics=ECHO,
@@ -154,6 +164,9 @@ TASKS = {
                   title="spawn, run and join trivial tasks, 1,000 alive at a time"),
     "switch": dict(kind="solo", n=10000000, metrics=SWITCH, title="two tasks that yield to each other"),
     "locks": dict(kind="solo", n=10000000, metrics=LOCKS, title="a free lock acquired and released by one task"),
+    "yield": dict(kind="solo", n=20000000, metrics=YIELD, title="a generator's values, taken by async for"),
+    "hop": dict(kind="solo", n=200000, metrics=HOP,
+                title="two threads with a loop each that wake each other in turn"),
     "idle": dict(kind="solo", n=1000000, metrics=IDLE,
                  title="1,000,000 tasks blocked on one event, then released and joined"),
 }
@@ -166,7 +179,7 @@ GROUPS = {
     "download": ["download-http", "download-https"],
     "connect": ["connect-http", "connect-https", "connect-https-resumed"],
     "site": ["http-server", "static-1k", "static-100k"],
-    "tasks": ["spawn", "switch", "locks", "idle"],
+    "tasks": ["spawn", "switch", "locks", "yield", "idle"],
     "all": list(TASKS),
 }
 
