@@ -34,7 +34,7 @@
  *   AIO_CORO(name) { AIO_BEGIN(name); ... AIO_END; } and finds its struct as `self`.
  *
  *   AIO_CALL(name, .argument = value, ...)   makes a coroutine object, which has not started
- *   AIO_AWAIT(expr);                         waits for any awaitable
+ *   AIO_AWAIT(expr);                         waits for any awaitable; at one that is done it goes on at once
  *   AIO_AWAIT(lhs, expr);                    and takes its result, type-checked
  *   AIO_RETURN(value);  AIO_RETURN();        through AIO_FINALLY, if there is one
  *   AIO_RAISE(code);  AIO_RAISE(code, "format", ...);
@@ -51,7 +51,8 @@
  *
  *   A generator is a coroutine with AIO_BEGIN_GENERATOR(name) in place of AIO_BEGIN(name). AIO_YIELD(value) gives a
  *   value, of the type of its `result`, to the AIO_ASYNC_FOR(self->page, AIO_CALL(pages, .site = site)) that drives it;
- *   when that is left early, its AIO_FINALLY runs, and may await. aio_anext(generator) asks for one value.
+ *   when that is left early, its AIO_FINALLY runs, and may await. aio_anext(generator) asks for one value. AIO_RETURN()
+ *   ends it; with a value it is refused, as that would reach nobody.
  *
  *   Three rules. C locals do not survive an await or a yield, nor the way into AIO_CATCH or AIO_FINALLY: keep them in
  *   the struct (gcc and clang warn of what they see of it between AIO_BEGIN and AIO_END; C++ refuses it). One await or
@@ -659,7 +660,7 @@ struct AIO_END_is_missing { char size[32]; };
 #define AIO_BEGIN_GENERATOR(name)                                                                           \
     AIO_BEGIN(name)                                                                                         \
     aio__t->marks |= AIO__MARK_GENERATOR;                                                                   \
-    AIO__QUIET_BEGIN enum { AIO_BEGIN_GENERATOR_is_missing }; AIO__QUIET_END
+    AIO__QUIET_BEGIN enum { AIO_BEGIN_GENERATOR_is_missing, AIO__GENERATES }; AIO__QUIET_END
 #define AIO_FINALLY AIO__CASE(AIO__EXIT) aio__finally(AIO__T)
 #define AIO_END     AIO__CHECKS_LAST AIO__FALLTHROUGH; case AIO__LEAVE: break; \
                     default: return aio__elsewhere(AIO__T, aio__me, __FILE__); } \
@@ -715,6 +716,10 @@ struct AIO_END_is_missing { char size[32]; };
             else if ((void)((lhs) = AIO__RESULT(expr)), aio__release(aio__t), 0) { }                \
             else
 
+/* A value that a generator returned would reach nobody. */
+enum { AIO__GENERATES = 0 };
+#define AIO__NO_GENERATOR \
+    typedef char a_generator_gives_its_values_by_AIO_YIELD[1 - 2 * AIO__GENERATES] __attribute__((__unused__))
 /* AIO_RETURN() or AIO_RETURN(value): AIO__IS_EMPTY(...) is 1 for no argument. A comma appears, among the four tries,
  * only where nothing stands between AIO__COMMA and the parentheses. */
 #define AIO__COMMA(...)                                 ,
@@ -726,7 +731,7 @@ struct AIO_END_is_missing { char size[32]; };
 #define AIO__IS_EMPTY_(a, b, c, d)                      AIO__IS_EMPTY__(a, b, c, d)
 #define AIO__IS_EMPTY__(a, b, c, d)                     AIO__HAS_COMMA(AIO__EMPTY_##a##b##c##d)
 #define AIO__EMPTY_0001                                 ,
-#define AIO__RETURN_0(...)                              self->result = __VA_ARGS__
+#define AIO__RETURN_0(...)                              AIO__NO_GENERATOR; self->result = __VA_ARGS__
 #define AIO__RETURN_1(...)                              (void)0
 #define AIO__RETURN_(empty)                             AIO__RETURN__(empty)
 #define AIO__RETURN__(empty)                            AIO__RETURN_##empty
