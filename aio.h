@@ -2120,7 +2120,8 @@ AIO_API aio_size_task *aio_sock_recvfrom(int fd, void *buffer, size_t size, void
 /* One datagram to a `struct sockaddr` of that length, which is copied; how much was sent. asyncio: loop.sock_sendto */
 AIO_API aio_size_task *aio_sock_sendto(int fd, const void *data, size_t size, const void *address, size_t length);
 /* Hands descriptors to another process over a unix socket, with at least a byte of data, all of which is sent. Ours
- * stay ours. At most AIO_SEND_FDS. EINVAL: none, too many, no data. Python: socket.send_fds */
+ * stay ours. At most AIO_SEND_FDS. EINVAL: none, too many, no data. Sockets only: a stream reads ahead, and a TLS one
+ * other bytes than its user, so that nobody could say with which of them a descriptor came. Python: socket.send_fds */
 enum { AIO_SEND_FDS = 253 };
 AIO_API aio_future    *aio_sock_send_fds(int fd, const void *data, size_t length, const int *fds, size_t count);
 /* As aio_sock_recv_into, with the descriptors that came: in `fds` there is room for *count, which is then how many
@@ -2392,7 +2393,9 @@ AIO_API void aio_process_release(aio_process *process);
  * Files and folders without a loop that waits for a disk: each call runs in a thread of the loop's default executor.
  * ============================================================================ */
 
-/* An open file. asyncio has none; aiofiles: AsyncFileIO */
+/* An open file, read and written as a stream is: AIO_ASYNC_FOR(self->line, aio_file_readline(self->file)) has its
+ * lines. It is no aio_stream, which writes behind its caller's back: a write that has been awaited is in the file, and
+ * needs no drain. asyncio has none; aiofiles: AsyncFileIO */
 typedef struct aio_file aio_file;
 typedef struct aio_file_task { aio_task task; aio_file *result; } aio_file_task;
 
@@ -5218,7 +5221,8 @@ AIO__OS_TABLE struct aio__os aio__os = {
     recv, send, sendmsg, recvmsg, getsockopt, setsockopt, aio__os_getsockname, aio__os_getpeername, aio__os_chmod,
     unlink, aio__os_stat, aio__os_lstat,
     aio__os_fstat, aio__os_pread, aio__os_pipe_write, aio__os_spawn,
-    aio__os_spawn_fork, aio__os_spawn_child, aio__os_spawn_become, getpwnam_r, getgrnam_r, waitpid, getpid, aio__os_wait_ended, kill,
+    aio__os_spawn_fork, aio__os_spawn_child, aio__os_spawn_become, getpwnam_r, getgrnam_r,
+    waitpid, getpid, aio__os_wait_ended, kill,
     getaddrinfo, freeaddrinfo, aio__os_open, aio__os_openat, aio__os_openat_cached, aio__os_create, aio__os_append,
     iconv_open, aio__os_iconv, iconv_close, fsync, rename, aio__os_open_mode, aio__os_pwrite, aio__os_ftruncate,
     aio__os_mkdir, rmdir, aio__os_listdir, getentropy,
@@ -28424,7 +28428,10 @@ static inline char *aio__emit_room(aio_json_writer *w, size_t n)
 static inline void aio__emit_end(aio_json_writer *w, const char *to) { w->text.end = (size_t)(to - w->text.data); }
 
 /* Innermost container, 0 outside of all. */
-static inline char aio__emit_inside(const aio_json_writer *w) { return w->open.end ? w->open.data[w->open.end - 1] : 0; }
+static inline char aio__emit_inside(const aio_json_writer *w)
+{
+    return w->open.end ? w->open.data[w->open.end - 1] : 0;
+}
 
 static inline size_t aio__emit_indent(const aio_json_writer *w) { return w->open.end * (size_t)w->indent; }
 
@@ -28502,8 +28509,8 @@ AIO__NOINLINE static char *aio__emit_rest(aio_json_writer *w, char *to, const ui
     return to;
 }
 
-/* A string where there is room for its bytes; NULL if it is refused. `ours`: one of a tree: it is UTF-8, and eight bytes
- * behind it can be read, the first a NUL. */
+/* A string where there is room for its bytes; NULL if it is refused. `ours`: one of a tree: it is UTF-8, and eight
+ * bytes behind it can be read, the first a NUL. */
 static inline char *aio__emit_quote(aio_json_writer *w, char *to, const char *text, size_t length, bool ours)
 {
     const uint8_t *at = (const uint8_t *)text, *end = at + length;
@@ -28705,13 +28712,17 @@ AIO_API void aio_json_write_end(aio_json_writer *writer)
 /* A value that contains no others. */
 static inline void aio__emit_one(aio_json_writer *w, const aio_json *value)
 {
+    aio_text text;
     switch (aio_json_kind_of(value)) {
     case AIO_JSON_NULL: aio_json_write_null(w); break;
-    case AIO_JSON_BOOL: aio_json_write_bool(w, value->as.whole != 0); break;
-    case AIO_JSON_INT: aio_json_write_int(w, value->as.integer); break;
-    case AIO_JSON_UINT: aio_json_write_uint(w, value->as.whole); break;
-    case AIO_JSON_DOUBLE: aio_json_write_double(w, value->as.number); break;
-    case AIO_JSON_STRING: aio__emit_string(w, value->as.string, (size_t)(value->head >> 8), true); break;
+    case AIO_JSON_BOOL: aio_json_write_bool(w, aio_json_bool(value, NULL, false)); break;
+    case AIO_JSON_INT: aio_json_write_int(w, aio_json_int(value, NULL, 0)); break;
+    case AIO_JSON_UINT: aio_json_write_uint(w, aio_json_uint(value, NULL, 0)); break;
+    case AIO_JSON_DOUBLE: aio_json_write_double(w, aio_json_double(value, NULL, 0)); break;
+    case AIO_JSON_STRING:
+        text = aio_json_string(value, NULL, NULL);
+        aio__emit_string(w, text.data, text.length, true);
+        break;
     default: aio__emit_refuse(w, EINVAL, "an invalid value"); break;
     }
 }
@@ -28727,8 +28738,8 @@ AIO_API void aio_json_write_tree(aio_json_writer *writer, const aio_json *value)
     }
     do {
         if (end && aio__emit_inside(w) == '{') {
-            aio__emit_name(w, at->as.string, (size_t)(at->head >> 8), true);
-            at++;
+            aio_text name = aio_json_string(at++, NULL, NULL);
+            aio__emit_name(w, name.data, name.length, true);
         }
         if (aio__json_contains(at)) {
             if (!aio__buffer_put(&around, (const char *)&end, sizeof end))

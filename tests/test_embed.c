@@ -1,5 +1,5 @@
-/* The loop inside another one: its descriptor, its timeout, one pass. The way `embed` runs all scenarios so. With epoll,
- * or on the way `kqueue` with that. */
+/* The loop inside another one: its descriptor, its timeout, one pass. The way `embed` runs all scenarios so. With
+ * epoll, or on the way `kqueue` with that. */
 #if AIO__LINUX
 
 /* Whether the descriptor can be read now. */
