@@ -12,7 +12,7 @@ static void loop_dispatch(aio_source *source) { (void)source; }
 
 static gint loop_poll(GPollFD *fds, guint count, gint milliseconds)
 {
-    double timeout = milliseconds < 0 ? AIO_UNLIMITED : milliseconds / 1000.0;
+    double timeout = milliseconds < 0 ? (double)AIO_UNLIMITED : milliseconds / 1000.0;
     gint ready = 0;
     loop_in_glib.source.fds = (aio_source_fd *)(void *)fds; /* laid out as GPollFD */
     loop_in_glib.source.count = count;
