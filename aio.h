@@ -14356,6 +14356,9 @@ typedef struct aio__link_ops {
 enum { AIO__LINK_READ, AIO__LINK_WRITE, AIO__LINK_CLOSE };            /* what failed */
 enum { AIO__LINK_UNSAID = -1, AIO__LINK_UNANSWERED, AIO__LINK_CLOSED, AIO__LINK_CUT }; /* what `close` gives */
 
+/* What an error says of a link that was cut: the connection below ended, and the peer had not said that this was all. */
+static const char aio__link_cut[] = "the peer closed the connection without close_notify";
+
 struct aio__link {
     const aio__link_ops *ops;
     aio__link           *lower; /* what it stands on, and owns; NULL: it is an aio__fd_link */
@@ -15750,8 +15753,7 @@ static aio_exception *aio__tls_error(aio__tls *tls, const char *phase, const cha
         reason = strerror(tls->error);
         hint = "";
     } else if (!error) {
-        reason = aio__os.SSL_is_init_finished(tls->ssl) ? "the peer closed the connection without close_notify"
-                                                : "the peer closed the connection";
+        reason = aio__os.SSL_is_init_finished(tls->ssl) ? aio__link_cut : "the peer closed the connection";
     }
     return aio__exception(code, phase, "%s with %s: %s%s", phase, peer, hint, reason ? reason : "OpenSSL failed");
 }
@@ -18210,7 +18212,7 @@ static bool aio__peer_went(int code)
 /* So of all members of a group; or a TLS connection ended without close_notify. */
 static bool aio__peers_went(const aio_exception *error)
 {
-    if (error->code == AIO_ETLS && !strcmp(error->phase, "TLS read")) return true;
+    if (error->code == AIO_ETLS && strstr(error->message, aio__link_cut)) return true;
     if (error->code != AIO_EGROUP) return aio__peer_went(error->code);
     for (int i = 0; i < error->member_count; i++)
         if (!aio__peers_went(error->members[i])) return false;

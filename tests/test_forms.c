@@ -458,7 +458,7 @@ SCENARIO(forms_ways, .may = FORMS_MAY)
         { PATH, 0, true, true, "POST type=application/octet-stream length=- coding=chunked- expect=-" },
     };
     AIO_BEGIN(forms_ways);
-    AIO_AWAIT(self->server, aio_start_http_server(forms_handler, NULL, "127.0.0.1", 0));
+    AIO_AWAIT(self->server, aio_start_http_server(forms_handler, NULL, "127.0.0.1", 0, .no_auto_decompress = true));
     snprintf(self->url, sizeof self->url, "http://127.0.0.1:%d/", aio_server_port(self->server));
     snprintf(self->path, sizeof self->path, "/tmp/aio-way-%d-XXXXXX", (int)getpid());
     self->fd = mkstemp(self->path);
