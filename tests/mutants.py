@@ -176,6 +176,7 @@ def compiled(checker, mutants):
     shutil.copytree(ROOT / "examples", OUT / "examples")
     (OUT / "prelude.h").write_text(PRELUDE % max(1, len(mutants)))
     command = [*checker.compiler, "-std=gnu11", "-O1", "-g0", "-w", "-D_GNU_SOURCE", "-include", str(OUT / "prelude.h"),
+               "-fmacro-prefix-map=%s/=" % OUT,  # __FILE__, which tests compare, as in build/test
                "-o", str(OUT / "test"), str(OUT / "tests" / "main.c"), "-lssl", "-lcrypto", "-lpthread"]
     for _ in range(10):
         text, last = [], 0

@@ -9,16 +9,22 @@ static bool adopt_blocks(int fd)
 }
 
 /* A connected socket becomes a stream, non-blocking and closed on exec, and blocks again for whom else it has. */
-struct adopt_stream { aio_task task; aio_stream *a, *b; aio_text text; int fds[2], other; };
+struct adopt_stream { aio_task task; aio_stream *a, *b; aio_text text; int fds[2], other, i; };
 SCENARIO(adopt_stream, ADOPT_MAY)
 {
     AIO_BEGIN(adopt_stream);
     ALWAYS(socketpair(AF_UNIX, SOCK_STREAM, 0, self->fds) == 0);
     self->other = dup(self->fds[0]);
-    AIO_AWAIT(self->a, aio_stream_from_fd(self->fds[0], .limit = 100));
-    self->fds[0] = 0;
-    AIO_AWAIT(self->b, aio_open_connection(NULL, 0, .sock = self->fds[1]));
-    self->fds[1] = 0;
+    AIO_TRY {
+        AIO_AWAIT(self->a, aio_stream_from_fd(self->fds[0], .limit = 100));
+        self->fds[0] = 0;
+        AIO_AWAIT(self->b, aio_open_connection(NULL, 0, .sock = self->fds[1]));
+        self->fds[1] = 0;
+    } AIO_CATCH_CODE(ENOMEM) { /* as they were */
+        for (self->i = 0; self->i < 2; self->i++)
+            if (self->fds[self->i]) CHECK(adopt_blocks(self->fds[self->i]));
+        AIO_RERAISE();
+    } AIO_END_TRY;
     CHECK(!adopt_blocks(self->other));
     CHECK_INT(fcntl(aio_stream_fileno(self->a), F_GETFD), FD_CLOEXEC);
     AIO_TIMEOUT(100) {

@@ -362,6 +362,8 @@ SCENARIO(debug_graph)
              "task 'left'\n  test_debug.c:%d, in debug_outer\n  test_debug.c:%d, in debug_inner\n  awaits sleep\n",
              DEBUG_OUTER_LINE, DEBUG_INNER_LINE);
     CHECK(strstr(debug_dump, self->text) != NULL);
+    AIO_AWAIT((struct debug_tree *)aio_ref(self->tree));
+    CHECK(!strstr(debug_print(debug_print_tasks, NULL), "'tree'")); /* it is over, though somebody holds it */
     AIO_FINALLY;
     aio_unref(self->tree);
     AIO_END;
@@ -1029,6 +1031,29 @@ TEST(debug_dropped_futures_are_named)
         if (!CHECK(strstr(debug_told.text, names[mode]) && strstr(debug_told.text, wanted)))
             printf("# %s, wanted %s\n", debug_told.text, wanted);
     }
+}
+
+/* What was freed is held back for a while, in bounds. */
+struct debug_large { aio_task task; char large[100000]; };
+static AIO_CORO(debug_large)
+{
+    AIO_BEGIN(debug_large);
+    AIO_END;
+}
+struct debug_keeps { aio_task task; int i; bool debug; };
+SCENARIO(debug_keeps)
+{
+    AIO_BEGIN(debug_keeps);
+    self->debug = aio_loop_get_debug(aio_get_running_loop());
+    aio_loop_set_debug(aio_get_running_loop(), true);
+    for (self->i = 0; self->i < 20; self->i++) {
+        AIO_AWAIT(AIO_CALL(debug_large));
+        if (self->i == 4 && !aio__on_valgrind) CHECK(aio_get_running_loop()->kept_bytes > 400000);
+    }
+    CHECK(aio_get_running_loop()->kept_bytes <= AIO__KEPT_MAX);
+    AIO_FINALLY;
+        aio_loop_set_debug(aio_get_running_loop(), self->debug);
+    AIO_END;
 }
 
 /* Reports of one kind are counted after the first ten of a second, and summed up after it; a handler gets each. */

@@ -249,9 +249,14 @@ static char disk_path[80];
 struct disk_serve { aio_task task; aio_request *request; aio_file *file; aio_text piece; };
 static AIO_CORO(disk_serve)
 {
+    static const char *const elsewhere[] = { "Location", "/", NULL };
     AIO_BEGIN(disk_serve);
     AIO_AWAIT(self->file, aio_file_open(disk_path, "r"));
     AIO_AWAIT(self->piece, aio_request_read(self->request));
+    if (strstr(self->request->target.data, "moved")) {
+        AIO_AWAIT(aio_request_respond(self->request, 307, .headers = elsewhere));
+        AIO_RETURN();
+    }
     CHECK_INT(self->piece.length, aio_file_size(self->file));
     AIO_AWAIT(aio_request_start(self->request, 200, .length = self->piece.length));
     AIO_ASYNC_FOR(self->piece, aio_file_read(self->file, 65536))
@@ -281,10 +286,11 @@ SCENARIO(disk_bodies, .may = { EMFILE, EIO, ENOSPC, EAGAIN, AIO_EPAYLOAD, AIO_ED
     AIO_AWAIT(aio_file_write(self->file, self->data, self->size));
     aio_file_seek(self->file, 0);
     AIO_AWAIT(self->server, aio_start_http_server(disk_handler, NULL, "127.0.0.1", 0));
-    snprintf(self->url, sizeof self->url, "http://127.0.0.1:%d/", aio_server_port(self->server));
+    snprintf(self->url, sizeof self->url, "http://127.0.0.1:%d/moved", aio_server_port(self->server));
     REQUIRE((self->session = aio_session_open(.timeout = { .total = 1000 })) != NULL);
     AIO_AWAIT(self->response, aio_session_post(self->session, self->url, .producer = aio_file_producer(self->file)));
     CHECK_INT(self->response->status, 200);
+    CHECK_INT(self->response->history_count, 1); /* the file was read again for the second place */
     AIO_AWAIT(self->n, aio_response_save(self->response, self->path));
     CHECK_INT(self->n, self->size);
     CHECK_INT(aio_file_tell(self->file), self->size); /* all of it was sent */

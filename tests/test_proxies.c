@@ -1212,6 +1212,9 @@ TEST(proxy_from_env)
     CHECK_INT(aio_proxy_from_env("nonsense", found, 9), AIO_EURL);
     CHECK_STR(found, "");
     CHECK_INT(aio_proxy_from_env(NULL, found, 9), EINVAL);
+    found[0] = '?';
+    CHECK_INT(aio_proxy_from_env("http://a/", found, 0), EINVAL);
+    CHECK_INT(found[0], '?'); /* there is no room */
     proxy_environment(NULL);
 }
 

@@ -342,6 +342,13 @@ SCENARIO(resolver_resolves, DNS_MAY)
     CHECK_INT(aio_addresses_count(self->addresses), 2);
     CHECK(dns_has(self->addresses, "192.0.2.1:80"));
     CHECK(dns_has(self->addresses, "[2001:db8::1]:80"));
+    for (size_t i = 0, length = 7; i < 4; i++) {
+        const void *address = aio_addresses_sockaddr(self->addresses, i, i == 3 ? NULL : &length);
+        int family = aio_addresses_family(self->addresses, i);
+        CHECK((address != NULL) == (i < 2));
+        CHECK_INT(length, family == AF_INET ? sizeof(struct sockaddr_in) : i < 2 ? sizeof(struct sockaddr_in6) : 0);
+        if (address) CHECK_INT(((const struct sockaddr *)address)->sa_family, family);
+    }
     CHECK_INT(self->fake[0].asked, 2);
     CHECK_INT(self->fake[0].with_edns, 2);
     DNS_RESOLVE("A.TEST.", 443, .family = AF_INET); /* from the cache */

@@ -286,7 +286,8 @@ static AIO_CORO(sends_file)
     AIO_BEGIN(sends_file);
     snprintf(self->path, sizeof self->path, "%s%s", static_root, self->request->path.data);
     if (self->request->query.data)
-        AIO_AWAIT(aio_request_send_file(self->request, self->path, .content_type = "x/y", .headers = fields));
+        AIO_AWAIT(aio_request_send_file(self->request, self->path, .content_type = "x/y", .headers = fields,
+                                        .gzip = *self->request->query.data == 'z'));
     else AIO_AWAIT(aio_request_send_file(self->request, self->path));
     AIO_END;
 }
@@ -302,13 +303,17 @@ SCENARIO(static_send_file, .may = { EPIPE, ECONNRESET, ENOTCONN, ETIMEDOUT, AIO_
           "ETag: \"mine\"\r\nLast-Modified: Sun, 13 Sep 2020 12:26:40 GMT\r\nAccept-Ranges: bytes\r\n\r\nhello world" },
         { "GET /link HTTP/1.1\r\nHost: h\r\n\r\nGET /none HTTP/1.1\r\nHost: h\r\n\r\n",
           STATIC_HEAD("200 OK", "application/octet-stream", "6", "5f5e1000.0-6") "\r\nsecret" STATIC_NONE },
+        { "GET /a.txt?z HTTP/1.1\r\nHost: h\r\nAccept-Encoding: gzip\r\n\r\n",
+          "HTTP/1.1 200 OK\r\nContent-Type: x/y\r\nContent-Length: 6\r\nContent-Disposition: attachment\r\n"
+          "ETag: \"mine\"\r\nLast-Modified: Sun, 13 Sep 2020 12:26:40 GMT\r\nAccept-Ranges: bytes\r\n"
+          "Content-Encoding: gzip\r\nVary: Accept-Encoding\r\n\r\nzipped" },
         { "GET /sub HTTP/1.1\r\nHost: h\r\n\r\n", STATIC_NONE }, { "GET /pipe HTTP/1.1\r\nHost: h\r\n\r\n",
             STATIC_NONE },
     };
     AIO_BEGIN(static_send_file);
     static_begin();
     AIO_AWAIT(self->server, aio_start_http_server(sends_file_handler, NULL, "127.0.0.1", 0));
-    for (self->i = 0; self->i < rows_of(4, 2); self->i++) {
+    for (self->i = 0; self->i < rows_of(5, 2); self->i++) {
         self->talk = aio_create_task(AIO_CALL(talk, .port = aio_server_port(self->server),
             .said = cases[self->i].said));
         AIO_AWAIT((struct talk *)aio_ref(self->talk));

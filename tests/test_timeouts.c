@@ -757,6 +757,31 @@ SCENARIO(group_cancelled)
     AIO_END;
 }
 
+/* A task cancels itself inside its group: the cancel comes where the block waits for the others, as it was given. */
+struct group_gives_up { aio_task task; aio_task_group *group; };
+static AIO_CORO(group_gives_up)
+{
+    AIO_BEGIN(group_gives_up);
+    AIO_TASK_GROUP(self->group) {
+        aio_task_group_create_task(self->group, comb_kid(.delay = 1));
+        aio_task_cancel_message(aio_current_task(), "no more");
+    }
+    UNREACHED();
+    AIO_END;
+}
+struct group_cancels_itself { aio_task task; struct group_gives_up *owner; };
+SCENARIO(group_cancels_itself)
+{
+    AIO_BEGIN(group_cancels_itself);
+    self->owner = aio_create_task(AIO_CALL(group_gives_up));
+    AIO_AWAIT(aio_gather(&self->owner, 1, .return_exceptions = true));
+    CHECK_INT(comb_code(self->owner), AIO_ECANCELLED);
+    if (self->owner) CHECK_STR(aio_future_exception(self->owner)->message, "no more");
+    AIO_FINALLY;
+    aio_unref(self->owner);
+    AIO_END;
+}
+
 /* The group outlives its block for who has taken a reference; no task can be made in it any more. */
 struct group_ended { aio_task task; aio_task_group *group, *kept; };
 SCENARIO(group_ended)

@@ -485,6 +485,8 @@ static AIO_CORO(ws_echoing)
 {
     AIO_BEGIN(ws_echoing);
     AIO_AWAIT(self->ws, aio_request_upgrade_websocket_with(self->request, &self->site->options));
+    CHECK_STR(aio_ws_protocol(self->ws) ? aio_ws_protocol(self->ws) : "",
+              aio_headers_get(&self->request->headers, "Sec-WebSocket-Protocol").data ? "b" : "");
     AIO_ASYNC_FOR(self->m, aio_ws_receive(self->ws)) {
         if (self->m.type == AIO_WS_TEXT && !strcmp(self->m.data.data, "bye")) {
             AIO_AWAIT(aio_ws_close(self->ws, 4001, "you said it"));
@@ -582,6 +584,7 @@ SCENARIO(ws_both, .may = WS_MAY)
         CHECK(!aio_ws_exception(self->ws) && !aio_ws_stream(self->ws));
         AIO_AWAIT(self->m, aio_ws_receive(self->ws));
         CHECK_INT(self->m.type, AIO_WS_CLOSED);
+        CHECK_INT(self->m.extra, self->i % 2 ? 4001 : AIO_WS_OK);
         AIO_AWAIT(aio_ws_close(self->ws, 0, NULL));
         AIO_TRY {
             AIO_AWAIT(aio_ws_send_text(self->ws, "x", 1));
@@ -678,6 +681,7 @@ SCENARIO(ws_client_judges, .may = WS_MAY)
                                                .no_context_takeover = true, .timeout = { .total = 5 }));
             CHECK(ws_answers[self->i].why == NULL);
             CHECK(self->ws->resets_out == self->ws->deflates); /* whether the server says so or not */
+            CHECK(self->ws->resets_in == (self->raw.head && strstr(self->raw.head, "server_no_context_takeover")));
         } AIO_CATCH {
             CAUGHT(AIO_EHANDSHAKE);
             CHECK(ws_answers[self->i].why && strstr(aio_caught(self)->message, ws_answers[self->i].why));
