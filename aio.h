@@ -19794,14 +19794,14 @@ struct aio__foreign {
     aio__work         work; /* dispatches */
     aio__node         node; /* in loop->sources */
     aio_loop         *loop;
-    aio_source       *source; /* NULL: removed within a callback of its own */
+    aio_source       *source; /* NULL: removed while it is inside */
     aio__foreign_fd **fds;    /* in the order in which the source has them */
     size_t            count, capacity;
     int64_t           when;   /* INT64_MAX: never */
     int64_t           told;   /* when all were */
     bool              stale;  /* they are to be told again */
     bool              failed; /* not all are watched */
-    bool              inside; /* in a callback of its own */
+    bool              inside; /* in a callback of its own, or one that hears of its descriptors */
 };
 
 static void aio__foreign_due(aio__foreign *f)
@@ -19928,9 +19928,11 @@ static void aio__foreign_tell(aio__foreign *f)
     bool again = f->stale || f->loop->now - f->told >= AIO__FOREIGN_EVERY;
     if (!again && aio__foreign_same(f)) return;
     f->stale = f->failed = false;
+    f->inside = true; /* an exception handler may remove it */
     size_t count = aio__foreign_sort(f);
     while (f->count > count) aio__foreign_drop_last(f);
     for (size_t i = 0; i < count; i++) aio__foreign_tell_fd(f->fds[i], again);
+    f->inside = false;
     if (again) f->told = f->loop->now;
 }
 
@@ -20005,13 +20007,14 @@ static void aio__foreign_turn(aio_loop *loop, int stage)
 {
     aio__node *ring = &((aio__owned *)loop->sources)->ring;
     if (stage == AIO__FOREIGN_BEFORE) aio__foreign_prepare_all(loop, ring);
-    for (aio__node *node = ring->next; node != ring; node = node->next) {
+    for (aio__node *node = ring->next, *next; node != ring; node = next) {
         aio__foreign *f = AIO__CONTAINER(node, aio__foreign, node);
-        if (!f->source) continue;
-        if (stage == AIO__FOREIGN_AGAIN) {
+        if (f->source && stage == AIO__FOREIGN_AGAIN) {
             f->stale = true;
             aio__foreign_tell(f);
-        } else if (f->when <= loop->now) aio__foreign_due(f);
+        } else if (f->source && f->when <= loop->now) aio__foreign_due(f);
+        next = node->next;
+        if (!f->source && !f->inside) aio__foreign_free(f);
     }
 }
 

@@ -274,6 +274,46 @@ SCENARIO(source_taken)
     AIO_END;
 }
 
+/* Who hears that a descriptor cannot be watched may remove the source, before a wait and in the middle of one. */
+static int foreign_heard;
+static void foreign_nothing(void *arg) { (void)arg; }
+static void foreign_give_up(aio_loop *loop, const char *message, const aio_exception *error, void *arg)
+{
+    (void)loop;
+    (void)error;
+    CHECK(strstr(message, "source: descriptor"));
+    foreign_heard++;
+    foreign_remove((struct foreign *)arg);
+}
+TEST(source_given_up)
+{
+    for (int late = 0; late < 2; late++) {
+        aio_loop *loop = loop_open();
+        struct foreign f = { .when = 0 }, other = { .when = 0 };
+        int fds[2];
+        CHECK_INT(pipe(fds), 0);
+        aio_set_event_loop(loop);
+        foreign_heard = 0;
+        for (int i = 0; i < 2; i++) foreign_watch(&f, fds[0], POLLIN);
+        if (!late) CHECK_INT(aio_loop_add_reader(loop, fds[0], foreign_nothing, NULL), 0);
+        CHECK_INT(foreign_add(&f), 0);
+        CHECK_INT(foreign_add(&other), 0);
+        aio_loop_set_exception_handler(loop, foreign_give_up, &f);
+        if (late) CHECK_INT(aio_loop_run_once(loop, 0), 0);
+        if (late) fd_close_pair(fds);
+        CHECK_INT(aio_loop_run_once(loop, 0.3), 0);
+        bool heard = !late || loop->poller->level != NULL; /* poll's list objects to nothing that is closed */
+        CHECK_INT(foreign_heard, heard);
+        CHECK_INT(f.source.of_loop == NULL, heard);
+        if (!heard) foreign_remove(&f);
+        CHECK(other.prepared > 0);
+        foreign_remove(&other);
+        if (!late) aio_loop_remove_reader(loop, fds[0]);
+        if (!late) fd_close_pair(fds);
+        aio_loop_free(loop);
+    }
+}
+
 /* A loop that closes lets its sources go. */
 TEST(source_outlives_its_loop)
 {
