@@ -14356,7 +14356,7 @@ typedef struct aio__link_ops {
 enum { AIO__LINK_READ, AIO__LINK_WRITE, AIO__LINK_CLOSE };            /* what failed */
 enum { AIO__LINK_UNSAID = -1, AIO__LINK_UNANSWERED, AIO__LINK_CLOSED, AIO__LINK_CUT }; /* what `close` gives */
 
-/* What an error says of a link that was cut: the connection below ended, and the peer had not said that this was all. */
+/* What an error says of a link that was cut: the connection below ended, and the peer had not said that it was all. */
 static const char aio__link_cut[] = "the peer closed the connection without close_notify";
 
 struct aio__link {
@@ -33082,7 +33082,7 @@ static aio_exception *aio__content_only_text(struct aio__content_reading *self)
 /* NULL or an error, a new owner. */
 static aio_exception *aio__content_as_json(struct aio__content_reading *self)
 {
-    aio_text text;
+    aio_text text = aio__text("", 0);
     aio_input_error error;
     aio_json_options options = AIO__ZERO;
     options.max_depth = self->max_depth;
