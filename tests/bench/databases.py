@@ -160,8 +160,8 @@ def redis(rows, rounds, folder):
             numbers = [str(connections), str(depth), str(count)]
             benchmark = ["redis-benchmark", "-p", str(port), "-c", numbers[0], "-P", numbers[1], "-n", numbers[2],
                          "--csv", "GET", "key"]
-            compared(name, [f"{BUILD}/bench_redis", url, *numbers],
-                     benchmark if peer == "redis-benchmark" else [f"{PEERS}/redis_hiredis", url, *numbers], peer, rounds)
+            theirs = benchmark if peer == "redis-benchmark" else [f"{PEERS}/redis_hiredis", url, *numbers]
+            compared(name, [f"{BUILD}/bench_redis", url, *numbers], theirs, peer, rounds)
     finally:
         process.terminate()
         process.wait()
