@@ -18182,6 +18182,7 @@ static void aio__listener_pause(aio__listener *listener, int code)
         aio__report(loop, NULL, "accept: %s; accepting again in %d s", strerror(code), AIO__ACCEPT_PAUSE);
     listener->server->starved = true;
     aio__server_end_idle(listener->server);
+    if (listener->server->closing) return; /* by who heard of it */
     listener->pause = aio__timer_start(loop, when, aio__listener_resume, listener);
     if (!listener->pause) aio__descriptor_wait(loop, &listener->d, AIO__READ);
 }
@@ -20012,7 +20013,7 @@ static void aio__foreign_turn(aio_loop *loop, int stage)
         if (f->source && stage == AIO__FOREIGN_AGAIN) {
             f->stale = true;
             aio__foreign_tell(f);
-        } else if (f->source && f->when <= loop->now) aio__foreign_due(f);
+        } else if (f->source && stage == AIO__FOREIGN_AFTER && f->when <= loop->now) aio__foreign_due(f);
         next = node->next;
         if (!f->source && !f->inside) aio__foreign_free(f);
     }
@@ -22879,6 +22880,8 @@ AIO_API aio_process_task *aio_create_subprocess_exec_with(const char *const *arg
     AIO__DEFAULTS(aio_process_options, o);
     if (!argv || !argv[0] || !argv[0][0])
         return (aio_process_task *)(void *)aio__failure(EINVAL, "create_subprocess: no program");
+    if (o->user < 0 || o->group < 0)
+        return (aio_process_task *)(void *)aio__failure(EINVAL, "create_subprocess: a user or group below 0");
     if ((o->user && o->user_name) || (o->group && o->group_name))
         return (aio_process_task *)(void *)aio__failure(EINVAL, "create_subprocess: a number and a name for one");
     size_t count = 0, size = aio__vector_size(argv, &count);
@@ -31151,7 +31154,7 @@ static void aio__body_reading_end(struct aio__body_reading *self, aio_text held)
         return;
     }
     if (!aio__body_reading_fits(self, held.length, 0)) return;
-    in->content.start = in->content.end;
+    if (!in->whole) in->content.start = in->content.end;
     self->result = held;
 }
 
@@ -42937,7 +42940,8 @@ static aio_future *aio__folder_begin(struct aio__folder_answer *self)
     if (small)
         return aio__answer_as_is(self->request, self->status, &self->respond, aio__text(data, (size_t)self->length));
     if (!body) return aio_request_respond_with(self->request, self->status, &self->respond);
-    aio__stream_more(self->request->stream, self->count == 1); /* the head goes out with the file's beginning */
+    /* the head goes out with the file's beginning, if there is to be one */
+    aio__stream_more(self->request->stream, self->count == 1 && !aio__folder_is(self->request, "HEAD"));
     aio_future *sent = aio_request_start_with(self->request, self->status, &self->respond);
     aio__stream_more(self->request->stream, false);
     return sent;
