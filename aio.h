@@ -6095,9 +6095,9 @@ typedef struct aio__scheduled_slot {
     uint32_t   generation, next_free;
 } aio__scheduled_slot;
 
-/* When aio_loop.foreign is called: before a wait, in the middle of a long one, after it; and, in nanoseconds, how long
- * one may be before the poller is told again of the descriptors. */
-enum { AIO__FOREIGN_BEFORE, AIO__FOREIGN_AGAIN, AIO__FOREIGN_AFTER, AIO__FOREIGN_EVERY = 100000000 };
+/* When aio_loop.foreign is called: before a wait, and in the middle of a long one; after it; and, in nanoseconds, how
+ * long one may be before the poller is told again of the descriptors. */
+enum { AIO__FOREIGN_BEFORE, AIO__FOREIGN_AFTER, AIO__FOREIGN_EVERY = 100000000 };
 
 /* To be done when a loop closes, last made first. */
 typedef struct aio__closer {
@@ -9650,16 +9650,20 @@ AIO_API aio_metrics aio_loop_metrics(aio_loop *loop)
     return m;
 }
 
-/* Asks the poller. In the middle of a long wait it is told again what foreign loops wait for: that one of them has
- * closed a descriptor, and opened another one under its number, is unknown to it. */
+/* Asks the poller. In the middle of a long wait foreign loops are asked again, and the poller is told again what they
+ * wait for: that one of them has closed a descriptor, and opened another one under its number, is unknown to it. */
 static inline int aio__wait(aio_loop *loop, int64_t timeout)
 {
     if (AIO__UNLIKELY(loop->foreign_fds) && (timeout < 0 || timeout > AIO__FOREIGN_EVERY)) {
         int code = loop->poller->wait(loop, AIO__FOREIGN_EVERY);
         if (code < 0 || !aio__ring_empty(&loop->ready)) return code;
-        loop->foreign(loop, AIO__FOREIGN_AGAIN);
-        int64_t passed = aio__os.clock() - loop->now;
+        int64_t now = aio__os.clock(), passed = now - loop->now;
+        if (passed < AIO__FOREIGN_EVERY) return 0; /* a signal came */
+        loop->now = now;
+        loop->foreign(loop, AIO__FOREIGN_BEFORE);
+        int64_t rest = aio__poll_timeout(loop); /* who heard of an error may have stopped the loop, or made a timer */
         if (timeout >= 0) timeout = passed < timeout ? timeout - passed : 0;
+        if (timeout < 0 || (rest >= 0 && rest < timeout)) timeout = rest;
     }
     return loop->poller->wait(loop, timeout);
 }
@@ -19147,8 +19151,10 @@ static int aio__fd_watch_register(aio__fd_watch *w)
     if (w->d.always) return 0;
     if (w->d.added) return w->loop->poller->level && w->loop->poller->level(w->loop, &w->d) < 0 ? errno : 0;
     if (w->loop->poller->has && w->loop->poller->has(w->loop, w->d.fd)) return EBUSY;
-    if (aio__descriptor_add(w->loop, &w->d, w->d.fd) == 0) return 0;
-    return errno == EEXIST ? EBUSY : errno;
+    if (aio__descriptor_add(w->loop, &w->d, w->d.fd) < 0) return errno == EEXIST ? EBUSY : errno;
+    for (int direction = AIO__READ; direction <= AIO__WRITE; direction++)
+        if (w->d.level & direction) aio__fd_watch_arm(w, direction);
+    return 0;
 }
 
 static int aio__fd_watch_add(aio_loop *loop, int fd, int direction, aio_callback *callback, void *arg, bool held)
@@ -19837,6 +19843,10 @@ static int aio__foreign_watch(aio__foreign_fd *e, int direction)
 static void aio__foreign_tell_fd(aio__foreign_fd *e, bool again)
 {
     aio__foreign *f = e->of;
+    if (!again && e->told == e->wanted) { /* nothing is to be tried */
+        if (e->code) f->failed = true;
+        return;
+    }
     int code = aio__foreign_watch(e, AIO__READ), other = aio__foreign_watch(e, AIO__WRITE);
     if (!code) code = other;
     if (!code && again && e->told) code = aio__fd_watch_register(aio__fd_watch_find(f->loop, e->fd));
@@ -20004,18 +20014,17 @@ static void aio__foreign_prepare_all(aio_loop *loop, aio__node *ring)
     loop->foreign_when = when < INT64_MAX ? when : 0;
 }
 
+/* Those that are due come behind what the poller has to say of their descriptors. */
 static void aio__foreign_turn(aio_loop *loop, int stage)
 {
     aio__node *ring = &((aio__owned *)loop->sources)->ring;
-    if (stage == AIO__FOREIGN_BEFORE) aio__foreign_prepare_all(loop, ring);
-    for (aio__node *node = ring->next, *next; node != ring; node = next) {
+    if (stage == AIO__FOREIGN_BEFORE) {
+        aio__foreign_prepare_all(loop, ring);
+        return;
+    }
+    for (aio__node *node = ring->next; node != ring; node = node->next) {
         aio__foreign *f = AIO__CONTAINER(node, aio__foreign, node);
-        if (f->source && stage == AIO__FOREIGN_AGAIN) {
-            f->stale = true;
-            aio__foreign_tell(f);
-        } else if (f->source && stage == AIO__FOREIGN_AFTER && f->when <= loop->now) aio__foreign_due(f);
-        next = node->next;
-        if (!f->source && !f->inside) aio__foreign_free(f);
+        if (f->source && f->when <= loop->now) aio__foreign_due(f);
     }
 }
 
@@ -31127,9 +31136,9 @@ static size_t aio__body_match(struct aio__body_reading *self, aio_text text)
     if (self->how == AIO__BODY_SOME) return text.length < self->n ? text.length : self->n;
     if (self->how == AIO__BODY_EXACTLY) return text.length < self->n ? 0 : self->n;
     size_t from = self->searched < self->n ? 0 : self->searched - self->n + 1; /* it may have begun */
-    self->searched = text.length;
     const char *found = text.length > from
                       ? (const char *)memmem(text.data + from, text.length - from, self->separator, self->n) : NULL;
+    if (!found) self->searched = text.length;
     return found ? (size_t)(found - text.data) + self->n : 0;
 }
 
@@ -31167,19 +31176,21 @@ static int aio__body_reading_part(struct aio__body_reading *self)
         if (!in->whole && in->content.start == in->content.end) in->content.start = in->content.end = 0;
         aio_text held = in->whole ? aio__text("", 0) : aio__body_collected(in), piece;
         size_t n = held.length ? aio__body_match(self, held) : 0;
-        if (n && aio__body_reading_fits(self, n, 0)) {
+        if (!aio__body_reading_fits(self, n ? n : held.length, 0)) return 0;
+        if (n) {
             in->content.start += n;
             self->result = aio__text(held.data, n);
+            return 0;
         }
-        if (n) return 0;
         aio__body_step step = aio__body_peek(in, in->top, &piece);
         if (step == AIO__BODY_MORE) return AIO__MORE;
         if (step == AIO__BODY_LATER) return AIO__LATER;
         if (step == AIO__BODY_DONE) aio__body_reading_end(self, held);
         if (step == AIO__BODY_ERROR) self->error = aio__body_error(in);
         if (step != AIO__BODY_DATA) return 0;
+        if (!aio__body_reading_fits(self, held.length, 1)) return 0;
+        if (self->how != AIO__BODY_SOME && piece.length > in->max - held.length) piece.length = in->max - held.length;
         n = held.length ? 0 : aio__body_match(self, piece);
-        if (!aio__body_reading_fits(self, held.length, n ? n : piece.length)) return 0;
         if (n) self->result = aio__text(piece.data, n);
         else if (!aio__buffer_append(&in->content, piece.data, piece.length)) self->error = &aio__no_memory;
         if (!self->error) aio__body_take(in, in->top, n ? n : piece.length);
@@ -31224,6 +31235,7 @@ static AIO_CORO(aio__body_reading)
     AIO_BEGIN(aio__body_reading);
     if (self->in->reading) AIO_RAISE(AIO_ERUNTIME, "another coroutine is reading this body");
     self->in->reading = self->mine = true;
+    self->searched = 0; /* others may have read since the first try */
     self->in->owner->hold(self->in, 1);
     aio__deadline_enter(&self->in->deadline, &self->task, self->task.future.loop->now);
     AIO_TRY {
@@ -37407,7 +37419,7 @@ static AIO_CORO(aio__uploading)
 static int aio__upload_start(aio__exchange *x, aio_stream *s)
 {
     struct aio__uploading *upload = AIO_CALL(aio__uploading, .x = x, .stream = s);
-    if (upload && x->path) snprintf(upload->path, sizeof upload->path, "%s", x->path);
+    if (upload && x->path && !x->producer.next) snprintf(upload->path, sizeof upload->path, "%s", x->path);
     upload = (struct aio__uploading *)aio_create_task(upload);
     if (!upload) return ENOMEM;
     int code = aio_future_add_done_callback(upload, aio__upload_end, x);

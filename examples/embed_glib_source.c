@@ -33,7 +33,10 @@ static int glib_attach(glib_source *self, aio_loop *loop)
     self->source.prepare = glib_prepare;
     self->source.dispatch = glib_dispatch;
     self->context = g_main_context_default();
-    return g_main_context_acquire(self->context) ? aio_loop_add_source(loop, &self->source) : EBUSY;
+    if (!g_main_context_acquire(self->context)) return EBUSY;
+    int code = aio_loop_add_source(loop, &self->source);
+    if (code) g_main_context_release(self->context);
+    return code;
 }
 
 static void glib_detach(glib_source *self, aio_loop *loop)

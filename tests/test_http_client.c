@@ -500,6 +500,49 @@ SCENARIO(client_cuts, .may = CLIENT_MAY)
     AIO_END;
 }
 
+/* Lines against a limit: one that fits is given, however much comes with it; one that does not is refused at once; and
+ * what was read as a whole stays that. */
+struct client_cuts_late { aio_task task; aio_server *server; aio_session *session; aio_response *r; aio_text text;
+    char url[60]; double began; };
+SCENARIO(client_cuts_late, .may = CLIENT_MAY)
+{
+    AIO_BEGIN(client_cuts_late);
+    AIO_AWAIT(self->server, aio_start_server(scripted_handler, &the_script, "127.0.0.1", 0));
+    snprintf(self->url, sizeof self->url, "http://127.0.0.1:%d/", aio_server_port(self->server));
+    REQUIRE(self->session = aio_session_open(.max_body = 20));
+    script_says(&the_script, CUT_CHUNKED "2\r\nab\r\n", END_STAY);
+    the_script.later = "17\r\nc\n3456789\n123456789\n123\r\n0\r\n\r\n";
+    AIO_AWAIT(self->r, aio_session_get(self->session, self->url));
+    AIO_AWAIT(self->text, aio_response_readline(self->r));
+    CHECK_BYTES(self->text.data, self->text.length, "abc\n");
+    AIO_AWAIT(self->text, aio_response_readexactly(self->r, 18));
+    CHECK_BYTES(self->text.data, self->text.length, "3456789\n123456789\n");
+    AIO_AWAIT(self->text, aio_response_read(self->r));
+    CHECK_BYTES(self->text.data, self->text.length, "123");
+    AIO_AWAIT(self->text, aio_response_readline(self->r));
+    CHECK_INT(self->text.length, 0);
+    AIO_AWAIT(self->text, aio_response_read(self->r));
+    CHECK_BYTES(self->text.data, self->text.length, "123");
+    aio_response_release(self->r);
+    self->r = NULL;
+    script_says(&the_script, CUT_CHUNKED "1a\r\n1234567890123456789012345\n\r\n", END_STAY);
+    AIO_AWAIT(self->r, aio_session_get(self->session, self->url));
+    self->began = aio_loop_time(aio_get_running_loop());
+    AIO_TRY {
+        AIO_TIMEOUT(5) AIO_AWAIT(self->text, aio_response_readline(self->r));
+        UNREACHED();
+    } AIO_CATCH {
+        CAUGHT(AIO_ELIMIT);
+        CHECK_NEAR(aio_loop_time(aio_get_running_loop()) - self->began, 0, 1);
+    } AIO_END_TRY;
+    AIO_FINALLY;
+        aio_response_release(self->r);
+        AIO_AWAIT(aio_session_close(self->session));
+        aio_server_abort_clients(self->server);
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
+
 /* What comes after a chunked body, and the head as it came. */
 struct client_trailers { aio_task task; aio_server *server; aio_session *session; aio_response *r; aio_text text;
     char url[60]; };

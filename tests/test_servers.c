@@ -293,6 +293,40 @@ SCENARIO(server_poor, SERVER_MAY)
     AIO_END;
 }
 
+/* Who hears of it may close the server: nothing of it is left that could run a second later. */
+struct server_poor_closed { aio_task task; aio_server *server; aio_stream *stream; aio_exception_handler *handler;
+    void *arg; };
+static void poor_heard(aio_loop *loop, const char *message, const aio_exception *error, void *arg)
+{
+    struct server_poor_closed *self = (struct server_poor_closed *)arg;
+    (void)loop;
+    (void)error;
+    CHECK(strstr(message, "accepting again"));
+    aio_unref(aio_server_wait_closed(self->server));
+    self->server = NULL;
+}
+SCENARIO(server_poor_closed, SERVER_MAY, /* the handler is not the harness's */
+         .skip = KIND_ALLOC | KIND_CALL | KIND_CANCEL | KIND_DEBUG)
+{
+    AIO_BEGIN(server_poor_closed);
+    poor.left = 0;
+    poor.code = ENOMEM;
+    poor.fails = 2;
+    AIO_AWAIT(self->server, aio_start_server(echo_handler, NULL, "127.0.0.1", 0));
+    aio__os.accept = poor_accept;
+    self->handler = aio_loop_get_exception_handler(aio_get_running_loop(), &self->arg);
+    aio_loop_set_exception_handler(aio_get_running_loop(), poor_heard, self);
+    AIO_AWAIT(self->stream, aio_open_connection("127.0.0.1", aio_server_port(self->server)));
+    AIO_AWAIT(aio_sleep(1.5));
+    CHECK(!self->server);
+    AIO_FINALLY;
+        aio__os.accept = seam_accept;
+        if (self->handler) aio_loop_set_exception_handler(aio_get_running_loop(), self->handler, self->arg);
+        aio_stream_abort(self->stream);
+        SERVER_END(self->server);
+    AIO_END;
+}
+
 /* A client that goes makes room at once; and the reserve serves one more than there are descriptors. */
 struct server_reserve { aio_task task; aio_server *server; aio_stream *streams[3]; int made, i; };
 SCENARIO(server_reserve, SERVER_MAY)

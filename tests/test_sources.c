@@ -7,6 +7,7 @@ struct foreign {
     int           prepared, dispatched, read, timed, seen; /* seen: revents of the latest dispatch, of all */
     struct foreign *remove_in_prepare, *remove_in_dispatch; /* this or another one */
     int           reopen;   /* in a dispatch: takes the place of the first */
+    bool          always;   /* it is due each time */
 };
 
 static int foreign_pipe(int *fds) { return pipe(fds) || fd_nonblocking(fds[0]); }
@@ -18,6 +19,7 @@ static double foreign_prepare(aio_source *source)
     self->prepared++;
     source->fds = self->fds;
     if (self->remove_in_prepare) foreign_remove(self->remove_in_prepare);
+    if (self->always) return 0;
     if (self->when <= 0) return -0.001; /* a foreign -1, in milliseconds */
     double left = self->when - aio_time();
     return left > 0 ? left : 0;
@@ -312,6 +314,92 @@ TEST(source_given_up)
         if (!late) fd_close_pair(fds);
         aio_loop_free(loop);
     }
+}
+
+/* One that is due each time hears of its descriptors all the same, and leaves others theirs. */
+TEST(source_always_due)
+{
+    aio_loop *loop = loop_open();
+    struct foreign f = { .always = true };
+    int fds[2];
+    CHECK_INT(pipe(fds), 0);
+    aio_set_event_loop(loop);
+    foreign_watch(&f, fds[0], POLLIN);
+    CHECK_INT(foreign_add(&f), 0);
+    CHECK_INT(write(fds[1], "xy", 2), 2);
+    for (int i = 0; i < 5; i++) CHECK_INT(aio_loop_run_once(loop, 0), 0);
+    CHECK_INT(f.read, 2);
+    CHECK(f.dispatched >= 4);
+    foreign_remove(&f);
+    aio_loop_free(loop);
+    fd_close_pair(fds);
+}
+
+/* A descriptor that is lost is told of once; who hears it in the middle of a wait may end that, or have a timer. */
+static void foreign_end_wait(aio_loop *loop, const char *message, const aio_exception *error, void *arg)
+{
+    (void)error;
+    CHECK(strstr(message, "source: descriptor"));
+    if (foreign_heard++ == 0 && *(int *)arg == 0) aio_loop_stop(loop);
+    if (foreign_heard == 1 && *(int *)arg == 1) aio_loop_call_later(loop, 0.01, foreign_nothing, NULL);
+}
+TEST(source_lost)
+{
+    for (int way = 0; way < 3; way++) {
+        aio_loop *loop = loop_open();
+        struct foreign f = { .when = 0 };
+        int fds[2];
+        CHECK_INT(pipe(fds), 0);
+        aio_set_event_loop(loop);
+        foreign_heard = 0;
+        foreign_watch(&f, fds[0], POLLIN);
+        CHECK_INT(foreign_add(&f), 0);
+        aio_loop_set_exception_handler(loop, foreign_end_wait, &way);
+        CHECK_INT(aio_loop_run_once(loop, 0), 0);
+        fd_close_pair(fds);
+        double before = aio_loop_time(loop);
+        if (loop->poller->level) {
+            CHECK_INT(aio_loop_run_once(loop, 5), way == 0 ? AIO_ESTOPPED : 0);
+            CHECK_INT(foreign_heard, 1);
+            if (way < 2) CHECK_NEAR(aio_loop_time(loop) - before, 0.1, 0.05);
+            for (int i = 0; i < 30; i++) aio_loop_run_once(loop, 0.05);
+            CHECK_INT(foreign_heard, 1);
+        }
+        foreign_remove(&f);
+        aio_loop_free(loop);
+    }
+}
+
+/* A number that was a stream's meanwhile is watched again, and heard of. */
+struct source_renumbered { aio_task task; struct foreign f; aio_stream *stream; aio_text text; int a[2], b[2], fds[2]; };
+SCENARIO(source_renumbered, .skip = KIND_ALLOC | KIND_CALL | KIND_CANCEL)
+{
+    AIO_BEGIN(source_renumbered);
+    ALWAYS(foreign_pipe(self->a) == 0 && foreign_pipe(self->b) == 0);
+    fd_socketpair(self->fds);
+    foreign_watch(&self->f, self->a[0], POLLIN);
+    REQUIRE(foreign_add(&self->f) == 0);
+    AIO_AWAIT(aio_sleep(0.05));
+    ALWAYS(dup2(self->fds[0], self->a[0]) == self->a[0]); /* the source has closed it, and ours has the number */
+    if (aio_get_running_loop()->poller->level) expect_report("source: descriptor"); /* poll knows two of a number */
+    AIO_AWAIT(self->stream, aio_stream_from_fd(self->a[0]));
+    AIO_TRY {
+        AIO_TIMEOUT(0.3) AIO_AWAIT(self->text, aio_stream_read(self->stream, 9));
+    } AIO_CATCH_CODE(AIO_ETIMEOUT) { } AIO_END_TRY;
+    aio_stream_abort(self->stream);
+    self->stream = NULL;
+    AIO_AWAIT(aio_sleep(0));
+    ALWAYS(dup2(self->b[0], self->a[0]) == self->a[0]);
+    CHECK_INT(write(self->b[1], "x", 1), 1);
+    AIO_AWAIT(aio_sleep(0.5));
+    CHECK_INT(self->f.read, 1);
+    AIO_FINALLY;
+        foreign_remove(&self->f);
+        aio_stream_abort(self->stream);
+        fd_close_pair(self->a);
+        fd_close_pair(self->b);
+        fd_close_pair(self->fds);
+    AIO_END;
 }
 
 /* A loop that closes lets its sources go. */

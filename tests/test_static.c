@@ -508,6 +508,12 @@ SCENARIO(static_calls, /* they change the counts */ .skip = KIND_ALLOC | KIND_CA
     AIO_AWAIT((struct talk *)aio_ref(self->talk));
     CHECK(self->talk->text.length > STATIC_BIG);
     if (AIO__MORE_COMES) CHECK_INT(static_waits, 1);
+    aio_unref(self->talk);
+    self->talk = aio_create_task(AIO_CALL(talk, .port = aio_server_port(self->server),
+                                          .said = "HEAD /s/big.bin HTTP/1.1\r\nHost: h\r\n\r\n"));
+    AIO_AWAIT((struct talk *)aio_ref(self->talk));
+    CHECK(strstr(self->talk->answer, "200 OK"));
+    if (AIO__MORE_COMES) CHECK_INT(static_waits, 1); /* nothing follows that it could wait for */
     AIO_FINALLY;
         aio__os.send = static_real_send;
         static_end();

@@ -584,7 +584,8 @@ SCENARIO(sub_named, .may = { AIO_EINCOMPLETE, EAGAIN })
     static const char *const said[] = { "start /bin/true: user \"no such user\": there is none of that name",
                                         "start /bin/true: group \"4294967295\": there is none of that name",
                                         "start /bin/true: group \"no such group\": there is none of that name",
-                                        "create_subprocess: a number and a name for one" };
+                                        "create_subprocess: a number and a name for one",
+                                        "create_subprocess: a user or group below 0" };
     AIO_BEGIN(sub_named);
     snprintf(self->expected, sizeof self->expected, "%d\n54321\n54321 %d 777\n", (int)getpwnam("nobody")->pw_uid,
              (int)getgrnam("daemon")->gr_gid);
@@ -598,12 +599,13 @@ SCENARIO(sub_named, .may = { AIO_EINCOMPLETE, EAGAIN })
         if (geteuid() == 0) AIO_RERAISE();
         CAUGHT(EPERM);
     } AIO_END_TRY;
-    for (self->i = 0; self->i < 4; self->i++) {
+    for (self->i = 0; self->i < 5; self->i++) {
         AIO_TRY {
             if (self->i == 0) AIO_AWAIT(aio_create_subprocess_exec(argv, .user_name = "no such user"));
             if (self->i == 1) AIO_AWAIT(aio_create_subprocess_exec(argv, .group_name = "4294967295"));
             if (self->i == 2) AIO_AWAIT(aio_create_subprocess_exec(argv, .extra_groups = gone));
             if (self->i == 3) AIO_AWAIT(aio_create_subprocess_exec(argv, .user = 1, .user_name = "nobody"));
+            if (self->i == 4) AIO_AWAIT(aio_create_subprocess_exec(argv, .user = -2));
             UNREACHED();
         } AIO_CATCH {
             CAUGHT(EINVAL);
