@@ -1052,8 +1052,9 @@ AIO_API double aio_loop_timeout(aio_loop *loop);
 AIO_API int    aio_loop_run_once(aio_loop *loop, double timeout);
 
 /* The other way: another loop inside this one, as GLib's (g_main_context_prepare and query; check and dispatch) or
- * libuv's (uv_backend_fd, uv_backend_timeout; uv_run with UV_RUN_NOWAIT). Before each wait `prepare` says what that
- * would wait for; when it has come, `dispatch` lets it run. While nothing comes it costs no system call. */
+ * libuv's (uv_backend_fd, uv_backend_timeout; uv_run with UV_RUN_NOWAIT). Before each wait, and once in the middle of a
+ * long one, `prepare` says what that would wait for; when it has come, `dispatch` lets it run. While nothing comes it
+ * costs no system call. */
 typedef struct aio_source_fd { /* as poll's struct pollfd, with POLLIN and its like, and GLib's GPollFD */
     int   fd;              /* negative: none */
     short events, revents; /* wanted: POLLIN, POLLOUT; and seen: these, POLLHUP, POLLERR */
@@ -2330,8 +2331,8 @@ typedef struct aio_process_options {
     bool               keep_signals AIO__UNSET;
     const int         *pass_fds AIO__UNSET; /* descriptors above 2 that it has, too, by the same numbers */
     size_t             pass_fd_count AIO__UNSET;
-    /* Numbers of the user and group that it runs as, for who may change them (EPERM); 0: ours. It is then in no other
-       groups, unlike in Python, but .extra_groups */
+    /* Numbers of the user and group that it runs as, for who may change them (EPERM); 0: ours; below 0: EINVAL. It is
+       then in no other groups, unlike in Python, but .extra_groups */
     int                user AIO__UNSET, group AIO__UNSET;
     /* the same by name, or by its number as a text; EINVAL for both, or if there is none of that name */
     const char        *user_name AIO__UNSET, *group_name AIO__UNSET;
