@@ -6693,11 +6693,11 @@ static bool aio__kqueue_has(const aio_loop *loop, int fd)
 
 static int aio__kqueue_filter(int direction) { return direction == AIO__WRITE ? EVFILT_WRITE : EVFILT_READ; }
 
-/* One change at once; what is unknown there need not be deleted. */
-static void aio__kqueue_change(aio__kqueue_data *data, const struct kevent *change)
+/* One change at once. */
+static int aio__kqueue_change(aio__kqueue_data *data, const struct kevent *change)
 {
     struct timespec now = { 0, 0 };
-    aio__os.kevent(data->fd, change, 1, NULL, 0, &now);
+    return aio__os.kevent(data->fd, change, 1, NULL, 0, &now) < 0 ? -1 : 0;
 }
 
 /* Makes what changes there are, one by one: a descriptor that has been closed fails alone. */
@@ -6715,10 +6715,16 @@ static int aio__kqueue_fd(const aio_loop *loop)
     return data->fd;
 }
 
+/* What is asked for: an error comes with what can be read. */
+static int aio__kqueue_wanted(const aio__descriptor *d)
+{
+    return d->added ? d->want | ((d->want & AIO__ERROR) ? AIO__READ : 0) : 0;
+}
+
 static void aio__kqueue_want(aio_loop *loop, aio__descriptor *d)
 {
     aio__kqueue_data *data = (aio__kqueue_data *)loop->polling;
-    int want = d->want | ((d->want & AIO__ERROR) ? AIO__READ : 0), fresh = d->added ? want & ~(int)d->slot : 0;
+    int fresh = aio__kqueue_wanted(d) & ~(int)d->slot;
     for (int direction = AIO__READ; direction <= AIO__WRITE; direction++) {
         if (!(fresh & direction)) continue;
         if (data->count == AIO__KQUEUE_CHANGES) aio__kqueue_flush(data);
@@ -6730,11 +6736,19 @@ static void aio__kqueue_want(aio_loop *loop, aio__descriptor *d)
     if (data->eager) aio__kqueue_flush(data);
 }
 
-/* A descriptor that was closed, and opened again under the same number, is unknown there. */
+/* At once: a descriptor that was closed is an error, and one that was opened again under its number is unknown there. */
 static int aio__kqueue_level(aio_loop *loop, aio__descriptor *d)
 {
+    aio__kqueue_data *data = (aio__kqueue_data *)loop->polling;
+    int want = aio__kqueue_wanted(d);
     d->slot = 0;
-    aio__kqueue_want(loop, d);
+    for (int direction = AIO__READ; direction <= AIO__WRITE; direction++) {
+        struct kevent change;
+        if (!(want & direction)) continue;
+        EV_SET(&change, (uintptr_t)d->fd, aio__kqueue_filter(direction), EV_ADD | EV_ONESHOT, 0, 0, d);
+        if (aio__kqueue_change(data, &change) < 0) return -1;
+        d->slot |= (uint32_t)direction;
+    }
     return 0;
 }
 
@@ -6752,7 +6766,7 @@ static void aio__kqueue_remove(aio_loop *loop, aio__descriptor *d)
         struct kevent change;
         if (!(d->slot & (uint32_t)direction)) continue;
         EV_SET(&change, (uintptr_t)d->fd, aio__kqueue_filter(direction), EV_DELETE, 0, 0, NULL);
-        aio__kqueue_change(data, &change);
+        aio__kqueue_change(data, &change); /* what is unknown there need not be deleted */
     }
     d->slot = 0;
     data->at[d->fd] = NULL;
