@@ -6736,7 +6736,7 @@ static void aio__kqueue_want(aio_loop *loop, aio__descriptor *d)
     if (data->eager) aio__kqueue_flush(data);
 }
 
-/* At once: a descriptor that was closed is an error, and one that was opened again under its number is unknown there. */
+/* At once: a descriptor that was closed is an error, and one opened again under its number is unknown there. */
 static int aio__kqueue_level(aio_loop *loop, aio__descriptor *d)
 {
     aio__kqueue_data *data = (aio__kqueue_data *)loop->polling;
