@@ -436,6 +436,52 @@ static const await_case awaits[] = {
     { "a transaction", writing_of, 1 }, { "packets over 16 MiB", packets_of, 31 }
 };
 
+/* Has a connection for a while. */
+struct holder { SELF; };
+static AIO_CORO(holder)
+{
+    AIO_BEGIN(holder);
+    WITH_CONNECTION {
+        AIO_AWAIT(aio_mysql_ping(self->db));
+        AIO_AWAIT(aio_sleep(0.001));
+    }
+    AIO_END;
+}
+
+/* Waits for a connection of a pool that others have: both of its two. */
+struct waits { SELF; int number; char sql[40]; aio_task *holders[2]; };
+static AIO_CORO(waits)
+{
+    AIO_BEGIN(waits);
+    for (self->i = 0; self->i < 2; self->i++) {
+        self->holders[self->i] = (aio_task *)(void *)aio_create_task(AIO_CALL(holder, .pool = self->pool));
+        AIO_AWAIT(aio_sleep(0));
+    }
+    snprintf(self->sql, sizeof self->sql, "SELECT %d n", self->number);
+    AIO_TIMEOUT(5) {
+        WITH_CONNECTION {
+            AIO_AWAIT(self->rows, aio_mysql_query(self->db, self->sql));
+            AIO_AWAIT(self->row, aio_mysql_next(self->rows));
+            EXPECT(aio_mysql_get_integer(self->row, "n", -1) == self->number);
+        }
+        for (self->i = 0; self->i < 2; self->i++) AIO_AWAIT(aio_ref(self->holders[self->i]));
+    }
+    AIO_FINALLY;
+        for (self->i = 0; self->i < 2; self->i++)
+            if (self->holders[self->i]) aio_task_cancel(self->holders[self->i]);
+        for (self->i = 0; self->i < 2; self->i++) {
+            AIO_TRY {
+                if (self->holders[self->i]) AIO_AWAIT(aio_ref(self->holders[self->i]));
+            } AIO_CATCH_ALL {
+            } AIO_END_TRY;
+        }
+        aio_unref_all(self->holders, 2);
+    AIO_END;
+}
+OPERATION(waits)
+static const relay_subject full = { session_open, session_close, waits_of, NULL };
+static const await_case full_awaits[] = { { "a full pool", waits_of, 1 } };
+
 /* The tables for them. */
 struct prepare { SELF; };
 static AIO_CORO(prepare)
@@ -503,6 +549,7 @@ int main(int argc, char **argv)
     if (!strcmp(action, "cancelled")) status = aio_run(AIO_CALL(cancelled));
     if (!strcmp(action, "lasting")) status = aio_run(AIO_CALL(lasting));
     if (!strcmp(action, "awaits")) status = every_await_of_mysql();
+    if (!strcmp(action, "full")) status = every_await(&full, url, full_awaits, 1);
     relay.port = atoi(argc > 3 ? argv[3] : "");
     relay.holds = !strcmp(action, "holds");
     if (relay.port) status = aio_run(AIO_CALL(every_byte, .subject = &subject));

@@ -585,6 +585,50 @@ static const await_case awaits[] = {
     { "XREADGROUP", consuming_of, 1 }
 };
 
+/* Has a connection for a while. */
+struct holder { SELF; };
+static AIO_CORO(holder)
+{
+    AIO_BEGIN(holder);
+    WITH_CONNECTION {
+        AIO_AWAIT(self->reply, aio_redis_command(self->redis, "PING"));
+        AIO_AWAIT(aio_sleep(0.001));
+    }
+    AIO_END;
+}
+
+/* Waits for a connection of a pool that others have: both of its two. */
+struct waits { SELF; int number; aio_task *holders[2]; };
+static AIO_CORO(waits)
+{
+    AIO_BEGIN(waits);
+    for (self->i = 0; self->i < 2; self->i++) {
+        self->holders[self->i] = (aio_task *)(void *)aio_create_task(AIO_CALL(holder, .pool = self->pool));
+        AIO_AWAIT(aio_sleep(0));
+    }
+    AIO_TIMEOUT(5) {
+        WITH_CONNECTION {
+            AIO_AWAIT(self->reply, aio_redis_commandf(self->redis, "ECHO %d", self->number));
+            EXPECT(aio_redis_integer(self->reply, -1) == self->number);
+        }
+        for (self->i = 0; self->i < 2; self->i++) AIO_AWAIT(aio_ref(self->holders[self->i]));
+    }
+    AIO_FINALLY;
+        for (self->i = 0; self->i < 2; self->i++)
+            if (self->holders[self->i]) aio_task_cancel(self->holders[self->i]);
+        for (self->i = 0; self->i < 2; self->i++) {
+            AIO_TRY {
+                if (self->holders[self->i]) AIO_AWAIT(aio_ref(self->holders[self->i]));
+            } AIO_CATCH_ALL {
+            } AIO_END_TRY;
+        }
+        aio_unref_all(self->holders, 2);
+    AIO_END;
+}
+OPERATION(waits)
+static const relay_subject full = { session_open, session_close, waits_of, NULL };
+static const await_case full_awaits[] = { { "a full pool", waits_of, 1 } };
+
 /* Prints a line for each command, well or not: the server is ended and begun again meanwhile. */
 struct lasting { SELF; };
 static AIO_CORO(lasting)
@@ -747,6 +791,7 @@ int main(int argc, char **argv)
     if (!strcmp(action, "hostile")) status = aio_run(AIO_CALL(hostile));
     if (!strcmp(action, "lasting")) status = aio_run(AIO_CALL(lasting));
     if (!strcmp(action, "awaits")) status = every_await(&subject, url, awaits, sizeof awaits / sizeof *awaits);
+    if (!strcmp(action, "full")) status = every_await(&full, url, full_awaits, 1);
     relay.port = atoi(argc > 3 ? argv[3] : "");
     relay.holds = !strcmp(action, "holds");
     if (relay.port) status = aio_run(AIO_CALL(every_byte, .subject = &subject));
