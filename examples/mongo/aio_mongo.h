@@ -20,10 +20,10 @@
  * before its end is killed at the server. The password never goes to the server, only a proof of it (SCRAM), and the
  * server has to prove that it knows it, too. For MongoDB 4.4 and later.
  *
- * Errors: an error of the server has its number plus AIO_MONGO_ERRORS as the code, also one that a reply of ok brings
- * (writeErrors); AIO_EDISCONNECTED when the server went away; AIO_ELIMIT for what is too large; EACCES for a server
- * that is not to be trusted; AIO_ERUNTIME for what is not the protocol; EINVAL for a document that was made wrongly;
- * and those of aio_open_connection. */
+ * Errors: an error of the server has its number plus AIO_MONGO_ERRORS as the code (that alone, if it has none that
+ * can be), also one that a reply of ok brings (writeErrors); AIO_EDISCONNECTED when the server went away; AIO_ELIMIT
+ * for what is too large; EACCES for a server that is not to be trusted; AIO_ERUNTIME for what is not the protocol;
+ * EINVAL for a document that was made wrongly; and those of aio_open_connection. */
 #ifndef AIO_MONGO_H
 #define AIO_MONGO_H
 
@@ -1753,27 +1753,50 @@ static AIO_CORO(aio_mongo__exchange)
     AIO_END;
 }
 
+/* What the server says may be any number. */
+static int64_t aio_mongo__sum(int64_t a, int64_t b)
+{
+    return b > 0 && a > INT64_MAX - b ? INT64_MAX : b < 0 && a < INT64_MIN - b ? INT64_MIN : a + b;
+}
+
+/* An error of the server's as ours: never a number that is the loop's, or the system's. */
+static int aio_mongo__code(int64_t code)
+{
+    return AIO_MONGO_ERRORS + (code > 0 && code < 1000000000 ? (int)code : 0);
+}
+
+/* The first of the documents that were not well, if there is one. 0 or -1. */
+static int aio_mongo__look_at_writes(aio_mongo__op *op)
+{
+    aio_bson_value errors = aio_bson_get(op->reply, "writeErrors");
+    if (errors.type == AIO_BSON_NONE) return 0;
+    if (errors.type != AIO_BSON_ARRAY)
+        return aio_mongo__fail(op, AIO_ERUNTIME, "MongoDB: a reply's writeErrors are no array");
+    if (errors.document.length <= 5) return 0;
+    int64_t code = aio_bson_int(&errors.document, "0.code", 0);
+    return aio_mongo__fail(op, aio_mongo__code(code), "MongoDB %lld: document %lld (%lld before it were well): %s",
+                           (long long)code,
+                           (long long)aio_mongo__sum(op->index, aio_bson_int(&errors.document, "0.index", 0)),
+                           (long long)aio_mongo__sum(op->index, aio_bson_int(op->reply, "n", 0)),
+                           aio_bson_string(&errors.document, "0.errmsg", "no reason given"));
+}
+
 /* What a reply says of how it went. 0 or -1. */
 static int aio_mongo__look(aio_mongo__op *op)
 {
     const aio_bson *r = op->reply;
-    int code = (int)aio_bson_int(r, "code", 0);
-    aio_bson_value errors = aio_bson_get(r, "writeErrors"), concern = aio_bson_get(r, "writeConcernError");
-    aio_bson_value ok = aio_bson_get(r, "ok");
+    int64_t code = aio_bson_int(r, "code", 0);
+    aio_bson_value concern = aio_bson_get(r, "writeConcernError"), ok = aio_bson_get(r, "ok");
     if (ok.real != 1 && ok.integer != 1)
-        return aio_mongo__fail(op, AIO_MONGO_ERRORS + code, "MongoDB %d (%s): %s", code,
+        return aio_mongo__fail(op, aio_mongo__code(code), "MongoDB %lld (%s): %s", (long long)code,
                                aio_bson_string(r, "codeName", ""), aio_bson_string(r, "errmsg", "no reason given"));
-    if (errors.type == AIO_BSON_ARRAY && errors.document.length > 5) {
-        code = (int)aio_bson_int(&errors.document, "0.code", 0);
-        return aio_mongo__fail(op, AIO_MONGO_ERRORS + code, "MongoDB %d: document %lld (%lld before it were well): %s",
-                               code, (long long)(op->index + aio_bson_int(&errors.document, "0.index", 0)),
-                               (long long)(op->index + aio_bson_int(r, "n", 0)),
-                               aio_bson_string(&errors.document, "0.errmsg", "no reason given"));
-    }
-    if (concern.type != AIO_BSON_DOCUMENT) return 0;
-    code = (int)aio_bson_int(&concern.document, "code", 0);
-    return aio_mongo__fail(op, AIO_MONGO_ERRORS + code, "MongoDB %d (%s): done, but not as safely as it should be: %s",
-                           code, aio_bson_string(&concern.document, "codeName", ""),
+    if (aio_mongo__look_at_writes(op)) return -1;
+    if (concern.type == AIO_BSON_NONE) return 0;
+    if (concern.type != AIO_BSON_DOCUMENT)
+        return aio_mongo__fail(op, AIO_ERUNTIME, "MongoDB: a reply's writeConcernError is no document");
+    code = aio_bson_int(&concern.document, "code", 0);
+    return aio_mongo__fail(op, aio_mongo__code(code), "MongoDB %lld (%s): done, but not as safely as it should be: %s",
+                           (long long)code, aio_bson_string(&concern.document, "codeName", ""),
                            aio_bson_string(&concern.document, "errmsg", "no reason given"));
 }
 
@@ -2843,8 +2866,10 @@ static AIO_CORO(aio_mongo__writing)
     self->result.inserted_id = self->op->oid;
     do {
         AIO_AWAIT(AIO_CALL(aio_mongo__commanding, .op = self->op));
-        self->result.inserted_count += aio_bson_int(self->op->reply, "n", 0);
-        self->result.modified_count += aio_bson_int(self->op->reply, "nModified", 0);
+        self->result.inserted_count = aio_mongo__sum(self->result.inserted_count,
+                                                     aio_bson_int(self->op->reply, "n", 0));
+        self->result.modified_count = aio_mongo__sum(self->result.modified_count,
+                                                     aio_bson_int(self->op->reply, "nModified", 0));
         self->op->from = self->op->until;
         self->op->index += (int64_t)self->op->count;
     } while (self->op->from < self->op->documents.used);
@@ -2984,6 +3009,15 @@ struct aio_mongo_cursor {
 };
 
 static aio_mongo_cursor aio_mongo__no_cursor; /* in place of one that there was no memory for; nothing is written */
+
+/* What stands first in a reply that is the only one: NONE, if the batch is empty. 0, or -1: there is no batch. */
+static int aio_mongo__take_first(aio_mongo__op *op, aio_bson_value *value)
+{
+    aio_bson_value batch = aio_bson_get(op->reply, "cursor.firstBatch");
+    *value = aio_bson_get(&batch.document, "0");
+    if (batch.type == AIO_BSON_ARRAY && (value->type == AIO_BSON_NONE || value->type == AIO_BSON_DOCUMENT)) return 0;
+    return aio_mongo__fail(op, AIO_ERUNTIME, "MongoDB: a reply has no batch");
+}
 
 /* A part of a reply's `cursor`; 0, or -1: it is not as it should be. */
 static int aio_mongo__take_batch(aio_mongo_cursor *cursor, aio_mongo__op *op, const char *name)
@@ -3166,9 +3200,8 @@ static AIO_CORO(aio_mongo__finding)
 {
     AIO_BEGIN(aio_mongo__finding);
     AIO_AWAIT(AIO_CALL(aio_mongo__commanding, .op = self->op));
-    self->value = aio_bson_get(self->op->reply, "cursor.firstBatch.0");
+    if (aio_mongo__take_first(self->op, &self->value)) AIO_RAISE(self->op->code, "%s", aio_mongo__why(self->op));
     if (self->value.type == AIO_BSON_NONE) AIO_RETURN(NULL);
-    if (self->value.type != AIO_BSON_DOCUMENT) AIO_RAISE(AIO_ERUNTIME, "MongoDB: a reply has no batch");
     self->result = aio_mongo__extract(self->op->client, &self->value.document);
     if (!self->result) AIO_RAISE(ENOMEM);
     AIO_FINALLY;
@@ -3185,12 +3218,14 @@ aio_mongo_bson_task *aio_mongo_find_one_with(aio_mongo_collection collection, ai
     return (aio_mongo_bson_task *)(void *)AIO_CALL(aio_mongo__finding, .op = op);
 }
 
-struct aio_mongo__counting { aio_task task; int64_t result; aio_mongo__op *op; };
+struct aio_mongo__counting { aio_task task; int64_t result; aio_mongo__op *op; aio_bson_value value; };
 static AIO_CORO(aio_mongo__counting)
 {
     AIO_BEGIN(aio_mongo__counting);
     AIO_AWAIT(AIO_CALL(aio_mongo__commanding, .op = self->op));
-    self->result = aio_bson_int(self->op->reply, "cursor.firstBatch.0.n", 0);
+    if (aio_mongo__take_first(self->op, &self->value)) AIO_RAISE(self->op->code, "%s", aio_mongo__why(self->op));
+    self->result = self->value.type == AIO_BSON_NONE ? 0 : aio_bson_int(&self->value.document, "n", -1);
+    if (self->result < 0) AIO_RAISE(AIO_ERUNTIME, "MongoDB: a reply to a count has no number");
     AIO_FINALLY;
         aio_mongo__op_free(self->op);
     AIO_END;

@@ -331,7 +331,179 @@ static void *writing_of(void *client, int number)
     return AIO_CALL(writing, .client = (aio_mongo *)client, .number = number);
 }
 
-static const await_case awaits[] = { { "a command and a cursor", session_of, 1 }, { "writes", writing_of, 1 } };
+/* A pipeline's documents, in batches. */
+struct summing { SELF; int number; };
+static AIO_CORO(summing)
+{
+    AIO_BEGIN(summing);
+    self->rows = aio_mongo_get_collection(aio_mongo_get_database(self->client, "test"), "three");
+    for (self->i = 0; self->i < 2; self->i++) { /* to the end, and left */
+        self->cursor = aio_mongo_aggregate(self->rows, aio_bson_make("[ { $match: { n: { $gte: 0 } } }, "
+            "{ $sort: { n: 1 } }, { $project: { n: 1 } } ]"), .batch_size = 1);
+        self->count = 0;
+        AIO_ASYNC_FOR(self->one, aio_mongo_next(self->cursor)) {
+            EXPECT(aio_bson_int(self->one, "n", -1) == self->count++);
+            if (self->i && self->count == 2) break;
+        }
+        EXPECT(self->count == 3 - self->i);
+        aio_mongo_cursor_close(self->cursor);
+        self->cursor = NULL;
+    }
+    AIO_AWAIT(self->one, echoed(self->client, self->number));
+    EXPECT(aio_bson_int(self->one, "echo.tag", -1) == self->number);
+    AIO_FINALLY;
+        aio_mongo_cursor_close(self->cursor);
+    AIO_END;
+}
+static void *summing_of(void *client, int number)
+{
+    return AIO_CALL(summing, .client = (aio_mongo *)client, .number = number);
+}
+
+static const await_case awaits[] = {
+    { "a command and a cursor", session_of, 1 }, { "writes", writing_of, 1 }, { "a pipeline", summing_of, 1 }
+};
+
+/* Waits for a place of a pool that others have: as many as its maxPoolSize, 2. */
+struct waits { SELF; aio_task *holders[2]; int number; };
+static AIO_CORO(waits)
+{
+    AIO_BEGIN(waits);
+    for (self->i = 0; self->i < 2; self->i++) {
+        self->holders[self->i] = (aio_task *)(void *)aio_create_task(aio_mongo_command(
+            aio_mongo_get_database(self->client, "admin"), aio_bson_make("{ sleep: 2, tag: 7 }")));
+        AIO_AWAIT(aio_sleep(0));
+    }
+    AIO_TIMEOUT(5) AIO_AWAIT(self->one, echoed(self->client, self->number));
+    EXPECT(aio_bson_int(self->one, "echo.tag", -1) == self->number);
+    for (self->i = 0; self->i < 2; self->i++) AIO_AWAIT(aio_ref(self->holders[self->i]));
+    AIO_FINALLY;
+        for (self->i = 0; self->i < 2; self->i++)
+            if (self->holders[self->i]) aio_task_cancel(self->holders[self->i]);
+        for (self->i = 0; self->i < 2; self->i++) {
+            AIO_TRY {
+                if (self->holders[self->i]) AIO_AWAIT(aio_ref(self->holders[self->i]));
+            } AIO_CATCH_ALL {
+            } AIO_END_TRY;
+        }
+        aio_unref_all(self->holders, 2);
+    AIO_END;
+}
+static void *waits_of(void *client, int number)
+{
+    return AIO_CALL(waits, .client = (aio_mongo *)client, .number = number);
+}
+static const relay_subject full = { session_open, session_close, waits_of, NULL };
+static const await_case full_awaits[] = { { "a full pool", waits_of, 1 } };
+
+/* What is asked, a word for each, of a server that answers as it likes: prints what came of it. */
+struct asked { SELF; const char *what; aio_bson *many[3]; };
+static void print_bson(const aio_bson *one)
+{
+    aio_text json;
+    if (!one || aio_bson_to_json(one, &json)) {
+        printf("nothing\n");
+        return;
+    }
+    printf("%s\n", json.data);
+    aio_text_clear(&json);
+}
+static AIO_CORO(asked)
+{
+    AIO_BEGIN(asked);
+    self->rows = aio_mongo_get_collection(aio_mongo_get_database(self->client, "test"), "rows");
+    if (!strcmp(self->what, "find") || !strcmp(self->what, "left"))
+        self->cursor = aio_mongo_find(self->rows, aio_bson_make("{ n: { $gte: %d } }", 1), .skip = 1, .limit = 7,
+            .sort = aio_bson_make("{ n: -1 }"), .projection = aio_bson_make("{ n: 1 }"), .batch_size = 2);
+    if (!strcmp(self->what, "aggregate"))
+        self->cursor = aio_mongo_aggregate(self->rows, aio_bson_make("[ { $match: { n: %d } } ]", 1));
+    if (self->cursor) {
+        AIO_ASYNC_FOR(self->one, aio_mongo_next(self->cursor)) {
+            print_bson(self->one);
+            if (*self->what == 'l') break;
+        }
+        printf("end\n");
+    }
+    for (self->i = 0; self->i < 3; self->i++) self->many[self->i] = aio_bson_make("{ _id: %d }", self->i);
+    if (!strcmp(self->what, "command")) {
+        AIO_AWAIT(self->one, aio_mongo_command(self->rows.database, aio_bson_make("{ anything: 1 }")));
+        print_bson(self->one);
+    } else if (!strcmp(self->what, "find_one")) {
+        AIO_AWAIT(self->one, aio_mongo_find_one(self->rows, aio_bson_make("{ n: 1 }")));
+        print_bson(self->one);
+    } else if (!strcmp(self->what, "count")) {
+        AIO_AWAIT(self->count, aio_mongo_count_documents(self->rows, aio_bson_make("{ n: 1 }")));
+        printf("%lld\n", (long long)self->count);
+    } else if (!self->cursor) {
+        if (!strcmp(self->what, "insert_one"))
+            AIO_AWAIT(self->done, aio_mongo_insert_one(self->rows, aio_bson_make("{ _id: 1 }")));
+        else if (!strcmp(self->what, "insert_many"))
+            AIO_AWAIT(self->done, aio_mongo_insert_many(self->rows, self->many, 3, .unordered = true));
+        else if (!strcmp(self->what, "update"))
+            AIO_AWAIT(self->done, aio_mongo_update_many(self->rows, aio_bson_make("{ n: 1 }"),
+                                                        aio_bson_make("{ $set: { n: 2 } }"), .upsert = true));
+        else AIO_AWAIT(self->done, aio_mongo_delete_one(self->rows, aio_bson_make("{ n: 1 }")));
+        printf("%lld inserted, %lld matched, %lld modified, %lld deleted%s\n", (long long)self->done.inserted_count,
+               (long long)self->done.matched_count, (long long)self->done.modified_count,
+               (long long)self->done.deleted_count, self->done.upserted ? ", upserted" : "");
+    }
+    AIO_FINALLY;
+        for (int i = 0; i < 3; i++) aio_bson_free(self->many[i]);
+        aio_mongo_cursor_close(self->cursor);
+    AIO_END;
+}
+
+static char *asked_words;
+struct asking { SELF; char *word; };
+static AIO_CORO(asking)
+{
+    AIO_BEGIN(asking);
+    self->client = opened();
+    if (!self->client) AIO_RAISE(errno);
+    for (self->word = strtok(asked_words, ","); self->word; self->word = strtok(NULL, ",")) {
+        AIO_TRY {
+            AIO_AWAIT(AIO_CALL(asked, .client = self->client, .what = self->word));
+        } AIO_CATCH_ALL {
+            printf("%d %s\n", aio_caught(self)->code, aio_caught(self)->message);
+        } AIO_END_TRY;
+        fflush(stdout);
+    }
+    AIO_AWAIT(aio_sleep(0.01)); /* killCursors has been sent */
+    AIO_FINALLY;
+        aio_mongo_close(self->client);
+    AIO_END;
+}
+
+/* A server that breaks each byte of its replies in turn, and then cuts the connection: an error, or a reply; and what is
+ * asked next is answered. */
+struct broken { SELF; int failed; };
+static AIO_CORO(broken)
+{
+    AIO_BEGIN(broken);
+    self->client = opened();
+    if (!self->client) AIO_RAISE(errno);
+    for (self->i = 1; self->i <= 3000; self->i++) {
+        self->step = 0;
+        AIO_TRY {
+            AIO_AWAIT(self->one, echoed(self->client, 0));
+        } AIO_CATCH_ALL {
+            self->step = aio_caught(self)->code;
+            EXPECT(self->step == AIO_EDISCONNECTED || self->step == AIO_ERUNTIME || self->step == AIO_ELIMIT
+                   || (self->step >= AIO_MONGO_ERRORS && self->step < 2 * AIO_MONGO_ERRORS));
+            self->failed++;
+        } AIO_END_TRY;
+        if (!self->step) aio_bson_free(self->one);
+        AIO_AWAIT(self->one, echoed(self->client, self->i));
+        EXPECT(aio_bson_int(self->one, "echo.tag", -1) == self->i);
+        self->step = aio_bson_bool(self->one, "last", false);
+        aio_bson_free(self->one);
+        if (self->step) break;
+    }
+    printf("%d of %d failed\n", self->failed, self->i);
+    AIO_FINALLY;
+        aio_mongo_close(self->client);
+    AIO_END;
+}
 
 /* The documents that a session reads. */
 struct three { SELF; };
@@ -657,6 +829,10 @@ int main(int argc, char **argv)
     if (!strcmp(action, "known")) status = aio_run(AIO_CALL(known));
     if (!strcmp(action, "three")) status = aio_run(AIO_CALL(three));
     if (!strcmp(action, "awaits")) status = every_await(&subject, uri, awaits, sizeof awaits / sizeof *awaits);
+    if (!strcmp(action, "full")) status = every_await(&full, uri, full_awaits, 1);
+    if (!strcmp(action, "broken")) status = aio_run(AIO_CALL(broken));
+    if (argc > 3) asked_words = argv[3];
+    if (!strcmp(action, "ask")) return aio_run(AIO_CALL(asking));
     relay.port = atoi(argc > 3 ? argv[3] : "");
     relay.holds = !strcmp(action, "holds");
     if (relay.port) status = aio_run(AIO_CALL(every_byte, .subject = &subject));
