@@ -2,21 +2,35 @@
 #ifndef SERVICE_PAGES_H
 #define SERVICE_PAGES_H
 
+#define JSON_OF(name) \
+    ",\"content\":{\"application/json\":{\"schema\":{\"$ref\":\"#/components/schemas/" name "\"}}}}"
+#define ANSWER(status, says, name) "\"" status "\":{\"description\":\"" says "\"" JSON_OF(name)
+#define NO_REDIS ANSWER("503", "Redis cannot be reached", "Error")
+
 static const char openapi[] =
     "{\"openapi\":\"3.1.0\",\"info\":{\"title\":\"Cars\",\"version\":\"1.0.0\"},\"paths\":{"
-    "\"/\":{\"get\":{\"summary\":\"Says hello\",\"responses\":{\"200\":{\"description\":\"A greeting\"}}}},"
-    "\"/red\":{\"get\":{\"summary\":\"Keeps a car in Redis, and reads it back\","
-    "\"responses\":{\"200\":{\"description\":\"The car\"},\"503\":{\"description\":\"Redis cannot be reached\"}}}},"
+    "\"/\":{\"get\":{\"operationId\":\"hello\",\"summary\":\"Says hello\",\"responses\":{"
+    ANSWER("200", "A greeting", "Greeting") "}}},"
+    "\"/red\":{\"get\":{\"operationId\":\"red\",\"summary\":\"Keeps a car in Redis, and reads it back\",\"responses\":{"
+    ANSWER("200", "The car", "Car") "," NO_REDIS "}}},"
     "\"/cars/{name}\":{\"parameters\":[{\"name\":\"name\",\"in\":\"path\",\"required\":true,"
     "\"schema\":{\"type\":\"string\"}}],"
-    "\"get\":{\"summary\":\"What is known of a car\","
-    "\"responses\":{\"200\":{\"description\":\"The car\"},\"404\":{\"description\":\"There is none\"}}},"
-    "\"put\":{\"summary\":\"Keeps a car\",\"requestBody\":{\"required\":true,\"content\":{\"application/json\":"
-    "{\"schema\":{\"type\":\"object\",\"additionalProperties\":{\"type\":\"string\"}},"
-    "\"example\":{\"colour\":\"red\",\"doors\":\"5\"}}}},"
-    "\"responses\":{\"200\":{\"description\":\"The car\"},\"422\":{\"description\":\"No object of texts\"}}}},"
-    "\"/metrics\":{\"get\":{\"summary\":\"Counters of requests and loops\","
-    "\"responses\":{\"200\":{\"description\":\"In Prometheus' text format\"}}}}}}";
+    "\"get\":{\"operationId\":\"getCar\",\"summary\":\"What is known of a car\",\"responses\":{"
+    ANSWER("200", "The car", "Car") "," ANSWER("404", "There is none", "Error") "," NO_REDIS "}},"
+    "\"put\":{\"operationId\":\"putCar\",\"summary\":\"Keeps a car\",\"requestBody\":{\"required\":true,"
+    "\"content\":{\"application/json\":{\"schema\":{\"$ref\":\"#/components/schemas/Car\"},"
+    "\"example\":{\"colour\":\"red\",\"doors\":\"5\"}}}},\"responses\":{"
+    ANSWER("200", "The car", "Car") "," ANSWER("400", "No JSON", "Error") ","
+    ANSWER("413", "Over 1 MiB", "Error") "," ANSWER("415", "Not said to be JSON", "Error") ","
+    ANSWER("422", "No object of texts", "Error") "," NO_REDIS "}}},"
+    "\"/metrics\":{\"get\":{\"operationId\":\"metrics\",\"summary\":\"Counters of requests and loops\",\"responses\":{"
+    "\"200\":{\"description\":\"In Prometheus' text format\",\"content\":{\"text/plain\":{\"schema\":"
+    "{\"type\":\"string\"}}}}}}}},"
+    "\"components\":{\"schemas\":{"
+    "\"Greeting\":{\"type\":\"object\",\"required\":[\"message\"],\"properties\":{\"message\":{\"type\":\"string\"}}},"
+    "\"Car\":{\"type\":\"object\",\"minProperties\":1,\"additionalProperties\":{\"type\":\"string\"}},"
+    "\"Error\":{\"type\":\"object\",\"required\":[\"status\",\"error\"],\"properties\":{"
+    "\"status\":{\"type\":\"integer\"},\"error\":{\"type\":\"string\"}}}}}}";
 
 /* Reads the document, and has a form for each operation; with "#GET /red" behind its address it sends that at once. */
 static const char docs[] =
