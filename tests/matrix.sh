@@ -239,6 +239,9 @@ with_tests "tests AIO_NO_TLS" tests no-tls gcc -std=c99 -O1 -g $warn_c -DAIO_NO_
 
 # 32 bits: a compiler that can, and OpenSSL for it if there is one.
 gcc32="gcc -m32 -idirafter /usr/include/$(gcc -print-multiarch)"
+unpacked=$PWD/build/openssl32/usr # by .ci/run, where it cannot be installed beside the other
+[ ! -d "$unpacked" ] || gcc32="$gcc32 -I$unpacked/include/i386-linux-gnu -L$unpacked/lib/i386-linux-gnu \
+    -Wl,-rpath,$unpacked/lib/i386-linux-gnu"
 echo 'int main(void) { return 0; }' >"$out/empty.c"
 if $gcc32 -o "$out/empty" "$out/empty.c" 2>/dev/null && "$out/empty"; then
     if $gcc32 -o "$out/empty" "$out/empty.c" -lssl -lcrypto 2>/dev/null; then
