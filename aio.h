@@ -2207,7 +2207,8 @@ AIO_API const char *aio_datagram_peername(const aio_datagram_endpoint *endpoint,
 /* ============================================================================
  * 15. Resolver
  *
- * Names looked up in the DNS without threads and without libc: aiohttp's AsyncResolver, aiodns' DNSResolver.
+ * Names looked up in the DNS without threads and without libc: aiohttp's AsyncResolver, aiodns' DNSResolver. And what
+ * libc says, in threads: loop.getaddrinfo, loop.getnameinfo.
  * ============================================================================ */
 
 /* Asks name servers itself (RFC 1035, 2308, 5452, 6891) and keeps what they say as long as they say. */
@@ -2297,6 +2298,39 @@ AIO_API void aio_dns_answer_free(aio_dns_answer *answer); /* NULL is fine */
 /* One type's records of a name, which is taken as it is: neither the hosts file nor the search list counts. AIO_DNS_PTR
  * takes an address, too. Aliases are followed. Errors as above. aiodns: DNSResolver.query */
 AIO_API aio_dns_task *aio_resolver_query(aio_resolver *resolver, const char *name, int type);
+
+/* What libc says, with all that the system's administrator has set up, in threads of their own, eight in the process;
+ * what is numeric is answered at once, without one. Cancelled, they end at once. */
+typedef struct aio_getaddrinfo_options {
+    int         family AIO__UNSET;  /* AF_INET, AF_INET6; 0: both */
+    int         type AIO__UNSET;    /* SOCK_STREAM, SOCK_DGRAM, ...; 0: an address of each */
+    int         proto AIO__UNSET;   /* IPPROTO_TCP, ...; 0: any */
+    int         flags AIO__UNSET;   /* of <netdb.h>: AI_NUMERICHOST | AI_PASSIVE | AI_CANONNAME, ... */
+    const char *service AIO__UNSET; /* "http", "80", up to 31 bytes, with port 0: its port */
+} aio_getaddrinfo_options;
+
+/* aio_loop_getaddrinfo(loop, host, port, .flags = AI_PASSIVE, ...): result: addresses, at least one, and at most 192,
+ * in the system's order. NULL host: this one, or with AI_PASSIVE all interfaces. Errors: AIO_ERESOLVE (no such name, no
+ * such service, flags that do not fit, no answer), which names host, service and libc's reason; EINVAL; EAGAIN, no
+ * thread; AIO_ENOLOOP, AIO_ELOOPCLOSED, AIO_EWRONGTHREAD. asyncio: loop.getaddrinfo */
+#define aio_loop_getaddrinfo(...) AIO__GETADDRINFO(__VA_ARGS__, )
+#define AIO__GETADDRINFO(loop, host, port, ...) \
+    aio_loop_getaddrinfo_with((loop), (host), (port), AIO__OPTIONS(aio_getaddrinfo_options, __VA_ARGS__))
+AIO_API aio_addresses_task *aio_loop_getaddrinfo_with(aio_loop *loop, const char *host, int port,
+                                                      const aio_getaddrinfo_options *options);
+/* Of what it gave: SOCK_STREAM, ... / IPPROTO_TCP, ... of an address, 0 if there is none, or a resolver said it / the
+ * name that AI_CANONNAME asked for, or NULL; borrowed. */
+AIO_API int         aio_addresses_type(const aio_addresses *addresses, size_t i);
+AIO_API int         aio_addresses_proto(const aio_addresses *addresses, size_t i);
+AIO_API const char *aio_addresses_canonname(const aio_addresses *addresses);
+
+typedef struct aio_nameinfo { char host[1025], service[32]; } aio_nameinfo; /* as long as libc has them */
+typedef struct aio_nameinfo_task { aio_task task; aio_nameinfo result; } aio_nameinfo_task;
+/* The name of the host and of the service that a `struct sockaddr` of that length, which is copied, stands for; numbers
+ * for those that have none. Flags of <netdb.h>: NI_NUMERICHOST, NI_NUMERICSERV: numbers, both: at once; NI_NAMEREQD: a
+ * host without a name is an error; NI_DGRAM: a service of UDP. Errors: AIO_ERESOLVE, which names the address; EINVAL,
+ * no address, or one that is too long; others as above. asyncio: loop.getnameinfo */
+AIO_API aio_nameinfo_task *aio_loop_getnameinfo(aio_loop *loop, const void *address, size_t length, int flags);
 
 /* ============================================================================
  * 16. Subprocesses
@@ -4755,6 +4789,10 @@ static int aio__os_getpeername(int fd, struct sockaddr *name, socklen_t *length)
 {
     return getpeername(fd, name, length);
 }
+static int aio__os_getnameinfo(const struct sockaddr *address, socklen_t length, aio_nameinfo *names, int flags)
+{
+    return getnameinfo(address, length, names->host, sizeof names->host, names->service, sizeof names->service, flags);
+}
 
 /* Nanoseconds < 0: until it is signalled. 0, or ETIMEDOUT. The condition is of aio__os_cond_init. */
 static int aio__os_cond_wait(pthread_cond_t *condition, pthread_mutex_t *mutex, int64_t nanoseconds)
@@ -5131,6 +5169,7 @@ struct aio__os {
     int     (*kill)(pid_t, int);
     int     (*getaddrinfo)(const char *, const char *, const struct addrinfo *, struct addrinfo **);
     void    (*freeaddrinfo)(struct addrinfo *);
+    int     (*getnameinfo)(const struct sockaddr *, socklen_t, aio_nameinfo *, int); /* 0, or as getaddrinfo */
     int     (*open)(const char *, int);
     int     (*openat)(int, const char *, int);
     int     (*openat_cached)(int, const char *, int);
@@ -5224,9 +5263,9 @@ AIO__OS_TABLE struct aio__os aio__os = {
     aio__os_fstat, aio__os_pread, aio__os_pipe_write, aio__os_spawn,
     aio__os_spawn_fork, aio__os_spawn_child, aio__os_spawn_become, getpwnam_r, getgrnam_r,
     waitpid, getpid, aio__os_wait_ended, kill,
-    getaddrinfo, freeaddrinfo, aio__os_open, aio__os_openat, aio__os_openat_cached, aio__os_create, aio__os_append,
-    iconv_open, aio__os_iconv, iconv_close, fsync, rename, aio__os_open_mode, aio__os_pwrite, aio__os_ftruncate,
-    aio__os_mkdir, rmdir, aio__os_listdir, getentropy,
+    getaddrinfo, freeaddrinfo, aio__os_getnameinfo, aio__os_open, aio__os_openat, aio__os_openat_cached,
+    aio__os_create, aio__os_append, iconv_open, aio__os_iconv, iconv_close, fsync, rename, aio__os_open_mode,
+    aio__os_pwrite, aio__os_ftruncate, aio__os_mkdir, rmdir, aio__os_listdir, getentropy,
 #if AIO__KQUEUE
     kqueue, kevent,
 #endif
@@ -13862,7 +13901,8 @@ AIO_API int aio_run_with(void *coroutine, const aio_run_options *options)
  * 48. Names: getaddrinfo's threads
  *
  * Lookups in threads of their own, the process's, at most AIO__LOOKUP_THREADS at once; the others queue. One that is
- * given up is orphaned: its waiter goes on at once, and its thread, never joined, frees it when getaddrinfo returns.
+ * given up is orphaned: its waiter goes on at once, and its thread, never joined, frees it when getaddrinfo, or
+ * getnameinfo for those of an address, returns.
  * A thread ends when the queue is empty. May call futures and the loop's door for other threads.
  * ============================================================================ */
 
@@ -13871,6 +13911,7 @@ enum { AIO__LOOKUP_THREADS = 8, AIO__ADDRESSES_MAX = 64 }; /* at once in the pro
 typedef struct aio__address {
     struct sockaddr_storage storage;
     socklen_t               length;
+    uint16_t                type, proto; /* 0: not told */
 } aio__address;
 
 /* One lookup. Shared by the thread that does it and the future that waits for it; the threads' mutex guards `refs`,
@@ -13887,10 +13928,20 @@ typedef struct aio__lookup {
     int                 status;       /* of getaddrinfo */
     int                 system_error; /* errno, with EAI_SYSTEM */
     struct addrinfo    *found;
+    struct aio__reverse *reverse;     /* what this is the first member of, or NULL */
 } aio__lookup;
+
+/* A lookup of the names of an address, which in `host` is text. */
+typedef struct aio__reverse {
+    aio__lookup  lookup; /* first */
+    aio__address address;
+    int          flags;
+    aio_nameinfo names;
+} aio__reverse;
 
 typedef struct aio__addresses { /* what a lookup gives; of the loop's pool */
     size_t       size;
+    const char  *canonname; /* behind them, or NULL */
     int          count;
     aio__address at[1];
 } aio__addresses;
@@ -13898,6 +13949,7 @@ typedef struct aio__addresses { /* what a lookup gives; of the loop's pool */
 typedef struct aio__lookup_future {
     aio_future      future;
     aio__addresses *result; /* the future's */
+    aio_nameinfo   *names;  /* where those of an address go: whose waits for them */
     aio__lookup    *lookup; /* NULL when it is answered or given up */
 } aio__lookup_future;
 
@@ -13916,11 +13968,23 @@ static void aio__lookup_unref(aio__lookup *lookup, int owners)
     aio__free(lookup);
 }
 
-static aio__addresses *aio__addresses_copy(aio_loop *loop, const struct addrinfo *found)
+static size_t aio__canonname_size(const char *name) { return name ? strlen(name) + 1 : 0; }
+
+/* Behind so many addresses, where there is room for it. */
+static void aio__canonname_set(aio__addresses *addresses, int count, const char *name)
 {
-    int count = 0;
-    for (const struct addrinfo *a = found; a && count < AIO__ADDRESSES_MAX; a = a->ai_next) count++;
-    size_t size = sizeof(aio__addresses) + (size_t)count * sizeof(aio__address);
+    if (!name) return;
+    addresses->canonname = (char *)memcpy(&addresses->at[count], name, aio__canonname_size(name));
+}
+
+/* Those of one type are fewer. */
+static aio__addresses *aio__addresses_copy(aio_loop *loop, const aio__lookup *lookup)
+{
+    const struct addrinfo *found = lookup->found;
+    int count = 0, most = lookup->hints.ai_socktype ? AIO__ADDRESSES_MAX : 3 * AIO__ADDRESSES_MAX;
+    for (const struct addrinfo *a = found; a && count < most; a = a->ai_next) count++;
+    size_t size = sizeof(aio__addresses) + (size_t)count * sizeof(aio__address)
+                  + aio__canonname_size(found->ai_canonname);
     aio__addresses *addresses = (aio__addresses *)aio__pool_alloc(&loop->pool, size);
     if (!addresses) return NULL;
     memset(addresses, 0, size);
@@ -13930,7 +13994,10 @@ static aio__addresses *aio__addresses_copy(aio_loop *loop, const struct addrinfo
         aio__address *address = &addresses->at[addresses->count++];
         memcpy(&address->storage, a->ai_addr, a->ai_addrlen);
         address->length = a->ai_addrlen;
+        address->type = (uint16_t)a->ai_socktype;
+        address->proto = (uint16_t)a->ai_protocol;
     }
+    aio__canonname_set(addresses, count, found->ai_canonname);
     return addresses;
 }
 
@@ -13938,12 +14005,18 @@ AIO__COLD static aio_exception *aio__lookup_error(const aio__lookup *lookup)
 {
     if (!lookup->status || lookup->status == EAI_MEMORY) return &aio__no_memory;
     const char *why = lookup->status == EAI_SYSTEM ? strerror(lookup->system_error) : gai_strerror(lookup->status);
-    return aio__exception(AIO_ERESOLVE, "resolve", "resolve %s: %s", lookup->host[0] ? lookup->host : "*", why);
+    bool named = lookup->service[strspn(lookup->service, "0123456789")] != 0; /* the service */
+    return aio__exception(AIO_ERESOLVE, "resolve", "resolve %s%s%s%s: %s", lookup->host[0] ? lookup->host : "*",
+        named ? " (" : "", named ? lookup->service : "", named ? ")" : "", why);
 }
 
-/* Gives getaddrinfo's status. */
+/* Gives getaddrinfo's status, or getnameinfo's. */
 static int aio__lookup_ask(aio__lookup *lookup, int flags)
 {
+    struct aio__reverse *reverse = lookup->reverse;
+    if (reverse)
+        return aio__os.getnameinfo((const struct sockaddr *)(const void *)&reverse->address.storage,
+                                   reverse->address.length, &reverse->names, reverse->flags);
     struct addrinfo hints = lookup->hints;
     hints.ai_flags |= flags;
     return aio__os.getaddrinfo(lookup->host[0] ? lookup->host : NULL, lookup->service, &hints, &lookup->found);
@@ -13955,9 +14028,11 @@ static void aio__lookup_done(void *arg)
     aio__lookup *lookup = (aio__lookup *)arg;
     aio__lookup_future *f = lookup->future;
     if (f && f->future.state < AIO__DONE) {
+        bool told = !lookup->status && lookup->reverse;
         f->lookup = NULL;
-        if (!lookup->status) f->result = aio__addresses_copy(f->future.loop, lookup->found);
-        if (f->result) aio__future_finish(&f->future, AIO__DONE);
+        if (told) *f->names = lookup->reverse->names;
+        else if (!lookup->status) f->result = aio__addresses_copy(f->future.loop, lookup);
+        if (told || f->result) aio__future_finish(&f->future, AIO__DONE);
         else aio__future_fail(&f->future, aio__lookup_error(lookup));
     }
     pthread_mutex_lock(&aio__lookup_threads.mutex);
@@ -14098,25 +14173,32 @@ static aio__addresses *aio__lookup_literal(aio_loop *loop, const char *host, int
 static aio__addresses *aio__lookup_numeric(aio_loop *loop, aio__lookup *lookup)
 {
     if (aio__lookup_ask(lookup, AI_NUMERICHOST | AI_NUMERICSERV)) return NULL;
-    aio__addresses *addresses = aio__addresses_copy(loop, lookup->found);
+    aio__addresses *addresses = aio__addresses_copy(loop, lookup);
     aio__os.freeaddrinfo(lookup->found);
     lookup->found = NULL;
     return addresses;
 }
 
-static void aio__lookup_fill(aio__lookup *lookup, const char *host, int port, int family, int flags)
+/* For a port in decimal, or a service. */
+static void aio__lookup_fill(aio__lookup *lookup, const char *host, const char *service, const struct addrinfo *hints)
 {
-    lookup->hints.ai_family = family;
-    lookup->hints.ai_socktype = SOCK_STREAM;
-    lookup->hints.ai_flags = flags;
+    lookup->hints = *hints;
     if (host) memcpy(lookup->host, host, strlen(host) + 1);
-    snprintf(lookup->service, sizeof lookup->service, "%d", port);
+    memcpy(lookup->service, service, strlen(service) + 1);
 }
 
-/* One that is its future's and its thread's. NULL without memory. */
-static aio__lookup *aio__lookup_new(aio__lookup_future *f)
+static void aio__lookup_hint(struct addrinfo *hints, int family, int flags)
 {
-    aio__lookup *lookup = f ? (aio__lookup *)aio__calloc(sizeof *lookup) : NULL;
+    memset(hints, 0, sizeof *hints);
+    hints->ai_family = family;
+    hints->ai_socktype = SOCK_STREAM;
+    hints->ai_flags = flags;
+}
+
+/* One that is its future's and its thread's, of so many bytes. NULL without memory. */
+static aio__lookup *aio__lookup_new(aio__lookup_future *f, size_t size)
+{
+    aio__lookup *lookup = f ? (aio__lookup *)aio__calloc(size) : NULL;
     if (!lookup) return NULL;
     lookup->post.callback = aio__lookup_done;
     lookup->post.arg = lookup;
@@ -14155,36 +14237,66 @@ static const char *aio__resolve_problem(const char *host, int port)
     return host && strlen(host) > 255 ? "the host name is too long" : NULL;
 }
 
+/* A thread does it, and is given the lookup; or there is none, and what is given is an error. */
+static aio__lookup_future *aio__lookup_submit(aio__owned *lookups, aio__lookup_future *f, aio__lookup *lookup)
+{
+    int code = aio__lookup_threads_submit(lookups, lookup);
+    if (!code) {
+        f->lookup = lookup;
+        return f;
+    }
+    void *failed = aio__resolve_failure(code, lookup->host[0] ? lookup->host : NULL, "no thread to do it");
+    aio__free(lookup);
+    f->future.state = AIO__DONE;
+    aio_unref(f);
+    return (aio__lookup_future *)failed;
+}
+
+static aio__owned *aio__lookups_of(aio_loop *loop)
+{
+    return (aio__owned *)aio__owned_of(loop, &loop->lookups, sizeof(aio__owned), aio__lookups_close);
+}
+
+/* Asks getaddrinfo: at once if all is numeric, else in a thread. Takes f. NULL without memory. */
+static aio__lookup_future *aio__lookup_start(aio__lookup_future *f, const char *host, const char *service,
+                                             const struct addrinfo *hints)
+{
+    aio__owned *lookups = f ? aio__lookups_of(f->future.loop) : NULL;
+    aio__lookup *lookup = lookups ? aio__lookup_new(f, sizeof *lookup) : NULL;
+    if (!lookup) {
+        aio_unref(f);
+        return NULL;
+    }
+    aio__lookup_fill(lookup, host, service, hints);
+    f->result = aio__lookup_numeric(f->future.loop, lookup);
+    if (!f->result) return aio__lookup_submit(lookups, f, lookup);
+    aio__free(lookup);
+    f->future.state = AIO__DONE;
+    return f;
+}
+
+/* A future for a lookup. NULL without memory. */
+static aio__lookup_future *aio__lookup_future_new(aio_loop *loop)
+{
+    return (aio__lookup_future *)aio__future_make(loop, &aio__lookup_ops, sizeof(aio__lookup_future), NULL, 0);
+}
+
 /* Addresses of a host for a port; NULL host with AI_PASSIVE: all interfaces. The result is the future's. */
 static aio__lookup_future *aio__resolve(aio_loop *loop, const char *host, int port, int family, int flags)
 {
     const char *why = aio__resolve_problem(host, port);
     if (!why && host) why = aio__host_problem(host);
     if (why) return (aio__lookup_future *)aio__resolve_failure(EINVAL, host, why);
-    aio__lookup_future *f = (aio__lookup_future *)aio__future_make(loop, &aio__lookup_ops, sizeof *f, NULL, 0);
+    aio__lookup_future *f = aio__lookup_future_new(loop);
     if (f && host && (f->result = aio__lookup_literal(loop, host, port, family))) {
         f->future.state = AIO__DONE;
         return f;
     }
-    aio__owned *lookups =
-        (aio__owned *)aio__owned_of(loop, &loop->lookups, sizeof *lookups, aio__lookups_close);
-    aio__lookup *lookup = lookups ? aio__lookup_new(f) : NULL;
-    if (!lookup) {
-        aio_unref(f);
-        return NULL;
-    }
-    aio__lookup_fill(lookup, host, port, family, flags);
-    f->result = aio__lookup_numeric(loop, lookup);
-    int code = f->result ? 0 : aio__lookup_threads_submit(lookups, lookup);
-    if (!f->result && !code) {
-        f->lookup = lookup;
-        return f;
-    }
-    aio__free(lookup);
-    f->future.state = AIO__DONE;
-    if (!code) return f;
-    aio_unref(f);
-    return (aio__lookup_future *)aio__resolve_failure(code, host, "no thread to do it");
+    char service[12];
+    struct addrinfo hints;
+    snprintf(service, sizeof service, "%d", port);
+    aio__lookup_hint(&hints, family, flags);
+    return aio__lookup_start(f, host, service, &hints);
 }
 
 /* What a resolver gives: freed by who has it, or with the loop that it is linked to. */
@@ -14216,11 +14328,11 @@ static aio_addresses_task *aio__lookup_by(aio_resolver *resolver, const char *ho
     return resolver->resolve(resolver, host, port, family);
 }
 
-/* In the ring of what a loop's resolvers have given, with room for so many. NULL without memory. */
-static aio_addresses *aio__addresses_new(aio__node *given, int capacity)
+/* In the ring of what a loop's resolvers have given, with room for so many, and so many bytes. NULL without memory. */
+static aio_addresses *aio__addresses_new(aio__node *given, int capacity, size_t more)
 {
     aio_addresses *addresses =
-        (aio_addresses *)aio__calloc(sizeof *addresses + (size_t)capacity * sizeof(aio__address));
+        (aio_addresses *)aio__calloc(sizeof *addresses + (size_t)capacity * sizeof(aio__address) + more);
     if (addresses) aio__ring_insert(given, &addresses->link);
     return addresses;
 }
@@ -14230,10 +14342,12 @@ static aio__addresses *aio__addresses_list(aio_addresses *addresses) { return &a
 /* What the lookup gave, for who wants it for himself. NULL without memory. */
 static aio_addresses *aio__addresses_given(aio__node *given, const aio__lookup_future *f)
 {
-    aio_addresses *addresses = aio__addresses_new(given, f->result->count);
+    const aio__addresses *from = f->result;
+    aio_addresses *addresses = aio__addresses_new(given, from->count, aio__canonname_size(from->canonname));
     if (!addresses) return NULL;
-    addresses->list.count = f->result->count;
-    memcpy(addresses->list.at, f->result->at, (size_t)f->result->count * sizeof(aio__address));
+    addresses->list.count = from->count;
+    memcpy(addresses->list.at, from->at, (size_t)from->count * sizeof(aio__address));
+    aio__canonname_set(&addresses->list, from->count, from->canonname);
     return addresses;
 }
 
@@ -14249,8 +14363,12 @@ static void aio__lookup_share(aio__lookup_future *f) { f->future.flags |= AIO__F
 static int aio__lookup_number(const char *host, int port, aio__address *address)
 {
     aio__lookup lookup;
+    char service[12];
+    struct addrinfo hints;
     memset(&lookup, 0, sizeof lookup);
-    aio__lookup_fill(&lookup, host, port, 0, AI_NUMERICHOST | AI_NUMERICSERV);
+    snprintf(service, sizeof service, "%d", port);
+    aio__lookup_hint(&hints, 0, AI_NUMERICHOST | AI_NUMERICSERV);
+    aio__lookup_fill(&lookup, host, service, &hints);
     int status = aio__lookup_ask(&lookup, 0);
     if (status) return status;
     memcpy(&address->storage, lookup.found->ai_addr, lookup.found->ai_addrlen);
@@ -14331,6 +14449,49 @@ AIO_API const void *aio_addresses_sockaddr(const aio_addresses *addresses, size_
     if (i >= aio_addresses_count(addresses)) return NULL;
     if (length) *length = addresses->list.at[i].length;
     return &addresses->list.at[i].storage;
+}
+
+AIO_API int aio_addresses_type(const aio_addresses *addresses, size_t i)
+{
+    return i < aio_addresses_count(addresses) ? addresses->list.at[i].type : 0;
+}
+
+AIO_API int aio_addresses_proto(const aio_addresses *addresses, size_t i)
+{
+    return i < aio_addresses_count(addresses) ? addresses->list.at[i].proto : 0;
+}
+
+AIO_API const char *aio_addresses_canonname(const aio_addresses *addresses)
+{
+    return addresses ? addresses->list.canonname : NULL;
+}
+
+/* The names of an address go to `names`, which must stay until then: at once if numbers will do, else in a thread. NULL
+ * without memory. */
+static aio__lookup_future *aio__lookup_names(aio_loop *loop, const aio__address *address, int flags,
+                                             aio_nameinfo *names)
+{
+    aio__lookup_future *f = aio__lookup_future_new(loop);
+    aio__owned *lookups = f ? aio__lookups_of(loop) : NULL;
+    aio__reverse *reverse = lookups ? (aio__reverse *)(void *)aio__lookup_new(f, sizeof *reverse) : NULL;
+    if (!reverse) {
+        aio_unref(f);
+        return NULL;
+    }
+    aio__lookup *lookup = &reverse->lookup;
+    f->names = names;
+    lookup->reverse = reverse;
+    reverse->address = *address;
+    reverse->flags = flags;
+    aio__address_text(&address->storage, address->length, lookup->host, sizeof lookup->host);
+    if (~flags & (NI_NUMERICHOST | NI_NUMERICSERV)) return aio__lookup_submit(lookups, f, lookup);
+    lookup->status = aio__lookup_ask(lookup, 0);
+    lookup->system_error = errno;
+    if (!lookup->status) *names = reverse->names;
+    else f->future.error = aio__lookup_error(lookup);
+    f->future.state = AIO__DONE;
+    aio__free(lookup);
+    return f;
 }
 
 
@@ -21883,7 +22044,7 @@ static void aio__dns_known(struct aio__dns_resolve *self)
 {
     size_t length = strlen(self->host);
     if (self->type) return;
-    self->list = aio__addresses_new(&self->dns->all->given, AIO__ADDRESSES_MAX);
+    self->list = aio__addresses_new(&self->dns->all->given, AIO__ADDRESSES_MAX, 0);
     aio__addresses *list = self->list ? aio__addresses_list(self->list) : NULL;
     int code = list ? aio__dns_numeric(self->host, self->port, &list->at[0]) : ENOMEM;
     if (code == ENOMEM) {
@@ -22476,6 +22637,79 @@ AIO__COLD static void aio__names_close(aio_resolver *resolver)
     aio__names *names = (aio__names *)(void *)resolver;
     while (names && names->count) aio__name_forget(names, names->ring.next);
     aio__free(names);
+}
+
+/* ---- libc's answers: getaddrinfo and getnameinfo ---- */
+
+/* Why neither may be asked now: 0 or a code. */
+static int aio__libc_code(const aio_loop *loop) { return loop ? aio__loop_can_schedule(loop) : AIO_ENOLOOP; }
+
+struct aio__getaddrinfo { aio_task task; aio_addresses *result; aio__lookup_future *lookup; struct addrinfo hints;
+                          char service[32]; char host[256]; };
+static AIO_CORO(aio__getaddrinfo)
+{
+    aio__dns_all *all;
+    AIO_BEGIN(aio__getaddrinfo);
+    self->lookup = aio__lookup_start(aio__lookup_future_new(self->task.future.loop), self->host[0] ? self->host : NULL,
+                                     self->service, &self->hints);
+    AIO_AWAIT(aio_ref(self->lookup));
+    all = aio__dns_all_of(self->task.future.loop);
+    self->result = all ? aio__addresses_given(&all->given, self->lookup) : NULL;
+    if (!self->result) AIO_RAISE(ENOMEM);
+    AIO_FINALLY;
+        aio_unref(self->lookup);
+    AIO_END;
+}
+
+AIO__GIVES(aio__getaddrinfo, aio_addresses_task);
+
+AIO_API aio_addresses_task *aio_loop_getaddrinfo_with(aio_loop *loop, const char *host, int port,
+                                                      const aio_getaddrinfo_options *options)
+{
+    AIO__DEFAULTS(aio_getaddrinfo_options, options);
+    const char *service = options->service;
+    int code = aio__libc_code(loop);
+    const char *why = code ? aio_code_text(code) : aio__resolve_problem(host, port);
+    if (!why && host) why = aio__host_problem(host);
+    if (!why && service && port) why = "a port and a service";
+    if (!why && service && (!*service || strlen(service) > 31)) why = "the name of the service is empty or too long";
+    if (why) return (aio_addresses_task *)aio__resolve_failure(code ? code : EINVAL, host, why);
+    struct aio__getaddrinfo *self =
+        (struct aio__getaddrinfo *)aio__new_zeroed(sizeof *self, aio__getaddrinfo_coro);
+    if (!self) return NULL;
+    self->hints.ai_family = options->family;
+    self->hints.ai_socktype = options->type;
+    self->hints.ai_protocol = options->proto;
+    self->hints.ai_flags = options->flags;
+    if (host) memcpy(self->host, host, strlen(host) + 1);
+    if (service) memcpy(self->service, service, strlen(service) + 1);
+    else snprintf(self->service, sizeof self->service, "%d", port);
+    return (aio_addresses_task *)(void *)self;
+}
+
+struct aio__getnameinfo { aio_task task; aio_nameinfo result; aio__address address; int flags; };
+static AIO_CORO(aio__getnameinfo)
+{
+    AIO_BEGIN(aio__getnameinfo);
+    AIO_AWAIT(aio__lookup_names(self->task.future.loop, &self->address, self->flags, &self->result));
+    AIO_END;
+}
+
+AIO__GIVES(aio__getnameinfo, aio_nameinfo_task);
+
+AIO_API aio_nameinfo_task *aio_loop_getnameinfo(aio_loop *loop, const void *address, size_t length, int flags)
+{
+    int code = aio__libc_code(loop);
+    if (!code && (!address || !length || length > sizeof(struct sockaddr_storage))) code = EINVAL;
+    const char *why = code == EINVAL ? "no address, or none that is so long" : aio_code_text(code);
+    if (code) return (aio_nameinfo_task *)aio__resolve_failure(code, NULL, why);
+    struct aio__getnameinfo *self =
+        (struct aio__getnameinfo *)aio__new_zeroed(sizeof *self, aio__getnameinfo_coro);
+    if (!self) return NULL;
+    memcpy(&self->address.storage, address, length);
+    self->address.length = (socklen_t)length;
+    self->flags = flags;
+    return (aio_nameinfo_task *)(void *)self;
 }
 
 /* ============================================================================

@@ -116,6 +116,13 @@ static int seam_getaddrinfo(const char *host, const char *service, const struct 
     return seam.error;
 }
 
+static int seam_getnameinfo(const struct sockaddr *address, socklen_t length, aio_nameinfo *names, int flags)
+{
+    if (!seam_fault(CALL_getnameinfo, -1)) return seam_real.getnameinfo(address, length, names, flags);
+    errno = EIO;
+    return seam.error;
+}
+
 /* The descriptor is closed whatever close says. */
 static int seam_close(int fd)
 {

@@ -92,6 +92,7 @@ enum { SEAM_SETTLE = 250, SEAM_GRACE = 20000 /* microseconds */, SEAM_FDS = 6553
     X(ftruncate, EIO) X(mkdir, EACCES) X(rmdir, EACCES) X(listdir, ENOENT, EMFILE)                 \
     X(fsync, EIO) X(rename, EACCES, EXDEV)                                                        \
     X(getentropy, EIO) X(getaddrinfo, EAI_AGAIN, EAI_NONAME, EAI_MEMORY, EAI_SYSTEM)              \
+    X(getnameinfo, EAI_AGAIN, EAI_MEMORY, EAI_SYSTEM)                                             \
     SEAM_CALLS_LINUX(X) SEAM_CALLS_KQUEUE(X) SEAM_CALLS_TLS(X)
 
 enum seam_call {
@@ -263,7 +264,7 @@ static bool seam_fault(int call, int fd)
     if (again && !seam_type(fd)) return false;
     if (again) seam_rearm(fd);
     SEAM_SET(seam.fired, true);
-    bool lookup = call == CALL_getaddrinfo;
+    bool lookup = call == CALL_getaddrinfo || call == CALL_getnameinfo;
     if (!again && seam.error != EINTR) SEAM_SET(seam.touched, lookup ? AIO_ERESOLVE : seam.error);
     if (lookup && seam.error == EAI_MEMORY) SEAM_SET(seam.touched, ENOMEM);
     errno = seam.error;

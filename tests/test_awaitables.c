@@ -230,6 +230,11 @@ enum { NEEDS_PAIR = 1, NEEDS_RESPONSE, NEEDS_PROCESS, NEEDS_PARTS, NEEDS_PART, N
       aio_addresses_count(f->result) == 1, aio_addresses_free(f->result))                                             \
     X(aio_resolver_query, aio_dns_task, 0, EINVAL, aio_resolver_query(self->resolver, "a..b", 1), f->result != NULL,  \
       aio_dns_answer_free(f->result))                                                                                 \
+    X(aio_loop_getaddrinfo, aio_addresses_task, 0, 0, aio_loop_getaddrinfo(aio_get_running_loop(), "127.0.0.1", 80),  \
+      aio_addresses_count(f->result) > 1, aio_addresses_free(f->result))                                              \
+    X(aio_loop_getnameinfo, aio_nameinfo_task, 0, 0,                                                                  \
+      aio_loop_getnameinfo(aio_get_running_loop(), &self->udp_address, sizeof self->udp_address,                      \
+                           NI_NUMERICHOST | NI_NUMERICSERV), !strcmp(f->result.host, "127.0.0.1"), (void)f)           \
     X(aio_create_subprocess_exec, aio_process_task, 0, 0, aio_create_subprocess_exec(awaited_argv),                   \
       f->result != NULL, aio_process_release(f->result))                                                              \
     X(aio_create_subprocess_shell, aio_process_task, 0, 0, aio_create_subprocess_shell("exit 7"),                     \

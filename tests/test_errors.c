@@ -233,6 +233,7 @@ TEST(error_messages_hide_user_info_of_hosts)
             aio_start_server(error_no_client, NULL, rows[i], 0),
             aio_create_datagram_endpoint(.remote_host = rows[i], .remote_port = 1),
             aio_resolver_resolve(resolver, rows[i], 80), aio_resolver_query(resolver, rows[i], AIO_DNS_A),
+            aio_loop_getaddrinfo(loop, rows[i], 80),
         };
         for (size_t k = 0; k < sizeof tries / sizeof *tries; k++) {
             aio_exception *error = NULL;

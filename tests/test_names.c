@@ -1,4 +1,4 @@
-/* Names: lookups that fail, hang, are given up; through a getaddrinfo of our own. */
+/* Names: lookups that fail, hang, are given up; through a getaddrinfo and a getnameinfo of our own. */
 static struct {
     pthread_mutex_t mutex;
     pthread_cond_t  changed;
@@ -53,12 +53,40 @@ static void names_freeaddrinfo(struct addrinfo *found)
     else seam_real.freeaddrinfo(found);
 }
 
+/* Any address: hangs while shut, then names.status, or a name and the port. */
+static int names_getnameinfo(const struct sockaddr *address, socklen_t length, aio_nameinfo *found, int flags)
+{
+    if ((flags & NI_NUMERICHOST) && (flags & NI_NUMERICSERV))
+        return names.status ? names.status : seam_getnameinfo(address, length, found, flags);
+    pthread_mutex_lock(&names.mutex);
+    names.calls++;
+    names.inside++;
+    pthread_cond_broadcast(&names.changed);
+    if (names.shut) {
+        names.hung++;
+        SEAM_ADD(seam.lookups, -1);
+        SEAM_ADD(seam.idle, 1);
+        while (names.shut) pthread_cond_wait(&names.changed, &names.mutex);
+    }
+    names.inside--;
+    int status = names.status;
+    pthread_mutex_unlock(&names.mutex);
+    errno = EMFILE;
+    if (status) return status;
+    if (seam_fault(CALL_getnameinfo, -1)) return seam.error;
+    strcpy(found->host, "name.test");
+    snprintf(found->service, sizeof found->service, "%d",
+             ntohs(((const struct sockaddr_in *)(const void *)address)->sin_port));
+    return 0;
+}
+
 static void names_begin(bool shut)
 {
     names.shut = shut;
     names.calls = names.most = 0;
     aio__os.getaddrinfo = names_getaddrinfo;
     aio__os.freeaddrinfo = names_freeaddrinfo;
+    aio__os.getnameinfo = names_getnameinfo;
 }
 
 static void names_release(void)
@@ -95,6 +123,7 @@ static void names_end(void)
     while (SEAM_GET(seam.threads) > 0) poll(NULL, 0, 1);
     names.status = 0;
     aio__os.getaddrinfo = seam_getaddrinfo;
+    aio__os.getnameinfo = seam_getnameinfo;
 }
 
 struct names_numeric_thread { aio_task task; aio__lookup_future *lookup; };
@@ -305,4 +334,249 @@ TEST(names_hang_program_thread)
     }
     CHECK(waitpid(child, &status, 0) == child && WIFEXITED(status));
     CHECK_INT(WEXITSTATUS(status), 0);
+}
+
+/* ---- aio_loop_getaddrinfo, aio_loop_getnameinfo ---- */
+
+static bool names_is(const aio_addresses *found, size_t i, const char *text, int type, int proto)
+{
+    char shown[80];
+    return CHECK_STR(aio_addresses_text(found, i, shown, sizeof shown), text)
+           & CHECK_INT(aio_addresses_type(found, i), type) & CHECK_INT(aio_addresses_proto(found, i), proto);
+}
+#define NAMES_ASK(...) \
+    aio_addresses_free(self->found), self->found = NULL; \
+    AIO_AWAIT(self->found, aio_loop_getaddrinfo(aio_get_running_loop(), __VA_ARGS__))
+
+/* What is numeric takes no thread, whatever it is asked for. */
+struct names_asked_numbers { aio_task task; aio_addresses *found; };
+SCENARIO(names_asked_numbers, .may = { AIO_ERESOLVE })
+{
+    AIO_BEGIN(names_asked_numbers);
+    NAMES_ASK("127.0.0.1", 80);
+    CHECK(aio_addresses_count(self->found) >= 2); /* a stream, datagrams, and glibc has raw ones */
+    names_is(self->found, 0, "127.0.0.1:80", SOCK_STREAM, IPPROTO_TCP);
+    names_is(self->found, 1, "127.0.0.1:80", SOCK_DGRAM, IPPROTO_UDP);
+    CHECK(!aio_addresses_canonname(self->found) && !aio_addresses_canonname(NULL));
+    CHECK_INT(aio_addresses_type(self->found, 99) + aio_addresses_proto(self->found, 99), 0);
+    NAMES_ASK("::1", 0, .type = SOCK_DGRAM, .service = "53");
+    CHECK_INT(aio_addresses_count(self->found), 1);
+    names_is(self->found, 0, "[::1]:53", SOCK_DGRAM, IPPROTO_UDP);
+    NAMES_ASK("127.0.0.1", 1, .proto = IPPROTO_TCP, .flags = AI_CANONNAME | AI_NUMERICHOST);
+    CHECK_INT(aio_addresses_count(self->found), 1);
+    names_is(self->found, 0, "127.0.0.1:1", SOCK_STREAM, IPPROTO_TCP);
+    CHECK_STR(aio_addresses_canonname(self->found), "127.0.0.1");
+    NAMES_ASK(NULL, 80, .family = AF_INET, .type = SOCK_STREAM, .flags = AI_PASSIVE);
+    names_is(self->found, 0, "0.0.0.0:80", SOCK_STREAM, IPPROTO_TCP);
+    NAMES_ASK(NULL, 80, .family = AF_INET6, .type = SOCK_STREAM);
+    names_is(self->found, 0, "[::1]:80", SOCK_STREAM, IPPROTO_TCP);
+    if (!seam.fired) CHECK_INT(seam.calls[CALL_thread], 0);
+    AIO_FINALLY;
+        aio_addresses_free(self->found);
+    AIO_END;
+}
+
+struct names_asked_thread { aio_task task; aio_addresses *found; };
+SCENARIO(names_asked_thread, .may = { AIO_ERESOLVE })
+{
+    AIO_BEGIN(names_asked_thread);
+    NAMES_ASK("localhost", 80, .family = AF_INET, .type = SOCK_STREAM, .flags = AI_CANONNAME);
+    names_is(self->found, 0, "127.0.0.1:80", SOCK_STREAM, IPPROTO_TCP);
+    CHECK_STR(aio_addresses_canonname(self->found), "localhost");
+    if (!seam.fired) CHECK_INT(seam.calls[CALL_thread], 1);
+    if (getservbyname("https", "tcp")) { /* where the system knows services */
+        NAMES_ASK("127.0.0.1", 0, .type = SOCK_STREAM, .service = "https");
+        names_is(self->found, 0, "127.0.0.1:443", SOCK_STREAM, IPPROTO_TCP);
+    }
+    AIO_FINALLY;
+        aio_addresses_free(self->found);
+    AIO_END;
+}
+
+struct names_of_address_thread { aio_task task; aio_nameinfo names; struct sockaddr_in address; };
+SCENARIO(names_of_address_thread, .may = { AIO_ERESOLVE })
+{
+    AIO_BEGIN(names_of_address_thread);
+    names_begin(false);
+    self->address.sin_family = AF_INET;
+    self->address.sin_port = htons(80);
+    self->address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    AIO_AWAIT(self->names, aio_loop_getnameinfo(aio_get_running_loop(), &self->address, sizeof self->address,
+                                                NI_NUMERICHOST | NI_NUMERICSERV));
+    CHECK_STR(self->names.host, "127.0.0.1");
+    CHECK_STR(self->names.service, "80");
+    if (!seam.fired) CHECK_INT(seam.calls[CALL_thread], 0);
+    AIO_AWAIT(self->names, aio_loop_getnameinfo(aio_get_running_loop(), &self->address, sizeof self->address,
+                                                NI_NUMERICSERV)); /* half of it is no number */
+    CHECK_STR(self->names.host, "name.test");
+    CHECK_STR(self->names.service, "80");
+    if (!seam.fired) CHECK_INT(seam.calls[CALL_thread], 1);
+    AIO_FINALLY;
+        names_end();
+    AIO_END;
+}
+
+/* libc's own: a number for what has no name, which NI_NAMEREQD refuses; a family that it does not know. */
+struct names_of_nobody_thread { aio_task task; aio_nameinfo names; struct sockaddr_in6 address; };
+SCENARIO(names_of_nobody_thread, .may = { AIO_ERESOLVE })
+{
+    AIO_BEGIN(names_of_nobody_thread);
+    self->address.sin6_family = AF_INET6;
+    self->address.sin6_port = htons(65000);
+    self->address.sin6_addr.s6_addr[15] = 1;
+    AIO_AWAIT(self->names, aio_loop_getnameinfo(aio_get_running_loop(), &self->address, sizeof self->address,
+                                                NI_NUMERICHOST | NI_DGRAM));
+    CHECK_STR(self->names.host, "::1");
+    CHECK_STR(self->names.service, "65000");
+    AIO_TRY {
+        AIO_AWAIT(aio_loop_getnameinfo(aio_get_running_loop(), &self->address, sizeof self->address,
+                                       NI_NUMERICHOST | NI_NUMERICSERV | NI_NAMEREQD));
+        CHECK(false);
+    } AIO_CATCH {
+        CAUGHT(AIO_ERESOLVE);
+        CHECK(strncmp(aio_caught(self)->message, "resolve [::1]:65000: ", 21) == 0);
+        CHECK_STR(aio_caught(self)->phase, "resolve");
+    } AIO_END_TRY;
+    self->address.sin6_family = 250;
+    AIO_TRY {
+        AIO_AWAIT(aio_loop_getnameinfo(aio_get_running_loop(), &self->address, sizeof self->address, 0));
+        CHECK(false);
+    } AIO_CATCH {
+        CAUGHT(AIO_ERESOLVE);
+    } AIO_END_TRY;
+    AIO_END;
+}
+
+/* Each in both: libc fails; as told by name. */
+struct names_asked_fail_thread { aio_task task; struct sockaddr_in address; int i; };
+SCENARIO(names_asked_fail_thread)
+{
+    static const int statuses[] = { EAI_NONAME, EAI_AGAIN, EAI_SYSTEM, EAI_MEMORY };
+    AIO_BEGIN(names_asked_fail_thread);
+    names_begin(false);
+    self->address.sin_family = AF_INET;
+    self->address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    for (self->i = 0; self->i < 12; self->i++) {
+        names.status = statuses[self->i % 4];
+        AIO_TRY {
+            if (self->i < 4) AIO_AWAIT(aio_loop_getaddrinfo(aio_get_running_loop(), "nowhere.test", 0, .service = "x"));
+            else AIO_AWAIT(aio_loop_getnameinfo(aio_get_running_loop(), &self->address, sizeof self->address,
+                                                self->i < 8 ? 0 : NI_NUMERICHOST | NI_NUMERICSERV));
+            CHECK(false);
+        } AIO_CATCH {
+            int status = statuses[self->i % 4];
+            char message[200];
+            CAUGHT(status == EAI_MEMORY ? ENOMEM : AIO_ERESOLVE);
+            snprintf(message, sizeof message, "resolve %s: %s", self->i < 4 ? "nowhere.test (x)" : "127.0.0.1:0",
+                     status == EAI_SYSTEM ? strerror(EMFILE) : gai_strerror(status));
+            if (status != EAI_SYSTEM || self->i < 8)
+                CHECK_STR(aio_caught(self)->message, status == EAI_MEMORY ? "out of memory" : message);
+        } AIO_END_TRY;
+    }
+    AIO_FINALLY;
+        names_end();
+    AIO_END;
+}
+
+/* A getnameinfo that hangs: timed, cancelled, and let die with its loop; what comes late goes nowhere. */
+struct names_asked_hang_thread { aio_task task; aio_task *asking; struct sockaddr_in address; };
+SCENARIO(names_asked_hang_thread)
+{
+    AIO_BEGIN(names_asked_hang_thread);
+    names_begin(true);
+    self->address.sin_family = AF_INET;
+    AIO_TRY {
+        AIO_TIMEOUT(2)
+            AIO_AWAIT(aio_loop_getnameinfo(aio_get_running_loop(), &self->address, sizeof self->address, 0));
+        CHECK(false);
+    } AIO_CATCH {
+        CAUGHT(AIO_ETIMEOUT);
+    } AIO_END_TRY;
+    self->asking = (aio_task *)aio_create_task(
+        aio_loop_getnameinfo(aio_get_running_loop(), &self->address, sizeof self->address, 0));
+    REQUIRE(self->asking);
+    AIO_AWAIT(aio_sleep(0));
+    AIO_AWAIT(aio_sleep(0));
+    CHECK(!aio_future_done(self->asking));
+    aio_task_cancel(self->asking);
+    AIO_AWAIT(aio_sleep(0));
+    AIO_AWAIT(aio_sleep(0));
+    CHECK(aio_future_cancelled(self->asking));
+    AIO_FINALLY;
+        if (self->asking) aio_task_cancel(self->asking);
+        aio_unref(self->asking);
+        names_end();
+    AIO_END;
+}
+
+TEST(names_asked_loop_closed_thread)
+{
+    struct sockaddr_in address = { .sin_family = AF_INET };
+    names_begin(true);
+    aio_loop *loop = aio_new_event_loop();
+    aio_set_event_loop(loop);
+    aio_nameinfo found;
+    aio__address of = { .length = sizeof address };
+    memcpy(&of.storage, &address, sizeof address);
+    memset(&found, '-', sizeof found);
+    CHECK(aio__lookup_names(loop, &of, 0, &found) != NULL);
+    names_until_inside(1);
+    aio_loop_free(loop);
+    names_end();
+    CHECK_INT(found.host[0], '-');
+}
+
+static int names_refused(aio_loop *loop, void *awaitable, int code, const char *why)
+{
+    const aio_exception *error = awaitable && aio_future_done(awaitable) ? aio_future_exception(awaitable) : NULL;
+    int ok = CHECK(error) && CHECK_INT(error->code, code) && CHECK(strstr(error->message, why));
+    (void)loop;
+    aio_unref(awaitable);
+    return ok;
+}
+
+static void *names_elsewhere(void *arg)
+{
+    aio_loop *loop = (aio_loop *)arg, *own = aio_new_event_loop();
+    aio_set_event_loop(own);
+    names_refused(own, aio_loop_getaddrinfo(loop, "127.0.0.1", 80), AIO_EWRONGTHREAD, "");
+    names_refused(own, aio_loop_getnameinfo(loop, &names, 16, 0), AIO_EWRONGTHREAD, "");
+    aio_loop_free(own);
+    return NULL;
+}
+
+struct names_elsewhere_run { aio_task task; };
+static AIO_CORO(names_elsewhere_run)
+{
+    AIO_BEGIN(names_elsewhere_run);
+    pthread_t thread;
+    CHECK(pthread_create(&thread, NULL, names_elsewhere, aio_get_running_loop()) == 0);
+    pthread_join(thread, NULL);
+    AIO_END;
+}
+
+TEST(names_asked_refused_thread)
+{
+    char name[300];
+    memset(name, 'a', sizeof name);
+    name[256] = 0;
+    aio_loop *loop = aio_new_event_loop();
+    aio_set_event_loop(loop);
+#define REFUSED(code, why, ...) names_refused(loop, aio_loop_getaddrinfo(__VA_ARGS__), (code), (why))
+    REFUSED(EINVAL, "the port is not in 0..65535", loop, "a.test", 65536);
+    REFUSED(EINVAL, "the port is not in 0..65535", loop, "a.test", -1);
+    REFUSED(EINVAL, "too long", loop, name, 1);
+    REFUSED(EINVAL, "it is a URL", loop, "http://a.test/", 1);
+    REFUSED(EINVAL, "a port and a service", loop, "a.test", 1, .service = "http");
+    REFUSED(EINVAL, "empty or too long", loop, "a.test", 0, .service = "");
+    name[32] = 0;
+    REFUSED(EINVAL, "empty or too long", loop, "a.test", 0, .service = name);
+    REFUSED(AIO_ENOLOOP, "", NULL, "a.test", 1);
+#undef REFUSED
+    names_refused(loop, aio_loop_getnameinfo(loop, NULL, 16, 0), EINVAL, "no address");
+    names_refused(loop, aio_loop_getnameinfo(loop, name, 0, 0), EINVAL, "no address");
+    names_refused(loop, aio_loop_getnameinfo(loop, name, sizeof(struct sockaddr_storage) + 1, 0), EINVAL, "no address");
+    names_refused(loop, aio_loop_getnameinfo(NULL, name, 16, 0), AIO_ENOLOOP, "");
+    CHECK_INT(aio_loop_run_until_complete(loop, AIO_CALL(names_elsewhere_run), NULL), 0);
+    aio_loop_free(loop);
 }
