@@ -23555,16 +23555,17 @@ static aio_text aio__url_writer_since(const aio__url_writer *writer, const char 
     return aio__text(start, (size_t)(writer->at - start));
 }
 
-/* inet_aton reads such names as addresses, each in a way of its own: the last label a decimal, octal or hex number. */
+/* inet_aton reads such names as addresses, each in a way of its own: the last label, which is not empty, a decimal,
+ * octal or hex number. */
 static bool aio__host_looks_numeric(const char *name, size_t n)
 {
     if (name[n - 1] == '.') n--;
-    size_t start = n, i;
+    size_t start = n;
     while (start && name[start - 1] != '.') start--;
     bool hex = n - start >= 2 && name[start] == '0' && aio__lower(name[start + 1]) == 'x';
-    for (i = start + (hex ? 2 : 0); i < n; i++)
+    for (size_t i = start + (hex ? 2 : 0); i < n; i++)
         if (!aio__is(name[i], hex ? AIO__HEX : AIO__DIGIT)) return false;
-    return i > start;
+    return true;
 }
 
 static const char *aio__url_writer_host(aio__url_writer *writer, const char *text, size_t n)
@@ -23619,11 +23620,10 @@ static size_t aio__url_scheme(const char *text, size_t n)
     return i < n && text[i] == ':' ? i : 0;
 }
 
-/* RFC 3986 appendix B: takes a reference apart; whatever the bytes, the parts are all of them. */
+/* RFC 3986 appendix B: takes a reference apart, into zeroed parts; whatever the bytes, the parts are all of them. */
 static void aio__url_split(const char *text, size_t n, aio__url_parts *parts)
 {
     const char *end = text + n, *stop;
-    memset(parts, 0, sizeof *parts);
     if ((stop = (const char *)memchr(text, '#', n))) {
         parts->fragment = aio__text(stop + 1, (size_t)(end - stop - 1));
         end = stop;
@@ -23803,7 +23803,7 @@ static const char *aio__url_writer_write(aio__url_writer *writer, const aio__url
     aio_url *url = writer->url;
     const char *why = aio__url_writer_scheme(writer, parts->scheme);
     if (!why && parts->authority.data) why = aio__url_writer_authority(writer, parts->authority);
-    else if (!why && url->is_http) why = "the URL has no host";
+    else if (url->is_http) why = "the URL has no host";
     if (why) return why;
     char *start = writer->at;
     for (size_t i = 0; i < parts->scheme.length; i++) *writer->at++ = aio__lower(parts->scheme.data[i]);
@@ -23854,7 +23854,7 @@ static char *aio__url_block(aio__url_room *room, size_t size)
  * user among them. */
 static void aio__url_keep_block(aio__url_room *room, aio_url *url)
 {
-    bool whole = !url->user.data && !url->password.data;
+    bool whole = !url->user.data;
     room->block = url->block;
     if (whole) url->block = NULL;
     else memset(url, 0, sizeof *url);
@@ -23929,7 +23929,8 @@ static const char *aio__url_where(aio_text text, bool encoded, char *out, size_t
     return out;
 }
 
-/* Takes a URL, or a reference, apart, without the spaces before it unless it is encoded. NULL, or what is wrong. */
+/* Takes a URL, or a reference, apart, into zeroed parts, without the spaces before it unless it is encoded. NULL, or
+ * what is wrong. */
 static const char *aio__url_read(const char *text, size_t length, const aio_url_options *o, aio__url_parts *parts)
 {
     const char *why = aio__url_problem(text, length, o);
@@ -24011,7 +24012,7 @@ static char *aio__url_repair_slashes(char *out, const char *text, size_t n, cons
         out = aio__lay(out, text, at);
         out = aio__lay(out, "//", 2);
         at += slashes;
-    } else if (scheme && aio__url_scheme(text + at, n - at)) { /* no more than a name with a colon */
+    } else if (aio__url_scheme(text + at, n - at)) { /* no more than a name with a colon */
         out = aio__lay(out, "./", 2);
     }
     for (; at < n && text[at] != '?' && text[at] != '#'; at++) *out++ = text[at] == '\\' ? '/' : text[at];
@@ -24054,7 +24055,7 @@ AIO_API int aio_url_join_with(aio_url *url, const aio_url *base, const char *ref
     memset(&parts, 0, sizeof parts);
     if (options->offset) *options->offset = SIZE_MAX;
     if (!why && options->repair) code = aio__url_repair(&text, base, options, &made, &why);
-    if (!why && !code) why = aio__url_read(text.data, text.length, options, &parts);
+    if (!why) why = aio__url_read(text.data, text.length, options, &parts);
     if (!why && !parts.scheme.data) aio__url_inherit(&parts, base);
     int composed = aio__url_compose(url, &parts, why, reason);
     aio__free(made);
@@ -24083,10 +24084,10 @@ AIO_API void aio_url_clear(aio_url *url)
 static void aio__wipe_text(aio_text text) { aio__wipe((void *)(uintptr_t)text.data, text.length); }
 static void aio__wipe_string(const char *s) { aio__wipe((void *)(uintptr_t)s, s ? strlen(s) : 0); }
 
-/* Zeroes what has a user and a password in it. */
+/* Zeroes what has a user and a password in it: no password is without a user. */
 static void aio__url_wipe(const aio_url *url)
 {
-    if (!url->user.data && !url->password.data) return;
+    if (!url->user.data) return;
     aio__wipe_text(url->text);
     aio__wipe_text(url->user);
     aio__wipe_text(url->password);
@@ -24100,7 +24101,7 @@ static void aio__url_erase(aio_url *url)
 
 AIO_API bool aio_url_same_origin(const aio_url *a, const aio_url *b)
 {
-    return a->host.data && b->host.data && a->port == b->port
+    return a->host.data && a->port == b->port
         && aio__same_word(a->scheme.data, a->scheme.length, b->scheme.data, b->scheme.length)
         && aio__same_word(a->host.data, a->host.length, b->host.data, b->host.length);
 }

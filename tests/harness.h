@@ -259,6 +259,20 @@ static void on_report(aio_loop *loop, const char *message, const aio_exception *
     else if (!fine && now.reports++ == 0) snprintf(now.report, sizeof now.report, "%s", message);
 }
 
+/* A copy of the bytes that ends where the memory ends, so that reading beyond them is a crash; until the next one. */
+static char *at_the_edge(const void *data, size_t n)
+{
+    static char *edge;
+    size_t room = (size_t)64 * 4096, page = (size_t)sysconf(_SC_PAGESIZE);
+    if (!edge) {
+        void *memory = mmap(NULL, room + page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        if (memory == MAP_FAILED || mprotect((char *)memory + room, page, PROT_NONE)) abort();
+        edge = (char *)memory + room;
+    }
+    if (n) memcpy(edge - n, data, n);
+    return edge - n;
+}
+
 /* So many rows of a table: all in the plain ways, slices and shuffles; `some` in the ways of many runs, where the
  * others would go through the same code again. */
 static int rows_of(int all, int some)

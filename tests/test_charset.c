@@ -4,12 +4,11 @@ static int charset_decode(const char *charset, const char *data, size_t length, 
 {
     aio__buffer out;
     size_t bad = (size_t)-1;
-    char *copy = url_exact(data, length);
+    const char *copy = at_the_edge(data, length);
     memset(&out, 0, sizeof out);
     int code = aio__charset_decode(aio__text(charset, strlen(charset)), aio__text(copy, length), replace, &out, &bad);
     if (expected) CHECK_BYTES(out.data ? out.data : "", out.end, expected);
     aio__free(out.data);
-    free(copy);
     return code == EILSEQ ? (int)bad : code ? -code : 0;
 }
 

@@ -1,6 +1,7 @@
-/* URLs: parsing, normal form, joining, encoding. Inputs lie at the end of a block of their exact size, so that the
- * address sanitizer sees a byte read beyond. */
+/* URLs: parsing, normal form, joining, encoding. Inputs lie at the edge, so that a byte read beyond is a crash. */
+#include <ctype.h>
 
+/* Where two are needed at a time: a block of their exact size, for the address sanitizer. */
 static char *url_exact(const char *text, size_t n)
 {
     char *copy = (char *)malloc(n ? n : 1);
@@ -11,10 +12,7 @@ static char *url_exact(const char *text, size_t n)
 static int url_parse_exact(aio_url *url, const char *text, const char **reason)
 {
     size_t n = strlen(text);
-    char *copy = url_exact(text, n);
-    int code = aio_url_parse(url, copy, n, reason);
-    free(copy);
-    return code;
+    return aio_url_parse(url, at_the_edge(text, n), n, reason);
 }
 
 static void url_check_part(aio_text part, const char *expected)
@@ -54,6 +52,13 @@ TEST(url_parts)
         { "data:text/plain,a b", "data", NULL, NULL, NULL, NULL, "text/plain,a%20b", NULL, NULL, 0 },
         { "urn:isbn:0451450523", "urn", NULL, NULL, NULL, NULL, "isbn:0451450523", NULL, NULL, 0 },
         { "a+b-c.1:x", "a+b-c.1", NULL, NULL, NULL, NULL, "x", NULL, NULL, 0 },
+        { "x:a/b", "x", NULL, NULL, NULL, NULL, "a/b", NULL, NULL, 0 },
+        { "x:/", "x", NULL, NULL, NULL, NULL, "/", NULL, NULL, 0 },
+        { "http://[fe80::1%x5]/", "http", NULL, NULL, "fe80::1%x5", "[fe80::1%25x5]", "/", NULL, NULL, 80 },
+        { "http://[fe80::1%2x]/", "http", NULL, NULL, "fe80::1%2x", "[fe80::1%252x]", "/", NULL, NULL, 80 },
+        { "http://[fe80::1%2]/", "http", NULL, NULL, "fe80::1%2", "[fe80::1%252]", "/", NULL, NULL, 80 },
+        { "http://[::1%g1234567890123456789012345678901]/", "http", NULL, NULL, "::1%g1234567890123456789012345678901",
+          "[::1%25g1234567890123456789012345678901]", "/", NULL, NULL, 80 },
         { "http://h?a/b?c#d#e", "http", NULL, NULL, "h", "h", "/", "a/b?c", "d%23e", 80 },
         { "http://h#a?b", "http", NULL, NULL, "h", "h", "/", NULL, "a?b", 80 },
         { "http://h.test./", "http", NULL, NULL, "h.test.", "h.test.", "/", NULL, NULL, 80 },
@@ -134,6 +139,7 @@ TEST(url_normal_form)
         { "http://a.test:0443/", "http://a.test:443/", "/" },
         { "mailto:A@b", "mailto:A@b", "A@b" },
         { "x:/a/../b", "x:/b", "/b" },
+        { "x:a/../b", "x:a/../b", "a/../b" },
         { "file:///a", "file:///a", "/a" },
         { "http://[::ffff:1.2.3.4]/", "http://[::ffff:1.2.3.4]/", "/" },
         { "http://[0:0:0:0:0:0:0:0]/", "http://[::]/", "/" },
@@ -181,7 +187,7 @@ TEST(url_refused)
         { "http://a,b/", odd },
         { "http://<a>/", odd }, { "http://a\"b/", odd }, { "http://a]/", odd }, { "http://a~/", odd },
         { "http://%61.test/", odd },
-        { "http://b\xc3\xbc" "cher.test/", puny }, { "http://\xef\xbc\x91.test/", puny },
+        { "http://b\xc3\xbc" "cher.test/", puny }, { "http://\x80/", puny }, { "http://\xef\xbc\x91.test/", puny },
         { "http://good.test\\@evil.test/", "the host part has a backslash" },
         { "http://a\\b/", "the host part has a backslash" },
         { "http://a:b/", nan_port }, { "http://a:-1/", nan_port }, { "http://a:+1/", nan_port },
@@ -204,7 +210,7 @@ TEST(url_refused)
         { "http://[v1.a]/", brackets },
         { "http://[1:2:3:4:5:6:7:]/", brackets }, { "http://[:1:2:3:4:5:6:7]/", brackets },
         { "http://[::01.2.3.4]/", brackets },
-        { "http://[a.test]/", brackets }, { "http://[%eth0]/", brackets },
+        { "http://[a.test]/", brackets }, { "http://[1]x/", brackets }, { "http://[%eth0]/", brackets },
         { "http://[::1]x/", "the host in brackets is followed by something else than a port" },
         { "http://[::1%]/", "the IPv6 zone is empty or longer than 32 bytes" },
         { "http://[::%31]/", encoded }, { "http://[::1%41]/", encoded }, { "http://[::1%0a0]:1/", encoded },
@@ -219,6 +225,7 @@ TEST(url_refused)
         { "http://u%00:p@a/", "the user info has a control character" },
         { "http://u:p%0d%0a@a/", "the user info has a control character" },
         { "x:////a", NULL }, { "x:/.//a", "the path begins with '//' and there is no host" },
+        { "x:/.//", "the path begins with '//' and there is no host" },
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         aio_url url;
@@ -244,9 +251,10 @@ TEST(url_zero_byte_and_null)
 
 TEST(url_limits)
 {
-    static const struct { size_t label, labels; const char *reason; } hosts[] = {
-        { 63, 1, NULL }, { 64, 1, "the host has a label longer than 63 bytes" }, { 49, 5, NULL },
-        { 50, 5, "the host is longer than 253 bytes" }, { 63, 100, "the host is longer than 253 bytes" },
+    static const struct { size_t label, labels, more; const char *reason; } hosts[] = {
+        { 63, 1, 0, NULL }, { 64, 1, 0, "the host has a label longer than 63 bytes" }, { 49, 5, 0, NULL },
+        { 50, 5, 0, "the host is longer than 253 bytes" }, { 63, 100, 0, "the host is longer than 253 bytes" },
+        { 62, 4, 1, NULL }, { 62, 4, 2, "the host is longer than 253 bytes" },
     };
     size_t size = AIO_URL_MAX + 2;
     char *text = (char *)malloc(size + 1);
@@ -260,6 +268,8 @@ TEST(url_limits)
             n += hosts[i].label;
             text[n++] = '.';
         }
+        if (hosts[i].more) memset(text + n, 'a', hosts[i].more);
+        n += hosts[i].more ? hosts[i].more + 1 : 0;
         reason = "";
         CHECK_INT(aio_url_parse(&url, text, n - 1, &reason), hosts[i].reason ? AIO_EURL : 0);
         CHECK_STR(reason, hosts[i].reason ? hosts[i].reason : "");
@@ -281,11 +291,10 @@ TEST(url_limits)
 static void url_check_join(const char *base_text, const char *reference, const char *expected)
 {
     aio_url base, url;
-    char *copy = url_exact(reference, strlen(reference));
+    size_t n = strlen(reference);
     CHECK_INT(url_parse_exact(&base, base_text, NULL), 0);
-    CHECK_INT(aio_url_join(&url, &base, copy, strlen(reference), NULL), 0);
+    CHECK_INT(aio_url_join(&url, &base, at_the_edge(reference, n), n, NULL), 0);
     CHECK_STR(url.text.data, expected);
-    free(copy);
     aio_url_clear(&base);
     aio_url_clear(&url);
 }
@@ -294,7 +303,7 @@ TEST(url_join_rfc3986_examples)
 {
     static const char *const rows[][2] = {
         { "g:h", "g:h" }, { "g", "http://a/b/c/g" }, { "./g", "http://a/b/c/g" }, { "g/", "http://a/b/c/g/" },
-        { "/g", "http://a/g" },
+        { "/g", "http://a/g" }, { "/", "http://a/" },
         { "//g", "http://g/" }, { "?y", "http://a/b/c/d;p?y" }, { "g?y", "http://a/b/c/g?y" },
         { "#s", "http://a/b/c/d;p?q#s" },
         { "g#s", "http://a/b/c/g#s" }, { "g?y#s", "http://a/b/c/g?y#s" }, { ";x", "http://a/b/c/;x" },
@@ -327,6 +336,7 @@ TEST(url_join_keeps_and_drops)
     url_check_join("http://h/a%2Fb/c", "d", "http://h/a%2Fb/d");
     url_check_join("http://h/a", "?", "http://h/a?");
     url_check_join("http://h/a/b", "./c:d", "http://h/a/c:d");
+    url_check_join("x:a", "b", "x:b");
 }
 
 TEST(url_join_refused)
@@ -341,8 +351,11 @@ TEST(url_join_refused)
     CHECK_STR(reason, "the URL has no host");
     CHECK_INT(aio_url_join(&url, &base, "a\nb", 3, &reason), AIO_EURL);
     CHECK_STR(reason, "the URL has a control character");
-    CHECK_INT(aio_url_join(&url, &none, "a", 1, &reason), AIO_EURL);
-    CHECK_STR(reason, "the base URL is empty");
+    for (int repair = 0; repair < 2; repair++) {
+        reason = "";
+        CHECK_INT(aio_url_join(&url, &none, "a", 1, &reason, .repair = repair == 1), AIO_EURL);
+        CHECK_STR(reason, "the base URL is empty");
+    }
     CHECK_INT(aio_url_join(&url, &base, NULL, 0, &reason), AIO_EURL);
     CHECK(url.block == NULL);
     aio_url_clear(&base);
@@ -366,8 +379,7 @@ TEST(url_encoded)
         aio_url url;
         size_t offset = 1, n = strlen(rows[i].in);
         const char *reason = "";
-        char *copy = url_exact(rows[i].in, n);
-        CHECK_INT(aio_url_parse(&url, copy, n, &reason, .encoded = true, .offset = &offset),
+        CHECK_INT(aio_url_parse(&url, at_the_edge(rows[i].in, n), n, &reason, .encoded = true, .offset = &offset),
                   rows[i].text ? 0 : AIO_EURL);
         CHECK_STR(reason, rows[i].text ? "" : "the URL has a byte that an encoded one cannot have");
         CHECK_INT(offset, rows[i].text ? SIZE_MAX : (size_t)rows[i].offset);
@@ -376,7 +388,6 @@ TEST(url_encoded)
             CHECK_BYTES(url.target.data, url.target.length, rows[i].target);
         }
         aio_url_clear(&url);
-        free(copy);
     }
 }
 
@@ -385,11 +396,9 @@ static void url_check_join_with(const char *base_text, const char *reference, co
 {
     aio_url base, url;
     size_t n = strlen(reference);
-    char *copy = url_exact(reference, n);
     CHECK_INT(aio_url_parse(&base, base_text, strlen(base_text), NULL, .encoded = true), 0);
-    CHECK_INT(aio_url_join_with(&url, &base, copy, n, NULL, how), expected ? 0 : AIO_EURL);
+    CHECK_INT(aio_url_join_with(&url, &base, at_the_edge(reference, n), n, NULL, how), expected ? 0 : AIO_EURL);
     if (expected) CHECK_STR(url.text.data, expected);
-    free(copy);
     aio_url_clear(&base);
     aio_url_clear(&url);
 }
@@ -452,9 +461,36 @@ TEST(url_join_repairs)
     CHECK_INT(offset, 4);
     CHECK_INT(aio_url_join(&url, &base, NULL, 0, &reason, .repair = true), AIO_EURL);
     CHECK_STR(reason, "the URL is NULL");
+    memset(&url, 0xff, sizeof url);
     CHECK_INT(aio_url_parse(&url, "http://h/", 9, &reason, .repair = true), EINVAL);
     CHECK_STR(reason, "repair is for references, which are joined");
     CHECK(!url.block);
+    aio_url_clear(&base);
+}
+
+/* What is not encoded may have spaces: they are not where a control character is. */
+TEST(url_offset_of_a_control_character)
+{
+    aio_url url;
+    size_t offset = 0;
+    CHECK_INT(aio_url_parse(&url, "http://h/a b\x01", 13, NULL, .offset = &offset), AIO_EURL);
+    CHECK_INT(offset, 12);
+    CHECK_INT(aio_url_parse(&url, "http://h/a b\x7f", 13, NULL, .offset = &offset), AIO_EURL);
+    CHECK_INT(offset, 12);
+}
+
+TEST(url_repair_reads_no_more)
+{
+    static const char *const rows[][2] = { { "", "" }, { "/", "/" }, { "http:", "" }, { "http:\\", "/" },
+                                           { "https:", "https://" }, { "\\", "/" }, { "x", "x" } };
+    char out[16];
+    aio_url base;
+    CHECK_INT(aio_url_parse(&base, "http://h/", 9, NULL), 0);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        size_t n = strlen(rows[i][0]);
+        char *end = aio__url_repair_slashes(out, at_the_edge(rows[i][0], n), n, &base);
+        CHECK_BYTES(out, (size_t)(end - out), rows[i][1]);
+    }
     aio_url_clear(&base);
 }
 
@@ -519,6 +555,28 @@ TEST(url_unquote_is_lenient)
 {
     char out[12];
     CHECK_BYTES(out, (size_t)(aio__unquote(out, "%%41%4%zz+%", 11, 0) - out), "%A%4%zz+%");
+    CHECK_BYTES(out, (size_t)(aio__unquote(out, "%%41%4%2b+%", 11, AIO__QUOTE_PLUS) - out), "%A%4+ %");
+}
+
+/* Every byte as a word of a text, and in each place of texts of every length up to 20. */
+TEST(url_bytes)
+{
+    char text[20];
+    memset(text, 'a', sizeof text);
+    for (int c = 0; c < 256; c++) {
+        const char *found = c ? strchr("0123456789abcdef", tolower(c)) : NULL;
+        CHECK_INT(aio__hex_value((char)c), found ? found - "0123456789abcdef" : -1);
+        CHECK_INT((unsigned char)aio__lower((char)c), tolower(c));
+        CHECK_INT(aio__is_letter((char)c), isalpha(c) != 0);
+        for (size_t n = 1; n <= sizeof text; n++)
+            for (size_t i = 0; i < n; i++) {
+                char *copy = at_the_edge(text, n);
+                copy[i] = (char)c;
+                if (aio__has_control(copy, n, true) != (iscntrl(c) != 0)) CHECK_INT(c, -1);
+                if (aio__has_control(copy, n, false) != (iscntrl(c) && c != '\t')) CHECK_INT(c, -1);
+            }
+    }
+    CHECK(!aio__has_control(text, 0, true));
 }
 
 TEST(url_form_pairs)
@@ -529,6 +587,64 @@ TEST(url_form_pairs)
     CHECK(aio__quote_pair(&out, aio__text("c", 1), aio__text("", 0)));
     CHECK_BYTES(out.data, out.end, "a+b=1%262&c=");
     aio__free(out.data);
+}
+
+/* A room gives its block to what fits into it, and a larger one to what does not. */
+TEST(url_room_gives_its_block)
+{
+    aio__url_room room;
+    memset(&room, 0, sizeof room);
+    char *first = aio__url_block(&room, 100);
+    CHECK(first != NULL);
+    CHECK(!room.block);
+    room.block = first;
+    CHECK_PTR(aio__url_block(&room, 100), first);
+    room.block = first;
+    CHECK_PTR(aio__url_block(&room, 1), first);
+    room.block = first;
+    long allocations = seam.allocations;
+    char *second = aio__url_block(&room, 101);
+    CHECK_INT(seam.allocations, allocations + 1);
+    char *third = aio__url_block(&room, 101); /* it is taken: this is another one */
+    CHECK(third && third != second);
+    room.block = second;
+    CHECK_PTR(aio__url_block(&room, 101), second);
+    aio__free(second);
+    aio__free(third);
+}
+
+TEST(url_room_without_a_block)
+{
+    aio_url url;
+    aio__url_room room;
+    aio_url_options how = AIO__ZERO;
+    memset(&url, 0, sizeof url);
+    memset(&room, 0, sizeof room);
+    CHECK_INT(aio__url_parse_in(&url, "http://a/", 9, NULL, &how, &room), 0);
+    CHECK(!aio__url_again(&url, "http://a/", 9, &how, &room));
+    aio__url_keep_block(&room, &url);
+    CHECK_INT(aio__url_parse_in(&url, "http://u@a/", 11, NULL, &how, &room), 0);
+    aio__url_keep_block(&room, &url); /* there is a user among its parts: it is gone whole */
+    CHECK(!url.text.data);
+    CHECK(!aio__url_again(&url, "", 0, &how, &room));
+    CHECK_INT(aio__url_parse_in(&url, "", 0, NULL, &how, &room), AIO_EURL);
+    aio__url_room_free(&room);
+}
+
+TEST(url_erased)
+{
+    static const char *const rows[] = { "http://u:secret@h/", "http://secret@h/", "http://h/secret" };
+    for (size_t i = 0; i < 3; i++) {
+        aio_url url;
+        CHECK_INT(url_parse_exact(&url, rows[i], NULL), 0);
+        aio__url_wipe(&url);
+        bool erased = i < 2;
+        CHECK_INT(url.text.data[url.text.length - 1], erased ? '\0' : 't');
+        CHECK_INT(*url.text.data, erased ? '\0' : 'h');
+        if (url.user.data) CHECK_INT(*url.user.data, '\0');
+        if (url.password.data) CHECK_INT(*url.password.data, '\0');
+        aio_url_clear(&url);
+    }
 }
 
 /* Whether the second of two URLs in one room was the first one again. */
