@@ -24905,12 +24905,11 @@ static uint32_t aio__headers_find(const aio_headers *headers, const char *name, 
     return headers->count;
 }
 
-/* Makes the index take at least `room` fields. */
-static bool aio__headers_index(aio_headers *headers, uint32_t room)
+/* Makes the index take one field more than `count`, which it takes. */
+static bool aio__headers_index(aio_headers *headers, uint32_t count)
 {
-    if (room <= headers->room) return true;
+    if (count < headers->room) return true;
     uint32_t wanted = headers->room ? headers->room * 2 : 16;
-    if (wanted < room) wanted = room;
     aio__field *fields = (aio__field *)aio__realloc(headers->fields, (size_t)wanted * sizeof *fields);
     if (!fields) return false;
     headers->fields = fields;
@@ -24955,7 +24954,7 @@ static int aio__headers_append(aio_headers *headers, const char *name, size_t na
     size_t more = name_length + value_length + 2;
     char *old = NULL;
     if (headers->length - headers->wasted + more > AIO__HEADERS_MAX) return AIO_ELIMIT;
-    if (!aio__headers_index(headers, headers->count + 1)) return ENOMEM;
+    if (!aio__headers_index(headers, headers->count)) return ENOMEM;
     if (headers->capacity - headers->length < more && !aio__headers_move(headers, more, &old)) return ENOMEM;
     aio__field *field = &headers->fields[headers->count++];
     field->name_length = (uint32_t)name_length;
@@ -25097,17 +25096,13 @@ static size_t aio__utf8_point(const char *text, size_t n, uint32_t *point)
 /* Where the bytes that are UTF-8 end: at n, or at the first that are not. ASCII goes eight bytes a step. */
 static size_t aio__utf8_valid(const char *data, size_t n)
 {
-    size_t i = 0;
-    while (i < n) {
+    for (size_t i = 0, used;; i += used) {
         uint64_t word;
         while (n - i >= 8 && (memcpy(&word, data + i, 8), !(word & UINT64_C(0x8080808080808080)))) i += 8;
-        if (i == n) break;
         uint32_t point;
-        size_t used = aio__utf8_point(data + i, n - i, &point);
-        if (!used) break;
-        i += used;
+        used = i < n ? aio__utf8_point(data + i, n - i, &point) : 0;
+        if (!used) return i;
     }
-    return i;
 }
 
 /* How many of the bytes at the beginning, which are no UTF-8, one U+FFFD stands for: as many as a character could
@@ -25188,7 +25183,7 @@ static int aio__charset_decode(aio_text charset, aio_text data, bool replace, ai
     const char *at = data.data;
     size_t left = data.length;
     int code = 0;
-    while (!code && left) {
+    while (!code) {
         if (!aio__charset_run(converter, &at, &left, out)) code = ENOMEM;
         if (code || !left) break;
         *bad = data.length - left;
@@ -30120,7 +30115,7 @@ static int aio__http_field_line(aio__http_head *head, const char *data, size_t a
         return aio__http_fail(head, 400, "a header value has a control character");
     if (folded) return aio__http_fold(head, data, from, to);
     if (head->fields >= head->limits.count) return aio__http_fail(head, 431, "the head has too many fields");
-    if (!aio__headers_index(head->headers, head->fields + 1)) {
+    if (!aio__headers_index(head->headers, head->fields)) {
         aio__http_fail(head, 503, "out of memory");
         return ENOMEM;
     }

@@ -31,6 +31,30 @@ TEST(charset_decodes)
     char many[100];
     memset(many, 'x', sizeof many);
     CHECK_INT(aio__charset_decode(aio__text(many, sizeof many), aio__text("a", 1), false, NULL, NULL), EINVAL);
+    long asked = seam.calls[CALL_iconv_open];
+    CHECK_INT(aio__charset_decode(aio__text(many, 64), aio__text("a", 1), false, NULL, NULL), EINVAL);
+    CHECK_INT(seam.calls[CALL_iconv_open], asked);
+    CHECK_INT(aio__charset_decode(aio__text(many, 63), aio__text("a", 1), false, NULL, NULL), EINVAL);
+    CHECK_INT(seam.calls[CALL_iconv_open], asked + 1);
+}
+
+/* What is UTF-8 under another name is not iconv's business. */
+TEST(charset_names_of_utf8)
+{
+    static const char *const names[] = { "utf-8", "UTF8", "us-ascii", "Ascii" };
+    for (size_t i = 0; i < 4; i++) CHECK_INT(charset_decode(names[i], "\xC3\xA4", 2, false, "\xC3\xA4"), 0);
+    CHECK_INT(seam.calls[CALL_iconv_open], 0);
+    CHECK_INT(charset_decode("utf-7", "a", 1, false, NULL), 0);
+    CHECK_INT(seam.calls[CALL_iconv_open], 1);
+}
+
+/* One byte that becomes three, many times: more than there is room for at first. */
+TEST(charset_grows)
+{
+    char katakana[100], expected[301];
+    memset(katakana, 0xB1, sizeof katakana);
+    for (int i = 0; i < 100; i++) memcpy(expected + 3 * i, "\xEF\xBD\xB1", 4);
+    CHECK_INT(charset_decode("shift_jis", katakana, sizeof katakana, false, expected), 0);
 }
 
 TEST(charset_bad_bytes)
@@ -45,6 +69,12 @@ TEST(charset_bad_bytes)
         { "utf-8", "a\xF4\x90\x80\x80", 5, 1, "a", "a\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD" },
         { "utf-8", "a\xE0\x80z", 4, 1, "a", "a\xEF\xBF\xBD\xEF\xBF\xBDz" },
         { "shift_jis", "a\x83", 2, 1, "a", "a\xEF\xBF\xBD" },
+        { "utf-8", "a\xF0\x90\x80z", 5, 1, "a", "a\xEF\xBF\xBDz" },
+        { "utf-8", "a\xF4\x8F\xBFz", 5, 1, "a", "a\xEF\xBF\xBDz" },
+        { "utf-8", "a\xF0\x8F\x80z", 5, 1, "a", "a\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBDz" },
+        { "utf-8", "a\xE0\xA0z", 4, 1, "a", "a\xEF\xBF\xBDz" },
+        { "utf-8", "a\xED\x9Fz", 4, 1, "a", "a\xEF\xBF\xBDz" },
+        { "utf-8", "\x80\xC1\xF5", 3, 0, "", "\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD" },
         { "euc-jp", "a\xFF\xFF" "b", 4, 1, "a", "a\xEF\xBF\xBD\xEF\xBF\xBD" "b" },
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -63,7 +93,8 @@ TEST(charset_marks)
     CHECK_STR(aio__charset_mark(aio__text("\xFE\xFF", 2), &n), "utf-16be");
     CHECK_STR(aio__charset_mark(aio__text("\xFF\xFEx", 3), &n), "utf-16le");
     CHECK_INT((int)n, 2);
-    CHECK(!aio__charset_mark(aio__text("\xEF\xBB", 2), &n) && !n);
+    CHECK(!aio__charset_mark(aio__text("\xEF\xBB\xBF", 2), &n) && !n);
+    CHECK(!aio__charset_mark(aio__text(at_the_edge("\xFE", 1), 1), &n));
     CHECK(!aio__charset_mark(aio__text("", 0), &n));
 }
 
@@ -71,8 +102,12 @@ TEST(charset_for_users)
 {
     aio_text text;
     aio_input_error error;
+    memset(&error, 0xff, sizeof error);
     CHECK_INT(aio_charset_decode(&text, "\xE4", 1, &error, .charset = "iso-8859-1"), 0);
     CHECK_STR(text.data, "\xC3\xA4");
+    CHECK_INT(text.length, 2);
+    CHECK_INT(error.offset, 0);
+    CHECK_STR(error.reason, "");
     aio_text_clear(&text);
     CHECK_INT(aio_charset_decode(&text, "\xEF\xBB\xBFx", 4, NULL, .charset = "iso-8859-1"), 0);
     CHECK_STR(text.data, "x");
@@ -82,6 +117,7 @@ TEST(charset_for_users)
     aio_text_clear(&text);
     CHECK_INT(aio_charset_decode(&text, "\xEF\xBB\xBF\xFF", 4, &error), EILSEQ);
     CHECK(!text.data && error.offset == 3 && *error.reason);
+    CHECK_INT(aio_charset_decode(&text, "ab\xFF", 3, NULL), EILSEQ);
     CHECK_INT(aio_charset_decode(&text, "a\xFF", 2, NULL, .replace = true), 0);
     CHECK_STR(text.data, "a\xEF\xBF\xBD");
     aio_text_clear(&text);
@@ -94,16 +130,24 @@ TEST(charset_for_users)
     CHECK_INT(aio_charset_decode(&text, "a", 1, &error, .charset = "no-such"), EINVAL);
     CHECK_STR(error.reason, "no such charset");
     CHECK_INT(aio_charset_decode(&text, NULL, 1, &error), EINVAL);
+    CHECK_INT(aio_charset_decode(NULL, "a", 1, &error), EINVAL);
 }
 
-struct charset_faults { aio_task task; aio__buffer out; size_t bad; int code; };
+struct charset_faults { aio_task task; aio__buffer out; size_t bad; int code; aio_text text; aio_input_error error; };
 SCENARIO(charset_faults)
 {
     AIO_BEGIN(charset_faults);
     self->code = aio__charset_decode(aio__text("iso-8859-1", 10), aio__text("\xE4", 1), false, &self->out, &self->bad);
     REQUIRE(!self->code);
     CHECK_BYTES(self->out.data, self->out.end, "\xC3\xA4");
+    self->code = aio_charset_decode(&self->text, "\xFF\xFE" "a\0\x00\xD8z", 7, &self->error, .replace = true);
+    ALWAYS(!self->code || self->code == ENOMEM || self->code == EINVAL);
+    ALWAYS(self->error.offset == 0);
+    if (self->code == ENOMEM) ALWAYS(strcmp(self->error.reason, "out of memory") == 0);
+    REQUIRE(!self->code);
+    CHECK_BYTES(self->text.data, self->text.length, "a\xEF\xBF\xBD\xE7\xAB\x98");
     AIO_FINALLY;
     aio__free(self->out.data);
+    aio_text_clear(&self->text);
     AIO_END;
 }

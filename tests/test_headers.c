@@ -3,13 +3,15 @@
 static void headers_check(const aio_headers *headers, const char *expected)
 {
     char all[512];
-    size_t n = 0, position = 0;
+    size_t n = 0, position = 0, live = 0;
     aio_text name, value;
     all[0] = '\0';
     while (aio_headers_next(headers, &position, &name, &value)) {
         CHECK(name.data[name.length] == '\0' && value.data[value.length] == '\0');
         n += (size_t)snprintf(all + n, sizeof all - n, "%s=%s;", name.data, value.data);
+        live += name.length + value.length + 2;
     }
+    CHECK_INT(headers->length - headers->wasted, live);
     CHECK_STR(all, expected);
 }
 
@@ -30,6 +32,9 @@ TEST(headers_keep_order_and_find_any_case)
     CHECK(aio_headers_get(&headers, "Hos").data == NULL);
     CHECK(aio_headers_get(&headers, "Host2").data == NULL);
     CHECK(aio_headers_get(&headers, "").data == NULL);
+    CHECK_INT(aio_headers_add(&headers, "r", "1"), 0); /* for the index, the beginning of a name may be there */
+    CHECK_INT(aio__headers_bit("r", 1), aio__headers_bit("Hos", 3));
+    CHECK(aio_headers_get(&headers, "Hos").data == NULL);
     aio_headers_clear(&headers);
     headers_check(&headers, "");
 }
@@ -51,6 +56,10 @@ TEST(headers_all_values_of_a_name)
     CHECK_STR(value.data, "3");
     CHECK(!aio_headers_next_of(&headers, "a", &position, &value));
     CHECK(!aio_headers_next_of(&headers, "a", &position, &value));
+    position = 0;
+    CHECK(!aio_headers_next_of(&headers, NULL, &position, &value));
+    position = SIZE_MAX - (sizeof position > 4 ? UINT32_MAX : 0);
+    CHECK(!aio_headers_next_of(&headers, "a", &position, &value));
     aio_headers_clear(&headers);
 }
 
@@ -69,7 +78,59 @@ TEST(headers_set_replaces_the_first_and_removes_the_rest)
     CHECK_INT(aio_headers_set(&headers, "c", "new"), 0);
     CHECK_INT(aio_headers_set(&headers, "b", ""), 0);
     headers_check(&headers, "a=a longer value;b=;c=new;");
+    uint32_t length = headers.length;
+    CHECK_INT(aio_headers_set(&headers, "C", "odd"), 0); /* it fits where the old one is */
+    CHECK_INT(headers.length, length);
+    headers_check(&headers, "a=a longer value;b=;C=odd;");
     aio_headers_clear(&headers);
+}
+
+/* How the block and the index grow, and that who replaces a value while they move finds it again. */
+TEST(headers_grow)
+{
+    aio_headers headers;
+    char name[8];
+    memset(&headers, 0, sizeof headers);
+    CHECK_INT(aio_headers_add(&headers, "n0", "1"), 0);
+    CHECK_INT(headers.capacity, 256);
+    CHECK_INT(headers.room, 16);
+    for (int i = 1; i < 16; i++) {
+        snprintf(name, sizeof name, "n%d", i);
+        CHECK_INT(aio_headers_add(&headers, name, "1"), 0);
+    }
+    CHECK_INT(headers.room, 16);
+    CHECK_INT(aio_headers_set(&headers, "n0", "longer"), 0);
+    CHECK_INT(headers.room, 32);
+    CHECK_INT(headers.count, 16);
+    CHECK_STR(aio_headers_get(&headers, "n0").data, "longer");
+    CHECK_STR(aio_headers_get(&headers, "n15").data, "1");
+    char value[301];
+    memset(value, 'v', 300);
+    value[300] = '\0';
+    uint32_t live = headers.length - headers.wasted;
+    CHECK_INT(aio_headers_add(&headers, "l", value), 0);
+    CHECK_INT(headers.capacity, (live + 303) + (live + 303) / 2);
+    CHECK_INT(headers.wasted, 0);
+    aio_headers_clear(&headers);
+}
+
+/* What the headers hold in all, with a NUL behind each name and value, has a limit to the byte. */
+TEST(headers_to_the_limit)
+{
+    size_t most = AIO__HEADERS_MAX;
+    char *value = (char *)malloc(most + 2);
+    aio_headers headers;
+    memset(&headers, 0, sizeof headers);
+    memset(value, 'v', most + 1);
+    CHECK_INT(aio__headers_append(&headers, "a", 1, value, most), AIO_ELIMIT);
+    CHECK_INT(aio__headers_append(&headers, "a", 1, value, most - 2), AIO_ELIMIT);
+    CHECK_INT(aio__headers_append(&headers, value, most + 1, "a", 1), AIO_ELIMIT);
+    CHECK_INT(aio__headers_append(&headers, "a", 1, value, most - 3), 0);
+    CHECK_INT(aio__headers_append(&headers, "b", 1, "", 0), AIO_ELIMIT);
+    CHECK_INT(aio_headers_remove(&headers, "a"), 1);
+    CHECK_INT(aio__headers_append(&headers, "b", 1, "", 0), 0);
+    aio_headers_clear(&headers);
+    free(value);
 }
 
 TEST(headers_remove)
