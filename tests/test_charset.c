@@ -41,8 +41,8 @@ TEST(charset_decodes)
 /* What is UTF-8 under another name is not iconv's business. */
 TEST(charset_names_of_utf8)
 {
-    static const char *const names[] = { "utf-8", "UTF8", "us-ascii", "Ascii" };
-    for (size_t i = 0; i < 4; i++) CHECK_INT(charset_decode(names[i], "\xC3\xA4", 2, false, "\xC3\xA4"), 0);
+    static const char *const words[] = { "utf-8", "UTF8", "us-ascii", "Ascii" };
+    for (size_t i = 0; i < 4; i++) CHECK_INT(charset_decode(words[i], "\xC3\xA4", 2, false, "\xC3\xA4"), 0);
     CHECK_INT(seam.calls[CALL_iconv_open], 0);
     CHECK_INT(charset_decode("utf-7", "a", 1, false, NULL), 0);
     CHECK_INT(seam.calls[CALL_iconv_open], 1);
