@@ -3708,8 +3708,17 @@ AIO_API aio_server_task *aio_start_unix_http_server_with(aio_request_handler *ha
  * AIO_INFLATE_RATIO times as long as what came; 415, with Accept-Encoding, for AIO_ECONTENT, another coding.
  * aiohttp: request.read() */
 AIO_API aio_text_task *aio_request_read(aio_request *request);
-/* The next piece of it; none at its end, where AIO_ASYNC_FOR ends. Borrowed until the next call. */
+/* The next piece of it; none at its end, where AIO_ASYNC_FOR ends. Borrowed until the next call. aiohttp:
+ * content.iter_any() */
 AIO_API aio_text_task *aio_request_read_chunk(aio_request *request);
+/* Likewise, cut as the program wants it, as of a response: up to n bytes, as soon as there are any / n bytes / up to
+ * the end of a separator, or of the line, with it. max_body is the most that a line, or n, may need at once. If nobody
+ * catches them, the client gets 413 for AIO_ELIMIT, and 400 for AIO_EINCOMPLETE, a body that ends before n bytes.
+ * aiohttp: request.content.read(n), readexactly, readuntil, readline */
+AIO_API aio_text_task *aio_request_read_some(aio_request *request, size_t n);
+AIO_API aio_text_task *aio_request_readexactly(aio_request *request, size_t n);
+AIO_API aio_text_task *aio_request_readuntil(aio_request *request, const char *separator, size_t length);
+AIO_API aio_text_task *aio_request_readline(aio_request *request);
 /* aio_request_text(request, ...), aio_request_json(request, ...): as of a response. aiohttp: request.text(), json() */
 #define aio_request_text(...) AIO__REQUEST_TEXT(__VA_ARGS__, )
 #define AIO__REQUEST_TEXT(request, ...) aio_request_text_with((request), AIO__OPTIONS(aio_text_options, __VA_ARGS__))
@@ -5840,10 +5849,14 @@ AIO_API AIO__NOINLINE void aio_exception_unref(const aio_exception *exception)
     aio__free(e);
 }
 
-/* Gives an error the members of another one, as far as memory goes. */
+/* Gives an error the counts of another one, and its members as far as memory goes. */
 static AIO__COLD void aio__exception_share(aio_exception *e, const aio_exception *from)
 {
-    if (!from->member_count || e->refs < 0) return;
+    if (e->refs < 0) return;
+    e->consumed = from->consumed;
+    e->expected = from->expected;
+    e->partial = from->partial;
+    if (!from->member_count) return;
     e->members = (aio_exception **)aio__malloc((size_t)from->member_count * sizeof *e->members);
     for (int i = 0; e->members && i < from->member_count; i++)
         e->members[e->member_count++] = aio_exception_ref(from->members[i]);
@@ -39671,7 +39684,7 @@ struct aio__served {
     bool           connect;  /* the method is CONNECT */
     bool           upgraded; /* the stream is the handler's */
     bool           lasts;    /* the answer has no end of its own */
-    bool           wants_continue, too_large, bad_body, late_body;
+    bool           wants_continue, too_large, bad_body, short_body, late_body;
     bool           own;      /* see aio__held_new */
     bool           over;     /* debug mode: its handler has ended */
 };
@@ -39719,7 +39732,8 @@ static aio_exception *aio__served_failed(aio__body_reader *in, const aio_excepti
     bool expired = aio__deadline_leave(aio__body_deadline(in), why);
     if (expired && aio__deadline_no_memory(aio__body_deadline(in))) return &aio__no_memory;
     if (!expired && (why->code == AIO_ECANCELLED || why->code == ENOMEM)) return aio_exception_ref(why);
-    r->keep = false;
+    r->short_body = why->code == AIO_EINCOMPLETE; /* all of it has come: another request may */
+    if (!r->short_body) r->keep = false;
     r->late_body = expired;
     r->too_large = why->code == AIO_ELIMIT;
     r->bad_body = why->code == AIO_EPAYLOAD;
@@ -39729,8 +39743,10 @@ static aio_exception *aio__served_failed(aio__body_reader *in, const aio_excepti
     if (expired) return aio__exception(AIO_ETIMEOUT, "body", "the client %s %g s",
                                        in_all ? "did not send the body within" : "sent nothing of the body for",
                                        aio__seconds(in_all ? service->body_total : service->body));
-    return aio__exception(why->code, "body", "the body of %.32s %.200s: %s", r->request.method.data,
-                          r->request.target.data, why->message);
+    aio_exception *error = aio__exception(why->code, "body", "the body of %.32s %.200s: %s", r->request.method.data,
+                                          r->request.target.data, why->message);
+    aio__exception_share(error, why);
+    return error;
 }
 
 static const aio__body_owner aio__served_owner = {
@@ -39803,7 +39819,7 @@ static void aio__served_reset(aio__served *r)
     r->extra = NULL;
     r->status = 0;
     r->idle = true;
-    r->lasts = r->too_large = r->bad_body = r->late_body = false;
+    r->lasts = r->too_large = r->bad_body = r->short_body = r->late_body = false;
     r->skipped = 0;
     r->body_until = INT64_MAX;
     aio__deadline_in(aio__body_deadline(&r->in), r->serving->service->keepalive);
@@ -40431,6 +40447,31 @@ AIO_API aio_text_task *aio_request_read_chunk(aio_request *request)
     return aio__body_read(&aio__served_live(request, __func__)->in, AIO__BODY_PIECE, 0, NULL);
 }
 
+AIO_API aio_text_task *aio_request_read_some(aio_request *request, size_t n)
+{
+    if (!request || !n) return (aio_text_task *)(void *)aio__failure(EINVAL, "read_some of no request, or nothing");
+    return aio__body_read(&aio__served_live(request, __func__)->in, AIO__BODY_SOME, n, NULL);
+}
+
+AIO_API aio_text_task *aio_request_readexactly(aio_request *request, size_t n)
+{
+    if (!request) return (aio_text_task *)(void *)aio__failure(EINVAL, "readexactly of no request");
+    return aio__body_read(&aio__served_live(request, __func__)->in, AIO__BODY_EXACTLY, n, NULL);
+}
+
+AIO_API aio_text_task *aio_request_readuntil(aio_request *request, const char *separator, size_t length)
+{
+    if (!request || !separator || !length)
+        return (aio_text_task *)(void *)aio__failure(EINVAL, "readuntil of no request, or with an empty separator");
+    return aio__body_read(&aio__served_live(request, __func__)->in, AIO__BODY_UNTIL, length, separator);
+}
+
+AIO_API aio_text_task *aio_request_readline(aio_request *request)
+{
+    if (!request) return (aio_text_task *)(void *)aio__failure(EINVAL, "readline of no request");
+    return aio__body_read(&aio__served_live(request, __func__)->in, AIO__BODY_UNTIL, 1, "\n");
+}
+
 AIO_API aio_text_task *aio_request_text_with(aio_request *request, const aio_text_options *options)
 {
     if (!request) return (aio_text_task *)(void *)aio__failure(EINVAL, "text of no request");
@@ -40931,6 +40972,7 @@ static int aio__served_status(const aio__served *r, const aio_exception *why)
         if (code == AIO_ECONTENT || code == EINVAL) return 415; /* EINVAL: of the charset */
         if (code == AIO_EJSON || code == EILSEQ || code == AIO_ELIMIT) return 400;
     }
+    if (code == AIO_EINCOMPLETE && r->short_body) return 400;
     return r->too_large ? 413 : r->bad_body ? 400 : code == AIO_ETIMEOUT && r->late_body ? 408
          : code == AIO_EHANDSHAKE ? 400 : code == ENOMEM ? 503 : 500;
 }

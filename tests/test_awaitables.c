@@ -278,6 +278,14 @@ enum { NEEDS_PAIR = 1, NEEDS_RESPONSE, NEEDS_PROCESS, NEEDS_PARTS, NEEDS_PART, N
       (void)f)                                                                                                        \
     X(aio_request_read_chunk, aio_text_task, NEEDS_REQUEST, 0, aio_request_read_chunk(awaited_request),               \
       awaited_is_7(f->result), (void)f)                                                                               \
+    X(aio_request_read_some, aio_text_task, NEEDS_REQUEST, 0, aio_request_read_some(awaited_request, 9),              \
+      awaited_is_7(f->result), (void)f)                                                                               \
+    X(aio_request_readexactly, aio_text_task, NEEDS_REQUEST, 0, aio_request_readexactly(awaited_request, 2),          \
+      awaited_is_7(f->result), (void)f)                                                                               \
+    X(aio_request_readuntil, aio_text_task, NEEDS_REQUEST, 0, aio_request_readuntil(awaited_request, "7\n", 2),       \
+      awaited_is_7(f->result), (void)f)                                                                               \
+    X(aio_request_readline, aio_text_task, NEEDS_REQUEST, 0, aio_request_readline(awaited_request),                   \
+      awaited_is_7(f->result), (void)f)                                                                               \
     X(aio_request_text, aio_text_task, NEEDS_REQUEST, 0, aio_request_text(awaited_request), awaited_is_7(f->result),  \
       (void)f)                                                                                                        \
     X(aio_request_json, aio_json_task, NEEDS_REQUEST, 0, aio_request_json(awaited_request, .any_type = true),         \

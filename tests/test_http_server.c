@@ -816,6 +816,10 @@ TEST(server_bad_arguments)
                                           .header_timeout = -3), NULL), EINVAL);
     CHECK_INT(aio_loop_run_until_complete(loop, aio_request_respond(NULL, 200), NULL), EINVAL);
     CHECK_INT(aio_loop_run_until_complete(loop, aio_request_read(NULL), NULL), EINVAL);
+    CHECK_INT(aio_loop_run_until_complete(loop, aio_request_read_some(NULL, 1), NULL), EINVAL);
+    CHECK_INT(aio_loop_run_until_complete(loop, aio_request_readexactly(NULL, 1), NULL), EINVAL);
+    CHECK_INT(aio_loop_run_until_complete(loop, aio_request_readuntil(NULL, "x", 1), NULL), EINVAL);
+    CHECK_INT(aio_loop_run_until_complete(loop, aio_request_readline(NULL), NULL), EINVAL);
     CHECK_INT(aio_loop_run_until_complete(loop, aio_request_chunk(NULL, "", 0), NULL), EINVAL);
     CHECK_INT(aio_loop_run_until_complete(loop, aio_request_end(NULL), NULL), EINVAL);
     CHECK_INT(aio_loop_run_until_complete(loop, aio_request_upgrade(NULL), NULL), EINVAL);
