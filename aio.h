@@ -39980,7 +39980,7 @@ static int aio__answer_head(aio__served *r, int status, const aio_respond_option
     aio_text method = r->request.method;
     r->bodyless = empty || (method.length == 4 && !memcmp(method.data, "HEAD", 4));
     r->chunked = !empty && !known && r->request.version > 0;
-    if (o->close || tunnel || (!known && !r->chunked && !empty)
+    if (o->close || r->connect /* what follows is for a tunnel */ || (!known && !r->chunked && !empty)
         || aio__served_continues(r) /* the client may send the body, or not */
         || aio__server_is_closing(r->stream) || !aio__body_is_short(&r->in, AIO__SKIP_MAX)) r->keep = false;
     out->start = out->end = 0;

@@ -51,6 +51,7 @@
 #include "test_file_calls.c"
 #include "test_http_server.c"
 #include "test_request_bodies.c"
+#include "test_smuggling.c"
 #include "test_post.c"
 #include "test_run_app.c"
 #include "test_static.c"
