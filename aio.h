@@ -4116,7 +4116,7 @@ enum aio_ws_close_code {
     AIO_WS_INTERNAL_ERROR = 1011
 };
 
-enum { AIO_WS_MAX_MSG_SIZE = 4194304 };
+enum { AIO_WS_MAX_MSG_SIZE = 4194304, AIO_WS_EMPTY_MAX = 16384 /* empty frames of one message that comes */ };
 
 typedef struct aio_ws_message {
     int      type;  /* AIO_WS_... */
@@ -4180,8 +4180,8 @@ AIO_API aio_ws_task *aio_request_upgrade_websocket_with(aio_request *request, co
  * both of which end an AIO_ASYNC_FOR. One that is cancelled while it waits, or runs out of time or memory, has lost
  * nothing; a message that has come goes with a future that is dropped unread. What the peer does wrong is answered with
  * the close code that the RFC names, which aio_ws_close_code tells from then on: AIO_EWEBSOCKET (1002, 1007),
- * AIO_ELIMIT (1009); AIO_EDISCONNECTED and the system's codes for a connection that ends without a close frame (1006),
- * AIO_ETIMEOUT for want of a pong. aiohttp: ws.receive */
+ * AIO_ELIMIT (1009: max_msg_size, AIO_WS_EMPTY_MAX); AIO_EDISCONNECTED and the system's codes for a connection that
+ * ends without a close frame (1006), AIO_ETIMEOUT for want of a pong. aiohttp: ws.receive */
 AIO_API aio_ws_message_future *aio_ws_receive(aio_ws *ws);
 /* The next piece of a message, as it comes, 64 KiB at the most of one that is compressed; `more` says whether others
  * follow. Where a text is cut, a character may be. */
@@ -43362,6 +43362,7 @@ typedef struct aio__ws_reader { /* of one direction; a zeroed one with `max` is 
     bool        compressed; /* the message is */
     bool        inside, last; /* a data frame's head has come; it is the message's last frame */
     bool        ended;      /* the piece that was given ends its message */
+    uint16_t    empty;      /* frames of the message that had no payload */
 } aio__ws_reader;
 
 /* A head that has come. */
@@ -43470,8 +43471,8 @@ static aio__ws_step aio__ws_head_read(aio__ws_reader *r, const uint8_t *data, si
     return AIO__WS_PIECE;
 }
 
-/* Begins a data frame. */
-static void aio__ws_frame_begin(aio__ws_reader *r, const aio__ws_head *head)
+/* Begins a data frame. False: it is one too many, which cost their sender next to nothing. */
+static bool aio__ws_frame_begin(aio__ws_reader *r, const aio__ws_head *head)
 {
     unsigned opcode = head->first & 0x0F;
     if (opcode) {
@@ -43483,6 +43484,9 @@ static void aio__ws_frame_begin(aio__ws_reader *r, const aio__ws_head *head)
     r->mask = head->mask;
     r->last = (head->first & AIO__WS_FIN) != 0;
     r->inside = true;
+    if (!head->length && !r->last && ++r->empty > AIO_WS_EMPTY_MAX)
+        aio__ws_bad(r, AIO_WS_TOO_BIG, "the message has too many empty frames");
+    return !r->code;
 }
 
 /* Goes on with what has come, whose first *used bytes are then done with. AIO__WS_PIECE: *piece is payload of the
@@ -43497,6 +43501,7 @@ static aio__ws_step aio__ws_feed(aio__ws_reader *r, char *data, size_t n, size_t
     if (r->ended) {
         r->type = 0;
         r->taken = 0;
+        r->empty = 0;
         r->compressed = r->ended = false;
     }
     if (!r->inside) {
@@ -43510,7 +43515,7 @@ static aio__ws_step aio__ws_feed(aio__ws_reader *r, char *data, size_t n, size_t
             r->control = head.first & 0x0F;
             return AIO__WS_CONTROL;
         }
-        aio__ws_frame_begin(r, &head);
+        if (!aio__ws_frame_begin(r, &head)) return AIO__WS_BAD;
     }
     size_t there = n - head.size;
     if (there > r->left) there = (size_t)r->left;

@@ -85,6 +85,7 @@
 #include "test_middlewares.c"
 #include "test_proxies.c"
 #include "test_websocket.c"
+#include "test_websocket_peers.c"
 #include "test_websocket_rfc.c"
 #include "test_shutdown.c"
 #include "test_websocket_idle.c"

@@ -1,0 +1,165 @@
+/* Peers of a WebSocket that are slow, silent, or never stop: which limit each of them meets, and when. */
+
+#define PEER_DATA(text) text, sizeof text - 1
+static char peer_large[200000];
+static const struct peer_row {
+    const char    *name;
+    const char    *first; size_t first_length; /* what it says behind the handshake, */
+    const char    *again; size_t again_length; /* and, `batch` times each, every so many seconds, for ever */
+    int            batch;
+    double         every;
+    bool           reads;    /* it takes what comes */
+    char           how;      /* the server 'r'eceives, 's'ends, 'c'loses, 'l'eaves with much unsent */
+    aio_ws_options options;
+    int            code;     /* with which that ends, */
+    const char    *phase;
+    double         at, ended; /* then, and, when its close is over, then: seconds */
+    int            close_code;
+} peer_rows[] = {
+    { "silent", PEER_DATA(""), NULL, 0, 0, 0, true, 'r', { .heartbeat = 30, .close_timeout = 5 },
+      AIO_ETIMEOUT, "heartbeat", 45, 45, AIO_WS_ABNORMAL },
+    { "silent within a message", PEER_DATA("\x01\x81" WS_M "a"), NULL, 0, 0, 0, true, 'r',
+      { .heartbeat = 30, .close_timeout = 5 }, AIO_ETIMEOUT, "heartbeat", 45, 45, AIO_WS_ABNORMAL },
+    { "silent within a head", PEER_DATA("\x81\xFE"), NULL, 0, 0, 0, true, 'r',
+      { .heartbeat = 30, .close_timeout = 5 }, AIO_ETIMEOUT, "heartbeat", 45, 45, AIO_WS_ABNORMAL },
+    { "a byte of one frame each second", PEER_DATA("\x82\xFE\x10\x00" WS_M), PEER_DATA("x"), 1, 1, true, 'r',
+      { .heartbeat = 30, .receive_timeout = 20, .close_timeout = 5 }, AIO_ETIMEOUT, "receive", 20, 25, AIO_WS_ABNORMAL },
+    { "a frame of a byte each second", PEER_DATA("\x02\x81" WS_M "x"), PEER_DATA("\0\x81" WS_M "x"), 1, 1, true, 'r',
+      { .heartbeat = 30, .receive_timeout = 20, .close_timeout = 5 }, AIO_ETIMEOUT, "receive", 20, 25, AIO_WS_ABNORMAL },
+    { "the same, more than a message may have", PEER_DATA("\x02\x81" WS_M "x"), PEER_DATA("\0\x81" WS_M "x"), 1, 1, true,
+      'r', { .max_msg_size = 10, .close_timeout = 5 }, AIO_ELIMIT, "receive", 10, 15, AIO_WS_TOO_BIG },
+    { "a byte of a ping each second", PEER_DATA("\x89\xFD" WS_M), PEER_DATA("x"), 1, 1, true, 'r',
+      { .heartbeat = 30, .close_timeout = 5 }, AIO_ETIMEOUT, "heartbeat", 45, 45, AIO_WS_ABNORMAL },
+    { "a ping each second", PEER_DATA(""), PEER_DATA("\x89\x80" WS_M), 1, 1, true, 'r',
+      { .heartbeat = 30, .receive_timeout = 60, .close_timeout = 5 }, AIO_ETIMEOUT, "receive", 60, 65, AIO_WS_ABNORMAL },
+    { "very many pings", PEER_DATA(""), PEER_DATA("\x89\x80" WS_M), 200, 0.1, true, 'r',
+      { .heartbeat = 30, .receive_timeout = 20, .close_timeout = 5 }, AIO_ETIMEOUT, "receive", 20, 25, AIO_WS_ABNORMAL },
+    { "empty fragments", PEER_DATA("\x02\x80" WS_M), PEER_DATA("\0\x80" WS_M), 1024, 1, true, 'r',
+      { .close_timeout = 5 }, AIO_ELIMIT, "receive", 15, 20, AIO_WS_TOO_BIG },
+    { "a message without end", PEER_DATA("\x02\x80" WS_M), PEER_DATA("\0\xFF\0\0\0\0\0\1\0\0" WS_M), 1, 1, true, 'r',
+      { .max_msg_size = 65535, .close_timeout = 5 }, AIO_ELIMIT, "receive", 0, 5, AIO_WS_TOO_BIG },
+    { "goes on after what is no frame", PEER_DATA("\x83\x80" WS_M), PEER_DATA("\x81\x81" WS_M "x"), 1000, 0.1, true, 'r',
+      { .close_timeout = 5 }, AIO_EWEBSOCKET, "receive", 0, 5, AIO_WS_PROTOCOL_ERROR },
+    { "answers no close", PEER_DATA(""), NULL, 0, 0, 0, true, 'c', { .close_timeout = 5 }, 0, "", 0, 5,
+      AIO_WS_ABNORMAL },
+    { "answers no close, and sends on", PEER_DATA(""), PEER_DATA("\x81\x81" WS_M "x"), 1000, 0.1, true, 'c',
+      { .close_timeout = 5 }, 0, "", 0, 5, AIO_WS_ABNORMAL },
+    { "takes nothing", PEER_DATA(""), NULL, 0, 0, 0, false, 's', { .close_timeout = 5 }, AIO_ETIMEOUT, "", 3, 8,
+      AIO_WS_ABNORMAL },
+    { "takes nothing, and sends", PEER_DATA(""), PEER_DATA("\x81\x81" WS_M "x"), 1, 1, false, 's',
+      { .close_timeout = 5 }, AIO_ETIMEOUT, "", 3, 8, AIO_WS_ABNORMAL },
+    { "takes nothing of what was left", PEER_DATA(""), NULL, 0, 0, 0, false, 'l', { .close_timeout = 5 }, 0, "", 0, 0, 0 },
+};
+
+/* What the server knew. */
+static struct peer_told { const struct peer_row *row; int code, close_code; char phase[16]; double at, ended; bool over;
+    size_t unsent; } peer_told;
+struct peer_meeting { aio_task task; aio_request *request; const struct peer_row *row; aio_ws *ws; aio_ws_message m;
+    double start; int sent; };
+static double peer_clock(void) { return aio_loop_time(aio_get_running_loop()); }
+static AIO_CORO(peer_meeting)
+{
+    AIO_BEGIN(peer_meeting);
+    self->row = peer_told.row;
+    self->start = peer_clock();
+    AIO_AWAIT(self->ws, aio_request_upgrade_websocket_with(self->request, &self->row->options));
+    AIO_TRY {
+        while (self->row->how == 'r') {
+            AIO_AWAIT(self->m, aio_ws_receive(self->ws));
+            CHECK(false); /* no message is whole */
+            if (self->m.type == AIO_WS_CLOSED) break;
+        }
+        while (self->row->how == 's') { /* what the peer does not take is held back at the stream's limit */
+            AIO_TIMEOUT(3) AIO_AWAIT(aio_ws_send_bytes(self->ws, peer_large, sizeof peer_large));
+            self->start = peer_clock();
+            if (++self->sent == 1000) break;
+        }
+        for (; self->row->how == 'l' && self->sent < 100; self->sent++)
+            aio_unref(aio_ws_send_bytes(self->ws, peer_large, sizeof peer_large));
+    } AIO_CATCH {
+        peer_told.code = aio_caught(self)->code;
+        if (self->row->how == 'r')
+            snprintf(peer_told.phase, sizeof peer_told.phase, "%s", aio_caught(self)->phase);
+        peer_told.unsent = aio_stream_write_buffer_size(self->request->stream);
+    } AIO_END_TRY;
+    peer_told.at = peer_clock() - self->start;
+    if (self->row->how != 'l') AIO_AWAIT(aio_ws_close(self->ws, AIO_WS_POLICY, "enough"));
+    peer_told.ended = peer_clock() - self->start;
+    peer_told.close_code = aio_ws_close_code(self->ws);
+    peer_told.over = true;
+    AIO_FINALLY;
+        aio_ws_release(self->ws);
+    AIO_END;
+}
+static void *peer_handler(aio_request *request, void *arg) { return (void)arg, AIO_CALL(peer_meeting, .request = request); }
+
+/* Takes what comes, and tells nobody. */
+struct peer_reads { aio_task task; aio_stream *stream; aio_text text; size_t n; };
+static AIO_CORO(peer_reads)
+{
+    AIO_BEGIN(peer_reads);
+    AIO_TRY {
+        AIO_ASYNC_FOR(self->text, aio_stream_read(self->stream, 65536)) self->n += self->text.length;
+    } AIO_CATCH {
+    } AIO_END_TRY;
+    AIO_END;
+}
+struct peer_acts { aio_task task; int port; const struct peer_row *row; aio_stream *stream; aio_text text;
+    struct peer_reads *reads; };
+static AIO_CORO(peer_acts)
+{
+    AIO_BEGIN(peer_acts);
+    AIO_AWAIT(self->stream, aio_open_connection("127.0.0.1", self->port));
+    aio_stream_write(self->stream, WS_ASKS(""), strlen(WS_ASKS("")));
+    aio_stream_write(self->stream, self->row->first, self->row->first_length);
+    AIO_AWAIT(self->text, aio_stream_readuntil(self->stream, "\r\n\r\n", 4));
+    if (self->row->reads) REQUIRE(self->reads = aio_create_task(AIO_CALL(peer_reads, .stream = self->stream)));
+    for (;;) {
+        AIO_AWAIT(aio_sleep(self->row->batch ? self->row->every : 1000));
+        for (int i = 0; i < self->row->batch; i++)
+            aio_stream_write(self->stream, self->row->again, self->row->again_length);
+    }
+    AIO_FINALLY;
+        if (self->reads) aio_task_cancel(self->reads);
+        aio_unref(self->reads);
+        aio_stream_abort(self->stream);
+    AIO_END;
+}
+
+/* What is left of faults and cancels other tests of WebSockets have. */
+struct ws_peers { aio_task task; aio_server *server; struct peer_acts *peer; size_t i; int waited; };
+SCENARIO(ws_peers, .skip = KIND_ALLOC | KIND_CALL | KIND_CANCEL | KIND_SLICE)
+{
+    AIO_BEGIN(ws_peers);
+    AIO_AWAIT(self->server, aio_start_http_server(peer_handler, NULL, "127.0.0.1", 0, .write_timeout = 10));
+    for (self->i = 0; self->i < sizeof peer_rows / sizeof *peer_rows; self->i++) {
+        memset(&peer_told, 0, sizeof peer_told);
+        peer_told.row = &peer_rows[self->i];
+        self->peer = aio_create_task(AIO_CALL(peer_acts, .port = aio_server_port(self->server),
+                                              .row = peer_told.row));
+        for (self->waited = 0; self->waited < 1000 && !peer_told.over; self->waited++) AIO_AWAIT(aio_sleep(0.1));
+        for (self->waited = 0; self->waited < 400 && aio_server_client_count(self->server); self->waited++)
+            AIO_AWAIT(aio_sleep(0.1));
+        const struct peer_row *row;
+        row = peer_told.row;
+        long failures;
+        failures = (long)now.failures;
+        CHECK(peer_told.over && peer_told.unsent < 400000);
+        CHECK_INT(peer_told.code, row->code);
+        CHECK_STR(peer_told.phase, row->phase);
+        CHECK_NEAR(peer_told.at, row->at, 1);
+        CHECK_NEAR(peer_told.ended, row->ended, 1);
+        CHECK_INT(peer_told.close_code, row->close_code);
+        CHECK_INT(aio_server_client_count(self->server), 0); /* linger_timeout is 30 s, write_timeout twice 10 */
+        if ((long)now.failures > failures) printf("# that was a peer that is: %s\n", row->name);
+        aio_task_cancel(self->peer);
+        aio_unref(self->peer);
+        self->peer = NULL;
+    }
+    AIO_FINALLY;
+        if (self->peer) aio_task_cancel(self->peer);
+        aio_unref(self->peer);
+        aio_server_abort_clients(self->server);
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
