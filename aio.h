@@ -1452,7 +1452,8 @@ AIO_API int        aio_queue_free(aio_queue *queue);
 #define aio_queue_put(queue, item)        aio__queue_put((queue), (item), sizeof *(item))
 #define aio_queue_put_nowait(queue, item) aio__queue_put_nowait((queue), (item), sizeof *(item))
 AIO_API aio_future *aio__queue_put(aio_queue *queue, const void *item, size_t size);
-/* 0, AIO_EQUEUEFULL, AIO_EQUEUESHUTDOWN, ENOMEM. asyncio: Queue.put_nowait */
+/* 0, AIO_EQUEUEFULL, AIO_EQUEUESHUTDOWN, ENOMEM, EINVAL. `item` is the address of one, also of a pointer: of a queue of
+ * char * that is aio_queue_put_nowait(queue, &line). asyncio: Queue.put_nowait */
 AIO_API int         aio__queue_put_nowait(aio_queue *queue, const void *item, size_t size);
 
 #ifdef __cplusplus
@@ -1470,7 +1471,7 @@ AIO_API void *aio__queue_get(aio_queue *queue, size_t size);
  * AIO_ASYNC_FOR(self->job, aio_queue_next(queue, struct job)) { ... } */
 #define aio_queue_next(queue, type) ((AIO__GOT(type) *)aio__queue_next((queue), sizeof(type)))
 AIO_API void *aio__queue_next(aio_queue *queue, size_t size);
-/* Copies one to *item: 0, AIO_EQUEUEEMPTY, AIO_EQUEUESHUTDOWN. asyncio: Queue.get_nowait */
+/* Copies one to *item: 0, AIO_EQUEUEEMPTY, AIO_EQUEUESHUTDOWN, EINVAL. asyncio: Queue.get_nowait */
 #define aio_queue_get_nowait(queue, item) aio__queue_get_nowait((queue), (item), sizeof *(item))
 AIO_API int   aio__queue_get_nowait(aio_queue *queue, void *item, size_t size);
 
