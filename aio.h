@@ -5704,6 +5704,27 @@ AIO__NOINLINE static bool aio__buffer_append(aio__buffer *buffer, const char *da
     return true;
 }
 
+/* Room for n bytes more where there may be secrets: what it leaves behind is erased. */
+AIO__NOINLINE static bool aio__buffer_reserve_secret(aio__buffer *buffer, size_t n)
+{
+    if (buffer->capacity - buffer->end >= n) return true;
+    size_t capacity = 2 * buffer->capacity + n;
+    if (capacity < 256) capacity = 256;
+    char *data = (char *)aio__malloc(capacity);
+    if (!data) return false;
+    if (buffer->end) memcpy(data, buffer->data, buffer->end);
+    aio__wipe(buffer->data, buffer->end);
+    aio__free(buffer->data);
+    buffer->data = data;
+    buffer->capacity = capacity;
+    return true;
+}
+
+static bool aio__buffer_append_secret(aio__buffer *buffer, const char *data, size_t n)
+{
+    return aio__buffer_reserve_secret(buffer, n) && aio__buffer_append(buffer, data, n);
+}
+
 /* The same of a literal, whose length the compiler knows. */
 #define AIO__PUT(buffer, literal) aio__buffer_put((buffer), "" literal, sizeof(literal) - 1)
 static inline bool aio__buffer_put(aio__buffer *buffer, const char *literal, size_t n)
@@ -5737,7 +5758,7 @@ static int aio__file_read(const char *path, size_t most, aio__buffer *text)
     if (fd < 0) return errno;
     for (ssize_t n = 1; !code && n;) {
         if (text->end > most) code = AIO_ELIMIT;
-        else if (!aio__buffer_reserve(text, 4096)) code = ENOMEM;
+        else if (!aio__buffer_reserve_secret(text, 4096)) code = ENOMEM;
         else if ((n = aio__os.read(fd, text->data + text->end, 4095)) > 0) text->end += (size_t)n;
         else if (n && errno != EINTR && errno != EAGAIN) code = errno;
     }
@@ -25846,14 +25867,15 @@ AIO_API int aio_cookie_jar_filter(aio_cookie_jar *jar, const aio_url *url, aio_t
     jar->header.start = jar->header.end = 0;
     for (size_t i = 0; !code && i < n; i++) {
         const aio_cookie *cookie = &jar->found[i]->shown;
-        if ((i && !aio__buffer_append(&jar->header, "; ", 2))
-            || !aio__buffer_append(&jar->header, cookie->name.data, cookie->name.length)
-            || !aio__buffer_append(&jar->header, "=", 1)
-            || !aio__buffer_append(&jar->header, cookie->value.data, cookie->value.length)) code = ENOMEM;
+        if ((i && !aio__buffer_append_secret(&jar->header, "; ", 2))
+            || !aio__buffer_append_secret(&jar->header, cookie->name.data, cookie->name.length)
+            || !aio__buffer_append_secret(&jar->header, "=", 1)
+            || !aio__buffer_append_secret(&jar->header, cookie->value.data, cookie->value.length)) code = ENOMEM;
     }
-    if (!code && n && !aio__buffer_append(&jar->header, "", 1)) code = ENOMEM;
-    if (!code && n) *text = aio__text(jar->header.data, jar->header.end - 1);
-    return code;
+    if (code || !n) return code;
+    if (!aio__buffer_append_secret(&jar->header, "", 1)) return ENOMEM;
+    *text = aio__text(jar->header.data, jar->header.end - 1);
+    return 0;
 }
 
 /* ---- the jar ---- */
@@ -25897,7 +25919,7 @@ AIO_API size_t aio_cookie_jar_clear(aio_cookie_jar *jar, bool (*predicate)(const
 
 static bool aio__cookie_is_below(const aio_cookie *cookie, void *domain)
 {
-    return cookie->domain.length && aio__cookie_below(cookie->domain, *(const aio_text *)domain);
+    return aio__cookie_below(cookie->domain, *(const aio_text *)domain);
 }
 
 AIO_API size_t aio_cookie_jar_clear_domain(aio_cookie_jar *jar, const char *domain)
@@ -26110,18 +26132,20 @@ static const char *const aio__same_sites[] = { "", "# SameSite=None\n", "# SameS
 static bool aio__cookie_write(aio__buffer *out, const aio_cookie *cookie)
 {
     char numbers[64];
-    const char *same_site = aio__same_sites[cookie->same_site];
+    const char *same_site = aio__same_sites[cookie->same_site], *below = cookie->host_only ? "\tFALSE\t" : "\tTRUE\t";
     int n = snprintf(numbers, sizeof numbers, "\t%s\t%lld\t", cookie->secure ? "TRUE" : "FALSE",
                      (long long)cookie->expires);
-    return aio__buffer_append(out, same_site, strlen(same_site))
-        && (!cookie->http_only || aio__buffer_append(out, AIO__HTTP_ONLY, strlen(AIO__HTTP_ONLY)))
-        && (cookie->host_only || aio__buffer_append(out, ".", 1))
-        && aio__buffer_append(out, cookie->domain.data, cookie->domain.length)
-        && aio__buffer_append(out, cookie->host_only ? "\tFALSE\t" : "\tTRUE\t", cookie->host_only ? 7 : 6)
-        && aio__buffer_append(out, cookie->path.data, cookie->path.length)
-        && aio__buffer_append(out, numbers, (size_t)n)
-        && aio__buffer_append(out, cookie->name.data, cookie->name.length) && aio__buffer_append(out, "\t", 1)
-        && aio__buffer_append(out, cookie->value.data, cookie->value.length) && aio__buffer_append(out, "\n", 1);
+    return aio__buffer_append_secret(out, same_site, strlen(same_site))
+        && (!cookie->http_only || aio__buffer_append_secret(out, AIO__HTTP_ONLY, strlen(AIO__HTTP_ONLY)))
+        && (cookie->host_only || aio__buffer_append_secret(out, ".", 1))
+        && aio__buffer_append_secret(out, cookie->domain.data, cookie->domain.length)
+        && aio__buffer_append_secret(out, below, strlen(below))
+        && aio__buffer_append_secret(out, cookie->path.data, cookie->path.length)
+        && aio__buffer_append_secret(out, numbers, (size_t)n)
+        && aio__buffer_append_secret(out, cookie->name.data, cookie->name.length)
+        && aio__buffer_append_secret(out, "\t", 1)
+        && aio__buffer_append_secret(out, cookie->value.data, cookie->value.length)
+        && aio__buffer_append_secret(out, "\n", 1);
 }
 
 AIO_API int aio_cookie_jar_save(aio_cookie_jar *jar, const char *path)
@@ -29338,7 +29362,8 @@ static bool aio__digest_join(int algorithm, char *hex, const char *const *part)
     bool ok = true;
     memset(&text, 0, sizeof text);
     for (size_t i = 0; ok && part[i]; i++)
-        ok = (!i || aio__buffer_append(&text, ":", 1)) && aio__buffer_append(&text, part[i], strlen(part[i]));
+        ok = (!i || aio__buffer_append_secret(&text, ":", 1))
+          && aio__buffer_append_secret(&text, part[i], strlen(part[i]));
     ok = ok && aio__digest_hash(algorithm, text.data, text.end, hex);
     if (text.data) aio__wipe(text.data, text.capacity);
     aio__free(text.data);
@@ -35693,11 +35718,11 @@ static bool aio__setting_digest(const aio_tls_options *o, unsigned char digest[3
     };
     const int numbers[] = { o->verify, o->sessions, o->server, o->require_client_cert, o->request_client_cert };
     aio__buffer row = { NULL, 0, 0, 0 };
-    bool stored = aio__buffer_append(&row, (const char *)numbers, sizeof numbers);
+    bool stored = aio__buffer_append_secret(&row, (const char *)numbers, sizeof numbers);
     for (size_t i = 0; i < sizeof texts / sizeof *texts && stored; i++) {
         uint64_t length = texts[i] ? strlen(texts[i]) : UINT64_MAX;
-        stored = aio__buffer_append(&row, (const char *)&length, sizeof length)
-            && (!texts[i] || aio__buffer_append(&row, texts[i], (size_t)length));
+        stored = aio__buffer_append_secret(&row, (const char *)&length, sizeof length)
+            && (!texts[i] || aio__buffer_append_secret(&row, texts[i], (size_t)length));
     }
     unsigned size = 0;
     stored = stored && aio__os.EVP_Digest(row.data, row.end, digest, &size, aio__os.EVP_sha256(), NULL);
@@ -36891,23 +36916,6 @@ static bool aio__requesting_has(const struct aio__requesting *f, const char *nam
         || aio__headers_value(&f->session->headers, name, n).data;
 }
 
-/* Room for n bytes more of a head in which there may be secrets: what it leaves behind is erased. False without
- * memory. */
-static bool aio__request_room(aio__exchange *x, size_t n)
-{
-    aio__buffer *out = &x->out;
-    if (out->capacity - out->end >= n) return true;
-    size_t capacity = 2 * out->capacity + n;
-    char *data = (char *)aio__malloc(capacity);
-    if (!data) return false;
-    if (out->end) memcpy(data, out->data, out->end);
-    aio__wipe(out->data, out->end);
-    aio__free(out->data);
-    out->data = data;
-    out->capacity = capacity;
-    return true;
-}
-
 /* Appends one field of the request; Connection: close is also for us, and what is for a proxy never for an origin. */
 static bool aio__request_field(aio__exchange *x, aio_text name, aio_text value)
 {
@@ -37019,7 +37027,7 @@ static bool aio__request_cookies(aio__exchange *x, const struct aio__requesting 
     if (jar && aio_cookie_jar_filter(jar, &x->url, &stored)) return false;
     if (!stored.data && !count) return true;
     x->op->secret = true;
-    if (!aio__request_room(x, stored.length + f->text_size + 32)) return false;
+    if (!aio__buffer_reserve_secret(&x->out, stored.length + f->text_size + 32)) return false;
     if (!count) return aio__http_put_field(&x->out, aio__text("Cookie", 6), stored);
     if (!aio__buffer_word(&x->out, "Cookie: ")) return false;
     size_t start = x->out.end;
@@ -37057,7 +37065,7 @@ static bool aio__request_digest(aio__exchange *x, const struct aio__requesting *
 static bool aio__request_auth(aio__exchange *x, const struct aio__requesting *f, const aio_auth *auth)
 {
     x->op->credited = x->op->secret = true;
-    if (!aio__request_room(x, 64 + 2 * aio__auth_size(auth))) return false;
+    if (!aio__buffer_reserve_secret(&x->out, 64 + 2 * aio__auth_size(auth))) return false;
     x->digest = auth->digest;
     if (auth->digest) return aio__request_digest(x, f, auth->digest, false, &x->answered);
     if (auth->bearer) return aio__buffer_word(&x->out, "Authorization: Bearer ")
@@ -37077,7 +37085,7 @@ static bool aio__request_netrc(aio__exchange *x)
     size_t length = strlen(netrc);
     x->op->secret = true;
     bool stored = !aio__netrc_find(netrc, length, x->url.host, &user, &password)
-               || (aio__request_room(x, 64 + 2 * (user.length + password.length))
+               || (aio__buffer_reserve_secret(&x->out, 64 + 2 * (user.length + password.length))
                    && aio__put_basic(&x->out, "Authorization", user, password));
     aio__wipe(netrc, length);
     aio__free(netrc);
@@ -37189,7 +37197,7 @@ static bool aio__request_head(aio__exchange *x, const struct aio__requesting *f)
     bool old = aio__requesting_version(f) == AIO_HTTP_1_0;
     x->target = x->out.end;
     bool secret = f->secret || f->session->secret || f->fields || x->via.user.data || x->via.password.data;
-    if (secret && !aio__request_room(x, aio__request_estimate(x, f))) return false;
+    if (secret && !aio__buffer_reserve_secret(&x->out, aio__request_estimate(x, f))) return false;
     if (!aio__request_target(x, f)) return false;
     x->target_end = x->out.end;
     if (!(old ? AIO__PUT(&x->out, " HTTP/1.0\r\n") : AIO__PUT(&x->out, " HTTP/1.1\r\n"))) return false;

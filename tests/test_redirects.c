@@ -1086,6 +1086,66 @@ SCENARIO(secrets_erased, .skip = KIND_SLICE | KIND_CALL /* the stream keeps what
     AIO_END;
 }
 
+static void secrets_look(bool on)
+{
+    aio__os.malloc = on ? secret_malloc : seam_malloc;
+    aio__os.free = on ? secret_free : seam_free;
+    aio__os.realloc = on ? secret_realloc : seam_realloc;
+}
+
+/* A jar gives back no memory with what a cookie said: not its own, nor what it wrote for a request or a file. */
+TEST(secrets_of_cookies_erased)
+{
+    char path[] = "/tmp/aio-cookies-XXXXXX", field[200];
+    aio_url url;
+    aio_text text;
+    close(mkstemp(path));
+    secrets_left = 0;
+    secrets_look(true);
+    aio_cookie_jar *jar = aio_cookie_jar_open();
+    CHECK_INT(aio_url_parse(&url, "http://a.test/", 14, NULL), 0);
+    for (int i = 0; i < 100; i++) { /* so many that what it writes and reads has to grow */
+        int n = snprintf(field, sizeof field, "%d=c00kie %070d", i, i);
+        CHECK_INT(aio_cookie_jar_update(jar, &url, field, (size_t)n, NULL), 0);
+        if (i % 10) continue;
+        CHECK_INT(aio_cookie_jar_filter(jar, &url, &text), 0);
+        CHECK(strstr(text.data, "c00kie"));
+        CHECK_INT(secrets_left, 0);
+    }
+    CHECK_INT(aio_cookie_jar_save(jar, path), 0);
+    CHECK_INT(secrets_left, 0);
+    CHECK_INT(aio_cookie_jar_load(jar, path, NULL), 0);
+    CHECK_INT(secrets_left, 0);
+    aio_cookie_jar_unref(jar);
+    CHECK_INT(secrets_left, 0);
+    secrets_look(false);
+    aio_url_clear(&url);
+    unlink(path);
+}
+
+/* Nor is a password left where it was put together with other texts, longer than what had been there for them. */
+TEST(secrets_of_digests_erased)
+{
+    char hex[AIO__DIGEST_HEX], longer[1000];
+    memset(longer, 'x', sizeof longer);
+    longer[sizeof longer - 1] = '\0';
+    const char *const parts[] = { "user", "Pa55word", longer, longer, NULL };
+    secrets_left = 0;
+    secrets_look(true);
+    CHECK(aio__digest_join(1, hex, parts));
+    CHECK_INT(secrets_left, 0);
+#ifndef AIO_NO_TLS
+    aio_tls_options o;
+    unsigned char digest[32];
+    memset(&o, 0, sizeof o);
+    o.key_password = "Pa55word";
+    o.min_version = o.ciphers = o.crl_file = longer;
+    CHECK(aio__setting_digest(&o, digest));
+    CHECK_INT(secrets_left, 0);
+#endif
+    secrets_look(false);
+}
+
 /* Where a Location leads: the URL, whether it is of another origin, whether it names a user of its own. */
 TEST(redirect_leads)
 {
