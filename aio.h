@@ -25575,7 +25575,7 @@ static aio__cookie *aio__cookie_new(const aio__cookie_said *said)
 static int aio__cookie_store(aio_cookie_jar *jar, const aio__cookie_said *said)
 {
     aio__cookie *old = aio__cookie_find(jar, said), *cookie;
-    if (said->expires < 0 || (said->expires && said->expires <= aio__os.wall())) {
+    if (said->expires && said->expires <= aio__os.wall()) {
         if (old) aio__cookie_drop(jar, old);
         return 0;
     }
@@ -25747,7 +25747,7 @@ static const char *aio__cookie_security(const aio_cookie_jar *jar, const aio_url
 {
     bool secure = aio__cookie_origin_is_secure(jar, url);
     if (said->secure && !secure) return "it is Secure, its URL is not";
-    if (!said->secure && !secure && aio__cookie_hides_secure(jar, said)) return "it would hide a secure one";
+    if (!secure && aio__cookie_hides_secure(jar, said)) return "it would hide a secure one";
     if (!said->secure && (aio__cookie_begins(said->name, "__Secure-") || aio__cookie_begins(said->name, "__Host-")))
         return "its prefix asks for Secure";
     if (aio__cookie_begins(said->name, "__Host-")
@@ -25768,7 +25768,6 @@ AIO_API int aio_cookie_jar_update(aio_cookie_jar *jar, const aio_url *url, const
     aio__cookie_said said;
     char lower[AIO__COOKIE_ATTRIBUTE_MAX];
     const char *why = !aio__cookie_jar_live(jar, __func__) || !url || (!text && length) ? "no jar, URL or text" : NULL;
-    if (reason) *reason = NULL;
     if (!why) why = aio__cookie_parse(&said, text, length);
     if (!why) why = aio__cookie_scope(jar, url, &said, lower);
     if (!why) {
@@ -25857,7 +25856,7 @@ AIO_API int aio_cookie_jar_filter(aio_cookie_jar *jar, const aio_url *url, aio_t
 {
     size_t n = 0;
     *text = aio__text(NULL, 0);
-    if (!aio__cookie_jar_live(jar, __func__) || !jar->count || !url || !url->host.length || !url->is_http) return 0;
+    if (!aio__cookie_jar_live(jar, __func__) || !jar->count || !url || !url->is_http) return 0;
     bool address = url->is_ipv4 || url->is_ipv6;
     int code = aio__cookie_collect(jar, aio__text("", 0), url, &n);
     if (!code && (!address || jar->unsafe)) code = aio__cookie_collect(jar, url->host, url, &n);
@@ -25995,7 +25994,7 @@ static size_t aio__punycode(const char *label, size_t n, char *out)
         done++;
     }
     const uint32_t basic = done;
-    if (basic && length == AIO__LABEL_MAX) return 0;
+    if (length == AIO__LABEL_MAX) return 0;
     if (basic) out[length++] = '-';
     for (; done < count; delta++, next++) {
         uint32_t least = UINT32_MAX;
@@ -26019,7 +26018,7 @@ static size_t aio__punycode(const char *label, size_t n, char *out)
  * mark. Gives where it ends; NULL: it is invalid. */
 static char *aio__suffix_rule(char *out, const char *rule, size_t n)
 {
-    if (n && *rule == '!') *out++ = *rule++, n--;
+    if (*rule == '!') *out++ = *rule++, n--;
     for (size_t i = 0; i <= n;) {
         const char *dot = i < n ? (const char *)memchr(rule + i, '.', n - i) : NULL;
         size_t length = dot ? (size_t)(dot - rule) - i : n - i;

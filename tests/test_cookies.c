@@ -50,6 +50,7 @@ TEST(cookies_go_to_their_host)
     cookies_check("http://a.test/x/yz", "host=1; below=2");
     cookies_check("http://a.test/x/y/z", "deep=3; host=1; below=2");
     cookies_check("http://a.test/", "below=2");
+    cookies_check("http://a.test/x", "host=1; below=2");
     cookies_check("https://www.a.test:81/", "below=2");
     cookies_check("http://b.www.a.test/", "below=2");
     cookies_check("http://ba.test/", NULL);
@@ -80,6 +81,8 @@ TEST(cookies_refused)
         { "https://a.test/", "__Host-a=1; Secure; Path=/; Domain=a.test", "its prefix asks for no Domain and for Path=/" },
         { "https://a.test/x/", "__Host-a=1; Secure; Path=/x", "its prefix asks for no Domain and for Path=/" },
         { "mailto:a@b.test", "a=1", "its URL has no host" },
+        { "http://x.y@a.test/", "a=1; Domain=y@a.test", "its domain is not that of its URL" },
+        { "https://a.test/", "__Secure-=1", "its prefix asks for Secure" },
     };
     cookies_open();
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) CHECK_STR(cookies_take(rows[i].from, rows[i].field), rows[i].why);
@@ -125,6 +128,9 @@ TEST(cookies_secure_ones_stay_secure)
     CHECK_STR(cookies_take("http://a.test/", "s=2; Path=/"), "");
     CHECK_STR(cookies_take("https://a.test/", "s=3; Path=/in"), "");
     cookies_check("http://a.test/in", "s=3; s=2");
+    CHECK_STR(cookies_take("http://a.test/", "t=4; Path=/in"), "");
+    CHECK_STR(cookies_take("http://b.test/", "s=5; Path=/in"), "");
+    CHECK_STR(cookies_take("https://a.test/", "s=6; Path=/in/deep"), "");
     cookies_close();
     cookies_jar = aio_cookie_jar_open(.treat_as_secure = origins, .unsafe = true);
     CHECK_STR(cookies_take("http://local.test:8080/", "s=1; Secure"), "");
@@ -166,7 +172,12 @@ TEST(cookies_dates)
         { "9 Jun 10:18:14", 0 }, { "9 Jun 2021", 0 }, { "9 Jun 2021 24:00:00", 0 }, { "9 Jun 2021 10:60:00", 0 },
         { "9 Jun 2021 10:18:60", 0 }, { "0 Jun 2021 10:18:14", 0 }, { "32 Jun 2021 10:18:14", 0 },
         { "9 Jun 1600 10:18:14", 0 }, { "9 Jun 20210 10:18:14", 0 }, { "9 Jun 2021 10:18", 0 },
-        { "9 Jun 2021 110:18:14", 0 },
+        { "9 Jun 2021 110:18:14", 0 }, { "9 Jun 2021 10::14", 0 }, { "9 Jun 2021 :18:14", 0 }, { "9 Ju 2021 10:18:14", 0 },
+        { "1 Jan 00 00:00:01", 946684801 }, { "1 Jan 99 0:0:0", 915148800 }, { "1 Jan 100 0:0:0", 0 },
+        { "001 Jun 2021 10:18:14", 0 }, { "\x80" "9 Jun 2021 10:18:14", 0 }, /* what is no number is passed over whole */
+        { "0 9 Jun 2021 10:18:14", 0 }, { "24:00:00 9 Jun 2021 10:18:14", 0 }, /* the first counts, and it alone */
+        { "1 Jan Feb 2021 00:00:00", 1609459200 }, { "0:0:0 1 Jan 2021 1:1:1", 1609459200 },
+        { "1 Jan 2021 2022 0:0:0", 1609459200 }, { "1 Jan 00 2022 0:0:0", 946684800 },
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) CHECK_INT(cookies_expires(rows[i].date), rows[i].seconds);
     CHECK_INT(aio__days(1970, 0, 1), 0);
@@ -183,13 +194,19 @@ TEST(cookies_expire)
     CHECK_STR(cookies_take("http://a.test/", "d=4; Max-Age=x; expires=never"), "");
     CHECK_STR(cookies_take("http://a.test/", "e=5; Max-Age=-1"), "");
     CHECK_STR(cookies_take("http://a.test/", "f=6; Expires=Thu, 01 Jan 1970 00:00:00 GMT; Max-Age=1"), "");
+    CHECK_STR(cookies_take("http://a.test/", "g=7; Expires=Thu, 01 Jan 2026 00:00:00 GMT"), "");
+    CHECK_STR(cookies_take("http://b.test/", "h=8; Max-Age=1"), "");
+    CHECK_INT((int)aio_cookie_jar_count(cookies_jar), 6);
     cookies_check("http://a.test/", "a=1; b=2; c=3; d=4; f=6");
     seam_now += INT64_C(10000000000);
     cookies_check("http://a.test/", "b=2; c=3; d=4");
+    cookies_check("http://b.test/", NULL);
     CHECK_INT((int)aio_cookie_jar_count(cookies_jar), 3);
+    CHECK_INT((int)cookies_jar->domain_count, 1);
     seam_now += INT64_C(10000000000);
     const aio_cookie *cookie = aio_cookie_jar_next(cookies_jar, NULL);
     CHECK_STR(cookie->name.data, "c");
+    CHECK_INT((int)aio_cookie_jar_count(cookies_jar), 2);
     CHECK_INT(cookie->expires, INT64_C(253402300799));
     CHECK_STR((cookie = aio_cookie_jar_next(cookies_jar, cookie))->name.data, "d");
     CHECK_INT(cookie->expires, 0);
@@ -230,6 +247,88 @@ TEST(cookies_are_bounded)
     cookies_check("http://h699.test/", NULL);
     cookies_check("http://h700.test/", "a=1");
     cookies_close();
+}
+
+/* What has expired goes first, then what was neither set nor sent for longest. */
+TEST(cookies_evicted)
+{
+    cookies_jar = aio_cookie_jar_open(.max_per_domain = 3);
+    CHECK_STR(cookies_take("http://a.test/", "a=1"), "");
+    CHECK_STR(cookies_take("http://a.test/", "b=2; Max-Age=1"), "");
+    CHECK_STR(cookies_take("http://a.test/", "c=3"), "");
+    seam_now += INT64_C(2000000000);
+    CHECK_STR(cookies_take("http://a.test/", "d=4"), "");
+    cookies_check("http://a.test/", "a=1; c=3; d=4");
+    CHECK_STR(cookies_take("http://a.test/", "e=5"), "");
+    CHECK_STR(cookies_take("http://a.test/", "f=6"), "");
+    cookies_check("http://a.test/", "d=4; e=5; f=6");
+    cookies_close();
+}
+
+/* The bounds of what a field says, from both sides. */
+TEST(cookies_at_their_bounds)
+{
+    char path[1100], field[6000], expected[5000];
+    cookies_open();
+    memset(path, 'p', sizeof path);
+    path[0] = '/';
+    snprintf(field, sizeof field, "a=1; Path=%.1024s", path);
+    CHECK_STR(cookies_take("http://a.test/", field), "");
+    snprintf(field, sizeof field, "b=2; Path=%.1025s", path);
+    CHECK_STR(cookies_take("http://a.test/", field), "");
+    cookies_check("http://a.test/", "b=2");
+    memset(field, 'x', sizeof field);
+    memcpy(field, "c=3; ", 5);
+    field[sizeof field - 1] = '\0';
+    CHECK_STR(cookies_take("http://a.test/", field), ""); /* what it has besides is not counted */
+    CHECK_STR(cookies_take("http://a.test/", "d= \t4 \t; x\ty=1;path= \t/\t "), "");
+    CHECK_STR(cookies_take("http://a.test/", "dd=5"), "");
+    CHECK_STR(cookies_take("http://a.test/", "d=6;\tPath=/"), ""); /* in the place of the first */
+    cookies_check("http://a.test/", "b=2; c=3; d=6; dd=5");
+    CHECK_STR(cookies_take("http://a.test/", "q=1; Path=/x?y"), "");
+    cookies_check("http://a.test/x?y/", "b=2; c=3; d=6; dd=5");
+    cookies_close();
+    cookies_open();
+    size_t at = 0;
+    for (int i = 0; i < 40; i++) {
+        snprintf(field, sizeof field, "n%d=%d", i, i);
+        CHECK_STR(cookies_take("http://a.test/", field), "");
+        at += (size_t)snprintf(expected + at, sizeof expected - at, "%s%s", i ? "; " : "", field);
+    }
+    cookies_check("http://a.test/", expected);
+    aio_text none = aio__text("x", 1);
+    CHECK_INT(aio_cookie_jar_filter(cookies_jar, NULL, &none), 0);
+    CHECK(!none.data && !none.length);
+    cookies_close();
+}
+
+/* Without memory a request has no cookies rather than some of them, whichever allocation it is that fails. */
+TEST(cookies_without_memory)
+{
+    static const char big[] = "0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567";
+    int failed = 0;
+    for (long n = 1, code = ENOMEM; code && n < 20; n++) {
+        aio_url url;
+        aio_text text = aio__text("x", 1);
+        cookies_open();
+        CHECK_INT(aio_url_parse(&url, "http://w.a.test/", 16, NULL), 0);
+        CHECK_INT(aio_cookie_jar_set(cookies_jar, NULL, "all", big), 0);
+        CHECK_INT(aio_cookie_jar_set(cookies_jar, &url, "own", big), 0);
+        CHECK_STR(cookies_take("http://a.test/", "above=1; Domain=a.test"), "");
+        seam.fail_alloc = seam.allocations + n;
+        code = aio_cookie_jar_filter(cookies_jar, &url, &text);
+        seam.fail_alloc = seam.touched = 0;
+        CHECK(code == 0 || (code == ENOMEM && !text.data && !text.length));
+        failed += code != 0;
+        aio_url_clear(&url);
+        cookies_close();
+    }
+    CHECK(failed >= 2);
+    seam.fail_alloc = seam.allocations + 1;
+    errno = 0;
+    cookies_jar = aio_cookie_jar_open();
+    seam.fail_alloc = seam.touched = 0;
+    CHECK(!cookies_jar && errno == ENOMEM);
 }
 
 static bool cookies_is_b(const aio_cookie *cookie, void *arg)
@@ -280,6 +379,25 @@ TEST(cookies_of_the_program)
     CHECK_INT(aio_cookie_jar_set(cookies_jar, &url, NULL, "2"), EINVAL);
     CHECK_INT(aio_cookie_jar_set(cookies_jar, &url, "one", NULL), EINVAL);
     aio_url_clear(&url);
+    const aio_cookie *all = aio_cookie_jar_next(cookies_jar, NULL), *one = aio_cookie_jar_next(cookies_jar, all);
+    CHECK(one && one->host_only && !one->secure && !one->http_only && !one->expires && !one->same_site);
+    cookies_check("http://b.a.test/", "all=1");
+    CHECK_INT(aio_url_parse(&url, "http://1.2.3.4/", 15, NULL), 0);
+    CHECK_INT(aio_cookie_jar_set(cookies_jar, &url, "address", "1"), 0);
+    aio_url_clear(&url);
+    cookies_check("http://1.2.3.4/", "all=1"); /* it is not .unsafe */
+    char big[4098];
+    memset(big, 'v', sizeof big);
+    big[4097] = '\0';
+    CHECK_INT(aio_cookie_jar_set(cookies_jar, NULL, "big", big), EINVAL);
+    big[4096] = '\0';
+    CHECK_INT(aio_cookie_jar_set(cookies_jar, NULL, "big", big), 0);
+    cookies_close();
+    cookies_open();
+    CHECK_INT(aio_cookie_jar_set(cookies_jar, NULL, "all", "1"), 0);
+    CHECK_INT(aio_url_parse(&url, "http://a.test/x", 15, NULL), 0);
+    CHECK_INT(aio_cookie_jar_set(cookies_jar, &url, "one", " a b\t"), 0);
+    aio_url_clear(&url);
     cookies_check("http://a.test/", "all=1; one=a b");
     cookies_check("http://1.2.3.4/", "all=1");
     cookies_check("http://other.example/", "all=1");
@@ -326,6 +444,95 @@ TEST(cookies_and_public_suffixes)
     CHECK(!aio_cookie_jar_open(.public_suffixes = path) && errno == ENOENT);
 }
 
+/* A host that is no suffix, though the only rule begins in the slot that its own would, and is all but equal to it. */
+TEST(cookies_suffixes_share_slots)
+{
+    static const struct { const char *rule, *asked; } rows[] = { { "??test", "b.test" }, { "b.test??", "b.test" },
+                                                                 { "??.test", "*.test" }, { "??b.test", "!b.test" } };
+    char path[] = "/tmp/aio-cookies-XXXXXX", rule[16];
+    int fd = mkstemp(path);
+    CHECK(fd >= 0);
+    close(fd);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        char *mark = strchr(strcpy(rule, rows[i].rule), '?');
+        int k = 0;
+        do {
+            mark[0] = (char)('a' + k % 26);
+            mark[1] = (char)('a' + k / 26);
+        } while (((aio__cookie_hash(rule, strlen(rule)) ^ aio__cookie_hash(rows[i].asked, strlen(rows[i].asked))) & 15)
+                 && ++k < 26 * 26);
+        CHECK(k < 26 * 26);
+        cookies_write(path, rule);
+        cookies_jar = aio_cookie_jar_open(.public_suffixes = path);
+        CHECK(cookies_jar);
+        CHECK_STR(cookies_take("http://a.b.test/", "a=1; Domain=b.test"), "");
+        cookies_close();
+    }
+    unlink(path);
+}
+
+TEST(cookies_many_suffixes)
+{
+    char path[] = "/tmp/aio-cookies-XXXXXX", label[65], field[100];
+    int fd = mkstemp(path);
+    CHECK(fd >= 0);
+    close(fd);
+    FILE *file = fopen(path, "w");
+    CHECK(file);
+    if (!file) return;
+    fputs("//a..b is a comment\n//\n", file);
+    for (int i = 0; i < 200; i++) fprintf(file, "s%d.test\n", i);
+    memset(label, 'l', 63);
+    label[63] = '\0';
+    fprintf(file, "%s", label);
+    fclose(file);
+    cookies_jar = aio_cookie_jar_open(.public_suffixes = path);
+    CHECK(cookies_jar);
+    for (int i = 0; i < 201; i++) {
+        snprintf(field, sizeof field, "a=1; Domain=s%d.test", i);
+        snprintf(label, sizeof label, "http://a.s%d.test/", i);
+        CHECK_STR(cookies_take(label, field), i < 200 ? "its domain is a public suffix" : "");
+    }
+    cookies_close();
+    memset(label, 'l', 64);
+    label[64] = '\0';
+    const char *const wrong[] = { label, "/a..b", "x/a..b", "/xa..b" }, *const origins[] = { "local.test", NULL };
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        cookies_write(path, wrong[i]);
+        errno = 0;
+        CHECK(!aio_cookie_jar_open(.public_suffixes = path) && errno == EINVAL);
+    }
+    cookies_write(path, "test");
+    errno = 0;
+    CHECK(!aio_cookie_jar_open(.public_suffixes = path, .treat_as_secure = origins) && errno == EINVAL);
+    unlink(path);
+}
+
+TEST(cookies_punycode)
+{
+    static const struct { const char *label, *expected; } rows[] = {
+        { "\xc2\x80", "xn--a" }, { "A\xc2\x80", "xn--a-ba" },
+        { "pro\xc4\x8dprost\xc4\x9bnemluv\xc3\xad\xc4\x8d" "esky", "xn--proprostnemluvesky-uyb24dma41a" },
+        { "\xe4\xbb\x96\xe4\xbb\xac\xe4\xb8\xba\xe4\xbb\x80\xe4\xb9\x88\xe4\xb8\x8d\xe8\xaf\xb4\xe4\xb8\xad"
+          "\xe6\x96\x87", "xn--ihqwcrb4cv8a8dqg056pqjye" },
+        { "\xc3\xbc" "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+          "xn--aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa-4tf" },
+        { "\xc3\xbc" "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+          "xn--aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa-oxf" },
+        { "\xc3\xbc" "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", "" },
+        { "\xc3\xbc" "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", "" },
+        { "\xc3\xbc" "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", "" },
+    };
+    char out[AIO__LABEL_MAX], many[2000];
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        memset(out, 'x', sizeof out);
+        size_t n = aio__punycode(rows[i].label, strlen(rows[i].label), out);
+        CHECK_BYTES(out, n, rows[i].expected);
+    }
+    for (size_t i = 0; i < sizeof many; i += 2) memcpy(many + i, "\xc3\xbc", 2);
+    CHECK_INT(aio__punycode(many, sizeof many, out), 0);
+}
+
 /* Saves and loads under every fault: a file is whole, or as it was. */
 struct cookies_are_saved { aio_task task; aio_cookie_jar *jar;
                            const aio_cookie *first; char path[32]; int line; struct stat status; };
@@ -364,6 +571,7 @@ TEST(cookies_files)
 {
     static const struct { const char *text; int line; } rows[] = {
         { "a.test\tFALSE\t/\tFALSE\t0\tn", 1 },
+        { "a.test\tFALSE\t/\tFALSE\t1234567890123\tn\tv", 1 },
         { "# x\na.test\tmaybe\t/\tFALSE\t0\tn\tv", 2 },
         { "a.test\tFALSE\t/\tno\t0\tn\tv", 1 },
         { "a.test\tFALSE\t\tFALSE\t0\tn\tv", 1 },
@@ -396,12 +604,33 @@ TEST(cookies_files)
     cookies_write(path, "# Netscape HTTP Cookie File\r\n.a.test\tTRUE\t/\tfalse\t1\told\tv\n"
                         "#HttpOnly_.a.test\tTRUE\t/\tTRUE\t9999999999\tnew\t\n# SameSite=Lax\n# other\n"
                         "b.test\tFALSE\t/x\tFALSE\t0\ts\tv w");
-    CHECK_INT(aio_cookie_jar_load(cookies_jar, path, NULL), 0);
+    line = -1;
+    CHECK_INT(aio_cookie_jar_load(cookies_jar, path, &line), 0);
+    CHECK_INT(line, 0);
     CHECK_INT((int)aio_cookie_jar_count(cookies_jar), 2);
     cookies_check("https://www.a.test/", "new=");
     cookies_check("http://b.test/x/", "s=v w");
     CHECK_INT(aio_cookie_jar_next(cookies_jar, aio_cookie_jar_next(cookies_jar, NULL))->same_site, AIO_SAME_SITE_UNSET);
+    char big[4200];
+    snprintf(big, sizeof big, "long.test\tFALSE\t/\tFALSE\t123456789012\ta_name_of_18_bytes\t%04078d", 0);
+    cookies_write(path, big);
+    CHECK_INT(aio_cookie_jar_load(cookies_jar, path, NULL), 0);
+    CHECK_INT((int)aio_cookie_jar_count(cookies_jar), 3);
+    strcat(big, "0");
+    cookies_write(path, big);
+    CHECK_INT(aio_cookie_jar_load(cookies_jar, path, NULL), EINVAL);
+    cookies_write(path, "");
+    for (long n = 1, code = ENOMEM; code && n < 20; n++) {
+        seam.fail_alloc = seam.allocations + n;
+        code = aio_cookie_jar_save(cookies_jar, path);
+        seam.fail_alloc = seam.touched = 0;
+        CHECK(code == (n < 2 ? ENOMEM : code) && (!code || code == ENOMEM));
+    }
+    CHECK_INT(aio_cookie_jar_load(cookies_jar, path, NULL), 0);
     unlink(path);
+    CHECK_INT(aio_cookie_jar_load(cookies_jar, NULL, NULL), EINVAL);
+    CHECK_INT(aio_cookie_jar_load(cookies_jar, "", NULL), EINVAL);
+    CHECK_INT(aio_cookie_jar_save(cookies_jar, NULL), EINVAL);
     CHECK_INT(aio_cookie_jar_load(cookies_jar, path, &line), ENOENT);
     CHECK_INT(line, 0);
     CHECK_INT(aio_cookie_jar_save(cookies_jar, "/nonexistent/file"), ENOENT);
