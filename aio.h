@@ -34597,8 +34597,8 @@ static aio_stream_task *aio__connect_new(const char *target, int port, bool is_p
     if (!aio__tls_context_is_for(o->tls_context, false, "aio_open_connection") ||
         !aio__tls_context_is_for(o->proxy_tls_context, false, "aio_open_connection"))
         why = "the TLS context is a server's";
-    else if (delay < 0 || allowed < 0 || aio__timeout_ns(o->tls_timeout, 60) < 0
-             || aio__timeout_ns(o->tls_shutdown_timeout, AIO_NOW) < 0 || aio__timeout_ns(o->proxy_timeout, 60) < 0)
+    else if (delay < 0 || allowed < 0 || !aio__timeout_fits(o->tls_timeout)
+             || !aio__timeout_fits(o->tls_shutdown_timeout) || !aio__timeout_fits(o->proxy_timeout))
         why = "a timeout is not valid";
     else if (!aio__connect_options_valid(&o->socket) || o->local_port < 0 || o->local_port > 65535)
         why = "an option of the socket is not valid";
@@ -35830,7 +35830,7 @@ static int aio__connector_fill(aio_connector *c, const aio_connector_options *o)
 {
     int64_t names_ttl = aio__timeout_ns(o->ttl_dns_cache, 10);
     c->keepalive = aio__timeout_ns(o->keepalive_timeout, 15);
-    if (names_ttl < 0 || c->keepalive < 0 || aio__timeout_ns(o->happy_eyeballs_delay, 0) < 0
+    if (names_ttl < 0 || c->keepalive < 0 || !aio__timeout_fits(o->happy_eyeballs_delay)
         || o->limit < AIO_UNLIMITED || o->limit_per_host < AIO_UNLIMITED || o->local_port < 0 || o->local_port > 65535
         || !aio__connect_options_valid(&o->socket) || !aio__overrides_valid(o->connect_to)) return EINVAL;
     aio__address unix_;
@@ -41293,11 +41293,10 @@ static aio_server_task *aio__http_start(aio_request_handler *handler, void *arg,
     AIO__DEFAULTS(aio_http_server_options, options);
     const aio_http_server_options *o = options;
     const char *why = !handler ? "no handler" : host && strlen(host) > 255 ? "the host name is too long" : NULL;
-    if (aio__timeout_ns(o->header_timeout, 60) < 0 || aio__timeout_ns(o->keepalive_timeout, 75) < 0
-        || aio__timeout_ns(o->body_timeout, 60) < 0 || aio__timeout_ns(o->body_total_timeout, 300) < 0
-        || aio__timeout_ns(o->write_timeout, 60) < 0 || aio__timeout_ns(o->linger_timeout, 30) < 0
-        || aio__timeout_ns(o->linger_idle, 2) < 0 || aio__timeout_ns(o->tls_timeout, 60) < 0
-        || aio__timeout_ns(o->tls_shutdown_timeout, AIO__LINGER_IDLE) < 0) why = "a timeout is not valid";
+    const double times[] = { o->header_timeout, o->keepalive_timeout, o->body_timeout, o->body_total_timeout,
+        o->write_timeout, o->linger_timeout, o->linger_idle, o->tls_timeout, o->tls_shutdown_timeout };
+    for (size_t i = 0; i < sizeof times / sizeof *times; i++)
+        if (!aio__timeout_fits(times[i])) why = "a timeout is not valid";
     if (o->max_line_size < 0 || o->max_field_size < 0 || o->max_headers < 0) why = "a limit is negative";
     if (why) return (aio_server_task *)(void *)aio__failure(EINVAL, "start_http_server: %s", why);
     struct aio__http_serving *self =
@@ -42619,7 +42618,7 @@ static int aio__app_run_open(aio__app_run *run)
     const aio_run_app_options *o = &run->options;
     int threads = o->threads == AIO_PER_CORE ? aio__os.cores() : o->threads;
     if (!run->app) return aio__out_of_memory ? ENOMEM : EINVAL;
-    if (threads < 0 || aio__timeout_ns(o->shutdown_timeout, AIO_SHUTDOWN_TIMEOUT) < 0) return EINVAL;
+    if (threads < 0 || !aio__timeout_fits(o->shutdown_timeout)) return EINVAL;
     if (o->server) run->server = *o->server;
     int code = aio__app_place(run);
     if (code) return code;
@@ -45403,7 +45402,7 @@ AIO_API aio_sse *aio_sse_open_with(aio_session *session, const char *url, const 
     errno = EINVAL;
     int64_t retry = aio__timeout_ns(options->retry, AIO_SSE_RETRY);
     if (!session || !url || retry < 0 || retry == INT64_MAX
-        || aio__timeout_ns(options->silence, AIO_UNLIMITED) < 0 || strpbrk(id, "\r\n")) return NULL;
+        || !aio__timeout_fits(options->silence) || strpbrk(id, "\r\n")) return NULL;
     size_t length = strlen(url);
     bool own;
     aio_sse *sse = (aio_sse *)aio__held_make(sizeof *sse + length, &own);

@@ -109,10 +109,22 @@ TEST(connector_options)
     aio_set_event_loop(loop);
     CHECK_INT(c->owners, 1);
     CHECK_INT(c->refs, 1);
-    CHECK(!aio_connector_open(.limit = -2));
-    CHECK_INT(errno, EINVAL);
-    CHECK(!aio_connector_open(.keepalive_timeout = -3));
-    CHECK_INT(errno, EINVAL);
+    static const char *const half[] = { "a.test:80", NULL };
+    const aio_connector_options wrong[] = {
+        { .limit = -2 }, { .limit_per_host = -2 }, { .keepalive_timeout = -3 }, { .ttl_dns_cache = -3 },
+        { .happy_eyeballs_delay = -3 }, { .local_port = -1 }, { .local_port = 65536 }, { .connect_to = half } };
+    const aio_connector_options fit[] = { { .limit = AIO_UNLIMITED }, { .limit_per_host = AIO_UNLIMITED },
+        { .keepalive_timeout = AIO_NOW }, { .ttl_dns_cache = AIO_NOW }, { .local_port = 65535 }, { .local_port = 1 } };
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        errno = 0;
+        CHECK(!aio_connector_open_with(&wrong[i]));
+        CHECK_INT(errno, EINVAL);
+    }
+    for (size_t i = 0; i < sizeof fit / sizeof *fit; i++) {
+        aio_connector *open = aio_connector_open_with(&fit[i]);
+        CHECK(open != NULL);
+        aio_connector_unref(open);
+    }
     CHECK_PTR(aio_connector_ref(NULL), NULL);
     aio_connector_unref(NULL);
     CHECK_INT(aio_connector_busy(NULL) + aio_connector_idle(NULL), 0);
