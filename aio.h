@@ -29959,7 +29959,7 @@ static bool aio__http_target_fits(aio_text method, aio_text target)
     if (*target.data == '/') return true;
     if (*target.data == '*') return target.length == 1 && method.length == 7 && !memcmp(method.data, "OPTIONS", 7);
     aio_text authority = aio__http_target_authority(target);
-    return authority.data && aio__http_authority_port(authority.data, authority.length) >= 0;
+    return aio__http_authority_port(authority.data, authority.length) >= 0;
 }
 
 static int aio__http_request_line(aio__http_head *head, const char *data, size_t at, size_t end)
@@ -43092,7 +43092,7 @@ static int aio__folder_ranges(struct aio__folder_answer *self)
     aio_text value = aio_headers_get(&self->request->headers, "Range"), item;
     uint64_t size = (uint64_t)self->look->file.st_size, sum = 0;
     aio__folder_range range;
-    if (!value.data || value.length < 6 || !AIO__SAME_WORD(value.data, 6, "bytes=")) return 200;
+    if (value.length < 6 || !AIO__SAME_WORD(value.data, 6, "bytes=")) return 200;
     value = aio__text(value.data + 6, value.length - 6);
     bool any = false;
     int count = 0;

@@ -207,6 +207,7 @@ TEST(http_request_heads)
         { "M-SEARCH * HTTP/1.0\r\n\r\n", "400: the request's target does not fit its method" },
         { "OPTIONS * HTTP/1.0\r\n\r\n", "OPTIONS * 1.0 close" },
         { "CONNECT a:443 HTTP/1.0\r\n\r\n", "CONNECT a:443 1.0 close" },
+        { "GET / HTTP/1.1\r\nHost: a \t \t\r\nA:\tb\t \r\nC: \t\r\n\r\n", "GET / 1.1 keep|Host=a|A=b|C=" },
         { "CONNECT [::1]:443 HTTP/1.0\r\n\r\n", "CONNECT [::1]:443 1.0 close" },
         { "GET http://a/?b=%20 HTTP/1.1\r\nhost: x\r\n\r\n", "GET http://a/?b=%20 1.1 keep|host=x" },
         { "get /a!~\"<> HTTP/1.0\r\n\r\n", "get /a!~\"<> 1.0 close" },
@@ -293,6 +294,8 @@ TEST(http_authorities)
     http_check("GET http:// HTTP/1.1\r\n", true, 0, unfit);
     http_check("GET http://u:p@a/ HTTP/1.1\r\n", true, 0, unfit);
     http_check("GET http:/a HTTP/1.1\r\n", true, 0, unfit);
+    http_check("GET http:x/a HTTP/1.1\r\n", true, 0, unfit);
+    http_check("GET http:xyza HTTP/1.1\r\n", true, 0, unfit);
     http_check("CONNECT a:1/ HTTP/1.1\r\n", true, 0, unfit);
     http_check("HTTP/1.1 200 OK\r\nHost: a b\r\n\r\n", false, 0, "200 OK 1.1 keep|Host=a b");
 }
@@ -447,6 +450,8 @@ TEST(http_head_limits)
     http_check_long(false, "HTTP/1.1 200 OK\r\nA: ", "a", AIO__HTTP_FIELD_MAX - 3, "\r\n\r\n", "200 OK 1.1 keep|A=aaa");
     http_check_long(false, "HTTP/1.1 200 OK\r\nA: ", "a", AIO__HTTP_FIELD_MAX - 2, "\r\n\r\n", field);
     http_check_long(false, "HTTP/1.1 200 OK\r\nA: ", "a", AIO__HTTP_FIELD_MAX, "", field);
+    http_check_long(false, "HTTP/1.1 200 OK\r\nA: ", "a", AIO__HTTP_FIELD_MAX - 3, "\r", "more");
+    http_check_long(false, "HTTP/1.1 200 ", "a", AIO__HTTP_LINE_MAX - 13, "\r", "more");
     http_check_long(true, "GET /", "a", AIO__HTTP_LINE_MAX - 14, " HTTP/1.0\r\n\r\n", "GET /aaa");
     http_check_long(true, "GET /", "a", AIO__HTTP_LINE_MAX - 13, " HTTP/1.0\r\n\r\n", line);
     http_check_long(false, "HTTP/1.1 200 OK\r\n", "A: b\r\n", AIO__HTTP_HEADERS_MAX, "\r\n", "200 OK 1.1 keep|A=b");
@@ -488,6 +493,11 @@ TEST(http_head_own_limits_and_reuse)
     CHECK_INT(aio__http_head_feed(&head, one, strlen(one), &used), AIO_ELIMIT);
     CHECK_STR(head.problem, "the head has too many fields");
     CHECK_INT(headers.count, 0);
+    head.limits.total = (uint32_t)strlen(two) - 1;
+    aio__http_head_reset(&head, &headers, false);
+    CHECK_INT(aio__http_head_feed(&head, two, strlen(two), &used), AIO_ELIMIT);
+    CHECK_STR(head.problem, "the head is too long");
+    head.limits.total = (uint32_t)strlen(two);
     aio__http_head_reset(&head, &headers, false);
     CHECK_INT(aio__http_head_feed(&head, two, strlen(two), &used), 0);
     CHECK_STR(head.reason.data, "Not Found");
@@ -505,7 +515,7 @@ TEST(http_keep_alive_timeout)
         { "timeout=5", 5 }, { "max=100, Timeout=15", 15 }, { "timeout=0,max=1", 0 }, { "", -1 }, { "timeout=", -1 },
         { "timeout=x", -1 },
         { "timeout=-1", -1 }, { "timeout=5s", -1 }, { "timeout=99999999999999999999", -1 }, { "xtimeout=5", -1 },
-        { "timeout=999999999", 999999999 },
+        { "timeout=999999999", 999999999 }, { "timeout=1234567890", -1 }, { "timeouts5", -1 }, { "timeout", -1 },
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         CHECK_INT(aio__http_keep_alive_timeout(aio__text(rows[i].value, strlen(rows[i].value))), rows[i].seconds);

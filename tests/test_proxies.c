@@ -1262,12 +1262,36 @@ TEST(proxy_exceptions)
         { "[", "http://[::1]/", false },
         { "::1", "http://a.test/", false },
         { "1.2.3.4/8", "http://a.test/", false },
+        { "a.test:0", "http://a.test/", false },
+        { "a.test:99999", "http://a.test/", false },
+        { "y@a.test", "http://x.y@a.test/", false }, /* longer than the host, whatever stands before it */
+        { "*.", "http://a.test/", false },
+        { "*", "http://[::1]/", true },
+        { ":80", "http://a.test/", false },
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         aio_url url;
         if (!CHECK_INT(aio_url_parse(&url, cases[i].url, strlen(cases[i].url), NULL), 0)) continue;
         if (!CHECK_INT(aio__no_proxy(cases[i].list, &url), cases[i].direct)) printf("# case %d\n", (int)i);
         aio_url_clear(&url);
+    }
+}
+
+/* What a word of the list says of a port, and what is left of it. */
+TEST(no_proxy_ports)
+{
+    static const struct { const char *word; int port; const char *rest; } rows[] = {
+        { "a:80", 80, "a" }, { "a:65535", 65535, "a" }, { "a:65536", -1, "a:65536" }, { "a:0", 0, "a" }, { "a:", -1, "a:" },
+        { "a:b:80", -1, "a:b:80" }, { "[::1]:80", 80, "::1" }, { "[::1]", -1, "::1" }, { "::1", -1, "::1" }, { "80", -1, "80" },
+        { "[", -1, "[" }, { "]", -1, "]" }, { "[]", -1, "" }, { "[a", -1, "[a" }, { "a]", -1, "a]" }, { ":80", 80, "" },
+        { "[1", -1, "[1" }, { "", -1, "" },
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        char *copy = url_exact(rows[i].word, strlen(rows[i].word));
+        aio_text word = aio__text(copy, strlen(rows[i].word));
+        CHECK_INT(aio__word_port(&word), rows[i].port);
+        CHECK_BYTES(word.data, word.length, rows[i].rest);
+        free(copy);
     }
 }
 
@@ -1298,6 +1322,9 @@ TEST(netrc_entries)
         { "machine a login u password p\nmacdef m\nquit", "a", "u", "p" },
         { "macdef m\r\nx y\r\n\r\nmachine a login u password p\r\n", "a", "u", "p" },
         { "machine a login", "a", NULL, NULL },
+        { "machine a logi u password p", "a", NULL, NULL },
+        { "machine a logins u password p", "a", NULL, NULL },
+        { "machine a login u pass p", "a", NULL, NULL },
         { "machine", "a", NULL, NULL },
         { "machine a login u password p nonsense", "a", NULL, NULL },
         { "login u password p", "a", NULL, NULL },

@@ -96,7 +96,7 @@ static const struct { const char *target, *fields, *answer; } static_cases[] = {
     { "/%2e%2e/aio-secret/secret.txt", "", STATIC_NONE },
     { "/", "", STATIC_HEAD("200 OK", "text/html", "3", "5f5e1000.0-3") "\r\n<p>" },
     { "/sub/", "", STATIC_HEAD("200 OK", "text/html", "3", "5f5e1000.0-3") "\r\n<i>" },
-    { "/sub?a=b", "", STATIC_301("/sub/?a=b") },
+    { "/sub?a=b", "", STATIC_301("/sub/?a=b") }, { "/sub", "", STATIC_301("/sub/") },
     { "/b%20c.txt", "", STATIC_HEAD("200 OK", "text/plain", "5", "5f5e1000.0-5") "\r\nblank" },
     { "/%61.txt", "", STATIC_WHOLE },
     { "/x.foo", "", STATIC_HEAD("200 OK", "x/foo", "3", "5f5e1000.0-3") "\r\nfoo" },
@@ -125,6 +125,10 @@ static const struct { const char *target, *fields, *answer; } static_cases[] = {
     { "/a.txt", "Range: bytes=-\r\n", STATIC_WHOLE }, { "/a.txt", "Range: bytes=\r\n", STATIC_WHOLE },
     { "/a.txt", "Range: bytes=1\r\n", STATIC_WHOLE }, { "/a.txt", "Range: lines=0-1\r\n", STATIC_WHOLE },
     { "/a.txt", "Range: bytes=0-,0-\r\n", STATIC_WHOLE }, /* more than there is */
+    { "/a.txt", "Range: byte\r\n", STATIC_WHOLE }, { "/a.txt", "Range: bytes=3-3\r\n", STATIC_PART("1", "3-3/11", "l") },
+    { "/a.txt", "Range: bytes=,10-,\r\n", STATIC_PART("1", "10-10/11", "d") },
+    { "/a.txt", "Range: bytes=0-1x\r\n", STATIC_WHOLE }, { "/a.txt", "Range: bytes=-11\r\n", STATIC_PART("11", "0-10/11",
+      "hello world") }, { "/a.txt", "Range: bytes=-12\r\n", STATIC_PART("11", "0-10/11", "hello world") },
     { "/a.txt", "Range: bytes=0-1,2--3\r\n", STATIC_WHOLE },
     { "/big.bin", "Range: bytes=0-0,1-1,2-2,3-3,4-4,5-5,6-6,7-7,8-8,9-9,10-10,11-11,12-12,13-13,14-14,15-15,16-16\r\n",
       NULL /* the whole, of which the head is looked at */ },
@@ -132,6 +136,10 @@ static const struct { const char *target, *fields, *answer; } static_cases[] = {
     { "/a.txt", "Range: bytes=0-1\r\nIf-Range: \"" STATIC_TAG "\"\r\n", STATIC_PART("2", "0-1/11", "he") },
     { "/a.txt", "Range: bytes=0-1\r\nIf-Range: W/\"" STATIC_TAG "\"\r\n", STATIC_WHOLE },
     { "/a.txt", "Range: bytes=0-1\r\nIf-Range: \"other\"\r\n", STATIC_WHOLE },
+    { "/a.txt", "Range: bytes=0-1\r\nIf-Range: \"5f5e1000.0-c\"\r\n", STATIC_WHOLE },
+    { "/a.txt", "Range: bytes=0-1\r\nIf-Range: \"5f5e1000.0-b\r\n", STATIC_WHOLE },
+    { "/a.txt", "If-None-Match: \"5f5e1000.0-c\"\r\n", STATIC_WHOLE }, { "/a.txt", "If-Match: \"5f5e1000.0-b\r\n", STATIC_412 },
+    { "/a.txt", "If-None-Match: W/\r\n", STATIC_WHOLE },
     { "/a.txt", "Range: bytes=0-1\r\nIf-Range: Sun, 13 Sep 2020 12:26:40 GMT\r\n", STATIC_PART("2", "0-1/11", "he") },
     { "/a.txt", "Range: bytes=0-1\r\nIf-Range: Sun, 13 Sep 2020 12:26:41 GMT\r\n", STATIC_WHOLE },
     { "/a.txt", "Range: bytes=0-1\r\nIf-Range: nonsense\r\n", STATIC_WHOLE },
@@ -219,6 +227,16 @@ SCENARIO(static_options, .may = { EPIPE, ECONNRESET, ENOTCONN, ETIMEDOUT, AIO_EI
         { "HEAD /p/a.txt HTTP/1.1\r\nHost: h\r\nAccept-Encoding: *, gzip; q=0.0\r\nRange: bytes=0-1\r\n\r\n",
           STATIC_HEAD("200 OK", "text/plain", "11", STATIC_TAG) "Cache-Control: no-cache\r\n"
           "Vary: Accept-Encoding\r\n\r\n" },
+        { "GET /p/a.txt HTTP/1.1\r\nHost: h\r\nAccept-Encoding: x-gzip\r\n\r\n",
+          STATIC_HEAD("200 OK", "text/plain", "6", "5f5e1000.0-6-gz") "Cache-Control: no-cache\r\n"
+          "Content-Encoding: gzip\r\nVary: Accept-Encoding\r\n\r\nzipped" },
+        { "HEAD /p/a.txt HTTP/1.1\r\nHost: h\r\nIf-None-Match: *\r\n\r\n", "HTTP/1.1 304 Not Modified\r\n"
+          STATIC_FOUND(STATIC_TAG) "Cache-Control: no-cache\r\nVary: Accept-Encoding\r\n\r\n" },
+        /* what is hidden is shown, but no way leads up */
+        { "GET /p/sub/../a.txt HTTP/1.1\r\nHost: h\r\n\r\n", STATIC_NONE },
+        { "GET /p/./a.txt HTTP/1.1\r\nHost: h\r\n\r\n", STATIC_NONE },
+        { "GET /p/sub/%2e%2e/a.txt HTTP/1.1\r\nHost: h\r\n\r\n", STATIC_NONE },
+        { "GET /p//a.txt HTTP/1.1\r\nHost: h\r\n\r\n", STATIC_NONE },
         { "GET /p/ HTTP/1.1\r\nHost: h\r\n\r\n", STATIC_NONE }, { "GET /p HTTP/1.1\r\nHost: h\r\n\r\n", STATIC_NONE },
         { "GET /p/sub HTTP/1.1\r\nHost: h\r\n\r\n", STATIC_NONE }, { "GET /pa.txt HTTP/1.1\r\nHost: h\r\n\r\n",
             STATIC_NONE },
@@ -241,6 +259,42 @@ SCENARIO(static_options, .may = { EPIPE, ECONNRESET, ENOTCONN, ETIMEDOUT, AIO_EI
         aio_unref(self->asks);
         self->asks = NULL;
     }
+    AIO_FINALLY;
+        static_end();
+        aio_unref(self->asks);
+    AIO_END;
+}
+
+/* Which decoded paths may be shown at all. */
+TEST(static_paths)
+{
+    static const struct { const char *path; bool fits, hidden; } rows[] = {
+        { "", true, true }, { "a", true, true }, { "a/b", true, true }, { "a/", true, true }, { "a/b/", true, true },
+        { "a..", true, true }, { "a/b.c", true, true }, { ".a", false, true }, { "a/.b", false, true }, { "...", false, true },
+        { "..a", false, true }, { ".a/b", false, true }, { ".", false, false }, { "..", false, false }, { "a/.", false, false },
+        { "a/..", false, false }, { "../a", false, false }, { "./a", false, false }, { "a/../b", false, false },
+        { "/", false, false }, { "/a", false, false }, { "a//b", false, false }, { "a\\b", false, false },
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        CHECK_INT(aio__folder_fits(rows[i].path, strlen(rows[i].path), false), rows[i].fits);
+        CHECK_INT(aio__folder_fits(rows[i].path, strlen(rows[i].path), true), rows[i].hidden);
+        CHECK(!aio__folder_fits(rows[i].path, strlen(rows[i].path) + 1, true)); /* there is a NUL in it */
+    }
+}
+
+/* Two ranges are enough for parts. */
+struct static_two_ranges { aio_task task; aio_static site; struct static_asks *asks; };
+SCENARIO(static_two_ranges, .may = { EPIPE, ECONNRESET, ENOTCONN, ETIMEDOUT, AIO_EINCOMPLETE })
+{
+    AIO_BEGIN(static_two_ranges);
+    static_begin();
+    self->site.root = static_root;
+    self->asks = aio_create_task(AIO_CALL(static_asks, .site = &self->site,
+        .said = "GET /a.txt HTTP/1.1\r\nHost: h\r\nRange: bytes=0-1,-1\r\n\r\n"));
+    AIO_AWAIT((struct static_asks *)aio_ref(self->asks));
+    CHECK(strstr(self->asks->answer, "multipart/byteranges; boundary="));
+    CHECK(strstr(self->asks->answer, "bytes 0-1/11\r\n\r\nhe\r\n--"));
+    CHECK(strstr(self->asks->answer, "bytes 10-10/11\r\n\r\nd\r\n--"));
     AIO_FINALLY;
         static_end();
         aio_unref(self->asks);
