@@ -101,6 +101,23 @@ static void *app_cookies(aio_request *request, void *arg)
     CHECK_INT(aio_request_set_cookie(request, "c", "v", .domain = "a\nb"), EINVAL);
     CHECK_INT(aio_request_set_cookie(request, "c", "v", .same_site = AIO_SAME_SITE_NONE), EINVAL);
     CHECK_INT(aio_request_set_cookie(request, "c", "v", .max_age = -1), EINVAL);
+    CHECK_INT(aio_request_set_cookie(request, NULL, "v"), EINVAL);
+    CHECK_INT(aio_request_set_cookie(request, "c", NULL), EINVAL);
+    CHECK_INT(aio_request_set_cookie(request, "c", "v", .same_site = (aio_same_site)(AIO_SAME_SITE_STRICT + 1)), EINVAL);
+    static const char *const wrong[][2] = { { NULL, "v" }, { "a", NULL }, { "a b", "v" }, { "a", "v\nw" }, { "Host", "a\r" },
+                                            { "Content-Length", "1" }, { "Transfer-Encoding", "a" }, { "connection", "a" } };
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
+        CHECK_INT(aio_request_set_header(request, wrong[i][0], wrong[i][1]), EINVAL);
+    CHECK_INT(aio_request_set_header(NULL, "a", "v"), EINVAL);
+    CHECK(!aio_request_cookie(request, NULL).data && !aio_request_cookie(request, "").data);
+    CHECK(!aio_request_cookie(NULL, "a").data);
+    static const struct { int status, code; } failures[] = { { 399, EINVAL }, { 400, AIO_ESTATUS }, { 599, AIO_ESTATUS },
+                                                             { 600, EINVAL } };
+    for (size_t i = 0; i < sizeof failures / sizeof *failures; i++) {
+        aio_future *failed = aio_request_fail(request, failures[i].status, NULL);
+        if (failed) CHECK_INT(aio_future_exception(failed)->code, failures[i].code);
+        aio_unref(failed);
+    }
     int code = aio_request_set_cookie(request, "c", "v", .max_age = 60, .path = "/p", .domain = "d.test",
                                       .secure = true, .http_only = true, .same_site = AIO_SAME_SITE_STRICT);
     if (!code) code = aio_request_set_cookie(request, "d", "");
@@ -132,6 +149,7 @@ static aio_app *app_example(void)
     aio_app_route(app, "GET", "/moved", app_moves, (void *)(uintptr_t)"/i/1");
     aio_app_route(app, "GET", "/cookies", app_cookies, NULL);
     aio_app_route(app, "HEAD", "/head", app_shows, NULL);
+    aio_app_route(app, "GET", "/p1/{a1_B:int}", app_shows, NULL);
     return app;
 }
 
@@ -140,6 +158,11 @@ static aio_app *app_example(void)
 #define APP_TEXT(status, length, fields, text) "HTTP/1.1 " status "\r\nContent-Type: text/plain; charset=utf-8\r\n" \
     "Content-Length: " length "\r\n" fields "\r\n" text
 #define APP_404               APP_TEXT("404 Not Found", "15", "", "404: Not Found\n")
+#define APP_COOKIE(cookies, length, text) \
+    { "GET /cookies HTTP/1.1\r\nHost: h\r\nCookie: " cookies "\r\n\r\n", \
+      APP_TEXT("200 OK", length, "Set-Cookie: c=v; Path=/p; Domain=d.test; Max-Age=60; Secure; HttpOnly; SameSite=Strict\r\n" \
+               "Set-Cookie: d=; Path=/\r\n" \
+               "Set-Cookie: e=; Path=/q; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT\r\n", "[" text "]") }
 #define APP_POST(type, length, text) "POST /json HTTP/1.1\r\nHost: h\r\nContent-Type: " type "\r\nContent-Length: " \
     length "\r\n\r\n" text
 
@@ -172,6 +195,10 @@ static const struct { const char *said, *answer; } app_cases[] = {
     { APP_GET("/head"),
       APP_TEXT("405 Method Not Allowed", "24", "Allow: HEAD, OPTIONS\r\n", "405: Method Not Allowed\n") },
     { "BREW /any HTTP/1.1\r\nHost: h\r\n\r\n", APP_OK("15", "/any a=- b=- -1") },
+    { "GETS /i/7 HTTP/1.1\r\nHost: h\r\n\r\n", "@405 Method Not Allowed" },
+    { "GE /i/7 HTTP/1.1\r\nHost: h\r\n\r\n", "@405 Method Not Allowed" },
+    { "HEAS /head HTTP/1.1\r\nHost: h\r\n\r\n", "@405 Method Not Allowed" },
+    { APP_GET("/p1/5"), APP_OK("25", "/p1/{a1_B:int} a=- b=- -1") },
     { "POST /any HTTP/1.1\r\nHost: h\r\n\r\n", APP_OK("20", "/any a=- b=- -1 post") },
     { APP_GET("/files/"), APP_OK("23", "/files/{a...} a= b=- -1") },
     { APP_GET("/files/a/b%2F/c"), APP_OK("29", "/files/{a...} a=a/b//c b=- -1") },
@@ -195,10 +222,10 @@ static const struct { const char *said, *answer; } app_cases[] = {
     { APP_POST("text/plain", "2", "[]"), "@415 Unsupported Media Type" },
     { APP_POST("application/json", "101", ""), "@413 Content Too Large" },
     { APP_POST("application/json", "9", "[]"), "@400 Bad Request" }, /* cut short */
-    { "GET /cookies HTTP/1.1\r\nHost: h\r\nCookie: aa=1; ba=2;a=3 ; a=4\r\n\r\n",
-      APP_TEXT("200 OK", "3", "Set-Cookie: c=v; Path=/p; Domain=d.test; Max-Age=60; Secure; HttpOnly; SameSite=Strict\r\n"
-               "Set-Cookie: d=; Path=/\r\n"
-               "Set-Cookie: e=; Path=/q; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT\r\n", "[3]") },
+    APP_COOKIE("aa=1; ba=2;a=3 ; a=4", "3", "3"), APP_COOKIE("b=1\r\nCookie: a=2", "3", "2"),
+    APP_COOKIE("a=\"q\"", "3", "q"), APP_COOKIE("a=\"\"", "2", ""), APP_COOKIE("a=\"", "3", "\""),
+    APP_COOKIE("a=\"q", "4", "\"q"), APP_COOKIE("a=q\"", "4", "q\""), APP_COOKIE("a=", "2", ""),
+    APP_COOKIE("a; \ta= \t1 \t;", "5", " \t1"), APP_COOKIE("a", "3", "-"), APP_COOKIE("b;  ", "3", "-"),
 };
 
 /* The answer's body, or all of it, if it is as it should be. */
@@ -382,14 +409,18 @@ static void *app_large(aio_request *request, void *arg)
 {
     char text[1400];
     memset(text, 'x', sizeof text);
+    int status = 200;
     int64_t length = aio_request_param_int(request, "length");
     aio_text name, value;
     size_t position = 0;
     int code = 0;
-    while (!code && aio_request_query_next(request, &position, &name, &value))
-        code = aio_request_set_header(request, name.data, value.data);
+    while (!code && aio_request_query_next(request, &position, &name, &value)) {
+        if (!strcmp(name.data, "status")) status = atoi(value.data);
+        else if (!strcmp(name.data, "noise")) for (size_t i = 0; i < sizeof text; i++) text[i] = (char)seam_random();
+        else code = aio_request_set_header(request, name.data, value.data);
+    }
     if (code) return aio_request_fail(request, 503, NULL);
-    return aio_request_respond(request, 200, .body = text, .length = (size_t)length, .content_type = (const char *)arg);
+    return aio_request_respond(request, status, .body = text, .length = (size_t)length, .content_type = (const char *)arg);
 }
 
 static const struct { const char *target, *accepts; bool varies, packed; } app_packs[] = {
@@ -399,12 +430,52 @@ static const struct { const char *target, *accepts; bool varies, packed; } app_p
     { "/text/1300", "", true, false }, { "/text/1300", "gzip;q=0", true, false },
     { "/text/1300", "*, gzip;q=0.000", true, false }, { "/text/1300", "*;q=0", true, false },
     { "/text/1300", "gzip;q=0.5, identity;q=0.51", true, false }, { "/text/1300", "gzip;q=x", true, false },
-    { "/text/1300", "br", true, false },
+    { "/text/1300", "br", true, false }, { "/text/1300", "*x", true, false }, { "/text/1300", "a", true, false },
+    { "/text/1300", "gzip;q=0.5, identity;q=0.5", true, true }, { "/text/1300?noise=1", "gzip", true, false },
+    { "/text/1300?status=206", "gzip", false, false }, { "/text/1300?status=207", "gzip", true, true },
+    { "/text/1300?status=205", "gzip", true, true },
     { "/text/1023", "gzip", false, false }, { "/image/1300", "gzip", false, false },
     { "/events/1300", "gzip", false, false }, { "/text/1300?ETag=\"a\"", "gzip", true, true },
     { "/text/1300?Content-Encoding=br", "gzip", false, false }, { "/text/1300?Content-Range=bytes", "gzip", false, false },
     { "/text/1300?Cache-Control=private,no-transform", "gzip", false, false },
 };
+
+/* What an element of Accept-Encoding weighs, and its name without that. */
+TEST(app_weights)
+{
+    static const struct { const char *item; int weight; const char *name; } rows[] = {
+        { "gzip", 1000, "gzip" }, { "gzip;q=0", 0, "gzip" }, { "gzip;q=1", 1000, "gzip" }, { "gzip;q=0.5", 500, "gzip" },
+        { "gzip ;\t Q=0.123", 123, "gzip" }, { "gzip\t;q=1.000", 1000, "gzip" }, { "gzip;q=0.1239", 123, "gzip" },
+        { "gzip;q=0.05", 50, "gzip" }, { "gzip;q=0.009", 9, "gzip" }, { "gzip;q=0.", 0, "gzip" }, { "a;q=0.9x", 900, "a" },
+        { "gzip;q=2", 0, "gzip" }, { "gzip;q=0x5", 0, "gzip" }, { "gzip;q05", 0, "gzip" }, { "gzip;x=1", 0, "gzip" },
+        { "gzip;q=", 0, "gzip" }, { "gzip;q", 0, "gzip" }, { "gzip;", 0, "gzip" }, { "gzip;  ", 0, "gzip" },
+        { " ;q=1", 1000, "" }, { ";q=1", 1000, "" }, { "", 1000, "" },
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        aio_text item = aio__text(rows[i].item, strlen(rows[i].item));
+        CHECK_INT(aio__answer_weight(&item), rows[i].weight);
+        CHECK_BYTES(item.data, item.length, rows[i].name);
+    }
+}
+
+/* Which types are worth it, and which fields may be trailers. */
+TEST(app_types_and_trailers)
+{
+    static const char *const small[] = { "text/plain", "text/x", "TEXT/HTML; charset=utf-8", "application/json",
+        "application/JSON \t; x", "a/b+json", "image/svg+xml", "application/xml", "application/javascript",
+        "application/x-ndjson", "text/event-streams", "text/event-strea" };
+    static const char *const large[] = { "", "text/", "text", "text/event-stream", "Text/Event-Stream ;x", "/json", "+xml",
+        "image/png", "application/jsonx", "application/octet-stream", "a/json/b", ";text/plain" };
+    static const char *const fit[] = { NULL, "Server-Timing", "A, B", "If", "if-", "X-If-Match", "proxy", "Digest" };
+    static const char *const unfit[] = { "Age", "", "A, Content-Length", "TE", "if-match", "Proxy-X", "WWW-Authenticate",
+        "Set-Cookie ,A", "a b", "A,b c", "Trailer", "warning", "Transfer-Encoding", "Host", "vary" };
+    for (size_t i = 0; i < sizeof small / sizeof *small; i++)
+        CHECK(aio__answer_type_shrinks(aio__text(small[i], strlen(small[i]))));
+    for (size_t i = 0; i < sizeof large / sizeof *large; i++)
+        CHECK(!aio__answer_type_shrinks(aio__text(large[i], strlen(large[i]))));
+    for (size_t i = 0; i < sizeof fit / sizeof *fit; i++) CHECK(!aio__answer_trailers_problem(fit[i]));
+    for (size_t i = 0; i < sizeof unfit / sizeof *unfit; i++) CHECK(aio__answer_trailers_problem(unfit[i]));
+}
 
 static void app_pack_check(const char *answer, size_t i)
 {

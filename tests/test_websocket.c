@@ -448,6 +448,17 @@ static const struct { const char *said, *line, *part; } ws_wishes[] = {
       WS_REFUSED("426 Upgrade Required", "the version is not 13") },
     { "GET / HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: upgrade\r\nSec-WebSocket-Version: 13\r\n\r\n",
       WS_REFUSED("400 Bad Request", "Sec-WebSocket-Key is not valid") },
+#define WS_VERSION_AND_KEY "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: " WS_KEY "\r\n\r\n"
+    { "GET / HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\n" WS_VERSION_AND_KEY,
+      WS_REFUSED("426 Upgrade Required", "this is for WebSocket clients") },
+    { "GET / HTTP/1.1\r\nHost: h\r\nUpgrade: h2c\r\nConnection: upgrade\r\n" WS_VERSION_AND_KEY,
+      WS_REFUSED("426 Upgrade Required", "this is for WebSocket clients") },
+    { "PUT / HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: upgrade\r\n" WS_VERSION_AND_KEY,
+      WS_REFUSED("400 Bad Request", "only GET of HTTP/1.1") },
+    { "GETS / HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: upgrade\r\n" WS_VERSION_AND_KEY,
+      WS_REFUSED("400 Bad Request", "only GET of HTTP/1.1") },
+    { "GET / HTTP/1.0\r\nHost: h\r\nUpgrade: websocket\r\nConnection: upgrade\r\n" WS_VERSION_AND_KEY,
+      WS_REFUSED("400 Bad Request", "only GET of HTTP/1.1") },
     { "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\n",
       WS_REFUSED("400 Bad Request", "only GET of HTTP/1.1") },
 };
@@ -643,8 +654,9 @@ static void *ws_raw_handler(aio_stream *stream, void *arg)
 /* What a server answers, and whether the client takes it. */
 #define WS_101(more) "HTTP/1.1 101 S\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" more "\r\n"
 #define WS_OK "Sec-WebSocket-Accept: @\r\n"
-static const struct { const char *head, *why; } ws_answers[] = {
-    { WS_101(WS_OK), NULL }, { WS_101(WS_OK "Sec-WebSocket-Protocol: two\r\n"), NULL },
+static const struct { const char *head, *why; bool plain; } ws_answers[] = {
+    { WS_101(WS_OK "Sec-WebSocket-Extensions: permessage-deflate\r\n"), "was not offered", true },
+    { WS_101(WS_OK), NULL, true }, { WS_101(WS_OK), NULL }, { WS_101(WS_OK "Sec-WebSocket-Protocol: two\r\n"), NULL },
     { WS_101(WS_OK "Sec-WebSocket-Extensions: permessage-deflate\r\n"), NULL },
     { WS_101(WS_OK "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits=\"9\"; "
                    "server_max_window_bits=8; server_no_context_takeover; client_no_context_takeover\r\n"), NULL },
@@ -677,8 +689,9 @@ SCENARIO(ws_client_judges, .may = WS_MAY)
         self->raw.head = ws_answers[self->i].head;
         self->raw.closes = true;
         AIO_TRY {
-            AIO_AWAIT(self->ws, aio_ws_connect(self->session, self->url, .protocols = "one, two", .compress = 12,
-                                               .no_context_takeover = true, .timeout = { .total = 5 }));
+            AIO_AWAIT(self->ws, aio_ws_connect(self->session, self->url, .protocols = "one, two",
+                                               .compress = ws_answers[self->i].plain ? 0 : 12,
+                                               .no_context_takeover = !ws_answers[self->i].plain, .timeout = { .total = 5 }));
             CHECK(ws_answers[self->i].why == NULL);
             CHECK(self->ws->resets_out == self->ws->deflates); /* whether the server says so or not */
             CHECK(self->ws->resets_in == (self->raw.head && strstr(self->raw.head, "server_no_context_takeover")));
@@ -770,6 +783,16 @@ TEST(ws_offers)
           "permessage-deflate; server_max_window_bits=9", 15, false },
         { "permessage-deflate; x", "", 15, false }, { "permessage-deflate", "", 0, false },
         { "deflate-stream", "", 15, false },
+        { "permessage-deflate; client_", "", 15, false }, { "permessage-deflate; server_", "", 15, false },
+        { "permessage-deflate; others_no_context_takeover, permessage-deflate; xlient_max_window_bits", "", 15, false },
+        { "permessage-deflate; server_no_context_takeover; server_no_context_takeover", "", 15, false },
+        { "permessage-deflate; client_no_context_takeover; client_no_context_takeover", "", 15, false },
+        { "permessage-deflate; server_max_window_bits=9; server_max_window_bits=9", "", 15, false },
+        { "permessage-deflate; client_max_window_bits=0, permessage-deflate; client_max_window_bits=20, "
+          "permessage-deflate; client_max_window_bits=1x, permessage-deflate; client_max_window_bits=100, "
+          "permessage-deflate; client_max_window_bits=1/, permessage-deflate; client_max_window_bits=:", "", 15, false },
+        { "permessage-deflate; server_max_window_bits=15; client_max_window_bits=15",
+          "permessage-deflate", 15, false },
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         aio_headers headers;
@@ -790,6 +813,30 @@ TEST(ws_offers)
     char text[AIO__WS_EXTENSION_MAX];
     aio__ws_extension_text(&d, text, sizeof text);
     CHECK(strlen(text) < sizeof text - 1);
+}
+
+/* Which options can be, from both sides of each bound. */
+TEST(ws_options)
+{
+    static char longest[256], longer[257];
+    memset(longest, 'p', 255);
+    memset(longer, 'p', 256);
+    const aio_ws_options fit[] = {
+        { .heartbeat = 0 }, { .heartbeat = AIO_UNLIMITED }, { .heartbeat = 1e-9 }, { .close_timeout = 1e-12 },
+        { .receive_timeout = 1e-12 }, { .max_msg_size = AIO_UNLIMITED }, { .max_msg_size = 1 }, { .compress = 9 },
+        { .compress = 15 }, { .protocols = "a, b" }, { .protocols = longest } };
+    const struct { aio_ws_options options; const char *why; } unfit[] = {
+        { { .heartbeat = -3 }, "timeout" }, { { .close_timeout = -3 }, "timeout" },
+        { { .receive_timeout = -3 }, "timeout" }, { { .max_msg_size = -2 }, "max_msg_size" }, { { .compress = 8 }, "compress" },
+        { { .compress = 16 }, "compress" }, { { .compress = -1 }, "compress" }, { { .protocols = "a b" }, "protocol" },
+        { { .protocols = "" }, "protocol" },
+        { { .protocols = "a, b;" }, "protocol" }, { { .protocols = longer }, "protocol" } };
+    aio__ws_limits limits;
+    for (size_t i = 0; i < sizeof fit / sizeof *fit; i++) CHECK(!aio__ws_options_problem(&fit[i], &limits));
+    for (size_t i = 0; i < sizeof unfit / sizeof *unfit; i++) {
+        const char *why = aio__ws_options_problem(&unfit[i].options, &limits);
+        CHECK(why && strstr(why, unfit[i].why));
+    }
 }
 
 /* A match reaches back no further than the window. */
@@ -1223,7 +1270,7 @@ SCENARIO(ws_by_hand, .may = WS_MAY)
 }
 
 /* What cannot be said. */
-struct ws_wrong { WS_DIALS; int i; };
+struct ws_wrong { WS_DIALS; int i; aio_ws *other; };
 static aio_future *ws_wrong_call(aio_ws *ws, int i)
 {
     static char long_reason[126];
@@ -1259,6 +1306,12 @@ SCENARIO(ws_wrong, .may = WS_MAY)
             CAUGHT(self->i == 15 ? EILSEQ : EINVAL);
         } AIO_END_TRY;
     }
+    AIO_TRY {
+        AIO_AWAIT(self->other, aio_ws_connect(self->session, NULL));
+        UNREACHED();
+    } AIO_CATCH {
+        CAUGHT(EINVAL);
+    } AIO_END_TRY;
     CHECK_INT(self->raw.n, 0);
     CHECK(!aio_ws_close_code(NULL) && !aio_ws_exception(NULL) && !aio_ws_protocol(NULL) && !aio_ws_stream(NULL));
     aio_ws_release(NULL);
