@@ -30,6 +30,9 @@ TEST(auth_challenges)
         { "Digest realm=\"q\\\"\\\\\" , nonce = \"n\"", "Digest realm~q\\\"\\\\ nonce~n;" },
         { "Digest realm=\"\", nonce=\"n\"", "Digest realm~ nonce~n;" },
         { "Digest realm=\"open", "Digest;" }, { "Digest realm=\"a\"x, n=1", "Digest;" }, { "Digest realm=", "Digest realm=;" },
+        { "Negotiate abc \t, Basic", "Negotiate abc;Basic;" }, { "Digest x=1, a=, b=2", "Digest x=1;" },
+        { "Digest a=1,b=2,c=3,d=4,e=5,f=6,g=7,h=8,i=9,j=1,k=2,l=3,m=4,n=5,o=6,p=7,q=8,r=9",
+          "Digest a=1 b=2 c=3 d=4 e=5 f=6 g=7 h=8 i=9 j=1 k=2 l=3 m=4 n=5 o=6 p=7;" },
         { "Digest a=1,,b=2 ,", "Digest a=1 b=2;" }, { "\"x\" Basic", "" }, { "Basic\x01", "" },
     };
     char out[256];
@@ -140,6 +143,7 @@ TEST(auth_digest_stays_in_its_space)
     CHECK_STR(auth_answer("http://h.test:81/", NULL, NULL), "");
     CHECK_STR(auth_answer("http://www.h.test/", NULL, NULL), "");
     CHECK_INT(auth_challenge("http://h.test/x", "Digest realm=\"r\", nonce=\"n\", qop=auth", true), AIO_ESTATUS);
+    CHECK_INT(auth_challenge("http://h.test/x", "Digest realm=\"r\", nonce=\"m\", stale=false, qop=auth", true), AIO_ESTATUS);
     CHECK_INT(auth_challenge("http://h.test/x", "Digest realm=\"r\", nonce=\"m\", stale=TRUE, qop=auth", true), 0);
     CHECK(strstr(auth_answer("http://h.test/", NULL, NULL), "nonce=\"m\""));
     CHECK(strstr(auth_answer("http://h.test/", NULL, NULL), "nc=00000002"));
@@ -164,6 +168,65 @@ TEST(auth_digest_stays_in_its_space)
     CHECK_INT((int)auth_digest->count, AIO__DIGEST_SPACES);
     CHECK_STR(auth_answer("http://h.test/", NULL, NULL), "");
     aio_digest_auth_unref(auth_digest);
+}
+
+/* A user's name that is not ASCII, where the server has said that it reads UTF-8, and where it has not. */
+TEST(auth_digest_names)
+{
+    CHECK(auth_digest = aio_digest_auth_open("J\xc3\xa4son", "p"));
+    CHECK_INT(auth_challenge("http://a.test/", "Digest realm=\"r\", nonce=\"n\", charset=UTF-8", false), 0);
+    CHECK(strstr(auth_answer("http://a.test/", NULL, NULL), "Digest username*=UTF-8''J%C3%A4son, realm"));
+    CHECK_INT(auth_challenge("http://b.test/", "Digest realm=\"r\", nonce=\"n\", charset=latin1, userhash=false", false), 0);
+    CHECK(strstr(auth_answer("http://b.test/", NULL, NULL), "Digest username=\"J\xc3\xa4son\", realm"));
+    aio_digest_auth_unref(auth_digest);
+    CHECK(auth_digest = aio_digest_auth_open("u", "p"));
+    CHECK_INT(auth_challenge("http://a.test/", "Digest realm=\"r\", nonce=\"n\", charset=UTF-8", false), 0);
+    CHECK(strstr(auth_answer("http://a.test/", NULL, NULL), "Digest username=\"u\", realm"));
+    aio_digest_auth_unref(auth_digest);
+}
+
+/* What Authentication-Info brings changes the nonce of its space alone; the realm, the opaque text and the domain stay. */
+TEST(auth_digest_next_nonce)
+{
+    aio_url url, other;
+    aio_headers headers;
+    memset(&headers, 0, sizeof headers);
+    CHECK(auth_digest = aio_digest_auth_open("u", "p"));
+    CHECK_INT(aio_url_parse(&url, "http://d.test/x", 15, NULL), 0);
+    CHECK_INT(aio_url_parse(&other, "http://e.test/", 14, NULL), 0);
+    CHECK_INT(auth_challenge("http://d.test/x", "Digest realm=\"r\", nonce=\"n\", opaque=\"o\", domain=\"/a\"", false), 0);
+    CHECK_INT(aio_headers_add(&headers, "Authentication-Info", "nextnonce=\"new\""), 0);
+    CHECK_INT(aio_digest_auth_informed(auth_digest, &other, &headers), 0);
+    CHECK(strstr(auth_answer("http://d.test/a/b", NULL, NULL), "nonce=\"n\""));
+    CHECK_INT(aio_digest_auth_informed(auth_digest, &url, &headers), 0);
+    const char *answer = auth_answer("http://d.test/a/b", NULL, NULL);
+    CHECK(strstr(answer, "realm=\"r\", nonce=\"new\"") && strstr(answer, "opaque=\"o\""));
+    CHECK_STR(auth_answer("http://d.test/c", NULL, NULL), "");
+    CHECK(!aio__digest_find(auth_digest, &url, true) && aio__digest_find(auth_digest, &url, false));
+    CHECK_INT(aio_digest_auth_challenged(auth_digest, NULL, &headers, false), EINVAL);
+    CHECK_INT(aio_digest_auth_challenged(auth_digest, &url, NULL, false), EINVAL);
+    CHECK_INT(aio_digest_auth_informed(auth_digest, NULL, &headers), 0);
+    CHECK_INT(aio_digest_auth_informed(auth_digest, &url, NULL), 0);
+    aio_headers_clear(&headers);
+    aio_url_clear(&url);
+    aio_url_clear(&other);
+    aio_digest_auth_unref(auth_digest);
+}
+
+TEST(auth_tokens)
+{
+    static const struct { aio_auth auth; const char *why; } rows[] = {
+        { { .bearer = "!a~" }, NULL }, { { .bearer = "" }, "empty" }, { { .bearer = "a b" }, "character" },
+        { { .bearer = "a\x7f" }, "character" }, { { .bearer = "a\xc3\xa4" }, "character" },
+        { { .bearer = "a\x1f" }, "character" }, { { .user = "a" }, NULL }, { { .password = "p" }, NULL },
+        { { .user = "a:b" }, "colon" }, { { .user = "a\n" }, "control" }, { { .user = "a", .password = "\r" }, "control" },
+        { { .user = "a", .bearer = "b" }, "more than one" },
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const char *why = aio__auth_problem(&rows[i].auth);
+        if (rows[i].why) CHECK(why && strstr(why, rows[i].why));
+        else CHECK_PTR(why, NULL);
+    }
 }
 
 TEST(auth_digest_chooses)

@@ -352,6 +352,39 @@ TEST(forms_say_what_is_refused)
 }
 
 /* What is refused is the code of sending it. */
+/* What stands before a field's content. */
+TEST(forms_heads)
+{
+    static const char *const own[] = { "content-disposition", "form-data; name=own", NULL };
+    static const char *const typed[] = { "Content-type", "a/b", NULL };
+    static const struct { bool mixed; const char *name; aio_form_field_options field; const char *head; } rows[] = {
+        { false, "a", { .text = "" }, "Content-Disposition: form-data; name=\"a\"\r\n" },
+        { false, "a", { .text = "", .filename = "\xc3\xa4" },
+          "Content-Disposition: form-data; name=\"a\"; filename=\"\xc3\xa4\"\r\n" },
+        { false, "a", { .text = "", .headers = own }, "content-disposition: form-data; name=own\r\n" },
+        { false, "a", { .data = "", .headers = typed }, "Content-Disposition: form-data; name=\"a\"\r\nContent-type: a/b\r\n" },
+        { false, "a", { .file = "/x/y.z" }, "Content-Disposition: form-data; name=\"a\"; filename=\"y.z\"\r\n"
+          "Content-Type: application/octet-stream\r\n" },
+        { false, "a", { .file = "y" }, "Content-Disposition: form-data; name=\"a\"; filename=\"y\"\r\n"
+          "Content-Type: application/octet-stream\r\n" },
+        { true, NULL, { .text = "", .type = "t/u" }, "Content-Type: t/u\r\n" },
+        { true, NULL, { .text = "", .filename = "plain" }, "Content-Disposition: attachment; filename=\"plain\"\r\n" },
+        { true, "n", { .text = "", .filename = "x\xc3\xa4" },
+          "Content-Disposition: attachment; name=\"n\"; filename=\"x\xc3\xa4\"; filename*=UTF-8''x%C3%A4\r\n" },
+    };
+    char expected[300];
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        aio__buffer out = { NULL, 0, 0, 0 };
+        aio_form *form = aio_form_open(.subtype = rows[i].mixed ? "mixed" : NULL);
+        CHECK(form && aio__form_head(form, &out, rows[i].name, &rows[i].field));
+        snprintf(expected, sizeof expected, "--%s\r\n%s\r\n", form->boundary, rows[i].head);
+        CHECK_BYTES(out.data, out.end, expected);
+        aio__free(out.data);
+        aio_form_unref(form);
+    }
+}
+
+static aio_text_task *forms_none(void *arg) { (void)arg; return NULL; }
 TEST(forms_refused)
 {
     static const char *const odd[] = { "a", NULL }, *const split[] = { "a", "b\r\nc: d", NULL },
@@ -368,6 +401,8 @@ TEST(forms_refused)
     CHECK_INT(aio_form_add(form, "a", .text = "", .file = "/x"), EINVAL);
     CHECK_INT(aio_form_add(form, "a", .text = "", .length = 1), EINVAL);
     CHECK_INT(aio_form_add(form, "a", .fd = -1), EINVAL);
+    const aio_producer producer = { .next = forms_none, .length = -1 };
+    CHECK_INT(aio_form_add(form, "a", .producer = producer), EINVAL);
     CHECK_INT(aio_form_add(form, "a", .text = "", .type = "a\nb"), EINVAL);
     CHECK_INT(aio_form_add(form, "a", .text = "", .headers = odd), EINVAL);
     CHECK_INT(aio_form_add(form, "a", .text = "", .headers = split), EINVAL);
@@ -379,6 +414,9 @@ TEST(forms_refused)
     aio_form_unref(NULL);
     CHECK(!aio_form_open(.subtype = "a b") && errno == EINVAL);
     CHECK(!aio_form_open(.subtype = "a23456789012345678901234567890123") && errno == EINVAL);
+    form = aio_form_open(.subtype = "a2345678901234567890123456789012");
+    CHECK(form && strstr(form->type, "multipart/a2345678901234567890123456789012; boundary="));
+    aio_form_unref(form);
     for (int i = 0, code = 0; i < 17 && !code; i++) {
         form = aio_form_open();
         code = deep ? aio_form_add(form, "a", .form = deep) : aio_form_add(form, "a", .text = "");

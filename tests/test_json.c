@@ -588,3 +588,32 @@ TEST(json_without_memory)
         ALWAYS(seam.live == 0);
     }
 }
+
+/* Numbers at the ends of what their getters give, and the writer's bound. */
+TEST(json_getters_at_their_ends)
+{
+    static const struct { const char *text; int64_t whole; uint64_t natural; } rows[] = {
+        { "-9.223372036854775808e18", INT64_MIN, 7 }, { "9.223372036854775808e18", 7, UINT64_C(9223372036854775808) },
+        { "-9.223372036854777856e18", 7, 7 }, { "1.8446744073709551616e19", 7, 7 },
+        { "1.8446744073709549568e19", 7, UINT64_C(18446744073709549568) }, { "0", 0, 0 }, { "0.0", 0, 0 }, { "-0.0", 0, 0 },
+        { "0.5", 7, 7 }, { "-1", -1, 7 }, { "-1.0", -1, 7 }, { "18446744073709551615", 7, UINT64_MAX },
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        aio_json *tree = aio_json_parse(rows[i].text, strlen(rows[i].text), NULL);
+        CHECK(tree != NULL);
+        CHECK(aio_json_int(tree, NULL, 7) == rows[i].whole);
+        CHECK(aio_json_uint(tree, NULL, 7) == rows[i].natural);
+        aio_json_free(tree);
+    }
+    aio_json_writer *w = aio_json_writer_open(.indent = 64);
+    aio_text text = { NULL, 0 };
+    CHECK(w != NULL);
+    aio_json_write_bool(w, true);
+    CHECK_INT(aio_json_writer_finish(w, &text, NULL), 0);
+    CHECK_STR(text.data, "true");
+    aio_text_clear(&text);
+    errno = 0;
+    CHECK(!aio_json_writer_open(.indent = 65) && errno == EINVAL);
+    errno = 0;
+    CHECK(!aio_json_writer_open(.indent = -1) && errno == EINVAL);
+}

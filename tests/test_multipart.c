@@ -81,6 +81,10 @@ static const struct mp_case { const char *type, *body, *expected; } mp_cases[] =
       "n(C:\\dir\\a\"b.txt)=1;" },
     { MP_TYPE, MP_PART("Content-Disposition: form-data; name=n; filename=old; filename*=utf-8'en'%e2%82%ac%20x; filename=p\r\n", "1") "--xyz--",
       "n(\xE2\x82\xAC x)=1;" },
+    { MP_TYPE, MP_PART("Content-Disposition: form-data; name=n; filename*=utf-8''; filename=p\r\n", "1") "--xyz--", "n()=1;" },
+    { MP_TYPE, MP_PART("Content-Disposition: form-data; name=n; filename*=utf-8'; filename=p\r\n", "1") "--xyz--", "n(p)=1;" },
+    { "multipart/mixed \t; boundary \t= xyz \t; c=d", MP_PART(MP_NAME("a"), "1") "--xyz--", "a=1;" },
+    { MP_TYPE, "--xyz\rx: y\r\n\r\n1\r\n--xyz--", "!payload" },
     { MP_TYPE, MP_PART("Content-Disposition: attachment; name=n; filename*=latin1''x\r\n", "1") "--xyz--", "=1;" },
     { MP_TYPE, MP_PART("Content-Disposition: form-data; name=n; name=m; filename=p; filename=q\r\n", "1") "--xyz--", "n(p)=1;" },
     /* what is wrong with it */
@@ -131,13 +135,17 @@ TEST(multipart_types)
 {
     static const char *const wrong[] = {
         "", "text/plain", "multipart", "multipart/mixed", "multipart/mixed; boundary=", "multipart/mixed; boundary=\"\"",
-        "multipart/mixed; boundary=\"a \"", "multipart/mixed; boundary=\"a\001\"",
+        "application/x; boundary=a", "multiparty/mixed; boundary=a", "multipart/mixed; boundary=\"a \"", "multipart/mixed; boundary=\"a\001\"",
         "multipart/mixed; boundary=12345678901234567890123456789012345678901234567890123456789012345678901",
     };
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         errno = 0;
         CHECK(!aio__multipart_open(aio__text(wrong[i], strlen(wrong[i])), mp_source, NULL, NULL) && errno == EINVAL);
     }
+    static const char longest[] = "multipart/mixed; boundary=1234567890123456789012345678901234567890123456789012345678901234567890";
+    aio_multipart *m = aio__multipart_open(aio__text(longest, strlen(longest)), mp_source, NULL, NULL);
+    CHECK(m && m->length == 70 + 4);
+    aio_multipart_close(m);
     errno = 0;
     CHECK(!aio_response_multipart(NULL) && errno == EINVAL);
     errno = 0;

@@ -1132,6 +1132,8 @@ TEST(secrets_of_digests_erased)
     const char *const parts[] = { "user", "Pa55word", longer, longer, NULL };
     secrets_left = 0;
     secrets_look(true);
+    aio_digest_auth_unref(aio_digest_auth_open("u", "Pa55word"));
+    CHECK_INT(secrets_left, 0);
     CHECK(aio__digest_join(1, hex, parts));
     CHECK_INT(secrets_left, 0);
 #ifndef AIO_NO_TLS

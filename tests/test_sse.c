@@ -47,6 +47,49 @@ TEST(sse_parser)
     aio__sse_clear(&p);
 }
 
+/* Which fields set the time to wait, to what; names that are almost one of the known ones say nothing. */
+TEST(sse_fields)
+{
+    static const struct { const char *stream; long long retry; const char *events; } rows[] = {
+        { "retry: 0\n\n", 0, "" }, { "retry: 2147483647\n\n", 2147483647, "" }, { "retry: -1\n\n", -1, "" },
+        { "retrys: 6\nretr: 7\nretri: 8\nRetry: 9\n\n", -1, "" }, { "retry: 5\nretry:\n\n", 5, "" },
+        { "events: e\nevenf: f\nids: 3\nie: 4\ndatas: x\ndatb: y\ndata: z\n\n", -1, "message|z||" },
+        { "id:\ndata: a\n\nid: 7\nid:\ndata: b\n\n", -1, "message|a||message|b||" },
+    };
+    char events[300];
+    aio__sse_parser p;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        sse_events(rows[i].stream, strlen(rows[i].stream), 100, &p, events, sizeof events);
+        CHECK_INT(p.retry, rows[i].retry);
+        CHECK_STR(events, rows[i].events);
+        aio__sse_clear(&p);
+    }
+}
+
+TEST(sse_bad_arguments)
+{
+    static const char *const half[] = { "A", NULL, NULL }, *const split[] = { "A", "b\nc", NULL };
+    const aio_sse_options wrong[] = { { .retry = -3 }, { .retry = AIO_UNLIMITED }, { .silence = -3 },
+        { .last_event_id = "a\nb" }, { .last_event_id = "\r" }, { .headers = half }, { .headers = split } };
+    aio_loop *loop = aio_new_event_loop();
+    aio_set_event_loop(loop);
+    aio_session *session = aio_session_open();
+    CHECK(session != NULL);
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        errno = 0;
+        CHECK(!aio_sse_open_with(session, "http://h/", &wrong[i]) && errno == EINVAL);
+    }
+    errno = 0;
+    CHECK(!aio_sse_open(NULL, "http://h/") && errno == EINVAL);
+    errno = 0;
+    CHECK(!aio_sse_open(session, NULL) && errno == EINVAL);
+    aio_sse *sse = aio_sse_open(session, "http://h/", .retry = AIO_NOW, .silence = AIO_UNLIMITED, .last_event_id = "a b");
+    CHECK(sse != NULL);
+    aio_sse_close(sse);
+    CHECK_INT(aio_loop_run_until_complete(loop, aio_session_close(session), NULL), 0);
+    aio_loop_free(loop);
+}
+
 /* The rules of the HTML standard (9.2.6) for a stream as a whole: its lines, their fields, the events. */
 static void sse_rules(const char *at, size_t n, char *out, size_t room)
 {
@@ -261,6 +304,18 @@ static AIO_CORO(sending_events)
     AIO_AWAIT(aio_request_sse(self->request, .headers = fields));
     AIO_TRY {
         AIO_AWAIT(aio_request_sse_send(self->request, "a", .id = "x\ny"));
+        UNREACHED();
+    } AIO_CATCH {
+        CAUGHT(EINVAL);
+    } AIO_END_TRY;
+    AIO_TRY {
+        AIO_AWAIT(aio_request_sse_send(self->request, "a", .event = "x\ny"));
+        UNREACHED();
+    } AIO_CATCH {
+        CAUGHT(EINVAL);
+    } AIO_END_TRY;
+    AIO_TRY {
+        AIO_AWAIT(aio_request_sse_send(self->request, "a", .retry = AIO_UNLIMITED));
         UNREACHED();
     } AIO_CATCH {
         CAUGHT(EINVAL);

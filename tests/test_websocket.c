@@ -23,6 +23,17 @@ TEST(ws_accept)
     CHECK(!aio__ws_key_is_valid(aio__text("dGhlIHNhbXBsZSBub25jZQ", 22)));
 }
 
+/* A key is the text of 16 bytes and nothing else. */
+TEST(ws_keys)
+{
+    static const char *const wrong[] = { "", "AAAAAAAAAAAAAAAAAAAAA==", "AAAAAAAAAAAAAAAAAAAAAAA==", "AAAAAAAAAAAAAAAAAAAAAAA=",
+        "AAAAAAAAAAAAAAAAAAAAAA=A", "AAAAAAAAAAAAAAAAAAAAAAA=", "AAAAAAAAAAAAAAAAAAAAA-==", "-AAAAAAAAAAAAAAAAAAAAA==",
+        "AAAAAAAAAA AAAAAAAAAAA==", "AAAAAAAAAAAAAAAAAAAAAA===", "AAAAAAAAAAAAAAAAAAAAA_==" };
+    CHECK(aio__ws_key_is_valid(aio__text("azAZ09+/AAAAAAAAAAAAAA==", 24)));
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
+        CHECK(!aio__ws_key_is_valid(aio__text(wrong[i], strlen(wrong[i]))));
+}
+
 TEST(ws_masks)
 {
     static const unsigned char key[4] = { 0x12, 0xFF, 0x00, 0xA7 };
