@@ -213,6 +213,33 @@ TEST(auth_digest_next_nonce)
     aio_digest_auth_unref(auth_digest);
 }
 
+/* A realm that only begins as the one that was answered is another; a proxy's space is another than its origin's. */
+TEST(auth_digest_spaces_are_apart)
+{
+    aio_url url;
+    aio_headers headers;
+    aio_text out;
+    memset(&headers, 0, sizeof headers);
+    CHECK(auth_digest = aio_digest_auth_open("u", "p"));
+    CHECK_INT(aio_url_parse(&url, "http://a.test/", 14, NULL), 0);
+    CHECK_INT(auth_challenge("http://a.test/", "Digest realm=\"rr\", nonce=\"n\"", false), 0);
+    CHECK_INT(auth_challenge("http://a.test/", "Digest realm=\"rr\", nonce=\"n\"", true), AIO_ESTATUS);
+    CHECK_INT(auth_challenge("http://a.test/", "Digest realm=\"r\", nonce=\"n\"", true), 0);
+    CHECK_INT(auth_challenge("http://a.test/", "Digest realm=\"rr\\\\\", nonce=\"n\"", true), 0);
+    CHECK_INT((int)auth_digest->count, 3);
+    CHECK_INT(aio_headers_add(&headers, "Proxy-Authenticate", "Digest realm=\"rr\", nonce=\"p\""), 0);
+    CHECK_INT(aio__digest_challenged(auth_digest, &url, true, &headers, false), 0);
+    CHECK_INT((int)auth_digest->count, 4);
+    CHECK_STR(aio__digest_find(auth_digest, &url, true)->nonce, "p");
+    CHECK_STR(aio__digest_find(auth_digest, &url, false)->nonce, "n");
+    CHECK_INT(aio_digest_auth_authorize(auth_digest, &url, "GET", NULL, NULL, &out), EINVAL);
+    CHECK_INT(aio_digest_auth_authorize(auth_digest, &url, NULL, "/", NULL, &out), EINVAL);
+    CHECK_INT(aio_digest_auth_authorize(auth_digest, NULL, "GET", "/", NULL, &out), EINVAL);
+    aio_headers_clear(&headers);
+    aio_url_clear(&url);
+    aio_digest_auth_unref(auth_digest);
+}
+
 TEST(auth_tokens)
 {
     static const struct { aio_auth auth; const char *why; } rows[] = {

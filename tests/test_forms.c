@@ -368,6 +368,7 @@ TEST(forms_heads)
         { false, "a", { .file = "y" }, "Content-Disposition: form-data; name=\"a\"; filename=\"y\"\r\n"
           "Content-Type: application/octet-stream\r\n" },
         { true, NULL, { .text = "", .type = "t/u" }, "Content-Type: t/u\r\n" },
+        { true, "n", { .text = "" }, "Content-Disposition: attachment; name=\"n\"\r\n" },
         { true, NULL, { .text = "", .filename = "plain" }, "Content-Disposition: attachment; filename=\"plain\"\r\n" },
         { true, "n", { .text = "", .filename = "x\xc3\xa4" },
           "Content-Disposition: attachment; name=\"n\"; filename=\"x\xc3\xa4\"; filename*=UTF-8''x%C3%A4\r\n" },
@@ -380,6 +381,21 @@ TEST(forms_heads)
         snprintf(expected, sizeof expected, "--%s\r\n%s\r\n", form->boundary, rows[i].head);
         CHECK_BYTES(out.data, out.end, expected);
         aio__free(out.data);
+        aio_form_unref(form);
+    }
+}
+
+/* Texts alone go urlencoded; whatever else is said of one of them takes parts. */
+TEST(forms_of_texts)
+{
+    static const char *const own[] = { "X", "1", NULL };
+    const struct { aio_form_field_options field; bool texts; } rows[] = {
+        { { .text = "1" }, true }, { { .text = "1", .type = "t/u" }, false }, { { .text = "1", .filename = "f" }, false },
+        { { .text = "1", .headers = own }, false }, { { .data = "1", .length = 1 }, false } };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        aio_form *form = aio_form_open();
+        CHECK_INT(aio_form_add_with(form, "a", &rows[i].field), 0);
+        CHECK_INT(form->texts, rows[i].texts);
         aio_form_unref(form);
     }
 }

@@ -66,6 +66,33 @@ TEST(sse_fields)
     }
 }
 
+/* What a source asks with: the program's own fields count, wherever it has given them. */
+TEST(sse_fields_of_the_program)
+{
+    static const char *const own[] = { "accept", "x/y", NULL };
+    aio_headers given, fields;
+    aio_sse_options options;
+    memset(&given, 0, sizeof given);
+    memset(&fields, 0, sizeof fields);
+    memset(&options, 0, sizeof options);
+    CHECK_INT(aio__sse_fields(&fields, &options), 0);
+    CHECK_STR(aio_headers_get(&fields, "Accept").data, "text/event-stream");
+    CHECK_STR(aio_headers_get(&fields, "Cache-Control").data, "no-store");
+    CHECK_INT((int)fields.count, 2);
+    aio_headers_clear(&fields);
+    CHECK_INT(aio_headers_add(&given, "Cache-Control", "private"), 0);
+    CHECK_INT(aio_headers_add(&given, "X", "1"), 0);
+    options.headers = own;
+    options.header_fields = &given;
+    CHECK_INT(aio__sse_fields(&fields, &options), 0);
+    CHECK_STR(aio_headers_get(&fields, "Accept").data, "x/y");
+    CHECK_STR(aio_headers_get(&fields, "Cache-Control").data, "private");
+    CHECK_STR(aio_headers_get(&fields, "X").data, "1");
+    CHECK_INT((int)fields.count, 3);
+    aio_headers_clear(&fields);
+    aio_headers_clear(&given);
+}
+
 TEST(sse_bad_arguments)
 {
     static const char *const half[] = { "A", NULL, NULL }, *const split[] = { "A", "b\nc", NULL };
