@@ -25370,8 +25370,10 @@ static bool aio__cookie_date(aio_text text, int64_t *seconds)
     }
     if (year >= 70 && year <= 99) year += 1900;
     if (year >= 0 && year <= 69) year += 2000;
-    if (clock < 0 || day < 1 || day > 31 || month < 0 || year < 1601) return false;
-    *seconds = aio__days(year, month, day) * 86400 + clock;
+    if (clock < 0 || day < 1 || month < 0 || year < 1601) return false;
+    int64_t first = aio__days(year, month, 1), next = aio__days(year + month / 11, (month + 1) % 12, 1);
+    if (day > next - first) return false;
+    *seconds = (first + day - 1) * 86400 + clock;
     if (!*seconds) *seconds = -1;
     return true;
 }
@@ -31968,12 +31970,13 @@ AIO_API void aio_multipart_close(aio_multipart *multipart)
 
 /* ---- a part's headers ---- */
 
-/* A parameter's value without quoting's backslashes, or, of name*=, decoded. False without memory. */
+/* A parameter's value without quoting's backslashes, or, of name*=, decoded; with a NUL, which would end it early, it
+ * stays as it was written. False without memory. */
 static bool aio__part_word(aio__buffer *out, aio_text value, bool extended)
 {
     if (!aio__buffer_reserve(out, value.length + 1)) return false;
-    char *at = out->data + out->end;
-    if (extended) at = aio__unquote(at, value.data, value.length, 0);
+    char *begin = out->data + out->end, *at = extended ? aio__unquote(begin, value.data, value.length, 0) : begin;
+    if (memchr(begin, '\0', (size_t)(at - begin))) at = aio__lay(begin, value.data, value.length);
     for (size_t i = 0; !extended && i < value.length; i++) {
         bool escape = value.data[i] == '\\' && i + 1 < value.length && strchr("\"\\", value.data[i + 1]);
         *at++ = value.data[escape ? ++i : i];
@@ -38109,6 +38112,7 @@ static bool aio__requesting_tries(struct aio__requesting *self, int64_t pause)
     int64_t at = aio__after(self->session->loop, pause);
     if (at > self->retry_until || at >= self->op->total_at || self->session->is_closed) return false;
     self->tries++;
+    self->op->challenged = self->op->proxy_challenged = false; /* it may meet a challenge of its own */
     self->pause_at = at;
     return true;
 }
@@ -45457,7 +45461,7 @@ AIO_API aio_future *aio_request_sse_with(aio_request *request, const aio_respond
     if (!o.content_type && !aio__answer_has(options, "Content-Type")) o.content_type = "text/event-stream";
     aio_future *begun = code ? aio__failure(code, "events: %s", aio_code_text(code))
                              : aio_request_start_with(request, 200, &o);
-    if (!code && request) aio__served_lasts(request);
+    if (begun && (begun->state < AIO__DONE || !begun->error)) aio__served_lasts(request); /* else it was refused */
     aio_headers_clear(&fields);
     return begun;
 }

@@ -82,6 +82,8 @@ static const struct mp_case { const char *type, *body, *expected; } mp_cases[] =
     { MP_TYPE, MP_PART("Content-Disposition: form-data; name=n; filename=old; filename*=utf-8'en'%e2%82%ac%20x; filename=p\r\n", "1") "--xyz--",
       "n(\xE2\x82\xAC x)=1;" },
     { MP_TYPE, MP_PART("Content-Disposition: form-data; name=n; filename*=utf-8''; filename=p\r\n", "1") "--xyz--", "n()=1;" },
+    { MP_TYPE, MP_PART("Content-Disposition: form-data; name=n; filename*=utf-8''a.php%00.jpg\r\n", "1") "--xyz--",
+      "n(a.php%00.jpg)=1;" },
     { MP_TYPE, MP_PART("Content-Disposition: form-data; name=n; filename*=utf-8'; filename=p\r\n", "1") "--xyz--", "n(p)=1;" },
     { "multipart/mixed \t; boundary \t= xyz \t; c=d", MP_PART(MP_NAME("a"), "1") "--xyz--", "a=1;" },
     { MP_TYPE, "--xyz\rx: y\r\n\r\n1\r\n--xyz--", "!payload" },

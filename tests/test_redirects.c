@@ -797,6 +797,51 @@ SCENARIO(redirect_producers, .may = HOP_MAY)
 #ifndef AIO_NO_TLS
 static bool twice_rewind_ever(void *arg) { ((struct twice *)arg)->at = 0; return true; }
 
+/* A retry may meet a challenge of its own: 401, answered, 503, again, 401 of a new nonce, answered. */
+static int digest_again_count;
+static void *digest_again_handler(aio_request *request, void *arg)
+{
+    static const char *const challenges[] = { "Digest realm=\"r\", nonce=\"one\", qop=\"auth\"", NULL,
+                                              "Digest realm=\"r\", nonce=\"two\", qop=\"auth\", stale=true", NULL };
+    static const int statuses[] = { 401, 503, 401, 200 };
+    int i = digest_again_count < 3 ? digest_again_count : 3;
+    aio_text given = aio_headers_get(&request->headers, "Authorization");
+    const char *nonce = i == 0 ? NULL : i < 3 ? "nonce=\"one\"" : "nonce=\"two\"";
+    (void)arg;
+    CHECK(nonce ? given.data && strstr(given.data, nonce) : !given.data);
+    digest_again_count++;
+    if (challenges[i]) CHECK_INT(aio_request_set_header(request, "WWW-Authenticate", challenges[i]), 0);
+    return aio_request_respond(request, statuses[i], .text = "x");
+}
+
+struct digest_again { aio_task task; aio_server *server; aio_session *session; aio_digest_auth *auth; aio_response *r;
+    char url[60]; };
+static AIO_CORO(digest_again)
+{
+    AIO_BEGIN(digest_again);
+    AIO_AWAIT(self->server, aio_start_http_server(digest_again_handler, NULL, "127.0.0.1", 0));
+    snprintf(self->url, sizeof self->url, "http://127.0.0.1:%d/", aio_server_port(self->server));
+    REQUIRE(self->auth = aio_digest_auth_open("u", "p"));
+    REQUIRE(self->session = aio_session_open(.auth = { .digest = self->auth }));
+    AIO_AWAIT(self->r, aio_session_get(self->session, self->url, .retry = { .attempts = 2, .backoff = 0.01 }));
+    CHECK_INT(self->r->status, 200);
+    AIO_FINALLY;
+        aio_response_release(self->r);
+        aio_digest_auth_unref(self->auth);
+        AIO_AWAIT(aio_session_close(self->session));
+        if (self->server) AIO_AWAIT(aio_server_shutdown(self->server, AIO_NOW));
+    AIO_END;
+}
+
+TEST(redirect_digest_after_retry)
+{
+    aio_loop *loop = loop_open();
+    digest_again_count = 0;
+    CHECK_INT(aio_loop_run_until_complete(loop, AIO_CALL(digest_again), NULL), 0);
+    CHECK_INT(digest_again_count, 4);
+    aio_loop_free(loop);
+}
+
 /* auth-int over bodies that are not in memory: read once for their hash, when nothing else is offered. */
 struct redirect_hashed { aio_task task; struct twice from; aio_digest_auth *auth; int fd; char path[64]; };
 #define HASHED(qop) "/x?ask=Digest realm=\"r\", nonce=\"n\", qop=\"" qop "\"&nonce=n"

@@ -187,7 +187,7 @@ TEST(sse_generated)
 
 TEST(sse_parser_limits)
 {
-    char line[120], events[10];
+    char line[120] = "", events[10];
     aio__sse_parser p;
     aio_text rest = aio__text(line, 101);
     memset(line, 'a', sizeof line);
@@ -357,6 +357,51 @@ static void *sending_events_handler(aio_request *request, void *arg)
 {
     (void)arg;
     return AIO_CALL(sending_events, .request = request);
+}
+
+/* A handler whose answer could not become events is none of those that a shutdown ends at once. */
+struct events_refused { aio_task task; aio_request *request; };
+static int events_refused_count;
+static AIO_CORO(events_refused)
+{
+    AIO_BEGIN(events_refused);
+    AIO_AWAIT(aio_request_respond(self->request, 200, .text = "hi"));
+    AIO_TRY {
+        AIO_AWAIT(aio_request_sse(self->request));
+        UNREACHED();
+    } AIO_CATCH {
+        CAUGHT(AIO_ERUNTIME);
+    } AIO_END_TRY;
+    AIO_AWAIT(aio_sleep(0.3));
+    events_refused_count++;
+    AIO_END;
+}
+static void *events_refused_handler(aio_request *request, void *arg)
+{
+    (void)arg;
+    return AIO_CALL(events_refused, .request = request);
+}
+
+struct events_not_lasting { aio_task task; aio_server *server; struct talk *talk; };
+static AIO_CORO(events_not_lasting)
+{
+    AIO_BEGIN(events_not_lasting);
+    AIO_AWAIT(self->server, aio_start_http_server(events_refused_handler, NULL, "127.0.0.1", 0));
+    self->talk = aio_create_task(AIO_CALL(talk, .port = aio_server_port(self->server),
+                                          .said = "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"));
+    AIO_AWAIT(aio_sleep(0.1));
+    AIO_AWAIT(aio_server_shutdown(self->server, 10));
+    AIO_AWAIT(self->talk);
+    AIO_END;
+}
+
+TEST(sse_refused_does_not_last)
+{
+    aio_loop *loop = loop_open();
+    events_refused_count = 0;
+    CHECK_INT(aio_loop_run_until_complete(loop, AIO_CALL(events_not_lasting), NULL), 0);
+    CHECK_INT(events_refused_count, 1);
+    aio_loop_free(loop);
 }
 
 /* HEAD has the head alone, and its handler ends without a report. */
