@@ -1104,3 +1104,519 @@ TEST(resolver_bears_any_damage)
     aio_set_event_loop(NULL);
     aio_loop_free(loop);
 }
+
+/* ---- messages, one by one ---- */
+
+/* A reply's header and its question, whose flags and counts the caller may still change. */
+static void dns_head(struct dns_out *out, const char *name, int type, int class_)
+{
+    memset(out->bytes, 0, 12);
+    out->bytes[0] = 0x12, out->bytes[1] = 0x34;
+    out->bytes[2] = 0x81, out->bytes[3] = 0x80;
+    out->bytes[5] = 1;
+    out->length = 12;
+    dns_put_name(out, name);
+    dns_put_number(out, (unsigned long)type, 2);
+    dns_put_number(out, (unsigned long)class_, 2);
+}
+
+static void dns_asked(aio__dns_question *question, const char *name, int type)
+{
+    memset(question, 0, sizeof *question);
+    aio__dns_name_parse(&question->name, name, strlen(name));
+    question->type = type;
+    question->id = 0x1234;
+}
+
+/* What is thought of the reply, when it ends where the memory ends. */
+static int dns_judged(const struct dns_out *out, size_t length, const aio__dns_question *question)
+{
+    return aio__dns_judge((unsigned char *)at_the_edge(out->bytes, length), length, question);
+}
+
+TEST(resolver_names_to_the_byte)
+{
+    unsigned char data[300];
+    aio__dns_name name;
+    size_t at = 0;
+    memset(data, 'a', sizeof data);
+    data[0] = 63, data[64] = 0;
+    CHECK(aio__dns_name_read(&name, (unsigned char *)at_the_edge(data, 65), 65, &at));
+    CHECK_INT(name.length, 65);
+    CHECK_INT(at, 65);
+    for (size_t n = 0; n < 65; n++) {
+        at = 0;
+        CHECK(!aio__dns_name_read(&name, (unsigned char *)at_the_edge(data, n), n, &at));
+    }
+    data[0] = 64, data[65] = 0; /* a kind of label that is none */
+    at = 0;
+    CHECK(!aio__dns_name_read(&name, data, sizeof data, &at));
+    memset(data, 'a', sizeof data);
+    data[0] = data[64] = data[128] = 63;
+    data[192] = 61, data[254] = 0; /* 255 bytes */
+    at = 0;
+    CHECK(aio__dns_name_read(&name, data, sizeof data, &at));
+    CHECK_INT(name.length, 255);
+    data[192] = 62, data[254] = 'a', data[255] = 0;
+    at = 0;
+    CHECK(!aio__dns_name_read(&name, data, sizeof data, &at));
+    data[0] = 0xC0; /* a pointer without its second byte */
+    at = 0;
+    CHECK(!aio__dns_name_read(&name, (unsigned char *)at_the_edge(data, 1), 1, &at));
+    CHECK(!dns_parses("a\x7f"));
+    CHECK(!dns_parses("a\x80"));
+    CHECK(!dns_parses("a\\b"));
+    CHECK(dns_parses("a!~b"));
+    name.length = 9;
+    CHECK(!aio__dns_name_parse(&name, "a..b", 4));
+    CHECK_INT(name.length, 0);
+}
+
+TEST(resolver_judges_questions)
+{
+    struct dns_out out;
+    aio__dns_question question;
+    dns_asked(&question, "a.test", AIO_DNS_A);
+    dns_head(&out, "a.test", AIO_DNS_A, 1);
+    CHECK_INT(dns_judged(&out, out.length, &question), AIO__DNS_FITS);
+    for (size_t n = 0; n < out.length; n++) CHECK_INT(dns_judged(&out, n, &question), AIO__DNS_STRANGER);
+    out.bytes[2] |= 2;
+    CHECK_INT(dns_judged(&out, out.length, &question), AIO__DNS_CUT);
+    dns_head(&out, "A.test", AIO_DNS_A, 1);
+    CHECK_INT(dns_judged(&out, out.length, &question), AIO__DNS_FITS);
+    question.cased = true;
+    CHECK_INT(dns_judged(&out, out.length, &question), AIO__DNS_STRANGER);
+    dns_head(&out, "a.test", AIO_DNS_AAAA, 1);
+    CHECK_INT(dns_judged(&out, out.length, &question), AIO__DNS_STRANGER);
+    dns_head(&out, "a.test", AIO_DNS_A, 3);
+    CHECK_INT(dns_judged(&out, out.length, &question), AIO__DNS_STRANGER);
+    dns_head(&out, "b.test", AIO_DNS_A, 1);
+    CHECK_INT(dns_judged(&out, out.length, &question), AIO__DNS_STRANGER);
+    dns_head(&out, "a.test", AIO_DNS_A, 1);
+    out.bytes[5] = 2;
+    CHECK_INT(dns_judged(&out, out.length, &question), AIO__DNS_STRANGER);
+    out.bytes[5] = 1, out.bytes[2] = 0x01; /* a question */
+    CHECK_INT(dns_judged(&out, out.length, &question), AIO__DNS_STRANGER);
+    out.bytes[2] = 0x89; /* another kind of query */
+    CHECK_INT(dns_judged(&out, out.length, &question), AIO__DNS_STRANGER);
+}
+
+/* Servers that know no EDNS say so in a bare header. */
+TEST(resolver_judges_bare_headers)
+{
+    static const struct { int rcode, questions; size_t length; int fate; } rows[] = {
+        { AIO__DNS_FORMERR, 0, 12, AIO__DNS_FITS }, { AIO__DNS_NOTIMP, 0, 12, AIO__DNS_FITS },
+        { AIO__DNS_SERVFAIL, 0, 12, AIO__DNS_STRANGER }, { AIO__DNS_FORMERR, 1, 12, AIO__DNS_STRANGER },
+        { AIO__DNS_FORMERR, 256, 12, AIO__DNS_STRANGER }, { AIO__DNS_FORMERR, 0, 13, AIO__DNS_STRANGER },
+        { AIO__DNS_FORMERR, 0, 11, AIO__DNS_STRANGER },
+    };
+    struct dns_out out;
+    aio__dns_question question;
+    dns_asked(&question, "a.test", AIO_DNS_A);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        dns_head(&out, "a.test", AIO_DNS_A, 1);
+        out.bytes[3] = (unsigned char)rows[i].rcode;
+        aio__dns_put16(out.bytes + 4, rows[i].questions);
+        CHECK_INT(dns_judged(&out, rows[i].length, &question), rows[i].fate);
+    }
+}
+
+/* Records whose data is, or is not, what their type says. */
+TEST(resolver_judges_records)
+{
+    static const struct { int type, class_; size_t length; const char *data; bool fits; } rows[] = {
+        { AIO_DNS_A, 1, 4, "abcd", true }, { AIO_DNS_A, 1, 3, "abc", false }, { AIO_DNS_A, 1, 5, "abcde", false },
+        { AIO_DNS_A, 3, 5, "abcde", true }, { AIO_DNS_AAAA, 1, 16, "0123456789abcdef", true },
+        { AIO_DNS_AAAA, 1, 15, "0123456789abcde", false }, { AIO_DNS_MX, 1, 5, "\0\1\1a\0", true },
+        { AIO_DNS_MX, 1, 4, "\0\1\1a", false }, { AIO_DNS_MX, 1, 6, "\0\1\1a\0x", false },
+        { AIO_DNS_SRV, 1, 9, "\0\1\0\2\0\3\1a\0", true }, { AIO_DNS_SRV, 1, 8, "\0\1\0\2\0\1a\0", false },
+        { AIO_DNS_TXT, 1, 3, "\2hi", true }, { AIO_DNS_TXT, 1, 3, "\3hi", false }, { AIO_DNS_TXT, 1, 0, "", false },
+        { AIO_DNS_TXT, 1, 4, "\2hi\0", true }, { 99, 1, 0, "", true }, { 99, 1, 2, "xy", true },
+        { AIO_DNS_CNAME, 1, 1, "\0", true }, { AIO_DNS_CNAME, 1, 0, "", false },
+        { AIO_DNS_SOA, 1, 22, "\0\0....................", true }, { AIO_DNS_SOA, 1, 21, "\0\0...................", false },
+        { AIO_DNS_SOA, 1, 21, "\0....................", false },
+    };
+    struct dns_out out;
+    aio__dns_question question;
+    dns_asked(&question, "a.test", AIO_DNS_A);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        dns_head(&out, "a.test", AIO_DNS_A, 1);
+        size_t at = out.length + 4;
+        dns_put_record(&out, 6, NULL, rows[i].type, 60, rows[i].data, rows[i].length);
+        out.bytes[at + 1] = (unsigned char)rows[i].class_;
+        CHECK_INT(dns_judged(&out, out.length, &question), rows[i].fits ? AIO__DNS_FITS : AIO__DNS_BROKEN);
+        for (size_t n = at - 4; n < out.length; n++) CHECK_INT(dns_judged(&out, n, &question), AIO__DNS_BROKEN);
+    }
+    for (int i = 0; i < 4; i++) { /* EDNS: once, of the root, behind all else */
+        dns_head(&out, "a.test", AIO_DNS_A, 1);
+        dns_put_record(&out, i == 1 ? 6 : i == 3 ? 8 : 10, i == 2 ? "x" : ".", 41, 0, "", 0);
+        CHECK_INT(dns_judged(&out, out.length, &question), i ? AIO__DNS_BROKEN : AIO__DNS_FITS);
+        dns_put_record(&out, 10, ".", 41, 0, "", 0);
+        CHECK_INT(dns_judged(&out, out.length, &question), AIO__DNS_BROKEN);
+    }
+}
+
+static aio__dns_message *dns_message(const struct dns_out *out)
+{
+    aio__dns_message *message = (aio__dns_message *)calloc(1, sizeof *message + out->length);
+    message->refs = 1;
+    message->length = out->length;
+    memcpy(message->data, out->bytes, out->length);
+    return message;
+}
+
+static void dns_put_start_of_authority(struct dns_out *out, int section, unsigned long ttl, unsigned long minimum)
+{
+    struct dns_out data;
+    data.length = 0;
+    dns_put(&data, "\0\0", 2);
+    for (unsigned long i = 1; i <= 4; i++) dns_put_number(&data, i, 4);
+    dns_put_number(&data, minimum, 4);
+    dns_put_record(out, section, "test", AIO_DNS_SOA, ttl, data.bytes, data.length);
+}
+
+static int64_t dns_denies(const struct dns_out *out)
+{
+    aio__dns_message *message = dns_message(out);
+    int64_t seconds = aio__dns_denial(message);
+    free(message);
+    return seconds;
+}
+
+TEST(resolver_reads_denials)
+{
+    static const struct { unsigned long ttl, minimum; int64_t seconds; } rows[] = {
+        { 300, 20, 20 }, { 10, 20, 10 }, { 0x7FFFFFFF, 0x7FFFFFFF, 0x7FFFFFFF }, { 300, 0x80000000, 0 },
+        { 0x80000000, 20, 0 }, { 0, 0, 0 },
+    };
+    struct dns_out out;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        dns_head(&out, "none.test", AIO_DNS_A, 1);
+        dns_put_named(&out, 8, "test", AIO_DNS_NS, 60, "", 0, "ns.test"); /* not the one that is looked for */
+        dns_put_start_of_authority(&out, 8, rows[i].ttl, rows[i].minimum);
+        CHECK_INT(dns_denies(&out), rows[i].seconds);
+    }
+    dns_head(&out, "none.test", AIO_DNS_A, 1);
+    CHECK_INT(dns_denies(&out), -1);
+    dns_put_start_of_authority(&out, 6, 300, 20); /* an answer is no denial */
+    dns_put_named(&out, 8, "test", AIO_DNS_NS, 60, "", 0, "ns.test");
+    CHECK_INT(dns_denies(&out), -1);
+    dns_head(&out, "none.test", AIO_DNS_A, 1);
+    size_t at = out.length;
+    dns_put_start_of_authority(&out, 8, 300, 20);
+    out.bytes[at + 6 + 3] = 3; /* of another class */
+    CHECK_INT(dns_denies(&out), -1);
+    dns_head(&out, "none.test", AIO_DNS_A, 1);
+    dns_put_start_of_authority(&out, 10, 300, 20); /* nor is what came besides */
+    CHECK_INT(dns_denies(&out), -1);
+}
+
+/* Follows a name through the message: its fate, the time for which that holds, the hops. */
+static int dns_followed(const struct dns_out *out, const char *from, uint32_t *ttl, int *hops, char *end)
+{
+    aio__dns_message *message = dns_message(out);
+    aio__dns_name name;
+    aio__dns_name_parse(&name, from, strlen(from));
+    *ttl = UINT32_MAX;
+    *hops = 0;
+    int fate = aio__dns_follow(message, &name, AIO_DNS_A, hops, ttl);
+    aio__dns_name_text(&name, end);
+    free(message);
+    return fate;
+}
+
+TEST(resolver_follows_in_a_message)
+{
+    struct dns_out out;
+    char end[AIO__DNS_TEXT], name[8], next[8];
+    uint32_t ttl;
+    int hops;
+    dns_head(&out, "a", AIO_DNS_A, 1);
+    dns_put_record(&out, 6, "a", AIO_DNS_TXT, 1, "\1b", 2); /* data that a name could be read from */
+    dns_put_named(&out, 6, "a", AIO_DNS_CNAME, 30, "", 0, "b");
+    dns_put_named(&out, 6, "a", AIO_DNS_CNAME, 5, "", 0, "c"); /* the first one counts */
+    dns_put_named(&out, 6, "b", AIO_DNS_CNAME, 50, "", 0, "d");
+    dns_put_record(&out, 6, "d", AIO_DNS_A, 60, "abcd", 4);
+    CHECK_INT(dns_followed(&out, "a", &ttl, &hops, end), AIO__DNS_FOUND);
+    CHECK_STR(end, "d");
+    CHECK_INT(ttl, 30);
+    CHECK_INT(hops, 2);
+    CHECK_INT(dns_followed(&out, "d", &ttl, &hops, end), AIO__DNS_FOUND);
+    CHECK_INT(ttl, 60);
+    CHECK_INT(hops, 0);
+    CHECK_INT(dns_followed(&out, "c", &ttl, &hops, end), AIO__DNS_NONE);
+    dns_put_record(&out, 6, "d", AIO_DNS_A, 20, "abcd", 4); /* the shortest time */
+    dns_put_named(&out, 6, "d", AIO_DNS_CNAME, 1, "", 0, "c"); /* no alias beside what was asked for */
+    CHECK_INT(dns_followed(&out, "b", &ttl, &hops, end), AIO__DNS_FOUND);
+    CHECK_INT(ttl, 20);
+    dns_put_record(&out, 8, "e", AIO_DNS_A, 20, "abcd", 4); /* not an answer */
+    CHECK_INT(dns_followed(&out, "e", &ttl, &hops, end), AIO__DNS_NONE);
+    out.bytes[3] |= AIO__DNS_NXDOMAIN;
+    CHECK_INT(dns_followed(&out, "e", &ttl, &hops, end), AIO__DNS_NO_NAME);
+    dns_head(&out, "a", AIO_DNS_A, 1);
+    dns_put_named(&out, 6, "a", AIO_DNS_CNAME, 30, "", 0, "b");
+    CHECK_INT(dns_followed(&out, "a", &ttl, &hops, end), AIO__DNS_ELSEWHERE);
+    CHECK_STR(end, "b");
+    dns_put_start_of_authority(&out, 8, 300, 20);
+    CHECK_INT(dns_followed(&out, "a", &ttl, &hops, end), AIO__DNS_NONE);
+    dns_head(&out, "n0", AIO_DNS_A, 1);
+    for (int i = 0; i <= AIO__DNS_CHAIN; i++) {
+        snprintf(name, sizeof name, "n%d", i);
+        snprintf(next, sizeof next, "n%d", i + 1);
+        dns_put_named(&out, 6, name, AIO_DNS_CNAME, 30, "", 0, next);
+    }
+    dns_put_record(&out, 6, next, AIO_DNS_A, 60, "abcd", 4);
+    CHECK_INT(dns_followed(&out, "n1", &ttl, &hops, end), AIO__DNS_FOUND);
+    CHECK_INT(hops, AIO__DNS_CHAIN);
+    CHECK_INT(dns_followed(&out, "n0", &ttl, &hops, end), AIO__DNS_TOO_LONG);
+}
+
+TEST(resolver_writes_queries)
+{
+    aio__dns_question question;
+    int id = 0;
+    for (int i = 0; i < 16; i++) {
+        bool edns = i % 2;
+        memset(&question, 0xff, sizeof question);
+        question.cased = false;
+        question.edns = edns;
+        question.type = AIO_DNS_MX;
+        aio__dns_name_parse(&question.name, "aB", 2);
+        CHECK_INT(aio__dns_ask(&question), 0);
+        const unsigned char *at = question.packet + 2;
+        id |= question.id;
+        CHECK_INT(aio__dns_u16(at), question.id);
+        CHECK_BYTES(at + 2, 10, edns ? "\1\0\0\1\0\0\0\0\0\1" : "\1\0\0\1\0\0\0\0\0\0", 10);
+        CHECK_BYTES(at + 12, 8, "\2aB\0\0\17\0\1", 8);
+        CHECK_INT(question.length, edns ? 31 : 20);
+        CHECK_INT(aio__dns_u16(question.packet), question.length);
+        if (edns) CHECK_BYTES(at + 20, 11, "\0\0\51\4\320\0\0\0\0\0\0", 11);
+    }
+    CHECK(id != 0);
+}
+
+/* ---- the cache, without servers ---- */
+
+/* Remembers an answer of one address and the bytes that it has to have. */
+static void dns_remember(aio__dns *dns, const char *name, unsigned long ttl, size_t length)
+{
+    struct dns_out out;
+    aio__dns_name wire;
+    dns_head(&out, name, AIO_DNS_A, 1);
+    dns_put_record(&out, 6, NULL, AIO_DNS_A, ttl, "abcd", 4);
+    while (out.length < length) out.bytes[out.length++] = 0; /* behind its records: nobody looks */
+    aio__dns_message *message = aio__dns_message_new(dns->loop, (char *)out.bytes, out.length);
+    aio__dns_name_parse(&wire, name, strlen(name));
+    aio__dns_remember(dns, message, &wire, AIO_DNS_A);
+    aio__dns_message_drop(dns->loop, &message);
+}
+
+static bool dns_recalls(aio__dns *dns, const char *name, int type)
+{
+    aio__dns_found found;
+    memset(&found, 0, sizeof found);
+    found.type = type;
+    aio__dns_name_parse(&found.name, name, strlen(name));
+    bool is = aio__dns_recall(dns, &found);
+    if (is) CHECK_INT(found.message->refs, 2); /* the cache's and ours */
+    aio__dns_message_drop(dns->loop, &found.message);
+    return is;
+}
+
+TEST(resolver_cache)
+{
+    enum { MANY = 300 };
+    char name[16];
+    aio_loop *loop = aio_new_event_loop();
+    aio_set_event_loop(loop);
+    aio__dns *dns = (aio__dns *)(void *)aio_resolver_open(.nameservers = "127.0.0.1", .cache_size = MANY);
+    dns->bucket_count = 4; /* chains */
+    for (int i = 0; i < MANY; i++) {
+        snprintf(name, sizeof name, "n%d", i);
+        dns_remember(dns, name, 10, 0);
+    }
+    CHECK_INT(dns->entry_count, MANY);
+    dns_remember(dns, "n7", 20, 0); /* in place of the old one */
+    CHECK_INT(dns->entry_count, MANY);
+    for (int i = 0; i < MANY; i++) {
+        snprintf(name, sizeof name, "n%d", i);
+        CHECK(dns_recalls(dns, name, AIO_DNS_A));
+    }
+    CHECK(!dns_recalls(dns, "n7", AIO_DNS_AAAA));
+    CHECK(dns_recalls(dns, "n0", AIO_DNS_A)); /* now n1 is the one not used for the longest time */
+    dns_remember(dns, "new", 1, 0);
+    CHECK_INT(dns->entry_count, MANY);
+    CHECK(!dns_recalls(dns, "n1", AIO_DNS_A));
+    clock_advance(0.999999999);
+    CHECK(dns_recalls(dns, "new", AIO_DNS_A));
+    clock_advance(0.000000001); /* its second is over */
+    CHECK(!dns_recalls(dns, "new", AIO_DNS_A));
+    CHECK_INT(dns->entry_count, MANY - 1);
+    clock_advance(9);
+    CHECK(!dns_recalls(dns, "n0", AIO_DNS_A));
+    CHECK(dns_recalls(dns, "N7", AIO_DNS_A));
+    aio_resolver_clear_cache(&dns->base);
+    CHECK_INT(dns->entry_count, 0);
+    dns_remember(dns, "long", 10, AIO__DNS_KEPT);
+    dns_remember(dns, "longer", 10, AIO__DNS_KEPT + 1);
+    dns_remember(dns, "none", 0, 0);
+    CHECK_INT(dns->entry_count, 1);
+    CHECK(dns_recalls(dns, "long", AIO_DNS_A));
+    aio_resolver_close(&dns->base);
+    aio_set_event_loop(NULL);
+    aio_loop_free(loop);
+}
+
+static int64_t dns_lifetime(const aio__dns *dns, const struct dns_out *out)
+{
+    aio__dns_message *message = dns_message(out);
+    aio__dns_name name;
+    aio__dns_name_parse(&name, "a", 1);
+    int64_t seconds = aio__dns_lifetime(dns, message, &name, AIO_DNS_A);
+    free(message);
+    return seconds;
+}
+
+TEST(resolver_times_of_answers)
+{
+    static aio__dns dns;
+    struct dns_out out;
+    dns.max_ttl = 100;
+    dns.negative_ttl = 15;
+    dns_head(&out, "a", AIO_DNS_A, 1);
+    CHECK_INT(dns_lifetime(&dns, &out), -1); /* a denial that does not say for how long */
+    dns_put_start_of_authority(&out, 8, 300, 20);
+    CHECK_INT(dns_lifetime(&dns, &out), 15);
+    dns.negative_ttl = 20;
+    CHECK_INT(dns_lifetime(&dns, &out), 20);
+    dns.negative_ttl = 21;
+    CHECK_INT(dns_lifetime(&dns, &out), 20);
+    dns.max_ttl = 19;
+    CHECK_INT(dns_lifetime(&dns, &out), 19);
+    dns.max_ttl = 100;
+    dns_head(&out, "a", AIO_DNS_A, 1);
+    dns_put_record(&out, 6, "a", AIO_DNS_A, 99, "abcd", 4);
+    CHECK_INT(dns_lifetime(&dns, &out), 99);
+    dns_head(&out, "a", AIO_DNS_A, 1);
+    dns_put_record(&out, 6, "a", AIO_DNS_A, 101, "abcd", 4);
+    CHECK_INT(dns_lifetime(&dns, &out), 100);
+    dns_head(&out, "a", AIO_DNS_A, 1);
+    dns_put_named(&out, 6, "a", AIO_DNS_CNAME, 30, "", 0, "b");
+    CHECK_INT(dns_lifetime(&dns, &out), 30);
+    dns_head(&out, "a", AIO_DNS_A, 1);
+    dns_put_named(&out, 6, "a", AIO_DNS_CNAME, 30, "", 0, "a"); /* a ring */
+    CHECK_INT(dns_lifetime(&dns, &out), 0);
+}
+
+/* ---- words of files, and arguments ---- */
+TEST(resolver_reads_words)
+{
+    static const char line[] = " ab\tc ";
+    const char *text = at_the_edge(line, 6), *at = text, *end = text + 6;
+    aio_text word = aio__dns_word(&at, end, " \t");
+    CHECK_BYTES(word.data, word.length, "ab");
+    CHECK(aio__dns_word_is(word, "AB"));
+    CHECK(!aio__dns_word_is(word, "a"));
+    CHECK(!aio__dns_word_is(word, "abc"));
+    CHECK(!aio__dns_word_is(word, "ac"));
+    word = aio__dns_word(&at, end, " \t");
+    CHECK_BYTES(word.data, word.length, "c");
+    word = aio__dns_word(&at, end, " \t");
+    CHECK_INT(word.length, 0);
+    CHECK_PTR(at, end);
+    CHECK(aio__dns_is_localhost("localhost", 9));
+    CHECK(aio__dns_is_localhost("a.LocalHost", 11));
+    CHECK(!aio__dns_is_localhost("alocalhost", 10));
+    CHECK(!aio__dns_is_localhost("ocalhost", 8));
+    CHECK(!aio__dns_is_localhost("localhosts", 10));
+    CHECK(!aio__dns_is_localhost("local.host", 10));
+}
+
+/* How many addresses a hosts file's text has for "a.test". */
+static int dns_hosts(const char *text, int family)
+{
+    static struct aio__dns_resolve self;
+    aio__node given;
+    aio__ring_clear(&given);
+    aio_addresses *addresses = aio__addresses_new(&given, AIO__ADDRESSES_MAX, 0);
+    self.family = family;
+    self.port = 1;
+    aio__dns_hosts(&self, text, "a.test", 6, aio__addresses_list(addresses));
+    int count = aio__addresses_list(addresses)->count;
+    aio_addresses_free(addresses);
+    return count;
+}
+
+TEST(resolver_hosts_of_a_text)
+{
+    static const struct { const char *text; int all, four; } rows[] = {
+        { "", 0, 0 }, { "192.0.2.1 a.test", 1, 1 }, { "192.0.2.1 b a.test c\n::1 A.TEST\n", 2, 1 },
+        { "192.0.2.1 b # a.test\n", 0, 0 }, { "\n\n   \n192.0.2.1\ta.test\r\n", 1, 1 }, { "192.0.2.256 a.test\n", 0, 0 },
+        { "a.test a.test\n", 0, 0 }, { "192.0.2.1 a.testing a.tes\n", 0, 0 }, { "#\n192.0.2.1 a.test", 1, 1 },
+        { "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa a.test\n192.0.2.1 a.test", 1, 1 },
+        { "1111:2222:3333:4444:5555:6666:123.123.123.1231 a.test\n192.0.2.1 a.test", 1, 1 },
+    };
+    char many[64 * 1024];
+    size_t n = 0;
+    aio_loop *loop = aio_new_event_loop();
+    aio_set_event_loop(loop);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        CHECK_INT(dns_hosts(rows[i].text, 0), rows[i].all);
+        CHECK_INT(dns_hosts(rows[i].text, AF_INET), rows[i].four);
+    }
+    for (int i = 0; i <= AIO__ADDRESSES_MAX; i++)
+        n += (size_t)snprintf(many + n, sizeof many - n, "192.0.2.%d a.test\n", i % 256);
+    CHECK_INT(dns_hosts(many, 0), AIO__ADDRESSES_MAX);
+    aio_set_event_loop(NULL);
+    aio_loop_free(loop);
+}
+
+/* Whether the question fails at once, with EINVAL; it is cancelled before it is asked. */
+static bool dns_is_wrong(void *asked)
+{
+    aio_future *f = (aio_future *)asked;
+    CHECK(f != NULL);
+    bool wrong = f->state == AIO__DONE;
+    if (wrong) CHECK_INT(aio_future_exception(f)->code, EINVAL);
+    else {
+        CHECK(aio_create_task((aio_task *)f) != NULL);
+        CHECK(aio_task_cancel((aio_task *)f));
+        CHECK_INT(aio__run_until_done(f->loop, f), 0);
+    }
+    aio_unref(f);
+    return wrong;
+}
+
+TEST(resolver_arguments_are_checked)
+{
+    char label[70];
+    memset(label, 'a', 64);
+    label[64] = 0;
+    aio_loop *loop = aio_new_event_loop();
+    aio_set_event_loop(loop);
+    aio_resolver *r = aio_resolver_open(.nameservers = "127.0.0.1");
+    CHECK(!dns_is_wrong(aio_resolver_query(r, "0/25.2.0.192.in-addr.arpa", AIO_DNS_PTR)));
+    CHECK(!dns_is_wrong(aio_resolver_query(r, "a", 65535)));
+    CHECK(!dns_is_wrong(aio_resolver_query(r, "a", 1)));
+    CHECK(dns_is_wrong(aio_resolver_query(r, "a", 65536)));
+    CHECK(dns_is_wrong(aio_resolver_query(r, "a", -1)));
+    CHECK(dns_is_wrong(aio_resolver_query(r, "a", 0)));
+    CHECK(dns_is_wrong(aio_resolver_query(r, "", 1)));
+    CHECK(dns_is_wrong(aio_resolver_query(r, NULL, AIO_DNS_PTR)));
+    CHECK(dns_is_wrong(aio_resolver_query(r, "a..b", 1)));
+    CHECK(dns_is_wrong(aio_resolver_query(r, label, 1)));
+    CHECK(dns_is_wrong(aio_resolver_query(NULL, "a", 1)));
+    CHECK(!dns_is_wrong(aio_resolver_resolve(r, "a", 1)));
+    CHECK(!dns_is_wrong(aio_resolver_resolve(r, "a", 1, .family = AF_INET6)));
+    CHECK(!dns_is_wrong(aio_resolver_resolve(r, "a", 65535, .family = AF_INET)));
+    CHECK(dns_is_wrong(aio_resolver_resolve(r, "a", 65536)));
+    CHECK(dns_is_wrong(aio_resolver_resolve(r, "a", -1)));
+    CHECK(dns_is_wrong(aio_resolver_resolve(r, "a", 1, .family = AF_UNIX)));
+    CHECK(dns_is_wrong(aio_resolver_resolve(r, "", 1)));
+    CHECK(dns_is_wrong(aio_resolver_resolve(r, NULL, 1)));
+    CHECK(dns_is_wrong(aio_resolver_resolve(r, "a/b", 1)));
+    CHECK(dns_is_wrong(aio_resolver_resolve(NULL, "a", 1)));
+    aio_resolver_close(r);
+    aio_set_event_loop(NULL);
+    aio_loop_free(loop);
+}
