@@ -141,9 +141,9 @@ static int with_resolver(void)
     wrong += WITH_GOOD(aio_resolver_resolve_with(resolver, "127.0.0.1", 80, &resolve));
     wrong += WITH_GOOD(aio_resolver_resolve_with(resolver, "127.0.0.1", 80, NULL));
     aio_resolver_close(resolver);
-    WITH_OPTIONS(aio_getaddrinfo_options, names);
-    names.service = "";
-    wrong += WITH_BAD(aio_loop_getaddrinfo_with(aio_get_event_loop(), "127.0.0.1", 0, &names));
+    WITH_OPTIONS(aio_getaddrinfo_options, looked);
+    looked.service = "";
+    wrong += WITH_BAD(aio_loop_getaddrinfo_with(aio_get_event_loop(), "127.0.0.1", 0, &looked));
     wrong += WITH_GOOD(aio_loop_getaddrinfo_with(aio_get_event_loop(), "127.0.0.1", 80, NULL));
     WITH_OPTIONS(aio_process_options, process);
     const char *const program[] = { "true", NULL };
