@@ -15322,7 +15322,7 @@ static bool aio__alpn_encode(aio_tls_context *context, const char *list)
 {
     while (list && *list) {
         size_t n = strcspn(list, ",");
-        if (n == 0 || n > 255 || context->alpn_length + n + 1 > sizeof context->alpn) return false;
+        if (n == 0 || context->alpn_length + n + 1 > sizeof context->alpn) return false;
         context->alpn[context->alpn_length++] = (unsigned char)n;
         memcpy(context->alpn + context->alpn_length, list, n);
         context->alpn_length += (unsigned)n;

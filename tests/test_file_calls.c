@@ -114,6 +114,36 @@ SCENARIO(disk_wrong, DISK_MAY)
     AIO_END;
 }
 
+/* Bytes of several jobs, whose number is counted: each goes on where the one before ended. One way is enough: it is the
+ * same code as that of small files, in which faults are tried. */
+struct disk_pieces { aio_task task; aio_file *file; char *bytes, path[80]; aio_text text; size_t n; };
+SCENARIO(disk_pieces, .skip = ~KIND_PLAIN)
+{
+    enum { PIECES_SIZE = 2 * AIO__DISK_PIECE + 1000 };
+    AIO_BEGIN(disk_pieces);
+    disk_name(self->path, sizeof self->path, "pieces");
+    self->bytes = (char *)aio__malloc(PIECES_SIZE);
+    REQUIRE(self->bytes);
+    for (size_t i = 0; i < PIECES_SIZE; i++) self->bytes[i] = (char)(i * 7 + i / AIO__DISK_PIECE);
+    AIO_AWAIT(self->file, aio_file_open(self->path, "w+"));
+    AIO_AWAIT(aio_file_write(self->file, self->bytes, PIECES_SIZE));
+    CHECK_INT(seam.calls[CALL_pwrite], 3);
+    CHECK_INT(aio_file_tell(self->file), PIECES_SIZE);
+    aio_file_seek(self->file, 0);
+    AIO_AWAIT(self->text, aio_file_read_all(self->file, PIECES_SIZE));
+    CHECK(self->text.length == PIECES_SIZE && memcmp(self->text.data, self->bytes, PIECES_SIZE) == 0);
+    memset(self->bytes, 0, PIECES_SIZE);
+    AIO_AWAIT(self->n, aio_file_pread(self->file, self->bytes, PIECES_SIZE - 1, 1));
+    CHECK_INT(self->n, PIECES_SIZE - 1);
+    for (size_t i = 0; i + 1 < PIECES_SIZE; i += 999)
+        if (self->bytes[i] != (char)((i + 1) * 7 + (i + 1) / AIO__DISK_PIECE)) CHECK_INT(i, -1);
+    AIO_FINALLY;
+        aio__free(self->bytes);
+        aio_file_close(self->file);
+        unlink(self->path);
+    AIO_END;
+}
+
 /* Lines of any length, the last one without its end; writes and seeks in between. */
 struct disk_lines { aio_task task; aio_file *file; char path[80], *big; aio_text line; int i; };
 SCENARIO(disk_lines, DISK_MAY)

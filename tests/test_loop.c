@@ -197,6 +197,7 @@ static void loop_nested(void *arg)
     CHECK_INT(aio_loop_run_until_complete(loop_used, AIO_CALL(loop_forever), NULL), AIO_ELOOPRUNNING);
     CHECK_INT(aio_loop_run_forever(other), AIO_ELOOPRUNNING); /* one running loop a thread */
     CHECK_INT(aio_loop_close(loop_used), AIO_ELOOPRUNNING);
+    CHECK_ABORTS("aio_loop_free of a running loop", aio_loop_free(loop_used));
     CHECK(aio_loop_is_running(loop_used));
     CHECK(!aio_loop_is_closed(loop_used));
     CHECK_PTR(aio_get_running_loop(), loop_used);

@@ -395,6 +395,8 @@ SCENARIO(resolver_reads_records, DNS_MAY)
     DNS_QUERY("records.test", AIO_DNS_MX);
     CHECK_INT(self->answer->count, 2);
     CHECK_INT(self->answer->records[1].preference, 20);
+    CHECK_INT(self->answer->records[1].type, AIO_DNS_MX);
+    CHECK_STR(strchr(self->answer->server, ':') + 1, strchr(self->servers, '#') + 1);
     CHECK_STR(self->answer->records[1].data.data, "mail2.test");
     DNS_QUERY("records.test", AIO_DNS_TXT);
     CHECK_BYTES(self->answer->records[0].data.data, self->answer->records[0].data.length, "hello world");
@@ -860,6 +862,33 @@ SCENARIO(resolver_connects, .may = { AIO_ERESOLVE, AIO_ETIMEOUT, ECONNREFUSED })
     AIO_END;
 }
 
+/* A reply's header and its question, whose flags and counts the caller may still change. */
+static void dns_head(struct dns_out *out, const char *name, int type, int class_)
+{
+    memset(out->bytes, 0, 12);
+    out->bytes[0] = 0x12, out->bytes[1] = 0x34;
+    out->bytes[2] = 0x81, out->bytes[3] = 0x80;
+    out->bytes[5] = 1;
+    out->length = 12;
+    dns_put_name(out, name);
+    dns_put_number(out, (unsigned long)type, 2);
+    dns_put_number(out, (unsigned long)class_, 2);
+}
+
+/* Remembers an answer of one address and the bytes that it has to have. */
+static void dns_remember(aio__dns *dns, const char *name, unsigned long ttl, size_t length)
+{
+    struct dns_out out;
+    aio__dns_name wire;
+    dns_head(&out, name, AIO_DNS_A, 1);
+    dns_put_record(&out, 6, NULL, AIO_DNS_A, ttl, "abcd", 4);
+    while (out.length < length) out.bytes[out.length++] = 0; /* behind its records: nobody looks */
+    aio__dns_message *message = aio__dns_message_new(dns->loop, (char *)out.bytes, out.length);
+    aio__dns_name_parse(&wire, name, strlen(name));
+    aio__dns_remember(dns, message, &wire, AIO_DNS_A);
+    aio__dns_message_drop(dns->loop, &message);
+}
+
 #define DNS_REFUSED(...)                                                                     \
     do {                                                                                     \
         CHECK_PTR(aio_resolver_open(.resolv_conf = "/dev/null", .no_hosts = true, __VA_ARGS__), NULL); \
@@ -892,6 +921,61 @@ TEST(resolver_options_are_checked)
     dns = (aio__dns *)(void *)aio_resolver_open(.nameservers = "1.1.1.1", .cache_size = INT_MAX);
     CHECK(dns != NULL && dns->bucket_count <= 65536);
     /* the loop's end closes it */
+    aio_set_event_loop(NULL);
+    aio_loop_free(loop);
+}
+
+/* Every number has its bounds, and what is given is what is used. */
+TEST(resolver_options_have_bounds)
+{
+    char many[400] = "", longest[81];
+    aio_loop *loop = aio_new_event_loop();
+    aio_set_event_loop(loop);
+    DNS_REFUSED(.nameservers = "1.1.1.1", .port = -1);
+    DNS_REFUSED(.nameservers = "1.1.1.1", .port = 65536);
+    DNS_REFUSED(.nameservers = "1.1.1.1", .ndots = -1);
+    DNS_REFUSED(.nameservers = "1.1.1.1", .attempts = -1);
+    DNS_REFUSED(.nameservers = "1.1.1.1", .timeout = -1e-9);
+    DNS_REFUSED(.nameservers = "1.1.1.1", .max_ttl = -1e-9);
+    DNS_REFUSED(.nameservers = "1.1.1.1", .negative_ttl = -1e-9);
+    DNS_REFUSED(.nameservers = "1.1.1.1#5x");
+    DNS_REFUSED(.nameservers = "1.1.1.1#/");
+    memset(longest, '1', 80);
+    longest[80] = 0;
+    DNS_REFUSED(.nameservers = longest);
+    for (int i = 0; i < AIO__DNS_SERVERS; i++) strcat(many, "1.1.1.1 ");
+    aio__dns *dns = (aio__dns *)(void *)aio_resolver_open(.nameservers = many, .no_hosts = true, .port = 65535);
+    CHECK_INT(dns->server_count, AIO__DNS_SERVERS);
+    CHECK_STR(dns->servers[0].text, "1.1.1.1:65535");
+    CHECK(!dns->hosts);
+    aio_resolver_close(&dns->base);
+    strcat(many, "1.1.1.1");
+    DNS_REFUSED(.nameservers = many);
+    dns = (aio__dns *)(void *)aio_resolver_open(.nameservers = "1.1.1.1#1, 1.1.1.1:65535", .ndots = 1, .attempts = 1,
+                                                .timeout = 1e-9, .max_ttl = 1, .negative_ttl = 1, .port = 1,
+                                                .cache_size = -1, .resolv_conf = "/dev/null", .hosts = "/dev/null");
+    CHECK_STR(dns->servers[0].text, "1.1.1.1:1");
+    CHECK_STR(dns->servers[1].text, "1.1.1.1:65535");
+    CHECK_INT(dns->ndots, 1);
+    CHECK_INT(dns->attempts, 1);
+    CHECK(dns->timeout == 1e-9);
+    CHECK_INT(dns->max_ttl, 1);
+    CHECK_INT(dns->negative_ttl, 1);
+    CHECK_INT(dns->entry_limit, 0);
+    CHECK_INT(dns->bucket_count, 64);
+    dns_remember(dns, "a", 10, 0);
+    CHECK_INT(dns->entry_count, 0);
+    aio_resolver_close(&dns->base);
+    dns = (aio__dns *)(void *)aio_resolver_open(.nameservers = "1.1.1.1", .resolv_conf = "/dev/null", .max_ttl = 1e300,
+                                                .cache_size = 65);
+    CHECK_INT(dns->max_ttl, INT32_MAX);
+    CHECK_INT(dns->negative_ttl, 900);
+    CHECK_INT(dns->bucket_count, 128);
+    CHECK_INT(dns->ndots, 1);
+    CHECK_INT(dns->attempts, 2);
+    CHECK(dns->timeout == 5);
+    CHECK(!dns->rotate && !dns->cased);
+    aio_resolver_close(&dns->base);
     aio_set_event_loop(NULL);
     aio_loop_free(loop);
 }
@@ -1106,19 +1190,6 @@ TEST(resolver_bears_any_damage)
 }
 
 /* ---- messages, one by one ---- */
-
-/* A reply's header and its question, whose flags and counts the caller may still change. */
-static void dns_head(struct dns_out *out, const char *name, int type, int class_)
-{
-    memset(out->bytes, 0, 12);
-    out->bytes[0] = 0x12, out->bytes[1] = 0x34;
-    out->bytes[2] = 0x81, out->bytes[3] = 0x80;
-    out->bytes[5] = 1;
-    out->length = 12;
-    dns_put_name(out, name);
-    dns_put_number(out, (unsigned long)type, 2);
-    dns_put_number(out, (unsigned long)class_, 2);
-}
 
 static void dns_asked(aio__dns_question *question, const char *name, int type)
 {
@@ -1396,20 +1467,6 @@ TEST(resolver_writes_queries)
 }
 
 /* ---- the cache, without servers ---- */
-
-/* Remembers an answer of one address and the bytes that it has to have. */
-static void dns_remember(aio__dns *dns, const char *name, unsigned long ttl, size_t length)
-{
-    struct dns_out out;
-    aio__dns_name wire;
-    dns_head(&out, name, AIO_DNS_A, 1);
-    dns_put_record(&out, 6, NULL, AIO_DNS_A, ttl, "abcd", 4);
-    while (out.length < length) out.bytes[out.length++] = 0; /* behind its records: nobody looks */
-    aio__dns_message *message = aio__dns_message_new(dns->loop, (char *)out.bytes, out.length);
-    aio__dns_name_parse(&wire, name, strlen(name));
-    aio__dns_remember(dns, message, &wire, AIO_DNS_A);
-    aio__dns_message_drop(dns->loop, &message);
-}
 
 static bool dns_recalls(aio__dns *dns, const char *name, int type)
 {

@@ -585,7 +585,9 @@ SCENARIO(sub_named, .may = { AIO_EINCOMPLETE, EAGAIN })
                                         "start /bin/true: group \"4294967295\": there is none of that name",
                                         "start /bin/true: group \"no such group\": there is none of that name",
                                         "create_subprocess: a number and a name for one",
-                                        "create_subprocess: a user or group below 0" };
+                                        "create_subprocess: a user or group below 0", "create_subprocess: no program",
+                                        "create_subprocess: no program", "create_subprocess: no program" };
+    static const char *const none[] = { NULL }, *const empty[] = { "", NULL };
     AIO_BEGIN(sub_named);
     snprintf(self->expected, sizeof self->expected, "%d\n54321\n54321 %d 777\n", (int)getpwnam("nobody")->pw_uid,
              (int)getgrnam("daemon")->gr_gid);
@@ -599,8 +601,11 @@ SCENARIO(sub_named, .may = { AIO_EINCOMPLETE, EAGAIN })
         if (geteuid() == 0) AIO_RERAISE();
         CAUGHT(EPERM);
     } AIO_END_TRY;
-    for (self->i = 0; self->i < 5; self->i++) {
+    for (self->i = 0; self->i < 8; self->i++) {
         AIO_TRY {
+            if (self->i == 5) AIO_AWAIT(aio_create_subprocess_exec(NULL));
+            if (self->i == 6) AIO_AWAIT(aio_create_subprocess_exec(none));
+            if (self->i == 7) AIO_AWAIT(aio_create_subprocess_exec(empty));
             if (self->i == 0) AIO_AWAIT(aio_create_subprocess_exec(argv, .user_name = "no such user"));
             if (self->i == 1) AIO_AWAIT(aio_create_subprocess_exec(argv, .group_name = "4294967295"));
             if (self->i == 2) AIO_AWAIT(aio_create_subprocess_exec(argv, .extra_groups = gone));

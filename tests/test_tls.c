@@ -820,6 +820,13 @@ SCENARIO(tls_started, TLS_MAY)
         } AIO_CATCH {
             CAUGHT(EINVAL); /* whose certificate? */
         } AIO_END_TRY;
+        AIO_TRY {
+            AIO_AWAIT(aio_stream_start_tls(self->stream, self->client_tls, "localhost/x"));
+            CHECK(false);
+        } AIO_CATCH {
+            CAUGHT(EINVAL);
+            CHECK(strstr(aio_caught(self)->message, "it is a URL, or a part of one, and not a host") != NULL);
+        } AIO_END_TRY;
         AIO_AWAIT(aio_stream_start_tls(self->stream, self->client_tls, "localhost"));
         CHECK_STR(aio_stream_tls_version(self->stream), "TLSv1.3");
         REQUIRE(aio_stream_write(self->stream, "secret\n", 7) == 0);
@@ -1699,3 +1706,32 @@ TEST(tls_names_without_zone)
     ERR_clear_error();
 }
 #endif
+
+/* The names of protocols fit to the byte, or not at all. */
+TEST(tls_alpn_fits)
+{
+    static aio_tls_context context;
+    char list[140];
+    const size_t room = sizeof context.alpn;
+    memset(&context, 0, sizeof context);
+    CHECK(aio__alpn_encode(&context, "h2,http/1.1"));
+    CHECK_BYTES(context.alpn, context.alpn_length, "\2h2\10http/1.1", 12);
+    context.alpn_length = 0;
+    CHECK(aio__alpn_encode(&context, "a,"));
+    CHECK_INT(context.alpn_length, 2);
+    context.alpn_length = 0;
+    CHECK(aio__alpn_encode(&context, NULL));
+    CHECK(aio__alpn_encode(&context, ""));
+    CHECK_INT(context.alpn_length, 0);
+    CHECK(!aio__alpn_encode(&context, ",a"));
+    memset(list, 'x', sizeof list);
+    for (size_t more = 0; more < 3; more++) { /* one name, then two */
+        list[room - 1 + more] = 0;
+        context.alpn_length = 0;
+        CHECK_INT(aio__alpn_encode(&context, list), more == 0);
+        list[60] = ',';
+        context.alpn_length = 0;
+        CHECK_INT(aio__alpn_encode(&context, list), more == 0);
+        list[60] = list[room - 1 + more] = 'x';
+    }
+}
