@@ -1099,7 +1099,9 @@ AIO_API bool       aio_handle_pending(aio_handle handle);
 /* When it is to run, of aio_loop_time; of call_soon's, and of one that is no more: 0. asyncio: TimerHandle.when */
 AIO_API double     aio_handle_when(aio_handle handle);
 
-/* What the loop has to say of errors that have nowhere else to go. exception may be NULL. */
+/* What the loop has to say of errors that have nowhere else to go. exception may be NULL. A handler may end what it
+ * hears of, and anything else. When a loop closes, what was forgotten is told before the first of it is closed, and
+ * futures are told last, when the rest is closed; the loop cannot be run or closed then. */
 typedef void aio_exception_handler(aio_loop *loop, const char *message, const aio_exception *exception, void *arg);
 /* NULL: the default, which prints to stderr. */
 AIO_API void aio_loop_set_exception_handler(aio_loop *loop, aio_exception_handler *handler, void *arg);
@@ -5546,8 +5548,9 @@ static void aio__pool_free(aio__heap *heap, void *memory, size_t size)
     else aio__heap_give(heap, memory, size);
 }
 
-/* Calls visit for every live object of a heap of futures. It must not make or free any. */
-static void aio__heap_each(aio__heap *heap, void (*visit)(void *object, void *arg), void *arg)
+/* Calls visit for every live object of a heap of futures that has no allocation of its own. It may make and free
+ * some. */
+static void aio__heap_each_slot(aio__heap *heap, void (*visit)(void *object, void *arg), void *arg)
 {
     for (int i = 0; i < AIO__CLASSES; i++) {
         for (aio__block_head *block = heap->blocks[i]; block; block = block->next) {
@@ -5557,7 +5560,13 @@ static void aio__heap_each(aio__heap *heap, void (*visit)(void *object, void *ar
                 if (((aio__slot *)(void *)slot)->refs) visit(slot, arg);
         }
     }
+}
+
+/* ... for every live object. It must not make or free any. */
+static void aio__heap_each(aio__heap *heap, void (*visit)(void *object, void *arg), void *arg)
+{
     aio__node *next;
+    aio__heap_each_slot(heap, visit, arg);
     for (aio__node *node = heap->own.next; node != &heap->own; node = next) {
         next = node->next;
         visit(AIO__CONTAINER(node, aio__prefix, node) + 1, arg);
@@ -6178,6 +6187,9 @@ enum { AIO__FOREIGN_BEFORE, AIO__FOREIGN_AFTER, AIO__FOREIGN_EVERY = 100000000 }
 typedef struct aio__closer {
     struct aio__closer *next;
     void (*close)(aio_loop *, struct aio__closer *);
+    /* Of an aio__owned, before anything is closed: reports one thing about an object of its ring that its user has
+     * forgotten, and not yet reported. False: there is none. May be NULL. */
+    bool (*tell)(aio_loop *, aio__node *);
 } aio__closer;
 
 typedef struct aio__threadsafe_call {
@@ -6237,7 +6249,7 @@ struct aio_loop {
     uint32_t       looks;     /* readings of the clock between steps */
     /* the next iteration asks the poller or has timers to run, though the queue is not empty */
     bool           attend;
-    bool           running, stopping, closed, debug;
+    bool           running, stopping, closing, closed, debug;
     bool           one_pass;  /* of aio_loop_run_once, which ends where the poller is due again */
     int            eager_depth;
     size_t         task_count;
@@ -7201,12 +7213,22 @@ typedef struct aio__held { /* lies behind the object */
     const char *how; /* static text: "closed"; NULL: it lives */
     const char *file; /* the line at which the user's coroutine stood then; NULL: none ran */
     int         line;
+    bool        told; /* that it was forgotten */
 } aio__held;
 
 static aio__held *aio__held_of(const void *object)
 {
     const aio__prefix *prefix = (const aio__prefix *)object - 1;
     return (aio__held *)(void *)((char *)(uintptr_t)object + prefix->size - sizeof(aio__held));
+}
+
+/* The loop closes, and it lives: true once. */
+static AIO__COLD bool aio__held_forgotten(const void *object)
+{
+    aio__held *held = aio__held_of(object);
+    bool first = !held->told;
+    held->told = true;
+    return first;
 }
 
 /* All zero; NULL without memory. */
@@ -9411,7 +9433,42 @@ static AIO__COLD void aio__frame_close(void *object, void *arg)
     future->flags |= AIO__F_QUIET;
 }
 
-static void aio__frames_close(aio_loop *loop) { aio__heap_each(&loop->frames, aio__frame_close, loop); }
+/* An owner less than while it was reported, who may be the last one: who heard of it gave it back. A generator that
+ * stands at its AIO_YIELD is left to go with the loop, where no task can close it any more. */
+static AIO__COLD void aio__frame_leave(aio_future *future)
+{
+    bool yielded = (future->flags & AIO__F_CORO) && (((aio_task *)(void *)future)->marks & AIO__MARK_YIELDED);
+    if (future->refs > 1 || !yielded) aio__give_back(future);
+}
+
+static AIO__COLD void aio__frame_visit(void *object, void *arg)
+{
+    ((aio_future *)object)->refs++;
+    aio__frame_close(object, arg);
+    aio__frame_leave((aio_future *)object);
+}
+
+/* The one that has an allocation of its own after that, after NULL the first, with an owner more; NULL: that was the
+ * last. */
+static AIO__COLD aio_future *aio__frame_after(aio_loop *loop, aio_future *future)
+{
+    const aio__node *node = future ? ((aio__prefix *)(void *)future - 1)->node.next : loop->frames.own.next;
+    if (node == &loop->frames.own) return NULL;
+    future = (aio_future *)(void *)(AIO__CONTAINER(node, aio__prefix, node) + 1);
+    future->refs++;
+    return future;
+}
+
+/* Who hears of one may give back any, and make some. */
+static AIO__COLD void aio__frames_close(aio_loop *loop)
+{
+    aio__heap_each_slot(&loop->frames, aio__frame_visit, loop);
+    for (aio_future *future = aio__frame_after(loop, NULL), *next; future; future = next) {
+        next = aio__frame_after(loop, future);
+        aio__frame_close(future, loop);
+        aio__frame_leave(future);
+    }
+}
 
 /* Exceptions are no memory of the loop's. */
 static AIO__COLD void aio__frame_clear(void *object, void *arg)
@@ -9862,7 +9919,7 @@ AIO_API void aio_loop_stop(aio_loop *loop) { loop->stopping = true; }
 static int aio__loop_can_run(const aio_loop *loop)
 {
     if (!loop) return EINVAL;
-    if (loop->closed) return AIO_ELOOPCLOSED;
+    if (loop->closed || loop->closing) return AIO_ELOOPCLOSED;
     return loop->running || aio__running ? AIO_ELOOPRUNNING : 0;
 }
 
@@ -10226,15 +10283,32 @@ typedef struct aio__owned {
 
 /* The one at that place in the loop, made when it is needed first: `size` bytes that begin with it, the others zero.
  * NULL without memory. */
-static void *aio__owned_of(aio_loop *loop, void **place, size_t size, void (*end)(aio_loop *, aio__closer *))
+static void *aio__owned_of(aio_loop *loop, void **place, size_t size, void (*end)(aio_loop *, aio__closer *),
+                           bool (*tell)(aio_loop *, aio__node *))
 {
     aio__owned *owned = (aio__owned *)*place;
     if (owned || !(owned = (aio__owned *)aio__calloc(size))) return owned;
     aio__ring_clear(&owned->ring);
     owned->closer.close = end;
+    owned->closer.tell = tell;
     aio__loop_at_close(loop, &owned->closer);
     *place = owned;
     return owned;
+}
+
+/* Reports what was forgotten. Who hears of one may end it and others, and make some: nothing is known of an object once
+ * it was reported, and one that there is nothing to say of goes to the back. */
+static AIO__COLD void aio__owned_tell(aio_loop *loop, aio__owned *owned)
+{
+    size_t count = 0;
+    for (const aio__node *node = owned->ring.next; node != &owned->ring; node = node->next) count++;
+    while (count && !aio__ring_empty(&owned->ring)) {
+        aio__node *node = owned->ring.next;
+        if (owned->closer.tell(loop, node)) continue;
+        aio__ring_remove(node);
+        aio__ring_insert(&owned->ring, node);
+        count--;
+    }
 }
 
 static AIO__COLD void aio__calls_close(aio_loop *loop)
@@ -10267,22 +10341,31 @@ static AIO__COLD void aio__incoming_close(aio_loop *loop)
     }
 }
 
-AIO_API AIO__COLD int aio_loop_close(aio_loop *loop)
+static AIO__COLD void aio__closers_run(aio_loop *loop)
 {
-    if (!loop || loop->closed) return 0;
-    if (loop->running) return AIO_ELOOPRUNNING;
-    aio__incoming_close(loop);
     while (loop->closers) {
         aio__closer *closer = loop->closers;
         loop->closers = closer->next;
         closer->close(loop, closer);
     }
+}
+
+AIO_API AIO__COLD int aio_loop_close(aio_loop *loop)
+{
+    if (!loop || loop->closed) return 0;
+    if (loop->running || loop->closing) return AIO_ELOOPRUNNING;
+    loop->closing = true;
+    for (aio__closer *closer = loop->closers; closer; closer = closer->next)
+        if (closer->tell) aio__owned_tell(loop, AIO__CONTAINER(closer, aio__owned, closer));
+    aio__incoming_close(loop);
+    aio__closers_run(loop);
+    aio__frames_close(loop);
+    aio__closers_run(loop); /* of what was made by who heard of the frames */
+    aio__reports_sum(loop, INT64_MAX);
     aio__descriptor_remove(loop, &loop->wake);
     aio__os.close(loop->wake_read);
     if (loop->wake_write != loop->wake_read) aio__os.close(loop->wake_write);
     aio__calls_close(loop);
-    aio__frames_close(loop);
-    aio__reports_sum(loop, INT64_MAX);
     aio__timers_close(loop);
     loop->poller->close(loop);
     loop->closed = true;
@@ -13341,7 +13424,7 @@ static aio__thread_port *aio__thread_port_of(aio_thread_queue *q, aio_loop *loop
 {
     aio__thread_port *port = NULL;
     aio__owned *ports =
-        (aio__owned *)aio__owned_of(loop, &loop->thread_ports, sizeof(aio__owned), aio__thread_ports_close);
+        (aio__owned *)aio__owned_of(loop, &loop->thread_ports, sizeof(aio__owned), aio__thread_ports_close, NULL);
     if (!ports) return NULL;
     pthread_mutex_lock(&q->mutex);
     for (aio__node *node = q->ports.next; !port && node != &q->ports; node = node->next) {
@@ -14289,7 +14372,7 @@ static aio__lookup_future *aio__lookup_submit(aio__owned *lookups, aio__lookup_f
 
 static aio__owned *aio__lookups_of(aio_loop *loop)
 {
-    return (aio__owned *)aio__owned_of(loop, &loop->lookups, sizeof(aio__owned), aio__lookups_close);
+    return (aio__owned *)aio__owned_of(loop, &loop->lookups, sizeof(aio__owned), aio__lookups_close, NULL);
 }
 
 /* Asks getaddrinfo: at once if all is numeric, else in a thread. Takes f. NULL without memory. */
@@ -17325,22 +17408,21 @@ static void aio__streams_end(aio__node *ring)
     }
 }
 
-/* In debug mode: streams of the user's coroutines that are open yet. */
-static AIO__COLD void aio__streams_report(aio_loop *loop, const aio__node *ring)
+/* In debug mode: one of the user's coroutines that is open yet. */
+static AIO__COLD bool aio__stream_tell(aio_loop *loop, aio__node *node)
 {
     char made[AIO__PLACE_MAX];
-    for (const aio__node *node = ring->next; node != ring; node = node->next) {
-        const aio_stream *s = AIO__CONTAINER(node, aio_stream, link);
-        if (s->own && !s->home && !aio__stream_closing(s) && *aio__held_made(s, made))
-            aio__report(loop, NULL, "stream%s was never closed", made);
-    }
+    const aio_stream *s = AIO__CONTAINER(node, aio_stream, link);
+    if (!s->own || s->home || aio__stream_closing(s) || !*aio__held_made(s, made) || !aio__held_forgotten(s))
+        return false;
+    aio__report(loop, NULL, "stream%s was never closed", made);
+    return true;
 }
 
 /* The loop closes: so does every socket. */
 static void aio__streams_close(aio_loop *loop, aio__closer *closer)
 {
     aio__owned *streams = AIO__CONTAINER(closer, aio__owned, closer);
-    aio__streams_report(loop, &streams->ring);
     aio__streams_end(&streams->ring);
     while (loop->buffers) {
         char *buffer = aio__read_buffer_take(loop);
@@ -17353,7 +17435,7 @@ static void aio__streams_close(aio_loop *loop, aio__closer *closer)
 /* The ring of what is open in a loop. NULL without memory. */
 static aio__owned *aio__streams_of(aio_loop *loop)
 {
-    return (aio__owned *)aio__owned_of(loop, &loop->streams, sizeof(aio__owned), aio__streams_close);
+    return (aio__owned *)aio__owned_of(loop, &loop->streams, sizeof(aio__owned), aio__streams_close, aio__stream_tell);
 }
 
 /* Takes the descriptor if it succeeds. NULL with errno. */
@@ -18722,15 +18804,22 @@ AIO_API void aio_server_close(aio_server *server)
     if (server->forever) aio__cancel(server->forever->never, &aio__cancelled);
 }
 
+static AIO__COLD bool aio__server_tell(aio_loop *loop, aio__node *node)
+{
+    char made[AIO__PLACE_MAX];
+    const aio_server *server = AIO__CONTAINER(node, aio_server, link);
+    if (!server->own || server->closing || !aio__held_forgotten(server)) return false;
+    aio__report(loop, NULL, "server%s was never closed", aio__held_made(server, made));
+    return true;
+}
+
 /* The loop closes. */
 static void aio__servers_close(aio_loop *loop, aio__closer *closer)
 {
     aio__servers *servers = AIO__CONTAINER(closer, aio__servers, owned.closer);
-    char made[AIO__PLACE_MAX];
     while (!aio__ring_empty(&servers->owned.ring)) {
         aio_server *server = AIO__CONTAINER(servers->owned.ring.next, aio_server, link);
-        if (server->own && !server->closing)
-            aio__report(server->loop, NULL, "server%s was never closed", aio__held_made(server, made));
+        server->busy++; /* who hears that a client is gone may close the server */
         aio_server_close(server);
         aio__clients_end(&server->clients);
         aio__server_free(server);
@@ -18743,7 +18832,8 @@ static void aio__servers_close(aio_loop *loop, aio__closer *closer)
 static aio__servers *aio__servers_of(aio_loop *loop)
 {
     if (!aio__streams_of(loop)) return NULL;
-    return (aio__servers *)aio__owned_of(loop, &loop->servers, sizeof(aio__servers), aio__servers_close);
+    return (aio__servers *)aio__owned_of(loop, &loop->servers, sizeof(aio__servers), aio__servers_close,
+                                         aio__server_tell);
 }
 
 static aio_server *aio__server_new(aio_loop *loop, aio_client_handler *handler, void *arg,
@@ -19331,7 +19421,7 @@ static void aio__fd_watch_forget(aio_loop *loop, aio__descriptor *d)
 static aio__fd_watch *aio__fd_watch_of(aio_loop *loop, int fd)
 {
     aio__fd_watches *watches =
-        (aio__fd_watches *)aio__owned_of(loop, &loop->fd_watches, sizeof *watches, aio__fd_watches_close);
+        (aio__fd_watches *)aio__owned_of(loop, &loop->fd_watches, sizeof *watches, aio__fd_watches_close, NULL);
     aio__fd_watch *w = aio__fd_watch_find(loop, fd);
     if (w || !watches) return w;
     loop->on_descriptor = aio__fd_watch_forget;
@@ -20257,7 +20347,7 @@ AIO_API int aio_loop_add_source(aio_loop *loop, aio_source *source)
     int code = source && source->dispatch ? aio__loop_can_schedule(loop) : EINVAL;
     if (!code && source->of_loop) code = EBUSY;
     if (code) return code;
-    aio__owned *sources = (aio__owned *)aio__owned_of(loop, &loop->sources, sizeof *sources, aio__foreign_close);
+    aio__owned *sources = (aio__owned *)aio__owned_of(loop, &loop->sources, sizeof *sources, aio__foreign_close, NULL);
     aio__foreign *f = sources ? (aio__foreign *)aio__calloc(sizeof *f) : NULL;
     if (!f) return ENOMEM;
     f->work.run = aio__foreign_run;
@@ -20471,15 +20561,21 @@ static void aio__endpoint_close(aio_datagram_endpoint *e)
     if (!e->timer) aio__endpoint_end(e);
 }
 
+static AIO__COLD bool aio__endpoint_tell(aio_loop *loop, aio__node *node)
+{
+    char made[AIO__PLACE_MAX];
+    const aio_datagram_endpoint *e = AIO__CONTAINER(node, aio_datagram_endpoint, link);
+    if (!e->own || e->closing || !aio__held_forgotten(e)) return false;
+    aio__report(loop, NULL, "datagram endpoint%s was never closed", aio__held_made(e, made));
+    return true;
+}
+
 static void aio__endpoints_close(aio_loop *loop, aio__closer *closer)
 {
     aio__owned *endpoints = AIO__CONTAINER(closer, aio__owned, closer);
-    char made[AIO__PLACE_MAX];
     while (!aio__ring_empty(&endpoints->ring)) {
         aio_datagram_endpoint *e = AIO__CONTAINER(endpoints->ring.next, aio_datagram_endpoint, link);
         bool stays = e->own && e->refs > 1;
-        if (e->own && !e->closing)
-            aio__report(loop, NULL, "datagram endpoint%s was never closed", aio__held_made(e, made));
         aio__endpoint_end(e);
         if (stays) aio__held_leave(loop, e);
     }
@@ -20746,7 +20842,8 @@ static aio_endpoint_options aio__endpoint_plain; /* no option is set: the resolv
 static aio_datagram_endpoint *aio__endpoint_new(aio_loop *loop, int fd, bool connected, const aio_endpoint_options *o)
 {
     aio__owned *endpoints =
-        (aio__owned *)aio__owned_of(loop, &loop->endpoints, sizeof *endpoints, aio__endpoints_close);
+        (aio__owned *)aio__owned_of(loop, &loop->endpoints, sizeof *endpoints, aio__endpoints_close,
+                                    aio__endpoint_tell);
     bool own = loop->debug && o != &aio__endpoint_plain;
     aio_datagram_endpoint *e = !endpoints ? NULL
         : (aio_datagram_endpoint *)(own ? aio__held_new(loop, sizeof *e) : aio__pool_alloc(&loop->pool, sizeof *e));
@@ -22472,14 +22569,20 @@ AIO__COLD static int aio__dns_configure(aio__dns *dns, const aio_resolver_option
     return dns->buckets ? 0 : ENOMEM;
 }
 
+static AIO__COLD bool aio__dns_tell(aio_loop *loop, aio__node *node)
+{
+    char made[AIO__PLACE_MAX];
+    const aio__dns *dns = AIO__CONTAINER(node, aio__dns, link);
+    if (!dns->own || dns->closed || !aio__held_forgotten(dns)) return false;
+    aio__report(loop, NULL, "resolver%s was never closed", aio__held_made(dns, made));
+    return true;
+}
+
 AIO__COLD static void aio__dns_all_close(aio_loop *loop, aio__closer *closer)
 {
     aio__dns_all *all = AIO__CONTAINER(closer, aio__dns_all, owned.closer);
-    char made[AIO__PLACE_MAX];
     while (!aio__ring_empty(&all->owned.ring)) {
         aio__dns *dns = AIO__CONTAINER(all->owned.ring.next, aio__dns, link);
-        if (dns->own && !dns->closed)
-            aio__report(loop, NULL, "resolver%s was never closed", aio__held_made(dns, made));
         dns->refs = 1;
         aio__dns_unref(dns);
     }
@@ -22494,7 +22597,8 @@ AIO__COLD static void aio__dns_all_close(aio_loop *loop, aio__closer *closer)
 
 static aio__dns_all *aio__dns_all_of(aio_loop *loop)
 {
-    aio__dns_all *all = (aio__dns_all *)aio__owned_of(loop, &loop->resolvers, sizeof *all, aio__dns_all_close);
+    aio__dns_all *all = (aio__dns_all *)aio__owned_of(loop, &loop->resolvers, sizeof *all, aio__dns_all_close,
+                                                      aio__dns_tell);
     if (all && !all->given.next) aio__ring_clear(&all->given);
     return all;
 }
@@ -22876,15 +22980,21 @@ AIO__COLD static void aio__process_abandon(aio_process *p)
     p->exited = NULL;
 }
 
+static AIO__COLD bool aio__process_tell(aio_loop *loop, aio__node *node)
+{
+    char made[AIO__PLACE_MAX];
+    const aio_process *p = AIO__CONTAINER(node, aio_process, link);
+    if (!p->own || p->released || !aio__held_forgotten(p)) return false;
+    aio__report(loop, NULL, "process%s was never released", aio__held_made(p, made));
+    return true;
+}
+
 /* The loop closes: so does every child, at once. */
 AIO__COLD static void aio__processes_close(aio_loop *loop, aio__closer *closer)
 {
     aio__owned *processes = AIO__CONTAINER(closer, aio__owned, closer);
-    char made[AIO__PLACE_MAX];
     while (!aio__ring_empty(&processes->ring)) {
         aio_process *p = AIO__CONTAINER(processes->ring.next, aio_process, link);
-        if (p->own && !p->released)
-            aio__report(loop, NULL, "process%s was never released", aio__held_made(p, made));
         p->released = true;
         if (p->returncode == AIO_RUNNING) {
             aio__os.kill(p->pid, SIGKILL);
@@ -23105,7 +23215,7 @@ static int aio__process_streams(aio_process *p, const struct aio__spawning *self
 static aio_process *aio__process_new(aio_loop *loop)
 {
     aio__owned *processes =
-        (aio__owned *)aio__owned_of(loop, &loop->processes, sizeof *processes, aio__processes_close);
+        (aio__owned *)aio__owned_of(loop, &loop->processes, sizeof *processes, aio__processes_close, aio__process_tell);
     aio_process *p = !processes ? NULL
                    : (aio_process *)(loop->debug ? aio__held_new(loop, sizeof *p) : aio__calloc(sizeof *p));
     if (!p) return NULL;
@@ -35801,8 +35911,10 @@ AIO__COLD static void aio__connectors_close(aio_loop *loop, aio__closer *closer)
     aio__owned *connectors = AIO__CONTAINER(closer, aio__owned, closer);
     while (!aio__ring_empty(&connectors->ring)) {
         aio_connector *c = AIO__CONTAINER(connectors->ring.next, aio_connector, link);
-        for (aio__node *node = c->busy.next; node != &c->busy; node = node->next) /* of requests that never go on */
-            aio__made_unref(AIO__CONTAINER(node, aio__connection, link)->made);
+        const aio__node *const rings[] = { &c->busy, &c->idle }; /* of requests that never go on; of sessions left */
+        for (int i = 0; i < 2; i++)
+            for (aio__node *node = rings[i]->next; node != rings[i]; node = node->next)
+                aio__made_unref(AIO__CONTAINER(node, aio__connection, link)->made);
         aio__connector_free(c);
     }
     loop->connectors = NULL;
@@ -35812,7 +35924,7 @@ AIO__COLD static void aio__connectors_close(aio_loop *loop, aio__closer *closer)
 /* The loop's; sessions are made after it, and so are closed before it. NULL without memory. */
 static aio__owned *aio__connectors_of(aio_loop *loop)
 {
-    return (aio__owned *)aio__owned_of(loop, &loop->connectors, sizeof(aio__owned), aio__connectors_close);
+    return (aio__owned *)aio__owned_of(loop, &loop->connectors, sizeof(aio__owned), aio__connectors_close, NULL);
 }
 
 /* Without an owner it is closed: who has a busy connection gives it back yet. */
@@ -36192,30 +36304,46 @@ static void aio__session_clear(aio_session *session)
     else if (aio__held_end(session->loop, session, "closed")) session->loop = NULL;
 }
 
-/* The loop closes: what was forgotten goes with it. */
 static const char *aio__exchange_name(const aio__exchange *x, char *text, size_t size);
 
-static AIO__COLD void aio__reply_report(aio_loop *loop, const aio__reply *r)
+static AIO__COLD bool aio__reply_tell(aio_loop *loop, aio__reply *r)
 {
     char name[400];
-    if (r->file) aio__report(loop, NULL, "response of %s (made at %s:%d) was never released",
-                             aio__exchange_name(&r->x, name, sizeof name), r->file, r->line);
+    const char *file = r->file;
+    if (!file) return false;
+    r->file = NULL;
+    aio__report(loop, NULL, "response of %s (made at %s:%d) was never released",
+                aio__exchange_name(&r->x, name, sizeof name), file, r->line);
+    return true;
 }
 
+static AIO__COLD bool aio__session_tell(aio_loop *loop, aio__node *place)
+{
+    char made[AIO__PLACE_MAX];
+    const aio_session *session = AIO__CONTAINER(place, aio_session, link);
+    if (session->own && !session->is_closed && aio__held_forgotten(session)) {
+        aio__report(loop, NULL, "session%s was never closed", aio__held_made(session, made));
+        return true;
+    }
+    for (const aio__node *at = session->live.next; at != &session->live; at = at->next) {
+        const aio__operation *op = AIO__CONTAINER(at, aio__operation, node);
+        for (aio__node *node = op->replies.next; node != &op->replies; node = node->next)
+            if (aio__reply_tell(loop, AIO__CONTAINER(node, aio__reply, node))) return true;
+    }
+    return false;
+}
+
+/* The loop closes: what was forgotten goes with it. */
 static void aio__sessions_close(aio_loop *loop, aio__closer *closer)
 {
     aio__sessions *sessions = AIO__CONTAINER(closer, aio__sessions, owned.closer);
-    char made[AIO__PLACE_MAX];
     while (!aio__ring_empty(&sessions->owned.ring)) {
         aio_session *session = AIO__CONTAINER(sessions->owned.ring.next, aio_session, link);
-        if (session->own && !session->is_closed)
-            aio__report(loop, NULL, "session%s was never closed", aio__held_made(session, made));
         for (aio__node *at = session->live.next; at != &session->live; at = at->next) {
             aio__operation *op = AIO__CONTAINER(at, aio__operation, node);
             for (aio__node *node = op->replies.next, *next; node != &op->replies; node = next) {
                 aio__reply *r = AIO__CONTAINER(node, aio__reply, node);
                 next = node->next;
-                aio__reply_report(loop, r);
                 aio__reply_clear(r);
                 if (r->own) aio__heap_disown(r);
             }
@@ -36232,7 +36360,8 @@ static void aio__sessions_close(aio_loop *loop, aio__closer *closer)
 
 static aio__sessions *aio__sessions_of(aio_loop *loop)
 {
-    return (aio__sessions *)aio__owned_of(loop, &loop->sessions, sizeof(aio__sessions), aio__sessions_close);
+    return (aio__sessions *)aio__owned_of(loop, &loop->sessions, sizeof(aio__sessions), aio__sessions_close,
+                                           aio__session_tell);
 }
 
 /* Whether it is one of the loop's that is not closed; `session` may be what was one once. */
@@ -41011,7 +41140,7 @@ static void aio__served_settle(aio__served *r)
     if (r->answer == AIO__UNANSWERED && !aio__stream_error(r->stream)) {
         aio__report(aio__served_loop(r), NULL, "the handler of %.32s %.200s gave no answer",
                     r->request.method.data, r->request.target.data);
-        aio__served_refuse(r, 500);
+        if (r->answer == AIO__UNANSWERED) aio__served_refuse(r, 500); /* who heard of it may have answered */
     }
     if (r->answer == AIO__ANSWERING) { /* cut short, and seen to be */
         r->keep = false;

@@ -944,6 +944,125 @@ TEST(debug_unclosed_is_named)
         }
 }
 
+/* A session that is left with an idle connection goes with its loop, as does one that is closed while a response lives. */
+struct debug_idle { aio_task task; bool live; aio_server *server; aio_session *session; aio_response *r; char url[60]; };
+static AIO_CORO(debug_idle)
+{
+    AIO_BEGIN(debug_idle);
+    AIO_AWAIT(self->server, aio_start_http_server(debug_page_handler, NULL, "127.0.0.1", 0));
+    snprintf(self->url, sizeof self->url, "http://127.0.0.1:%d/x", aio_server_port(self->server));
+    self->session = aio_session_open();
+    AIO_AWAIT(self->r, aio_session_get(self->session, self->url));
+    if (self->live) aio_unref(aio_session_close(self->session));
+    aio_response_release(self->r);
+    AIO_END;
+}
+TEST(debug_session_left_idle)
+{
+    for (int debug = 0; debug < 2; debug++)
+        for (int live = 0; live < 2; live++) {
+            aio_loop *loop = debug_loop(debug);
+            CHECK_INT(aio_loop_run_until_complete(loop, AIO_CALL(debug_idle, .live = live), NULL), 0);
+            aio_loop_free(loop);
+        }
+}
+
+/* Who hears of what was forgotten may end it, or all of it at the first word, or leave it and make more of each kind;
+ * the loop that closes can be neither run nor closed meanwhile. */
+enum { TIDY_ONE, TIDY_ALL, TIDY_MAKE, TIDY_WAYS, TIDY_THINGS = 7, TIDY_KINDS = 10 };
+static const char *const debug_tidied[TIDY_KINDS] = {
+    "session (", "response of GET ", "server (", "stream (", "resolver (", "datagram endpoint (", "process (",
+    "'future' was never released", "coroutine 'debug_child' was never awaited", "task 'left' was destroyed" };
+static struct { int way, heard[TIDY_KINDS], made; bool ended[TIDY_KINDS][2]; aio_session *session[2];
+    aio_response *response[2]; aio_server *server[2]; aio_stream *stream[2]; aio_resolver *resolver[2];
+    aio_datagram_endpoint *endpoint[2]; aio_process *process[2]; void *future[2], *coroutine[2], *pending[2]; } debug_litter;
+
+static void debug_tidy_one(int kind, int i)
+{
+    if (debug_litter.ended[kind][i]) return;
+    debug_litter.ended[kind][i] = true;
+    if (kind == 0) aio_unref(aio_session_close(debug_litter.session[i]));
+    if (kind == 1) aio_response_release(debug_litter.response[i]);
+    if (kind == 2) aio_unref(aio_server_wait_closed(debug_litter.server[i]));
+    if (kind == 3) aio_stream_close(debug_litter.stream[i]);
+    if (kind == 4) aio_resolver_close(debug_litter.resolver[i]);
+    if (kind == 5) aio_datagram_close(debug_litter.endpoint[i]);
+    if (kind == 6) aio_process_release(debug_litter.process[i]);
+    if (kind == 7) aio_unref(debug_litter.future[i]);
+    if (kind == 8) aio_unref(debug_litter.coroutine[i]);
+    if (kind == 9) aio_task_cancel(debug_litter.pending[i]);
+    if (kind == 9) aio_unref(debug_litter.pending[i]);
+}
+
+static void debug_tidy_make(aio_loop *loop)
+{
+    if (debug_litter.made++ >= 9) return;
+    aio_session_open();
+    aio_resolver_open(.nameservers = "127.0.0.1");
+    aio_future_create();
+    aio_loop_call_later(loop, 1, debug_slow_call, NULL);
+    aio_unref(aio_create_task(aio_create_datagram_endpoint(.local_host = "127.0.0.1")));
+    aio_unref(aio_create_task(aio_start_http_server(debug_page_handler, NULL, "127.0.0.1", 0)));
+}
+
+static void debug_tidy(aio_loop *loop, const char *message, const aio_exception *exception, void *arg)
+{
+    int kind = 0;
+    (void)exception, (void)arg;
+    while (kind < TIDY_KINDS && strncmp(message, debug_tidied[kind], strlen(debug_tidied[kind])) != 0) kind++;
+    if (kind == TIDY_KINDS) return; /* what the servers' clients had */
+    int nth = debug_litter.heard[kind]++;
+    CHECK_INT(aio_loop_close(loop), AIO_ELOOPRUNNING);
+    CHECK_INT(aio_loop_run_forever(loop), AIO_ELOOPCLOSED);
+    if (debug_litter.way == TIDY_ONE && nth < 2) debug_tidy_one(kind, nth);
+    for (int i = 0; debug_litter.way == TIDY_ALL && i < 2 * TIDY_KINDS; i++)
+        if ((kind < TIDY_THINGS) == (i / 2 < TIDY_THINGS)) debug_tidy_one(i / 2, i % 2); /* futures come later */
+    if (debug_litter.way == TIDY_MAKE) debug_tidy_make(loop);
+}
+
+struct debug_litters { aio_task task; int i; char url[60]; };
+static AIO_CORO(debug_litters)
+{
+    AIO_BEGIN(debug_litters);
+    for (self->i = 0; self->i < 2; self->i++) {
+        AIO_AWAIT(debug_litter.server[self->i], aio_start_http_server(debug_page_handler, NULL, "127.0.0.1", 0));
+        snprintf(self->url, sizeof self->url, "http://127.0.0.1:%d/x", aio_server_port(debug_litter.server[self->i]));
+        AIO_AWAIT(debug_litter.stream[self->i],
+                  aio_open_connection("127.0.0.1", aio_server_port(debug_litter.server[self->i])));
+        AIO_AWAIT(debug_litter.endpoint[self->i], aio_create_datagram_endpoint(.local_host = "127.0.0.1"));
+        AIO_AWAIT(debug_litter.process[self->i], aio_create_subprocess_shell("read x", .in = AIO_PIPE));
+        debug_litter.session[self->i] = aio_session_open();
+        debug_litter.resolver[self->i] = aio_resolver_open(.nameservers = "127.0.0.1");
+        AIO_AWAIT(debug_litter.response[self->i], aio_session_get(debug_litter.session[self->i], self->url));
+        debug_litter.future[self->i] = aio_future_create();
+        debug_litter.coroutine[self->i] = AIO_CALL(debug_child);
+        debug_litter.pending[self->i] = aio_create_task(AIO_CALL(debug_child, .delay = 100), .name = "left");
+    }
+    AIO_END;
+}
+
+TEST(debug_tidied_at_close)
+{
+    for (int way = 0; way < TIDY_WAYS; way++) {
+        aio_loop *loop = debug_loop(true);
+        memset(&debug_litter, 0, sizeof debug_litter);
+        debug_litter.way = way;
+        CHECK_INT(aio_loop_run_until_complete(loop, AIO_CALL(debug_litters), NULL), 0);
+        CHECK_INT(debug_told.count, 0);
+        aio_loop_set_exception_handler(loop, debug_tidy, NULL);
+        CHECK_INT(aio_loop_close(loop), 0);
+        int things = 0;
+        for (int kind = 0; kind < TIDY_KINDS; kind++) {
+            int heard = debug_litter.heard[kind];
+            things += kind < TIDY_THINGS ? heard : 0;
+            if (!CHECK(way == TIDY_ALL ? heard <= 2 : way == TIDY_ONE ? heard == 2 : heard >= 2))
+                printf("# way %d, '%s...': %d times\n", way, debug_tidied[kind], heard);
+        }
+        if (way == TIDY_ALL) CHECK_INT(things, 1);
+        aio_loop_free(loop);
+    }
+}
+
 /* A datagram is awaited, a request is being served, or sent, or a lookup has begun when the loop closes: nothing is left,
  * with debug mode and without it. */
 struct debug_cut { aio_task task; int mode; aio_server *server; aio_datagram_endpoint *endpoint; aio_stream *stream;
