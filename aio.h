@@ -3307,7 +3307,8 @@ typedef struct aio_response_task { aio_task task; aio_response *result; } aio_re
  * errno values of connect, AIO_ETLS, AIO_ECERTIFICATE, AIO_EDISCONNECTED, AIO_EHTTP, AIO_ELIMIT, AIO_ETIMEOUT,
  * AIO_ESTATUS, AIO_EPROXY, AIO_EREDIRECTS, AIO_ERUNTIME (the session is closed); the message names method and URL. A
  * user in the URL becomes Authorization. Through a proxy that speaks HTTP, http:// URLs are asked for in absolute form;
- * all else goes through a tunnel. aiohttp: session.get(url) */
+ * all else goes through a tunnel. Of another method (aio_session_options is a struct):
+ * aio_session_request(session, "OPTIONS", url, ...). aiohttp: session.get(url) */
 #define aio_session_get(...)     AIO__SESSION_REQUEST("GET", __VA_ARGS__, )
 #define aio_session_post(...)    AIO__SESSION_REQUEST("POST", __VA_ARGS__, )
 #define aio_session_put(...)     AIO__SESSION_REQUEST("PUT", __VA_ARGS__, )
@@ -3399,6 +3400,9 @@ typedef struct aio_link {
 AIO_API const aio_link *aio_response_links(aio_response *response, size_t *count);
 /* The first with this relation ("next"), or NULL. */
 AIO_API const aio_link *aio_response_link(aio_response *response, const char *rel);
+/* The value of a cookie that this response sets, as its last Set-Cookie of the name has it, whether the jar takes it or
+ * not: data NULL when it sets none, or without memory. Ends in a NUL. aiohttp: cookies */
+AIO_API aio_text aio_response_cookie(aio_response *response, const char *name);
 /* The next piece of the body, as it comes; none at its end, where AIO_ASYNC_FOR ends. It is borrowed until the next
  * call. Who reads slowly slows the server down. aiohttp: content.iter_any() */
 AIO_API aio_text_task *aio_response_read_chunk(aio_response *response);
@@ -25799,6 +25803,15 @@ static const char *aio__cookie_parse(aio__cookie_said *said, const char *text, s
     return NULL;
 }
 
+/* The value that a Set-Cookie field gives the cookie of this name; data NULL: it is another one's, or invalid. */
+static aio_text aio__cookie_value(aio_text field, const char *name, size_t length)
+{
+    aio__cookie_said said;
+    bool has = !aio__cookie_parse(&said, field.data, field.length) && said.name.length == length
+            && !memcmp(said.name.data, name, length);
+    return has ? said.value : aio__text(NULL, 0);
+}
+
 /* Up to the last '/' of the request's path, without it. */
 static aio_text aio__cookie_default_path(const aio_url *url)
 {
@@ -39215,6 +39228,18 @@ AIO_API aio_text aio_response_charset(aio_response *response)
 {
     aio_text charset = aio__content_parameter(aio_headers_get(&response->headers, "Content-Type"), "charset");
     return charset.data ? aio__content_keep(&aio__reply_live(response, __func__)->in, charset, true) : charset;
+}
+
+AIO_API aio_text aio_response_cookie(aio_response *response, const char *name)
+{
+    aio__reply *r = aio__reply_live(response, __func__);
+    aio_text field, value = { NULL, 0 };
+    size_t position = 0, length = name ? strlen(name) : 0;
+    while (response && length && aio_headers_next_of(&response->headers, "Set-Cookie", &position, &field)) {
+        aio_text said = aio__cookie_value(field, name, length);
+        if (said.data) value = said;
+    }
+    return value.data ? aio__content_keep(&r->in, value, false) : value;
 }
 
 AIO_API const aio_disposition *aio_response_content_disposition(aio_response *response)

@@ -214,6 +214,8 @@ SCENARIO(contents_fields, .may = CLIENT_MAY)
         "Content-Disposition: Attachment; filename=\"../x\"; filename*=UTF-8''..%2f%e2%82%ac.txt; size=3\r\n"
         "Link: <?p=2>; rel=\"next last\"; title=\"a, \\\"b\\\"\", nonsense, <c>;rel=Prev;"
         "title*=utf-8''%c3%a9,<http://[>;rel=bad\r\n"
+        "Set-Cookie: a=1\r\nset-cookie:  a = 2 ; Path=/; Max-Age=0\r\nSet-Cookie: A=3\r\nSet-Cookie: ab=4;a=5\r\n"
+        "Set-Cookie: =6\r\nSet-Cookie: empty=\r\n"
         "Link: <http://x.test/>\r\n\r\n", END_STAY);
     self->session = aio_session_open();
     REQUIRE(self->session);
@@ -240,6 +242,15 @@ SCENARIO(contents_fields, .may = CLIENT_MAY)
         CHECK_STR(links[2].url, "http://x.test/");
         CHECK_STR(links[2].rel, "");
         CHECK(!aio_response_link(self->r, "bad") && !aio_response_link(self->r, "ne"));
+        aio_text cookie = aio_response_cookie(self->r, "a"), other = aio_response_cookie(self->r, "ab");
+        aio_text empty = aio_response_cookie(self->r, "empty");
+        REQUIRE(cookie.data && other.data && empty.data);
+        CHECK_STR(cookie.data, "2");
+        CHECK_STR(other.data, "4");
+        CHECK_STR(empty.data, "");
+        CHECK(!aio_response_cookie(self->r, "b").data && !aio_response_cookie(self->r, "").data);
+        CHECK(!aio_response_cookie(self->r, NULL).data && !aio_response_cookie(NULL, "a").data);
+        CHECK(!aio_session_cookie_jar(self->session) || !aio_cookie_jar_count(aio_session_cookie_jar(self->session)));
     }
     AIO_FINALLY;
         aio_response_release(self->r);
