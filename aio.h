@@ -4766,9 +4766,8 @@ static int aio__os_listdir(const char *path, int (*each)(void *arg, const char *
     while (!code) {
         errno = 0;
         const struct dirent *entry = readdir(folder);
-        if (!entry && errno) code = errno;
+        code = entry ? each(arg, entry->d_name) : errno;
         if (!entry) break;
-        code = each(arg, entry->d_name);
     }
     if (folder) closedir(folder);
     return code;
@@ -4822,12 +4821,9 @@ static int aio__os_cond_wait(pthread_cond_t *condition, pthread_mutex_t *mutex, 
 #else
     clock_gettime(CLOCK_MONOTONIC, &until);
     int64_t most = INT32_MAX, seconds = nanoseconds / 1000000000;
-    until.tv_sec += (time_t)(seconds < most ? seconds : most);
-    until.tv_nsec += (long)(nanoseconds % 1000000000);
-    if (until.tv_nsec >= 1000000000) {
-        until.tv_sec++;
-        until.tv_nsec -= 1000000000;
-    }
+    int64_t fraction = until.tv_nsec + nanoseconds % 1000000000;
+    until.tv_sec += (time_t)((seconds < most ? seconds : most) + fraction / 1000000000);
+    until.tv_nsec = (long)(fraction % 1000000000);
     return pthread_cond_timedwait(condition, mutex, &until);
 #endif
 }
@@ -4944,10 +4940,8 @@ static int aio__os_spawn_become(const aio__spawn *spawn)
     for (int i = 0; i < 3; i++) {
         int from = spawn->stdio[i] == AIO_STDOUT ? 1 : spawn->stdio[i];
         if (from == AIO_INHERIT) continue;
-        bool opened = from == AIO_DEVNULL;
-        if (opened && (from = open("/dev/null", O_RDWR)) < 0) return errno;
-        if (from != i && dup2(from, i) < 0) return errno;
-        if (opened && from > 2) close(from);
+        if (from == AIO_DEVNULL && (from = open("/dev/null", O_RDWR)) < 0) return errno;
+        if (dup2(from, i) < 0) return errno;
     }
     if (spawn->cwd && chdir(spawn->cwd) < 0) return errno;
     if (spawn->umask) umask(spawn->umask < 0 ? 0 : (mode_t)spawn->umask);
@@ -4955,13 +4949,12 @@ static int aio__os_spawn_become(const aio__spawn *spawn)
     if (other && setgroups(spawn->group_count, spawn->groups) < 0) return errno;
     if (spawn->group >= 0 && setregid((gid_t)spawn->group, (gid_t)spawn->group) < 0) return errno;
     if (spawn->user >= 0 && setreuid((uid_t)spawn->user, (uid_t)spawn->user) < 0) return errno;
-    long most = -1;
+    bool all = false;
 #if AIO__LINUX && defined(SYS_close_range)
-    if (syscall(SYS_close_range, 3, ~0u, 4 /* CLOSE_RANGE_CLOEXEC */) == 0) most = 0;
+    all = syscall(SYS_close_range, 3, ~0u, 4 /* CLOSE_RANGE_CLOEXEC */) == 0;
 #endif
-    if (most < 0) most = sysconf(_SC_OPEN_MAX);
-    if (most < 0 || most > 65536) most = 65536;
-    for (int fd = 3; fd < most; fd++) fcntl(fd, F_SETFD, FD_CLOEXEC);
+    unsigned long most = all ? 0 : (unsigned long)sysconf(_SC_OPEN_MAX); /* -1: there is no limit */
+    for (int fd = 3; (unsigned)fd < most && fd < 65536; fd++) fcntl(fd, F_SETFD, FD_CLOEXEC);
     for (size_t i = 0; i < spawn->pass_fd_count; i++)
         if (fcntl(spawn->pass_fds[i], F_SETFD, 0) < 0) return errno;
     return 0;
@@ -4975,10 +4968,8 @@ static void aio__os_spawn_child(const aio__spawn *spawn, int report, const sigse
     int code = aio__os_spawn_become(spawn);
     sigemptyset(&none);
     for (int signum = 1; signum < 65 && !code; signum++) {
-        if (sigaction(signum, NULL, &action) < 0 || (spawn->keep_signals && action.sa_handler == SIG_IGN)) continue;
-        memset(&action, 0, sizeof action);
-        action.sa_handler = SIG_DFL;
-        sigaction(signum, &action, NULL);
+        sigaction(signum, NULL, &action);
+        if (!spawn->keep_signals || action.sa_handler != SIG_IGN) signal(signum, SIG_DFL);
     }
     if (!code) {
         pthread_sigmask(SIG_SETMASK, spawn->keep_signals ? before : &none, NULL);
@@ -4990,29 +4981,28 @@ static void aio__os_spawn_child(const aio__spawn *spawn, int report, const sigse
 #endif
         code = errno;
     }
-    while (write(report, &code, sizeof code) < 0 && errno == EINTR) { }
-    _exit(127);
+    _exit(write(report, &code, sizeof code) < 0 ? 126 : 127); /* it cannot be interrupted: the pipe has room */
 }
 
 /* 0 or a code, as below. The child says over a pipe, which exec closes, what failed. */
 static int aio__os_spawn_fork(pid_t *pid, const aio__spawn *spawn)
 {
-    int report[2], code = 0, status;
+    int report[2], status;
     sigset_t all, before;
     if (aio__os_pipe(report) < 0) return errno;
     int above = fcntl(report[1], F_DUPFD_CLOEXEC, 3); /* standard streams come to be below */
+    int code = above < 0 ? errno : 0;
     close(report[1]);
-    if (above < 0) code = errno;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     *pid = code ? -1 : fork();
     if (*pid == 0) aio__os_spawn_child(spawn, above, &before);
-    if (*pid < 0 && !code) code = errno;
+    if (!code) code = *pid < 0 ? errno : 0;
     pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (above >= 0) close(above);
+    close(above);
     ssize_t n = 0;
     if (!code) do n = read(report[0], &code, sizeof code); while (n < 0 && errno == EINTR);
-    if (*pid > 0 && n == (ssize_t)sizeof code)
+    if (n == (ssize_t)sizeof code)
         while (waitpid(*pid, &status, 0) < 0 && errno == EINTR) { }
     close(report[0]);
     return code;
@@ -5452,7 +5442,7 @@ static bool aio__on_valgrind;
 static AIO__COLD void aio__valgrind_look(void)
 {
     const char *preload = getenv("LD_PRELOAD");
-    if (aio__on_valgrind || !preload || !strstr(preload, "vgpreload_memcheck")) return;
+    if (!preload || !strstr(preload, "vgpreload_memcheck")) return;
     aio__on_valgrind = true;
     aio__plain = true;
 }
@@ -5687,7 +5677,7 @@ typedef struct aio__buffer {
 AIO__NOINLINE static bool aio__buffer_grow(aio__buffer *buffer, size_t n)
 {
     size_t length = buffer->end - buffer->start, capacity = buffer->capacity;
-    if (n > SIZE_MAX / 4 || length > SIZE_MAX / 4) return false;
+    if (n > SIZE_MAX / 4) return false; /* no object has more than half of SIZE_MAX: the sum below fits */
     if (buffer->start) {
         memmove(buffer->data, buffer->data + buffer->start, length);
         buffer->start = 0;
@@ -5772,8 +5762,8 @@ static int aio__file_read(const char *path, size_t most, aio__buffer *text)
     for (ssize_t n = 1; !code && n;) {
         if (text->end > most) code = AIO_ELIMIT;
         else if (!aio__buffer_reserve_secret(text, 4096)) code = ENOMEM;
-        else if ((n = aio__os.read(fd, text->data + text->end, 4095)) > 0) text->end += (size_t)n;
-        else if (n && errno != EINTR && errno != EAGAIN) code = errno;
+        else if ((n = aio__os.read(fd, text->data + text->end, 4095)) >= 0) text->end += (size_t)n;
+        else if (errno != EINTR && errno != EAGAIN) code = errno;
     }
     aio__os.close(fd);
     if (code == AIO_ELIMIT) text->end = most;
@@ -5785,10 +5775,10 @@ static int aio__file_write(int fd, const char *data, size_t length)
 {
     while (length) {
         ssize_t n = aio__os.write(fd, data, length);
-        if (n < 0 && errno != EINTR) return errno;
-        if (n < 0) continue;
-        data += n;
-        length -= (size_t)n;
+        if (n >= 0) {
+            data += n;
+            length -= (size_t)n;
+        } else if (errno != EINTR) return errno;
     }
     return 0;
 }
@@ -5823,7 +5813,7 @@ static int aio__file_replace(const char *path, const char *data, size_t length)
  * ============================================================================ */
 
 
-enum { AIO__MESSAGE_MAX = 512, AIO__TRACEBACK_MAX = 64 };
+enum { AIO__MESSAGE_MAX = 512, AIO__TRACEBACK_MAX = 64, AIO__STATIC = -1 /* refs of those that are never freed */ };
 
 static const struct { const char *name, *text; } aio__code_table[] = {
 #define AIO__ENTRY(name, python, text) { python, text },
@@ -5861,23 +5851,23 @@ AIO_API const char *aio_code_text(int code)
     return strerror(code);
 }
 
-static aio_exception aio__no_memory = { ENOMEM, "", "out of memory", NULL, 0, 0, 0, 0, 0, NULL, 0, -1 };
-static aio_exception aio__cancelled = { AIO_ECANCELLED, "", "cancelled", NULL, 0, 0, 0, 0, 0, NULL, 0, -1 };
+static aio_exception aio__no_memory = { ENOMEM, "", "out of memory", NULL, 0, 0, 0, 0, 0, NULL, 0, AIO__STATIC };
+static aio_exception aio__cancelled = { AIO_ECANCELLED, "", "cancelled", NULL, 0, 0, 0, 0, 0, NULL, 0, AIO__STATIC };
 static aio_exception aio__generator_exit = {
-    AIO_EGENERATOREXIT, "", "the generator was closed", NULL, 0, 0, 0, 0, 0, NULL, 0, -1
+    AIO_EGENERATOREXIT, "", "the generator was closed", NULL, 0, 0, 0, 0, 0, NULL, 0, AIO__STATIC
 };
 
 AIO_API aio_exception *aio_exception_ref(const aio_exception *exception)
 {
     aio_exception *e = (aio_exception *)(uintptr_t)exception;
-    if (e && e->refs >= 0) e->refs++;
+    if (e && e->refs != AIO__STATIC) e->refs++;
     return e;
 }
 
 AIO_API AIO__NOINLINE void aio_exception_unref(const aio_exception *exception)
 {
     aio_exception *e = (aio_exception *)(uintptr_t)exception;
-    if (!e || e->refs < 0 || --e->refs > 0) return;
+    if (!e || e->refs == AIO__STATIC || --e->refs > 0) return;
     for (int i = 0; i < e->member_count; i++) aio_exception_unref(e->members[i]);
     aio__free(e->members);
     aio__free(e->traceback);
@@ -5887,7 +5877,7 @@ AIO_API AIO__NOINLINE void aio_exception_unref(const aio_exception *exception)
 /* Gives an error the counts of another one, and its members as far as memory goes. */
 static AIO__COLD void aio__exception_share(aio_exception *e, const aio_exception *from)
 {
-    if (e->refs < 0) return;
+    if (e->refs == AIO__STATIC) return;
     e->consumed = from->consumed;
     e->expected = from->expected;
     e->partial = from->partial;
@@ -5972,42 +5962,17 @@ static AIO__COLD aio_exception *aio__exception(int code, const char *phase, cons
 static AIO__COLD aio_exception *aio__exception_counts(aio_exception *e, size_t consumed, size_t expected,
                                                       size_t partial)
 {
-    if (e->refs < 0) return e;
+    if (e->refs == AIO__STATIC) return e;
     e->consumed = consumed;
     e->expected = expected;
     e->partial = partial;
     return e;
 }
 
-/* A copy that shares nothing with the original, as another thread, or another way out, needs it. Never NULL. */
-static AIO__COLD aio_exception *aio__exception_copy(const aio_exception *from)
-{
-    if (from->refs < 0) return aio_exception_ref(from);
-    aio_exception *e = aio__exception_text(from->code, from->phase, from->message);
-    if (e->refs < 0) return e;
-    aio__exception_counts(e, from->consumed, from->expected, from->partial);
-    e->traceback_left_out = from->traceback_left_out;
-    if (from->traceback_count) {
-        size_t count = (size_t)from->traceback_count, room = 1;
-        while (room < count) room *= 2; /* as aio__exception_add expects it */
-        e->traceback = (aio_traceback_entry *)aio__malloc(room * sizeof *from->traceback);
-        if (e->traceback) {
-            memcpy(e->traceback, from->traceback, count * sizeof *from->traceback);
-            e->traceback_count = from->traceback_count;
-        } else e->traceback_left_out += from->traceback_count;
-    }
-    if (from->member_count) {
-        e->members = (aio_exception **)aio__malloc((size_t)from->member_count * sizeof *e->members);
-        for (int i = 0; e->members && i < from->member_count; i++, e->member_count++)
-            e->members[i] = aio__exception_copy(from->members[i]);
-    }
-    return e;
-}
-
 /* Adds the place that the error has just passed; beyond the bound it is only counted. */
 static AIO__COLD void aio__exception_add(aio_exception *e, const char *file, const char *name, int line)
 {
-    if (e->refs < 0) return;
+    if (e->refs == AIO__STATIC) return;
     int n = e->traceback_count;
     if (n < AIO__TRACEBACK_MAX && (n & (n - 1)) == 0) { /* room for 1, 2, 4, ... */
         void *more = aio__realloc(e->traceback, (size_t)(n ? 2 * n : 1) * sizeof *e->traceback);
@@ -6022,6 +5987,24 @@ static AIO__COLD void aio__exception_add(aio_exception *e, const char *file, con
     e->traceback[n].name = name;
     e->traceback[n].line = line;
     e->traceback_count++;
+}
+
+/* A copy that shares nothing with the original, as another thread, or another way out, needs it. Never NULL. */
+static AIO__COLD aio_exception *aio__exception_copy(const aio_exception *from)
+{
+    if (from->refs == AIO__STATIC) return aio_exception_ref(from);
+    aio_exception *e = aio__exception_text(from->code, from->phase, from->message);
+    if (e->refs == AIO__STATIC) return e;
+    aio__exception_counts(e, from->consumed, from->expected, from->partial);
+    for (int i = 0; i < from->traceback_count; i++)
+        aio__exception_add(e, from->traceback[i].file, from->traceback[i].name, from->traceback[i].line);
+    e->traceback_left_out += from->traceback_left_out;
+    if (from->member_count) {
+        e->members = (aio_exception **)aio__malloc((size_t)from->member_count * sizeof *e->members);
+        for (int i = 0; e->members && i < from->member_count; i++, e->member_count++)
+            e->members[i] = aio__exception_copy(from->members[i]);
+    }
+    return e;
 }
 
 /* AIO_DEBUG=1 in the environment. */
@@ -8660,7 +8643,7 @@ AIO_API int aio__await_pending(aio_task *t)
 /* Adds the place where t stands to the error that it throws; the error becomes its own, if others have it too. */
 static AIO__COLD void aio__trace(aio_task *t)
 {
-    if (t->thrown->refs < 0) return;
+    if (t->thrown->refs == AIO__STATIC) return;
     if (t->thrown->refs > 1) {
         aio_exception *copy = aio__exception_copy(t->thrown);
         if (copy->code != t->thrown->code) return;
@@ -9248,7 +9231,7 @@ static size_t aio__tasks_unasked(aio_loop *loop, aio_task **tasks, size_t capaci
 static void aio__cancel_later(aio_task *root, aio_exception *why)
 {
     root->must_cancel = (uint8_t)((root->must_cancel & AIO__CANCEL_MOVED) | AIO__CANCEL_ASKED);
-    if (why->refs < 0 || aio__attachment_find(root, AIO__EXTRA_CANCEL)) return;
+    if (why->refs == AIO__STATIC || aio__attachment_find(root, AIO__EXTRA_CANCEL)) return;
     aio__cancel_reason *reason =
         (aio__cancel_reason *)(void *)aio__attachment_add(root, AIO__EXTRA_CANCEL, sizeof *reason,
                                                           aio__cancel_reason_end);
@@ -9636,7 +9619,7 @@ static aio_exception *aio__deadline_error(const aio__deadline *d, aio_exception 
         return error;
     }
     aio_exception *other = d->no_memory ? &aio__no_memory
-        : aio__exception(AIO_ETIMEOUT, "", "%s", error->refs < 0 ? "timed out" : error->message);
+        : aio__exception(AIO_ETIMEOUT, "", "%s", error->refs == AIO__STATIC ? "timed out" : error->message);
     aio_exception_unref(error);
     return other;
 }
@@ -11375,7 +11358,7 @@ static void aio__group_error(aio_task_group *g, aio_exception *error)
         e = g->future.error = aio__exception(AIO_EGROUP, "", "unhandled errors in a task group");
     }
     int n = e->member_count;
-    bool room = e->refs > 0;
+    bool room = e->refs != AIO__STATIC;
     if (room && (n & (n - 1)) == 0) { /* room for 1, 2, 4, ... */
         void *more = aio__realloc(e->members, (size_t)(n ? 2 * n : 1) * sizeof *e->members);
         if (more) e->members = (aio_exception **)more;
@@ -38435,7 +38418,7 @@ static aio_exception *aio__requesting_astray(const struct aio__requesting *self)
     const aio__operation *op = self->op;
     aio_exception *error = aio__exception(AIO_EREDIRECTS, "", "there are more than %d redirects", op->max_redirects);
     size_t n = op->history_count;
-    if (error->refs < 0) return error;
+    if (error->refs == AIO__STATIC) return error;
     error->members = (aio_exception **)aio__malloc((n + 1) * sizeof *error->members);
     for (size_t i = 0; i <= n && error->members; i++)
         error->members[error->member_count++] =

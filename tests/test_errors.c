@@ -278,3 +278,116 @@ TEST(error_messages_hide_user_info)
     aio_loop_run_until_complete(loop, aio_session_close(session), NULL);
     aio_loop_free(loop);
 }
+
+/* ---- what stands at the edges ---- */
+
+TEST(error_code_lists)
+{
+    static const int codes[] = { EPIPE, EINTR, 0, EIO };
+    CHECK(aio__code_in(EPIPE, codes) && aio__code_in(EINTR, codes));
+    CHECK(!aio__code_in(EIO, codes) && !aio__code_in(EBUSY, codes));
+    CHECK_STR(aio_code_text(AIO__EFIRST), strerror(AIO__EFIRST));
+    CHECK_STR(aio_code_text(AIO__ELAST), strerror(AIO__ELAST));
+}
+
+/* One that many own goes with the last of them; what it shares with another one is owned by both. */
+TEST(error_owners)
+{
+    aio_exception *group = error_group(3), *other = aio__exception(EPIPE, "", "other"), *bare = error_group(0);
+    long live = seam.live;
+    aio__free(bare->members);
+    bare->members = NULL;
+    aio__exception_share(other, bare);
+    CHECK_PTR(other->members, NULL);
+    aio__exception_share(other, group);
+    CHECK_INT(other->member_count, 3);
+    CHECK_INT(seam.live, live);
+    CHECK_PTR(aio_exception_ref(group), group);
+    aio_exception_unref(group);
+    CHECK_STR(group->message, "3 errors");
+    aio_exception_unref(group);
+    CHECK_STR(other->members[2]->message, "number 2");
+    aio__exception_share(&aio__no_memory, other);
+    CHECK_INT(aio__no_memory.member_count, 0);
+    aio__exception_counts(&aio__no_memory, 1, 2, 3);
+    CHECK(!aio__no_memory.consumed && !aio__no_memory.expected && !aio__no_memory.partial);
+    CHECK_INT(aio__no_memory.refs, AIO__STATIC);
+    aio_exception_unref(bare);
+    aio_exception_unref(other);
+    CHECK_INT(seam.live, 0);
+}
+
+/* A traceback has room for what is in it, grows seven times, and no more beyond its bound; a copy of it can grow. */
+TEST(error_traceback_grows)
+{
+    aio_exception *error = aio__exception(EPIPE, "", "deep");
+    long had = seam.allocations;
+    for (int i = 0; i < 80; i++) {
+        aio__exception_add(error, "deep.c", "deep", i);
+        CHECK(malloc_usable_size(error->traceback) >= (size_t)error->traceback_count * sizeof *error->traceback);
+        if (i != 4 && i != 63 && i != 79) continue;
+        aio_exception *copy = aio__exception_copy(error);
+        aio__exception_add(copy, "more.c", "more", i);
+        CHECK_INT(copy->traceback_count, i == 4 ? 6 : 64);
+        CHECK_INT(copy->traceback_left_out, i == 4 ? 0 : i - 62);
+        CHECK_STR(copy->traceback[3].file, "deep.c");
+        CHECK_STR(copy->traceback[4].name, "deep");
+        CHECK_INT(copy->traceback[4].line, 4);
+        if (i == 4) CHECK_STR(copy->traceback[5].name, "more");
+        CHECK(malloc_usable_size(copy->traceback) >= (size_t)copy->traceback_count * sizeof *copy->traceback);
+        aio_exception_unref(copy);
+        had += 1 + (i == 4 ? 4 : 7);
+    }
+    CHECK_INT(seam.allocations - had, 7);
+    aio_exception_unref(error);
+}
+
+TEST(error_debug_is_wanted)
+{
+    const char *had = getenv("AIO_DEBUG");
+    char *before = had ? strdup(had) : NULL;
+    static const char *const rows[] = { "", "0", "0x", "1", "yes" };
+    unsetenv("AIO_DEBUG");
+    CHECK(!aio__debug_wanted());
+    for (int i = 0; i < 5; i++) {
+        setenv("AIO_DEBUG", rows[i], 1);
+        CHECK_INT(aio__debug_wanted(), i > 2);
+    }
+    unsetenv("AIO_DEBUG");
+    if (before) setenv("AIO_DEBUG", before, 1);
+    free(before);
+}
+
+/* Places of ours are counted wherever they stand, also at the end; groups within groups are shown to a depth. */
+TEST(error_print_edges, .skip = KIND_DEBUG)
+{
+    char text[4000];
+    const char *ours = NULL;
+    aio_exception *error = NULL, *made = aio__exception(EPIPE, "", "made"), *nested = aio__exception(EPIPE, "", "in");
+    aio_loop *loop = aio_new_event_loop();
+    CHECK_INT(aio_loop_run_until_complete(loop, AIO_CALL(error_around), &error), EPIPE);
+    for (int i = 0; i < error->traceback_count; i++)
+        if (!strcmp(error->traceback[i].name, "aio__wait_for")) ours = error->traceback[i].file;
+    if (CHECK(ours)) {
+        aio__exception_add(made, ours, "one", 1);
+        aio__exception_add(made, ours, "two", 2);
+        aio__exception_add(made, "user.c", "three", 3);
+        aio__exception_add(made, ours, "four", 4);
+        error_print(made, text, sizeof text);
+        CHECK_STR(text, "Traceback (most recent await last):\n  ... 1 in aio.h\n  user.c:3, in three\n"
+                        "  ... 2 in aio.h\nBrokenPipeError: made\n");
+    }
+    for (int i = 0; i < 12; i++) {
+        aio_exception *group = aio__exception(AIO_EGROUP, "", "group %d", i);
+        group->members = (aio_exception **)aio__malloc(sizeof *group->members);
+        group->members[group->member_count++] = nested;
+        nested = group;
+    }
+    error_print(nested, text, sizeof text);
+    CHECK(strstr(text, "ExceptionGroup: group 3\n") != NULL); /* the eighth within the outermost */
+    CHECK(!strstr(text, "group 2\n"));
+    aio_exception_unref(nested);
+    aio_exception_unref(made);
+    aio_exception_unref(error);
+    aio_loop_free(loop);
+}

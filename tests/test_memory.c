@@ -246,3 +246,329 @@ SCENARIO(memory_goes_back, .skip = KIND_ALLOC | KIND_CALL | KIND_SLICE | KIND_CA
     free(self->all);
     AIO_END;
 }
+
+/* ---- what stands at the edges ---- */
+
+static void *memory_none(size_t size) { return (void)size, NULL; }
+static void *memory_dirty(size_t size) { return memset(malloc(size), 0xA5, size); }
+static int memory_asked;
+static void *memory_no_more(void *memory, size_t size) { return (void)memory, (void)size, memory_asked++, NULL; }
+
+/* An allocator need not set errno, and its memory need not be zero. */
+TEST(memory_of_other_allocators)
+{
+    aio__os.malloc = memory_none;
+    aio__out_of_memory = false;
+    errno = 0;
+    CHECK_PTR(aio__malloc(5), NULL);
+    CHECK_INT(errno, ENOMEM);
+    CHECK(aio__out_of_memory);
+    CHECK_PTR(aio__calloc(5), NULL);
+    aio__os.malloc = memory_dirty;
+    unsigned char *zero = (unsigned char *)aio__calloc(50);
+    for (int i = 0; i < 50; i++) CHECK_INT(zero[i], 0);
+    free(zero);
+    aio__os.malloc = seam_malloc;
+}
+
+/* valgrind is known by what it preloads, and sees objects from then on. */
+TEST(memory_valgrind_is_seen, .skip = KIND_DEBUG)
+{
+    const char *had = getenv("LD_PRELOAD");
+    bool on = aio__on_valgrind, plain = aio__plain;
+    char *before = had ? strdup(had) : NULL;
+    static const char *const rows[] = { NULL, "/lib/other.so", "/usr/libexec/vgpreload_memcheck-amd64-linux.so" };
+    for (int i = 0; i < 3; i++) {
+        aio__on_valgrind = aio__plain = false;
+        unsetenv("LD_PRELOAD");
+        if (rows[i]) setenv("LD_PRELOAD", rows[i], 1);
+        aio__valgrind_look();
+        CHECK_INT(aio__on_valgrind, i == 2);
+        CHECK_INT(aio__plain, i == 2);
+    }
+    unsetenv("LD_PRELOAD");
+    if (before) setenv("LD_PRELOAD", before, 1);
+    free(before);
+    aio__on_valgrind = on;
+    aio__plain = plain;
+}
+
+/* A block is used up to its last slot, and the largest objects of slabs are in them; without slabs none is. */
+TEST(memory_blocks_are_full)
+{
+    static const size_t sizes[] = { 16, 1024 };
+    aio__heap heap;
+    memory_open(&heap);
+    for (int i = 0; i < 2; i++) {
+        size_t slots = aio__slots_a_block(sizes[i]), class_ = sizes[i] / AIO__GRAIN - 1;
+        CHECK_INT(slots, i ? 63 : 4091);
+        for (size_t k = 0; k < slots; k++) CHECK(aio__pool_alloc(&heap, sizes[i]) != NULL);
+        CHECK_INT(heap.block_count[class_], 1);
+        CHECK_INT(seam.live, 2 * i + 1);
+        void *last = aio__pool_alloc(&heap, sizes[i]);
+        CHECK_INT(heap.block_count[class_], 2);
+        aio__pool_free(&heap, last, sizes[i]);
+        CHECK_PTR(aio__pool_alloc(&heap, sizes[i]), last);
+    }
+    aio__heap_clear(&heap);
+    for (int i = 0; i < AIO__CLASSES; i++)
+        CHECK(!heap.free[i] && !heap.bump[i] && !heap.end[i] && !heap.blocks[i] && !heap.block_count[i]);
+    CHECK_INT(seam.live, 0);
+    aio__plain = true;
+    void *one = aio__pool_alloc(&heap, 16), *two = aio__pool_alloc(&heap, 16);
+    CHECK_INT(seam.live, 2);
+    aio__pool_free(&heap, one, 16);
+    CHECK_INT(seam.live, 1);
+    aio__pool_free(&heap, two, 16);
+    aio__plain = false;
+}
+
+static void memory_count(void *object, void *arg) { (void)object, ++*(int *)arg; }
+
+static long memory_free_slots(const aio__heap *heap, size_t class_)
+{
+    long count = 0;
+    for (const aio__slot *slot = heap->free[class_]; slot; slot = slot->next) count++;
+    return count;
+}
+
+/* Of twenty blocks, all free, the newest and four others stay, and work; with one slot in use, its block stays, too. */
+TEST(memory_trims)
+{
+    enum { BLOCKS = 20, SLOTS = 63, CLASS = AIO__CLASSES - 1, SIZE = AIO__SLAB_MAX };
+    static void *all[BLOCKS * SLOTS];
+    for (int used = 0; used < 2; used++) {
+        aio__heap heap;
+        int living = 0;
+        memory_open(&heap);
+        for (int i = 0; i < BLOCKS * SLOTS; i++) {
+            all[i] = aio__pool_alloc(&heap, SIZE);
+            memset(all[i], 0, SIZE);
+            *(uint32_t *)all[i] = 1;
+        }
+        aio__block_head *newest = heap.blocks[CLASS];
+        for (int i = 0; i < BLOCKS * SLOTS; i++) {
+            int k = i * 37 % (BLOCKS * SLOTS); /* in no order */
+            if (!used || k != 9 * SLOTS + 5) aio__pool_free(&heap, all[k], SIZE);
+        }
+        CHECK_INT(seam.live, BLOCKS);
+        CHECK(aio__trim_class(&heap, CLASS));
+        CHECK_PTR(heap.blocks[CLASS], newest);
+        CHECK_INT(heap.block_count[CLASS], 5 + used);
+        CHECK_INT(seam.live, 5 + used);
+        CHECK_INT(memory_free_slots(&heap, CLASS), (5 + used) * SLOTS - used);
+        aio__heap_each(&heap, memory_count, &living);
+        CHECK_INT(living, used);
+        for (int i = 0; i < (5 + used) * SLOTS - used; i++) CHECK(aio__pool_alloc(&heap, SIZE) != NULL);
+        CHECK_INT(seam.live, 5 + used);
+        CHECK(!aio__trim_class(&heap, CLASS));
+        aio__heap_clear(&heap);
+        CHECK_INT(seam.live, 0);
+    }
+}
+
+/* From which count of blocks, and up to which count of slots, a class is looked at. */
+TEST(memory_trims_within_limits)
+{
+    static const struct { int class_; uint32_t blocks; bool looks; } rows[] = {
+        { AIO__CLASSES - 1, 16, false }, { AIO__CLASSES - 1, 17, true }, { 0, 32, true }, { 0, 33, false },
+        { 62, 2048, true }, { 62, 2049, false }, /* 64 slots a block: 131072 */
+    };
+    aio__heap heap;
+    memory_open(&heap);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        heap.block_count[rows[i].class_] = rows[i].blocks; /* it has none in truth */
+        CHECK_INT(aio__trim_class(&heap, (size_t)rows[i].class_), rows[i].looks);
+        CHECK_INT(seam.live, 0);
+        heap.block_count[rows[i].class_] = 0;
+    }
+    heap.block_count[0] = 20;
+    seam.fail_alloc = seam.allocations + 1;
+    ALWAYS(!aio__trim_class(&heap, 0));
+}
+
+/* Every block of any number is found by its first and by its last byte, in whatever order they were. */
+TEST(memory_trim_finds_blocks)
+{
+    enum { MOST = 40, BLOCK = 4096 };
+    static char memory[MOST * BLOCK];
+    for (size_t count = 1; count <= MOST; count++) {
+        aio__trim all[MOST];
+        for (size_t i = 0; i < count; i++) {
+            all[i].block = (aio__block_head *)(void *)&memory[(i * 41 + 7) % count * BLOCK];
+            all[i].free_ = 0;
+        }
+        aio__trim_sort(all, count);
+        for (size_t i = 0; i < count; i++) {
+            CHECK_PTR(all[i].block, &memory[i * BLOCK]);
+            CHECK_PTR(aio__trim_of(all, count, (aio__slot *)(void *)&memory[i * BLOCK]), &all[i]);
+            CHECK_PTR(aio__trim_of(all, count, (aio__slot *)(void *)&memory[(i + 1) * BLOCK - 16]), &all[i]);
+        }
+    }
+}
+
+/* A buffer grows when what is asked for does not fit, and not before. */
+TEST(memory_buffers_grow_at_their_edges)
+{
+    aio__buffer b;
+    char text[256];
+    memset(text, 'x', sizeof text);
+    memset(&b, 0, sizeof b);
+    CHECK(aio__buffer_append(&b, NULL, 0));
+    CHECK_PTR(b.data, NULL);
+    CHECK(aio__buffer_append(&b, text, 1));
+    CHECK_INT(b.capacity, 256);
+    CHECK(aio__buffer_append(&b, text, 255)); /* it fits */
+    CHECK_INT(b.capacity, 256);
+    b.start = 128; /* half of it, and as much is asked for: it moves */
+    CHECK(aio__buffer_reserve(&b, 128));
+    CHECK_INT(b.capacity, 256);
+    CHECK_INT(b.start, 0);
+    CHECK_INT(b.end, 128);
+    b.end = 256;
+    b.start = 200;
+    CHECK(aio__buffer_reserve(&b, 201)); /* moving alone would not do */
+    CHECK(b.capacity - b.end >= 201);
+    CHECK_INT(b.end, 56);
+    CHECK(b.capacity < 1000);
+    memory_asked = 0;
+    aio__os.realloc = memory_no_more;
+    CHECK(!aio__buffer_reserve(&b, SIZE_MAX / 4 + 1));
+    CHECK_INT(memory_asked, 0);
+    CHECK(!aio__buffer_reserve(&b, SIZE_MAX / 4));
+    CHECK_INT(memory_asked, 1);
+    size_t end = b.end;
+    while (b.capacity - b.end >= 256) b.end += 256;
+    b.end = b.capacity;
+    CHECK(!aio__buffer_append(&b, text, 1));
+    CHECK(!AIO__PUT(&b, "x"));
+    CHECK(!aio__buffer_insert(&b, 0, text, 1));
+    CHECK_INT(b.end, b.capacity);
+    aio__os.realloc = seam_realloc;
+    b.end = end;
+    b.end = b.start = 0;
+    CHECK(AIO__PUT(&b, "hello") && aio__buffer_insert(&b, 2, "--", 2) && aio__buffer_append(&b, "!", 1));
+    CHECK_BYTES(b.data, b.end, "he--llo!");
+    aio__free(b.data);
+}
+
+/* ---- files, whole ---- */
+
+static int memory_writes, memory_close_code;
+
+/* Interrupted, nothing, one byte, and then all. */
+static ssize_t memory_write(int fd, const void *data, size_t size)
+{
+    errno = EINTR;
+    if (memory_writes++ == 0) return -1;
+    errno = EBUSY;
+    if (memory_writes == 2) return 0;
+    return write(fd, data, memory_writes == 3 ? 1 : size);
+}
+
+static int memory_close(int fd)
+{
+    close(fd);
+    errno = memory_close_code;
+    return -1;
+}
+
+TEST(memory_file_is_read)
+{
+    char path[80];
+    aio__buffer text;
+    int file = -1;
+    snprintf(path, sizeof path, "/tmp/aio-memory-%d", (int)getpid());
+    CHECK_INT(aio__file_replace(path, "0123456789", 10), 0);
+    for (size_t most = 9; most < 12; most++) {
+        memset(&text, 0x77, sizeof text); /* whatever is in it */
+        errno = EBUSY;
+        CHECK_INT(aio__file_read(path, most, &text), most < 10 ? AIO_ELIMIT : 0);
+        CHECK_STR(text.data, most < 10 ? "012345678" : "0123456789");
+        CHECK_INT(text.end, most < 10 ? 9 : 10);
+        aio__free(text.data);
+    }
+    seam.fail_call = CALL_read;
+    for (int i = 0; i < 3; i++) { /* interrupted; and an error after the first piece */
+        static const int codes[] = { EINTR, EAGAIN, EIO };
+        seam.error = codes[i];
+        seam.fail_at = seam.calls[CALL_read] + 2;
+        int code = aio__file_read(path, 100, &text);
+        ALWAYS(code == (i < 2 ? 0 : EIO));
+        ALWAYS(text.end == 10 && !strcmp(text.data, "0123456789"));
+        aio__free(text.data);
+    }
+    seam.fail_at = 0;
+    seam.fail_alloc = seam.allocations + 1;
+    ALWAYS(aio__file_read(path, 100, &text) == ENOMEM && !text.data);
+    seam.fail_alloc = 0;
+    ALWAYS(aio__file_read("/nowhere", 100, &text) == ENOENT && !text.data);
+    int saved = dup(0);
+    close(0); /* the file's descriptor is 0 */
+    errno = EINTR;
+    ALWAYS(aio__file_read(path, 100, &text) == 0 && text.end == 10);
+    aio__free(text.data);
+    errno = EBUSY;
+    ALWAYS(aio__file_replace(path, "zero", 4) == 0);
+    ALWAYS(fcntl(0, F_GETFD) < 0 && (file = open(path, O_RDONLY)) == 0);
+    dup2(saved, 0);
+    close(saved);
+    unlink(path);
+}
+
+static int memory_files(const char *folder)
+{
+    DIR *all = opendir(folder);
+    int count = 0;
+    while (all && readdir(all)) count++;
+    if (all) closedir(all);
+    return count - 2;
+}
+
+/* Whichever step fails: its code, nothing beside the file, which is as it was, and no step after it but the clearing. */
+TEST(memory_file_is_replaced)
+{
+    static const int calls[] = { CALL_getentropy, CALL_create, CALL_write, CALL_fsync, CALL_close, CALL_rename };
+    char folder[] = "/tmp/aio-memory-XXXXXX", path[80];
+    aio__buffer text;
+    CHECK(mkdtemp(folder) != NULL);
+    snprintf(path, sizeof path, "%s/file", folder);
+    errno = EBUSY;
+    CHECK_INT(aio__file_replace(path, "before", 6), 0);
+    aio__os.write = memory_write;
+    memory_writes = 0;
+    CHECK_INT(aio__file_replace(path, "written", 7), 0);
+    aio__os.write = seam_write;
+    CHECK_INT(memory_files(folder), 1);
+    for (int i = 0; i < 6; i++) {
+        long at[6];
+        for (int k = 0; k < 6; k++) at[k] = seam.calls[calls[k]];
+        seam.fail_call = calls[i];
+        seam.error = EIO;
+        seam.fail_at = seam.calls[calls[i]] + 1;
+        ALWAYS(aio__file_replace(path, "after", 5) == EIO);
+        for (int k = 0; k < 6; k++) /* a file that was made is closed in any case */
+            ALWAYS(seam.calls[calls[k]] - at[k] == (k <= i || (calls[k] == CALL_close && i > 1)));
+        ALWAYS(memory_files(folder) == 1);
+    }
+    seam.error = EINTR;
+    seam.fail_call = CALL_close;
+    seam.fail_at = seam.calls[CALL_close] + 1;
+    ALWAYS(aio__file_replace(path, "whole", 5) == 0);
+    seam.fail_call = CALL_write; /* the first error is the one that is told */
+    seam.error = ENOSPC;
+    seam.fail_at = seam.calls[CALL_write] + 1;
+    aio__os.close = memory_close;
+    memory_close_code = EIO;
+    ALWAYS(aio__file_replace(path, "after", 5) == ENOSPC);
+    aio__os.close = seam_close;
+    seam.fail_at = 0;
+    seam.fail_alloc = seam.allocations + 1;
+    ALWAYS(aio__file_replace(path, "after", 5) == ENOMEM);
+    seam.fail_alloc = 0;
+    ALWAYS(aio__file_read(path, 100, &text) == 0 && !strcmp(text.data, "whole"));
+    aio__free(text.data);
+    ALWAYS(memory_files(folder) == 1);
+    unlink(path);
+    rmdir(folder);
+}
