@@ -4940,8 +4940,10 @@ static int aio__os_spawn_become(const aio__spawn *spawn)
     for (int i = 0; i < 3; i++) {
         int from = spawn->stdio[i] == AIO_STDOUT ? 1 : spawn->stdio[i];
         if (from == AIO_INHERIT) continue;
-        if (from == AIO_DEVNULL && (from = open("/dev/null", O_RDWR)) < 0) return errno;
+        bool opened = from == AIO_DEVNULL;
+        if (opened && (from = open("/dev/null", O_RDWR)) < 0) return errno;
         if (dup2(from, i) < 0) return errno;
+        if (opened && from > 2) close(from); /* its number may be one of pass_fds, which then is wrong */
     }
     if (spawn->cwd && chdir(spawn->cwd) < 0) return errno;
     if (spawn->umask) umask(spawn->umask < 0 ? 0 : (mode_t)spawn->umask);
@@ -4999,7 +5001,7 @@ static int aio__os_spawn_fork(pid_t *pid, const aio__spawn *spawn)
     if (*pid == 0) aio__os_spawn_child(spawn, above, &before);
     if (!code) code = *pid < 0 ? errno : 0;
     pthread_sigmask(SIG_SETMASK, &before, NULL);
-    close(above);
+    if (above >= 0) close(above);
     ssize_t n = 0;
     if (!code) do n = read(report[0], &code, sizeof code); while (n < 0 && errno == EINTR);
     if (n == (ssize_t)sizeof code)
