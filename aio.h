@@ -4324,6 +4324,35 @@ AIO_API void aio_print_call_graph(const void *task, void *file);
 /* aio_print_tasks to stderr whenever the signal arrives. Codes and removal as aio_loop_add_signal_handler. */
 AIO_API int  aio_print_tasks_on_signal(aio_loop *loop, int signum);
 
+/* ---- the same as data ---- */
+
+typedef struct aio_frame { /* where a coroutine stands; its texts are the program's, or its task's */
+    const char *name, *file;
+    int         line; /* of the await; 0: it has not come to one */
+} aio_frame;
+/* The coroutines of a task (or of a coroutine that is awaited in one), outermost first: `frames` is filled up to
+ * `capacity`; gives how many there are. 0 for what is done, or is no coroutine. asyncio: Task.get_stack,
+ * capture_call_graph(task).call_stack */
+AIO_API size_t aio_task_get_stack(const void *task, aio_frame *frames, size_t capacity);
+/* What it waits for itself: of a task, what its innermost coroutine awaits, one or none; of a gather, wait, shield or
+ * group its tasks. Who waits for it: tasks, and what gathers it; callbacks are not listed. `futures` is filled up to
+ * `capacity`, with what is borrowed until the caller awaits or returns to the loop; they give how many there are.
+ * asyncio: capture_call_graph(future).awaited_by */
+AIO_API size_t aio_future_awaits(const void *future, const aio_future **futures, size_t capacity);
+AIO_API size_t aio_future_awaited_by(const void *future, const aio_future **futures, size_t capacity);
+/* "task" (whose name aio_task_name gives), "coroutine", "future", "sleep", "gather", ...; borrowed. */
+AIO_API const char *aio_future_kind_name(const void *future);
+
+/* The graph of aio_print_call_graph as a value of a JSON text: { "id": its address, "kind": as above, "name": a
+ * task's or coroutine's, "state": "pending", "running", "done" or "cancelled", "stack": [{ "name", "file", "line" }],
+ * "awaits": [the same], "awaited_by": [the same, upwards] }. What is cut says how: "left_out", so many in the middle of
+ * the stack; "more": true, for a list of more than 100; "cut": true, where a circle closes, or the graph is too deep.
+ * Bytes of names that are not UTF-8 are U+FFFD. A NULL is null. asyncio: capture_call_graph, format_call_graph */
+AIO_API void aio_json_write_call_graph(aio_json_writer *writer, const void *task);
+/* All tasks of this thread's loop that are not done, as an array: each as above, without "awaited_by", and in "awaits"
+ * only what the innermost coroutine awaits, without what that waits for. asyncio: python -m asyncio ps */
+AIO_API void aio_json_write_tasks(aio_json_writer *writer);
+
 #ifdef __cplusplus
 }
 #endif
@@ -45651,7 +45680,8 @@ AIO_API aio_future *aio_request_sse_ping(aio_request *request) { return aio__sse
  *
  * Walks what waits for what, and only reads. Called by nobody above. Downwards through the frames of a task to what the
  * innermost awaits, and that one's children (ops->child); upwards through the waiters. A path may lead in a circle, and
- * a child may have many parents: what is on the path already is not entered again, and each dimension has a bound.
+ * a child may have many parents: what is on the path already is not entered again, and each dimension has a bound. A
+ * text needs no memory; JSON and arrays have the same walk.
  * ============================================================================ */
 
 enum { AIO__GRAPH_DEPTH = 64, AIO__GRAPH_FRAMES = 64, AIO__GRAPH_CHILDREN = 100, AIO__GRAPH_LINES = 10000 };
@@ -45659,27 +45689,32 @@ enum { AIO__GRAPH_DEPTH = 64, AIO__GRAPH_FRAMES = 64, AIO__GRAPH_CHILDREN = 100,
 typedef struct aio__path { /* from where the walk began to where it is */
     const struct aio__path *up;
     const aio_future       *future;
-    FILE                   *out;
+    FILE                   *out;    /* or else: */
+    aio_json_writer        *json;
     int                     depth;
     int                    *lines; /* entered so far, all over the tree */
 } aio__path;
 
+enum { AIO__PATH_GOES_ON, AIO__PATH_CIRCLE, AIO__PATH_DEEP };
+
+/* How the walk goes on at this future. */
+static int aio__path_step(aio__path *path, const aio__path *up, const aio_future *future)
+{
+    *path = *up;
+    path->up = up;
+    path->future = future;
+    path->depth = up->depth + 1;
+    for (const aio__path *seen = up; seen->up; seen = seen->up)
+        if (seen->future == future) return AIO__PATH_CIRCLE;
+    return path->depth < AIO__GRAPH_DEPTH && ++*path->lines < AIO__GRAPH_LINES ? AIO__PATH_GOES_ON : AIO__PATH_DEEP;
+}
+
 /* False, and says so, if the walk goes no further here. */
 static bool aio__path_enter(aio__path *path, const aio__path *up, const aio_future *future)
 {
-    path->up = up;
-    path->future = future;
-    path->out = up->out;
-    path->depth = up->depth + 1;
-    path->lines = up->lines;
-    int indent = 2 * path->depth;
-    for (const aio__path *seen = up; seen->up; seen = seen->up) {
-        if (seen->future != future) continue;
-        fprintf(path->out, "%*s(a circle: see above)\n", indent, "");
-        return false;
-    }
-    if (path->depth < AIO__GRAPH_DEPTH && ++*path->lines < AIO__GRAPH_LINES) return true;
-    fprintf(path->out, "%*s...\n", indent, "");
+    int how = aio__path_step(path, up, future);
+    if (how == AIO__PATH_GOES_ON) return true;
+    fprintf(path->out, "%*s%s\n", 2 * path->depth, "", how == AIO__PATH_CIRCLE ? "(a circle: see above)" : "...");
     return false;
 }
 
@@ -45690,53 +45725,79 @@ static const aio_task *aio__frame_inner(const aio_task *t)
     return last ? NULL : (const aio_task *)(const void *)t->awaiting;
 }
 
-AIO__COLD static void aio__print_frame(FILE *out, int indent, const aio_task *t)
+AIO__COLD static aio_frame aio__frame_of(const aio_task *t)
 {
     aio__probe probe;
     aio__who_is(t, &probe);
+    aio_frame frame = { probe.name, probe.file, aio__line_of(t->line) };
+    return frame;
+}
+
+AIO__COLD static void aio__print_frame(FILE *out, int indent, const aio_task *t)
+{
+    aio_frame frame = aio__frame_of(t);
     if (t->line == AIO__START && t->future.loop && t->future.loop->current != aio__root((aio_task *)(uintptr_t)t))
-        fprintf(out, "%*s%s, in %s (not started)\n", indent, "", probe.file, probe.name);
-    else if (aio__line_of(t->line))
-        fprintf(out, "%*s%s:%d, in %s\n", indent, "", probe.file, aio__line_of(t->line), probe.name);
-    else fprintf(out, "%*s%s, in %s\n", indent, "", probe.file, probe.name);
+        fprintf(out, "%*s%s, in %s (not started)\n", indent, "", frame.file, frame.name);
+    else if (frame.line) fprintf(out, "%*s%s:%d, in %s\n", indent, "", frame.file, frame.line, frame.name);
+    else fprintf(out, "%*s%s, in %s\n", indent, "", frame.file, frame.name);
+}
+
+static long aio__frame_count(const aio_task *t)
+{
+    long count = 1;
+    while ((t = aio__frame_inner(t)) != NULL) count++;
+    return count;
+}
+
+/* Of long ones the middle is not shown. */
+static bool aio__frame_shown(long i, long count)
+{
+    return i < AIO__GRAPH_FRAMES / 2 || count - i <= AIO__GRAPH_FRAMES / 2;
 }
 
 /* The lines of a task's coroutines, outermost first; gives the innermost. */
 AIO__COLD static const aio_task *aio__print_frames(FILE *out, int indent, const aio_task *root)
 {
-    long count = 1, i = 0;
+    long count = aio__frame_count(root), i = 0;
     const aio_task *inner;
-    for (const aio_task *t = root; (inner = aio__frame_inner(t)) != NULL; t = inner) count++;
     for (const aio_task *t = root;; t = inner, i++) {
-        bool shown = i < AIO__GRAPH_FRAMES / 2 || count - i <= AIO__GRAPH_FRAMES / 2;
-        if (shown) aio__print_frame(out, indent, t);
+        if (aio__frame_shown(i, count)) aio__print_frame(out, indent, t);
         else if (i == AIO__GRAPH_FRAMES / 2) fprintf(out, "%*s... %ld more\n", indent, "", count - AIO__GRAPH_FRAMES);
         inner = aio__frame_inner(t);
         if (!inner) return t;
     }
 }
 
+static const char *aio__kind_of(const aio_future *f)
+{
+    if (f->flags & AIO__F_CORO) return (f->flags & AIO__F_TASK) ? "task" : "coroutine";
+    return (f->flags & AIO__F_YIELD) ? "sleep(0)" : aio__future_name(f);
+}
+
 /* "task 'name'", "gather", "future", and its state if it waits for nothing. */
 AIO__COLD static void aio__print_title(FILE *out, const aio_future *f)
 {
-    if (f->flags & AIO__F_CORO)
-        fprintf(out, "%s '%s'", (f->flags & AIO__F_TASK) ? "task" : "coroutine",
-                aio__task_label((const aio_task *)(const void *)f));
-    else if (f->flags & AIO__F_YIELD) fputs("sleep(0)", out);
-    else fputs(aio__future_name(f), out);
+    fputs(aio__kind_of(f), out);
+    if (f->flags & AIO__F_CORO) fprintf(out, " '%s'", aio__task_label((const aio_task *)(const void *)f));
     if (f->state >= AIO__DONE) fputs(f->state == AIO__CANCELLED ? " (cancelled)" : " (done)", out);
     else if (f->loop && f == (const aio_future *)f->loop->current) fputs(" (running)", out);
     fputc('\n', out);
+}
+
+/* The ith that a gather, or another that waits for several, waits for; NULL: there is none. */
+static aio_future *aio__child_of(const aio_future *f, size_t i)
+{
+    bool has = f->state < AIO__DONE && !(f->flags & (AIO__F_USER | AIO__F_CORO)) && f->run.ops && f->run.ops->child;
+    return has ? f->run.ops->child((aio_future *)(uintptr_t)f, i) : NULL;
 }
 
 static void aio__graph_down(const aio__path *up, const aio_future *f);
 
 static void aio__graph_children(const aio__path *path, const aio_future *f)
 {
-    if (f->state >= AIO__DONE || (f->flags & AIO__F_USER) || !f->run.ops || !f->run.ops->child) return;
     size_t i = 0;
     aio_future *child;
-    while ((child = f->run.ops->child((aio_future *)(uintptr_t)f, i)) != NULL && i++ < AIO__GRAPH_CHILDREN)
+    while ((child = aio__child_of(f, i)) != NULL && i++ < AIO__GRAPH_CHILDREN)
         aio__graph_down(path, child);
     if (child) fprintf(path->out, "%*s... and more\n", 2 * path->depth + 2, "");
 }
@@ -45780,9 +45841,15 @@ static const aio_future *aio__waiter_of(const aio_future *f, aio__node *node)
     return search.found ? (const aio_future *)work->owner : NULL;
 }
 
+/* Whether something may wait for it as a future does. */
+static bool aio__may_have_waiters(const aio_future *f)
+{
+    return f->state < AIO__DONE && f->loop && (!(f->flags & AIO__F_CORO) || (f->flags & AIO__F_TASK));
+}
+
 static void aio__graph_up(const aio__path *up, const aio_future *f)
 {
-    if (f->state >= AIO__DONE || !f->loop || ((f->flags & AIO__F_CORO) && !(f->flags & AIO__F_TASK))) return;
+    if (!aio__may_have_waiters(f)) return;
     aio__node *first = f->waiters.first, *node = first;
     for (int i = 0; node && i < AIO__GRAPH_CHILDREN; i++) {
         aio__path path;
@@ -45804,11 +45871,215 @@ AIO_API void aio_print_call_graph(const void *task, void *file)
     if (!task || !file) return;
     const aio_future *f = aio__future_of(task, "aio_print_call_graph");
     int lines = 0;
-    aio__path top = { NULL, NULL, (FILE *)file, -1, &lines };
+    aio__path top = { NULL, NULL, (FILE *)file, NULL, -1, &lines };
     aio__graph_down(&top, f);
-    aio__path begin = { &top, f, (FILE *)file, -1, &lines };
+    aio__path begin = { &top, f, (FILE *)file, NULL, -1, &lines };
     aio__graph_up(&begin, f);
 }
+
+/* ---- as data ---- */
+
+AIO_API size_t aio_task_get_stack(const void *task, aio_frame *frames, size_t capacity)
+{
+    const aio_future *f = task ? aio__future_of(task, "aio_task_get_stack") : NULL;
+    size_t count = 0;
+    if (!f || !(f->flags & AIO__F_CORO) || f->state >= AIO__DONE) return 0;
+    for (const aio_task *t = (const aio_task *)(const void *)f; t; t = aio__frame_inner(t), count++)
+        if (count < capacity) frames[count] = aio__frame_of(t);
+    return count;
+}
+
+static const aio_task *aio__frame_innermost(const aio_task *t)
+{
+    for (const aio_task *inner; (inner = aio__frame_inner(t)) != NULL;) t = inner;
+    return t;
+}
+
+AIO_API size_t aio_future_awaits(const void *future, const aio_future **futures, size_t capacity)
+{
+    const aio_future *f = future ? aio__future_of(future, "aio_future_awaits") : NULL, *child;
+    size_t count = 0;
+    if (!f || f->state >= AIO__DONE) return 0;
+    if (f->flags & AIO__F_CORO) {
+        child = aio__awaited(aio__frame_innermost((const aio_task *)(const void *)f));
+        if (child && capacity) futures[0] = child;
+        return child != NULL;
+    }
+    for (; (child = aio__child_of(f, count)) != NULL; count++)
+        if (count < capacity) futures[count] = child;
+    return count;
+}
+
+AIO_API size_t aio_future_awaited_by(const void *future, const aio_future **futures, size_t capacity)
+{
+    const aio_future *f = future ? aio__future_of(future, "aio_future_awaited_by") : NULL;
+    size_t count = 0;
+    aio__node *first = f && aio__may_have_waiters(f) ? f->waiters.first : NULL;
+    for (aio__node *node = first; node; node = node->next == first ? NULL : node->next) {
+        const aio_future *waiter = aio__waiter_of(f, node);
+        if (waiter && count < capacity) futures[count] = waiter;
+        count += waiter != NULL;
+    }
+    return count;
+}
+
+AIO_API const char *aio_future_kind_name(const void *future)
+{
+    return future ? aio__kind_of(aio__future_of(future, "aio_future_kind_name")) : "";
+}
+
+/* A member; a name may have any bytes. */
+static void aio__graph_text(aio_json_writer *w, const char *member, const char *text)
+{
+    aio_text whole = { text, strlen(text) };
+    aio__buffer clean;
+    size_t bad;
+    memset(&clean, 0, sizeof clean);
+    aio_json_write_name(w, member);
+    if (aio__utf8_valid(text, whole.length) == whole.length) aio_json_write_bytes(w, text, whole.length);
+    else if (aio__utf8_copy(whole, true, &clean, &bad)) aio__emit_refuse(w, ENOMEM, "out of memory");
+    else aio_json_write_bytes(w, clean.data + clean.start, clean.end - clean.start);
+    aio__free(clean.data);
+}
+
+static void aio__graph_list(aio_json_writer *w, const char *member)
+{
+    aio_json_write_name(w, member);
+    aio_json_write_array(w);
+}
+
+/* A list's end, of which there would be more. */
+static void aio__graph_list_end(aio_json_writer *w, bool more)
+{
+    aio_json_write_end(w);
+    if (!more) return;
+    aio_json_write_name(w, "more");
+    aio_json_write_bool(w, true);
+}
+
+/* The object begins. */
+static void aio__graph_title(aio_json_writer *w, const aio_future *f)
+{
+    bool running = f->loop && f == (const aio_future *)f->loop->current;
+    aio_json_write_object(w);
+    aio_json_write_name(w, "id");
+    aio_json_write_uint(w, (uint64_t)(uintptr_t)f);
+    aio__graph_text(w, "kind", aio__kind_of(f));
+    if (f->flags & AIO__F_CORO) aio__graph_text(w, "name", aio__task_label((const aio_task *)(const void *)f));
+    aio__graph_text(w, "state", f->state == AIO__CANCELLED ? "cancelled" : f->state == AIO__DONE ? "done"
+                               : running ? "running" : "pending");
+}
+
+/* Gives the innermost. */
+static const aio_task *aio__graph_stack(aio_json_writer *w, const aio_task *root)
+{
+    long count = aio__frame_count(root), i = 0, left_out = 0;
+    aio__graph_list(w, "stack");
+    for (const aio_task *t = root; t; t = aio__frame_inner(t), i++) {
+        left_out += !aio__frame_shown(i, count);
+        if (!aio__frame_shown(i, count)) continue;
+        aio_frame frame = aio__frame_of(t);
+        aio_json_write_object(w);
+        aio__graph_text(w, "name", frame.name);
+        aio__graph_text(w, "file", frame.file);
+        aio_json_write_name(w, "line");
+        aio_json_write_int(w, frame.line);
+        aio_json_write_end(w);
+    }
+    aio_json_write_end(w);
+    if (left_out) aio_json_write_name(w, "left_out");
+    if (left_out) aio_json_write_int(w, left_out);
+    return aio__frame_innermost(root);
+}
+
+/* Begins one, with its stack. False if there is no more to say of it. */
+static bool aio__graph_enter(aio__path *path, const aio__path *up, const aio_future *f, const aio_task **leaf)
+{
+    int how = aio__path_step(path, up, f);
+    aio__graph_title(path->json, f);
+    *leaf = NULL;
+    if (how != AIO__PATH_GOES_ON) {
+        aio_json_write_name(path->json, "cut");
+        aio_json_write_bool(path->json, true);
+        return false;
+    }
+    if (f->state >= AIO__DONE) return false;
+    if (f->flags & AIO__F_CORO) *leaf = aio__graph_stack(path->json, (const aio_task *)(const void *)f);
+    return true;
+}
+
+/* Without its end. */
+static void aio__graph_json_down(const aio__path *up, const aio_future *f)
+{
+    aio__path path;
+    const aio_task *leaf;
+    if (!aio__graph_enter(&path, up, f, &leaf)) return;
+    size_t i = 0;
+    const aio_future *child;
+    aio__graph_list(path.json, "awaits");
+    while ((child = !leaf ? aio__child_of(f, i) : i ? NULL : aio__awaited(leaf)) != NULL && i++ < AIO__GRAPH_CHILDREN) {
+        aio__graph_json_down(&path, child);
+        aio_json_write_end(path.json);
+    }
+    aio__graph_list_end(path.json, child != NULL);
+}
+
+static void aio__graph_json_up(const aio__path *up, const aio_future *f)
+{
+    if (!aio__may_have_waiters(f)) return;
+    aio__node *first = f->waiters.first, *node = first;
+    aio__graph_list(up->json, "awaited_by");
+    for (int i = 0; node && i < AIO__GRAPH_CHILDREN; i++) {
+        aio__path path;
+        const aio_task *leaf;
+        const aio_future *waiter = aio__waiter_of(f, node);
+        if (waiter && aio__graph_enter(&path, up, waiter, &leaf)) aio__graph_json_up(&path, waiter);
+        if (waiter) aio_json_write_end(up->json);
+        node = node->next == first ? NULL : node->next;
+    }
+    aio__graph_list_end(up->json, node != NULL);
+}
+
+AIO_API void aio_json_write_call_graph(aio_json_writer *writer, const void *task)
+{
+    const aio_future *f = task ? aio__future_of(task, "aio_json_write_call_graph") : NULL;
+    int lines = 0;
+    aio__path top = { NULL, NULL, NULL, writer, -1, &lines };
+    if (!f) {
+        aio_json_write_null(writer);
+        return;
+    }
+    aio__graph_json_down(&top, f);
+    aio__path begin = { &top, f, NULL, writer, -1, &lines };
+    aio__graph_json_up(&begin, f);
+    aio_json_write_end(writer);
+}
+
+AIO__COLD static void aio__graph_json_task(void *object, void *arg)
+{
+    const aio_task *t = (const aio_task *)object;
+    aio_json_writer *w = (aio_json_writer *)arg;
+    if (!(t->future.flags & AIO__F_TASK) || t->future.state >= AIO__DONE) return;
+    aio__graph_title(w, &t->future);
+    const aio_future *awaited = aio__awaited(aio__graph_stack(w, t));
+    aio__graph_list(w, "awaits");
+    if (awaited) {
+        aio__graph_title(w, awaited);
+        aio_json_write_end(w);
+    }
+    aio_json_write_end(w);
+    aio_json_write_end(w);
+}
+
+AIO_API void aio_json_write_tasks(aio_json_writer *writer)
+{
+    aio_loop *loop = aio__loop_now();
+    aio_json_write_array(writer);
+    if (loop && !loop->closed) aio__heap_each(&loop->frames, aio__graph_json_task, writer);
+    aio_json_write_end(writer);
+}
+
+/* ---- as text ---- */
 
 AIO__COLD static void aio__print_task(void *object, void *arg)
 {

@@ -459,6 +459,156 @@ SCENARIO(debug_circles)
     AIO_END;
 }
 
+/* ---- the same as data ---- */
+
+/* A tree of what `write` writes; NULL, as an error, without memory. */
+static aio_json *debug_json(void (*write)(aio_json_writer *, const void *), const void *what)
+{
+    aio_text text = { NULL, 0 };
+    const char *reason = NULL;
+    aio_json_writer *writer = aio_json_writer_open();
+    if (!writer) return NULL;
+    write(writer, what);
+    int code = aio_json_writer_finish(writer, &text, &reason);
+    if (code != ENOMEM) CHECK_STR(reason ? reason : "", "");
+    aio_json *tree = code ? NULL : aio_json_parse(text.data, text.length, NULL);
+    if (!code && !touched()) CHECK(tree != NULL);
+    aio_text_clear(&text);
+    return tree;
+}
+
+static void debug_json_tasks(aio_json_writer *writer, const void *what)
+{
+    (void)what;
+    aio_json_write_tasks(writer);
+}
+
+#define DEBUG_JSON(path, expected) CHECK_STR(aio_json_string(self->json, path, "(none)").data, expected)
+
+static bool debug_frame_is(const aio_frame *frame, const char *name, int line)
+{
+    return CHECK_STR(frame->name, name) & CHECK_INT(frame->line, line) & CHECK(strstr(frame->file, "test_debug.c"));
+}
+
+struct debug_data { aio_task task; struct debug_tree *tree; aio_json *json; aio_future *plain; const aio_json *one; };
+SCENARIO(debug_data)
+{
+    AIO_BEGIN(debug_data);
+    aio_frame frames[3];
+    const aio_future *futures[3];
+    self->tree = aio_create_task(AIO_CALL(debug_tree), .name = "tr\xff\xc3\xa9" "e");
+    if (!self->tree) AIO_RAISE(ENOMEM);
+    CHECK_INT(aio_task_get_stack(self->tree, frames, 3), 1);
+    debug_frame_is(frames, "debug_tree", 0); /* has not started */
+    CHECK_INT(aio_future_awaits(self->tree, futures, 3), 0);
+    AIO_AWAIT(aio_sleep(0.01));
+    REQUIRE(self->tree->children[0] && self->tree->children[1] && !aio_future_done(self->tree));
+    CHECK_INT(aio_task_get_stack(self->tree->children[0], frames, 3), 2);
+    debug_frame_is(&frames[0], "debug_outer", DEBUG_OUTER_LINE);
+    debug_frame_is(&frames[1], "debug_inner", DEBUG_INNER_LINE);
+    memset(frames, 0, sizeof frames);
+    CHECK_INT(aio_task_get_stack(self->tree->children[0], frames, 1), 2);
+    debug_frame_is(&frames[0], "debug_outer", DEBUG_OUTER_LINE);
+    CHECK(!frames[1].name);
+    CHECK_INT(aio_task_get_stack(self->tree->children[0], NULL, 0), 2);
+    CHECK_STR(aio_future_kind_name(self->tree), "task");
+    REQUIRE(aio_future_awaits(self->tree, futures, 3) == 1);
+    CHECK_STR(aio_future_kind_name(futures[0]), "gather");
+    CHECK_INT(aio_task_get_stack(futures[0], frames, 3), 0);
+    CHECK_INT(aio_future_awaits(futures[0], NULL, 0), 2);
+    CHECK_INT(aio_future_awaits(futures[0], &futures[1], 2), 2);
+    CHECK(futures[1] == self->tree->children[0] && futures[2] == self->tree->children[1]);
+    futures[1] = NULL;
+    CHECK_INT(aio_future_awaited_by(self->tree->children[0], &futures[1], 2), 1);
+    CHECK(futures[1] == futures[0]);
+    CHECK_INT(aio_future_awaited_by(futures[1], &futures[2], 1), 1);
+    CHECK(futures[2] == (aio_future *)(void *)self->tree);
+    CHECK_INT(aio_future_awaited_by(futures[1], NULL, 0), 1);
+    CHECK_INT(aio_future_awaited_by(self->tree, futures, 3), 0);
+    CHECK_INT(aio_future_awaits(self, futures, 3), 0); /* it runs */
+    self->json = debug_json(aio_json_write_call_graph, self->tree);
+    if (!self->json) AIO_RAISE(ENOMEM);
+    DEBUG_JSON("kind", "task");
+    DEBUG_JSON("name", "tr\xef\xbf\xbd\xc3\xa9" "e");
+    DEBUG_JSON("state", "pending");
+    CHECK(aio_json_uint(self->json, "id", 0) == (uintptr_t)self->tree);
+    CHECK_INT(aio_json_count(aio_json_get(self->json, "stack")), 1);
+    DEBUG_JSON("stack[0].name", "debug_tree");
+    CHECK_INT(aio_json_int(self->json, "stack[0].line", 0), DEBUG_TREE_LINE);
+    CHECK(strstr(aio_json_string(self->json, "stack[0].file", "").data, "test_debug.c") != NULL);
+    DEBUG_JSON("awaits[0].kind", "gather");
+    CHECK(!aio_json_get(self->json, "awaits[0].name") && !aio_json_get(self->json, "awaits[0].stack"));
+    CHECK_INT(aio_json_count(aio_json_get(self->json, "awaits[0].awaits")), 2);
+    DEBUG_JSON("awaits[0].awaits[0].name", "left");
+    DEBUG_JSON("awaits[0].awaits[0].stack[1].name", "debug_inner");
+    DEBUG_JSON("awaits[0].awaits[0].awaits[0].kind", "sleep");
+    DEBUG_JSON("awaits[0].awaits[1].name", "right");
+    CHECK_INT(aio_json_count(aio_json_get(self->json, "awaited_by")), 0);
+    CHECK(!aio_json_get(self->json, "cut") && !aio_json_get(self->json, "left_out"));
+    CHECK(!aio_json_get(self->json, "more"));
+    aio_json_free(self->json);
+    self->json = debug_json(aio_json_write_call_graph, self->tree->children[1]);
+    if (!self->json) AIO_RAISE(ENOMEM);
+    DEBUG_JSON("name", "right");
+    DEBUG_JSON("awaited_by[0].kind", "gather");
+    DEBUG_JSON("awaited_by[0].awaited_by[0].stack[0].name", "debug_tree");
+    CHECK(aio_json_uint(self->json, "awaited_by[0].awaited_by[0].id", 0) == (uintptr_t)self->tree);
+    CHECK(!aio_json_get(self->json, "awaited_by[0].awaits"));
+    aio_json_free(self->json);
+    self->json = debug_json(debug_json_tasks, NULL);
+    if (!self->json) AIO_RAISE(ENOMEM);
+    CHECK_INT(aio_json_count(self->json), 4);
+    for (size_t i = 0; i < 4; i++) {
+        self->one = aio_json_element(self->json, i);
+        bool running = aio_json_uint(self->one, "id", 0) == (uintptr_t)self;
+        CHECK_STR(aio_json_string(self->one, "state", "").data, running ? "running" : "pending");
+        CHECK_STR(aio_json_string(self->one, "kind", "").data, "task");
+        CHECK_INT(aio_json_count(aio_json_get(self->one, "awaits")), !running);
+        if (aio_json_uint(self->one, "id", 0) != (uintptr_t)self->tree) continue;
+        CHECK_STR(aio_json_string(self->one, "awaits[0].kind", "").data, "gather");
+        CHECK(!aio_json_get(self->one, "awaits[0].awaits"));
+    }
+    aio_json_free(self->json);
+    self->json = NULL;
+    aio_task_cancel(self->tree);
+    AIO_AWAIT(aio_sleep(0.01));
+    CHECK_INT(aio_task_get_stack(self->tree, frames, 3) + aio_future_awaits(self->tree, futures, 3)
+              + aio_future_awaited_by(self->tree, futures, 3), 0);
+    self->json = debug_json(aio_json_write_call_graph, self->tree);
+    if (!self->json) AIO_RAISE(ENOMEM);
+    DEBUG_JSON("state", "cancelled");
+    CHECK(!aio_json_get(self->json, "stack") && !aio_json_get(self->json, "awaits"));
+    AIO_FINALLY;
+    aio_json_free(self->json);
+    aio_unref(self->tree);
+    AIO_END;
+}
+
+struct debug_data_circles { aio_task task; struct debug_circle *one, *two; aio_json *json; };
+SCENARIO(debug_data_circles)
+{
+    AIO_BEGIN(debug_data_circles);
+    self->one = aio_create_task(AIO_CALL(debug_circle, .other = &self->two), .name = "one");
+    self->two = aio_create_task(AIO_CALL(debug_circle, .other = &self->one), .name = "two");
+    if (!self->one || !self->two) AIO_RAISE(ENOMEM);
+    AIO_AWAIT(aio_sleep(0.01));
+    self->json = debug_json(aio_json_write_call_graph, self->one);
+    if (!self->json) AIO_RAISE(ENOMEM);
+    DEBUG_JSON("awaits[0].name", "two");
+    DEBUG_JSON("awaits[0].awaits[0].name", "one");
+    CHECK(aio_json_bool(self->json, "awaits[0].awaits[0].cut", false));
+    CHECK(!aio_json_get(self->json, "awaits[0].awaits[0].stack"));
+    DEBUG_JSON("awaited_by[0].name", "two");
+    CHECK(aio_json_bool(self->json, "awaited_by[0].awaited_by[0].cut", false));
+    aio_task_cancel(self->one);
+    AIO_AWAIT(aio_sleep(0.01));
+    AIO_FINALLY;
+    aio_json_free(self->json);
+    aio_unref(self->one);
+    aio_unref(self->two);
+    AIO_END;
+}
+
 /* Long and wide ones are cut. */
 struct debug_deep { aio_task task; int depth; aio_future *gate; };
 static AIO_CORO(debug_deep)
@@ -483,12 +633,59 @@ TEST(debug_graph_bounds)
     CHECK(strstr(debug_print(aio_print_call_graph, gate), "future\nawaited by task 'debug_deep'\n") == debug_dump);
     aio_print_call_graph(NULL, stderr);
     aio_print_call_graph(deep, NULL);
+    aio_json *json = debug_json(aio_json_write_call_graph, deep);
+    CHECK_INT(aio_task_get_stack(deep, NULL, 0), 1000);
+    CHECK_INT(aio_json_count(aio_json_get(json, "stack")), 64);
+    CHECK_INT(aio_json_int(json, "left_out", 0), 936);
+    CHECK_STR(aio_json_string(json, "awaits[0].kind", "").data, "future");
+    aio_json_free(json);
+    json = debug_json(aio_json_write_call_graph, gate);
+    CHECK_STR(aio_json_string(json, "awaited_by[0].name", "").data, "debug_deep");
+    aio_json_free(json);
+    json = debug_json(aio_json_write_call_graph, NULL);
+    CHECK_INT(aio_json_kind_of(json), AIO_JSON_NULL);
+    aio_json_free(json);
+    CHECK_INT(aio_task_get_stack(NULL, NULL, 0), 0);
+    CHECK_INT(aio_future_awaits(NULL, NULL, 0) + aio_future_awaited_by(NULL, NULL, 0), 0);
+    CHECK_STR(aio_future_kind_name(NULL), "");
     aio_print_tasks(NULL);
     aio_future_set_done(gate);
     CHECK_INT(aio_loop_run_until_complete(loop, deep, NULL), 0);
     aio_unref(gate);
     aio_loop_free(loop);
     CHECK_STR(debug_print(debug_print_tasks, NULL), "0 tasks\n");
+}
+
+/* More than 100 of one, and more than 64 in a row. */
+TEST(debug_data_bounds)
+{
+    enum { WIDE = 101, LONG = 70 };
+    aio_loop *loop = debug_loop(false);
+    void *gates[WIDE], *chain[LONG];
+    for (int i = 0; i < WIDE; i++) gates[i] = aio_future_create();
+    for (int i = 0; i < LONG; i++) {
+        chain[i] = i ? aio_gather(&chain[i - 1], 1) : aio_gather(gates, WIDE);
+        CHECK(chain[i] != NULL);
+    }
+    aio_json *json = debug_json(aio_json_write_call_graph, chain[0]);
+    CHECK_INT(aio_json_count(aio_json_get(json, "awaits")), 100);
+    CHECK(aio_json_bool(json, "more", false));
+    aio_json_free(json);
+    json = debug_json(aio_json_write_call_graph, chain[LONG - 1]);
+    const aio_json *at = json;
+    int depth = 0;
+    for (; aio_json_get(at, "awaits[0]"); at = aio_json_get(at, "awaits[0]")) depth++;
+    CHECK_INT(depth, 64);
+    CHECK(aio_json_bool(at, "cut", false));
+    aio_json_free(json);
+    for (int i = 0; i < WIDE; i++) aio_future_set_done(gates[i]);
+    aio_loop_run_until_complete(loop, aio_ref(chain[LONG - 1]), NULL);
+    aio_unref_all(chain, LONG);
+    aio_unref_all(gates, WIDE);
+    aio_loop_free(loop);
+    json = debug_json(debug_json_tasks, NULL);
+    CHECK_INT(aio_json_count(json), 0);
+    aio_json_free(json);
 }
 
 struct debug_signal { aio_task task; };
