@@ -43523,7 +43523,8 @@ AIO_API void *aio_static_handler(aio_request *request, void *site)
 
 enum {
     AIO__WS_FIN = 0x80, AIO__WS_RSV1 = 0x40, AIO__WS_MASKED = 0x80, /* bits of a head's first and second byte */
-    AIO__WS_HEAD_MAX = 14, AIO__WS_CONTROL_MAX = 125, AIO__WS_ACCEPT = 28 /* letters of Sec-WebSocket-Accept */
+    AIO__WS_HEAD_MAX = 14, AIO__WS_CONTROL_MAX = 125, AIO__WS_ACCEPT = 28, /* letters of Sec-WebSocket-Accept */
+    AIO__WS_BLOCK_END = 16 /* bytes: deflate's, of an end that can be decoded, and its own account of a block */
 };
 
 typedef enum { AIO__WS_MORE, AIO__WS_PIECE, AIO__WS_CONTROL, AIO__WS_BAD } aio__ws_step;
@@ -43611,6 +43612,13 @@ static uint64_t aio__ws_length(const uint8_t *at, size_t size)
     return length;
 }
 
+/* What a data frame counts of max_msg_size. A compressed one may be a little longer than what it stands for, by what ends
+ * its block; what is inflated is counted besides. */
+static uint64_t aio__ws_cost(bool packed, uint64_t length)
+{
+    return !packed ? length : length > AIO__WS_BLOCK_END ? length - AIO__WS_BLOCK_END : length > 0;
+}
+
 /* Whether the length is one that may be, as far as it is known. */
 static bool aio__ws_fits(aio__ws_reader *r, const aio__ws_head *head, size_t size)
 {
@@ -43622,7 +43630,7 @@ static bool aio__ws_fits(aio__ws_reader *r, const aio__ws_head *head, size_t siz
     else if (size == 8 && head->length >> 63) why = "the length has its highest bit set";
     else if (size && head->length < (size == 8 ? 65536u : 126u)) why = "the length is not in its shortest form";
     if (why) aio__ws_bad(r, AIO_WS_PROTOCOL_ERROR, why);
-    else if (!(head->first & 8) && head->length > most - r->taken)
+    else if (!(head->first & 8) && aio__ws_cost(packed, head->length) > most - r->taken)
         aio__ws_bad(r, AIO_WS_TOO_BIG, "the message is longer than max_msg_size");
     return !r->code;
 }
@@ -43658,7 +43666,7 @@ static bool aio__ws_frame_begin(aio__ws_reader *r, const aio__ws_head *head)
         r->type = (uint8_t)opcode;
         r->compressed = (head->first & AIO__WS_RSV1) != 0;
     }
-    r->taken += head->length;
+    r->taken += aio__ws_cost(r->compressed, head->length);
     r->left = head->length;
     r->mask = head->mask;
     r->last = (head->first & AIO__WS_FIN) != 0;
@@ -43866,8 +43874,8 @@ typedef enum { AIO__WS_ON, AIO__WS_GIVE, AIO__WS_WAIT, AIO__WS_DRAIN, AIO__WS_YI
 struct aio_ws {
     aio_stream     *stream;    /* a client's is owned, a server's is the server's; NULL once it has ended: see home */
     aio_loop       *loop;
-    uint32_t        refs;      /* the user's, and those of coroutines that run */
-    uint32_t        waiting;   /* sends that wait for the end of a message in pieces */
+    uint32_t        refs;      /* the user's, and those of coroutines */
+    aio__node       sends;     /* that wait for the end of a message in pieces, in the order of the calls */
     aio__ws_times   limits;
     aio__ws_reader  in;
     aio_text        rest;      /* of a piece that was unmasked, in the stream's buffer: not taken yet */
@@ -44587,19 +44595,22 @@ static int aio__ws_message(aio_ws *ws, int type, aio_text data, bool last)
     if (type == AIO_WS_TEXT && !aio__ws_text_feed(&text, data.data, data.length, last)) return EILSEQ;
     int code = aio__ws_write_data(ws, type, data, last);
     if (code) return code;
-    bool frees = ws->fragmented && last;
     if (last) memset(&text, 0, sizeof text);
     ws->out_text = text;
     ws->fragmented = last ? 0 : (uint8_t)type;
-    if (frees) aio__ws_change(ws);
     return 0;
+}
+
+static bool aio__ws_sends(const aio_ws *ws)
+{
+    return !ws->exception && ws->stream && !ws->close_sent && !ws->close_received;
 }
 
 /* An error why nothing can be sent, or NULL. A new owner. */
 static aio_exception *aio__ws_refused(const aio_ws *ws)
 {
+    if (aio__ws_sends(ws)) return NULL;
     if (ws->exception) return aio_exception_ref(ws->exception);
-    if (ws->stream && !ws->close_sent && !ws->close_received) return NULL;
     return aio__exception(EPIPE, "send", "the WebSocket is closed");
 }
 
@@ -44610,43 +44621,45 @@ static aio_exception *aio__ws_send_error(const aio_ws *ws, int code)
     return aio__exception(code, "send", "%s", code == EILSEQ ? "the text is not UTF-8" : aio_code_text(code));
 }
 
-/* Sends it: NULL, or an error. A new owner. */
-static aio_exception *aio__ws_message_error(aio_ws *ws, int type, aio_text data, bool last)
-{
-    int code = aio__ws_message(ws, type, data, last);
-    return code ? aio__ws_send_error(ws, code) : NULL;
-}
-
 struct aio__ws_sending {
-    aio_task       task;
-    aio_ws        *ws;
-    aio_exception *error;
-    int            type;
-    bool           last, mine;
-    aio_text       data;
-    char           text[1];
+    aio_task  task;
+    aio__node node; /* in ws->sends */
+    aio_ws   *ws;
+    int       type, code; /* why it could not be sent */
+    bool      mine, sent;
+    aio_text  data;
+    char      text[1];
 };
 static AIO_CORO(aio__ws_sending)
 {
     AIO_BEGIN(aio__ws_sending);
     self->mine = true;
-    aio__ws_ref(self->ws)->waiting++;
-    while (self->ws->fragmented && !self->ws->exception && self->ws->stream && !self->ws->close_sent)
-        AIO_AWAIT(aio__ws_changed(self->ws));
-    self->error = aio__ws_refused(self->ws);
-    if (!self->error) self->error = aio__ws_message_error(self->ws, self->type, self->data, self->last);
-    if (self->error) AIO__THROW(self->error);
-    AIO_AWAIT(aio_stream_drain(self->ws->stream));
+    aio__ring_insert(&aio__ws_ref(self->ws)->sends, &self->node);
+    while (!self->sent && aio__ws_sends(self->ws)) AIO_AWAIT(aio__ws_changed(self->ws));
+    if (self->code) AIO__THROW(aio__ws_send_error(self->ws, self->code));
+    if (!self->sent) AIO__THROW(aio__ws_refused(self->ws));
+    if (self->ws->stream) AIO_AWAIT(aio_stream_drain(self->ws->stream));
     AIO_FINALLY;
-        if (self->mine) {
-            self->ws->waiting--;
-            aio__ws_unref(self->ws);
-        }
+        if (self->node.next) aio__ring_remove(&self->node);
+        if (self->mine) aio__ws_unref(self->ws);
     AIO_END;
 }
 
+/* A message in pieces has ended: all that waits for that goes out, before what anybody sends from now on. */
+static void aio__ws_send_waiting(aio_ws *ws)
+{
+    if (aio__ring_empty(&ws->sends)) return;
+    while (!aio__ring_empty(&ws->sends) && aio__ws_sends(ws)) {
+        struct aio__ws_sending *first = AIO__CONTAINER(ws->sends.next, struct aio__ws_sending, node);
+        aio__ring_remove(&first->node);
+        first->code = aio__ws_message(ws, first->type, first->data, true);
+        first->sent = true;
+    }
+    aio__ws_change(ws);
+}
+
 /* Sends it when its turn has come. */
-static aio_future *aio__ws_send_later(aio_ws *ws, int type, aio_text data, bool last)
+static aio_future *aio__ws_send_later(aio_ws *ws, int type, aio_text data)
 {
     if (data.length > SIZE_MAX / 2) return NULL;
     struct aio__ws_sending *self =
@@ -44654,7 +44667,6 @@ static aio_future *aio__ws_send_later(aio_ws *ws, int type, aio_text data, bool 
     if (!self) return NULL;
     self->ws = ws;
     self->type = type;
-    self->last = last;
     self->data = aio__text(self->text, data.length);
     if (data.length) memcpy(self->text, data.data, data.length);
     return (aio_future *)(void *)aio_create_task(self, .eager_start = true); /* it is sent though nobody awaits it */
@@ -44669,9 +44681,10 @@ static aio_future *aio__ws_send(aio_ws *ws, int type, aio_text data, bool last, 
     if (!data.data) data = aio__text("", 0);
     aio_exception *error = aio__ws_refused(ws);
     if (error) return aio__failed_future(ws->loop, error);
-    if (ws->fragmented ? !piece : ws->waiting > 0) return aio__ws_send_later(ws, type, data, last);
-    error = aio__ws_message_error(ws, type, data, last);
-    if (error) return aio__failed_future(ws->loop, error);
+    if (ws->fragmented && !piece) return aio__ws_send_later(ws, type, data);
+    int code = aio__ws_message(ws, type, data, last);
+    if (code) return aio__failed_future(ws->loop, aio__ws_send_error(ws, code));
+    if (last) aio__ws_send_waiting(ws);
     return aio_stream_drain(ws->stream);
 }
 
@@ -44726,7 +44739,7 @@ AIO_API aio_future *aio_ws_pong(aio_ws *ws, const void *data, size_t length)
 
 /* ---- the end ---- */
 
-struct aio__ws_closing { aio_task task; aio_ws *ws; aio_ws_message message; bool mine, late; };
+struct aio__ws_closing { aio_task task; aio_ws *ws; aio_ws_message message; bool late; };
 
 /* Whether the peer has had its say. */
 static bool aio__ws_has_ended(const aio_ws *ws)
@@ -44738,8 +44751,6 @@ static bool aio__ws_has_ended(const aio_ws *ws)
 static AIO_CORO(aio__ws_closing)
 {
     AIO_BEGIN(aio__ws_closing);
-    self->mine = true;
-    aio__ws_ref(self->ws);
     AIO_TRY {
         AIO_TIMEOUT(aio__timeout_option(self->ws->limits.close)) {
             while (!aio__ws_has_ended(self->ws)) {
@@ -44754,12 +44765,13 @@ static AIO_CORO(aio__ws_closing)
     if (self->late)
         aio__ws_fail(self->ws, AIO_WS_ABNORMAL, aio__exception(AIO_ETIMEOUT, "close", "no close frame came within %g s",
                                                                aio__seconds(self->ws->limits.close)), "");
-    if (self->late && aio_stream_write_buffer_size(self->ws->stream)) aio_stream_abort(self->ws->stream);
+    if (self->late && (aio_stream_write_buffer_size(self->ws->stream) || self->ws->reading))
+        aio_stream_abort(self->ws->stream); /* who receives hears it */
     if (self->ws->stream) aio__ws_finish(self->ws);
-    AIO_FINALLY;
-        if (self->mine) aio__ws_unref(self->ws);
     AIO_END;
 }
+
+static void aio__ws_closing_end(void *ws) { aio__ws_unref((aio_ws *)ws); }
 
 AIO_API aio_future *aio_ws_close(aio_ws *ws, int code, const char *reason)
 {
@@ -44775,7 +44787,14 @@ AIO_API aio_future *aio_ws_close(aio_ws *ws, int code, const char *reason)
     if (failed) return aio__failed_future(ws->loop, aio__ws_send_error(ws, failed));
     if (!ws->close_code) ws->close_code = (uint16_t)code;
     aio__ws_change(ws);
-    return (aio_future *)(void *)AIO_CALL(aio__ws_closing, .ws = ws);
+    struct aio__ws_closing *self = AIO_CALL(aio__ws_closing, .ws = ws);
+    if (self && aio__attachment_own(&self->task, aio__ws_closing_end, ws)) {
+        aio__ws_ref(ws); /* it may be released before this begins */
+        return (aio_future *)(void *)self;
+    }
+    if (self) self->task.future.state = AIO__DONE; /* nobody forgot it */
+    aio_unref(self);
+    return NULL;
 }
 
 AIO_API int aio_ws_close_code(const aio_ws *ws) { return aio__ws_live(ws, __func__) ? ws->close_code : 0; }
@@ -44937,6 +44956,7 @@ static aio_ws *aio__ws_open(aio_stream *stream, bool client, uint64_t max, const
     ws->limits = limits->times;
     ws->no_autoping = limits->no_autoping;
     ws->no_autoclose = limits->no_autoclose;
+    aio__ring_clear(&ws->sends);
     ws->in.max = max;
     ws->in.masked = !client;
     ws->in.deflates = ws->deflates = d->on;
@@ -45214,7 +45234,7 @@ static void aio__ws_agree(aio__ws_deflating *d, const aio_headers *headers, cons
         bool may = side == AIO__WS_SERVER || d->asked[side]; /* a client is limited only if it knows how */
         if (!d->bits[side]) d->bits[side] = 15;
         if (may && d->bits[side] > o->compress) d->bits[side] = (uint8_t)o->compress;
-        d->asked[side] = d->bits[side] < 15;
+        d->asked[side] = d->bits[side] < 15 || (side == AIO__WS_SERVER && d->asked[side]); /* RFC 7692 7.1.2.1 */
         if (o->no_context_takeover) d->resets[side] = true;
     }
 }

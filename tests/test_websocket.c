@@ -803,7 +803,7 @@ TEST(ws_offers)
           "permessage-deflate; client_max_window_bits=1x, permessage-deflate; client_max_window_bits=100, "
           "permessage-deflate; client_max_window_bits=1/, permessage-deflate; client_max_window_bits=:", "", 15, false },
         { "permessage-deflate; server_max_window_bits=15; client_max_window_bits=15",
-          "permessage-deflate", 15, false },
+          "permessage-deflate; server_max_window_bits=15", 15, false }, /* RFC 7692 7.1.2.1: to accept it is to say it */
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         aio_headers headers;
@@ -1173,6 +1173,12 @@ static AIO_CORO(ws_send_one)
     } AIO_END_TRY;
     AIO_END;
 }
+static int ws_waiting(const aio_ws *ws)
+{
+    int count = 0;
+    for (const aio__node *node = ws->sends.next; node != &ws->sends; node = node->next) count++;
+    return count;
+}
 struct ws_order { WS_DIALS; struct ws_send_one *one[4]; int i; };
 SCENARIO(ws_order, .may = WS_MAY)
 {
@@ -1189,15 +1195,16 @@ SCENARIO(ws_order, .may = WS_MAY)
     }
     aio_unref(aio_ws_send_text(self->ws, "h", 1)); /* nobody awaits it; the others have not begun */
     AIO_AWAIT(aio_sleep(1));
-    CHECK_INT(self->ws->waiting, 5);
+    CHECK_INT(ws_waiting(self->ws), 5);
     AIO_AWAIT(aio_ws_ping(self->ws, NULL, 0)); /* may stand between */
     aio_task_cancel(self->one[1]);
     AIO_AWAIT(aio_sleep(1));
     AIO_AWAIT(aio_ws_send_chunk(self->ws, AIO_WS_BINARY, "A", 1, true));
+    CHECK_INT(ws_waiting(self->ws), 0);
+    AIO_AWAIT(aio_ws_send_text(self->ws, "i", 1)); /* the last call of all */
     AIO_AWAIT(aio_sleep(1));
-    CHECK_INT(self->ws->waiting, 0);
     CHECK_BYTES(self->raw.heard, self->raw.n, "\x01\x81\0\0\0\0a\x89\x80\0\0\0\0\x80\x81\0\0\0\0A\x81\x81\0\0\0\0h"
-                "\x81\x81\0\0\0\0b\x81\x81\0\0\0\0d\x81\x81\0\0\0\0e", 48);
+                "\x81\x81\0\0\0\0b\x81\x81\0\0\0\0d\x81\x81\0\0\0\0e\x81\x81\0\0\0\0i", 55);
     aio_unref(self->one[1]);
     self->one[1] = NULL;
     AIO_AWAIT(aio_ws_send_chunk(self->ws, AIO_WS_BINARY, "f", 1, false));
@@ -1218,6 +1225,73 @@ SCENARIO(ws_order, .may = WS_MAY)
         aio_server_abort_clients(self->server);
         if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
     AIO_END;
+}
+
+/* The server's side of an aio_ws_close that no frame answers: who receives meanwhile is told. The client's close may be
+ * asked for, and the WebSocket released before that has begun. And a compressed message in many pieces is as long as
+ * what it stands for. */
+static int ws_alone_code, ws_alone_got;
+struct ws_alone { aio_task task; aio_request *request; aio_ws *ws; aio_ws_message m; struct ws_closing_one *one; };
+static AIO_CORO(ws_alone)
+{
+    AIO_BEGIN(ws_alone);
+    AIO_AWAIT(self->ws, aio_request_upgrade_websocket(self->request, .close_timeout = 0.05, .compress = 15,
+                                                      .max_msg_size = 100));
+    AIO_AWAIT(self->m, aio_ws_receive(self->ws));
+    if (self->m.type != AIO_WS_TEXT) AIO_RETURN();
+    ws_alone_got = (int)self->m.data.length;
+    REQUIRE(self->one = aio_create_task(AIO_CALL(ws_closing_one, .ws = self->ws)));
+    AIO_TRY {
+        AIO_AWAIT(self->m, aio_ws_receive(self->ws));
+        UNREACHED();
+    } AIO_CATCH {
+        ws_alone_code = aio_caught(self)->code;
+    } AIO_END_TRY;
+    AIO_AWAIT((struct ws_closing_one *)aio_ref(self->one));
+    AIO_FINALLY;
+        aio_unref(self->one);
+        aio_ws_release(self->ws);
+    AIO_END;
+}
+static void *ws_alone_handler(aio_request *request, void *arg)
+{
+    (void)arg;
+    return AIO_CALL(ws_alone, .request = request);
+}
+
+struct ws_silent { aio_task task; aio_server *server; aio_session *session; aio_ws *ws; aio_future *closing;
+    char url[60]; int i; };
+static AIO_CORO(ws_silent)
+{
+    AIO_BEGIN(ws_silent);
+    AIO_AWAIT(self->server, aio_start_http_server(ws_alone_handler, NULL, "127.0.0.1", 0));
+    snprintf(self->url, sizeof self->url, "ws://127.0.0.1:%d/", aio_server_port(self->server));
+    REQUIRE(self->session = aio_session_open());
+    AIO_AWAIT(self->ws, aio_ws_connect(self->session, self->url, .compress = 15, .close_timeout = 0.05));
+    for (self->i = 0; self->i < 60; self->i++)
+        AIO_AWAIT(aio_ws_send_chunk(self->ws, AIO_WS_TEXT, "x", 1, self->i == 59));
+    AIO_AWAIT(aio_sleep(0.15));
+    aio_ws_release(self->ws);
+    AIO_AWAIT(self->ws, aio_ws_connect(self->session, self->url, .close_timeout = 0.05));
+    self->closing = (aio_future *)aio_ensure_future(aio_ws_close(self->ws, 0, NULL));
+    aio_ws_release(self->ws);
+    self->ws = NULL;
+    AIO_AWAIT((aio_future *)aio_ref(self->closing));
+    AIO_FINALLY;
+        aio_unref(self->closing);
+        aio_ws_release(self->ws);
+        AIO_AWAIT(aio_session_close(self->session));
+        if (self->server) AIO_AWAIT(aio_server_shutdown(self->server, AIO_NOW));
+    AIO_END;
+}
+TEST(ws_close_is_heard)
+{
+    aio_loop *loop = loop_open();
+    ws_alone_code = ws_alone_got = 0;
+    CHECK_INT(aio_loop_run_until_complete(loop, AIO_CALL(ws_silent), NULL), 0);
+    CHECK_INT(ws_alone_got, 60);
+    CHECK_INT(ws_alone_code, AIO_ETIMEOUT);
+    aio_loop_free(loop);
 }
 
 /* A release while another task receives: that one is told. */
