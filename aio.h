@@ -43612,8 +43612,8 @@ static uint64_t aio__ws_length(const uint8_t *at, size_t size)
     return length;
 }
 
-/* What a data frame counts of max_msg_size. A compressed one may be a little longer than what it stands for, by what ends
- * its block; what is inflated is counted besides. */
+/* What a data frame counts of max_msg_size. A compressed one may be a little longer than what it stands for, by what
+ * ends its block; what is inflated is counted besides. */
 static uint64_t aio__ws_cost(bool packed, uint64_t length)
 {
     return !packed ? length : length > AIO__WS_BLOCK_END ? length - AIO__WS_BLOCK_END : length > 0;
