@@ -487,7 +487,7 @@ static void debug_json_tasks(aio_json_writer *writer, const void *what)
 
 static bool debug_frame_is(const aio_frame *frame, const char *name, int line)
 {
-    return CHECK_STR(frame->name, name) & CHECK_INT(frame->line, line) & CHECK(strstr(frame->file, "test_debug.c"));
+    return CHECK_STR(frame->name, name) && CHECK_INT(frame->line, line) && CHECK(strstr(frame->file, "test_debug.c"));
 }
 
 struct debug_data { aio_task task; struct debug_tree *tree; aio_json *json; aio_future *plain; const aio_json *one; };

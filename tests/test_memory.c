@@ -390,10 +390,10 @@ TEST(memory_trims_within_limits)
 /* Every block of any number is found by its first and by its last byte, in whatever order they were. */
 TEST(memory_trim_finds_blocks)
 {
-    enum { MOST = 40, BLOCK = 4096 };
-    static char memory[MOST * BLOCK];
-    for (size_t count = 1; count <= MOST; count++) {
-        aio__trim all[MOST];
+    enum { SLABS = 40, BLOCK = 4096 };
+    static char memory[SLABS * BLOCK];
+    for (size_t count = 1; count <= SLABS; count++) {
+        aio__trim all[SLABS];
         for (size_t i = 0; i < count; i++) {
             all[i].block = (aio__block_head *)(void *)&memory[(i * 41 + 7) % count * BLOCK];
             all[i].free_ = 0;

@@ -342,7 +342,7 @@ static bool names_is(const aio_addresses *found, size_t i, const char *text, int
 {
     char shown[80];
     return CHECK_STR(aio_addresses_text(found, i, shown, sizeof shown), text)
-           & CHECK_INT(aio_addresses_type(found, i), type) & CHECK_INT(aio_addresses_proto(found, i), proto);
+        && CHECK_INT(aio_addresses_type(found, i), type) && CHECK_INT(aio_addresses_proto(found, i), proto);
 }
 #define NAMES_ASK(...) \
     aio_addresses_free(self->found), self->found = NULL; \

@@ -1168,6 +1168,7 @@ TEST(secrets_of_cookies_erased)
     unlink(path);
 }
 
+#ifndef AIO_NO_TLS
 /* Nor is a password left where it was put together with other texts, longer than what had been there for them. */
 TEST(secrets_of_digests_erased)
 {
@@ -1181,7 +1182,6 @@ TEST(secrets_of_digests_erased)
     CHECK_INT(secrets_left, 0);
     CHECK(aio__digest_join(1, hex, parts));
     CHECK_INT(secrets_left, 0);
-#ifndef AIO_NO_TLS
     aio_tls_options o;
     unsigned char digest[32];
     memset(&o, 0, sizeof o);
@@ -1189,9 +1189,9 @@ TEST(secrets_of_digests_erased)
     o.min_version = o.ciphers = o.crl_file = longer;
     CHECK(aio__setting_digest(&o, digest));
     CHECK_INT(secrets_left, 0);
-#endif
     secrets_look(false);
 }
+#endif
 
 /* Where a Location leads: the URL, whether it is of another origin, whether it names a user of its own. */
 TEST(redirect_leads)

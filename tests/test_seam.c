@@ -177,12 +177,12 @@ static int seam_become(const aio__spawn *spawn)
     return seam_real.spawn_become(spawn);
 }
 
-static int seam_limit(int resource, rlim_t most)
+static int seam_limit(bool processes, rlim_t most)
 {
     struct rlimit limit;
-    if (getrlimit(resource, &limit) < 0) return -1;
+    if ((processes ? getrlimit(RLIMIT_NPROC, &limit) : getrlimit(RLIMIT_NOFILE, &limit)) < 0) return -1;
     limit.rlim_cur = most;
-    return setrlimit(resource, &limit);
+    return processes ? setrlimit(RLIMIT_NPROC, &limit) : setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 static const int seam_failures[] = { EPERM, EPERM, EBADF, EMFILE, ENOENT, EPERM, EPERM, EPERM, EBADF };
@@ -195,7 +195,7 @@ static int seam_become_fails_child(int i)
     if (i == 0) spawn.new_session = setpgid(0, 0) == 0;
     if (i == 1) spawn.new_group = setsid() > 0;
     if (i == 2) spawn.stdio[1] = closed;
-    if (i == 3) spawn.stdio[2] = seam_limit(RLIMIT_NOFILE, 3) == 0 ? AIO_DEVNULL : AIO_INHERIT;
+    if (i == 3) spawn.stdio[2] = seam_limit(false, 3) == 0 ? AIO_DEVNULL : AIO_INHERIT;
     if (i == 4) spawn.cwd = "/nowhere";
     if (i >= 5 && i < 8 && geteuid() == 0 && setuid(12345) < 0) return seam_failures[i]; /* as the others have it */
     if (i == 5) spawn.groups = groups;
@@ -235,7 +235,7 @@ static int seam_become_all_child(int unused)
     spawn.pass_fds = &kept;
     spawn.pass_fd_count = 1;
 #if AIO__LINUX && defined(SYS_close_range)
-    if (syscall(SYS_close_range, ~0u, ~0u, 4) == 0 && seam_limit(RLIMIT_NOFILE, 95) < 0) return 255;
+    if (syscall(SYS_close_range, ~0u, ~0u, 4) == 0 && seam_limit(false, 95) < 0) return 255;
 #endif
     if (seam_become(&spawn) != 0) return 254;
     if (getsid(0) != getpid() || getpgid(0) != getpid()) wrong |= 1;
@@ -294,9 +294,9 @@ static int seam_fork_fails_child(int i)
     sigemptyset(&before);
     sigaddset(&before, SIGUSR1);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (i < 2) seam_limit(RLIMIT_NOFILE, i ? 5 : 3); /* the pipe is 3 and 4, and the end above 2 one more */
+    if (i < 2) seam_limit(false, i ? 5 : 3); /* the pipe is 3 and 4, and the end above 2 one more */
     if (i == 2 && geteuid() == 0 && setuid(12345) < 0) return 0;
-    if (i == 2) seam_limit(RLIMIT_NPROC, 0);
+    if (i == 2) seam_limit(true, 0);
     errno = EBUSY;
     if (seam_real.spawn_fork(&pid, &spawn) != codes[i]) wrong |= 1;
     if (fcntl(3, F_GETFD) >= 0 || fcntl(4, F_GETFD) >= 0 || fcntl(5, F_GETFD) >= 0) wrong |= 2;

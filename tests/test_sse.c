@@ -71,20 +71,20 @@ TEST(sse_fields_of_the_program)
 {
     static const char *const own[] = { "accept", "x/y", NULL };
     aio_headers given, fields;
-    aio_sse_options options;
+    aio_sse_options asked;
     memset(&given, 0, sizeof given);
     memset(&fields, 0, sizeof fields);
-    memset(&options, 0, sizeof options);
-    CHECK_INT(aio__sse_fields(&fields, &options), 0);
+    memset(&asked, 0, sizeof asked);
+    CHECK_INT(aio__sse_fields(&fields, &asked), 0);
     CHECK_STR(aio_headers_get(&fields, "Accept").data, "text/event-stream");
     CHECK_STR(aio_headers_get(&fields, "Cache-Control").data, "no-store");
     CHECK_INT((int)fields.count, 2);
     aio_headers_clear(&fields);
     CHECK_INT(aio_headers_add(&given, "Cache-Control", "private"), 0);
     CHECK_INT(aio_headers_add(&given, "X", "1"), 0);
-    options.headers = own;
-    options.header_fields = &given;
-    CHECK_INT(aio__sse_fields(&fields, &options), 0);
+    asked.headers = own;
+    asked.header_fields = &given;
+    CHECK_INT(aio__sse_fields(&fields, &asked), 0);
     CHECK_STR(aio_headers_get(&fields, "Accept").data, "x/y");
     CHECK_STR(aio_headers_get(&fields, "Cache-Control").data, "private");
     CHECK_STR(aio_headers_get(&fields, "X").data, "1");

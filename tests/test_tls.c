@@ -1707,6 +1707,7 @@ TEST(tls_names_without_zone)
 }
 #endif
 
+#ifndef AIO_NO_TLS
 /* The names of protocols fit to the byte, or not at all. */
 TEST(tls_alpn_fits)
 {
@@ -1735,3 +1736,4 @@ TEST(tls_alpn_fits)
         list[60] = list[room - 1 + more] = 'x';
     }
 }
+#endif
