@@ -35,15 +35,22 @@ static void *serve(aio_request *request, void *arg)
 
 /* ---- the client ---- */
 
+static int put(int fd, aio_text piece)
+{
+    ssize_t n = write(fd, piece.data, piece.length);
+    return n == (ssize_t)piece.length ? 0 : n < 0 ? errno : ENOSPC;
+}
+
 /* GET into a file. */
-struct download { aio_task task; aio_session *session; const char *url; int fd; aio_response *response;
+struct download { aio_task task; aio_session *session; const char *url; int fd, code; aio_response *response;
                   aio_text piece; };
 static AIO_CORO(download)
 {
     AIO_BEGIN(download);
     AIO_AWAIT(self->response, aio_session_get(self->session, self->url));
     AIO_ASYNC_FOR(self->piece, aio_response_read_chunk(self->response)) {
-        if (write(self->fd, self->piece.data, self->piece.length) != (ssize_t)self->piece.length) AIO_RAISE(errno);
+        self->code = put(self->fd, self->piece);
+        if (self->code) AIO_RAISE(self->code, "the downloaded file: %s", aio_code_text(self->code));
     }
     AIO_FINALLY;
         aio_response_release(self->response);
@@ -96,7 +103,13 @@ static AIO_CORO(demo)
 int main(int argc, char **argv)
 {
     struct rusage usage;
-    int status = aio_run(AIO_CALL(demo, .bytes = (argc > 1 ? atoll(argv[1]) : 64) << 20));
+    char *end = NULL;
+    long long mebibytes = argc > 1 ? strtoll(argv[1], &end, 10) : 64;
+    if (argc > 2 || (end && *end) || mebibytes < 1 || mebibytes > 1 << 20) {
+        fprintf(stderr, "usage: large_transfer [MEBIBYTES]\n");
+        return 2;
+    }
+    int status = aio_run(AIO_CALL(demo, .bytes = mebibytes << 20));
     getrusage(RUSAGE_SELF, &usage);
     printf("at most %ld KiB of memory\n", usage.ru_maxrss);
     return status;

@@ -12,15 +12,19 @@
 
 /* ---- the library: one request with sockets that block, as in any C program ---- */
 struct get { const char *host, *port, *path; char answer[4000]; };
-static int get_connected(const struct get *get)
+static int get_connected(const struct get *get, int *code)
 {
     struct addrinfo hints, *found;
+    int fd = -1;
     memset(&hints, 0, sizeof hints);
     hints.ai_socktype = SOCK_STREAM;
+    *code = AIO_ERESOLVE;
     if (getaddrinfo(get->host, get->port, &hints, &found)) return -1;
-    int fd = socket(found->ai_family, SOCK_STREAM, 0);
-    if (fd >= 0 && connect(fd, found->ai_addr, found->ai_addrlen)) {
-        close(fd);
+    for (const struct addrinfo *at = found; at && fd < 0; at = at->ai_next) {
+        fd = socket(at->ai_family, SOCK_STREAM, 0);
+        if (fd >= 0 && !connect(fd, at->ai_addr, at->ai_addrlen)) break;
+        *code = errno;
+        if (fd >= 0) close(fd);
         fd = -1;
     }
     freeaddrinfo(found);
@@ -32,12 +36,13 @@ static void *blocking_get(void *arg)
     char request[300];
     size_t used = 0;
     ssize_t n = snprintf(request, sizeof request, "GET %s HTTP/1.0\r\nHost: %s\r\n\r\n", get->path, get->host);
-    int fd = get_connected(get);
-    if (fd < 0) return aio_job_raise(errno, "connect to %s:%s: %s", get->host, get->port, strerror(errno));
-    if (send(fd, request, (size_t)n, MSG_NOSIGNAL) == n)
-        while ((n = read(fd, get->answer + used, sizeof get->answer - 1 - used)) > 0) used += (size_t)n;
+    int code, fd = get_connected(get, &code);
+    if (fd < 0) return aio_job_raise(code, "connect to %s:%s: %s", get->host, get->port, aio_code_text(code));
+    if (send(fd, request, (size_t)n, MSG_NOSIGNAL) < 0) n = -1;
+    else while ((n = read(fd, get->answer + used, sizeof get->answer - 1 - used)) > 0) used += (size_t)n;
+    code = errno;
     close(fd);
-    return n < 0 ? aio_job_raise(errno, "GET %s: %s", get->path, strerror(errno)) : get->answer;
+    return n < 0 ? aio_job_raise(code, "GET %s: %s", get->path, aio_code_text(code)) : get->answer;
 }
 
 /* ---- the server, in the same thread as all that is awaited ---- */
@@ -88,5 +93,8 @@ static AIO_CORO(demo)
 
 int main(int argc, char **argv)
 {
-    return argc > 2 ? aio_run(AIO_CALL(demo, .host = argv[1], .port = argv[2])) : aio_run(AIO_CALL(demo));
+    if (argc == 1) return aio_run(AIO_CALL(demo));
+    if (argc == 3) return aio_run(AIO_CALL(demo, .host = argv[1], .port = argv[2]));
+    fprintf(stderr, "usage: requests_in_executor [HOST PORT]\n");
+    return 2;
 }

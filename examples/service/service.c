@@ -258,10 +258,18 @@ static void *get_metrics(aio_request *request, void *arg)
     return answer;
 }
 
+/* 1 to `most`, or 0. */
+static int number_of(const char *text, int most)
+{
+    char *end;
+    long number = strtol(text, &end, 10);
+    return end != text && !*end && number > 0 && number <= most ? (int)number : 0;
+}
+
 int main(int argc, char **argv)
 {
-    int port = argc > 1 ? atoi(argv[1]) : 8080;
-    if ((argc > 1 && port <= 0) || argc > 4) {
+    int port = argc > 1 ? number_of(argv[1], 65535) : 8080, threads = argc > 3 ? number_of(argv[3], 1024) : AIO_PER_CORE;
+    if (!port || !threads || argc > 4) {
         fprintf(stderr, "usage: service [PORT [REDIS-URL [THREADS]]]\n");
         return 2;
     }
@@ -276,6 +284,6 @@ int main(int argc, char **argv)
     aio_app_route(app, "GET", "/docs", get_docs, NULL);
     aio_app_route(app, "GET", "/metrics", get_metrics, NULL);
     return aio_run_app(app, "127.0.0.1", port,
-                       .threads = argc > 3 ? atoi(argv[3]) : AIO_PER_CORE,
+                       .threads = threads,
                        .startup = on_startup, .cleanup = on_cleanup);
 }
