@@ -268,7 +268,8 @@ static int number_of(const char *text, int most)
 
 int main(int argc, char **argv)
 {
-    int port = argc > 1 ? number_of(argv[1], 65535) : 8080, threads = argc > 3 ? number_of(argv[3], 1024) : AIO_PER_CORE;
+    int port = argc > 1 ? number_of(argv[1], 65535) : 8080;
+    int threads = argc > 3 ? number_of(argv[3], 1024) : AIO_PER_CORE;
     if (!port || !threads || argc > 4) {
         fprintf(stderr, "usage: service [PORT [REDIS-URL [THREADS]]]\n");
         return 2;
