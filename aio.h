@@ -4849,7 +4849,7 @@ static int aio__os_cond_wait(pthread_cond_t *condition, pthread_mutex_t *mutex, 
     return pthread_cond_timedwait_relative_np(condition, mutex, &until);
 #else
     clock_gettime(CLOCK_MONOTONIC, &until);
-    int64_t most = INT32_MAX, seconds = nanoseconds / 1000000000;
+    int64_t most = INT32_MAX - (int64_t)until.tv_sec - 1, seconds = nanoseconds / 1000000000; /* time_t may be short */
     int64_t fraction = until.tv_nsec + nanoseconds % 1000000000;
     until.tv_sec += (time_t)((seconds < most ? seconds : most) + fraction / 1000000000);
     until.tv_nsec = (long)(fraction % 1000000000);
@@ -14117,10 +14117,11 @@ static void aio__canonname_set(aio__addresses *addresses, int count, const char 
 static aio__addresses *aio__addresses_copy(aio_loop *loop, const aio__lookup *lookup)
 {
     const struct addrinfo *found = lookup->found;
+    const char *name = (lookup->hints.ai_flags & AI_CANONNAME) ? found->ai_canonname : NULL; /* musl has one anyway */
     int count = 0, most = lookup->hints.ai_socktype ? AIO__ADDRESSES_MAX : 3 * AIO__ADDRESSES_MAX;
     for (const struct addrinfo *a = found; a && count < most; a = a->ai_next) count++;
     size_t size = sizeof(aio__addresses) + (size_t)count * sizeof(aio__address)
-                  + aio__canonname_size(found->ai_canonname);
+                  + aio__canonname_size(name);
     aio__addresses *addresses = (aio__addresses *)aio__pool_alloc(&loop->pool, size);
     if (!addresses) return NULL;
     memset(addresses, 0, size);
@@ -14133,7 +14134,7 @@ static aio__addresses *aio__addresses_copy(aio_loop *loop, const aio__lookup *lo
         address->type = (uint16_t)a->ai_socktype;
         address->proto = (uint16_t)a->ai_protocol;
     }
-    aio__canonname_set(addresses, count, found->ai_canonname);
+    aio__canonname_set(addresses, count, name);
     return addresses;
 }
 

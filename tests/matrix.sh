@@ -199,7 +199,7 @@ emulated() {
     [ "${binary##*/}" != aarch64 ] || return 0
     # Big-endian: all tests once, but those of charsets, which a static glibc loads and has not for that processor, and
     # of what posix_spawn tells by vfork and asks for by flags, and of signals in storms, where the emulator errs.
-    names=$("$emulator" "$binary" --list | grep -vE '^(charset|contents_texts|post_answers|sub_missing|sub_groups|signal_threads_storm)')
+    names=$("$emulator" "$binary" --list | grep -vE '^(charset|contents_texts|post_answers|sub_missing|seam_spawns|sub_groups|signal_threads_storm)')
     timeout 600 "$emulator" "$binary" --seconds 60 --way epoll $names
 }
 
