@@ -43885,6 +43885,7 @@ struct aio_ws {
     aio_inflate    *inflate;   /* NULL: nothing is kept of what came before */
     aio_deflate    *deflate;
     aio_future     *changed;   /* a receive has ended, or a message in pieces, or all; NULL: nobody waits for that */
+    aio_future     *receiver;  /* a receive that waits for the peer; not owned; NULL: none does */
     aio_exception  *exception;
     aio__timer     *heart;
     int64_t         heard, pinged; /* when data came last; when a ping went out */
@@ -44035,7 +44036,16 @@ static void aio__ws_finish(aio_ws *ws)
     aio__ws_change(ws);
 }
 
-/* The connection is of no use any more: the peer is told, unless the code is AIO_WS_ABNORMAL. Takes the exception. */
+/* A receive that waits ends with what broke the connection: the peer may never say anything again. That of an
+ * aio_ws_close goes on, so that the peer can see why. */
+static void aio__ws_fail_receiver(aio_ws *ws)
+{
+    aio_future *receiver = ws->mode == AIO__WS_DROP ? NULL : ws->receiver;
+    if (receiver) receiver->run.ops->cancel(receiver, ws->exception);
+}
+
+/* The connection is of no use any more: the peer is told, unless the code is AIO_WS_ABNORMAL; so is who receives. Takes
+ * the exception. */
 static void aio__ws_fail(aio_ws *ws, int code, aio_exception *why, const char *reason)
 {
     if (ws->exception) {
@@ -44050,6 +44060,7 @@ static void aio__ws_fail(aio_ws *ws, int code, aio_exception *why, const char *r
     }
     aio__timer_cancel(ws->loop, ws->heart);
     ws->heart = NULL;
+    aio__ws_fail_receiver(ws);
     aio__ws_change(ws);
 }
 
@@ -44353,6 +44364,7 @@ static void aio__ws_receiving_leave(struct aio__ws_receiving *self)
     aio_ws *ws = self->ws;
     if (!ws) return;
     self->ws = NULL;
+    ws->receiver = NULL;
     aio__stream_unread_by(self->stream, &self->future);
     self->stream = NULL;
     aio__ws_waiting_end(ws->loop, self->more);
@@ -44405,6 +44417,7 @@ static void aio__ws_receiving_drained(aio__work *work)
     struct aio__ws_receiving *self = (struct aio__ws_receiving *)work->owner;
     aio_future *drained = self->more->drained;
     self->more->drained = NULL;
+    self->ws->receiver = NULL;
     const aio_exception *why = aio_future_exception(drained);
     bool over = why ? aio__ws_receiving_fail(self, aio__ws_receive_error(self->ws, why)) : aio__ws_receive_on(self);
     aio_unref(drained);
@@ -44418,6 +44431,7 @@ static bool aio__ws_receiving_drain(struct aio__ws_receiving *self)
     if (!w || !(w->drained = aio_stream_drain(self->ws->stream))) return false;
     w->work.run = aio__ws_receiving_drained;
     w->work.owner = self;
+    self->ws->receiver = &self->future;
     if (w->drained->state < AIO__DONE) aio__waiters_add(w->drained, &w->work.node);
     else aio__enqueue(self->ws->loop, &w->work.node);
     return true;
@@ -44429,6 +44443,7 @@ static bool aio__ws_receiving_wait(struct aio__ws_receiving *self)
     aio_ws *ws = self->ws;
     if (!aio__ws_content_length(ws)) aio__ws_content_free(ws);
     self->stream = ws->stream;
+    ws->receiver = &self->future;
     aio__stream_read_by(ws->stream, &self->future);
     return false;
 }
@@ -44469,6 +44484,7 @@ static void aio__ws_receiving_readable(aio_stream *s, aio_future *future)
     aio_loop *loop = future->loop;
     aio__stream_readable_by(s);
     self->stream = NULL;
+    self->ws->receiver = NULL;
     if (aio__ws_receive_on(self)) aio__finish_and_step(loop, future);
 }
 
@@ -44476,6 +44492,7 @@ static void aio__ws_receiving_readable(aio_stream *s, aio_future *future)
 static void aio__ws_receiving_ended(aio_future *future, aio_exception *why)
 {
     struct aio__ws_receiving *self = (struct aio__ws_receiving *)(void *)future;
+    self->ws->receiver = NULL;
     aio_exception *error = aio__ws_receive_error(self->ws, why);
     aio_exception_unref(why);
     self->stream = NULL;
@@ -44766,8 +44783,7 @@ static AIO_CORO(aio__ws_closing)
     if (self->late)
         aio__ws_fail(self->ws, AIO_WS_ABNORMAL, aio__exception(AIO_ETIMEOUT, "close", "no close frame came within %g s",
                                                                aio__seconds(self->ws->limits.close)), "");
-    if (self->late && (aio_stream_write_buffer_size(self->ws->stream) || self->ws->reading))
-        aio_stream_abort(self->ws->stream); /* who receives hears it */
+    if (self->late && aio_stream_write_buffer_size(self->ws->stream)) aio_stream_abort(self->ws->stream);
     if (self->ws->stream) aio__ws_finish(self->ws);
     AIO_END;
 }

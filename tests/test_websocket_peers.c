@@ -163,3 +163,88 @@ SCENARIO(ws_peers, .skip = KIND_ALLOC | KIND_CALL | KIND_CANCEL | KIND_SLICE)
         if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
     AIO_END;
 }
+
+/* A receive that waits for a silent peer while another task ends the connection, by a close that gives up or a send
+ * that fails: it ends then, too, whoever's side it is, and whether it waits for data or until its pongs are taken. */
+struct peer_gives_up { aio_task task; aio_ws *ws; struct ws_receive_one *one; double start; bool closes, pings; };
+static bool peer_is_draining(const aio_ws *ws)
+{
+    const aio__ws_waiting *more = ws->receiver ? ((struct aio__ws_receiving *)(void *)ws->receiver)->more : NULL;
+    return more && more->drained;
+}
+static AIO_CORO(peer_gives_up)
+{
+    AIO_BEGIN(peer_gives_up);
+    self->one = aio_create_task(AIO_CALL(ws_receive_one, .ws = self->ws));
+    REQUIRE(self->one);
+    AIO_AWAIT(aio_sleep(1));
+    CHECK(!aio_future_done(self->one));
+    CHECK(peer_is_draining(self->ws) == self->pings);
+    self->start = peer_clock();
+    if (self->closes) AIO_AWAIT(aio_ws_close(self->ws, 0, NULL));
+    else aio__ws_fail(self->ws, AIO_WS_INTERNAL_ERROR, aio__exception(ENOBUFS, "send", "no room"), "");
+    CHECK_NEAR(peer_clock() - self->start, self->closes ? 5 : 0, 1);
+    AIO_AWAIT(aio_sleep(0));
+    AIO_AWAIT(aio_sleep(0));
+    CHECK(aio_future_done(self->one));
+    CHECK_INT(self->one->code, self->closes ? AIO_ETIMEOUT : ENOBUFS);
+    CHECK_INT(aio_ws_close_code(self->ws), self->closes ? AIO_WS_ABNORMAL : AIO_WS_INTERNAL_ERROR);
+    AIO_FINALLY;
+        if (self->one) aio_task_cancel(self->one);
+        aio_unref(self->one);
+    AIO_END;
+}
+static bool peer_closes, peer_sends_pings, peer_gave_up;
+struct peer_abandoned { aio_task task; aio_request *request; aio_ws *ws; };
+static AIO_CORO(peer_abandoned)
+{
+    AIO_BEGIN(peer_abandoned);
+    AIO_AWAIT(self->ws, aio_request_upgrade_websocket(self->request, .close_timeout = 5));
+    AIO_AWAIT(AIO_CALL(peer_gives_up, .ws = self->ws, .closes = peer_closes, .pings = peer_sends_pings));
+    peer_gave_up = true;
+    AIO_FINALLY;
+        aio_ws_release(self->ws);
+    AIO_END;
+}
+static void *peer_abandoned_handler(aio_request *request, void *arg)
+{
+    return (void)arg, AIO_CALL(peer_abandoned, .request = request);
+}
+static char peer_pings[131 * 40000];
+struct ws_gives_up { WS_DIALS; aio_server *http; aio_stream *stream; aio_text text; int i; };
+SCENARIO(ws_gives_up, .skip = KIND_SLICE /* much */, .may = { EPIPE, ECONNRESET, ENOTCONN, AIO_EDISCONNECTED,
+         AIO_EHANDSHAKE, ECONNABORTED, AIO_ETIMEOUT, AIO_EINCOMPLETE })
+{
+    AIO_BEGIN(ws_gives_up);
+    for (size_t i = 0; i < sizeof peer_pings; i += 131) memcpy(peer_pings + i, "\x89\xFD\0\0\0\0", 6);
+    AIO_AWAIT(self->http, aio_start_http_server(peer_abandoned_handler, NULL, "127.0.0.1", 0));
+    for (self->i = 0; self->i < 4; self->i++) { /* the server's side */
+        peer_closes = self->i % 2 == 0;
+        peer_gave_up = false;
+        peer_sends_pings = self->i / 2 && now.w->kind == KIND_PLAIN;
+        AIO_AWAIT(self->stream, aio_open_connection("127.0.0.1", aio_server_port(self->http)));
+        aio_stream_write(self->stream, WS_ASKS(""), strlen(WS_ASKS("")));
+        AIO_AWAIT(self->text, aio_stream_readuntil(self->stream, "\r\n\r\n", 4));
+        if (peer_sends_pings) aio_stream_write(self->stream, peer_pings, sizeof peer_pings);
+        AIO_AWAIT(aio_sleep(8));
+        CHECK(peer_gave_up);
+        aio_stream_abort(self->stream);
+        self->stream = NULL;
+    }
+    for (self->i = 0; self->i < 2; self->i++) { /* the client's */
+        AIO_AWAIT(self->ws, AIO_CALL(ws_dial, .raw = &self->raw, .server = &self->server, .session = &self->session,
+                                     .options = { .close_timeout = 5 }));
+        AIO_AWAIT(AIO_CALL(peer_gives_up, .ws = self->ws, .closes = !self->i));
+        aio_ws_release(self->ws);
+        self->ws = NULL;
+    }
+    AIO_FINALLY;
+        aio_stream_abort(self->stream);
+        aio_ws_release(self->ws);
+        AIO_AWAIT(aio_session_close(self->session));
+        aio_server_abort_clients(self->server);
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+        aio_server_abort_clients(self->http);
+        if (self->http) AIO_AWAIT(aio_server_wait_closed(self->http));
+    AIO_END;
+}
