@@ -7894,7 +7894,31 @@ static bool aio__attachment_own(aio_task *t, void (*end)(void *), void *thing)
     return true;
 }
 
-/* The same, for a coroutine that was not made for a loop, too. */
+typedef struct aio__tie { /* a member of a coroutine: what ends with that, also if it never runs */
+    aio__attachment extra;
+    void          (*end)(void *thing, aio_loop *loop); /* NULL: the loop is gone, or it never had one */
+    void           *thing;
+} aio__tie;
+
+static void aio__tie_end(aio__attachment *extra, aio_loop *loop)
+{
+    const aio__tie *tie = (const aio__tie *)(void *)extra;
+    tie->end(tie->thing, loop);
+}
+
+/* Gives a coroutine that has not started a thing to end with it, without memory: a reference, which a call takes when
+ * it is made, as what it is about may be gone when its first step comes. */
+static void aio__tie_to(aio_task *t, aio__tie *tie, void (*end)(void *, aio_loop *), void *thing)
+{
+    tie->extra.kind = AIO__EXTRA_OWNED;
+    tie->extra.end = aio__tie_end;
+    tie->extra.next = t->extra;
+    tie->end = end;
+    tie->thing = thing;
+    t->extra = &tie->extra;
+}
+
+/* The same as aio__attachment_own, for a coroutine that was not made for a loop, too. */
 AIO_API bool aio__own(aio_task *t, void (*end)(void *), void *thing) { return aio__attachment_own(t, end, thing); }
 
 static void aio__attachment_drop(aio_task *t, aio__attachment *extra)
@@ -44641,25 +44665,31 @@ static aio_exception *aio__ws_send_error(const aio_ws *ws, int code)
 
 struct aio__ws_sending {
     aio_task  task;
+    aio__tie  tie;
     aio__node node; /* in ws->sends */
-    aio_ws   *ws;
+    aio_ws   *ws;   /* a reference */
     int       type, code; /* why it could not be sent */
-    bool      mine, sent;
+    bool      sent;
     aio_text  data;
     char      text[1];
 };
+
+/* Whatever has become of it, also if it never ran. */
+static void aio__ws_sending_end(void *sending, aio_loop *loop)
+{
+    struct aio__ws_sending *self = (struct aio__ws_sending *)sending;
+    (void)loop;
+    if (self->node.next) aio__ring_remove(&self->node);
+    aio__ws_unref(self->ws);
+}
+
 static AIO_CORO(aio__ws_sending)
 {
     AIO_BEGIN(aio__ws_sending);
-    self->mine = true;
-    aio__ring_insert(&aio__ws_ref(self->ws)->sends, &self->node);
     while (!self->sent && aio__ws_sends(self->ws)) AIO_AWAIT(aio__ws_changed(self->ws));
     if (self->code) AIO__THROW(aio__ws_send_error(self->ws, self->code));
     if (!self->sent) AIO__THROW(aio__ws_refused(self->ws));
     if (self->ws->stream) AIO_AWAIT(aio_stream_drain(self->ws->stream));
-    AIO_FINALLY;
-        if (self->node.next) aio__ring_remove(&self->node);
-        if (self->mine) aio__ws_unref(self->ws);
     AIO_END;
 }
 
@@ -44676,7 +44706,7 @@ static void aio__ws_send_waiting(aio_ws *ws)
     aio__ws_change(ws);
 }
 
-/* Sends it when its turn has come. */
+/* Sends it when its turn has come. It has its place at once, whenever its task begins. */
 static aio_future *aio__ws_send_later(aio_ws *ws, int type, aio_text data)
 {
     if (data.length > SIZE_MAX / 2) return NULL;
@@ -44687,6 +44717,8 @@ static aio_future *aio__ws_send_later(aio_ws *ws, int type, aio_text data)
     self->type = type;
     self->data = aio__text(self->text, data.length);
     if (data.length) memcpy(self->text, data.data, data.length);
+    aio__tie_to(&self->task, &self->tie, aio__ws_sending_end, self);
+    aio__ring_insert(&aio__ws_ref(ws)->sends, &self->node);
     return (aio_future *)(void *)aio_create_task(self, .eager_start = true); /* it is sent though nobody awaits it */
 }
 
@@ -44757,7 +44789,7 @@ AIO_API aio_future *aio_ws_pong(aio_ws *ws, const void *data, size_t length)
 
 /* ---- the end ---- */
 
-struct aio__ws_closing { aio_task task; aio_ws *ws; aio_ws_message message; bool late; };
+struct aio__ws_closing { aio_task task; aio__tie tie; aio_ws *ws; aio_ws_message message; bool late; };
 
 /* Whether the peer has had its say. */
 static bool aio__ws_has_ended(const aio_ws *ws)
@@ -44788,7 +44820,11 @@ static AIO_CORO(aio__ws_closing)
     AIO_END;
 }
 
-static void aio__ws_closing_end(void *ws) { aio__ws_unref((aio_ws *)ws); }
+static void aio__ws_closing_end(void *ws, aio_loop *loop)
+{
+    (void)loop;
+    aio__ws_unref((aio_ws *)ws);
+}
 
 AIO_API aio_future *aio_ws_close(aio_ws *ws, int code, const char *reason)
 {
@@ -44805,13 +44841,8 @@ AIO_API aio_future *aio_ws_close(aio_ws *ws, int code, const char *reason)
     if (!ws->close_code) ws->close_code = (uint16_t)code;
     aio__ws_change(ws);
     struct aio__ws_closing *self = AIO_CALL(aio__ws_closing, .ws = ws);
-    if (self && aio__attachment_own(&self->task, aio__ws_closing_end, ws)) {
-        aio__ws_ref(ws); /* it may be released before this begins */
-        return (aio_future *)(void *)self;
-    }
-    if (self) self->task.future.state = AIO__DONE; /* nobody forgot it */
-    aio_unref(self);
-    return NULL;
+    if (self) aio__tie_to(&self->task, &self->tie, aio__ws_closing_end, aio__ws_ref(ws));
+    return (aio_future *)(void *)self;
 }
 
 AIO_API int aio_ws_close_code(const aio_ws *ws) { return aio__ws_live(ws, __func__) ? ws->close_code : 0; }

@@ -1179,6 +1179,14 @@ static int ws_waiting(const aio_ws *ws)
     for (const aio__node *node = ws->sends.next; node != &ws->sends; node = node->next) count++;
     return count;
 }
+/* Masks that change nothing: what is sent is plain to read. */
+static bool ws_unmask(aio_ws *ws)
+{
+    if (!ws->masks) ws->masks = (uint32_t *)aio__malloc(AIO__WS_MASKS * sizeof *ws->masks);
+    if (ws->masks) memset(ws->masks, 0, AIO__WS_MASKS * sizeof *ws->masks);
+    ws->mask_count = AIO__WS_MASKS;
+    return ws->masks != NULL;
+}
 struct ws_order { WS_DIALS; struct ws_send_one *one[4]; int i; };
 SCENARIO(ws_order, .may = WS_MAY)
 {
@@ -1292,6 +1300,90 @@ TEST(ws_close_is_heard)
     CHECK_INT(ws_alone_got, 60);
     CHECK_INT(ws_alone_code, AIO_ETIMEOUT);
     aio_loop_free(loop);
+}
+
+/* Messages go out in the order of the calls: nothing overtakes those that wait for the end of one in pieces, neither a
+ * message nor the pieces of the next one nor a close frame, also where their tasks begin late. */
+struct ws_overtakes { WS_DIALS; aio_future *sent[7]; int i, depth; };
+SCENARIO(ws_overtakes, .may = WS_MAY)
+{
+    AIO_BEGIN(ws_overtakes);
+    for (self->i = 0; self->i < 2; self->i++) {
+        self->raw.n = 0;
+        AIO_AWAIT(self->ws, AIO_CALL(ws_dial, .raw = &self->raw, .server = &self->server, .session = &self->session));
+        REQUIRE(ws_unmask(self->ws));
+        self->depth = aio_get_running_loop()->eager_depth;
+        if (self->i) aio_get_running_loop()->eager_depth = AIO__EAGER_MAX;
+        self->sent[0] = aio_ws_send_chunk(self->ws, AIO_WS_TEXT, "a", 1, false);
+        self->sent[1] = aio_ws_send_text(self->ws, "b", 1);
+        self->sent[2] = aio_ws_send_bytes(self->ws, "c", 1);
+        self->sent[3] = aio_ws_send_chunk(self->ws, AIO_WS_TEXT, "A", 1, true);
+        self->sent[4] = aio_ws_send_text(self->ws, "d", 1);
+        self->sent[5] = aio_ws_send_chunk(self->ws, AIO_WS_BINARY, "e", 1, false);
+        self->sent[6] = aio_ws_send_chunk(self->ws, AIO_WS_BINARY, "E", 1, true);
+        aio_get_running_loop()->eager_depth = self->depth;
+        for (int i = 0; i < 7; i++) REQUIRE(self->sent[i]);
+        AIO_AWAIT(aio_gather(self->sent, 7));
+        aio_unref_all(self->sent, 7);
+        aio_unref(aio_ws_send_chunk(self->ws, AIO_WS_TEXT, "f", 1, false));
+        aio_unref(aio_ws_send_text(self->ws, "g", 1));
+        aio_unref(aio_ws_send_chunk(self->ws, AIO_WS_TEXT, "F", 1, true));
+        self->sent[0] = aio_ws_send_chunk(self->ws, AIO_WS_TEXT, "h", 1, false);
+        self->sent[1] = aio_ws_send_text(self->ws, "never", 5);
+        aio_ws_release(self->ws); /* says 1001 */
+        self->ws = NULL;
+        AIO_TRY {
+            AIO_AWAIT(aio_ref(self->sent[1]));
+            UNREACHED();
+        } AIO_CATCH {
+            CAUGHT(EPIPE);
+        } AIO_END_TRY;
+        aio_unref_all(self->sent, 2);
+        AIO_AWAIT(aio_sleep(1));
+        CHECK_BYTES(self->raw.heard, self->raw.n, "\x01\x81\0\0\0\0a\x80\x81\0\0\0\0A\x81\x81\0\0\0\0b"
+                    "\x82\x81\0\0\0\0c\x81\x81\0\0\0\0d\x02\x81\0\0\0\0e\x80\x81\0\0\0\0E"
+                    "\x01\x81\0\0\0\0f\x80\x81\0\0\0\0F\x81\x81\0\0\0\0g\x01\x81\0\0\0\0h"
+                    "\x88\x82\0\0\0\0\x03\xE9", 85);
+    }
+    AIO_FINALLY;
+        aio_unref_all(self->sent, 7);
+        aio_ws_release(self->ws);
+        AIO_AWAIT(aio_session_close(self->session));
+        aio_server_abort_clients(self->server);
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
+
+/* A close that was called has its WebSocket, also if it begins after the release, or never does. */
+struct ws_closes_late { WS_DIALS; aio_future *closing; };
+SCENARIO(ws_closes_late, .may = WS_MAY)
+{
+    AIO_BEGIN(ws_closes_late);
+    AIO_AWAIT(self->ws, AIO_CALL(ws_dial, .raw = &self->raw, .server = &self->server, .session = &self->session));
+    REQUIRE(ws_unmask(self->ws));
+    self->closing = aio_ws_close(self->ws, 4001, NULL);
+    REQUIRE(self->closing);
+    CHECK_INT(self->ws->refs, 2);
+    aio_future_cancel(self->closing); /* it never begins */
+    aio_unref(self->closing);
+    self->closing = NULL;
+    CHECK_INT(self->ws->refs, 1);
+    self->closing = (aio_future *)aio_create_task(aio_ws_close(self->ws, 0, NULL));
+    REQUIRE(self->closing);
+    CHECK_INT(self->ws->refs, 2);
+    aio_ws_release(self->ws);
+    self->ws = NULL;
+    AIO_AWAIT(aio_ref(self->closing));
+    AIO_AWAIT(aio_sleep(1));
+    CHECK_BYTES(self->raw.heard, self->raw.n, "\x88\x82\0\0\0\0\x0F\xA1", 8);
+    AIO_FINALLY;
+        if (self->closing) aio_future_cancel(self->closing);
+        aio_unref(self->closing);
+        aio_ws_release(self->ws);
+        AIO_AWAIT(aio_session_close(self->session));
+        aio_server_abort_clients(self->server);
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
 }
 
 /* A release while another task receives: that one is told. */
