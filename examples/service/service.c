@@ -269,8 +269,8 @@ static int number_of(const char *text, int most)
 int main(int argc, char **argv)
 {
     int port = argc > 1 ? number_of(argv[1], 65535) : 8080;
-    int thread_count = argc > 3 ? number_of(argv[3], 1024) : AIO_PER_CORE;
-    if (!port || !thread_count || argc > 4) {
+    int loops = argc > 3 ? number_of(argv[3], 1024) : AIO_PER_CORE;
+    if (!port || !loops || argc > 4) {
         fprintf(stderr, "usage: service [PORT [REDIS-URL [THREADS]]]\n");
         return 2;
     }
@@ -285,6 +285,6 @@ int main(int argc, char **argv)
     aio_app_route(app, "GET", "/docs", get_docs, NULL);
     aio_app_route(app, "GET", "/metrics", get_metrics, NULL);
     return aio_run_app(app, "127.0.0.1", port,
-                       .threads = thread_count,
+                       .threads = loops,
                        .startup = on_startup, .cleanup = on_cleanup);
 }
