@@ -4188,7 +4188,8 @@ AIO_API aio_ws_task *aio_request_upgrade_websocket_with(aio_request *request, co
  * nothing; a message that has come goes with a future that is dropped unread. What the peer does wrong is answered with
  * the close code that the RFC names, which aio_ws_close_code tells from then on: AIO_EWEBSOCKET (1002, 1007),
  * AIO_ELIMIT (1009: max_msg_size, AIO_WS_EMPTY_MAX); AIO_EDISCONNECTED and the system's codes for a connection that
- * ends without a close frame (1006), AIO_ETIMEOUT for want of a pong. aiohttp: ws.receive */
+ * ends without a close frame (1006), AIO_ETIMEOUT for want of a pong, or of the frame that another task's aio_ws_close
+ * has waited for. aiohttp: ws.receive */
 AIO_API aio_ws_message_future *aio_ws_receive(aio_ws *ws);
 /* The next piece of a message, as it comes, 64 KiB at the most of one that is compressed; `more` says whether others
  * follow. Where a text is cut, a character may be. */
@@ -44700,6 +44701,7 @@ static void aio__ws_send_waiting(aio_ws *ws)
     while (!aio__ring_empty(&ws->sends) && aio__ws_sends(ws)) {
         struct aio__ws_sending *first = AIO__CONTAINER(ws->sends.next, struct aio__ws_sending, node);
         aio__ring_remove(&first->node);
+        if (aio_task_cancelling(first)) continue; /* it ends with its next step */
         first->code = aio__ws_message(ws, first->type, first->data, true);
         first->sent = true;
     }
