@@ -1023,7 +1023,7 @@ AIO_API int    aio_loop_run_until_complete(aio_loop *loop, void *awaitable, aio_
 AIO_API int    aio_loop_run_forever(aio_loop *loop);
 /* The current iteration is finished, then the loop returns; before a run: it runs one iteration. */
 AIO_API void   aio_loop_stop(aio_loop *loop);
-/* Idempotent. 0, or AIO_ELOOPRUNNING. */
+/* Idempotent. 0, or AIO_ELOOPRUNNING, also in a handler that hears what closing it reports. */
 AIO_API int    aio_loop_close(aio_loop *loop);
 /* Closes it and gives its memory back, with every future of it. NULL is fine. */
 AIO_API void   aio_loop_free(aio_loop *loop);
@@ -9471,7 +9471,7 @@ static AIO__COLD void aio__frame_close(void *object, void *arg)
     } else if (loop->debug && !(future->flags & AIO__F_DEAD) && !(pending && future->waiters.first)) {
         aio__report(loop, NULL, "'%s' was never released%s", aio__label(future), aio__made_text(future, made));
     }
-    if (!pending) return;
+    if (future->state >= AIO__DONE) return; /* it was, or who heard of it has ended it */
     future->state = AIO__CANCELLED;
     future->flags |= AIO__F_QUIET;
 }
@@ -9502,12 +9502,14 @@ static AIO__COLD aio_future *aio__frame_after(aio_loop *loop, aio_future *future
     return future;
 }
 
-/* Who hears of one may give back any, and make some. */
+/* Who hears of one may give back any, and make some; of those he hears no more than there were. */
 static AIO__COLD void aio__frames_close(aio_loop *loop)
 {
+    size_t count = 0;
     aio__heap_each_slot(&loop->frames, aio__frame_visit, loop);
+    for (const aio__node *node = loop->frames.own.next; node != &loop->frames.own; node = node->next) count++;
     for (aio_future *future = aio__frame_after(loop, NULL), *next; future; future = next) {
-        next = aio__frame_after(loop, future);
+        next = --count ? aio__frame_after(loop, future) : NULL;
         aio__frame_close(future, loop);
         aio__frame_leave(future);
     }
@@ -11606,6 +11608,7 @@ static void aio__wait_queues_close(aio_loop *loop, aio__closer *closer)
         aio__ring_remove(&link->node);
         link->forget(link);
     }
+    loop->wait_queues.open = false;
 }
 
 static void aio__loop_link_on(aio_loop *loop, aio__loop_link *link, void (*forget)(aio__loop_link *))
@@ -12934,6 +12937,7 @@ AIO__COLD static void aio__threads_close(aio_loop *loop, aio__closer *closer)
     }
     aio_executor_close(loop->executor);
     loop->executor = NULL;
+    loop->threads_closer.close = NULL; /* who hears that tasks end with the loop may begin anew */
 }
 
 static void aio__threads_use(aio_loop *loop)
@@ -13757,6 +13761,7 @@ AIO__COLD static void aio__signals_close(aio_loop *loop, aio__closer *closer)
             aio__signal_free(&aio__signal_table[i], i);
     pthread_mutex_unlock(&aio__signal_mutex);
     loop->on_wake = NULL;
+    loop->signals_closer.close = NULL;
 }
 
 /* No signal of the child's may wake the parent's loop. */
@@ -14325,6 +14330,7 @@ static aio__addresses *aio__lookup_literal(aio_loop *loop, const char *host, int
     aio__addresses *addresses = address.length
         ? (aio__addresses *)aio__pool_alloc(&loop->pool, sizeof *addresses) : NULL;
     if (!addresses) return NULL;
+    memset(addresses, 0, sizeof *addresses);
     addresses->size = sizeof *addresses;
     addresses->count = 1;
     addresses->at[0] = address;

@@ -1217,6 +1217,52 @@ static void debug_tidy(aio_loop *loop, const char *message, const aio_exception 
     if (debug_litter.way == TIDY_MAKE) debug_tidy_make(loop);
 }
 
+/* Who hears of tasks at the end may begin with threads and signals again, as the loop had before, and make a task for
+ * each: it ends all the same, and nothing comes to it later. */
+static struct { int heard, jobs; } debug_late;
+static void *debug_late_job(void *arg)
+{
+    (void)arg;
+    __atomic_add_fetch(&debug_late.jobs, 1, __ATOMIC_SEQ_CST);
+    return NULL;
+}
+static void debug_late_signal(int signum, void *arg) { (void)signum, (void)arg; }
+static void debug_begin_anew(aio_loop *loop, const char *message, const aio_exception *exception, void *arg)
+{
+    (void)exception, (void)arg;
+    if (strncmp(message, "task '", 6) != 0) return;
+    debug_late.heard++;
+    if (debug_late.heard > 100) return;
+    aio_unref(aio_loop_run_in_executor(loop, NULL, debug_late_job, NULL));
+    CHECK_INT(aio_loop_add_signal_handler(loop, SIGUSR1, debug_late_signal, NULL), 0);
+    aio_unref(aio_create_task(AIO_CALL(debug_child, .delay = 100)));
+}
+struct debug_used { aio_task task; };
+static AIO_CORO(debug_used)
+{
+    AIO_BEGIN(debug_used);
+    CHECK_INT(aio_loop_add_signal_handler(aio_get_running_loop(), SIGUSR1, debug_late_signal, NULL), 0);
+    AIO_AWAIT(aio_loop_run_in_executor(aio_get_running_loop(), NULL, debug_late_job, NULL));
+    for (int i = 0; i < 3; i++) aio_unref(aio_create_task(AIO_CALL(debug_child, .delay = 100)));
+    AIO_AWAIT(aio_sleep(0));
+    AIO_END;
+}
+TEST(debug_begins_anew_at_close)
+{
+    for (int debug = 0; debug < 2; debug++) {
+        aio_loop *loop = debug_loop(debug);
+        memset(&debug_late, 0, sizeof debug_late);
+        aio_set_event_loop(loop);
+        CHECK_INT(aio_loop_run_until_complete(loop, AIO_CALL(debug_used), NULL), 0);
+        aio_loop_set_exception_handler(loop, debug_begin_anew, NULL);
+        CHECK_INT(aio_loop_close(loop), 0);
+        CHECK(debug_late.heard >= 3 && debug_late.heard < 10);
+        CHECK_PTR(loop->executor, NULL);
+        CHECK_PTR(__atomic_load_n(&aio__signal_table[SIGUSR1].loop, __ATOMIC_SEQ_CST), NULL);
+        aio_loop_free(loop);
+    }
+}
+
 struct debug_litters { aio_task task; int i; char url[60]; };
 static AIO_CORO(debug_litters)
 {
