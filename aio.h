@@ -20823,8 +20823,8 @@ static int aio__datagram_recv(aio_datagram_endpoint *e, aio_datagram *datagram)
     return 0;
 }
 
-struct aio__receiving { aio_task task; aio_datagram result; aio_datagram_endpoint *endpoint; aio_exception *error;
-                        bool mine; };
+struct aio__receiving { aio_task task; aio_datagram result; aio__tie tie; aio_datagram_endpoint *endpoint;
+                        aio_exception *error; bool mine; };
 
 /* True: that is its end. */
 static bool aio__receiving_fails(struct aio__receiving *self, int code, const char *why)
@@ -20840,7 +20840,6 @@ static bool aio__datagram_next(struct aio__receiving *self)
     bool first = !self->mine;
     if (e->ended) return aio__receiving_fails(self, AIO_ESTOPITERATION, "the endpoint was closed");
     if (first && e->receiving) return aio__receiving_fails(self, AIO_ERUNTIME, "another coroutine is receiving");
-    if (first) e->refs++;
     e->receiving = self->mine = true;
     self->error = e->error;
     e->error = NULL;
@@ -20859,9 +20858,7 @@ static bool aio__datagram_next(struct aio__receiving *self)
 static void aio__receiving_end(struct aio__receiving *self)
 {
     if (self->error) self->task.future.error = self->error;
-    if (!self->mine) return;
-    self->endpoint->receiving = false;
-    aio__endpoint_unref(self->endpoint);
+    if (self->mine) self->endpoint->receiving = false;
 }
 
 static AIO_CORO(aio__receiving)
@@ -20875,12 +20872,21 @@ static AIO_CORO(aio__receiving)
 
 AIO__GIVES(aio__receiving, aio_datagram_task);
 
+/* An endpoint goes with its loop. */
+static void aio__receiving_unref(void *endpoint, aio_loop *loop)
+{
+    if (loop) aio__endpoint_unref((aio_datagram_endpoint *)endpoint);
+}
+
 AIO_API aio_datagram_task *aio_datagram_receive(aio_datagram_endpoint *endpoint)
 {
     if (!aio__endpoint_live(endpoint, __func__))
         return (aio_datagram_task *)(void *)aio__failure(EINVAL, "receive from no endpoint");
     struct aio__receiving *self = (struct aio__receiving *)aio__new_zeroed(sizeof *self, aio__receiving_coro);
-    if (self) self->endpoint = endpoint;
+    if (!self) return NULL;
+    aio__tie_to(&self->task, &self->tie, aio__receiving_unref, endpoint);
+    endpoint->refs++;
+    self->endpoint = endpoint;
     return (aio_datagram_task *)(void *)self;
 }
 
@@ -24477,11 +24483,12 @@ struct aio__disk_call {
     void         (*finish)(struct aio__disk_call *); /* the last piece is done */
     const char    *what;        /* "read", for errors */
     aio_exception *error;
-    aio_file      *file;        /* NULL: it is about paths */
+    aio__tie       tie;
+    aio_file      *file;        /* a reference; NULL: it is about paths */
     aio__disk_job *job;
     bool           places, mine;/* it uses the file's position; and is the one that does */
     bool           reads, all;  /* all: up to the end of the file */
-    bool           takes, held; /* it is the file's last one; the file is held by it */
+    bool           takes, begun; /* it is the file's last one; it uses the file */
     int            code, flags;
     char          *data;        /* to read to, or to be written; NULL: the file's buffer */
     aio_file_info *info;        /* of stat */
@@ -24534,8 +24541,7 @@ static int aio__disk_begin(struct aio__disk_call *c)
     if (!file) return 0;
     if (file->closed) return EBADF;
     if (c->places && file->busy) return AIO_ERUNTIME;
-    aio__disk_file_ref(file);
-    c->held = true;
+    c->begun = true;
     file->closed = c->takes;
     if (c->places) {
         file->busy = c->mine = true;
@@ -24609,12 +24615,15 @@ static AIO_CORO(aio__disk_call)
     AIO_FINALLY;
         aio_exception_unref(self->error);
         aio__disk_job_unref(self->job);
-        if (self->held) {
-            if (self->mine) self->file->busy = false;
-            if (self->takes) aio__disk_file_unref(self->file);
-            aio__disk_file_unref(self->file);
-        }
+        if (self->mine) self->file->busy = false;
+        if (self->begun && self->takes) aio__disk_file_unref(self->file);
     AIO_END;
+}
+
+static void aio__disk_unref(void *file, aio_loop *loop)
+{
+    (void)loop;
+    aio__disk_file_unref((aio_file *)file);
 }
 
 /* NULL without memory. */
@@ -24624,10 +24633,11 @@ static struct aio__disk_call *aio__disk_calling(const char *what, int (*run)(aio
     size_t texts = aio__text_size(path) + aio__text_size(to);
     struct aio__disk_call *c = (struct aio__disk_call *)aio__new_zeroed(sizeof *c + texts, aio__disk_call_coro);
     if (!c) return NULL;
+    if (file) aio__tie_to(&c->task, &c->tie, aio__disk_unref, file);
     char *at = c->text;
     c->what = what;
     c->run = run;
-    c->file = file;
+    c->file = aio__disk_file_ref(file);
     c->path = aio__keep(&at, path);
     c->to = aio__keep(&at, to);
     return c;
@@ -24805,8 +24815,8 @@ AIO_API aio_future *aio_file_wait_closed(aio_file *file)
 
 /* ---- lines ---- */
 
-struct aio__disk_line { aio_task task; aio_text result; aio_file *file; bool begun, mine, ended; size_t looked, n;
-                        int code; };
+struct aio__disk_line { aio_task task; aio_text result; aio__tie tie; aio_file *file; bool begun, ended;
+                        size_t looked, n; int code; };
 AIO__GIVES(aio__disk_line, aio_text_task);
 
 /* What has been read of the file from its position on is put to the beginning of its buffer. 0 or a code. */
@@ -24816,7 +24826,6 @@ static int aio__disk_line_begin(struct aio__disk_line *self)
     int64_t skip = file->position - file->ahead_at;
     if (file->closed) return EBADF;
     if (file->busy) return AIO_ERUNTIME;
-    self->file = aio__disk_file_ref(file);
     self->begun = file->busy = true;
     if (file->stale || skip < 0 || skip > (int64_t)file->ahead) file->ahead = 0;
     else if (skip) memmove(file->buffer, file->buffer + skip, file->ahead -= (size_t)skip);
@@ -24873,17 +24882,16 @@ static AIO_CORO(aio__disk_line)
     if (!self->code && self->n) self->code = aio__disk_line_take(self);
     if (self->code) AIO_RAISE(self->code, "readline %s: %s", self->file->path, aio__disk_why(self->code));
     AIO_FINALLY;
-        if (self->begun) {
-            self->file->busy = false;
-            aio__disk_file_unref(self->file);
-        }
+        if (self->begun) self->file->busy = false;
     AIO_END;
 }
 
 AIO_API aio_text_task *aio_file_readline(aio_file *file)
 {
     if (!file) return (aio_text_task *)aio__disk_wrong("readline", "no file");
-    return (aio_text_task *)(void *)AIO_CALL(aio__disk_line, .file = file);
+    struct aio__disk_line *reading = AIO_CALL(aio__disk_line, .file = file);
+    if (reading) aio__tie_to(&reading->task, &reading->tie, aio__disk_unref, aio__disk_file_ref(file));
+    return (aio_text_task *)(void *)reading;
 }
 
 /* ---- bodies ---- */

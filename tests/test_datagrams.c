@@ -40,6 +40,44 @@ SCENARIO(dg_both_ways, .may = { AIO_ETIMEOUT, AIO_ERESOLVE, ECONNREFUSED, EINVAL
     AIO_END;
 }
 
+/* A receive that was called has its endpoint, also if it begins after the close, or never does. */
+struct dg_begins_late { aio_task task; struct dg_pair pair; aio_future *call; aio_datagram got; };
+SCENARIO(dg_begins_late, .may = { AIO_ERESOLVE })
+{
+    AIO_BEGIN(dg_begins_late);
+    AIO_AWAIT(self->pair.server, aio_create_datagram_endpoint(.local_host = "127.0.0.1"));
+    self->call = (aio_future *)aio_datagram_receive(self->pair.server);
+    REQUIRE(self->call);
+    CHECK_INT(self->pair.server->refs, 2);
+    aio_future_cancel(self->call);
+    aio_unref(self->call);
+    self->call = NULL;
+    CHECK_INT(self->pair.server->refs, 1);
+    AIO_TRY {
+        AIO_AWAIT(self->got, aio_wait_for(aio_datagram_receive(self->pair.server), 1)); /* it begins, and waits */
+        UNREACHED();
+    } AIO_CATCH {
+        CAUGHT(AIO_ETIMEOUT);
+    } AIO_END_TRY;
+    CHECK_INT(self->pair.server->refs, 1);
+    self->call = (aio_future *)aio_create_task(aio_datagram_receive(self->pair.server));
+    REQUIRE(self->call);
+    CHECK_INT(self->pair.server->refs, 2);
+    aio_datagram_close(self->pair.server);
+    self->pair.server = NULL;
+    AIO_TRY {
+        AIO_AWAIT(aio_ref(self->call));
+        UNREACHED();
+    } AIO_CATCH {
+        CAUGHT(AIO_ESTOPITERATION);
+    } AIO_END_TRY;
+    AIO_FINALLY;
+        if (self->call) aio_future_cancel(self->call);
+        aio_unref(self->call);
+        dg_close(&self->pair);
+    AIO_END;
+}
+
 /* Every code that a send gives without the network. */
 struct dg_codes { aio_task task; struct dg_pair pair; char *big; };
 SCENARIO(dg_codes, .may = { AIO_ERESOLVE })

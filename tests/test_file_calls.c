@@ -239,7 +239,7 @@ SCENARIO(disk_folder, DISK_MAY)
 }
 
 /* One call at a time at the position, any number at offsets; what is closed meanwhile stays until they have ended. */
-struct disk_together { aio_task task; aio_file *file; char path[80], one[4], two[4]; void *calls[3]; };
+struct disk_together { aio_task task; aio_file *file; char path[80], one[4], two[4]; void *calls[3]; int i; };
 SCENARIO(disk_together, DISK_MAY)
 {
     AIO_BEGIN(disk_together);
@@ -267,6 +267,26 @@ SCENARIO(disk_together, DISK_MAY)
     aio_file_close(self->file);
     self->file = NULL;
     AIO_AWAIT((aio_future *)aio_ref(self->calls[0]));
+    AIO_AWAIT(self->file, aio_file_open(self->path, "r"));
+    for (int i = 0; i < 3; i++) aio_unref(self->calls[i]);
+    self->calls[0] = aio_create_task(aio_file_pread(self->file, self->one, 4, 0)); /* these begin when it is closed */
+    self->calls[1] = aio_create_task(aio_file_readline(self->file));
+    self->calls[2] = aio_file_sync(self->file);
+    if (self->calls[2]) aio_future_cancel(self->calls[2]); /* and this one never */
+    CHECK_INT(self->file->refs, 1 + !!self->calls[0] + !!self->calls[1] + !!self->calls[2]);
+    aio_unref(self->calls[2]);
+    self->calls[2] = NULL;
+    CHECK_INT(self->file->refs, 1 + !!self->calls[0] + !!self->calls[1]);
+    aio_file_close(self->file);
+    self->file = NULL;
+    for (self->i = 0; self->i < 2; self->i++) {
+        AIO_TRY {
+            AIO_AWAIT((aio_future *)aio_ref(self->calls[self->i]));
+            UNREACHED();
+        } AIO_CATCH {
+            CAUGHT(EBADF);
+        } AIO_END_TRY;
+    }
     AIO_FINALLY;
         for (int i = 0; i < 3; i++) fd_end_task(self->calls[i]);
         aio_file_close(self->file);
