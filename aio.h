@@ -31154,7 +31154,8 @@ typedef struct aio__body_owner { /* what owns a reader is told */
     bool         (*waiting)(aio__body_reader *); /* before every wait; false without memory */
     aio_exception *(*failed)(aio__body_reader *, const aio_exception *); /* the error for the user, a new owner */
     aio_exception *(*misread)(aio__body_reader *, const aio_exception *); /* the same of what it was read as; or NULL */
-    void         (*hold)(aio__body_reader *, int more); /* one more or one less who needs it */
+    void         (*hold)(aio__body_reader *, int more); /* one more or one less who waits for a part of it */
+    void         (*ref)(aio__body_reader *, int more);  /* one more or one less who needs it */
     void         (*came)(aio__body_reader *, aio_text piece); /* data, undecoded; NULL: nobody asks */
 } aio__body_owner;
 
@@ -31237,8 +31238,21 @@ static void *aio__body_keep(aio__body_reader *in, size_t size, void (*end)(void 
     return kept->data;
 }
 
-/* One more or one less who needs the reader. */
+/* One more or one less who waits for a part of it. */
 static void aio__body_hold(aio__body_reader *in, int more) { in->owner->hold(in, more); }
+
+/* What owns a reader goes with its loop. */
+static void aio__body_unref(void *in, aio_loop *loop)
+{
+    if (loop) ((aio__body_reader *)in)->owner->ref((aio__body_reader *)in, -1);
+}
+
+/* A coroutine that has not started needs the reader for as long as it is there. */
+static void aio__body_tie(aio__body_reader *in, aio_task *t, aio__tie *tie)
+{
+    in->owner->ref(in, 1);
+    aio__tie_to(t, tie, aio__body_unref, in);
+}
 
 /* What is still to come of it is not decoded. */
 static void aio__body_undecode(aio__body_reader *in)
@@ -31574,6 +31588,7 @@ enum { AIO__BODY_PIECE, AIO__BODY_ALL, AIO__BODY_SOME, AIO__BODY_EXACTLY, AIO__B
 struct aio__body_reading {
     aio_task       task;
     aio_text       result;
+    aio__tie       tie;
     aio__body_reader *in;
     aio_exception *error;
     int            step;
@@ -31761,16 +31776,16 @@ static aio_text_task *aio__body_read(aio__body_reader *in, int how, size_t n, co
     reading->how = (unsigned char)how;
     reading->n = n;
     if (separator) memcpy(reading->separator, separator, n);
-    if (in->reading || aio__deadline_expired(&in->deadline) || aio__body_reading_more(reading))
-        return (aio_text_task *)(void *)reading;
-    if (reading->error) {
-        aio_exception_unref(reading->error);
-        reading->error = NULL;
-    } else {
+    bool begins = in->reading || aio__deadline_expired(&in->deadline) || aio__body_reading_more(reading);
+    if (!begins && !reading->error) {
         f->state = AIO__DONE;
         f->flags = (uint16_t)((f->flags & ~AIO__F_CORO) | (reading->result.length ? 0 : AIO__F_END));
         f->run.ops = NULL;
+        return (aio_text_task *)(void *)reading;
     }
+    aio_exception_unref(reading->error);
+    reading->error = NULL;
+    aio__body_tie(in, &reading->task, &reading->tie);
     return (aio_text_task *)(void *)reading;
 }
 
@@ -33480,6 +33495,7 @@ static aio_text aio__content_declared(aio_text body)
 struct aio__content_reading { /* a body as text, or as a tree */
     aio_task          task;
     union { aio_text text; const aio_json *json; } result;
+    aio__tie          tie;
     aio__body_reader *in;
     const aio_headers *headers;
     const char       *charset, *fallback; /* in `text`; NULL: none */
@@ -33611,6 +33627,7 @@ static struct aio__content_reading *aio__content_read(aio__body_reader *in, cons
     self->headers = headers;
     self->charset = aio__keep(&at, charset);
     self->fallback = aio__keep(&at, fallback);
+    aio__body_tie(in, &self->task, &self->tie);
     return self;
 }
 
@@ -36454,13 +36471,16 @@ static bool aio__reply_waiting(aio__body_reader *in);
 static aio_exception *aio__reply_failed(aio__body_reader *in, const aio_exception *why);
 static aio_exception *aio__reply_misread(aio__body_reader *in, const aio_exception *why);
 static void aio__reply_hold(aio__body_reader *in, int more);
+static void aio__reply_ref(aio__body_reader *in, int more);
 static void aio__reply_late(aio__deadline *deadline, aio_exception *why);
 static void aio__reply_came(aio__body_reader *in, aio_text piece);
 static const aio__body_owner aio__reply_owner = {
-    aio__reply_ended, aio__reply_waiting, aio__reply_failed, aio__reply_misread, aio__reply_hold, NULL
+    aio__reply_ended, aio__reply_waiting, aio__reply_failed, aio__reply_misread, aio__reply_hold, aio__reply_ref,
+    NULL
 };
 static const aio__body_owner aio__reply_owner_traced = {
-    aio__reply_ended, aio__reply_waiting, aio__reply_failed, aio__reply_misread, aio__reply_hold, aio__reply_came
+    aio__reply_ended, aio__reply_waiting, aio__reply_failed, aio__reply_misread, aio__reply_hold, aio__reply_ref,
+    aio__reply_came
 };
 
 static aio__reply *aio__reply_of(const aio_response *response) { return (aio__reply *)(uintptr_t)response; }
@@ -36632,6 +36652,13 @@ static void aio__session_flight(aio_session *session, int more)
     session->closed = NULL;
     if (closed->state < AIO__DONE) aio__future_finish(closed, AIO__DONE);
     aio_unref(closed);
+}
+
+static void aio__reply_ref(aio__body_reader *in, int more)
+{
+    aio__reply *r = AIO__CONTAINER(in, aio__reply, in);
+    if (more > 0) r->refs++;
+    else aio__reply_unref(r);
 }
 
 static void aio__reply_hold(aio__body_reader *in, int more)
@@ -39353,8 +39380,8 @@ AIO_API aio_text_task *aio_response_readline(aio_response *response)
 
 enum { AIO__RESPONSE_SAVED = 262144 }; /* bytes written at a time */
 
-struct aio__response_saving { aio_task task; size_t result; aio_response *response; aio_file *file; aio_text piece;
-                              char *data; size_t used, n; bool ended; char path[1]; };
+struct aio__response_saving { aio_task task; size_t result; aio__tie tie; aio_response *response; aio_file *file;
+                              aio_text piece; char *data; size_t used, n; bool ended; char path[1]; };
 AIO__GIVES(aio__response_saving, aio_size_task);
 
 /* Puts what there is room for of the piece to the rest. Whether the room is full. */
@@ -39404,6 +39431,7 @@ AIO_API aio_size_task *aio_response_save(aio_response *response, const char *pat
         (struct aio__response_saving *)aio__new_zeroed(sizeof *self + size, aio__response_saving_coro);
     if (!self) return NULL;
     self->response = response;
+    aio__body_tie(&aio__reply_of(response)->in, &self->task, &self->tie);
     memcpy(self->path, path, size);
     return (aio_size_task *)(void *)self;
 }
@@ -39553,8 +39581,9 @@ static void aio__reply_end(aio__reply *r, bool keep)
 {
     if (keep && !aio__body_is_read(&r->in) && aio__body_comes(&r->in)) aio__body_skip(&r->in, UINT64_MAX);
     if (aio__ticket_is_granted(&r->x.ticket)) aio__exchange_disconnect(&r->x, false);
+    if (!aio__body_is_read(&r->in) && (r->lent || r->refs > 1))
+        aio__body_forget(&r->in, r->lent ? "a middleware has released the response" : "the response was released");
     if (!r->lent) aio__reply_unref(r);
-    else if (!aio__body_is_read(&r->in)) aio__body_forget(&r->in, "a middleware has released the response");
 }
 
 static void aio__reply_given_back(aio__reply *r, bool keep)
@@ -39970,7 +39999,8 @@ static aio_exception *aio__served_failed(aio__body_reader *in, const aio_excepti
 }
 
 static const aio__body_owner aio__served_owner = {
-    aio__served_ended, aio__served_waiting, aio__served_failed, NULL, aio__served_hold, NULL
+    aio__served_ended, aio__served_waiting, aio__served_failed, NULL, aio__served_hold,
+    aio__served_hold, NULL
 };
 
 /* NULL without memory. */

@@ -1562,6 +1562,53 @@ SCENARIO(client_bounds, .may = CLIENT_MAY)
     AIO_END;
 }
 
+/* A read that was called has its response, also if it begins after the release, or never does. */
+static void *client_late_handler(aio_request *request, void *arg)
+{
+    return (void)arg, aio_request_respond(request, 200, .text = "{}");
+}
+struct client_reads_late { aio_task task; aio_server *server; aio_session *session; aio_response *r; void *calls[2];
+    aio_future *never; char url[60], path[80]; int i, refs; };
+SCENARIO(client_reads_late, .may = CLIENT_MAY)
+{
+    AIO_BEGIN(client_reads_late);
+    AIO_AWAIT(self->server, aio_start_http_server(client_late_handler, NULL, "127.0.0.1", 0));
+    snprintf(self->url, sizeof self->url, "http://127.0.0.1:%d/", aio_server_port(self->server));
+    disk_name(self->path, sizeof self->path, "late");
+    self->session = aio_session_open();
+    REQUIRE(self->session);
+    AIO_AWAIT(self->r, aio_session_get(self->session, self->url));
+    self->refs = aio__reply_of(self->r)->refs;
+    self->never = (aio_future *)aio_response_json(self->r);
+    REQUIRE(self->never);
+    CHECK_INT(aio__reply_of(self->r)->refs, self->refs + 1);
+    aio_future_cancel(self->never);
+    aio_unref(self->never);
+    CHECK_INT(aio__reply_of(self->r)->refs, self->refs);
+    self->calls[0] = aio_create_task(aio_response_text(self->r));
+    self->calls[1] = aio_create_task(aio_response_save(self->r, self->path));
+    CHECK_INT(aio__reply_of(self->r)->refs, self->refs + !!self->calls[0] + !!self->calls[1]);
+    aio_response_release(self->r);
+    self->r = NULL;
+    for (self->i = 0; self->i < 2; self->i++) {
+        AIO_TRY {
+            AIO_AWAIT((aio_future *)aio_ref(self->calls[self->i]));
+            UNREACHED();
+        } AIO_CATCH {
+            CAUGHT(AIO_EPAYLOAD);
+            CHECK(strstr(aio_caught(self)->message, "the response was released"));
+        } AIO_END_TRY;
+    }
+    AIO_FINALLY;
+        for (int i = 0; i < 2; i++) fd_end_task(self->calls[i]);
+        aio_response_release(self->r);
+        AIO_AWAIT(aio_session_close(self->session));
+        aio_server_abort_clients(self->server);
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+        unlink(self->path);
+    AIO_END;
+}
+
 /* What was given and is not valid is named, with the byte, but its value is not shown. */
 TEST(client_says_what_was_given)
 {
