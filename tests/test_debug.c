@@ -1226,7 +1226,7 @@ static void *debug_late_job(void *arg)
     __atomic_add_fetch(&debug_late.jobs, 1, __ATOMIC_SEQ_CST);
     return NULL;
 }
-static void debug_late_signal(int signum, void *arg) { (void)signum, (void)arg; }
+static void debug_late_signal(void *arg) { (void)arg; }
 static void debug_begin_anew(aio_loop *loop, const char *message, const aio_exception *exception, void *arg)
 {
     (void)exception, (void)arg;
