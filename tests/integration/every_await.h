@@ -15,6 +15,24 @@ typedef struct {
     int        stride;                                /* one of so many awaits: for those that take long */
 } await_case;
 
+/* Cancels tasks (NULL: none), waits until they have ended, in whatever way, and gives them back. */
+struct tasks_end { aio_task task; aio_task **tasks; size_t count, i; };
+static AIO_CORO(tasks_end)
+{
+    AIO_BEGIN(tasks_end);
+    for (self->i = 0; self->i < self->count; self->i++)
+        if (self->tasks[self->i]) aio_task_cancel(self->tasks[self->i]);
+    for (self->i = 0; self->i < self->count; self->i++) {
+        AIO_TRY {
+            if (self->tasks[self->i]) AIO_AWAIT(aio_ref(self->tasks[self->i]));
+        } AIO_CATCH_ALL {
+        } AIO_END_TRY;
+    }
+    AIO_FINALLY;
+        aio_unref_all(self->tasks, self->count);
+    AIO_END;
+}
+
 /* One step, as a pass may have many. */
 static void await_step(aio_loop *loop)
 {

@@ -378,15 +378,7 @@ static AIO_CORO(waits)
     EXPECT(aio_bson_int(self->one, "echo.tag", -1) == self->number);
     for (self->i = 0; self->i < 2; self->i++) AIO_AWAIT(aio_ref(self->holders[self->i]));
     AIO_FINALLY;
-        for (self->i = 0; self->i < 2; self->i++)
-            if (self->holders[self->i]) aio_task_cancel(self->holders[self->i]);
-        for (self->i = 0; self->i < 2; self->i++) {
-            AIO_TRY {
-                if (self->holders[self->i]) AIO_AWAIT(aio_ref(self->holders[self->i]));
-            } AIO_CATCH_ALL {
-            } AIO_END_TRY;
-        }
-        aio_unref_all(self->holders, 2);
+        AIO_AWAIT(AIO_CALL(tasks_end, .tasks = self->holders, .count = 2));
     AIO_END;
 }
 static void *waits_of(void *client, int number)
