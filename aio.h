@@ -820,7 +820,8 @@ typedef struct aio_task_options {
 
 /* aio_create_task(coroutine, .name = "...", .eager_start = true): schedules it and gives it back, of its own type, with
  * one owner (you) beside the loop, which keeps a running task alive whatever its owners do. Takes the coroutine.
- * NULL without memory, without a running loop, or for NULL. asyncio: create_task */
+ * NULL without memory, without a running loop, or for NULL. What a function gives as an aio_future need not be a
+ * coroutine: that is for aio_ensure_future. asyncio: create_task */
 #define aio_create_task(...) AIO__CREATE_TASK(AIO__HAS_COMMA(__VA_ARGS__), __VA_ARGS__)
 #define AIO__CREATE_TASK(more, ...)   AIO__CREATE_TASK_(more, __VA_ARGS__)
 #define AIO__CREATE_TASK_(more, ...)  AIO__CREATE_TASK_##more(__VA_ARGS__)
