@@ -44,7 +44,8 @@ TEST(charset_names_of_utf8)
     static const char *const words[] = { "utf-8", "UTF8", "us-ascii", "Ascii" };
     for (size_t i = 0; i < 4; i++) CHECK_INT(charset_decode(words[i], "\xC3\xA4", 2, false, "\xC3\xA4"), 0);
     CHECK_INT(seam.calls[CALL_iconv_open], 0);
-    CHECK_INT(charset_decode("utf-7", "a", 1, false, NULL), 0);
+    int code = charset_decode("utf-7", "a", 1, false, NULL); /* which not every libc has */
+    CHECK(code == 0 || code == -EINVAL);
     CHECK_INT(seam.calls[CALL_iconv_open], 1);
 }
 
