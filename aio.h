@@ -4282,7 +4282,7 @@ AIO_API aio_sse *aio_sse_open_with(aio_session *session, const char *url, const 
  * connections in a row have failed as max_retries: with the error of the last. A call that is cancelled has lost no
  * event. One at a time: AIO_ERUNTIME for another. */
 AIO_API aio_sse_event_task *aio_sse_next(aio_sse *sse);
-/* NULL is fine. Not while an aio_sse_next is awaited. */
+/* NULL is fine. An aio_sse_next that is being awaited raises ECONNABORTED. */
 AIO_API void aio_sse_close(aio_sse *sse);
 
 /* aio_request_sse(request, .headers = ...): begins an answer of events: 200, text/event-stream, not to be cached, nor
@@ -16338,6 +16338,13 @@ typedef struct aio__clients {
     void    (*left)(struct aio__clients *);
 } aio__clients;
 
+typedef struct aio__holder { /* in a coroutine that is to have a stream to itself */
+    struct aio__holder *next;
+    aio_stream        **home;    /* where that keeps it; NULL there when the stream has ended */
+    bool                holds;   /* it has begun */
+    aio__tie            tie;
+} aio__holder;
+
 struct aio_stream {
     aio__fd_link  base;
     aio__link    *top;       /* the uppermost: the socket's own, or TLS; owned but for the socket */
@@ -16356,7 +16363,7 @@ struct aio_stream {
     char           *name;      /* host or path that was connected to, for messages; NULL: the peer's address */
     aio__clients   *clients;   /* NULL: it is of none */
     aio_stream    **home;      /* a pipe of a process, or a WebSocket: where that keeps it */
-    aio_stream    **held;      /* a file is being sent, or TLS begins: where that keeps it; no one else may write */
+    aio__holder    *holders;   /* who are to send a file or begin TLS: the first of them may be the only one to write */
     uint8_t         reading, writing, life; /* AIO__READING_, AIO__WRITING_, AIO__LIFE_ */
     bool            cut;       /* a NUL stands at in_start, after what a read has given, in the place of `behind` */
     char            behind;
@@ -16971,10 +16978,47 @@ static void aio__stream_fail(aio_stream *s, aio_exception *error)
     else s->error = error;
 }
 
-/* Nobody else may write, until that ends or the stream does, when *home becomes NULL. */
-static void aio__stream_hold(aio_stream *s, aio_stream **home) { s->held = home; }
-static bool aio__stream_held(const aio_stream *s) { return s->held != NULL; }
-static bool aio__stream_held_by(const aio_stream *s, aio_stream *const *home) { return s->held == home; }
+/* Nobody else may write. */
+static bool aio__stream_held(const aio_stream *s) { return s->holders && s->holders->holds; }
+
+static void aio__holder_unlink(aio_stream *s, const aio__holder *holder)
+{
+    aio__holder **link = &s->holders;
+    while (*link != holder) link = &(*link)->next;
+    *link = holder->next;
+}
+
+static void aio__holder_end(void *arg, aio_loop *loop)
+{
+    aio__holder *holder = (aio__holder *)arg;
+    if (loop && *holder->home) aio__holder_unlink(*holder->home, holder);
+}
+
+/* A coroutine that has not started will hold a stream: *home becomes NULL if that ends before it does. */
+static void aio__holder_tie(aio__holder *holder, aio_task *t, aio_stream *s, aio_stream **home)
+{
+    *home = s;
+    holder->home = home;
+    holder->next = NULL;
+    aio__holder **link = &s->holders; /* behind one that holds it */
+    while (*link) link = &(*link)->next;
+    *link = holder;
+    aio__tie_to(t, &holder->tie, aio__holder_end, holder);
+}
+
+/* From now on nobody else may write; there is none who holds it. */
+static void aio__holder_begin(aio__holder *holder)
+{
+    aio_stream *s = *holder->home;
+    aio__holder_unlink(s, holder);
+    holder->next = s->holders;
+    s->holders = holder;
+    holder->holds = true;
+}
+
+/* Whether this one holds a stream, which has not ended. */
+static bool aio__holder_holds(const aio__holder *holder) { return holder->holds && *holder->home; }
+static void aio__holder_let(aio__holder *holder, bool holds) { holder->holds = holds; }
 
 /* Bytes go through the chain of links, and may change there. */
 static bool aio__stream_converts(const aio_stream *s) { return aio__link_lower(s->top) != NULL; }
@@ -16982,7 +17026,7 @@ static bool aio__stream_converts(const aio_stream *s) { return aio__link_lower(s
 /* Somebody reads or writes, or there is something unread or unsent. */
 static bool aio__stream_in_use(const aio_stream *s)
 {
-    return s->reader || s->held || s->in_start != s->in_end || s->out;
+    return s->reader || aio__stream_held(s) || s->in_start != s->in_end || s->out;
 }
 
 #ifndef AIO_NO_TLS
@@ -17157,7 +17201,7 @@ static bool aio__stream_ends(const aio_stream *s)
 static int aio__write_refused(const aio_stream *s)
 {
     if (aio__stream_closing(s) || aio__stream_ends(s)) return aio__stream_live(s, "aio_stream_write"), EPIPE;
-    if (s->held) return AIO_ERUNTIME;
+    if (aio__stream_held(s)) return AIO_ERUNTIME;
     return s->error ? s->error->code : 0;
 }
 
@@ -17322,7 +17366,7 @@ static bool aio__stream_flush(aio_stream *s)
             break;
         }
     }
-    if (!s->error && aio__unsent(s) <= (s->held ? 0 : s->low)) aio__drained(s, NULL);
+    if (!s->error && aio__unsent(s) <= (aio__stream_held(s) ? 0 : s->low)) aio__drained(s, NULL);
     bool ending = !s->out && s->writing == AIO__WRITING_ENDING;
     if (s->error || (ending && !aio__stream_shutdown(s))) aio__stream_broken(s);
     if (!aio__stream_closing(s)) return true;
@@ -17421,7 +17465,7 @@ static void aio__stream_end_by(aio_stream *s, bool now)
     if (aio__stream_converts(s)) (void)aio__stream_said_all(s); /* what the last moments allow */
     aio__link_free(s->top);
     if (s->home) *s->home = NULL;
-    if (s->held) *s->held = NULL;
+    for (aio__holder *holder = s->holders; holder; holder = holder->next) *holder->home = NULL;
     aio__fd_link_close(&s->base, loop);
     aio__in_free(s);
     aio__out_free(s);
@@ -17722,7 +17766,7 @@ static aio_future *aio__stream_wait(aio_stream *s, int direction)
 /* What held it has ended: who drains goes on. */
 static void aio__stream_release(aio_stream *s)
 {
-    s->held = NULL;
+    s->holders->holds = false;
     s->raw_write = false;
     if (!aio__unsent(s)) aio__drained(s, NULL);
 }
@@ -17737,6 +17781,7 @@ static void aio__stream_release(aio_stream *s)
 struct aio__tls_start { /* host: NULL on a server */
     aio_task         task;
     aio_stream      *stream; /* NULL: it has ended meanwhile */
+    aio__holder      holder;
     aio_tls_context *context;
     const char      *host;
     int              port, wants;
@@ -17771,10 +17816,14 @@ static int aio__handshake_step(aio_stream *s, const char *peer)
 }
 #endif
 
+static const char aio__tls_start_waits[] = "the stream has a reader or writer, or bytes unread or unsent";
+
 static AIO_CORO(aio__tls_start)
 {
     AIO_BEGIN(aio__tls_start);
-    aio__stream_hold(self->stream, &self->stream);
+    if (!self->stream) AIO_RAISE(ECONNABORTED, "start_tls: the stream was closed");
+    if (aio__stream_in_use(self->stream)) AIO_RAISE(AIO_ERUNTIME, "start_tls: %s", aio__tls_start_waits);
+    aio__holder_begin(&self->holder);
     if (!self->host) self->host = aio__stream_peer(self->stream, self->peer, sizeof self->peer);
 #ifdef AIO_NO_TLS
     AIO_RAISE(ENOTSUP, "TLS with %s: compiled with AIO_NO_TLS", self->host);
@@ -17805,7 +17854,7 @@ static AIO_CORO(aio__tls_start)
     } AIO_END_TRY;
 #endif
     AIO_FINALLY;
-        if (self->stream) aio__stream_hold(self->stream, NULL);
+        aio__holder_let(&self->holder, false);
         aio_exception_unref(self->error);
     AIO_END;
 }
@@ -17816,7 +17865,7 @@ static aio_future *aio__tls_begin(aio_stream *s, aio_tls_context *context, const
 {
     struct aio__tls_start *self = (struct aio__tls_start *)aio__new_zeroed(sizeof *self, aio__tls_start_coro);
     if (!self) return NULL;
-    self->stream = s;
+    aio__holder_tie(&self->holder, &self->task, s, &self->stream);
     self->context = context;
     self->host = host;
     self->port = port;
@@ -17845,7 +17894,7 @@ AIO_API aio_future *aio_stream_start_tls(aio_stream *stream, aio_tls_context *co
         why = "the stream has a protocol";
     } else if (aio__stream_in_use(s)) {
         code = AIO_ERUNTIME;
-        why = "the stream has a reader or writer, or bytes unread or unsent";
+        why = aio__tls_start_waits;
     }
     if (why) return aio__failure(code, "start_tls: %s", why);
     return aio__tls_begin(s, context, server_hostname, 0, 0, 0, false);
@@ -19975,6 +20024,7 @@ struct aio__file_send {
     aio_task       task;
     size_t         result, count;
     aio_stream    *stream;       /* NULL: none, or it has ended meanwhile */
+    aio__holder    holder;
     int            socket, file, code;
     bool           is_stream, copies; /* copies: the kernel does not do it by itself */
     bool           done;
@@ -19995,10 +20045,10 @@ static ssize_t aio__file_send_copy(struct aio__file_send *self, size_t wanted)
                               self->offset);
         while (n < 0 && errno == EINTR);
         self->code = n < 0 ? errno : 0;
-        if (s) aio__stream_hold(s, NULL);
+        aio__holder_let(&self->holder, false);
         if (n > 0 && s) self->code = aio_stream_write(s, buffer, (size_t)n);
         if (n > 0 && !s && (n = aio__sock_send(self->socket, buffer, (size_t)n)) < 0) self->code = errno;
-        if (s) aio__stream_hold(s, &self->stream);
+        aio__holder_let(&self->holder, true);
         aio__read_buffer_give(loop, buffer);
     }
     if (!self->code) return n;
@@ -20050,15 +20100,13 @@ static aio_future *aio__file_send_turn(struct aio__file_send *self)
 static int aio__file_send_begin(struct aio__file_send *self)
 {
     aio_stream *s = self->stream;
-    if (self->offset < 0 || (int64_t)(off_t)self->offset != self->offset || (self->is_stream && !s)) return EINVAL;
+    if (self->offset < 0 || (int64_t)(off_t)self->offset != self->offset) return EINVAL;
+    if (self->is_stream && !s) return ECONNABORTED;
     if (!s) self->copies = aio__sock_check(self->socket) != 0; /* sendfile would block */
     if (!s) return 0;
-    if (aio__stream_held(s)) {
-        self->stream = NULL;
-        return AIO_ERUNTIME;
-    }
+    if (aio__stream_held(s)) return AIO_ERUNTIME;
     if (aio__stream_closing(s) || aio__stream_ends(s)) return EPIPE;
-    aio__stream_hold(s, &self->stream);
+    aio__holder_begin(&self->holder);
     self->socket = aio_stream_fileno(s);
     self->copies = aio__stream_converts(s);
     return 0;
@@ -20083,14 +20131,14 @@ static void aio__file_send_end(struct aio__file_send *self)
     aio_exception *error = self->task.future.error;
     int code = error ? error->code : self->code;
     if (code && code != AIO_ECANCELLED) {
-        if (!error && s) error = aio_exception_ref(aio__stream_error(s));
+        if (!error && s && code != AIO_ERUNTIME) error = aio_exception_ref(aio__stream_error(s));
         const char *why = code == AIO_EINCOMPLETE ? "the file ended" : error ? error->message : aio_code_text(code);
         self->task.future.error =
             aio__exception(code, "sendfile", "sendfile: after %zu bytes: %s", self->result, why);
         if (code == AIO_EINCOMPLETE) aio__exception_counts(self->task.future.error, 0, self->count, self->result);
         aio_exception_unref(error);
     }
-    if (s && aio__stream_held_by(s, &self->stream)) aio__stream_release(s);
+    if (s && aio__holder_holds(&self->holder)) aio__stream_release(s);
 }
 
 static AIO_CORO(aio__file_send)
@@ -20114,7 +20162,7 @@ static aio_size_task *aio__sendfile(aio_stream *stream, bool is_stream, int fd, 
     struct aio__file_send *self = (struct aio__file_send *)aio__new_zeroed(sizeof *self, aio__file_send_coro);
     if (!self) return NULL;
     self->count = count;
-    self->stream = stream;
+    if (stream) aio__holder_tie(&self->holder, &self->task, stream, &self->stream);
     self->socket = fd;
     self->file = file;
     self->is_stream = is_stream;
@@ -20124,6 +20172,8 @@ static aio_size_task *aio__sendfile(aio_stream *stream, bool is_stream, int fd, 
 
 AIO_API aio_size_task *aio_stream_sendfile(aio_stream *stream, int file, int64_t offset, size_t count)
 {
+    if (!aio__stream_live(stream, __func__))
+        return (aio_size_task *)(void *)aio__failure(EINVAL, "sendfile: no stream");
     return aio__sendfile(stream, true, -1, file, offset, count);
 }
 
@@ -22927,15 +22977,18 @@ struct aio_process {
     aio_process_future  *exited;    /* for all who wait */
     pid_t                pid;
     int                  returncode;
+    int                  users;     /* coroutines that need it yet */
     bool                 has_pidfd, has_thread, released, own; /* own: see aio__held_new */
 };
 
 /* ---- its end ---- */
 
+/* It has ended, and its user is done with it: frees it, or leaves that to the last of its coroutines. */
 static void aio__process_free(aio_process *p)
 {
     aio_loop *loop = p->loop;
     for (int i = 0; i < 3; i++) aio_stream_abort(p->streams[i]);
+    if (p->users) return;
     aio__ring_remove(&p->link);
     aio_unref(p->exited);
     if (!p->own) aio__free(p);
@@ -23053,6 +23106,7 @@ AIO__COLD static void aio__processes_close(aio_loop *loop, aio__closer *closer)
     while (!aio__ring_empty(&processes->ring)) {
         aio_process *p = AIO__CONTAINER(processes->ring.next, aio_process, link);
         p->released = true;
+        p->users = 0;
         if (p->returncode == AIO_RUNNING) {
             aio__os.kill(p->pid, SIGKILL);
             aio__process_reap(p, 0);
@@ -23422,13 +23476,30 @@ AIO_API void aio_process_release(aio_process *process)
     aio_process *p = process;
     if (!aio__process_live(p, __func__) || p->released) return;
     if (p->own) aio__held_ends(p->loop, p, "released");
+    p->released = true;
     if (p->returncode == AIO_RUNNING) aio__process_abandon(p);
     else aio__process_free(p);
 }
 
 /* ---- communicate ---- */
 
-struct aio__feeding { aio_task task; aio_process *process; const char *input; size_t length; };
+/* A process goes with its loop. */
+static void aio__process_unuse(void *arg, aio_loop *loop)
+{
+    aio_process *p = (aio_process *)arg;
+    if (!loop || --p->users || !p->released || p->returncode == AIO_RUNNING) return;
+    aio__process_free(p);
+}
+
+/* A coroutine that has not started needs it up to its own end. */
+static aio_process *aio__process_use(aio_process *p, aio_task *t, aio__tie *tie)
+{
+    p->users++;
+    aio__tie_to(t, tie, aio__process_unuse, p);
+    return p;
+}
+
+struct aio__feeding { aio_task task; aio__tie tie; aio_process *process; const char *input; size_t length; };
 
 /* Writes the next piece; waits until it is sent. */
 static aio_future *aio__feed(struct aio__feeding *self)
@@ -23465,19 +23536,22 @@ static struct aio__feeding *aio__feeding_new(aio_process *process, const char *i
 {
     struct aio__feeding *self = (struct aio__feeding *)aio__new_zeroed(sizeof *self, aio__feeding_coro);
     if (!self) return NULL;
-    self->process = process;
+    self->process = aio__process_use(process, &self->task, &self->tie);
     self->input = input;
     self->length = length;
     return self;
 }
 
-struct aio__communicating { aio_task task; aio_process_output result; aio_process *process; const char *input;
-                            size_t length, count; void *parts[3]; aio_text_future *texts[3]; };
+struct aio__communicating { aio_task task; aio_process_output result; aio__tie tie; aio_process *process;
+                            const char *input; size_t length, count; void *parts[3]; aio_text_future *texts[3]; };
+
+static const char aio__process_gone[] = "the process was released";
 
 /* Starts what is to be done with each stream that there is, and waits for all of it. */
 static aio_future *aio__communicate_begin(struct aio__communicating *self)
 {
     aio_stream **streams = self->process->streams;
+    if (self->process->released) return aio__failure(ECONNABORTED, "communicate: %s", aio__process_gone);
     if (self->length && !streams[0]) return aio__failure(EINVAL, "communicate: input, but no pipe for it");
     for (int i = 0; i < 3; i++) {
         if (!streams[i]) continue;
@@ -23491,6 +23565,7 @@ static AIO_CORO(aio__communicating)
 {
     AIO_BEGIN(aio__communicating);
     AIO_AWAIT(aio__communicate_begin(self));
+    if (self->process->released) AIO_RAISE(ECONNABORTED, "communicate: %s", aio__process_gone);
     AIO_AWAIT(self->result.returncode, aio_process_wait(self->process));
     if (self->texts[1]) self->result.out = self->texts[1]->result;
     if (self->texts[2]) self->result.err = self->texts[2]->result;
@@ -23509,7 +23584,7 @@ AIO_API aio_output_task *aio_process_communicate(aio_process *process, const voi
     struct aio__communicating *self =
         (struct aio__communicating *)aio__new_zeroed(sizeof *self, aio__communicating_coro);
     if (!self) return NULL;
-    self->process = process;
+    self->process = aio__process_use(process, &self->task, &self->tie);
     self->input = (const char *)input;
     self->length = length;
     return (aio_output_task *)(void *)self;
@@ -32042,6 +32117,8 @@ struct aio_multipart {
     aio__buffer     head, content;
     aio__buffer     words;            /* name, filename and type of the part */
     int             parts, depth;
+    int             refs;             /* its user's, its readers', those of what is read from its parts */
+    bool            closed;           /* by its user */
     bool            ended, reading;   /* the source has; somebody reads */
     bool            own;              /* see aio__held_new */
     aio__part       part;
@@ -32129,7 +32206,7 @@ static aio_multipart *aio__multipart_open(aio_text type, aio_text_task *(*source
     m->own = own;
     m->source = source;
     m->owner = owner;
-    m->depth = 1;
+    m->depth = m->refs = 1;
     m->part.of = m;
     return m;
 }
@@ -32141,24 +32218,35 @@ static void aio__multipart_blame(aio_multipart *m, aio_exception *(*failed)(void
     m->body = body;
 }
 
-/* The reader of parts; what is left of one in debug mode ends the program, by the name of the function. */
+/* The reader of parts; in debug mode one that its user has closed ends the program, by the name of the function. */
 static aio_multipart *aio__multipart_live(aio_multipart *m, const char *function)
 {
-    if (m && AIO__UNLIKELY(!m->depth)) aio__held_wrong("multipart", m, function);
+    if (m && AIO__UNLIKELY(m->own && m->closed)) aio__held_refuse("multipart", m, m->depth != 0, function);
     return m;
+}
+
+static void aio__multipart_unref(aio_multipart *m)
+{
+    aio_multipart *outer = m->outer;
+    if (--m->refs) return;
+    aio__free(m->head.data);
+    aio__free(m->content.data);
+    aio__free(m->words.data);
+    aio_headers_clear(&m->part.shown.headers);
+    if (aio__held_free(m, m->own, "closed")) {
+        m->depth = 0;
+        m->own = m->closed = true;
+        m->part.of = m;
+    }
+    if (outer) aio__multipart_unref(outer);
 }
 
 AIO_API void aio_multipart_close(aio_multipart *multipart)
 {
     if (!aio__multipart_live(multipart, __func__)) return;
-    aio__free(multipart->head.data);
-    aio__free(multipart->content.data);
-    aio__free(multipart->words.data);
-    aio_headers_clear(&multipart->part.shown.headers);
-    if (aio__held_free(multipart, multipart->own, "closed")) {
-        multipart->depth = 0;
-        multipart->part.of = multipart;
-    }
+    if (multipart->own) aio__held_ends(aio__loop_now(), multipart, "closed");
+    multipart->closed = true;
+    aio__multipart_unref(multipart);
 }
 
 /* ---- a part's headers ---- */
@@ -32406,6 +32494,7 @@ typedef enum { AIO__PART_NEXT, AIO__PART_CHUNK, AIO__PART_ALL } aio__part_mode;
 struct aio__part_reading {
     aio_task        task;
     union { aio_part *part; aio_text text; } result;
+    aio__tie        tie;
     aio_multipart  *multipart;
     aio__part_mode  mode;
     aio_exception  *error;
@@ -32448,13 +32537,22 @@ static bool aio__part_reading_more(struct aio__part_reading *self)
     return step == AIO__BODY_MORE;
 }
 
+/* It, or one that it is within. */
+static bool aio__multipart_closed(const aio_multipart *m)
+{
+    while (m && !m->closed) m = m->outer;
+    return m != NULL;
+}
+
 static AIO_CORO(aio__part_reading)
 {
     AIO_BEGIN(aio__part_reading);
+    if (aio__multipart_closed(self->multipart)) AIO_RAISE(ECONNABORTED, "the multipart was closed");
     if (self->multipart->reading) AIO_RAISE(AIO_ERUNTIME, "another coroutine is reading this multipart");
     self->multipart->reading = self->mine = true;
     while (aio__part_reading_more(self)) {
         AIO_AWAIT(self->multipart->rest, self->multipart->source(self->multipart->owner));
+        if (aio__multipart_closed(self->multipart)) AIO_RAISE(ECONNABORTED, "the multipart was closed");
         self->multipart->ended = !self->multipart->rest.length;
     }
     if (self->error && self->multipart->failed)
@@ -32467,10 +32565,20 @@ static AIO_CORO(aio__part_reading)
     AIO_END;
 }
 
+static void aio__multipart_untie(void *m, aio_loop *loop)
+{
+    (void)loop;
+    aio__multipart_unref((aio_multipart *)m);
+}
+
 static struct aio__part_reading *aio__part_read_as(aio_multipart *m, aio__part_mode mode)
 {
     if (!m) return (struct aio__part_reading *)(void *)aio__failure(EINVAL, "multipart: NULL");
-    return AIO_CALL(aio__part_reading, .multipart = m, .mode = mode);
+    struct aio__part_reading *reading = AIO_CALL(aio__part_reading, .multipart = m, .mode = mode);
+    if (!reading) return NULL;
+    m->refs++;
+    aio__tie_to(&reading->task, &reading->tie, aio__multipart_untie, m);
+    return reading;
 }
 
 /* Whose part it is, likewise; NULL for NULL. */
@@ -32507,6 +32615,8 @@ AIO_API aio_multipart *aio_part_multipart(aio_part *part)
                                            &outer->limits);
     if (!m) return NULL;
     m->depth = outer->depth + 1;
+    m->outer = outer;
+    outer->refs++;
     aio__multipart_blame(m, outer->failed, outer->body);
     return m;
 }
@@ -45408,7 +45518,9 @@ struct aio_sse {
     double          retry, silence;
     int             max_retries, failures; /* in a row */
     bool            waits;    /* before it connects */
-    bool            over, busy;
+    bool            over, busy, closed;
+    int             refs;     /* its user's and its readers' */
+    aio_task       *connecting; /* borrowed */
     char            url[1];
 };
 
@@ -45532,6 +45644,7 @@ static void aio__sse_clear(aio__sse_parser *p)
 struct aio__sse_reading {
     aio_task      task;
     aio_sse_event result;
+    aio__tie      tie;
     aio_sse      *sse;
     aio_text      piece;
     int           code;
@@ -45616,20 +45729,34 @@ static AIO_CORO(aio__sse_connecting)
     AIO_END;
 }
 
+static const char aio__sse_gone[] = "the event source was closed";
+
+/* A task of its own connects, as closing the source cancels it. */
+static aio_task *aio__sse_connect(aio_sse *sse)
+{
+    return sse->connecting = aio_create_task((aio_task *)(void *)AIO_CALL(aio__sse_connecting, .sse = sse));
+}
+
 static AIO_CORO(aio__sse_reading)
 {
     AIO_BEGIN(aio__sse_reading);
+    if (self->sse->closed) AIO_RAISE(ECONNABORTED, "%s", aio__sse_gone);
     if (self->sse->busy) AIO_RAISE(AIO_ERUNTIME, "another aio_sse_next is being awaited");
     self->sse->busy = self->owns = true;
     while ((self->code = aio__sse_feed(&self->sse->parser, &self->sse->rest)) == AIO__SSE_MORE) {
         if (self->sse->over) AIO_RAISE(AIO_ESTOPITERATION);
         AIO_TRY {
-            if (!self->sse->response) AIO_AWAIT(AIO_CALL(aio__sse_connecting, .sse = self->sse));
-            AIO_AWAIT(self->piece, aio_response_read_chunk(self->sse->response));
+            if (!self->sse->response) AIO_AWAIT(aio__sse_connect(self->sse));
+            self->sse->connecting = NULL;
+            if (!self->sse->closed) AIO_AWAIT(self->piece, aio_response_read_chunk(self->sse->response));
+            if (self->sse->closed) AIO_RAISE(ECONNABORTED, "%s", aio__sse_gone);
             self->sse->rest = self->piece;
             if (self->piece.length) self->sse->failures = 0;
             else aio__sse_lose(self->sse);
-        } AIO_CATCH {
+        } AIO_CATCH_ALL {
+            self->sse->connecting = NULL;
+            if (self->sse->closed && !aio_task_cancelling(aio_current_task()))
+                AIO_RAISE(ECONNABORTED, "%s", aio__sse_gone);
             if (self->sse->over || !aio__sse_retries(self->sse, aio_caught(self)->code)) AIO_RERAISE();
         } AIO_END_TRY;
     }
@@ -45652,18 +45779,35 @@ static AIO_CORO(aio__sse_reading)
 
 AIO__GIVES(aio__sse_reading, aio_sse_event_task);
 
-/* The source; what is left of one in debug mode ends the program, by the name of the function. */
+/* The source; in debug mode one that its user has closed ends the program, by the name of the function. */
 static const aio_sse *aio__sse_live(const aio_sse *sse, const char *function)
 {
-    if (sse && AIO__UNLIKELY(!sse->session)) aio__held_wrong("event source", sse, function);
+    if (sse && AIO__UNLIKELY(sse->own && sse->closed))
+        aio__held_refuse("event source", sse, sse->session != NULL, function);
     return sse;
+}
+
+static void aio__sse_unref(void *arg, aio_loop *loop)
+{
+    aio_sse *sse = (aio_sse *)arg;
+    if (--sse->refs) return;
+    if (loop) aio_response_close(sse->response);
+    aio_headers_clear(&sse->fields);
+    aio__sse_clear(&sse->parser);
+    if (!aio__held_free(sse, sse->own, "closed")) return;
+    sse->session = NULL;
+    sse->own = sse->closed = true;
 }
 
 AIO_API aio_sse_event_task *aio_sse_next(aio_sse *sse)
 {
     if (!aio__sse_live(sse, __func__))
         return (aio_sse_event_task *)(void *)aio__failure(EINVAL, "next of no event source");
-    return (aio_sse_event_task *)(void *)AIO_CALL(aio__sse_reading, .sse = sse);
+    struct aio__sse_reading *reading = AIO_CALL(aio__sse_reading, .sse = sse);
+    if (!reading) return NULL;
+    sse->refs++;
+    aio__tie_to(&reading->task, &reading->tie, aio__sse_unref, sse);
+    return (aio_sse_event_task *)(void *)reading;
 }
 
 /* The fields of each request. 0 or a code. */
@@ -45694,6 +45838,7 @@ AIO_API aio_sse *aio_sse_open_with(aio_session *session, const char *url, const 
     bool own;
     aio_sse *sse = (aio_sse *)aio__held_make(sizeof *sse + length, &own);
     if (sse) sse->session = session;
+    if (sse) sse->refs = 1;
     if (sse) sse->own = own;
     int code = sse ? aio__sse_fields(&sse->fields, options) : ENOMEM;
     if (!code && !aio__sse_copy(&sse->parser.id, aio__text(id, strlen(id)))) code = ENOMEM;
@@ -45719,10 +45864,12 @@ AIO_API aio_sse *aio_sse_open_with(aio_session *session, const char *url, const 
 AIO_API void aio_sse_close(aio_sse *sse)
 {
     if (!aio__sse_live(sse, __func__)) return;
+    if (sse->own) aio__held_ends(aio__loop_now(), sse, "closed");
+    sse->closed = true;
+    if (sse->connecting) aio_task_cancel(sse->connecting);
     aio_response_close(sse->response);
-    aio_headers_clear(&sse->fields);
-    aio__sse_clear(&sse->parser);
-    if (aio__held_free(sse, sse->own, "closed")) sse->session = NULL;
+    sse->response = NULL;
+    aio__sse_unref(sse, aio__loop_now());
 }
 
 /* ---- the server ---- */

@@ -147,6 +147,45 @@ SCENARIO(sendfile_fails, FILE_MAY)
     AIO_END;
 }
 
+/* What is called before its stream ends, and begins behind that; one that never begins; two of which one is too much. */
+struct sendfile_begins_late { FILE_SELF; aio_size_task *other; };
+SCENARIO(sendfile_begins_late, FILE_MAY)
+{
+    AIO_BEGIN(sendfile_begins_late);
+    self->file = pattern_file(1000);
+    REQUIRE(unix_pair(0, 4096, &self->a, &self->b));
+    REQUIRE(self->sent = aio_stream_sendfile(self->a, self->file, 0, 0));
+    aio_unref(self->sent);
+    REQUIRE(self->sent = aio_create_task(aio_stream_sendfile(self->a, self->file, 0, 10)));
+    REQUIRE(self->other = aio_create_task(aio_stream_sendfile(self->a, self->file, 0, 10)));
+    AIO_AWAIT((aio_future *)aio_ref(self->sent));
+    AIO_TRY {
+        AIO_AWAIT((aio_future *)aio_ref(self->other)); /* it may have begun behind the other */
+    } AIO_CATCH {
+        CAUGHT(AIO_ERUNTIME);
+    } AIO_END_TRY;
+    aio_unref(self->other);
+    aio_unref(self->sent);
+    self->other = NULL;
+    REQUIRE(self->sent = aio_create_task(aio_stream_sendfile(self->a, self->file, 0, 0)));
+    REQUIRE(self->other = aio_stream_sendfile(self->a, self->file, 0, 0));
+    aio_stream_abort(self->a);
+    self->a = NULL;
+    aio_unref(self->other);
+    self->other = NULL;
+    AIO_TRY {
+        AIO_AWAIT((aio_future *)aio_ref(self->sent));
+        UNREACHED();
+    } AIO_CATCH {
+        CAUGHT(ECONNABORTED);
+        CHECK_INT(strncmp(aio_caught(self)->message, "sendfile: after 0 bytes: ", 25), 0);
+    } AIO_END_TRY;
+    AIO_FINALLY;
+        aio_unref(self->other);
+        FILE_END();
+    AIO_END;
+}
+
 /* Cancelled in the middle: who drains is not forgotten. */
 struct sendfile_cancelled { FILE_SELF; struct drainer *drainer; };
 SCENARIO(sendfile_cancelled, FILE_MAY)

@@ -222,6 +222,45 @@ SCENARIO(multipart_nests)
     AIO_END;
 }
 
+/* What is called before its multipart, or the one around that, is closed, and begins behind it or never. */
+struct multipart_begins_late { aio_task task; struct mp_body body; aio_multipart *outer, *inner; aio_part *part;
+                               void *calls[4]; int i; };
+SCENARIO(multipart_begins_late)
+{
+    static const char body[] = "--o\r\nContent-Type: multipart/mixed; boundary=i\r\n\r\n--i\r\n\r\none\r\n--i--\r\n--o--\r\n";
+    AIO_BEGIN(multipart_begins_late);
+    self->body.data = body;
+    self->body.length = sizeof body - 1;
+    self->body.piece = 7;
+    REQUIRE(self->outer = aio__multipart_open(aio__text("multipart/mixed; boundary=o", 27), mp_source, &self->body, NULL));
+    AIO_AWAIT(self->part, aio_multipart_next(self->outer));
+    REQUIRE(self->inner = aio_part_multipart(self->part));
+    REQUIRE(self->calls[0] = aio_multipart_next(self->inner));
+    aio_unref(self->calls[0]);
+    REQUIRE(self->calls[0] = aio_create_task(aio_multipart_next(self->inner)));
+    REQUIRE(self->calls[1] = aio_create_task(aio_part_read(self->part)));
+    REQUIRE(self->calls[2] = aio_create_task(aio_part_read_chunk(self->part)));
+    REQUIRE(self->calls[3] = aio_multipart_next(self->outer));
+    aio_multipart_close(self->outer);
+    self->outer = NULL;
+    aio_multipart_close(self->inner);
+    self->inner = NULL;
+    for (self->i = 0; self->i < 4; self->i++) {
+        AIO_TRY {
+            AIO_AWAIT((aio_future *)aio_ref(self->calls[self->i]));
+            UNREACHED();
+        } AIO_CATCH {
+            CAUGHT(ECONNABORTED);
+        } AIO_END_TRY;
+    }
+    AIO_FINALLY;
+    for (int i = 0; i < 4; i++) aio_unref(self->calls[i]);
+    aio_multipart_close(self->inner);
+    aio_multipart_close(self->outer);
+    free(self->body.copy);
+    AIO_END;
+}
+
 /* Through HTTP: the server takes a form apart and answers with a multipart, which the client takes apart. */
 struct mp_echo { aio_task task; aio_request *request; aio_multipart *m; aio_part *part; aio_text text; char answer[256]; int n; };
 static AIO_CORO(mp_echo)

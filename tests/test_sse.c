@@ -284,6 +284,49 @@ SCENARIO(sse_client, .may = { EPIPE, ECONNRESET, ENOTCONN, ETIMEDOUT, AIO_EDISCO
     AIO_END;
 }
 
+/* A source that is closed before what was asked of it has begun, or while it waits: to connect again, for the answer,
+ * for an event; and one that nobody asks in the end. */
+struct sse_closed { aio_task task; aio_server *server; aio_session *session; aio_sse *sse; aio_future *next; int i;
+    char url[60]; double began; };
+SCENARIO(sse_closed, .may = { EPIPE, ECONNRESET, ENOTCONN, ETIMEDOUT, AIO_EDISCONNECTED, ECONNREFUSED, AIO_EHTTP,
+                              AIO_ESTATUS })
+{
+    static const struct { const char *path; double after; } rows[] = {
+        { "/events", 0 }, { "/silent", 1 }, { "/refused", 1 }, { "/events", 0.0001 },
+    };
+    AIO_BEGIN(sse_closed);
+    AIO_AWAIT(self->server, aio_start_http_server(feeding_handler, NULL, "127.0.0.1", 0));
+    REQUIRE(self->session = aio_session_open());
+    for (self->i = 0; self->i < 4; self->i++) {
+        snprintf(self->url, sizeof self->url, "http://127.0.0.1:%d%s",
+                 self->i == 2 ? dead_port : aio_server_port(self->server), rows[self->i].path);
+        REQUIRE(self->sse = aio_sse_open(self->session, self->url, .retry = 100));
+        REQUIRE(self->next = (aio_future *)aio_sse_next(self->sse));
+        aio_unref(self->next);
+        REQUIRE(self->next = (aio_future *)aio_create_task(aio_sse_next(self->sse)));
+        if (rows[self->i].after > 0) AIO_AWAIT(aio_sleep(rows[self->i].after));
+        self->began = aio_loop_time(aio_get_running_loop());
+        aio_sse_close(self->sse);
+        self->sse = NULL;
+        AIO_TRY {
+            AIO_AWAIT(aio_ref(self->next));
+            CHECK_INT(self->i, 3); /* it may have its event by then */
+        } AIO_CATCH {
+            CAUGHT(ECONNABORTED);
+            CHECK_STR(aio_caught(self)->message, "the event source was closed");
+        } AIO_END_TRY;
+        CHECK_NEAR(aio_loop_time(aio_get_running_loop()) - self->began, 0, 0.5);
+        aio_unref(self->next);
+        self->next = NULL;
+    }
+    AIO_FINALLY;
+        aio_unref(self->next);
+        aio_sse_close(self->sse);
+        AIO_AWAIT(aio_session_close(self->session));
+        if (self->server) AIO_AWAIT(aio_server_shutdown(self->server, AIO_NOW));
+    AIO_END;
+}
+
 /* What ends a source for good, and after how long. */
 struct sse_ends { aio_task task; aio_server *server; aio_session *session; aio_sse *sse; aio_sse_event event;
     int i, port; char url[60]; double began; };

@@ -119,6 +119,40 @@ SCENARIO(sub_ended_input, SUB_MAY)
     AIO_END;
 }
 
+/* communicate called before the process is released, and begun behind that, or never; released in its middle; and a
+ * process that has ended when it is released is there until the last of them has. */
+struct sub_begins_late { aio_task task; aio_process *process; aio_future *call; int i; };
+SCENARIO(sub_begins_late, SUB_MAY)
+{
+    AIO_BEGIN(sub_begins_late);
+    for (self->i = 0; self->i < 3; self->i++) {
+        AIO_AWAIT(self->process, aio_create_subprocess_exec(self->i == 2 ? sub_sleep : sub_cat, .in = AIO_PIPE,
+                                                            .out = AIO_PIPE));
+        if (self->i == 1) {
+            REQUIRE(aio_stream_write_eof(aio_process_stdin(self->process)) == 0);
+            AIO_AWAIT(aio_process_wait(self->process));
+        }
+        REQUIRE(self->call = (aio_future *)aio_process_communicate(self->process, NULL, 0));
+        aio_unref(self->call);
+        REQUIRE(self->call = (aio_future *)aio_create_task(aio_process_communicate(self->process, "", 0)));
+        if (self->i == 2) AIO_AWAIT(aio_sleep(0.01));
+        aio_process_release(self->process);
+        self->process = NULL;
+        AIO_TRY {
+            AIO_AWAIT(aio_ref(self->call));
+            UNREACHED();
+        } AIO_CATCH {
+            CAUGHT(ECONNABORTED);
+        } AIO_END_TRY;
+        aio_unref(self->call);
+        self->call = NULL;
+    }
+    AIO_FINALLY;
+        aio_unref(self->call);
+        aio_process_release(self->process);
+    AIO_END;
+}
+
 /* A program that reads nothing of its input: no error, and no SIGPIPE, which would end this process. */
 struct sub_epipe { aio_task task; aio_process *process; aio_process_output got; char *input; };
 SCENARIO(sub_epipe, SUB_MAY)

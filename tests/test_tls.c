@@ -1374,6 +1374,45 @@ static void *layers_handler(aio_stream *stream, void *arg)
     return AIO_CALL(tls_layers, .stream = stream, .tls = (aio_tls_context *)arg);
 }
 
+/* A start that was called before its stream was closed, and begins behind that; one that never begins; two at once. */
+struct tls_begins_late { TLS_SELF; aio_stream *plain; aio_future *one, *two; };
+SCENARIO(tls_begins_late, TLS_MAY)
+{
+    AIO_BEGIN(tls_begins_late);
+    TLS_SETUP("good", NULL);
+    AIO_AWAIT(self->server, aio_start_server(layers_handler, self->server_tls, "127.0.0.1", 0));
+    AIO_AWAIT(self->plain, aio_open_connection("127.0.0.1", aio_server_port(self->server)));
+    REQUIRE(self->one = aio_stream_start_tls(self->plain, self->client_tls, "localhost"));
+    aio_unref(self->one);
+    REQUIRE(self->one = aio_create_task(aio_stream_start_tls(self->plain, self->client_tls, "localhost")));
+    REQUIRE(self->two = aio_create_task(aio_stream_start_tls(self->plain, self->client_tls, "localhost")));
+    AIO_AWAIT((aio_future *)aio_ref(self->one));
+    AIO_TRY {
+        AIO_AWAIT((aio_future *)aio_ref(self->two));
+        UNREACHED();
+    } AIO_CATCH {
+        CAUGHT(AIO_ERUNTIME);
+    } AIO_END_TRY;
+    aio_unref(self->one);
+    aio_unref(self->two);
+    self->two = NULL;
+    REQUIRE(self->one = aio_create_task(aio_stream_start_tls(self->plain, self->client_tls, "localhost")));
+    aio_stream_abort(self->plain);
+    self->plain = NULL;
+    AIO_TRY {
+        AIO_AWAIT((aio_future *)aio_ref(self->one));
+        UNREACHED();
+    } AIO_CATCH {
+        CAUGHT(ECONNABORTED);
+    } AIO_END_TRY;
+    AIO_FINALLY;
+        aio_unref(self->one);
+        aio_unref(self->two);
+        aio_stream_abort(self->plain);
+        TLS_END();
+    AIO_END;
+}
+
 /* With buffers of 4 KiB, over a unix socket: TCP waits in real time when so little fits. Of slices, each of which takes
  * as much room as hundreds of bytes, not even session tickets would fit there. */
 struct tls_within { TLS_SELF; struct tls_feed *feed; size_t at, size; ssize_t rest; char alpn[16], path[80]; };
