@@ -751,14 +751,14 @@ enum { AIO__GENERATES = 0 };
 #define AIO_RERAISE() return aio__reraise(AIO__T, aio__handler)
 
 /* The enum constant makes the handler lexical: the innermost block that declares it names where an error goes. What no
- * handler takes goes on at AIO_END_TRY, where the constant is the outer one again. */
-#define AIO_TRY       (void)AIO_BEGIN_is_missing; AIO__ONCE(one_AIO_TRY_a_line); \
+ * handler takes goes on at AIO_END_TRY, where the constant is the outer one again. The whole is one statement. */
+#define AIO_TRY       { (void)AIO_BEGIN_is_missing; AIO__ONCE(one_AIO_TRY_a_line); \
                       AIO__CASE(AIO__AT(TRY)) if (!aio__t->thrown) { \
                       AIO__QUIET_BEGIN enum { aio__handler = AIO__AT(TRY) }; AIO__QUIET_END
 #define AIO_CATCH            } else if (aio__catch(aio__t)) {
 #define AIO_CATCH_ALL        } else if (aio__catch_all(aio__t)) {
 #define AIO_CATCH_CODE(...)  } else if (aio__catch_code(aio__t, __VA_ARGS__, 0)) {
-#define AIO_END_TRY          } else { return aio__unwind(aio__t, aio__handler); }
+#define AIO_END_TRY          } else { return aio__unwind(aio__t, aio__handler); } }
 
 /* Blocks with an exit. The block's record (in task.extra) knows its own exit label and the handler outside of it, so
  * an error whose handler lies outside, and AIO_RETURN, find the exit first (aio__unwind). The inner `while` catches

@@ -225,6 +225,29 @@ SCENARIO(task_handlers_fit)
     AIO_END;
 }
 
+/* From AIO_TRY to AIO_END_TRY it is one statement: the body of a loop and a condition's without braces, too. */
+struct task_braceless { aio_task task; char log[TASK_LOG]; int i; };
+SCENARIO(task_braceless)
+{
+    AIO_BEGIN(task_braceless);
+    for (self->i = 0; self->i < 3; self->i++)
+        AIO_TRY {
+            AIO_AWAIT(aio_sleep(0));
+            task_note(self->log, (char)('a' + self->i));
+            if (self->i == 1) AIO_RAISE(EIO);
+        } AIO_CATCH {
+            task_note(self->log, '!');
+        } AIO_END_TRY;
+    if (self->i != 3)
+        AIO_TRY {
+            task_note(self->log, 'x');
+        } AIO_CATCH {
+            task_note(self->log, 'y');
+        } AIO_END_TRY;
+    CHECK_STR(self->log, "ab!c");
+    AIO_END;
+}
+
 /* Different macros may stand on one line. */
 #define NOTE(c)       task_note(self->log, (char)(c))
 #define GROUP_MARK(letter) aio_task_group_create_task(self->group, MARK(.c = (letter)))

@@ -844,8 +844,7 @@ struct tls_pairing { aio_task task; aio_stream *a, *b; aio_tls_context *client, 
 static AIO_CORO(tls_pairing)
 {
     AIO_BEGIN(tls_pairing);
-    self->serving = (aio_task *)(void *)aio_create_task(
-        AIO_CALL(aio__tls_start, .stream = self->b, .context = self->server));
+    self->serving = (aio_task *)(void *)aio_create_task(aio__tls_begin(self->b, self->server, NULL, 0, 0, 0, false));
     REQUIRE(self->serving);
     AIO_AWAIT(aio_stream_start_tls(self->a, self->client, "localhost"));
     AIO_AWAIT((aio_future *)aio_ref(self->serving));
