@@ -32683,12 +32683,12 @@ AIO__NOINLINE static void aio__tell_call(aio__phases *phases, aio_trace_kind kin
     phases->event.exception = NULL;
 }
 
-/* NULL is fine. */
 static inline void aio__tell(aio__phases *phases, aio_trace_kind kind)
 {
-    if (phases && phases->trace) aio__tell_call(phases, kind);
+    if (phases->trace) aio__tell_call(phases, kind);
 }
 
+/* NULL is fine. */
 static inline void aio__tell_bytes(aio__phases *phases, aio_trace_kind kind, const char *data, size_t n)
 {
     if (!phases || !phases->trace) return;
@@ -32696,6 +32696,7 @@ static inline void aio__tell_bytes(aio__phases *phases, aio_trace_kind kind, con
     aio__tell_call(phases, kind);
 }
 
+/* The same. */
 static inline void aio__tell_host(aio__phases *phases, aio_trace_kind kind, const char *host)
 {
     if (!phases || !phases->trace) return;
@@ -32750,17 +32751,22 @@ typedef struct aio__made { /* shared by the connection and the responses that it
     aio_connect_attempt attempts[1];
 } aio__made;
 
-/* An attempt to connect has ended. */
+/* An attempt to connect has ended. Those that began later, and ended sooner, come behind it. */
 static void aio__tell_attempt(void *arg, const aio__address *to, int64_t began, int code)
 {
     aio__phases *phases = (aio__phases *)arg;
-    aio_connect_attempt attempt;
+    size_t at = phases->attempts.end / sizeof(aio_connect_attempt);
+    aio_connect_attempt attempt, *all;
     memset(&attempt, 0, sizeof attempt);
     aio__address_text(&to->storage, to->length, attempt.address, sizeof attempt.address);
     attempt.code = code;
     attempt.start = aio__seconds(began);
     attempt.seconds = aio__seconds(phases->loop->now - began);
     if (!aio__buffer_append(&phases->attempts, (const char *)&attempt, sizeof attempt)) phases->lost = true;
+    if (phases->lost) return;
+    all = (aio_connect_attempt *)(void *)phases->attempts.data;
+    for (; at && all[at - 1].start > attempt.start; at--) all[at] = all[at - 1];
+    all[at] = attempt;
 }
 
 /* Of a connection that stands; the attempts are not the phases' any more. NULL without memory. */
@@ -33585,7 +33591,7 @@ static aio_text aio__content_declared(aio_text body)
     const size_t most = AIO__CONTENT_DECLARED;
     const char *at = body.data, *end = at + (body.length < most ? body.length : most);
     bool xml = end - at > 5 && !memcmp(at, "<?xml", 5);
-    while (at && (at = aio__content_find(at, end, xml ? "<?xml" : "<meta"))) {
+    while ((at = aio__content_find(at, end, xml ? "<?xml" : "<meta"))) {
         const char *close = (const char *)memchr(at, '>', (size_t)(end - at));
         const char *word = close ? aio__content_find(at, close, xml ? "encoding" : "charset") : NULL;
         if (!close) break;

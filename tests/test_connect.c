@@ -345,6 +345,7 @@ struct connect_session_thread { aio_task task; aio_server *server; aio_session *
 SCENARIO(connect_session_thread, .may = { AIO_ETIMEOUT, AIO_EDISCONNECTED, ECONNRESET, EPIPE, ENOTCONN, ETIMEDOUT,
     AIO_ERESOLVE, ECONNABORTED })
 {
+    const aio_connection_info *info;
     AIO_BEGIN(connect_session_thread);
     names_begin(false);
     AIO_AWAIT(self->server, aio_start_http_server(site_handler, NULL, "127.0.0.9", 0));
@@ -357,6 +358,16 @@ SCENARIO(connect_session_thread, .may = { AIO_ETIMEOUT, AIO_EDISCONNECTED, ECONN
     AIO_AWAIT(self->response, aio_session_get(self->session, self->url));
     CHECK_NEAR(slow_dial.at[7] - slow_dial.at[0], 0.07, 0.005);
     CHECK_NEAR(self->response->times.connect, 0.08, 0.01);
+    info = aio_response_connection(self->response);
+    REQUIRE(info && info->attempt_count == 9);
+    for (size_t i = 0; i < 9; i++) { /* as they began, not as they ended */
+        snprintf(self->url, sizeof self->url, "127.0.0.%zu:%d", i + 1, aio_server_port(self->server));
+        CHECK_STR(info->attempts[i].address, self->url);
+        CHECK_INT(info->attempts[i].code, i < 8 ? AIO_ECANCELLED : 0);
+        CHECK_NEAR(info->attempts[i].start - info->attempts[0].start, 0.01 * (double)i, 0.005);
+        CHECK_NEAR(info->attempts[i].seconds, 0.08 - 0.01 * (double)i, 0.005);
+    }
+    CHECK_STR(info->peer, info->attempts[8].address);
     AIO_FINALLY;
         names_end();
         slow_dial_end();

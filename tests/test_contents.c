@@ -304,6 +304,8 @@ TEST(contents_safe_filenames)
         { "a.txt", "a.txt" }, { "/etc/passwd", "passwd" }, { "C:\\x\\y.z", "y.z" }, { "..", "" }, { "../", "" },
         { NULL, "" }, { "...a. ", "a" }, { "a\nb:c?", "a_b_c_" }, { ".bashrc", "bashrc" },
         { "12345678901", "123456789" }, { "1234567\xE2\x82\xAC", "1234567" },
+        { " .a b", "a b" }, { "a", "a" }, { "123456789", "123456789" }, { "123456\xE2\x82\xAC", "123456\xE2\x82\xAC" },
+        { "a/ ", "" }, { "\x7f\x1f<>\"|*", "_______" },
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         char out[10];

@@ -40,6 +40,9 @@ SCENARIO(disk_file, DISK_MAY)
     } AIO_CATCH {
         CAUGHT(AIO_ELIMIT);
     } AIO_END_TRY;
+    CHECK_INT(aio_file_tell(self->file), 0); /* nothing was given */
+    aio_file_seek(self->file, -1);           /* which is no place */
+    CHECK_INT(aio_file_tell(self->file), 0);
     file = self->file;
     self->file = NULL;
     AIO_AWAIT(aio_file_wait_closed(file));
@@ -72,7 +75,13 @@ SCENARIO(disk_wrong, DISK_MAY)
         { ENOENT, "listdir /nowhere: No such file or directory" }, { EINVAL, "unlink: no path" },
         { ENOENT, "rmdir /nowhere: No such file or directory" },
         { ENOENT, "mkdir /nowhere/a: No such file or directory" },
-        { ENOENT, "lstat /nowhere: No such file or directory" }
+        { ENOENT, "lstat /nowhere: No such file or directory" },
+        { EINVAL, "open: the mode is invalid" }, { EINVAL, "open: the mode is invalid" },
+        { EINVAL, "open: the mode is invalid" }, { EINVAL, "open: no path" }, { EINVAL, "read: no data, or no offset" },
+        { EINVAL, "write: no file" }, { EINVAL, "write: no data, or no offset" }, { EINVAL, "read: no file" },
+        { EINVAL, "readline: no file" }, { EINVAL, "truncate: no length" }, { EINVAL, "fsync: no file" },
+        { EINVAL, "close: no file" }, { EINVAL, "rename: no path" }, { EINVAL, "rename: no path" },
+        { EINVAL, "mkdir: the mode is invalid" }, { EINVAL, "listdir: no path" }, { EINVAL, "stat: no path" }
     };
     AIO_BEGIN(disk_wrong);
     disk_name(self->path, sizeof self->path, "fifo");
@@ -87,7 +96,7 @@ SCENARIO(disk_wrong, DISK_MAY)
         CAUGHT(ESPIPE);
     } AIO_END_TRY;
     AIO_AWAIT(self->file, aio_file_open("/dev/null", "r"));
-    for (self->i = 0; self->i < 11; self->i++) {
+    for (self->i = 0; self->i < (int)(sizeof wrong / sizeof *wrong); self->i++) {
         AIO_TRY {
             if (self->i == 0) AIO_AWAIT(aio_file_open("/nowhere/file", "r"));
             if (self->i == 1) AIO_AWAIT(aio_file_open("/dev/null", "rz"));
@@ -100,6 +109,23 @@ SCENARIO(disk_wrong, DISK_MAY)
             if (self->i == 8) AIO_AWAIT(aio_rmdir("/nowhere"));
             if (self->i == 9) AIO_AWAIT(aio_mkdir("/nowhere/a", 0));
             if (self->i == 10) AIO_AWAIT(aio_lstat("/nowhere"));
+            if (self->i == 11) AIO_AWAIT(aio_file_open("/dev/null", "r", .mode = -1));
+            if (self->i == 12) AIO_AWAIT(aio_file_open("/dev/null", "rx"));
+            if (self->i == 13) AIO_AWAIT(aio_file_open("/dev/null", ""));
+            if (self->i == 14) AIO_AWAIT(aio_file_open(NULL, "r"));
+            if (self->i == 15) AIO_AWAIT(aio_file_pread(self->file, &self->byte, 1, -1));
+            if (self->i == 16) AIO_AWAIT(aio_file_write(NULL, "x", 1));
+            if (self->i == 17) AIO_AWAIT(aio_file_pwrite(self->file, "x", 1, -1));
+            if (self->i == 18) AIO_AWAIT(aio_file_read(NULL, 1));
+            if (self->i == 19) AIO_AWAIT(aio_file_readline(NULL));
+            if (self->i == 20) AIO_AWAIT(aio_file_truncate(self->file, -1));
+            if (self->i == 21) AIO_AWAIT(aio_file_sync(NULL));
+            if (self->i == 22) AIO_AWAIT(aio_file_wait_closed(NULL));
+            if (self->i == 23) AIO_AWAIT(aio_rename("/nowhere", NULL));
+            if (self->i == 24) AIO_AWAIT(aio_rename(NULL, "/nowhere"));
+            if (self->i == 25) AIO_AWAIT(aio_mkdir("/nowhere/a", -1));
+            if (self->i == 26) AIO_AWAIT(aio_listdir(NULL));
+            if (self->i == 27) AIO_AWAIT(aio_stat(NULL));
             UNREACHED();
         } AIO_CATCH {
             CAUGHT(wrong[self->i].code);
@@ -145,7 +171,7 @@ SCENARIO(disk_pieces, .skip = ~KIND_PLAIN)
 }
 
 /* Lines of any length, the last one without its end; writes and seeks in between. */
-struct disk_lines { aio_task task; aio_file *file; char path[80], *big; aio_text line; int i; };
+struct disk_lines { aio_task task; aio_file *file; char path[80], *big; aio_text line; aio_future *writing; int i; };
 SCENARIO(disk_lines, DISK_MAY)
 {
     AIO_BEGIN(disk_lines);
@@ -181,7 +207,17 @@ SCENARIO(disk_lines, DISK_MAY)
     } AIO_CATCH {
         CAUGHT(AIO_ELIMIT);
     } AIO_END_TRY;
+    self->writing = aio_create_task(aio_file_write(self->file, self->big, 20000));
+    REQUIRE(self->writing);
+    AIO_AWAIT(aio_sleep(0));
+    AIO_TRY {
+        AIO_AWAIT(self->line, aio_file_readline(self->file)); /* not that the line which it had begun is too long */
+        if (!seam.fired) UNREACHED();
+    } AIO_CATCH {
+        if (!seam.fired) CAUGHT(AIO_ERUNTIME);
+    } AIO_END_TRY;
     AIO_FINALLY;
+        fd_end_task(self->writing);
         aio__free(self->big);
         aio_file_close(self->file);
         unlink(self->path);
@@ -257,7 +293,9 @@ SCENARIO(disk_together, DISK_MAY)
     } AIO_CATCH {
         CAUGHT(AIO_ERUNTIME);
     } AIO_END_TRY;
+    aio_file_seek(self->file, 8); /* nor does another one move it */
     AIO_AWAIT(aio_gather(self->calls, 3));
+    if (!seam.fired) CHECK_INT(aio_file_tell(self->file), 5);
     CHECK_BYTES(self->one, 4, "1234");
     CHECK_BYTES(self->two, 4, "5678");
     CHECK_BYTES(((aio_text_task *)self->calls[2])->result.data, 3, "345");

@@ -9,8 +9,13 @@ static const char *forms_field(aio_request *request, const char *name)
 }
 static AIO_CORO(forms_server)
 {
+    static const char *const elsewhere[] = { "Location", "/", NULL };
     AIO_BEGIN(forms_server);
     AIO_AWAIT(self->text, aio_request_read(self->request));
+    if (!strcmp(self->request->target.data, "/again")) {
+        AIO_AWAIT(aio_request_respond(self->request, 307, .headers = elsewhere));
+        AIO_RETURN();
+    }
     self->answer = (char *)malloc(self->text.length + 400);
     if (!self->answer) AIO_RAISE(ENOMEM);
     self->length = (size_t)sprintf(self->answer, "%.*s type=%.100s length=%.20s coding=%.20s%.20s expect=%.20s\n",
@@ -484,14 +489,14 @@ static void forms_on_received(void *arg, int64_t done, int64_t total)
 }
 struct forms_ways { aio_task task; aio_server *server; aio_session *session; aio_response *r; aio_text text, plain;
     size_t i; char url[60], path[40]; int fd, code; aio_form *form; struct pieces made; struct forms_told told; };
-static int forms_plain(struct forms_ways *self, bool coded, aio_text *body)
+static int forms_plain(aio_text text, aio_text *plain, bool coded, aio_text *body)
 {
-    const char *line = strchr(self->text.data, '\n') + 1;
-    *body = aio__text(line, self->text.length - (size_t)(line - self->text.data));
-    aio_text_clear(&self->plain);
+    const char *line = strchr(text.data, '\n') + 1;
+    *body = aio__text(line, text.length - (size_t)(line - text.data));
+    aio_text_clear(plain);
     if (!coded) return 0;
-    int code = aio_inflate_all(&self->plain, body->data, body->length, NULL);
-    *body = self->plain;
+    int code = aio_inflate_all(plain, body->data, body->length, NULL);
+    *body = *plain;
     return code;
 }
 SCENARIO(forms_ways, .may = FORMS_MAY)
@@ -540,7 +545,7 @@ SCENARIO(forms_ways, .may = FORMS_MAY)
         CHECK(!strncmp(self->text.data, rows[self->i].head, strlen(rows[self->i].head)));
         {
             aio_text body;
-            REQUIRE(!forms_plain(self, rows[self->i].compress != 0, &body));
+            REQUIRE(!forms_plain(self->text, &self->plain, rows[self->i].compress != 0, &body));
             CHECK_BYTES(body.data, body.length, "ten bytes.");
         }
         if (rows[self->i].told) {
@@ -558,6 +563,144 @@ SCENARIO(forms_ways, .may = FORMS_MAY)
         if (self->fd > 0) close(self->fd);
         unlink(self->path);
         aio_text_clear(&self->plain);
+        aio_response_release(self->r);
+        AIO_AWAIT(aio_session_close(self->session));
+        aio_server_abort_clients(self->server);
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
+
+/* What can be sent again is, from its beginning, where a redirect leads. */
+struct forms_again { aio_task task; aio_server *server; aio_session *session; aio_response *r; aio_text text, plain;
+    char url[60], path[40]; int fd, i; struct pieces made; aio_form *form; };
+SCENARIO(forms_again, .may = FORMS_MAY)
+{
+    enum { DATA, FD, PATH, MADE, FORM, NEVER, NEVER_CODED, NEVER_FORM, KINDS };
+    AIO_BEGIN(forms_again);
+    AIO_AWAIT(self->server, aio_start_http_server(forms_handler, NULL, "127.0.0.1", 0, .no_auto_decompress = true));
+    snprintf(self->url, sizeof self->url, "http://127.0.0.1:%d/again", aio_server_port(self->server));
+    snprintf(self->path, sizeof self->path, "/tmp/aio-again-%d-XXXXXX", (int)getpid());
+    self->fd = mkstemp(self->path);
+    if (self->fd <= 0 || write(self->fd, "ten bytes.", 10) != 10) AIO_RAISE(EIO);
+    self->session = aio_session_open();
+    REQUIRE(self->session);
+    for (self->i = 0; self->i < KINDS; self->i++) {
+        aio_request_options o;
+        memset(&o, 0, sizeof o);
+        memset(&self->made, 0, sizeof self->made);
+        self->made.text = "ten bytes.";
+        self->made.step = 3;
+        self->made.rewound = self->i >= NEVER; /* then it refuses to begin again */
+        aio_form_unref(self->form);
+        self->form = aio_form_open(.multipart = true);
+        aio_producer producer;
+        producer = (aio_producer){ pieces_next, pieces_rewind, &self->made, 0 };
+        REQUIRE(self->form);
+        REQUIRE(!aio_form_add(self->form, "a", .producer = producer));
+        if (self->i == DATA) o.data = "ten bytes.", o.data_length = 10;
+        if (self->i == FD) o.fd = self->fd;
+        if (self->i == PATH) o.file = self->path;
+        if (self->i == MADE || self->i == NEVER || self->i == NEVER_CODED) o.producer = producer;
+        if (self->i == FORM || self->i == NEVER_FORM) o.form_data = self->form;
+        else if (self->i != NEVER) o.compress = AIO_CODING_GZIP;
+        AIO_TRY {
+            AIO_AWAIT(self->r, aio_session_request_with(self->session, "POST", self->url, &o));
+            AIO_AWAIT(self->text, aio_response_read(self->r));
+            CHECK(self->i < NEVER);
+            CHECK_INT(self->r->history_count, 1);
+            aio_text body;
+            REQUIRE(!forms_plain(self->text, &self->plain, self->i != FORM, &body));
+            if (self->i == FORM) CHECK(strstr(body.data, "\r\n\r\nten bytes.\r\n--"));
+            else CHECK_BYTES(body.data, body.length, "ten bytes.");
+        } AIO_CATCH {
+            CAUGHT(AIO_EPAYLOAD);
+            CHECK(seam.fired || self->i >= NEVER);
+        } AIO_END_TRY;
+        aio_response_release(self->r);
+        self->r = NULL;
+    }
+    AIO_FINALLY;
+        if (self->fd > 0) close(self->fd);
+        unlink(self->path);
+        aio_text_clear(&self->plain);
+        aio_form_unref(self->form);
+        aio_response_release(self->r);
+        AIO_AWAIT(aio_session_close(self->session));
+        aio_server_abort_clients(self->server);
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
+
+/* A file is open, and has a buffer, from its first piece to its last; descriptor 0 is one like others. What cannot be
+ * read ends with its error, and is not asked again and again. */
+TEST(forms_source_of_a_file)
+{
+    char path[60] = "/tmp/aio-source-XXXXXX";
+    int fd = mkstemp(path), kept = dup(0);
+    aio__source *source = NULL;
+    const char *reason = "";
+    aio_text piece = { "", 0 };
+    CHECK_INT(write(fd, "ten bytes.", 10), 10);
+    close(fd);
+    CHECK_INT(aio__source_of_file(path, -1, false, &source, &reason), 0);
+    aio__source_file *file = AIO__CONTAINER(source, aio__source_file, base);
+    close(0);
+    for (int i = 0; i < 2; i++) {
+        CHECK_INT(file->fd, -1);
+        CHECK_INT(source->kind->step(source, NULL, &piece), 0);
+        CHECK_BYTES(piece.data, piece.length, "ten bytes.");
+        CHECK_INT(file->fd, 0);
+        CHECK_INT(source->kind->step(source, NULL, &piece), 0);
+        CHECK_INT(piece.length, 0);
+        CHECK(file->fd == -1 && !file->buffer && fcntl(0, F_GETFD) < 0);
+        CHECK(aio__source_rewind(source));
+    }
+    if (kept >= 0) dup2(kept, 0), close(kept);
+    aio__source_free(source);
+    fd = open(path, O_WRONLY);
+    CHECK_INT(aio__source_of_file(NULL, fd, false, &source, &reason), 0);
+    CHECK_INT(source->kind->step(source, NULL, &piece), EBADF);
+    CHECK_STR(source->problem, "its file cannot be read");
+    aio__source_free(source);
+    CHECK(fcntl(fd, F_GETFD) >= 0); /* it stays its owner's */
+    close(fd);
+    unlink(path);
+}
+
+/* Many fields, which are gathered: all of them come, in order, of any size. */
+struct forms_many { aio_task task; aio_server *server; aio_session *session; aio_response *r; aio_text text;
+    char url[60]; aio_form *form; int i; size_t at; };
+SCENARIO(forms_many, .may = FORMS_MAY)
+{
+    enum { MANY = 60 };
+    char name[20];
+    AIO_BEGIN(forms_many);
+    memset(forms_long, 'x', sizeof forms_long - 1);
+    AIO_AWAIT(self->server, aio_start_http_server(forms_handler, NULL, "127.0.0.1", 0));
+    snprintf(self->url, sizeof self->url, "http://127.0.0.1:%d/", aio_server_port(self->server));
+    self->session = aio_session_open();
+    self->form = aio_form_open(.multipart = true);
+    REQUIRE(self->session && self->form);
+    for (self->i = 0; self->i < MANY; self->i++) {
+        snprintf(name, sizeof name, "n%d", self->i);
+        REQUIRE(!aio_form_add(self->form, name, .data = forms_long, .length = (size_t)self->i * 20, .borrow = true));
+    }
+    AIO_AWAIT(self->r, aio_session_post(self->session, self->url, .form_data = self->form));
+    AIO_AWAIT(self->text, aio_response_read(self->r));
+    const char *at;
+    at = self->text.data;
+    for (int i = 0; at && i < MANY; i++) {
+        snprintf(name, sizeof name, "; name=\"n%d\"", i);
+        at = strstr(at, name);
+        at = at ? strstr(at, "\r\n\r\n") : NULL;
+        if (!CHECK(at != NULL)) break;
+        CHECK_INT(strspn(at += 4, "x"), (size_t)i * 20);
+    }
+    const char *end;
+    end = at ? strstr(at, "--\r\n") : NULL;
+    CHECK(end && end[4] == '\0');
+    AIO_FINALLY;
+        aio_form_unref(self->form);
         aio_response_release(self->r);
         AIO_AWAIT(aio_session_close(self->session));
         aio_server_abort_clients(self->server);

@@ -578,6 +578,7 @@ SCENARIO(client_trailers, .may = CLIENT_MAY)
     CHECK_STR(aio_headers_get(trailers, "content-length").data, "9");
     CHECK_INT(trailers->count, 3);
     CHECK(aio_response_trailers(self->r) == trailers);
+    CHECK_INT(trailers->count, 3); /* nor were they added once more */
     CHECK_INT(aio_session_idle(self->session), 1);
     aio_response_release(self->r);
     self->r = NULL;

@@ -91,9 +91,49 @@ TEST(http_parser_rows)
             CHECK_STR(said, parser_rows[i].said);
         }
     }
-    CHECK(!aio_http_parser_open(.max_headers = -1));
-    CHECK_INT(errno, EINVAL);
+    static const aio_http_parser_options wrong[] = { { .max_headers = -1 }, { .max_line_size = -1 },
+                                                     { .max_field_size = -1 } };
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        errno = 0;
+        CHECK(!aio_http_parser_open_with(&wrong[i]));
+        CHECK_INT(errno, EINVAL);
+    }
     aio_http_parser_close(NULL);
+}
+
+/* What a head says of its message: length, c(hunked), k(ept alive), u(pgrade), e(xpectation); nothing of it stays for
+ * the next one. */
+TEST(http_parser_says_what_heads_do)
+{
+    static const struct { bool requests; const char *text, *said; } rows[] = {
+        { true, "PUT /a HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\nExpect: 100-continue\r\n\r\n", "0 k e" },
+        { true, "GET /a HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n", "-1 ku" },
+        { true, "GET /a HTTP/1.1\r\nHost: h\r\nUpgrade: x\r\n\r\n", "-1 k" },
+        { true, "GET /a HTTP/1.1\r\nHost: h\r\nConnection: upgrade\r\n\r\n", "-1 k" },
+        { true, "GET /a HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", "-1 k" },
+        { false, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "-1 ck" },
+        { false, "HTTP/1.1 101 Go\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n", "-1 ku" },
+        { false, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n", "0 " },
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        aio_http_parser *parser = aio_http_parser_open(.requests = rows[i].requests);
+        aio_text in = { rows[i].text, strlen(rows[i].text) }, piece;
+        char said[40];
+        if (!CHECK(parser != NULL)) return;
+        CHECK_INT(aio_http_parser_feed(parser, &in, &piece), AIO_HTTP_HEAD);
+        const aio_http_message *m = aio_http_parser_message(parser);
+        snprintf(said, sizeof said, "%d %s%s%s%s", (int)m->content_length, m->chunked ? "c" : "",
+                 m->keep_alive ? "k" : "", m->upgrade ? "u" : "", m->expect_continue ? " e" : "");
+        CHECK_STR(said, rows[i].said);
+        if (!rows[i].requests) CHECK(m->raw.length > 17 && !memcmp(m->raw.data, rows[i].text, m->raw.length));
+        if (i == 0) { /* the next one of the same connection */
+            CHECK_INT(aio_http_parser_feed(parser, &in, &piece), AIO_HTTP_END);
+            in = aio__text("GET /b HTTP/1.1\r\nHost: h\r\n\r\n", 28);
+            CHECK_INT(aio_http_parser_feed(parser, &in, &piece), AIO_HTTP_HEAD);
+            CHECK(m->content_length == -1 && m->keep_alive && !m->expect_continue && !m->upgrade && !m->chunked);
+        }
+        aio_http_parser_close(parser);
+    }
 }
 
 /* Without memory it says so, and goes on saying so. */

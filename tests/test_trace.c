@@ -44,6 +44,14 @@ static void trace_note(const aio_trace_event *event, void *arg)
     if (event->kind == AIO_TRACE_REQUEST_END) CHECK(event->response && event->response->status == 200);
     if (event->kind == AIO_TRACE_REDIRECT) CHECK(event->response && event->response->status == 302);
     if (event->kind == AIO_TRACE_REQUEST_EXCEPTION) CHECK(event->exception != NULL);
+    /* and nothing of what was told before */
+    bool named = event->kind >= AIO_TRACE_DNS_CACHE_HIT && event->kind <= AIO_TRACE_DNS_END;
+    bool read = event->kind >= AIO_TRACE_HEADERS_SENT && event->kind <= AIO_TRACE_CHUNK_RECEIVED;
+    bool over = event->kind >= AIO_TRACE_REDIRECT;
+    CHECK_INT(event->host != NULL, named);
+    CHECK(read || !event->bytes.length);
+    CHECK(over || (!event->response && !event->exception));
+    CHECK_INT(event->reason != NULL, event->kind == AIO_TRACE_COOKIE_REFUSED);
     ALWAYS(event->time >= log->last);
     log->last = event->time;
     log->request = event->request;
