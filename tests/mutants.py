@@ -192,7 +192,7 @@ def compiled(checker, mutants):
     for _ in range(10):
         text, last = [], 0
         for number, m in sorted(mutants.items(), key=lambda item: item[1].start):
-            text += [checker.text[last:m.start], m.text.replace("@", str(number))]
+            text += [checker.text[last:m.start], m.text.replace("mutant(@)", "mutant(%d)" % number)]
             last = m.end
         (OUT / "aio.h").write_text("".join(text) + checker.text[last:])
         code, _, errors = check.run(command)
