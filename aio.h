@@ -34853,8 +34853,7 @@ static aio_exception *aio__connect_adopt(struct aio__connect *c)
 static AIO_CORO(aio__connect)
 {
     AIO_BEGIN(aio__connect);
-    self->error = aio__connect_prepare(self);
-    if (!self->error && self->adopts) self->error = aio__connect_adopt(self);
+    self->error = self->adopts ? aio__connect_adopt(self) : aio__connect_prepare(self);
     if (self->error) AIO_RAISE_EXCEPTION(self->error);
     if (!self->only.count && !self->adopts) {
         self->asks = aio__connect_asks(self);
@@ -35427,7 +35426,7 @@ static int64_t aio__retry_backoff(const aio_retry *policy, int tries)
     double jitter = policy->jitter == 0 ? 0.5 : policy->jitter > 0 ? policy->jitter : 0;
     for (int i = 1; i < tries && pause < most; i++) pause = pause > INT64_MAX / 2 ? INT64_MAX : 2 * pause;
     if (pause > most) pause = most;
-    if (aio__os.getentropy(&chance, sizeof chance) < 0) chance = 0;
+    (void)aio__os.getentropy(&chance, sizeof chance); /* any chance will do, also what it leaves when it fails */
     return pause - (int64_t)((double)pause * jitter * (double)chance / 4294967296.0);
 }
 

@@ -384,6 +384,31 @@ TEST(coding_goes_there_and_back)
             }
 }
 
+/* What is made does not grow unseen: bytes for text, records, runs and a mixture, at each level. */
+TEST(coding_makes_it_as_small_as_before)
+{
+    static const size_t rows[][3] = { { 64731, 65363, 64459 }, { 77956, 79419, 77956 }, { 1646, 8211, 882 },
+                                      { 31294, 34584, 31072 }, { 3561, 3581, 3552 } };
+    enum { SMALL_SIZE = 150000 };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        char *data = coding_mixture(SMALL_SIZE, 5);
+        size_t n = SMALL_SIZE, size;
+        if (i == 1) coding_text(data, n);
+        if (i == 2)
+            for (n = 0; n < SMALL_SIZE - 2000;) n += coding_run_text(data + n);
+        if (i == 3)
+            for (n = 0; n < SMALL_SIZE - 40;) n += (size_t)sprintf(data + n, "{\"id\":%zu,\"k\":%zu},", n, n % 97);
+        if (i == 4) n = 9000;
+        for (int level = AIO_DEFLATE_DEFAULT; level <= AIO_DEFLATE_BEST; level++) {
+            char *packed = coding_encode(data, n, 5000, n, AIO_CODING_RAW, level, &size);
+            if (size > rows[i][level]) CHECK_INT(size, rows[i][level]);
+            coding_check(packed, size, 0, 0, AIO_CODING_RAW, data, n);
+            free(packed);
+        }
+        free(data);
+    }
+}
+
 TEST(coding_chooses_the_form_of_a_block)
 {
     size_t size, n = 100000;

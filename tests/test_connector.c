@@ -737,7 +737,14 @@ TEST(retry_options)
         { .attempts = -1 }, { .backoff = -3 }, { .max_backoff = -3 }, { .jitter = 2 }, { .jitter = -0.5 },
         { .total = -3 },
     };
+    static const int passing[] = {
+        AIO_EDISCONNECTED, ECONNRESET, EPIPE, ECONNREFUSED, ECONNABORTED, ETIMEDOUT, EHOSTUNREACH, ENETUNREACH,
+        EHOSTDOWN, ENETDOWN, AIO_ETIMEOUT, AIO_ERESOLVE
+    }, lasting[] = { 0, AIO_EHTTP, AIO_EPAYLOAD, AIO_ECERTIFICATE, AIO_EPRIVATE, ENOMEM, EINVAL, EMFILE, AIO_ELIMIT };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) CHECK(!aio__retry_valid(&bad[i]));
+    for (size_t i = 0; i < sizeof passing / sizeof *passing; i++) CHECK(aio__retry_code(passing[i]));
+    for (size_t i = 0; i < sizeof lasting / sizeof *lasting; i++) CHECK(!aio__retry_code(lasting[i]));
+    CHECK(aio__retry_valid(&(aio_retry){ .jitter = 1 }) && aio__retry_valid(&(aio_retry){ .jitter = AIO_NOW }));
     CHECK(aio__retry_after(aio__text("9999999999999", 13)) == INT64_C(1000000000) * 1000000000);
     CHECK_INT(aio__retry_after(aio__text("", 0)), -1);
     CHECK_INT(aio__retry_after(aio__text("0", 1)), 0);

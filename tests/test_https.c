@@ -74,6 +74,10 @@ SCENARIO(https,
         CHECK_STR(aio_caught(self)->message, self->wanted);
         CHECK_STR(aio_caught(self)->phase, "TLS handshake");
     } AIO_END_TRY;
+    CHECK_INT(aio_session_idle(self->session), 1);
+    aio_server_abort_clients(self->server);
+    AIO_AWAIT(aio_sleep(1));
+    CHECK_INT(aio_session_idle(self->session), 0); /* it was watched, also after what TLS has sent in between */
     AIO_FINALLY;
         aio_certificate_free(self->shown);
         aio_response_release(self->r);

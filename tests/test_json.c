@@ -189,6 +189,24 @@ TEST(json_numbers_are_exact)
     }
 }
 
+/* Each power of ten that there is, and those beyond, with few digits and with the most that are taken at once. */
+TEST(json_numbers_of_every_power)
+{
+    static const char *const digits[] = { "1", "5", "8", "9007199254740993", "1234567890123456789",
+                                          "9999999999999999999", "4503599627370497.5" };
+    char text[60];
+    for (size_t i = 0; i < sizeof digits / sizeof *digits; i++)
+        for (int power = -366; power <= 312; power++) {
+            int n = snprintf(text, sizeof text, "%se%d", digits[i], power);
+            double expected = strtod(text, NULL);
+            aio_json *root = aio_json_parse(text, (size_t)n, NULL);
+            double got = aio_json_double(root, NULL, -1);
+            if (expected <= DBL_MAX && memcmp(&got, &expected, sizeof got) != 0) CHECK_STR(text, "what strtod says");
+            CHECK_INT(root != NULL, expected <= DBL_MAX);
+            aio_json_free(root);
+        }
+}
+
 /* Half-way between two doubles, with all its digits, and one more: what 19 digits do not tell. */
 TEST(json_numbers_with_all_their_digits)
 {

@@ -64,6 +64,9 @@ static const struct { const char *type, *body; int status; const char *answer; }
       "413: form: field \"a\" is longer than the limit of 10 bytes\n" },
     { POST_PARTS, POST_PART("name=a; filename=x") "\r\n123456789012345678901\r\n--b--", 413,
       "413: form: field \"a\" is longer than the limit of 20 bytes\n" },
+    { POST_PARTS, POST_PART("name=a") "\r\n1234567890\r\n--b--", 200, "a:1234567890\n" }, /* as long as they may be */
+    { POST_PAIRS, "a=1234567890", 200, "a:1234567890\n" },
+    { POST_PAIRS, "a=1&b=2&c=3&d=4&e=5", 200, "a:1\nb:2\nc:3\nd:4\ne:5\n" },
     { POST_PARTS, POST_PART("name=a"), 400, "400: multipart: the body ends before the last delimiter, in part 1\n" },
     { POST_PARTS, POST_PART("name=a") "\r\n\xe4\r\n--b--", 400, "400: form: field \"a\" is not valid UTF-8 at byte 0\n" },
 };

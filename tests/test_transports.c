@@ -393,9 +393,12 @@ SCENARIO(transport_pressure, TRANSPORT_MAY)
     CHECK_STR(near.events, "mprpr");
     REQUIRE(aio_transport_set_write_buffer_limits(near.transport, 10, 0) == 0);
     CHECK_STR(near.events, "mprprp");
+    REQUIRE(aio_transport_write(near.transport, "x", 1) == 0);
+    CHECK_STR(near.events, "mprprp"); /* it knows that */
     recorder_close(&near); /* what is unsent goes out, and resume_writing still comes */
     if (far.transport) aio_transport_resume_reading(far.transport);
     UNTIL(near.lost && (far.lost || touched()));
+    self->sent++;
     CHECK_STR(near.events, "mprprprl");
     CHECK_STR(far.events, "mdel");
     CHECK_INT(far.amount, self->sent);
