@@ -192,7 +192,7 @@ TEST(json_numbers_are_exact)
 /* Each power of ten that there is, and those beyond, with few digits and with the most that are taken at once. */
 TEST(json_numbers_of_every_power)
 {
-    static const char *const digits[] = { "1", "5", "8", "9007199254740993", "1234567890123456789",
+    static const char *const digits[] = { "1", "2", "3", "5", "7", "8", "9007199254740993", "1234567890123456789",
                                           "9999999999999999999", "4503599627370497.5" };
     char text[60];
     for (size_t i = 0; i < sizeof digits / sizeof *digits; i++)
