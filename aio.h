@@ -4144,7 +4144,10 @@ typedef struct aio_ws_options {
     double             heartbeat AIO__UNSET;
     /* of one aio_ws_receive: AIO_ETIMEOUT, and nothing is lost; 0: none */
     double             receive_timeout AIO__UNSET;
-    double             close_timeout AIO__UNSET; /* so long aio_ws_close waits for the peer; 0: 10 s */
+    double             close_timeout AIO__UNSET; /* so long aio_ws_close waits for the peer, and no longer; 0: 10 s */
+    /* while something of what was sent is not taken, so long without the peer's taking 64 KiB or the rest of it: the
+       connection is given up, ETIMEDOUT; 0: a server's write_timeout, and of a client none */
+    double             send_timeout AIO__UNSET;
     bool               no_autoping AIO__UNSET;   /* pings are not answered; they, and pongs, are received */
     bool               no_autoclose AIO__UNSET;  /* a close frame is not answered: aio_ws_close does */
     /* A server's: the request ends with the upgrade, and with it all texts that it has given; what is needed of it is
@@ -41202,6 +41205,9 @@ static size_t aio__served_max_body(aio_request *request)
     return aio__served_of(request)->serving->service->options.max_body;
 }
 
+/* write_timeout in ns; INT64_MAX: none. */
+static int64_t aio__served_write(aio_request *request) { return aio__served_of(request)->serving->service->write; }
+
 /* The form that was made of the body, or NULL. */
 static const aio_post *aio__served_post(aio_request *request)
 {
@@ -44048,12 +44054,17 @@ typedef struct aio__ws_deflating { /* what permessage-deflate was offered or agr
     uint8_t bits[2];       /* 0: it has no value */
 } aio__ws_deflating;
 
-typedef struct aio__ws_times { int64_t heartbeat, close, receive; } aio__ws_times; /* nanoseconds; INT64_MAX: none */
+typedef struct aio__ws_times { int64_t heartbeat, close, receive, send; } aio__ws_times; /* ns; INT64_MAX: none */
 
 typedef struct aio__ws_limits { /* of the options, checked */
     aio__ws_times times;
     bool          no_autoping, no_autoclose;
 } aio__ws_limits;
+
+typedef struct aio__ws_owed { /* there is one while the peer has not taken all that was sent */
+    aio__timer *timer;          /* of send_timeout */
+    uint64_t    written, taken; /* bytes: since there is one; of them taken when the timer began */
+} aio__ws_owed;
 
 typedef enum { AIO__WS_WHOLE, AIO__WS_CHUNKS, AIO__WS_DROP } aio__ws_mode;
 typedef enum { AIO__WS_ON, AIO__WS_GIVE, AIO__WS_WAIT, AIO__WS_DRAIN, AIO__WS_YIELD, AIO__WS_FAIL } aio__ws_todo;
@@ -44062,6 +44073,9 @@ struct aio_ws {
     aio_stream     *stream;    /* a client's is owned, a server's is the server's; NULL once it has ended: see home */
     aio_loop       *loop;
     uint32_t        refs;      /* the user's, and those of coroutines */
+    uint16_t        close_code;
+    uint8_t         mask_count; /* of those not used yet */
+    uint8_t         fragmented; /* type of the message in pieces that is on its way out; 0: none is */
     aio__node       sends;     /* that wait for the end of a message in pieces, in the order of the calls */
     aio__ws_times   limits;
     aio__ws_reader  in;
@@ -44074,21 +44088,19 @@ struct aio_ws {
     aio_future     *receiver;  /* a receive that waits for the peer; not owned; NULL: none does */
     aio_exception  *exception;
     aio__timer     *heart;
+    aio__ws_owed   *owed;      /* or NULL */
     int64_t         heard, pinged; /* when data came last; when a ping went out */
     uint32_t       *masks;     /* owned; NULL: none has been drawn */
-    uint16_t        close_code;
-    uint8_t         mask_count; /* of those not used yet */
-    uint8_t         fragmented; /* type of the message in pieces that is on its way out; 0: none is */
     uint8_t         mode;      /* of the receive that runs */
     uint8_t         bits_out;  /* window of what is sent */
     aio__ws_text    in_text, out_text;
-    bool            client, deflates, resets_in, resets_out, no_autoping, no_autoclose;
-    bool            has_rest, tailed; /* `rest` counts; it is what the sender has left out of a compressed message */
-    bool            given;     /* the user has the content */
-    bool            reading;   /* a receive runs */
-    bool            drops;     /* an aio_ws_close has taken data, which is lost */
-    bool            close_sent, close_received, released;
-    bool            own;       /* see aio__held_new */
+    bool            client : 1, deflates : 1, resets_in : 1, resets_out : 1, no_autoping : 1, no_autoclose : 1;
+    bool            has_rest : 1, tailed : 1; /* `rest` counts; it is what the sender has left out when it compressed */
+    bool            given : 1;     /* the user has the content */
+    bool            reading : 1;   /* a receive runs */
+    bool            drops : 1;     /* an aio_ws_close has taken data, which is lost */
+    bool            close_sent : 1, close_received : 1, released : 1;
+    bool            own : 1;       /* see aio__held_new */
     char            protocol[1]; /* "": none */
 };
 
@@ -44183,20 +44195,60 @@ static int aio__ws_write_masked(aio_ws *ws, const char *head, size_t size, uint3
     return code;
 }
 
+static void aio__ws_owed_end(aio_ws *ws)
+{
+    aio__ws_owed *owed = ws->owed;
+    if (!owed) return;
+    ws->owed = NULL;
+    aio__timer_cancel(ws->loop, owed->timer);
+    aio__pool_free(&ws->loop->pool, owed, sizeof *owed);
+}
+
+static void aio__ws_untaken(aio__timer *timer);
+
+static bool aio__ws_owed_watch(aio_ws *ws)
+{
+    ws->owed->timer = aio__timer_start(ws->loop, aio__after(ws->loop, ws->limits.send), aio__ws_untaken, ws);
+    return ws->owed->timer != NULL;
+}
+
+/* So many bytes were written: what is unsent of them the peer is to take, from now on. 0 or ENOMEM: the stream is
+ * broken. */
+static int aio__ws_owes(aio_ws *ws, size_t n)
+{
+    size_t unsent = ws->limits.send < INT64_MAX ? aio_stream_write_buffer_size(ws->stream) : 0;
+    if (ws->owed) ws->owed->written += n;
+    if (ws->owed || !unsent) return 0;
+    ws->owed = (aio__ws_owed *)aio__pool_alloc(&ws->loop->pool, sizeof *ws->owed);
+    if (ws->owed) {
+        ws->owed->written = unsent;
+        ws->owed->taken = 0;
+        if (aio__ws_owed_watch(ws)) return 0;
+        aio__ws_owed_end(ws);
+    }
+    aio__stream_fail(ws->stream, &aio__no_memory);
+    aio__stream_broken(ws->stream);
+    return ENOMEM;
+}
+
 /* Writes a frame. 0 or a code; nothing went out, or the stream is broken. */
 static int aio__ws_write(aio_ws *ws, unsigned first, const char *data, size_t n)
 {
     uint8_t head[AIO__WS_HEAD_MAX];
     uint32_t mask = 0;
     size_t size = aio__ws_head_write(head, first, ws->client, n);
+    int code = 0;
+    if (ws->owed && !aio_stream_write_buffer_size(ws->stream)) aio__ws_owed_end(ws); /* what follows has its own time */
     if (!ws->client) {
         aio_text pieces[2] = { { (const char *)head, size }, { data, n } };
-        return aio_stream_writelines(ws->stream, pieces, n ? 2 : 1);
+        code = aio_stream_writelines(ws->stream, pieces, n ? 2 : 1);
+    } else {
+        code = aio__ws_mask_next(ws, &mask);
+        memcpy(head + size, &mask, 4);
+        size += 4;
+        if (!code) code = aio__ws_write_masked(ws, (const char *)head, size, mask, data, n);
     }
-    int code = aio__ws_mask_next(ws, &mask);
-    if (code) return code;
-    memcpy(head + size, &mask, 4);
-    return aio__ws_write_masked(ws, (const char *)head, size + 4, mask, data, n);
+    return code ? code : aio__ws_owes(ws, size + n);
 }
 
 /* A close frame; without a code for AIO_WS_NO_CODE. 0 or a code. */
@@ -44248,6 +44300,29 @@ static void aio__ws_fail(aio_ws *ws, int code, aio_exception *why, const char *r
     ws->heart = NULL;
     aio__ws_fail_receiver(ws);
     aio__ws_change(ws);
+}
+
+/* A send_timeout is over: the peer has taken all, or enough, or is given up. The socket may take more than it has told,
+ * as it tells of large room only. */
+static void aio__ws_untaken(aio__timer *timer)
+{
+    aio_ws *ws = (aio_ws *)timer->owner;
+    aio__ws_owed *owed = ws->owed;
+    aio_stream *s = ws->stream;
+    owed->timer = NULL;
+    if (s) aio__stream_flush(s);
+    size_t unsent = s ? aio_stream_write_buffer_size(s) : 0;
+    unsigned long long taken = owed->written - unsent - owed->taken;
+    owed->taken += taken;
+    if (unsent && !aio__stream_error(s) && taken >= AIO__TAKE_MIN && aio__ws_owed_watch(ws)) return;
+    aio__ws_owed_end(ws);
+    if (!unsent || aio__stream_error(s)) return;
+    aio_exception *why = taken >= AIO__TAKE_MIN ? &aio__no_memory
+        : aio__exception(ETIMEDOUT, "send", "the peer took %llu bytes within %g s (send_timeout)", taken,
+                         aio__seconds(ws->limits.send));
+    aio__stream_fail(s, aio_exception_ref(why)); /* for the senders that wait */
+    aio__ws_fail(ws, AIO_WS_ABNORMAL, why, "");
+    aio_stream_abort(s);
 }
 
 /* ---- heartbeat ---- */
@@ -44978,7 +45053,7 @@ static AIO_CORO(aio__ws_closing)
     if (self->late)
         aio__ws_fail(self->ws, AIO_WS_ABNORMAL, aio__exception(AIO_ETIMEOUT, "close", "no close frame came within %g s",
                                                                aio__seconds(self->ws->limits.close)), "");
-    if (self->late && aio_stream_write_buffer_size(self->ws->stream)) aio_stream_abort(self->ws->stream);
+    if (self->late && self->ws->stream) aio_stream_abort(self->ws->stream); /* it has had its time to see our frame */
     if (self->ws->stream) aio__ws_finish(self->ws);
     AIO_END;
 }
@@ -45033,6 +45108,7 @@ AIO_API void aio_ws_release(aio_ws *ws)
     aio__timer_cancel(ws->loop, ws->heart);
     ws->heart = NULL;
     if (s && !ws->exception) aio__ws_write_close(ws, AIO_WS_GOING_AWAY, "", 0);
+    aio__ws_owed_end(ws); /* from now on it is write_timeout, or the stream's own */
     if (s) aio__stream_set_home(s, NULL);
     ws->stream = NULL;
     if (s && ws->client) aio_stream_close(s);
@@ -45052,9 +45128,11 @@ static const char *aio__ws_options_problem(const aio_ws_options *o, aio__ws_limi
     times->heartbeat = aio__timeout_ns(o->heartbeat, AIO_UNLIMITED);
     times->close = aio__timeout_ns(o->close_timeout, AIO__WS_CLOSE_TIMEOUT);
     times->receive = aio__timeout_ns(o->receive_timeout, AIO_UNLIMITED);
+    times->send = aio__timeout_ns(o->send_timeout, AIO_UNLIMITED);
     limits->no_autoping = o->no_autoping;
     limits->no_autoclose = o->no_autoclose;
-    if (times->heartbeat <= 0 || times->close < 0 || times->receive < 0) return "a timeout is not valid";
+    if (times->heartbeat <= 0 || times->close < 0 || times->receive < 0 || times->send <= 0)
+        return "a timeout is not valid";
     if (o->max_msg_size < AIO_UNLIMITED) return "max_msg_size is negative";
     if (o->compress && (o->compress < 9 || o->compress > 15)) return "compress is neither 0 nor 9 to 15";
     while (o->protocols && aio__http_list_next(&rest, &item))
@@ -45469,6 +45547,7 @@ AIO_API aio_ws_task *aio_request_upgrade_websocket_with(aio_request *request, co
     char accept[AIO__WS_ACCEPT + 1], extension[AIO__WS_EXTENSION_MAX], name[AIO__WS_PROTOCOL_MAX + 1];
     const char *why = !request ? "there is no request" : aio__ws_options_problem(options, &limits);
     if (why) return (aio_ws_task *)(void *)aio__failure(EINVAL, "upgrade to WebSocket: %s", why);
+    if (options->send_timeout == 0) limits.times.send = aio__served_write(request);
     why = aio__ws_request_problem(request, options, &status);
     if (why) return aio__ws_answer(aio__ws_refuse(request, status, why), &limits, NULL, aio__text("", 0), why);
     aio_text protocol = aio__ws_protocol_choose(&request->headers, options->protocols);
@@ -45523,6 +45602,7 @@ struct aio_sse {
     aio_text        rest;     /* of the piece of the response that is being parsed */
     double          retry, silence;
     int             max_retries, failures; /* in a row */
+    int             ends;     /* of connections since the last event */
     bool            waits;    /* before it connects */
     bool            over, busy, closed;
     int             refs;     /* its user's and its readers' */

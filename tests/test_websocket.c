@@ -626,7 +626,7 @@ SCENARIO(ws_both, .may = WS_MAY)
 }
 
 /* A raw server: hears a handshake, answers with its accept and what it has to say, and keeps what it hears. */
-struct ws_raw { const char *head, *says; size_t length; bool closes; char heard[600]; size_t n; };
+struct ws_raw { const char *head, *says; size_t length; bool closes, deaf; char heard[600]; size_t n; };
 struct ws_raw_client { aio_task task; aio_stream *stream; struct ws_raw *raw; aio_text text;
     char answer[600], key[25], accept[29]; };
 static AIO_CORO(ws_raw_client)
@@ -648,6 +648,7 @@ static AIO_CORO(ws_raw_client)
     aio_stream_write(self->stream, self->answer, strlen(self->answer));
     aio_stream_write(self->stream, self->raw->says, self->raw->length);
     if (self->raw->closes) AIO_RETURN();
+    if (self->raw->deaf) AIO_AWAIT(aio_sleep(20));
     for (;;) {
         AIO_AWAIT(self->text, aio_stream_read(self->stream, 100));
         if (!self->text.length) break;
@@ -834,11 +835,13 @@ TEST(ws_options)
     memset(longer, 'p', 256);
     const aio_ws_options fit[] = {
         { .heartbeat = 0 }, { .heartbeat = AIO_UNLIMITED }, { .heartbeat = 1e-9 }, { .close_timeout = 1e-12 },
-        { .receive_timeout = 1e-12 }, { .max_msg_size = AIO_UNLIMITED }, { .max_msg_size = 1 }, { .compress = 9 },
+        { .receive_timeout = 1e-12 }, { .send_timeout = 1e-9 }, { .send_timeout = AIO_UNLIMITED },
+        { .max_msg_size = AIO_UNLIMITED }, { .max_msg_size = 1 }, { .compress = 9 },
         { .compress = 15 }, { .protocols = "a, b" }, { .protocols = longest } };
     const struct { aio_ws_options options; const char *why; } unfit[] = {
         { { .heartbeat = -3 }, "timeout" }, { { .close_timeout = -3 }, "timeout" },
-        { { .receive_timeout = -3 }, "timeout" }, { { .max_msg_size = -2 }, "max_msg_size" }, { { .compress = 8 }, "compress" },
+        { { .receive_timeout = -3 }, "timeout" }, { { .send_timeout = -3 }, "timeout" },
+        { { .send_timeout = AIO_NOW }, "timeout" }, { { .max_msg_size = -2 }, "max_msg_size" }, { { .compress = 8 }, "compress" },
         { { .compress = 16 }, "compress" }, { { .compress = -1 }, "compress" }, { { .protocols = "a b" }, "protocol" },
         { { .protocols = "" }, "protocol" },
         { { .protocols = "a, b;" }, "protocol" }, { { .protocols = longer }, "protocol" } };
