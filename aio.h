@@ -3208,7 +3208,8 @@ typedef struct aio_form_options {
 #define aio_form_open(...) aio_form_open_with(AIO__OPTIONS(aio_form_options, __VA_ARGS__))
 AIO_API aio_form *aio_form_open_with(const aio_form_options *options);
 /* One more owner / one less; the last frees it. Who sends it is one, as long as that takes. A form with a producer is
- * for one request at a time; the next one gets AIO_EPAYLOAD if that cannot be rewound. NULL is fine. */
+ * for one request at a time: another gets AIO_ERUNTIME while the body is on its way, and AIO_EPAYLOAD later if the
+ * producer cannot be rewound. NULL is fine. */
 AIO_API aio_form *aio_form_ref(aio_form *form);
 AIO_API void      aio_form_unref(aio_form *form);
 
@@ -32830,6 +32831,7 @@ typedef struct aio__source_kind {
     int  (*step)(aio__source *source, const aio_text *fed, aio_text *out);
     bool (*rewind)(aio__source *source);
     void (*end)(aio__source *source); /* frees what it owns besides; may be NULL */
+    void (*rest)(aio__source *source); /* nobody asks it for now; may be NULL */
 } aio__source_kind;
 
 /* The first member of what it needs besides. */
@@ -32904,6 +32906,13 @@ static int aio__source_refuse(aio__source *s, int code, const char *problem)
 
 static int64_t aio__source_length(const aio__source *s) { return s->length; }
 
+/* It is not read any more, unless it is rewound: so are those that it reads. NULL is fine. */
+static void aio__source_rest(aio__source *source)
+{
+    for (; source; source = source->from)
+        if (source->kind && source->kind->rest) source->kind->rest(source);
+}
+
 /* NULL is fine. */
 static void aio__source_free(aio__source *source)
 {
@@ -32942,7 +32951,7 @@ static bool aio__source_data_rewind(aio__source *source)
     return true;
 }
 
-static const aio__source_kind aio__source_data_kind = { aio__source_data_step, aio__source_data_rewind, NULL };
+static const aio__source_kind aio__source_data_kind = { aio__source_data_step, aio__source_data_rewind, NULL, NULL };
 
 /* NULL without memory. `copy`: the data need not stay. */
 static aio__source *aio__source_of_data(aio_text data, bool copy)
@@ -33046,7 +33055,7 @@ static bool aio__source_file_rewind(aio__source *source)
 }
 
 static const aio__source_kind aio__source_file_kind = {
-    aio__source_file_step, aio__source_file_rewind, aio__source_file_end
+    aio__source_file_step, aio__source_file_rewind, aio__source_file_end, NULL
 };
 
 /* Of a descriptor, which the source closes if it `owns` it and does not fail; of -1: of a path, whose file is opened
@@ -33116,7 +33125,7 @@ static void aio__source_coder_end(aio__source *source)
 }
 
 static const aio__source_kind aio__source_coder_kind = {
-    aio__source_coder_step, aio__source_coder_rewind, aio__source_coder_end
+    aio__source_coder_step, aio__source_coder_rewind, aio__source_coder_end, NULL
 };
 
 /* Compresses what `from` gives, and takes that. NULL without memory. */
@@ -33166,7 +33175,9 @@ struct aio_form {
     size_t       count;
     aio__form_field *first, **last;
     bool         sealed;     /* no field comes to it any more */
-    bool         used;       /* its producers have been asked */
+    bool         produces;   /* a field of it has a producer */
+    unsigned     uses;       /* how often its producers have been begun with */
+    struct aio__form_source *sending; /* whose they are for now; NULL: nobody's */
     bool         texts;      /* nothing but texts, and multipart was not asked for */
     bool         is_data;    /* multipart/form-data */
     bool         encoded;    /* pairs is whole */
@@ -33361,6 +33372,7 @@ AIO_API int aio_form_add_with(aio_form *form, const char *name, const aio_form_f
     if (o->form) o->form->sealed = true;
     if (o->form && form->depth <= o->form->depth) form->depth = o->form->depth + 1;
     if (!o->text || o->filename || o->type || o->headers) form->texts = false;
+    if (o->producer.next) form->produces = true;
     return 0;
 }
 
@@ -33374,6 +33386,7 @@ typedef struct aio__form_source {
     bool             in_body;  /* its head has been given */
     bool             given;    /* and its data, in place */
     bool             ended;    /* the last delimiter was */
+    unsigned         uses;     /* of the form, when its producers were where they begin */
     int64_t          left;     /* of its source; -1: not known */
     aio__buffer      out;
     aio__source     *parts[1]; /* of each field; NULL: it is data */
@@ -33382,9 +33395,21 @@ typedef struct aio__form_source {
 static void aio__form_source_end(aio__source *source)
 {
     aio__form_source *s = AIO__CONTAINER(source, aio__form_source, base);
+    if (s->form->sending == s) s->form->sending = NULL;
     for (size_t i = 0; i < s->form->count; i++) aio__source_free(s->parts[i]);
     aio__free(s->out.data);
     aio_form_unref(s->form);
+}
+
+static void aio__form_source_rest(aio__source *source)
+{
+    aio__form_source *s = AIO__CONTAINER(source, aio__form_source, base);
+    if (s->form->sending == s) s->form->sending = NULL;
+}
+
+static bool aio__form_is_taken(const aio_form *form, const aio__form_source *by)
+{
+    return form->sending && form->sending != by;
 }
 
 static void aio__form_source_begin(aio__form_source *s)
@@ -33397,10 +33422,27 @@ static void aio__form_source_begin(aio__form_source *s)
 static bool aio__form_source_rewind(aio__source *source)
 {
     aio__form_source *s = AIO__CONTAINER(source, aio__form_source, base);
+    if (aio__form_is_taken(s->form, s)) return false;
     aio__form_source_begin(s);
     for (size_t i = 0; i < s->form->count; i++)
         if (s->parts[i] && !aio__source_rewind(s->parts[i])) return false;
+    s->uses = s->form->uses;
     return true;
+}
+
+static const char aio__form_taken[] = "a producer of its form is sending for another request";
+static const char aio__form_spent[] = "a producer of its form cannot begin again";
+
+/* The form's producers are this source's, where they begin, until its end. 0 or a code. */
+static int aio__form_source_take(aio__form_source *s)
+{
+    if (!s->form->produces || s->ended || s->form->sending == s) return 0;
+    if (aio__form_is_taken(s->form, s)) return aio__source_refuse(&s->base, AIO_ERUNTIME, aio__form_taken);
+    if (s->uses != s->form->uses && !aio__form_source_rewind(&s->base)) /* another has asked them meanwhile */
+        return aio__source_refuse(&s->base, AIO_EPAYLOAD, aio__form_spent);
+    s->form->sending = s;
+    s->form->uses++;
+    return 0;
 }
 
 static bool aio__form_source_next(aio__form_source *s)
@@ -33433,8 +33475,9 @@ static bool aio__form_source_gather(aio__form_source *s)
 static int aio__form_source_step(aio__source *source, const aio_text *fed, aio_text *out)
 {
     aio__form_source *s = AIO__CONTAINER(source, aio__form_source, base);
+    int code = aio__form_source_take(s);
+    if (code) return code;
     s->out.start = s->out.end = 0;
-    s->form->used = true;
     if (fed && s->left >= 0 && ((int64_t)fed->length > s->left || (!fed->length && s->left)))
         return aio__source_refuse(source, EINVAL, "a field's length is not that of its pieces");
     if (fed && s->left >= 0) s->left -= (int64_t)fed->length;
@@ -33443,6 +33486,7 @@ static int aio__form_source_step(aio__source *source, const aio_text *fed, aio_t
     if (fed && !aio__form_source_next(s)) return ENOMEM;
     if (!aio__form_source_gather(s)) return ENOMEM;
     *out = aio__text(s->out.end ? s->out.data : "", s->out.end);
+    if (!s->field) aio__form_source_rest(source);
     if (s->out.end || !s->field) return 0;
     if (s->parts[s->index]) return aio__source_needs(source, s->parts[s->index]);
     s->given = true;
@@ -33451,7 +33495,7 @@ static int aio__form_source_step(aio__source *source, const aio_text *fed, aio_t
 }
 
 static const aio__source_kind aio__form_source_kind = {
-    aio__form_source_step, aio__form_source_rewind, aio__form_source_end
+    aio__form_source_step, aio__form_source_rewind, aio__form_source_end, aio__form_source_rest
 };
 
 static int aio__form_source_of(aio_form *form, aio__source **source, const char **reason);
@@ -33465,10 +33509,10 @@ static int aio__form_part_of(const aio_form *form, const aio__form_field *field,
     if (field->path || field->fd)
         return aio__source_of_file(field->path, field->fd ? field->fd : -1, false, part, reason);
     if (!field->producer.next) return 0;
-    if (form->used && (!field->producer.rewind || !field->producer.rewind(field->producer.arg))) {
-        *reason = "a producer of its form cannot begin again";
-        return AIO_EPAYLOAD;
-    }
+    *reason = aio__form_taken;
+    if (form->sending) return AIO_ERUNTIME;
+    *reason = aio__form_spent;
+    if (form->uses && (!field->producer.rewind || !field->producer.rewind(field->producer.arg))) return AIO_EPAYLOAD;
     *reason = "out of memory";
     *part = aio__source_of_producer(&field->producer);
     return *part ? 0 : ENOMEM;
@@ -33485,6 +33529,7 @@ static int aio__form_source_of(aio_form *form, aio__source **source, const char 
     if (code) return code;
     form->sealed = true;
     s->form = aio_form_ref(form);
+    s->uses = form->uses;
     aio__source_set(&s->base, &aio__form_source_kind, true, 0); /* for its end */
     aio__form_source_begin(s);
     for (aio__form_field *field = form->first; field && !code; field = field->next) {
@@ -37994,6 +38039,7 @@ static void aio__upload_end(aio_future *future, void *arg)
     struct aio__uploading *self = (struct aio__uploading *)(void *)future;
     bool current = x->upload == self, connected = current && aio__upload_connected(self);
     if (current) x->upload = NULL;
+    if (current) aio__source_rest(x->source);
     bool rest = connected && aio__unsent(self->stream) && !aio__exchange_drain(x, self->stream);
     if (connected && !rest) aio__exchange_sent(NULL, x);
     else aio__reply_hold(&aio__exchange_reply(x)->in, -1);

@@ -278,6 +278,101 @@ SCENARIO(forms_names, .may = FORMS_MAY)
     AIO_END;
 }
 
+/* One post of many with the same form, after a while. */
+struct forms_post { aio_task task; aio_session *session; const char *url; aio_form *form; double after; aio_response *r;
+    aio_text text; int code; char why[100], got[400]; bool compress; };
+static AIO_CORO(forms_post)
+{
+    AIO_BEGIN(forms_post);
+    AIO_AWAIT(aio_sleep(self->after));
+    AIO_TRY {
+        AIO_AWAIT(self->r, aio_session_post(self->session, self->url, .form_data = self->form,
+                                            .compress = self->compress ? AIO_CODING_GZIP : 0));
+        AIO_AWAIT(self->text, aio_response_text(self->r));
+        snprintf(self->got, sizeof self->got, "%s", self->text.data);
+    } AIO_CATCH {
+        self->code = aio_caught(self)->code;
+        if (self->code == ENOMEM) AIO_RERAISE();
+        snprintf(self->why, sizeof self->why, "%s", aio_caught(self)->message);
+    } AIO_END_TRY;
+    AIO_FINALLY;
+        aio_response_release(self->r);
+    AIO_END;
+}
+
+/* A form with a producer, which takes 0.3 s, is sent by one request at a time, also within another form, or compressed:
+ * whoever comes meanwhile is refused, whoever comes later has all of it, also when what came before was given up in the
+ * middle. */
+static bool forms_rewind(void *arg)
+{
+    ((struct pieces *)arg)->at = 0;
+    return true;
+}
+struct forms_shared { aio_task task; aio_server *server; aio_session *session; aio_form *form, *outer;
+    struct pieces made; char url[60]; struct forms_post *posts[4]; int i, n, sent; };
+SCENARIO(forms_shared, .may = FORMS_MAY, .skip = KIND_CALL)
+{
+    static const struct { double after[4]; int code[4]; bool cancels, compress; } rows[] = {
+        { { 0, 0, 0.15, 1 }, { 0, AIO_ERUNTIME, AIO_ERUNTIME, 0 }, false, false },
+        { { 0, 0, 0.15, 1 }, { 0, AIO_ERUNTIME, AIO_ERUNTIME, 0 }, false, true },
+        { { 0, 0.1, 0.5, 1 }, { 0, AIO_ERUNTIME, 0, 0 }, false, false },
+        { { 0, 0.5, 1, 1.5 }, { AIO_ECANCELLED, 0, 0, 0 }, true, false },
+    };
+    AIO_BEGIN(forms_shared);
+    AIO_AWAIT(self->server, aio_start_http_server(forms_handler, NULL, "127.0.0.1", 0));
+    snprintf(self->url, sizeof self->url, "http://127.0.0.1:%d/", aio_server_port(self->server));
+    self->session = aio_session_open();
+    REQUIRE(self->session);
+    for (self->i = 0; self->i < 4; self->i++) {
+        memset(&self->made, 0, sizeof self->made);
+        self->made.text = "abcdef";
+        self->made.step = 2;
+        self->made.delay = 0.1;
+        self->form = aio_form_open();
+        REQUIRE(!aio_form_add(self->form, "a",
+                              .producer = { .next = pieces_next, .rewind = forms_rewind, .arg = &self->made }));
+        self->sent = 0;
+        self->outer = aio_form_open();
+        REQUIRE(!aio_form_add(self->outer, "in", .form = self->form) && !aio_form_add(self->outer, "b", .text = "x"));
+        for (self->n = 0; self->n < 4; self->n++) {
+            self->posts[self->n] = aio_create_task(AIO_CALL(forms_post, .session = self->session, .url = self->url,
+                .form = self->n % 2 ? self->outer : self->form, .after = rows[self->i].after[self->n],
+                .compress = rows[self->i].compress));
+            REQUIRE(self->posts[self->n]);
+        }
+        AIO_AWAIT(aio_sleep(0.15));
+        if (rows[self->i].cancels) aio_task_cancel(self->posts[0]);
+        for (self->n = 0; self->n < 4; self->n++) {
+            AIO_AWAIT(aio_wait(&self->posts[self->n], 1));
+            const struct forms_post *post;
+            post = self->posts[self->n];
+            if (rows[self->i].cancels && !self->n) continue;
+            self->sent += !post->code;
+            bool either; /* of two that begin at once, only the order tells which */
+            either = self->n < 2 && rows[self->i].after[0] == rows[self->i].after[1];
+            if (either && self->n) CHECK_INT(self->sent, 1);
+            if (!either) CHECK_INT(post->code, rows[self->i].code[self->n]);
+            if (post->code) CHECK(strstr(post->why, "is sending for another request"));
+            else CHECK(strstr(post->got, "\r\n\r\nabcdef\r\n--"));
+        }
+        aio_unref_all(self->posts, 4);
+        memset(self->posts, 0, sizeof self->posts);
+        aio_form_unref(self->outer);
+        aio_form_unref(self->form);
+        self->outer = self->form = NULL;
+    }
+    AIO_FINALLY;
+        for (int i = 0; i < 4; i++)
+            if (self->posts[i]) aio_task_cancel(self->posts[i]);
+        aio_unref_all(self->posts, 4);
+        aio_form_unref(self->outer);
+        aio_form_unref(self->form);
+        AIO_AWAIT(aio_session_close(self->session));
+        aio_server_abort_clients(self->server);
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
+
 /* A field whose pieces are fewer or more than its length. */
 struct forms_lengths { aio_task task; aio_server *server; aio_session *session; aio_response *r; aio_form *form;
     struct pieces made; char url[60]; int i; };
