@@ -4268,7 +4268,9 @@ typedef struct aio_sse_options {
     const char *const *headers AIO__UNSET;       /* these two as for a request; copied */
     const aio_headers *header_fields AIO__UNSET;
     const char        *last_event_id AIO__UNSET; /* from where to go on; NULL: from now */
-    double             retry AIO__UNSET;         /* 0: AIO_SSE_RETRY; what the server says takes its place */
+    /* 0: AIO_SSE_RETRY; what the server says takes its place. After two connections without an event it is 0.1 s at
+       least, and twice that after each more, up to AIO_SSE_RETRY */
+    double             retry AIO__UNSET;
     double             silence AIO__UNSET;  /* a connection from which nothing comes for so long is lost; 0: none is */
     size_t             max_line AIO__UNSET;
     size_t             max_event AIO__UNSET;
@@ -45791,6 +45793,7 @@ static void aio__sse_lose(aio_sse *sse)
     sse->rest = aio__text("", 0);
     aio__sse_restart(&sse->parser);
     sse->waits = true;
+    if (sse->ends < 100) sse->ends++;
 }
 
 /* Whether to try again after this error. */
@@ -45812,6 +45815,10 @@ static double aio__sse_delay(const aio_sse *sse)
     if (seconds > most) most = seconds;
     if (sse->failures > 1 && seconds < 0.1) seconds = 0.1;
     for (int i = 1; i < sse->failures && seconds < most; i++) seconds *= 2;
+    double least = sse->ends > 1 ? 0.1 : 0; /* for a server that wants no pause, and says nothing */
+    for (int i = 2; i < sse->ends && least < (double)AIO_SSE_RETRY; i++) least *= 2;
+    if (least > (double)AIO_SSE_RETRY) least = (double)AIO_SSE_RETRY;
+    if (seconds < least) seconds = least;
     return seconds < most ? seconds : most;
 }
 
@@ -45901,6 +45908,7 @@ static AIO_CORO(aio__sse_reading)
         aio__sse_lose(self->sse); /* a part of the event: it comes again after its predecessor's id */
         AIO_RAISE(self->code);
     }
+    self->sse->ends = 0;
     self->result.event = aio__text(self->sse->parser.type.data, self->sse->parser.type.end);
     self->result.data = aio__text(self->sse->parser.data.data, self->sse->parser.data.end);
     self->result.id = aio__text(self->sse->parser.id.data, self->sse->parser.id.end);

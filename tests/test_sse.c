@@ -365,6 +365,57 @@ SCENARIO(sse_ends, .may = { EPIPE, ECONNRESET, AIO_EPAYLOAD, ETIMEDOUT, AIO_EDIS
     AIO_END;
 }
 
+/* A server that wants no pause, and whose answers have no event, is not asked without one all the time. */
+static int sse_asked;
+struct sse_empty_one { aio_task task; aio_request *request; };
+static AIO_CORO(sse_empty_one)
+{
+    AIO_BEGIN(sse_empty_one);
+    if (++sse_asked > 200) {
+        AIO_AWAIT(aio_request_respond(self->request, 204));
+        AIO_RETURN();
+    }
+    AIO_AWAIT(aio_request_sse(self->request));
+    if (!strcmp(self->request->path.data, "/says")) AIO_AWAIT(aio_request_sse_send(self->request, NULL, .retry = AIO_NOW));
+    AIO_AWAIT(aio_request_end(self->request));
+    AIO_END;
+}
+static void *sse_empty_handler(aio_request *request, void *arg)
+{
+    (void)arg;
+    return AIO_CALL(sse_empty_one, .request = request);
+}
+struct sse_pauses { aio_task task; aio_server *server; aio_session *session; aio_sse *sse; int i; char url[60]; };
+SCENARIO(sse_pauses, .may = { EPIPE, ECONNRESET, ENOTCONN, ETIMEDOUT, AIO_EDISCONNECTED, ECONNREFUSED, AIO_EHTTP,
+                              AIO_ESTATUS })
+{
+    AIO_BEGIN(sse_pauses);
+    AIO_AWAIT(self->server, aio_start_http_server(sse_empty_handler, NULL, "127.0.0.1", 0));
+    self->session = aio_session_open();
+    if (!self->session) AIO_RAISE(ENOMEM);
+    for (self->i = 0; self->i < 2; self->i++) {
+        sse_asked = 0;
+        snprintf(self->url, sizeof self->url, "http://127.0.0.1:%d/%s", aio_server_port(self->server),
+                 self->i ? "says" : "nothing");
+        self->sse = aio_sse_open(self->session, self->url, .retry = AIO_NOW);
+        if (!self->sse) AIO_RAISE(errno);
+        AIO_TRY {
+            AIO_TIMEOUT(10) AIO_AWAIT(aio_sse_next(self->sse));
+            UNREACHED();
+        } AIO_CATCH {
+            CAUGHT(AIO_ETIMEOUT);
+        } AIO_END_TRY;
+        CHECK(sse_asked >= 7 && sse_asked <= 11); /* at 0, 0, 0.1, 0.3, 0.7, 1.5, 3.1, 6.1, 9.1 s */
+        aio_sse_close(self->sse);
+        self->sse = NULL;
+    }
+    AIO_FINALLY;
+        aio_sse_close(self->sse);
+        AIO_AWAIT(aio_session_close(self->session));
+        if (self->server) AIO_AWAIT(aio_server_shutdown(self->server, AIO_NOW));
+    AIO_END;
+}
+
 /* The bytes of a server, and what it refuses. */
 struct sending_events { aio_task task; aio_request *request; };
 static AIO_CORO(sending_events)
