@@ -4173,9 +4173,9 @@ typedef struct aio_ws_options {
 } aio_ws_options;
 
 /* aio_ws_connect(session, url, .heartbeat = 30, ...): asks for a WebSocket with all that the session has for a GET:
- * cookies, credentials, proxies, TLS. ws, wss, http and https are fine. result: yours, to be released; it may outlive
- * the session. Errors: those of a request; AIO_EHANDSHAKE when the answer is no valid 101. aiohttp:
- * session.ws_connect */
+ * cookies, credentials, proxies, TLS. ws, wss, http and https are fine, also where a redirect leads. result: yours, to
+ * be released; it may outlive the session. Errors: those of a request; AIO_EHANDSHAKE when the answer is no valid 101.
+ * aiohttp: session.ws_connect */
 #define aio_ws_connect(...) AIO__WS_CONNECT(__VA_ARGS__, )
 #define AIO__WS_CONNECT(session, url, ...) \
     aio_ws_connect_with((session), (url), AIO__OPTIONS(aio_ws_options, __VA_ARGS__))
@@ -35348,7 +35348,15 @@ enum { AIO__REDIRECTS = 10 }; /* by default */
 typedef struct aio__redirect {
     bool crosses;  /* to another origin */
     bool has_user; /* the Location names a user of its own */
+    bool upgrades; /* given: the request asks for an upgrade, so that ws and wss are http and https */
 } aio__redirect;
+
+/* How many letters of a URL are left out to make http of ws, or https of wss; 0: it is neither. */
+static size_t aio__redirect_ws(aio_text url)
+{
+    if (url.length < 4 || !aio__same_word(url.data, 2, "ws", 2)) return 0;
+    return url.data[2] == ':' || (aio__lower(url.data[2]) == 's' && url.data[3] == ':') ? 2 : 0;
+}
 
 static bool aio__redirect_is(int status, aio_text location)
 {
@@ -35396,7 +35404,13 @@ static aio_exception *aio__redirect_follow(aio__redirect *r, int status, const a
     aio_url to;
     char where[40];
     const char *reason = NULL;
-    int code = aio_url_join(&to, from, location.data, location.length, &reason, .encoded = encoded);
+    size_t skip = r->upgrades ? aio__redirect_ws(location) : 0;
+    char *plain = skip ? (char *)aio__malloc(location.length + 3) : NULL;
+    if (skip && !plain) return &aio__no_memory;
+    if (skip) snprintf(plain, location.length + 3, "http%.*s", (int)(location.length - skip), location.data + skip);
+    int code = aio_url_join(&to, from, plain ? plain : location.data, plain ? location.length + 2 : location.length,
+                            &reason, .encoded = encoded);
+    aio__free(plain);
     if (code == ENOMEM) return &aio__no_memory;
     if (code) return aio__exception(code, "", "the Location of its %d is not valid: %s%s", status, reason,
                                     aio__url_where(location, encoded, where, sizeof where));
@@ -38696,7 +38710,7 @@ static aio_exception *aio__requesting_astray(const struct aio__requesting *self)
 static aio_exception *aio__requesting_turn(struct aio__requesting *self)
 {
     aio__operation *op = self->op;
-    aio__redirect redirect = { false, false };
+    aio__redirect redirect = { false, false, self->x->upgrades && !self->x->head.is_connect };
     int status = self->x->head.status;
     aio_text location = aio__headers_value(&self->reply->response.headers, "location", 8);
     if (op->redirects == op->max_redirects) return aio__requesting_astray(self);
@@ -45420,8 +45434,7 @@ static aio_response_task *aio__ws_ask(aio_session *session, const char *url, con
         { "Sec-WebSocket-Extensions", d->on ? extension : NULL }, { "Origin", o->origin }
     };
     const char **fields = aio__ws_fields(ours, o->headers);
-    size_t n = strlen(url) + 3, skip = aio__same_word(url, strlen(url) < 2 ? strlen(url) : 2, "ws", 2)
-               && (url[2] == ':' || ((url[2] == 's' || url[2] == 'S') && url[3] == ':')) ? 2 : 0;
+    size_t n = strlen(url) + 3, skip = aio__redirect_ws(aio__text(url, n - 3));
     char *plain = (char *)aio__malloc(n);
     if (plain) snprintf(plain, n, "%s%s", skip ? "http" : "", url + skip);
     request.headers = fields;

@@ -1196,7 +1196,7 @@ TEST(secrets_of_digests_erased)
 /* Where a Location leads: the URL, whether it is of another origin, whether it names a user of its own. */
 TEST(redirect_leads)
 {
-    static const struct { const char *from, *location, *to; bool crosses, user, encoded; } rows[] = {
+    static const struct { const char *from, *location, *to; bool crosses, user, encoded, upgrades; } rows[] = {
         { "http://a.test/x/y?q#f", "z", "http://a.test/x/z#f", false, false, false },
         { "http://a.test/x/y?q#f", "/z#g", "http://a.test/z#g", false, false, false },
         { "http://a.test/x/y?q", "?r", "http://a.test/x/y?r", false, false, false },
@@ -1216,6 +1216,12 @@ TEST(redirect_leads)
         { "http://a.test/x", "javascript:alert(1)", NULL, false, false, false },
         { "http://a.test/x", "file:///etc/passwd", NULL, false, false, false },
         { "http://a.test/x", "ws://a.test/", NULL, false, false, false },
+        { "http://a.test/x", "ws://a.test/y", "http://a.test/y", false, false, false, true },
+        { "http://a.test/x", "WSS://b.test/y", "https://b.test/y", true, false, false, true },
+        { "http://u:p@a.test/x", "ws://a.test/y", "http://u:p@a.test/y", false, false, false, true },
+        { "http://a.test/x", "wsx://a.test/y", NULL, false, false, false, true },
+        { "http://a.test/x", "ws", "http://a.test/ws", false, false, false, true },
+        { "http://a.test/x", "ws:", NULL, false, false, false, true },
         { "http://a.test/x", "http://a.test:99999/", NULL, false, false, false },
         { "http://a.test/x", "http://", NULL, false, false, false },
         { "http://a.test/x/%7e?q#%7e", "/%7e/../%2f?%7e", "http://a.test/%7e/../%2f?%7e#%7e", false, false, true },
@@ -1226,7 +1232,7 @@ TEST(redirect_leads)
     memset(&next, 0, sizeof next);
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         aio_url from;
-        aio__redirect redirect = { false, false };
+        aio__redirect redirect = { false, false, rows[i].upgrades };
         CHECK_INT(aio_url_parse(&from, rows[i].from, strlen(rows[i].from), NULL, .encoded = rows[i].encoded), 0);
         aio_exception *error = aio__redirect_follow(&redirect, 302, &from,
                                                     aio__text(rows[i].location, strlen(rows[i].location)),

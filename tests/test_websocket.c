@@ -1565,6 +1565,55 @@ SCENARIO(ws_no_pongs, .may = WS_MAY, .skip = KIND_SLICE | KIND_CANCEL | KIND_ALL
     AIO_END;
 }
 
+/* Redirects of the handshake, to ws and to http, which do not say what a plain GET may follow. */
+struct ws_turns { aio_task task; aio_request *request; char to[80]; };
+static AIO_CORO(ws_turns)
+{
+    AIO_BEGIN(ws_turns);
+    snprintf(self->to, sizeof self->to, "%s%.*s/new", !strcmp(self->request->path.data, "/ws") ? "ws://" : "http://",
+             (int)self->request->authority.length, self->request->authority.data);
+    AIO_AWAIT(aio_request_redirect(self->request, 307, self->to));
+    AIO_END;
+}
+static void *ws_turns_handler(aio_request *request, void *arg)
+{
+    return strcmp(request->path.data, "/new") ? (void *)AIO_CALL(ws_turns, .request = request)
+                                              : ws_site_handler(request, arg);
+}
+struct ws_redirected { aio_task task; aio_server *server; aio_session *session; aio_ws *ws; aio_response *r;
+    struct ws_site site; int i; char url[60]; };
+SCENARIO(ws_redirected, .may = WS_MAY)
+{
+    AIO_BEGIN(ws_redirected);
+    AIO_AWAIT(self->server, aio_start_http_server(ws_turns_handler, &self->site, "127.0.0.1", 0));
+    self->session = aio_session_open();
+    REQUIRE(self->session);
+    for (self->i = 0; self->i < 2; self->i++) {
+        snprintf(self->url, sizeof self->url, "ws://127.0.0.1:%d/%s", aio_server_port(self->server),
+                 self->i ? "http" : "ws");
+        AIO_AWAIT(self->ws, aio_ws_connect(self->session, self->url));
+        CHECK(aio_ws_stream(self->ws));
+        AIO_AWAIT(aio_ws_close(self->ws, 0, NULL));
+        CHECK_INT(aio_ws_close_code(self->ws), AIO_WS_OK);
+        aio_ws_release(self->ws);
+        self->ws = NULL;
+    }
+    AIO_TRY {
+        snprintf(self->url, sizeof self->url, "http://127.0.0.1:%d/ws", aio_server_port(self->server));
+        AIO_AWAIT(self->r, aio_session_get(self->session, self->url));
+        UNREACHED();
+    } AIO_CATCH {
+        CAUGHT(AIO_EURL);
+    } AIO_END_TRY;
+    AIO_FINALLY;
+        aio_response_release(self->r);
+        aio_ws_release(self->ws);
+        AIO_AWAIT(aio_session_close(self->session));
+        aio_server_abort_clients(self->server);
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
+
 /* ws:// goes through a tunnel: what a proxy makes of Upgrade in absolute form is its own business. */
 struct ws_tunnel { aio_task task; aio_stream *stream; struct ws_raw *raw; aio_text text; };
 static AIO_CORO(ws_tunnel)
