@@ -32114,12 +32114,13 @@ struct aio_multipart {
     void           *body;             /* its argument */
     aio_multipart  *outer;            /* whose part it is; NULL: none */
     aio_multipart_options limits;
-    char            delimiter[AIO__BOUNDARY_MAX + 5]; /* CR LF - - boundary */
+    char            delimiter[AIO__BOUNDARY_MAX + 5]; /* CR LF - - boundary, and one more - */
     size_t          length, matched;  /* of it, in what has come last */
     size_t          assumed;          /* of those: the line's end before it, which was there already */
     aio__part_state state;
     aio_text        rest;             /* of the piece, not looked at yet */
     char            last;             /* a byte after the delimiter, seen before */
+    bool            dashed;           /* the first of them was seen with it: a - */
     size_t          padding;
     aio__buffer     head, content;
     aio__buffer     words;            /* name, filename and type of the part */
@@ -32184,6 +32185,7 @@ static int aio__multipart_delimit(aio_multipart *m, aio_text type)
             || value.data[value.length - 1] == ' ') return EINVAL;
         memcpy(m->delimiter, "\r\n--", 4);
         memcpy(m->delimiter + 4, value.data, value.length);
+        m->delimiter[value.length + 4] = '-';
         m->length = value.length + 4;
         m->matched = m->assumed = 2; /* the first one has no line before it */
         return 0;
@@ -32356,6 +32358,38 @@ static aio_exception *aio__part_fields(aio_multipart *m)
 
 static void aio__part_skip(aio_multipart *m, size_t n) { m->rest = aio__text(m->rest.data + n, m->rest.length - n); }
 
+/* What had been taken for a delimiter is data, and known by heart. */
+static aio__body_step aio__part_undelimit(aio_multipart *m, size_t used, aio_text *out)
+{
+    *out = aio__text(m->delimiter + m->assumed, m->matched - m->assumed);
+    m->matched = m->assumed = 0;
+    aio__part_skip(m, used);
+    return AIO__BODY_DATA;
+}
+
+/* A delimiter has come, and `used` bytes with it, unless a letter that makes its boundary a longer one follows, as of a
+ * multipart within the part: RFC 2046 5.1.1 forbids that, but mail has it. The first delimiter is to be exact. */
+static aio__body_step aio__part_delimit(aio_multipart *m, size_t used, aio_text *out)
+{
+    const char *at = m->rest.data + used, *end = m->rest.data + m->rest.length;
+    bool exact = m->state == AIO__PART_PREAMBLE;
+    if (!exact && m->matched == m->length && at < end && *at == '-') {
+        m->matched++;
+        at++;
+    }
+    bool dashed = m->matched > m->length;
+    if (!exact && at == end) {
+        aio__part_skip(m, m->rest.length);
+        return AIO__BODY_MORE;
+    }
+    if (!exact && (dashed ? *at != '-' : *at > ' ' && *at < 127))
+        return aio__part_undelimit(m, (size_t)(at - m->rest.data), out);
+    m->matched = m->assumed = 0;
+    m->dashed = dashed;
+    aio__part_skip(m, (size_t)(at - m->rest.data));
+    return AIO__BODY_DONE;
+}
+
 /* Goes on in a part's data, or in what is before the first. AIO__BODY_DATA: *out is some of it. AIO__BODY_MORE: the
  * piece is used up. AIO__BODY_DONE: a delimiter has come. */
 static aio__body_step aio__part_scan(aio_multipart *m, aio_text *out)
@@ -32363,22 +32397,11 @@ static aio__body_step aio__part_scan(aio_multipart *m, aio_text *out)
     const char *data = m->rest.data;
     size_t n = m->rest.length, i = 0;
     while (m->matched && i < n && m->matched < m->length) {
-        if (data[i] == m->delimiter[m->matched]) {
-            m->matched++;
-            i++;
-            continue;
-        }
-        /* that was no delimiter: what had been taken for one is data, and is known by heart */
-        *out = aio__text(m->delimiter + m->assumed, m->matched - m->assumed);
-        m->matched = m->assumed = 0;
-        aio__part_skip(m, i);
-        return AIO__BODY_DATA;
+        if (data[i] != m->delimiter[m->matched]) return aio__part_undelimit(m, i, out);
+        m->matched++;
+        i++;
     }
-    if (m->matched == m->length) {
-        m->matched = m->assumed = 0;
-        aio__part_skip(m, i);
-        return AIO__BODY_DONE;
-    }
+    if (m->matched >= m->length) return aio__part_delimit(m, i, out);
     if (i == n) {
         aio__part_skip(m, n);
         return AIO__BODY_MORE;
@@ -32438,6 +32461,11 @@ static aio__body_step aio__part_data(aio_multipart *m, aio_text *out, aio_except
 {
     *out = aio__text("", 0);
     while (m->state == AIO__PART_DATA) {
+        if (!m->rest.length && m->ended && m->matched >= m->length) { /* nothing follows the delimiter */
+            m->matched = m->assumed = 0;
+            m->state = AIO__PART_OVER;
+            break;
+        }
         if (!m->rest.length && m->ended) {
             *error = aio__part_error(m, AIO_EPAYLOAD, "the body ends within a part");
             return AIO__BODY_ERROR;
@@ -32469,7 +32497,8 @@ static aio__body_step aio__part_advance(aio_multipart *m, aio_exception **error)
             break;
         case AIO__PART_OVER:
             m->state = AIO__PART_DELIMITED;
-            m->last = '\0';
+            m->last = m->dashed ? '-' : '\0';
+            m->dashed = false;
             m->padding = 0;
             break;
         case AIO__PART_DELIMITED:
