@@ -648,7 +648,7 @@ static AIO_CORO(ws_raw_client)
     aio_stream_write(self->stream, self->answer, strlen(self->answer));
     aio_stream_write(self->stream, self->raw->says, self->raw->length);
     if (self->raw->closes) AIO_RETURN();
-    if (self->raw->deaf) AIO_AWAIT(aio_sleep(20));
+    if (self->raw->deaf) AIO_AWAIT(aio_sleep(50));
     for (;;) {
         AIO_AWAIT(self->text, aio_stream_read(self->stream, 100));
         if (!self->text.length) break;
