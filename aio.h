@@ -1844,11 +1844,11 @@ AIO_API bool aio_stream_can_write_eof(const aio_stream *stream);
 /* True when it takes no more writes: it is being closed, or has broken. asyncio: is_closing */
 AIO_API bool aio_stream_is_closing(const aio_stream *stream);
 /* Goes over to TLS, as STARTTLS has it, with what both sides have agreed on in the clear; a server's stream with a
- * server's context. The context and the name (for SNI and the host check; NULL on a server) are borrowed until it is
- * done. Refuses, with AIO_ERUNTIME, when anything is unread or unsent: what was put in before TLS must not count as
- * said within it; until it is done, writes give AIO_ERUNTIME. On a TLS stream, TLS within TLS begins, as https proxies
- * need it. After an error the stream is only good for being closed. ENOTSUP for one that has a protocol. asyncio:
- * loop.start_tls, StreamWriter.start_tls */
+ * server's context; NULL on a client: the default one, as .tls has it. The context and the name (for SNI and the host
+ * check; NULL on a server) are borrowed until it is done. Refuses, with AIO_ERUNTIME, when anything is unread or
+ * unsent: what was put in before TLS must not count as said within it; until it is done, writes give AIO_ERUNTIME. On a
+ * TLS stream, TLS within TLS begins, as https proxies need it. After an error the stream is only good for being closed.
+ * ENOTSUP for one that has a protocol. asyncio: loop.start_tls, StreamWriter.start_tls */
 AIO_API aio_future *aio_stream_start_tls(aio_stream *stream, aio_tls_context *context, const char *server_hostname);
 /* Sends `count` bytes of a file (0: up to its end), from `offset` on, after what was written before: without copying
  * them through the program where the system can, else piece by piece under the high-water mark. result: how many.
@@ -17888,8 +17888,13 @@ AIO_API aio_future *aio_stream_start_tls(aio_stream *stream, aio_tls_context *co
     bool server = aio__stream_live(s, __func__) && aio__stream_clients(s);
     int code = EINVAL;
     const char *why = NULL;
-    if (!s || !context || aio__stream_closing(s)) {
+    if (!s || aio__stream_closing(s)) {
         why = "no stream to start it on";
+    } else if (!context && !server && server_hostname && !(context = aio__tls_default())) {
+        code = AIO_ETLS;
+        why = aio_tls_context_error();
+    } else if (!context) {
+        why = "a server needs a context";
     } else if (!aio__tls_context_is_for(context, server, __func__) || server == (server_hostname != NULL)) {
         why = "a client needs a client's context and a name, a server a server's";
     } else if (server_hostname && aio__host_problem(server_hostname)) {

@@ -516,6 +516,13 @@ SCENARIO(tls_default, TLS_MAY)
     } AIO_CATCH {
         CAUGHT(EINVAL);
     } AIO_END_TRY;
+    AIO_AWAIT(self->stream, aio_open_connection("127.0.0.1", aio_server_port(self->server)));
+    AIO_TRY {
+        AIO_TIMEOUT(100) AIO_AWAIT(aio_stream_start_tls(self->stream, NULL, "localhost")); /* the same one */
+        CHECK(false);
+    } AIO_CATCH {
+        CAUGHT(AIO_ECERTIFICATE);
+    } AIO_END_TRY;
     AIO_FINALLY;
         aio_tls_context_unref(aio__tls_default_context);
         aio__tls_default_context = NULL;

@@ -19,7 +19,8 @@
  *
  * Errors: an error of the server has its number plus AIO_MYSQL_ERRORS as the code, AIO_EDISCONNECTED when the server
  * went away, AIO_ELIMIT for a packet over .max_packet, or a login without end, AIO_ERUNTIME for what is not the
- * protocol, or out of turn; and those of aio_open_connection. A query that is cancelled, or that fails in any way but
+ * protocol, or out of turn, EACCES when the server wants a file that it is not to have; and those of
+ * aio_open_connection. What goes wrong until the server has let us in names the server, and what was being done. A query that is cancelled, or that fails in any way but
  * by the server's word, closes the connection; a cancelled one is killed at the server, too (KILL QUERY, over a
  * connection of its own). */
 #ifndef AIO_MYSQL_H
@@ -41,9 +42,10 @@ typedef struct aio_mysql_options {
     /* caching_sha2_password may ask the server for its key: who is in between can give his own */
     bool             public_key AIO_UNSET;
     size_t           max_packet AIO_UNSET;      /* of an answer; 0: 64 MiB */
-    double           connect_timeout AIO_UNSET; /* until the server has let us in; 0: 10 s */
+    double           connect_timeout AIO_UNSET; /* until the server has let us in, with TLS and login; 0: 10 s */
     double           kill_timeout AIO_UNSET;    /* of KILL QUERY; 0: 5 s, AIO_NOW: it is not sent */
-    /* LOAD DATA LOCAL INFILE: gives a descriptor to read, or -1 with errno. NULL: the server is never sent a file */
+    /* LOAD DATA LOCAL INFILE: gives a descriptor to read, or -1 with errno. NULL: the server is never sent a file. Only
+     * for a query that has the word LOCAL; but a server that is not to be trusted may then name any file */
     int            (*local_infile)(const char *path, void *arg) AIO_UNSET;
     void            *arg AIO_UNSET;
 } aio_mysql_options;
@@ -193,6 +195,8 @@ struct aio_mysql {
     size_t               taken;        /* bytes of rows before `ahead`, of which the stream has not been told yet */
     bool                 joining, last;
     int                  stage, code;
+    const char          *doing;        /* until the server has let us in */
+    bool                 has_local;    /* the word, in the query: the server may ask for a file */
     aio_mysql_column    *columns;
     aio_mysql__cell     *cells;
     size_t               room;         /* of both */
@@ -580,6 +584,7 @@ static int aio_mysql__error(aio_mysql *db, aio_text packet)
     aio_mysql__in in = aio_mysql__in_of(packet, 1);
     int number = (int)aio_mysql__number(&in, 2);
     char state[8] = "";
+    if (in.bad || !number) return aio_mysql__fail(db, AIO_ERUNTIME, "MySQL: an error is cut short");
     if (in.at < in.end && *in.at == '#')
         snprintf(state, sizeof state, "%.5s", (const char *)aio_mysql__take(&in, 6) + 1);
     char head[60];
@@ -707,9 +712,58 @@ static int aio_mysql__login_step(aio_mysql *db, aio_text packet)
     return aio_mysql__fail(db, AIO_ERUNTIME, "MySQL: no known packet while logging in");
 }
 
+static const char aio_mysql__connect[] = "connecting", aio_mysql__greet[] = "waiting for its greeting",
+    aio_mysql__shake[] = "TLS handshake", aio_mysql__enter[] = "logging in";
+
+/* What begins so is of another protocol. */
+static const char *aio_mysql__other(aio_text in)
+{
+    static const struct { const char *begin, *what; } others[] = {
+        { "HTTP/", ": it looks like HTTP" }, { "SSH-", ": it looks like SSH" }, { "\x15\x03", ": it looks like TLS" },
+        { "\x16\x03", ": it looks like TLS" }, { "220", ": it looks like FTP or SMTP" },
+        { "-ERR", ": it looks like Redis or POP3" }, { "-NOAUTH", ": it looks like Redis" },
+        { "-DENIED", ": it looks like Redis" }, { "+OK", ": it looks like Redis or POP3" },
+        { "* OK", ": it looks like IMAP" }
+    };
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        size_t n = strlen(others[i].begin);
+        if (in.length >= n && !memcmp(in.data, others[i].begin, n)) return others[i].what;
+    }
+    return "";
+}
+
+/* The packet of the greeting, as aio_mysql__packet; what cannot be one is not waited for. */
+static int aio_mysql__first(aio_mysql *db, aio_text *packet)
+{
+    aio_text in = aio_stream_unread(db->stream);
+    const unsigned char *at = (const unsigned char *)in.data;
+    if (in.length < 5) return 0;
+    if (!at[2] && !at[3] && (at[4] == 10 || at[4] == 255)) return aio_mysql__packet(db, packet);
+    char why[100];
+    snprintf(why, sizeof why, "MySQL: this is no MySQL server%s", aio_mysql__other(in));
+    return aio_mysql__fail(db, AIO_ERUNTIME, why);
+}
+
+/* What went wrong before the server had let us in, with the server's name: of `db`. */
+static const char *aio_mysql__blame(aio_mysql *db, const aio_exception *error)
+{
+    char text[1200], place[400], limit[60];
+    const char *hint = db->doing == aio_mysql__greet ? ": a MySQL server speaks first, this one is silent" : "";
+    if (db->options.unix_socket) snprintf(place, sizeof place, "%s", db->options.unix_socket);
+    else snprintf(place, sizeof place, strchr(db->host, ':') ? "[%s]:%d" : "%s:%d", db->host, db->port);
+    snprintf(limit, sizeof limit, "not done within %g s", db->options.connect_timeout);
+    if (error->code == AIO_ETIMEOUT)
+        snprintf(text, sizeof text, "MySQL at %s: %s: %s%s", place, db->doing,
+                 *error->phase ? error->message : limit, hint);
+    else snprintf(text, sizeof text, "%.700s (MySQL at %s, %s)", error->message, place, db->doing);
+    aio_mysql__fail(db, error->code, text);
+    return aio_mysql__why(db);
+}
+
 /* In a coroutine: the next packet, or an error is raised. */
-#define AIO_MYSQL__READ(db, packet)                                                                    \
-    while ((self->step = aio_mysql__packet((db), &(packet))) == 0) {                                   \
+#define AIO_MYSQL__READ(db, packet) AIO_MYSQL__READ_BY(aio_mysql__packet, (db), (packet))
+#define AIO_MYSQL__READ_BY(take, db, packet)                                                           \
+    while ((self->step = take((db), &(packet))) == 0) {                                                \
         AIO_AWAIT(self->more, aio_stream_more((db)->stream));                                          \
         if (!self->more.length)                                                                        \
             AIO_RAISE(AIO_EDISCONNECTED, "MySQL: the server closed the connection");                   \
@@ -727,20 +781,24 @@ static AIO_CORO(aio_mysql__login)
 {
     AIO_BEGIN(aio_mysql__login);
     self->tls = self->db->options.tls || self->db->options.tls_context;
+    self->db->doing = aio_mysql__connect;
     if (self->db->options.unix_socket)
         AIO_AWAIT(self->db->stream, aio_open_unix_connection(self->db->options.unix_socket));
     else AIO_AWAIT(self->db->stream, aio_open_connection(self->db->host, self->db->port));
     self->db->seq = 0;
+    self->db->doing = aio_mysql__greet;
     self->db->is_secret = self->db->options.unix_socket != NULL;
-    AIO_MYSQL__READ(self->db, self->packet);
+    AIO_MYSQL__READ_BY(aio_mysql__first, self->db, self->packet);
     if (aio_mysql__greeting(self->db, self->packet)) AIO_RAISE(self->db->code, "%s", aio_mysql__why(self->db));
     if (self->tls) {
+        self->db->doing = aio_mysql__shake;
         if (!(self->db->caps & AIO_MYSQL__SSL)) AIO_RAISE(AIO_ETLS, "MySQL: the server has no TLS");
         aio_mysql__put_hello(self->db, true);
         AIO_MYSQL__SEND(self->db);
         AIO_AWAIT(aio_stream_start_tls(self->db->stream, self->db->options.tls_context, self->db->host));
         self->db->is_secret = true;
     }
+    self->db->doing = aio_mysql__enter;
     if (aio_mysql__put_login(self->db, self->tls)) AIO_RAISE(self->db->code, "%s", aio_mysql__why(self->db));
     AIO_MYSQL__SEND(self->db);
     for (;;) {
@@ -763,9 +821,12 @@ static AIO_CORO(aio_mysql__connecting)
 {
     AIO_BEGIN(aio_mysql__connecting);
     if (self->db->stream) AIO_RETURN();
-    AIO_TIMEOUT(self->db->options.connect_timeout) {
-        AIO_AWAIT(AIO_CALL(aio_mysql__login, .db = self->db));
-    }
+    AIO_TRY {
+        AIO_TIMEOUT(self->db->options.connect_timeout) AIO_AWAIT(AIO_CALL(aio_mysql__login, .db = self->db));
+    } AIO_CATCH {
+        if (self->db->doing == aio_mysql__connect && aio_caught(self)->code != AIO_ETIMEOUT) AIO_RERAISE();
+        AIO_RAISE(aio_caught(self)->code, "%s", aio_mysql__blame(self->db, aio_caught(self)));
+    } AIO_END_TRY;
     self->db->made = self->db->idle_since = aio_time();
     AIO_END;
 }
@@ -815,11 +876,21 @@ static bool aio_mysql__columns_room(aio_mysql *db, size_t count)
     return columns && cells;
 }
 
+/* An EOF packet after columns or rows. */
+static bool aio_mysql__is_eof(aio_text packet)
+{
+    return packet.length < 9 && packet.length && (unsigned char)packet.data[0] == 254;
+}
+
+static bool aio_mysql__is_error(aio_text packet) { return packet.length && (unsigned char)packet.data[0] == 255; }
+
 /* One column's definition. Until all are there, name and table are places in db->names. */
 static int aio_mysql__column(aio_mysql *db, size_t i, aio_text packet)
 {
     aio_mysql__in in = aio_mysql__in_of(packet, 0);
     aio_mysql_column *column = &db->columns[i];
+    if (aio_mysql__is_eof(packet))
+        return aio_mysql__fail(db, AIO_ERUNTIME, "MySQL: fewer columns than were announced");
     memset(column, 0, sizeof *column);
     aio_mysql__bytes(&in);
     aio_mysql__bytes(&in);
@@ -861,17 +932,19 @@ static bool aio_mysql__columns_done(aio_mysql *db, size_t count)
     return true;
 }
 
-/* An EOF packet after columns or rows. */
-static bool aio_mysql__is_eof(aio_text packet)
-{
-    return packet.length < 9 && packet.length && (unsigned char)packet.data[0] == 254;
-}
-
-static void aio_mysql__eof(aio_mysql *db, aio_text packet)
+/* 0, or -1. */
+static int aio_mysql__eof(aio_mysql *db, aio_text packet)
 {
     aio_mysql__in in = aio_mysql__in_of(packet, 1);
     db->result.warnings = (unsigned)aio_mysql__number(&in, 2);
     db->status = (uint32_t)aio_mysql__number(&in, 2);
+    return in.bad ? aio_mysql__fail(db, AIO_ERUNTIME, "MySQL: an end of columns or rows is cut short") : 0;
+}
+
+static int aio_mysql__columns_end(aio_mysql *db, aio_text packet)
+{
+    if (aio_mysql__is_eof(packet)) return aio_mysql__eof(db, packet);
+    return aio_mysql__fail(db, AIO_ERUNTIME, "MySQL: more columns than were announced");
 }
 
 static bool aio_mysql__cell_put(aio_mysql *db, size_t i, const void *data, size_t n)
@@ -890,6 +963,8 @@ static int aio_mysql__date(char *text, size_t size, aio_mysql__in *in, int type)
     aio_mysql__in at = { aio_mysql__take(in, n), NULL, false };
     if (in->bad) return 0;
     at.end = at.at + n;
+    in->bad = type == 11 ? n && n != 8 && n != 12 : n && n != 4 && n != 7 && n != 11;
+    if (in->bad) return 0;
     if (type == 11) { /* TIME */
         bool negative = n >= 8 && aio_mysql__number(&at, 1);
         unsigned days = n >= 8 ? (unsigned)aio_mysql__number(&at, 4) : 0, h = 0, m = 0, s = 0;
@@ -954,6 +1029,7 @@ static int aio_mysql__binary_row(aio_mysql *db, aio_text packet)
 {
     aio_mysql__in in = aio_mysql__in_of(packet, 1);
     size_t count = db->result.column_count;
+    if (!packet.length || *packet.data) return AIO_ERUNTIME;
     const unsigned char *nulls = aio_mysql__take(&in, (count + 9) / 8);
     db->row.used = 0;
     for (size_t i = 0; i < count && !in.bad; i++) {
@@ -1072,13 +1148,13 @@ static AIO_CORO(aio_mysql__columns)
 {
     AIO_BEGIN(aio_mysql__columns);
     if (self->keep && !aio_mysql__columns_room(self->db, self->count)) AIO_RAISE(ENOMEM);
-    for (self->i = 0; self->i < self->count; self->i++) {
+    for (self->i = 0; self->i <= self->count; self->i++) {
         AIO_MYSQL__READ(self->db, self->packet);
-        if (self->keep && aio_mysql__column(self->db, self->i, self->packet))
-            AIO_RAISE(self->db->code, "%s", aio_mysql__why(self->db));
+        if (aio_mysql__is_error(self->packet)) self->step = aio_mysql__error(self->db, self->packet);
+        else if (self->i == self->count) self->step = aio_mysql__columns_end(self->db, self->packet);
+        else self->step = self->keep ? aio_mysql__column(self->db, self->i, self->packet) : 0;
+        if (self->step < 0) AIO_RAISE(self->db->code, "%s", aio_mysql__why(self->db));
     }
-    AIO_MYSQL__READ(self->db, self->packet);
-    if (!aio_mysql__is_eof(self->packet)) AIO_RAISE(AIO_ERUNTIME, "MySQL: columns without an end");
     if (self->keep && !aio_mysql__columns_done(self->db, self->count)) AIO_RAISE(ENOMEM);
     AIO_END;
 }
@@ -1089,7 +1165,7 @@ static bool aio_mysql__prepared(aio_mysql__statement *statement, aio_text packet
     statement->id = (uint32_t)aio_mysql__number(&in, 4);
     *columns = (size_t)aio_mysql__number(&in, 2);
     statement->params = (uint32_t)aio_mysql__number(&in, 2);
-    return !in.bad;
+    return !in.bad && !*packet.data;
 }
 
 /* The statement of that text, or the place for it: a free one, or that of the oldest one. */
@@ -1131,9 +1207,9 @@ static AIO_CORO(aio_mysql__preparing)
     self->db->seq = 0;
     AIO_MYSQL__SEND(self->db);
     AIO_MYSQL__READ(self->db, self->packet);
-    if (self->packet.length && (unsigned char)self->packet.data[0] == 255) aio_mysql__error(self->db, self->packet);
+    if (aio_mysql__is_error(self->packet)) aio_mysql__error(self->db, self->packet);
     else if (!aio_mysql__prepared(self->statement, self->packet, &self->columns))
-        aio_mysql__fail(self->db, AIO_ERUNTIME, "MySQL: the answer to prepare is cut short");
+        aio_mysql__fail(self->db, AIO_ERUNTIME, "MySQL: the answer to prepare is none, or cut short");
     else self->done = true;
     if (!self->done) AIO_RAISE(self->db->code, "%s", aio_mysql__why(self->db));
     self->done = false;
@@ -1157,7 +1233,7 @@ static int aio_mysql__file(aio_mysql *db, aio_text packet)
 {
     char path[4096];
     int n = packet.length - 1 < sizeof path ? (int)packet.length - 1 : -1;
-    if (n < 0 || !db->options.local_infile) return -1;
+    if (n < 0) return -1;
     memcpy(path, packet.data + 1, (size_t)n);
     path[n] = 0;
     return db->options.local_infile(path, db->options.arg);
@@ -1187,6 +1263,18 @@ static int aio_mysql__bind(aio_mysql *db, size_t given)
     return aio_mysql__fail(db, EINVAL, why);
 }
 
+/* What a server says between two commands is at most why it ends the connection: -1; 0: nothing. */
+static int aio_mysql__unasked(aio_mysql *db)
+{
+    aio_text in = aio_stream_unread(db->stream), why = { NULL, 0 };
+    if (!in.length) return 0;
+    if (in.length > 4) why.data = in.data + 4, why.length = in.length - 4;
+    if (aio_mysql__is_error(why)) aio_mysql__error(db, why);
+    else aio_mysql__fail(db, AIO_ERUNTIME, "MySQL: the server has said something that nobody asked for");
+    aio_mysql__lose(db);
+    return -1;
+}
+
 static AIO_CORO(aio_mysql__querying)
 {
     bool end;
@@ -1205,6 +1293,8 @@ static AIO_CORO(aio_mysql__querying)
     if (self->kind != AIO_MYSQL__MORE && self->db->stage != AIO_MYSQL__IDLE)
         AIO_AWAIT(AIO_CALL(aio_mysql__skipping, .db = self->db));
     self->db->busy = self->begun = true;
+    if (self->kind != AIO_MYSQL__MORE && aio_mysql__unasked(self->db))
+        AIO_RAISE(self->db->code, "%s", aio_mysql__why(self->db));
     if (self->kind == AIO_MYSQL__EXECUTE) {
         AIO_AWAIT(AIO_CALL(aio_mysql__preparing, .db = self->db, .sql = self->db->out.data + self->i));
         if (aio_mysql__bind(self->db, self->count)) {
@@ -1220,6 +1310,8 @@ static AIO_CORO(aio_mysql__querying)
     self->db->binary = self->kind == AIO_MYSQL__EXECUTE || (self->kind == AIO_MYSQL__MORE && self->db->binary);
     AIO_MYSQL__READ(self->db, self->packet);
     self->step = aio_mysql__answer(self->db, self->packet, &self->count);
+    if (self->step == 2 && !(self->db->options.local_infile && self->db->has_local))
+        AIO_RAISE(EACCES, "MySQL: the server asked for a file of this machine, unasked: it was not sent");
     if (self->step == 2) {
         self->file = aio_mysql__file(self->db, self->packet);
         do {
@@ -1230,6 +1322,7 @@ static AIO_CORO(aio_mysql__querying)
         } while (!self->i);
         AIO_MYSQL__READ(self->db, self->packet);
         self->step = aio_mysql__answer(self->db, self->packet, &self->count);
+        if (self->step == 2) AIO_RAISE(EACCES, "MySQL: the server asked for a second file of this machine");
         if (self->step >= 0 && self->file < 0) {
             self->done = true;
             AIO_RAISE(EACCES, "MySQL: the server asked for a file of this machine: it was not sent");
@@ -1266,6 +1359,12 @@ static aio_mysql_result_task *aio_mysql__call(aio_mysql *db, int kind, size_t co
                                                      .i = at, .kind = kind);
 }
 
+static bool aio_mysql__has_local(const char *sql)
+{
+    while (*sql && strncasecmp(sql, "LOCAL", 5)) sql++;
+    return *sql;
+}
+
 aio_mysql_result_task *aio_mysql_query(aio_mysql *db, const char *sql)
 {
     if (!db->busy) {
@@ -1274,6 +1373,7 @@ aio_mysql_result_task *aio_mysql_query(aio_mysql *db, const char *sql)
             || !aio_mysql__put(&db->out, sql, strlen(sql));
     }
     db->statement = NULL;
+    db->has_local = db->options.local_infile && aio_mysql__has_local(sql);
     return aio_mysql__call(db, AIO_MYSQL__QUERY, 0, 0);
 }
 
@@ -1332,33 +1432,27 @@ aio_mysql_result_task *aio_mysql_next_result(aio_mysql *db) { return aio_mysql__
 /* ---- rows ---- */
 
 struct aio_mysql__fetching { aio_task task; aio_mysql_result *result; aio_mysql *db; aio_text packet, more; int step;
-                             bool done; };
+                             bool end; };
 static AIO_CORO(aio_mysql__fetching)
 {
     AIO_BEGIN(aio_mysql__fetching);
-    if (self->db->stage != AIO_MYSQL__ROWS || !self->db->stream) {
-        self->done = true;
-        AIO_RAISE(AIO_ESTOPITERATION);
-    }
-    AIO_MYSQL__READ(self->db, self->packet);
-    if (self->packet.length && (unsigned char)self->packet.data[0] == 255) {
-        aio_mysql__error(self->db, self->packet);
-        aio_mysql__rows_end(self->db, AIO_MYSQL__IDLE);
-        self->done = true;
-        AIO_RAISE(self->db->code, "%s", aio_mysql__why(self->db));
-    }
-    if (aio_mysql__is_eof(self->packet)) {
-        aio_mysql__eof(self->db, self->packet);
-        aio_mysql__rows_end(self->db, self->db->status & AIO_MYSQL__MORE_RESULTS ? AIO_MYSQL__NEXT_RESULT
-                                                                                 : AIO_MYSQL__IDLE);
-        self->done = true;
-        AIO_RAISE(AIO_ESTOPITERATION);
-    }
-    if (aio_mysql__row(self->db, self->packet)) AIO_RAISE(self->db->code, "%s", aio_mysql__why(self->db));
-    self->done = true;
-    AIO_RETURN(&self->db->result);
-    AIO_FINALLY;
-        if (!self->done && self->step < 0) aio_mysql__lose(self->db); /* else cancelled: the next call has the row */
+    if (self->db->stage != AIO_MYSQL__ROWS || !self->db->stream) AIO_RAISE(AIO_ESTOPITERATION);
+    AIO_TRY { /* what is cancelled comes with the next call */
+        AIO_MYSQL__READ(self->db, self->packet);
+        self->end = aio_mysql__is_eof(self->packet);
+        self->step = self->end ? aio_mysql__eof(self->db, self->packet)
+            : aio_mysql__is_error(self->packet) ? aio_mysql__error(self->db, self->packet)
+                                                : aio_mysql__row(self->db, self->packet);
+        if (self->step < 0) AIO_RAISE(self->db->code, "%s", aio_mysql__why(self->db));
+    } AIO_CATCH {
+        if (aio_caught(self)->code > AIO_MYSQL_ERRORS) aio_mysql__rows_end(self->db, AIO_MYSQL__IDLE);
+        else if (self->db->stream) aio_mysql__lose(self->db);
+        AIO_RERAISE();
+    } AIO_END_TRY;
+    if (!self->end) AIO_RETURN(&self->db->result);
+    aio_mysql__rows_end(self->db, self->db->status & AIO_MYSQL__MORE_RESULTS ? AIO_MYSQL__NEXT_RESULT
+                                                                             : AIO_MYSQL__IDLE);
+    AIO_RAISE(AIO_ESTOPITERATION);
     AIO_END;
 }
 
@@ -1520,7 +1614,8 @@ static AIO_CORO(aio_mysql__acquiring)
         AIO_RAISE(ENOMEM);
     }
     if (self->db->stream && (aio_time() - self->db->made > self->pool->options.recycle
-                             || aio_stream_at_eof(self->db->stream))) aio_mysql__lose(self->db);
+                             || aio_stream_at_eof(self->db->stream)
+                             || aio_stream_unread(self->db->stream).length)) aio_mysql__lose(self->db);
     if (self->db->stream && aio_time() - self->db->idle_since > self->pool->options.idle) {
         AIO_TRY {
             AIO_TIMEOUT(self->db->options.connect_timeout) AIO_AWAIT(aio_mysql_ping(self->db));

@@ -25,7 +25,8 @@
  *
  * Errors: an error of the server has a code of AIO_REDIS_E..., by its first word; AIO_EDISCONNECTED when the server
  * went away, AIO_ETIMEOUT after .timeout, AIO_ELIMIT for a reply beyond .max_reply or .max_depth, AIO_ERUNTIME for
- * what is not the protocol, or out of turn, EINVAL for NULL as an argument; and those of aio_open_connection. */
+ * what is not the protocol, or out of turn, EINVAL for NULL as an argument; and those of aio_open_connection. What goes
+ * wrong until the server has let us in names the server, and what was being done. */
 #ifndef AIO_REDIS_H
 #define AIO_REDIS_H
 
@@ -56,7 +57,8 @@ typedef struct aio_redis_options {
     aio_tls_context *tls_context AIO_UNSET;     /* TLS with this one, as rediss:// has the default one; borrowed */
     int              protocol AIO_UNSET;        /* 2 or 3; 0: 3, and 2 where the server has no other */
     double           timeout AIO_UNSET;         /* of a command; one that blocks has its own; 0: 30 s */
-    double           connect_timeout AIO_UNSET; /* until the server has let us in, each time; 0: 10 s */
+    /* until the server has let us in, with TLS and login; one that takes longer is not tried again; 0: 10 s */
+    double           connect_timeout AIO_UNSET;
     int              retries AIO_UNSET;         /* 0: 3; below 0: none */
     double           backoff AIO_UNSET;         /* before a retry: random, up to it, twice, 4, ... times it; 0: 0.1 s */
     double           backoff_max AIO_UNSET;     /* 0: 2 s */
@@ -348,6 +350,8 @@ struct aio_redis {
     aio_redis_message message;
     bool              pinged;
     uint64_t          random;
+    const char       *doing;        /* until the server has let us in */
+    bool              is_late, has_spoken; /* connecting took longer than connect_timeout; the server has */
     aio_redis        *next;         /* in the pool */
     double            used_at;
 };
@@ -1234,8 +1238,9 @@ int  aio_redis_protocol(const aio_redis *redis) { return redis->protocol; }
             AIO_RAISE(AIO_EDISCONNECTED, "Redis: the server closed the connection");                   \
     } while (0)
 /* The next reply, or an error is raised. */
-#define AIO_REDIS__READ(redis)                                                                          \
-    while ((self->step = aio_redis__parse(redis)) == 0) AIO_REDIS__MORE(redis);                        \
+#define AIO_REDIS__READ(redis) AIO_REDIS__READ_BY(aio_redis__parse, (redis))
+#define AIO_REDIS__READ_BY(parse, redis)                                                               \
+    while ((self->step = parse(redis)) == 0) AIO_REDIS__MORE(redis);                                   \
     if (self->step < 0) AIO_RAISE((redis)->code, "%s", aio_redis__why(redis))
 
 enum { AIO_REDIS__HELLO, AIO_REDIS__AUTH, AIO_REDIS__NAME, AIO_REDIS__SELECT, AIO_REDIS__IN };
@@ -1288,14 +1293,48 @@ static int aio_redis__greeted(aio_redis *redis, int stage)
     return code;
 }
 
-static aio_stream_task *aio_redis__dial(aio_redis *redis)
+static const char aio_redis__dials[] = "connecting", aio_redis__shakes[] = "TLS handshake",
+    aio_redis__enters[] = "logging in";
+
+/* aio_redis__parse for a login; what begins as no reply does is of another protocol. */
+static int aio_redis__first(aio_redis *redis)
 {
-    aio_connect_options o;
-    memset((void *)&o, 0, sizeof o);
-    o.tls = redis->tls;
-    o.tls_context = redis->options.tls_context;
-    if (redis->path) return aio_open_unix_connection_with(redis->path, &o);
-    return aio_open_connection_with(redis->host, redis->port, &o);
+    static const struct { const char *begin, *what; } others[] = {
+        { "HTTP/", ": it looks like HTTP" }, { "SSH-", ": it looks like SSH" },
+        { "\x15\x03", ": it looks like TLS: rediss:// is for that" }, { "220", ": it looks like FTP or SMTP" }
+    };
+    aio_text in = aio_stream_unread(redis->stream);
+    const char *what = in.length > 4 && !in.data[2] && !in.data[3] ? ": it looks like MySQL" : "";
+    char why[100];
+    if (!in.length || redis->has_spoken || (!*what && *in.data && strchr("+-:$*_,#(!=%~>|", *in.data))) {
+        redis->has_spoken = in.length > 0 || redis->has_spoken;
+        return aio_redis__parse(redis);
+    }
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        size_t n = strlen(others[i].begin);
+        if (in.length >= n && !memcmp(in.data, others[i].begin, n)) what = others[i].what;
+    }
+    snprintf(why, sizeof why, "Redis: this is no Redis server%s", what);
+    return aio_redis__fail(redis, AIO_ERUNTIME, why, strlen(why));
+}
+
+/* What went wrong before the server had let us in, with the server's name: of `redis`. */
+static const char *aio_redis__blame(aio_redis *redis, const aio_exception *error)
+{
+    char text[1200], place[400], limit[60];
+    const char *hint = redis->doing == aio_redis__shakes ? ": does it speak TLS on this port?" : "", *mute = "";
+    if (redis->doing == aio_redis__enters && !redis->has_spoken && !redis->tls && !redis->path
+        && (error->code == AIO_EDISCONNECTED || error->code == ECONNRESET))
+        mute = ": does it want TLS, as rediss:// has it?";
+    if (redis->path) snprintf(place, sizeof place, "%s", redis->path);
+    else snprintf(place, sizeof place, strchr(redis->host, ':') ? "[%s]:%d" : "%s:%d", redis->host, redis->port);
+    snprintf(limit, sizeof limit, "not done within %g s", redis->options.connect_timeout);
+    if (error->code == AIO_ETIMEOUT)
+        snprintf(text, sizeof text, "Redis at %s: %s: %s%s", place, redis->doing,
+                 *error->phase ? error->message : limit, hint);
+    else snprintf(text, sizeof text, "%.700s (Redis at %s, %s)%s", error->message, place, redis->doing, mute);
+    aio_redis__fail(redis, error->code, text, strlen(text));
+    return aio_redis__why(redis);
 }
 
 struct aio_redis__login { aio_task task; aio_redis *redis; aio_redis__buffer hello; aio_text more;
@@ -1303,14 +1342,21 @@ struct aio_redis__login { aio_task task; aio_redis *redis; aio_redis__buffer hel
 static AIO_CORO(aio_redis__login)
 {
     AIO_BEGIN(aio_redis__login);
-    AIO_AWAIT(self->redis->stream, aio_redis__dial(self->redis));
+    self->redis->doing = aio_redis__dials;
+    self->redis->has_spoken = false;
+    if (self->redis->path) AIO_AWAIT(self->redis->stream, aio_open_unix_connection(self->redis->path));
+    else AIO_AWAIT(self->redis->stream, aio_open_connection(self->redis->host, self->redis->port));
+    self->redis->doing = aio_redis__shakes;
+    if (self->redis->tls)
+        AIO_AWAIT(aio_stream_start_tls(self->redis->stream, self->redis->options.tls_context, self->redis->host));
+    self->redis->doing = aio_redis__enters;
     self->redis->protocol = self->redis->options.protocol == 2 ? 2 : 3;
     for (; self->stage < AIO_REDIS__IN; self->stage++) {
         if (!aio_redis__greet(self->redis, &self->hello, self->stage)) continue;
         self->step = aio_stream_write(self->redis->stream, self->hello.data, self->hello.used);
         if (self->step) AIO_RAISE(self->step);
         do {
-            AIO_REDIS__READ(self->redis);
+            AIO_REDIS__READ_BY(aio_redis__first, self->redis);
         } while (self->redis->nodes[self->redis->first].type == AIO_REDIS_PUSH);
         if (aio_redis__greeted(self->redis, self->stage))
             AIO_RAISE(self->redis->code, "%s", aio_redis__why(self->redis));
@@ -1346,14 +1392,19 @@ struct aio_redis__connecting { aio_task task; aio_redis *redis; int attempt; };
 static AIO_CORO(aio_redis__connecting)
 {
     AIO_BEGIN(aio_redis__connecting);
+    self->redis->is_late = false;
     while (!self->redis->stream) {
         AIO_TRY {
             AIO_TIMEOUT(self->redis->options.connect_timeout) {
                 AIO_AWAIT(AIO_CALL(aio_redis__login, .redis = self->redis));
             }
         } AIO_CATCH {
-            if (self->attempt >= self->redis->options.retries || !aio_redis_may_pass(aio_caught(self)->code))
-                AIO_RERAISE();
+            self->redis->is_late = aio_caught(self)->code == AIO_ETIMEOUT;
+            if (self->redis->is_late || self->attempt >= self->redis->options.retries
+                || !aio_redis_may_pass(aio_caught(self)->code)) {
+                if (self->redis->doing == aio_redis__dials && !self->redis->is_late) AIO_RERAISE();
+                AIO_RAISE(aio_caught(self)->code, "%s", aio_redis__blame(self->redis, aio_caught(self)));
+            }
             AIO_AWAIT(aio_sleep(aio_redis__pause(self->redis, self->attempt++)));
         } AIO_END_TRY;
     }
@@ -1532,7 +1583,7 @@ static AIO_CORO(aio_redis__commanding)
             break;
         } AIO_CATCH {
             if (self->redis->owed) aio_redis__lose(self->redis);
-            if (self->had_state || self->attempt >= self->redis->options.retries
+            if (self->had_state || self->redis->is_late || self->attempt >= self->redis->options.retries
                 || !aio_redis__again(self->redis, aio_caught(self)->code, self->sent)) AIO_RERAISE();
             AIO_AWAIT(aio_sleep(aio_redis__pause(self->redis, self->attempt++)));
         } AIO_END_TRY;
@@ -2173,7 +2224,8 @@ static AIO_CORO(aio_redis__listening)
             break;
         } AIO_CATCH {
             if (self->redis->stream) aio_redis__lose(self->redis);
-            if (!aio_redis_may_pass(aio_caught(self)->code) || self->attempt++ >= self->redis->options.retries
+            if (!aio_redis_may_pass(aio_caught(self)->code) || self->redis->is_late
+                || self->attempt++ >= self->redis->options.retries
                 || !self->redis->subscribed) AIO_RERAISE();
         } AIO_END_TRY;
     }

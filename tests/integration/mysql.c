@@ -521,11 +521,58 @@ static AIO_CORO(lasting)
     AIO_END;
 }
 
+/* Asks a stand-in whose answers no server would give, one after the other: each is an error, which is printed with
+ * whether the pool has kept its connection; then another query is well. */
+struct hostile { SELF; char sql[40]; int64_t connection; bool kept; };
+static AIO_CORO(hostile)
+{
+    AIO_BEGIN(hostile);
+    options.max_packet = 100000;
+    options.local_infile = getenv("MYSQL_FILES") ? opened : NULL;
+    self->pool = aio_mysql_pool_open(url, .size = 1, .connection = options);
+    for (self->i = 0; ; self->i++) {
+        AIO_AWAIT(self->db, aio_mysql_pool_acquire(self->pool));
+        AIO_TRY {
+            AIO_AWAIT(self->rows, aio_mysql_query(self->db, "well"));
+            AIO_ASYNC_FOR(self->row, aio_mysql_next(self->rows)) {
+                self->connection = aio_mysql_get_integer(self->row, "connection", -1);
+                self->count = (int)aio_mysql_get_integer(self->row, "cases", -1);
+            }
+            if (self->i == self->count) break;
+            snprintf(self->sql, sizeof self->sql, "case %d", self->i);
+            if (self->i % 2) AIO_AWAIT(self->rows, aio_mysql_execute(self->db, self->sql, NULL, 0));
+            else AIO_AWAIT(self->rows, aio_mysql_query(self->db, self->sql));
+            AIO_ASYNC_FOR(self->row, aio_mysql_next(self->rows))
+                printf("%zu:%s ", self->rows->column_count, aio_mysql_at(self->row, 0));
+            printf("well");
+        } AIO_CATCH {
+            printf("%s: %s", aio_code_name(aio_caught(self)->code), aio_caught(self)->message);
+        } AIO_END_TRY;
+        self->kept = aio_mysql_is_connected(self->db);
+        aio_mysql_pool_release(self->pool, self->db);
+        self->db = NULL;
+        AIO_AWAIT(self->db, aio_mysql_pool_acquire(self->pool));
+        AIO_AWAIT(self->rows, aio_mysql_query(self->db, "well"));
+        AIO_AWAIT(self->row, aio_mysql_next(self->rows));
+        EXPECT(self->kept || aio_mysql_get_integer(self->row, "connection", -1) != self->connection);
+        self->kept = aio_mysql_get_integer(self->row, "connection", -1) == self->connection;
+        AIO_ASYNC_FOR(self->row, aio_mysql_next(self->rows)) NOT_REACHED();
+        printf(" (%s)\n", self->kept ? "kept" : "closed");
+        aio_mysql_pool_release(self->pool, self->db);
+        self->db = NULL;
+    }
+    AIO_FINALLY;
+        if (self->db) aio_mysql_pool_release(self->pool, self->db);
+        aio_mysql_pool_close(self->pool);
+    AIO_END;
+}
+
 int main(int argc, char **argv)
 {
     int status = 2;
     const char *action = argc > 2 ? argv[2] : "";
     url = argc > 1 ? argv[1] : "";
+    if (getenv("CONNECT_TIMEOUT")) options.connect_timeout = atof(getenv("CONNECT_TIMEOUT"));
     options.unix_socket = getenv("MYSQL_SOCKET");
     options.public_key = getenv("MYSQL_KEY") != NULL;
     aio_tls_context *tls = getenv("MYSQL_CA") ? aio_tls_context_create(.ca_file = getenv("MYSQL_CA")) : NULL;
@@ -539,6 +586,7 @@ int main(int argc, char **argv)
     if (!strcmp(action, "pooled")) status = aio_run(AIO_CALL(pooled));
     if (!strcmp(action, "infile")) status = aio_run(AIO_CALL(infile));
     if (!strcmp(action, "cancelled")) status = aio_run(AIO_CALL(cancelled));
+    if (!strcmp(action, "hostile")) status = aio_run(AIO_CALL(hostile));
     if (!strcmp(action, "lasting")) status = aio_run(AIO_CALL(lasting));
     if (!strcmp(action, "awaits")) status = every_await_of_mysql();
     if (!strcmp(action, "full")) status = every_await(&full, url, full_awaits, 1);

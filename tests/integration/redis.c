@@ -768,6 +768,7 @@ int main(int argc, char **argv)
     int status = 2;
     const char *action = argc > 2 ? argv[2] : "";
     url = argc > 1 ? argv[1] : "";
+    if (getenv("CONNECT_TIMEOUT")) options.connect_timeout = atof(getenv("CONNECT_TIMEOUT"));
     if (getenv("REDIS_PROTOCOL")) options.protocol = atoi(getenv("REDIS_PROTOCOL"));
     if (getenv("REDIS_RETRIES")) options.retries = atoi(getenv("REDIS_RETRIES"));
     aio_tls_context *tls = getenv("REDIS_CA") ? aio_tls_context_create(.ca_file = getenv("REDIS_CA")) : NULL;
