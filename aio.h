@@ -820,8 +820,9 @@ typedef struct aio_task_options {
 
 /* aio_create_task(coroutine, .name = "...", .eager_start = true): schedules it and gives it back, of its own type, with
  * one owner (you) beside the loop, which keeps a running task alive whatever its owners do. Takes the coroutine.
- * NULL without memory, without a running loop, or for NULL. What a function gives as an aio_future need not be a
- * coroutine: that is for aio_ensure_future. asyncio: create_task */
+ * NULL without memory, without a running loop, or for NULL. A call that failed at once gives a task that raises its
+ * error. What a function gives as an aio_future need not be a coroutine: that is for aio_ensure_future, and refused
+ * here. asyncio: create_task */
 #define aio_create_task(...) AIO__CREATE_TASK(AIO__HAS_COMMA(__VA_ARGS__), __VA_ARGS__)
 #define AIO__CREATE_TASK(more, ...)   AIO__CREATE_TASK_(more, __VA_ARGS__)
 #define AIO__CREATE_TASK_(more, ...)  AIO__CREATE_TASK_##more(__VA_ARGS__)
@@ -9212,10 +9213,43 @@ static aio_task_options aio__task_options(aio_loop *loop, aio_task *t, const aio
     return chosen;
 }
 
+/* ---- a call that has failed ---- */
+
+struct aio__raising { aio_task task; aio__tie tie; aio_exception *error; };
+static AIO_CORO(aio__raising)
+{
+    AIO_BEGIN(aio__raising);
+    AIO_RAISE_EXCEPTION(self->error);
+    AIO_END;
+}
+
+static void aio__raising_end(void *error, aio_loop *loop)
+{
+    (void)loop;
+    aio_exception_unref((aio_exception *)error);
+}
+
+/* In the place of a future, which is taken, that a call gave because it could not make its coroutine. */
+static aio_task *aio__raising_of(aio_future *failed)
+{
+    struct aio__raising *self = AIO_CALL(aio__raising, .error = NULL);
+    if (self) {
+        self->error = aio_exception_ref(failed->error);
+        aio__tie_to(&self->task, &self->tie, aio__raising_end, self->error);
+    }
+    failed->flags |= AIO__F_SEEN;
+    aio_unref(failed);
+    return self ? &self->task : NULL;
+}
+
 AIO_API void *aio__loop_create_task(aio_loop *loop, void *coroutine, const aio_task_options *options)
 {
     if (!coroutine) return NULL;
     aio_task *t = (aio_task *)(void *)aio__future_of(coroutine, "aio_create_task");
+    if (!(t->future.flags & (AIO__F_CORO | AIO__F_USER)) && t->future.state == AIO__DONE && t->future.error) {
+        t = aio__raising_of(&t->future);
+        if (!t) return NULL;
+    }
     if (AIO__UNLIKELY(!(t->future.flags & AIO__F_CORO) || t->future.state != AIO__NEW))
         aio__misused("aio_create_task needs a coroutine that has not started", "aio_create_task", NULL, 0);
     int code = loop ? aio__loop_can_schedule(loop) : AIO_ENOLOOP;
@@ -45169,10 +45203,9 @@ AIO_API aio_future *aio_ws_close(aio_ws *ws, int code, const char *reason)
                     : n > AIO__WS_REASON_MAX ? "the reason has more than 123 bytes"
                     : aio__utf8_valid(reason ? reason : "", n) < n ? "the reason is not UTF-8" : NULL;
     if (why) return aio__failure(EINVAL, "close of a WebSocket: %s", why);
-    if (!ws->stream) return &ws->loop->done;
-    int failed = ws->exception ? 0 : aio__ws_write_close(ws, code, reason, n);
+    int failed = !ws->stream || ws->exception ? 0 : aio__ws_write_close(ws, code, reason, n);
     if (failed) return aio__failed_future(ws->loop, aio__ws_send_error(ws, failed));
-    if (!ws->close_code) ws->close_code = (uint16_t)code;
+    if (ws->stream && !ws->close_code) ws->close_code = (uint16_t)code;
     aio__ws_change(ws);
     struct aio__ws_closing *self = AIO_CALL(aio__ws_closing, .ws = ws);
     if (self) aio__tie_to(&self->task, &self->tie, aio__ws_closing_end, aio__ws_ref(ws));

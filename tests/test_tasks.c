@@ -1082,6 +1082,45 @@ TEST(task_eager_starts_within_eager_starts)
     aio_loop_free(loop);
 }
 
+/* A call that failed at once is a task that raises, as its coroutine would have; one that is cancelled before that. */
+struct task_of_failure { aio_task task; aio_session *session; aio_response_task *get; aio_size_task *sent;
+                         aio_task_group *group; };
+SCENARIO(task_of_failure)
+{
+    AIO_BEGIN(task_of_failure);
+    REQUIRE(self->session = aio_session_open());
+    REQUIRE(self->get = aio_create_task(aio_session_get(self->session, "http://a b/"), .name = "get"));
+    REQUIRE(self->sent = aio_create_task(aio_stream_sendfile(NULL, 0, 0, 0), .eager_start = true));
+    CHECK_STR(aio_task_name(self->get), "get");
+    CHECK(!aio_future_done(self->get) && aio_future_done(self->sent));
+    AIO_TRY {
+        AIO_AWAIT((aio_future *)aio_ref(self->get));
+        UNREACHED();
+    } AIO_CATCH {
+        CAUGHT(AIO_EURL);
+    } AIO_END_TRY;
+    CHECK_INT(aio_future_exception(self->sent) ? aio_future_exception(self->sent)->code : 0, EINVAL);
+    aio_unref(self->get);
+    aio_unref(self->sent);
+    self->sent = NULL;
+    REQUIRE(self->get = aio_create_task(aio_session_get(self->session, "http://a b/")));
+    CHECK(aio_task_cancel(self->get));
+    AIO_TRY {
+        AIO_TASK_GROUP(self->group) {
+            REQUIRE(aio_task_group_create_task(self->group, aio_stream_sendfile(NULL, 0, 0, 0)));
+        }
+        UNREACHED();
+    } AIO_CATCH {
+        CAUGHT(AIO_EGROUP);
+        if (aio_caught(self)->member_count) CHECK_INT(aio_caught(self)->members[0]->code, EINVAL);
+    } AIO_END_TRY;
+    AIO_FINALLY;
+        aio_unref(self->get);
+        aio_unref(self->sent);
+        AIO_AWAIT(aio_session_close(self->session));
+    AIO_END;
+}
+
 /* ---- what ends the program ---- */
 struct task_switch { aio_task task; int i; };
 static AIO_CORO(task_switch)
