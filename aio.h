@@ -36409,6 +36409,7 @@ struct aio_session {
     aio_connector    *connector;  /* freed with it at the earliest */
     aio__node         link;       /* in aio__sessions.ring */
     struct aio_session *same;     /* in its bucket of aio__sessions */
+    uint64_t          serial;     /* in its loop, never used twice: a later one may have its address */
     aio__node         live;       /* operations */
     struct aio__reply *spares;    /* by `spare` */
     struct aio__operation *spare_operations;
@@ -36523,6 +36524,7 @@ typedef struct aio__sessions {
     aio__owned    owned;
     aio_session **buckets; /* by their addresses, a power of two */
     size_t        bucket_count, count;
+    uint64_t      serial;  /* of the latest session */
 } aio__sessions;
 
 /* Ends what the body of the request needed. */
@@ -36697,14 +36699,16 @@ static aio__sessions *aio__sessions_of(aio_loop *loop)
                                            aio__session_tell);
 }
 
-/* Whether it is one of the loop's that is not closed; `session` may be what was one once. */
-static bool aio__session_is_open(const aio_session *session)
+/* Its serial number, if it is one of the loop's that is not closed, else 0; `session` may be what was one once. */
+static uint64_t aio__session_serial(const aio_session *session)
 {
     aio_loop *loop = aio__loop_now();
     const aio__sessions *sessions = loop ? (const aio__sessions *)loop->sessions : NULL;
     const aio_session *found = sessions && sessions->count ? *aio__session_place(sessions, session) : NULL;
-    return found && !found->is_closed;
+    return found && !found->is_closed ? found->serial : 0;
 }
+
+static bool aio__session_is_open(const aio_session *session) { return aio__session_serial(session) != 0; }
 
 /* "session (made ...) was closed ..." in `text` for one that was freed in debug mode, else `what`. */
 static AIO__COLD const char *aio__session_over(const aio_session *session, const char *what, char *text)
@@ -37110,6 +37114,7 @@ struct aio__requesting { /* the coroutine of a request */
     aio_task          task;
     aio_response     *result;
     aio_session      *session;
+    uint64_t          session_serial; /* as it was at the call: the address may be another one's when it begins */
     aio__operation   *op;
     aio__reply       *reply;
     aio__exchange    *x;       /* the reply's */
@@ -38669,7 +38674,7 @@ static aio_exception *aio__requesting_begin(struct aio__requesting *self)
     char shown[201], where[40], text[AIO__HELD_TEXT];
     const char *reason = "out of memory";
     int code = ENOMEM;
-    if (!aio__session_is_open(self->session)) {
+    if (!self->session_serial || aio__session_serial(self->session) != self->session_serial) {
         code = AIO_ERUNTIME;
         reason = aio__session_over(self->session, "the session is closed", text);
     } else if ((self->op = aio__operation_open(self->session))) {
@@ -39497,6 +39502,7 @@ AIO_API aio_response_task *aio_session_request_with(aio_session *session, const 
     if (!self) aio_text_clear(&made);
     if (!self) return NULL;
     self->session = session;
+    self->session_serial = aio__session_serial(session);
     self->method = method;
     self->url = url;
     self->timeout = o->timeout;
@@ -40009,6 +40015,7 @@ AIO_API aio_session *aio_session_open_with(const aio_session_options *options)
     aio__ring_clear(&session->live);
     aio__ring_insert(&sessions->owned.ring, &session->link);
     *aio__session_place(sessions, session) = session;
+    session->serial = ++sessions->serial;
     sessions->count++;
     int code = aio__session_fill(session, options);
     if (!code) return session;
@@ -45723,6 +45730,7 @@ typedef struct aio__sse_parser {
 
 struct aio_sse {
     aio_session    *session;  /* borrowed */
+    uint64_t        session_serial;
     bool            own;      /* see aio__held_new */
     aio_response   *response; /* NULL: not connected */
     aio_headers     fields;
@@ -45912,6 +45920,8 @@ static aio_response_task *aio__sse_ask(aio_sse *sse)
     o.header_fields = &sse->fields;
     o.timeout.total = AIO_UNLIMITED;
     o.timeout.sock_read = sse->silence;
+    if (aio__session_serial(sse->session) != sse->session_serial)
+        return (aio_response_task *)(void *)aio__failure(AIO_ERUNTIME, "the session of the events is closed");
     return aio_session_request_with(sse->session, "GET", sse->url, &o);
 }
 
@@ -46058,6 +46068,7 @@ AIO_API aio_sse *aio_sse_open_with(aio_session *session, const char *url, const 
     bool own;
     aio_sse *sse = (aio_sse *)aio__held_make(sizeof *sse + length, &own);
     if (sse) sse->session = session;
+    if (sse) sse->session_serial = aio__session_serial(session);
     if (sse) sse->refs = 1;
     if (sse) sse->own = own;
     int code = sse ? aio__sse_fields(&sse->fields, options) : ENOMEM;

@@ -615,6 +615,38 @@ SCENARIO(middleware_time, .may = { EPIPE, ECONNRESET, AIO_EDISCONNECTED, AIO_EHT
     AIO_END;
 }
 
+/* A request, and an event source, of a session that is closed before they begin are not another session's, though that
+ * has the same address. */
+struct session_reused { aio_task task; aio_session *one, *two; aio_response_task *get; aio_sse *sse; };
+SCENARIO(session_reused)
+{
+    AIO_BEGIN(session_reused);
+    REQUIRE(self->one = aio_session_open());
+    REQUIRE(self->get = aio_create_task(aio_session_get(self->one, "http://127.0.0.1:1/")));
+    REQUIRE(self->sse = aio_sse_open(self->one, "http://127.0.0.1:1/"));
+    AIO_AWAIT(aio_session_close(self->one));
+    self->one = NULL;
+    REQUIRE(self->two = aio_session_open());
+    AIO_TRY {
+        AIO_AWAIT((aio_response_task *)aio_ref(self->get));
+        UNREACHED();
+    } AIO_CATCH {
+        CAUGHT(AIO_ERUNTIME);
+    } AIO_END_TRY;
+    AIO_TRY {
+        AIO_AWAIT(aio_sse_next(self->sse));
+        UNREACHED();
+    } AIO_CATCH {
+        CAUGHT(AIO_ERUNTIME);
+    } AIO_END_TRY;
+    AIO_FINALLY;
+        aio_unref(self->get);
+        aio_sse_close(self->sse);
+        AIO_AWAIT(aio_session_close(self->one));
+        AIO_AWAIT(aio_session_close(self->two));
+    AIO_END;
+}
+
 /* The session is closed while a middleware sleeps. */
 struct middleware_close { AROUND_HAS; struct around_get *get; };
 SCENARIO(middleware_close, .may = AROUND_MAY)
