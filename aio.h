@@ -25709,6 +25709,7 @@ static bool aio__cookie_suffix_rule(const aio_cookie_jar *jar, const char *mark,
 /* Whether anybody may have a name below this one: publicsuffix.org's rules, the last of which is "*". */
 static bool aio__cookie_is_suffix(const aio_cookie_jar *jar, aio_text name)
 {
+    if (name.length && name.data[name.length - 1] == '.') name.length--; /* "com." is no more than "com" */
     const char *dot = (const char *)memchr(name.data, '.', name.length);
     if (!dot) return true;
     if (aio__cookie_suffix_rule(jar, "!", name.data, name.length)) return false;
@@ -27493,7 +27494,7 @@ struct aio_deflate {
     unsigned bit_count;
     size_t   pending_start, pending_end;
     aio__huffman literals, distances;
-    uint32_t symbols[AIO__DEFLATE_SYMBOLS]; /* a literal, or distance << 16 | length */
+    uint32_t symbols[AIO__DEFLATE_SYMBOLS + 1]; /* a literal, or distance << 16 | length; one step may make two */
     uint16_t head[1 << AIO__DEFLATE_HASH];  /* the latest position of each hash of 4 bytes */
     uint16_t head3[1 << AIO__DEFLATE_HASH3]; /* of 3 bytes */
     uint16_t prev[AIO__DEFLATE_WINDOW];     /* the one before, of a position */
@@ -33968,6 +33969,19 @@ static void aio__weblink_list_end(void *list)
     aio__free(l->links);
 }
 
+/* The URL's text; user and password that it has from its base alone do not go on with it. False without memory. */
+static bool aio__weblink_write(aio__buffer *out, const aio_url *url, const aio_url *base)
+{
+    bool has = base->user.length || base->password.length;
+    if (!has || !aio__text_is(url->user, base->user) || !aio__text_is(url->password, base->password))
+        return aio__buffer_append(out, url->text.data, url->text.length + 1);
+    return aio__buffer_append(out, url->scheme.data, url->scheme.length) && aio__buffer_append(out, "://", 3)
+        && aio__buffer_append(out, url->authority.data, url->authority.length)
+        && aio__buffer_append(out, url->target.data, url->target.length)
+        && (!url->fragment.length || aio__buffer_append(out, "#", 1))
+        && aio__buffer_append(out, url->fragment.data, url->fragment.length) && aio__buffer_append(out, "", 1);
+}
+
 /* Appends a link with copies of its texts, in one block that begins with the URL. One whose URL is invalid is left out.
  * False without memory. */
 static bool aio__weblink_add(aio__weblink_list *list, const aio_url *base, aio_text target, aio_text parameters)
@@ -33978,7 +33992,7 @@ static bool aio__weblink_add(aio__weblink_list *list, const aio_url *base, aio_t
     aio__buffer words = { NULL, 0, 0, 0 };
     int code = aio_url_join(&url, base, target.data, target.length, NULL);
     if (code) return code != ENOMEM;
-    bool stored = aio__buffer_append(&words, url.text.data, url.text.length + 1);
+    bool stored = aio__weblink_write(&words, &url, base);
     for (int i = 0; i < 4 && stored; i++) stored = (at[i] = aio__part_parameter(&words, parameters, names[i])) >= 0;
     if (stored && list->count == list->room) {
         size_t room = list->room ? 2 * list->room : 4;
@@ -33987,7 +34001,7 @@ static bool aio__weblink_add(aio__weblink_list *list, const aio_url *base, aio_t
         if (links) list->links = links;
         if (links) list->room = room;
     }
-    aio_url_clear(&url);
+    aio__url_erase(&url);
     if (!stored) aio__free(words.data);
     if (!stored) return false;
     aio_link *link = &list->links[list->count++];
@@ -35630,7 +35644,6 @@ struct aio_connector {
     aio_connector_options options; /* texts are its own */
     aio__node   settings;   /* of requests' TLS, the latest last; aio__tls_setting */
     int         setting_count;
-    uint32_t    session_id; /* of the latest session */
     aio_resolver *names;    /* owned; what is used for want of a resolver. NULL: the system */
     int         limit, limit_per_host;  /* 0: none */
     size_t      busy_count, idle_count;
@@ -36214,8 +36227,6 @@ static aio_tls_context *aio__setting_of(aio_connector *c, const aio_tls_options 
     return made->context;
 }
 
-static uint32_t aio__connector_number(aio_connector *c) { return ++c->session_id; }
-
 /* Frees the connector; its connections are gone. */
 static void aio__connector_free(aio_connector *c)
 {
@@ -36409,7 +36420,6 @@ struct aio_session {
     aio_connector    *connector;  /* freed with it at the earliest */
     aio__node         link;       /* in aio__sessions.ring */
     struct aio_session *same;     /* in its bucket of aio__sessions */
-    uint64_t          serial;     /* in its loop, never used twice: a later one may have its address */
     aio__node         live;       /* operations */
     struct aio__reply *spares;    /* by `spare` */
     struct aio__operation *spare_operations;
@@ -36420,7 +36430,7 @@ struct aio_session {
     aio_headers       skipped;    /* names of options.skip_auto_headers */
     uint64_t          requests;   /* that have begun */
     aio_session_options options;
-    uint32_t          number;     /* of its connector's sessions */
+    uint32_t          number;     /* of its loop's sessions: a later one may have its address */
     bool              has_base, is_closed, secret; /* secret: its headers and auth are */
     bool              own;        /* see aio__held_new */
 };
@@ -36524,7 +36534,7 @@ typedef struct aio__sessions {
     aio__owned    owned;
     aio_session **buckets; /* by their addresses, a power of two */
     size_t        bucket_count, count;
-    uint64_t      serial;  /* of the latest session */
+    uint32_t      number;  /* of the latest session */
 } aio__sessions;
 
 /* Ends what the body of the request needed. */
@@ -36699,16 +36709,16 @@ static aio__sessions *aio__sessions_of(aio_loop *loop)
                                            aio__session_tell);
 }
 
-/* Its serial number, if it is one of the loop's that is not closed, else 0; `session` may be what was one once. */
-static uint64_t aio__session_serial(const aio_session *session)
+/* Its number, if it is one of the loop's that is not closed, else 0; `session` may be what was one once. */
+static uint32_t aio__session_number(const aio_session *session)
 {
     aio_loop *loop = aio__loop_now();
     const aio__sessions *sessions = loop ? (const aio__sessions *)loop->sessions : NULL;
     const aio_session *found = sessions && sessions->count ? *aio__session_place(sessions, session) : NULL;
-    return found && !found->is_closed ? found->serial : 0;
+    return found && !found->is_closed ? found->number : 0;
 }
 
-static bool aio__session_is_open(const aio_session *session) { return aio__session_serial(session) != 0; }
+static bool aio__session_is_open(const aio_session *session) { return aio__session_number(session) != 0; }
 
 /* "session (made ...) was closed ..." in `text` for one that was freed in debug mode, else `what`. */
 static AIO__COLD const char *aio__session_over(const aio_session *session, const char *what, char *text)
@@ -37114,7 +37124,6 @@ struct aio__requesting { /* the coroutine of a request */
     aio_task          task;
     aio_response     *result;
     aio_session      *session;
-    uint64_t          session_serial; /* as it was at the call: the address may be another one's when it begins */
     aio__operation   *op;
     aio__reply       *reply;
     aio__exchange    *x;       /* the reply's */
@@ -37141,6 +37150,7 @@ struct aio__requesting { /* the coroutine of a request */
     aio_text          data;
     aio_exception    *error;
     int               code;
+    uint32_t          session_number; /* at the call: its address may be another one's when this begins */
     int               max_redirects; /* as it was given; -1: none */
     bool              raise_for_status;
     aio_retry         retry;
@@ -38410,6 +38420,7 @@ static bool aio__exchange_retry(aio__exchange *x, const aio_exception *why)
     if (x->op->retried && x->upload) aio_task_cancel(x->upload);
     if (x->op->retried) aio__exchange_unhold(x);
     if (x->op->retried) aio__ticket_hang_up(&x->ticket);
+    x->connect_at = aio__after(aio__exchange_loop(x), x->op->limits[AIO__TIMEOUT_CONNECT]);
     x->op->phases.event.exception = x->op->retried ? why : NULL;
     if (x->op->retried) aio__tell(&x->op->phases, AIO_TRACE_RETRY);
     return x->op->retried;
@@ -38674,7 +38685,7 @@ static aio_exception *aio__requesting_begin(struct aio__requesting *self)
     char shown[201], where[40], text[AIO__HELD_TEXT];
     const char *reason = "out of memory";
     int code = ENOMEM;
-    if (!self->session_serial || aio__session_serial(self->session) != self->session_serial) {
+    if (!self->session_number || aio__session_number(self->session) != self->session_number) {
         code = AIO_ERUNTIME;
         reason = aio__session_over(self->session, "the session is closed", text);
     } else if ((self->op = aio__operation_open(self->session))) {
@@ -39502,7 +39513,7 @@ AIO_API aio_response_task *aio_session_request_with(aio_session *session, const 
     if (!self) aio_text_clear(&made);
     if (!self) return NULL;
     self->session = session;
-    self->session_serial = aio__session_serial(session);
+    self->session_number = aio__session_number(session);
     self->method = method;
     self->url = url;
     self->timeout = o->timeout;
@@ -39890,7 +39901,6 @@ static int aio__session_connect(aio_session *session, const aio_session_options 
                              .ttl_dns_cache = o->ttl_dns_cache, .no_dns_cache = o->no_dns_cache);
     if (!c) return errno;
     session->connector = aio__connector_hold(c);
-    session->number = aio__connector_number(c);
     return aio__connector_is_of(c, session->loop) ? 0 : AIO_EWRONGLOOP;
 }
 
@@ -40015,7 +40025,8 @@ AIO_API aio_session *aio_session_open_with(const aio_session_options *options)
     aio__ring_clear(&session->live);
     aio__ring_insert(&sessions->owned.ring, &session->link);
     *aio__session_place(sessions, session) = session;
-    session->serial = ++sessions->serial;
+    if (!++sessions->number) sessions->number = 1;
+    session->number = sessions->number;
     sessions->count++;
     int code = aio__session_fill(session, options);
     if (!code) return session;
@@ -41483,8 +41494,10 @@ static int aio__served_status(const aio__served *r, const aio_exception *why)
         if (code == AIO_EJSON || code == EILSEQ || code == AIO_ELIMIT) return 400;
     }
     if (code == AIO_EINCOMPLETE && r->short_body) return 400;
-    return r->too_large ? 413 : r->bad_body ? 400 : code == AIO_ETIMEOUT && r->late_body ? 408
-         : code == AIO_EHANDSHAKE ? 400 : code == ENOMEM ? 503 : 500;
+    return code == AIO_ELIMIT && r->too_large ? 413 : code == AIO_EPAYLOAD && r->bad_body ? 400
+         : code == AIO_ETIMEOUT && r->late_body ? 408
+         : code == AIO_EHANDSHAKE && r->status >= 400 ? r->status /* it was told so, if it is its own */
+         : code == ENOMEM ? 503 : 500;
 }
 
 /* The handler has failed: the client gets a status if it is not too late. */
@@ -45730,7 +45743,7 @@ typedef struct aio__sse_parser {
 
 struct aio_sse {
     aio_session    *session;  /* borrowed */
-    uint64_t        session_serial;
+    uint32_t        session_number; /* see aio__requesting */
     bool            own;      /* see aio__held_new */
     aio_response   *response; /* NULL: not connected */
     aio_headers     fields;
@@ -45920,7 +45933,7 @@ static aio_response_task *aio__sse_ask(aio_sse *sse)
     o.header_fields = &sse->fields;
     o.timeout.total = AIO_UNLIMITED;
     o.timeout.sock_read = sse->silence;
-    if (aio__session_serial(sse->session) != sse->session_serial)
+    if (aio__session_number(sse->session) != sse->session_number)
         return (aio_response_task *)(void *)aio__failure(AIO_ERUNTIME, "the session of the events is closed");
     return aio_session_request_with(sse->session, "GET", sse->url, &o);
 }
@@ -46068,7 +46081,7 @@ AIO_API aio_sse *aio_sse_open_with(aio_session *session, const char *url, const 
     bool own;
     aio_sse *sse = (aio_sse *)aio__held_make(sizeof *sse + length, &own);
     if (sse) sse->session = session;
-    if (sse) sse->session_serial = aio__session_serial(session);
+    if (sse) sse->session_number = aio__session_number(session);
     if (sse) sse->refs = 1;
     if (sse) sse->own = own;
     int code = sse ? aio__sse_fields(&sse->fields, options) : ENOMEM;

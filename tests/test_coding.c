@@ -385,6 +385,32 @@ TEST(coding_goes_there_and_back)
 }
 
 /* What is made does not grow unseen: bytes for text, records, runs and a mixture, at each level. */
+/* A held byte and the match behind it, as the last two symbols that a block has room for, or one too many. */
+TEST(coding_fills_a_block)
+{
+    static const char tail[] = "bcdefgh\0\0\0\0\0\0\0\0\0\0ijklmnopqrstuvwxyz0123456789ABCDEFGHIJ";
+    static char data[20000];
+    for (size_t between = 16320; between < 16360; between++) {
+        uint64_t x = 7;
+        size_t n = 5 + sizeof tail - 1, once;
+        memcpy(data, "abcdZ", 5);
+        memcpy(data + 5, tail, sizeof tail - 1);
+        for (size_t i = 0; i < between; i++) {
+            x = x * 6364136223846793005u + 1442695040888963407u;
+            data[n++] = (char)(x >> 33);
+        }
+        data[n++] = 'a';
+        memcpy(data + n, tail, sizeof tail - 1);
+        n += sizeof tail - 1;
+        for (size_t i = 0; i < 500; i++) data[n++] = "abcdefgh0123"[(i * i + 5 * i) % 12];
+        for (int level = AIO_DEFLATE_DEFAULT; level <= AIO_DEFLATE_BEST; level++) {
+            char *packed = coding_encode(data, n, n + 1, 2 * n + 100, AIO_CODING_GZIP, level, &once);
+            coding_check(packed, once, 0, 0, AIO_CODING_GZIP, data, n);
+            free(packed);
+        }
+    }
+}
+
 TEST(coding_makes_it_as_small_as_before)
 {
     static const size_t rows[][3] = { { 64731, 65363, 64459 }, { 77956, 79419, 77956 }, { 1646, 8211, 882 },

@@ -424,6 +424,9 @@ TEST(cookies_and_public_suffixes)
     cookies_jar = aio_cookie_jar_open(.public_suffixes = path);
     CHECK_STR(cookies_take("http://a.co.uk/", "a=1; Domain=co.uk"), "its domain is a public suffix");
     CHECK_STR(cookies_take("http://a.co.uk/", "a=1; Domain=a.co.uk"), "");
+    CHECK_STR(cookies_take("http://a.co.uk./", "a=1; Domain=co.uk."), "its domain is a public suffix");
+    CHECK_STR(cookies_take("http://a.com./", "a=1; Domain=com."), "its domain is a public suffix");
+    CHECK_STR(cookies_take("http://b.a.co.uk./", "a=1; Domain=a.co.uk."), "");
     CHECK_STR(cookies_take("http://a.x.ck/", "a=1; Domain=x.ck"), "its domain is a public suffix");
     CHECK_STR(cookies_take("http://a.x.ck/", "a=1; Domain=a.x.ck"), "");
     CHECK_STR(cookies_take("http://a.www.ck/", "a=1; Domain=www.ck"), "");

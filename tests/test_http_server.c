@@ -46,7 +46,11 @@ static AIO_CORO(site)
         AIO_AWAIT(aio_request_chunk(self->request, "half", 4));
         AIO_RETURN();
     } else if (!strcmp(self->request->path.data, "/raise")) {
-        AIO_RAISE(EPERM, "no");
+        AIO_TRY {
+            AIO_AWAIT(self->body, aio_request_read(self->request));
+        } AIO_CATCH_CODE(AIO_ELIMIT, AIO_EPAYLOAD) {
+        } AIO_END_TRY;
+        AIO_RAISE(self->request->query.data ? AIO_EHANDSHAKE : EPERM, "no");
     } else if (!strcmp(self->request->path.data, "/slow")) {
         AIO_AWAIT(aio_sleep(5));
         AIO_AWAIT(aio_request_respond(self->request, 200, .text = "late"));
@@ -238,6 +242,16 @@ SCENARIO(server_handler_raises, .may = { EPIPE, ECONNRESET, ENOTCONN, ETIMEDOUT 
     AIO_BEGIN(server_handler_raises);
     expect_report("error in the handler of GET /raise");
     AIO_AWAIT(AIO_CALL(one_talk, .said = "GET /raise HTTP/1.1\r\nHost: h\r\n\r\n",
+                       .answer = REFUSED("500 Internal Server Error", "27") "500: Internal Server Error\n"));
+    /* nor is an error the client's that has to do with no body and no handshake of its */
+    expect_report("error in the handler of POST /raise");
+    AIO_AWAIT(AIO_CALL(one_talk, .said = "POST /raise HTTP/1.1\r\nHost: h\r\nContent-Length: 101\r\n\r\n",
+                       .answer = REFUSED("500 Internal Server Error", "27") "500: Internal Server Error\n"));
+    expect_report("error in the handler of POST /raise");
+    AIO_AWAIT(AIO_CALL(one_talk, .said = "POST /raise HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n",
+                       .answer = REFUSED("500 Internal Server Error", "27") "500: Internal Server Error\n"));
+    expect_report("error in the handler of GET /raise");
+    AIO_AWAIT(AIO_CALL(one_talk, .said = "GET /raise?h HTTP/1.1\r\nHost: h\r\n\r\n",
                        .answer = REFUSED("500 Internal Server Error", "27") "500: Internal Server Error\n"));
     expect_report("gave no answer");
     AIO_AWAIT(AIO_CALL(one_talk, .said = "GET /silent HTTP/1.1\r\nHost: h\r\n\r\n",

@@ -1292,6 +1292,7 @@ static AIO_CORO(aio_mysql__querying)
     if (self->kind == AIO_MYSQL__MORE && self->db->stage == AIO_MYSQL__IDLE) AIO_RETURN(NULL);
     if (self->kind != AIO_MYSQL__MORE && self->db->stage != AIO_MYSQL__IDLE)
         AIO_AWAIT(AIO_CALL(aio_mysql__skipping, .db = self->db));
+    if (self->kind == AIO_MYSQL__EXECUTE && self->db->out_of_memory) AIO_RAISE(ENOMEM);
     self->db->busy = self->begun = true;
     if (self->kind != AIO_MYSQL__MORE && aio_mysql__unasked(self->db))
         AIO_RAISE(self->db->code, "%s", aio_mysql__why(self->db));

@@ -1040,7 +1040,7 @@ static int aio_redis__server_error(aio_redis *redis, const aio_redis_reply *repl
     size_t length = reply->length < 500 ? reply->length : 500;
     aio_redis__fail(redis, code, head, (size_t)used);
     if (!aio_redis__reserve(&redis->error, length + 1)) return -1;
-    memcpy(redis->error.data + used, text, length);
+    memcpy(redis->error.data + redis->error.used, text, length); /* there may have been no memory for the head */
     redis->error.used += length;
     redis->error.data[redis->error.used] = 0;
     return -1;
@@ -1548,6 +1548,7 @@ static AIO_CORO(aio_redis__asking)
     if (!aio_redis__is_ready(self->redis)) AIO_AWAIT(AIO_CALL(aio_redis__readying, .redis = self->redis));
     AIO_TIMEOUT(self->redis->blocks ? (double)AIO_UNLIMITED : self->redis->options.timeout) {
         self->step = aio_redis__send(self->redis, self->kind != AIO_REDIS__ONE);
+        if (self->step && self->step != ENOMEM) aio_redis__lose(self->redis); /* of no use to the next one, either */
         if (self->step) AIO_RAISE(self->step, "Redis: the command cannot be sent");
         *self->sent = true;
         while (self->redis->owed) {
