@@ -14,7 +14,7 @@ static double glib_prepare(aio_source *source)
     g_main_context_prepare(self->context, &self->priority);
     while ((count = g_main_context_query(self->context, self->priority, &milliseconds, self->fds, self->room)) >
            self->room)
-        self->fds = g_renew(GPollFD, self->fds, self->room = count);
+        self->fds = g_renew(GPollFD, self->fds, (gsize)(self->room = count));
     source->fds = (aio_source_fd *)(void *)self->fds;
     source->count = (size_t)count;
     return milliseconds / 1000.0;

@@ -45,7 +45,7 @@ static char *coding_mixture(size_t n, uint64_t seed)
     uint64_t x = seed;
     for (size_t i = 0; i < n;) {
         x = x * 6364136223846793005u + 1442695040888963407u;
-        size_t run = 1 + (size_t)(x >> 40) % 300, back = i ? 1 + (size_t)(x >> 20) % (i < 70000 ? i : 70000) : 0;
+        size_t run = 1 + (size_t)((x >> 40) % 300), back = i ? 1 + (size_t)((x >> 20) % (i < 70000 ? i : 70000)) : 0;
         int kind = (int)(x >> 60);
         for (; run && i < n; run--, i++) {
             x = x * 6364136223846793005u + 1442695040888963407u;
