@@ -7921,6 +7921,7 @@ static void aio__tie_end(aio__attachment *extra, aio_loop *loop)
 static void aio__tie_to(aio_task *t, aio__tie *tie, void (*end)(void *, aio_loop *), void *thing)
 {
     tie->extra.kind = AIO__EXTRA_OWNED;
+    tie->extra.size = 0;
     tie->extra.end = aio__tie_end;
     tie->extra.next = t->extra;
     tie->end = end;
@@ -12383,6 +12384,7 @@ struct aio_queue {
     size_t    unfinished;
     aio_event finished;
     aio__wait_queue getters, putters;
+    unsigned  refs;                   /* its user's, and of each who waits */
     bool      shut;
 };
 
@@ -12500,6 +12502,7 @@ AIO_API aio_queue *aio__queue_create(size_t size, size_t alignment, const aio_qu
     if (!q) return NULL;
     q->options = *options;
     q->size = size;
+    q->refs = 1;
     size_t slot = size + (options->compare ? sizeof q->number : 0);
     q->stride = slot ? (slot + 15) & ~(size_t)15 : 16;
     return q;
@@ -12542,6 +12545,27 @@ AIO_API int aio__queue_put_nowait(aio_queue *queue, const void *item, size_t siz
     return 0;
 }
 
+static void aio__queue_unref(void *arg, aio_loop *loop)
+{
+    aio_queue *q = (aio_queue *)arg;
+    (void)loop;
+    if (--q->refs) return;
+    aio__free(q->slots);
+    aio__free(q);
+}
+
+/* Who waits, with room for an item behind it, and behind that for what keeps the queue until its end: it may begin when
+ * that was freed. NULL without memory. */
+static aio__waiter *aio__queue_waiter(const aio__waiting *use, aio_queue *q)
+{
+    size_t room = (q->size + 15) / 16 * 16; /* with the padding that the type of such an awaitable has */
+    aio__waiter *w = (aio__waiter *)aio__waiter_make(use, q, room + sizeof(aio__tie));
+    if (!w) return NULL;
+    q->refs++;
+    aio__tie_to(&w->task, (aio__tie *)(void *)((char *)(w + 1) + room), aio__queue_unref, q);
+    return w;
+}
+
 /* The item is behind the waiter, as it is of a getter. */
 static int aio__putter_step(aio__waiter *w)
 {
@@ -12573,7 +12597,7 @@ AIO_API aio_future *aio__queue_put(aio_queue *queue, const void *item, size_t si
         int code = aio__queue_put_nowait(queue, item, size);
         return code ? aio__failure(code, NULL) : aio__done_now();
     }
-    aio__waiter *putter = (aio__waiter *)aio__waiter_make(&aio__putter, queue, size);
+    aio__waiter *putter = aio__queue_waiter(&aio__putter, queue);
     if (putter) memcpy(putter + 1, item, size);
     return (aio_future *)(later ? aio__waiter_later(putter) : putter);
 }
@@ -12623,11 +12647,19 @@ static void *aio__queue_getter(aio_queue *queue, size_t size, const aio__waiting
     int refused = aio__wait_queue_closed(queue ? &queue->getters : NULL);
     if (refused) return aio__waiting_refused(use, refused, NULL);
     if (size != queue->size) return aio__waiting_refused(use, EINVAL, "not the type of this queue's items");
-    /* with the padding that the type of such an awaitable has */
+    bool later = queue->count && aio__turn_over(aio__loop_now());
+    if (later || !queue->count) {
+        aio__waiter *waiter = aio__queue_waiter(use, queue);
+        return later ? aio__waiter_later(waiter) : waiter;
+    }
     aio__waiter *getter = (aio__waiter *)aio__waiter_make(use, queue, (size + 15) / 16 * 16);
     if (!getter) return NULL;
-    if (queue->count && aio__turn_over(aio__loop_now())) return aio__waiter_later(getter);
-    if (!queue->count || aio__queue_get_nowait(queue, getter + 1, size)) return getter;
+    int code = aio__queue_get_nowait(queue, getter + 1, size);
+    if (code) {
+        getter->task.future.state = AIO__CANCELLED; /* nobody has forgotten to await it */
+        aio_unref(getter);
+        return aio__waiting_refused(use, code, NULL);
+    }
     getter->task.future.flags = (uint16_t)(getter->task.future.flags & ~AIO__F_CORO);
     getter->task.future.run.ops = NULL;
     getter->task.future.state = AIO__DONE;
@@ -12682,8 +12714,7 @@ AIO_API int aio_queue_free(aio_queue *queue)
     aio_event_destroy(&queue->finished);
     queue->shut = true;
     aio__queue_clear(queue);
-    aio__free(queue->slots);
-    aio__free(queue);
+    aio__queue_unref(queue, NULL);
     return 0;
 }
 
@@ -18541,7 +18572,7 @@ struct aio_server {
     aio_server_options  options;
     aio__clients        clients;
     aio_future         *closed;   /* wait_closed's */
-    struct aio__serve_forever *forever;
+    struct aio__serve_forever *forevers; /* that were called and have not ended; the first may be the one that serves */
     void               *service;  /* of the room that speaks its protocol */
     void              (*end_idle)(void *service, bool all); /* clients between two requests: one, or all */
     bool              (*endless)(const void *handler); /* it would not see a shutdown */
@@ -18558,7 +18589,8 @@ struct aio_server {
     ino_t               inode;
 };
 
-struct aio__serve_forever { aio_task task; aio_server *server; aio_future *never; };
+struct aio__serve_forever { aio_task task; aio__tie tie; struct aio__serve_forever *next; aio_server *server;
+                            aio_future *never; }; /* server: NULL when that has gone */
 
 typedef struct aio__servers { /* a loop's */
     aio__owned owned;
@@ -18585,7 +18617,7 @@ static void aio__spare_keep(aio_loop *loop)
 static void aio__server_free(aio_server *server)
 {
     aio_future *closed = server->closed;
-    if (server->forever) server->forever->server = NULL;
+    for (struct aio__serve_forever *f = server->forevers; f; f = f->next) f->server = NULL;
     if (server->on_free) server->on_free(server->service);
     aio__ring_remove(&server->link);
     aio__spare_keep(server->loop);
@@ -18947,7 +18979,7 @@ AIO_API void aio_server_close(aio_server *server)
     aio__server_unlisten(server);
     aio__server_unlink(server);
     aio__server_end_idle(server);
-    if (server->forever) aio__cancel(server->forever->never, &aio__cancelled);
+    if (server->forevers && server->forevers->never) aio__cancel(server->forevers->never, &aio__cancelled);
 }
 
 static AIO__COLD bool aio__server_tell(aio_loop *loop, aio__node *node)
@@ -19275,22 +19307,45 @@ AIO_API aio_future *aio_server_wait_closed(aio_server *server)
     return closed;
 }
 
+static void aio__serve_forever_unlink(const struct aio__serve_forever *self)
+{
+    struct aio__serve_forever **link = &self->server->forevers;
+    while (*link != self) link = &(*link)->next;
+    *link = self->next;
+}
+
+static void aio__serve_forever_end(void *arg, aio_loop *loop)
+{
+    struct aio__serve_forever *self = (struct aio__serve_forever *)arg;
+    if (loop && self->server) aio__serve_forever_unlink(self);
+}
+
+/* NULL, or why it cannot begin. */
+static const char *aio__serve_forever_refuses(const struct aio__serve_forever *self)
+{
+    return !self->server || self->server->closing ? "the server is closed"
+         : self->server->forevers->never ? "it is being awaited already" : NULL;
+}
+
 static AIO_CORO(aio__serve_forever)
 {
     AIO_BEGIN(aio__serve_forever);
-    if (self->server->closing || self->server->forever)
-        AIO_RAISE(AIO_ERUNTIME, "serve_forever: %s", self->server->closing ? "the server is closed"
-                                                                           : "it is being awaited already");
+    if (aio__serve_forever_refuses(self))
+        AIO_RAISE(AIO_ERUNTIME, "serve_forever: %s", aio__serve_forever_refuses(self));
     int code;
     code = aio_server_start_serving(self->server);
     if (code) AIO_RAISE(code, "serve_forever: listen: %s", strerror(code));
+    aio__serve_forever_unlink(self);
+    self->next = self->server->forevers;
+    self->server->forevers = self;
     self->never = aio_future_create();
-    if (self->never) self->server->forever = self;
     AIO_AWAIT(aio_ref(self->never));
     AIO_FINALLY;
+        bool served;
+        served = self->never != NULL;
         aio_unref(self->never);
-        if (self->server && self->server->forever == self) {
-            self->server->forever = NULL;
+        self->never = NULL;
+        if (self->server && served) {
             aio_server_close(self->server);
             aio_server_close_clients(self->server);
         }
@@ -19300,7 +19355,13 @@ static AIO_CORO(aio__serve_forever)
 AIO_API aio_future *aio_server_serve_forever(aio_server *server)
 {
     if (!aio__server_live(server, __func__)) return aio__failure(EINVAL, "serve_forever of no server");
-    return (aio_future *)(void *)AIO_CALL(aio__serve_forever, .server = server);
+    struct aio__serve_forever *self = AIO_CALL(aio__serve_forever, .server = server);
+    if (!self) return NULL;
+    struct aio__serve_forever **link = &server->forevers; /* behind the one that serves */
+    while (*link) link = &(*link)->next;
+    *link = self;
+    aio__tie_to(&self->task, &self->tie, aio__serve_forever_end, self);
+    return (aio_future *)(void *)self;
 }
 
 AIO_API int aio_listen_fds(void)

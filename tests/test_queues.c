@@ -520,6 +520,34 @@ SCENARIO(queue_shutdown_getters)
     AIO_END;
 }
 
+/* Called before the queue is freed, and begun behind that, or never. */
+struct queue_freed_early { aio_task task; aio_queue *queue; aio_future *calls[4]; int i, item; };
+SCENARIO(queue_freed_early)
+{
+    AIO_BEGIN(queue_freed_early);
+    REQUIRE(self->queue = aio_queue_create(int, .maxsize = 1));
+    REQUIRE(self->calls[0] = (aio_future *)aio_create_task(aio_queue_get(self->queue, int)));
+    REQUIRE(self->calls[1] = (aio_future *)aio_create_task(aio_queue_next(self->queue, int)));
+    REQUIRE(aio_queue_put_nowait(self->queue, &self->item) == 0);
+    REQUIRE(self->calls[2] = (aio_future *)aio_create_task(aio_queue_put(self->queue, &self->item)));
+    REQUIRE(self->calls[3] = (aio_future *)aio_queue_put(self->queue, &self->item));
+    CHECK_INT(aio_queue_free(self->queue), 0);
+    self->queue = NULL;
+    aio_future_cancel(self->calls[3]);
+    for (self->i = 0; self->i < 3; self->i++) {
+        AIO_TRY {
+            AIO_AWAIT(aio_ref(self->calls[self->i]));
+            UNREACHED();
+        } AIO_CATCH {
+            CAUGHT(self->i == 1 ? AIO_ESTOPITERATION : AIO_EQUEUESHUTDOWN);
+        } AIO_END_TRY;
+    }
+    AIO_FINALLY;
+        for (int i = 0; i < 4; i++) aio_unref(self->calls[i]);
+        aio_queue_free(self->queue);
+    AIO_END;
+}
+
 /* Freed while they wait, or were called but have not run yet: everyone gets an error, and nobody touches it. */
 QUEUE_CREW(queue_freed);
 SCENARIO(queue_freed)

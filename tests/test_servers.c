@@ -599,6 +599,44 @@ SCENARIO(server_forever, SERVER_MAY)
     AIO_END;
 }
 
+/* serve_forever called before its server has gone, and begun behind that, or never; one that waits beside one that
+ * serves does not keep the latter from hearing of the close. */
+struct server_forever_late { aio_task task; aio_server *server, *gone; aio_future *late, *serves, *beside; };
+SCENARIO(server_forever_late, SERVER_MAY)
+{
+    AIO_BEGIN(server_forever_late);
+    AIO_AWAIT(self->server, aio_start_server(echo_handler, NULL, "127.0.0.1", 0));
+    REQUIRE(self->late = aio_server_serve_forever(self->server));
+    aio_unref(self->late);
+    REQUIRE(self->late = aio_create_task(aio_server_serve_forever(self->server)));
+    self->gone = self->server;
+    self->server = NULL;
+    AIO_AWAIT(aio_server_wait_closed(self->gone));
+    AIO_TRY {
+        AIO_AWAIT(aio_ref(self->late));
+        UNREACHED();
+    } AIO_CATCH {
+        CAUGHT(AIO_ERUNTIME);
+    } AIO_END_TRY;
+    AIO_AWAIT(self->server, aio_start_server(echo_handler, NULL, "127.0.0.1", 0));
+    REQUIRE(self->serves = aio_create_task(aio_server_serve_forever(self->server)));
+    SOON();
+    REQUIRE(self->beside = aio_server_serve_forever(self->server));
+    self->gone = self->server;
+    self->server = NULL;
+    AIO_AWAIT(aio_server_wait_closed(self->gone));
+    SOON();
+    CHECK(aio_future_cancelled(self->serves));
+    AIO_FINALLY;
+        if (self->serves) aio_task_cancel(self->serves);
+        aio_unref(self->late);
+        aio_unref(self->serves);
+        if (self->beside) aio_future_cancel(self->beside);
+        aio_unref(self->beside);
+        SERVER_END(self->server);
+    AIO_END;
+}
+
 /* 1,000 at once. */
 enum { CROWD = 1000 };
 struct crowd_one { aio_task task; aio_stream *stream; int port, number; aio_text text; };
