@@ -1450,3 +1450,168 @@ TEST(debug_reports_are_summed_up, .skip = KIND_DEBUG)
                        "aio.h: many: 0\n"));
     CHECK(strstr(text, "many: 9\naio.h: 2 more of the kind of the above, the latest: many: 11\n"));
 }
+
+/* ---- states ---- */
+
+/* What must hold of a stream's states: a turn that leaves it otherwise is named; without debug mode it is made. */
+TEST(debug_stream_states)
+{
+    enum { READING, WRITING, LIFE };
+    static const struct { int which, to; const char *wrong; } rows[] = {
+        { READING, AIO__READING_FAILED, "reading has failed without an error" },
+        { WRITING, AIO__WRITING_LOST, "writing has failed without an error" },
+        { WRITING, AIO__WRITING_ENDED, "there are bytes behind the end" },
+        { LIFE, AIO__LIFE_DOOMED, "it waits for the handler of no server" },
+        { READING, AIO__READING_EOF, NULL }, { WRITING, AIO__WRITING_ENDING, NULL }, { LIFE, AIO__LIFE_CLOSING, NULL },
+    };
+    char wanted[100];
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        aio__buffer unsent;
+        aio_stream s;
+        memset(&s, 0, sizeof s);
+        s.out = &unsent;
+        uint8_t *state = rows[i].which == READING ? &s.reading : rows[i].which == WRITING ? &s.writing : &s.life;
+        snprintf(wanted, sizeof wanted, "aio.h: %s (a stream's states:0)\n", rows[i].wrong ? rows[i].wrong : "");
+        s.loop = debug_loop(true);
+        if (rows[i].wrong) CHECK_ABORTS(wanted, aio__stream_turn(&s, state, rows[i].to));
+        CHECK_INT(*state, 0);
+        aio_loop_set_debug(s.loop, !rows[i].wrong);
+        aio__stream_turn(&s, state, rows[i].to);
+        CHECK_INT(*state, rows[i].to);
+        aio_loop_free(s.loop);
+    }
+}
+
+/* Every pair of a connection's states, with a stream and without: those that may not follow are named. */
+TEST(debug_connection_states)
+{
+    enum { STATES = AIO__CONNECTION_GONE + 1 };
+    /* Connecting and gone are without a stream, the others with one. */
+    static const char may[STATES][STATES + 1] = { "cu.g", "c.i.", ".u.g", "...." };
+    aio_loop *loop = debug_loop(true);
+    aio_connector connector;
+    aio__origin origin;
+    aio__connection connection;
+    aio_stream stream;
+    memset(&connector, 0, sizeof connector);
+    memset(&origin, 0, sizeof origin);
+    memset(&stream, 0, sizeof stream);
+    connector.loop = loop;
+    origin.connector = &connector;
+    for (int i = 0; i < STATES * STATES * 2; i++) {
+        int from = i / 2 / STATES, to = i / 2 % STATES;
+        bool has = i % 2, wants = to == AIO__CONNECTION_IN_USE || to == AIO__CONNECTION_IDLE;
+        bool fine = may[from][to] != '.' && has == wants;
+        memset(&connection, 0, sizeof connection);
+        connection.origin = &origin;
+        connection.stream = has ? &stream : NULL;
+        connection.state = (uint8_t)from;
+        if (!fine) CHECK_ABORTS("aio.h: one leads to another that it cannot lead to (the states of a connection:0)\n",
+                                aio__connection_turn(&connection, to));
+        aio_loop_set_debug(loop, fine);
+        aio__connection_turn(&connection, to);
+        CHECK_INT(connection.state, to);
+        aio_loop_set_debug(loop, true);
+    }
+    aio_loop_free(loop);
+}
+
+#ifndef AIO_NO_TLS
+/* The same of a TLS connection's: our close_notify goes once, none after a failure, and no end is taken back. */
+TEST(debug_tls_states)
+{
+    enum { STATES = AIO__TLS_FAILED + 1 };
+    /* handshake, open, said, awaited, closed, cut, failed */
+    static const char may[STATES][STATES + 1] = { ".os...f", "..s...f", "...acu.", "...acu.", ".....u.", ".......",
+                                                  "......." };
+    aio_loop *loop = debug_loop(true);
+    for (int i = 0; i < STATES * STATES; i++) {
+        int from = i / STATES, to = i % STATES;
+        bool fine = may[from][to] != '.';
+        aio__tls tls;
+        memset(&tls, 0, sizeof tls);
+        tls.loop = loop;
+        tls.state = (uint8_t)from;
+        if (!fine) CHECK_ABORTS("aio.h: one leads to another that it cannot lead to (the states of TLS:0)\n",
+                                aio__tls_turn(&tls, to));
+        aio_loop_set_debug(loop, fine);
+        aio__tls_turn(&tls, to);
+        CHECK_INT(tls.state, to);
+        aio_loop_set_debug(loop, true);
+    }
+    aio_loop_free(loop);
+}
+#endif
+
+enum { TASK_LEAF, TASK_DONE, TASK_LINE, TASK_NOTHING, TASK_AWAITED, TASK_RING, TASK_FINE };
+static void debug_break(struct debug_child *task, int how)
+{
+    static aio_future other;
+    static aio__node elsewhere;
+    switch (how) {
+    case TASK_LEAF: task->task.link.leaf = NULL; break;
+    case TASK_DONE: task->task.future.state = AIO__DONE; break;
+    case TASK_LINE: task->task.line = AIO__START; break;
+    case TASK_NOTHING: task->task.awaiting = NULL; break;
+    case TASK_AWAITED: other.state = AIO__DONE; task->task.awaiting = &other; break;
+    case TASK_RING: task->task.node.next = &elsewhere; break;
+    }
+    aio__task_assert(&task->task);
+}
+
+struct debug_broken { aio_task task; aio_future *future; };
+static AIO_CORO(debug_broken)
+{
+    AIO_BEGIN(debug_broken);
+    self->task.link.leaf = NULL;
+    AIO_AWAIT(aio_ref(self->future));
+    AIO_END;
+}
+
+/* What must hold of a task that waits, one by one; and that debug mode looks at it when one begins to. */
+TEST(debug_task_states)
+{
+    static const char *const wrong[] = { "another coroutine is the innermost one", "the task is done",
+        "its line is not one of an await", "what it waits for is done", "what it waits for is done",
+        "it is in no ring of waiters" };
+    char wanted[100];
+    aio_loop *loop = debug_loop(true);
+    aio_future *future = AIO_FUTURE(aio_future);
+    struct debug_child *task = aio_create_task(AIO_CALL(debug_child, .delay = 1));
+    aio_loop_call_soon(loop, debug_stop, loop);
+    aio_loop_run_forever(loop);
+    for (int how = 0; how < TASK_FINE; how++) {
+        snprintf(wanted, sizeof wanted, "aio.h: %s (a waiting task's invariant:", wrong[how]);
+        CHECK_ABORTS(wanted, debug_break(task, how));
+    }
+    debug_break(task, TASK_FINE);
+    snprintf(wanted, sizeof wanted, "aio.h: %s (a waiting task's invariant:", wrong[TASK_LEAF]);
+    CHECK_ABORTS(wanted, aio_loop_run_until_complete(loop, AIO_CALL(debug_broken, .future = future), NULL));
+    CHECK_INT(aio_loop_run_until_complete(loop, task, NULL), 0);
+    aio_unref(future);
+    aio_loop_free(loop);
+}
+
+/* What must hold of an exchange that lets go of its connection. */
+TEST(debug_exchange_states)
+{
+    aio__operation op;
+    aio__exchange x;
+    aio__connection connection;
+    aio_stream stream, other;
+    memset(&op, 0, sizeof op);
+    memset(&x, 0, sizeof x);
+    memset(&connection, 0, sizeof connection);
+    memset(&stream, 0, sizeof stream);
+    memset(&other, 0, sizeof other);
+    x.op = &op;
+    x.ticket.got = &connection;
+    connection.stream = &stream;
+    op.refs = 1;
+    aio__exchange_assert(&x, NULL);
+    aio__exchange_assert(&x, &stream);
+    CHECK_ABORTS("aio.h: the body is read from another stream than the connection's (an exchange's invariant:0)\n",
+                 aio__exchange_assert(&x, &other));
+    op.refs = 0;
+    CHECK_ABORTS("aio.h: its operation has ended (an exchange's invariant:0)\n", aio__exchange_assert(&x, &stream));
+}
