@@ -164,7 +164,7 @@ SCENARIO(ws_idle, .skip = KIND_ALLOC | KIND_CALL | KIND_CANCEL | KIND_SLICE | KI
  * loop, its slabs and the poller hold for them. */
 enum { WS_MANY = 10000, WS_WAVE = 100 };
 struct ws_idle_10000 { aio_task task; aio_server *server; int fds[WS_MANY], most, n; size_t first; };
-SCENARIO(ws_idle_10000, .skip = KIND_ALLOC | KIND_CALL | KIND_CANCEL | KIND_SLICE | KIND_SHUFFLE)
+SCENARIO(ws_idle_10000, .skip = KIND_ALLOC | KIND_CALL | KIND_CANCEL | KIND_SLICE | KIND_SHUFFLE | KIND_DEBUG)
 {
     struct rlimit limit;
     AIO_BEGIN(ws_idle_10000);
