@@ -2424,7 +2424,7 @@ AIO_API int aio_process_send_signal(aio_process *process, int signum);
 AIO_API int aio_process_terminate(aio_process *process);
 AIO_API int aio_process_kill(aio_process *process);
 /* The last call, best in AIO_FINALLY: closes its pipes; a program that still runs is killed, and waited for in the
- * background. So does the end of the loop. NULL is fine. */
+ * background. So does the end of the loop. An aio_process_communicate raises ECONNABORTED then. NULL is fine. */
 AIO_API void aio_process_release(aio_process *process);
 
 /* ============================================================================
@@ -3575,7 +3575,8 @@ AIO_API aio_text_task *aio_part_read_chunk(aio_part *part);
 /* The parts of a part that is a multipart itself. NULL, with errno: ENOMEM; EINVAL: it is no multipart, or has no valid
  * boundary; AIO_ELIMIT: too deep. Close it before the outer one goes on. */
 AIO_API aio_multipart *aio_part_multipart(aio_part *part);
-/* Not while a read is waiting. NULL is fine. */
+/* A read that was called before raises ECONNABORTED, when it goes on; so do those of what it was around. NULL is
+ * fine. */
 AIO_API void           aio_multipart_close(aio_multipart *multipart);
 
 /* aio_response_multipart(response, .max_part = ..., ...): the parts of a response's body. NULL, with errno: ENOMEM;
@@ -9247,7 +9248,8 @@ AIO_API void *aio__loop_create_task(aio_loop *loop, void *coroutine, const aio_t
 {
     if (!coroutine) return NULL;
     aio_task *t = (aio_task *)(void *)aio__future_of(coroutine, "aio_create_task");
-    if (!(t->future.flags & (AIO__F_CORO | AIO__F_USER)) && t->future.state == AIO__DONE && t->future.error) {
+    if (AIO__UNLIKELY(!(t->future.flags & (AIO__F_CORO | AIO__F_USER))) && t->future.state == AIO__DONE
+        && t->future.error) {
         t = aio__raising_of(&t->future);
         if (!t) return NULL;
     }
@@ -38477,14 +38479,15 @@ static bool aio__exchange_retry(aio__exchange *x, const aio_exception *why)
     bool gone = code == AIO_EDISCONNECTED || code == ECONNRESET || code == EPIPE || code == AIO_ETLS;
     if (!aio__ticket_is_reused(&x->ticket) || x->heard || x->op->retried || !gone
         || x->op->session->is_closed) return false;
-    x->op->retried = aio__retry_method(NULL, x->method) && (!x->producer.next || x->producer.rewind);
-    if (x->op->retried && x->upload) aio_task_cancel(x->upload);
-    if (x->op->retried) aio__exchange_unhold(x);
-    if (x->op->retried) aio__ticket_hang_up(&x->ticket);
+    if (!aio__retry_method(NULL, x->method) || (x->producer.next && !x->producer.rewind)) return false;
+    x->op->retried = true;
+    if (x->upload) aio_task_cancel(x->upload);
+    aio__exchange_unhold(x);
+    aio__ticket_hang_up(&x->ticket);
     x->connect_at = aio__after(aio__exchange_loop(x), x->op->limits[AIO__TIMEOUT_CONNECT]);
-    x->op->phases.event.exception = x->op->retried ? why : NULL;
-    if (x->op->retried) aio__tell(&x->op->phases, AIO_TRACE_RETRY);
-    return x->op->retried;
+    x->op->phases.event.exception = why;
+    aio__tell(&x->op->phases, AIO_TRACE_RETRY);
+    return true;
 }
 
 /* The error of a status from 400 on. A new owner. */
@@ -46058,7 +46061,8 @@ static AIO_CORO(aio__sse_reading)
             else aio__sse_lose(self->sse);
         } AIO_CATCH_ALL {
             self->sse->connecting = NULL;
-            if (self->sse->closed && !aio_task_cancelling(aio_current_task()))
+            if (self->sse->closed
+                && (aio_caught(self)->code != AIO_ECANCELLED || !aio_task_cancelling(aio_current_task())))
                 AIO_RAISE(ECONNABORTED, "%s", aio__sse_gone);
             if (self->sse->over || !aio__sse_retries(self->sse, aio_caught(self)->code)) AIO_RERAISE();
         } AIO_END_TRY;

@@ -634,21 +634,24 @@ SCENARIO(retry_errors, .may = CLIENT_MAY)
     AIO_END;
 }
 
-/* Answers one request, hears another one, and hangs up. */
-struct once_site { aio_task task; aio_stream *stream; };
+/* Answers one request, hears another one, and hangs up, so many seconds late. */
+struct once_site { aio_task task; aio_stream *stream; double late; };
 static AIO_CORO(once_site)
 {
     AIO_BEGIN(once_site);
     AIO_AWAIT(aio_stream_readuntil(self->stream, "\r\n\r\n", 4));
     aio_stream_write(self->stream, HEAD_5 "hello", strlen(HEAD_5 "hello"));
     AIO_AWAIT(aio_stream_readuntil(self->stream, "\r\n\r\n", 4));
+    AIO_AWAIT(aio_sleep(self->late));
     AIO_END;
 }
 static void *once_handler(aio_stream *stream, void *arg)
 {
     (void)arg;
-    return AIO_CALL(once_site, .stream = stream);
+    return AIO_CALL(once_site, .stream = stream, .late = 3);
 }
+
+/* What is sent once more has all of its time to connect again. */
 
 struct retry_resend { aio_task task; aio_server *server; aio_session *session; aio_response *r; char url[64]; int i; };
 SCENARIO(retry_resend,
@@ -657,7 +660,7 @@ SCENARIO(retry_resend,
     AIO_BEGIN(retry_resend);
     AIO_AWAIT(self->server, aio_start_server(once_handler, NULL, "127.0.0.1", 0));
     snprintf(self->url, sizeof self->url, "http://127.0.0.1:%d/", aio_server_port(self->server));
-    self->session = aio_session_open();
+    self->session = aio_session_open(.timeout = { .connect = 2 });
     REQUIRE(self->session);
     for (self->i = 0; self->i < 3; self->i++) {
         AIO_TRY {

@@ -20,9 +20,9 @@
  * Errors: an error of the server has its number plus AIO_MYSQL_ERRORS as the code, AIO_EDISCONNECTED when the server
  * went away, AIO_ELIMIT for a packet over .max_packet, or a login without end, AIO_ERUNTIME for what is not the
  * protocol, or out of turn, EACCES when the server wants a file that it is not to have; and those of
- * aio_open_connection. What goes wrong until the server has let us in names the server, and what was being done. A query that is cancelled, or that fails in any way but
- * by the server's word, closes the connection; a cancelled one is killed at the server, too (KILL QUERY, over a
- * connection of its own). */
+ * aio_open_connection. What goes wrong until the server has let us in names the server, and what was being done. A
+ * query that is cancelled, or that fails in any way but by the server's word, closes the connection; a cancelled one is
+ * killed at the server, too (KILL QUERY, over a connection of its own). */
 #ifndef AIO_MYSQL_H
 #define AIO_MYSQL_H
 

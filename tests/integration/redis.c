@@ -651,6 +651,7 @@ static AIO_CORO(lasting)
 /* ---- a server of our own, which says what it likes ---- */
 
 static aio_text said;
+static bool said_once; /* and then a reset */
 struct saying { aio_task task; aio_stream *stream; aio_text command; size_t at, n; };
 static AIO_CORO(saying)
 {
@@ -661,6 +662,12 @@ static AIO_CORO(saying)
         if (aio_stream_write(self->stream, said.data + self->at, self->n)) AIO_RETURN();
         self->at += self->n;
         AIO_AWAIT(aio_sleep(0));
+    }
+    if (said_once) {
+        static const struct linger none = { 1, 0 };
+        AIO_AWAIT(aio_sleep(0.01));
+        setsockopt(aio_stream_fileno(self->stream), SOL_SOCKET, SO_LINGER, &none, sizeof none);
+        aio_stream_abort(self->stream);
     }
     AIO_END;
 }
@@ -756,6 +763,19 @@ static AIO_CORO(hostile)
         aio_redis_close(self->redis);
         self->redis = aio_redis_open_with(self->at, &options);
     }
+    /* one that hangs up at once, with a reset: what cannot be written any more takes its connection along */
+    said.data = ":1\r\n";
+    said.length = 4;
+    said_once = true;
+    for (self->i = self->count = 0; self->i < 6; self->i++) {
+        AIO_TRY {
+            AIO_AWAIT(self->reply, aio_redis_command(self->redis, "GET", "k"));
+            self->count++;
+        } AIO_CATCH {
+        } AIO_END_TRY;
+        AIO_AWAIT(aio_sleep(0.02));
+    }
+    EXPECT(self->count >= 3);
     AIO_FINALLY;
         free(self->deep);
         aio_redis_close(self->redis);
