@@ -424,17 +424,95 @@ TEST(session_many)
     aio_loop_free(loop);
 }
 
-/* What one of each takes. A change here is one of what a connection or a request costs. */
+/* What one of each takes: the largest objects of a connection and a request (the test below sees
+ * that no other is as large), and what else there are many of. A change here is one of what these cost. */
+static const struct { const char *name; size_t size, most; bool largest; } size_rows[] = {
+    { "aio__reply", sizeof(aio__reply), 1600, true }, { "aio__served", sizeof(aio__served), 856, true },
+    { "aio__racing", sizeof(struct aio__racing), 808, true },
+    { "aio__requesting", sizeof(struct aio__requesting), 640, true },
+    { "aio__connect", sizeof(struct aio__connect), 584, true },
+    { "aio__operation", sizeof(aio__operation), 488, true }, { "aio_stream", sizeof(aio_stream), 288, true },
+    { "aio_session", sizeof(aio_session), 896, false }, { "aio__body_reader", sizeof(aio__body_reader), 312, false },
+    { "aio__http_head", sizeof(aio__http_head), 224, false }, { "aio__connection", sizeof(aio__connection), 96, false },
+    { "aio_task", sizeof(aio_task), 104, false },
+};
+enum { SIZE_ROWS = sizeof size_rows / sizeof *size_rows };
+
 TEST(struct_sizes)
 {
-    static const struct { const char *name; size_t size, most; } rows[] = {
-        { "aio__reply", sizeof(aio__reply), 1600 }, { "aio__served", sizeof(aio__served), 856 },
-        { "aio_session", sizeof(aio_session), 896 }, { "aio_stream", sizeof(aio_stream), 288 },
-        { "aio__operation", sizeof(aio__operation), 488 }, { "aio__requesting", sizeof(struct aio__requesting), 640 },
-        { "aio__connection", sizeof(aio__connection), 96 }, { "aio__body_reader", sizeof(aio__body_reader), 312 },
-        { "aio__http_head", sizeof(aio__http_head), 224 }, { "aio_task", sizeof(aio_task), 104 },
-    };
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
-        if (sizeof(void *) == 8 && !CHECK(rows[i].size <= rows[i].most))
-            printf("# %s: %zu bytes, at most %zu\n", rows[i].name, rows[i].size, rows[i].most);
+    for (int i = 0; i < SIZE_ROWS; i++)
+        if (sizeof(void *) == 8 && !CHECK(size_rows[i].size <= size_rows[i].most))
+            printf("# %s: %zu bytes, at most %zu\n", size_rows[i].name, size_rows[i].size, size_rows[i].most);
+}
+
+/* Looks at all objects of the loop in each of its iterations. One as large as the smallest of the largest is one of
+ * those, with a name or a URL of less than 64 bytes behind it. */
+static struct { aio_loop *loop; const void *but; size_t smallest; bool seen[SIZE_ROWS]; } size_watch;
+static bool sizes_of(aio__heap *heap)
+{
+    for (aio__node *node = heap->own.next; node && node != &heap->own; node = node->next) {
+        aio__prefix *prefix = AIO__CONTAINER(node, aio__prefix, node);
+        bool known = prefix->size < size_watch.smallest || prefix + 1 == size_watch.but;
+        for (int i = 0; i < SIZE_ROWS; i++) {
+            bool is = size_rows[i].largest && prefix->size - size_rows[i].size < 64;
+            size_watch.seen[i] |= is;
+            known |= is;
+        }
+        if (!CHECK(known)) {
+            printf("# one of %lu bytes\n", (unsigned long)prefix->size);
+            return false;
+        }
+    }
+    return true;
+}
+
+static void sizes_look(void *unused)
+{
+    (void)unused;
+    if (!size_watch.loop || !sizes_of(&size_watch.loop->frames) || !sizes_of(&size_watch.loop->pool)) return;
+    aio_loop_call_soon(size_watch.loop, sizes_look, NULL);
+}
+
+static void *sizes_handler(aio_request *request, void *unused)
+{
+    (void)unused;
+    return aio_request_respond(request, 200, .text = "hello");
+}
+
+struct sizes_of_request { aio_task task; aio_server *server; aio_session *session; aio_response *r; aio_text text;
+    char url[40]; int i; };
+static AIO_CORO(sizes_of_request)
+{
+    AIO_BEGIN(sizes_of_request);
+    AIO_AWAIT(self->server, aio_start_http_server(sizes_handler, NULL, "127.0.0.1", 0));
+    snprintf(self->url, sizeof self->url, "http://127.0.0.1:%d/", aio_server_port(self->server));
+    self->session = aio_session_open();
+    size_watch.loop = aio_get_running_loop();
+    size_watch.but = self;
+    sizes_look(NULL);
+    for (self->i = 0; self->i < 2; self->i++) {
+        AIO_AWAIT(self->r, aio_session_get(self->session, self->url));
+        AIO_AWAIT(self->text, aio_response_read(self->r));
+        CHECK_BYTES(self->text.data, self->text.length, "hello");
+        aio_response_release(self->r);
+    }
+    size_watch.loop = NULL;
+    AIO_AWAIT(aio_session_close(self->session));
+    AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
+
+/* Each object with an allocation of its own, so that all are in a list, with their sizes. */
+TEST(struct_sizes_are_the_largest, .skip = KIND_DEBUG)
+{
+    bool plain = aio__plain;
+    memset(&size_watch, 0, sizeof size_watch);
+    for (int i = 0; i < SIZE_ROWS; i++)
+        if (size_rows[i].largest && (!size_watch.smallest || size_rows[i].size < size_watch.smallest))
+            size_watch.smallest = size_rows[i].size;
+    aio__plain = true;
+    CHECK_INT(aio_run(AIO_CALL(sizes_of_request)), 0);
+    aio__plain = plain;
+    for (int i = 0; i < SIZE_ROWS; i++)
+        if (size_rows[i].largest && !CHECK(size_watch.seen[i])) printf("# no %s\n", size_rows[i].name);
 }
