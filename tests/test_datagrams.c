@@ -582,6 +582,31 @@ TEST(dg_addresses)
     }
 }
 
+/* At once: the socket is closed, and who waits for a datagram is told. */
+struct dg_aborted { aio_task task; aio_datagram_endpoint *endpoint; aio_datagram_task *receiving; int fd; };
+SCENARIO(dg_aborted, .may = { AIO_ERESOLVE, EINVAL })
+{
+    AIO_BEGIN(dg_aborted);
+    AIO_AWAIT(self->endpoint, aio_create_datagram_endpoint(.local_host = "127.0.0.1"));
+    self->receiving = aio_create_task(aio_datagram_receive(self->endpoint));
+    REQUIRE(self->receiving);
+    AIO_AWAIT(aio_sleep(0.01));
+    self->fd = aio_datagram_fileno(self->endpoint);
+    CHECK(fcntl(self->fd, F_GETFD) >= 0);
+    aio_datagram_abort(self->endpoint);
+    self->endpoint = NULL;
+    CHECK(fcntl(self->fd, F_GETFD) < 0);
+    AIO_AWAIT(aio_sleep(0.01));
+    CHECK(aio_future_done(self->receiving) && aio_future_exception(self->receiving));
+    if (!seam.fired && aio_future_done(self->receiving))
+        CHECK_STR(aio_future_exception(self->receiving)->phase, "receive");
+    AIO_FINALLY;
+        aio_datagram_abort(self->endpoint);
+        if (self->receiving && !aio_future_done(self->receiving)) aio_task_cancel(self->receiving);
+        aio_unref(self->receiving);
+    AIO_END;
+}
+
 TEST(dg_null)
 {
     char text[8] = "x";

@@ -606,10 +606,12 @@ LOCK_SCENARIO(semaphore_destroyed, aio_semaphore *semaphore; aio_semaphore negat
     AIO_BEGIN(semaphore_destroyed);
     lock_log[0] = 0;
     self->negative.value = -1;
-    AIO_TRY {
-        AIO_AWAIT(aio_semaphore_acquire(&self->negative));
-        CHECK_STR("a negative value", "an error");
-    } AIO_CATCH { CHECK_INT(aio_caught(self)->code, EINVAL); } AIO_END_TRY;
+    for (self->i = 0; self->i < 2; self->i++) {
+        AIO_TRY {
+            AIO_AWAIT(aio_semaphore_acquire(self->i ? &self->negative : NULL));
+            CHECK_STR("a negative value, or no semaphore", "an error");
+        } AIO_CATCH { CHECK_INT(aio_caught(self)->code, EINVAL); } AIO_END_TRY;
+    }
     self->semaphore = (aio_semaphore *)calloc(1, sizeof *self->semaphore);
     for (self->i = 0; self->i < 3; self->i++)
         LOCK_SPAWN(self->i, AIO_CALL(lock_taker, .semaphore = self->semaphore, .name = 'a'));
@@ -1155,7 +1157,9 @@ BARRIER_SCENARIO(barrier_destroyed, aio_barrier *barrier; aio_barrier none; int 
     CHECK_INT(aio_barrier_init(self->barrier, 3), 0);
     for (self->i = 0; self->i < 2; self->i++) LOCK_SPAWN(self->i, AIO_CALL(lock_party, .barrier = self->barrier));
     AIO_AWAIT(aio_sleep(0));
+    CHECK_INT(aio_barrier_waiting(self->barrier), 2);
     CHECK_INT(aio_barrier_destroy(self->barrier), 0);
+    CHECK_INT(aio_barrier_waiting(self->barrier), 0);
     free(self->barrier);
     self->barrier = NULL;
     lock_gone = true;

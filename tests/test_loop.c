@@ -328,9 +328,10 @@ TEST(loop_handle_cancel)
     CHECK(!aio_handle_pending(soon));
     CHECK(!aio_handle_pending(later));
     aio_handle again = aio_loop_call_soon(loop, loop_note, loop_c); /* the slot of an old handle, not the old handle */
+    CHECK_INT(again.index, later.index);
     CHECK(aio_handle_pending(again));
-    CHECK(!aio_handle_pending(soon));
-    CHECK(!aio_handle_cancel(soon));
+    CHECK(!aio_handle_pending(soon) && !aio_handle_pending(later));
+    CHECK(!aio_handle_cancel(soon) && !aio_handle_cancel(later));
     aio_loop_call_later(loop, 2, loop_stop_it, loop_d);
     CHECK_INT(aio_loop_run_forever(loop), 0);
     CHECK_STR(loop_log, "cd");

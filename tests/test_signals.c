@@ -73,6 +73,32 @@ TEST(signal_replaced)
     aio_loop_free(loop);
 }
 
+/* The loop is woken although a signal interrupts the call that wakes it. */
+static ssize_t (*signal_real_write)(int, const void *, size_t);
+static int signal_writes;
+static ssize_t signal_write(int fd, const void *data, size_t size)
+{
+    if (signal_writes++) return signal_real_write(fd, data, size);
+    errno = EINTR;
+    return -1;
+}
+
+TEST(signal_wakes_in_spite_of_another)
+{
+    aio_loop *loop = aio_new_event_loop();
+    signal_count = signal_writes = 0;
+    CHECK_INT(aio_loop_add_signal_handler(loop, SIGUSR1, signal_hit, &signal_count), 0);
+    signal_real_write = aio__os.write;
+    aio__os.write = signal_write;
+    struct pollfd wake = { loop->wake_read, POLLIN, 0 };
+    CHECK_INT(poll(&wake, 1, 0), 0);
+    raise(SIGUSR1);
+    aio__os.write = signal_real_write;
+    CHECK_INT(signal_writes, 2);
+    CHECK_INT(poll(&wake, 1, 0), 1);
+    aio_loop_free(loop);
+}
+
 TEST(signal_wrong)
 {
     aio_loop *loop = aio_new_event_loop(), *other = aio_new_event_loop();
@@ -239,6 +265,23 @@ TEST(signal_interrupt_own)
     signal_captured();
     CHECK_INT(signal_count, 1);
     CHECK_INT(code, 130);
+    CHECK(signal_disposition(SIGINT) == SIG_DFL);
+}
+
+/* Nothing of a handler is left when its loop has gone: the next run's Ctrl-C is its own. */
+TEST(signal_interrupt_after_another_loop)
+{
+    int cleaned = 0;
+    aio_loop *loop = aio_new_event_loop();
+    signal_count = 0;
+    CHECK_INT(aio_loop_add_signal_handler(loop, SIGINT, signal_hit, &signal_count), 0);
+    aio_loop_free(loop);
+    signal_capture();
+    int code = aio_run(AIO_CALL(interrupt, .mode = INTERRUPT_ONCE, .cleaned = &cleaned));
+    signal_captured();
+    CHECK_INT(code, 130);
+    CHECK_INT(cleaned, 1);
+    CHECK_INT(signal_count, 0);
     CHECK(signal_disposition(SIGINT) == SIG_DFL);
 }
 

@@ -525,6 +525,12 @@ static AIO_CORO(thread_big)
     AIO_END;
 }
 
+/* Whose clock is ahead of ours: what it says is believed. */
+static int thread_wait_is_over(pthread_cond_t *condition, pthread_mutex_t *mutex, int64_t nanoseconds)
+{
+    return nanoseconds < 0 ? seam_cond_wait(condition, mutex, nanoseconds) : ETIMEDOUT;
+}
+
 TEST(thread_result_early)
 {
     aio_loop *loop = aio_new_event_loop();
@@ -532,6 +538,9 @@ TEST(thread_result_early)
     const int *early = &aio_concurrent_result(big, struct thread_big);
     CHECK_INT(*early, 0);
     CHECK_INT(aio_concurrent_wait(big, AIO_NOW), AIO_ETIMEOUT);
+    aio__os.cond_wait = thread_wait_is_over;
+    CHECK_INT(aio_concurrent_wait(big, 10), AIO_ETIMEOUT);
+    aio__os.cond_wait = seam_cond_wait;
     CHECK_INT(aio_loop_run_until_complete(loop, AIO_CALL(thread_add, .delay = 1), NULL), 0);
     CHECK_INT(*early, 0);
     CHECK_INT(aio_concurrent_result(big, struct thread_big), 7);
