@@ -23,7 +23,8 @@
  * Errors: an error of the server has its number plus AIO_MONGO_ERRORS as the code (that alone, if it has none that
  * can be), also one that a reply of ok brings (writeErrors); AIO_EDISCONNECTED when the server went away; AIO_ELIMIT
  * for what is too large; EACCES for a server that is not to be trusted; AIO_ERUNTIME for what is not the protocol;
- * EINVAL for a document that was made wrongly; and those of aio_open_connection. */
+ * EINVAL for a document that was made wrongly; and those of aio_open_connection. What goes wrong until the server has let
+ * us in names the server (the last that was tried), and what was being done. */
 #ifndef AIO_MONGO_H
 #define AIO_MONGO_H
 
@@ -1453,6 +1454,7 @@ typedef struct aio_mongo__link {
     size_t                  max_document, max_message, max_batch; /* the server's */
     int                     mechanism;        /* of SCRAM; 0: no user */
     bool                    compresses, busy; /* busy: a reply has still to come */
+    bool                    met;              /* its first reply was one of MongoDB */
 } aio_mongo__link;
 
 /* A command, and what came of it. Made when the function is called, and the client's until its coroutine has ended. */
@@ -1465,6 +1467,8 @@ typedef struct aio_mongo__op {
     const char           *section;            /* what they are to the command */
     aio_bson             *reply;
     aio_mongo__link      *link;
+    size_t                host;               /* that is connected to; */
+    const char           *doing, *limit;      /* what is being done with it, and which time was over, if one was */
     int64_t               index;              /* of the first document of this message */
     aio_bson_oid          oid;
     int                   code;
@@ -1709,11 +1713,37 @@ static int aio_mongo__take_compressed(aio_mongo__op *op, const unsigned char *at
     return code;
 }
 
+/* What begins so is of another protocol; NULL: it may be MongoDB's. */
+static const char *aio_mongo__other(aio_text in)
+{
+    static const struct { const char *begin, *what; } others[] = {
+        { "HTTP/", "HTTP" }, { "SSH-", "SSH" }, { "\x15\x03", "TLS: tls=true is for that" }, { "220", "FTP or SMTP" },
+        { "-ERR", "Redis or POP3" }, { "-NOAUTH", "Redis" }, { "-DENIED", "Redis" }, { "+OK", "Redis or POP3" },
+        { "* OK", "IMAP" }
+    };
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        size_t n = strlen(others[i].begin);
+        if (in.length >= n && !memcmp(in.data, others[i].begin, n)) return others[i].what;
+    }
+    return NULL;
+}
+
+/* 0, or -1: what has come first begins as no reply to `hello` does. */
+static int aio_mongo__first(aio_mongo__op *op, const aio_mongo__link *link, aio_text in)
+{
+    const char *what = aio_mongo__other(in);
+    const unsigned char *at = (const unsigned char *)in.data;
+    if (!what && in.length >= AIO_MONGO__HEAD && aio_bson__load(at + 8, 4) != link->request && !at[3]
+        && (at[4] == 10 || at[4] == 255)) what = "MySQL"; /* its length and number, then a greeting or an error */
+    return what ? aio_mongo__fail(op, AIO_ERUNTIME, "MongoDB: this is no MongoDB server: it looks like %s", what) : 0;
+}
+
 /* The reply, if all of it has come: 1; 0: more has to; -1. */
 static int aio_mongo__decode(aio_mongo__op *op, aio_mongo__link *link)
 {
     aio_text in = aio_stream_unread(link->stream);
     const unsigned char *at = (const unsigned char *)in.data;
+    if (!link->met && aio_mongo__first(op, link, in)) return -1;
     if (in.length < AIO_MONGO__HEAD) return 0;
     size_t n = (size_t)aio_bson__load(at, 4);
     if (n < AIO_MONGO__HEAD + 5 || n > 0x7fffffff)
@@ -1732,6 +1762,7 @@ static int aio_mongo__decode(aio_mongo__op *op, aio_mongo__link *link)
         : aio_mongo__take_message(op, at + AIO_MONGO__HEAD, n - AIO_MONGO__HEAD)) return -1;
     aio_stream_consume(link->stream, n);
     link->busy = false;
+    link->met = true;
     return 1;
 }
 
@@ -2680,9 +2711,31 @@ static int aio_mongo__met(aio_mongo__op *op, aio_mongo__link *link)
     return 0;
 }
 
+static const char aio_mongo__dials[] = "connecting", aio_mongo__shakes[] = "TLS handshake",
+    aio_mongo__greets[] = "saying hello", aio_mongo__enters[] = "logging in";
+
+/* What went wrong before a server had let us in, with its name: of `op`, of which it is no error of its own. */
+static const char *aio_mongo__blame(aio_mongo__op *op, const aio_exception *error)
+{
+    const aio_mongo__host *host = &op->client->hosts[op->host];
+    double limit = op->limit ? op->client->connect_timeout : op->client->selection_timeout;
+    const char *hint = op->doing == aio_mongo__shakes ? ": does it speak TLS on this port?" : "";
+    char place[300];
+    bool mute = op->doing == aio_mongo__greets && !op->client->is_tls && host->port
+        && (error->code == AIO_EDISCONNECTED || error->code == ECONNRESET);
+    if (!host->port) snprintf(place, sizeof place, "%s", host->name);
+    else snprintf(place, sizeof place, strchr(host->name, ':') ? "[%s]:%d" : "%s:%d", host->name, host->port);
+    if (error->code == AIO_ETIMEOUT && !*error->phase)
+        aio_mongo__fail(op, 0, "MongoDB at %s: %s: not done within %s, %g s%s", place, op->doing,
+                        op->limit ? op->limit : "serverSelectionTimeoutMS", limit < 0 ? 0 : limit, hint);
+    else aio_mongo__fail(op, 0, "%.300s (MongoDB at %s, %s)%s", error->message, place, op->doing,
+                         mute ? ": does it want TLS, as tls=true has it?" : "");
+    return aio_mongo__why(op);
+}
+
 /* With one host: op->link is what came of it. */
 struct aio_mongo__meeting { aio_task task; aio_mongo__op *op; aio_mongo__link *link; aio_mongo__op *hello;
-                            aio_mongo *client; size_t host; bool done; };
+                            aio_mongo *client; bool done; };
 static AIO_CORO(aio_mongo__meeting)
 {
     AIO_BEGIN(aio_mongo__meeting);
@@ -2693,14 +2746,21 @@ static AIO_CORO(aio_mongo__meeting)
     self->hello->plain = true;
     self->link->generation = self->client->generation;
     self->link->max_document = self->link->max_message = self->link->max_batch = 1 << 20;
-    if (!self->client->hosts[self->host].port)
-        AIO_AWAIT(self->link->stream, aio_open_unix_connection(self->client->hosts[self->host].name));
+    self->op->doing = aio_mongo__dials;
+    if (!self->client->hosts[self->op->host].port)
+        AIO_AWAIT(self->link->stream, aio_open_unix_connection(self->client->hosts[self->op->host].name));
     else
-        AIO_AWAIT(self->link->stream, aio_open_connection(self->client->hosts[self->host].name,
-            self->client->hosts[self->host].port, .tls = self->client->is_tls, .tls_context = self->client->tls));
+        AIO_AWAIT(self->link->stream, aio_open_connection(self->client->hosts[self->op->host].name,
+                                                          self->client->hosts[self->op->host].port));
+    self->op->doing = aio_mongo__shakes;
+    if (self->client->is_tls && self->client->hosts[self->op->host].port)
+        AIO_AWAIT(aio_stream_start_tls(self->link->stream, self->client->tls,
+                                       self->client->hosts[self->op->host].name));
+    self->op->doing = aio_mongo__greets;
     AIO_AWAIT(AIO_CALL(aio_mongo__exchange, .op = self->hello, .link = self->link));
     if (aio_mongo__look(self->hello) || aio_mongo__met(self->hello, self->link))
         AIO_RAISE(self->hello->code, "%s", aio_mongo__why(self->hello));
+    self->op->doing = aio_mongo__enters;
 #ifdef AIO_NO_TLS
     if (self->client->user) AIO_RAISE(ENOTSUP, "MongoDB: without TLS there is no SCRAM");
 #else
@@ -2715,18 +2775,34 @@ static AIO_CORO(aio_mongo__meeting)
 }
 
 /* With the first host that is the one. */
-struct aio_mongo__connecting { aio_task task; aio_mongo__op *op; size_t host; };
+struct aio_mongo__trying { aio_task task; aio_mongo__op *op; };
+static AIO_CORO(aio_mongo__trying)
+{
+    AIO_BEGIN(aio_mongo__trying);
+    for (self->op->host = 0; !self->op->link; self->op->host++) {
+        self->op->limit = NULL;
+        AIO_TRY {
+            AIO_TIMEOUT(self->op->client->connect_timeout)
+                AIO_AWAIT(AIO_CALL(aio_mongo__meeting, .op = self->op));
+        } AIO_CATCH {
+            self->op->limit = "connectTimeoutMS";
+            if (self->op->host + 1 == self->op->client->host_count) AIO_RERAISE();
+        } AIO_END_TRY;
+    }
+    AIO_END;
+}
+
+struct aio_mongo__connecting { aio_task task; aio_mongo__op *op; };
 static AIO_CORO(aio_mongo__connecting)
 {
     AIO_BEGIN(aio_mongo__connecting);
-    for (self->host = 0; self->host < self->op->client->host_count && !self->op->link; self->host++) {
-        AIO_TRY {
-            AIO_TIMEOUT(self->op->client->connect_timeout)
-                AIO_AWAIT(AIO_CALL(aio_mongo__meeting, .op = self->op, .host = self->host));
-        } AIO_CATCH {
-            if (self->host + 1 == self->op->client->host_count) AIO_RERAISE();
-        } AIO_END_TRY;
-    }
+    AIO_TRY {
+        AIO_TIMEOUT(self->op->client->selection_timeout)
+            AIO_AWAIT(AIO_CALL(aio_mongo__trying, .op = self->op));
+    } AIO_CATCH {
+        if (self->op->doing == aio_mongo__dials && aio_caught(self)->code != AIO_ETIMEOUT) AIO_RERAISE();
+        AIO_RAISE(aio_caught(self)->code, "%s", aio_mongo__blame(self->op, aio_caught(self)));
+    } AIO_END_TRY;
     AIO_END;
 }
 
@@ -2784,9 +2860,7 @@ static AIO_CORO(aio_mongo__commanding)
         AIO_RAISE(AIO_ETIMEOUT, "MongoDB: all of maxPoolSize connections were in use for waitQueueTimeoutMS");
     } AIO_END_TRY;
     self->op->link = aio_mongo__take_link(self->client);
-    if (!self->op->link) {
-        AIO_TIMEOUT(self->client->selection_timeout) AIO_AWAIT(AIO_CALL(aio_mongo__connecting, .op = self->op));
-    }
+    if (!self->op->link) AIO_AWAIT(AIO_CALL(aio_mongo__connecting, .op = self->op));
     AIO_TIMEOUT(self->client->socket_timeout)
         AIO_AWAIT(AIO_CALL(aio_mongo__exchange, .op = self->op, .link = self->op->link));
     if (aio_mongo__look(self->op)) {
