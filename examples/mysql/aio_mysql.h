@@ -130,7 +130,9 @@ aio_mysql_pool *aio_mysql_pool_open_with(const char *url, const aio_mysql_pool_o
 void            aio_mysql_pool_close(aio_mysql_pool *pool); /* when every connection is back; NULL is fine */
 /* A connection that is connected, and has no open transaction. */
 aio_mysql_task *aio_mysql_pool_acquire(aio_mysql_pool *pool);
-/* Gives it back: 0. What it has left undone is undone: an open transaction, or a result half read, closes it. */
+/* Gives it back: 0. What it has left undone is undone: an open transaction, or a result half read, closes it. EINVAL,
+ * and nothing is done, for one that this pool has not lent: given back already, another pool's, or your own. NULL is
+ * fine. Not to be closed by aio_mysql_close. */
 int             aio_mysql_pool_release(aio_mysql_pool *pool, aio_mysql *db);
 
 #ifdef __cplusplus
@@ -205,6 +207,7 @@ struct aio_mysql {
     aio_mysql__statement *statement;   /* that the call is of */
     aio_mysql_result_task *row_done;   /* while there are rows: what all those await that have come already */
     aio_mysql           *next;         /* in the pool */
+    aio_mysql_pool      *lender;       /* the pool, while it is not in there */
     double               made, idle_since;
 };
 
@@ -1594,6 +1597,8 @@ static void aio_mysql__give_back(aio_mysql_pool *pool, aio_mysql *db)
 int aio_mysql_pool_release(aio_mysql_pool *pool, aio_mysql *db)
 {
     if (!db) return 0;
+    if (db->lender != pool) return EINVAL;
+    db->lender = NULL;
     bool undone = db->busy || db->stage != AIO_MYSQL__IDLE || (db->status & AIO_MYSQL__IN_TRANS);
     if (db->stream && db->stage != AIO_MYSQL__IDLE) aio_mysql__kill_later(db);
     if (db->stream && undone) aio_mysql__lose(db);
@@ -1625,6 +1630,7 @@ static AIO_CORO(aio_mysql__acquiring)
         } AIO_END_TRY;
     }
     AIO_AWAIT(aio_mysql_connect(self->db));
+    self->db->lender = self->pool;
     self->result = self->db;
     AIO_FINALLY;
         if (self->db && !self->result) aio_mysql__give_back(self->pool, self->db);

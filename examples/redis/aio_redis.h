@@ -226,7 +226,9 @@ aio_redis_pool *aio_redis_pool_open_with(const char *url, const aio_redis_pool_o
 void            aio_redis_pool_close(aio_redis_pool *pool); /* when every connection is back; NULL is fine */
 /* A connection that is connected. */
 aio_redis_task *aio_redis_pool_acquire(aio_redis_pool *pool);
-/* Gives it back: 0. A WATCH, MULTI, SELECT or subscription that it was left with closes it. */
+/* Gives it back: 0. A WATCH, MULTI, SELECT or subscription that it was left with closes it. EINVAL, and nothing is done,
+ * for one that this pool has not lent: given back already, another pool's, or your own. NULL is fine. Not to be closed
+ * by aio_redis_close. */
 int             aio_redis_pool_release(aio_redis_pool *pool, aio_redis *redis);
 /* One besides, for what blocks or listens: yours, aio_redis_close ends it. NULL without memory. */
 aio_redis      *aio_redis_pool_dedicated(aio_redis_pool *pool);
@@ -353,6 +355,7 @@ struct aio_redis {
     const char       *doing;        /* until the server has let us in */
     bool              is_late, has_spoken; /* connecting took longer than connect_timeout; the server has */
     aio_redis        *next;         /* in the pool */
+    aio_redis_pool   *lender;       /* the pool, while it is not in there */
     double            used_at;
 };
 
@@ -2292,6 +2295,8 @@ static void aio_redis__give_back(aio_redis_pool *pool, aio_redis *redis)
 int aio_redis_pool_release(aio_redis_pool *pool, aio_redis *redis)
 {
     if (!redis) return 0;
+    if (redis->lender != pool) return EINVAL;
+    redis->lender = NULL;
     aio_redis_pipeline_reset(redis);
     if (redis->busy || redis->subscribed || aio_redis__has_state(redis)) aio_redis__lose(redis);
     aio_redis__unsubscribed(redis);
@@ -2316,6 +2321,7 @@ static AIO_CORO(aio_redis__acquiring)
     if (self->redis->stream && aio_time() - self->redis->used_at > self->pool->options.idle)
         AIO_AWAIT(self->reply, aio_redis_command(self->redis, "PING")); /* which connects anew, if need be */
     else if (!aio_redis__is_ready(self->redis)) AIO_AWAIT(aio_redis_connect(self->redis));
+    self->redis->lender = self->pool;
     self->result = self->redis;
     AIO_FINALLY;
         if (self->redis && !self->result) aio_redis__give_back(self->pool, self->redis);

@@ -257,6 +257,41 @@ static AIO_CORO(pooled)
     AIO_END;
 }
 
+/* What a pool has not lent is not given back to it: the next two that ask have a connection each. */
+struct misgiven { SELF; aio_mysql_pool *second; };
+static AIO_CORO(misgiven)
+{
+    AIO_BEGIN(misgiven);
+    self->pool = aio_mysql_pool_open(url, .size = 2, .connection = options);
+    self->second = aio_mysql_pool_open(url, .size = 1, .connection = options);
+    self->other = aio_mysql_open_with(url, &options);
+    if (!self->pool || !self->second || !self->other) AIO_RAISE(errno);
+    EXPECT(aio_mysql_pool_release(self->pool, NULL) == 0);
+    EXPECT(aio_mysql_pool_release(self->pool, self->other) == EINVAL);
+    AIO_AWAIT(self->db, aio_mysql_pool_acquire(self->pool));
+    EXPECT(aio_mysql_pool_release(self->second, self->db) == EINVAL && aio_mysql_is_connected(self->db));
+    EXPECT(aio_mysql_pool_release(self->pool, self->db) == 0);
+    EXPECT(aio_mysql_pool_release(self->pool, self->db) == EINVAL);
+    aio_mysql_close(self->other);
+    AIO_AWAIT(self->db, aio_mysql_pool_acquire(self->pool));
+    AIO_AWAIT(self->other, aio_mysql_pool_acquire(self->pool));
+    EXPECT(self->db != self->other);
+    AIO_TRY {
+        AIO_TIMEOUT(0.05) AIO_AWAIT(aio_mysql_pool_acquire(self->pool));
+        NOT_REACHED();
+    } AIO_CATCH_CODE(AIO_ETIMEOUT) {
+    } AIO_END_TRY;
+    AIO_AWAIT(self->rows, aio_mysql_query(self->db, "SELECT 1 AS a"));
+    AIO_AWAIT(self->row, aio_mysql_next(self->rows));
+    EXPECT_TEXT(aio_mysql_get(self->row, "a"), "1");
+    AIO_FINALLY;
+        if (self->other != self->db) aio_mysql_pool_release(self->pool, self->other);
+        aio_mysql_pool_release(self->pool, self->db);
+        aio_mysql_pool_close(self->second);
+        aio_mysql_pool_close(self->pool);
+    AIO_END;
+}
+
 /* A query that is cancelled ends at the server, too, and its connection is no more; the pool has another one. */
 struct sleeper { SELF; };
 static AIO_CORO(sleeper)
@@ -584,6 +619,7 @@ int main(int argc, char **argv)
     if (!strcmp(action, "prepared")) status = aio_run(AIO_CALL(prepared));
     if (!strcmp(action, "large")) status = aio_run(AIO_CALL(large));
     if (!strcmp(action, "pooled")) status = aio_run(AIO_CALL(pooled));
+    if (!strcmp(action, "misgiven")) status = aio_run(AIO_CALL(misgiven));
     if (!strcmp(action, "infile")) status = aio_run(AIO_CALL(infile));
     if (!strcmp(action, "cancelled")) status = aio_run(AIO_CALL(cancelled));
     if (!strcmp(action, "hostile")) status = aio_run(AIO_CALL(hostile));

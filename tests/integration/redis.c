@@ -435,6 +435,42 @@ static AIO_CORO(cancelled)
     AIO_END;
 }
 
+/* What a pool has not lent is not given back to it: the next two that ask have a connection each. */
+struct misgiven { SELF; aio_redis_pool *second; };
+static AIO_CORO(misgiven)
+{
+    AIO_BEGIN(misgiven);
+    self->pool = aio_redis_pool_open(url, .size = 2, .connection = options);
+    self->second = aio_redis_pool_open(url, .size = 1, .connection = options);
+    if (!self->pool || !self->second) AIO_RAISE(errno);
+    self->other = aio_redis_pool_dedicated(self->pool);
+    if (!self->other) AIO_RAISE(ENOMEM);
+    EXPECT(aio_redis_pool_release(self->pool, NULL) == 0);
+    EXPECT(aio_redis_pool_release(self->pool, self->other) == EINVAL);
+    AIO_AWAIT(self->redis, aio_redis_pool_acquire(self->pool));
+    AIO_AWAIT(self->reply, aio_redis_command(self->redis, "SELECT", "1"));
+    EXPECT(aio_redis_pool_release(self->second, self->redis) == EINVAL && aio_redis_is_connected(self->redis));
+    EXPECT(aio_redis_pool_release(self->pool, self->redis) == 0);
+    EXPECT(aio_redis_pool_release(self->pool, self->redis) == EINVAL);
+    aio_redis_close(self->other);
+    AIO_AWAIT(self->redis, aio_redis_pool_acquire(self->pool));
+    AIO_AWAIT(self->other, aio_redis_pool_acquire(self->pool));
+    EXPECT(self->redis != self->other);
+    AIO_TRY {
+        AIO_TIMEOUT(0.05) AIO_AWAIT(aio_redis_pool_acquire(self->pool));
+        NOT_REACHED();
+    } AIO_CATCH_CODE(AIO_ETIMEOUT) {
+    } AIO_END_TRY;
+    AIO_AWAIT(self->reply, aio_redis_command(self->redis, "ECHO", "mine"));
+    EXPECT_TEXT(aio_redis_text(self->reply), "mine");
+    AIO_FINALLY;
+        if (self->other != self->redis) aio_redis_pool_release(self->pool, self->other);
+        aio_redis_pool_release(self->pool, self->redis);
+        aio_redis_pool_close(self->second);
+        aio_redis_pool_close(self->pool);
+    AIO_END;
+}
+
 /* What is cut or cancelled at every byte of the server's. */
 struct session { SELF; int number; };
 static AIO_CORO(session)
@@ -800,6 +836,7 @@ int main(int argc, char **argv)
     if (!strcmp(action, "scans")) status = aio_run(AIO_CALL(scans));
     if (!strcmp(action, "listeners")) status = aio_run(AIO_CALL(listeners));
     if (!strcmp(action, "cancelled")) status = aio_run(AIO_CALL(cancelled));
+    if (!strcmp(action, "misgiven")) status = aio_run(AIO_CALL(misgiven));
     if (!strcmp(action, "streams")) status = aio_run(AIO_CALL(streams));
     if (!strcmp(action, "hostile")) status = aio_run(AIO_CALL(hostile));
     if (!strcmp(action, "lasting")) status = aio_run(AIO_CALL(lasting));
