@@ -122,6 +122,8 @@ TASKS = {
                      title="TCP echo, 64 connections, 16 KiB messages"),
     "embed": dict(kind="server", conns=1, active=1, size=64, n=40000, metrics=ECHO,
                   title="TCP echo, one connection, our loop in another one and another one in ours"),
+    "embed-64": dict(kind="server", conns=64, active=64, size=64, n=200000, metrics=ECHO,
+                     title="the same with 64 connections"),
     "echo-ws": dict(kind="server", ws=True, conns=64, active=64, size=64, n=200000, metrics=ECHO,
                     title="WebSocket echo, 64 connections, 64-byte messages"),
     "echo-ws-16k": dict(kind="server", ws=True, conns=64, active=64, size=16384, n=80000, metrics=ECHO,
