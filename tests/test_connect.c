@@ -189,6 +189,68 @@ SCENARIO(connect_all_failed, SERVER_MAY)
     AIO_END;
 }
 
+/* A lack of descriptors or memory, which says nothing of the host, is the code in the end, whatever comes behind it; of
+ * other codes the last one is. */
+static int connect_lack;
+static int connect_lacking(int family, int type, int protocol)
+{
+    if (!connect_lack) return seam_socket(family, type, protocol);
+    errno = connect_lack;
+    connect_lack = 0;
+    return -1;
+}
+
+struct connect_lacks { aio_task task; char wanted[300]; int i; };
+SCENARIO(connect_lacks, SERVER_MAY)
+{
+    static const int codes[] = { EMFILE, ENFILE, ENOBUFS, ENOMEM, EACCES };
+    AIO_BEGIN(connect_lacks);
+    slow_dial_begin();
+    for (self->i = 0; self->i < 2; self->i++) slow_dial_add("127.0.0.1", dead_port);
+    aio__os.socket = connect_lacking;
+    for (self->i = 0; self->i < 5; self->i++) {
+        connect_lack = codes[self->i];
+        AIO_TRY {
+            AIO_AWAIT(aio_open_connection("a.test", 80, .resolver = &slow_dial.resolver));
+            UNREACHED();
+        } AIO_CATCH {
+            CAUGHT(self->i < 4 ? codes[self->i] : ECONNREFUSED);
+            snprintf(self->wanted, sizeof self->wanted, "connect to 127.0.0.1:%d (a.test): %s; connect to 127.0.0.1:%d "
+                     "(a.test): Connection refused", dead_port, aio_code_text(codes[self->i]), dead_port);
+            CHECK_STR(aio_caught(self)->message, self->wanted);
+        } AIO_END_TRY;
+        CHECK_INT(connect_lack, 0);
+    }
+    AIO_FINALLY;
+        connect_lack = 0;
+        aio__os.socket = seam_socket;
+        slow_dial_end();
+    AIO_END;
+}
+
+/* A port of one's own that another socket has: nothing is sent from elsewhere instead. */
+struct connect_from_taken { aio_task task; aio_server *server; int held, port; char wanted[160]; };
+SCENARIO(connect_from_taken, SERVER_MAY)
+{
+    AIO_BEGIN(connect_from_taken);
+    ALWAYS((self->held = port_hold(&self->port, false)) > 0);
+    AIO_AWAIT(self->server, aio_start_server(echo_handler, NULL, "127.0.0.1", 0));
+    AIO_TRY {
+        AIO_AWAIT(aio_open_connection("127.0.0.1", aio_server_port(self->server), .local_host = "127.0.0.1",
+                                      .local_port = self->port));
+        UNREACHED();
+    } AIO_CATCH {
+        CAUGHT(EADDRINUSE);
+        snprintf(self->wanted, sizeof self->wanted, "connect to 127.0.0.1:%d (127.0.0.1): %s",
+                 aio_server_port(self->server), strerror(EADDRINUSE));
+        CHECK_STR(aio_caught(self)->message, self->wanted);
+    } AIO_END_TRY;
+    AIO_FINALLY;
+        close(self->held);
+        SERVER_END(self->server);
+    AIO_END;
+}
+
 /* Two connections at the same time: one is taken, the other closed in order. */
 struct connect_both { aio_task task; aio_stream *stream; char name[64]; };
 SCENARIO(connect_both, SERVER_MAY)

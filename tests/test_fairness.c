@@ -2,7 +2,8 @@
 
 /* ---- what goes on at once, again and again ---- */
 
-enum fair_kind { FAIR_DONE, FAIR_CORO, FAIR_LOCK, FAIR_SEMAPHORE, FAIR_PUT_GET, FAIR_EVENT, FAIR_KINDS };
+enum fair_kind { FAIR_DONE, FAIR_CORO, FAIR_LOCK, FAIR_SEMAPHORE, FAIR_PUT_GET, FAIR_THREAD_PUT_GET, FAIR_EVENT,
+                 FAIR_KINDS };
 
 static struct {
     long      rounds, since, most; /* rounds of the greedy task; since the other one ran; the most of these */
@@ -11,6 +12,7 @@ static struct {
     aio_semaphore semaphore;
     aio_event event;
     aio_queue *queue;
+    aio_thread_queue *thread_queue;
 } fair;
 static aio_lock fair_lock;
 
@@ -57,6 +59,10 @@ static AIO_CORO(fair_greedy)
             AIO_AWAIT(aio_queue_put(fair.queue, &self->item));
             AIO_AWAIT(self->item, aio_queue_get(fair.queue, int));
         }
+        if (self->kind == FAIR_THREAD_PUT_GET) {
+            AIO_AWAIT(aio_thread_queue_put(fair.thread_queue, &self->item));
+            AIO_AWAIT(self->item, aio_thread_queue_get(fair.thread_queue, int));
+        }
         fair_round();
     }
     AIO_FINALLY;
@@ -84,6 +90,8 @@ static void fair_close(void)
     aio_semaphore_destroy(&fair.semaphore);
     aio_event_destroy(&fair.event);
     aio_queue_free(fair.queue);
+    CHECK_INT(aio_thread_queue_size(fair.thread_queue), 0);
+    aio_thread_queue_unref(fair.thread_queue);
     memset(&fair, 0, sizeof fair);
     fair.finished = true;
 }
@@ -95,7 +103,8 @@ static bool fair_open(double work)
     aio_semaphore_init_bounded(&fair.semaphore, 1);
     aio_event_set(&fair.event);
     fair.queue = aio_queue_create(int);
-    return fair.queue != NULL;
+    fair.thread_queue = aio_thread_queue_create(int);
+    return fair.queue && fair.thread_queue;
 }
 
 #define FAIR_TURN (AIO__TURN_MESSAGES + AIO__TURN_AWAITS)
@@ -538,6 +547,12 @@ TEST(timer_dropped_sleeps_are_freed)
     CHECK_INT(live, 50);
     CHECK_INT(aio_loop_run_until_complete(loop, aio_sleep(1), NULL), 0);
     live = 0;
+    aio__heap_each(&loop->frames, timer_count, &live);
+    CHECK_INT(live, 0);
+    void *kept[10]; /* cancelled, and kept until their time is over: they go with their last owner */
+    for (int i = 0; i < 10; i++) CHECK(aio_future_cancel(kept[i] = aio_sleep(0.001)));
+    CHECK_INT(aio_loop_run_until_complete(loop, aio_sleep(1), NULL), 0);
+    aio_unref_all(kept, 10);
     aio__heap_each(&loop->frames, timer_count, &live);
     CHECK_INT(live, 0);
     aio_set_event_loop(NULL);

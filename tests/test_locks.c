@@ -400,7 +400,7 @@ LOCK_SCENARIO(event_shared, aio_event event; aio_future *f[2];)
 }
 
 /* Who keeps the shared future has one of its own for it: cancelling that leaves the others alone. */
-LOCK_SCENARIO(event_kept, aio_event event; aio_future *f[4];)
+LOCK_SCENARIO(event_kept, aio_event event; aio_future *f[4]; aio_future *set;)
 {
     AIO_BEGIN(event_kept);
     lock_log[0] = 0;
@@ -408,6 +408,8 @@ LOCK_SCENARIO(event_kept, aio_event event; aio_future *f[4];)
         self->f[self->i] = aio_ensure_future(aio_event_wait(&self->event));
         REQUIRE(self->f[self->i]);
     }
+    self->set = aio_event_wait(&self->event);
+    REQUIRE(self->set);
     LOCK_SPAWN(0, AIO_CALL(lock_event_waiter, .event = &self->event, .name = 'a'));
     AIO_AWAIT(aio_sleep(0));
     CHECK(aio_future_cancel(self->f[0]) && aio_future_cancelled(self->f[0]));
@@ -415,6 +417,8 @@ LOCK_SCENARIO(event_kept, aio_event event; aio_future *f[4];)
     CHECK_INT(aio_event_set(&self->event), 0);
     CHECK(aio_future_cancel(self->f[1])); /* the set has not reached it yet */
     aio_unref_all(self->f + 2, 1);
+    self->set = aio_ensure_future(self->set); /* what is done already is no less so */
+    CHECK(aio_future_done(self->set));
     AIO_AWAIT(aio_sleep(0));
     CHECK(aio_future_done(self->f[3]) && !aio_future_cancelled(self->f[3]));
     CHECK_STR(lock_log, "a");
@@ -426,6 +430,7 @@ LOCK_SCENARIO(event_kept, aio_event event; aio_future *f[4];)
     CHECK_INT(aio_future_exception(self->f[2])->code, AIO_ERUNTIME);
     AIO_FINALLY;
     aio_unref_all(self->f, 4);
+    aio_unref(self->set);
     lock_dismiss(self->t);
     AIO_END;
 }

@@ -518,6 +518,12 @@ static void loop_calls_threadsafe(void *arg)
 TEST(loop_threadsafe_from_its_own_thread)
 {
     aio_loop *loop = loop_open();
+    for (int round = 0; round < 2; round++) { /* the first of those that wait wakes the loop, and no other needs to */
+        long writes = seam.calls[CALL_write];
+        for (int i = 0; i < 10; i++) CHECK_INT(aio_loop_call_soon_threadsafe(loop, loop_note, loop_empty), 0);
+        CHECK_INT(seam.calls[CALL_write] - writes, 1);
+        CHECK_INT(aio_loop_run_once(loop, 0), 0);
+    }
     CHECK_INT(aio_loop_call_soon_threadsafe(loop, loop_calls_threadsafe, loop_a), 0); /* before it runs */
     CHECK_INT(aio_loop_run_forever(loop), 0);
     CHECK_STR(loop_log, "ab");

@@ -136,6 +136,14 @@ SCENARIO(names_numeric_thread, .may = { AIO_ERESOLVE })
     CHECK_INT(self->lookup->result->at[0].storage.ss_family, AF_INET6);
     CHECK_INT(((struct sockaddr_in6 *)(void *)&self->lookup->result->at[0].storage)->sin6_port, htons(80));
     CHECK_INT(self->lookup->result->at[0].length, sizeof(struct sockaddr_in6));
+    aio_unref(self->lookup);
+    self->lookup = aio__resolve(aio_get_running_loop(), "127.0.0.2", 81, AF_INET, 0);
+    AIO_AWAIT(aio_ref(self->lookup));
+    CHECK_INT(self->lookup->result->count, 1);
+    CHECK_INT(self->lookup->result->at[0].storage.ss_family, AF_INET);
+    CHECK_INT(((struct sockaddr_in *)(void *)&self->lookup->result->at[0].storage)->sin_port, htons(81));
+    CHECK_INT(((struct sockaddr_in *)(void *)&self->lookup->result->at[0].storage)->sin_addr.s_addr, htonl(0x7f000002));
+    CHECK_INT(self->lookup->result->at[0].length, sizeof(struct sockaddr_in));
     if (!seam.fired) CHECK_INT(seam.calls[CALL_getaddrinfo], 0); /* an address needs no question */
     aio_unref(self->lookup);
     self->lookup = aio__resolve(aio_get_running_loop(), "127.1", 80, 0, 0); /* nor one for short a thread */

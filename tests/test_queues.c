@@ -377,6 +377,49 @@ SCENARIO(queue_overtaken_getter)
     AIO_END;
 }
 
+/* Who was called, overtaken and then cancelled has nothing to hand on: those behind it keep their order. */
+QUEUE_CREW(queue_overtaken_cancelled);
+SCENARIO(queue_overtaken_cancelled)
+{
+    AIO_BEGIN(queue_overtaken_cancelled);
+    queue_log[0] = 0;
+    self->queue = aio_queue_create(int, .maxsize = 1);
+    REQUIRE(self->queue);
+    for (self->i = 0; self->i < 3; self->i++) QUEUE_SPAWN(self->i, AIO_CALL(queue_taker, .queue = self->queue));
+    AIO_AWAIT(aio_sleep(0));
+    REQUIRE(aio_queue_put_nowait(self->queue, &self->i) == 0);
+    CHECK_INT(aio_queue_get_nowait(self->queue, &self->item), 0);
+    aio_task_cancel(self->t[0]);
+    AIO_AWAIT(aio_sleep(0));
+    for (self->i = 1; self->i <= 2; self->i++) {
+        AIO_AWAIT(aio_sleep(0));
+        REQUIRE(aio_queue_put_nowait(self->queue, &self->i) == 0);
+        AIO_AWAIT(aio_sleep(0));
+    }
+    CHECK_STR(queue_log, "!12");
+    CHECK_INT(((struct queue_taker *)self->t[1])->item, 1);
+    CHECK_INT(((struct queue_taker *)self->t[2])->item, 2);
+    aio_unref_all(self->t, 3);
+    REQUIRE(aio_queue_put_nowait(self->queue, &self->i) == 0);
+    for (self->i = 0; self->i < 3; self->i++)
+        QUEUE_SPAWN(self->i, AIO_CALL(queue_giver, .queue = self->queue, .item = self->i));
+    AIO_AWAIT(aio_sleep(0));
+    CHECK_INT(aio_queue_get_nowait(self->queue, &self->item), 0);
+    REQUIRE(aio_queue_put_nowait(self->queue, &self->i) == 0);
+    aio_task_cancel(self->t[0]);
+    AIO_AWAIT(aio_sleep(0));
+    for (self->i = 0; self->i < 3; self->i++) {
+        AIO_AWAIT(aio_sleep(0));
+        CHECK_INT(aio_queue_get_nowait(self->queue, &self->item), 0);
+        CHECK_INT(self->item, self->i ? self->i : 3);
+        AIO_AWAIT(aio_sleep(0));
+    }
+    CHECK_STR(queue_log, "!12!bc");
+    AIO_FINALLY;
+    queue_dismiss(&self->queue, self->t);
+    AIO_END;
+}
+
 /* What is put was copied by the call: a C local may be put although the put waits. */
 QUEUE_CREW(queue_put_copies);
 static aio_future *queue_put_local(aio_queue *queue, int value)

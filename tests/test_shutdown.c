@@ -164,6 +164,37 @@ SCENARIO(shutdown_signal, .may = { EPIPE, ECONNRESET, ENOTCONN, ECONNREFUSED, EC
     AIO_END;
 }
 
+/* Given up while clients are there: these are put out at once, and the server goes. */
+struct shutdown_given_up { aio_task task; aio_server *server; aio_stream *stream; aio_future *running; aio_text text;
+    int port; };
+SCENARIO(shutdown_given_up,
+         .may = { AIO_EINCOMPLETE, EPIPE, ECONNRESET, ENOTCONN, ECONNREFUSED, ECONNABORTED, ETIMEDOUT })
+{
+    AIO_BEGIN(shutdown_given_up);
+    AIO_AWAIT(self->server, aio_start_server(echo_handler, NULL, "127.0.0.1", 0));
+    self->port = aio_server_port(self->server);
+    self->running = aio_create_task(aio_server_run_until_signal(self->server, 10));
+    self->server = NULL;
+    if (!self->running) AIO_RAISE(ENOMEM);
+    AIO_AWAIT(self->stream, aio_open_connection("127.0.0.1", self->port));
+    REQUIRE(aio_stream_write(self->stream, "hello", 5) == 0);
+    AIO_AWAIT(self->text, aio_stream_readexactly(self->stream, 5));
+    aio_future_cancel(self->running);
+    AIO_TIMEOUT(1) {
+        AIO_TRY {
+            AIO_AWAIT(self->text, aio_stream_read(self->stream, 9));
+            CHECK_INT(self->text.length, 0);
+        } AIO_CATCH_CODE(ECONNRESET, EPIPE) { } AIO_END_TRY;
+    }
+    CHECK(aio_future_cancelled(self->running));
+    AIO_FINALLY;
+        if (self->running) aio_future_cancel(self->running);
+        aio_unref(self->running);
+        aio_stream_abort(self->stream);
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
+
 /* A server on a socket that was made before; one that does not listen stays the program's. */
 struct server_inherits { aio_task task; aio_server *server; struct talk *talk; int fd; };
 SCENARIO(server_inherits, .may = { EPIPE, ECONNRESET, ENOTCONN, ECONNREFUSED, ECONNABORTED, ETIMEDOUT })

@@ -335,6 +335,48 @@ TEST(source_always_due)
     fd_close_pair(fds);
 }
 
+/* One that waits for the same as before costs the poller no call and the loop no turn, though it was dispatched, and
+ * though one of its descriptors could not be watched for a while. */
+TEST(source_rests)
+{
+    aio_loop *loop = loop_open();
+    struct foreign f = { .when = 0 };
+    int a[2], b[2];
+    CHECK_INT(foreign_pipe(a) || foreign_pipe(b), 0);
+    aio_set_event_loop(loop);
+    CHECK_INT(aio_loop_add_reader(loop, b[0], foreign_nothing, NULL), 0);
+    foreign_watch(&f, a[0], POLLIN);
+    CHECK_INT(foreign_add(&f), 0);
+    for (int tries = 0; tries < 2; tries++) {
+        CHECK_INT(write(a[1], "x", 1), 1);
+        for (int i = 0; i < 3; i++) CHECK_INT(aio_loop_run_once(loop, 0), 0);
+        CHECK_INT(f.read, tries + 1);
+#if AIO__LINUX
+        long told = seam.calls[CALL_epoll_ctl];
+        for (int i = 0; i < 5; i++) CHECK_INT(aio_loop_run_once(loop, 0), 0);
+        CHECK_INT(seam.calls[CALL_epoll_ctl], told);
+#endif
+        int prepared = f.prepared;
+        double before = aio_loop_time(loop);
+        CHECK_INT(aio_loop_run_once(loop, 2), 0);
+        CHECK_NEAR(aio_loop_time(loop) - before, 2, 0.001);
+        CHECK_INT(f.prepared, prepared + 2); /* before the wait, and once in the middle of it */
+        if (tries) break;
+        expect_report("source: descriptor");
+        foreign_watch(&f, b[0], POLLIN);
+        CHECK_INT(aio_loop_run_once(loop, 0), 0);
+        before = aio_loop_time(loop);
+        CHECK_INT(aio_loop_run_once(loop, 2), 0);
+        CHECK_NEAR(aio_loop_time(loop) - before, 0.1, 0.001); /* it is tried again */
+        CHECK(aio_loop_remove_reader(loop, b[0]));
+        for (int i = 0; i < 2; i++) aio_loop_run_once(loop, 0.1);
+    }
+    foreign_remove(&f);
+    aio_loop_free(loop);
+    fd_close_pair(a);
+    fd_close_pair(b);
+}
+
 /* A descriptor that is lost is told of once; who hears it in the middle of a wait may end that, or have a timer. */
 static void foreign_end_wait(aio_loop *loop, const char *message, const aio_exception *error, void *arg)
 {

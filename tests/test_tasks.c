@@ -663,6 +663,8 @@ SCENARIO(task_cancels)
     REQUIRE(self->other);
     AIO_AWAIT(aio_sleep(1));
     CHECK_INT(aio_task_cancelling(self->other), 0);
+    CHECK_INT(aio_future_set_done(self->other), AIO_EINVALIDSTATE); /* a task says itself when it is done */
+    CHECK_INT(aio_future_set_exception(self->other, EPIPE, "no"), AIO_EINVALIDSTATE);
     CHECK(aio_task_cancel_message(self->other, "because"));
     CHECK_INT(aio_task_cancelling(self->other), 1);
     AIO_AWAIT(aio_sleep(1));
@@ -677,6 +679,26 @@ SCENARIO(task_cancels)
     CHECK_INT(self->other->result, 5);
     CHECK(!aio_task_cancel(self->other)); /* done */
     AIO_FINALLY;
+        if (self->other) aio_future_exception(self->other);
+        aio_unref(self->other);
+    AIO_END;
+}
+
+/* However often it is asked, the count does not begin anew. */
+struct task_cancelled_often { aio_task task; char log[TASK_LOG]; struct task_stubborn *other; };
+SCENARIO(task_cancelled_often)
+{
+    AIO_BEGIN(task_cancelled_often);
+    self->other = aio_create_task(AIO_CALL(task_stubborn, .log = self->log, .catches = 1));
+    REQUIRE(self->other);
+    AIO_AWAIT(aio_sleep(1));
+    for (int i = 0; i < UINT16_MAX + 2; i++) aio_task_cancel(self->other);
+    CHECK_INT(aio_task_cancelling(self->other), UINT16_MAX);
+    AIO_AWAIT(aio_sleep(1));
+    CHECK_STR(self->log, "sc");
+    CHECK_INT(aio_task_uncancel(self->other), UINT16_MAX - 1);
+    AIO_FINALLY;
+        if (self->other) aio_task_cancel(self->other);
         if (self->other) aio_future_exception(self->other);
         aio_unref(self->other);
     AIO_END;

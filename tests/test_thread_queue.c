@@ -353,3 +353,101 @@ TEST(tq_loop_closes)
     aio_unref(b);
     aio_loop_free(two);
 }
+
+struct tq_put { aio_task task; aio_thread_queue *queue; int item; };
+static AIO_CORO(tq_put)
+{
+    AIO_BEGIN(tq_put);
+    AIO_AWAIT(aio_thread_queue_put(self->queue, &self->item));
+    AIO_END;
+}
+
+/* Two wait in each of two loops, to get or to put. */
+struct tq_ports { aio_loop *loops[2]; aio_thread_queue *queue; aio_task *tasks[2][2]; bool get; };
+
+static void tq_ports_open(struct tq_ports *p)
+{
+    for (int i = 0; i < 2; i++) {
+        if (!p->loops[i]) p->loops[i] = aio_new_event_loop();
+        for (int k = 0; k < 2; k++) {
+            void *call = p->get ? (void *)AIO_CALL(tq_get, .queue = p->queue) : AIO_CALL(tq_put, .queue = p->queue);
+            p->tasks[i][k] = (aio_task *)aio_loop_create_task(p->loops[i], (aio_task *)call);
+        }
+    }
+    for (int i = 0; i < 2; i++) CHECK_INT(aio_loop_run_once(p->loops[i], 0), 0);
+}
+
+/* There is something for one more. */
+static void tq_ports_change(struct tq_ports *p)
+{
+    int item = 1;
+    if (p->get) CHECK_INT(aio_thread_queue_put_nowait(p->queue, &item), 0);
+    else CHECK_INT(aio_thread_queue_get_nowait(p->queue, &item), 0);
+}
+
+/* Who has gone on, as "ab" for the two of the first loop, "AB" for those of the other. */
+static const char *tq_ports_done(struct tq_ports *p, char *text)
+{
+    char *at = text;
+    for (int i = 0; i < 2; i++) CHECK_INT(aio_loop_run_once(p->loops[i], 0), 0);
+    for (int i = 0; i < 4; i++)
+        if (aio_future_done(p->tasks[i / 2][i % 2])) *at++ = "abAB"[i];
+    *at = 0;
+    return text;
+}
+
+/* Who waits longest in the loop that was told longest ago goes on, and nobody else: by turns, and in place of those of
+ * a loop that were cancelled when it had been told. */
+TEST(tq_ports_in_turn)
+{
+    for (int get = 0; get < 2; get++) {
+        struct tq_ports p = { .get = get, .queue = aio_thread_queue_create(int, .maxsize = 2) };
+        char done[8];
+        int item = 0;
+        for (int i = 0; i < 2 && !get; i++) CHECK_INT(aio_thread_queue_put_nowait(p.queue, &item), 0);
+        tq_ports_open(&p);
+        CHECK_STR(tq_ports_done(&p, done), "");
+        static const char *const wanted[] = { "a", "aA", "abA", "abAB" };
+        for (int i = 0; i < 4; i++) {
+            tq_ports_change(&p);
+            CHECK_STR(tq_ports_done(&p, done), wanted[i]);
+        }
+        for (int i = 0; i < 4; i++) aio_unref(p.tasks[i / 2][i % 2]);
+        tq_ports_open(&p);
+        tq_ports_change(&p);
+        for (int i = 0; i < 2; i++) aio_task_cancel(p.tasks[0][i]);
+        tq_ports_done(&p, done);
+        CHECK_STR(tq_ports_done(&p, done), "abA");
+        CHECK(aio_future_cancelled(p.tasks[0][0]) && !aio_future_cancelled(p.tasks[1][0]));
+        tq_ports_change(&p);
+        CHECK_STR(tq_ports_done(&p, done), "abAB");
+        CHECK_INT(aio_thread_queue_size(p.queue), get ? 0 : 2);
+        for (int i = 0; i < 4; i++) aio_unref(p.tasks[i / 2][i % 2]);
+        for (int i = 0; i < 2; i++) aio_loop_free(p.loops[i]);
+        aio_thread_queue_unref(p.queue);
+    }
+}
+
+/* Shut down at once: the items are dropped, and everybody hears of it, in whatever loop, whether they get or put. */
+TEST(tq_shut_at_once)
+{
+    for (int get = 0; get < 2; get++) {
+        struct tq_ports p = { .get = get, .queue = aio_thread_queue_create(int, .maxsize = 2, .drop = tq_drop) };
+        char done[8];
+        int item = 3;
+        tq_dropped = 0;
+        for (int i = 0; i < 2 && !get; i++) CHECK_INT(aio_thread_queue_put_nowait(p.queue, &item), 0);
+        tq_ports_open(&p);
+        CHECK_INT(aio_thread_queue_shutdown(p.queue, true), 0);
+        CHECK_INT(aio_thread_queue_size(p.queue), 0);
+        CHECK_INT(tq_dropped, get ? 0 : 6);
+        tq_ports_done(&p, done);
+        CHECK_STR(tq_ports_done(&p, done), "abAB");
+        for (int i = 0; i < 4; i++) {
+            CHECK_INT(aio_future_exception(p.tasks[i / 2][i % 2])->code, AIO_EQUEUESHUTDOWN);
+            aio_unref(p.tasks[i / 2][i % 2]);
+        }
+        aio_thread_queue_unref(p.queue);
+        for (int i = 0; i < 2; i++) aio_loop_free(p.loops[i]);
+    }
+}

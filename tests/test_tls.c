@@ -784,6 +784,36 @@ SCENARIO(tls_mid_handshake, TLS_MAY)
     AIO_END;
 }
 
+/* A client for whom no handler can be made is put out behind its handshake: that is no end of what the server says. */
+static void *tls_no_handler(aio_stream *stream, void *arg)
+{
+    (void)stream;
+    ++*(int *)arg;
+    return NULL;
+}
+
+struct tls_unserved { TLS_SELF; int made; };
+SCENARIO(tls_unserved, TLS_MAY)
+{
+    AIO_BEGIN(tls_unserved);
+    TLS_SETUP("good", NULL);
+    AIO_AWAIT(self->server, aio_start_server(tls_no_handler, &self->made, "127.0.0.1", 0,
+                                             .tls_context = self->server_tls));
+    AIO_TRY {
+        AIO_AWAIT(self->stream, aio_open_connection("127.0.0.1", aio_server_port(self->server),
+                                                    .tls_context = self->client_tls, .server_hostname = "localhost"));
+        AIO_AWAIT(self->text, aio_stream_read(self->stream, 9));
+        UNREACHED();
+    } AIO_CATCH {
+        if (aio_caught(self)->code != ECONNRESET) CAUGHT(AIO_ETLS);
+    } AIO_END_TRY;
+    CHECK_INT(self->made, 1);
+    CHECK_INT(aio_server_client_count(self->server), 0);
+    AIO_FINALLY;
+        TLS_END();
+    AIO_END;
+}
+
 /* STARTTLS: what was said in the clear does not reach into TLS. */
 struct tls_starter { aio_task task; aio_stream *stream; aio_tls_context *tls; aio_text text; };
 static AIO_CORO(tls_starter)
