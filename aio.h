@@ -10487,8 +10487,7 @@ static void aio__yield_done(void *arg)
 /* A work that waits for this future, or has just been queued by it, does so no more. */
 static void aio__work_leave(aio__work *work, aio_future *f)
 {
-    if (work->node.next && f->state < AIO__DONE) aio__waiters_remove(f, &work->node);
-    else if (work->node.next) aio__ring_remove(&work->node);
+    if (work->node.next) aio__waiters_remove(f, &work->node);
 }
 
 /* Stands for another future, and looks like one of its type: when that ends, all of it but the base is copied here,
@@ -11575,7 +11574,6 @@ AIO_API void aio__group_closed(aio_task *t)
         t->thrown = NULL;
     }
     g->root = NULL;
-    scope->group = NULL;
     aio_unref(g);
 }
 
@@ -12477,10 +12475,10 @@ static void aio__queue_take(aio_queue *q, void *item)
 {
     q->count--;
     memcpy(item, aio__queue_slot(q, q->options.lifo ? q->count : 0), q->size);
-    if (q->options.compare && q->count) {
+    if (q->options.compare) {
         memcpy(aio__queue_spare(q, 0), aio__queue_slot(q, q->count), q->stride);
         aio__queue_down(q);
-    } else if (!q->options.compare && !q->options.lifo) q->head = (q->head + 1) & (q->capacity - 1);
+    } else if (!q->options.lifo) q->head = (q->head + 1) & (q->capacity - 1);
 }
 
 static void aio__queue_clear(aio_queue *q)
@@ -12576,12 +12574,12 @@ static int aio__putter_step(aio__waiter *w)
     return q->shut || !aio_queue_full(q) ? aio__queue_put_nowait(q, w + 1, q->size) : aio__waiter_enter(w, &q->putters);
 }
 
-/* One who could not use its call, for it was cancelled or memory failed, hands it on. */
+/* One who could not use its call, for it was cancelled, hands it on. Memory does not fail one who was called: the queue
+ * was full before, and there are slots for that. */
 static void aio__putter_leave(aio__waiter *w)
 {
     aio_queue *q = (aio_queue *)w->object;
-    bool called = aio__waiter_out(w) || w->wait.code == ENOMEM;
-    if (called && !aio_queue_full(q)) aio__wait_queue_call(&q->putters);
+    if (aio__waiter_out(w) && !aio_queue_full(q)) aio__wait_queue_call(&q->putters);
 }
 
 static const aio__waiting aio__putter = {
@@ -13584,12 +13582,12 @@ static int aio__thread_waiter_step(aio__waiter *w, bool getter)
     return code;
 }
 
-/* One who could not use its call, for it was cancelled or memory failed, hands it on. */
+/* One who could not use its call, for it was cancelled, hands it on. */
 static void aio__thread_waiter_leave(aio__waiter *w, bool getter)
 {
     aio__thread_port *port = (aio__thread_port *)w->object;
     aio_thread_queue *q = port->queue;
-    if (!aio__waiter_out(w) && w->wait.code != ENOMEM) return;
+    if (!aio__waiter_out(w)) return;
     pthread_mutex_lock(&q->mutex);
     if (!aio__thread_port_call(port, getter)) aio__thread_queue_tell(q, getter);
     pthread_mutex_unlock(&q->mutex);
@@ -19319,7 +19317,8 @@ static void aio__serve_forever_unlink(const struct aio__serve_forever *self)
 static void aio__serve_forever_end(void *arg, aio_loop *loop)
 {
     struct aio__serve_forever *self = (struct aio__serve_forever *)arg;
-    if (loop && self->server) aio__serve_forever_unlink(self);
+    (void)loop; /* if that has closed, there is no server */
+    if (self->server) aio__serve_forever_unlink(self);
 }
 
 /* NULL, or why it cannot begin. */
@@ -20575,7 +20574,7 @@ AIO_API int aio_loop_add_source(aio_loop *loop, aio_source *source)
 AIO_API bool aio_loop_remove_source(aio_loop *loop, aio_source *source)
 {
     aio__foreign *f = source ? (aio__foreign *)source->of_loop : NULL;
-    if (!f || !loop || f->loop != loop || aio__loop_can_schedule(loop)) return false;
+    if (!f || f->loop != loop || aio__loop_can_schedule(loop)) return false;
     source->of_loop = NULL;
     f->source = NULL;
     if (!f->inside) aio__foreign_free(f);

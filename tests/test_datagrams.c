@@ -361,6 +361,98 @@ SCENARIO(dg_kept, .may = { AIO_ETIMEOUT, AIO_ERESOLVE, ECONNREFUSED })
     AIO_END;
 }
 
+/* How much is kept before drain waits, and how little there is when it goes on; what cannot be sent then is told of, and
+ * the next one is sent all the same. The socket takes as many as dg_play.left, and says dg_play.code before that. */
+static struct { int left, code, fd; } dg_play;
+static ssize_t dg_playing(int fd, const struct msghdr *message, int flags)
+{
+    if (dg_play.code && dg_play.left > 0) {
+        errno = dg_play.code;
+        dg_play.code = 0;
+        return -1;
+    }
+    if (dg_play.left > 0) {
+        dg_play.left--;
+        return dg_sendmsg(fd, message, flags);
+    }
+    dg_play.fd = fd;
+    errno = EAGAIN;
+    return -1;
+}
+
+static void dg_take(int count, int code)
+{
+    dg_play.left = count;
+    dg_play.code = code;
+    seam_rearm(dg_play.fd);
+}
+
+/* Time goes on by hand: a poller for which the socket is ready all the time does not wait. */
+#define DG_TURNS() for (self->i = 0; self->i < 9; self->i++) { clock_advance(0.002); AIO_AWAIT(aio_sleep(0)); }
+
+struct dg_marks { aio_task task; struct dg_pair pair; aio_datagram got; aio_future *drain; char *big; int i, code; };
+SCENARIO(dg_marks, .may = { AIO_ETIMEOUT, AIO_ERESOLVE, ECONNREFUSED },
+         .skip = KIND_CALL /* an EAGAIN of its would be one more */)
+{
+    AIO_BEGIN(dg_marks);
+    self->big = (char *)calloc(16384, 1);
+    dg_sendmsg = aio__os.sendmsg;
+    aio__os.sendmsg = dg_playing;
+    memset(&dg_play, 0, sizeof dg_play);
+    AIO_AWAIT(self->pair.server, aio_create_datagram_endpoint(.local_host = "127.0.0.1", .limit = 16384));
+    AIO_AWAIT(self->pair.client, aio_create_datagram_endpoint(.remote_host = "127.0.0.1",
+                                                              .remote_port = aio_datagram_port(self->pair.server),
+                                                              .error_received = dg_on_error, .arg = &self->code));
+    for (self->i = 0; self->i < 4; self->i++) {
+        self->big[0] = (char)('a' + self->i);
+        REQUIRE(aio_datagram_send(self->pair.client, self->big, 16384) == 0);
+    }
+    REQUIRE(self->drain = aio_datagram_drain(self->pair.client));
+    CHECK(aio_future_done(self->drain)); /* 64 KiB, and no more */
+    aio_unref(self->drain);
+    REQUIRE(aio_datagram_send(self->pair.client, "e", 1) == 0);
+    REQUIRE(self->drain = aio_datagram_drain(self->pair.client));
+    CHECK(!aio_future_done(self->drain));
+    dg_take(3, 0);
+    DG_TURNS();
+    CHECK_INT(self->pair.client->kept, 16385);
+    CHECK(!aio_future_done(self->drain)); /* 16 KiB, and one byte */
+    dg_take(1, EPERM);
+    DG_TURNS();
+    CHECK_INT(self->pair.client->kept, 0);
+    CHECK(aio_future_done(self->drain));
+    CHECK_INT(self->code, EPERM);
+    for (self->i = 0; self->i < 4; self->i++) {
+        DG_RECEIVE(self->got, self->pair.server);
+        REQUIRE(self->got.length == (self->i < 3 ? 16384 : 1)); /* just within the limit */
+        CHECK_INT(self->got.data[0], self->i < 3 ? 'a' + self->i : 'e');
+    }
+    AIO_FINALLY;
+        aio__os.sendmsg = dg_sendmsg;
+        free(self->big);
+        aio_unref(self->drain);
+        dg_close(&self->pair);
+    AIO_END;
+}
+
+/* A limit is the program's up to the longest datagram that there is, which is the default. */
+struct dg_limits { aio_task task; struct dg_pair pair; int i; };
+SCENARIO(dg_limits, .may = { AIO_ERESOLVE })
+{
+    static const struct { size_t limit, is; } cases[] = { { 0, 65535 }, { 1, 1 }, { 65534, 65534 }, { 70000, 65535 } };
+    AIO_BEGIN(dg_limits);
+    for (self->i = 0; self->i < 4; self->i++) {
+        AIO_AWAIT(self->pair.server, aio_create_datagram_endpoint(.local_host = "127.0.0.1",
+                                                                  .limit = cases[self->i].limit));
+        CHECK_INT(self->pair.server->limit, cases[self->i].is);
+        aio_datagram_close(self->pair.server);
+        self->pair.server = NULL;
+    }
+    AIO_FINALLY;
+        dg_close(&self->pair);
+    AIO_END;
+}
+
 /* What the socket never takes is given up 30 s after the close. (A cancel leaves that to the background.) */
 struct dg_gives_up { aio_task task; struct dg_pair pair; aio_datagram_endpoint *closing; double began; int ends[2]; };
 SCENARIO(dg_gives_up, .skip = KIND_CANCEL)

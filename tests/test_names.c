@@ -367,6 +367,13 @@ SCENARIO(names_asked_numbers, .may = { AIO_ERESOLVE })
     names_is(self->found, 1, "127.0.0.1:80", SOCK_DGRAM, IPPROTO_UDP);
     CHECK(!aio_addresses_canonname(self->found) && !aio_addresses_canonname(NULL));
     CHECK_INT(aio_addresses_type(self->found, 99) + aio_addresses_proto(self->found, 99), 0);
+    names_is(self->found, aio_addresses_count(self->found), "", 0, 0);
+    CHECK_INT(aio_addresses_family(self->found, 0), AF_INET);
+    CHECK_INT(aio_addresses_family(self->found, aio_addresses_count(self->found)), 0);
+    size_t length;
+    length = 1;
+    CHECK_PTR(aio_addresses_sockaddr(self->found, aio_addresses_count(self->found), &length), NULL);
+    CHECK_INT(length, 0);
     NAMES_ASK("::1", 0, .type = SOCK_DGRAM, .service = "53");
     CHECK_INT(aio_addresses_count(self->found), 1);
     names_is(self->found, 0, "[::1]:53", SOCK_DGRAM, IPPROTO_UDP);

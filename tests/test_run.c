@@ -7,7 +7,7 @@ static void run_note(const char *what)
     snprintf(run_log + used, sizeof run_log - used, "%s;", what);
 }
 
-struct run_child { aio_task task; const char *name; int code; bool stubborn, spawns; };
+struct run_child { aio_task task; const char *name; int code; bool stubborn, spawns, stops; };
 static AIO_CORO(run_child)
 {
     AIO_BEGIN(run_child);
@@ -19,6 +19,7 @@ static AIO_CORO(run_child)
         run_note("swallowed");
     } AIO_END_TRY
     AIO_FINALLY;
+    if (self->stops) aio_loop_stop(aio_get_running_loop());
     AIO_AWAIT(aio_sleep(1));
     run_note(self->name);
     if (self->spawns) aio_unref(aio_create_task(AIO_CALL(run_child, .name = "spawned")));
@@ -39,14 +40,15 @@ struct run_main {
     aio_task task;
     int result, mode, *job, child_code;
     const char *child;
-    bool stubborn, spawns;
+    bool stubborn, spawns, stops;
 };
 static AIO_CORO(run_main)
 {
     AIO_BEGIN(run_main);
     if (self->child)
         aio_unref(aio_create_task(AIO_CALL(run_child, .name = self->child, .code = self->child_code,
-                                           .stubborn = self->stubborn, .spawns = self->spawns), .name = self->child));
+                                           .stubborn = self->stubborn, .spawns = self->spawns,
+                                           .stops = self->stops), .name = self->child));
     if (self->job) aio_unref(aio_to_thread(run_job, self->job));
     AIO_AWAIT(aio_sleep(1));
     if (self->mode == RUN_RAISES) AIO_RAISE(EACCES, "no entry");
@@ -134,6 +136,9 @@ TEST(run_cancels_rest)
     CHECK_INT(run_captured(AIO_CALL(run_main, .child = "child", .spawns = true)), 0);
     CHECK_STR(run_text, "");
     CHECK_STR(run_log, "main;child;spawned;");
+    CHECK_INT(run_captured(AIO_CALL(run_main, .child = "child", .stops = true)), 0); /* that does not cut it short */
+    CHECK_STR(run_text, "");
+    CHECK_STR(run_log, "main;child;");
 }
 
 TEST(run_reports_rest)

@@ -903,3 +903,113 @@ SCENARIO(server_reset_at_eof, SERVER_MAY)
         SERVER_END(self->server);
     AIO_END;
 }
+
+/* The number 0 is a descriptor as good as any: of a socket that listens, one that connects, one that was accepted, of
+ * datagrams, and of a pair. */
+struct server_zero { aio_task task; aio_server *server; aio_stream *stream, *pair[2]; aio_datagram_endpoint *endpoint;
+    aio_text text; int kept, raw, i; };
+
+static void server_zero_take(int kept) { ALWAYS(dup2(kept, 0) == 0); }
+
+/* Connected, without a loop; the other end is still to be accepted. */
+static int server_zero_connect(int port)
+{
+    struct sockaddr_in to;
+    memset(&to, 0, sizeof to);
+    to.sin_family = AF_INET;
+    to.sin_port = htons((uint16_t)port);
+    to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    ALWAYS(connect(fd, (struct sockaddr *)&to, sizeof to) == 0);
+    return fd;
+}
+
+/* What ends in the middle could leave the number free for the next run's loop: hence no faults. */
+SCENARIO(server_zero, SERVER_MAY, .skip = KIND_ALLOC | KIND_CALL | KIND_CANCEL)
+{
+    AIO_BEGIN(server_zero);
+    self->kept = fcntl(0, F_DUPFD_CLOEXEC, 200);
+    if (self->kept < 0) AIO_RETURN();
+    for (self->i = 0; self->i < 2; self->i++) { /* listens, connects */
+        if (self->i == 0) close(0);
+        AIO_AWAIT(self->server, aio_start_server(echo_handler, NULL, "127.0.0.1", 0));
+        size_t count;
+        CHECK_INT(aio_server_sockets(self->server, &count)[0] == 0, self->i == 0);
+        if (self->i == 1) close(0);
+        AIO_AWAIT(self->stream, aio_open_connection("127.0.0.1", aio_server_port(self->server)));
+        if (!seam.fired) CHECK_INT(aio_stream_fileno(self->stream) == 0, self->i == 1);
+        AIO_TIMEOUT(100) {
+            REQUIRE(aio_stream_write(self->stream, "hello", 5) == 0);
+            AIO_AWAIT(self->text, aio_stream_readexactly(self->stream, 5));
+        }
+        CHECK(fcntl(0, F_GETFD) >= 0);
+        aio_stream_close(self->stream);
+        self->stream = NULL;
+        AIO_AWAIT(aio_server_wait_closed(self->server));
+        self->server = NULL;
+        CHECK(fcntl(0, F_GETFD) < 0);
+        server_zero_take(self->kept);
+    }
+    AIO_AWAIT(self->server, aio_start_server(echo_handler, NULL, "127.0.0.1", 0));
+    self->raw = server_zero_connect(aio_server_port(self->server));
+    close(0);
+    AIO_AWAIT(aio_sleep(0.1));
+    CHECK_INT(aio_server_client_count(self->server), 1);
+    CHECK(fcntl(0, F_GETFD) >= 0);
+    CHECK_INT(write(self->raw, "hello", 5), 5);
+    AIO_AWAIT(aio_sleep(0.1));
+    if (!seam.slice) CHECK_INT(recv(self->raw, (char[8]){ 0 }, 8, MSG_DONTWAIT), 5);
+    close(self->raw);
+    self->raw = 0;
+    AIO_AWAIT(aio_server_wait_closed(self->server));
+    self->server = NULL;
+    CHECK(fcntl(0, F_GETFD) < 0);
+    AIO_AWAIT(self->endpoint, aio_create_datagram_endpoint(.local_host = "127.0.0.1"));
+    CHECK_INT(aio_datagram_fileno(self->endpoint), 0);
+    aio_datagram_close(self->endpoint);
+    self->endpoint = NULL;
+    REQUIRE(aio_stream_pair(self->pair) == 0);
+    CHECK_INT(aio_stream_fileno(self->pair[0]), 0);
+    REQUIRE(aio_stream_write(self->pair[1], "x", 1) == 0);
+    AIO_AWAIT(self->text, aio_stream_readexactly(self->pair[0], 1));
+    AIO_FINALLY;
+        for (int i = 0; i < 2; i++) aio_stream_abort(self->pair[i]);
+        aio_datagram_abort(self->endpoint);
+        aio_stream_abort(self->stream);
+        SERVER_END(self->server);
+        if (self->raw > 0) close(self->raw);
+        if (self->kept > 0) server_zero_take(self->kept);
+        if (self->kept > 0) close(self->kept);
+    AIO_END;
+}
+
+/* Two who wait for the same read both have it. */
+struct read_shared { aio_task task; aio_text_future *read; aio_text text; };
+static AIO_CORO(read_shared)
+{
+    AIO_BEGIN(read_shared);
+    AIO_AWAIT(self->text, (aio_text_future *)aio_ref(self->read));
+    AIO_END;
+}
+
+struct server_read_twice { aio_task task; aio_stream *pair[2]; aio_text_future *read; struct read_shared *two[2]; };
+SCENARIO(server_read_twice, SERVER_MAY)
+{
+    AIO_BEGIN(server_read_twice);
+    REQUIRE(aio_stream_pair(self->pair) == 0);
+    REQUIRE(self->read = aio_stream_readexactly(self->pair[0], 3));
+    for (int i = 0; i < 2; i++) REQUIRE(self->two[i] = aio_create_task(AIO_CALL(read_shared, .read = self->read)));
+    AIO_AWAIT(aio_sleep(0.01));
+    CHECK(!aio_future_done(self->two[0]) && !aio_future_done(self->two[1]));
+    REQUIRE(aio_stream_write(self->pair[1], "abc", 3) == 0);
+    AIO_AWAIT(aio_sleep(0.01));
+    for (int i = 0; i < 2; i++) {
+        CHECK(aio_future_done(self->two[i]));
+        CHECK_INT(self->two[i]->text.length, 3);
+    }
+    AIO_FINALLY;
+        for (int i = 0; i < 2; i++) fd_end_task(self->two[i]);
+        aio_unref(self->read);
+        for (int i = 0; i < 2; i++) aio_stream_abort(self->pair[i]);
+    AIO_END;
+}

@@ -1085,6 +1085,21 @@ SCENARIO(task_eager)
     AIO_END;
 }
 
+/* Outside of the loop's run it starts with that. */
+TEST(task_eager_outside)
+{
+    aio_loop *loop = future_loop();
+    char log[TASK_LOG] = "";
+    void *once = aio_loop_create_task(loop, AIO_CALL(task_at_once, .log = log, .c = '1'), .eager_start = true);
+    CHECK(once && !aio_future_done(once));
+    CHECK_STR(log, "");
+    loop_run_once(loop);
+    CHECK(aio_future_done(once));
+    CHECK_STR(log, "1");
+    aio_unref(once);
+    aio_loop_free(loop);
+}
+
 struct task_eager_nest { aio_task task; int *count; };
 static AIO_CORO(task_eager_nest)
 {

@@ -1076,6 +1076,25 @@ SCENARIO(tls_resumed_1_3, TLS_MAY)
     AIO_END;
 }
 
+/* Where the server wants a certificate of the client, too. */
+struct tls_resumed_with_cert { TLS_SELF; bool reused, rude; char mine[128], ca[128]; };
+SCENARIO(tls_resumed_with_cert, TLS_MAY)
+{
+    AIO_BEGIN(tls_resumed_with_cert);
+    tls_setup();
+    tls_file(self->ca, "ca");
+    self->server_tls = aio_tls_context_create(.server = true, .cert_file = tls_file(self->mine, "good"),
+                                              .require_client_cert = true, .ca_file = self->ca);
+    self->client_tls = aio_tls_context_create(.ca_file = self->ca, .cert_file = tls_file(self->mine, "client"));
+    REQUIRE(self->server_tls && self->client_tls);
+    AIO_AWAIT(self->server, aio_start_server(echo_handler, NULL, "127.0.0.1", 0, .tls_context = self->server_tls));
+    VISIT(false, self->client_tls, "localhost");
+    VISIT(true, self->client_tls, "localhost");
+    AIO_FINALLY;
+        TLS_END();
+    AIO_END;
+}
+
 /* Tickets that a server gives and does not take are offered ever more seldom: after the second refusal one connection
  * goes without, then three, then seven; one that is taken ends that. */
 struct tls_sessions_refused { TLS_SELF; int i; bool reused, rude, offered; };
@@ -1711,6 +1730,12 @@ static int tls_provide_nothing(const OSSL_CORE_HANDLE *core, const OSSL_DISPATCH
 }
 
 /* Clients do without a library context of their own when there can be none, and when OpenSSL was set up by others. */
+static int tls_fips(OSSL_LIB_CTX *library)
+{
+    (void)library;
+    return 1;
+}
+
 TEST(tls_library)
 {
     static const int calls[] = { CALL_OSSL_PROVIDER_try_load, CALL_OSSL_LIB_CTX_new, CALL_OSSL_PROVIDER_add_builtin,
@@ -1754,6 +1779,10 @@ TEST(tls_library)
     CHECK(context != NULL);
     aio_tls_context_unref(context);
     OSSL_PROVIDER_unload(other);
+    CHECK(aio__tls_library_get() == aio__tls_library);
+    aio__os.EVP_default_properties_is_fips_enabled = tls_fips; /* the set-up is not to be gone around */
+    CHECK(aio__tls_library_get() == NULL);
+    aio__os.EVP_default_properties_is_fips_enabled = EVP_default_properties_is_fips_enabled;
     CHECK(aio__tls_library_get() == aio__tls_library);
 }
 #endif
