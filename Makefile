@@ -162,7 +162,7 @@ build/examples/cpp/%: examples/%.cpp aio.h | setup
 	    $(CXX) -std=c++20 $$coroutines $(ONE_FILE) $(CPPFLAGS) $(CPP_CFLAGS) -o $@ $< $(LDFLAGS) $(LDLIBS); \
 	else echo "no $(CXX): $< was not tried"; fi
 
-build/integration/mysql build/integration/redis build/integration/mongo: tests/integration/expect.h tests/integration/relay.h
+build/integration/mysql build/integration/redis build/integration/mongo: $(wildcard tests/integration/*.h)
 
 build/examples/mysql/mysql build/examples/cpp/mysql/mysql build/integration/mysql: examples/mysql/aio_mysql.h
 

@@ -23,8 +23,8 @@
  * Errors: an error of the server has its number plus AIO_MONGO_ERRORS as the code (that alone, if it has none that
  * can be), also one that a reply of ok brings (writeErrors); AIO_EDISCONNECTED when the server went away; AIO_ELIMIT
  * for what is too large; EACCES for a server that is not to be trusted; AIO_ERUNTIME for what is not the protocol;
- * EINVAL for a document that was made wrongly; and those of aio_open_connection. What goes wrong until the server has let
- * us in names the server (the last that was tried), and what was being done. */
+ * EINVAL for a document that was made wrongly; and those of aio_open_connection. What goes wrong until the server has
+ * let us in names the server (the last that was tried), and what was being done. */
 #ifndef AIO_MONGO_H
 #define AIO_MONGO_H
 

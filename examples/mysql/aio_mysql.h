@@ -1115,20 +1115,32 @@ static aio_mysql *aio_mysql__twin(const aio_mysql *db)
     return aio_mysql_open_with(url, &db->options);
 }
 
+/* Kills what `db` is at, over another connection. NULL: no memory, or it is not to be. */
+static struct aio_mysql__kill *aio_mysql__killing(const aio_mysql *db)
+{
+    aio_mysql *twin = db->options.kill_timeout == AIO_NOW ? NULL : aio_mysql__twin(db);
+    if (!twin) return NULL;
+    twin->options.kill_timeout = AIO_NOW;
+    struct aio_mysql__kill *kill = AIO_CALL(aio_mysql__kill, .db = twin, .thread = db->thread,
+                                            .timeout = db->options.kill_timeout);
+    if (!kill) aio_mysql_close(twin);
+    return kill;
+}
+
 /* The same for one whose result nobody reads to its end; nobody waits for that. */
 static void aio_mysql__kill_later(aio_mysql *db)
 {
-    aio_mysql *twin = db->options.kill_timeout == AIO_NOW ? NULL : aio_mysql__twin(db);
-    if (!twin) return;
-    double timeout = db->options.kill_timeout;
-    twin->options.kill_timeout = AIO_NOW;
-    aio_unref(aio_create_task(AIO_CALL(aio_mysql__kill, .db = twin, .thread = db->thread, .timeout = timeout)));
+    struct aio_mysql__kill *kill = aio_mysql__killing(db);
+    aio_mysql *twin = kill ? kill->db : NULL;
+    kill = aio_create_task(kill);
+    if (!kill) aio_mysql_close(twin); /* it has not begun */
+    aio_unref(kill);
 }
 
 /* ---- commands ---- */
 
 struct aio_mysql__querying { aio_task task; aio_mysql_result *result; aio_mysql *db; uint64_t call;
-    aio_text packet, more; aio_mysql *twin; size_t count, i; int step, kind, file; bool begun, done; };
+    aio_text packet, more; struct aio_mysql__kill *kill; size_t count, i; int step, kind, file; bool begun, done; };
 enum { AIO_MYSQL__QUERY, AIO_MYSQL__EXECUTE, AIO_MYSQL__MORE, AIO_MYSQL__PING };
 
 /* What may still come of the result before: rows that nobody has read. */
@@ -1346,12 +1358,9 @@ static AIO_CORO(aio_mysql__querying)
         if (self->begun && !self->done && self->db->code > AIO_MYSQL_ERRORS && self->db->statement
             && !self->db->statement->sql) self->done = true; /* the server has refused to prepare it */
         if (self->begun && !self->done && self->db->stream) {
-            if (self->db->options.kill_timeout != AIO_NOW && aio_task_cancelling(aio_current_task()) > 0)
-                self->twin = aio_mysql__twin(self->db);
+            if (aio_task_cancelling(aio_current_task()) > 0) self->kill = aio_mysql__killing(self->db);
             aio_mysql__lose(self->db);
-            if (self->twin) self->twin->options.kill_timeout = AIO_NOW;
-            if (self->twin) AIO_AWAIT(AIO_CALL(aio_mysql__kill, .db = self->twin, .thread = self->db->thread,
-                                               .timeout = self->db->options.kill_timeout));
+            if (self->kill) AIO_AWAIT(self->kill);
         }
     AIO_END;
 }

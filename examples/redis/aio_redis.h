@@ -98,7 +98,8 @@ aio_redis_reply_task *aio_redis_commandf(aio_redis *redis, const char *format, .
 aio_redis_reply_task *aio_redis_command_with(aio_redis *redis, const aio_text *arguments, size_t count);
 
 /* Several commands at once: each is put behind the others, copied, and aio_redis_execute sends them and waits for all
- * replies: an array of them. 0, ENOMEM, EINVAL. redis-py: pipeline
+ * replies: an array of them. 0, ENOMEM, EINVAL, ENOTSUP; and aio_redis_execute raises the first of these, and sends
+ * nothing, so that they need not be looked at. redis-py: pipeline
  *   aio_redis_pipeline(self->redis, "INCR", "hits");
  *   aio_redis_pipeline(self->redis, "EXPIRE", "hits", "60");
  *   AIO_AWAIT(self->replies, aio_redis_execute(self->redis, .transaction = true)); */
@@ -148,7 +149,8 @@ void                   aio_redis_reply_free(aio_redis_reply *reply);
 /* SCAN and its like, page by page: what is there all the time comes at least once. The connection is free for other
  * commands meanwhile. redis-py: scan_iter
  *   self->scan = aio_redis_scan_open(self->redis, .match = "user:*");
- *   AIO_ASYNC_FOR(self->key, aio_redis_scan_next(self->scan)) puts(aio_redis_text(self->key)); */
+ *   AIO_ASYNC_FOR(self->key, aio_redis_scan_next(self->scan)) puts(aio_redis_text(self->key));
+ * aio_redis_scan_open gives NULL without memory, for which aio_redis_scan_next raises ENOMEM. */
 typedef struct aio_redis_scan aio_redis_scan;
 typedef struct aio_redis_scan_options {
     const char *command AIO_UNSET;  /* "HSCAN", "SSCAN", "ZSCAN", with a key; NULL: SCAN */
@@ -171,7 +173,8 @@ void                    aio_redis_scan_close(aio_redis_scan *scan); /* NULL is f
  *   AIO_ASYNC_FOR(self->entry, aio_redis_group_next(self->group)) {
  *       puts(aio_redis_get_text(self->entry->fields, "url"));
  *       AIO_AWAIT(aio_redis_group_ack(self->group, self->entry->id));
- *   } */
+ *   }
+ * aio_redis_group_open gives NULL with errno: EINVAL without one of the three names, ENOMEM. */
 typedef struct aio_redis_group aio_redis_group;
 typedef struct aio_redis_group_options {
     const char *stream AIO_UNSET, *group AIO_UNSET, *consumer AIO_UNSET; /* needed; copied */
@@ -226,9 +229,9 @@ aio_redis_pool *aio_redis_pool_open_with(const char *url, const aio_redis_pool_o
 void            aio_redis_pool_close(aio_redis_pool *pool); /* when every connection is back; NULL is fine */
 /* A connection that is connected. */
 aio_redis_task *aio_redis_pool_acquire(aio_redis_pool *pool);
-/* Gives it back: 0. A WATCH, MULTI, SELECT or subscription that it was left with closes it. EINVAL, and nothing is done,
- * for one that this pool has not lent: given back already, another pool's, or your own. NULL is fine. Not to be closed
- * by aio_redis_close. */
+/* Gives it back: 0. A WATCH, MULTI, SELECT or subscription that it was left with closes it. EINVAL, and nothing is
+ * done, for one that this pool has not lent: given back already, another pool's, or your own. NULL is fine. Not to be
+ * closed by aio_redis_close. */
 int             aio_redis_pool_release(aio_redis_pool *pool, aio_redis *redis);
 /* One besides, for what blocks or listens: yours, aio_redis_close ends it. NULL without memory. */
 aio_redis      *aio_redis_pool_dedicated(aio_redis_pool *pool);
@@ -333,7 +336,7 @@ struct aio_redis {
     uint64_t          calls;        /* made; the latest is the one whose command `out` is */
     aio_redis__buffer out, queued, error;
     size_t            count, queued_count; /* commands in them */
-    int               bad;          /* `out` is none: the code */
+    int               bad, queued_bad; /* `out` is none, or something is missing of `queued`: the code */
     /* what has come */
     size_t            owed;         /* replies that are still to come */
     aio_redis_reply  *nodes;
@@ -1248,8 +1251,8 @@ int  aio_redis_protocol(const aio_redis *redis) { return redis->protocol; }
 
 enum { AIO_REDIS__HELLO, AIO_REDIS__AUTH, AIO_REDIS__NAME, AIO_REDIS__SELECT, AIO_REDIS__IN };
 
-/* The request of a stage; false: there is nothing to say in it. */
-static bool aio_redis__greet(aio_redis *redis, aio_redis__buffer *b, int stage)
+/* The request of a stage, in `b`, which is empty if there is nothing to say in it. 0 or ENOMEM. */
+static int aio_redis__greet(aio_redis *redis, aio_redis__buffer *b, int stage)
 {
     const aio_redis_options *o = &redis->options;
     const char *user = o->user ? o->user : "default";
@@ -1278,7 +1281,7 @@ static bool aio_redis__greet(aio_redis *redis, aio_redis__buffer *b, int stage)
         words[count++] = aio_redis__text_of("SELECT");
         words[count++] = aio_redis__text_of(number);
     }
-    return count && !aio_redis__encode(b, words, count);
+    return count ? aio_redis__encode(b, words, count) : 0;
 }
 
 /* The server's answer to it. 0, or -1 with redis->code. */
@@ -1355,7 +1358,8 @@ static AIO_CORO(aio_redis__login)
     self->redis->doing = aio_redis__enters;
     self->redis->protocol = self->redis->options.protocol == 2 ? 2 : 3;
     for (; self->stage < AIO_REDIS__IN; self->stage++) {
-        if (!aio_redis__greet(self->redis, &self->hello, self->stage)) continue;
+        if (aio_redis__greet(self->redis, &self->hello, self->stage)) AIO_RAISE(ENOMEM);
+        if (!self->hello.used) continue;
         self->step = aio_stream_write(self->redis->stream, self->hello.data, self->hello.used);
         if (self->step) AIO_RAISE(self->step);
         do {
@@ -1604,6 +1608,14 @@ static aio_redis_reply_task *aio_redis__call(aio_redis *redis, uint64_t call, in
                                                     .keep_errors = keep_errors);
 }
 
+/* A command of which there is none: it raises the code. */
+static aio_redis_reply_task *aio_redis__call_bad(aio_redis *redis, int code)
+{
+    uint64_t call = aio_redis__begin(redis);
+    if (call) redis->bad = code;
+    return aio_redis__call(redis, call, AIO_REDIS__ONE, false);
+}
+
 aio_redis_reply_task *aio_redis_command_with(aio_redis *redis, const aio_text *arguments, size_t count)
 {
     uint64_t call = aio_redis__begin(redis);
@@ -1614,7 +1626,8 @@ aio_redis_reply_task *aio_redis_command_with(aio_redis *redis, const aio_text *a
 aio_redis_reply_task *aio_redis__command(aio_redis *redis, const char *const *texts, size_t count)
 {
     aio_text few[AIO_REDIS__FEW], *pieces = aio_redis__pieces(few, texts, count);
-    aio_redis_reply_task *task = pieces ? aio_redis_command_with(redis, pieces, count) : NULL;
+    aio_redis_reply_task *task = pieces ? aio_redis_command_with(redis, pieces, count)
+                                        : aio_redis__call_bad(redis, ENOMEM);
     if (pieces != few) free(pieces);
     return task;
 }
@@ -1626,19 +1639,26 @@ aio_redis_reply_task *aio_redis_commandf(aio_redis *redis, const char *format, .
     va_start(list, format);
     aio_redis__format(&f, format, &list);
     va_end(list);
-    aio_redis_reply_task *task = aio_redis_command_with(redis, f.pieces, f.code ? 0 : f.count);
+    aio_redis_reply_task *task = f.code ? aio_redis__call_bad(redis, f.code)
+                                        : aio_redis_command_with(redis, f.pieces, f.count);
     aio_redis__format_free(&f);
     return task;
 }
 
 /* ---- pipelines ---- */
 
+/* One that was not put there: what is there is not sent without it. */
+static int aio_redis__not_queued(aio_redis *redis, int code)
+{
+    if (!redis->queued_bad) redis->queued_bad = code;
+    return code;
+}
+
 int aio_redis_pipeline_with(aio_redis *redis, const aio_text *arguments, size_t count)
 {
     unsigned traits = count && arguments->data ? aio_redis__traits(arguments, count) : 0;
-    if (traits & AIO_REDIS__REFUSED) return ENOTSUP;
-    int code = aio_redis__encode(&redis->queued, arguments, count);
-    if (code) return code;
+    int code = traits & AIO_REDIS__REFUSED ? ENOTSUP : aio_redis__encode(&redis->queued, arguments, count);
+    if (code) return aio_redis__not_queued(redis, code);
     redis->queued_states |= traits;
     redis->queued_changes = redis->queued_changes || !aio_redis__reads(*arguments);
     redis->queued_count++;
@@ -1648,7 +1668,7 @@ int aio_redis_pipeline_with(aio_redis *redis, const aio_text *arguments, size_t 
 int aio_redis__pipeline(aio_redis *redis, const char *const *texts, size_t count)
 {
     aio_text few[AIO_REDIS__FEW], *pieces = aio_redis__pieces(few, texts, count);
-    int code = pieces ? aio_redis_pipeline_with(redis, pieces, count) : ENOMEM;
+    int code = pieces ? aio_redis_pipeline_with(redis, pieces, count) : aio_redis__not_queued(redis, ENOMEM);
     if (pieces != few) free(pieces);
     return code;
 }
@@ -1660,7 +1680,7 @@ int aio_redis_pipelinef(aio_redis *redis, const char *format, ...)
     va_start(list, format);
     aio_redis__format(&f, format, &list);
     va_end(list);
-    int code = f.code ? f.code : aio_redis_pipeline_with(redis, f.pieces, f.count);
+    int code = f.code ? aio_redis__not_queued(redis, f.code) : aio_redis_pipeline_with(redis, f.pieces, f.count);
     aio_redis__format_free(&f);
     return code;
 }
@@ -1670,6 +1690,7 @@ void aio_redis_pipeline_reset(aio_redis *redis)
     aio_redis__clear(&redis->queued);
     redis->queued_count = 0;
     redis->queued_states = 0;
+    redis->queued_bad = 0;
     redis->queued_changes = false;
 }
 
@@ -1691,6 +1712,7 @@ aio_redis_reply_task *aio_redis_execute_with(aio_redis *redis, const aio_redis_e
         out->used = sizeof multi + sizeof exec - 2 + redis->queued.used;
         redis->count = redis->queued_count + 2;
     } else redis->bad = ENOMEM;
+    if (redis->queued_bad) redis->bad = redis->queued_bad;
     redis->states = redis->queued_states | (o->transaction ? AIO_REDIS__ENDS : 0);
     redis->blocks = (redis->queued_states & AIO_REDIS__BLOCKS) != 0;
     redis->only_reads = !redis->queued_changes && !o->transaction;
@@ -1770,7 +1792,7 @@ aio_redis_reply_task *aio_redis_script_with(aio_redis *redis, const char *source
     aio_redis__buffer other = { NULL, 0, 0 };
     uint64_t call = aio_redis__begin(redis);
     aio_text *words = (aio_text *)malloc((count + 3) * sizeof *words);
-    if (!words) return NULL;
+    if (!words) return aio_redis__call_bad(redis, ENOMEM);
     aio_redis__sha1(source, strlen(source), hex);
     snprintf(number, sizeof number, "%zu", keys);
     words[2] = aio_redis__text_of(number);
@@ -1792,7 +1814,8 @@ aio_redis_reply_task *aio_redis__script(aio_redis *redis, const char *source, si
                                         size_t count)
 {
     aio_text few[AIO_REDIS__FEW], *pieces = aio_redis__pieces(few, texts, count);
-    aio_redis_reply_task *task = pieces ? aio_redis_script_with(redis, source, keys, pieces + 1, count - 1) : NULL;
+    aio_redis_reply_task *task = pieces ? aio_redis_script_with(redis, source, keys, pieces + 1, count - 1)
+                                        : aio_redis__call_bad(redis, ENOMEM);
     if (pieces != few) free(pieces);
     return task;
 }
@@ -1868,6 +1891,7 @@ struct aio_redis__scanning { aio_task task; const aio_redis_reply *result; aio_r
 static AIO_CORO(aio_redis__scanning)
 {
     AIO_BEGIN(aio_redis__scanning);
+    if (!self->scan) AIO_RAISE(ENOMEM);
     while (self->scan->index >= aio_redis_count(self->scan->page)) {
         if (self->scan->last) AIO_RAISE(AIO_ESTOPITERATION);
         AIO_AWAIT(self->page, aio_redis__page(self->scan));
@@ -1883,7 +1907,6 @@ static AIO_CORO(aio_redis__scanning)
 
 aio_redis_reply_task *aio_redis_scan_next(aio_redis_scan *scan)
 {
-    if (!scan) return NULL;
     return (aio_redis_reply_task *)(void *)AIO_CALL(aio_redis__scanning, .scan = scan);
 }
 

@@ -1,10 +1,10 @@
 /* The client of examples/mongo against a server: mongo URI ACTION. Prints "ok" or says what is wrong. */
+#include "memory.h"
 #define AIO_IMPLEMENTATION
 #include "../../aio.h"
+#include "every_allocation.h"
 #define AIO_MONGO_IMPLEMENTATION
 #include "../../examples/mongo/aio_mongo.h"
-#include "expect.h"
-#include "every_await.h"
 
 static aio_mongo_options options;
 static const char *uri;
@@ -821,6 +821,8 @@ int main(int argc, char **argv)
     if (!strcmp(action, "known")) status = aio_run(AIO_CALL(known));
     if (!strcmp(action, "three")) status = aio_run(AIO_CALL(three));
     if (!strcmp(action, "awaits")) status = every_await(&subject, uri, awaits, sizeof awaits / sizeof *awaits);
+    if (!strcmp(action, "memory")) status = every_allocation(&subject, uri, awaits, sizeof awaits / sizeof *awaits);
+    if (!strcmp(action, "login memory")) status = every_allocation(&subject, uri, awaits, 1);
     if (!strcmp(action, "full")) status = every_await(&full, uri, full_awaits, 1);
     if (!strcmp(action, "broken")) status = aio_run(AIO_CALL(broken));
     if (argc > 3) asked_words = argv[3];

@@ -1,11 +1,11 @@
 /* The client of examples/mysql against a server: mysql URL ACTION, or "" cuts|holds PORT. Prints "ok", or what is
  * wrong. */
+#include "memory.h"
 #define AIO_IMPLEMENTATION
 #include "../../aio.h"
+#include "every_allocation.h"
 #define AIO_MYSQL_IMPLEMENTATION
 #include "../../examples/mysql/aio_mysql.h"
-#include "expect.h"
-#include "every_await.h"
 
 static aio_mysql_options options;
 static const char *url;
@@ -466,9 +466,29 @@ static AIO_CORO(packets)
 }
 OPERATION(packets)
 
+/* A statement that is longer than what was sent before, and values that are longer than it. */
+struct lengthy { SELF; int number; aio_mysql_value values[2]; char sql[3000], blob[9000]; };
+static AIO_CORO(lengthy)
+{
+    AIO_BEGIN(lengthy);
+    snprintf(self->sql, sizeof self->sql, "SELECT ? n, LENGTH(?) l /* %0*d */", 2900, 0);
+    WITH_CONNECTION {
+        for (self->i = 0; self->i < 2; self->i++) {
+            self->values[0] = aio_mysql_integer(self->number);
+            self->values[1] = aio_mysql_blob(self->blob, self->i ? sizeof self->blob : 1);
+            AIO_AWAIT(self->rows, aio_mysql_execute(self->db, self->sql, self->values, 2));
+            AIO_AWAIT(self->row, aio_mysql_next(self->rows));
+            EXPECT(aio_mysql_get_integer(self->row, "n", -1) == self->number);
+            EXPECT(aio_mysql_get_integer(self->row, "l", -1) == (self->i ? 9000 : 1));
+        }
+    }
+    AIO_END;
+}
+OPERATION(lengthy)
+
 static const await_case awaits[] = {
     { "prepared, and several results", session_of, 1 }, { "rows", streaming_of, 1 },
-    { "a transaction", writing_of, 1 }, { "packets over 16 MiB", packets_of, 31 }
+    { "a transaction", writing_of, 1 }, { "a long statement", lengthy_of, 1 }, { "packets over 16 MiB", packets_of, 31 }
 };
 
 /* Has a connection for a while. */
@@ -528,6 +548,12 @@ static int every_await_of_mysql(void)
 {
     int status = aio_run(AIO_CALL(prepare));
     return status ? status : every_await(&subject, url, awaits, sizeof awaits / sizeof *awaits);
+}
+
+static int every_allocation_of_mysql(void) /* not of what is large */
+{
+    int status = aio_run(AIO_CALL(prepare));
+    return status ? status : every_allocation(&subject, url, awaits, 4);
 }
 
 /* Prints a line for each query, well or not, for as long as it takes: the server is ended and begun again meanwhile. */
@@ -625,6 +651,7 @@ int main(int argc, char **argv)
     if (!strcmp(action, "hostile")) status = aio_run(AIO_CALL(hostile));
     if (!strcmp(action, "lasting")) status = aio_run(AIO_CALL(lasting));
     if (!strcmp(action, "awaits")) status = every_await_of_mysql();
+    if (!strcmp(action, "memory")) status = every_allocation_of_mysql();
     if (!strcmp(action, "full")) status = every_await(&full, url, full_awaits, 1);
     relay.port = atoi(argc > 3 ? argv[3] : "");
     relay.holds = !strcmp(action, "holds");

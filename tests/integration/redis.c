@@ -1,11 +1,11 @@
 /* The client of examples/redis against a server: redis URL ACTION, or "" cuts|holds PORT. Prints "ok", or what is
  * wrong. */
+#include "memory.h"
 #define AIO_IMPLEMENTATION
 #include "../../aio.h"
+#include "every_allocation.h"
 #define AIO_REDIS_IMPLEMENTATION
 #include "../../examples/redis/aio_redis.h"
-#include "expect.h"
-#include "every_await.h"
 
 static aio_redis_options options;
 static const char *url;
@@ -205,6 +205,15 @@ static AIO_CORO(scans)
     AIO_AWAIT(self->reply, aio_redis_command(self->redis, "FLUSHDB"));
     EXPECT(aio_redis_pipelinef(self->redis, "GET f%d", 1) == EINVAL);
     EXPECT(aio_redis_pipelinef(self->redis, "GET %x", 1) == EINVAL);
+    EXPECT(!aio_redis_pipeline(self->redis, "SET", "half", "1"));
+    AIO_TRY { /* what is not whole is not sent */
+        AIO_AWAIT(self->reply, aio_redis_execute(self->redis, .transaction = true));
+        NOT_REACHED();
+    } AIO_CATCH {
+        EXPECT_CODE(EINVAL);
+    } AIO_END_TRY;
+    AIO_AWAIT(self->reply, aio_redis_command(self->redis, "EXISTS", "half"));
+    EXPECT(aio_redis_integer(self->reply, -1) == 0);
     for (self->i = 0; self->i < 1000; self->i++) {
         snprintf(self->name, sizeof self->name, "user:%d", self->i);
         aio_redis_pipelinef(self->redis, "SET %s %d", self->name, self->i);
@@ -599,6 +608,7 @@ static AIO_CORO(consuming)
     WITH_CONNECTION {
         AIO_AWAIT(aio_redis_command(self->redis, "DEL", "consumed"));
         self->group = aio_redis_group_open(self->redis, .stream = "consumed", .group = "g", .consumer = "a");
+        if (!self->group) AIO_RAISE(errno);
         for (self->i = 0; self->i < 2; self->i++)
             aio_redis_pipelinef(self->redis, "XADD consumed * n %d", self->number + self->i);
         AIO_AWAIT(self->reply, aio_redis_execute(self->redis));
@@ -615,10 +625,31 @@ static AIO_CORO(consuming)
 }
 OPERATION(consuming)
 
+/* An error of the server's that is shorter than what is put before it. */
+struct failing { SELF; int number; };
+static AIO_CORO(failing)
+{
+    AIO_BEGIN(failing);
+    WITH_CONNECTION {
+        AIO_TRY {
+            aio_redis_pipelinef(self->redis, "ECHO %d", self->number);
+            aio_redis_pipeline(self->redis, "EVAL", "return redis.error_reply('ERR x')", "0");
+            AIO_AWAIT(self->reply, aio_redis_execute(self->redis));
+            NOT_REACHED();
+        } AIO_CATCH {
+            EXPECT_CODE(AIO_REDIS_ERROR);
+            if (strcmp(aio_caught(self)->message, "Redis")) /* there was no memory for the text */
+                EXPECT(strstr(aio_caught(self)->message, "ERR x"));
+        } AIO_END_TRY;
+    }
+    AIO_END;
+}
+OPERATION(failing)
+
 static const await_case awaits[] = {
     { "commands and a transaction", session_of, 1 }, { "a pipeline and a script", piped_of, 1 },
     { "BLPOP", popping_of, 1 }, { "SCAN", paging_of, 1 }, { "pub/sub", hearing_of, 1 },
-    { "XREADGROUP", consuming_of, 1 }
+    { "XREADGROUP", consuming_of, 1 }, { "an error", failing_of, 1 }
 };
 
 /* Has a connection for a while. */
@@ -841,6 +872,7 @@ int main(int argc, char **argv)
     if (!strcmp(action, "hostile")) status = aio_run(AIO_CALL(hostile));
     if (!strcmp(action, "lasting")) status = aio_run(AIO_CALL(lasting));
     if (!strcmp(action, "awaits")) status = every_await(&subject, url, awaits, sizeof awaits / sizeof *awaits);
+    if (!strcmp(action, "memory")) status = every_allocation(&subject, url, awaits, sizeof awaits / sizeof *awaits);
     if (!strcmp(action, "full")) status = every_await(&full, url, full_awaits, 1);
     relay.port = atoi(argc > 3 ? argv[3] : "");
     relay.holds = !strcmp(action, "holds");
