@@ -793,3 +793,30 @@ SCENARIO(shield_fails, .may = { EIO })
     REQUIRE(self->code == EIO);
     AIO_END;
 }
+
+/* What had failed before it was gathered was heard there, every one: nothing is told of later. */
+struct gather_failed { aio_task task; aio_future *f[3]; int i; };
+SCENARIO(gather_failed)
+{
+    AIO_BEGIN(gather_failed);
+    for (self->i = 0; self->i < 2; self->i++) {
+        for (int k = 0; k < 3; k++) {
+            REQUIRE(self->f[k] = aio_future_create());
+            REQUIRE(aio_future_set_exception(self->f[k], EIO + k, "number %d", k) == 0);
+        }
+        AIO_TRY {
+            AIO_AWAIT(aio_gather(self->f, 3, .return_exceptions = self->i));
+            CHECK_INT(self->i, 1);
+        } AIO_CATCH {
+            CAUGHT(EIO);
+            CHECK_INT(self->i, 0);
+            CHECK_STR(aio_caught(self)->message, "number 0");
+        } AIO_END_TRY;
+        aio_unref_all(self->f, 3);
+    }
+    AIO_FINALLY;
+        for (int k = 0; k < 3; k++)
+            if (self->f[k] && aio_future_done(self->f[k])) aio_future_exception(self->f[k]);
+        aio_unref_all(self->f, 3);
+    AIO_END;
+}

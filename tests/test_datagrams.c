@@ -699,6 +699,40 @@ SCENARIO(dg_aborted, .may = { AIO_ERESOLVE, EINVAL })
     AIO_END;
 }
 
+/* A receive that is cancelled raises that once: who catches it goes on. */
+struct dg_patient { aio_task task; aio_datagram_endpoint *endpoint; aio_datagram got; int caught, went_on; };
+static AIO_CORO(dg_patient)
+{
+    AIO_BEGIN(dg_patient);
+    AIO_TRY {
+        AIO_AWAIT(self->got, aio_datagram_receive(self->endpoint));
+    } AIO_CATCH_ALL {
+        self->caught = aio_caught(self)->code;
+        if (self->caught != AIO_ECANCELLED) AIO_RERAISE();
+    } AIO_END_TRY;
+    AIO_AWAIT(aio_sleep(0));
+    self->went_on = 1;
+    AIO_END;
+}
+
+struct dg_cancelled { aio_task task; aio_datagram_endpoint *endpoint; struct dg_patient *patient; };
+SCENARIO(dg_cancelled, .may = { AIO_ERESOLVE })
+{
+    AIO_BEGIN(dg_cancelled);
+    AIO_AWAIT(self->endpoint, aio_create_datagram_endpoint(.local_host = "127.0.0.1"));
+    REQUIRE(self->patient = aio_create_task(AIO_CALL(dg_patient, .endpoint = self->endpoint)));
+    AIO_AWAIT(aio_sleep(0.01));
+    CHECK(aio_task_cancel(self->patient));
+    AIO_AWAIT(aio_sleep(0.01));
+    CHECK_INT(self->patient->caught, AIO_ECANCELLED);
+    CHECK_INT(self->patient->went_on, 1);
+    CHECK(!self->endpoint->receiving && !self->endpoint->readable);
+    AIO_FINALLY;
+        fd_end_task(self->patient);
+        aio_datagram_close(self->endpoint);
+    AIO_END;
+}
+
 TEST(dg_null)
 {
     char text[8] = "x";

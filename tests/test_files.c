@@ -132,6 +132,19 @@ SCENARIO(sendfile_fails, FILE_MAY)
     aio_stream_abort(self->a);
     self->a = NULL;
     REQUIRE(unix_pair(0, 4096, &self->a, &self->b));
+    REQUIRE(aio_stream_write_eof(self->a) == 0);
+    AIO_TRY { /* behind the end of what was to be sent */
+        AIO_AWAIT(aio_stream_sendfile(self->a, self->file, 0, 10));
+        UNREACHED();
+    } AIO_CATCH {
+        CAUGHT(EPIPE);
+        CHECK_STR(aio_caught(self)->message, "sendfile: after 0 bytes: Broken pipe");
+    } AIO_END_TRY;
+    aio_stream_abort(self->a);
+    self->a = NULL;
+    aio_stream_abort(self->b);
+    self->b = NULL;
+    REQUIRE(unix_pair(0, 4096, &self->a, &self->b));
     self->sent = aio_create_task(aio_stream_sendfile(self->a, self->file, 0, 0));
     REQUIRE(self->sent);
     SOON();

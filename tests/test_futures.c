@@ -198,6 +198,10 @@ TEST(future_misuse_aborts, .skip = KIND_DEBUG)
     CHECK_ABORTS("not a future, or one that is freed already", (void)aio_future_done(number));
     aio_future *future = aio_future_create();
     CHECK_ABORTS("not a future, or one that is freed already", (aio_unref(future), aio_unref(future)));
+    static aio__freed looks_freed[4]; /* as what is freed does, but for its owners */
+    looks_freed[1].state = AIO__FREED;
+    looks_freed[1].refs = 1;
+    CHECK_ABORTS("not a future, or one that is freed already", aio_ref(&looks_freed[1]));
     CHECK_ABORTS("aio_create_task needs a coroutine that has not started", (void)aio__create_task(future, NULL));
     aio_unref(future);
     aio_loop_free(loop);

@@ -268,6 +268,8 @@ TEST(loop_closed_refuses)
     CHECK_INT(aio_loop_close(loop), 0);
     CHECK(aio_loop_is_closed(loop));
     CHECK_PTR(aio_get_event_loop(), NULL);
+    CHECK_INT(aio_loop_close(loop), 0);
+    CHECK_INT(aio_loop_close(NULL), 0);
     CHECK_INT(aio_loop_run_forever(loop), AIO_ELOOPCLOSED);
     CHECK_INT(aio_loop_run_until_complete(loop, AIO_CALL(loop_forever), NULL), AIO_ELOOPCLOSED);
     errno = 0;

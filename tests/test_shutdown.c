@@ -173,7 +173,13 @@ SCENARIO(shutdown_given_up,
     AIO_BEGIN(shutdown_given_up);
     AIO_AWAIT(self->server, aio_start_server(echo_handler, NULL, "127.0.0.1", 0));
     self->port = aio_server_port(self->server);
-    self->running = aio_create_task(aio_server_run_until_signal(self->server, 10));
+    AIO_TRY { /* it stays the caller's */
+        AIO_AWAIT(aio_server_run_until_signal(self->server, -3));
+        UNREACHED();
+    } AIO_CATCH {
+        CAUGHT(EINVAL);
+    } AIO_END_TRY;
+    self->running = aio_create_task(aio_server_run_until_signal(self->server, AIO_NOW));
     self->server = NULL;
     if (!self->running) AIO_RAISE(ENOMEM);
     AIO_AWAIT(self->stream, aio_open_connection("127.0.0.1", self->port));

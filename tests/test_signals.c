@@ -153,7 +153,8 @@ TEST(signal_threads_storm)
 
 /* ---- SIGINT ---- */
 
-enum { INTERRUPT_NONE, INTERRUPT_ONCE, INTERRUPT_SWALLOW, INTERRUPT_TWICE, INTERRUPT_OWN, INTERRUPT_LOOK };
+enum { INTERRUPT_NONE, INTERRUPT_ONCE, INTERRUPT_SWALLOW, INTERRUPT_TWICE, INTERRUPT_OWN, INTERRUPT_LOOK,
+       INTERRUPT_RAISE };
 struct interrupt { aio_task task; int mode; int *cleaned; };
 static AIO_CORO(interrupt)
 {
@@ -167,6 +168,7 @@ static AIO_CORO(interrupt)
         if (self->mode == INTERRUPT_TWICE) raise(SIGINT);
         AIO_AWAIT(aio_sleep(1));
     } AIO_CATCH_ALL {
+        if (self->mode == INTERRUPT_RAISE) AIO_RAISE(EIO);
         if (self->mode != INTERRUPT_SWALLOW) AIO_RERAISE();
     } AIO_END_TRY
     if (self->mode != INTERRUPT_OWN) AIO_RETURN();
@@ -243,6 +245,10 @@ TEST(signal_interrupt_names_no_private_coroutine, .skip = KIND_DEBUG)
 TEST(signal_interrupt_swallowed)
 {
     CHECK_INT(aio_run(AIO_CALL(interrupt, .mode = INTERRUPT_SWALLOW)), 0);
+    signal_capture();
+    int code = aio_run(AIO_CALL(interrupt, .mode = INTERRUPT_RAISE)); /* an error of its own in place of it */
+    CHECK(strstr(signal_captured(), "KeyboardInterrupt") == NULL);
+    CHECK_INT(code, 1);
     CHECK(signal_disposition(SIGINT) == SIG_DFL);
 }
 
@@ -283,6 +289,40 @@ TEST(signal_interrupt_after_another_loop)
     CHECK_INT(cleaned, 1);
     CHECK_INT(signal_count, 0);
     CHECK(signal_disposition(SIGINT) == SIG_DFL);
+}
+
+static void signal_nothing(void *arg) { (void)arg; }
+
+/* A handler of the program's for SIGINT that is removed gives the place back to aio_run, whose one acts once; unless the
+ * program has set something else meanwhile. */
+static int signal_flags(int signum)
+{
+    struct sigaction action;
+    return sigaction(signum, NULL, &action) == 0 ? action.sa_flags : -1;
+}
+
+struct signal_given_back { aio_task task; };
+static AIO_CORO(signal_given_back)
+{
+    aio_loop *loop = aio_get_running_loop();
+    AIO_BEGIN(signal_given_back);
+    CHECK(signal_flags(SIGINT) & (int)SA_RESETHAND);
+    CHECK_INT(aio_loop_add_signal_handler(loop, SIGINT, signal_nothing, NULL), 0);
+    CHECK(!(signal_flags(SIGINT) & (int)SA_RESETHAND));
+    CHECK(aio_loop_remove_signal_handler(loop, SIGINT));
+    CHECK(signal_disposition(SIGINT) == aio__on_signal && (signal_flags(SIGINT) & (int)SA_RESETHAND));
+    CHECK_INT(aio_loop_add_signal_handler(loop, SIGINT, signal_nothing, NULL), 0);
+    signal(SIGINT, SIG_IGN);
+    CHECK(aio_loop_remove_signal_handler(loop, SIGINT));
+    CHECK(signal_disposition(SIGINT) == SIG_IGN);
+    AIO_END;
+}
+
+TEST(signal_interrupt_given_back)
+{
+    CHECK_INT(aio_run(AIO_CALL(signal_given_back)), 0);
+    CHECK(signal_disposition(SIGINT) == SIG_IGN);
+    signal(SIGINT, SIG_DFL);
 }
 
 /* Only where SIGINT has its default action, and only during the run. */

@@ -339,6 +339,7 @@ TEST(source_always_due)
  * though one of its descriptors could not be watched for a while. */
 TEST(source_rests)
 {
+    aio__plain = true; /* each object is an allocation, which is counted */
     aio_loop *loop = loop_open();
     struct foreign f = { .when = 0 };
     int a[2], b[2];
@@ -371,10 +372,50 @@ TEST(source_rests)
         CHECK(aio_loop_remove_reader(loop, b[0]));
         for (int i = 0; i < 2; i++) aio_loop_run_once(loop, 0.1);
     }
+    for (int i = 0; i < 2; i++) aio_loop_run_once(loop, 0);
+    long live = seam.live;
+    for (int i = 0; i < 5; i++) { /* what is not wanted any more takes no memory */
+        f.source.count = 1 + (size_t)i % 2;
+        CHECK_INT(aio_loop_run_once(loop, 0), 0);
+    }
+    CHECK(seam.live < live);
     foreign_remove(&f);
     aio_loop_free(loop);
+    aio__plain = false;
     fd_close_pair(a);
     fd_close_pair(b);
+}
+
+/* One direction is another's: that is told of once, however often it is tried, and the other direction is watched. */
+static void foreign_count(aio_loop *loop, const char *message, const aio_exception *error, void *arg)
+{
+    (void)loop, (void)error;
+    CHECK(strstr(message, "source: descriptor"));
+    ++*(int *)arg;
+}
+
+TEST(source_half_taken)
+{
+    aio_loop *loop = loop_open();
+    struct foreign f = { .when = 0 };
+    int fds[2], told = 0;
+    fd_socketpair(fds);
+    aio_set_event_loop(loop);
+    aio_loop_set_exception_handler(loop, foreign_count, &told);
+    CHECK_INT(aio_loop_add_writer(loop, fds[0], foreign_nothing, NULL), 0);
+    foreign_watch(&f, fds[0], POLLIN | POLLOUT);
+    CHECK_INT(foreign_add(&f), 0);
+    for (int i = 0; i < 10; i++) {
+        CHECK_INT(write(fds[1], "x", 1), 1);
+        CHECK_INT(aio_loop_run_once(loop, 0), 0);
+        clock_advance(0.06);
+    }
+    CHECK(f.read >= 8);
+    CHECK_INT(told, 1);
+    aio_loop_remove_writer(loop, fds[0]);
+    foreign_remove(&f);
+    aio_loop_free(loop);
+    fd_close_pair(fds);
 }
 
 /* A descriptor that is lost is told of once; who hears it in the middle of a wait may end that, or have a timer. */

@@ -286,6 +286,12 @@ SCENARIO(sub_surroundings, SUB_MAY)
     self->leaked = dup2(1, 77); /* without FD_CLOEXEC */
     AIO_AWAIT(self->process, aio_create_subprocess_shell("echo $AIO_WORD $HOME; pwd; test -e /dev/fd/77; echo $?",
                                                          .out = AIO_PIPE, .cwd = "/usr", .env = env));
+    AIO_TRY {
+        AIO_AWAIT(aio_process_communicate(self->process, NULL, 1)); /* a length of nothing */
+        UNREACHED();
+    } AIO_CATCH {
+        CAUGHT(EINVAL);
+    } AIO_END_TRY;
     AIO_AWAIT(self->got, aio_process_communicate(self->process, NULL, 0));
     CHECK_BYTES(self->got.out.data, self->got.out.length, "hello\n/usr\n1\n");
     self->to = tmpfile();
@@ -694,4 +700,15 @@ SCENARIO(sub_user, .may = { AIO_EINCOMPLETE })
     AIO_FINALLY;
         aio_process_release(self->process);
     AIO_END;
+}
+
+/* Accounts in numbers: from 0 to the last one, which is not the one that means none. */
+TEST(sub_account_numbers)
+{
+    static const struct { const char *text; int64_t is; } cases[] = {
+        { "0", 0 }, { "9", 9 }, { "190", 190 }, { "4294967294", 4294967294 }, { "4294967295", -1 }, { "", -1 },
+        { "18446744073709551617", -1 }, { "1a", -1 }, { "/", -1 }, { ":", -1 }, { "-1", -1 }, { " 1", -1 },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        CHECK(aio__account_number(cases[i].text) == cases[i].is);
 }

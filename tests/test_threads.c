@@ -615,3 +615,21 @@ SCENARIO(thread_many, .skip = KIND_ALLOC | KIND_CALL | KIND_CANCEL) /* the other
     aio_unref_all(self->jobs, THREAD_ASKERS);
     AIO_END;
 }
+
+/* What keeps a mutex or a condition from being made is told as it is. */
+TEST(thread_executor_without_mutex)
+{
+    static const int calls[] = { CALL_mutex_init, CALL_cond_init };
+    for (int i = 0; i < 2; i++) {
+        seam.fail_call = calls[i];
+        seam.fail_at = seam.calls[calls[i]] + 1;
+        seam.error = EAGAIN;
+        CHECK(aio_executor_open() == NULL && errno == EAGAIN);
+        seam.fail_at = seam.calls[calls[i]] + 1;
+        CHECK(aio_thread_queue_create(int) == NULL && errno == EAGAIN);
+        seam.fail_at = 0;
+        CHECK(seam.fired);
+        seam.fired = false;
+        seam.touched = 0;
+    }
+}

@@ -1003,6 +1003,28 @@ SCENARIO(tls_abort_handshake, TLS_MAY, .skip = KIND_SLICE /* what is sent here i
     AIO_END;
 }
 
+/* A server, which was given no host, names the address of the peer. */
+struct tls_unnamed { PAIR_SELF; };
+SCENARIO(tls_unnamed, TLS_MAY)
+{
+    AIO_BEGIN(tls_unnamed);
+    TLS_SETUP("good", NULL);
+    REQUIRE(unix_pair(0, 0, &self->stream, &self->other));
+    aio_stream_abort(self->stream);
+    self->stream = NULL;
+    AIO_TRY {
+        AIO_AWAIT(aio__tls_begin(self->other, self->server_tls, NULL, 0, 0, 0, false));
+        UNREACHED();
+    } AIO_CATCH {
+        if (aio_caught(self)->code != AIO_ETLS) CAUGHT(ECONNRESET);
+        CHECK(strstr(aio_caught(self)->message, "TLS handshake with the peer: ") == aio_caught(self)->message);
+    } AIO_END_TRY;
+    AIO_FINALLY;
+        aio_stream_abort(self->other);
+        TLS_END();
+    AIO_END;
+}
+
 /* A handshake that was given up is not taken up again by who writes or reads. */
 struct tls_given_up { PAIR_SELF; struct aio__tls_start *starting; };
 SCENARIO(tls_given_up, TLS_MAY)
@@ -1812,6 +1834,25 @@ TEST(tls_names_without_zone)
 #endif
 
 #ifndef AIO_NO_TLS
+/* 64 digits, of either size, with colons between pairs or without. */
+TEST(tls_fingerprints)
+{
+    static const char half[] = "0123456789abcdefABCDEF0123456789";
+    static const char colons[] = "00:11:22:33:44:55:66:77:88:99:aa:BB:cc:DD:ee:FF";
+    static const struct { const char *one, *two, *more; bool valid; } cases[] = {
+        { half, half, "", true }, { colons, ":", colons, true }, { colons, colons, "", true }, { half, half, ":", true },
+        { half, half, "0", false }, { half, half + 1, "", false }, { half, half + 1, "g", false },
+        { half, half + 1, "-", false }, { ":", half, half, false }, { "0:", half, half + 1, false }, { "", "", "", false },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char text[160], out[65] = "";
+        snprintf(text, sizeof text, "%s%s%s", cases[i].one, cases[i].two, cases[i].more);
+        bool valid = aio__tls_fingerprint(out, text);
+        if (!CHECK_INT(valid, cases[i].valid)) CHECK_STR(text, "");
+        CHECK(!valid || strspn(out, "0123456789abcdef") == 64);
+    }
+}
+
 /* The names of protocols fit to the byte, or not at all. */
 TEST(tls_alpn_fits)
 {
