@@ -2583,7 +2583,7 @@ AIO_API int aio_url_join_with(aio_url *url, const aio_url *base, const char *ref
 AIO_API int aio_url_extend_query(aio_url *url, const aio_url *base, const char *query, size_t length,
                                  const char **reason);
 
-/* Frees what the URL owns and zeroes it. */
+/* Frees what the URL owns, a password in it zeroed before, and zeroes it. */
 AIO_API void aio_url_clear(aio_url *url);
 
 /* Whether both have the same scheme, host and port: the rule by which credentials travel. False for URLs without a
@@ -24257,6 +24257,25 @@ static bool aio__url_again(aio_url *url, const char *text, size_t length, const 
 
 static void aio__url_room_free(aio__url_room *room) { aio__free(room->block); }
 
+static void aio__wipe_text(aio_text text) { aio__wipe((void *)(uintptr_t)text.data, text.length); }
+static void aio__wipe_string(const char *s) { aio__wipe((void *)(uintptr_t)s, s ? strlen(s) : 0); }
+
+/* Zeroes what has a user and a password in it: no password is without a user. */
+static void aio__url_wipe(const aio_url *url)
+{
+    if (!url->user.data) return;
+    aio__wipe_text(url->text);
+    aio__wipe_text(url->user);
+    aio__wipe_text(url->password);
+}
+
+AIO_API void aio_url_clear(aio_url *url)
+{
+    aio__url_wipe(url);
+    aio__free(url->block);
+    memset(url, 0, sizeof *url);
+}
+
 /* Checks, normalises and writes the parts into a URL of their own; or fails at once, if `why` is set. Every byte may
  * become three; the authority is there once more, decoded. What is left of the room is for an IPv6 address, twice, and
  * for what joins the parts. */
@@ -24460,29 +24479,6 @@ AIO_API int aio_url_extend_query(aio_url *url, const aio_url *base, const char *
     return aio__url_compose(url, &parts, aio__url_problem(query ? query : "", length, &plain), reason);
 }
 
-AIO_API void aio_url_clear(aio_url *url)
-{
-    aio__free(url->block);
-    memset(url, 0, sizeof *url);
-}
-
-static void aio__wipe_text(aio_text text) { aio__wipe((void *)(uintptr_t)text.data, text.length); }
-static void aio__wipe_string(const char *s) { aio__wipe((void *)(uintptr_t)s, s ? strlen(s) : 0); }
-
-/* Zeroes what has a user and a password in it: no password is without a user. */
-static void aio__url_wipe(const aio_url *url)
-{
-    if (!url->user.data) return;
-    aio__wipe_text(url->text);
-    aio__wipe_text(url->user);
-    aio__wipe_text(url->password);
-}
-
-static void aio__url_erase(aio_url *url)
-{
-    aio__url_wipe(url);
-    aio_url_clear(url);
-}
 
 AIO_API bool aio_url_same_origin(const aio_url *a, const aio_url *b)
 {
@@ -29616,7 +29612,7 @@ static void aio__digest_space_free(aio_digest_auth *auth, aio__digest_space *spa
 {
     aio__ring_remove(&space->link);
     auth->count--;
-    aio__url_erase(&space->origin);
+    aio_url_clear(&space->origin);
     if (space->realm) aio__wipe(space->realm, space->size);
     aio__free(space->realm);
     aio__free(space);
@@ -34063,7 +34059,7 @@ static bool aio__weblink_add(aio__weblink_list *list, const aio_url *base, aio_t
         if (links) list->links = links;
         if (links) list->room = room;
     }
-    aio__url_erase(&url);
+    aio_url_clear(&url);
     if (!stored) aio__free(words.data);
     if (!stored) return false;
     aio_link *link = &list->links[list->count++];
@@ -34600,7 +34596,7 @@ static bool aio__proxy_takes_requests(const aio__proxy_url *proxy) { return prox
 
 static void aio__proxies_free(aio__proxies *proxies)
 {
-    for (int i = 0; proxies && i < proxies->count; i++) aio__url_erase(&proxies->at[i].url);
+    for (int i = 0; proxies && i < proxies->count; i++) aio_url_clear(&proxies->at[i].url);
     aio__free(proxies);
 }
 
@@ -35567,7 +35563,7 @@ static aio_exception *aio__redirect_follow(aio__redirect *r, int status, const a
     if (!known) error = aio__exception(AIO_EURL, "", "its %d leads to a URL of scheme %.*s, which is not http or https",
                                        status, (int)(to.scheme.length > 40 ? 40 : to.scheme.length), to.scheme.data);
     else if (!aio__redirect_write(from, &to, was && !named && !r->crosses, out)) error = &aio__no_memory;
-    aio__url_erase(&to);
+    aio_url_clear(&to);
     return error;
 }
 
@@ -36615,7 +36611,7 @@ static void aio__exchange_unload(aio__exchange *x)
 static void aio__exchange_forget(aio__exchange *x)
 {
     if (x->tunnel) aio__wipe(x->route.data, x->route.capacity);
-    if (x->via.block) aio__url_erase(&x->via);
+    if (x->via.block) aio_url_clear(&x->via);
     x->tunnel = NULL;
     aio_tls_context_unref(x->tls);
     x->tls = NULL;
@@ -36690,7 +36686,7 @@ static void aio__session_auth_clear(aio_session_options *o)
 
 static void aio__session_clear(aio_session *session)
 {
-    aio__url_erase(&session->base);
+    aio_url_clear(&session->base);
     aio__wipe(session->headers.text, session->headers.length);
     aio_headers_clear(&session->headers);
     aio_headers_clear(&session->skipped);
@@ -37786,7 +37782,7 @@ static int aio__request_url(aio__exchange *x, const struct aio__requesting *f, c
             stored = aio__quote_pair(&query, name, value);
         }
         code = stored ? aio_url_extend_query(&x->url, &plain, query.data, query.end, reason) : ENOMEM;
-        aio__url_erase(&plain);
+        aio_url_clear(&plain);
         aio__free(query.data);
     }
     if (!code && !aio__request_goes_to(&x->url)) {
@@ -37857,7 +37853,7 @@ static int aio__request_route(aio__exchange *x, const struct aio__requesting *f,
         if (code == ENOMEM) return code;
         bool asked = !code && aio__proxy_takes_requests(&end);
         if (asked) x->via = end.url;
-        else aio__url_erase(&end.url);
+        else aio_url_clear(&end.url);
         if (asked) tunnel = (size_t)(last.data - proxy);
     }
     *reason = "out of memory";
@@ -38533,7 +38529,7 @@ static void aio__around_unref(void *arg)
     if (--around->refs) return;
     aio__wipe(around->fields.text, around->fields.length);
     aio_headers_clear(&around->fields);
-    aio__url_erase(&around->url);
+    aio_url_clear(&around->url);
     aio__free(around);
 }
 
@@ -38611,7 +38607,7 @@ static bool aio__around_left(aio__around *around)
         self->target = around->given_target;
         self->param_count = around->given_params;
         if (!around->done || !self->x->leads) self->foreign = around->was_foreign;
-        aio__url_erase(&around->url);
+        aio_url_clear(&around->url);
     }
     if (!around->running && !around->hops) return true;
     aio__around_end(around);
@@ -39313,14 +39309,14 @@ AIO_API int aio_client_request_set_url(aio_client_request *request, const char *
     int code = aio_url_join(&to, from, url, strlen(url), NULL);
     if (code) return code;
     if (!aio__request_goes_to(&to)) {
-        aio__url_erase(&to);
+        aio_url_clear(&to);
         return AIO_EURL;
     }
     if (!aio_url_same_origin(from, &to)) {
         f->foreign = true;
         for (size_t i = 0; i < sizeof own / sizeof *own; i++) aio_headers_remove(f->fields, own[i]);
     }
-    aio__url_erase(&around->url);
+    aio_url_clear(&around->url);
     around->url = to;
     f->url = to.text.data;
     f->target = NULL;

@@ -2111,7 +2111,7 @@ static void aio_mongo__unref(aio_mongo *client)
     aio_bson_free(client->concern);
     aio_tls_context_unref(client->tls);
     aio_semaphore_destroy(&client->places);
-    memset((void *)&client->key, 0, sizeof client->key);
+    for (volatile char *at = (volatile char *)&client->key, *end = at + sizeof client->key; at < end; at++) *at = 0;
     free(client);
 }
 
@@ -2222,8 +2222,11 @@ static bool aio_mongo__add_code(aio_mongo__prep *p, uint32_t code)
 {
     if (p->count == p->room) {
         size_t room = 2 * p->room + 64;
-        uint32_t *codes = (uint32_t *)realloc(p->codes, room * sizeof *codes);
+        uint32_t *codes = (uint32_t *)malloc(room * sizeof *codes); /* realloc would leave a password behind */
         if (!codes) return false;
+        if (p->codes) memcpy(codes, p->codes, p->count * sizeof *codes);
+        if (p->codes) OPENSSL_cleanse(p->codes, p->room * sizeof *codes);
+        free(p->codes);
         p->codes = codes;
         p->room = room;
     }
@@ -2456,6 +2459,7 @@ static int aio_mongo__secret(aio_mongo__op *op, int mechanism, char **to)
     EVP_MD_CTX_free(c);
     *to = done ? (char *)malloc(33) : NULL;
     for (int i = 0; *to && i < 16; i++) snprintf(*to + 2 * i, 3, "%02x", digest[i]);
+    OPENSSL_cleanse(digest, sizeof digest);
     return *to ? 0
         : aio_mongo__fail(op, done ? ENOMEM : ENOTSUP, "MongoDB: no MD5, which SCRAM-SHA-1 needs, or no memory");
 }

@@ -213,6 +213,12 @@ struct aio_mysql {
 
 /* ---- buffers and packets ---- */
 
+/* Zeroes a secret, though nobody reads it afterwards. */
+static void aio_mysql__erase(const void *secret, size_t n)
+{
+    for (volatile char *at = (volatile char *)(uintptr_t)secret; n; n--) *at++ = 0;
+}
+
 static bool aio_mysql__reserve(aio_mysql__buffer *b, size_t n)
 {
     if (b->room - b->used >= n) return true;
@@ -475,8 +481,8 @@ void aio_mysql_close(aio_mysql *db)
     db->stream = NULL;
     aio_mysql__rows_end(db, AIO_MYSQL__IDLE);
     for (int i = 0; i < AIO_MYSQL__STATEMENTS; i++) free(db->statements[i].sql);
-    for (volatile char *at = (volatile char *)(uintptr_t)db->options.password; *at; at++) *at = 0;
-    if (db->row.data) memset(db->row.data, 0, db->row.room);
+    aio_mysql__erase(db->options.password, strlen(db->options.password));
+    aio_mysql__erase(db->row.data, db->row.room);
     free(db->texts);
     free(db->out.data);
     free(db->joined.data);
@@ -517,7 +523,7 @@ static size_t aio_mysql__scramble(const aio_mysql *db, bool sha2, unsigned char 
     if (sha2) aio_mysql__hash(md, two, n, db->nonce, AIO_MYSQL__NONCE, three);
     else aio_mysql__hash(md, db->nonce, AIO_MYSQL__NONCE, two, n, three);
     for (size_t i = 0; i < n; i++) out[i] = one[i] ^ three[i];
-    memset(one, 0, sizeof one);
+    aio_mysql__erase(one, sizeof one);
     return n;
 }
 
@@ -536,7 +542,7 @@ static bool aio_mysql__encrypt(aio_mysql *db, aio_text pem)
     done = done && EVP_PKEY_encrypt(c, NULL, &n, masked, length) > 0 && aio_mysql__reserve(&db->out, n + 1)
         && EVP_PKEY_encrypt(c, (unsigned char *)db->out.data + db->out.used, &n, masked, length) > 0;
     if (done) db->out.used += n;
-    if (masked) memset(masked, 0, length);
+    aio_mysql__erase(masked, masked ? length : 0);
     free(masked);
     EVP_PKEY_CTX_free(c);
     EVP_PKEY_free(key);
@@ -815,6 +821,7 @@ static AIO_CORO(aio_mysql__login)
     }
     self->done = true;
     AIO_FINALLY;
+        aio_mysql__erase(self->db->out.data, self->db->out.room); /* the password, where it goes there */
         if (!self->done && self->db->stream) aio_mysql__lose(self->db);
     AIO_END;
 }

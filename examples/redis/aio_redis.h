@@ -364,6 +364,12 @@ struct aio_redis {
 
 /* ---- buffers and requests ---- */
 
+/* Zeroes a secret, though nobody reads it afterwards. */
+static void aio_redis__erase(const void *secret, size_t n)
+{
+    for (volatile char *at = (volatile char *)(uintptr_t)secret; n; n--) *at++ = 0;
+}
+
 static bool aio_redis__reserve(aio_redis__buffer *b, size_t n)
 {
     if (b->room - b->used >= n) return true;
@@ -1120,7 +1126,7 @@ static int aio_redis__url(aio_url *url, const char *text)
     bool hostless = authority == scheme || text[authority - 1] == '@';
     snprintf(whole, size, "%.*s%s%s", (int)authority, text, hostless ? "localhost" : "", text + authority);
     int code = aio_url_parse(url, whole, strlen(whole), &why);
-    for (volatile char *at = whole; *at; at++) *at = 0;
+    aio_redis__erase(whole, strlen(whole));
     free(whole);
     return code == ENOMEM ? ENOMEM : code ? EINVAL : 0;
 }
@@ -1220,7 +1226,7 @@ void aio_redis_close(aio_redis *redis)
     aio_redis__lose(redis);
     aio_redis__forget(redis);
     aio_redis__unsubscribed(redis);
-    for (volatile char *at = (volatile char *)(uintptr_t)redis->options.password; at && *at; at++) *at = 0;
+    aio_redis__erase(redis->options.password, redis->options.password ? strlen(redis->options.password) : 0);
     free(redis->chunks);
     free((void *)redis->nodes);
     free(redis->levels);
@@ -1259,6 +1265,7 @@ static int aio_redis__greet(aio_redis *redis, aio_redis__buffer *b, int stage)
     char number[16];
     aio_text words[6];
     size_t count = 0;
+    aio_redis__erase(b->data, b->room); /* it may grow, and leave behind what it was */
     b->used = 0;
     if (stage == AIO_REDIS__HELLO && redis->protocol == 3) {
         words[count++] = aio_redis__text_of("HELLO");
@@ -1370,7 +1377,7 @@ static AIO_CORO(aio_redis__login)
     }
     self->done = true;
     AIO_FINALLY;
-        if (self->hello.data) memset(self->hello.data, 0, self->hello.room);
+        aio_redis__erase(self->hello.data, self->hello.room);
         free(self->hello.data);
         if (!self->done && self->redis->stream) aio_redis__lose(self->redis);
     AIO_END;

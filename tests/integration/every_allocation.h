@@ -1,7 +1,7 @@
 /* Each allocation of an operation of an example's client fails once, those of aio.h and those of the client by turns:
  * ENOMEM is raised, or nobody has noticed. Then the client is as well as before: it gets its own answers, and when it
- * is closed, all of its blocks are given back. Included between aio.h and the client's header, whose allocations it
- * takes over. */
+ * is closed, all of its blocks are given back, none with the password in it. Included between aio.h and the client's
+ * header, whose allocations it takes over. */
 #ifndef INTEGRATION_EVERY_ALLOCATION_H
 #define INTEGRATION_EVERY_ALLOCATION_H
 
@@ -46,15 +46,22 @@ static bool allocation_failed(aio_loop *loop, const relay_subject *subject, cons
                memory_.blocks[MEMORY_CLIENT] - before);
         failures++;
     }
+    if (memory_.spilled[MEMORY_LOOP] || memory_.spilled[MEMORY_CLIENT]) {
+        printf("%s, allocation %ld: the password is in %d blocks of the loop's and %d of the client's\n", one->name, n,
+               memory_.spilled[MEMORY_LOOP], memory_.spilled[MEMORY_CLIENT]);
+        failures++;
+    }
+    memory_.spilled[MEMORY_LOOP] = memory_.spilled[MEMORY_CLIENT] = 0;
     return !failed;
 }
 
-/* Prints how many allocations each makes. */
+/* Prints how many allocations each makes. The password is $SECRET, if there is one. */
 static int every_allocation(const relay_subject *subject, const char *at, const await_case *cases, size_t count)
 {
     long context = memory_.blocks[MEMORY_LOOP]; /* of TLS, which is ended after this */
     aio_loop *loop = aio_new_event_loop();
     if (!loop) return 1;
+    memory_.secret = getenv("SECRET");
     aio_set_event_loop(loop);
     for (size_t i = 0; i < 4 * count && failures < 5; i++) {
         long n = 1;

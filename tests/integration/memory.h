@@ -1,5 +1,5 @@
 /* Allocations that fail, one after the other: to be included before aio.h, which then allocates here. Each block is
- * watched: what was written behind it, or is not given back, is found. */
+ * watched: what was written behind it, or is not given back, is found; and so is a secret in what is given back. */
 #ifndef INTEGRATION_MEMORY_H
 #define INTEGRATION_MEMORY_H
 
@@ -17,6 +17,8 @@ static struct {
     long left[2];   /* allocations of aio.h's, and of the client's, until one fails; 0: none does */
     int  failed;
     long blocks[2]; /* that there are now; threads take and give them, too */
+    const char *secret; /* NULL: none */
+    int  spilled[2];    /* blocks that had it when they were given back */
 } memory_;
 
 static void memory_stop(const char *why)
@@ -63,6 +65,8 @@ static void memory_give(void *pointer, int whose)
     if (owner != whose) memory_stop("a block is given back to another than it came from, or twice");
     for (size_t i = 0; i < MEMORY_BEHIND; i++)
         if (block[MEMORY_BEFORE + size + i] != (char)0xa5) memory_stop("there was written behind a block");
+    if (memory_.secret && memmem(block + MEMORY_BEFORE, size, memory_.secret, strlen(memory_.secret)))
+        __atomic_add_fetch(&memory_.spilled[whose], 1, __ATOMIC_RELAXED);
     memset(block, 0xdd, MEMORY_BEFORE + size);
     __atomic_sub_fetch(&memory_.blocks[whose], 1, __ATOMIC_RELAXED);
     free(block);

@@ -631,6 +631,7 @@ static AIO_CORO(hostile)
 int main(int argc, char **argv)
 {
     int status = 2;
+    memory_.secret = getenv("SECRET");
     const char *action = argc > 2 ? argv[2] : "";
     url = argc > 1 ? argv[1] : "";
     if (getenv("CONNECT_TIMEOUT")) options.connect_timeout = atof(getenv("CONNECT_TIMEOUT"));
@@ -657,6 +658,7 @@ int main(int argc, char **argv)
     relay.holds = !strcmp(action, "holds");
     if (relay.port) status = aio_run(AIO_CALL(every_byte, .subject = &subject));
     aio_tls_context_unref(tls);
+    EXPECT(!memory_.spilled[MEMORY_LOOP] && !memory_.spilled[MEMORY_CLIENT]);
     if (!status && !failures) printf("ok\n");
     return status ? status : failures != 0;
 }
