@@ -15595,7 +15595,7 @@ static bool aio__pem_certificates(SSL_CTX *ctx, const char *pem, bool authoritie
         aio__os.X509_free(one);
         count++;
     }
-    if (in) aio__os.BIO_free(in);
+    aio__os.BIO_free(in);
     if (!stored || !count) return false;
     bool ended = ERR_GET_REASON(aio__os.ERR_peek_error()) == PEM_R_NO_START_LINE;
     if (ended) aio__os.ERR_clear_error();
@@ -15609,7 +15609,7 @@ static bool aio__pem_key(SSL_CTX *ctx, const char *pem, const char *password)
     EVP_PKEY *key = in ? aio__os.PEM_read_bio_PrivateKey(in, NULL, aio__tls_password, secret) : NULL;
     bool stored = key && aio__os.SSL_CTX_use_PrivateKey(ctx, key) == 1;
     aio__os.EVP_PKEY_free(key);
-    if (in) aio__os.BIO_free(in);
+    aio__os.BIO_free(in);
     return stored;
 }
 
@@ -15936,7 +15936,7 @@ static aio_certificate *aio__tls_certificate_of(void *x509)
     X509 *from = (X509 *)x509;
     BIO *out = from ? aio__os.BIO_new(aio__os.BIO_s_mem()) : NULL;
     aio_certificate *made = out ? aio__certificate_make(from, out) : NULL;
-    if (out) aio__os.BIO_free(out);
+    aio__os.BIO_free(out);
     aio__os.ERR_clear_error();
     return made;
 }

@@ -43,6 +43,28 @@ SCENARIO(adopt_stream, ADOPT_MAY)
     AIO_END;
 }
 
+/* One that was watched before is one descriptor of the loop's, and no less. */
+struct adopt_watched { aio_task task; aio_loop *loop; aio_stream *stream; int fds[2]; size_t before; };
+static void adopt_nothing(void *arg) { (void)arg; }
+SCENARIO(adopt_watched, ADOPT_MAY)
+{
+    AIO_BEGIN(adopt_watched);
+    self->loop = aio_get_running_loop();
+    ALWAYS(socketpair(AF_UNIX, SOCK_STREAM, 0, self->fds) == 0);
+    REQUIRE(aio_loop_add_reader(self->loop, self->fds[0], adopt_nothing, NULL) == 0);
+    self->before = aio_loop_metrics(self->loop).descriptors;
+    CHECK(aio_loop_remove_reader(self->loop, self->fds[0]));
+    CHECK_INT(aio_loop_metrics(self->loop).descriptors, self->before - 1);
+    AIO_AWAIT(self->stream, aio_stream_from_fd(self->fds[0]));
+    self->fds[0] = 0;
+    CHECK_INT(aio_loop_metrics(self->loop).descriptors, self->before);
+    AIO_FINALLY;
+        aio_loop_remove_reader(self->loop, self->fds[0]);
+        aio_stream_abort(self->stream);
+        fd_close_pair(self->fds);
+    AIO_END;
+}
+
 /* What is no connected stream socket is refused in words, and stays as it was. */
 struct adopt_wrong { aio_task task; aio_stream *stream; int fds[6], i; };
 SCENARIO(adopt_wrong, ADOPT_MAY)

@@ -435,6 +435,42 @@ SCENARIO(dg_marks, .may = { AIO_ETIMEOUT, AIO_ERESOLVE, ECONNREFUSED },
     AIO_END;
 }
 
+/* What is kept and cannot be sent is raised where a receive waits. */
+struct dg_waits { aio_task task; aio_datagram_endpoint *endpoint; aio_datagram got; };
+static AIO_CORO(dg_waits)
+{
+    AIO_BEGIN(dg_waits);
+    AIO_AWAIT(self->got, aio_datagram_receive(self->endpoint));
+    AIO_END;
+}
+
+struct dg_unsent { aio_task task; struct dg_pair pair; struct dg_waits *waits; int i; };
+SCENARIO(dg_unsent, .may = { AIO_ETIMEOUT, AIO_ERESOLVE, ECONNREFUSED, EPERM }, .skip = KIND_CALL)
+{
+    AIO_BEGIN(dg_unsent);
+    dg_sendmsg = aio__os.sendmsg;
+    aio__os.sendmsg = dg_playing;
+    memset(&dg_play, 0, sizeof dg_play);
+    AIO_AWAIT(self->pair.client, aio_create_datagram_endpoint(.remote_host = "127.0.0.1", .remote_port = 9));
+    REQUIRE(self->waits = aio_create_task(AIO_CALL(dg_waits, .endpoint = self->pair.client)));
+    DG_TURNS();
+    REQUIRE(aio_datagram_send(self->pair.client, "x", 1) == 0);
+    CHECK(!aio_future_done(self->waits));
+    dg_take(1, EPERM);
+    DG_TURNS();
+    CHECK(aio_future_done(self->waits));
+    CHECK(!(self->pair.client->d.want & AIO__READ));
+    if (aio_future_done(self->waits) && CHECK(aio_future_exception(self->waits))) {
+        CHECK_INT(aio_future_exception(self->waits)->code, EPERM);
+        CHECK_STR(aio_future_exception(self->waits)->phase, "send");
+    }
+    AIO_FINALLY;
+        aio__os.sendmsg = dg_sendmsg;
+        fd_end_task(self->waits);
+        dg_close(&self->pair);
+    AIO_END;
+}
+
 /* A limit is the program's up to the longest datagram that there is, which is the default. */
 struct dg_limits { aio_task task; struct dg_pair pair; int i; };
 SCENARIO(dg_limits, .may = { AIO_ERESOLVE })

@@ -203,6 +203,8 @@ TEST(future_misuse_aborts, .skip = KIND_DEBUG)
     looks_freed[1].refs = 1;
     CHECK_ABORTS("not a future, or one that is freed already", aio_ref(&looks_freed[1]));
     CHECK_ABORTS("aio_create_task needs a coroutine that has not started", (void)aio__create_task(future, NULL));
+    CHECK_ABORTS("aio_create_task needs a coroutine that has not started",
+                 (void)aio__create_task(&loop->done, NULL));
     aio_unref(future);
     aio_loop_free(loop);
 }

@@ -79,6 +79,12 @@ SCENARIO(sub_communicate, SUB_MAY)
     self->input = (char *)malloc(self->length);
     for (size_t i = 0; i < self->length; i++) self->input[i] = (char)(i * 7 + i / 256);
     AIO_AWAIT(self->cat, aio_create_subprocess_exec(sub_cat, .in = AIO_PIPE, .out = AIO_PIPE));
+    AIO_TRY {
+        AIO_AWAIT(aio_process_communicate(self->cat, NULL, 1)); /* a length of nothing */
+        UNREACHED();
+    } AIO_CATCH {
+        CAUGHT(EINVAL);
+    } AIO_END_TRY;
     AIO_AWAIT(self->got, aio_process_communicate(self->cat, self->input, self->length));
     CHECK_INT(self->got.returncode, 0);
     CHECK_INT(self->got.out.length, self->length);
@@ -286,12 +292,6 @@ SCENARIO(sub_surroundings, SUB_MAY)
     self->leaked = dup2(1, 77); /* without FD_CLOEXEC */
     AIO_AWAIT(self->process, aio_create_subprocess_shell("echo $AIO_WORD $HOME; pwd; test -e /dev/fd/77; echo $?",
                                                          .out = AIO_PIPE, .cwd = "/usr", .env = env));
-    AIO_TRY {
-        AIO_AWAIT(aio_process_communicate(self->process, NULL, 1)); /* a length of nothing */
-        UNREACHED();
-    } AIO_CATCH {
-        CAUGHT(EINVAL);
-    } AIO_END_TRY;
     AIO_AWAIT(self->got, aio_process_communicate(self->process, NULL, 0));
     CHECK_BYTES(self->got.out.data, self->got.out.length, "hello\n/usr\n1\n");
     self->to = tmpfile();

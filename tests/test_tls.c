@@ -1069,6 +1069,7 @@ static AIO_CORO(tls_resuming)
     VISIT(false, self->client_tls, "localhost");
     self->rude = true;
     VISIT(true, self->client_tls, "localhost");
+    if (!seam.fired) CHECK_INT(self->client_tls->refusal_count, 0);
     self->rude = false;
     VISIT(true, self->client_tls, "localhost");
     VISIT(false, self->client_tls, "127.0.0.1"); /* another name */
