@@ -95,7 +95,12 @@ aio_mysql_value aio_mysql_real(double value);
 aio_mysql_value aio_mysql_string(const char *text); /* NULL: NULL */
 aio_mysql_value aio_mysql_blob(const void *bytes, size_t length);
 /* A statement with a '?' for each value, prepared at the server, and kept there for the next time. The values are
- * copied. */
+ * copied.
+ *   self->values[0] = aio_mysql_string(name);
+ *   self->values[1] = aio_mysql_integer(age);
+ *   AIO_AWAIT(self->rows, aio_mysql_execute(self->db, "INSERT INTO people (name, age) VALUES (?, ?)", self->values, 2));
+ * A transaction is START TRANSACTION, what is to be done, and COMMIT, as queries of one connection; an error in between
+ * leaves it open, and closing the connection, or giving it back to its pool, undoes it. */
 aio_mysql_result_task *aio_mysql_execute(aio_mysql *db, const char *sql, const aio_mysql_value *values, size_t count);
 /* The next result of several statements or of a procedure; NULL after the last. */
 aio_mysql_result_task *aio_mysql_next_result(aio_mysql *db);
