@@ -1307,7 +1307,7 @@ static AIO_CORO(aio_mysql__querying)
     bool end;
     AIO_BEGIN(aio_mysql__querying);
     self->file = -1;
-    if (!self->db->stream) AIO_RAISE(ENOTCONN, "MySQL: not connected");
+    if (!self->db->stream) AIO_RAISE(ENOTCONN, "MySQL: not connected: aio_mysql_connect comes first");
     if (self->db->busy) AIO_RAISE(AIO_ERUNTIME, "MySQL: a connection does one thing at a time");
     if (self->call != self->db->calls)
         AIO_RAISE(AIO_ERUNTIME, "MySQL: another query was made before this one was awaited");
