@@ -8,6 +8,13 @@ static void future_note(aio_future *future, void *arg)
     loop_note(arg);
 }
 
+/* Another one, which is never called. */
+static void future_other(aio_future *future, void *arg)
+{
+    (void)future, (void)arg;
+    UNREACHED();
+}
+
 static aio_loop *future_loop(void)
 {
     aio_loop *loop = loop_open();
@@ -124,6 +131,7 @@ TEST(future_remove_done_callback)
     for (int i = 0; i < 3; i++) aio_future_add_done_callback(future, future_note, loop_a);
     aio_future_add_done_callback(future, future_note, loop_b);
     CHECK_INT(aio_future_remove_done_callback(future, future_note, loop_c), 0);
+    CHECK_INT(aio_future_remove_done_callback(future, future_other, loop_a), 0); /* both have to be the same */
     CHECK_INT(aio_future_remove_done_callback(future, future_note, loop_a), 3);
     CHECK_INT(aio_future_remove_done_callback(future, future_note, loop_a), 0);
     aio_future_set_done(future);
