@@ -14549,6 +14549,7 @@ struct aio_addresses {
 /* What connecting has to know of a resolver. */
 struct aio_resolver {
     aio_addresses_task *(*resolve)(struct aio_resolver *, const char *host, int port, int family);
+    void (*keep)(struct aio_resolver *, int more); /* its references: of who is to ask later. NULL: it outlives them */
 };
 
 /* Whether a resolver, or NULL, is of the kind that this function stands for. */
@@ -14559,9 +14560,30 @@ static bool aio__lookup_is_by(const aio_resolver *resolver,
 }
 
 static void aio__lookup_make_by(aio_resolver *resolver,
-                                aio_addresses_task *(*resolve)(aio_resolver *, const char *, int, int))
+                                aio_addresses_task *(*resolve)(aio_resolver *, const char *, int, int),
+                                void (*keep)(aio_resolver *, int))
 {
     resolver->resolve = resolve;
+    resolver->keep = keep;
+}
+
+static bool aio__lookup_keeps(const aio_resolver *resolver) { return resolver && resolver->keep; }
+
+static void aio__lookup_keep(aio_resolver *resolver, int more)
+{
+    if (aio__lookup_keeps(resolver)) resolver->keep(resolver, more);
+}
+
+static void aio__lookup_untie(void *resolver, aio_loop *loop)
+{
+    if (loop && loop->resolvers) aio__lookup_keep((aio_resolver *)resolver, -1);
+}
+
+/* Has the coroutine, which may begin when the resolver was closed, keep what is left of it: asked, that only fails. */
+static void aio__lookup_tie(aio_resolver *resolver, aio_task *t, void *tie)
+{
+    aio__lookup_keep(resolver, 1);
+    aio__tie_to(t, (aio__tie *)tie, aio__lookup_untie, resolver);
 }
 
 static aio_addresses_task *aio__lookup_by(aio_resolver *resolver, const char *host, int port, int family)
@@ -21821,11 +21843,10 @@ AIO_API size_t aio_resolver_cache_count(const aio_resolver *resolver)
 }
 
 /* What a closed resolver is left with in debug mode, for who connects with it. */
-static AIO__COLD aio_addresses_task *aio__dns_ended(aio_resolver *resolver, const char *host, int port, int family)
+static AIO__COLD void aio__dns_ended(aio_resolver *resolver, int more)
 {
+    (void)more;
     aio__dns_live(resolver, "aio_resolver_resolve");
-    (void)host, (void)port, (void)family;
-    return NULL;
 }
 
 /* NULL is fine. */
@@ -21839,9 +21860,16 @@ static void aio__dns_unref(aio__dns *dns)
     aio__free(dns->hosts);
     if (!dns->own) aio__free(dns);
     else if (aio__held_end(loop, dns, "closed")) {
-        aio__lookup_make_by(&dns->base, aio__dns_ended);
+        aio__lookup_make_by(&dns->base, NULL, aio__dns_ended);
         dns->loop = NULL;
     }
+}
+
+static void aio__dns_keep(aio_resolver *resolver, int more)
+{
+    aio__dns *dns = (aio__dns *)(void *)resolver;
+    if (more > 0) aio__dns_ref(dns);
+    else aio__dns_unref(dns);
 }
 
 /* ---- one question ---- */
@@ -22830,7 +22858,7 @@ AIO_API aio_resolver *aio_resolver_open_with(const aio_resolver_options *options
                   : (aio__dns *)(loop->debug ? aio__held_new(loop, sizeof *dns) : aio__calloc(sizeof *dns));
     if (!dns) return NULL;
     dns->own = loop->debug;
-    aio__lookup_make_by(&dns->base, aio__dns_start);
+    aio__lookup_make_by(&dns->base, aio__dns_start, aio__dns_keep);
     dns->loop = loop;
     dns->all = all;
     dns->number = ++all->opened;
@@ -22978,7 +23006,7 @@ AIO__COLD static aio_resolver *aio__names_open(aio_loop *loop, int64_t ttl)
 {
     aio__names *names = (aio__names *)aio__calloc(sizeof *names);
     if (!names) return NULL;
-    aio__lookup_make_by(&names->base, aio__names_start);
+    aio__lookup_make_by(&names->base, aio__names_start, NULL);
     names->loop = loop;
     names->ttl = ttl;
     aio__ring_clear(&names->ring);
@@ -35113,8 +35141,11 @@ static aio_stream_task *aio__connect_new(const char *target, int port, bool is_p
             : is_path ? target : aio__host_shown(target, shown, sizeof shown), of, why);
     size_t texts = aio__text_size(target) + aio__text_size(name) + aio__text_size(o->local_host)
         + aio__text_size(o->proxy);
-    struct aio__connect *self = (struct aio__connect *)aio__new_zeroed(sizeof *self + texts, aio__connect_coro);
+    size_t size = sizeof(struct aio__connect) + (texts + 15) / 16 * 16;
+    struct aio__connect *self = (struct aio__connect *)aio__new_zeroed(
+        size + (aio__lookup_keeps(o->resolver) ? sizeof(aio__tie) : 0), aio__connect_coro);
     if (!self) return NULL;
+    if (aio__lookup_keeps(o->resolver)) aio__lookup_tie(o->resolver, &self->task, (char *)self + size);
     char *at = self->text;
     self->options = *o;
     self->phases = phases;
@@ -35703,6 +35734,7 @@ struct aio_connector {
     aio__node   settings;   /* of requests' TLS, the latest last; aio__tls_setting */
     int         setting_count;
     aio_resolver *names;    /* owned; what is used for want of a resolver. NULL: the system */
+    aio_resolver *kept;     /* what it was given: also when that is closed, it is asked, which fails then. NULL: none */
     int         limit, limit_per_host;  /* 0: none */
     size_t      busy_count, idle_count;
     aio__node   busy, idle, waiting_origins;
@@ -36299,6 +36331,7 @@ static void aio__connector_free(aio_connector *c)
     aio__free(c->buckets);
     while (c->setting_count) aio__setting_drop(c, AIO__CONTAINER(c->settings.next, aio__setting, link));
     aio__names_close(c->names);
+    aio__lookup_untie(c->kept, c->loop);
     aio__free((void *)(uintptr_t)c->options.local_host);
     aio__free((void *)(uintptr_t)c->options.unix_path);
     aio__free((void *)(uintptr_t)c->options.connect_to);
@@ -36362,6 +36395,7 @@ static int aio__connector_fill(aio_connector *c, const aio_connector_options *o)
         || !c->options.connect_to != !o->connect_to) return ENOMEM;
     if (!o->resolver && !o->no_dns_cache && !(c->names = aio__names_open(c->loop, names_ttl))) return ENOMEM;
     if (!o->resolver) c->options.resolver = c->names;
+    aio__lookup_keep(c->kept = o->resolver, 1);
     return 0;
 }
 

@@ -845,6 +845,36 @@ SCENARIO(resolver_knows_figures, DNS_MAY)
     DNS_END
 }
 
+/* Called with a resolver, and begun when that was closed, or never: the name is not looked up. */
+struct resolver_closed_early { DNS_FRAME aio_stream_task *late, *never; aio_session *session; aio_response *response; };
+SCENARIO(resolver_closed_early, .may = { AIO_ERESOLVE })
+{
+    AIO_BEGIN(resolver_closed_early);
+    DNS_BEGIN(DNS_PLAIN);
+    DNS_OPEN(.attempts = 1);
+    REQUIRE(self->session = aio_session_open(.resolver = self->resolver));
+    REQUIRE(self->never = aio_open_connection("here.localhost", 1, .resolver = self->resolver));
+    REQUIRE(self->late = aio_create_task(aio_open_connection("here.localhost", 1, .resolver = self->resolver)));
+    aio_resolver_close(self->resolver);
+    self->resolver = NULL;
+    DNS_FAILS((aio_stream_task *)aio_ref(self->late), AIO_ERUNTIME, "the resolver was closed");
+    AIO_TRY {
+        AIO_AWAIT(self->response, aio_session_get(self->session, "http://here.localhost:1/"));
+        UNREACHED();
+    } AIO_CATCH {
+        CAUGHT(AIO_ERUNTIME);
+    } AIO_END_TRY;
+    AIO_FINALLY;
+        aio_response_release(self->response);
+        aio_unref(self->late);
+        if (self->never) aio_future_cancel(self->never);
+        aio_unref(self->never);
+        aio_resolver_close(self->resolver);
+        AIO_AWAIT(aio_session_close(self->session));
+        dns_end(&self->fake[0]);
+    AIO_END;
+}
+
 struct resolver_connects { DNS_FRAME aio_stream *stream; };
 SCENARIO(resolver_connects, .may = { AIO_ERESOLVE, AIO_ETIMEOUT, ECONNREFUSED })
 {
