@@ -6154,6 +6154,7 @@ struct aio__descriptor {
     uint8_t     ready;
     uint8_t     want;   /* directions whose work waits for readiness */
     bool        always; /* a regular file: every try is worth it */
+    bool        parts;  /* a read may give less than there is: only EAGAIN says that it was all */
     bool        added;
     bool        more;   /* of a socket: what is sent may wait for what follows */
     bool        was_blocking; /* before it was ours: to be again when we close it */
@@ -6618,7 +6619,7 @@ static void aio__descriptor_wait(aio_loop *loop, aio__descriptor *d, int directi
 /* A try said EAGAIN, or gave less than was asked for: nothing more until the poller says so. */
 static void aio__descriptor_drained(aio__descriptor *d, int direction)
 {
-    if (direction == AIO__READ && (d->ready & AIO__HANGUP)) return;
+    if (d->always || (direction == AIO__READ && (d->ready & AIO__HANGUP))) return;
     d->ready = (uint8_t)(d->ready & ~direction);
 }
 
@@ -6634,7 +6635,7 @@ static int aio__descriptor_add(aio_loop *loop, aio__descriptor *d, int fd)
 {
     d->fd = fd;
     d->ready = d->want = 0;
-    d->always = false;
+    d->always = d->parts = false;
     d->reader.node.next = d->writer.node.next = NULL;
     if (loop->poller->add(loop, d) < 0) {
         if (errno != EPERM) return -1;
@@ -6696,7 +6697,7 @@ static int aio__epoll_control(aio_loop *loop, int operation, aio__descriptor *d)
 {
     struct epoll_event event;
     memset(&event, 0, sizeof event);
-    event.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
+    event.events = EPOLLIN | EPOLLPRI | EPOLLOUT | EPOLLRDHUP | EPOLLET;
     if (d->level) event.events = ((d->level & AIO__READ) ? EPOLLIN : 0u) | ((d->level & AIO__WRITE) ? EPOLLOUT : 0u);
     event.data.ptr = d;
     return aio__os.epoll_ctl(aio__epoll_fd(loop), operation, d->fd, &event);
@@ -6727,6 +6728,7 @@ static int aio__epoll_wait(aio_loop *loop, int64_t timeout)
         uint32_t e = events[i].events;
         int ready = 0;
         if (e & (EPOLLIN | EPOLLPRI)) ready |= AIO__READ;
+        if (e & EPOLLPRI) ((aio__descriptor *)events[i].data.ptr)->parts = true; /* a read ends at urgent data */
         if (e & EPOLLOUT) ready |= AIO__WRITE;
         if (e & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) ready |= AIO__READ | AIO__HANGUP;
         if (e & (EPOLLHUP | EPOLLERR)) ready |= AIO__WRITE;
@@ -14816,7 +14818,7 @@ typedef struct aio__fd_link { /* or a pipe: what every chain of links ends in */
 static AIO__NOINLINE ssize_t aio__io_none(aio__descriptor *d, int direction)
 {
     if (errno != EAGAIN && errno != EWOULDBLOCK) return AIO__IO_FAILED;
-    d->ready = (uint8_t)(d->ready & ~direction);
+    if (!d->always) d->ready = (uint8_t)(d->ready & ~direction);
     return AIO__IO_AGAIN;
 }
 
@@ -14916,7 +14918,7 @@ static void aio__link_drop_unread(aio__link *link)
 static ssize_t aio__fd_got(aio__descriptor *d, ssize_t n, size_t length)
 {
     if (AIO__LIKELY(n > 0)) {
-        if ((size_t)n < length) aio__descriptor_drained(d, AIO__READ);
+        if ((size_t)n < length && !d->parts) aio__descriptor_drained(d, AIO__READ);
         return n;
     }
     return n == 0 ? 0 : aio__io_none(d, AIO__READ);
@@ -17655,7 +17657,7 @@ static aio_stream *aio__stream_over(aio_loop *loop, int fd, size_t limit)
         errno = code;
         return NULL;
     }
-    d->ready = AIO__WRITE;
+    d->ready = d->always ? AIO__READ | AIO__WRITE : AIO__WRITE;
     aio__ring_insert(&streams->ring, &s->link);
     return s;
 }
@@ -17665,6 +17667,10 @@ static void aio__stream_is_ours(aio_stream *s)
 {
     if (AIO__UNLIKELY(s->own)) aio__held_hide(s);
 }
+
+/* What it reads may come in parts, whatever there is: lines of a terminal, packets of a pipe, and over a unix socket what
+ * stands before descriptors that are passed. */
+static void aio__stream_reads_parts(aio_stream *s) { aio__stream_fd(s)->parts = true; }
 
 /* Its descriptor is not a socket's. */
 static void aio__stream_is_pipe(aio_stream *s) { aio__fd_link_is_pipe(&s->base); }
@@ -18285,6 +18291,7 @@ static aio_stream *aio__connect_begin(aio_loop *loop, const aio__address *to, co
         return NULL;
     }
     aio_stream *s = aio__stream_new(loop, fd, target->limit);
+    if (s && to->storage.ss_family == AF_UNIX) aio__stream_reads_parts(s);
     if (s && code) aio__stream_connecting(s, run, owner);
     return s;
 }
@@ -18327,6 +18334,7 @@ static aio_stream *aio__adopt_stream(aio_loop *loop, int fd, const aio_connect_o
     if (!s) return NULL;
     aio__os.fcntl(fd, F_SETFD, FD_CLOEXEC);
     aio__stream_options(fd, peer.ss_family != AF_UNIX);
+    if (peer.ss_family == AF_UNIX) aio__stream_reads_parts(s);
     aio__stream_fd(s)->was_blocking = !(flags & O_NONBLOCK);
     aio__address_text(&peer, length, name, sizeof name);
     if (!name[0]) snprintf(name, sizeof name, "descriptor %d", fd);
@@ -18349,6 +18357,7 @@ AIO_API int aio_stream_pair(aio_stream *streams[2])
             code = errno;
         } else {
             aio__stream_options(fds[i], false);
+            aio__stream_reads_parts(streams[i]);
             aio__stream_call(streams[i], "the other of a pair");
         }
     }
@@ -18771,6 +18780,7 @@ static void aio__server_take(aio_server *server, int fd, bool is_unix)
         aio__report(server->loop, NULL, "accept: %s; a client was dropped", strerror(errno));
         return;
     }
+    if (is_unix) aio__stream_reads_parts(s);
     aio__stream_join(s, &server->clients);
     void *coroutine = server->options.tls_context ? (void *)AIO_CALL(aio__tls_client, .stream = s)
                                                   : server->handler(s, server->arg);
@@ -20119,6 +20129,7 @@ static int aio__pipe_open(struct aio__piping *self)
         return code;
     }
     if (!S_ISSOCK(status.st_mode)) aio__stream_is_pipe(s);
+    aio__stream_reads_parts(s);
     aio__stream_fd(s)->was_blocking = !(flags & O_NONBLOCK);
     snprintf(name, sizeof name, "descriptor %d", self->fd);
     aio__stream_call(s, name);

@@ -395,6 +395,112 @@ SCENARIO(pipe_terminal, FILE_MAY, .skip = KIND_SLICE /* a terminal is not slowed
     AIO_END;
 }
 
+/* ---- what comes in parts: a read gives less than there is, and the rest is not forgotten ---- */
+enum { PARTS_URGENT, PARTS_DESCRIPTORS, PARTS_LINES, PARTS_PACKETS, PARTS_KINDS };
+
+/* "one\n", then "two\n" and "three\n", such that a read ends behind each. fds[0] is to be read; false if this system
+ * has no such thing. */
+static bool parts_there(int kind, int fds[2])
+{
+    if (kind == PARTS_URGENT) {
+        struct sockaddr_in to;
+        socklen_t size = sizeof to;
+        int listener = socket(AF_INET, SOCK_STREAM, 0);
+        memset(&to, 0, sizeof to);
+        to.sin_family = AF_INET;
+        to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+        fds[1] = socket(AF_INET, SOCK_STREAM, 0);
+        if (bind(listener, (struct sockaddr *)&to, size) || listen(listener, 1) ||
+            getsockname(listener, (struct sockaddr *)&to, &size) || connect(fds[1], (struct sockaddr *)&to, size)) abort();
+        fds[0] = accept(listener, NULL, NULL);
+        close(listener);
+        return send(fds[1], "one\n", 4, 0) == 4 && send(fds[1], "!", 1, MSG_OOB) == 1 &&
+               send(fds[1], "two\n", 4, 0) == 4 && send(fds[1], "three\n", 6, 0) == 6;
+    }
+    if (kind == PARTS_DESCRIPTORS) {
+        union { struct cmsghdr header; char room[CMSG_SPACE(sizeof(int))]; } passed;
+        struct iovec data = { (void *)(uintptr_t) "one\n", 4 };
+        struct msghdr message;
+        memset(&message, 0, sizeof message);
+        memset(&passed, 0, sizeof passed);
+        if (socketpair(AF_UNIX, SOCK_STREAM, 0, fds)) abort();
+        message.msg_iov = &data;
+        message.msg_iovlen = 1;
+        message.msg_control = &passed;
+        message.msg_controllen = sizeof passed.room;
+        passed.header.cmsg_level = SOL_SOCKET;
+        passed.header.cmsg_type = SCM_RIGHTS;
+        passed.header.cmsg_len = CMSG_LEN(sizeof(int));
+        memcpy(CMSG_DATA(&passed.header), &fds[1], sizeof(int));
+        return sendmsg(fds[1], &message, 0) == 4 && send(fds[1], "two\nthree\n", 10, 0) == 10;
+    }
+    if (kind == PARTS_LINES) {
+        fds[1] = posix_openpt(O_RDWR | O_NOCTTY);
+        if (fds[1] < 0 || grantpt(fds[1]) || unlockpt(fds[1])) abort();
+        fds[0] = open(ptsname(fds[1]), O_RDWR | O_NOCTTY);
+        return write(fds[1], "one\ntwo\nthree\n", 14) == 14;
+    }
+#if defined __linux__
+    if (pipe2(fds, O_DIRECT)) abort(); /* as the C library declares it */
+    return write(fds[1], "one\n", 4) == 4 && write(fds[1], "two\n", 4) == 4 && write(fds[1], "three\n", 6) == 6;
+#else
+    return false;
+#endif
+}
+
+struct pipe_parts { FILE_SELF; int fds[2], kind; };
+SCENARIO(pipe_parts, FILE_MAY, .skip = KIND_SLICE /* a terminal is not slowed down */)
+{
+    AIO_BEGIN(pipe_parts);
+    for (self->kind = 0; self->kind < PARTS_KINDS; self->kind++) {
+        if (!parts_there(self->kind, self->fds)) goto next;
+        if (self->kind == PARTS_URGENT || self->kind == PARTS_DESCRIPTORS)
+            AIO_AWAIT(self->b, aio_stream_from_fd(self->fds[0]));
+        else
+            AIO_AWAIT(self->b, aio_connect_read_pipe(self->fds[0]));
+        self->fds[0] = 0;
+        AIO_AWAIT(self->text, aio_stream_readline(self->b));
+        CHECK_BYTES(self->text.data, self->text.length, "one\n");
+        AIO_AWAIT(self->text, aio_stream_readexactly(self->b, 10));
+        CHECK_BYTES(self->text.data, self->text.length, "two\nthree\n");
+    next:
+        aio_stream_close(self->b);
+        self->b = NULL;
+        close_fd(&self->fds[0]);
+        close_fd(&self->fds[1]);
+    }
+    AIO_FINALLY;
+        FILE_END();
+        close_fd(&self->fds[0]);
+        close_fd(&self->fds[1]);
+    AIO_END;
+}
+
+/* A device that is always ready, as a service has it for its standard input: its end is seen. */
+struct pipe_null { FILE_SELF; };
+SCENARIO(pipe_null, FILE_MAY)
+{
+    AIO_BEGIN(pipe_null);
+    self->file = open("/dev/null", O_RDONLY);
+    REQUIRE(self->file > 0);
+    AIO_AWAIT(self->b, aio_connect_read_pipe(self->file));
+    self->file = 0;
+    AIO_AWAIT(self->text, aio_stream_readline(self->b));
+    CHECK_INT(self->text.length, 0);
+    CHECK(aio_stream_at_eof(self->b));
+    aio_stream_close(self->b);
+    self->b = NULL;
+    self->file = open("/dev/zero", O_RDONLY);
+    REQUIRE(self->file > 0);
+    AIO_AWAIT(self->b, aio_connect_read_pipe(self->file));
+    self->file = 0;
+    AIO_AWAIT(self->text, aio_stream_readexactly(self->b, 100000));
+    CHECK_INT(self->text.data[99999], 0);
+    AIO_FINALLY;
+        FILE_END();
+    AIO_END;
+}
+
 /* A FIFO, and a socket of one's own. */
 struct pipe_kinds { FILE_SELF; int fds[2]; char path[64]; };
 SCENARIO(pipe_kinds, FILE_MAY)
