@@ -1686,9 +1686,10 @@ typedef struct aio_tls_options {
 AIO_API aio_tls_context *aio_tls_context_create_with(const aio_tls_options *options);
 AIO_API const char      *aio_tls_context_error(void);
 /* For clients that ask a server for this name (SNI), "a.test" or "*.a.test": it shows the certificate of `other`,
- * another server's context, speaks its ALPN protocols and has its keylog_file; for other names, those of its own. Of
- * several that fit, the one added last. Keeps a reference: contexts added to each other are never freed. 0, ENOMEM, or
- * EINVAL, which aio_tls_context_error() then explains. From any thread. Python: SSLContext.sni_callback */
+ * another server's context, speaks its ALPN protocols, asks for client certificates as that does, and has its
+ * keylog_file; for other names, those of its own, whose versions and ciphers hold for all. Of several that fit, the one
+ * added last. Keeps a reference: contexts added to each other are never freed. 0, ENOMEM, or EINVAL, which
+ * aio_tls_context_error() then explains. From any thread. Python: SSLContext.sni_callback */
 AIO_API int aio_tls_context_add_host(aio_tls_context *context, const char *name, aio_tls_context *other);
 /* One more owner, given back / one less. NULL is fine. From any thread. */
 AIO_API aio_tls_context *aio_tls_context_ref(aio_tls_context *context);
@@ -5144,7 +5145,8 @@ static int aio__os_pidfd_open(pid_t pid)
     X(SSL_session_reused) X(SSL_set_session) X(SSL_set_shutdown)                                    \
     X(SSL_set_hostflags) X(TLS_client_method) X(TLS_server_method) X(X509_verify_cert_error_string)  \
     X(EVP_PKEY_free) X(SSL_CTX_get_cert_store) X(SSL_CTX_set_keylog_callback) X(X509_LOOKUP_file)   \
-    X(X509_STORE_set_flags)
+    X(X509_STORE_set_flags) X(SSL_set_verify) X(SSL_CTX_get_verify_mode) X(SSL_get_verify_mode)     \
+    X(SSL_SESSION_get0_hostname) X(SSL_get_session)
 #define AIO__TLS_LIBRARY_CALLS(X)                                                                 \
     X(EVP_default_properties_is_fips_enabled) X(OSSL_LIB_CTX_free) X(OSSL_PROVIDER_do_all)          \
     X(OSSL_PROVIDER_get0_name) X(OSSL_PROVIDER_get0_provider_ctx) X(OSSL_PROVIDER_get_capabilities) \
@@ -13978,11 +13980,11 @@ static void aio__run_cancel_all(aio_loop *loop)
         aio_task *few[AIO__RUN_FEW];
         aio_task **all = (aio_task **)aio__malloc(loop->task_count * sizeof *all);
         aio_task **tasks = all ? all : few;
-        size_t capacity = all ? loop->task_count : (size_t)AIO__RUN_FEW, count;
-        do {
+        size_t left = loop->task_count, capacity = all ? left : (size_t)AIO__RUN_FEW, count = capacity;
+        for (; left && count == capacity; left -= count < left ? count : left) {
             count = aio__tasks_unasked(loop, tasks, capacity);
             aio__run_cancel(loop, tasks, count);
-        } while (count == capacity);
+        }
         aio__free(all);
     }
 }
@@ -14789,6 +14791,7 @@ typedef struct aio__link_ops {
     /* Sends what the link itself has kept, at the end only what is of use then; false: not all yet. NULL: it keeps
      * nothing. */
     bool    (*flush)(aio__link *, bool at_end);
+    bool    (*keeps)(const aio__link *); /* it has kept something; NULL: as with flush */
     /* Ends our direction: 0 or errno. NULL: there is no end of one direction alone. */
     int     (*shutdown)(aio__link *, aio_loop *);
     /* Says that this was all: AIO__LINK_... NULL: there is nothing to say. */
@@ -14871,6 +14874,14 @@ static bool aio__link_flush(aio__link *link, bool at_end)
     for (; link; link = link->lower)
         if (link->ops->flush && !link->ops->flush(link, at_end)) return false;
     return true;
+}
+
+/* One of them has something that the socket does not take yet. */
+static inline bool aio__link_keeps(const aio__link *link)
+{
+    for (; AIO__UNLIKELY(link->lower != NULL); link = link->lower)
+        if (link->ops->keeps && link->ops->keeps(link)) return true;
+    return false;
 }
 
 /* All say that this was all, the upper ones first. The least that one of them has come to; AIO__LINK_CUT: the uppermost
@@ -14992,7 +15003,7 @@ static aio_exception *aio__fd_error(aio__link *link, int what, const char *peer)
 }
 
 static const aio__link_ops aio__fd_ops = {
-    aio__fd_recv, aio__fd_peek, aio__fd_send, aio__fd_pending, aio__fd_wants, NULL,
+    aio__fd_recv, aio__fd_peek, aio__fd_send, aio__fd_pending, aio__fd_wants, NULL, NULL,
     aio__fd_shutdown, NULL, NULL, aio__fd_error, NULL
 };
 
@@ -15060,7 +15071,7 @@ static int aio__fd_pipe_shutdown(aio__link *link, aio_loop *loop)
 }
 
 static const aio__link_ops aio__fd_pipe_ops = {
-    aio__fd_pipe_recv, aio__fd_pipe_peek, aio__fd_pipe_send, aio__fd_pending, aio__fd_wants, NULL,
+    aio__fd_pipe_recv, aio__fd_pipe_peek, aio__fd_pipe_send, aio__fd_pending, aio__fd_wants, NULL, NULL,
     aio__fd_pipe_shutdown, NULL, NULL, aio__fd_error, NULL
 };
 
@@ -15130,7 +15141,7 @@ typedef struct aio__tls {
     uint32_t         payload;   /* bytes for the reader */
     uint8_t          state;     /* AIO__TLS_ */
     uint8_t          kept_at, kept_end;
-    char             kept[AIO__TLS_KEPT]; /* an alert about a handshake that failed, not taken by the socket yet */
+    char             kept[AIO__TLS_KEPT]; /* an alert or an answer to a KeyUpdate, not taken by the socket yet */
     int64_t          shutdown_timeout;  /* nanoseconds that the peer's close_notify is waited for */
     aio_tls_context *context;   /* one owner more */
     int              keylog;    /* of the context, or of the host's that was asked for */
@@ -15154,17 +15165,23 @@ static ssize_t aio__tls_push(aio__tls *tls, const char *data, size_t length)
 }
 
 /* Sends what is kept. False: the socket does not take it yet. */
-static bool aio__tls_flush(aio__link *link, bool at_end)
+static bool aio__tls_push_kept(aio__tls *tls)
 {
-    aio__tls *tls = (aio__tls *)(void *)link;
-    if (at_end && tls->state == AIO__TLS_HANDSHAKE) tls->kept_at = tls->kept_end; /* given up: it is no alert */
-    if (tls->kept_at < tls->kept_end) aio__os.ERR_clear_error(); /* what is in the queue is not about this */
     while (tls->kept_at < tls->kept_end) {
         ssize_t n = aio__tls_push(tls, tls->kept + tls->kept_at, (size_t)(tls->kept_end - tls->kept_at));
         if (n == AIO__IO_AGAIN) return false;
         tls->kept_at = n < 0 ? tls->kept_end : (uint8_t)(tls->kept_at + n);
     }
+    tls->kept_at = tls->kept_end = 0;
     return true;
+}
+
+static bool aio__tls_flush(aio__link *link, bool at_end)
+{
+    aio__tls *tls = (aio__tls *)(void *)link;
+    if (at_end && tls->state == AIO__TLS_HANDSHAKE) tls->kept_at = tls->kept_end; /* given up: it is no alert */
+    if (tls->kept_at < tls->kept_end) aio__os.ERR_clear_error(); /* what is in the queue is not about this */
+    return aio__tls_push_kept(tls);
 }
 
 static aio__tls *aio__bio_begin(BIO *bio)
@@ -15183,13 +15200,12 @@ static int aio__bio_end(BIO *bio, aio__tls *tls, ssize_t n, bool writes)
     return -1;
 }
 
-/* OpenSSL tries an alert about a failed handshake only once: what is as small is kept until the socket takes it. */
+/* OpenSSL tries an alert about a failed handshake only once: what is as small is kept until the socket takes it, as is
+ * the answer to a KeyUpdate, which is written within a read. Nothing overtakes it. */
 static int aio__bio_write(BIO *bio, const char *data, int length)
 {
     aio__tls *tls = aio__bio_begin(bio);
-    bool empty = tls->kept_at == tls->kept_end;
-    ssize_t n = empty ? aio__tls_push(tls, data, (size_t)length) : (ssize_t)AIO__IO_AGAIN;
-    if (empty) tls->kept_at = tls->kept_end = 0;
+    ssize_t n = aio__tls_push_kept(tls) ? aio__tls_push(tls, data, (size_t)length) : (ssize_t)AIO__IO_AGAIN;
     if (n == AIO__IO_AGAIN && length <= AIO__TLS_KEPT - tls->kept_end && !aio__os.SSL_is_init_finished(tls->ssl)) {
         memcpy(tls->kept + tls->kept_end, data, (size_t)length);
         tls->kept_end = (uint8_t)(tls->kept_end + length);
@@ -15214,7 +15230,6 @@ static int aio__tls_allowance(aio__tls *tls, int length)
     bool chatty = tls->chatter == AIO__TLS_CHATTER;
     int most = chatty ? (int)AIO__TLS_CHATTY : tls->fed ? length : (int)AIO__TLS_PROBE;
     if (aio__turn_over(tls->loop)) return 0;
-    if (chatty) aio__turn_exhaust(tls->loop);
     return length < most ? length : most;
 }
 
@@ -15227,6 +15242,7 @@ static int aio__bio_read(BIO *bio, char *data, int length)
     if (!length) return aio__bio_end(bio, tls, n, false);
     aio__link *lower = aio__link_lower(&tls->link);
     if (aio__link_pending(lower)) n = aio__link_recv(lower, data, (size_t)length);
+    if (tls->chatter == AIO__TLS_CHATTER) aio__turn_exhaust(tls->loop); /* after it: the lower link has a turn, too */
     return aio__bio_end(bio, tls, n, aio__link_wants(lower, AIO__READ) == AIO__WRITE);
 }
 
@@ -15580,6 +15596,15 @@ static bool aio__tls_host_is(const char *pattern, const char *name)
     return name && !strcasecmp(pattern + (*pattern == '*'), name);
 }
 
+/* A client that is to show a certificate resumes the session of another name, where it may not have had to, or another
+ * authority's would do. */
+static bool aio__tls_resumes_other(SSL *ssl, const char *name)
+{
+    if (aio__os.SSL_get_verify_mode(ssl) == SSL_VERIFY_NONE || !aio__os.SSL_session_reused(ssl)) return false;
+    const char *before = aio__os.SSL_SESSION_get0_hostname(aio__os.SSL_get_session(ssl));
+    return name && before ? strcasecmp(name, before) != 0 : name != before;
+}
+
 /* A client has said whom it wants. */
 static int aio__tls_choose(SSL *ssl, int *alert, void *arg)
 {
@@ -15589,10 +15614,12 @@ static int aio__tls_choose(SSL *ssl, int *alert, void *arg)
     aio__tls_host *host = name ? context->hosts : NULL;
     while (host && !aio__tls_host_is(host->name, name)) host = host->next;
     bool done = !host || aio__os.SSL_set_SSL_CTX(ssl, host->context->ctx);
+    if (host) aio__os.SSL_set_verify(ssl, aio__os.SSL_CTX_get_verify_mode(host->context->ctx), NULL);
     if (host) ((aio__tls *)aio__os.BIO_get_data(aio__os.SSL_get_rbio(ssl)))->keylog = host->context->keylog;
+    bool resumes = context->hosts && aio__tls_resumes_other(ssl, name);
     pthread_mutex_unlock(&aio__tls_mutex);
-    *alert = SSL_AD_INTERNAL_ERROR;
-    return done ? SSL_TLSEXT_ERR_OK : SSL_TLSEXT_ERR_ALERT_FATAL;
+    *alert = resumes ? SSL_AD_ACCESS_DENIED : SSL_AD_INTERNAL_ERROR;
+    return done && !resumes ? SSL_TLSEXT_ERR_OK : SSL_TLSEXT_ERR_ALERT_FATAL;
 }
 
 static int aio__tls_password(char *buffer, int size, int writing, void *password)
@@ -15999,6 +16026,7 @@ static int aio__tls_name(SSL *ssl, const char *host, bool verify)
     char name[256];
     unsigned char address[16];
     size_t length = strcspn(host, "%"); /* a zone is nothing to the other side (RFC 6874 4) */
+    if (*host == '.') return EINVAL; /* OpenSSL takes any name below it */
     if (length && host[length - 1] == '.') length--;
     if (!length || length >= sizeof name) return EINVAL;
     memcpy(name, host, length);
@@ -16115,6 +16143,12 @@ static int aio__tls_wants(const aio__link *link, int direction)
     return tls->write_wants_read || tls->state == AIO__TLS_AWAITED ? AIO__READ : AIO__WRITE;
 }
 
+static bool aio__tls_keeps(const aio__link *link)
+{
+    const aio__tls *tls = (const aio__tls *)(const void *)link;
+    return tls->kept_at < tls->kept_end;
+}
+
 /* The direction that the handshake waits for, 0 when it is done, AIO__IO_FAILED. */
 static int aio__tls_handshake(aio__tls *tls)
 {
@@ -16210,7 +16244,8 @@ static aio_exception *aio__tls_link_error(aio__link *link, int what, const char 
 }
 
 static const aio__link_ops aio__tls_ops = {
-    aio__tls_recv, aio__tls_peek, aio__tls_send, aio__tls_pending, aio__tls_wants, aio__tls_flush, NULL,
+    aio__tls_recv, aio__tls_peek, aio__tls_send, aio__tls_pending, aio__tls_wants, aio__tls_flush,
+    aio__tls_keeps, NULL,
     aio__tls_close, aio__tls_linger, aio__tls_link_error, aio__tls_free
 };
 
@@ -16368,6 +16403,7 @@ static bool aio__tls_context_is_for(const aio_tls_context *context, bool server,
 enum {
     AIO__READ_BUFFER = 131072 - 64, /* reads go into these; the loop keeps some. malloc would mmap for 128 KiB */
     AIO__BUFFERS_KEPT = 8,
+    AIO__READ_COST = 512,      /* bytes that a read counts for at least: a record of TLS may have one */
     AIO__SMALL = 1024,         /* up to this, input that must wait for its reader is copied out of the big buffer */
     AIO__CLOSE_TIMEOUT = 30    /* seconds that a closing stream may take to send what is left */
 };
@@ -16652,10 +16688,13 @@ static AIO__NOINLINE ssize_t aio__stream_failed(aio_stream *s, int what)
     return AIO__IO_FAILED;
 }
 
+static void aio__write_wait(aio_stream *s);
+
 /* Bytes, 0 at the end of the stream, AIO__IO_AGAIN, or AIO__IO_FAILED with s->error. */
 static ssize_t aio__stream_recv(aio_stream *s, char *data, size_t length)
 {
     ssize_t n = aio__link_recv(s->top, data, length);
+    if (aio__link_keeps(s->top)) aio__write_wait(s); /* an answer of TLS's own */
     return AIO__LIKELY(n != AIO__IO_FAILED) ? n : aio__stream_failed(s, AIO__LINK_READ);
 }
 
@@ -16806,7 +16845,8 @@ static bool aio__read_advance(aio__read *op)
         size_t wanted = op->mode == AIO__READ_EXACTLY ? op->n - (s->in_end - s->in_start) : 0;
         ssize_t n = AIO__IO_AGAIN;
         if (!aborted && aio__stream_has_input(s)) n = aio__stream_fill(s, wanted);
-        if (n > 0 && aio__turn_spent(s->loop, (size_t)n, 0)) return aio__read_try(op);
+        if (n > 0 && aio__turn_spent(s->loop, n < AIO__READ_COST ? AIO__READ_COST : (size_t)n, 0))
+            return aio__read_try(op);
         if (n > 0) continue;
         if (n == AIO__IO_AGAIN && !s->error) return false;
         if (n == 0 && !s->error) continue;
@@ -17447,7 +17487,10 @@ static bool aio__stream_linger(aio_stream *s)
 /* Sends what is kept. False when the stream has ended with that. */
 static bool aio__stream_flush(aio_stream *s)
 {
-    if (!s->out && !aio__stream_closing(s)) return true;
+    if (!s->out && !aio__stream_closing(s)) {
+        if (!aio__link_flush(s->top, false)) aio__write_wait(s);
+        return true;
+    }
     while (s->out && !s->error) {
         aio_text piece = { s->out->data + s->out->start, aio__unsent(s) };
         ssize_t n = aio__stream_send(s, &piece, 1, 0);
@@ -17668,8 +17711,8 @@ static void aio__stream_is_ours(aio_stream *s)
     if (AIO__UNLIKELY(s->own)) aio__held_hide(s);
 }
 
-/* What it reads may come in parts, whatever there is: lines of a terminal, packets of a pipe, and over a unix socket what
- * stands before descriptors that are passed. */
+/* What it reads may come in parts, whatever there is: lines of a terminal, packets of a pipe, and over a unix socket
+ * what stands before descriptors that are passed. */
 static void aio__stream_reads_parts(aio_stream *s) { aio__stream_fd(s)->parts = true; }
 
 /* Its descriptor is not a socket's. */
@@ -17938,7 +17981,9 @@ static AIO_CORO(aio__tls_start)
     AIO_TRY {
         AIO_TIMEOUT(self->timeout == 0 ? 60 : self->timeout) {
             while (self->stream && (self->wants = aio__handshake_step(self->stream, self->host)) > 0)
-                AIO_AWAIT(aio__stream_wait(self->stream, self->wants));
+                AIO_AWAIT(self->wants == AIO__READ && aio__turn_over(self->task.future.loop)
+                          ? aio__turn_end(self->task.future.loop) /* the rest may be in a lower link already */
+                          : aio__stream_wait(self->stream, self->wants));
             if (!self->stream) AIO_RAISE(ECONNABORTED, "TLS handshake with %s: the stream was closed", self->host);
             if (self->wants) AIO_RAISE_EXCEPTION(aio__stream_error(self->stream));
         }

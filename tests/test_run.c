@@ -141,6 +141,39 @@ TEST(run_cancels_rest)
     CHECK_STR(run_log, "main;child;");
 }
 
+/* A task that starts its successor whenever it is cancelled does not keep the program. */
+static int run_lives;
+struct run_phoenix { aio_task task; };
+static AIO_CORO(run_phoenix)
+{
+    AIO_BEGIN(run_phoenix);
+    run_lives++;
+    AIO_AWAIT(aio_sleep(1000));
+    AIO_FINALLY;
+        aio_unref(aio_create_task(AIO_CALL(run_phoenix)));
+    AIO_END;
+}
+
+struct run_supervised { aio_task task; int count, i; };
+static AIO_CORO(run_supervised)
+{
+    AIO_BEGIN(run_supervised);
+    for (self->i = 0; self->i < self->count; self->i++) aio_unref(aio_create_task(AIO_CALL(run_phoenix)));
+    AIO_AWAIT(aio_sleep(0));
+    AIO_END;
+}
+
+TEST(run_ends_what_begins_again)
+{
+    static const int counts[] = { 1, 3, 64, 65 };
+    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
+        run_lives = 0;
+        CHECK_INT(run_captured(AIO_CALL(run_supervised, .count = counts[i])), 0);
+        CHECK(strstr(run_text, "was destroyed but it is pending") != NULL); /* the latest ones */
+        CHECK(run_lives <= counts[i] * (AIO__RUN_ROUNDS + 1));
+    }
+}
+
 TEST(run_reports_rest)
 {
     CHECK_INT(run_captured(AIO_CALL(run_main, .child = "lost", .child_code = EIO, .mode = RUN_RAISES)), 1);

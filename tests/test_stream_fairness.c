@@ -279,4 +279,40 @@ SCENARIO(flood_key_updates, TLS_MAY, .skip = KIND_SLICE | KIND_CALL /* the test 
         TLS_END();
     AIO_END;
 }
+
+/* An answer to a KeyUpdate that the socket does not take: what is written later goes behind it, as soon as it can. */
+static bool update_full;
+static ssize_t update_send(int fd, const void *data, size_t length, int flags)
+{
+    if (update_full) return errno = EAGAIN, -1;
+    return seam_send(fd, data, length, flags);
+}
+
+struct tls_update_kept { FLOOD_SELF; aio_tls_context *server_tls, *client_tls; aio_server *server;
+                         aio_stream *stream, *other; };
+SCENARIO(tls_update_kept, TLS_MAY, .skip = KIND_SLICE | KIND_CALL /* the test itself calls OpenSSL */)
+{
+    AIO_BEGIN(tls_update_kept);
+    PAIR_SETUP();
+    SSL_key_update(aio__tls_of(self->stream)->ssl, SSL_KEY_UPDATE_REQUESTED);
+    REQUIRE(SSL_do_handshake(aio__tls_of(self->stream)->ssl) == 1);
+    REQUIRE(aio_stream_write(self->stream, "?", 1) == 0);
+    aio__os.send = update_send;
+    AIO_AWAIT(self->text, aio_stream_readexactly(self->other, 1));
+    update_full = true; /* OpenSSL 3.0 answers with the next call */
+    REQUIRE(aio_stream_write(self->other, "answer", 6) == 0);
+    CHECK(aio__tls_of(self->other)->kept_end > 0);
+    update_full = false;
+    REQUIRE(aio_stream_write(self->stream, "!", 1) == 0); /* so that the poller tells again of the socket */
+    AIO_AWAIT(self->text, aio_stream_readexactly(self->other, 1));
+    AIO_AWAIT(self->text, aio_stream_readexactly(self->stream, 6));
+    CHECK_BYTES(self->text.data, self->text.length, "answer");
+    CHECK_INT(aio__tls_of(self->other)->kept_end, 0);
+    AIO_FINALLY;
+        update_full = false;
+        aio__os.send = seam_send;
+        aio_stream_abort(self->other);
+        TLS_END();
+    AIO_END;
+}
 #endif

@@ -1430,6 +1430,48 @@ SCENARIO(tls_hosts, TLS_MAY)
     AIO_END;
 }
 
+/* Another host's context asks for certificates as it says, and no session of another name gets around it. */
+struct tls_host_requires { TLS_SELF; aio_tls_context *guest_tls, *known_tls; char ca[128], file[128]; int i; };
+SCENARIO(tls_host_requires, TLS_MAY)
+{
+    AIO_BEGIN(tls_host_requires);
+    tls_setup();
+    tls_file(self->ca, "ca");
+    self->server_tls = tls_server("good", NULL);
+    self->guest_tls = aio_tls_context_create(.server = true, .cert_file = tls_file(self->file, "good"),
+                                             .require_client_cert = true, .ca_file = self->ca);
+    self->client_tls = tls_client("ca", NULL);
+    self->known_tls = aio_tls_context_create(.ca_file = self->ca, .cert_file = tls_file(self->file, "client"));
+    REQUIRE(self->server_tls && self->client_tls && self->guest_tls && self->known_tls);
+    REQUIRE(aio_tls_context_add_host(self->server_tls, "b.wild.test", self->guest_tls) == 0);
+    AIO_AWAIT(self->server, aio_start_server(echo_handler, NULL, "127.0.0.1", 0, .tls_context = self->server_tls));
+    for (self->i = 0; self->i < 6; self->i++) { /* 0, 1: who is known; 2, 5: at the other name; 3: with its session */
+        if (self->i == 3) {
+            aio__node *node = self->client_tls->sessions.next;
+            REQUIRE(node != &self->client_tls->sessions);
+            AIO__CONTAINER(node, aio__tls_session, link)->key[0] = 'b';
+        }
+        AIO_TRY {
+            AIO_AWAIT(self->stream, aio_open_connection("127.0.0.1", aio_server_port(self->server),
+                .tls_context = self->i < 2 ? self->known_tls : self->client_tls, .server_hostname = self->i == 2 || self->i == 5 ? "a.wild.test" : "b.wild.test"));
+            REQUIRE(aio_stream_write(self->stream, "x", 1) == 0);
+            AIO_AWAIT(self->text, aio_stream_readexactly(self->stream, 1));
+            CHECK(self->i != 3 && self->i != 4);
+            CHECK_INT(aio_stream_tls_reused(self->stream), self->i == 1);
+        } AIO_CATCH {
+            CAUGHT(AIO_ETLS);
+            if (!seam.fired) CHECK(self->i == 3 || self->i == 4);
+        } AIO_END_TRY;
+        aio_stream_abort(self->stream);
+        self->stream = NULL;
+    }
+    AIO_FINALLY;
+        aio_tls_context_unref(self->guest_tls);
+        aio_tls_context_unref(self->known_tls);
+        TLS_END();
+    AIO_END;
+}
+
 /* ---- TLS within TLS ---- */
 static void tls_small_buffers(aio_stream *stream)
 {
@@ -1534,6 +1576,30 @@ SCENARIO(tls_within, TLS_MAY)
     AIO_FINALLY;
         if (self->feed) aio_task_cancel(self->feed);
         aio_unref(self->feed);
+        TLS_END();
+    AIO_END;
+}
+
+/* Messages of TLS itself within TLS: who has heard many of them still reads what comes. */
+struct tls_within_chatter { TLS_SELF; int i; };
+SCENARIO(tls_within_chatter, TLS_MAY, .skip = KIND_SLICE | KIND_CALL /* the test itself calls OpenSSL */)
+{
+    AIO_BEGIN(tls_within_chatter);
+    TLS_SETUP("good", "echo/1");
+    AIO_AWAIT(self->server, aio_start_server(layers_handler, self->server_tls, "127.0.0.1", 0));
+    AIO_TIMEOUT(1000) {
+        AIO_AWAIT(self->stream, aio_open_connection("127.0.0.1", aio_server_port(self->server),
+                                                    .tls_context = self->client_tls));
+        AIO_AWAIT(aio_stream_start_tls(self->stream, self->client_tls, "localhost"));
+        for (self->i = 0; self->i < 40; self->i++) {
+            SSL_key_update(aio__tls_of(self->stream)->ssl, SSL_KEY_UPDATE_NOT_REQUESTED);
+            REQUIRE(SSL_do_handshake(aio__tls_of(self->stream)->ssl) == 1);
+        }
+        REQUIRE(aio_stream_write(self->stream, "x", 1) == 0);
+        AIO_AWAIT(self->text, aio_stream_readexactly(self->stream, 1));
+        CHECK_BYTES(self->text.data, self->text.length, "x");
+    }
+    AIO_FINALLY;
         TLS_END();
     AIO_END;
 }
