@@ -21442,17 +21442,21 @@ static bool aio__dns_name_parse(aio__dns_name *name, const char *text, size_t le
     return true;
 }
 
+enum { AIO__DNS_POINTERS = 16 };
+
 /* Takes the name at *at, and moves *at behind it. A pointer must lead to before the place that it is reached from, and
- * not into the header, so there is no going round. RFC 1035 4.1.4 */
+ * not into the header, so there is no going round; a chain of more than AIO__DNS_POINTERS is there to be walked for
+ * long, with each of a message's records. RFC 1035 4.1.4 */
 static bool aio__dns_name_read(aio__dns_name *name, const unsigned char *data, size_t length, size_t *at)
 {
     size_t here = *at, used = 0, floor_ = *at;
+    int pointers = 0;
     bool jumped = false;
     for (;;) {
         if (here >= length) return false;
         size_t n = data[here];
         if (n >= 0xC0) {
-            if (here + 1 >= length) return false;
+            if (here + 1 >= length || ++pointers > AIO__DNS_POINTERS) return false;
             size_t to = (n & 0x3F) << 8 | data[here + 1];
             if (!jumped) *at = here + 2;
             jumped = true;

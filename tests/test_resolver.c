@@ -1164,6 +1164,16 @@ TEST(resolver_pointers_only_lead_back)
     data[30] = 0x40; /* a kind of label that is none */
     at = 30;
     CHECK(!aio__dns_name_read(&name, data, 64, &at));
+    memcpy(data + 12, "\1a\0", 3); /* a chain of pointers: as many as a name may have, and one more */
+    for (int i = 0; i <= AIO__DNS_POINTERS; i++) {
+        data[15 + 2 * i] = 0xC0;
+        data[16 + 2 * i] = (unsigned char)(i ? 13 + 2 * i : 12);
+    }
+    at = 13 + 2 * AIO__DNS_POINTERS;
+    CHECK(aio__dns_name_read(&name, data, 64, &at));
+    CHECK_INT(name.length, 3);
+    at = 15 + 2 * AIO__DNS_POINTERS;
+    CHECK(!aio__dns_name_read(&name, data, 64, &at));
 }
 
 /* Every cut of a good reply, and every byte of it changed, is refused or read without harm. */
