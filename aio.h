@@ -16830,6 +16830,9 @@ static bool aio__read_try(aio__read *op)
 /* The poller is not asked any more when a write has failed. */
 static bool aio__stream_has_input(const aio_stream *s) { return aio__link_pending(s->top) || s->error; }
 
+/* The poller has told of something that nobody has read. */
+static bool aio__stream_was_told(aio_stream *s) { return (aio__stream_fd(s)->ready & AIO__READ) != 0; }
+
 /* Reads until the operation is settled (true), there is nothing to read, or the turn is over: then it is to go on in
  * the next, see aio__read_wait. A write that failed ends the stream for reads when all that had come is read: a server
  * may have answered before it hung up. */
@@ -16837,7 +16840,7 @@ static bool aio__read_advance(aio__read *op)
 {
     aio_stream *s = op->stream;
     if (aio__turn_over(s->loop)) return false;
-    if (op->mode == AIO__READ_READY) return (aio__stream_fd(s)->ready & AIO__READ) != 0;
+    if (op->mode == AIO__READ_READY) return aio__stream_was_told(s);
     aio__in_mend(s);
     for (;;) {
         bool aborted = AIO__UNLIKELY(s->life) && aio__stream_aborting(s) && s->error;
@@ -44401,6 +44404,7 @@ struct aio_ws {
     bool            has_rest : 1, tailed : 1; /* `rest` counts; it is what the sender has left out when it compressed */
     bool            given : 1;     /* the user has the content */
     bool            reading : 1;   /* a receive runs */
+    bool            spared : 1;    /* the peer, whose answer to a ping may be there unread */
     bool            drops : 1;     /* an aio_ws_close has taken data, which is lost */
     bool            close_sent : 1, close_received : 1, released : 1;
     bool            own : 1;       /* see aio__held_new */
@@ -44623,9 +44627,11 @@ static void aio__ws_untaken(aio__timer *timer)
     aio_exception *why = taken >= AIO__TAKE_MIN ? &aio__no_memory
         : aio__exception(ETIMEDOUT, "send", "the peer took %llu bytes within %g s (send_timeout)", taken,
                          aio__seconds(ws->limits.send));
-    aio__stream_fail(s, aio_exception_ref(why)); /* for the senders that wait */
+    bool reading = ws->reading;
+    aio__stream_fail(s, aio_exception_ref(why));
+    aio__stream_broken(s); /* the senders that wait hear it */
     aio__ws_fail(ws, AIO_WS_ABNORMAL, why, "");
-    aio_stream_abort(s);
+    if (reading || !ws->client) aio_stream_abort(s); /* else it ends later: a message may lie in it that the user has */
 }
 
 /* ---- heartbeat ---- */
@@ -44649,6 +44655,11 @@ static void aio__ws_beat(aio__timer *timer)
     if (!ws->stream || ws->exception || ws->close_sent) return;
     bool pinged = ws->pinged > ws->heard;
     if (pinged && now >= ws->pinged + half && ws->reading) {
+        if (!ws->spared && aio__stream_was_told(ws->stream)) { /* the loop is late: what has come is read first */
+            ws->spared = true;
+            aio__ws_beat_at(ws, aio__later(now, 1));
+            return;
+        }
         aio__ws_fail(ws, AIO_WS_ABNORMAL, aio__exception(AIO_ETIMEOUT, "heartbeat", "no answer to a ping within %g s",
                                                          aio__seconds(half)), "");
         aio_stream_abort(ws->stream);
@@ -44662,6 +44673,7 @@ static void aio__ws_beat(aio__timer *timer)
     if (!pinged || now >= ws->pinged + beat) {
         aio__ws_write(ws, (unsigned)AIO__WS_FIN | AIO_WS_PING, "", 0); /* an error comes back with the read */
         ws->pinged = now;
+        ws->spared = false;
     }
     if (ws->stream) aio__ws_beat_at(ws, aio__later(now, half));
 }

@@ -980,7 +980,7 @@ SCENARIO(ws_heartbeat, .may = WS_MAY)
     AIO_END;
 }
 
-/* A close that nobody answers ends with its timeout; while somebody receives, too, who takes what still comes. */
+/* A receive, as a task. */
 struct ws_receive_one { aio_task task; aio_ws_message result; aio_ws *ws; int code; };
 static AIO_CORO(ws_receive_one)
 {
@@ -992,6 +992,53 @@ static AIO_CORO(ws_receive_one)
     } AIO_END_TRY;
     AIO_END;
 }
+
+/* The loop is late: the answer to a ping is there, and is read before the peer is given up. */
+struct ws_late_peer { aio_task task; aio_request *request; aio_ws *ws; aio_ws_message m; };
+static AIO_CORO(ws_late_peer)
+{
+    AIO_BEGIN(ws_late_peer);
+    AIO_AWAIT(self->ws, aio_request_upgrade_websocket(self->request, .no_autoping = true));
+    AIO_ASYNC_FOR(self->m, aio_ws_receive(self->ws)) {
+        if (self->m.type != AIO_WS_PING) break;
+        AIO_AWAIT(aio_ws_pong(self->ws, self->m.data.data, self->m.data.length));
+        seam_now += INT64_C(16000000000); /* whatever else the program does */
+    }
+    AIO_FINALLY;
+        aio_ws_release(self->ws);
+    AIO_END;
+}
+static void *ws_late_handler(aio_request *request, void *arg)
+{
+    return (void)arg, AIO_CALL(ws_late_peer, .request = request);
+}
+
+struct ws_heartbeat_late { WS_DIALS; struct ws_receive_one *one; char url[60]; };
+SCENARIO(ws_heartbeat_late, .may = WS_MAY)
+{
+    AIO_BEGIN(ws_heartbeat_late);
+    aio_loop_set_slow_callback_duration(aio_get_running_loop(), AIO_UNLIMITED);
+    AIO_AWAIT(self->server, aio_start_http_server(ws_late_handler, NULL, "127.0.0.1", 0));
+    snprintf(self->url, sizeof self->url, "ws://127.0.0.1:%d/", aio_server_port(self->server));
+    self->session = aio_session_open();
+    REQUIRE(self->session);
+    AIO_AWAIT(self->ws, aio_ws_connect(self->session, self->url, .heartbeat = 30));
+    self->one = aio_create_task(AIO_CALL(ws_receive_one, .ws = self->ws));
+    REQUIRE(self->one);
+    AIO_AWAIT(aio_sleep(100));
+    if (!touched()) CHECK(!aio_ws_exception(self->ws));
+    CHECK(touched() || !aio_future_done(self->one));
+    AIO_FINALLY;
+        if (self->one) aio_task_cancel(self->one);
+        aio_unref(self->one);
+        aio_ws_release(self->ws);
+        AIO_AWAIT(aio_session_close(self->session));
+        aio_server_abort_clients(self->server);
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
+
+/* A close that nobody answers ends with its timeout; while somebody receives, too, who takes what still comes. */
 struct ws_close_waits { WS_DIALS; aio_ws_message m; double start; struct ws_receive_one *one; int round; };
 SCENARIO(ws_close_waits, .may = WS_MAY)
 {

@@ -298,3 +298,49 @@ SCENARIO(ws_untaken, .skip = KIND_SLICE /* much */, .may = { EPIPE, ECONNRESET, 
         if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
     AIO_END;
 }
+
+/* A server that says something and then takes nothing. */
+struct ws_says_one { aio_task task; aio_request *request; aio_ws *ws; };
+static AIO_CORO(ws_says_one)
+{
+    AIO_BEGIN(ws_says_one);
+    AIO_AWAIT(self->ws, aio_request_upgrade_websocket(self->request));
+    AIO_AWAIT(aio_ws_send_text(self->ws, "which the user has in hand", 26));
+    AIO_AWAIT(aio_sleep(1000));
+    AIO_FINALLY;
+        aio_ws_release(self->ws);
+    AIO_END;
+}
+static void *ws_says_one_handler(aio_request *request, void *arg)
+{
+    return (void)arg, AIO_CALL(ws_says_one, .request = request);
+}
+
+/* A client that sends to it: the sender hears of the send_timeout, and the message in hand stays what it was. */
+struct ws_untaken_message { WS_DIALS; aio_ws_message m; char url[60]; int sent; };
+SCENARIO(ws_untaken_message, .skip = KIND_SLICE /* much */, .may = { EPIPE, ECONNRESET, ENOTCONN, AIO_EDISCONNECTED,
+         AIO_EHANDSHAKE, ECONNABORTED, ETIMEDOUT, AIO_EINCOMPLETE })
+{
+    AIO_BEGIN(ws_untaken_message);
+    AIO_AWAIT(self->server, aio_start_http_server(ws_says_one_handler, NULL, "127.0.0.1", 0));
+    snprintf(self->url, sizeof self->url, "ws://127.0.0.1:%d/", aio_server_port(self->server));
+    self->session = aio_session_open();
+    REQUIRE(self->session);
+    AIO_AWAIT(self->ws, aio_ws_connect(self->session, self->url, .send_timeout = 4));
+    AIO_AWAIT(self->m, aio_ws_receive(self->ws));
+    for (self->sent = 0; self->sent < 300; self->sent++) aio_unref(aio_ws_send_bytes(self->ws, peer_large, 65536));
+    AIO_TRY {
+        AIO_AWAIT(aio_ws_send_bytes(self->ws, peer_large, 65536));
+        UNREACHED();
+    } AIO_CATCH {
+        CAUGHT(ETIMEDOUT);
+        if (!touched()) CHECK(strstr(aio_caught(self)->message, "send_timeout") != NULL);
+    } AIO_END_TRY;
+    CHECK_BYTES(self->m.data.data, self->m.data.length, "which the user has in hand");
+    AIO_FINALLY;
+        aio_ws_release(self->ws);
+        AIO_AWAIT(aio_session_close(self->session));
+        aio_server_abort_clients(self->server);
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
