@@ -6133,7 +6133,7 @@ enum { /* aio_future.flags */
     AIO__F_YIELD = 4,     /* the loop's own, for sleep(0) */
     AIO__F_OWN = 8,       /* has an allocation of its own (aio__heap_own) */
     AIO__F_SEEN = 16,     /* its error was retrieved */
-    AIO__F_SHARED = 32,   /* a cancelled waiter only leaves it; it goes on for the others */
+    AIO__F_SHARED = 32,   /* a cancelled waiter only leaves it; it goes on for the others, or is done without a loss */
     AIO__F_IN_TIMERS = 64,/* a sleep that is in the timer heap */
     AIO__F_DEAD = 128,    /* a sleep without owners: freed when the timer heap drops it */
     AIO__F_QUIET = 256,   /* an error nobody retrieves is not reported */
@@ -8363,13 +8363,9 @@ static void aio__busy_look(aio_loop *loop, const aio_task *root, const aio_task 
     loop->busy_until = loop->now;
 }
 
-/* t awaits what is done, and head.awaits have gone on at once since the last time. 1: its turn is over, and it goes on
- * when others had theirs. A cancel that it could not throw where it stood before is thrown here. */
-static AIO__COLD int aio__await_in_turn(aio_task *t)
+/* head.awaits have gone on at once since the last look: true if the turn is over. */
+static bool aio__awaits_look(aio_loop *loop, int64_t now)
 {
-    aio_loop *loop = t->future.loop;
-    aio_task *root = aio__root(t);
-    int64_t now = aio__os.clock();
     aio__turn *turn = aio__turn_now(loop);
     turn->messages += loop->awaits_span;
     bool over = turn->over || turn->messages >= loop->turn_messages || aio__turn_late(loop, now);
@@ -8377,16 +8373,52 @@ static AIO__COLD int aio__await_in_turn(aio_task *t)
     else if (loop->awaits_span < AIO__TURN_AWAITS) loop->awaits_span *= 2;
     loop->awaits_clock = now;
     loop->head.awaits = (int32_t)loop->awaits_span;
-    if (!over) return 0;
-    if (root->must_cancel) {
+    return over;
+}
+
+/* Whether an await of f, which is done, may throw a cancel instead: nothing is lost, for others have f, too, or it is
+ * the loop's own, or has an error, or AIO__F_SHARED says so. */
+static bool aio__throws_instead(const aio_future *f)
+{
+    return f->refs > 1 || f->error || (f->flags & AIO__F_SHARED);
+}
+
+/* t awaits what is done, or has its result, and no more awaits may go on at once unless the clock says so. 1: its turn
+ * is over, and it goes on when others had theirs. A cancel that it has to throw waits for an await that began when the
+ * turn was over already, for by then nothing is taken that could be had at once; and throws there if `throws`. */
+static AIO__COLD int aio__await_in_turn(aio_task *t, bool throws)
+{
+    aio_loop *loop = t->future.loop;
+    aio_task *root = aio__root(t);
+    int64_t now = aio__os.clock();
+    bool was_over = aio__turn_over(loop);
+    if (!aio__awaits_look(loop, now)) return 0;
+    if (root->must_cancel && !was_over) {
+        aio__turn_exhaust(loop);
+        return 0;
+    }
+    if (root->must_cancel && throws) {
         aio__throw_next(t, aio__take_reason(root));
         return 0;
     }
     loop->now = now;
     aio__busy_look(loop, root, t);
-    root->must_cancel = AIO__CANCEL_MOVED;
+    root->must_cancel |= AIO__CANCEL_MOVED;
     aio__enqueue_task(loop, t);
     return 1;
+}
+
+/* Whether what t is to run next need not run, for t has a cancel to throw: the turn is over, and nothing waits for it
+ * in an AIO_FINALLY or in the exit of a block. */
+static bool aio__cancelled_instead(const aio_task *t)
+{
+    const aio_task *root = aio__root((aio_task *)(uintptr_t)t);
+    if (AIO__LIKELY(!root->must_cancel) || !aio__turn_over(t->future.loop)) return false;
+    for (;; t = t->future.waiters.parent) {
+        int place = t->line & ~AIO__LINES;
+        if ((t->marks & AIO__MARK_EXITING) || place == AIO__AT_WITH_LEFT || place == AIO__AT_FOR_LEFT) return false;
+        if (t == root) return true;
+    }
 }
 
 /* The task goes on after its turn was over. A cancel that came meanwhile is thrown at its next await. */
@@ -8486,8 +8518,7 @@ static void aio__generator_go_on(aio_task *t, aio_task *g)
     g->future.waiters.parent = t;
     g->link.root = root;
     root->link.leaf = g;
-    if (AIO__LIKELY(!root->must_cancel) || g->thrown || t->future.loop->head.awaits > 0) return;
-    g->thrown = aio__take_reason(root);
+    if (!g->thrown && aio__cancelled_instead(t)) g->thrown = aio__take_reason(root);
 }
 
 static AIO_CORO(aio__generator_step);
@@ -8573,10 +8604,10 @@ AIO__NOINLINE static void aio__task_go_on(aio_loop *loop, aio_task *root, aio_ta
             }
             t->future.waiters.parent = NULL;
             root->link.leaf = t = parent; /* which has the result before a cancel is thrown */
-            if (AIO__UNLIKELY(--loop->head.awaits <= 0) && !root->must_cancel && aio__await_in_turn(t)) return;
+            if (AIO__UNLIKELY(--loop->head.awaits <= 0) && aio__await_in_turn(t, false)) return;
         } else if (step.how == AIO__YIELDED) {
             t = aio__generator_gives(root, t);
-            if (AIO__UNLIKELY(--loop->head.awaits <= 0) && !root->must_cancel && aio__await_in_turn(t)) return;
+            if (AIO__UNLIKELY(--loop->head.awaits <= 0) && aio__await_in_turn(t, false)) return;
         }
         step = t->future.run.coro(t);
     }
@@ -8653,7 +8684,7 @@ static int aio__await_coroutine(aio_task *t, aio_task *child)
         return aio__await_fails(t, NULL, aio__exception(AIO_ERUNTIME, "", "coroutine is being awaited already"));
     child->future.state = AIO__PENDING;
     aio_task *root = aio__root(t);
-    if (AIO__UNLIKELY(root->must_cancel) && t->future.loop->head.awaits <= 0) { /* none of it runs */
+    if (aio__cancelled_instead(t)) { /* none of it runs */
         child->thrown = aio__take_reason(root);
         aio__coroutine_finish(child);
         return 0;
@@ -8685,7 +8716,7 @@ static int aio__await_done(aio_task *t)
 {
     struct aio__head *head = &t->future.loop->head;
     if (t->awaiting->state != AIO__DONE) head->awaits--;
-    return head->awaits > 0 ? 0 : aio__await_in_turn(t);
+    return head->awaits > 0 ? 0 : aio__await_in_turn(t, aio__throws_instead(t->awaiting));
 }
 
 static AIO__COLD void aio__await_misused(const aio_task *t, const aio_future *f)
@@ -10796,6 +10827,12 @@ static aio_future *aio__combinator_child(aio_future *future, size_t i)
     return NULL;
 }
 
+/* What one that is done at once has, is its children's: see aio__throws_instead. */
+static void aio__combinator_made(aio__combinator *base)
+{
+    if (base->future.state >= AIO__DONE) base->future.flags |= AIO__F_SHARED;
+}
+
 /* What the caller gets instead of a combinator. */
 static aio_future *aio__combinator_refused(int code, const char *function)
 {
@@ -10895,6 +10932,7 @@ AIO_API aio_future *aio_gather_with(void *array, size_t count, const aio_gather_
         if (!first && !g->keep_errors) first = error;
     }
     if (first || !g->pending) aio__gather_finish(g, first);
+    aio__combinator_made(g);
     return &g->future;
 }
 
@@ -10971,6 +11009,7 @@ AIO_API aio_wait_future *aio_wait_with(void *array, size_t count, const aio_wait
         if (!f || f->state >= AIO__DONE) enough |= aio__wait_enough(w, f);
     }
     if (enough || !w->pending) aio__wait_finish(w);
+    aio__combinator_made(w);
     return (aio_wait_future *)(void *)w;
 }
 
@@ -32048,7 +32087,8 @@ static aio_text_task *aio__body_read(aio__body_reader *in, int how, size_t n, co
     reading->how = (unsigned char)how;
     reading->n = n;
     if (separator) memcpy(reading->separator, separator, n);
-    bool begins = in->reading || aio__deadline_expired(&in->deadline) || aio__body_reading_more(reading);
+    bool begins = in->reading || aio__deadline_expired(&in->deadline)
+        || aio__turn_over(aio__deadline_loop(&in->deadline)) || aio__body_reading_more(reading);
     if (!begins && !reading->error) {
         f->state = AIO__DONE;
         f->flags = (uint16_t)((f->flags & ~AIO__F_CORO) | (reading->result.length ? 0 : AIO__F_END));

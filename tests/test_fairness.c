@@ -2,7 +2,7 @@
 
 /* ---- what goes on at once, again and again ---- */
 
-enum fair_kind { FAIR_DONE, FAIR_CORO, FAIR_LOCK, FAIR_SEMAPHORE, FAIR_PUT_GET, FAIR_THREAD_PUT_GET, FAIR_EVENT,
+enum fair_kind { FAIR_DONE, FAIR_GATHER, FAIR_WAIT, FAIR_CORO, FAIR_LOCK, FAIR_SEMAPHORE, FAIR_PUT_GET, FAIR_THREAD_PUT_GET, FAIR_EVENT,
                  FAIR_KINDS };
 
 static struct {
@@ -41,6 +41,8 @@ static AIO_CORO(fair_greedy)
     aio_future_set_done(self->done);
     while (!self->rounds || fair.rounds < self->rounds) {
         if (self->kind == FAIR_DONE) AIO_AWAIT(aio_ref(self->done));
+        if (self->kind == FAIR_GATHER) AIO_AWAIT(aio_gather(&self->done, 1));
+        if (self->kind == FAIR_WAIT) AIO_AWAIT(aio_wait(&self->done, 1));
         if (self->kind == FAIR_EVENT) AIO_AWAIT(aio_event_wait(&fair.event));
         if (self->kind == FAIR_CORO) {
             AIO_AWAIT(self->item, AIO_CALL(fair_ends));
@@ -245,6 +247,196 @@ SCENARIO(turn_cancelled_inside, .skip = KIND_SLICE)
     }
     AIO_FINALLY;
     aio_unref(self->taker);
+    AIO_END;
+}
+
+/* A cancel that a running task has to throw never takes what an await gave at once, when its turn ends there: the await
+ * has its result, as asyncio's, which does not suspend; the first one that waits throws. */
+enum late_kind { LATE_LOCK, LATE_SEMAPHORE, LATE_QUEUE, LATE_OWN, LATE_TASK, LATE_KINDS };
+static struct { int entered, left, taken; aio_queue *queue; aio_semaphore semaphore; } overdue;
+static aio_lock late_lock;
+
+struct late_own { aio_future future; int result; };
+static struct late_own *late_take(void)
+{
+    struct late_own *own = AIO_FUTURE(struct late_own);
+    if (own) aio_future_set_result(own, 5);
+    return own;
+}
+
+struct late_cancelled { aio_task task; enum late_kind kind; int got, i; struct fair_ends *ends; };
+static AIO_CORO(late_cancelled)
+{
+    AIO_BEGIN(late_cancelled);
+    self->ends = aio_create_task(AIO_CALL(fair_ends));
+    if (!self->ends) AIO_RAISE(ENOMEM);
+    AIO_AWAIT(aio_sleep(0));
+    AIO_AWAIT(aio_sleep(0));
+    ALWAYS(aio_task_cancel(self));
+    for (self->i = 0; self->kind == LATE_OWN && self->i < 3; self->i++) { /* more than one await when it is over */
+        clock_advance(0.002);
+        AIO_AWAIT(self->got, late_take());
+        overdue.taken += self->got;
+    }
+    clock_advance(0.002);
+    if (self->kind == LATE_LOCK) {
+        AIO_ASYNC_WITH(aio_lock_acquire(&late_lock), aio_lock_release(&late_lock)) {
+            overdue.entered++;
+            AIO_AWAIT(aio_sleep(1));
+            UNREACHED();
+        }
+    }
+    if (self->kind == LATE_SEMAPHORE) {
+        AIO_ASYNC_WITH(aio_semaphore_acquire(&overdue.semaphore), aio_semaphore_release(&overdue.semaphore)) {
+            overdue.entered++;
+            AIO_AWAIT(aio_sleep(1));
+            UNREACHED();
+        }
+    }
+    if (self->kind == LATE_QUEUE) {
+        AIO_AWAIT(self->got, aio_queue_get(overdue.queue, int));
+        overdue.taken += self->got;
+    }
+    if (self->kind == LATE_TASK) {
+        AIO_AWAIT(self->got, aio_create_task(AIO_CALL(fair_ends), .eager_start = true));
+        overdue.taken += self->got - 2;
+    }
+    AIO_AWAIT(aio_sleep(1));
+    UNREACHED();
+    AIO_FINALLY;
+    aio_unref(self->ends);
+    AIO_END;
+}
+
+struct turn_over_takes_nothing { aio_task task; int kind, item; struct late_cancelled *t; };
+SCENARIO(turn_over_takes_nothing, .skip = KIND_SLICE)
+{
+    AIO_BEGIN(turn_over_takes_nothing);
+    for (self->kind = 0; self->kind < LATE_KINDS; self->kind++) {
+        memset(&overdue, 0, sizeof overdue);
+        aio_semaphore_init_bounded(&overdue.semaphore, 1);
+        self->item = 5;
+        overdue.queue = aio_queue_create(int);
+        REQUIRE(overdue.queue && !aio_queue_put_nowait(overdue.queue, &self->item));
+        self->t = aio_create_task(AIO_CALL(late_cancelled, .kind = (enum late_kind)self->kind));
+        REQUIRE(self->t);
+        AIO_TRY {
+            AIO_AWAIT((void *)aio_ref(self->t));
+            UNREACHED();
+        } AIO_CATCH_ALL {
+            CAUGHT(AIO_ECANCELLED);
+        } AIO_END_TRY;
+        ALWAYS(!aio_lock_locked(&late_lock) && overdue.semaphore.value == 1);
+        if (self->kind == LATE_LOCK || self->kind == LATE_SEMAPHORE) CHECK_INT(overdue.entered, 1);
+        if (self->kind == LATE_QUEUE) ALWAYS(overdue.taken == 5 || aio_queue_size(overdue.queue) == 1);
+        if (self->kind >= LATE_QUEUE) CHECK_INT(overdue.taken, self->kind == LATE_OWN ? 15 : 5);
+        aio_unref(self->t);
+        self->t = NULL;
+        aio_queue_free(overdue.queue);
+        aio_semaphore_destroy(&overdue.semaphore);
+        overdue.queue = NULL;
+    }
+    AIO_FINALLY;
+    aio_unref(self->t);
+    if (overdue.queue) {
+        aio_queue_free(overdue.queue);
+        aio_semaphore_destroy(&overdue.semaphore);
+    }
+    AIO_END;
+}
+
+/* So it leaves out no coroutine that cleans up, and does not have to wait for that. */
+struct late_release { aio_task task; };
+static AIO_CORO(late_release)
+{
+    AIO_BEGIN(late_release);
+    overdue.left++;
+    AIO_END;
+}
+
+struct late_leaves { aio_task task; }; /* the same, one await further in */
+static AIO_CORO(late_leaves)
+{
+    AIO_BEGIN(late_leaves);
+    clock_advance(0.002);
+    AIO_AWAIT(AIO_CALL(late_release));
+    AIO_END;
+}
+
+struct late_number { aio_task task; int result; };
+static AIO_CORO(late_number)
+{
+    AIO_BEGIN_GENERATOR(late_number);
+    AIO_YIELD(1);
+    overdue.left++;
+    AIO_END;
+}
+
+struct late_closed { aio_task task; int result, i; };
+static AIO_CORO(late_closed)
+{
+    AIO_BEGIN_GENERATOR(late_closed);
+    AIO_TRY {
+        AIO_YIELD(1);
+    } AIO_CATCH_ALL {
+        for (self->i = 0; self->i < 3; self->i++) AIO_AWAIT(AIO_CALL(late_leaves));
+        AIO_RERAISE();
+    } AIO_END_TRY;
+    AIO_END;
+}
+
+struct late_cleans { aio_task task; int i; };
+static AIO_CORO(late_cleans)
+{
+    AIO_BEGIN(late_cleans);
+    ALWAYS(aio_task_cancel(self));
+    AIO_ASYNC_FOR(self->i, AIO_CALL(late_closed)) break;
+    CHECK_INT(overdue.left, 3);
+    AIO_AWAIT(AIO_CALL(fair_ends));
+    UNREACHED();
+    AIO_FINALLY;
+    AIO_END;
+}
+
+struct late_exits { aio_task task; int i; };
+static AIO_CORO(late_exits)
+{
+    AIO_BEGIN(late_exits);
+    ALWAYS(aio_task_cancel(self));
+    clock_advance(0.002);
+    AIO_ASYNC_WITH(AIO_CALL(fair_ends), AIO_CALL(late_leaves)) {
+        overdue.entered++;
+        clock_advance(0.002);
+    }
+    AIO_FINALLY;
+    clock_advance(0.002);
+    for (self->i = 0; self->i < 3; self->i++) AIO_AWAIT(AIO_CALL(late_leaves));
+    AIO_ASYNC_FOR(self->i, AIO_CALL(late_number)) clock_advance(0.002);
+    AIO_END;
+}
+
+struct turn_over_cleans { aio_task task; bool exits; aio_task *t; };
+SCENARIO(turn_over_cleans, .skip = KIND_SLICE)
+{
+    AIO_BEGIN(turn_over_cleans);
+    do {
+        memset(&overdue, 0, sizeof overdue);
+        self->t = self->exits ? (aio_task *)aio_create_task(AIO_CALL(late_exits))
+                              : (aio_task *)aio_create_task(AIO_CALL(late_cleans));
+        REQUIRE(self->t);
+        AIO_TRY {
+            AIO_AWAIT((void *)aio_ref(self->t));
+            UNREACHED();
+        } AIO_CATCH_ALL {
+            CAUGHT(AIO_ECANCELLED);
+        } AIO_END_TRY;
+        CHECK_INT(overdue.entered, self->exits);
+        CHECK_INT(overdue.left, self->exits ? 5 : 3);
+        aio_unref(self->t);
+        self->t = NULL;
+    } while ((self->exits = !self->exits));
+    AIO_FINALLY;
+    aio_unref(self->t);
     AIO_END;
 }
 
