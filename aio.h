@@ -567,14 +567,16 @@ AIO_API const aio_exception *aio_future_exception(void *future);
 /* Asks to cancel. False if it is done already. For a task: as aio_task_cancel. */
 AIO_API bool aio_future_cancel(void *future);
 
-/* Each gives 0, or AIO_EINVALIDSTATE when the future is done already (which changes nothing), or EINVAL. */
+/* For a future of one's own, as AIO_FUTURE makes it. Each gives 0, or EINVAL, or AIO_EINVALIDSTATE, which changes
+ * nothing: it is done already, or is one that a call here gave and completes itself, a task among them. */
 #define aio_future_set_result(future, value) \
     (aio__future_settable(future) ? (void)((future)->result = (value)) : (void)0, aio_future_set_done(future))
 AIO_API bool aio__future_settable(const void *future);
 AIO_API int  aio_future_set_done(void *future);
 AIO_API int  aio_future_set_exception(void *future, int code, const char *format, ...) AIO__PRINTF(3, 4);
 
-/* callback(future, arg) runs through call_soon once the future is done, or soon when it is already. 0 or ENOMEM. */
+/* callback(future, arg) runs through call_soon once the future is done, or soon when it is already. 0 or ENOMEM;
+ * EINVAL for a coroutine that is no task, and for aio_sleep(0): those need aio_ensure_future. */
 AIO_API int aio_future_add_done_callback(void *future, aio_done_callback *callback, void *arg);
 /* Takes back every registration of this pair; gives their number. */
 AIO_API int aio_future_remove_done_callback(void *future, aio_done_callback *callback, void *arg);
@@ -1115,7 +1117,8 @@ AIO_API void aio_loop_default_exception_handler(aio_loop *loop, const char *mess
                                                 void *arg);
 
 /* Hears of each task of the loop as it is made, before its first step, and may change its options. A task of its own
- * making is one that it hears of, too. NULL: none. asyncio: set_task_factory, get_task_factory */
+ * making is one that it hears of, too. A name that it gives is copied, or left out without memory. NULL: none.
+ * asyncio: set_task_factory, get_task_factory */
 typedef void aio_task_factory(aio_loop *loop, aio_task *task, aio_task_options *options, void *arg);
 AIO_API void aio_loop_set_task_factory(aio_loop *loop, aio_task_factory *factory, void *arg);
 AIO_API aio_task_factory *aio_loop_get_task_factory(const aio_loop *loop, void **arg);
@@ -6380,7 +6383,12 @@ static int aio__at_fork(int *registered, void (*child)(void))
 
 static void aio__loop_forked(void) { aio__running = aio__set = NULL; }
 
-static aio_loop *aio__loop_now(void) { return aio__running ? aio__running : aio__set; }
+/* This thread's; none if the one that is set runs in another thread, whose memory is not to be touched. */
+static aio_loop *aio__loop_now(void)
+{
+    if (AIO__LIKELY(aio__running != NULL)) return aio__running;
+    return aio__set && !aio__set->running ? aio__set : NULL;
+}
 
 /* 0, or why nothing can be scheduled from here. */
 static int aio__loop_can_schedule(const aio_loop *loop)
@@ -7530,7 +7538,8 @@ AIO_API bool aio__future_settable(const void *future)
 {
     if (!future) return false;
     const aio_future *f = aio__future_of(future, "aio_future_set_result");
-    return f->state == AIO__PENDING && !(f->flags & AIO__F_CORO);
+    bool own = !(f->flags & (AIO__F_CORO | AIO__F_STATIC)) && ((f->flags & AIO__F_USER) || !f->run.ops);
+    return own && f->state == AIO__PENDING;
 }
 
 AIO_API int aio_future_set_done(void *future)
@@ -7719,10 +7728,10 @@ static aio__timer *aio__timer_start(aio_loop *loop, int64_t when, void (*fire)(a
     return NULL;
 }
 
-/* The timer is not the caller's any more. NULL is fine. */
+/* The timer is not the caller's any more. NULL is fine; those of a closed loop are freed. */
 static void aio__timer_cancel(aio_loop *loop, aio__timer *timer)
 {
-    if (!timer) return;
+    if (!timer || loop->closed) return;
     timer->fire = NULL;
     aio__entry_died(loop);
 }
@@ -8192,11 +8201,17 @@ static void aio__done_run(aio__work *work)
     aio_unref(future);
 }
 
+/* No task, and without waiters of its own. */
+static inline bool aio__is_only_coroutine(const aio_future *f)
+{
+    return (f->flags & (AIO__F_CORO | AIO__F_TASK)) == AIO__F_CORO;
+}
+
 AIO_API int aio_future_add_done_callback(void *future, aio_done_callback *callback, void *arg)
 {
     if (!future || !callback) return EINVAL;
     aio_future *f = aio__future_of(future, "aio_future_add_done_callback");
-    if (!f->loop || ((f->flags & AIO__F_CORO) && !(f->flags & AIO__F_TASK))) return EINVAL;
+    if (!f->loop || (f->flags & AIO__F_YIELD) || aio__is_only_coroutine(f)) return EINVAL;
     aio__done_call *call = (aio__done_call *)aio__pool_alloc(&f->loop->pool, sizeof *call);
     if (!call) return ENOMEM;
     call->work.run = aio__done_run;
@@ -8213,7 +8228,8 @@ AIO_API int aio_future_remove_done_callback(void *future, aio_done_callback *cal
     if (!future) return 0;
     aio_future *f = aio__future_of(future, "aio_future_remove_done_callback");
     int removed = 0;
-    aio__node *node = f->state >= AIO__DONE ? NULL : f->waiters.first, *last = node ? node->prev : NULL;
+    aio__node *node = f->state >= AIO__DONE || aio__is_only_coroutine(f) ? NULL : f->waiters.first;
+    aio__node *last = node ? node->prev : NULL;
     while (node) {
         aio__node *next = node == last ? NULL : node->next;
         aio__done_call *call = (aio__done_call *)(void *)node;
@@ -8325,6 +8341,7 @@ static inline void aio__task_finish(aio_loop *loop, aio_task *root)
 {
     if (AIO__UNLIKELY(root->must_cancel)) aio__task_cancelled_late(root);
     loop->task_count--;
+    loop->current = NULL;
     aio__future_wake(&root->future);
     aio__give_back(&root->future);
 }
@@ -9301,7 +9318,8 @@ AIO_API void *aio__loop_create_task(aio_loop *loop, void *coroutine, const aio_t
     t->future.flags |= AIO__F_TASK;
     t->link.leaf = t;
     aio_task_options chosen = aio__task_options(loop, t, options);
-    if (chosen.name && aio_task_set_name(t, chosen.name)) {
+    bool asked = options && options->name; /* without memory for the name that a factory gives it has none */
+    if (chosen.name && aio_task_set_name(t, chosen.name) && asked) {
         t->future.state = AIO__CANCELLED; /* nobody has forgotten to await it */
         aio_unref(t);
         return NULL;
@@ -9314,9 +9332,10 @@ AIO_API void *aio__loop_create_task(aio_loop *loop, void *coroutine, const aio_t
     return t;
 }
 
+/* Without a name, it does not fail for a coroutine that has not started, of the thread's loop or none. */
 AIO_API void *aio__create_task(void *coroutine, const aio_task_options *options)
 {
-    return aio__loop_create_task(aio__loop_now(), coroutine, options);
+    return aio__loop_create_task(aio__running ? aio__running : aio__set, coroutine, options);
 }
 
 AIO_API aio_task *aio_current_task(void) { return aio__running ? aio__running->current : NULL; }
@@ -9366,7 +9385,7 @@ static size_t aio__tasks_unasked(aio_loop *loop, aio_task **tasks, size_t capaci
 /* The task throws at its next step. */
 static void aio__cancel_later(aio_task *root, aio_exception *why)
 {
-    root->must_cancel = (uint8_t)((root->must_cancel & AIO__CANCEL_MOVED) | AIO__CANCEL_ASKED);
+    root->must_cancel |= AIO__CANCEL_ASKED;
     if (why->refs == AIO__STATIC || aio__attachment_find(root, AIO__EXTRA_CANCEL)) return;
     aio__cancel_reason *reason =
         (aio__cancel_reason *)(void *)aio__attachment_add(root, AIO__EXTRA_CANCEL, sizeof *reason,
@@ -9478,7 +9497,7 @@ AIO_API int aio_task_uncancel(void *task)
 {
     aio_task *t = aio__task_of(task, "aio_task_uncancel");
     if (!t) return 0;
-    bool asked = t->must_cancel & AIO__CANCEL_ASKED;
+    bool asked = (t->must_cancel & (AIO__CANCEL_ASKED | AIO__CANCEL_LEFT)) == AIO__CANCEL_ASKED;
     if (t->cancels && --t->cancels == 0 && asked) aio_exception_unref(aio__take_reason(t));
     return t->cancels;
 }
@@ -9780,7 +9799,7 @@ static void aio__deadline_end(aio__deadline *d)
  * ============================================================================ */
 
 AIO_API aio_loop *aio_get_running_loop(void) { return aio__running; }
-AIO_API aio_loop *aio_get_event_loop(void) { return aio__loop_now(); }
+AIO_API aio_loop *aio_get_event_loop(void) { return aio__running ? aio__running : aio__set; }
 AIO_API void      aio_set_event_loop(aio_loop *loop) { aio__set = loop; }
 AIO_API bool      aio_loop_is_running(const aio_loop *loop) { return loop && loop->running; }
 AIO_API bool      aio_loop_is_closed(const aio_loop *loop) { return !loop || loop->closed; }
@@ -9971,9 +9990,9 @@ AIO__NOINLINE static int aio__attend(aio_loop *loop, int64_t most)
 /* Between two steps of an iteration. A poller that fails is asked again, and heard, at the next iteration. */
 AIO__NOINLINE static void aio__look_between(aio_loop *loop)
 {
+    loop->current = NULL; /* what it reports is for a handler of the user's, who may ask for the task */
     aio__look(loop);
     if (loop->now - loop->poll_clock < AIO__POLL_LATE && loop->unpolled < AIO__POLL_STEPS) return;
-    loop->current = NULL;
     if (aio__attend(loop, -1) || loop->one_pass) loop->attend = true;
 }
 
@@ -10749,7 +10768,7 @@ static int aio__combinator_check(aio_loop *loop, void **array, size_t count, con
         if (!array[i]) continue;
         aio_future *f = aio__future_of(array[i], function);
         if (f->loop && f->loop != loop) return AIO_EWRONGLOOP;
-        if ((f->flags & (AIO__F_CORO | AIO__F_TASK)) == AIO__F_CORO && f->state == AIO__PENDING) return AIO_ERUNTIME;
+        if (aio__is_only_coroutine(f) && f->state == AIO__PENDING) return AIO_ERUNTIME;
     }
     return 0;
 }
@@ -10772,8 +10791,9 @@ static aio__combinator *aio__combinator_make(aio_loop *loop, const aio__ops *ops
     return base;
 }
 
-/* Coroutines become tasks, in order, before anything is waited for. */
-static void aio__combinator_schedule(aio_loop *loop, void **array, size_t count)
+/* Coroutines become tasks, in order, before anything is waited for. 0, or AIO_ERUNTIME: an eager step of one awaits
+ * another. */
+static int aio__combinator_schedule(aio_loop *loop, void **array, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         aio_future *f = (aio_future *)array[i];
@@ -10785,7 +10805,9 @@ static void aio__combinator_schedule(aio_loop *loop, void **array, size_t count)
             aio__create_task(f, NULL);
             aio__set = set;
         } else if (f->flags & AIO__F_YIELD) array[i] = aio__real_future(f);
+        else if (aio__is_only_coroutine(f) && f->state == AIO__PENDING) return AIO_ERUNTIME;
     }
+    return 0;
 }
 
 /* Keeps the i-th entry, and waits for it if it is pending. One that stood in the array before needs no second work:
@@ -10922,7 +10944,11 @@ AIO_API aio_future *aio_gather_with(void *array, size_t count, const aio_gather_
     aio__combinator *g = aio__combinator_make(loop, &aio__gather_ops, sizeof *g, count, 0);
     if (!g) return NULL;
     g->keep_errors = options->return_exceptions;
-    aio__combinator_schedule(loop, entries, count);
+    code = aio__combinator_schedule(loop, entries, count);
+    if (code) {
+        aio_unref(g);
+        return aio__combinator_refused(code, "aio_gather");
+    }
     aio_exception *first = NULL;
     for (size_t i = 0; i < count; i++) {
         aio_future *f = (aio_future *)entries[i];
@@ -10997,11 +11023,11 @@ AIO_API aio_wait_future *aio_wait_with(void *array, size_t count, const aio_wait
     if (!w) return NULL;
     w->mode = (uint8_t)options->return_when;
     code = aio__combinator_limit(w, options->timeout, aio__wait_fire);
+    if (!code) code = aio__combinator_schedule(loop, entries, count);
     if (code) {
         aio_unref(w);
         return code == ENOMEM ? NULL : (aio_wait_future *)(void *)aio__combinator_refused(code, "aio_wait");
     }
-    aio__combinator_schedule(loop, entries, count);
     bool enough = false;
     for (size_t i = 0; i < count; i++) {
         aio_future *f = (aio_future *)entries[i];
@@ -11137,6 +11163,7 @@ AIO_API aio_completions *aio_as_completed_with(void *array, size_t count, const 
         c = (aio_completions *)(void *)aio__combinator_make(loop, &aio__completions_ops, sizeof *c, count,
                                                           sizeof *c->order);
         code = c ? aio__combinator_limit(&c->base, options->timeout, aio__completions_fire) : ENOMEM;
+        if (!code) code = aio__combinator_schedule(loop, entries, count);
     }
     if (code) {
         aio_unref(c);
@@ -11145,7 +11172,6 @@ AIO_API aio_completions *aio_as_completed_with(void *array, size_t count, const 
     }
     c->order = c->base.children + count;
     aio__ring_clear(&c->waiting);
-    aio__combinator_schedule(loop, entries, count);
     aio__completions_begin(c, entries);
     return c;
 }
@@ -13262,8 +13288,9 @@ static void aio__concurrent_start(void *arg)
     }
     aio__threads_use(loop);
     aio__ring_insert(&loop->concurrents, &future->node);
-    aio__create_task(t, NULL); /* cannot fail: it needs no memory without a name */
-    aio__waiters_add(&t->future, &future->done.node);
+    aio__create_task(t, NULL); /* cannot fail, see there */
+    if (t->future.state >= AIO__DONE) aio__enqueue(loop, &future->done.node); /* a task factory started it eagerly */
+    else aio__waiters_add(&t->future, &future->done.node);
 }
 
 static void aio__concurrent_cancel(void *arg)

@@ -27,6 +27,93 @@ static int comb_code(void *future)
     return error ? error->code : 0;
 }
 
+/* ---- all of them ---- */
+
+/* With eager tasks, a coroutine of the array that an earlier one has come to await is refused. */
+struct comb_awaits { aio_task task; void *other; };
+static AIO_CORO(comb_awaits)
+{
+    AIO_BEGIN(comb_awaits);
+    AIO_AWAIT(aio_ref(self->other));
+    AIO_END;
+}
+
+struct comb_eager { aio_task task; void *pair[2]; int way; aio_completions *all; };
+SCENARIO(comb_eager)
+{
+    AIO_BEGIN(comb_eager);
+    aio_loop_set_task_factory(aio_get_running_loop(), aio_eager_task_factory, NULL);
+    for (self->way = 0; self->way < 3; self->way++) {
+        self->pair[1] = comb_kid(.delay = 1);
+        self->pair[0] = AIO_CALL(comb_awaits, .other = self->pair[1]);
+        AIO_TRY {
+            if (self->way == 0) AIO_AWAIT(aio_gather(self->pair, 2));
+            if (self->way == 1) AIO_AWAIT(aio_wait(self->pair, 2, .timeout = 5));
+            if (self->way == 2 && !(self->all = aio_as_completed(self->pair, 2, .timeout = 5))) AIO_RAISE(errno);
+            UNREACHED();
+        } AIO_CATCH {
+            CAUGHT(AIO_ERUNTIME);
+        } AIO_END_TRY
+        AIO_AWAIT(aio_sleep(2));
+        CHECK(self->pair[0] && aio_future_done(self->pair[0]));
+        aio_unref_all(self->pair, 2);
+    }
+    AIO_FINALLY;
+    aio_unref(self->all);
+    aio_unref_all(self->pair, 2);
+    AIO_END;
+}
+
+/* Given back when the loop is closed, which has freed their timers. */
+TEST(comb_after_close)
+{
+    for (int way = 0; way < 2; way++) {
+        aio_loop *loop = aio_new_event_loop();
+        aio_set_event_loop(loop);
+        void *future = aio_future_create();
+        void *all = way ? (void *)aio_wait(&future, 1, .timeout = 5)
+                        : (void *)aio_as_completed(&future, 1, .timeout = 5);
+        CHECK(all != NULL);
+        CHECK_INT(aio_loop_close(loop), 0);
+        size_t dead = loop->entry_dead;
+        aio_unref(all);
+        CHECK_INT(loop->entry_dead, dead);
+        aio_unref(future);
+        aio_loop_free(loop);
+    }
+}
+
+/* In a thread that has set a loop which runs in another: nothing of that one is touched. */
+static void *comb_thread(void *arg)
+{
+    aio_set_event_loop((aio_loop *)arg);
+    CHECK_PTR(aio_get_event_loop(), (aio_loop *)arg);
+    CHECK_PTR(aio_future_create(), NULL);
+    void *kid = comb_kid(.delay = 0);
+    void *refused[] = { aio_gather(&kid, 1), aio_wait(&kid, 1), aio_sleep(1) };
+    CHECK(!aio_as_completed(&kid, 1) && errno == AIO_ENOLOOP);
+    for (int i = 0; i < 3; i++) CHECK_INT(comb_code(refused[i]), AIO_ENOLOOP);
+    CHECK(!aio_create_task(kid) && errno == AIO_EWRONGTHREAD);
+    aio_unref_all(refused, 3);
+    return NULL;
+}
+
+static void comb_asks_thread(void *arg)
+{
+    pthread_t thread;
+    CHECK_INT(pthread_create(&thread, NULL, comb_thread, arg), 0);
+    pthread_join(thread, NULL);
+    aio_loop_stop((aio_loop *)arg);
+}
+
+TEST(comb_other_thread)
+{
+    aio_loop *loop = aio_new_event_loop();
+    aio_loop_call_soon(loop, comb_asks_thread, loop);
+    CHECK_INT(aio_loop_run_forever(loop), 0);
+    aio_loop_free(loop);
+}
+
 /* ---- gather ---- */
 
 struct gather_gives_all { aio_task task; struct comb_kid *kid[4]; };

@@ -234,6 +234,46 @@ TEST(debug_slow_step)
     CHECK_INT(debug_told.count, 0);
 }
 
+/* Who is told asks for the current task: that has ended, and there is none. */
+static aio_loop *debug_asked;
+static void debug_asks(aio_loop *loop, const char *message, const aio_exception *exception, void *arg)
+{
+    (void)exception;
+    debug_asked = loop;
+    CHECK(strstr(message, (const char *)arg) != NULL);
+    CHECK_PTR(aio_current_task(), NULL);
+}
+
+struct debug_ends { aio_task task; double took; int code; };
+static AIO_CORO(debug_ends)
+{
+    AIO_BEGIN(debug_ends);
+    clock_advance(self->took);
+    if (self->code) AIO_RAISE(self->code);
+    AIO_END;
+}
+
+TEST(debug_task_that_ended_is_not_current)
+{
+    static char slow[] = "slow step", error[] = "never retrieved";
+    aio_loop *loop = debug_loop(false);
+    int line = 0;
+    debug_asked = NULL;
+    aio_loop_set_exception_handler(loop, debug_asks, slow);
+    aio_unref(aio_loop_create_task(loop, AIO_CALL(debug_ends, .took = 1)));
+    CHECK_INT(aio_loop_run_once(loop, 0), 0);
+    CHECK_PTR(debug_asked, loop);
+    debug_asked = NULL;
+    CHECK_INT(aio_loop_run_until_complete(loop, AIO_CALL(debug_slow, .took = 1, .line = &line), NULL), 0);
+    CHECK_PTR(debug_asked, loop); /* nor is one that waits again */
+    debug_asked = NULL;
+    aio_loop_set_exception_handler(loop, debug_asks, error);
+    aio_unref(aio_loop_create_task(loop, AIO_CALL(debug_ends, .code = EPIPE)));
+    CHECK_INT(aio_loop_run_once(loop, 0), 0);
+    CHECK_PTR(debug_asked, loop);
+    aio_loop_free(loop);
+}
+
 static void debug_slow_call(void *arg)
 {
     (void)arg;

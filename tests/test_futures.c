@@ -105,6 +105,70 @@ TEST(future_bad_arguments)
     CHECK_PTR(aio_future_create(), NULL); /* no loop */
 }
 
+/* What a call of the library gave is completed by that alone. */
+struct future_not_own { aio_task task; void *not_own[9], *children[1]; struct future_answer *own; aio_event event;
+                        aio_lock lock; aio_completions *all; aio_metrics metrics; int i; };
+SCENARIO(future_not_own)
+{
+    AIO_BEGIN(future_not_own);
+    self->children[0] = self->own = AIO_FUTURE(struct future_answer);
+    REQUIRE(self->own && (self->all = aio_as_completed(self->children, 1)));
+    AIO_AWAIT(aio_lock_acquire(&self->lock));
+    self->not_own[0] = aio_sleep(0);
+    self->not_own[1] = aio_sleep(10);
+    self->not_own[2] = aio_wait_for((struct future_answer *)aio_ref(self->own), 10);
+    self->not_own[3] = aio_shield((struct future_answer *)aio_ref(self->own));
+    self->not_own[4] = aio_gather(self->children, 1);
+    self->not_own[5] = aio_wait(self->children, 1, .timeout = 10);
+    self->not_own[6] = aio_as_completed_next(self->all);
+    self->not_own[7] = aio_event_wait(&self->event);
+    self->not_own[8] = aio_lock_acquire(&self->lock);
+    for (self->i = 0; self->i < 9; self->i++) REQUIRE(self->not_own[self->i]);
+    for (self->i = 0; self->i < 9; self->i++) {
+        CHECK(!aio__future_settable(self->not_own[self->i]));
+        CHECK_INT(aio_future_set_done(self->not_own[self->i]), AIO_EINVALIDSTATE);
+        CHECK_INT(aio_future_set_exception(self->not_own[self->i], EPIPE, "no"), AIO_EINVALIDSTATE);
+        CHECK(!aio_future_done(self->not_own[self->i]));
+    }
+    self->metrics = aio_loop_metrics(aio_get_running_loop());
+    CHECK_INT(self->metrics.timers, 3);
+    CHECK_INT(aio_future_set_result(self->own, 3), 0);
+    AIO_AWAIT(aio_sleep(0));
+    for (self->i = 2; self->i < 7; self->i++) CHECK(aio_future_done(self->not_own[self->i]));
+    AIO_FINALLY;
+    aio_future_cancel(self->not_own[8]);
+    aio_future_cancel(self->own); /* the shield stays until then */
+    aio_unref_all(self->not_own, 9);
+    aio_unref(self->all);
+    aio_unref(self->own);
+    aio_event_destroy(&self->event);
+    aio_lock_release(&self->lock);
+    aio_lock_destroy(&self->lock);
+    AIO_END;
+}
+
+/* A coroutine that another one awaits has no waiters of its own, and sleep(0) is not there to be done. */
+struct future_is_awaited { aio_task task; };
+static AIO_CORO(future_is_awaited)
+{
+    AIO_BEGIN(future_is_awaited);
+    CHECK_INT(aio_future_add_done_callback(self, future_other, NULL), EINVAL);
+    CHECK_INT(aio_future_remove_done_callback(self, future_other, NULL), 0);
+    AIO_END;
+}
+
+struct future_no_callbacks { aio_task task; aio_future *zero; };
+SCENARIO(future_no_callbacks)
+{
+    AIO_BEGIN(future_no_callbacks);
+    AIO_AWAIT(AIO_CALL(future_is_awaited));
+    self->zero = aio_sleep(0);
+    CHECK_INT(aio_future_add_done_callback(self->zero, future_other, NULL), EINVAL);
+    CHECK_INT(aio_future_remove_done_callback(self->zero, future_other, NULL), 0);
+    AIO_AWAIT(self->zero);
+    AIO_END;
+}
+
 TEST(future_callbacks_go_through_the_loop)
 {
     aio_loop *loop = future_loop();

@@ -1060,6 +1060,44 @@ SCENARIO(task_current)
     AIO_END;
 }
 
+/* Of a task that has left what others wait for, too, as many cancels are taken back as were made: it is cancelled all
+ * the same, for what it awaited has not come. */
+struct task_left { aio_task task; aio_event *event; int code; };
+static AIO_CORO(task_left)
+{
+    AIO_BEGIN(task_left);
+    AIO_TRY {
+        AIO_AWAIT(aio_event_wait(self->event));
+        ALWAYS(aio_event_is_set(self->event));
+    } AIO_CATCH_ALL {
+        self->code = aio_caught(self)->code;
+    } AIO_END_TRY;
+    AIO_END;
+}
+
+struct task_uncancel_left { aio_task task; aio_event event; struct task_left *left; int i, cancels; };
+SCENARIO(task_uncancel_left)
+{
+    AIO_BEGIN(task_uncancel_left);
+    for (self->cancels = 1; self->cancels < 4; self->cancels++) {
+        self->left = aio_create_task(AIO_CALL(task_left, .event = &self->event));
+        REQUIRE(self->left);
+        AIO_AWAIT(aio_sleep(1));
+        for (self->i = 0; self->i < self->cancels; self->i++) CHECK(aio_task_cancel(self->left));
+        for (self->i = self->cancels; self->i-- > 0;) CHECK_INT(aio_task_uncancel(self->left), self->i);
+        AIO_AWAIT(aio_sleep(1));
+        CHECK(aio_future_done(self->left));
+        CHECK_INT(self->left->code, AIO_ECANCELLED);
+        aio_unref(self->left);
+        self->left = NULL;
+    }
+    AIO_FINALLY;
+    if (self->left) aio_task_cancel(self->left);
+    aio_event_destroy(&self->event);
+    aio_unref(self->left);
+    AIO_END;
+}
+
 /* ---- eager start ---- */
 struct task_eager { aio_task task; char log[TASK_LOG]; struct task_at_once *once; struct task_stubborn *other; };
 SCENARIO(task_eager)

@@ -489,6 +489,41 @@ SCENARIO(thread_own)
     AIO_END;
 }
 
+/* One that ends in an eager first step is done, too; and a name that a factory gives, and has no memory, is left out. */
+struct thread_ends { aio_task task; int result; };
+static AIO_CORO(thread_ends)
+{
+    AIO_BEGIN(thread_ends);
+    AIO_RETURN(7);
+    AIO_END;
+}
+
+static void thread_names(aio_loop *loop, aio_task *task, aio_task_options *chosen, void *arg)
+{
+    (void)loop, (void)task;
+    chosen->name = "a name that its factory gives";
+    chosen->eager_start = *(const bool *)arg;
+}
+
+struct thread_eager { aio_task task; bool eager; aio_concurrent_future *ends; int i; };
+SCENARIO(thread_eager)
+{
+    AIO_BEGIN(thread_eager);
+    do {
+        aio_loop_set_task_factory(aio_get_running_loop(), thread_names, &self->eager);
+        self->ends = aio_run_coroutine_threadsafe(aio_get_running_loop(), AIO_CALL(thread_ends));
+        if (!self->ends) AIO_RAISE(errno);
+        for (self->i = 0; self->i < 9 && !aio_concurrent_done(self->ends); self->i++) AIO_AWAIT(aio_sleep(1));
+        ALWAYS(aio_concurrent_done(self->ends));
+        CHECK_INT(aio_concurrent_result(self->ends, struct thread_ends), 7);
+        aio_concurrent_release(self->ends);
+        self->ends = NULL;
+    } while ((self->eager = !self->eager));
+    AIO_FINALLY;
+    aio_concurrent_release(self->ends);
+    AIO_END;
+}
+
 /* From one running loop to another: the coroutine was made under the first, and runs in the second. */
 static struct { aio_loop *from, *to; aio_concurrent_future *sum; } thread_pair;
 
