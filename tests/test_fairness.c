@@ -105,7 +105,7 @@ static bool fair_open(double work)
     aio_semaphore_init_bounded(&fair.semaphore, 1);
     aio_event_set(&fair.event);
     fair.queue = aio_queue_create(int);
-    fair.thread_queue = aio_thread_queue_create(int);
+    if (fair.queue) fair.thread_queue = aio_thread_queue_create(int);
     return fair.queue && fair.thread_queue;
 }
 
