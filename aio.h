@@ -6142,6 +6142,7 @@ enum { /* aio_future.flags */
     AIO__F_QUIET = 256,   /* an error nobody retrieves is not reported */
     AIO__F_STATIC = 512,  /* part of the loop */
     AIO__F_ASKED = 1024,  /* a task that aio_run has cancelled at its end */
+    AIO__F_MISSED = 1024, /* no coroutine: it was done, and its last owner, who awaited it, threw a cancel instead */
     AIO__F_END = 2048,    /* an empty result at the end of a stream: AIO_ASYNC_FOR ends there */
     AIO__F_HOLDS = 4096,  /* a coroutine that owns the awaitable in its first member after the task, as aio__wrapper */
     AIO__F_MARK = 8192,   /* seen already, while an array of futures is gone through */
@@ -8354,6 +8355,7 @@ static void aio__throw_next(aio_task *t, aio_exception *why)
     t->awaiting = &t->future.loop->failed;
     if (!f) return;
     f->flags |= AIO__F_SEEN; /* an error of its own comes too late */
+    if (f->refs == 1 && f->state >= AIO__DONE && !(f->flags & AIO__F_CORO)) f->flags |= AIO__F_MISSED;
     aio_unref(f);
 }
 
@@ -11064,11 +11066,11 @@ struct aio_completions {
     bool         expired;
 };
 
-typedef struct aio__completions_step { /* of aio_as_completed_next; while it waits it owns the iterator, too */
+typedef struct aio__completions_step { /* of aio_as_completed_next */
     aio_future       future;
     aio_any          result;
     aio__node        node;
-    aio_completions *of;
+    aio_completions *of; /* one owner of it */
 } aio__completions_step;
 
 static void aio__completions_destroy(aio_future *future)
@@ -11099,17 +11101,24 @@ static bool aio__completions_give(aio_completions *c, aio__completions_step *ste
     return true;
 }
 
-/* Steps that wait are served. May end the iterator's life. */
+/* Steps that wait are served. */
 static void aio__completions_serve(aio_completions *c)
 {
-    c->base.future.refs++;
     while (!aio__ring_empty(&c->waiting)) {
         aio__completions_step *step = AIO__CONTAINER(c->waiting.next, aio__completions_step, node);
         if (!aio__completions_give(c, step)) break;
         aio__ring_remove(&step->node);
-        aio_unref(c);
     }
-    aio_unref(c);
+}
+
+/* What the step was given has reached nobody: it is for the next one. */
+static void aio__completions_take_back(aio_completions *c, const aio__completions_step *step)
+{
+    int code = step->future.error ? step->future.error->code : 0;
+    if (!code || code == ENOMEM) memcpy(&c->order[--c->taken], &step->result, sizeof *c->order);
+    else if (code != AIO_ETIMEOUT) return;
+    c->handed--;
+    aio__completions_serve(c);
 }
 
 static void aio__completions_run(aio__work *work)
@@ -11176,20 +11185,17 @@ AIO_API aio_completions *aio_as_completed_with(void *array, size_t count, const 
     return c;
 }
 
-static void aio__completions_step_leave(aio__completions_step *step)
-{
-    aio__ring_remove(&step->node);
-    aio_unref(step->of);
-}
-
 static void aio__completions_step_destroy(aio_future *future)
 {
-    if (future->state < AIO__DONE) aio__completions_step_leave((aio__completions_step *)(void *)future);
+    aio__completions_step *step = (aio__completions_step *)(void *)future;
+    if (future->state < AIO__DONE) aio__ring_remove(&step->node);
+    else if (future->flags & AIO__F_MISSED) aio__completions_take_back(step->of, step);
+    aio_unref(step->of);
 }
 
 static bool aio__completions_step_cancel(aio_future *future, aio_exception *why)
 {
-    aio__completions_step_leave((aio__completions_step *)(void *)future);
+    aio__ring_remove(&((aio__completions_step *)(void *)future)->node);
     aio__future_fail(future, aio_exception_ref(why));
     return true;
 }
@@ -11211,10 +11217,9 @@ AIO_API aio_completions_future *aio_as_completed_next(aio_completions *completio
         (aio__completions_step *)aio__future_make(f->loop, &aio__completions_step_ops, sizeof *step, NULL, 0);
     if (!step) return NULL;
     step->of = completions;
-    if (!aio__ring_empty(&completions->waiting) || !aio__completions_give(completions, step)) {
-        f->refs++;
+    f->refs++;
+    if (!aio__ring_empty(&completions->waiting) || !aio__completions_give(completions, step))
         aio__ring_insert(&completions->waiting, &step->node);
-    }
     return (aio_completions_future *)(void *)step;
 }
 

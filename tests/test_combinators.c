@@ -768,6 +768,111 @@ SCENARIO(completed_of_none)
     AIO_END;
 }
 
+/* Whoever is cancelled in the turn in which his entry, or the end of the time, comes, leaves it to the next one. */
+struct completed_gets { aio_task task; aio_completions *all; void *got; int code; };
+static AIO_CORO(completed_gets)
+{
+    AIO_BEGIN(completed_gets);
+    AIO_TRY {
+        AIO_AWAIT(self->got, aio_as_completed_next(self->all));
+    } AIO_CATCH_ALL {
+        self->code = aio_caught(self)->code;
+        if (self->code == AIO_ECANCELLED) AIO_RERAISE();
+    } AIO_END_TRY;
+    AIO_END;
+}
+
+static void completed_cancels(aio_future *future, void *arg)
+{
+    (void)future;
+    aio_task_cancel(arg);
+}
+
+static void completed_cancels_later(void *arg) { aio_task_cancel(*(void **)arg); }
+
+struct completed_cancelled { aio_task task; void *entries[2]; aio_completions *all; struct completed_gets *gets[2];
+                             int second; aio_handle timer; };
+SCENARIO(completed_cancelled)
+{
+    AIO_BEGIN(completed_cancelled);
+    do { /* the second time another one waits already */
+        REQUIRE(self->entries[0] = aio_future_create());
+        REQUIRE(self->entries[1] = aio_future_create());
+        REQUIRE(self->all = aio_as_completed(self->entries, 2, .timeout = 5));
+        REQUIRE(self->gets[0] = aio_create_task(AIO_CALL(completed_gets, .all = self->all)));
+        AIO_AWAIT(aio_sleep(1));
+        if (self->second) REQUIRE(self->gets[1] = aio_create_task(AIO_CALL(completed_gets, .all = self->all)));
+        AIO_AWAIT(aio_sleep(1));
+        REQUIRE(!aio_future_add_done_callback(self->entries[1], completed_cancels, self->gets[0]));
+        aio_future_set_done(self->entries[1]);
+        AIO_AWAIT(aio_sleep(1));
+        CHECK(aio_future_cancelled(self->gets[0]));
+        if (!self->second) REQUIRE(self->gets[1] = aio_create_task(AIO_CALL(completed_gets, .all = self->all)));
+        AIO_AWAIT(aio_sleep(1));
+        CHECK(aio_future_done(self->gets[1]) && !self->gets[1]->code);
+        CHECK_PTR(self->gets[1]->got, self->entries[1]);
+        aio_unref_all(self->gets, 2);
+        REQUIRE(self->gets[0] = aio_create_task(AIO_CALL(completed_gets, .all = self->all)));
+        self->timer = aio_loop_call_later(aio_get_running_loop(), 1, completed_cancels_later, &self->gets[0]);
+        REQUIRE(self->timer.generation);
+        AIO_AWAIT(aio_sleep(3)); /* at the end of the time */
+        CHECK(aio_future_cancelled(self->gets[0]));
+        REQUIRE(self->gets[1] = aio_create_task(AIO_CALL(completed_gets, .all = self->all)));
+        AIO_AWAIT(aio_sleep(1));
+        CHECK_INT(self->gets[1]->code, AIO_ETIMEOUT);
+        aio_unref(self->gets[1]);
+        REQUIRE(self->gets[1] = aio_create_task(AIO_CALL(completed_gets, .all = self->all)));
+        AIO_AWAIT(aio_sleep(1));
+        CHECK_INT(self->gets[1]->code, AIO_ESTOPITERATION);
+        aio_unref_all(self->gets, 2);
+        aio_unref_all(self->entries, 2);
+        aio_unref(self->all);
+        self->all = NULL;
+    } while (!self->second++);
+    AIO_FINALLY;
+    aio_handle_cancel(self->timer);
+    aio_unref_all(self->gets, 2);
+    aio_unref_all(self->entries, 2);
+    aio_unref(self->all);
+    AIO_END;
+}
+
+/* So does a cancel that is thrown in place of the error that a NULL entry is. */
+struct completed_null { aio_task task; aio_completions *all; int i, codes[4]; };
+static AIO_CORO(completed_null)
+{
+    AIO_BEGIN(completed_null);
+    for (self->i = 0; self->i < 4; self->i++) {
+        AIO_TRY {
+            if (self->i == 1) {
+                ALWAYS(aio_task_cancel(self));
+                aio__turn_exhaust(aio_get_running_loop());
+            }
+            AIO_AWAIT(aio_as_completed_next(self->all));
+        } AIO_CATCH_ALL {
+            self->codes[self->i] = aio_caught(self)->code;
+        } AIO_END_TRY;
+    }
+    AIO_END;
+}
+
+struct completed_nulls { aio_task task; void *entries[2]; aio_completions *all; struct completed_null *t; };
+SCENARIO(completed_nulls, .skip = KIND_CANCEL) /* it cancels itself */
+{
+    AIO_BEGIN(completed_nulls);
+    REQUIRE(self->all = aio_as_completed(self->entries, 2));
+    REQUIRE(self->t = aio_create_task(AIO_CALL(completed_null, .all = self->all)));
+    AIO_AWAIT(aio_sleep(1));
+    CHECK_INT(self->t->codes[0], ENOMEM);
+    CHECK_INT(self->t->codes[1], AIO_ECANCELLED);
+    CHECK_INT(self->t->codes[2], ENOMEM);
+    CHECK_INT(self->t->codes[3], AIO_ESTOPITERATION);
+    AIO_FINALLY;
+    aio_unref(self->t);
+    aio_unref(self->all);
+    AIO_END;
+}
+
 /* ---- shield ---- */
 
 struct shield_gives { aio_task task; int got; struct comb_kid *kid; };
