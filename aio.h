@@ -1554,7 +1554,9 @@ AIO_API aio_future *aio_loop_shutdown_default_executor(aio_loop *loop);
 /* A coroutine that another thread waits for. It is for any thread but the loop's; release it when you are done. */
 typedef struct aio_concurrent_future aio_concurrent_future;
 /* Runs the coroutine (taken) as a task of a loop that runs, or will run, in another thread. NULL, with errno: ENOMEM,
- * EINVAL (no coroutine, or it has started), AIO_ELOOPCLOSED. asyncio: run_coroutine_threadsafe */
+ * EINVAL, AIO_ELOOPCLOSED. EINVAL: it is no coroutine, has started, or was made in another running loop by a call here
+ * that depends on that, as one that gets from a queue; aio_wait_for of a coroutine of one's own does not. asyncio:
+ * run_coroutine_threadsafe */
 #define aio_run_coroutine_threadsafe(loop, coroutine) \
     aio__run_threadsafe((loop), (coroutine), sizeof(*(coroutine)))
 AIO_API aio_concurrent_future *aio__run_threadsafe(aio_loop *loop, void *coroutine, size_t size);
@@ -11454,6 +11456,13 @@ static AIO_CORO(aio__wait_for)
     AIO_END;
 }
 
+/* Where the one stands whose time t limits; NULL: t is no such coroutine. */
+static aio_task **aio__wait_for_within(aio_task *t)
+{
+    return t->future.run.coro == aio__wait_for_coro ? (aio_task **)(void *)&((struct aio__wait_for *)(void *)t)->inner
+                                                    : NULL;
+}
+
 static void *aio__wait_for_coroutine(aio_future *inner, size_t size, int64_t limit)
 {
     size_t whole = size > sizeof(struct aio__wait_for) ? size : sizeof(struct aio__wait_for);
@@ -13273,10 +13282,19 @@ AIO__COLD static void aio__concurrent_close(aio__node *node)
     aio__concurrent_finish(future, aio__exception(AIO_ELOOPCLOSED, "", NULL));
 }
 
-/* A coroutine that will not run, without complaint that nobody awaited it. */
+static bool aio__coroutine_is_new(const aio_task *t)
+{
+    return t && (t->future.flags & AIO__F_CORO) && t->future.state == AIO__NEW;
+}
+
+/* A coroutine that will not run, without complaint that nobody awaited it, or what is within it. */
 static void aio__coroutine_drop(aio_task *t)
 {
-    aio__cancel(&t->future, &aio__cancelled);
+    aio_task **within = &t;
+    while (within && aio__coroutine_is_new(*within)) {
+        aio__cancel(&(*within)->future, &aio__cancelled);
+        within = aio__wait_for_within(*within);
+    }
     aio_unref(t);
 }
 
@@ -13306,22 +13324,56 @@ static void aio__concurrent_cancel(void *arg)
     aio__concurrent_unref(future);
 }
 
-/* A coroutine of no loop, for another thread's to adopt: one that was made under a running loop is copied. NULL, with
+static size_t aio__coroutine_size(const aio_task *t)
+{
+    const aio__prefix *prefix = (const aio__prefix *)(const void *)t - 1;
+    return (t->future.flags & AIO__F_OWN) ? prefix->size : ((size_t)t->future.slab + 1) * AIO__GRAIN;
+}
+
+/* Whether t, with what is within it, depends on no loop: not so what it holds else, or what other room's coroutines
+ * are for. */
+static bool aio__coroutine_is_free(aio_task *t)
+{
+    while (aio__coroutine_is_new(t) && !t->extra) {
+        aio_task **within = aio__wait_for_within(t);
+        if (!within) return !(t->future.flags & (AIO__F_HOLDS | AIO__F_NAMED));
+        t = *within;
+    }
+    return false;
+}
+
+/* The same coroutine, in memory of no loop; t is dropped. NULL without memory: t stays. */
+static aio_task *aio__coroutine_move(aio_task *t)
+{
+    int line;
+    const char *file = aio__made_at(&t->future, &line);
+    size_t size = aio__coroutine_size(t);
+    aio_task *copy = (aio_task *)(void *)aio__frame_alloc(NULL, size, sizeof *t, file, line);
+    if (!copy) return NULL;
+    memcpy(copy + 1, t + 1, size - sizeof *t);
+    copy->future.flags = (uint16_t)(copy->future.flags | AIO__F_CORO | (t->future.flags & AIO__F_HOLDS));
+    copy->future.run.coro = t->future.run.coro;
+    t->future.flags = (uint16_t)(t->future.flags & ~AIO__F_HOLDS);
+    t->future.state = AIO__CANCELLED; /* it will not be awaited */
+    aio_unref(t);
+    return copy;
+}
+
+/* A coroutine of no loop, for another thread's to adopt: one that was made under a running loop is moved. NULL, with
  * errno; the argument is taken in any case. */
 static aio_task *aio__coroutine_free_of_loop(aio_loop *loop, aio_task *t, size_t size)
 {
     if (!t->future.loop || t->future.loop == loop) return t;
-    int code = t->future.slab == (uint8_t)((size - 1) / AIO__GRAIN) ? 0 : EINVAL, line;
-    const char *file = aio__made_at(&t->future, &line);
-    aio_task *copy = code ? NULL : (aio_task *)(void *)aio__frame_alloc(NULL, size, sizeof *t, file, line);
-    if (copy) {
-        memcpy(copy + 1, t + 1, size - sizeof *t);
-        copy->future.flags |= AIO__F_CORO;
-        copy->future.run.coro = t->future.run.coro;
+    int code = size <= aio__coroutine_size(t) && aio__coroutine_is_free(t) ? 0 : EINVAL;
+    for (aio_task **at = &t; !code && at; at = aio__wait_for_within(*at)) {
+        aio_task *moved = aio__coroutine_move(*at);
+        if (moved) *at = moved;
+        else code = ENOMEM;
     }
+    if (!code) return t;
     aio__coroutine_drop(t);
-    errno = code ? code : ENOMEM;
-    return copy;
+    errno = code;
+    return NULL;
 }
 
 /* The object alone: nothing is posted. NULL without memory. */

@@ -551,6 +551,77 @@ TEST(thread_two_loops)
     aio_loop_free(thread_pair.to);
 }
 
+/* With aio_wait_for around it, and once more; what depends on the loop it was made in is refused. */
+struct thread_small { aio_task task; int result; };
+static AIO_CORO(thread_small)
+{
+    AIO_BEGIN(thread_small);
+    AIO_AWAIT(aio_sleep(0.5));
+    AIO_RETURN(9);
+    AIO_END;
+}
+
+struct thread_moves { aio_task task; aio_loop *to; aio_concurrent_future *sums[3]; aio_queue *queue; bool stay;
+                      struct thread_ends *ends; };
+static AIO_CORO(thread_moves)
+{
+    AIO_BEGIN(thread_moves);
+    self->sums[0] = aio_run_coroutine_threadsafe(self->to, aio_wait_for(AIO_CALL(thread_add, .a = 5, .b = 6), 2));
+    if (!self->sums[0]) AIO_RAISE(errno);
+    self->sums[1] = aio_run_coroutine_threadsafe(self->to, aio_wait_for(aio_wait_for(AIO_CALL(thread_small), 2), 3));
+    if (!self->sums[1]) AIO_RAISE(errno);
+    self->sums[2] = aio_run_coroutine_threadsafe(self->to, aio_wait_for(AIO_CALL(thread_small), 0.1));
+    if (!self->sums[2]) AIO_RAISE(errno);
+    self->queue = aio_queue_create(int);
+    if (!self->queue) AIO_RAISE(ENOMEM);
+    CHECK(!aio_run_coroutine_threadsafe(self->to, aio_queue_get(self->queue, int)));
+    CHECK_INT(errno, EINVAL);
+    CHECK(!aio_run_coroutine_threadsafe(self->to, aio_wait_for(aio_queue_get(self->queue, int), 1)));
+    CHECK_INT(errno, EINVAL);
+    self->ends = aio_create_task(AIO_CALL(thread_ends));
+    if (!self->ends) AIO_RAISE(ENOMEM);
+    CHECK(!aio_run_coroutine_threadsafe(self->to, aio_wait_for((struct thread_ends *)aio_ref(self->ends), 1)));
+    CHECK_INT(errno, EINVAL);
+    CHECK(!aio_future_cancelled(self->ends));
+    AIO_AWAIT(aio_sleep(0));
+    AIO_FINALLY;
+    aio_unref(self->ends);
+    if (self->queue) aio_queue_free(self->queue);
+    for (int i = 0; i < 3 && !self->stay; i++) aio_concurrent_release(self->sums[i]);
+    AIO_END;
+}
+
+TEST(thread_moves_all)
+{
+    aio_loop *from = aio_new_event_loop(), *to = aio_new_event_loop();
+    struct thread_moves *moves = aio_loop_create_task(from, AIO_CALL(thread_moves, .to = to, .stay = true));
+    CHECK_INT(aio_loop_run_until_complete(from, aio_ref(moves), NULL), 0);
+    aio_concurrent_future *sums[3];
+    memcpy(sums, moves->sums, sizeof sums);
+    aio_unref(moves);
+    aio_loop_free(from);
+    CHECK_INT(aio_loop_run_until_complete(to, AIO_CALL(thread_add, .delay = 1), NULL), 0);
+    for (int i = 0; i < 3; i++) CHECK_INT(aio_concurrent_wait(sums[i], 0), 0);
+    CHECK_INT(aio_concurrent_result(sums[0], struct thread_add), 11);
+    CHECK_INT(aio_concurrent_result(sums[1], struct thread_small), 9);
+    CHECK_INT(aio_concurrent_exception(sums[2])->code, AIO_ETIMEOUT);
+    for (int i = 0; i < 3; i++) aio_concurrent_release(sums[i]);
+    aio_loop_free(to);
+}
+
+/* None starts before the loop goes. */
+struct thread_moved { aio_task task; aio_loop *to; };
+SCENARIO(thread_moved, .skip = KIND_SLICE | KIND_CANCEL /* it suspends only at its end */)
+{
+    AIO_BEGIN(thread_moved);
+    self->to = aio_new_event_loop();
+    if (!self->to) AIO_RAISE(errno);
+    AIO_AWAIT(AIO_CALL(thread_moves, .to = self->to));
+    AIO_FINALLY;
+    aio_loop_free(self->to);
+    AIO_END;
+}
+
 /* What was looked at too early stays zero, also of a big coroutine. */
 struct thread_big { aio_task task; int result; char room[5000]; };
 static AIO_CORO(thread_big)
