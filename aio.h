@@ -15364,7 +15364,8 @@ static int aio__bio_read(BIO *bio, char *data, int length)
     length = aio__tls_allowance(tls, length);
     if (!length) return aio__bio_end(bio, tls, n, false);
     aio__link *lower = aio__link_lower(&tls->link);
-    if (aio__link_pending(lower)) n = aio__link_recv(lower, data, (size_t)length);
+    /* another TLS is always asked: one that cannot write any more has what came before, or the error */
+    if (aio__link_lower(lower) || aio__link_pending(lower)) n = aio__link_recv(lower, data, (size_t)length);
     if (tls->chatter == AIO__TLS_CHATTER) aio__turn_exhaust(tls->loop); /* after it: the lower link has a turn, too */
     return aio__bio_end(bio, tls, n, aio__link_wants(lower, AIO__READ) == AIO__WRITE);
 }
@@ -16821,8 +16822,8 @@ static ssize_t aio__stream_recv(aio_stream *s, char *data, size_t length)
     return AIO__LIKELY(n != AIO__IO_FAILED) ? n : aio__stream_failed(s, AIO__LINK_READ);
 }
 
-/* One read, behind what is unread: up to twice the limit of a stream, or what is wanted. What little came into an empty
- * buffer moves to a small one: a reader that takes its time does not keep a big one. */
+/* One read of the turn, behind what is unread: up to twice the limit of a stream, or what is wanted. What little came
+ * into an empty buffer moves to a small one: a reader that takes its time does not keep a big one. */
 static ssize_t aio__stream_fill(aio_stream *s, size_t wanted)
 {
     if (s->in_start == s->in_end) aio__in_free(s);
@@ -16836,6 +16837,7 @@ static ssize_t aio__stream_fill(aio_stream *s, size_t wanted)
         if (!unread) aio__in_free(s);
         return n;
     }
+    aio__turn_spent(s->loop, n < AIO__READ_COST ? AIO__READ_COST : (size_t)n, 0);
     s->in_end += (uint32_t)n;
     s->in[s->in_end] = 0;
     if (unread || n >= AIO__SMALL) return n;
@@ -16971,8 +16973,7 @@ static bool aio__read_advance(aio__read *op)
         size_t wanted = op->mode == AIO__READ_EXACTLY ? op->n - (s->in_end - s->in_start) : 0;
         ssize_t n = AIO__IO_AGAIN;
         if (!aborted && aio__stream_has_input(s)) n = aio__stream_fill(s, wanted);
-        if (n > 0 && aio__turn_spent(s->loop, n < AIO__READ_COST ? AIO__READ_COST : (size_t)n, 0))
-            return aio__read_try(op);
+        if (n > 0 && aio__turn_over(s->loop)) return aio__read_try(op);
         if (n > 0) continue;
         if (n == AIO__IO_AGAIN && !s->error) return false;
         if (n == 0 && !s->error) continue;
@@ -17116,7 +17117,6 @@ static int aio__stream_read_on(aio_stream *s, aio_exception **error)
     aio__in_mend(s);
     s->at_limit = false;
     if (!aborted && aio__stream_has_input(s)) n = aio__stream_fill(s, 0);
-    if (n > 0) aio__turn_spent(s->loop, (size_t)n, 0);
     if (n >= 0) return 1;
     if (n == AIO__IO_AGAIN && !s->error) return 0;
     if (s->error) aio__stream_turn(s, &s->reading, AIO__READING_FAILED);
@@ -24692,7 +24692,6 @@ AIO_API int aio_url_extend_query(aio_url *url, const aio_url *base, const char *
     parts.raw |= AIO__RAW_FRAGMENT;
     return aio__url_compose(url, &parts, aio__url_problem(query ? query : "", length, &plain), reason);
 }
-
 
 AIO_API bool aio_url_same_origin(const aio_url *a, const aio_url *b)
 {

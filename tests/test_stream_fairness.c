@@ -280,6 +280,24 @@ SCENARIO(flood_key_updates, TLS_MAY, .skip = KIND_SLICE | KIND_CALL /* the test 
     AIO_END;
 }
 
+/* Records of a byte each: a turn has few of them. */
+struct flood_small_records { FLOOD_SELF; aio_tls_context *server_tls, *client_tls; aio_server *server;
+                             aio_stream *stream, *other; };
+SCENARIO(flood_small_records, TLS_MAY, .skip = KIND_SLICE | KIND_CALL /* who sends does not look */)
+{
+    AIO_BEGIN(flood_small_records);
+    PAIR_SETUP();
+    for (self->i = 0; self->i < 300; self->i++) REQUIRE(aio_stream_write(self->stream, "x", 1) == 0);
+    FLOOD_BEGIN(.bytes = 10 * AIO__READ_COST, .messages = 1000000);
+    AIO_AWAIT(self->text, aio_stream_readexactly(self->other, 300));
+    CHECK(self->ticks >= 25);
+    AIO_FINALLY;
+        FLOOD_END();
+        aio_stream_abort(self->other);
+        TLS_END();
+    AIO_END;
+}
+
 /* An answer to a KeyUpdate that the socket does not take: what is written later goes behind it, as soon as it can. */
 static bool update_full;
 static ssize_t update_send(int fd, const void *data, size_t length, int flags)

@@ -317,7 +317,7 @@ static void *ws_says_one_handler(aio_request *request, void *arg)
 }
 
 /* A client that sends to it: the sender hears of the send_timeout, and the message in hand stays what it was. */
-struct ws_untaken_message { WS_DIALS; aio_ws_message m; char url[60]; int sent; };
+struct ws_untaken_message { WS_DIALS; aio_ws_message m; double start; char url[60]; int sent; };
 SCENARIO(ws_untaken_message, .skip = KIND_SLICE /* much */, .may = { EPIPE, ECONNRESET, ENOTCONN, AIO_EDISCONNECTED,
          AIO_EHANDSHAKE, ECONNABORTED, ETIMEDOUT, AIO_EINCOMPLETE })
 {
@@ -337,6 +337,10 @@ SCENARIO(ws_untaken_message, .skip = KIND_SLICE /* much */, .may = { EPIPE, ECON
         if (!touched()) CHECK(strstr(aio_caught(self)->message, "send_timeout") != NULL);
     } AIO_END_TRY;
     CHECK_BYTES(self->m.data.data, self->m.data.length, "which the user has in hand");
+    self->start = peer_clock();
+    AIO_AWAIT(aio_ws_close(self->ws, AIO_WS_OK, "")); /* there is nobody to wait for */
+    CHECK_NEAR(peer_clock() - self->start, 0, 0.1);
+    CHECK_PTR(aio_ws_stream(self->ws), NULL);
     AIO_FINALLY;
         aio_ws_release(self->ws);
         AIO_AWAIT(aio_session_close(self->session));
