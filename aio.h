@@ -14911,9 +14911,9 @@ typedef struct aio__link_ops {
     bool    (*pending)(const aio__link *);            /* a recv is worth a try */
     /* The direction of the descriptor that a recv (AIO__READ) or a send waits for. */
     int     (*wants)(const aio__link *, int direction);
-    /* Sends what the link itself has kept, at the end only what is of use then; false: not all yet. NULL: it keeps
-     * nothing. */
-    bool    (*flush)(aio__link *, bool at_end);
+    /* Sends what the link itself has kept, at the end only what is of use then: 0 once that is all, AIO__IO_AGAIN, or
+     * AIO__IO_FAILED, after which nothing is kept, with what `error` needs to know. NULL: it keeps nothing. */
+    int     (*flush)(aio__link *, bool at_end);
     bool    (*keeps)(const aio__link *); /* it has kept something; NULL: as with flush */
     /* Ends our direction: 0 or errno. NULL: there is no end of one direction alone. */
     int     (*shutdown)(aio__link *, aio_loop *);
@@ -14991,12 +14991,13 @@ static aio__link *aio__link_lower(const aio__link *link) { return link->lower; }
 
 /* ---- a chain ---- */
 
-/* Sends what the links have kept. False: the socket does not take it yet. */
-static bool aio__link_flush(aio__link *link, bool at_end)
+/* Sends what the links have kept, see there. */
+static int aio__link_flush(aio__link *link, bool at_end)
 {
-    for (; link; link = link->lower)
-        if (link->ops->flush && !link->ops->flush(link, at_end)) return false;
-    return true;
+    int step = 0;
+    for (; link && !step; link = link->lower)
+        if (link->ops->flush) step = link->ops->flush(link, at_end);
+    return step;
 }
 
 /* One of them has something that the socket does not take yet. */
@@ -15234,7 +15235,8 @@ typedef struct aio__tls_host { /* the certificate for a name that clients ask fo
 } aio__tls_host;
 
 enum {
-    AIO__TLS_KEPT = 32,
+    AIO__TLS_KEPT = 32768,    /* bytes that a link keeps at the most of what the socket has not taken: a record, and */
+    AIO__TLS_ANSWERS = 24576, /* answers of TLS itself; with so many it hears nothing that may have to be answered */
     AIO__TLS_PROBE = 4096,    /* bytes at once while little has come for the reader: OpenSSL takes all it is given */
     AIO__TLS_CHATTER = 32,    /* messages of TLS itself (KeyUpdates, tickets), each of which may cost 20 us; then */
     AIO__TLS_CHATTY = 1024,   /* so many bytes come at once, and in a turn, */
@@ -15260,11 +15262,11 @@ typedef struct aio__tls {
     bool             http;      /* HTTP/1.1 was offered */
     bool             offered;   /* a session, to be resumed */
     bool             fed;       /* the reader got a good deal from the latest read */
+    bool             kept_data; /* bytes of the user's are among what is kept */
     uint8_t          chatter;   /* messages of TLS itself, up to AIO__TLS_CHATTER, and since them */
     uint32_t         payload;   /* bytes for the reader */
     uint8_t          state;     /* AIO__TLS_ */
-    uint8_t          kept_at, kept_end;
-    char             kept[AIO__TLS_KEPT]; /* an alert or an answer to a KeyUpdate, not taken by the socket yet */
+    aio__buffer      kept;      /* what OpenSSL has written, and the socket not taken yet; no memory while idle */
     int64_t          shutdown_timeout;  /* nanoseconds that the peer's close_notify is waited for */
     aio_tls_context *context;   /* one owner more */
     int              keylog;    /* of the context, or of the host's that was asked for */
@@ -15287,24 +15289,28 @@ static ssize_t aio__tls_push(aio__tls *tls, const char *data, size_t length)
     return aio__link_send(aio__link_lower(&tls->link), &piece, 1, 0);
 }
 
-/* Sends what is kept. False: the socket does not take it yet. */
-static bool aio__tls_push_kept(aio__tls *tls)
+static size_t aio__tls_kept(const aio__tls *tls) { return tls->kept.end - tls->kept.start; }
+
+static void aio__tls_forget_kept(aio__tls *tls)
 {
-    while (tls->kept_at < tls->kept_end) {
-        ssize_t n = aio__tls_push(tls, tls->kept + tls->kept_at, (size_t)(tls->kept_end - tls->kept_at));
-        if (n == AIO__IO_AGAIN) return false;
-        tls->kept_at = n < 0 ? tls->kept_end : (uint8_t)(tls->kept_at + n);
-    }
-    tls->kept_at = tls->kept_end = 0;
-    return true;
+    aio__free(tls->kept.data);
+    memset(&tls->kept, 0, sizeof tls->kept);
+    tls->kept_data = false;
 }
 
-static bool aio__tls_flush(aio__link *link, bool at_end)
+/* Sends what is kept: 0, AIO__IO_AGAIN, or AIO__IO_FAILED with errno, and nothing is kept any more. */
+static int aio__tls_push_kept(aio__tls *tls)
 {
-    aio__tls *tls = (aio__tls *)(void *)link;
-    if (at_end && tls->state == AIO__TLS_HANDSHAKE) tls->kept_at = tls->kept_end; /* given up: it is no alert */
-    if (tls->kept_at < tls->kept_end) aio__os.ERR_clear_error(); /* what is in the queue is not about this */
-    return aio__tls_push_kept(tls);
+    ssize_t n = 0;
+    while (n >= 0 && aio__tls_kept(tls)) {
+        n = aio__tls_push(tls, tls->kept.data + tls->kept.start, aio__tls_kept(tls));
+        if (n > 0) tls->kept.start += (size_t)n;
+    }
+    if (n == AIO__IO_AGAIN) return AIO__IO_AGAIN;
+    int code = errno;
+    if (tls->kept.data) aio__tls_forget_kept(tls);
+    errno = code;
+    return n < 0 ? AIO__IO_FAILED : 0;
 }
 
 static aio__tls *aio__bio_begin(BIO *bio)
@@ -15323,17 +15329,20 @@ static int aio__bio_end(BIO *bio, aio__tls *tls, ssize_t n, bool writes)
     return -1;
 }
 
-/* OpenSSL tries an alert about a failed handshake only once: what is as small is kept until the socket takes it, as is
- * the answer to a KeyUpdate, which is written within a read. Nothing overtakes it. */
+/* Takes all that there is memory for: OpenSSL tries an alert about a failed handshake only once, and 3.0 cannot answer
+ * a KeyUpdate, which it does within a read, while a record is written in part. Nothing overtakes what is kept. */
 static int aio__bio_write(BIO *bio, const char *data, int length)
 {
     aio__tls *tls = aio__bio_begin(bio);
-    ssize_t n = aio__tls_push_kept(tls) ? aio__tls_push(tls, data, (size_t)length) : (ssize_t)AIO__IO_AGAIN;
-    if (n == AIO__IO_AGAIN && length <= AIO__TLS_KEPT - tls->kept_end && !aio__os.SSL_is_init_finished(tls->ssl)) {
-        memcpy(tls->kept + tls->kept_end, data, (size_t)length);
-        tls->kept_end = (uint8_t)(tls->kept_end + length);
-        return length;
+    size_t taken = 0;
+    ssize_t n = aio__tls_push_kept(tls);
+    while (n >= 0 && taken < (size_t)length) {
+        n = aio__tls_push(tls, data + taken, (size_t)length - taken);
+        if (n > 0) taken += (size_t)n;
     }
+    size_t rest = (size_t)length - taken;
+    if (n != AIO__IO_FAILED && rest <= AIO__TLS_KEPT - aio__tls_kept(tls) &&
+        aio__buffer_append(&tls->kept, data + taken, rest)) return length;
     return aio__bio_end(bio, tls, n, aio__link_wants(aio__link_lower(&tls->link), AIO__WRITE) == AIO__WRITE);
 }
 
@@ -15366,7 +15375,7 @@ static int aio__bio_read(BIO *bio, char *data, int length)
     aio__link *lower = aio__link_lower(&tls->link);
     /* another TLS is always asked: one that cannot write any more has what came before, or the error */
     if (aio__link_lower(lower) || aio__link_pending(lower)) n = aio__link_recv(lower, data, (size_t)length);
-    if (tls->chatter == AIO__TLS_CHATTER) aio__turn_exhaust(tls->loop); /* after it: the lower link has a turn, too */
+    if (n > 0 && tls->chatter == AIO__TLS_CHATTER) aio__turn_exhaust(tls->loop); /* the lower link has had its turn */
     return aio__bio_end(bio, tls, n, aio__link_wants(lower, AIO__READ) == AIO__WRITE);
 }
 
@@ -16139,6 +16148,7 @@ static void aio__tls_free(aio__link *link)
         aio__os.SSL_free(tls->ssl);
     }
     aio_tls_context_unref(tls->context);
+    aio__tls_forget_kept(tls);
     aio__free(tls);
     aio__os.ERR_clear_error();
 }
@@ -16182,6 +16192,20 @@ static void aio__tls_fail(aio__tls *tls)
     if (tls->state < AIO__TLS_CUT) aio__tls_turn(tls, tls->state < AIO__TLS_SAID ? AIO__TLS_FAILED : AIO__TLS_CUT);
 }
 
+static int aio__tls_flush(aio__link *link, bool at_end)
+{
+    aio__tls *tls = (aio__tls *)(void *)link;
+    if (at_end && tls->state == AIO__TLS_HANDSHAKE) aio__tls_forget_kept(tls); /* given up: it is no alert */
+    if (tls->kept.data) aio__os.ERR_clear_error(); /* what is in the queue is not about this */
+    bool data = tls->kept_data;
+    int step = aio__tls_push_kept(tls);
+    if (step != AIO__IO_FAILED) return step;
+    if (data || tls->state == AIO__TLS_HANDSHAKE) tls->error = errno;
+    if (!data) return 0; /* who has gone needs no answer of TLS's; a handshake hears first what the peer has said */
+    aio__tls_fail(tls);
+    return step;
+}
+
 /* The result of an SSL_ call in the terms of the streams: bytes, 0 for the end, AIO__IO_AGAIN, AIO__IO_FAILED. */
 static ssize_t aio__tls_outcome(aio__tls *tls, int n, bool *wants_other, int other)
 {
@@ -16202,11 +16226,18 @@ static ssize_t aio__tls_recv(aio__link *link, char *data, size_t length)
 {
     aio__tls *tls = (aio__tls *)(void *)link;
     aio__os.ERR_clear_error();
+    if (aio__tls_kept(tls) > AIO__TLS_ANSWERS && aio__tls_flush(link, false) == AIO__IO_AGAIN) {
+        tls->read_wants_write = true;
+        return AIO__IO_AGAIN;
+    }
     int n = aio__os.SSL_read(tls->ssl, data, length > INT_MAX ? INT_MAX : (int)length);
     if (n > 0) tls->fed = n >= AIO__TLS_PROBE / 4;
     if (n > 0) tls->payload += (uint32_t)n;
     if (tls->payload >= AIO__TLS_QUIET) tls->chatter = 0, tls->payload = 0;
-    return aio__tls_outcome(tls, n, &tls->read_wants_write, SSL_ERROR_WANT_WRITE);
+    ssize_t got = aio__tls_outcome(tls, n, &tls->read_wants_write, SSL_ERROR_WANT_WRITE);
+    if (got != AIO__IO_AGAIN || tls->state != AIO__TLS_FAILED || aio__turn_over(tls->loop)) return got;
+    errno = tls->error; /* all that came before it is read */
+    return AIO__IO_FAILED;
 }
 
 static ssize_t aio__tls_peek(aio__link *link)
@@ -16226,6 +16257,7 @@ static ssize_t aio__tls_write(aio__tls *tls, const char *data, size_t length)
     aio__os.ERR_clear_error();
     int n = aio__os.SSL_write(tls->ssl, data, length > INT_MAX ? INT_MAX : (int)length);
     ssize_t sent = aio__tls_outcome(tls, n, &tls->write_wants_read, SSL_ERROR_WANT_READ);
+    if (sent > 0 && tls->kept.data) tls->kept_data = true;
     if (sent) return sent;
     if (!tls->error) tls->error = EPIPE;
     aio__tls_fail(tls);
@@ -16233,11 +16265,13 @@ static ssize_t aio__tls_write(aio__tls *tls, const char *data, size_t length)
     return AIO__IO_FAILED;
 }
 
-/* Small pieces go into one record. After AIO__IO_AGAIN OpenSSL wants the same bytes again: the stream keeps them in a
- * row. */
+/* Small pieces go into one record, when the socket has taken the ones before. After AIO__IO_AGAIN OpenSSL wants the
+ * same bytes again: the stream keeps them in a row. */
 static ssize_t aio__tls_send(aio__link *link, const aio_text *pieces, size_t count, size_t offset)
 {
     char joined[16384];
+    int kept = aio__tls_flush(link, false);
+    if (kept) return kept;
     const char *data = pieces[0].data + offset;
     size_t length = pieces[0].length - offset;
     if (count > 1 && length < sizeof joined) {
@@ -16252,12 +16286,15 @@ static ssize_t aio__tls_send(aio__link *link, const aio_text *pieces, size_t cou
     return aio__tls_write((aio__tls *)(void *)link, data, length);
 }
 
-/* OpenSSL may have a part of a record only. */
+/* OpenSSL may have a part of a record only. A link below that has failed tells why: OpenSSL ignores, say, that the
+ * tickets behind a handshake could not be sent. */
 static bool aio__tls_pending(const aio__link *link)
 {
     const aio__tls *tls = (const aio__tls *)(const void *)link;
+    const aio__link *lower = link->lower;
     if (tls->state >= AIO__TLS_CUT) return false;
-    return aio__os.SSL_has_pending(tls->ssl) || aio__link_pending(aio__link_lower(link));
+    bool fails = lower->lower && ((const aio__tls *)(const void *)lower)->state >= AIO__TLS_CUT;
+    return aio__os.SSL_has_pending(tls->ssl) || fails || aio__link_pending(lower);
 }
 
 static int aio__tls_wants(const aio__link *link, int direction)
@@ -16270,17 +16307,18 @@ static int aio__tls_wants(const aio__link *link, int direction)
 static bool aio__tls_keeps(const aio__link *link)
 {
     const aio__tls *tls = (const aio__tls *)(const void *)link;
-    return tls->kept_at < tls->kept_end;
+    return aio__tls_kept(tls) > 0;
 }
 
 /* The direction that the handshake waits for, 0 when it is done, AIO__IO_FAILED. */
 static int aio__tls_handshake(aio__tls *tls)
 {
-    if (!aio__link_flush(&tls->link, false)) return AIO__WRITE;
+    if (aio__link_flush(&tls->link, false) == AIO__IO_AGAIN) return AIO__WRITE;
     aio__os.ERR_clear_error();
     int n = aio__os.SSL_do_handshake(tls->ssl);
     int error = n == 1 ? SSL_ERROR_NONE : aio__os.SSL_get_error(tls->ssl, n);
-    bool writes = tls->kept_at < tls->kept_end;
+    if (tls->error && n != 1) error = SSL_ERROR_SYSCALL; /* no answer can come to what could not be sent */
+    bool writes = aio__link_keeps(&tls->link);
     if (error == SSL_ERROR_WANT_WRITE || (writes && (n == 1 || error == SSL_ERROR_WANT_READ))) return AIO__WRITE;
     if (n == 1) {
         if (tls->state == AIO__TLS_HANDSHAKE) aio__tls_offered(tls);
@@ -16351,7 +16389,7 @@ static aio_exception *aio__tls_error(aio__tls *tls, const char *phase, const cha
     if (why == SSL_R_CERTIFICATE_VERIFY_FAILED)
         return aio__exception(AIO_ECERTIFICATE, phase, "%s with %s: certificate verify failed: %s", phase, peer,
                               aio__os.X509_verify_cert_error_string(aio__os.SSL_get_verify_result(tls->ssl)));
-    if (tls->error) {
+    if (tls->error && why <= SSL_AD_REASON_OFFSET) {
         code = tls->error;
         reason = strerror(tls->error);
         hint = "";
@@ -16837,7 +16875,7 @@ static ssize_t aio__stream_fill(aio_stream *s, size_t wanted)
         if (!unread) aio__in_free(s);
         return n;
     }
-    aio__turn_spent(s->loop, n < AIO__READ_COST ? AIO__READ_COST : (size_t)n, 0);
+    aio__turn_spent(s->loop, n < AIO__READ_COST ? (size_t)AIO__READ_COST : (size_t)n, 0);
     s->in_end += (uint32_t)n;
     s->in[s->in_end] = 0;
     if (unread || n >= AIO__SMALL) return n;
@@ -16975,7 +17013,7 @@ static bool aio__read_advance(aio__read *op)
         if (!aborted && aio__stream_has_input(s)) n = aio__stream_fill(s, wanted);
         if (n > 0 && aio__turn_over(s->loop)) return aio__read_try(op);
         if (n > 0) continue;
-        if (n == AIO__IO_AGAIN && !s->error) return false;
+        if (n == AIO__IO_AGAIN && (!s->error || (!aborted && aio__turn_over(s->loop)))) return false;
         if (n == 0 && !s->error) continue;
         if (s->error) aio__stream_turn(s, &s->reading, AIO__READING_FAILED);
         return aio__read_fail(op, s->error ? aio_exception_ref(s->error) : &aio__no_memory);
@@ -17488,6 +17526,7 @@ AIO_API int aio_stream_writelines(aio_stream *stream, const aio_text *pieces, si
     if (code) return code;
     if (!s->out && !aio__write_now(s, pieces, count, &i, &offset))
         return aio__write_failed(s, pieces + i, count - i, offset);
+    if (aio__link_keeps(s->top)) aio__write_wait(s);
     if (i == count) return 0;
     for (; i < count; i++, offset = 0) {
         if (!pieces[i].length || aio__out_append(s, pieces[i].data + offset, pieces[i].length - offset)) continue;
@@ -17563,13 +17602,23 @@ static bool aio__stream_shutdown(aio_stream *s)
     return !code;
 }
 
+/* Sends what the links have kept. False: not all yet; a failure is s->error. */
+static bool aio__stream_flush_links(aio_stream *s, bool at_end)
+{
+    int step = aio__link_flush(s->top, at_end);
+    if (step == AIO__IO_FAILED) aio__stream_failed(s, AIO__LINK_WRITE);
+    if (step == AIO__IO_FAILED) aio__stream_turn(s, &s->writing, AIO__WRITING_LOST);
+    return step != AIO__IO_AGAIN;
+}
+
 /* Nothing is left to send, or can be: TLS has said close_notify as well. */
 static bool aio__stream_said_all(aio_stream *s)
 {
-    if (!aio__link_flush(s->top, true)) return false;
+    if (!aio__stream_flush_links(s, true)) return false;
     if (s->error || aio__stream_aborting(s)) return true;
     if (aio__unsent(s)) return false;
     int step = aio__link_close(s->top);
+    if (!aio__stream_flush_links(s, true)) return false;
     if (step == AIO__LINK_CUT) {
         aio__stream_failed(s, AIO__LINK_CLOSE);
         aio__stream_turn(s, &s->writing, AIO__WRITING_LOST);
@@ -17613,10 +17662,8 @@ static bool aio__stream_linger(aio_stream *s)
 /* Sends what is kept. False when the stream has ended with that. */
 static bool aio__stream_flush(aio_stream *s)
 {
-    if (!s->out && !aio__stream_closing(s)) {
-        if (!aio__link_flush(s->top, false)) aio__write_wait(s);
-        return true;
-    }
+    bool broken = s->error != NULL, sent = aio__stream_flush_links(s, false);
+    if (!s->out && !aio__stream_closing(s) && sent && (broken || !s->error)) return true;
     while (s->out && !s->error) {
         aio_text piece = { s->out->data + s->out->start, aio__unsent(s) };
         ssize_t n = aio__stream_send(s, &piece, 1, 0);
@@ -17634,6 +17681,7 @@ static bool aio__stream_flush(aio_stream *s)
     if (!s->error && aio__unsent(s) <= (aio__stream_held(s) ? 0 : s->low)) aio__drained(s, NULL);
     bool ending = !s->out && s->writing == AIO__WRITING_ENDING;
     if (s->error || (ending && !aio__stream_shutdown(s))) aio__stream_broken(s);
+    if (!s->error && aio__link_keeps(s->top)) aio__write_wait(s);
     if (!aio__stream_closing(s)) return true;
     if (!aio__stream_said_all(s) && aio__stream_linger(s)) return true;
     aio__stream_end(s);
