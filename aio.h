@@ -16291,9 +16291,9 @@ static ssize_t aio__tls_send(aio__link *link, const aio_text *pieces, size_t cou
 static bool aio__tls_pending(const aio__link *link)
 {
     const aio__tls *tls = (const aio__tls *)(const void *)link;
-    const aio__link *lower = link->lower;
+    const aio__link *lower = aio__link_lower(link);
     if (tls->state >= AIO__TLS_CUT) return false;
-    bool fails = lower->lower && ((const aio__tls *)(const void *)lower)->state >= AIO__TLS_CUT;
+    bool fails = aio__link_lower(lower) && ((const aio__tls *)(const void *)lower)->state >= AIO__TLS_CUT;
     return aio__os.SSL_has_pending(tls->ssl) || fails || aio__link_pending(lower);
 }
 
