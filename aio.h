@@ -2230,9 +2230,10 @@ typedef struct aio_resolver_options {
     const char *nameservers AIO__UNSET;
     /* up to 16 domains for short names: "a.test b.test"; NULL: resolv.conf's; "": none */
     const char *search AIO__UNSET;
-    int         ndots AIO__UNSET; /* names with so many dots are tried as they are first; 0: resolv.conf's, else 1 */
+    /* names with so many dots are tried as they are first, 15 at most; 0: resolv.conf's, else 1 */
+    int         ndots AIO__UNSET;
     double      timeout AIO__UNSET;      /* of one try at one server; 0: resolv.conf's, else 5 s */
-    int         attempts AIO__UNSET;     /* tries at each server; 0: resolv.conf's, else 2 */
+    int         attempts AIO__UNSET;     /* tries at each server, 5 at most; 0: resolv.conf's, else 2 */
     bool        rotate AIO__UNSET; /* begins with another server each time; else with the one that answered last */
     int         port AIO__UNSET;         /* of servers that have none; 0: 53 */
     bool        no_hosts AIO__UNSET;     /* the hosts file is not looked at */
@@ -3238,10 +3239,11 @@ typedef struct aio_form_field_options {
 } aio_form_field_options;
 
 /* aio_form_add(form, name, .text = "..."): one field more, and copies of what it is given. The name may be NULL if the
- * form's subtype is another one. Quotes, backslashes and control characters of name and filename are percent-encoded,
- * as browsers do. 0; EINVAL: no content or two, no name, an invalid header or type, forms in each other deeper than
- * 16; AIO_ERUNTIME: the form was sent, or added, before; ENOMEM, also for form NULL. The code of a field that was
- * refused is also that of sending the form, so that it need not be looked at. aiohttp: add_field */
+ * form's subtype is another one. Quotes and line ends of name and filename are percent-encoded, as browsers do;
+ * backslashes and other control characters, which those leave alone, as well. 0; EINVAL: no content or two, no name,
+ * an invalid header or type, forms in each other deeper than 16; AIO_ERUNTIME: the form was sent, or added, before;
+ * ENOMEM, also for form NULL. The code of a field that was refused is also that of sending the form, so that it need
+ * not be looked at. aiohttp: add_field */
 #define aio_form_add(form, ...) AIO__FORM_ADD((form), __VA_ARGS__, )
 #define AIO__FORM_ADD(form, name, ...) \
     aio_form_add_with((form), (name), AIO__OPTIONS(aio_form_field_options, __VA_ARGS__))
@@ -18308,11 +18310,12 @@ static const struct { unsigned char network[4]; int bits; const char *what; } ai
 static const struct { unsigned char network[16]; int bits; const char *what; } aio__guard_ip6[] = {
     { { 0 }, 128, "of this host" }, { { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1 }, 128, "loopback" },
     { { 0, 0x64, 0xff, 0x9b, 0, 1 }, 48, "private" }, { { 1 }, 64, "reserved" },
-    { { 0x20, 1, 0, 2 }, 48, "for benchmarks" }, { { 0x20, 1, 0, 0x10 }, 28, "reserved" },
-    { { 0x20, 1, 0, 0x20 }, 28, "reserved" }, { { 0x20, 1, 0x0d, 0xb8 }, 32, "for documentation" },
+    { { 0x20, 1, 0, 2 }, 48, "for benchmarks" }, { { 0x20, 1, 0x0d, 0xb8 }, 32, "for documentation" },
     { { 0x3f, 0xff }, 20, "for documentation" }, { { 0xfc }, 7, "private" }, { { 0xfe, 0x80 }, 10, "link-local" },
     { { 0xfe, 0xc0 }, 10, "private" }, { { 0xff }, 8, "multicast" },
 };
+
+static const unsigned char aio__guard_ietf[3] = { 0x20, 1, 0 };
 
 static const struct { unsigned char network[16]; int bits, at; } aio__guard_within[] = {
     { { 0 }, 96, 12 },                                             /* compatible */
@@ -18344,10 +18347,11 @@ static const char *aio__guard_judge4(const unsigned char ip[4])
     return NULL;
 }
 
-/* Of IPv6 only 2000::/3 has been given to anybody, besides the forms of IPv4. */
+/* Of IPv6 only 2000::/3 has been given to anybody, besides the forms of IPv4; of that, 2001::/23 is the IETF's. What
+ * can be reached there are services for hosts, some of the network that one is in (2001:1::1 is the next NAT). */
 static const char *aio__guard_judge6(const unsigned char ip[16])
 {
-    const char *what = (ip[0] & 0xe0) == 0x20 ? NULL : "reserved";
+    const char *what = (ip[0] & 0xe0) == 0x20 && !aio__guard_in(ip, aio__guard_ietf, 23) ? NULL : "reserved";
     for (size_t i = 0; i < sizeof aio__guard_ip6 / sizeof *aio__guard_ip6; i++)
         if (aio__guard_in(ip, aio__guard_ip6[i].network, aio__guard_ip6[i].bits)) return aio__guard_ip6[i].what;
     for (size_t i = 0; i < sizeof aio__guard_within / sizeof *aio__guard_within; i++) {
@@ -21521,7 +21525,8 @@ enum {
     AIO__DNS_TEXT = 1024,       /* of one as text, every byte escaped */
     AIO__DNS_UDP = 1232,        /* bytes of a reply over UDP that every network lets through whole */
     AIO__DNS_QUERY = 2 + 12 + AIO__DNS_NAME + 4 + 11,
-    AIO__DNS_SERVERS = 16, AIO__DNS_SEARCH = 16, AIO__DNS_NDOTS = 15,
+    AIO__DNS_SERVERS = 16, AIO__DNS_SEARCH = 16,
+    AIO__DNS_NDOTS = 15, AIO__DNS_SECONDS = 30, AIO__DNS_ATTEMPTS = 5, /* at most, as glibc has them */
     AIO__DNS_CHAIN = 16,        /* aliases followed */
     AIO__DNS_STRANGERS = 32,    /* replies that do not fit, after which TCP is asked: somebody guesses */
     AIO__DNS_KEPT = 4096,       /* bytes of an answer that the cache takes */
@@ -22958,8 +22963,9 @@ AIO__COLD static int aio__dns_search_set(aio__dns *dns, const char *at, const ch
 AIO__COLD static void aio__dns_conf_option(aio__dns *dns, aio_text word)
 {
     static const struct { char name[9]; uint8_t least, most; uint16_t place; } options[] = {
-        { "ndots", 0, AIO__DNS_NDOTS, offsetof(aio__dns, ndots) }, { "timeout", 1, 30, offsetof(aio__dns, seconds) },
-        { "attempts", 1, 5, offsetof(aio__dns, attempts) },
+        { "ndots", 0, AIO__DNS_NDOTS, offsetof(aio__dns, ndots) },
+        { "timeout", 1, AIO__DNS_SECONDS, offsetof(aio__dns, seconds) },
+        { "attempts", 1, AIO__DNS_ATTEMPTS, offsetof(aio__dns, attempts) },
     };
     const char *colon = (const char *)memchr(word.data, ':', word.length);
     if (aio__dns_word_is(word, "rotate")) dns->rotate = true;
@@ -23032,8 +23038,8 @@ AIO__COLD static int aio__dns_configure(aio__dns *dns, const aio_resolver_option
         aio__timeout_ns(o->max_ttl, 1) < 0 || aio__timeout_ns(o->negative_ttl, 1) < 0) return EINVAL;
     int code = aio__dns_files(dns, o, port);
     if (code) return code;
-    if (o->ndots) dns->ndots = o->ndots;
-    if (o->attempts) dns->attempts = o->attempts;
+    if (o->ndots) dns->ndots = o->ndots < AIO__DNS_NDOTS ? o->ndots : AIO__DNS_NDOTS;
+    if (o->attempts) dns->attempts = o->attempts < AIO__DNS_ATTEMPTS ? o->attempts : AIO__DNS_ATTEMPTS;
     dns->timeout = o->timeout == 0 ? dns->seconds : o->timeout;
     dns->rotate = dns->rotate || o->rotate;
     dns->cased = o->case_random;
@@ -23131,7 +23137,7 @@ typedef struct aio__names {
     aio_loop    *loop;
     aio__node    ring;  /* by use, latest last */
     int          count;
-    int64_t      ttl;   /* nanoseconds; 0: for ever */
+    int64_t      ttl;   /* nanoseconds; 0: for who waits only, INT64_MAX: for ever */
 } aio__names;
 
 typedef struct aio__kept_name {
@@ -33630,8 +33636,9 @@ AIO_API aio_form *aio_form_open_with(const aio_form_options *options)
 
 /* ---- a field's head ---- */
 
-/* A parameter of Content-Disposition. What could end the quotes, or begin an escape, is percent-encoded, as browsers
- * and curl have it (RFC 7578 2; HTML 4.10.21.8); other bytes stay, in UTF-8 (RFC 7578 5.1). */
+/* A parameter of Content-Disposition. Quotes, CR and LF are percent-encoded, as browsers and curl have it (RFC 7578 2;
+ * HTML 4.10.21.8). So are backslashes, with which many a server begins an escape, and other control characters, which
+ * a header field cannot have; other bytes stay, in UTF-8 (RFC 7578 5.1). */
 static bool aio__form_parameter(aio__buffer *out, const char *before, const char *text)
 {
     if (!aio__buffer_word(out, before) || !aio__buffer_reserve(out, 3 * strlen(text) + 1)) return false;

@@ -1006,6 +1006,16 @@ TEST(resolver_options_have_bounds)
     CHECK(dns->timeout == 5);
     CHECK(!dns->rotate && !dns->cased);
     aio_resolver_close(&dns->base);
+    static const struct { int ndots, attempts, then_ndots, then_attempts; } most[] = {
+        { 14, 4, 14, 4 }, { 15, 5, 15, 5 }, { 16, 6, 15, 5 }, { INT_MAX, INT_MAX, 15, 5 }
+    };
+    for (size_t i = 0; i < sizeof most / sizeof *most; i++) {
+        dns = (aio__dns *)(void *)aio_resolver_open(.nameservers = "1.1.1.1", .resolv_conf = "/dev/null",
+                                                    .ndots = most[i].ndots, .attempts = most[i].attempts);
+        CHECK_INT(dns->ndots, most[i].then_ndots);
+        CHECK_INT(dns->attempts, most[i].then_attempts);
+        aio_resolver_close(&dns->base);
+    }
     aio_set_event_loop(NULL);
     aio_loop_free(loop);
 }
@@ -1028,6 +1038,13 @@ TEST(resolver_reads_resolv_conf)
     CHECK_NEAR(dns->timeout, 7, 0);
     CHECK_INT(dns->attempts, 5);
     CHECK(dns->rotate);
+    aio_resolver_close(&dns->base);
+    unlink(path);
+    CHECK(dns_file(path, "nameserver 10.0.0.1\noptions ndots:99 timeout:99 attempts:4"));
+    dns = (aio__dns *)(void *)aio_resolver_open(.resolv_conf = path);
+    CHECK_INT(dns->ndots, 15);
+    CHECK_NEAR(dns->timeout, 30, 0);
+    CHECK_INT(dns->attempts, 4);
     aio_resolver_close(&dns->base);
     unlink(path);
     dns = (aio__dns *)(void *)aio_resolver_open(.resolv_conf = path); /* there is none */
