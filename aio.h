@@ -26819,6 +26819,7 @@ static bool aio__cookie_read(aio__cookie_said *said, aio_text line)
     said->domain = column[0];
     if (said->domain.length && *said->domain.data == '.')
         said->domain = aio__text(said->domain.data + 1, said->domain.length - 1);
+    if (said->domain.length && *said->domain.data == '.') return false; /* no host, and as a line it lost another dot */
     for (size_t i = 0; i < said->domain.length; i++)
         if (said->domain.data[i] != aio__lower(said->domain.data[i])) return false;
     said->path = column[2];

@@ -592,6 +592,7 @@ TEST(cookies_files)
         { "a.test\tFALSE\t/\tFALSE\t0\tn=v;m\tv", 1 }, { "a.test\tFALSE\t/\tFALSE\t0\tn;m\tv", 1 },
         { "a.test\tFALSE\t/\tFALSE\t0\tn=m\tv", 1 },
         { "just words\n", 1 },
+        { "..a.test\tTRUE\t/\tFALSE\t0\tn\tv", 1 }, { "..a.test\tFALSE\t/\tFALSE\t0\tn\tv", 1 },
     };
     char path[] = "/tmp/aio-cookies-XXXXXX";
     int line, fd = mkstemp(path);
