@@ -2275,8 +2275,8 @@ typedef struct aio_resolve_options {
 /* aio_resolver_resolve(resolver, host, port, .family = AF_INET): result: addresses, at least one. A numeric host stands
  * for itself; else in turn: the hosts file, "localhost" (RFC 6761), the DNS with the search list. A and AAAA are asked
  * at once; IPv6 stands first where there is a route. Once one kind is there, the other one gets 0.25 s more. Errors:
- * AIO_ERESOLVE (no such name, no address, a server that fails), AIO_ETIMEOUT, EINVAL; they name host, servers, reasons.
- * aiohttp: AsyncResolver.resolve */
+ * AIO_ERESOLVE (no such name, no address, a server that fails), AIO_ETIMEOUT, EINVAL; EMFILE, ENFILE, ENOBUFS: there is
+ * no socket to ask with. They name host, servers, reasons. aiohttp: AsyncResolver.resolve */
 #define aio_resolver_resolve(...) AIO__RESOLVER_RESOLVE(__VA_ARGS__, )
 #define AIO__RESOLVER_RESOLVE(resolver, host, port, ...) \
     aio_resolver_resolve_with((resolver), (host), (port), AIO__OPTIONS(aio_resolve_options, __VA_ARGS__))
@@ -2323,8 +2323,9 @@ typedef struct aio_getaddrinfo_options {
 
 /* aio_loop_getaddrinfo(loop, host, port, .flags = AI_PASSIVE, ...): result: addresses, at least one, and at most 192,
  * in the system's order. NULL host: this one, or with AI_PASSIVE all interfaces. Errors: AIO_ERESOLVE (no such name, no
- * such service, flags that do not fit, no answer), which names host, service and libc's reason; EINVAL; EAGAIN, no
- * thread; AIO_ENOLOOP, AIO_ELOOPCLOSED, AIO_EWRONGTHREAD. asyncio: loop.getaddrinfo */
+ * such service, flags that do not fit, no answer) and EMFILE, ENFILE, ENOBUFS, if libc says so, which name host,
+ * service and libc's reason; EINVAL; EAGAIN, no thread; AIO_ENOLOOP, AIO_ELOOPCLOSED, AIO_EWRONGTHREAD. asyncio:
+ * loop.getaddrinfo */
 #define aio_loop_getaddrinfo(...) AIO__GETADDRINFO(__VA_ARGS__, )
 #define AIO__GETADDRINFO(loop, host, port, ...) \
     aio_loop_getaddrinfo_with((loop), (host), (port), AIO__OPTIONS(aio_getaddrinfo_options, __VA_ARGS__))
@@ -5893,7 +5894,14 @@ AIO_API const char *aio_code_name(int code)
 static bool aio__code_in(int code, const int *codes)
 {
     while (*codes && *codes != code) codes++;
-    return *codes == code;
+    return *codes != 0;
+}
+
+/* A lack of descriptors, buffers or memory: it says nothing of the host that was wanted, and may pass. */
+static bool aio__code_is_lack(int code)
+{
+    static const int codes[] = { EMFILE, ENFILE, ENOBUFS, ENOMEM, 0 };
+    return aio__code_in(code, codes);
 }
 
 AIO_API const char *aio_code_text(int code)
@@ -14375,8 +14383,9 @@ AIO__COLD static aio_exception *aio__lookup_error(const aio__lookup *lookup)
     if (!lookup->status || lookup->status == EAI_MEMORY) return &aio__no_memory;
     const char *why = lookup->status == EAI_SYSTEM ? strerror(lookup->system_error) : gai_strerror(lookup->status);
     bool named = lookup->service[strspn(lookup->service, "0123456789")] != 0; /* the service */
-    return aio__exception(AIO_ERESOLVE, "resolve", "resolve %s%s%s%s: %s", lookup->host[0] ? lookup->host : "*",
-        named ? " (" : "", named ? lookup->service : "", named ? ")" : "", why);
+    bool lacks = lookup->status == EAI_SYSTEM && aio__code_is_lack(lookup->system_error);
+    return aio__exception(lacks ? lookup->system_error : AIO_ERESOLVE, "resolve", "resolve %s%s%s%s: %s",
+        lookup->host[0] ? lookup->host : "*", named ? " (" : "", named ? lookup->service : "", named ? ")" : "", why);
 }
 
 /* Gives getaddrinfo's status, or getnameinfo's. */
@@ -18645,7 +18654,7 @@ static void aio__attempt_tell(const aio__attempt *attempt, int code)
     if (target->tried) target->tried(target->tried_arg, attempt->to, attempt->began, code);
 }
 
-/* A lack of descriptors or memory is remembered as the code: it says nothing of the host, and may pass. */
+/* A lack is the code, whatever comes behind it. */
 static void aio__attempt_fail(aio__attempt *attempt, int code, const char *why)
 {
     struct aio__racing *race = attempt->race;
@@ -18655,8 +18664,7 @@ static void aio__attempt_fail(aio__attempt *attempt, int code, const char *why)
     attempt->stream = NULL;
     aio__attempt_tell(attempt, code);
     if (attempt == &race->attempts[race->started - 1]) race->next = race->task.future.loop->now;
-    if (race->code != EMFILE && race->code != ENFILE && race->code != ENOBUFS && race->code != ENOMEM)
-        race->code = code;
+    if (!aio__code_is_lack(race->code)) race->code = code;
     aio__address_text(&attempt->to->storage, attempt->to->length, address, sizeof address);
     int n = snprintf(race->text + race->used, room, "%s" AIO__CONNECT_ERROR, race->used ? "; " : "", address,
                      race->target.host, why);
@@ -22216,6 +22224,12 @@ static AIO_CORO(aio__dns_exchange)
 
 /* ---- all servers ---- */
 
+/* A server has failed, or could not be asked; a lack is the code, whatever the others of the round say. */
+AIO__COLD static void aio__dns_fails_by(struct aio__dns_lookup *self, int code)
+{
+    if (!aio__code_is_lack(self->code)) self->code = aio__code_is_lack(code) ? code : AIO_ERESOLVE;
+}
+
 /* A number that is 0 is not said. */
 AIO__COLD static void aio__dns_blame(struct aio__dns_lookup *self, const char *reason, int number)
 {
@@ -22241,7 +22255,7 @@ static bool aio__dns_answers_it(struct aio__dns_lookup *self)
         self->tries--;
     } else {
         aio__dns_blame(self, names[rcode < 6 ? rcode : 6], rcode < 6 ? 0 : rcode);
-        self->code = AIO_ERESOLVE;
+        aio__dns_fails_by(self, AIO_ERESOLVE);
     }
     aio__dns_message_drop(dns->loop, &self->result);
     return false;
@@ -22256,7 +22270,10 @@ static bool aio__dns_turn(struct aio__dns_lookup *self)
     if (self->tries == dns->attempts * dns->server_count) return false;
     if (!self->tries) self->first = (int)(dns->current % (unsigned)dns->server_count);
     if (!self->tries && dns->rotate) dns->current++;
-    if (!turn) self->why[0] = 0;
+    if (!turn) {
+        self->why[0] = 0;
+        if (aio__code_is_lack(self->code)) self->code = AIO_ETIMEOUT;
+    }
     self->tries++;
     self->server = (self->first + turn) % dns->server_count;
     self->question.cased = dns->cased;
@@ -22283,7 +22300,7 @@ AIO__COLD static bool aio__dns_try_failed(struct aio__dns_lookup *self, const ai
         return true;
     }
     if (error->code == AIO_ECANCELLED || error->code == ENOMEM) return false;
-    if (!late) self->code = AIO_ERESOLVE;
+    if (!late) aio__dns_fails_by(self, error->code);
     aio__dns_blame(self, late ? "no answer in time" : error->message, 0);
     return true;
 }
@@ -22740,6 +22757,7 @@ static void aio__dns_addresses_join(struct aio__dns_resolve *self)
 static void aio__dns_settle(struct aio__dns_resolve *self)
 {
     const aio__dns_found *found = aio__dns_reply(self, 0);
+    const aio_exception *worst = NULL;
     if (found && self->type) {
         const char *server = self->dns->servers[found->message->server].text;
         self->result.answer = aio__dns_answer(self->dns->all, server, found);
@@ -22752,11 +22770,17 @@ static void aio__dns_settle(struct aio__dns_resolve *self)
     }
     for (size_t i = 0; i < self->kinds; i++) {
         const aio_exception *error = self->asked[i]->task.future.error;
+        if (error && (!worst || aio__code_is_lack(error->code))) worst = error;
+    }
+    if (worst) {
+        aio__dns_fail(self, worst->code, worst->message);
+        return;
+    }
+    for (size_t i = 0; i < self->kinds; i++) {
         found = &self->asked[i]->found;
-        if (error) aio__dns_fail(self, error->code, error->message);
-        else snprintf(self->why, sizeof self->why, "%s: %s%s", self->dns->servers[found->message->server].text,
-                      found->fate == AIO__DNS_NO_NAME ? "NXDOMAIN (there is no such name)" : "no such record",
-                      found->cached ? ", as the cache has it" : "");
+        snprintf(self->why, sizeof self->why, "%s: %s%s", self->dns->servers[found->message->server].text,
+                 found->fate == AIO__DNS_NO_NAME ? "NXDOMAIN (there is no such name)" : "no such record",
+                 found->cached ? ", as the cache has it" : "");
     }
 }
 

@@ -51,6 +51,41 @@ SCENARIO(connector_shared, .may = CLIENT_MAY)
     AIO_END;
 }
 
+/* There is no descriptor to look a name up with: as without one for a connection, a request waits for another's end. */
+struct connector_starved_names { DNS_FRAME aio_server *server; aio_session *session; struct get_url *gets[2]; };
+SCENARIO(connector_starved_names, .may = CLIENT_MAY)
+{
+    AIO_BEGIN(connector_starved_names);
+    DNS_BEGIN(DNS_PLAIN);
+    DNS_OPEN(.attempts = 1);
+    AIO_AWAIT(self->server, aio_start_http_server(site_handler, NULL, "127.0.0.1", 0));
+    self->session = aio_session_open(.resolver = self->resolver);
+    REQUIRE(self->session);
+    self->gets[0] = get_task(self->session, aio_server_port(self->server), "/slow", no_timeouts);
+    REQUIRE(self->gets[0]);
+    AIO_AWAIT(aio_sleep(1));
+    aio__os.socket = dns_lacking;
+    dns_lack.next = "xx";
+    dns_lack.code = EMFILE;
+    self->gets[1] = get_task(self->session, 0, "", no_timeouts);
+    REQUIRE(self->gets[1]);
+    snprintf(self->gets[1]->url, sizeof self->gets[1]->url, "http://here.test:%d/a", aio_server_port(self->server));
+    AIO_AWAIT(aio_gather(self->gets, 2));
+    CHECK_STR(self->gets[0]->message, "");
+    CHECK_STR(self->gets[1]->message, "");
+    CHECK_NEAR(self->gets[1]->seconds, 4, 0.5);
+    CHECK_STR(dns_lack.next, "");
+    AIO_FINALLY;
+        dns_lack.next = NULL;
+        aio__os.socket = seam_socket;
+        aio_unref_all(self->gets, 2);
+        dns_end(&self->fake[0]);
+        AIO_AWAIT(aio_session_close(self->session));
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+        aio_resolver_close(self->resolver);
+    AIO_END;
+}
+
 /* A session that closes ends the connections of its own requests, and only these. */
 struct connector_close_one { aio_task task; aio_server *server; aio_connector *connector; aio_session *a, *b;
     struct get_url *gets[3]; aio_future *closed; };

@@ -80,6 +80,7 @@ static void dns_put_address(struct dns_out *out, const char *owner, int type, un
 static void dns_zone(struct dns_out *out, const char *name, int type)
 {
     if (!strcasecmp(name, "a.test") || !strcmp(name, "b.test")) dns_put_address(out, NULL, type, 60);
+    else if (!strcmp(name, "here.test") && type == AIO_DNS_A) dns_put_record(out, 6, NULL, type, 60, "\177\0\0\1", 4);
     else if (!strcmp(name, "four.test") && type == AIO_DNS_A) dns_put_address(out, NULL, type, 60);
     else if (!strcmp(name, "huge.test")) dns_put_address(out, NULL, type, 0xFFFFFFFF);
     else if (!strcmp(name, "long.test")) dns_put_address(out, NULL, type, 0x7FFFFFFF);
@@ -111,7 +112,7 @@ static void dns_zone(struct dns_out *out, const char *name, int type)
     else if (!strcmp(name, "test") && type == AIO_DNS_SOA) dns_put_soa(out, 6);
     else if (!strcmp(name, "1.2.0.192.in-addr.arpa")) dns_put_named(out, 6, NULL, AIO_DNS_PTR, 60, "", 0, "a.test");
     else {
-        if (strcmp(name, "four.test") && strcmp(name, "records.test")
+        if (strcmp(name, "four.test") && strcmp(name, "here.test") && strcmp(name, "records.test")
             && strcmp(name, "short.corp.test")) out->bytes[3] |= 3;
         dns_put_soa(out, 8);
     }
@@ -889,6 +890,61 @@ SCENARIO(resolver_connects, .may = { AIO_ERESOLVE, AIO_ETIMEOUT, ECONNREFUSED })
         aio_stream_abort(self->stream);
         aio_resolver_close(self->resolver);
         dns_end(&self->fake[0]);
+    AIO_END;
+}
+
+/* For each datagram socket that is wanted: 'x', there is none, for `code`; else it comes, as do those behind the last. */
+static struct { const char *next; int code; } dns_lack;
+static int dns_lacking(int family, int type, int protocol)
+{
+    char wanted = (type & 15) == SOCK_DGRAM && dns_lack.next ? *dns_lack.next : 0;
+    dns_lack.next += wanted != 0;
+    if (wanted != 'x') return seam_socket(family, type, protocol);
+    errno = dns_lack.code;
+    return -1;
+}
+
+/* What the system says of the resolver's own sockets is what its user hears, and not that there is no such host. */
+struct resolver_lacks_sockets { DNS_FRAME };
+SCENARIO(resolver_lacks_sockets, .may = { AIO_ERESOLVE, AIO_ETIMEOUT, EMFILE })
+{
+    static const struct { const char *sockets; int family, attempts, code, then; const char *why; } cases[] = {
+        { "xx", AF_INET, 1, EMFILE, EMFILE, "; 127.0.0.1:" },
+        { "xx", AF_INET, 1, ENFILE, ENFILE, "; 127.0.0.1:" },
+        { "xx", AF_INET, 1, ENOBUFS, ENOBUFS, "; 127.0.0.1:" },
+        { "xx", AF_INET, 1, EACCES, AIO_ERESOLVE, "; 127.0.0.1:" },
+        { "x.", AF_INET, 1, EMFILE, EMFILE, "SERVFAIL" },
+        { ".x", AF_INET, 1, EMFILE, EMFILE, "SERVFAIL" },
+        { "x...", AF_INET, 2, EMFILE, AIO_ERESOLVE, "SERVFAIL; 127.0.0.1:" },
+        { "xx", AF_INET, 2, EMFILE, AIO_ERESOLVE, "SERVFAIL; 127.0.0.1:" }, /* there were some in the last round */
+        { "..xx", AF_INET, 2, EMFILE, EMFILE, "; 127.0.0.1:" },
+        { "..xx", 0, 1, EMFILE, EMFILE, "127.0.0.1:" }, /* for one of two questions */
+    };
+    AIO_BEGIN(resolver_lacks_sockets);
+    DNS_BEGIN(DNS_SERVFAIL);
+    DNS_SECOND(DNS_SERVFAIL);
+    aio__os.socket = dns_lacking;
+    for (self->i = 0; self->i < (int)(sizeof cases / sizeof *cases); self->i++) {
+        aio_resolver_close(self->resolver);
+        DNS_OPEN(.attempts = cases[self->i].attempts, .timeout = 2);
+        dns_lack.next = cases[self->i].sockets;
+        dns_lack.code = cases[self->i].code;
+        DNS_FAILS(aio_resolver_resolve(self->resolver, "a.test", 80, .family = cases[self->i].family),
+                  cases[self->i].then, cases[self->i].why);
+        if (!seam.fired) CHECK_STR(dns_lack.next, "");
+    }
+    self->fake[0].mode = self->fake[1].mode = DNS_PLAIN;
+    dns_lack.next = "x";
+    dns_lack.code = EMFILE;
+    DNS_RESOLVE("a.test", 80, .family = AF_INET); /* the other server helps */
+    CHECK_INT(aio_addresses_count(self->addresses), 1);
+    AIO_FINALLY;
+        dns_lack.next = NULL;
+        aio__os.socket = seam_socket;
+        aio_addresses_free(self->addresses);
+        aio_resolver_close(self->resolver);
+        dns_end(&self->fake[0]);
+        dns_end(&self->fake[1]);
     AIO_END;
 }
 
