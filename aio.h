@@ -4239,8 +4239,8 @@ AIO_API const char *aio_ws_protocol(const aio_ws *ws);
 AIO_API bool aio_ws_compresses(const aio_ws *ws);
 /* For its names and limits of writing; NULL once it has ended. Borrowed. */
 AIO_API aio_stream *aio_ws_stream(const aio_ws *ws);
-/* Takes it. One that is open says 1001 and waits for no answer; who receives from it gets ECONNABORTED. NULL is
- * fine. */
+/* Takes it. One that is open says 1001 and waits for no answer; who receives from it gets ECONNABORTED, at once.
+ * NULL is fine. */
 AIO_API void aio_ws_release(aio_ws *ws);
 
 /* ============================================================================
@@ -45628,8 +45628,14 @@ AIO_API void aio_ws_release(aio_ws *ws)
     aio__ws_owed_end(ws); /* from now on it is write_timeout, or the stream's own */
     if (s) aio__stream_set_home(s, NULL);
     ws->stream = NULL;
+    bool reads = ws->reading;
+    if (ws->receiver) { /* the stream may stay for a while, for what is unsent */
+        aio_exception *why = aio__exception(ECONNABORTED, "receive", "the WebSocket was released");
+        ws->receiver->run.ops->cancel(ws->receiver, why);
+        aio_exception_unref(why);
+    }
     if (s && ws->client) aio_stream_close(s);
-    else if (s && ws->reading) aio_stream_abort(s);
+    else if (s && reads) aio_stream_abort(s);
     aio__ws_change(ws);
     aio__ws_unref(ws);
 }

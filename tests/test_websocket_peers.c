@@ -299,6 +299,58 @@ SCENARIO(ws_untaken, .skip = KIND_SLICE /* much */, .may = { EPIPE, ECONNRESET, 
     AIO_END;
 }
 
+/* A client's peer takes nothing: a receive that waits, for data or until the pongs are taken, hears of a release at once,
+ * and not when the stream has given up what is unsent. So does one who closes. */
+static char peer_bare_pings[127 * 40000];
+struct ws_released_unsent { WS_DIALS; struct ws_receive_one *one; aio_future *closing; double start; int i, sent; };
+SCENARIO(ws_released_unsent, .skip = KIND_SLICE /* much */, .may = { EPIPE, ECONNRESET, ENOTCONN, AIO_EDISCONNECTED,
+         AIO_EHANDSHAKE, ECONNABORTED, ETIMEDOUT, AIO_EINCOMPLETE })
+{
+    AIO_BEGIN(ws_released_unsent);
+    for (size_t i = 0; i < sizeof peer_bare_pings; i += 127) memcpy(peer_bare_pings + i, "\x89\x7D", 2);
+    self->raw.deaf = true;
+    for (self->i = 0; self->i < 3; self->i++) {
+        self->raw.says = peer_bare_pings;
+        self->raw.length = self->i == 2 && now.w->kind == KIND_PLAIN ? sizeof peer_bare_pings : 0;
+        AIO_AWAIT(self->ws, AIO_CALL(ws_dial, .raw = &self->raw, .server = &self->server, .session = &self->session,
+                                     .options = { .close_timeout = 20 }));
+        for (self->sent = 0; self->sent < 300 && !self->raw.length; self->sent++)
+            aio_unref(aio_ws_send_bytes(self->ws, peer_large, 65536));
+        if (self->i == 1) {
+            REQUIRE(self->closing = aio_ensure_future(aio_ws_close(self->ws, 0, NULL)));
+        } else {
+            REQUIRE(self->one = aio_create_task(AIO_CALL(ws_receive_one, .ws = self->ws)));
+        }
+        AIO_AWAIT(aio_sleep(1));
+        CHECK(aio_stream_write_buffer_size(aio_ws_stream(self->ws)));
+        CHECK(peer_is_draining(self->ws) == (self->raw.length != 0));
+        self->start = peer_clock();
+        aio_ws_release(self->ws);
+        self->ws = NULL;
+        if (self->one) {
+            AIO_AWAIT((struct ws_receive_one *)aio_ref(self->one));
+            CHECK_INT(self->one->code, ECONNABORTED);
+        } else {
+            AIO_AWAIT(aio_ref(self->closing));
+        }
+        CHECK_NEAR(peer_clock() - self->start, 0, 0.5);
+        aio_unref(self->one);
+        aio_unref(self->closing);
+        self->one = NULL;
+        self->closing = NULL;
+    }
+    AIO_FINALLY;
+        if (self->one) aio_task_cancel(self->one);
+        if (self->closing) aio_future_cancel(self->closing);
+        aio_unref(self->one);
+        aio_unref(self->closing);
+        aio_ws_release(self->ws);
+        AIO_AWAIT(aio_session_close(self->session));
+        aio_server_abort_clients(self->server);
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
+
 /* A server that says something and then takes nothing. */
 struct ws_says_one { aio_task task; aio_request *request; aio_ws *ws; };
 static AIO_CORO(ws_says_one)
