@@ -6199,11 +6199,10 @@ typedef struct aio__poller {
     int  (*descriptor)(const aio_loop *);        /* readable when `wait` has something to tell; NULL: it has none */
 } aio__poller;
 
-typedef struct aio__timer {
-    uint64_t seq;
-    void   (*fire)(struct aio__timer *); /* NULL: cancelled, dropped when the heap comes to it */
-    void    *owner;
-} aio__timer;
+/* A work that stands in the timer heap until its time has come, and then in the ready queue, behind what came before.
+ * In the heap node.next is NULL, node.prev is its number, and `run` is NULL if it was cancelled: it is dropped when the
+ * heap comes to it. */
+typedef aio__work aio__timer;
 
 /* One of the timer heap. `what` is an aio__timer with the lowest bit set, or a sleep. */
 typedef struct aio__entry {
@@ -6216,10 +6215,9 @@ typedef struct aio__scheduled {
     aio__work  work;
     aio_callback *callback;
     void         *arg;
-    aio__timer   *timer;
+    aio__timer   *timer; /* NULL: `work` is in the ready queue */
     int64_t       when;  /* 0: at once */
     uint32_t      index;
-    bool          ready;
 } aio__scheduled;
 
 typedef struct aio__scheduled_slot {
@@ -6292,7 +6290,7 @@ struct aio_loop {
     uint32_t       span;      /* how many that were at the latest reading: 1 to AIO__RECENT */
     aio__node      ready;     /* what is to run, in order; no task's, as its address tells */
     aio__work    mark;      /* the end of an iteration that does not end with a coroutine's node; is never run */
-    aio__work      due;       /* while timers that are due fire: where the next callback goes; is never run */
+    aio__work      due;       /* while what is due is queued: where the next timer goes; is never run */
     aio_task      *current;   /* the task of the running step */
     uint32_t       looks;     /* readings of the clock between steps */
     /* the next iteration asks the poller or has timers to run, though the queue is not empty */
@@ -6323,7 +6321,7 @@ struct aio_loop {
     aio__entry    *entries;
     void          *entry_memory; /* what they stand in */
     size_t         entry_count, entry_capacity, entry_dead;
-    uint64_t       timer_seq;
+    uintptr_t      timer_seq;
     /* handles */
     aio__scheduled_slot *slots;
     uint32_t       slot_count, slot_capacity, slot_free;
@@ -7585,18 +7583,18 @@ AIO_API int aio_future_set_exception(void *future, int code, const char *format,
 
 typedef struct aio__sleep { /* what aio_sleep gives */
     aio_future future;
-    uint64_t   seq;
+    uintptr_t  seq;
 } aio__sleep;
 
-static uint64_t aio__entry_seq(uintptr_t what)
+static uintptr_t aio__entry_seq(uintptr_t what)
 {
-    return (what & 1) ? ((aio__timer *)(what - 1))->seq : ((aio__sleep *)what)->seq;
+    return (what & 1) ? (uintptr_t)((aio__timer *)(what - 1))->node.prev : ((aio__sleep *)what)->seq;
 }
 
 static inline bool aio__entry_before(const aio__entry *a, const aio__entry *b)
 {
     if (AIO__LIKELY(a->when != b->when)) return a->when < b->when;
-    return aio__entry_seq(a->what) < aio__entry_seq(b->what);
+    return (intptr_t)(aio__entry_seq(a->what) - aio__entry_seq(b->what)) < 0; /* numbers begin anew on 32 bits */
 }
 
 static void aio__entry_up(aio__entry *heap, size_t i, aio__entry entry)
@@ -7685,7 +7683,7 @@ static aio__entry aio__timers_pop(aio_loop *loop)
 
 static bool aio__entry_dead(uintptr_t what)
 {
-    if (what & 1) return !((aio__timer *)(what - 1))->fire;
+    if (what & 1) return !((aio__timer *)(what - 1))->run;
     return ((aio__sleep *)what)->future.state >= AIO__DONE || (((aio__sleep *)what)->future.flags & AIO__F_DEAD);
 }
 
@@ -7728,25 +7726,55 @@ static void aio__timers_trim(aio_loop *loop)
         aio__entry_drop(loop, aio__timers_pop(loop).what);
 }
 
-/* A timer calls fire(timer) at `when`, from the loop, and is freed after that. NULL without memory. */
-static aio__timer *aio__timer_start(aio_loop *loop, int64_t when, void (*fire)(aio__timer *), void *owner)
+static aio__timer *aio__timer_new(aio_loop *loop, void (*fire)(aio__timer *), void *owner)
 {
     aio__timer *timer = (aio__timer *)aio__pool_alloc(&loop->pool, sizeof *timer);
     if (!timer) return NULL;
-    timer->seq = loop->timer_seq++;
-    timer->fire = fire;
+    timer->node.next = NULL;
+    timer->node.prev = (aio__node *)loop->timer_seq++;
+    timer->run = fire;
     timer->owner = owner;
+    return timer;
+}
+
+/* A timer calls fire(timer) at `when`, from the loop, after what was ready by then; that begins with aio__timer_take.
+ * NULL without memory. */
+static aio__timer *aio__timer_start(aio_loop *loop, int64_t when, void (*fire)(aio__timer *), void *owner)
+{
+    aio__timer *timer = aio__timer_new(loop, fire, owner);
+    if (!timer) return NULL;
     if (aio__timers_push(loop, when, (uintptr_t)timer | 1) == 0) return timer;
     aio__pool_free(&loop->pool, timer, sizeof *timer);
     return NULL;
+}
+
+/* One whose time has come already. NULL without memory. */
+static aio__timer *aio__timer_soon(aio_loop *loop, void (*fire)(aio__timer *), void *owner)
+{
+    aio__timer *timer = aio__timer_new(loop, fire, owner);
+    if (timer) aio__enqueue(loop, &timer->node);
+    return timer;
 }
 
 /* The timer is not the caller's any more. NULL is fine; those of a closed loop are freed. */
 static void aio__timer_cancel(aio_loop *loop, aio__timer *timer)
 {
     if (!timer || loop->closed) return;
-    timer->fire = NULL;
-    aio__entry_died(loop);
+    if (timer->node.next) {
+        aio__ring_remove(&timer->node);
+        aio__pool_free(&loop->pool, timer, sizeof *timer);
+    } else {
+        timer->run = NULL;
+        aio__entry_died(loop);
+    }
+}
+
+/* It fires, and is freed: gives its owner. */
+static void *aio__timer_take(aio__timer *timer)
+{
+    void *owner = timer->owner;
+    aio__pool_free(&aio__running->pool, timer, sizeof *timer);
+    return owner;
 }
 
 /* seconds → nanoseconds from now, or -1 for NaN and infinities. The end of time is 146 years away. */
@@ -7809,8 +7837,7 @@ static void aio__timer_due(aio_loop *loop, uintptr_t what)
         aio__entry_drop(loop, what);
     } else if (what & 1) {
         aio__timer *timer = (aio__timer *)(what - 1);
-        timer->fire(timer);
-        aio__pool_free(&loop->pool, timer, sizeof *timer);
+        aio__ring_insert(&loop->due.node, &timer->node);
     } else {
         aio__sleep_fire(loop, (aio__sleep *)what);
     }
@@ -7818,15 +7845,15 @@ static void aio__timer_due(aio_loop *loop, uintptr_t what)
 
 enum { AIO__DUE = 16 };
 
-/* Everything due goes where it belongs: waiters of sleeps into the ready queue. In groups: of what the heap gives,
- * first the sleeps and then the coroutines behind them are asked for from memory, and come all at the same time. What
- * one that fires does to a later one of its group is seen when that one's turn comes. */
+/* Everything due goes into the ready queue: timers, and after them the waiters of sleeps. Who has what he waits for is
+ * there already, and so before a timer that limits the wait. In groups: of what the heap gives, first the sleeps and
+ * then the coroutines behind them are asked for from memory, and come all at the same time. */
 static void aio__timers_run(aio_loop *loop)
 {
     uintptr_t due[AIO__DUE];
     size_t count;
     if (!loop->entry_count || loop->entries[0].when > loop->now) return;
-    aio__enqueue(loop, &loop->due.node); /* callbacks go before it, what they wake after it */
+    aio__enqueue(loop, &loop->due.node); /* timers go before it, what sleeps wake after it */
     do {
         for (count = 0; count < AIO__DUE && loop->entry_count && loop->entries[0].when <= loop->now; count++) {
             due[count] = aio__timers_pop(loop).what;
@@ -9732,7 +9759,8 @@ static void aio__deadline_fire(aio__timer *timer);
 
 static bool aio__deadline_start(aio__deadline *d, int64_t when)
 {
-    aio__timer *timer = aio__timer_start(d->loop, when, aio__deadline_fire, d);
+    aio__timer *timer = when > d->loop->now ? aio__timer_start(d->loop, when, aio__deadline_fire, d)
+                                            : aio__timer_soon(d->loop, aio__deadline_fire, d);
     if (!timer) return false;
     aio__timer_cancel(d->loop, d->timer);
     d->timer = timer;
@@ -9755,7 +9783,7 @@ static inline bool aio__deadline_arm(aio__deadline *d) { return aio__deadline_un
 
 static void aio__deadline_fire(aio__timer *timer)
 {
-    aio__deadline *d = (aio__deadline *)timer->owner;
+    aio__deadline *d = (aio__deadline *)aio__timer_take(timer);
     d->timer = NULL;
     if (d->when <= d->loop->now) aio__deadline_pass(d);
     else if (!aio__deadline_arm(d)) aio__deadline_fail(d);
@@ -10225,18 +10253,14 @@ AIO_API aio_handle aio_loop_call_soon(aio_loop *loop, aio_callback *callback, vo
     aio__scheduled *call = code ? NULL : aio__scheduled_new(loop, callback, arg);
     if (!call) return aio__handle_of(loop, NULL, code ? code : ENOMEM);
     call->work.run = aio__scheduled_run;
-    call->ready = true;
     aio__enqueue(loop, &call->work.node);
     return aio__handle_of(loop, call, 0);
 }
 
 static void aio__scheduled_fire(aio__timer *timer)
 {
-    aio__scheduled *call = (aio__scheduled *)timer->owner;
-    call->timer = NULL;
-    call->ready = true;
-    call->work.run = aio__scheduled_run;
-    aio__ring_insert(&((aio_loop *)call->work.owner)->due.node, &call->work.node);
+    aio__scheduled *call = (aio__scheduled *)aio__timer_take(timer);
+    aio__scheduled_run(&call->work);
 }
 
 static aio_handle aio__scheduled_when(aio_loop *loop, int64_t when, aio_callback *callback, void *arg)
@@ -10277,8 +10301,8 @@ AIO_API bool aio_handle_cancel(aio_handle handle)
 {
     if (!aio_handle_pending(handle)) return false;
     aio__scheduled *call = handle.loop->slots[handle.index].call;
-    if (call->ready) aio__ring_remove(&call->work.node);
-    else aio__timer_cancel(handle.loop, call->timer);
+    if (call->timer) aio__timer_cancel(handle.loop, call->timer);
+    else aio__ring_remove(&call->work.node);
     aio__scheduled_free(handle.loop, call);
     return true;
 }
@@ -10474,7 +10498,7 @@ static AIO__COLD void aio__calls_close(aio_loop *loop)
     for (uint32_t i = 0; i < loop->slot_capacity; i++) {
         aio__scheduled *call = loop->slots[i].call;
         if (!call) continue;
-        if (call->ready) aio__ring_remove(&call->work.node);
+        if (!call->timer) aio__ring_remove(&call->work.node);
         aio__scheduled_free(loop, call);
     }
     aio__free(loop->slots);
@@ -11001,7 +11025,7 @@ static void aio__wait_run(aio__work *work)
 
 static void aio__wait_fire(aio__timer *timer)
 {
-    aio__combinator *w = (aio__combinator *)timer->owner;
+    aio__combinator *w = (aio__combinator *)aio__timer_take(timer);
     w->timer = NULL;
     aio__wait_finish(w);
 }
@@ -11143,7 +11167,7 @@ static void aio__completions_run(aio__work *work)
 /* What has ended by now counts, whether or not its work ran. */
 static void aio__completions_fire(aio__timer *timer)
 {
-    aio_completions *c = (aio_completions *)timer->owner;
+    aio_completions *c = (aio_completions *)aio__timer_take(timer);
     c->base.timer = NULL;
     c->expired = true;
     for (size_t i = 0; i < c->base.count; i++) {
@@ -17639,7 +17663,7 @@ static bool aio__stream_said_all(aio_stream *s)
 
 static void aio__stream_close_timeout(aio__timer *timer)
 {
-    aio_stream *s = (aio_stream *)timer->owner;
+    aio_stream *s = (aio_stream *)aio__timer_take(timer);
     char peer[128];
     int64_t answer = aio__link_linger(s->top); /* ns that it was waited for, if it is all that was */
     double seconds = answer > 0 ? aio__seconds(answer) : (double)AIO__CLOSE_TIMEOUT;
@@ -18641,7 +18665,7 @@ static void aio__race_wake(struct aio__racing *race)
 
 static void aio__race_on_timer(aio__timer *timer)
 {
-    struct aio__racing *race = (struct aio__racing *)timer->owner;
+    struct aio__racing *race = (struct aio__racing *)aio__timer_take(timer);
     race->timer = NULL;
     aio__race_wake(race);
 }
@@ -18904,7 +18928,7 @@ static void aio__server_end_idle(aio_server *server)
 
 static void aio__listener_resume(aio__timer *timer)
 {
-    aio__listener *listener = (aio__listener *)timer->owner;
+    aio__listener *listener = (aio__listener *)aio__timer_take(timer);
     listener->pause = NULL;
     aio__descriptor_wait(listener->server->loop, &listener->d, AIO__READ);
 }
@@ -21020,7 +21044,7 @@ static void aio__endpoint_end(aio_datagram_endpoint *e)
 
 static void aio__endpoint_timeout(aio__timer *timer)
 {
-    aio_datagram_endpoint *e = (aio_datagram_endpoint *)timer->owner;
+    aio_datagram_endpoint *e = (aio_datagram_endpoint *)aio__timer_take(timer);
     e->timer = NULL;
     aio__endpoint_end(e);
 }
@@ -36160,7 +36184,7 @@ static void aio__connection_on_readable(aio__work *work)
 
 static void aio__connector_sweep(aio__timer *timer)
 {
-    aio_connector *c = (aio_connector *)timer->owner;
+    aio_connector *c = (aio_connector *)aio__timer_take(timer);
     int64_t first = INT64_MAX;
     aio__node *next;
     c->sweep = NULL;
@@ -38587,7 +38611,7 @@ static int aio__exchange_let_go(aio__exchange *x)
 
 static void aio__exchange_continue_late(aio__timer *timer)
 {
-    aio__exchange *x = (aio__exchange *)timer->owner;
+    aio__exchange *x = (aio__exchange *)aio__timer_take(timer);
     aio__operation *op = x->op;
     x->continue_timer = NULL;
     int code = aio__exchange_let_go(x); /* what is wrong with the connection, who reads finds, too */
@@ -40895,7 +40919,7 @@ static bool aio__answer_watch(aio__served *r)
  * told, as it tells of large room only. */
 static void aio__answer_taken(aio__timer *timer)
 {
-    aio__served *r = (aio__served *)timer->owner;
+    aio__served *r = (aio__served *)aio__timer_take(timer);
     r->writing = NULL;
     aio__stream_flush(r->stream);
     size_t unsent = aio_stream_write_buffer_size(r->stream);
@@ -44816,7 +44840,7 @@ static void aio__ws_fail(aio_ws *ws, int code, aio_exception *why, const char *r
  * as it tells of large room only. */
 static void aio__ws_untaken(aio__timer *timer)
 {
-    aio_ws *ws = (aio_ws *)timer->owner;
+    aio_ws *ws = (aio_ws *)aio__timer_take(timer);
     aio__ws_owed *owed = ws->owed;
     aio_stream *s = ws->stream;
     owed->timer = NULL;
@@ -44852,13 +44876,14 @@ static void aio__ws_beat_at(aio_ws *ws, int64_t when)
 /* Data counts for a pong. Whether there is some, only who receives can say: as long as nobody does, it goes on. */
 static void aio__ws_beat(aio__timer *timer)
 {
-    aio_ws *ws = (aio_ws *)timer->owner;
+    aio_ws *ws = (aio_ws *)aio__timer_take(timer);
     int64_t now = ws->loop->now, beat = ws->limits.heartbeat, half = beat / 2;
     ws->heart = NULL;
     if (!ws->stream || ws->exception || ws->close_sent) return;
     bool pinged = ws->pinged > ws->heard;
     if (pinged && now >= ws->pinged + half && ws->reading) {
-        if (!ws->spared && aio__stream_was_told(ws->stream)) { /* the loop is late: what has come is read first */
+        bool unread = aio__stream_was_told(ws->stream) || aio_stream_unread(ws->stream).length;
+        if (!ws->spared && unread) { /* the loop is late: what has come is read first */
             ws->spared = true;
             aio__ws_beat_at(ws, aio__later(now, 1));
             return;
@@ -45281,7 +45306,7 @@ static void aio__ws_receiving_ended(aio_future *future, aio_exception *why)
 
 static void aio__ws_receiving_late(aio__timer *timer)
 {
-    struct aio__ws_receiving *self = (struct aio__ws_receiving *)timer->owner;
+    struct aio__ws_receiving *self = (struct aio__ws_receiving *)aio__timer_take(timer);
     double seconds = aio__seconds(self->ws->limits.receive);
     self->more->timer = NULL;
     aio__ws_receiving_leave(self);

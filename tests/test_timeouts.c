@@ -322,6 +322,63 @@ static void comb_answer_now(void *arg)
     struct comb_answer *answer = (struct comb_answer *)arg;
     aio_future_set_result(answer, 43);
 }
+/* What came in time is given, however late the loop comes to the limit: the timer queues up behind it. */
+struct in_time_inner { aio_task task; int result; struct comb_answer *answer; };
+static AIO_CORO(in_time_inner)
+{
+    AIO_BEGIN(in_time_inner);
+    AIO_AWAIT(self->result, (struct comb_answer *)aio_ref(self->answer));
+    AIO_END;
+}
+struct in_time { aio_task task; int result, way; struct comb_answer *answer; };
+static AIO_CORO(in_time)
+{
+    AIO_BEGIN(in_time);
+    if (self->way == 0) {
+        AIO_AWAIT(self->result, aio_wait_for(AIO_CALL(in_time_inner, .answer = self->answer), 1));
+    } else if (self->way == 1) {
+        AIO_AWAIT(self->result, aio_wait_for((struct comb_answer *)aio_ref(self->answer), 1));
+    } else if (self->way == 2) {
+        AIO_TIMEOUT(1) {
+            AIO_AWAIT(self->result, (struct comb_answer *)aio_ref(self->answer));
+            CHECK(!aio_timeout_expired(self));
+        }
+    } else {
+        AIO_TIMEOUT(1) {
+            AIO_AWAIT(self->result, (struct comb_answer *)aio_ref(self->answer));
+            REQUIRE(aio_timeout_reschedule(self, self->way == 3 ? 5 : AIO_UNLIMITED) == 0);
+            AIO_AWAIT(aio_sleep(2));
+        }
+    }
+    AIO_AWAIT(aio_sleep(10)); /* nothing comes later */
+    AIO_END;
+}
+static void in_time_nothing(void *arg) { (void)arg; }
+struct in_time_of_late_loop { aio_task task; struct in_time *one; struct comb_answer *answer; int way; };
+SCENARIO(in_time_of_late_loop)
+{
+    AIO_BEGIN(in_time_of_late_loop);
+    aio_loop_set_slow_callback_duration(aio_get_running_loop(), AIO_UNLIMITED);
+    for (self->way = 0; self->way < 5; self->way++) {
+        self->answer = AIO_FUTURE(struct comb_answer);
+        REQUIRE(self->answer != NULL);
+        self->one = aio_create_task(AIO_CALL(in_time, .answer = self->answer, .way = self->way));
+        REQUIRE(self->one != NULL);
+        AIO_AWAIT(aio_sleep(0.5));
+        aio_future_set_result(self->answer, 42);
+        clock_advance(5);
+        REQUIRE(aio_loop_call_later(aio_get_running_loop(), 0, in_time_nothing, NULL).generation); /* time is looked at */
+        AIO_AWAIT(aio_ref(self->one));
+        CHECK_INT(self->one->result, 42);
+        aio_unref(self->one), self->one = NULL;
+        aio_unref(self->answer), self->answer = NULL;
+    }
+    AIO_FINALLY;
+    aio_unref(self->one);
+    aio_unref(self->answer);
+    AIO_END;
+}
+
 struct wait_for_in_an_array {
     aio_task task;
     struct comb_answer *answer, *waiting[1];

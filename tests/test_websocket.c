@@ -1038,6 +1038,45 @@ SCENARIO(ws_heartbeat_late, .may = WS_MAY)
     AIO_END;
 }
 
+/* The loop is late: a message that has come in time is received, though receive_timeout is over by then. */
+struct ws_late_sender { aio_task task; aio_request *request; aio_ws *ws; };
+static AIO_CORO(ws_late_sender)
+{
+    AIO_BEGIN(ws_late_sender);
+    AIO_AWAIT(self->ws, aio_request_upgrade_websocket(self->request));
+    AIO_AWAIT(aio_sleep(1));
+    AIO_AWAIT(aio_ws_send_text(self->ws, "in time", 7));
+    seam_now += INT64_C(16000000000); /* whatever else the program does */
+    AIO_AWAIT(aio_sleep(100));
+    AIO_FINALLY;
+        aio_ws_release(self->ws);
+    AIO_END;
+}
+static void *ws_late_sender_handler(aio_request *request, void *arg)
+{
+    return (void)arg, AIO_CALL(ws_late_sender, .request = request);
+}
+
+struct ws_receive_late { WS_DIALS; aio_ws_message m; char url[60]; };
+SCENARIO(ws_receive_late, .skip = KIND_SLICE | KIND_CALL /* not all of it is read by then */, .may = WS_MAY)
+{
+    AIO_BEGIN(ws_receive_late);
+    aio_loop_set_slow_callback_duration(aio_get_running_loop(), AIO_UNLIMITED);
+    AIO_AWAIT(self->server, aio_start_http_server(ws_late_sender_handler, NULL, "127.0.0.1", 0));
+    snprintf(self->url, sizeof self->url, "ws://127.0.0.1:%d/", aio_server_port(self->server));
+    self->session = aio_session_open();
+    REQUIRE(self->session);
+    AIO_AWAIT(self->ws, aio_ws_connect(self->session, self->url, .receive_timeout = 10));
+    AIO_AWAIT(self->m, aio_ws_receive(self->ws));
+    CHECK_BYTES(self->m.data.data, self->m.data.length, "in time");
+    AIO_FINALLY;
+        aio_ws_release(self->ws);
+        AIO_AWAIT(aio_session_close(self->session));
+        aio_server_abort_clients(self->server);
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
+
 /* A close that nobody answers ends with its timeout; while somebody receives, too, who takes what still comes. */
 struct ws_close_waits { WS_DIALS; aio_ws_message m; double start; struct ws_receive_one *one; int round; };
 SCENARIO(ws_close_waits, .may = WS_MAY)
