@@ -2180,7 +2180,7 @@ typedef struct aio_endpoint_options {
     bool        reuse_port AIO__UNSET; /* several endpoints, of several processes or threads, share the port */
     int         sock AIO__UNSET; /* a datagram socket, above 0, instead of hosts: taken, unless this fails */
     size_t      limit AIO__UNSET;                  /* of a datagram that is received, in bytes; 0, and at most: 65535 */
-    aio_error_received *error_received AIO__UNSET; /* must not end the endpoint */
+    aio_error_received *error_received AIO__UNSET; /* may end the endpoint; not called once that is closing */
     void       *arg AIO__UNSET;
 } aio_endpoint_options;
 
@@ -20878,7 +20878,8 @@ AIO_API bool aio_loop_remove_source(aio_loop *loop, aio_source *source)
 enum {
     AIO__DATAGRAM_MAX = 65535,
     AIO__DATAGRAM_HIGH = 65536, AIO__DATAGRAM_LOW = 16384, /* bytes kept, for drain */
-    AIO__DATAGRAM_TEXT = 80    /* of an address */
+    AIO__DATAGRAM_TEXT = 80,   /* of an address */
+    AIO__DATAGRAM_GONE = -1    /* instead of a code: who heard of an error has ended the endpoint */
 };
 
 typedef struct aio__kept { /* a datagram that waits for the socket; its bytes follow */
@@ -20955,27 +20956,40 @@ static bool aio__datagram_to(const char *text, aio__address *to)
 
 /* ---- errors ---- */
 
-/* Takes the exception. */
-static void aio__datagram_error(aio_datagram_endpoint *e, aio_exception *exception)
+static void aio__endpoint_unref(aio_datagram_endpoint *e)
+{
+    aio_loop *loop = e->loop;
+    if (--e->refs) return;
+    if (AIO__LIKELY(!e->own)) aio__pool_free(&loop->pool, e, sizeof *e);
+    else if (aio__held_end(loop, e, "closed")) e->loop = NULL;
+}
+
+/* Takes the exception. False: who heard of it has ended the endpoint, which is gone but for those who have a reference.
+ * Of one that is closing nobody hears: its user may have nothing left of what belongs to it. */
+static bool aio__datagram_error(aio_datagram_endpoint *e, aio_exception *exception)
 {
     if (e->error_received) {
-        e->error_received(e, exception, e->arg);
+        e->refs++;
+        if (!e->closing) e->error_received(e, exception, e->arg);
         aio_exception_unref(exception);
-        return;
+        bool stays = !e->ended;
+        aio__endpoint_unref(e);
+        return stays;
     }
     aio_exception_unref(e->error);
     e->error = exception;
     aio_future *readable = e->readable;
-    if (!readable) return;
+    if (!readable) return true;
     e->readable = NULL;
     aio__descriptor_unwait(e->loop, &e->d, AIO__READ);
     aio__future_finish(readable, AIO__DONE);
+    return true;
 }
 
-/* The network, or the system, has said it of a datagram that was kept, or sent before. */
-static void aio__datagram_late(aio_datagram_endpoint *e, const char *phase, const char *what, int code)
+/* The network, or the system, has said it of a datagram that was kept, or sent before. False as above. */
+static bool aio__datagram_late(aio_datagram_endpoint *e, const char *phase, const char *what, int code)
 {
-    aio__datagram_error(e, aio__exception(code, phase, "%s: %s", what, strerror(code)));
+    return aio__datagram_error(e, aio__exception(code, phase, "%s: %s", what, strerror(code)));
 }
 
 /* What the network says of an earlier datagram, though it is a send that hears it. */
@@ -20993,14 +21007,6 @@ static bool aio__datagram_lasting(int code)
 }
 
 /* ---- end ---- */
-
-static void aio__endpoint_unref(aio_datagram_endpoint *e)
-{
-    aio_loop *loop = e->loop;
-    if (--e->refs) return;
-    if (AIO__LIKELY(!e->own)) aio__pool_free(&loop->pool, e, sizeof *e);
-    else if (aio__held_end(loop, e, "closed")) e->loop = NULL;
-}
 
 /* The endpoint; what is left of one in debug mode ends the program, by the name of the function. */
 static const aio_datagram_endpoint *aio__endpoint_live(const aio_datagram_endpoint *e, const char *function)
@@ -21083,7 +21089,7 @@ static void aio__endpoints_close(aio_loop *loop, aio__closer *closer)
 
 /* ---- sending ---- */
 
-/* 0 or a code. An error that belongs to an earlier datagram is taken out of the way first. */
+/* 0, a code, or AIO__DATAGRAM_GONE. An error that belongs to an earlier datagram is taken out of the way first. */
 static int aio__datagram_send(aio_datagram_endpoint *e, const aio__address *to, const char *data, size_t length)
 {
     struct iovec piece = { (void *)(uintptr_t)data, length };
@@ -21095,7 +21101,7 @@ static int aio__datagram_send(aio_datagram_endpoint *e, const aio__address *to, 
         if (n >= 0) return 0;
         int code = errno;
         if (!e->connected || tries || !aio__datagram_heard(code)) return code;
-        aio__datagram_late(e, "send", "a datagram was not delivered", code);
+        if (!aio__datagram_late(e, "send", "a datagram was not delivered", code)) return AIO__DATAGRAM_GONE;
     }
 }
 
@@ -21110,7 +21116,8 @@ static void aio__endpoint_on_writable(aio__work *work)
             aio__descriptor_wait(e->loop, &e->d, AIO__WRITE);
             break;
         }
-        if (code) aio__datagram_late(e, "send", "a datagram could not be sent", code);
+        if (code == AIO__DATAGRAM_GONE) return;
+        if (code && !aio__datagram_late(e, "send", "a datagram could not be sent", code)) return;
         e->first = kept->next;
         if (!e->first) e->last = &e->first;
         e->kept -= kept->length;
@@ -21153,7 +21160,7 @@ AIO_API int aio_datagram_sendto(aio_datagram_endpoint *endpoint, const void *dat
     if (length > AIO__DATAGRAM_MAX) return EMSGSIZE;
     if (!e->first) {
         int code = aio__datagram_send(e, &to, (const char *)data, length);
-        if (!aio__would_block(code)) return code;
+        if (!aio__would_block(code)) return code == AIO__DATAGRAM_GONE ? EPIPE : code;
         aio__descriptor_drained(&e->d, AIO__WRITE);
     }
     return aio__datagram_keep(e, &to, data, length);
@@ -21204,25 +21211,25 @@ static void aio__readable_destroy(aio_future *future)
 
 static const aio__ops aio__readable_ops = { "datagram", aio__readable_cancel, aio__readable_destroy, NULL };
 
-/* The callback hears of a refusal when it comes, and not with the next call; it may close the endpoint. */
-static void aio__endpoint_hear(aio_datagram_endpoint *e)
+/* The callback hears of a refusal when it comes, and not with the next call. False: it has ended the endpoint. */
+static bool aio__endpoint_hear(aio_datagram_endpoint *e)
 {
     int code = 0;
     socklen_t length = sizeof code;
-    if (!e->error_received) return;
+    if (!e->error_received) return true;
     if (e->d.ready & AIO__ERROR) {
         e->d.ready = (uint8_t)(e->d.ready & ~AIO__ERROR);
-        if (aio__os.getsockopt(e->d.fd, SOL_SOCKET, SO_ERROR, &code, &length) == 0 && code)
-            aio__datagram_late(e, "receive", "a datagram was not delivered", code);
+        if (aio__os.getsockopt(e->d.fd, SOL_SOCKET, SO_ERROR, &code, &length) == 0 && code
+            && !aio__datagram_late(e, "receive", "a datagram was not delivered", code)) return false;
     }
-    if (!e->ended) aio__descriptor_wait(e->loop, &e->d, AIO__ERROR);
+    aio__descriptor_wait(e->loop, &e->d, AIO__ERROR);
+    return true;
 }
 
 static void aio__endpoint_on_readable(aio__work *work)
 {
     aio_datagram_endpoint *e = (aio_datagram_endpoint *)work->owner;
-    aio__endpoint_hear(e);
-    if (e->ended) return;
+    if (!aio__endpoint_hear(e)) return;
     aio_future *readable = e->readable;
     e->readable = NULL;
     if (readable) aio__finish_and_step(e->loop, readable);
@@ -21239,7 +21246,8 @@ static aio_future *aio__endpoint_readable(aio_datagram_endpoint *e)
     return &r->future;
 }
 
-/* One datagram into the endpoint's buffer. 0; EAGAIN, also when an error of an earlier one has gone its way; a code. */
+/* One datagram into the endpoint's buffer. 0; EAGAIN, also when an error of an earlier one has gone its way, which may
+ * have ended the endpoint; a code. */
 static int aio__datagram_recv(aio_datagram_endpoint *e, aio_datagram *datagram)
 {
     struct sockaddr_storage from;
@@ -21294,6 +21302,7 @@ static bool aio__datagram_next(struct aio__receiving *self)
     if (aio__turn_over(e->loop)) return false;
     int code = aio__datagram_recv(e, &self->result);
     aio__turn_spent(e->loop, code ? 0 : self->result.length, 1);
+    if (e->ended) return aio__receiving_fails(self, AIO_ESTOPITERATION, "the endpoint was closed");
     if (aio__would_block(code)) {
         aio__read_buffer_give(e->loop, e->buffer);
         e->buffer = NULL;

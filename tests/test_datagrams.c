@@ -665,6 +665,94 @@ SCENARIO(dg_error_again, .may = { AIO_ETIMEOUT, AIO_ERESOLVE, ECONNREFUSED })
     AIO_END;
 }
 
+/* Who hears of an error ends the endpoint: while nobody calls it, in a send, in a receive, and when the socket takes
+ * again what was kept; by an abort and by a close. A send and a receive say that it is closed. */
+struct dg_ender { aio_datagram_endpoint **endpoint; bool aborts; int heard; };
+static void dg_end_on_error(aio_datagram_endpoint *endpoint, const aio_exception *exception, void *arg)
+{
+    struct dg_ender *ender = (struct dg_ender *)arg;
+    (void)exception;
+    *ender->endpoint = NULL;
+    ender->heard++;
+    if (ender->aborts) aio_datagram_abort(endpoint);
+    else aio_datagram_close(endpoint);
+}
+
+static const int *dg_send_says; /* a code for each send, 0: it is done; at the end NULL: the system sends */
+static ssize_t (*dg_sendmsg)(int, const struct msghdr *, int);
+static ssize_t dg_send_saying(int fd, const struct msghdr *message, int flags)
+{
+    if (!dg_send_says) return dg_sendmsg(fd, message, flags);
+    errno = *dg_send_says;
+    dg_send_says = *dg_send_says ? dg_send_says + 1 : NULL;
+    return errno ? -1 : 1;
+}
+
+struct dg_error_ends { aio_task task; aio_datagram_endpoint *client; struct dg_ender ender; aio_datagram got;
+    int held, port, i; };
+SCENARIO(dg_error_ends, .may = { AIO_ETIMEOUT, AIO_ERESOLVE, ECONNREFUSED })
+{
+    static const int fails_late[] = { EAGAIN, EACCES, 0 }, refused_late[] = { EAGAIN, ECONNREFUSED, 0 };
+    static const int refused[] = { ECONNREFUSED, 0 }, waits[] = { EAGAIN, EAGAIN, EACCES, 0 };
+    AIO_BEGIN(dg_error_ends);
+    dg_recvmsg = aio__os.recvmsg;
+    dg_sendmsg = aio__os.sendmsg;
+    aio__os.recvmsg = dg_complaining;
+    aio__os.sendmsg = dg_send_saying;
+    REQUIRE((self->held = dg_nobody(&self->port)) > 0);
+    for (self->i = 0; self->i < 12; self->i++) {
+        self->ender.endpoint = &self->client;
+        self->ender.aborts = self->i % 2;
+        self->ender.heard = 0;
+        AIO_AWAIT(self->client, aio_create_datagram_endpoint(.remote_host = "127.0.0.1", .remote_port = self->port,
+                                                             .error_received = dg_end_on_error, .arg = &self->ender));
+        switch (self->i / 2) {
+        case 0: /* it comes by itself */
+            REQUIRE(aio_datagram_send(self->client, "x", 1) == 0);
+            break;
+        case 1:
+            dg_send_says = refused;
+            CHECK_INT(aio_datagram_send(self->client, "x", 1), EPIPE);
+            break;
+        case 2:
+        case 3: /* what is kept meets it */
+            dg_send_says = self->i / 2 == 2 ? fails_late : refused_late;
+            REQUIRE(aio_datagram_send(self->client, "x", 1) == 0);
+            REQUIRE(aio_datagram_send(self->client, "y", 1) == 0);
+            break;
+        case 4: /* a receive does */
+            dg_says = EACCES;
+            break;
+        default: /* it was closed before: nobody is told */
+            dg_send_says = waits;
+            REQUIRE(aio_datagram_send(self->client, "x", 1) == 0);
+            aio_datagram_close(self->client);
+            self->client = NULL;
+        }
+        if (self->i / 2 == 4) {
+            AIO_TRY {
+                AIO_AWAIT(self->got, aio_datagram_receive(self->client));
+                UNREACHED();
+            } AIO_CATCH_ALL {
+                if (!CHECK_INT(aio_caught(self)->code, AIO_ESTOPITERATION)) AIO_RERAISE();
+            } AIO_END_TRY;
+        }
+        AIO_AWAIT(aio_sleep(0.01));
+        CHECK_INT(self->ender.heard, self->i / 2 < 5);
+        CHECK(!self->client);
+        dg_send_says = NULL;
+        dg_says = 0;
+    }
+    AIO_FINALLY;
+        dg_send_says = NULL;
+        dg_says = 0;
+        aio__os.recvmsg = dg_recvmsg;
+        aio__os.sendmsg = dg_sendmsg;
+        aio_datagram_abort(self->client);
+        if (self->held > 0) close(self->held);
+    AIO_END;
+}
+
 /* Over IPv6, where there is one. */
 struct dg_six { aio_task task; struct dg_pair pair; aio_datagram got; char name[64]; };
 SCENARIO(dg_six, .may = { AIO_ETIMEOUT, AIO_ERESOLVE, ECONNREFUSED })
