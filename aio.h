@@ -2283,7 +2283,7 @@ typedef struct aio_resolve_options {
 AIO_API aio_addresses_task *aio_resolver_resolve_with(aio_resolver *resolver, const char *host, int port,
                                                       const aio_resolve_options *options);
 
-enum { /* types of records; any other number may be asked for, too */
+enum { /* types of records; any other number may be asked for, too; 255: what the server has of every type */
     AIO_DNS_A = 1, AIO_DNS_NS = 2, AIO_DNS_CNAME = 5, AIO_DNS_SOA = 6, AIO_DNS_PTR = 12, AIO_DNS_MX = 15,
     AIO_DNS_TXT = 16, AIO_DNS_AAAA = 28, AIO_DNS_SRV = 33
 };
@@ -21567,6 +21567,7 @@ enum {
     AIO__DNS_UDP = 1232,        /* bytes of a reply over UDP that every network lets through whole */
     AIO__DNS_QUERY = 2 + 12 + AIO__DNS_NAME + 4 + 11,
     AIO__DNS_SERVERS = 16, AIO__DNS_SEARCH = 16,
+    AIO__DNS_ANY = 255,         /* type */
     AIO__DNS_NDOTS = 15, AIO__DNS_SECONDS = 30, AIO__DNS_ATTEMPTS = 5, /* at most, as glibc has them */
     AIO__DNS_CHAIN = 16,        /* aliases followed */
     AIO__DNS_STRANGERS = 32,    /* replies that do not fit, after which TCP is asked: somebody guesses */
@@ -21856,6 +21857,12 @@ static int64_t aio__dns_denial(const aio__dns_message *message)
     return -1;
 }
 
+/* Whether it is what was asked for: 255 is every type (RFC 1035 3.2.3), an alias as well. */
+static bool aio__dns_wanted(const aio__dns_record *record, int type)
+{
+    return record->type == type || type == AIO__DNS_ANY;
+}
+
 /* One step from a name: its records of that type, or else its alias. Lowers *ttl to theirs. */
 static bool aio__dns_step(const aio__dns_message *message, const aio__dns_name *name, int type, aio__dns_name *alias,
                           uint32_t *ttl)
@@ -21867,7 +21874,7 @@ static bool aio__dns_step(const aio__dns_message *message, const aio__dns_name *
     alias->length = 0;
     aio__dns_walk_begin(&walk, message, 0);
     while (aio__dns_walk_on(&walk, name)) {
-        if (record->type == type) {
+        if (aio__dns_wanted(record, type)) {
             found = true;
             if (record->ttl < *ttl) *ttl = record->ttl;
         } else if (record->type == AIO_DNS_CNAME && !alias->length) {
@@ -22541,7 +22548,7 @@ static bool aio__dns_collect(aio__buffer *block, size_t head, const char *server
     aio__dns_walk_begin(&walk, found->message, 0);
     while (aio__dns_walk_on(&walk, &found->name)) {
         size_t begun = block->end;
-        if (walk.record.type != found->type) continue;
+        if (!aio__dns_wanted(&walk.record, found->type)) continue;
         if (!aio__dns_data_append(block, found->message->data, &walk.record)) return false;
         aio__dns_given *given = (aio__dns_given *)(void *)block->data;
         aio_dns_record *to = &given->records[given->answer.count++];

@@ -108,7 +108,13 @@ static void dns_zone(struct dns_out *out, const char *name, int type)
                                                                                 "ns.test");
     else if (!strcmp(name, "empty.test")) dns_put_record(out, 6, NULL, AIO_DNS_TXT, 60, "", 0);
     else if (!strcmp(name, "opt.test")) dns_put_record(out, 6, NULL, 41, 60, "", 0);
-    else if (!strcmp(name, "records.test") && type == 99) dns_put_record(out, 6, NULL, type, 60, "\1\0\2", 3);
+    else if (!strcmp(name, "records.test") && type == 255) {
+        dns_put_address(out, NULL, AIO_DNS_A, 60);
+        dns_put_named(out, 6, NULL, AIO_DNS_MX, 40, "\0\12", 2, "mail.test");
+        dns_put_record(out, 6, NULL, 99, 50, "\1\0\2", 3);
+        dns_put_address(out, "a.test", AIO_DNS_A, 60); /* another name's */
+        dns_put_named(out, 6, NULL, AIO_DNS_CNAME, 60, "", 0, "a.test");
+    } else if (!strcmp(name, "records.test") && type == 99) dns_put_record(out, 6, NULL, type, 60, "\1\0\2", 3);
     else if (!strcmp(name, "test") && type == AIO_DNS_SOA) dns_put_soa(out, 6);
     else if (!strcmp(name, "1.2.0.192.in-addr.arpa")) dns_put_named(out, 6, NULL, AIO_DNS_PTR, 60, "", 0, "a.test");
     else {
@@ -410,6 +416,27 @@ SCENARIO(resolver_reads_records, DNS_MAY)
     CHECK_STR(self->answer->records[0].data.data, "ns.test");
     DNS_QUERY("records.test", 99);
     CHECK_BYTES(self->answer->records[0].data.data, self->answer->records[0].data.length, "\1\0\2", 3);
+    DNS_QUERY("records.test", 255); /* every type: each as that has it, and no other name's */
+    CHECK_INT(self->answer->count, 4);
+    CHECK_STR(self->answer->name, "records.test");
+    CHECK_INT(self->answer->records[0].type, AIO_DNS_A);
+    CHECK_STR(self->answer->records[0].data.data, "192.0.2.1");
+    CHECK_INT(self->answer->records[1].type, AIO_DNS_MX);
+    CHECK_INT(self->answer->records[1].preference, 10);
+    CHECK_STR(self->answer->records[1].data.data, "mail.test");
+    CHECK_INT(self->answer->records[2].type, 99);
+    CHECK_BYTES(self->answer->records[2].data.data, self->answer->records[2].data.length, "\1\0\2", 3);
+    CHECK_INT(self->answer->records[3].type, AIO_DNS_CNAME);
+    CHECK_STR(self->answer->records[3].data.data, "a.test");
+    CHECK(!self->answer->cached);
+    AIO_AWAIT(aio_sleep(39));
+    DNS_QUERY("records.test", 255); /* kept as long as the shortest of them */
+    CHECK(self->answer->cached);
+    CHECK_INT(self->answer->records[1].ttl, 1);
+    AIO_AWAIT(aio_sleep(1));
+    DNS_QUERY("records.test", 255);
+    CHECK(!self->answer->cached);
+    DNS_FAILS(aio_resolver_query(self->resolver, "none.test", 255), AIO_ERESOLVE, "NXDOMAIN");
     DNS_QUERY("test", AIO_DNS_SOA);
     CHECK_STR(self->answer->records[0].data.data, "ns.test root.ns.test 1 2 3 4 20");
     DNS_QUERY("192.0.2.1", AIO_DNS_PTR);
