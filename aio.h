@@ -12309,7 +12309,10 @@ static void aio__condition_leave(struct aio__condition_wait *self)
 static AIO_CORO(aio__condition_wait)
 {
     AIO_BEGIN(aio__condition_wait);
-    if (aio__condition_enter(self)) AIO_RAISE(AIO_ERUNTIME, "cannot wait on a condition without having its lock");
+    int code;
+    code = aio__condition_enter(self);
+    if (code == AIO_ERUNTIME) AIO_RAISE(code, "cannot wait on a condition without having its lock");
+    if (code) AIO_RAISE(code, "aio_condition_wait: %s", aio_code_text(code));
     AIO_AWAIT(aio__park(&self->task));
     if (!self->wait.queue) AIO_RAISE(AIO_ERUNTIME, "the condition was destroyed while it was awaited");
     AIO_FINALLY;
@@ -18858,6 +18861,7 @@ struct aio_server {
     aio_server_options  options;
     aio__clients        clients;
     aio_future         *closed;   /* wait_closed's */
+    struct aio__server_taker *taker; /* has taken it, to end it later; NULL: nobody has */
     struct aio__serve_forever *forevers; /* that were called and have not ended; the first may be the one that serves */
     void               *service;  /* of the room that speaks its protocol */
     void              (*end_idle)(void *service, bool all); /* clients between two requests: one, or all */
@@ -18877,6 +18881,9 @@ struct aio_server {
 
 struct aio__serve_forever { aio_task task; aio__tie tie; struct aio__serve_forever *next; aio_server *server;
                             aio_future *never; }; /* server: NULL when that has gone */
+
+/* A part of a coroutine that is to end a server, until it does that. */
+typedef struct aio__server_taker { aio__tie tie; aio_server *server; } aio__server_taker; /* server: NULL when it has */
 
 typedef struct aio__servers { /* a loop's */
     aio__owned owned;
@@ -18904,6 +18911,7 @@ static void aio__server_free(aio_server *server)
 {
     aio_future *closed = server->closed;
     for (struct aio__serve_forever *f = server->forevers; f; f = f->next) f->server = NULL;
+    if (server->taker) server->taker->server = NULL;
     if (server->on_free) server->on_free(server->service);
     aio__ring_remove(&server->link);
     aio__spare_keep(server->loop);
@@ -19581,9 +19589,15 @@ AIO_API void aio_server_abort_clients(aio_server *server)
 
 static const aio__ops aio__server_closed_ops = { "server.wait_closed", NULL, NULL, NULL };
 
+/* Whether there is one, which nobody has taken. */
+static bool aio__server_is_free(const aio_server *server, const char *function)
+{
+    return aio__server_live(server, function) && !server->closed && !server->taker;
+}
+
 AIO_API aio_future *aio_server_wait_closed(aio_server *server)
 {
-    if (!aio__server_live(server, __func__) || server->closed)
+    if (!aio__server_is_free(server, __func__))
         return aio__failure(EINVAL, "wait_closed of a server that is not the caller's");
     aio_future *closed =
         (aio_future *)aio__future_make(server->loop, &aio__server_closed_ops, sizeof *closed, NULL, 0);
@@ -19662,7 +19676,8 @@ AIO_API int aio_listen_fds(void)
 
 /* ---- ends in order ---- */
 
-struct aio__server_ending { aio_task task; aio_server *server; aio_future *closed; double seconds; };
+struct aio__server_ending { aio_task task; aio__server_taker taker; aio_server *server; aio_future *closed;
+                            double seconds; };
 
 static bool aio__server_has_clients(const struct aio__server_ending *self)
 {
@@ -19693,9 +19708,43 @@ static void aio__server_end_endless(aio_server *server)
     }
 }
 
+/* Ends a server that nobody waits for. */
+static void aio__server_drop(aio_server *server)
+{
+    server->owned = true;
+    aio_server_close(server);
+    aio_server_abort_clients(server);
+}
+
+/* The server, which its taker ends now. */
+static aio_server *aio__server_taken(aio__server_taker *taker)
+{
+    aio_server *server = taker->server;
+    taker->server = NULL;
+    if (server) server->taker = NULL;
+    return server;
+}
+
+/* The coroutine has ended, or never began: then nobody waits for the server. */
+static void aio__server_untake(void *taker, aio_loop *loop)
+{
+    aio_server *server = aio__server_taken((aio__server_taker *)taker);
+    (void)loop; /* if that has closed, there is no server */
+    if (server) aio__server_drop(server);
+}
+
+/* The server is that coroutine's, which has not started. */
+static void aio__server_give(aio_server *server, aio_task *t, aio__server_taker *taker)
+{
+    taker->server = server;
+    server->taker = taker;
+    aio__tie_to(t, &taker->tie, aio__server_untake, taker);
+}
+
 static AIO_CORO(aio__server_ending)
 {
     AIO_BEGIN(aio__server_ending);
+    self->server = aio__server_taken(&self->taker);
     self->closed = aio__server_wait(self->server);
     if (!self->closed) AIO_RAISE(ENOMEM);
     if (aio__server_has_clients(self)) aio__server_end_endless(self->server);
@@ -19717,23 +19766,15 @@ static AIO_CORO(aio__server_ending)
     AIO_END;
 }
 
-/* Ends a server that nobody waits for. */
-static void aio__server_drop(aio_server *server)
-{
-    server->owned = true;
-    aio_server_close(server);
-    aio_server_abort_clients(server);
-}
-
 AIO_API aio_future *aio_server_shutdown(aio_server *server, double seconds)
 {
-    if (!server || aio__timeout_ns(seconds, AIO_SHUTDOWN_TIMEOUT) < 0)
-        return aio__failure(EINVAL, "shutdown: no server, or a timeout that is not valid");
-    aio_future *ending = (aio_future *)(void *)AIO_CALL(aio__server_ending, .server = server,
-                                                        .seconds = seconds == 0 ? (double)AIO_SHUTDOWN_TIMEOUT
-                                                                                : seconds);
-    if (!ending) aio__server_drop(server);
-    return ending;
+    if (!aio__server_is_free(server, __func__) || aio__timeout_ns(seconds, AIO_SHUTDOWN_TIMEOUT) < 0)
+        return aio__failure(EINVAL, "shutdown: no server of the caller's, or a timeout that is not valid");
+    struct aio__server_ending *ending =
+        AIO_CALL(aio__server_ending, .seconds = seconds == 0 ? (double)AIO_SHUTDOWN_TIMEOUT : seconds);
+    if (ending) aio__server_give(server, &ending->task, &ending->taker);
+    else aio__server_drop(server);
+    return (aio_future *)(void *)ending;
 }
 
 /* Waits for SIGTERM or SIGINT. */
@@ -19768,28 +19809,24 @@ static AIO_CORO(aio__server_signal)
     AIO_END;
 }
 
-struct aio__server_until { aio_task task; aio_server *server; double seconds; };
+struct aio__server_until { aio_task task; aio__server_taker taker; double seconds; };
 
 static AIO_CORO(aio__server_until)
 {
     AIO_BEGIN(aio__server_until);
     AIO_AWAIT(AIO_CALL(aio__server_signal));
-    aio_server *server;
-    server = self->server;
-    self->server = NULL;
-    AIO_AWAIT(aio_server_shutdown(server, self->seconds));
-    AIO_FINALLY;
-        if (self->server) aio__server_drop(self->server);
+    AIO_AWAIT(aio_server_shutdown(aio__server_taken(&self->taker), self->seconds));
     AIO_END;
 }
 
 AIO_API aio_future *aio_server_run_until_signal(aio_server *server, double seconds)
 {
-    if (!server || server->closed || aio__timeout_ns(seconds, AIO_SHUTDOWN_TIMEOUT) < 0)
+    if (!aio__server_is_free(server, __func__) || aio__timeout_ns(seconds, AIO_SHUTDOWN_TIMEOUT) < 0)
         return aio__failure(EINVAL, "run_until_signal: no server of the caller's, or a timeout that is not valid");
-    aio_future *until = (aio_future *)(void *)AIO_CALL(aio__server_until, .server = server, .seconds = seconds);
-    if (!until) aio__server_drop(server);
-    return until;
+    struct aio__server_until *until = AIO_CALL(aio__server_until, .seconds = seconds);
+    if (until) aio__server_give(server, &until->task, &until->taker);
+    else aio__server_drop(server);
+    return (aio_future *)(void *)until;
 }
 
 /* ============================================================================
@@ -25316,11 +25353,23 @@ static int aio__disk_run_closing(aio__disk_job *job)
     return fd >= 0 && aio__os.close(fd) < 0 && errno != EINTR ? errno : 0;
 }
 
+/* It is over, or never began: the file is closed all the same. */
+static void aio__disk_closing_end(void *call, aio_loop *loop)
+{
+    struct aio__disk_call *c = (struct aio__disk_call *)call;
+    if (!c->begun) aio_file_close(c->file);
+    aio__disk_unref(c->file, loop);
+}
+
 AIO_API aio_future *aio_file_wait_closed(aio_file *file)
 {
     aio_future *closing = aio__disk_simple("close", aio__disk_run_closing, file, 0);
     if (!closing) aio_file_close(file);
-    else if (file) ((struct aio__disk_call *)(void *)closing)->takes = true;
+    if (!closing || !file) return closing;
+    struct aio__disk_call *c = (struct aio__disk_call *)(void *)closing;
+    c->takes = true;
+    c->tie.end = aio__disk_closing_end;
+    c->tie.thing = c;
     return closing;
 }
 
@@ -42138,7 +42187,8 @@ struct aio__http_serving {
     aio__service           *service;
     aio_request_handler    *handler;
     void                   *arg;
-    void                  (*hold)(void *arg, int more);
+    void                  (*hold)(void *arg, int more); /* also from the call on: */
+    aio__tie                tie;
     aio_http_server_options options;
     int                     port;
     bool                    any; /* all interfaces */
@@ -42201,6 +42251,13 @@ static AIO_CORO(aio__http_serving)
 
 AIO__GIVES(aio__http_serving, aio_server_task);
 
+static void aio__http_serving_unhold(void *memory, aio_loop *loop)
+{
+    const struct aio__http_serving *self = (const struct aio__http_serving *)memory;
+    (void)loop;
+    self->hold(self->arg, -1);
+}
+
 static aio_server_task *aio__http_start(aio_request_handler *handler, void *arg, void (*hold)(void *, int),
                                         const char *host, int port, const aio_http_server_options *options)
 {
@@ -42219,6 +42276,8 @@ static aio_server_task *aio__http_start(aio_request_handler *handler, void *arg,
     self->handler = handler;
     self->arg = arg;
     self->hold = hold;
+    if (hold) hold(arg, 1);
+    if (hold) aio__tie_to(&self->task, &self->tie, aio__http_serving_unhold, self);
     self->options = *o;
     self->port = port;
     self->any = !host;

@@ -63,6 +63,40 @@ SCENARIO(disk_file, DISK_MAY)
     AIO_END;
 }
 
+/* A file is taken by the call that waits for its end, also if that is cancelled before it begins. */
+struct disk_closed_early { aio_task task; aio_file *file; aio_future *closing; int i, fd; };
+SCENARIO(disk_closed_early, DISK_MAY)
+{
+    aio_file *file;
+    AIO_BEGIN(disk_closed_early);
+    for (self->i = 0; self->i < 2; self->i++) {
+        AIO_AWAIT(self->file, aio_file_open("/dev/null", "r"));
+        self->fd = aio_file_fileno(self->file);
+        file = self->file;
+        self->file = NULL;
+        self->closing = aio_file_wait_closed(file);
+        if (self->i) self->closing = (aio_future *)aio_create_task(self->closing);
+        if (!self->closing) AIO_RAISE(ENOMEM);
+        aio_future_cancel(self->closing);
+        if (self->i) {
+            AIO_TRY {
+                AIO_AWAIT(aio_ref(self->closing));
+                UNREACHED();
+            } AIO_CATCH_ALL {
+                CAUGHT(AIO_ECANCELLED);
+            } AIO_END_TRY;
+        }
+        aio_unref(self->closing);
+        self->closing = NULL;
+        CHECK_INT(fcntl(self->fd, F_GETFD), -1);
+    }
+    AIO_FINALLY;
+        if (self->closing) aio_future_cancel(self->closing);
+        aio_unref(self->closing);
+        aio_file_close(self->file);
+    AIO_END;
+}
+
 /* What goes wrong says where, and how far it came; what cannot be is refused. */
 struct disk_wrong { aio_task task; aio_file *file, *fifo; char byte, path[80]; int i, reader; };
 SCENARIO(disk_wrong, DISK_MAY)

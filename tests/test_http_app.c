@@ -228,6 +228,54 @@ static const struct { const char *said, *answer; } app_cases[] = {
     APP_COOKIE("a; \ta= \t1 \t;", "5", " \t1"), APP_COOKIE("a", "3", "-"), APP_COOKIE("b;  ", "3", "-"),
 };
 
+/* A server that is to be started keeps its application from the call on, also if it never begins. */
+struct app_started_late { aio_task task; aio_app *app; aio_server *server; aio_server_task *starting; struct talk *talk;
+    char path[60]; int i; };
+SCENARIO(app_started_late, .may = { AIO_EINCOMPLETE, EPIPE, ECONNRESET, ENOTCONN, ECONNREFUSED, ETIMEDOUT, EADDRINUSE })
+{
+    aio_app *app;
+    AIO_BEGIN(app_started_late);
+    snprintf(self->path, sizeof self->path, "/tmp/aio-late-%ld.sock", (long)getpid());
+    for (self->i = 0; self->i < 4; self->i++) { /* 0 and 1: never begun */
+        self->app = app_example();
+        if (!self->app || aio_app_problem(self->app)) AIO_RAISE(ENOMEM);
+        self->starting = self->i % 2 ? aio_start_unix_app(self->app, self->path)
+                                     : aio_start_app(self->app, "127.0.0.1", 0);
+        self->starting = self->starting ? aio_create_task(self->starting) : NULL;
+        if (!self->starting) AIO_RAISE(ENOMEM);
+        app = self->app;
+        self->app = NULL;
+        aio_app_close(app);
+        if (self->i < 2) aio_future_cancel((aio_future *)self->starting);
+        AIO_TRY {
+            AIO_AWAIT(self->server, (aio_server_task *)aio_ref(self->starting));
+            CHECK(self->i > 1);
+        } AIO_CATCH_ALL {
+            if (self->i > 1 || aio_caught(self)->code != AIO_ECANCELLED) AIO_RERAISE();
+        } AIO_END_TRY;
+        aio_unref(self->starting);
+        self->starting = NULL;
+        if (self->i == 2) {
+            self->talk = aio_create_task(AIO_CALL(talk, .port = aio_server_port(self->server),
+                                                  .said = "GET /nowhere HTTP/1.0\r\n\r\n"));
+            AIO_AWAIT((struct talk *)aio_ref(self->talk));
+            CHECK(!strncmp(self->talk->answer, "HTTP/1.1 404", 12));
+        }
+        if (self->i < 2) continue;
+        aio_server *server;
+        server = self->server;
+        self->server = NULL;
+        AIO_AWAIT(aio_server_wait_closed(server));
+    }
+    AIO_FINALLY;
+        if (self->starting) aio_future_cancel((aio_future *)self->starting);
+        aio_unref(self->starting);
+        aio_unref(self->talk);
+        aio_app_close(self->app);
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
+
 /* The answer's body, or all of it, if it is as it should be. */
 struct app_answers { aio_task task; aio_app *app; aio_server *server; struct talk *talk; size_t i; };
 SCENARIO(app_answers, .may = { AIO_EINCOMPLETE, EPIPE, ECONNRESET, ENOTCONN, ETIMEDOUT, EINVAL })

@@ -294,6 +294,14 @@ TEST(lock_without_loop)
 }
 
 /* From another thread, while the loop runs: refused, and nothing has changed. */
+struct lock_condition_elsewhere { aio_task task; aio_condition condition; aio_lock *lock; };
+static AIO_CORO(lock_condition_elsewhere)
+{
+    AIO_BEGIN(lock_condition_elsewhere);
+    self->condition.lock = self->lock;
+    AIO_AWAIT(aio_condition_wait(&self->condition));
+    AIO_END;
+}
 struct lock_other_thread { aio_task task; aio_task *t[2]; aio_lock lock; aio_event event; };
 static void *lock_thread(void *arg)
 {
@@ -302,6 +310,13 @@ static void *lock_thread(void *arg)
     CHECK_INT(aio_lock_destroy(&self->lock), AIO_EWRONGTHREAD);
     CHECK_INT(aio_event_set(&self->event), AIO_EWRONGTHREAD);
     CHECK_INT(aio_event_destroy(&self->event), AIO_EWRONGTHREAD);
+    aio_loop *loop = aio_new_event_loop();
+    aio_set_event_loop(loop);
+    struct lock_condition_elsewhere *waits = AIO_CALL(lock_condition_elsewhere, .lock = &self->lock);
+    CHECK_INT(aio_loop_run_until_complete(loop, aio_ref(waits), NULL), AIO_EWRONGTHREAD);
+    CHECK_STR(aio_future_exception(waits)->message, "aio_condition_wait: called from another thread than the loop's");
+    aio_unref(waits);
+    aio_loop_free(loop);
     return NULL;
 }
 struct lock_event_waiter { aio_task task; aio_event *event; int name; };
@@ -715,7 +730,11 @@ LOCK_SCENARIO(condition_misuse, aio_condition condition; aio_lock lock; aio_cond
             if (self->i == 2) AIO_AWAIT(aio_condition_acquire(NULL));
             if (self->i == 3) AIO_AWAIT(aio_condition_wait_for(&self->condition, NULL, NULL));
             CHECK_STR("misuse was taken", "an error");
-        } AIO_CATCH { CHECK_INT(aio_caught(self)->code, self->i == 0 ? AIO_ERUNTIME : EINVAL); } AIO_END_TRY;
+        } AIO_CATCH {
+            CHECK_INT(aio_caught(self)->code, self->i == 0 ? AIO_ERUNTIME : EINVAL);
+            if (self->i == 0)
+                CHECK_STR(aio_caught(self)->message, "cannot wait on a condition without having its lock");
+        } AIO_END_TRY;
     }
     self->other = lock_sharing(&self->lock);
     AIO_AWAIT(aio_lock_acquire(&self->lock));

@@ -201,6 +201,87 @@ SCENARIO(shutdown_given_up,
     AIO_END;
 }
 
+/* Each takes its server when it is called: that ends also when it is cancelled before it begins, and until then no other
+ * may take it. */
+struct shutdown_not_begun { aio_task task; aio_server *server, *taken; aio_stream *stream; aio_future *ending; aio_text text;
+    int i, j; };
+SCENARIO(shutdown_not_begun,
+         .may = { AIO_EINCOMPLETE, EPIPE, ECONNRESET, ENOTCONN, ECONNREFUSED, ECONNABORTED, ETIMEDOUT })
+{
+    AIO_BEGIN(shutdown_not_begun);
+    for (self->i = 0; self->i < 4; self->i++) { /* 0 and 1: dropped; 2 and 3: a task that is cancelled */
+        AIO_AWAIT(self->server, aio_start_server(echo_handler, NULL, "127.0.0.1", 0));
+        AIO_AWAIT(self->stream, aio_open_connection("127.0.0.1", aio_server_port(self->server)));
+        REQUIRE(aio_stream_write(self->stream, "hello", 5) == 0);
+        AIO_AWAIT(self->text, aio_stream_readexactly(self->stream, 5));
+        self->taken = self->server;
+        self->server = NULL;
+        self->ending = self->i % 2 ? aio_server_run_until_signal(self->taken, 1) : aio_server_shutdown(self->taken, 1);
+        if (!self->ending) AIO_RAISE(ENOMEM);
+        for (self->j = 0; self->j < 3; self->j++) {
+            AIO_TRY {
+                if (self->j == 0) AIO_AWAIT(aio_server_wait_closed(self->taken));
+                if (self->j == 1) AIO_AWAIT(aio_server_shutdown(self->taken, 1));
+                if (self->j == 2) AIO_AWAIT(aio_server_run_until_signal(self->taken, 1));
+                UNREACHED();
+            } AIO_CATCH {
+                CAUGHT(EINVAL);
+            } AIO_END_TRY;
+            if (self->i > 1) break;
+        }
+        if (self->i > 1) self->ending = aio_create_task(self->ending);
+        if (!self->ending) AIO_RAISE(ENOMEM);
+        aio_future_cancel(self->ending);
+        if (self->i < 2) aio_unref(self->ending);
+        if (self->i < 2) self->ending = NULL;
+        AIO_TIMEOUT(1) {
+            AIO_TRY {
+                AIO_AWAIT(self->text, aio_stream_read(self->stream, 9));
+                CHECK_INT(self->text.length, 0);
+            } AIO_CATCH_CODE(ECONNRESET, EPIPE) { } AIO_END_TRY;
+        }
+        CHECK(!self->ending || aio_future_cancelled(self->ending));
+        aio_unref(self->ending);
+        self->ending = NULL;
+        aio_stream_abort(self->stream);
+        self->stream = NULL;
+    }
+    AIO_FINALLY;
+        if (self->ending) aio_future_cancel(self->ending);
+        aio_unref(self->ending);
+        aio_stream_abort(self->stream);
+        if (self->server) aio_server_abort_clients(self->server);
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
+
+/* A server that waits for its signal is nobody else's; its end is in order for all that. */
+struct shutdown_taken { aio_task task; aio_server *server, *taken; aio_future *running; int i; };
+SCENARIO(shutdown_taken, .may = { EPIPE, ECONNRESET, ENOTCONN, ECONNREFUSED, ECONNABORTED, ETIMEDOUT })
+{
+    AIO_BEGIN(shutdown_taken);
+    AIO_AWAIT(self->server, aio_start_server(echo_handler, NULL, "127.0.0.1", 0));
+    self->taken = self->server;
+    self->server = NULL;
+    self->running = aio_create_task(aio_server_run_until_signal(self->taken, 10));
+    if (!self->running) AIO_RAISE(ENOMEM);
+    SOON();
+    if (aio_future_done(self->running)) AIO_AWAIT((aio_future *)aio_ref(self->running));
+    AIO_TRY {
+        AIO_AWAIT(aio_server_wait_closed(self->taken));
+        UNREACHED();
+    } AIO_CATCH {
+        CAUGHT(EINVAL);
+    } AIO_END_TRY;
+    if (signal_disposition(SIGTERM) == aio__on_signal) raise(SIGTERM);
+    AIO_AWAIT((aio_future *)aio_ref(self->running));
+    AIO_FINALLY;
+        if (self->running) aio_future_cancel(self->running);
+        aio_unref(self->running);
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
+
 /* A server on a socket that was made before; one that does not listen stays the program's. */
 struct server_inherits { aio_task task; aio_server *server; struct talk *talk; int fd; };
 SCENARIO(server_inherits, .may = { EPIPE, ECONNRESET, ENOTCONN, ECONNREFUSED, ECONNABORTED, ETIMEDOUT })
