@@ -13548,8 +13548,9 @@ typedef struct aio__thread_port {
     aio__threadsafe_call post;
     aio__node         node;      /* under the mutex: in queue->ports */
     aio__node         loop_node; /* among those of the loop */
-    aio_thread_queue *queue;
+    aio_thread_queue *queue;     /* NULL when it has left that */
     aio_loop         *loop;
+    size_t            refs;      /* who waits, or has yet to begin */
     aio__wait_queue   getters, putters;
     bool              getting, putting; /* under the mutex: somebody is to be called there, maybe */
     bool              posted;    /* under the mutex */
@@ -13657,7 +13658,15 @@ static int aio__thread_queue_take(aio_thread_queue *q, void *item)
 
 /* ---- ports ---- */
 
-/* Out of the queue; the last one of a queue without owners ends that. */
+/* One less who waits. */
+static void aio__thread_port_unref(void *arg, aio_loop *loop)
+{
+    aio__thread_port *port = (aio__thread_port *)arg;
+    (void)loop;
+    if (--port->refs == 0 && !port->queue) aio__free(port);
+}
+
+/* Out of the queue; the last one of a queue without owners ends that. Who has yet to begin keeps what is left of it. */
 static void aio__thread_port_free(aio__thread_port *port)
 {
     aio_thread_queue *q = port->queue;
@@ -13668,7 +13677,8 @@ static void aio__thread_port_free(aio__thread_port *port)
     if (!last) aio__thread_queue_tell(q, false);
     pthread_mutex_unlock(&q->mutex);
     aio__ring_remove(&port->loop_node);
-    aio__free(port);
+    port->queue = NULL;
+    if (!port->refs) aio__free(port);
     if (last) aio__thread_queue_free(q);
 }
 
@@ -13736,6 +13746,7 @@ static int aio__thread_waiter_step(aio__waiter *w, bool getter)
     aio__thread_port *port = (aio__thread_port *)w->object;
     aio_thread_queue *q = port->queue;
     aio__waiter_out(w);
+    if (!q) return AIO_EQUEUESHUTDOWN; /* it has ended before this began */
     pthread_mutex_lock(&q->mutex);
     int code = getter ? aio__thread_queue_take(q, w + 1) : aio__thread_queue_store(q, w + 1);
     if (code == AIO_EQUEUEEMPTY || code == AIO_EQUEUEFULL) {
@@ -13778,14 +13789,26 @@ static const aio__waiting aio__thread_next_getter = {
     "aio_thread_queue_next", "queue was freed", AIO_ESTOPITERATION, aio__thread_next_step, aio__thread_getter_leave
 };
 
-/* One that tries when it is awaited. NULL without memory. */
+/* One that tries when it is awaited, with room for an item behind it, and behind that for what keeps the port until its
+ * end. NULL without memory. */
 static aio__waiter *aio__thread_waiter_make(const aio__waiting *use, aio_thread_queue *q, size_t size)
 {
     aio_loop *loop = aio__loop_now();
     aio__thread_port *port = aio__thread_port_of(q, loop);
-    /* with the padding that the type of such an awaitable has */
-    aio__waiter *w = port ? (aio__waiter *)aio__waiter_make(use, port, (size + 15) / 16 * 16) : NULL;
+    size_t room = (size + 15) / 16 * 16; /* with the padding that the type of such an awaitable has */
+    aio__waiter *w = port ? (aio__waiter *)aio__waiter_make(use, port, room + sizeof(aio__tie)) : NULL;
     return aio__turn_over(loop) ? (aio__waiter *)aio__waiter_later(w) : w;
+}
+
+/* It is to be awaited: maybe when its queue has ended. NULL is fine. */
+static aio__waiter *aio__thread_waiter_keep(aio__waiter *w, size_t size)
+{
+    if (!w) return NULL;
+    aio__thread_port *port = (aio__thread_port *)w->object;
+    aio__tie *tie = (aio__tie *)(void *)((char *)(w + 1) + (size + 15) / 16 * 16);
+    port->refs++;
+    aio__tie_to(&w->task, tie, aio__thread_port_unref, port);
+    return w;
 }
 
 /* 0, or why it cannot be awaited here. */
@@ -13802,7 +13825,7 @@ AIO_API aio_future *aio__thread_queue_put(aio_thread_queue *queue, const void *i
         code = aio__thread_queue_put_blocking(queue, item, size, AIO_NOW);
         if (!code) return aio__done_now();
     }
-    aio__waiter *putter = aio__thread_waiter_make(&aio__thread_putter, queue, size);
+    aio__waiter *putter = aio__thread_waiter_keep(aio__thread_waiter_make(&aio__thread_putter, queue, size), size);
     if (putter) memcpy(putter + 1, item, size);
     return (aio_future *)(void *)putter;
 }
@@ -13812,8 +13835,8 @@ static void *aio__thread_queue_getting(const aio__waiting *use, aio_thread_queue
     int code = aio__thread_queue_check(queue, size);
     if (code) return aio__waiting_refused(use, code, NULL);
     aio__waiter *getter = aio__thread_waiter_make(use, queue, size);
-    if (!getter || getter->wait.code) return getter;
-    if (aio__thread_queue_get_blocking(queue, getter + 1, size, AIO_NOW)) return getter;
+    if (!getter || getter->wait.code || aio__thread_queue_get_blocking(queue, getter + 1, size, AIO_NOW))
+        return aio__thread_waiter_keep(getter, size);
     getter->task.future.flags = (uint16_t)(getter->task.future.flags & ~AIO__F_CORO);
     getter->task.future.run.ops = NULL;
     getter->task.future.state = AIO__DONE;

@@ -200,6 +200,37 @@ SCENARIO(tq_freed)
     AIO_END;
 }
 
+/* Called before the queue ends, and begun behind that, or never. */
+struct tq_freed_early { aio_task task; aio_thread_queue *queue; aio_future *calls[4]; int i, item; };
+SCENARIO(tq_freed_early, .may = { TQ_MAY })
+{
+    AIO_BEGIN(tq_freed_early);
+    REQUIRE(self->queue = aio_thread_queue_create(int, .maxsize = 1));
+    REQUIRE(self->calls[0] = (aio_future *)aio_thread_queue_get(self->queue, int));
+    REQUIRE(self->calls[1] = (aio_future *)aio_thread_queue_next(self->queue, int));
+    REQUIRE(aio_thread_queue_put_nowait(self->queue, &self->item) == 0);
+    REQUIRE(self->calls[2] = (aio_future *)aio_thread_queue_put(self->queue, &self->item));
+    REQUIRE(self->calls[3] = (aio_future *)aio_thread_queue_put(self->queue, &self->item));
+    aio_thread_queue_unref(self->queue);
+    self->queue = NULL;
+    AIO_AWAIT(aio_sleep(0.1));
+    for (self->i = 0; self->i < 3; self->i++) {
+        AIO_TRY {
+            AIO_AWAIT(aio_ref(self->calls[self->i]));
+            UNREACHED();
+        } AIO_CATCH {
+            CAUGHT(self->i == 1 ? AIO_ESTOPITERATION : AIO_EQUEUESHUTDOWN);
+        } AIO_END_TRY;
+    }
+    AIO_FINALLY;
+        for (int i = 0; i < 4; i++) {
+            if (self->calls[i]) aio_future_cancel(self->calls[i]);
+            aio_unref(self->calls[i]);
+        }
+        aio_thread_queue_unref(self->queue);
+    AIO_END;
+}
+
 TEST(tq_wrong)
 {
     aio_thread_queue *queue = aio_thread_queue_create(int, .maxsize = 1);
