@@ -31766,6 +31766,7 @@ struct aio__body_reader {
     bool           whole;    /* content is the result of a read */
     bool           reading;
     bool           misread;  /* it was there, but is not what it was read as */
+    bool           over;     /* its message is nobody's any more */
 };
 
 /* The body that follows a head is the next to be read. Gives whether the connection can carry a message after it. */
@@ -31796,6 +31797,10 @@ static aio_exception *aio__body_misread_as(aio__body_reader *in, aio_exception *
     aio_exception_unref(why);
     return error;
 }
+
+/* Until it is reset, nobody is to read it. */
+static inline void aio__body_finish(aio__body_reader *in) { in->over = true; }
+static inline bool aio__body_is_over(const aio__body_reader *in) { return in->over; }
 
 static inline bool aio__body_is_misread(const aio__body_reader *in) { return in->misread; }
 static inline aio__deadline *aio__body_deadline(aio__body_reader *in) { return &in->deadline; }
@@ -31860,6 +31865,7 @@ static void aio__body_reset(aio__body_reader *in)
         aio__free(kept);
     }
     aio__body_undecode(in);
+    in->over = false;
     in->stream = NULL;
     in->whole = in->misread = false;
     in->content.start = in->content.end = in->trailer_lines.start = in->trailer_lines.end = 0;
@@ -41990,6 +41996,7 @@ static void aio__served_error(aio__served *r, const aio_exception *why)
 /* The handler has ended. */
 static void aio__served_settle(aio__served *r)
 {
+    aio__body_finish(&r->in);
     if (r->answer == AIO__UNANSWERED && !aio__stream_error(r->stream)) {
         aio__report(aio__served_loop(r), NULL, "the handler of %.32s %.200s gave no answer",
                     r->request.method.data, r->request.target.data);
@@ -42020,7 +42027,8 @@ static int aio__served_skip(aio__served *r)
         r->skipped += piece.length;
         if (step == AIO__BODY_DONE) aio__body_leave(&r->in);
         if (step == AIO__BODY_DONE) break;
-        if (step == AIO__BODY_MORE && aio__served_waiting(&r->in)) return AIO__MORE;
+        bool waits = step == AIO__BODY_MORE && !aio__server_is_closing(r->stream);
+        if (waits && aio__served_waiting(&r->in)) return AIO__MORE;
         if (step == AIO__BODY_DATA && r->skipped <= AIO__SKIP_MAX) continue;
         r->keep = false;
     }
@@ -42171,15 +42179,16 @@ static void *aio__http_client(aio_stream *stream, void *arg)
     return self;
 }
 
-/* The server stops listening: connections between two requests end. Or it lacks descriptors: one that has been used
- * ends for one that waits to be accepted. */
+/* The server stops listening: connections between two requests end, also those whose last request has its answer, and a
+ * body that is still to come. Or it lacks descriptors: one that has been used ends for one that waits to be accepted. */
 static void aio__service_end_idle(void *memory, bool all)
 {
     aio__service *service = (aio__service *)memory;
     for (aio__node *node = service->requests.next; node != &service->requests; node = node->next) {
         aio__served *r = AIO__CONTAINER(node, aio__served, node);
-        if (!r->idle || !aio__deadline_inside(aio__body_deadline(&r->in))) continue;
-        if (!all && !r->keep) continue;
+        bool skips = r->keep && aio__body_is_over(&r->in);
+        if (!(r->idle ? all || r->keep : all && skips)) continue;
+        if (!aio__deadline_inside(aio__body_deadline(&r->in))) continue;
         aio__deadline_interrupt(aio__body_deadline(&r->in));
         if (!all) return;
     }
