@@ -25197,6 +25197,16 @@ static void aio__disk_unref(void *file, aio_loop *loop)
     aio__disk_file_unref((aio_file *)file);
 }
 
+/* It is over, or never began: a file that it takes is closed all the same. */
+static void aio__disk_call_end(void *call, aio_loop *loop)
+{
+    struct aio__disk_call *c = (struct aio__disk_call *)call;
+    bool open = c->takes && !c->begun && !c->file->closed;
+    if (open) c->file->closed = true;
+    if (open) aio__disk_unref(c->file, loop);
+    aio__disk_unref(c->file, loop);
+}
+
 /* NULL without memory. */
 static struct aio__disk_call *aio__disk_calling(const char *what, int (*run)(aio__disk_job *), aio_file *file,
                                                 const char *path, const char *to)
@@ -25204,7 +25214,7 @@ static struct aio__disk_call *aio__disk_calling(const char *what, int (*run)(aio
     size_t texts = aio__text_size(path) + aio__text_size(to);
     struct aio__disk_call *c = (struct aio__disk_call *)aio__new_zeroed(sizeof *c + texts, aio__disk_call_coro);
     if (!c) return NULL;
-    if (file) aio__tie_to(&c->task, &c->tie, aio__disk_unref, file);
+    if (file) aio__tie_to(&c->task, &c->tie, aio__disk_call_end, c);
     char *at = c->text;
     c->what = what;
     c->run = run;
@@ -25376,23 +25386,11 @@ static int aio__disk_run_closing(aio__disk_job *job)
     return fd >= 0 && aio__os.close(fd) < 0 && errno != EINTR ? errno : 0;
 }
 
-/* It is over, or never began: the file is closed all the same. */
-static void aio__disk_closing_end(void *call, aio_loop *loop)
-{
-    struct aio__disk_call *c = (struct aio__disk_call *)call;
-    if (!c->begun) aio_file_close(c->file);
-    aio__disk_unref(c->file, loop);
-}
-
 AIO_API aio_future *aio_file_wait_closed(aio_file *file)
 {
     aio_future *closing = aio__disk_simple("close", aio__disk_run_closing, file, 0);
     if (!closing) aio_file_close(file);
-    if (!closing || !file) return closing;
-    struct aio__disk_call *c = (struct aio__disk_call *)(void *)closing;
-    c->takes = true;
-    c->tie.end = aio__disk_closing_end;
-    c->tie.thing = c;
+    else if (file) ((struct aio__disk_call *)(void *)closing)->takes = true;
     return closing;
 }
 
@@ -32290,6 +32288,8 @@ static int aio__body_reading_more(struct aio__body_reading *self)
 static int aio__body_reading_step(struct aio__body_reading *self)
 {
     aio__body_reader *in = self->in;
+    if (in->over) self->error = aio__exception(AIO_ERUNTIME, "body", "its message has ended while it was read");
+    if (in->over) return 0;
     bool lost = !in->stream && aio__deadline_expired(&in->deadline); /* nobody was reading then */
     int more = lost ? AIO__MORE : aio__body_reading_more(self);
     if (!more) return 0;
@@ -32301,6 +32301,7 @@ static int aio__body_reading_step(struct aio__body_reading *self)
 static AIO_CORO(aio__body_reading)
 {
     AIO_BEGIN(aio__body_reading);
+    if (self->in->over) AIO_RAISE(AIO_ERUNTIME, "its message has ended before it was to be read");
     if (self->in->reading) AIO_RAISE(AIO_ERUNTIME, "another coroutine is reading this body");
     self->in->reading = self->mine = true;
     self->searched = 0; /* others may have read since the first try */
@@ -40671,6 +40672,7 @@ struct aio__served {
     uint64_t       written, taken; /* bytes: since that timer began; of them taken by the client when it began anew */
     aio_size_task *sendfile; /* a file of the answer: its result is how much has gone out beside `written`; or NULL */
     aio__answer    answer;
+    unsigned       refs;     /* calls that work for the handler, or have yet to begin */
     uint16_t       status;   /* of the answer; 0: there is none yet */
     bool           idle;     /* between two requests */
     bool           keep;     /* another request may follow */
@@ -40679,8 +40681,10 @@ struct aio__served {
     bool           upgraded; /* the stream is the handler's */
     bool           lasts;    /* the answer has no end of its own */
     bool           wants_continue, too_large, bad_body, short_body, late_body;
-    bool           own;      /* see aio__held_new */
-    bool           over;     /* debug mode: its handler has ended */
+    bool           own : 1;  /* see aio__held_new */
+    bool           over : 1; /* debug mode: its handler has ended */
+    bool           closed : 1; /* it stays for these calls alone */
+    bool           early : 1;  /* it was closed before its handler has ended */
 };
 
 /* ---- requests in ---- */
@@ -40723,6 +40727,7 @@ static bool aio__served_decodes_these(aio__served *r)
 static aio_exception *aio__served_failed(aio__body_reader *in, const aio_exception *why)
 {
     aio__served *r = AIO__CONTAINER(in, aio__served, in);
+    if (aio__body_is_over(in)) return aio_exception_ref(why);
     bool expired = aio__deadline_leave(aio__body_deadline(in), why);
     if (expired && aio__deadline_no_memory(aio__body_deadline(in))) return &aio__no_memory;
     if (!expired && (why->code == AIO_ECANCELLED || why->code == ENOMEM)) return aio_exception_ref(why);
@@ -40743,9 +40748,27 @@ static aio_exception *aio__served_failed(aio__body_reader *in, const aio_excepti
     return error;
 }
 
+static void aio__served_free(aio__served *r)
+{
+    aio_loop *loop = aio__served_loop(r);
+    aio__body_reset(&r->in); /* what these calls have put to it */
+    if (AIO__LIKELY(!r->own)) aio__pool_free(&loop->pool, r, sizeof *r);
+    else if (aio__held_end(loop, r, r->early ? "ended with the upgrade" : "ended with its handler")) {
+        r->over = true;
+        r->stream = NULL;
+    }
+}
+
+/* One more or one less call that needs the request: when its handler has ended, what is left of that. */
+static void aio__served_ref(aio__body_reader *in, int more)
+{
+    aio__served *r = AIO__CONTAINER(in, aio__served, in);
+    r->refs += (unsigned)more;
+    if (!r->refs && r->closed) aio__served_free(r);
+}
+
 static const aio__body_owner aio__served_owner = {
-    aio__served_ended, aio__served_waiting, aio__served_failed, NULL, aio__served_hold,
-    aio__served_hold, NULL
+    aio__served_ended, aio__served_waiting, aio__served_failed, NULL, aio__served_hold, aio__served_ref, NULL
 };
 
 /* NULL without memory. */
@@ -40779,18 +40802,27 @@ static void aio__served_clear(aio__served *r)
     aio__free(r->parts.data);
 }
 
-static void aio__served_close(aio__served *r, const char *how)
+/* Nothing is left of it but what calls find that work for its handler, or have yet to begin. */
+static void aio__served_close(aio__served *r, bool early)
 {
     aio_loop *loop = aio__served_loop(r);
+    aio_request none = AIO__ZERO;
     aio__deadline_end(aio__body_deadline(&r->in));
     aio__timer_cancel(loop, r->writing);
     aio__served_clear(r);
     aio__ring_remove(&r->node);
-    if (AIO__LIKELY(!r->own)) aio__pool_free(&loop->pool, r, sizeof *r);
-    else if (aio__held_end(loop, r, how)) {
-        r->over = true;
-        r->stream = NULL;
-    }
+    r->early = early;
+    r->closed = true;
+    if (!r->refs) aio__served_free(r);
+    if (!r->refs) return;
+    aio__body_finish(&r->in);
+    none.method = none.target = none.path = none.query = none.authority = aio__text("", 0);
+    r->request = none;
+    r->extra = NULL;
+    r->stream = NULL;
+    r->writing = NULL;
+    r->answer = AIO__ANSWERED;
+    r->over = r->own;
 }
 
 /* Gives back what a large request has needed. */
@@ -41071,6 +41103,18 @@ static inline aio__served *aio__served_live(aio_request *request, const char *fu
     aio__served *r = aio__served_of(request);
     if (r && AIO__UNLIKELY(r->over)) aio__held_refuse("request", request, r->stream != NULL, function);
     return r;
+}
+
+/* Why a call finds no request any more when it begins, or goes on; NULL: it does. */
+static const char *aio__served_gone(aio_request *request)
+{
+    return aio__body_is_over(&aio__served_of(request)->in) ? "the request has ended with its handler" : NULL;
+}
+
+/* A call that has not started needs the request, or what is left of it. */
+static void aio__served_tie(aio_request *request, aio_task *t, aio__tie *tie)
+{
+    aio__body_tie(&aio__served_of(request)->in, t, tie);
 }
 
 static void aio__answer_count(aio__served *r, uint64_t length)
@@ -41530,6 +41574,7 @@ AIO_API aio_text aio_request_query_at(aio_request *request, const char *name, si
 struct aio__answer_file { /* result as aio_size_task */
     aio_task       task;
     size_t         result;
+    aio__tie       tie;
     aio__served   *r;
     aio_size_task *sendfile;
     int            file;
@@ -41564,6 +41609,9 @@ static void aio__answer_file_end(struct aio__answer_file *self)
 static AIO_CORO(aio__answer_file)
 {
     AIO_BEGIN(aio__answer_file);
+    const char *gone;
+    gone = aio__served_gone(&self->r->request);
+    if (gone) AIO_RAISE(AIO_ERUNTIME, "request_sendfile: %s", gone);
     if (self->r->chunked) {
         aio_text line;
         line = aio__text(self->line, aio__http_chunk_line(self->line, self->count));
@@ -41572,7 +41620,7 @@ static AIO_CORO(aio__answer_file)
     self->sendfile = aio_stream_sendfile(self->r->stream, self->file, self->offset, self->count);
     if (aio__answer_file_begin(self)) AIO_RAISE(ENOMEM);
     AIO_AWAIT(self->result, (aio_size_task *)aio_ref(self->sendfile));
-    if (self->r->chunked) {
+    if (self->r->chunked && !aio__served_gone(&self->r->request)) {
         aio_text line;
         line = aio__text("\r\n", 2);
         AIO_AWAIT(aio__answer_send(self->r, &line, 1));
@@ -41588,6 +41636,7 @@ AIO__GIVES(aio__answer_file, aio_size_task);
 struct aio__answer_packed {
     aio_task     task;
     size_t       result;
+    aio__tie     tie;
     aio_request *request;
     int          file;
     int64_t      offset;
@@ -41612,6 +41661,9 @@ static AIO_CORO(aio__answer_packed)
 {
     AIO_BEGIN(aio__answer_packed);
     while (self->result < self->count) {
+        const char *gone;
+        gone = aio__served_gone(self->request);
+        if (gone) AIO_RAISE(AIO_ERUNTIME, "request_sendfile: %s", gone);
         self->n = aio__answer_packed_read(self);
         if (!self->n) AIO_RAISE(self->code, "sendfile: after %zu bytes: %s", self->result, aio_code_text(self->code));
         AIO_AWAIT(aio_request_chunk(self->request, self->data, self->n));
@@ -41642,20 +41694,31 @@ AIO_API aio_size_task *aio_request_sendfile(aio_request *request, int file, int6
                                                      "announced are left", (unsigned long long)r->left);
     if (r->left != UINT64_MAX) r->left -= count;
     if (!count || r->bodyless) return (aio_size_task *)(void *)AIO_CALL(aio__answer_nothing);
-    if (r->extra && r->extra->deflate)
-        return (aio_size_task *)(void *)AIO_CALL(aio__answer_packed, .request = request, .file = file, .offset = offset,
-                                                 .count = count);
+    if (r->extra && r->extra->deflate) {
+        struct aio__answer_packed *packed =
+            AIO_CALL(aio__answer_packed, .request = request, .file = file, .offset = offset, .count = count);
+        if (packed) aio__served_tie(request, &packed->task, &packed->tie);
+        return (aio_size_task *)(void *)packed;
+    }
     aio__answer_count(r, count);
-    return (aio_size_task *)(void *)AIO_CALL(aio__answer_file, .r = r, .file = file, .offset = offset, .count = count);
+    struct aio__answer_file *plain =
+        AIO_CALL(aio__answer_file, .r = r, .file = file, .offset = offset, .count = count);
+    if (plain) aio__served_tie(request, &plain->task, &plain->tie);
+    return (aio_size_task *)(void *)plain;
 }
 
 /* ---- what goes with an answer ---- */
 
 /* The application's part of a request. */
+static void *aio__served_app(aio_request *request)
+{
+    const aio__answer_extra *extra = aio__served_of(request)->extra;
+    return extra ? extra->app : NULL;
+}
+
 static void *aio__answer_app(aio_request *request, const char *function)
 {
-    const aio__served *r = aio__served_live(request, function);
-    return request && r->extra ? r->extra->app : NULL;
+    return aio__served_live(request, function) ? aio__served_app(request) : NULL;
 }
 
 /* Its answers may be compressed. False without memory. */
@@ -41900,10 +41963,14 @@ static int aio__upgrade_head(aio__served *r, const aio_upgrade_options *o)
     return aio_stream_write(r->stream, out->data, out->end);
 }
 
-struct aio__upgrading { aio_task task; aio_stream *result; aio_stream *stream; int code; };
+struct aio__upgrading { aio_task task; aio_stream *result; aio__tie tie; aio_request *request; aio_stream *stream;
+                        int code; };
 static AIO_CORO(aio__upgrading)
 {
     AIO_BEGIN(aio__upgrading);
+    const char *gone;
+    gone = aio__served_gone(self->request);
+    if (gone) AIO_RAISE(AIO_ERUNTIME, "upgrade of a request: %s", gone);
     if (self->code) AIO_RAISE(self->code, "upgrade of a request: %s", aio_code_text(self->code));
     AIO_AWAIT(aio_stream_drain(self->stream));
     AIO_RETURN(self->stream);
@@ -41922,8 +41989,9 @@ AIO_API aio_stream_task *aio_request_upgrade_with(aio_request *request, const ai
     bool late = request && (aio__body_comes(&r->in) || r->answer != AIO__UNANSWERED);
     if (why)
         return (aio_stream_task *)(void *)aio__failure(late ? AIO_ERUNTIME : EINVAL, "upgrade of a request: %s", why);
-    struct aio__upgrading *upgrading = AIO_CALL(aio__upgrading, .stream = r->stream);
+    struct aio__upgrading *upgrading = AIO_CALL(aio__upgrading, .request = request, .stream = r->stream);
     if (!upgrading) return NULL;
+    aio__served_tie(request, &upgrading->task, &upgrading->tie);
     upgrading->code = aio__upgrade_head(r, options);
     aio__free(r->out.data); /* it lies with the stream, and there is no other */
     memset(&r->out, 0, sizeof r->out);
@@ -41997,6 +42065,7 @@ static void aio__served_error(aio__served *r, const aio_exception *why)
 static void aio__served_settle(aio__served *r)
 {
     aio__body_finish(&r->in);
+    if (r->refs) r->keep = false; /* who works for the handler, or begins now, finds no other request */
     if (r->answer == AIO__UNANSWERED && !aio__stream_error(r->stream)) {
         aio__report(aio__served_loop(r), NULL, "the handler of %.32s %.200s gave no answer",
                     r->request.method.data, r->request.target.data);
@@ -42054,7 +42123,7 @@ static bool aio__served_lingers(const aio__served *r)
 {
     const aio_stream *s = r->stream;
     return r->answer != AIO__UNANSWERED && !aio__stream_error(s) && !aio__stream_ended(s)
-        && !aio_stream_tls_version(s) && r->serving->service->linger;
+        && !aio_stream_tls_version(s) && r->serving->service->linger && !aio__body_is_read(&r->in);
 }
 
 /* All is sent: our direction ends. */
@@ -42108,7 +42177,7 @@ static void aio__served_over_early(aio_request *request)
     if (r->extra && r->extra->drop && !r->extra->drop(r->extra->app)) return;
     self->in = NULL;
     self->dropped = true;
-    aio__served_close(r, "ended with the upgrade");
+    aio__served_close(r, true);
 }
 
 /* The handler of a request that was dropped has ended: there is one again, for the end. False without memory. */
@@ -42164,7 +42233,7 @@ static AIO_CORO(aio__serving)
         AIO_AWAIT(aio__served_wait(self->in, aio__served_drop));
     }
     AIO_FINALLY;
-        if (self->in) aio__served_close(self->in, "ended with its handler");
+        if (self->in) aio__served_close(self->in, false);
     AIO_END;
 }
 
@@ -42179,8 +42248,8 @@ static void *aio__http_client(aio_stream *stream, void *arg)
     return self;
 }
 
-/* The server stops listening: connections between two requests end, also those whose last request has its answer, and a
- * body that is still to come. Or it lacks descriptors: one that has been used ends for one that waits to be accepted. */
+/* The server stops listening: connections between two requests end, also where the last one has its answer and a body
+ * that is still to come. Or it lacks descriptors: one that has been used ends for one that waits to be accepted. */
 static void aio__service_end_idle(void *memory, bool all)
 {
     aio__service *service = (aio__service *)memory;
@@ -42359,6 +42428,7 @@ struct aio_post {
 struct aio__post_reading {
     aio_task          task;
     const aio_post   *result;
+    aio__tie          tie;
     aio_request      *request;
     aio_post         *post;      /* kept with the body */
     aio_post_options  limits;
@@ -42610,6 +42680,9 @@ static aio_exception *aio__post_failed(struct aio__post_reading *self, const aio
 static AIO_CORO(aio__post_reading)
 {
     AIO_BEGIN(aio__post_reading);
+    const char *gone;
+    gone = aio__served_gone(self->request);
+    if (gone) AIO_RAISE(AIO_ERUNTIME, "post: %s", gone);
     self->result = aio__served_post(self->request);
     if (self->result) AIO_RETURN(self->result);
     if ((self->error = aio__post_begin(self))) AIO__THROW(self->error);
@@ -42644,7 +42717,9 @@ AIO_API aio_post_task *aio_request_post_with(aio_request *request, const aio_pos
     AIO__DEFAULTS(aio_post_options, options);
     if (!request || options->max_fields < 0)
         return (aio_post_task *)(void *)aio__failure(EINVAL, "post: no request, or a limit is negative");
-    return (aio_post_task *)(void *)AIO_CALL(aio__post_reading, .request = request, .limits = *options);
+    struct aio__post_reading *reading = AIO_CALL(aio__post_reading, .request = request, .limits = *options);
+    if (reading) aio__served_tie(request, &reading->task, &reading->tie);
+    return (aio_post_task *)(void *)reading;
 }
 
 /* ---- what came ---- */
@@ -43171,14 +43246,22 @@ static aio_future *aio__app_call(struct aio__app_request *self, size_t level)
     return route ? (aio_future *)route->handler(self->request, route->arg) : aio__app_refuse(self);
 }
 
-struct aio__app_step { aio_task task; struct aio__app_request *of; size_t level; };
+struct aio__app_step { aio_task task; aio__tie tie; aio_request *request; struct aio__app_request *of; size_t level; };
+
+/* Whether the application is still at the request. */
+static bool aio__app_step_counts(const struct aio__app_step *self)
+{
+    return !aio__served_gone(self->request) && aio__served_app(self->request) == self->of;
+}
+
 static AIO_CORO(aio__app_step)
 {
     AIO_BEGIN(aio__app_step);
+    if (!aio__app_step_counts(self)) AIO_RAISE(AIO_ERUNTIME, "request_next: the request has ended with its handler");
     self->of->level = self->level + 1;
     AIO_AWAIT(aio__app_call(self->of, self->level));
     AIO_FINALLY;
-        self->of->level = self->level;
+        if (aio__app_step_counts(self)) self->of->level = self->level;
     AIO_END;
 }
 
@@ -43186,7 +43269,9 @@ AIO_API aio_future *aio_request_next(aio_request *request)
 {
     struct aio__app_request *of = (struct aio__app_request *)aio__answer_app(request, __func__);
     if (!of || of->level > of->app->count) return aio__failure(AIO_ERUNTIME, "request_next outside of a middleware");
-    return (aio_future *)(void *)AIO_CALL(aio__app_step, .of = of, .level = of->level);
+    struct aio__app_step *step = AIO_CALL(aio__app_step, .request = request, .of = of, .level = of->level);
+    if (step) aio__served_tie(request, &step->task, &step->tie);
+    return (aio_future *)(void *)step;
 }
 
 static void aio__app_path_free(struct aio__app_request *self)
@@ -43304,6 +43389,10 @@ static void aio__app_leave(struct aio__app_request *self)
 static AIO_CORO(aio__app_request)
 {
     AIO_BEGIN(aio__app_request);
+    const char *gone;
+    gone = aio__served_gone(self->request);
+    if (gone) self->request = NULL;
+    if (gone) AIO_RAISE(AIO_ERUNTIME, "app: %s", gone);
     if (!aio__app_enter(self)) AIO_RAISE(ENOMEM);
     AIO_TRY {
         AIO_AWAIT(aio__app_call(self, 0));
@@ -43316,15 +43405,25 @@ static AIO_CORO(aio__app_request)
     AIO_END;
 }
 
+/* For the server, which awaits it at once; `room` bytes more, for who does not. */
+static struct aio__app_request *aio__app_request_new(aio_request *request, void *app, size_t room)
+{
+    struct aio__app_request *self =
+        (struct aio__app_request *)aio__new_zeroed(sizeof *self + room, aio__app_request_coro);
+    if (!self) return NULL;
+    self->app = (aio_app *)app;
+    self->request = request;
+    return self;
+}
+
+static void *aio__app_handle(aio_request *request, void *app) { return aio__app_request_new(request, app, 0); }
+
 AIO_API void *aio_app_handler(aio_request *request, void *app)
 {
     if (!request || !aio__app_live((const aio_app *)app, __func__))
         return aio__failure(EINVAL, "app: no request, or no application");
-    struct aio__app_request *self =
-        (struct aio__app_request *)aio__new_zeroed(sizeof *self, aio__app_request_coro);
-    if (!self) return NULL;
-    self->app = (aio_app *)app;
-    self->request = request;
+    struct aio__app_request *self = aio__app_request_new(request, app, sizeof(aio__tie));
+    if (self) aio__served_tie(request, &self->task, (aio__tie *)(void *)(self + 1));
     return self;
 }
 
@@ -43333,14 +43432,14 @@ AIO_API aio_server_task *aio_start_app_with(aio_app *app, const char *host, int 
 {
     const char *why = app ? aio_app_problem(app) : "there is none";
     if (why) return (aio_server_task *)(void *)aio__failure(EINVAL, "start_app: %s", why);
-    return aio__http_start(aio_app_handler, app, aio__app_hold, host, port, options);
+    return aio__http_start(aio__app_handle, app, aio__app_hold, host, port, options);
 }
 
 AIO_API aio_server_task *aio_start_unix_app_with(aio_app *app, const char *path, const aio_http_server_options *options)
 {
     const char *why = app ? aio_app_problem(app) : "there is none";
     if (why) return (aio_server_task *)(void *)aio__failure(EINVAL, "start_unix_app: %s", why);
-    return aio__http_start_unix(aio_app_handler, app, aio__app_hold, path, options);
+    return aio__http_start_unix(aio__app_handle, app, aio__app_hold, path, options);
 }
 
 /* ---- a program of its own: a loop for each thread ---- */
@@ -43745,6 +43844,7 @@ typedef struct aio__folder_look { /* which file it is; one thread's at a time */
 
 struct aio__folder_answer {
     aio_task          task;
+    aio__tie          tie;
     aio_request      *request;
     const aio_static *site;      /* NULL: the path is the program's */
     aio_file_options  options;
@@ -44277,7 +44377,10 @@ static void aio__folder_look_end(struct aio__folder_answer *self)
 
 static AIO_CORO(aio__folder_answer)
 {
+    const char *gone;
     AIO_BEGIN(aio__folder_answer);
+    gone = aio__served_gone(self->request);
+    if (gone) AIO_RAISE(AIO_ERUNTIME, "static file: %s", gone);
     self->status = self->site ? aio__folder_path(self) : 0;
     if (!self->status) {
         aio__folder_look_up(self->look);
@@ -44288,6 +44391,8 @@ static AIO_CORO(aio__folder_answer)
         self->status = self->look->status;
     }
     if (self->site && !self->status) self->type = aio__folder_type(self->site, self->look->path);
+    gone = aio__served_gone(self->request);
+    if (gone) AIO_RAISE(AIO_ERUNTIME, "static file: %s", gone);
     self->code = 0;
     if (aio__folder_prepare(self)) AIO_RAISE(self->code, "static file: %s", aio_code_text(self->code));
     AIO_AWAIT(aio__folder_begin(self));
@@ -44315,6 +44420,7 @@ static struct aio__folder_answer *aio__folder_new(aio_request *request, size_t l
     self->here.path = (char *)(self + 1);
     self->here.fd = -1;
     self->request = request;
+    aio__served_tie(request, &self->task, &self->tie);
     return self;
 }
 
@@ -46084,6 +46190,7 @@ struct aio__ws_accepting { /* an aio_ws_task; `held`: the answer on its way */
     aio_ws           *result;
     aio_stream       *stream;
     aio_request      *drop;     /* is over then; or NULL */
+    aio__tie          tie;      /* of that */
     const char       *why;      /* it is a refusal; static text */
     uint64_t          max;
     aio__ws_limits    limits;
@@ -46105,7 +46212,7 @@ static AIO_CORO(aio__ws_accepting)
     self->result = aio__ws_open(self->stream, false, self->max, &self->limits,
                                 aio__text(self->protocol, strlen(self->protocol)), &self->agreed);
     if (!self->result) AIO_RAISE(ENOMEM);
-    if (self->drop) aio__served_over_early(self->drop);
+    if (self->drop && !aio__served_gone(self->drop)) aio__served_over_early(self->drop);
     AIO_END;
 }
 
@@ -46224,6 +46331,7 @@ AIO_API aio_ws_task *aio_request_upgrade_websocket_with(aio_request *request, co
         (struct aio__ws_accepting *)(void *)aio__ws_answer(answer, &limits, &agreed, protocol, NULL);
     if (self) self->max = aio__ws_max(options);
     if (self && options->drop_request) self->drop = request;
+    if (self && options->drop_request) aio__served_tie(request, &self->task, &self->tie);
     return (aio_ws_task *)(void *)self;
 }
 

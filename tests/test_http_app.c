@@ -228,6 +228,95 @@ static const struct { const char *said, *answer; } app_cases[] = {
     APP_COOKIE("a; \ta= \t1 \t;", "5", " \t1"), APP_COOKIE("a", "3", "-"), APP_COOKIE("b;  ", "3", "-"),
 };
 
+/* Calls on a request that have not begun when its handler has ended, or (the last) have not come to their end: they fail,
+ * and touch neither what is left of it nor the next request of the connection, which closes. */
+enum { LATE_READ = 'a', LATE_POST, LATE_SENDFILE, LATE_PACKED, LATE_FILE, LATE_UPGRADE, LATE_NEXT, LATE_APP, LATE_READING,
+       LATE_END };
+static struct { aio_future *call; aio_app *app; int file; } late_state;
+struct late_handler { aio_task task; aio_request *request; char kind; };
+static AIO_CORO(late_handler)
+{
+    AIO_BEGIN(late_handler);
+    self->kind = self->request->path.data[1];
+    if (late_state.call) AIO_RAISE(AIO_ERUNTIME, "a second request");
+    if (self->kind == LATE_READ) late_state.call = (aio_future *)aio_request_read(self->request);
+    if (self->kind == LATE_POST) late_state.call = (aio_future *)aio_request_post(self->request);
+    if (self->kind == LATE_FILE) late_state.call = aio_request_send_file(self->request, "/proc/self/exe");
+    if (self->kind == LATE_NEXT) late_state.call = aio_request_next(self->request);
+    if (self->kind == LATE_APP) late_state.call = aio_app_handler(self->request, late_state.app);
+    if (self->kind == LATE_READING) {
+        late_state.call = (aio_future *)aio_create_task(aio_request_read(self->request));
+        SOON();
+    }
+    if (self->kind == LATE_SENDFILE || self->kind == LATE_PACKED) {
+        AIO_AWAIT(aio_request_start(self->request, 200, .compress = self->kind == LATE_PACKED, .content_type = "text/plain"));
+        late_state.call = (aio_future *)aio_request_sendfile(self->request, late_state.file, 0, 1000);
+        AIO_AWAIT(aio_request_end(self->request));
+    } else if (self->kind == LATE_UPGRADE) {
+        late_state.call = (aio_future *)aio_request_upgrade_websocket(self->request, .drop_request = true);
+    } else AIO_AWAIT(aio_request_respond(self->request, 200, .text = "done"));
+    if (!late_state.call) AIO_RAISE(ENOMEM);
+    AIO_END;
+}
+static void *late_around(aio_request *request, void *arg)
+{
+    (void)arg;
+    return AIO_CALL(late_handler, .request = request);
+}
+
+struct app_late_calls { aio_task task; aio_app *app; aio_server *server; aio_stream *stream; aio_text text; int i;
+    char said[400]; };
+SCENARIO(app_late_calls, .may = { AIO_EINCOMPLETE, EPIPE, ECONNRESET, ENOTCONN, ECONNREFUSED, ECONNABORTED, ETIMEDOUT,
+                                  AIO_ERUNTIME })
+{
+    AIO_BEGIN(app_late_calls);
+    memset(&late_state, 0, sizeof late_state);
+    late_state.file = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+    self->app = late_state.app = aio_app_open();
+    if (!self->app || aio_app_use(self->app, late_around, NULL)) AIO_RAISE(ENOMEM);
+    AIO_AWAIT(self->server, aio_start_app(self->app, "127.0.0.1", 0, .linger_timeout = AIO_NOW));
+    for (self->i = LATE_READ; self->i < LATE_END; self->i++) {
+        AIO_AWAIT(self->stream, aio_open_connection("127.0.0.1", aio_server_port(self->server)));
+        bool reads;
+        reads = self->i == LATE_READ || self->i == LATE_READING;
+        snprintf(self->said, sizeof self->said, self->i == LATE_UPGRADE
+                 ? "GET /%c HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13"
+                   "\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+                 : "POST /%c HTTP/1.1\r\nHost: h\r\nAccept-Encoding: gzip\r\nContent-Type: application/x-www-form-urlencoded"
+                   "\r\nContent-Length: %d\r\n\r\na=bGET /%c HTTP/1.1\r\nHost: h\r\n\r\n",
+                 self->i, reads ? 1000 : 3, self->i);
+        REQUIRE(aio_stream_write(self->stream, self->said, strlen(self->said)) == 0);
+        AIO_TRY {
+            AIO_AWAIT(self->text, aio_stream_read_all(self->stream, 0));
+            CHECK(!strncmp(self->text.data, "HTTP/1.1 ", 9) && !strstr(self->text.data + 9, "HTTP/1.1"));
+        } AIO_CATCH_CODE(ECONNRESET) { } AIO_END_TRY; /* of what it has not read */
+        SOON();
+        CHECK_INT(aio_server_client_count(self->server), 0);
+        REQUIRE(late_state.call);
+        AIO_TRY {
+            AIO_TIMEOUT(5) AIO_AWAIT((aio_future *)aio_ref(late_state.call));
+            UNREACHED();
+        } AIO_CATCH {
+            if (self->i != LATE_READING) CAUGHT(AIO_ERUNTIME);
+            else CHECK(aio_caught(self)->code != AIO_ETIMEOUT);
+        } AIO_END_TRY;
+        aio_unref(late_state.call);
+        late_state.call = NULL;
+        aio_stream_abort(self->stream);
+        self->stream = NULL;
+    }
+    AIO_FINALLY;
+        if (late_state.file >= 0) close(late_state.file);
+        if (late_state.call) aio_future_cancel(late_state.call);
+        aio_unref(late_state.call);
+        late_state.call = NULL;
+        aio_stream_abort(self->stream);
+        aio_app_close(self->app);
+        if (self->server) aio_server_abort_clients(self->server);
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
+
 /* A server that is to be started keeps its application from the call on, also if it never begins. */
 struct app_started_late { aio_task task; aio_app *app; aio_server *server; aio_server_task *starting; struct talk *talk;
     char path[60]; int i; };
