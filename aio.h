@@ -1171,7 +1171,8 @@ typedef struct aio_gather_options {
 
 /* aio_gather(array, count, .return_exceptions = true): done when all children are, at once for none of them. The first
  * error, a child's own cancellation included, is raised while its siblings run on, whose errors are then nobody's.
- * Cancelling it cancels every pending child; it ends cancelled once they have ended. asyncio: gather */
+ * Cancelling it cancels every pending child: it ends with the first that is cancelled, whose siblings may still clean
+ * up, or, with return_exceptions, cancelled once all have ended. asyncio: gather */
 #define aio_gather(...)                    AIO__GATHER(__VA_ARGS__, )
 #define AIO__GATHER(array, count, ...) \
     aio_gather_with((array), (count), AIO__OPTIONS(aio_gather_options, __VA_ARGS__))
