@@ -1799,10 +1799,11 @@ AIO_API int aio_stream_pair(aio_stream *streams[2]);
 
 enum { AIO_STREAM_LIMIT = 65536, AIO_STREAM_READ_ALL_LIMIT = 268435456 };
 
-/* Reads. One reader at a time: AIO_ERUNTIME for a second one. A read that is cancelled has taken nothing. The errors
- * are the system's codes (ECONNRESET, ...) in the phase "read", ENOMEM (nothing is lost), AIO_ETLS for a TLS
- * connection that ends without close_notify, ECONNABORTED when the stream is ended under the reader (asyncio gives it
- * what there is, as at the end of the stream).
+/* Reads. One reader at a time: AIO_ERUNTIME for a second one. A read that is cancelled has taken nothing, also when it
+ * is aio_wait_for that waits for it; one that is done has what it took in its result, whatever becomes of those who
+ * wait for it in an array, as with aio_gather. The errors are the system's codes (ECONNRESET, ...) in the phase "read",
+ * ENOMEM (nothing is lost), AIO_ETLS for a TLS connection that ends without close_notify, ECONNABORTED when the stream
+ * is ended under the reader (asyncio gives it what there is, as at the end of the stream).
  *
  * Up to n bytes, as soon as there are any; none at the end of the stream, which ends an AIO_ASYNC_FOR. asyncio:
  * StreamReader.read(n) */
@@ -10594,6 +10595,14 @@ typedef struct aio__forward {
     __attribute__((__aligned__(16))) aio__work work; /* among inner's waiters; of a shield it owns the forward, too */
 } aio__forward;
 
+/* The result is the inner future's, which has no error. */
+static void aio__forward_copy(aio__forward *p, const aio_future *inner)
+{
+    size_t base = (inner->flags & AIO__F_CORO) ? sizeof(aio_task) : sizeof(aio_future), size = p->size;
+    if (size > base) memcpy((char *)p + base, (const char *)inner + base, size - base);
+    p->future.flags |= inner->flags & AIO__F_END;
+}
+
 /* Becomes what the inner future is. */
 static void aio__forward_finish(aio__forward *p, aio_future *inner)
 {
@@ -10603,12 +10612,25 @@ static void aio__forward_finish(aio__forward *p, aio_future *inner)
         inner->flags |= AIO__F_SEEN;
         aio__future_fail(&p->future, aio_exception_ref(inner->state == AIO__CANCELLED && why ? why : inner->error));
     } else {
-        size_t base = (inner->flags & AIO__F_CORO) ? sizeof(aio_task) : sizeof(aio_future), size = p->size;
-        if (size > base) memcpy((char *)p + base, (char *)inner + base, size - base);
-        p->future.flags |= inner->flags & AIO__F_END;
+        aio__forward_copy(p, inner);
         aio__future_finish(&p->future, AIO__DONE);
     }
     aio_exception_unref(why);
+}
+
+/* The inner future is done, has no error, and nobody else waits for it. What is done now, too, and whose waiters are
+ * the caller's to wake; NULL for a shield. */
+static aio_future *aio__forward_hand_over(aio__forward *p)
+{
+    aio_future *inner = p->inner;
+    if (p->shield) return NULL;
+    inner->waiters.first = NULL;
+    aio_exception_unref(p->future.error);
+    p->future.error = NULL;
+    p->future.state = AIO__DONE;
+    aio__forward_copy(p, inner);
+    aio_unref(inner);
+    return &p->future;
 }
 
 static void aio__forward_run(aio__work *work)
@@ -11418,6 +11440,16 @@ static void aio__wait_for_run(aio__work *work)
     if (aio__deadline_expired(&w->deadline) && aio__forward_is_cancelled(&w->forward))
         ((aio_future *)(void *)w)->error = aio__deadline_why(&w->deadline, AIO_ETIMEOUT);
     aio__forward_run(work);
+}
+
+/* Its only waiter, which is no task, of a future that is done and has no error: what stands for that future is done at
+ * once, so that who waits for it cannot be cancelled first, which would lose what a read has taken. NULL: it does not
+ * stand for it. */
+static aio_future *aio__wait_for_hand_over(aio__work *work)
+{
+    if (work->run == aio__wait_for_run) aio__deadline_end(&((aio__timed_forward *)work->owner)->deadline);
+    else if (work->run != aio__forward_run) return NULL;
+    return aio__forward_hand_over((aio__forward *)work->owner);
 }
 
 static void *aio__wait_for_future(aio_future *inner, size_t size, int64_t limit)
@@ -16757,12 +16789,18 @@ static inline bool aio__stream_aborting(const aio_stream *s)
 
 static inline aio__descriptor *aio__stream_fd(aio_stream *s) { return aio__fd_descriptor(&s->base); }
 
-/* Completes a future from a callback of the loop. A single task that waits for it goes on at once: its step is this
- * one's last act, as if the event itself had resumed it. */
+/* Completes a future from a callback of the loop. A single task that waits for it, through aio_wait_for as well, goes
+ * on at once: its step is this one's last act, as if the event itself had resumed it. */
 static void aio__finish_and_step(aio_loop *loop, aio_future *future)
 {
     aio__node *node = future->waiters.first;
     future->state = AIO__DONE;
+    while (node && node->next == node && !aio__node_is_task(node) && !future->error && !loop->current) {
+        aio_future *outer = aio__wait_for_hand_over(AIO__CONTAINER(node, aio__work, node));
+        if (!outer) break;
+        future = outer;
+        node = future->waiters.first;
+    }
     if (!node || node->next != node || !aio__node_is_task(node) || loop->current) {
         aio__future_wake(future);
         return;

@@ -306,6 +306,60 @@ SCENARIO(stream_one_reader)
     AIO_END;
 }
 
+/* A read within aio_wait_for is done, and before its task goes on, another one, which the same pass of the poller has
+ * woken, cancels that: what came is with the one, or left for the next read. */
+struct stream_taker { aio_task task; aio_text result; aio_stream *stream; bool twice; };
+static AIO_CORO(stream_taker)
+{
+    AIO_BEGIN(stream_taker);
+    if (self->twice) AIO_AWAIT(self->result, aio_wait_for(aio_wait_for(aio_stream_read(self->stream, 9), 60), 50));
+    else AIO_AWAIT(self->result, aio_wait_for(aio_stream_read(self->stream, 9), 50));
+    AIO_END;
+}
+
+struct stream_canceller { aio_task task; aio_stream *stream; struct stream_taker *taker; };
+static AIO_CORO(stream_canceller)
+{
+    AIO_BEGIN(stream_canceller);
+    AIO_AWAIT(aio_stream_read(self->stream, 9));
+    aio_task_cancel(self->taker);
+    AIO_END;
+}
+
+struct stream_waited_for { aio_task task; aio_stream *of[4]; struct stream_taker *taker; aio_text text;
+                           struct stream_canceller *canceller; int round; };
+SCENARIO(stream_waited_for, .may = { EPIPE, AIO_ETIMEOUT })
+{
+    AIO_BEGIN(stream_waited_for);
+    REQUIRE(unix_pair(0, 0, &self->of[0], &self->of[1]));
+    REQUIRE(unix_pair(0, 0, &self->of[2], &self->of[3]));
+    for (self->round = 0; self->round < 4; self->round++) {
+        self->taker = aio_create_task(AIO_CALL(stream_taker, .stream = self->of[0], .twice = self->round & 1));
+        REQUIRE(self->taker);
+        self->canceller = aio_create_task(AIO_CALL(stream_canceller, .stream = self->of[2], .taker = self->taker));
+        REQUIRE(self->canceller);
+        AIO_AWAIT(aio_sleep(0.1));
+        if (self->round & 2) REQUIRE(aio_stream_write(self->of[3], "y", 1) == 0);
+        REQUIRE(aio_stream_write(self->of[1], "x", 1) == 0);
+        if (!(self->round & 2)) REQUIRE(aio_stream_write(self->of[3], "y", 1) == 0);
+        AIO_AWAIT(aio_sleep(0.1));
+        CHECK(aio_future_done(self->canceller));
+        if (aio_future_cancelled(self->taker)) AIO_AWAIT(self->text, aio_wait_for(aio_stream_read(self->of[0], 9), 1));
+        else self->text = self->taker->result;
+        CHECK_BYTES(self->text.data, self->text.length, "x");
+        aio_unref_all((void *[]){ self->taker, self->canceller }, 2);
+        self->taker = NULL;
+        self->canceller = NULL;
+    }
+    AIO_FINALLY;
+        if (self->taker) aio_task_cancel(self->taker);
+        if (self->canceller) aio_task_cancel(self->canceller);
+        for (self->round = 0; self->round < 4; self->round++) aio_stream_abort(self->of[self->round]);
+        aio_unref(self->taker);
+        aio_unref(self->canceller);
+    AIO_END;
+}
+
 struct stream_lines { aio_task task; aio_stream *a, *b; struct writer *writer; aio_text line; int count; };
 SCENARIO(stream_lines, .may = { EPIPE, ECONNRESET })
 {
