@@ -16660,6 +16660,7 @@ enum {
     AIO__READ_BUFFER = 131072 - 64, /* reads go into these; the loop keeps some. malloc would mmap for 128 KiB */
     AIO__BUFFERS_KEPT = 8,
     AIO__READ_COST = 512,      /* bytes that a read counts for at least: a record of TLS may have one */
+    AIO__READ_AHEAD = 262144,  /* room that a read of much gets before anything has come */
     AIO__SMALL = 1024,         /* up to this, input that must wait for its reader is copied out of the big buffer */
     AIO__CLOSE_TIMEOUT = 30    /* seconds that a closing stream may take to send what is left */
 };
@@ -16966,6 +16967,11 @@ static ssize_t aio__stream_fill(aio_stream *s, size_t wanted)
 {
     if (s->in_start == s->in_end) aio__in_free(s);
     size_t unread = s->in_end - s->in_start;
+    if (wanted > AIO__READ_AHEAD) { /* the peer may only have announced so much: there is room for what comes */
+        size_t more = unread;
+        if (more < AIO__READ_AHEAD) more = AIO__READ_AHEAD;
+        if (wanted > more) wanted = more;
+    }
     if (!aio__in_reserve(s, wanted > 4096 ? wanted : unread ? 4096 : AIO__READ_BUFFER - 1)) return AIO__IO_FAILED;
     size_t space = s->in_capacity - s->in_end - 1, most = 2 * (size_t)s->limit;
     if (most < wanted) most = wanted;

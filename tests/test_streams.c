@@ -360,6 +360,32 @@ SCENARIO(stream_waited_for, .may = { EPIPE, AIO_ETIMEOUT })
     AIO_END;
 }
 
+/* Room for much is taken as it comes: a length that a peer has only announced costs nothing. */
+struct stream_announced { aio_task task; aio_stream *a, *b; aio_text_future *read; aio_text text;
+                          char sent[2000]; }; /* more than a small buffer has */
+SCENARIO(stream_announced, .may = { EPIPE, ECONNRESET, AIO_EINCOMPLETE })
+{
+    AIO_BEGIN(stream_announced);
+    REQUIRE(unix_pair(0, 0, &self->a, &self->b));
+    memset(self->sent, 's', sizeof self->sent);
+    REQUIRE(aio_stream_write(self->b, self->sent, sizeof self->sent) == 0);
+    self->read = aio_stream_readexactly(self->a, 1500000000);
+    REQUIRE(self->read);
+    AIO_AWAIT(aio_sleep(0.1));
+    CHECK(!aio_future_done(self->read));
+    CHECK(self->a->in_capacity < 3 * AIO__READ_AHEAD);
+    aio_future_cancel(self->read);
+    aio_unref(self->read);
+    self->read = NULL;
+    AIO_AWAIT(self->text, aio_stream_readexactly(self->a, sizeof self->sent));
+    CHECK_BYTES(self->text.data, self->text.length, self->sent, sizeof self->sent);
+    AIO_FINALLY;
+        aio_unref(self->read);
+        aio_stream_abort(self->a);
+        aio_stream_abort(self->b);
+    AIO_END;
+}
+
 struct stream_lines { aio_task task; aio_stream *a, *b; struct writer *writer; aio_text line; int count; };
 SCENARIO(stream_lines, .may = { EPIPE, ECONNRESET })
 {
