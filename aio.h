@@ -1634,9 +1634,10 @@ AIO_API int    aio_thread_queue_shutdown(aio_thread_queue *queue, bool immediate
  * of signals that were asked for (and of SIGINT during aio_run), and each is put back at the end.
  * ============================================================================ */
 
-/* callback(arg) runs in the loop after each arrival of the signal; several before the loop comes to it are one.
- * Replaces the callback of the same loop. 0; EINVAL for no signal and for one that cannot be caught (SIGKILL, SIGSTOP);
- * EBUSY when another loop has it; AIO_ELOOPCLOSED, AIO_EWRONGTHREAD. asyncio: loop.add_signal_handler */
+/* callback(arg) runs in the loop after each arrival of the signal; several before the loop comes to it are one. Those
+ * of several signals run in the order in which they came. Replaces the callback of the same loop. 0; EINVAL for no
+ * signal and for one that cannot be caught (SIGKILL, SIGSTOP); EBUSY when another loop has it; AIO_ELOOPCLOSED,
+ * AIO_EWRONGTHREAD. asyncio: loop.add_signal_handler */
 AIO_API int  aio_loop_add_signal_handler(aio_loop *loop, int signum, aio_callback *callback, void *arg);
 /* Puts back what was there before. False if this loop has no handler for it. asyncio: loop.remove_signal_handler */
 AIO_API bool aio_loop_remove_signal_handler(aio_loop *loop, int signum);
@@ -13974,7 +13975,7 @@ enum { AIO__SIGNALS = 128 };
 
 typedef struct aio__signal {
     aio_loop        *loop;      /* atomic; NULL: not ours */
-    int              pending;   /* atomic */
+    unsigned         pending;   /* atomic: the number of its arrival, or 0 */
     aio_callback    *callback;  /* the loop's thread only; NULL while only aio_run wants it */
     void            *arg;
     aio_callback    *interrupt; /* aio_run's, for SIGINT */
@@ -13985,6 +13986,7 @@ typedef struct aio__signal {
 static aio__signal aio__signal_table[AIO__SIGNALS];
 static pthread_mutex_t aio__signal_mutex = PTHREAD_MUTEX_INITIALIZER;
 static int aio__signal_inside; /* atomic: handlers that run at the moment, in any thread */
+static unsigned aio__signal_arrivals; /* atomic */
 
 /* Async-signal-safe. */
 static void aio__on_signal(int signum)
@@ -13994,7 +13996,9 @@ static void aio__on_signal(int signum)
     __atomic_add_fetch(&aio__signal_inside, 1, __ATOMIC_SEQ_CST);
     aio_loop *loop = __atomic_load_n(&aio__signal_table[signum].loop, __ATOMIC_SEQ_CST);
     if (loop) {
-        __atomic_store_n(&aio__signal_table[signum].pending, 1, __ATOMIC_SEQ_CST);
+        unsigned none = 0, number = __atomic_add_fetch(&aio__signal_arrivals, 2, __ATOMIC_SEQ_CST) | 1;
+        __atomic_compare_exchange_n(&aio__signal_table[signum].pending, &none, number, false, __ATOMIC_SEQ_CST,
+                                    __ATOMIC_SEQ_CST);
         __atomic_store_n(&loop->signalled, 1, __ATOMIC_SEQ_CST);
         while (aio__os.write(loop->wake_write, &one, sizeof one) < 0 && errno == EINTR) { }
     }
@@ -14002,14 +14006,29 @@ static void aio__on_signal(int signum)
     errno = code;
 }
 
-/* In the loop: the callbacks of all signals that have arrived. */
-static void aio__signals_look(aio_loop *loop)
+/* The loop's signal that has arrived first, of those up to the arrival `last`; NULL for none. */
+static aio__signal *aio__signal_first(const aio_loop *loop, unsigned last)
 {
-    if (!__atomic_exchange_n(&loop->signalled, 0, __ATOMIC_SEQ_CST)) return;
+    aio__signal *first = NULL;
+    unsigned longest = 0;
     for (int i = 1; i < AIO__SIGNALS; i++) {
         aio__signal *entry = &aio__signal_table[i];
         if (__atomic_load_n(&entry->loop, __ATOMIC_SEQ_CST) != loop) continue;
-        if (!__atomic_exchange_n(&entry->pending, 0, __ATOMIC_SEQ_CST)) continue;
+        unsigned number = __atomic_load_n(&entry->pending, __ATOMIC_SEQ_CST), ago = last - number;
+        if (!number || ago > UINT_MAX / 2 || (first && ago < longest)) continue;
+        first = entry;
+        longest = ago;
+    }
+    return first;
+}
+
+/* In the loop: the callbacks of all signals that have arrived, in that order. */
+static void aio__signals_look(aio_loop *loop)
+{
+    if (!__atomic_exchange_n(&loop->signalled, 0, __ATOMIC_SEQ_CST)) return;
+    unsigned last = __atomic_load_n(&aio__signal_arrivals, __ATOMIC_SEQ_CST) | 1;
+    for (aio__signal *entry; (entry = aio__signal_first(loop, last)) != NULL; ) {
+        __atomic_store_n(&entry->pending, 0, __ATOMIC_SEQ_CST);
         if (entry->callback) entry->callback(entry->arg);
         else if (entry->interrupt) entry->interrupt(entry->interrupt_arg);
     }
@@ -14034,15 +14053,16 @@ static int aio__signal_install(int signum, bool once, struct sigaction *old)
     return aio__os.sigaction(signum, &action, old) < 0 ? errno : 0;
 }
 
-/* With the mutex held: puts the old disposition back, unless someone has put in his own meanwhile. */
-static void aio__signal_free(aio__signal *entry, int signum)
+/* With the mutex held: puts the old disposition back, unless someone has put in his own meanwhile. True if one has come
+ * that nobody has heard of. */
+static bool aio__signal_free(aio__signal *entry, int signum)
 {
     if (aio__signal_is_ours(signum) && aio__os.sigaction(signum, &entry->old, NULL) < 0)
         aio__os.sigaction(signum, &entry->old, NULL); /* nothing else would ever put it back */
     __atomic_store_n(&entry->loop, NULL, __ATOMIC_SEQ_CST);
     while (__atomic_load_n(&aio__signal_inside, __ATOMIC_SEQ_CST)) { }
-    __atomic_store_n(&entry->pending, 0, __ATOMIC_SEQ_CST);
     entry->callback = entry->interrupt = NULL;
+    return __atomic_exchange_n(&entry->pending, 0, __ATOMIC_SEQ_CST) != 0;
 }
 
 AIO__COLD static void aio__signals_close(aio_loop *loop, aio__closer *closer)
@@ -14139,13 +14159,16 @@ static bool aio__interrupt_begin(aio_loop *loop, aio_callback *callback, void *a
     return ok;
 }
 
-static void aio__interrupt_end(void)
+/* True if SIGINT has come, and the loop not to it. */
+static bool aio__interrupt_end(void)
 {
+    bool pending = false;
     aio__signal *entry = &aio__signal_table[SIGINT];
     pthread_mutex_lock(&aio__signal_mutex);
     entry->interrupt = NULL;
-    if (!entry->callback) aio__signal_free(entry, SIGINT);
+    if (!entry->callback) pending = aio__signal_free(entry, SIGINT);
     pthread_mutex_unlock(&aio__signal_mutex);
+    return pending;
 }
 
 /* ============================================================================
@@ -14233,15 +14256,17 @@ struct aio_runner {
     bool        keep_sigint, interrupted;
 };
 
+static aio_exception *aio__run_interrupt(void) { return aio__exception(AIO_ECANCELLED, "", "interrupted by SIGINT"); }
+
 static void aio__run_interrupted(void *arg)
 {
     aio_runner *runner = (aio_runner *)arg;
-    aio_exception *why = aio__exception(AIO_ECANCELLED, "", "interrupted by SIGINT");
+    aio_exception *why = aio__run_interrupt();
     runner->interrupted = aio__cancel(runner->main, why);
     aio_exception_unref(why);
 }
 
-/* Runs the coroutine in the loop. Gives its error (a new owner), or NULL. */
+/* Runs the coroutine in the loop. Gives its error (a new owner), or NULL. SIGINT in its last step cancels it, too. */
 static aio_exception *aio__run_main(aio_runner *runner, void *coroutine)
 {
     aio_loop *loop = runner->loop;
@@ -14253,9 +14278,11 @@ static aio_exception *aio__run_main(aio_runner *runner, void *coroutine)
     int code = aio__adopt(loop, f);
     if (!code) code = aio__run_until_done(loop, f);
     if (!code && f->state < AIO__DONE) code = AIO_ESTOPPED;
-    if (interruptible) aio__interrupt_end();
+    bool late = interruptible && aio__interrupt_end();
+    runner->interrupted |= late;
     f->flags |= AIO__F_SEEN;
-    aio_exception *error = code ? aio__exception(code, "", NULL) : aio_exception_ref(f->error);
+    aio_exception *error = code ? aio__exception(code, "", NULL)
+        : late && !f->error ? aio__run_interrupt() : aio_exception_ref(f->error);
     aio_unref(f);
     return error;
 }

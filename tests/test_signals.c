@@ -291,6 +291,100 @@ TEST(signal_interrupt_after_another_loop)
     CHECK(signal_disposition(SIGINT) == SIG_DFL);
 }
 
+/* In the last step of a run it is not lost: asyncio's task, which was asked to cancel, ends cancelled. */
+struct interrupt_last { aio_task task; int code; bool signals; };
+static AIO_CORO(interrupt_last)
+{
+    AIO_BEGIN(interrupt_last);
+    AIO_AWAIT(aio_sleep(0.01));
+    if (self->signals) raise(SIGINT);
+    if (self->code) AIO_RAISE(self->code);
+    AIO_END;
+}
+
+TEST(signal_interrupt_last)
+{
+    aio_exception *error = NULL;
+    signal_capture();
+    int code = aio_run(AIO_CALL(interrupt_last, .signals = true));
+    CHECK_STR(signal_captured(), "KeyboardInterrupt\n");
+    CHECK_INT(code, 130);
+    signal_capture();
+    code = aio_run(AIO_CALL(interrupt_last, .signals = true, .code = EIO)); /* an error of its own in place of it */
+    CHECK(strstr(signal_captured(), "KeyboardInterrupt") == NULL);
+    CHECK_INT(code, 1);
+    aio_runner *runner = aio_runner_open();
+    CHECK_INT(aio_runner_run(runner, AIO_CALL(interrupt_last, .signals = true), &error), 130);
+    CHECK(error && error->code == AIO_ECANCELLED && !strcmp(error->message, "interrupted by SIGINT"));
+    aio_exception_unref(error);
+    CHECK_INT(aio_runner_run(runner, AIO_CALL(interrupt_last), &error), 0);
+    CHECK_PTR(error, NULL);
+    aio_runner_close(runner);
+    CHECK(signal_disposition(SIGINT) == SIG_DFL);
+}
+
+/* Without memory for its own text it is a cancel all the same. */
+struct interrupt_poor { aio_task task; aio_future *wait; };
+static AIO_CORO(interrupt_poor)
+{
+    AIO_BEGIN(interrupt_poor);
+    AIO_TRY {
+        self->wait = aio_sleep(1);
+        raise(SIGINT);
+        seam.fail_alloc = seam.allocations + 1;
+        seam.fail_on = true;
+        AIO_AWAIT(self->wait);
+    } AIO_CATCH {
+        signal_count = aio_caught(self)->code; /* not as an error */
+    } AIO_END_TRY;
+    AIO_FINALLY;
+    seam.fail_alloc = 0;
+    seam.fail_on = false;
+    AIO_END;
+}
+
+TEST(signal_interrupt_without_memory)
+{
+    signal_count = 0;
+    signal_capture();
+    int code = aio_run(AIO_CALL(interrupt_poor));
+    CHECK(strstr(signal_captured(), "KeyboardInterrupt\n") != NULL);
+    seam.touched = 0;
+    CHECK_INT(code, 130);
+    CHECK_INT(signal_count, 0);
+}
+
+/* Several that wait for the loop are heard in the order in which they came; one that comes meanwhile, after them. */
+static char signal_order[8];
+static void signal_name(void *arg)
+{
+    char *end = signal_order + strlen(signal_order);
+    if (strlen(signal_order) < sizeof signal_order - 1) *end = *(const char *)arg;
+    if (*(const char *)arg == 't' && strlen(signal_order) < 4) raise(SIGTERM);
+}
+
+TEST(signal_order_of_arrival)
+{
+    static const struct { int signum; const char *name; } of[] = { { SIGHUP, "h" }, { SIGTERM, "t" }, { SIGUSR1, "u" } };
+    aio_loop *loop = aio_new_event_loop();
+    for (unsigned late = 0; late < 2; late++) {
+        aio__signal_arrivals = late ? UINT_MAX - 3 : 0; /* the numbers begin anew */
+        memset(signal_order, 0, sizeof signal_order);
+        for (int i = 0; i < 3; i++)
+            CHECK_INT(aio_loop_add_signal_handler(loop, of[i].signum, signal_name, (void *)(uintptr_t)of[i].name), 0);
+        raise(SIGUSR1);
+        raise(SIGTERM);
+        raise(SIGHUP);
+        raise(SIGUSR1);
+        for (int i = 0; i < 3; i++) {
+            aio_loop_stop(loop);
+            CHECK_INT(aio_loop_run_forever(loop), 0);
+        }
+        CHECK_STR(signal_order, "utht");
+    }
+    aio_loop_free(loop);
+}
+
 static void signal_nothing(void *arg) { (void)arg; }
 
 /* A handler of the program's for SIGINT that is removed gives the place back to aio_run, whose one acts once; unless the
