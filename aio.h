@@ -14251,8 +14251,8 @@ static void aio__run_refuse(void *coroutine, const char *who)
 }
 
 struct aio_runner {
-    aio_loop   *loop, *set; /* `set`: what was set before */
-    aio_future *main;       /* while it runs; borrowed */
+    aio_loop   *loop;
+    aio_future *main;        /* while it runs; borrowed */
     bool        keep_sigint, interrupted;
 };
 
@@ -14269,8 +14269,10 @@ static void aio__run_interrupted(void *arg)
 /* Runs the coroutine in the loop. Gives its error (a new owner), or NULL. SIGINT in its last step cancels it, too. */
 static aio_exception *aio__run_main(aio_runner *runner, void *coroutine)
 {
-    aio_loop *loop = runner->loop;
+    aio_loop *loop = runner->loop, *set = aio__set;
+    aio__set = loop;
     aio_future *f = (aio_future *)aio__ensure_future(coroutine, sizeof *f);
+    aio__set = set;
     if (!f) return &aio__no_memory;
     runner->main = f;
     runner->interrupted = false;
@@ -14290,7 +14292,6 @@ static aio_exception *aio__run_main(aio_runner *runner, void *coroutine)
 /* 0 or a code. */
 static int aio__runner_begin(aio_runner *runner, const aio_run_options *options)
 {
-    runner->set = aio__set;
     runner->keep_sigint = options->keep_sigint;
     if (aio__timeout_ns(options->turn.seconds, 1) < 0) return EINVAL;
     if (aio__running) return AIO_ELOOPRUNNING;
@@ -14307,9 +14308,10 @@ static int aio__runner_begin(aio_runner *runner, const aio_run_options *options)
 
 AIO__COLD static void aio__runner_end(aio_runner *runner)
 {
-    aio__set = runner->loop;
-    aio__run_end(runner->loop);
-    aio__set = runner->set;
+    aio_loop *loop = runner->loop, *set = aio__set == loop ? NULL : aio__set;
+    aio__set = loop;
+    aio__run_end(loop);
+    aio__set = set;
 }
 
 AIO_API int aio_runner_run(aio_runner *runner, void *coroutine, aio_exception **error)
@@ -14321,9 +14323,7 @@ AIO_API int aio_runner_run(aio_runner *runner, void *coroutine, aio_exception **
         aio__run_refuse(coroutine, "aio_runner_run");
         e = aio__exception(code, "", NULL);
     } else {
-        aio__set = runner->loop;
         e = aio__run_main(runner, coroutine);
-        aio__set = runner->set;
         if (!e) status = 0;
         else if (runner->interrupted && e->code == AIO_ECANCELLED) status = 130;
     }

@@ -250,6 +250,31 @@ TEST(run_runner)
     aio_runner_close(NULL);
 }
 
+/* What the program has set stays set, and nothing is set again that is gone. */
+TEST(run_runner_leaves_what_is_set)
+{
+    aio_loop *first = aio_new_event_loop(), *second = aio_new_event_loop();
+    aio_set_event_loop(first);
+    aio_runner *runner = aio_runner_open();
+    CHECK_INT(aio_runner_run(runner, AIO_CALL(run_main), NULL), 0);
+    CHECK_PTR(aio_get_event_loop(), first);
+    aio_set_event_loop(second);
+    aio_loop_free(first);
+    CHECK_INT(aio_runner_run(runner, AIO_CALL(run_main), NULL), 0);
+    CHECK_PTR(aio_get_event_loop(), second);
+    aio_runner_close(runner);
+    CHECK_PTR(aio_get_event_loop(), second);
+    runner = aio_runner_open();
+    aio_loop_free(second);
+    CHECK_INT(aio_runner_run(runner, AIO_CALL(run_main), NULL), 0);
+    CHECK_PTR(aio_get_event_loop(), NULL);
+    aio_set_event_loop(aio_runner_loop(runner));
+    CHECK_INT(aio_runner_run(runner, AIO_CALL(run_main), NULL), 0);
+    CHECK_PTR(aio_get_event_loop(), aio_runner_loop(runner));
+    aio_runner_close(runner);
+    CHECK_PTR(aio_get_event_loop(), NULL);
+}
+
 /* ---- fork() inside a running loop ---- */
 
 struct run_names { aio_task task; aio_stream *stream; };
