@@ -1841,7 +1841,8 @@ AIO_API aio_text_future *aio_stream_more(aio_stream *stream);
 AIO_API int aio_stream_write(aio_stream *stream, const void *data, size_t length);
 AIO_API int aio_stream_writelines(aio_stream *stream, const aio_text *pieces, size_t count);
 /* Waits while more than the high-water mark is unsent, until the low one is reached. The error that broke the stream
- * says how many bytes were not sent. Any number may wait. asyncio: drain */
+ * says how many bytes were not sent, as aio_stream_write_buffer_size counts them. Any number may wait. asyncio:
+ * drain */
 AIO_API aio_future *aio_stream_drain(aio_stream *stream);
 /* Bytes. EINVAL if low > high. By default 64 KiB and a quarter of that. asyncio: set_write_buffer_limits */
 AIO_API int  aio_stream_set_write_buffer_limits(aio_stream *stream, size_t high, size_t low);
@@ -1866,7 +1867,8 @@ AIO_API aio_future *aio_stream_start_tls(aio_stream *stream, aio_tls_context *co
  * AIO_EINCOMPLETE for a file that ends before that; every error says how many bytes of it were sent. After an error or
  * a cancel a part of the file has gone out, and the stream is only good for being closed. asyncio: loop.sendfile */
 AIO_API aio_size_task *aio_stream_sendfile(aio_stream *stream, int file, int64_t offset, size_t count);
-/* How much is unsent. */
+/* How much is unsent; over TLS without the records, of up to 32 KiB, that are encrypted and wait for a full socket:
+ * that holds for the number of bytes not sent in errors, too. */
 AIO_API size_t aio_stream_write_buffer_size(const aio_stream *stream);
 
 /* Takes the stream. Sends what is left in the background, for up to 30 s, then closes. NULL is fine. A server's stream
@@ -15938,8 +15940,8 @@ static void aio__tls_keylog(const SSL *ssl, const char *line)
     aio__wipe(text, sizeof text);
 }
 
-/* The file that could not be loaded, or NULL. */
-static const char *aio__tls_load(aio_tls_context *context, const aio_tls_options *o)
+/* The file that could not be loaded, and why, if OpenSSL does not know; or NULL. */
+static const char *aio__tls_load(aio_tls_context *context, const aio_tls_options *o, const char **why)
 {
     SSL_CTX *ctx = context->ctx;
     const char *key = o->key_file ? o->key_file : o->cert_file;
@@ -15951,7 +15953,10 @@ static const char *aio__tls_load(aio_tls_context *context, const aio_tls_options
     if (pem && !aio__pem_key(ctx, pem, o->key_password)) return o->key_pem ? "key_pem" : "the key of cert_pem";
     if (key && !pem && aio__os.SSL_CTX_use_PrivateKey_file(ctx, key, SSL_FILETYPE_PEM) != 1) return key;
     if (o->crl_file && !aio__tls_load_crl(ctx, o->crl_file)) return o->crl_file;
-    if (o->keylog_file && (context->keylog = aio__os.append(o->keylog_file)) < 0) return o->keylog_file;
+    if (o->keylog_file && (context->keylog = aio__os.append(o->keylog_file)) < 0) {
+        *why = strerror(errno);
+        return o->keylog_file;
+    }
     if (o->ca_pem && !aio__pem_certificates(ctx, o->ca_pem, true)) return "ca_pem";
     if (o->ca_file || o->ca_path) {
         if (aio__os.SSL_CTX_load_verify_locations(ctx, o->ca_file, o->ca_path) != 1)
@@ -16050,7 +16055,7 @@ static bool aio__tls_context_fill(aio_tls_context *context, const aio_tls_option
 {
     SSL_CTX *ctx = context->ctx;
     aio__tls_context_set(context, o);
-    const char *what = "cannot load", *name = aio__tls_load(context, o);
+    const char *why = NULL, *what = "cannot load", *name = aio__tls_load(context, o, &why);
     aio__os.SSL_CTX_set_default_passwd_cb_userdata(ctx, NULL);
     if (!name && o->ciphers && aio__os.SSL_CTX_set_cipher_list(ctx, o->ciphers) != 1) {
         what = "the ciphers";
@@ -16060,7 +16065,7 @@ static bool aio__tls_context_fill(aio_tls_context *context, const aio_tls_option
         what = "ALPN";
         name = o->alpn;
     }
-    if (name) aio__tls_context_fail(what, name, NULL);
+    if (name) aio__tls_context_fail(what, name, why);
     return !name;
 }
 
@@ -17585,7 +17590,7 @@ static void aio__drained(aio_stream *s, aio_exception *error)
     aio__settle(future, error);
 }
 
-/* The error of s, and how much was not sent. A new owner. */
+/* The error of s, and how much was not sent, but for what TLS has encrypted and kept. A new owner. */
 static aio_exception *aio__error_unsent(const aio_exception *error, size_t unsent)
 {
     if (!unsent) return aio_exception_ref(error);
@@ -23488,7 +23493,7 @@ AIO_API aio_addresses_task *aio_loop_getaddrinfo_with(aio_loop *loop, const char
     const char *service = options->service;
     int code = aio__libc_code(loop);
     const char *why = code ? aio_code_text(code) : aio__resolve_problem(host, port);
-    if (!why && host) why = aio__host_problem(host);
+    if (!why && host) why = *host ? aio__host_problem(host) : "there is no host";
     if (!why && service && port) why = "a port and a service";
     if (!why && service && (!*service || strlen(service) > 31)) why = "the name of the service is empty or too long";
     if (why) return (aio_addresses_task *)aio__resolve_failure(code ? code : EINVAL, host, why);

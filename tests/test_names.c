@@ -583,6 +583,7 @@ TEST(names_asked_refused_thread)
     REFUSED(EINVAL, "the port is not in 0..65535", loop, "a.test", 65536);
     REFUSED(EINVAL, "the port is not in 0..65535", loop, "a.test", -1);
     REFUSED(EINVAL, "too long", loop, name, 1);
+    REFUSED(EINVAL, "there is no host", loop, "", 80);
     REFUSED(EINVAL, "it is a URL", loop, "http://a.test/", 1);
     REFUSED(EINVAL, "a port and a service", loop, "a.test", 1, .service = "http");
     REFUSED(EINVAL, "empty or too long", loop, "a.test", 0, .service = "");

@@ -1743,6 +1743,8 @@ TEST(tls_context_errors)
     context_fails(aio_tls_context_create(.ca_file = "/nowhere/ca.pem"), "TLS: cannot load /nowhere/ca.pem: ");
     context_fails(aio_tls_context_create(.server = true, .cert_file = "/nowhere/cert.pem"),
                   "TLS: cannot load /nowhere/cert.pem: No such file or directory");
+    context_fails(aio_tls_context_create(.keylog_file = "/nowhere/keys"),
+                  "TLS: cannot load /nowhere/keys: No such file or directory");
     snprintf(wanted, sizeof wanted, "TLS: cannot load %s: no start line", junk);
     context_fails(aio_tls_context_create(.server = true, .cert_file = junk), wanted);
     snprintf(wanted, sizeof wanted, "TLS: cannot load %s: key values mismatch", tls_file(locked, "reversed"));
