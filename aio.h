@@ -534,7 +534,8 @@ struct aio_future_kind {
     const char *name; /* in reports and call graphs; NULL: "future" */
     /* Called each time that a pending one is cancelled, by aio_future_cancel, a task that awaits it, a timeout, a
      * gather: stops what would complete it. True: it is cancelled now, unless this has completed it. False: it ends
-     * when it is completed; then a task that awaits it is cancelled. NULL: as a function that gives true. */
+     * when it is completed; then a task that awaits it is cancelled, and asks no more if it is cancelled again before.
+     * NULL: as a function that gives true. */
     bool (*cancel)(void *future);
     /* Its last owner is gone: gives back what its members own. Not called when the loop ends before that. */
     void (*destroy)(void *future);
@@ -10282,8 +10283,9 @@ static aio_handle aio__scheduled_when(aio_loop *loop, int64_t when, aio_callback
 
 AIO_API aio_handle aio_loop_call_later(aio_loop *loop, double delay, aio_callback *callback, void *arg)
 {
-    if (loop && delay <= 0) loop->attend = true;
-    return aio__scheduled_when(loop, aio__moment(aio__os.clock(), delay), callback, arg);
+    aio_handle handle = aio__scheduled_when(loop, aio__moment(aio__os.clock(), delay), callback, arg);
+    if (handle.generation && delay <= 0) loop->attend = true; /* not before: the thread may be a wrong one */
+    return handle;
 }
 
 AIO_API aio_handle aio_loop_call_at(aio_loop *loop, double when, aio_callback *callback, void *arg)
@@ -10758,13 +10760,16 @@ AIO_API int aio_loop_run_until_complete(aio_loop *loop, void *awaitable, aio_exc
         return code;
     }
     aio_loop *set = aio__set;
+    bool was_task = (((aio_future *)awaitable)->flags & AIO__F_TASK) != 0;
     aio__set = loop;
     aio_future *f = (aio_future *)aio__ensure_future(awaitable, sizeof *f);
     aio__set = set;
     if (!f) return errno;
+    bool never = (f->flags & AIO__F_CORO) && !(f->flags & AIO__F_TASK) && f->state >= AIO__DONE; /* cancelled before */
     if (aio__adopt(loop, f)) code = AIO_EWRONGLOOP;
-    else code = aio_future_add_done_callback(f, aio__stop_when_done, loop);
-    if (!code) {
+    else if (!never) code = aio_future_add_done_callback(f, aio__stop_when_done, loop);
+    if (code && !was_task && (f->flags & AIO__F_TASK)) aio__cancel(f, &aio__cancelled); /* it is not to run later */
+    if (!code && !never) {
         code = aio_loop_run_forever(loop);
         aio_future_remove_done_callback(f, aio__stop_when_done, loop);
         if (!code && f->state < AIO__DONE) code = AIO_ESTOPPED;

@@ -179,6 +179,47 @@ TEST(loop_run_until_complete_of_nothing)
     aio_loop_free(NULL);
 }
 
+TEST(loop_run_until_complete_of_a_cancelled_coroutine)
+{
+    aio_loop *loop = loop_open();
+    aio_exception *error = NULL;
+    struct loop_forever *never = AIO_CALL(loop_forever);
+    CHECK(aio_future_cancel(never));
+    CHECK_INT(aio_loop_run_until_complete(loop, never, &error), AIO_ECANCELLED);
+    CHECK(error && error->code == AIO_ECANCELLED);
+    aio_exception_unref(error);
+    aio_loop_free(loop);
+}
+
+struct loop_runs { aio_task task; };
+static int loop_ran;
+static AIO_CORO(loop_runs)
+{
+    AIO_BEGIN(loop_runs);
+    loop_ran++;
+    AIO_END;
+}
+
+/* Without memory it is not left to a later run. */
+TEST(loop_run_until_complete_without_memory)
+{
+    for (int n = 1, code = ENOMEM; code; n++) {
+        aio_loop *loop = loop_open();
+        struct loop_runs *task = AIO_CALL(loop_runs);
+        loop_ran = 0;
+        CHECK(n < 20 && task);
+        seam.fail_alloc = seam.allocations + n;
+        code = aio_loop_run_until_complete(loop, task, NULL);
+        seam.fail_alloc = seam.touched = 0;
+        CHECK_INT(code, loop_ran ? 0 : ENOMEM);
+        aio_loop_call_later(loop, 0, loop_stop_it, loop_a);
+        CHECK_INT(aio_loop_run_forever(loop), 0);
+        CHECK_INT(loop_ran, code ? 0 : 1);
+        aio_loop_free(loop);
+        if (n >= 20) break;
+    }
+}
+
 TEST(loop_run_until_complete_of_another_loops_future)
 {
     aio_loop *other = loop_open(), *loop = loop_open();
@@ -539,6 +580,10 @@ static void *loop_thread_schedules(void *arg)
     CHECK_INT(errno, AIO_EWRONGTHREAD);
     CHECK_INT(aio_loop_call_later(loop, 1, loop_note, loop_a).generation, 0);
     CHECK_INT(errno, AIO_EWRONGTHREAD);
+    loop->attend = false;
+    CHECK_INT(aio_loop_call_later(loop, 0, loop_note, loop_a).generation, 0);
+    CHECK_INT(errno, AIO_EWRONGTHREAD);
+    CHECK(!loop->attend); /* it is not this thread's to say */
     return NULL;
 }
 
