@@ -19850,6 +19850,7 @@ static AIO_CORO(aio__server_ending)
 {
     AIO_BEGIN(aio__server_ending);
     self->server = aio__server_taken(&self->taker);
+    if (!self->server) AIO_RAISE(AIO_ELOOPCLOSED, "shutdown: the server has ended with its loop");
     self->closed = aio__server_wait(self->server);
     if (!self->closed) AIO_RAISE(ENOMEM);
     if (aio__server_has_clients(self)) aio__server_end_endless(self->server);

@@ -355,6 +355,21 @@ SCENARIO(shutdown_taken, .may = { EPIPE, ECONNRESET, ENOTCONN, ECONNREFUSED, ECO
     AIO_END;
 }
 
+/* A shutdown that begins when the server has ended with its loop, in another one. */
+TEST(shutdown_of_a_closed_loop)
+{
+    aio_loop *loop = loop_open(), *other = loop_open();
+    aio_set_event_loop(loop);
+    aio_server_task *start = (aio_server_task *)aio_ref(aio_start_server(echo_handler, NULL, "127.0.0.1", 0));
+    CHECK_INT(aio_loop_run_until_complete(loop, start, NULL), 0);
+    aio_set_event_loop(NULL);
+    aio_future *ending = aio_server_shutdown(start->result, 1);
+    aio_unref(start);
+    aio_loop_free(loop);
+    CHECK_INT(aio_loop_run_until_complete(other, ending, NULL), AIO_ELOOPCLOSED);
+    aio_loop_free(other);
+}
+
 /* A server on a socket that was made before; one that does not listen stays the program's. */
 struct server_inherits { aio_task task; aio_server *server; struct talk *talk; int fd; };
 SCENARIO(server_inherits, .may = { EPIPE, ECONNRESET, ENOTCONN, ECONNREFUSED, ECONNABORTED, ETIMEDOUT })
