@@ -40896,8 +40896,10 @@ static void aio__served_close(aio__served *r, bool early)
     aio__ring_remove(&r->node);
     r->early = early;
     r->closed = true;
-    if (!r->refs) aio__served_free(r);
-    if (!r->refs) return;
+    if (!r->refs) {
+        aio__served_free(r);
+        return;
+    }
     aio__body_finish(&r->in);
     none.method = none.target = none.path = none.query = none.authority = aio__text("", 0);
     r->request = none;
