@@ -13830,14 +13830,17 @@ static const aio__waiting aio__thread_next_getter = {
     "aio_thread_queue_next", "queue was freed", AIO_ESTOPITERATION, aio__thread_next_step, aio__thread_getter_leave
 };
 
+/* Of an item, with the padding that the type of such an awaitable has. */
+static size_t aio__thread_item_room(size_t size) { return (size + 15) / 16 * 16; }
+
 /* One that tries when it is awaited, with room for an item behind it, and behind that for what keeps the port until its
  * end. NULL without memory. */
 static aio__waiter *aio__thread_waiter_make(const aio__waiting *use, aio_thread_queue *q, size_t size)
 {
     aio_loop *loop = aio__loop_now();
     aio__thread_port *port = aio__thread_port_of(q, loop);
-    size_t room = (size + 15) / 16 * 16; /* with the padding that the type of such an awaitable has */
-    aio__waiter *w = port ? (aio__waiter *)aio__waiter_make(use, port, room + sizeof(aio__tie)) : NULL;
+    size_t room = aio__thread_item_room(size) + sizeof(aio__tie);
+    aio__waiter *w = port ? (aio__waiter *)aio__waiter_make(use, port, room) : NULL;
     return aio__turn_over(loop) ? (aio__waiter *)aio__waiter_later(w) : w;
 }
 
@@ -13846,7 +13849,7 @@ static aio__waiter *aio__thread_waiter_keep(aio__waiter *w, size_t size)
 {
     if (!w) return NULL;
     aio__thread_port *port = (aio__thread_port *)w->object;
-    aio__tie *tie = (aio__tie *)(void *)((char *)(w + 1) + (size + 15) / 16 * 16);
+    aio__tie *tie = (aio__tie *)(void *)((char *)(w + 1) + aio__thread_item_room(size));
     port->refs++;
     aio__tie_to(&w->task, tie, aio__thread_port_unref, port);
     return w;
@@ -17005,9 +17008,8 @@ static ssize_t aio__stream_fill(aio_stream *s, size_t wanted)
     if (s->in_start == s->in_end) aio__in_free(s);
     size_t unread = s->in_end - s->in_start;
     if (wanted > AIO__READ_AHEAD) { /* the peer may only have announced so much: there is room for what comes */
-        size_t more = unread;
-        if (more < AIO__READ_AHEAD) more = AIO__READ_AHEAD;
-        if (wanted > more) wanted = more;
+        size_t most_ahead = unread > AIO__READ_AHEAD ? unread : (size_t)AIO__READ_AHEAD;
+        if (wanted > most_ahead) wanted = most_ahead;
     }
     if (!aio__in_reserve(s, wanted > 4096 ? wanted : unread ? 4096 : AIO__READ_BUFFER - 1)) return AIO__IO_FAILED;
     size_t space = s->in_capacity - s->in_end - 1, most = 2 * (size_t)s->limit;
@@ -17749,8 +17751,10 @@ static bool aio__stream_shutdown(aio_stream *s)
 static bool aio__stream_flush_links(aio_stream *s, bool at_end)
 {
     int step = aio__link_flush(s->top, at_end);
-    if (step == AIO__IO_FAILED) aio__stream_failed(s, AIO__LINK_WRITE);
-    if (step == AIO__IO_FAILED) aio__stream_turn(s, &s->writing, AIO__WRITING_LOST);
+    if (step == AIO__IO_FAILED) {
+        aio__stream_failed(s, AIO__LINK_WRITE);
+        aio__stream_turn(s, &s->writing, AIO__WRITING_LOST);
+    }
     return step != AIO__IO_AGAIN;
 }
 
@@ -32371,8 +32375,10 @@ static int aio__body_reading_more(struct aio__body_reading *self)
 static int aio__body_reading_step(struct aio__body_reading *self)
 {
     aio__body_reader *in = self->in;
-    if (in->over) self->error = aio__exception(AIO_ERUNTIME, "body", "its message has ended while it was read");
-    if (in->over) return 0;
+    if (in->over) {
+        self->error = aio__exception(AIO_ERUNTIME, "body", "its message has ended while it was read");
+        return 0;
+    }
     bool lost = !in->stream && aio__deadline_expired(&in->deadline); /* nobody was reading then */
     int more = lost ? AIO__MORE : aio__body_reading_more(self);
     if (!more) return 0;

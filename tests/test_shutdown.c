@@ -137,6 +137,15 @@ SCENARIO(shutdown_now, .may = { EPIPE, ECONNRESET, ENOTCONN, ECONNREFUSED, ECONN
     AIO_END;
 }
 
+/* The end of a scenario: of its shutdown, its stream, and its server if nobody has that. */
+#define ENDING_END(shutdown) do {                                                           \
+        if (shutdown) aio_future_cancel(shutdown);                                          \
+        aio_unref(shutdown);                                                                \
+        aio_stream_abort(self->stream);                                                     \
+        aio_server_abort_clients(self->server);                                             \
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));                  \
+    } while (0)
+
 /* A client whose request has its answer, and whose body never comes, holds up nobody: it has what it gets. */
 struct shutdown_answered { aio_task task; aio_server *server; aio_stream *stream; aio_future *ended; aio_text text; int i; };
 SCENARIO(shutdown_answered, .may = { EPIPE, ECONNRESET, ENOTCONN, ECONNREFUSED, ECONNABORTED, ETIMEDOUT,
@@ -167,11 +176,7 @@ SCENARIO(shutdown_answered, .may = { EPIPE, ECONNRESET, ENOTCONN, ECONNREFUSED, 
         self->stream = NULL;
     }
     AIO_FINALLY;
-        if (self->ended) aio_future_cancel(self->ended);
-        aio_unref(self->ended);
-        aio_stream_abort(self->stream);
-        if (self->server) aio_server_abort_clients(self->server);
-        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+        ENDING_END(self->ended);
     AIO_END;
 }
 
@@ -197,11 +202,7 @@ SCENARIO(shutdown_answers, .skip = KIND_SLICE /* too many pieces */,
     AIO_AWAIT((aio_future *)aio_ref(self->ended));
     CHECK_NEAR(ending_took(), 0.1, 0.5);
     AIO_FINALLY;
-        if (self->ended) aio_future_cancel(self->ended);
-        aio_unref(self->ended);
-        aio_stream_abort(self->stream);
-        if (self->server) aio_server_abort_clients(self->server);
-        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+        ENDING_END(self->ended);
     AIO_END;
 }
 
@@ -320,11 +321,7 @@ SCENARIO(shutdown_not_begun,
         self->stream = NULL;
     }
     AIO_FINALLY;
-        if (self->ending) aio_future_cancel(self->ending);
-        aio_unref(self->ending);
-        aio_stream_abort(self->stream);
-        if (self->server) aio_server_abort_clients(self->server);
-        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+        ENDING_END(self->ending);
     AIO_END;
 }
 
