@@ -44935,7 +44935,7 @@ struct aio_ws {
     bool            has_rest : 1, tailed : 1; /* `rest` counts; it is what the sender has left out when it compressed */
     bool            given : 1;     /* the user has the content */
     bool            reading : 1;   /* a receive runs */
-    bool            spared : 1;    /* the peer, whose answer to a ping may be there unread */
+    bool            spared : 1;    /* the peer, once: its answer to a ping may be there unread */
     bool            drops : 1;     /* an aio_ws_close has taken data, which is lost */
     bool            close_sent : 1, close_received : 1, released : 1;
     bool            own : 1;       /* see aio__held_new */
@@ -45186,8 +45186,7 @@ static void aio__ws_beat(aio__timer *timer)
     if (!ws->stream || ws->exception || ws->close_sent) return;
     bool pinged = ws->pinged > ws->heard;
     if (pinged && now >= ws->pinged + half && ws->reading) {
-        bool unread = aio__stream_was_told(ws->stream) || aio_stream_unread(ws->stream).length;
-        if (!ws->spared && unread) { /* the loop is late: what has come is read first */
+        if (!ws->spared) { /* the loop may be late: what has come is read first */
             ws->spared = true;
             aio__ws_beat_at(ws, aio__later(now, 1));
             return;
