@@ -172,7 +172,7 @@ static int seam_kevent(int queue, const struct kevent *changes, int count, struc
     while (!ready && due) {
         due = SEAM_GET(seam.lookups) > 0;
         struct timespec wait = { 0, seam_grace(sockets) * 1000 };
-        if (timeout && timeout->tv_sec == 0 && timeout->tv_nsec < wait.tv_nsec) wait = *timeout;
+        if (timeout && (seam_other || (timeout->tv_sec == 0 && timeout->tv_nsec < wait.tv_nsec))) wait = *timeout;
         ready = seam_real.kevent(queue, NULL, 0, events, capacity, ends ? &wait : NULL);
     }
     if (!ready && timeout) seam_now += (int64_t)timeout->tv_sec * 1000000000 + timeout->tv_nsec;
@@ -232,6 +232,7 @@ static void *seam_thread_run(void *arg)
 {
     struct seam_thread thread = *(struct seam_thread *)arg;
     free(arg);
+    seam_other = true;
     void *result = thread.run(thread.arg);
     if (thread.run == aio__lookup_threads_run) SEAM_ADD(seam.lookups, -1);
     SEAM_ADD(seam.threads, -1);

@@ -15,7 +15,8 @@
  * (SEAM_GRACE, while the loop has jobs, or seam.outside, which tests may count up with threads of their own, is not 0).
  * It does not jump at all while a thread looks names up, however long the machine takes to run it: a getaddrinfo that
  * hangs is not counted in seam.lookups, but is idle (names_getaddrinfo). A test that waits for a child, however long
- * that takes, counts seam.lookups up, too. A wait without end waits really: for whatever comes, or for the watchdog. */
+ * that takes, counts seam.lookups up, too. A wait without end waits really: for whatever comes, or for the watchdog.
+ * So do all waits of a loop in another thread: what it waits for is the work of threads that may not have run yet. */
 #include <malloc.h>
 #include <netdb.h>
 #include <sys/socket.h>
@@ -126,6 +127,7 @@ static struct seam {
 } seam;
 static struct aio__os seam_real;
 static __thread int64_t seam_now = INT64_C(1000000000000);
+static __thread bool seam_other; /* a thread that the run has begun */
 
 #define SEAM_ADD(counter, n) __atomic_add_fetch(&(counter), (n), __ATOMIC_SEQ_CST)
 #define SEAM_SET(place, value) __atomic_store_n(&(place), (value), __ATOMIC_SEQ_CST)
@@ -192,7 +194,7 @@ static int seam_grace(bool sockets)
 static int seam_real_wait(struct pollfd *fds, nfds_t count, int timeout, bool sockets)
 {
     int grace = seam_grace(sockets);
-    if (timeout < 0) return seam_real.poll(fds, count, -1);
+    if (timeout < 0 || seam_other) return seam_real.poll(fds, count, timeout);
     if (timeout < grace / 1000) grace = timeout * 1000;
 #if AIO__LINUX
     struct timespec wait = { 0, grace * 1000 };
