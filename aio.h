@@ -250,6 +250,12 @@
  * LICENCE: MIT-0 or public domain, as you like. Its text, the history, and where to report a vulnerability are at the
  * end of the file.
  */
+/* In a long file gcc up to 14 spends seconds on -Wmisleading-indentation, which is part of -Wall, and behind a #line it
+ * leaves that warning out. This one says what is so anyway. */
+#if defined(AIO_IMPLEMENTATION) && defined(__GNUC__) && !defined(__clang__) && !defined(__cplusplus) && __GNUC__ < 15
+#line 257
+#endif
+
 #ifndef AIO_H_INCLUDED
 #define AIO_H_INCLUDED
 

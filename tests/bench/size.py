@@ -36,7 +36,7 @@ def declarations_ms(folder):
 
 
 def compile_s(folder, source, *switches):
-    return statistics.median(seconds("-O2", *switches, "-c", source, "-o", folder / "a.o") for _ in range(COMPILES))
+    return statistics.median(seconds("-O2", "-Wall", *switches, "-c", source, "-o", folder / "a.o") for _ in range(COMPILES))
 
 
 def implementation_s(folder):
@@ -72,7 +72,7 @@ def main():
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         folder = pathlib.Path(name)
         hello, crawl = HERE / "size_hello.c", ROOT / "examples" / "crawl.c"
-        alone, whole = ("-O2", "-DAIO_STATIC", "-o", folder / "a.o", "-c"), folder / "implementation.c"
+        alone, whole = ("-O2", "-Wall", "-DAIO_STATIC", "-o", folder / "a.o", "-c"), folder / "implementation.c"
         for what, measure, unit, bound, counted in [
                 ("the declarations alone parse in", declarations_ms, "ms", "11 ms",
                  ("-fsyntax-only", folder / "header.c")),
@@ -81,7 +81,7 @@ def main():
                 ("the crawler, a client and a server, the same way in", lambda f: compile_s(f, crawl, "-DAIO_STATIC"),
                  "s", "4 s", (*alone, crawl)),
                 ("the whole implementation compiles at -O2 in", implementation_s, "s", "7 s",
-                 ("-O2", "-o", folder / "a.o", "-c", whole)),
+                 ("-O2", "-Wall", "-o", folder / "a.o", "-c", whole)),
                 ("hello world, -O2, stripped, without TLS, AIO_STATIC", lambda f: hello_kib(f, "-DAIO_STATIC"), "KiB",
                  "120 KiB", None),
                 ("the same with the whole library in it", hello_kib, "KiB", None, None)]:

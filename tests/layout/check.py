@@ -360,6 +360,9 @@ class Checker:
                                  (MARK.search(row), "a mark of work left undone")):
                 if broken:
                     self.say(number, "form", what)
+            told = re.match(r"#\s*line\s+(\d+)$", row)
+            if told and int(told.group(1)) != number + 1:
+                self.say(number, "form", "#line says %s of line %d" % (told.group(1), number + 1))
 
     def length(self, found):
         for function in found.functions:

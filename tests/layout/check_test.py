@@ -132,6 +132,13 @@ class Rules(unittest.TestCase):
                               ("blanks at the end", "/* */ "), ("a mark of work", "/* TO" + "DO */")):
             self.broken("form", message, "#define AIO_LIMIT 3\n", "#define AIO_LIMIT 3\n" + line + "\n")
 
+    def test_form_of_a_line_directive(self):
+        before = GOOD[:GOOD.index("#define AIO_LIMIT 3\n")].count("\n")
+        for number, right in ((before + 2, True), (before + 1, False), (before + 3, False)):
+            with_it = GOOD.replace("#define AIO_LIMIT 3\n", "#line %d\n#define AIO_LIMIT 3\n" % number)
+            self.assertEqual([message for _, rule, message in findings(with_it) if rule == "form"],
+                             [] if right else ["#line says %d of line %d" % (number, before + 2)])
+
     def test_length(self):
         def long(lines):
             return "static int aio__twice(int value)\n{\n" + "    value++;\n" * (lines - 3) + "    return value; }"
