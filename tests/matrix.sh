@@ -119,12 +119,6 @@ object() {
 # Those that live in another library's loop are built by `make examples`, which knows where its headers are.
 examples() { printf '%s\n' examples/*.c examples/*/*.c | grep -v '^examples/embed_'; }
 
-# Compiles each example for itself.
-each_example() {
-    local example
-    for example in $(examples); do "$@" "$example" || return 1; done
-}
-
 # What every example is told by a compiler, without a program.
 each_parsed() {
     local example
@@ -293,9 +287,8 @@ for compiler in gcc clang; do
         cell "implementation $compiler c99 -O2 $switch" object $compiler -std=c99 -O2 $warn_c ${own[$compiler]} $flags \
             "$out/implementation.c"
     done
-    # gcc builds and runs them with these warnings elsewhere.
-    [ $compiler = gcc ] || with_examples "examples $compiler c99" each_example object $compiler -std=c99 -O0 $warn_c \
-        ${own[$compiler]} -DAIO_STATIC
+    # `make examples` builds and runs them.
+    with_examples "examples $compiler c99" each_parsed $compiler -std=c99 -O0 $warn_c ${own[$compiler]} -DAIO_STATIC
     cell "allocator of one's own $compiler" linked allocator-$compiler $compiler -std=c99 -O2 $warn_c \
         ${own[$compiler]} -- "$out/allocator.c"
     cell "AIO_API of one's own $compiler" exported $compiler -std=c99 -O0 $warn_c
@@ -316,7 +309,6 @@ for compiler in g++ clang++; do
         cell "declarations $compiler $standard" object $compiler -x c++ -std=$standard $warn "$out/declarations.c"
     done
     cell "implementation $compiler c++20" object $compiler -x c++ -std=c++20 -O2 $warn "$out/implementation.c"
-    # They are built and run by g++ elsewhere.
     with_examples "examples $compiler c++20" each_parsed $compiler -x c++ -std=c++20 $warn -DAIO_STATIC
     cell "coroutines $compiler c++20, c99" cpp_beside_c coroutines $compiler -std=c++20 -O2 $warn
     coroutines=
