@@ -8478,17 +8478,23 @@ static AIO__COLD int aio__await_in_turn(aio_task *t, bool throws)
     return 1;
 }
 
-/* Whether what t is to run next need not run, for t has a cancel to throw: the turn is over, and nothing waits for it
- * in an AIO_FINALLY or in the exit of a block. */
-static bool aio__cancelled_instead(const aio_task *t)
+/* Whether a cancel that `root` has to throw is thrown in place of what t, its innermost coroutine, is to run next: the
+ * turn is over, and nothing waits for that in an AIO_FINALLY or in the exit of a block. */
+static AIO__COLD bool aio__cancel_goes_first(const aio_task *root, const aio_task *t)
 {
-    const aio_task *root = aio__root((aio_task *)(uintptr_t)t);
-    if (AIO__LIKELY(!root->must_cancel) || !aio__turn_over(t->future.loop)) return false;
+    if (!aio__turn_over(root->future.loop)) return false;
     for (;; t = t->future.waiters.parent) {
         int place = t->line & ~AIO__LINES;
         if ((t->marks & AIO__MARK_EXITING) || place == AIO__AT_WITH_LEFT || place == AIO__AT_FOR_LEFT) return false;
         if (t == root) return true;
     }
+}
+
+/* Whether what t is to run next need not run, for it has a cancel to throw. */
+static inline bool aio__cancelled_instead(aio_task *t)
+{
+    const aio_task *root = aio__root(t);
+    return AIO__UNLIKELY(root->must_cancel) && aio__cancel_goes_first(root, t);
 }
 
 /* The task goes on after its turn was over. A cancel that came meanwhile is thrown at its next await. */
