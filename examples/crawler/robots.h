@@ -102,10 +102,12 @@ static inline void robots_add(struct robots *robots, bool allow, const char *tex
     else robots->forbidden = true;
 }
 
-/* Reads the groups that name `agent`, or, if `agent` is "*", those of everybody. Gives how many there were. */
+/* Reads the groups that name `agent`, whose version does not count, or, if it is "*", those of everybody. Gives how
+ * many there were. */
 static inline int robots_groups(struct robots *robots, const char *text, size_t length, const char *agent)
 {
     const char *at = text, *end = text + length;
+    size_t agent_length = strcspn(agent, "/ ");
     bool ours = false, in_names = false;
     int groups = 0;
     while (at < end) {
@@ -127,7 +129,7 @@ static inline int robots_groups(struct robots *robots, const char *text, size_t 
             in_names = true;
             size_t token = 0;
             while (token < size && value[token] != '/' && value[token] != ' ') token++;
-            if (token == strlen(agent) && !strncasecmp(value, agent, token)) {
+            if (token == agent_length && !strncasecmp(value, agent, token)) {
                 groups += !ours;
                 ours = true;
             }
