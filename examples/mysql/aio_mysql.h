@@ -57,7 +57,7 @@ typedef struct aio_mysql_options {
 #define AIO_MYSQL__OPEN(url, ...) aio_mysql_open_with((url), AIO_OPTIONS(aio_mysql_options, __VA_ARGS__))
 aio_mysql *aio_mysql_open_with(const char *url, const aio_mysql_options *options);
 void       aio_mysql_close(aio_mysql *db);
-/* Connects, unless it is connected. */
+/* Connects, unless it is connected. AIO_ERUNTIME while another task connects it. */
 aio_future *aio_mysql_connect(aio_mysql *db);
 /* Asks the server for a sign of life. */
 aio_future *aio_mysql_ping(aio_mysql *db);
@@ -108,7 +108,8 @@ aio_mysql_result_task *aio_mysql_next_result(aio_mysql *db);
 aio_mysql_result_task *aio_mysql_next(aio_mysql_result *result);
 
 /* A column of the row: its text with a NUL after it, NULL for NULL and for a column that there is not. Dates are
- * "2026-01-31 12:00:00", numbers as the server writes them. */
+ * "2026-01-31 12:00:00", numbers as the server writes them; FLOAT and DOUBLE of aio_mysql_execute, as printf's %g does,
+ * in the fewest digits that are the same value. */
 const char *aio_mysql_get(const aio_mysql_result *row, const char *column);
 const char *aio_mysql_at(const aio_mysql_result *row, size_t column);
 aio_text    aio_mysql_bytes_at(const aio_mysql_result *row, size_t column); /* data NULL: NULL */
@@ -202,7 +203,7 @@ struct aio_mysql {
     size_t               taken;        /* bytes of rows before `ahead`, of which the stream has not been told yet */
     bool                 joining, last;
     int                  stage, code;
-    const char          *doing;        /* until the server has let us in */
+    const char          *doing;        /* until the server has let us in; then NULL */
     bool                 has_local;    /* the word, in the query: the server may ask for a file */
     aio_mysql_column    *columns;
     aio_mysql__cell     *cells;
@@ -831,11 +832,14 @@ static AIO_CORO(aio_mysql__login)
     AIO_END;
 }
 
-struct aio_mysql__connecting { aio_task task; aio_mysql *db; };
+struct aio_mysql__connecting { aio_task task; aio_mysql *db; bool held; };
 static AIO_CORO(aio_mysql__connecting)
 {
     AIO_BEGIN(aio_mysql__connecting);
+    if (self->db->busy && self->db->doing) AIO_RAISE(AIO_ERUNTIME, "MySQL: this connection is being connected already");
     if (self->db->stream) AIO_RETURN();
+    self->db->busy = self->held = true;
+    self->db->doing = aio_mysql__connect;
     AIO_TRY {
         AIO_TIMEOUT(self->db->options.connect_timeout) AIO_AWAIT(AIO_CALL(aio_mysql__login, .db = self->db));
     } AIO_CATCH {
@@ -843,6 +847,9 @@ static AIO_CORO(aio_mysql__connecting)
         AIO_RAISE(aio_caught(self)->code, "%s", aio_mysql__blame(self->db, aio_caught(self)));
     } AIO_END_TRY;
     self->db->made = self->db->idle_since = aio_time();
+    self->db->doing = NULL;
+    AIO_FINALLY;
+        if (self->held) self->db->busy = false;
     AIO_END;
 }
 
@@ -1005,6 +1012,17 @@ static int aio_mysql__date(char *text, size_t size, aio_mysql__in *in, int type)
     return used;
 }
 
+/* In the fewest digits that are read back as the same value. */
+static int aio_mysql__real_text(char *text, size_t size, double value, bool is_float)
+{
+    int n = 0, most = is_float ? 9 : 17;
+    for (int digits = is_float ? 6 : 15; digits <= most; digits++) {
+        n = snprintf(text, size, "%.*g", digits, value);
+        if (is_float ? strtof(text, NULL) == (float)value : strtod(text, NULL) == value) break;
+    }
+    return n;
+}
+
 /* One value of the binary protocol, written as the text protocol has it. False: the packet is bad, or no memory. */
 static bool aio_mysql__binary_cell(aio_mysql *db, size_t i, aio_mysql__in *in)
 {
@@ -1025,11 +1043,11 @@ static bool aio_mysql__binary_cell(aio_mysql *db, size_t i, aio_mysql__in *in)
         uint32_t bits = (uint32_t)value;
         float real;
         memcpy(&real, &bits, 4);
-        n = snprintf(text, sizeof text, "%.9g", (double)real);
+        n = aio_mysql__real_text(text, sizeof text, (double)real, true);
     } else if (type == 5) {
         double real;
         memcpy(&real, &value, 8);
-        n = snprintf(text, sizeof text, "%.17g", real);
+        n = aio_mysql__real_text(text, sizeof text, real, false);
     } else if (column->flags & 32) {
         n = snprintf(text, sizeof text, "%llu", (unsigned long long)value);
     } else {
@@ -1152,8 +1170,11 @@ static void aio_mysql__kill_later(aio_mysql *db)
 /* ---- commands ---- */
 
 struct aio_mysql__querying { aio_task task; aio_mysql_result *result; aio_mysql *db; uint64_t call;
-    aio_text packet, more; struct aio_mysql__kill *kill; size_t count, i; int step, kind, file; bool begun, done; };
+    aio_text packet, more; struct aio_mysql__kill *kill; size_t count, i; int step, kind, file;
+    bool within /* one that passes a result over */, held /* the connection is ours */, begun, done; };
 enum { AIO_MYSQL__QUERY, AIO_MYSQL__EXECUTE, AIO_MYSQL__MORE, AIO_MYSQL__PING };
+
+static AIO_CORO(aio_mysql__querying);
 
 /* What may still come of the result before: rows that nobody has read. */
 struct aio_mysql__skipping { aio_task task; aio_mysql_result *result; aio_mysql *db; };
@@ -1163,7 +1184,11 @@ static AIO_CORO(aio_mysql__skipping)
     while (self->db->stage != AIO_MYSQL__IDLE) {
         if (self->db->stage == AIO_MYSQL__ROWS) {
             AIO_ASYNC_FOR(self->result, aio_mysql_next(&self->db->result)) { }
-        } else AIO_AWAIT(self->result, aio_mysql_next_result(self->db));
+        } else {
+            self->db->code = 0;
+            AIO_AWAIT(self->result, AIO_CALL(aio_mysql__querying, .db = self->db, .call = ++self->db->calls,
+                                             .kind = AIO_MYSQL__MORE, .within = true));
+        }
     }
     AIO_END;
 }
@@ -1308,10 +1333,11 @@ static AIO_CORO(aio_mysql__querying)
     AIO_BEGIN(aio_mysql__querying);
     self->file = -1;
     if (!self->db->stream) AIO_RAISE(ENOTCONN, "MySQL: not connected: aio_mysql_connect comes first");
-    if (self->db->busy) AIO_RAISE(AIO_ERUNTIME, "MySQL: a connection does one thing at a time");
+    if (self->db->busy && !self->within) AIO_RAISE(AIO_ERUNTIME, "MySQL: a connection does one thing at a time");
     if (self->call != self->db->calls)
         AIO_RAISE(AIO_ERUNTIME, "MySQL: another query was made before this one was awaited");
     if (self->kind == AIO_MYSQL__MORE && self->db->stage == AIO_MYSQL__IDLE) AIO_RETURN(NULL);
+    self->db->busy = self->held = true; /* what is passed over is nobody else's, and db->out stays as it is */
     if (self->kind == AIO_MYSQL__MORE && self->db->stage == AIO_MYSQL__ROWS)
         while (self->db->stage == AIO_MYSQL__ROWS) {
             AIO_ASYNC_FOR(self->result, aio_mysql_next(&self->db->result)) { }
@@ -1320,7 +1346,7 @@ static AIO_CORO(aio_mysql__querying)
     if (self->kind != AIO_MYSQL__MORE && self->db->stage != AIO_MYSQL__IDLE)
         AIO_AWAIT(AIO_CALL(aio_mysql__skipping, .db = self->db));
     if (self->kind == AIO_MYSQL__EXECUTE && self->db->out_of_memory) AIO_RAISE(ENOMEM);
-    self->db->busy = self->begun = true;
+    self->begun = true;
     if (self->kind != AIO_MYSQL__MORE && aio_mysql__unasked(self->db))
         AIO_RAISE(self->db->code, "%s", aio_mysql__why(self->db));
     if (self->kind == AIO_MYSQL__EXECUTE) {
@@ -1366,7 +1392,7 @@ static AIO_CORO(aio_mysql__querying)
     AIO_RETURN(&self->db->result);
     AIO_FINALLY;
         if (self->file >= 0) close(self->file);
-        if (self->begun) self->db->busy = false;
+        if (self->held) self->db->busy = self->within;
         if (self->begun && !self->done && self->db->code > AIO_MYSQL_ERRORS && self->db->statement
             && !self->db->statement->sql) self->done = true; /* the server has refused to prepare it */
         if (self->begun && !self->done && self->db->stream) {
@@ -1390,15 +1416,21 @@ static bool aio_mysql__has_local(const char *sql)
     return *sql;
 }
 
+/* What the command in db->out is about; not called while another one is under way. */
+static void aio_mysql__aim(aio_mysql *db, const char *sql)
+{
+    db->statement = NULL;
+    db->has_local = db->options.local_infile && aio_mysql__has_local(sql);
+}
+
 aio_mysql_result_task *aio_mysql_query(aio_mysql *db, const char *sql)
 {
     if (!db->busy) {
         aio_mysql__begin(db);
         db->out_of_memory = db->out_of_memory || !aio_mysql__put_number(&db->out, 3, 1)
             || !aio_mysql__put(&db->out, sql, strlen(sql));
+        aio_mysql__aim(db, sql);
     }
-    db->statement = NULL;
-    db->has_local = db->options.local_infile && aio_mysql__has_local(sql);
     return aio_mysql__call(db, AIO_MYSQL__QUERY, 0, 0);
 }
 
@@ -1407,8 +1439,8 @@ aio_future *aio_mysql_ping(aio_mysql *db)
     if (!db->busy) {
         aio_mysql__begin(db);
         db->out_of_memory = db->out_of_memory || !aio_mysql__put_number(&db->out, 14, 1);
+        aio_mysql__aim(db, "");
     }
-    db->statement = NULL;
     return (aio_future *)(void *)aio_mysql__call(db, AIO_MYSQL__PING, 0, 0);
 }
 
@@ -1448,6 +1480,7 @@ aio_mysql_result_task *aio_mysql_execute(aio_mysql *db, const char *sql, const a
             || !aio_mysql__put_values(&db->out, values, count);
         at = db->out.used;
         db->out_of_memory = db->out_of_memory || !aio_mysql__put(&db->out, sql, strlen(sql) + 1);
+        aio_mysql__aim(db, sql);
     }
     return aio_mysql__call(db, AIO_MYSQL__EXECUTE, count, at);
 }

@@ -97,7 +97,8 @@ static AIO_CORO(prepared)
         self->values[2] = aio_mysql_null();
         self->values[3] = aio_mysql_real(0.1);
         AIO_AWAIT(self->rows, aio_mysql_execute(self->db, "SELECT ? AS i, ? AS s, ? AS n, ? AS r, "
-            "TIMESTAMP '2026-01-31 12:00:01.5' AS at, TIME '-12:30:00' AS t, 18446744073709551615 AS u",
+            "TIMESTAMP '2026-01-31 12:00:01.5' AS at, TIME '-12:30:00' AS t, 18446744073709551615 AS u, "
+            "CAST(1.1 AS FLOAT) AS f, 1e300 / 3 AS d",
             self->values, 4));
         AIO_AWAIT(self->row, aio_mysql_next(self->rows));
         EXPECT(aio_mysql_get_integer(self->row, "i", 0) == -5 - self->i);
@@ -106,6 +107,9 @@ static AIO_CORO(prepared)
         EXPECT_TEXT(aio_mysql_get(self->row, "at"), "2026-01-31 12:00:01.500000");
         EXPECT_TEXT(aio_mysql_get(self->row, "t"), "-12:30:00");
         EXPECT_TEXT(aio_mysql_get(self->row, "u"), "18446744073709551615");
+        EXPECT_TEXT(aio_mysql_get(self->row, "r"), "0.1");
+        EXPECT_TEXT(aio_mysql_get(self->row, "f"), "1.1");
+        EXPECT(aio_mysql_get_real(self->row, "d", 0) == 1e300 / 3);
         AIO_ASYNC_FOR(self->row, aio_mysql_next(self->rows)) NOT_REACHED();
     }
     AIO_TRY {
@@ -289,6 +293,52 @@ static AIO_CORO(misgiven)
         aio_mysql_pool_release(self->pool, self->db);
         aio_mysql_pool_close(self->second);
         aio_mysql_pool_close(self->pool);
+    AIO_END;
+}
+
+/* What another task asks of a connection that is at something: an error, and what is under way is none the worse. */
+struct asker { SELF; int what; };
+static AIO_CORO(asker)
+{
+    aio_mysql_value value = aio_mysql_integer(7);
+    AIO_BEGIN(asker);
+    if (self->what == 0) AIO_AWAIT(aio_mysql_connect(self->db));
+    else {
+        if (self->what == 1) AIO_AWAIT(self->rows, aio_mysql_execute(self->db, "SELECT ? + 1", &value, 1));
+        else AIO_AWAIT(self->rows, aio_mysql_query(self->db, "SELECT 8"));
+        AIO_AWAIT(self->row, aio_mysql_next(self->rows));
+        EXPECT_TEXT(aio_mysql_at(self->row, 0), "8");
+        AIO_ASYNC_FOR(self->row, aio_mysql_next(self->rows)) NOT_REACHED();
+    }
+    AIO_END;
+}
+struct turns { SELF; };
+static AIO_CORO(turns)
+{
+    AIO_BEGIN(turns);
+    self->db = aio_mysql_open_with(url, &options);
+    if (!self->db) AIO_RAISE(errno);
+    for (self->i = 0; self->i < 3; self->i++) { /* while it connects, while it prepares, while it passes rows over */
+        if (self->i == 2) AIO_AWAIT(self->rows, aio_mysql_query(self->db, "SELECT seq FROM aio.seq_1_to_300000; DO 0"));
+        self->running = (aio_task *)(void *)aio_create_task(AIO_CALL(asker, .db = self->db, .what = self->i));
+        AIO_AWAIT(aio_sleep(0));
+        for (self->count = 0; self->count < 2; self->count++) {
+            AIO_TRY {
+                if (self->i == 0 && self->count) AIO_AWAIT(aio_mysql_connect(self->db));
+                else AIO_AWAIT(self->rows, aio_mysql_query(self->db, "SELECT 9"));
+                NOT_REACHED();
+            } AIO_CATCH {
+                EXPECT(aio_caught(self)->code == AIO_ERUNTIME || (aio_caught(self)->code == ENOTCONN && !self->count));
+            } AIO_END_TRY;
+        }
+        AIO_AWAIT(aio_ref(self->running));
+        aio_unref(self->running);
+        self->running = NULL;
+        AIO_AWAIT(aio_mysql_connect(self->db)); /* it is, and says so */
+    }
+    AIO_FINALLY;
+        aio_unref(self->running);
+        aio_mysql_close(self->db);
     AIO_END;
 }
 
@@ -601,6 +651,10 @@ static AIO_CORO(hostile)
             }
             if (self->i == self->count) break;
             snprintf(self->sql, sizeof self->sql, "case %d", self->i);
+            if (self->i % 2 && options.local_infile) { /* its word is not the next command's */
+                AIO_AWAIT(self->rows, aio_mysql_query(self->db, "well LOCAL"));
+                AIO_ASYNC_FOR(self->row, aio_mysql_next(self->rows)) { }
+            }
             if (self->i % 2) AIO_AWAIT(self->rows, aio_mysql_execute(self->db, self->sql, NULL, 0));
             else AIO_AWAIT(self->rows, aio_mysql_query(self->db, self->sql));
             AIO_ASYNC_FOR(self->row, aio_mysql_next(self->rows))
@@ -647,6 +701,7 @@ int main(int argc, char **argv)
     if (!strcmp(action, "large")) status = aio_run(AIO_CALL(large));
     if (!strcmp(action, "pooled")) status = aio_run(AIO_CALL(pooled));
     if (!strcmp(action, "misgiven")) status = aio_run(AIO_CALL(misgiven));
+    if (!strcmp(action, "turns")) status = aio_run(AIO_CALL(turns));
     if (!strcmp(action, "infile")) status = aio_run(AIO_CALL(infile));
     if (!strcmp(action, "cancelled")) status = aio_run(AIO_CALL(cancelled));
     if (!strcmp(action, "hostile")) status = aio_run(AIO_CALL(hostile));
