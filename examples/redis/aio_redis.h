@@ -21,7 +21,8 @@
  * at once, so that it takes nothing more. No reply reaches another command.
  *
  * Retried, with back-off and jitter: connecting; a command that was not sent, and one that only reads, when the
- * connection breaks; any that the server answers by LOADING. Never when that would lose a WATCH, MULTI or SELECT.
+ * connection breaks, or .timeout is over; any that the server answers by LOADING. Never when that would lose a WATCH,
+ * MULTI or SELECT.
  *
  * Errors: an error of the server has a code of AIO_REDIS_E..., by its first word; AIO_EDISCONNECTED when the server
  * went away, AIO_ETIMEOUT after .timeout, AIO_ELIMIT for a reply beyond .max_reply or .max_depth, AIO_ERUNTIME for
@@ -56,7 +57,7 @@ typedef struct aio_redis_options {
     const char      *client_name AIO_UNSET;     /* CLIENT SETNAME */
     aio_tls_context *tls_context AIO_UNSET;     /* TLS with this one, as rediss:// has the default one; borrowed */
     int              protocol AIO_UNSET;        /* 2 or 3; 0: 3, and 2 where the server has no other */
-    double           timeout AIO_UNSET;         /* of a command; one that blocks has its own; 0: 30 s */
+    double           timeout AIO_UNSET;         /* of a command, each time; one that blocks has its own; 0: 30 s */
     /* until the server has let us in, with TLS and login; one that takes longer is not tried again; 0: 10 s */
     double           connect_timeout AIO_UNSET;
     int              retries AIO_UNSET;         /* 0: 3; below 0: none */
@@ -79,7 +80,7 @@ typedef struct aio_redis_options {
 #define AIO_REDIS__OPEN(url, ...) aio_redis_open_with((url), AIO_OPTIONS(aio_redis_options, __VA_ARGS__))
 aio_redis  *aio_redis_open_with(const char *url, const aio_redis_options *options);
 void        aio_redis_close(aio_redis *redis);
-/* Connects, unless it is connected; commands do it themselves. */
+/* Connects, unless it is connected; commands do it themselves. AIO_ERUNTIME while another task's call is under way. */
 aio_future *aio_redis_connect(aio_redis *redis);
 bool        aio_redis_is_connected(const aio_redis *redis);
 int         aio_redis_protocol(const aio_redis *redis); /* 2 or 3; 0 before it is connected */
@@ -522,6 +523,14 @@ static void aio_redis__put(aio_redis *redis, const aio_text *arguments, size_t c
     redis->count++;
 }
 
+/* The traits of commands, with one more behind them: the latest one that begins or ends something counts. */
+static unsigned aio_redis__then(unsigned traits, unsigned more)
+{
+    if (more & AIO_REDIS__ENDS) traits &= ~(unsigned)(AIO_REDIS__WATCHES | AIO_REDIS__MULTI);
+    if (more & (AIO_REDIS__WATCHES | AIO_REDIS__MULTI)) traits &= ~(unsigned)AIO_REDIS__ENDS;
+    return traits | more;
+}
+
 static aio_text aio_redis__text_of(const char *text)
 {
     aio_text bytes = { text, text ? strlen(text) : 0 };
@@ -598,7 +607,7 @@ static void aio_redis__format(aio_redis__formatted *f, const char *format, va_li
         }
         char *word = f->words.data + f->words.used;
         size_t n = 0;
-        for (; *format && *format != ' ' && !f->code; format++) {
+        for (; *format && *format != ' ' && !f->code; format += !f->code) {
             if (*format == '%' && *++format != '%') f->code = EINVAL;
             else word[n++] = *format;
         }
@@ -1291,6 +1300,15 @@ static int aio_redis__greet(aio_redis *redis, aio_redis__buffer *b, int stage)
     return count ? aio_redis__encode(b, words, count) : 0;
 }
 
+/* A server that does not know a command says with which arguments it came: here the password is one of them. */
+static void aio_redis__hide(aio_redis *redis)
+{
+    char *echo = redis->error.used ? strstr(redis->error.data, ", with args") : NULL;
+    if (!echo) return;
+    aio_redis__erase(echo, redis->error.used - (size_t)(echo - redis->error.data));
+    redis->error.used = (size_t)(echo - redis->error.data);
+}
+
 /* The server's answer to it. 0, or -1 with redis->code. */
 static int aio_redis__greeted(aio_redis *redis, int stage)
 {
@@ -1298,6 +1316,7 @@ static int aio_redis__greeted(aio_redis *redis, int stage)
     int code = reply->type == AIO_REDIS_FAILURE ? aio_redis__server_error(redis, reply, 0) : 0;
     bool old = code && stage == AIO_REDIS__HELLO
         && (redis->code == AIO_REDIS_ENOPROTO || !strncmp(reply->value.text, "ERR unknown command", 19));
+    if (reply->type == AIO_REDIS_FAILURE && stage <= AIO_REDIS__AUTH) aio_redis__hide(redis);
     aio_redis__rewind(redis);
     if (old && redis->options.protocol != 3) {
         redis->protocol = 2;
@@ -1476,9 +1495,21 @@ static AIO_CORO(aio_redis__readying)
     AIO_END;
 }
 
+struct aio_redis__opening { aio_task task; aio_redis *redis; bool begun; };
+static AIO_CORO(aio_redis__opening)
+{
+    AIO_BEGIN(aio_redis__opening);
+    if (self->redis->busy) AIO_RAISE(AIO_ERUNTIME, "Redis: a connection does one thing at a time");
+    self->redis->busy = self->begun = true; /* what is owed is to be read by one alone */
+    AIO_AWAIT(AIO_CALL(aio_redis__readying, .redis = self->redis));
+    AIO_FINALLY;
+        if (self->begun) self->redis->busy = false;
+    AIO_END;
+}
+
 aio_future *aio_redis_connect(aio_redis *redis)
 {
-    return (aio_future *)(void *)AIO_CALL(aio_redis__readying, .redis = redis);
+    return (aio_future *)(void *)AIO_CALL(aio_redis__opening, .redis = redis);
 }
 
 /* ---- commands ---- */
@@ -1666,7 +1697,7 @@ int aio_redis_pipeline_with(aio_redis *redis, const aio_text *arguments, size_t 
     unsigned traits = count && arguments->data ? aio_redis__traits(arguments, count) : 0;
     int code = traits & AIO_REDIS__REFUSED ? ENOTSUP : aio_redis__encode(&redis->queued, arguments, count);
     if (code) return aio_redis__not_queued(redis, code);
-    redis->queued_states |= traits;
+    redis->queued_states = aio_redis__then(redis->queued_states, traits);
     redis->queued_changes = redis->queued_changes || !aio_redis__reads(*arguments);
     redis->queued_count++;
     return 0;
@@ -1720,7 +1751,7 @@ aio_redis_reply_task *aio_redis_execute_with(aio_redis *redis, const aio_redis_e
         redis->count = redis->queued_count + 2;
     } else redis->bad = ENOMEM;
     if (redis->queued_bad) redis->bad = redis->queued_bad;
-    redis->states = redis->queued_states | (o->transaction ? AIO_REDIS__ENDS : 0);
+    redis->states = o->transaction ? aio_redis__then(redis->queued_states, AIO_REDIS__ENDS) : redis->queued_states;
     redis->blocks = (redis->queued_states & AIO_REDIS__BLOCKS) != 0;
     redis->only_reads = !redis->queued_changes && !o->transaction;
     aio_redis_pipeline_reset(redis);

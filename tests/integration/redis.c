@@ -205,6 +205,7 @@ static AIO_CORO(scans)
     AIO_AWAIT(self->reply, aio_redis_command(self->redis, "FLUSHDB"));
     EXPECT(aio_redis_pipelinef(self->redis, "GET f%d", 1) == EINVAL);
     EXPECT(aio_redis_pipelinef(self->redis, "GET %x", 1) == EINVAL);
+    EXPECT(aio_redis_pipelinef(self->redis, "GET f%") == EINVAL); /* and its end is not passed */
     EXPECT(!aio_redis_pipeline(self->redis, "SET", "half", "1"));
     AIO_TRY { /* what is not whole is not sent */
         AIO_AWAIT(self->reply, aio_redis_execute(self->redis, .transaction = true));
@@ -472,11 +473,57 @@ static AIO_CORO(misgiven)
     } AIO_END_TRY;
     AIO_AWAIT(self->reply, aio_redis_command(self->redis, "ECHO", "mine"));
     EXPECT_TEXT(aio_redis_text(self->reply), "mine");
+    EXPECT(!aio_redis_pipeline(self->redis, "UNWATCH") && !aio_redis_pipeline(self->redis, "WATCH", "k"));
+    AIO_AWAIT(self->reply, aio_redis_execute(self->redis));
+    EXPECT(aio_redis_pool_release(self->pool, self->redis) == 0 && !aio_redis_is_connected(self->redis));
+    self->redis = NULL;
     AIO_FINALLY;
         if (self->other != self->redis) aio_redis_pool_release(self->pool, self->other);
         aio_redis_pool_release(self->pool, self->redis);
         aio_redis_pool_close(self->second);
         aio_redis_pool_close(self->pool);
+    AIO_END;
+}
+
+/* Asked of a connection that another task connects, or waits for a reply of: an error, and what is under way is none
+ * the worse. */
+struct asker { SELF; };
+static AIO_CORO(asker)
+{
+    AIO_BEGIN(asker);
+    if (self->i) {
+        AIO_AWAIT(self->reply, aio_redis_command(self->redis, "BLPOP", "nothing", "0.2"));
+        EXPECT(aio_redis_is_nil(self->reply));
+        AIO_AWAIT(self->reply, aio_redis_command(self->redis, "ECHO", "mine"));
+        EXPECT_TEXT(aio_redis_text(self->reply), "mine");
+    } else AIO_AWAIT(aio_redis_connect(self->redis));
+    AIO_END;
+}
+struct turns { SELF; };
+static AIO_CORO(turns)
+{
+    AIO_BEGIN(turns);
+    self->redis = aio_redis_open_with(url, &options);
+    if (!self->redis) AIO_RAISE(errno);
+    for (self->i = 0; self->i < 2; self->i++) {
+        self->running = (aio_task *)(void *)aio_create_task(AIO_CALL(asker, .redis = self->redis, .i = self->i));
+        AIO_AWAIT(aio_sleep(0));
+        for (self->count = 0; self->count < 2; self->count++) {
+            AIO_TRY {
+                if (self->count) AIO_AWAIT(aio_redis_connect(self->redis));
+                else AIO_AWAIT(self->reply, aio_redis_command(self->redis, "ECHO", "other"));
+                NOT_REACHED();
+            } AIO_CATCH_CODE(AIO_ERUNTIME) {
+            } AIO_END_TRY;
+        }
+        AIO_AWAIT(aio_ref(self->running));
+        aio_unref(self->running);
+        self->running = NULL;
+        AIO_AWAIT(aio_redis_connect(self->redis)); /* it is, and says so */
+    }
+    AIO_FINALLY;
+        aio_unref(self->running);
+        aio_redis_close(self->redis);
     AIO_END;
 }
 
@@ -868,6 +915,7 @@ int main(int argc, char **argv)
     if (!strcmp(action, "listeners")) status = aio_run(AIO_CALL(listeners));
     if (!strcmp(action, "cancelled")) status = aio_run(AIO_CALL(cancelled));
     if (!strcmp(action, "misgiven")) status = aio_run(AIO_CALL(misgiven));
+    if (!strcmp(action, "turns")) status = aio_run(AIO_CALL(turns));
     if (!strcmp(action, "streams")) status = aio_run(AIO_CALL(streams));
     if (!strcmp(action, "hostile")) status = aio_run(AIO_CALL(hostile));
     if (!strcmp(action, "lasting")) status = aio_run(AIO_CALL(lasting));
