@@ -876,7 +876,8 @@ AIO_API aio_task *aio_current_task(void);
 AIO_API size_t    aio_all_tasks(aio_task **tasks, size_t capacity);
 
 /* Asks a task to cancel: AIO_ECANCELLED is raised where it awaits. False if it is done. The message may be NULL; it is
- * copied. asyncio: Task.cancel(msg) */
+ * copied; of several before the task could react the first one counts if it waits, else the last. asyncio:
+ * Task.cancel(msg) */
 AIO_API bool        aio_task_cancel(void *task);
 AIO_API bool        aio_task_cancel_message(void *task, const char *message);
 /* cancel() requests not taken back yet / takes one back, gives what is left. asyncio: Task.cancelling, Task.uncancel */
@@ -9441,11 +9442,15 @@ static size_t aio__tasks_unasked(aio_loop *loop, aio_task **tasks, size_t capaci
 
 /* ---- cancellation ---- */
 
-/* The task throws at its next step. */
+/* The task throws at its next step: the latest of such cancels, but the one for which it has left what it awaited. */
 static void aio__cancel_later(aio_task *root, aio_exception *why)
 {
+    bool left = (root->must_cancel & AIO__CANCEL_LEFT) != 0;
     root->must_cancel |= AIO__CANCEL_ASKED;
-    if (why->refs == AIO__STATIC || aio__attachment_find(root, AIO__EXTRA_CANCEL)) return;
+    if (left) return;
+    aio__attachment *old = aio__attachment_find(root, AIO__EXTRA_CANCEL);
+    if (old) aio__attachment_drop(root, old);
+    if (why->refs == AIO__STATIC) return;
     aio__cancel_reason *reason =
         (aio__cancel_reason *)(void *)aio__attachment_add(root, AIO__EXTRA_CANCEL, sizeof *reason,
                                                           aio__cancel_reason_end);
@@ -9458,6 +9463,7 @@ static aio_future *aio__cancel_task(aio_task *root, aio_exception *why)
     aio_task *leaf = root->link.leaf;
     aio_future *f = aio__awaited(leaf);
     if (root->cancels < UINT16_MAX) root->cancels++;
+    if (f && f->state == AIO__CANCELLED) return NULL; /* which it throws at its next step */
     if (!f || f->state >= AIO__DONE || (f->flags & AIO__F_YIELD) || root->must_cancel) {
         aio__cancel_later(root, why);
         return NULL;

@@ -704,6 +704,60 @@ SCENARIO(task_cancelled_often)
     AIO_END;
 }
 
+/* Of two cancels, before it could react to one, a task that waits throws the first, also one that waits for what others
+ * wait for, too; one that has not begun, or runs, the last, which may have no message. */
+struct task_cancelled_runs { aio_task task; const char *second; };
+static AIO_CORO(task_cancelled_runs)
+{
+    AIO_BEGIN(task_cancelled_runs);
+    aio_task_cancel_message(aio_current_task(), "one");
+    aio_task_cancel_message(aio_current_task(), self->second);
+    AIO_AWAIT(aio_sleep(100));
+    AIO_END;
+}
+struct task_cancelled_waits { aio_task task; aio_future *shared; };
+static AIO_CORO(task_cancelled_waits)
+{
+    AIO_BEGIN(task_cancelled_waits);
+    if (self->shared) AIO_AWAIT(aio_shield((aio_future *)aio_ref(self->shared)));
+    else AIO_AWAIT(aio_sleep(100));
+    AIO_END;
+}
+struct task_cancel_messages { aio_task task; aio_task *others[5]; aio_future *shared; int i; };
+SCENARIO(task_cancel_messages)
+{
+    AIO_BEGIN(task_cancel_messages);
+    static const char *const said[] = { "one", "one", "two", "two", "cancelled" };
+    self->shared = aio_future_create();
+    REQUIRE(self->shared);
+    self->others[0] = (aio_task *)(void *)aio_create_task(AIO_CALL(task_cancelled_waits));
+    self->others[1] = (aio_task *)(void *)aio_create_task(AIO_CALL(task_cancelled_waits, .shared = self->shared));
+    AIO_AWAIT(aio_sleep(1));
+    self->others[2] = (aio_task *)(void *)aio_create_task(AIO_CALL(task_cancelled_waits));
+    self->others[3] = (aio_task *)(void *)aio_create_task(AIO_CALL(task_cancelled_runs, .second = "two"));
+    self->others[4] = (aio_task *)(void *)aio_create_task(AIO_CALL(task_cancelled_runs));
+    for (int i = 0; i < 5; i++) REQUIRE(self->others[i]);
+    for (int i = 0; i < 3; i++) {
+        aio_task_cancel_message(self->others[i], "one");
+        aio_task_cancel_message(self->others[i], "two");
+        CHECK_INT(aio_task_cancelling(self->others[i]), 2);
+    }
+    AIO_AWAIT(aio_sleep(1));
+    for (self->i = 0; self->i < 5; self->i++) {
+        REQUIRE(aio_future_cancelled(self->others[self->i]));
+        CHECK_STR(aio_future_exception(self->others[self->i])->message, said[self->i]);
+    }
+    AIO_FINALLY;
+        for (int i = 0; i < 5; i++) {
+            if (self->others[i]) aio_task_cancel(self->others[i]);
+            if (self->others[i]) aio_future_exception(self->others[i]);
+        }
+        aio_unref_all(self->others, 5);
+        if (self->shared && !aio_future_done(self->shared)) aio_future_set_done(self->shared);
+        aio_unref(self->shared);
+    AIO_END;
+}
+
 struct task_cancelled_twice { aio_task task; char log[TASK_LOG]; struct task_stubborn *other; int code; };
 SCENARIO(task_cancelled_twice)
 {
