@@ -30097,6 +30097,7 @@ typedef struct aio__digest_space {
     aio__node link;          /* the newest is the first */
     aio_url   origin;        /* of the URL that was challenged */
     char     *realm, *nonce, *opaque, *domain; /* in one block, with realm; opaque and domain may be NULL */
+    char     *challenged;    /* there too: the nonce of the challenge, whatever has come since (RFC 7616 3.4.2) */
     size_t    size;          /* of that block */
     char      client[33];    /* our nonce */
     uint32_t  count;         /* requests with this nonce */
@@ -30221,8 +30222,8 @@ static bool aio__digest_sum_end(void *sum, char *hex)
     return done;
 }
 
-/* The hash of texts with colons between them, up to a NULL. */
-static bool aio__digest_join(int algorithm, char *hex, const char *const *part)
+/* The hash of texts with colons between them, up to a NULL. 0, ENOMEM or ENOTSUP. */
+static int aio__digest_join(int algorithm, char *hex, const char *const *part)
 {
     aio__buffer text;
     bool ok = true;
@@ -30230,30 +30231,31 @@ static bool aio__digest_join(int algorithm, char *hex, const char *const *part)
     for (size_t i = 0; ok && part[i]; i++)
         ok = (!i || aio__buffer_append_secret(&text, ":", 1))
           && aio__buffer_append_secret(&text, part[i], strlen(part[i]));
-    ok = ok && aio__digest_hash(algorithm, text.data, text.end, hex);
+    int code = !ok ? ENOMEM : aio__digest_hash(algorithm, text.data, text.end, hex) ? 0 : ENOTSUP;
     if (text.data) aio__wipe(text.data, text.capacity);
     aio__free(text.data);
-    return ok;
+    return code;
 }
 
-/* What RFC 7616 3.4.1 has for a request; `quality` is "auth", "auth-int" or NULL, `body` the hash of the body. */
-static bool aio__digest_response(const aio_digest_auth *auth, const aio__digest_space *space, const char *method,
-                                 const char *target, const char *quality, const char *count, const char *body,
-                                 char *response)
+/* What RFC 7616 3.4.1 has for a request; `quality` is "auth", "auth-int" or NULL, `body` the hash of the body. 0,
+ * ENOMEM or ENOTSUP. */
+static int aio__digest_response(const aio_digest_auth *auth, const aio__digest_space *space, const char *method,
+                                const char *target, const char *quality, const char *count, const char *body,
+                                char *response)
 {
     char first[AIO__DIGEST_HEX], second[AIO__DIGEST_HEX];
     const int algorithm = space->algorithm;
     const char *const secret[] = { auth->user, space->realm, auth->password, NULL };
-    const char *const session[] = { first, space->nonce, space->client, NULL };
+    const char *const session[] = { first, space->challenged, space->client, NULL };
     const char *const request[] = { method, target, body, NULL };
     const char *const new_way[] = { first, space->nonce, count, space->client, quality, second, NULL };
     const char *const old_way[] = { first, space->nonce, second, NULL };
-    bool ok = aio__digest_join(algorithm, first, secret)
-        && (!space->session || aio__digest_join(algorithm, first, session))
-        && aio__digest_join(algorithm, second, request)
-        && aio__digest_join(algorithm, response, quality ? new_way : old_way);
+    int code = aio__digest_join(algorithm, first, secret);
+    if (!code && space->session) code = aio__digest_join(algorithm, first, session);
+    if (!code) code = aio__digest_join(algorithm, second, request);
+    if (!code) code = aio__digest_join(algorithm, response, quality ? new_way : old_way);
     aio__wipe(first, sizeof first);
-    return ok;
+    return code;
 }
 
 /* ---- challenges ---- */
@@ -30332,7 +30334,7 @@ static int aio__digest_take(aio__digest_space *space, const aio__challenge *c)
     char *at = (char *)aio__malloc(space->size);
     if (!at) return ENOMEM;
     space->realm = aio__auth_copy(&at, realm);
-    space->nonce = aio__auth_copy(&at, nonce);
+    space->nonce = space->challenged = aio__auth_copy(&at, nonce);
     space->opaque = opaque ? aio__auth_copy(&at, opaque) : NULL;
     space->domain = domain ? aio__auth_copy(&at, domain) : NULL;
     space->algorithm = (uint8_t)algorithm;
@@ -30443,13 +30445,15 @@ static int aio__digest_informed(aio_digest_auth *auth, const aio_url *url, bool 
     if (!next) return 0;
     size_t opaque = space->opaque ? strlen(space->opaque) + 1 : 0;
     size_t domain = space->domain ? strlen(space->domain) + 1 : 0;
-    size_t realm = strlen(space->realm) + 1, size = realm + opaque + domain + next->value.length + 1;
+    size_t realm = strlen(space->realm) + 1, challenged = strlen(space->challenged) + 1;
+    size_t size = realm + opaque + domain + challenged + next->value.length + 1;
     char *block = (char *)aio__malloc(size), *to = block;
     if (!block) return ENOMEM;
     memcpy(to, space->realm, realm);
     to += realm;
     if (opaque) memcpy(to, space->opaque, opaque);
     if (domain) memcpy(to + opaque, space->domain, domain);
+    memcpy(to + opaque + domain, space->challenged, challenged);
     aio__wipe(space->realm, space->size);
     aio__free(space->realm);
     space->realm = block;
@@ -30458,6 +30462,8 @@ static int aio__digest_informed(aio_digest_auth *auth, const aio_url *url, bool 
     space->size = size;
     space->count = 0;
     to += opaque + domain;
+    space->challenged = to;
+    to += challenged;
     space->nonce = aio__auth_copy(&to, next);
     return 0;
 }
@@ -30493,7 +30499,7 @@ static bool aio__digest_user(const aio_digest_auth *auth, const aio__digest_spac
     bool ascii = true;
     for (const char *at = auth->user; *at; at++) ascii = ascii && (unsigned char)*at < 0x80;
     if (space->user_hash)
-        return aio__digest_join(space->algorithm, hash, named) && aio__auth_put(out, "Digest username=\"", hash, "\"");
+        return !aio__digest_join(space->algorithm, hash, named) && aio__auth_put(out, "Digest username=\"", hash, "\"");
     if (ascii || !space->utf8) return aio__auth_quote(out, "Digest username=", auth->user);
     size_t n = strlen(auth->user);
     if (!aio__auth_put(out, "Digest username*=UTF-8''", "", "") || !aio__buffer_reserve(out, 3 * n)) return false;
@@ -30529,8 +30535,8 @@ static int aio__digest_authorize(aio_digest_auth *auth, aio__digest_space *space
     bool whole = quality && !space->auth;
     if (whole && !aio__digest_body_hash(space, body, entity)) return ENOTSUP;
     snprintf(count, sizeof count, "%08x", (unsigned)++space->count);
-    if (!aio__digest_response(auth, space, method, target, quality, count, whole ? entity : NULL, response))
-        return ENOTSUP;
+    int code = aio__digest_response(auth, space, method, target, quality, count, whole ? entity : NULL, response);
+    if (code) return code;
     const char *name = aio__digest_names[space->algorithm];
     bool ok = aio__digest_user(auth, space, out) && aio__auth_quote(out, ", realm=", space->realm)
         && aio__auth_quote(out, ", nonce=", space->nonce) && aio__auth_quote(out, ", uri=", target)

@@ -213,6 +213,54 @@ TEST(auth_digest_next_nonce)
     aio_digest_auth_unref(auth_digest);
 }
 
+/* The key of a -sess algorithm is made of the nonce that came with the challenge, also after another one has come: what
+ * is expected is what Python's hashlib makes of the formulas of RFC 7616 3.4.2. */
+TEST(auth_digest_session_key)
+{
+    static const char *const fields[] = { "nextnonce=\"between\"", "nextnonce=\"new\"" };
+    aio_url url;
+    aio_headers headers;
+    memset(&headers, 0, sizeof headers);
+    CHECK(auth_digest = aio_digest_auth_open("u", "p"));
+    CHECK_INT(aio_url_parse(&url, "http://h.test/", 14, NULL), 0);
+    CHECK_INT(auth_challenge("http://h.test/", "Digest realm=\"r\", nonce=\"n\", algorithm=MD5-sess, qop=auth",
+                             false), 0);
+    for (size_t i = 0; i < 2; i++) {
+        CHECK_INT(aio_headers_set(&headers, "Authentication-Info", fields[i]), 0);
+        CHECK_INT(aio_digest_auth_informed(auth_digest, &url, &headers), 0);
+    }
+    CHECK_STR(auth_answer("http://h.test/dir/index.html", "c", NULL),
+              "Digest username=\"u\", realm=\"r\", nonce=\"new\", uri=\"/dir/index.html\", "
+              "response=\"c18faf0988fd2785a1de37bf36dc0030\", algorithm=MD5-sess, cnonce=\"c\", qop=auth, nc=00000001");
+    aio_headers_clear(&headers);
+    aio_url_clear(&url);
+    aio_digest_auth_unref(auth_digest);
+}
+
+/* Without memory there is no answer, and that is what is said: ENOTSUP would have the request go without one. */
+TEST(auth_digest_without_memory)
+{
+    aio_url url;
+    aio_text out;
+    int code = ENOMEM;
+    long n = 0;
+    CHECK(auth_digest = aio_digest_auth_open("u", "p"));
+    CHECK_INT(aio_url_parse(&url, "http://h.test/", 14, NULL), 0);
+    CHECK_INT(auth_challenge("http://h.test/", "Digest realm=\"r\", nonce=\"n\", algorithm=MD5-sess, qop=auth",
+                             false), 0);
+    while (code == ENOMEM) {
+        seam.fail_alloc = seam.allocations + ++n;
+        code = aio_digest_auth_authorize(auth_digest, &url, "GET", "/", NULL, &out);
+        seam.fail_alloc = seam.touched = 0;
+        CHECK((code == 0) == (out.data != NULL));
+    }
+    CHECK_INT(code, 0);
+    CHECK(n > 5); /* four hashes and the answer itself */
+    aio_text_clear(&out);
+    aio_url_clear(&url);
+    aio_digest_auth_unref(auth_digest);
+}
+
 /* A realm that only begins as the one that was answered is another; a proxy's space is another than its origin's. */
 TEST(auth_digest_spaces_are_apart)
 {
