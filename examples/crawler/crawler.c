@@ -137,7 +137,7 @@ static int add_location(struct links *links, const struct page *page, const char
 {
     aio_url url, to;
     int code = aio_url_parse(&url, page->url, strlen(page->url), NULL);
-    if (!code && page->depth == 0 && !aio_url_join(&to, &url, location, strlen(location), NULL, .repair = true)) {
+    if (!code && page->depth % REDIRECT == 0 && !aio_url_join(&to, &url, location, strlen(location), NULL, .repair = true)) {
         if (!aio_url_same_origin(&url, &to) && want(&to) == ENOMEM) code = ENOMEM;
         aio_url_clear(&to);
     }
@@ -177,21 +177,24 @@ static AIO_CORO(visit)
     AIO_BEGIN(visit);
     crawler.running++;
     self->began = aio_time();
-    self->record.depth = self->page->depth;
-    self->links.depth = self->page->depth + 1;
+    self->record.depth = self->page->depth % REDIRECT;
+    self->links.depth = self->record.depth + 1;
     AIO_TRY {
         self->record.status = STATUS_ROBOTS;
         if (!self->forbidden) {
             AIO_AWAIT(self->response, aio_session_get(crawler.session, self->page->url, .no_redirects = true));
             self->record.status = self->response->status;
             if (self->record.status / 100 == 3 && aio_headers_get(&self->response->headers, "Location").data) {
-                self->links.depth--; /* a redirect is no step; where it leads is a page of its own, with robots.txt */
+                if (self->page->depth / REDIRECT == REDIRECTS_MAX)
+                    AIO_RAISE(AIO_EREDIRECTS, "more than %d redirects in a row", REDIRECTS_MAX);
+                /* A redirect is no step; where it leads is a page of its own, with robots.txt. */
+                self->links.depth = self->page->depth + REDIRECT;
                 if (add_location(&self->links, self->page,
                                  aio_headers_get(&self->response->headers, "Location").data)) AIO_RAISE(ENOMEM);
             } else if (self->record.status == 200 && is_html(self->response)) {
                 AIO_AWAIT(self->text, aio_response_text(self->response, .declared = true, .replace = true));
                 aio_text tag = aio_headers_get(&self->response->headers, "X-Robots-Tag");
-                bool leads_on = options.depth < 0 || self->page->depth < options.depth;
+                bool leads_on = options.depth < 0 || self->record.depth < options.depth;
                 if (leads_on && !(tag.data && says_nofollow(tag.data)) &&
                     add_links(&self->links, self->page->url, self->text)) AIO_RAISE(ENOMEM);
             } else if (self->response->content_length >= 0 && self->response->content_length < 65536) {

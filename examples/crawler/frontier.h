@@ -15,10 +15,13 @@
 #include <unistd.h>
 
 enum { URL_MAX = 2048 }; /* longer ones are not visited */
+/* What a redirect on the way adds to a page's depth, so that it is kept with the page; and how many may follow each
+ * other. */
+enum { REDIRECT = 1 << 24, REDIRECTS_MAX = 10 };
 
 struct page {
     struct page *next;
-    int          depth; /* links from where the crawl began */
+    int          depth; /* links from where the crawl began, and REDIRECT for each redirect since the latest */
     bool         done;
     char         id[40]; /* the frontier's own */
     char         url[1]; /* as long as it is */
