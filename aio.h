@@ -9442,7 +9442,8 @@ static size_t aio__tasks_unasked(aio_loop *loop, aio_task **tasks, size_t capaci
 
 /* ---- cancellation ---- */
 
-/* The task throws at its next step: the latest of such cancels, but the one for which it has left what it awaited. */
+/* The task throws at its next step. Of several such cancels the latest counts; once the task has left what it awaited,
+ * the one that it left for. */
 static void aio__cancel_later(aio_task *root, aio_exception *why)
 {
     bool left = (root->must_cancel & AIO__CANCEL_LEFT) != 0;

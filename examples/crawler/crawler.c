@@ -137,7 +137,8 @@ static int add_location(struct links *links, const struct page *page, const char
 {
     aio_url url, to;
     int code = aio_url_parse(&url, page->url, strlen(page->url), NULL);
-    if (!code && page->depth % REDIRECT == 0 && !aio_url_join(&to, &url, location, strlen(location), NULL, .repair = true)) {
+    bool given = page->depth % REDIRECT == 0;
+    if (!code && given && !aio_url_join(&to, &url, location, strlen(location), NULL, .repair = true)) {
         if (!aio_url_same_origin(&url, &to) && want(&to) == ENOMEM) code = ENOMEM;
         aio_url_clear(&to);
     }
@@ -185,7 +186,7 @@ static AIO_CORO(visit)
             AIO_AWAIT(self->response, aio_session_get(crawler.session, self->page->url, .no_redirects = true));
             self->record.status = self->response->status;
             if (self->record.status / 100 == 3 && aio_headers_get(&self->response->headers, "Location").data) {
-                if (self->page->depth / REDIRECT == REDIRECTS_MAX)
+                if (self->page->depth / REDIRECT >= REDIRECTS_MAX)
                     AIO_RAISE(AIO_EREDIRECTS, "more than %d redirects in a row", REDIRECTS_MAX);
                 /* A redirect is no step; where it leads is a page of its own, with robots.txt. */
                 self->links.depth = self->page->depth + REDIRECT;

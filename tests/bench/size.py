@@ -36,7 +36,8 @@ def declarations_ms(folder):
 
 
 def compile_s(folder, source, *switches):
-    return statistics.median(seconds("-O2", "-Wall", *switches, "-c", source, "-o", folder / "a.o") for _ in range(COMPILES))
+    command = ("-O2", "-Wall", *switches, "-c", source, "-o", folder / "a.o")
+    return statistics.median(seconds(*command) for _ in range(COMPILES))
 
 
 def implementation_s(folder):
