@@ -2670,7 +2670,7 @@ typedef struct aio_cookie_jar_options {
      * one label (com, local) are never taken, with or without it. NULL: none */
     const char        *public_suffixes AIO__UNSET;
     size_t             max_cookies AIO__UNSET;     /* in all; the one not used for longest goes. 0: 3300 */
-    size_t             max_per_domain AIO__UNSET;  /* the same for one domain; 0: 180 */
+    size_t             max_per_domain AIO__UNSET;  /* the same for one domain, Secure ones last; 0: 180 */
 } aio_cookie_jar_options;
 
 /* aio_cookie_jar_open(.unsafe = true, ...): an empty jar with one owner, for one or several sessions of one thread.
@@ -2687,8 +2687,9 @@ AIO_API void            aio_cookie_jar_unref(aio_cookie_jar *jar);
 AIO_API int aio_cookie_jar_update(aio_cookie_jar *jar, const aio_url *url, const char *text, size_t length,
                                   const char **reason);
 /* A cookie of the program's own, for the URL's host and whole site; for every host if the URL is NULL. Without
- * expiry. EINVAL: the name is no token, or the value has a control character, a semicolon or is longer than 4096 bytes.
- * aiohttp: update_cookies({name: value}, url) */
+ * expiry. For a host that is an address it is sent if the jar is `unsafe`. EINVAL: the URL has no host, the name is no
+ * token, the value has a control character or a semicolon, or both are longer than 4096 bytes. aiohttp:
+ * update_cookies({name: value}, url) */
 AIO_API int aio_cookie_jar_set(aio_cookie_jar *jar, const aio_url *url, const char *name, const char *value);
 /* What a request to this URL has to say in its Cookie field: "a=1; b=2", longer paths first, then older ones. Text of
  * the jar's, until its next call; data is NULL when no cookie is for this URL. 0 or ENOMEM. aiohttp: filter_cookies */
@@ -2703,9 +2704,9 @@ AIO_API size_t aio_cookie_jar_clear(aio_cookie_jar *jar, bool (*predicate)(const
 AIO_API size_t aio_cookie_jar_clear_domain(aio_cookie_jar *jar, const char *domain);
 
 /* Writes all cookies to a file in the form that curl and browsers' exports have (cookies.txt), readable by its owner
- * alone (0600), whole or not at all. 0 or a code. / Adds those of such a file to the jar. 0; what reading gave;
- * AIO_ELIMIT over 16 MiB; EINVAL: *line (may be NULL) is the first that is invalid, and nothing was taken. Both block,
- * as files do. aiohttp: save, load */
+ * alone (0600), whole or not at all. 0 or a code. / Adds those of such a file that have not expired. 0; what reading
+ * gave; AIO_ELIMIT over 16 MiB; EINVAL: *line (may be NULL) is the first that is invalid, and nothing was taken. Both
+ * block, as files do. aiohttp: save, load */
 AIO_API int aio_cookie_jar_save(aio_cookie_jar *jar, const char *path);
 AIO_API int aio_cookie_jar_load(aio_cookie_jar *jar, const char *path, int *line);
 
@@ -26341,15 +26342,21 @@ static void aio__cookie_domain_settle(aio_cookie_jar *jar, aio__cookie_domain *d
 
 /* ---- cookies ---- */
 
-/* Frees a cookie; what it said is not left in memory. Its domain stays. */
+/* Frees one that is in no jar; what it said is not left in memory. */
+static void aio__cookie_discard(aio__cookie *cookie)
+{
+    aio__wipe(cookie, cookie->size);
+    aio__free(cookie);
+}
+
+/* Its domain stays. */
 static void aio__cookie_free(aio_cookie_jar *jar, aio__cookie *cookie)
 {
     aio__ring_remove(&cookie->link);
     aio__ring_remove(&cookie->of_domain);
     cookie->domain->count--;
     jar->count--;
-    aio__wipe(cookie, cookie->size);
-    aio__free(cookie);
+    aio__cookie_discard(cookie);
 }
 
 static void aio__cookie_drop(aio_cookie_jar *jar, aio__cookie *cookie)
@@ -26364,23 +26371,24 @@ static bool aio__cookie_expired(const aio__cookie *cookie, int64_t now)
     return cookie->shown.expires && cookie->shown.expires <= now;
 }
 
-/* Makes room for one more: of the domain, if it has all that it may have, else of the jar. */
+/* After one more: drops one of the domain, if it has more than it may have, else of the jar, if that has. Which is RFC
+ * 6265bis 5.7's order: one that has expired; of a domain's, one that is not Secure, so that who can only speak for its
+ * http:// pushes out none of its https://; the one not used for longest. */
 static void aio__cookie_evict(aio_cookie_jar *jar, aio__cookie_domain *domain)
 {
-    bool full = domain->count >= jar->max_per_domain;
-    if (!full && jar->count < jar->max_cookies) return;
+    bool full = domain->count > jar->max_per_domain;
+    if (!full && jar->count <= jar->max_cookies) return;
     aio__node *ring = full ? &domain->cookies : &jar->cookies;
     aio__cookie *worst = NULL;
     int64_t now = aio__os.wall();
     for (aio__node *node = ring->next; node != ring; node = node->next) {
         aio__cookie *cookie = full ? AIO__CONTAINER(node, aio__cookie, of_domain)
                                    : AIO__CONTAINER(node, aio__cookie, link);
-        if (!worst || cookie->used < worst->used) worst = cookie;
+        bool other = full && worst && cookie->shown.secure != worst->shown.secure;
+        if (!worst || (other ? worst->shown.secure : cookie->used < worst->used)) worst = cookie;
         if (aio__cookie_expired(cookie, now) && (worst = cookie)) break;
     }
-    if (!worst) return;
-    if (worst->domain == domain) aio__cookie_free(jar, worst);
-    else aio__cookie_drop(jar, worst);
+    if (worst) aio__cookie_drop(jar, worst);
 }
 
 static bool aio__text_is(aio_text a, aio_text b)
@@ -26429,32 +26437,35 @@ static aio__cookie *aio__cookie_new(const aio__cookie_said *said)
     return cookie;
 }
 
+/* It has expired by now. */
+static bool aio__cookie_is_over(const aio__cookie_said *said)
+{
+    return said->expires && said->expires <= aio__os.wall();
+}
+
 /* Puts it in, in the place of one like it, whose age it has; one that has expired only removes that. 0 or ENOMEM. */
 static int aio__cookie_store(aio_cookie_jar *jar, const aio__cookie_said *said)
 {
     aio__cookie *old = aio__cookie_find(jar, said), *cookie;
-    if (said->expires && said->expires <= aio__os.wall()) {
+    if (aio__cookie_is_over(said)) {
         if (old) aio__cookie_drop(jar, old);
         return 0;
     }
-    aio__cookie_domain *domain = (cookie = aio__cookie_new(said)) ? aio__cookie_domain_of(jar, said->domain) : NULL;
+    if (!(cookie = aio__cookie_new(said))) return ENOMEM;
+    aio__cookie_domain *domain = aio__cookie_domain_of(jar, said->domain);
     if (!domain) {
-        aio__free(cookie);
+        aio__cookie_discard(cookie);
         return ENOMEM;
     }
     cookie->domain = domain;
     cookie->made = old ? old->made : ++jar->clock;
     cookie->used = ++jar->clock;
-    if (old) {
-        aio__ring_insert(&old->link, &cookie->link);
-        aio__cookie_free(jar, old);
-    } else {
-        aio__cookie_evict(jar, domain);
-        aio__ring_insert(&jar->cookies, &cookie->link);
-    }
+    aio__ring_insert(old ? &old->link : &jar->cookies, &cookie->link);
     aio__ring_insert(&domain->cookies, &cookie->of_domain);
     domain->count++;
     jar->count++;
+    if (old) aio__cookie_free(jar, old);
+    else aio__cookie_evict(jar, domain);
     return 0;
 }
 
@@ -26573,9 +26584,11 @@ static bool aio__cookie_origin_is_secure(const aio_cookie_jar *jar, const aio_ur
 /* Whether a cookie without Secure would hide a secure one that the origin may not touch (RFC 6265bis 5.7). */
 static bool aio__cookie_hides_secure(const aio_cookie_jar *jar, const aio__cookie_said *said)
 {
+    int64_t now = aio__os.wall();
     for (const aio__node *node = jar->cookies.next; node != &jar->cookies; node = node->next) {
-        const aio_cookie *cookie = &AIO__CONTAINER(node, aio__cookie, link)->shown;
-        if (cookie->secure && aio__text_is(cookie->name, said->name)
+        const aio__cookie *other = AIO__CONTAINER(node, aio__cookie, link);
+        const aio_cookie *cookie = &other->shown;
+        if (cookie->secure && aio__text_is(cookie->name, said->name) && !aio__cookie_expired(other, now)
             && aio__cookie_path_matches(said->path, cookie->path)
             && (aio__cookie_below(cookie->domain, said->domain) || aio__cookie_below(said->domain, cookie->domain)))
             return true;
@@ -26654,8 +26667,9 @@ static const char *aio__cookie_problem(const char *name, const char *value, aio_
     if (aio__header_name_problem(name, strlen(name)))
         return aio__problem_say(p, "a cookie's name is not a token, at byte %zu", aio__token_end(name));
     if (!value) return aio__problem_say(p, "cookie %.64s has no value", name);
-    if (strlen(value) > AIO__COOKIE_MAX)
-        return aio__problem_say(p, "cookie %.64s: its value is longer than %d bytes", name, (int)AIO__COOKIE_MAX);
+    if (strlen(name) + strlen(value) > AIO__COOKIE_MAX)
+        return aio__problem_say(p, "cookie %.64s: its name and value are longer than %d bytes", name,
+                                (int)AIO__COOKIE_MAX);
     size_t at = aio__value_end(value, ';');
     return !value[at] ? NULL : aio__problem_say(p, "cookie %.64s: its value has a semicolon or a control character, at "
                                                 "byte %zu", name, at);
@@ -26666,6 +26680,7 @@ AIO_API int aio_cookie_jar_set(aio_cookie_jar *jar, const aio_url *url, const ch
     aio__cookie_said said;
     memset(&said, 0, sizeof said);
     if (!aio__cookie_jar_live(jar, __func__) || aio__cookie_problem(name, value, NULL)) return EINVAL;
+    if (url && !url->host.length) return EINVAL;
     said.name = aio__text(name, strlen(name));
     said.value = aio__cookie_trim(value, value + strlen(value));
     said.domain = url ? url->host : aio__text("", 0);
@@ -26727,7 +26742,7 @@ AIO_API int aio_cookie_jar_filter(aio_cookie_jar *jar, const aio_url *url, aio_t
     bool address = url->is_ipv4 || url->is_ipv6;
     int code = aio__cookie_collect(jar, aio__text("", 0), url, &n);
     if (!code && (!address || jar->unsafe)) code = aio__cookie_collect(jar, url->host, url, &n);
-    for (size_t i = 0; !code && !address && i < url->host.length; i++)
+    for (size_t i = 0; !code && !address && i + 1 < url->host.length; i++) /* nothing is above a dot at the end */
         if (url->host.data[i] == '.')
             code = aio__cookie_collect(jar, aio__text(url->host.data + i + 1, url->host.length - i - 1), url, &n);
     jar->header.start = jar->header.end = 0;
@@ -27106,7 +27121,7 @@ static int aio__cookie_lines(aio_cookie_jar *jar, aio_text text, bool store, int
         same_site = comment ? aio__cookie_comment(aio__text(at, (size_t)(stop - at))) : AIO_SAME_SITE_UNSET;
         if (comment || stop == at) continue;
         if (!aio__cookie_read(&said, aio__text(at, (size_t)(stop - at)))) return EINVAL;
-        int code = store ? aio__cookie_store(jar, &said) : 0;
+        int code = store && !aio__cookie_is_over(&said) ? aio__cookie_store(jar, &said) : 0;
         if (code) return code;
     }
     return 0;

@@ -267,6 +267,39 @@ TEST(cookies_evicted)
     cookies_close();
 }
 
+/* Who is between a host and its http:// cannot push out what the host has set over https://, nor stand for it longer
+ * than it lasts. */
+TEST(cookies_secure_ones_go_last)
+{
+    char field[32];
+    cookies_jar = aio_cookie_jar_open(.max_cookies = 4, .max_per_domain = 3);
+    CHECK_STR(cookies_take("https://a.test/", "s=1; Secure"), "");
+    for (int i = 0; i < 9; i++) {
+        snprintf(field, sizeof field, "n%d=%d", i, i);
+        CHECK_STR(cookies_take("http://a.test/", field), "");
+    }
+    cookies_check("https://a.test/", "s=1; n7=7; n8=8");
+    CHECK_STR(cookies_take("https://a.test/", "t=2; Secure; Max-Age=9"), "");
+    CHECK_STR(cookies_take("https://a.test/", "u=3; Secure"), "");
+    CHECK_STR(cookies_take("http://a.test/", "n=4"), ""); /* none but itself may go for it */
+    cookies_check("https://a.test/", "s=1; t=2; u=3");
+    CHECK_STR(cookies_take("https://a.test/", "v=5; Secure"), "");
+    cookies_check("https://a.test/", "t=2; u=3; v=5");
+    seam_now += INT64_C(10000000000);
+    CHECK_STR(cookies_take("http://a.test/", "n=6"), ""); /* one that has expired goes first */
+    cookies_check("https://a.test/", "u=3; v=5; n=6");
+    CHECK_STR(cookies_take("http://b.test/", "b=7"), "");
+    CHECK_STR(cookies_take("http://b.test/", "c=8"), ""); /* of all domains: by use alone */
+    cookies_check("https://a.test/", "v=5; n=6");
+    CHECK_INT((int)aio_cookie_jar_count(cookies_jar), 4);
+    CHECK_STR(cookies_take("https://a.test/", "w=1; Secure; Max-Age=1"), "");
+    CHECK_STR(cookies_take("http://a.test/", "w=2"), "it would hide a secure one");
+    seam_now += INT64_C(2000000000);
+    CHECK_STR(cookies_take("http://a.test/", "w=2"), ""); /* there is no such one any more */
+    cookies_check("http://a.test/", "n=6; w=2");
+    cookies_close();
+}
+
 /* The bounds of what a field says, from both sides. */
 TEST(cookies_at_their_bounds)
 {
@@ -367,6 +400,21 @@ TEST(cookies_are_listed_and_cleared)
     aio_cookie_jar_unref(NULL);
 }
 
+/* Whatever is in a jar, another one loads what it has saved. */
+static void cookies_loaded_as_saved(void)
+{
+    char path[] = "/tmp/aio-cookies-XXXXXX";
+    int line = -1;
+    close(mkstemp(path));
+    aio_cookie_jar *other = aio_cookie_jar_open();
+    CHECK_INT(aio_cookie_jar_save(cookies_jar, path), 0);
+    CHECK_INT(aio_cookie_jar_load(other, path, &line), 0);
+    CHECK_INT(line, 0);
+    CHECK_INT((int)aio_cookie_jar_count(other), (int)aio_cookie_jar_count(cookies_jar));
+    aio_cookie_jar_unref(other);
+    unlink(path);
+}
+
 TEST(cookies_of_the_program)
 {
     aio_url url;
@@ -392,8 +440,14 @@ TEST(cookies_of_the_program)
     memset(big, 'v', sizeof big);
     big[4097] = '\0';
     CHECK_INT(aio_cookie_jar_set(cookies_jar, NULL, "big", big), EINVAL);
-    big[4096] = '\0';
+    big[4094] = '\0';
+    CHECK_INT(aio_cookie_jar_set(cookies_jar, NULL, "big", big), EINVAL);
+    big[4093] = '\0';
     CHECK_INT(aio_cookie_jar_set(cookies_jar, NULL, "big", big), 0);
+    CHECK_INT(aio_url_parse(&url, "mailto:a", 8, NULL), 0);
+    CHECK_INT(aio_cookie_jar_set(cookies_jar, &url, "nowhere", "1"), EINVAL);
+    aio_url_clear(&url);
+    cookies_loaded_as_saved();
     cookies_close();
     cookies_open();
     CHECK_INT(aio_cookie_jar_set(cookies_jar, NULL, "all", "1"), 0);
@@ -401,6 +455,7 @@ TEST(cookies_of_the_program)
     CHECK_INT(aio_cookie_jar_set(cookies_jar, &url, "one", " a b\t"), 0);
     aio_url_clear(&url);
     cookies_check("http://a.test/", "all=1; one=a b");
+    cookies_check("http://a.test./", "all=1"); /* once: nothing is above the last dot */
     cookies_check("http://1.2.3.4/", "all=1");
     cookies_check("http://other.example/", "all=1");
     cookies_close();
@@ -615,6 +670,9 @@ TEST(cookies_files)
     CHECK_INT(line, 0);
     CHECK_INT((int)aio_cookie_jar_count(cookies_jar), 2);
     cookies_check("https://www.a.test/", "new=");
+    cookies_check("http://b.test/x/", "s=v w");
+    cookies_write(path, "b.test\tFALSE\t/x\tFALSE\t1\ts\told\n"); /* it is over, but that of the jar is not */
+    CHECK_INT(aio_cookie_jar_load(cookies_jar, path, NULL), 0);
     cookies_check("http://b.test/x/", "s=v w");
     CHECK_INT(aio_cookie_jar_next(cookies_jar, aio_cookie_jar_next(cookies_jar, NULL))->same_site, AIO_SAME_SITE_UNSET);
     char big[4200];

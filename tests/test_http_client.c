@@ -1632,7 +1632,7 @@ TEST(client_says_what_was_given)
         { { .cookies = cookie_name }, "a cookie's name is not a token, at byte 1" },
         { { .cookies = cookie_none }, "a cookie has no name" },
         { { .cookies = cookie_odd }, "cookie a has no value" },
-        { { .cookies = cookie_long }, "cookie a: its value is longer than 4096 bytes" },
+        { { .cookies = cookie_long }, "cookie a: its name and value are longer than 4096 bytes" },
         { { .request_target = "/a b" }, "request_target is empty, or has a space or a control character, at byte 2" },
     };
     char wanted[200];

@@ -1161,6 +1161,14 @@ TEST(secrets_of_cookies_erased)
     CHECK_INT(secrets_left, 0);
     CHECK_INT(aio_cookie_jar_load(jar, path, NULL), 0);
     CHECK_INT(secrets_left, 0);
+    aio_cookie_jar_clear(jar, NULL, NULL);
+    for (int n = 1, code = ENOMEM; code && n < 9; n++) { /* nor if there is no memory for the rest */
+        seam.fail_alloc = seam.allocations + n;
+        code = aio_cookie_jar_set(jar, &url, "a", "c00kie");
+        seam.fail_alloc = seam.touched = 0;
+        CHECK_INT(code, n < 3 ? ENOMEM : 0);
+    }
+    CHECK_INT(secrets_left, 0);
     aio_cookie_jar_unref(jar);
     CHECK_INT(secrets_left, 0);
     secrets_look(false);
