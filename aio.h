@@ -7640,8 +7640,8 @@ static inline size_t aio__entry_first(const aio__entry *heap, size_t count, size
 static void aio__entry_down(aio__entry *heap, size_t count, size_t i, aio__entry entry)
 {
     for (size_t c; (c = 4 * i + 1) < count; ) {
-        for (size_t k = 4 * c + 1; k < 4 * c + 17; k += 4)
-            if (k < count) __builtin_prefetch(&heap[k]);
+        if (4 * c + 16 < count)
+            for (size_t k = 4 * c + 1; k < 4 * c + 17; k += 4) __builtin_prefetch(&heap[k]);
         size_t first = aio__entry_first(heap, count, c);
         if (!aio__entry_before(&heap[first], &entry)) break;
         heap[i] = heap[first];
@@ -11811,9 +11811,9 @@ AIO_API void *aio__group_create_task(aio_task_group *group, void *coroutine, con
  * 42. Locks: first in, first out
  *
  * Who waits is a coroutine with a place in a wait queue. It is called in turn, and takes what it waited for when it
- * runs; one
- * that is cancelled after its call hands it on. Waiting needs no memory but the coroutine's. An event is simpler: all
- * who wait for it share one future. A loop that closes makes the wait queues forget those who waited in it.
+ * runs; one that is cancelled after its call hands it on. Waiting needs no memory but the coroutine's. An event is
+ * simpler: all who wait for it share one future. A loop that closes makes the wait queues forget those who waited in
+ * it.
  * ============================================================================ */
 
 /* ---- wait queues ---- */
@@ -12161,7 +12161,7 @@ static inline bool aio__lock_try(void *object, bool take)
 /* After a release, or when one who was called did not take it. */
 static void aio__lock_call(aio_lock *lock)
 {
-    if (!lock->locked && !lock->queue.called) aio__wait_queue_call(&lock->queue);
+    if (lock->queue.next && !lock->locked && !lock->queue.called) aio__wait_queue_call(&lock->queue);
 }
 
 static int aio__lock_step(aio__waiter *w)
@@ -15562,10 +15562,10 @@ static void aio__bio_setup(void)
  * OpenSSL 3.0 and 3.1 offer the key of every certificate that they load or are shown to all decoders that there are,
  * also to those of private keys and parameters: 0.1 ms for each certificate, a fifth of a handshake, and 25 ms for the
  * system's authorities. For each, too, and wherever else it looks for something, they copy the list of all that the
- * library context has, of which two thirds are ciphers that TLS has no use for: a twentieth of a handshake. A client
- * without a certificate of its own needs only decoders of public keys. It gets a library context in which OpenSSL's
- * default provider does everything, and shows no other decoders, and what TLS has of keys and ciphers. Where OpenSSL
- * was set up in another way (FIPS, other providers), a client stays with that. */
+ * library context has, of which most is nothing that TLS has a use for: a fifteenth of a handshake. A client without a
+ * certificate of its own needs only decoders of public keys. It gets a library context in which OpenSSL's default
+ * provider does everything, and shows no other decoders, and of keys, digests, ciphers and the like what TLS and
+ * certificates have. Where OpenSSL was set up in another way (FIPS, other providers), a client stays with that. */
 
 #if AIO__TLS_LIBRARY
 static OSSL_LIB_CTX  *aio__tls_library;           /* these live as long as the process, too */
@@ -15579,9 +15579,12 @@ static const struct {
     const char *properties, *names[AIO__TLS_NAMES];
 } aio__tls_wanted[] = {
     { OSSL_OP_DECODER, 5, "input=der,structure=SubjectPublicKeyInfo", { "EC", "RSA", "RSA-PSS", "ED25519", "ED448" } },
-    { OSSL_OP_KEYMGMT, 11, "",
-      { "EC", "RSA", "RSA-PSS", "ED25519", "ED448", "DH", "X25519", "X448", "HMAC", "HKDF", "TLS1-PRF",
-        "DSA" } },
+    { OSSL_OP_KEYMGMT, 9, "", { "EC", "RSA", "RSA-PSS", "ED25519", "ED448", "DH", "X25519", "X448", "HMAC" } },
+    { OSSL_OP_DIGEST, 6, "",
+      { "SHA1", "SHA2-256", "SHA2-384", "SHA2-512", "MD5-SHA1", "SHAKE-256", "MD5", "SHA2-224", "SHA2-512/224",
+        "SHA2-512/256", "SHA3-224", "SHA3-256", "SHA3-384", "SHA3-512" } },
+    { OSSL_OP_KDF, 3, "", { "HKDF", "TLS13-KDF", "TLS1-PRF" } },
+    { OSSL_OP_MAC, 1, "", { "HMAC" } },
     { OSSL_OP_CIPHER, 6, "",
       { "AES-256-ECB", "AES-256-CTR", "AES-128-GCM", "AES-256-GCM", "AES-128-CBC", "AES-256-CBC", "NULL",
         "AES-128-CCM", "AES-256-CCM", "ChaCha20-Poly1305", "AES-128-CBC-HMAC-SHA1", "AES-256-CBC-HMAC-SHA1",
