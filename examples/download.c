@@ -85,6 +85,7 @@ static bool progress(bool last)
     if (now - get.shown < 0.2 && !last) return false;
     get.shown = now;
     if (get.size < 0) return fprintf(stderr, "\r%lld bytes, %.1f MB/s ", get.come, rate / 1e6), false;
+    if (get.size == 0) return fprintf(stderr, "the file is empty"), true;
     long long left = missing_bytes(), done = get.size - left;
     fprintf(stderr, "\r[%-40.*s] %3d %%, %.1f MB/s, %.0f s left ", (int)(40 * done / get.size),
             "########################################", (int)(100 * done / get.size), rate / 1e6,
@@ -119,11 +120,15 @@ static AIO_CORO(range)
             AIO_AWAIT(self->response, aio_session_get(get.session, get.url, .headers = ask(self)));
             if (problem(self)) AIO_RAISE(EIO, "%s", problem(self));
             AIO_ASYNC_FOR(self->piece, aio_response_read_chunk(self->response)) {
+                if ((long long)self->piece.length > self->missing->to - self->missing->from)
+                    AIO_RAISE(EIO, "more came than the range %s", self->coming + strlen("bytes "));
                 AIO_AWAIT(aio_file_pwrite(get.file, self->piece.data, self->piece.length, self->missing->from));
                 self->missing->from += (long long)self->piece.length;
                 get.come += (long long)self->piece.length;
                 if (progress(false)) AIO_AWAIT(AIO_CALL(keep));
             }
+            if (self->missing->from < self->missing->to)
+                AIO_RAISE(AIO_EPAYLOAD, "less came than the range %s", self->coming + strlen("bytes "));
         } AIO_CATCH_CODE(AIO_EPAYLOAD, AIO_EDISCONNECTED, AIO_ETIMEOUT, ECONNRESET) {
             if (++self->tries == TRIES) AIO_RERAISE();
             fprintf(stderr, "\nagain from byte %lld on\n", self->missing->from);
@@ -149,14 +154,22 @@ static AIO_CORO(whole)
     AIO_END;
 }
 
+/* How long the file is, as the answer for its first byte says; -1: that is the whole file, or the size is not said.
+ * An empty one has no first byte: 416. */
+static long long size_of(const aio_response *first)
+{
+    const char *range = aio_headers_get(&first->headers, "Content-Range").data;
+    long long size;
+    if (range && first->status == 416 && !strcmp(range, "bytes */0")) return 0;
+    return range && first->status == 206 && sscanf(range, "bytes 0-0/%lld", &size) == 1 && size > 0 ? size : -1;
+}
+
 /* Takes from the first response what there is. Whether FILE.part is to go on. */
 static bool begin(const aio_response *first)
 {
-    const char *range = aio_headers_get(&first->headers, "Content-Range").data;
     const char *etag = aio_headers_get(&first->headers, "ETag").data;
     const char *date = aio_headers_get(&first->headers, "Last-Modified").data;
-    get.size = -1;
-    if (range && (sscanf(range, "bytes 0-0/%lld", &get.size) != 1 || get.size < 1)) get.size = -1;
+    get.size = size_of(first);
     snprintf(get.version, sizeof get.version, "%s", etag && *etag == '"' ? etag : date ? date : "");
     bool goes_on = get.size > 0 && resume();
     for (int i = 0; i < RANGES && !goes_on; i++) {
@@ -215,7 +228,9 @@ static AIO_CORO(demo)
     }
     get.session = aio_session_open(.timeout = { .total = AIO_UNLIMITED, .sock_read = 30 },
                                    .retry = { .attempts = TRIES });  /* of what breaks before its response */
-    AIO_AWAIT(self->first, aio_session_get(get.session, get.url, .headers = first, .raise_for_status = true));
+    AIO_AWAIT(self->first, aio_session_get(get.session, get.url, .headers = first));
+    if (size_of(self->first)) AIO_AWAIT(aio_response_raise_for_status(self->first)); /* 416: an empty file is none */
+    if (self->first->status == 206 && size_of(self->first) < 0) AIO_RAISE(EIO, "the server does not say the size");
     AIO_AWAIT(get.file, aio_file_open(get.part, begin(self->first) ? "r+" : "w+"));
     if (get.size < 0) {
         AIO_AWAIT(AIO_CALL(whole, .response = self->first));
