@@ -5,7 +5,9 @@
 #define JSON_OF(name) \
     ",\"content\":{\"application/json\":{\"schema\":{\"$ref\":\"#/components/schemas/" name "\"}}}}"
 #define ANSWER(status, says, name) "\"" status "\":{\"description\":\"" says "\"" JSON_OF(name)
-#define NO_REDIS ANSWER("503", "Redis cannot be reached", "Error")
+#define NO_REDIS \
+    ANSWER("409", "The name is that of something else", "Error") "," \
+    ANSWER("500", "Redis refuses", "Error") "," ANSWER("503", "Redis cannot be reached", "Error")
 
 static const char openapi[] =
     "{\"openapi\":\"3.1.0\",\"info\":{\"title\":\"Cars\",\"version\":\"1.0.0\"},\"paths\":{"

@@ -98,9 +98,11 @@ static void *hello(aio_request *request, void *arg)
                                .text = "{\"message\":\"Hello World\"}");
 }
 
-static void *answer_car(aio_request *request, const aio_redis_reply *car)
+/* A text of its own: the reply is the connection's, which goes back to the pool before a slow client has read. NULL:
+ * there is no such car, or no memory. */
+static aio_json_writer *car_json(const aio_redis_reply *car)
 {
-    aio_json_writer *out = aio_json_writer_open();
+    aio_json_writer *out = aio_redis_count(car) ? aio_json_writer_open() : NULL;
     if (!out) return NULL;
     aio_json_write_object(out);
     for (size_t i = 0; i + 1 < aio_redis_count(car); i += 2) {
@@ -109,7 +111,7 @@ static void *answer_car(aio_request *request, const aio_redis_reply *car)
         aio_json_write_bytes(out, value.data, value.length);
     }
     aio_json_write_end(out);
-    return aio_request_respond_json(request, 200, out);
+    return out;
 }
 
 /* What an object of texts has, as HSET's arguments. NULL: it is none, or there is no memory. */
@@ -135,15 +137,23 @@ static aio_text *car_fields(const aio_json *object, aio_text key, size_t *count)
     return words;
 }
 
-static aio_future *unreachable(aio_request *request, const aio_exception *why)
+/* Whether an error is the server's answer, or that there is none. Others are our own. */
+static bool is_of_redis(int code)
+{
+    return aio_redis_may_pass(code) || (code >= AIO_REDIS_ERROR && code < AIO_REDIS_EWATCH);
+}
+
+static aio_future *refused(aio_request *request, const aio_exception *why)
 {
     fprintf(stderr, "redis: %s\n", why->message);
+    if (why->code == AIO_REDIS_EWRONGTYPE) return aio_request_fail(request, 409, "this name has something else");
+    if (!aio_redis_may_pass(why->code)) return aio_request_fail(request, 500, "the database refuses");
     return aio_request_fail(request, 503, "the database cannot be reached");
 }
 
 struct car {
     aio_task task; aio_request *request; aio_text name; const aio_json *json; aio_text *words; size_t count;
-    aio_redis *redis; const aio_redis_reply *reply; bool puts;
+    aio_redis *redis; const aio_redis_reply *reply; aio_json_writer *answer; bool puts, exists;
 };
 static AIO_CORO(car)
 {
@@ -158,14 +168,15 @@ static AIO_CORO(car)
                           aio_redis_pool_release(mine->pool, self->redis)) {
             if (self->puts) AIO_AWAIT(aio_redis_command_with(self->redis, self->words, self->count));
             AIO_AWAIT(self->reply, aio_redis_command(self->redis, "HGETALL", self->name.data));
-            if (!aio_redis_count(self->reply))
-                AIO_AWAIT(aio_request_fail(self->request, 404, "no car %s", self->name.data));
-            AIO_AWAIT((aio_future *)answer_car(self->request, self->reply));
+            self->exists = aio_redis_count(self->reply) != 0;
+            self->answer = car_json(self->reply);
         }
     } AIO_CATCH {
-        if (aio_caught(self)->code == AIO_ESTATUS || aio_request_status(self->request)) AIO_RERAISE();
-        AIO_AWAIT(unreachable(self->request, aio_caught(self)));
+        if (!is_of_redis(aio_caught(self)->code)) AIO_RERAISE();
+        AIO_AWAIT(refused(self->request, aio_caught(self)));
     } AIO_END_TRY;
+    if (!self->exists) AIO_AWAIT(aio_request_fail(self->request, 404, "no car %s", self->name.data));
+    AIO_AWAIT(aio_request_respond_json(self->request, 200, self->answer));
     AIO_FINALLY;
         free(self->words);
     AIO_END;
@@ -180,7 +191,8 @@ static void *put_car(aio_request *request, void *arg)
 }
 
 /* Of the notes: the pool is asked for a connection, which keeps a hash and gives it back. */
-struct red { aio_task task; aio_request *request; aio_redis *redis; const aio_redis_reply *car; };
+struct red { aio_task task; aio_request *request; aio_redis *redis; const aio_redis_reply *car;
+             aio_json_writer *answer; };
 static AIO_CORO(red)
 {
     AIO_BEGIN(red);
@@ -189,12 +201,13 @@ static AIO_CORO(red)
                           aio_redis_pool_release(mine->pool, self->redis)) {
             AIO_AWAIT(aio_redis_command(self->redis, "HSET", "car", "key1", "1", "key2", "2", "key3", "3"));
             AIO_AWAIT(self->car, aio_redis_command(self->redis, "HGETALL", "car"));
-            AIO_AWAIT((aio_future *)answer_car(self->request, self->car));
+            self->answer = car_json(self->car);
         }
     } AIO_CATCH {
-        if (aio_request_status(self->request)) AIO_RERAISE();
-        AIO_AWAIT(unreachable(self->request, aio_caught(self)));
+        if (!is_of_redis(aio_caught(self)->code)) AIO_RERAISE();
+        AIO_AWAIT(refused(self->request, aio_caught(self)));
     } AIO_END_TRY;
+    AIO_AWAIT(aio_request_respond_json(self->request, 200, self->answer));
     AIO_END;
 }
 static void *get_red(aio_request *request, void *arg) { return (void)arg, AIO_CALL(red, .request = request); }

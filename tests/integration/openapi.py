@@ -1,7 +1,9 @@
 """Whether the example service's OpenAPI document is one, by the rules of OpenAPI 3.1 for what it uses, and whether the
 service answers as it says: each answer that is documented is provoked, and its type and body are those.
 
-usage: openapi.py URL up|down      down: its Redis is gone. Prints "N answers", or what is wrong
+usage: openapi.py URL up|other|refuses|down
+Prints "N answers", or what is wrong. other: "car" and "tom" are lists; refuses: the service may neither read nor write
+hashes; down: its Redis is gone.
 """
 import json
 import re
@@ -127,11 +129,12 @@ ASKED = [
     ("putCar", "tom", "\xff", JSON), ("putCar", "tom", '{"a":"b"}', "text/plain"), ("putCar", "tom", "[]", JSON),
     ("putCar", "tom", "{}", JSON), ("putCar", "tom", '{"a":5}', JSON), ("putCar", "tom", " " * (1 << 20) + "{}", JSON),
 ]
-DOWN = [("red", "", None, JSON), ("putCar", "tom", None, JSON), ("getCar", "tom", None, JSON)]
+OF_REDIS = [("red", "", None, JSON), ("putCar", "tom", None, JSON), ("getCar", "tom", None, JSON)]
+ONLY = {"other": "409", "refuses": "500", "down": "503"}
 
 
 def main():
-    url, is_up = sys.argv[1], sys.argv[2] == "up"
+    url, only = sys.argv[1], ONLY.get(sys.argv[2])
     status, kind, text = ask(url + "/openapi.json", "get", None, None)
     assert (status, kind) == ("200", JSON), (status, kind)
     document = json.loads(text)
@@ -139,9 +142,9 @@ def main():
     by_name = {operation["operationId"]: (path, method, operation)
                for path, method, _, operation in operations(document)}
     documented = {(name, status) for name, (_, _, operation) in by_name.items() for status in operation["responses"]
-                  if is_up != (status == "503")}
+                  if (status == only if only else status not in ONLY.values())}
     seen = set()
-    for name, car, body, kind in ASKED if is_up else DOWN:
+    for name, car, body, kind in OF_REDIS if only else ASKED:
         path, method, operation = by_name[name]
         content = operation.get("requestBody", {}).get("content", {})
         if content:
