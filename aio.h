@@ -30016,7 +30016,7 @@ static const char *aio__auth_problem(const aio_auth *auth)
 enum { AIO__DIGEST_HEX = 129 }; /* two digits a byte of the longest hash, and a NUL */
 
 #ifndef AIO_NO_TLS
-enum { AIO__AUTH_PARAMETERS = 16, AIO__DIGEST_SPACES = 64, AIO__DIGEST_TEXT = 4096 };
+enum { AIO__AUTH_PARAMETERS = 16, AIO__DIGEST_SPACES = 64, AIO__DIGEST_TEXT = 4096, AIO__DIGEST_PATHS = 16384 };
 
 /* name=value; a quoted value is without its quotes, but still with its backslashes. */
 typedef struct aio__auth_parameter { aio_text name, value; bool quoted; } aio__auth_parameter;
@@ -30115,9 +30115,10 @@ static const aio__auth_parameter *aio__challenge_get(const aio__challenge *c, co
 typedef struct aio__digest_space {
     aio__node link;          /* the newest is the first */
     aio_url   origin;        /* of the URL that was challenged */
-    char     *realm, *nonce, *opaque, *domain; /* in one block, with realm; opaque and domain may be NULL */
+    char     *realm, *nonce, *opaque; /* in one block, with realm; opaque may be NULL */
     char     *challenged;    /* there too: the nonce of the challenge, whatever has come since (RFC 7616 3.4.2) */
     size_t    size;          /* of that block */
+    char     *paths;         /* of its domain, those of this origin, each with a blank behind it; NULL: all of it */
     char      client[33];    /* our nonce */
     uint32_t  count;         /* requests with this nonce */
     uint8_t   algorithm;     /* index into aio__digest_names */
@@ -30142,6 +30143,7 @@ static void aio__digest_space_free(aio_digest_auth *auth, aio__digest_space *spa
     aio_url_clear(&space->origin);
     if (space->realm) aio__wipe(space->realm, space->size);
     aio__free(space->realm);
+    aio__free(space->paths);
     aio__free(space);
 }
 
@@ -30337,6 +30339,33 @@ static bool aio__digest_quality(aio__digest_space *space, const aio__auth_parame
     return space->auth || space->auth_int;
 }
 
+/* Which paths of its origin a domain names. 0, ENOMEM, or EINVAL: they are too long together. */
+static int aio__digest_paths(aio__digest_space *space, const aio__auth_parameter *domain)
+{
+    aio__buffer paths = { NULL, 0, 0, 0 };
+    char *uris = (char *)aio__malloc(domain->value.length + 1), *to = uris;
+    int code = uris ? 0 : ENOMEM;
+    for (const char *at = uris ? aio__auth_copy(&to, domain) : ""; *at && !code;) {
+        aio_url uri;
+        size_t n = strcspn(at, " ");
+        int is = n ? aio_url_join(&uri, &space->origin, at, n, NULL) : EINVAL; /* what is no URI names nothing */
+        if (is == ENOMEM) code = ENOMEM;
+        if (!is && aio_url_same_origin(&uri, &space->origin)) {
+            if (paths.end + uri.path.length >= AIO__DIGEST_PATHS) code = EINVAL;
+            else if (!aio__buffer_append(&paths, uri.path.data, uri.path.length)
+                     || !aio__buffer_append(&paths, " ", 1)) code = ENOMEM;
+        }
+        if (!is) aio_url_clear(&uri);
+        at += n;
+        at += strspn(at, " ");
+    }
+    if (!code && paths.end && !aio__buffer_append(&paths, "", 1)) code = ENOMEM;
+    aio__free(uris);
+    if (code) aio__free(paths.data);
+    else space->paths = paths.data;
+    return code;
+}
+
 /* Fills a space in from a challenge. 0; ENOMEM or an errno; EINVAL: it cannot be answered. */
 static int aio__digest_take(aio__digest_space *space, const aio__challenge *c)
 {
@@ -30346,47 +30375,35 @@ static int aio__digest_take(aio__digest_space *space, const aio__challenge *c)
     uint64_t random[2];
     if (!AIO__SAME_WORD(c->scheme.data, c->scheme.length, "digest") || !realm || !nonce || algorithm < 0
         || !aio__digest_quality(space, aio__challenge_get(c, "qop"))) return EINVAL;
-    space->size = realm->value.length + nonce->value.length + (opaque ? opaque->value.length : 0)
-                + (domain ? domain->value.length : 0) + 4;
-    if (space->size > AIO__DIGEST_TEXT) return EINVAL;
+    space->size = realm->value.length + nonce->value.length + (opaque ? opaque->value.length : 0) + 3;
+    if (space->size + (domain ? domain->value.length + 1 : 0) > AIO__DIGEST_TEXT) return EINVAL;
     if (aio__os.getentropy(random, sizeof random) < 0) return errno;
     char *at = (char *)aio__malloc(space->size);
     if (!at) return ENOMEM;
     space->realm = aio__auth_copy(&at, realm);
     space->nonce = space->challenged = aio__auth_copy(&at, nonce);
     space->opaque = opaque ? aio__auth_copy(&at, opaque) : NULL;
-    space->domain = domain ? aio__auth_copy(&at, domain) : NULL;
     space->algorithm = (uint8_t)algorithm;
     space->user_hash = aio__auth_says(aio__challenge_get(c, "userhash"), "true");
     space->utf8 = aio__auth_says(aio__challenge_get(c, "charset"), "utf-8");
     snprintf(space->client, sizeof space->client, "%016llx%016llx", (unsigned long long)random[0],
              (unsigned long long)random[1]);
-    return 0;
+    return domain && !space->proxy ? aio__digest_paths(space, domain) : 0; /* a proxy's means nothing */
 }
 
 /* Whether a URL lies in the space: it has asked itself, or is of the same origin and below one of the domain's URIs, if
  * there are some of this origin. */
 static bool aio__digest_covers(const aio__digest_space *space, const aio_url *url)
 {
-    const aio_text asked = space->origin.target;
-    bool named = false;
+    const aio_text asked = space->origin.target, target = url->target;
     if (!aio_url_same_origin(&space->origin, url)) return false;
-    if (asked.length == url->target.length && memcmp(asked.data, url->target.data, asked.length) == 0) return true;
-    for (const char *at = space->proxy ? NULL : space->domain; at && *at;) { /* a proxy's means nothing */
-        aio_url uri;
+    if (asked.length == target.length && memcmp(asked.data, target.data, asked.length) == 0) return true;
+    for (const char *at = space->paths; at && *at;) {
         size_t n = strcspn(at, " ");
-        bool covers = false, is = n && aio_url_join(&uri, &space->origin, at, n, NULL) == 0;
-        if (is && aio_url_same_origin(&uri, url)) {
-            named = true;
-            covers = url->target.length >= uri.path.length
-                  && memcmp(url->target.data, uri.path.data, uri.path.length) == 0;
-        }
-        if (is) aio_url_clear(&uri);
-        if (covers) return true;
-        at += n;
-        at += strspn(at, " ");
+        if (target.length >= n && memcmp(target.data, at, n) == 0) return true;
+        at += n + 1;
     }
-    return !named;
+    return !space->paths;
 }
 
 static aio__digest_space *aio__digest_find(const aio_digest_auth *auth, const aio_url *url, bool proxy)
@@ -30405,8 +30422,7 @@ static int aio__digest_keep(aio_digest_auth *auth, const aio_url *url, bool prox
     space->proxy = proxy;
     aio__ring_insert(auth->spaces.next, &space->link);
     auth->count++;
-    int code = aio__digest_take(space, c);
-    if (!code && aio_url_join(&space->origin, url, "", 0, NULL)) code = ENOMEM;
+    int code = aio_url_join(&space->origin, url, "", 0, NULL) ? ENOMEM : aio__digest_take(space, c);
     if (code) {
         aio__digest_space_free(auth, space);
         return code;
@@ -30463,24 +30479,21 @@ static int aio__digest_informed(aio_digest_auth *auth, const aio_url *url, bool 
     const aio__auth_parameter *next = aio__challenge_next(&at, &c) ? aio__challenge_get(&c, "nextnonce") : NULL;
     if (!next) return 0;
     size_t opaque = space->opaque ? strlen(space->opaque) + 1 : 0;
-    size_t domain = space->domain ? strlen(space->domain) + 1 : 0;
     size_t realm = strlen(space->realm) + 1, challenged = strlen(space->challenged) + 1;
-    size_t size = realm + opaque + domain + challenged + next->value.length + 1;
+    size_t size = realm + opaque + challenged + next->value.length + 1;
     char *block = (char *)aio__malloc(size), *to = block;
     if (!block) return ENOMEM;
     memcpy(to, space->realm, realm);
     to += realm;
     if (opaque) memcpy(to, space->opaque, opaque);
-    if (domain) memcpy(to + opaque, space->domain, domain);
-    memcpy(to + opaque + domain, space->challenged, challenged);
+    memcpy(to + opaque, space->challenged, challenged);
     aio__wipe(space->realm, space->size);
     aio__free(space->realm);
     space->realm = block;
     space->opaque = opaque ? to : NULL;
-    space->domain = domain ? to + opaque : NULL;
     space->size = size;
     space->count = 0;
-    to += opaque + domain;
+    to += opaque;
     space->challenged = to;
     to += challenged;
     space->nonce = aio__auth_copy(&to, next);
@@ -30646,6 +30659,7 @@ AIO_API int aio_digest_auth_authorize(aio_digest_auth *auth, const aio_url *url,
     (void)method;
     (void)target;
     (void)body;
+    if (!authorization) return EINVAL;
     *authorization = aio__text(NULL, 0);
     return ENOTSUP;
 }

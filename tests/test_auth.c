@@ -261,6 +261,69 @@ TEST(auth_digest_without_memory)
     aio_digest_auth_unref(auth_digest);
 }
 
+/* Memory that ends while a domain is looked at does not widen the space: the challenge is not taken, or the answer
+ * fails. */
+TEST(auth_digest_domain_without_memory)
+{
+    static const char field[] = "Digest realm=\"r\", nonce=\"n\", domain=\"http://e.test/ /b\"";
+    aio_url from, url;
+    aio_headers headers;
+    aio_text out;
+    int code = ENOMEM;
+    long n = 0;
+    memset(&headers, 0, sizeof headers);
+    CHECK(auth_digest = aio_digest_auth_open("u", "p"));
+    CHECK_INT(aio_url_parse(&from, "http://h.test/x", 15, NULL), 0);
+    CHECK_INT(aio_url_parse(&url, "http://h.test/other", 19, NULL), 0);
+    CHECK_INT(aio_headers_add(&headers, "WWW-Authenticate", field), 0);
+    while (code == ENOMEM) {
+        seam.fail_alloc = seam.allocations + ++n;
+        code = aio_digest_auth_challenged(auth_digest, &from, &headers, false);
+        seam.fail_alloc = seam.touched = 0;
+        CHECK_INT((int)auth_digest->count, code == 0);
+    }
+    CHECK_INT(code, 0);
+    CHECK(n > 5); /* the space, its URL, its texts, the domain and each of its URIs */
+    for (n = 1; n < 9; n++) {
+        seam.fail_alloc = seam.allocations + n;
+        code = aio_digest_auth_authorize(auth_digest, &url, "GET", "/other", NULL, &out);
+        seam.fail_alloc = seam.touched = 0;
+        CHECK(!out.data && (!code || code == ENOMEM));
+        aio_text_clear(&out);
+    }
+    CHECK(strstr(auth_answer("http://h.test/b/c", NULL, NULL), "nonce=\"n\""));
+    aio_headers_clear(&headers);
+    aio_url_clear(&from);
+    aio_url_clear(&url);
+    aio_digest_auth_unref(auth_digest);
+}
+
+/* As many URIs as a challenge can have; and those that are short because the URL is long, which has a limit. */
+TEST(auth_digest_long_domain)
+{
+    char field[AIO__DIGEST_TEXT], url[300];
+    CHECK(auth_digest = aio_digest_auth_open("u", "p"));
+    size_t n = (size_t)snprintf(field, sizeof field, "Digest realm=\"r\", nonce=\"n\", domain=\"");
+    size_t first = n;
+    while (n < sizeof field - 10) n += (size_t)snprintf(field + n, sizeof field - n, "/\xc3\xa4 ");
+    snprintf(field + n, sizeof field - n, "/b\"");
+    CHECK_INT(auth_challenge("http://h.test/x", field, false), 0);
+    CHECK(strstr(auth_answer("http://h.test/b", NULL, NULL), "nonce=\"n\""));
+    CHECK(strstr(auth_answer("http://h.test/%C3%A4/c", NULL, NULL), "nonce=\"n\""));
+    CHECK_STR(auth_answer("http://h.test/c", NULL, NULL), "");
+    for (n = first; n < sizeof field - 10; ) n += (size_t)snprintf(field + n, sizeof field - n, "b ");
+    snprintf(field + n, sizeof field - n, "c\"");
+    CHECK_INT(auth_challenge("http://i.test/x", field, false), 0);
+    CHECK(strstr(auth_answer("http://i.test/c", NULL, NULL), "nonce=\"n\""));
+    n = (size_t)snprintf(url, sizeof url, "http://j.test/");
+    while (n < 200) url[n++] = 'd';
+    snprintf(url + n, sizeof url - n, "/x");
+    CHECK_INT(auth_challenge(url, field, false), AIO_ESTATUS);
+    CHECK_STR(auth_answer(url, NULL, NULL), "");
+    CHECK_INT((int)auth_digest->count, 2);
+    aio_digest_auth_unref(auth_digest);
+}
+
 /* A realm that only begins as the one that was answered is another; a proxy's space is another than its origin's. */
 TEST(auth_digest_spaces_are_apart)
 {
@@ -355,5 +418,16 @@ SCENARIO(auth_digest_faults)
     AIO_FINALLY;
     aio_digest_auth_unref(self->auth);
     AIO_END;
+}
+#else
+/* Without TLS there is none, and what is asked of none says so. */
+TEST(auth_digest_is_not_there)
+{
+    aio_text out = { "", 1 };
+    errno = 0;
+    CHECK(!aio_digest_auth_open("u", "p") && errno == ENOTSUP);
+    CHECK_INT(aio_digest_auth_authorize(NULL, NULL, "GET", "/", NULL, &out), ENOTSUP);
+    CHECK(!out.data && !out.length);
+    CHECK_INT(aio_digest_auth_authorize(NULL, NULL, "GET", "/", NULL, NULL), EINVAL);
 }
 #endif
