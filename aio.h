@@ -11428,7 +11428,9 @@ AIO_API bool aio__timeout_expired(const aio_task *t)
 typedef struct aio__timed_forward {
     aio__forward  forward;
     aio__deadline deadline;
+    aio_future   *kept; /* one owner of the inner one, if that is a step of aio_as_completed; behind its result */
 } aio__timed_forward;
+typedef char aio__check_kept[offsetof(aio__timed_forward, kept) >= sizeof(aio_completions_future) ? 1 : -1];
 
 static bool aio__wait_for_cancel(aio_future *future, aio_exception *why)
 {
@@ -11450,6 +11452,20 @@ static void aio__wait_for_destroy(aio_future *future)
 
 static const aio__ops aio__wait_for_ops = {
     "wait_for", aio__wait_for_cancel, aio__wait_for_destroy, aio__forward_child
+};
+
+/* Of a step of aio_as_completed: who waits for it has its result, or threw a cancel instead, and the step is told so,
+ * which takes back what it gave. */
+static void aio__wait_for_step_destroy(aio_future *future)
+{
+    aio_future *kept = ((aio__timed_forward *)(void *)future)->kept;
+    aio__wait_for_destroy(future);
+    if (kept->refs == 1) kept->flags |= future->flags & AIO__F_MISSED;
+    aio_unref(kept);
+}
+
+static const aio__ops aio__wait_for_step_ops = {
+    "wait_for", aio__wait_for_cancel, aio__wait_for_step_destroy, aio__forward_child
 };
 
 static void aio__wait_for_expire(aio__deadline *deadline, aio_exception *why)
@@ -11483,9 +11499,11 @@ static aio_future *aio__wait_for_hand_over(aio__work *work)
 static void *aio__wait_for_future(aio_future *inner, size_t size, int64_t limit)
 {
     int64_t now = aio__os.clock();
-    aio__timed_forward *w =
-        (aio__timed_forward *)(void *)aio__forward_make(&aio__wait_for_ops, inner, size, sizeof *w);
+    bool keeps = inner->run.ops == &aio__completions_step_ops;
+    const aio__ops *ops = keeps ? &aio__wait_for_step_ops : &aio__wait_for_ops;
+    aio__timed_forward *w = (aio__timed_forward *)(void *)aio__forward_make(ops, inner, size, sizeof *w);
     if (!w) return NULL;
+    w->kept = keeps ? (aio_future *)aio_ref(inner) : NULL;
     aio__forward_run_by(&w->forward, aio__wait_for_run);
     aio__deadline_make(&w->deadline, inner->loop, now, aio__wait_for_expire);
     if (limit == 0) aio__deadline_expire(&w->deadline, &aio__cancelled);

@@ -768,13 +768,15 @@ SCENARIO(completed_of_none)
     AIO_END;
 }
 
-/* Whoever is cancelled in the turn in which his entry, or the end of the time, comes, leaves it to the next one. */
-struct completed_gets { aio_task task; aio_completions *all; void *got; int code; };
+/* Whoever is cancelled in the turn in which his entry, or the end of the time, comes, leaves it to the next one; through
+ * aio_wait_for, too. */
+struct completed_gets { aio_task task; aio_completions *all; double limit; void *got; int code; };
 static AIO_CORO(completed_gets)
 {
     AIO_BEGIN(completed_gets);
     AIO_TRY {
-        AIO_AWAIT(self->got, aio_as_completed_next(self->all));
+        if (self->limit > 0) AIO_AWAIT(self->got, aio_wait_for(aio_as_completed_next(self->all), self->limit));
+        else AIO_AWAIT(self->got, aio_as_completed_next(self->all));
     } AIO_CATCH_ALL {
         self->code = aio_caught(self)->code;
         if (self->code == AIO_ECANCELLED) AIO_RERAISE();
@@ -791,47 +793,77 @@ static void completed_cancels(aio_future *future, void *arg)
 static void completed_cancels_later(void *arg) { aio_task_cancel(*(void **)arg); }
 
 struct completed_cancelled { aio_task task; void *entries[2]; aio_completions *all; struct completed_gets *gets[2];
-                             int second; aio_handle timer; };
+                             double limit; int round; bool second; aio_handle timer; };
+static struct completed_gets *completed_begin(struct completed_cancelled *self)
+{
+    return aio_create_task(AIO_CALL(completed_gets, .all = self->all, .limit = self->limit));
+}
 SCENARIO(completed_cancelled)
 {
     AIO_BEGIN(completed_cancelled);
-    do { /* the second time another one waits already */
+    for (self->round = 0; self->round < 4; self->round++) { /* by turns another one waits already */
+        self->second = self->round & 1;
+        self->limit = self->round < 2 ? 0 : 60;
         REQUIRE(self->entries[0] = aio_future_create());
         REQUIRE(self->entries[1] = aio_future_create());
         REQUIRE(self->all = aio_as_completed(self->entries, 2, .timeout = 5));
-        REQUIRE(self->gets[0] = aio_create_task(AIO_CALL(completed_gets, .all = self->all)));
+        REQUIRE(self->gets[0] = completed_begin(self));
         AIO_AWAIT(aio_sleep(1));
-        if (self->second) REQUIRE(self->gets[1] = aio_create_task(AIO_CALL(completed_gets, .all = self->all)));
+        if (self->second) REQUIRE(self->gets[1] = completed_begin(self));
         AIO_AWAIT(aio_sleep(1));
         REQUIRE(!aio_future_add_done_callback(self->entries[1], completed_cancels, self->gets[0]));
         aio_future_set_done(self->entries[1]);
         AIO_AWAIT(aio_sleep(1));
         CHECK(aio_future_cancelled(self->gets[0]));
-        if (!self->second) REQUIRE(self->gets[1] = aio_create_task(AIO_CALL(completed_gets, .all = self->all)));
+        if (!self->second) REQUIRE(self->gets[1] = completed_begin(self));
         AIO_AWAIT(aio_sleep(1));
         CHECK(aio_future_done(self->gets[1]) && !self->gets[1]->code);
         CHECK_PTR(self->gets[1]->got, self->entries[1]);
         aio_unref_all(self->gets, 2);
-        REQUIRE(self->gets[0] = aio_create_task(AIO_CALL(completed_gets, .all = self->all)));
+        REQUIRE(self->gets[0] = completed_begin(self));
         self->timer = aio_loop_call_later(aio_get_running_loop(), 1, completed_cancels_later, &self->gets[0]);
         REQUIRE(self->timer.generation);
         AIO_AWAIT(aio_sleep(3)); /* at the end of the time */
         CHECK(aio_future_cancelled(self->gets[0]));
-        REQUIRE(self->gets[1] = aio_create_task(AIO_CALL(completed_gets, .all = self->all)));
+        REQUIRE(self->gets[1] = completed_begin(self));
         AIO_AWAIT(aio_sleep(1));
         CHECK_INT(self->gets[1]->code, AIO_ETIMEOUT);
         aio_unref(self->gets[1]);
-        REQUIRE(self->gets[1] = aio_create_task(AIO_CALL(completed_gets, .all = self->all)));
+        REQUIRE(self->gets[1] = completed_begin(self));
         AIO_AWAIT(aio_sleep(1));
         CHECK_INT(self->gets[1]->code, AIO_ESTOPITERATION);
         aio_unref_all(self->gets, 2);
         aio_unref_all(self->entries, 2);
         aio_unref(self->all);
         self->all = NULL;
-    } while (!self->second++);
+    }
     AIO_FINALLY;
     aio_handle_cancel(self->timer);
     aio_unref_all(self->gets, 2);
+    aio_unref_all(self->entries, 2);
+    aio_unref(self->all);
+    AIO_END;
+}
+
+/* A step that aio_wait_for gives up takes nothing along; nor does one that has no time at all. */
+struct completed_late { aio_task task; void *entries[2], *got; aio_completions *all; int i; };
+SCENARIO(completed_late)
+{
+    AIO_BEGIN(completed_late);
+    REQUIRE(self->entries[0] = aio_future_create());
+    REQUIRE(self->entries[1] = aio_future_create());
+    REQUIRE(self->all = aio_as_completed(self->entries, 2));
+    for (self->i = 0; self->i < 2; self->i++) {
+        AIO_TRY {
+            AIO_AWAIT(self->got, aio_wait_for(aio_as_completed_next(self->all), self->i ? AIO_NOW : 1));
+            CHECK(false);
+        } AIO_CATCH_CODE(AIO_ETIMEOUT) {
+            aio_future_set_done(self->entries[!self->i]);
+        } AIO_END_TRY;
+        AIO_AWAIT(self->got, aio_wait_for(aio_as_completed_next(self->all), 1));
+        CHECK_PTR(self->got, self->entries[!self->i]);
+    }
+    AIO_FINALLY;
     aio_unref_all(self->entries, 2);
     aio_unref(self->all);
     AIO_END;
