@@ -1782,8 +1782,9 @@ AIO_API int aio_proxy_from_env(const char *url, char *buffer, size_t size);
 
 /* aio_open_connection(host, port, .tls = true, ...): result: a stream of yours (end it with aio_stream_close or
  * aio_stream_wait_closed). The host's addresses are tried with a head start of happy_eyeballs_delay for each, IPv6 and
- * IPv4 by turns, and the first connection wins (RFC 8305); the error names all that failed. EINVAL for an option that
- * cannot be. asyncio: open_connection */
+ * IPv4 by turns, and the first connection wins (RFC 8305); the error names all that failed. A lookup's errors, in the
+ * phase "resolve", are those of aio_loop_getaddrinfo: AIO_ERESOLVE, and EMFILE or its like where it had no descriptor.
+ * EINVAL for an option that cannot be. asyncio: open_connection */
 #define aio_open_connection(...) AIO__OPEN_CONNECTION(__VA_ARGS__, )
 #define AIO__OPEN_CONNECTION(host, port, ...) \
     aio_open_connection_with((host), (port), AIO__OPTIONS(aio_connect_options, __VA_ARGS__))
@@ -1954,9 +1955,9 @@ AIO_API int aio_listen_fds(void);
 
 /* aio_start_server(handler, arg, host, port, ...): listens on every address of `host` (NULL: all interfaces), which may
  * be several with commas between them: "127.0.0.1, ::1"; port 0: the system chooses one for all (aio_server_port).
- * result: a server of yours (aio_server_wait_closed). Without descriptors or
- * memory for a client it says so in a report, and accepts again after 1 s, or when a client has gone; a loop's servers
- * have one descriptor in reserve. Errors: the system's in the phase "listen" (EADDRINUSE, EACCES, ...), AIO_ERESOLVE,
+ * result: a server of yours (aio_server_wait_closed). Without descriptors or memory for a client it says so in a
+ * report, and accepts again after 1 s, or when a client has gone; a loop's servers have one descriptor in reserve.
+ * Errors: the system's in the phase "listen" (EADDRINUSE, EACCES, ...); in "resolve" those of aio_loop_getaddrinfo;
  * EINVAL. asyncio: start_server */
 #define aio_start_server(...) AIO__START_SERVER(__VA_ARGS__, )
 #define AIO__START_SERVER(handler, arg, host, port, ...) \
@@ -2296,7 +2297,8 @@ typedef struct aio_resolve_options {
 AIO_API aio_addresses_task *aio_resolver_resolve_with(aio_resolver *resolver, const char *host, int port,
                                                       const aio_resolve_options *options);
 
-enum { /* types of records; any other number may be asked for, too; 255: what the server has of every type */
+enum { /* types of records; any other number may be asked for, too, but 41 and 249 to 254, which no answer has: EINVAL;
+          255: what the server has of every type */
     AIO_DNS_A = 1, AIO_DNS_NS = 2, AIO_DNS_CNAME = 5, AIO_DNS_SOA = 6, AIO_DNS_PTR = 12, AIO_DNS_MX = 15,
     AIO_DNS_TXT = 16, AIO_DNS_AAAA = 28, AIO_DNS_SRV = 33
 };
@@ -3330,10 +3332,10 @@ typedef struct aio_response_task { aio_task task; aio_response *result; } aio_re
 
 /* aio_session_get(session, url, .params = ..., .timeout = { .total = 10 }): sends a request and gives its response as
  * soon as the head is there: yours, to be released. What it is given is copied. Errors: AIO_EURL, EINVAL, AIO_ERESOLVE,
- * errno values of connect, AIO_ETLS, AIO_ECERTIFICATE, AIO_EDISCONNECTED, AIO_EHTTP, AIO_ELIMIT, AIO_ETIMEOUT,
- * AIO_ESTATUS, AIO_EPROXY, AIO_EREDIRECTS, AIO_ERUNTIME (the session is closed); the message names method and URL. A
- * user in the URL becomes Authorization. Through a proxy that speaks HTTP, http:// URLs are asked for in absolute form;
- * all else goes through a tunnel. Of another method (aio_session_options is a struct):
+ * errno values of a lookup and of connect, AIO_ETLS, AIO_ECERTIFICATE, AIO_EDISCONNECTED, AIO_EHTTP, AIO_ELIMIT,
+ * AIO_ETIMEOUT, AIO_ESTATUS, AIO_EPROXY, AIO_EREDIRECTS, AIO_ERUNTIME (the session is closed); the message names method
+ * and URL. A user in the URL becomes Authorization. Through a proxy that speaks HTTP, http:// URLs are asked for in
+ * absolute form; all else goes through a tunnel. Of another method (aio_session_options is a struct):
  * aio_session_request(session, "OPTIONS", url, ...). aiohttp: session.get(url) */
 #define aio_session_get(...)     AIO__SESSION_REQUEST("GET", __VA_ARGS__, )
 #define aio_session_post(...)    AIO__SESSION_REQUEST("POST", __VA_ARGS__, )
@@ -21755,7 +21757,8 @@ enum {
     AIO__DNS_UDP = 1232,        /* bytes of a reply over UDP that every network lets through whole */
     AIO__DNS_QUERY = 2 + 12 + AIO__DNS_NAME + 4 + 11,
     AIO__DNS_SERVERS = 16, AIO__DNS_SEARCH = 16,
-    AIO__DNS_ANY = 255,         /* type */
+    /* types: from TKEY on, below ANY, and OPT: none of a record that answers (RFC 6895 3.1) */
+    AIO__DNS_OPT = 41, AIO__DNS_TKEY = 249, AIO__DNS_ANY = 255,
     AIO__DNS_NDOTS = 15, AIO__DNS_SECONDS = 30, AIO__DNS_ATTEMPTS = 5, /* at most, as glibc has them */
     AIO__DNS_CHAIN = 16,        /* aliases followed */
     AIO__DNS_STRANGERS = 32,    /* replies that do not fit, after which TCP is asked: somebody guesses */
@@ -23141,7 +23144,8 @@ AIO_API aio_dns_task *aio_resolver_query(aio_resolver *resolver, const char *nam
     if (name && type == AIO_DNS_PTR && aio__dns_reverse(name, reverse, sizeof reverse)) name = reverse;
     if (name && *name && !aio__dns_name_parse(&wire, name, strlen(name)))
         return (aio_dns_task *)aio__resolve_failure(EINVAL, name, "not a valid name");
-    return (aio_dns_task *)aio__dns_new(resolver, name, 0, 0, type ? type : -1);
+    bool is_record = type && type != AIO__DNS_OPT && (type < AIO__DNS_TKEY || type >= AIO__DNS_ANY);
+    return (aio_dns_task *)aio__dns_new(resolver, name, 0, 0, is_record ? type : -1);
 }
 
 /* ---- opening ---- */

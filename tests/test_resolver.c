@@ -1795,6 +1795,12 @@ TEST(resolver_arguments_are_checked)
     CHECK(!dns_is_wrong(aio_resolver_query(r, "0/25.2.0.192.in-addr.arpa", AIO_DNS_PTR)));
     CHECK(!dns_is_wrong(aio_resolver_query(r, "a", 65535)));
     CHECK(!dns_is_wrong(aio_resolver_query(r, "a", 1)));
+    CHECK(!dns_is_wrong(aio_resolver_query(r, "a", 255)));
+    CHECK(!dns_is_wrong(aio_resolver_query(r, "a", 256)));
+    CHECK(!dns_is_wrong(aio_resolver_query(r, "a", 248)));
+    CHECK(!dns_is_wrong(aio_resolver_query(r, "a", 42)));
+    CHECK(dns_is_wrong(aio_resolver_query(r, "a", 41))); /* OPT */
+    for (int type = 249; type < 255; type++) CHECK(dns_is_wrong(aio_resolver_query(r, "a", type))); /* TKEY to MAILA */
     CHECK(dns_is_wrong(aio_resolver_query(r, "a", 65536)));
     CHECK(dns_is_wrong(aio_resolver_query(r, "a", -1)));
     CHECK(dns_is_wrong(aio_resolver_query(r, "a", 0)));
