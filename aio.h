@@ -3600,8 +3600,8 @@ AIO_API aio_text_task *aio_part_read_chunk(aio_part *part);
 /* The parts of a part that is a multipart itself. NULL, with errno: ENOMEM; EINVAL: it is no multipart, or has no valid
  * boundary; AIO_ELIMIT: too deep. Close it before the outer one goes on. */
 AIO_API aio_multipart *aio_part_multipart(aio_part *part);
-/* A read that was called before raises ECONNABORTED, when it goes on; so do those of what it was around. NULL is
- * fine. */
+/* A read that was called before raises ECONNABORTED, when it goes on; so do those of what it was around. So does any
+ * read when the message has ended: the response was released, or the request's handler is over. NULL is fine. */
 AIO_API void           aio_multipart_close(aio_multipart *multipart);
 
 /* aio_response_multipart(response, .max_part = ..., ...): the parts of a response's body. NULL, with errno: ENOMEM;
@@ -32791,6 +32791,8 @@ struct aio_multipart {
     aio_exception *(*failed)(void *, aio_exception *);
     void           *body;             /* its argument */
     aio_multipart  *outer;            /* whose part it is; NULL: none */
+    aio__body_reader *in;             /* of the message whose body it is; NULL: that has gone, or there is none */
+    aio_multipart **known;            /* by which the message knows it, while that is there; NULL: it does not */
     aio_multipart_options limits;
     char            delimiter[AIO__BOUNDARY_MAX + 5]; /* CR LF - - boundary, and one more - */
     size_t          length, matched;  /* of it, in what has come last */
@@ -32805,6 +32807,7 @@ struct aio_multipart {
     int             parts, depth;
     int             refs;             /* its user's, its readers', those of what is read from its parts */
     bool            closed;           /* by its user */
+    bool            bound;            /* it is of a message */
     bool            ended, reading;   /* the source has; somebody reads */
     bool            own;              /* see aio__held_new */
     aio__part       part;
@@ -32898,6 +32901,29 @@ static aio_multipart *aio__multipart_open(aio_text type, aio_text_task *(*source
     return m;
 }
 
+/* The message goes first: what is left has nothing to read. */
+static void aio__multipart_orphan(void *data)
+{
+    aio_multipart *m = *(aio_multipart **)data;
+    if (m) m->in = NULL;
+    if (m) m->known = NULL;
+}
+
+/* Of a message's body, which it may outlive; NULL: of none, which is EINVAL. */
+static aio_multipart *aio__multipart_of(aio__body_reader *in, aio_text type, aio_text_task *(*source)(void *),
+                                        void *owner, const aio_multipart_options *options)
+{
+    aio_multipart **known = in ? (aio_multipart **)aio__body_keep(in, sizeof *known, aio__multipart_orphan) : NULL;
+    aio_multipart *m = known ? aio__multipart_open(type, source, owner, options) : NULL;
+    if (!known) errno = in ? ENOMEM : EINVAL;
+    if (!m) return NULL;
+    m->bound = true;
+    m->in = in;
+    m->known = known;
+    *known = m;
+    return m;
+}
+
 /* Errors of its parts go through this. */
 static void aio__multipart_blame(aio_multipart *m, aio_exception *(*failed)(void *, aio_exception *), void *body)
 {
@@ -32916,6 +32942,7 @@ static void aio__multipart_unref(aio_multipart *m)
 {
     aio_multipart *outer = m->outer;
     if (--m->refs) return;
+    if (m->known) *m->known = NULL;
     aio__free(m->head.data);
     aio__free(m->content.data);
     aio__free(m->words.data);
@@ -33251,22 +33278,25 @@ static bool aio__part_reading_more(struct aio__part_reading *self)
     return step == AIO__BODY_MORE;
 }
 
-/* It, or one that it is within. */
-static bool aio__multipart_closed(const aio_multipart *m)
+/* Why there is nothing to be read: it, or one that it is within, is closed, or its message has ended; or NULL. */
+static const char *aio__multipart_over(const aio_multipart *m)
 {
-    while (m && !m->closed) m = m->outer;
-    return m != NULL;
+    for (; m; m = m->outer) {
+        if (m->closed) return "the multipart was closed";
+        if (m->bound && (!m->in || aio__body_is_over(m->in))) return "the message that has this multipart has ended";
+    }
+    return NULL;
 }
 
 static AIO_CORO(aio__part_reading)
 {
     AIO_BEGIN(aio__part_reading);
-    if (aio__multipart_closed(self->multipart)) AIO_RAISE(ECONNABORTED, "the multipart was closed");
+    if (aio__multipart_over(self->multipart)) AIO_RAISE(ECONNABORTED, "%s", aio__multipart_over(self->multipart));
     if (self->multipart->reading) AIO_RAISE(AIO_ERUNTIME, "another coroutine is reading this multipart");
     self->multipart->reading = self->mine = true;
     while (aio__part_reading_more(self)) {
         AIO_AWAIT(self->multipart->rest, self->multipart->source(self->multipart->owner));
-        if (aio__multipart_closed(self->multipart)) AIO_RAISE(ECONNABORTED, "the multipart was closed");
+        if (aio__multipart_over(self->multipart)) AIO_RAISE(ECONNABORTED, "%s", aio__multipart_over(self->multipart));
         self->multipart->ended = !self->multipart->rest.length;
     }
     if (self->error && self->multipart->failed)
@@ -40358,8 +40388,9 @@ static aio_exception *aio__response_misread(void *response, aio_exception *why)
 
 AIO_API aio_multipart *aio_response_multipart_with(aio_response *response, const aio_multipart_options *options)
 {
-    aio_text type = response ? aio_headers_get(&response->headers, "Content-Type") : aio__text(NULL, 0);
-    aio_multipart *m = aio__multipart_open(type, aio__response_source, response, options);
+    aio__reply *r = aio__reply_live(response, __func__);
+    aio_text type = r ? aio_headers_get(&response->headers, "Content-Type") : aio__text(NULL, 0);
+    aio_multipart *m = aio__multipart_of(r ? &r->in : NULL, type, aio__response_source, response, options);
     if (m) aio__multipart_blame(m, aio__response_misread, response);
     return m;
 }
@@ -41697,9 +41728,9 @@ static aio_text_task *aio__served_source(void *request) { return aio_request_rea
 
 AIO_API aio_multipart *aio_request_multipart_with(aio_request *request, const aio_multipart_options *options)
 {
-    aio_text type = aio__text(NULL, 0);
-    if (aio__served_live(request, __func__)) type = aio_headers_get(&request->headers, "Content-Type");
-    return aio__multipart_open(type, aio__served_source, request, options);
+    aio__served *r = aio__served_live(request, __func__);
+    aio_text type = r ? aio_headers_get(&request->headers, "Content-Type") : aio__text(NULL, 0);
+    return aio__multipart_of(r ? &r->in : NULL, type, aio__served_source, request, options);
 }
 
 AIO_API const aio_headers *aio_request_trailers(aio_request *request)

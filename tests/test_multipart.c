@@ -324,3 +324,73 @@ SCENARIO(multipart_http, .may = { AIO_EDISCONNECTED, AIO_EPAYLOAD, AIO_EHTTP, EC
         AIO_AWAIT(aio_server_wait_closed(self->server));
     AIO_END;
 }
+
+/* One that is kept longer than its message, which a part of it has been read from: the request's handler is over, the
+ * response released. Its reads say so; what its last part was called stays. */
+struct multipart_outlives { aio_task task; aio_server *server; aio_session *session; aio_response *response;
+                            aio_multipart *m[2]; aio_part *part[2]; aio_text text; char url[64]; int i; bool over; };
+struct mp_keeps { aio_task task; aio_request *request; struct multipart_outlives *of; aio_text text; bool kept; };
+static AIO_CORO(mp_keeps)
+{
+    static const char body[] = MP_PART(MP_NAME("c"), "3") MP_PART(MP_NAME("d"), "4") "--xyz--\r\n";
+    static const char *const headers[] = { "Content-Type", MP_TYPE, NULL };
+    AIO_BEGIN(mp_keeps);
+    self->of->m[0] = aio_request_multipart(self->request);
+    if (!self->of->m[0]) AIO_RAISE(errno);
+    AIO_AWAIT(self->of->part[0], aio_multipart_next(self->of->m[0]));
+    AIO_AWAIT(self->text, aio_part_read(self->of->part[0]));
+    AIO_AWAIT(aio_request_respond(self->request, 200, .body = body, .length = sizeof body - 1, .headers = headers));
+    self->kept = !self->of->over;
+    AIO_FINALLY;
+    if (!self->kept) {
+        aio_multipart_close(self->of->m[0]);
+        self->of->m[0] = NULL;
+    }
+    AIO_END;
+}
+static void *mp_keeping_handler(aio_request *request, void *arg)
+{
+    struct multipart_outlives *of = (struct multipart_outlives *)arg;
+    return AIO_CALL(mp_keeps, .request = request, .of = of);
+}
+
+SCENARIO(multipart_outlives, .may = { AIO_EDISCONNECTED, AIO_EPAYLOAD, AIO_EHTTP, AIO_ESTATUS, ECONNRESET, EPIPE, EINVAL })
+{
+    static const char body[] = MP_PART(MP_NAME("a"), "1") MP_PART(MP_NAME("b"), "2") "--xyz--\r\n";
+    static const char *const headers[] = { "Content-Type", MP_TYPE, NULL };
+    AIO_BEGIN(multipart_outlives);
+    AIO_AWAIT(self->server, aio_start_http_server(mp_keeping_handler, self, "127.0.0.1", 0));
+    snprintf(self->url, sizeof self->url, "http://127.0.0.1:%d/", aio_server_port(self->server));
+    REQUIRE(self->session = aio_session_open());
+    AIO_AWAIT(self->response, aio_session_post(self->session, self->url, .headers = headers, .data = body,
+                                               .data_length = sizeof body - 1, .raise_for_status = true));
+    REQUIRE(self->m[1] = aio_response_multipart(self->response));
+    AIO_AWAIT(self->part[1], aio_multipart_next(self->m[1]));
+    AIO_AWAIT(self->text, aio_part_read(self->part[1]));
+    aio_response_release(self->response);
+    self->response = NULL;
+    AIO_AWAIT(aio_sleep(1));
+    for (self->i = 0; self->i < 6; self->i++) {
+        AIO_TRY {
+            if (self->i < 2) AIO_AWAIT(aio_multipart_next(self->m[self->i & 1]));
+            else if (self->i < 4) AIO_AWAIT(aio_part_read(self->part[self->i & 1]));
+            else AIO_AWAIT(aio_part_read_chunk(self->part[self->i & 1]));
+            UNREACHED();
+        } AIO_CATCH {
+            CAUGHT(ECONNABORTED);
+            CHECK(strstr(aio_caught(self)->message, "has ended"));
+        } AIO_END_TRY;
+    }
+    CHECK_STR(self->part[0]->name, "a");
+    CHECK_STR(self->part[1]->name, "c");
+    AIO_FINALLY;
+        self->over = true;
+        aio_multipart_close(self->m[0]);
+        aio_multipart_close(self->m[1]);
+        self->m[0] = self->m[1] = NULL;
+        aio_response_release(self->response);
+        aio_server_close(self->server);
+        AIO_AWAIT(aio_session_close(self->session));
+        AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
