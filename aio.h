@@ -2822,13 +2822,14 @@ typedef struct aio_charset_options {
     /* as Content-Type names it: "iso-8859-1", "shift_jis"; NULL: UTF-8. iconv knows which */
     const char *charset AIO__UNSET;
     bool        replace AIO__UNSET; /* bytes invalid in the charset become U+FFFD. Python: errors="replace" */
-    /* a byte order mark says nothing; else it goes before `charset`, and is left out */
+    /* a byte order mark says nothing; else it goes before `charset`, if that is not UTF-32, and is left out */
     bool        ignore_mark AIO__UNSET;
 } aio_charset_options;
 
 /* aio_charset_decode(&text, data, length, &error, .charset = "iso-8859-1"): the bytes as UTF-8. The text is yours
  * (aio_text_clear) and ends in a NUL. 0; EILSEQ: bytes invalid in the charset, at error->offset; EINVAL: no
- * such charset; ENOMEM; the text is then empty. `error` may be NULL. Python: bytes.decode */
+ * such charset, or no data; ENOMEM, EMFILE, ENFILE; the text is then empty. `error` may be NULL. Python:
+ * bytes.decode */
 #define aio_charset_decode(text, data, ...) AIO__CHARSET_DECODE((text), (data), __VA_ARGS__, )
 #define AIO__CHARSET_DECODE(text, data, length, error, ...) \
     aio_charset_decode_with((text), (data), (length), (error), AIO__OPTIONS(aio_charset_options, __VA_ARGS__))
@@ -26071,8 +26072,32 @@ static const char *aio__charset_mark(aio_text data, size_t *length)
     return NULL;
 }
 
-/* Converts until the end, or the first bytes invalid in the charset: errno then says why. Room is made as it
- * goes. False without memory, with ENOMEM. */
+/* Whether one of the parts, up to a NULL, stands in the name, whatever its case. */
+static bool aio__charset_has(const char *name, const char *const *parts)
+{
+    for (size_t length = strlen(name); *parts; parts++)
+        for (size_t i = 0, n = strlen(*parts); i + n <= length; i++)
+            if (aio__same_word(name + i, n, *parts, n)) return true;
+    return false;
+}
+
+/* Bytes of which all characters of the charset are multiples. */
+static size_t aio__charset_unit(const char *name)
+{
+    static const char *const two[] = { "utf-16", "utf16", "ucs-2", NULL }, *const four[] = { "utf-32", "ucs-4", NULL };
+    return aio__charset_has(name, four) ? 4 : aio__charset_has(name, two) ? 2 : 1;
+}
+
+/* Whether glibc keeps a character of it back until it knows that no combining one follows. These have no other state,
+ * which to ask for that character would end. */
+static bool aio__charset_keeps_back(const char *name)
+{
+    static const char *const those[] = { "1255", "1258", "tcvn", "tscii", "hkscs", "euc-jisx", "shift_jisx", NULL };
+    return aio__charset_has(name, those);
+}
+
+/* Converts until the end, or the first bytes invalid in the charset: errno then says why. `in` NULL: what the converter
+ * has kept back. Room is made as it goes. False without memory, with ENOMEM. */
 static bool aio__charset_run(iconv_t converter, const char **in, size_t *left, aio__buffer *out)
 {
     for (;;) {
@@ -26097,16 +26122,19 @@ static int aio__charset_decode(aio_text charset, aio_text data, bool replace, ai
     iconv_t converter = aio__os.iconv_open("UTF-8", name);
     if (converter == (iconv_t)-1) return errno == ENOMEM || errno == EMFILE || errno == ENFILE ? errno : EINVAL;
     const char *at = data.data;
-    size_t left = data.length;
+    size_t left = data.length, none = 0, unit = aio__charset_unit(name);
     int code = 0;
     while (!code) {
-        if (!aio__charset_run(converter, &at, &left, out)) code = ENOMEM;
+        bool done = aio__charset_run(converter, &at, &left, out);
+        if (done && (!left || aio__charset_keeps_back(name))) done = aio__charset_run(converter, NULL, &none, out);
+        if (!done) code = ENOMEM;
         if (code || !left) break;
         *bad = data.length - left;
         if (!replace) code = EILSEQ;
         else if (!aio__buffer_append(out, AIO__REPLACEMENT, 3)) code = ENOMEM;
-        at++; /* not one more byte than is known to be wrong */
-        left--;
+        if (unit > left) unit = left;
+        at += unit; /* not one more than is known to be wrong */
+        left -= unit;
     }
     aio__os.iconv_close(converter);
     return code;
@@ -26115,18 +26143,20 @@ static int aio__charset_decode(aio_text charset, aio_text data, bool replace, ai
 AIO_API int aio_charset_decode_with(aio_text *text, const void *data, size_t length, aio_input_error *error,
                                     const aio_charset_options *options)
 {
-    aio_text bytes = aio__text((const char *)data, length);
+    AIO__DEFAULTS(aio_charset_options, options);
+    aio_text bytes = aio__text(data ? (const char *)data : "", length);
     aio__buffer out;
     size_t mark = 0, bad = 0;
-    if (!text || (!data && length)) return EINVAL;
-    *text = aio__text(NULL, 0);
-    memset(&out, 0, sizeof out);
+    if (text) *text = aio__text(NULL, 0);
     if (error) memset(error, 0, sizeof *error);
     if (error) error->reason = "";
-    const char *charset = options && options->ignore_mark ? NULL : aio__charset_mark(bytes, &mark);
-    if (!charset) charset = options && options->charset ? options->charset : "utf-8";
+    if (!text || (!data && length)) return EINVAL;
+    memset(&out, 0, sizeof out);
+    const char *charset = options->charset ? options->charset : "utf-8", *marked = NULL;
+    if (!options->ignore_mark && aio__charset_unit(charset) < 4) marked = aio__charset_mark(bytes, &mark);
+    if (marked) charset = marked;
     int code = aio__charset_decode(aio__text(charset, strlen(charset)), aio__text(bytes.data + mark, length - mark),
-                                   options && options->replace, &out, &bad);
+                                   options->replace, &out, &bad);
     if (!code && !aio__buffer_append(&out, "", 1)) code = ENOMEM;
     if (!code) {
         *text = aio__text(out.data, out.end - 1);
@@ -26134,8 +26164,8 @@ AIO_API int aio_charset_decode_with(aio_text *text, const void *data, size_t len
     }
     aio__free(out.data);
     if (error && code == EILSEQ) error->offset = bad + mark;
-    if (error) error->reason = code == EILSEQ ? "bytes invalid in the charset"
-                             : code == EINVAL ? "no such charset" : "out of memory";
+    if (error) error->reason = code == EILSEQ ? "bytes invalid in the charset" : code == EINVAL ? "no such charset"
+                             : code == ENOMEM ? "out of memory" : "too many open files";
     return code;
 }
 
@@ -42705,6 +42735,7 @@ static aio_exception *aio__post_decode(struct aio__post_reading *self, aio_post_
     if (!utf8) aio__free((char *)(uintptr_t)value.data);
     if (!code) return NULL;
     if (code == EINVAL) snprintf(why, sizeof why, "has the charset %s, which there is not", charset);
+    else if (code != EILSEQ) snprintf(why, sizeof why, "has the charset %s: %s", charset, aio_code_text(code));
     else snprintf(why, sizeof why, "is not valid %s at byte %llu", utf8 ? "UTF-8" : charset,
                   (unsigned long long)error.offset);
     return aio__post_error(self, code, field->name, why);
