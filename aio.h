@@ -2469,7 +2469,7 @@ typedef struct aio_file_open_options {
 /* aio_file_open(path, "r"): result: a file of yours (aio_file_close). The mode is that of fopen: "r", "w", "a", with
  * "+" for both directions, and "x" for a file that must be new; no "b" is needed. What is no file that has offsets, a
  * FIFO, say, opens without waiting and then gives ESPIPE. Errors here name the path, and are the system's; EINVAL;
- * those of aio_to_thread. Python: open */
+ * EOVERFLOW beyond 2 GiB on a 32-bit system, without -D_FILE_OFFSET_BITS=64; those of aio_to_thread. Python: open */
 #define aio_file_open(...) AIO__FILE_OPEN(__VA_ARGS__, )
 #define AIO__FILE_OPEN(path, mode, ...) \
     aio_file_open_with((path), (mode), AIO__OPTIONS(aio_file_open_options, __VA_ARGS__))
@@ -2482,7 +2482,8 @@ AIO_API aio_file_task *aio_file_open_with(const char *path, const char *mode, co
  * Fills the buffer from `offset` on. result: how many bytes; fewer than `size` at the file's end only. Python: os.pread
  */
 AIO_API aio_size_task *aio_file_pread(aio_file *file, void *buffer, size_t size, int64_t offset);
-/* Writes all of it at `offset`. The error says how many bytes came to the file. Python: os.pwrite */
+/* Writes all of it at `offset`; in a file opened with "a" at its end. The error says how many bytes came to the file.
+ * Python: os.pwrite */
 AIO_API aio_future    *aio_file_pwrite(aio_file *file, const void *data, size_t length, int64_t offset);
 
 /* The same at the file's own position, which moves on: one call at a time, AIO_ERUNTIME for the second.
@@ -2494,7 +2495,7 @@ AIO_API aio_text_task *aio_file_read(aio_file *file, size_t n);
 AIO_API aio_text_task *aio_file_read_all(aio_file *file, size_t max);
 /* Up to and with '\n', or to the end of the file. AIO_ELIMIT for a line above AIO_STREAM_LIMIT bytes. */
 AIO_API aio_text_task *aio_file_readline(aio_file *file);
-/* All of it; in a file opened with "a" at its end. */
+/* All of it; in a file opened with "a" at its end, where the position then is. */
 AIO_API aio_future    *aio_file_write(aio_file *file, const void *data, size_t length);
 AIO_API int64_t        aio_file_tell(const aio_file *file);
 AIO_API void           aio_file_seek(aio_file *file, int64_t offset); /* from the beginning on; between two calls */
@@ -3204,7 +3205,8 @@ typedef struct aio_producer {
 #pragma clang diagnostic push
 #pragma clang diagnostic ignored "-Wreturn-type-c-linkage"
 #endif
-/* What an open file has from its position on, read in threads; the file must stay until the body is sent. */
+/* What an open file has from its position on, read in threads, and again from there if the body has to be sent again;
+ * the file must stay until the body is sent, and is for one body at a time. */
 AIO_API aio_producer aio_file_producer(aio_file *file);
 #if defined(__clang__) && defined(__cplusplus)
 #pragma clang diagnostic pop
@@ -4822,7 +4824,19 @@ static int aio__os_create(const char *path) { return open(path, O_WRONLY | O_CRE
 static int aio__os_append(const char *path) { return open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600); }
 static int aio__os_open_mode(const char *path, int flags, int mode) { return open(path, flags | O_CLOEXEC, mode); }
 static int aio__os_mkdir(const char *path, int mode) { return mkdir(path, (mode_t)mode); }
-static int aio__os_ftruncate(int fd, int64_t length) { return ftruncate(fd, (off_t)length); }
+
+/* Where off_t is short, a place that it cannot hold is not to become another one. */
+static bool aio__os_offset_fits(int64_t offset)
+{
+    if ((int64_t)(off_t)offset == offset) return true;
+    errno = EOVERFLOW;
+    return false;
+}
+
+static int aio__os_ftruncate(int fd, int64_t length)
+{
+    return aio__os_offset_fits(length) ? ftruncate(fd, (off_t)length) : -1;
+}
 
 /* Tells of each name in a folder, until one call gives a code. 0 or a code. */
 static int aio__os_listdir(const char *path, int (*each)(void *arg, const char *name), void *arg)
@@ -4966,18 +4980,19 @@ static ssize_t aio__os_pipe_write(int fd, const void *data, size_t length)
 
 static ssize_t aio__os_pread(int fd, void *data, size_t length, int64_t offset)
 {
-    return pread(fd, data, length, (off_t)offset);
+    return aio__os_offset_fits(offset) ? pread(fd, data, length, (off_t)offset) : -1;
 }
 
 static ssize_t aio__os_pwrite(int fd, const void *data, size_t length, int64_t offset)
 {
-    return pwrite(fd, data, length, (off_t)offset);
+    return aio__os_offset_fits(offset) ? pwrite(fd, data, length, (off_t)offset) : -1;
 }
 
 #if AIO__LINUX
 static ssize_t aio__os_sendfile(int to, int file, int64_t offset, size_t length)
 {
     off_t at = (off_t)offset;
+    if (!aio__os_offset_fits(offset)) return -1;
     AIO__NO_SIGPIPE(sendfile(to, file, &at, length), length);
 }
 #endif
@@ -5852,6 +5867,14 @@ static int aio__file_write(int fd, const char *data, size_t length)
     return 0;
 }
 
+/* Until it is on the disk. 0 or a code. */
+static int aio__file_sync(int fd)
+{
+    int status;
+    do status = aio__os.fsync(fd); while (status < 0 && errno == EINTR);
+    return status < 0 ? errno : 0;
+}
+
 /* Writes a new file, for its owner alone, and puts it in the place of `path`: whole or not at all. 0 or a code. */
 static int aio__file_replace(const char *path, const char *data, size_t length)
 {
@@ -5865,7 +5888,7 @@ static int aio__file_replace(const char *path, const char *data, size_t length)
     if (!code && (fd = aio__os.create(made)) < 0) code = errno;
     if (!code) {
         code = aio__file_write(fd, data, length);
-        if (!code && aio__os.fsync(fd) < 0) code = errno;
+        if (!code) code = aio__file_sync(fd);
         if (aio__os.close(fd) < 0 && errno != EINTR && !code) code = errno;
         if (!code && aio__os.rename(made, path) < 0) code = errno;
         if (code) aio__os.unlink(made);
@@ -25029,9 +25052,10 @@ struct aio_file {
     int     refs;               /* atomic: of its user, of calls, and of jobs */
     int     fd;                 /* -1: closed */
     int64_t position, size;
+    int64_t rewound;            /* where a body that is read from it begins */
     bool    busy;               /* a call uses the position */
     bool    closed, appends;
-    bool    stale;              /* what has been read ahead may have been overwritten */
+    bool    stale;              /* atomic, set by threads: what has been read ahead may have been overwritten */
     char   *buffer, *line;      /* of the latest read, and line; of the buffer... */
     size_t  capacity, ahead;    /* so many bytes have been read for lines, */
     int64_t ahead_at;           /* from there on */
@@ -25106,7 +25130,10 @@ static int aio__disk_run_read(aio__disk_job *job)
     return 0;
 }
 
-static int aio__disk_run_write(aio__disk_job *job)
+/* What calls that were cancelled have still done counts, too: only their threads know. */
+static void aio__disk_changed(aio_file *file) { __atomic_store_n(&file->stale, true, __ATOMIC_RELEASE); }
+
+static int aio__disk_write_all(aio__disk_job *job)
 {
     while (job->done < job->size) {
         ssize_t n = job->file->appends
@@ -25119,11 +25146,22 @@ static int aio__disk_run_write(aio__disk_job *job)
     return 0;
 }
 
-static int aio__disk_run_sync(aio__disk_job *job) { return aio__os.fsync(job->file->fd) < 0 ? errno : 0; }
+static int aio__disk_run_write(aio__disk_job *job)
+{
+    int code = aio__disk_write_all(job);
+    aio__disk_changed(job->file);
+    if (job->file->appends && job->done && aio__os.fstat(job->file->fd, &job->status) < 0) code = errno;
+    return code;
+}
+
+static int aio__disk_run_sync(aio__disk_job *job) { return aio__file_sync(job->file->fd); }
 
 static int aio__disk_run_truncate(aio__disk_job *job)
 {
-    return aio__os.ftruncate(job->file->fd, job->offset) < 0 ? errno : 0;
+    int status;
+    do status = aio__os.ftruncate(job->file->fd, job->offset); while (status < 0 && errno == EINTR);
+    aio__disk_changed(job->file);
+    return status < 0 ? errno : 0;
 }
 
 static int aio__disk_run_stat(aio__disk_job *job) { return aio__os.stat(job->path, &job->status) < 0 ? errno : 0; }
@@ -25252,7 +25290,6 @@ static int aio__disk_begin(struct aio__disk_call *c)
         c->offset = file->position;
     }
     if (c->places && c->reads) file->ahead = 0; /* its buffer is this one's */
-    if (!c->reads) file->stale = true;
     return 0;
 }
 
@@ -25281,6 +25318,7 @@ static int aio__disk_took(struct aio__disk_call *c, bool *more)
     } else if (c->reads && done) memcpy(c->data + c->done, job->data, done);
     c->done += done;
     if (c->mine && !c->reads) file->position += (int64_t)done;
+    if (c->mine && !c->reads && done && file->appends) file->position = (int64_t)job->status.st_size;
     if (job->code) return job->code;
     *more = done && done == job->size && c->done < c->size;
     return 0;
@@ -25298,6 +25336,9 @@ static aio_exception *aio__disk_error(const struct aio__disk_call *c)
     char after[40] = "";
     bool writes = c->data && !c->reads && c->file;
     if (!c->code) return NULL;
+    if (c->code == AIO_ELIMIT)
+        return aio__exception(c->code, c->what, "%s %s: more than the limit of %zu bytes", c->what, c->file->path,
+                              c->size - 1);
     if (writes) snprintf(after, sizeof after, "after %zu bytes: ", c->done);
     return aio__exception(c->code, c->what, "%s %s%s%s: %s%s", c->what, c->file ? c->file->path : c->path,
                           c->to ? " to " : "", c->to ? c->to : "", after, aio__disk_why(c->code));
@@ -25541,10 +25582,10 @@ static int aio__disk_line_begin(struct aio__disk_line *self)
     if (file->closed) return EBADF;
     if (file->busy) return AIO_ERUNTIME;
     self->begun = file->busy = true;
-    if (file->stale || skip < 0 || skip > (int64_t)file->ahead) file->ahead = 0;
+    bool stale = __atomic_exchange_n(&file->stale, false, __ATOMIC_ACQUIRE);
+    if (stale || skip < 0 || skip > (int64_t)file->ahead) file->ahead = 0;
     else if (skip) memmove(file->buffer, file->buffer + skip, file->ahead -= (size_t)skip);
     file->ahead_at = file->position;
-    file->stale = false;
     return 0;
 }
 
@@ -25594,6 +25635,9 @@ static AIO_CORO(aio__disk_line)
     if (!self->code && !self->n) self->task.future.flags |= AIO__F_END;
     self->result = aio__text("", 0);
     if (!self->code && self->n) self->code = aio__disk_line_take(self);
+    if (self->code == AIO_ELIMIT)
+        AIO_RAISE(AIO_ELIMIT, "readline %s: the line is longer than the limit of %d bytes", self->file->path,
+                  AIO_STREAM_LIMIT);
     if (self->code) AIO_RAISE(self->code, "readline %s: %s", self->file->path, aio__disk_why(self->code));
     AIO_FINALLY;
         if (self->begun) self->file->busy = false;
@@ -25614,8 +25658,9 @@ static aio_text_task *aio__disk_next(void *arg) { return aio_file_read((aio_file
 
 static bool aio__disk_rewind(void *arg)
 {
-    aio_file_seek((aio_file *)arg, 0);
-    return aio_file_tell((aio_file *)arg) == 0;
+    aio_file *file = (aio_file *)arg;
+    aio_file_seek(file, file->rewound);
+    return file->position == file->rewound;
 }
 
 AIO_API aio_producer aio_file_producer(aio_file *file)
@@ -25624,6 +25669,7 @@ AIO_API aio_producer aio_file_producer(aio_file *file)
     producer.next = aio__disk_next;
     producer.rewind = aio__disk_rewind;
     producer.arg = file;
+    if (file) file->rewound = file->position;
     return producer;
 }
 

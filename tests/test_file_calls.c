@@ -39,6 +39,7 @@ SCENARIO(disk_file, DISK_MAY)
         UNREACHED();
     } AIO_CATCH {
         CAUGHT(AIO_ELIMIT);
+        if (!seam.fired) CHECK(strstr(aio_caught(self)->message, ": more than the limit of 2 bytes") != NULL);
     } AIO_END_TRY;
     CHECK_INT(aio_file_tell(self->file), 0); /* nothing was given */
     aio_file_seek(self->file, -1);           /* which is no place */
@@ -46,9 +47,16 @@ SCENARIO(disk_file, DISK_MAY)
     file = self->file;
     self->file = NULL;
     AIO_AWAIT(aio_file_wait_closed(file));
-    AIO_AWAIT(self->again, aio_file_open(self->path, "a"));
+    AIO_AWAIT(self->again, aio_file_open(self->path, "a+"));
     CHECK_INT(aio_file_size(self->again), 3);
     AIO_AWAIT(aio_file_write(self->again, "p", 1));
+    CHECK_INT(aio_file_tell(self->again), 4);
+    AIO_AWAIT(self->text, aio_file_read(self->again, 9));
+    CHECK_INT(self->text.length, 0); /* behind what it has written there is nothing */
+    AIO_AWAIT(aio_file_pwrite(self->again, "!", 1, 0));
+    aio_file_seek(self->again, 0);
+    AIO_AWAIT(self->text, aio_file_readline(self->again));
+    CHECK_STR(self->text.data, "help!");
     AIO_TRY {
         AIO_AWAIT(self->file, aio_file_open(self->path, "wx"));
         UNREACHED();
@@ -240,6 +248,7 @@ SCENARIO(disk_lines, DISK_MAY)
         UNREACHED();
     } AIO_CATCH {
         CAUGHT(AIO_ELIMIT);
+        if (!seam.fired) CHECK(strstr(aio_caught(self)->message, "longer than the limit of 65536 bytes") != NULL);
     } AIO_END_TRY;
     self->writing = aio_create_task(aio_file_write(self->file, self->big, 20000));
     REQUIRE(self->writing);
@@ -253,6 +262,94 @@ SCENARIO(disk_lines, DISK_MAY)
     AIO_FINALLY;
         fd_end_task(self->writing);
         aio__free(self->big);
+        aio_file_close(self->file);
+        unlink(self->path);
+    AIO_END;
+}
+
+/* What was read ahead while another one wrote is not what it has written. One thread: it reads between two pieces of
+ * what is written. */
+struct disk_changed { aio_task task; aio_file *file; aio_executor *executor; aio_future *writing; char *data, path[80];
+                      aio_text line; };
+SCENARIO(disk_changed, .skip = ~KIND_PLAIN)
+{
+    enum { CHANGED_SIZE = AIO__DISK_PIECE + 4 };
+    AIO_BEGIN(disk_changed);
+    self->executor = aio_executor_open(.max_workers = 1);
+    REQUIRE(self->executor && aio_loop_set_default_executor(aio_get_running_loop(), self->executor) == 0);
+    self->executor = NULL; /* the loop's */
+    disk_name(self->path, sizeof self->path, "changed");
+    self->data = (char *)aio__malloc(CHANGED_SIZE);
+    REQUIRE(self->data);
+    memset(self->data, '\n', CHANGED_SIZE);
+    memcpy(self->data + AIO__DISK_PIECE - 4, "one\nold", 7);
+    AIO_AWAIT(self->file, aio_file_open(self->path, "w+"));
+    AIO_AWAIT(aio_file_write(self->file, self->data, CHANGED_SIZE));
+    memcpy(self->data + AIO__DISK_PIECE, "new", 3);
+    aio_file_seek(self->file, AIO__DISK_PIECE - 4);
+    self->writing = (aio_future *)aio_create_task(aio_file_pwrite(self->file, self->data, CHANGED_SIZE, 0));
+    REQUIRE(self->writing);
+    AIO_AWAIT(aio_sleep(0));
+    AIO_AWAIT(self->line, aio_file_readline(self->file));
+    CHECK_STR(self->line.data, "one\n");
+    AIO_AWAIT(aio_ref(self->writing));
+    AIO_AWAIT(self->line, aio_file_readline(self->file));
+    CHECK_STR(self->line.data, "new\n");
+    AIO_FINALLY;
+        aio_executor_close(self->executor);
+        fd_end_task(self->writing);
+        aio__free(self->data);
+        aio_file_close(self->file);
+        unlink(self->path);
+    AIO_END;
+}
+
+/* A body is what stands behind the position, also when it is sent again. */
+struct disk_rewound { aio_task task; aio_file *file; aio_producer body; char path[80]; aio_text text; };
+SCENARIO(disk_rewound, DISK_MAY)
+{
+    AIO_BEGIN(disk_rewound);
+    disk_name(self->path, sizeof self->path, "rewound");
+    AIO_AWAIT(self->file, aio_file_open(self->path, "w+"));
+    AIO_AWAIT(aio_file_write(self->file, "head body", 9));
+    aio_file_seek(self->file, 5);
+    self->body = aio_file_producer(self->file);
+    AIO_AWAIT(self->text, self->body.next(self->body.arg));
+    CHECK_STR(self->text.data, "body");
+    CHECK(self->body.rewind(self->body.arg));
+    AIO_AWAIT(self->text, self->body.next(self->body.arg));
+    CHECK_STR(self->text.data, "body");
+    AIO_FINALLY;
+        aio_file_close(self->file);
+        unlink(self->path);
+    AIO_END;
+}
+
+/* Where off_t is short, too, a place far behind the end is that place, or an error: it has no other place in the file. */
+struct disk_far { aio_task task; aio_file *file; char path[80], byte[1]; size_t n; int i, refused; aio_file_info info; };
+SCENARIO(disk_far, DISK_MAY)
+{
+    AIO_BEGIN(disk_far);
+    disk_name(self->path, sizeof self->path, "far");
+    AIO_AWAIT(self->file, aio_file_open(self->path, "w+"));
+    AIO_AWAIT(aio_file_write(self->file, "near", 4));
+    for (self->i = 0; self->i < 3; self->i++) {
+        AIO_TRY {
+            if (self->i == 0) AIO_AWAIT(self->n, aio_file_pread(self->file, self->byte, 1, INT64_C(1) << 32));
+            CHECK_INT(self->n, 0);
+            if (self->i == 1) AIO_AWAIT(aio_file_pwrite(self->file, "far", 3, INT64_C(1) << 32));
+            if (self->i == 2) AIO_AWAIT(aio_file_truncate(self->file, INT64_C(1) << 32));
+        } AIO_CATCH {
+            if (!seam.fired) CAUGHT(EOVERFLOW);
+            self->refused++;
+        } AIO_END_TRY;
+    }
+    AIO_AWAIT(self->n, aio_file_pread(self->file, self->byte, 1, 0));
+    CHECK_BYTES(self->byte, self->n, "n");
+    AIO_AWAIT(self->info, aio_stat(self->path));
+    if (!seam.fired) CHECK(self->info.size == (sizeof(off_t) < 8 ? 4 : INT64_C(1) << 32));
+    if (!seam.fired) CHECK_INT(self->refused, sizeof(off_t) < 8 ? 3 : 0);
+    AIO_FINALLY;
         aio_file_close(self->file);
         unlink(self->path);
     AIO_END;
