@@ -3600,6 +3600,10 @@ AIO_API aio_part_task *aio_multipart_next(aio_multipart *multipart);
  * next call; none at its end, where AIO_ASYNC_FOR ends. aiohttp: BodyPartReader.read, read_chunk */
 AIO_API aio_text_task *aio_part_read(aio_part *part);
 AIO_API aio_text_task *aio_part_read_chunk(aio_part *part);
+/* All of the part without its Content-Transfer-Encoding (RFC 2045 6): base64, quoted-printable, or one that changes
+ * nothing: 7bit, 8bit, binary. Mail has these, forms have not (RFC 7578 4.7). AIO_EPAYLOAD: it is another one, or the
+ * part is not valid in it. aiohttp: BodyPartReader.read(decode=True), but for Content-Encoding */
+AIO_API aio_text_task *aio_part_read_decoded(aio_part *part);
 /* The parts of a part that is a multipart itself. NULL, with errno: ENOMEM; EINVAL: it is no multipart, or has no valid
  * boundary; AIO_ELIMIT: too deep. Close it before the outer one goes on. */
 AIO_API aio_multipart *aio_part_multipart(aio_part *part);
@@ -3798,9 +3802,10 @@ typedef struct aio_post_options {
 
 /* aio_request_post(request, .max_body = 10 << 20, ...): the whole form, in memory; for more than that there is
  * aio_request_multipart. The same again when it is asked for again. Texts are decoded by the charset that the body, or
- * the part, names, or UTF-8; a file that was not chosen is an empty text. If nobody catches them, the client gets 415
- * for AIO_ECONTENT, another type of content; 413 for AIO_ELIMIT; 400 for AIO_EPAYLOAD, a multipart that is not valid,
- * and EILSEQ, bytes invalid in the charset. aiohttp: request.post() */
+ * the part, names, or UTF-8; a Content-Transfer-Encoding, which forms are not to have (RFC 7578 4.7), is not undone; a
+ * file that was not chosen is an empty text. If nobody catches them, the client gets 415 for AIO_ECONTENT, another type
+ * of content; 413 for AIO_ELIMIT; 400 for AIO_EPAYLOAD, a multipart that is not valid, and EILSEQ, bytes invalid in the
+ * charset. aiohttp: request.post() */
 #define aio_request_post(...) AIO__REQUEST_POST(__VA_ARGS__, )
 #define AIO__REQUEST_POST(request, ...) aio_request_post_with((request), AIO__OPTIONS(aio_post_options, __VA_ARGS__))
 AIO_API aio_post_task *aio_request_post_with(aio_request *request, const aio_post_options *options);
@@ -28496,7 +28501,6 @@ static void aio__deflate_symbols(aio_deflate *z)
 static void aio__deflate_stored(aio_deflate *z)
 {
     size_t left = z->covered - z->block, room = AIO__DEFLATE_PENDING - z->pending_end;
-    if (room < 64) return;
     if (!z->piece) {
         z->piece = left < 65535 ? left : 65535;
         aio__deflate_put(z, z->last && z->piece == left, 3);
@@ -32880,6 +32884,7 @@ struct aio_multipart {
     size_t          padding;
     aio__buffer     head, content;
     aio__buffer     words;            /* name, filename and type of the part */
+    bool            decoded;          /* content is, of a transfer coding */
     int             parts, depth;
     int             refs;             /* its user's, its readers', those of what is read from its parts */
     bool            closed;           /* by its user */
@@ -33304,9 +33309,85 @@ static aio__body_step aio__part_advance(aio_multipart *m, aio_exception **error)
     }
 }
 
+/* ---- transfer codings: in place, as both make less of it ---- */
+
+static const char aio__base64_digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+/* RFC 2045 6.8: four digits are three bytes, and blanks are nothing. How many bytes there are; SIZE_MAX: invalid. */
+static size_t aio__part_base64(char *data, size_t length)
+{
+    uint32_t bits = 0;
+    size_t count = 0, padding = 0, made = 0;
+    for (size_t i = 0; i < length; i++) {
+        if (memchr(" \t\r\n", data[i], 4)) continue;
+        const char *digit = (const char *)memchr(aio__base64_digits, data[i], 64);
+        if (data[i] != '=' && (!digit || padding)) return SIZE_MAX;
+        padding += !digit;
+        if (!digit) continue;
+        bits = bits << 6 | (uint32_t)(digit - aio__base64_digits);
+        if (count++ % 4) data[made++] = (char)(bits >> 6 * count % 8 & 0xFF);
+    }
+    return count % 4 != 1 && padding == (4 - count % 4) % 4 ? made : SIZE_MAX;
+}
+
+/* Bytes of the line's end here; 0: there is none. */
+static size_t aio__part_line_end(const char *at, const char *end)
+{
+    return at < end && *at == '\n' ? 1 : end - at > 1 && at[0] == '\r' && at[1] == '\n' ? 2 : 0;
+}
+
+/* RFC 2045 6.7: =41 is A, a line's end behind a = is none, and blanks before one are not the text's. How many bytes
+ * there are; SIZE_MAX: invalid. */
+static size_t aio__part_quoted(char *data, size_t length)
+{
+    const char *at = data, *end = data + length;
+    char *to = data, *kept = data; /* kept: behind the last that is no blank */
+    while (at < end) {
+        size_t line = aio__part_line_end(at, end);
+        bool quoted = !line && *at == '=', blank = *at == ' ' || *at == '\t';
+        const char *next = at + 1;
+        while (quoted && next < end && (*next == ' ' || *next == '\t')) next++;
+        if (line) {
+            memmove(kept, at, line);
+            to = kept + line;
+            at += line;
+        } else if (quoted && (next == end || aio__part_line_end(next, end))) {
+            at = next + aio__part_line_end(next, end);
+        } else if (quoted) {
+            int high = end - at > 2 ? aio__hex_value(at[1]) : -1, low = high < 0 ? -1 : aio__hex_value(at[2]);
+            if (low < 0) return SIZE_MAX;
+            *to++ = (char)(high << 4 | low);
+            at += 3;
+        } else *to++ = *at++;
+        if (!blank) kept = to;
+    }
+    return (size_t)(kept - data);
+}
+
+/* Of a part that is there as a whole. NULL, or an error. */
+static aio_exception *aio__part_decode(aio_multipart *m)
+{
+    aio_text coding = aio_headers_get(&m->part.shown.headers, "Content-Transfer-Encoding");
+    size_t length = m->content.end;
+    if (m->decoded) return NULL;
+    if (AIO__SAME_WORD(coding.data, coding.length, "base64"))
+        length = aio__part_base64(m->content.data, length);
+    else if (AIO__SAME_WORD(coding.data, coding.length, "quoted-printable"))
+        length = aio__part_quoted(m->content.data, length);
+    else if (coding.length && !AIO__SAME_WORD(coding.data, coding.length, "7bit")
+             && !AIO__SAME_WORD(coding.data, coding.length, "8bit")
+             && !AIO__SAME_WORD(coding.data, coding.length, "binary"))
+        return aio__part_error(m, AIO_EPAYLOAD, "a Content-Transfer-Encoding that is not known");
+    if (length == SIZE_MAX)
+        return aio__part_error(m, AIO_EPAYLOAD, "what is not valid in its Content-Transfer-Encoding");
+    m->content.end = length;
+    m->decoded = true;
+    return NULL;
+}
+
 /* ---- a user who reads ---- */
 
-typedef enum { AIO__PART_NEXT, AIO__PART_CHUNK, AIO__PART_ALL } aio__part_mode;
+typedef enum { AIO__PART_NEXT, AIO__PART_CHUNK, AIO__PART_ALL, AIO__PART_DECODED } aio__part_mode;
 
 struct aio__part_reading {
     aio_task        task;
@@ -33334,6 +33415,7 @@ static aio__body_step aio__part_collect(struct aio__part_reading *self)
     }
     if (step != AIO__BODY_DONE) return step;
     if (!aio__buffer_reserve(&m->content, 1)) self->error = &aio__no_memory;
+    else if (self->mode == AIO__PART_DECODED) self->error = aio__part_decode(m);
     if (self->error) return AIO__BODY_ERROR;
     m->content.data[m->content.end] = '\0';
     self->result.text = aio__text(m->content.data, m->content.end);
@@ -33344,11 +33426,12 @@ static aio__body_step aio__part_collect(struct aio__part_reading *self)
 static bool aio__part_reading_more(struct aio__part_reading *self)
 {
     aio_multipart *m = self->multipart;
-    aio__body_step step = self->mode == AIO__PART_ALL ? aio__part_collect(self)
+    aio__body_step step = self->mode == AIO__PART_NEXT ? aio__part_advance(m, &self->error)
                         : self->mode == AIO__PART_CHUNK ? aio__part_data(m, &self->result.text, &self->error)
-                        : aio__part_advance(m, &self->error);
+                        : aio__part_collect(self);
     if (self->mode == AIO__PART_NEXT && step == AIO__BODY_DATA) {
         m->content.start = m->content.end = 0;
+        m->decoded = false;
         self->result.part = &m->part.shown;
     }
     return step == AIO__BODY_MORE;
@@ -33420,6 +33503,11 @@ AIO_API aio_text_task *aio_part_read(aio_part *part)
 AIO_API aio_text_task *aio_part_read_chunk(aio_part *part)
 {
     return (aio_text_task *)(void *)aio__part_read_as(aio__part_live(part, __func__), AIO__PART_CHUNK);
+}
+
+AIO_API aio_text_task *aio_part_read_decoded(aio_part *part)
+{
+    return (aio_text_task *)(void *)aio__part_read_as(aio__part_live(part, __func__), AIO__PART_DECODED);
 }
 
 static aio_text_task *aio__part_source(void *part) { return aio_part_read_chunk((aio_part *)part); }
@@ -34891,14 +34979,13 @@ static unsigned aio__basic_byte(aio_text user, aio_text password, size_t i)
 /* Appends a field with credentials (RFC 7617). False without memory. */
 static bool aio__put_basic(aio__buffer *out, const char *field, aio_text user, aio_text password)
 {
-    static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     size_t n = user.length + 1 + password.length;
     if (!aio__buffer_word(out, field) || !aio__buffer_word(out, ": Basic ")) return false;
     for (size_t i = 0; i < n; i += 3) {
         char four[4];
         unsigned bits = 0;
         for (size_t k = i; k < i + 3; k++) bits = bits << 8 | aio__basic_byte(user, password, k);
-        for (size_t k = 0; k < 4; k++) four[k] = i + k > n ? '=' : letters[bits >> (18 - 6 * k) & 63];
+        for (size_t k = 0; k < 4; k++) four[k] = i + k > n ? '=' : aio__base64_digits[bits >> (18 - 6 * k) & 63];
         if (!aio__buffer_append(out, four, 4)) return false;
     }
     return aio__buffer_append(out, "\r\n", 2);
@@ -45020,12 +45107,11 @@ static void aio__sha1(uint8_t digest[20], const char *data, size_t n)
 /* The letters of n bytes, and a NUL: 4 for each 3. */
 static void aio__base64(char *out, const uint8_t *data, size_t n)
 {
-    static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     for (size_t i = 0; i < n; i += 3) {
         uint32_t bits = (uint32_t)data[i] << 16;
         if (i + 1 < n) bits |= (uint32_t)data[i + 1] << 8;
         if (i + 2 < n) bits |= data[i + 2];
-        for (size_t k = 0; k < 4; k++) *out++ = i + k > n ? '=' : letters[bits >> (18 - 6 * k) & 63];
+        for (size_t k = 0; k < 4; k++) *out++ = i + k > n ? '=' : aio__base64_digits[bits >> (18 - 6 * k) & 63];
     }
     *out = '\0';
 }

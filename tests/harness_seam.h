@@ -90,8 +90,8 @@ enum { SEAM_SETTLE = 250, SEAM_GRACE = 20000 /* microseconds */, SEAM_FDS = 6553
     X(openat_cached, EINTR, EAGAIN, ENOSYS, ENOENT, EACCES, EMFILE, ENFILE)                       \
     X(create, EEXIST, EACCES, ENOSPC) X(append, EACCES, ENOSPC) X(iconv_open, EINVAL, ENOMEM, EMFILE) \
     X(open_mode, EINTR, ENOENT, EACCES, EMFILE, ENFILE) X(pwrite, EINTR, ENOSPC, EIO)              \
-    X(ftruncate, EINTR, EIO) X(mkdir, EACCES) X(rmdir, EACCES) X(listdir, ENOENT, EMFILE)                 \
-    X(fsync, EINTR, EIO) X(rename, EACCES, EXDEV)                                                        \
+    X(ftruncate, EINTR, EIO) X(mkdir, EACCES) X(rmdir, EACCES) X(listdir, ENOENT, EMFILE)         \
+    X(fsync, EINTR, EIO) X(rename, EACCES, EXDEV)                                                 \
     X(getentropy, EIO) X(getaddrinfo, EAI_AGAIN, EAI_NONAME, EAI_MEMORY, EAI_SYSTEM)              \
     X(getnameinfo, EAI_AGAIN, EAI_MEMORY, EAI_SYSTEM)                                             \
     SEAM_CALLS_LINUX(X) SEAM_CALLS_KQUEUE(X) SEAM_CALLS_TLS(X)

@@ -266,6 +266,8 @@ enum { NEEDS_PAIR = 1, NEEDS_RESPONSE, NEEDS_PROCESS, NEEDS_PARTS, NEEDS_PART, N
     X(aio_part_read, aio_text_task, NEEDS_PART, 0, aio_part_read(self->part), awaited_is_7(f->result), (void)f)       \
     X(aio_part_read_chunk, aio_text_task, NEEDS_PART, 0, aio_part_read_chunk(self->part), awaited_is_7(f->result),    \
       (void)f)                                                                                                        \
+    X(aio_part_read_decoded, aio_text_task, NEEDS_PART, 0, aio_part_read_decoded(self->part), awaited_is_7(f->result), \
+      (void)f)                                                                                                        \
     X(aio_client_request_next, aio_response_task, NEEDS_AROUND, 0, aio_client_request_next(awaited_around),           \
       f->result->status == 200, (void)f)                                                                              \
     X(aio_client_request_respond, aio_response_task, NEEDS_AROUND, 0,                                                 \

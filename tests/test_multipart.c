@@ -194,6 +194,60 @@ SCENARIO(multipart_limits)
     AIO_END;
 }
 
+/* Transfer codings undone, or what is wrong: whole, and in pieces of one byte. */
+struct multipart_transfer_codings { aio_task task; struct mp_body body; aio_multipart *m; aio_part *part; aio_text text; char all[256];
+                  int i, piece; };
+SCENARIO(multipart_transfer_codings)
+{
+    static const struct { const char *coding, *data, *expected; } rows[] = { /* expected NULL: refused */
+        { "base64", "", "" }, { "Base64", "YQ==", "a" }, { "base64", "YWI=", "ab" }, { "base64", "YWJj", "abc" },
+        { "base64", " Y W\r\n\tJj\r\nZA= =\r\n", "abcd" }, { "base64", "////++++", "\xFF\xFF\xFF\xFB\xEF\xBE" },
+        { "base64", "Y", NULL }, { "base64", "YQ", NULL }, { "base64", "YQ=", NULL }, { "base64", "YQ===", NULL },
+        { "base64", "=", NULL }, { "base64", "====", NULL }, { "base64", "YWJj=", NULL }, { "base64", "YQ==YQ==", NULL },
+        { "base64", "YW-j", NULL }, { "base64", "YW\xFFj", NULL },
+        { "quoted-printable", "a=41=3d=C3=a4", "aA=\xC3\xA4" }, { "Quoted-Printable", "a =\r\nb= \t\r\nc=\nd", "a bcd" },
+        { "quoted-printable", "a \t\r\n\r\n  b \n c \t", "a\r\n\r\n  b\n c" }, { "quoted-printable", "a=20 \r\nb=", "a \r\nb" },
+        { "quoted-printable", "a\rb\r\n", "a\rb\r\n" }, { "quoted-printable", "a= ", "a" }, { "quoted-printable", "", "" },
+        { "quoted-printable", "a=4", NULL }, { "quoted-printable", "a=4g", NULL }, { "quoted-printable", "a=g4", NULL },
+        { "quoted-printable", "a=\rb", NULL }, { "quoted-printable", "a= b", NULL },
+        { "7bit", "a=41 ", "a=41 " }, { "8BIT", "YQ==", "YQ==" }, { "binary", "=", "=" }, { "x-uuencode", "a", NULL },
+    };
+    AIO_BEGIN(multipart_transfer_codings);
+    for (self->i = 0; self->i < 2 * (int)(sizeof rows / sizeof *rows); self->i++) {
+        snprintf(self->all, sizeof self->all, MP_PART("Content-Transfer-Encoding: %s\r\n", "%s") MP_PART("", "YQ==") "--xyz--",
+                 rows[self->i / 2].coding, rows[self->i / 2].data);
+        memset(&self->body, 0, sizeof self->body);
+        self->body.data = self->all;
+        self->body.length = strlen(self->all);
+        self->body.piece = (size_t)self->i % 2;
+        REQUIRE(self->m = aio__multipart_open(aio__text(MP_TYPE, sizeof MP_TYPE - 1), mp_source, &self->body, NULL));
+        AIO_AWAIT(self->part, aio_multipart_next(self->m));
+        AIO_TRY {
+            AIO_AWAIT(self->text, aio_part_read_decoded(self->part));
+            REQUIRE(rows[self->i / 2].expected);
+            CHECK_BYTES(self->text.data, self->text.length, rows[self->i / 2].expected);
+            CHECK_INT(self->text.data[self->text.length], 0);
+            AIO_AWAIT(self->text, aio_part_read_decoded(self->part)); /* not decoded twice */
+            CHECK_BYTES(self->text.data, self->text.length, rows[self->i / 2].expected);
+        } AIO_CATCH {
+            CAUGHT(AIO_EPAYLOAD);
+            if (!seam.fired) CHECK(!rows[self->i / 2].expected);
+            if (!seam.fired) CHECK(strstr(aio_caught(self)->message, "Content-Transfer-Encoding") != NULL);
+        } AIO_END_TRY;
+        AIO_AWAIT(self->part, aio_multipart_next(self->m)); /* which has none */
+        AIO_AWAIT(self->text, aio_part_read_decoded(self->part));
+        CHECK_BYTES(self->text.data, self->text.length, "YQ==");
+        aio_multipart_close(self->m);
+        self->m = NULL;
+        free(self->body.copy);
+        self->body.copy = NULL;
+    }
+    AIO_FINALLY;
+    aio_multipart_close(self->m);
+    free(self->body.copy);
+    AIO_END;
+}
+
 /* A multipart within one; parts that are passed over; two who read at once. */
 struct multipart_nests { aio_task task; struct mp_body body; aio_multipart *outer, *inner; aio_part *part, *within; aio_text text;
                          int parts; };
