@@ -2850,7 +2850,7 @@ enum aio_json_kind {
     AIO_JSON_BOOL,
     AIO_JSON_INT,    /* fits int64_t */
     AIO_JSON_UINT,   /* above, fits uint64_t */
-    AIO_JSON_DOUBLE, /* all other numbers, rounded to the nearest; 1.0 and 1e0 are among them */
+    AIO_JSON_DOUBLE, /* all other numbers, rounded to the nearest: 1.0 and 1e0, too, and -0, which keeps its sign */
     AIO_JSON_STRING,
     AIO_JSON_ARRAY,
     AIO_JSON_OBJECT
@@ -2883,7 +2883,8 @@ AIO_API size_t aio_json_count(const aio_json *value);
 /* The value at a path from here, or NULL: "a.b[0].c", "[2][-1]" (from the end), "a[\"b.c\"].d" (a name with other
  * characters, without escapes). NULL and "" are the value itself. Of members with the same name the last counts. */
 AIO_API const aio_json *aio_json_get(const aio_json *value, const char *path);
-/* A member by a name of any bytes; an element from 0. NULL if there is none. */
+/* A member by a name of any bytes; an element from 0. NULL if there is none. Both may have to step over all that is
+ * before: a loop over everything is aio_json_next's. */
 AIO_API const aio_json *aio_json_member(const aio_json *object, const char *name, size_t length);
 AIO_API const aio_json *aio_json_element(const aio_json *array, size_t index);
 
@@ -29946,6 +29947,7 @@ static inline void aio__emit_name(aio_json_writer *w, const char *name, size_t l
 {
     if (AIO__UNLIKELY(aio__emit_inside(w) != '{')) aio__emit_refuse(w, EINVAL, "a name outside of an object");
     else if (AIO__UNLIKELY(w->named)) aio__emit_refuse(w, EINVAL, "a name without a value");
+    else if (AIO__UNLIKELY(!name)) aio__emit_refuse(w, EINVAL, "a member without a name");
     char *to = w->code ? NULL : aio__emit_room(w, length + aio__emit_indent(w));
     if (to) to = aio__emit_quote(w, aio__emit_item(w, to), name, length, ours);
     if (!to) return;
@@ -29961,7 +29963,7 @@ AIO_API void aio_json_write_name_bytes(aio_json_writer *writer, const char *name
 
 AIO_API void aio_json_write_name(aio_json_writer *writer, const char *name)
 {
-    aio__emit_name(writer, name, strlen(name), false);
+    aio__emit_name(writer, name, name ? strlen(name) : 0, false);
 }
 
 static inline void aio__emit_enter(aio_json_writer *w, char bracket)

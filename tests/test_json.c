@@ -189,6 +189,21 @@ TEST(json_numbers_are_exact)
     }
 }
 
+/* It is a double for its sign, and whole, as it says. */
+TEST(json_minus_zero)
+{
+    aio_json *root = aio_json_parse("[-0, -0.0, 0]", 13, NULL);
+    for (int i = 0; root && i < 3; i++) {
+        const aio_json *value = aio_json_element(root, (size_t)i);
+        CHECK_INT(aio_json_kind_of(value), i < 2 ? AIO_JSON_DOUBLE : AIO_JSON_INT);
+        CHECK_INT(aio_json_int(value, NULL, 7), 0);
+        CHECK_INT(aio_json_uint(value, NULL, 7), 0);
+        CHECK(!signbit(aio_json_double(value, NULL, 7)) == (i == 2));
+    }
+    CHECK(root != NULL);
+    aio_json_free(root);
+}
+
 /* Each power of ten that there is, and those beyond, with few digits and with the most that are taken at once. */
 TEST(json_numbers_of_every_power)
 {
@@ -560,6 +575,8 @@ static void json_misuse(aio_json_writer *w, int which)
     case 13: aio_json_write_object(w); aio_json_write_name(w, "\xFF"); break;
     case 14: aio_json_write_tree(w, NULL); break;
     case 15: aio_json_write_array(w); aio_json_write_end(w); aio_json_write_array(w); break;
+    case 16: aio_json_write_object(w); aio_json_write_name(w, NULL); break;
+    case 17: aio_json_write_object(w); aio_json_write_name_bytes(w, NULL, 0); break;
     default: aio_json_write_array(w); aio_json_write_end(w); aio_json_write_end(w); break;
     }
 }
@@ -572,8 +589,8 @@ TEST(json_writer_makes_nothing_that_is_not_json)
         "a name outside of an object", "a number that is infinite or none", "a number that is infinite or none",
         "a string that is not UTF-8", "a string that is not UTF-8", "a string that is not UTF-8",
         "an invalid value",
-        "a value behind the root", "an end of nothing" };
-    for (int i = 0; i < 17; i++) {
+        "a value behind the root", "a member without a name", "a member without a name", "an end of nothing" };
+    for (int i = 0; i < 19; i++) {
         aio_json_writer *w = aio_json_writer_open();
         aio_text text = { "x", 1 };
         const char *reason = NULL;
