@@ -10920,12 +10920,8 @@ static int aio__combinator_schedule(aio_loop *loop, void **array, size_t count)
         aio_future *f = (aio_future *)array[i];
         if (!f) continue;
         aio__adopt(loop, f);
-        if ((f->flags & AIO__F_CORO) && f->state == AIO__NEW) {
-            aio_loop *set = aio__set;
-            aio__set = loop;
-            aio__create_task(f, NULL);
-            aio__set = set;
-        } else if (f->flags & AIO__F_YIELD) array[i] = aio__real_future(f);
+        if ((f->flags & AIO__F_CORO) && f->state == AIO__NEW) aio__create_task(f, NULL);
+        else if (f->flags & AIO__F_YIELD) array[i] = aio__real_future(f);
         else if (aio__is_only_coroutine(f) && f->state == AIO__PENDING) return AIO_ERUNTIME;
     }
     return 0;
@@ -14816,7 +14812,6 @@ static aio__lookup_future *aio__lookup_submit(aio__owned *lookups, aio__lookup_f
     }
     void *failed = aio__resolve_failure(code, lookup->host[0] ? lookup->host : NULL, "no thread to do it");
     aio__free(lookup);
-    f->future.state = AIO__DONE;
     aio_unref(f);
     return (aio__lookup_future *)failed;
 }
