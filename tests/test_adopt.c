@@ -134,6 +134,44 @@ SCENARIO(adopt_pair, ADOPT_MAY)
     AIO_END;
 }
 
+static int adopt_fcntls; /* the how manieth of them fails */
+static int adopt_fcntl(int fd, int command, int value)
+{
+    if (--adopt_fcntls) return seam_fcntl(fd, command, value);
+    errno = EMFILE;
+    return -1;
+}
+
+/* When the second end cannot be made the first one goes, too. */
+struct adopt_pair_fails { aio_task task; aio_stream *pair[2]; int i; size_t before; };
+SCENARIO(adopt_pair_fails, ADOPT_MAY, .skip = KIND_ALLOC | KIND_CALL /* it fails them itself */)
+{
+    AIO_BEGIN(adopt_pair_fails);
+    REQUIRE(aio_stream_pair(self->pair) == 0); /* what a loop makes once is there */
+    self->before = aio_loop_metrics(aio_get_running_loop()).descriptors;
+    for (self->i = 1; self->i < 30; self->i++) {
+        aio_stream *pair[2];
+        int (*real)(int, int, int) = aio__os.fcntl;
+        adopt_fcntls = self->i;
+        aio__os.fcntl = adopt_fcntl;
+        int code = aio_stream_pair(pair);
+        aio__os.fcntl = real;
+        if (!code) {
+            aio_stream_abort(pair[0]);
+            aio_stream_abort(pair[1]);
+            break;
+        }
+        CHECK_INT(code, EMFILE);
+        CHECK(!pair[0] && !pair[1]);
+        CHECK_INT(aio_loop_metrics(aio_get_running_loop()).descriptors, self->before);
+    }
+    CHECK(self->i > 2 && self->i < 30);
+    AIO_FINALLY;
+        aio_stream_abort(self->pair[0]);
+        aio_stream_abort(self->pair[1]);
+    AIO_END;
+}
+
 TEST(adopt_pair_without_loop)
 {
     aio_stream *pair[2];
@@ -327,6 +365,7 @@ SCENARIO(adopt_room, ADOPT_MAY, .skip = KIND_SLICE)
         CAUGHT(EMSGSIZE);
     } AIO_END_TRY;
     CHECK_INT(self->count, 0);
+    CHECK_INT(self->got[1], 0); /* not within the room that there is */
     self->got[0] = 0; /* closed */
     self->receiver = aio_create_task(aio_sock_recv_fds(self->pair[1], self->byte, sizeof self->byte, NULL,
                                                        &self->count));
@@ -336,6 +375,14 @@ SCENARIO(adopt_room, ADOPT_MAY, .skip = KIND_SLICE)
     AIO_AWAIT(self->n, (aio_size_task *)aio_ref(self->receiver));
     CHECK_INT(self->n, 5);
     CHECK_INT(self->count, 0);
+    AIO_AWAIT(aio_sock_sendall(self->pair[0], "y", 1));
+    self->count = 0;
+    AIO_ASYNC_FOR(self->n, aio_sock_recv_fds(self->pair[1], self->byte, 0, NULL, &self->count)) {
+        CHECK_INT(self->n, 0); /* no byte is asked for: that is no end */
+        self->count = 1;
+        break;
+    }
+    CHECK_INT(self->count, 1);
     for (self->n = 0; self->n < 4; self->n++) {
         AIO_TRY {
             if (self->n == 0) AIO_AWAIT(aio_sock_send_fds(self->pair[0], "", 0, self->fds, 1));

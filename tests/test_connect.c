@@ -343,6 +343,34 @@ SCENARIO(connect_in_turn, SERVER_MAY)
     AIO_END;
 }
 
+/* A connection that is there when the loop comes to look is taken, though its time was over meanwhile: the loop was
+ * late, not the peer. */
+static void slow_dial_answer_late(void *peer)
+{
+    slow_dial_answer(peer);
+    clock_advance(5);
+}
+
+struct connect_late_loop { aio_task task; aio_stream *stream; };
+SCENARIO(connect_late_loop, SERVER_MAY, .skip = KIND_DEBUG /* a step of seconds is reported */
+         | KIND_CALL /* a wait that a signal ends has not seen it */)
+{
+    AIO_BEGIN(connect_late_loop);
+    aio_loop_set_slow_callback_duration(aio_get_running_loop(), AIO_UNLIMITED);
+    slow_dial_begin();
+    slow_dial_add("127.0.1.0", 80);
+    slow_dial_add("127.0.1.1", 80);
+    REQUIRE(slow_dial_later(2, slow_dial_answer_late, &slow_dial.peers[0]));
+    AIO_AWAIT(self->stream, aio_open_connection("a.test", 80, .resolver = &slow_dial.resolver, .connect_timeout = 3,
+                                                .happy_eyeballs_delay = 10));
+    CHECK_NEAR(slow_dial_time(), 7, 0.02);
+    CHECK_INT(slow_dial.peers[1], 0); /* never begun */
+    AIO_FINALLY;
+        aio_stream_abort(self->stream);
+        slow_dial_end();
+    AIO_END;
+}
+
 /* One address is no race: there is no timer, and no task. */
 struct connect_alone { aio_task task; aio_stream_task *opening; };
 SCENARIO(connect_alone, SERVER_MAY)

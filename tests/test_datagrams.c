@@ -471,6 +471,29 @@ SCENARIO(dg_unsent, .may = { AIO_ETIMEOUT, AIO_ERESOLVE, ECONNREFUSED, EPERM }, 
     AIO_END;
 }
 
+/* What the system says of a send belongs to that datagram where the socket has no peer: it is what the send gives, the
+ * handler hears nothing, and nothing is sent again. */
+struct dg_unreachable { aio_task task; struct dg_pair pair; int code, i; };
+SCENARIO(dg_unreachable, .may = { AIO_ERESOLVE, ENETUNREACH, EHOSTUNREACH, ECONNREFUSED }, .skip = KIND_CALL)
+{
+    static const int codes[] = { ENETUNREACH, EHOSTUNREACH, ECONNREFUSED };
+    AIO_BEGIN(dg_unreachable);
+    dg_sendmsg = aio__os.sendmsg;
+    aio__os.sendmsg = dg_playing;
+    AIO_AWAIT(self->pair.client, aio_create_datagram_endpoint(.local_host = "127.0.0.1", .arg = &self->code,
+                                                              .error_received = dg_on_error));
+    for (self->i = 0; self->i < 3; self->i++) {
+        dg_take(1, codes[self->i]);
+        CHECK_INT(aio_datagram_sendto(self->pair.client, "x", 1, "127.0.0.1:9"), codes[self->i]);
+        CHECK_INT(self->code, 0);
+        CHECK_INT(dg_play.left, 1);
+    }
+    AIO_FINALLY;
+        aio__os.sendmsg = dg_sendmsg;
+        dg_close(&self->pair);
+    AIO_END;
+}
+
 /* A limit is the program's up to the longest datagram that there is, which is the default. */
 struct dg_limits { aio_task task; struct dg_pair pair; int i; };
 SCENARIO(dg_limits, .may = { AIO_ERESOLVE })
@@ -791,7 +814,10 @@ TEST(dg_addresses)
         CHECK_STR(text, texts[i]);
     }
     static const char *const wrong[] = { "[fe80::1%4294967298]:1", "[fe80::1%]:1", "[fe80::1%-1]:1", "[fe80::1%2x]:1",
-                                         "[fe80::1%2%2]:1", "127.0.0.1%2:1", "127.0.0.1:", "127.0.0.1:99999999999999999999" };
+                                         "[fe80::1%2%2]:1", "127.0.0.1%2:1", "127.0.0.1:",
+                                         "127.0.0.1:99999999999999999999",
+                                         "[0000:0000:0000:0000:0000:0000:255.255.255.2550]:1",
+                                         "127.0.0.10000000000000000000000000000000000000:1" };
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         aio__address address;
         if (aio__datagram_to(wrong[i], &address)) CHECK_STR(wrong[i], "no address");

@@ -409,6 +409,38 @@ SCENARIO(debug_graph)
     AIO_END;
 }
 
+/* A child that is done is no more waited for, though who waits has not heard of it. */
+struct debug_gathers { aio_task task; aio_future **of; };
+static AIO_CORO(debug_gathers)
+{
+    AIO_BEGIN(debug_gathers);
+    AIO_AWAIT(aio_gather(self->of, 2));
+    AIO_END;
+}
+enum { DEBUG_GATHERS_LINE = __LINE__ - 3 };
+
+struct debug_child_done { aio_task task; aio_future *of[2]; struct debug_gathers *waits; char text[200]; };
+SCENARIO(debug_child_done)
+{
+    AIO_BEGIN(debug_child_done);
+    for (int i = 0; i < 2; i++) REQUIRE(self->of[i] = aio_future_create());
+    REQUIRE(self->waits = aio_create_task(AIO_CALL(debug_gathers, .of = self->of)));
+    AIO_AWAIT(aio_sleep(0));
+    for (int left = 2; left >= 0; left--) {
+        snprintf(self->text, sizeof self->text,
+                 "task 'debug_gathers'\n  test_debug.c:%d, in debug_gathers\n  gather\n%s%s",
+                 DEBUG_GATHERS_LINE, left > 0 ? "    future\n" : "", left > 1 ? "    future\n" : "");
+        CHECK_STR(debug_print(aio_print_call_graph, self->waits), self->text);
+        if (left) CHECK_INT(aio_future_set_done(self->of[left - 1]), 0);
+    }
+    AIO_AWAIT((struct debug_gathers *)aio_ref(self->waits));
+    AIO_FINALLY;
+    if (self->waits) aio_task_cancel(self->waits);
+    aio_unref(self->waits);
+    aio_unref_all(self->of, 2);
+    AIO_END;
+}
+
 /* Who waits for a lock or a queue is named after that. */
 struct debug_waiter { aio_task task; aio_lock *lock; aio_queue *queue; int item; };
 static AIO_CORO(debug_waiter)
@@ -1179,6 +1211,19 @@ TEST(debug_unclosed_is_named)
             if (debug) CHECK_STR(debug_told.text, wanted);
             aio_loop_free(loop);
         }
+}
+
+/* What was made before debug mode began is not told of: nobody has kept where it was made. */
+TEST(debug_begins_late)
+{
+    for (int mode = 0; mode < 7; mode++) {
+        aio_loop *loop = debug_loop(false);
+        CHECK_INT(aio_loop_run_until_complete(loop, AIO_CALL(debug_unclosed, .mode = mode), NULL), 0);
+        aio_loop_set_debug(loop, true);
+        aio_loop_close(loop);
+        CHECK_INT(debug_told.count, 0);
+        aio_loop_free(loop);
+    }
 }
 
 /* A session that is left with an idle connection goes with its loop, as does one that is closed while a response lives. */

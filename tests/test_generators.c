@@ -25,6 +25,13 @@ static AIO_CORO(gen_count)
 }
 #define GEN_COUNT(...) AIO_CALL(gen_count, .log = self->log, __VA_ARGS__)
 
+static void *gen_close_it(struct gen_count **gen)
+{
+    struct gen_count *closed = *gen;
+    *gen = NULL;
+    return aio_generator_close(closed);
+}
+
 struct gen_values { aio_task task; char log[GEN_LOG]; int n; };
 SCENARIO(gen_values)
 {
@@ -230,6 +237,49 @@ SCENARIO(gen_by_hand)
     AIO_END;
 }
 
+/* Two take from it: who has it in an AIO_ASYNC_FOR hears that the other's step is under way, and, when the other has
+ * come to its end, of no more values. */
+struct gen_two_take { aio_task task; char log[GEN_LOG]; struct gen_count *gen, *step; int n, i, rounds; };
+SCENARIO(gen_two_take)
+{
+    AIO_BEGIN(gen_two_take);
+    for (self->i = 0; self->i < 2; self->i++) {
+        self->rounds = 0;
+        self->gen = GEN_COUNT(.from = 1, .to = 2, .slow = true);
+        REQUIRE(self->gen);
+        AIO_TRY {
+            AIO_ASYNC_FOR(self->n, (struct gen_count *)aio_ref(self->gen)) {
+                self->rounds++;
+                CHECK_INT(self->n, 1);
+                REQUIRE(self->step = aio_create_task(aio_anext(self->gen)));
+                AIO_AWAIT(aio_sleep(self->i == 0 ? 0 : 5));
+                if (self->i == 0) continue;
+                CHECK(aio_future_done(self->step));
+                AIO_AWAIT(aio_gather(&self->step, 1));
+                aio_unref(self->step);
+                REQUIRE(self->step = aio_create_task(aio_anext(self->gen)));
+                AIO_AWAIT(aio_gather(&self->step, 1, .return_exceptions = true));
+                if (CHECK(aio_future_exception(self->step)))
+                    CHECK_INT(aio_future_exception(self->step)->code, AIO_ESTOPITERATION);
+            }
+            CHECK_INT(self->i, 1);
+        } AIO_CATCH {
+            CAUGHT(AIO_ERUNTIME);
+            CHECK_INT(self->i, 0);
+        } AIO_END_TRY;
+        CHECK_INT(self->rounds, 1);
+        if (self->step) AIO_AWAIT(aio_gather(&self->step, 1, .return_exceptions = true));
+        aio_unref(self->step);
+        self->step = NULL;
+        AIO_AWAIT(gen_close_it(&self->gen));
+    }
+    AIO_FINALLY;
+        if (self->step) aio_task_cancel(self->step), aio_future_exception(self->step);
+        aio_unref(self->step);
+        aio_unref(self->gen);
+    AIO_END;
+}
+
 /* Iterating by steps leaves it open behind a break. */
 struct gen_goes_on { aio_task task; char log[GEN_LOG]; struct gen_count *gen; int n, sum; };
 SCENARIO(gen_goes_on)
@@ -406,13 +456,6 @@ static AIO_CORO(gen_scoped)
         AIO_TASK_GROUP(self->group) AIO_YIELD(1);
     }
     AIO_END;
-}
-
-static void *gen_close_it(struct gen_count **gen)
-{
-    struct gen_count *closed = *gen;
-    *gen = NULL;
-    return aio_generator_close(closed);
 }
 
 static int gen_code(const aio_exception *error)

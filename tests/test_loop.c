@@ -881,6 +881,21 @@ static void loop_takes_long(void *arg)
     clock_advance(1);
 }
 
+/* While it does not run the loop is idle, whatever the program does meanwhile. */
+TEST(loop_measured_outside, .skip = KIND_DEBUG /* a step of a second is reported */)
+{
+    aio_loop *loop = loop_open();
+    CHECK_INT(aio_loop_run_once(loop, 0), 0);
+    aio_loop_metrics(loop);
+    clock_advance(3);
+    aio_loop_call_soon(loop, loop_takes_long, NULL);
+    CHECK_INT(aio_loop_run_once(loop, 0), 0);
+    aio_metrics m = aio_loop_metrics(loop);
+    CHECK_NEAR(m.seconds, 4, 0.01);
+    CHECK_NEAR(m.busy, 0.25, 0.01);
+    aio_loop_free(loop);
+}
+
 struct loop_measured { aio_task task; aio_metrics m; aio_task *kid; };
 SCENARIO(loop_measured, .skip = KIND_DEBUG /* a step of a second is reported */)
 {

@@ -250,6 +250,38 @@ TEST(run_runner)
     aio_runner_close(NULL);
 }
 
+/* While a runner is closed its loop is the thread's, for whoever hears of what was left. */
+static aio_loop *run_heard_in;
+static void run_hears(aio_loop *loop, const char *message, const aio_exception *exception, void *arg)
+{
+    (void)loop, (void)exception, (void)arg;
+    CHECK(strstr(message, "was never closed"));
+    run_heard_in = aio_get_event_loop();
+}
+
+struct run_leaves { aio_task task; };
+static AIO_CORO(run_leaves)
+{
+    AIO_BEGIN(run_leaves);
+    aio_session_open();
+    AIO_END;
+}
+
+TEST(run_runner_closes)
+{
+    aio_loop *mine = aio_new_event_loop();
+    aio_set_event_loop(mine);
+    aio_runner *runner = aio_runner_open(.debug = true);
+    aio_loop *its = aio_runner_loop(runner);
+    run_heard_in = NULL;
+    aio_loop_set_exception_handler(its, run_hears, NULL);
+    CHECK_INT(aio_runner_run(runner, AIO_CALL(run_leaves), NULL), 0);
+    aio_runner_close(runner);
+    CHECK_PTR(run_heard_in, its);
+    CHECK_PTR(aio_get_event_loop(), mine);
+    aio_loop_free(mine);
+}
+
 /* What the program has set stays set, and nothing is set again that is gone. */
 TEST(run_runner_leaves_what_is_set)
 {

@@ -99,6 +99,53 @@ SCENARIO(source_reads)
     AIO_END;
 }
 
+/* As many descriptors as it likes, more or fewer of them each time. */
+static struct { aio_source_fd fds[40]; int ready, dispatched; } foreign_many;
+static double foreign_many_prepare(aio_source *source)
+{
+    source->fds = foreign_many.fds;
+    return -1;
+}
+static void foreign_many_dispatch(aio_source *source)
+{
+    char byte;
+    foreign_many.dispatched++;
+    foreign_many.ready = 0;
+    for (size_t i = 0; i < source->count; i++) foreign_many.ready += foreign_many.fds[i].revents == POLLIN;
+    CHECK_INT(read(foreign_many.fds[0].fd, &byte, 1), 1);
+}
+TEST(source_many)
+{
+    static const int counts[] = { 7, 8, 9, 40, 17, 33, 2 };
+    enum { MANY = sizeof foreign_many.fds / sizeof *foreign_many.fds };
+    aio_loop *loop = loop_open();
+    aio_source source;
+    int fds[2];
+    memset(&source, 0, sizeof source);
+    memset(&foreign_many, 0, sizeof foreign_many);
+    source.prepare = foreign_many_prepare;
+    source.dispatch = foreign_many_dispatch;
+    aio_set_event_loop(loop);
+    ALWAYS(foreign_pipe(fds) == 0);
+    for (int i = 0; i < MANY; i++) {
+        foreign_many.fds[i].fd = dup(fds[0]);
+        foreign_many.fds[i].events = POLLIN;
+    }
+    CHECK_INT(aio_loop_add_source(loop, &source), 0);
+    for (int i = 0; i < (int)(sizeof counts / sizeof *counts); i++) {
+        source.count = (size_t)counts[i];
+        CHECK_INT(write(fds[1], "x", 1), 1);
+        foreign_many.dispatched = 0;
+        for (int turn = 0; turn < 5 && !foreign_many.dispatched; turn++) CHECK_INT(aio_loop_run_once(loop, 0.01), 0);
+        CHECK_INT(foreign_many.dispatched, 1);
+        CHECK_INT(foreign_many.ready, counts[i]);
+    }
+    aio_loop_remove_source(loop, &source);
+    for (int i = 0; i < MANY; i++) close(foreign_many.fds[i].fd);
+    fd_close_pair(fds);
+    aio_loop_free(loop);
+}
+
 /* Both directions of a socket, and the end of it. */
 struct source_writes { aio_task task; struct foreign f; int fds[2]; };
 SCENARIO(source_writes)

@@ -360,6 +360,34 @@ SCENARIO(stream_waited_for, .may = { EPIPE, AIO_ETIMEOUT })
     AIO_END;
 }
 
+/* Whom nobody reads from any more wakes nobody: what comes is left where it is, until somebody reads again. */
+struct stream_unread { aio_task task; aio_stream *of[2]; aio_text_future *read; aio_text text; int i; };
+SCENARIO(stream_unread, .may = { EPIPE }, .skip = KIND_CALL /* an EINTR is one more look at the poller */)
+{
+    AIO_BEGIN(stream_unread);
+    REQUIRE(unix_pair(0, 0, &self->of[0], &self->of[1]));
+    for (self->i = 0; self->i < 2; self->i++) {
+        REQUIRE(self->read = aio_stream_read(self->of[0], 9));
+        AIO_AWAIT(aio_sleep(0.1));
+        CHECK(aio_future_cancel(self->read));
+        aio_unref(self->read);
+        self->read = NULL;
+        REQUIRE(aio_stream_write(self->of[1], "x", 1) == 0);
+        aio_loop_metrics(aio_get_running_loop());
+        AIO_AWAIT(aio_sleep(1));
+        aio_loop *loop;
+        loop = aio_get_running_loop();
+        if (loop->poller->want) CHECK_INT(aio_loop_metrics(loop).polls, 1); /* others tell of all that happens */
+        AIO_AWAIT(self->text, aio_stream_read(self->of[0], 9));
+        CHECK_BYTES(self->text.data, self->text.length, "x");
+    }
+    AIO_FINALLY;
+        aio_unref(self->read);
+        aio_stream_abort(self->of[0]);
+        aio_stream_abort(self->of[1]);
+    AIO_END;
+}
+
 /* Room for much is taken as it comes: a length that a peer has only announced costs nothing. */
 struct stream_announced { aio_task task; aio_stream *a, *b; aio_text_future *read; aio_text text;
                           char sent[2000]; }; /* more than a small buffer has */
@@ -602,10 +630,11 @@ SCENARIO(stream_close_sends, .may = { AIO_EINCOMPLETE, EPIPE, ECONNRESET })
     AIO_END;
 }
 
-struct stream_close_timeout { aio_task task; aio_stream *a, *b; char *big; double began; };
+struct stream_close_timeout { aio_task task; aio_stream *a, *b; char *big; double began; size_t timers; };
 SCENARIO(stream_close_timeout, .may = { EPIPE, ECONNRESET })
 {
     AIO_BEGIN(stream_close_timeout);
+    self->timers = aio_loop_metrics(aio_get_running_loop()).timers;
     REQUIRE(unix_pair(0, 4096, &self->a, &self->b));
     self->big = (char *)aio__calloc(1000000);
     REQUIRE(self->big);
@@ -624,6 +653,7 @@ SCENARIO(stream_close_timeout, .may = { EPIPE, ECONNRESET })
         CHECK_STR(aio_caught(self)->phase, "close");
     } AIO_END_TRY;
     CHECK_NEAR(aio_loop_time(aio_get_running_loop()) - self->began, 30, 0.2);
+    CHECK_INT(aio_loop_metrics(aio_get_running_loop()).timers, self->timers);
     AIO_FINALLY;
         aio__free(self->big);
         aio_stream_abort(self->a);

@@ -375,6 +375,39 @@ TEST(thread_shared_executor)
     aio_loop_free(loops[1]);
 }
 
+/* A job whose thread has a loop of its own gives its executor another job while that is being closed. */
+static void *thread_comes_late(void *arg)
+{
+    aio_executor *executor = (aio_executor *)arg;
+    aio_loop *loop = aio_new_event_loop();
+    for (bool closing = false; !closing;) {
+        pthread_mutex_lock(&executor->mutex);
+        closing = executor->closing;
+        pthread_mutex_unlock(&executor->mutex);
+    }
+    aio_job_future *job = aio_loop_run_in_executor(loop, executor, thread_twice, NULL, .skip = thread_count_skip);
+    bool refused = job && aio_future_done(job) && aio_future_exception(job)
+        && aio_future_exception(job)->code == AIO_ERUNTIME
+        && !strcmp(aio_future_exception(job)->message, "run in executor: the executor takes no more jobs");
+    aio_unref(job);
+    aio_loop_free(loop);
+    SEAM_ADD(thread_gate.ran, refused);
+    return NULL;
+}
+
+TEST(thread_executor_closes)
+{
+    aio_loop *loop = aio_new_event_loop();
+    aio_executor *executor = aio_executor_open(.max_workers = 1);
+    thread_gate_set(false);
+    aio_job_future *job = aio_loop_run_in_executor(loop, executor, thread_comes_late, executor);
+    CHECK_INT(aio_executor_close(executor), 0);
+    CHECK_INT(thread_gate.ran, 1);
+    CHECK_INT(thread_gate.skipped, 1);
+    CHECK_INT(aio_loop_run_until_complete(loop, job, NULL), 0);
+    aio_loop_free(loop);
+}
+
 /* A thread cannot be made: the error says so; with one thread alive, its turn comes later. */
 static int thread_refuse(pthread_t *id, void *(*run)(void *), void *arg)
 {
@@ -484,6 +517,9 @@ SCENARIO(thread_own)
     AIO_AWAIT(aio_sleep(1));
     CHECK_INT(aio_concurrent_wait(self->sum, 0), 0);
     CHECK_INT(aio_concurrent_result(self->sum, struct thread_add), 3);
+    CHECK_ABORTS("aio_concurrent_result of another type than the coroutine's",
+                 aio__concurrent_frame(self->sum, sizeof(struct thread_add) + 1));
+    CHECK_ABORTS("aio_concurrent_result of another type than the coroutine's", aio__concurrent_frame(NULL, 1));
     AIO_FINALLY;
     aio_concurrent_release(self->sum);
     AIO_END;

@@ -1441,6 +1441,26 @@ SCENARIO(tls_hosts, TLS_MAY)
     AIO_END;
 }
 
+/* Where no certificate is asked for, a session may be resumed under another name of the server, too. */
+struct tls_host_resumes { TLS_SELF; aio_tls_context *guest_tls; bool reused, rude; };
+SCENARIO(tls_host_resumes, TLS_MAY)
+{
+    AIO_BEGIN(tls_host_resumes);
+    TLS_SETUP("good", NULL);
+    self->guest_tls = tls_server("good", NULL);
+    REQUIRE(self->guest_tls && aio_tls_context_add_host(self->server_tls, "b.wild.test", self->guest_tls) == 0);
+    AIO_AWAIT(self->server, aio_start_server(echo_handler, NULL, "127.0.0.1", 0, .tls_context = self->server_tls));
+    VISIT(false, self->client_tls, "a.wild.test");
+    REQUIRE(!aio__ring_empty(&self->client_tls->sessions));
+    for (aio__node *node = self->client_tls->sessions.next; node != &self->client_tls->sessions; node = node->next)
+        AIO__CONTAINER(node, aio__tls_session, link)->key[0] = 'b';
+    VISIT(true, self->client_tls, "b.wild.test");
+    AIO_FINALLY;
+        aio_tls_context_unref(self->guest_tls);
+        TLS_END();
+    AIO_END;
+}
+
 /* Another host's context asks for certificates as it says, and no session of another name gets around it. */
 struct tls_host_requires { TLS_SELF; aio_tls_context *guest_tls, *known_tls; char ca[128], file[128]; int i; };
 SCENARIO(tls_host_requires, TLS_MAY)
@@ -1568,6 +1588,8 @@ SCENARIO(tls_within, TLS_MAY)
         tls_small_buffers(self->stream);
         AIO_AWAIT(aio_stream_start_tls(self->stream, self->client_tls, "a.wild.test"));
         CHECK_STR(aio_stream_alpn(self->stream, self->alpn, sizeof self->alpn), "echo/1");
+        CHECK_PTR(aio_stream_alpn(self->stream, self->alpn, 0), NULL);
+        CHECK_PTR(aio_stream_alpn(self->stream, NULL, 9), NULL);
         CHECK(self->stream->top->lower->lower && !self->stream->top->lower->lower->lower);
         REQUIRE(aio_stream_write(self->stream, "\x00", 1) == 0);
         AIO_AWAIT(self->text, aio_stream_readexactly(self->stream, 1));
