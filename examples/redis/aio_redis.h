@@ -26,8 +26,9 @@
  *
  * Errors: an error of the server has a code of AIO_REDIS_E..., by its first word; AIO_EDISCONNECTED when the server
  * went away, AIO_ETIMEOUT after .timeout, AIO_ELIMIT for a reply beyond .max_reply or .max_depth, AIO_ERUNTIME for
- * what is not the protocol, or out of turn, EINVAL for NULL as an argument; and those of aio_open_connection. What goes
- * wrong until the server has let us in names the server, and what was being done. */
+ * what is not the protocol, what came without having been asked for, and calls out of turn, EINVAL for NULL as an
+ * argument; and those of aio_open_connection. What goes wrong until the server has let us in names the server, and what
+ * was being done. */
 #ifndef AIO_REDIS_H
 #define AIO_REDIS_H
 
@@ -289,6 +290,7 @@ template <typename... T> aio_future *aio_redis__subscription(aio_redis *redis, T
 #if defined AIO_REDIS_IMPLEMENTATION && !defined AIO_REDIS_IMPLEMENTED
 #define AIO_REDIS_IMPLEMENTED
 #include <errno.h>
+#include <locale.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -546,6 +548,42 @@ static aio_text *aio_redis__pieces(aio_text *few, const char *const *texts, size
     return pieces;
 }
 
+/* ---- numbers: with a '.', whatever LC_NUMERIC has ---- */
+
+/* strtod. */
+static double aio_redis__strtod(const char *text, const char **end)
+{
+    const char *point = localeconv()->decimal_point;
+    char copy[512], *stop;
+    size_t width = strlen(point), n = strcspn(text, point), dot = strcspn(text, ".");
+    bool is_dot = !strcmp(point, ".");
+    if (is_dot || n + width >= sizeof copy) {
+        double plain = strtod(text, &stop);
+        *end = stop;
+        return plain;
+    }
+    if (dot > n) dot = n;
+    memcpy(copy, text, dot);
+    memcpy(copy + dot, point, width);
+    if (dot < n) memcpy(copy + dot + width, text + dot + 1, n - dot - 1);
+    copy[dot < n ? n + width - 1 : n] = 0;
+    double value = strtod(copy, &stop);
+    size_t taken = (size_t)(stop - copy);
+    *end = text + (taken > dot ? taken - width + 1 : taken);
+    return value;
+}
+
+/* printf's %.17g. */
+static int aio_redis__print(char *text, size_t size, double value)
+{
+    snprintf(text, size, "%.17g", value);
+    char *point = text + strspn(text, "+-0123456789einfa");
+    size_t width = strcspn(point, "0123456789e");
+    if (width) *point = '.';
+    if (width > 1) memmove(point + 1, point + width, strlen(point + width) + 1);
+    return (int)strlen(text);
+}
+
 /* ---- formats ---- */
 
 typedef struct { aio_text *pieces; size_t count, room; aio_redis__buffer words; int code; } aio_redis__formatted;
@@ -583,7 +621,7 @@ static size_t aio_redis__value(aio_redis__formatted *f, const char *format, va_l
         return 2;
     }
     if (format[1] == 'd') n = snprintf(number, room, "%d", va_arg(*list, int));
-    else if (format[1] == 'f') n = snprintf(number, room, "%.17g", va_arg(*list, double));
+    else if (format[1] == 'f') n = aio_redis__print(number, room, va_arg(*list, double));
     else if (!strncmp(format, "%zu", 3)) n = snprintf(number, room, "%zu", va_arg(*list, size_t)), taken = 3;
     else if (!strncmp(format, "%lld", 4)) n = snprintf(number, room, "%lld", va_arg(*list, long long)), taken = 4;
     else return 0;
@@ -762,7 +800,7 @@ static int aio_redis__scalar(aio_redis *redis, const char *at, const char *end)
     char text[64];
     size_t n = (size_t)(end - at - 1);
     int64_t integer;
-    char *stop;
+    const char *stop;
     switch (*at) {
     case '+': return aio_redis__text_node(redis, AIO_REDIS_STATUS, at + 1, n) ? 0 : -1;
     case '-': return aio_redis__text_node(redis, AIO_REDIS_FAILURE, at + 1, n) ? 0 : -1;
@@ -783,7 +821,7 @@ static int aio_redis__scalar(aio_redis *redis, const char *at, const char *end)
         memcpy(text, at + 1, n);
         text[n] = 0;
         if (!aio_redis__node(redis, AIO_REDIS_REAL, 0)) return -1;
-        redis->nodes[redis->node_count - 1].value.real = strtod(text, &stop);
+        redis->nodes[redis->node_count - 1].value.real = aio_redis__strtod(text, &stop);
         return *stop ? aio_redis__broken(redis) : 0;
     default: return aio_redis__broken(redis);
     }
@@ -982,12 +1020,12 @@ int64_t aio_redis_integer(const aio_redis_reply *reply, int64_t otherwise)
 
 double aio_redis_real(const aio_redis_reply *reply, double otherwise)
 {
-    char *end;
+    const char *end;
     int type = aio_redis_type(reply);
     if (type == AIO_REDIS_REAL) return reply->value.real;
     if (type == AIO_REDIS_INTEGER || type == AIO_REDIS_BOOL) return (double)reply->value.integer;
     if (type != AIO_REDIS_TEXT) return otherwise;
-    double value = strtod(reply->value.text, &end);
+    double value = aio_redis__strtod(reply->value.text, &end);
     return end == reply->value.text || *end ? otherwise : value;
 }
 
@@ -1571,6 +1609,23 @@ static int aio_redis__result(aio_redis *redis, int kind, bool keep_errors, const
     return 0;
 }
 
+/* Takes what has come though nothing is owed: pushes. 0; 1: one of them is half there; -1: something else, so that a
+ * reply would be taken for that of another command. */
+static int aio_redis__unasked(aio_redis *redis)
+{
+    for (;;) {
+        bool begun = redis->depth || redis->large_length;
+        aio_text in = aio_stream_unread(redis->stream);
+        if (!in.length) return begun;
+        if (!begun && *in.data != '>')
+            return AIO_REDIS__FAIL(redis, AIO_ERUNTIME, "Redis: the server said what nobody has asked for");
+        int step = aio_redis__parse(redis);
+        if (step < 0) return -1;
+        if (!step) return redis->depth || redis->large_length;
+        aio_redis__took(redis);
+    }
+}
+
 /* Whether to try again after an error that may pass. */
 static bool aio_redis__again(const aio_redis *redis, int code, bool sent)
 {
@@ -1584,6 +1639,22 @@ static const char *aio_redis__refused(int code)
         : code == EINVAL   ? "an argument is NULL, or the format is wrong" : "out of memory";
 }
 
+/* Before a command: what has come is pushes, or the connection has ended. */
+struct aio_redis__hushing { aio_task task; aio_redis *redis; aio_text more; int step; bool done; };
+static AIO_CORO(aio_redis__hushing)
+{
+    AIO_BEGIN(aio_redis__hushing);
+    aio_redis__forget(self->redis);
+    AIO_TIMEOUT(self->redis->options.timeout) {
+        while ((self->step = aio_redis__unasked(self->redis)) > 0) AIO_REDIS__MORE(self->redis);
+        if (self->step < 0) AIO_RAISE(self->redis->code, "%s", aio_redis__why(self->redis));
+    }
+    self->done = true;
+    AIO_FINALLY;
+        if (!self->done) aio_redis__lose(self->redis);
+    AIO_END;
+}
+
 /* Once: sends, and reads all replies. */
 struct aio_redis__asking { aio_task task; const aio_redis_reply *result; aio_redis *redis; aio_text more;
                            int step, kind; bool keep_errors, *sent; };
@@ -1591,6 +1662,7 @@ static AIO_CORO(aio_redis__asking)
 {
     AIO_BEGIN(aio_redis__asking);
     if (!aio_redis__is_ready(self->redis)) AIO_AWAIT(AIO_CALL(aio_redis__readying, .redis = self->redis));
+    if (aio_stream_unread(self->redis->stream).length) AIO_AWAIT(AIO_CALL(aio_redis__hushing, .redis = self->redis));
     AIO_TIMEOUT(self->redis->blocks ? (double)AIO_UNLIMITED : self->redis->options.timeout) {
         self->step = aio_redis__send(self->redis, self->kind != AIO_REDIS__ONE);
         if (self->step && self->step != ENOMEM) aio_redis__lose(self->redis); /* of no use to the next one, either */
@@ -2046,6 +2118,13 @@ static void aio_redis__group_stage(aio_redis_group *g)
     strcpy(g->last, "0");
 }
 
+/* Passes over what has no id: XAUTOCLAIM of 6.2 has nil for an entry that was deleted. */
+static void aio_redis__group_pass(aio_redis_group *g)
+{
+    size_t count = aio_redis_count(g->page);
+    while (g->index < count && !aio_redis_text(aio_redis_at(aio_redis_at(g->page, g->index), 0))) g->index++;
+}
+
 struct aio_redis__grouping { aio_task task; const aio_redis_entry *result; aio_redis_group *group;
                              const aio_redis_reply *reply; bool asked; };
 static AIO_CORO(aio_redis__grouping)
@@ -2059,11 +2138,13 @@ static AIO_CORO(aio_redis__grouping)
         } AIO_CATCH_CODE(AIO_REDIS_EBUSYGROUP) {
             self->reply = NULL;
         } AIO_END_TRY;
-        self->asked = false;
         if (self->group->stage == AIO_REDIS__MAKE) self->group->stage = AIO_REDIS__OWN;
         else if (aio_redis__group_answered(self->group, self->reply)) AIO_RAISE(ENOMEM);
+        self->asked = false;
+        aio_redis__group_pass(self->group);
     }
     self->reply = aio_redis_at(self->group->page, self->group->index++);
+    aio_redis__group_pass(self->group);
     self->group->entry.id = aio_redis_text(aio_redis_at(self->reply, 0));
     self->group->entry.fields = aio_redis_at(self->reply, 1);
     AIO_RETURN(&self->group->entry);

@@ -3,6 +3,7 @@
 #include "memory.h"
 #define AIO_IMPLEMENTATION
 #include "../../aio.h"
+#include <locale.h>
 #include "every_allocation.h"
 #define AIO_REDIS_IMPLEMENTATION
 #include "../../examples/redis/aio_redis.h"
@@ -897,9 +898,57 @@ static AIO_CORO(hostile)
     AIO_END;
 }
 
+/* Against a stand-in: entries that XAUTOCLAIM has as nil, one whose copy has no memory, and what nobody has asked for. */
+struct odd { SELF; aio_redis_group *group; const aio_redis_entry *entry; int pushed; };
+static AIO_CORO(odd)
+{
+    AIO_BEGIN(odd);
+    options.on_push = on_push;
+    self->redis = aio_redis_open_with(url, &options);
+    self->group = aio_redis_group_open(self->redis, .stream = "jobs", .group = "g", .consumer = "a", .claim_idle = 60);
+    if (!self->redis || !self->group) AIO_RAISE(errno);
+    AIO_AWAIT(self->entry, aio_redis_group_next(self->group));
+    EXPECT_TEXT(self->entry->id, "1-1");
+    aio_redis_group_close(self->group);
+    self->group = aio_redis_group_open(self->redis, .stream = "jobs", .group = "g", .consumer = "b");
+    if (!self->group) AIO_RAISE(errno);
+    for (self->entry = NULL, self->i = 1; !self->entry && self->i < 100; self->i++) {
+        AIO_TRY {
+            memory_.left[MEMORY_CLIENT] = self->i;
+            AIO_AWAIT(self->entry, aio_redis_group_next(self->group));
+        } AIO_CATCH_CODE(ENOMEM) {
+            self->count++;
+        } AIO_END_TRY;
+        memory_.left[MEMORY_CLIENT] = 0;
+    }
+    EXPECT_TEXT(self->entry->id, "2-1");
+    EXPECT(self->count > 2);
+    self->pushed = pushes;
+    AIO_AWAIT(self->reply, aio_redis_command(self->redis, "ECHO", "pushes"));
+    AIO_AWAIT(self->reply, aio_redis_command(self->redis, "ECHO", "half"));
+    AIO_AWAIT(self->reply, aio_redis_command(self->redis, "ECHO", "stray"));
+    EXPECT_TEXT(aio_redis_text(self->reply), "stray");
+    EXPECT(pushes == self->pushed + 3);
+    AIO_TRY {
+        AIO_AWAIT(self->reply, aio_redis_command(self->redis, "ECHO", "b"));
+        NOT_REACHED();
+    } AIO_CATCH {
+        EXPECT_CODE(AIO_ERUNTIME);
+        EXPECT(strstr(aio_caught(self)->message, "nobody has asked for"));
+    } AIO_END_TRY;
+    AIO_AWAIT(self->reply, aio_redis_command(self->redis, "ECHO", "c"));
+    EXPECT_TEXT(aio_redis_text(self->reply), "c");
+    AIO_FINALLY;
+        memory_.left[MEMORY_CLIENT] = 0;
+        aio_redis_group_close(self->group);
+        aio_redis_close(self->redis);
+    AIO_END;
+}
+
 int main(int argc, char **argv)
 {
     int status = 2;
+    setlocale(LC_NUMERIC, "");
     const char *action = argc > 2 ? argv[2] : "";
     url = argc > 1 ? argv[1] : "";
     if (getenv("CONNECT_TIMEOUT")) options.connect_timeout = atof(getenv("CONNECT_TIMEOUT"));
@@ -917,6 +966,7 @@ int main(int argc, char **argv)
     if (!strcmp(action, "misgiven")) status = aio_run(AIO_CALL(misgiven));
     if (!strcmp(action, "turns")) status = aio_run(AIO_CALL(turns));
     if (!strcmp(action, "streams")) status = aio_run(AIO_CALL(streams));
+    if (!strcmp(action, "odd")) status = aio_run(AIO_CALL(odd));
     if (!strcmp(action, "hostile")) status = aio_run(AIO_CALL(hostile));
     if (!strcmp(action, "lasting")) status = aio_run(AIO_CALL(lasting));
     if (!strcmp(action, "awaits")) status = every_await(&subject, url, awaits, sizeof awaits / sizeof *awaits);
