@@ -231,6 +231,7 @@ aio_mongo_bson_task *aio_mongo_find_one_with(aio_mongo_collection collection, ai
 #define AIO_MONGO_IMPLEMENTED
 #include <ctype.h>
 #include <errno.h>
+#include <locale.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -1048,7 +1049,7 @@ static int aio_bson__double_text(double value, char text[40])
     if (isnan(value) || isinf(value))
         return snprintf(text, 40, "%s", isnan(value) ? "NaN" : value > 0 ? "Infinity" : "-Infinity");
     bool whole = !aio_bson__fits(value) || value == (double)(int64_t)value; /* no fraction has that many bits */
-    if (whole && value < 1e21 && value > -1e21) return snprintf(text, 40, "%.1f", value);
+    if (whole && value < 1e21 && value > -1e21) return snprintf(text, 40, "%.0f.0", value);
     for (int precision = 0; precision < 17; precision++) { /* the shortest that is read back as the same */
         snprintf(text, 40, "%.*e", precision, value);
         if (strtod(text, NULL) == value) break;
@@ -1301,18 +1302,35 @@ static void aio_bson__placeholder(aio_bson__format *f, aio_bson__scalar *s)
     f->at += 2 + n;
 }
 
+/* Bytes of a number with a '.', whatever LC_NUMERIC has in its place. False: they are none. */
+static bool aio_bson__real(const char *text, size_t n, double *value)
+{
+    const char *point = localeconv()->decimal_point, *dot = (const char *)memchr(text, '.', n);
+    char copy[512], *end;
+    size_t width = strlen(point), before = dot ? (size_t)(dot - text) : n;
+    if (n + width >= sizeof copy) return false;
+    memcpy(copy, text, before);
+    if (dot) memcpy(copy + before, point, width);
+    if (dot) memcpy(copy + before + width, dot + 1, n - before - 1);
+    size_t used = dot ? n - 1 + width : n;
+    copy[used] = 0;
+    *value = strtod(copy, &end);
+    return n && end == copy + used;
+}
+
 /* A number of the format's own: 1 and 1.0 are of different types. */
 static void aio_bson__literal(aio_bson__format *f, aio_bson__scalar *s)
 {
-    char *end;
+    char *end = NULL;
     size_t n = strspn(f->at, "+-.0123456789eE");
+    bool is = true;
     s->kind = memchr(f->at, '.', n) || memchr(f->at, 'e', n) || memchr(f->at, 'E', n) ? AIO_BSON__REAL
         : AIO_BSON__INTEGER;
     errno = 0;
-    if (s->kind == AIO_BSON__REAL) s->real = strtod(f->at, &end);
+    if (s->kind == AIO_BSON__REAL) is = aio_bson__real(f->at, n, &s->real);
     else s->integer = strtoll(f->at, &end, 10);
     s->bytes = s->integer >= INT32_MIN && s->integer <= INT32_MAX ? 4 : 8;
-    if (!n || end != f->at + n || (errno && s->kind == AIO_BSON__INTEGER)) aio_bson__wrong(f, "no value, or no number");
+    if (!n || !is || (s->kind == AIO_BSON__INTEGER && (errno || end != f->at + n))) aio_bson__wrong(f, "no value, or no number");
     f->at += n;
 }
 

@@ -18,11 +18,11 @@
  * server only as a proof, or within TLS or a unix socket, or encrypted with the server's key if .public_key allows it.
  *
  * Errors: an error of the server has its number plus AIO_MYSQL_ERRORS as the code, AIO_EDISCONNECTED when the server
- * went away, AIO_ELIMIT for a packet over .max_packet, or a login without end, AIO_ERUNTIME for what is not the
- * protocol, or out of turn, EACCES when the server wants a file that it is not to have; and those of
- * aio_open_connection. What goes wrong until the server has let us in names the server, and what was being done. A
- * query that is cancelled, or that fails in any way but by the server's word, closes the connection; a cancelled one is
- * killed at the server, too (KILL QUERY, over a connection of its own). */
+ * went away, AIO_ELIMIT for a packet, or the names of all columns, over .max_packet, or a login without end,
+ * AIO_ERUNTIME for what is not the protocol, or out of turn, EACCES when the server wants a file that it is not to
+ * have; and those of aio_open_connection. What goes wrong until the server has let us in names the server, and what was
+ * being done. A query that is cancelled, or that fails in any way but by the server's word, closes the connection; a
+ * cancelled one is killed at the server, too (KILL QUERY, over a connection of its own). */
 #ifndef AIO_MYSQL_H
 #define AIO_MYSQL_H
 
@@ -41,7 +41,7 @@ typedef struct aio_mysql_options {
     aio_tls_context *tls_context AIO_UNSET;     /* or with this one; borrowed until the close */
     /* caching_sha2_password may ask the server for its key: who is in between can give his own */
     bool             public_key AIO_UNSET;
-    size_t           max_packet AIO_UNSET;      /* of an answer; 0: 64 MiB */
+    size_t           max_packet AIO_UNSET;      /* of an answer, and of all its columns' names; 0: 64 MiB */
     double           connect_timeout AIO_UNSET; /* until the server has let us in, with TLS and login; 0: 10 s */
     double           kill_timeout AIO_UNSET;    /* of KILL QUERY; 0: 5 s, AIO_NOW: it is not sent */
     /* LOAD DATA LOCAL INFILE: gives a descriptor to read, or -1 with errno. NULL: the server is never sent a file. Only
@@ -151,6 +151,7 @@ int             aio_mysql_pool_release(aio_mysql_pool *pool, aio_mysql *db);
 #if defined AIO_MYSQL_IMPLEMENTATION && !defined AIO_MYSQL_IMPLEMENTED
 #define AIO_MYSQL_IMPLEMENTED
 #include <errno.h>
+#include <locale.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -927,6 +928,8 @@ static int aio_mysql__column(aio_mysql *db, size_t i, aio_text packet)
     column->flags = (unsigned)aio_mysql__number(&in, 2);
     column->is_binary = charset == 63 && column->type >= 249 && column->type <= 254;
     if (in.bad) return aio_mysql__fail(db, AIO_ERUNTIME, "MySQL: a column is cut short");
+    if (db->names.used + name.length + table.length > db->options.max_packet)
+        return aio_mysql__fail(db, AIO_ELIMIT, "MySQL: the columns' names are longer than max_packet");
     db->cells[i].at = db->names.used;
     if (!aio_mysql__put(&db->names, name.data, name.length)) return aio_mysql__fail(db, ENOMEM, "out of memory");
     db->names.used++;
@@ -1012,6 +1015,31 @@ static int aio_mysql__date(char *text, size_t size, aio_mysql__in *in, int type)
     return used;
 }
 
+/* A number that printf has written, with a '.', whatever LC_NUMERIC has in its place. */
+static int aio_mysql__point(char *text)
+{
+    char *point = text + strspn(text, "+-0123456789einfa");
+    size_t width = strcspn(point, "0123456789e");
+    if (width) *point = '.';
+    if (width > 1) memmove(point + 1, point + width, strlen(point + width) + 1);
+    return (int)strlen(text);
+}
+
+/* strtod of a number with a '.', likewise. */
+static double aio_mysql__strtod(const char *text)
+{
+    const char *point = localeconv()->decimal_point;
+    char copy[512];
+    size_t width = strlen(point), n = strcspn(text, point), dot = strcspn(text, ".");
+    if (!strcmp(point, ".") || n + width >= sizeof copy) return strtod(text, NULL);
+    if (dot > n) dot = n;
+    memcpy(copy, text, dot);
+    memcpy(copy + dot, point, width);
+    if (dot < n) memcpy(copy + dot + width, text + dot + 1, n - dot - 1);
+    copy[dot < n ? n + width - 1 : n] = 0;
+    return strtod(copy, NULL);
+}
+
 /* In the fewest digits that are read back as the same value. */
 static int aio_mysql__real_text(char *text, size_t size, double value, bool is_float)
 {
@@ -1020,7 +1048,7 @@ static int aio_mysql__real_text(char *text, size_t size, double value, bool is_f
         n = snprintf(text, size, "%.*g", digits, value);
         if (is_float ? strtof(text, NULL) == (float)value : strtod(text, NULL) == value) break;
     }
-    return n;
+    return n ? aio_mysql__point(text) : 0;
 }
 
 /* One value of the binary protocol, written as the text protocol has it. False: the packet is bad, or no memory. */
@@ -1140,7 +1168,7 @@ static AIO_CORO(aio_mysql__kill)
 /* Another connection as this one. */
 static aio_mysql *aio_mysql__twin(const aio_mysql *db)
 {
-    char url[300];
+    char url[300]; /* aio_url_parse takes no host of more than 253 bytes */
     snprintf(url, sizeof url, strchr(db->host, ':') ? "mysql://[%s]:%d/" : "mysql://%s:%d/", db->host, db->port);
     return aio_mysql_open_with(url, &db->options);
 }
@@ -1577,7 +1605,7 @@ int64_t aio_mysql_get_integer(const aio_mysql_result *row, const char *column, i
 double aio_mysql_get_real(const aio_mysql_result *row, const char *column, double otherwise)
 {
     const char *text = aio_mysql_get(row, column);
-    return text ? strtod(text, NULL) : otherwise;
+    return text ? aio_mysql__strtod(text) : otherwise;
 }
 
 static aio_mysql_value aio_mysql__value(int type, int64_t integer, double real, const void *bytes, size_t length)

@@ -2,6 +2,7 @@
 #include "memory.h"
 #define AIO_IMPLEMENTATION
 #include "../../aio.h"
+#include <locale.h>
 #include "every_allocation.h"
 #define AIO_MONGO_IMPLEMENTATION
 #include "../../examples/mongo/aio_mongo.h"
@@ -806,6 +807,7 @@ int main(int argc, char **argv)
 {
     int status = 2;
     const char *action = argc > 2 ? argv[2] : "";
+    setlocale(LC_NUMERIC, "");
     uri = argc > 1 ? argv[1] : "";
     if (!strcmp(action, "documents")) status = aio_run(AIO_CALL(documents));
     options.checksum = getenv("MONGO_CHECKSUM") != NULL;

@@ -3,6 +3,7 @@
 #include "memory.h"
 #define AIO_IMPLEMENTATION
 #include "../../aio.h"
+#include <locale.h>
 #include "every_allocation.h"
 #define AIO_MYSQL_IMPLEMENTATION
 #include "../../examples/mysql/aio_mysql.h"
@@ -685,6 +686,7 @@ static AIO_CORO(hostile)
 int main(int argc, char **argv)
 {
     int status = 2;
+    setlocale(LC_NUMERIC, "");
     memory_.secret = getenv("SECRET");
     const char *action = argc > 2 ? argv[2] : "";
     url = argc > 1 ? argv[1] : "";
