@@ -518,6 +518,7 @@ struct aio_future { /* all private: use the functions */
     union {
         aio__node *first;  /* a future's waiters, a ring; NULL if there are none */
         aio_task  *parent; /* a coroutine's: what awaits it */
+        aio_future *next;  /* of one that ends: see aio__end_enter */
     } waiters;
     union {
         aio_coro_fn    *coro;
@@ -7552,18 +7553,6 @@ AIO_API void *aio__future_new(size_t size, const aio_future_kind *kind, const ch
     return future;
 }
 
-static void aio__future_destroy(aio_future *future)
-{
-    if (!future->run.ops) return;
-    if (!(future->flags & AIO__F_USER)) {
-        if (future->run.ops->destroy) future->run.ops->destroy(future);
-    } else if (future->run.kind->destroy) {
-        future->refs = 1; /* for a callback that takes it for an awaitable */
-        future->run.kind->destroy(future);
-        future->refs = 0;
-    }
-}
-
 AIO_API void *aio_ref(void *awaitable)
 {
     if (!awaitable) return NULL;
@@ -8157,16 +8146,67 @@ static AIO__COLD void aio__report_unawaited(const aio_future *future)
                 aio__label(future), aio__made_text(future, made));
 }
 
+enum { AIO__ENDS_MAX = 100 };
+static __thread int aio__ends;               /* how many are under way, one within the other */
+static __thread aio_future *aio__ends_later; /* those for which that were too many */
+
+/* The end of a future that gives back others begins. A chain of them may be longer than the C stack is deep: false, it
+ * comes later, when those above it have ended. */
+static bool aio__end_enter(aio_future *future)
+{
+    if (aio__ends < AIO__ENDS_MAX) {
+        aio__ends++;
+        return true;
+    }
+    future->refs = 1;
+    future->waiters.next = aio__ends_later;
+    aio__ends_later = future;
+    return false;
+}
+
+static void aio__end_leave(void)
+{
+    while (aio__ends == 1 && aio__ends_later) {
+        aio_future *future = aio__ends_later;
+        aio__ends_later = future->waiters.next;
+        future->waiters.next = NULL;
+        aio_unref(future);
+    }
+    aio__ends--;
+}
+
+/* False: it is not to end yet. */
+static inline bool aio__end_future(aio_future *future)
+{
+    if (!future->run.ops) return true;
+    bool user = (future->flags & AIO__F_USER) != 0;
+    if (user ? !future->run.kind->destroy : !future->run.ops->destroy) return true;
+    if (!aio__end_enter(future)) return false;
+    if (user) {
+        future->refs = 1; /* for a callback that takes it for an awaitable */
+        future->run.kind->destroy(future);
+        future->refs = 0;
+    } else future->run.ops->destroy(future);
+    aio__end_leave();
+    return true;
+}
+
 typedef struct aio__wrapper { /* a coroutine with AIO__F_HOLDS; what it holds is let go even if it never ran */
     aio_task task;
     void    *held;
 } aio__wrapper;
 
-/* One that never started was forgotten. Without a loop there is no debug mode: that one is always reported. */
-static void aio__coroutine_destroy(const aio_task *t)
+/* One that never started was forgotten. Without a loop there is no debug mode: that one is always reported. False: it
+ * is not to end yet. */
+static inline bool aio__coroutine_destroy(aio_task *t)
 {
-    if (t->future.flags & AIO__F_HOLDS) aio_unref(((const aio__wrapper *)(const void *)t)->held);
+    if (AIO__UNLIKELY(t->future.flags & AIO__F_HOLDS)) {
+        if (!aio__end_enter(&t->future)) return false;
+        aio_unref(((const aio__wrapper *)(const void *)t)->held);
+        aio__end_leave();
+    }
     if (t->future.state == AIO__NEW && (!t->future.loop || t->future.loop->debug)) aio__report_unawaited(&t->future);
+    return true;
 }
 
 /* The last owner of a generator that stands at its AIO_YIELD is gone: a task of its own closes it. */
@@ -8215,8 +8255,8 @@ AIO_API void aio__give_back(aio_future *future)
     if (future->flags & AIO__F_CORO) {
         aio_task *t = (aio_task *)(void *)future;
         if (AIO__UNLIKELY(t->marks & AIO__MARK_YIELDED) && aio__coroutine_dropped(t)) return;
-        aio__coroutine_destroy(t);
-    } else aio__future_destroy(future);
+        if (!aio__coroutine_destroy(t)) return;
+    } else if (!aio__end_future(future)) return;
     if (AIO__UNLIKELY(future->error != NULL)) {
         if (aio__error_unseen(future)) aio__report_unseen(future);
         aio_exception_unref(future->error);
@@ -11460,27 +11500,11 @@ typedef struct aio__timed_forward {
 } aio__timed_forward;
 typedef char aio__check_kept[offsetof(aio__timed_forward, kept) >= sizeof(aio_completions_future) ? 1 : -1];
 
-static bool aio__wait_for_cancel(aio_future *future, aio_exception *why)
-{
-    aio__timed_forward *w = (aio__timed_forward *)(void *)future;
-    if (aio__forward_is_shared(&w->forward)) {
-        aio__deadline_end(&w->deadline);
-        return aio__forward_cancel(future, why);
-    }
-    if (!aio__forward_cancel_inner(&w->forward, why)) return false;
-    if (!future->error) future->error = aio_exception_ref(why);
-    return true;
-}
-
 static void aio__wait_for_destroy(aio_future *future)
 {
     if (future->state < AIO__DONE) aio__deadline_end(&((aio__timed_forward *)(void *)future)->deadline);
     aio__forward_destroy(future);
 }
-
-static const aio__ops aio__wait_for_ops = {
-    "wait_for", aio__wait_for_cancel, aio__wait_for_destroy, aio__forward_child
-};
 
 /* Of a step of aio_as_completed: who waits for it has its result, or threw a cancel instead, and the step is told so,
  * which takes back what it gave. */
@@ -11491,6 +11515,37 @@ static void aio__wait_for_step_destroy(aio_future *future)
     if (kept->refs == 1) kept->flags |= future->flags & AIO__F_MISSED;
     aio_unref(kept);
 }
+
+/* What is asked when this is to be cancelled; NULL: it is asked itself. */
+static aio_future *aio__wait_for_asks(const aio_future *f)
+{
+    bool other = f->state >= AIO__DONE || (f->flags & (AIO__F_CORO | AIO__F_USER)) || !f->run.ops;
+    bool is = !other && (f->run.ops->destroy == aio__wait_for_destroy
+                         || f->run.ops->destroy == aio__wait_for_step_destroy);
+    bool asks = is && !aio__forward_is_shared((const aio__forward *)(const void *)f);
+    return asks ? aio__forward_child((aio_future *)(uintptr_t)f, 0) : NULL;
+}
+
+/* One may be of another, and so on for longer than the C stack is deep. */
+static bool aio__wait_for_cancel(aio_future *future, aio_exception *why)
+{
+    aio_future *last = future, *inner;
+    if (!aio__wait_for_asks(future)) {
+        aio__deadline_end(&((aio__timed_forward *)(void *)future)->deadline);
+        return aio__forward_cancel(future, why);
+    }
+    while ((inner = aio__wait_for_asks(last)) != NULL) last = inner;
+    future->refs++; /* it may be given back in a callback */
+    bool taken = aio__cancel(last, why);
+    for (aio_future *f = future; taken && (inner = aio__wait_for_asks(f)) != NULL; f = inner)
+        if (!f->error) f->error = aio_exception_ref(why);
+    aio_unref(future);
+    return taken;
+}
+
+static const aio__ops aio__wait_for_ops = {
+    "wait_for", aio__wait_for_cancel, aio__wait_for_destroy, aio__forward_child
+};
 
 static const aio__ops aio__wait_for_step_ops = {
     "wait_for", aio__wait_for_cancel, aio__wait_for_step_destroy, aio__forward_child

@@ -408,6 +408,64 @@ TEST(gather_deep_cancel)
     aio_loop_free(loop);
 }
 
+struct comb_owner { aio_future future; void *inner; }; /* a future of a user's that owns another */
+static int comb_owners;
+static void comb_owner_destroy(void *future)
+{
+    comb_owners--;
+    aio_unref(((struct comb_owner *)future)->inner);
+}
+static const aio_future_kind comb_owner_kind = { .name = "owner", .destroy = comb_owner_destroy };
+
+/* One more around it, which takes it; `how`: 0 to 5. */
+static void *comb_around(void *inner, int how)
+{
+    void *one[1] = { inner }, *around = NULL;
+    if (how == 5) return aio_wait_for((struct comb_kid *)inner, 100);
+    if (how == 2) return aio_wait_for((aio_future *)inner, 100);
+    if (how == 3) return aio_shield((aio_future *)inner);
+    if (how == 0) around = aio_gather(one, 1);
+    if (how == 1) around = aio_wait(one, 1);
+    if (how < 2) {
+        aio_unref(inner);
+        return around;
+    }
+    struct comb_owner *owner = AIO_FUTURE_WITH(struct comb_owner, &comb_owner_kind);
+    if (!owner) return NULL;
+    owner->inner = inner;
+    comb_owners++;
+    return owner;
+}
+
+/* Futures about futures, in a chain that is longer than the C stack is deep: forgotten, or cancelled from outside. */
+TEST(comb_deep_ends, .skip = KIND_DEBUG)
+{
+    aio_loop *loop = aio_new_event_loop();
+    aio_loop_set_exception_handler(loop, on_report, NULL); /* coroutines that were never awaited */
+    aio_set_event_loop(loop);
+    for (int how = 0; how < 6; how++) {
+        for (int cancel = 0; cancel < 2; cancel++) {
+            aio_future *innermost = aio_future_create();
+            void *outer = how == 5 ? (void *)comb_kid(.delay = 100) : aio_ref(innermost);
+            for (int i = 0; i < COMB_DEEP && outer; i++) outer = comb_around(outer, how);
+            CHECK(outer);
+            if (cancel) {
+                CHECK(aio_future_cancel(outer));
+                CHECK_INT(aio_loop_run_until_complete(loop, aio_ref(outer), NULL), AIO_ECANCELLED);
+                CHECK_INT(aio_future_cancelled(innermost), how == 0 || how == 2);
+            }
+            aio_unref(outer);
+            CHECK_INT(comb_owners, 0);
+            if (how != 3) CHECK_INT((int)innermost->refs, 1); /* a shield stays until then */
+            aio_future_set_done(innermost);
+            aio_loop_stop(loop);
+            CHECK_INT(aio_loop_run_forever(loop), 0);
+            aio_unref(innermost);
+        }
+    }
+    aio_loop_free(loop);
+}
+
 struct gather_wrong { aio_task task; struct comb_kid *kid[1]; int code; };
 SCENARIO(gather_wrong)
 {
