@@ -47257,8 +47257,15 @@ static bool aio__path_enter(aio__path *path, const aio__path *up, const aio_futu
 /* The coroutine that `t` awaits within the same task, or NULL if t is the innermost. */
 static const aio_task *aio__frame_inner(const aio_task *t)
 {
-    bool last = t->future.state == AIO__NEW || aio__root((aio_task *)(uintptr_t)t)->link.leaf == t;
+    bool last = t->future.state == AIO__NEW || (t->marks & AIO__MARK_YIELDED) /* it has no task */
+             || aio__root((aio_task *)(uintptr_t)t)->link.leaf == t;
     return last ? NULL : (const aio_task *)(const void *)t->awaiting;
+}
+
+/* What the innermost coroutine awaits; nothing if it is a generator that stands at its AIO_YIELD. */
+static const aio_future *aio__frame_awaits(const aio_task *leaf)
+{
+    return (leaf->marks & AIO__MARK_YIELDED) ? NULL : aio__awaited(leaf);
 }
 
 AIO__COLD static aio_frame aio__frame_of(const aio_task *t)
@@ -47351,7 +47358,7 @@ static void aio__graph_down(const aio__path *up, const aio_future *f)
     }
     if (f->state >= AIO__DONE) return;
     const aio_task *leaf = aio__print_frames(path.out, indent + 2, (const aio_task *)(const void *)f);
-    const aio_future *awaited = aio__awaited(leaf);
+    const aio_future *awaited = aio__frame_awaits(leaf);
     if (awaited) aio__graph_down(&path, awaited);
 }
 
@@ -47437,7 +47444,7 @@ AIO_API size_t aio_future_awaits(const void *future, const aio_future **futures,
     size_t count = 0;
     if (!f || f->state >= AIO__DONE) return 0;
     if (f->flags & AIO__F_CORO) {
-        child = aio__awaited(aio__frame_innermost((const aio_task *)(const void *)f));
+        child = aio__frame_awaits(aio__frame_innermost((const aio_task *)(const void *)f));
         if (child && capacity) futures[0] = child;
         return child != NULL;
     }
@@ -47553,7 +47560,8 @@ static void aio__graph_json_down(const aio__path *up, const aio_future *f)
     size_t i = 0;
     const aio_future *child;
     aio__graph_list(path.json, "awaits");
-    while ((child = !leaf ? aio__child_of(f, i) : i ? NULL : aio__awaited(leaf)) != NULL && i++ < AIO__GRAPH_CHILDREN) {
+    while ((child = !leaf ? aio__child_of(f, i) : i ? NULL : aio__frame_awaits(leaf)) != NULL
+           && i++ < AIO__GRAPH_CHILDREN) {
         aio__graph_json_down(&path, child);
         aio_json_write_end(path.json);
     }
@@ -47597,7 +47605,7 @@ AIO__COLD static void aio__graph_json_task(void *object, void *arg)
     aio_json_writer *w = (aio_json_writer *)arg;
     if (!(t->future.flags & AIO__F_TASK) || t->future.state >= AIO__DONE) return;
     aio__graph_title(w, &t->future);
-    const aio_future *awaited = aio__awaited(aio__graph_stack(w, t));
+    const aio_future *awaited = aio__frame_awaits(aio__graph_stack(w, t));
     aio__graph_list(w, "awaits");
     if (awaited) {
         aio__graph_title(w, awaited);
@@ -47624,7 +47632,7 @@ AIO__COLD static void aio__print_task(void *object, void *arg)
     if (!(t->future.flags & AIO__F_TASK) || t->future.state >= AIO__DONE) return;
     aio__print_title(out, &t->future);
     const aio_task *leaf = aio__print_frames(out, 2, t);
-    const aio_future *awaited = aio__awaited(leaf);
+    const aio_future *awaited = aio__frame_awaits(leaf);
     if (!awaited) return;
     fputs("  awaits ", out);
     aio__print_title(out, awaited);

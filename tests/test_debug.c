@@ -656,6 +656,49 @@ SCENARIO(debug_data)
     AIO_END;
 }
 
+/* A generator that stands at its AIO_YIELD has no task: the one that drove it to there may be gone. */
+struct debug_values { aio_task task; int result; };
+static AIO_CORO(debug_values)
+{
+    AIO_BEGIN_GENERATOR(debug_values);
+    AIO_AWAIT(aio_sleep(0.01));
+    AIO_YIELD(1);
+    AIO_END;
+}
+enum { DEBUG_VALUES_LINE = __LINE__ - 3 };
+
+struct debug_first { aio_task task; struct debug_values *values; int result; };
+static AIO_CORO(debug_first)
+{
+    AIO_BEGIN(debug_first);
+    AIO_AWAIT(self->result, aio_anext(self->values));
+    AIO_END;
+}
+
+struct debug_yielded { aio_task task; struct debug_values *values; aio_json *json; char text[80]; };
+SCENARIO(debug_yielded)
+{
+    AIO_BEGIN(debug_yielded);
+    aio_frame frames[2];
+    const aio_future *futures[2];
+    REQUIRE(self->values = AIO_CALL(debug_values));
+    AIO_AWAIT(aio_create_task(AIO_CALL(debug_first, .values = self->values)));
+    CHECK_INT(aio_task_get_stack(self->values, frames, 2), 1);
+    debug_frame_is(frames, "debug_values", DEBUG_VALUES_LINE);
+    CHECK_INT(aio_future_awaits(self->values, futures, 2) + aio_future_awaited_by(self->values, futures, 2), 0);
+    snprintf(self->text, sizeof self->text, "coroutine 'debug_values'\n  test_debug.c:%d, in debug_values\n",
+             DEBUG_VALUES_LINE);
+    CHECK_STR(debug_print(aio_print_call_graph, self->values), self->text);
+    self->json = debug_json(aio_json_write_call_graph, self->values);
+    if (!self->json) AIO_RAISE(ENOMEM);
+    CHECK_INT(aio_json_count(aio_json_get(self->json, "stack")), 1);
+    CHECK_INT(aio_json_count(aio_json_get(self->json, "awaits")), 0);
+    AIO_FINALLY;
+        aio_json_free(self->json);
+        AIO_AWAIT(aio_generator_close(self->values));
+    AIO_END;
+}
+
 struct debug_data_circles { aio_task task; struct debug_circle *one, *two; aio_json *json; };
 SCENARIO(debug_data_circles)
 {
