@@ -134,6 +134,42 @@ SCENARIO(adopt_pair, ADOPT_MAY)
     AIO_END;
 }
 
+/* A read of a local socket ends behind a byte with which a descriptor came: what follows is read all the same. */
+static bool adopt_send_with_fd(int socket, int fd)
+{
+    union { char room[CMSG_SPACE(sizeof(int))]; struct cmsghdr head; } control;
+    struct iovec piece = { (void *)(uintptr_t)"a", 1 };
+    struct msghdr message;
+    memset(&control, 0, sizeof control);
+    memset(&message, 0, sizeof message);
+    message.msg_iov = &piece;
+    message.msg_iovlen = 1;
+    message.msg_control = control.room;
+    message.msg_controllen = sizeof control.room;
+    control.head.cmsg_level = SOL_SOCKET;
+    control.head.cmsg_type = SCM_RIGHTS;
+    control.head.cmsg_len = CMSG_LEN(sizeof fd);
+    memcpy(CMSG_DATA(&control.head), &fd, sizeof fd);
+    return sendmsg(socket, &message, 0) == 1;
+}
+
+struct adopt_pair_parts { aio_task task; aio_stream *pair[2]; aio_text text; };
+SCENARIO(adopt_pair_parts, ADOPT_MAY)
+{
+    int code, fd;
+    AIO_BEGIN(adopt_pair_parts);
+    code = aio_stream_pair(self->pair);
+    if (code) AIO_RAISE(code);
+    fd = aio__stream_fd(self->pair[0])->fd;
+    ALWAYS(adopt_send_with_fd(fd, fd) && send(fd, "b", 1, 0) == 1);
+    AIO_TIMEOUT(100) AIO_AWAIT(self->text, aio_stream_readexactly(self->pair[1], 2));
+    CHECK_BYTES(self->text.data, self->text.length, "ab");
+    AIO_FINALLY;
+        aio_stream_abort(self->pair[0]);
+        aio_stream_abort(self->pair[1]);
+    AIO_END;
+}
+
 static int adopt_mallocs; /* the how manieth of them fails */
 static void *adopt_malloc(size_t size) { return --adopt_mallocs ? seam_malloc(size) : NULL; }
 

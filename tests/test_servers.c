@@ -422,6 +422,34 @@ SCENARIO(server_port_in_use, SERVER_MAY)
     AIO_END;
 }
 
+/* Where there is no IPv6 a server of every address has IPv4 alone; one that is for IPv6 alone says why it is not. */
+static int socket_without_six(int family, int type, int protocol)
+{
+    if (family != AF_INET6) return seam_socket(family, type, protocol);
+    errno = EAFNOSUPPORT;
+    return -1;
+}
+
+struct server_without_six { aio_task task; aio_server *server; };
+SCENARIO(server_without_six, SERVER_MAY)
+{
+    AIO_BEGIN(server_without_six);
+    aio__os.socket = socket_without_six;
+    AIO_AWAIT(self->server, aio_start_server(echo_handler, NULL, NULL, 0));
+    CHECK_INT(self->server->listener_count, 1);
+    CHECK(aio_server_port(self->server) > 0);
+    AIO_TRY {
+        AIO_AWAIT(aio_start_server(echo_handler, NULL, "::1", 0));
+        UNREACHED();
+    } AIO_CATCH {
+        CAUGHT(EAFNOSUPPORT);
+    } AIO_END_TRY;
+    AIO_FINALLY;
+        aio__os.socket = seam_socket;
+        SERVER_END(self->server);
+    AIO_END;
+}
+
 struct server_bad_client { aio_task task; aio_stream *stream; };
 static AIO_CORO(server_bad_client)
 {
