@@ -834,6 +834,14 @@ static AIO_CORO(kicked)
 }
 CLIENT_HANDLER(kicked)
 
+/* Small messages go at once, on either side. */
+static bool has_no_delay(const aio_stream *stream)
+{
+    int on = 0;
+    socklen_t size = sizeof on;
+    return getsockopt(aio_stream_fileno(stream), IPPROTO_TCP, TCP_NODELAY, &on, &size) == 0 && on != 0;
+}
+
 struct server_kicks { aio_task task; aio_server *server; aio_stream *stream; aio_text text; };
 SCENARIO(server_kicks, SERVER_MAY)
 {
@@ -846,6 +854,7 @@ SCENARIO(server_kicks, SERVER_MAY)
     SOON();
     REQUIRE(aio_stream_write(self->stream, "2", 1) == 0); /* is not read any more */
     CHECK(kicked_stream != NULL);
+    CHECK(has_no_delay(kicked_stream) && has_no_delay(self->stream));
     aio_stream_abort(kicked_stream);
     aio_stream_abort(kicked_stream); /* it is still the server's */
     AIO_AWAIT(aio_sleep(0.3));

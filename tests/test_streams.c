@@ -241,6 +241,34 @@ SCENARIO(stream_limits, .may = { EPIPE, ECONNRESET, AIO_EINCOMPLETE, AIO_ELIMIT 
     AIO_END;
 }
 
+/* The limit that nobody has given: 64 KiB without the end of the line. */
+struct stream_default_limit { aio_task task; aio_stream *a, *b; aio_text text; int i; char line[65538]; };
+SCENARIO(stream_default_limit, .may = { EPIPE, ECONNRESET, AIO_EINCOMPLETE }, .skip = KIND_SLICE /* large */)
+{
+    AIO_BEGIN(stream_default_limit);
+    REQUIRE(unix_pair(0, 400000, &self->a, &self->b));
+    memset(self->line, 'x', sizeof self->line - 1);
+    self->line[65537] = '\n';
+    REQUIRE(aio_stream_write(self->b, self->line + 1, 65537) == 0);
+    AIO_AWAIT(self->text, aio_stream_readline(self->a));
+    CHECK_INT(self->text.length, 65537);
+    REQUIRE(aio_stream_write(self->b, self->line, 65538) == 0);
+    for (self->i = 0; self->i < 2; self->i++) {
+        AIO_TRY {
+            if (self->i == 0) AIO_AWAIT(aio_stream_readuntil(self->a, "\n", 1));
+            else AIO_AWAIT(aio_stream_readline(self->a));
+            UNREACHED();
+        } AIO_CATCH {
+            CAUGHT(AIO_ELIMIT);
+            CHECK(strstr(aio_caught(self)->message, "65536 bytes") != NULL);
+        } AIO_END_TRY;
+    }
+    AIO_FINALLY;
+        aio_stream_abort(self->a);
+        aio_stream_abort(self->b);
+    AIO_END;
+}
+
 /* The rest of a line that was too long is dropped for the next line only: who reads otherwise has it. */
 struct stream_limit_left { aio_task task; aio_stream *a, *b; aio_text text; };
 SCENARIO(stream_limit_left, .may = { EPIPE, ECONNRESET, AIO_EINCOMPLETE }, .skip = KIND_SLICE)

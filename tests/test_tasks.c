@@ -1153,6 +1153,83 @@ SCENARIO(task_uncancel_left)
     AIO_END;
 }
 
+/* What a cancel of one who waits does to what he waits for, and so to others who wait for it, too: a task may swallow it,
+ * and its value is given; else all of them end. One that is cancelled in the turn in which his future is done ends, too. */
+struct task_swallows { aio_task task; int result; };
+static AIO_CORO(task_swallows)
+{
+    AIO_BEGIN(task_swallows);
+    AIO_TRY {
+        AIO_AWAIT(aio_sleep(100));
+    } AIO_CATCH_ALL {
+        CAUGHT(AIO_ECANCELLED);
+    } AIO_END_TRY;
+    AIO_RETURN(5);
+    AIO_END;
+}
+
+struct task_hands_on { aio_task task; int result; struct task_swallows *of; };
+static AIO_CORO(task_hands_on)
+{
+    AIO_BEGIN(task_hands_on);
+    AIO_AWAIT(self->result, (struct task_swallows *)aio_ref(self->of));
+    AIO_RETURN(self->result);
+    AIO_END;
+}
+
+struct task_waits_on { aio_task task; aio_future *of; };
+static AIO_CORO(task_waits_on)
+{
+    AIO_BEGIN(task_waits_on);
+    AIO_AWAIT((aio_future *)aio_ref(self->of));
+    AIO_END;
+}
+
+struct task_cancel_goes_on { aio_task task; struct task_swallows *swallows; struct task_hands_on *hands_on;
+                             aio_future *of; struct task_waits_on *waits[2]; int way; };
+SCENARIO(task_cancel_goes_on)
+{
+    AIO_BEGIN(task_cancel_goes_on);
+    REQUIRE(self->swallows = aio_create_task(AIO_CALL(task_swallows)));
+    REQUIRE(self->hands_on = aio_create_task(AIO_CALL(task_hands_on, .of = self->swallows)));
+    AIO_AWAIT(aio_sleep(1));
+    CHECK(aio_task_cancel(self->hands_on));
+    AIO_AWAIT(aio_sleep(1));
+    CHECK(aio_future_done(self->hands_on) && !aio_future_cancelled(self->hands_on));
+    CHECK_INT(self->hands_on->result, 5);
+    CHECK_INT(aio_task_cancelling(self->hands_on), 1);
+    CHECK_INT(aio_task_cancelling(self->swallows), 1);
+    for (self->way = 0; self->way < 3; self->way++) { /* a future; a task; a future that is done just then */
+        if (self->way == 1) self->of = (aio_future *)(void *)aio_create_task(AIO_CALL(loop_gives, .delay = 90));
+        else self->of = aio_future_create();
+        REQUIRE(self->of);
+        for (int i = 0; i < 2; i++)
+            REQUIRE(self->waits[i] = aio_create_task(AIO_CALL(task_waits_on, .of = self->of)));
+        AIO_AWAIT(aio_sleep(1));
+        if (self->way == 2) REQUIRE(aio_future_set_done(self->of) == 0);
+        CHECK(aio_task_cancel(self->waits[0]));
+        AIO_AWAIT(aio_sleep(1));
+        CHECK(aio_future_cancelled(self->waits[0]));
+        CHECK(aio_future_done(self->waits[1]));
+        CHECK_INT(aio_future_cancelled(self->waits[1]), self->way != 2);
+        CHECK_INT(aio_future_cancelled(self->of), self->way != 2);
+        aio_unref_all(self->waits, 2);
+        aio_unref(self->of);
+        self->of = NULL;
+    }
+    AIO_FINALLY;
+        if (self->of) aio_future_cancel(self->of);
+        if (self->swallows) aio_future_exception(self->swallows);
+        if (self->hands_on) aio_future_exception(self->hands_on);
+        for (int i = 0; i < 2; i++)
+            if (self->waits[i]) aio_future_exception(self->waits[i]);
+        aio_unref_all(self->waits, 2);
+        aio_unref(self->of);
+        aio_unref(self->hands_on);
+        aio_unref(self->swallows);
+    AIO_END;
+}
+
 /* ---- eager start ---- */
 struct task_eager { aio_task task; char log[TASK_LOG]; struct task_at_once *once; struct task_stubborn *other; };
 SCENARIO(task_eager)

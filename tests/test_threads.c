@@ -146,6 +146,23 @@ SCENARIO(thread_limit)
     AIO_END;
 }
 
+/* As many as asyncio has, when nobody says how many. */
+static int thread_cores;
+static int thread_some_cores(void) { return thread_cores; }
+TEST(thread_default_limit)
+{
+    static const int limits[][2] = { { 1, 5 }, { 2, 6 }, { 27, 31 }, { 28, 32 }, { 29, 32 }, { 512, 32 } };
+    int (*real)(void) = aio__os.cores;
+    aio__os.cores = thread_some_cores;
+    for (size_t i = 0; i < sizeof limits / sizeof *limits; i++) {
+        thread_cores = limits[i][0];
+        aio_executor *executor = aio_executor_open();
+        if (CHECK(executor)) CHECK_INT(executor->most, limits[i][1]);
+        CHECK_INT(aio_executor_close(executor), 0);
+    }
+    aio__os.cores = real;
+}
+
 /* A cancelled job: one that runs goes on, its late result is dropped; a queued one is skipped. */
 struct thread_cancel { aio_task task; aio_executor *executor; aio_job_future *runs, *queued; };
 SCENARIO(thread_cancel)

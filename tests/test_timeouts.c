@@ -956,6 +956,103 @@ SCENARIO(group_left_by_return)
     AIO_END;
 }
 
+/* How blocks end when several things come together. */
+struct blocks_fails_late { aio_task task; };
+static AIO_CORO(blocks_fails_late)
+{
+    AIO_BEGIN(blocks_fails_late);
+    AIO_AWAIT(aio_sleep(100));
+    AIO_FINALLY;
+    AIO_RAISE(EIO, "at its end");
+    AIO_END;
+}
+
+struct blocks_cancels { aio_task task; void *of; };
+static AIO_CORO(blocks_cancels)
+{
+    AIO_BEGIN(blocks_cancels);
+    aio_task_cancel(self->of);
+    AIO_AWAIT(aio_sleep(100));
+    AIO_END;
+}
+
+struct blocks_body { aio_task task; int way, code, members, cancelling; aio_task_group *group; };
+static AIO_CORO(blocks_body)
+{
+    AIO_BEGIN(blocks_body);
+    AIO_TRY {
+        AIO_TIMEOUT(2) {
+            if (self->way == 0) { /* a cancel from outside is swallowed; then the time is over */
+                AIO_TRY {
+                    AIO_AWAIT(aio_sleep(100));
+                } AIO_CATCH_ALL {
+                    CAUGHT(AIO_ECANCELLED);
+                } AIO_END_TRY;
+                AIO_AWAIT(aio_sleep(100));
+            } else {
+                AIO_TASK_GROUP(self->group) {
+                    if (self->way == 1) REQUIRE(aio_task_group_create_task(self->group, AIO_CALL(blocks_fails_late)));
+                    if (self->way == 2)
+                        REQUIRE(aio_task_group_create_task(self->group, AIO_CALL(blocks_cancels, .of = self)));
+                    AIO_AWAIT(aio_sleep(1));
+                    if (self->way == 3) AIO_RAISE(AIO_ECANCELLED, "of its own accord");
+                    AIO_AWAIT(aio_sleep(100));
+                }
+            }
+        }
+        UNREACHED();
+    } AIO_CATCH_ALL {
+        self->code = aio_caught(self)->code;
+        self->members = aio_caught(self)->member_count;
+        self->cancelling = aio_task_cancelling(aio_current_task());
+        if (self->code == ENOMEM) AIO_RERAISE();
+    } AIO_END_TRY;
+    AIO_END;
+}
+
+struct blocks_meet { aio_task task; struct blocks_body *body[1]; int i; };
+SCENARIO(blocks_meet, .may = { EIO })
+{
+    static const struct { int code, members, cancelling; } wanted[] = {
+        { AIO_ECANCELLED, 0, 1 }, /* that cancel, which nobody has taken back, counts for more than the time */
+        { AIO_EGROUP, 1, 0 },     /* the time is over, but a child has failed at its end */
+        { AIO_ECANCELLED, 0, 1 }, /* a child cancels its owner */
+        { AIO_ECANCELLED, 0, 0 }, /* the body raises a cancel that nobody has asked for */
+    };
+    AIO_BEGIN(blocks_meet);
+    for (self->i = 0; self->i < 4; self->i++) {
+        REQUIRE(self->body[0] = aio_create_task(AIO_CALL(blocks_body, .way = self->i)));
+        AIO_AWAIT(aio_sleep(1));
+        if (self->i == 0) CHECK(aio_task_cancel(self->body[0]));
+        AIO_AWAIT(aio_gather(self->body, 1, .return_exceptions = true));
+        CHECK_INT(self->body[0]->code, wanted[self->i].code);
+        CHECK_INT(self->body[0]->members, wanted[self->i].members);
+        CHECK_INT(self->body[0]->cancelling, wanted[self->i].cancelling);
+        aio_unref_all(self->body, 1);
+    }
+    AIO_FINALLY;
+        aio_unref_all(self->body, 1);
+    AIO_END;
+}
+
+/* What aio_wait_for waits for is cancelled by somebody else: that is no timeout. */
+struct wait_for_other_cancel { aio_task task; struct comb_kid *kid, *waits[1]; };
+SCENARIO(wait_for_other_cancel)
+{
+    AIO_BEGIN(wait_for_other_cancel);
+    REQUIRE(self->kid = aio_create_task(comb_kid(.delay = 100)));
+    REQUIRE(self->waits[0] = aio_create_task(aio_wait_for((struct comb_kid *)aio_ref(self->kid), 50)));
+    AIO_AWAIT(aio_sleep(1));
+    CHECK(aio_task_cancel(self->kid));
+    AIO_AWAIT(aio_gather(self->waits, 1, .return_exceptions = true));
+    CHECK(aio_future_cancelled(self->waits[0]));
+    CHECK_NEAR(comb_now(), 1, 0.01);
+    AIO_FINALLY;
+        aio_unref_all(self->waits, 1);
+        aio_unref(self->kid);
+    AIO_END;
+}
+
 /* ---- all of them ---- */
 
 /* Each level waits for the next in its own way: a chain that is longer than the C stack is deep, ended by a timeout at
