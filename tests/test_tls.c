@@ -795,6 +795,39 @@ SCENARIO(tls_mid_handshake, TLS_MAY)
     AIO_END;
 }
 
+/* The time of a handshake that nobody has limited, on either side: 60 s. */
+struct tls_default_time { TLS_SELF; aio_server *silent; aio_stream *plain; int kind; double began; };
+SCENARIO(tls_default_time, TLS_MAY)
+{
+    AIO_BEGIN(tls_default_time);
+    TLS_SETUP("good", NULL);
+    AIO_AWAIT(self->server, aio_start_server(bad_peer_handler, &self->kind, "127.0.0.1", 0)); /* PEER_SILENT */
+    self->began = aio_loop_time(aio_get_running_loop());
+    AIO_TRY {
+        AIO_AWAIT(self->stream, aio_open_connection("127.0.0.1", aio_server_port(self->server),
+                                                    .tls_context = self->client_tls, .server_hostname = "localhost"));
+        UNREACHED();
+    } AIO_CATCH {
+        CAUGHT(AIO_ETIMEOUT);
+        CHECK_STR(aio_caught(self)->phase, "TLS handshake");
+    } AIO_END_TRY;
+    CHECK_NEAR(aio_loop_time(aio_get_running_loop()) - self->began, 60, 0.2);
+    aio_server_abort_clients(self->server);
+    self->silent = self->server;
+    self->server = NULL;
+    AIO_AWAIT(aio_server_wait_closed(self->silent));
+    AIO_AWAIT(self->server, aio_start_server(echo_handler, NULL, "127.0.0.1", 0, .tls_context = self->server_tls));
+    AIO_AWAIT(self->plain, aio_open_connection("127.0.0.1", aio_server_port(self->server)));
+    AIO_AWAIT(aio_sleep(59.5));
+    CHECK_INT(aio_server_client_count(self->server), 1);
+    AIO_AWAIT(aio_sleep(1));
+    CHECK_INT(aio_server_client_count(self->server), 0);
+    AIO_FINALLY;
+        aio_stream_abort(self->plain);
+        TLS_END();
+    AIO_END;
+}
+
 /* A client for whom no handler can be made is put out behind its handshake: that is no end of what the server says. */
 static void *tls_no_handler(aio_stream *stream, void *arg)
 {
