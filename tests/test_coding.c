@@ -269,6 +269,17 @@ TEST(coding_joins_members_and_ignores_what_follows)
     CHECK_STR(result.error.reason, "more gzip members than max_members");
     CHECK_BYTES(result.data, result.length, expected, 2 * text);
     free(result.data);
+    aio_inflate_options usual = AIO__ZERO;
+    char *many = (char *)malloc(1025 * one);
+    if (!CHECK(many != NULL)) return;
+    for (size_t k = 0; k < 1025; k++) memcpy(many + k * one, coding_gzip, one);
+    for (size_t k = 1024; k <= 1025; k++) {
+        result = coding_decode(many, k * one, 0, 0, usual);
+        CHECK_INT(result.code, k > 1024 ? AIO_ELIMIT : 0);
+        CHECK_INT(result.length, 1024 * text);
+        free(result.data);
+    }
+    free(many);
 }
 
 TEST(coding_members_reach_not_into_one_another)

@@ -944,6 +944,42 @@ SCENARIO(session_tls, .may = { EPIPE, ECONNRESET, AIO_ETLS, AIO_EDISCONNECTED, A
     AIO_END;
 }
 
+/* What a request has of TLS is for its own origin: where a redirect leads elsewhere, the session's holds. */
+static char tls_leads[64];
+static void *tls_leads_handler(aio_request *request, void *arg)
+{
+    const char *const headers[] = { "Location", tls_leads, NULL };
+    (void)arg;
+    if (strcmp(request->path.data, "/go") != 0) return aio_request_respond(request, 200, .text = "there");
+    return aio_request_respond(request, 302, .headers = headers);
+}
+struct connector_tls_elsewhere { aio_task task; aio_tls_context *server_tls; aio_server *servers[2];
+    aio_session *session; char url[64], ca[128]; int i; };
+SCENARIO(connector_tls_elsewhere, .may = { EPIPE, ECONNRESET, AIO_ETLS, AIO_EDISCONNECTED, AIO_EPAYLOAD },
+         .skip = KIND_SLICE)
+{
+    AIO_BEGIN(connector_tls_elsewhere);
+    tls_setup();
+    REQUIRE(self->server_tls = tls_server("good", NULL));
+    for (; self->i < 2; self->i++)
+        AIO_AWAIT(self->servers[self->i], aio_start_http_server(tls_leads_handler, NULL, "127.0.0.1", 0,
+                                                                .tls_context = self->server_tls));
+    tls_file(self->ca, "otherca");
+    REQUIRE(self->session = aio_session_open(.tls = { .ca_file = self->ca }));
+    snprintf(self->url, sizeof self->url, "https://127.0.0.1:%d/go", aio_server_port(self->servers[0]));
+    tls_file(self->ca, "ca");
+    strcpy(tls_leads, "/there");
+    AIO_AWAIT(tls_get(.tls = { .ca_file = self->ca }, .reused = true));
+    snprintf(tls_leads, sizeof tls_leads, "https://127.0.0.1:%d/there", aio_server_port(self->servers[1]));
+    AIO_AWAIT(tls_get(.tls = { .ca_file = self->ca }, .code = AIO_ECERTIFICATE, .has = "/there (after 1 redirect)"));
+    AIO_FINALLY;
+        AIO_AWAIT(aio_session_close(self->session));
+        aio_tls_context_unref(self->server_tls);
+        if (self->servers[0]) AIO_AWAIT(aio_server_wait_closed(self->servers[0]));
+        if (self->servers[1]) AIO_AWAIT(aio_server_wait_closed(self->servers[1]));
+    AIO_END;
+}
+
 /* A response that outlives its session: the context of its request has one owner less with it, not two. */
 struct connector_tls_outlives { aio_task task; aio_tls_context *server_tls, *tls; aio_server *server;
     aio_session *session; aio_response *r; aio_future *closed; int i; char url[64], ca[128]; };
@@ -1050,6 +1086,10 @@ SCENARIO(connector_tls_pem, .may = { EPIPE, ECONNRESET, AIO_ETLS, AIO_EDISCONNEC
     AIO_AWAIT(tls_get(.tls = { .ca_file = self->ca, .cert_pem = self->pem, .crl_file = self->ca }, .code = AIO_ETLS));
     snprintf(self->log, sizeof self->log, "%s/socket", tls_folder);
     unlink(self->log);
+    setenv("SSLKEYLOGFILE", self->log, 1); /* nobody has asked for it here */
+    AIO_AWAIT(tls_get(.tls = { .ca_file = self->ca, .cert_pem = self->pem, .sessions = 7 }));
+    CHECK(access(self->log, F_OK) != 0);
+    unsetenv("SSLKEYLOGFILE");
     AIO_AWAIT(tls_get(.tls = { .ca_file = self->ca, .cert_pem = self->pem, .keylog_file = self->log }));
     if (!touched()) {
         struct stat status;
@@ -1060,6 +1100,7 @@ SCENARIO(connector_tls_pem, .may = { EPIPE, ECONNRESET, AIO_ETLS, AIO_EDISCONNEC
         if (file) fclose(file);
     }
     AIO_FINALLY;
+        unsetenv("SSLKEYLOGFILE");
         AIO_AWAIT(aio_session_close(self->session));
         aio_tls_context_unref(self->server_tls);
         if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));

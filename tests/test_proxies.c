@@ -1065,7 +1065,103 @@ SCENARIO(proxy_digest_tunnel, PROXY_HTTP_MAY)
         SERVER_END(self->relay);
     AIO_END;
 }
+
+/* What a proxy answers to CONNECT, a refusal first, is among the heads of the response that the tunnel brought, byte
+ * for byte, and of no later one. */
+#define WARY_407 "HTTP/1.1 407 No\r\nProxy-Authenticate: Basic realm=\"p\"\r\nProxy-Authenticate: Digest " \
+    "realm=\"p\", nonce=\"n1\", qop=\"auth\", domain=\"/other\"\r\nContent-Length: 4\r\n\r\n"
+struct proxy_heads { PROXY_SELF; aio_session *session; aio_digest_auth *auth; aio_response *r; aio_text head; size_t at;
+    int i, n; };
+SCENARIO(proxy_heads, PROXY_HTTP_MAY)
+{
+    static const char *const upgrade[] = { "Connection", "Upgrade", "Upgrade", "x", NULL }; /* hence the tunnel */
+    static const char *const first[] = { WARY_407, "HTTP/1.1 200 OK\r\n\r\n" };
+    AIO_BEGIN(proxy_heads);
+    REQUIRE(self->auth = aio_digest_auth_open("u", "p"));
+    memset(&wary, 0, sizeof wary);
+    wary.nonce = "n1";
+    wary.keep = true;
+    AIO_AWAIT(self->relay, aio_start_server(wary_handler, NULL, "127.0.0.1", 0));
+    REQUIRE(self->session = aio_session_open(.proxy_digest = self->auth,
+                                             .proxy = proxy_text(self->proxy, "http://@", self->relay)));
+    for (; self->i < 2; self->i++) {
+        AIO_AWAIT(self->r, aio_session_get(self->session, "http://a.test/x", .headers = upgrade));
+        AIO_AWAIT(self->text, aio_response_read(self->r));
+        CHECK(!strncmp(self->text.data, "GET /x HTTP/1.1\r\n", 17));
+        CHECK_INT(self->r->times.reused, self->i);
+        CHECK_INT(self->r->history_count, 0);
+        self->at = 0;
+        for (self->n = self->i ? 2 : 0; aio_response_next_head(self->r, &self->at, &self->head); self->n++) {
+            if (self->n < 2) CHECK_BYTES(self->head.data, self->head.length, first[self->n]);
+            else CHECK_BYTES(self->head.data, self->head.length, aio_response_head(self->r).data,
+                             aio_response_head(self->r).length);
+        }
+        CHECK_INT(self->n, 3);
+        aio_response_release(self->r);
+        self->r = NULL;
+    }
+    AIO_FINALLY;
+        aio_response_release(self->r);
+        aio_digest_auth_unref(self->auth);
+        AIO_AWAIT(aio_session_close(self->session));
+        SERVER_END(self->relay);
+    AIO_END;
+}
 #endif
+
+/* Sessions of one connector share a tunnel only if they would have asked for it in the same words. */
+struct proxy_apart { HTTP_SELF; aio_connector *connector; aio_session *other; };
+SCENARIO(proxy_apart, PROXY_HTTP_MAY)
+{
+    static const char *const headers[] = { "X-Token", "t", NULL };
+    AIO_BEGIN(proxy_apart);
+    RELAY_BEGIN();
+    AIO_AWAIT(self->echo, aio_start_server(mirror_handler, NULL, "127.0.0.1", 0));
+    REQUIRE(self->connector = aio_connector_open());
+    REQUIRE(self->session = aio_session_open(.connector = self->connector, .proxy_headers = headers));
+    REQUIRE(self->other = aio_session_open(.connector = self->connector));
+    snprintf(self->url, sizeof self->url, "http://127.0.0.1:%d/x", aio_server_port(self->echo));
+    GET(.url = self->url, .proxy = proxy_text(self->proxy, "socks5h://@", self->relay));
+    GET(.url = self->url, .proxy = self->proxy);
+    CHECK(self->got->reused);
+    aio_session *swapped;
+    swapped = self->session;
+    self->session = self->other;
+    self->other = swapped;
+    GET(.url = self->url, .proxy = self->proxy);
+    CHECK(!self->got->reused);
+    GET(.url = self->url, .proxy = self->proxy);
+    CHECK(self->got->reused);
+    AIO_FINALLY;
+        aio_connector_unref(self->connector);
+        AIO_AWAIT(aio_session_close(self->other));
+        HTTP_END();
+        SERVER_END(self->relay);
+        SERVER_END(self->echo);
+    AIO_END;
+}
+
+/* deny_private judges what names lead to, of hosts and of proxies. */
+struct proxy_guard_names { PROXY_SELF; aio_session *session; };
+SCENARIO(proxy_guard_names, PROXY_HTTP_MAY)
+{
+    AIO_BEGIN(proxy_guard_names);
+    RELAY_BEGIN();
+    slow_dial_begin();
+    slow_dial_add("127.0.0.1", aio_server_port(self->relay));
+    REQUIRE(self->session = aio_session_open(.resolver = &slow_dial.resolver, .deny_private = true));
+    AIO_AWAIT(refusal(.session = self->session, .url = "http://a.test/", .code = AIO_EPRIVATE, .has = "is loopback"));
+    AIO_AWAIT(refusal(.session = self->session, .url = "http://a.test/", .proxy = "http://p.test", .code = AIO_EPRIVATE,
+                      .has = "is loopback"));
+    AIO_AWAIT(refusal(.session = self->session, .url = "http://a.test/", .proxy = "socks5h://p.test",
+                      .code = AIO_EPRIVATE, .has = "is loopback"));
+    CHECK_STR(relay_is.log, "");
+    AIO_FINALLY;
+        slow_dial_end();
+        AIO_AWAIT(aio_session_close(self->session));
+        SERVER_END(self->relay);
+    AIO_END;
+}
 
 struct proxy_http_tunnel { HTTP_SELF; };
 SCENARIO(proxy_http_tunnel, PROXY_HTTP_MAY)

@@ -420,6 +420,7 @@ SCENARIO(session_login, .may = HOP_MAY)
 /* ---- Digest ---- */
 
 #ifndef AIO_NO_TLS
+#define ASK_ENCODED "ask=Digest%20realm=%22r%22,%20nonce=%22one%22,%20qop=%22auth%22&nonce=one"
 #define ASK(nonce, more) "ask=Digest realm=\"r\", nonce=\"" nonce "\", qop=\"auth\"" more "&nonce=" nonce
 struct session_digest { aio_task task; aio_digest_auth *auth; };
 SCENARIO(session_digest, .may = HOP_MAY)
@@ -460,6 +461,12 @@ SCENARIO(session_digest, .may = HOP_MAY)
         { "GET", "/x?" ASK("one", ""), NULL,
           "A GET /x Digest two /x 00000003 auth u\nA GET /x Digest one /x 00000001 auth u\n", 200, 0, 1, NULL },
     };
+    static const hop_row wire[] = { /* the target is that of the request's line, whatever the URL is */
+        { "GET", "/%7e/../x?" ASK_ENCODED, NULL,
+          "A GET /%7e/../x\nA GET /%7e/../x Digest one /%7e/../x 00000001 auth u\n", 200, 0, 1, NULL } };
+    static const hop_row by_hand[] = {
+        { "GET", "/x", NULL,
+          "A GET /%7e/./y\nA GET /%7e/./y Digest one /%7e/./y 00000001 auth u\n", 200, 0, 1, NULL } };
     AIO_BEGIN(session_digest);
     REQUIRE(self->auth = aio_digest_auth_open("u", "p"));
     AIO_AWAIT(AIO_CALL(hop_rows, HOP_ROWS(rows), .session_options = { .auth = { .digest = self->auth } }));
@@ -469,6 +476,13 @@ SCENARIO(session_digest, .may = HOP_MAY)
     aio_digest_auth_unref(self->auth);
     REQUIRE(self->auth = aio_digest_auth_open("u", "p"));
     AIO_AWAIT(AIO_CALL(hop_rows, HOP_ROWS(realms), .session_options = { .auth = { .digest = self->auth } }));
+    aio_digest_auth_unref(self->auth);
+    REQUIRE(self->auth = aio_digest_auth_open("u", "p"));
+    AIO_AWAIT(AIO_CALL(hop_rows, HOP_ROWS(wire), .options = { .auth = { .digest = self->auth }, .encoded = true }));
+    aio_digest_auth_unref(self->auth);
+    REQUIRE(self->auth = aio_digest_auth_open("u", "p"));
+    AIO_AWAIT(AIO_CALL(hop_rows, HOP_ROWS(by_hand), .options = { .auth = { .digest = self->auth },
+                                                                 .request_target = "/%7e/./y?" ASK_ENCODED }));
     AIO_FINALLY;
         aio_digest_auth_unref(self->auth);
     AIO_END;
@@ -961,6 +975,13 @@ SCENARIO(redirect_proxies, .may = HOP_MAY)
           200, 0, 1, NULL } };
     static const hop_row own[] = {
         { "GET", "/302?to=B/end", NULL, "A GET /302 Authorization=Bearer t\nB GET /end\n", 200, 0, 1, NULL } };
+    static const char *const named[] = { "Proxy-Authorization", "one", "X-Own", "1",
+                                         "proxy-authorization", "two", NULL };
+    static const hop_row given[] = {
+        { "GET", "http://a.test/302?to=/302?to=http://b.test/302?to=http://a.test/end", NULL,
+          "A GET /302 host=a.test Proxy-Authorization=one Proxy-Authorization=two X-Own=1\n"
+          "A GET /302 host=a.test Proxy-Authorization=one Proxy-Authorization=two X-Own=1\n"
+          "A GET /302 host=b.test X-Own=1\nA GET /end host=a.test X-Own=1\n", 200, 0, 3, NULL } };
     FILE *file;
     AIO_BEGIN(redirect_proxies);
     snprintf(self->file, sizeof self->file, "/tmp/aio-redirects-%ld", (long)getpid());
@@ -975,6 +996,8 @@ SCENARIO(redirect_proxies, .may = HOP_MAY)
                        .options = { .auth = { .bearer = "t" } }));
     unsetenv("NETRC");
     AIO_AWAIT(AIO_CALL(hop_rows, HOP_ROWS(proxied), .session_options = { .trust_env = true }, .proxied = true));
+    AIO_AWAIT(AIO_CALL(hop_rows, HOP_ROWS(given), .session_options = { .trust_env = true }, .proxied = true,
+                       .options = { .headers = named }));
     AIO_FINALLY;
         unlink(self->file);
         unsetenv("NETRC");
