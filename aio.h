@@ -27305,7 +27305,8 @@ AIO_API int aio_cookie_jar_load(aio_cookie_jar *jar, const char *path, int *line
  * Decodes into a window of its own, from which the caller's pieces are copied, so that a match, whole, always has its
  * room and its past. What is left of the input decides between two decoders of the same codes: a fast one, which may
  * read 16 bytes ahead, and a careful one, which takes a byte only when a code needs it, changes nothing before all bits
- * of a match are there, and alone finds errors. So any cut of the input gives the same bytes and the same error.
+ * of a match are there, and alone finds errors. So any cut of the input gives the same bytes and the same error; only
+ * max_ratio, asked when input or room is used up, may end a little earlier in small pieces.
  * ============================================================================ */
 
 #if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
