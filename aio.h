@@ -3460,7 +3460,7 @@ AIO_API aio_text aio_response_head(const aio_response *response);
 AIO_API bool aio_response_next_head(const aio_response *response, size_t *position, aio_text *head);
 /* The head of the request as it was sent, byte for byte. aiohttp: request_info */
 AIO_API aio_text aio_response_request_head(const aio_response *response);
-/* Bytes of the hop, heads and framing too, before TLS; received: so far. */
+/* Bytes of the hop so far, heads and framing too, before TLS; those sent of a file count by 256 KiB. */
 AIO_API uint64_t aio_response_bytes_sent(const aio_response *response);
 AIO_API uint64_t aio_response_bytes_received(const aio_response *response);
 
@@ -5892,7 +5892,8 @@ static int aio__file_replace(const char *path, const char *data, size_t length)
     int fd = -1, code = 0;
     if (aio__os.getentropy(&random, sizeof random) < 0) code = errno;
     if (!code) snprintf(made, size, "%s.%016llx", path, (unsigned long long)random);
-    if (!code && (fd = aio__os.create(made)) < 0) code = errno;
+    if (!code) do fd = aio__os.create(made); while (fd < 0 && errno == EINTR);
+    if (!code && fd < 0) code = errno;
     if (!code) {
         code = aio__file_write(fd, data, length);
         if (!code) code = aio__file_sync(fd);
@@ -16084,7 +16085,8 @@ static const char *aio__tls_load(aio_tls_context *context, const aio_tls_options
     if (pem && !aio__pem_key(ctx, pem, o->key_password)) return o->key_pem ? "key_pem" : "the key of cert_pem";
     if (key && !pem && aio__os.SSL_CTX_use_PrivateKey_file(ctx, key, SSL_FILETYPE_PEM) != 1) return key;
     if (o->crl_file && !aio__tls_load_crl(ctx, o->crl_file)) return o->crl_file;
-    if (o->keylog_file && (context->keylog = aio__os.append(o->keylog_file)) < 0) {
+    while (o->keylog_file && (context->keylog = aio__os.append(o->keylog_file)) < 0) {
+        if (errno == EINTR) continue;
         *why = strerror(errno);
         return o->keylog_file;
     }
@@ -31309,7 +31311,8 @@ static int aio__http_judge(aio__http_head *head)
     if (head->has_encoding && !head->minor) return aio__http_fail(head, 400, "Transfer-Encoding in HTTP/1.0");
     if (head->is_request && head->minor && !head->has_host) return aio__http_fail(head, 400, "the request has no Host");
     head->keep_alive = !head->connection_close && (head->minor || head->connection_keep);
-    head->upgrade = head->connection_upgrade && head->has_upgrade;
+    head->upgrade = head->minor && head->connection_upgrade && head->has_upgrade;
+    if (!head->minor) head->expect_continue = false; /* HTTP/1.0 has neither: RFC 9110 7.8, 10.1.1 */
     return 0;
 }
 
@@ -33185,7 +33188,7 @@ static aio_exception *aio__part_fields(aio_multipart *m)
         if (aio__header_value_problem(value, (size_t)(last - value)))
             return aio__part_error(m, AIO_EPAYLOAD, "a part's header has a control character");
         if (headers->count == (uint32_t)m->limits.max_fields)
-            return aio__part_error(m, AIO_ELIMIT, "a part has too many headers");
+            return aio__part_error(m, AIO_ELIMIT, "a part has more headers than max_fields");
         if (aio__headers_append(headers, at, (size_t)(colon - at), value, (size_t)(last - value)))
             return &aio__no_memory;
         at = stop + 2;
@@ -33265,7 +33268,7 @@ static aio_exception *aio__part_delimited(aio_multipart *m)
         } else if (last == '\r' && c == '\n') {
             m->state = AIO__PART_HEAD;
             m->head.start = m->head.end = 0;
-            if (++m->parts > m->limits.max_parts) return aio__part_error(m, AIO_ELIMIT, "too many parts");
+            if (++m->parts > m->limits.max_parts) return aio__part_error(m, AIO_ELIMIT, "more parts than max_parts");
         } else if (last == '-' || last == '\r' || (c != ' ' && c != '\t' && c != '\r' && c != '-')
                    || (c == '-' && m->padding) || ++m->padding > AIO__PART_PADDING_MAX) {
             return aio__part_error(m, AIO_EPAYLOAD, "a delimiter is followed by neither a line's end nor \"--\"");
@@ -33281,7 +33284,7 @@ static aio_exception *aio__part_head(aio_multipart *m)
         const char *lf = (const char *)memchr(m->rest.data, '\n', m->rest.length);
         size_t n = lf ? (size_t)(lf - m->rest.data) + 1 : m->rest.length;
         if (m->head.end + n > m->limits.max_head)
-            return aio__part_error(m, AIO_ELIMIT, "a part's headers are too long");
+            return aio__part_error(m, AIO_ELIMIT, "a part's headers are longer than max_head");
         if (!aio__buffer_append(&m->head, m->rest.data, n)) return &aio__no_memory;
         aio__part_skip(m, n);
         size_t end = m->head.end;
@@ -33460,7 +33463,7 @@ static aio__body_step aio__part_collect(struct aio__part_reading *self)
     aio__body_step step;
     while ((step = aio__part_data(m, &piece, &self->error)) == AIO__BODY_DATA) {
         if (m->content.end + piece.length > m->limits.max_part) {
-            self->error = aio__part_error(m, AIO_ELIMIT, "a part is longer than the limit");
+            self->error = aio__part_error(m, AIO_ELIMIT, "a part is longer than max_part");
             return AIO__BODY_ERROR;
         }
         if (!aio__buffer_append(&m->content, piece.data, piece.length)) self->error = &aio__no_memory;
@@ -37869,9 +37872,18 @@ static void aio__exchange_unhold(aio__exchange *x)
     x->held = false;
 }
 
+/* What has left of head and body. */
+static uint64_t aio__exchange_left(const aio__exchange *x)
+{
+    const aio_stream *s = aio__exchange_stream(x);
+    uint64_t unsent = s ? aio__unsent(s) : 0;
+    return unsent < x->sent ? x->sent - unsent : 0;
+}
+
 /* The exchange is done with its connection. */
 static void aio__exchange_disconnect(aio__exchange *x, bool keep)
 {
+    x->sent = aio__exchange_left(x);
     aio_connector *c = x->op->session->connector;
     aio__body_reader *in = &aio__exchange_reply(x)->in;
     if (aio__exchange_loop(x)->debug) aio__exchange_assert(x, aio__body_stream(in));
@@ -38990,11 +39002,11 @@ static bool aio__upload_rests(struct aio__uploading *self)
     return rests;
 }
 
-/* How much of the file is sent before that is told. */
+/* How much of the file is sent before that is counted. */
 static size_t aio__upload_file(const struct aio__uploading *self)
 {
     int64_t left = self->x->length - self->sent;
-    return self->x->on_sent && left > AIO__UPLOAD_STEP ? (size_t)AIO__UPLOAD_STEP : (size_t)left;
+    return left > AIO__UPLOAD_STEP ? (size_t)AIO__UPLOAD_STEP : (size_t)left;
 }
 
 /* Whether the pieces are not as long as was said. */
@@ -40635,7 +40647,7 @@ AIO_API aio_text aio_response_request_head(const aio_response *response)
 
 AIO_API uint64_t aio_response_bytes_sent(const aio_response *response)
 {
-    return response ? aio__reply_live(response, __func__)->x.sent : 0;
+    return response ? aio__exchange_left(&aio__reply_live(response, __func__)->x) : 0;
 }
 
 AIO_API uint64_t aio_response_bytes_received(const aio_response *response)
@@ -41312,7 +41324,7 @@ static int aio__served_begin(aio__served *r)
     bool stored = aio__served_split(r);
     r->keep = aio__body_open(&r->in, head, head->method, r->stream);
     if (!r->serving->service->options.no_auto_decompress) aio__body_decode_later(&r->in, &r->request.headers);
-    r->wants_continue = head->expect_continue && head->minor && aio__body_comes(&r->in);
+    r->wants_continue = head->expect_continue && aio__body_comes(&r->in);
     return !stored ? 503 : head->expect_other ? 417 : 0;
 }
 
@@ -42359,7 +42371,7 @@ static const char *aio__upgrade_problem(const aio__served *r, const aio_upgrade_
     if (!why) why = aio__fields_problem(o->header_fields);
     if (aio__body_comes(&r->in)) why = "its body has not been read";
     if (r->connect) return why ? why : o->protocol ? "a CONNECT names no protocol" : NULL;
-    if (!r->head.upgrade || !r->head.minor) return "the client asks for no upgrade";
+    if (!r->head.upgrade) return "the client asks for no upgrade";
     return why ? why : !o->protocol || !*o->protocol || !aio__served_offers(r, o->protocol)
         ? "the client does not offer that protocol" : NULL;
 }

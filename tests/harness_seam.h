@@ -88,7 +88,7 @@ enum { SEAM_SETTLE = 250, SEAM_GRACE = 20000 /* microseconds */, SEAM_FDS = 6553
     X(unlink, EACCES) X(stat, EACCES) X(lstat, EACCES) X(open, EINTR, ENOENT, EACCES, EMFILE, ENFILE)              \
     X(openat, EINTR, ENOENT, EACCES, EMFILE, ENFILE)                                              \
     X(openat_cached, EINTR, EAGAIN, ENOSYS, ENOENT, EACCES, EMFILE, ENFILE)                       \
-    X(create, EEXIST, EACCES, ENOSPC) X(append, EACCES, ENOSPC) X(iconv_open, EINVAL, ENOMEM, EMFILE) \
+    X(create, EEXIST, EACCES, ENOSPC, EINTR) X(append, EACCES, ENOSPC, EINTR) X(iconv_open, EINVAL, ENOMEM, EMFILE) \
     X(open_mode, EINTR, ENOENT, EACCES, EMFILE, ENFILE) X(pwrite, EINTR, ENOSPC, EIO)              \
     X(ftruncate, EINTR, EIO) X(mkdir, EACCES) X(rmdir, EACCES) X(listdir, ENOENT, EMFILE)         \
     X(fsync, EINTR, EIO) X(rename, EACCES, EXDEV)                                                 \

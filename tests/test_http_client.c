@@ -1298,6 +1298,45 @@ static void *says_early_handler(aio_stream *stream, void *arg)
     return AIO_CALL(says_early, .stream = stream, .says = (const char *const *)arg);
 }
 static const char *const early_answer[] = { "HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\nhello", NULL };
+/* After a refusal the rest of a body in memory, or of a file, is not sent, and the connection goes. */
+static const char *const early_refusal[] = { "HTTP/1.1 413 Large\r\nContent-Length: 5\r\n\r\nhello", NULL };
+struct client_refused_early { aio_task task; aio_server *server; aio_session *session; aio_response *r; aio_text text;
+    char *big; uint64_t sent; int i, fd; char url[60], path[40]; };
+SCENARIO(client_refused_early, .may = CLIENT_MAY, .skip = KIND_SLICE /* 8 MB */)
+{
+    AIO_BEGIN(client_refused_early);
+    self->big = (char *)aio__calloc(8000000);
+    strcpy(self->path, "/tmp/aio-test-refused-XXXXXX");
+    self->fd = mkstemp(self->path);
+    unlink(self->path);
+    REQUIRE(self->big && self->fd >= 0 && ftruncate(self->fd, 8000000) == 0);
+    AIO_AWAIT(self->server, aio_start_server(says_early_handler, (void *)(uintptr_t)early_refusal, "127.0.0.1", 0));
+    snprintf(self->url, sizeof self->url, "http://127.0.0.1:%d/", aio_server_port(self->server));
+    self->session = aio_session_open();
+    REQUIRE(self->session);
+    for (self->i = 0; self->i < 2; self->i++) {
+        if (self->i == 0) AIO_AWAIT(self->r, aio_session_post(self->session, self->url, .data = self->big,
+                                                              .data_length = 8000000, .borrow_data = true));
+        else AIO_AWAIT(self->r, aio_session_post(self->session, self->url, .fd = self->fd));
+        CHECK_INT(self->r->status, 413);
+        AIO_AWAIT(self->text, aio_response_read(self->r));
+        CHECK_BYTES(self->text.data, self->text.length, "hello");
+        CHECK_INT(aio_session_busy(self->session) + aio_session_idle(self->session), 0);
+        self->sent = aio_response_bytes_sent(self->r);
+        CHECK(self->sent > aio_response_request_head(self->r).length && self->sent < 8000000);
+        aio_response_release(self->r);
+        self->r = NULL;
+    }
+    AIO_FINALLY;
+        aio_response_release(self->r);
+        if (self->fd > 0) close(self->fd); /* the response was its last user */
+        aio__free(self->big);
+        AIO_AWAIT(aio_session_close(self->session));
+        aio_server_abort_clients(self->server);
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
+
 struct client_late_upload { aio_task task; aio_server *server; aio_session *session; aio_response *r; aio_text text;
     struct pieces from; char *big; int i; char url[60]; };
 SCENARIO(client_late_upload, .may = { EPIPE, ECONNRESET, ENOTCONN, AIO_ETIMEOUT, AIO_EDISCONNECTED, AIO_EPAYLOAD },

@@ -111,6 +111,7 @@ TEST(http_parser_says_what_heads_do)
         { true, "GET /a HTTP/1.1\r\nHost: h\r\nUpgrade: x\r\n\r\n", "-1 k" },
         { true, "GET /a HTTP/1.1\r\nHost: h\r\nConnection: upgrade\r\n\r\n", "-1 k" },
         { true, "GET /a HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", "-1 k" },
+        { true, "GET / HTTP/1.0\r\nConnection: upgrade, keep-alive\r\nUpgrade: x\r\nExpect: 100-continue\r\n\r\n", "-1 k" },
         { false, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "-1 ck" },
         { false, "HTTP/1.1 101 Go\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n", "-1 ku" },
         { false, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n", "0 " },

@@ -58,7 +58,13 @@ static AIO_CORO(mp_all)
         }
     } AIO_CATCH_CODE(AIO_EPAYLOAD, AIO_ELIMIT) {
         mp_add(self, "!", 1);
-        mp_add(self, aio_caught(self)->code == AIO_ELIMIT ? "limit" : "payload", aio_caught(self)->code == AIO_ELIMIT ? 5 : 7);
+        if (aio_caught(self)->code == AIO_ELIMIT) { /* which one */
+            const char *limit = strstr(aio_caught(self)->message, "max_");
+            ALWAYS(limit != NULL);
+            mp_add(self, limit, strspn(limit, "_abcdefghijklmnopqrstuvwxyz"));
+        } else {
+            mp_add(self, "payload", 7);
+        }
     } AIO_END_TRY;
     AIO_FINALLY;
     aio_multipart_close(self->m);
@@ -169,10 +175,10 @@ struct multipart_limits { aio_task task; struct mp_all *run; struct mp_body body
 SCENARIO(multipart_limits)
 {
     static const struct { aio_multipart_options options; const char *expected; } rows[] = {
-        { { .max_part = 3 }, "aa=123;bb=!limit" }, { { .max_part = 4 }, "aa=123;bb=4567;" },
-        { { .max_parts = 1 }, "aa=123;!limit" }, { { .max_parts = 2 }, "aa=123;bb=4567;" },
-        { { .max_fields = 1 }, "aa=123;!limit" }, { { .max_fields = 2 }, "aa=123;bb=4567;" },
-        { { .max_head = 44 }, "!limit" }, { { .max_head = 45 }, "aa=123;!limit" },
+        { { .max_part = 3 }, "aa=123;bb=!max_part" }, { { .max_part = 4 }, "aa=123;bb=4567;" },
+        { { .max_parts = 1 }, "aa=123;!max_parts" }, { { .max_parts = 2 }, "aa=123;bb=4567;" },
+        { { .max_fields = 1 }, "aa=123;!max_fields" }, { { .max_fields = 2 }, "aa=123;bb=4567;" },
+        { { .max_head = 44 }, "!max_head" }, { { .max_head = 45 }, "aa=123;!max_head" },
         { { .max_head = 60 }, "aa=123;bb=4567;" },
     };
     AIO_BEGIN(multipart_limits);
