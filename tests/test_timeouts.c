@@ -643,6 +643,12 @@ SCENARIO(group_waits)
         break;
     }
     CHECK_NEAR(comb_now(), 5, 0.01);
+    AIO_TASK_GROUP(self->group) { /* all of its tasks are done, but not the body, which makes another one */
+        aio_task_group_create_task(self->group, comb_kid(.delay = 1));
+        AIO_AWAIT(aio_sleep(2));
+        aio_task_group_create_task(self->group, comb_kid(.delay = 3));
+    }
+    CHECK_NEAR(comb_now(), 10, 0.01);
     AIO_FINALLY;
     aio_unref_all(self->kid, 2);
     AIO_END;
