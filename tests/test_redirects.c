@@ -1090,7 +1090,7 @@ static bool secret_answer(int listener, const char *answer)
 }
 
 struct secrets_erased { aio_task task; int listener, port, i, spins; aio_session *session; aio_cookie_jar *jar;
-                        aio_response_task *get; char url[120], base[60]; };
+                        aio_response_task *get; char url[120], base[60], file[40]; };
 SCENARIO(secrets_erased, .skip = KIND_SLICE | KIND_CALL /* the stream keeps what it could not send */, .may = HOP_MAY)
 {
     static const char *const cookies[] = { "name", "c00kie", NULL };
@@ -1098,6 +1098,7 @@ SCENARIO(secrets_erased, .skip = KIND_SLICE | KIND_CALL /* the stream keeps what
                                            TEN("0123456789") TEN("0123456789") TEN("0123456789") TEN("0123456789"),
                                            "Cookie", "a=c00kie", NULL };
     static const char *const params[] = { "a", "b", NULL };
+    FILE *file;
     AIO_BEGIN(secrets_erased);
     secrets_left = 0;
     REQUIRE((self->listener = port_hold(&self->port, false)) > 0);
@@ -1106,7 +1107,12 @@ SCENARIO(secrets_erased, .skip = KIND_SLICE | KIND_CALL /* the stream keeps what
     aio__os.free = secret_free;
     aio__os.realloc = secret_realloc;
     REQUIRE(self->jar = aio_cookie_jar_open(.unsafe = true));
-    for (self->i = 0; self->i < 8; self->i++) {
+    snprintf(self->file, sizeof self->file, "/tmp/aio-netrc-%ld", (long)getpid());
+    REQUIRE(file = fopen(self->file, "w"));
+    fputs("machine 127.0.0.1 login u password Pa55word\n", file);
+    fclose(file);
+    setenv("NETRC", self->file, 1);
+    for (self->i = 0; self->i < 9; self->i++) {
         snprintf(self->base, sizeof self->base, "http://u:Pa55word@127.0.0.1:%d", self->port);
         snprintf(self->url, sizeof self->url, "http://%s127.0.0.1:%d/x#f",
                  self->i == 3 || self->i == 4 ? "u:Pa55word@" : "", self->port);
@@ -1114,6 +1120,7 @@ SCENARIO(secrets_erased, .skip = KIND_SLICE | KIND_CALL /* the stream keeps what
             self->session = aio_session_open(.auth = { .bearer = self->i ? "t0ken" : NULL }, .force_close = true);
         else if (self->i == 2) self->session = aio_session_open(.headers = headers, .cookie_jar = self->jar);
         else if (self->i == 7) self->session = aio_session_open(.base_url = self->base);
+        else if (self->i == 8) self->session = aio_session_open(.trust_env = true);
         else self->session = aio_session_open(.cookies = self->i == 5 ? cookies : NULL, .cookie_jar = self->jar);
         REQUIRE(self->session);
         if (!self->i)
@@ -1143,6 +1150,8 @@ SCENARIO(secrets_erased, .skip = KIND_SLICE | KIND_CALL /* the stream keeps what
         secrets_left = 0;
     }
     AIO_FINALLY;
+        unsetenv("NETRC");
+        if (self->file[0]) unlink(self->file);
         aio__os.malloc = seam_malloc;
         aio__os.free = seam_free;
         aio__os.realloc = seam_realloc;
