@@ -207,6 +207,19 @@ TEST(auth_digest_next_nonce)
     CHECK_INT(aio_digest_auth_challenged(auth_digest, &url, NULL, false), EINVAL);
     CHECK_INT(aio_digest_auth_informed(auth_digest, NULL, &headers), 0);
     CHECK_INT(aio_digest_auth_informed(auth_digest, &url, NULL), 0);
+    /* a field of 4096 bytes counts, a longer one does not */
+    char field[4098];
+    memset(field, 'x', sizeof field);
+    for (size_t length = 4096; length < 4098; length++) {
+        memcpy(field, length == 4096 ? "nextnonce=\"fits\", a=\"" : "nextnonce=\"late\", a=\"", 21);
+        field[length - 2] = 'x';
+        field[length - 1] = '"';
+        field[length] = 0;
+        CHECK_INT(strlen(field), length);
+        CHECK_INT(aio_headers_set(&headers, "Authentication-Info", field), 0);
+        CHECK_INT(aio_digest_auth_informed(auth_digest, &url, &headers), 0);
+        CHECK(strstr(auth_answer("http://d.test/a/b", NULL, NULL), "nonce=\"fits\""));
+    }
     aio_headers_clear(&headers);
     aio_url_clear(&url);
     aio_url_clear(&other);

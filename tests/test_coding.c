@@ -446,6 +446,38 @@ TEST(coding_makes_it_as_small_as_before)
     }
 }
 
+/* No match reaches back beyond a window that was asked for: what comes so far behind a flush that the window has left
+ * it can be decoded without what was before it, though that had the same letters. */
+TEST(coding_keeps_to_its_window)
+{
+    static const char *const letters[] = { "zabcy", "zabcdefghiy" };
+    char data[5000], packed[6000], out[5000];
+    for (int bits = 8; bits <= 12; bits++)
+        for (int level = AIO_DEFLATE_FAST; level <= AIO_DEFLATE_BEST; level++)
+            for (size_t i = 0; i < 2; i++) {
+                size_t n = (size_t)1 << bits, matched = strlen(letters[i]) - 2, made;
+                uint64_t x = 7;
+                for (size_t at = 0; at < n; at++) {
+                    x = x * 6364136223846793005u + 1442695040888963407u;
+                    data[at] = "0123456789"[(x >> 40) % 10];
+                }
+                memcpy(data + n, letters[i] + 1, matched);
+                memcpy(data + n + matched, data, 100);
+                aio_deflate *z = aio_deflate_open(.format = AIO_CODING_RAW, .level = level, .window_bits = bits);
+                aio_text in = { letters[i], matched + 2 };
+                CHECK_INT(aio_deflate_feed(z, &in, packed, sizeof packed, &made, AIO_DEFLATE_FLUSH), 0);
+                in = aio__text(data, n + matched + 100);
+                CHECK_INT(aio_deflate_feed(z, &in, packed, sizeof packed, &made, AIO_DEFLATE_FINISH), 0);
+                aio_deflate_close(z);
+                aio_inflate *back = aio_inflate_open(.format = AIO_CODING_RAW);
+                in = aio__text(packed, made);
+                CHECK_INT(aio_inflate_feed(back, &in, out, sizeof out, &made), 0);
+                CHECK(aio_inflate_done(back));
+                CHECK(made == n + matched + 100 && !memcmp(out, data, made));
+                aio_inflate_close(back);
+            }
+}
+
 TEST(coding_chooses_the_form_of_a_block)
 {
     size_t size, n = 100000;

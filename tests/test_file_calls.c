@@ -235,6 +235,9 @@ SCENARIO(disk_lines, DISK_MAY)
     }
     CHECK_INT(self->i, 4);
     CHECK_INT(aio_file_tell(self->file), 20010);
+    AIO_AWAIT(self->line, aio_file_readline(self->file));
+    CHECK_INT(self->line.length, 0);
+    CHECK_STR(self->line.data, ""); /* a text like the others */
     aio_file_seek(self->file, 0);
     AIO_AWAIT(self->line, aio_file_readline(self->file));
     AIO_AWAIT(aio_file_pwrite(self->file, "two\n", 4, 4));

@@ -1150,6 +1150,39 @@ SCENARIO(client_sends_files, .may = { EPIPE, ECONNRESET, ENOTCONN, AIO_EDISCONNE
     AIO_END;
 }
 
+/* A program that has closed its standard input: a file's descriptor is then 0. */
+struct client_sends_file_zero { aio_task task; aio_server *server; aio_session *session; aio_response *r; aio_text text;
+    char url[60], path[40]; int fd, kept; };
+SCENARIO(client_sends_file_zero, .skip = KIND_ALLOC | KIND_CALL | KIND_CANCEL /* 0 has to come back each time */)
+{
+    AIO_BEGIN(client_sends_file_zero);
+    self->kept = fcntl(0, F_DUPFD_CLOEXEC, 200);
+    AIO_AWAIT(self->server, aio_start_http_server(site_handler, NULL, "127.0.0.1", 0));
+    snprintf(self->url, sizeof self->url, "http://127.0.0.1:%d/echo", aio_server_port(self->server));
+    snprintf(self->path, sizeof self->path, "/tmp/aio-test-%d-XXXXXX", (int)getpid());
+    self->fd = mkstemp(self->path);
+    if (self->fd <= 0 || write(self->fd, "a file's bytes", 14) != 14) AIO_RAISE(EIO);
+    REQUIRE(self->session = aio_session_open());
+    AIO_AWAIT(self->r, aio_session_get(self->session, self->url));
+    AIO_AWAIT(self->text, aio_response_read(self->r)); /* there is a connection now */
+    aio_response_release(self->r);
+    self->r = NULL;
+    close(0);
+    AIO_AWAIT(self->r, aio_session_put(self->session, self->url, .file = self->path));
+    AIO_AWAIT(self->text, aio_response_read(self->r));
+    CHECK_BYTES(self->text.data, self->text.length, "a file's bytes");
+    AIO_FINALLY;
+        if (self->fd > 0) close(self->fd);
+        unlink(self->path);
+        aio_response_release(self->r);
+        AIO_AWAIT(aio_session_close(self->session));
+        aio_server_abort_clients(self->server);
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+        if (self->kept > 0) dup2(self->kept, 0);
+        if (self->kept > 0) close(self->kept);
+    AIO_END;
+}
+
 /* A file that is cut while it is sent, as it is or compressed, is named. */
 struct file_cut { char path[40]; int fd; };
 static void cut_file(void *arg, int64_t done, int64_t total)

@@ -197,6 +197,30 @@ SCENARIO(server_answers, .may = { AIO_EINCOMPLETE, EPIPE, ECONNRESET, ENOTCONN, 
     AIO_END;
 }
 
+/* A body that nobody reads is skipped up to 262144 bytes, all of them, for the request behind it. */
+struct server_skips { aio_task task; char *said; size_t head; aio_server *server; struct talk *talk; int i; };
+SCENARIO(server_skips, .may = { AIO_EINCOMPLETE, EPIPE, ECONNRESET, ENOTCONN, ETIMEDOUT },
+         .skip = KIND_SLICE /* long */)
+{
+    enum { SKIPPED = 262144 };
+    static const char head[] = "POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 262144\r\n\r\n",
+                      next[] = "GET /b HTTP/1.1\r\nHost: h\r\n\r\n";
+    AIO_BEGIN(server_skips);
+    REQUIRE(self->said = (char *)aio__malloc(sizeof head + SKIPPED + sizeof next));
+    memset(self->said, 'x', sizeof head + SKIPPED);
+    memcpy(self->said, head, sizeof head - 1);
+    memcpy(self->said + sizeof head - 1 + SKIPPED, next, sizeof next);
+    AIO_AWAIT(self->server, aio_start_http_server(site_handler, NULL, "127.0.0.1", 0));
+    self->talk = aio_create_task(AIO_CALL(talk, .port = aio_server_port(self->server), .said = self->said));
+    AIO_AWAIT((struct talk *)aio_ref(self->talk));
+    CHECK_STR(self->talk->answer, OK_HEAD("4") "\r\n/a -" OK_HEAD("4") "\r\n/b -");
+    AIO_FINALLY;
+        aio_unref(self->talk);
+        aio__free(self->said);
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
+
 /* One exchange with a server of its own: starts it, talks, compares, closes. */
 struct one_talk { aio_task task; const char *said, *answer; bool hold; double seconds; aio_server *server;
     struct talk *talk; };

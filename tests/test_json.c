@@ -304,11 +304,11 @@ TEST(json_looks_things_up)
     CHECK_INT(aio_json_int(root, "dup.k", 0), 2); /* the last one */
     CHECK_PTR(aio_json_get(root, ""), root);
     CHECK_PTR(aio_json_get(root, NULL), root);
-    static const char *const nothing[] = { "b", "a.c", "a.b[3]", "a.b[-4]", "a.b[-0]", "a.b[x]", "a.b[", "a.b[0",
-        "a.b[]", ".",
-                                           "a.", ".a", "a..b", "a[0]", "n.x", "t[0]", "e[0]", "e[-1]", "a.b[0]c",
-                                           "a.[0]",
-                                           "[\"a", "a.b[99999999999999999999999]", "a.b.c", "dup[0]" };
+    static const char *const nothing[] = {
+        "b", "a.c", "a.b[3]", "a.b[-4]", "a.b[-0]", "a.b[x]", "a.b[", "a.b[0", "a.b[0x", "a.b[]", ".", "a.", ".a",
+        "a..b", "a[0]", "n.x", "t[0]", "e[0]", "e[-1]", "a.b[0]c", "a.[0]", "[\"a", "a.b[99999999999999999999999]",
+        "a.b.c", "dup[0]"
+    };
     for (size_t i = 0; i < sizeof nothing / sizeof *nothing; i++)
         if (!CHECK(aio_json_get(root, nothing[i]) == NULL)) printf("# %s\n", nothing[i]);
     CHECK_INT(aio_json_kind_of(aio_json_get(root, "n")), AIO_JSON_NULL);

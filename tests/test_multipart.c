@@ -93,6 +93,9 @@ static const struct mp_case { const char *type, *body, *expected; } mp_cases[] =
     { "Multipart/Mixed ; x=\"b;c\" ; BOUNDARY = \"a b\"", "--a b\r\nContent-Type: Text/HTML; charset=x\r\n\r\n<\r\n--a b--", "text/html=<;" },
     { MP_TYPE, MP_PART("content-disposition: FORM-DATA; filename=\"C:\\dir\\a\\\"b.txt\"; name = n ;x\r\nX: y\r\n", "1") "--xyz--",
       "n(C:\\dir\\a\"b.txt)=1;" },
+    /* a quote that a backslash stands before ends no value, nor does the field's end */
+    { MP_TYPE, MP_PART("Content-Disposition: form-data; name=n; filename=\"a\\\"\r\n", "1") "--xyz--", "n(a\")=1;" },
+    { MP_TYPE, MP_PART("Content-Disposition: form-data; name=n; filename=\"a\\\r\n", "1") "--xyz--", "n(a\\)=1;" },
     { MP_TYPE, MP_PART("Content-Disposition: form-data; name=n; filename=old; filename*=utf-8'en'%e2%82%ac%20x; filename=p\r\n", "1") "--xyz--",
       "n(\xE2\x82\xAC x)=1;" },
     { MP_TYPE, MP_PART("Content-Disposition: form-data; name=n; filename*=utf-8''; filename=p\r\n", "1") "--xyz--", "n()=1;" },

@@ -174,6 +174,8 @@ TEST(post_getters)
     CHECK(aio_post_get(&post, "a") == &fields[1] && aio_post_get(&post, "a", 1) == &fields[2]);
     CHECK(!aio_post_get(&post, "a", 2) && !aio_post_get(&post, "b") && !aio_post_get(NULL, "a"));
     CHECK(aio_post_file(&post, "f") == &fields[0] && !aio_post_file(&post, "a"));
+    CHECK(!aio_post_at(&post, NULL, 0) && !aio_post_file(&post, NULL));
+    CHECK(!aio_post_at(NULL, "f", 0) && !aio_post_file(NULL, "f"));
     CHECK_INT(aio_post_int(&post, "f", 3), 3); /* a file is no text */
     CHECK_STR(aio_post_string(&post, "none", "else").data, "else");
     CHECK(!aio_post_string(NULL, "none", NULL).data);

@@ -1285,6 +1285,19 @@ TEST(redirect_leads)
         CHECK_INT(redirect.crosses, rows[i].crosses);
         CHECK_INT(redirect.has_user, rows[i].user);
     }
+    /* what a password was in is gone, also behind the end of a shorter URL */
+    aio_url from;
+    aio__redirect redirect = { false, false, false };
+    static const char longer[] = "http://user:password@a.test/a/long/path/of/many/parts", shorter[] = "http://b.test/";
+    for (int i = 0; i < 2; i++) {
+        const char *to = i ? shorter : longer;
+        CHECK_INT(aio_url_parse(&from, "http://a.test/", 14, NULL), 0);
+        CHECK(!aio__redirect_follow(&redirect, 302, &from, aio__text(to, strlen(to)), false, &next));
+        CHECK_STR(next.data, to);
+        aio_url_clear(&from);
+    }
+    for (size_t i = sizeof shorter - 1; i < next.capacity; i++)
+        if (next.data[i]) CHECK_INT(next.data[i], 0);
     aio__free(next.data);
 }
 

@@ -100,7 +100,7 @@ static const struct { const char *target, *fields, *answer; } static_cases[] = {
     { "/b%20c.txt", "", STATIC_HEAD("200 OK", "text/plain", "5", "5f5e1000.0-5") "\r\nblank" },
     { "/%61.txt", "", STATIC_WHOLE },
     { "/x.foo", "", STATIC_HEAD("200 OK", "x/foo", "3", "5f5e1000.0-3") "\r\nfoo" },
-    { "/empty", "", STATIC_HEAD("200 OK", "application/octet-stream", "0", "5f5e1000.0-0") "\r\n" },
+    { "/empty", "", STATIC_HEAD("200 OK", "x/empty", "0", "5f5e1000.0-0") "\r\n" }, /* its type is by its whole name */
     /* what is not shown */
     { "/none", "", STATIC_NONE }, { "/a.txt/", "", STATIC_NONE }, { "/a.txt/b", "", STATIC_NONE },
     { "//a.txt", "", STATIC_NONE }, { "/sub//index.html", "", STATIC_NONE }, { "/./a.txt", "", STATIC_NONE },
@@ -159,7 +159,7 @@ struct static_cases { aio_task task; aio_server *server; struct talk *talk; aio_
     n; };
 SCENARIO(static_cases, .may = { EPIPE, ECONNRESET, ENOTCONN, ETIMEDOUT, AIO_EINCOMPLETE })
 {
-    static const char *const types[] = { ".foo", "x/foo", NULL };
+    static const char *const types[] = { ".foo", "x/foo", "empty", "x/empty", NULL };
     AIO_BEGIN(static_cases);
     static_begin();
     self->site.root = static_root;

@@ -126,6 +126,39 @@ SCENARIO(trace_events, .may = CLIENT_MAY)
     AIO_END;
 }
 
+/* Of a body that is made while it is sent each piece is told, without what says how long a chunk is. */
+struct trace_uploads { aio_task task; aio_server *server; aio_session *session; aio_response *r; aio_text text;
+    struct pieces from; char url[60]; int known; };
+SCENARIO(trace_uploads, .may = { EPIPE, ECONNRESET, ENOTCONN, AIO_EDISCONNECTED, AIO_EPAYLOAD, ECONNABORTED,
+                                 AIO_EINCOMPLETE })
+{
+    AIO_BEGIN(trace_uploads);
+    memset(&the_log, 0, sizeof the_log);
+    AIO_AWAIT(self->server, aio_start_http_server(site_handler, NULL, "127.0.0.1", 0));
+    snprintf(self->url, sizeof self->url, "http://127.0.0.1:%d/size", aio_server_port(self->server));
+    REQUIRE(self->session = aio_session_open(.trace = trace_note, .trace_arg = &the_log));
+    for (; self->known < 2; self->known++) {
+        trace_clear();
+        memset(&self->from, 0, sizeof self->from);
+        self->from.text = "abcde";
+        self->from.step = 2;
+        AIO_AWAIT(self->r, aio_session_put(self->session, self->url, .producer = {
+            .next = pieces_next, .arg = &self->from, .length = self->known ? 5 : 0 }));
+        AIO_AWAIT(self->text, aio_response_read(self->r));
+        CHECK_BYTES(self->text.data, self->text.length, "5");
+        CHECK(strstr(the_log.names, "headers_sent chunk_sent chunk_sent chunk_sent head_received") != NULL);
+        CHECK_INT(the_log.sent, 5);
+        aio_response_release(self->r);
+        self->r = NULL;
+    }
+    AIO_FINALLY;
+        aio_response_release(self->r);
+        AIO_AWAIT(aio_session_close(self->session));
+        aio_server_abort_clients(self->server);
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
+
 /* One place for two requests; and names: asked for, known, asked again without a cache. */
 struct trace_queue { aio_task task; aio_server *server; aio_session *session; struct get_url *get[2]; int i; };
 SCENARIO(trace_queue, .may = CLIENT_MAY)
