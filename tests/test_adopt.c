@@ -433,3 +433,120 @@ SCENARIO(adopt_room, ADOPT_MAY, .skip = KIND_SLICE)
         fd_close_pair(self->got);
     AIO_END;
 }
+
+/* What may come beside the bytes, as the system puts it: blocks of `size` bytes of the descriptors, in a row. */
+struct adopt_block { int level, type; size_t size, length; /* 0: its own */ };
+static struct adopt_told { struct adopt_block blocks[3]; int flags; size_t n, most, have; int code; } adopt_told;
+static int adopt_fds[4]; /* the first three are sent, the last one is nobody's */
+
+static ssize_t adopt_recvmsg(int fd, struct msghdr *message, int flags)
+{
+    size_t at = 0, sent = 0;
+    CHECK_INT(fd, 7);
+    CHECK(flags & MSG_DONTWAIT);
+#ifdef MSG_CMSG_CLOEXEC
+    CHECK(flags & MSG_CMSG_CLOEXEC);
+#endif
+    for (const struct adopt_block *block = adopt_told.blocks; block->size; block++) {
+        size_t size = block->size - 1; /* one more than it has: 0 ends the table */
+        struct cmsghdr head;
+        memset(&head, 0, sizeof head);
+        head.cmsg_level = block->level;
+        head.cmsg_type = block->type;
+        head.cmsg_len = (__typeof__(head.cmsg_len))(block->length ? block->length : CMSG_LEN(size));
+        memcpy((char *)message->msg_control + at, &head, sizeof head);
+        memcpy((char *)message->msg_control + at + CMSG_LEN(0), (char *)adopt_fds + sent, size);
+        if (block->level == SOL_SOCKET && block->type == SCM_RIGHTS) sent += size;
+        at += CMSG_SPACE(size);
+    }
+    message->msg_controllen = (__typeof__(message->msg_controllen))at;
+    message->msg_flags = adopt_told.flags;
+    return (ssize_t)adopt_told.n;
+}
+
+/* Blocks of other kinds, before and behind; more descriptors than there is room for, or than the system had: then all
+ * of them are closed, and nothing else is. No byte is the end, if any was asked for. */
+TEST(adopt_control)
+{
+    enum { ONE = sizeof(int) + 1, TWO = 2 * sizeof(int) + 1, THREE = 3 * sizeof(int) + 1, RIGHTS = SCM_RIGHTS };
+    static const struct adopt_told told[] = {
+        { { { 0, 0, 0, 0 } }, 0, 3, 3, 0, 0 },
+        { { { SOL_SOCKET, RIGHTS, TWO, 0 } }, 0, 1, 2, 2, 0 },
+        { { { SOL_SOCKET, RIGHTS, ONE, 0 }, { SOL_SOCKET, RIGHTS, TWO, 0 } }, 0, 1, 3, 3, 0 },
+        { { { SOL_SOCKET, RIGHTS + 1, TWO, 0 }, { SOL_SOCKET, RIGHTS, ONE, 0 } }, 0, 1, 3, 1, 0 },
+        { { { SOL_SOCKET + 1, RIGHTS, ONE, 0 }, { SOL_SOCKET, RIGHTS, TWO, 0 } }, 0, 1, 3, 2, 0 },
+        { { { SOL_SOCKET, RIGHTS, ONE, 0 }, { SOL_SOCKET + 1, RIGHTS + 1, TWO, 0 } }, 0, 1, 3, 1, 0 },
+        { { { SOL_SOCKET, RIGHTS + 1, 1, 0 }, { SOL_SOCKET, RIGHTS, ONE, 0 } }, 0, 1, 3, 1, 0 }, /* an empty one */
+        { { { SOL_SOCKET, RIGHTS + 1, 6, 0 }, { SOL_SOCKET, RIGHTS, ONE, 0 } }, 0, 1, 3, 1, 0 }, /* and an odd one */
+        { { { SOL_SOCKET, RIGHTS, 1, 1 }, { SOL_SOCKET, RIGHTS, ONE, 0 } }, 0, 1, 3, 0, 0 }, /* no length is that */
+        { { { SOL_SOCKET, RIGHTS, THREE, 0 } }, 0, 1, 2, 3, EMSGSIZE },
+        { { { SOL_SOCKET, RIGHTS, THREE, 0 } }, 0, 1, 0, 3, EMSGSIZE },
+        { { { SOL_SOCKET, RIGHTS, TWO, 0 } }, MSG_CTRUNC, 1, 3, 2, EMSGSIZE },
+        { { { SOL_SOCKET, RIGHTS, TWO, 0 } }, MSG_TRUNC, 1, 3, 2, 0 },
+        { { { 0, 0, 0, 0 } }, MSG_CTRUNC, 1, 3, 0, EMSGSIZE },
+        { { { 0, 0, 0, 0 } }, 0, 0, 3, 0, 0 },
+    };
+    aio__os.recvmsg = adopt_recvmsg;
+    for (size_t i = 0; i < 2 * sizeof told / sizeof *told; i++) {
+        struct aio__fds_call call;
+        char bytes[8];
+        size_t count = 77;
+        int got[4], asked = i % 2;
+        adopt_told = told[i / 2];
+        memset(&call, 0, sizeof call);
+        for (int k = 0; k < 4; k++) CHECK((got[k] = adopt_fds[k] = open("/dev/null", O_RDONLY)) > 0);
+        call.call.fd = 7;
+        call.call.data = bytes;
+        call.call.size = asked ? sizeof bytes : 0;
+        call.fds = got;
+        call.count = &count;
+        call.most = adopt_told.most;
+        int code = aio__sock_recv_fds(&call.call);
+        bool same = CHECK_INT(code, adopt_told.code);
+        same = CHECK_INT(count, code ? 77 : adopt_told.have) && same;
+        same = CHECK_INT(call.call.result.size, code ? 0 : adopt_told.n) && same;
+        same = CHECK_INT((call.call.task.future.flags & AIO__F_END) != 0, !adopt_told.n && asked) && same;
+        for (size_t k = 0; k < 4; k++) {
+            int flags = fcntl(adopt_fds[k], F_GETFD);
+            same = CHECK_INT(flags, k >= adopt_told.have ? 0 : code ? -1 : FD_CLOEXEC) && same;
+            CHECK_INT(got[k], adopt_fds[k]);
+            if (flags >= 0) close(adopt_fds[k]);
+        }
+        if (!same) fail("in row %d", (int)i / 2);
+    }
+    aio__os.recvmsg = seam_recvmsg;
+}
+
+/* Who is told of its peer gets the descriptors all the same; and the end, when the peer has gone. */
+struct adopt_end { aio_task task; int pair[2], fds[2], got[2], times; size_t count, n; char byte[8]; };
+SCENARIO(adopt_end, ADOPT_MAY, .skip = KIND_SLICE)
+{
+    int on = 1;
+    AIO_BEGIN(adopt_end);
+    fd_socketpair(self->pair);
+    fd_socketpair(self->fds);
+    (void)on;
+#ifdef SO_PASSCRED
+    ALWAYS(setsockopt(self->pair[1], SOL_SOCKET, SO_PASSCRED, &on, sizeof on) == 0);
+#endif
+    AIO_AWAIT(aio_sock_send_fds(self->pair[0], "x", 1, self->fds, 1));
+    close(self->pair[0]);
+    self->pair[0] = 0;
+    self->count = 2;
+    AIO_ASYNC_FOR(self->n, aio_sock_recv_fds(self->pair[1], self->byte, sizeof self->byte, self->got, &self->count)) {
+        CHECK_BYTES(self->byte, self->n, "x");
+        CHECK_INT(self->count, 1);
+        CHECK(fcntl(self->got[0], F_GETFD) == FD_CLOEXEC);
+        if (self->got[0] > 0) close(self->got[0]);
+        self->got[0] = 0;
+        self->count = 2;
+        self->times++;
+    }
+    CHECK_INT(self->times, 1);
+    CHECK_INT(self->count, 0);
+    AIO_FINALLY;
+        fd_close_pair(self->pair);
+        fd_close_pair(self->fds);
+        fd_close_pair(self->got);
+    AIO_END;
+}

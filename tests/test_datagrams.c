@@ -805,7 +805,8 @@ SCENARIO(dg_six, .may = { AIO_ETIMEOUT, AIO_ERESOLVE, ECONNREFUSED })
 /* Addresses with a scope, and of both families, there and back. */
 TEST(dg_addresses)
 {
-    static const char *const texts[] = { "127.0.0.1:53", "[::1]:65535", "[fe80::1%2]:1", "0.0.0.0:0" };
+    static const char *const texts[] = { "127.0.0.1:53", "[::1]:65535", "[fe80::1%2]:1", "0.0.0.0:0",
+                                         "[fe80::1%4294967295]:1", "[1111:2222:3333:4444:5555:6666:7777:8888]:9" };
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         aio__address address;
         char text[AIO__DATAGRAM_TEXT];
@@ -817,11 +818,19 @@ TEST(dg_addresses)
                                          "[fe80::1%2%2]:1", "127.0.0.1%2:1", "127.0.0.1:",
                                          "127.0.0.1:99999999999999999999",
                                          "[0000:0000:0000:0000:0000:0000:255.255.255.2550]:1",
-                                         "127.0.0.10000000000000000000000000000000000000:1" };
+                                         "127.0.0.10000000000000000000000000000000000000:1",
+                                         "[fe80::1%4294967296]:1", "[fe80::1%2x:1", "fe80::1%2]:1", "[127.0.0.1]:1",
+                                         "%2:1", "[%2]:1", "127.0.0.1%1", "[::1]", "[::1]53", "[::1]]:53", "[::1]x53",
+                                         "[::1]:53]", "[::1]:65536", "127.0.0.1", "127.0.0.1]:53", "::1:53" };
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         aio__address address;
         if (aio__datagram_to(wrong[i], &address)) CHECK_STR(wrong[i], "no address");
     }
+    aio__address longest;
+    char text[AIO__DATAGRAM_TEXT];
+    CHECK(aio__datagram_to("[0000:0000:0000:0000:0000:ffff:255.255.255.255]:1", &longest)); /* nothing fits but it */
+    aio__address_text(&longest.storage, longest.length, text, sizeof text);
+    CHECK_STR(text, "[::ffff:255.255.255.255]:1");
 }
 
 /* At once: the socket is closed, and who waits for a datagram is told. */

@@ -2013,6 +2013,43 @@ TEST(tls_fingerprints)
     }
 }
 
+/* Of a certificate's names only those of hosts are given, and those only whole and printable. */
+TEST(tls_certificate_names)
+{
+    char longest[256];
+    memset(longest, 'a', sizeof longest);
+    const struct { int type; const char *data; int length; const char *text; } rows[] = {
+        { GEN_EMAIL, "a@b.test", 8, NULL },
+        { GEN_URI, "http://b.test", 13, NULL },
+        { GEN_DNS, "b.test", 6, "b.test" },
+        { GEN_DNS, "!~", 2, "!~" },
+        { GEN_DNS, "", 0, NULL },
+        { GEN_DNS, "a b", 3, NULL },
+        { GEN_DNS, "a\177", 2, NULL },
+        { GEN_DNS, "a\377", 2, NULL },
+        { GEN_DNS, "a\0b", 3, NULL },
+        { GEN_DNS, longest, 255, longest },
+        { GEN_DNS, longest, 256, NULL },
+        { GEN_IPADD, "\177\0\0\1", 4, "127.0.0.1" },
+        { GEN_IPADD, "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\1", 16, "::1" },
+        { GEN_IPADD, "abcd", 3, NULL },
+        { GEN_IPADD, "abcde", 5, NULL },
+        { GEN_IPADD, "abcdefghijklmnop", 15, NULL },
+        { GEN_IPADD, "", 0, NULL },
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        GENERAL_NAME name;
+        char text[256];
+        name.type = rows[i].type;
+        name.d.ia5 = ASN1_STRING_new();
+        CHECK(name.d.ia5 && ASN1_STRING_set(name.d.ia5, rows[i].data, rows[i].length));
+        bool whole = aio__certificate_name(&name, text);
+        if (CHECK_INT(whole, rows[i].text != NULL) && whole)
+            CHECK_BYTES(text, strlen(text), rows[i].text, rows[i].text == longest ? 255 : strlen(rows[i].text));
+        ASN1_STRING_free(name.d.ia5);
+    }
+}
+
 /* The names of protocols fit to the byte, or not at all. */
 TEST(tls_alpn_fits)
 {
