@@ -188,6 +188,7 @@ TEST(coding_names_what_is_wrong_and_where)
         { CODING("\x4b\x04\x42"), AIO_CODING_RAW, "a distance reaches back before the beginning", 1 },
         { CODING("\x63\xf8\xff"), AIO_CODING_RAW, "the input ends too early", 3 },
         { CODING("\x1b\xff\xff\xff"), AIO_CODING_RAW, "no code of a length begins so", 0 },
+        { CODING("\x1b\xfb\xff\xff"), AIO_CODING_RAW, "no code of a length begins so", 0 }, /* 286 */
         { CODING("\x4b\x04\x3e"), AIO_CODING_RAW, "no code of a distance begins so", 1 },
         { CODING("\x78\x9c\x4b\x04\x00\x00\x62\x00\x63"), AIO_CODING_ZLIB, "the Adler-32 is wrong", 5 },
         { CODING("\x1f\x8b\x08\0\0\0\0\0\0\3\x4b\4\0\x43\xbe\xb7\xe9\1\0\0\0"), AIO_CODING_GZIP,
@@ -532,6 +533,26 @@ TEST(coding_keeps_codes_short)
         CHECK_INT(sum, 1u << 15); /* complete */
     }
     free(data);
+}
+
+/* Bytes with each number of unused ones between them: how often a code length repeats is told in pieces. */
+TEST(coding_tells_every_gap_of_a_code)
+{
+    enum { GAP_SIZE = 3000 };
+    static char data[GAP_SIZE];
+    for (unsigned gap = 0; gap < 240; gap++) {
+        uint64_t x = gap + 1;
+        size_t size;
+        for (size_t i = 0; i < GAP_SIZE; i++) {
+            x = x * 6364136223846793005u + 1442695040888963407u;
+            unsigned symbol = (unsigned)(x >> 33) % 16;
+            data[i] = (char)(unsigned char)(symbol < 8 ? symbol : symbol + gap);
+        }
+        char *packed = coding_encode(data, GAP_SIZE, GAP_SIZE, 2 * GAP_SIZE, AIO_CODING_RAW, AIO_DEFLATE_FAST, &size);
+        CHECK_INT(packed[0] & 6, 4); /* its own codes */
+        coding_check(packed, size, 0, 0, AIO_CODING_RAW, data, GAP_SIZE);
+        free(packed);
+    }
 }
 
 TEST(coding_flushes)
