@@ -260,6 +260,40 @@ SCENARIO(contents_fields, .may = CLIENT_MAY)
     AIO_END;
 }
 
+/* A list of links grows with them, each where it was said. */
+TEST(contents_list_of_links_grows)
+{
+    static const char text[] = "http://h/0";
+    aio__weblink_list list = AIO__ZERO;
+    aio_url base;
+    if (!CHECK(!aio_url_parse(&base, text, sizeof text - 1, NULL))) return;
+    for (int i = 0; i < 20; i++) {
+        char target[20], rel[20];
+        int n = snprintf(target, sizeof target, "%d", i), m = snprintf(rel, sizeof rel, ";rel=r%d", i);
+        CHECK(aio__weblink_add(&list, &base, aio__text(target, (size_t)n), aio__text(rel, (size_t)m)));
+        CHECK_INT(list.count, i + 1);
+        if (!CHECK(list.count <= list.room)) break; /* or the next is written behind it */
+    }
+    for (size_t i = 0; i < list.count; i++) {
+        char url[30];
+        snprintf(url, sizeof url, "http://h/%d", (int)i);
+        CHECK_STR(list.links[i].url, url);
+        CHECK_INT(atoi(list.links[i].rel + 1), i);
+    }
+    aio__weblink_list_end(&list);
+    aio_url_clear(&base);
+}
+
+/* Without a response there is no head. */
+TEST(contents_heads_of_nothing)
+{
+    size_t position = 0;
+    aio_text head = { NULL, 7 };
+    CHECK(!aio_response_next_head(NULL, &position, &head));
+    CHECK_STR(head.data, "");
+    CHECK_INT(head.length, 0);
+}
+
 /* What a page declares, which types are JSON, and how many codings are ours. */
 TEST(contents_words)
 {
@@ -273,7 +307,7 @@ TEST(contents_words)
     };
     static const struct { const char *value; int count; } codings[] = {
         { "", 0 }, { "gzip", 1 }, { "identity, , X-GZIP , deflate", 2 }, { "gzip, br", -1 }, { "gzip,gzip,gzip,gzip,gzip", 5 },
-        { "gzip,gzip,gzip,gzip,gzip,gzip", -1 },
+        { "gzip,gzip,gzip,gzip,gzip,gzip", -1 }, { "gzip\t,\tdeflate \t ,gzip\t", 3 },
     };
     char page[AIO__CONTENT_DECLARED + 40];
     for (size_t i = 0; i < sizeof pages / sizeof *pages; i++) {

@@ -106,6 +106,7 @@ static const struct mp_case { const char *type, *body, *expected; } mp_cases[] =
     { MP_TYPE, "--xyz\rx: y\r\n\r\n1\r\n--xyz--", "!payload" },
     { MP_TYPE, MP_PART("Content-Disposition: attachment; name=n; filename*=latin1''x\r\n", "1") "--xyz--", "=1;" },
     { MP_TYPE, MP_PART("Content-Disposition: form-data; name=n; name=m; filename=p; filename=q\r\n", "1") "--xyz--", "n(p)=1;" },
+    { MP_TYPE, MP_PART(MP_NAME("a") "X: \r\nY:\r\nZ:\t \r\n", "1") "--xyz--", "a=1;" }, /* values of nothing */
     /* what is wrong with it */
     { MP_TYPE, "", "!payload" },
     { MP_TYPE, "no delimiter", "!payload" },

@@ -38,6 +38,8 @@ static void *post_handler(aio_request *request, void *limits)
 #define POST_PAIRS "application/x-www-form-urlencoded"
 #define POST_PARTS "multipart/form-data; boundary=b"
 #define POST_PART(fields) "--b\r\nContent-Disposition: form-data; " fields "\r\n"
+/* A charset's name of as many letters as one may have. */
+#define POST_LONG "n12345678901234567890123456789012345678901234567890123456789012"
 static const struct { const char *type, *body; int status; const char *answer; } post_cases[] = {
     { POST_PAIRS, "a=1&b=x+y%21&&c&=d&a=%00", 200, "a:1\nb:x y!\nc:\n:d\na:@\n" },
     { POST_PAIRS, "a=b=c&%C3%A4=%C3%B6;x", 200, "a:b=c\n\303\244:\303\266;x\n" },
@@ -54,6 +56,9 @@ static const struct { const char *type, *body; int status; const char *answer; }
     { "text/plain", "a=1", 415, "415: form: the content is not a form but text/plain\n" },
     { "", "a=1", 415, "415: form: there is no Content-Type\n" },
     { POST_PAIRS, "a=%E4", 400, "400: form: field \"a\" is not valid UTF-8 at byte 0\n" },
+    { POST_PAIRS "; charset=" POST_LONG "0", "a=%C3%A4", 200, "a:\303\244\n" }, /* as if there was none */
+    { POST_PAIRS "; charset=" POST_LONG, "a=1", 415,
+      "415: form: field \"a\" has the charset " POST_LONG ", which there is not\n" },
     { POST_PAIRS "; charset=none", "a=1", 415, "415: form: field \"a\" has the charset none, which there is not\n" },
     { POST_PAIRS, "a%00b=1", 400, "400: form: field \"a\" has a NUL in its name\n" },
     { POST_PAIRS, "a=1&b=12345678901", 413, "413: form: field \"b\" is longer than the limit of 10 bytes\n" },
