@@ -66,6 +66,23 @@ TEST(sse_fields)
     }
 }
 
+/* The pause before the next connection: doubled by failures up to the maximum, unless the server asked for more. */
+TEST(sse_delays)
+{
+    static const struct { long long retry; int failures; double pause; } rows[] = {
+        { -1, 1, 3 }, { -1, 2, 6 }, { -1, 5, 48 }, { -1, 6, AIO_SSE_RETRY_MAX }, { -1, 60, AIO_SSE_RETRY_MAX },
+        { 60000, 1, 60 }, { 61000, 1, 61 }, { 100000, 9, 100 }, { 50, 1, 0.05 }, { 50, 2, 0.2 }, { 0, 3, 0.4 },
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        aio_sse sse;
+        memset(&sse, 0, sizeof sse);
+        sse.retry = AIO_SSE_RETRY;
+        sse.parser.retry = rows[i].retry;
+        sse.failures = rows[i].failures;
+        CHECK_NEAR(aio__sse_delay(&sse), rows[i].pause, 1e-9);
+    }
+}
+
 /* What a source asks with: the program's own fields count, wherever it has given them. */
 TEST(sse_fields_of_the_program)
 {

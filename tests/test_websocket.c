@@ -663,10 +663,10 @@ static void *ws_raw_handler(aio_stream *stream, void *arg)
     return AIO_CALL(ws_raw_client, .stream = stream, .raw = (struct ws_raw *)arg);
 }
 
-/* What a server answers, and whether the client takes it. */
+/* What a server answers, and whether the client takes it; in some, with how large a window it then sends. */
 #define WS_101(more) "HTTP/1.1 101 S\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" more "\r\n"
 #define WS_OK "Sec-WebSocket-Accept: @\r\n"
-static const struct { const char *head, *why; bool plain; } ws_answers[] = {
+static const struct { const char *head, *why; bool plain; int compress, bits; } ws_answers[] = {
     { WS_101(WS_OK "Sec-WebSocket-Extensions: permessage-deflate\r\n"), "was not offered", true },
     { WS_101(WS_OK), NULL, true }, { WS_101(WS_OK), NULL }, { WS_101(WS_OK "Sec-WebSocket-Protocol: two\r\n"), NULL },
     { WS_101(WS_OK "Sec-WebSocket-Extensions: permessage-deflate\r\n"), NULL },
@@ -688,6 +688,14 @@ static const struct { const char *head, *why; bool plain; } ws_answers[] = {
     { WS_101(WS_OK "Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover; "
                    "server_no_context_takeover\r\n"), "extension" },
     { WS_101(WS_OK "Sec-WebSocket-Extensions: permessage-deflate; server_max_window_bits=13\r\n"), "larger" },
+    { WS_101(WS_OK "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits=10\r\n"), NULL,
+      false, 15, 10 },
+    { WS_101(WS_OK "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits=10\r\n"), NULL,
+      false, 12, 10 },
+    { WS_101(WS_OK "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits=13\r\n"), NULL,
+      false, 12, 12 },
+    { WS_101(WS_OK "Sec-WebSocket-Extensions: permessage-deflate\r\n"), NULL, false, 12, 12 },
+    { WS_101(WS_OK "Sec-WebSocket-Extensions: permessage-deflate\r\n"), NULL, false, 15, 15 },
 };
 struct ws_client_judges { WS_DIALS; size_t i; char url[60]; };
 SCENARIO(ws_client_judges, .may = WS_MAY)
@@ -702,9 +710,11 @@ SCENARIO(ws_client_judges, .may = WS_MAY)
         self->raw.closes = true;
         AIO_TRY {
             AIO_AWAIT(self->ws, aio_ws_connect(self->session, self->url, .protocols = "one, two",
-                                               .compress = ws_answers[self->i].plain ? 0 : 12,
+                                               .compress = ws_answers[self->i].plain ? 0
+                                                   : ws_answers[self->i].compress ? ws_answers[self->i].compress : 12,
                                                .no_context_takeover = !ws_answers[self->i].plain, .timeout = { .total = 5 }));
             CHECK(ws_answers[self->i].why == NULL);
+            if (ws_answers[self->i].bits) CHECK_INT(self->ws->bits_out, ws_answers[self->i].bits);
             CHECK(self->ws->resets_out == self->ws->deflates); /* whether the server says so or not */
             CHECK(self->ws->resets_in == (self->raw.head && strstr(self->raw.head, "server_no_context_takeover")));
         } AIO_CATCH {

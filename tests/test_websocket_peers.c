@@ -10,7 +10,7 @@ static const struct peer_row {
     double         every;
     bool           reads;    /* it takes what comes */
     char           how;      /* the server 'r'eceives, 's'ends for three seconds, 'w'rites on, and to one that is slow,
-                                so 'm'uch, 'c'loses, 'l'eaves with much unsent */
+                                so 'm'uch, 'c'loses, 'l'eaves with much unsent; the peer 't'akes all that it sent */
     aio_ws_options options;
     int            code;     /* with which that ends, */
     const char    *phase;
@@ -55,6 +55,8 @@ static const struct peer_row {
       { .close_timeout = 5 }, ETIMEDOUT, "send", 10, 10, AIO_WS_ABNORMAL },
     { "takes slowly, but enough", PEER_DATA(""), NULL, 0, 0, 0, true, 'm', { .send_timeout = 4, .close_timeout = 5 },
       0, "", 0, 5, AIO_WS_ABNORMAL },
+    { "takes all in time", PEER_DATA(""), NULL, 0, 0, 0, true, 't', { .send_timeout = 4, .close_timeout = 5 },
+      0, "", 5, 10, AIO_WS_ABNORMAL },
     { "takes nothing of what was left", PEER_DATA(""), NULL, 0, 0, 0, false, 'l', { .close_timeout = 5 }, 0, "", 0, 0, 0 },
 };
 
@@ -82,8 +84,15 @@ static AIO_CORO(peer_meeting)
             self->start = peer_clock();
             if (++self->sent == (self->row->how == 'm' ? 50 : 1000)) break;
         }
-        for (; self->row->how == 'l' && self->sent < 100; self->sent++)
+        for (; strchr("lt", self->row->how) && self->sent < 100; self->sent++)
             aio_unref(aio_ws_send_bytes(self->ws, peer_large, sizeof peer_large));
+        if (self->row->how == 't') {
+            CHECK(self->ws->owed != NULL);
+            while (aio_stream_write_buffer_size(self->request->stream)) AIO_AWAIT(aio_sleep(0.01));
+            self->start = peer_clock();
+            AIO_AWAIT(aio_sleep(5));
+            CHECK(self->ws->owed == NULL); /* nothing is: what is sent next has the whole of its time */
+        }
     } AIO_CATCH {
         peer_told.code = aio_caught(self)->code;
         if (self->row->how == 'r' || self->row->how == 'w')
