@@ -364,6 +364,28 @@ static AIO_CORO(debug_tree)
 }
 enum { DEBUG_TREE_LINE = __LINE__ - 5 };
 
+/* Who prints its own call graph before it has awaited anything has started. */
+struct debug_begins { aio_task task; };
+static AIO_CORO(debug_begins)
+{
+    AIO_BEGIN(debug_begins);
+    debug_print(aio_print_call_graph, self);
+    CHECK(strstr(debug_dump, "task 'begins' (running)\n  test_debug.c") == debug_dump);
+    CHECK(strstr(debug_dump, ", in debug_begins\n") != NULL);
+    AIO_END;
+}
+
+struct debug_graph_of_first_step { aio_task task; struct debug_begins *begins; };
+SCENARIO(debug_graph_of_first_step)
+{
+    AIO_BEGIN(debug_graph_of_first_step);
+    self->begins = aio_create_task(AIO_CALL(debug_begins), .name = "begins");
+    AIO_AWAIT(aio_ref(self->begins));
+    AIO_FINALLY;
+    aio_unref(self->begins);
+    AIO_END;
+}
+
 struct debug_graph { aio_task task; struct debug_tree *tree; char text[1024]; };
 SCENARIO(debug_graph)
 {

@@ -459,24 +459,40 @@ SCENARIO(app_middlewares, .may = { AIO_EINCOMPLETE, EPIPE, ECONNRESET, ENOTCONN,
     AIO_END;
 }
 
-/* Next of a handler leads nowhere; other errors are 500, and reported. */
+struct app_starves { aio_task task; };
+static AIO_CORO(app_starves)
+{
+    AIO_BEGIN(app_starves);
+    AIO_RAISE(ENOMEM);
+    AIO_END;
+}
+static void *app_memory(aio_request *request, void *arg) { return (void)request, (void)arg, AIO_CALL(app_starves); }
+
+/* Next of a handler leads nowhere; other errors are 500, or 503 for want of memory, and reported. */
 struct app_errors { aio_task task; aio_app *app; aio_server *server; struct talk *talk; size_t i; };
 SCENARIO(app_errors, .may = { AIO_EINCOMPLETE, EPIPE, ECONNRESET, ENOTCONN, ETIMEDOUT, EINVAL })
 {
-    static const char *const rows[][2] = {
-        { APP_GET("/b"), "error in the handler of GET /b" }, { APP_GET("/misuse"), "error in the handler of GET /misuse" },
+#define APP_500 "HTTP/1.1 500 Internal Server Error\r\nContent-Type: application/json\r\n" \
+    "Content-Length: 46\r\n\r\n{\"status\":500,\"error\":\"Internal Server Error\"}"
+    static const char *const rows[][3] = {
+        { APP_GET("/b"), "error in the handler of GET /b", APP_500 },
+        { APP_GET("/misuse"), "error in the handler of GET /misuse", APP_500 },
+        { APP_GET("/memory"), "error in the handler of GET /memory", "HTTP/1.1 503 Service Unavailable\r\n"
+          "Content-Type: text/plain; charset=utf-8\r\nContent-Length: 25\r\nConnection: close\r\n\r\n"
+          "503: Service Unavailable\n" },
     };
     AIO_BEGIN(app_errors);
     self->app = aio_app_open(.json_errors = true);
     if (aio_app_route(self->app, "GET", "/b", app_beyond, NULL)
+        || aio_app_route(self->app, "GET", "/memory", app_memory, NULL)
         || aio_app_route(self->app, "GET", "/misuse", app_raises, NULL)) AIO_RAISE(ENOMEM);
     AIO_AWAIT(self->server, aio_start_app(self->app, "127.0.0.1", 0));
     for (self->i = 0; self->i < sizeof rows / sizeof *rows; self->i++) {
         expect_report(rows[self->i][1]);
         self->talk = aio_create_task(AIO_CALL(talk, .port = aio_server_port(self->server), .said = rows[self->i][0]));
         AIO_AWAIT((struct talk *)aio_ref(self->talk));
-        CHECK_STR(self->talk->answer, "HTTP/1.1 500 Internal Server Error\r\nContent-Type: application/json\r\n"
-                  "Content-Length: 46\r\n\r\n{\"status\":500,\"error\":\"Internal Server Error\"}");
+        CHECK_STR(self->talk->answer, rows[self->i][2]);
+        CHECK_PTR(now.wanted_report, NULL);
         aio_unref(self->talk);
         self->talk = NULL;
     }

@@ -511,6 +511,34 @@ SCENARIO(static_routed, .may = { AIO_EINCOMPLETE, EPIPE, ECONNRESET, ENOTCONN, E
     AIO_END;
 }
 
+static int static_uncached(int folder, const char *path, int flags)
+{
+    (void)folder, (void)path, (void)flags;
+    errno = EAGAIN;
+    return -1;
+}
+
+/* Where no thread is to be had for what the kernel does not know, the loop looks itself; nothing is reported of it. */
+struct static_no_thread { aio_task task; aio_static site; struct static_asks *asks; };
+SCENARIO(static_no_thread, .may = { EPIPE, ECONNRESET, ENOTCONN, ETIMEDOUT, AIO_EINCOMPLETE })
+{
+    AIO_BEGIN(static_no_thread);
+    static_begin();
+    aio__os.openat_cached = static_uncached;
+    aio__os.thread = thread_refuse;
+    self->site.root = static_root;
+    self->asks = aio_create_task(AIO_CALL(static_asks, .site = &self->site,
+        .said = "GET /a.txt HTTP/1.1\r\nHost: h\r\n\r\n"));
+    AIO_AWAIT((struct static_asks *)aio_ref(self->asks));
+    CHECK_STR(self->asks->answer, STATIC_WHOLE);
+    AIO_FINALLY;
+        aio__os.openat_cached = seam_openat_cached;
+        aio__os.thread = seam_thread;
+        static_end();
+        aio_unref(self->asks);
+    AIO_END;
+}
+
 static ssize_t (*static_real_send)(int, const void *, size_t, int);
 static int static_waits; /* sends that may wait for what follows */
 static ssize_t static_send(int fd, const void *data, size_t length, int flags)
