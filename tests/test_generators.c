@@ -445,13 +445,20 @@ SCENARIO(gen_dropped_debug)
     AIO_END;
 }
 
+static void gen_nothing(void *thing) { (void)thing; }
+
 /* What cannot be: awaited as it is, a task, yields within what would cancel who iterates, driven twice at a time. */
-struct gen_scoped { aio_task task; int result; int how; aio_task_group *group; };
+struct gen_scoped { aio_task task; int result; int how; aio_task_group *group; aio_lock lock; };
 static AIO_CORO(gen_scoped)
 {
     AIO_BEGIN_GENERATOR(gen_scoped);
     if (self->how == 0) {
         AIO_TIMEOUT(1) AIO_YIELD(1);
+    } else if (self->how > 1) { /* in a block that may be there, within; and something of its own between them */
+        AIO_TIMEOUT(1) {
+            if (self->how == 3 && !aio__own(&self->task, gen_nothing, self)) AIO_RAISE(ENOMEM, "own");
+            AIO_ASYNC_WITH(aio_lock_acquire(&self->lock), aio_lock_release(&self->lock)) AIO_YIELD(1);
+        }
     } else {
         AIO_TASK_GROUP(self->group) AIO_YIELD(1);
     }
@@ -467,20 +474,20 @@ struct gen_misused { aio_task task; char log[GEN_LOG]; struct gen_count *gen, *s
 SCENARIO(gen_misused)
 {
     AIO_BEGIN(gen_misused);
-    for (self->i = 0; self->i < 5; self->i++) {
+    for (self->i = 0; self->i < 7; self->i++) {
         AIO_TRY {
-            if (self->i < 2) {
+            if (self->i < 4) {
                 AIO_ASYNC_FOR(self->n, AIO_CALL(gen_scoped, .how = self->i)) UNREACHED();
             }
-            if (self->i == 2) AIO_AWAIT(self->n, GEN_COUNT(.from = 1, .to = 3));
-            if (self->i == 3) AIO_AWAIT(self->n, aio_create_task(GEN_COUNT(.from = 1, .to = 3)));
-            if (self->i == 4) AIO_AWAIT(self->n, aio_shield(GEN_COUNT(.from = 1, .to = 3)));
+            if (self->i == 4) AIO_AWAIT(self->n, GEN_COUNT(.from = 1, .to = 3));
+            if (self->i == 5) AIO_AWAIT(self->n, aio_create_task(GEN_COUNT(.from = 1, .to = 3)));
+            if (self->i == 6) AIO_AWAIT(self->n, aio_shield(GEN_COUNT(.from = 1, .to = 3)));
         } AIO_CATCH_CODE(AIO_ERUNTIME, AIO_EGROUP) {
             CHECK_INT(gen_code(aio_caught(self)), AIO_ERUNTIME);
             self->errors++;
         } AIO_END_TRY;
     }
-    CHECK_INT(self->errors, 5);
+    CHECK_INT(self->errors, 7);
     self->gen = GEN_COUNT(.from = 1, .to = 4, .slow = true);
     REQUIRE(self->gen);
     self->steps[0] = aio_create_task(aio_anext(self->gen));

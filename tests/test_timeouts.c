@@ -724,6 +724,41 @@ SCENARIO(group_aborts_once, .may = { EIO, EPERM })
     AIO_END;
 }
 
+/* Nor does it cancel the body again, which clears up after the first cancel: also one that the group was asked for. */
+struct group_clears_up { aio_task task; aio_task_group *group; int how, code, cleared; };
+SCENARIO(group_clears_up, .may = { EIO, EPERM })
+{
+    AIO_BEGIN(group_clears_up);
+    for (self->how = 0; self->how < 2; self->how++) {
+        AIO_TRY {
+            AIO_TASK_GROUP(self->group) {
+                aio_task_group_create_task(self->group, comb_kid(.delay = 1, .fail = self->how ? 0 : EIO));
+                aio_task_group_create_task(self->group,
+                                           comb_kid(.delay = 9, .stubborn = true, .hold = 1, .fail = EPERM));
+                AIO_TRY {
+                    if (self->how) AIO_AWAIT(aio_sleep(1));
+                    if (self->how) CHECK_INT(aio_task_group_cancel(self->group), 0);
+                    AIO_AWAIT(aio_sleep(9));
+                } AIO_CATCH_ALL {
+                    AIO_AWAIT(aio_sleep(3));
+                    self->cleared++;
+                    AIO_RERAISE();
+                } AIO_END_TRY;
+            }
+        } AIO_CATCH {
+            CAUGHT(AIO_EGROUP);
+            self->code = AIO_EGROUP;
+            CHECK_INT(aio_caught(self)->member_count, 2 - self->how);
+        } AIO_END_TRY;
+        CHECK_INT(self->code, AIO_EGROUP);
+        CHECK_INT(self->cleared, self->how + 1);
+        CHECK_NEAR(comb_now(), self->how ? 8 : 4, 0.01);
+        CHECK_INT(aio_task_cancelling(aio_current_task()), 0);
+        self->code = 0;
+    }
+    AIO_END;
+}
+
 /* The same while the block already waits at its end: the body is not cancelled any more. */
 struct group_fails_at_the_end { aio_task task; aio_task_group *group; int code; };
 SCENARIO(group_fails_at_the_end, .may = { EIO })
