@@ -15681,8 +15681,8 @@ static const struct {
 } aio__tls_wanted[] = {
     { OSSL_OP_DECODER, 5, "input=der,structure=SubjectPublicKeyInfo", { "EC", "RSA", "RSA-PSS", "ED25519", "ED448" } },
     { OSSL_OP_KEYMGMT, 9, "", { "EC", "RSA", "RSA-PSS", "ED25519", "ED448", "DH", "X25519", "X448", "HMAC" } },
-    { OSSL_OP_DIGEST, 6, "",
-      { "SHA1", "SHA2-256", "SHA2-384", "SHA2-512", "MD5-SHA1", "SHAKE-256", "MD5", "SHA2-224", "SHA2-512/224",
+    { OSSL_OP_DIGEST, 5, "",
+      { "SHA1", "SHA2-256", "SHA2-384", "SHA2-512", "MD5-SHA1", "MD5", "SHA2-224", "SHA2-512/224",
         "SHA2-512/256", "SHA3-224", "SHA3-256", "SHA3-384", "SHA3-512" } },
     { OSSL_OP_KDF, 3, "", { "HKDF", "TLS13-KDF", "TLS1-PRF" } },
     { OSSL_OP_MAC, 1, "", { "HMAC" } },
@@ -26227,10 +26227,11 @@ static int aio__charset_decode(aio_text charset, aio_text data, bool replace, ai
     if (converter == (iconv_t)-1) return errno == ENOMEM || errno == EMFILE || errno == ENFILE ? errno : EINVAL;
     const char *at = data.data;
     size_t left = data.length, none = 0, unit = aio__charset_unit(name);
+    bool keeps_back = aio__charset_keeps_back(name);
     int code = 0;
     while (!code) {
         bool done = aio__charset_run(converter, &at, &left, out);
-        if (done && (!left || aio__charset_keeps_back(name))) done = aio__charset_run(converter, NULL, &none, out);
+        if (done && (!left || keeps_back)) done = aio__charset_run(converter, NULL, &none, out);
         if (!done) code = ENOMEM;
         if (code || !left) break;
         *bad = data.length - left;
@@ -37883,9 +37884,9 @@ static uint64_t aio__exchange_left(const aio__exchange *x)
 /* The exchange is done with its connection. */
 static void aio__exchange_disconnect(aio__exchange *x, bool keep)
 {
-    x->sent = aio__exchange_left(x);
     aio_connector *c = x->op->session->connector;
     aio__body_reader *in = &aio__exchange_reply(x)->in;
+    x->sent = aio__exchange_left(x);
     if (aio__exchange_loop(x)->debug) aio__exchange_assert(x, aio__body_stream(in));
     aio__connection *connection = aio__ticket_take(&x->ticket);
     aio__body_leave(in);
