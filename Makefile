@@ -62,16 +62,18 @@ torture: build/test ## every scenario in every way: failing allocations and call
 CLANG     := $(shell command -v clang)
 SANITIZED := build/test-address $(if $(CLANG),build/test-address-clang) build/test-thread
 PLAIN     := epoll,poll,plain-alloc
+# Seconds for one run, where it takes many times as long as by itself.
+PATIENT   := 180
 
 # One test's child of a fork starts threads of its own while the parent has one.
 test-sanitize: $(SANITIZED) ## address, leak, undefined behaviour; threads where there are some
-	build/test-address $(ONLY)
-	$(if $(CLANG),build/test-address-clang --way $(PLAIN) $(ONLY),@echo "no clang: tried with gcc alone")
-	TSAN_OPTIONS=die_after_fork=0 build/test-thread $(or $(ONLY),$$(build/test-thread --list | grep -E '$(THREADED)'))
+	build/test-address --seconds $(PATIENT) $(ONLY)
+	$(if $(CLANG),build/test-address-clang --seconds $(PATIENT) --way $(PLAIN) $(ONLY),@echo "no clang: tried with gcc alone")
+	TSAN_OPTIONS=die_after_fork=0 build/test-thread --seconds $(PATIENT) $(or $(ONLY),$$(build/test-thread --list | grep -E '$(THREADED)'))
 
 test-valgrind: build/test ## the quicker tests under valgrind, with slabs and with an allocation for each object
 	valgrind -q --leak-check=full --errors-for-leak-kinds=definite,possible --error-exitcode=99 \
-	    --suppressions=tests/valgrind.supp build/test --way epoll,plain-alloc --seconds 60 \
+	    --suppressions=tests/valgrind.supp build/test --way epoll,plain-alloc --seconds $(PATIENT) \
 	    $(or $(ONLY),$$(build/test --list | grep -vE '$(SLOW)|$(NO_VALGRIND)'))
 
 test-matrix: | setup ## compilers, standards, 32 bits, musl, other processors, switches; what is missing is skipped

@@ -28,8 +28,8 @@
  *                   [--jobs N] [--here] [NAME...]
  *   NAME: the test of that name, or else all whose name contains it. --sample: so many runs of a way, else 40.
  *   --torture: every run of every way, or the sample, and on until the fault is no longer reached.
- *   --here: in this process, for a debugger. --seconds: what the watchdog allows one run. --jobs: tests at a time, else
- *   twice as many as there are processors. AIO_POLLER: only that poller.
+ *   --here: in this process, for a debugger. --seconds: what the watchdog allows one run, else 60. --jobs: tests at a
+ *   time, else twice as many as there are processors. AIO_POLLER: only that poller.
  *
  * harness_seam.h is the seam with its faults and its time; harness_ways.h the ways of a test, harness_run.h all. */
 #include <sys/mman.h>
@@ -89,7 +89,7 @@ static struct { /* options */
     long     at, seconds, jobs, sample;
     uint64_t seed;
     const char *way, *poller;
-} options = { false, false, -2, 20, 0, -1, 1, NULL, NULL };
+} options = { false, false, -2, 60, 0, -1, 1, NULL, NULL };
 
 /* Binds a socket to *port, 0 being any, which it is set to, and does not listen: connects are refused, and neither
  * another test nor the connect itself can come to have the port. The descriptor, or 0. */

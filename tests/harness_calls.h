@@ -1,14 +1,25 @@
 /* The entries of aio__os as the tests replace them: each counts, and fails when seam.fail_call says so. Included by
  * harness_seam.h. */
-#define SEAM_PLAIN(type, name, parameters, fd, arguments) \
-    static type seam_##name parameters { return seam_fault(CALL_##name, (fd)) ? (type)-1 : seam_real.name arguments; }
+/* A call that succeeds may leave anything in errno, which nobody is to look at then. */
+static void seam_stale(bool good)
+{
+    if (good) errno = EINTR;
+}
+
+#define SEAM_PLAIN(type, name, parameters, fd, arguments)                                   \
+    static type seam_##name parameters                                                      \
+    {                                                                                       \
+        type result = seam_fault(CALL_##name, (fd)) ? (type)-1 : seam_real.name arguments;  \
+        return seam_stale(result != (type)-1), result;                                      \
+    }
 /* `size` is the parameter that says how many bytes. */
 #define SEAM_STREAM(name, parameters, fd, size, arguments)        \
     static ssize_t seam_##name parameters                         \
     {                                                             \
         if (seam_fault(CALL_##name, (fd))) return -1;             \
         (size) = seam_slice((fd), (size));                        \
-        return seam_real.name arguments;                          \
+        ssize_t result = seam_real.name arguments;                \
+        return seam_stale(result >= 0), result;                   \
     }
 /* For what gives 0 or a code. */
 #define SEAM_CODE(name, parameters, arguments) \
@@ -190,6 +201,7 @@ static int seam_kevent(int queue, const struct kevent *changes, int count, struc
 SEAM_PLAIN(int, epoll_create1, (int flags), -1, (flags))
 SEAM_PLAIN(int, eventfd, (unsigned value, int flags), -1, (value, flags))
 SEAM_PLAIN(int, pidfd_open, (pid_t pid), -1, (pid))
+SEAM_PLAIN(int, madvise, (void *memory, size_t size, int advice), -1, (memory, size, advice))
 SEAM_STREAM(sendfile, (int fd, int file, int64_t offset, size_t size), fd, size, (fd, file, offset, size))
 
 static int seam_epoll_ctl(int epoll, int operation, int fd, struct epoll_event *event)
@@ -265,7 +277,7 @@ static int seam_thread(pthread_t *id, void *(*run)(void *), void *arg)
     return code;
 }
 
-/* ---- OpenSSL: contexts and sessions count as allocations; a session's fault is told by SSL_get_error ---- */
+/* ---- OpenSSL: contexts, sessions and sums count as allocations; a session's fault is told by SSL_get_error ---- */
 #ifndef AIO_NO_TLS
 static __thread int seam_tls_error;
 
@@ -345,7 +357,7 @@ SEAM_TLS_LOAD(SSL_CTX_set_default_verify_paths, (SSL_CTX *context), (context))
 SEAM_TLS_LOAD(SSL_CTX_set_cipher_list, (SSL_CTX *context, const char *list), (context, list))
 SEAM_TLS_LOAD(EVP_Digest, (const void *data, size_t size, unsigned char *digest, unsigned *length, const EVP_MD *type,
                            ENGINE *engine), (data, size, digest, length, type, engine))
-SEAM_TLS_NEW(EVP_MD_CTX, EVP_MD_CTX_new, (void), (), 0)
+SEAM_TLS_NEW(EVP_MD_CTX, EVP_MD_CTX_new, (void), (), 1)
 SEAM_TLS_LOAD(EVP_DigestInit_ex, (EVP_MD_CTX *sum, const EVP_MD *type, ENGINE *engine), (sum, type, engine))
 SEAM_TLS_LOAD(EVP_DigestUpdate, (EVP_MD_CTX *sum, const void *data, size_t size), (sum, data, size))
 SEAM_TLS_LOAD(EVP_DigestFinal_ex, (EVP_MD_CTX *sum, unsigned char *digest, unsigned *length), (sum, digest, length))
@@ -392,6 +404,12 @@ static void seam_SSL_free(SSL *ssl)
 {
     if (ssl) SEAM_ADD(seam.live, -1);
     seam_real.SSL_free(ssl);
+}
+
+static void seam_EVP_MD_CTX_free(EVP_MD_CTX *sum)
+{
+    if (sum) SEAM_ADD(seam.live, -1);
+    seam_real.EVP_MD_CTX_free(sum);
 }
 
 static void seam_SSL_CTX_free(SSL_CTX *context)

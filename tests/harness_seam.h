@@ -12,7 +12,8 @@
  * is ready, time jumps to the end of the wait, so no test sleeps. Two things come from outside of the process's own
  * steps and get a real, short wait before time jumps: bytes on their way through the kernel (SEAM_SETTLE, when sockets
  * are watched and one was used since the last such wait, or threads are idle), and jobs of threads and children
- * (SEAM_GRACE, while the loop has jobs, or seam.outside, which tests may count up with threads of their own, is not 0).
+ * (SEAM_GRACE, longer on a busy machine, while the loop has jobs, or seam.outside, which tests may count up with threads
+ * of their own, is not 0).
  * It does not jump at all while a thread looks names up, however long the machine takes to run it: a getaddrinfo that
  * hangs is not counted in seam.lookups, but is idle (names_getaddrinfo). A test that waits for a child, however long
  * that takes, counts seam.lookups up, too. A wait without end waits really: for whatever comes, or for the watchdog.
@@ -21,6 +22,9 @@
 #include <netdb.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#ifdef __linux__
+#include <sys/sysinfo.h>
+#endif
 
 enum { SEAM_SETTLE = 250, SEAM_GRACE = 20000 /* microseconds */, SEAM_FDS = 65536 };
 
@@ -28,7 +32,7 @@ enum { SEAM_SETTLE = 250, SEAM_GRACE = 20000 /* microseconds */, SEAM_FDS = 6553
 #define SEAM_CALLS_LINUX(X)                                                                       \
     X(epoll_create1, EMFILE, ENFILE, ENOMEM) X(epoll_ctl, ENOMEM, ENOSPC) X(epoll_wait, EINTR)    \
     X(eventfd, EMFILE, ENFILE, ENOMEM) X(pidfd_open, ENOSYS, EMFILE)                                \
-    X(sendfile, EINTR, EAGAIN, EPIPE, ECONNRESET, EINVAL, EIO, ENOMEM)
+    X(sendfile, EINTR, EAGAIN, EPIPE, ECONNRESET, EINVAL, EIO, ENOMEM) X(madvise, ENOMEM, EINVAL)
 #else
 #define SEAM_CALLS_LINUX(X)
 #endif
@@ -182,13 +186,27 @@ static int64_t seam_clock(void) { return seam_now; }
 static int64_t seam_wall(void) { return INT64_C(1767225600) + seam_now / 1000000000 - 1000; } /* starts with 2026 */
 static void clock_advance(double seconds) { seam_now += (int64_t)(seconds * 1e9); }
 
+/* How many times as long as on an idle machine of two processors a thread may wait for one. Asked without a descriptor,
+ * whose number a test might want. */
+static int seam_crowd(void)
+{
+    enum { MOST = 25 };
+#ifdef __linux__
+    struct sysinfo info;
+    unsigned long load = sysinfo(&info) ? 0 : info.loads[0] >> (SI_LOAD_SHIFT + 1);
+    return load < MOST ? (int)load + 1 : MOST;
+#else
+    return MOST;
+#endif
+}
+
 /* Waits really, before time may jump by `timeout` ms, until a descriptor is ready. What poll gives. */
 static int seam_grace(bool sockets)
 {
     bool jobs = SEAM_GET(seam.outside) || SEAM_GET(seam.threads) > SEAM_GET(seam.idle) || (aio__running
         && !aio__ring_empty(&aio__running->jobs));
     bool stirred = __atomic_exchange_n(&seam.stirred, false, __ATOMIC_SEQ_CST);
-    return jobs ? SEAM_GRACE : (sockets && stirred) || SEAM_GET(seam.threads) ? SEAM_SETTLE : 0;
+    return jobs ? SEAM_GRACE * seam_crowd() : (sockets && stirred) || SEAM_GET(seam.threads) ? SEAM_SETTLE : 0;
 }
 
 static int seam_real_wait(struct pollfd *fds, nfds_t count, int timeout, bool sockets)
@@ -315,6 +333,7 @@ static void seam_install(void)
 #ifndef AIO_NO_TLS
     aio__os.SSL_free = seam_SSL_free;
     aio__os.SSL_CTX_free = seam_SSL_CTX_free;
+    aio__os.EVP_MD_CTX_free = seam_EVP_MD_CTX_free;
     aio__os.SSL_get_error = seam_SSL_get_error;
 #endif
 }

@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
 """Changes aio.h in one small place, many times, and shows which changes no test sees.
 
-usage: mutants.py [--count N] [--seed N] [--minutes N] [--jobs N] [--room N] [--tests PATTERN] [--list]
+usage: mutants.py [--count N] [--seed N] [--minutes N] [--jobs N] [--rooms N[-N]] [--tests PATTERN] [--list]
 
 A sample of places over all rooms, the same for the same seed and text: a condition negated, one of its parts left out,
 a comparison moved by one, a number changed, a call or an assignment left out, the other truth returned. All changes are
 compiled into one test binary, each behind a switch that the environment turns on. A first run of every test tells which
 tests reach which change; then each change is switched on, and the tests that reach it run, the quick ones first, until
-one fails. Not every survivor is a missing test: some changes have no effect that can be seen.
+one fails. This is done twice: in the way `epoll` alone, which is quick, and with what that leaves alive in all ways.
+Not every survivor is a missing test: some changes have no effect that can be seen.
 """
 import argparse
 import collections
@@ -190,16 +191,20 @@ def compiled(checker, mutants):
                "-fmacro-prefix-map=%s/=" % OUT,  # __FILE__, which tests compare, as in build/test
                "-o", str(OUT / "test"), str(OUT / "tests" / "main.c"), "-lssl", "-lcrypto", "-lpthread"]
     for _ in range(10):
-        text, last = [], 0
+        text, last, row, rows = [], 0, 1, {}
         for number, m in sorted(mutants.items(), key=lambda item: item[1].start):
-            text += [checker.text[last:m.start], m.text.replace("mutant(@)", "mutant(%d)" % number)]
+            before, change = checker.text[last:m.start], m.text.replace("mutant(@)", "mutant(%d)" % number)
+            first = row + before.count("\n")
+            row = first + change.count("\n")
+            rows[number] = range(first, row + 1)
+            text += [before, change]
             last = m.end
         (OUT / "aio.h").write_text("".join(text) + checker.text[last:])
         code, _, errors = check.run(command)
         if code == 0:
             return mutants
-        lines = {int(row) for row in re.findall(r"aio\.h:(\d+):(?:\d+:)? error", errors)}
-        broken = [n for n, m in mutants.items() if any(m.line <= row <= m.line + m.text.count("\n") for row in lines)]
+        wrong = {int(line) for line in re.findall(r"aio\.h:(\d+):(?:\d+:)? error", errors)}
+        broken = [number for number in mutants if wrong.intersection(rows[number])]
         if not broken:
             sys.exit("mutants: the tests do not compile: " + check.first_error(errors))
         for number in broken:
@@ -212,9 +217,9 @@ def limits():
     os.setsid()
 
 
-def tests_run(names, seconds, **environment):
-    """None if all of them pass within the time, else what failed first."""
-    command = [str(OUT / "test"), "--jobs", "1", "--seconds", "10", *names]
+def tests_run(names, seconds, way, **environment):
+    """None if all of them pass within the time, else what failed first. In that way, or in all."""
+    command = [str(OUT / "test"), "--jobs", "1", "--seconds", "10", *(["--way", way] if way else []), *names]
     process = subprocess.Popen(command, cwd=ROOT, env={**os.environ, **environment}, stdout=subprocess.PIPE,
                                stderr=subprocess.DEVNULL, preexec_fn=limits, text=True, errors="replace")
     alarm = [False]
@@ -243,26 +248,46 @@ def tests_run(names, seconds, **environment):
     return failed, alarm[0]
 
 
-def reach(name, mutants):
+def reach(name, mutants, way):
     """Which mutants a test comes by, and how long it takes; None if it fails as it is."""
     seen = OUT / "seen" / name
     seen.write_bytes(bytes(max(mutants, default=0) + 1))
     started = time.monotonic()
-    failed, late = tests_run([name], 60, MUTANT_SEEN=str(seen))
+    failed, late = tests_run([name], 60, way, MUTANT_SEEN=str(seen))
     took = time.monotonic() - started
     return None if failed or late else ([n for n, hit in enumerate(seen.read_bytes()) if hit], took)
 
 
-def verdict(number, tests, deadline, each):
+def verdict(number, tests, deadline, each, way=""):
     """"died", "survived", "unreached" or "untried", and by what."""
     if not tests:
         return "unreached", ""
     if time.monotonic() > deadline:
         return "untried", ""
-    failed, late = tests_run(tests, min(each, max(1.0, deadline - time.monotonic())), MUTANT=str(number))
+    failed, late = tests_run(tests, min(each, max(1.0, deadline - time.monotonic())), way, MUTANT=str(number))
     if failed:
         return "died", failed
     return "survived", "%d tests reach it%s" % (len(tests), LATE if late else "")
+
+
+def stage(pool, names, mutants, deadline, way):
+    """The verdict on each of them, in that way or in all, and the tests that reach it, the quick ones first."""
+    started = time.monotonic()
+    reached = dict(zip(names, pool.map(lambda name: reach(name, mutants, way), names)))
+    print("%d mutants, %d tests, looked at in %s in %.0f s" % (
+        len(mutants), len(names), "the way " + way if way else "all ways", time.monotonic() - started), flush=True)
+    for name in [name for name in names if reached[name] is None]:
+        print("left out, as it fails unchanged: " + name)
+        del reached[name]
+    quick = sorted(reached, key=lambda name: reached[name][1])
+    tests = {n: [name for name in quick if n in reached[name][0]] for n in mutants}
+    return dict(zip(mutants, pool.map(lambda n: verdict(n, tests[n], deadline, 20, way), mutants))), tests
+
+
+def sections(words):
+    """"77" or "61-77": their numbers, as a range."""
+    first, _, last = words.partition("-")
+    return range(int(first), int(last or first) + 1)
 
 
 def main():
@@ -271,14 +296,14 @@ def main():
     options.add_argument("--seed", type=int, default=1)
     options.add_argument("--minutes", type=float, default=10)
     options.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
-    options.add_argument("--room", type=int, default=0, help="only of this section")
+    options.add_argument("--rooms", type=sections, default=range(1000), help="only of these sections: 77, 61-77")
     options.add_argument("--tests", default="", help="only the tests whose names match")
     options.add_argument("--list", action="store_true", help="the changes, without trying them")
     options = options.parse_args()
     started = time.monotonic()
     deadline = started + 60 * options.minutes
     checker = check.Checker(str(ROOT / "aio.h"), shlex.split(os.environ.get("CC", "cc")))
-    possible = [site for site in sites(checker) if options.room in (0, site.room)]
+    possible = [site for site in sites(checker) if site.room in options.rooms]
     mutants = sample(possible, options.count, options.seed)
     if options.list:
         for m in sorted(mutants):
@@ -289,18 +314,15 @@ def main():
     (OUT / "seen").mkdir()
     names = check.run([str(OUT / "test"), "--list"])[1].split()
     names = [name for name in names if re.search(options.tests, name)]
+    print("%d of %d places" % (len(mutants), len(possible)))
     with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
-        reached = dict(zip(names, pool.map(lambda name: reach(name, mutants), names)))
-        print("mutants: %d of %d places, %d tests, looked at in %.0f s" % (
-            len(mutants), len(possible), len(names), time.monotonic() - started), flush=True)
-        for name in [name for name in names if reached[name] is None]:
-            print("left out, as it fails unchanged: " + name)
-            del reached[name]
-        quick = sorted(reached, key=lambda name: reached[name][1])
-        tests = {n: [name for name in quick if n in reached[name][0]] for n in mutants}
-        said = dict(zip(mutants, pool.map(lambda n: verdict(n, tests[n], deadline, 20), mutants)))
+        said, _ = stage(pool, names, mutants, deadline, "epoll")
+        alive = {n: m for n, m in mutants.items() if said[n][0] != "died"}
+        report(mutants, said, checker)
+        again, tests = stage(pool, names, alive, deadline, "")
+        said.update(again)
         # Those that many tests reach have the rest of the time, from the slowest test on.
-        late = [n for n in mutants if said[n][0] == "survived" and said[n][1].endswith(LATE)]
+        late = [n for n in alive if said[n][0] == "survived" and said[n][1].endswith(LATE)]
         left = [n for n in late if time.monotonic() < deadline]
         said.update(zip(left, pool.map(lambda n: verdict(n, tests[n][::-1], deadline + 150, 150), left)))
     report(mutants, said, checker)
@@ -318,7 +340,7 @@ def report(mutants, said, checker):
     print("%d died, %d survived, %d reached by no test%s: %.0f %% died" % (
         count["died"], count["survived"], count["unreached"],
         ", %d not tried for want of time" % count["untried"] if count["untried"] else "",
-        100 * count["died"] / max(1, tried)))
+        100 * count["died"] / max(1, tried)), flush=True)
 
 
 if __name__ == "__main__":

@@ -5,8 +5,10 @@
  *
  * Names: method (GET), count (requests of each URL, 1), limit (connections, 1), bytes (of a body to send), file (the
  * same, its contents), ca, cert, key, header=NAME:VALUE, pause (seconds between two requests, then one after the
- * other), unix (the path of a socket), fingerprint, deny=1 (private addresses), proxy, proxy_ca, proxy_digest=NAME:PASSWORD, trust=1
- * (what the environment says of proxies), crl (a file of revoked certificates), chunked=1, expect=1 (100-continue), compress=1 (the body, by gzip). */
+ * other), unix (the path of a socket), fingerprint, deny=1 (private addresses), proxy, proxy_ca,
+ * proxy_digest=NAME:PASSWORD, trust=1 (what the environment says of proxies), crl (a file of revoked certificates),
+ * chunked=1, expect=1 (100-continue), compress=1 (the body, by gzip), parts=1 (the answer has several: "TYPE RANGE
+ * LENGTH HASH" of each). */
 #define AIO_IMPLEMENTATION
 #include "../../aio.h"
 #include <stdio.h>
@@ -23,9 +25,9 @@ static struct {
     bool        trust;
     const char *cert, *key, *unix_path, *fingerprint, *crl;
     aio_digest_auth *proxy_digest;
-    bool        deny, chunked, expect, compress;
+    bool        deny, chunked, expect, compress, parts;
 } with = { "GET", NULL, { NULL, NULL, NULL }, NULL, NULL, 1, 1, 0, NULL, 0, false, NULL, NULL, NULL, NULL, NULL,
-           NULL, false, false, false, false };
+           NULL, false, false, false, false, false };
 static aio_session *session;
 static int reused;
 
@@ -34,6 +36,22 @@ static unsigned hash(const char *data, size_t length)
     unsigned h = 2166136261u;
     for (size_t i = 0; i < length; i++) h = (h ^ (unsigned char)data[i]) * 16777619u;
     return h;
+}
+
+struct parts { aio_task task; aio_response *response; aio_multipart *all; aio_part *part; aio_text text; };
+static AIO_CORO(parts)
+{
+    AIO_BEGIN(parts);
+    self->all = aio_response_multipart(self->response);
+    if (!self->all) AIO_RAISE(errno);
+    AIO_ASYNC_FOR(self->part, aio_multipart_next(self->all)) {
+        AIO_AWAIT(self->text, aio_part_read(self->part));
+        printf("%s %s %zu %08x\n", self->part->type, aio_headers_get(&self->part->headers, "Content-Range").data,
+               self->text.length, hash(self->text.data, self->text.length));
+    }
+    AIO_FINALLY;
+        aio_multipart_close(self->all);
+    AIO_END;
 }
 
 struct fetch { aio_task task; const char *url; aio_response *response; aio_text text, etag; };
@@ -46,7 +64,8 @@ static AIO_CORO(fetch)
                                                   .expect100_timeout = 20,
                                                   .compress = with.compress ? AIO_CODING_GZIP : 0,
                                                   .headers = with.header[0] ? with.header : NULL));
-    AIO_AWAIT(self->text, aio_response_read(self->response));
+    if (with.parts) AIO_AWAIT(AIO_CALL(parts, .response = self->response));
+    else AIO_AWAIT(self->text, aio_response_read(self->response));
     self->etag = aio_headers_get(&self->response->headers, "ETag");
     printf("%d %zu %08x %s\n", self->response->status, self->text.length, hash(self->text.data, self->text.length),
            self->etag.data ? self->etag.data : "-");
@@ -116,6 +135,7 @@ static bool read_option(char *text)
     else if (!strncmp(text, "chunked=", 8)) with.chunked = true;
     else if (!strncmp(text, "expect=", 7)) with.expect = true;
     else if (!strncmp(text, "compress=", 9)) with.compress = true;
+    else if (!strncmp(text, "parts=", 6)) with.parts = true;
     else if (!strncmp(text, "proxy=", 6)) with.proxy = value;
     else if (!strncmp(text, "proxy_ca=", 9)) with.proxy_ca = value;
     else if (!strncmp(text, "crl=", 4)) with.crl = value;

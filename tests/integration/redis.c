@@ -291,7 +291,7 @@ static AIO_CORO(listeners)
     } AIO_CATCH_CODE(AIO_ETIMEOUT) {
     } AIO_END_TRY;
     AIO_AWAIT(aio_redis_unsubscribe(self->redis, "news", "weather", "sport"));
-    AIO_ASYNC_FOR(self->message, aio_redis_listen(self->redis)) EXPECT(!"a message");
+    AIO_ASYNC_FOR(self->message, aio_redis_listen(self->redis)) EXPECT(!self->message);
     AIO_AWAIT(self->reply, aio_redis_command(self->redis, "PING"));
     EXPECT_TEXT(aio_redis_text(self->reply), "PONG");
     AIO_FINALLY;
